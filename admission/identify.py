@@ -1,0 +1,119 @@
+"""When are two submissions the same thing?
+
+The key is computed from the object as it stands before sanitising and kept
+beside it; otherwise a resubmission of the original would look new.  The
+sharing scope is part of it: what is known at AMBER never meets what is known
+at GREEN.
+"""
+
+import hashlib
+import uuid
+from dataclasses import replace
+
+import rfc8785
+
+from tocsin.admission.model import Candidate, StixObject
+from tocsin.admission.schemas import schemas
+
+SCO_NAMESPACE = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")
+"""The namespace of deterministic SCO ids (STIX 2.1 section 2.9)."""
+
+MITRE = "identity--c78cb6e5-0c4b-4611-8297-d1b8b55e40b5"
+"""The identity under which MITRE publishes ATT&CK."""
+
+MITRE_MARKING = "marking-definition--fa42a846-8d90-4e51-bc29-71d5b4802168"
+"""ATT&CK's statement marking."""
+
+_CONTRIBUTING: dict[str, tuple[str, ...]] = {
+    "artifact": ("hashes", "payload_bin"),
+    "autonomous-system": ("number",),
+    "directory": ("path",),
+    "domain-name": ("value",),
+    "email-addr": ("value",),
+    "email-message": ("from_ref", "subject", "body"),
+    "file": ("hashes", "name", "parent_directory_ref", "extensions"),
+    "ipv4-addr": ("value",),
+    "ipv6-addr": ("value",),
+    "mac-addr": ("value",),
+    "mutex": ("name",),
+    "network-traffic": (
+        "start",
+        "end",
+        "src_ref",
+        "dst_ref",
+        "src_port",
+        "dst_port",
+        "protocols",
+        "extensions",
+    ),
+    "software": ("name", "cpe", "swid", "vendor", "version"),
+    "url": ("value",),
+    "user-account": ("account_type", "user_id", "account_login"),
+    "windows-registry-key": ("key", "values"),
+    "x509-certificate": ("hashes", "serial_number"),
+}
+"""ID contributing properties (STIX 2.1 section 6).  `process` has none."""
+
+_PREFERRED_HASHES = ("MD5", "SHA-1", "SHA-256", "SHA-512")
+
+
+def identify(candidate: Candidate) -> Candidate:
+    """The candidate with its key."""
+    subject = candidate.object
+    if subject is None:
+        return candidate
+    kind = subject["type"]
+    if kind == "indicator":
+        parts = [kind, subject["pattern_type"], subject["pattern"], candidate.scope]
+    elif kind == "relationship":
+        return replace(candidate, key=relationship_key(subject, candidate.scope))
+    elif observable(kind):
+        return replace(candidate, key=f"sco:{observable_id(subject)}")
+    else:
+        parts = [kind, subject["id"], candidate.scope]
+    return replace(candidate, key=hashlib.sha256("\n".join(parts).encode()).hexdigest())
+
+
+def relationship_key(subject: StixObject, scope: str) -> str:
+    """What makes two relationships the same: type, ends and scope.
+
+    The hub asks again with the public ends; a client has only the submitter's.
+    """
+    ends = (subject["source_ref"], subject["target_ref"])
+    parts = ("relationship", subject["relationship_type"], *ends, scope)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def observable(kind: str) -> bool:
+    """Whether `kind` is a STIX Cyber-observable Object type."""
+    schema = schemas().get(kind)
+    return schema is not None and schema.observable
+
+
+def observable_id(subject: StixObject) -> str:
+    """The deterministic id of an SCO (STIX 2.1 section 2.9).
+
+    An SCO without any contributing property keeps the id that it came with.
+    """
+    kind = subject["type"]
+    chosen = {
+        name: _preferred(subject[name]) if name == "hashes" else subject[name]
+        for name in _CONTRIBUTING.get(kind, ())
+        if name in subject
+    }
+    if not chosen:
+        return str(subject["id"])
+    named = uuid.uuid5(SCO_NAMESPACE, rfc8785.dumps(chosen).decode())
+    return f"{kind}--{named}"
+
+
+def well_known(subject: StixObject) -> bool:
+    """Whether the object is one of MITRE's ATT&CK, which keep their ids everywhere."""
+    name = subject.get("id")
+    return MITRE in (subject.get("created_by_ref"), name) or name == MITRE_MARKING
+
+
+def _preferred(hashes: dict[str, str]) -> dict[str, str]:
+    """The one hash that contributes: the first of a fixed order, else the first by name."""
+    name = next((name for name in _PREFERRED_HASHES if name in hashes), min(hashes, default=""))
+    return {name: hashes[name]} if name else {}

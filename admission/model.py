@@ -1,0 +1,251 @@
+"""The words of admission: candidates on their way through the stages.
+
+Values only.  A stage takes a `Candidate` and returns another; nothing edits
+its argument, the STIX object inside included.  Neither the network nor the
+database nor the clock is known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import IntEnum, StrEnum
+from typing import Any, Protocol
+
+StixObject = dict[str, Any]
+"""A STIX object as parsed JSON.  The one dictionary of the house: STIX is open-ended."""
+
+Path = tuple[str | int, ...]
+"""Where in an object something stands: ("external_references", 0, "url")."""
+
+
+class Verdict(StrEnum):
+    """Where a candidate stands.  Only OPEN candidates are looked at by a stage."""
+
+    OPEN = "open"  # on its way through the stages
+    ADMITTED = "admitted"  # published, nobody sent it before     -> TAXII success
+    MERGED = "merged"  # published with what others sent       -> TAXII success
+    DUPLICATE = "duplicate"  # says nothing that was not known     -> TAXII success
+    HELD = "held"  # waits for an analyst                  -> TAXII pending
+    REFUSED = "refused"  # not taken; the findings say why     -> TAXII failure
+
+
+class Action(StrEnum):
+    """What a stage did about what it saw."""
+
+    NOTED = "noted"  # seen, nothing changed
+    REPAIRED = "repaired"  # another spelling of the same meaning
+    REPLACED = "replaced"  # masked in place
+    STRIPPED = "stripped"  # the property was removed
+    ASKED = "asked"  # removed now, an analyst may release it
+    LOWERED = "lowered"  # confidence was lowered
+    HELD = "held"  # the whole object waits for an analyst
+    REFUSED = "refused"  # the whole object is not taken
+
+
+class Tlp(IntEnum):
+    """The Traffic Light Protocol 2.0, in order of strictness."""
+
+    CLEAR = 0
+    GREEN = 1
+    AMBER = 2
+    AMBER_STRICT = 3
+    RED = 4
+
+    @property
+    def word(self) -> str:
+        """The label in lower case: `clear`, `green`, `amber`, `amber+strict`, `red`."""
+        return self.name.lower().replace("_", "+")
+
+    @classmethod
+    def of(cls, word: str) -> Tlp:
+        """The level that a word names; takes `white`, `TLP:GREEN`, `amber-strict`.
+
+        Raises ValueError for any other word.
+        """
+        plain = word.strip().lower().removeprefix("tlp:").strip()
+        plain = plain.replace("+", "_").replace("-", "_").replace(" ", "_")
+        if plain == "white":
+            return cls.CLEAR
+        try:
+            return cls[plain.upper()]
+        except KeyError:
+            raise ValueError(
+                f"not a TLP level: {ascii(word[:40])}; use clear, green, amber, amber+strict or red"
+            ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a stage saw or did."""
+
+    stage: str
+    """validate, normalise, identify, sanitise, merge or publish."""
+    rule: str
+    """The check or rule, for instance `schema` or `personal_data`."""
+    action: Action
+    message: str
+    """For the submitter.  Never holds what was removed."""
+    path: str = ""
+    """JSON path from the object's root: `external_references[0].url`; empty for the whole."""
+
+    def as_json(self) -> dict[str, str]:
+        """The finding as a JSON object, keys as in `tocsin check --json`."""
+        return {
+            "stage": self.stage,
+            "rule": self.rule,
+            "path": self.path,
+            "action": self.action.value,
+            "message": self.message,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One STIX object of a submission on its way through admission."""
+
+    index: int
+    """Its place in the submission or file, from 0."""
+    object: StixObject | None
+    """As it would be shared, given the stages so far; None if it could not be read at all."""
+    source_id: str | None = None
+    """The submitter's id for it, as sent."""
+    source_version: str | None = None
+    """The submitter's `modified`, else `created`, as sent."""
+    verdict: Verdict = Verdict.OPEN
+    findings: tuple[Finding, ...] = ()
+    key: str = ""
+    """What makes two submissions the same thing (identify), the scope included.
+
+    Computed from the object as it was before sanitising."""
+    tlp: Tlp | None = None
+    """The strictest level in force; set by normalise."""
+    scope: str = ""
+    """The sharing scope: the TLP word, then the ids of other markings, joined by `|`."""
+    original: StixObject | None = field(default=None, repr=False)
+    """The object as it stood before the first rule asked about it or held it."""
+
+    @property
+    def open(self) -> bool:
+        """Whether the next stage should look at it."""
+        return self.verdict is Verdict.OPEN
+
+    def noting(self, *findings: Finding) -> Candidate:
+        """With more findings, nothing else changed."""
+        return replace(self, findings=self.findings + findings) if findings else self
+
+    def changed(self, to: StixObject, *findings: Finding) -> Candidate:
+        """With another object in place of the present one."""
+        return replace(self, object=to, findings=self.findings + findings)
+
+    def refused(self, *findings: Finding) -> Candidate:
+        """Not taken, for the reasons that the findings give."""
+        return replace(self, verdict=Verdict.REFUSED, findings=self.findings + findings)
+
+    def held(self, *findings: Finding) -> Candidate:
+        """Waits for an analyst, for the reasons that the findings give."""
+        return replace(
+            self,
+            verdict=Verdict.HELD,
+            findings=self.findings + findings,
+            original=self.original if self.original is not None else self.object,
+        )
+
+
+class Consent(StrEnum):
+    """Who may learn a submitter's name (AIS consent)."""
+
+    NONE = "none"  # nobody: the default
+    USG = "usg"  # readers of the United States government
+    EVERYONE = "everyone"
+    EVERYONE_PROPRIETARY = "everyone-cisa-proprietary"
+
+
+@dataclass(frozen=True, slots=True)
+class Submitter:
+    """What admission must know of the partner whose objects it examines."""
+
+    partner: str = ""
+    """The partner's slug; never published."""
+    names: tuple[str, ...] = ()
+    """Names under which it is known: `ACME Corp`."""
+    terms: tuple[str, ...] = ()
+    """Its own domains, products and networks, to be kept out of what is shared."""
+    consent: Consent = Consent.NONE
+    default_tlp: Tlp = Tlp.AMBER
+    """In force where an object carries no TLP marking."""
+    max_tlp: Tlp = Tlp.AMBER
+    """The strictest level that the partner may send."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observable:
+    """One value that a pattern or an SCO is about."""
+
+    kind: str
+    """The SCO type: `domain-name`, `ipv4-addr`, `url`, `email-addr`, `file` …"""
+    property: str
+    """The property within it: `value`, `hashes.'SHA-256'`, `name`."""
+    value: str
+    operator: str = "="
+    """The comparison: `=`, `!=`, `IN`, `LIKE`, `MATCHES`, `ISSUBSET` …; `=` for an SCO."""
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A warning list's word on a value."""
+
+    list: str
+    """The list's name as its publisher gives it."""
+    exact: bool
+    """False: merely a subdomain of, or an address inside, what the list names."""
+
+
+class KnownBenign(Protocol):
+    """Warning lists, asked by value."""
+
+    def hits(self, kind: str, value: str) -> tuple[Hit, ...]:
+        """The lists that name `value`, an observable of SCO type `kind`; exact hits first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """An admitted candidate, remembered privately with its partner."""
+
+    partner: str
+    source_id: str
+    version: str
+    """The submitter's `modified`, else `created`, as sent."""
+    received: int
+    tlp: Tlp
+    scope: str
+    object: StixObject = field(repr=False)
+    """Sanitised, references already rewritten to public ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a rule may look at besides the candidate; the same for a whole submission."""
+
+    submitter: Submitter
+    now: int
+    """µs since 1970 UTC."""
+    lists: KnownBenign
+    authors: frozenset[str] = frozenset()
+    """Ids of the identities that the submission's objects name as their creators."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The rule's own table of policy.toml."""
+
+
+def shown(path: Path) -> str:
+    """A path as people write it.
+
+    >>> shown(("external_references", 0, "url"))
+    'external_references[0].url'
+    """
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text

@@ -1,0 +1,145 @@
+"""One spelling for one meaning; what an object matches is never changed.
+
+Idempotent: what has been normalised once comes out as it went in.  Patterns
+take their canonical form, observables their one spelling, open vocabularies
+their words, and TLP markings of every generation become those of TLP 2.0.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from tocsin.admission import markings, values
+from tocsin.admission.model import Action, Candidate, Finding, StixObject, Submitter, Tlp
+from tocsin.admission.patterns import canonical
+
+_INDICATOR_TYPES = {
+    "malicious": "malicious-activity",
+    "malware": "malicious-activity",
+    "phishing": "malicious-activity",
+    "anomalous": "anomalous-activity",
+    "anonymisation": "anonymization",
+    "good": "benign",
+}
+_VOCABULARIES = frozenset(
+    (
+        "indicator_types",
+        "malware_types",
+        "report_types",
+        "threat_actor_types",
+        "tool_types",
+        "infrastructure_types",
+        "sectors",
+        "roles",
+        "capabilities",
+        "labels",
+    )
+)
+_SPELT = ("value", "key")
+
+
+def normalise(
+    candidate: Candidate, submitter: Submitter, definitions: Mapping[str, StixObject]
+) -> Candidate:
+    """The candidate in normal form, its strictest TLP level and its sharing scope set.
+
+    `definitions` are the marking definitions that came in the same
+    submission, by id; a marking that neither they nor the hub define is left
+    in place for the marking rule to hold.
+    """
+    subject = candidate.object
+    if subject is None:
+        return candidate
+    subject = _vocabularies(_values(_pattern(subject)))
+    return _marked(replace(candidate, object=subject), submitter, definitions)
+
+
+def _pattern(subject: StixObject) -> StixObject:
+    if subject["type"] != "indicator" or subject.get("pattern_type") != "stix":
+        return subject
+    spelt = canonical(subject["pattern"])
+    return subject if spelt == subject["pattern"] else {**subject, "pattern": spelt}
+
+
+def _values(subject: StixObject) -> StixObject:
+    """Observables of an SCO in their one spelling, hash names included."""
+    kind = subject["type"]
+    changes: StixObject = {}
+    for name in _SPELT:
+        value = subject.get(name)
+        if isinstance(value, str):
+            spelt = values.normal(kind, name, value)
+            if spelt != value:
+                changes[name] = spelt
+    hashes = subject.get("hashes")
+    if isinstance(hashes, dict):
+        spelt_hashes = {
+            values.hash_name(name): values.normal(kind, f"hashes.'{values.hash_name(name)}'", text)
+            for name, text in hashes.items()
+        }
+        if spelt_hashes != hashes:
+            changes["hashes"] = spelt_hashes
+    return {**subject, **changes} if changes else subject
+
+
+def _vocabularies(subject: StixObject) -> StixObject:
+    changes: StixObject = {}
+    for name in _VOCABULARIES & subject.keys():
+        words = subject[name]
+        if isinstance(words, list) and all(isinstance(word, str) for word in words):
+            spelt = _words(name, words)
+            if spelt != words:
+                changes[name] = spelt
+    if not changes:
+        return subject
+    merged = {**subject, **changes}
+    return {name: value for name, value in merged.items() if value != []}
+
+
+def _words(name: str, words: list[Any]) -> list[str]:
+    if name == "labels":
+        plain = [word.strip() for word in words]
+    else:
+        plain = [word.strip().lower().replace("_", "-").replace(" ", "-") for word in words]
+    if name == "indicator_types":
+        plain = [_INDICATOR_TYPES.get(word, word) for word in plain]
+    return list(dict.fromkeys(word for word in plain if word))
+
+
+def _marked(
+    candidate: Candidate, submitter: Submitter, definitions: Mapping[str, StixObject]
+) -> Candidate:
+    subject = candidate.object
+    assert subject is not None  # noqa: S101  (the caller looked)
+    marks = markings.read(subject, definitions)
+    findings = tuple(
+        _repaired(f"{old} is not a TLP marking of FIRST's; read as {new}")
+        for old, new in marks.repaired
+    )
+    tlp = marks.tlp
+    if tlp is None:
+        tlp = submitter.default_tlp
+        if not marks.unknown:
+            findings += (
+                Finding(
+                    "normalise",
+                    "marking",
+                    Action.NOTED,
+                    f"carries no TLP marking; TLP:{tlp.word.upper()} is taken",
+                    "object_marking_refs",
+                ),
+            )
+    elif "granular_markings" in subject and marks.tlp is not None:
+        findings += _granular(subject, tlp)
+    marked = markings.marked(subject, replace(marks, tlp=tlp))
+    scope = "|".join((tlp.word, *marks.others))
+    return replace(candidate, object=marked, tlp=tlp, scope=scope).noting(*findings)
+
+
+def _granular(subject: StixObject, tlp: Tlp) -> tuple[Finding, ...]:
+    message = f"the strictest granular marking counts for the whole object: TLP:{tlp.word.upper()}"
+    return (Finding("normalise", "marking", Action.NOTED, message, "granular_markings"),)
+
+
+def _repaired(message: str) -> Finding:
+    return Finding("normalise", "marking", Action.REPAIRED, message, "object_marking_refs")

@@ -1,0 +1,114 @@
+"""The policy: what an operator decides about admission, as one frozen value.
+
+Parsed strictly from policy.toml: an unknown setting or a wrong value is an
+error that names it, for a policy that is silently half-read protects nobody.
+Its SHA-256 is logged, so that a log line proves which rules judged.
+"""
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+
+class PolicyError(Exception):
+    """policy.toml cannot be followed as it stands; the text names the setting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What admission takes, and which rules look at it in which order."""
+
+    object_octets: int
+    """The longest object, as compact JSON."""
+    pattern_characters: int
+    clock_skew: int
+    """How far in the future `created` and `modified` may lie, in µs."""
+    unknown_types: str
+    """refuse | keep: object types that STIX 2.1 does not define."""
+    custom_properties: str
+    """strip | keep | refuse: properties that STIX 2.1 does not define."""
+    quiet_period: int
+    """A merge that only raises confidence is republished after so many µs at the soonest."""
+    rules: tuple[str, ...]
+    """Sanitising rules in order."""
+    settings: Mapping[str, Mapping[str, Any]]
+    """Each rule's own table, by name."""
+    sha256: str
+    """Of the text that this policy was parsed from."""
+
+
+_CHOICES = {
+    "unknown_types": ("refuse", "keep"),
+    "custom_properties": ("strip", "keep", "refuse"),
+}
+_TABLES: dict[str, tuple[str, ...]] = {
+    "limits": ("object_octets", "pattern_characters", "clock_skew_seconds"),
+    "accept": ("unknown_types", "custom_properties"),
+    "merge": ("quiet_period_seconds",),
+    "sanitise": ("rules",),
+}
+
+
+def parse(text: str) -> Policy:
+    """The policy that the text of a policy.toml states.
+
+    Raises PolicyError, naming the setting, if anything is missing, unknown or
+    of the wrong kind.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError(f"policy.toml is not TOML: {error}") from error
+    _check_names(tables)
+    limits, accept = tables["limits"], tables["accept"]
+    return Policy(
+        object_octets=_number(limits, "object_octets"),
+        pattern_characters=_number(limits, "pattern_characters"),
+        clock_skew=_number(limits, "clock_skew_seconds") * 1_000_000,
+        unknown_types=_choice(accept, "unknown_types"),
+        custom_properties=_choice(accept, "custom_properties"),
+        quiet_period=_number(tables["merge"], "quiet_period_seconds") * 1_000_000,
+        rules=_rules(tables["sanitise"]["rules"]),
+        settings=MappingProxyType(
+            {name: MappingProxyType(table) for name, table in tables.get("rules", {}).items()}
+        ),
+        sha256=hashlib.sha256(text.encode()).hexdigest(),
+    )
+
+
+def _check_names(tables: Mapping[str, Any]) -> None:
+    for table in tables:
+        if table not in _TABLES and table != "rules":
+            raise PolicyError(f"policy.toml: unknown table [{table}]")
+    for table, names in _TABLES.items():
+        given = tables.get(table)
+        if not isinstance(given, dict):
+            raise PolicyError(f"policy.toml: the table [{table}] is missing")
+        for name in given.keys() ^ set(names):
+            word = "unknown" if name in given else "missing"
+            raise PolicyError(f"policy.toml: [{table}] {name} is {word}")
+
+
+def _number(table: Mapping[str, Any], name: str) -> int:
+    value = table[name]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise PolicyError(f"policy.toml: {name} must be a whole number, not {value!r}")
+    return value
+
+
+def _choice(table: Mapping[str, Any], name: str) -> str:
+    value = table[name]
+    if value not in _CHOICES[name]:
+        raise PolicyError(f"policy.toml: {name} must be one of {', '.join(_CHOICES[name])}")
+    return str(value)
+
+
+def _rules(given: object) -> tuple[str, ...]:
+    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
+        raise PolicyError("policy.toml: [sanitise] rules must be a list of rule names")
+    if "marking" not in given:
+        raise PolicyError("policy.toml: [sanitise] rules must name `marking`: it refuses TLP:RED")
+    return tuple(given)

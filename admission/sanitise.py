@@ -1,0 +1,34 @@
+"""The rules of the policy, in order, over one candidate.
+
+Each rule sees what the rule before it left.  A rule that holds a candidate or
+refuses it is the last to look at it.  What was there before the first rule
+is kept beside a candidate that waits for an analyst, so that a release can
+start from the full text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from tocsin.admission.model import Action, Candidate, Surroundings
+
+
+class Rule(Protocol):
+    """One sanitising rule."""
+
+    def __call__(self, candidate: Candidate, around: Surroundings) -> Candidate:
+        """The candidate without what the rule takes out, held, refused, or as it was."""
+        ...
+
+
+def sanitise(
+    candidate: Candidate, rules: Sequence[tuple[str, Rule]], around: dict[str, Surroundings]
+) -> Candidate:
+    """The candidate after every rule; `around` has each rule's surroundings by its name."""
+    full = candidate.object
+    for name, rule in rules:
+        if not candidate.open:
+            break
+        candidate = rule(candidate, around[name])
+    waits = not candidate.open or any(f.action is Action.ASKED for f in candidate.findings)
+    return replace(candidate, original=full) if waits else candidate

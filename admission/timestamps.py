@@ -1,0 +1,77 @@
+"""Instants as int64 microseconds since 1970 UTC, and their spellings.
+
+A float loses microseconds and a BSON date keeps only milliseconds, so neither
+is used anywhere.  TAXII wants exactly six decimals, STIX `modified` exactly
+three; whoever reads takes any number of them.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from tocsin.admission.errors import Malformed
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_RFC3339 = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,40}))?([Zz]|[+-]\d\d:\d\d)",
+    re.ASCII,
+)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def micros(text: str) -> int:
+    """The instant that an RFC 3339 timestamp names, in microseconds since 1970 UTC.
+
+    Any number of decimals is taken (what is finer than a microsecond is cut
+    off towards the past), as is any offset.
+
+    >>> micros("2023-11-14T22:13:20Z")
+    1700000000000000
+    >>> micros("2023-11-14T23:13:20.5+01:00")
+    1700000000500000
+
+    Raises Malformed if `text` is not an RFC 3339 timestamp or not a real date.
+    """
+    found = _RFC3339.fullmatch(text) if isinstance(text, str) else None
+    if not found:
+        raise Malformed(f"not an RFC 3339 timestamp: {_shown(text)}")
+    year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
+    leap, second = second == 60, min(second, 59)  # RFC 3339 allows a leap second
+    try:
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError as error:
+        raise Malformed(f"not a real date: {_shown(text)}") from error
+    whole = (moment - _EPOCH) // _MICROSECOND + leap * 1_000_000
+    decimals = (found[7] or "")[:6].ljust(6, "0")
+    return whole + int(decimals) - _offset(found[8])
+
+
+def timestamp(stamp: int) -> str:
+    """TAXII's spelling, six decimals (TAXII 2.1 section 2).
+
+    >>> timestamp(1700000000000001)
+    '2023-11-14T22:13:20.000001Z'
+    """
+    moment = _EPOCH + timedelta(microseconds=stamp)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f").rjust(26, "0") + "Z"
+
+
+def stix_time(stamp: int) -> str:
+    """STIX's spelling of `created` and `modified`, three decimals (STIX 2.1 section 3.2).
+
+    >>> stix_time(1700000000123999)
+    '2023-11-14T22:13:20.123Z'
+    """
+    return timestamp(stamp)[:-4] + "Z"
+
+
+def _offset(text: str) -> int:
+    if text in "Zz":
+        return 0
+    hours, minutes = int(text[1:3]), int(text[4:6])
+    if hours > 23 or minutes > 59:
+        raise Malformed(f"not a real offset from UTC: {text}")
+    return (-1 if text[0] == "-" else 1) * (hours * 60 + minutes) * 60_000_000
+
+
+def _shown(text: object) -> str:
+    return ascii(str(text)[:60])
