@@ -1,0 +1,70 @@
+"""The one place where parts are chosen and joined."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import flask
+
+from tocsin.admission.benign import load
+from tocsin.admission.policy import Policy
+from tocsin.config import HubSettings
+from tocsin.server import taxii
+from tocsin.server.intake import Intake, Rules
+from tocsin.server.ledger import House
+from tocsin.server.minting import Mint
+from tocsin.server.model import Kind
+from tocsin.server.publishing import Publisher
+from tocsin.server.seal import Seal
+from tocsin.server.store import Store, wall_clock
+from tocsin.server.taxii.ports import Hub, Settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A hub, joined."""
+
+    store: Store
+    publisher: Publisher
+    intake: Intake
+
+
+def assemble(store: Store, seal: Seal, settings: HubSettings, policy: Policy) -> Parts:
+    """The parts that admit and publish, over one store."""
+    identity = seal.identity(settings.title)
+
+    house = House(
+        identity=identity,
+        feeds=lambda: [c for c in store.feeds.collections() if c.kind is Kind.FEED],
+        quiet_period=policy.quiet_period,
+    )
+    publisher = Publisher(Mint(seal.namespace, identity), house)
+    rules = Rules(policy, load(), settings.inline_objects)
+    log.info("policy sha256=%s rules=%s", policy.sha256, ",".join(policy.rules))
+    return Parts(store, publisher, Intake(store, publisher, rules, wall_clock))
+
+
+def create_app(parts: Parts, seal: Seal, settings: HubSettings) -> flask.Flask:
+    """The hub as a WSGI application."""
+    home = str(settings.data.resolve())
+    app = flask.Flask(__name__, static_folder=None, instance_path=home)
+    hub = Hub(
+        settings=Settings(
+            title=settings.title,
+            contact=settings.contact,
+            cursor_key=seal.cursor_key,
+            max_content_length=settings.max_content_length,
+            page_size=settings.page_default,
+            page_cap=settings.page_cap,
+        ),
+        feeds=parts.store.feeds,
+        people=parts.store.people,
+        intake=parts.intake,
+        statuses=parts.store.submissions,
+    )
+    app.register_blueprint(taxii.blueprint(hub))
+    taxii.register(app, hub)
+    return app

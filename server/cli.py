@@ -1,0 +1,239 @@
+"""tocsin-hub: the hub's command.  Words in, words out; what they do is elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tocsin.admission.errors import ShareError, Unavailable
+from tocsin.admission.model import Consent, Tlp
+from tocsin.admission.policy import PolicyError
+from tocsin.config import ConfigError, HubSettings, load_hub
+from tocsin.server import desk
+from tocsin.server.model import Kind, Partner
+from tocsin.server.opening import Opened, opened
+from tocsin.server.serve import serve
+
+_EXAMPLES = """\
+examples:
+  tocsin-hub serve
+  tocsin-hub serve --data /srv/tocsin --host 127.0.0.1 --port 8420
+  tocsin-hub partner add acme --name "ACME Corp" --term acme.example --read clear,green
+  tocsin-hub key issue acme
+  tocsin-hub collection add ics --kind feed --max-tlp green --title "Industrial control"
+  tocsin-hub review list
+
+exit codes: 0 all well, 1 refused, 2 wrong usage, 3 the database cannot be reached
+"""
+
+Told = desk.Answer | list[desk.Answer]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = load_hub(options.config, os.environ, _overrides(options))
+        logging.basicConfig(
+            level=settings.log_level.upper(),
+            format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        )
+        if options.run is _serve:
+            serve(settings, options.ready_file, _say)
+            return 0
+        logging.getLogger().setLevel(logging.WARNING)
+        return _at_the_desk(settings, options)
+    except (ConfigError, PolicyError) as error:
+        _say(f"tocsin-hub: {error}")
+        return 2
+    except ShareError as error:
+        _say(f"tocsin-hub: {error}")
+        return 3 if isinstance(error, Unavailable) else 1
+    except OSError as error:
+        _say(f"tocsin-hub: {error.strerror or error}: {error.filename or 'address or file'}")
+        return 1
+
+
+def _at_the_desk(settings: HubSettings, options: argparse.Namespace) -> int:
+    with opened(settings, lambda text: None) as hub:
+        answer = options.run(hub, options)
+    if options.json:
+        print(json.dumps(answer))
+    else:
+        _print(answer)
+    return 0
+
+
+def _serve(hub: Opened, options: argparse.Namespace) -> Told:
+    raise AssertionError("serve opens the hub itself")
+
+
+def _partner_add(hub: Opened, options: argparse.Namespace) -> Told:
+    partner = Partner(
+        slug=options.slug,
+        name=options.name,
+        country=options.country,
+        sectors=tuple(options.sector),
+        terms=tuple(options.term),
+        consent=Consent(options.consent),
+        max_tlp=options.max_tlp,
+        default_tlp=min(options.max_tlp, Tlp.AMBER),
+    )
+    return desk.add_partner(hub, partner, options.read.split(","), options.write.split(","))
+
+
+def _partner_list(hub: Opened, options: argparse.Namespace) -> Told:
+    return desk.partners(hub)
+
+
+def _key_issue(hub: Opened, options: argparse.Namespace) -> Told:
+    return desk.new_key(hub, options.account)
+
+
+def _collection_list(hub: Opened, options: argparse.Namespace) -> Told:
+    return desk.collections(hub)
+
+
+def _collection_add(hub: Opened, options: argparse.Namespace) -> Told:
+    new = desk.collection_of(options.alias, Kind(options.kind), options.title)
+    return desk.add_collection(hub, replace(new, max_tlp=options.max_tlp))
+
+
+def _review_list(hub: Opened, options: argparse.Namespace) -> Told:
+    return desk.reviews(hub, options.partner)
+
+
+def _review_release(hub: Opened, options: argparse.Namespace) -> Told:
+    return desk.decide(hub, options.review, release=True, reason="")
+
+
+def _review_reject(hub: Opened, options: argparse.Namespace) -> Told:
+    return desk.decide(hub, options.review, release=False, reason=options.reason)
+
+
+Run = Callable[[Opened, argparse.Namespace], Told]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tocsin-hub",
+        description="A TAXII 2.1 hub for automated indicator sharing.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    subjects = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_serve(subjects)
+    _add_partner(_group(subjects, "partner", "organisations that share"))
+    keys = _group(subjects, "key", "credentials of accounts")
+    issue = _command(keys, "issue", _key_issue, "a new key of an account, shown this once")
+    issue.add_argument("account", help="the account's name, for instance the partner's slug")
+    _add_collection(_group(subjects, "collection", "inboxes, feeds and verbatim collections"))
+    _add_review(_group(subjects, "review", "what waits for an analyst"))
+    return parser
+
+
+_Subjects = argparse._SubParsersAction
+
+
+def _group(
+    subjects: _Subjects[argparse.ArgumentParser], name: str, text: str
+) -> _Subjects[argparse.ArgumentParser]:
+    group = subjects.add_parser(name, help=text, description=text)
+    return group.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+
+def _command(
+    subjects: _Subjects[argparse.ArgumentParser], name: str, run: Run, text: str
+) -> argparse.ArgumentParser:
+    command = subjects.add_parser(name, help=text, description=text)
+    command.set_defaults(run=run)
+    command.add_argument("--data", type=Path, metavar="DIR", help="the data directory")
+    command.add_argument(
+        "--mongo-uri", metavar="URI", help="a MongoDB instead of the embedded engine"
+    )
+    command.add_argument("--config", type=Path, metavar="FILE", help="a hub.toml")
+    command.add_argument("--json", action="store_true", help="answer as JSON")
+    return command
+
+
+def _add_serve(subjects: _Subjects[argparse.ArgumentParser]) -> None:
+    command = _command(subjects, "serve", _serve, "answer TAXII 2.1 requests until SIGTERM")
+    command.add_argument("--host", help="the address to listen on")
+    command.add_argument("--port", type=int, help="the port to listen on; 0: any free one")
+    command.add_argument(
+        "--ready-file", type=Path, metavar="F", help="gets the URL and the pid once the hub answers"
+    )
+
+
+def _add_partner(group: _Subjects[argparse.ArgumentParser]) -> None:
+    command = _command(group, "add", _partner_add, "a partner with an account and a key")
+    command.add_argument("slug", help="a short name: small letters, digits, hyphens")
+    command.add_argument("--name", required=True, help="what the partner is called")
+    command.add_argument("--country", default="", help="two letters, ISO 3166")
+    command.add_argument("--sector", action="extend", nargs="+", default=[], help="one or more")
+    command.add_argument(
+        "--term",
+        action="extend",
+        nargs="+",
+        default=[],
+        help="own domains, products, networks: kept out of what is shared; may be repeated",
+    )
+    command.add_argument("--read", default="clear,green", help="collections, by comma")
+    command.add_argument("--write", default="inbox", help="collections, by comma")
+    command.add_argument(
+        "--max-tlp", type=_tlp, default=Tlp.AMBER, help="the strictest it may send"
+    )
+    command.add_argument("--consent", choices=[c.value for c in Consent], default="none")
+    _command(group, "list", _partner_list, "partners, their accounts and rights")
+
+
+def _add_collection(group: _Subjects[argparse.ArgumentParser]) -> None:
+    _command(group, "list", _collection_list, "ids and aliases")
+    command = _command(group, "add", _collection_add, "one more collection")
+    command.add_argument("alias", help="a short name: small letters, digits, hyphens")
+    command.add_argument("--kind", required=True, choices=[kind.value for kind in Kind])
+    command.add_argument(
+        "--max-tlp", type=_tlp, default=Tlp.AMBER, help="the strictest a feed takes"
+    )
+    command.add_argument("--title", default="", help="what people read")
+
+
+def _add_review(group: _Subjects[argparse.ArgumentParser]) -> None:
+    command = _command(group, "list", _review_list, "questions, the oldest first")
+    command.add_argument("--partner", help="of one partner only")
+    command = _command(group, "release", _review_release, "admit it after all")
+    command.add_argument("review", nargs="+")
+    command = _command(group, "reject", _review_reject, "refuse it for good")
+    command.add_argument("review", nargs="+")
+    command.add_argument("--reason", default="", help="for the submitter to read")
+
+
+def _tlp(word: str) -> Tlp:
+    try:
+        return Tlp.of(word)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, object]:
+    names = ("data", "mongo_uri", "host", "port")
+    return {name: getattr(options, name, None) for name in names}
+
+
+def _print(answer: Told) -> None:
+    for row in answer if isinstance(answer, list) else [answer]:
+        for name, value in row.items():
+            shown = json.dumps(value) if isinstance(value, list | dict) else value
+            print(f"{name}: {shown}")
+        if isinstance(answer, list):
+            print()
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

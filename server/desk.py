@@ -1,0 +1,163 @@
+"""What an operator does at the desk: partners, keys, collections, reviews."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterable
+
+from tocsin.admission.errors import Malformed, NotFound
+from tocsin.server.founding import add, issue_key
+from tocsin.server.model import Account, Collection, Kind, Partner, Record, Review
+from tocsin.server.opening import Opened
+
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+Answer = dict[str, object]
+
+
+def add_partner(
+    hub: Opened, partner: Partner, reads: Iterable[str], writes: Iterable[str]
+) -> Answer:
+    """A partner with one account of its name and a key, which is shown this once."""
+    _check_slug(partner.slug)
+    if not partner.name.strip():
+        raise Malformed("--name is empty: say what the partner is called")
+    may_read, may_write = _collections(hub, reads), _collections(hub, writes)
+    people = hub.parts.store.people
+    people.add_partner(partner)
+    people.add_account(Account(partner.slug, partner.slug, may_read, may_write))
+    return {"partner": partner.slug, **new_key(hub, partner.slug)}
+
+
+def new_key(hub: Opened, account: str) -> Answer:
+    """Another key of an account; those before it stay good until they are revoked."""
+    store = hub.parts.store
+    if store.people.account(account) is None:
+        raise NotFound(f"there is no account {account!r}; `tocsin-hub partner list` shows them")
+    answer: Answer = {"account": account, "key": issue_key(store, account)}
+    _note(hub, "key.issue", {"account": account})
+    return answer
+
+
+def partners(hub: Opened) -> list[Answer]:
+    """Every partner with what its accounts may do."""
+    store = hub.parts.store
+    names = {collection.id: collection.alias for collection in store.feeds.collections()}
+    accounts = store.people.accounts()
+    return [
+        {
+            "partner": partner.slug,
+            "name": partner.name,
+            "country": partner.country,
+            "sectors": list(partner.sectors),
+            "max_tlp": partner.max_tlp.word,
+            "consent": partner.consent.value,
+            "accounts": [
+                {
+                    "account": account.name,
+                    "read": sorted(names.get(each, each) for each in account.reads),
+                    "write": sorted(names.get(each, each) for each in account.writes),
+                    "disabled": account.disabled,
+                }
+                for account in accounts
+                if account.partner == partner.slug
+            ],
+        }
+        for partner in store.people.partners()
+    ]
+
+
+def add_collection(hub: Opened, collection: Collection) -> Answer:
+    """A collection; a feed takes what is published from now on."""
+    _check_slug(collection.alias)
+    add(hub.parts.store, collection)
+    hub.parts.store.commit(hub.parts.publisher.furnish)
+    _note(hub, "collection.add", {"alias": collection.alias, "kind": collection.kind.value})
+    return _described(collection)
+
+
+def collection_of(alias: str, kind: Kind, title: str) -> Collection:
+    """A new collection's value, its id made."""
+    return Collection(str(uuid.uuid4()), alias, kind, title or alias)
+
+
+def collections(hub: Opened) -> list[Answer]:
+    """Every collection, by id."""
+    return [_described(collection) for collection in hub.parts.store.feeds.collections()]
+
+
+def reviews(hub: Opened, partner: str | None) -> list[Answer]:
+    """What waits for an analyst, the oldest first."""
+    waiting = sorted(hub.parts.store.reviews.waiting(partner), key=lambda review: review.asked)
+    return [_asked(review) for review in waiting]
+
+
+def decide(hub: Opened, names: Iterable[str], *, release: bool, reason: str) -> list[Answer]:
+    """Release or reject what waits; each answer is the record as its submitter sees it now."""
+    answers: list[Answer] = []
+    for name in names:
+        review = hub.parts.store.reviews.find(name)
+        if review is None:
+            raise NotFound(f"there is no review {name!r}; `tocsin-hub review list` shows them")
+        intake = hub.parts.intake
+        if release:
+            record = intake.release(review, "operator")
+        else:
+            record = intake.reject(review, "operator", reason)
+        answers.append(_decided(review, record))
+    return answers
+
+
+def _collections(hub: Opened, names: Iterable[str]) -> frozenset[str]:
+    known = {}
+    for collection in hub.parts.store.feeds.collections():
+        known[collection.alias] = known[collection.id] = collection.id
+    wanted = {name.strip() for name in names if name.strip()}
+    for name in wanted - known.keys():
+        raise NotFound(f"there is no collection {name!r}; `tocsin-hub collection list` shows them")
+    return frozenset(known[name] for name in wanted)
+
+
+def _described(collection: Collection) -> Answer:
+    return {
+        "id": collection.id,
+        "alias": collection.alias,
+        "kind": collection.kind.value,
+        "title": collection.title,
+        "max_tlp": collection.max_tlp.word,
+    }
+
+
+def _asked(review: Review) -> Answer:
+    return {
+        "review": review.id,
+        "question": review.question.value,
+        "partner": review.partner,
+        "submission": review.submission,
+        "index": review.index,
+        "source_id": review.source_id,
+        "asked": review.asked,
+        "rules": list(review.rules),
+        "findings": [dict(finding) for finding in review.findings],
+        "waits_for": list(review.waits_for),
+    }
+
+
+def _decided(review: Review, record: Record) -> Answer:
+    return {
+        "review": review.id,
+        "source_id": review.source_id,
+        "verdict": record.verdict,
+        "public_id": record.public_id,
+        "findings": [dict(finding) for finding in record.findings],
+    }
+
+
+def _check_slug(text: str) -> None:
+    if not _SLUG.fullmatch(text):
+        raise Malformed(f"{text!r} must be 1 to 63 small letters, digits and hyphens")
+
+
+def _note(hub: Opened, act: str, what: dict[str, object]) -> None:
+    hub.parts.store.commit(lambda txn: txn.note(act, "operator", what))

@@ -1,0 +1,335 @@
+"""A submission from receipt to publication.
+
+`receive` writes down what came before anything is judged, so that 202 can be
+promised.  `admit` judges and publishes, one transaction for each batch; it is
+idempotent and goes on where a crash left off.  Small submissions are admitted
+inside the request, large ones by whoever leases them next.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from tocsin.admission import Examiner
+from tocsin.admission.errors import Malformed, NotFound
+from tocsin.admission.ijson import strict
+from tocsin.admission.model import (
+    Action,
+    Candidate,
+    Consent,
+    Finding,
+    KnownBenign,
+    Submitter,
+    Verdict,
+)
+from tocsin.admission.policy import Policy
+from tocsin.server.deposit import deposited
+from tocsin.server.model import (
+    Account,
+    Collection,
+    Kind,
+    Partner,
+    Record,
+    Review,
+    Submission,
+    Version,
+)
+from tocsin.server.publishing import Batch, Publisher, Settled
+from tocsin.server.store import Store, Txn
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+"""Records that one transaction settles."""
+
+LEASE = 120
+"""Seconds after which another worker may take over a submission that was not finished."""
+
+OPERATOR = Partner(slug="operator", name="")
+"""Whose submissions the operator's are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """By what submissions are judged."""
+
+    policy: Policy
+    lists: KnownBenign
+    inline: int
+    """Submissions of up to so many objects are admitted while the submitter waits."""
+
+
+class Intake:
+    """Takes submissions in; the only way into a collection."""
+
+    def __init__(
+        self, store: Store, publisher: Publisher, rules: Rules, clock: Callable[[], int]
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._rules = rules
+        self._clock = clock
+        self._owner = uuid.uuid4().hex
+        self.waiting = threading.Event()
+        """Set when a submission has come that is too large to be admitted at once."""
+
+    def receive(
+        self, account: Account, collection: Collection, objects: list[bytes], raw: bytes
+    ) -> Submission:
+        """Durable when this returns; settled too if it is small.
+
+        `objects` are the envelope's, as bytes; `raw` is the whole body.
+        """
+        submission = Submission(
+            id=str(uuid.uuid4()),
+            account=account.name,
+            partner=account.partner,
+            collection=collection.id,
+            received=self._clock(),
+            total=len(objects),
+            raw=raw,
+        )
+        inline = submission.total <= self._rules.inline
+        owner = self._owner if inline else None
+        self._store.submissions.receive(submission, owner=owner, seconds=LEASE)
+        if not inline:
+            self.waiting.set()
+            return replace(submission, raw=b"")
+        self.admit(submission)
+        return self._found(submission.id)
+
+    def work(self) -> bool:
+        """Admit one submission that waits; False if none does."""
+        submission = self._store.submissions.lease(self._owner, LEASE)
+        if submission is None:
+            return False
+        self.admit(submission)
+        return True
+
+    def admit(self, submission: Submission) -> None:
+        """Settle every record that is not settled yet."""
+        started = time.monotonic()
+        collection = self._collection(submission.collection)
+        objects = _split(submission.raw)
+        if collection.kind is Kind.VERBATIM:
+            self._deposit(submission, collection, objects)
+        else:
+            self._examine(submission, objects)
+        self._store.submissions.release(submission.id, self._owner)
+        log.info(
+            "admitted submission=%s account=%s records=%d ms=%d policy=%s",
+            submission.id,
+            submission.account,
+            submission.total,
+            (time.monotonic() - started) * 1000,
+            self._rules.policy.sha256[:12],
+        )
+
+    def remove(  # noqa: PLR0913
+        self,
+        account: Account,
+        collection: Collection,
+        object_id: str,
+        keywords: frozenset[Version] | None,
+        versions: frozenset[int],
+        specs: frozenset[str],
+    ) -> int:
+        """Takes versions of an object out of a verbatim collection; how many (TAXII 2.1 §5.7)."""
+
+        def work(txn: Txn) -> int:
+            count = txn.remove(
+                collection.id, object_id, keywords=keywords, versions=versions, specs=specs
+            )
+            if count:
+                txn.note("delete", account.name, {"collection": collection.id, "count": count})
+            return count
+
+        return self._store.commit(work)
+
+    def release(self, review: Review, who: str) -> Record:
+        """Admit what waits, the rules that asked waived, as the partner's contribution."""
+        return self._decide(review, who, "released", frozenset(review.rules))
+
+    def reject(self, review: Review, who: str, reason: str) -> Record:
+        """What was held is refused; what was asked about stays as it was published."""
+
+        def work(txn: Txn) -> Record:
+            txn.decide(review.id, "rejected")
+            txn.note("review.reject", who, {"review": review.id})
+            record = self._record(review)
+            if record.verdict != Verdict.HELD:
+                return record
+            fault = Finding("review", "analyst", Action.REFUSED, reason or "an analyst refused it")
+            findings = (*record.findings, fault.as_json())
+            record = replace(record, verdict=Verdict.REFUSED.value, findings=findings)
+            txn.amend(review.submission, record)
+            return record
+
+        return self._store.commit(work)
+
+    def _decide(self, review: Review, who: str, state: str, waived: frozenset[str]) -> Record:
+        submission = self._found(review.submission)
+        partner = self._partner(submission)
+        candidates = [_candidate(review.index, review.object)]
+        batch = self._batch(submission, partner, candidates, waived)
+
+        def work(txn: Txn) -> Record:
+            settled = self._publisher.settle(txn, batch)
+            record = settled.records[0]
+            waits = record.verdict == Verdict.HELD
+            if not waits:
+                txn.decide(review.id, state)
+            if waits and state == "released":
+                return record  # nothing was decided: something else holds it still
+            txn.note(f"review.{state}", who, {"review": review.id, "verdict": record.verdict})
+            txn.amend(review.submission, _amended(self._record(review), record))
+            return record
+
+        return self._store.commit(work)
+
+    def _examine(self, submission: Submission, objects: Sequence[bytes]) -> None:
+        partner = self._partner(submission)
+        candidates = [_candidate(index, raw) for index, raw in enumerate(objects)]
+        whole = self._batch(submission, partner, candidates, frozenset())
+        for part in _slices(whole.candidates, submission.settled):
+            settled = self._settle(submission, replace(whole, candidates=part, now=self._clock()))
+            self._store.submissions.renew(submission.id, self._owner, LEASE)
+            self._readmit(partner.slug, settled)
+
+    def _batch(
+        self,
+        submission: Submission,
+        partner: Partner,
+        candidates: Sequence[Candidate],
+        waived: frozenset[str],
+    ) -> Batch:
+        """The whole submission examined, and what its ids become."""
+        rules, now = self._rules, self._clock()
+        submitter = partner.submitter()
+        examined = Examiner(rules.policy, submitter, rules.lists, waived).examine(candidates, now)
+        authors = _authors(candidates, submitter)
+        return Batch(
+            submission=submission.id,
+            partner=partner,
+            candidates=tuple(examined),
+            minted=self._publisher.mint.minted(examined, authors),
+            authors=authors,
+            received=submission.received,
+            now=now,
+        )
+
+    def _settle(self, submission: Submission, batch: Batch) -> Settled:
+        def work(txn: Txn) -> Settled:
+            settled = self._publisher.settle(txn, batch)
+            txn.ask(settled.reviews)
+            txn.settle(submission.id, settled.records)
+            counts = _counted(settled.records)
+            txn.note("admit", submission.account, {"submission": submission.id, **counts})
+            return settled
+
+        return self._store.commit(work)
+
+    def _deposit(
+        self, submission: Submission, collection: Collection, objects: Sequence[bytes]
+    ) -> None:
+        for part in _slices(tuple(enumerate(objects)), submission.settled):
+
+            def work(txn: Txn, part: Sequence[tuple[int, bytes]] = part) -> None:
+                records = deposited(txn, collection, part)
+                txn.settle(submission.id, records)
+                counts = _counted(records)
+                txn.note("deposit", submission.account, {"submission": submission.id, **counts})
+
+            self._store.commit(work)
+            self._store.submissions.renew(submission.id, self._owner, LEASE)
+
+    def _readmit(self, partner: str, settled: Settled) -> None:
+        """What waited for an object that has now arrived is admitted at last."""
+        if not settled.arrived:
+            return
+        for review in self._store.reviews.waiting_for(partner, settled.arrived.keys()):
+            if review.rules == ("references",):
+                self._decide(review, "intake", "released", frozenset())
+
+    def _record(self, review: Review) -> Record:
+        for record in self._store.submissions.records(review.submission):
+            if record.index == review.index:
+                return record
+        raise NotFound(f"the submission of review {review.id} is not kept any more")
+
+    def _found(self, name: str) -> Submission:
+        found = self._store.submissions.find(name, raw=False)
+        if found is None:
+            raise NotFound(f"there is no submission {name}")
+        return found
+
+    def _collection(self, name: str) -> Collection:
+        for collection in self._store.feeds.collections():
+            if collection.id == name:
+                return collection
+        raise NotFound(f"there is no collection {name}")
+
+    def _partner(self, submission: Submission) -> Partner:
+        if not submission.partner:
+            return OPERATOR
+        partner = self._store.people.partner(submission.partner)
+        if partner is None:
+            raise NotFound(f"there is no partner {submission.partner}")
+        return partner
+
+
+def _split(raw: bytes) -> list[bytes]:
+    """The objects of an envelope that the door has understood already."""
+    envelope = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    return [bytes(one) for one in msgspec.json.decode(envelope["objects"], type=list[msgspec.Raw])]
+
+
+def _candidate(index: int, raw: bytes) -> Candidate:
+    try:
+        subject = strict(raw)
+    except Malformed as error:
+        fault = Finding("validate", "format", Action.REFUSED, str(error))
+        return Candidate(index, None).refused(fault)
+    name = subject.get("id")
+    version = subject.get("modified", subject.get("created"))
+    return Candidate(
+        index,
+        subject,
+        source_id=name if isinstance(name, str) else None,
+        source_version=version if isinstance(version, str) else None,
+    )
+
+
+def _authors(candidates: Sequence[Candidate], submitter: Submitter) -> frozenset[str]:
+    """Identities that say who the submitter is, where it has not agreed to be named."""
+    if submitter.consent in (Consent.EVERYONE, Consent.EVERYONE_PROPRIETARY):
+        return frozenset()
+    return frozenset(
+        author
+        for candidate in candidates
+        if candidate.object is not None
+        and isinstance(author := candidate.object.get("created_by_ref"), str)
+    )
+
+
+def _slices(items: tuple, start: int) -> Iterator[tuple]:  # type: ignore[type-arg]
+    for first in range(start, len(items), BATCH):
+        yield items[first : first + BATCH]
+
+
+def _counted(records: Sequence[Record]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for record in records:
+        counts[record.verdict] = counts.get(record.verdict, 0) + 1
+    return counts
+
+
+def _amended(before: Record, after: Record) -> Record:
+    return replace(after, findings=(*before.findings, *after.findings))

@@ -1,0 +1,239 @@
+"""The hub's nouns: who shares, what is kept, what is asked of a feed.
+
+Values only; neither HTTP nor MongoDB is known here.  Stamps are int64
+microseconds since 1970 UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tocsin.admission.model import Consent, Contribution, Submitter, Tlp
+
+
+class Kind(StrEnum):
+    """What a collection is for."""
+
+    INBOX = "inbox"  # partners write, admission reads
+    FEED = "feed"  # admission writes, partners read
+    VERBATIM = "verbatim"  # what is posted is what is read
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A TAXII collection (TAXII 2.1 section 5.2)."""
+
+    id: str
+    """UUID version 4."""
+    alias: str
+    kind: Kind
+    title: str
+    description: str = ""
+    max_tlp: Tlp = Tlp.AMBER
+    """The strictest level that a feed takes; of no meaning for other kinds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """An organisation that shares."""
+
+    slug: str
+    name: str
+    country: str = ""
+    sectors: tuple[str, ...] = ()
+    terms: tuple[str, ...] = ()
+    consent: Consent = Consent.NONE
+    max_tlp: Tlp = Tlp.AMBER
+    default_tlp: Tlp = Tlp.AMBER
+
+    def submitter(self) -> Submitter:
+        """What admission must know of it."""
+        return Submitter(
+            partner=self.slug,
+            names=(self.name,),
+            terms=self.terms,
+            consent=self.consent,
+            default_tlp=min(self.default_tlp, self.max_tlp),
+            max_tlp=self.max_tlp,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One credential holder of a partner, with its rights by collection id."""
+
+    name: str
+    partner: str
+    """The partner's slug; the operator's is the empty string."""
+    reads: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
+    operator: bool = False
+    """May read and write every verbatim collection and read every feed."""
+    disabled: bool = False
+
+
+class Version(StrEnum):
+    """The keywords of `match[version]` (TAXII 2.1 section 3.4.1)."""
+
+    LAST = "last"
+    FIRST = "first"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a reader asks of a feed: TAXII's filters, already understood.
+
+    Fields are joined by AND, the values of one field by OR; an empty field
+    asks nothing.
+    """
+
+    limit: int = 100
+    position: int = 0
+    """Only entries after this position (from `next`)."""
+    added_after: int | None = None
+    """Only entries whose stamp is greater."""
+    ids: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
+    specs: frozenset[str] = frozenset()
+    """spec_versions; empty: the latest that each object has here."""
+    keywords: frozenset[Version] = frozenset({Version.LAST})
+    versions: frozenset[int] = frozenset()
+    """Exact versions, as instants."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One object version in a feed."""
+
+    position: int
+    """1, 2, 3 … within its feed."""
+    stamp: int
+    """date_added."""
+    id: str
+    version: str
+    """`modified`, else `created`, as sent; else the object's first date_added."""
+    spec: str
+    """`2.0` or `2.1`."""
+    body: bytes
+    """The object's JSON; empty where only the manifest was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The answer to a `Query`: entries in order of position."""
+
+    entries: tuple[Entry, ...] = ()
+    more: bool = False
+    """Exact: at least one further entry matches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One object on its way into a feed."""
+
+    id: str
+    type: str
+    spec: str
+    version: str
+    """`modified`, else `created`; empty if the object has neither."""
+    body: bytes
+    digest: bytes
+    """16 octets over the object's value; equal for equal objects however they are spelt."""
+    facets: tuple[str, ...] = ()
+
+
+class Outcome(StrEnum):
+    """What became of a posting."""
+
+    STORED = "stored"
+    KNOWN = "known"  # the same version with the same content is here already
+    CONFLICT = "conflict"  # the same version is here with other content
+
+
+@dataclass(frozen=True, slots=True)
+class Public:
+    """A public object with its private contributions: the truth about what is published."""
+
+    id: str
+    """The public id."""
+    created: int
+    modified: int
+    """The version that the feeds hold now."""
+    digest: bytes
+    """Over the published value, `modified` left out; tells whether a merge changed anything."""
+    tlp: Tlp
+    scope: str
+    contributions: tuple[Contribution, ...]
+    """At most one of each partner; empty once all have been revoked."""
+    revoked: bool = False
+
+
+class Question(StrEnum):
+    """Why something waits for an analyst."""
+
+    HELD = "held"  # nothing was published
+    ASKED = "asked"  # a shortened copy was published; the full text waits
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One question for an analyst."""
+
+    id: str
+    question: Question
+    submission: str
+    index: int
+    """The record's index in its submission."""
+    partner: str
+    source_id: str
+    asked: int
+    object: bytes = field(repr=False)
+    """The object before the rules named in `rules` touched it, as JSON."""
+    rules: tuple[str, ...] = ()
+    """The rules that ask; a release admits the object with these waived."""
+    findings: tuple[Mapping[str, str], ...] = ()
+    state: str = "waiting"
+    """waiting, released or rejected."""
+    waits_for: tuple[str, ...] = ()
+    """Source ids that the object refers to and that have not arrived yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What became of one object of a submission, as its submitter may see it."""
+
+    index: int
+    verdict: str
+    """A `Verdict`, or `pending` while it has not been looked at."""
+    source_id: str = ""
+    version: str = ""
+    public_id: str = ""
+    findings: tuple[Mapping[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One POST: who sent what, when, and how far its admission has come."""
+
+    id: str
+    """UUID version 4, the TAXII status id."""
+    account: str
+    partner: str
+    collection: str
+    """Collection id."""
+    received: int
+    total: int
+    raw: bytes = field(default=b"", repr=False)
+    """The body as received; immutable."""
+    settled: int = 0
+    """How many records have a verdict; records are settled in order."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Settled records by verdict."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing about it will change: all settled, none held."""
+        return self.settled == self.total and not self.counts.get("held", 0)

@@ -1,0 +1,68 @@
+"""A hub opened: secrets, database, parts.  For `serve` and for every command beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+
+from tocsin.admission.policy import parse
+from tocsin.config import HubSettings, policy_text
+from tocsin.server.app import Parts, assemble
+from tocsin.server.founding import found
+from tocsin.server.seal import Seal, seal
+from tocsin.server.store import Store
+from tocsin.server.store.embedded import Engine, database
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a command works with."""
+
+    settings: HubSettings
+    seal: Seal
+    parts: Parts
+
+
+@contextmanager
+def opened(settings: HubSettings, say: Say) -> Iterator[Opened]:
+    """The hub's parts over its database, for a command beside the hub or without it."""
+    place = nullcontext(settings.mongo_uri) if settings.mongo_uri else database(settings.data, say)
+    with place as uri, _joined(settings, uri) as hub:
+        yield hub
+
+
+@contextmanager
+def housed(settings: HubSettings, say: Say) -> Iterator[Opened]:
+    """The same for the hub itself, which keeps the embedded engine alive for all."""
+    place = nullcontext(settings.mongo_uri) if settings.mongo_uri else _engine(settings, say)
+    with place as uri, _joined(settings, uri) as hub:
+        yield hub
+
+
+@contextmanager
+def _engine(settings: HubSettings, say: Say) -> Iterator[str]:
+    engine = Engine.start(settings.data, say)
+    try:
+        say(f"database: the embedded engine, in {settings.data}")
+        engine.watch()
+        yield engine.uri
+    finally:
+        engine.stop()
+
+
+@contextmanager
+def _joined(settings: HubSettings, uri: str) -> Iterator[Opened]:
+    own = seal(settings.data)
+    policy = parse(policy_text(settings.policy))
+    store = Store.connect(uri, name=settings.database)
+    try:
+        store.prepare()
+        store.check_secrets(own.fingerprint)
+        parts = assemble(store, own, settings, policy)
+        found(store, parts.publisher, own)
+        yield Opened(settings, own, parts)
+    finally:
+        store.close()

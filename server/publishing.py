@@ -1,0 +1,284 @@
+"""One batch of examined candidates becomes public, inside one transaction."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from tocsin.admission.identify import observable
+from tocsin.admission.markings import definition
+from tocsin.admission.merge import spelt
+from tocsin.admission.model import Action, Candidate, Contribution, Finding, Tlp, Verdict
+from tocsin.admission.references import references
+from tocsin.admission.timestamps import micros
+from tocsin.server.ledger import House, Ledger, contributions, posting
+from tocsin.server.minting import Mint, Minted, Placed
+from tocsin.server.model import Partner, Question, Record, Review
+from tocsin.server.store import Txn
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A slice of one submission, examined."""
+
+    submission: str
+    partner: Partner
+    candidates: tuple[Candidate, ...]
+    minted: Mapping[str, Minted]
+    """Of the whole submission."""
+    authors: frozenset[str]
+    """Identities that give way to the hub's own."""
+    received: int
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a batch."""
+
+    records: tuple[Record, ...]
+    reviews: tuple[Review, ...]
+    arrived: Mapping[str, str]
+    """Source ids that have a public one which they did not have before."""
+
+
+class Publisher:
+    """Publishes under the hub's identity into the feeds."""
+
+    def __init__(self, mint: Mint, house: House) -> None:
+        self.mint = mint
+        self.house = house
+
+    def furnish(self, txn: Txn) -> None:
+        """The hub's identity and the TLP definitions in every feed that may need them."""
+        for feed in self.house.feeds():
+            levels = [definition(tlp) for tlp in Tlp if tlp <= feed.max_tlp]
+            own = [posting(subject) for subject in (self.house.identity, *levels)]
+            txn.publish(feed.id, own, replace=True)
+
+    def settle(self, txn: Txn, batch: Batch) -> Settled:
+        """Everything about the batch but the submission's own state is written."""
+        work = _Work(self.mint, Ledger(txn, self.house, batch.now), batch)
+        for candidate in batch.candidates:
+            work.take(candidate)
+        work.ledger.write()
+        if work.arrived:
+            txn.remember(batch.partner.slug, batch.submission, work.arrived)
+        return Settled(tuple(work.records), tuple(work.reviews), work.arrived)
+
+
+@dataclass(slots=True)
+class _Work:
+    """One candidate after the other gets its verdict."""
+
+    mint: Mint
+    ledger: Ledger
+    batch: Batch
+    records: list[Record] = field(default_factory=list)
+    reviews: list[Review] = field(default_factory=list)
+    arrived: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    """What the partner's source ids stood for before this batch."""
+    known: dict[str, Minted] = field(default_factory=dict)
+    """What ids stand for now."""
+
+    def __post_init__(self) -> None:
+        minted = self.batch.minted
+        subjects = [c.object for c in self.batch.candidates if c.open and c.object is not None]
+        own = {c.source_id for c in self.batch.candidates if c.source_id}
+        outside = {target for subject in subjects for target in references(subject)} - minted.keys()
+        self.sources = self.ledger.txn.sources(self.batch.partner.slug, own | outside)
+        public = {minted[name].id for name in own & minted.keys()}
+        self.ledger.load(public | own | outside | set(self.sources.values()))
+        self.known = dict(minted)
+        for target in outside:
+            self._recall(target)
+
+    def _recall(self, target: str) -> None:
+        """What an id from outside the submission stands for, if anything."""
+        name = self.sources.get(target, target)
+        public = self.ledger.publics.get(name)
+        if public is not None:
+            self.known[target] = Minted(public.id, public.tlp)
+        elif self.sources.get(target) == target:  # a well-known object that was sent before
+            self.known[target] = Minted(target, Tlp.CLEAR)
+
+    def take(self, candidate: Candidate) -> None:
+        source = candidate.source_id or ""
+        if candidate.verdict is Verdict.DUPLICATE:
+            self._arrive(source, source)
+        if not candidate.open:
+            self._close(candidate, candidate.verdict)
+        elif source in self.batch.authors:
+            note = _note("author", "the hub's own identity stands in its place")
+            self._close(candidate.noting(note), Verdict.MERGED, self.ledger.house.identity["id"])
+        elif self._echo(candidate):
+            note = _note("echo", "the hub's own object; it corroborates nothing")
+            self._close(candidate.noting(note), Verdict.DUPLICATE, source)
+        else:
+            self._place(candidate)
+
+    def _echo(self, candidate: Candidate) -> bool:
+        """The hub's own object coming back.  An SCO has one id everywhere, so it is none."""
+        subject = candidate.object or {}
+        own = candidate.source_id in self.ledger.publics
+        return own and not observable(str(subject.get("type")))
+
+    def _place(self, candidate: Candidate) -> None:
+        placed = self.mint.place(candidate, self.known)
+        candidate = placed.candidate.noting(*_dropped(placed))
+        missing = placed.rewriting.missing
+        if missing:
+            message = "waits for what it refers to: " + ", ".join(missing[:5])
+            finding = Finding("publish", "references", Action.HELD, message)
+            self._close(candidate.held(finding), Verdict.HELD, waits_for=missing)
+            return
+        placed = self._living(replace(placed, candidate=candidate))
+        self.known[str(candidate.source_id)] = Minted(placed.id, _level(candidate))
+        self._contribute(placed)
+
+    def _living(self, placed: Placed) -> Placed:
+        """Under an id that is not revoked, unless it is this partner's own that is."""
+        own = self.sources.get(str(placed.candidate.source_id))
+        for generation in range(1, 1000):
+            self.ledger.load([placed.id])
+            public = self.ledger.publics.get(placed.id)
+            if public is None or not public.revoked or public.id == own:
+                break
+            placed = self.mint.reborn(placed, generation)
+        return placed
+
+    def _contribute(self, placed: Placed) -> None:
+        candidate, partner = placed.candidate, self.batch.partner.slug
+        new = self._contribution(placed)
+        public = self.ledger.publics.get(placed.id)
+        before = self.sources.get(new.source_id)
+        mine = next((c for c in contributions(public) if c.partner == partner), None)
+        if new.object.get("revoked") is True:
+            self._withdraw(candidate, before or placed.id)
+            return
+        if public is not None and public.revoked:
+            self._refuse(candidate, "this id was revoked, for ever; send it under a new id")
+            return
+        if mine is not None and self._decided(placed, mine, new):
+            return
+        if before is not None and before != placed.id:
+            self.ledger.leave(before, partner)
+        changed = self.ledger.join(placed.id, new)
+        self._arrive(new.source_id, placed.id)
+        alone = all(c.partner == partner for c in contributions(public))
+        verdict = Verdict.ADMITTED if changed else Verdict.DUPLICATE
+        self._close(candidate, verdict if alone else Verdict.MERGED, placed.id)
+
+    def _decided(self, placed: Placed, mine: Contribution, new: Contribution) -> bool:
+        """Whether what the partner sent before decides the verdict already."""
+        candidate = placed.candidate
+        if mine.source_id != new.source_id or not new.version:
+            if mine.object != new.object:
+                return False
+            self._arrive(new.source_id, placed.id)
+            self._close(candidate, Verdict.DUPLICATE, placed.id)
+            return True
+        older = micros(new.version) - micros(mine.version)
+        if older > 0:
+            return False
+        if mine.object == new.object or older < 0 or mine.received == new.received:
+            self._close(candidate, Verdict.DUPLICATE, placed.id)
+        else:
+            self._refuse(candidate, "this version is here with other content; raise `modified`")
+        return True
+
+    def _contribution(self, placed: Placed) -> Contribution:
+        candidate = placed.candidate
+        body = placed.rewriting.object
+        return Contribution(
+            partner=self.batch.partner.slug,
+            source_id=str(candidate.source_id),
+            version=candidate.source_version or "",
+            received=self.batch.received,
+            tlp=_level(candidate),
+            scope=candidate.scope,
+            object={name: value for name, value in body.items() if name not in _OF_THE_SOURCE},
+        )
+
+    def _withdraw(self, candidate: Candidate, name: str) -> None:
+        partner = self.batch.partner.slug
+        if any(c.partner == partner for c in contributions(self.ledger.publics.get(name))):
+            self.ledger.leave(name, partner)
+            note = _note("revoked", "your contribution is withdrawn")
+            self._close(candidate.noting(note), Verdict.ADMITTED, name)
+        else:
+            note = _note("revoked", "nothing of yours is published under it")
+            self._close(candidate.noting(note), Verdict.DUPLICATE)
+
+    def _arrive(self, source: str, public: str) -> None:
+        if source and self.sources.get(source) != public:
+            self.arrived[source] = public
+
+    def _refuse(self, candidate: Candidate, message: str) -> None:
+        fault = Finding("merge", "versions", Action.REFUSED, message)
+        self._close(candidate.refused(fault), Verdict.REFUSED)
+
+    def _close(
+        self,
+        candidate: Candidate,
+        verdict: Verdict,
+        public: str = "",
+        waits_for: tuple[str, ...] = (),
+    ) -> None:
+        record = Record(
+            index=candidate.index,
+            verdict=verdict.value,
+            source_id=candidate.source_id or "",
+            version=candidate.source_version or "",
+            public_id=public,
+            findings=tuple(finding.as_json() for finding in candidate.findings),
+        )
+        self.records.append(record)
+        wanted = Action.HELD if verdict is Verdict.HELD else Action.ASKED
+        rules = tuple(sorted({f.rule for f in candidate.findings if f.action is wanted}))
+        if verdict is Verdict.HELD or (rules and verdict is not Verdict.REFUSED):
+            self.reviews.append(self._review(candidate, record, rules, waits_for))
+
+    def _review(
+        self,
+        candidate: Candidate,
+        record: Record,
+        rules: tuple[str, ...],
+        waits_for: tuple[str, ...],
+    ) -> Review:
+        held = record.verdict == Verdict.HELD
+        return Review(
+            id=str(uuid.uuid4()),
+            question=Question.HELD if held else Question.ASKED,
+            submission=self.batch.submission,
+            index=record.index,
+            partner=self.batch.partner.slug,
+            source_id=record.source_id,
+            asked=self.batch.now,
+            object=spelt(candidate.original or candidate.object or {}),
+            rules=rules,
+            findings=record.findings,
+            waits_for=waits_for,
+        )
+
+
+_OF_THE_SOURCE = ("id", "created", "modified")
+
+
+def _level(candidate: Candidate) -> Tlp:
+    """The level that normalise found; the strictest there is if it was never asked."""
+    return candidate.tlp if candidate.tlp is not None else Tlp.RED
+
+
+def _dropped(placed: Placed) -> list[Finding]:
+    message = "refers to something that the readers of this object cannot see"
+    return [
+        Finding("publish", "references", Action.STRIPPED, message, str(path[0]))
+        for path, _ in placed.rewriting.dropped
+    ]
+
+
+def _note(rule: str, message: str) -> Finding:
+    return Finding("merge", rule, Action.NOTED, message)
