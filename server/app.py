@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import flask
 
-from tocsin.admission.benign import load
+from tocsin.admission.model import KnownBenign
 from tocsin.admission.policy import Policy
 from tocsin.config import HubSettings
 from tocsin.server import taxii
@@ -24,6 +24,14 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Judging:
+    """What admission judges by."""
+
+    policy: Policy
+    lists: KnownBenign
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """A hub, joined."""
 
@@ -32,17 +40,17 @@ class Parts:
     intake: Intake
 
 
-def assemble(store: Store, seal: Seal, settings: HubSettings, policy: Policy) -> Parts:
+def assemble(store: Store, seal: Seal, settings: HubSettings, judging: Judging) -> Parts:
     """The parts that admit and publish, over one store."""
     identity = seal.identity(settings.title)
-
+    policy = judging.policy
     house = House(
         identity=identity,
         feeds=lambda: [c for c in store.feeds.collections() if c.kind is Kind.FEED],
         quiet_period=policy.quiet_period,
     )
     publisher = Publisher(Mint(seal.namespace, identity), house)
-    rules = Rules(policy, load(), settings.inline_objects)
+    rules = Rules(policy, judging.lists, settings.inline_objects)
     log.info("policy sha256=%s rules=%s", policy.sha256, ",".join(policy.rules))
     return Parts(store, publisher, Intake(store, publisher, rules, wall_clock))
 

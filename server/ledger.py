@@ -43,12 +43,16 @@ class Ledger:
     house: House
     now: int
     publics: dict[str, Public] = field(default_factory=dict)
+    _asked: set[str] = field(default_factory=set)
     _changed: set[str] = field(default_factory=set)
     _postings: dict[str, StixObject] = field(default_factory=dict)
 
     def load(self, names: Some[str]) -> None:
         """Read the public objects with these ids, where there are any."""
-        self.publics |= self.txn.publics(set(names) - self.publics.keys())
+        new = set(names) - self._asked
+        if new:
+            self._asked |= new
+            self.publics |= self.txn.publics(new)
 
     def join(self, name: str, new: Contribution) -> bool:
         """The partner's contribution, in place of its former one.

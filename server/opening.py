@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
+from tocsin.admission.benign import load
 from tocsin.admission.policy import parse
 from tocsin.config import HubSettings, policy_text
-from tocsin.server.app import Parts, assemble
+from tocsin.server.app import Judging, Parts, assemble
 from tocsin.server.founding import found
 from tocsin.server.seal import Seal, seal
 from tocsin.server.store import Store
@@ -56,12 +57,12 @@ def _engine(settings: HubSettings, say: Say) -> Iterator[str]:
 @contextmanager
 def _joined(settings: HubSettings, uri: str) -> Iterator[Opened]:
     own = seal(settings.data)
-    policy = parse(policy_text(settings.policy))
+    judging = Judging(parse(policy_text(settings.policy)), load())
     store = Store.connect(uri, name=settings.database)
     try:
         store.prepare()
         store.check_secrets(own.fingerprint)
-        parts = assemble(store, own, settings, policy)
+        parts = assemble(store, own, settings, judging)
         found(store, parts.publisher, own)
         yield Opened(settings, own, parts)
     finally:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from cheroot.wsgi import Server
+from cheroot.wsgi import Gateway_10, Server
 
 from tocsin.config import HubSettings
 from tocsin.server.app import create_app
@@ -53,6 +53,25 @@ def serve(settings: HubSettings, ready: Path | None, say: Callable[[str], None])
     say("stopped")
 
 
+class Gateway(Gateway_10):  # type: ignore[misc]
+    """Closes the connection where the application says so.
+
+    After a body that was refused unread, what is left of it would otherwise be
+    read as the next request.
+    """
+
+    def start_response(
+        self,
+        status: str,
+        headers: list[tuple[str, str]],
+        exc_info: object = None,
+    ) -> object:
+        """WSGI's start_response (PEP 3333)."""
+        if ("Connection", "close") in headers:
+            self.req.close_connection = True
+        return super().start_response(status, headers, exc_info)
+
+
 def _server(hub: Opened) -> Server:
     settings = hub.settings
     server = Server(
@@ -64,6 +83,7 @@ def _server(hub: Opened) -> Server:
         timeout=60,
         shutdown_timeout=_DRAIN,
     )
+    server.gateway = Gateway
     server.max_request_header_size = 64 * 1024
     return server
 

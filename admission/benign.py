@@ -1,0 +1,199 @@
+"""Warning lists: what is surely harmless, asked by value.
+
+The lists are MISP's, as the package pymispwarninglists ships them; only their
+JSON is used.  Not every list says that a value is harmless (the million most
+visited sites hold many broken-into ones), so each list that counts is named
+here with how far its word reaches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from enum import Enum
+from importlib.util import find_spec
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from tocsin.admission.model import Hit
+
+
+class Reach(Enum):
+    """How far a list's word reaches."""
+
+    EXACT = "exact"  # the very value that it names
+    WIDE = "wide"  # that value; and, with less weight, subdomains and addresses inside
+    WITHIN = "within"  # shared by good and bad alike: never exactly, only with less weight
+
+
+COUNTED: Mapping[str, Reach] = {
+    **dict.fromkeys(
+        (
+            *("alexa", "cisco_top1000", "moz-top500", "tranco10k"),
+            *("captive-portals", "findip-host", "whats-my-ip", "url-shortener"),
+            "security-provider-blogpost",
+            *("rfc6761", "tlds", "second-level-tlds", "university_domains"),
+            *("public-dns-v4", "public-dns-v6"),
+            *("common-ioc-false-positive", "empty-hashes", "eicar.com", "ti-falsepositives"),
+            *("mozilla-CA", "mozilla-IntermediateCA"),
+        ),
+        Reach.EXACT,
+    ),
+    **dict.fromkeys(
+        (
+            *("google", "microsoft", "microsoft-office365", "microsoft-win10-connection-endpoints"),
+            *("bank-website", "dax30"),
+            *("google-gmail-sending-ips", "googlebot", "wikimedia", "umbrella-blockpage-hostname"),
+            *("umbrella-blockpage-v4", "umbrella-blockpage-v6"),
+        ),
+        Reach.WIDE,
+    ),
+    **dict.fromkeys(
+        (
+            *("akamai", "cloudflare", "fastly", "stackpath", "zscaler", "github", "apple"),
+            *("amazon-aws", "google-gcp", "microsoft-azure", "microsoft-azure-us-gov"),
+            *("microsoft-azure-china", "microsoft-azure-germany", "microsoft-office365-ip"),
+            *("microsoft-office365-cn", "lots-project", "sinkholes", "parking-domain"),
+            *("censys-scanning", "shodan-scanning", "shadowserver"),
+        ),
+        Reach.WITHIN,
+    ),
+}
+"""The lists that count, by the name of their folder.
+
+Left out: the million-site lists, disposable mail, VPN ranges and dynamic DNS
+(attackers live there), the RFC address ranges (the rule `private_addresses`
+knows them) and lists that are matched by substring or expression.
+"""
+
+_HOSTS = frozenset(("domain-name", "url"))
+_ADDRESSES = frozenset(("ipv4-addr", "ipv6-addr"))
+_DIGESTS = frozenset(("file", "artifact", "x509-certificate"))
+
+
+class Lists:
+    """An index over warning lists; see `tocsin.admission.model.KnownBenign`.
+
+    Host names are walked up label by label, networks looked up once for each
+    prefix length that occurs: no question depends on how long the lists are.
+    """
+
+    def __init__(self, lists: Iterable[tuple[str, Reach, Iterable[str]]]) -> None:
+        """Index lists given by name, reach and entries."""
+        self._names: list[str] = []
+        self._reach: list[Reach] = []
+        self._values: dict[str, tuple[int, ...]] = {}
+        self._networks: dict[tuple[int, int], dict[int, tuple[int, ...]]] = {}
+        alone: dict[int, tuple[int, ...]] = {}
+        for number, (name, reach, entries) in enumerate(lists):
+            self._names.append(name)
+            self._reach.append(reach)
+            own = alone.setdefault(number, (number,))
+            for entry in entries:
+                self._enter(entry, own)
+
+    def hits(self, kind: str, value: str) -> tuple[Hit, ...]:
+        """See KnownBenign.hits."""
+        if kind in _HOSTS:
+            found = self._host_hits(kind, value)
+        elif kind in _ADDRESSES:
+            found = self._address_hits(value)
+        elif kind in _DIGESTS:
+            found = ((number, True) for number in self._values.get(value.lower(), ()))
+        else:
+            return ()
+        exact: dict[int, bool] = {}
+        for number, whole in found:
+            whole = whole and self._reach[number] is not Reach.WITHIN
+            if whole or self._reach[number] is not Reach.EXACT:
+                exact[number] = exact.get(number, False) or whole
+        hits = (Hit(self._names[number], whole) for number, whole in exact.items())
+        return tuple(sorted(hits, key=lambda hit: (not hit.exact, hit.list)))
+
+    def _enter(self, entry: str, own: tuple[int, ...]) -> None:
+        place = _place(entry)
+        if place is None:
+            value = entry.strip(" .").lower()
+            self._values[value] = self._values[value] + own if value in self._values else own
+            return
+        version, length, at = place
+        nets = self._networks.setdefault((version, length), {})
+        nets[at] = nets[at] + own if at in nets else own
+
+    def _host_hits(self, kind: str, value: str) -> Iterator[tuple[int, bool]]:
+        host, whole = (value.rstrip(".").lower(), True) if kind != "url" else _host(value)
+        if _place(host) is not None:
+            yield from ((number, hit and whole) for number, hit in self._address_hits(host))
+            return
+        while host:
+            yield from ((number, whole) for number in self._values.get(host, ()))
+            host, whole = host.partition(".")[2], False
+
+    def _address_hits(self, value: str) -> Iterator[tuple[int, bool]]:
+        place = _place(value)
+        if place is None:
+            return
+        version, length, at = place
+        bits = 32 if version == 4 else 128
+        for (listed, wide), nets in self._networks.items():
+            if listed == version and wide <= length:
+                found = nets.get(at >> (bits - wide) << (bits - wide), ())
+                yield from ((number, wide == length) for number in found)
+
+
+class _List(msgspec.Struct):
+    name: str
+    entries: list[str] = msgspec.field(name="list")
+
+
+def load(names: Collection[str] | None = None) -> Lists:
+    """The warning lists that count, or those of them that are named, read from the package.
+
+    Takes a few tenths of a second: load once and hand it down.
+    """
+    wanted = COUNTED if names is None else {name: COUNTED[name] for name in names}
+    return Lists(_read(wanted))
+
+
+def _read(wanted: Mapping[str, Reach]) -> Iterator[tuple[str, Reach, list[str]]]:
+    decoder = msgspec.json.Decoder(_List)
+    for name, reach in wanted.items():
+        path = _folder() / name / "list.json"
+        if path.exists():  # the package's selection changes from release to release
+            found = decoder.decode(path.read_bytes())
+            yield found.name, reach, found.entries
+
+
+def _folder() -> Path:
+    package = find_spec("pymispwarninglists")  # its data only, so it is not imported
+    assert package is not None and package.origin is not None  # noqa: S101  (a dependency)
+    return Path(package.origin).parent / "data" / "misp-warninglists" / "lists"
+
+
+def _place(text: str) -> tuple[int, int, int] | None:
+    """The version, prefix length and first address that a text names; None if it is a name."""
+    if ":" not in text and not text[-1:].isdigit():
+        return None
+    address, slash, length = text.partition("/")
+    try:
+        if slash and int(length) < 32 + 96 * (":" in text):
+            network = ip_network(text, strict=False)
+            return network.version, network.prefixlen, int(network.network_address)
+        if ":" in address:
+            return 6, 128, int(IPv6Address(address))
+        return 4, 32, int(IPv4Address(address))
+    except ValueError:
+        return None
+
+
+def _host(url: str) -> tuple[str, bool]:
+    """A URL's host, and whether the URL names nothing but it."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".")
+    except ValueError:
+        return "", False
+    more = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+    return host, not more

@@ -1,0 +1,61 @@
+"""Dates as people write them in tables; only those that mean one day and no other."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from tocsin.admission.errors import Malformed
+from tocsin.admission.timestamps import micros
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST = 631_152_000_000_000  # 1990
+_MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
+_ORDERED = re.compile(
+    r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ]+(\d{1,2}):(\d\d)(?::(\d\d))?)?(?:\.\d{1,9})?"
+    r"(?: ?(?:UTC|GMT|Z))?",
+    re.ASCII | re.IGNORECASE,
+)
+_NAMED = re.compile(r"([A-Za-z]{3})[a-z]{0,6}\.? (\d{1,2}),? (\d{4})", re.ASCII)
+_DAY_FIRST = re.compile(r"(\d{1,2})[ -]([A-Za-z]{3})[a-z]{0,6}[ -](\d{4})", re.ASCII)
+
+
+def instant(text: str, latest: int) -> int | None:
+    """The instant that a cell names, in µs since 1970 UTC; None if that is not certain.
+
+    `10/11/18` may be October or November, so it is not taken; nor is what lies
+    after `latest` or before 1990.
+    """
+    plain = text.strip()[:40]
+    found = _by_numbers(plain) or _by_month(plain)
+    if found is None:
+        try:
+            found = micros(plain)
+        except Malformed:
+            return None
+    return found if _EARLIEST <= found <= latest else None
+
+
+def _by_numbers(text: str) -> int | None:
+    found = _ORDERED.fullmatch(text)
+    return _stamp([int(part or 0) for part in found.groups()]) if found else None
+
+
+def _by_month(text: str) -> int | None:
+    if named := _NAMED.fullmatch(text):
+        month, day, year = named.groups()
+    elif first := _DAY_FIRST.fullmatch(text):
+        day, month, year = first.groups()
+    else:
+        return None
+    place = _MONTHS.find(month.lower())
+    if place % 3:
+        return None
+    return _stamp([int(year), place // 3 + 1, int(day), 0, 0, 0])
+
+
+def _stamp(parts: list[int]) -> int | None:
+    year, month, day, hour, minute, second = parts
+    try:
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        return None
+    return (moment - _EPOCH) // timedelta(microseconds=1)

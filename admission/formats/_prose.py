@@ -1,0 +1,192 @@
+"""Indicators in running text: where they begin and end, and what only looks like one.
+
+Every line is cut into words of bounded length, each word into bounded pieces,
+and each piece is looked at once, so the time is linear in the text.
+"""
+
+import re
+from collections.abc import Iterator
+
+from tocsin.admission.formats._written import words
+from tocsin.admission.recognise import LONGEST, Kind, Recognised, recognise
+from tocsin.admission.refang import joined, refang
+
+_SCHEME = re.compile(r"(?:https?|ftps?|sftp|wss?|tcp|udp)://", re.IGNORECASE)
+_URL_END = re.compile(
+    r"[\s\"<>`\u201c\u201d\u2018\u2019\u00ab\u00bb|^{}\\]|\]\(|'(?![\w%])|[,;](?=https?:)",
+    re.IGNORECASE,
+)
+_PIECES = re.compile(r"[\s\"'<>`\u201c\u201d\u2018\u2019\u00ab\u00bb\u2022,;|^=(){}!?&]+")
+_TRIM = (
+    " \t\ufeff\u200b\"'`<>,;|*-\u2013\u2014\u2022()[]{}.:!?~\u201c\u201d\u2018\u2019\u00a0"
+    "\u3001\u3002\uff0c"
+)
+_BULLET = re.compile(r"\s*(?:[-*+\u2022]|\d{1,4}[.)])\s+")
+_SIGNS = frozenset(".:@[({")
+_FILE_ENDINGS = words("py md sh pl rs so zip mov cab ps app pub mk bat ai cc bz vb sc md")
+"""Top-level domains that in a text are usually the ending of a file's name."""
+_COMMON = words(
+    "com net org info biz edu gov mil int ru cn de uk fr nl eu jp kr ua pl us in br it xyz top"
+    " online site club shop icu live vip onion co io me cc tk ml ga cf gq su ir pw ws"
+)
+_PACKAGES = ("com.", "org.", "net.", "android.", "java.", "jp.co.", "ru.", "cn.", "io.", "de.")
+_NOT_HOSTS = words("asp.net ado.net vb.net node.js socket.io system.io")
+_OTHER_HASHES = re.compile(
+    r"(?:imp(?:ort)?[ _-]?hash|ja3s?|jarm|authenti[ _-]?hash|v[ _-]?hash|thumb[ _-]?print"
+    r"|ssdeep|tlsh|serial|rich[ _-]?(?:pe[ _-]?)?hash|icon[ _-]?hash)(?:es)?\W{0,12}$",
+    re.IGNORECASE,
+)
+_CAPITAL_END = re.compile(r"\.(?:[A-Z][a-z]+|[A-Z]{2,})$")
+_CALL = re.compile(r"\.\w+\($")
+_UNDERSCORED = re.compile(r"_.*_")
+
+
+def in_line(line: str, listing: bool, before: str = "") -> Iterator[Recognised]:
+    """The values in one line of text, in its order.
+
+    In a `listing`, what stands alone on its line is taken at its word, even if
+    it could as well be the name of a file.  `before` is what precedes the line.
+    """
+    plain = joined(line)
+    bare = _BULLET.sub("", plain, count=1).strip(_TRIM)
+    alone = bool(bare) and not any(sign in bare for sign in " \t")
+    found = recognise(refang(bare)) if alone else None
+    if found is not None and (listing or _is_meant(found, bare, before)):
+        yield found
+        return
+    end = before
+    for word in plain.split():
+        if 4 <= len(word) <= LONGEST * 4:
+            yield from _in_word(word, end)
+        end = (end + " " + word)[-40:]
+
+
+def _is_meant(found: Recognised, bare: str, before: str) -> bool:
+    """Whether what stands alone on a line of a text is a value."""
+    if found.kind is Kind.DOMAIN:
+        return _plausible(bare, refang(bare), True)
+    return not _other_hash(found, before)
+
+
+def _in_word(word: str, before: str) -> Iterator[Recognised]:
+    if len(word) < 32 and not _SIGNS.intersection(word):
+        return
+    clear = refang(word)
+    defanged = clear is not word
+    position = 0
+    for found in _SCHEME.finditer(clear):
+        if found.start() < position:
+            continue
+        yield from _in_pieces(clear[position : found.start()], defanged, before)
+        url, position = _url_at(clear, found.start())
+        recognised = recognise(url)
+        if recognised is not None:
+            yield recognised
+    yield from _in_pieces(clear[position:], defanged, before)
+
+
+def _url_at(text: str, start: int) -> tuple[str, int]:
+    """The URL that begins here, without what closes the sentence or the brackets around it."""
+    stop = _URL_END.search(text, start + 6)
+    end = stop.start() if stop else len(text)
+    url = text[start : min(end, start + LONGEST)]
+    while url and url[-1] in ".,;:!?'\"*_)]}>":
+        opening = {")": "(", "]": "["}.get(url[-1])
+        if opening and url.count(opening) >= url.count(url[-1]):
+            break
+        url = url[:-1]
+    return url, end
+
+
+def _in_pieces(text: str, defanged: bool, before: str) -> Iterator[Recognised]:
+    if len(text) < 4:
+        return
+    for piece in _PIECES.split(text):
+        if 4 <= len(piece) <= LONGEST:
+            found = _in_piece(piece, defanged, before)
+            if found is not None and not _other_hash(found, before):
+                yield found
+
+
+def _in_piece(piece: str, defanged: bool, before: str) -> Recognised | None:
+    bare = piece.strip(_TRIM)
+    if _UNDERSCORED.fullmatch(bare):
+        bare = bare.strip("_")
+    if len(bare) < 4:
+        return None
+    found = recognise(piece) or recognise(bare) or _after_colon(bare) or _beside_bracket(piece)
+    if found is not None:
+        if found.kind is Kind.DOMAIN and not defanged and not _plausible(bare, bare, False):
+            return None
+        if found.kind is Kind.IPV6 and not _like_ipv6(found.value):
+            return None
+        return found
+    return _without_scheme(bare, defanged)
+
+
+def _after_colon(bare: str) -> Recognised | None:
+    """`domain:evil.com`, but not the port of a host."""
+    label, colon, rest = bare.partition(":")
+    return recognise(rest.strip(_TRIM)) if colon and label.isalnum() and "." in rest else None
+
+
+def _beside_bracket(piece: str) -> Recognised | None:
+    for part in re.split(r"[\[\]]", piece)[:4] if "[" in piece or "]" in piece else ():
+        found = recognise(part.strip(_TRIM))
+        if found is not None:
+            return found
+    return None
+
+
+def _without_scheme(bare: str, defanged: bool) -> Recognised | None:
+    """`evil.com/path`: browsers read it as http."""
+    name, slash, rest = bare.partition("/")
+    if not slash or not rest or "\\" in bare or "." not in name:
+        return None
+    host = recognise(name)
+    if host is None or host.kind not in (Kind.DOMAIN, Kind.IPV4) or "/" in host.value:
+        return None
+    if host.kind is Kind.IPV4 and not defanged and rest.isdigit():
+        return None
+    if host.kind is Kind.DOMAIN and not defanged and not _plausible(name, name, False):
+        return None
+    return recognise("http://" + bare)
+
+
+def _plausible(word: str, clear: str, alone: bool) -> bool:
+    """Whether something with a known ending is a host name rather than a name in a text."""
+    if clear is not word and clear != word:
+        return True
+    bare = clear.strip(_TRIM).removeprefix("*.")
+    lower = bare.lower()
+    labels = lower.split(":")[0].split(".")
+    if lower in _NOT_HOSTS or (labels[-1] in _FILE_ENDINGS and labels[0] != "www"):
+        return False
+    if lower.startswith(_PACKAGES) and (len(labels) > 3 or labels[-1] not in _COMMON):
+        return False
+    if labels[-1] in _COMMON and not alone:
+        return not _misspelt(bare)
+    return not _misspelt(bare) and (alone or not _camel(bare, labels))
+
+
+def _misspelt(bare: str) -> bool:
+    """`done.In` and `Agent.AE`: a sentence without its space, or the name of malware."""
+    found = _CAPITAL_END.search(bare)
+    return found is not None and not bare.isupper() and found[0] not in (".Com", ".Net", ".Org")
+
+
+def _camel(bare: str, labels: list[str]) -> bool:
+    name = bare.partition(":")[0]
+    return not name.islower() or (len(labels) == 2 and (labels[0].isdigit() or len(labels[0]) == 1))
+
+
+def _like_ipv6(value: str) -> bool:
+    address = value.partition("/")[0]
+    return address.count(":") >= 3 or (len(address) >= 6 and any(c.isdigit() for c in address))
+
+
+def _other_hash(found: Recognised, before: str) -> bool:
+    """A hash of something else than a file, as the word before it says."""
+    if found.kind not in (Kind.MD5, Kind.SHA1) or not before:
+        return False
+    return _OTHER_HASHES.search(before) is not None

@@ -1,0 +1,274 @@
+"""Tables: CSV, TSV and their like, with headings or without.
+
+With headings, only columns that are known contribute.  Without, every cell
+counts that is an indicator as a whole, and nothing else does: neither the
+reporter's handle nor a link to where something was reported.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+
+from tocsin.admission.formats import Format, Reading
+from tocsin.admission.formats._columns import Columns, Role, guessed, headed
+from tocsin.admission.formats._dates import instant
+from tocsin.admission.formats._indicators import Collected, Remarks
+from tocsin.admission.formats._rows import DELIMITERS, Row, delimiter, rows
+from tocsin.admission.formats._written import decoded, refusal, textual, words
+from tocsin.admission.model import Action, Candidate, Finding, Tlp, Verdict
+from tocsin.admission.recognise import HASH_KINDS, Kind, Recognised, declared_host, recognise
+from tocsin.admission.refang import joined, refang
+
+_ENDINGS = (".csv", ".tsv")
+_SAMPLE = 200
+_MOST_TITLES = 5
+"""Lines that may stand above the headings."""
+_TRIM = " \t\n\u00a0\ufeff\u200b\"'`<>,;|"
+_LONGEST_NOTE = 2000
+_MOST_LABELS = 20
+_PARTS = re.compile(r"[\s,;|]+")
+_LABELS = re.compile(r"[,;|#\n]+")
+_LETTERS = re.compile(r"[^a-z0-9]+")
+_NOTHING = frozenset(("", "-", "--", "n/a", "na", "none", "null", "nil", "unknown", "tbd", "?"))
+_META = frozenset(("description", "comment", "note", "title", "reference", "source", "report"))
+_UNTAKEN = words(
+    "filename filepath filepathname path process processname registry registrykey regkey mutex"
+    " imphash ssdeep tlsh ja3 ja3s jarm authentihash vhash thumbprint certificate serial"
+    " codesigningcertificate certificatethumbprint commandline cmd cve btc wallet bitcoin"
+    " useragent yara sigma snort asn pdb pdbpath service scheduledtask urlpath"
+)
+_HOSTS = frozenset(("domain", "domains", "domainname", "hostname", "host", "fqdn"))
+_DECLARED: dict[str, Kind] = {
+    **dict.fromkeys(("md5", "filehashmd5"), Kind.MD5),
+    **dict.fromkeys(("sha1", "filehashsha1"), Kind.SHA1),
+    **dict.fromkeys(("sha256", "filehashsha256"), Kind.SHA256),
+    **dict.fromkeys(("sha512", "filehashsha512"), Kind.SHA512),
+}
+_WORDS = {"low": 15, "medium": 50, "moderate": 50, "med": 50, "high": 85, "certain": 95}
+"""Confidence in words (STIX 2.1 appendix A, none/low/medium/high)."""
+_MALICIOUS = words(
+    "malicious malware phishing smishing c2 c&c cnc botnet ransomware scam spam stealer"
+    " infostealer trojan exploit"
+)
+_VOCABULARY = words(
+    "anomalous-activity anonymization benign compromised malicious-activity attribution unknown"
+)
+_TYPES: dict[str, str] = {
+    **dict.fromkeys(_MALICIOUS, "malicious-activity"),
+    **dict.fromkeys(("suspicious", "anomalous", "scanner"), "anomalous-activity"),
+    **dict.fromkeys(("tor", "proxy", "vpn", "anonymizer", "anonymiser"), "anonymization"),
+    **dict.fromkeys(("benign", "legitimate", "clean", "harmless"), "benign"),
+    **{word: word for word in _VOCABULARY},
+}
+"""What a word says in STIX's open vocabulary of indicator types (STIX 2.1 section 10.13)."""
+
+
+def _claims(name: str, content: bytes) -> bool:
+    if not textual(name, content):
+        return False
+    if name.lower().endswith(_ENDINGS):
+        return True
+    start = decoded(content[:8192]).split("\n")[:-1] or [decoded(content[:8192])]
+    first = next((line for line in start if line.strip() and not line.startswith("#")), "")
+    columns = (headed(first.split(each)) for each in DELIMITERS if each in first)
+    return any(each is not None and _several(each) for each in columns)
+
+
+def _several(columns: Columns) -> bool:
+    return sum(role is not Role.OTHER for role in columns.roles) >= 2
+
+
+def _candidates(name: str, content: bytes, reading: Reading) -> Iterator[Candidate]:
+    text = decoded(content)
+    ending = name.lower()[-4:]
+    found = rows(text, delimiter(text, ending))
+    sample = list(islice(found, _SAMPLE))
+    start, columns = _layout(sample)
+    table = _Table(columns, Collected(reading))
+    for row in chain(sample[start:], found):
+        if not row.blank:
+            yield from table.candidates(row)
+
+
+def _layout(sample: list[Row]) -> tuple[int, Columns]:
+    """Where the table's rows begin in the sample, and what its columns are."""
+    titles = 0
+    for number, row in enumerate(sample):
+        columns = headed(row.cells) if any(row.cells) else None
+        if columns is not None and (titles == 0 or _several(columns)):
+            return number + 1, columns
+        if any(recognise(refang(cell.strip(_TRIM))) for cell in row.cells[:50]):
+            break
+        titles += any(row.cells)
+        if titles == _MOST_TITLES:
+            break
+    return 0, guessed([row.cells for row in sample if not row.blank])
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    columns: Columns
+    collected: Collected
+
+    def candidates(self, row: Row) -> Iterator[Candidate]:
+        declared = self._declared(row)
+        if declared in _META:
+            return
+        found = () if declared in _UNTAKEN else tuple(self._found(row, declared))
+        remarks = self._remarks(row)
+        if isinstance(remarks, str):
+            yield refusal(self.collected.numbered(), f"line {row.line}: {remarks}")
+        elif found:
+            for value in dict.fromkeys(found):
+                yield self._candidate(value, row, remarks, declared)
+        elif row.broken or self.columns.headed:
+            message = f"line {row.line}: {_why_nothing(row, declared)}"
+            yield refusal(self.collected.numbered(), message)
+
+    def _declared(self, row: Row) -> str:
+        (kind,) = self._texts(row, Role.TYPE)[:1] or ("",)
+        return _LETTERS.sub("", kind.lower())
+
+    def _found(self, row: Row, declared: str) -> Iterator[Recognised]:
+        if not self.columns.roles:
+            for cell in row.cells:
+                yield from _whole(cell)
+            return
+        for number in self.columns.holding:
+            if number < len(row.cells):
+                yield from _held(row.cells[number], declared)
+
+    def _candidate(self, value: Recognised, row: Row, remarks: Remarks, declared: str) -> Candidate:
+        collected = self.collected
+        new = collected.first(value, row.line)
+        findings = tuple(_remarked(value, declared, row))
+        candidate = collected.candidate(value, remarks, findings)
+        if new:
+            return candidate
+        said = f"line {row.line}: says again what line {collected.places[value.pattern]} says"
+        finding = Finding("validate", "format", Action.NOTED, said)
+        return _settled(candidate.noting(finding))
+
+    def _texts(self, row: Row, role: Role) -> list[str]:
+        cells = (row.cells[n].strip() for n in self.columns.of(role) if n < len(row.cells))
+        return [cell for cell in cells if cell.lower() not in _NOTHING]
+
+    def _remarks(self, row: Row) -> Remarks | str:
+        """What the row says besides its values, or why that cannot be understood."""
+        if not self.columns.roles:
+            return Remarks()
+        levels = self._texts(row, Role.TLP)
+        try:
+            tlp = max((Tlp.of(level) for level in levels), default=None)
+        except ValueError as error:
+            return str(error)
+        now = self.collected.reading.now
+        classes = self._texts(row, Role.CLASS)
+        dates = [instant(cell, now) for cell in self._texts(row, Role.SEEN)]
+        ends = [instant(cell, 2**62) for cell in self._texts(row, Role.UNTIL)]
+        labels = _labels(self._texts(row, Role.TAGS) + classes)
+        return Remarks(
+            seen=next((date for date in dates if date is not None), None),
+            until=next((end for end in ends if end is not None), None),
+            name=next(iter(self._texts(row, Role.NAME)), "")[:200],
+            description="\n".join(self._texts(row, Role.NOTE))[:_LONGEST_NOTE],
+            tlp=tlp,
+            confidence=_confidence(self._texts(row, Role.CONFIDENCE)),
+            types=tuple(dict.fromkeys(_TYPES[each] for each in labels if each in _TYPES)),
+            labels=tuple(each for each in labels if each not in _TYPES.values()),
+            references=tuple(_links(self._texts(row, Role.REFERENCE))),
+        )
+
+
+def _whole(cell: str) -> Iterator[Recognised]:
+    """The indicator that a cell is; or a hash with which it begins."""
+    plain = cell.strip(_TRIM)
+    found = recognise(refang(plain))
+    if found is None and len(plain) > min(HASH_KINDS):
+        first = plain.split(None, 1)[0]
+        found = recognise(first) if len(first) in HASH_KINDS else None
+    if found is not None:
+        yield found
+
+
+def _held(cell: str, declared: str) -> Iterator[Recognised]:
+    """The indicators in a cell of a column that is there to hold them."""
+    plain = refang(joined(cell.strip(_TRIM)))
+    found = _read_as(plain, declared)
+    if found is not None:
+        yield found
+        return
+    for number, part in enumerate(_PARTS.split(cell.strip(_TRIM))):
+        found = recognise(refang(part.strip(_TRIM)))
+        if found is not None:
+            yield found
+        elif number == 0:
+            return
+
+
+def _read_as(plain: str, declared: str) -> Recognised | None:
+    found = recognise(plain)
+    if found is None and declared in _HOSTS and (name := declared_host(plain)):
+        return Recognised(Kind.DOMAIN, name)
+    if found is None and "/" in plain and "://" not in plain:
+        return recognise("http://" + plain)
+    if found is None and not plain.isascii():
+        return recognise(plain.strip("\u200e\u200f\u2060\ufeff"))
+    return found
+
+
+def _remarked(value: Recognised, declared: str, row: Row) -> Iterator[Finding]:
+    expected = _DECLARED.get(declared, value.kind)
+    if expected is not value.kind:
+        said = (
+            f"line {row.line}: called {expected.value}, but is a {value.kind.value}; read as such"
+        )
+        yield Finding("validate", "format", Action.REPAIRED, said, "pattern")
+    if row.broken:
+        said = f"line {row.line}: a quote is never closed; read without regard to quotes"
+        yield Finding("validate", "format", Action.NOTED, said)
+
+
+def _why_nothing(row: Row, declared: str) -> str:
+    if row.broken:
+        return "a quote is never closed and no indicator can be read: close or remove the quote"
+    if declared in _UNTAKEN:
+        return f"rows of this kind ({declared}) are not taken: send them as STIX"
+    return "no indicator where one should be: give a host, address, URL, e-mail address or hash"
+
+
+def _settled(candidate: Candidate) -> Candidate:
+    return replace(candidate, verdict=Verdict.DUPLICATE)
+
+
+def _labels(cells: list[str]) -> list[str]:
+    parts = (part.strip().lower() for cell in cells for part in _LABELS.split(cell))
+    return list(dict.fromkeys(part[:100] for part in parts if part not in _NOTHING))[:_MOST_LABELS]
+
+
+def _confidence(cells: list[str]) -> int | None:
+    for cell in cells:
+        plain = cell.lower().rstrip("% ")
+        if plain in _WORDS:
+            return _WORDS[plain]
+        if plain.isascii() and plain.isdigit() and int(plain[:4]) <= 100:
+            return int(plain[:4])
+    return None
+
+
+def _links(cells: list[str]) -> Iterator[str]:
+    for cell in cells:
+        for part in cell.split():
+            if part.lower().startswith(("http://", "https://")) and len(part) <= _LONGEST_NOTE:
+                yield part
+
+
+FORMAT = Format(
+    name="csv",
+    sentence="a table (CSV, TSV) with or without headings, defanged or not",
+    extensions=_ENDINGS,
+    claims=_claims,
+    candidates=_candidates,
+    rank=10,
+)

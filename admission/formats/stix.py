@@ -1,0 +1,150 @@
+"""STIX 2.0 and 2.1 as JSON: bundle, TAXII envelope, array, single object, or one per line.
+
+The objects come out as they were sent.  Each is read on its own, so that an
+object that breaks I-JSON is refused and its neighbours are not.
+"""
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from tocsin.admission.errors import Malformed
+from tocsin.admission.formats import Format, Reading
+from tocsin.admission.formats._written import decoded, encoding, refusal
+from tocsin.admission.ijson import strict
+from tocsin.admission.model import Action, Candidate, Finding, StixObject
+
+_ENDINGS = (".json", ".stix", ".stix2", ".jsonl", ".ndjson")
+_SAMPLE = 65_536
+_ID = re.compile(rb'"id"\s{0,20}:\s{0,20}"[a-z0-9][a-z0-9-]{0,250}--')
+_BUNDLE = re.compile(rb'"type"\s{0,20}:\s{0,20}"bundle"')
+_ENVELOPE = frozenset(("objects", "more", "next"))
+_MISP = (b'"Event"', b'"Attribute"')
+_OBJECTS = msgspec.json.Decoder(list[msgspec.Raw])
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def _claims(name: str, content: bytes) -> bool:
+    raw = _utf8(content).lstrip()
+    if not raw.startswith((b"{", b"[")):
+        return False
+    sample = raw[:_SAMPLE]
+    members = _members(raw)
+    if members is not None:
+        return _is_container(members) or _is_object(members)
+    if raw.startswith(b"[") and _elements(raw) is not None:
+        return _ID.search(sample) is not None and not any(word in sample for word in _MISP)
+    first = _members(raw.partition(b"\n")[0])
+    if first is not None:
+        return _is_container(first) or _is_object(first)
+    if _ID.search(sample) or _BUNDLE.search(sample):
+        return True
+    return name.lower().endswith(_ENDINGS)  # broken: the reader says where
+
+
+def _candidates(name: str, content: bytes, reading: Reading) -> Iterator[Candidate]:
+    raw = _utf8(content)
+    marked = encoding(content) != "utf-8"
+    return _read(_parts(raw), marked)
+
+
+def _read(parts: Iterable[tuple[str, bytes]], marked: bool) -> Iterator[Candidate]:
+    for index, (place, raw) in enumerate(parts):
+        try:
+            candidate = _candidate(index, strict(raw))
+        except Malformed as error:
+            candidate = refusal(index, f"{place}: {error}")
+        yield candidate.noting(_MARK) if marked and index == 0 else candidate
+
+
+def _candidate(index: int, sent: StixObject) -> Candidate:
+    version = sent.get("modified", sent.get("created"))
+    id_ = sent.get("id")
+    return Candidate(
+        index=index,
+        object=sent,
+        source_id=id_ if isinstance(id_, str) else None,
+        source_version=version if isinstance(version, str) else None,
+    )
+
+
+_MARK = Finding(
+    "validate",
+    "format",
+    Action.REPAIRED,
+    "the file begins with a byte order mark, which JSON must not: save it as plain UTF-8",
+)
+
+
+def _parts(raw: bytes) -> list[tuple[str, bytes]]:
+    """The file's objects as bytes, each with the words that tell where it stands."""
+    start = raw.lstrip()[:1]
+    whole = _elements(raw) if start == b"[" else _contained(raw)
+    if whole is not None:
+        return [(f"object {n}", bytes(part)) for n, part in enumerate(whole, 1)]
+    lines = [(n, line) for n, line in enumerate(raw.split(b"\n"), 1) if line.strip()]
+    if len(lines) > 1 and _members(lines[0][1]) is not None:
+        return [part for n, line in lines for part in _on_line(n, line)]
+    strict(raw)  # says what is wrong, and where
+    raise Malformed("not STIX: send a bundle, a list of objects or one object per line")
+
+
+def _on_line(number: int, line: bytes) -> list[tuple[str, bytes]]:
+    place = f"line {number}"
+    held = _contained(line)
+    return [(place, line)] if held is None else [(place, bytes(part)) for part in held]
+
+
+def _contained(raw: bytes) -> list[msgspec.Raw] | None:
+    members = _members(raw)
+    if members is None:
+        return None
+    if not _is_container(members):
+        return [msgspec.Raw(raw)]
+    held = bytes(members.get("objects", b"[]"))
+    strict(raw.replace(held, b"null", 1))  # what stands around the objects
+    return _elements(held)
+
+
+def _elements(raw: bytes) -> list[msgspec.Raw] | None:
+    try:
+        return _OBJECTS.decode(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+def _members(raw: bytes) -> dict[str, msgspec.Raw] | None:
+    try:
+        return _MEMBERS.decode(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+def _is_container(members: dict[str, msgspec.Raw]) -> bool:
+    """Whether it is a bundle, of STIX 2.0 and 2.1, or an envelope of TAXII."""
+    if not bytes(members.get("objects", b"[")).lstrip().startswith(b"["):
+        return False
+    if bytes(members.get("type", b"")) == b'"bundle"':
+        return True
+    return "objects" in members and set(members) <= _ENVELOPE
+
+
+def _is_object(members: dict[str, msgspec.Raw]) -> bool:
+    return "type" in members and _ID.match(b'"id":' + bytes(members.get("id", b""))) is not None
+
+
+def _utf8(content: bytes) -> bytes:
+    if encoding(content) == "utf-16":
+        return decoded(content).encode("utf-8", "replace")
+    return content.removeprefix(codecs.BOM_UTF8)
+
+
+FORMAT = Format(
+    name="stix",
+    sentence="STIX 2.0 or 2.1 as JSON: a bundle, a TAXII envelope, a list, or one object a line",
+    extensions=_ENDINGS,
+    claims=_claims,
+    candidates=_candidates,
+)

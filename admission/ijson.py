@@ -1,0 +1,121 @@
+"""JSON that means the same to everyone: I-JSON (RFC 7493).
+
+Where parsers disagree, one partner's hub would publish something else than
+another's client showed: the last of two equal names, a number too long for a
+double, half of a surrogate pair.  So all of that is refused, here and only
+here, with a sentence that says what to change.
+"""
+
+import json
+import math
+from typing import Any, NoReturn
+
+from tocsin.admission.errors import Malformed
+from tocsin.admission.model import StixObject
+
+DEEPEST = 64
+"""Levels of nesting in one object, itself included."""
+
+_BOM = b"\xef\xbb\xbf"
+_LONGEST_NUMBER = 2**53 - 1
+"""The integers of STIX (STIX 2.1 section 2.8) and of I-JSON (RFC 7493 section 2.2)."""
+
+
+def strict(raw: bytes) -> StixObject:
+    """The one JSON object that `raw` is.
+
+    >>> strict(b'{"type": "tool"}')
+    {'type': 'tool'}
+
+    Raises Malformed if it is not an object in I-JSON, or is nested deeper than `DEEPEST`.
+    """
+    value = parsed(raw)
+    if not isinstance(value, dict):
+        raise Malformed("not a JSON object: send one object in braces")
+    return value
+
+
+def parsed(raw: bytes) -> Any:
+    """The JSON value that `raw` is, of any type; otherwise as `strict`."""
+    text = _decoded(raw)
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_members,
+            parse_constant=_no_constant,
+            parse_float=_number,
+            parse_int=_integer,
+        )
+    except RecursionError:
+        raise _too_deep() from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno} column {error.colno}"
+        raise Malformed(f"not JSON: {error.msg.lower()} at {place}") from error
+    if text.count("{") + text.count("[") > DEEPEST:
+        _measure(value)
+    if "\\u" in text:
+        _check_surrogates(value)
+    return value
+
+
+def _decoded(raw: bytes) -> str:
+    if raw.startswith(_BOM):
+        raise Malformed("begins with a byte order mark: save the file as UTF-8 without BOM")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Malformed(f"not UTF-8 at byte {error.start}: encode JSON as UTF-8") from error
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) == len(pairs):
+        return members
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise Malformed(f"the name {ascii(name[:60])} occurs twice in one object: keep one")
+        seen.add(name)
+    raise AssertionError("unequal lengths without an equal name")
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise Malformed(f"{word} is not a JSON number: leave the property out")
+
+
+def _number(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise Malformed("a number is too large for a double: send it as a string")
+    return value
+
+
+def _integer(digits: str) -> int:
+    if len(digits) <= 17 and -_LONGEST_NUMBER <= int(digits) <= _LONGEST_NUMBER:
+        return int(digits)
+    raise Malformed("an integer is beyond 2^53 - 1: send it as a string")
+
+
+def _measure(value: Any) -> None:
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        level = [
+            each
+            for container in level
+            for each in (container.values() if isinstance(container, dict) else container)
+            if isinstance(each, dict | list)
+        ]
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _check_surrogates(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise Malformed("half of a surrogate pair in a string: send whole characters") from None
+
+
+def _too_deep() -> Malformed:
+    return Malformed(f"nested deeper than {DEEPEST} levels: flatten the object")

@@ -1,0 +1,78 @@
+"""Undoing what analysts do to addresses so that nobody clicks on them.
+
+`hxxps[://]evil[.]com` is `https://evil.com`.  Every expression here is bounded,
+so that the time grows with the length of the text and with nothing else.
+"""
+
+import re
+
+_SPACED = re.compile(
+    r"[ \t]{0,2}(?:\[[ \t]?\.[ \t]?\]|\([ \t]?\.[ \t]?\)|\{[ \t]?\.[ \t]?\})[ \t]{0,2}"
+)
+_SPACED_WORD = re.compile(r"[ \t]{0,2}[\[({][ \t]?(dot|at|@)[ \t]?[\])}][ \t]{0,2}", re.IGNORECASE)
+_SPOKEN = re.compile(
+    r"(?<![\w.+-])([a-z0-9._+-]{1,64}) at ([a-z0-9-]{1,63}(?: dot [a-z0-9-]{1,63}){1,6})\b",
+    re.IGNORECASE,
+)
+_SCHEME = re.compile(r"(?<![A-Za-z])(?:h[x*+]{1,3}p|meow)(s?)(?=[:\[({])", re.IGNORECASE)
+_FTP = re.compile(r"(?<![A-Za-z])fxp(s?)(?=[:\[({])", re.IGNORECASE)
+_SIMPLE: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\[:/{1,2}\]|\(:/{1,2}\)|\{:/{1,2}\}"), "://"),
+    (re.compile(r"\[:\]|\(:\)|\{:\}"), ":"),
+    (re.compile(r"\[/\]|\(/\)"), "/"),
+    (
+        re.compile(
+            r"\[[.,]\]|\(\.\)|\{\.\}|<\.>|(?<=\w)\\\.(?=\w)|\[dot\]|\(dot\)|\{dot\}", re.IGNORECASE
+        ),
+        ".",
+    ),
+    (re.compile(r"\[at\]|\(at\)|\{at\}|\[@\]|\(@\)|\{@\}", re.IGNORECASE), "@"),
+    (re.compile(r"(?<=\w)\[\.(?=\w)|(?<=\w)\.\](?=\w)"), "."),
+)
+_HALF_CLOSED = re.compile(r"\.([A-Za-z]{2,24})\](?=$|[/:,;])")
+_SUSPECT = re.compile(r"[\[\](){}\\]|<\.>|h[x*+]{1,3}p|meow|fxp", re.IGNORECASE)
+
+
+def joined(line: str) -> str:
+    """The line with the spaces taken out of what was pulled apart.
+
+    >>> joined("evil [.] com and joe [at] evil [dot] com")
+    'evil[.]com and joe[@]evil[.]com'
+    >>> joined("write to joe at evil dot com")
+    'write to joe@evil.com'
+    """
+    if "[" in line or "(" in line or "{" in line:
+        line = _SPACED.sub("[.]", line)
+        line = _SPACED_WORD.sub(_bracketed, line)
+    if " at " in line and " dot " in line:
+        line = _SPOKEN.sub(_said, line)
+    return line
+
+
+def refang(word: str) -> str:
+    """A word as it would be clicked on; the same object if there is nothing to undo.
+
+    >>> refang("hxxps[://]evil[.]com/a"), refang("evil[.com"), refang("plain.com")
+    ('https://evil.com/a', 'evil.com', 'plain.com')
+    """
+    if not _SUSPECT.search(word):
+        return word
+    plain = _SCHEME.sub(_http, word)
+    plain = _FTP.sub(r"ftp\1", plain)
+    for form, meaning in _SIMPLE:
+        plain = form.sub(meaning, plain)
+    if "[" in word and "[" not in plain:
+        plain = _HALF_CLOSED.sub(r".\1", plain)
+    return word if plain == word else plain
+
+
+def _http(found: re.Match[str]) -> str:
+    return "http" + found[1].lower()
+
+
+def _bracketed(found: re.Match[str]) -> str:
+    return "[.]" if found[1].lower() == "dot" else "[@]"
+
+
+def _said(found: re.Match[str]) -> str:
+    return found[1] + "@" + found[2].replace(" dot ", ".").replace(" DOT ", ".")

@@ -1,0 +1,94 @@
+"""IP addresses and networks as they are found in texts, patterns and observables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from ipaddress import (
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+from urllib.parse import urlsplit
+
+Network = IPv4Network | IPv6Network
+
+_POINT = r"(?:\.|\[\.\]|\(\.\)|\{\.\}|\[dot\]|\\\.)"
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
+_V4 = re.compile(
+    rf"(?<![\w.])(?<!\.\])({_OCTET}{_POINT}{_OCTET}{_POINT}{_OCTET}{_POINT}{_OCTET})(/\d\d?)?"
+    rf"(:\d{{1,5}})?(?![\w]|{_POINT}\d)",
+    re.IGNORECASE,
+)
+_V6 = re.compile(
+    r"(?<![\w:.])((?=[0-9a-f:]{0,4}:)[0-9a-f:]{2,39}(?:\d{1,3}(?:\.\d{1,3}){3})?)(/\d{1,3})?(?![\w:])",
+    re.IGNORECASE,
+)
+_REFANG = re.compile(r"[\[\](){}\\]|dot", re.IGNORECASE)
+
+
+@lru_cache(maxsize=128)
+def addresses(text: str) -> tuple[tuple[int, int, Network], ...]:
+    """Where addresses and networks stand in a text, defanged ones and ports included."""
+    return tuple(_addresses(text))
+
+
+def _addresses(text: str) -> Iterator[tuple[int, int, Network]]:
+    if text.count(".") >= 3 or "dot" in text.lower():
+        for found in _V4.finditer(text):
+            plain = _REFANG.sub(lambda m: "." if len(m[0]) == 3 else "", found[1])
+            network = _network(plain + (found[2] or "")) or _network(plain)
+            if network is not None:
+                yield found.start(), found.end(), network
+    if text.count(":") >= 2:
+        for found in _V6.finditer(text):
+            network = _network(found[1] + (found[2] or ""))
+            if network is not None and found[1] != "::":
+                yield found.start(), found.end(), network
+
+
+@lru_cache(maxsize=4096)
+def network_of(value: str) -> Network | None:
+    """The network that an observable's value names: an address, a CIDR, or a URL's host."""
+    if "://" in value:
+        try:
+            value = urlsplit(value).hostname or ""
+        except ValueError:
+            return None
+    if value.rstrip(".").lower() == "localhost":
+        value = "127.0.0.1"
+    return _network(value.strip("[]"))
+
+
+def within(network: Network, networks: Iterable[Network]) -> bool:
+    """Whether all of a network lies in one of those given; IPv4 inside IPv6 is IPv4."""
+    network = _mapped(network)
+    return any(
+        wide.version == network.version and network.subnet_of(wide)  # type: ignore[arg-type]
+        for wide in networks
+    )
+
+
+def overlap(network: Network, networks: Iterable[Network]) -> bool:
+    """Whether a network has an address in common with one of those given."""
+    network = _mapped(network)
+    return any(wide.version == network.version and wide.overlaps(network) for wide in networks)
+
+
+def _network(text: str) -> Network | None:
+    try:
+        if "/" not in text:
+            return ip_network(ip_address(text))
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def _mapped(network: Network) -> Network:
+    if isinstance(network, IPv6Network) and network.prefixlen == 128:
+        inner = IPv6Address(network.network_address).ipv4_mapped
+        return IPv4Network(inner) if inner is not None else network
+    return network

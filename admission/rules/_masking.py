@@ -1,0 +1,169 @@
+"""What rules that look for something in text share: masks, modes and findings.
+
+A rule says where in a text something stands and what it is; here it is
+masked, and the finding written that tells so without repeating it.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from tocsin.admission.model import Action, Candidate, Finding, Path, StixObject, shown
+from tocsin.admission.patterns import observables
+from tocsin.admission.texts import rewritten, texts
+
+STRIPPED_LISTS = frozenset(("labels", "indicator_types", "report_types", "sectors"))
+"""Lists of keywords: one with a mask in it says nothing, so it goes."""
+
+
+class Span(NamedTuple):
+    """Something in a text that should not be there."""
+
+    start: int
+    end: int
+    what: str
+    """In words, as the mask and the finding name it: `e-mail address`."""
+
+
+Search = Callable[[str], Sequence[Span]]
+"""Where something stands in a text; spans may overlap and come in any order."""
+
+
+def mask(what: str) -> str:
+    """What stands in the place of something removed."""
+    return f"[removed: {what}]"
+
+
+def masked(
+    candidate: Candidate, rule: str, search: Search, modes: Mapping[str, str] | None = None
+) -> Candidate:
+    """The candidate with everything that `search` finds in its texts masked.
+
+    `modes` says by kind (as `Span.what`) whether to `replace` it, the default,
+    or to `hold` or `refuse` the whole object for it.
+    """
+    assert candidate.object is not None  # noqa: S101
+    changes: dict[Path, str | None] = {}
+    findings: list[Finding] = []
+    graver: dict[str, list[Finding]] = {"hold": [], "refuse": []}
+    for path, text in texts(candidate.object):
+        spans = search(text)
+        if not spans:
+            continue
+        for what in sorted({span.what for span in spans}):
+            mode = (modes or {}).get(what, "replace")
+            if mode in graver:
+                graver[mode].append(_gravely(rule, mode, what, path))
+        place, new = _changed(candidate.object, path, text, spans)
+        changes[place] = new
+        findings.append(_finding(rule, place, new, spans))
+    return _settled(candidate, changes, findings, graver)
+
+
+def without_overlap(spans: Iterable[Span]) -> list[Span]:
+    """The spans in order; of those that overlap, the one that starts first, then the longest."""
+    chosen: list[Span] = []
+    for span in sorted(spans, key=lambda span: (span.start, -span.end)):
+        if not chosen or span.start >= chosen[-1].end:
+            chosen.append(span)
+        elif span.end > chosen[-1].end:
+            chosen[-1] = chosen[-1]._replace(end=span.end)
+    return chosen
+
+
+class Zones:
+    """Stretches of a text, asked in logarithmic time."""
+
+    __slots__ = ("_ends", "_starts")
+
+    def __init__(self, stretches: Iterable[tuple[int, int]]) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        for start, end in sorted(stretches):
+            if self._ends and start <= self._ends[-1]:
+                self._ends[-1] = max(end, self._ends[-1])
+            else:
+                self._starts.append(start)
+                self._ends.append(end)
+
+    def touch(self, start: int, end: int) -> bool:
+        """Whether any zone shares a character with that stretch."""
+        place = bisect_left(self._starts, end) - 1
+        return place >= 0 and self._ends[place] > start
+
+    def hold(self, start: int, end: int) -> bool:
+        """Whether that stretch lies in a zone."""
+        place = bisect_right(self._starts, start) - 1
+        return place >= 0 and self._ends[place] >= end
+
+
+def own_values(subject: StixObject) -> tuple[str, ...]:
+    """The values that the object is about: wherever they are named in its texts, they stay."""
+    return tuple({observable.value for observable in observables(subject) if observable.value})
+
+
+def outside(own: Sequence[str], text: str, spans: list[Span]) -> list[Span]:
+    """The spans that are not inside an own value named in the text, in any case."""
+    if not spans or not own:
+        return spans
+    lower = text.lower()
+    if len(lower) != len(text):
+        lower = text  # some letters change their number with their case
+    places = (
+        found.span() for value in own for found in re.finditer(re.escape(value.lower()), lower)
+    )
+    zones = Zones(places)
+    return [span for span in spans if not zones.hold(span.start, span.end)]
+
+
+def _changed(
+    subject: StixObject, path: Path, text: str, spans: Sequence[Span]
+) -> tuple[Path, str | None]:
+    """Where to change something, and the new text there; None to strip it."""
+    if path[0] in STRIPPED_LISTS or (path[0] == "external_references" and path[-1] == "url"):
+        return path, None
+    return path, replaced(text, spans)
+
+
+def replaced(text: str, spans: Iterable[Span]) -> str:
+    """The text with a mask in the place of each span."""
+    parts: list[str] = []
+    at = 0
+    for span in without_overlap(spans):
+        parts += (text[at : span.start], mask(span.what))
+        at = span.end
+    return "".join((*parts, text[at:]))
+
+
+def _finding(rule: str, path: Path, new: str | None, spans: Sequence[Span]) -> Finding:
+    what = " and ".join(sorted({span.what for span in spans}))
+    if new is None:
+        return Finding("sanitise", rule, Action.STRIPPED, f"removed: it held {what}", shown(path))
+    return Finding("sanitise", rule, Action.REPLACED, f"{what} masked", shown(path))
+
+
+def _gravely(rule: str, mode: str, what: str, path: Path) -> Finding:
+    if mode == "hold":
+        message = f"{what} in the text: an analyst decides; send it without to have it published"
+        return Finding("sanitise", rule, Action.HELD, message, shown(path))
+    message = f"{what} in the text: remove it and send the object again"
+    return Finding("sanitise", rule, Action.REFUSED, message, shown(path))
+
+
+def _settled(
+    candidate: Candidate,
+    changes: Mapping[Path, str | None],
+    findings: Sequence[Finding],
+    graver: Mapping[str, Sequence[Finding]],
+) -> Candidate:
+    if graver["refuse"]:
+        return candidate.refused(*graver["refuse"])
+    if not changes:
+        return candidate
+    if graver["hold"]:
+        candidate = candidate.held(*graver["hold"])
+    assert candidate.object is not None  # noqa: S101
+    return candidate.changed(rewritten(candidate.object, changes), *findings)

@@ -1,0 +1,248 @@
+"""Where personal data stands in a text: addresses, telephones, cards, accounts, SSNs.
+
+Numbers are everywhere in texts about attacks, so a number counts only if its
+form, its check digits or the words around it say what it is, and never where
+it is part of an indicator: a URL, an address, a hash, a time, a version.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from phonenumbers import (
+    COUNTRY_CODE_TO_REGION_CODE,
+    NumberParseException,
+    is_valid_number,
+    parse,
+)
+from stdnum import iban, luhn
+from stdnum.us import ssn
+
+from tocsin.admission.rules._masking import Span, Zones
+from tocsin.admission.rules._words import DOT
+
+EMAIL = "e-mail address"
+PHONE = "telephone number"
+CARD = "payment card number"
+IBAN = "IBAN"
+SSN = "US social security number"
+
+_AT = r"(?:@|\s?\[at\]\s?|\s?\(at\)\s?|\[@\]|\(@\))"
+_EMAIL = re.compile(
+    rf"(?<![^\W_])[^\W_](?:[\w.+%'-]|\[\.\]|\(\.\)|[\[(]dot[\])]){{0,63}}{_AT}(?:[^\W_](?:[\w-]{{0,61}}[^\W_])?{DOT}){{1,8}}[^\W\d_][\w-]{{1,62}}",
+    re.IGNORECASE,
+)
+_DEFANGED = re.compile(rf"({_AT})|{DOT}", re.IGNORECASE)
+_NOT_MAIL = re.compile(r"@\dx\.(?:png|jpe?g|gif|svg|webp)", re.IGNORECASE)
+
+_INDICATOR = re.compile(
+    r"""\b[a-z][a-z0-9+.-]{1,12}(?:://|\[:\]//|:\\\\)[^\s<>"]+     # URL
+      | (?<![\w.])(?:\d{1,3}(?:\.|\[\.\]|\(\.\))){3}\d{1,3}(?!\.?\d)(?:[:/]\d+)?   # IPv4
+      | \b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b               # UUID
+      | \b\d{4}[-/.]\d\d?[-/.]\d\d?(?:[T ]\d\d?:\d\d(?::\d\d)?(?:\.\d+)?)?  # date, time
+      | \b\d\d?[-/.]\d\d?[-/.](?:19|20)\d\d\b
+      | \b\d\d?:\d\d(?::\d\d)?(?:\.\d{1,9})?\b
+      | \b(?:CVE|CWE|KB|MS|GHSA|RFC|ISO|NIST|SP|RHSA|DSA|AA|T[AS]?)[- ]?\d[\d-]*
+      | \b(?!\d\d(?:\.\d\d){4}\b)\d+(?:\.\d+){4,}\b                    # OID, long version
+      | \bv(?:er(?:sion)?)?\.?\s?\d+(?:[.\-]\d+)+                     # version
+      | \b(?:[0-9a-f]{1,4}:){3,8}[0-9a-f:]{1,40}                      # IPv6, MAC
+      | (?<![\w.-])[\w-]{1,63}(?:(?:\.|\[\.\])[\w-]{1,63}){0,9}(?:\.|\[\.\])[a-z]{2,24}(?![\w-])""",
+    re.VERBOSE | re.IGNORECASE,
+)
+
+_CARD = re.compile(r"(?<![\w.,:/=&+-])\d(?:[ -]?\d){11,18}(?![\w%]|[.,:-]\d)")
+_ISSUERS = re.compile(
+    r"""4(?:\d{12}|\d{15}|\d{18})                                            # Visa
+      | (?:5[1-5]\d\d|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}        # Mastercard
+      | 3[47]\d{13}                                                           # American Express
+      | 3(?:0[0-5]|095|[689]\d)\d{11,16}                                      # Diners Club
+      | (?:6011|64[4-9]\d|65\d\d|62\d\d|81\d\d)\d{12,15}               # Discover, UnionPay, RuPay
+      | (?:2131|1800)\d{11} | 35\d{14,17}                                     # JCB
+      | (?:5018|502[0-9]|503[0-9]|5[6-8]\d\d|6304|67\d\d|639\d|0604)\d{8,15}  # Maestro
+      | 220[0-4]\d{12,15} | 9792\d{12}                                        # Mir, Troy
+    """,
+    re.VERBOSE,
+)
+_CARD_WORD = re.compile(
+    r"\b(?:credit|debit|card|cc|visa|master\s?card|amex|american express|maestro|diners)\b",
+    re.IGNORECASE,
+)
+
+_IBAN = re.compile(
+    r"(?<![^\W_])[a-z]{2}\d\d(?:[ -]?[a-z0-9]{4}){2,7}(?:[ -]?[a-z0-9]{1,3})?(?![^\W_])",
+    re.IGNORECASE,
+)
+_IBAN_WORD = re.compile(r"\b(?:iban|bank account|account number)\b", re.IGNORECASE)
+_PART = re.compile(r"[ -]?[A-Za-z0-9]{1,4}$")
+
+_SSN = re.compile(r"(?<![\w./=-])\d{3}([- ]?)\d\d\1\d{4}(?![\w/]|[.-]\w)")
+_SSN_WORD = re.compile(r"\b(?:ssn|social security|taxpayer|tin|itin)\b", re.IGNORECASE)
+
+_PHONE = re.compile(
+    r"""(?<![\w.:/@=\#$%&+-])(?<!\d,)(?:\+\s?|\(\+?)?\d[\d() .\-/]{4,22}\d
+        (?:\s?(?:x|ext\.?|extension)\s?\d{1,5})?(?![\w%@\\]|[.:,]\d)""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_PHONE_WORD = re.compile(
+    r"\b(?:tele)?(?:phones?|fax|tel|mobile|mob|cell|cellphone|whatsapp|sms|hotline|helpline|voicemail"
+    r"|telefono?|tlf|handy|mobil|rufnummer|gsm)\b",
+    re.IGNORECASE,
+)
+_WEAK_WORD = re.compile(
+    r"\b(?:call(?:s|ed|ing|er)?|dial(?:led|ing)?|reach|contact|desk|office|home|direct|text|ring"
+    r"|messages?|landline|extension)\b",
+    re.IGNORECASE,
+)
+_NO_PHONE = re.compile(r"(?:19|20)\d\d[-/. ]?[01]?\d[-/. ]?[0-3]?\d|\d{1,3}(?:\.\d{1,3}){3}")
+"""A date or an IPv4 address: the commonest numbers, told apart cheaply."""
+_EXTENSION = re.compile(r"\s?(?:x|ext)", re.IGNORECASE)
+_DOTTED = ((3, 3, 4), (1, 3, 3, 4), (2, 2, 2, 2, 2))
+"""Groups of the telephone numbers that are written with dots (North America, France)."""
+_BEFORE, _AFTER = 32, 12
+_FEWEST, _FEWEST_OF_IBAN = 7, 10
+_RUN = re.compile(r"\d(?:[ ().\-/]{0,3}\d){6}")
+"""What every number looked for begins with; far cheaper than looking for each."""
+_NO_DIGITS = dict.fromkeys(map(ord, "0123456789"))
+
+
+def found(text: str, kinds: frozenset[str], regions: tuple[str, ...]) -> list[Span]:
+    """Personal data of the kinds asked for, in a text of any length.
+
+    `regions` are countries whose national telephone numbers are recognised by
+    their form alone; international ones are recognised from everywhere.
+    """
+    spans: list[Span] = []
+    if EMAIL in kinds and ("@" in text or _hides_an_at(text)):
+        spans += _emails(text)
+    digits = len(text) - len(text.translate(_NO_DIGITS))
+    if IBAN in kinds and digits >= _FEWEST_OF_IBAN:
+        spans += _ibans(text)
+    if digits < _FEWEST or not _RUN.search(text):
+        return spans
+    indicators = _Indicators(text)
+    if CARD in kinds:
+        spans += _cards(text, indicators)
+    if SSN in kinds:
+        spans += _ssns(text, indicators)
+    if PHONE in kinds:
+        taken = Zones((span.start, span.end) for span in spans)
+        phones = _phones(text, indicators, regions)
+        spans += [span for span in phones if not taken.touch(span.start, span.end)]
+    return spans
+
+
+def _hides_an_at(text: str) -> bool:
+    plain = text.lower()
+    return "[at]" in plain or "(at)" in plain
+
+
+def _emails(text: str) -> Iterator[Span]:
+    for match in _EMAIL.finditer(text):
+        if not _NOT_MAIL.search(match[0]):
+            yield Span(*match.span(), EMAIL)
+
+
+class _Indicators:
+    """The parts of a text that are indicators, found when first asked for."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._zones: Zones | None = None
+
+    def touch(self, start: int, end: int) -> bool:
+        if self._zones is None:
+            self._zones = Zones(match.span() for match in _INDICATOR.finditer(self._text))
+        return self._zones.touch(start, end)
+
+
+def _near(word: re.Pattern[str], text: str, start: int, end: int) -> bool:
+    """Whether the word stands shortly before a number, or right behind it."""
+    before = text[max(0, start - _BEFORE) : start]
+    return bool(word.search(before) or word.search(text[end : end + _AFTER]))
+
+
+def _cards(text: str, indicators: _Indicators) -> Iterator[Span]:
+    for match in _CARD.finditer(text):
+        digits = re.sub(r"\D", "", match[0])
+        if indicators.touch(*match.span()) or len(set(digits)) < 2:
+            continue
+        right = luhn.is_valid(digits) and _ISSUERS.fullmatch(digits)
+        if right or (len(digits) >= 13 and _near(_CARD_WORD, text, *match.span())):
+            yield Span(*match.span(), CARD)
+
+
+def _ibans(text: str) -> Iterator[Span]:
+    for match in _IBAN.finditer(text):
+        shorter = match[0]
+        while len(shorter) >= 15 and not iban.is_valid(shorter, check_country=False):
+            shorter = _PART.sub("", shorter)
+        if len(shorter) >= 15:
+            yield Span(match.start(), match.start() + len(shorter), IBAN)
+        elif _IBAN_WORD.search(text[max(0, match.start() - _BEFORE) : match.start()]):
+            yield Span(*match.span(), IBAN)
+
+
+def _ssns(text: str, indicators: _Indicators) -> Iterator[Span]:
+    for match in _SSN.finditer(text):
+        if indicators.touch(*match.span()):
+            continue
+        named = _near(_SSN_WORD, text, *match.span())
+        if named or (match[1] == "-" and ssn.is_valid(match[0])):
+            yield Span(*match.span(), SSN)
+
+
+def _phones(text: str, indicators: _Indicators, regions: tuple[str, ...]) -> Iterator[Span]:
+    for match in _PHONE.finditer(text):
+        start, end = match.span()
+        number = _EXTENSION.split(match[0])[0]
+        digits = sum(c.isdigit() for c in number)
+        if not 7 <= digits <= 16 or _NO_PHONE.fullmatch(number) or indicators.touch(start, end):
+            continue
+        if _telephone(text, number, (start, end), regions):
+            yield Span(start, end, PHONE)
+
+
+def _telephone(text: str, number: str, place: tuple[int, int], regions: tuple[str, ...]) -> bool:
+    """Whether a number is a telephone's: by its prefix, the words around it, or its plan."""
+    groups = re.findall(r"\d+", number)
+    if number.startswith("+") or (number.startswith("00") and len(groups) > 1):
+        return _country_code("".join(groups).removeprefix("00"))
+    if _near(_PHONE_WORD, text, *place):
+        return True
+    if not _grouped(number, [len(group) for group in groups]):
+        return False
+    return _near(_WEAK_WORD, text, *place) or _valid_in(number, groups, regions)
+
+
+def _grouped(number: str, lengths: list[int]) -> bool:
+    """Whether digits stand in groups as in a telephone number, not a version or a list."""
+    if len(lengths) < 2 or max(lengths) > 8 or number.count("/") > 1:
+        return False
+    return "." not in number or tuple(lengths) in _DOTTED
+
+
+def _country_code(digits: str) -> bool:
+    return len(digits) >= 8 and any(
+        int(digits[:length]) in COUNTRY_CODE_TO_REGION_CODE for length in (1, 2, 3)
+    )
+
+
+def _valid_in(number: str, groups: list[str], regions: tuple[str, ...]) -> bool:
+    """Whether a grouped number is one of a region's plan; mere pairs of digits prove nothing."""
+    if len(groups) < 3 and not number.startswith(("0", "(")):
+        return False
+    if max(map(len, groups)) < 3:
+        return False
+    for region in regions:
+        try:
+            if is_valid_number(parse(number, region)):
+                return True
+        except NumberParseException:
+            continue
+    return False
+
+
+def plain(address: str) -> str:
+    """An e-mail address without defanging, in lower case."""
+    return _DEFANGED.sub(lambda m: "@" if m[1] else ".", address).lower()

@@ -1,0 +1,63 @@
+"""Names and domains as they are found in text: any case, spacing or defanging."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+DOT = r"(?:\.|\[\.\]|\(\.\)|\{\.\}|\\{1,4}\.|\s?\[dot\]\s?|\s?\(dot\)\s?)"
+"""A dot, also defanged or escaped."""
+
+_START, _END = r"(?<![^\W_])", r"(?![^\W_])"
+_SHORT = 3
+_RUN = re.compile(r"[^\W_]+")
+_LABELS = re.compile(rf"(?<![\w.-])(?:[\w-]{{1,63}}{DOT})+\Z")
+
+
+class Wording:
+    """What finds any of some words, whole; much quicker where there is none of them.
+
+    `ACME Corp` is found as `acme-corp` and `ACMECorp`, `acme.example` as
+    `acme[.]example`.  Up to three letters are found only in their own case,
+    since `IT` is a word of many texts.  With `anywhere` a domain is found
+    inside a longer name too: `notacme.example`.
+    """
+
+    def __init__(self, words: tuple[str, ...], anywhere: bool = False) -> None:
+        plain = [word.strip(" .") for word in words if _RUN.search(word)]
+        self._runs = {max(_RUN.findall(word), key=len).lower() for word in plain}
+        parts = sorted((_found_as(word, anywhere) for word in plain), key=len, reverse=True)
+        self._pattern = re.compile("|".join(parts), re.IGNORECASE) if parts else None
+
+    def places(self, text: str) -> list[tuple[int, int]]:
+        """Where the words stand in a text."""
+        if self._pattern is None:
+            return []
+        if text.isascii():  # other letters have more cases than lower() knows
+            lower = text.lower()
+            if not any(run in lower for run in self._runs):
+                return []
+        return [found.span() for found in self._pattern.finditer(text)]
+
+
+wording = lru_cache(maxsize=1024)(Wording)
+"""The same, remembered for the words."""
+
+
+def subdomains(text: str, start: int) -> int:
+    """Where a host name begins of which a domain at `start` is the end.
+
+    >>> subdomains("on vpn.acme.example", 7)
+    3
+    """
+    found = _LABELS.search(text, max(0, start - 256), start)
+    return found.start() if found else start
+
+
+def _found_as(word: str, anywhere: bool) -> str:
+    tokens = [re.escape(token).replace(r"\.", DOT) for token in word.split()]
+    pattern = r"[\s_-]*".join(tokens)
+    if len(word) <= _SHORT:
+        pattern = f"(?-i:{pattern})"
+    start = "" if anywhere and "." in word and len(word) > _SHORT else _START
+    return f"{start}{pattern}{_END}"

@@ -1,0 +1,110 @@
+"""Who sent it, and who reported it to them, gives way.
+
+The hub publishes under its own identity, so the author's reference goes and
+the submitter's names are masked, unless the submitter consents to be named to
+everyone.  Reporters' handles (`@name`, links to their posts) belong to people
+who were not asked, so they go whatever the submitter consents to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from tocsin.admission.model import (
+    Action,
+    Candidate,
+    Consent,
+    Finding,
+    Path,
+    StixObject,
+    Surroundings,
+    shown,
+)
+from tocsin.admission.rules._masking import Span, masked, outside, own_values
+from tocsin.admission.rules._words import DOT, wording
+from tocsin.admission.texts import rewritten
+
+DEFAULTS: Mapping[str, object] = {
+    "handles": True,  # mask reporters' handles and links to their posts
+}
+
+NAMED = frozenset((Consent.EVERYONE, Consent.EVERYONE_PROPRIETARY))
+"""Consents under which the submitter's name may stand."""
+
+_NAME = "submitter's name"
+_HANDLE = "reporter's handle"
+_RULE = "anonymise_source"
+
+_POST = re.compile(
+    rf"""(?<![\w.@-])(?:h(?:tt|xx)ps?(?::|\[:\])//)?(?:www{DOT}|mobile{DOT})?
+    (?: (?:(?:fx|vx)?twitter{DOT}com|x{DOT}com|nitter{DOT}net)/@?\w{{1,30}}(?:/status(?:es)?/\d+)?
+      | bsky{DOT}app/profile/[\w.:-]{{1,80}}(?:/post/\w+)?
+      | threads{DOT}(?:net|com)/@[\w.]{{1,30}}(?:/post/\w+)?
+      | [\w-]{{1,63}}(?:{DOT}[\w-]{{1,63}}){{1,4}}/@\w{{1,30}}(?:@[\w.-]{{1,80}})?(?:/\d+)?
+    )""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_SITE = re.compile(r"/@|(?:com|net|app)/", re.IGNORECASE)
+_AT = re.compile(
+    r"(?<![\w@./+%=-])@(\w[\w.]{0,29}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}|\w{2,30})(?![\w/(]|\.\w|@)"
+)
+_NO_HANDLES = frozenset(
+    (
+        *("author", "charset", "class", "channel", "context", "def", "deprecated", "echo", "end"),
+        *("everyone", "font", "here", "if", "import", "include", "interface", "keyframes"),
+        *("media", "override", "page", "param", "property", "return", "throws", "type"),
+    )
+)
+"""Words that follow an @ in scripts, style sheets and chats."""
+
+
+def apply(candidate: Candidate, around: Surroundings) -> Candidate:
+    """The candidate without its author's reference, the submitter's names and handles."""
+    subject = candidate.object
+    if subject is None or subject.get("id") in around.authors:
+        return candidate  # an author's identity gives way to the hub's when it is published
+    names = () if around.submitter.consent in NAMED else around.submitter.names
+    handles = around.settings.get("handles", DEFAULTS["handles"])
+    if around.submitter.consent not in NAMED:
+        candidate = _without_author(candidate, subject, names)
+    own = own_values(subject)
+    named = wording(names)
+
+    def search(text: str) -> list[Span]:
+        spans = [Span(start, end, _NAME) for start, end in named.places(text)]
+        return spans + outside(own, text, _handles(text)) if handles else spans
+
+    return masked(candidate, _RULE, search)
+
+
+def _handles(text: str) -> list[Span]:
+    spans: list[Span] = []
+    if "/" in text and _SITE.search(text):
+        spans = [Span(*found.span(), _HANDLE) for found in _POST.finditer(text)]
+    if "@" in text:
+        spans += [
+            Span(*found.span(), _HANDLE)
+            for found in _AT.finditer(text)
+            if found[1].lower() not in _NO_HANDLES
+        ]
+    return spans
+
+
+def _without_author(candidate: Candidate, subject: StixObject, names: tuple[str, ...]) -> Candidate:
+    """Without `created_by_ref` and without references to the submitter's own documents."""
+    gone: list[tuple[Path, str]] = []
+    if "created_by_ref" in subject:
+        gone.append((("created_by_ref",), "the author's reference gives way to the hub's"))
+    named = wording(names)
+    references = subject.get("external_references")
+    for i, reference in enumerate(references if isinstance(references, list) else ()):
+        source = reference.get("source_name") if isinstance(reference, dict) else None
+        if isinstance(source, str) and named.places(source):
+            gone.append((("external_references", i), "a reference to the submitter's own source"))
+    if not gone:
+        return candidate
+    findings = (
+        Finding("sanitise", _RULE, Action.STRIPPED, message, shown(path)) for path, message in gone
+    )
+    return candidate.changed(rewritten(subject, {path: None for path, _ in gone}), *findings)

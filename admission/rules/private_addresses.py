@@ -1,0 +1,85 @@
+"""Addresses that mean something only inside somebody's network.
+
+As an indicator such an address would match in every reader's own network, so
+it is refused; in text it tells how the submitter's network is built, so it is
+masked, whatever looks like one: a version number `10.0.0.1` goes as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import ip_network
+
+from tocsin.admission.model import Action, Candidate, Finding, Observable, Surroundings
+from tocsin.admission.patterns import observables
+from tocsin.admission.rules._addresses import Network, addresses, network_of, within
+from tocsin.admission.rules._masking import Span, masked, outside, own_values
+
+PRIVATE: tuple[Network, ...] = tuple(
+    ip_network(text)
+    for text in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
+        *("172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15"),
+        *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+        *("::/128", "::1/128", "100::/64", "2001:db8::/32", "3fff::/20"),
+        *("fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
+    )
+)
+"""RFC 1918, 4193 and 6598, loopback, link-local, documentation, benchmark, multicast, reserved."""
+
+DEFAULTS: Mapping[str, object] = {
+    "text": True,  # mask such addresses in texts
+    "mixed": "hold",  # an indicator that names others as well: hold, refuse or keep
+}
+
+_WHAT = "private address"
+_RULE = "private_addresses"
+_POSITIVE = frozenset(("=", "IN", "LIKE", "ISSUBSET", "ISSUPERSET"))
+
+
+def apply(candidate: Candidate, around: Surroundings) -> Candidate:
+    """The candidate refused or held if it is about private addresses; its texts masked."""
+    subject = candidate.object
+    if subject is None:
+        return candidate
+    settings = {**DEFAULTS, **around.settings}
+    about = [o for o in observables(subject) if o.operator in _POSITIVE and not o.negated]
+    private = [_is_private(observable) for observable in about]
+    if any(private):
+        candidate = _judged(candidate, all(private), str(settings["mixed"]))
+        if not candidate.open:
+            return candidate
+    if not settings["text"]:
+        return candidate
+    own = own_values(subject)
+    return masked(candidate, _RULE, lambda text: outside(own, text, _found(text)))
+
+
+def _judged(candidate: Candidate, wholly: bool, mixed: str) -> Candidate:
+    if wholly:
+        message = "a private, reserved or documentation address is no indicator: leave it out"
+    else:
+        message = "names a private, reserved or documentation address among others: leave it out"
+    place = "pattern" if candidate.object and "pattern" in candidate.object else "value"
+    if wholly or mixed == "refuse":
+        return candidate.refused(Finding("sanitise", _RULE, Action.REFUSED, message, place))
+    if mixed == "hold":
+        return candidate.held(Finding("sanitise", _RULE, Action.HELD, message, place))
+    return candidate
+
+
+def _is_private(observable: Observable) -> bool:
+    network = network_of(observable.value)
+    return network is not None and _private(network)
+
+
+@lru_cache(maxsize=4096)
+def _private(network: Network) -> bool:
+    return within(network, PRIVATE)
+
+
+def _found(text: str) -> list[Span]:
+    if "." not in text and ":" not in text:
+        return []
+    return [Span(start, end, _WHAT) for start, end, found in addresses(text) if _private(found)]

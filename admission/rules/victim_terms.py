@@ -1,0 +1,83 @@
+"""The submitter's own names, domains and networks, wherever they occur.
+
+They say who was attacked.  In a text they are masked; an indicator or an
+observable that is itself about them waits for an analyst, since masking it
+would change what it matches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from ipaddress import ip_network
+
+from tocsin.admission.model import Action, Candidate, Finding, Submitter, Surroundings, shown
+from tocsin.admission.rules._addresses import Network, addresses, overlap
+from tocsin.admission.rules._masking import Span, masked
+from tocsin.admission.rules._words import subdomains, wording
+from tocsin.admission.rules.anonymise_source import NAMED
+from tocsin.admission.texts import values
+
+DEFAULTS: Mapping[str, object] = {
+    "text": "replace",  # or hold, refuse, keep
+    "values": "hold",  # an indicator or observable about an own term: or refuse, keep
+}
+
+_WHAT = "victim's name, domain or network"
+_RULE = "victim_terms"
+
+
+def apply(candidate: Candidate, around: Surroundings) -> Candidate:
+    """The candidate with the submitter's terms masked; held if it is about one of them."""
+    subject = candidate.object
+    words, networks = _terms(around.submitter)
+    if subject is None or not (words or networks):
+        return candidate
+    settings = {**DEFAULTS, **around.settings}
+    if settings["values"] != "keep":
+        for path, value in values(subject):
+            if _named(value, words, networks, anywhere=True):
+                return _about(candidate, shown(path), refused=settings["values"] == "refuse")
+    if settings["text"] == "keep":
+        return candidate
+
+    def search(text: str) -> list[Span]:
+        return _named(text, words, networks)
+
+    return masked(candidate, _RULE, search, {_WHAT: str(settings["text"])})
+
+
+@lru_cache(maxsize=1024)
+def _terms(submitter: Submitter) -> tuple[tuple[str, ...], tuple[Network, ...]]:
+    """What to look for: words as they are found in text, and networks."""
+    words: list[str] = [] if submitter.consent in NAMED else list(submitter.names)
+    networks: list[Network] = []
+    for term in submitter.terms:
+        try:
+            networks.append(ip_network(term.strip(), strict=False))
+        except ValueError:
+            words.append(term)
+    return tuple(words), tuple(networks)
+
+
+def _named(
+    text: str, words: tuple[str, ...], networks: Iterable[Network], anywhere: bool = False
+) -> list[Span]:
+    places = wording(words, anywhere).places(text)
+    spans = [Span(subdomains(text, start), end, _WHAT) for start, end in places]
+    if networks:
+        spans += [
+            Span(start, end, _WHAT)
+            for start, end, address in addresses(text)
+            if overlap(address, networks)
+        ]
+    return spans
+
+
+def _about(candidate: Candidate, place: str, *, refused: bool) -> Candidate:
+    message = "is about the submitter's own name, domain or network"
+    if refused:
+        finding = Finding("sanitise", _RULE, Action.REFUSED, f"{message}: leave it out", place)
+        return candidate.refused(finding)
+    message = f"{message}: an analyst decides whether it may be shared"
+    return candidate.held(Finding("sanitise", _RULE, Action.HELD, message, place))

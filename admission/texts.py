@@ -1,0 +1,188 @@
+"""Which strings of an object are words that people wrote, and how to change them.
+
+Everything counts as text unless it is known to be machinery: unknown and
+custom properties are text, so that a rule for privacy looks at them.  What an
+indicator matches on, and what an observable is, is never text but a value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tocsin.admission.errors import Unprocessable
+from tocsin.admission.model import Path, StixObject
+
+DEEPEST = 100
+"""Levels below an object's root; what is deeper is not looked into but refused."""
+
+_MACHINERY = frozenset(
+    (
+        *("type", "id", "spec_version", "created", "modified", "lang", "hashes", "payload_bin"),
+        *("pattern", "pattern_type", "pattern_version", "granular_markings"),
+        *("relationship_type", "definition_type", "published", "valid_from", "valid_until"),
+        *("first_seen", "last_seen", "first_observed", "last_observed", "start_time", "stop_time"),
+        *("ctime", "mtime", "atime", "date", "created_time", "modified_time", "start", "end"),
+    )
+)
+"""Properties of the object itself whose form the schema checks.  Deeper, names prove nothing."""
+
+_KNOWN_CHAINS = frozenset(
+    [
+        "lockheed-martin-cyber-kill-chain",
+        "mandiant-attack-lifecycle-model",
+        "mitre-attack",
+        "mitre-mobile-attack",
+        "mitre-ics-attack",
+        "mitre-pre-attack",
+    ]
+)
+
+_VALUES: dict[str, frozenset[str]] = {
+    "autonomous-system": frozenset(("rir",)),
+    "directory": frozenset(("path", "path_enc")),
+    "domain-name": frozenset(("value",)),
+    "email-addr": frozenset(("value",)),
+    "email-message": frozenset(("message_id",)),
+    "file": frozenset(("name", "name_enc", "magic_number_hex")),
+    "ipv4-addr": frozenset(("value",)),
+    "ipv6-addr": frozenset(("value",)),
+    "mac-addr": frozenset(("value",)),
+    "mutex": frozenset(("name",)),
+    "software": frozenset(("name", "cpe", "swid", "vendor", "version", "languages")),
+    "url": frozenset(("value",)),
+    "user-account": frozenset(("user_id", "account_login", "account_type")),
+    "windows-registry-key": frozenset(("key",)),
+    "x509-certificate": frozenset(("serial_number", "signature_algorithm")),
+}
+"""The properties of an observable that say what it is."""
+
+_REFERENCE = re.compile(r"[a-z0-9][a-z0-9-]*--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_DIGEST = re.compile(r"[A-Za-z0-9+/:.]{16,256}")
+
+
+def texts(subject: StixObject) -> Iterator[tuple[Path, str]]:
+    """Every string that is free text, with its place, in the object's order.
+
+    Raises Unprocessable if the object is nested deeper than `DEEPEST`.
+    """
+    own = _VALUES.get(subject.get("type", ""), frozenset())
+    for name, value in subject.items():
+        if name in _MACHINERY or name in own:
+            continue
+        if isinstance(value, str):
+            if value and not _structural((name,), value):
+                yield (name,), value
+        elif isinstance(value, dict | list):
+            yield from _texts((name,), value)
+
+
+def values(subject: StixObject) -> Iterator[tuple[Path, str]]:
+    """What an indicator matches on, or what an observable is: the strings that are not masked."""
+    for name in ("pattern", *sorted(_VALUES.get(subject.get("type", ""), ()))):
+        value = subject.get(name)
+        if isinstance(value, str):
+            yield (name,), value
+        elif isinstance(value, list):
+            yield from (((name, i), each) for i, each in enumerate(value) if isinstance(each, str))
+
+
+def rewritten(subject: StixObject, changes: Mapping[Path, str | None]) -> StixObject:
+    """A copy in which each place has its new text, or is gone where that is None.
+
+    Only what changes is copied.  A list or dictionary that became empty goes
+    too, as does an external reference that names nothing but its source and a
+    granular marking whose selectors point at nothing any more.
+    """
+    if not changes:
+        return subject
+    copies: dict[Path, Any] = {(): dict(subject)}
+    for path, text in changes.items():
+        if text is not None:
+            _copied(copies, path[:-1])[path[-1]] = text
+    gone = sorted((path for path, text in changes.items() if text is None), reverse=True)
+    for path in gone:
+        _removed(copies, path)
+    result: StixObject = copies[()]
+    return _reselected(result) if gone and "granular_markings" in result else result
+
+
+def _texts(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
+    waiting = [(path, value)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, str):
+            if value and not _structural(path, value):
+                yield path, value
+        elif isinstance(value, dict | list):
+            waiting.extend(_inside(path, value))
+
+
+def _inside(path: Path, value: dict[str, Any] | list[Any]) -> list[tuple[Path, Any]]:
+    if len(path) >= DEEPEST:
+        raise Unprocessable(f"nested deeper than {DEEPEST} levels: flatten the object")
+    if isinstance(value, list):
+        return [((*path, i), value[i]) for i in range(len(value) - 1, -1, -1)]
+    return [((*path, key), value[key]) for key in reversed(value)]
+
+
+def _structural(path: Path, value: str) -> bool:
+    """Whether a string is machinery because of what it holds as well as its name."""
+    name = path[-1]
+    if isinstance(name, int):
+        name = path[-2]
+    if not isinstance(name, str):
+        return False
+    if name.endswith(("_ref", "_refs")):
+        return _REFERENCE.fullmatch(value) is not None
+    if name == "kill_chain_name":
+        return value in _KNOWN_CHAINS
+    return len(path) > 1 and path[-2] == "hashes" and _DIGEST.fullmatch(value) is not None
+
+
+def _copied(copies: dict[Path, Any], path: Path) -> Any:
+    """The copied container at `path`, copying what leads to it where that is not done yet."""
+    for end in range(1, len(path) + 1):
+        here = path[:end]
+        if here not in copies:
+            parent = copies[path[: end - 1]]
+            copies[here] = parent[path[end - 1]] = parent[path[end - 1]].copy()
+    return copies[path]
+
+
+def _removed(copies: dict[Path, Any], path: Path) -> None:
+    while path:
+        container = _copied(copies, path[:-1])
+        if isinstance(container, dict):
+            container.pop(path[-1], None)
+        else:
+            del container[path[-1]]
+        path = path[:-1]
+        if container and not _names_only_its_source(path, container):
+            return
+
+
+def _names_only_its_source(path: Path, container: Any) -> bool:
+    return path[-2:-1] == ("external_references",) and set(container) == {"source_name"}
+
+
+def _reselected(subject: StixObject) -> StixObject:
+    kept = []
+    for marking in subject["granular_markings"]:
+        selectors = [s for s in marking.get("selectors", ()) if _selects(subject, s)]
+        if selectors:
+            kept.append({**marking, "selectors": selectors})
+    rest = {name: value for name, value in subject.items() if name != "granular_markings"}
+    return {**rest, "granular_markings": kept} if kept else rest
+
+
+def _selects(subject: Any, selector: object) -> bool:
+    for step in str(selector).split("."):
+        if isinstance(subject, dict) and step in subject:
+            subject = subject[step]
+        elif isinstance(subject, list) and step[1:-1].isdigit() and int(step[1:-1]) < len(subject):
+            subject = subject[int(step[1:-1])]
+        else:
+            return False
+    return True

@@ -1,0 +1,1 @@
+"""What talks to a hub, over the wire only."""

@@ -1,0 +1,166 @@
+"""What a TAXII server answers, as values.
+
+Servers other than ours leave things out or send null for nothing; what is
+missing is empty here.  Objects stay the bytes that were received.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from tocsin.admission.errors import Malformed
+from tocsin.admission.timestamps import micros
+
+FIRST, LAST = "X-TAXII-Date-Added-First", "X-TAXII-Date-Added-Last"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer of `Get Objects` (TAXII 2.1 section 5.4)."""
+
+    objects: tuple[bytes, ...]
+    """Each object's JSON as received."""
+    more: bool
+    next: str
+    """Empty: the server gave none."""
+    first: int | None
+    """X-TAXII-Date-Added-First in µs since 1970 UTC; None: not given or not a timestamp."""
+    last: int | None
+    digest: bytes = field(repr=False)
+    """Over the objects; equal pages have equal ones."""
+
+
+class _Envelope(msgspec.Struct):
+    objects: list[msgspec.Raw] | None = None
+    more: bool | None = None
+    next: str | int | None = None
+
+
+_envelopes = msgspec.json.Decoder(_Envelope)
+
+
+def page(body: bytes, headers: Mapping[str, str]) -> Page:
+    """The page that a response is.
+
+    Raises msgspec.DecodeError if the body is not an envelope.
+    """
+    envelope = _envelopes.decode(body)
+    objects = tuple(bytes(each) for each in envelope.objects or ())
+    stamps = [_stamp(headers.get(name, "")) for name in (FIRST, LAST)]
+    if None not in stamps:
+        stamps.sort(key=lambda stamp: stamp or 0)  # one server is known to swap them
+    return Page(
+        objects=objects,
+        more=bool(envelope.more),
+        next="" if envelope.next is None else str(envelope.next),
+        first=stamps[0],
+        last=stamps[1],
+        digest=blake2b(b"\n".join(objects), digest_size=16).digest(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What a status says of one object (TAXII 2.1 section 4.3.1)."""
+
+    outcome: str
+    """success, failure or pending."""
+    id: str
+    version: str
+    message: str
+    index: int | None
+    """Its place in the envelope; None where the server is not ours."""
+    verdict: str
+    public_id: str
+    findings: tuple[Mapping[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """A status resource."""
+
+    id: str
+    complete: bool
+    settled: bool
+    """Nothing more will happen by itself: complete, or all that is pending waits for people."""
+    success: int
+    failure: int
+    pending: int
+    details: tuple[Detail, ...]
+    resource: Mapping[str, Any] = field(repr=False)
+    """As received."""
+
+    def outcome_of_all(self) -> str:
+        """The one outcome that all objects have, or empty if that cannot be told."""
+        counted = {"success": self.success, "failure": self.failure, "pending": self.pending}
+        outcomes = [outcome for outcome, count in counted.items() if count]
+        return outcomes[0] if len(outcomes) == 1 else ""
+
+
+def report(resource: Mapping[str, Any]) -> StatusReport:
+    """The status that a resource is.
+
+    Raises TypeError if it is none.
+    """
+    if not isinstance(resource.get("id"), str) or not isinstance(resource.get("status"), str):
+        raise TypeError("not a TAXII status")
+    complete = resource["status"] == "complete"
+    return StatusReport(
+        id=resource["id"],
+        complete=complete,
+        settled=complete or resource.get("x_tocsin_settled") is True,
+        success=_count(resource, "success_count"),
+        failure=_count(resource, "failure_count"),
+        pending=_count(resource, "pending_count"),
+        details=tuple(
+            _detail(outcome, each)
+            for outcome, name in (
+                ("success", "successes"),
+                ("failure", "failures"),
+                ("pending", "pendings"),
+            )
+            for each in _tables(resource.get(name))
+        ),
+        resource=resource,
+    )
+
+
+def _detail(outcome: str, entry: Mapping[str, Any]) -> Detail:
+    index = entry.get("x_tocsin_index")
+    return Detail(
+        outcome=outcome,
+        id=_text(entry, "id"),
+        version=_text(entry, "version"),
+        message=_text(entry, "message"),
+        index=index if isinstance(index, int) and not isinstance(index, bool) else None,
+        verdict=_text(entry, "x_tocsin_verdict"),
+        public_id=_text(entry, "x_tocsin_public_id"),
+        findings=tuple(
+            {str(key): str(value) for key, value in finding.items()}
+            for finding in _tables(entry.get("x_tocsin_findings"))
+        ),
+    )
+
+
+def _tables(value: object) -> Iterable[Mapping[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _text(table: Mapping[str, Any], name: str) -> str:
+    value = table.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _count(table: Mapping[str, Any], name: str) -> int:
+    value = table.get(name)
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _stamp(text: str) -> int | None:
+    try:
+        return micros(text)
+    except Malformed:
+        return None

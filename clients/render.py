@@ -1,0 +1,129 @@
+"""What people see: short lines, tables and bars; what programs see: a JSON object a line.
+
+Colours and bars only on a terminal.  Text from files and servers is shown
+without control characters, which could rewrite what the terminal shows.
+"""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from tocsin.clients.answers import StatusReport
+from tocsin.clients.check import Line
+from tocsin.clients.connection import Place
+
+_COLOURS = {
+    "ready": "green",
+    "admitted": "green",
+    "merged": "green",
+    "duplicate": "cyan",
+    "held": "yellow",
+    "pending": "yellow",
+    "refused": "red",
+    "unsent": "red",
+}
+_REMOVALS = ("replaced", "stripped", "asked")
+
+
+def printable(text: object) -> str:
+    """The text with control characters spelt out.
+
+    >>> printable("a\\x1b[2Jb")
+    'a\\\\x1b[2Jb'
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
+def json_line(value: Mapping[str, Any]) -> None:
+    """One JSON object on a line of standard output."""
+    sys.stdout.write(json.dumps(value) + "\n")
+
+
+def say(text: str) -> None:
+    """A sentence for the user, on standard error."""
+    sys.stderr.write(f"tocsin: {printable(text)}\n")
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Standard output or error for people; plain unless it is a terminal."""
+    return Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=True)
+
+
+def show_line(screen: Console, line: Line) -> None:
+    """An object's verdict, and under it what was found, one finding a line."""
+    head = Text()
+    head.append(f"{line.verdict:9}", style=_COLOURS.get(line.verdict, ""))
+    head.append(f" {printable(line.file)}#{line.index} {printable(line.source_id or '-')}")
+    if line.public_id:
+        head.append(f" -> {printable(line.public_id)}")
+    screen.print(head)
+    for finding in line.findings:
+        where = f" at {finding['path']}" if finding.get("path") else ""
+        told = f"{finding.get('action', '')}{where}: {finding.get('message', '')}"
+        screen.print(Text(f"          {printable(told)} ({printable(finding.get('rule', ''))})"))
+
+
+def show_counts(screen: Console, counts: Mapping[str, int]) -> None:
+    """The counts on one line."""
+    screen.print(Text(", ".join(f"{number} {word}" for word, number in counts.items())))
+
+
+def show_removals(screen: Console, lines: Iterable[Line]) -> None:
+    """What the rules would take away, by rule; for the question before a push."""
+    removed = Counter(
+        (finding["rule"], finding["action"])
+        for line in lines
+        if line.verdict == "ready"
+        for finding in line.findings
+        if finding["action"] in _REMOVALS
+    )
+    for (rule, action), times in sorted(removed.items()):
+        screen.print(Text(f"  {rule}: {times} {action} before sending"))
+
+
+def show_status(screen: Console, report: StatusReport) -> None:
+    """A status with what it says of each object that did not simply succeed."""
+    settled = "complete" if report.complete else "settled" if report.settled else "pending"
+    screen.print(
+        Text(
+            f"{printable(report.id)}: {settled}, {report.success} succeeded, "
+            f"{report.failure} failed, {report.pending} pending"
+        )
+    )
+    for detail in report.details:
+        if detail.outcome == "success" and not detail.message:
+            continue
+        told = [detail.message] if detail.message else []
+        told += [finding.get("message", "") for finding in detail.findings if not told]
+        word = detail.verdict or detail.outcome
+        screen.print(Text(f"{word:9} {printable(detail.id)} {printable('; '.join(told))}"))
+
+
+def show_places(screen: Console, places: Sequence[Place]) -> None:
+    """The collections as a table."""
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    for heading in ("alias", "id", "read", "write", "title"):
+        table.add_column(heading, overflow="fold", no_wrap=heading != "title")
+    for place in places:
+        flags = ["yes" if each else "no" for each in (place.can_read, place.can_write)]
+        cells = [place.alias or "-", place.id, *flags, place.title]
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    screen.print(table)
+
+
+def bar(what: str, *, counted: bool) -> Progress:
+    """A progress bar on standard error; nothing at all unless that is a terminal.
+
+    `counted`: the total is known.
+    """
+    count = MofNCompleteColumn() if counted else TextColumn("{task.completed:.0f}")
+    columns = [TextColumn(what), BarColumn() if counted else SpinnerColumn(), count]
+    hidden = not sys.stderr.isatty()
+    return Progress(*columns, console=console(stderr=True), transient=True, disable=hidden)

@@ -1,0 +1,69 @@
+"""Who did what: a chain of acts in which nothing can be altered unseen.
+
+Each act carries a hash over its own words and over the hash of the act before
+it, so whoever keeps one hash can tell later whether anything up to there was
+changed, removed or slipped in.  Pure: where the acts are kept is not known
+here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import rfc8785
+
+GENESIS = "0" * 64
+"""What stands in place of a hash before the first act."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One thing that somebody did."""
+
+    sequence: int
+    """1, 2, 3 … without gaps."""
+    at: int
+    """µs since 1970 UTC."""
+    act: str
+    """A verb phrase: `received`, `key revoked`."""
+    who: str
+    """The account, or the operator's command."""
+    what: Mapping[str, object] = field(default_factory=dict)
+    """JSON values; never the content of an object."""
+    previous: str = GENESIS
+    """The hash of the act before."""
+    hash: str = ""
+
+
+def sealed(act: Act) -> Act:
+    """The act with its hash: SHA-256 over its canonical JSON (RFC 8785), `previous` included."""
+    return replace(act, hash=_hash(act))
+
+
+def verify(acts: Iterable[Act], *, after: Act | None = None) -> int | None:
+    """The sequence of the first act that does not fit; None if the chain is whole.
+
+    The acts come in order; `after` is the act before the first of them, left
+    out if they begin at the beginning.
+    """
+    sequence, previous = (after.sequence, after.hash) if after else (0, GENESIS)
+    for act in acts:
+        sequence += 1
+        if (act.sequence, act.previous) != (sequence, previous) or act.hash != _hash(act):
+            return sequence
+        previous = act.hash
+    return None
+
+
+def _hash(act: Act) -> str:
+    words = {
+        "sequence": act.sequence,
+        "at": act.at,
+        "act": act.act,
+        "who": act.who,
+        "what": dict(act.what),
+        "previous": act.previous,
+    }
+    return hashlib.sha256(rfc8785.dumps(words)).hexdigest()  # type: ignore[arg-type]

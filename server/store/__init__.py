@@ -1,0 +1,6 @@
+"""MongoDB: the only place that knows its driver (feeds.md)."""
+
+from tocsin.server.store.store import Store, wall_clock
+from tocsin.server.store.txn import Txn
+
+__all__ = ["Store", "Txn", "wall_clock"]

@@ -1,0 +1,101 @@
+"""Reaching the database, and refusing one that cannot keep our promises.
+
+A feed's promise needs transactions, and transactions need a replica set, of
+one node if need be.  Everything is written with write concern majority and
+the journal, and read at majority: what a poller has seen is never rolled back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pymongo import MongoClient
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.errors import (
+    BulkWriteError,
+    ConfigurationError,
+    DuplicateKeyError,
+    InvalidURI,
+    OperationFailure,
+    PyMongoError,
+)
+from pymongo.read_concern import ReadConcern
+from pymongo.uri_parser import parse_uri
+from pymongo.write_concern import WriteConcern
+
+from tocsin.admission.errors import Unavailable
+from tocsin.server.store.runs import Document
+
+Base = Database[Document]
+Client = MongoClient[Document]
+Session = ClientSession | None
+
+SAFE = WriteConcern(w="majority", j=True)
+"""Acknowledged once a majority has it in its journal."""
+STEADY = ReadConcern("majority")
+"""Only what will not be rolled back."""
+_PATIENCE = 10.0
+"""Seconds in which a server must be found, unless the URI says otherwise."""
+_AUTHENTICATION_FAILED = 18
+_DUPLICATE_KEY = 11000
+
+_STANDALONE = (
+    "the MongoDB server at {where} runs alone, without a replica set, so it has no transactions: "
+    "start it with --replSet rs0 and run rs.initiate() once in mongosh; one node is enough"
+)
+
+
+def reach(uri: str) -> Client:
+    """A client of the database at `uri`, tried out.
+
+    Raises Unavailable, with a sentence, if it cannot be reached or has no transactions.
+    """
+    try:
+        seconds = parse_uri(uri)["options"].get("serverSelectionTimeoutMS", _PATIENCE)
+        client: Client = MongoClient(
+            uri, appname="tocsin", serverSelectionTimeoutMS=round(seconds * 1_000)
+        )
+    except (ConfigurationError, InvalidURI, ValueError) as error:
+        raise Unavailable(f"not a usable mongodb:// URI: {error}") from error
+    try:
+        _try_out(client)
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+def _try_out(client: Client) -> None:
+    try:
+        hello = client.admin.command("hello")
+        client.admin.command("listDatabases", nameOnly=True, filter={"name": "admin"})
+    except OperationFailure as error:
+        if error.code == _AUTHENTICATION_FAILED:
+            raise Unavailable("MongoDB does not accept the user or password of the URI") from error
+        raise Unavailable(f"MongoDB refuses: {_brief(error)}") from error
+    except PyMongoError as error:
+        raise Unavailable(f"cannot reach MongoDB: {_brief(error)}") from error
+    if not hello.get("setName") and hello.get("msg") != "isdbgrid":
+        raise Unavailable(_STANDALONE.format(where=hello.get("me") or _where(client)))
+
+
+def _where(client: Client) -> str:
+    return ":".join(map(str, client.address or ("its address",)))
+
+
+def _brief(error: PyMongoError) -> str:
+    return str(error).split(", Timeout:")[0][:300]
+
+
+def portions(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """The keys in portions of at most `size`, for one `$in` each."""
+    return (keys[i : i + size] for i in range(0, len(keys), size))
+
+
+def collided(error: DuplicateKeyError | BulkWriteError) -> bool:
+    """Whether somebody else wrote the same key at the same moment; then another try helps."""
+    if isinstance(error, DuplicateKeyError):
+        return True
+    codes = {fault["code"] for fault in (error.details or {}).get("writeErrors", [])}
+    return codes == {_DUPLICATE_KEY}

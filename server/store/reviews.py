@@ -1,0 +1,99 @@
+"""The questions that wait for an analyst."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from pymongo.client_session import ClientSession
+
+from tocsin.admission.errors import Conflict, NotFound
+from tocsin.server.model import Question, Review
+from tocsin.server.store.connection import Base
+from tocsin.server.store.lookup import by_shelf
+from tocsin.server.store.runs import Document
+
+WAITING = "waiting"
+ANSWERS = ("released", "rejected")
+
+
+class Reviews:
+    """Questions, for reading; they are asked and decided in a transaction."""
+
+    def __init__(self, base: Base) -> None:
+        """`base` is the hub's database."""
+        self._base = base
+
+    def waiting(self, partner: str | None = None) -> list[Review]:
+        """What waits, the oldest first; of one partner if one is named."""
+        wanted = {"state": WAITING} | ({} if partner is None else {"partner": partner})
+        return _in_order(self._base.reviews.find(wanted))
+
+    def find(self, id: str) -> Review | None:
+        """The review, or None."""
+        document = self._base.reviews.find_one({"_id": id})
+        return None if document is None else _review(document)
+
+    def waiting_for(self, partner: str, source_ids: Collection[str]) -> list[Review]:
+        """What waits for objects of the partner's with these ids to arrive, the oldest first."""
+        found: dict[str, Document] = {}
+        for wanted in by_shelf(source_ids):
+            keys = {"partner": partner, "waits_for": {"$in": wanted}}
+            found.update((d["_id"], d) for d in self._base.reviews.find(keys))
+        return _in_order([d for d in found.values() if d["state"] == WAITING])
+
+
+def ask(base: Base, session: ClientSession, reviews: Sequence[Review]) -> None:
+    """See `Txn.ask`."""
+    if reviews:
+        base.reviews.insert_many(list(map(_document, reviews)), session=session)
+
+
+def decide(base: Base, session: ClientSession, review_id: str, state: str) -> Review:
+    """See `Txn.decide`."""
+    if state not in ANSWERS:
+        raise ValueError(f"a review is {' or '.join(ANSWERS)}, not {state}")
+    document = base.reviews.find_one({"_id": review_id}, session=session)
+    if document is None:
+        raise NotFound("there is no such review")
+    if document["state"] != WAITING:
+        raise Conflict(f"this review has been {document['state']} already")
+    base.reviews.update_one({"_id": review_id}, {"$set": {"state": state}}, session=session)
+    return _review({**document, "state": state})
+
+
+def _in_order(documents: Iterable[Document]) -> list[Review]:
+    return sorted(map(_review, documents), key=lambda review: (review.asked, review.id))
+
+
+def _document(review: Review) -> Document:
+    return {
+        "_id": review.id,
+        "question": review.question.value,
+        "submission": review.submission,
+        "index": review.index,
+        "partner": review.partner,
+        "source_id": review.source_id,
+        "asked": review.asked,
+        "object": review.object,
+        "rules": list(review.rules),
+        "findings": [dict(finding) for finding in review.findings],
+        "state": review.state,
+        "waits_for": list(review.waits_for),
+    }
+
+
+def _review(document: Document) -> Review:
+    return Review(
+        id=document["_id"],
+        question=Question(document["question"]),
+        submission=document["submission"],
+        index=document["index"],
+        partner=document["partner"],
+        source_id=document["source_id"],
+        asked=document["asked"],
+        object=document["object"],
+        rules=tuple(document["rules"]),
+        findings=tuple(document["findings"]),
+        state=document["state"],
+        waits_for=tuple(document["waits_for"]),
+    )

@@ -1,0 +1,230 @@
+"""The documents that a feed consists of: runs, shelves and marks.
+
+A *run* is what was written together and is read together: up to 1,000
+consecutive entries with their bodies one after the other.  Its *shelves* hold
+the ids, so that looking an object up never touches a body; each shelf takes
+about 32 entries, chosen by a hash of the id, because an engine that compares
+a list of wanted ids with a list of present ones pays for the product of both.
+Its *marks* say which entries are superseded; they change, runs do not.
+
+Only shapes are known here, no database.
+"""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from tocsin.admission.errors import TooLarge
+from tocsin.server.model import Posting
+from tocsin.server.store.versions import Columns, Marks, Place
+
+Document = dict[str, Any]
+"""A document as the driver gives and takes it."""
+
+BLOCK = 1_000
+"""Positions in a block; a run never crosses a block's border."""
+LONGEST_BODY = 8_000_000
+"""Octets of body after which a run is closed."""
+LARGEST_OBJECT = 15_000_000
+"""Octets; a document of the database ends at 16 MiB."""
+SHELVES = 32
+"""Into how many shelves a full run is divided; a power of two."""
+_PER_SHELF = 32
+_DIGEST = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A posting that was accepted, with its place in the feed."""
+
+    posting: Posting
+    version: str
+    own: bool
+    position: int
+    stamp: int
+
+
+def block_of(position: int) -> int:
+    """The number of the block in which a position lies."""
+    return (position - 1) // BLOCK
+
+
+def run_id(feed: str, first: int) -> str:
+    """The id of the run that begins at position `first`."""
+    return f"{feed}/{first}"
+
+
+def shelf_of(object_id: str) -> int:
+    """The number of the shelf, in a full run, on which an object stands."""
+    return zlib.crc32(object_id.encode()) % SHELVES
+
+
+def divided(fresh: Sequence[Fresh]) -> Iterator[Sequence[Fresh]]:
+    """Consecutive entries cut into what becomes one run each.
+
+    Raises TooLarge if one object alone does not fit.
+    """
+    start = size = 0
+    for i, entry in enumerate(fresh):
+        length = len(entry.posting.body)
+        if length > LARGEST_OBJECT:
+            raise TooLarge(f"{entry.posting.id} is longer than {LARGEST_OBJECT:,} octets")
+        border = block_of(entry.position) != block_of(fresh[start].position)
+        if i > start and (border or size + length > LONGEST_BODY):
+            yield fresh[start:i]
+            start, size = i, 0
+        size += length
+    if fresh:
+        yield fresh[start:]
+
+
+def run_document(feed: str, entries: Sequence[Fresh]) -> Document:
+    """The run that holds these entries."""
+    postings = [entry.posting for entry in entries]
+    facets, picks = _facets([{*p.facets, f"type={p.type}"} for p in postings])
+    first = entries[0].position
+    return {
+        "_id": run_id(feed, first),
+        "feed": feed,
+        "block": block_of(first),
+        "first": first,
+        "n": len(entries),
+        "stamp": entries[0].stamp,
+        "ids": [p.id for p in postings],
+        "types": [p.type for p in postings],
+        "specs": [p.spec for p in postings],
+        "versions": [entry.version for entry in entries],
+        "ends": list(accumulate(len(p.body) for p in postings)),
+        "body": b"".join(p.body for p in postings),
+        "facets": facets,
+        "picks": picks,
+        "gone": [],
+    }
+
+
+def shelf_documents(feed: str, entries: Sequence[Fresh]) -> list[Document]:
+    """The shelves of the run that holds these entries."""
+    count = 1
+    while count < SHELVES and count * _PER_SHELF < len(entries):
+        count *= 2
+    shelves: dict[int, list[Fresh]] = {}
+    for entry in entries:
+        shelves.setdefault(shelf_of(entry.posting.id) % count, []).append(entry)
+    return [_shelf(feed, entries[0], number, shelf) for number, shelf in sorted(shelves.items())]
+
+
+def _shelf(feed: str, head: Fresh, number: int, entries: Sequence[Fresh]) -> Document:
+    postings = [entry.posting for entry in entries]
+    return {
+        "_id": f"{run_id(feed, head.position)}/{number}",
+        "feed": feed,
+        "run": run_id(feed, head.position),
+        "first": head.position,
+        "stamp": head.stamp,
+        "at": [entry.position - head.position for entry in entries],
+        "ids": [p.id for p in postings],
+        "types": [p.type for p in postings],
+        "specs": [p.spec for p in postings],
+        "versions": [entry.version for entry in entries],
+        "own": [i for i, entry in enumerate(entries) if entry.own],
+        "digests": b"".join(p.digest for p in postings),
+    }
+
+
+def places(shelf: Document, wanted: Iterable[str]) -> Iterator[Place]:
+    """The entries of the wanted objects on a shelf."""
+    ids, wanted = shelf["ids"], frozenset(wanted)
+    for i, at in enumerate(shelf["at"]):
+        if ids[i] in wanted:
+            yield Place(
+                id=ids[i],
+                type=shelf["types"][i],
+                spec=shelf["specs"][i],
+                version=shelf["versions"][i],
+                digest=shelf["digests"][i * _DIGEST : (i + 1) * _DIGEST],
+                own=i in shelf["own"],
+                position=shelf["first"] + at,
+                stamp=shelf["stamp"] + at,
+                first=shelf["first"],
+            )
+
+
+def columns(run: Document) -> Columns:
+    """What a choice looks at in a run."""
+    return Columns(
+        n=run["n"],
+        types=run["types"],
+        specs=run["specs"],
+        versions=run["versions"],
+        gone=frozenset(run["gone"]),
+    )
+
+
+def body_of(run: Document, index: int) -> bytes:
+    """One object's JSON, as it was posted."""
+    ends = run["ends"]
+    body: bytes = run["body"]
+    return body[ends[index - 1] if index else 0 : ends[index]]
+
+
+def marks_of(document: Document | None) -> Marks:
+    """A run's marks; a run that has no document of marks has none."""
+    if document is None:
+        return Marks()
+    return Marks(*(frozenset(document[mark]) for mark in ("old", "later", "shadowed")))
+
+
+def run_without(run: Document, indexes: frozenset[int]) -> Document:
+    """The fields of a run that change when entries are cut out of it.
+
+    Bytes, id and facets go; the positions stay.
+    """
+    kept = [i not in indexes for i in range(run["n"])]
+    bodies = [body_of(run, i) if kept[i] else b"" for i in range(run["n"])]
+    named = list(_named(run["facets"], run["picks"]))
+    facets, picks = _facets([names if kept[i] else set() for i, names in enumerate(named)])
+    return {
+        "ids": [id if kept[i] else "" for i, id in enumerate(run["ids"])],
+        "versions": [version if kept[i] else "" for i, version in enumerate(run["versions"])],
+        "ends": list(accumulate(map(len, bodies))),
+        "body": b"".join(bodies),
+        "facets": facets,
+        "picks": picks,
+        "gone": sorted({*run["gone"], *indexes}),
+    }
+
+
+def shelf_without(shelf: Document, indexes: frozenset[int]) -> Document:
+    """The fields of a shelf that change when entries (by index in the run) are taken out."""
+    kept = [i for i, at in enumerate(shelf["at"]) if at not in indexes]
+    own, digests = frozenset(shelf["own"]), shelf["digests"]
+    return {
+        **{
+            key: [shelf[key][i] for i in kept]
+            for key in ("at", "ids", "types", "specs", "versions")
+        },
+        "own": [new for new, i in enumerate(kept) if i in own],
+        "digests": b"".join(digests[i * _DIGEST : (i + 1) * _DIGEST] for i in kept),
+    }
+
+
+def _facets(named: Sequence[set[str]]) -> tuple[list[str], bytes]:
+    """All facets of a run, and for each entry how many are its own and which."""
+    facets = sorted(set().union(*named))
+    number = {facet: i for i, facet in enumerate(facets)}
+    picks = array("I")
+    for names in named:
+        picks.append(len(names))
+        picks.extend(sorted(number[name] for name in names))
+    return facets, picks.tobytes()
+
+
+def _named(facets: Sequence[str], picks: bytes) -> Iterator[set[str]]:
+    numbers = iter(array("I", picks))
+    for count in numbers:
+        yield {facets[next(numbers)] for _ in range(count)}

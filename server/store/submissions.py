@@ -1,0 +1,210 @@
+"""Submissions: kept before they are judged, and how far their admission has come.
+
+The raw bytes are kept apart, in pieces, and never touched again; the verdicts
+are kept in the batches in which they were reached.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+
+from pymongo import ReturnDocument, UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.errors import DuplicateKeyError
+
+from tocsin.admission.errors import Conflict, NotFound
+from tocsin.server.model import Record, Submission
+from tocsin.server.store.connection import Base
+from tocsin.server.store.runs import Document
+
+_PIECE = 8_000_000
+_SECOND = 1_000_000
+_FREE = {"lease": 0, "owner": ""}
+_NO_SUCH = "there is no such submission"
+
+
+class Submissions:
+    """Every submission that was ever received."""
+
+    def __init__(self, base: Base, clock: Callable[[], int]) -> None:
+        """`clock` tells when a lease runs out, in µs since 1970 UTC."""
+        self._base, self._clock = base, clock
+
+    def receive(
+        self, submission: Submission, *, owner: str | None = None, seconds: int = 0
+    ) -> None:
+        """Keep a submission; when this returns it is in the journal of a majority.
+
+        With an `owner` it is leased to that one from the beginning.  Raises Conflict if there
+        is a submission with this id.
+        """
+        pieces = list(_pieces(submission))
+        lease = {"lease": self._until(seconds), "owner": owner} if owner else _FREE
+        document = _document(submission, len(pieces)) | lease
+        if pieces:
+            self._base.raws.bulk_write(pieces)
+        try:
+            self._base.submissions.insert_one(document)
+        except DuplicateKeyError as error:
+            if self._base.submissions.find_one({"_id": submission.id}) != document:
+                raise Conflict("a submission with this id has been received before") from error
+            # Ours: the database went down after it had written and before it had said so.
+
+    def find(self, id: str, *, raw: bool = True) -> Submission | None:
+        """The submission, or None; with `raw=False` its bytes are left out."""
+        document = self._base.submissions.find_one({"_id": id})
+        return None if document is None else self._submission(document, raw=raw)
+
+    def records(self, id: str) -> list[Record]:
+        """What became of each object that is settled, by index."""
+        batches = self._base.verdicts.find({"submission": id})
+        records = chain.from_iterable(batch["records"] for batch in batches)
+        return sorted(map(_record, records), key=lambda record: record.index)
+
+    def lease(self, owner: str, seconds: int) -> Submission | None:
+        """The oldest submission that waits to be settled and that nobody is at work on.
+
+        It is `owner`'s for so many seconds; a lease that has run out is free again.
+        """
+        document = self._base.submissions.find_one_and_update(
+            {"open": True, "lease": {"$lte": self._clock()}},
+            {"$set": {"lease": self._until(seconds), "owner": owner}},
+            sort=[("received", 1)],
+            return_document=ReturnDocument.AFTER,
+        )
+        return None if document is None else self._submission(document, raw=True)
+
+    def renew(self, id: str, owner: str, seconds: int) -> bool:
+        """Keep a lease for so many seconds from now; False if it is somebody else's by now."""
+        change = {"$set": {"lease": self._until(seconds)}}
+        found = self._base.submissions.update_one({"_id": id, "owner": owner}, change)
+        return found.matched_count > 0
+
+    def release(self, id: str, owner: str) -> None:
+        """Give a lease back; nothing happens if it is somebody else's by now."""
+        self._base.submissions.update_one({"_id": id, "owner": owner}, {"$set": _FREE})
+
+    def _until(self, seconds: int) -> int:
+        return self._clock() + seconds * _SECOND
+
+    def _submission(self, document: Document, *, raw: bool) -> Submission:
+        names = [_piece_id(document["_id"], i) for i in range(document["pieces"])] if raw else []
+        kept = {
+            piece["_id"]: piece["raw"] for piece in self._base.raws.find({"_id": {"$in": names}})
+        }
+        return Submission(
+            id=document["_id"],
+            account=document["account"],
+            partner=document["partner"],
+            collection=document["collection"],
+            received=document["received"],
+            total=document["total"],
+            raw=b"".join(kept[name] for name in names),
+            settled=document["settled"],
+            counts=document["counts"],
+        )
+
+
+def settle(base: Base, session: ClientSession, submission: str, records: Sequence[Record]) -> None:
+    """See `Txn.settle`."""
+    if not records:
+        return
+    kept = _kept(base, session, submission)
+    start: int = kept["settled"]
+    if [record.index for record in records] != list(range(start, start + len(records))):
+        raise Conflict(f"the next record of this submission to be settled is {start}")
+    settled = start + len(records)
+    if settled > kept["total"]:
+        raise Conflict(f"this submission has only {kept['total']} records")
+    batch = {
+        "_id": f"{submission}/{start}",
+        "submission": submission,
+        "first": start,
+        "n": len(records),
+        "records": [_record_document(record) for record in records],
+    }
+    base.verdicts.insert_one(batch, session=session)
+    counts = _counted(kept["counts"], Counter(record.verdict for record in records))
+    change = {"settled": settled, "counts": counts, "open": settled < kept["total"]}
+    base.submissions.update_one({"_id": submission}, {"$set": change}, session=session)
+
+
+def amend(base: Base, session: ClientSession, submission: str, record: Record) -> None:
+    """See `Txn.amend`."""
+    kept = _kept(base, session, submission)
+    batches = base.verdicts.find({"submission": submission}, {"first": 1, "n": 1}, session=session)
+    held = [b["_id"] for b in batches if b["first"] <= record.index < b["first"] + b["n"]]
+    batch = base.verdicts.find_one({"_id": held[0]}, session=session) if held else None
+    if batch is None:
+        raise NotFound("this record of the submission has not been settled")
+    records, at = batch["records"], record.index - batch["first"]
+    moved = Counter({record.verdict: 1})
+    moved.subtract([records[at]["verdict"]])
+    records[at] = _record_document(record)
+    base.verdicts.update_one({"_id": batch["_id"]}, {"$set": {"records": records}}, session=session)
+    change = {"$set": {"counts": _counted(kept["counts"], moved)}}
+    base.submissions.update_one({"_id": submission}, change, session=session)
+
+
+def _kept(base: Base, session: ClientSession, submission: str) -> Document:
+    kept = base.submissions.find_one({"_id": submission}, session=session)
+    if kept is None:
+        raise NotFound(_NO_SUCH)
+    return kept
+
+
+def _counted(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
+    verdicts = sorted({*counts, *more})
+    total = {verdict: counts.get(verdict, 0) + more.get(verdict, 0) for verdict in verdicts}
+    return {verdict: count for verdict, count in total.items() if count}
+
+
+def _pieces(submission: Submission) -> Iterator[UpdateOne]:
+    """The raw bytes as documents, written unless they are there."""
+    for i, start in enumerate(range(0, len(submission.raw), _PIECE)):
+        piece = {"raw": submission.raw[start : start + _PIECE]}
+        key = {"_id": _piece_id(submission.id, i)}
+        yield UpdateOne(key, {"$setOnInsert": piece}, upsert=True)
+
+
+def _piece_id(submission: str, number: int) -> str:
+    return f"{submission}/{number}"
+
+
+def _document(submission: Submission, pieces: int) -> Document:
+    return {
+        "_id": submission.id,
+        "account": submission.account,
+        "partner": submission.partner,
+        "collection": submission.collection,
+        "received": submission.received,
+        "total": submission.total,
+        "pieces": pieces,
+        "settled": submission.settled,
+        "counts": dict(submission.counts),
+        "open": submission.settled < submission.total,
+    }
+
+
+def _record_document(record: Record) -> Document:
+    return {
+        "index": record.index,
+        "verdict": record.verdict,
+        "source_id": record.source_id,
+        "version": record.version,
+        "public_id": record.public_id,
+        "findings": [dict(finding) for finding in record.findings],
+    }
+
+
+def _record(document: Document) -> Record:
+    return Record(
+        index=document["index"],
+        verdict=document["verdict"],
+        source_id=document["source_id"],
+        version=document["version"],
+        public_id=document["public_id"],
+        findings=tuple(document["findings"]),
+    )

@@ -1,0 +1,121 @@
+"""What can be written together: the hub's acts within one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from pymongo.client_session import ClientSession
+
+from tocsin.server.model import Outcome, Posting, Public, Query, Record, Review, Version
+from tocsin.server.store.acts import Notes
+from tocsin.server.store.connection import Base
+from tocsin.server.store.publics import Publics
+from tocsin.server.store.publish import Writer
+from tocsin.server.store.reviews import ask, decide
+from tocsin.server.store.sources import remember, sources
+from tocsin.server.store.submissions import amend, settle
+
+
+class Txn:
+    """One transaction; `Store.commit` makes it."""
+
+    def __init__(self, base: Base, session: ClientSession, clock: Callable[[], int]) -> None:
+        """Everything is read and written in `session`."""
+        self._base, self._session = base, session
+        self.now = clock()
+        """µs since 1970 UTC; the same throughout the transaction."""
+        self._publics = Publics(base, session)
+        self._notes = Notes(base, session, self.now)
+
+    def publish(
+        self, feed: str, postings: Sequence[Posting], *, replace: bool = False
+    ) -> list[Outcome]:
+        """Put objects into a feed; what became of each, in order.
+
+        Positions are dense.  Stamps are unique and strictly increase in commit order, whatever
+        the clock does.  The same id, spec and version with the same digest is KNOWN, with
+        another digest a CONFLICT, within one call too.  An object without a version gets its
+        first date_added for one; posted again with other content it is a CONFLICT, or with
+        `replace` a newer version.
+
+        Raises NotFound if there is no such feed, Malformed if a version is no timestamp and
+        TooLarge if an object is; nothing of the transaction is kept then.
+        """
+        return self._writer(feed).publish(postings, replace=replace)
+
+    def remove(
+        self,
+        feed: str,
+        object_id: str,
+        *,
+        keywords: frozenset[Version] | None = None,
+        versions: frozenset[int] = frozenset(),
+        specs: frozenset[str] = frozenset(),
+    ) -> int:
+        """Withdraw versions of an object from a feed; how many.
+
+        Without keywords and versions all of them go (of the specs, if any are named); else
+        those that a reader with the same filters would be given.  The bytes are cut out at
+        once, and which version is the last is worked out anew.
+        """
+        everything = keywords is None and not versions
+        query = Query(
+            ids=frozenset({object_id}),
+            specs=specs,
+            keywords=keywords or frozenset(),
+            versions=versions,
+        )
+        return self._writer(feed).remove(query, everything=everything)
+
+    def publics(self, ids: Collection[str]) -> dict[str, Public]:
+        """The public objects with these ids, as far as there are any."""
+        return self._publics.read(ids)
+
+    def put(self, publics: Iterable[Public]) -> None:
+        """Keep public objects, in place of what was kept under their ids."""
+        self._publics.put(publics)
+
+    def remember(self, partner: str, submission: str, pairs: Mapping[str, str]) -> None:
+        """Keep which public id each of a partner's own ids was given."""
+        remember(self._base, self._session, (partner, submission, self.now), pairs)
+
+    def sources(self, partner: str, ids: Collection[str]) -> dict[str, str]:
+        """The newest public id of each of a partner's own ids, as far as there is one."""
+        return sources(self._base, self._session, partner, ids)
+
+    def settle(self, submission: str, records: Sequence[Record]) -> None:
+        """Write down the verdicts of the next records of a submission.
+
+        Raises Conflict unless they begin with the first record that has none, so that a
+        resumed worker cannot count anything twice; NotFound if there is no such submission.
+        """
+        settle(self._base, self._session, submission, records)
+
+    def amend(self, submission: str, record: Record) -> None:
+        """Replace one settled record, after a review; the counts move with it.
+
+        Raises NotFound if it has not been settled.
+        """
+        amend(self._base, self._session, submission, record)
+
+    def ask(self, reviews: Sequence[Review]) -> None:
+        """Put questions to an analyst."""
+        ask(self._base, self._session, reviews)
+
+    def decide(self, review_id: str, state: str) -> Review:
+        """Answer a question: `released` or `rejected`; the review as it is now.
+
+        Raises NotFound, or Conflict if it was answered before.
+        """
+        return decide(self._base, self._session, review_id, state)
+
+    def note(self, act: str, who: str, what: Mapping[str, object]) -> None:
+        """Write an act into the journal."""
+        self._notes.add(act, who, what)
+
+    def finish(self) -> None:
+        """Write what was gathered for the end; `Store.commit` calls it."""
+        self._notes.write()
+
+    def _writer(self, feed: str) -> Writer:
+        return Writer(self._base, self._session, feed, self.now)

@@ -1,0 +1,128 @@
+"""What holds for every answer at the door: errors, headers, one line in the log.
+
+Whatever goes wrong, the framework's own refusals included, is told as a TAXII
+error, except on the paths of other doors.
+"""
+
+import logging
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import flask
+from flask import request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.wrappers import Response as AnyResponse
+
+from tocsin.admission.errors import NotAuthenticated, ShareError, Unavailable
+from tocsin.server.taxii import body, wire
+from tocsin.server.taxii.media import MEDIA_TYPE
+from tocsin.server.taxii.ports import Hub
+from tocsin.server.taxii.routes import DISCOVERY, Door
+from tocsin.server.taxii.visit import plain, visit
+
+LOG = logging.getLogger(__name__)
+
+_RETRY_AFTER = "5"
+"""Seconds after which to try again what is unavailable now."""
+
+_PLAIN_WORDS = {
+    HTTPStatus.NOT_FOUND: "nothing is served at this path; begin at /taxii2/",
+    HTTPStatus.METHOD_NOT_ALLOWED: "not served by this method; see the header Allow",
+}
+
+
+def register(app: flask.Flask, hub: Hub, besides: Collection[str] = ()) -> None:
+    """Gives an application with `blueprint(hub)` the door's manners.
+
+    `besides` are path prefixes of other doors, whose answers are left alone.
+    """
+    manners = _Manners(hub, tuple(besides))
+    app.url_map.merge_slashes = False
+    app.before_request(manners.greet)
+    app.register_error_handler(ShareError, manners.refused)
+    app.register_error_handler(HTTPException, manners.turned_away)
+    app.register_error_handler(Exception, manners.broken)
+    app.after_request(manners.leave)
+
+
+@dataclass(frozen=True, slots=True)
+class _Manners:
+    hub: Hub
+    besides: tuple[str, ...]
+
+    def greet(self) -> None:
+        """Paths below ours that lead nowhere are told so only to those with a credential."""
+        visit()
+        below = f"{request.path}/".startswith((DISCOVERY, wire.ROOT))
+        if request.endpoint is None and below:
+            Door(self.hub).admit()
+
+    def refused(self, error: ShareError) -> flask.Response:
+        if self._is_elsewhere():
+            raise error
+        answer = _error(wire.http_status(error), str(error))
+        if isinstance(error, NotAuthenticated):
+            for challenge in _challenges(self.hub.settings.title):
+                answer.headers.add("WWW-Authenticate", challenge)
+        if isinstance(error, Unavailable):
+            answer.headers["Retry-After"] = _RETRY_AFTER
+        return answer
+
+    def turned_away(self, error: HTTPException) -> flask.Response | HTTPException:
+        """What Flask itself refuses."""
+        if self._is_elsewhere() or error.code is None:
+            return error
+        status = HTTPStatus(error.code)
+        answer = _error(status, _PLAIN_WORDS.get(status, ""))
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            answer.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+        return answer
+
+    def broken(self, error: Exception) -> flask.Response:
+        """A bug or an outage: the log says all, the answer only where to look in it."""
+        if self._is_elsewhere():
+            raise error
+        LOG.error("request %s broke", visit().id, exc_info=error)
+        return _error(HTTPStatus.INTERNAL_SERVER_ERROR, error_id=visit().id)
+
+    def leave(self, response: AnyResponse) -> AnyResponse:
+        if self._is_elsewhere():
+            return response
+        response.headers["Content-Type"] = MEDIA_TYPE
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Cache-Control"] = "private, no-cache"
+        response.headers["X-Request-Id"] = visit().id
+        if not body.cleared(self.hub.settings.max_content_length):
+            response.headers["Connection"] = "close"
+        _log(response.status_code)
+        return response
+
+    def _is_elsewhere(self) -> bool:
+        return bool(self.besides) and request.path.startswith(self.besides)
+
+
+def _error(status: HTTPStatus, description: str = "", error_id: str = "") -> flask.Response:
+    told = wire.encoded(wire.error(status, description, error_id))
+    return flask.Response(told, status, content_type=MEDIA_TYPE)
+
+
+def _challenges(title: str) -> tuple[str, str]:
+    realm = re.sub(r'[^ -~]|["\\]', "?", title)
+    return f'Basic realm="{realm}", charset="UTF-8"', f'Bearer realm="{realm}"'
+
+
+def _log(status: int) -> None:
+    call = visit()
+    LOG.info(
+        "request=%s account=%s %s %s collection=%s status=%d objects=%s ms=%.1f",
+        call.id,
+        plain(call.account.name) if call.account else "-",
+        plain(request.method),
+        plain(request.path),
+        plain(call.collection) or "-",
+        status,
+        "-" if call.objects is None else call.objects,
+        call.milliseconds,
+    )

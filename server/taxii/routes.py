@@ -1,0 +1,220 @@
+"""The endpoints of TAXII 2.1 (sections 4 and 5), thin.
+
+Each asks, in this order: who, whether the collection is there, whether it is
+allowed, which media types, how long, and only then what was sent or asked.
+The answers are spelt in `wire.py`, rights decided in `access.py`.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import flask
+from flask import request
+
+from tocsin.admission.errors import NotAuthenticated, NotFound, Unavailable
+from tocsin.server import access
+from tocsin.server.model import Collection, Page
+from tocsin.server.taxii import body, filters, media, wire
+from tocsin.server.taxii.cursor import Walk
+from tocsin.server.taxii.filters import Asked, Endpoint
+from tocsin.server.taxii.ports import Hub
+from tocsin.server.taxii.visit import visit
+
+DISCOVERY = "/taxii2/"
+IGNORED = "X-Tocsin-Ignored-Filters"
+"""Tells which match fields were left out, so that the answer is wider than asked."""
+
+_STATUS_ID = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII
+)
+_MAX_IGNORED = 20
+
+Spelling = Callable[[Page, str | None], bytes]
+
+
+def blueprint(hub: Hub) -> flask.Blueprint:
+    """The TAXII endpoints of a hub.  `register` adds errors, headers and log."""
+    door = Door(hub)
+    paths = flask.Blueprint("taxii", __name__)
+    collection = f"{wire.ROOT}collections/<name>/"
+    one = f"{collection}objects/<object_id>/"
+    for path, method, view in (
+        (DISCOVERY, "GET", door.discovery),
+        (wire.ROOT, "GET", door.api_root),
+        (f"{wire.ROOT}status/<id>/", "GET", door.status),
+        (f"{wire.ROOT}collections/", "GET", door.collections),
+        (collection, "GET", door.collection),
+        (f"{collection}manifest/", "GET", door.manifest),
+        (f"{collection}objects/", "GET", door.objects),
+        (f"{collection}objects/", "POST", door.add_objects),
+        (one, "GET", door.object),
+        (one, "DELETE", door.delete_object),
+        (f"{one}versions/", "GET", door.versions),
+    ):
+        for rule in (path, path.rstrip("/")):  # many clients leave the last slash out
+            paths.add_url_rule(rule, view.__name__, view, methods=[method], strict_slashes=True)
+    paths.before_request(door.admit)
+    return paths
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """The endpoints, each a method."""
+
+    hub: Hub
+
+    def admit(self) -> None:
+        """Authenticates the request; raises NotAuthenticated.
+
+        Only discovery may be public, and then not with a wrong credential.
+        """
+        header = request.headers.get("Authorization")
+        try:
+            visit().account = access.authenticate(header, self.hub.people)
+        except NotAuthenticated:
+            public = self.hub.settings.public_discovery and request.endpoint == "taxii.discovery"
+            if header is not None or not public:
+                raise
+
+    def discovery(self) -> flask.Response:
+        """GET /taxii2/ (section 4.1)."""
+        media.accept(request.headers.get("Accept"))
+        return _answer(wire.encoded(wire.discovery(self.hub.settings)))
+
+    def api_root(self) -> flask.Response:
+        """GET /hub/ (section 4.2)."""
+        media.accept(request.headers.get("Accept"))
+        return _answer(wire.encoded(wire.api_root(self.hub.settings)))
+
+    def status(self, id: str) -> flask.Response:
+        """GET /hub/status/<id>/ (section 4.3); to the submitter's partner and the operator."""
+        found = self.hub.statuses.find(id, raw=False) if _STATUS_ID.fullmatch(id) else None
+        if found is None or not access.may_follow(visit().guest, found):
+            raise NotFound("there is no such status, or it is not this account's")
+        media.accept(request.headers.get("Accept"))
+        return _answer(wire.encoded(wire.status(found, self.hub.statuses.records(id))))
+
+    def collections(self) -> flask.Response:
+        """GET /hub/collections/ (section 5.1)."""
+        media.accept(request.headers.get("Accept"))
+        known = access.visible(visit().guest, self.hub.feeds.collections())
+        return _answer(wire.encoded(wire.collections([_as_seen(one) for one in known])))
+
+    def collection(self, name: str) -> flask.Response:
+        """GET /hub/collections/<id or alias>/ (section 5.2)."""
+        found = _found(access.find(visit().guest, self.hub.feeds.collections(), name))
+        media.accept(request.headers.get("Accept"))
+        return _answer(wire.encoded(_as_seen(found)))
+
+    def manifest(self, name: str) -> flask.Response:
+        """GET …/manifest/ (section 5.3)."""
+        feed = self._readable(name, media.STIX)
+        return self._page(feed, self._asked(Endpoint.MANIFEST), Endpoint.MANIFEST)
+
+    def objects(self, name: str) -> flask.Response:
+        """GET …/objects/ (section 5.4)."""
+        feed = self._readable(name)
+        return self._page(feed, self._asked(Endpoint.OBJECTS), Endpoint.OBJECTS)
+
+    def object(self, name: str, object_id: str) -> flask.Response:
+        """GET …/objects/<id>/ (section 5.6)."""
+        return self._of_one(name, object_id, Endpoint.OBJECT)
+
+    def versions(self, name: str, object_id: str) -> flask.Response:
+        """GET …/objects/<id>/versions/ (section 5.8)."""
+        return self._of_one(name, object_id, Endpoint.VERSIONS)
+
+    def add_objects(self, name: str) -> flask.Response:
+        """POST …/objects/ (section 5.5)."""
+        account = visit().guest
+        inbox = _found(access.writable(account, self.hub.feeds.collections(), name))
+        media.accept(request.headers.get("Accept"))
+        media.content_type(request.headers.get("Content-Type"))
+        media.content_coding(request.headers.get("Content-Encoding"))
+        octets = body.read(self.hub.settings.max_content_length)
+        objects = wire.envelope(octets, self.hub.settings.max_objects)
+        visit().objects = len(objects)
+        taken = self.hub.intake.receive(account, inbox, objects, octets)
+        records = self.hub.statuses.records(taken.id)
+        return _answer(wire.encoded(wire.status(taken, records)), 202)
+
+    def delete_object(self, name: str, object_id: str) -> flask.Response:
+        """DELETE …/objects/<id>/ (section 5.7): all versions, unless told which."""
+        account = visit().guest
+        feed = _found(access.deletable(account, self.hub.feeds.collections(), name))
+        media.accept(request.headers.get("Accept"))
+        meant = filters.doomed(request.args.items(multi=True))
+        gone = self.hub.intake.remove(
+            account, feed, object_id, meant.keywords, meant.versions, meant.specs
+        )
+        visit().objects = gone
+        if not gone:
+            raise NotFound("this collection has no such object, or no such version of it")
+        return _answer(b"")
+
+    def _readable(self, name: str, *also: str) -> Collection:
+        feed = access.readable(visit().guest, self.hub.feeds.collections(), name)
+        media.accept(request.headers.get("Accept"), *also)
+        return _found(feed)
+
+    def _asked(self, endpoint: Endpoint) -> Asked:
+        settings = self.hub.settings
+        pairs = request.args.items(multi=True)
+        return filters.asked(pairs, endpoint, settings.page_size, settings.page_cap)
+
+    def _of_one(self, name: str, object_id: str, endpoint: Endpoint) -> flask.Response:
+        """A page about one object; NotFound if it, or each version asked for, is not here."""
+        feed = self._readable(name)
+        asked = self._asked(endpoint)
+        query = replace(asked.query, ids=frozenset({object_id}))
+        if not self.hub.feeds.knows(feed.id, object_id):
+            raise NotFound("this collection has no such object")
+        if query.versions and not query.keywords:
+            anywhere = replace(query, limit=1, added_after=None)
+            if not self.hub.feeds.page(feed.id, anywhere, bodies=False).entries:
+                raise NotFound("this collection has no such version of the object")
+        return self._page(feed, replace(asked, query=query), endpoint)
+
+    def _page(self, feed: Collection, asked: Asked, endpoint: Endpoint) -> flask.Response:
+        walk = Walk(self.hub.settings.cursor_key, feed.id, endpoint)
+        query = asked.query if asked.next is None else walk.resume(asked.query, asked.next)
+        bodies = endpoint in (Endpoint.OBJECTS, Endpoint.OBJECT)
+        page = self.hub.feeds.page(feed.id, query, bodies=bodies)
+        visit().objects = len(page.entries)
+        if page.more and not page.entries:  # `next` would have nowhere to begin
+            raise Unavailable("the collection changed while it was read; ask again")
+        next = walk.issue(query, page.entries[-1].position) if page.more else None
+        response = _answer(_SPELLINGS[endpoint](page, next))
+        since = query.added_after if asked.next is None else None
+        response.headers.update(wire.date_added(page, since))
+        if asked.ignored:
+            response.headers[IGNORED] = ", ".join(asked.ignored[:_MAX_IGNORED])
+        return response
+
+
+_SPELLINGS: dict[Endpoint, Spelling] = {
+    Endpoint.MANIFEST: wire.manifest,
+    Endpoint.OBJECTS: wire.objects,
+    Endpoint.OBJECT: wire.objects,
+    Endpoint.VERSIONS: wire.versions,
+}
+
+
+def _answer(body: bytes, status: int = 200) -> flask.Response:
+    return flask.Response(body, status, content_type=media.MEDIA_TYPE)
+
+
+def _found(collection: Collection) -> Collection:
+    """Notes the collection for the log."""
+    visit().collection = collection.alias or collection.id
+    return collection
+
+
+def _as_seen(collection: Collection) -> wire.Resource:
+    account = visit().guest
+    return wire.collection(
+        collection,
+        can_read=access.may_read(account, collection),
+        can_write=access.may_write(account, collection),
+    )

@@ -1,0 +1,73 @@
+"""What every test may ask for: a database engine, and a store of its own on it."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from feed_postings import Feed
+from pymongo import MongoClient
+
+from tocsin.server.model import Collection, Kind
+from tocsin.server.store import Store
+from tocsin.server.store.embedded import Engine
+
+
+@pytest.fixture(scope="session")
+def engine_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The database server of this session: embedded, or $TOCSIN_TEST_MONGO."""
+    if "TOCSIN_TEST_MONGO" in os.environ:
+        yield os.environ["TOCSIN_TEST_MONGO"]
+        return
+    engine = Engine.start(Path(tmp_path_factory.mktemp("engine")), print)
+    yield engine.uri
+    engine.stop()
+
+
+@contextmanager
+def emptied(uri: str) -> Iterator[Store]:
+    """A store on a new database; on a server that outlives the tests it is dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex}"
+    store = Store.connect(uri, name=name)
+    store.prepare()
+    try:
+        yield store
+    finally:
+        store.close()
+        if "TOCSIN_TEST_MONGO" in os.environ:
+            with MongoClient(uri) as client:
+                client.drop_database(name)
+
+
+@pytest.fixture
+def store(engine_uri: str) -> Iterator[Store]:
+    """A store on an empty database of its own."""
+    with emptied(engine_uri) as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def common_store(engine_uri: str) -> Iterator[Store]:
+    """A store for all tests of a file, where each brings what it needs and sees only that."""
+    with emptied(engine_uri) as store:
+        yield store
+
+
+@pytest.fixture
+def new(common_store: Store) -> Callable[[], Feed]:
+    """Makes empty feeds."""
+
+    def make() -> Feed:
+        id = str(uuid.uuid4())
+        common_store.feeds.add(Collection(id, f"alias-{id}", Kind.FEED, "A feed"))
+        return Feed(common_store, id)
+
+    return make
+
+
+@pytest.fixture
+def feed(new: Callable[[], Feed]) -> Feed:
+    """An empty feed."""
+    return new()

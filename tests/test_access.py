@@ -1,0 +1,186 @@
+"""Who is asking, and what may they do (TAXII 2.1 sections 1.6.9, 5 and 8.2.2)."""
+
+import base64
+from dataclasses import replace
+
+import pytest
+from taxii_fixtures import GREEN, HIDDEN, INBOX, SCRATCH, People, basic
+
+from tocsin.admission.errors import NotAllowed, NotAuthenticated, NotFound
+from tocsin.server import access
+from tocsin.server.model import Account, Submission
+
+EVERYTHING = frozenset(c.id for c in (GREEN, SCRATCH, INBOX))
+ROBOT = Account("robot", "acme", reads=EVERYTHING, writes=EVERYTHING)
+OPERATOR = Account("operator", "", operator=True)
+KEY = "robot-key"
+SHELVES = [GREEN, SCRATCH, INBOX, HIDDEN]
+
+
+@pytest.fixture
+def people():
+    people = People()
+    people.add(ROBOT)
+    people.add(OPERATOR)
+    return people
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        basic("robot", KEY),
+        basic("acme", KEY),
+        basic("acme", f"acme:{KEY}"),
+        basic("robot", f"acme:{KEY}"),
+        basic("robot", KEY).replace("Basic", "bAsIc"),
+        f"Bearer {KEY}",
+        f"Bearer robot:{KEY}",
+        f"bearer  acme:{KEY} ",
+        f"Token {KEY}",
+    ],
+)
+def test_3_1_a_key_opens_however_it_is_presented(people, header):
+    assert access.authenticate(header, people) == ROBOT
+
+
+@pytest.mark.parametrize("secret", ["with:colon:inside", "pässwörter-✓", ":", "a:"])
+def test_3_1_secrets_may_hold_colons_and_any_letters(people, secret):
+    people.by_digest[access.digest(secret)] = ROBOT
+    assert access.authenticate(basic("acme", secret), people) == ROBOT
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "Basic",
+        "Basic !!!",
+        "Basic " + base64.b64encode(b"\xff\xfe").decode(),
+        "Basic " + base64.b64encode(KEY.encode()).decode(),
+        basic("robot", "wrong"),
+        basic("nobody", "wrong"),
+        basic("other", KEY),
+        basic("", KEY),
+        basic("", "operator-key"),
+        basic("robot", ""),
+        basic("robot", f"other:{KEY}"),
+        basic("other", f"robot:{KEY}"),
+        "Bearer",
+        "Bearer wrong",
+        f"Bearer other:{KEY}",
+        f"Bearer :{KEY}",
+        f"Digest {KEY}",
+        KEY,
+    ],
+)
+def test_3_3_anything_else_is_refused_in_the_same_words(people, header):
+    with pytest.raises(NotAuthenticated) as refusal:
+        access.authenticate(header, people)
+    with pytest.raises(NotAuthenticated) as usual:
+        access.authenticate(basic("nobody", "wrong"), people)
+    assert str(refusal.value) == str(usual.value)
+
+
+@pytest.mark.parametrize("secret", ["wrong", "acme:wrong"])
+def test_3_10_an_unknown_account_costs_the_same_look_ups_as_a_wrong_secret(people, secret):
+    asked = []
+    for name in ("robot", "nobody"):
+        before = people.asked
+        with pytest.raises(NotAuthenticated):
+            access.authenticate(basic(name, secret), people)
+        asked.append(people.asked - before)
+    assert asked[0] == asked[1] > 0
+
+
+def test_3_3_a_disabled_account_is_refused(people):
+    people.add(replace(ROBOT, disabled=True))
+    with pytest.raises(NotAuthenticated):
+        access.authenticate(basic("robot", KEY), people)
+
+
+def rights(account, collection):
+    asked = (access.may_see, access.may_read, access.may_write, access.may_delete)
+    return "".join(
+        letter if may(account, collection) else "-"
+        for letter, may in zip("srwd", asked, strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("collection", "expected"), [(GREEN, "sr--"), (INBOX, "s-w-"), (SCRATCH, "srwd")]
+)
+def test_no_grant_lifts_what_a_kind_forbids(collection, expected):
+    assert rights(ROBOT, collection) == expected
+
+
+@pytest.mark.parametrize(
+    ("collection", "expected"), [(GREEN, "sr--"), (INBOX, "s---"), (SCRATCH, "srwd")]
+)
+def test_the_operator_reads_feeds_and_works_in_verbatim_collections(collection, expected):
+    assert rights(OPERATOR, collection) == expected
+
+
+def test_an_operator_may_be_given_an_inbox():
+    assert rights(replace(OPERATOR, writes=frozenset({INBOX.id})), INBOX) == "s-w-"
+
+
+def test_9_9_a_void_grant_shows_a_collection_without_opening_it():
+    listed = Account("listed", "acme", reads=frozenset({INBOX.id}))
+    assert rights(listed, INBOX) == "s---"
+
+
+def test_without_a_grant_nothing_is_visible():
+    assert rights(Account("blind", "acme"), SCRATCH) == "----"
+
+
+@pytest.mark.parametrize(
+    ("reads", "writes", "refusal"),
+    [(False, False, NotFound), (True, False, NotAllowed), (False, True, NotAllowed)],
+)
+def test_3_8_deleting_takes_both_rights(reads, writes, refusal):
+    none, grant = frozenset(), frozenset({SCRATCH.id})
+    account = Account("x", "acme", grant if reads else none, grant if writes else none)
+    with pytest.raises(refusal):
+        access.deletable(account, SHELVES, "scratch")
+
+
+def test_3_8_with_both_rights_deleting_is_allowed():
+    assert access.deletable(ROBOT, SHELVES, "scratch") == SCRATCH
+
+
+def test_3_8_deleting_where_neither_right_can_be_had_finds_nothing():
+    with pytest.raises(NotFound):
+        access.deletable(OPERATOR, SHELVES, "inbox")
+
+
+@pytest.mark.parametrize("choose", [access.readable, access.writable, access.deletable])
+def test_3_10_hidden_and_unknown_are_told_in_the_same_words(choose):
+    texts = set()
+    for name in ("hidden", HIDDEN.id, "never-was", ""):
+        with pytest.raises(NotFound) as refusal:
+            choose(ROBOT, SHELVES, name)
+        texts.add(str(refusal.value))
+    assert len(texts) == 1
+
+
+def test_9_2_collections_are_listed_by_id():
+    assert access.visible(OPERATOR, SHELVES) == [GREEN, SCRATCH, INBOX, HIDDEN]
+    assert access.visible(ROBOT, reversed(SHELVES)) == [GREEN, SCRATCH, INBOX]
+
+
+def test_an_id_goes_before_an_alias_of_the_same_spelling():
+    impostor = replace(SCRATCH, alias=GREEN.id)
+    assert access.find(ROBOT, [impostor, GREEN], GREEN.id) == GREEN
+
+
+def test_3_13_a_status_is_its_partners_and_the_operators():
+    sent = Submission("id", "robot", "acme", INBOX.id, 0, 1)
+    assert access.may_follow(replace(ROBOT, name="colleague"), sent)
+    assert access.may_follow(OPERATOR, sent)
+    assert not access.may_follow(replace(ROBOT, partner="rival"), sent)
+
+
+def test_3_13_the_operators_own_submissions_are_nobody_elses():
+    sent = Submission("id", "operator", "", SCRATCH.id, 0, 1)
+    assert not access.may_follow(Account("stray", ""), sent)

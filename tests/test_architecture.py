@@ -1,0 +1,359 @@
+"""The walls of the house: who may know whom, and what is shipped.
+
+Every check takes a tree and answers with complaints, each naming the place, so
+the second half of the file can show on a small wrong house that it can fail.
+"""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ROOMS = ("admission", "server", "clients", "config")
+
+ADMISSION = (
+    ("tocsin.admission",),  # the package's own __init__: examine()
+    ("tocsin.admission.rules", "tocsin.admission.formats"),
+    ("tocsin.admission.*",),  # its other modules, which may know each other
+    ("tocsin.admission.model",),
+    ("tocsin.admission.timestamps",),
+    ("tocsin.admission.errors",),
+)
+HUB = (
+    ("tocsin.server.cli",),
+    ("tocsin.server.serve", "tocsin.server.desk"),
+    ("tocsin.server.opening",),
+    ("tocsin.server.app", "tocsin.server.founding"),
+    ("tocsin.server.taxii", "tocsin.server.console"),
+    ("tocsin.server.intake",),
+    ("tocsin.server.deposit", "tocsin.server.publishing"),
+    ("tocsin.server.ledger", "tocsin.server.minting"),
+    ("tocsin.server.store", "tocsin.server.access"),
+    ("tocsin.server.journal", "tocsin.server.seal"),
+    ("tocsin.server.model",),
+    *ADMISSION,
+)
+CLIENTS = (("tocsin.clients",), *ADMISSION)
+STACKS = (HUB, CLIENTS)
+"""Top to bottom.  A unit knows those below it in its stack; neighbours do not know each other."""
+
+ALONE = {"tocsin.server", "tocsin.admission"}
+"""Packages whose name stands for their own __init__ only."""
+UNITS = {each for stack in STACKS for line in stack for each in line} | ALONE | {"tocsin.config"}
+
+OPEN_TO_CONFIG = {
+    "tocsin.config",
+    "tocsin.server.cli",
+    "tocsin.server.serve",
+    "tocsin.server.opening",
+    "tocsin.server.app",
+    "tocsin.clients",
+}
+DOORS = {"tocsin.server.taxii", "tocsin.server.console", "tocsin.server.app"}
+LIVES_IN = {
+    "flask": DOORS,
+    "werkzeug": DOORS,
+    "cheroot": {"tocsin.server.serve"},
+    "pymongo": {"tocsin.server.store"},
+    "bson": {"tocsin.server.store"},
+    "secantus": {"tocsin.server.store"},
+    "requests": {"tocsin.clients"},
+    "taxii2client": {"tocsin.clients"},
+    "urllib3": {"tocsin.clients"},
+}
+"""The units that may import what others make."""
+
+Modules = dict[str, Path]
+
+
+def modules(root: Path) -> Modules:
+    """Every module of the house by its name."""
+    found = {}
+    for path in sorted(each for room in ROOMS for each in (root / room).rglob("*.py")):
+        steps = path.relative_to(root).with_suffix("").parts
+        found[".".join(("tocsin", *steps)).removesuffix(".__init__")] = path
+    return found
+
+
+def tree(path: Path) -> ast.Module:
+    """A module's syntax."""
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def unit(module: str) -> str | None:
+    """The entry of the stacks that a module belongs to, the closest one."""
+    if module in UNITS:
+        return module
+    above = module
+    while above := above.rpartition(".")[0]:
+        if above in UNITS - ALONE:
+            return above
+    return "tocsin.admission.*" if module.startswith("tocsin.admission.") else None
+
+
+def imports(path: Path, known: Modules) -> Iterator[tuple[int, str]]:
+    """(line, module) of every import; a name imported from a package counts as its module."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, each.name) for each in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = [f"{node.module}.{each.name}" for each in node.names]
+            yield from ((node.lineno, each if each in known else node.module) for each in inner)
+
+
+def may_know(importer: str, imported: str) -> bool:
+    """Whether one unit may import from another."""
+    if importer == imported:
+        return True
+    if imported == "tocsin.config":
+        return importer in OPEN_TO_CONFIG
+    heights = [{each: n for n, line in enumerate(stack) for each in line} for stack in STACKS]
+    return any(importer in h and imported in h and h[importer] < h[imported] for h in heights)
+
+
+def homeless(root: Path) -> list[str]:
+    """Modules without a layer."""
+    return [f"{name}: has no layer in STACKS" for name in modules(root) if unit(name) is None]
+
+
+def trespasses(root: Path) -> list[str]:
+    """Imports from above, from a neighbour, from another stack, from outside where not allowed."""
+    known, wrong = modules(root), []
+    for name, path in known.items():
+        for line, imported in imports(path, known):
+            top = imported.partition(".")[0]
+            inner, home = unit(imported), unit(name)
+            if top == "tocsin" and home and not (inner and may_know(home, inner)):
+                wrong.append(f"{name}:{line} imports {imported}")
+            if top in LIVES_IN and home not in LIVES_IN[top]:
+                wrong.append(f"{name}:{line} imports {imported}")
+    return wrong
+
+
+def circles(root: Path) -> list[str]:
+    """Modules that come to know themselves through those they import."""
+    known = modules(root)
+    knows = {
+        name: {each for _, each in imports(path, known) if each in known}
+        for name, path in known.items()
+    }
+
+    def reachable(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [start]
+        while waiting:
+            fresh = knows[waiting.pop()] - seen
+            seen |= fresh
+            waiting.extend(fresh)
+        return seen
+
+    return [f"{name}: knows itself in a circle" for name in known if name in reachable(name)]
+
+
+def hidden_imports(root: Path) -> list[str]:
+    """Imports inside functions (each hides a knot) and relative ones."""
+    wrong = set()
+    for name, path in modules(root).items():
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                wrong.add(f"{name}:{node.lineno} imports relatively")
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                inside = [n for n in ast.walk(node) if isinstance(n, ast.Import | ast.ImportFrom)]
+                wrong |= {f"{name}:{n.lineno} imports inside a function" for n in inside}
+    return sorted(wrong)
+
+
+def long_files(root: Path) -> list[str]:
+    """Files over 400 lines, tests included."""
+    places = [each for room in (*ROOMS, "tests", "bench") for each in (root / room).rglob("*.py")]
+    lengths = {each: len(each.read_text(encoding="utf-8").splitlines()) for each in sorted(places)}
+    return [f"{p.relative_to(root)}: {n} lines, over 400" for p, n in lengths.items() if n > 400]
+
+
+def long_functions(root: Path) -> list[str]:
+    """Functions over 40 lines, their docstrings not counted."""
+    wrong = []
+    for name, path in modules(root).items():
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                told = ast.get_docstring(node, clean=False)
+                lines = node.end_lineno - node.lineno + 1 - len((told or "").splitlines())
+                if lines > 40:
+                    wrong.append(f"{name}:{node.lineno} {node.name}: {lines} lines, over 40")
+    return wrong
+
+
+def unshipped(root: Path) -> list[str]:
+    """What the wheel would lack: packages, folders without __init__.py, files beside modules."""
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    listed = settings["tool"]["setuptools"]["packages"]
+    globs = settings["tool"]["setuptools"].get("package-data", {})
+    wrong = []
+    for folder in sorted({path.parent for path in modules(root).values()}):
+        package = ".".join(("tocsin", *folder.relative_to(root).parts))
+        if not (folder / "__init__.py").exists():
+            wrong.append(f"{package}: has no __init__.py")
+        if package not in listed:
+            wrong.append(f"{package}: not among the packages of pyproject.toml")
+    here = {".".join(("tocsin", *p.relative_to(root).parts)) for p in root.glob("*/**/")}
+    wrong += [f"{each}: in pyproject.toml, but no folder" for each in sorted({*listed} - here)]
+    return wrong + [f"{file}: no package ships it" for file in _left_out(root, globs)]
+
+
+def _left_out(root: Path, globs: dict[str, list[str]]) -> list[Path]:
+    shipped = {
+        path
+        for package, patterns in globs.items()
+        for pattern in patterns
+        for path in root.joinpath(*package.split(".")[1:]).glob(pattern)
+    }
+    beside = {each for room in ROOMS for each in (root / room).rglob("*") if each.is_file()}
+    return sorted(p.relative_to(root) for p in beside - shipped if p.suffix not in {".py", ".pyc"})
+
+
+CHECKS = (homeless, trespasses, circles, hidden_imports, long_files, long_functions, unshipped)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_house_stands(check):
+    assert check(ROOT) == []
+
+
+def test_the_clients_load_neither_flask_nor_pymongo():
+    code = "import sys, tocsin.clients.cli; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert loaded.returncode == 0, loaded.stderr
+    assert not {"flask", "werkzeug", "pymongo", "tocsin.server"} & set(loaded.stdout.split())
+
+
+@pytest.fixture
+def house(tmp_path):
+    """Builds a small house from {path: text}; folders get an __init__.py and are shipped."""
+
+    def build(files: dict[str, str], packages: tuple[str, ...] | None = None) -> Path:
+        for name, text in files.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text, encoding="utf-8")
+        folders = {path.parent for path in modules(tmp_path).values()}
+        for folder in folders if packages is None else ():
+            (folder / "__init__.py").touch()
+        names = [".".join(("tocsin", *f.relative_to(tmp_path).parts)) for f in folders]
+        listed = sorted(names) if packages is None else list(packages)
+        (tmp_path / "pyproject.toml").write_text(f"[tool.setuptools]\npackages = {listed!r}\n")
+        return tmp_path
+
+    return build
+
+
+class TestTheChecksCanFail:
+    def test_a_house_in_order_has_no_complaint(self, house):
+        root = house(
+            {
+                "server/cli.py": "from tocsin.config import load\nimport tocsin.server.app",
+                "server/app.py": "import flask\nfrom tocsin.server.taxii.routes import door",
+                "server/taxii/routes.py": "from tocsin.server.intake import receive",
+                "server/intake.py": "from tocsin.server.store.feeds import publish",
+                "server/store/feeds.py": "import pymongo\nfrom tocsin.server import journal",
+                "server/journal.py": "from tocsin.server.model import Account",
+                "server/model.py": "from tocsin.admission.model import Tlp",
+                "clients/cli.py": "import requests\nfrom tocsin.admission import examine",
+                "admission/rules/benign.py": "from tocsin.admission.benign import hits",
+                "admission/benign.py": "from tocsin.admission.model import Hit",
+                "admission/model.py": "from tocsin.admission.errors import Malformed",
+                "admission/errors.py": "",
+                "config/__init__.py": "import tomllib",
+            }
+        )
+        assert [complaint for check in CHECKS for complaint in check(root)] == []
+
+    @pytest.mark.parametrize("file", ["server/extra.py", "server/extra/deep.py"])
+    def test_a_module_without_a_layer_is_named(self, house, file):
+        assert "tocsin.server.extra" in homeless(house({file: ""}))[0]
+
+    @pytest.mark.parametrize(
+        ("file", "line"),
+        [
+            ("server/store/feeds.py", "from tocsin.server.intake import receive"),
+            ("server/store/feeds.py", "from tocsin.server import access"),
+            ("server/taxii/routes.py", "import tocsin.server.console.routes"),
+            ("server/intake.py", "from tocsin.config import HubSettings"),
+            ("server/model.py", "from tocsin.clients.push import push"),
+            ("server/__init__.py", "from tocsin.server.app import create_app"),
+            ("clients/push.py", "from tocsin.server.model import Account"),
+            ("clients/push.py", "import flask"),
+            ("clients/push.py", "from pymongo import MongoClient"),
+            ("server/intake.py", "from pymongo.errors import PyMongoError"),
+            ("server/access.py", "from flask import request"),
+            ("server/intake.py", "import requests"),
+            ("admission/validate.py", "from tocsin.admission.rules import benign"),
+            ("admission/validate.py", "from tocsin.admission import examine"),
+            ("admission/validate.py", "from tocsin.server.model import Partner"),
+            ("admission/validate.py", "from tocsin.config import policy_text"),
+            ("admission/rules/benign.py", "import tocsin.admission.formats.csv"),
+            ("admission/model.py", "from tocsin.admission.validate import validate"),
+            ("admission/errors.py", "from tocsin.admission.timestamps import micros"),
+            ("config/__init__.py", "from tocsin.admission.model import Tlp"),
+        ],
+    )
+    def test_a_forbidden_import_is_named(self, house, file, line):
+        root = house(
+            {
+                **dict.fromkeys(("server/access.py", "admission/rules/benign.py"), ""),
+                file: line,
+            }
+        )
+        (complaint,) = trespasses(root)
+        module = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        assert complaint.startswith(f"tocsin.{module}:1 imports ")
+
+    def test_modules_that_know_each_other_are_named(self, house):
+        root = house(
+            {
+                "admission/patterns.py": "from tocsin.admission.values import a",
+                "admission/values.py": "from tocsin.admission import patterns",
+            }
+        )
+        assert [each.split(":")[0] for each in circles(root)] == [
+            "tocsin.admission.patterns",
+            "tocsin.admission.values",
+        ]
+
+    @pytest.mark.parametrize(
+        "text", ["def f():\n    import json", "class A:\n    async def f(self):\n        import os"]
+    )
+    def test_an_import_inside_a_function_is_named(self, house, text):
+        (complaint,) = hidden_imports(house({"server/intake.py": text}))
+        assert "tocsin.server.intake" in complaint and "inside a function" in complaint
+
+    def test_a_relative_import_is_named(self, house):
+        (complaint,) = hidden_imports(house({"server/intake.py": "from . import model"}))
+        assert complaint == "tocsin.server.intake:1 imports relatively"
+
+    def test_a_file_over_400_lines_is_named(self, house):
+        root = house({"server/intake.py": "a = 1\n" * 400, "tests/test_a.py": "a = 1\n" * 401})
+        assert long_files(root) == ["tests/test_a.py: 401 lines, over 400"]
+
+    def test_a_function_over_40_lines_is_named(self, house):
+        root = house({"server/intake.py": "def admit():\n" + "    a = 1\n" * 40})
+        assert long_functions(root) == ["tocsin.server.intake:1 admit: 41 lines, over 40"]
+
+    def test_a_package_that_is_not_listed_is_named(self, house):
+        root = house({"server/store/__init__.py": "", "server/__init__.py": ""}, ("tocsin.server",))
+        assert unshipped(root) == ["tocsin.server.store: not among the packages of pyproject.toml"]
+
+    def test_a_folder_without_an_init_is_named(self, house):
+        root = house({"server/model.py": ""}, ("tocsin.server",))
+        assert unshipped(root) == ["tocsin.server: has no __init__.py"]
+
+    def test_a_listed_package_that_is_not_there_is_named(self, house):
+        root = house({"server/__init__.py": ""}, ("tocsin.server", "tocsin.server.console"))
+        assert unshipped(root) == ["tocsin.server.console: in pyproject.toml, but no folder"]
+
+    def test_a_file_that_no_package_ships_is_named(self, house):
+        root = house({"server/model.py": "", "server/store/schema.json": "{}"})
+        assert unshipped(root) == ["server/store/schema.json: no package ships it"]

@@ -1,0 +1,101 @@
+"""The documents say what is there: settings, commands, links, examples."""
+
+import doctest
+import importlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from tocsin.config import ClientSettings, HubSettings
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
+GUIDES = "\n".join(TEXTS[each] for each in PAGES if each.parent.name != "decisions")
+OTHER_VARIABLES = {"TOCSIN_HUB_CONFIG", "TOCSIN_CLIENT_CONFIG", "TOCSIN_TEST_MONGO"}
+ROOMS = ("admission", "server", "clients", "config")
+MODULES = sorted(
+    ".".join(("tocsin", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+    for room in ROOMS
+    for path in (ROOT / room).rglob("*.py")
+)
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def anchors(page: Path) -> set[str]:
+    """The places in a page that a link may lead to."""
+    headings = re.findall(r"^#+ (.+)$", TEXTS[page], re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", each).strip().lower().replace(" ", "-") for each in headings}
+
+
+def branches(command: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """A command's subcommands, down to those that have none; as its own --help lists them."""
+    program = Path(sys.executable).with_name(command[0])
+    told = subprocess.run(
+        [program, *command[1:], "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "1000"},
+    ).stdout
+    listed = re.search(r"^usage: .*\{([\w,-]+)\} \.\.\.", told, re.MULTILINE)
+    inner = listed[1].split(",") if listed else []
+    return [leaf for each in inner for leaf in branches((*command, each))] or [command]
+
+
+def mentions(text: str, program: str) -> Iterator[tuple[str, ...]]:
+    """Commands that the code in a text gives: lines of blocks, and `code` within sentences."""
+    blocks = re.findall(r"```\w*\n(.*?)```", text, re.DOTALL)
+    inline = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    for line in [*"\n".join(blocks).splitlines(), *inline]:
+        if found := re.match(rf"\s*{program}((?: [a-z][a-z-]*)+)", line.split(" #")[0]):
+            yield (program, *found[1].split())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", TEXTS[page]):
+        file, _, anchor = target.partition("#")
+        assert "://" not in target, f"{target}: link to files of the project only"
+        place = (page.parent / file).resolve() if file else page
+        assert place.exists(), target
+        assert not anchor or anchor in anchors(place), target
+
+
+def test_every_variable_named_is_one_that_is_read():
+    settings = {each.name for kind in (HubSettings, ClientSettings) for each in fields(kind)}
+    known = {f"TOCSIN_{name.upper()}" for name in settings} | OTHER_VARIABLES
+    assert set(re.findall(r"\bTOCSIN_[A-Z_]+\b", "\n".join(TEXTS.values()))) - known == set()
+
+
+def test_every_decision_answers_its_question():
+    for page in (ROOT / "docs" / "decisions").glob("*.md"):
+        text = TEXTS[page]
+        assert text.startswith(f"# {page.name[:4]} "), page.name
+        assert all(f"**{part}.**" in text for part in ("Question", "Decision", "Why")), page.name
+
+
+@pytest.mark.parametrize("program", ["tocsin", "tocsin-hub"])
+class TestCommands:
+    def test_every_subcommand_is_documented(self, program):
+        missing = [" ".join(each) for each in branches((program,)) if " ".join(each) not in GUIDES]
+        assert missing == []
+
+    def test_every_command_documented_is_there(self, program):
+        known = branches((program,))
+        for given in mentions(GUIDES, program):
+            assert any(given[: len(each)] == each or each[: len(given)] == given for each in known)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_in_docstrings_are_true(name):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0

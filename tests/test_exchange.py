@@ -1,0 +1,357 @@
+"""What the exchange promises (docs/privacy.md, docs/protocol.md): a partner's submission goes in,
+and what other partners may know comes out."""
+
+import json
+
+import pytest
+from hub import (
+    AMBER,
+    CLEAR,
+    GREEN,
+    GREEN_1,
+    RED,
+    TestHub,
+    details,
+    findings,
+    indicator,
+    relationship,
+    sdo,
+)
+
+from tocsin.admission.model import Tlp
+from tocsin.server.model import Partner
+from tocsin.server.store import Store
+
+
+@pytest.fixture
+def hub(store: Store) -> TestHub:
+    return TestHub(store)
+
+
+class TestMerging:
+    def test_two_partners_one_domain_give_one_public_indicator(self, hub):
+        hub.push(indicator("evil.top"), who="acme")
+        status = hub.push(indicator("EVIL.top."), who="north")
+        [public] = hub.feed("green")
+        assert hub.verdicts(status) == ["merged"]
+        assert details(status)[0]["x_tocsin_public_id"] == public["id"]
+        assert (
+            len(
+                hub.store.commit(
+                    lambda txn: txn.publics([public["id"]])[public["id"]]
+                ).contributions
+            )
+            == 2
+        )
+
+    def test_neither_partner_is_visible_in_any_feed(self, hub):
+        author = sdo("identity", name="Acme Corporation", identity_class="organization")
+        sent = indicator(
+            created_by_ref=author["id"], description="seen by ACME corporation at mail.acme.example"
+        )
+        hub.push(author, sent, who="acme")
+        text = json.dumps(hub.feed("green", "north")).lower()
+        assert "acme" not in text and author["id"] not in text and sent["id"] not in text
+        assert hub.feed("green")[0]["created_by_ref"] == hub.identity
+
+    def test_amber_and_green_are_two_public_objects_and_green_says_nothing_of_amber(self, hub):
+        hub.push(indicator(object_marking_refs=[AMBER], description="amber words"), who="acme")
+        hub.push(indicator(object_marking_refs=[GREEN], description="green words"), who="north")
+        [green] = hub.feed("green")
+        assert green["description"] == "green words"
+        assert {o["description"] for o in hub.feed("amber")} == {"amber words", "green words"}
+        assert len({o["id"] for o in hub.feed("amber")}) == 2
+
+    def test_the_order_of_arrival_does_not_matter(self, hub):
+        early = {"valid_from": "2025-01-01T00:00:00Z", "labels": ["a"], "confidence": 40}
+        late = {"valid_from": "2025-06-01T00:00:00Z", "labels": ["b"], "confidence": 60}
+        for domain, first, second in (("one.top", early, late), ("two.top", late, early)):
+            hub.push(indicator(domain, **first), who="acme")
+            hub.push(indicator(domain, **second), who="north")
+        one, two = hub.feed("green")
+        for name in ("valid_from", "labels", "confidence"):
+            assert one[name] == two[name]
+        assert (one["valid_from"], one["labels"]) == ("2025-01-01T00:00:00Z", ["a", "b"])
+
+    def test_sending_the_same_again_is_a_duplicate_and_changes_nothing(self, hub):
+        sent = indicator()
+        hub.push(sent)
+        before = hub.ask("collections/green/manifest/").json
+        assert hub.verdicts(hub.push(sent)) == ["duplicate"]
+        assert hub.ask("collections/green/manifest/").json == before
+
+    def test_the_hubs_own_object_coming_back_corroborates_nothing(self, hub):
+        hub.push(indicator(), who="acme")
+        [public] = hub.feed("green")
+        assert hub.verdicts(hub.push(public, who="north")) == ["duplicate"]
+        assert hub.feed("green") == [public]
+
+    def test_a_new_version_replaces_the_partners_contribution(self, hub):
+        sent = indicator(description="first")
+        hub.push(sent)
+        status = hub.push({**sent, "modified": "2026-02-01T00:00:00.000Z", "description": "second"})
+        [public] = hub.feed("green")
+        assert (hub.verdicts(status), public["description"]) == (["admitted"], "second")
+
+    def test_the_same_version_with_other_content_is_refused(self, hub):
+        sent = indicator(description="first")
+        hub.push(sent)
+        status = hub.push({**sent, "description": "second"})
+        assert hub.verdicts(status) == ["refused"]
+        assert hub.feed("green")[0]["description"] == "first"
+
+    def test_a_new_pattern_under_an_old_id_moves_the_contribution(self, hub):
+        sent = indicator("old.top")
+        hub.push(sent)
+        hub.push({**indicator("new.top"), "id": sent["id"], "modified": "2026-02-01T00:00:00.000Z"})
+        by_pattern = {o["pattern"]: o.get("revoked", False) for o in hub.feed("green")}
+        assert by_pattern == {
+            "[domain-name:value = 'old.top']": True,
+            "[domain-name:value = 'new.top']": False,
+        }
+
+
+class TestRevocation:
+    def test_a_partner_withdraws_only_its_own_contribution(self, hub):
+        sent = indicator()
+        hub.push(sent, who="acme")
+        hub.push(indicator(), who="north")
+        hub.push({**sent, "modified": "2026-02-01T00:00:00.000Z", "revoked": True}, who="acme")
+        assert "revoked" not in hub.feed("green")[0]
+
+    def test_with_the_last_contribution_the_public_object_is_revoked(self, hub):
+        sent = indicator()
+        hub.push(sent)
+        hub.push({**sent, "modified": "2026-02-01T00:00:00.000Z", "revoked": True})
+        assert hub.feed("green")[0]["revoked"] is True
+
+    def test_what_was_revoked_comes_back_under_a_new_id(self, hub):
+        sent = indicator()
+        hub.push(sent)
+        hub.push({**sent, "modified": "2026-02-01T00:00:00.000Z", "revoked": True})
+        hub.push(indicator(), who="north")
+        old, new = hub.feed("green")
+        assert (old["revoked"], new.get("revoked"), old["id"] == new["id"]) == (True, None, False)
+
+
+class TestMarkings:
+    def test_red_is_refused(self, hub):
+        status = hub.push(indicator(object_marking_refs=[RED]))
+        assert hub.verdicts(status) == ["refused"]
+        assert "RED" in details(status)[0]["message"]
+
+    def test_an_unknown_marking_waits_for_an_analyst(self, hub):
+        foreign = "marking-definition--11111111-1111-4111-8111-111111111111"
+        status = hub.push(indicator(object_marking_refs=[foreign]))
+        assert (status["status"], hub.verdicts(status)) == ("pending", ["held"])
+        assert hub.feed("amber") == []
+
+    def test_both_generations_of_green_are_one_scope(self, hub):
+        hub.push(indicator(object_marking_refs=[GREEN_1]), who="acme")
+        status = hub.push(indicator(object_marking_refs=[GREEN]), who="north")
+        assert hub.verdicts(status) == ["merged"]
+        assert hub.feed("green")[0]["object_marking_refs"] == [GREEN]
+
+    def test_what_carries_no_mark_is_taken_as_the_partner_agreed(self, hub):
+        sent = indicator()
+        del sent["object_marking_refs"]
+        hub.push(sent)
+        assert hub.feed("green") == []
+        assert hub.feed("amber")[0]["object_marking_refs"] == [AMBER]
+
+    def test_above_the_partners_level_is_refused(self, hub):
+        hub.join(Partner("low", "Low Limited", max_tlp=Tlp.CLEAR, default_tlp=Tlp.CLEAR))
+        assert hub.verdicts(hub.push(indicator(), who="low")) == ["refused"]
+
+    def test_each_feed_has_what_it_takes_and_nothing_stricter(self, hub):
+        marks = {"c.top": CLEAR, "g.top": GREEN, "a.top": AMBER}
+        hub.push(*(indicator(d, object_marking_refs=[mark]) for d, mark in marks.items()))
+        seen = {feed: len(hub.feed(feed)) for feed in ("clear", "green", "amber")}
+        assert seen == {"clear": 1, "green": 2, "amber": 3}
+
+    def test_the_definitions_that_readers_need_are_in_the_feed(self, hub):
+        found = hub.ask("collections/green/objects/").json["objects"]
+        assert [o["id"] for o in found] == [hub.identity, CLEAR, GREEN]
+
+
+class TestReferences:
+    def test_a_relationship_is_rewritten_to_the_public_ends(self, hub):
+        one, malware = indicator(), sdo("malware", name="Foo", is_family=True)
+        hub.push(one, malware, relationship(one, "indicates", malware))
+        public = {o["type"]: o for o in hub.feed("green")}
+        assert public["relationship"]["source_ref"] == public["indicator"]["id"]
+        assert public["relationship"]["target_ref"] == public["malware"]["id"]
+
+    def test_the_order_within_a_submission_does_not_matter(self, hub):
+        one, malware = indicator(), sdo("malware", name="Foo", is_family=True)
+        status = hub.push(relationship(one, "indicates", malware), malware, one)
+        assert hub.verdicts(status) == ["admitted"] * 3
+
+    def test_an_object_of_an_earlier_submission_is_found(self, hub):
+        one, malware = indicator(), sdo("malware", name="Foo", is_family=True)
+        hub.push(one)
+        status = hub.push(malware, relationship(one, "indicates", malware))
+        assert hub.verdicts(status) == ["admitted", "admitted"]
+
+    def test_a_relationship_waits_for_its_ends_and_is_then_admitted(self, hub):
+        one, malware = indicator(), sdo("malware", name="Foo", is_family=True)
+        early = hub.push(relationship(one, "indicates", malware))
+        assert hub.verdicts(early) == ["held"]
+        hub.push(one, malware)
+        later = hub.ask(f"status/{early['id']}/").json
+        assert (later["status"], hub.verdicts(later)) == ("complete", ["admitted"])
+
+    def test_what_joins_two_objects_is_as_strict_as_the_stricter_end(self, hub):
+        one = indicator(object_marking_refs=[AMBER])
+        malware = sdo("malware", name="Foo", is_family=True)
+        hub.push(one, malware, relationship(one, "indicates", malware))
+        assert [o["type"] for o in hub.feed("green")] == ["malware"]
+        joined = next(o for o in hub.feed("amber") if o["type"] == "relationship")
+        assert joined["object_marking_refs"] == [AMBER]
+
+    def test_a_report_leaves_out_what_its_readers_cannot_see(self, hub):
+        seen, hidden = indicator("g.top"), indicator("a.top", object_marking_refs=[AMBER])
+        report = sdo(
+            "report",
+            name="R",
+            published="2026-01-01T00:00:00Z",
+            object_refs=[seen["id"], hidden["id"]],
+        )
+        hub.push(seen, hidden, report)
+        public = {o["type"]: o for o in hub.feed("green")}
+        assert public["report"]["object_refs"] == [public["indicator"]["id"]]
+
+    def test_attack_keeps_its_ids_in_references(self, hub):
+        technique = sdo(
+            "attack-pattern",
+            name="T",
+            created_by_ref="identity--c78cb6e5-0c4b-4611-8297-d1b8b55e40b5",
+        )
+        one = indicator()
+        status = hub.push(technique, one, relationship(one, "indicates", technique))
+        joined = next(o for o in hub.feed("green") if o["type"] == "relationship")
+        assert joined["target_ref"] == technique["id"]
+        assert hub.verdicts(status) == ["duplicate", "admitted", "admitted"]
+
+    def test_where_the_submitter_is_stays_unsaid(self, hub):
+        author = sdo("identity", name="Acme Corporation", identity_class="organization")
+        place = sdo("location", country="LI")
+        located = relationship(author, "located-at", place)
+        status = hub.push(author, place, located, indicator(created_by_ref=author["id"]))
+        assert hub.verdicts(status) == ["merged", "refused", "refused", "admitted"]
+        assert [o["type"] for o in hub.feed("amber")] == ["indicator"]
+
+
+class TestObservables:
+    def test_an_sco_keeps_the_id_that_its_value_gives_it(self, hub):
+        known = "domain-name--5e4bfb8b-c1c9-5fa3-a6a1-9d7d5b5fa2c0"
+        sent = {"type": "domain-name", "spec_version": "2.1", "id": known, "value": "EVIL.top"}
+        hub.push(sent | {"object_marking_refs": [GREEN]})
+        [public] = hub.feed("green")
+        assert public["value"] == "evil.top" and public["id"] != known
+
+    def test_green_knowledge_of_an_sco_says_nothing_of_amber(self, hub):
+        def sco(mark):
+            name = "domain-name--5e4bfb8b-c1c9-5fa3-a6a1-9d7d5b5fa2c0"
+            value = {"type": "domain-name", "spec_version": "2.1", "id": name, "value": "evil.top"}
+            return value | {"object_marking_refs": [mark]}
+
+        hub.push(sco(AMBER), who="acme")
+        assert hub.feed("green") == []
+        hub.push(sco(GREEN), who="north")
+        [green], [amber] = hub.feed("green"), hub.feed("amber")
+        assert green == amber and green["object_marking_refs"] == [GREEN]
+
+
+class TestReview:
+    def test_released_objects_are_published(self, hub):
+        foreign = "marking-definition--11111111-1111-4111-8111-111111111111"
+        status = hub.push(indicator(object_marking_refs=[foreign, GREEN]))
+        [review] = hub.store.reviews.waiting()
+        hub.parts.intake.release(review, "operator")
+        after = hub.ask(f"status/{status['id']}/").json
+        assert (after["status"], hub.verdicts(after)) == ("complete", ["admitted"])
+        assert len(hub.feed("green")) == 1
+
+    def test_rejected_objects_are_refused_with_the_reason(self, hub):
+        foreign = "marking-definition--11111111-1111-4111-8111-111111111111"
+        status = hub.push(indicator(object_marking_refs=[foreign]))
+        [review] = hub.store.reviews.waiting()
+        hub.parts.intake.reject(review, "operator", "say TLP")
+        after = hub.ask(f"status/{status['id']}/").json
+        assert hub.verdicts(after) == ["refused"]
+        assert findings(after)[-1]["message"] == "say TLP"
+
+
+class TestBadInput:
+    def test_one_bad_object_does_not_spoil_the_rest(self, hub):
+        status = hub.push({"type": "indicator"}, indicator(), indicator(modified="bogus"), 7)
+        assert hub.verdicts(status) == ["refused", "admitted", "refused", "refused"]
+        assert (status["total_count"], status["success_count"], status["failure_count"]) == (
+            4,
+            1,
+            3,
+        )
+
+    def test_a_refusal_says_where_and_why(self, hub):
+        [entry] = details(hub.push(indicator(modified="bogus")))
+        assert "modified" in json.dumps(entry["x_tocsin_findings"])
+
+    def test_a_bogus_version_poisons_no_feed(self, hub):
+        for collection in ("inbox", "scratch"):
+            hub.push(indicator(modified="bogus"), to=collection)
+        assert hub.feed("scratch") == hub.feed("amber") == []
+
+    @pytest.mark.parametrize(
+        ("body", "code"),
+        [
+            (b'{"objects": [', 400),
+            (b"[" * 10_000 + b"]" * 10_000, 400),
+            (b'{"objects": [' + b'{"a":' * 10_000 + b"1" + b"}" * 10_000 + b"]}", 400),
+            (b'{"objects": []}', 422),
+            (b'{"type": "bundle", "objects": [{}]}', 422),
+        ],
+    )
+    def test_what_is_no_envelope_is_a_taxii_error(self, hub, body, code):
+        answer = hub.ask("collections/inbox/objects/", method="POST", data=body)
+        assert (answer.status_code, "title" in answer.json) == (code, True)
+        assert hub.ask("collections/green/objects/").status_code == 200
+
+
+class TestVerbatim:
+    def test_what_is_posted_is_what_is_read(self, hub):
+        odd = {"type": "x-own", "id": "x-own--5e4bfb8b-c1c9-4fa3-a6a1-9d7d5b5fa2c0", "ü": [1, {}]}
+        status = hub.push(odd, to="scratch")
+        assert (hub.verdicts(status), hub.feed("scratch")) == (["admitted"], [odd])
+
+    def test_the_same_version_with_other_content_keeps_the_first(self, hub):
+        sent = indicator(name="first")
+        hub.push(sent, to="scratch")
+        assert hub.verdicts(hub.push({**sent, "name": "second"}, to="scratch")) == ["refused"]
+        assert hub.feed("scratch")[0]["name"] == "first"
+
+    def test_who_may_read_and_write_may_delete(self, hub):
+        sent = indicator()
+        hub.push(sent, to="scratch")
+        path = f"collections/scratch/objects/{sent['id']}/"
+        assert hub.ask(path, method="DELETE").status_code == 200
+        assert (hub.ask(path).status_code, hub.feed("scratch")) == (404, [])
+
+
+class TestDurability:
+    def test_a_large_submission_is_settled_in_the_background(self, hub):
+        many = [indicator(f"d{n}.top") for n in range(1100)]
+        status = hub.push(*many)
+        assert (status["status"], status["success_count"]) == ("complete", 1100)
+        page = hub.ask("collections/green/objects/?limit=1000").json
+        assert (len({o["id"] for o in page["objects"]}), page["more"]) == (1000, True)
+
+    def test_a_settled_submission_can_be_admitted_again_without_a_trace(self, hub):
+        status = hub.push(indicator())
+        submission = hub.store.submissions.find(status["id"])
+        hub.parts.intake.admit(submission)
+        assert hub.ask(f"status/{status['id']}/").json == status
+
+    def test_a_status_belongs_to_its_submitter(self, hub):
+        status = hub.push(indicator(), who="acme")
+        assert hub.ask(f"status/{status['id']}/", "north").status_code == 404

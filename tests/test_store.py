@@ -1,0 +1,319 @@
+"""What the hub keeps, and that it keeps it whole or not at all."""
+
+import hashlib
+import threading
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from pymongo.errors import OperationFailure
+
+from tocsin.admission.errors import Conflict, NotFound, Unavailable
+from tocsin.admission.model import Contribution, Tlp
+from tocsin.server.journal import verify
+from tocsin.server.model import (
+    Collection,
+    Kind,
+    Outcome,
+    Partner,
+    Posting,
+    Public,
+    Query,
+    Question,
+    Record,
+    Review,
+    Submission,
+)
+from tocsin.server.store import Store, Txn
+
+FEED = Collection("6f9d0f2e-6d1c-4c3f-9d1a-0c8d4f1b7a11", "green", Kind.FEED, "Green")
+
+
+def submission(number: int = 1, total: int = 3, raw: bytes = b"raw") -> Submission:
+    id = str(uuid.UUID(int=number))
+    return Submission(id, "acme-bot", "acme", FEED.id, received=number, total=total, raw=raw)
+
+
+def records(*verdicts: str, start: int = 0) -> list[Record]:
+    return [
+        Record(i, verdict, f"indicator--{i}", "v", f"public--{i}", ({"rule": "schema"},))
+        for i, verdict in enumerate(verdicts, start)
+    ]
+
+
+def review(number: int = 1, partner: str = "acme", **changes: object) -> Review:
+    kept = Review(
+        f"review-{number}", Question.ASKED, "submission", 0, partner, f"report--{number}", number,
+        object=b"{}", rules=("person_names",), findings=({"rule": "person_names"},),
+    )  # fmt: skip
+    return replace(kept, **changes)  # type: ignore[arg-type]
+
+
+def public(number: int = 1, *partners: str) -> Public:
+    contributions = tuple(
+        Contribution(p, f"indicator--{number}", "v", 5, Tlp.GREEN, "green", {"n": [number, None]})
+        for p in partners
+    )
+    return Public(
+        f"public--{number}", 1, 2, b"d" * 16, Tlp.AMBER_STRICT, "amber+strict", contributions
+    )
+
+
+def posting(number: int) -> Posting:
+    id = f"indicator--{uuid.UUID(int=number)}"
+    return Posting(id, "indicator", "2.1", "2024-01-01T00:00:00.000Z", b"{}", b"d" * 16)
+
+
+class TestConnecting:
+    def test_a_database_that_is_not_there_is_unavailable(self):
+        with pytest.raises(Unavailable, match="cannot reach MongoDB"):
+            Store.connect("mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=300")
+
+    def test_a_uri_that_is_none_is_unavailable(self):
+        with pytest.raises(Unavailable, match="not a usable mongodb:// URI"):
+            Store.connect("http://localhost/")
+
+    def test_a_wrong_password_is_unavailable(self, engine_uri):
+        wrong = engine_uri.replace("tocsin:", "tocsin:x")
+        if wrong == engine_uri:
+            pytest.skip("the server of this run needs no password")
+        with pytest.raises(Unavailable, match="user or password"):
+            Store.connect(wrong)
+
+    def test_a_server_without_a_replica_set_is_told_how_to_become_one(self, tmp_path):
+        secantus = pytest.importorskip("secantus.server")
+        server = secantus.SecantusDBServer(storage_path=str(tmp_path / "db"), replica_set_name=None)
+        with server, pytest.raises(Unavailable, match=r"--replSet .* rs\.initiate\(\)"):
+            Store.connect(server.uri)
+
+    def test_preparing_twice_does_no_harm(self, store):
+        store.people.add_partner(Partner("acme", "ACME"))
+        store.prepare()
+        assert store.people.partners() == [Partner("acme", "ACME")]
+
+    def test_several_hubs_may_prepare_one_database_at_once(self, engine_uri):
+        name = f"test_{uuid.uuid4().hex}"
+        with ThreadPoolExecutor() as pool:
+            stores = [Store.connect(engine_uri, name=name) for _ in range(4)]
+            list(pool.map(Store.prepare, stores))
+        for hub in stores:
+            hub.commit(lambda txn: txn.note("started", "test", {}))
+        assert len(stores[0].journal.acts()) == 4
+        stores[0]._client.drop_database(name)
+        for hub in stores:
+            hub.close()
+
+    def test_the_secrets_of_the_first_hub_stay(self, store):
+        store.check_secrets("one")
+        store.check_secrets("one")
+        with pytest.raises(Unavailable, match="belongs to a hub with other secrets"):
+            store.check_secrets("two")
+
+
+class TestCommitting:
+    @pytest.fixture(autouse=True)
+    def feed(self, store):
+        store.feeds.add(FEED)
+
+    def test_what_the_work_returns_is_returned(self, store):
+        assert store.commit(lambda txn: 42) == 42
+
+    def test_nothing_is_kept_of_work_that_fails(self, store):
+        store.submissions.receive(submission())
+
+        def work(txn: Txn) -> None:
+            txn.publish(FEED.id, [posting(1)])
+            txn.put([public(1, "acme")])
+            txn.remember("acme", "s", {"a": "b"})
+            txn.settle(submission().id, records("admitted"))
+            txn.ask([review()])
+            txn.note("admit", "acme", {})
+            txn.finish()
+            raise RuntimeError("struck by lightning")
+
+        with pytest.raises(RuntimeError, match="lightning"):
+            store.commit(work)
+        assert store.feeds.head(FEED.id) == (0, 0)
+        assert not store.feeds.knows(FEED.id, posting(1).id)
+        assert store.commit(lambda txn: txn.publics(["public--1"])) == {}
+        assert store.commit(lambda txn: txn.sources("acme", ["a"])) == {}
+        assert store.submissions.find(submission().id) == submission()
+        assert store.submissions.records(submission().id) == []
+        assert store.reviews.waiting() == []
+        assert store.journal.last() is None
+
+    def test_work_reads_what_it_has_written(self, store):
+        def work(txn: Txn) -> list[Outcome]:
+            txn.put([public(1, "acme")])
+            assert txn.publics(["public--1"]) == {"public--1": public(1, "acme")}
+            return txn.publish(FEED.id, [posting(1)]) + txn.publish(FEED.id, [posting(1)])
+
+        assert store.commit(work) == [Outcome.STORED, Outcome.KNOWN]
+
+    def test_of_two_hubs_that_write_at_once_one_tries_again(self, store, engine_uri):
+        other = Store.connect(engine_uri, name=store._base.name)
+        tries: list[int] = []
+
+        def work(txn: Txn) -> None:
+            txn.publish(FEED.id, [])  # reads where the feed ends
+            tries.append(txn.now)
+            if len(tries) == 1:
+                other.commit(lambda theirs: theirs.publish(FEED.id, [posting(2)]))
+            txn.publish(FEED.id, [posting(1)])
+
+        store.commit(work)
+        other.close()
+        assert len(tries) == 2
+        ids = [entry.id for entry in store.feeds.page(FEED.id, Query()).entries]
+        assert ids == [posting(2).id, posting(1).id]
+
+    def test_threads_take_turns(self, store):
+        def work(number: int) -> None:
+            store.commit(lambda txn: txn.note("turn", "test", {"number": number}))
+
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        acts = store.journal.acts()
+        assert sorted(act.what["number"] for act in acts) == list(range(8))
+        assert verify(acts) is None
+
+
+class TestSubmissions:
+    def test_are_kept_as_received(self, store):
+        store.submissions.receive(submission())
+        assert store.submissions.find(submission().id) == submission()
+        assert store.submissions.find(submission().id, raw=False) == submission(raw=b"")
+        assert store.submissions.find("another") is None
+
+    def test_may_be_longer_than_a_document(self, store):
+        long = submission(raw=bytes(range(256)) * 70_000)
+        store.submissions.receive(long)
+        found = store.submissions.find(long.id)
+        assert hashlib.sha256(found.raw).digest() == hashlib.sha256(long.raw).digest()
+
+    @pytest.mark.parametrize("raw", [b"", b"raw"])
+    def test_are_not_received_twice(self, store, raw):
+        store.submissions.receive(submission(raw=raw))
+        with pytest.raises(Conflict):
+            store.submissions.receive(submission(raw=raw, total=9))
+        assert store.submissions.find(submission().id).total == 3
+
+    def test_settling_counts_and_keeps_the_records(self, store):
+        store.submissions.receive(submission())
+        first, rest = records("admitted", "held"), records("admitted", start=2)
+        store.commit(lambda txn: txn.settle(submission().id, first))
+        halfway = store.submissions.find(submission().id)
+        store.commit(lambda txn: txn.settle(submission().id, rest))
+        whole = store.submissions.find(submission().id)
+        assert (halfway.settled, halfway.counts) == (2, {"admitted": 1, "held": 1})
+        assert (whole.settled, whole.counts) == (3, {"admitted": 2, "held": 1})
+        assert store.submissions.records(submission().id) == first + rest
+
+    @pytest.mark.parametrize("start", [0, 1, 3])
+    def test_nothing_is_settled_twice_or_out_of_order(self, store, start):
+        store.submissions.receive(submission(total=9))
+        store.commit(lambda txn: txn.settle(submission().id, records("admitted", "held")))
+        with pytest.raises(Conflict, match="is 2"):
+            store.commit(lambda txn: txn.settle(submission().id, records("held", start=start)))
+        assert store.submissions.find(submission().id).counts == {"admitted": 1, "held": 1}
+
+    def test_no_more_is_settled_than_was_received(self, store):
+        store.submissions.receive(submission(total=1))
+        with pytest.raises(Conflict, match="only 1"):
+            store.commit(lambda txn: txn.settle(submission().id, records("held", "held")))
+
+    def test_amending_moves_the_counts(self, store):
+        store.submissions.receive(submission())
+        for record in records("held", "held", "refused"):
+            store.commit(lambda txn, record=record: txn.settle(submission().id, [record]))
+        changed = replace(records("held", "admitted")[1], public_id="public--9")
+        store.commit(lambda txn: txn.amend(submission().id, changed))
+        assert store.submissions.find(submission().id).counts == {
+            "admitted": 1,
+            "held": 1,
+            "refused": 1,
+        }
+        assert store.submissions.records(submission().id)[1] == changed
+
+    def test_what_was_not_settled_cannot_be_amended(self, store):
+        store.submissions.receive(submission())
+        with pytest.raises(NotFound):
+            store.commit(lambda txn: txn.amend(submission().id, records("held")[0]))
+        with pytest.raises(NotFound):
+            store.commit(lambda txn: txn.settle("another", records("held")))
+
+
+class TestLeases:
+    @pytest.fixture
+    def clock(self, store, engine_uri) -> Iterator[list[int]]:
+        """The time, in µs, that `self.store` believes in."""
+        now = [1_000_000_000]
+        self.store = Store.connect(engine_uri, name=store._base.name, clock=lambda: now[0])
+        yield now
+        self.store.close()
+
+    def test_the_oldest_comes_first_and_nobody_gets_it_twice(self, clock):
+        for number in (2, 1, 3):
+            self.store.submissions.receive(submission(number))
+        leased = [self.store.submissions.lease(f"worker-{i}", 60) for i in range(4)]
+        assert leased == [submission(1), submission(2), submission(3), None]
+
+    def test_one_that_has_run_out_is_free_again(self, clock):
+        self.store.submissions.receive(submission())
+        assert self.store.submissions.lease("one", 60)
+        clock[0] += 59_999_999
+        assert self.store.submissions.lease("two", 60) is None
+        clock[0] += 1
+        assert self.store.submissions.lease("two", 60) == submission()
+
+    def test_one_that_was_given_back_is_free(self, clock):
+        self.store.submissions.receive(submission(), owner="one", seconds=60)
+        self.store.submissions.release(submission().id, "two")
+        assert self.store.submissions.lease("two", 60) is None
+        self.store.submissions.release(submission().id, "one")
+        assert self.store.submissions.lease("two", 60)
+
+    def test_only_its_owner_can_renew_it(self, clock):
+        self.store.submissions.receive(submission(), owner="one", seconds=60)
+        clock[0] += 50_000_000
+        assert self.store.submissions.renew(submission().id, "one", 60)
+        assert not self.store.submissions.renew(submission().id, "two", 60)
+        clock[0] += 50_000_000
+        assert self.store.submissions.lease("two", 60) is None
+
+    def test_what_is_settled_is_not_leased(self, clock):
+        self.store.submissions.receive(submission(total=2))
+        self.store.commit(lambda txn: txn.settle(submission().id, records("admitted")))
+        assert self.store.submissions.lease("one", 0).settled == 1
+        self.store.commit(lambda txn: txn.settle(submission().id, records("held", start=1)))
+        assert self.store.submissions.lease("one", 60) is None
+
+
+class TestTheJournal:
+    def test_chains_acts_across_commits(self, store):
+        store.commit(lambda txn: [txn.note("one", "a", {"n": 1}), txn.note("two", "b", {})])
+        store.commit(lambda txn: txn.note("three", "c", {"deep": {"list": [1, None, "x"]}}))
+        acts = store.journal.acts()
+        assert [(act.sequence, act.act, act.who) for act in acts] == [
+            (1, "one", "a"),
+            (2, "two", "b"),
+            (3, "three", "c"),
+        ]
+        assert verify(acts) is None
+        assert store.journal.last() == acts[-1]
+        assert store.journal.acts(after=1, limit=1) == acts[1:2]
+
+    def test_what_is_altered_in_the_database_is_found(self, store):
+        store.commit(lambda txn: [txn.note("act", "a", {"n": i}) for i in range(5)])
+        store._base.journal.update_one({"_id": 3}, {"$set": {"who": "b"}})
+        assert verify(store.journal.acts()) == 3
+
+
+def test_a_failure_of_the_database_is_not_hidden(store):
+    with pytest.raises(OperationFailure):
+        store.commit(lambda txn: txn._base.runs.find_one({"$nonsense": 1}, session=txn._session))

@@ -1,0 +1,117 @@
+"""The door behind a real HTTP server, met by the official client (conformance 2.17, 7.6 and 21)."""
+
+import http.client
+import json
+import threading
+from contextlib import contextmanager
+
+import pytest
+from cheroot import wsgi
+from taxii2client.v21 import Collection, Server, as_pages
+from taxii_fixtures import GREEN, MT, Taxii, basic, indicator
+
+AUTH = {"Authorization": basic("acme", "acme-robot-key"), "Accept": MT}
+LIMIT = 5000
+
+
+@pytest.fixture(scope="module")
+def port():
+    taxii = Taxii(max_content_length=LIMIT)
+    taxii.feeds.add(GREEN.id, *(indicator(n) for n in range(1, 24)))
+    server = wsgi.Server(("127.0.0.1", 0), taxii.app, numthreads=2)
+    server.prepare()
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    yield server.bind_addr[1]
+    server.stop()
+    thread.join()
+
+
+@contextmanager
+def connected(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    yield connection
+    connection.close()
+
+
+def chunks(total, size=1000):
+    yield from (b" " * min(size, total - at) for at in range(0, total, size))
+
+
+def send(connection, method, path, body=None, **headers):
+    headers = AUTH | {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, path, body, headers, encode_chunked=hasattr(body, "__next__"))
+    answer = connection.getresponse()
+    return answer, answer.read()
+
+
+POST = "/hub/collections/scratch/objects/"
+CHUNKED = {"Content_Type": MT, "Transfer_Encoding": "chunked"}
+
+
+def test_21_1_the_official_client_walks_a_feed_meeting_each_object_once(port):
+    url = f"http://127.0.0.1:{port}/hub/collections/{GREEN.id}/"
+    collection = Collection(url, user="acme", password="acme-robot-key")
+    for ask in (collection.get_objects, collection.get_manifest):
+        pages = list(as_pages(ask, per_request=7))
+        seen = [int(one["id"][-12:]) for page in pages for one in page["objects"]]
+        assert seen == list(range(1, 24))
+    collection.close()
+
+
+def test_the_official_client_finds_its_way_from_discovery_to_a_status(port):
+    server = Server(f"http://127.0.0.1:{port}/taxii2/", user="acme", password="acme-robot-key")
+    by_alias = {one.title: one for one in server.default.collections}
+    status = by_alias["Scratch"].add_objects({"objects": [indicator()]})
+    assert (status.status, status.success_count) == ("complete", 1)
+    assert by_alias["Scratch"].get_object(indicator()["id"])["objects"] == [indicator()]
+    server.close()
+
+
+def test_2_17_every_answer_carries_one_date(port):
+    with connected(port) as connection:
+        for path in ("/taxii2/", "/nowhere/"):
+            answer, _ = send(connection, "GET", path)
+            assert len(answer.headers.get_all("Date")) == 1
+
+
+@pytest.mark.parametrize("path", ["/taxii2/", "/nowhere/", "/hub/collections/green/objects/"])
+def test_head_keeps_the_connection_usable(port, path):
+    with connected(port) as connection:
+        answer, body = send(connection, "HEAD", path)
+        assert body == b"" and int(answer.headers["Content-Length"]) > 0
+        assert send(connection, "GET", "/hub/")[0].status == 200
+
+
+def test_7_6_a_body_in_chunks_is_taken(port):
+    body = json.dumps({"objects": [indicator()]}).encode()
+    pieces = iter([body[:50], body[50:]])
+    with connected(port) as connection:
+        answer, told = send(connection, "POST", POST, pieces, **CHUNKED)
+    assert (answer.status, json.loads(told)["success_count"]) == (202, 1)
+
+
+def test_7_6_too_many_chunks_are_refused(port):
+    with connected(port) as connection:
+        answer, told = send(connection, "POST", POST, chunks(LIMIT + 1), **CHUNKED)
+    assert (answer.status, json.loads(told)["http_status"]) == (413, "413")
+    assert answer.headers["Content-Type"] == MT
+
+
+@pytest.mark.parametrize("surplus", [-1, 0])
+def test_7_5_a_body_of_the_announced_length_is_not_too_large(port, surplus):
+    body = json.dumps({"objects": [indicator()]}).encode()
+    with connected(port) as connection:
+        padded = body.ljust(LIMIT + surplus)
+        assert send(connection, "POST", POST, padded, Content_Type=MT)[0].status == 202
+
+
+@pytest.mark.parametrize("method", ["POST", "GET", "PUT"])
+def test_the_body_of_a_refused_request_is_not_taken_for_the_next_one(port, method):
+    smuggled = b"GET /hub/collections/green/objects/ HTTP/1.1\r\nHost: x\r\n\r\n"
+    with connected(port) as connection:
+        path = "/hub/collections/never-was/objects/"
+        answer, _ = send(connection, method, path, iter([smuggled]), Transfer_Encoding="chunked")
+        assert answer.status in (404, 405)
+        answer, told = send(connection, "GET", "/hub/")
+        assert (answer.status, json.loads(told)["title"]) == (200, "Tocsin")
