@@ -5,12 +5,15 @@ policy gives the same result in the client, where personal data never leaves
 the partner's premises, and in the hub, which trusts no client.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from __future__ import annotations
 
-from tocsin.admission.identify import identify, well_known
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tocsin.admission.identify import MITRE, identify, well_known
 from tocsin.admission.markings import is_tlp_definition
 from tocsin.admission.model import (
+    NAMED,
     Action,
     Candidate,
     Finding,
@@ -21,12 +24,23 @@ from tocsin.admission.model import (
     Verdict,
 )
 from tocsin.admission.normalise import normalise
-from tocsin.admission.policy import Policy
-from tocsin.admission.rules import rule
+from tocsin.admission.policy import Policy, parse
+from tocsin.admission.rules import check, rule
 from tocsin.admission.sanitise import sanitise
 from tocsin.admission.validate import validate
 
-__all__ = ["Examiner", "Policy", "examine"]
+__all__ = ["Examiner", "Policy", "examine", "policy_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Company:
+    """What the objects of one submission say of each other."""
+
+    definitions: Mapping[str, StixObject]
+    authors: frozenset[str]
+    around: dict[str, Surroundings]
+    """What each rule may look at, by the rule's name."""
+    now: int
 
 
 class Examiner:
@@ -53,38 +67,63 @@ class Examiner:
         In the same order, none missing, and none spoilt by another.
         """
         together = list(candidates)
-        definitions = _definitions(together)
-        around = self._around(together, now)
-        return [self._examined(candidate, definitions, around, now) for candidate in together]
+        company = self._company(together, now)
+        return [self._examined(candidate, company) for candidate in together]
 
-    def _examined(
-        self,
-        candidate: Candidate,
-        definitions: dict[str, StixObject],
-        around: dict[str, Surroundings],
-        now: int,
-    ) -> Candidate:
-        if not candidate.open:
-            return candidate
-        if candidate.object is not None and _public_already(candidate.object):
-            return _known(candidate)
-        candidate = validate(candidate, self._policy, now)
+    def authors(self, together: Iterable[Candidate]) -> frozenset[str]:
+        """The identities that say who the submitter is: named as creator, or by its own name.
+
+        Empty if the submitter agreed to be named.
+        """
+        if self._submitter.consent in NAMED:
+            return frozenset()
+        subjects = [candidate.object for candidate in together if candidate.object is not None]
+        creators = {subject.get("created_by_ref") for subject in subjects}
+        names = {name.casefold() for name in self._submitter.names}
+        selves = {
+            subject.get("id")
+            for subject in subjects
+            if subject.get("type") == "identity"
+            and str(subject.get("name", "")).casefold() in names
+        }
+        authors = {each for each in creators | selves if isinstance(each, str)}
+        return frozenset(authors - {MITRE})
+
+    def _examined(self, candidate: Candidate, company: _Company) -> Candidate:
+        candidate = _known(candidate, company.authors)
         if candidate.open:
-            candidate = normalise(candidate, self._submitter, definitions)
+            candidate = validate(candidate, self._policy, company.now)
+        if candidate.open:
+            candidate = normalise(candidate, self._submitter, company.definitions)
             candidate = identify(candidate)
-            candidate = sanitise(candidate, self._rules, around)
+            candidate = sanitise(candidate, self._rules, company.around)
         return candidate
 
-    def _around(self, together: Sequence[Candidate], now: int) -> dict[str, Surroundings]:
-        """What each rule may look at, by the rule's name."""
+    def _company(self, together: Sequence[Candidate], now: int) -> _Company:
+        authors = self.authors(together)
         shared = Surroundings(
             submitter=self._submitter,
             now=now,
             lists=self._lists,
-            authors=_authors(together),
+            authors=authors,
+            disclosing=_disclosing(together, authors),
         )
         settings = self._policy.settings
-        return {name: replace(shared, settings=settings.get(name, {})) for name, _ in self._rules}
+        around = {name: replace(shared, settings=settings.get(name, {})) for name, _ in self._rules}
+        return _Company(_definitions(together), authors, around, now)
+
+
+def policy_of(text: str) -> Policy:
+    """The policy that the text of a policy.toml states, its rules and their settings included.
+
+    Raises PolicyError, naming what is wrong.
+    """
+    parsed = parse(text)
+    for name in parsed.rules:
+        rule(name)
+    for name, settings in parsed.settings.items():
+        check(name, settings)
+    return parsed
 
 
 def examine(
@@ -109,26 +148,30 @@ def _definitions(together: Iterable[Candidate]) -> dict[str, StixObject]:
     }
 
 
-def _authors(together: Iterable[Candidate]) -> frozenset[str]:
-    """The identities that the objects name as their creators."""
-    return frozenset(
-        author
-        for candidate in together
-        if candidate.object is not None
-        and isinstance(author := candidate.object.get("created_by_ref"), str)
-    )
+def _disclosing(together: Iterable[Candidate], authors: frozenset[str]) -> frozenset[str]:
+    """Relationships with an author at one end, and places at the other."""
+    found: set[str] = set()
+    for candidate in together:
+        subject = candidate.object
+        if subject is None or subject.get("type") != "relationship":
+            continue
+        ends = [str(subject.get("source_ref")), str(subject.get("target_ref"))]
+        if authors.intersection(ends):
+            found.add(str(subject.get("id")))
+            found.update(end for end in ends if end.startswith("location--"))
+    return frozenset(found)
 
 
-def _public_already(subject: StixObject) -> bool:
-    return is_tlp_definition(subject) or well_known(subject)
-
-
-def _known(candidate: Candidate) -> Candidate:
-    """Copies of public objects are not passed on: a partner's copy proves nothing.
-
-    References to them are kept as they are, and readers have them from their
-    publishers (ATT&CK) or from the hub (TLP).
-    """
-    note = "a well-known public object: references to it are kept, copies are not passed on"
-    known = replace(candidate, verdict=Verdict.DUPLICATE)
-    return known.noting(Finding("identify", "well_known", Action.NOTED, note))
+def _known(candidate: Candidate, authors: frozenset[str]) -> Candidate:
+    """A duplicate, if it stands for what is public already."""
+    subject = candidate.object
+    if subject is None or not candidate.open:
+        return candidate
+    if subject.get("id") in authors:
+        rule, note = "author", "the hub's own identity stands in its place"
+    elif is_tlp_definition(subject) or well_known(subject):
+        rule, note = "well_known", "public already: references to it are kept, copies not passed on"
+    else:
+        return candidate
+    duplicate = replace(candidate, verdict=Verdict.DUPLICATE)
+    return duplicate.noting(Finding("identify", rule, Action.NOTED, note))

@@ -161,6 +161,10 @@ class Consent(StrEnum):
     EVERYONE_PROPRIETARY = "everyone-cisa-proprietary"
 
 
+NAMED = frozenset((Consent.EVERYONE, Consent.EVERYONE_PROPRIETARY))
+"""Consents under which the submitter's name may stand."""
+
+
 @dataclass(frozen=True, slots=True)
 class Submitter:
     """What admission must know of the partner whose objects it examines."""
@@ -237,6 +241,8 @@ class Surroundings:
     """Ids of the identities that the submission's objects name as their creators."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The rule's own table of policy.toml."""
+    disclosing: frozenset[str] = frozenset()
+    """Ids of the objects that say something of an author: where it is, whom it belongs to."""
 
 
 def shown(path: Path) -> str:

@@ -10,10 +10,10 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from tocsin.admission import policy_of
 from tocsin.admission.benign import load
 from tocsin.admission.errors import Malformed, NotAllowed, NotAuthenticated, ShareError, Unavailable
 from tocsin.admission.model import Tlp
-from tocsin.admission.policy import parse
 from tocsin.admission.timestamps import micros
 from tocsin.clients.check import Checker, File, Line, Preview, counted, unexamined
 from tocsin.clients.connection import Hub, Place
@@ -142,7 +142,7 @@ def _previews(arguments: argparse.Namespace, settings: ClientSettings) -> list[P
             for file in files
         ]
     checker = Checker(
-        replace(settings, default_tlp=tlp), parse(policy_text(settings.policy)), load()
+        replace(settings, default_tlp=tlp), policy_of(policy_text(settings.policy)), load()
     )
     return [file if isinstance(file, Preview) else checker.preview(file, now) for file in files]
 

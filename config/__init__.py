@@ -95,9 +95,9 @@ class ClientSettings:
     key: str = field(
         default="",
         repr=False,
-        metadata=_by(secret(r"([^:\s]+:\S+)?", "account:secret as the hub issued it, or empty")),
+        metadata=_by(secret(r"\S*", "account:secret, or the secret alone, as the hub issued it")),
     )
-    """The credential, `account:secret`."""
+    """The credential: `account:secret`, or the secret alone, sent as a Bearer token."""
     names: tuple[str, ...] = field(default=(), metadata=_by(words()))
     """Names under which the partner is known."""
     terms: tuple[str, ...] = field(default=(), metadata=_by(words()))

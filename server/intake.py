@@ -23,10 +23,8 @@ from tocsin.admission.ijson import strict
 from tocsin.admission.model import (
     Action,
     Candidate,
-    Consent,
     Finding,
     KnownBenign,
-    Submitter,
     Verdict,
 )
 from tocsin.admission.policy import Policy
@@ -213,8 +211,9 @@ class Intake:
         """The whole submission examined, and what its ids become."""
         rules, now = self._rules, self._clock()
         submitter = partner.submitter()
-        examined = Examiner(rules.policy, submitter, rules.lists, waived).examine(candidates, now)
-        authors = _authors(candidates, submitter)
+        examiner = Examiner(rules.policy, submitter, rules.lists, waived)
+        examined = examiner.examine(candidates, now)
+        authors = examiner.authors(candidates)
         return Batch(
             submission=submission.id,
             partner=partner,
@@ -304,18 +303,6 @@ def _candidate(index: int, raw: bytes) -> Candidate:
         subject,
         source_id=name if isinstance(name, str) else None,
         source_version=version if isinstance(version, str) else None,
-    )
-
-
-def _authors(candidates: Sequence[Candidate], submitter: Submitter) -> frozenset[str]:
-    """Identities that say who the submitter is, where it has not agreed to be named."""
-    if submitter.consent in (Consent.EVERYONE, Consent.EVERYONE_PROPRIETARY):
-        return frozenset()
-    return frozenset(
-        author
-        for candidate in candidates
-        if candidate.object is not None
-        and isinstance(author := candidate.object.get("created_by_ref"), str)
     )
 
 

@@ -31,6 +31,8 @@ class House:
     identity: StixObject
     feeds: Callable[[], Sequence[Collection]]
     """Asked afresh for each transaction: an operator may add one while the hub runs."""
+    well_known: frozenset[str]
+    """Ids of public objects that references may keep: ATT&CK's."""
     quiet_period: int
     """µs; see Policy.quiet_period."""
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
+from tocsin.admission import policy_of
 from tocsin.admission.benign import load
-from tocsin.admission.policy import parse
 from tocsin.config import HubSettings, policy_text
 from tocsin.server.app import Judging, Parts, assemble
 from tocsin.server.founding import found
@@ -57,7 +57,7 @@ def _engine(settings: HubSettings, say: Say) -> Iterator[str]:
 @contextmanager
 def _joined(settings: HubSettings, uri: str) -> Iterator[Opened]:
     own = seal(settings.data)
-    judging = Judging(parse(policy_text(settings.policy)), load())
+    judging = Judging(policy_of(policy_text(settings.policy)), load())
     store = Store.connect(uri, name=settings.database)
     try:
         store.prepare()

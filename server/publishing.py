@@ -9,7 +9,15 @@ from dataclasses import dataclass, field, replace
 from tocsin.admission.identify import observable
 from tocsin.admission.markings import definition
 from tocsin.admission.merge import spelt
-from tocsin.admission.model import Action, Candidate, Contribution, Finding, Tlp, Verdict
+from tocsin.admission.model import (
+    Action,
+    Candidate,
+    Contribution,
+    Finding,
+    StixObject,
+    Tlp,
+    Verdict,
+)
 from tocsin.admission.references import references
 from tocsin.admission.timestamps import micros
 from tocsin.server.ledger import House, Ledger, contributions, posting
@@ -101,18 +109,18 @@ class _Work:
         public = self.ledger.publics.get(name)
         if public is not None:
             self.known[target] = Minted(public.id, public.tlp)
-        elif self.sources.get(target) == target:  # a well-known object that was sent before
-            self.known[target] = Minted(target, Tlp.CLEAR)
+        elif target in self.ledger.house.well_known or self.sources.get(target) == target:
+            self.known[target] = Minted(target, Tlp.CLEAR)  # public already, under its own id
 
     def take(self, candidate: Candidate) -> None:
         source = candidate.source_id or ""
         if candidate.verdict is Verdict.DUPLICATE:
-            self._arrive(source, source)
-        if not candidate.open:
+            author = source in self.batch.authors
+            public = self.ledger.house.identity["id"] if author else source
+            self._arrive(source, public)
+            self._close(candidate, Verdict.DUPLICATE, public)
+        elif not candidate.open:
             self._close(candidate, candidate.verdict)
-        elif source in self.batch.authors:
-            note = _note("author", "the hub's own identity stands in its place")
-            self._close(candidate.noting(note), Verdict.MERGED, self.ledger.house.identity["id"])
         elif self._echo(candidate):
             note = _note("echo", "the hub's own object; it corroborates nothing")
             self._close(candidate.noting(note), Verdict.DUPLICATE, source)
@@ -174,17 +182,18 @@ class _Work:
     def _decided(self, placed: Placed, mine: Contribution, new: Contribution) -> bool:
         """Whether what the partner sent before decides the verdict already."""
         candidate = placed.candidate
-        if mine.source_id != new.source_id or not new.version:
-            if mine.object != new.object:
-                return False
+        if _says_no_more(new.object, mine.object):
             self._arrive(new.source_id, placed.id)
             self._close(candidate, Verdict.DUPLICATE, placed.id)
             return True
-        older = micros(new.version) - micros(mine.version)
-        if older > 0:
+        if mine.source_id != new.source_id or not new.version:
             return False
-        if mine.object == new.object or older < 0 or mine.received == new.received:
-            self._close(candidate, Verdict.DUPLICATE, placed.id)
+        later = micros(new.version) - micros(mine.version)
+        if later > 0:
+            return False
+        if later < 0 or mine.received == new.received:
+            note = _note("versions", "a newer version of it is here already")
+            self._close(candidate.noting(note), Verdict.DUPLICATE, placed.id)
         else:
             self._refuse(candidate, "this version is here with other content; raise `modified`")
         return True
@@ -270,6 +279,17 @@ _OF_THE_SOURCE = ("id", "created", "modified")
 def _level(candidate: Candidate) -> Tlp:
     """The level that normalise found; the strictest there is if it was never asked."""
     return candidate.tlp if candidate.tlp is not None else Tlp.RED
+
+
+def _says_no_more(new: StixObject, old: StixObject) -> bool:
+    """Whether it is the same again; the earliest `valid_from` counts, so a later one is nothing."""
+    if new == old:
+        return True
+    if "valid_from" not in new or "valid_from" not in old:
+        return False
+    if micros(new["valid_from"]) < micros(old["valid_from"]):
+        return False
+    return {**new, "valid_from": ""} == {**old, "valid_from": ""}
 
 
 def _dropped(placed: Placed) -> list[Finding]:

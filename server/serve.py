@@ -53,7 +53,7 @@ def serve(settings: HubSettings, ready: Path | None, say: Callable[[str], None])
     say("stopped")
 
 
-class Gateway(Gateway_10):  # type: ignore[misc]
+class Gateway(Gateway_10):
     """Closes the connection where the application says so.
 
     After a body that was refused unread, what is left of it would otherwise be

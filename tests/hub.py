@@ -12,8 +12,8 @@ from typing import Any
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from tocsin.admission import policy_of
 from tocsin.admission.benign import load
-from tocsin.admission.policy import parse
 from tocsin.config import HubSettings, policy_text
 from tocsin.server.app import Judging, Parts, assemble, create_app
 from tocsin.server.founding import found
@@ -22,7 +22,7 @@ from tocsin.server.seal import Seal
 from tocsin.server.store import Store
 
 MT = "application/taxii+json;version=2.1"
-JUDGING = Judging(parse(policy_text()), load())
+JUDGING = Judging(policy_of(policy_text()), load())
 SEAL = Seal(uuid.UUID(int=7), b"k" * 32)
 
 Object = dict[str, Any]

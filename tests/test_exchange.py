@@ -238,7 +238,7 @@ class TestReferences:
         place = sdo("location", country="LI")
         located = relationship(author, "located-at", place)
         status = hub.push(author, place, located, indicator(created_by_ref=author["id"]))
-        assert hub.verdicts(status) == ["merged", "refused", "refused", "admitted"]
+        assert hub.verdicts(status) == ["duplicate", "refused", "refused", "admitted"]
         assert [o["type"] for o in hub.feed("amber")] == ["indicator"]
 
 

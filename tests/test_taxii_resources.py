@@ -40,7 +40,12 @@ def test_6_2_the_root_that_discovery_names_answers(taxii):
 
 def test_7_2_the_api_root_tells_versions_and_length(taxii):
     told = taxii.ask("/hub/").json
-    assert told == {"title": "Tocsin", "versions": [MT], "max_content_length": 10 * 1024 * 1024}
+    assert told == {
+        "title": "Tocsin",
+        "versions": [MT],
+        "max_content_length": 10 * 1024 * 1024,
+        "x_tocsin_date_added": "unique",
+    }
 
 
 @pytest.mark.parametrize(

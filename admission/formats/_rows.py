@@ -45,8 +45,13 @@ def rows(text: str, delimiter: str) -> Iterator[Row]:
             number += 1
             continue
         taken = _lines_of_row(lines, number)
-        yield _quoted(number + 1, lines[number : number + (taken or 1)], delimiter, not taken)
-        number += taken or 1
+        if not taken:
+            yield Row(number + 1, tuple(line.split(delimiter)), broken=True)
+            number += 1
+            continue
+        row, taken = _quoted(number + 1, lines[number : number + taken], delimiter)
+        yield row
+        number += taken
 
 
 def delimiter(text: str, ending: str) -> str:
@@ -88,8 +93,11 @@ def _lines_of_row(lines: Sequence[str], start: int) -> int:
     return 0
 
 
-def _quoted(number: int, lines: Sequence[str], delimiter: str, broken: bool) -> Row:
-    if broken:
-        return Row(number, tuple(lines[0].split(delimiter)), broken=True)
-    cells = next(csv.reader(["\n".join(lines)], delimiter=delimiter), [])
-    return Row(number, tuple(cells))
+def _quoted(number: int, lines: Sequence[str], delimiter: str) -> tuple[Row, int]:
+    """The row that begins these lines, and how many of them it takes.
+
+    A quote in the middle of a cell is a plain character, so that may be fewer than all.
+    """
+    reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter)
+    cells = next(reader, [])
+    return Row(number, tuple(cells)), reader.line_num

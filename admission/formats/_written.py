@@ -4,7 +4,6 @@ import codecs
 
 from tocsin.admission.model import Action, Candidate, Finding, Verdict
 
-
 _SAMPLE = 16_384
 _MARKS: tuple[tuple[bytes, str], ...] = (
     (codecs.BOM_UTF8, "utf-8-sig"),

@@ -12,9 +12,9 @@ import re
 from collections.abc import Mapping
 
 from tocsin.admission.model import (
+    NAMED,
     Action,
     Candidate,
-    Consent,
     Finding,
     Path,
     StixObject,
@@ -28,9 +28,6 @@ from tocsin.admission.texts import rewritten
 DEFAULTS: Mapping[str, object] = {
     "handles": True,  # mask reporters' handles and links to their posts
 }
-
-NAMED = frozenset((Consent.EVERYONE, Consent.EVERYONE_PROPRIETARY))
-"""Consents under which the submitter's name may stand."""
 
 _NAME = "submitter's name"
 _HANDLE = "reporter's handle"
@@ -67,6 +64,9 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
     names = () if around.submitter.consent in NAMED else around.submitter.names
     handles = around.settings.get("handles", DEFAULTS["handles"])
     if around.submitter.consent not in NAMED:
+        if subject.get("id") in around.disclosing:
+            message = "says something of the submitter, who stays anonymous: leave it out"
+            return candidate.refused(Finding("sanitise", _RULE, Action.REFUSED, message))
         candidate = _without_author(candidate, subject, names)
     own = own_values(subject)
     named = wording(names)

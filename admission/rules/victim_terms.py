@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import ip_network
 
-from tocsin.admission.model import Action, Candidate, Finding, Submitter, Surroundings, shown
+from tocsin.admission.model import NAMED, Action, Candidate, Finding, Submitter, Surroundings, shown
 from tocsin.admission.rules._addresses import Network, addresses, overlap
 from tocsin.admission.rules._masking import Span, masked
 from tocsin.admission.rules._words import subdomains, wording
-from tocsin.admission.rules.anonymise_source import NAMED
 from tocsin.admission.texts import values
 
 DEFAULTS: Mapping[str, object] = {

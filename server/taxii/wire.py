@@ -107,7 +107,11 @@ def api_root(settings: Settings) -> Resource:
     told: Resource = {"title": settings.title}
     if settings.description:
         told["description"] = settings.description
-    return told | {"versions": [MEDIA_TYPE], "max_content_length": settings.max_content_length}
+    return told | {
+        "versions": [MEDIA_TYPE],
+        "max_content_length": settings.max_content_length,
+        "x_tocsin_date_added": "unique",  # so `added_after` alone loses nothing (docs/protocol.md)
+    }
 
 
 def collection(known: Collection, *, can_read: bool, can_write: bool) -> Resource:
