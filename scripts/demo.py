@@ -172,35 +172,42 @@ def _leaks(feeds: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
 
 
 def _show(pushed: dict[str, dict[str, Any]], feeds: dict[str, list[dict[str, Any]]]) -> None:
-    numbers = ("received", *VERDICTS, "masked")
+    for table in (_came_in(pushed), _stayed(pushed), _seen(feeds)):
+        out.print(table)
+
+
+def _came_in(pushed: dict[str, dict[str, Any]]) -> Table:
     table = Table(title="What came in", title_justify="left")
-    for heading in ("partner", *numbers):
-        table.add_column(heading, no_wrap=True, justify="right" if heading in numbers else "left")
+    table.add_column("partner", no_wrap=True)
+    for heading in ("received", *VERDICTS, "masked"):
+        table.add_column(heading, no_wrap=True, justify="right")
     for slug, answer in pushed.items():
         counts = answer["counts"]
         found = [f for line in answer["lines"] for f in line.get("findings", [])]
         masked = sum(f["action"] in MASKING and f["path"] != "created_by_ref" for f in found)
-        figures = (counts.get(name, 0) for name in ("received", *VERDICTS))
-        table.add_row(slug, *map(str, figures), str(masked))
-    out.print(table)
-    table = Table(title="Why some of it stayed behind", title_justify="left")
-    for heading in ("partner", "verdict", "rule", "message"):
-        table.add_column(heading)
+        figures = [counts.get(name, 0) for name in ("received", *VERDICTS)]
+        table.add_row(slug, *map(str, [*figures, masked]))
+    return table
+
+
+def _stayed(pushed: dict[str, dict[str, Any]]) -> Table:
+    table = Table("partner", "verdict", "rule", "message", title="Why some of it stayed behind")
     for slug, answer in pushed.items():
         for line in answer["lines"]:
             if line["verdict"] in ("held", "refused"):
                 last = line["findings"][-1]
                 table.add_row(slug, line["verdict"], last["rule"], last["message"])
-    out.print(table)
-    table = Table(title="What each reader sees", title_justify="left")
-    for heading in ("reader", "feed", "objects", "of which"):
-        table.add_column(heading)
+    return table
+
+
+def _seen(feeds: dict[str, list[dict[str, Any]]]) -> Table:
+    table = Table("reader", "feed", "objects", "of which", title="What each reader sees")
     for reader, objects in feeds.items():
         theirs = _partners(objects)
         types = collections.Counter(each["type"] for each in theirs).most_common()
         kinds = ", ".join(f"{count} {kind}" for kind, count in types)
         table.add_row(reader, READERS[reader][-1], str(len(theirs)), kinds)
-    out.print(table)
+    return table
 
 
 def _go_on(work: Path, url: str, keys: dict[str, str]) -> None:
