@@ -168,7 +168,7 @@ class TestSecrets:
         [
             (load_hub, "mongo_uri", "postgres://u:hunter2@db"),
             (load_hub, "mongo_uri", "mongodb://u:hunter2 @db"),
-            (load_client, "key", "hunter2"),
+            (load_client, "key", "hunter2 and more"),
         ],
     )
     def test_a_wrong_secret_is_named_but_not_shown(self, load, name, raw):

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 DELIMITERS = (",", "\t", ";", "|")
+NONE = "\x1f"
+"""In place of a delimiter, for a table of one column: a character that no text has."""
 _LONGEST_ROW = 65_536
 _MOST_LINES = 40
 

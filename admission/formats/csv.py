@@ -14,14 +14,17 @@ from tocsin.admission.formats import Format, Reading
 from tocsin.admission.formats._columns import Columns, Role, guessed, headed
 from tocsin.admission.formats._dates import instant
 from tocsin.admission.formats._indicators import Collected, Remarks
-from tocsin.admission.formats._rows import DELIMITERS, Row, delimiter, rows
+from tocsin.admission.formats._levels import levels, strictest
+from tocsin.admission.formats._rows import DELIMITERS, NONE, Row, delimiter, rows
 from tocsin.admission.formats._written import decoded, refusal, textual, words
 from tocsin.admission.model import Action, Candidate, Finding, Tlp, Verdict
 from tocsin.admission.recognise import HASH_KINDS, Kind, Recognised, declared_host, recognise
 from tocsin.admission.refang import joined, refang
 
 _ENDINGS = (".csv", ".tsv")
+_COMMENTS = ("#", "//")
 _SAMPLE = 200
+_LONGEST_START = 65_536
 _MOST_TITLES = 5
 """Lines that may stand above the headings."""
 _TRIM = " \t\n\u00a0\ufeff\u200b\"'`<>,;|"
@@ -29,6 +32,7 @@ _LONGEST_NOTE = 2000
 _MOST_LABELS = 20
 _PARTS = re.compile(r"[\s,;|]+")
 _LABELS = re.compile(r"[,;|#\n]+")
+_OVERFULL = "more cells than headings: put cells that hold the delimiter in quotes"
 _LETTERS = re.compile(r"[^a-z0-9]+")
 _NOTHING = frozenset(("", "-", "--", "n/a", "na", "none", "null", "nil", "unknown", "tbd", "?"))
 _META = frozenset(("description", "comment", "note", "title", "reference", "source", "report"))
@@ -82,13 +86,43 @@ def _several(columns: Columns) -> bool:
 def _candidates(name: str, content: bytes, reading: Reading) -> Iterator[Candidate]:
     text = decoded(content)
     ending = name.lower()[-4:]
-    found = rows(text, delimiter(text, ending))
+    found = rows(text, _separator(text, ending))
     sample = list(islice(found, _SAMPLE))
     start, columns = _layout(sample)
-    table = _Table(columns, Collected(reading))
+    level, notes = strictest(_around(text, sample, start))
+    table = _Table(columns, Collected(reading), level, notes)
     for row in chain(sample[start:], found):
         if not row.blank:
             yield from table.candidates(row)
+
+
+def _separator(text: str, ending: str) -> str:
+    """The delimiter; none if the first line is one heading, so that URLs stay whole."""
+    lines = (line for line in text[:_LONGEST_START].split("\n") if _says_something(line))
+    first = next(lines, "")
+    single = headed((first,)) is not None and not any(each in first for each in DELIMITERS)
+    return NONE if single else delimiter(text, ending)
+
+
+def _says_something(line: str) -> bool:
+    return bool(line.strip()) and not line.startswith("#")
+
+
+def _around(text: str, sample: list[Row], start: int) -> Iterator[tuple[int, str]]:
+    """The lines that speak of the whole table: titles above it, and comments."""
+    top = sample[start].line if 0 < start < len(sample) else _first_value(sample)
+    for number, line in enumerate(text.split("\n"), 1):
+        if number < top or line.lstrip('\ufeff \t"').startswith(_COMMENTS):
+            yield number, line
+
+
+def _first_value(sample: list[Row]) -> int:
+    """The line of the first row in which an indicator stands."""
+    return next((row.line for row in sample if any(map(_is_value, row.cells[:50]))), 0)
+
+
+def _is_value(cell: str) -> bool:
+    return recognise(refang(cell.strip(_TRIM))) is not None
 
 
 def _layout(sample: list[Row]) -> tuple[int, Columns]:
@@ -98,7 +132,7 @@ def _layout(sample: list[Row]) -> tuple[int, Columns]:
         columns = headed(row.cells) if any(row.cells) else None
         if columns is not None and (titles == 0 or _several(columns)):
             return number + 1, columns
-        if any(recognise(refang(cell.strip(_TRIM))) for cell in row.cells[:50]):
+        if any(map(_is_value, row.cells[:50])):
             break
         titles += any(row.cells)
         if titles == _MOST_TITLES:
@@ -110,6 +144,10 @@ def _layout(sample: list[Row]) -> tuple[int, Columns]:
 class _Table:
     columns: Columns
     collected: Collected
+    level: Tlp | None
+    """What the file states around its rows; the strictest."""
+    notes: tuple[Finding, ...]
+    """A word about that."""
 
     def candidates(self, row: Row) -> Iterator[Candidate]:
         declared = self._declared(row)
@@ -143,7 +181,10 @@ class _Table:
         collected = self.collected
         new = collected.first(value, row.line)
         findings = tuple(_remarked(value, declared, row))
-        candidate = collected.candidate(value, remarks, findings)
+        if self._overfull(row):
+            said = f"line {row.line}: {_OVERFULL}"
+            findings += (Finding("validate", "format", Action.NOTED, said),)
+        candidate = collected.candidate(value, remarks, self.notes + findings)
         if new:
             return candidate
         said = f"line {row.line}: says again what line {collected.places[value.pattern]} says"
@@ -154,15 +195,28 @@ class _Table:
         cells = (row.cells[n].strip() for n in self.columns.of(role) if n < len(row.cells))
         return [cell for cell in cells if cell.lower() not in _NOTHING]
 
+    def _levels(self, row: Row) -> Iterator[Tlp]:
+        """Every level that is stated for a row: by the file, its column, and in its texts."""
+        if self.level is not None:
+            yield self.level
+        yield from map(Tlp.of, self._texts(row, Role.TLP))
+        yield from chain.from_iterable(map(levels, row.cells))
+
+    def _overfull(self, row: Row) -> bool:
+        """Whether a row has more cells than there are headings, so that they may have moved."""
+        headings = len(self.columns.roles)
+        return self.columns.headed and any(map(str.strip, row.cells[headings:]))
+
     def _remarks(self, row: Row) -> Remarks | str:
         """What the row says besides its values, or why that cannot be understood."""
-        if not self.columns.roles:
-            return Remarks()
-        levels = self._texts(row, Role.TLP)
+        if self._overfull(row) and self.columns.of(Role.TLP):
+            return _OVERFULL
         try:
-            tlp = max((Tlp.of(level) for level in levels), default=None)
+            tlp = max(self._levels(row), default=None)
         except ValueError as error:
             return str(error)
+        if not self.columns.roles:
+            return Remarks(tlp=tlp)
         now = self.collected.reading.now
         classes = self._texts(row, Role.CLASS)
         dates = [instant(cell, now) for cell in self._texts(row, Role.SEEN)]

@@ -6,7 +6,7 @@ object that breaks I-JSON is refused and its neighbours are not.
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -18,6 +18,7 @@ from tocsin.admission.model import Action, Candidate, Finding, StixObject
 
 _ENDINGS = (".json", ".stix", ".stix2", ".jsonl", ".ndjson")
 _SAMPLE = 65_536
+_FIRST_LINES = 20
 _ID = re.compile(rb'"id"\s{0,20}:\s{0,20}"[a-z0-9][a-z0-9-]{0,250}--')
 _BUNDLE = re.compile(rb'"type"\s{0,20}:\s{0,20}"bundle"')
 _ENVELOPE = frozenset(("objects", "more", "next"))
@@ -85,10 +86,16 @@ def _parts(raw: bytes) -> list[tuple[str, bytes]]:
     if whole is not None:
         return [(f"object {n}", bytes(part)) for n, part in enumerate(whole, 1)]
     lines = [(n, line) for n, line in enumerate(raw.split(b"\n"), 1) if line.strip()]
-    if len(lines) > 1 and _members(lines[0][1]) is not None:
+    if len(lines) > 1 and _object_a_line([line.strip() for _, line in lines[:_FIRST_LINES]]):
         return [part for n, line in lines for part in _on_line(n, line)]
     strict(raw)  # says what is wrong, and where
     raise Malformed("not STIX: send a bundle, a list of objects or one object per line")
+
+
+def _object_a_line(lines: Sequence[bytes]) -> bool:
+    """Whether the file is JSON lines, even if the first ones are broken."""
+    braced = all(line.startswith(b"{") and line.endswith(b"}") for line in lines[:-1])
+    return braced and any(_members(line) is not None for line in lines)
 
 
 def _on_line(number: int, line: bytes) -> list[tuple[str, bytes]]:

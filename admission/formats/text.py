@@ -4,14 +4,14 @@ Only values are taken, never the words around them: reports name people.  A
 level of the Traffic Light Protocol that the text states holds for all of it.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 
 from tocsin.admission.formats import Format, Reading
 from tocsin.admission.formats._indicators import Collected, Remarks
+from tocsin.admission.formats._levels import strictest
 from tocsin.admission.formats._prose import in_line
 from tocsin.admission.formats._written import decoded, textual
-from tocsin.admission.model import Action, Candidate, Finding, Tlp
+from tocsin.admission.model import Candidate
 from tocsin.admission.recognise import recognise
 from tocsin.admission.refang import refang
 
@@ -19,9 +19,6 @@ _ENDINGS = (".txt", ".text", ".md", ".adoc", ".lst", ".list", ".hosts")
 _SAMPLE = 400
 _LONGEST_LINE = 65_536
 _COMMENTS = ("#", "//", ";", "!")
-_LEVEL = re.compile(
-    r"\bTLP ?[:\-] ?(red|amber ?\+ ?strict|amber-strict|amber|green|clear|white)\b", re.IGNORECASE
-)
 _SINKS = frozenset(("0.0.0.0", "127.0.0.1", "::", "::1"))  # noqa: S104 - read, not bound to
 _TRIM = " \t\ufeff\u200b\"'`<>,;|*-()[]{}"
 
@@ -33,7 +30,7 @@ def _claims(name: str, content: bytes) -> bool:
 def _candidates(name: str, content: bytes, reading: Reading) -> Iterator[Candidate]:
     text = decoded(content)
     lines = text.split("\n")
-    level, notes = _level(lines)
+    level, notes = strictest(enumerate(lines, 1))
     remarks = Remarks(tlp=level)
     collected = Collected(reading)
     for number, line, listing, before in _lines(lines):
@@ -88,23 +85,6 @@ def _without_comment(line: str) -> str:
     plain = plain.split(" #", 1)[0].split("\t#", 1)[0]
     words = plain.split(None, 1)
     return words[1] if len(words) == 2 and words[0] in _SINKS else plain
-
-
-def _level(lines: Sequence[str]) -> tuple[Tlp | None, tuple[Finding, ...]]:
-    """The strictest TLP level that the text states, and a word about it."""
-    found = [
-        (Tlp.of(match[1].replace(" ", "")), number)
-        for number, line in enumerate(lines, 1)
-        if "TLP" in line or "tlp" in line
-        for match in _LEVEL.finditer(line)
-    ]
-    if not found:
-        return None, ()
-    level, number = max(found, key=lambda each: (each[0], -each[1]))
-    said = (
-        f"line {number} says TLP:{level.word.upper()}, the strictest in the file; it holds for all"
-    )
-    return level, (Finding("validate", "format", Action.NOTED, said, "object_marking_refs"),)
 
 
 FORMAT = Format(
