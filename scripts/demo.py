@@ -53,7 +53,7 @@ SECRETS = (
 )
 """What must be in no feed."""
 
-out = Console(stderr=True)
+out = Console()
 
 
 def main() -> int:
