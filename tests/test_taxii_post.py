@@ -75,7 +75,6 @@ def test_12_10_custom_properties_of_the_envelope_are_ignored(taxii):
         b'{"objects":[{}],"objects":[{}]}',
         b'{"x_a":1,"objects":[{}],"x_a":1}',
         b'{"objects":[{}]} {}',
-        b'{"objects":' + b"[" * 2000 + b"]" * 2000 + b"}",
         b'{"objects":[' + b'{"a":' * 900,
         b"[" * 4000,
         b"[1",
@@ -131,7 +130,7 @@ def test_12_12_a_million_scraps_are_refused_before_they_are_taken_apart():
         wire.envelope(b'{"objects":[' + b"0," * 1_000_000 + b"0]}")
 
 
-@pytest.mark.parametrize("depth", [1_000, 10_000, 1_000_000])
+@pytest.mark.parametrize("depth", [20_000, 1_000_000])  # less is for admission to refuse
 def test_12_12_depth_is_answered_not_suffered(depth):
     with pytest.raises(Malformed, match="deeply"):
         wire.envelope(b'{"objects":[' + b'{"a":' * depth + b"1" + b"}" * depth + b"]}")
