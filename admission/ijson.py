@@ -98,7 +98,7 @@ def _integer(digits: str) -> int:
 
 def _measure(value: Any) -> None:
     level = [value]
-    for _ in range(DEEPEST + 1):
+    for _ in range(DEEPEST):
         level = [
             each
             for container in level

@@ -5,6 +5,7 @@ object that breaks I-JSON is refused and its neighbours are not.
 """
 
 import codecs
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -21,6 +22,8 @@ _SAMPLE = 65_536
 _FIRST_LINES = 20
 _ID = re.compile(rb'"id"\s{0,20}:\s{0,20}"[a-z0-9][a-z0-9-]{0,250}--')
 _BUNDLE = re.compile(rb'"type"\s{0,20}:\s{0,20}"bundle"')
+_SPACE = re.compile(r"[ \t\r\n]*")
+_BETWEEN = re.compile(r"[ \t\r\n,:]*")
 _ENVELOPE = frozenset(("objects", "more", "next"))
 _MISP = (b'"Event"', b'"Attribute"')
 _OBJECTS = msgspec.json.Decoder(list[msgspec.Raw])
@@ -94,8 +97,9 @@ def _parts(raw: bytes) -> list[tuple[str, bytes]]:
 
 def _object_a_line(lines: Sequence[bytes]) -> bool:
     """Whether the file is JSON lines, even if the first ones are broken."""
-    braced = all(line.startswith(b"{") and line.endswith(b"}") for line in lines[:-1])
-    return braced and any(_members(line) is not None for line in lines)
+    if not lines[0].startswith(b"{") or lines[0].endswith((b"{", b"[", b",", b":")):
+        return False
+    return any(_members(line) is not None for line in lines)
 
 
 def _on_line(number: int, line: bytes) -> list[tuple[str, bytes]]:
@@ -119,14 +123,50 @@ def _elements(raw: bytes) -> list[msgspec.Raw] | None:
     try:
         return _OBJECTS.decode(raw)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return None
+        found = _scanned(raw, b"[")
+        return None if found is None else [msgspec.Raw(value) for _, value in found]
 
 
 def _members(raw: bytes) -> dict[str, msgspec.Raw] | None:
     try:
         return _MEMBERS.decode(raw)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        found = _scanned(raw, b"{")
+        return None if found is None else {name: msgspec.Raw(value) for name, value in found}
+
+
+def _scanned(raw: bytes, opening: bytes) -> list[tuple[str, bytes]] | None:
+    """The parts of an array or object as bytes, names first; None if they cannot be told apart.
+
+    Slow, and more lenient than JSON: for files in which one part holds NaN or half of a
+    surrogate pair.  Whoever reads the parts refuses that one.
+    """
+    if not raw.lstrip().startswith(opening):
         return None
+    try:
+        json.loads(raw)  # so that what is broken is not scanned for every part
+        return list(_parts_of(raw.decode(), opening == b"{"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _parts_of(text: str, named: bool) -> Iterator[tuple[str, bytes]]:
+    decoder = json.JSONDecoder()
+    position = _after(_SPACE, text, 0) + 1
+    position = _after(_SPACE, text, position)
+    while text[position] not in "]}":
+        name = ""
+        if named:
+            name, position = decoder.raw_decode(text, position)
+            position = _after(_BETWEEN, text, position)
+        _, end = decoder.raw_decode(text, position)
+        yield name, text[position:end].encode()
+        position = _after(_BETWEEN, text, end)
+
+
+def _after(signs: re.Pattern[str], text: str, position: int) -> int:
+    found = signs.match(text, position)
+    return found.end() if found else position
 
 
 def _is_container(members: dict[str, msgspec.Raw]) -> bool:

@@ -1,0 +1,172 @@
+"""STIX as JSON, in every wrapping in which partners send it."""
+
+import json
+
+import pytest
+
+from tocsin.admission import formats
+from tocsin.admission.errors import Malformed, Unprocessable
+from tocsin.admission.model import Verdict
+
+READING = formats.Reading(now=1_790_000_000_000_000)
+ONE = {
+    "type": "indicator",
+    "spec_version": "2.1",
+    "id": "indicator--0c1f0f9e-5b1a-4c43-9e0a-0b7f7b0f1a11",
+    "created": "2026-01-01T00:00:00.000Z",
+    "modified": "2026-01-02T00:00:00.000Z",
+    "pattern": "[domain-name:value = 'evil.com']",
+    "pattern_type": "stix",
+    "valid_from": "2026-01-01T00:00:00Z",
+}
+TWO = {"type": "tool", "id": "tool--0c1f0f9e-5b1a-4c43-9e0a-0b7f7b0f1a12", "name": "Zange"}
+BUNDLE_ID = "bundle--0c1f0f9e-5b1a-4c43-9e0a-0b7f7b0f1a13"
+
+
+def read(content, name="submission.json"):
+    raw = content if isinstance(content, bytes) else content.encode()
+    return list(formats.read(name, raw, READING))
+
+
+def objects(content, **how):
+    return [each.object for each in read(content, **how)]
+
+
+def said(candidate):
+    return " ".join(finding.message for finding in candidate.findings)
+
+
+def bundle(*members):
+    """A bundle of JSON texts."""
+    inside = ",\n".join(members)
+    return f'{{"type": "bundle", "id": "{BUNDLE_ID}", "objects": [{inside}]}}'
+
+
+GOOD = json.dumps(ONE)
+
+
+class TestWrappings:
+    @pytest.mark.parametrize(
+        "whole",
+        [
+            {"type": "bundle", "id": BUNDLE_ID, "objects": [ONE, TWO]},
+            {"type": "bundle", "id": BUNDLE_ID, "spec_version": "2.0", "objects": [ONE, TWO]},
+            {"objects": [ONE, TWO]},
+            {"more": True, "next": "42", "objects": [ONE, TWO]},
+            [ONE, TWO],
+        ],
+    )
+    @pytest.mark.parametrize("indent", [None, 2])
+    def test_the_objects_come_out_as_they_were_sent(self, whole, indent):
+        text = json.dumps(whole, indent=indent)
+        assert formats.claim("anything", text.encode()).name == "stix"
+        assert objects(text, name="anything") == [ONE, TWO]
+
+    def test_one_object_stands_for_itself(self):
+        assert objects(json.dumps(ONE, indent=2)) == [ONE]
+
+    def test_one_object_a_line_will_do_blank_lines_and_all(self):
+        text = f"{GOOD}\n\n{json.dumps(TWO)}\r\n"
+        assert objects(text, name="a.jsonl") == [ONE, TWO]
+
+    def test_a_line_may_hold_a_bundle(self):
+        assert objects(f"{bundle(GOOD)}\n{json.dumps(TWO)}\n") == [ONE, TWO]
+
+    def test_an_empty_bundle_has_no_candidates(self):
+        assert read(json.dumps({"type": "bundle", "id": BUNDLE_ID})) == []
+
+    def test_id_and_version_are_the_submitters(self):
+        first, second = read(json.dumps([ONE, TWO]))
+        assert (first.index, first.source_id, first.source_version) == (
+            0,
+            ONE["id"],
+            "2026-01-02T00:00:00.000Z",
+        )
+        assert (second.index, second.source_id, second.source_version) == (1, TWO["id"], None)
+
+    @pytest.mark.parametrize("value", [{}, [], 7, None])
+    def test_an_id_that_is_no_text_is_none(self, value):
+        (candidate,) = read(bundle(json.dumps({"type": "tool", "id": value, "modified": value})))
+        assert (candidate.source_id, candidate.source_version) == (None, None)
+
+
+class TestBytes:
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+    def test_a_byte_order_mark_is_taken_off_and_that_is_said(self, encoding):
+        first, second = read(json.dumps([ONE, TWO]).encode(encoding))
+        assert (first.object, second.object) == (ONE, TWO)
+        assert "byte order mark" in said(first)
+        assert second.findings == ()
+
+
+class TestOneBadObject:
+    @pytest.mark.parametrize(
+        ("bad", "why"),
+        [
+            ('{"type": "tool", "type": "malware"}', "'type' occurs twice"),
+            ('{"type": "tool", "x": 12345678901234567890}', "beyond 2^53"),
+            ('{"type": "tool", "x": 1e999}', "too large for a double"),
+            ('{"type": "tool", "x": "\\ud800"}', "half of a surrogate pair"),
+            ('{"type": "tool", "x": ' + "[" * 100 + "]" * 100 + "}", "nested deeper"),
+            ('{"type": "tool", "x": NaN}', "NaN is not a JSON number"),
+            ('"just words"', "not a JSON object"),
+            ("null", "not a JSON object"),
+            ("[]", "not a JSON object"),
+        ],
+    )
+    def test_it_is_refused_with_its_place_and_its_neighbours_are_not(self, bad, why):
+        before, refused, after = read(bundle(GOOD, bad, GOOD))
+        assert (before.object, after.object) == (ONE, ONE)
+        assert (refused.index, refused.verdict, refused.object) == (1, Verdict.REFUSED, None)
+        assert said(refused).startswith("object 2: ")
+        assert why in said(refused)
+
+    def test_bytes_that_are_not_utf_8_are_refused_with_their_place(self):
+        bad = b'{"type": "tool", "name": "\xff"}'
+        first, second = read(bundle(GOOD, "BAD").encode().replace(b"BAD", bad))
+        assert first.object == ONE
+        assert said(second) == "object 2: not UTF-8 at byte 26: encode JSON as UTF-8"
+
+    @pytest.mark.parametrize(
+        "bad",
+        ['{"type": "tool" "id"}', '{"type": "tool", "id": "tool--1", "x": NaN}', '{"type": "tool"'],
+    )
+    @pytest.mark.parametrize("place", [0, 1, 2])
+    def test_a_broken_line_is_refused_wherever_it_stands(self, bad, place):
+        lines = [GOOD, GOOD]
+        lines.insert(place, bad)
+        candidates = read("\n".join(lines), name="a.jsonl")
+        assert [each.verdict is Verdict.REFUSED for each in candidates] == [
+            number == place for number in range(3)
+        ]
+        assert said(candidates[place]).startswith(f"line {place + 1}: ")
+
+
+class TestBrokenAsAWhole:
+    @pytest.mark.parametrize(
+        ("content", "why"),
+        [
+            (bundle(GOOD)[:-2], "not JSON: .* at line 1 column"),
+            (bundle(GOOD, "{"), "not JSON: .* at line 2"),
+            ('{"type": "bundle", "objects": [], "objects": []}', "'objects' occurs twice"),
+            ("[" * 100_000 + "]" * 100_000, "nested deeper than 64"),
+            ('{"a":' * 50_000 + "1" + "}" * 50_000, "nested deeper than 64"),
+            ("{", "not JSON"),
+        ],
+    )
+    def test_it_says_what_to_change(self, content, why):
+        with pytest.raises(Malformed, match=why):
+            read(content)
+
+
+class TestHostile:
+    @pytest.mark.parametrize("unit", ["[", "{", '{"a":', '"', "[]", "{}\n", '{"id":"a--'])
+    def test_a_megabyte_of_one_thing_is_answered(self, unit):
+        try:
+            candidates = read(unit * (1_000_000 // len(unit)), name="a.json")
+        except (Malformed, Unprocessable):
+            return
+        assert all(each.verdict is Verdict.REFUSED for each in candidates)
+
+    def test_thirty_thousand_copies_are_thirty_thousand_candidates(self):
+        assert len(read(bundle(*[GOOD] * 30_000))) == 30_000

@@ -1,0 +1,203 @@
+"""Indicators in what people write: reports, lists, hosts files."""
+
+import pytest
+
+from tocsin.admission import formats
+from tocsin.admission.errors import Unprocessable
+from tocsin.admission.markings import TLP_2
+from tocsin.admission.model import Tlp
+
+NOW = 1_790_000_000_000_000
+MD5, SHA256 = "e" * 32, "c" * 64
+
+
+def read(text, name="report.txt", tlp=None):
+    content = text if isinstance(text, bytes) else text.encode()
+    return list(formats.read(name, content, formats.Reading(now=NOW, tlp=tlp)))
+
+
+def values(text, **how):
+    """What stands between the quotes of the patterns."""
+    return [each.object["pattern"].split(" = ")[1][1:-2] for each in read(text, **how)]
+
+
+class TestDefanged:
+    @pytest.mark.parametrize(
+        ("written", "value"),
+        [
+            ("evil[.]com", "evil.com"),
+            ("evil [.] com", "evil.com"),
+            ("evil(.)com", "evil.com"),
+            ("evil{.}com", "evil.com"),
+            ("evil[dot]com", "evil.com"),
+            ("evil [DOT] com", "evil.com"),
+            ("evil[.com", "evil.com"),
+            ("evil\\.com", "evil.com"),
+            ("198[.]51[.]100[.]7", "198.51.100.7"),
+            ("198.51.100[.]7:443", "198.51.100.7"),
+            ("2001[:]db8[:]5::9", "2001:db8:5::9"),
+            ("hxxp://evil[.]com/a", "http://evil.com/a"),
+            ("hXXps[:]//evil[.]com", "https://evil.com"),
+            ("hxxps[://]evil[.]com/a", "https://evil.com/a"),
+            ("h**p://evil.com/a", "http://evil.com/a"),
+            ("meow://evil[.]com", "http://evil.com"),
+            ("fxp://evil[.]com/a", "ftp://evil.com/a"),
+            ("tcp://evil[.]com:443", "evil.com"),
+            ("joe[at]bad[.]com", "joe@bad.com"),
+            ("joe at bad dot com", "joe@bad.com"),
+        ],
+    )
+    def test_a_value_is_read_as_it_would_be_clicked_on(self, written, value):
+        assert values(f"They used {written} then.\n") == [value]
+
+    def test_ordinary_brackets_change_nothing(self):
+        assert values("see f(x), a[0] and {y}.") == []
+
+
+class TestProse:
+    def test_values_are_found_in_their_order_and_nothing_else_is(self):
+        text = (
+            "The actor (evil.com, 198.51.100.7) sent mail from joe@bad.com.\n"
+            f"It loads hxxp://evil.org/a.php?x=1. SHA256: {SHA256}; see README.md and node.js.\n"
+        )
+        assert values(text) == [
+            "evil.com",
+            "198.51.100.7",
+            "joe@bad.com",
+            "http://evil.org/a.php?x=1",
+            SHA256,
+        ]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "at 12:30:45 on 00:11:22:33:44:55",
+            "version 1.2.3.4.5 and 999.1.1.1",
+            "run setup.py, then main.rs",
+            "It was done.In the end",
+            f"imphash: {MD5}",
+            f"JA3 {MD5}",
+            "class com.android.vending.billing",
+        ],
+    )
+    def test_what_only_looks_like_a_value_is_none(self, text):
+        assert values(text + " as they say\n") == []
+
+    @pytest.mark.parametrize(
+        ("written", "url"),
+        [
+            ("(http://evil.com/a)", "http://evil.com/a"),
+            ("<http://evil.com/a>,", "http://evil.com/a"),
+            ("[here](http://evil.com/a)", "http://evil.com/a"),
+            ("http://evil.com/a_(b)", "http://evil.com/a_(b)"),
+            ('"http://evil.com/a".', "http://evil.com/a"),
+        ],
+    )
+    def test_a_url_ends_where_its_sentence_closes_it(self, written, url):
+        assert values(f"Loads {written} then") == [url]
+
+    def test_words_around_the_values_are_never_shared(self):
+        (candidate,) = read("Jane Doe of ACME reports evil[.]com to us\n")
+        assert "Jane" not in str(candidate.object)
+
+    def test_a_value_said_twice_is_one(self):
+        assert values("evil[.]com and EVIL.COM and evil[.]com\n") == ["evil.com"]
+
+    def test_no_value_is_no_candidate(self):
+        assert read("Nothing to see here.\n") == []
+
+
+class TestLists:
+    def test_comments_do_not_count(self):
+        text = "# evil.net\n! evil.info\n; evil.biz\nevil.com\nevil.org # since May\n"
+        assert values(text) == ["evil.com", "evil.org"]
+
+    def test_what_stands_alone_is_taken_at_its_word(self):
+        assert values("evil.com\nevil.org\nsetup.zip\n") == ["evil.com", "evil.org", "setup.zip"]
+
+    def test_the_address_of_a_hosts_file_is_no_indicator(self):
+        text = "127.0.0.1\tevil.com\n0.0.0.0 evil.org # c\n::1 evil.net\n"
+        assert values(text) == ["evil.com", "evil.org", "evil.net"]
+
+    def test_bullets_fall_away(self):
+        assert values("- evil[.]com\n* evil[.]org\n1. evil[.]net\n") == [
+            "evil.com",
+            "evil.org",
+            "evil.net",
+        ]
+
+
+class TestBytes:
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+    def test_a_text_is_read_in_the_encoding_that_it_has(self, encoding):
+        assert values("Über evil[.]com und bücher.de\n".encode(encoding)) == [
+            "evil.com",
+            "xn--bcher-kva.de",
+        ]
+
+
+class TestLevelAndDate:
+    @pytest.mark.parametrize(
+        ("text", "level"),
+        [
+            ("TLP:AMBER\nevil[.]com", Tlp.AMBER),
+            ("evil[.]com\nTLP: Amber+Strict", Tlp.AMBER_STRICT),
+            ("TLP AMBER\nevil[.]com", Tlp.AMBER),
+            ("TLP:CLEAR, in part TLP:RED\nevil[.]com", Tlp.RED),
+            ("# TLP:WHITE\nevil.com\n", Tlp.CLEAR),
+        ],
+    )
+    def test_the_strictest_level_that_the_text_states_holds_for_all(self, text, level):
+        (candidate,) = read(text, tlp=Tlp.GREEN)
+        assert candidate.object["object_marking_refs"] == [TLP_2[level]]
+        assert f"TLP:{level.word.upper()}" in candidate.findings[0].message
+
+    def test_the_callers_level_is_for_texts_that_state_none(self):
+        (candidate,) = read("evil[.]com", tlp=Tlp.GREEN)
+        assert candidate.object["object_marking_refs"] == [TLP_2[Tlp.GREEN]]
+
+    def test_the_id_follows_from_the_value_and_the_date_is_that_of_the_reading(self):
+        (one,), (other,) = read("evil[.]com"), read("so: EVIL.com\n", name="b.md")
+        assert one.source_id == other.source_id
+        assert one.object["created"] == "2026-09-21T14:13:20.000Z"
+
+
+class TestNotClaimed:
+    @pytest.mark.parametrize(
+        ("name", "content"),
+        [
+            ("a.xml", b'<?xml version="1.0"?><a>evil.com</a>'),
+            ("a.txt", b"<stix:STIX_Package>evil.com</stix:STIX_Package>"),
+            ("misp.json", b'{"Event": {"info": "x", "Attribute": [{"value": "evil.com"}]}}'),
+            ("misp.json", b'[{"Event": {"info": "x", "uuid": "1"}}]'),
+            ("page", b"<!DOCTYPE html><p>evil.com"),
+            ("a.pdf", b"%PDF-1.7 evil.com"),
+            ("a.txt", b"MZ\x90\0\3 evil.com"),
+            ("a.csv", b"PK\x03\x04evil.com"),
+            ("a.gz", b"\x1f\x8b\x08\0"),
+            ("noise", bytes(range(256)) * 8),
+            ("nothing.txt", b""),
+            ("rule.yar", b"rule evil { condition: true }"),
+            ("other.json", b'{"a": 1}'),
+        ],
+    )
+    def test_files_of_other_programs_are_nobodys(self, name, content):
+        assert formats.claim(name, content) is None
+
+    def test_reading_one_says_what_is_taken(self):
+        with pytest.raises(Unprocessable, match="no format claims this file.*STIX.*CSV.*text"):
+            read(b"%PDF-1.7", name="a.pdf")
+
+
+class TestHostile:
+    @pytest.mark.parametrize(
+        "unit", ["a", ".", "@", "[", "a.", "1.", ":", "http://", "evil.com/", "a at b dot ", "[.]"]
+    )
+    def test_a_megabyte_of_one_thing_is_read(self, unit):
+        assert len(read(unit * (1_000_000 // len(unit)))) <= 1
+
+    def test_a_value_after_a_very_long_word_is_found(self):
+        assert values("x" * 5_000_000 + " evil[.]com\n") == ["evil.com"]
+
+    def test_nuls_are_dropped(self):
+        assert values("ev\0il[.]com is\0 bad\n") == ["evil.com"]
