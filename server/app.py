@@ -18,7 +18,7 @@ from tocsin.server.minting import Mint
 from tocsin.server.model import Kind
 from tocsin.server.publishing import Publisher
 from tocsin.server.seal import Seal
-from tocsin.server.store import Store, wall_clock
+from tocsin.server.store import OUTAGES, Store, wall_clock
 from tocsin.server.taxii.ports import Hub, Settings
 
 log = logging.getLogger(__name__)
@@ -76,5 +76,5 @@ def create_app(parts: Parts, seal: Seal, settings: HubSettings) -> flask.Flask:
         statuses=parts.store.submissions,
     )
     app.register_blueprint(taxii.blueprint(hub))
-    taxii.register(app, hub)
+    taxii.register(app, hub, outages=OUTAGES)
     return app

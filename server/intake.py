@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 BATCH = 500
 """Records that one transaction settles."""
 
-LEASE = 120
+LEASE = 60
 """Seconds after which another worker may take over a submission that was not finished."""
 
 OPERATOR = Partner(slug="operator", name="")

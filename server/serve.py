@@ -33,6 +33,8 @@ def serve(settings: HubSettings, ready: Path | None, say: Callable[[str], None])
     _on_signal(stop)
     with housed(settings, say) as hub:
         key = found_operator(hub.parts.store)
+        if not settings.mongo_uri:
+            hub.parts.store.submissions.free()  # the engine is ours alone: who had them is dead
         server = _server(hub)
         server.prepare()
         url = f"http://{_shown(settings.host)}:{server.bind_addr[1]}/taxii2/"

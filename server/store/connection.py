@@ -15,10 +15,13 @@ from pymongo.database import Database
 from pymongo.errors import (
     BulkWriteError,
     ConfigurationError,
+    ConnectionFailure,
     DuplicateKeyError,
+    ExecutionTimeout,
     InvalidURI,
     OperationFailure,
     PyMongoError,
+    WaitQueueTimeoutError,
 )
 from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
@@ -31,6 +34,8 @@ Base = Database[Document]
 Client = MongoClient[Document]
 Session = ClientSession | None
 
+OUTAGES = (ConnectionFailure, ExecutionTimeout, WaitQueueTimeoutError)
+"""What any reading or writing raises while the database cannot be reached in time."""
 SAFE = WriteConcern(w="majority", j=True)
 """Acknowledged once a majority has it in its journal."""
 STEADY = ReadConcern("majority")

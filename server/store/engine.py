@@ -63,7 +63,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--parent", type=int, default=os.getppid())
-    parser.add_argument("--patience", type=float, default=30.0, help="seconds to wait for the lock")
+    parser.add_argument("--patience", type=float, default=10.0, help="seconds to wait for the lock")
     return parser.parse_args(arguments)
 
 

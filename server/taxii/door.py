@@ -33,10 +33,16 @@ _PLAIN_WORDS = {
 }
 
 
-def register(app: flask.Flask, hub: Hub, besides: Collection[str] = ()) -> None:
+def register(
+    app: flask.Flask,
+    hub: Hub,
+    besides: Collection[str] = (),
+    outages: Collection[type[Exception]] = (),
+) -> None:
     """Gives an application with `blueprint(hub)` the door's manners.
 
-    `besides` are path prefixes of other doors, whose answers are left alone.
+    `besides` are path prefixes of other doors, whose answers are left alone;
+    `outages` are what the store raises while its database cannot be reached.
     """
     manners = _Manners(hub, tuple(besides))
     app.url_map.merge_slashes = False
@@ -44,6 +50,8 @@ def register(app: flask.Flask, hub: Hub, besides: Collection[str] = ()) -> None:
     app.register_error_handler(ShareError, manners.refused)
     app.register_error_handler(HTTPException, manners.turned_away)
     app.register_error_handler(Exception, manners.broken)
+    for kind in outages:
+        app.register_error_handler(kind, manners.out)
     app.after_request(manners.leave)
 
 
@@ -81,11 +89,18 @@ class _Manners:
         return answer
 
     def broken(self, error: Exception) -> flask.Response:
-        """A bug or an outage: the log says all, the answer only where to look in it."""
+        """A bug: the log says all, the answer only where to look in it."""
         if self._is_elsewhere():
             raise error
         LOG.error("request %s broke", visit().id, exc_info=error)
         return _error(HTTPStatus.INTERNAL_SERVER_ERROR, error_id=visit().id)
+
+    def out(self, error: Exception) -> flask.Response:
+        """The database cannot be reached at the moment; what was acknowledged is safe."""
+        if self._is_elsewhere():
+            raise error
+        LOG.warning("request %s found no database: %s", visit().id, plain(str(error)[:200]))
+        return self.refused(Unavailable("the database cannot be reached; try again in a moment"))
 
     def leave(self, response: AnyResponse) -> AnyResponse:
         if self._is_elsewhere():

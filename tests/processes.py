@@ -1,0 +1,183 @@
+"""A hub as its operators run it: processes, sockets, signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+BIN = Path(sys.executable).parent
+MT = "application/taxii+json;version=2.1"
+GREEN = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+@dataclass
+class Hub:
+    """One data directory, and the process that serves it."""
+
+    data: Path
+    process: subprocess.Popen[bytes] | None = None
+    url: str = ""
+    port: int = field(default_factory=free_port)
+    key: str = ""
+    started: int = field(default=0)
+
+    def start(self) -> Hub:
+        """Serve, on the same port as before; returns once it answers."""
+        ready = self.data.with_suffix(".ready")
+        ready.unlink(missing_ok=True)
+        command = [BIN / "tocsin-hub", "serve", "--data", self.data, "--port", str(self.port)]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen([*command, "--ready-file", ready], stderr=log)
+        deadline = time.monotonic() + 60
+        while not ready.exists():
+            assert self.process.poll() is None and time.monotonic() < deadline, self.told()
+            time.sleep(0.05)
+        told = json.loads(ready.read_text())
+        assert told["pid"] == self.process.pid
+        self.url, self.started = told["url"], self.started + 1
+        return self
+
+    @property
+    def log(self) -> Path:
+        """Where the hub's standard error goes."""
+        return self.data.with_suffix(".log")
+
+    def told(self) -> str:
+        """What the hub said so far."""
+        return self.log.read_text()
+
+    def command(self, *words: str) -> Any:
+        """The JSON answer of a `tocsin-hub` command."""
+        line = [BIN / "tocsin-hub", *words, "--data", self.data, "--json"]
+        return json.loads(subprocess.check_output(line, timeout=60))
+
+    def join(self, slug: str = "acme") -> str:
+        """A partner that may read everything and write; its `account:key`."""
+        rights = ("--read", "clear,green,amber,scratch", "--write", "inbox,scratch")
+        answer = self.command("partner", "add", slug, "--name", slug.upper(), *rights)
+        self.key = f"{answer['account']}:{answer['key']}"
+        return self.key
+
+    def ask(self, path: str, method: str = "GET", **more: Any) -> requests.Response:
+        """A request below the API root with the key."""
+        headers = {"Accept": MT, "Content-Type": MT} | more.pop("headers", {})
+        auth = tuple((more.pop("key", None) or self.key).split(":", 1))
+        url = self.url.replace("taxii2/", f"hub/{path}")
+        return requests.request(method, url, headers=headers, auth=auth, timeout=60, **more)
+
+    def post(self, objects: list[dict[str, Any]], to: str = "inbox") -> requests.Response:
+        """Post an envelope."""
+        return self.ask(f"collections/{to}/objects/", "POST", json={"objects": objects})
+
+    def settled(self, status: str, seconds: float = 60) -> dict[str, Any]:
+        """The status once every record has its verdict."""
+        deadline = time.monotonic() + seconds
+        while True:
+            answer = self.ask(f"status/{status}/").json()
+            if answer["x_tocsin_settled"]:
+                return dict(answer)
+            assert time.monotonic() < deadline, answer
+            time.sleep(0.1)
+
+    def walk(self, feed: str = "green", limit: int = 500) -> Iterator[dict[str, Any]]:
+        """Every object of a feed, by `next`."""
+        query = {"limit": str(limit)}
+        while True:
+            page = self.ask(f"collections/{feed}/objects/", params=query).json()
+            yield from page.get("objects", [])
+            if not page.get("more"):
+                return
+            query["next"] = page["next"]
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+    def engine(self) -> int:
+        """The process id of the embedded engine."""
+        return int(json.loads((self.data / "engine.json").read_text())["pid"])
+
+    def kill_engine(self) -> None:
+        """kill -9 of the database."""
+        os.kill(self.engine(), signal.SIGKILL)
+
+
+def indicators(count: int) -> list[dict[str, Any]]:
+    """New indicators, each with its own domain."""
+    made = []
+    for _ in range(count):
+        name = uuid.uuid4()
+        made.append(
+            {
+                "type": "indicator",
+                "spec_version": "2.1",
+                "id": f"indicator--{name}",
+                "created": "2026-01-01T00:00:00.000Z",
+                "modified": "2026-01-01T00:00:00.000Z",
+                "valid_from": "2026-01-01T00:00:00Z",
+                "pattern": f"[domain-name:value = '{name.hex}.top']",
+                "pattern_type": "stix",
+                "object_marking_refs": [GREEN],
+            }
+        )
+    return made
+
+
+class Writers:
+    """Several writers that post until they are told to stop, and remember what was acknowledged."""
+
+    def __init__(self, hub: Hub, count: int = 3, size: int = 20, to: str = "inbox") -> None:
+        self._hub, self._size, self._to = hub, size, to
+        self._pool = ThreadPoolExecutor(count)
+        self.statuses: list[str] = []
+        self.patterns: set[str] = set()
+        self.answers: list[int] = []
+        self._going = True
+        self._running = [self._pool.submit(self._write) for _ in range(count)]
+
+    def _write(self) -> None:
+        while self._going:
+            objects = indicators(self._size)
+            try:
+                answer = self._hub.post(objects, self._to)
+            except requests.ConnectionError:
+                time.sleep(0.1)
+                continue
+            self.answers.append(answer.status_code)
+            if answer.status_code == 202:
+                self.statuses.append(answer.json()["id"])
+                self.patterns |= {each["pattern"] for each in objects}
+
+    def stop(self) -> None:
+        """Let them finish what they are at; raises what any of them raised."""
+        self._going = False
+        for each in self._running:
+            each.result(120)
+        self._pool.shutdown()
