@@ -311,6 +311,13 @@ class TestVictimTerms:
 
 class TestPrivateAddresses:
     @pytest.mark.parametrize(
+        ("address", "verdict"), [("10.1.2.3", Verdict.HELD), ("127.0.0.1", Verdict.OPEN)]
+    )
+    def test_one_in_a_command_line_waits_unless_it_is_everybodys(self, address, verdict):
+        subject = indicator(f"[process:command_line = 'cmd /c ping {address} -n 9']")
+        assert after("private_addresses", subject).verdict is verdict
+
+    @pytest.mark.parametrize(
         "secret",
         [
             "10.0.0.1",

@@ -46,8 +46,9 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
     settings = {**DEFAULTS, **around.settings}
     about = [o for o in observables(subject) if o.operator in _POSITIVE and not o.negated]
     private = [_is_private(observable) for observable in about]
-    if any(private):
-        candidate = _judged(candidate, all(private), str(settings["mixed"]))
+    if any(private) or any(_holds_private(observable) for observable in about):
+        wholly = bool(private) and all(private)
+        candidate = _judged(candidate, wholly, str(settings["mixed"]))
         if not candidate.open:
             return candidate
     if not settings["text"]:
@@ -72,6 +73,16 @@ def _judged(candidate: Candidate, wholly: bool, mixed: str) -> Candidate:
 def _is_private(observable: Observable) -> bool:
     network = network_of(observable.value)
     return network is not None and _private(network)
+
+
+def _holds_private(observable: Observable) -> bool:
+    """Whether a command line, a path or a name mentions one; loopback says nothing of anybody."""
+    if observable.property == "value" or "hashes" in observable.property:
+        return False
+    return any(
+        _private(network) and not network.is_loopback
+        for _, _, network in addresses(observable.value)
+    )
 
 
 @lru_cache(maxsize=4096)
