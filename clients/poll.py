@@ -106,6 +106,8 @@ def poll(hub: Hub, place: Place, ask: Ask, sink: Sink, state: State | None = Non
     key = state_key(place.url, ask.filters())
     kept = state.cursor(key)
     sink.resume(kept)
+    if sink.stepwise and not kept.output:
+        kept = _begun(kept, sink, state, key)
     cursor = kept
     for batch in batches(hub, place, ask, kept):
         sink.write(batch.objects)
@@ -118,6 +120,15 @@ def poll(hub: Hub, place: Place, ask: Ask, sink: Sink, state: State | None = Non
     output, size = sink.finish()
     if cursor != kept or kept == Cursor():
         state.move(key, replace(cursor, output=output, size=size))
+
+
+def _begun(cursor: Cursor, sink: Sink, state: State, key: str) -> Cursor:
+    """The cursor with the output's place before the first page, so that no crash repeats one."""
+    output, size = sink.keep()
+    if output:
+        cursor = replace(cursor, output=output, size=size)
+        state.move(key, cursor)
+    return cursor
 
 
 def batches(hub: Hub, place: Place, ask: Ask, cursor: Cursor) -> Iterator[Batch]:
