@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tocsin.admission.identify import MITRE, identify, well_known
-from tocsin.admission.markings import is_tlp_definition
+from tocsin.admission.markings import is_tlp_definition, read
 from tocsin.admission.model import (
     NAMED,
     Action,
@@ -21,9 +21,10 @@ from tocsin.admission.model import (
     StixObject,
     Submitter,
     Surroundings,
+    Tlp,
     Verdict,
 )
-from tocsin.admission.normalise import normalise
+from tocsin.admission.normalise import Defaults, normalise
 from tocsin.admission.policy import Policy, parse
 from tocsin.admission.rules import check, rule
 from tocsin.admission.sanitise import sanitise
@@ -38,6 +39,7 @@ class _Company:
 
     definitions: Mapping[str, StixObject]
     authors: frozenset[str]
+    defaults: Defaults
     around: dict[str, Surroundings]
     """What each rule may look at, by the rule's name."""
     now: int
@@ -94,8 +96,8 @@ class Examiner:
         if candidate.open:
             candidate = validate(candidate, self._policy, company.now)
         if candidate.open:
-            candidate = normalise(candidate, self._submitter, company.definitions)
-            candidate = identify(candidate)
+            candidate = normalise(candidate, company.defaults, company.definitions)
+            candidate = identify(candidate, self._submitter.partner)
             candidate = sanitise(candidate, self._rules, company.around)
         return candidate
 
@@ -110,7 +112,10 @@ class Examiner:
         )
         settings = self._policy.settings
         around = {name: replace(shared, settings=settings.get(name, {})) for name, _ in self._rules}
-        return _Company(_definitions(together), authors, around, now)
+        definitions = _definitions(together)
+        default = self._submitter.default_tlp
+        defaults = Defaults(default, _carried(together, definitions, default))
+        return _Company(definitions, authors, defaults, around, now)
 
 
 def policy_of(text: str) -> Policy:
@@ -146,6 +151,20 @@ def _definitions(together: Iterable[Candidate]) -> dict[str, StixObject]:
         and candidate.object.get("type") == "marking-definition"
         and isinstance(candidate.object.get("id"), str)
     }
+
+
+def _carried(
+    together: Iterable[Candidate], definitions: Mapping[str, StixObject], default: Tlp
+) -> dict[str, Tlp]:
+    """How widely each marking definition must be seen: as the widest object that carries it."""
+    levels: dict[str, Tlp] = {}
+    for candidate in together:
+        if candidate.object is not None:
+            marks = read(candidate.object, definitions)
+            level = default if marks.tlp is None else marks.tlp
+            for name in marks.others:
+                levels[name] = min(level, levels.get(name, level))
+    return levels
 
 
 def _disclosing(together: Iterable[Candidate], authors: frozenset[str]) -> frozenset[str]:

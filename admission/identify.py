@@ -57,8 +57,12 @@ _CONTRIBUTING: dict[str, tuple[str, ...]] = {
 _PREFERRED_HASHES = ("MD5", "SHA-1", "SHA-256", "SHA-512")
 
 
-def identify(candidate: Candidate) -> Candidate:
-    """The candidate with its key."""
+def identify(candidate: Candidate, partner: str) -> Candidate:
+    """The candidate with its key.
+
+    Indicators, SCOs and relationships are the same whoever sends them; any
+    other object is its submitter's own, so that nobody speaks for another.
+    """
     subject = candidate.object
     if subject is None:
         return candidate
@@ -70,7 +74,7 @@ def identify(candidate: Candidate) -> Candidate:
     elif observable(kind):
         return replace(candidate, key=f"sco:{observable_id(subject)}")
     else:
-        parts = [kind, subject["id"], candidate.scope]
+        parts = [kind, partner, subject["id"], candidate.scope]
     return replace(candidate, key=hashlib.sha256("\n".join(parts).encode()).hexdigest())
 
 

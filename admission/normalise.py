@@ -5,13 +5,15 @@ take their canonical form, observables their one spelling, open vocabularies
 their words, and TLP markings of every generation become those of TLP 2.0.
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tocsin.admission import markings, values
-from tocsin.admission.model import Action, Candidate, Finding, StixObject, Submitter, Tlp
+from tocsin.admission.model import Action, Candidate, Finding, Path, StixObject, Tlp
 from tocsin.admission.patterns import canonical
+from tocsin.admission.texts import rewritten, texts
 
 _INDICATOR_TYPES = {
     "malicious": "malicious-activity",
@@ -36,10 +38,25 @@ _VOCABULARIES = frozenset(
     )
 )
 _SPELT = ("value", "key")
+_INVISIBLE = re.compile("[\u00ad\u200b\u2060-\u2064\u2066-\u2069\u202a-\u202e\ufeff]")
+"""Soft hyphens, zero-width spaces, direction overrides; not the joiners that scripts need."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """The levels of what carries no TLP marking."""
+
+    level: Tlp
+    definitions: Mapping[str, Tlp]
+    """Of marking definitions, by id: as wide as what is marked with them."""
+
+    def of(self, subject: StixObject) -> Tlp:
+        """The level of one object."""
+        return self.definitions.get(str(subject.get("id")), self.level)
 
 
 def normalise(
-    candidate: Candidate, submitter: Submitter, definitions: Mapping[str, StixObject]
+    candidate: Candidate, defaults: Defaults, definitions: Mapping[str, StixObject]
 ) -> Candidate:
     """The candidate in normal form, its strictest TLP level and its sharing scope set.
 
@@ -50,8 +67,18 @@ def normalise(
     subject = candidate.object
     if subject is None:
         return candidate
-    subject = _vocabularies(_values(_pattern(subject)))
-    return _marked(replace(candidate, object=subject), submitter, definitions)
+    subject = _vocabularies(_values(_pattern(_visible(subject))))
+    return _marked(replace(candidate, object=subject), defaults, definitions)
+
+
+def _visible(subject: StixObject) -> StixObject:
+    """Texts without invisible characters: they hide words from rules and from readers."""
+    changes: dict[Path, str | None] = {
+        path: _INVISIBLE.sub("", text)
+        for path, text in texts(subject)
+        if not text.isascii() and _INVISIBLE.search(text)
+    }
+    return rewritten(subject, changes) if changes else subject
 
 
 def _pattern(subject: StixObject) -> StixObject:
@@ -107,7 +134,7 @@ def _words(name: str, words: list[Any]) -> list[str]:
 
 
 def _marked(
-    candidate: Candidate, submitter: Submitter, definitions: Mapping[str, StixObject]
+    candidate: Candidate, defaults: Defaults, definitions: Mapping[str, StixObject]
 ) -> Candidate:
     subject = candidate.object
     assert subject is not None  # noqa: S101  (the caller looked)
@@ -118,7 +145,7 @@ def _marked(
     )
     tlp = marks.tlp
     if tlp is None:
-        tlp = submitter.default_tlp
+        tlp = defaults.of(subject)
         if not marks.unknown:
             findings += (
                 Finding(

@@ -62,6 +62,7 @@ def rewritten(subject: StixObject, resolve: Resolve) -> Rewriting:
     needed = NEEDED.get(subject["type"], ())
     lost = {path[0] for path, _ in dropped if path[0] in needed}
     empty = {name for name in lost if not body.get(name)}
+    empty.add("object_marking_refs")  # nothing goes out without a marking that it came with
     missing = tuple(target for path, target in dropped if path[0] in empty)
     return Rewriting(body, tuple(dropped), missing)
 

@@ -20,7 +20,7 @@ DEEPEST = 100
 _MACHINERY = frozenset(
     (
         *("type", "id", "spec_version", "created", "modified", "lang", "hashes", "payload_bin"),
-        *("pattern", "pattern_type", "pattern_version", "granular_markings"),
+        *("pattern", "pattern_type", "granular_markings"),
         *("relationship_type", "definition_type", "published", "valid_from", "valid_until"),
         *("first_seen", "last_seen", "first_observed", "last_observed", "start_time", "stop_time"),
         *("ctime", "mtime", "atime", "date", "created_time", "modified_time", "start", "end"),

@@ -33,6 +33,7 @@ from tocsin.admission.timestamps import micros
 
 _ID = re.compile(r"[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_-]+)*", re.I)
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,6}")
 _HEXADECIMAL = re.compile(r"[0-9A-Fa-f]+")
 _MOST_FAULTS = 10
 _PAIRS = (
@@ -130,6 +131,8 @@ def _faults(subject: StixObject, schema: Schema, policy: Policy, now: int) -> It
         broken.add(place)
     if broken:
         return  # what follows may rely on the schema
+    if not _LANGUAGE.fullmatch(subject.get("lang", "en")):
+        yield _fault("lang", "not a language code (RFC 5646), such as en or pt-BR", "lang")
     yield from _time_faults(subject, policy, now)
     yield from _reference_faults(subject)
     if subject["type"] == "indicator":

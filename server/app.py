@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import flask
 
 from tocsin.admission.attack import attack_ids
+from tocsin.admission.markings import WELL_KNOWN
 from tocsin.admission.model import KnownBenign
 from tocsin.admission.policy import Policy
 from tocsin.config import HubSettings
@@ -48,7 +49,7 @@ def assemble(store: Store, seal: Seal, settings: HubSettings, judging: Judging) 
     house = House(
         identity=identity,
         feeds=lambda: [c for c in store.feeds.collections() if c.kind is Kind.FEED],
-        well_known=attack_ids(),
+        well_known=attack_ids() | WELL_KNOWN,
         quiet_period=policy.quiet_period,
     )
     publisher = Publisher(Mint(seal.namespace, identity), house)

@@ -222,6 +222,7 @@ class Intake:
             authors=authors,
             received=submission.received,
             now=now,
+            waived=waived,
         )
 
     def _settle(self, submission: Submission, batch: Batch) -> Settled:

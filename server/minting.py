@@ -61,7 +61,8 @@ class Mint:
             elif candidate.open:
                 self._mint(candidate, known)
         for candidate in later:
-            self._mint(candidate, known)
+            if not self.place(candidate, known).rewriting.missing:
+                self._mint(candidate, known)
         return known
 
     def place(self, candidate: Candidate, known: Mapping[str, Minted]) -> Placed:
@@ -101,11 +102,8 @@ class Mint:
 
     def _mint(self, candidate: Candidate, known: dict[str, Minted]) -> None:
         placed = self.place(candidate, known)
-        if not placed.rewriting.missing:
-            level = placed.candidate.tlp
-            known[str(candidate.source_id)] = Minted(
-                placed.id, Tlp.CLEAR if level is None else level
-            )
+        level = placed.candidate.tlp
+        known[str(candidate.source_id)] = Minted(placed.id, Tlp.CLEAR if level is None else level)
 
 
 _LEVELS = frozenset(TLP_2.values())

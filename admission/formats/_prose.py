@@ -23,8 +23,10 @@ _TRIM = (
 )
 _BULLET = re.compile(r"\s*(?:[-*+\u2022]|\d{1,4}[.)])\s+")
 _SIGNS = frozenset(".:@[({")
-_FILE_ENDINGS = words("py md sh pl rs so zip mov cab ps app pub mk bat ai cc bz vb sc md")
-"""Top-level domains that in a text are usually the ending of a file's name."""
+_FILE_ENDINGS = words("py md sh so zip mov cab")
+"""Top-level domains that in a text are nearly always the ending of a file's name."""
+_PERHAPS_FILE_ENDINGS = words("pl rs ps app pub mk")
+"""Likewise, but of longer names a host's: `run.pl` is a script, `shop.example.pl` is not."""
 _COMMON = words(
     "com net org info biz edu gov mil int ru cn de uk fr nl eu jp kr ua pl us in br it xyz top"
     " online site club shop icu live vip onion co io me cc tk ml ga cf gq su ir pw ws"
@@ -160,13 +162,21 @@ def _plausible(word: str, clear: str, alone: bool) -> bool:
     bare = clear.strip(_TRIM).removeprefix("*.")
     lower = bare.lower()
     labels = lower.split(":")[0].split(".")
-    if lower in _NOT_HOSTS or (labels[-1] in _FILE_ENDINGS and labels[0] != "www"):
+    if lower in _NOT_HOSTS or _like_a_file(labels):
         return False
     if lower.startswith(_PACKAGES) and (len(labels) > 3 or labels[-1] not in _COMMON):
         return False
     if labels[-1] in _COMMON and not alone:
         return not _misspelt(bare)
     return not _misspelt(bare) and (alone or not _camel(bare, labels))
+
+
+def _like_a_file(labels: list[str]) -> bool:
+    if labels[0] == "www":
+        return False
+    if labels[-1] in _PERHAPS_FILE_ENDINGS:
+        return len(labels) == 2 and len(labels[0]) < 10
+    return labels[-1] in _FILE_ENDINGS
 
 
 def _misspelt(bare: str) -> bool:

@@ -16,6 +16,8 @@ from tocsin.admission.recognise import recognise
 from tocsin.admission.refang import refang
 
 _ENDINGS = (".txt", ".text", ".md", ".adoc", ".lst", ".list", ".hosts")
+_MARKUP = (".md", ".adoc", ".asciidoc")
+"""Where a line that begins with `#` is a heading and no comment."""
 _SAMPLE = 400
 _LONGEST_LINE = 65_536
 _COMMENTS = ("#", "//", ";", "!")
@@ -33,22 +35,22 @@ def _candidates(name: str, content: bytes, reading: Reading) -> Iterator[Candida
     level, notes = strictest(enumerate(lines, 1))
     remarks = Remarks(tlp=level)
     collected = Collected(reading)
-    for number, line, listing, before in _lines(lines):
+    listing = not name.lower().endswith(_MARKUP) and _listing(lines)
+    for number, line, before in _lines(lines, listing):
         for value in in_line(line, listing, before):
             if value.pattern not in collected.places:
                 collected.first(value, number)
                 yield collected.candidate(value, remarks, notes)
 
 
-def _lines(lines: Sequence[str]) -> Iterator[tuple[int, str, bool, str]]:
-    """Lines worth a look: number, text, whether in a list, and what came before."""
-    listing = _listing(lines)
+def _lines(lines: Sequence[str], listing: bool) -> Iterator[tuple[int, str, str]]:
+    """Lines worth a look: number, text, and what came before."""
     before = ""
     for number, line in enumerate(lines, 1):
         if listing:
             line = _without_comment(line)
         if line and not line.isspace():
-            yield from ((number, part, listing, before) for part in _portions(line))
+            yield from ((number, part, before) for part in _portions(line))
             before = line[-40:]
 
 

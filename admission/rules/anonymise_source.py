@@ -96,6 +96,8 @@ def _without_author(candidate: Candidate, subject: StixObject, names: tuple[str,
     gone: list[tuple[Path, str]] = []
     if "created_by_ref" in subject:
         gone.append((("created_by_ref",), "the author's reference gives way to the hub's"))
+    if "authors" in subject and subject.get("type") in ("note", "opinion"):
+        gone.append((("authors",), "names of people who wrote it"))
     named = wording(names)
     references = subject.get("external_references")
     for i, reference in enumerate(references if isinstance(references, list) else ()):

@@ -209,16 +209,24 @@ def _prepare(data: Path) -> None:
         raise Unavailable(f"cannot keep the database in {data}: {error.strerror}") from error
     if not (data / _SECRET).exists():
         words = {"user": _USER, "password": secrets.token_urlsafe(32)}
-        _write(data / _SECRET, json.dumps(words))
+        partial = _written(data / _SECRET, json.dumps(words))
+        with contextlib.suppress(FileExistsError):  # whoever comes second keeps the first one's
+            os.link(partial, data / _SECRET)
+        partial.unlink()
 
 
 def _write(path: Path, text: str) -> None:
     """Write a file that only its owner may read, whole or not at all."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    _written(path, text).replace(path)
+
+
+def _written(path: Path, text: str) -> Path:
+    """A file beside `path` with the text, for its owner's eyes only."""
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
-    partial.replace(path)
+    return partial
 
 
 def _uri(data: Path, port: int) -> str:
