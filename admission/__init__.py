@@ -7,6 +7,7 @@ the partner's premises, and in the hub, which trusts no client.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -29,6 +30,8 @@ from tocsin.admission.policy import Policy, parse
 from tocsin.admission.rules import check, rule
 from tocsin.admission.sanitise import sanitise
 from tocsin.admission.validate import validate
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Examiner", "Policy", "examine", "policy_of"]
 
@@ -70,7 +73,7 @@ class Examiner:
         """
         together = list(candidates)
         company = self._company(together, now)
-        return [self._examined(candidate, company) for candidate in together]
+        return [self._alone(candidate, company) for candidate in together]
 
     def authors(self, together: Iterable[Candidate]) -> frozenset[str]:
         """The identities that say who the submitter is: named as creator, or by its own name.
@@ -80,16 +83,25 @@ class Examiner:
         if self._submitter.consent in NAMED:
             return frozenset()
         subjects = [candidate.object for candidate in together if candidate.object is not None]
-        creators = {subject.get("created_by_ref") for subject in subjects}
+        creators = {_text(subject.get("created_by_ref")) for subject in subjects}
         names = {name.casefold() for name in self._submitter.names}
         selves = {
-            subject.get("id")
+            _text(subject.get("id"))
             for subject in subjects
             if subject.get("type") == "identity"
             and str(subject.get("name", "")).casefold() in names
         }
-        authors = {each for each in creators | selves if isinstance(each, str)}
+        authors = {each for each in creators | selves if each.startswith("identity--")}
         return frozenset(authors - {MITRE})
+
+    def _alone(self, candidate: Candidate, company: _Company) -> Candidate:
+        """The candidate examined; a fault of ours costs this one and no other."""
+        try:
+            return self._examined(candidate, company)
+        except Exception:
+            log.exception("candidate %d could not be examined", candidate.index)
+            message = "could not be examined; the fault is on this side and has been logged"
+            return candidate.refused(Finding("validate", "fault", Action.REFUSED, message))
 
     def _examined(self, candidate: Candidate, company: _Company) -> Candidate:
         candidate = _known(candidate, company.authors)
@@ -144,13 +156,12 @@ def examine(
 
 def _definitions(together: Iterable[Candidate]) -> dict[str, StixObject]:
     """The marking definitions that came along, by id."""
-    return {
-        candidate.object["id"]: candidate.object
-        for candidate in together
-        if candidate.object is not None
-        and candidate.object.get("type") == "marking-definition"
-        and isinstance(candidate.object.get("id"), str)
-    }
+    found: dict[str, StixObject] = {}
+    for candidate in together:
+        subject = candidate.object
+        if subject is not None and subject.get("type") == "marking-definition":
+            found[_text(subject.get("id"))] = subject
+    return found
 
 
 def _carried(
@@ -181,12 +192,16 @@ def _disclosing(together: Iterable[Candidate], authors: frozenset[str]) -> froze
     return frozenset(found)
 
 
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
 def _known(candidate: Candidate, authors: frozenset[str]) -> Candidate:
     """A duplicate, if it stands for what is public already."""
     subject = candidate.object
     if subject is None or not candidate.open:
         return candidate
-    if subject.get("id") in authors:
+    if _text(subject.get("id")) in authors:
         rule, note = "author", "the hub's own identity stands in its place"
     elif is_tlp_definition(subject) or well_known(subject):
         rule, note = "well_known", "public already: references to it are kept, copies not passed on"

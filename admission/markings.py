@@ -8,6 +8,7 @@ and given their proper name.  What cannot be read is unknown, and the rule
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -45,6 +46,8 @@ WELL_KNOWN = frozenset(("marking-definition--fa42a846-8d90-4e51-bc29-71d5b480216
 _OFFICIAL: Mapping[str, Tlp] = {
     id_: level for table in (TLP_1, TLP_2) for level, id_ in table.items()
 }
+_NAMES_A_LEVEL = re.compile(r"\bTLP\b|\b(?:strictly )?confidential\b|\bclassified\b", re.IGNORECASE)
+"""A statement that says how far to share is no mere statement; an analyst reads it."""
 _EXTENSION = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
 
 
@@ -181,4 +184,5 @@ def _statement(definition: StixObject | None) -> bool:
         definition is not None
         and definition.get("definition_type") == "statement"
         and not definition.get("extensions")
+        and not _NAMES_A_LEVEL.search(str(definition.get("definition")))
     )

@@ -16,6 +16,8 @@ _RFC3339 = re.compile(
     re.ASCII,
 )
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
 def micros(text: str) -> int:
@@ -50,7 +52,11 @@ def timestamp(stamp: int) -> str:
 
     >>> timestamp(1700000000000001)
     '2023-11-14T22:13:20.000001Z'
+
+    Raises Malformed outside the years 1 to 9999.
     """
+    if not _FIRST <= stamp <= _LAST:
+        raise Malformed("outside the years 1 to 9999 in UTC")
     moment = _EPOCH + timedelta(microseconds=stamp)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%f").rjust(26, "0") + "Z"
 

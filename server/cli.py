@@ -77,10 +77,10 @@ def _serve(hub: Opened, options: argparse.Namespace) -> Told:
 def _partner_add(hub: Opened, options: argparse.Namespace) -> Told:
     partner = Partner(
         slug=options.slug,
-        name=options.name,
+        name=options.name[0],
         country=options.country,
         sectors=tuple(options.sector),
-        terms=tuple(options.term),
+        terms=(*options.name[1:], *options.term),
         consent=Consent(options.consent),
         max_tlp=options.max_tlp,
         default_tlp=min(options.max_tlp, Tlp.AMBER),
@@ -174,7 +174,9 @@ def _add_serve(subjects: _Subjects[argparse.ArgumentParser]) -> None:
 def _add_partner(group: _Subjects[argparse.ArgumentParser]) -> None:
     command = _command(group, "add", _partner_add, "a partner with an account and a key")
     command.add_argument("slug", help="a short name: small letters, digits, hyphens")
-    command.add_argument("--name", required=True, help="what the partner is called")
+    command.add_argument(
+        "--name", required=True, action="append", help="what the partner is called; all its names"
+    )
     command.add_argument("--country", default="", help="two letters, ISO 3166")
     command.add_argument("--sector", action="extend", nargs="+", default=[], help="one or more")
     command.add_argument(

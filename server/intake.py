@@ -25,6 +25,8 @@ from tocsin.admission.model import (
     Candidate,
     Finding,
     KnownBenign,
+    Submitter,
+    Tlp,
     Verdict,
 )
 from tocsin.admission.policy import Policy
@@ -210,7 +212,7 @@ class Intake:
     ) -> Batch:
         """The whole submission examined, and what its ids become."""
         rules, now = self._rules, self._clock()
-        submitter = partner.submitter()
+        submitter = self._submitter(partner)
         examiner = Examiner(rules.policy, submitter, rules.lists, waived)
         examined = examiner.examine(candidates, now)
         authors = examiner.authors(candidates)
@@ -223,6 +225,7 @@ class Intake:
             received=submission.received,
             now=now,
             waived=waived,
+            sees=self._sees(submission.account),
         )
 
     def _settle(self, submission: Submission, batch: Batch) -> Settled:
@@ -257,6 +260,22 @@ class Intake:
         for review in self._store.reviews.waiting_for(partner, settled.arrived.keys()):
             if review.rules == ("references",):
                 self._decide(review, "intake", "released", frozenset())
+
+    def _submitter(self, partner: Partner) -> Submitter:
+        """The partner, with the terms of all partners to be kept out of what is shared."""
+        terms = [term for each in self._store.people.partners() for term in each.terms]
+        submitter = partner.submitter()
+        return replace(submitter, terms=tuple(dict.fromkeys((*submitter.terms, *terms))))
+
+    def _sees(self, name: str) -> Tlp:
+        """The strictest level among the feeds that the account reads."""
+        account = self._store.people.account(name)
+        if account is None:
+            return Tlp.CLEAR
+        if account.operator:
+            return Tlp.RED
+        feeds = [c for c in self._store.feeds.collections() if c.kind is Kind.FEED]
+        return max((c.max_tlp for c in feeds if c.id in account.reads), default=Tlp.CLEAR)
 
     def _record(self, review: Review) -> Record:
         for record in self._store.submissions.records(review.submission):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -41,6 +42,8 @@ class Batch:
     now: int
     waived: frozenset[str] = frozenset()
     """Rules that an analyst has overruled."""
+    sees: Tlp = Tlp.CLEAR
+    """The strictest level that the submitter may read; what is stricter is not there for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,10 @@ class _Work:
         """What an id from outside the submission stands for, if anything."""
         name = self.sources.get(target, target)
         public = self.ledger.publics.get(name)
-        if public is not None:
+        partner = self.batch.partner.slug
+        if public is not None and (
+            public.tlp <= self.batch.sees or any(c.partner == partner for c in public.contributions)
+        ):
             self.known[target] = Minted(public.id, public.tlp)
         elif target in self.ledger.house.well_known or self.sources.get(target) == target:
             self.known[target] = Minted(target, Tlp.CLEAR)  # public already, under its own id
@@ -147,20 +153,26 @@ class _Work:
             finding = Finding("publish", "references", Action.HELD, message)
             self._close(candidate.held(finding), Verdict.HELD, waits_for=missing)
             return
-        placed = self._living(replace(placed, candidate=candidate))
+        living = self._living(replace(placed, candidate=candidate))
+        if living is None:
+            message = "was published and revoked too often: an analyst must look at it"
+            finding = Finding("publish", "revoked", Action.HELD, message)
+            self._close(candidate.held(finding), Verdict.HELD)
+            return
+        placed = living
         self.known[str(candidate.source_id)] = Minted(placed.id, _level(candidate))
         self._contribute(placed)
 
-    def _living(self, placed: Placed) -> Placed:
+    def _living(self, placed: Placed) -> Placed | None:
         """Under an id that is not revoked, unless it is this partner's own that is."""
         own = self.sources.get(str(placed.candidate.source_id))
-        for generation in range(1, 1000):
+        for generation in range(1, _GENERATIONS + 1):
             self.ledger.load([placed.id])
             public = self.ledger.publics.get(placed.id)
             if public is None or not public.revoked or public.id == own:
-                break
+                return placed
             placed = self.mint.reborn(placed, generation)
-        return placed
+        return None
 
     def _contribute(self, placed: Placed) -> None:
         candidate, partner = placed.candidate, self.batch.partner.slug
@@ -180,8 +192,9 @@ class _Work:
             self.ledger.leave(before, partner)
         changed = self.ledger.join(placed.id, new)
         self._arrive(new.source_id, placed.id)
-        alone = all(c.partner == partner for c in contributions(public))
-        verdict = Verdict.ADMITTED if changed else Verdict.DUPLICATE
+        unseen = public is None or public.tlp > self.batch.sees
+        alone = unseen or all(c.partner == partner for c in contributions(public))
+        verdict = Verdict.ADMITTED if changed or unseen else Verdict.DUPLICATE
         self._close(candidate, verdict if alone else Verdict.MERGED, placed.id)
 
     def _decided(self, placed: Placed, mine: Contribution, new: Contribution) -> bool:
@@ -247,7 +260,7 @@ class _Work:
             source_id=candidate.source_id or "",
             version=candidate.source_version or "",
             public_id=public,
-            findings=tuple(finding.as_json() for finding in candidate.findings),
+            findings=tuple(finding.as_json() for finding in _telling(candidate.findings)),
         )
         self.records.append(record)
         wanted = Action.HELD if verdict is Verdict.HELD else Action.ASKED
@@ -274,10 +287,14 @@ class _Work:
             object=spelt(candidate.original or candidate.object or {}),
             rules=rules,
             findings=record.findings,
-            waits_for=waits_for,
+            waits_for=waits_for[:_MOST_AWAITED],
         )
 
 
+_MOST_FINDINGS = 20
+_MOST_AWAITED = 1_000
+_GENERATIONS = 16
+"""How often a public object may come back after it was revoked."""
 _OF_THE_SOURCE = ("id", "created", "modified")
 
 
@@ -298,11 +315,28 @@ def _says_no_more(new: StixObject, old: StixObject) -> bool:
 
 
 def _dropped(placed: Placed) -> list[Finding]:
-    message = "refers to something that the readers of this object cannot see"
+    """One finding for each property, however many references it lost."""
+    lost = Counter(str(path[0]) for path, _ in placed.rewriting.dropped)
     return [
-        Finding("publish", "references", Action.STRIPPED, message, str(path[0]))
-        for path, _ in placed.rewriting.dropped
+        Finding(
+            "publish",
+            "references",
+            Action.STRIPPED,
+            f"{count} of its references lead to what its readers cannot see",
+            name,
+        )
+        for name, count in sorted(lost.items())[:_MOST_FINDINGS]
     ]
+
+
+def _telling(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """As many as a person can read; the last ones give the reason for the verdict."""
+    most = 2 * _MOST_FINDINGS
+    return (
+        findings
+        if len(findings) <= most
+        else findings[:_MOST_FINDINGS] + findings[-_MOST_FINDINGS:]
+    )
 
 
 def _note(rule: str, message: str) -> Finding:

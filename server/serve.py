@@ -82,7 +82,7 @@ def _server(hub: Opened) -> Server:
         numthreads=settings.threads,
         server_name="tocsin",
         request_queue_size=128,
-        timeout=60,
+        timeout=20,
         shutdown_timeout=_DRAIN,
     )
     server.gateway = Gateway

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,14 +55,16 @@ class TestHub:
         """A collection by alias."""
         return next(c for c in self.store.feeds.collections() if c.alias == alias)
 
-    def join(self, partner: Partner) -> None:
+    def join(
+        self, partner: Partner, reads: Sequence[str] = ("clear", "green", "amber", "scratch")
+    ) -> None:
         """A partner with an account, and a key that is its slug."""
         ids = {c.alias: c.id for c in self.store.feeds.collections()}
-        reads = frozenset(ids[alias] for alias in ("clear", "green", "amber", "scratch"))
+        may_read = frozenset(ids[alias] for alias in reads)
         writes = frozenset((ids["inbox"], ids["scratch"]))
         people = self.store.people
         people.add_partner(partner)
-        people.add_account(Account(partner.slug, partner.slug, reads, writes))
+        people.add_account(Account(partner.slug, partner.slug, may_read, writes))
         people.add_key(partner.slug, hashlib.sha256(partner.slug.encode()).hexdigest())
 
     def ask(self, path: str, who: str = "acme", method: str = "GET", **more: Any) -> TestResponse:

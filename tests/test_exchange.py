@@ -160,6 +160,22 @@ class TestWhoSpeaks:
         assert "to_refs" not in public and "received_lines" not in public
         assert public["from_ref"].startswith("email-addr--")
 
+    def test_every_partners_terms_are_kept_out_whoever_writes_them(self, hub):
+        hub.push(indicator(description="acme.example was hit first"), who="north")
+        assert "acme.example" not in json.dumps(hub.feed("green"))
+        assert hub.verdicts(hub.push(indicator("mail.acme.example"), who="north")) == ["held"]
+
+    @pytest.mark.parametrize(
+        "pattern",
+        ["alert tcp 10.1.2.3 any -> any 80 (sid:1;)", 'rule a { meta: by = "jo@bank.test" }'],
+    )
+    def test_patterns_of_other_languages_are_searched_too(self, hub, pattern):
+        assert hub.verdicts(hub.push(indicator(pattern=pattern, pattern_type="snort"))) == ["held"]
+
+    def test_a_private_address_in_a_url_waits_for_an_analyst(self, hub):
+        url = "[url:value = 'http://evil.top/?ip=10.1.2.3']"
+        assert hub.verdicts(hub.push(indicator(pattern=url))) == ["held"]
+
 
 class TestRevocation:
     def test_a_partner_withdraws_only_its_own_contribution(self, hub):

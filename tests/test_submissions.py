@@ -1,6 +1,7 @@
 """A submission on its way: references, observables, review, bad input, and the plain collection."""
 
 import json
+import uuid
 
 import pytest
 from hub import (
@@ -14,6 +15,7 @@ from hub import (
     sdo,
 )
 
+from tocsin.server.model import Partner
 from tocsin.server.store import Store
 
 
@@ -95,6 +97,20 @@ class TestReferences:
         assert hub.verdicts(status) == ["duplicate", "refused", "refused", "admitted"]
         assert [o["type"] for o in hub.feed("amber")] == ["indicator"]
 
+    def test_what_a_reader_may_not_see_answers_as_if_it_were_not_there(self, hub):
+        hub.join(Partner("low", "Low Limited"), reads=("clear", "green"))
+        name = "domain-name--5e4bfb8b-c1c9-5fa3-a6a1-9d7d5b5fa2c0"
+        secret = {"type": "domain-name", "spec_version": "2.1", "id": name, "value": "evil.top"}
+        status = hub.push(secret | {"object_marking_refs": [AMBER]}, who="acme")
+        known = {"id": details(status)[0]["x_tocsin_public_id"]}
+        for target in (known, {"id": "domain-name--00000000-0000-5000-8000-000000000000"}):
+            one = indicator(f"{uuid.uuid4()}.top")
+            asked = hub.push(one, relationship(one, "based-on", target), who="low")
+            assert hub.verdicts(asked) == ["admitted", "held"]
+        assert hub.verdicts(hub.push(indicator(object_marking_refs=[AMBER]), who="acme"))
+        again = hub.push(indicator(object_marking_refs=[AMBER]), who="low")
+        assert hub.verdicts(again) == ["admitted"]
+
 
 class TestObservables:
     def test_an_sco_keeps_the_id_that_its_value_gives_it(self, hub):
@@ -170,6 +186,42 @@ class TestBadInput:
         answer = hub.ask("collections/inbox/objects/", method="POST", data=body)
         assert (answer.status_code, "title" in answer.json) == (code, True)
         assert hub.ask("collections/green/objects/").status_code == 200
+
+    @pytest.mark.parametrize(
+        "poison",
+        [
+            {"created_by_ref": ["a"]},
+            {"created_by_ref": {}},
+            {"id": ["x"]},
+            {"type": "marking-definition", "id": {}},
+            {"type": "identity", "id": ["x"]},
+            {"valid_until": "9999-12-31T23:59:59-23:59"},
+            {"created": "0001-01-01T00:00:00+23:59"},
+            {"pattern": "[a:b = t'0001-01-01T00:00:00+23:59']"},
+            {"object_marking_refs": [{}]},
+            {"external_references": {"a": 1}},
+            {"labels": [{}]},
+            {"type": ["x"]},
+        ],
+    )
+    def test_no_shape_of_an_object_costs_its_neighbours(self, hub, poison):
+        status = hub.push(indicator("one.top"), indicator("bad.top") | poison, indicator("two.top"))
+        verdicts = hub.verdicts(status)
+        assert (verdicts[0], verdicts[2]) == ("admitted", "admitted")
+        assert verdicts[1] in ("refused", "held", "admitted")
+
+    def test_thousands_of_dead_references_are_one_finding(self, hub):
+        refs = [f"indicator--{uuid.uuid4()}" for _ in range(3000)]
+        report = sdo("report", name="R", published="2026-01-01T00:00:00Z", object_refs=refs)
+        [entry] = details(hub.push(report))
+        assert len(entry["x_tocsin_findings"]) < 10
+
+    def test_revoking_again_and_again_ends_with_an_analyst(self, hub):
+        for _ in range(18):
+            one = indicator()
+            gone = {**one, "modified": "2026-02-01T00:00:00.000Z", "revoked": True}
+            status = hub.push(one, gone)
+        assert hub.verdicts(status)[0] == "held"
 
 
 class TestVerbatim:

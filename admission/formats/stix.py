@@ -26,9 +26,6 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _BETWEEN = re.compile(r"[ \t\r\n,:]*")
 _ENVELOPE = frozenset(("objects", "more", "next"))
 _MISP = (b'"Event"', b'"Attribute"')
-_ARRAY = re.compile(r'\A\s{0,20}\[|"objects"\s{0,20}:\s{0,20}\[')
-_BETWEEN = re.compile(r"[\s,]*")
-_SCANNER = json.JSONDecoder()
 _OBJECTS = msgspec.json.Decoder(list[msgspec.Raw])
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -94,9 +91,6 @@ def _parts(raw: bytes) -> list[tuple[str, bytes]]:
     lines = [(n, line) for n, line in enumerate(raw.split(b"\n"), 1) if line.strip()]
     if len(lines) > 1 and _object_a_line([line.strip() for _, line in lines[:_FIRST_LINES]]):
         return [part for n, line in lines for part in _on_line(n, line)]
-    salvaged = _salvaged(raw)
-    if salvaged:
-        return [(f"object {n}", part) for n, part in enumerate(salvaged, 1)]
     strict(raw)  # says what is wrong, and where
     raise Malformed("not STIX: send a bundle, a list of objects or one object per line")
 
@@ -131,26 +125,6 @@ def _elements(raw: bytes) -> list[msgspec.Raw] | None:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         found = _scanned(raw, b"[")
         return None if found is None else [msgspec.Raw(value) for _, value in found]
-
-
-def _salvaged(raw: bytes) -> list[bytes] | None:
-    """The elements of the one array that matters, where a parser will not tell them apart.
-
-    That is so when a single object has, say, half of a surrogate pair in it.
-    """
-    text = raw.decode("utf-8", "replace")
-    begin = _ARRAY.search(text)
-    position = begin.end() if begin else -1
-    found: list[bytes] = []
-    while position >= 0 and (start := _BETWEEN.match(text, position)):
-        if text.startswith("]", start.end()):
-            return found
-        try:
-            _, position = _SCANNER.raw_decode(text, start.end())
-        except (ValueError, RecursionError):
-            return None
-        found.append(text[start.end() : position].encode("utf-8", "surrogatepass"))
-    return None
 
 
 def _members(raw: bytes) -> dict[str, msgspec.Raw] | None:

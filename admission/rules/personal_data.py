@@ -7,10 +7,11 @@ text stays too; every other one is masked.  A person's identity is held.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from tocsin.admission.model import Action, Candidate, Finding, Surroundings
+from tocsin.admission.model import Action, Candidate, Finding, StixObject, Surroundings
 from tocsin.admission.rules import _personal as personal
 from tocsin.admission.rules._masking import Span, masked, outside, own_values
 
@@ -34,6 +35,9 @@ _KINDS = {
 _RULE = "personal_data"
 
 
+_MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{2,80}")
+
+
 def apply(candidate: Candidate, around: Surroundings) -> Candidate:
     """The candidate without personal data in its texts; a person's identity waits."""
     subject = candidate.object
@@ -42,6 +46,9 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
     if subject.get("type") == "identity" and subject.get("identity_class") == "individual":
         message = "describes a person: an analyst decides; send the organisation instead"
         return candidate.held(Finding("sanitise", _RULE, Action.HELD, message))
+    if _in_other_language(subject):
+        message = "holds an e-mail address: an analyst decides whether it is the threat's"
+        return candidate.held(Finding("sanitise", _RULE, Action.HELD, message, "pattern"))
     settings = {**DEFAULTS, **around.settings}
     modes = {what: str(settings[name]) for name, what in _KINDS.items()}
     kinds = _looked_for(tuple(modes.items()))
@@ -53,6 +60,12 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
         return _not_own(own, text, spans) if spans else spans
 
     return masked(candidate, _RULE, search, modes)
+
+
+def _in_other_language(subject: StixObject) -> bool:
+    """Whether a Snort, YARA or other pattern that is not STIX holds an e-mail address."""
+    other = subject.get("type") == "indicator" and subject.get("pattern_type") != "stix"
+    return other and _MAIL.search(str(subject.get("pattern"))) is not None
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_network
 
-from tocsin.admission.model import Action, Candidate, Finding, Observable, Surroundings
+from tocsin.admission.model import (
+    Action,
+    Candidate,
+    Finding,
+    Observable,
+    StixObject,
+    Surroundings,
+)
 from tocsin.admission.patterns import observables
 from tocsin.admission.rules._addresses import Network, addresses, network_of, within
 from tocsin.admission.rules._masking import Span, masked, outside, own_values
@@ -46,7 +53,8 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
     settings = {**DEFAULTS, **around.settings}
     about = [o for o in observables(subject) if o.operator in _POSITIVE and not o.negated]
     private = [_is_private(observable) for observable in about]
-    if any(private) or any(_holds_private(observable) for observable in about):
+    hidden = any(_holds_private(o) for o in observables(subject)) or _in_other_language(subject)
+    if any(private) or hidden:
         wholly = bool(private) and all(private)
         candidate = _judged(candidate, wholly, str(settings["mixed"]))
         if not candidate.open:
@@ -77,12 +85,17 @@ def _is_private(observable: Observable) -> bool:
 
 def _holds_private(observable: Observable) -> bool:
     """Whether a command line, a path or a name mentions one; loopback says nothing of anybody."""
-    if observable.property == "value" or "hashes" in observable.property:
-        return False
-    return any(
-        _private(network) and not network.is_loopback
-        for _, _, network in addresses(observable.value)
-    )
+    return "hashes" not in observable.property and _mentions(observable.value)
+
+
+def _in_other_language(subject: StixObject) -> bool:
+    """Whether a Snort, YARA or other pattern that is not STIX mentions one."""
+    other = subject.get("type") == "indicator" and subject.get("pattern_type") != "stix"
+    return other and _mentions(str(subject.get("pattern")))
+
+
+def _mentions(text: str) -> bool:
+    return any(_private(net) and not net.is_loopback for _, _, net in addresses(text))
 
 
 @lru_cache(maxsize=4096)

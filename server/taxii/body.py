@@ -30,7 +30,7 @@ def read(limit: int) -> bytes:
             body += piece
             if len(body) > limit:
                 raise TooLarge(text)
-    except (OSError, ValueError, ClientDisconnected) as error:
+    except (OSError, ValueError, OverflowError, ClientDisconnected) as error:
         raise Malformed("the body broke off, or its chunks are malformed") from error
     return bytes(body)
 
@@ -45,7 +45,7 @@ def cleared(limit: int) -> bool:
             left -= len(piece)
             if left < 0:
                 return False
-    except (OSError, ValueError, HTTPException):
+    except (OSError, ValueError, OverflowError, HTTPException):
         return False  # nobody is there to be answered, or no end can be found
     return True
 
