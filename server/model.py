@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from tocsin.admission.model import Consent, Contribution, Submitter, Tlp
 
@@ -128,6 +129,17 @@ class Page:
     entries: tuple[Entry, ...] = ()
     more: bool = False
     """Exact: at least one further entry matches."""
+
+
+class Head(NamedTuple):
+    """How far a feed has come; equal heads mean that nothing of it has changed."""
+
+    position: int = 0
+    """Of its last entry; 0: it has none yet."""
+    stamp: int = 0
+    """Of its last entry."""
+    writes: int = 0
+    """Grows whenever anything is added, superseded or removed."""
 
 
 @dataclass(frozen=True, slots=True)
