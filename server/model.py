@@ -105,6 +105,22 @@ class Query:
     """Exact versions, as instants."""
 
 
+class Head(NamedTuple):
+    """How far a feed has come; equal heads mean that nothing of it has changed."""
+
+    position: int = 0
+    """Of its last entry; 0: it has none yet."""
+    stamp: int = 0
+    """Of its last entry."""
+    writes: int = 0
+    """Grows whenever anything is added, superseded or removed."""
+
+    def reached(self, query: Query) -> bool:
+        """Whether a reader is here already, so that its page is empty whatever the filters."""
+        after = -1 if query.added_after is None else query.added_after
+        return query.position >= self.position or after >= self.stamp
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One object version in a feed."""
@@ -129,17 +145,6 @@ class Page:
     entries: tuple[Entry, ...] = ()
     more: bool = False
     """Exact: at least one further entry matches."""
-
-
-class Head(NamedTuple):
-    """How far a feed has come; equal heads mean that nothing of it has changed."""
-
-    position: int = 0
-    """Of its last entry; 0: it has none yet."""
-    stamp: int = 0
-    """Of its last entry."""
-    writes: int = 0
-    """Grows whenever anything is added, superseded or removed."""
 
 
 @dataclass(frozen=True, slots=True)

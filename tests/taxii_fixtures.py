@@ -67,6 +67,7 @@ class Feeds:
     logs: dict[str, list[tuple[str, Entry]]] = field(default_factory=dict)
     clock: int = EPOCH
     last: dict[str, int] = field(default_factory=dict)
+    stamps: Counter[str] = field(default_factory=Counter)
     writes: Counter[str] = field(default_factory=Counter)
     pages: int = 0
     heads: int = 0
@@ -76,7 +77,7 @@ class Feeds:
 
     def head(self, feed: str) -> Head:
         self.heads += 1
-        return Head(self.last.get(feed, 0), EPOCH, self.writes[feed])
+        return Head(self.last.get(feed, 0), self.stamps[feed], self.writes[feed])
 
     def add(self, feed: str, *objects: dict) -> list[Entry]:
         return [self.put(feed, one, json.dumps(one).encode()) for one in objects]
@@ -85,6 +86,7 @@ class Feeds:
         position = self.last.get(feed, 0) + 1
         self.writes[feed] += 1
         self.last[feed], self.clock = position, self.clock + 1
+        self.stamps[feed] = self.clock
         version = one.get("modified") or one.get("created") or timestamp(self.clock)
         entry = Entry(position, self.clock, one["id"], version, spec_of(one), body)
         self.logs.setdefault(feed, []).append((one["type"], entry))
@@ -220,12 +222,15 @@ class Taxii:
         self.feeds = Feeds([HIDDEN, SCRATCH, GREEN, INBOX])
         self.statuses = Statuses()
         self.intake = Intake(self.feeds, self.statuses)
-        self.settings = Settings("Tocsin", b"k" * 32, contact="ops@hub.example", **settings)
+        self.settings = Settings(
+            "Tocsin", **{"cursor_key": b"k" * 32, "contact": "ops@hub.example"} | settings
+        )
         self.acme = self.account("acme-robot", "acme", {GREEN, SCRATCH}, {INBOX, SCRATCH})
         self.blind = self.account("blind", "blindfold", set(), set())
         self.operator = self.people.add(Account("operator", "", operator=True))
-        doors = (vigil or Vigil(), Rates(quota))
-        hub = Hub(self.settings, self.feeds, self.people, self.intake, self.statuses, *doors)
+        self.vigil = vigil or Vigil()
+        limits = (self.vigil, Rates(quota))
+        hub = Hub(self.settings, self.feeds, self.people, self.intake, self.statuses, *limits)
         self.app = flask.Flask("hub")
         self.app.register_blueprint(blueprint(hub))
         register(self.app, hub, besides=("/console/",))

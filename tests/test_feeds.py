@@ -277,6 +277,17 @@ class TestRemoving:
             (name(1), "2.0"),
         ]
 
+    def test_the_head_tells_that_something_went(self, versioned):
+        before = versioned.store.feeds.head(versioned.id)
+        versioned.remove(name(1))
+        after = versioned.store.feeds.head(versioned.id)
+        assert after[:2] == before[:2] and after.writes > before.writes
+
+    def test_the_head_does_not_move_if_nothing_went(self, versioned):
+        before = versioned.store.feeds.head(versioned.id)
+        versioned.remove(name(99))
+        assert versioned.store.feeds.head(versioned.id) == before
+
     def test_positions_stay(self, versioned):
         head = versioned.store.feeds.head(versioned.id)
         versioned.remove(name(1))

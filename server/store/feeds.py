@@ -89,9 +89,10 @@ class Feeds:
 
         Without `bodies` the entries' bodies are empty.  Raises NotFound if there is no such feed.
         """
-        position, stamp, _ = self.head(feed)
-        if query.position >= position or _after(query) >= stamp:
+        head = self.head(feed)
+        if head.reached(query):
             return Page()
+        position = head.position
         if query.ids:
             return self._page_of_objects(feed, query, position, bodies=bodies)
         found = tuple(islice(self._walk(feed, query, position, bodies=bodies), query.limit + 1))

@@ -13,7 +13,7 @@ import flask
 from flask import request
 
 from tocsin.admission.errors import Unavailable
-from tocsin.server.model import Collection, Head, Page
+from tocsin.server.model import Collection, Head, Page, Query
 from tocsin.server.taxii import coding, freshness, waiting, wire
 from tocsin.server.taxii.cursor import Walk
 from tocsin.server.taxii.filters import Asked, Endpoint
@@ -50,13 +50,14 @@ class Reading:
     def answer(self) -> flask.Response:
         """The page, now or when there is news; 304 if the reader has it."""
         seconds = waiting.asked(request.headers.getlist("Prefer"))
-        head, answer = self._now()
+        query = self._query()
+        head, answer = self._now(query)
         if seconds and not _is_news(answer):
             deadline = time.monotonic() + seconds
             with self.hub.vigil.place(visit().guest.name) as granted:
                 while granted and not _is_news(answer) and self._moved(head, deadline):
                     self.recheck()
-                    head, answer = self._now()
+                    head, answer = self._now(query)
             seconds = seconds if granted else 0
         if seconds:
             answer.headers[APPLIED] = f"wait={seconds}"
@@ -65,7 +66,14 @@ class Reading:
     def _moved(self, head: Head, deadline: float) -> bool:
         return self.hub.vigil.moved(self.feed.id, head, deadline, self.hub.feeds.head)
 
-    def _now(self) -> tuple[Head, flask.Response]:
+    def _walk(self) -> Walk:
+        return Walk(self.hub.settings.cursor_key, self.feed.id, self.endpoint)
+
+    def _query(self) -> Query:
+        query, token = self.asked.query, self.asked.next
+        return query if token is None else self._walk().resume(query, token)
+
+    def _now(self, query: Query) -> tuple[Head, flask.Response]:
         """The feed's head, and the answer that holds there."""
         head = self.hub.feeds.head(self.feed.id)
         sight = freshness.Sight(visit().guest, self.feed, self.endpoint, self.asked)
@@ -76,25 +84,29 @@ class Reading:
             visit().objects = 0
             answer = flask.Response(status=_NOT_MODIFIED)
             answer.set_etag(form)
-            return head, answer
-        answer = self._page()
-        if self.hub.feeds.head(self.feed.id) == head:  # else the page is not surely the tag's
+        elif head.reached(query):
+            answer = self._told(query, Page())
             answer.set_etag(tag)
+        else:
+            answer = self._told(query, self._page(query))
+            if self.hub.feeds.head(self.feed.id) == head:  # else the page may be a later one
+                answer.set_etag(tag)
         return head, answer
 
-    def _page(self) -> flask.Response:
-        walk = Walk(self.hub.settings.cursor_key, self.feed.id, self.endpoint)
-        query, token = self.asked.query, self.asked.next
-        query = query if token is None else walk.resume(query, token)
+    def _page(self, query: Query) -> Page:
         bodies = self.endpoint in (Endpoint.OBJECTS, Endpoint.OBJECT)
         page = self.hub.feeds.page(self.feed.id, query, bodies=bodies)
-        visit().objects = len(page.entries)
         if page.more and not page.entries:  # `next` would have nowhere to begin
             raise Unavailable("the collection changed while it was read; ask again")
-        next = walk.issue(query, page.entries[-1].position) if page.more else None
+        return page
+
+    def _told(self, query: Query, page: Page) -> flask.Response:
+        visit().objects = len(page.entries)
+        next = self._walk().issue(query, page.entries[-1].position) if page.more else None
         octets = _SPELLINGS[self.endpoint](page, next)
         answer = flask.Response(octets, content_type=MEDIA_TYPE)
-        answer.headers.update(wire.date_added(page, query.added_after if token is None else None))
+        since = query.added_after if self.asked.next is None else None
+        answer.headers.update(wire.date_added(page, since))
         if self.asked.ignored:
             answer.headers[IGNORED] = ", ".join(self.asked.ignored[:_MAX_IGNORED])
         return answer

@@ -66,6 +66,12 @@ class Vigil:
         self._lookouts: dict[str, _Lookout] = {}
         self._lock = threading.Lock()
 
+    @property
+    def waiting(self) -> int:
+        """How many wait now."""
+        with self._lock:
+            return self._waiting.total()
+
     @contextmanager
     def place(self, account: str) -> Iterator[bool]:
         """A place among those who wait, kept for the block; False if there is none left."""
