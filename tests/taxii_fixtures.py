@@ -217,9 +217,15 @@ class Taxii:
     `acme` reads green, reads and writes scratch, writes the inbox; `blind` sees nothing.
     """
 
-    def __init__(self, quota: int = 0, vigil: Vigil | None = None, **settings) -> None:
+    def __init__(
+        self,
+        quota: int = 0,
+        vigil: Vigil | None = None,
+        feeds: Feeds | None = None,
+        **settings,
+    ) -> None:
         self.people = People()
-        self.feeds = Feeds([HIDDEN, SCRATCH, GREEN, INBOX])
+        self.feeds = feeds or Feeds([HIDDEN, SCRATCH, GREEN, INBOX])
         self.statuses = Statuses()
         self.intake = Intake(self.feeds, self.statuses)
         self.settings = Settings(
