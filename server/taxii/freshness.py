@@ -38,8 +38,7 @@ class Sight:
         told = (
             _SPELLING,
             (collection.id, self.endpoint, tuple(head)),
-            (account.operator, access.may_read(account, collection)),
-            access.may_write(account, collection),
+            (account.operator, access.may_write(account, collection)),
             (self.asked.next, self.asked.ignored, _spelt(self.asked.query)),
         )
         return _text(hmac.digest(key, b"tag:" + msgspec.json.encode(told), "sha256"))
