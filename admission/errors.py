@@ -39,8 +39,21 @@ class WrongMediaType(ShareError):
     """The request's body is in a media type that is not taken here."""
 
 
+class WrongCoding(WrongMediaType):
+    """The request's body is compressed in a way that is not taken here."""
+
+
 class TooLarge(ShareError):
     """The request's body is longer than `max_content_length`."""
+
+
+class TooOften(ShareError):
+    """This account asks more often than it may."""
+
+    def __init__(self, text: str, seconds: int) -> None:
+        """After so many seconds it may ask again."""
+        super().__init__(text)
+        self.seconds = seconds
 
 
 class Conflict(ShareError):

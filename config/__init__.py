@@ -76,6 +76,8 @@ class HubSettings:
     """How many entries a page has where the reader names no limit."""
     page_cap: int = field(default=1000, metadata=_by(whole(1, 100_000)))
     """How many entries a page has at most, whatever limit the reader names."""
+    requests_per_minute: int = field(default=600, metadata=_by(whole(0, 1_000_000)))
+    """How often one account may ask in a minute; 0: as often as it likes."""
     inline_objects: int = field(default=200, metadata=_by(whole(0, 1_000_000)))
     """Submissions of up to so many objects are admitted inside the request."""
     policy: Path | None = field(default=None, metadata=_by(path(empty_is_none=True)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import dataclass
 
 import flask
@@ -21,6 +22,8 @@ from tocsin.server.publishing import Publisher
 from tocsin.server.seal import Seal
 from tocsin.server.store import OUTAGES, Store, wall_clock
 from tocsin.server.taxii.ports import Hub, Settings
+from tocsin.server.taxii.rates import Rates
+from tocsin.server.taxii.waiting import Vigil
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +61,13 @@ def assemble(store: Store, seal: Seal, settings: HubSettings, judging: Judging) 
     return Parts(store, publisher, Intake(store, publisher, rules, wall_clock))
 
 
-def create_app(parts: Parts, seal: Seal, settings: HubSettings) -> flask.Flask:
-    """The hub as a WSGI application."""
+def create_app(
+    parts: Parts, seal: Seal, settings: HubSettings, stopping: threading.Event | None = None
+) -> flask.Flask:
+    """The hub as a WSGI application.
+
+    Once `stopping` is set, whoever waits for news is answered at once.
+    """
     home = str(settings.data.resolve())
     app = flask.Flask(__name__, static_folder=None, instance_path=home)
     hub = Hub(
@@ -75,6 +83,8 @@ def create_app(parts: Parts, seal: Seal, settings: HubSettings) -> flask.Flask:
         people=parts.store.people,
         intake=parts.intake,
         statuses=parts.store.submissions,
+        vigil=Vigil(settings.threads // 2, max(settings.threads // 8, 1), stopping),
+        rates=Rates(settings.requests_per_minute),
     )
     app.register_blueprint(taxii.blueprint(hub))
     taxii.register(app, hub, outages=OUTAGES)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from tocsin.admission.model import Consent, Contribution, Submitter, Tlp
 
@@ -102,6 +103,22 @@ class Query:
     keywords: frozenset[Version] = frozenset({Version.LAST})
     versions: frozenset[int] = frozenset()
     """Exact versions, as instants."""
+
+
+class Head(NamedTuple):
+    """How far a feed has come; equal heads mean that nothing of it has changed."""
+
+    position: int = 0
+    """Of its last entry; 0: it has none yet."""
+    stamp: int = 0
+    """Of its last entry."""
+    writes: int = 0
+    """Grows whenever anything is added, superseded or removed."""
+
+    def reached(self, query: Query) -> bool:
+        """Whether a reader is here already, so that its page is empty whatever the filters."""
+        after = -1 if query.added_after is None else query.added_after
+        return query.position >= self.position or after >= self.stamp
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def serve(settings: HubSettings, ready: Path | None, say: Callable[[str], None])
         key = found_operator(hub.parts.store)
         if not settings.mongo_uri:
             hub.parts.store.submissions.free()  # the engine is ours alone: who had them is dead
-        server = _server(hub)
+        server = _server(hub, stop)
         server.prepare()
         url = f"http://{_shown(settings.host)}:{server.bind_addr[1]}/taxii2/"
         answering = threading.Thread(target=server.serve, name="http", daemon=True)
@@ -74,11 +74,11 @@ class Gateway(Gateway_10):
         return super().start_response(status, headers, exc_info)
 
 
-def _server(hub: Opened) -> Server:
+def _server(hub: Opened, stop: threading.Event) -> Server:
     settings = hub.settings
     server = Server(
         (settings.host, settings.port),
-        create_app(hub.parts, hub.seal, settings),
+        create_app(hub.parts, hub.seal, settings, stop),
         numthreads=settings.threads,
         server_name="tocsin",
         request_queue_size=128,

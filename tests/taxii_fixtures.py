@@ -21,6 +21,7 @@ from tocsin.server.model import (
     Account,
     Collection,
     Entry,
+    Head,
     Kind,
     Page,
     Query,
@@ -30,6 +31,8 @@ from tocsin.server.model import (
 )
 from tocsin.server.taxii import blueprint, register
 from tocsin.server.taxii.ports import Hub, Settings
+from tocsin.server.taxii.rates import Rates
+from tocsin.server.taxii.waiting import Vigil
 
 MT = "application/taxii+json;version=2.1"
 EPOCH = micros("2024-01-01T00:00:00Z")
@@ -64,16 +67,26 @@ class Feeds:
     logs: dict[str, list[tuple[str, Entry]]] = field(default_factory=dict)
     clock: int = EPOCH
     last: dict[str, int] = field(default_factory=dict)
+    stamps: Counter[str] = field(default_factory=Counter)
+    writes: Counter[str] = field(default_factory=Counter)
+    pages: int = 0
+    heads: int = 0
 
     def collections(self) -> list[Collection]:
         return self.known
+
+    def head(self, feed: str) -> Head:
+        self.heads += 1
+        return Head(self.last.get(feed, 0), self.stamps[feed], self.writes[feed])
 
     def add(self, feed: str, *objects: dict) -> list[Entry]:
         return [self.put(feed, one, json.dumps(one).encode()) for one in objects]
 
     def put(self, feed: str, one: dict, body: bytes) -> Entry:
         position = self.last.get(feed, 0) + 1
+        self.writes[feed] += 1
         self.last[feed], self.clock = position, self.clock + 1
+        self.stamps[feed] = self.clock
         version = one.get("modified") or one.get("created") or timestamp(self.clock)
         entry = Entry(position, self.clock, one["id"], version, spec_of(one), body)
         self.logs.setdefault(feed, []).append((one["type"], entry))
@@ -86,6 +99,7 @@ class Feeds:
         return bool(self.of(feed, object_id))
 
     def page(self, feed: str, query: Query, *, bodies: bool = True) -> Page:
+        self.pages += 1
         chosen = [
             entry
             for type, entry in self.logs.get(feed, [])
@@ -160,6 +174,7 @@ class Intake:
             query = Query(keywords=keywords or frozenset(), versions=versions, specs=specs)
             gone = [e for e in every if self.feeds.picked(collection.id, e, query)]
         log = self.feeds.logs.get(collection.id, [])
+        self.feeds.writes[collection.id] += bool(gone)
         self.feeds.logs[collection.id] = [pair for pair in log if pair[1] not in gone]
         return len(gone)
 
@@ -202,16 +217,26 @@ class Taxii:
     `acme` reads green, reads and writes scratch, writes the inbox; `blind` sees nothing.
     """
 
-    def __init__(self, **settings) -> None:
+    def __init__(
+        self,
+        quota: int = 0,
+        vigil: Vigil | None = None,
+        feeds: Feeds | None = None,
+        **settings,
+    ) -> None:
         self.people = People()
-        self.feeds = Feeds([HIDDEN, SCRATCH, GREEN, INBOX])
+        self.feeds = feeds or Feeds([HIDDEN, SCRATCH, GREEN, INBOX])
         self.statuses = Statuses()
         self.intake = Intake(self.feeds, self.statuses)
-        self.settings = Settings("Tocsin", b"k" * 32, contact="ops@hub.example", **settings)
+        self.settings = Settings(
+            "Tocsin", **{"cursor_key": b"k" * 32, "contact": "ops@hub.example"} | settings
+        )
         self.acme = self.account("acme-robot", "acme", {GREEN, SCRATCH}, {INBOX, SCRATCH})
         self.blind = self.account("blind", "blindfold", set(), set())
         self.operator = self.people.add(Account("operator", "", operator=True))
-        hub = Hub(self.settings, self.feeds, self.people, self.intake, self.statuses)
+        self.vigil = vigil or Vigil()
+        limits = (self.vigil, Rates(quota))
+        hub = Hub(self.settings, self.feeds, self.people, self.intake, self.statuses, *limits)
         self.app = flask.Flask("hub")
         self.app.register_blueprint(blueprint(hub))
         register(self.app, hub, besides=("/console/",))

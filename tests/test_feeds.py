@@ -24,7 +24,7 @@ from feed_postings import (
 from tocsin.admission.errors import Conflict, Malformed, NotFound, TooLarge
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
-from tocsin.server.model import Collection, Entry, Kind, Query
+from tocsin.server.model import Collection, Entry, Head, Kind, Query
 from tocsin.server.store import Store
 
 
@@ -59,7 +59,7 @@ class TestCollections:
         assert [c.alias for c in store.feeds.collections()] == ["", ""]
 
     def test_a_new_one_is_empty(self, feed):
-        assert feed.store.feeds.head(feed.id) == (0, 0)
+        assert feed.store.feeds.head(feed.id) == Head()
         assert not feed.page()
 
     def test_an_unknown_one_is_not_found(self, store):
@@ -115,7 +115,7 @@ class TestPublishing:
     def test_nothing_is_kept_of_a_call_that_fails(self, feed):
         with pytest.raises(Malformed):
             feed.publish(posting(1), posting(2), posting(2, at="yesterday"))
-        assert feed.store.feeds.head(feed.id) == (0, 0)
+        assert feed.store.feeds.head(feed.id) == Head()
         assert not feed.store.feeds.knows(feed.id, name(1))
 
     def test_an_object_that_no_document_can_hold_is_refused(self, feed):
@@ -276,6 +276,17 @@ class TestRemoving:
             (name(2), "2.1"),
             (name(1), "2.0"),
         ]
+
+    def test_the_head_tells_that_something_went(self, versioned):
+        before = versioned.store.feeds.head(versioned.id)
+        versioned.remove(name(1))
+        after = versioned.store.feeds.head(versioned.id)
+        assert after[:2] == before[:2] and after.writes > before.writes
+
+    def test_the_head_does_not_move_if_nothing_went(self, versioned):
+        before = versioned.store.feeds.head(versioned.id)
+        versioned.remove(name(99))
+        assert versioned.store.feeds.head(versioned.id) == before
 
     def test_positions_stay(self, versioned):
         head = versioned.store.feeds.head(versioned.id)

@@ -15,6 +15,7 @@ from tocsin.admission.model import Contribution, Tlp
 from tocsin.server.journal import verify
 from tocsin.server.model import (
     Collection,
+    Head,
     Kind,
     Outcome,
     Partner,
@@ -135,7 +136,7 @@ class TestCommitting:
 
         with pytest.raises(RuntimeError, match="lightning"):
             store.commit(work)
-        assert store.feeds.head(FEED.id) == (0, 0)
+        assert store.feeds.head(FEED.id) == Head()
         assert not store.feeds.knows(FEED.id, posting(1).id)
         assert store.commit(lambda txn: txn.publics(["public--1"])) == {}
         assert store.commit(lambda txn: txn.sources("acme", ["a"])) == {}

@@ -100,17 +100,14 @@ def test_17_7_a_cursor_cut_or_lengthened_is_refused(taxii, change):
 
 
 def test_17_7_a_cursor_of_a_hub_with_another_key_is_refused(taxii):
-    other = Taxii()
-    object.__setattr__(other.settings, "cursor_key", b"other" * 8)
-    other.feeds.logs = taxii.feeds.logs
+    other = Taxii(feeds=taxii.feeds, cursor_key=b"other" * 8)
     next = objects(other, "?limit=2").json["next"]
     assert objects(taxii, f"?next={next}").status_code == 400
 
 
 def test_17_11_a_cursor_outlives_the_process(taxii):
     next = objects(taxii, "?limit=2").json["next"]
-    restarted = Taxii()
-    restarted.feeds.logs = taxii.feeds.logs
+    restarted = Taxii(feeds=taxii.feeds)
     assert ids(objects(restarted, f"?limit=1&next={next}")) == [4]
 
 

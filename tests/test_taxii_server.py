@@ -1,5 +1,6 @@
 """The door behind a real HTTP server, met by the official client (conformance 2.17, 7.6 and 21)."""
 
+import gzip
 import http.client
 import json
 import threading
@@ -9,6 +10,8 @@ import pytest
 from cheroot import wsgi
 from taxii2client.v21 import Collection, Server, as_pages
 from taxii_fixtures import GREEN, MT, Taxii, basic, indicator
+
+from tocsin.clients.connection import Hub
 
 AUTH = {"Authorization": basic("acme", "acme-robot-key"), "Accept": MT}
 LIMIT = 5000
@@ -81,6 +84,38 @@ def test_head_keeps_the_connection_usable(port, path):
         answer, body = send(connection, "HEAD", path)
         assert body == b"" and int(answer.headers["Content-Length"]) > 0
         assert send(connection, "GET", "/hub/")[0].status == 200
+
+
+def test_the_clients_of_ours_are_answered_in_gzip_without_asking_for_it(port):
+    with Hub(f"http://127.0.0.1:{port}/taxii2/", "acme:acme-robot-key") as hub:
+        place = hub.place("green")
+        page = hub.page(place, {"limit": "1000"})
+        raw = hub._pages.get(f"{place.url}objects/", stream=True)
+        assert raw.headers["Content-Encoding"] == "gzip"
+        assert len(raw.raw.read(decode_content=False)) * 3 < sum(map(len, page.objects))
+    assert len(page.objects) == 23
+
+
+def test_not_modified_keeps_the_connection_usable(port):
+    with connected(port) as connection:
+        answer, _ = send(connection, "GET", "/hub/collections/green/objects/")
+        tag = answer.headers["ETag"]
+        for _ in range(2):
+            answer, body = send(
+                connection, "GET", "/hub/collections/green/objects/", If_None_Match=tag
+            )
+            assert (answer.status, body, answer.headers["ETag"]) == (304, b"", tag)
+        assert send(connection, "GET", "/hub/")[0].status == 200
+
+
+def test_a_body_in_gzip_may_come_in_chunks_and_a_bomb_leaves_the_connection_usable(port):
+    good = gzip.compress(json.dumps({"objects": [indicator(3)]}).encode())
+    bomb = gzip.compress(b" " * (LIMIT + 1))
+    packed = CHUNKED | {"Content_Encoding": "gzip"}
+    with connected(port) as connection:
+        for body, status in ((bomb, 413), (good, 202)):
+            answer, _ = send(connection, "POST", POST, iter([body[:9], body[9:]]), **packed)
+            assert answer.status == status
 
 
 def test_7_6_a_body_in_chunks_is_taken(port):

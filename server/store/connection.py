@@ -8,7 +8,9 @@ the journal, and read at majority: what a poller has seen is never rolled back.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+import pymongo
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
@@ -42,6 +44,8 @@ STEADY = ReadConcern("majority")
 """Only what will not be rolled back."""
 _PATIENCE = 10.0
 """Seconds in which a server must be found, unless the URI says otherwise."""
+QUERY_SECONDS = 20.0
+"""How long one look-up or one page may take to be read."""
 _AUTHENTICATION_FAILED = 18
 _DUPLICATE_KEY = 11000
 
@@ -91,6 +95,23 @@ def _where(client: Client) -> str:
 
 def _brief(error: PyMongoError) -> str:
     return str(error).split(", Timeout:")[0][:300]
+
+
+@contextmanager
+def timely(seconds: float = QUERY_SECONDS) -> Iterator[None]:
+    """A time limit on all that is read within, here and, as maxTimeMS, in the database.
+
+    Raises Unavailable when it is over.
+    """
+    try:
+        with pymongo.timeout(seconds):
+            yield
+    except PyMongoError as error:
+        if not error.timeout:
+            raise
+        raise Unavailable(
+            "the database does not answer in time; try again in a moment, or ask for less at once"
+        ) from error
 
 
 def portions(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -14,8 +14,8 @@ from pymongo.errors import DuplicateKeyError
 
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.model import Tlp
-from tocsin.server.model import Collection, Entry, Kind, Page, Query
-from tocsin.server.store.connection import Base, portions
+from tocsin.server.model import Collection, Entry, Head, Kind, Page, Query
+from tocsin.server.store.connection import Base, portions, timely
 from tocsin.server.store.lookup import PORTION, mark_documents, objects
 from tocsin.server.store.runs import (
     BLOCK,
@@ -45,6 +45,7 @@ class Feeds:
         self._base = base
         self._starts: dict[tuple[str, int], int] = {}
 
+    @timely()
     def collections(self) -> list[Collection]:
         """All collections, by id."""
         return sorted(map(_collection, self._base.collections.find({})), key=lambda c: c.id)
@@ -65,29 +66,33 @@ class Feeds:
         except DuplicateKeyError as error:
             raise Conflict("another collection has this id or alias") from error
 
-    def head(self, feed: str) -> tuple[int, int]:
-        """The position and the stamp of the feed's last entry; 0, 0 if it has none yet.
+    @timely()
+    def head(self, feed: str) -> Head:
+        """How far the feed has come.
 
         Raises NotFound if there is no such feed.
         """
         head = self._base.heads.find_one({"_id": feed})
         if head is None:
             raise NotFound("there is no such collection")
-        return head["position"], head["stamp"]
+        return Head(*(int(head[name]) for name in Head._fields))
 
+    @timely()
     def knows(self, feed: str, object_id: str) -> bool:
         """Whether any version of the object is in the feed."""
         wanted = {"feed": feed, "ids": object_id}
         return self._base.shelves.find_one(wanted, {"_id": 1}) is not None
 
+    @timely()
     def page(self, feed: str, query: Query, *, bodies: bool = True) -> Page:
         """What the query asks for, in order of position; `more` is exact.
 
         Without `bodies` the entries' bodies are empty.  Raises NotFound if there is no such feed.
         """
-        position, stamp = self.head(feed)
-        if query.position >= position or _after(query) >= stamp:
+        head = self.head(feed)
+        if head.reached(query):
             return Page()
+        position = head.position
         if query.ids:
             return self._page_of_objects(feed, query, position, bodies=bodies)
         found = tuple(islice(self._walk(feed, query, position, bodies=bodies), query.limit + 1))

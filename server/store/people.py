@@ -11,7 +11,7 @@ from pymongo.errors import DuplicateKeyError
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.model import Consent, Tlp
 from tocsin.server.model import Account, Partner
-from tocsin.server.store.connection import Base
+from tocsin.server.store.connection import Base, timely
 from tocsin.server.store.runs import Document
 
 
@@ -72,6 +72,7 @@ class People:
             raise NotFound(f"there is no account {account}")
         _add(self._keys, {"_id": digest, "account": account}, "this key is in use already")
 
+    @timely()
     def account_of(self, digest: str) -> Account | None:
         """The account that a key opens, disabled or not; None if it opens none."""
         key = self._keys.find_one({"_id": digest})

@@ -16,7 +16,7 @@ from pymongo.errors import DuplicateKeyError
 
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.server.model import Record, Submission
-from tocsin.server.store.connection import Base
+from tocsin.server.store.connection import Base, timely
 from tocsin.server.store.runs import Document
 
 _PIECE = 8_000_000
@@ -52,11 +52,13 @@ class Submissions:
                 raise Conflict("a submission with this id has been received before") from error
             # Ours: the database went down after it had written and before it had said so.
 
+    @timely()
     def find(self, id: str, *, raw: bool = True) -> Submission | None:
         """The submission, or None; with `raw=False` its bytes are left out."""
         document = self._base.submissions.find_one({"_id": id})
         return None if document is None else self._submission(document, raw=raw)
 
+    @timely()
     def records(self, id: str) -> list[Record]:
         """What became of each object that is settled, by index."""
         batches = self._base.verdicts.find({"submission": id})

@@ -11,28 +11,36 @@ from flask import request
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 
 from tocsin.admission.errors import Malformed, TooLarge
+from tocsin.server.taxii.coding import inflated
 
 _PIECE = 64 * 1024
 
 
-def read(limit: int) -> bytes:
-    """The body, counted while it is read.
+def read(limit: int, coding: str = "") -> bytes:
+    """The body, counted while it is read and, if it is in gzip, while it grows.
 
     Raises TooLarge over `limit` octets, before reading if the length was
     announced; Malformed if it breaks off.
     """
-    text = f"the body is longer than max_content_length ({limit} octets); send less at once"
+    too_large = TooLarge(
+        f"the body is longer than max_content_length ({limit} octets); send less at once"
+    )
     if (request.content_length or 0) > limit:
-        raise TooLarge(text)
-    body = bytearray()
+        raise too_large
+    pieces = _counted(limit, too_large)
     try:
-        for piece in _pieces():
-            body += piece
-            if len(body) > limit:
-                raise TooLarge(text)
+        return b"".join(inflated(pieces, limit, too_large) if coding else pieces)
     except (OSError, ValueError, OverflowError, ClientDisconnected) as error:
         raise Malformed("the body broke off, or its chunks are malformed") from error
-    return bytes(body)
+
+
+def _counted(limit: int, too_large: TooLarge) -> Iterator[bytes]:
+    left = limit
+    for piece in _pieces():
+        left -= len(piece)
+        if left < 0:
+            raise too_large
+        yield piece
 
 
 def cleared(limit: int) -> bool:

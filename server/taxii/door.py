@@ -15,8 +15,14 @@ from flask import request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as AnyResponse
 
-from tocsin.admission.errors import NotAuthenticated, ShareError, Unavailable
-from tocsin.server.taxii import body, wire
+from tocsin.admission.errors import (
+    NotAuthenticated,
+    ShareError,
+    TooOften,
+    Unavailable,
+    WrongCoding,
+)
+from tocsin.server.taxii import body, coding, freshness, wire
 from tocsin.server.taxii.media import MEDIA_TYPE
 from tocsin.server.taxii.ports import Hub
 from tocsin.server.taxii.routes import DISCOVERY, Door
@@ -74,8 +80,7 @@ class _Manners:
         if isinstance(error, NotAuthenticated):
             for challenge in _challenges(self.hub.settings.title):
                 answer.headers.add("WWW-Authenticate", challenge)
-        if isinstance(error, Unavailable):
-            answer.headers["Retry-After"] = _RETRY_AFTER
+        answer.headers.update(_advice(error))
         return answer
 
     def turned_away(self, error: HTTPException) -> flask.Response | HTTPException:
@@ -105,7 +110,13 @@ class _Manners:
     def leave(self, response: AnyResponse) -> AnyResponse:
         if self._is_elsewhere():
             return response
+        response.headers["Vary"] = "Accept-Encoding"
         response.headers["Content-Type"] = MEDIA_TYPE
+        if allowance := visit().allowance:
+            response.headers.update(allowance.headers())
+        wanted = coding.negotiated(request.headers.get("Accept-Encoding"))
+        _recognise(response, wanted)
+        _compress(response, wanted)
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Cache-Control"] = "private, no-cache"
         response.headers["X-Request-Id"] = visit().id
@@ -121,6 +132,37 @@ class _Manners:
 def _error(status: HTTPStatus, description: str = "", error_id: str = "") -> flask.Response:
     told = wire.encoded(wire.error(status, description, error_id))
     return flask.Response(told, status, content_type=MEDIA_TYPE)
+
+
+def _advice(error: ShareError) -> dict[str, str]:
+    """When to try again, or how else to send."""
+    if isinstance(error, Unavailable):
+        return {"Retry-After": _RETRY_AFTER}
+    if isinstance(error, TooOften):
+        return {"Retry-After": str(error.seconds)}
+    return {"Accept-Encoding": coding.TAKEN} if isinstance(error, WrongCoding) else {}
+
+
+def _recognise(response: AnyResponse, wanted: str) -> None:
+    """Gives an answer its tag, and leaves the answer out if the reader has it."""
+    if request.method not in ("GET", "HEAD") or response.status_code != HTTPStatus.OK:
+        return
+    tag = response.get_etag()[0] or freshness.tag_of(response.data)
+    form = freshness.known(request.if_none_match, tag, wanted)
+    response.set_etag(form or tag)
+    if form is not None:
+        response.status_code, response.data = HTTPStatus.NOT_MODIFIED, b""
+
+
+def _compress(response: AnyResponse, wanted: str) -> None:
+    """Sends an answer in the coding that was negotiated, under that form's tag."""
+    if not wanted or len(response.data) < coding.WORTH_IT:
+        return
+    response.data = coding.compressed(response.data, wanted)
+    response.headers["Content-Encoding"] = wanted
+    tag, _ = response.get_etag()
+    if tag is not None:
+        response.set_etag(freshness.coded(tag, wanted))
 
 
 def _challenges(title: str) -> tuple[str, str]:

@@ -75,9 +75,3 @@ def content_type(header: str | None) -> None:
         or options.get("charset", "utf-8").lower() not in ("utf-8", "utf8")
     ):
         raise WrongMediaType(f"send an envelope as Content-Type: {MEDIA_TYPE}")
-
-
-def content_coding(header: str | None) -> None:
-    """Raises WrongMediaType if a body is declared to be compressed."""
-    if header is not None and header.strip().lower() not in ("", "identity"):
-        raise WrongMediaType("send the body without Content-Encoding")

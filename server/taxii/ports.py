@@ -13,12 +13,15 @@ from tocsin.server.access import People
 from tocsin.server.model import (
     Account,
     Collection,
+    Head,
     Page,
     Query,
     Record,
     Submission,
     Version,
 )
+from tocsin.server.taxii.rates import Rates
+from tocsin.server.taxii.waiting import Vigil
 
 MIN_KEY = 16
 """Octets that a cursor key must have at least."""
@@ -29,6 +32,10 @@ class Feeds(Protocol):
 
     def collections(self) -> Sequence[Collection]:
         """All of them, in any order."""
+        ...
+
+    def head(self, feed: str) -> Head:
+        """How far the feed has come; cheap."""
         ...
 
     def page(self, feed: str, query: Query, *, bodies: bool = True) -> Page:
@@ -120,3 +127,7 @@ class Hub:
     people: People
     intake: Intake
     statuses: Statuses
+    vigil: Vigil = field(default_factory=Vigil)
+    """Who waits for news."""
+    rates: Rates = field(default_factory=lambda: Rates(0))
+    """Who asked how often."""

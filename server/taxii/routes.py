@@ -6,31 +6,25 @@ The answers are spelt in `wire.py`, rights decided in `access.py`.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import flask
 from flask import request
 
-from tocsin.admission.errors import NotAuthenticated, NotFound, Unavailable
+from tocsin.admission.errors import NotAuthenticated, NotFound
 from tocsin.server import access
-from tocsin.server.model import Collection, Page
-from tocsin.server.taxii import body, filters, media, wire
-from tocsin.server.taxii.cursor import Walk
+from tocsin.server.model import Account, Collection
+from tocsin.server.taxii import body, coding, filters, media, wire
 from tocsin.server.taxii.filters import Asked, Endpoint
+from tocsin.server.taxii.pages import Reading
 from tocsin.server.taxii.ports import Hub
 from tocsin.server.taxii.visit import visit
 
 DISCOVERY = "/taxii2/"
-IGNORED = "X-Tocsin-Ignored-Filters"
-"""Tells which match fields were left out, so that the answer is wider than asked."""
 
 _STATUS_ID = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII
 )
-_MAX_IGNORED = 20
-
-Spelling = Callable[[Page, str | None], bytes]
 
 
 def blueprint(hub: Hub) -> flask.Blueprint:
@@ -65,17 +59,22 @@ class Door:
     hub: Hub
 
     def admit(self) -> None:
-        """Authenticates the request; raises NotAuthenticated.
+        """Authenticates the request and counts it; raises NotAuthenticated, TooOften.
 
         Only discovery may be public, and then not with a wrong credential.
         """
-        header = request.headers.get("Authorization")
         try:
-            visit().account = access.authenticate(header, self.hub.people)
+            account = self._guest()
         except NotAuthenticated:
             public = self.hub.settings.public_discovery and request.endpoint == "taxii.discovery"
-            if header is not None or not public:
+            if "Authorization" in request.headers or not public:
                 raise
+            return
+        visit().account = account
+        try:
+            self.hub.rates.take(account.name)
+        finally:
+            visit().allowance = self.hub.rates.allowance(account.name)
 
     def discovery(self) -> flask.Response:
         """GET /taxii2/ (section 4.1)."""
@@ -110,12 +109,12 @@ class Door:
     def manifest(self, name: str) -> flask.Response:
         """GET …/manifest/ (section 5.3)."""
         feed = self._readable(name, media.STIX)
-        return self._page(feed, self._asked(Endpoint.MANIFEST), Endpoint.MANIFEST)
+        return self._read(feed, self._asked(Endpoint.MANIFEST), Endpoint.MANIFEST)
 
     def objects(self, name: str) -> flask.Response:
         """GET …/objects/ (section 5.4)."""
         feed = self._readable(name)
-        return self._page(feed, self._asked(Endpoint.OBJECTS), Endpoint.OBJECTS)
+        return self._read(feed, self._asked(Endpoint.OBJECTS), Endpoint.OBJECTS)
 
     def object(self, name: str, object_id: str) -> flask.Response:
         """GET …/objects/<id>/ (section 5.6)."""
@@ -131,8 +130,8 @@ class Door:
         inbox = _found(access.writable(account, self.hub.feeds.collections(), name))
         media.accept(request.headers.get("Accept"))
         media.content_type(request.headers.get("Content-Type"))
-        media.content_coding(request.headers.get("Content-Encoding"))
-        octets = body.read(self.hub.settings.max_content_length)
+        packed = coding.of_body(request.headers.get("Content-Encoding"))
+        octets = body.read(self.hub.settings.max_content_length, packed)
         objects = wire.envelope(octets, self.hub.settings.max_objects)
         visit().objects = len(objects)
         taken = self.hub.intake.receive(account, inbox, objects, octets)
@@ -174,31 +173,18 @@ class Door:
             anywhere = replace(query, limit=1, added_after=None)
             if not self.hub.feeds.page(feed.id, anywhere, bodies=False).entries:
                 raise NotFound("this collection has no such version of the object")
-        return self._page(feed, replace(asked, query=query), endpoint)
+        return self._read(feed, replace(asked, query=query), endpoint)
 
-    def _page(self, feed: Collection, asked: Asked, endpoint: Endpoint) -> flask.Response:
-        walk = Walk(self.hub.settings.cursor_key, feed.id, endpoint)
-        query = asked.query if asked.next is None else walk.resume(asked.query, asked.next)
-        bodies = endpoint in (Endpoint.OBJECTS, Endpoint.OBJECT)
-        page = self.hub.feeds.page(feed.id, query, bodies=bodies)
-        visit().objects = len(page.entries)
-        if page.more and not page.entries:  # `next` would have nowhere to begin
-            raise Unavailable("the collection changed while it was read; ask again")
-        next = walk.issue(query, page.entries[-1].position) if page.more else None
-        response = _answer(_SPELLINGS[endpoint](page, next))
-        since = query.added_after if asked.next is None else None
-        response.headers.update(wire.date_added(page, since))
-        if asked.ignored:
-            response.headers[IGNORED] = ", ".join(asked.ignored[:_MAX_IGNORED])
-        return response
+    def _read(self, feed: Collection, asked: Asked, endpoint: Endpoint) -> flask.Response:
+        return Reading(self.hub, feed, asked, endpoint, lambda: self._recheck(feed)).answer()
 
+    def _recheck(self, feed: Collection) -> None:
+        """Raises unless the reader's credential and right still hold."""
+        visit().account = self._guest()
+        access.readable(visit().guest, self.hub.feeds.collections(), feed.id)
 
-_SPELLINGS: dict[Endpoint, Spelling] = {
-    Endpoint.MANIFEST: wire.manifest,
-    Endpoint.OBJECTS: wire.objects,
-    Endpoint.OBJECT: wire.objects,
-    Endpoint.VERSIONS: wire.versions,
-}
+    def _guest(self) -> Account:
+        return access.authenticate(request.headers.get("Authorization"), self.hub.people)
 
 
 def _answer(body: bytes, status: int = 200) -> flask.Response:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from flask import g
 
 from tocsin.server.model import Account
+from tocsin.server.taxii.rates import Allowance
 
 _SHOWN = 120
 
@@ -27,6 +28,9 @@ class Visit:
     """The alias, else the id, of the collection once it was found."""
     objects: int | None = None
     """Entries on the page, objects in the envelope, versions deleted."""
+
+    allowance: Allowance | None = None
+    """What the account has left of its requests, if they are counted."""
 
     @property
     def guest(self) -> Account:

@@ -20,8 +20,10 @@ from tocsin.admission.errors import (
     NotFound,
     ShareError,
     TooLarge,
+    TooOften,
     Unavailable,
     Unprocessable,
+    WrongCoding,
     WrongMediaType,
 )
 from tocsin.admission.timestamps import timestamp
@@ -41,7 +43,9 @@ HTTP_STATUS: dict[type[ShareError], HTTPStatus] = {
     Conflict: HTTPStatus.CONFLICT,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     WrongMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    WrongCoding: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     Unprocessable: HTTPStatus.UNPROCESSABLE_ENTITY,
+    TooOften: HTTPStatus.TOO_MANY_REQUESTS,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     ShareError: HTTPStatus.BAD_REQUEST,
 }
