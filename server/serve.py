@@ -18,6 +18,7 @@ from tocsin.server.app import create_app
 from tocsin.server.founding import OPERATOR, found_operator
 from tocsin.server.intake import Intake
 from tocsin.server.opening import Opened, housed
+from tocsin.server.store import OUTAGES
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +97,9 @@ def _work(intake: Intake, stop: threading.Event) -> None:
         intake.waiting.clear()
         try:
             found = intake.work()
+        except OUTAGES as error:
+            log.warning("the database is away, admission goes on when it is back: %s", error)
+            found = False
         except Exception:  # whatever went wrong with one must not end the work on the others
             log.exception("a submission could not be admitted; it is tried again later")
             found = False

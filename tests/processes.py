@@ -175,6 +175,13 @@ class Writers:
                 self.statuses.append(answer.json()["id"])
                 self.patterns |= {each["pattern"] for each in objects}
 
+    def wait_for(self, more: int, seconds: float = 60) -> None:
+        """Wait until so many more submissions have been acknowledged."""
+        enough, deadline = len(self.statuses) + more, time.monotonic() + seconds
+        while len(self.statuses) < enough:
+            assert time.monotonic() < deadline, self.answers
+            time.sleep(0.01)
+
     def stop(self) -> None:
         """Let them finish what they are at; raises what any of them raised."""
         self._going = False

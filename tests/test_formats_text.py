@@ -74,6 +74,8 @@ class TestProse:
             "at 12:30:45 on 00:11:22:33:44:55",
             "version 1.2.3.4.5 and 999.1.1.1",
             "run setup.py, then main.rs",
+            "run config.sh and run.pl",
+            "open Reader.app",
             "It was done.In the end",
             f"imphash: {MD5}",
             f"JA3 {MD5}",
@@ -82,6 +84,10 @@ class TestProse:
     )
     def test_what_only_looks_like_a_value_is_none(self, text):
         assert values(text + " as they say\n") == []
+
+    @pytest.mark.parametrize("host", ["cuddly-lamp.vercel.app", "www.bank.pl", "ksiegarnia24.pl"])
+    def test_a_host_below_an_ending_of_files_is_told_by_its_length(self, host):
+        assert values(f"They hid behind {host} for weeks\n") == [host]
 
     @pytest.mark.parametrize(
         ("written", "url"),
@@ -111,6 +117,10 @@ class TestLists:
     def test_comments_do_not_count(self):
         text = "# evil.net\n! evil.info\n; evil.biz\nevil.com\nevil.org # since May\n"
         assert values(text) == ["evil.com", "evil.org"]
+
+    def test_headings_of_markdown_are_no_comments(self):
+        text = "# Samples at 198.51.100.7\n\nevil.com\nevil.org\n"
+        assert values(text, name="report.md") == ["198.51.100.7", "evil.com", "evil.org"]
 
     def test_what_stands_alone_is_taken_at_its_word(self):
         assert values("evil.com\nevil.org\nsetup.zip\n") == ["evil.com", "evil.org", "setup.zip"]

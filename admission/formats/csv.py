@@ -6,7 +6,7 @@ reporter's handle nor a link to where something was reported.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 
@@ -154,15 +154,19 @@ class _Table:
         if declared in _META:
             return
         found = () if declared in _UNTAKEN else tuple(self._found(row, declared))
-        remarks = self._remarks(row)
-        if isinstance(remarks, str):
-            yield refusal(self.collected.numbered(), f"line {row.line}: {remarks}")
-        elif found:
-            for value in dict.fromkeys(found):
-                yield self._candidate(value, row, remarks, declared)
+        if found:
+            yield from self._made(dict.fromkeys(found), row, declared)
         elif row.broken or self.columns.headed:
             message = f"line {row.line}: {_why_nothing(row, declared)}"
             yield refusal(self.collected.numbered(), message)
+
+    def _made(self, found: Iterable[Recognised], row: Row, declared: str) -> Iterator[Candidate]:
+        remarks = self._remarks(row)
+        if isinstance(remarks, str):
+            yield refusal(self.collected.numbered(), f"line {row.line}: {remarks}")
+            return
+        for value in found:
+            yield self._candidate(value, row, remarks, declared)
 
     def _declared(self, row: Row) -> str:
         (kind,) = self._texts(row, Role.TYPE)[:1] or ("",)

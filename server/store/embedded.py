@@ -20,16 +20,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 from tocsin.admission.errors import Unavailable
 
 _LOCK = "engine.lock"
+_HUB_LOCK = "hub.lock"
 _SECRET = "engine.secret"  # noqa: S105 - the file's name
 _ADDRESS = "engine.json"
 _LOG = "engine.log"
 _USER = "tocsin"
 _STOP_SECONDS = 20.0
 _WAIT_SECONDS = 30.0
+_PROBE_SECONDS = 1.0
+"""Longer than any command looks whether a hub is there, which takes the lock for a moment."""
 _PAUSE = 0.1
 _PAUSES = (0.2, 1.0, 5.0, 15.0)
 
@@ -45,6 +49,7 @@ class Engine:
         self._child: subprocess.Popen[str] | None = None
         self._port = 0
         self._stopping = threading.Event()
+        self._house = contextlib.ExitStack()
 
     @classmethod
     def start(cls, data: Path, say: Say) -> Engine:
@@ -53,8 +58,14 @@ class Engine:
         Raises Unavailable, with a sentence, if there is no engine or another one has the
         directory.
         """
-        engine = cls.private(data, say)
-        engine._announce()
+        _prepare(data)
+        engine = cls(data, say)
+        with contextlib.ExitStack() as house:
+            house.enter_context(_only_hub(data))
+            (data / _ADDRESS).unlink(missing_ok=True)  # of a hub that was killed
+            engine._spawn()
+            engine._announce()
+            engine._house = house.pop_all()
         return engine
 
     @classmethod
@@ -83,15 +94,16 @@ class Engine:
         """Stop the engine; what was committed is on disk already."""
         self._stopping.set()
         (self._data / _ADDRESS).unlink(missing_ok=True)
-        child = self._child
-        if child is None:
-            return
-        child.terminate()
-        try:
-            child.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+        with self._house:
+            child = self._child
+            if child is None:
+                return
+            child.terminate()
+            try:
+                child.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
 
     def _spawn(self) -> None:
         log = os.open(self._data / _LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -161,9 +173,11 @@ def database(data: Path, say: Say) -> Iterator[str]:
     Raises Unavailable, with a sentence, if neither can be had.
     """
     deadline = time.monotonic() + _WAIT_SECONDS
-    while _in_use(data) and time.monotonic() < deadline:
-        port = _announced(data)
-        if port:
+    while time.monotonic() < deadline:
+        hub = _held(data / _HUB_LOCK)
+        if not hub and not _held(data / _LOCK):
+            break
+        if hub and (port := _announced(data)):
             yield _uri(data, port)
             return
         time.sleep(_PAUSE)  # another command has it, or a hub is starting
@@ -174,16 +188,38 @@ def database(data: Path, say: Say) -> Iterator[str]:
         engine.stop()
 
 
-def _in_use(data: Path) -> bool:
-    """Whether an engine holds the directory's lock."""
-    if not (data / _LOCK).exists():
+@contextlib.contextmanager
+def _only_hub(data: Path) -> Iterator[None]:
+    """The lock of the hub itself; the kernel gives it back however the hub ends.
+
+    Raises Unavailable at once if another hub has it: only an engine without a hub, or a
+    command, is worth waiting for.
+    """
+    deadline = time.monotonic() + _PROBE_SECONDS
+    descriptor = os.open(data / _HUB_LOCK, os.O_WRONLY | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "w") as lock:
+        while not _taken(lock):
+            if time.monotonic() > deadline:
+                raise Unavailable(f"another hub is using {data}: stop it, or name another --data")
+            time.sleep(_PAUSE)
+        yield
+
+
+def _held(path: Path) -> bool:
+    """Whether a process holds this lock."""
+    if not path.exists():
         return False
-    with (data / _LOCK).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    with path.open("a") as lock:
+        return not _taken(lock)
+
+
+def _taken(lock: TextIO) -> bool:
+    """Whether the lock is ours now, until it is closed."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _announced(data: Path) -> int:
