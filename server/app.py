@@ -78,6 +78,7 @@ def create_app(
             max_content_length=settings.max_content_length,
             page_size=settings.page_default,
             page_cap=settings.page_cap,
+            interop_filters=settings.interop_filters,
         ),
         feeds=parts.store.feeds,
         people=parts.store.people,

@@ -34,7 +34,7 @@ HUB = (
     ("tocsin.server.deposit", "tocsin.server.publishing"),
     ("tocsin.server.ledger", "tocsin.server.minting"),
     ("tocsin.server.store", "tocsin.server.access"),
-    ("tocsin.server.journal", "tocsin.server.seal"),
+    ("tocsin.server.journal", "tocsin.server.seal", "tocsin.server.facets"),
     ("tocsin.server.model",),
     *ADMISSION,
 )
