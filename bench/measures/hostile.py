@@ -1,7 +1,7 @@
 """Hostile files: how long each takes, how much memory, and that nothing crashes.
 
 Each file is judged in a process of its own, forked from one that is warm, as a client or
-a worker would be.  Memory is what the process needs beyond that.
+a worker would be.  Time is the processor's, memory what the process needs beyond that.
 """
 
 import gzip
@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from measures.court import content, judged, lists, policy, read
+from measures.court import content, judged, read
 from tocsin.admission.errors import ShareError
 
 _SLOW, _LARGE = 1.0, 200.0
@@ -19,7 +19,7 @@ _PATIENCE = 60
 
 
 def measure(folder: Path, show: int) -> None:
-    policy(), lists()
+    judged(read("warm.txt", b"198.51.100.7 evil.example a@evil.example http://evil.example/x"))
     files = [p for p in sorted((folder / "hostile").rglob("*")) if p.is_file()]
     outcomes: Counter[str] = Counter()
     worst: list[tuple[float, float, str]] = []
@@ -53,21 +53,21 @@ def forms(path: Path) -> list[tuple[str, bytes]]:
 def tried(name: str, raw: bytes) -> tuple[str, float, float]:
     ours, theirs = multiprocessing.get_context("fork").Pipe()
     child = multiprocessing.get_context("fork").Process(target=judge, args=(name, raw, theirs))
-    started = time.perf_counter()
     child.start()
     theirs.close()
     if not ours.poll(_PATIENCE):
         child.kill()
         return "hung", _PATIENCE, 0.0
     try:
-        outcome, grown = ours.recv()
+        told: tuple[str, float, float] = ours.recv()
     except EOFError:
-        outcome, grown = "crash", 0.0
+        told = ("crash", 0.0, 0.0)
     child.join()
-    return outcome, time.perf_counter() - started, grown
+    return told
 
 
 def judge(name: str, raw: bytes, pipe) -> None:
+    started = time.process_time()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
         told = Counter(c.verdict.value for c in judged(read(name, raw)))
@@ -75,4 +75,4 @@ def judge(name: str, raw: bytes, pipe) -> None:
     except ShareError:
         outcome = "refused"
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    pipe.send((outcome, grown))
+    pipe.send((outcome, time.process_time() - started, grown))
