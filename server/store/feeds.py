@@ -7,7 +7,7 @@ after the last one it was given is the next one for ever (feeds.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from pymongo.errors import DuplicateKeyError
@@ -117,27 +117,36 @@ class Feeds:
         start = max(block_of(query.position + 1), self._block_after(feed, query, end))
         wanted = filters(query)
         if not wanted:
-            yield from (Portion(block) for block in range(start, end + 1))
+            yield from (Portion((block,)) for block in range(start, end + 1))
             return
-        for block, picks in Picking(self._base, feed, wanted).blocks(start, end):
-            ahead = {p: pick for p, pick in picks.items() if query.position < p <= last}
-            yield from divided_picks(block, ahead)
+        picks = Picking(self._base, feed, wanted).picks(start, end)
+        ahead = ((p, pick) for p, pick in picks if query.position < p <= last)
+        yield from divided_picks(ahead, query.limit + 1)
 
     def _read(
         self, feed: str, portion: Portion, last: int, *, bodies: bool
     ) -> tuple[list[Document], dict[str, Marks]]:
         """The runs of a portion in order, and their marks, read after them."""
         if portion.picks is None:
-            return self._block(feed, portion.block, last, bodies=bodies)
-        firsts = sorted({pick.first for pick in portion.picks.values()})
-        wanted = {"feed": feed, "block": portion.block, "first": {"$in": firsts}}
-        projection = {} if bodies else _WITHOUT_BODY
-        found = self._base.runs.find(wanted, projection)
+            return self._blocks(feed, portion.blocks, last, bodies=bodies)
+        ids = sorted({run_id(feed, pick.first) for pick in portion.picks.values()})
+        found = self._base.runs.find({"_id": {"$in": ids}}, {} if bodies else _WITHOUT_BODY)
         runs = sorted(found, key=lambda run: int(run["first"]))
         if not portion.within(runs):  # they have been rewritten since their cards were
-            return self._block(feed, portion.block, last, bodies=bodies)
-        documents = mark_documents(self._base, (run["_id"] for run in runs))
+            return self._blocks(feed, portion.blocks, last, bodies=bodies)
+        documents = mark_documents(self._base, ids)
         return runs, {run: marks_of(document) for run, document in documents.items()}
+
+    def _blocks(
+        self, feed: str, blocks: Iterable[int], last: int, *, bodies: bool
+    ) -> tuple[list[Document], dict[str, Marks]]:
+        runs: list[Document] = []
+        marks: dict[str, Marks] = {}
+        for block in blocks:
+            more, theirs = self._block(feed, block, last, bodies=bodies)
+            runs += more
+            marks |= theirs
+        return runs, marks
 
     def _block(
         self, feed: str, block: int, last: int, *, bodies: bool

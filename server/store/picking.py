@@ -59,16 +59,14 @@ class Picking:
         self._left: Counter[str] = Counter()
         self._asked: Counter[str] = Counter()
 
-    def blocks(self, first: int, last: int) -> Iterator[tuple[int, dict[int, Pick]]]:
-        """The blocks, in order, that hold something asked for, with its positions in order."""
+    def picks(self, first: int, last: int) -> Iterator[tuple[int, Pick]]:
+        """The positions, in order, of what all filters take from block `first` to `last`."""
         spans = range(span_of(first), span_of(last) + 1)
         width = 1
         while spans:
-            by_block: dict[int, dict[int, Pick]] = {}
             before = self._left.total()
-            for position, pick in sorted(self.among(spans[:width]).items()):
-                by_block.setdefault(block_of(position), {})[position] = pick
-            yield from ((block, picks) for block, picks in by_block.items() if first <= block)
+            found = sorted(self.among(spans[:width]).items(), key=lambda item: item[0])
+            yield from (each for each in found if block_of(each[0]) >= first)
             few = self._left.total() - before < MANY
             spans, width = spans[width:], min(width * 2, KEYS) if few else max(width // 2, 1)
 

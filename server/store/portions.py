@@ -1,4 +1,4 @@
-"""What a reader takes from the database at once: a block, or some entries of one.
+"""What a reader takes from the database at once: a block, or some entries of a few runs.
 
 Only what is to be read, and what of it was asked for; no database.
 """
@@ -14,19 +14,19 @@ import orjson
 from tocsin.server.facets import holds
 from tocsin.server.model import Wanted
 from tocsin.server.store.picking import Pick
-from tocsin.server.store.runs import Document, body_of
+from tocsin.server.store.runs import Document, block_of, body_of
 
-RUNS = 64
-"""Runs of one portion at most."""
+RUNS = 8
+"""Runs of one portion at most; each may be as long as a body may be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """A block, or the entries of it that filters pick."""
+    """Whole blocks, or the entries of them that filters pick."""
 
-    block: int
+    blocks: tuple[int, ...]
     picks: Mapping[int, Pick] | None = None
-    """By position, in order; None: the whole block."""
+    """By position, in order; None: whole blocks."""
 
     @property
     def doubtful(self) -> bool:
@@ -47,18 +47,25 @@ class Portion:
         return not doubts or answered(body_of(run, index), doubts)
 
 
-def divided_picks(block: int, picks: Mapping[int, Pick]) -> Iterator[Portion]:
-    """The picks of a block in portions of a few runs each, in order."""
+def divided_picks(picks: Iterable[tuple[int, Pick]], enough: int) -> Iterator[Portion]:
+    """Picks, in order of position, in portions of a few runs and no more than enough entries."""
     part: dict[int, Pick] = {}
     runs: set[int] = set()
-    for position, pick in picks.items():
+    for position, pick in picks:
         if len(runs | {pick.first}) > RUNS:
-            yield Portion(block, part)
+            yield _portion(part)
             part, runs = {}, set()
         part[position] = pick
         runs.add(pick.first)
+        if len(part) == enough:  # before the next pick is looked for
+            yield _portion(part)
+            part, runs = {}, set()
     if part:
-        yield Portion(block, part)
+        yield _portion(part)
+
+
+def _portion(picks: Mapping[int, Pick]) -> Portion:
+    return Portion(tuple(sorted({block_of(position) for position in picks})), picks)
 
 
 def answered(body: bytes | None, doubts: Iterable[Wanted]) -> bool:
