@@ -18,6 +18,7 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
+from pymongo.uri_parser import parse_uri
 
 from tocsin.admission.errors import Malformed, Unavailable
 from tocsin.admission.timestamps import micros, stix_time, timestamp
@@ -26,7 +27,9 @@ from tocsin.server.medallion_source import Item, Kept, LeftOut, Source, describe
 Document = dict[str, Any]
 
 _HIDDEN = ("_id", "_collection_id", "_manifest")
-_PATIENCE: dict[str, Any] = {"serverSelectionTimeoutMS": 10_000}
+_PATIENCE = "serverSelectionTimeoutMS"
+_PATIENCE_MS = 10_000
+"""How long a server is looked for, unless the URI says otherwise."""
 _PORTION = 200
 """Objects that are fetched at once."""
 _CODEC: CodecOptions[Document] = CodecOptions(
@@ -41,7 +44,7 @@ def from_mongo(uri: str) -> Iterator[list[Source]]:
 
     Raises Unavailable if it cannot be reached, Malformed if medallion was never there.
     """
-    with _told(), MongoClient[Document](uri, appname="tocsin", **_PATIENCE) as client:
+    with _client(uri) as client:
         with _told():
             found = list(_sources(client))
         if not found:
@@ -49,13 +52,20 @@ def from_mongo(uri: str) -> Iterator[list[Source]]:
         yield found
 
 
+def _client(uri: str) -> MongoClient[Document]:
+    try:
+        patience = parse_uri(uri)["options"].get(_PATIENCE, _PATIENCE_MS / 1_000)
+        options: Document = {_PATIENCE: round(patience * 1_000)}
+        return MongoClient[Document](uri, appname="tocsin", **options)
+    except (ConfigurationError, InvalidURI, ValueError) as error:
+        raise Unavailable("not a usable mongodb:// URI of medallion's database") from error
+
+
 @contextmanager
 def _told() -> Iterator[None]:
     """What the driver raises, as a sentence about medallion's database."""
     try:
         yield
-    except (ConfigurationError, InvalidURI) as error:
-        raise Unavailable("not a usable mongodb:// URI of medallion's database") from error
     except PyMongoError as error:
         brief = str(error).split(", Timeout:")[0][:300]
         raise Unavailable(f"cannot read the database of medallion: {brief}") from error
