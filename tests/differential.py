@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import base64
 import json
-import random
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 from typing import Any
 
+from differential_questions import EMPTY, FULL, PAGE, READ, WRITE, Question, data
 from medallion.backends.memory_backend import MemoryBackend
-from medallion_files import Home, collection, day, threat, written
+from medallion_files import Home, day, written
 from taxii_peers import KEY, MEDIA_TYPE, medallion_app
 from werkzeug.test import TestResponse
 
@@ -29,36 +29,7 @@ from tocsin.server import desk
 from tocsin.server.app import create_app
 from tocsin.server.model import Partner
 
-PAGE = 20
-"""The most that either gives at once."""
-FULL, READ, WRITE, CLOSED, EMPTY = (str(uuid.UUID(int=n, version=4)) for n in range(1, 6))
 ROOTS = {"theirs": "/trust/", "ours": "/hub/"}
-SCO = {"type": "ipv4-addr", "id": f"ipv4-addr--{uuid.UUID(int=1, version=4)}", "value": "192.0.2.1"}
-OLD = {**threat(50), "type": "tool", "id": f"tool--{uuid.UUID(int=50, version=4)}"}
-OLD.pop("spec_version")
-UNKNOWN = f"malware--{uuid.UUID(int=999, version=4)}"
-
-
-@dataclass(frozen=True)
-class Question:
-    """One request, or one walk of several pages."""
-
-    path: str
-    """Below the API root; `/` first: from the top."""
-    query: tuple[tuple[str, str], ...] = ()
-    """`{date N}` stands for the N-th date of the data."""
-    headers: tuple[tuple[str, str | None], ...] = ()
-    method: str = "GET"
-    body: bytes | None = None
-    pages: int = 1
-
-    def given(self, name: str) -> str | None:
-        """A parameter's first value."""
-        return dict(reversed(self.query)).get(name)
-
-    def header(self, name: str) -> str | None:
-        """A header that is not the usual one."""
-        return dict(self.headers).get(name)
 
 
 @dataclass(frozen=True)
@@ -70,13 +41,20 @@ class Difference:
     theirs: Any
     ours: Any
     answer: Answer
-    """medallion's."""
-    page: int
+    """medallion's last one."""
 
     @property
     def status(self) -> tuple[int, int] | None:
-        """(medallion's, the hub's), if that is what differs."""
-        return (self.theirs, self.ours) if self.aspect == "status" else None
+        """(medallion's, the hub's) last one, if that is what differs."""
+        return (self.theirs[-1], self.ours[-1]) if self.aspect == "status" else None
+
+    @property
+    def apart(self) -> set[str]:
+        """The ids of the entries that only one of both has."""
+        lists = (Counter(items or []) for items in (self.theirs, self.ours))
+        one, other = lists
+        only = (one - other) + (other - one)
+        return {json.loads(item)["id"] for item in only}
 
 
 @dataclass(frozen=True)
@@ -99,23 +77,6 @@ class Report:
     unexpected: list[Difference] = field(default_factory=list)
 
 
-def data() -> list[dict[str, Any]]:
-    """Collections with ties, versions, observables, and objects of STIX 2.0."""
-    added = [(day(1 + number // 6), threat(number)) for number in range(24)]
-    added += [(day(6), threat(3, 4)), (day(7), threat(4, 3)), (day(8), threat(3, 2))]
-    added += [(day(8), {**SCO, "_date_added": day(8)}), (day(9), OLD)]
-    added += [(day(10), {**OLD, "modified": "2019-01-09T00:00:00.000Z"})]
-    added += [(day(11), {**OLD, "spec_version": "2.1", "modified": "2019-01-05T00:00:00.000Z"})]
-    few = [(day(2), threat(100 + number)) for number in range(3)]
-    return [
-        collection(*added, id=FULL, title="Full", can_write=True, description="All sorts"),
-        collection(*few, id=READ, title="Read"),
-        collection(*few, id=WRITE, title="Write", can_read=False, can_write=True),
-        collection(*few, id=CLOSED, title="Closed", can_read=False),
-        collection(id=EMPTY, title="Empty", can_write=True),
-    ]
-
-
 class Pair:
     """medallion and a hub that took its data over."""
 
@@ -127,7 +88,7 @@ class Pair:
         file.write_text(json.dumps(told))
         home.take(file)
         slug = f"peer-{uuid.uuid4().hex[:8]}"
-        may = [FULL, READ, EMPTY], [FULL, WRITE, EMPTY]
+        may = [FULL, READ, EMPTY], [FULL, WRITE, EMPTY]  # CLOSED: neither
         key = desk.add_partner(home.hub, Partner(slug, "Peer"), *may)["key"]
         settings = HubSettings(
             data=home.hub.settings.data,
@@ -143,7 +104,10 @@ class Pair:
         theirs.logger.disabled = True
         self.apps = {"theirs": theirs, "ours": create_app(home.hub.parts, home.hub.seal, settings)}
         self.keys = {"theirs": KEY, "ours": f"{slug}:{key}"}
+        self.answers = 0
         self.dates: dict[str, str] = {}
+        self.full: set[str] = set()
+        """The hub's dates in the collection that is asked most."""
         self.learn()
 
     def learn(self) -> None:
@@ -158,8 +122,10 @@ class Pair:
                 stamp = versions.get((each["id"], "" if own else each["version"]))
                 if stamp:
                     self.dates[stamp] = each["date_added"]
+            if told["id"] == FULL:
+                self.full = {stamp for _, _, stamp in entries if stamp in self.dates}
 
-    def ask(self, side: str, question: Question, next: str | None) -> Answer:
+    def ask(self, side: str, question: Question, more: dict[str, str]) -> Answer:
         """One answer of one side."""
         root = ROOTS[side]
         path = question.path if question.path.startswith("/") else root + question.path
@@ -172,7 +138,7 @@ class Pair:
             answer = client.open(
                 path.replace("/ROOT/", root),
                 method=question.method,
-                query_string=query + ([("next", next)] if next else []),
+                query_string=[pair for pair in query if pair[0] not in more] + [*more.items()],
                 headers={name: value for name, value in headers.items() if value is not None},
                 data=question.body,
             )
@@ -186,31 +152,81 @@ class Pair:
         date = day(int(found[1]))
         if side == "theirs":
             return date
-        self.home.feed = FULL
-        stamps = [timestamp(entry.stamp) for entry in self.home.entries()]
-        return [stamp for stamp in stamps if self.dates.get(stamp, "9") <= date][-1]
+        return max(stamp for stamp in self.full if self.dates[stamp] <= date)
 
     def differences(self, question: Question) -> Iterator[Difference]:
-        """All aspects that differ, page by page."""
-        nexts: dict[str, str | None] = {"theirs": None, "ours": None}
-        for page in range(1, question.pages + 1):
-            theirs, ours = (self.ask(side, question, nexts[side]) for side in ROOTS)
-            for aspect in _compared(theirs, ours):
-                one, other = theirs.aspects.get(aspect), ours.aspects.get(aspect)
-                if one != other:
-                    yield Difference(question, aspect, one, other, theirs, page)
-            nexts = {"theirs": theirs.next, "ours": ours.next}
-            if not all(nexts.values()):
-                return
+        """All aspects that differ, over all pages of a walk."""
+        walks = [self.walk(side, question) for side in ROOTS]
+        self.answers += sum(map(len, walks))
+        theirs, ours = (merged(walk) for walk in walks)
+        for aspect in _compared(theirs, ours):
+            one, other = theirs.get(aspect), ours.get(aspect)
+            if one != other:
+                yield Difference(question, aspect, one, other, walks[0][-1])
         if question.method != "GET":
             self.learn()
+        if question.method == "POST" and theirs["status"] == ours["status"] == [202]:
+            yield from self._later(walks)
+
+    def _later(self, walks: Sequence[Sequence[Answer]]) -> Iterator[Difference]:
+        """Each status, asked for once more at its own server."""
+        for side, walk in zip(ROOTS, walks, strict=True):
+            question = Question(f"status/{walk[0].json['id']}/")
+            first, later = walk[0].aspects, self.ask(side, question, {}).aspects
+            for aspect in sorted({*first, *later} - {"status"}):
+                if first.get(aspect) != later.get(aspect):
+                    yield Difference(
+                        question, aspect, first.get(aspect), later.get(aspect), walk[0]
+                    )
+
+    def walk(self, side: str, question: Question) -> list[Answer]:
+        """The answers to a question, page after page."""
+        answers = [self.ask(side, question, {})]
+        while question.walk and len(answers) < _MOST_PAGES:
+            latest = answers[-1]
+            if question.walk == "added_after":
+                more = {"added_after": latest.last} if latest.last else {}
+            else:
+                more = {"next": latest.next} if latest.next else {}
+            if not more or latest.status >= 400 or "objects" not in latest.aspects:
+                break
+            answers.append(self.ask(side, question, more))
+            if question.walk == "twice":
+                answers.append(self.ask(side, question, more))
+                break
+        return answers
 
 
-def _compared(theirs: Answer, ours: Answer) -> list[str]:
-    """What is worth comparing: where one says yes and one says no, nothing else."""
-    if theirs.status != ours.status:
-        return ["status"]
-    return sorted({*theirs.aspects, *ours.aspects})
+def merged(walk: Sequence[Answer]) -> dict[str, Any]:
+    """A walk as one answer: all its entries, and a list of what each page said besides."""
+    found: dict[str, Any] = {"status": [answer.status for answer in walk]}
+    for name in sorted({name for answer in walk for name in answer.aspects} - {"status"}):
+        told = [answer.aspects.get(name) for answer in walk]
+        if name.removeprefix("order of ") in _LISTS:
+            found[name] = [item for items in told for item in items or []]
+        else:
+            found[name] = told[0] if len(told) == 1 else told
+    for name in _LISTS & found.keys():
+        found[name] = sorted(found[name])
+    return found
+
+
+_LISTS = {"objects", "versions", "collections"}
+_MOST_PAGES = 60
+
+
+def _compared(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
+    """What is worth comparing: the rest follows where one says no, or leaves an entry out."""
+    for telling in ("refused", *sorted(_LISTS)):
+        if telling == "refused":
+            if (
+                theirs["status"][0] != ours["status"][0]
+                or theirs["status"][-1] != ours["status"][-1]
+            ):
+                return ["status"]
+        elif theirs.get(telling, []) != ours.get(telling, []):
+            return [telling]
+    return sorted({*theirs, *ours})
 
 
 class Answer:
@@ -228,6 +244,7 @@ class Answer:
         self.json = _json(text)
         whole = self.json if isinstance(self.json, dict) else {}
         self.next = whole.get("next")
+        self.last = answer.headers.get("X-TAXII-Date-Added-Last")
         self.aspects: dict[str, Any] = {"status": self.status, "type": answer.content_type, **told}
         if self.status >= 400:
             self.aspects["error"] = sorted(whole.keys() & {"title", "http_status"})
@@ -257,16 +274,17 @@ def _resource(whole: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, items in lists.items():
         if items is not None:
-            found[name] = sorted(map(_spelt, items))
-            found[f"order of {name}"] = list(map(_spelt, items))
+            found[name] = found[f"order of {name}"] = list(map(_spelt, items))
     found["next"] = bool(whole.get("next"))
-    unsteady = (
-        {*lists, "next", "id", "request_timestamp"} if "status" in whole else {*lists, "next"}
-    )
-    for name, value in whole.items():
-        if name not in unsteady:
-            found[name] = value
+    for name in whole.keys() - {*lists, "next"} - (_UNSTEADY if "status" in whole else set()):
+        found[name] = whole[name]
+    for name in _DETAILS & whole.keys():
+        found[name] = [(each["id"], each["version"]) for each in whole[name]]
     return found
+
+
+_UNSTEADY = {"id", "request_timestamp"}
+_DETAILS = {"successes", "failures", "pendings"}
 
 
 def _spelt(value: Any) -> str:
@@ -285,80 +303,5 @@ def compare(pair: Pair, questions: Iterable[Question], allowed: Iterable[Allowed
                     break
             else:
                 report.unexpected.append(difference)
+    report.answers = pair.answers
     return report
-
-
-OBJECTS = f"collections/{FULL}/objects/"
-MANIFEST = f"collections/{FULL}/manifest/"
-ONE = f"{OBJECTS}{threat(3)['id']}/"
-VERSIONS = f"{ONE}versions/"
-PLACES = (
-    *("/taxii2/", "", "collections/", "status/nosuch/", f"status/{READ}/"),
-    *(f"collections/{id}/" for id in (FULL, READ, WRITE, CLOSED, EMPTY, UNKNOWN)),
-    *(f"collections/{id}/objects/" for id in (FULL, READ, WRITE, CLOSED, EMPTY, UNKNOWN)),
-    *(f"collections/{id}/manifest/" for id in (FULL, READ, WRITE, CLOSED, EMPTY)),
-    *(ONE, VERSIONS, f"{OBJECTS}{UNKNOWN}/", f"{OBJECTS}{UNKNOWN}/versions/"),
-    *(f"{OBJECTS}{SCO['id']}/", f"{OBJECTS}{SCO['id']}/versions/", f"{OBJECTS}{OLD['id']}/"),
-    *("/nowhere/", "/nowhere/collections/", "collections/nosuch/nowhere/"),
-)
-FEEDS = (OBJECTS, MANIFEST, ONE, VERSIONS, f"{OBJECTS}{OLD['id']}/")
-HEADERS: tuple[tuple[str, str | None], ...] = (
-    *(("Accept", "application/taxii+json"), ("Accept", "*/*"), ("Accept", None)),
-    *(("Accept", "application/taxii+json; version=2.1"), ("Accept", "application/*")),
-    *(("Accept", "application/taxii+json;version=2.0"), ("Accept", "text/html")),
-    ("Accept", "application/taxii+json;version=2.0, application/taxii+json;version=2.1"),
-    ("Accept", "application/taxii+json;version=2.1;q=0.5"),
-    ("Accept", "APPLICATION/TAXII+JSON;VERSION=2.1"),
-    *(("Authorization", None), ("Authorization", "Basic d3Jvbmc6d3Jvbmc=")),
-)
-VALUES: dict[str, tuple[str, ...]] = {
-    "added_after": (
-        *(f"{{date {n}}}" for n in (1, 2, 3, 5, 7, 8, 10, 11)),
-        *("1999-01-01T00:00:00Z", "2999-01-01T00:00:00.000000Z"),
-        *("junk", "2020-06-02T10:00:00", "2020-06-02T10:00:00.000000+00:00"),
-    ),
-    "limit": ("1", "2", "3", "7", "20", "21", "1000000", "0", "-1", "many", "1.5"),
-    "match[id]": (
-        threat(3)["id"],
-        f"{threat(3)['id']},{threat(4)['id']},{OLD['id']}",
-        UNKNOWN,
-        SCO["id"],
-    ),
-    "match[type]": ("malware", "tool", "tool,ipv4-addr", "nosuch"),
-    "match[version]": (
-        *("last", "first", "all", "first,last", "all,last", "junk"),
-        *("2019-01-02T00:00:00.000Z", "2019-01-02T00:00:00Z,last", "2001-01-01T00:00:00.000Z"),
-    ),
-    "match[spec_version]": ("2.0", "2.1", "2.0,2.1", "9.9"),
-    "match[confidence]": ("80",),
-    "other": ("1",),
-}
-
-
-def questions(count: int, seed: int = 1) -> list[Question]:
-    """Every place, every header, every filter; then as many mixed ones as are wanted."""
-    found = [Question(place) for place in PLACES]
-    found += [Question(place, headers=(h,)) for place, h in product(("", OBJECTS, ONE), HEADERS)]
-    found += [
-        Question(place, ((name, value),))
-        for place in FEEDS
-        for name, values in VALUES.items()
-        for value in values
-    ]
-    found += [Question(OBJECTS, method=method) for method in ("HEAD", "PUT", "DELETE")]
-    chance = random.Random(seed)  # noqa: S311 - the same questions each time
-    while len(found) < count:
-        found.append(_mixed(chance))
-    return found[:count] if count else found
-
-
-def _mixed(chance: random.Random) -> Question:
-    names = chance.sample(sorted(VALUES), chance.randint(1, 4))
-    query = [(name, chance.choice(VALUES[name])) for name in names]
-    if chance.random() < 0.05:
-        query.append(query[0])
-    paged = chance.random() < 0.5
-    if paged:
-        query = [pair for pair in query if pair[0] != "limit"]
-        query.append(("limit", chance.choice(("1", "2", "5", "20"))))
-    return Question(chance.choice(FEEDS), tuple(query), pages=8 if paged else 1)
