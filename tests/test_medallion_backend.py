@@ -221,6 +221,15 @@ class TestWriting:
         posted = both[0]("collections/green/objects/", "POST", json={"objects": indicators(1)})
         assert posted.status_code == 403
 
+    def test_the_account_decides_though_medallion_should_forget_to_ask(self, backend, home):
+        feed, one = home.feed, threat(3)["id"]
+        with pytest.raises(ProcessingError) as refused:
+            backend.delete_object("hub", feed, one, {}, ())
+        with pytest.raises(ProcessingError) as unread:
+            backend.get_objects("hub", inbox(home), {}, (), 10)
+        assert (refused.value.status, unread.value.status) == (403, 403)
+        assert one in [entry.id for entry in home.entries()]
+
     def test_deleting_takes_all_versions_away(self, both):
         theirs, _ = both
         first, second = threat(900), threat(900, 2)
@@ -228,6 +237,11 @@ class TestWriting:
         one = f"collections/scratch/objects/{first['id']}/"
         assert theirs(one, "DELETE").status_code == 200
         assert [theirs(one).status_code, theirs(one, "DELETE").status_code] == [404, 404]
+
+
+def inbox(home):
+    """The id of the inbox, which nobody reads."""
+    return next(each.id for each in home.feeds.collections() if each.alias == "inbox")
 
 
 class TestStarting:
