@@ -14,11 +14,13 @@ from pathlib import Path
 from tocsin.admission.errors import ShareError, Unavailable
 from tocsin.admission.model import Consent, Tlp
 from tocsin.admission.policy import PolicyError
+from tocsin.admission.timestamps import micros
 from tocsin.config import ConfigError, HubSettings, load_hub
 from tocsin.server import desk
 from tocsin.server.model import Kind, Partner
 from tocsin.server.opening import Opened, opened
 from tocsin.server.serve import serve
+from tocsin.server.takeover import NOTICE, Wish, medallion, take_over
 
 _EXAMPLES = """\
 examples:
@@ -28,6 +30,7 @@ examples:
   tocsin-hub key issue acme
   tocsin-hub collection add ics --kind feed --max-tlp green --title "Industrial control"
   tocsin-hub review list
+  tocsin-hub import medallion data.json --dry-run
 
 exit codes: 0 all well, 1 refused, 2 wrong usage, 3 the database cannot be reached
 """
@@ -117,6 +120,21 @@ def _review_reject(hub: Opened, options: argparse.Namespace) -> Told:
     return desk.decide(hub, options.review, release=False, reason=options.reason)
 
 
+def _import_medallion(hub: Opened, options: argparse.Namespace) -> Told:
+    wish = Wish(
+        roots=frozenset(options.root),
+        collections=frozenset(options.collection),
+        prefix=options.into,
+        cursor=options.cursor and micros(options.cursor),
+        dry=options.dry_run,
+    )
+    with medallion(options.source) as sources:
+        taken = take_over(hub, sources, wish)
+    for line in NOTICE:
+        _say(line)
+    return taken
+
+
 Run = Callable[[Opened, argparse.Namespace], Told]
 
 
@@ -135,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     issue.add_argument("account", help="the account's name, for instance the partner's slug")
     _add_collection(_group(subjects, "collection", "inboxes, feeds and verbatim collections"))
     _add_review(_group(subjects, "review", "what waits for an analyst"))
+    _add_import(_group(subjects, "import", "what other servers have"))
     return parser
 
 
@@ -214,6 +233,21 @@ def _add_review(group: _Subjects[argparse.ArgumentParser]) -> None:
     command = _command(group, "reject", _review_reject, "refuse it for good")
     command.add_argument("review", nargs="+")
     command.add_argument("--reason", default="", help="for the submitter to read")
+
+
+def _add_import(group: _Subjects[argparse.ArgumentParser]) -> None:
+    text = "a medallion's collections, as verbatim collections; may be run again"
+    command = _command(group, "medallion", _import_medallion, text)
+    command.add_argument("source", help="its JSON data file, or the mongodb:// URI of its database")
+    command.add_argument("--root", action="append", default=[], help="of this API root only")
+    command.add_argument(
+        "--collection", action="append", default=[], help="this one only: its id, alias or title"
+    )
+    command.add_argument("--into", default="", metavar="PREFIX", help="aliases are PREFIX-…")
+    command.add_argument(
+        "--cursor", metavar="ADDED_AFTER", help="tell where a poller goes on that came so far there"
+    )
+    command.add_argument("--dry-run", action="store_true", help="tell what would be taken over")
 
 
 def _tlp(word: str) -> Tlp:

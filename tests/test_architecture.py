@@ -26,7 +26,9 @@ ADMISSION = (
 )
 HUB = (
     ("tocsin.server.cli",),
-    ("tocsin.server.serve", "tocsin.server.desk"),
+    ("tocsin.server.serve", "tocsin.server.desk", "tocsin.server.takeover"),
+    ("tocsin.server.medallion_backend", "tocsin.server.medallion_mongo"),
+    ("tocsin.server.medallion_source",),
     ("tocsin.server.opening",),
     ("tocsin.server.app", "tocsin.server.founding"),
     ("tocsin.server.taxii", "tocsin.server.console"),
@@ -52,6 +54,7 @@ OPEN_TO_CONFIG = {
     "tocsin.server.serve",
     "tocsin.server.opening",
     "tocsin.server.app",
+    "tocsin.server.medallion_backend",
     "tocsin.clients",
 }
 DOORS = {"tocsin.server.taxii", "tocsin.server.console", "tocsin.server.app"}
@@ -60,8 +63,9 @@ LIVES_IN = {
     "werkzeug": DOORS,
     "zstandard": {"tocsin.server.taxii"},
     "cheroot": {"tocsin.server.serve"},
-    "pymongo": {"tocsin.server.store"},
-    "bson": {"tocsin.server.store"},
+    "medallion": {"tocsin.server.medallion_backend"},
+    "pymongo": {"tocsin.server.store", "tocsin.server.medallion_mongo"},
+    "bson": {"tocsin.server.store", "tocsin.server.medallion_mongo"},
     "secantus": {"tocsin.server.store"},
     "requests": {"tocsin.clients"},
     "taxii2client": {"tocsin.clients"},
