@@ -67,7 +67,11 @@ def normalise(
     subject = candidate.object
     if subject is None:
         return candidate
-    subject = _vocabularies(_values(_pattern(_visible(subject))))
+    spelt = _pattern(subject)
+    visible = _visible(spelt)
+    if visible is not spelt:
+        visible = _pattern(visible)  # what was hidden in a value kept it from its one spelling
+    subject = _vocabularies(_values(visible))
     return _marked(replace(candidate, object=subject), defaults, definitions)
 
 

@@ -128,6 +128,11 @@ def mac(text: str) -> str:
     return plain.replace("-", ":").lower() if _MAC.fullmatch(plain) else plain
 
 
+def digest(text: str) -> str:
+    """A hash in hexadecimal digits, in lower case."""
+    return text.strip().lower()
+
+
 _BY_VALUE: dict[str, Callable[[str], str]] = {
     "domain-name": host,
     "ipv4-addr": address,
@@ -144,11 +149,14 @@ def normal(kind: str, name: str, value: str) -> str:
     >>> normal("file", "hashes.'MD5'", "D41D8CD98F00B204E9800998ECF8427E")
     'd41d8cd98f00b204e9800998ecf8427e'
     """
+    spell = speller(kind, name)
+    return spell(value) if spell else value
+
+
+def speller(kind: str, name: str) -> Callable[[str], str] | None:
+    """How values of that property are spelt; None if every character counts."""
     if name == "value":
-        spell = _BY_VALUE.get(kind)
-        return spell(value) if spell else value
+        return _BY_VALUE.get(kind)
     if ".hashes." in f".{name}" and name.rpartition(".")[2].strip("'") in HASHES:
-        return value.strip().lower()
-    if kind == "windows-registry-key" and name == "key":
-        return registry_key(value)
-    return value
+        return digest
+    return registry_key if kind == "windows-registry-key" and name == "key" else None

@@ -31,7 +31,7 @@ SAME = [
         "[windows-registry-key:key = 'HKLM\\\\x']",
         "[windows-registry-key:key = 'hkey_local_machine\\\\x']",
     ),
-    ("[a:t = t'2020-01-01T00:00:00.000Z']", "[a:t = t'2020-01-01T01:00:00+01:00']"),
+    ("[a:t = t'2020-01-01T00:00:00.000Z']", "[a:t = t'2020-01-01T00:00:00Z']"),
     ("[a:b = 1] /* why */", "[a:b = 1] // why"),
 ]
 DIFFERENT = [
@@ -50,7 +50,6 @@ BROKEN = [
     "[domain-name:value = 'x'",
     "[domain-name:value = x]",
     "[domain-name:value = 'x'] AND",
-    "[a:b IN ()]",
     "[a:b = 1] WITHIN 5 SECONDS WITHIN 6 SECONDS",
     "[a:b = 1] REPEATS 0 TIMES",
     "[a:b LIKE 5]",

@@ -1,0 +1,43 @@
+"""A canonical pattern matches what the pattern matched, in the eyes of the OASIS matcher."""
+
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+from pattern_trees import Writer, bundle, observations, patterns
+from stix2matcher.matcher import match
+from stix2patterns.validator import run_validator
+
+from tocsin.admission.patterns import canonical
+
+seeds = st.integers(0, 2**32)
+
+
+@settings(max_examples=400, deadline=None)
+@given(patterns, observations, seeds)
+def test_a_canonical_pattern_matches_the_same_observations(tree, observed, seed):
+    writer = Writer(seed, loose=False)
+    pattern = writer.written(tree)
+    as_seen = bundle(observed, writer, normal=False)
+    as_meant = bundle(observed, writer, normal=True)
+    note(f"{pattern}\n{canonical(pattern)}\n{as_seen}")
+    before = bool(match(pattern, [as_seen], stix_version="2.1"))
+    after = bool(match(canonical(pattern), [as_meant], stix_version="2.1"))
+    assert before == after
+
+
+@settings(max_examples=400, deadline=None)
+@given(patterns, seeds)
+def test_however_it_is_written_it_is_one_pattern(tree, seed):
+    plain = Writer(0, loose=False).written(tree)
+    other = Writer(seed, loose=True).written(tree)
+    note(f"{plain}\n{other}")
+    assert canonical(other) == canonical(plain)
+
+
+@settings(max_examples=400, deadline=None)
+@given(patterns, seeds)
+def test_a_canonical_pattern_is_valid_and_its_own_canonical_form(tree, seed):
+    pattern = Writer(seed, loose=True).written(tree)
+    spelt = canonical(pattern)
+    note(f"{pattern}\n{spelt}")
+    assert canonical(spelt) == spelt
+    assert run_validator(spelt, "2.1") == []
