@@ -164,7 +164,7 @@ def _of_reference(kind: str, name: str) -> Callable[[str], str] | None:
 
 def _host_or_address(text: str) -> str:
     """What `src_ref.value` may be: an address, a MAC address or a host name."""
-    return values.host(values.mac(values.address(text)))
+    return values.address(values.mac(values.host(text)))
 
 
 def _registry_key(text: str) -> str:

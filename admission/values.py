@@ -35,6 +35,9 @@ _HIVES = {
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ftp": 21}
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _MAC = re.compile(r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
+_DROPPED = re.compile(r"[\t\r\n]")
+_AROUND = "".join(map(chr, range(33))) + "\x85\xa0\u3000"
+_AFTER = _AROUND + "."
 _LONGEST = 8192
 
 
@@ -44,11 +47,11 @@ def host(text: str) -> str:
     >>> host("BÜCHER.Example.")
     'xn--bcher-kva.example'
     """
-    plain = text.strip().rstrip(".")
+    plain = text.strip(_AROUND).rstrip(_AFTER)
     if plain.isascii():
         return plain.lower()
     try:
-        return idna.encode(plain, uts46=True).decode("ascii").lower()
+        return idna.encode(plain, uts46=True).decode("ascii").lower().rstrip(".")
     except idna.IDNAError:
         return plain.lower()
 
@@ -77,8 +80,8 @@ def url(text: str) -> str:
     'http://evil.example/Path?Q'
     """
     plain = text.strip()
-    if len(plain) > _LONGEST or not _SCHEME.match(plain):
-        return plain
+    if len(plain) > _LONGEST or not _SCHEME.match(plain) or _DROPPED.search(plain):
+        return plain  # urlsplit would drop tabs and line ends, and count wrong
     try:
         parts = urlsplit(plain)
         port = parts.port

@@ -203,29 +203,41 @@ def seen(named: Sequence[Observable], *, meant: bool) -> dict[str, Any]:
     return {"type": "bundle", "id": "bundle--1", "objects": [head, *objects]}
 
 
+def referred(name: str, objects: list[dict[str, Any]]) -> dict[str, Any]:
+    """The object of that id, made if it is not there yet."""
+    for each in objects:
+        if each["id"] == name:
+            return each
+    objects.append({"type": "x-referred", "id": name})
+    return objects[-1]
+
+
 def put(sco: dict[str, Any], objects: list[dict[str, Any]], path: str, value: Any) -> bool:
     """The value at the path; False if another one is there."""
     steps = [step.strip("'") for step in path.replace("[", ".[").split(".")]
     place: Any = sco
     for at, step in enumerate(steps[:-1]):
         following: Any = [] if steps[at + 1].startswith("[") else {}
-        if isinstance(place, list):
-            if not place:
-                place.append(following)
-            place = place[0]
-        else:
-            place = place.setdefault(step, following)
-        if step.endswith("_ref") and isinstance(place, dict):
-            return False
-        if not isinstance(place, dict | list):
-            return False
+        refers = re.search(r"_refs?$", steps[at - 1] if step[0] == "[" else step)
+        if refers and isinstance(following, dict):
+            following = f"x-referred--{len(objects):08}-0000-4000-8000-{len(steps):012}"
+        place = entered(place, step, following)
+        place = referred(place, objects) if isinstance(place, str) and refers else place
     if isinstance(place, list):
         place.append(value)
         return True
-    if steps[-1] in place:
+    if not isinstance(place, dict) or steps[-1] in place:
         return False
-    place[steps[-1]] = int(value) if value.isdigit() and "port" in steps[-1] else value
+    place[steps[-1]] = int(value) if "port" in steps[-1] and value.isdigit() else value
     return True
+
+
+def entered(place: Any, step: str, following: Any) -> Any:
+    """What is one step further; `following` if nothing was there."""
+    if isinstance(place, list):
+        place += [] if place else [following]
+        return place[0]
+    return place.setdefault(step, following) if isinstance(place, dict) else None
 
 
 def labelled(path: Path) -> int:

@@ -301,18 +301,18 @@ def _normal(kind: str, name: str, value: object) -> object:
     return spelt
 
 
-def without(tree: Tree, change: random.Random) -> Tree:
+def otherwise(tree: Tree, change: random.Random) -> Tree:
     """The tree with one thing said differently; what it matches is not the same any more."""
     if isinstance(tree, Asked):
         others = [n for n in range(len(FIELDS[tree.field].spellings)) if n not in tree.chosen]
         return replace(tree, chosen=(others[0],)) if others else replace(tree, operator="!=")
     if isinstance(tree, Seen):
-        return Seen(without(tree.inside, change))
+        return Seen(otherwise(tree.inside, change))
     if isinstance(tree, Limited):
-        return without(tree.part, change) if change.random() < 0.5 else tree.part
+        return otherwise(tree.part, change) if change.random() < 0.5 else tree.part
     if tree.word == "FOLLOWEDBY" and change.random() < 0.5:
         return Bound(tree.word, tuple(reversed(tree.parts)))
     at = change.randrange(len(tree.parts))
     parts = list(tree.parts)
-    parts[at] = without(parts[at], change)
+    parts[at] = otherwise(parts[at], change)
     return Bound(tree.word, tuple(parts))
