@@ -147,7 +147,9 @@ patterns = st.recursive(
 class Writer:
     """Writes trees.  A loose one changes words and order, but not what is matched."""
 
-    def __init__(self, seed: int, *, loose: bool) -> None:
+    def __init__(self, seed: int, *, loose: bool, beside: str = "") -> None:
+        """`beside` is a comparison that nothing meets, ORed into every pair of brackets."""
+        self._beside = f" OR {beside}" if beside else ""
         self._random = random.Random(seed)
         self._loose = loose
         self._spellings = [[self._random.choice(each) for each in f.spellings] for f in FIELDS]
@@ -183,7 +185,7 @@ class Writer:
         inside = tree.inside
         if self._maybe() and isinstance(inside, Bound) and inside.word == "OR":
             return "(" + " OR ".join(self._seen(Seen(part)) for part in inside.parts) + ")"
-        text = f"[{self._space()}{self.written(inside)}{self._space()}]"
+        text = f"[{self._space()}({self.written(inside)}){self._beside}{self._space()}]"
         return f"({text})" if self._maybe() else text
 
     def _asked(self, test: Asked) -> str:
