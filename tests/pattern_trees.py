@@ -237,7 +237,7 @@ observations = st.lists(
     st.tuples(
         st.integers(0, 60),
         st.lists(
-            st.tuples(st.integers(0, len(FIELDS) - 1), st.integers(0, 1)), min_size=1, max_size=5
+            st.tuples(st.integers(0, len(FIELDS) - 1), st.integers(0, 2)), min_size=1, max_size=5
         ).map(tuple),
     ),
     min_size=1,
@@ -252,7 +252,7 @@ def bundle(observed: Observed, writer: Writer, *, normal: bool) -> StixObject:
     for second, pairs in observed:
         scos: dict[str, StixObject] = {}
         for field, value in pairs:
-            kind = FIELDS[field].kind
+            kind, value = FIELDS[field].kind, value % len(FIELDS[field].spellings)
             sco = scos.setdefault(kind, {"type": kind, "id": f"{kind}--{uuid.uuid4()}"})
             _put(sco, writer.path(field), _observed(field, writer.observed(field, value)), normal)
         seen_at = f"2026-01-01T00:00:{second % 60:02}Z"

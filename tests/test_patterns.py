@@ -1,6 +1,8 @@
 """STIX patterns: one spelling for everything that matches the same."""
 
 import random
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -98,6 +100,9 @@ DIFFERENT = [
     ("[file:name = 'A.exe']", "[file:name = 'a.exe']"),
     ("[mutex:name = 'M']", "[mutex:name = 'm']"),
     ("[a:b MATCHES 'A']", "[a:b MATCHES 'a']"),
+    ("[a:b MATCHES 'a']", "[a:b = 'a']"),
+    ("[a:b = 1 AND a:c = 2] OR ([a:b = 1] AND [a:c = 2])", "[a:b = 1 AND a:c = 2]"),
+    ("[a:b = 1] OR ([a:c = 2] AND [a:c = 2])", "[a:b = 1 OR a:c = 2]"),
     ("[ipv4-addr:value ISSUBSET '10.0.0.0/8']", "[ipv4-addr:value = '10.0.0.0/8']"),
     ("[x-host:name = 'EVIL.example']", "[x-host:name = 'evil.example']"),
     ("[a:b NOT < 1]", "[a:b >= 1]"),  # neither holds for a text, but NOT turns that over
@@ -145,6 +150,19 @@ def test_what_matches_differently_stays_different(one, other):
 @pytest.mark.parametrize("pattern", [one for pair in SAME + DIFFERENT for one in pair])
 def test_the_canonical_form_is_its_own_canonical_form(pattern):
     assert canonical(canonical(pattern)) == canonical(pattern)
+
+
+def test_the_page_for_analysts_tells_the_truth():
+    page = Path(__file__).parent.parent / "docs" / "patterns.md"
+    rows = [
+        line.strip("|").split(" | ") for line in page.read_text().splitlines() if "| `[" in line
+    ]
+    assert len(rows) > 20
+    for sent, published in rows:
+        ticked = re.findall(r"`([^`]+)`", published)
+        for pattern in re.findall(r"`([^`]+)`", sent):
+            if "…" not in pattern:
+                assert canonical(pattern) == ticked[0]
 
 
 @pytest.mark.parametrize("pattern", BROKEN)
