@@ -27,7 +27,7 @@ ADMISSION = (
 HUB = (
     ("tocsin.server.cli",),
     ("tocsin.server.serve", "tocsin.server.desk"),
-    ("tocsin.server.opening",),
+    ("tocsin.server.opening", "tocsin.server.listening"),
     ("tocsin.server.app", "tocsin.server.founding"),
     ("tocsin.server.taxii", "tocsin.server.console"),
     ("tocsin.server.intake",),
@@ -59,7 +59,7 @@ LIVES_IN = {
     "flask": DOORS,
     "werkzeug": DOORS,
     "zstandard": {"tocsin.server.taxii"},
-    "cheroot": {"tocsin.server.serve"},
+    "cheroot": {"tocsin.server.listening"},
     "pymongo": {"tocsin.server.store"},
     "bson": {"tocsin.server.store"},
     "secantus": {"tocsin.server.store"},

@@ -21,7 +21,6 @@ from typing import Any
 import flask
 import requests
 import schemathesis
-from cheroot.wsgi import Server
 from hub import SEAL, TestHub, indicator
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.failures import AcceptedNegativeData, Failure
@@ -31,7 +30,7 @@ from schemathesis.openapi.checks import RejectedPositiveData
 
 from tocsin.config import HubSettings
 from tocsin.server.app import create_app
-from tocsin.server.serve import Gateway
+from tocsin.server.listening import Listener
 
 EXAMPLES = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "8"))
 """For each method of each path and each way of trying it; the files' own time grows with it."""
@@ -79,8 +78,7 @@ def app_of(hub: TestHub, **chosen: Any) -> flask.Flask:
 @contextmanager
 def serving(app: Wsgi) -> Iterator[str]:
     """The application behind the hub's own HTTP server; its URL."""
-    server = Server(("127.0.0.1", 0), app, numthreads=4)
-    server.gateway = Gateway
+    server = Listener(("127.0.0.1", 0), app, numthreads=4)
     server.prepare()
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
