@@ -27,6 +27,7 @@ from schemathesis.core.failures import AcceptedNegativeData, Failure
 from schemathesis.engine import events, from_schema
 from schemathesis.engine.recorder import ScenarioRecorder
 from schemathesis.openapi.checks import RejectedPositiveData
+from taxii_fixtures import basic
 
 from tocsin.config import HubSettings
 from tocsin.server.app import create_app
@@ -111,6 +112,20 @@ def tried(
         elif isinstance(event, events.NonFatalError | events.FatalError):
             trial.complaints.append(repr(event))
     return trial
+
+
+def answers(url: str, path: str, method: str, times: int) -> list[int]:
+    """The statuses of one request, made so many times, each answer held against its description.
+
+    Raises if one is not as described.  Nothing is asked again after 429, as `tried` would.
+    """
+    document = closed(requests.get(f"{url}/openapi.json", timeout=60).json())
+    schema = schemathesis.openapi.from_dict(document, config=_config(url, 1, first=False))
+    case = schema[path][method].Case(headers={"Authorization": basic("acme", "acme")})
+    made = [case.call(base_url=url) for _ in range(times)]
+    for each in made:
+        case.validate_response(each)
+    return [each.status_code for each in made]
 
 
 def closed(document: Document) -> Document:
