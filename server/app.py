@@ -21,6 +21,7 @@ from tocsin.server.model import Kind
 from tocsin.server.publishing import Publisher
 from tocsin.server.seal import Seal
 from tocsin.server.store import OUTAGES, Store, wall_clock
+from tocsin.server.taxii import openapi
 from tocsin.server.taxii.ports import Hub, Settings
 from tocsin.server.taxii.rates import Rates
 from tocsin.server.taxii.waiting import Vigil
@@ -88,5 +89,6 @@ def create_app(
         rates=Rates(settings.requests_per_minute),
     )
     app.register_blueprint(taxii.blueprint(hub))
+    app.register_blueprint(openapi.blueprint(hub))
     taxii.register(app, hub, outages=OUTAGES)
     return app
