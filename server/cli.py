@@ -16,6 +16,7 @@ from tocsin.admission.model import Consent, Tlp
 from tocsin.admission.policy import PolicyError
 from tocsin.config import ConfigError, HubSettings, load_hub
 from tocsin.server import desk
+from tocsin.server.conformance import command as conformance
 from tocsin.server.model import Kind, Partner
 from tocsin.server.opening import Opened, opened
 from tocsin.server.serve import serve
@@ -28,6 +29,7 @@ examples:
   tocsin-hub key issue acme
   tocsin-hub collection add ics --kind feed --max-tlp green --title "Industrial control"
   tocsin-hub review list
+  tocsin-hub conformance https://taxii.example/taxii2/ --key me:secret
 
 exit codes: 0 all well, 1 refused, 2 wrong usage, 3 the database cannot be reached
 """
@@ -38,6 +40,8 @@ Told = desk.Answer | list[desk.Answer]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     options = _parser().parse_args(arguments)
+    if options.run is conformance.main:
+        return int(conformance.main(options))  # looks at any server: needs no hub here
     try:
         settings = load_hub(options.config, os.environ, _overrides(options))
         logging.basicConfig(
@@ -135,6 +139,9 @@ def _parser() -> argparse.ArgumentParser:
     issue.add_argument("account", help="the account's name, for instance the partner's slug")
     _add_collection(_group(subjects, "collection", "inboxes, feeds and verbatim collections"))
     _add_review(_group(subjects, "review", "what waits for an analyst"))
+    outside = subjects.add_parser("conformance", help=conformance.SUMMARY)
+    outside.set_defaults(run=conformance.main)
+    conformance.add_options(outside)
     return parser
 
 

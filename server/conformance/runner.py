@@ -1,0 +1,69 @@
+"""Makes the checks, one after the other, and keeps going whatever a server does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from tocsin.server.conformance.model import Check, Complaint, Level, Outcome, Result
+from tocsin.server.conformance.subject import Skip, Subject, Unmet
+from tocsin.server.conformance.wire import Unreachable
+
+_MOST = 20
+"""Complaints that a check is heard to the end for."""
+_NOTHING = "there was nothing here to look at"
+_AWAY = "the server no longer answers"
+
+Watch = Callable[[Result], None]
+
+
+def run(subject: Subject, checks: Iterable[Check], watch: Watch) -> list[Result]:
+    """The result of each check, told to `watch` as it comes."""
+    results, away = [], False
+    for each in checks:
+        result = Result(each, Outcome.SKIPPED, 0.0, reason=_AWAY) if away else made(subject, each)
+        away = away or (_cut_off(result) and not _answers(subject))
+        results.append(result)
+        watch(result)
+    return results
+
+
+def made(subject: Subject, check: Check) -> Result:
+    """The result of one check."""
+    began = time.monotonic()
+    complaints: list[Complaint] = []
+    looked, reason = 0, ""
+    try:
+        for complaint in check.look(subject):
+            looked += 1
+            complaints += [complaint] if complaint else []
+            if len(complaints) >= _MOST:
+                break
+    except Skip as skip:
+        reason = str(skip)
+    except Unmet as unmet:
+        complaints.append(Complaint(unmet.expected, unmet.answer))
+    except Unreachable as error:
+        complaints.append(Complaint(f"an answer, not {error}", None))
+    if not looked and not complaints:
+        reason = reason or _NOTHING
+    outcome = _outcome(check, complaints, skipped=bool(reason) and not looked)
+    return Result(check, outcome, time.monotonic() - began, tuple(complaints), reason)
+
+
+def _outcome(check: Check, complaints: list[Complaint], *, skipped: bool) -> Outcome:
+    if complaints:
+        return Outcome.FAILED if check.level is Level.MUST else Outcome.WARNED
+    return Outcome.SKIPPED if skipped else Outcome.PASSED
+
+
+def _cut_off(result: Result) -> bool:
+    return any(each.answer is None for each in result.complaints)
+
+
+def _answers(subject: Subject) -> bool:
+    try:
+        subject.get(subject.options.discovery)
+    except Unreachable:
+        return False
+    return True
