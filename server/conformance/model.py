@@ -53,6 +53,8 @@ class Check:
     look: Callable[[Subject], Looked]
     also: tuple[str, ...] = ()
     """Other numbers that it answers."""
+    risk: int = 0
+    """Checks that a weak server may not survive come last, the riskiest at the very end."""
 
     @property
     def name(self) -> str:
@@ -79,13 +81,13 @@ class Result:
 
 
 def check(
-    number: str, clause: str, level: Level, *also: str
+    number: str, clause: str, level: Level, *also: str, risk: int = 0
 ) -> Callable[[Callable[[Subject], Looked]], Check]:
     """Makes a function a check; the first line of its docstring is what is promised."""
 
     def made(look: Callable[[Subject], Looked]) -> Check:
         sentence = (look.__doc__ or look.__name__).splitlines()[0].removesuffix(".")
-        return Check(number, clause, level, sentence, look, also)
+        return Check(number, clause, level, sentence, look, also, risk)
 
     return made
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as Tree
 
 from tocsin.server.conformance.catalogue import SECTIONS
 from tocsin.server.conformance.model import Check, Complaint, Level, Outcome, Result
-from tocsin.server.conformance.wire import Answer
+from tocsin.server.conformance.wire import Answer, Asked
 
 _HEADERS = (
     "content-type",
@@ -25,9 +25,11 @@ _HEADERS = (
 """The headers of an answer that are shown."""
 _SHOWN = 300
 """Characters that are shown of a body."""
-_COMPLAINTS = 3
+_COMPLAINTS = 2
 """Complaints of a check that are shown to people."""
 _WIDTH = 110
+_LONGEST_LINE = 200
+"""Characters that are shown of a request line."""
 
 _MARKS = {
     Outcome.PASSED: ("ok  ", "32"),
@@ -45,6 +47,7 @@ def passes(results: Iterable[Result], *, strict: bool) -> bool:
 
 def text(results: list[Result], *, colour: bool) -> Iterator[str]:
     """The report, line by line."""
+    yield "In brackets: the level, and the section of TAXII 2.1 (OASIS Standard, 10 June 2021)."
     for section, those in groupby(results, lambda each: each.check.number.split(".")[0]):
         yield ""
         yield _painted(f"{section} {SECTIONS[section]}", "1", colour)
@@ -54,18 +57,26 @@ def text(results: list[Result], *, colour: bool) -> Iterator[str]:
     yield from summary(results, colour=colour)
 
 
+def _numbers(results: list[Result], outcome: Outcome) -> str:
+    found = dict.fromkeys(each.check.number for each in results if each.outcome is outcome)
+    return ", ".join(found)
+
+
 def summary(results: list[Result], *, colour: bool) -> Iterator[str]:
     """How many of each kind, and why checks were skipped."""
     count = Counter(each.outcome for each in results)
     told = [
         (count[Outcome.PASSED], "passed", Outcome.PASSED),
         (count[Outcome.FAILED], "failed (a MUST is not kept)", Outcome.FAILED),
-        (count[Outcome.WARNED], "warnings (a SHOULD or a decision)", Outcome.WARNED),
+        (count[Outcome.WARNED], "warned (a SHOULD or a decision is not)", Outcome.WARNED),
         (count[Outcome.SKIPPED], "skipped", Outcome.SKIPPED),
     ]
     yield ", ".join(
         _painted(f"{n} {words}", _MARKS[o][1] if n else "", colour) for n, words, o in told
     )
+    for outcome in (Outcome.FAILED, Outcome.WARNED):
+        if numbers := _numbers(results, outcome):
+            yield f"  {outcome}: {numbers}"
     reasons = Counter(each.reason for each in results if each.outcome is Outcome.SKIPPED)
     for reason, times in reasons.most_common():
         yield f"  skipped {times}: {reason}"
@@ -74,27 +85,28 @@ def summary(results: list[Result], *, colour: bool) -> Iterator[str]:
 def _told(result: Result, colour: bool) -> Iterator[str]:
     mark, paint = _MARKS[result.outcome]
     check = result.check
-    where = f"[{check.level}, {_cited(check)}]"
-    yield f"  {_painted(mark, paint, colour)} {check.number:<6}{check.sentence}  {where}"
-    if result.outcome is Outcome.SKIPPED:
-        yield f"              {result.reason}"
+    where = _painted(f"[{check.level}, {check.clause}]", "2", colour)
+    why = f": skipped, {result.reason}" if result.outcome is Outcome.SKIPPED else ""
+    yield f"  {_painted(mark, paint, colour)} {check.number:<6}{check.sentence}  {where}{why}"
     for each in result.complaints[:_COMPLAINTS]:
         yield from _complaint(each)
     if (rest := len(result.complaints) - _COMPLAINTS) > 0:
         yield f"              and {rest} more like this (--json has them)"
 
 
-def _cited(check: Check) -> str:
-    own = check.clause[:1].isdigit() or check.clause.startswith("appendix")
-    return f"TAXII 2.1 section {check.clause}".replace("section a", "a") if own else check.clause
-
-
 def _complaint(complaint: Complaint) -> Iterator[str]:
     yield from _wrapped("expected", complaint.expected)
     if complaint.answer is not None:
-        yield from _wrapped("asked", "; ".join(complaint.answer.asked.lines()))
+        yield from _wrapped("asked", "; ".join(_short(complaint.answer.asked)))
         yield from _wrapped("answer", _line(complaint.answer))
     yield ""
+
+
+def _short(asked: Asked) -> list[str]:
+    line, *rest = asked.brief()
+    if len(line) > _LONGEST_LINE:
+        line = f"{line[: _LONGEST_LINE // 2]} … {line[-_LONGEST_LINE // 2 :]}"
+    return [line, *rest]
 
 
 def _wrapped(name: str, words: str) -> list[str]:
@@ -210,7 +222,7 @@ def listing(checks: Iterable[Check]) -> Iterator[str]:
     """What would be looked at."""
     for each in checks:
         also = f" (also {', '.join(each.also)})" if each.also else ""
-        yield f"{each.number:<6}{each.level:<9} {each.sentence}  [{_cited(each)}]{also}"
+        yield f"{each.number:<6}{each.level:<9} {each.sentence}  [{each.clause}]{also}"
 
 
 LEVELS = {

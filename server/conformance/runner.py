@@ -18,14 +18,17 @@ Watch = Callable[[Result], None]
 
 
 def run(subject: Subject, checks: Iterable[Check], watch: Watch) -> list[Result]:
-    """The result of each check, told to `watch` as it comes."""
+    """The result of each check in their order, told to `watch` as it comes."""
     results, away = [], False
-    for each in checks:
+    wanted = list(checks)
+    for each in sorted(wanted, key=lambda check: check.risk):
+        if each.risk and not away and subject.posted:
+            subject.clean()  # while the server is still well
         result = Result(each, Outcome.SKIPPED, 0.0, reason=_AWAY) if away else made(subject, each)
         away = away or (_cut_off(result) and not _answers(subject))
         results.append(result)
         watch(result)
-    return results
+    return sorted(results, key=lambda result: wanted.index(result.check))
 
 
 def made(subject: Subject, check: Check) -> Result:

@@ -20,6 +20,15 @@ CUSTOM = re.compile(r"[a-z0-9_]{3,250}", re.ASCII)
 _WIDEST = 2**53 - 1
 
 
+def instant(text: object) -> str:
+    """A timestamp, the same for all its spellings that differ in zeros alone.
+
+    >>> instant("2024-01-01T00:00:00.100Z"), instant("2024-01-01T00:00:00.000Z")
+    ('2024-01-01T00:00:00.1Z', '2024-01-01T00:00:00Z')
+    """
+    return re.sub(r"\.?0*Z$", "Z", str(text)) if "." in str(text) else str(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Something that a resource has wrong."""

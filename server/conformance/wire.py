@@ -22,6 +22,7 @@ _LONGEST = 32 * 1024 * 1024
 """Octets that are read of a body."""
 _PIECE = 64 * 1024
 _HIDDEN = frozenset({"authorization"})
+_USUAL = frozenset({"authorization", "user-agent", "accept"})
 
 
 class Unreachable(Exception):
@@ -56,7 +57,18 @@ class Asked:
     def lines(self) -> list[str]:
         """The request as it is shown, without credentials and body."""
         shown = {n: "…" if n.lower() in _HIDDEN else v for n, v in self.headers.items()}
-        told = [f"{self.method} {self.path}", *(f"{n}: {v}" for n, v in shown.items())]
+        return self._told([f"{n}: {v}" for n, v in shown.items()])
+
+    def brief(self) -> list[str]:
+        """The request without what is the same for all."""
+        told = [f"{n}: {v}" for n, v in self.headers.items() if n.lower() not in _USUAL]
+        accept = self.headers.get("Accept")
+        if accept != MEDIA_TYPE:
+            told.insert(0, f"Accept: {accept}" if accept else "no Accept")
+        return self._told(told)
+
+    def _told(self, headers: list[str]) -> list[str]:
+        told = [f"{self.method} {self.path}", *headers]
         if self.body is not None:
             told.append(f"({len(self.body)} octets{', in chunks' if self.chunked else ''})")
         return told

@@ -223,7 +223,7 @@ def spec_versions(on: Subject) -> Looked:
         ({}, ["2.1"]),
         ({"match[spec_version]": "2.0"}, ["2.0"]),
         ({"match[spec_version]": "2.1"}, ["2.1"]),
-        ({"match[spec_version]": "2.0,2.1"}, ["2.0", "2.1"]),
+        ({"match[spec_version]": "2.0,2.1", "match[version]": "all"}, ["2.0", "2.1"]),
     ):
         answer = on.get(f"{on.desk}objects/", {"match[id]": id, **query})
         found = sorted(str(each.get("spec_version", "2.0")) for each in answer.objects)

@@ -183,7 +183,7 @@ def strict_answers(on: Subject) -> Looked:
         yield expect(not faulty, f"I-JSON (RFC 7493), not: {faulty}", answer)
 
 
-@check("2.15", "1.6.7", Level.DECISION)
+@check("2.15", "1.6.7", Level.DECISION, risk=2)
 def strict_bodies(on: Subject) -> Looked:
     """Bodies that are no I-JSON are refused, none is stored."""
     one = json.dumps(samples.indicator())
