@@ -21,10 +21,6 @@ class Judged:
     other: str
     collection: str = "scratch"
 
-    def at(self, url: str) -> Judged:
-        """The same, reached another way."""
-        return Judged(url, self.key, self.other, self.collection)
-
     def subject(self, timeout: float = 60) -> Subject:
         """What the checks ask."""
         parts = urlsplit(self.url)

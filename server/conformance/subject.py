@@ -7,6 +7,7 @@ for once, when first needed.  Whatever is posted is remembered, to be deleted.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import time
 import uuid
@@ -301,10 +302,11 @@ class Subject:
             ("discovery", self.discovery),
             ("api-root", self.get(self.root)),
             ("collections", self.get(f"{self.root}collections/")),
-            ("collection", self.get(self.readable)),
         ]
+        if self.collections:
+            found.append(("collection", self.get(self.path(self.collections[0]))))
         found += [(kind, self.get(path, query)) for kind, path, query in self.pages]
-        if self.options.collection:
+        with contextlib.suppress(Skip):
             found.append(("status", self.get(f"{self.root}status/{self.receipt}/")))
             found.append(("status", self.send(samples.indicator())))
         return [(kind, answer) for kind, answer in found if answer.status in (200, 202)]
@@ -315,8 +317,7 @@ class Subject:
         try:
             feed = self.feed
         except Skip:
-            empty = self.readable
-            return [("manifest", f"{empty}manifest/", {}), ("envelope", f"{empty}objects/", {})]
+            return self._empty_pages()
         first = self.get(feed.at("objects/"), {**feed.query, "limit": "1"}).ids
         id = quote((*feed.ids, *first, "none")[0], safe="")
         return [
@@ -325,6 +326,13 @@ class Subject:
             ("envelope", feed.at(f"objects/{id}/"), {}),
             ("versions", feed.at(f"objects/{id}/versions/"), {}),
         ]
+
+    def _empty_pages(self) -> list[tuple[str, str, Query]]:
+        try:
+            path = self.readable
+        except Skip:
+            return []
+        return [("manifest", f"{path}manifest/", {}), ("envelope", f"{path}objects/", {})]
 
     @once
     def receipt(self) -> str:
@@ -343,15 +351,16 @@ class Subject:
             self.get(nowhere),
             self.get(f"{nowhere}objects/"),
             self.get(f"{self.root}status/{uuid.uuid4()}/"),
-            self.get(f"{self.readable}objects/", {"limit": "0"}),
-            self.get(f"{self.readable}objects/", {"added_after": "yesterday"}),
             self.get(self.options.discovery, (), Accept="text/html"),
         ]
+        if self.pages:
+            path = self.pages[0][1]
+            asked += [self.get(path, {"limit": "0"}), self.get(path, {"added_after": "yesterday"})]
         if wrong:
             asked += [
                 self.get(path, (), Authorization=wrong) for path in (self.root, self.readable)
             ]
-        if self.options.collection:
+        with contextlib.suppress(Skip):
             asked.append(self.post(b"{}", {"Content-Type": "text/plain"}))
             asked.append(self.post(b"[]"))
         return [answer for answer in asked if answer.status >= 400]

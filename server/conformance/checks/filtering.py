@@ -144,14 +144,16 @@ def field_once(on: Subject) -> Looked:
 def joined(on: Subject) -> Looked:
     """Fields are joined by and, their values by or."""
     one, other, third = (each["id"] for each in on.kinds[:3])
-    every = {"match[id]": f"{one},{other},{third}"}
-    for types, wanted in (
-        ("indicator", {one}),
-        ("indicator,ipv4-addr", {one, other}),
-        ("ipv4-addr,marking-definition,tool", {other, third}),
-        ("tool", set()),
+    every = f"{one},{other},{third}"
+    for ids, types, wanted in (
+        (every, "indicator", {one}),
+        (every, "indicator,ipv4-addr", {one, other}),
+        (every, "ipv4-addr,marking-definition,tool", {other, third}),
+        (every, "tool", set()),
+        (one, "indicator,ipv4-addr", {one}),
     ):
-        answer = on.get(f"{on.desk}objects/", {**every, "match[type]": types})
+        query = {"match[id]": ids, "match[type]": types}
+        answer = on.get(f"{on.desk}objects/", query)
         told = f"{sorted(wanted)} for match[type]={types}"
         yield expect(answer.status == 200 and set(answer.ids) == wanted, told, answer)
 

@@ -45,7 +45,7 @@ def _beside(on: Subject, more: dict[str, str]) -> tuple[list[str], Answer]:
 @check("10.1", "5.3", Level.MUST)
 def same_query(on: Subject) -> Looked:
     """A manifest lists what the same query finds."""
-    for more in ({}, {"match[type]": "indicator"}, _EVERY):
+    for more in ({}, {"match[type]": "indicator"}, {"match[type]": "tool"}, _EVERY):
         ids, records = _beside(on, more)
         yield expect(sorted(records.ids) == sorted(ids), "the ids of objects/", records)
 

@@ -9,6 +9,8 @@ from tocsin.server.conformance.model import Complaint, Level, Looked, check, exp
 from tocsin.server.conformance.shapes import TIMESTAMP, faults
 from tocsin.server.conformance.subject import Skip, Subject
 
+_FAR = "2999-01-01T00:00:00.000000Z"
+
 
 def of_kind(on: Subject, *kinds: str, rules: tuple[str, ...] = ()) -> Iterator[Complaint | None]:
     """An expectation for each resource of these kinds (none named: of all): free of faults."""
@@ -51,8 +53,7 @@ def _empty(value: object, at: str = "") -> Iterator[str]:
 @check("5.4", "2", Level.MUST)
 def no_empty_lists(on: Subject) -> Looked:
     """No list is empty and nothing is null."""
-    nothing = {**on.feed.query, "added_after": "2999-01-01T00:00:00.000000Z"}
-    empty = [(k, on.get(p, nothing)) for k, p, _ in on.pages]
+    empty = [(k, on.get(p, {**dict(q), "added_after": _FAR})) for k, p, q in on.pages]
     for kind, answer in [*on.resources, *(pair for pair in empty if pair[1].status == 200)]:
         told = answer.resource
         if kind == "envelope":  # what is inside the objects is their posters'
