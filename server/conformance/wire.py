@@ -18,8 +18,6 @@ from typing import Any
 
 MEDIA_TYPE = "application/taxii+json;version=2.1"
 
-_LONGEST = 32 * 1024 * 1024
-"""Octets that are read of a body."""
 _PIECE = 64 * 1024
 _HIDDEN = frozenset({"authorization"})
 _USUAL = frozenset({"authorization", "user-agent", "accept"})
@@ -42,6 +40,8 @@ class Target:
     port: int
     timeout: float
     tls: ssl.SSLContext | None = field(default=None, repr=False)
+    longest: int = 32 * 1024 * 1024
+    """Octets that are read of a body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,10 @@ def exchange(target: Target, asked: Asked) -> Answer:
         clock.start()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             _send(line, asked)  # an answer may come, and the line go, before all is sent
-        return _answer(line, asked)
+        answer = _answer(line, asked, target.longest)
+        if late.is_set():
+            raise TimeoutError
+        return answer
     except (OSError, http.client.HTTPException, ValueError) as error:
         why = f"no answer within {target.timeout:g} s" if late.is_set() else _plain(error)
         raise Unreachable(f"{asked.method} {asked.path}: {why}") from error
@@ -203,13 +206,13 @@ def _pieces(body: bytes) -> Iterable[bytes]:
     return (body[at : at + _PIECE] for at in range(0, len(body), _PIECE))
 
 
-def _answer(line: http.client.HTTPConnection, asked: Asked) -> Answer:
+def _answer(line: http.client.HTTPConnection, asked: Asked, longest: int) -> Answer:
     found = line.response_class(line.sock, method=asked.method)
     try:
         found.begin()
-        body = b"" if asked.method == "HEAD" else found.read(_LONGEST + 1)
+        body = b"" if asked.method == "HEAD" else found.read(longest + 1)
         headers = tuple((name, _plain(value)) for name, value in found.getheaders())
-        return Answer(asked, found.status, headers, body[:_LONGEST], len(body) > _LONGEST)
+        return Answer(asked, found.status, headers, body[:longest], len(body) > longest)
     finally:
         found.close()
 
