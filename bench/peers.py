@@ -6,10 +6,12 @@ read and written, one that may only be read, and two accounts.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 import uuid
@@ -135,18 +137,23 @@ def opentaxii(python: str, folder: Path) -> Iterator[Peer]:
     }
     (folder / "opentaxii.yml").write_text(json.dumps(config))  # JSON is YAML
     env = {"OPENTAXII_CONFIG": str(folder / "opentaxii.yml")}
-    root = str(uuid.uuid4())
-    told = [
-        ["opentaxii-add-api-root", "--title", "Peer", "--default", "--id", root],
-        ["opentaxii-add-collection", "--rootid", root, "--title", "Scratch", "--alias", "scratch"],
-        *(
-            ["opentaxii-create-account", "--admin", "-u", *key.replace(":", " -p ").split()]
-            for key in (KEY, OTHER_KEY)
-        ),
-    ]
-    for line in told:
-        command = [str(Path(python).with_name(line[0])), *line[1:]]
-        with (folder / "setup.log").open("ab") as log:
-            subprocess.run(command, env=os.environ | env, check=True, stdout=log, stderr=log)
+    accounts_added = (
+        ["opentaxii-create-account", "--admin", "-u", *key.replace(":", " -p ").split()]
+        for key in (KEY, OTHER_KEY)
+    )
+    _told(python, folder, env, ["opentaxii-add-api-root", "--title", "Peer", "--default"])
+    with contextlib.closing(sqlite3.connect(folder / "data.db")) as known:
+        (root,) = known.execute("SELECT id FROM opentaxii_api_root").fetchone()
+    root = str(uuid.UUID(str(root)))
+    scratch = ["--rootid", root, "--title", "Scratch", "--alias", "scratch"]
+    for line in (["opentaxii-add-collection", *scratch], *accounts_added):
+        _told(python, folder, env, line)
     with gunicorn(python, "opentaxii.http:app", folder, env) as port:
         yield Peer(f"http://127.0.0.1:{port}/taxii2/", "scratch")
+
+
+def _told(python: str, folder: Path, env: dict[str, str], line: list[str]) -> None:
+    """A command of a peer."""
+    command = [str(Path(python).with_name(line[0])), *line[1:]]
+    with (folder / "setup.log").open("ab") as log:
+        subprocess.run(command, env=os.environ | env, check=True, stdout=log, stderr=log)

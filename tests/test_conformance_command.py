@@ -9,11 +9,12 @@ from faulty import Fault, broken
 from judged import Judged
 from processes import free_port
 from taxii_fixtures import GREEN, HIDDEN, INBOX, SCRATCH, Taxii, indicator
-from test_conformance_faults import FAULTS
+from test_conformance_faults import FAULTS, answering
 
 from tocsin.server.cli import main
 from tocsin.server.conformance.catalogue import CHECKS
 
+BREAKS = Fault("broken", (), answering(500, when=lambda x: x.is_at("/collections/")))
 BY_NAME = {fault.name: fault for fault in FAULTS}
 
 
@@ -109,6 +110,12 @@ class TestHowItEnds:
         assert told.returncode == 3
         assert "access denied" in told.stderr
 
+    def test_with_3_where_there_are_no_collections(self, run):
+        with broken(Taxii().app, BREAKS) as url:
+            told = run(url, "--key", "acme-robot:acme-robot-key", "--collection", "scratch")
+        assert told.returncode == 3
+        assert "answers 500" in told.stderr
+
 
 class TestWhatItTells:
     def test_to_people_by_section_with_request_answer_and_expectation(self, run, wrong):
@@ -148,7 +155,7 @@ class TestWhatItDoes:
     def test_without_a_collection_it_only_reads(self, run, serving):
         told = json.loads(run(serving.url, "--key", serving.key, "--json").stdout)
         asked = [line for r in told["results"] for c in r.get("complaints", ()) for line in c]
-        assert asked == []
+        assert asked == [] and told["left_behind"] == []
         reasons = {r["number"]: r.get("reason") for r in told["results"]}
         assert reasons["12.1"] == "needs a collection to write: --collection"
         assert reasons["17.10"] is None and reasons["16.3"] is None

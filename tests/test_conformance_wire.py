@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from faulty import Fault, broken
 from judged import Judged
+from taxii_fixtures import Taxii
 
 from tocsin.server.conformance.catalogue import chosen
 from tocsin.server.conformance.model import Outcome
@@ -175,3 +177,27 @@ def test_a_server_that_went_away_is_not_asked_every_question():
     assert results[0].complaints
     assert {each.reason for each in results[1:]} == {"the server no longer answers"}
     assert {each.outcome for each in results[1:]} == {Outcome.SKIPPED}
+
+
+ODD = (None, [], 7, "x", {"a": None}, [[], 7, "x"])
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+@pytest.mark.parametrize("inside", [False, True], ids=["properties", "parts"])
+def test_no_answer_is_too_odd_for_a_check(odd, inside):
+    def strange(x):
+        told = x.json
+        for name in told:
+            parts = told[name] if isinstance(told[name], list) else []
+            if inside:
+                told[name] = [dict.fromkeys(p, odd) if isinstance(p, dict) else p for p in parts]
+            elif x.path not in ("/taxii2/", "/hub/collections/"):
+                told[name] = odd
+        if told and not (inside and x.path == "/hub/collections/"):
+            x.json = told
+
+    with broken(Taxii().app, Fault("odd", (), outwards=strange)) as url:
+        results = Judged(url, "acme-robot:acme-robot-key", "blind:blind-key").look()
+    told = {c.expected for result in results for c in result.complaints}
+    assert [each for each in told if each.startswith("an answer that can be read")] == []
+    assert Outcome.FAILED in {each.outcome for each in results}

@@ -21,7 +21,7 @@ SUMMARY = "look at any TAXII 2.1 server from outside, and say what it does not k
 EPILOG = """\
 examples:
   tocsin-hub conformance https://taxii.example/taxii2/ --key me:secret
-      reads only
+      reads, and tries what has to be refused
   tocsin-hub conformance https://taxii.example/taxii2/ --key me:secret --collection scratch
       also adds objects to a collection that may be read and written, and deletes them again
   tocsin-hub conformance … --collection scratch --other-key you:secret
@@ -177,7 +177,8 @@ def _enter(subject: Subject) -> None:
     """Whether there is a way in; NoEntry says why not."""
     try:
         _let_in(subject.discovery)
-        _let_in(subject.get(f"{subject.root}collections/"))
+        listed = subject.get(f"{subject.root}collections/")
+        _let_in(listed)
     except Unreachable as error:
         target = subject.options.target
         where = f"{target.scheme}://{target.host}:{target.port}"
@@ -185,6 +186,8 @@ def _enter(subject: Subject) -> None:
     except Skip as reason:
         raise NoEntry(str(reason)) from reason
     if subject.options.collection:
+        if listed.status != 200:
+            raise NoEntry(f"there are no collections: {listed.asked.path} answers {listed.status}")
         _find(subject)
 
 

@@ -48,6 +48,9 @@ def made(subject: Subject, check: Check) -> Result:
         complaints.append(Complaint(unmet.expected, unmet.answer))
     except Unreachable as error:
         complaints.append(Complaint(f"an answer, not {error}", None))
+    except Exception as error:  # whatever an answer does to one check, the others are made
+        told = f"an answer that can be read, not one with a {type(error).__name__}: {error}"
+        complaints.append(Complaint(told[:300], None))
     if not looked and not complaints:
         reason = reason or _NOTHING
     outcome = _outcome(check, complaints, skipped=bool(reason) and not looked)

@@ -149,8 +149,8 @@ def exchange(target: Target, asked: Asked) -> Answer:
     clock = threading.Timer(target.timeout, _cut, (line, late))
     clock.daemon = True
     try:
-        line.connect()
         clock.start()
+        line.connect()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             _send(line, asked)  # an answer may come, and the line go, before all is sent
         answer = _answer(line, asked, target.longest)

@@ -143,7 +143,7 @@ def _other(on: Subject) -> str:
 def hidden(on: Subject) -> Looked:
     """What is hidden is told like what is unknown."""
     listed = on.get(f"{on.root}collections/", (), Authorization=_other(on)).items("collections")
-    known = {each.get("id") for each in on.collections}
+    known = [each.get("id") for each in on.collections]
     secret = [each for each in listed if isinstance(each, dict) and each.get("id") not in known]
     if not secret:
         raise Skip("the second account sees no collection that the first does not")

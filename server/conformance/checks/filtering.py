@@ -300,7 +300,7 @@ def version_first(on: Subject) -> Looked:
     """The version is chosen before added_after acts."""
     id = on.history[0]["id"]
     every = on.read(f"{on.desk}manifest/", {"match[id]": id, "match[version]": "all"})
-    dates = {each.get("version"): str(each.get("date_added")) for each in every.objects}
+    dates = {str(each.get("version")): str(each.get("date_added")) for each in every.objects}
     newest = str(version_of(on.history[1]))
     if newest not in dates:
         raise Unmet(f"a record of the version {newest}", every)

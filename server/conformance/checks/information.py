@@ -234,7 +234,7 @@ def detail_versions(on: Subject) -> Looked:
     """A detail's version is modified, else created."""
     one, other = samples.indicator(modified="2024-04-01T00:00:00.000Z"), samples.marking()
     answer = on.settled(on.send(one, other))
-    told = {d.get("id"): d.get("version") for d in _details(answer) if isinstance(d, dict)}
+    told = {str(d.get("id")): d.get("version") for d in _details(answer) if isinstance(d, dict)}
     if not told:
         raise Skip("the server gives no details in a status")
     for each, version in ((one, one["modified"]), (other, other["created"])):
