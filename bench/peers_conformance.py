@@ -169,5 +169,6 @@ def _replace(page: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # what was started ends too
     with contextlib.suppress(KeyboardInterrupt):
         sys.exit(main())

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from tocsin.server.conformance.asking import Options, basic
 from tocsin.server.conformance.catalogue import chosen
 from tocsin.server.conformance.model import Result
 from tocsin.server.conformance.runner import run
-from tocsin.server.conformance.subject import Options, Subject, basic
+from tocsin.server.conformance.subject import Subject
 from tocsin.server.conformance.wire import Target
 
 

@@ -12,10 +12,11 @@ from taxii_fixtures import Taxii
 from werkzeug.serving import make_server
 
 from tocsin.server.cli import main
+from tocsin.server.conformance.asking import Options, basic
 from tocsin.server.conformance.catalogue import chosen
 from tocsin.server.conformance.model import Outcome
 from tocsin.server.conformance.runner import run
-from tocsin.server.conformance.subject import Options, Subject, basic
+from tocsin.server.conformance.subject import Subject
 from tocsin.server.conformance.wire import Target
 
 OPENSSL = shutil.which("openssl")

@@ -11,10 +11,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tocsin.server.conformance import report
+from tocsin.server.conformance.asking import Options, Skip, basic
 from tocsin.server.conformance.catalogue import chosen
 from tocsin.server.conformance.model import Check, Outcome, Result
 from tocsin.server.conformance.runner import run
-from tocsin.server.conformance.subject import Options, Skip, Subject, basic
+from tocsin.server.conformance.subject import Subject
 from tocsin.server.conformance.wire import Answer, Target, Unreachable
 
 SUMMARY = "look at any TAXII 2.1 server from outside, and say what it does not keep"

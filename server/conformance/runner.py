@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
+from tocsin.server.conformance.asking import Skip, Unmet
 from tocsin.server.conformance.model import Check, Complaint, Level, Outcome, Result
-from tocsin.server.conformance.subject import Skip, Subject, Unmet
+from tocsin.server.conformance.subject import Subject
 from tocsin.server.conformance.wire import Unreachable
 
 _MOST = 20

@@ -1,4 +1,4 @@
-"""The server that is looked at: how to ask it, and what is known of it so far.
+"""The server that is looked at, and what is known of it so far.
 
 What many checks need (API root, collections, objects to page through) is asked
 for once, when first needed.  Whatever is posted is remembered, to be deleted.
@@ -6,65 +6,26 @@ for once, when first needed.  Whatever is posted is remembered, to be deleted.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from tocsin.server.conformance import samples
+from tocsin.server.conformance.asking import Asker, Options, Query, Skip
 from tocsin.server.conformance.samples import StixObject
-from tocsin.server.conformance.wire import (
-    MEDIA_TYPE,
-    Answer,
-    Asked,
-    Target,
-    Unreachable,
-    exchange,
-)
+from tocsin.server.conformance.wire import MEDIA_TYPE, Answer, Unreachable
 
-Query = Mapping[str, str] | Sequence[tuple[str, str]]
 Collection = dict[str, Any]
 T = TypeVar("T")
 
-_AGENT = "tocsin-conformance/1"
-_ATTEMPTS = 5
-_LONGEST_PAUSE = 61.0
 _PAUSE = 0.2
-
-
-class Skip(Exception):
-    """A check cannot be made here; the text says why."""
-
-
-class Unmet(Exception):
-    """An expectation without which a check cannot go on was not met."""
-
-    def __init__(self, expected: str, answer: Answer) -> None:
-        super().__init__(expected)
-        self.expected, self.answer = expected, answer
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How the server is to be looked at."""
-
-    target: Target
-    discovery: str = "/taxii2/"
-    """The path of the discovery resource."""
-    credential: str = field(default="", repr=False)
-    """The Authorization header of the account; empty: none."""
-    other: str = field(default="", repr=False)
-    """That of a second account."""
-    root: str = ""
-    collection: str = ""
-    """Id or alias of a collection that may be written."""
-    certificate: bool = False
-    """The target's context holds a client certificate."""
+_IMPATIENT = 1.0
+"""Seconds for a status, once one stayed pending for the whole time-out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,60 +62,15 @@ class once(Generic[T]):
         return cast(T, found)
 
 
-def basic(key: str) -> str:
-    """The Authorization header for `account:secret` (RFC 7617)."""
-    return "Basic " + base64.b64encode(key.encode()).decode()
-
-
-class Subject:
+class Subject(Asker):
     """One server, in one run."""
 
     def __init__(self, options: Options) -> None:
-        self.options = options
+        super().__init__(options)
         self.posted: dict[str, None] = {}
         """Ids that were posted, in order."""
         self.known: dict[str, Any] = {}
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        query: Query = (),
-        headers: Mapping[str, str | None] | None = None,
-        **body: Any,
-    ) -> Answer:
-        """One request with the account's credential; a header of None is left out.
-
-        `body` and `chunked` go to `Asked`.  Whoever asks to come again later is obeyed.
-        """
-        sent = {"User-Agent": _AGENT, "Accept": MEDIA_TYPE, "Authorization": None}
-        sent["Authorization"] = self.options.credential or None
-        sent |= dict(headers or {})
-        asked = Asked(
-            method,
-            path + (f"?{encoded(query)}" if query else ""),
-            {name: value for name, value in sent.items() if value is not None},
-            **body,
-        )
-        for _ in range(_ATTEMPTS):
-            answer = exchange(self.options.target, asked)
-            pause = answer.header("Retry-After") or ""
-            if answer.status != 429 or not pause.isdigit() or int(pause) > _LONGEST_PAUSE:
-                break
-            time.sleep(int(pause) + _PAUSE)
-        return answer
-
-    def get(self, path: str, query: Query = (), **headers: str | None) -> Answer:
-        """A GET; headers by their names with underscores."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.ask("GET", path, query, named)
-
-    def read(self, path: str, query: Query = ()) -> Answer:
-        """A GET that must succeed."""
-        answer = self.get(path, query)
-        if answer.status != 200:
-            raise Unmet("200", answer)
-        return answer
+        self._patience = options.target.timeout
 
     def post(
         self, body: bytes | object, headers: Mapping[str, str | None] | None = None, **more: Any
@@ -173,9 +89,12 @@ class Subject:
 
     def settled(self, answer: Answer) -> Answer:
         """The status of a submission once it is complete, or as it is after the time-out."""
-        deadline = time.monotonic() + self.options.target.timeout
-        path = f"{self.root}status/{answer.resource.get('id')}/"
-        while answer.resource.get("status") == "pending" and time.monotonic() < deadline:
+        deadline = time.monotonic() + self._patience
+        path = f"{self.root}status/{quote(str(answer.resource.get('id')), safe='')}/"
+        while answer.resource.get("status") == "pending":
+            if time.monotonic() > deadline:
+                self._patience = _IMPATIENT
+                break
             time.sleep(_PAUSE)
             answer = self.get(path)
         return answer
@@ -366,11 +285,6 @@ class Subject:
             asked.append(self.post(b"[]"))
         return [answer for answer in asked if answer.status >= 400]
 
-    @property
-    def wrong_credential(self) -> str:
-        """A credential that opens nothing; empty if the account has none."""
-        return basic(f"nobody-{uuid.uuid4().hex}:wrong") if self.options.credential else ""
-
     def clean(self) -> list[str]:
         """Delete what was posted; the ids that stayed."""
         if not self.options.collection:
@@ -386,15 +300,6 @@ class Subject:
             return any(answer.status in (200, 404) for answer in answers)
         except (Skip, Unreachable):
             return False
-
-
-def encoded(query: Query) -> str:
-    """A query string.
-
-    >>> encoded({"match[type]": "a,b"})
-    'match%5Btype%5D=a,b'
-    """
-    return urlencode(query, quote_via=quote, safe=",:")
 
 
 def _found(answer: Answer, told: Mapping[str, Any]) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 
+from tocsin.server.conformance.asking import Skip
 from tocsin.server.conformance.checks.types import of_kind
 from tocsin.server.conformance.model import Level, Looked, check, expect
-from tocsin.server.conformance.subject import Skip, Subject
+from tocsin.server.conformance.subject import Subject
 
 
 @check("9.1", "5.1.1", Level.MUST)

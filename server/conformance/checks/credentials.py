@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 
 from tocsin.server.conformance import samples
+from tocsin.server.conformance.asking import Skip
 from tocsin.server.conformance.model import Level, Looked, check, expect
 from tocsin.server.conformance.shapes import faults, strange
-from tocsin.server.conformance.subject import Collection, Skip, Subject
+from tocsin.server.conformance.subject import Collection, Subject
 from tocsin.server.conformance.wire import Answer
 
 DENIED, HIDDEN_OR_DENIED = (401, 404), (403, 404)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from tocsin.server.conformance import samples
+from tocsin.server.conformance.asking import Skip, Unmet
 from tocsin.server.conformance.checks.reading import version_of
 from tocsin.server.conformance.model import Level, Looked, check, expect
 from tocsin.server.conformance.samples import StixObject
-from tocsin.server.conformance.subject import Skip, Subject, Unmet
+from tocsin.server.conformance.subject import Subject
 from tocsin.server.conformance.wire import Answer
 
 ALL = {"match[version]": "all"}

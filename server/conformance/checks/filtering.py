@@ -6,9 +6,10 @@ import re
 from datetime import datetime, timedelta
 
 from tocsin.server.conformance import samples
+from tocsin.server.conformance.asking import Query, Skip, Unmet
 from tocsin.server.conformance.checks.reading import version_of
 from tocsin.server.conformance.model import Level, Looked, check, expect
-from tocsin.server.conformance.subject import Query, Skip, Subject, Unmet
+from tocsin.server.conformance.subject import Subject
 from tocsin.server.conformance.wire import Answer
 
 PAST = "2000-01-01T00:00:00.000000Z"

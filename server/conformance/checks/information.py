@@ -6,10 +6,11 @@ import uuid
 from urllib.parse import urlsplit
 
 from tocsin.server.conformance import samples
+from tocsin.server.conformance.asking import Skip
 from tocsin.server.conformance.checks.types import of_kind
 from tocsin.server.conformance.model import Level, Looked, check, expect
 from tocsin.server.conformance.shapes import instant
-from tocsin.server.conformance.subject import Skip, Subject
+from tocsin.server.conformance.subject import Subject
 from tocsin.server.conformance.wire import MEDIA_TYPE, Answer
 
 _LARGEST = 16 * 1024 * 1024

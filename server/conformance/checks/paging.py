@@ -7,9 +7,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from tocsin.server.conformance import samples
+from tocsin.server.conformance.asking import Skip, Unmet
 from tocsin.server.conformance.checks.reading import LAST
 from tocsin.server.conformance.model import Level, Looked, check, expect
-from tocsin.server.conformance.subject import Feed, Skip, Subject, Unmet
+from tocsin.server.conformance.subject import Feed, Subject
 from tocsin.server.conformance.wire import Answer
 
 _MOST = 30

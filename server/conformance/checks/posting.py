@@ -6,9 +6,10 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 from tocsin.server.conformance import samples
+from tocsin.server.conformance.asking import Skip
 from tocsin.server.conformance.model import Level, Looked, check, expect
 from tocsin.server.conformance.samples import StixObject
-from tocsin.server.conformance.subject import Skip, Subject
+from tocsin.server.conformance.subject import Subject
 from tocsin.server.conformance.wire import Answer
 
 DEPTH = 10_000

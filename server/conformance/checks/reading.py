@@ -6,10 +6,11 @@ import uuid
 from typing import Any
 from urllib.parse import quote
 
+from tocsin.server.conformance.asking import Skip, Unmet
 from tocsin.server.conformance.checks.types import of_kind
 from tocsin.server.conformance.model import Level, Looked, check, expect
 from tocsin.server.conformance.shapes import STIX_ID, TIMESTAMP, instant, strange
-from tocsin.server.conformance.subject import Skip, Subject, Unmet
+from tocsin.server.conformance.subject import Subject
 from tocsin.server.conformance.wire import Answer
 
 FIRST, LAST = "X-TAXII-Date-Added-First", "X-TAXII-Date-Added-Last"

@@ -7,8 +7,9 @@ import ssl
 import subprocess
 from dataclasses import replace
 
+from tocsin.server.conformance.asking import Skip
 from tocsin.server.conformance.model import Level, Looked, check, expect
-from tocsin.server.conformance.subject import Skip, Subject
+from tocsin.server.conformance.subject import Subject
 from tocsin.server.conformance.wire import Answer, Asked, Target, Unreachable, exchange
 
 _OLD_CIPHERS = "AES128-SHA:AES256-SHA:AES128-SHA256:AES256-SHA256:@SECLEVEL=0"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tocsin.server.conformance import samples
+from tocsin.server.conformance.asking import Skip
 from tocsin.server.conformance.model import Complaint, Level, Looked, check, expect
 from tocsin.server.conformance.shapes import TIMESTAMP, faults
-from tocsin.server.conformance.subject import Skip, Subject
+from tocsin.server.conformance.subject import Subject
 
 _FAR = "2999-01-01T00:00:00.000000Z"
 
