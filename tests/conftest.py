@@ -81,9 +81,11 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judged]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("TOCSIN_REQUESTS_PER_MINUTE", "0")
         hub = Hub(tmp_path_factory.mktemp("judged") / "hub").start()
-    hub.join("acme")
-    hub.command("collection", "add", "secret", "--kind", "verbatim", "--title", "Of others")
-    rights = ("--read", "clear,scratch,secret", "--write", "inbox,secret")
-    other = hub.command("partner", "add", "north", "--name", "NORTH", *rights)
-    yield Judged(hub.url, hub.key, f"{other['account']}:{other['key']}")
-    assert hub.stop() == 0
+    try:
+        hub.join("acme")
+        hub.command("collection", "add", "secret", "--kind", "verbatim", "--title", "Of others")
+        rights = ("--read", "clear,scratch,secret", "--write", "inbox,secret")
+        other = hub.command("partner", "add", "north", "--name", "NORTH", *rights)
+        yield Judged(hub.url, hub.key, f"{other['account']}:{other['key']}")
+    finally:
+        assert hub.stop() == 0

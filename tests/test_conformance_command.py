@@ -173,3 +173,7 @@ class TestWhatItDoes:
     def test_the_key_may_come_from_the_environment(self, run, serving, monkeypatch):
         monkeypatch.setenv("TOCSIN_KEY", serving.key)
         assert run(serving.url, "--only", "6.3").returncode == 0
+
+    def test_a_bearer_token_will_do(self, run, serving):
+        assert run(serving.url, "--token", "acme-robot-key", "--only", "6.3").returncode == 0
+        assert run(serving.url, "--token", "wrong", "--only", "6.3").returncode == 3

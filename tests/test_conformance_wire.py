@@ -201,3 +201,39 @@ def test_no_answer_is_too_odd_for_a_check(odd, inside):
     told = {c.expected for result in results for c in result.complaints}
     assert [each for each in told if each.startswith("an answer that can be read")] == []
     assert Outcome.FAILED in {each.outcome for each in results}
+
+
+class TestPatience:
+    def subject(self, url, timeout=60):
+        judged = Judged(url, "acme-robot:acme-robot-key", "blind:blind-key")
+        return judged.subject(timeout)
+
+    def test_a_server_that_asks_to_come_again_later_is_obeyed(self):
+        asked = []
+
+        def busy(x):
+            asked.append(x.path)
+            if len(asked) < 3:
+                x.status, x.answered = 429, {"Retry-After": "0"}
+
+        with broken(Taxii().app, Fault("busy", (), busy)) as url:
+            answer = self.subject(url).get("/hub/")
+        assert (answer.status, asked) == (200, ["/hub/"] * 3)
+
+    @pytest.mark.parametrize("pause", ["soon", "", "1000000", "9" * 5000, "²"])
+    def test_who_asks_to_come_much_later_is_taken_at_the_word(self, pause):
+        def busy(x):
+            x.status, x.answered = 429, {"Retry-After": pause}
+
+        with broken(Taxii().app, Fault("busy", (), busy)) as url:
+            assert self.subject(url).get("/hub/").status == 429
+
+    def test_a_status_that_never_completes_is_not_waited_for(self):
+        def pending(x):
+            if "total_count" in x.json:
+                x.json = x.json | {"status": "pending"}
+
+        with broken(Taxii().app, Fault("slow", (), outwards=pending)) as url:
+            results = run(self.subject(url, 1), chosen(["17.8", "13.5"]), lambda result: None)
+        reason = "objects that it needs could not be added: POST answered 202, status pending"
+        assert {(each.outcome, each.reason) for each in results} == {(Outcome.SKIPPED, reason)}

@@ -158,7 +158,8 @@ def exchange(target: Target, asked: Asked) -> Answer:
             raise TimeoutError
         return answer
     except (OSError, http.client.HTTPException, ValueError) as error:
-        why = f"no answer within {target.timeout:g} s" if late.is_set() else _plain(error)
+        timed_out = late.is_set() or isinstance(error, TimeoutError)
+        why = f"no answer within {target.timeout:g} s" if timed_out else _plain(error)
         raise Unreachable(f"{asked.method} {asked.path}: {why}") from error
     finally:
         clock.cancel()
