@@ -274,7 +274,7 @@ class Subject(Asker):
             self.get(self.options.discovery, (), Accept="text/html"),
         ]
         if self.pages:
-            path = self.pages[0][1]
+            path = self.pages[1][1]  # objects/
             asked += [self.get(path, {"limit": "0"}), self.get(path, {"added_after": "yesterday"})]
         if wrong:
             asked += [

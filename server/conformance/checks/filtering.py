@@ -9,6 +9,7 @@ from tocsin.server.conformance import samples
 from tocsin.server.conformance.asking import Query, Skip, Unmet
 from tocsin.server.conformance.checks.reading import version_of
 from tocsin.server.conformance.model import Level, Looked, check, expect
+from tocsin.server.conformance.shapes import instant
 from tocsin.server.conformance.subject import Subject
 from tocsin.server.conformance.wire import Answer
 
@@ -267,7 +268,7 @@ def versions(on: Subject) -> Looked:
 
 
 @check("16.17", "3.4.1", Level.DECISION)
-def instant(on: Subject) -> Looked:
+def any_spelling(on: Subject) -> Looked:
     """An exact version is an instant, however it is written."""
     id, version = on.history[0]["id"], str(version_of(on.history[0]))
     for written in (version.replace(".000Z", "Z"), version.replace(".000Z", ".000000Z")):
@@ -301,8 +302,8 @@ def version_first(on: Subject) -> Looked:
     """The version is chosen before added_after acts."""
     id = on.history[0]["id"]
     every = on.read(f"{on.desk}manifest/", {"match[id]": id, "match[version]": "all"})
-    dates = {str(each.get("version")): str(each.get("date_added")) for each in every.objects}
-    newest = str(version_of(on.history[1]))
+    dates = {instant(each.get("version")): str(each.get("date_added")) for each in every.objects}
+    newest = instant(version_of(on.history[1]))
     if newest not in dates:
         raise Unmet(f"a record of the version {newest}", every)
     answer = on.get(f"{on.desk}objects/", {"match[id]": id, "added_after": dates[newest]})
