@@ -17,6 +17,7 @@ from tocsin.admission.policy import PolicyError
 from tocsin.admission.timestamps import micros
 from tocsin.config import ConfigError, HubSettings, load_hub
 from tocsin.server import desk
+from tocsin.server.conformance import command as conformance
 from tocsin.server.model import Kind, Partner
 from tocsin.server.opening import Opened, opened
 from tocsin.server.serve import serve
@@ -31,6 +32,7 @@ examples:
   tocsin-hub collection add ics --kind feed --max-tlp green --title "Industrial control"
   tocsin-hub review list
   tocsin-hub import medallion data.json --dry-run
+  tocsin-hub conformance https://taxii.example/taxii2/ --key me:secret
 
 exit codes: 0 all well, 1 refused, 2 wrong usage, 3 the database cannot be reached
 """
@@ -41,6 +43,8 @@ Told = desk.Answer | list[desk.Answer]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     options = _parser().parse_args(arguments)
+    if options.run is conformance.main:
+        return int(conformance.main(options))  # looks at any server: needs no hub here
     try:
         settings = load_hub(options.config, os.environ, _overrides(options))
         logging.basicConfig(
@@ -154,6 +158,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_collection(_group(subjects, "collection", "inboxes, feeds and verbatim collections"))
     _add_review(_group(subjects, "review", "what waits for an analyst"))
     _add_import(_group(subjects, "import", "what other servers have"))
+    outside = subjects.add_parser("conformance", help=conformance.SUMMARY)
+    outside.set_defaults(run=conformance.main)
+    conformance.add_options(outside)
     return parser
 
 
