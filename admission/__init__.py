@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 
 import orjson
 
+from tocsin.admission.acs import is_acs
+from tocsin.admission.errors import Unprocessable
 from tocsin.admission.identify import MITRE, identify, well_known
 from tocsin.admission.markings import is_tlp_definition, read
 from tocsin.admission.model import (
@@ -29,6 +31,7 @@ from tocsin.admission.model import (
     Verdict,
 )
 from tocsin.admission.normalise import Defaults, normalise
+from tocsin.admission.parts import Division, divided
 from tocsin.admission.policy import Policy, parse
 from tocsin.admission.rules import check, rule
 from tocsin.admission.sanitise import sanitise
@@ -63,10 +66,14 @@ class Examiner:
         submitter: Submitter,
         lists: KnownBenign,
         waived: frozenset[str] = frozenset(),
+        definitions: Mapping[str, StixObject] | None = None,
     ) -> None:
+        """`definitions` are marking definitions that the submitter sent before, by id."""
         self._policy = policy
         self._submitter = submitter
         self._lists = lists
+        self._waived = waived
+        self._definitions = definitions or {}
         self._rules = [(name, rule(name)) for name in policy.rules if name not in waived]
 
     def examine(self, candidates: Iterable[Candidate], now: int) -> list[Candidate]:
@@ -118,26 +125,70 @@ class Examiner:
 
     def _examined(self, candidate: Candidate, company: _Company) -> Candidate:
         candidate = _known(candidate, company.authors)
-        if candidate.open:
-            candidate = validate(candidate, self._policy, company.now)
-        if candidate.open:
-            candidate = normalise(candidate, company.defaults, company.definitions)
-            candidate = identify(candidate, self._submitter.partner)
-            candidate = sanitise(candidate, self._rules, company.around)
-        return candidate
+        if not candidate.open:
+            return candidate
+        checked = validate(candidate, self._policy, company.now)
+        if not checked.open:
+            return checked
+        if is_acs(candidate.object):
+            return self._unchanged(candidate, company)
+        return self._divided(checked, company)
+
+    def _divided(self, candidate: Candidate, company: _Company) -> Candidate:
+        """Each layer of the object on its own, so that none shows in another."""
+        subject = candidate.object or {}
+        division = divided(subject, company.definitions, company.defaults.of(subject))
+        most = min(self._submitter.max_tlp, Tlp.AMBER_STRICT)
+        wanted = [layer for layer in division.fuller if layer[0] <= most]
+        noted = _of_parts(division, len(wanted) < len(division.fuller))
+        base = self._judged(candidate.changed(division.object, *noted), company)
+        fuller = [
+            (level, self._judged(candidate.changed(layer), company)) for level, layer in wanted
+        ]
+        whole = _joined(base, fuller)
+        gone = {f.path for f in candidate.findings if f.rule == "custom_properties"}
+        lost = [each for each in division.lost if each.partition(".")[0] not in gone]
+        if lost and whole.open and "marking" not in self._waived:
+            message = "marks a part that the object does not have: correct the selectors"
+            finding = Finding("sanitise", "marking", Action.HELD, message, "granular_markings")
+            whole = whole.held(finding)
+        asked = whole.fuller or whole.original is not None
+        return replace(whole, original=subject) if asked else whole
+
+    def _judged(self, candidate: Candidate, company: _Company) -> Candidate:
+        candidate = normalise(candidate, company.defaults, company.definitions)
+        candidate = identify(candidate, self._submitter.partner)
+        return sanitise(candidate, self._rules, company.around)
+
+    def _unchanged(self, candidate: Candidate, company: _Company) -> Candidate:
+        """A marking definition of ACS as it came: it goes on like that or not at all."""
+        subject = candidate.object or {}
+        marks = read(subject, company.definitions)
+        tlp = company.defaults.of(subject) if marks.tlp is None else marks.tlp
+        known = replace(candidate, tlp=tlp, scope=tlp.word, key=f"acs:{subject['id']}")
+        judged = sanitise(known, self._rules, company.around)
+        changed = judged.object != subject or marks.others or marks.unknown or marks.repaired
+        if judged.open and changed and "marking" not in self._waived:
+            message = (
+                "an ACS marking goes on byte for byte, but this one holds what must not be shared:"
+                " leave out names, personal data and markings of its own"
+            )
+            judged = judged.held(Finding("sanitise", "marking", Action.HELD, message))
+        return replace(judged, object=subject, original=None if judged.open else subject)
 
     def _company(self, together: Sequence[Candidate], now: int) -> _Company:
         authors = self.authors(together)
+        definitions = {**self._definitions, **_definitions(together)}
         shared = Surroundings(
             submitter=self._submitter,
             now=now,
             lists=self._lists,
             authors=authors,
+            definitions=definitions,
             disclosing=_disclosing(together, authors),
         )
         settings = self._policy.settings
         around = {name: replace(shared, settings=settings.get(name, {})) for name, _ in self._rules}
-        definitions = _definitions(together)
         default = self._submitter.default_tlp
         defaults = Defaults(default, _carried(together, definitions, default))
         return _Company(definitions, authors, defaults, around, now)
@@ -185,10 +236,53 @@ def _carried(
     for candidate in together:
         if candidate.object is not None:
             marks = read(candidate.object, definitions)
-            level = default if marks.tlp is None else marks.tlp
+            level = (
+                _whole_level(candidate.object, definitions, default) if marks.others else default
+            )
             for name in marks.others:
                 levels[name] = min(level, levels.get(name, level))
     return levels
+
+
+def _whole_level(subject: StixObject, definitions: Mapping[str, StixObject], default: Tlp) -> Tlp:
+    """The level of an object as a whole, whatever state it is in."""
+    try:
+        return divided(subject, definitions, default).level
+    except (TypeError, ValueError, KeyError, AttributeError, Unprocessable):
+        return default  # it is refused when it is looked at
+
+
+def _joined(base: Candidate, fuller: Sequence[tuple[Tlp, Candidate]]) -> Candidate:
+    """The layers as one candidate again, which waits or is refused if one of them is."""
+    layers = tuple((level, each.object) for level, each in fuller if each.object is not None)
+    said = dict.fromkeys(finding for _, each in fuller for finding in each.findings)
+    joined = replace(base, fuller=layers).noting(*(f for f in said if f not in base.findings))
+    verdicts = {each.verdict for _, each in fuller}
+    if base.open and Verdict.REFUSED in verdicts:
+        return joined.refused()
+    if base.open and Verdict.HELD in verdicts:
+        return joined.held()
+    waits = [each.original for _, each in fuller if each.original is not None]
+    return replace(joined, original=joined.original or waits[0]) if waits else joined
+
+
+def _of_parts(division: Division, dropped: bool) -> list[Finding]:  # noqa: FBT001
+    """What is to be told about the markings of parts."""
+    notes = []
+    if division.raised:
+        word = division.level.word.upper()
+        notes.append(f"cannot stand without a part that is marked more strictly: TLP:{word}")
+    if division.fuller:
+        notes.append("parts that are marked more strictly are left out where they may not be seen")
+    findings = [
+        Finding("normalise", "marking", Action.NOTED, note, "granular_markings") for note in notes
+    ]
+    if dropped:
+        message = "parts that are marked too strictly for this hub are left out"
+        findings.append(
+            Finding("sanitise", "marking", Action.STRIPPED, message, "granular_markings")
+        )
+    return findings
 
 
 def _disclosing(together: Iterable[Candidate], authors: frozenset[str]) -> frozenset[str]:

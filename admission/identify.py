@@ -102,13 +102,18 @@ def observable_id(subject: StixObject) -> str:
     kind = subject["type"]
     chosen = {
         name: _preferred(subject[name]) if name == "hashes" else subject[name]
-        for name in _CONTRIBUTING.get(kind, ())
+        for name in contributing(kind)
         if name in subject
     }
     if not chosen:
         return str(subject["id"])
     named = uuid.uuid5(SCO_NAMESPACE, rfc8785.dumps(chosen).decode())
     return f"{kind}--{named}"
+
+
+def contributing(kind: str) -> tuple[str, ...]:
+    """The properties that make an observable of this type what it is."""
+    return _CONTRIBUTING.get(kind, ())
 
 
 def well_known(subject: StixObject) -> bool:

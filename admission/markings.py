@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from tocsin.admission.acs import is_acs
 from tocsin.admission.model import StixObject, Tlp
 
 TLP_2: Mapping[Tlp, str] = {
@@ -58,7 +59,7 @@ class Marks:
     tlp: Tlp | None = None
     """The strictest level; None if no marking names one."""
     others: tuple[str, ...] = ()
-    """Ids of known markings that are no TLP level (statements), sorted."""
+    """Ids of known markings that are no TLP level (statements, ACS), sorted."""
     unknown: tuple[str, ...] = ()
     """Ids that cannot be read, sorted."""
     repaired: tuple[tuple[str, str], ...] = ()
@@ -104,7 +105,7 @@ def read(subject: StixObject, definitions: Mapping[str, StixObject]) -> Marks:
             levels.append(level)
             if _OFFICIAL.get(id_) != level:
                 repaired[id_] = TLP_2[level]
-        elif id_ in WELL_KNOWN or _statement(definitions.get(id_)):
+        elif id_ in WELL_KNOWN or _readable(definitions.get(id_)):
             others.add(id_)
         else:
             unknown.add(id_)
@@ -119,9 +120,8 @@ def read(subject: StixObject, definitions: Mapping[str, StixObject]) -> Marks:
 def marked(subject: StixObject, marks: Marks) -> StixObject:
     """The object with its markings spelt properly.
 
-    Markings on parts of an object are drawn up to the whole, which then
-    carries the strictest level and every other marking; the language of parts
-    stays where it is.
+    Markings that are still on parts of it (`parts` takes the levels off) are
+    drawn up to the whole; the language of parts stays where it is.
     """
     own = () if marks.tlp is None else (TLP_2[marks.tlp],)
     ids = [*own, *sorted((*marks.others, *marks.unknown))]
@@ -130,6 +130,26 @@ def marked(subject: StixObject, marks: Marks) -> StixObject:
     result = {name: value for name, value in subject.items() if wanted.get(name) != []}
     result.update({name: value for name, value in wanted.items() if value})
     return subject if result == subject else result
+
+
+def parted(
+    subject: StixObject, definitions: Mapping[str, StixObject]
+) -> tuple[StixObject, list[tuple[Tlp, str]]]:
+    """The object without the TLP levels of its parts, and those levels with their selectors."""
+    levels: list[tuple[Tlp, str]] = []
+    kept: list[StixObject] = []
+    for marking in _granular(subject):
+        id_ = str(marking.get("marking_ref", ""))
+        level = _level(id_, definitions.get(id_)) if id_ else None
+        selectors = marking.get("selectors")
+        if level is None or not isinstance(selectors, list):
+            kept.append(marking)
+        else:
+            levels += [(level, str(selector)) for selector in selectors]
+    if not levels:
+        return subject, []
+    rest = {name: value for name, value in subject.items() if name != "granular_markings"}
+    return {**rest, "granular_markings": kept} if kept else rest, levels
 
 
 def marking_ids(subject: StixObject) -> Iterator[str]:
@@ -149,6 +169,8 @@ def _granular(subject: StixObject) -> list[StixObject]:
 
 def _level(id_: str, definition: StixObject | None) -> Tlp | None:
     """The level that an id stands for; where id and definition differ, the stricter."""
+    if is_acs(definition) and id_ not in _OFFICIAL:
+        return None  # whatever its name says
     named = _OFFICIAL.get(id_, ALIASES.get(id_[:_LENGTH]))
     said = _level_said(definition) if definition is not None else None
     if named is None or said is None:
@@ -176,6 +198,11 @@ def _understood(word: object) -> Tlp | None:
         return Tlp.of(str(word))
     except ValueError:
         return None
+
+
+def _readable(definition: StixObject | None) -> bool:
+    """Whether a definition says something that the rule `marking` can judge."""
+    return is_acs(definition) or _statement(definition)
 
 
 def _statement(definition: StixObject | None) -> bool:

@@ -18,6 +18,9 @@ StixObject = dict[str, Any]
 Path = tuple[str | int, ...]
 """Where in an object something stands: ("external_references", 0, "url")."""
 
+Layer = tuple["Tlp", StixObject]
+"""What is seen of an object at a level."""
+
 
 class Verdict(StrEnum):
     """Where a candidate stands.  Only OPEN candidates are looked at by a stage."""
@@ -124,6 +127,10 @@ class Candidate:
     """The sharing scope: the TLP word, then the ids of other markings, joined by `|`."""
     original: StixObject | None = field(default=None, repr=False)
     """The object as it stood before the first rule asked about it or held it."""
+    fuller: tuple[Layer, ...] = field(default=(), repr=False)
+    """The object with the parts that only stricter levels may see, the strictest level last."""
+    raw: bytes = field(default=b"", repr=False)
+    """Its bytes as they came, if that is how they must be passed on (ACS)."""
 
     @property
     def open(self) -> bool:
@@ -227,6 +234,12 @@ class Contribution:
     scope: str
     object: StixObject = field(repr=False)
     """Sanitised, references already rewritten to public ids."""
+    fuller: tuple[Layer, ...] = field(default=(), repr=False)
+    """See Candidate.fuller."""
+    raw: bytes = field(default=b"", repr=False)
+    """See Candidate.raw."""
+    draft: tuple[Layer, ...] = field(default=(), repr=False)
+    """The layers with the submitter's own ids, while some that they refer to have not arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +254,8 @@ class Surroundings:
     """Ids of the identities that the submission's objects name as their creators."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The rule's own table of policy.toml."""
+    definitions: Mapping[str, StixObject] = field(default_factory=dict)
+    """Marking definitions that the submission's objects carry, by id."""
     disclosing: frozenset[str] = frozenset()
     """Ids of the objects that say something of an author: where it is, whom it belongs to."""
 

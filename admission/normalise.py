@@ -169,8 +169,6 @@ def _marked(
                     "object_marking_refs",
                 ),
             )
-    elif "granular_markings" in subject and marks.tlp is not None:
-        findings += _granular(subject, tlp)
     marked = markings.marked(subject, replace(marks, tlp=tlp))
     if marked is not subject and not findings:
         message = "TLP written with the ids of TLP 2.0"
@@ -178,11 +176,6 @@ def _marked(
         findings = (Finding("normalise", "spelling", Action.REPAIRED, message, place),)
     scope = "|".join((tlp.word, *marks.others))
     return replace(candidate, object=marked, tlp=tlp, scope=scope).noting(*findings)
-
-
-def _granular(subject: StixObject, tlp: Tlp) -> tuple[Finding, ...]:
-    message = f"the strictest granular marking counts for the whole object: TLP:{tlp.word.upper()}"
-    return (Finding("normalise", "marking", Action.NOTED, message, "granular_markings"),)
 
 
 def _repaired(message: str) -> Finding:

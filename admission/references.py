@@ -5,7 +5,7 @@ section 3.1), at any depth.  Markings are references too, but of another kind;
 `markings` owns those of TLP.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "note": ("object_refs",),
     "opinion": ("object_refs",),
     "language-content": ("object_ref",),
-    "observed-data": (),
+    "observed-data": ("object_refs",),
 }
 """References without which an object of the type says nothing."""
 
@@ -53,6 +53,16 @@ def references(subject: StixObject) -> Iterator[str]:
                     waiting.append(value)
         else:
             waiting.extend(item for item in part if isinstance(item, dict | list))
+
+
+def needs(subject: StixObject, gone: Collection[str]) -> bool:
+    """Whether an object has lost all of something that it needs, given what is gone."""
+    for name in NEEDED.get(subject["type"], ()):
+        value = subject.get(name)
+        targets = value if isinstance(value, list) else [value]
+        if targets and all(target in gone for target in targets):
+            return True
+    return False
 
 
 def rewritten(subject: StixObject, resolve: Resolve) -> Rewriting:

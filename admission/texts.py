@@ -107,7 +107,7 @@ def rewritten(subject: StixObject, changes: Mapping[Path, str | None]) -> StixOb
     for path in gone:
         _removed(copies, path)
     result: StixObject = copies[()]
-    return _reselected(result) if gone and "granular_markings" in result else result
+    return _reselected(subject, result) if gone and "granular_markings" in result else result
 
 
 def _texts(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
@@ -169,22 +169,25 @@ def _names_only_its_source(path: Path, container: Any) -> bool:
     return path[-2:-1] == ("external_references",) and set(container) == {"source_name"}
 
 
-def _reselected(subject: StixObject) -> StixObject:
+def _reselected(before: StixObject, subject: StixObject) -> StixObject:
     kept = []
     for marking in subject["granular_markings"]:
-        selectors = [s for s in marking.get("selectors", ()) if _selects(subject, s)]
+        selectors = [s for s in marking.get("selectors", ()) if _selects(before, subject, s)]
         if selectors:
             kept.append({**marking, "selectors": selectors})
     rest = {name: value for name, value in subject.items() if name != "granular_markings"}
     return {**rest, "granular_markings": kept} if kept else rest
 
 
-def _selects(subject: Any, selector: object) -> bool:
+def _selects(before: Any, subject: Any, selector: object) -> bool:
+    """Whether a selector selects what it did before: places in a list that got shorter do not."""
     for step in str(selector).split("."):
         if isinstance(subject, dict) and step in subject:
-            subject = subject[step]
+            before, subject = before[step], subject[step]
         elif isinstance(subject, list) and step[1:-1].isdigit() and int(step[1:-1]) < len(subject):
-            subject = subject[int(step[1:-1])]
+            if len(subject) != len(before):
+                return False
+            before, subject = before[int(step[1:-1])], subject[int(step[1:-1])]
         else:
             return False
     return True

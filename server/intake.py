@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from tocsin.admission import Examiner
+from tocsin.admission.acs import is_acs
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.ijson import strict
 from tocsin.admission.model import (
@@ -155,7 +156,9 @@ class Intake:
 
     def release(self, review: Review, who: str) -> Record:
         """Admit what waits, the rules that asked waived, as the partner's contribution."""
-        return self._decide(review, who, "released", frozenset(review.rules))
+        settled = self._decide(review, who, "released", frozenset(review.rules))
+        self._readmit(settled)
+        return settled.records[0]
 
     def reject(self, review: Review, who: str, reason: str) -> Record:
         """What was held is refused; what was asked about stays as it was published."""
@@ -174,23 +177,23 @@ class Intake:
 
         return self._store.commit(work)
 
-    def _decide(self, review: Review, who: str, state: str, waived: frozenset[str]) -> Record:
+    def _decide(self, review: Review, who: str, state: str, waived: frozenset[str]) -> Settled:
         submission = self._found(review.submission)
         partner = self._partner(submission)
         candidates = [_candidate(review.index, review.object)]
         batch = self._batch(submission, partner, candidates, waived)
 
-        def work(txn: Txn) -> Record:
+        def work(txn: Txn) -> Settled:
             settled = self._publisher.settle(txn, batch)
             record = settled.records[0]
             waits = record.verdict == Verdict.HELD
             if not waits:
                 txn.decide(review.id, state)
             if waits and state == "released":
-                return record  # nothing was decided: something else holds it still
+                return settled  # nothing was decided: something else holds it still
             txn.note(f"review.{state}", who, {"review": review.id, "verdict": record.verdict})
             txn.amend(review.submission, _amended(self._record(review), record))
-            return record
+            return settled
 
         return self._store.commit(work)
 
@@ -201,7 +204,7 @@ class Intake:
         for part in _slices(whole.candidates, submission.settled):
             settled = self._settle(submission, replace(whole, candidates=part, now=self._clock()))
             self._store.submissions.renew(submission.id, self._owner, LEASE)
-            self._readmit(partner.slug, settled)
+            self._readmit(settled)
 
     def _batch(
         self,
@@ -225,6 +228,9 @@ class Intake:
             received=submission.received,
             now=now,
             waived=waived,
+            refused=frozenset(
+                c.source_id for c in examined if c.source_id and c.verdict is Verdict.REFUSED
+            ),
             sees=self._sees(submission.account),
         )
 
@@ -253,13 +259,27 @@ class Intake:
             self._store.commit(work)
             self._store.submissions.renew(submission.id, self._owner, LEASE)
 
-    def _readmit(self, partner: str, settled: Settled) -> None:
-        """What waited for an object that has now arrived is admitted at last."""
-        if not settled.arrived:
-            return
-        for review in self._store.reviews.waiting_for(partner, settled.arrived.keys()):
-            if review.rules == ("references",):
-                self._decide(review, "intake", "released", frozenset())
+    def _readmit(self, settled: Settled) -> None:
+        """What waited for what has now arrived is completed, or admitted at last.
+
+        Each that is admitted may be what others wait for.
+        """
+        unread = [settled]
+        while unread:
+            settled = unread.pop()
+            self._complete(settled)
+            for review in self._store.reviews.waiting_for(settled.arrivals):
+                if review.rules == ("references",):
+                    unread.append(self._decide(review, "intake", "released", frozenset()))
+
+    def _complete(self, settled: Settled) -> None:
+        after = settled.after
+        while after:
+
+            def work(txn: Txn, after: str = after) -> str:
+                return self._publisher.complete(txn, settled.arrivals, after, self._clock())
+
+            after = self._store.commit(work)
 
     def _submitter(self, partner: Partner) -> Submitter:
         """The partner, with the terms of all partners to be kept out of what is shared."""
@@ -323,6 +343,7 @@ def _candidate(index: int, raw: bytes) -> Candidate:
         subject,
         source_id=name if isinstance(name, str) else None,
         source_version=version if isinstance(version, str) else None,
+        raw=raw if is_acs(subject) else b"",
     )
 
 

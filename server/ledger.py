@@ -15,14 +15,13 @@ import orjson
 
 from tocsin.admission.identify import observable
 from tocsin.admission.merge import digest, merged
-from tocsin.admission.model import Contribution, StixObject
+from tocsin.admission.model import Contribution, Layer, StixObject, Tlp
+from tocsin.admission.parts import copies
 from tocsin.admission.timestamps import stix_time
+from tocsin.server.copies import Fresh, aged, also, copy_for
 from tocsin.server.facets import facets
 from tocsin.server.model import Collection, Posting, Public
 from tocsin.server.store import Txn
-
-MILLISECOND = 1_000
-"""`modified` has three decimals, so a later version is at least so much later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Ledger:
     publics: dict[str, Public] = field(default_factory=dict)
     _asked: set[str] = field(default_factory=set)
     _changed: set[str] = field(default_factory=set)
-    _postings: dict[str, StixObject] = field(default_factory=dict)
+    _postings: dict[str, list[Fresh]] = field(default_factory=dict)
 
     def load(self, names: Some[str]) -> None:
         """Read the public objects with these ids, where there are any."""
@@ -75,18 +74,19 @@ class Ledger:
         if rest:
             self._recompute(name, rest, before)
         elif before.contributions:
-            gone = replace(before, contributions=(), revoked=True, modified=self._later(before))
-            content = {**merged(before.contributions), "revoked": True}
-            self._post(gone, content, self.house.identity["id"])
+            layers = copies(before.contributions, merged)
+            layers = [(level, {**content, "revoked": True}) for level, content in layers]
+            gone = replace(before, contributions=(), revoked=True)
+            self._post(gone, aged(before, layers, self.house.identity["id"], self.now))
 
     def write(self) -> None:
         """Public objects and feeds, in this transaction."""
         self.txn.put([self.publics[name] for name in self._changed])
         for feed in self.house.feeds():
             bodies = [
-                posting(body)
-                for name, body in self._postings.items()
-                if self.publics[name].tlp <= feed.max_tlp
+                _posting(self.publics[name], fresh)
+                for name, written in self._postings.items()
+                if (fresh := copy_for(written, feed.max_tlp)) and fresh.changed
             ]
             if bodies:
                 self.txn.publish(feed.id, bodies, replace=True)
@@ -94,47 +94,41 @@ class Ledger:
     def _recompute(
         self, name: str, contributed: tuple[Contribution, ...], before: Public | None
     ) -> bool:
-        content = merged(contributed)
-        author = self._author(contributed)
-        value = digest({**content, "created_by_ref": author})
-        level = min(c.tlp for c in contributed)
+        layers = copies(contributed, merged)
+        level = layers[0][0]
         scope = next(c.scope for c in contributed if c.tlp == level)
         if before is None:
-            new = Public(name, self.now, self.now, value, level, scope, contributed)
-            self._post(new, content, author)
-            return True
-        public = replace(before, contributions=contributed, tlp=level, scope=scope)
-        if value == before.digest or self._quiet(before, content):
+            public = Public(name, self.now, self.now, b"", level, scope, contributed)
+        else:
+            public = replace(before, contributions=contributed, tlp=level, scope=scope)
+            if self._quiet(before, layers):
+                self._keep(public)
+                return False
+        fresh = aged(before, layers, self._author(contributed), self.now)
+        if not any(copy.changed for copy in fresh):
             self._keep(public)
             return False
-        self._post(replace(public, digest=value, modified=self._later(before)), content, author)
+        self._post(public, fresh)
         return True
 
-    def _quiet(self, before: Public, content: StixObject) -> bool:
+    def _quiet(self, before: Public, layers: Sequence[Layer]) -> bool:
         """Whether only confidence changed, and that too soon after the last version."""
         recent = self.now - before.modified < self.house.quiet_period
-        if not recent or before.id in self._postings:
+        if not recent or before.id in self._postings or before.tlp != layers[0][0]:
             return False
-        only = ("confidence",)
-        return digest(content, only) == digest(merged(before.contributions), only)
-
-    def _later(self, before: Public) -> int:
-        return max(self.now, before.modified + MILLISECOND)
+        return _firm(layers) == _firm(copies(before.contributions, merged))
 
     def _author(self, contributed: Sequence[Contribution]) -> str:
         """The one consenting partner's identity, else the hub's; sanitising strips all others."""
         named = contributed[0].object.get("created_by_ref") if len(contributed) == 1 else None
         return str(named or self.house.identity["id"])
 
-    def _post(self, public: Public, content: StixObject, author: str) -> None:
-        kind = content["type"]
-        body = {"type": kind, "spec_version": "2.1", "id": public.id, **content}
-        if not observable(kind):
-            body |= {"created_by_ref": author, "created": stix_time(public.created)}
-            if kind != "marking-definition":
-                body["modified"] = stix_time(public.modified)
-        self._postings[public.id] = body
-        self._keep(public)
+    def _post(self, public: Public, fresh: list[Fresh]) -> None:
+        base, *fuller = fresh
+        stored = tuple(copy.of for copy in fuller)
+        self._keep(replace(public, modified=base.of.modified, digest=base.of.digest, copies=stored))
+        waiting = self._postings.get(public.id, [])
+        self._postings[public.id] = [also(copy, waiting) for copy in fresh]
 
     def _keep(self, public: Public) -> None:
         self.publics[public.id] = public
@@ -146,15 +140,34 @@ def contributions(public: Public | None) -> tuple[Contribution, ...]:
     return public.contributions if public is not None else ()
 
 
-def posting(subject: StixObject) -> Posting:
-    """An object of the hub's own making on its way into a feed."""
+def _firm(layers: Sequence[Layer]) -> list[tuple[Tlp, bytes]]:
+    """What the layers say, confidence apart."""
+    apart = ("confidence", "granular_markings")
+    return [(level, digest(content, apart)) for level, content in layers]
+
+
+def _posting(public: Public, fresh: Fresh) -> Posting:
+    kind = fresh.content["type"]
+    raw = next((each.raw for each in public.contributions if each.raw), b"")
+    if raw:
+        return posting(orjson.loads(raw), raw)
+    body = {"type": kind, "spec_version": "2.1", "id": public.id, **fresh.content}
+    if not observable(kind):
+        body |= {"created_by_ref": fresh.author, "created": stix_time(public.created)}
+        if kind != "marking-definition":
+            body["modified"] = stix_time(fresh.of.modified)
+    return posting(body)
+
+
+def posting(subject: StixObject, raw: bytes = b"") -> Posting:
+    """An object on its way into a feed: of the hub's own making, or as somebody's bytes."""
     found_by = facets(subject)
     return Posting(
         id=subject["id"],
         type=subject["type"],
         spec="2.1",
         version=subject.get("modified") or subject.get("created") or "",
-        body=orjson.dumps(subject),
+        body=raw or orjson.dumps(subject),
         digest=digest(subject),
         facets=found_by.names,
         numbers=found_by.numbers,

@@ -7,14 +7,20 @@ order in which its objects come does not matter.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tocsin.admission.identify import observable, observable_id, relationship_key
+from tocsin.admission.identify import (
+    contributing,
+    observable,
+    observable_id,
+    relationship_key,
+)
 from tocsin.admission.markings import TLP_2
 from tocsin.admission.merge import public_id
-from tocsin.admission.model import Candidate, StixObject, Tlp, Verdict
-from tocsin.admission.references import Rewriting, rewritten
+from tocsin.admission.model import Candidate, Layer, StixObject, Tlp, Verdict
+from tocsin.admission.parts import layered, seen_at, stands, stricter
+from tocsin.admission.references import Rewriting, needs, references, rewritten
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,10 @@ class Minted:
     """What a source id stands for in public."""
 
     id: str
+    """Empty: it came and was refused, so nobody need wait for it."""
     tlp: Tlp
+    parts: tuple[tuple[Tlp, str], ...] = ()
+    """Its properties that only stricter levels may see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,8 @@ class Placed:
     id: str
     key: str
     rewriting: Rewriting
+    fuller: tuple[Layer, ...] = ()
+    """What stricter levels see of it, rewritten."""
 
 
 class Mint:
@@ -48,6 +59,7 @@ class Mint:
 
         `authors` are identities that give way to the hub's own.
         """
+        candidates = list(candidates)
         known: dict[str, Minted] = {author: self._hub for author in authors}
         later: list[Candidate] = []
         for candidate in candidates:
@@ -60,9 +72,10 @@ class Mint:
                 later.append(candidate)
             elif candidate.open:
                 self._mint(candidate, known)
-        for candidate in later:
+        for candidate in sorted(later, key=_is_relationship):
             if not self.place(candidate, known).rewriting.missing:
                 self._mint(candidate, known)
+        _prune(candidates, known)
         return known
 
     def place(self, candidate: Candidate, known: Mapping[str, Minted]) -> Placed:
@@ -72,18 +85,13 @@ class Mint:
         raised to that of its ends.  A list of references leaves out those
         that are stricter than the object itself.
         """
-        candidate = _raised(candidate, known)
+        candidate = _translated(_raised(candidate, known), known)
         subject, tlp = candidate.object, candidate.tlp
         if subject is None or tlp is None:
             raise ValueError("only a candidate that came through admission can be placed")
-
-        def resolve(target: str) -> str | None:
-            if target in _LEVELS:
-                return target
-            found = known.get(target)
-            return found.id if found is not None and found.tlp <= tlp else None
-
-        rewriting = rewritten(subject, resolve)
+        if candidate.raw:
+            return Placed(candidate, str(candidate.source_id), candidate.key, Rewriting(subject))
+        rewriting, fuller = resolved(_layers(candidate), known)
         kind = subject["type"]
         key = candidate.key
         if kind == "relationship" and not rewriting.missing:
@@ -92,7 +100,7 @@ class Mint:
             name = observable_id(rewriting.object)
         else:
             name = public_id(kind, key, self._namespace)
-        return Placed(candidate, name, key, rewriting)
+        return Placed(candidate, name, key, rewriting, fuller)
 
     def reborn(self, placed: Placed, generation: int) -> Placed:
         """The id that a revoked object comes back under: revocation is for ever."""
@@ -103,7 +111,95 @@ class Mint:
     def _mint(self, candidate: Candidate, known: dict[str, Minted]) -> None:
         placed = self.place(candidate, known)
         level = placed.candidate.tlp
-        known[str(candidate.source_id)] = Minted(placed.id, Tlp.CLEAR if level is None else level)
+        known[str(candidate.source_id)] = Minted(
+            placed.id,
+            Tlp.CLEAR if level is None else level,
+            stricter(_layers(placed.candidate)),
+        )
+
+
+def resolved(
+    layers: Sequence[Layer], known: Mapping[str, Minted]
+) -> tuple[Rewriting, tuple[Layer, ...]]:
+    """The first layer with public ids, and the fuller ones.
+
+    A stricter level sees more of the references too; not so an observable's, whose id
+    follows from them.
+    """
+    (tlp, subject), *_ = layers
+    rewriting = _rewritten(subject, tlp, known)
+    levels = {level for level, _ in layers[1:]}
+    follows = observable(subject["type"])
+    if not follows:
+        hidden = [known[target].tlp for _, target in rewriting.dropped if _public(target, known)]
+        levels |= {level for level in hidden if level < Tlp.RED}
+    fuller: list[Layer] = []
+    below = rewriting.object
+    for level in sorted(levels):
+        layer = _rewritten(seen_at(layers, level), tlp if follows else level, known).object
+        if layer != below:
+            fuller.append((level, layer))
+            below = layer
+    return rewriting, tuple(fuller)
+
+
+def _rewritten(subject: StixObject, tlp: Tlp, known: Mapping[str, Minted]) -> Rewriting:
+    def resolve(target: str) -> str | None:
+        if target in _LEVELS:
+            return target
+        found = known.get(target)
+        return found.id or None if found is not None and found.tlp <= tlp else None
+
+    rewriting = rewritten(subject, resolve)
+    if not rewriting.dropped:
+        return rewriting
+    makers = contributing(subject["type"])
+    awaited = [t for path, t in rewriting.dropped if path[0] in makers and t not in known]
+    if not stands(rewriting.object, subject):
+        awaited = [target for _, target in rewriting.dropped]
+    missing = tuple(dict.fromkeys((*rewriting.missing, *awaited)))
+    return replace(rewriting, missing=missing)
+
+
+def in_order(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates, each after those that it refers to."""
+    by_id: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        by_id.setdefault(str(candidate.source_id), []).append(candidate)
+    ordered: dict[int, Candidate] = {}
+    entered: set[int] = set()
+    waiting = list(reversed(candidates))
+    while waiting:
+        candidate = waiting[-1]
+        if candidate.index in entered:
+            ordered.setdefault(candidate.index, waiting.pop())
+            continue
+        entered.add(candidate.index)
+        targets = {target for layer in seen(candidate) for target in references(layer)}
+        below = [each for target in sorted(targets) for each in reversed(by_id.get(target, []))]
+        waiting += [each for each in below if each.index not in entered]
+    return list(ordered.values())
+
+
+def seen(candidate: Candidate) -> list[StixObject]:
+    """What any level sees of it, the least strict first."""
+    base = [candidate.object] if candidate.object is not None else []
+    return base + [layer for _, layer in candidate.fuller]
+
+
+def _public(target: str, known: Mapping[str, Minted]) -> bool:
+    return target in known and bool(known[target].id)
+
+
+def _prune(candidates: Iterable[Candidate], known: dict[str, Minted]) -> None:
+    """Forget what needs something of the same submission that will not be public."""
+    there = {str(c.source_id): c.object for c in candidates if c.object is not None}
+    gone = there.keys() - known.keys()
+    while gone:
+        lost = {name for name, subject in there.items() if name in known and needs(subject, gone)}
+        for name in lost:
+            del known[name]
+        gone = gone | lost if lost else set()
 
 
 _LEVELS = frozenset(TLP_2.values())
@@ -120,17 +216,57 @@ def _depends(subject: StixObject) -> bool:
 _CONTRIBUTING_REFS = frozenset(("from_ref", "parent_directory_ref", "src_ref", "dst_ref"))
 
 
+def _is_relationship(candidate: Candidate) -> bool:
+    return candidate.object is not None and candidate.object["type"] == "relationship"
+
+
+def _layers(candidate: Candidate) -> list[Layer]:
+    if candidate.object is None or candidate.tlp is None:
+        raise ValueError("only a candidate that came through admission has layers")
+    return [(candidate.tlp, candidate.object), *candidate.fuller]
+
+
+def _translated(candidate: Candidate, known: Mapping[str, Minted]) -> Candidate:
+    """A translation, as strict in its parts as what it translates, and of its newest version."""
+    subject = candidate.object
+    if subject is None or subject["type"] != "language-content":
+        return candidate
+    layers = [
+        (level, {name: value for name, value in layer.items() if name != "object_modified"})
+        for level, layer in _layers(candidate)
+    ]
+    target = known.get(str(subject.get("object_ref")))
+    strict = [
+        (level, ("contents", language, name))
+        for level, name in (target.parts if target else ())
+        for language in subject["contents"]
+    ]
+    (level, base), *fuller = layered(layers, strict)
+    return _at_level(candidate, level, [(level, base), *fuller])
+
+
+def _at_level(candidate: Candidate, level: Tlp, layers: Sequence[Layer]) -> Candidate:
+    """The candidate raised to a level, with these layers."""
+    scope = "|".join((level.word, *candidate.scope.split("|")[1:]))
+    if level == candidate.tlp:
+        marked = list(layers)
+    else:
+        marked = [(at, _marked(layer, level)) for at, layer in layers]
+    fuller = tuple(layer for layer in marked if layer[0] > level)
+    return replace(candidate, object=seen_at(marked, level), fuller=fuller, tlp=level, scope=scope)
+
+
+def _marked(subject: StixObject, level: Tlp) -> StixObject:
+    others = [mark for mark in subject.get("object_marking_refs", ()) if mark not in _LEVELS]
+    return {**subject, "object_marking_refs": [TLP_2[level], *others]}
+
+
 def _raised(candidate: Candidate, known: Mapping[str, Minted]) -> Candidate:
     subject = candidate.object
     if subject is None or candidate.tlp is None:
         return candidate
     ends = (known.get(subject[name]) for name in _ENDS if name in subject)
-    strictest = max((end.tlp for end in ends if end is not None), default=candidate.tlp)
+    strictest = max((end.tlp for end in ends if end is not None and end.id), default=candidate.tlp)
     if strictest <= candidate.tlp:
         return candidate
-    marks = [TLP_2[strictest]] + [
-        mark for mark in subject.get("object_marking_refs", ()) if mark not in _LEVELS
-    ]
-    scope = "|".join((strictest.word, *candidate.scope.split("|")[1:]))
-    raised = {**subject, "object_marking_refs": marks}
-    return replace(candidate, object=raised, tlp=strictest, scope=scope)
+    return _at_level(candidate, strictest, _layers(candidate))

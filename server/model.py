@@ -197,6 +197,15 @@ class Outcome(StrEnum):
     CONFLICT = "conflict"  # the same version is here with other content
 
 
+class Copy(NamedTuple):
+    """The version of a public object that feeds from some level upwards hold."""
+
+    level: Tlp
+    modified: int
+    digest: bytes
+    """See Public.digest."""
+
+
 @dataclass(frozen=True, slots=True)
 class Public:
     """A public object with its private contributions: the truth about what is published."""
@@ -213,6 +222,38 @@ class Public:
     contributions: tuple[Contribution, ...]
     """At most one of each partner; empty once all have been revoked."""
     revoked: bool = False
+    copies: tuple[Copy, ...] = ()
+    """Fuller copies for stricter feeds, the strictest last; `digest` and `modified` are of the
+    copy that every feed may have that takes the object at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A contribution that lacks some of the objects that it refers to."""
+
+    public: str
+    """The public object that it belongs to."""
+    partner: str
+    sees: Tlp
+    """The strictest level that its submitter may read."""
+    targets: frozenset[str]
+    """The partner's ids and public ids for which it is worth looking again; empty: none left."""
+
+    @property
+    def name(self) -> str:
+        """Of the contribution."""
+        return f"{self.public}|{self.partner}"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """What others may have waited for."""
+
+    partner: str
+    sources: frozenset[str] = frozenset()
+    """Ids of the partner's that stand for something else than before, or are known not to come."""
+    publics: frozenset[str] = frozenset()
+    """Public ids, known to everybody, that may be seen more widely than before."""
 
 
 class Question(StrEnum):

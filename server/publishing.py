@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import orjson
+
 from tocsin.admission.identify import observable
 from tocsin.admission.markings import definition
 from tocsin.admission.merge import spelt
@@ -19,11 +21,13 @@ from tocsin.admission.model import (
     Tlp,
     Verdict,
 )
+from tocsin.admission.parts import stricter
 from tocsin.admission.references import references
 from tocsin.admission.timestamps import micros
+from tocsin.server.completing import MOST_AWAITED, complete, contributed, recalled
 from tocsin.server.ledger import House, Ledger, contributions, posting
-from tocsin.server.minting import Mint, Minted, Placed
-from tocsin.server.model import Partner, Question, Record, Review
+from tocsin.server.minting import Mint, Minted, Placed, in_order, seen
+from tocsin.server.model import Arrivals, Partner, Question, Record, Review, Wait
 from tocsin.server.store import Txn
 
 
@@ -42,6 +46,8 @@ class Batch:
     now: int
     waived: frozenset[str] = frozenset()
     """Rules that an analyst has overruled."""
+    refused: frozenset[str] = frozenset()
+    """Source ids of the whole submission that were refused."""
     sees: Tlp = Tlp.CLEAR
     """The strictest level that the submitter may read; what is stricter is not there for it."""
 
@@ -52,8 +58,10 @@ class Settled:
 
     records: tuple[Record, ...]
     reviews: tuple[Review, ...]
-    arrived: Mapping[str, str]
-    """Source ids that have a public one which they did not have before."""
+    arrivals: Arrivals
+    """What others may have waited for."""
+    after: str = ""
+    """Where the next portion begins of what is to be completed, if there is one."""
 
 
 class Publisher:
@@ -73,12 +81,23 @@ class Publisher:
     def settle(self, txn: Txn, batch: Batch) -> Settled:
         """Everything about the batch but the submission's own state is written."""
         work = _Work(self.mint, Ledger(txn, self.house, batch.now), batch)
-        for candidate in batch.candidates:
+        for candidate in in_order(batch.candidates):
             work.take(candidate)
-        work.ledger.write()
+        txn.wait(work.waits)
         if work.arrived:
             txn.remember(batch.partner.slug, batch.submission, work.arrived)
-        return Settled(tuple(work.records), tuple(work.reviews), work.arrived)
+        arrivals = Arrivals(batch.partner.slug, frozenset(work.arrived), frozenset(work.opened))
+        after = complete(work.ledger, arrivals)
+        work.ledger.write()
+        records = sorted(work.records, key=lambda record: record.index)
+        return Settled(tuple(records), tuple(work.reviews), arrivals, after)
+
+    def complete(self, txn: Txn, arrivals: Arrivals, after: str, now: int) -> str:
+        """The next portion of what waits for what has arrived; where the one after it begins."""
+        ledger = Ledger(txn, self.house, now)
+        after = complete(ledger, arrivals, after)
+        ledger.write()
+        return after
 
 
 @dataclass(slots=True)
@@ -95,30 +114,21 @@ class _Work:
     """What the partner's source ids stood for before this batch."""
     known: dict[str, Minted] = field(default_factory=dict)
     """What ids stand for now."""
+    waits: list[Wait] = field(default_factory=list)
+    opened: set[str] = field(default_factory=set)
+    """Public ids that may be seen more widely than before."""
 
     def __post_init__(self) -> None:
-        minted = self.batch.minted
-        subjects = [c.object for c in self.batch.candidates if c.open and c.object is not None]
-        own = {c.source_id for c in self.batch.candidates if c.source_id}
+        batch = self.batch
+        minted = batch.minted
+        own = {c.source_id for c in batch.candidates if c.source_id}
+        subjects = [layer for c in batch.candidates if c.open for layer in seen(c)]
         outside = {target for subject in subjects for target in references(subject)} - minted.keys()
-        self.sources = self.ledger.txn.sources(self.batch.partner.slug, own | outside)
+        self.sources = self.ledger.txn.sources(batch.partner.slug, own)
         public = {minted[name].id for name in own & minted.keys()}
-        self.ledger.load(public | own | outside | set(self.sources.values()))
-        self.known = dict(minted)
-        for target in outside:
-            self._recall(target)
-
-    def _recall(self, target: str) -> None:
-        """What an id from outside the submission stands for, if anything."""
-        name = self.sources.get(target, target)
-        public = self.ledger.publics.get(name)
-        partner = self.batch.partner.slug
-        if public is not None and (
-            public.tlp <= self.batch.sees or any(c.partner == partner for c in public.contributions)
-        ):
-            self.known[target] = Minted(public.id, public.tlp)
-        elif target in self.ledger.house.well_known or self.sources.get(target) == target:
-            self.known[target] = Minted(target, Tlp.CLEAR)  # public already, under its own id
+        self.ledger.load(public | own | set(self.sources.values()))
+        self.known = {name: Minted("", Tlp.RED) for name in batch.refused} | dict(minted)
+        self.known |= recalled(self.ledger, batch.partner.slug, batch.sees, outside)
 
     def take(self, candidate: Candidate) -> None:
         source = candidate.source_id or ""
@@ -128,6 +138,8 @@ class _Work:
             self._arrive(source, public)
             self._close(candidate, Verdict.DUPLICATE, public)
         elif not candidate.open:
+            if candidate.verdict is Verdict.REFUSED and source not in self.sources:
+                self._arrive(source, "")  # nobody need wait for it
             self._close(candidate, candidate.verdict)
         elif self._echo(candidate):
             note = _note("echo", "the hub's own object; it corroborates nothing")
@@ -138,7 +150,7 @@ class _Work:
     def _echo(self, candidate: Candidate) -> bool:
         """The hub's own object coming back.  An SCO has one id everywhere, so it is none."""
         subject = candidate.object or {}
-        own = candidate.source_id in self.ledger.publics
+        own = candidate.source_id in self.ledger.publics and not candidate.raw
         return own and not observable(str(subject.get("type")))
 
     def _place(self, candidate: Candidate) -> None:
@@ -160,7 +172,8 @@ class _Work:
             self._close(candidate.held(finding), Verdict.HELD)
             return
         placed = living
-        self.known[str(candidate.source_id)] = Minted(placed.id, _level(candidate))
+        parts = stricter(((_level(candidate), placed.rewriting.object), *placed.fuller))
+        self.known[str(candidate.source_id)] = Minted(placed.id, _level(candidate), parts)
         self._contribute(placed)
 
     def _living(self, placed: Placed) -> Placed | None:
@@ -176,9 +189,9 @@ class _Work:
 
     def _contribute(self, placed: Placed) -> None:
         candidate, partner = placed.candidate, self.batch.partner.slug
-        new = self._contribution(placed)
+        new, awaited = self._contribution(placed)
         public = self.ledger.publics.get(placed.id)
-        before = self.sources.get(new.source_id)
+        before = self.sources.get(new.source_id) or None
         mine = next((c for c in contributions(public) if c.partner == partner), None)
         if new.object.get("revoked") is True:
             self._withdraw(candidate, before or placed.id)
@@ -186,12 +199,19 @@ class _Work:
         if public is not None and public.revoked:
             self._refuse(candidate, "this id was revoked, for ever; send it under a new id")
             return
+        if new.raw and any(not _same_definition(new, c) for c in contributions(public)):
+            self._refuse(candidate, "this marking definition is here with other content")
+            return
         if mine is not None and self._decided(placed, mine, new):
             return
         if before is not None and before != placed.id:
             self.ledger.leave(before, partner)
         changed = self.ledger.join(placed.id, new)
         self._arrive(new.source_id, placed.id)
+        if awaited or (mine is not None and mine.draft):
+            self.waits.append(Wait(placed.id, partner, self.batch.sees, awaited))
+        if public is None or public.tlp > new.tlp:
+            self.opened.add(placed.id)
         unseen = public is None or public.tlp > self.batch.sees
         alone = unseen or all(c.partner == partner for c in contributions(public))
         verdict = Verdict.ADMITTED if changed or unseen else Verdict.DUPLICATE
@@ -200,11 +220,15 @@ class _Work:
     def _decided(self, placed: Placed, mine: Contribution, new: Contribution) -> bool:
         """Whether what the partner sent before decides the verdict already."""
         candidate = placed.candidate
-        if _says_no_more(new.object, mine.object):
+        if (
+            new.fuller == mine.fuller
+            and _says_no_more(new.object, mine.object)
+            and (not new.raw or new.tlp >= mine.tlp)
+        ):
             self._arrive(new.source_id, placed.id)
             self._close(candidate, Verdict.DUPLICATE, placed.id)
             return True
-        if mine.source_id != new.source_id or not new.version:
+        if mine.source_id != new.source_id or not new.version or new.raw:
             return False
         later = micros(new.version) - micros(mine.version)
         if later > 0:
@@ -216,18 +240,20 @@ class _Work:
             self._refuse(candidate, "this version is here with other content; raise `modified`")
         return True
 
-    def _contribution(self, placed: Placed) -> Contribution:
+    def _contribution(self, placed: Placed) -> tuple[Contribution, frozenset[str]]:
         candidate = placed.candidate
-        body = placed.rewriting.object
-        return Contribution(
+        bare = Contribution(
             partner=self.batch.partner.slug,
             source_id=str(candidate.source_id),
             version=candidate.source_version or "",
             received=self.batch.received,
             tlp=_level(candidate),
             scope=candidate.scope,
-            object={name: value for name, value in body.items() if name not in _OF_THE_SOURCE},
+            object=candidate.object or {},
+            raw=candidate.raw,
         )
+        layers = [(bare.tlp, bare.object), *candidate.fuller]
+        return (bare, frozenset()) if bare.raw else contributed(bare, layers, self.known)
 
     def _withdraw(self, candidate: Candidate, name: str) -> None:
         partner = self.batch.partner.slug
@@ -284,18 +310,20 @@ class _Work:
             partner=self.batch.partner.slug,
             source_id=record.source_id,
             asked=self.batch.now,
-            object=spelt(candidate.original or candidate.object or {}),
+            object=candidate.raw or spelt(candidate.original or candidate.object or {}),
             rules=rules,
             findings=record.findings,
-            waits_for=waits_for[:_MOST_AWAITED],
+            waits_for=waits_for[:MOST_AWAITED],
         )
 
 
 _MOST_FINDINGS = 20
-_MOST_AWAITED = 1_000
 _GENERATIONS = 16
 """How often a public object may come back after it was revoked."""
-_OF_THE_SOURCE = ("id", "created", "modified")
+
+
+def _same_definition(new: Contribution, old: Contribution) -> bool:
+    return bool(old.raw) and orjson.loads(old.raw) == orjson.loads(new.raw)
 
 
 def _level(candidate: Candidate) -> Tlp:

@@ -8,6 +8,7 @@ from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.model import Consent, Contribution, Tlp
 from tocsin.server.model import (
     Account,
+    Arrivals,
     Partner,
     Public,
     Question,
@@ -126,9 +127,9 @@ class TestReviews:
             review(4, "other", waits_for=("b",)),
         ]
         store.commit(lambda txn: txn.ask(waiting))
-        assert store.reviews.waiting_for("acme", ["b", "z"]) == waiting[:2]
-        assert store.reviews.waiting_for("acme", ["a"]) == waiting[:1]
-        assert store.reviews.waiting_for("acme", []) == []
+        assert store.reviews.waiting_for(Arrivals("acme", frozenset("bz"))) == waiting[:2]
+        assert store.reviews.waiting_for(Arrivals("acme", frozenset("a"))) == waiting[:1]
+        assert store.reviews.waiting_for(Arrivals("acme")) == []
 
 
 class TestPublicObjects:

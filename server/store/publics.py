@@ -12,8 +12,8 @@ import orjson
 from pymongo import ReplaceOne
 from pymongo.client_session import ClientSession
 
-from tocsin.admission.model import Contribution, Tlp
-from tocsin.server.model import Public
+from tocsin.admission.model import Contribution, Layer, Tlp
+from tocsin.server.model import Copy, Public
 from tocsin.server.store.connection import Base, portions
 from tocsin.server.store.lookup import PORTION
 from tocsin.server.store.runs import Document
@@ -70,6 +70,10 @@ def _document(public: Public) -> Document:
         "tlp": public.tlp.word,
         "scope": public.scope,
         "revoked": public.revoked,
+        "copies": [
+            {"tlp": level.word, "modified": modified, "digest": digest}
+            for level, modified, digest in public.copies
+        ],
         "contributions": [
             {
                 "partner": contribution.partner,
@@ -79,6 +83,9 @@ def _document(public: Public) -> Document:
                 "tlp": contribution.tlp.word,
                 "scope": contribution.scope,
                 "object": orjson.dumps(contribution.object),
+                "raw": contribution.raw,
+                "fuller": _layer_documents(contribution.fuller),
+                "draft": _layer_documents(contribution.draft),
             }
             for contribution in public.contributions
         ],
@@ -95,6 +102,10 @@ def _public(document: Document) -> Public:
         scope=document["scope"],
         revoked=document["revoked"],
         contributions=tuple(map(_contribution, document["contributions"])),
+        copies=tuple(
+            Copy(Tlp.of(copy["tlp"]), copy["modified"], copy["digest"])
+            for copy in document.get("copies", ())
+        ),
     )
 
 
@@ -107,4 +118,15 @@ def _contribution(document: Document) -> Contribution:
         tlp=Tlp.of(document["tlp"]),
         scope=document["scope"],
         object=orjson.loads(document["object"]),
+        raw=document.get("raw", b""),
+        fuller=_layers(document.get("fuller", ())),
+        draft=_layers(document.get("draft", ())),
     )
+
+
+def _layer_documents(layers: Iterable[Layer]) -> list[Document]:
+    return [{"tlp": level.word, "object": orjson.dumps(subject)} for level, subject in layers]
+
+
+def _layers(documents: Iterable[Document]) -> tuple[Layer, ...]:
+    return tuple((Tlp.of(each["tlp"]), orjson.loads(each["object"])) for each in documents)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from pymongo.client_session import ClientSession
 
 from tocsin.admission.errors import Conflict, NotFound
-from tocsin.server.model import Question, Review
+from tocsin.server.model import Arrivals, Question, Review
 from tocsin.server.store.connection import Base
 from tocsin.server.store.lookup import by_shelf
 from tocsin.server.store.runs import Document
@@ -33,12 +33,16 @@ class Reviews:
         document = self._base.reviews.find_one({"_id": id})
         return None if document is None else _review(document)
 
-    def waiting_for(self, partner: str, source_ids: Collection[str]) -> list[Review]:
-        """What waits for objects of the partner's with these ids to arrive, the oldest first."""
+    def waiting_for(self, arrivals: Arrivals) -> list[Review]:
+        """What waits for something of what has arrived, the oldest first."""
         found: dict[str, Document] = {}
-        for wanted in by_shelf(source_ids):
-            keys = {"partner": partner, "waits_for": {"$in": wanted}}
+        for wanted in by_shelf(arrivals.sources):
+            keys = {"partner": arrivals.partner, "waits_for": {"$in": wanted}}
             found.update((d["_id"], d) for d in self._base.reviews.find(keys))
+        for wanted in by_shelf(arrivals.publics):
+            found.update(
+                (d["_id"], d) for d in self._base.reviews.find({"waits_for": {"$in": wanted}})
+            )
         return _in_order([d for d in found.values() if d["state"] == WAITING])
 
 

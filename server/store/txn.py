@@ -6,7 +6,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from pymongo.client_session import ClientSession
 
-from tocsin.server.model import Outcome, Posting, Public, Query, Record, Review, Version
+from tocsin.server.model import (
+    Arrivals,
+    Outcome,
+    Posting,
+    Public,
+    Query,
+    Record,
+    Review,
+    Version,
+    Wait,
+)
 from tocsin.server.store.acts import Notes
 from tocsin.server.store.connection import Base
 from tocsin.server.store.publics import Publics
@@ -14,6 +24,7 @@ from tocsin.server.store.publish import Writer
 from tocsin.server.store.reviews import ask, decide
 from tocsin.server.store.sources import remember, sources
 from tocsin.server.store.submissions import amend, settle
+from tocsin.server.store.waits import wait, waiting
 
 
 class Txn:
@@ -82,6 +93,17 @@ class Txn:
     def sources(self, partner: str, ids: Collection[str]) -> dict[str, str]:
         """The newest public id of each of a partner's own ids, as far as there is one."""
         return sources(self._base, self._session, partner, ids)
+
+    def wait(self, waits: Sequence[Wait]) -> None:
+        """Keep what contributions wait for, in place of what they waited for before."""
+        wait(self._base, self._session, waits)
+
+    def waiting(self, arrivals: Arrivals, after: str, most: int) -> list[Wait]:
+        """Contributions that wait for something of what has arrived, by name.
+
+        Those after a name, so many at most.
+        """
+        return waiting(self._base, self._session, arrivals, after, most)
 
     def settle(self, submission: str, records: Sequence[Record]) -> None:
         """Write down the verdicts of the next records of a submission.

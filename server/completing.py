@@ -1,0 +1,102 @@
+"""What ids from elsewhere stand for, and completing what waited for them.
+
+An object is published with those of its references that are known.  Its draft
+is kept with the others, and each time one of them arrives it is resolved
+anew: the same references in the same order as if all had come at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from tocsin.admission.model import Contribution, Layer, StixObject, Tlp
+from tocsin.admission.parts import layers_of, stricter
+from tocsin.admission.references import references
+from tocsin.server.ledger import Ledger, contributions
+from tocsin.server.minting import Minted, resolved
+from tocsin.server.model import Arrivals, Public, Wait
+
+PORTION = 200
+"""Contributions that one transaction completes."""
+MOST_AWAITED = 1_000
+"""Objects that one contribution waits for."""
+
+_OF_THE_SOURCE = ("id", "created", "modified")
+_GONE = Minted("", Tlp.RED)
+
+
+def recalled(
+    ledger: Ledger, partner: str, sees: Tlp, targets: Collection[str]
+) -> dict[str, Minted]:
+    """What a partner may mean by ids that are not in its submission."""
+    sources = ledger.txn.sources(partner, targets)
+    ledger.load({*targets, *sources.values()})
+    known: dict[str, Minted] = {}
+    hub = ledger.house.identity["id"]
+    for target in targets:
+        name = sources.get(target, target)
+        public = ledger.publics.get(name)
+        if public is not None and _may_mean(public, partner, sees):
+            known[target] = Minted(public.id, public.tlp, _parts(public))
+        elif name == "":
+            known[target] = _GONE
+        elif target in ledger.house.well_known or name == hub or sources.get(target) == target:
+            known[target] = Minted(name, Tlp.CLEAR)  # public already, under its own id
+    return known
+
+
+def contributed(
+    contribution: Contribution, layers: Sequence[Layer], known: dict[str, Minted]
+) -> tuple[Contribution, frozenset[str]]:
+    """The contribution with public ids, and the ids for which it is worth looking again."""
+    rewriting, fuller = resolved(layers, known)
+    awaited: set[str] = set()
+    for _, target in rewriting.dropped:
+        found = known.get(target)
+        if found is None:
+            awaited.add(target)
+        elif found.id:
+            awaited |= {target, found.id}
+    awaited = set(sorted(awaited)[:MOST_AWAITED])
+    new = replace(
+        contribution,
+        object=_ours(rewriting.object),
+        fuller=tuple((level, _ours(layer)) for level, layer in fuller),
+        draft=tuple(layers) if awaited else (),
+    )
+    return new, frozenset(awaited)
+
+
+def complete(ledger: Ledger, arrivals: Arrivals, after: str = "") -> str:
+    """Complete a portion of what waits for what has arrived; where the next begins, if any."""
+    waits = ledger.txn.waiting(arrivals, after, PORTION)
+    ledger.load({wait.public for wait in waits})
+    ledger.txn.wait([_completed(ledger, wait) for wait in waits])
+    return waits[-1].name if len(waits) == PORTION else ""
+
+
+def _completed(ledger: Ledger, wait: Wait) -> Wait:
+    public = ledger.publics.get(wait.public)
+    mine = next((c for c in contributions(public) if c.partner == wait.partner), None)
+    if mine is None or not mine.draft:
+        return replace(wait, targets=frozenset())
+    targets = {target for _, layer in mine.draft for target in references(layer)}
+    known = recalled(ledger, wait.partner, wait.sees, targets)
+    new, awaited = contributed(mine, mine.draft, known)
+    if new != mine:
+        ledger.join(wait.public, new)
+    return replace(wait, targets=awaited)
+
+
+def _may_mean(public: Public, partner: str, sees: Tlp) -> bool:
+    return public.tlp <= sees or any(each.partner == partner for each in public.contributions)
+
+
+def _parts(public: Public) -> tuple[tuple[Tlp, str], ...]:
+    parts = (part for each in public.contributions for part in stricter(layers_of(each)))
+    return tuple(dict.fromkeys(parts))
+
+
+def _ours(subject: StixObject) -> StixObject:
+    return {name: value for name, value in subject.items() if name not in _OF_THE_SOURCE}
