@@ -74,6 +74,11 @@ class Marks:
         return "|".join((word, *self.others))
 
 
+def official() -> frozenset[str]:
+    """The ids that every hub knows without their definitions."""
+    return WELL_KNOWN | _OFFICIAL.keys()
+
+
 def definition(tlp: Tlp) -> StixObject:
     """The marking definition of a level, as OASIS publishes it for TLP 2.0."""
     return {

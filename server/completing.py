@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+import orjson
+
 from tocsin.admission.model import Contribution, Layer, StixObject, Tlp
 from tocsin.admission.parts import layers_of, stricter
 from tocsin.admission.references import references
 from tocsin.server.ledger import Ledger, contributions
 from tocsin.server.minting import Minted, resolved
 from tocsin.server.model import Arrivals, Public, Wait
+from tocsin.server.store import Txn
 
 PORTION = 200
 """Contributions that one transaction completes."""
@@ -44,6 +47,20 @@ def recalled(
         elif target in ledger.house.well_known or name == hub or sources.get(target) == target:
             known[target] = Minted(name, Tlp.CLEAR)  # public already, under its own id
     return known
+
+
+def definitions(txn: Txn, partner: str, ids: Collection[str]) -> dict[str, StixObject]:
+    """What marking definitions of the partner's own say that are public already."""
+    sources = txn.sources(partner, ids)
+    publics = txn.publics({*ids, *sources.values()})
+    found: dict[str, StixObject] = {}
+    for id_ in ids:
+        public = publics.get(sources.get(id_, id_))
+        for each in contributions(public):
+            if each.partner == partner:
+                raw = orjson.loads(each.raw) if each.raw else each.object
+                found[id_] = {**raw, "id": id_}
+    return found
 
 
 def contributed(

@@ -21,19 +21,23 @@ from tocsin.admission import Examiner
 from tocsin.admission.acs import is_acs
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.ijson import strict
+from tocsin.admission.markings import marking_ids, official
 from tocsin.admission.model import (
     Action,
     Candidate,
     Finding,
     KnownBenign,
+    StixObject,
     Submitter,
     Tlp,
     Verdict,
 )
 from tocsin.admission.policy import Policy
+from tocsin.server.completing import definitions
 from tocsin.server.deposit import deposited
 from tocsin.server.model import (
     Account,
+    Arrivals,
     Collection,
     Kind,
     Partner,
@@ -173,9 +177,12 @@ class Intake:
             findings = (*record.findings, fault.as_json())
             record = replace(record, verdict=Verdict.REFUSED.value, findings=findings)
             txn.amend(review.submission, record)
+            self._publisher.give_up(txn, review, self._clock())
             return record
 
-        return self._store.commit(work)
+        record = self._store.commit(work)
+        self._readmit(Settled((), (), Arrivals(review.partner, frozenset({review.source_id}))))
+        return record
 
     def _decide(self, review: Review, who: str, state: str, waived: frozenset[str]) -> Settled:
         submission = self._found(review.submission)
@@ -216,7 +223,8 @@ class Intake:
         """The whole submission examined, and what its ids become."""
         rules, now = self._rules, self._clock()
         submitter = self._submitter(partner)
-        examiner = Examiner(rules.policy, submitter, rules.lists, waived)
+        defined = self._defined(partner, candidates)
+        examiner = Examiner(rules.policy, submitter, rules.lists, waived, defined)
         examined = examiner.examine(candidates, now)
         authors = examiner.authors(candidates)
         return Batch(
@@ -233,6 +241,15 @@ class Intake:
             ),
             sees=self._sees(submission.account),
         )
+
+    def _defined(self, partner: Partner, candidates: Sequence[Candidate]) -> dict[str, StixObject]:
+        """Marking definitions that the partner sent before and that objects carry now."""
+        subjects = [each.object for each in candidates if each.object is not None]
+        wanted = {id_ for subject in subjects for id_ in marking_ids(subject)}
+        wanted -= {str(subject.get("id")) for subject in subjects} | official()
+        if not wanted:
+            return {}
+        return self._store.commit(lambda txn: definitions(txn, partner.slug, wanted))
 
     def _settle(self, submission: Submission, batch: Batch) -> Settled:
         def work(txn: Txn) -> Settled:

@@ -99,6 +99,12 @@ class Publisher:
         ledger.write()
         return after
 
+    def give_up(self, txn: Txn, review: Review, now: int) -> None:
+        """Nobody need wait any more for what an analyst has refused."""
+        if review.source_id and not txn.sources(review.partner, [review.source_id]):
+            txn.remember(review.partner, review.submission, {review.source_id: ""})
+            self.complete(txn, Arrivals(review.partner, frozenset({review.source_id})), "", now)
+
 
 @dataclass(slots=True)
 class _Work:

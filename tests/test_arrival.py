@@ -4,11 +4,14 @@ import itertools
 import json
 import random
 import uuid
+from dataclasses import replace
 
 import pytest
 from hub import AMBER, GREEN, TestHub, details, indicator, relationship, sdo
 
 from tocsin.admission.identify import observable_id
+from tocsin.admission.model import Candidate, Tlp
+from tocsin.server.minting import Mint
 from tocsin.server.store import Store
 
 FEW = ("indicator", "malware", "relationship", "report", "sighting")
@@ -208,6 +211,43 @@ class TestCompleting:
         told = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=[joined["id"]])
         assert hub.verdicts(hub.push(told, joined)) == ["held", "held"]
         assert hub.feed("green") == []
+
+    def test_what_an_analyst_refuses_is_waited_for_no_longer(self, hub):
+        inside = sco("domain-name", value="acme.example")  # a partner's own: an analyst looks
+        outside = sco("ipv4-addr", value="45.77.1.1")
+        ends = {"src_ref": inside["id"], "dst_ref": outside["id"]}
+        hub.push(outside, sco("network-traffic", protocols=["tcp"], **ends), inside, who="north")
+        [review] = [r for r in hub.store.reviews.waiting() if r.rules != ("references",)]
+        hub.parts.intake.reject(review, "analyst", "not for others")
+        [traffic] = [o for o in hub.feed("green") if o["type"] == "network-traffic"]
+        assert "src_ref" not in traffic
+
+    def test_the_ids_of_a_submission_are_those_that_will_be_public(self):
+        refused = Candidate(0, indicator()).refused()
+        sighted = sdo("sighting", sighting_of_ref=refused.object["id"])
+        noted = sdo("note", content="n", object_refs=[sighted["id"]])
+        candidates = [
+            Candidate(n, each, each["id"], tlp=Tlp.GREEN, scope="green", key=each["id"])
+            for n, each in enumerate((noted, sighted, indicator()), 1)
+        ]
+        refused = replace(refused, source_id=refused.object["id"])
+        mint = Mint(uuid.UUID(int=7), {"id": "identity--1"})
+        assert mint.minted([refused, *candidates], frozenset()).keys() == {candidates[2].source_id}
+
+    def test_a_definition_that_came_before_is_known(self, hub):
+        statement = {
+            "type": "marking-definition",
+            "spec_version": "2.1",
+            "id": "marking-definition--22222222-2222-4222-8222-222222222222",
+            "created": "2026-01-01T00:00:00.000Z",
+            "definition_type": "statement",
+            "definition": {"statement": "Copyright"},
+        }
+        hub.push(statement, indicator("a.top", object_marking_refs=[GREEN, statement["id"]]))
+        status = hub.push(indicator("b.top", object_marking_refs=[GREEN, statement["id"]]))
+        assert hub.verdicts(status) == ["admitted"]
+        one, two = hub.feed("green")
+        assert one["object_marking_refs"] == two["object_marking_refs"]
 
     def test_the_status_tells_at_last_that_all_is_out(self, hub):
         found, bad = indicator("a.top"), sdo("malware", name="m", is_family=True)

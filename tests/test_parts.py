@@ -139,6 +139,20 @@ class TestMerging:
         assert (green["name"], amber["name"], amber["description"]) == ("m", "m", "d")
         assert green["modified"] < amber["modified"]
 
+    def test_nor_does_one_that_its_copy_does_not_show(self, hub):
+        strict = {
+            "description": "long and strict",
+            "granular_markings": marks(AMBER, "description"),
+        }
+        hub.push(indicator(**strict), who="acme")
+        loose = indicator(description="loose")
+        hub.push(loose, who="north")
+        newer = {"description": "other", "modified": "2026-02-01T00:00:00.000Z"}
+        hub.push({**loose, **newer}, who="north")
+        [green], [amber] = out(hub, "green", "indicator"), out(hub, "amber", "indicator")
+        assert (green["description"], amber["description"]) == ("other", "long and strict")
+        assert green["modified"] < amber["modified"]
+
     def test_marking_a_part_later_takes_it_out_of_the_newest_version(self, hub):
         sent = malware(name="n", description="d")
         hub.push(sent)
