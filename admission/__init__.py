@@ -128,6 +128,9 @@ class Examiner:
         if not candidate.open:
             return candidate
         checked = validate(candidate, self._policy, company.now)
+        if checked.open and len(candidate.raw) > self._policy.object_octets:
+            message = f"its bytes are more than {self._policy.object_octets}: write it shorter"
+            checked = checked.refused(Finding("validate", "size", Action.REFUSED, message))
         if not checked.open:
             return checked
         if is_acs(candidate.object):

@@ -16,7 +16,7 @@ from typing import Any
 
 from tocsin.admission.identify import contributing
 from tocsin.admission.markings import TLP_2, parted, read
-from tocsin.admission.model import Contribution, Layer, Path, StixObject, Tlp
+from tocsin.admission.model import Candidate, Contribution, Layer, Path, StixObject, Tlp
 from tocsin.admission.schemas import Schema, schemas
 from tocsin.admission.texts import rewritten
 
@@ -87,6 +87,15 @@ def layered(layers: Sequence[Layer], strict: Collection[Marked]) -> list[Layer]:
 def seen_at(layers: Sequence[Layer], level: Tlp) -> StixObject:
     """The fullest layer that a level may see; the first if it may see none."""
     return next((layer for at, layer in reversed(layers) if at <= level), layers[0][1])
+
+
+def undivided(candidate: Candidate) -> StixObject | None:
+    """A candidate's layers as one object again, its parts marked: what a client sends."""
+    if candidate.object is None or candidate.tlp is None or not candidate.fuller:
+        return candidate.object
+    full = candidate.fuller[-1][1]
+    marks = _marks([(candidate.tlp, candidate.object), *candidate.fuller])
+    return _with_markings(full, [*marks, *full.get("granular_markings", ())])
 
 
 def layers_of(contribution: Contribution) -> tuple[Layer, ...]:

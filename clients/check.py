@@ -22,6 +22,7 @@ from tocsin.admission.model import (
     Submitter,
     Tlp,
 )
+from tocsin.admission.parts import undivided
 from tocsin.admission.policy import Policy
 from tocsin.config import ClientSettings
 
@@ -141,7 +142,7 @@ def line(file: str, candidate: Candidate) -> Line:
         source_id=candidate.source_id,
         verdict="ready" if candidate.open else candidate.verdict.value,
         findings=tuple(each.as_json() for each in candidate.findings),
-        object=candidate.object if candidate.open else None,
+        object=undivided(candidate) if candidate.open else None,
     )
 
 

@@ -12,9 +12,10 @@ from dataclasses import replace
 
 import orjson
 
+from tocsin.admission.identify import contributing
 from tocsin.admission.model import Contribution, Layer, StixObject, Tlp
 from tocsin.admission.parts import layers_of, stricter
-from tocsin.admission.references import references
+from tocsin.admission.references import Rewriting, references
 from tocsin.server.ledger import Ledger, contributions
 from tocsin.server.minting import Minted, resolved
 from tocsin.server.model import Arrivals, Public, Wait
@@ -69,18 +70,15 @@ def contributed(
     """The contribution with public ids, and the ids for which it is worth looking again."""
     rewriting, fuller = resolved(layers, known)
     awaited: set[str] = set()
-    for _, target in rewriting.dropped:
+    for _, target in rewriting.dropped:  # what was refused may be sent again, put right
         found = known.get(target)
-        if found is None:
-            awaited.add(target)
-        elif found.id:
-            awaited |= {target, found.id}
+        awaited |= {target, found.id or target} if found else {target}
     awaited = set(sorted(awaited)[:MOST_AWAITED])
     new = replace(
         contribution,
         object=_ours(rewriting.object),
         fuller=tuple((level, _ours(layer)) for level, layer in fuller),
-        draft=tuple(layers) if awaited else (),
+        draft=_lasting(layers, rewriting) if awaited else (),
     )
     return new, frozenset(awaited)
 
@@ -113,6 +111,16 @@ def _may_mean(public: Public, partner: str, sees: Tlp) -> bool:
 def _parts(public: Public) -> tuple[tuple[Tlp, str], ...]:
     parts = (part for each in public.contributions for part in stricter(layers_of(each)))
     return tuple(dict.fromkeys(parts))
+
+
+def _lasting(layers: Sequence[Layer], rewriting: Rewriting) -> tuple[Layer, ...]:
+    """The layers without those references from which an id followed that stands now."""
+    makers = contributing(rewriting.object["type"])
+    lost = {path[0] for path, _ in rewriting.dropped if path[0] in makers}
+    return tuple(
+        (level, {name: value for name, value in layer.items() if name not in lost})
+        for level, layer in layers
+    )
 
 
 def _ours(subject: StixObject) -> StixObject:

@@ -84,6 +84,11 @@ class TestBytes:
         hub.push(*sent(acs(), GREEN), who="north")
         assert having() == ["green", "amber"]
 
+    def test_it_is_not_passed_on_at_any_length(self, hub):
+        long = json.dumps(acs()).replace(": ", ":" + " " * 600_000, 2)
+        status = hub.push_raw(f'{{"objects": [{long}]}}'.encode())
+        assert hub.verdicts(status) == ["refused"]
+
     def test_nobody_gives_it_other_content(self, hub):
         hub.push(*sent(acs()))
         status = hub.push(*sent(acs(further_sharing=None), AMBER), who="north")

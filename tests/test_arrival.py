@@ -7,7 +7,7 @@ import uuid
 from dataclasses import replace
 
 import pytest
-from hub import AMBER, GREEN, TestHub, details, indicator, relationship, sdo
+from hub import AMBER, GREEN, RED, TestHub, details, indicator, relationship, sdo
 
 from tocsin.admission.identify import observable_id
 from tocsin.admission.model import Candidate, Tlp
@@ -221,6 +221,15 @@ class TestCompleting:
         hub.parts.intake.reject(review, "analyst", "not for others")
         [traffic] = [o for o in hub.feed("green") if o["type"] == "network-traffic"]
         assert "src_ref" not in traffic
+
+    def test_what_was_refused_and_comes_again_put_right_completes(self, hub):
+        one, two = indicator("one.top"), indicator("two.top", object_marking_refs=[RED])
+        refs = [two["id"], one["id"]]
+        told = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=refs)
+        hub.push(one, two, told)
+        right = {"object_marking_refs": [GREEN], "modified": "2026-02-01T00:00:00.000Z"}
+        hub.push({**two, **right})
+        assert [len(o["object_refs"]) for o in hub.feed("green") if o["type"] == "report"] == [2]
 
     def test_the_ids_of_a_submission_are_those_that_will_be_public(self):
         refused = Candidate(0, indicator()).refused()

@@ -9,10 +9,13 @@ from hub import AMBER, CLEAR, GREEN, RED, TestHub, findings, indicator, relation
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tocsin.admission import examine, policy_of
+from tocsin.admission.benign import load
 from tocsin.admission.markings import TLP_1, TLP_2, parted, read
-from tocsin.admission.model import Tlp
-from tocsin.admission.parts import located
+from tocsin.admission.model import Candidate, Submitter, Tlp
+from tocsin.admission.parts import located, undivided
 from tocsin.admission.schemas import schemas
+from tocsin.config import policy_text
 from tocsin.server.store import Store
 
 FEEDS = {"clear": Tlp.CLEAR, "green": Tlp.GREEN, "amber": Tlp.AMBER}
@@ -102,6 +105,23 @@ class TestLeavingOut:
         hub.push(found, bad)
         [green], [amber] = out(hub, "green", "relationship"), out(hub, "amber", "relationship")
         assert ("description" in green, amber["description"]) == (False, "d")
+
+
+class TestOnTheWay:
+    def test_a_client_sends_the_whole_with_its_parts_marked(self):
+        policy, submitter = policy_of(policy_text()), Submitter(default_tlp=Tlp.GREEN)
+        granular = marks(AMBER, "description", "labels.[1]") + marks(RED, "labels.[0]")
+        sent = malware(name="n", description="d", labels=list("abc"), granular_markings=granular)
+        now = 1_800_000_000_000_000
+
+        def examined(subject):
+            [candidate] = examine([Candidate(0, subject)], policy, submitter, load(), now)
+            return candidate
+
+        once = undivided(examined(sent))
+        assert (once["description"], once["labels"]) == ("d", ["b", "c"])
+        assert once["granular_markings"] == marks(AMBER, "description", "labels.[0]")
+        assert undivided(examined(once)) == once
 
 
 class TestMerging:
