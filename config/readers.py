@@ -45,6 +45,35 @@ def choice(*words: str) -> Reader:
     return Reader(read, f"one of {', '.join(words)}")
 
 
+def some_of(*known: str) -> Reader:
+    """One or more of the words; in the environment they are separated by commas."""
+
+    def read(raw: object) -> frozenset[str]:
+        parts = raw.split(",") if isinstance(raw, str) else raw
+        if not isinstance(parts, list | tuple):
+            raise ValueError("not a list")
+        chosen = frozenset(_text(part).strip().lower() for part in parts)
+        if not chosen or not chosen <= set(known):
+            raise ValueError("not of the words")
+        return chosen
+
+    return Reader(read, f"a list of one or more of {', '.join(known)}")
+
+
+def flag() -> Reader:
+    """True or false."""
+
+    def read(raw: object) -> bool:
+        known = {"true": True, "false": False}
+        if isinstance(raw, str) and raw.lower() in known:
+            return known[raw.lower()]
+        if not isinstance(raw, bool):
+            raise ValueError("neither true nor false")
+        return raw
+
+    return Reader(read, "true or false")
+
+
 def whole(low: int, high: int) -> Reader:
     """A whole number."""
 

@@ -14,6 +14,7 @@ from tocsin.admission.model import KnownBenign
 from tocsin.admission.policy import Policy
 from tocsin.config import HubSettings
 from tocsin.server import taxii
+from tocsin.server.access import Scheme
 from tocsin.server.intake import Intake, Rules
 from tocsin.server.ledger import House
 from tocsin.server.minting import Mint
@@ -78,6 +79,8 @@ def create_app(
             max_content_length=settings.max_content_length,
             page_size=settings.page_default,
             page_cap=settings.page_cap,
+            public_discovery=settings.public_discovery,
+            schemes=_schemes(settings),
         ),
         feeds=parts.store.feeds,
         people=parts.store.people,
@@ -89,3 +92,9 @@ def create_app(
     app.register_blueprint(taxii.blueprint(hub))
     taxii.register(app, hub, outages=OUTAGES)
     return app
+
+
+def _schemes(settings: HubSettings) -> frozenset[Scheme]:
+    """Those that work: certificates only where TLS asks for them."""
+    chosen = frozenset(map(Scheme, settings.schemes))
+    return chosen if settings.tls_client_ca else chosen - {Scheme.CERTIFICATE}

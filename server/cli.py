@@ -26,6 +26,7 @@ examples:
   tocsin-hub serve --data /srv/tocsin --host 127.0.0.1 --port 8420
   tocsin-hub partner add acme --name "ACME Corp" --term acme.example --read clear,green
   tocsin-hub key issue acme
+  tocsin-hub key certificate acme acme.pem
   tocsin-hub collection add ics --kind feed --max-tlp green --title "Industrial control"
   tocsin-hub review list
 
@@ -96,6 +97,18 @@ def _key_issue(hub: Opened, options: argparse.Namespace) -> Told:
     return desk.new_key(hub, options.account)
 
 
+def _key_certificate(hub: Opened, options: argparse.Namespace) -> Told:
+    return desk.register_certificate(hub, options.account, options.file.read_bytes())
+
+
+def _key_list(hub: Opened, options: argparse.Namespace) -> Told:
+    return desk.keys(hub, options.account)
+
+
+def _key_revoke(hub: Opened, options: argparse.Namespace) -> Told:
+    return desk.revoke_key(hub, options.account, options.id)
+
+
 def _collection_list(hub: Opened, options: argparse.Namespace) -> Told:
     return desk.collections(hub)
 
@@ -130,9 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     subjects = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_serve(subjects)
     _add_partner(_group(subjects, "partner", "organisations that share"))
-    keys = _group(subjects, "key", "credentials of accounts")
-    issue = _command(keys, "issue", _key_issue, "a new key of an account, shown this once")
-    issue.add_argument("account", help="the account's name, for instance the partner's slug")
+    _add_key(_group(subjects, "key", "credentials of accounts"))
     _add_collection(_group(subjects, "collection", "inboxes, feeds and verbatim collections"))
     _add_review(_group(subjects, "review", "what waits for an analyst"))
     return parser
@@ -167,6 +178,13 @@ def _add_serve(subjects: _Subjects[argparse.ArgumentParser]) -> None:
     command.add_argument("--host", help="the address to listen on")
     command.add_argument("--port", type=int, help="the port to listen on; 0: any free one")
     command.add_argument(
+        "--tls-cert", dest="tls_certificate", metavar="FILE", help="certificate and chain, in PEM"
+    )
+    command.add_argument("--tls-key", metavar="FILE", help="its key, unless it is in the same file")
+    command.add_argument(
+        "--tls-client-ca", metavar="FILE", help="whose client certificates are taken, in PEM"
+    )
+    command.add_argument(
         "--ready-file", type=Path, metavar="F", help="gets the URL and the pid once the hub answers"
     )
 
@@ -193,6 +211,22 @@ def _add_partner(group: _Subjects[argparse.ArgumentParser]) -> None:
     )
     command.add_argument("--consent", choices=[c.value for c in Consent], default="none")
     _command(group, "list", _partner_list, "partners, their accounts and rights")
+
+
+def _add_key(group: _Subjects[argparse.ArgumentParser]) -> None:
+    name = "the account's name, for instance the partner's slug"
+    command = _command(group, "issue", _key_issue, "a new key of an account, shown this once")
+    command.add_argument("account", help=name)
+    command = _command(
+        group, "certificate", _key_certificate, "let a client certificate open an account"
+    )
+    command.add_argument("account", help=name)
+    command.add_argument("file", type=Path, help="the certificate, in PEM or DER")
+    command = _command(group, "list", _key_list, "keys and certificates of an account, by digest")
+    command.add_argument("account", help=name)
+    command = _command(group, "revoke", _key_revoke, "let a key or certificate open nothing more")
+    command.add_argument("account", help=name)
+    command.add_argument("id", help="as `key list` shows it, or how it begins")
 
 
 def _add_collection(group: _Subjects[argparse.ArgumentParser]) -> None:
@@ -224,7 +258,7 @@ def _tlp(word: str) -> Tlp:
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, object]:
-    names = ("data", "mongo_uri", "host", "port")
+    names = ("data", "mongo_uri", "host", "port", "tls_certificate", "tls_key", "tls_client_ca")
     return {name: getattr(options, name, None) for name in names}
 
 

@@ -6,24 +6,24 @@ import json
 import logging
 import os
 import signal
+import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from cheroot.wsgi import Gateway_10, Server
-
-from tocsin.config import HubSettings
+from tocsin.config import ConfigError, HubSettings
 from tocsin.server.app import create_app
 from tocsin.server.founding import OPERATOR, found_operator
 from tocsin.server.intake import Intake
+from tocsin.server.listening import DRAIN, Listener, Place, listener
 from tocsin.server.opening import Opened, housed
 from tocsin.server.store import OUTAGES
+from tocsin.server.tls import server_context, show
 
 log = logging.getLogger(__name__)
 
-_DRAIN = 60
-"""Seconds that requests in hand have to finish when the hub stops."""
+_ADVICE = "set tls_certificate, or let a proxy do TLS and listen on 127.0.0.1"
 _IDLE = 1.0
 """Seconds after which the worker looks for submissions that another process left."""
 
@@ -32,13 +32,15 @@ def serve(settings: HubSettings, ready: Path | None, say: Callable[[str], None])
     """Answer until SIGTERM or SIGINT; what is in hand is finished first."""
     stop = threading.Event()
     _on_signal(stop)
+    tls = _tls(settings, say)
     with housed(settings, say) as hub:
         key = found_operator(hub.parts.store)
         if not settings.mongo_uri:
             hub.parts.store.submissions.free()  # the engine is ours alone: who had them is dead
-        server = _server(hub, stop)
+        server = _server(hub, stop, tls)
         server.prepare()
-        url = f"http://{_shown(settings.host)}:{server.bind_addr[1]}/taxii2/"
+        scheme = "https" if tls else "http"
+        url = f"{scheme}://{_shown(settings.host)}:{server.bind_addr[1]}/taxii2/"
         answering = threading.Thread(target=server.serve, name="http", daemon=True)
         answering.start()
         working = threading.Thread(
@@ -46,49 +48,40 @@ def serve(settings: HubSettings, ready: Path | None, say: Callable[[str], None])
         )
         working.start()
         _announce(url, key, ready, say)
+        if not tls and not _is_loopback(settings.host):
+            say(f"warning: plain HTTP at {settings.host}: keys can be read on the way; {_ADVICE}")
         stop.wait()
         say("stopping: finishing what is in hand")
         server.stop()
-        answering.join(_DRAIN)
-        working.join(_DRAIN)
+        answering.join(DRAIN)
+        working.join(DRAIN)
         if ready is not None:
             ready.unlink(missing_ok=True)
     say("stopped")
 
 
-class Gateway(Gateway_10):
-    """Closes the connection where the application says so.
-
-    After a body that was refused unread, what is left of it would otherwise be
-    read as the next request.
-    """
-
-    def start_response(
-        self,
-        status: str,
-        headers: list[tuple[str, str]],
-        exc_info: object = None,
-    ) -> object:
-        """WSGI's start_response (PEP 3333)."""
-        if ("Connection", "close") in headers:
-            self.req.close_connection = True
-        return super().start_response(status, headers, exc_info)
-
-
-def _server(hub: Opened, stop: threading.Event) -> Server:
+def _server(hub: Opened, stop: threading.Event, tls: ssl.SSLContext | None) -> Listener:
     settings = hub.settings
-    server = Server(
-        (settings.host, settings.port),
-        create_app(hub.parts, hub.seal, settings, stop),
-        numthreads=settings.threads,
-        server_name="tocsin",
-        request_queue_size=128,
-        timeout=20,
-        shutdown_timeout=_DRAIN,
-    )
-    server.gateway = Gateway
-    server.max_request_header_size = 64 * 1024
-    return server
+    place = Place(settings.host, settings.port, settings.threads, tls)
+    return listener(place, create_app(hub.parts, hub.seal, settings, stop))
+
+
+def _tls(settings: HubSettings, say: Callable[[str], None]) -> ssl.SSLContext | None:
+    """TLS, if there is a certificate; renewed from the same files at SIGHUP."""
+    certificate, key = settings.tls_certificate, settings.tls_key
+    if certificate is None:
+        return None
+    context = server_context(certificate, key, settings.tls_client_ca)
+
+    def renew(number: int, frame: FrameType | None) -> None:
+        try:
+            show(context, certificate, key)
+            say(f"new connections are shown {certificate} as it is now")
+        except ConfigError as error:
+            say(f"the certificate stays as it was: {error}")
+
+    signal.signal(signal.SIGHUP, renew)
+    return context
 
 
 def _work(intake: Intake, stop: threading.Event) -> None:
@@ -131,3 +124,7 @@ def _shown(host: str) -> str:
     if host in ("0.0.0.0", "::", ""):  # noqa: S104  (compared, not bound)
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or host.startswith("127.") or host == "::1"

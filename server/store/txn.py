@@ -9,6 +9,7 @@ from pymongo.client_session import ClientSession
 from tocsin.server.model import Outcome, Posting, Public, Query, Record, Review, Version
 from tocsin.server.store.acts import Notes
 from tocsin.server.store.connection import Base
+from tocsin.server.store.lookup import objects
 from tocsin.server.store.publics import Publics
 from tocsin.server.store.publish import Writer
 from tocsin.server.store.reviews import ask, decide
@@ -42,6 +43,11 @@ class Txn:
         TooLarge if an object is; nothing of the transaction is kept then.
         """
         return self._writer(feed).publish(postings, replace=replace)
+
+    def first_added(self, feed: str, ids: Collection[str]) -> dict[tuple[str, str], str]:
+        """The versions that a feed gives objects which have none of their own, by id and spec."""
+        found = objects(self._base, feed, ids, self._session) if ids else []
+        return {(place.id, place.spec): place.version for place in found if place.own}
 
     def remove(
         self,
