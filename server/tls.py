@@ -1,8 +1,7 @@
 """TLS as the hub speaks it (TAXII 2.1 section 8.2.2), and the certificates of its clients.
 
 Version 1.2 or later; at 1.2 only suites that keep the past secret and are not
-on HTTP/2's block list.  No session is ever resumed: so there is no early data,
-and no client comes in on a certificate that was good yesterday.
+on HTTP/2's block list.  No tickets are given, so there is no early data.
 
 What a certificate opens is not decided here but in `access.py`.
 """
@@ -105,6 +104,6 @@ def first_certificate(octets: bytes) -> bytes:
     try:
         der = ssl.PEM_cert_to_DER_cert(found[0].decode()) if found else octets
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=der)
-    except ValueError as error:  # ssl.SSLError is one too
+    except (ssl.SSLError, ValueError) as error:
         raise Malformed("not a certificate, neither in PEM nor in DER") from error
     return der

@@ -104,7 +104,7 @@ def _pem(label: str, der: bytes) -> str:
 
 _ECDSA_SHA256 = _sequence(_oid("1.2.840.10045.4.3.2"))
 _P256 = _oid("1.2.840.10045.3.1.7")
-_SERVER, _CLIENT = "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"
+SERVER, CLIENT = "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Holder:
 class Authority(Holder):
     """One that issues certificates."""
 
-    def issue(self, name: str, *, days: float = 30, uses: str = _CLIENT) -> Holder:
+    def issue(self, name: str, *, days: float = 30, uses: str = CLIENT) -> Holder:
         """A certificate of `name` for so many days from yesterday; for less than 1 it is over."""
         secret = secrets.randbelow(_N - 1) + 1
         addresses = _der(0x82, b"localhost") + _der(0x87, bytes([127, 0, 0, 1]))
@@ -149,7 +149,7 @@ class Authority(Holder):
 
     def server(self) -> Holder:
         """A certificate for a hub on loopback."""
-        return self.issue("hub", uses=_SERVER)
+        return self.issue("hub", uses=SERVER)
 
 
 def authority(name: str = "authority") -> Authority:
