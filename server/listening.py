@@ -20,6 +20,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 
+from cheroot.errors import FatalSSLAlert
 from cheroot.makefile import StreamReader, StreamWriter
 from cheroot.server import HTTPConnection, HTTPRequest
 from cheroot.ssl import Adapter
@@ -116,7 +117,8 @@ class _Request(HTTPRequest):
         """See cheroot; the connection ends with it."""
         self.close_connection = self.conn.lingering = True
         with_body = getattr(self, "method", b"") != b"HEAD"
-        self.conn.wfile.write(_refusal(int(str(status)[:3]), msg, with_body=with_body))
+        with contextlib.suppress(OSError):  # it went away; there is nobody to be told
+            self.conn.wfile.write(_refusal(int(str(status)[:3]), msg, with_body=with_body))
 
 
 class _Connection(HTTPConnection):
@@ -181,8 +183,12 @@ class _Tls(Adapter):
         return sock
 
     def wrap(self, sock: socket.socket) -> tuple[ssl.SSLSocket, dict[str, Any]]:
-        """See cheroot."""
-        return self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False), {}
+        """See cheroot; `_Connection` makes the handshake."""
+        try:
+            made = self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        except OSError as error:
+            raise FatalSSLAlert(*error.args) from error
+        return made, {}
 
     def get_environ(self) -> dict[str, Any]:
         """See cheroot."""
