@@ -54,7 +54,7 @@ _KINDS: dict[int, type[ShareError]] = {
     422: Unprocessable,
 }
 _ADVICE = {
-    401: "it does not know this key or certificate; give what it knows with --key or --cert",
+    401: "it does not know this key; give one of its own with --key or TOCSIN_KEY, or use --cert",
     403: "this key may not do that there; ask the operator of the server for the right",
     404: "there is nothing of that name for this key; `tocsin collections` lists what there is",
     406: "it does not speak TAXII 2.1; is the URL the right one?",
