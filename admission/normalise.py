@@ -67,7 +67,10 @@ def normalise(
     subject = candidate.object
     if subject is None:
         return candidate
-    spelt = _vocabularies(_values(_pattern(_visible(subject))))
+    visible = _visible(_pattern(subject))
+    if visible is not subject:
+        visible = _pattern(visible)  # what was hidden in a value kept it from its one spelling
+    spelt = _vocabularies(_values(visible))
     findings = _respelt(subject, spelt) if spelt is not subject else ()
     return _marked(candidate.changed(spelt, *findings), defaults, definitions)
 

@@ -138,12 +138,15 @@ class _Screen(logging.Handler):
 def _warnings_said(level: int) -> Iterator[None]:
     screen = _Screen()
     screen.addFilter(logging.Filter("tocsin"))
-    logging.getLogger("tocsin").setLevel(level)
-    logging.getLogger().addHandler(screen)
+    own, root = logging.getLogger("tocsin"), logging.getLogger()
+    before = own.level
+    own.setLevel(level)
+    root.addHandler(screen)
     try:
         yield
     finally:
-        logging.getLogger().removeHandler(screen)
+        root.removeHandler(screen)
+        own.setLevel(before)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -18,11 +18,11 @@ from typing import Any
 from tocsin.config.readers import (
     Reader,
     choice,
-    flag,
     number,
     path,
     secret,
     some_of,
+    switch,
     text,
     whole,
     words,
@@ -82,7 +82,7 @@ class HubSettings:
     """The authorities of client certificates, in PEM; None: no client is asked for one."""
     schemes: frozenset[str] = field(default=frozenset(SCHEMES), metadata=_by(some_of(*SCHEMES)))
     """How a request may prove its account."""
-    public_discovery: bool = field(default=False, metadata=_by(flag()))
+    public_discovery: bool = field(default=False, metadata=_by(switch()))
     """Whether the discovery document is answered without a credential."""
     threads: int = field(default=16, metadata=_by(whole(1, 1024)))
     """How many requests are answered at the same time."""
@@ -98,6 +98,8 @@ class HubSettings:
     """How many entries a page has where the reader names no limit."""
     page_cap: int = field(default=1000, metadata=_by(whole(1, 100_000)))
     """How many entries a page has at most, whatever limit the reader names."""
+    interop_filters: bool = field(default=True, metadata=_by(switch()))
+    """Whether the optional match filters of the interoperability document are understood."""
     requests_per_minute: int = field(default=600, metadata=_by(whole(0, 1_000_000)))
     """How often one account may ask in a minute; 0: as often as it likes."""
     inline_objects: int = field(default=200, metadata=_by(whole(0, 1_000_000)))

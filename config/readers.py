@@ -60,20 +60,6 @@ def some_of(*known: str) -> Reader:
     return Reader(read, f"a list of one or more of {', '.join(known)}")
 
 
-def flag() -> Reader:
-    """True or false."""
-
-    def read(raw: object) -> bool:
-        known = {"true": True, "false": False}
-        if isinstance(raw, str) and raw.lower() in known:
-            return known[raw.lower()]
-        if not isinstance(raw, bool):
-            raise ValueError("neither true nor false")
-        return raw
-
-    return Reader(read, "true or false")
-
-
 def whole(low: int, high: int) -> Reader:
     """A whole number."""
 
@@ -96,6 +82,19 @@ def number(low: float, high: float) -> Reader:
         return amount
 
     return Reader(read, f"a number from {low:g} to {high:g}")
+
+
+def switch() -> Reader:
+    """On or off."""
+
+    def read(raw: object) -> bool:
+        words = {"true": True, "false": False}
+        flag = words.get(raw.lower(), raw) if isinstance(raw, str) else raw
+        if not isinstance(flag, bool):
+            raise ValueError("neither true nor false")
+        return flag
+
+    return Reader(read, "true or false")
 
 
 def path(*, empty_is_none: bool = False) -> Reader:

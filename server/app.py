@@ -22,6 +22,7 @@ from tocsin.server.model import Kind
 from tocsin.server.publishing import Publisher
 from tocsin.server.seal import Seal
 from tocsin.server.store import OUTAGES, Store, wall_clock
+from tocsin.server.taxii import openapi
 from tocsin.server.taxii.ports import Hub, Settings
 from tocsin.server.taxii.rates import Rates
 from tocsin.server.taxii.waiting import Vigil
@@ -81,6 +82,7 @@ def create_app(
             page_cap=settings.page_cap,
             public_discovery=settings.public_discovery,
             schemes=_schemes(settings),
+            interop_filters=settings.interop_filters,
         ),
         feeds=parts.store.feeds,
         people=parts.store.people,
@@ -90,6 +92,7 @@ def create_app(
         rates=Rates(settings.requests_per_minute),
     )
     app.register_blueprint(taxii.blueprint(hub))
+    app.register_blueprint(openapi.blueprint(hub))
     taxii.register(app, hub, outages=OUTAGES)
     return app
 

@@ -1,9 +1,10 @@
 """The sockets: HTTP/1.1 in the clear or in TLS, by cheroot.
 
-What cheroot leaves open is closed here.  A connection waits for its first
-octets, and for each step of a TLS handshake, without holding a thread, the one
-that accepts least of all; so nobody who connects and says nothing keeps others
-out.  What cheroot itself refuses is told as a TAXII error.
+A connection has a thread only while something arrives on it: it waits for its
+first octets, for each step of a TLS handshake, and after a refusal for its end,
+without one.  So nobody who connects and says nothing keeps others out.
+
+How requests are read is in `reading.py`.
 """
 
 from __future__ import annotations
@@ -15,36 +16,37 @@ import socket
 import ssl
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 
 from cheroot.errors import FatalSSLAlert
-from cheroot.makefile import StreamReader, StreamWriter
-from cheroot.server import HTTPConnection, HTTPRequest
+from cheroot.makefile import MakeFile, StreamReader, StreamWriter
+from cheroot.server import HTTPConnection
 from cheroot.ssl import Adapter
-from cheroot.wsgi import Gateway_10, Server
+from cheroot.wsgi import Server
 
+from tocsin.server import reading
 from tocsin.server.access import fingerprint
-from tocsin.server.taxii import wire
-from tocsin.server.taxii.media import MEDIA_TYPE
 from tocsin.server.taxii.ports import CERTIFICATE, Certificate
 
 log = logging.getLogger(__name__)
 
 DRAIN = 60
 """Seconds that requests in hand have to finish when the hub stops."""
-_SILENCE = 20
-"""Seconds that a connection may be silent."""
 _HANDSHAKE = 10
 """Seconds from a connection to the end of its TLS handshake."""
-_FAREWELL, _PAUSE = 10.0, 1.0
-"""Seconds that a connection may take to end after a refusal, and to be silent meanwhile."""
-_PIECE = 64 * 1024
+_FAREWELL = 10
+"""Seconds that a connection may take to end after a refusal."""
+_PIECE, _PIECES = 64 * 1024, 16
+"""Octets that are thrown away at once, and how many times before others have the thread."""
 _IDLE_CONNECTIONS = 500
 """How many connections may wait for a request; those beyond are closed."""
-_NAME = "tocsin"
+
+
+Contexts = Callable[[], ssl.SSLContext]
+"""The TLS that a new connection is made with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Place:
     """0: any free one."""
     threads: int
     """How many requests are answered at the same time."""
-    tls: ssl.SSLContext | None = None
+    tls: Contexts | None = None
     """None: in the clear."""
 
 
@@ -66,12 +68,12 @@ def listener(place: Place, application: object) -> Listener:
         (place.host, place.port),
         application,
         numthreads=place.threads,
-        server_name=_NAME,
+        server_name=reading.NAME,
         request_queue_size=128,
-        timeout=_SILENCE,
+        timeout=reading.PATIENCE,
         shutdown_timeout=DRAIN,
     )
-    server.gateway = _Gateway
+    server.gateway = reading.Gateway
     server.ConnectionClass = _Connection
     server.keep_alive_conn_limit = _IDLE_CONNECTIONS
     server.max_request_header_size = 64 * 1024
@@ -81,7 +83,13 @@ def listener(place: Place, application: object) -> Listener:
 
 
 class Listener(Server):
-    """Hands a connection to a thread only once it has something to say."""
+    """Hands a connection to a thread only once it has something to say.
+
+    Its `timeout` is its patience with a head, with a body, and with silence.
+    """
+
+    pace: float = reading.PACE
+    """Octets that buy another second."""
 
     def process_conn(self, conn: HTTPConnection) -> None:
         """See cheroot; called for what was just accepted and for what can be read."""
@@ -94,56 +102,32 @@ class Listener(Server):
             conn.close()
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
-        """See cheroot, which would write to standard error."""
+        """What cheroot has to say, in one line of the log."""
         if isinstance(sys.exc_info()[1], ssl.SSLError):  # somebody left without a word
             level, traceback = logging.INFO, False
-        log.log(level, "%s", msg, exc_info=traceback)
+        log.log(level, "%s", ascii(msg), exc_info=traceback)
 
 
-class _Request(HTTPRequest):
-    """Refuses in the words of TAXII what is not HTTP that we understand."""
-
-    def read_request_headers(self) -> bool:
-        """See cheroot, which takes any whole number for a length, and two lengths at once."""
-        if not super().read_request_headers():  # type: ignore[no-untyped-call]
-            return False
-        length = self.inheaders.get(b"Content-Length", b"0")
-        if not length.isdigit() or (self.chunked_read and b"Content-Length" in self.inheaders):
-            self.simple_response(400, "the length of the body cannot be told from the headers")
-            return False
-        return True
-
-    def simple_response(self, status: object, msg: str = "") -> None:
-        """See cheroot; the connection ends with it."""
-        self.close_connection = self.conn.lingering = True
-        with_body = getattr(self, "method", b"") != b"HEAD"
-        with contextlib.suppress(OSError):  # it went away; there is nobody to be told
-            self.conn.wfile.write(_refusal(int(str(status)[:3]), msg, with_body=with_body))
-
-
-class _Connection(HTTPConnection):
+class _Connection(reading.Connection):
     """Makes its TLS handshake, if there is one to be made, before its first request."""
-
-    RequestHandlerClass = _Request
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._deadline = time.monotonic() + _HANDSHAKE
-        self.lingering = False
-        """Whether the other side may still be sending what nobody will read."""
-
-    def close(self) -> None:
-        """See cheroot."""
-        if self.lingering:
-            _let_read(self.socket)
-        super().close()
+        self._shaken_by = time.monotonic() + _HANDSHAKE
+        self._gone_by: float | None = None
+        """When to wait no longer for the end; None: it is not awaited."""
 
     def communicate(self) -> bool:
         """See cheroot; whether to keep the connection."""
+        if self._gone_by is not None:
+            return self._is_heard_out(self._gone_by)
+        return self._goes_on() or (self.lingering and self._takes_leave())
+
+    def _goes_on(self) -> bool:
         if not isinstance(self.socket, ssl.SSLSocket) or self.ssl_env:
             return bool(super().communicate())  # type: ignore[no-untyped-call]
         try:
-            self.ssl_env = _shaken(self.socket, self._deadline)
+            self.ssl_env = _shaken(self.socket, self._shaken_by, self.server.timeout)
         except ssl.SSLWantReadError:
             return True  # to come back with more of the handshake
         except (OSError, ValueError) as error:
@@ -153,30 +137,46 @@ class _Connection(HTTPConnection):
 
     def _turn_away(self, error: Exception) -> None:
         self.lingering = True
-        log.info("no TLS with %s: %s", self.remote_addr, error)
+        log.info("no TLS with %s: %s", self.remote_addr, ascii(str(error)))
         if isinstance(error, ssl.SSLError) and error.reason == "HTTP_REQUEST":
             said = "this port speaks HTTPS only; begin the URL with https"
+            octets = reading.refusal(HTTPStatus.BAD_REQUEST, said)
             with contextlib.suppress(OSError):  # it went away; there is nobody to be told
-                socket.socket.sendall(self.socket, _refusal(HTTPStatus.BAD_REQUEST, said))
+                socket.socket.sendall(self.socket, octets)
 
+    def _takes_leave(self) -> bool:
+        """Lets the other side read what it was told, and close; whether that is to be awaited.
 
-class _Reader(StreamReader):
-    """Knows also of octets that TLS has unpacked and nobody has read."""
+        A connection that is closed with octets unread is reset, and what was sent
+        last, an alert or a 413, is lost.
+        """
+        self._gone_by = time.monotonic() + _FAREWELL
+        self.rfile.is_over = True
+        try:
+            socket.socket.shutdown(self.socket, socket.SHUT_WR)
+        except OSError:  # it went away
+            return False
+        self.socket.setblocking(False)
+        return self._is_heard_out(self._gone_by)
 
-    def __init__(self, sock: ssl.SSLSocket, mode: str, bufsize: int) -> None:
-        super().__init__(sock, mode, bufsize)
-        self._sock = sock
-
-    def has_data(self) -> bool:
-        """See cheroot."""
-        return bool(self._sock.pending() or super().has_data())  # type: ignore[no-untyped-call]
+    def _is_heard_out(self, until: float) -> bool:
+        """Throws away what has arrived; whether to come back for more."""
+        try:
+            for _ in range(_PIECES):
+                if not socket.socket.recv(self.socket, _PIECE):
+                    return False
+        except BlockingIOError:
+            pass  # nothing more for now
+        except OSError:  # it went away
+            return False
+        return time.monotonic() < until
 
 
 class _Tls(Adapter):
     """TLS for cheroot, without its handshake on the thread that accepts."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self.context = context
+    def __init__(self, contexts: Contexts) -> None:
+        self._contexts = contexts
 
     def bind(self, sock: socket.socket) -> socket.socket:
         """See cheroot."""
@@ -185,7 +185,9 @@ class _Tls(Adapter):
     def wrap(self, sock: socket.socket) -> tuple[ssl.SSLSocket, dict[str, Any]]:
         """See cheroot; `_Connection` makes the handshake."""
         try:
-            made = self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+            made = self._contexts().wrap_socket(
+                sock, server_side=True, do_handshake_on_connect=False
+            )
         except OSError as error:
             raise FatalSSLAlert(*error.args) from error
         return made, {}
@@ -198,77 +200,28 @@ class _Tls(Adapter):
         self, sock: ssl.SSLSocket, mode: str = "r", bufsize: int = io.DEFAULT_BUFFER_SIZE
     ) -> StreamReader | StreamWriter:
         """See cheroot."""
-        kind = _Reader if "r" in mode else StreamWriter
-        return kind(sock, mode, bufsize)
+        made: StreamReader | StreamWriter = MakeFile(sock, mode, bufsize)
+        return made
 
 
-class _Gateway(Gateway_10):
-    """Closes the connection where the application says so.
-
-    After a body that was refused unread, what is left of it would otherwise be
-    read as the next request.
-    """
-
-    def start_response(
-        self,
-        status: str,
-        headers: list[tuple[str, str]],
-        exc_info: object = None,
-    ) -> object:
-        """WSGI's start_response (PEP 3333)."""
-        if ("Connection", "close") in headers:
-            self.req.close_connection = self.req.conn.lingering = True
-        return super().start_response(status, headers, exc_info)
-
-
-def _shaken(sock: ssl.SSLSocket, deadline: float) -> dict[str, Any]:
+def _shaken(sock: ssl.SSLSocket, until: float, patience: float) -> dict[str, Any]:
     """Goes on with the handshake; at its end, what the application may know of it.
 
     Raises ssl.SSLWantReadError while the other side is to say more, OSError
     (of which ssl.SSLError is one) if it fails.
     """
-    if time.monotonic() > deadline:
+    if time.monotonic() > until:
         raise TimeoutError("the handshake took too long")
     sock.setblocking(False)
     try:
         sock.do_handshake()
     except ssl.SSLWantWriteError:  # rare: all that is said fits the socket's buffer
-        sock.settimeout(_PAUSE)
+        sock.settimeout(1)
         sock.do_handshake()
-    sock.settimeout(_SILENCE)
+    sock.settimeout(patience)
     environ: dict[str, Any] = {"wsgi.url_scheme": "https"}
     shown, told = sock.getpeercert(binary_form=True), sock.getpeercert()
     if shown and told:
         expires = ssl.cert_time_to_seconds(str(told["notAfter"]))
         environ[CERTIFICATE] = Certificate(fingerprint(shown), expires)
     return environ
-
-
-def _let_read(sock: socket.socket) -> None:
-    """Gives the other side a moment to read what it was told, and to close.
-
-    A connection that is closed with octets unread is reset, and what was sent
-    last, an alert or a 413, is lost.
-    """
-    deadline = time.monotonic() + _FAREWELL
-    with contextlib.suppress(OSError):  # whatever happens now, it ends here
-        socket.socket.shutdown(sock, socket.SHUT_WR)
-        while (left := deadline - time.monotonic()) > 0:
-            sock.settimeout(min(left, _PAUSE))
-            if not socket.socket.recv(sock, _PIECE):
-                return
-
-
-def _refusal(code: int, description: str, *, with_body: bool = True) -> bytes:
-    """A whole answer, with a TAXII error in it."""
-    status = HTTPStatus(code)
-    body = wire.encoded(wire.error(status, description))
-    head = (
-        f"HTTP/1.1 {code} {status.phrase}",
-        f"Content-Type: {MEDIA_TYPE}",
-        f"Content-Length: {len(body)}",
-        f"Date: {formatdate(usegmt=True)}",
-        f"Server: {_NAME}",
-        "Connection: close",
-    )
-    return "\r\n".join((*head, "", "")).encode() + (body if with_body else b"")

@@ -16,10 +16,10 @@ from tocsin.config import ConfigError, HubSettings
 from tocsin.server.app import create_app
 from tocsin.server.founding import OPERATOR, found_operator
 from tocsin.server.intake import Intake
-from tocsin.server.listening import DRAIN, Listener, Place, listener
+from tocsin.server.listening import DRAIN, Contexts, Listener, Place, listener
 from tocsin.server.opening import Opened, housed
 from tocsin.server.store import OUTAGES
-from tocsin.server.tls import server_context, show
+from tocsin.server.tls import server_context
 
 log = logging.getLogger(__name__)
 
@@ -60,28 +60,36 @@ def serve(settings: HubSettings, ready: Path | None, say: Callable[[str], None])
     say("stopped")
 
 
-def _server(hub: Opened, stop: threading.Event, tls: ssl.SSLContext | None) -> Listener:
+def _server(hub: Opened, stop: threading.Event, tls: Contexts | None) -> Listener:
     settings = hub.settings
     place = Place(settings.host, settings.port, settings.threads, tls)
     return listener(place, create_app(hub.parts, hub.seal, settings, stop))
 
 
-def _tls(settings: HubSettings, say: Callable[[str], None]) -> ssl.SSLContext | None:
-    """TLS, if there is a certificate; renewed from the same files at SIGHUP."""
-    certificate, key = settings.tls_certificate, settings.tls_key
+def _tls(settings: HubSettings, say: Callable[[str], None]) -> Contexts | None:
+    """TLS, if there is a certificate; renewed from the same files at SIGHUP.
+
+    A context that is in use stays as it is: who came in while it was changed would be refused.
+    """
+    certificate = settings.tls_certificate
     if certificate is None:
         return None
-    context = server_context(certificate, key, settings.tls_client_ca)
+
+    def made() -> ssl.SSLContext:
+        return server_context(certificate, settings.tls_key, settings.tls_client_ca)
+
+    context = made()
 
     def renew(number: int, frame: FrameType | None) -> None:
+        nonlocal context
         try:
-            show(context, certificate, key)
+            context = made()
             say(f"new connections are shown {certificate} as it is now")
         except ConfigError as error:
             say(f"the certificate stays as it was: {error}")
 
     signal.signal(signal.SIGHUP, renew)
-    return context
+    return lambda: context
 
 
 def _work(intake: Intake, stop: threading.Event) -> None:

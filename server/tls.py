@@ -40,24 +40,21 @@ def server_context(
     context.set_ciphers(_SUITES)
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.num_tickets = 0
-    show(context, certificate, key)
+    _show(context, certificate, key)
     if client_ca is not None:
         context.verify_mode = ssl.CERT_OPTIONAL
         _believe(context, client_ca)
     return context
 
 
-def show(context: ssl.SSLContext, certificate: Path, key: Path | None = None) -> None:
-    """Let handshakes from now on show this certificate; raises ConfigError and changes nothing."""
+def _show(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
     _read(certificate, "tls_certificate")
     secret = key or certificate
     name = "tls_key" if key else "tls_certificate"
     _read(secret, name)
     if stat.S_IMODE(secret.stat().st_mode) & stat.S_IROTH:
         raise ConfigError(f"{name}: everybody may read the key in {secret}; chmod 600 it")
-    trial = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    for each in (trial, context):
-        _load(each, certificate, secret, name)
+    _load(context, certificate, secret, name)
 
 
 def _load(context: ssl.SSLContext, certificate: Path, secret: Path, name: str) -> None:

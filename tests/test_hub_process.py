@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import itertools
 import json
 import shutil
 import signal
@@ -12,6 +13,7 @@ import sys
 import time
 from base64 import b64encode
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -155,6 +157,22 @@ class TestTls:
             assert time.monotonic() < deadline, hub.told()
             time.sleep(0.05)
         assert ssl.get_server_certificate(place, ca_certs=tmp_path / "ca.pem") != before
+
+    def test_nobody_is_refused_while_a_certificate_is_renewed(self, secure, tmp_path):
+        hub, own = secure
+        place, ca = ("127.0.0.1", hub.port), tmp_path / "ca.pem"
+        texts = itertools.cycle(
+            each.certificate + each.key for each in (own.server(), own.server())
+        )
+        with ThreadPoolExecutor(3) as pool:
+            asked = [
+                pool.submit(ssl.get_server_certificate, place, ca_certs=ca) for _ in range(300)
+            ]
+            while not all(each.done() for each in asked):
+                written(tmp_path / "next.pem", next(texts)).replace(tmp_path / "hub.pem")
+                hub.process.send_signal(signal.SIGHUP)
+                time.sleep(0.001)
+        assert len({each.result() for each in asked}) > 1
 
     def test_a_wrong_file_stops_the_start_with_a_sentence(self, tmp_path):
         command = [BIN / "tocsin-hub", "serve", "--data", tmp_path / "data", "--tls-cert", "none"]

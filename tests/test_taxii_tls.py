@@ -24,7 +24,7 @@ from tocsin.server import access
 from tocsin.server.access import Scheme
 from tocsin.server.listening import Place, listener
 from tocsin.server.taxii.ports import CERTIFICATE, Certificate
-from tocsin.server.tls import first_certificate, server_context, show
+from tocsin.server.tls import first_certificate, server_context
 
 KEY = {"Authorization": basic("acme", "acme-robot-key")}
 OWN = authority()
@@ -54,7 +54,7 @@ def folder(tmp_path_factory):
 def serving(application, folder):
     """The port of a hub with two threads that takes certificates of the authority."""
     tls = server_context(folder / "hub.pem", None, folder / "ca.pem")
-    server = listener(Place("127.0.0.1", 0, 2, tls), application)
+    server = listener(Place("127.0.0.1", 0, 2, lambda: tls), application)
     server.prepare()
     thread = threading.Thread(target=server.serve)
     thread.start()
@@ -321,12 +321,6 @@ class TestFiles:
         both = written(tmp_path / "both.pem", ACME.certificate + pem)
         with pytest.raises(Malformed, match="passphrase"):
             Papers(cert=both).check()
-
-    def test_what_is_shown_later_is_shown_whole_or_not_at_all(self, folder, tmp_path):
-        context = server_context(OWN.server().both(tmp_path))
-        with pytest.raises(ConfigError):
-            show(context, folder / "hub.pem", folder / "acme.pem")
-        show(context, folder / "hub.pem")
 
     def test_the_first_certificate_of_a_file_is_its_holders(self):
         chain = (ACME.key + ACME.certificate + OWN.certificate).encode()

@@ -16,7 +16,8 @@ _EXISTS = 48
 INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "collections": (),
     "heads": (),
-    "runs": (("feed", "block", "first"), ("feed", "facets", "block")),
+    "runs": (("feed", "block", "first"),),
+    "cards": (("feed", "facets"), ("feed", "block")),
     "shelves": (("feed", "ids"), ("run",)),
     "marks": (("feed", "block"),),
     "publics": (),
