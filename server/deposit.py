@@ -17,6 +17,7 @@ from tocsin.admission.model import Action, Finding, StixObject, Verdict
 from tocsin.admission.timestamps import micros
 from tocsin.server.model import Collection, Outcome, Posting, Record
 from tocsin.server.store import Txn
+from tocsin.server.traits import strictest, traits
 
 _ID = re.compile(
     r"([a-z][a-z0-9-]{1,248}[a-z0-9])--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I
@@ -54,6 +55,7 @@ def posting(raw: bytes) -> Posting:
     for stamp in ("created", "modified"):
         if stamp in subject:
             _check(stamp, subject[stamp])
+    seen = traits(subject, strictest(subject))
     return Posting(
         id=str(name),
         type=kind,
@@ -61,7 +63,8 @@ def posting(raw: bytes) -> Posting:
         version=subject.get("modified") or subject.get("created") or "",
         body=raw.strip(),
         digest=digest(subject),
-        facets=(f"type={kind}",),
+        facets=(f"type={kind}", f"level={seen.tlp.word}"),
+        traits=seen,
     )
 
 

@@ -14,7 +14,7 @@ from pymongo.errors import DuplicateKeyError
 
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.model import Tlp
-from tocsin.server.model import Collection, Entry, Head, Kind, Page, Query
+from tocsin.server.model import Collection, Entry, Head, Kind, Page, Query, View
 from tocsin.server.store.connection import Base, portions, timely
 from tocsin.server.store.lookup import PORTION, mark_documents, objects
 from tocsin.server.store.runs import (
@@ -59,8 +59,10 @@ class Feeds:
         taken = names & {name for other in self.collections() for name in (other.id, other.alias)}
         if taken:
             raise Conflict(f"another collection has this id or alias: {', '.join(sorted(taken))}")
-        nothing = {"position": 0, "stamp": 0, "writes": 0}
-        self._base.heads.update_one({"_id": collection.id}, {"$setOnInsert": nothing}, upsert=True)
+        if collection.view is None:  # a view has no head, so nothing can be written to it
+            head = {"_id": collection.id}
+            nothing = {"position": 0, "stamp": 0, "writes": 0, "removals": 0}
+            self._base.heads.update_one(head, {"$setOnInsert": nothing}, upsert=True)
         try:
             self._base.collections.insert_one(_document(collection))
         except DuplicateKeyError as error:
@@ -235,7 +237,34 @@ def _document(collection: Collection) -> Document:
         "title": collection.title,
         "description": collection.description,
         "max_tlp": collection.max_tlp.word,
+        "view": _view_document(collection.view),
     }
+
+
+def _view_document(view: View | None) -> Document | None:
+    if view is None:
+        return None
+    return {
+        "sources": list(view.sources),
+        "types": sorted(view.types),
+        "max_tlp": None if view.max_tlp is None else view.max_tlp.word,
+        "active": view.active,
+        "at": view.at,
+    }
+
+
+def view_of(document: Document | None) -> View | None:
+    """What is shown of others, as it was written down with a collection."""
+    if document is None:
+        return None
+    level = document["max_tlp"]
+    return View(
+        sources=tuple(document["sources"]),
+        types=frozenset(document["types"]),
+        max_tlp=None if level is None else Tlp.of(level),
+        active=document["active"],
+        at=document["at"],
+    )
 
 
 def _collection(document: Document) -> Collection:
@@ -247,4 +276,5 @@ def _collection(document: Document) -> Collection:
         title=document["title"],
         description=document["description"],
         max_tlp=Tlp.of(document["max_tlp"]),
+        view=view_of(document.get("view")),
     )

@@ -20,7 +20,8 @@ from itertools import accumulate
 from typing import Any
 
 from tocsin.admission.errors import TooLarge
-from tocsin.server.model import Posting
+from tocsin.admission.model import Tlp
+from tocsin.server.model import UNKNOWN, Posting, Traits
 from tocsin.server.store.versions import Columns, Marks, Place
 
 Document = dict[str, Any]
@@ -131,6 +132,7 @@ def _shelf(feed: str, head: Fresh, number: int, entries: Sequence[Fresh]) -> Doc
         "types": [p.type for p in postings],
         "specs": [p.spec for p in postings],
         "versions": [entry.version for entry in entries],
+        "traits": [_traits_written(p.traits) for p in postings],
         "own": [i for i, entry in enumerate(entries) if entry.own],
         "digests": b"".join(p.digest for p in postings),
     }
@@ -138,7 +140,7 @@ def _shelf(feed: str, head: Fresh, number: int, entries: Sequence[Fresh]) -> Doc
 
 def places(shelf: Document, wanted: Iterable[str]) -> Iterator[Place]:
     """The entries of the wanted objects on a shelf."""
-    ids, wanted = shelf["ids"], frozenset(wanted)
+    ids, wanted, traits = shelf["ids"], frozenset(wanted), shelf.get("traits")
     for i, at in enumerate(shelf["at"]):
         if ids[i] in wanted:
             yield Place(
@@ -151,6 +153,7 @@ def places(shelf: Document, wanted: Iterable[str]) -> Iterator[Place]:
                 position=shelf["first"] + at,
                 stamp=shelf["stamp"] + at,
                 first=shelf["first"],
+                traits=_traits_read(traits[i]) if traits else UNKNOWN,
             )
 
 
@@ -206,11 +209,23 @@ def shelf_without(shelf: Document, indexes: frozenset[int]) -> Document:
     return {
         **{
             key: [shelf[key][i] for i in kept]
-            for key in ("at", "ids", "types", "specs", "versions")
+            for key in ("at", "ids", "types", "specs", "versions", "traits")
+            if key in shelf
         },
         "own": [new for new, i in enumerate(kept) if i in own],
         "digests": b"".join(digests[i * _DIGEST : (i + 1) * _DIGEST] for i in kept),
     }
+
+
+def _traits_written(traits: Traits) -> int:
+    """Traits as one int64: `valid_until` + 1, a bit for revoked, three for the level."""
+    until = 0 if traits.until is None else max(traits.until, 0) + 1
+    return until << 4 | traits.revoked << 3 | traits.tlp
+
+
+def _traits_read(written: int) -> Traits:
+    until = written >> 4
+    return Traits(Tlp(written & 7), bool(written & 8), until - 1 if until else None)
 
 
 def _facets(named: Sequence[set[str]]) -> tuple[list[str], bytes]:

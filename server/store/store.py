@@ -21,12 +21,12 @@ from tocsin.admission.errors import Unavailable
 from tocsin.server.store import layout
 from tocsin.server.store.acts import Journal
 from tocsin.server.store.connection import SAFE, STEADY, Client, collided, reach
-from tocsin.server.store.feeds import Feeds
 from tocsin.server.store.people import People
 from tocsin.server.store.reviews import Reviews
 from tocsin.server.store.submissions import Submissions
 from tocsin.server.store.turns import Turns
 from tocsin.server.store.txn import Txn
+from tocsin.server.store.views import Library
 
 T = TypeVar("T")
 Clock = Callable[[], int]
@@ -48,7 +48,7 @@ class Store:
         self._clock = clock
         self._lock = threading.Lock()
         self._turns = Turns(self._base)
-        self.feeds = Feeds(self._base)
+        self.feeds = Library(self._base, clock)
         self.people = People(self._base)
         self.submissions = Submissions(self._base, clock)
         self.reviews = Reviews(self._base)
