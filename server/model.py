@@ -123,6 +123,8 @@ class Query:
     keywords: frozenset[Version] = frozenset({Version.LAST})
     versions: frozenset[int] = frozenset()
     """Exact versions, as instants."""
+    levels: frozenset[Tlp] = frozenset()
+    """Nothing that has none of these levels need be given (for views); empty: anything."""
 
 
 class Head(NamedTuple):

@@ -103,7 +103,7 @@ class Feeds:
     def _walk(self, feed: str, query: Query, last: int, *, bodies: bool) -> Iterator[Entry]:
         choice, found = Choice(query), 0
         start = max(block_of(query.position + 1), self._block_after(feed, query, block_of(last)))
-        for block in self._blocks(feed, query.types, start, block_of(last)):
+        for block in self._blocks(feed, query, start, block_of(last)):
             full = bodies and found < query.limit  # beyond the limit, only whether there is more
             runs, marks = self._block(feed, block, last, bodies=full)
             for run in runs:
@@ -113,22 +113,26 @@ class Feeds:
                         found += 1
                         yield _entry(run, i, body_of(run, i) if full else b"")
 
-    def _blocks(self, feed: str, types: frozenset[str], first: int, last: int) -> Iterator[int]:
+    def _blocks(self, feed: str, query: Query, first: int, last: int) -> Iterator[int]:
         """The blocks, in order, that may hold something asked for."""
-        if not types:
+        facets = [f"type={type}" for type in sorted(query.types)]
+        levels = [f"level={level.word}" for level in sorted(query.levels)]
+        if not facets and not levels:
             yield from range(first, last + 1)
             return
         width = 1
         while first <= last:
-            yield from self._blocks_with(feed, types, range(first, min(first + width, last + 1)))
+            span = range(first, min(first + width, last + 1))
+            found = [self._blocks_with(feed, each, span) for each in (facets, levels) if each]
+            yield from sorted(set.intersection(*found))
             first, width = first + width, min(width * 2, _WIDEST_SEARCH)
 
-    def _blocks_with(self, feed: str, types: frozenset[str], span: range) -> list[int]:
+    def _blocks_with(self, feed: str, facets: Sequence[str], span: range) -> set[int]:
         found: set[int] = set()
-        for type in sorted(types):
-            wanted = {"feed": feed, "facets": f"type={type}", "block": {"$in": list(span)}}
+        for facet in facets:
+            wanted = {"feed": feed, "facets": facet, "block": {"$in": list(span)}}
             found.update(run["block"] for run in self._base.runs.find(wanted, {"block": 1}))
-        return sorted(found)
+        return found
 
     def _block(
         self, feed: str, block: int, last: int, *, bodies: bool
@@ -263,7 +267,7 @@ def view_of(document: Document | None) -> View | None:
         types=frozenset(document["types"]),
         max_tlp=None if level is None else Tlp.of(level),
         active=document["active"],
-        at=document["at"],
+        at=None if document["at"] is None else int(document["at"]),
     )
 
 

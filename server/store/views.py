@@ -23,20 +23,20 @@ from tocsin.server.store.connection import Base, timely
 from tocsin.server.store.feeds import Feeds, view_of
 from tocsin.server.store.lookup import objects
 from tocsin.server.store.members import Found, chosen
-from tocsin.server.store.runs import Document, block_of, columns
-from tocsin.server.store.versions import Choice, Marks, Place
+from tocsin.server.store.versions import Choice
 
 MINUTE = 60_000_000
 """µs; what has expired leaves an aggregate within this, so that its head says so."""
 _SOURCES = {Kind.FEED, Kind.VERBATIM}
 _ALL = frozenset({Version.ALL})
 _LAST = frozenset({Version.LAST})
+_SPECS = frozenset({"2.0", "2.1"})
 _ATTEMPTS = 5
 _FEWEST, _MOST = 32, 1_001
 """Entries that are looked up at once."""
-_SPAN = 64
-"""Blocks that one search by level looks at."""
-_NONE = Marks()
+
+Candidate = tuple[str, Entry]
+"""An entry of a source, with the source's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +98,12 @@ class Library(Feeds):
             sight = self._sight(view)
             if sight.head.reached(query):
                 return Page()
-            found = list(islice(self._found(sight, query), query.limit + 1))
-            entries = self._entries(found[: query.limit], bodies=bodies)
-            if entries is not None:
-                return Page(entries, more=len(found) > query.limit)
+            try:
+                entries = self._entries(sight, query, bodies=bodies)
+                found = tuple(islice(entries, query.limit + 1))
+            except _Moved:
+                continue
+            return Page(found[: query.limit], more=len(found) > query.limit)
         raise Unavailable("the collection changed while it was read; ask again")
 
     def _view_of(self, feed: str) -> View | None:
@@ -132,52 +134,68 @@ class Library(Feeds):
         """The view now.  What is read afterwards holds everything up to the horizon."""
         heads = list(self._base.heads.find({"_id": {"$in": list(view.sources)}}))
         if view.at is not None:  # only what is removed changes it
-            removals = sum(head.get("removals", 0) for head in heads)
+            removals = sum(int(head.get("removals", 0)) for head in heads)
             return Sight(view, view.at, view.at, Head(view.at, view.at, removals))
-        horizon = max(head["stamp"] for head in heads)
-        writes, minutes = sum(head["writes"] for head in heads), self._clock() // MINUTE
+        horizon = max(int(head["stamp"]) for head in heads)
+        writes, minutes = sum(int(head["writes"]) for head in heads), self._clock() // MINUTE
         head = Head(horizon, horizon, writes + minutes * view.active)
         return Sight(view, horizon, minutes * MINUTE, head)
 
-    def _found(self, sight: Sight, query: Query) -> Iterator[Found]:
+    def _entries(self, sight: Sight, query: Query, *, bodies: bool) -> Iterator[Entry]:
         """What is asked for, in order of stamp."""
         view = sight.view
         types = query.types & view.types if query.types and view.types else query.types | view.types
         if (query.types or view.types) and not types:
             return
         query = replace(query, types=types, position=0, added_after=_after(query))
-        if query.ids:
-            everywhere = dict.fromkeys(view.sources, query.ids)
-            yield from self._standing(sight, query, self._looked_up(sight, everywhere))
-            return
-        sources = (self._candidates(source, sight, query) for source in set(view.sources))
-        stream = merge(*sources, key=lambda found: found[1].stamp)
         wanted = query.limit + 1
+        wider = replace(_wider(view, query), limit=min(max(wanted, _FEWEST), _MOST))
+        sources = (self._candidates(each, sight, wider, bodies=bodies) for each in view.sources)
+        stream = merge(*sources, key=lambda candidate: candidate[1].stamp)
         while portion := list(islice(stream, min(max(wanted, _FEWEST), _MOST))):
-            for found in self._judged(sight, query, portion):
+            for entry in self._standing(sight, query, portion):
                 wanted -= 1
-                yield found
+                yield replace(entry, position=entry.stamp)
 
-    def _judged(self, sight: Sight, query: Query, portion: Sequence[Found]) -> Iterator[Found]:
+    def _candidates(
+        self, source: str, sight: Sight, query: Query, *, bodies: bool
+    ) -> Iterator[Candidate]:
+        """A source's entries up to the horizon that may be asked for, in order."""
+        more = True
+        while more:
+            page = super().page(source, query, bodies=bodies)
+            for entry in page.entries:
+                if entry.stamp > sight.horizon:
+                    return
+                yield source, entry
+            more = page.more
+            if more and not page.entries:
+                raise _Moved
+            query = replace(query, position=page.entries[-1].position if more else 0)
+
+    def _standing(
+        self, sight: Sight, query: Query, portion: Sequence[Candidate]
+    ) -> Iterator[Entry]:
         """Those candidates that the view holds and the query asks for, in order.
 
-        What is in one source only stands there as it stands in the view, if all of
-        the source is shown; then that source need not be asked again.
+        An object that is in one source only stands there as it stands in the view, if
+        all of the source is shown; then that source need not be asked again.
         """
-        ids = {place.id for _, place in portion}
-        looked = {source: ids for source in sight.view.sources}
-        judged = ids
+        judged = {entry.id for _, entry in portion}
+        looked = {source: judged for source in sight.view.sources}
         found: dict[int, Found] = {}
         if _plain(sight.view, query):
-            looked = {each: {p.id for s, p in portion if s != each} for each in looked}
+            looked = {each: {e.id for source, e in portion if source != each} for each in looked}
             found = self._looked_up(sight, looked)
             judged = {place.id for _, place in found.values()}
             looked = {source: judged - already for source, already in looked.items()}
         found |= self._looked_up(sight, looked)
-        standing = {place.stamp for _, place in self._standing(sight, query, found)}
-        for source, place in portion:
-            if place.id not in judged or place.stamp in standing:
-                yield source, place
+        standing = frozenset(chosen(found, sight.view, Choice(query), sight.instant))
+        for _, entry in portion:
+            if entry.id in judged and entry.stamp not in found:
+                raise _Moved
+            if entry.id not in judged or entry.stamp in standing:
+                yield entry
 
     def _looked_up(self, sight: Sight, ids: Mapping[str, Some[str]]) -> dict[int, Found]:
         """By their stamps, the entries that each source has of these objects."""
@@ -188,62 +206,9 @@ class Library(Feeds):
             if place.stamp <= sight.horizon
         }
 
-    def _standing(self, sight: Sight, query: Query, found: Mapping[int, Found]) -> Iterator[Found]:
-        """Of all entries of some objects, those that the view holds and the query asks for."""
-        for stamp in chosen(found, sight.view, Choice(query), sight.instant):
-            if stamp > _after(query):
-                yield found[stamp]
 
-    def _candidates(self, source: str, sight: Sight, query: Query) -> Iterator[Found]:
-        """A source's entries that may be asked for, in order."""
-        last, after = super().head(source).position, _after(query)
-        if not last:
-            return
-        choice, plain = Choice(_wider(sight.view, query)), _plain(sight.view, query)
-        first = self._block_after(source, query, block_of(last))
-        for block in self._blocks_of(source, sight.view, query, range(first, block_of(last) + 1)):
-            runs, marks = self._block(source, block, last, bodies=False)
-            for run in runs:
-                known = marks.get(run["_id"], _NONE) if plain else _NONE
-                for i in choice.indexes(columns(run), known, max(after + 1 - run["stamp"], 0)):
-                    if run["stamp"] + i > sight.horizon:
-                        return
-                    yield source, _candidate(run, i)
-
-    def _blocks_of(self, source: str, view: View, query: Query, span: range) -> Iterator[int]:
-        """The blocks of a source, in order, that may hold something asked for."""
-        if view.max_tlp is None:
-            yield from self._blocks(source, query.types, span.start, span.stop - 1)
-            return
-        levels = [f"level={tlp.word}" for tlp in Tlp if tlp <= view.max_tlp]
-        for first in range(span.start, span.stop, _SPAN):
-            part = range(first, min(first + _SPAN, span.stop))
-            yield from sorted(
-                {
-                    run["block"]
-                    for level in levels
-                    for run in self._base.runs.find(
-                        {"feed": source, "facets": level, "block": {"$in": list(part)}},
-                        {"block": 1},
-                    )
-                }
-            )
-
-    def _entries(self, found: Sequence[Found], *, bodies: bool) -> tuple[Entry, ...] | None:
-        """The entries as part of the view; None if one of them was removed meanwhile.
-
-        What that one hid may have to take its place, so the page must be made anew.
-        """
-        if not bodies:
-            return tuple(_entry(place) for _, place in found)
-        entries: dict[int, Entry] = {}
-        for source in {source for source, _ in found}:
-            places = [place for each, place in found if each == source]
-            for entry in self._with_bodies(source, places):
-                entries[entry.stamp] = replace(entry, position=entry.stamp)
-        if len(entries) < len(found):
-            return None
-        return tuple(entries[place.stamp] for _, place in found)
+class _Moved(Exception):
+    """What was found a moment ago is not there any more; the page must be read anew."""
 
 
 def _after(query: Query) -> int:
@@ -258,25 +223,8 @@ def _plain(view: View, query: Query) -> bool:
 
 
 def _wider(view: View, query: Query) -> Query:
-    """A query to a source that leaves nothing out of what may be asked for."""
-    keywords = _LAST if _plain(view, query) else _ALL
-    return replace(query, keywords=keywords, versions=frozenset(), specs=frozenset())
-
-
-def _candidate(run: Document, i: int) -> Place:
-    """An entry as a run knows it: neither its digest nor its traits."""
-    return Place(
-        id=run["ids"][i],
-        type=run["types"][i],
-        spec=run["specs"][i],
-        version=run["versions"][i],
-        digest=b"",
-        own=False,
-        position=run["first"] + i,
-        stamp=run["stamp"] + i,
-        first=run["first"],
-    )
-
-
-def _entry(place: Place) -> Entry:
-    return Entry(place.stamp, place.stamp, place.id, place.version, place.spec, b"")
+    """The query to a source, which leaves nothing out of what may be asked for."""
+    if _plain(view, query):
+        return query
+    levels = frozenset(() if view.max_tlp is None else (t for t in Tlp if t <= view.max_tlp))
+    return replace(query, keywords=_ALL, versions=frozenset(), specs=_SPECS, levels=levels)
