@@ -87,6 +87,14 @@ def test_feeds_that_were_begun_without_it_are_not_gathered(old):
     assert len(view(old[0]).page()) == 1
 
 
+def test_one_that_was_is_gathered_with_those_begun_since(old):
+    store = old[0].store
+    store.feeds.add(Collection("new", "new", Kind.FEED, "New"))
+    new = Feed(store, "new")
+    new.publish(posting(9))
+    assert told(view(old[0], new).page()) == expected(old[0], new)
+
+
 def write(store: Store, feeds: list[str], number: int) -> None:
     """Batches into one feed or all of them, some objects shared by all writers, some removed."""
     dice = random.Random(number)

@@ -41,18 +41,29 @@ class Stamps:
         self._latest = max(self._current(), at)
         return at
 
+    def take(self) -> None:
+        """Take the clock in hand.
+
+        It is written at once, so that of two who want it one fails now, with little done,
+        and not at the end with everything done in vain.
+        """
+        if self._read is None:
+            change = {"$inc": {"takes": 1}}
+            kept = self._base.clock.find_one_and_update(
+                {"_id": _HUB}, change, session=self._session
+            )
+            if kept is None:
+                raise LookupError("the database has no clock: it was not prepared")
+            self._read = self._latest = kept["stamp"]
+
     def write(self) -> None:
-        """Write the clock down, if it was moved: whoever else takes a stamp must notice."""
+        """Write the clock down, if it was moved."""
         if self._latest != self._read and self._read is not None:
             change = {"$set": {"stamp": self._latest}}
             self._base.clock.update_one({"_id": _HUB}, change, session=self._session)
 
     def _current(self) -> int:
-        if self._read is None:
-            kept = self._base.clock.find_one({"_id": _HUB}, session=self._session)
-            if kept is None:
-                raise LookupError("the database has no clock: it was not prepared")
-            self._read = self._latest = kept["stamp"]
+        self.take()
         return self._latest
 
 

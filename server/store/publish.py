@@ -55,6 +55,7 @@ class Writer:
         """See `Txn.publish`."""
         if any(len(posting.digest) != _DIGEST_LENGTH for posting in postings):
             raise ValueError("a digest has 16 octets")
+        self._stamps.take()
         found = objects(self._base, self._feed, (p.id for p in postings), self._session)
         here = by_object(found)
         fresh: list[Fresh] = []

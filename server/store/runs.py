@@ -65,6 +65,18 @@ def shelf_of(object_id: str) -> int:
     return zlib.crc32(object_id.encode()) % SHELVES
 
 
+def traits_written(traits: Traits) -> int:
+    """Traits as one int64: `valid_until` + 1, a bit for revoked, three for the level."""
+    until = 0 if traits.until is None else max(traits.until, 0) + 1
+    return until << 4 | traits.revoked << 3 | traits.tlp
+
+
+def traits_read(written: int) -> Traits:
+    """The inverse of `traits_written`."""
+    until = written >> 4
+    return Traits(Tlp(written & 7), bool(written & 8), until - 1 if until else None)
+
+
 def divided(fresh: Sequence[Fresh]) -> Iterator[Sequence[Fresh]]:
     """Consecutive entries cut into what becomes one run each.
 
@@ -132,7 +144,7 @@ def _shelf(feed: str, head: Fresh, number: int, entries: Sequence[Fresh]) -> Doc
         "types": [p.type for p in postings],
         "specs": [p.spec for p in postings],
         "versions": [entry.version for entry in entries],
-        "traits": [_traits_written(p.traits) for p in postings],
+        "traits": [traits_written(p.traits) for p in postings],
         "own": [i for i, entry in enumerate(entries) if entry.own],
         "digests": b"".join(p.digest for p in postings),
     }
@@ -153,7 +165,7 @@ def places(shelf: Document, wanted: Iterable[str]) -> Iterator[Place]:
                 position=shelf["first"] + at,
                 stamp=shelf["stamp"] + at,
                 first=shelf["first"],
-                traits=_traits_read(traits[i]) if traits else UNKNOWN,
+                traits=traits_read(traits[i]) if traits else UNKNOWN,
             )
 
 
@@ -215,17 +227,6 @@ def shelf_without(shelf: Document, indexes: frozenset[int]) -> Document:
         "own": [new for new, i in enumerate(kept) if i in own],
         "digests": b"".join(digests[i * _DIGEST : (i + 1) * _DIGEST] for i in kept),
     }
-
-
-def _traits_written(traits: Traits) -> int:
-    """Traits as one int64: `valid_until` + 1, a bit for revoked, three for the level."""
-    until = 0 if traits.until is None else max(traits.until, 0) + 1
-    return until << 4 | traits.revoked << 3 | traits.tlp
-
-
-def _traits_read(written: int) -> Traits:
-    until = written >> 4
-    return Traits(Tlp(written & 7), bool(written & 8), until - 1 if until else None)
 
 
 def _facets(named: Sequence[set[str]]) -> tuple[list[str], bytes]:

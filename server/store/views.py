@@ -124,7 +124,7 @@ class Library(Feeds):
             return
         heads = {source: super(Library, self).head(source) for source in view.sources}
         begun = [source for source, head in heads.items() if head.position]
-        if any(self._start(source, 0) <= since(self._base) for source in begun):
+        if sum(self._start(source, 0) <= since(self._base) for source in begun) > 1:
             raise Conflict(
                 "these collections were begun by an earlier version, where each had a clock of "
                 "its own, so they have no common order: gather one of them, or newer ones"
