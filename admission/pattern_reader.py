@@ -2,43 +2,61 @@
 
 A reader of our own, because the common one needs a quarter of a millisecond
 for the simplest pattern and recurses once for each OR.  Here AND and OR loop;
-only parentheses recurse, to a depth that is bounded.
+only parentheses recurse, to a depth that is bounded.  It takes what the OASIS
+grammar takes, but for what can never match: dates that do not exist, list
+indexes below 0, REPEATS 0 and WITHIN 0.
 """
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.timestamps import micros, timestamp
+from tocsin.admission.timestamps import micros
 
 LONGEST = 64 * 1024
-DEEPEST = 32
+DEEPEST = 64
+LONGEST_PATH = 1024
+_LONGEST_FRACTION = 40
 
+_BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _TOKEN = re.compile(
-    r"""(?P<space>\s+|/\*(?:[^*]|\*(?!/))*\*/|//[^\r\n]*)
-      | (?P<typed>[thb]'(?:[^'\\]|\\['\\])*')
-      | (?P<string>'(?:[^'\\]|\\['\\])*')
-      | (?P<float>[+-]?[0-9]*\.[0-9]+)
-      | (?P<integer>[+-]?[0-9]+)
+    rf"""(?P<space>[{_BLANKS}]++)
+      | (?P<comment>/\*.*?\*/|//[^\r\n]*+)
+      | (?P<typed>t'\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d++)?Z'
+          |h'(?:[0-9A-Fa-f]{{2}})*+'
+          |b'(?:[A-Za-z0-9+/]{{4}})*(?:[A-Za-z0-9+/]{{4}}|[A-Za-z0-9+/]{{2}}==|[A-Za-z0-9+/]{{3}}=)')
+      | (?P<string>'[^'\\]*+(?:\\['\\][^'\\]*+)*+')
+      | (?P<float>[+-]?[0-9]*\.[0-9]++)
+      | (?P<integer>[+-]?(?:0|[1-9][0-9]*+)(?![0-9]))
       | (?P<word>[A-Za-z_][A-Za-z0-9_-]*)
       | (?P<sign>==|<>|!=|<=|>=|[=<>\[\]().,:*])""",
-    re.VERBOSE | re.ASCII,
+    re.VERBOSE | re.ASCII | re.DOTALL,
 )
-_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_TYPED = {
+    "t": "a timestamp such as t'2026-01-01T00:00:00Z'",
+    "h": "an even number of hexadecimal digits such as h'ffd8'",
+    "b": "base64 such as b'/9g='",
+}
 _ORDERED = {"<", ">", "<=", ">="}
 _TEXTUAL = {"LIKE", "MATCHES", "ISSUBSET", "ISSUPERSET"}
-_KEYWORDS = frozenset(
+KEYWORDS = frozenset(
     ("AND", "OR", "NOT", "FOLLOWEDBY", "LIKE", "MATCHES", "ISSUPERSET", "ISSUBSET", "EXISTS", "IN")
-    + ("START", "STOP", "SECONDS", "WITHIN", "REPEATS", "TIMES", "true", "false")
+    + ("START", "STOP", "SECONDS", "WITHIN", "REPEATS", "TIMES", "LAST", "true", "false")
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A constant: its kind (string, integer, float, bool, t, h, b) and its value as text."""
+    """A constant: its kind (string, number, bool, t, h) and its value as text.
+
+    Numbers, timestamps and binaries are in their one spelling already: h holds
+    what was written in base64 too.
+    """
 
     kind: str
     text: str
@@ -46,11 +64,35 @@ class Literal:
     def __str__(self) -> str:
         if self.kind == "string":
             return quoted(self.text)
-        return f"{self.kind}{quoted(self.text)}" if self.kind in "thb" else self.text
+        return f"{self.kind}'{self.text}'" if self.kind in ("t", "h") else self.text
 
 
-@dataclass(frozen=True, slots=True)
-class Test:
+class _Written:
+    """A part of a pattern: two parts are the same if they are written the same."""
+
+    __slots__ = ("_text",)
+    _text: str
+
+    def _write(self) -> str:
+        """The part as text, made anew."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        try:
+            return self._text
+        except AttributeError:
+            object.__setattr__(self, "_text", self._write())
+            return self._text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Written) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Test(_Written):
     """One comparison inside brackets; EXISTS has no values, IN has several."""
 
     kind: str
@@ -59,7 +101,7 @@ class Test:
     values: tuple[Literal, ...]
     negated: bool = False
 
-    def __str__(self) -> str:
+    def _write(self) -> str:
         place = f"{self.kind}:{self.path}"
         negation = "NOT " if self.negated else ""
         if self.operator == "EXISTS":
@@ -69,42 +111,57 @@ class Test:
         return f"{place} {negation}{self.operator} {self.values[0]}"
 
 
-@dataclass(frozen=True, slots=True)
-class Junction:
+@dataclass(frozen=True, slots=True, eq=False)
+class Junction(_Written):
     """Parts joined by AND, OR or FOLLOWEDBY; inside brackets or between them."""
 
     word: str
     parts: tuple[Node, ...]
 
-    def __str__(self) -> str:
-        return f" {self.word} ".join(
-            f"({part})" if isinstance(part, Junction) else str(part) for part in self.parts
-        )
+    def _write(self) -> str:
+        return f" {self.word} ".join(self._inside(part) for part in self.parts)
+
+    def _inside(self, part: Node) -> str:
+        """AND binds closest, FOLLOWEDBY least; further parentheses would only deepen the text."""
+        looser = isinstance(part, Junction) and _LOOSENESS[part.word] >= _LOOSENESS[self.word]
+        return f"({part})" if looser else str(part)
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+@dataclass(frozen=True, slots=True, eq=False)
+class Observation(_Written):
     """What stands in one pair of brackets."""
 
     test: Node
 
-    def __str__(self) -> str:
+    def _write(self) -> str:
         return f"[{self.test}]"
 
 
-@dataclass(frozen=True, slots=True)
-class Qualified:
+@dataclass(frozen=True, slots=True, eq=False)
+class Qualified(_Written):
     """An observation expression with a qualifier, for instance `WITHIN 300 SECONDS`."""
 
     part: Node
     qualifier: str
 
-    def __str__(self) -> str:
-        inner = f"({self.part})" if isinstance(self.part, Junction) else str(self.part)
-        return f"{inner} {self.qualifier}"
+    def _write(self) -> str:
+        bare = isinstance(self.part, Observation) or (
+            isinstance(self.part, Qualified) and not self.part.has(self.qualifier.split()[0])
+        )
+        return f"{self.part} {self.qualifier}" if bare else f"({self.part}) {self.qualifier}"
+
+    def has(self, word: str) -> bool:
+        """Whether it has such a qualifier already; a second one must stand outside parentheses."""
+        node: Node = self
+        while isinstance(node, Qualified):
+            if node.qualifier.startswith(word):
+                return True
+            node = node.part
+        return False
 
 
 Node = Test | Junction | Observation | Qualified
+_LOOSENESS = {"AND": 0, "OR": 1, "FOLLOWEDBY": 2}
 
 
 def quoted(text: str) -> str:
@@ -120,7 +177,8 @@ def parse(pattern: str) -> Node:
     """The pattern as a tree.
 
     Raises Malformed, saying where, if it is not a STIX pattern, longer than
-    LONGEST characters or nested deeper than DEEPEST.
+    LONGEST characters, nested deeper than DEEPEST, or names a property by more
+    than LONGEST_PATH characters.
     """
     if len(pattern) > LONGEST:
         raise Malformed(f"the pattern is longer than {LONGEST} characters")
@@ -153,7 +211,8 @@ class _Reader:
 
     def _observation(self) -> Node:
         node: Node
-        if self._takes("["):
+        single = self._takes("[")
+        if single:
             node = Observation(self._chain(("OR", "AND"), self._comparison))
             self._want("]")
         elif self._takes("("):
@@ -161,7 +220,6 @@ class _Reader:
         else:
             raise self._stop("[ or (")
         used: set[str] = set()
-        single = isinstance(node, Observation)
         while self._peek()[1] in ("WITHIN", "REPEATS", "START") and self._peek()[0] == "word":
             word = self._peek()[1]
             if word in used and single:
@@ -186,16 +244,16 @@ class _Reader:
             self._want("STOP")
             return f"START {start} STOP {self._instant()}"
         kind, number = self._next()
-        positive = kind in ("integer", "float") and float(number) > 0
+        positive = kind in ("integer", "float") and re.fullmatch(r"[+]?[0.]*[1-9][0-9.]*", number)
         if not positive or (word == "REPEATS" and kind != "integer"):
             raise self._stop("a positive number", back=1)
         self._want("SECONDS" if word == "WITHIN" else "TIMES")
-        return f"{word} {number.lstrip('+')} {'SECONDS' if word == 'WITHIN' else 'TIMES'}"
+        return f"{word} {number_spelt(number)} {'SECONDS' if word == 'WITHIN' else 'TIMES'}"
 
     def _instant(self) -> Literal:
         kind, text = self._next()
         if kind != "typed" or text[0] != "t":
-            raise self._stop("a timestamp such as t'2026-01-01T00:00:00Z'", back=1)
+            raise self._stop(_TYPED["t"], back=1)
         return _literal(kind, text)
 
     def _comparison(self) -> Node:
@@ -208,8 +266,8 @@ class _Reader:
             raise self._stop("EXISTS")
         kind, path = self._object_path()
         negated = self._takes("NOT")
-        operator = {"==": "=", "<>": "!="}.get(self._peek()[1], self._peek()[1])
-        self._at += 1
+        word = self._next()[1]
+        operator = {"==": "=", "<>": "!="}.get(word, word)
         if operator == "IN":
             return Test(kind, path, operator, self._set(), negated)
         value = self._literal()
@@ -220,6 +278,8 @@ class _Reader:
 
     def _set(self) -> tuple[Literal, ...]:
         self._want("(")
+        if self._takes(")"):
+            return ()
         chosen = [self._literal()]
         while self._takes(","):
             chosen.append(self._literal())
@@ -235,10 +295,12 @@ class _Reader:
                 path += "." + self._step()
             elif self._takes("["):
                 token = self._next()
-                if token[0] != "integer" and token != ("sign", "*"):
+                if token != ("sign", "*") and not re.fullmatch(r"[+]?[0-9]+", token[1]):
                     raise self._stop("a list index or *", back=1)
                 self._want("]")
-                path += f"[{token[1]}]"
+                path += f"[{token[1].lstrip('+')}]"
+            elif len(path) > LONGEST_PATH:
+                raise Malformed(f"a property's path is longer than {LONGEST_PATH} characters")
             else:
                 return kind, path
 
@@ -249,7 +311,7 @@ class _Reader:
 
     def _name(self, *, hyphen: bool) -> str:
         kind, text = self._next()
-        if kind != "word" or text in _KEYWORDS or (not hyphen and "-" in text):
+        if kind != "word" or text in KEYWORDS or (not hyphen and "-" in text):
             raise self._stop("a name", back=1)
         return text
 
@@ -258,7 +320,7 @@ class _Reader:
         if kind == "word" and text in ("true", "false"):
             return Literal("bool", text)
         if kind not in ("string", "typed", "integer", "float"):
-            raise self._stop("a value", back=1)
+            raise self._stop(_TYPED.get(text, "a value"), back=1)
         return _literal(kind, text)
 
     def _peek(self) -> tuple[str, str]:
@@ -291,21 +353,36 @@ def _tokens(pattern: str) -> Iterator[tuple[str, str]]:
         if not found:
             raise Malformed(f"not a STIX pattern: cannot read on at character {at + 1}")
         at = found.end()
-        if found.lastgroup != "space":
+        if found.lastgroup not in ("space", "comment"):
             yield str(found.lastgroup), found[0]
-    yield "end", ""
+    yield from [("end", "")] * 3  # so that one may look on, and back, at the end
 
 
 def _literal(kind: str, text: str) -> Literal:
     if kind in ("integer", "float"):
-        return Literal(kind, text.lstrip("+"))
-    bare = re.sub(r"\\(['\\])", r"\1", text[text.index("'") + 1 : -1])
+        return Literal("number", number_spelt(text))
     if kind == "string":
-        return Literal("string", bare)
+        return Literal("string", re.sub(r"\\(['\\])", r"\1", text[1:-1]))
+    bare = text[2:-1]
     if text[0] == "t":
-        return Literal("t", timestamp(micros(bare)).rstrip("0Z").rstrip(".") + "Z")
-    if text[0] == "h" and not re.fullmatch(r"(?:[0-9A-Fa-f]{2})*", bare):
-        raise Malformed(f"not a hexadecimal value: {ascii(bare[:40])}")
-    if text[0] == "b" and not _BASE64.fullmatch(bare):
-        raise Malformed(f"not a base64 value: {ascii(bare[:40])}")
-    return Literal(text[0], bare)
+        micros(bare)  # is it a real date?
+        return Literal("t", bare[:-1].rstrip("0").rstrip(".") + "Z" if "." in bare else bare)
+    if text[0] == "b":
+        return Literal("h", base64.b64decode(bare).hex())
+    return Literal("h", bare.lower())
+
+
+def number_spelt(text: str) -> str:
+    """A number in its one spelling; a fraction is what double precision makes of it.
+
+    >>> number_spelt("+1"), number_spelt("1.50"), number_spelt("-.0"), number_spelt("7.0")
+    ('1', '1.5', '0', '7')
+    """
+    sign = "-" if text[0] == "-" else ""
+    whole, dot, decimals = text.lstrip("+-").partition(".")
+    if dot and len(text) <= _LONGEST_FRACTION:
+        exact = Decimal(repr(float(f"{whole or '0'}.{decimals}")))
+        whole, _, decimals = format(exact, "f").partition(".")
+    whole, decimals = whole.lstrip("0") or "0", decimals.rstrip("0")
+    digits = f"{whole}.{decimals}" if decimals else whole
+    return digits if digits == "0" else sign + digits

@@ -1,7 +1,6 @@
 """STIX patterns: said in one canonical way, and what they are about.
 
-Every step is linear in the pattern's length or sorts it; no normal form is
-multiplied out, since the reference implementation's grows exponentially.
+Simple patterns, which nearly all are, never meet the reader of the grammar.
 """
 
 from __future__ import annotations
@@ -10,42 +9,54 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from tocsin.admission import values
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Observable, StixObject
+from tocsin.admission.pattern_forms import settled
 from tocsin.admission.pattern_reader import (
+    DEEPEST,
+    LONGEST,
     Junction,
-    Literal,
     Node,
     Observation,
-    Qualified,
     Test,
     parse,
     quoted,
 )
+from tocsin.admission.pattern_terms import field, path_spelt
 
-_SIMPLE = re.compile(r"\[([a-z0-9][a-z0-9-]*):(value|hashes\.'[A-Za-z0-9-]+') = '([^'\\]*)'\]")
+_SIMPLE = re.compile(
+    r"\[(?!(?:true|false):)([a-z][a-z0-9-]*):((?!(?:true|false)\b)[a-z_]+(?:\.'[A-Za-z0-9-]+'|\.MD5)?)"
+    r" ?= ?'([^'\\]*+)'\]"
+)
+_LONGEST_REMEMBERED = 4096
 
 
 def canonical(pattern: str) -> str:
     """The one spelling of everything that matches the same.
 
-    Idempotent.  Raises Malformed as `parse` does.
+    Idempotent.  Raises Malformed as `parse` does, and if the canonical form
+    itself would be too long or too deep.
 
     >>> canonical("[domain-name:value='EVIL.example'] OR [domain-name:value = 'bad.example']")
     "[domain-name:value IN ('bad.example', 'evil.example')]"
     """
     simple = _SIMPLE.fullmatch(pattern)
-    if simple:
+    if simple and len(pattern) <= LONGEST:
         kind, path, value = simple.groups()
-        path = _path_spelt(path)
-        return f"[{kind}:{path} = {quoted(values.normal(kind, path, value))}]"
-    return _canonical(pattern)
+        path = path_spelt(path)
+        spell = field(kind, path)
+        return f"[{kind}:{path} = {quoted(spell(value) if spell else value)}]"
+    return _remembered(pattern) if len(pattern) <= _LONGEST_REMEMBERED else _canonical(pattern)
 
 
-@lru_cache(maxsize=4096)
 def _canonical(pattern: str) -> str:
-    return str(_settled(parse(pattern)))
+    text = str(settled(parse(pattern)))
+    if len(text) > LONGEST or text.count("(") > DEEPEST:
+        parse(text)  # what we say must be readable in its turn
+    return text
+
+
+_remembered = lru_cache(maxsize=1024)(_canonical)
 
 
 def observables(subject: StixObject) -> tuple[Observable, ...]:
@@ -58,15 +69,15 @@ def observables(subject: StixObject) -> tuple[Observable, ...]:
         pattern = subject.get("pattern")
         if subject.get("pattern_type", "stix") != "stix" or not isinstance(pattern, str):
             return ()
-        return _pattern_observables(pattern)
+        simple = _SIMPLE.fullmatch(pattern)
+        if simple:
+            return (Observable(simple[1], simple[2], simple[3]),)
+        few = len(pattern) <= _LONGEST_REMEMBERED
+        return _observables_remembered(pattern) if few else _pattern_observables(pattern)
     return tuple(_sco_observables(str(kind), subject))
 
 
-@lru_cache(maxsize=4096)
 def _pattern_observables(pattern: str) -> tuple[Observable, ...]:
-    simple = _SIMPLE.fullmatch(pattern)
-    if simple:
-        return (Observable(simple[1], simple[2], simple[3]),)
     try:
         tests = tuple(_tests(parse(pattern)))
     except Malformed:
@@ -76,6 +87,9 @@ def _pattern_observables(pattern: str) -> tuple[Observable, ...]:
         for test in tests
         for literal in test.values
     )
+
+
+_observables_remembered = lru_cache(maxsize=1024)(_pattern_observables)
 
 
 def _tests(node: Node) -> Iterator[Test]:
@@ -115,88 +129,3 @@ def _sco_observables(kind: str, subject: StixObject) -> Iterator[Observable]:
     if kind in ("file", "artifact", "x509-certificate") and isinstance(hashes, dict):
         for name, value in hashes.items():
             yield Observable(kind, f"hashes.{quoted(name)}", str(value))
-
-
-def _path_spelt(path: str) -> str:
-    """A property path with hash names as STIX spells them: hashes.MD5 is hashes.'MD5'."""
-    before, dot, name = path.rpartition(".")
-    if dot and (before == "hashes" or before.endswith(".hashes")):
-        return f"{before}.{quoted(values.hash_name(name.strip(chr(39))))}"
-    return path
-
-
-def _settled(node: Node) -> Node:
-    """The tree in canonical form: values spelt, junctions flat and sorted, OR drawn inside."""
-    if isinstance(node, Test):
-        return _spelt(node)
-    if isinstance(node, Observation):
-        return Observation(_settled(node.test))
-    if isinstance(node, Qualified):
-        part = _settled(node.part)
-        return part if node.qualifier == "REPEATS 1 TIMES" else Qualified(part, node.qualifier)
-    parts = [_settled(part) for part in node.parts]
-    flat: list[Node] = []
-    for part in parts:
-        same = isinstance(part, Junction) and part.word == node.word
-        flat.extend(part.parts if same and isinstance(part, Junction) else (part,))
-    return _joined(node.word, flat)
-
-
-def _joined(word: str, parts: list[Node]) -> Node:
-    if word == "OR":
-        parts = _gathered(parts)
-    if word == "FOLLOWEDBY":
-        return Junction(word, tuple(parts))
-    comparing = not any(isinstance(part, Observation | Qualified) for part in parts)
-    by_text = {str(part): part for part in parts}
-    if word == "OR" or (comparing and len(by_text) < len(parts)):
-        parts = list(by_text.values())  # `[a] AND [a]` needs two observations, `a AND a` only one
-    parts = sorted(parts, key=str)
-    return parts[0] if len(parts) == 1 else Junction(word, tuple(parts))
-
-
-def _gathered(parts: list[Node]) -> list[Node]:
-    """Alternatives drawn together: `[a] OR [b]` into `[a OR b]`, `x = 1 OR x = 2` into IN."""
-    brackets = [part.test for part in parts if isinstance(part, Observation)]
-    if len(brackets) > 1:
-        inside: list[Node] = []
-        for test in brackets:
-            alternatives = isinstance(test, Junction) and test.word == "OR"
-            inside.extend(test.parts if alternatives and isinstance(test, Junction) else (test,))
-        others = [part for part in parts if not isinstance(part, Observation)]
-        return [Observation(_joined("OR", inside)), *others]
-    sets: dict[tuple[str, str], dict[str, Literal]] = {}
-    rest: list[Node] = []
-    for part in parts:
-        if isinstance(part, Test) and part.operator in ("=", "IN") and not part.negated:
-            chosen = sets.setdefault((part.kind, part.path), {})
-            chosen.update({str(value): value for value in part.values})
-        else:
-            rest.append(part)
-    return [*(_one_of(*place, chosen) for place, chosen in sets.items()), *rest]
-
-
-def _one_of(kind: str, path: str, chosen: dict[str, Literal]) -> Test:
-    ordered = tuple(chosen[text] for text in sorted(chosen))
-    return Test(kind, path, "=" if len(ordered) == 1 else "IN", ordered)
-
-
-def _spelt(test: Test) -> Test:
-    path = _path_spelt(test.path)
-    literals = test.values
-    if test.operator in ("=", "!=", "IN", "ISSUBSET", "ISSUPERSET"):
-        literals = tuple(_literal_spelt(test.kind, path, value) for value in literals)
-    operator, negated = test.operator, test.negated
-    if operator == "IN":
-        distinct = {str(value): value for value in literals}
-        literals = tuple(distinct[text] for text in sorted(distinct))
-        operator = "=" if len(literals) == 1 else "IN"
-    if negated and operator in ("=", "!="):
-        operator, negated = ("!=" if operator == "=" else "="), False
-    return Test(test.kind, path, operator, literals, negated)
-
-
-def _literal_spelt(kind: str, path: str, literal: Literal) -> Literal:
-    if literal.kind == "string":
-        return Literal("string", values.normal(kind, path, literal.text))
-    return literal

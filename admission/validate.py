@@ -14,7 +14,7 @@ from itertools import islice
 
 import orjson
 
-from tocsin.admission import pattern_reader, values
+from tocsin.admission import values
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import (
     Action,
@@ -25,7 +25,7 @@ from tocsin.admission.model import (
     StixObject,
     shown,
 )
-from tocsin.admission.patterns import observables
+from tocsin.admission.patterns import canonical, observables
 from tocsin.admission.policy import Policy
 from tocsin.admission.repair import TIMES, mended
 from tocsin.admission.schemas import Schema, schemas
@@ -198,7 +198,7 @@ def _pattern_faults(subject: StixObject, policy: Policy) -> Iterator[Finding]:
     if subject["pattern_type"] != "stix":
         return
     try:
-        pattern_reader.parse(pattern)
+        canonical(pattern)  # not only its grammar: normalising it must not fail
     except Malformed as error:
         yield _fault("pattern", str(error), "pattern")
         return

@@ -35,6 +35,9 @@ _HIVES = {
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ftp": 21}
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _MAC = re.compile(r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
+_DROPPED = re.compile(r"[\t\r\n]")
+_AROUND = "".join(map(chr, range(33))) + "\x85\xa0\u3000"
+_AFTER = _AROUND + "."
 _LONGEST = 8192
 
 
@@ -44,11 +47,11 @@ def host(text: str) -> str:
     >>> host("BÜCHER.Example.")
     'xn--bcher-kva.example'
     """
-    plain = text.strip().rstrip(".")
+    plain = text.strip(_AROUND).rstrip(_AFTER)
     if plain.isascii():
         return plain.lower()
     try:
-        return idna.encode(plain, uts46=True).decode("ascii").lower()
+        return idna.encode(plain, uts46=True).decode("ascii").lower().rstrip(".")
     except idna.IDNAError:
         return plain.lower()
 
@@ -77,8 +80,8 @@ def url(text: str) -> str:
     'http://evil.example/Path?Q'
     """
     plain = text.strip()
-    if len(plain) > _LONGEST or not _SCHEME.match(plain):
-        return plain
+    if len(plain) > _LONGEST or not _SCHEME.match(plain) or _DROPPED.search(plain):
+        return plain  # urlsplit would drop tabs and line ends, and count wrong
     try:
         parts = urlsplit(plain)
         port = parts.port
@@ -128,6 +131,11 @@ def mac(text: str) -> str:
     return plain.replace("-", ":").lower() if _MAC.fullmatch(plain) else plain
 
 
+def digest(text: str) -> str:
+    """A hash in hexadecimal digits, in lower case."""
+    return text.strip().lower()
+
+
 _BY_VALUE: dict[str, Callable[[str], str]] = {
     "domain-name": host,
     "ipv4-addr": address,
@@ -144,11 +152,14 @@ def normal(kind: str, name: str, value: str) -> str:
     >>> normal("file", "hashes.'MD5'", "D41D8CD98F00B204E9800998ECF8427E")
     'd41d8cd98f00b204e9800998ecf8427e'
     """
+    spell = speller(kind, name)
+    return spell(value) if spell else value
+
+
+def speller(kind: str, name: str) -> Callable[[str], str] | None:
+    """How values of that property are spelt; None if every character counts."""
     if name == "value":
-        spell = _BY_VALUE.get(kind)
-        return spell(value) if spell else value
+        return _BY_VALUE.get(kind)
     if ".hashes." in f".{name}" and name.rpartition(".")[2].strip("'") in HASHES:
-        return value.strip().lower()
-    if kind == "windows-registry-key" and name == "key":
-        return registry_key(value)
-    return value
+        return digest
+    return registry_key if kind == "windows-registry-key" and name == "key" else None

@@ -15,7 +15,7 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from tocsin.config.readers import Reader, choice, number, path, secret, text, whole, words
+from tocsin.config.readers import Reader, choice, number, path, secret, switch, text, whole, words
 
 TLP_WORDS = ("clear", "green", "amber", "amber+strict", "red")
 CONSENTS = ("none", "usg", "everyone", "everyone-cisa-proprietary")
@@ -76,6 +76,8 @@ class HubSettings:
     """How many entries a page has where the reader names no limit."""
     page_cap: int = field(default=1000, metadata=_by(whole(1, 100_000)))
     """How many entries a page has at most, whatever limit the reader names."""
+    interop_filters: bool = field(default=True, metadata=_by(switch()))
+    """Whether the optional match filters of the interoperability document are understood."""
     requests_per_minute: int = field(default=600, metadata=_by(whole(0, 1_000_000)))
     """How often one account may ask in a minute; 0: as often as it likes."""
     inline_objects: int = field(default=200, metadata=_by(whole(0, 1_000_000)))

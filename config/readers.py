@@ -69,6 +69,19 @@ def number(low: float, high: float) -> Reader:
     return Reader(read, f"a number from {low:g} to {high:g}")
 
 
+def switch() -> Reader:
+    """On or off."""
+
+    def read(raw: object) -> bool:
+        words = {"true": True, "false": False}
+        flag = words.get(raw.lower(), raw) if isinstance(raw, str) else raw
+        if not isinstance(flag, bool):
+            raise ValueError("neither true nor false")
+        return flag
+
+    return Reader(read, "true or false")
+
+
 def path(*, empty_is_none: bool = False) -> Reader:
     """A path; `~` is the home folder."""
 

@@ -21,6 +21,7 @@ from tocsin.server.model import Kind
 from tocsin.server.publishing import Publisher
 from tocsin.server.seal import Seal
 from tocsin.server.store import OUTAGES, Store, wall_clock
+from tocsin.server.taxii import openapi
 from tocsin.server.taxii.ports import Hub, Settings
 from tocsin.server.taxii.rates import Rates
 from tocsin.server.taxii.waiting import Vigil
@@ -78,6 +79,7 @@ def create_app(
             max_content_length=settings.max_content_length,
             page_size=settings.page_default,
             page_cap=settings.page_cap,
+            interop_filters=settings.interop_filters,
         ),
         feeds=parts.store.feeds,
         people=parts.store.people,
@@ -87,5 +89,6 @@ def create_app(
         rates=Rates(settings.requests_per_minute),
     )
     app.register_blueprint(taxii.blueprint(hub))
+    app.register_blueprint(openapi.blueprint(hub))
     taxii.register(app, hub, outages=OUTAGES)
     return app

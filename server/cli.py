@@ -15,11 +15,12 @@ from tocsin.admission.model import Consent, Tlp
 from tocsin.admission.policy import PolicyError
 from tocsin.admission.timestamps import micros
 from tocsin.config import ConfigError, HubSettings, load_hub
-from tocsin.server import desk
-from tocsin.server.gathering import Wish, gathered
+from tocsin.server import desk, gathering
+from tocsin.server.conformance import command as conformance
 from tocsin.server.model import Kind, Partner
 from tocsin.server.opening import Opened, opened
 from tocsin.server.serve import serve
+from tocsin.server.takeover import NOTICE, Wish, medallion, take_over
 
 _EXAMPLES = """\
 examples:
@@ -31,6 +32,8 @@ examples:
   tocsin-hub collection add iocs --kind aggregate --source clear,scratch --type indicator
   tocsin-hub collection add november --kind snapshot --source green --at 2026-12-01T00:00:00Z
   tocsin-hub review list
+  tocsin-hub import medallion data.json --dry-run
+  tocsin-hub conformance https://taxii.example/taxii2/ --key me:secret
 
 exit codes: 0 all well, 1 refused, 2 wrong usage, 3 the database cannot be reached
 """
@@ -41,6 +44,8 @@ Told = desk.Answer | list[desk.Answer]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     options = _parser().parse_args(arguments)
+    if options.run is conformance.main:
+        return int(conformance.main(options))  # looks at any server: needs no hub here
     try:
         settings = load_hub(options.config, os.environ, _overrides(options))
         logging.basicConfig(
@@ -106,8 +111,8 @@ def _collection_list(hub: Opened, options: argparse.Namespace) -> Told:
 def _collection_add(hub: Opened, options: argparse.Namespace) -> Told:
     new = desk.collection_of(options.alias, Kind(options.kind), options.title)
     sources, types = _words(options.source), frozenset(_words(options.type))
-    wish = Wish(sources, types, options.max_tlp, options.active_only, options.at)
-    return desk.add_collection(hub, gathered(hub.parts.store, new, wish))
+    wish = gathering.Wish(sources, types, options.max_tlp, options.active_only, options.at)
+    return desk.add_collection(hub, gathering.gathered(hub.parts.store, new, wish))
 
 
 def _review_list(hub: Opened, options: argparse.Namespace) -> Told:
@@ -120,6 +125,21 @@ def _review_release(hub: Opened, options: argparse.Namespace) -> Told:
 
 def _review_reject(hub: Opened, options: argparse.Namespace) -> Told:
     return desk.decide(hub, options.review, release=False, reason=options.reason)
+
+
+def _import_medallion(hub: Opened, options: argparse.Namespace) -> Told:
+    wish = Wish(
+        roots=frozenset(options.root),
+        collections=frozenset(options.collection),
+        prefix=options.into,
+        cursor=options.cursor and micros(options.cursor),
+        dry=options.dry_run,
+    )
+    with medallion(options.source) as sources:
+        taken = take_over(hub, sources, wish)
+    for line in NOTICE:
+        _say(line)
+    return taken
 
 
 Run = Callable[[Opened, argparse.Namespace], Told]
@@ -140,6 +160,10 @@ def _parser() -> argparse.ArgumentParser:
     issue.add_argument("account", help="the account's name, for instance the partner's slug")
     _add_collection(_group(subjects, "collection", "inboxes, feeds and verbatim collections"))
     _add_review(_group(subjects, "review", "what waits for an analyst"))
+    _add_import(_group(subjects, "import", "what other servers have"))
+    outside = subjects.add_parser("conformance", help=conformance.SUMMARY)
+    outside.set_defaults(run=conformance.main)
+    conformance.add_options(outside)
     return parser
 
 
@@ -232,6 +256,21 @@ def _add_review(group: _Subjects[argparse.ArgumentParser]) -> None:
     command = _command(group, "reject", _review_reject, "refuse it for good")
     command.add_argument("review", nargs="+")
     command.add_argument("--reason", default="", help="for the submitter to read")
+
+
+def _add_import(group: _Subjects[argparse.ArgumentParser]) -> None:
+    text = "a medallion's collections, as verbatim collections; may be run again"
+    command = _command(group, "medallion", _import_medallion, text)
+    command.add_argument("source", help="its JSON data file, or the mongodb:// URI of its database")
+    command.add_argument("--root", action="append", default=[], help="of this API root only")
+    command.add_argument(
+        "--collection", action="append", default=[], help="this one only: its id, alias or title"
+    )
+    command.add_argument("--into", default="", metavar="PREFIX", help="aliases are PREFIX-…")
+    command.add_argument(
+        "--cursor", metavar="ADDED_AFTER", help="tell where a poller goes on that came so far there"
+    )
+    command.add_argument("--dry-run", action="store_true", help="tell what would be taken over")
 
 
 def _tlp(word: str) -> Tlp:

@@ -15,6 +15,7 @@ from tocsin.admission.ijson import strict
 from tocsin.admission.merge import digest
 from tocsin.admission.model import Action, Finding, StixObject, Verdict
 from tocsin.admission.timestamps import micros
+from tocsin.server.facets import facets
 from tocsin.server.model import Collection, Outcome, Posting, Record
 from tocsin.server.store import Txn
 from tocsin.server.traits import strictest, traits
@@ -55,7 +56,7 @@ def posting(raw: bytes) -> Posting:
     for stamp in ("created", "modified"):
         if stamp in subject:
             _check(stamp, subject[stamp])
-    seen = traits(subject, strictest(subject))
+    found_by = facets(subject)
     return Posting(
         id=str(name),
         type=kind,
@@ -63,8 +64,9 @@ def posting(raw: bytes) -> Posting:
         version=subject.get("modified") or subject.get("created") or "",
         body=raw.strip(),
         digest=digest(subject),
-        facets=(f"type={kind}", f"level={seen.tlp.word}"),
-        traits=seen,
+        facets=found_by.names,
+        numbers=found_by.numbers,
+        traits=traits(subject, strictest(subject)),
     )
 
 

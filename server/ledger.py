@@ -17,6 +17,7 @@ from tocsin.admission.identify import observable
 from tocsin.admission.merge import digest, merged
 from tocsin.admission.model import Contribution, StixObject, Tlp
 from tocsin.admission.timestamps import stix_time
+from tocsin.server.facets import facets
 from tocsin.server.model import Collection, Posting, Public
 from tocsin.server.store import Txn
 from tocsin.server.traits import traits
@@ -148,6 +149,7 @@ def contributions(public: Public | None) -> tuple[Contribution, ...]:
 
 def posting(subject: StixObject, tlp: Tlp) -> Posting:
     """An object of the hub's own making on its way into a feed, judged to be of this level."""
+    found_by = facets(subject)
     return Posting(
         id=subject["id"],
         type=subject["type"],
@@ -155,6 +157,7 @@ def posting(subject: StixObject, tlp: Tlp) -> Posting:
         version=subject.get("modified") or subject.get("created") or "",
         body=orjson.dumps(subject),
         digest=digest(subject),
-        facets=(f"type={subject['type']}", f"level={tlp.word}"),
+        facets=found_by.names,
+        numbers=found_by.numbers,
         traits=traits(subject, tlp),
     )

@@ -104,6 +104,28 @@ class Version(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """One filter by facets: what an entry must be found by (facets.py)."""
+
+    field: str
+    """Its name, as in `match[field]`."""
+    facets: tuple[str, ...]
+    """Any of these will do; sorted."""
+    edge: str = ""
+    """The facet of the numbers that must be compared with the bound."""
+    low: int | None = None
+    high: int | None = None
+    unsure: str = ""
+    """The facet of the objects that must be looked at themselves."""
+
+    def takes(self, number: int) -> bool:
+        """Whether a number is within the bound, which is included."""
+        return (self.low is None or number >= self.low) and (
+            self.high is None or number <= self.high
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """What a reader asks of a feed: TAXII's filters, already understood.
 
@@ -123,8 +145,8 @@ class Query:
     keywords: frozenset[Version] = frozenset({Version.LAST})
     versions: frozenset[int] = frozenset()
     """Exact versions, as instants."""
-    levels: frozenset[Tlp] = frozenset()
-    """Nothing that has none of these levels need be given (for views); empty: anything."""
+    wanted: tuple[Wanted, ...] = ()
+    """Filters by facets, in order of their fields."""
 
 
 class Head(NamedTuple):
@@ -201,6 +223,9 @@ class Posting:
     digest: bytes
     """16 octets over the object's value; equal for equal objects however they are spelt."""
     facets: tuple[str, ...] = ()
+    """What it is found by, its type and level apart."""
+    numbers: tuple[tuple[str, int], ...] = ()
+    """Facets whose entries are told apart by a number, with the number."""
     traits: Traits = Traits()
 
 

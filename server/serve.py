@@ -11,12 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from cheroot.wsgi import Gateway_10, Server
-
 from tocsin.config import HubSettings
 from tocsin.server.app import create_app
 from tocsin.server.founding import OPERATOR, found_operator
 from tocsin.server.intake import Intake
+from tocsin.server.listening import PATIENCE, Listener
 from tocsin.server.opening import Opened, housed
 from tocsin.server.store import OUTAGES
 
@@ -56,37 +55,17 @@ def serve(settings: HubSettings, ready: Path | None, say: Callable[[str], None])
     say("stopped")
 
 
-class Gateway(Gateway_10):
-    """Closes the connection where the application says so.
-
-    After a body that was refused unread, what is left of it would otherwise be
-    read as the next request.
-    """
-
-    def start_response(
-        self,
-        status: str,
-        headers: list[tuple[str, str]],
-        exc_info: object = None,
-    ) -> object:
-        """WSGI's start_response (PEP 3333)."""
-        if ("Connection", "close") in headers:
-            self.req.close_connection = True
-        return super().start_response(status, headers, exc_info)
-
-
-def _server(hub: Opened, stop: threading.Event) -> Server:
+def _server(hub: Opened, stop: threading.Event) -> Listener:
     settings = hub.settings
-    server = Server(
+    server = Listener(
         (settings.host, settings.port),
         create_app(hub.parts, hub.seal, settings, stop),
         numthreads=settings.threads,
         server_name="tocsin",
         request_queue_size=128,
-        timeout=20,
+        timeout=PATIENCE,
         shutdown_timeout=_DRAIN,
     )
-    server.gateway = Gateway
     server.max_request_header_size = 64 * 1024
     return server
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from feed_postings import Feed
+from judged import Judged
+from processes import Hub
 from pymongo import MongoClient
 
 from tocsin.server.model import Collection, Kind
@@ -71,3 +73,19 @@ def new(common_store: Store) -> Callable[[], Feed]:
 def feed(new: Callable[[], Feed]) -> Feed:
     """An empty feed."""
     return new()
+
+
+@pytest.fixture(scope="session")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judged]:
+    """A served hub without allowances, and what the conformance checks are told of it."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TOCSIN_REQUESTS_PER_MINUTE", "0")
+        hub = Hub(tmp_path_factory.mktemp("judged") / "hub").start()
+    try:
+        hub.join("acme")
+        hub.command("collection", "add", "secret", "--kind", "verbatim", "--title", "Of others")
+        rights = ("--read", "clear,scratch,secret", "--write", "inbox,secret")
+        other = hub.command("partner", "add", "north", "--name", "NORTH", *rights)
+        yield Judged(hub.url, hub.key, f"{other['account']}:{other['key']}")
+    finally:
+        assert hub.stop() == 0

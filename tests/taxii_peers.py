@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import medallion
 from flask import Flask
+from medallion.backends.base import Backend
 from medallion.backends.memory_backend import MemoryBackend
 from medallion.exceptions import BackendError, ProcessingError
 from medallion.views import collections, discovery, manifest, objects
@@ -57,11 +58,34 @@ class Medallion:
 @contextmanager
 def serve_medallion(page: int = 1000) -> Iterator[Medallion]:
     """medallion 3.0.0 with one readable and writable collection, one unreadable."""
+    backend = MemoryBackend(check_interval=3600)
+    backend.data = _medallion_content()
+    with serve_over(backend, page) as url:
+        backend.data["/discovery"]["api_roots"] = [url.replace("taxii2", "partner")]
+        yield Medallion(url, backend)
+
+
+@contextmanager
+def serve_over(backend: Backend, page: int = 1000) -> Iterator[str]:
+    """medallion 3.0.0 over a backend; the URL of its discovery."""
+    with serve_app(medallion_app(backend, page)) as origin:
+        yield f"{origin}/taxii2/"
+
+
+@contextmanager
+def serve_app(app: Flask) -> Iterator[str]:
+    """Any application on a real socket; its origin."""
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+    with _running(server):
+        yield f"http://127.0.0.1:{server.port}"
+
+
+def medallion_app(backend: Backend, page: int = 1000) -> Flask:
+    """medallion's views, users and refusals in an application of their own."""
     app = Flask("partner")
     app.users_backend = dict([KEY.split(":")])
     app.taxii_config = {"max_page_size": page}
-    app.medallion_backend = backend = MemoryBackend(check_interval=3600)
-    backend.data = _medallion_content()
+    app.medallion_backend = backend
     for blueprint in (
         collections.collections_bp,
         discovery.discovery_bp,
@@ -71,11 +95,7 @@ def serve_medallion(page: int = 1000) -> Iterator[Medallion]:
         app.register_blueprint(blueprint)
     app.register_error_handler(ProcessingError, medallion.handle_processing_error)
     app.register_error_handler(BackendError, medallion.handle_backend_error)
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
-    url = f"http://127.0.0.1:{server.port}/taxii2/"
-    backend.data["/discovery"]["api_roots"] = [url.replace("taxii2", "partner")]
-    with _running(server):
-        yield Medallion(url, backend)
+    return app
 
 
 def _medallion_content() -> dict:

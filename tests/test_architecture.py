@@ -26,20 +26,23 @@ ADMISSION = (
 )
 HUB = (
     ("tocsin.server.cli",),
-    ("tocsin.server.serve", "tocsin.server.desk"),
-    ("tocsin.server.opening",),
+    ("tocsin.server.serve", "tocsin.server.desk", "tocsin.server.takeover"),
+    ("tocsin.server.medallion_backend", "tocsin.server.medallion_mongo"),
+    ("tocsin.server.medallion_source",),
+    ("tocsin.server.opening", "tocsin.server.listening"),
     ("tocsin.server.app", "tocsin.server.founding", "tocsin.server.gathering"),
     ("tocsin.server.taxii", "tocsin.server.console"),
     ("tocsin.server.intake",),
     ("tocsin.server.deposit", "tocsin.server.publishing"),
     ("tocsin.server.ledger", "tocsin.server.minting"),
     ("tocsin.server.store", "tocsin.server.access"),
-    ("tocsin.server.journal", "tocsin.server.seal", "tocsin.server.traits"),
+    ("tocsin.server.journal", "tocsin.server.seal", "tocsin.server.facets", "tocsin.server.traits"),
     ("tocsin.server.model",),
     *ADMISSION,
 )
 CLIENTS = (("tocsin.clients",), *ADMISSION)
-STACKS = (HUB, CLIENTS)
+OUTSIDE = (("tocsin.server.cli",), ("tocsin.server.conformance",))  # knows none of what it judges
+STACKS = (HUB, CLIENTS, OUTSIDE)
 """Top to bottom.  A unit knows those below it in its stack; neighbours do not know each other."""
 
 ALONE = {"tocsin.server", "tocsin.admission"}
@@ -52,6 +55,7 @@ OPEN_TO_CONFIG = {
     "tocsin.server.serve",
     "tocsin.server.opening",
     "tocsin.server.app",
+    "tocsin.server.medallion_backend",
     "tocsin.clients",
 }
 DOORS = {"tocsin.server.taxii", "tocsin.server.console", "tocsin.server.app"}
@@ -59,9 +63,10 @@ LIVES_IN = {
     "flask": DOORS,
     "werkzeug": DOORS,
     "zstandard": {"tocsin.server.taxii"},
-    "cheroot": {"tocsin.server.serve"},
-    "pymongo": {"tocsin.server.store"},
-    "bson": {"tocsin.server.store"},
+    "cheroot": {"tocsin.server.listening"},
+    "medallion": {"tocsin.server.medallion_backend"},
+    "pymongo": {"tocsin.server.store", "tocsin.server.medallion_mongo"},
+    "bson": {"tocsin.server.store", "tocsin.server.medallion_mongo"},
     "secantus": {"tocsin.server.store"},
     "requests": {"tocsin.clients"},
     "taxii2client": {"tocsin.clients"},
@@ -285,6 +290,8 @@ class TestTheChecksCanFail:
             ("server/intake.py", "from tocsin.config import HubSettings"),
             ("server/model.py", "from tocsin.clients.push import push"),
             ("server/__init__.py", "from tocsin.server.app import create_app"),
+            ("server/conformance/wire.py", "from tocsin.server.model import Account"),
+            ("server/conformance/wire.py", "from tocsin.admission.timestamps import micros"),
             ("clients/push.py", "from tocsin.server.model import Account"),
             ("clients/push.py", "import flask"),
             ("clients/push.py", "from pymongo import MongoClient"),

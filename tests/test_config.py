@@ -59,6 +59,10 @@ class TestSources:
     def test_what_the_command_line_leaves_out_changes_nothing(self, file):
         assert load_hub(file("port = 1"), {}, {"port": None}).port == 1
 
+    @pytest.mark.parametrize("raw", [False, "false", "FALSE"])
+    def test_a_switch_is_turned_off_in_any_spelling(self, raw):
+        assert load_hub(None, {}, {"interop_filters": raw}).interop_filters is False
+
     def test_the_environment_may_name_the_file(self, file):
         named = {"TOCSIN_HUB_CONFIG": str(file("port = 1"))}
         assert load_hub(None, named, {}).port == 1
@@ -122,6 +126,8 @@ class TestWrong:
             ("data", ""),
             ("log_level", "loud"),
             ("database", "a/b"),
+            ("interop_filters", "maybe"),
+            ("interop_filters", 1),
         ],
     )
     def test_every_wrong_setting_of_the_hub_is_named(self, name, raw):

@@ -18,7 +18,12 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
 GUIDES = "\n".join(TEXTS[each] for each in PAGES if each.parent.name != "decisions")
-OTHER_VARIABLES = {"TOCSIN_HUB_CONFIG", "TOCSIN_CLIENT_CONFIG", "TOCSIN_TEST_MONGO"}
+OTHER_VARIABLES = {
+    "TOCSIN_HUB_CONFIG",
+    "TOCSIN_CLIENT_CONFIG",
+    "TOCSIN_TEST_EXAMPLES",
+    "TOCSIN_TEST_MONGO",
+}
 ROOMS = ("admission", "server", "clients", "config")
 MODULES = sorted(
     ".".join(("tocsin", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")

@@ -308,17 +308,20 @@ class TestRemoving:
         feed.remove(name(1))
         base = feed.store._base
         kept = [
-            d for name in ("runs", "shelves", "marks") for d in base[name].find({"feed": feed.id})
+            d
+            for name in ("runs", "shelves", "cards", "marks")
+            for d in base[name].find({"feed": feed.id})
         ]
         assert "jane-doe" not in str(kept)
         assert name(1) not in str(kept)
         assert posting(1, body="jane-doe").digest not in b"".join(
             d.get("digests", b"") for d in kept
         )
-        assert base.runs.find_one({"feed": feed.id})["facets"] == [
-            "kept",
-            "labels=a",
-            "type=indicator",
+        assert base.cards.find_one({"feed": feed.id})["facets"] == [
+            "0|kept",
+            "0|labels=a",
+            "0|level=red",
+            "0|type=indicator",
         ]
 
 

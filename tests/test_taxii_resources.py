@@ -161,6 +161,24 @@ def test_8_6_an_object_without_an_id_goes_by_its_place(taxii):
     assert entry["message"] == "not taken: it has no id"
 
 
+@pytest.mark.parametrize(
+    "id", ["8", "indicator--1", "a--00000000-0000-4000-8000-000000000000", "x\n", "\ud7ff" * 300]
+)
+def test_8_6_what_is_no_stix_id_is_not_told_as_one(taxii, id):
+    (entry,) = follow(taxii, Record(5, "refused", id, findings=(finding("refused", "so"),)))[
+        "failures"
+    ]
+    assert entry["id"] == "record--00000000-0000-4000-8000-000000000005"
+
+
+@pytest.mark.parametrize("version", ["soon", "2020", "2020-13-01T00:00:00Z", "1\n"])
+def test_8_7_what_is_no_timestamp_is_not_told_as_a_version(taxii, version):
+    told = follow(taxii, Record(0, "refused", indicator()["id"], version))
+    (entry,) = told["failures"]
+    assert entry["id"] == indicator()["id"]
+    assert entry["version"] == told["request_timestamp"]
+
+
 def test_8_7_an_object_without_a_version_has_the_time_of_receipt(taxii):
     told = follow(taxii, *SETTLED)
     assert told["failures"][0]["version"] == told["request_timestamp"]

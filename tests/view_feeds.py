@@ -29,9 +29,7 @@ def marked(
 ) -> Posting:
     """An indicator of a level; `until` is when it expires."""
     tlp = Tlp.of(level)
-    made = posting(number, at)
-    facets = (f"type={made.type}", f"level={tlp.word}")
-    return replace(made, facets=facets, traits=Traits(tlp, revoked, until))
+    return replace(posting(number, at), traits=Traits(tlp, revoked, until))
 
 
 def walk(feed: Feed, query: Query, how: str = "position") -> list[Entry]:

@@ -7,16 +7,19 @@ after the last one it was given is the next one for ever (feeds.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from pymongo.errors import DuplicateKeyError
 
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.model import Tlp
-from tocsin.server.model import Collection, Entry, Head, Kind, Page, Query, View
+from tocsin.server.model import Collection, Entry, Head, Kind, Page, Query, View, Wanted
+from tocsin.server.store.cards import span_of
 from tocsin.server.store.connection import Base, portions, timely
 from tocsin.server.store.lookup import PORTION, mark_documents, objects
+from tocsin.server.store.picking import Picking, filters
+from tocsin.server.store.portions import Portion, answered, divided_picks
 from tocsin.server.store.runs import (
     BLOCK,
     Document,
@@ -28,12 +31,9 @@ from tocsin.server.store.runs import (
 )
 from tocsin.server.store.versions import Choice, Marks, Place
 
-_WITHOUT_FACETS = {"picks": 0, "facets": 0}
-_WITHOUT_BODY = {"picks": 0, "facets": 0, "body": 0, "ends": 0}
+_WITHOUT_BODY = {"body": 0, "ends": 0}
 _ONLY_BODY = {"body": 1, "ends": 1, "gone": 1}
 _ATTEMPTS = 5
-_WIDEST_SEARCH = 64
-"""Blocks that one search by type looks at."""
 _NONE = Marks()
 
 
@@ -102,37 +102,53 @@ class Feeds:
 
     def _walk(self, feed: str, query: Query, last: int, *, bodies: bool) -> Iterator[Entry]:
         choice, found = Choice(query), 0
-        start = max(block_of(query.position + 1), self._block_after(feed, query, block_of(last)))
-        for block in self._blocks(feed, query, start, block_of(last)):
+        for portion in self._portions(feed, query, last):
             full = bodies and found < query.limit  # beyond the limit, only whether there is more
-            runs, marks = self._block(feed, block, last, bodies=full)
+            runs, marks = self._read(feed, portion, last, bodies=full or portion.doubtful)
             for run in runs:
                 passed = max(query.position + 1 - run["first"], _after(query) + 1 - run["stamp"], 0)
-                for i in choice.indexes(columns(run), marks.get(run["_id"], _NONE), passed):
-                    if run["first"] + i <= last:
+                looked_at = columns(run, portion.picks)
+                for i in choice.indexes(looked_at, marks.get(run["_id"], _NONE), passed):
+                    if run["first"] + i <= last and portion.holds(run, i):
                         found += 1
                         yield _entry(run, i, body_of(run, i) if full else b"")
 
-    def _blocks(self, feed: str, query: Query, first: int, last: int) -> Iterator[int]:
-        """The blocks, in order, that may hold something asked for."""
-        facets = [f"type={type}" for type in sorted(query.types)]
-        levels = [f"level={level.word}" for level in sorted(query.levels)]
-        if not facets and not levels:
-            yield from range(first, last + 1)
+    def _portions(self, feed: str, query: Query, last: int) -> Iterator[Portion]:
+        """What is read at once, in order: whole blocks, or what filters pick out of them."""
+        end = block_of(last)
+        start = max(block_of(query.position + 1), self._block_after(feed, query, end))
+        wanted = filters(query)
+        if not wanted:
+            yield from (Portion((block,)) for block in range(start, end + 1))
             return
-        width = 1
-        while first <= last:
-            span = range(first, min(first + width, last + 1))
-            found = [self._blocks_with(feed, each, span) for each in (facets, levels) if each]
-            yield from sorted(set.intersection(*found))
-            first, width = first + width, min(width * 2, _WIDEST_SEARCH)
+        picks = Picking(self._base, feed, wanted).picks(start, end)
+        ahead = ((p, pick) for p, pick in picks if query.position < p <= last)
+        yield from divided_picks(ahead, query.limit + 1)
 
-    def _blocks_with(self, feed: str, facets: Sequence[str], span: range) -> set[int]:
-        found: set[int] = set()
-        for facet in facets:
-            wanted = {"feed": feed, "facets": facet, "block": {"$in": list(span)}}
-            found.update(run["block"] for run in self._base.runs.find(wanted, {"block": 1}))
-        return found
+    def _read(
+        self, feed: str, portion: Portion, last: int, *, bodies: bool
+    ) -> tuple[list[Document], dict[str, Marks]]:
+        """The runs of a portion in order, and their marks, read after them."""
+        if portion.picks is None:
+            return self._blocks(feed, portion.blocks, last, bodies=bodies)
+        ids = sorted({run_id(feed, pick.first) for pick in portion.picks.values()})
+        found = self._base.runs.find({"_id": {"$in": ids}}, {} if bodies else _WITHOUT_BODY)
+        runs = sorted(found, key=lambda run: int(run["first"]))
+        if not portion.within(runs):  # they have been rewritten since their cards were
+            return self._blocks(feed, portion.blocks, last, bodies=bodies)
+        documents = mark_documents(self._base, ids)
+        return runs, {run: marks_of(document) for run, document in documents.items()}
+
+    def _blocks(
+        self, feed: str, blocks: Iterable[int], last: int, *, bodies: bool
+    ) -> tuple[list[Document], dict[str, Marks]]:
+        runs: list[Document] = []
+        marks: dict[str, Marks] = {}
+        for block in blocks:
+            more, theirs = self._block(feed, block, last, bodies=bodies)
+            runs += more
+            marks |= theirs
+        return runs, marks
 
     def _block(
         self, feed: str, block: int, last: int, *, bodies: bool
@@ -143,7 +159,7 @@ class Feeds:
         supersedes it lies further on, where this reader has not been.
         """
         wanted = {"feed": feed, "block": block}
-        projection = _WITHOUT_FACETS if bodies else _WITHOUT_BODY
+        projection = {} if bodies else _WITHOUT_BODY
         for _ in range(_ATTEMPTS):
             runs = list(self._base.runs.find(wanted, projection).sort("first", 1))
             if _whole(runs, block, last):
@@ -187,9 +203,27 @@ class Feeds:
             and place.stamp > _after(query)
             and choice.takes(place, marks.get(run_id(feed, place.first), _NONE))
         ]
+        if query.wanted:
+            chosen = self._filtered(feed, query.wanted, chosen)
         more, chosen = len(chosen) > query.limit, chosen[: query.limit]
         entries = self._with_bodies(feed, chosen) if bodies else map(_bare, chosen)
         return Page(tuple(entries), more=more)
+
+    def _filtered(
+        self, feed: str, wanted: Sequence[Wanted], chosen: Sequence[Place]
+    ) -> list[Place]:
+        """Those of the places that the filters by facets take."""
+        spans = sorted({span_of(block_of(place.position)) for place in chosen})
+        picks = Picking(self._base, feed, wanted).among(spans)
+        picked = [place for place in chosen if place.position in picks]
+        doubtful = [place for place in picked if picks[place.position].doubts]
+        bodies = {entry.position: entry.body for entry in self._with_bodies(feed, doubtful)}
+        refused = {
+            place.position
+            for place in doubtful
+            if not answered(bodies.get(place.position), picks[place.position].doubts)
+        }
+        return [place for place in picked if place.position not in refused]
 
     def _with_bodies(self, feed: str, chosen: Sequence[Place]) -> Iterator[Entry]:
         """The entries with their bodies, less what was withdrawn meanwhile."""

@@ -17,10 +17,12 @@ from pymongo.client_session import ClientSession
 from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.server.model import Outcome, Posting, Query
+from tocsin.server.store.cards import card_documents, card_without
 from tocsin.server.store.clock import Stamps
 from tocsin.server.store.connection import Base
 from tocsin.server.store.lookup import mark_documents, objects
 from tocsin.server.store.runs import (
+    BLOCK,
     Document,
     Fresh,
     block_of,
@@ -106,6 +108,8 @@ class Writer:
             self._base.runs.insert_one(run_document(self._feed, entries), session=self._session)
             shelves = shelf_documents(self._feed, entries)
             self._base.shelves.insert_many(shelves, session=self._session)
+            cards = card_documents(self._feed, entries)
+            self._base.cards.insert_many(cards, session=self._session)
             yield from (_place(entry, entries[0].position) for entry in entries)
 
     def _mark(self, places: Sequence[Place], cleared: Sequence[Place] = ()) -> None:
@@ -136,6 +140,16 @@ class Writer:
             if indexes.intersection(shelf["at"]):
                 change = {"$set": shelf_without(shelf, indexes)}
                 self._base.shelves.update_one({"_id": shelf["_id"]}, change, session=self._session)
+        self._cut_cards(kept, indexes)
+
+    def _cut_cards(self, run: Document, indexes: frozenset[int]) -> None:
+        places = {(run["first"] + index - 1) % BLOCK for index in indexes}
+        wanted = {"feed": self._feed, "block": run["block"]}
+        for card in list(self._base.cards.find(wanted, session=self._session)):
+            if (change := card_without(card, places)) is not None:
+                self._base.cards.update_one(
+                    {"_id": card["_id"]}, {"$set": change}, session=self._session
+                )
 
     def _move_head(self, *, removed: bool = False) -> None:
         """Write the head, though only entries were removed: whoever else writes must notice."""

@@ -13,8 +13,7 @@ Only shapes are known here, no database.
 from __future__ import annotations
 
 import zlib
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -99,7 +98,6 @@ def divided(fresh: Sequence[Fresh]) -> Iterator[Sequence[Fresh]]:
 def run_document(feed: str, entries: Sequence[Fresh]) -> Document:
     """The run that holds these entries."""
     postings = [entry.posting for entry in entries]
-    facets, picks = _facets([{*p.facets, f"type={p.type}"} for p in postings])
     first = entries[0].position
     return {
         "_id": run_id(feed, first),
@@ -114,8 +112,6 @@ def run_document(feed: str, entries: Sequence[Fresh]) -> Document:
         "versions": [entry.version for entry in entries],
         "ends": list(accumulate(len(p.body) for p in postings)),
         "body": b"".join(p.body for p in postings),
-        "facets": facets,
-        "picks": picks,
         "gone": [],
     }
 
@@ -169,14 +165,16 @@ def places(shelf: Document, wanted: Iterable[str]) -> Iterator[Place]:
             )
 
 
-def columns(run: Document) -> Columns:
-    """What a choice looks at in a run."""
+def columns(run: Document, picked: Collection[int] | None = None) -> Columns:
+    """What a choice looks at in a run; of only the `picked` positions, if any are named."""
+    indexes = None if picked is None else sorted(position - run["first"] for position in picked)
     return Columns(
         n=run["n"],
         types=run["types"],
         specs=run["specs"],
         versions=run["versions"],
         gone=frozenset(run["gone"]),
+        picked=indexes and [i for i in indexes if 0 <= i < run["n"]],
     )
 
 
@@ -197,19 +195,15 @@ def marks_of(document: Document | None) -> Marks:
 def run_without(run: Document, indexes: frozenset[int]) -> Document:
     """The fields of a run that change when entries are cut out of it.
 
-    Bytes, id and facets go; the positions stay.
+    Bytes and id go; the positions stay.
     """
     kept = [i not in indexes for i in range(run["n"])]
     bodies = [body_of(run, i) if kept[i] else b"" for i in range(run["n"])]
-    named = list(_named(run["facets"], run["picks"]))
-    facets, picks = _facets([names if kept[i] else set() for i, names in enumerate(named)])
     return {
         "ids": [id if kept[i] else "" for i, id in enumerate(run["ids"])],
         "versions": [version if kept[i] else "" for i, version in enumerate(run["versions"])],
         "ends": list(accumulate(map(len, bodies))),
         "body": b"".join(bodies),
-        "facets": facets,
-        "picks": picks,
         "gone": sorted({*run["gone"], *indexes}),
     }
 
@@ -227,20 +221,3 @@ def shelf_without(shelf: Document, indexes: frozenset[int]) -> Document:
         "own": [new for new, i in enumerate(kept) if i in own],
         "digests": b"".join(digests[i * _DIGEST : (i + 1) * _DIGEST] for i in kept),
     }
-
-
-def _facets(named: Sequence[set[str]]) -> tuple[list[str], bytes]:
-    """All facets of a run, and for each entry how many are its own and which."""
-    facets = sorted(set().union(*named))
-    number = {facet: i for i, facet in enumerate(facets)}
-    picks = array("I")
-    for names in named:
-        picks.append(len(names))
-        picks.extend(sorted(number[name] for name in names))
-    return facets, picks.tobytes()
-
-
-def _named(facets: Sequence[str], picks: bytes) -> Iterator[set[str]]:
-    numbers = iter(array("I", picks))
-    for count in numbers:
-        yield {facets[next(numbers)] for _ in range(count)}

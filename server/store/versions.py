@@ -93,11 +93,12 @@ class Choice:
 
     def indexes(self, columns: Columns, marks: Marks, start: int) -> Iterator[int]:
         """The indexes, from `start` on, of a run's entries that are asked for."""
+        within = columns.indexes(start)
         if self._plain:
             skipped = columns.gone | marks.old | marks.shadowed
-            yield from (i for i in range(start, columns.n) if i not in skipped)
+            yield from (i for i in within if i not in skipped)
             return
-        for i in range(start, columns.n):
+        for i in within:
             names = (columns.types[i], columns.specs[i], columns.versions[i])
             if i not in columns.gone and self._takes(i, marks, names):
                 yield i
@@ -128,6 +129,14 @@ class Columns:
     specs: Sequence[str]
     versions: Sequence[str]
     gone: frozenset[int]
+    picked: Sequence[int] | None = None
+    """The indexes, in order, of the entries that filters by facets ask for; None: all."""
+
+    def indexes(self, start: int) -> Iterable[int]:
+        """Those that are to be looked at, from `start` on."""
+        if self.picked is None:
+            return range(start, self.n)
+        return (i for i in self.picked if i >= start)
 
 
 def by_object(places: Iterable[Place]) -> dict[str, list[Place]]:

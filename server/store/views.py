@@ -17,7 +17,7 @@ from itertools import islice
 
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.model import Tlp
-from tocsin.server.model import Collection, Entry, Head, Kind, Page, Query, Version, View
+from tocsin.server.model import Collection, Entry, Head, Kind, Page, Query, Version, View, Wanted
 from tocsin.server.store.clock import since
 from tocsin.server.store.connection import Base, timely
 from tocsin.server.store.feeds import Feeds, view_of
@@ -226,5 +226,17 @@ def _wider(view: View, query: Query) -> Query:
     """The query to a source, which leaves nothing out of what may be asked for."""
     if _plain(view, query):
         return query
-    levels = frozenset(() if view.max_tlp is None else (t for t in Tlp if t <= view.max_tlp))
-    return replace(query, keywords=_ALL, versions=frozenset(), specs=_SPECS, levels=levels)
+    return replace(
+        query,
+        keywords=_ALL,
+        versions=frozenset(),
+        specs=_SPECS,
+        wanted=(*query.wanted, *_levels(view)),
+    )
+
+
+def _levels(view: View) -> tuple[Wanted, ...]:
+    """The filter that leads to what a view with a strictest level shows, however rare it is."""
+    if view.max_tlp is None:
+        return ()
+    return (Wanted("level", tuple(sorted(f"level={t.word}" for t in Tlp if t <= view.max_tlp))),)

@@ -41,6 +41,8 @@ def _counted(limit: int, too_large: TooLarge) -> Iterator[bytes]:
         if left < 0:
             raise too_large
         yield piece
+    if limit - left < (request.content_length or 0):  # some servers only let the body end
+        raise Malformed("the body is shorter than its Content-Length")
 
 
 def cleared(limit: int) -> bool:

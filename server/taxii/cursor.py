@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import hmac
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 import msgspec
 
@@ -75,7 +75,8 @@ class Walk:
 
     def _digest(self, query: Query) -> bytes:
         filters = (query.ids, query.types, query.specs, query.keywords, query.versions)
-        told = (self.collection, self.endpoint, *(sorted(values) for values in filters))
+        listed = [sorted(values) for values in filters]
+        told = (self.collection, self.endpoint, *listed, *map(astuple, query.wanted))
         return hashlib.sha256(msgspec.json.encode(told)).digest()[:_DIGEST]
 
 

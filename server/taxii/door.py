@@ -23,7 +23,7 @@ from tocsin.admission.errors import (
     WrongCoding,
 )
 from tocsin.server.taxii import body, coding, freshness, wire
-from tocsin.server.taxii.media import MEDIA_TYPE
+from tocsin.server.taxii.media import MEDIA_TYPE, OPENAPI
 from tocsin.server.taxii.ports import Hub
 from tocsin.server.taxii.routes import DISCOVERY, Door
 from tocsin.server.taxii.visit import plain, visit
@@ -111,7 +111,8 @@ class _Manners:
         if self._is_elsewhere():
             return response
         response.headers["Vary"] = "Accept-Encoding"
-        response.headers["Content-Type"] = MEDIA_TYPE
+        if response.content_type != OPENAPI:
+            response.headers["Content-Type"] = MEDIA_TYPE
         if allowance := visit().allowance:
             response.headers.update(allowance.headers())
         wanted = coding.negotiated(request.headers.get("Accept-Encoding"))

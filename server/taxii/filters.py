@@ -15,6 +15,7 @@ from enum import StrEnum
 from tocsin.admission.errors import Malformed
 from tocsin.admission.timestamps import micros
 from tocsin.server.model import Query, Version
+from tocsin.server.taxii import interop
 
 MAX_VALUES = 500
 """Values that one field may list."""
@@ -42,6 +43,8 @@ KNOWN: dict[Endpoint, frozenset[str]] = {
     Endpoint.DELETE: frozenset({VERSION, SPEC}),
 }
 """The parameters of each endpoint (TAXII 2.1 sections 5.3 to 5.8)."""
+INTEROP = frozenset({Endpoint.MANIFEST, Endpoint.OBJECTS, Endpoint.OBJECT})
+"""The endpoints that also take the filters of `interop.py`."""
 
 _SINGLE = frozenset({ADDED_AFTER, LIMIT, NEXT})
 _NUMBER = re.compile(r"0*([1-9][0-9]*)", re.ASCII)
@@ -71,13 +74,20 @@ class Doomed:
 
 
 def asked(
-    pairs: Iterable[tuple[str, str]], endpoint: Endpoint, page_size: int, page_cap: int
+    pairs: Iterable[tuple[str, str]],
+    endpoint: Endpoint,
+    page_size: int,
+    page_cap: int,
+    interop_filters: bool = True,
 ) -> Asked:
     """What a reader asks of an endpoint, from the query string's names and values in order.
 
     Raises Malformed, naming the parameter.
     """
-    given, ignored = _given(pairs, endpoint)
+    own = KNOWN[endpoint]
+    if interop_filters and endpoint in INTEROP:
+        own |= interop.NAMES.keys()
+    given, ignored = _given(pairs, own)
     keywords, versions = _versions(given.get(VERSION))
     if endpoint is Endpoint.VERSIONS:
         keywords = frozenset({Version.ALL})
@@ -89,6 +99,7 @@ def asked(
         specs=_values(SPEC, given.get(SPEC)),
         keywords=frozenset({Version.LAST}) if keywords is None else keywords,
         versions=versions,
+        wanted=interop.understood(given, _divided),
     )
     return Asked(query, given.get(NEXT), ignored)
 
@@ -100,7 +111,7 @@ def doomed(pairs: Iterable[tuple[str, str]]) -> Doomed:
     here, since to ignore it would delete more than was meant.
     """
     pairs = list(pairs)
-    given, _ = _given(pairs, Endpoint.DELETE)
+    given, _ = _given(pairs, KNOWN[Endpoint.DELETE])
     for name, _ in pairs:
         if name not in given and (_is_match(name) or name in _SINGLE):
             raise Malformed(f"{_safe(name)}: not a filter of DELETE; nothing was deleted")
@@ -109,15 +120,15 @@ def doomed(pairs: Iterable[tuple[str, str]]) -> Doomed:
 
 
 def _given(
-    pairs: Iterable[tuple[str, str]], endpoint: Endpoint
+    pairs: Iterable[tuple[str, str]], known: frozenset[str]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The endpoint's own parameters by name, and the match fields that are not its own."""
+    """An endpoint's own parameters by name, and the match fields that are not its own."""
     seen: dict[str, str] = {}
     for name, value in pairs:
         if name in seen and (_is_match(name) or name in _SINGLE):
             raise Malformed(f"{_safe(name)}: may be given only once; join values with commas")
         seen[name] = value
-    own = {name: value for name, value in seen.items() if name in KNOWN[endpoint]}
+    own = {name: value for name, value in seen.items() if name in known}
     return own, tuple(_safe(name) for name in seen if _is_match(name) and name not in own)
 
 
@@ -150,11 +161,19 @@ def _values(name: str, text: str | None) -> frozenset[str]:
 
 
 def _listed(name: str, text: str) -> list[str]:
+    values = _divided(name, text)
+    if any(c.isspace() for c in text):
+        raise Malformed(f"{name}: must be values joined by commas, without blanks")
+    return values
+
+
+def _divided(name: str, text: str) -> list[str]:
+    """The values of a field, which may hold blanks."""
     values = text.split(",")
     if len(values) > MAX_VALUES:
         raise Malformed(f"{name}: more than {MAX_VALUES} values; ask in several requests")
-    if not all(values) or any(c.isspace() for c in text):
-        raise Malformed(f"{name}: must be values joined by commas, without blanks")
+    if not all(values):
+        raise Malformed(f"{name}: must be values joined by commas, none of them empty")
     return values
 
 

@@ -17,6 +17,8 @@ TAXII = "application/taxii+json"
 STIX = "application/stix+json"
 MEDIA_TYPE = f"{TAXII};version={VERSION}"
 """The media type of every answer, errors included."""
+OPENAPI = "application/openapi+json;version=3.1"
+"""The media type of the description (draft-ietf-httpapi-rest-api-mediatypes)."""
 
 _QUALITY = re.compile(r"[01](?:\.[0-9]{0,3})?|\.[0-9]{1,3}", re.ASCII)
 

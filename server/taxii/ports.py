@@ -107,6 +107,8 @@ class Settings:
     """Objects on a page if no `limit` is asked for."""
     page_cap: int = 1000
     """Objects on a page at most."""
+    interop_filters: bool = True
+    """Whether the optional match filters of the interoperability document are understood."""
     public_discovery: bool = False
     """Whether `/taxii2/` answers without a credential."""
 

@@ -160,7 +160,8 @@ class Door:
     def _asked(self, endpoint: Endpoint) -> Asked:
         settings = self.hub.settings
         pairs = request.args.items(multi=True)
-        return filters.asked(pairs, endpoint, settings.page_size, settings.page_cap)
+        sizes = settings.page_size, settings.page_cap
+        return filters.asked(pairs, endpoint, *sizes, settings.interop_filters)
 
     def _of_one(self, name: str, object_id: str, endpoint: Endpoint) -> flask.Response:
         """A page about one object; NotFound if it, or each version asked for, is not here."""
@@ -170,7 +171,7 @@ class Door:
         if not self.hub.feeds.knows(feed.id, object_id):
             raise NotFound("this collection has no such object")
         if query.versions and not query.keywords:
-            anywhere = replace(query, limit=1, added_after=None)
+            anywhere = replace(query, limit=1, added_after=None, wanted=())
             if not self.hub.feeds.page(feed.id, anywhere, bodies=False).entries:
                 raise NotFound("this collection has no such version of the object")
         return self._read(feed, replace(asked, query=query), endpoint)

@@ -5,6 +5,7 @@ decided here and nowhere else.  Objects are never parsed on their way in or
 out; only the envelope around them is.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -26,7 +27,7 @@ from tocsin.admission.errors import (
     WrongCoding,
     WrongMediaType,
 )
-from tocsin.admission.timestamps import timestamp
+from tocsin.admission.timestamps import micros, timestamp
 from tocsin.server.model import Collection, Kind, Page, Record, Submission
 from tocsin.server.taxii.media import MEDIA_TYPE, STIX
 from tocsin.server.taxii.ports import Settings
@@ -76,6 +77,10 @@ _OUTCOMES: dict[str, str] = {
 _QUIET = frozenset({"noted", "repaired"})
 """Actions that a status message leaves to `x_tocsin_findings`."""
 _MAX_MESSAGE = 500
+_ID = re.compile(
+    r"[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.I
+)
+"""An object's id as STIX has it (STIX 2.1 section 2.9)."""
 
 
 def http_status(error: ShareError) -> HTTPStatus:
@@ -230,10 +235,14 @@ def _listed(name: str, records: Sequence[Record], submission: Submission) -> Res
 
 
 def _details(record: Record, submission: Submission) -> Resource:
-    """What became of one object; an object without a version has the time of receipt."""
+    """What became of one object.
+
+    Clients read a STIX id and a timestamp here, so what was sent in their place is not
+    repeated: the object is told by its place then, its version by the time of receipt.
+    """
     told: Resource = {
-        "id": record.source_id or nameless(record.index),
-        "version": record.version or timestamp(submission.received),
+        "id": record.source_id if _ID.fullmatch(record.source_id) else nameless(record.index),
+        "version": _version(record.version) or timestamp(submission.received),
         "message": _message(record),
         "x_tocsin_index": record.index,
         "x_tocsin_verdict": record.verdict,
@@ -245,8 +254,17 @@ def _details(record: Record, submission: Submission) -> Resource:
     return told
 
 
+def _version(text: str) -> str:
+    """The text if it is a timestamp, else nothing."""
+    try:
+        micros(text)
+    except Malformed:
+        return ""
+    return text
+
+
 def nameless(index: int) -> str:
-    """What stands for the id of an object that has none: its place, in decimal digits.
+    """What stands for the id of an object without a proper one: its place, in decimal digits.
 
     It has the form of a STIX id, as clients check for one.
 

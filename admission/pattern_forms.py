@@ -1,0 +1,337 @@
+"""The canonical shape of a STIX pattern: what is joined by AND and OR, in one way.
+
+First the structure: flat, without repetition, alternatives drawn together.
+Then, if that is small, its alternatives are multiplied out, what adds nothing
+falls away, and what differs in one place only is drawn together again.  All
+equal patterns that are small enough come out the same; larger ones keep their
+structure, so that no pattern costs more than it should.
+
+Nothing is moved across FOLLOWEDBY or a qualifier.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import chain, product
+
+from tocsin.admission.pattern_reader import (
+    Junction,
+    Node,
+    Observation,
+    Qualified,
+    Test,
+)
+from tocsin.admission.pattern_terms import one_of, several, spelt, together
+
+MOST_PRODUCTS = 256
+"""How many alternatives a pattern may have to be multiplied out."""
+
+MOST_PARTS = 4096
+"""How many parts all these alternatives may have."""
+
+_MUCH_LONGER = 4
+_MOST_ROUNDS = 16
+_MOST_COMPARED = 64
+_MOST_MATCHED = 64
+
+Product = tuple[Node, ...]
+"""What must hold together: the parts of an AND, sorted by their text."""
+
+
+def settled(node: Node) -> Node:
+    """A whole pattern, or what a qualifier or FOLLOWEDBY is about, in canonical form."""
+    plain = _plain(node)
+    if not isinstance(plain, Junction) or plain.word == "FOLLOWEDBY" or not _small(plain):
+        return plain
+    return _shorter(_joined_products(_together(_least(_products(plain)))), plain)
+
+
+def compared(node: Node) -> Node:
+    """What stands in one pair of brackets, in canonical form."""
+    plain = _plain_comparison(node)
+    if not isinstance(plain, Junction) or not _small(plain):
+        return plain
+    least = _least(_products(plain))
+    found = _joined_products(_together(least))
+    clauses = _clauses(least)
+    if clauses:
+        factors = _joined_clauses(clauses)
+        if len(str(factors)) < len(str(found)) and _small(factors):
+            found = factors
+    return _shorter(found, plain)
+
+
+def _shorter(found: Node, plain: Node) -> Node:
+    """What was found, unless that says the same at far greater length."""
+    return found if len(str(found)) <= _MUCH_LONGER * len(str(plain)) else plain
+
+
+def _plain(node: Node) -> Node:
+    if isinstance(node, Observation):
+        return Observation(compared(node.test))
+    if isinstance(node, Qualified):
+        part = settled(node.part)
+        return part if node.qualifier == "REPEATS 1 TIMES" else Qualified(part, node.qualifier)
+    if not isinstance(node, Junction):
+        raise TypeError(node)
+    if node.word == "FOLLOWEDBY":
+        return _joined(node.word, _flat(node.word, map(settled, node.parts)))
+    parts = _flat(node.word, map(_plain, node.parts))
+    if node.word == "OR":
+        parts = list(_each_once(_bracketed(parts)))
+    return _joined(node.word, sorted(parts, key=str))  # `[a] AND [a]` is about two observations
+
+
+def _bracketed(parts: list[Node]) -> Iterator[Node]:
+    """`[a] OR [b]` is `[a OR b]`."""
+    brackets = [part.test for part in parts if isinstance(part, Observation)]
+    yield from (part for part in parts if not isinstance(part, Observation))
+    if brackets:
+        yield Observation(compared(_joined("OR", brackets)) if len(brackets) > 1 else brackets[0])
+
+
+def _plain_comparison(node: Node) -> Node:
+    if isinstance(node, Test):
+        return spelt(node)
+    if not isinstance(node, Junction):
+        raise TypeError(node)
+    parts = _flat(node.word, map(_plain_comparison, node.parts))
+    drawn = _each_once(_sets(parts, negated=node.word == "AND"))
+    return _joined(node.word, sorted(drawn, key=str))
+
+
+def _sets(parts: Iterable[Node], *, negated: bool) -> Iterator[Node]:
+    """`x = 1 OR x = 2` as IN, or `x != 1 AND x != 2` as NOT IN."""
+    groups: dict[tuple[str, str, str], list[Test]] = {}
+    for part in parts:
+        place = _place(part, negated=negated)
+        if place and isinstance(part, Test):
+            groups.setdefault(place, []).append(part)
+        else:
+            yield part
+    for (kind, path, _), tests in groups.items():
+        yield one_of(kind, path, chain(*(test.values for test in tests)), negated=negated)
+
+
+def _place(node: Node, *, negated: bool) -> tuple[str, str, str] | None:
+    """Where a test that may be drawn into IN (or NOT IN) belongs."""
+    if not isinstance(node, Test):
+        return None
+    if not negated:
+        return together(node) if _equal(node) else None
+    unequal = node.operator == "!=" or (node.operator == "IN" and node.negated)
+    return together(node) if unequal and not several(node) else None
+
+
+def _equal(test: Test) -> bool:
+    return test.operator in ("=", "IN") and not test.negated
+
+
+def _flat(word: str, parts: Iterable[Node]) -> list[Node]:
+    flat: list[Node] = []
+    for part in parts:
+        same = isinstance(part, Junction) and part.word == word
+        flat.extend(part.parts if same and isinstance(part, Junction) else (part,))
+    return flat
+
+
+def _each_once(parts: Iterable[Node]) -> Iterable[Node]:
+    return {str(part): part for part in parts}.values()
+
+
+def _joined(word: str, parts: Iterable[Node]) -> Node:
+    parts = tuple(parts)
+    return parts[0] if len(parts) == 1 else Junction(word, parts)
+
+
+def _small(node: Node) -> bool:
+    products, parts = _measured(node)
+    return products <= MOST_PRODUCTS and parts <= MOST_PARTS
+
+
+def _measured(node: Node) -> tuple[int, int]:
+    """How many products it has, and parts in all of them, when multiplied out."""
+    if isinstance(node, Test):
+        many = max(1, len(node.values))
+        return (many, many) if _equal(node) else (1, many)
+    if isinstance(node, Observation):
+        products, parts = _measured(node.test)
+        small = products <= MOST_PRODUCTS and parts <= MOST_PARTS
+        return (products, products) if small else (1, 1)
+    if not isinstance(node, Junction) or node.word == "FOLLOWEDBY":
+        return 1, 1
+    products, parts = _measured(node.parts[0])
+    for part in node.parts[1:]:
+        more, its = _measured(part)
+        if node.word == "OR":
+            products, parts = products + more, parts + its
+        else:
+            products, parts = products * more, parts * more + its * products
+        if products > MOST_PRODUCTS:
+            break
+    return products, parts
+
+
+def _products(node: Node) -> set[Product]:
+    """The node multiplied out: one of these products must hold."""
+    if isinstance(node, Test):
+        return _single(node)
+    if isinstance(node, Observation) and _small(node.test):
+        return {(Observation(_joined("AND", each)),) for each in _written(_products(node.test))}
+    if not isinstance(node, Junction) or node.word == "FOLLOWEDBY":
+        return {(node,)}
+    if node.word == "OR":
+        return set().union(*map(_products, node.parts))
+    once = isinstance(_leaf(node), Test)
+    found: set[Product] = {()}
+    for part in node.parts:
+        found = {_merged(one, two, once=once) for one, two in product(found, _products(part))}
+    return found
+
+
+def _single(test: Test) -> set[Product]:
+    """`x IN (1, 2)` as x = 1 or x = 2; `x NOT IN (1, 2)` as x != 1 and x != 2."""
+    if test.operator != "IN" or not test.values:
+        return {(test,)}
+    if not test.negated:
+        return {(Test(test.kind, test.path, "=", (each,)),) for each in test.values}
+    if several(test):
+        return {(test,)}
+    return {tuple(Test(test.kind, test.path, "!=", (each,)) for each in test.values)}
+
+
+def _merged(one: Product, two: Product, *, once: bool) -> Product:
+    parts = (*one, *two)
+    return tuple(sorted(_each_once(parts) if once else parts, key=str))
+
+
+def _leaf(node: Node) -> Node:
+    while isinstance(node, Junction):
+        node = node.parts[0]
+    return node
+
+
+def _written(products: Iterable[Product]) -> Iterator[Product]:
+    """Comparisons of one product as they are written: `x != 1 AND x != 2` as NOT IN."""
+    for each in products:
+        yield tuple(sorted(_sets(each, negated=True), key=str))
+
+
+def _least(products: set[Product]) -> list[Product]:
+    """The products without those from which another one follows, in a fixed order."""
+    needs = {part: _needs(part) for part in set(chain(*products))}
+    asked = [(each, frozenset[Node]().union(*(needs[part] for part in each))) for each in products]
+    asked.sort(key=lambda pair: (len(pair[0]), len(pair[1]), _texts(pair[0])))
+    kept: list[tuple[Product, frozenset[Node]]] = []
+    for each, its in asked:
+        if not any(their <= its and _follows(other, each, needs) for other, their in kept):
+            kept.append((each, its))
+    return sorted((each for each, _ in kept), key=_texts)
+
+
+def _texts(each: Product) -> list[str]:
+    return [str(part) for part in each]
+
+
+def _needs(part: Node) -> frozenset[Node]:
+    """The single comparisons that must all hold; the part itself if they are not known."""
+    if isinstance(part, Observation) and _measured(part.test)[0] == 1:
+        return frozenset(next(iter(_products(part.test))))
+    return frozenset((part,))
+
+
+def _follows(other: Product, each: Product, needs: dict[Node, frozenset[Node]]) -> bool:
+    """Whether `other` holds wherever `each` does; the comparisons that it needs are there."""
+    if isinstance(other[0], Test):
+        return True
+    if len(other) * len(each) <= _MOST_MATCHED:
+        return _matched(other, each, needs)
+    missing = list((Counter(other) - Counter(each)).elements())
+    spare = Counter(each) - Counter(other)
+    return not missing or (len(missing) == 1 and any(needs[missing[0]] <= needs[s] for s in spare))
+
+
+def _matched(other: Product, each: Product, needs: dict[Node, frozenset[Node]]) -> bool:
+    """Whether every part of `other` follows from a part of `each`, no two from the same one."""
+    taken: dict[int, int] = {}
+
+    def placed(at: int, tried: set[int]) -> bool:
+        for place, part in enumerate(each):
+            if place not in tried and needs[other[at]] <= needs[part]:
+                tried.add(place)
+                if place not in taken or placed(taken[place], tried):
+                    taken[place] = at
+                    return True
+        return False
+
+    return all(placed(at, set()) for at in range(len(other)))
+
+
+def _together(products: list[Product]) -> list[Product]:
+    """Products that differ in one part only, as one with that part's alternatives."""
+    for _ in range(_MOST_ROUNDS):
+        used: set[Product] = set()
+        drawn: list[Product] = []
+        for (_, rest), found in sorted(_alike(products).items(), key=lambda pair: -len(pair[1])):
+            fresh = {each: part for each, part in found.items() if each not in used}
+            if len(fresh) > 1:
+                used.update(fresh)
+                parts = (*rest, _union(list(fresh.values())))
+                drawn.append(tuple(sorted(parts, key=str)))
+        if not drawn:
+            break
+        products = sorted((*drawn, *(each for each in products if each not in used)), key=_texts)
+    return products
+
+
+_Place = tuple[tuple[str, str, str] | None, Product]
+"""Where the values of a test may be drawn into one IN (None: a pair of brackets), and the rest."""
+
+
+def _alike(products: list[Product]) -> dict[_Place, dict[Product, Node]]:
+    """For each place of a part and what stands beside it: the products, and that part of them."""
+    groups: dict[_Place, dict[Product, Node]] = {}
+    for each in products:
+        for at, part in enumerate(each if len(each) <= _MOST_COMPARED else ()):
+            place = _place(part, negated=False)
+            if place or isinstance(part, Observation):
+                groups.setdefault((place, each[:at] + each[at + 1 :]), {})[each] = part
+    return groups
+
+
+def _union(parts: list[Node]) -> Node:
+    tests = [part for part in parts if isinstance(part, Test)]
+    if tests:
+        values = chain(*(test.values for test in tests))
+        return one_of(tests[0].kind, tests[0].path, values)
+    inside = [part.test for part in parts if isinstance(part, Observation)]
+    return Observation(compared(Junction("OR", tuple(inside))))
+
+
+def _clauses(least: list[Product]) -> list[frozenset[Node]]:
+    """The same comparisons as an AND of alternatives; empty if that is of no use.
+
+    One product after the other is taken in: a clause that has none of its
+    parts needs one of them.
+    """
+    clauses: list[frozenset[Node]] = [frozenset()]
+    for each in least if max(map(len, least)) > 1 else ():
+        met = [clause for clause in clauses if not clause.isdisjoint(each)]
+        unmet = [clause for clause in clauses if clause.isdisjoint(each)]
+        if len(unmet) * len(each) > MOST_PRODUCTS:
+            return []
+        for clause in sorted({clause | {part} for clause in unmet for part in each}, key=len):
+            if not any(other <= clause for other in met):
+                met.append(clause)
+        clauses = met
+    return clauses if clauses[0] else []
+
+
+def _joined_clauses(clauses: list[frozenset[Node]]) -> Node:
+    written = [_joined("OR", sorted(_sets(each, negated=False), key=str)) for each in clauses]
+    return _joined("AND", sorted(_sets(written, negated=True), key=str))
+
+
+def _joined_products(products: list[Product]) -> Node:
+    return _joined("OR", sorted((_joined("AND", each) for each in _written(products)), key=str))
