@@ -58,7 +58,7 @@ DOORS = {"tocsin.server.taxii", "tocsin.server.console", "tocsin.server.app"}
 LIVES_IN = {
     "flask": DOORS,
     "werkzeug": DOORS,
-    "zstandard": {"tocsin.server.taxii"},
+    "zstandard": {"tocsin.server.taxii", "tocsin.server.store"},
     "cheroot": {"tocsin.server.serve"},
     "pymongo": {"tocsin.server.store"},
     "bson": {"tocsin.server.store"},

@@ -8,6 +8,7 @@ after the last one it was given is the next one for ever (feeds.md).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 
 from pymongo.errors import DuplicateKeyError
@@ -23,15 +24,18 @@ from tocsin.server.store.runs import (
     block_of,
     body_of,
     columns,
+    index_after,
     marks_of,
+    opened,
     run_id,
+    stamp_of,
 )
+from tocsin.server.store.steady import Steady
 from tocsin.server.store.versions import Choice, Marks, Place
 
 _WITHOUT_FACETS = {"picks": 0, "facets": 0}
 _WITHOUT_BODY = {"picks": 0, "facets": 0, "body": 0, "ends": 0}
-_ONLY_BODY = {"body": 1, "ends": 1, "gone": 1}
-_ATTEMPTS = 5
+_ONLY_BODY = {"body": 1, "zstd": 1, "ends": 1, "gone": 1}
 _WIDEST_SEARCH = 64
 """Blocks that one search by type looks at."""
 _NONE = Marks()
@@ -44,6 +48,7 @@ class Feeds:
         """`base` is the hub's database."""
         self._base = base
         self._starts: dict[tuple[str, int], int] = {}
+        self._steady = Steady(base)
 
     @timely()
     def collections(self) -> list[Collection]:
@@ -94,7 +99,9 @@ class Feeds:
             return Page()
         position = head.position
         if query.ids:
-            return self._page_of_objects(feed, query, position, bodies=bodies)
+            return self._steady.read(
+                feed, lambda: self._page_of_objects(feed, query, position, bodies=bodies)
+            )
         found = tuple(islice(self._walk(feed, query, position, bodies=bodies), query.limit + 1))
         return Page(found[: query.limit], more=len(found) > query.limit)
 
@@ -105,7 +112,7 @@ class Feeds:
             full = bodies and found < query.limit  # beyond the limit, only whether there is more
             runs, marks = self._block(feed, block, last, bodies=full)
             for run in runs:
-                passed = max(query.position + 1 - run["first"], _after(query) + 1 - run["stamp"], 0)
+                passed = max(query.position + 1 - run["first"], index_after(run, _after(query)))
                 for i in choice.indexes(columns(run), marks.get(run["_id"], _NONE), passed):
                     if run["first"] + i <= last:
                         found += 1
@@ -118,7 +125,8 @@ class Feeds:
             return
         width = 1
         while first <= last:
-            yield from self._blocks_with(feed, types, range(first, min(first + width, last + 1)))
+            span = range(first, min(first + width, last + 1))
+            yield from self._steady.read(feed, partial(self._blocks_with, feed, types, span))
             first, width = first + width, min(width * 2, _WIDEST_SEARCH)
 
     def _blocks_with(self, feed: str, types: frozenset[str], span: range) -> list[int]:
@@ -138,12 +146,16 @@ class Feeds:
         """
         wanted = {"feed": feed, "block": block}
         projection = _WITHOUT_FACETS if bodies else _WITHOUT_BODY
-        for _ in range(_ATTEMPTS):
+
+        def read() -> tuple[list[Document], dict[str, Marks]] | None:
             runs = list(self._base.runs.find(wanted, projection).sort("first", 1))
-            if _whole(runs, block, last):
-                marks = self._base.marks.find(wanted)
-                return runs, {document["_id"]: marks_of(document) for document in marks}
-        raise Unavailable("the collection is being reorganised; try again in a moment")
+            if not _whole(runs, block, last):
+                return None
+            marks = self._base.marks.find(wanted)
+            kept = {document["_id"]: marks_of(document) for document in marks}
+            return [opened(run) for run in runs] if bodies else runs, kept
+
+        return self._steady.read(feed, read)
 
     def _block_after(self, feed: str, query: Query, last: int) -> int:
         """The last block that begins at or before `added_after`; nothing lies before it."""
@@ -169,7 +181,8 @@ class Feeds:
             self._starts[feed, block] = run["stamp"]
         return self._starts[feed, block]
 
-    def _page_of_objects(self, feed: str, query: Query, last: int, *, bodies: bool) -> Page:
+    def _page_of_objects(self, feed: str, query: Query, last: int, *, bodies: bool) -> Page | None:
+        """None if a run was packed away meanwhile."""
         choice = Choice(query)
         found = objects(self._base, feed, query.ids)
         kept = mark_documents(self._base, {run_id(feed, place.first) for place in found})
@@ -182,24 +195,32 @@ class Feeds:
             and choice.takes(place, marks.get(run_id(feed, place.first), _NONE))
         ]
         more, chosen = len(chosen) > query.limit, chosen[: query.limit]
-        entries = self._with_bodies(feed, chosen) if bodies else map(_bare, chosen)
+        runs = self._bodies({run_id(feed, p.first) for p in chosen}) if bodies else {}
+        if runs is None:
+            return None
+        entries = _with_bodies(feed, runs, chosen) if bodies else map(_bare, chosen)
         return Page(tuple(entries), more=more)
 
-    def _with_bodies(self, feed: str, chosen: Sequence[Place]) -> Iterator[Entry]:
-        """The entries with their bodies, less what was withdrawn meanwhile."""
+    def _bodies(self, wanted: set[str]) -> dict[str, Document] | None:
+        """The bodies of some runs, by run; None unless all of them are there."""
         runs = {
-            run["_id"]: run
-            for portion in portions(sorted({run_id(feed, p.first) for p in chosen}), PORTION)
+            run["_id"]: opened(run)
+            for portion in portions(sorted(wanted), PORTION)
             for run in self._base.runs.find({"_id": {"$in": portion}}, _ONLY_BODY)
         }
-        for place in chosen:
-            run = runs[run_id(feed, place.first)]
-            if place.index not in run["gone"]:
-                yield _bare(place, body_of(run, place.index))
+        return runs if runs.keys() == wanted else None
 
 
 def _after(query: Query) -> int:
     return -1 if query.added_after is None else query.added_after
+
+
+def _with_bodies(feed: str, runs: dict[str, Document], chosen: Sequence[Place]) -> Iterator[Entry]:
+    """The entries with their bodies, less what was withdrawn meanwhile."""
+    for place in chosen:
+        run = runs[run_id(feed, place.first)]
+        if place.index not in run["gone"]:
+            yield _bare(place, body_of(run, place.index))
 
 
 def _whole(runs: Sequence[Document], block: int, last: int) -> bool:
@@ -215,7 +236,7 @@ def _whole(runs: Sequence[Document], block: int, last: int) -> bool:
 def _entry(run: Document, i: int, body: bytes) -> Entry:
     return Entry(
         position=run["first"] + i,
-        stamp=run["stamp"] + i,
+        stamp=stamp_of(run, i),
         id=run["ids"][i],
         version=run["versions"][i],
         spec=run["specs"][i],

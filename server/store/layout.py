@@ -19,6 +19,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "runs": (("feed", "block", "first"), ("feed", "facets", "block")),
     "shelves": (("feed", "ids"), ("run",)),
     "marks": (("feed", "block"),),
+    "packing": (),
     "publics": (),
     "sources": (("partner", "sources"),),
     "submissions": (("open", "received"), ("account", "received")),
