@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 
+import bson
 from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -50,6 +51,8 @@ MANY = 64
 """Writes to a block that is not full yet, after which it is packed so far."""
 MOST = 100
 """Runs that one step packs: it holds up whoever publishes in this process."""
+LARGEST = 15_000_000
+"""Octets of a packed run, facets and all; a document of the database ends at 16 MiB."""
 PATIENCE = 5
 """How often in a row the packer gives way."""
 _SIZES = {"first": 1, "n": 1, "ends": 1, "stamps": 1}
@@ -97,6 +100,11 @@ class Packing:
         self.packed += made is True
         return True
 
+    def so_far(self) -> tuple[int, int]:
+        """How often anything was packed, by whomever, and how many full blocks are done with."""
+        packs = sum(int(head.get("packs", 0)) for head in self._base.heads.find({}))
+        return packs, sum(document["block"] for document in self._base.packing.find({}))
+
     def _due(self) -> Iterator[_Due]:
         """The next block of each feed that may be worth packing."""
         done = {document["_id"]: document for document in self._base.packing.find({})}
@@ -140,10 +148,16 @@ def _pack(base: Base, session: ClientSession, due: _Due) -> bool:
     first, last = group[0]["first"], group[-1]["first"]
     within = {**block, "first": {"$gte": first, "$lte": last}}
     runs = list(base.runs.find(within, session=session).sort("first", 1))
+    packed = packed_run(runs)
+    if len(bson.encode(packed)) > LARGEST:
+        log.warning("the rest of block %d of %s stays as it is: too long", due.block, due.feed)
+        return False
     ids = [run["_id"] for run in runs]
     shelves = _shelves_of(base, session, ids)
     marks = [each for each in base.marks.find(block, session=session) if each["_id"] in ids]
-    _write_runs(base, session, runs)
+    base.runs.replace_one({"_id": packed["_id"]}, packed, session=session)
+    for portion in portions(ids[1:], PORTION):
+        base.runs.delete_many({"_id": {"$in": list(portion)}}, session=session)
     for portion in portions(ids, PORTION):
         base.shelves.delete_many({"run": {"$in": list(portion)}}, session=session)
     fresh = packed_shelves(due.feed, first, chain.from_iterable(map(_all, shelves)))
@@ -195,13 +209,6 @@ def _shelves_of(base: Base, session: ClientSession, ids: Sequence[str]) -> list[
         for portion in portions(ids, PORTION)
         for shelf in base.shelves.find({"run": {"$in": list(portion)}}, session=session)
     ]
-
-
-def _write_runs(base: Base, session: ClientSession, runs: Sequence[Document]) -> None:
-    packed = packed_run(runs)
-    base.runs.replace_one({"_id": packed["_id"]}, packed, session=session)
-    for portion in portions([run["_id"] for run in runs[1:]], PORTION):
-        base.runs.delete_many({"_id": {"$in": list(portion)}}, session=session)
 
 
 def _write_marks(
