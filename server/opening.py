@@ -28,10 +28,10 @@ class Opened:
 
 
 @contextmanager
-def opened(settings: HubSettings, say: Say) -> Iterator[Opened]:
+def opened(settings: HubSettings, say: Say, clock: Clock = wall_clock) -> Iterator[Opened]:
     """The hub's parts over its database, for a command beside the hub or without it."""
     place = nullcontext(settings.mongo_uri) if settings.mongo_uri else database(settings.data, say)
-    with place as uri, _joined(settings, uri) as hub:
+    with place as uri, _joined(settings, uri, clock) as hub:
         yield hub
 
 

@@ -1,4 +1,4 @@
-"""A hub that answers: HTTP, the background worker, and a clean end."""
+"""A hub that answers, a worker that only works, and a clean end for both."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from types import FrameType
 
 from cheroot.wsgi import Gateway_10, Server
 
-from tocsin.config import HubSettings
+from tocsin.config import ConfigError, HubSettings
 from tocsin.server.app import create_app
 from tocsin.server.founding import OPERATOR, found_operator
 from tocsin.server.intake import Intake
-from tocsin.server.opening import Opened, housed
+from tocsin.server.opening import Opened, housed, opened
 from tocsin.server.store import OUTAGES, Clock, Store, wall_clock
 
 log = logging.getLogger(__name__)
@@ -61,6 +61,27 @@ def serve(
             each.join(_DRAIN)
         if ready is not None:
             ready.unlink(missing_ok=True)
+    say("stopped")
+
+
+def work(settings: HubSettings, say: Callable[[str], None], clock: Clock = wall_clock) -> None:
+    """Admit what waits, and pack, beside the hubs that answer, until SIGTERM or SIGINT.
+
+    Raises ConfigError on the embedded engine, which ends with its hub: that one works itself.
+    """
+    if not settings.mongo_uri:
+        raise ConfigError(
+            "mongo_uri: `work` is for a MongoDB; beside the embedded engine the hub works"
+        )
+    stop = threading.Event()
+    _on_signal(stop)
+    with opened(settings, say, clock) as hub:
+        workers = _workers(hub, stop)
+        say("working")
+        stop.wait()
+        say("stopping: finishing what is in hand")
+        for each in workers:
+            each.join(_DRAIN)
     say("stopped")
 
 

@@ -12,14 +12,16 @@ from torture_judge import Entry, Final, Log, Record, judged
 TORTURE = Path(__file__).parent / "torture.py"
 
 
-def test_nothing_is_lost_whatever_is_killed():
-    asked = ["--minutes", "0.2", "--every", "3", "--writers", "3", "--json"]
+@pytest.mark.parametrize("more", [[], ["--apart"]])
+def test_nothing_is_lost_whatever_is_killed(more):
+    asked = ["--minutes", "0.2", "--every", "3", "--writers", "3", "--json", *more]
     tortured = subprocess.run(
         [sys.executable, TORTURE, *asked], capture_output=True, text=True, timeout=300
     )
     assert tortured.returncode == 0, tortured
     figures = json.loads(tortured.stdout)
-    assert figures["kills of the hub"] and figures["kills of the database"]
+    victims = ["hub", "database", *(["worker"] if more else [])]
+    assert all(figures[f"kills of the {each}"] for each in victims)
     assert figures["versions"] and figures["pages"] and figures["acknowledged"]
 
 

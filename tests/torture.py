@@ -1,9 +1,11 @@
 """Writers and pollers at a hub that is killed again and again, its clock stepped: what is lost?
 
-    scripts/torture --minutes N [--writers 4] [--pollers 4] [--every S] [--seed S] [--json]
+    scripts/torture --minutes N [--writers 4] [--pollers 4] [--every S] [--seed S]
+                    [--apart] [--json]
 
-A hub on the embedded database in a temporary folder.  At random moments, about `every`
-seconds apart, the hub or the database is killed with SIGKILL; the clock is stepped
+A hub on the embedded database in a temporary folder; with `apart` database, hub and a
+worker are processes that do not depend on one another.  At random moments, about `every`
+seconds apart, one of them is killed with SIGKILL; the clock is stepped
 back and forth by up to an hour; blocks are packed meanwhile.  When all is quiet again each
 poller must have been given what the feed holds, once and in order, and all that was
 acknowledged must be there.  Exit code 0 only if so.
@@ -11,15 +13,18 @@ acknowledged must be there.  Exit code 0 only if so.
 
 import argparse
 import json
+import os
 import random
+import signal
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,13 +35,35 @@ from torture_pollers import Poller
 from torture_writers import Acknowledged, Writer
 
 from tocsin.server.store import Store
-from tocsin.server.store.embedded import database
+from tocsin.server.store.embedded import Engine, database
 
 HERE = Path(__file__).parent
 SHOWN = 5
 STEP = 3_600
 """Seconds by which the clock is wrong at most."""
 Figures = dict[str, int]
+
+
+class Worker:
+    """`tocsin-hub work`, with the clock that steps."""
+
+    def __init__(self, program: tuple[object, ...], log: Path) -> None:
+        self._program, self._log = program, log
+        self._start()
+
+    def _start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen([*map(str, self._program), "--work"], stderr=log)
+
+    def kill(self) -> None:
+        """kill -9; another one is started at once."""
+        self.stop(signal.SIGKILL)
+        self._start()
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        """It has a minute to end."""
+        self._process.send_signal(how)
+        self._process.wait(60)
 
 
 @dataclass
@@ -46,13 +73,14 @@ class Torture:
     hub: Hub
     clock: Path
     dice: random.Random
+    worker: Worker | None = None
     counts: Counter[str] = field(default_factory=Counter)
 
     def go_on(self, seconds: float, every: float) -> None:
-        """Kill and step until the time is over."""
+        """Kill and step until the time is over and each of them was killed."""
         ends = time.monotonic() + seconds
         due = time.monotonic() + self.dice.uniform(0.5, 1.5) * every
-        while time.monotonic() < ends:
+        while time.monotonic() < ends or self._spared():
             time.sleep(min(1.0, every / 2))
             if self.dice.random() < 0.3:
                 self.step(self.dice.uniform(-STEP, STEP))
@@ -69,16 +97,27 @@ class Torture:
         self.counts["clock steps"] += 1
 
     def kill(self) -> None:
-        """The hub or the database; the first two kills are one of each."""
-        hub_due = self.counts["kills of the hub"] <= self.counts["kills of the database"]
-        if self.dice.random() < 0.5 if sum(self._kills()) > 1 else hub_due:
-            self.hub.kill()
-            self.counts["kills of the hub"] += 1
-            self.hub.start()
-            return
+        """Any of them, but each of them once before any is killed again."""
+        kills = self._kills()
+        name = self.dice.choice(self._spared() or list(kills))
+        self.counts[f"kills of the {name}"] += 1
+        kills[name]()
+
+    def _kills(self) -> dict[str, Callable[[], None]]:
+        kills = {"hub": self._kill_hub, "database": self._kill_database}
+        return kills | ({"worker": self.worker.kill} if self.worker else {})
+
+    def _spared(self) -> list[str]:
+        """Who has not been killed yet."""
+        return [name for name in self._kills() if not self.counts[f"kills of the {name}"]]
+
+    def _kill_hub(self) -> None:
+        self.hub.kill()
+        self.hub.start()
+
+    def _kill_database(self) -> None:
         before = self.hub.engine()
         self.hub.kill_engine()
-        self.counts["kills of the database"] += 1
         deadline = time.monotonic() + 60
         while self._engine() in (0, before):
             if time.monotonic() > deadline:
@@ -89,16 +128,15 @@ class Torture:
         """The database's process id; 0 while it is not there."""
         return self.hub.engine() if (self.hub.data / "engine.json").exists() else 0
 
-    def _kills(self) -> tuple[int, int]:
-        return self.counts["kills of the hub"], self.counts["kills of the database"]
-
 
 def main() -> int:
     """Torture and judge; 0 if every promise was kept."""
     options = _options()
-    with tempfile.TemporaryDirectory() as folder, _hub(Path(folder)) as hub:
-        dice = random.Random(options.seed)
-        torture = Torture(hub, Path(folder) / "clock", dice)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as house:
+        clock = Path(folder) / "clock"
+        clock.write_text("0")
+        hub, worker = _started(Path(folder), clock, house, apart=options.apart)
+        torture = Torture(hub, clock, random.Random(options.seed), worker)
         book, pollers = _run(torture, options, Path(folder))
         record = _record(hub, book, pollers)
         figures = _figures(torture, book, pollers, record)
@@ -116,22 +154,29 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--pollers", type=int, default=4)
     parser.add_argument("--every", type=float, default=12, help="seconds between two kills")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--apart", action="store_true", help="database and a worker on their own")
     parser.add_argument("--json", action="store_true", help="the figures as one JSON object")
     return parser.parse_args()
 
 
-@contextmanager
-def _hub(folder: Path) -> Iterator[Hub]:
-    clock = folder / "clock"
-    clock.write_text("0")
+def _started(
+    folder: Path, clock: Path, house: ExitStack, *, apart: bool
+) -> tuple[Hub, Worker | None]:
     program = (sys.executable, HERE / "torture_hub.py", "--clock", clock)
     hub = Hub(folder / "data", program=program)
+    if apart:
+        engine = Engine.start(hub.data, lambda text: None)
+        house.callback(engine.stop)
+        engine.watch()
+        os.environ["TOCSIN_MONGO_URI"] = engine.uri
     hub.join()
     hub.start()
-    try:
-        yield hub
-    finally:
-        hub.stop()
+    house.callback(hub.stop)
+    if not apart:
+        return hub, None
+    worker = Worker((*program, "--data", hub.data), folder / "worker.log")
+    house.callback(worker.stop)
+    return hub, worker
 
 
 def _run(
@@ -231,6 +276,7 @@ def _figures(
         "pages left by next": polled["by next"],
         "deaths of pollers": polled["deaths"],
         "kills of the hub": torture.counts["kills of the hub"],
+        "kills of the worker": torture.counts["kills of the worker"],
         "kills of the database": torture.counts["kills of the database"],
         "clock steps": torture.counts["clock steps"],
         "packings": packed,

@@ -1,8 +1,10 @@
 """The hub as it is but for its clock, which can be stepped: so the torture test starts it.
 
     python tests/torture_hub.py --clock FILE --data DIR --port N --ready-file F
+    python tests/torture_hub.py --clock FILE --data DIR --work
 
-FILE holds the seconds by which the clock is wrong; it may be replaced at any time.
+The second is a worker, which answers nobody.  FILE holds the seconds by which the
+clock is wrong; it may be replaced at any time.
 """
 
 import argparse
@@ -13,7 +15,7 @@ import time
 from pathlib import Path
 
 from tocsin.config import load_hub
-from tocsin.server.serve import serve
+from tocsin.server.serve import serve, work
 
 
 def main() -> int:
@@ -21,8 +23,9 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--clock", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--ready-file", type=Path, required=True)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--ready-file", type=Path)
+    parser.add_argument("--work", action="store_true")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     asked = {"data": options.data, "port": options.port, "requests_per_minute": 0}
@@ -30,7 +33,11 @@ def main() -> int:
     def clock() -> int:
         return time.time_ns() // 1_000 + int(float(options.clock.read_text()) * 1_000_000)
 
-    serve(load_hub(None, os.environ, asked), options.ready_file, _say, clock)
+    settings = load_hub(None, os.environ, asked)
+    if options.work:
+        work(settings, _say, clock)
+    else:
+        serve(settings, options.ready_file, _say, clock)
     return 0
 
 
