@@ -196,6 +196,9 @@ class TestWriters:
         assert small.remove(name(3)) == 2
         del before[name(3)]
         assert {entry.id: entry for entry in small.page()} == before
+        some = frozenset(map(name, range(200)))
+        found = {entry.id: entry for entry in small.page(replace(EVERY, ids=some))}
+        assert found == {id: entry for id, entry in before.items() if id in some}
         documents = [
             document
             for collection in ("runs", "shelves", "marks")
