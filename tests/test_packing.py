@@ -158,6 +158,9 @@ class TestReaders:
         pack(small)
         packed, *_, fresh = runs(small)
         assert packed.keys() == fresh.keys() | {"stamps", "zstd"}
+        shelves = small.store._base.shelves
+        of_packed, of_fresh = (shelves.find_one({"run": run["_id"]}) for run in (packed, fresh))
+        assert of_packed.keys() == of_fresh.keys() - {"stamp"} | {"stamps"}
 
     def test_read_again_what_was_packed_while_they_read(self, small):
         steady, looks = Steady(small.store._base), []
