@@ -8,8 +8,11 @@ the partner's premises, and in the hub, which trusts no client.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+
+import orjson
 
 from tocsin.admission.identify import MITRE, identify, well_known
 from tocsin.admission.markings import is_tlp_definition, read
@@ -73,7 +76,17 @@ class Examiner:
         """
         together = list(candidates)
         company = self._company(together, now)
-        return [self._alone(candidate, company) for candidate in together]
+        times = Counter(candidate.source_id for candidate in together)
+        once: dict[bytes, Candidate] = {}
+        examined = []
+        for candidate in together:
+            key = _spelt(candidate) if times[candidate.source_id] > 1 else b""
+            known = once.get(key)
+            told = replace(known, index=candidate.index) if known else None
+            examined.append(told or self._alone(candidate, company))
+            if key:
+                once.setdefault(key, examined[-1])
+        return examined
 
     def authors(self, together: Iterable[Candidate]) -> frozenset[str]:
         """The identities that say who the submitter is: named as creator, or by its own name.
@@ -190,6 +203,16 @@ def _disclosing(together: Iterable[Candidate], authors: frozenset[str]) -> froze
             found.add(str(subject.get("id")))
             found.update(end for end in ends if end.startswith("location--"))
     return frozenset(found)
+
+
+def _spelt(candidate: Candidate) -> bytes:
+    """What two copies of an object have in common; empty if it is none, or has come so far."""
+    if candidate.object is None or not candidate.open or candidate.findings:
+        return b""
+    try:
+        return orjson.dumps((candidate.source_version, candidate.object))
+    except (TypeError, RecursionError):
+        return b""
 
 
 def _text(value: object) -> str:

@@ -67,8 +67,18 @@ def normalise(
     subject = candidate.object
     if subject is None:
         return candidate
-    subject = _vocabularies(_values(_pattern(_visible(subject))))
-    return _marked(replace(candidate, object=subject), defaults, definitions)
+    spelt = _vocabularies(_values(_pattern(_visible(subject))))
+    findings = _respelt(subject, spelt) if spelt is not subject else ()
+    return _marked(candidate.changed(spelt, *findings), defaults, definitions)
+
+
+def _respelt(before: StixObject, after: StixObject) -> tuple[Finding, ...]:
+    message = "written in the one spelling of its meaning"
+    return tuple(
+        Finding("normalise", "spelling", Action.REPAIRED, message, name)
+        for name, value in before.items()
+        if after.get(name) != value
+    )
 
 
 def _visible(subject: StixObject) -> StixObject:
@@ -159,6 +169,10 @@ def _marked(
     elif "granular_markings" in subject and marks.tlp is not None:
         findings += _granular(subject, tlp)
     marked = markings.marked(subject, replace(marks, tlp=tlp))
+    if marked is not subject and not findings:
+        message = "TLP written with the ids of TLP 2.0"
+        place = "object_marking_refs"
+        findings = (Finding("normalise", "spelling", Action.REPAIRED, message, place),)
     scope = "|".join((tlp.word, *marks.others))
     return replace(candidate, object=marked, tlp=tlp, scope=scope).noting(*findings)
 

@@ -58,6 +58,8 @@ _VALUES: dict[str, frozenset[str]] = {
 }
 """The properties of an observable that say what it is."""
 
+_CONTAINERS = (dict, list)
+_REFERS = ("_ref", "_refs")
 _REFERENCE = re.compile(r"[a-z0-9][a-z0-9-]*--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DIGEST = re.compile(r"[A-Za-z0-9+/:.]{16,256}")
 
@@ -71,10 +73,10 @@ def texts(subject: StixObject) -> Iterator[tuple[Path, str]]:
     for name, value in subject.items():
         if name in _MACHINERY or name in own:
             continue
-        if isinstance(value, str):
-            if value and not _structural((name,), value):
+        if type(value) is str:
+            if value and not (name.endswith(_REFERS) and _REFERENCE.fullmatch(value)):
                 yield (name,), value
-        elif isinstance(value, dict | list):
+        elif type(value) in _CONTAINERS:
             yield from _texts((name,), value)
 
 
@@ -112,10 +114,10 @@ def _texts(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
     waiting = [(path, value)]
     while waiting:
         path, value = waiting.pop()
-        if isinstance(value, str):
+        if type(value) is str:
             if value and not _structural(path, value):
                 yield path, value
-        elif isinstance(value, dict | list):
+        elif type(value) in _CONTAINERS:
             waiting.extend(_inside(path, value))
 
 
@@ -134,7 +136,7 @@ def _structural(path: Path, value: str) -> bool:
         name = path[-2]
     if not isinstance(name, str):
         return False
-    if name.endswith(("_ref", "_refs")):
+    if name.endswith(_REFERS):
         return _REFERENCE.fullmatch(value) is not None
     if name == "kill_chain_name":
         return value in _KNOWN_CHAINS

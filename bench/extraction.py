@@ -1,14 +1,11 @@
 """How well the formats find indicators: against labelled texts, and against a ruler.
 
-    python bench/extraction.py FOLDER [--show N]
-
-FOLDER holds `text-gt/`, `iocs/`, `reports/`, `manifest.jsonl` and `tools/iocnorm.py`, a small
-normaliser that counts every word or cell which is an indicator as a whole.  It prints
-precision and recall on the labelled texts, then the number of distinct indicators
-beside the ruler's, with the reasons of the difference.
+A measure of bench/quality.  The folder holds `text-gt/`, `iocs/`, `reports/`, `manifest.jsonl`
+and `tools/iocnorm.py`, a small normaliser that counts every word or cell which is an
+indicator as a whole.  It prints precision and recall on the labelled texts, then the number of
+distinct indicators beside the ruler's, with the reasons of the difference.
 """
 
-import argparse
 import csv
 import importlib.util
 import ipaddress
@@ -44,15 +41,11 @@ WANTED = {
 }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--show", type=int, default=0, metavar="N", help="list up to N misses")
-    chosen = parser.parse_args()
-    ruler = loaded(chosen.folder / "tools" / "iocnorm.py")
-    labelled(chosen.folder / "text-gt", ruler, chosen.show)
-    counted(chosen.folder, ruler, chosen.show)
-    return 0
+def measure(folder: Path, show: int) -> None:
+    csv.field_size_limit(1 << 24)
+    ruler = loaded(folder / "tools" / "iocnorm.py")
+    labelled(folder / "text-gt", ruler, show)
+    counted(folder, ruler, show)
 
 
 def loaded(path: Path) -> ModuleType:
@@ -309,8 +302,3 @@ def reason(value: Value, format_: str, raw: bytes, ruler: ModuleType) -> str:
     if kind == "domain" and re.search(r"\.(py|md|sh|pl|rs|so|zip|mov|cab|ps|app)$", text):
         return "the name of a file"
     return "other"
-
-
-if __name__ == "__main__":
-    csv.field_size_limit(1 << 24)
-    sys.exit(main())

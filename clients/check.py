@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tocsin.admission import Examiner
@@ -59,9 +59,11 @@ class Line:
     """What would be, or was, sent; None where nothing is."""
     public_id: str = ""
     """The hub's id for it."""
+    before: StixObject | None = field(default=None, repr=False)
+    """As it was read; kept where somebody wants to compare."""
 
     def as_json(self) -> dict[str, Any]:
-        """The line as `--json` prints it; `public_id` only where there is one."""
+        """The line as `--json` prints it; `public_id` and `before` only where there is one."""
         line = {
             "file": self.file,
             "index": self.index,
@@ -70,7 +72,8 @@ class Line:
             "findings": [dict(each) for each in self.findings],
             "object": self.object,
         }
-        return line | ({"public_id": self.public_id} if self.public_id else {})
+        more = {"public_id": self.public_id, "before": self.before}
+        return line | {name: value for name, value in more.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +84,14 @@ class Preview:
     candidates: tuple[Candidate, ...] = ()
     error: str = ""
     """Why the file as a whole could not be read; then there are no candidates."""
+    read: tuple[StixObject | None, ...] = field(default=(), repr=False)
+    """The candidates' objects as they were read."""
 
-    def lines(self) -> Iterator[Line]:
-        """A line for each candidate."""
-        return (line(self.file, each) for each in self.candidates)
+    def lines(self, *, before: bool = False) -> Iterator[Line]:
+        """A line for each candidate; on request with what it was before."""
+        for at, candidate in enumerate(self.candidates):
+            told = line(self.file, candidate)
+            yield replace(told, before=self.read[at]) if before and self.read else told
 
 
 class Checker:
@@ -116,7 +123,8 @@ class Checker:
             candidates = list(read(name, file.content, Reading(now=now, tlp=self._tlp)))
         except ShareError as error:
             return Preview(file.name, error=str(error))
-        return Preview(file.name, tuple(self._examiner.examine(candidates, now)))
+        sent = tuple(candidate.object for candidate in candidates)
+        return Preview(file.name, tuple(self._examiner.examine(candidates, now)), read=sent)
 
 
 _UNCLAIMED = (

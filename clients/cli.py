@@ -40,11 +40,13 @@ Show what admission makes of files, offline; nothing is sent.
   tocsin check report.txt bundle.json
   cat iocs | tocsin check - --as iocs.txt --json
   tocsin check bundle.json --term acme.example --term 'ACME Corp'
+  tocsin check report.txt --explain --diff
 
 verdicts: ready (would be offered to a hub), duplicate (the hub has it anyway), held (an analyst
 must look at it: it is not sent), refused (never shared; the findings say why).
 --json: an object a line for each candidate, {{"file", "error"}} for a file that no format takes,
-at last {{"counts": ...}}.  The exit code is 1 if anything was refused or a file could not be read.
+at last {{"counts": ...}}; with --diff each has its object "before" as well.  The exit code is 1 if
+anything was refused or a file could not be read.
 
 {_CODES}"""
 _PUSH = f"""\
@@ -171,7 +173,7 @@ def parser() -> argparse.ArgumentParser:
         )
         for name, (sentence, about, parents) in kinds.items()
     }
-    made["check"].set_defaults(run=commands.check)
+    _check_options(made["check"])
     _push_options(made["push"])
     _poll_options(made["poll"])
     made["status"].add_argument("id", metavar="ID")
@@ -213,6 +215,14 @@ def _offering() -> argparse.ArgumentParser:
         help="a name, domain or network of yours to keep out of what is shared; repeatable",
     )
     return options
+
+
+def _check_options(options: argparse.ArgumentParser) -> None:
+    options.add_argument(
+        "--explain", action="store_true", help="what each stage did, where, why, and what to do"
+    )
+    options.add_argument("--diff", action="store_true", help="each object before and after")
+    options.set_defaults(run=commands.check)
 
 
 def _push_options(options: argparse.ArgumentParser) -> None:

@@ -17,6 +17,7 @@ from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
 from tocsin.clients.check import Checker, File, Line, Preview, counted, unexamined
 from tocsin.clients.connection import Hub, Place
+from tocsin.clients.explain import show_difference, show_stages
 from tocsin.clients.output import sink
 from tocsin.clients.patience import Patience
 from tocsin.clients.poll import Ask, poll
@@ -58,7 +59,7 @@ def exit_code(error: ShareError) -> int:
 def check(arguments: argparse.Namespace, settings: ClientSettings) -> int:
     """Show what admission makes of files; nothing is sent."""
     previews = _previews(arguments, settings)
-    lines = _show_previews(previews, as_json=arguments.json)
+    lines = _show_previews(previews, arguments)
     failed = sum(1 for preview in previews if preview.error)
     _show_counts(counted(lines, _IN_CHECK), failed, as_json=arguments.json)
     return FAILED if failed or any(line.verdict == "refused" for line in lines) else DONE
@@ -158,15 +159,27 @@ def _files(names: Sequence[str], form: str) -> Iterable[File | Preview]:
             yield File(name, content, form)
 
 
-def _show_previews(previews: Iterable[Preview], *, as_json: bool) -> list[Line]:
+def _show_previews(previews: Iterable[Preview], arguments: argparse.Namespace) -> list[Line]:
     shown: list[Line] = []
-    screen = console()
     for preview in previews:
-        _show_error(preview, as_json=as_json)
-        for line in preview.lines():
-            json_line(line.as_json()) if as_json else show_line(screen, line)
-            shown.append(replace(line, object=None))
+        _show_error(preview, as_json=arguments.json)
+        for line in preview.lines(before=arguments.diff):
+            _show_preview(line, arguments)
+            shown.append(replace(line, object=None, before=None))
     return shown
+
+
+def _show_preview(line: Line, arguments: argparse.Namespace) -> None:
+    """One object, in as much detail as was asked for."""
+    if arguments.json:
+        json_line(line.as_json())
+        return
+    screen = console()
+    show_line(screen, replace(line, findings=()) if arguments.explain else line)
+    if arguments.explain:
+        show_stages(screen, line)
+    if arguments.diff:
+        show_difference(screen, line)
 
 
 def _show_error(preview: Preview, *, as_json: bool) -> None:

@@ -65,6 +65,8 @@ def show_line(screen: Console, line: Line) -> None:
         head.append(f" -> {printable(line.public_id)}")
     screen.print(head)
     for finding in line.findings:
+        if finding.get("rule") == "spelling":
+            continue  # nothing that anybody must know; `tocsin check --explain` tells it
         where = f" at {finding['path']}" if finding.get("path") else ""
         told = f"{finding.get('action', '')}{where}: {finding.get('message', '')}"
         screen.print(Text(f"          {printable(told)} ({printable(finding.get('rule', ''))})"))

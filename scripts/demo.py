@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from taxii2client.v21 import Server, as_pages
@@ -177,7 +178,7 @@ def _show(pushed: dict[str, dict[str, Any]], feeds: dict[str, list[dict[str, Any
 
 
 def _came_in(pushed: dict[str, dict[str, Any]]) -> Table:
-    table = Table(title="What came in", title_justify="left")
+    table = Table(title="What came in", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("partner", no_wrap=True)
     for heading in ("received", *VERDICTS, "masked"):
         table.add_column(heading, no_wrap=True, justify="right")

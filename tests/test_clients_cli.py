@@ -74,6 +74,31 @@ class TestCheck:
         assert set(second["findings"][-1]) == {"stage", "rule", "path", "action", "message"}
         assert last["counts"] | {"ready": 1, "refused": 1, "received": 2} == last["counts"]
 
+    def test_explain_says_what_each_stage_did_and_where(self, tocsin):
+        sent = {**known(1), "description": "ask jo.doe@bank.example.net", "confidence": 40}
+        _, lines, _ = tocsin("check", file("a.json", sent), "--explain")
+        text = "\n".join(lines)
+        stages = ("validate", "normalise", "identify", "sanitise")
+        assert [line.split()[0] for line in lines if line.strip().startswith(stages)] == [*stages]
+        assert "personal_data: replaced at description" in text
+        assert "jo.doe" not in text
+
+    def test_explain_ends_with_the_stage_that_refused(self, tocsin):
+        _, lines, _ = tocsin("check", file("a.json", {**known(1), "confidence": 400}), "--explain")
+        assert lines[1].split() == ["validate"] and "schema: refused at confidence" in lines[2]
+        assert not any(line.strip().startswith("sanitise") for line in lines)
+
+    def test_diff_shows_before_and_after(self, tocsin):
+        sent = {**known(1), "description": "ask jo.doe@bank.example.net"}
+        _, lines, _ = tocsin("check", file("a.json", sent), "--diff")
+        changed = [line.strip() for line in lines if line.strip()[:1] in "+-" and "descr" in line]
+        assert changed[0].startswith('-  "description": "ask jo.doe@')
+        assert changed[1] == '+  "description": "ask [removed: e-mail address]",'
+
+    def test_diff_for_programs_has_the_object_before(self, tocsin):
+        _, lines, _ = tocsin("check", file("a.json", known(1)), "--diff", "--json")
+        assert json.loads(lines[0])["before"] == known(1)
+
     def test_all_well_is_0(self, tocsin):
         code, lines, _ = tocsin("check", file("a.json", known(1)))
         assert code == 0

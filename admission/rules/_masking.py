@@ -6,9 +6,8 @@ masked, and the finding written that tells so without repeating it.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from tocsin.admission.model import Action, Candidate, Finding, Path, StixObject, shown
@@ -112,11 +111,16 @@ def outside(own: Sequence[str], text: str, spans: list[Span]) -> list[Span]:
     lower = text.lower()
     if len(lower) != len(text):
         lower = text  # some letters change their number with their case
-    places = (
-        found.span() for value in own for found in re.finditer(re.escape(value.lower()), lower)
-    )
-    zones = Zones(places)
+    zones = Zones(place for value in own for place in _places(value.lower(), lower))
     return [span for span in spans if not zones.hold(span.start, span.end)]
+
+
+def _places(value: str, text: str) -> Iterator[tuple[int, int]]:
+    start = text.find(value)
+    while start >= 0:
+        end = start + len(value)
+        yield start, end
+        start = text.find(value, end)
 
 
 def _changed(

@@ -1,0 +1,1 @@
+"""The measures of bench/quality, each a module."""

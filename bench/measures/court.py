@@ -1,0 +1,74 @@
+"""What the measures share: reading files, and admission as a hub would do it."""
+
+import json
+import lzma
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+from tocsin.admission import Examiner, formats, policy_of
+from tocsin.admission.benign import load
+from tocsin.admission.model import Candidate, KnownBenign, Submitter, Tlp
+from tocsin.admission.policy import Policy
+from tocsin.config import policy_text
+
+NOW = 1_790_000_000_000_000
+"""µs since 1970 UTC; the same in every run."""
+GREEN = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
+PARTNER = Submitter(partner="acme", names=("ACME Corp",), terms=("acme-corp.example",))
+
+
+@cache
+def policy() -> Policy:
+    return policy_of(policy_text(None))
+
+
+@cache
+def lists() -> KnownBenign:
+    return load()
+
+
+def judged(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """One submission, examined under the policy that ships."""
+    return Examiner(policy(), PARTNER, lists()).examine(candidates, NOW)
+
+
+def objects(subjects: Iterable[dict]) -> Iterator[Candidate]:
+    """Objects as candidates."""
+    for index, subject in enumerate(subjects):
+        version = subject.get("modified", subject.get("created"))
+        id_ = subject.get("id")
+        yield Candidate(
+            index=index,
+            object=subject,
+            source_id=id_ if isinstance(id_, str) else None,
+            source_version=version if isinstance(version, str) else None,
+        )
+
+
+def read(name: str, raw: bytes) -> list[Candidate]:
+    """The candidates of a file; none if no format claims it."""
+    if formats.claim(name, raw) is None:
+        return []
+    return list(formats.read(name, raw, formats.Reading(now=NOW, tlp=Tlp.GREEN)))
+
+
+def content(path: Path) -> bytes:
+    raw = path.read_bytes()
+    return lzma.decompress(raw) if path.suffix == ".xz" else raw
+
+
+def lines(path: Path) -> Iterator[dict]:
+    return map(json.loads, content(path).decode().splitlines())
+
+
+def corpus(folder: Path, *sets: str) -> Iterator[tuple[dict, bytes]]:
+    """The files of these sets, as the manifest lists them."""
+    for entry in lines(folder / "manifest.jsonl"):
+        if entry["set"] in sets:
+            yield entry, content(folder / entry["file"])
+
+
+def last_rule(candidate: Candidate) -> str:
+    """The rule that closed a candidate."""
+    return candidate.findings[-1].rule if candidate.findings else "-"

@@ -1,0 +1,121 @@
+"""Personal data in labelled texts: what is found, and what gets through."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from measures.court import GREEN, content, judged, objects
+from tocsin.admission.rules import _personal as personal
+from tocsin.admission.rules import personal_data
+
+KINDS = {
+    "EMAIL_ADDRESS": personal.EMAIL,
+    "EMAIL": personal.EMAIL,
+    "CREDIT_CARD": personal.CARD,
+    "IBAN_CODE": personal.IBAN,
+    "IBAN": personal.IBAN,
+    "US_SSN": personal.SSN,
+    "SSN": personal.SSN,
+    "PHONE_NUMBER": personal.PHONE,
+    "PHONE": personal.PHONE,
+}
+Span = tuple[int, int, str]
+Text = tuple[str, list[Span]]
+
+
+def measure(folder: Path, show: int) -> None:
+    regions = tuple(personal_data.DEFAULTS["regions"])
+    for name, texts in sets(folder):
+        scores: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS.values()}
+        misses: list[str] = []
+        for text, wanted in texts:
+            got = personal.found(text, frozenset(KINDS.values()), regions)
+            found = [(span.start, span.end, span.what) for span in got]
+            score(text, wanted, found, scores, misses)
+        print(f"{name} ({len(texts)} texts)        wanted found  wrong missed precision recall")
+        for kind, counts in scores.items():
+            told(kind, counts)
+        print(f"   values still there after admission: {through(texts)}")
+        for miss in misses[:show]:
+            print("     ", miss)
+
+
+def score(
+    text: str,
+    wanted: list[Span],
+    found: list[Span],
+    scores: dict[str, Counter[str]],
+    misses: list[str],
+) -> None:
+    """A label is found if something that is masked covers it; a mask without a label is wrong."""
+    for start, end, kind in wanted:
+        hit = any(s < end and start < e for s, e, _ in found)
+        scores[kind]["right" if hit else "missed"] += 1
+        if not hit:
+            misses.append(f"missed {kind}: {text[start:end]!r} in {text[:110]!r}")
+    for start, end, kind in found:
+        if not any(s < end and start < e for s, e, _ in wanted):
+            scores[kind]["wrong"] += 1
+            misses.append(f"wrong {kind}: {text[start:end]!r} in {text[:110]!r}")
+
+
+def told(kind: str, counts: Counter[str]) -> None:
+    right, wrong, missed = counts["right"], counts["wrong"], counts["missed"]
+    if right + missed + wrong:
+        print(
+            f"   {kind:30} {right + missed:6} {right:5} {wrong:6} {missed:6}"
+            f" {right / max(1, right + wrong):9.3f} {right / max(1, right + missed):6.3f}"
+        )
+
+
+def through(texts: list[Text]) -> str:
+    """How many labelled values stand in the notes that admission lets through."""
+    there = total = 0
+    for candidate, (text, wanted) in zip(judged(objects(map(note, texts))), texts, strict=True):
+        shared = json.dumps(candidate.object, ensure_ascii=False) if candidate.open else ""
+        for start, end, _ in wanted:
+            value = json.dumps(text[start:end], ensure_ascii=False)[1:-1]
+            total, there = total + 1, there + (value in shared)
+    return f"{there} of {total}"
+
+
+def note(text: Text) -> dict:
+    return {
+        "type": "note",
+        "spec_version": "2.1",
+        "id": f"note--00000000-0000-4000-8000-{abs(hash(text[0])) % 10**12:012d}",
+        "created": "2026-01-01T00:00:00.000Z",
+        "modified": "2026-01-01T00:00:00.000Z",
+        "content": text[0],
+        "object_refs": ["malware--00000000-0000-4000-8000-000000000001"],
+        "object_marking_refs": [GREEN],
+    }
+
+
+def sets(folder: Path) -> Iterator[tuple[str, list[Text]]]:
+    pii = folder / "pii"
+    for path in sorted((pii / "presidio-research").rglob("*.json.xz")):
+        yield path.name, [spanned(case) for case in json.loads(content(path))]
+    for path in sorted((pii / "nannigalaxy").rglob("*.json.xz")):
+        yield path.name, [entities(case) for case in json.loads(content(path))]
+
+
+def spanned(case: dict) -> Text:
+    spans = [
+        (span["start_position"], span["end_position"], KINDS[span["entity_type"]])
+        for span in case["spans"]
+        if span["entity_type"] in KINDS
+    ]
+    return case["full_text"], spans
+
+
+def entities(case: dict) -> Text:
+    text = case["text"]
+    spans = []
+    for each in case["NER"]:
+        value, kind = each.get("entity", ""), KINDS.get(each.get("label", ""))
+        start = text.find(value)
+        if kind and value and start >= 0:
+            spans.append((start, start + len(value), kind))
+    return text, spans

@@ -1,0 +1,67 @@
+"""How many indicators one process examines in a second of the processor's time."""
+
+import cProfile
+import io
+import json
+import pstats
+import re
+import statistics
+import time
+from pathlib import Path
+
+from measures.court import corpus, judged, lists, objects, policy
+
+_SIMPLE = re.compile(r"\[\s*[\w-]+:[\w.'\"-]+\s*=\s*'(?:[^'\\]|\\.)*'\s*\]")
+
+
+def measure(folder: Path, show: int) -> None:
+    policy(), lists()
+    simple: list[dict] = []
+    others: list[dict] = []
+    for entry, raw in corpus(folder, "stix"):
+        for subject in indicators(entry["path"], raw):
+            plain = "." not in subject["pattern"].partition("=")[0].partition(":")[2]
+            one = subject["pattern"].count("=") == 1 and len(subject["pattern"]) < 300
+            (simple if one and (plain or "hashes" in subject["pattern"]) else others).append(
+                subject
+            )
+    for name, those in (("one comparison", simple), ("all other", others)):
+        judged(objects(those[:200]))
+        rates = []
+        for _ in range(3):
+            started = time.process_time()
+            for at in range(0, len(those), 500):
+                judged(objects(those[at : at + 500]))
+            rates.append(len(those) / (time.process_time() - started))
+        print(
+            f"   {name:16} {len(those):6} indicators, median of 3: "
+            f"{statistics.median(rates):7.0f} a second"
+        )
+    if show:
+        profile(simple, show)
+
+
+def profile(those: list[dict], show: int) -> None:
+    told = io.StringIO()
+    with cProfile.Profile() as profiler:
+        judged(objects(those))
+    pstats.Stats(profiler, stream=told).sort_stats("tottime").print_stats(show)
+    print(told.getvalue())
+
+
+def indicators(name: str, raw: bytes) -> list[dict]:
+    """The indicators of a file of STIX, wherever they stand."""
+    if not name.endswith((".json", ".stix2")):
+        return []
+    try:
+        top = json.loads(raw)
+    except ValueError:
+        return []
+    found = top.get("objects", []) if isinstance(top, dict) else top
+    return [
+        o
+        for o in found
+        if isinstance(o, dict)
+        and o.get("type") == "indicator"
+        and isinstance(o.get("pattern"), str)
+    ]

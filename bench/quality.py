@@ -1,0 +1,48 @@
+"""How well admission judges, measured on labelled and real data.
+
+    bench/quality FOLDER [extraction pii leaks benign validity patterns hostile speed] [--show N]
+
+FOLDER holds `text-gt/`, `pii/`, `benign/`, `stix/`, `hostile/` and so on, files possibly
+compressed with xz.  Each measure prints its figures and, with --show, what was judged
+otherwise than labelled.  Nothing here is tuned to single cases.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import extraction
+from measures import benign, hostile, leaks, pii, speed, validity
+
+MEASURES = {
+    "extraction": extraction.measure,
+    "pii": pii.measure,
+    "leaks": leaks.measure,
+    "benign": benign.measure,
+    "validity": validity.measure,
+    "patterns": validity.patterns,
+    "hostile": hostile.measure,
+    "speed": speed.measure,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("measure", nargs="*", metavar="MEASURE", help=", ".join(MEASURES))
+    parser.add_argument("--show", type=int, default=0, metavar="N", help="list up to N of a kind")
+    chosen = parser.parse_args()
+    unknown = set(chosen.measure) - set(MEASURES)
+    if unknown:
+        parser.error(f"no such measure: {', '.join(sorted(unknown))}")
+    for name in chosen.measure or MEASURES:
+        print(f"== {name}", flush=True)
+        started = time.perf_counter()
+        MEASURES[name](chosen.folder, chosen.show)
+        print(f"   ({time.perf_counter() - started:.0f} s)\n", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
