@@ -22,9 +22,9 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ from tocsin.server.store.embedded import Engine, database
 
 HERE = Path(__file__).parent
 SHOWN = 5
+PATIENCE = 60
+"""Seconds until an answer is given up."""
 STEP = 3_600
 """Seconds by which the clock is wrong at most."""
 Figures = dict[str, int]
@@ -196,7 +198,7 @@ def _run(
             ends.set()
             for each in writing:
                 each.result()
-            _settle(hub, book)
+            _settle(hub)
         finally:
             ends.set()
             done.set()
@@ -205,24 +207,27 @@ def _run(
     return book, pollers
 
 
-def _settle(hub: Hub, book: Acknowledged) -> None:
-    """Wait until what was acknowledged is settled, or three minutes."""
+def _settle(hub: Hub) -> None:
+    """Wait until all that was received is settled, acknowledged or not, or three minutes.
+
+    What was received in the moment of a kill is admitted when its lease has run out; a
+    poller that had stopped before would rightly not have been given it.
+    """
     deadline = time.monotonic() + 180
-    for status in book.statuses:
-        while not hub.ask(f"status/{status}/").json().get("x_tocsin_settled"):
-            if time.monotonic() > deadline:
-                return
+    with database(hub.data, lambda text: None) as uri, closing(Store.connect(uri)) as store:
+        waiting = {"open": True}
+        while store._base.submissions.find_one(waiting) and time.monotonic() < deadline:
             time.sleep(0.2)
 
 
 def _record(hub: Hub, book: Acknowledged, pollers: list[Poller]) -> Record:
     """What there is to judge, asked of the hub as anybody may ask it."""
-    statuses = [hub.ask(f"status/{each}/").json() for each in book.statuses]
+    statuses = [_asked(hub, f"status/{each}/") for each in book.statuses]
     feeds = {name: Final(_manifest(hub, name, "all"), _manifest(hub, name, "last"))
              for name in ("scratch", "green")}  # fmt: skip
     published = {
         each["pattern"]: int(each["description"].split()[1])
-        for each in hub.walk("green", 1_000)
+        for each in _walk(hub, "collections/green/objects/", {})
         if "pattern" in each
     }
     return Record(
@@ -242,17 +247,33 @@ def _record(hub: Hub, book: Acknowledged, pollers: list[Poller]) -> Record:
 
 
 def _manifest(hub: Hub, feed: str, versions: str) -> list[Entry]:
-    query = {"limit": "1000", "match[spec_version]": "2.1", "match[version]": versions}
-    found: list[Entry] = []
+    query = {"match[spec_version]": "2.1", "match[version]": versions}
+    return [
+        Entry(each["id"], each["version"], each["date_added"])
+        for each in _walk(hub, f"collections/{feed}/manifest/", query)
+    ]
+
+
+def _walk(hub: Hub, path: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:
+    query = {"limit": "1000", **query}
     while True:
-        page: dict[str, Any] = hub.ask(f"collections/{feed}/manifest/", params=query).json()
-        found += [
-            Entry(each["id"], each["version"], each["date_added"])
-            for each in page.get("objects", [])
-        ]
+        page = _asked(hub, path, query)
+        yield from page.get("objects", [])
         if not page.get("more"):
-            return found
+            return
         query["next"] = page["next"]
+
+
+def _asked(hub: Hub, path: str, query: dict[str, str] | None = None) -> dict[str, Any]:
+    """The answer, once there is one: after the last kill the hub may be away for a moment."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        answer = hub.ask(path, params=query)
+        if answer.status_code == 200:
+            return dict(answer.json())
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{path}: {answer.status_code} {answer.text}")
+        time.sleep(0.5)
 
 
 def _figures(

@@ -100,7 +100,8 @@ def _lost_by_pollers(record: Record) -> Iterator[str]:
         final = record.feeds[log.feed]
         due = final.all if log.every else final.last
         for id, v in sorted(_keys(due) - _keys(log.entries)):
-            yield f"{log.name} was not given {id} {v}"
+            doubt = ", which was never acknowledged" if id in record.doubtful else ""
+            yield f"{log.name} was not given {id} {v}{doubt}"
 
 
 def _duplicated(record: Record) -> Iterator[str]:
