@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -57,8 +57,7 @@ def serve(
         say("stopping: finishing what is in hand")
         server.stop()
         answering.join(_DRAIN)
-        for each in workers:
-            each.join(_DRAIN)
+        _join(workers)
         if ready is not None:
             ready.unlink(missing_ok=True)
     say("stopped")
@@ -80,8 +79,7 @@ def work(settings: HubSettings, say: Callable[[str], None], clock: Clock = wall_
         say("working")
         stop.wait()
         say("stopping: finishing what is in hand")
-        for each in workers:
-            each.join(_DRAIN)
+        _join(workers)
     say("stopped")
 
 
@@ -130,6 +128,13 @@ def _workers(hub: Opened, stop: threading.Event) -> list[threading.Thread]:
     for each in made:
         each.start()
     return made
+
+
+def _join(workers: Sequence[threading.Thread]) -> None:
+    """All of them together may take as long as the requests in hand."""
+    ends = time.monotonic() + _DRAIN
+    for each in workers:
+        each.join(max(0.0, ends - time.monotonic()))
 
 
 def _pack(store: Store, stop: threading.Event) -> None:

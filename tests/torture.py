@@ -142,10 +142,10 @@ def main() -> int:
         book, pollers = _run(torture, options, Path(folder))
         record = _record(hub, book, pollers)
         figures = _figures(torture, book, pollers, record)
-    faults = judged(record)
-    figures |= {name: len(found) for name, found in faults.items()}
-    print(json.dumps(figures) if options.json else _shown(figures), flush=True)
-    _complain(faults)
+        faults = judged(record)
+        figures |= {name: len(found) for name, found in faults.items()}
+        print(json.dumps(figures) if options.json else _shown(figures), flush=True)
+        _complain(faults)
     return 1 if any(faults.values()) else 0
 
 
