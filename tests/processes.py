@@ -115,11 +115,11 @@ class Hub:
         self.process.kill()
         self.process.wait()
 
-    def stop(self) -> int:
+    def stop(self, seconds: float = 60) -> int:
         """SIGTERM; the exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(seconds)
 
     def engine(self) -> int:
         """The process id of the embedded engine."""

@@ -41,6 +41,8 @@ HERE = Path(__file__).parent
 SHOWN = 5
 PATIENCE = 60
 """Seconds until an answer is given up."""
+ENDING = 200
+"""Seconds a process has to end: a minute for requests, for the door and for the work in hand."""
 STEP = 3_600
 """Seconds by which the clock is wrong at most."""
 Figures = dict[str, int]
@@ -63,9 +65,9 @@ class Worker:
         self._start()
 
     def stop(self, how: int = signal.SIGTERM) -> None:
-        """It has a minute to end."""
+        """Asked to end unless another signal is named."""
         self._process.send_signal(how)
-        self._process.wait(60)
+        self._process.wait(ENDING)
 
 
 @dataclass
@@ -173,7 +175,7 @@ def _started(
         os.environ["TOCSIN_MONGO_URI"] = engine.uri
     hub.join()
     hub.start()
-    house.callback(hub.stop)
+    house.callback(hub.stop, ENDING)
     if not apart:
         return hub, None
     worker = Worker((*program, "--data", hub.data), folder / "worker.log")
