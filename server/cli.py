@@ -19,7 +19,7 @@ from tocsin.server import desk, gathering
 from tocsin.server.conformance import command as conformance
 from tocsin.server.model import Kind, Partner
 from tocsin.server.opening import Opened, opened
-from tocsin.server.serve import serve
+from tocsin.server.serve import serve, work
 from tocsin.server.takeover import NOTICE, Wish, medallion, take_over
 
 _EXAMPLES = """\
@@ -55,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.run is _serve:
             serve(settings, options.ready_file, _say)
             return 0
+        if options.run is _work:
+            work(settings, _say)
+            return 0
         logging.getLogger().setLevel(logging.WARNING)
         return _at_the_desk(settings, options)
     except (ConfigError, PolicyError) as error:
@@ -80,6 +83,10 @@ def _at_the_desk(settings: HubSettings, options: argparse.Namespace) -> int:
 
 def _serve(hub: Opened, options: argparse.Namespace) -> Told:
     raise AssertionError("serve opens the hub itself")
+
+
+def _work(hub: Opened, options: argparse.Namespace) -> Told:
+    raise AssertionError("work opens the hub itself")
 
 
 def _partner_add(hub: Opened, options: argparse.Namespace) -> Told:
@@ -154,6 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     subjects = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_serve(subjects)
+    _command(subjects, "work", _work, "admit and pack beside other hubs of a MongoDB until SIGTERM")
     _add_partner(_group(subjects, "partner", "organisations that share"))
     keys = _group(subjects, "key", "credentials of accounts")
     issue = _command(keys, "issue", _key_issue, "a new key of an account, shown this once")

@@ -1,4 +1,4 @@
-"""A hub that answers: HTTP, the background worker, and a clean end."""
+"""A hub that answers, a worker that only works, and a clean end for both."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from tocsin.config import HubSettings
+from tocsin.config import ConfigError, HubSettings
 from tocsin.server.app import create_app
 from tocsin.server.founding import OPERATOR, found_operator
 from tocsin.server.intake import Intake
 from tocsin.server.listening import PATIENCE, Listener
-from tocsin.server.opening import Opened, housed
-from tocsin.server.store import OUTAGES
+from tocsin.server.opening import Opened, housed, opened
+from tocsin.server.store import OUTAGES, Clock, Store, wall_clock
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +26,22 @@ _DRAIN = 60
 """Seconds that requests in hand have to finish when the hub stops."""
 _IDLE = 1.0
 """Seconds after which the worker looks for submissions that another process left."""
+_PACK_IDLE = 2.0
+"""Seconds after which it is seen whether there is something to pack."""
+_PACK_SHARE = 4
+"""Packing rests four times as long as it took."""
 
 
-def serve(settings: HubSettings, ready: Path | None, say: Callable[[str], None]) -> None:
+def serve(
+    settings: HubSettings,
+    ready: Path | None,
+    say: Callable[[str], None],
+    clock: Clock = wall_clock,
+) -> None:
     """Answer until SIGTERM or SIGINT; what is in hand is finished first."""
     stop = threading.Event()
     _on_signal(stop)
-    with housed(settings, say) as hub:
+    with housed(settings, say, clock) as hub:
         key = found_operator(hub.parts.store)
         if not settings.mongo_uri:
             hub.parts.store.submissions.free()  # the engine is ours alone: who had them is dead
@@ -40,18 +50,35 @@ def serve(settings: HubSettings, ready: Path | None, say: Callable[[str], None])
         url = f"http://{_shown(settings.host)}:{server.bind_addr[1]}/taxii2/"
         answering = threading.Thread(target=server.serve, name="http", daemon=True)
         answering.start()
-        working = threading.Thread(
-            target=_work, args=(hub.parts.intake, stop), name="worker", daemon=True
-        )
-        working.start()
+        workers = _workers(hub, stop)
         _announce(url, key, ready, say)
         stop.wait()
         say("stopping: finishing what is in hand")
         server.stop()
         answering.join(_DRAIN)
-        working.join(_DRAIN)
+        _join(workers)
         if ready is not None:
             ready.unlink(missing_ok=True)
+    say("stopped")
+
+
+def work(settings: HubSettings, say: Callable[[str], None], clock: Clock = wall_clock) -> None:
+    """Admit what waits, and pack, beside the hubs that answer, until SIGTERM or SIGINT.
+
+    Raises ConfigError on the embedded engine, which ends with its hub: that one works itself.
+    """
+    if not settings.mongo_uri:
+        raise ConfigError(
+            "mongo_uri: `work` is for a MongoDB; beside the embedded engine the hub works"
+        )
+    stop = threading.Event()
+    _on_signal(stop)
+    with opened(settings, say, clock) as hub:
+        workers = _workers(hub, stop)
+        say("working")
+        stop.wait()
+        say("stopping: finishing what is in hand")
+        _join(workers)
     say("stopped")
 
 
@@ -68,6 +95,39 @@ def _server(hub: Opened, stop: threading.Event) -> Listener:
     )
     server.max_request_header_size = 64 * 1024
     return server
+
+
+def _workers(hub: Opened, stop: threading.Event) -> list[threading.Thread]:
+    """What works beside the requests until the hub stops."""
+    parts = hub.parts
+    made = [
+        threading.Thread(target=_work, args=(parts.intake, stop), name="worker", daemon=True),
+        threading.Thread(target=_pack, args=(parts.store, stop), name="packer", daemon=True),
+    ]
+    for each in made:
+        each.start()
+    return made
+
+
+def _join(workers: Sequence[threading.Thread]) -> None:
+    """All of them together may take as long as the requests in hand."""
+    ends = time.monotonic() + _DRAIN
+    for each in workers:
+        each.join(max(0.0, ends - time.monotonic()))
+
+
+def _pack(store: Store, stop: threading.Event) -> None:
+    """Pack what many small submissions left, a little at a time and never in haste."""
+    pause = _PACK_IDLE
+    while not stop.wait(pause):
+        began, pause = time.monotonic(), _PACK_IDLE
+        try:
+            if store.packing.step():
+                pause = min(_PACK_SHARE * (time.monotonic() - began), _PACK_IDLE)
+        except OUTAGES as error:
+            log.info("the database is away, packing goes on when it is back: %s", error)
+        except Exception:  # a block that cannot be packed is read as it is
+            log.exception("a block could not be packed; it is tried again later")
 
 
 def _work(intake: Intake, stop: threading.Event) -> None:

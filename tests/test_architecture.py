@@ -62,7 +62,7 @@ DOORS = {"tocsin.server.taxii", "tocsin.server.console", "tocsin.server.app"}
 LIVES_IN = {
     "flask": DOORS,
     "werkzeug": DOORS,
-    "zstandard": {"tocsin.server.taxii"},
+    "zstandard": {"tocsin.server.taxii", "tocsin.server.store"},
     "cheroot": {"tocsin.server.listening"},
     "medallion": {"tocsin.server.medallion_backend"},
     "pymongo": {"tocsin.server.store", "tocsin.server.medallion_mongo"},

@@ -113,6 +113,20 @@ class TestReading:
         assert len(ask(hub, f"both/objects/{one}/versions/").json["versions"]) == 1
         assert ask(hub, f"both/objects/{none}/").status_code == 404
 
+    def test_optional_filters_work_as_elsewhere_and_a_page_is_bound_to_them(self, hub):
+        tools = [sdo("tool", name="Of both", object_marking_refs=[m]) for m in (AMBER, GREEN, AMBER)]
+        put(hub, tools[:2], "scratch")
+        put(hub, tools[2:], "lab")
+        amber = {"match[name]": "Of both", "match[tlp]": "amber"}
+        green = {"match[name]": "Of both", "match[tlp]": "green"}
+        first = page(hub, "news", limit=1, **amber)
+        token = first.json["next"]
+        assert ids(first) == [tools[0]["id"]]
+        assert ids(page(hub, "news", limit=1, next=token, **amber)) == [tools[2]["id"]]
+        assert ids(page(hub, "news", **green)) == [tools[1]["id"]]
+        assert page(hub, "news", limit=1, next=token, **green).status_code == 400
+        assert page(hub, "news", limit=1, **green).headers["ETag"] != first.headers["ETag"]
+
     def test_a_page_that_the_reader_has_is_not_sent_again(self, hub):
         tag = page(hub, "both", limit=7).headers["ETag"]
         assert ask(hub, "both/objects/?limit=7", If_None_Match=tag).status_code == 304

@@ -22,6 +22,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "cards": (("feed", "facets"), ("feed", "block")),
     "shelves": (("feed", "ids"), ("run",)),
     "marks": (("feed", "block"),),
+    "packing": (),
     "publics": (),
     "sources": (("partner", "sources"),),
     "submissions": (("open", "received"), ("account", "received")),

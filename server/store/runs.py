@@ -7,16 +7,22 @@ about 32 entries, chosen by a hash of the id, because an engine that compares
 a list of wanted ids with a list of present ones pays for the product of both.
 Its *marks* say which entries are superseded; they change, runs do not.
 
+What was written in many small runs is *packed* into one later: such a run lists
+its stamps, since they are not consecutive any more, and its body is compressed.
+
 Only shapes are known here, no database.
 """
 
 from __future__ import annotations
 
 import zlib
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
+
+import zstandard
 
 from tocsin.admission.errors import TooLarge
 from tocsin.admission.model import Tlp
@@ -36,6 +42,8 @@ SHELVES = 32
 """Into how many shelves a full run is divided; a power of two."""
 _PER_SHELF = 32
 _DIGEST = 16
+_LEVEL = 3
+"""Of zstd: higher ones take much longer for little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +126,19 @@ def run_document(feed: str, entries: Sequence[Fresh]) -> Document:
 
 def shelf_documents(feed: str, entries: Sequence[Fresh]) -> list[Document]:
     """The shelves of the run that holds these entries."""
-    count = 1
-    while count < SHELVES and count * _PER_SHELF < len(entries):
-        count *= 2
+    count = shelf_count(len(entries))
     shelves: dict[int, list[Fresh]] = {}
     for entry in entries:
         shelves.setdefault(shelf_of(entry.posting.id) % count, []).append(entry)
     return [_shelf(feed, entries[0], number, shelf) for number, shelf in sorted(shelves.items())]
+
+
+def shelf_count(entries: int) -> int:
+    """Into how many shelves so many entries are divided."""
+    count = 1
+    while count < SHELVES and count * _PER_SHELF < entries:
+        count *= 2
+    return count
 
 
 def _shelf(feed: str, head: Fresh, number: int, entries: Sequence[Fresh]) -> Document:
@@ -159,7 +173,7 @@ def places(shelf: Document, wanted: Iterable[str]) -> Iterator[Place]:
                 digest=shelf["digests"][i * _DIGEST : (i + 1) * _DIGEST],
                 own=i in shelf["own"],
                 position=shelf["first"] + at,
-                stamp=shelf["stamp"] + at,
+                stamp=shelf["stamps"][i] if "stamps" in shelf else shelf["stamp"] + at,
                 first=shelf["first"],
                 traits=traits_read(traits[i]) if traits else UNKNOWN,
             )
@@ -176,6 +190,28 @@ def columns(run: Document, picked: Collection[int] | None = None) -> Columns:
         gone=frozenset(run["gone"]),
         picked=indexes and [i for i in indexes if 0 <= i < run["n"]],
     )
+
+
+def stamp_of(run: Document, index: int) -> int:
+    """An entry's stamp."""
+    stamp: int = run["stamps"][index] if "stamps" in run else run["stamp"] + index
+    return stamp
+
+
+def index_after(run: Document, stamp: int) -> int:
+    """The index of the run's first entry with a later stamp; it may lie beyond the run."""
+    if "stamps" in run:
+        return bisect_right(run["stamps"], stamp)
+    return max(0, stamp + 1 - int(run["stamp"]))
+
+
+def opened(run: Document) -> Document:
+    """The run with its body as it was before packing; `body_of` takes no other."""
+    if not run.get("zstd"):
+        return run
+    length = run["ends"][-1]
+    body = zstandard.ZstdDecompressor().decompress(run["body"], max_output_size=length)
+    return {**run, "body": body, "zstd": False}
 
 
 def body_of(run: Document, index: int) -> bytes:
@@ -197,13 +233,14 @@ def run_without(run: Document, indexes: frozenset[int]) -> Document:
 
     Bytes and id go; the positions stay.
     """
+    run = opened(run)
     kept = [i not in indexes for i in range(run["n"])]
     bodies = [body_of(run, i) if kept[i] else b"" for i in range(run["n"])]
     return {
         "ids": [id if kept[i] else "" for i, id in enumerate(run["ids"])],
         "versions": [version if kept[i] else "" for i, version in enumerate(run["versions"])],
         "ends": list(accumulate(map(len, bodies))),
-        "body": b"".join(bodies),
+        **body_fields(b"".join(bodies), packed="stamps" in run),
         "gone": sorted({*run["gone"], *indexes}),
     }
 
@@ -212,12 +249,16 @@ def shelf_without(shelf: Document, indexes: frozenset[int]) -> Document:
     """The fields of a shelf that change when entries (by index in the run) are taken out."""
     kept = [i for i, at in enumerate(shelf["at"]) if at not in indexes]
     own, digests = frozenset(shelf["own"]), shelf["digests"]
+    names = ("at", "ids", "types", "specs", "versions", "traits", "stamps")
     return {
-        **{
-            key: [shelf[key][i] for i in kept]
-            for key in ("at", "ids", "types", "specs", "versions", "traits")
-            if key in shelf
-        },
+        **{key: [shelf[key][i] for i in kept] for key in names if key in shelf},
         "own": [new for new, i in enumerate(kept) if i in own],
         "digests": b"".join(digests[i * _DIGEST : (i + 1) * _DIGEST] for i in kept),
     }
+
+
+def body_fields(body: bytes, *, packed: bool) -> Document:
+    """The fields in which a run keeps its body; compressed in a packed one."""
+    if not packed:
+        return {"body": body}
+    return {"body": zstandard.ZstdCompressor(_LEVEL).compress(body), "zstd": True}

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Collection as Some
 from dataclasses import dataclass, replace
+from functools import partial
 from heapq import merge
 from itertools import islice
 
@@ -202,7 +203,7 @@ class Library(Feeds):
         return {
             place.stamp: (source, place)
             for source, wanted in ids.items()
-            for place in objects(self._base, source, wanted)
+            for place in self._steady.read(source, partial(objects, self._base, source, wanted))
             if place.stamp <= sight.horizon
         }
 
