@@ -136,6 +136,7 @@ class Torture:
 def main() -> int:
     """Torture and judge; 0 if every promise was kept."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and leave nothing running
     with tempfile.TemporaryDirectory() as folder, ExitStack() as house:
         clock = Path(folder) / "clock"
         clock.write_text("0")
