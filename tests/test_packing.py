@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from feed_postings import ALL, EVERY, FIRST, LAST, Feed, name, posting
+from pymongo import MongoClient, monitoring
 
 from tocsin.admission.errors import Unavailable
 from tocsin.server.model import Query, Wanted
@@ -46,6 +47,37 @@ def answers(feed: Feed) -> list[object]:
     queries += [replace(q, limit=7, position=middle.position) for q in queries[::3]]
     queries += [replace(q, limit=7, added_after=middle.stamp) for q in queries[1::3]]
     return [whole, *(feed.store.feeds.page(feed.id, query) for query in queries)]
+
+
+FACETS = (("labels=a",), ("labels=b",), ("labels?",))
+SOME = frozenset(map(name, range(5, 15)))
+SURE = (Wanted("labels", ("labels=a",)),)
+UNSURE = (Wanted("labels", ("labels=a", "labels=b"), unsure="labels?"),)
+ASKED = {
+    "all": Query(50),
+    "filtered": Query(50, wanted=SURE),
+    "doubtful": Query(50, wanted=UNSURE),
+    "by id": Query(50, ids=SOME),
+    "filtered by id": Query(50, ids=SOME, wanted=UNSURE),
+}
+
+
+class Packer(monitoring.CommandListener):
+    """Packs a feed when a reader is about to ask for documents of a collection, once."""
+
+    def __init__(self, feed: Feed, collection: str) -> None:
+        self.feed, self.collection, self.packed, self.asked = feed, collection, 0, set()
+
+    def started(self, event):
+        self.asked.add(event.command.get("find"))
+        if self.collection in self.asked and not self.packed:
+            self.packed = pack(self.feed, many=1)
+
+    def succeeded(self, event):
+        """Nothing is done then."""
+
+    def failed(self, event):
+        raise AssertionError(event.failure)
 
 
 @pytest.fixture
@@ -177,6 +209,20 @@ class TestReaders:
 
         assert steady.read(small.id, look) == 2
         assert looks == [1, 0]
+
+    @pytest.mark.parametrize("asked", ["all", "filtered", "doubtful", "by id", "filtered by id"])
+    @pytest.mark.parametrize("collection", ["cards", "runs", "marks", "shelves"])
+    def test_are_told_the_same_when_it_is_packed_between_two_questions(
+        self, feed, engine_uri, asked, collection
+    ):
+        for i in range(30):
+            feed.publish(replace(posting(i % 20, at=1 + i // 20), facets=FACETS[i % 3]))
+        query = ASKED[asked]
+        before, packer = feed.page(query), Packer(feed, collection)
+        with MongoClient(engine_uri, event_listeners=[packer]) as client:
+            assert Feed(Store(client, feed.store._base.name), feed.id).page(query) == before
+        assert bool(packer.packed) == (collection in packer.asked)
+        assert before and feed.page(query) == before
 
     def test_give_up_on_what_never_holds_still(self, feed):
         with pytest.raises(Unavailable, match="reorganised"):

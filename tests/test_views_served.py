@@ -114,7 +114,8 @@ class TestReading:
         assert ask(hub, f"both/objects/{none}/").status_code == 404
 
     def test_optional_filters_work_as_elsewhere_and_a_page_is_bound_to_them(self, hub):
-        tools = [sdo("tool", name="Of both", object_marking_refs=[m]) for m in (AMBER, GREEN, AMBER)]
+        marks = (AMBER, GREEN, AMBER)
+        tools = [sdo("tool", name="Of both", object_marking_refs=[mark]) for mark in marks]
         put(hub, tools[:2], "scratch")
         put(hub, tools[2:], "lab")
         amber = {"match[name]": "Of both", "match[tlp]": "amber"}
