@@ -123,8 +123,11 @@ def may_read(account: Account, collection: Collection) -> bool:
 
 
 def may_write(account: Account, collection: Collection) -> bool:
-    """Whether the account may post to it.  Nobody posts to a feed: admission writes it."""
-    if collection.kind is Kind.FEED:
+    """Whether the account may post to it.
+
+    Nobody posts to a feed, which admission writes, or to what only shows other collections.
+    """
+    if collection.kind not in (Kind.INBOX, Kind.VERBATIM):
         return False
     if account.operator and collection.kind is Kind.VERBATIM:
         return True

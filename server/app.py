@@ -21,7 +21,7 @@ from tocsin.server.minting import Mint
 from tocsin.server.model import Kind
 from tocsin.server.publishing import Publisher
 from tocsin.server.seal import Seal
-from tocsin.server.store import OUTAGES, Store, wall_clock
+from tocsin.server.store import OUTAGES, Store
 from tocsin.server.taxii import openapi
 from tocsin.server.taxii.ports import Hub, Settings
 from tocsin.server.taxii.rates import Rates
@@ -60,7 +60,7 @@ def assemble(store: Store, seal: Seal, settings: HubSettings, judging: Judging) 
     publisher = Publisher(Mint(seal.namespace, identity), house)
     rules = Rules(policy, judging.lists, settings.inline_objects)
     log.info("policy sha256=%s rules=%s", policy.sha256, ",".join(policy.rules))
-    return Parts(store, publisher, Intake(store, publisher, rules, wall_clock))
+    return Parts(store, publisher, Intake(store, publisher, rules, store.clock))
 
 
 def create_app(

@@ -18,6 +18,7 @@ from tocsin.admission.timestamps import micros
 from tocsin.server.facets import facets
 from tocsin.server.model import Collection, Outcome, Posting, Record
 from tocsin.server.store import Txn
+from tocsin.server.traits import strictest, traits
 
 _ID = re.compile(
     r"([a-z][a-z0-9-]{1,248}[a-z0-9])--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I
@@ -67,6 +68,7 @@ def posting(raw: bytes) -> Posting:
         digest=digest(subject),
         facets=found_by.names,
         numbers=found_by.numbers,
+        traits=traits(subject, strictest(subject)),
     )
 
 

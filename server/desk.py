@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.server.access import fingerprint, is_fingerprint
 from tocsin.server.founding import add, issue_key
+from tocsin.server.gathering import described
 from tocsin.server.model import Account, Collection, Kind, Partner, Record, Review
 from tocsin.server.opening import Opened
 from tocsin.server.tls import first_certificate
@@ -109,8 +110,10 @@ def add_collection(hub: Opened, collection: Collection) -> Answer:
     _check_slug(collection.alias)
     add(hub.parts.store, collection)
     hub.parts.store.commit(hub.parts.publisher.furnish)
-    _note(hub, "collection.add", {"alias": collection.alias, "kind": collection.kind.value})
-    return _described(collection)
+    answer = _described(collection, hub.parts.store.feeds.collections())
+    what = {name: value for name, value in answer.items() if name not in ("id", "title")}
+    _note(hub, "collection.add", what)
+    return answer
 
 
 def collection_of(alias: str, kind: Kind, title: str) -> Collection:
@@ -120,7 +123,8 @@ def collection_of(alias: str, kind: Kind, title: str) -> Collection:
 
 def collections(hub: Opened) -> list[Answer]:
     """Every collection, by id."""
-    return [_described(collection) for collection in hub.parts.store.feeds.collections()]
+    known = hub.parts.store.feeds.collections()
+    return [_described(collection, known) for collection in known]
 
 
 def reviews(hub: Opened, partner: str | None) -> list[Answer]:
@@ -155,14 +159,15 @@ def _collections(hub: Opened, names: Iterable[str]) -> frozenset[str]:
     return frozenset(known[name] for name in wanted)
 
 
-def _described(collection: Collection) -> Answer:
-    return {
+def _described(collection: Collection, known: Iterable[Collection]) -> Answer:
+    answer: Answer = {
         "id": collection.id,
         "alias": collection.alias,
         "kind": collection.kind.value,
         "title": collection.title,
         "max_tlp": collection.max_tlp.word,
     }
+    return answer if collection.view is None else answer | described(collection.view, known)
 
 
 def _asked(review: Review) -> Answer:

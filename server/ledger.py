@@ -15,11 +15,12 @@ import orjson
 
 from tocsin.admission.identify import observable
 from tocsin.admission.merge import digest, merged
-from tocsin.admission.model import Contribution, StixObject
+from tocsin.admission.model import Contribution, StixObject, Tlp
 from tocsin.admission.timestamps import stix_time
 from tocsin.server.facets import facets
 from tocsin.server.model import Collection, Posting, Public
 from tocsin.server.store import Txn
+from tocsin.server.traits import traits
 
 MILLISECOND = 1_000
 """`modified` has three decimals, so a later version is at least so much later."""
@@ -84,7 +85,7 @@ class Ledger:
         self.txn.put([self.publics[name] for name in self._changed])
         for feed in self.house.feeds():
             bodies = [
-                posting(body)
+                posting(body, self.publics[name].tlp)
                 for name, body in self._postings.items()
                 if self.publics[name].tlp <= feed.max_tlp
             ]
@@ -146,8 +147,8 @@ def contributions(public: Public | None) -> tuple[Contribution, ...]:
     return public.contributions if public is not None else ()
 
 
-def posting(subject: StixObject) -> Posting:
-    """An object of the hub's own making on its way into a feed."""
+def posting(subject: StixObject, tlp: Tlp) -> Posting:
+    """An object of the hub's own making on its way into a feed, judged to be of this level."""
     found_by = facets(subject)
     return Posting(
         id=subject["id"],
@@ -158,4 +159,5 @@ def posting(subject: StixObject) -> Posting:
         digest=digest(subject),
         facets=found_by.names,
         numbers=found_by.numbers,
+        traits=traits(subject, tlp),
     )

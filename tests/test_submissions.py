@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from dataclasses import replace
 
 import pytest
 from hub import (
@@ -270,6 +271,14 @@ class TestDurability:
         submission = hub.store.submissions.find(status["id"])
         hub.parts.intake.admit(submission)
         assert hub.ask(f"status/{status['id']}/").json == status
+
+    def test_what_somebody_else_has_gone_on_with_is_left_to_him(self, hub):
+        status = hub.push(indicator("one.top"), to="scratch")
+        overtaken = replace(hub.store.submissions.find(status["id"]), settled=0)
+        before = hub.feed("scratch")
+        hub.parts.intake.admit(overtaken)
+        assert hub.feed("scratch") == before
+        assert hub.ask(f"status/{status['id']}/").json["success_count"] == 1
 
     def test_a_status_belongs_to_its_submitter(self, hub):
         status = hub.push(indicator(), who="acme")
