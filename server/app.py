@@ -14,13 +14,14 @@ from tocsin.admission.model import KnownBenign
 from tocsin.admission.policy import Policy
 from tocsin.config import HubSettings
 from tocsin.server import taxii
+from tocsin.server.access import Scheme
 from tocsin.server.intake import Intake, Rules
 from tocsin.server.ledger import House
 from tocsin.server.minting import Mint
 from tocsin.server.model import Kind
 from tocsin.server.publishing import Publisher
 from tocsin.server.seal import Seal
-from tocsin.server.store import OUTAGES, Store, wall_clock
+from tocsin.server.store import OUTAGES, Store
 from tocsin.server.taxii import openapi
 from tocsin.server.taxii.ports import Hub, Settings
 from tocsin.server.taxii.rates import Rates
@@ -59,7 +60,7 @@ def assemble(store: Store, seal: Seal, settings: HubSettings, judging: Judging) 
     publisher = Publisher(Mint(seal.namespace, identity), house)
     rules = Rules(policy, judging.lists, settings.inline_objects)
     log.info("policy sha256=%s rules=%s", policy.sha256, ",".join(policy.rules))
-    return Parts(store, publisher, Intake(store, publisher, rules, wall_clock))
+    return Parts(store, publisher, Intake(store, publisher, rules, store.clock))
 
 
 def create_app(
@@ -79,6 +80,8 @@ def create_app(
             max_content_length=settings.max_content_length,
             page_size=settings.page_default,
             page_cap=settings.page_cap,
+            public_discovery=settings.public_discovery,
+            schemes=_schemes(settings),
             interop_filters=settings.interop_filters,
         ),
         feeds=parts.store.feeds,
@@ -92,3 +95,9 @@ def create_app(
     app.register_blueprint(openapi.blueprint(hub))
     taxii.register(app, hub, outages=OUTAGES)
     return app
+
+
+def _schemes(settings: HubSettings) -> frozenset[Scheme]:
+    """Those that work: certificates only where TLS asks for them."""
+    chosen = frozenset(map(Scheme, settings.schemes))
+    return chosen if settings.tls_client_ca else chosen - {Scheme.CERTIFICATE}

@@ -22,6 +22,7 @@ from tocsin.server.copies import Fresh, aged, also, copy_for
 from tocsin.server.facets import facets
 from tocsin.server.model import Collection, Posting, Public
 from tocsin.server.store import Txn
+from tocsin.server.traits import traits
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,17 +151,20 @@ def _posting(public: Public, fresh: Fresh) -> Posting:
     kind = fresh.content["type"]
     raw = next((each.raw for each in public.contributions if each.raw), b"")
     if raw:
-        return posting(orjson.loads(raw), raw)
+        return posting(orjson.loads(raw), fresh.of.level, raw)
     body = {"type": kind, "spec_version": "2.1", "id": public.id, **fresh.content}
     if not observable(kind):
         body |= {"created_by_ref": fresh.author, "created": stix_time(public.created)}
         if kind != "marking-definition":
             body["modified"] = stix_time(fresh.of.modified)
-    return posting(body)
+    return posting(body, fresh.of.level)
 
 
-def posting(subject: StixObject, raw: bytes = b"") -> Posting:
-    """An object on its way into a feed: of the hub's own making, or as somebody's bytes."""
+def posting(subject: StixObject, tlp: Tlp, raw: bytes = b"") -> Posting:
+    """An object on its way into a feed, judged to be of this level: as somebody's bytes, if given.
+
+    A copy with parts that only stricter levels may see is of the level that they need.
+    """
     found_by = facets(subject)
     return Posting(
         id=subject["id"],
@@ -171,4 +175,5 @@ def posting(subject: StixObject, raw: bytes = b"") -> Posting:
         digest=digest(subject),
         facets=found_by.names,
         numbers=found_by.numbers,
+        traits=traits(subject, tlp),
     )

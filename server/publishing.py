@@ -75,7 +75,7 @@ class Publisher:
         """The hub's identity and the TLP definitions in every feed that may need them."""
         for feed in self.house.feeds():
             levels = [definition(tlp) for tlp in Tlp if tlp <= feed.max_tlp]
-            own = [posting(subject) for subject in (self.house.identity, *levels)]
+            own = [posting(subject, Tlp.CLEAR) for subject in (self.house.identity, *levels)]
             txn.publish(feed.id, own, replace=True)
 
     def settle(self, txn: Txn, batch: Batch) -> Settled:

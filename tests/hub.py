@@ -71,6 +71,7 @@ class TestHub:
         """A request below the API root."""
         token = base64.b64encode(f"{who}:{who}".encode()).decode()
         headers = {"Accept": MT, "Content-Type": MT, "Authorization": f"Basic {token}"}
+        headers |= more.pop("headers", {})
         return self.client.open(f"/hub/{path}", method=method, headers=headers, **more)
 
     def push(self, *objects: object, who: str = "acme", to: str = "inbox") -> Object:
