@@ -102,6 +102,13 @@ class ClientSettings:
         metadata=_by(secret(r"\S*", "account:secret, or the secret alone, as the hub issued it")),
     )
     """The credential: `account:secret`, or the secret alone, sent as a Bearer token."""
+    partner: str = field(
+        default="",
+        metadata=_by(
+            text(r"[A-Za-z0-9._-]{0,64}", "the partner's short name at the hub, or empty")
+        ),
+    )
+    """The partner's slug, under which the policy may have settings of its own."""
     names: tuple[str, ...] = field(default=(), metadata=_by(words()))
     """Names under which the partner is known."""
     terms: tuple[str, ...] = field(default=(), metadata=_by(words()))
