@@ -32,7 +32,7 @@ _WINDOWS = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _UNIX = re.compile(
-    rf"(?:(?<![\w.\-~%/*@\]){{}}])|(?<=file://))/(?:(?:export|usr|mnt/\w)/)?(?:home|Users)/{_NAME}",
+    rf"(?:(?<![\w.\-~/@\]){{}}])|(?<=file://))/(?:(?:export|usr|mnt/\w)/)?(?:home|Users)/{_NAME}",
     re.VERBOSE,
 )
 _FOLDER = re.compile(rf"home|[\\/](?:{_FOLDERS})[\\/]", re.VERBOSE | re.IGNORECASE)

@@ -35,7 +35,7 @@ _FLAT = rf"(?:(?:{_GAP}|[ ])(?:(?i:apt|suite|ste|unit|floor|flat|room)\.?[ ]|\#)
 _ADDRESSES = re.compile(
     rf"""(?<![\w./-])(?:
         \d{{1,6}}[A-Z]?[ ](?:[NSEW]\.?[ ])?(?:{_NAMED}[ ]){{1,4}}{_ENGLISH}\b\.?{_FLAT}
-          (?:(?:{_GAP}|[ ]){_CITY}){{1,2}}{_GAP}?[ ]?
+          (?:(?:{_GAP}|[ ]){_CITY}){{1,2}}(?:{_GAP}|[ ])
           (?:{_STATE}[ ,]{{1,2}}{_AMERICAN_CODE}|{_BRITISH_CODE})
       | (?:{_NAMED}[ ]){{0,2}}{_NAMED}{_GERMANIC}[ ]{_NUMBER}
           {_GAP}(?:[A-Z]{{1,2}}-)?(?:\d{{4,5}}|\d{{4}}[ ]?[A-Z]{{2}}|\d{{3}}[ ]\d\d)[ ]{_CITY}

@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+from itertools import chain
 
 from tocsin.admission.model import Action, Candidate, Finding, StixObject, Surroundings
 from tocsin.admission.rules import _personal as personal
-from tocsin.admission.rules._masking import Span, masked, outside, own_values
+from tocsin.admission.rules._masking import Span, Zones, masked, outside, own_values
 from tocsin.admission.rules._modes import TEXT, VALUE
 from tocsin.admission.rules._names import PERSON, persons
 from tocsin.admission.rules._national import NATIONAL, national
@@ -50,11 +51,7 @@ MODES = {
     **dict.fromkeys(_KINDS, TEXT),
     **dict.fromkeys(("individuals", "other_languages"), VALUE),
 }
-_FURTHER: Mapping[str, Callable[[str], Iterable[Span]]] = {
-    NATIONAL: national,
-    ADDRESS: postal,
-    PERSON: persons,
-}
+_GUESSED: Mapping[str, Callable[[str], Iterable[Span]]] = {ADDRESS: postal, PERSON: persons}
 _RULE = "personal_data"
 
 
@@ -76,11 +73,19 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
     own = own_values(subject)
 
     def search(text: str) -> list[Span]:
-        spans = personal.found(text, kinds, regions)
-        spans += [s for what, find in _FURTHER.items() if what in kinds for s in find(text)]
+        spans = _found(text, kinds, regions)
         return _not_own(own, text, spans) if spans else spans
 
     return masked(candidate, _RULE, search, modes)
+
+
+def _found(text: str, kinds: frozenset[str], regions: tuple[str, ...]) -> list[Span]:
+    """Personal data in a text; what is an identity number by its word is no telephone or card."""
+    numbers = list(national(text)) if NATIONAL in kinds else []
+    taken = Zones((span.start, span.end) for span in numbers)
+    spans = [s for s in personal.found(text, kinds, regions) if not taken.touch(s.start, s.end)]
+    guessed = (find(text) for what, find in _GUESSED.items() if what in kinds)
+    return [*numbers, *spans, *chain.from_iterable(guessed)]
 
 
 def _judged(candidate: Candidate, subject: StixObject, settings: Mapping[str, object]) -> Candidate:
