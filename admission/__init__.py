@@ -30,7 +30,7 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.normalise import Defaults, normalise
 from tocsin.admission.policy import Policy, parse
-from tocsin.admission.rules import check, rule
+from tocsin.admission.rules import check, overruled, rule
 from tocsin.admission.sanitise import sanitise
 from tocsin.admission.validate import validate
 
@@ -67,7 +67,8 @@ class Examiner:
         self._policy = policy
         self._submitter = submitter
         self._lists = lists
-        self._rules = [(name, rule(name)) for name in policy.rules if name not in waived]
+        self._settings = _settings(policy, submitter.partner, waived)
+        self._rules = [(name, rule(name)) for name in policy.rules if name in self._settings]
 
     def examine(self, candidates: Iterable[Candidate], now: int) -> list[Candidate]:
         """Every candidate of one submission with its findings; OPEN where it may go on.
@@ -135,8 +136,7 @@ class Examiner:
             authors=authors,
             disclosing=_disclosing(together, authors),
         )
-        settings = self._policy.settings
-        around = {name: replace(shared, settings=settings.get(name, {})) for name, _ in self._rules}
+        around = {name: replace(shared, settings=table) for name, table in self._settings.items()}
         definitions = _definitions(together)
         default = self._submitter.default_tlp
         defaults = Defaults(default, _carried(together, definitions, default))
@@ -153,6 +153,9 @@ def policy_of(text: str) -> Policy:
         rule(name)
     for name, settings in parsed.settings.items():
         check(name, settings)
+    for slug, tables in parsed.partners.items():
+        for name, settings in tables.items():
+            check(name, settings, f"partners.{slug}.rules")
     return parsed
 
 
@@ -165,6 +168,19 @@ def examine(
 ) -> list[Candidate]:
     """What `Examiner` says of one submission."""
     return Examiner(policy, submitter, lists).examine(candidates, now)
+
+
+def _settings(
+    policy: Policy, partner: str, waived: frozenset[str]
+) -> dict[str, Mapping[str, object]]:
+    """What each rule that is applied goes by; a waived one takes out what needs no analyst."""
+    found: dict[str, Mapping[str, object]] = {}
+    for name in policy.rules:
+        table = policy.settings_of(name, partner)
+        left = overruled(name, table) if name in waived else table
+        if left is not None:
+            found[name] = left
+    return found
 
 
 def _definitions(together: Iterable[Candidate]) -> dict[str, StixObject]:

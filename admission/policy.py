@@ -36,8 +36,15 @@ class Policy:
     """Sanitising rules in order."""
     settings: Mapping[str, Mapping[str, Any]]
     """Each rule's own table, by name."""
+    partners: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    """By a partner's slug, the tables that go before those of `settings`, by rule."""
     sha256: str
     """Of the text that this policy was parsed from."""
+
+    def settings_of(self, rule: str, partner: str) -> Mapping[str, Any]:
+        """What a rule goes by for one partner; setting by setting its own table goes before."""
+        own = self.partners.get(partner, {}).get(rule, {})
+        return {**self.settings.get(rule, {}), **own}
 
 
 _CHOICES = {
@@ -72,16 +79,15 @@ def parse(text: str) -> Policy:
         custom_properties=_choice(accept, "custom_properties"),
         quiet_period=_number(tables["merge"], "quiet_period_seconds") * 1_000_000,
         rules=_rules(tables["sanitise"]["rules"]),
-        settings=MappingProxyType(
-            {name: MappingProxyType(table) for name, table in tables.get("rules", {}).items()}
-        ),
+        settings=_by_rule(tables.get("rules", {}), "rules"),
+        partners=_partners(tables.get("partners", {})),
         sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
 
 
 def _check_names(tables: Mapping[str, Any]) -> None:
     for table in tables:
-        if table not in _TABLES and table != "rules":
+        if table not in _TABLES and table not in ("rules", "partners"):
             raise PolicyError(f"policy.toml: unknown table [{table}]")
     for table, names in _TABLES.items():
         given = tables.get(table)
@@ -90,6 +96,30 @@ def _check_names(tables: Mapping[str, Any]) -> None:
         for name in given.keys() ^ set(names):
             word = "unknown" if name in given else "missing"
             raise PolicyError(f"policy.toml: [{table}] {name} is {word}")
+
+
+def _by_rule(tables: object, name: str) -> Mapping[str, Mapping[str, Any]]:
+    found = {}
+    for rule, table in _table(tables, name).items():
+        found[rule] = MappingProxyType(_table(table, f"{name}.{rule}"))
+    return MappingProxyType(found)
+
+
+def _partners(tables: object) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+    found = {}
+    for slug, table in _table(tables, "partners").items():
+        place = f"partners.{slug}"
+        for name in _table(table, place):
+            if name != "rules":
+                raise PolicyError(f"policy.toml: [{place}] {name} is unknown")
+        found[slug] = _by_rule(table.get("rules", {}), f"{place}.rules")
+    return MappingProxyType(found)
+
+
+def _table(value: object, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise PolicyError(f"policy.toml: [{name}] must be a table")
+    return value
 
 
 def _number(table: Mapping[str, Any], name: str) -> int:

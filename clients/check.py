@@ -106,6 +106,7 @@ class Checker:
         """
         self._tlp = Tlp.of(tlp or settings.default_tlp)
         submitter = Submitter(
+            partner=settings.partner,
             names=settings.names,
             terms=settings.terms,
             consent=Consent(settings.consent),

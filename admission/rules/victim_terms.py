@@ -14,13 +14,15 @@ from ipaddress import ip_network
 from tocsin.admission.model import NAMED, Action, Candidate, Finding, Submitter, Surroundings, shown
 from tocsin.admission.rules._addresses import Network, addresses, overlap
 from tocsin.admission.rules._masking import Span, masked
+from tocsin.admission.rules._modes import TEXT, VALUE
 from tocsin.admission.rules._words import subdomains, wording
 from tocsin.admission.texts import values
 
 DEFAULTS: Mapping[str, object] = {
-    "text": "replace",  # or hold, refuse, keep
+    "text": "replace",  # or ask, hold, refuse, keep
     "values": "hold",  # an indicator or observable about an own term: or refuse, keep
 }
+MODES = {"text": TEXT, "values": VALUE}
 
 _WHAT = "victim's name, domain or network"
 _RULE = "victim_terms"
