@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import flask
@@ -14,6 +15,7 @@ from tocsin.admission.model import KnownBenign
 from tocsin.admission.policy import Policy
 from tocsin.config import HubSettings
 from tocsin.server import taxii
+from tocsin.server.aftercare import Aftercare
 from tocsin.server.intake import Intake, Rules
 from tocsin.server.ledger import House
 from tocsin.server.minting import Mint
@@ -44,9 +46,16 @@ class Parts:
     store: Store
     publisher: Publisher
     intake: Intake
+    aftercare: Aftercare
 
 
-def assemble(store: Store, seal: Seal, settings: HubSettings, judging: Judging) -> Parts:
+def assemble(
+    store: Store,
+    seal: Seal,
+    settings: HubSettings,
+    judging: Judging,
+    clock: Callable[[], int] = wall_clock,
+) -> Parts:
     """The parts that admit and publish, over one store."""
     identity = seal.identity(settings.title)
     policy = judging.policy
@@ -55,11 +64,13 @@ def assemble(store: Store, seal: Seal, settings: HubSettings, judging: Judging) 
         feeds=lambda: [c for c in store.feeds.collections() if c.kind is Kind.FEED],
         well_known=attack_ids() | WELL_KNOWN,
         quiet_period=policy.quiet_period,
+        scale=policy.scale,
     )
     publisher = Publisher(Mint(seal.namespace, identity), house)
     rules = Rules(policy, judging.lists, settings.inline_objects)
     log.info("policy sha256=%s rules=%s", policy.sha256, ",".join(policy.rules))
-    return Parts(store, publisher, Intake(store, publisher, rules, wall_clock))
+    intake = Intake(store, publisher, rules, clock)
+    return Parts(store, publisher, intake, Aftercare(store, publisher, clock))
 
 
 def create_app(

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from tocsin.config import HubSettings
+from tocsin.server.aftercare import Aftercare
 from tocsin.server.app import create_app
 from tocsin.server.founding import OPERATOR, found_operator
 from tocsin.server.intake import Intake
@@ -41,7 +42,10 @@ def serve(settings: HubSettings, ready: Path | None, say: Callable[[str], None])
         answering = threading.Thread(target=server.serve, name="http", daemon=True)
         answering.start()
         working = threading.Thread(
-            target=_work, args=(hub.parts.intake, stop), name="worker", daemon=True
+            target=_work,
+            args=(hub.parts.intake, hub.parts.aftercare, stop),
+            name="worker",
+            daemon=True,
         )
         working.start()
         _announce(url, key, ready, say)
@@ -70,17 +74,18 @@ def _server(hub: Opened, stop: threading.Event) -> Listener:
     return server
 
 
-def _work(intake: Intake, stop: threading.Event) -> None:
-    """Admit what was too large to be admitted at once, until the hub stops."""
+def _work(intake: Intake, aftercare: Aftercare, stop: threading.Event) -> None:
+    """Admit what was too large to be admitted at once, and sweep, until the hub stops."""
     while not stop.is_set():
         intake.waiting.clear()
         try:
             found = intake.work()
+            found = aftercare.work() or found
         except OUTAGES as error:
-            log.warning("the database is away, admission goes on when it is back: %s", error)
+            log.warning("the database is away, the work goes on when it is back: %s", error)
             found = False
         except Exception:  # whatever went wrong with one must not end the work on the others
-            log.exception("a submission could not be admitted; it is tried again later")
+            log.exception("a submission or a sweep failed; it is tried again later")
             found = False
         if not found:
             intake.waiting.wait(_IDLE)
