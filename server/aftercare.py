@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 BATCH = 200
 """Public objects that one transaction of a sweep looks at."""
 
+READ = 5_000
+"""Ids of what is due that are read together; whether each is due still is looked at again."""
+
 OVERLAP = 48
 """Hours before the last sweep that are looked at again: clocks of workers may differ."""
 
@@ -63,6 +66,7 @@ class Aftercare:
         self._publisher = publisher
         self._clock = clock
         self._next = 0
+        self._waiting: list[str] = []
         self._lock = threading.Lock()
 
     def work(self) -> bool:
@@ -89,7 +93,10 @@ class Aftercare:
         swept = dues.swept()
         since = dues.earliest() if swept is None else swept
         first = hour if since is None else min(since, hour)
-        names = dues.due(range(first - OVERLAP, hour + 1), BATCH)
+        with self._lock:
+            if not self._waiting:
+                self._waiting = dues.due(range(first - OVERLAP, hour + 1), READ)
+            names, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
         if names:
             self._store.commit(lambda txn: self._look(txn, names, now))
         elif swept is None or swept < hour:

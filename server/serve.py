@@ -42,7 +42,7 @@ def serve(settings: HubSettings, ready: Path | None, say: Callable[[str], None])
         answering = threading.Thread(target=server.serve, name="http", daemon=True)
         answering.start()
         working = threading.Thread(
-            target=_work,
+            target=work,
             args=(hub.parts.intake, hub.parts.aftercare, stop),
             name="worker",
             daemon=True,
@@ -74,7 +74,7 @@ def _server(hub: Opened, stop: threading.Event) -> Listener:
     return server
 
 
-def _work(intake: Intake, aftercare: Aftercare, stop: threading.Event) -> None:
+def work(intake: Intake, aftercare: Aftercare, stop: threading.Event) -> None:
     """Admit what was too large to be admitted at once, and sweep, until the hub stops."""
     while not stop.is_set():
         intake.waiting.clear()

@@ -1,8 +1,10 @@
 """The figures of a public object (docs/merging.md): worked out from all contributions at once."""
 
 import random
+import re
 from dataclasses import replace
 from itertools import permutations
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -29,6 +31,8 @@ from tocsin.config import policy_text
 
 SCALE = policy_of(policy_text()).scale
 HUB = "identity--00000000-0000-4000-8000-000000000000"
+TABLE = (Path(__file__).parent.parent / "docs" / "merging.md").read_text("utf-8")
+WORKED = re.findall(r"^\| ([^|]*\([A-F]\)[^|]*) \|([^|]*)\| (\d+|–) \|$", TABLE, re.MULTILINE)
 NOW = 1_800_000_000_000_000
 
 
@@ -66,6 +70,22 @@ class TestConfidence:
     )
     def test_the_word_of_a_source_counts_by_its_reliability(self, reliability, stated, counts):
         assert weighed(stated, reliability_of(reliability), SCALE) == counts
+
+    @pytest.mark.parametrize(("sources", "denials", "result"), WORKED)
+    def test_the_worked_table_is_right(self, sources, denials, result):
+        words = [each.rstrip(")").split(" (") for each in sources.split(", ")]
+        spoken = [
+            said(f"p{n}", None if word == "–" else int(word), reliability=reliability_of(letter))
+            for n, (word, letter) in enumerate(words)
+        ]
+        letters = denials.replace(",", " ").split()
+        false = [
+            heard(f"q{n}", Word.FALSE, reliability=reliability_of(x)) for n, x in enumerate(letters)
+        ]
+        assert sure(*spoken, testimonies=false) == (None if result == "–" else int(result))
+
+    def test_the_table_is_there(self):
+        assert len(WORKED) == 13
 
     @pytest.mark.parametrize("text", ["G", "101", "-1", "", "½", "AA"])
     def test_what_is_no_reliability_is_refused(self, text):

@@ -7,7 +7,7 @@ name: no open range, so it costs what is due and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pymongo import DeleteOne, ReplaceOne
 from pymongo.client_session import ClientSession
@@ -54,13 +54,22 @@ class Dues:
         tails.update_one({"_id": _SWEEP, "hour": {"$lt": hour}}, {"$set": {"hour": hour}})
 
 
-def write(base: Base, session: ClientSession, hours: Mapping[str, int]) -> None:
-    """The hours in which public objects are due now; 0: in none."""
+def write(
+    base: Base, session: ClientSession, hours: Mapping[str, int], fresh: Collection[str] = ()
+) -> None:
+    """The hours in which public objects are due now; 0: in none.
+
+    Those that are `fresh` have not been due before, which saves looking for them.
+    """
+    new = [{"_id": id, "hour": hour} for id, hour in hours.items() if hour and id in fresh]
+    if new:
+        base.dues.insert_many(new, session=session)
     changes = [
         ReplaceOne({"_id": id}, {"_id": id, "hour": hour}, upsert=True)
         if hour
         else DeleteOne({"_id": id})
         for id, hour in hours.items()
+        if id not in fresh
     ]
     if changes:
         base.dues.bulk_write(changes, session=session)

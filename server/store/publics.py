@@ -46,7 +46,8 @@ class Publics:
         latest = {public.id: public for public in publics}
         self._look_up([id for id in latest if id not in self._looked_up])
         documents = {id: _document(public) for id, public in latest.items()}
-        fresh = [document for id, document in documents.items() if not self._looked_up[id]]
+        new = {id for id in documents if not self._looked_up[id]}
+        fresh = [document for id, document in documents.items() if id in new]
         known = [
             ReplaceOne({"_id": id}, document)
             for id, document in documents.items()
@@ -58,7 +59,7 @@ class Publics:
             self._publics.bulk_write(known, session=self._session)
         self._looked_up.update((id, True) for id in latest)
         hours = {id: p.due for id, p in latest.items() if p.due != self._due.get(id, 0)}
-        dues.write(self._base, self._session, hours)
+        dues.write(self._base, self._session, hours, new)
         self._due |= hours
 
     def _look_up(self, ids: list[str]) -> None:
