@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import orjson
 
+from tocsin.admission.extension import AUTHOR
 from tocsin.admission.identify import MITRE, identify, well_known
 from tocsin.admission.markings import is_tlp_definition, read
 from tocsin.admission.model import (
@@ -106,7 +107,7 @@ class Examiner:
             and str(subject.get("name", "")).casefold() in names
         }
         authors = {each for each in creators | selves if each.startswith("identity--")}
-        return frozenset(authors - {MITRE})
+        return frozenset(authors - {MITRE, AUTHOR})
 
     def _alone(self, candidate: Candidate, company: _Company) -> Candidate:
         """The candidate examined; a fault of ours costs this one and no other."""

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import rfc8785
 
+from tocsin.admission.extension import AUTHOR, EXTENSION
 from tocsin.admission.model import Candidate, StixObject
 from tocsin.admission.schemas import schemas
 
@@ -68,7 +69,8 @@ def identify(candidate: Candidate, partner: str) -> Candidate:
         return candidate
     kind = subject["type"]
     if kind == "indicator":
-        parts = [kind, subject["pattern_type"], subject["pattern"], candidate.scope]
+        pattern = (subject["pattern_type"], subject["pattern"])
+        return replace(candidate, key=indicator_key(*pattern, candidate.scope))
     elif kind == "relationship":
         return replace(candidate, key=relationship_key(subject, candidate.scope))
     elif observable(kind):
@@ -76,6 +78,12 @@ def identify(candidate: Candidate, partner: str) -> Candidate:
     else:
         parts = [kind, partner, subject["id"], candidate.scope]
     return replace(candidate, key=hashlib.sha256("\n".join(parts).encode()).hexdigest())
+
+
+def indicator_key(pattern_type: str, pattern: str, scope: str) -> str:
+    """What makes two indicators the same: language, canonical pattern, scope."""
+    parts = ("indicator", pattern_type, pattern, scope)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def relationship_key(subject: StixObject, scope: str) -> str:
@@ -112,9 +120,11 @@ def observable_id(subject: StixObject) -> str:
 
 
 def well_known(subject: StixObject) -> bool:
-    """Whether the object is one of MITRE's ATT&CK, which keep their ids everywhere."""
+    """Whether it is one of MITRE's ATT&CK, or defines the hubs' extension: the same everywhere."""
     name = subject.get("id")
-    return MITRE in (subject.get("created_by_ref"), name) or name == MITRE_MARKING
+    if name in (MITRE_MARKING, EXTENSION, AUTHOR):
+        return True
+    return MITRE in (subject.get("created_by_ref"), name)
 
 
 def _preferred(hashes: dict[str, str]) -> dict[str, str]:

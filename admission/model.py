@@ -124,6 +124,8 @@ class Candidate:
     """The sharing scope: the TLP word, then the ids of other markings, joined by `|`."""
     original: StixObject | None = field(default=None, repr=False)
     """The object as it stood before the first rule asked about it or held it."""
+    echo: bool = False
+    """Whether it says of itself that the hub made it; told before validation strips that."""
 
     @property
     def open(self) -> bool:
@@ -227,6 +229,38 @@ class Contribution:
     scope: str
     object: StixObject = field(repr=False)
     """Sanitised, references already rewritten to public ids."""
+    reliability: int = 50
+    """The partner's, from 0 to 100, as its record stood when this came."""
+    group: str = ""
+    """The group of partners that the partner belongs to, which count as one source."""
+    first: int = 0
+    """When the partner first said so; 0: when it was received."""
+    last: int = 0
+    """When the partner last said so; 0: when it was received."""
+
+
+class Word(StrEnum):
+    """What a testimony says of an indicator."""
+
+    SEEN = "seen"  # a sighting
+    FALSE = "false"  # a sighting with count 0, an opinion that disagrees
+    OTHER = "other"  # any other opinion: takes the place of what the partner said before
+
+
+@dataclass(frozen=True, slots=True)
+class Testimony:
+    """What a partner's sighting or opinion says of an indicator; private like a contribution."""
+
+    partner: str
+    source_id: str
+    """The partner's own id of the sighting or opinion."""
+    word: Word
+    when: int
+    """When it was seen or said, in µs; never later than it was received."""
+    tlp: Tlp
+    scope: str
+    reliability: int = 50
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from tocsin.admission.confidence import DAY, KINDS, Scale
+
 
 class PolicyError(Exception):
     """policy.toml cannot be followed as it stands; the text names the setting."""
@@ -31,7 +33,9 @@ class Policy:
     custom_properties: str
     """strip | keep | refuse: properties that STIX 2.1 does not define."""
     quiet_period: int
-    """A merge that only raises confidence is republished after so many µs at the soonest."""
+    """A merge that only raises figures is republished after so many µs at the soonest."""
+    scale: Scale
+    """By which confidence is worked out."""
     rules: tuple[str, ...]
     """Sanitising rules in order."""
     settings: Mapping[str, Mapping[str, Any]]
@@ -47,6 +51,7 @@ class Policy:
         return {**self.settings.get(rule, {}), **own}
 
 
+_MOST = 1_000_000_000
 _CHOICES = {
     "unknown_types": ("refuse", "keep"),
     "custom_properties": ("strip", "keep", "refuse"),
@@ -54,7 +59,16 @@ _CHOICES = {
 _TABLES: dict[str, tuple[str, ...]] = {
     "limits": ("object_octets", "pattern_characters", "clock_skew_seconds"),
     "accept": ("unknown_types", "custom_properties"),
-    "merge": ("quiet_period_seconds",),
+    "merge": (
+        "quiet_period_seconds",
+        "ceiling",
+        "corroboration_percent",
+        "unreliable_percent",
+        "reliable_percent",
+        "false_positive_percent",
+        "refresh_days",
+    ),
+    "decay": ("step", *(f"{kind}_days" for kind in (*KINDS.values(), "hash", "other"))),
     "sanitise": ("rules",),
 }
 
@@ -78,6 +92,7 @@ def parse(text: str) -> Policy:
         unknown_types=_choice(accept, "unknown_types"),
         custom_properties=_choice(accept, "custom_properties"),
         quiet_period=_number(tables["merge"], "quiet_period_seconds") * 1_000_000,
+        scale=_scale(tables["merge"], tables["decay"]),
         rules=_rules(tables["sanitise"]["rules"]),
         settings=_by_rule(tables.get("rules", {}), "rules"),
         partners=_partners(tables.get("partners", {})),
@@ -122,11 +137,27 @@ def _table(value: object, name: str) -> dict[str, Any]:
     return value
 
 
-def _number(table: Mapping[str, Any], name: str) -> int:
+def _number(table: Mapping[str, Any], name: str, least: int = 0, most: int = _MOST) -> int:
     value = table[name]
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise PolicyError(f"policy.toml: {name} must be a whole number, not {value!r}")
+    if not least <= value <= most:
+        raise PolicyError(f"policy.toml: {name} must be from {least} to {most}, not {value}")
     return value
+
+
+def _scale(merge: Mapping[str, Any], decay: Mapping[str, Any]) -> Scale:
+    kinds = (*KINDS.values(), "hash", "other")
+    return Scale(
+        ceiling=_number(merge, "ceiling", most=100),
+        corroboration=_number(merge, "corroboration_percent", most=90),
+        unreliable=_number(merge, "unreliable_percent", most=100),
+        reliable=_number(merge, "reliable_percent", most=100),
+        false_positive=_number(merge, "false_positive_percent", most=100),
+        refresh=_number(merge, "refresh_days", least=1) * DAY,
+        step=_number(decay, "step", least=10, most=100),
+        half_lives=MappingProxyType({k: _number(decay, f"{k}_days") * DAY for k in kinds}),
+    )
 
 
 def _choice(table: Mapping[str, Any], name: str) -> str:

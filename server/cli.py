@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tocsin.admission.confidence import NEUTRAL, reliability_of
 from tocsin.admission.errors import ShareError, Unavailable
 from tocsin.admission.model import Consent, Tlp
 from tocsin.admission.policy import PolicyError
@@ -33,6 +34,8 @@ examples:
   tocsin-hub collection add iocs --kind aggregate --source clear,scratch --type indicator
   tocsin-hub collection add november --kind snapshot --source green --at 2026-12-01T00:00:00Z
   tocsin-hub review list
+  tocsin-hub public revoke indicator--… --reason "the host was cleaned"
+  tocsin-hub benign add cdn.example --reason "our own CDN"
   tocsin-hub import medallion data.json --dry-run
   tocsin-hub conformance https://taxii.example/taxii2/ --key me:secret
 
@@ -100,6 +103,8 @@ def _partner_add(hub: Opened, options: argparse.Namespace) -> Told:
         consent=Consent(options.consent),
         max_tlp=options.max_tlp,
         default_tlp=min(options.max_tlp, Tlp.AMBER),
+        reliability=options.reliability,
+        group=options.group,
     )
     return desk.add_partner(hub, partner, options.read.split(","), options.write.split(","))
 
@@ -147,6 +152,22 @@ def _review_reject(hub: Opened, options: argparse.Namespace) -> Told:
     return desk.decide(hub, options.review, release=False, reason=options.reason)
 
 
+def _public_revoke(hub: Opened, options: argparse.Namespace) -> Told:
+    return desk.revoke(hub, options.public, options.reason)
+
+
+def _benign_add(hub: Opened, options: argparse.Namespace) -> Told:
+    return desk.forbid(hub, options.value, options.reason)
+
+
+def _benign_list(hub: Opened, options: argparse.Namespace) -> Told:
+    return desk.forbidden(hub)
+
+
+def _benign_remove(hub: Opened, options: argparse.Namespace) -> Told:
+    return desk.allow(hub, options.value)
+
+
 def _import_medallion(hub: Opened, options: argparse.Namespace) -> Told:
     wish = Wish(
         roots=frozenset(options.root),
@@ -179,6 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_key(_group(subjects, "key", "credentials of accounts"))
     _add_collection(_group(subjects, "collection", "inboxes, feeds and verbatim collections"))
     _add_review(_group(subjects, "review", "what waits for an analyst"))
+    _add_aftercare(subjects)
     _add_import(_group(subjects, "import", "what other servers have"))
     outside = subjects.add_parser("conformance", help=conformance.SUMMARY)
     outside.set_defaults(run=conformance.main)
@@ -247,6 +269,13 @@ def _add_partner(group: _Subjects[argparse.ArgumentParser]) -> None:
         "--max-tlp", type=_tlp, default=Tlp.AMBER, help="the strictest it may send"
     )
     command.add_argument("--consent", choices=[c.value for c in Consent], default="none")
+    command.add_argument(
+        "--reliability",
+        type=_reliability,
+        default=NEUTRAL,
+        help="how far it has proved right: A to F of the Admiralty code, or 0 to 100",
+    )
+    command.add_argument("--group", default="", help="partners of one group count as one source")
     _command(group, "list", _partner_list, "partners, their accounts and rights")
 
 
@@ -300,6 +329,20 @@ def _add_review(group: _Subjects[argparse.ArgumentParser]) -> None:
     command.add_argument("--reason", default="", help="for the submitter to read")
 
 
+def _add_aftercare(subjects: _Subjects[argparse.ArgumentParser]) -> None:
+    public = _group(subjects, "public", "what is published")
+    command = _command(public, "revoke", _public_revoke, "revoke it for ever, in every feed")
+    command.add_argument("public", nargs="+", metavar="ID", help="a public id")
+    command.add_argument("--reason", required=True, help="for the journal")
+    benign = _group(subjects, "benign", "the hub's own list of values that nobody may send")
+    command = _command(benign, "add", _benign_add, "never again: refused, and revoked everywhere")
+    command.add_argument("value", nargs="+", help="a domain, IP address, URL, e-mail, hash")
+    command.add_argument("--reason", default="", help="shown to whoever sends it")
+    _command(benign, "list", _benign_list, "what is on it")
+    command = _command(benign, "remove", _benign_remove, "it may be sent again")
+    command.add_argument("value", nargs="+")
+
+
 def _add_import(group: _Subjects[argparse.ArgumentParser]) -> None:
     text = "a medallion's collections, as verbatim collections; may be run again"
     command = _command(group, "medallion", _import_medallion, text)
@@ -332,6 +375,13 @@ def _instant(text: str) -> int:
 def _words(lists: Sequence[str]) -> tuple[str, ...]:
     words = (word.strip() for each in lists for word in each.split(","))
     return tuple(word for word in words if word)
+
+
+def _reliability(text: str) -> int:
+    try:
+        return reliability_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, object]:

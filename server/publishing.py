@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from tocsin.admission.extension import author, extension_definition
 from tocsin.admission.identify import observable
 from tocsin.admission.markings import definition
 from tocsin.admission.merge import spelt
@@ -21,9 +21,10 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.references import references
 from tocsin.admission.timestamps import micros
+from tocsin.server.findings import dropped, note, telling
 from tocsin.server.ledger import House, Ledger, contributions, posting
-from tocsin.server.minting import Mint, Minted, Placed
-from tocsin.server.model import Partner, Question, Record, Review
+from tocsin.server.minting import GENERATIONS, Mint, Minted, Placed
+from tocsin.server.model import End, Partner, Public, Question, Record, Review
 from tocsin.server.store import Txn
 
 
@@ -44,6 +45,9 @@ class Batch:
     """Rules that an analyst has overruled."""
     sees: Tlp = Tlp.CLEAR
     """The strictest level that the submitter may read; what is stricter is not there for it."""
+    earlier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By what they are about: source ids of the sightings and opinions that earlier batches of the
+    submission have settled, when there was nothing yet that could hear them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +68,12 @@ class Publisher:
         self.house = house
 
     def furnish(self, txn: Txn) -> None:
-        """The hub's identity and the TLP definitions in every feed that may need them."""
+        """What readers need in every feed: the hub's identity, TLP definitions, its extension."""
         for feed in self.house.feeds():
             levels = [definition(tlp) for tlp in Tlp if tlp <= feed.max_tlp]
-            own = [posting(subject, Tlp.CLEAR) for subject in (self.house.identity, *levels)]
+            extension = (author(), extension_definition())
+            every = (self.house.identity, *levels, *extension)
+            own = [posting(subject, Tlp.CLEAR) for subject in every]
             txn.publish(feed.id, own, replace=True)
 
     def settle(self, txn: Txn, batch: Batch) -> Settled:
@@ -75,6 +81,8 @@ class Publisher:
         work = _Work(self.mint, Ledger(txn, self.house, batch.now), batch)
         for candidate in batch.candidates:
             work.take(candidate)
+        work.recall()
+        work.ledger.listen()
         work.ledger.write()
         if work.arrived:
             txn.remember(batch.partner.slug, batch.submission, work.arrived)
@@ -130,20 +138,20 @@ class _Work:
         elif not candidate.open:
             self._close(candidate, candidate.verdict)
         elif self._echo(candidate):
-            note = _note("echo", "the hub's own object; it corroborates nothing")
-            self._close(candidate.noting(note), Verdict.DUPLICATE, source)
+            self._close(candidate.noting(_ECHO), Verdict.DUPLICATE, source)
         else:
             self._place(candidate)
 
     def _echo(self, candidate: Candidate) -> bool:
         """The hub's own object coming back.  An SCO has one id everywhere, so it is none."""
         subject = candidate.object or {}
-        own = candidate.source_id in self.ledger.publics
+        hub = self.ledger.house.identity["id"]
+        own = candidate.source_id == hub or candidate.source_id in self.ledger.publics
         return own and not observable(str(subject.get("type")))
 
     def _place(self, candidate: Candidate) -> None:
         placed = self.mint.place(candidate, self.known)
-        candidate = placed.candidate.noting(*_dropped(placed))
+        candidate = placed.candidate.noting(*dropped(placed.rewriting))
         missing = placed.rewriting.missing
         if "marking" in self.batch.waived:
             missing = tuple(each for each in missing if not each.startswith("marking-definition"))
@@ -152,6 +160,9 @@ class _Work:
             message = "waits for what it refers to: " + ", ".join(missing[:5])
             finding = Finding("publish", "references", Action.HELD, message)
             self._close(candidate.held(finding), Verdict.HELD, waits_for=missing)
+            return
+        if candidate.echo:
+            self._copy(replace(placed, candidate=candidate))
             return
         living = self._living(replace(placed, candidate=candidate))
         if living is None:
@@ -163,13 +174,54 @@ class _Work:
         self.known[str(candidate.source_id)] = Minted(placed.id, _level(candidate))
         self._contribute(placed)
 
+    def recall(self) -> None:
+        """What earlier batches said of indicators that came only now is heard."""
+        names = [
+            self.batch.minted[said].id
+            for candidate in self.batch.candidates
+            for said in self.batch.earlier.get(str(candidate.source_id), ())
+            if said in self.batch.minted
+        ]
+        self.ledger.load(names)
+        for name in names:
+            self.ledger.hear(name, self.batch.partner.slug)
+
+    def _copy(self, placed: Placed) -> None:
+        """What says that the hub made it, under an id that the hub does not know."""
+        known: Public | None = None
+        for generation in range(GENERATIONS + 1):
+            again = self.mint.reborn(placed, generation) if generation else placed
+            self.ledger.load([again.id])
+            found = self.ledger.publics.get(again.id)
+            if found is None:
+                break
+            known = found
+        partner = self.batch.partner.slug
+        if known is None or (
+            known.tlp > self.batch.sees and all(c.partner != partner for c in contributions(known))
+        ):
+            message = "says that this hub made it, but here is no such object: send it as your own"
+            fault = Finding("merge", "echo", Action.REFUSED, message)
+            self._close(placed.candidate.refused(fault), Verdict.REFUSED)
+            return
+        self.known[str(placed.candidate.source_id)] = Minted(known.id, known.tlp)
+        self._arrive(str(placed.candidate.source_id), known.id)
+        self._close(placed.candidate.noting(_ECHO), Verdict.DUPLICATE, known.id)
+
     def _living(self, placed: Placed) -> Placed | None:
-        """Under an id that is not revoked, unless it is this partner's own that is."""
+        """Under an id that is not revoked, unless it is this partner's own that was withdrawn.
+
+        What has expired comes back if the new report is valid still.
+        """
         own = self.sources.get(str(placed.candidate.source_id))
-        for generation in range(1, _GENERATIONS + 1):
+        valid = self._valid(placed)
+        for generation in range(1, GENERATIONS + 1):
             self.ledger.load([placed.id])
             public = self.ledger.publics.get(placed.id)
-            if public is None or not public.revoked or public.id == own:
+            if public is None or not public.revoked:
+                return placed
+            expired = public.ended == End.EXPIRED
+            if (expired and not valid) or (not expired and public.id == own):
                 return placed
             placed = self.mint.reborn(placed, generation)
         return None
@@ -182,6 +234,12 @@ class _Work:
         mine = next((c for c in contributions(public) if c.partner == partner), None)
         if new.object.get("revoked") is True:
             self._withdraw(candidate, before or placed.id)
+            return
+        if public is not None and public.ended == End.EXPIRED:
+            remark = note(
+                "expired", "it has expired here already; send it with a later valid_until"
+            )
+            self._close(candidate.noting(remark), Verdict.DUPLICATE, placed.id)
             return
         if public is not None and public.revoked:
             self._refuse(candidate, "this id was revoked, for ever; send it under a new id")
@@ -201,6 +259,7 @@ class _Work:
         """Whether what the partner sent before decides the verdict already."""
         candidate = placed.candidate
         if _says_no_more(new.object, mine.object):
+            self.ledger.confirm(placed.id, mine, new.received)
             self._arrive(new.source_id, placed.id)
             self._close(candidate, Verdict.DUPLICATE, placed.id)
             return True
@@ -210,8 +269,8 @@ class _Work:
         if later > 0:
             return False
         if later < 0 or mine.received == new.received:
-            note = _note("versions", "a newer version of it is here already")
-            self._close(candidate.noting(note), Verdict.DUPLICATE, placed.id)
+            remark = note("versions", "a newer version of it is here already")
+            self._close(candidate.noting(remark), Verdict.DUPLICATE, placed.id)
         else:
             self._refuse(candidate, "this version is here with other content; raise `modified`")
         return True
@@ -227,17 +286,24 @@ class _Work:
             tlp=_level(candidate),
             scope=candidate.scope,
             object={name: value for name, value in body.items() if name not in _OF_THE_SOURCE},
+            reliability=self.batch.partner.reliability,
+            group=self.batch.partner.group,
         )
+
+    def _valid(self, placed: Placed) -> bool:
+        """Whether its own word is that it holds now."""
+        until = placed.rewriting.object.get("valid_until")
+        return until is None or micros(until) > self.batch.now
 
     def _withdraw(self, candidate: Candidate, name: str) -> None:
         partner = self.batch.partner.slug
         if any(c.partner == partner for c in contributions(self.ledger.publics.get(name))):
             self.ledger.leave(name, partner)
-            note = _note("revoked", "your contribution is withdrawn")
-            self._close(candidate.noting(note), Verdict.ADMITTED, name)
+            remark = note("revoked", "your contribution is withdrawn")
+            self._close(candidate.noting(remark), Verdict.ADMITTED, name)
         else:
-            note = _note("revoked", "nothing of yours is published under it")
-            self._close(candidate.noting(note), Verdict.DUPLICATE)
+            remark = note("revoked", "nothing of yours is published under it")
+            self._close(candidate.noting(remark), Verdict.DUPLICATE)
 
     def _arrive(self, source: str, public: str) -> None:
         if source and self.sources.get(source) != public:
@@ -260,7 +326,7 @@ class _Work:
             source_id=candidate.source_id or "",
             version=candidate.source_version or "",
             public_id=public,
-            findings=tuple(finding.as_json() for finding in _telling(candidate.findings)),
+            findings=tuple(finding.as_json() for finding in telling(candidate.findings)),
         )
         self.records.append(record)
         wanted = Action.HELD if verdict is Verdict.HELD else Action.ASKED
@@ -291,10 +357,7 @@ class _Work:
         )
 
 
-_MOST_FINDINGS = 20
 _MOST_AWAITED = 1_000
-_GENERATIONS = 16
-"""How often a public object may come back after it was revoked."""
 _OF_THE_SOURCE = ("id", "created", "modified")
 
 
@@ -314,30 +377,4 @@ def _says_no_more(new: StixObject, old: StixObject) -> bool:
     return {**new, "valid_from": ""} == {**old, "valid_from": ""}
 
 
-def _dropped(placed: Placed) -> list[Finding]:
-    """One finding for each property, however many references it lost."""
-    lost = Counter(str(path[0]) for path, _ in placed.rewriting.dropped)
-    return [
-        Finding(
-            "publish",
-            "references",
-            Action.STRIPPED,
-            f"{count} of its references lead to what its readers cannot see",
-            name,
-        )
-        for name, count in sorted(lost.items())[:_MOST_FINDINGS]
-    ]
-
-
-def _telling(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """As many as a person can read; the last ones give the reason for the verdict."""
-    most = 2 * _MOST_FINDINGS
-    return (
-        findings
-        if len(findings) <= most
-        else findings[:_MOST_FINDINGS] + findings[-_MOST_FINDINGS:]
-    )
-
-
-def _note(rule: str, message: str) -> Finding:
-    return Finding("merge", rule, Action.NOTED, message)
+_ECHO = Finding("merge", "echo", Action.NOTED, "the hub's own object; it corroborates nothing")

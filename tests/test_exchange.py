@@ -16,6 +16,7 @@ from hub import (
     sdo,
 )
 
+from tocsin.admission.extension import AUTHOR, EXTENSION
 from tocsin.admission.model import Tlp
 from tocsin.server.model import Partner
 from tocsin.server.store import Store
@@ -237,7 +238,7 @@ class TestMarkings:
 
     def test_the_definitions_that_readers_need_are_in_the_feed(self, hub):
         found = hub.ask("collections/green/objects/").json["objects"]
-        assert [o["id"] for o in found] == [hub.identity, CLEAR, GREEN]
+        assert [o["id"] for o in found] == [hub.identity, CLEAR, GREEN, AUTHOR, EXTENSION]
 
     def test_a_statement_goes_with_the_objects_that_carry_it(self, hub):
         statement = {
