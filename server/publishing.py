@@ -221,7 +221,9 @@ class _Work:
             if public is None or not public.revoked:
                 return placed
             expired = public.ended == End.EXPIRED
-            if (expired and not valid) or (not expired and public.id == own):
+            if public.id == own and not (expired and valid):
+                return placed
+            if expired and not valid and public.tlp <= self.batch.sees:
                 return placed
             placed = self.mint.reborn(placed, generation)
         return None

@@ -6,13 +6,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hub import indicator
+from hub import AMBER, indicator
 from later import LATER, history, hub_and_clock, indicators, opinion, until
 from processes import Hub
 
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.server.aftercare import REST, Aftercare
 from tocsin.server.ledger import HOUR
+from tocsin.server.model import Partner
 from tocsin.server.store import Store
 from tocsin.server.working import work
 
@@ -139,6 +140,15 @@ class TestExpiry:
         assert hub.verdicts(hub.push(longer)) == ["admitted"]
         old, new = hub.feed("green")
         assert (old["revoked"], new.get("revoked"), old["id"] == new["id"]) == (True, None, False)
+
+    def test_nobody_learns_that_something_expired_which_it_may_not_see(self, hub, clock):
+        hub.join(Partner("low", "Low Limited"), reads=("green",))
+        sent = indicator(valid_until=until(clock, days=1), object_marking_refs=[AMBER])
+        hub.push(sent, who="acme")
+        clock.pass_by(days=2)
+        hub.parts.aftercare.sweep()
+        other = {**sent, "id": indicator()["id"]}
+        assert hub.verdicts(hub.push(other, who="low")) == ["admitted"]
 
     def test_a_later_end_in_time_keeps_it_alive(self, hub, clock):
         hub.push(indicator(valid_until=until(clock, days=1)), who="acme")

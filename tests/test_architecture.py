@@ -26,6 +26,7 @@ ADMISSION = (
 )
 HUB = (
     ("tocsin.server.cli",),
+    ("tocsin.server.commands",),
     ("tocsin.server.serve", "tocsin.server.desk", "tocsin.server.takeover"),
     ("tocsin.server.medallion_backend", "tocsin.server.medallion_mongo"),
     ("tocsin.server.medallion_source",),
@@ -42,7 +43,11 @@ HUB = (
     *ADMISSION,
 )
 CLIENTS = (("tocsin.clients",), *ADMISSION)
-OUTSIDE = (("tocsin.server.cli",), ("tocsin.server.conformance",))  # knows none of what it judges
+OUTSIDE = (
+    ("tocsin.server.cli",),
+    ("tocsin.server.commands",),
+    ("tocsin.server.conformance",),
+)  # knows none of what it judges
 STACKS = (HUB, CLIENTS, OUTSIDE)
 """Top to bottom.  A unit knows those below it in its stack; neighbours do not know each other."""
 
