@@ -30,8 +30,9 @@ Share indicators with a Tocsin hub, or any TAXII 2.1 server, and read what other
   tocsin push report.txt --to inbox --tlp green
   tocsin poll green --format csv --output green.csv --state green.state
 
-Hub, key and what sanitising must know of you come from the options, else from TOCSIN_URL and
-TOCSIN_KEY, else from client.toml (--config FILE, ./client.toml, ~/.config/tocsin/client.toml).
+Hub, key and what sanitising must know of you come from the options, else from TOCSIN_URL,
+TOCSIN_KEY and TOCSIN_CERT, else from client.toml (--config FILE, ./client.toml,
+~/.config/tocsin/client.toml).
 
 {_CODES}"""
 _CHECK = f"""\
@@ -137,12 +138,15 @@ class _Screen(logging.Handler):
 def _warnings_said(level: int) -> Iterator[None]:
     screen = _Screen()
     screen.addFilter(logging.Filter("tocsin"))
-    logging.getLogger("tocsin").setLevel(level)
-    logging.getLogger().addHandler(screen)
+    own, root = logging.getLogger("tocsin"), logging.getLogger()
+    before = own.level
+    own.setLevel(level)
+    root.addHandler(screen)
     try:
         yield
     finally:
-        logging.getLogger().removeHandler(screen)
+        root.removeHandler(screen)
+        own.setLevel(before)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -196,6 +200,12 @@ def _online() -> argparse.ArgumentParser:
     options.add_argument("--url", help="the hub's discovery URL, or an API root's")
     options.add_argument(
         "--key", help="account:secret; TOCSIN_KEY keeps it out of the list of processes"
+    )
+    options.add_argument(
+        "--cert", metavar="FILE", help="a client certificate with its private key, in PEM"
+    )
+    options.add_argument(
+        "--ca", metavar="FILE", help="the authority of the hub's certificate, in PEM"
     )
     return options
 
@@ -267,7 +277,7 @@ def _settings(arguments: argparse.Namespace) -> ClientSettings:
     path = Path(arguments.config) if arguments.config else None
     if not path and not os.environ.get(CLIENT_FILE) and here.is_file():
         path = here
-    given = {name: getattr(arguments, name, None) for name in ("url", "key", "terms")}
+    given = {name: getattr(arguments, name, None) for name in ("url", "key", "cert", "ca", "terms")}
     return load_client(path, os.environ, given)
 
 

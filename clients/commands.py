@@ -19,6 +19,7 @@ from tocsin.clients.check import Checker, File, Line, Preview, counted, unexamin
 from tocsin.clients.connection import Hub, Place
 from tocsin.clients.explain import show_difference, show_stages
 from tocsin.clients.output import sink
+from tocsin.clients.papers import Papers
 from tocsin.clients.patience import Patience
 from tocsin.clients.poll import Ask, poll
 from tocsin.clients.push import Delivery, Sending, push
@@ -128,7 +129,12 @@ def _hub(settings: ClientSettings) -> Hub:
     if not settings.url:
         raise WrongUsage("which hub? give --url, TOCSIN_URL or `url` in client.toml")
     try:
-        return Hub(settings.url, settings.key, Patience(answer=settings.timeout))
+        return Hub(
+            settings.url,
+            settings.key,
+            Patience(answer=settings.timeout),
+            Papers(cert=settings.cert, ca=settings.ca),
+        )
     except Malformed as error:
         raise WrongUsage(str(error)) from error
 

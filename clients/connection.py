@@ -13,7 +13,7 @@ answer would skip a page.
 import base64
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
@@ -31,12 +31,12 @@ from tocsin.admission.errors import (
     ShareError,
 )
 from tocsin.clients.answers import Page, StatusReport, page, report
+from tocsin.clients.papers import PORTS, Papers, origin
 from tocsin.clients.patience import NotTaxii, Patience, answering, equip
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/taxii+json;version=2.1"
-_PORTS = {"http": 80, "https": 443}
 _TRIED_ON = (NotFound, NotTaxii, NotAuthenticated, NotAllowed)
 """After these, the discovery URL is tried where the user gave another one."""
 
@@ -70,24 +70,33 @@ class Place:
 class Hub:
     """A TAXII 2.1 server: Tocsin's hub or anybody's."""
 
-    def __init__(self, url: str, key: str = "", patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str = "",
+        patience: Patience | None = None,
+        papers: Papers | None = None,
+    ) -> None:
         """`url` may be the discovery URL, the server's root or an API root.
 
-        Nothing is sent yet.  Raises Malformed if `url` is not one.
+        Nothing is sent yet.  Raises Malformed if `url` is not one, or if a file
+        of `papers`, which are for this hub whatever URL they name, is of no use.
         """
         self.url = _checked(url)
+        papers = replace(papers or Papers(), url=self.url)
+        papers.check()
         self.patience = patience = patience or Patience()
         auth = _Key(key, self.url) if key else _NoKey()
         if key and self.url.startswith("http:") and not _loopback(self.url):
             log.warning("the key goes to %s unencrypted; use https", urlsplit(self.url).hostname)
         agent = f"tocsin/{version('tocsin')}"
         self._connection = _HTTPConnection(version="2.1", auth=auth, user_agent=agent)
-        equip(self._connection.session, patience, patience.again())
+        equip(self._connection.session, patience, patience.again(), papers)
         self._connection.session.headers["User-Agent"] = agent  # its POST leaves it out
         self._pages = requests.Session()
         self._pages.auth = auth
         self._pages.headers.update({"User-Agent": agent, "Accept": MEDIA_TYPE})
-        equip(self._pages, patience, patience.once())
+        equip(self._pages, patience, patience.once(), papers)
         self._known: tuple[Any, ...] = ()
 
     def __enter__(self) -> "Hub":
@@ -219,7 +228,7 @@ class Hub:
             return (ApiRoot(server.url, conn=self._connection),)
         urls = dict.fromkeys(_checked(root.url) for root in server.api_roots)
         for url in urls:
-            if _origin(url) != _origin(self.url):
+            if origin(url) != origin(self.url):
                 log.warning("the API root %s is on another server; it does not get the key", url)
         return tuple(ApiRoot(url, conn=self._connection) for url in urls)
 
@@ -239,12 +248,12 @@ class _Key(AuthBase):
 
     def __init__(self, key: str, url: str) -> None:
         """`account:secret` goes as Basic, a key without a colon as Bearer."""
-        self._origin = _origin(url)
+        self._origin = origin(url)
         basic = base64.b64encode(key.encode()).decode("ascii")
         self._header = f"Basic {basic}" if ":" in key else f"Bearer {key}"
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if _origin(str(request.url)) == self._origin:
+        if origin(str(request.url)) == self._origin:
             request.headers["Authorization"] = self._header
         return request
 
@@ -260,7 +269,7 @@ def _checked(url: str) -> str:
     """The URL with its trailing slash."""
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0
+        usable = parts.scheme in PORTS and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
     if not usable or parts.query or parts.fragment:
@@ -271,11 +280,6 @@ def _checked(url: str) -> str:
     if parts.username or parts.password:
         raise Malformed("give the key with --key or TOCSIN_KEY, not within the URL")
     return url.rstrip("/") + "/"
-
-
-def _origin(url: str) -> tuple[str, str, int]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
 
 
 def _loopback(url: str) -> bool:

@@ -7,6 +7,7 @@ Whatever is left over becomes an error in words.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,7 +37,10 @@ from tocsin.admission.errors import (
     Unprocessable,
     WrongMediaType,
 )
+from tocsin.clients.papers import Papers
 
+_ALERT = re.compile(r" alert ((?:[a-z]+ ?)*(?:certificate|unknown ca|access denied)[a-z ]*)")
+"""What OpenSSL says where the other side does not believe a certificate."""
 _PUT_OFF = (429, 502, 503, 504)
 _NOT_BEGUN = (429, 503)
 _KINDS: dict[int, type[ShareError]] = {
@@ -50,7 +54,7 @@ _KINDS: dict[int, type[ShareError]] = {
     422: Unprocessable,
 }
 _ADVICE = {
-    401: "it does not know this key; give the one it issued with --key or TOCSIN_KEY",
+    401: "it does not know this key; give one of its own with --key or TOCSIN_KEY, or use --cert",
     403: "this key may not do that there; ask the operator of the server for the right",
     404: "there is nothing of that name for this key; `tocsin collections` lists what there is",
     406: "it does not speak TAXII 2.1; is the URL the right one?",
@@ -120,11 +124,16 @@ class _Bounded(Retry):
         return super().increment(method, url, response, error, _pool, _stacktrace)
 
 
-class _TimeLimited(HTTPAdapter):
-    """Gives every request a time-out; requests itself has none."""
+class _Equipped(HTTPAdapter):
+    """Gives every request a time-out, which requests itself has not, and the papers for its server.
 
-    def __init__(self, patience: Patience, retry: Retry) -> None:
+    Here and not by the session, since requests lets REQUESTS_CA_BUNDLE go
+    before what a session says.
+    """
+
+    def __init__(self, patience: Patience, retry: Retry, papers: Papers) -> None:
         self._limits = (patience.connect, patience.answer)
+        self._papers = papers
         super().__init__(max_retries=retry)
 
     def send(  # noqa: PLR0913 - the signature of requests
@@ -137,13 +146,15 @@ class _TimeLimited(HTTPAdapter):
         proxies: Any = None,
     ) -> requests.Response:
         """See requests."""
+        url = str(request.url)
+        verify, cert = self._papers.verify(url) or verify, self._papers.shown(url) or cert
         return super().send(request, stream, timeout or self._limits, verify, cert, proxies)
 
 
-def equip(session: requests.Session, patience: Patience, retry: Retry) -> None:
-    """Give a session the time-outs of `patience` and the retries of `retry`."""
+def equip(session: requests.Session, patience: Patience, retry: Retry, papers: Papers) -> None:
+    """Give a session the time-outs of `patience`, the retries of `retry`, and papers."""
     for scheme in ("http://", "https://"):
-        session.mount(scheme, _TimeLimited(patience, retry))
+        session.mount(scheme, _Equipped(patience, retry, papers))
 
 
 @contextmanager
@@ -154,11 +165,6 @@ def answering(url: str) -> Iterator[None]:
         yield
     except requests.HTTPError as error:
         raise _refusal(host, error.response) from error
-    except requests.exceptions.SSLError as error:
-        raise Unavailable(
-            f"the certificate of {host} cannot be trusted ({_cause(error)}); "
-            "REQUESTS_CA_BUNDLE names the file of an authority of your own"
-        ) from error
     except requests.Timeout as error:
         raise Unavailable(f"{host} does not answer in time; try again later") from error
     except AccessError as error:
@@ -166,11 +172,24 @@ def answering(url: str) -> Iterator[None]:
     except (requests.exceptions.JSONDecodeError, msgspec.DecodeError, RecursionError) as error:
         raise NotTaxii(f"{url} does not answer in JSON; is the URL the right one?") from error
     except requests.RequestException as error:
-        raise Unavailable(f"{host} cannot be reached ({_cause(error)}); is the URL right?") from (
-            error
-        )
+        raise _unreached(host, error) from error
     except (TAXIIServiceException, AttributeError, KeyError, TypeError, ValueError) as error:
         raise NotTaxii(f"{url} does not answer in TAXII 2.1; is the URL the right one?") from error
+
+
+def _unreached(host: str, error: requests.RequestException) -> ShareError:
+    """Why there is no answer: an alert is the server's word on our certificate."""
+    if alert := _ALERT.search(str(error)):
+        return NotAuthenticated(
+            f"{host} does not take our certificate, or none ({alert[1].strip()}); "
+            "give one that its operator has registered with --cert or TOCSIN_CERT"
+        )
+    if isinstance(error, requests.exceptions.SSLError):
+        return Unavailable(
+            f"the certificate of {host} cannot be trusted ({_cause(error)}); "
+            "--ca or TOCSIN_CA names the file of an authority of your own"
+        )
+    return Unavailable(f"{host} cannot be reached ({_cause(error)}); is the URL right?")
 
 
 def _refusal(host: str, response: requests.Response) -> ShareError:

@@ -15,10 +15,22 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from tocsin.config.readers import Reader, choice, number, path, secret, switch, text, whole, words
+from tocsin.config.readers import (
+    Reader,
+    choice,
+    number,
+    path,
+    secret,
+    some_of,
+    switch,
+    text,
+    whole,
+    words,
+)
 
 TLP_WORDS = ("clear", "green", "amber", "amber+strict", "red")
 CONSENTS = ("none", "usg", "everyone", "everyone-cisa-proprietary")
+SCHEMES = ("basic", "bearer", "certificate")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 HUB_FILE = "TOCSIN_HUB_CONFIG"
 """Names the hub's file where the command line does not."""
@@ -62,6 +74,16 @@ class HubSettings:
     """The address to listen on."""
     port: int = field(default=8420, metadata=_by(whole(0, 65535)))
     """The port to listen on; 0: any free one."""
+    tls_certificate: Path | None = field(default=None, metadata=_by(path(empty_is_none=True)))
+    """The hub's certificate and its chain, in PEM; None: plain HTTP."""
+    tls_key: Path | None = field(default=None, metadata=_by(path(empty_is_none=True)))
+    """The key of `tls_certificate`, in PEM; None: it is in the same file."""
+    tls_client_ca: Path | None = field(default=None, metadata=_by(path(empty_is_none=True)))
+    """The authorities of client certificates, in PEM; None: no client is asked for one."""
+    schemes: frozenset[str] = field(default=frozenset(SCHEMES), metadata=_by(some_of(*SCHEMES)))
+    """How a request may prove its account."""
+    public_discovery: bool = field(default=False, metadata=_by(switch()))
+    """Whether the discovery document is answered without a credential."""
     threads: int = field(default=16, metadata=_by(whole(1, 1024)))
     """How many requests are answered at the same time."""
     title: str = field(default="Tocsin", metadata=_by(text(r".*\S.*", "some text")))
@@ -102,6 +124,10 @@ class ClientSettings:
         metadata=_by(secret(r"\S*", "account:secret, or the secret alone, as the hub issued it")),
     )
     """The credential: `account:secret`, or the secret alone, sent as a Bearer token."""
+    cert: Path | None = field(default=None, metadata=_by(path(empty_is_none=True)))
+    """A client certificate with its private key, in PEM, shown to the hub."""
+    ca: Path | None = field(default=None, metadata=_by(path(empty_is_none=True)))
+    """The authority that the hub's certificate is checked against; None: those of the system."""
     names: tuple[str, ...] = field(default=(), metadata=_by(words()))
     """Names under which the partner is known."""
     terms: tuple[str, ...] = field(default=(), metadata=_by(words()))
@@ -133,6 +159,7 @@ def load_hub(
             f"page_default: must not be more than page_cap, "
             f"but {settings.page_default} is more than {settings.page_cap}"
         )
+    _check_tls(settings)
     return settings
 
 
@@ -157,6 +184,16 @@ def policy_text(path: Path | None = None) -> str:
     Raises ConfigError if it cannot be read.
     """
     return _read(path or _SHIPPED_POLICY, "policy")
+
+
+def _check_tls(settings: HubSettings) -> None:
+    for name in ("tls_key", "tls_client_ca"):
+        if getattr(settings, name) and not settings.tls_certificate:
+            raise ConfigError(f"{name}: is of no use without tls_certificate; give both")
+    if settings.schemes == {"certificate"} and not settings.tls_client_ca:
+        raise ConfigError(
+            "schemes: nobody could come in with certificates alone; give tls_client_ca"
+        )
 
 
 def _values(

@@ -45,6 +45,21 @@ def choice(*words: str) -> Reader:
     return Reader(read, f"one of {', '.join(words)}")
 
 
+def some_of(*known: str) -> Reader:
+    """One or more of the words; in the environment they are separated by commas."""
+
+    def read(raw: object) -> frozenset[str]:
+        parts = raw.split(",") if isinstance(raw, str) else raw
+        if not isinstance(parts, list | tuple):
+            raise ValueError("not a list")
+        chosen = frozenset(_text(part).strip().lower() for part in parts)
+        if not chosen or not chosen <= set(known):
+            raise ValueError("not of the words")
+        return chosen
+
+    return Reader(read, f"a list of one or more of {', '.join(known)}")
+
+
 def whole(low: int, high: int) -> Reader:
     """A whole number."""
 

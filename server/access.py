@@ -1,10 +1,10 @@
 """Who is asking, and what may they do: the only place that decides rights.
 
-A credential is a high-entropy secret, known here by its SHA-256 alone, so one
-look-up decides.  Whoever fails is told the same, after the same work, whether
-the account is unknown, the secret wrong or the account disabled.  What an
-account may not see does not exist for it: the refusal is that of an unknown
-name, word for word.
+A credential is a high-entropy secret, or a certificate that TLS has verified;
+either is known here by its SHA-256 alone, so one look-up decides.  Whoever
+fails is told the same, after the same work, whether the account is unknown,
+the secret wrong or the account disabled.  What an account may not see does not
+exist for it: the refusal is that of an unknown name, word for word.
 
 Neither HTTP's status codes nor the database are known here.
 """
@@ -12,7 +12,9 @@ Neither HTTP's status codes nor the database are known here.
 import base64
 import binascii
 import hashlib
+from collections.abc import Collection as Some
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from tocsin.admission.errors import NotAllowed, NotAuthenticated, NotFound
@@ -23,8 +25,24 @@ class People(Protocol):
     """Who holds which credential."""
 
     def account_of(self, digest: str) -> Account | None:
-        """The account whose secret has this SHA-256 (hex, lower case)."""
+        """The account whose secret has this digest, or whose certificate this fingerprint."""
         ...
+
+
+class Scheme(StrEnum):
+    """How a request may prove its account."""
+
+    BASIC = "basic"  # account and secret (RFC 7617)
+    BEARER = "bearer"  # the secret, or both (RFC 6750)
+    CERTIFICATE = "certificate"  # of the connection, by TLS
+
+
+_CERTIFICATE = "x509:"
+_WAYS = {
+    Scheme.BASIC: "send the account and its key as HTTP Basic",
+    Scheme.BEARER: "send the key as Bearer",
+    Scheme.CERTIFICATE: "show a certificate that is registered here",
+}
 
 
 class _Claim(NamedTuple):
@@ -43,8 +61,30 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def authenticate(header: str | None, people: People) -> Account:
-    """The account that an `Authorization` header proves.
+def fingerprint(certificate: bytes) -> str:
+    """What is kept of a client's certificate (DER); never the digest of a secret.
+
+    >>> fingerprint(b"")[:17]
+    'x509:e3b0c44298fc'
+    """
+    return f"{_CERTIFICATE}{hashlib.sha256(certificate).hexdigest()}"
+
+
+def is_fingerprint(kept: str) -> bool:
+    """Whether what is kept is a certificate's, not a secret's."""
+    return kept.startswith(_CERTIFICATE)
+
+
+def authenticate(
+    header: str | None,
+    people: People,
+    certificate: str = "",
+    schemes: Some[Scheme] = frozenset(Scheme),
+) -> Account:
+    """The account that an `Authorization` header proves, or else the connection's certificate.
+
+    `certificate` is the fingerprint of one that TLS has verified and that is
+    valid now.  A header that is there decides, whatever the certificate.
 
     Taken are Basic `account:secret` and Bearer (or Token) `secret` or
     `account:secret`.  The account named must be the secret's, by its own name
@@ -53,14 +93,17 @@ def authenticate(header: str | None, people: People) -> Account:
 
     Raises NotAuthenticated, always with the same text.
     """
-    claims = _claims(header or "")
-    holders = [(people.account_of(digest(claim.secret)), claim.names) for claim in claims]
+    shown: list[tuple[str, tuple[str, ...]]]
+    if header is None and certificate and Scheme.CERTIFICATE in schemes:
+        shown = [(certificate, ())]
+    else:
+        shown = [(digest(claim.secret), claim.names) for claim in _claims(header or "", schemes)]
+    holders = [(people.account_of(kept), names) for kept, names in shown]
     for holder, names in holders:
         if holder and not holder.disabled and all(_is_named(holder, name) for name in names):
             return holder
-    raise NotAuthenticated(
-        "no valid credential; send the account and its key as HTTP Basic, or the key as Bearer"
-    )
+    ways = ", or ".join(_WAYS[scheme] for scheme in Scheme if scheme in schemes)
+    raise NotAuthenticated(f"no valid credential; {ways}")
 
 
 def may_see(account: Account, collection: Collection) -> bool:
@@ -80,8 +123,11 @@ def may_read(account: Account, collection: Collection) -> bool:
 
 
 def may_write(account: Account, collection: Collection) -> bool:
-    """Whether the account may post to it.  Nobody posts to a feed: admission writes it."""
-    if collection.kind is Kind.FEED:
+    """Whether the account may post to it.
+
+    Nobody posts to a feed, which admission writes, or to what only shows other collections.
+    """
+    if collection.kind not in (Kind.INBOX, Kind.VERBATIM):
         return False
     if account.operator and collection.kind is Kind.VERBATIM:
         return True
@@ -152,12 +198,12 @@ def _is_named(account: Account, name: str) -> bool:
     return name != "" and name in (account.name, account.partner)
 
 
-def _claims(header: str) -> list[_Claim]:
+def _claims(header: str, schemes: Some[Scheme]) -> list[_Claim]:
     scheme, _, rest = header.strip().partition(" ")
     match scheme.lower():
-        case "basic":
+        case "basic" if Scheme.BASIC in schemes:
             return _basic(rest.strip())
-        case "bearer" | "token":
+        case "bearer" | "token" if Scheme.BEARER in schemes:
             return _readings(rest.strip())
     return []
 

@@ -15,6 +15,7 @@ from tocsin.admission.model import KnownBenign
 from tocsin.admission.policy import Policy
 from tocsin.config import HubSettings
 from tocsin.server import taxii
+from tocsin.server.access import Scheme
 from tocsin.server.aftercare import Aftercare
 from tocsin.server.intake import Intake, Rules
 from tocsin.server.ledger import House
@@ -22,7 +23,7 @@ from tocsin.server.minting import Mint
 from tocsin.server.model import Kind
 from tocsin.server.publishing import Publisher
 from tocsin.server.seal import Seal
-from tocsin.server.store import OUTAGES, Store, wall_clock
+from tocsin.server.store import OUTAGES, Store
 from tocsin.server.taxii import openapi
 from tocsin.server.taxii.ports import Hub, Settings
 from tocsin.server.taxii.rates import Rates
@@ -54,9 +55,9 @@ def assemble(
     seal: Seal,
     settings: HubSettings,
     judging: Judging,
-    clock: Callable[[], int] = wall_clock,
+    clock: Callable[[], int] | None = None,
 ) -> Parts:
-    """The parts that admit and publish, over one store."""
+    """The parts that admit and publish, over one store, by its clock unless another is given."""
     identity = seal.identity(settings.title)
     policy = judging.policy
     house = House(
@@ -69,8 +70,9 @@ def assemble(
     publisher = Publisher(Mint(seal.namespace, identity), house)
     rules = Rules(policy, judging.lists, settings.inline_objects)
     log.info("policy sha256=%s rules=%s", policy.sha256, ",".join(policy.rules))
-    intake = Intake(store, publisher, rules, clock)
-    return Parts(store, publisher, intake, Aftercare(store, publisher, clock))
+    now = clock or store.clock
+    intake = Intake(store, publisher, rules, now)
+    return Parts(store, publisher, intake, Aftercare(store, publisher, now))
 
 
 def create_app(
@@ -90,6 +92,8 @@ def create_app(
             max_content_length=settings.max_content_length,
             page_size=settings.page_default,
             page_cap=settings.page_cap,
+            public_discovery=settings.public_discovery,
+            schemes=_schemes(settings),
             interop_filters=settings.interop_filters,
         ),
         feeds=parts.store.feeds,
@@ -103,3 +107,9 @@ def create_app(
     app.register_blueprint(openapi.blueprint(hub))
     taxii.register(app, hub, outages=OUTAGES)
     return app
+
+
+def _schemes(settings: HubSettings) -> frozenset[Scheme]:
+    """Those that work: certificates only where TLS asks for them."""
+    chosen = frozenset(map(Scheme, settings.schemes))
+    return chosen if settings.tls_client_ca else chosen - {Scheme.CERTIFICATE}

@@ -8,7 +8,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from tocsin.admission.confidence import NEUTRAL, reliability_of
@@ -17,11 +16,11 @@ from tocsin.admission.model import Consent, Tlp
 from tocsin.admission.policy import PolicyError
 from tocsin.admission.timestamps import micros
 from tocsin.config import ConfigError, HubSettings, load_hub
-from tocsin.server import desk
+from tocsin.server import desk, gathering
 from tocsin.server.conformance import command as conformance
 from tocsin.server.model import Kind, Partner
 from tocsin.server.opening import Opened, opened
-from tocsin.server.serve import serve
+from tocsin.server.serve import serve, work
 from tocsin.server.takeover import NOTICE, Wish, medallion, take_over
 
 _EXAMPLES = """\
@@ -30,7 +29,10 @@ examples:
   tocsin-hub serve --data /srv/tocsin --host 127.0.0.1 --port 8420
   tocsin-hub partner add acme --name "ACME Corp" --term acme.example --read clear,green
   tocsin-hub key issue acme
+  tocsin-hub key certificate acme acme.pem
   tocsin-hub collection add ics --kind feed --max-tlp green --title "Industrial control"
+  tocsin-hub collection add iocs --kind aggregate --source clear,scratch --type indicator
+  tocsin-hub collection add november --kind snapshot --source green --at 2026-12-01T00:00:00Z
   tocsin-hub review list
   tocsin-hub public revoke indicator--… --reason "the host was cleaned"
   tocsin-hub benign add cdn.example --reason "our own CDN"
@@ -56,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         if options.run is _serve:
             serve(settings, options.ready_file, _say)
+            return 0
+        if options.run is _work:
+            work(settings, _say)
             return 0
         logging.getLogger().setLevel(logging.WARNING)
         return _at_the_desk(settings, options)
@@ -84,6 +89,10 @@ def _serve(hub: Opened, options: argparse.Namespace) -> Told:
     raise AssertionError("serve opens the hub itself")
 
 
+def _work(hub: Opened, options: argparse.Namespace) -> Told:
+    raise AssertionError("work opens the hub itself")
+
+
 def _partner_add(hub: Opened, options: argparse.Namespace) -> Told:
     partner = Partner(
         slug=options.slug,
@@ -108,13 +117,27 @@ def _key_issue(hub: Opened, options: argparse.Namespace) -> Told:
     return desk.new_key(hub, options.account)
 
 
+def _key_certificate(hub: Opened, options: argparse.Namespace) -> Told:
+    return desk.register_certificate(hub, options.account, options.file.read_bytes())
+
+
+def _key_list(hub: Opened, options: argparse.Namespace) -> Told:
+    return desk.keys(hub, options.account)
+
+
+def _key_revoke(hub: Opened, options: argparse.Namespace) -> Told:
+    return desk.revoke_key(hub, options.account, options.id)
+
+
 def _collection_list(hub: Opened, options: argparse.Namespace) -> Told:
     return desk.collections(hub)
 
 
 def _collection_add(hub: Opened, options: argparse.Namespace) -> Told:
     new = desk.collection_of(options.alias, Kind(options.kind), options.title)
-    return desk.add_collection(hub, replace(new, max_tlp=options.max_tlp))
+    sources, types = _words(options.source), frozenset(_words(options.type))
+    wish = gathering.Wish(sources, types, options.max_tlp, options.active_only, options.at)
+    return desk.add_collection(hub, gathering.gathered(hub.parts.store, new, wish))
 
 
 def _review_list(hub: Opened, options: argparse.Namespace) -> Told:
@@ -172,10 +195,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     subjects = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_serve(subjects)
+    _command(subjects, "work", _work, "admit and pack beside other hubs of a MongoDB until SIGTERM")
     _add_partner(_group(subjects, "partner", "organisations that share"))
-    keys = _group(subjects, "key", "credentials of accounts")
-    issue = _command(keys, "issue", _key_issue, "a new key of an account, shown this once")
-    issue.add_argument("account", help="the account's name, for instance the partner's slug")
+    _add_key(_group(subjects, "key", "credentials of accounts"))
     _add_collection(_group(subjects, "collection", "inboxes, feeds and verbatim collections"))
     _add_review(_group(subjects, "review", "what waits for an analyst"))
     _add_aftercare(subjects)
@@ -215,6 +237,13 @@ def _add_serve(subjects: _Subjects[argparse.ArgumentParser]) -> None:
     command.add_argument("--host", help="the address to listen on")
     command.add_argument("--port", type=int, help="the port to listen on; 0: any free one")
     command.add_argument(
+        "--tls-cert", dest="tls_certificate", metavar="FILE", help="certificate and chain, in PEM"
+    )
+    command.add_argument("--tls-key", metavar="FILE", help="its key, unless it is in the same file")
+    command.add_argument(
+        "--tls-client-ca", metavar="FILE", help="whose client certificates are taken, in PEM"
+    )
+    command.add_argument(
         "--ready-file", type=Path, metavar="F", help="gets the URL and the pid once the hub answers"
     )
 
@@ -240,14 +269,26 @@ def _add_partner(group: _Subjects[argparse.ArgumentParser]) -> None:
         "--max-tlp", type=_tlp, default=Tlp.AMBER, help="the strictest it may send"
     )
     command.add_argument("--consent", choices=[c.value for c in Consent], default="none")
-    command.add_argument(
-        "--reliability",
-        type=_reliability,
-        default=NEUTRAL,
-        help="how far it has proved right: A to F of the Admiralty code, or 0 to 100",
-    )
+    text = "how far it has proved right: A to F of the Admiralty code, or 0 to 100"
+    command.add_argument("--reliability", type=_reliability, default=NEUTRAL, help=text)
     command.add_argument("--group", default="", help="partners of one group count as one source")
     _command(group, "list", _partner_list, "partners, their accounts and rights")
+
+
+def _add_key(group: _Subjects[argparse.ArgumentParser]) -> None:
+    name = "the account's name, for instance the partner's slug"
+    command = _command(group, "issue", _key_issue, "a new key of an account, shown this once")
+    command.add_argument("account", help=name)
+    command = _command(
+        group, "certificate", _key_certificate, "let a client certificate open an account"
+    )
+    command.add_argument("account", help=name)
+    command.add_argument("file", type=Path, help="the certificate, in PEM or DER")
+    command = _command(group, "list", _key_list, "keys and certificates of an account, by digest")
+    command.add_argument("account", help=name)
+    command = _command(group, "revoke", _key_revoke, "let a key or certificate open nothing more")
+    command.add_argument("account", help=name)
+    command.add_argument("id", help="as `key list` shows it, or how it begins")
 
 
 def _add_collection(group: _Subjects[argparse.ArgumentParser]) -> None:
@@ -256,9 +297,22 @@ def _add_collection(group: _Subjects[argparse.ArgumentParser]) -> None:
     command.add_argument("alias", help="a short name: small letters, digits, hyphens")
     command.add_argument("--kind", required=True, choices=[kind.value for kind in Kind])
     command.add_argument(
-        "--max-tlp", type=_tlp, default=Tlp.AMBER, help="the strictest a feed takes"
+        "--max-tlp", type=_tlp, help="the strictest a feed takes (amber), or an aggregate shows"
     )
     command.add_argument("--title", default="", help="what people read")
+    views = command.add_argument_group("aggregates and snapshots")
+    views.add_argument(
+        "--source", action="append", default=[], help="the collections that it shows, by comma"
+    )
+    views.add_argument(
+        "--type", action="append", default=[], help="aggregate: only these STIX types, by comma"
+    )
+    views.add_argument(
+        "--active-only", action="store_true", help="aggregate: nothing revoked or expired"
+    )
+    views.add_argument(
+        "--at", type=_instant, metavar="TIME", help="snapshot: as of when, in UTC; else now"
+    )
 
 
 def _add_review(group: _Subjects[argparse.ArgumentParser]) -> None:
@@ -314,8 +368,20 @@ def _reliability(text: str) -> int:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def _instant(text: str) -> int:
+    try:
+        return micros(text)
+    except ShareError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _words(lists: Sequence[str]) -> tuple[str, ...]:
+    words = (word.strip() for each in lists for word in each.split(","))
+    return tuple(word for word in words if word)
+
+
 def _overrides(options: argparse.Namespace) -> dict[str, object]:
-    names = ("data", "mongo_uri", "host", "port")
+    names = ("data", "mongo_uri", "host", "port", "tls_certificate", "tls_key", "tls_client_ca")
     return {name: getattr(options, name, None) for name in names}
 
 

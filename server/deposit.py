@@ -18,6 +18,7 @@ from tocsin.admission.timestamps import micros
 from tocsin.server.facets import facets
 from tocsin.server.model import Collection, Outcome, Posting, Record
 from tocsin.server.store import Txn
+from tocsin.server.traits import strictest, traits
 
 _ID = re.compile(
     r"([a-z][a-z0-9-]{1,248}[a-z0-9])--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I
@@ -37,8 +38,10 @@ def deposited(
         except Malformed as error:
             records[index] = _refused(index, raw, str(error))
     outcomes = txn.publish(collection.id, list(postings.values()))
+    unversioned = {one.id for one in postings.values() if not one.version}
+    added = txn.first_added(collection.id, unversioned)
     for (index, one), outcome in zip(postings.items(), outcomes, strict=True):
-        records[index] = _record(index, one, outcome)
+        records[index] = _record(index, one, outcome, one.version or added[one.id, one.spec])
     return [records[index] for index, _ in objects]
 
 
@@ -65,6 +68,7 @@ def posting(raw: bytes) -> Posting:
         digest=digest(subject),
         facets=found_by.names,
         numbers=found_by.numbers,
+        traits=traits(subject, strictest(subject)),
     )
 
 
@@ -88,14 +92,15 @@ def _spec(subject: StixObject) -> str:
     return str(stated)
 
 
-def _record(index: int, one: Posting, outcome: Outcome) -> Record:
+def _record(index: int, one: Posting, outcome: Outcome, version: str) -> Record:
+    """What became of one; `version` is the one that readers of the collection are told."""
     if outcome is Outcome.CONFLICT:
         message = "this id and version are here with other content; raise `modified`"
         finding = Finding("publish", "versions", Action.REFUSED, message)
         refused = Verdict.REFUSED.value
-        return Record(index, refused, one.id, one.version, "", (finding.as_json(),))
+        return Record(index, refused, one.id, version, "", (finding.as_json(),))
     verdict = Verdict.ADMITTED if outcome is Outcome.STORED else Verdict.DUPLICATE
-    return Record(index, verdict.value, one.id, one.version, one.id)
+    return Record(index, verdict.value, one.id, version, one.id)
 
 
 def _refused(index: int, raw: bytes, message: str) -> Record:

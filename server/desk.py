@@ -8,10 +8,13 @@ from collections.abc import Iterable, Sequence
 
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.timestamps import stix_time
+from tocsin.server.access import fingerprint, is_fingerprint
 from tocsin.server.aftercare import unwanted
 from tocsin.server.founding import OPERATOR, add, issue_key
+from tocsin.server.gathering import described
 from tocsin.server.model import Account, Collection, Kind, Partner, Record, Review
 from tocsin.server.opening import Opened
+from tocsin.server.tls import first_certificate
 
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -37,11 +40,45 @@ def add_partner(
 def new_key(hub: Opened, account: str) -> Answer:
     """Another key of an account; those before it stay good until they are revoked."""
     store = hub.parts.store
-    if store.people.account(account) is None:
-        raise NotFound(f"there is no account {account!r}; `tocsin-hub partner list` shows them")
+    _check_account(hub, account)
     answer: Answer = {"account": account, "key": issue_key(store, account)}
     _note(hub, "key.issue", {"account": account})
     return answer
+
+
+def register_certificate(hub: Opened, account: str, file: bytes) -> Answer:
+    """Let a client certificate, as it stands in a file, open an account."""
+    _check_account(hub, account)
+    kept = fingerprint(first_certificate(file))
+    hub.parts.store.people.add_key(account, kept)
+    _note(hub, "key.certificate", {"account": account, "id": kept})
+    return {"account": account, "id": kept}
+
+
+def keys(hub: Opened, account: str) -> list[Answer]:
+    """What opens an account: the SHA-256 of each key and of each certificate."""
+    _check_account(hub, account)
+    return [
+        {
+            "account": account,
+            "kind": "certificate" if is_fingerprint(each) else "key",
+            "id": each,
+        }
+        for each in hub.parts.store.people.keys_of(account)
+    ]
+
+
+def revoke_key(hub: Opened, account: str, beginning: str) -> Answer:
+    """Let a key or certificate open nothing any more, from the next request on."""
+    _check_account(hub, account)
+    people = hub.parts.store.people
+    found = [each for each in people.keys_of(account) if each.startswith(beginning)]
+    if len(found) != 1 or not beginning:
+        said = "several begin so" if found else "there is none"
+        raise NotFound(f"{beginning!r}: {said}; `tocsin-hub key list {account}` shows them")
+    people.revoke_key(found[0])
+    _note(hub, "key.revoke", {"account": account, "id": found[0]})
+    return {"account": account, "revoked": found[0]}
 
 
 def partners(hub: Opened) -> list[Answer]:
@@ -79,8 +116,10 @@ def add_collection(hub: Opened, collection: Collection) -> Answer:
     _check_slug(collection.alias)
     add(hub.parts.store, collection)
     hub.parts.store.commit(hub.parts.publisher.furnish)
-    _note(hub, "collection.add", {"alias": collection.alias, "kind": collection.kind.value})
-    return _described(collection)
+    answer = _described(collection, hub.parts.store.feeds.collections())
+    what = {name: value for name, value in answer.items() if name not in ("id", "title")}
+    _note(hub, "collection.add", what)
+    return answer
 
 
 def collection_of(alias: str, kind: Kind, title: str) -> Collection:
@@ -90,7 +129,8 @@ def collection_of(alias: str, kind: Kind, title: str) -> Collection:
 
 def collections(hub: Opened) -> list[Answer]:
     """Every collection, by id."""
-    return [_described(collection) for collection in hub.parts.store.feeds.collections()]
+    known = hub.parts.store.feeds.collections()
+    return [_described(collection, known) for collection in known]
 
 
 def reviews(hub: Opened, partner: str | None) -> list[Answer]:
@@ -161,14 +201,15 @@ def _collections(hub: Opened, names: Iterable[str]) -> frozenset[str]:
     return frozenset(known[name] for name in wanted)
 
 
-def _described(collection: Collection) -> Answer:
-    return {
+def _described(collection: Collection, known: Iterable[Collection]) -> Answer:
+    answer: Answer = {
         "id": collection.id,
         "alias": collection.alias,
         "kind": collection.kind.value,
         "title": collection.title,
         "max_tlp": collection.max_tlp.word,
     }
+    return answer if collection.view is None else answer | described(collection.view, known)
 
 
 def _asked(review: Review) -> Answer:
@@ -194,6 +235,11 @@ def _decided(review: Review, record: Record) -> Answer:
         "public_id": record.public_id,
         "findings": [dict(finding) for finding in record.findings],
     }
+
+
+def _check_account(hub: Opened, name: str) -> None:
+    if hub.parts.store.people.account(name) is None:
+        raise NotFound(f"there is no account {name!r}; `tocsin-hub partner list` shows them")
 
 
 def _check_slug(text: str) -> None:

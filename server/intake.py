@@ -19,7 +19,7 @@ import msgspec
 
 from tocsin.admission import Examiner
 from tocsin.admission.benign import WithOwn
-from tocsin.admission.errors import Malformed, NotFound
+from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.extension import claims
 from tocsin.admission.ijson import strict
 from tocsin.admission.model import (
@@ -120,12 +120,11 @@ class Intake:
     def admit(self, submission: Submission) -> None:
         """Settle every record that is not settled yet."""
         started = time.monotonic()
-        collection = self._collection(submission.collection)
-        objects = _split(submission.raw)
-        if collection.kind is Kind.VERBATIM:
-            self._deposit(submission, collection, objects)
-        else:
-            self._examine(submission, objects)
+        try:
+            self._settle_all(submission)
+        except Conflict:  # the lease ran out, however short the time: clocks may step
+            log.warning("somebody else goes on with submission=%s", submission.id)
+            return
         self._store.submissions.release(submission.id, self._owner)
         log.info(
             "admitted submission=%s account=%s records=%d ms=%d policy=%s",
@@ -135,6 +134,14 @@ class Intake:
             (time.monotonic() - started) * 1000,
             self._rules.policy.sha256[:12],
         )
+
+    def _settle_all(self, submission: Submission) -> None:
+        collection = self._collection(submission.collection)
+        objects = _split(submission.raw)
+        if collection.kind is Kind.VERBATIM:
+            self._deposit(submission, collection, objects)
+        else:
+            self._examine(submission, objects)
 
     def remove(  # noqa: PLR0913
         self,

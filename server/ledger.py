@@ -17,11 +17,12 @@ import orjson
 from tocsin.admission.confidence import DAY, Scale
 from tocsin.admission.identify import observable
 from tocsin.admission.merge import Figures, digest, figures, kept, merged, testimonies_of, told
-from tocsin.admission.model import Contribution, StixObject, Testimony
+from tocsin.admission.model import Contribution, StixObject, Testimony, Tlp
 from tocsin.admission.timestamps import micros, stix_time
 from tocsin.server.facets import facets
 from tocsin.server.model import Collection, End, Posting, Public
 from tocsin.server.store import Txn
+from tocsin.server.traits import traits
 
 HOUR = 3_600_000_000
 """µs; what is due is kept by the hour."""
@@ -160,7 +161,7 @@ class Ledger:
         self.txn.put([self.publics[name] for name in self._changed])
         for feed in self.house.feeds():
             bodies = [
-                posting(body)
+                posting(body, self.publics[name].tlp)
                 for name, body in self._postings.items()
                 if self.publics[name].tlp <= feed.max_tlp
             ]
@@ -260,8 +261,8 @@ def _expiry(public: Public, content: StixObject) -> int | None:
     return at if at is not None and at > public.created else None
 
 
-def posting(subject: StixObject) -> Posting:
-    """An object of the hub's own making on its way into a feed."""
+def posting(subject: StixObject, tlp: Tlp) -> Posting:
+    """An object of the hub's own making on its way into a feed, judged to be of this level."""
     found_by = facets(subject)
     return Posting(
         id=subject["id"],
@@ -272,4 +273,5 @@ def posting(subject: StixObject) -> Posting:
         digest=digest(subject),
         facets=found_by.names,
         numbers=found_by.numbers,
+        traits=traits(subject, tlp),
     )

@@ -1,293 +1,227 @@
-"""How the hub listens: HTTP/1.1 to the letter, in bounded memory, at no slow sender's mercy.
+"""The sockets: HTTP/1.1 in the clear or in TLS, by cheroot.
 
-cheroot reads more kindly than RFC 9112 allows.  What two servers in a row could
-read differently is refused here, so that nobody hides a request in another
-one's body.  A connection has a thread only while something arrives on it, and
-not faster than a trickle is too slow.  What is refused before there is a
-request is told as a TAXII error, like everything else.
+A connection has a thread only while something arrives on it: it waits for its
+first octets, for each step of a TLS handshake, and after a refusal for its end,
+without one.  So nobody who connects and says nothing keeps others out.
+
+How requests are read is in `reading.py`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
-import re
 import socket
+import ssl
+import sys
 import time
 from collections.abc import Callable
-from email.utils import formatdate
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from cheroot.makefile import StreamReader
-from cheroot.server import HeaderReader, HTTPConnection, HTTPRequest
-from cheroot.wsgi import Gateway_10, Server
+from cheroot.errors import FatalSSLAlert
+from cheroot.makefile import MakeFile, StreamReader, StreamWriter
+from cheroot.server import HTTPConnection
+from cheroot.ssl import Adapter
+from cheroot.wsgi import Server
 
-from tocsin.server.taxii import wire
-from tocsin.server.taxii.media import MEDIA_TYPE
+from tocsin.server import reading
+from tocsin.server.access import fingerprint
+from tocsin.server.taxii.ports import CERTIFICATE, Certificate
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 20
-"""Seconds for the head of a request, and as many again for its body."""
-PACE = 16 * 1024
-"""Octets that buy another second."""
+DRAIN = 60
+"""Seconds that requests in hand have to finish when the hub stops."""
+_HANDSHAKE = 10
+"""Seconds from a connection to the end of its TLS handshake."""
+_FAREWELL = 10
+"""Seconds that a connection may take to end after a refusal."""
+_PIECE, _PIECES = 64 * 1024, 16
+"""Octets that are thrown away at once, and how many times before others have the thread."""
+_IDLE_CONNECTIONS = 500
+"""How many connections may wait for a request; those beyond are closed."""
 
-_CRLF = b"\r\n"
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*\r\n")
-_ONCE = frozenset((b"Authorization", b"Content-Length", b"Content-Type", b"Host"))
-_LENGTH = re.compile(rb"[0-9]{1,18}")
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
-_LINE = 4096
-"""Octets of a line between chunks."""
-_MAX_TRAILERS = 64
+
+Contexts = Callable[[], ssl.SSLContext]
+"""The TLS that a new connection is made with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to listen."""
+
+    host: str
+    port: int
+    """0: any free one."""
+    threads: int
+    """How many requests are answered at the same time."""
+    tls: Contexts | None = None
+    """None: in the clear."""
+
+
+def listener(place: Place, application: object) -> Listener:
+    """A server for a WSGI application: to `prepare`, `serve` and `stop`."""
+    server = Listener(
+        (place.host, place.port),
+        application,
+        numthreads=place.threads,
+        server_name=reading.NAME,
+        request_queue_size=128,
+        timeout=reading.PATIENCE,
+        shutdown_timeout=DRAIN,
+    )
+    server.gateway = reading.Gateway
+    server.ConnectionClass = _Connection
+    server.keep_alive_conn_limit = _IDLE_CONNECTIONS
+    server.max_request_header_size = 64 * 1024
+    if place.tls is not None:
+        server.ssl_adapter = _Tls(place.tls)
+    return server
 
 
 class Listener(Server):
-    """cheroot's server; its `timeout` is its patience with a head, and with a body."""
+    """Hands a connection to a thread only once it has something to say.
 
-    pace = PACE
+    Its `timeout` is its patience with a head, with a body, and with silence.
+    """
 
-    def __init__(self, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
-        self.ConnectionClass = Connection
-        self.gateway = Gateway
+    pace: float = reading.PACE
+    """Octets that buy another second."""
 
-    def process_conn(self, conn: Connection) -> None:
-        """A new connection has a thread once something arrives on it, as an old one has."""
-        if conn.last_used is None:
-            self._connections.put(conn)  # type: ignore[attr-defined]
-        else:
+    def process_conn(self, conn: HTTPConnection) -> None:
+        """See cheroot; called for what was just accepted and for what can be read."""
+        if conn.last_used is not None:
             super().process_conn(conn)
+        elif self.can_add_keepalive_connection:
+            self.put_conn(conn)
+        else:
+            log.warning("too many connections wait for a request; %s is let go", conn.remote_addr)
+            conn.close()
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
         """What cheroot has to say, in one line of the log."""
+        if isinstance(sys.exc_info()[1], ssl.SSLError):  # somebody left without a word
+            level, traceback = logging.INFO, False
         log.log(level, "%s", ascii(msg), exc_info=traceback)
 
 
-class Connection(HTTPConnection):
-    """A connection that is read against the clock."""
+class _Connection(reading.Connection):
+    """Makes its TLS handshake, if there is one to be made, before its first request."""
 
-    def __init__(self, server: Listener, sock: socket.socket, makefile: Callable[..., Any]) -> None:
-        def opened(sock: socket.socket, mode: str, size: int) -> Any:
-            reads = "r" in mode and isinstance(sock, socket.socket)
-            return Reader(sock, size, server.pace) if reads else makefile(sock, mode, size)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._shaken_by = time.monotonic() + _HANDSHAKE
+        self._gone_by: float | None = None
+        """When to wait no longer for the end; None: it is not awaited."""
 
-        super().__init__(server, sock, opened)
-        self.RequestHandlerClass = Request
+    def communicate(self) -> bool:
+        """See cheroot; whether to keep the connection."""
+        if self._gone_by is not None:
+            return self._is_heard_out(self._gone_by)
+        return self._goes_on() or (self.lingering and self._takes_leave())
 
-    def hurry(self) -> None:
-        """Starts the clock."""
-        if isinstance(self.rfile, Reader):
-            self.rfile.paced.deadline = time.monotonic() + self.server.timeout
-
-
-class Paced(socket.SocketIO):
-    """A socket that is read until a deadline, which moves with what arrives."""
-
-    deadline = float("inf")
-
-    def __init__(self, sock: socket.socket, pace: float) -> None:
-        super().__init__(sock, "r")
-        self._peer, self._pace = sock, pace
-
-    def readinto(self, buffer: Any) -> int | None:
-        """See `io.RawIOBase`.  Raises TimeoutError after the deadline."""
-        usual, left = self._peer.gettimeout(), self.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        self._peer.settimeout(left if usual is None else min(left, usual))
+    def _goes_on(self) -> bool:
+        if not isinstance(self.socket, ssl.SSLSocket) or self.ssl_env:
+            return bool(super().communicate())  # type: ignore[no-untyped-call]
         try:
-            count = super().readinto(buffer)
-        finally:
-            self._peer.settimeout(usual)
-        self.deadline += (count or 0) / self._pace
-        return count
-
-
-class Reader(StreamReader):
-    """cheroot's buffer over a paced socket."""
-
-    def __init__(self, sock: socket.socket, size: int, pace: float) -> None:
-        self.paced = Paced(sock, pace)
-        super(StreamReader, self).__init__(self.paced, size)
-        self.bytes_read = 0
-
-
-class Fields(HeaderReader):
-    """Header fields, none of which has two readings (RFC 9112 section 5)."""
-
-    def __call__(self, rfile: Any, hdict: dict[bytes, bytes] | None = None) -> dict[bytes, bytes]:
-        """All of them up to the empty line.  Raises ValueError."""
-        found = {} if hdict is None else hdict
-        while (line := rfile.readline()) != _CRLF:
-            field = _FIELD.fullmatch(line)
-            if field is None:
-                raise ValueError("a header field is malformed, folded or cut off")
-            name, value = field[1].title(), field[2]
-            if b"_" in name:
-                continue  # in WSGI it would pass for the one with a hyphen
-            if name in found and name in _ONCE:
-                raise ValueError(f"the header field {name.decode()} is given twice")
-            joint = b"; " if name == b"Cookie" else b", "
-            found[name] = joint.join((found[name], value)) if name in found else value
-        return found
-
-
-class Request(HTTPRequest):
-    """A request whose head leaves no doubt where its body ends."""
-
-    header_reader = Fields()
-
-    def parse_request(self) -> None:
-        """Reads the head, against the clock."""
-        self.conn.hurry()
-        super().parse_request()
-
-    def read_request_line(self) -> bool:
-        """Whether it is one."""
-        try:
-            return bool(super().read_request_line())  # type: ignore[no-untyped-call]
-        except ValueError:  # urllib's, about brackets in what would be a host
-            self.simple_response("400 Bad Request", "Malformed Request-URI")
+            self.ssl_env = _shaken(self.socket, self._shaken_by, self.server.timeout)
+        except ssl.SSLWantReadError:
+            return True  # to come back with more of the handshake
+        except (OSError, ValueError) as error:
+            self._turn_away(error)
             return False
+        return True  # to come back with a request
 
-    def read_request_headers(self) -> bool:
-        """Whether they can be gone by."""
-        if not super().read_request_headers():  # type: ignore[no-untyped-call]
-            return False
-        fault = _framing(self.inheaders, self.request_protocol)
-        if fault:
-            self.simple_response("400 Bad Request", fault)
-        return not fault
+    def _turn_away(self, error: Exception) -> None:
+        self.lingering = True
+        log.info("no TLS with %s: %s", self.remote_addr, ascii(str(error)))
+        if isinstance(error, ssl.SSLError) and error.reason == "HTTP_REQUEST":
+            said = "this port speaks HTTPS only; begin the URL with https"
+            octets = reading.refusal(HTTPStatus.BAD_REQUEST, said)
+            with contextlib.suppress(OSError):  # it went away; there is nobody to be told
+                socket.socket.sendall(self.socket, octets)
 
-    def simple_response(self, status: str, msg: str = "") -> None:
-        """An answer to what is no request; afterwards the connection is closed."""
-        code = HTTPStatus(int(str(status)[:3]))
-        if code is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:  # cheroot's word for a long head
-            code = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-        log.info("no request from %s: %d %s", self.conn.remote_addr, code, ascii(msg))
-        self.close_connection = True
+    def _takes_leave(self) -> bool:
+        """Lets the other side read what it was told, and close; whether that is to be awaited.
+
+        A connection that is closed with octets unread is reset, and what was sent
+        last, an alert or a 413, is lost.
+        """
+        self._gone_by = time.monotonic() + _FAREWELL
+        self.rfile.is_over = True
         try:
-            self.conn.wfile.write(_refusal(code, msg))
+            socket.socket.shutdown(self.socket, socket.SHUT_WR)
+        except OSError:  # it went away
+            return False
+        self.socket.setblocking(False)
+        return self._is_heard_out(self._gone_by)
+
+    def _is_heard_out(self, until: float) -> bool:
+        """Throws away what has arrived; whether to come back for more."""
+        try:
+            for _ in range(_PIECES):
+                if not socket.socket.recv(self.socket, _PIECE):
+                    return False
+        except BlockingIOError:
+            pass  # nothing more for now
+        except OSError:  # it went away
+            return False
+        return time.monotonic() < until
+
+
+class _Tls(Adapter):
+    """TLS for cheroot, without its handshake on the thread that accepts."""
+
+    def __init__(self, contexts: Contexts) -> None:
+        self._contexts = contexts
+
+    def bind(self, sock: socket.socket) -> socket.socket:
+        """See cheroot."""
+        return sock
+
+    def wrap(self, sock: socket.socket) -> tuple[ssl.SSLSocket, dict[str, Any]]:
+        """See cheroot; `_Connection` makes the handshake."""
+        try:
+            made = self._contexts().wrap_socket(
+                sock, server_side=True, do_handshake_on_connect=False
+            )
         except OSError as error:
-            log.debug("nobody is there to be told: %s", error)
+            raise FatalSSLAlert(*error.args) from error
+        return made, {}
+
+    def get_environ(self) -> dict[str, Any]:
+        """See cheroot."""
+        return {}
+
+    def makefile(
+        self, sock: ssl.SSLSocket, mode: str = "r", bufsize: int = io.DEFAULT_BUFFER_SIZE
+    ) -> StreamReader | StreamWriter:
+        """See cheroot."""
+        made: StreamReader | StreamWriter = MakeFile(sock, mode, bufsize)
+        return made
 
 
-class Gateway(Gateway_10):
-    """Hands a request to the application.
+def _shaken(sock: ssl.SSLSocket, until: float, patience: float) -> dict[str, Any]:
+    """Goes on with the handshake; at its end, what the application may know of it.
 
-    Closes the connection where the application says so: after a body that was
-    refused unread, what is left of it would otherwise be read as the next
-    request.
+    Raises ssl.SSLWantReadError while the other side is to say more, OSError
+    (of which ssl.SSLError is one) if it fails.
     """
-
-    def get_environ(self) -> dict[str, Any]:  # type: ignore[override]
-        """WSGI's environ (PEP 3333), with a body that comes piece by piece."""
-        told: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
-        if isinstance(self.req.conn, Connection):
-            self.req.conn.hurry()
-        if self.req.chunked_read:
-            told["wsgi.input"] = Chunks(self.req.conn.rfile)
-        return told
-
-    def start_response(
-        self,
-        status: str,
-        headers: list[tuple[str, str]],
-        exc_info: object = None,
-    ) -> object:
-        """WSGI's start_response (PEP 3333)."""
-        if ("Connection", "close") in headers:
-            self.req.close_connection = True
-        return super().start_response(status, headers, exc_info)
-
-
-class Chunks(io.RawIOBase):
-    """A body in chunks (RFC 9112 section 7.1), of which no more is held than is asked for.
-
-    Reading raises ValueError where the chunks are malformed and OSError where they
-    break off, and again whenever it is tried afterwards.
-    """
-
-    def __init__(self, rfile: Any) -> None:
-        self._rfile = rfile
-        self._left: int | None = None
-        """Of the chunk in hand; None before the first and after the last."""
-        self._done = self._broken = False
-
-    def readable(self) -> bool:
-        """See `io.RawIOBase`."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """See `io.RawIOBase`."""
-        if self._broken:
-            raise ValueError("the chunks were malformed before")
-        self._broken = True
-        count = self._piece(memoryview(buffer))
-        self._broken = False
-        return count
-
-    def _piece(self, buffer: memoryview) -> int:
-        if not self._left and not self._done:
-            self._next()
-        size = min(len(buffer), self._left or 0)
-        octets = self._rfile.read1(size) if size else b""
-        if size and not octets:
-            raise OSError("the body broke off")
-        buffer[: len(octets)] = octets
-        self._left = (self._left or 0) - len(octets)
-        return len(octets)
-
-    def _next(self) -> None:
-        """To the next chunk, or past the end of the body."""
-        if self._left == 0 and self._line() != _CRLF:
-            raise ValueError("a chunk is longer than it says")
-        size = _CHUNK.fullmatch(self._line())
-        if size is None:
-            raise ValueError("a chunk without its size")
-        self._left = int(size[1], 16)
-        if not self._left:
-            self._done = True
-            self._past_trailers()
-
-    def _past_trailers(self) -> None:
-        for _ in range(_MAX_TRAILERS):
-            if self._line() == _CRLF:
-                return
-        raise ValueError("too many trailers")
-
-    def _line(self) -> bytes:
-        line: bytes = self._rfile.readline(_LINE)
-        if not line.endswith(_CRLF):
-            raise ValueError("a line between chunks is too long or cut off")
-        return line
-
-
-def _framing(fields: dict[bytes, bytes], protocol: bytes) -> str:
-    """What makes it doubtful where the body ends (RFC 9112 section 6.3); empty: nothing."""
-    length, coding = fields.get(b"Content-Length"), fields.get(b"Transfer-Encoding")
-    if length is not None and not _LENGTH.fullmatch(length):
-        return "Content-Length must be digits"
-    if coding is None:
-        return ""
-    if length is not None:
-        return "either Content-Length or Transfer-Encoding"
-    if coding.lower() != b"chunked" or protocol != b"HTTP/1.1":
-        return "Transfer-Encoding may only be chunked, once, in HTTP/1.1"
-    return ""
-
-
-def _refusal(code: HTTPStatus, why: str) -> bytes:
-    octets = wire.encoded(wire.error(code, why))
-    head = (
-        f"HTTP/1.1 {code.value} {code.phrase}",
-        f"Content-Type: {MEDIA_TYPE}",
-        f"Content-Length: {len(octets)}",
-        f"Date: {formatdate(usegmt=True)}",
-        "Cache-Control: no-store",
-        "X-Content-Type-Options: nosniff",
-        "Connection: close",
-    )
-    return "\r\n".join(head).encode() + 2 * _CRLF + octets
+    if time.monotonic() > until:
+        raise TimeoutError("the handshake took too long")
+    sock.setblocking(False)
+    try:
+        sock.do_handshake()
+    except ssl.SSLWantWriteError:  # rare: all that is said fits the socket's buffer
+        sock.settimeout(1)
+        sock.do_handshake()
+    sock.settimeout(patience)
+    environ: dict[str, Any] = {"wsgi.url_scheme": "https"}
+    shown, told = sock.getpeercert(binary_form=True), sock.getpeercert()
+    if shown and told:
+        expires = ssl.cert_time_to_seconds(str(told["notAfter"]))
+        environ[CERTIFICATE] = Certificate(fingerprint(shown), expires)
+    return environ

@@ -22,6 +22,24 @@ class Kind(StrEnum):
     INBOX = "inbox"  # partners write, admission reads
     FEED = "feed"  # admission writes, partners read
     VERBATIM = "verbatim"  # what is posted is what is read
+    AGGREGATE = "aggregate"  # shows what others hold, as one log
+    SNAPSHOT = "snapshot"  # shows what another one held at a moment
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What an aggregate or a snapshot shows of other collections; it never changes."""
+
+    sources: tuple[str, ...]
+    """Ids of feeds and verbatim collections."""
+    types: frozenset[str] = frozenset()
+    """STIX types; empty: all."""
+    max_tlp: Tlp | None = None
+    """The strictest level that is shown; None: all."""
+    active: bool = False
+    """Only current versions that are neither revoked nor expired."""
+    at: int | None = None
+    """Only what was added until this stamp; None: whatever is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +54,8 @@ class Collection:
     description: str = ""
     max_tlp: Tlp = Tlp.AMBER
     """The strictest level that a feed takes; of no meaning for other kinds."""
+    view: View | None = None
+    """Of an aggregate or a snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +141,7 @@ class Query:
 
     limit: int = 100
     position: int = 0
-    """Only entries after this position (from `next`)."""
+    """Only entries after this position (from `next`); in a view, after this stamp."""
     added_after: int | None = None
     """Only entries whose stamp is greater."""
     ids: frozenset[str] = frozenset()
@@ -156,7 +176,7 @@ class Entry:
     """One object version in a feed."""
 
     position: int
-    """1, 2, 3 … within its feed."""
+    """1, 2, 3 … within its feed; in a view its stamp."""
     stamp: int
     """date_added."""
     id: str
@@ -178,6 +198,25 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Traits:
+    """What decides whether a view shows an entry, besides its type."""
+
+    tlp: Tlp = Tlp.RED
+    """The strictest level that it is marked with; RED if that is not known."""
+    revoked: bool = False
+    until: int | None = None
+    """Its `valid_until`; 0 if that cannot be read."""
+
+    def active(self, instant: int) -> bool:
+        """Whether it is neither revoked nor expired at this instant."""
+        return not self.revoked and (self.until is None or self.until > instant)
+
+
+UNKNOWN = Traits(Tlp.RED, revoked=True)
+"""Of an entry of which nothing was written down."""
+
+
+@dataclass(frozen=True, slots=True)
 class Posting:
     """One object on its way into a feed."""
 
@@ -190,9 +229,10 @@ class Posting:
     digest: bytes
     """16 octets over the object's value; equal for equal objects however they are spelt."""
     facets: tuple[str, ...] = ()
-    """What it is found by, its type apart."""
+    """What it is found by, its type and level apart."""
     numbers: tuple[tuple[str, int], ...] = ()
     """Facets whose entries are told apart by a number, with the number."""
+    traits: Traits = Traits()
 
 
 class Outcome(StrEnum):

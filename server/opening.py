@@ -12,7 +12,7 @@ from tocsin.config import HubSettings, policy_text
 from tocsin.server.app import Judging, Parts, assemble
 from tocsin.server.founding import found
 from tocsin.server.seal import Seal, seal
-from tocsin.server.store import Store
+from tocsin.server.store import Clock, Store, wall_clock
 from tocsin.server.store.embedded import Engine, database
 
 Say = Callable[[str], None]
@@ -28,18 +28,18 @@ class Opened:
 
 
 @contextmanager
-def opened(settings: HubSettings, say: Say) -> Iterator[Opened]:
+def opened(settings: HubSettings, say: Say, clock: Clock = wall_clock) -> Iterator[Opened]:
     """The hub's parts over its database, for a command beside the hub or without it."""
     place = nullcontext(settings.mongo_uri) if settings.mongo_uri else database(settings.data, say)
-    with place as uri, _joined(settings, uri) as hub:
+    with place as uri, _joined(settings, uri, clock) as hub:
         yield hub
 
 
 @contextmanager
-def housed(settings: HubSettings, say: Say) -> Iterator[Opened]:
+def housed(settings: HubSettings, say: Say, clock: Clock = wall_clock) -> Iterator[Opened]:
     """The same for the hub itself, which keeps the embedded engine alive for all."""
     place = nullcontext(settings.mongo_uri) if settings.mongo_uri else _engine(settings, say)
-    with place as uri, _joined(settings, uri) as hub:
+    with place as uri, _joined(settings, uri, clock) as hub:
         yield hub
 
 
@@ -55,10 +55,10 @@ def _engine(settings: HubSettings, say: Say) -> Iterator[str]:
 
 
 @contextmanager
-def _joined(settings: HubSettings, uri: str) -> Iterator[Opened]:
+def _joined(settings: HubSettings, uri: str, clock: Clock = wall_clock) -> Iterator[Opened]:
     own = seal(settings.data)
     judging = Judging(policy_of(policy_text(settings.policy)), load())
-    store = Store.connect(uri, name=settings.database)
+    store = Store.connect(uri, name=settings.database, clock=clock)
     try:
         store.prepare()
         store.check_secrets(own.fingerprint)

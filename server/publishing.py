@@ -72,8 +72,9 @@ class Publisher:
         for feed in self.house.feeds():
             levels = [definition(tlp) for tlp in Tlp if tlp <= feed.max_tlp]
             extension = (author(), extension_definition())
-            own = [posting(each) for each in (self.house.identity, *levels, *extension)]
-            txn.publish(feed.id, own, replace=True)
+            own = (self.house.identity, *levels, *extension)
+            postings = [posting(subject, Tlp.CLEAR) for subject in own]
+            txn.publish(feed.id, postings, replace=True)
 
     def settle(self, txn: Txn, batch: Batch) -> Settled:
         """Everything about the batch but the submission's own state is written."""

@@ -1,4 +1,4 @@
-"""A hub that answers: HTTP, the background worker, and a clean end."""
+"""A hub that answers, a worker that only works, and a clean end for both."""
 
 from __future__ import annotations
 
@@ -6,75 +6,156 @@ import json
 import logging
 import os
 import signal
+import ssl
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from tocsin.config import HubSettings
+from tocsin.config import ConfigError, HubSettings
 from tocsin.server.aftercare import Aftercare
 from tocsin.server.app import create_app
 from tocsin.server.founding import OPERATOR, found_operator
 from tocsin.server.intake import Intake
-from tocsin.server.listening import PATIENCE, Listener
-from tocsin.server.opening import Opened, housed
-from tocsin.server.store import OUTAGES
+from tocsin.server.listening import DRAIN, Contexts, Listener, Place, listener
+from tocsin.server.opening import Opened, housed, opened
+from tocsin.server.store import OUTAGES, Clock, Store, wall_clock
+from tocsin.server.tls import server_context
 
 log = logging.getLogger(__name__)
 
-_DRAIN = 60
-"""Seconds that requests in hand have to finish when the hub stops."""
+_ADVICE = "set tls_certificate, or let a proxy do TLS and listen on 127.0.0.1"
 _IDLE = 1.0
 """Seconds after which the worker looks for submissions that another process left."""
+_PACK_IDLE = 2.0
+"""Seconds after which it is seen whether there is something to pack."""
+_PACK_SHARE = 4
+"""Packing rests four times as long as it took."""
 
 
-def serve(settings: HubSettings, ready: Path | None, say: Callable[[str], None]) -> None:
+def serve(
+    settings: HubSettings,
+    ready: Path | None,
+    say: Callable[[str], None],
+    clock: Clock = wall_clock,
+) -> None:
     """Answer until SIGTERM or SIGINT; what is in hand is finished first."""
     stop = threading.Event()
     _on_signal(stop)
-    with housed(settings, say) as hub:
+    tls = _tls(settings, say)
+    with housed(settings, say, clock) as hub:
         key = found_operator(hub.parts.store)
         if not settings.mongo_uri:
             hub.parts.store.submissions.free()  # the engine is ours alone: who had them is dead
-        server = _server(hub, stop)
+        server = _server(hub, stop, tls)
         server.prepare()
-        url = f"http://{_shown(settings.host)}:{server.bind_addr[1]}/taxii2/"
+        scheme = "https" if tls else "http"
+        url = f"{scheme}://{_shown(settings.host)}:{server.bind_addr[1]}/taxii2/"
         answering = threading.Thread(target=server.serve, name="http", daemon=True)
         answering.start()
-        working = threading.Thread(
-            target=work,
-            args=(hub.parts.intake, hub.parts.aftercare, stop),
-            name="worker",
-            daemon=True,
-        )
-        working.start()
+        workers = _workers(hub, stop)
         _announce(url, key, ready, say)
+        if not tls and not _is_loopback(settings.host):
+            say(f"warning: plain HTTP at {settings.host}: keys can be read on the way; {_ADVICE}")
         stop.wait()
         say("stopping: finishing what is in hand")
         server.stop()
-        answering.join(_DRAIN)
-        working.join(_DRAIN)
+        answering.join(DRAIN)
+        _join(workers)
         if ready is not None:
             ready.unlink(missing_ok=True)
     say("stopped")
 
 
-def _server(hub: Opened, stop: threading.Event) -> Listener:
+def work(settings: HubSettings, say: Callable[[str], None], clock: Clock = wall_clock) -> None:
+    """Admit what waits, and pack, beside the hubs that answer, until SIGTERM or SIGINT.
+
+    Raises ConfigError on the embedded engine, which ends with its hub: that one works itself.
+    """
+    if not settings.mongo_uri:
+        raise ConfigError(
+            "mongo_uri: `work` is for a MongoDB; beside the embedded engine the hub works"
+        )
+    stop = threading.Event()
+    _on_signal(stop)
+    with opened(settings, say, clock) as hub:
+        workers = _workers(hub, stop)
+        say("working")
+        stop.wait()
+        say("stopping: finishing what is in hand")
+        _join(workers)
+    say("stopped")
+
+
+def _server(hub: Opened, stop: threading.Event, tls: Contexts | None) -> Listener:
     settings = hub.settings
-    server = Listener(
-        (settings.host, settings.port),
-        create_app(hub.parts, hub.seal, settings, stop),
-        numthreads=settings.threads,
-        server_name="tocsin",
-        request_queue_size=128,
-        timeout=PATIENCE,
-        shutdown_timeout=_DRAIN,
-    )
-    server.max_request_header_size = 64 * 1024
-    return server
+    place = Place(settings.host, settings.port, settings.threads, tls)
+    return listener(place, create_app(hub.parts, hub.seal, settings, stop))
 
 
-def work(intake: Intake, aftercare: Aftercare, stop: threading.Event) -> None:
+def _tls(settings: HubSettings, say: Callable[[str], None]) -> Contexts | None:
+    """TLS, if there is a certificate; renewed from the same files at SIGHUP.
+
+    A context that is in use stays as it is: who came in while it was changed would be refused.
+    """
+    certificate = settings.tls_certificate
+    if certificate is None:
+        return None
+
+    def made() -> ssl.SSLContext:
+        return server_context(certificate, settings.tls_key, settings.tls_client_ca)
+
+    context = made()
+
+    def renew(number: int, frame: FrameType | None) -> None:
+        nonlocal context
+        try:
+            context = made()
+            say(f"new connections are shown {certificate} as it is now")
+        except ConfigError as error:
+            say(f"the certificate stays as it was: {error}")
+
+    signal.signal(signal.SIGHUP, renew)
+    return lambda: context
+
+
+def _workers(hub: Opened, stop: threading.Event) -> list[threading.Thread]:
+    """What works beside the requests until the hub stops."""
+    parts = hub.parts
+    made = [
+        threading.Thread(
+            target=tend, args=(parts.intake, parts.aftercare, stop), name="worker", daemon=True
+        ),
+        threading.Thread(target=_pack, args=(parts.store, stop), name="packer", daemon=True),
+    ]
+    for each in made:
+        each.start()
+    return made
+
+
+def _join(workers: Sequence[threading.Thread]) -> None:
+    """All of them together may take as long as the requests in hand."""
+    ends = time.monotonic() + DRAIN
+    for each in workers:
+        each.join(max(0.0, ends - time.monotonic()))
+
+
+def _pack(store: Store, stop: threading.Event) -> None:
+    """Pack what many small submissions left, a little at a time and never in haste."""
+    pause = _PACK_IDLE
+    while not stop.wait(pause):
+        began, pause = time.monotonic(), _PACK_IDLE
+        try:
+            if store.packing.step():
+                pause = min(_PACK_SHARE * (time.monotonic() - began), _PACK_IDLE)
+        except OUTAGES as error:
+            log.info("the database is away, packing goes on when it is back: %s", error)
+        except Exception:  # a block that cannot be packed is read as it is
+            log.exception("a block could not be packed; it is tried again later")
+
+
+def tend(intake: Intake, aftercare: Aftercare, stop: threading.Event) -> None:
     """Admit what was too large to be admitted at once, and sweep, until the hub stops."""
     while not stop.is_set():
         intake.waiting.clear()
@@ -115,3 +196,7 @@ def _shown(host: str) -> str:
     if host in ("0.0.0.0", "::", ""):  # noqa: S104  (compared, not bound)
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or host.startswith("127.") or host == "::1"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from certificates import authority, written
 from feed_postings import Feed
 from judged import Judged
 from processes import Hub
@@ -77,15 +78,22 @@ def feed(new: Callable[[], Feed]) -> Feed:
 
 @pytest.fixture(scope="session")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judged]:
-    """A served hub without allowances, and what the conformance checks are told of it."""
+    """A served hub without allowances, in TLS, and what the conformance checks are told of it."""
+    folder, own = tmp_path_factory.mktemp("judged"), authority()
+    ca = written(folder / "ca.pem", own.certificate)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("TOCSIN_REQUESTS_PER_MINUTE", "0")
-        hub = Hub(tmp_path_factory.mktemp("judged") / "hub").start()
+        environment.setenv("TOCSIN_TLS_CERTIFICATE", str(own.server().both(folder)))
+        environment.setenv("TOCSIN_TLS_CLIENT_CA", str(ca))
+        hub = Hub(folder / "data").start()
     try:
         hub.join("acme")
         hub.command("collection", "add", "secret", "--kind", "verbatim", "--title", "Of others")
         rights = ("--read", "clear,scratch,secret", "--write", "inbox,secret")
         other = hub.command("partner", "add", "north", "--name", "NORTH", *rights)
-        yield Judged(hub.url, hub.key, f"{other['account']}:{other['key']}")
+        certificate = own.issue("acme").both(folder)
+        hub.command("key", "certificate", "acme", str(certificate))
+        keys = hub.key, f"{other['account']}:{other['key']}"
+        yield Judged(hub.url, *keys, ca=ca, certificate=certificate)
     finally:
         assert hub.stop() == 0

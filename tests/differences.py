@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from differential import Allowed, Difference
-from differential_questions import CLOSED, EMPTY, OLD, TWIN, UNKNOWN, threat
+from differential_questions import CLOSED, EMPTY, OLD, SURE, TWIN, UNKNOWN, threat
 
 HTML = "text/html; charset=utf-8"
 _DATES = ("X-TAXII-Date-Added-First", "X-TAXII-Date-Added-Last")
@@ -84,6 +84,12 @@ def _loses_ties(d: Difference) -> bool:
     """What it has besides are old versions, which the dates bring up; see `_is_chosen_late`."""
     besides = {json.loads(item)["id"] for item in Counter(d.theirs) - Counter(d.ours)}
     return d.question.walk == "added_after" and besides <= _VERSIONED
+
+
+def _is_rated(d: Difference) -> bool:
+    """Of what medallion gives, the hub gives what is rated as asked, and nothing else."""
+    rated = [item for item in d.theirs or [] if json.loads(item)["id"] == SURE["id"]]
+    return d.question.given("match[confidence]") == "80" and rated == (d.ours or [])
 
 
 def _is_empty(d: Difference) -> bool:
@@ -208,6 +214,13 @@ ALLOWED = (
         "by id when versions are chosen.",
         ("order of objects",),
         _is_a_tie,
+    ),
+    _rule(
+        "interop-filters",
+        "The match filters of the interoperability document, such as `match[confidence]`, are "
+        "understood. medallion ignores them.",
+        ("objects",),
+        _is_rated,
     ),
     _rule(
         "version-first",

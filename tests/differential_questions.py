@@ -21,6 +21,7 @@ FULL, READ, WRITE, CLOSED, EMPTY = (str(uuid.UUID(int=n, version=4)) for n in ra
 SCO = {"type": "ipv4-addr", "id": f"ipv4-addr--{uuid.UUID(int=1, version=4)}", "value": "192.0.2.1"}
 OLD = {**threat(50), "type": "tool", "id": f"tool--{uuid.UUID(int=50, version=4)}"}
 OLD.pop("spec_version")
+SURE, UNSURE = threat(5, confidence=80), threat(6, confidence=30)
 UNKNOWN = f"malware--{uuid.UUID(int=999, version=4)}"
 
 
@@ -49,7 +50,8 @@ class Question:
 
 def data() -> list[dict[str, Any]]:
     """Collections with ties, versions, observables, and objects of STIX 2.0."""
-    added = [(day(1 + number // 6), threat(number)) for number in range(24)]
+    rated = {5: SURE, 6: UNSURE}
+    added = [(day(1 + n // 6), rated.get(n) or threat(n)) for n in range(24)]
     added += [(day(6), threat(3, 4)), (day(7), threat(4, 3)), (day(8), threat(3, 2))]
     added += [(day(8), {**SCO, "_date_added": day(8)}), (day(9), OLD)]
     added += [(day(10), {**OLD, "modified": "2019-01-09T00:00:00.000Z"})]

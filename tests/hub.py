@@ -20,7 +20,7 @@ from tocsin.server.app import Judging, Parts, assemble, create_app
 from tocsin.server.founding import found
 from tocsin.server.model import Account, Collection, Partner
 from tocsin.server.seal import Seal
-from tocsin.server.store import Store, wall_clock
+from tocsin.server.store import Store
 
 MT = "application/taxii+json;version=2.1"
 JUDGING = Judging(policy_of(policy_text()), load())
@@ -35,8 +35,8 @@ class TestHub:
 
     __test__ = False
     store: Store
-    clock: Callable[[], int] = wall_clock
-    """By which admission and the sweep tell the time."""
+    clock: Callable[[], int] | None = None
+    """By which admission and the sweep tell the time; None: the store's."""
     parts: Parts = field(init=False)
     client: FlaskClient = field(init=False)
 
@@ -73,6 +73,7 @@ class TestHub:
         """A request below the API root."""
         token = base64.b64encode(f"{who}:{who}".encode()).decode()
         headers = {"Accept": MT, "Content-Type": MT, "Authorization": f"Basic {token}"}
+        headers |= more.pop("headers", {})
         return self.client.open(f"/hub/{path}", method=method, headers=headers, **more)
 
     def push(self, *objects: object, who: str = "acme", to: str = "inbox") -> Object:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from tocsin.server.conformance.asking import Options, basic
@@ -21,13 +23,26 @@ class Judged:
     key: str
     other: str
     collection: str = "scratch"
+    ca: Path | None = None
+    """The authority of an https URL."""
+    certificate: Path | None = None
+    """What opens the first account as well as its key does."""
 
     def subject(self, timeout: float = 60) -> Subject:
         """What the checks ask."""
-        parts = urlsplit(self.url)
-        target = Target(parts.scheme, parts.hostname, parts.port, timeout)
         keys = {"credential": basic(self.key), "other": basic(self.other)}
-        return Subject(Options(target, collection=self.collection, **keys))
+        return Subject(Options(self._target(timeout), collection=self.collection, **keys))
+
+    def certified(self) -> Subject:
+        """The same with a certificate in place of the keys."""
+        target = self._target(60)
+        target.tls.load_cert_chain(self.certificate)
+        return Subject(Options(target, certificate=True))
+
+    def _target(self, timeout: float) -> Target:
+        parts = urlsplit(self.url)
+        trust = ssl.create_default_context(cafile=self.ca) if self.ca else None
+        return Target(parts.scheme, parts.hostname, parts.port, timeout, trust)
 
     def words(self) -> list[str]:
         """The same for the command."""

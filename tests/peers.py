@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from taxii_fixtures import GREEN, MT, Taxii, basic, indicator
 
-from tocsin.server.listening import Listener
+from tocsin.server.listening import Place, listener
 
 LIMIT = 20_000
 WHO = f"Authorization: {basic('acme', 'acme-robot-key')}\r\n"
@@ -19,6 +21,8 @@ HOST = "Host: hub.example\r\n"
 ROOT = f"GET /hub/ HTTP/1.1\r\n{HOST}{WHO}\r\n".encode()
 POST = f"POST /hub/collections/scratch/objects/ HTTP/1.1\r\n{HOST}{WHO}Content-Type: {MT}\r\n"
 STRANGER = POST.replace(WHO, "")
+LONG = f"{POST}Content-Length: 9999\r\n\r\n".encode()
+"""The head of a request whose body takes a while."""
 BODY = json.dumps({"objects": [indicator()]}).encode()
 
 
@@ -40,8 +44,10 @@ class Told:
 class Peer:
     """A connection, and what is said on it octet by octet."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, trusting: ssl.SSLContext | None = None) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        if trusting is not None:
+            self.socket = trusting.wrap_socket(self.socket, server_hostname="localhost")
         self.file = self.socket.makefile("rb")
 
     def say(self, octets: bytes) -> Peer:
@@ -76,11 +82,12 @@ class Peer:
 
 
 @contextmanager
-def hub(patience: float = 20, pace: float = 16 * 1024) -> Iterator[int]:
+def hub(
+    patience: float = 20, pace: float = 16 * 1024, tls: ssl.SSLContext | None = None
+) -> Iterator[int]:
     """A hub in memory behind the hub's own server, with two threads; its port."""
-    server = Listener(("127.0.0.1", 0), taxii().app, numthreads=2, timeout=patience)
-    server.pace = pace
-    server.max_request_header_size = 64 * 1024
+    server = listener(Place("127.0.0.1", 0, 2, tls and (lambda: tls)), taxii().app)
+    server.timeout, server.pace = patience, pace
     server.prepare()
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
@@ -95,13 +102,31 @@ def taxii() -> Taxii:
     return taxii
 
 
-def still_answers(port) -> bool:
+def still_answers(port, trusting: ssl.SSLContext | None = None) -> bool:
     """Whether every thread of the hub is free."""
-    peers = [Peer(port).say(ROOT) for _ in range(2)]
+    peers = [Peer(port, trusting).say(ROOT) for _ in range(2)]
     told = [each.hear() for each in peers]
     for each in peers:
         each.close()
     return [each and each.status for each in told] == [200, 200]
+
+
+def dripped(slow: list[Peer]) -> list[Told | None]:
+    """What each was told while it said an octet at a time, and on and on."""
+    until = time.monotonic() + 8
+    heard: list[Told | None] = []
+    for each in slow:
+        each.socket.settimeout(0.05)
+        while time.monotonic() < until:
+            each.say(b"a")
+            try:
+                heard.append(each.hear())
+                break
+            except TimeoutError:
+                each.file = each.socket.makefile("rb")
+        each.close()
+    assert len(heard) == len(slow)
+    return heard
 
 
 def chunk(octets: bytes) -> bytes:

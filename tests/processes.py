@@ -39,12 +39,13 @@ class Hub:
     port: int = field(default_factory=free_port)
     key: str = ""
     started: int = field(default=0)
+    program: tuple[object, ...] = (BIN / "tocsin-hub", "serve")
 
     def start(self) -> Hub:
         """Serve, on the same port as before; returns once it answers."""
         ready = self.data.with_suffix(".ready")
         ready.unlink(missing_ok=True)
-        command = [BIN / "tocsin-hub", "serve", "--data", self.data, "--port", str(self.port)]
+        command = [*map(str, self.program), "--data", self.data, "--port", str(self.port)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([*command, "--ready-file", ready], stderr=log)
         deadline = time.monotonic() + 60
@@ -114,11 +115,11 @@ class Hub:
         self.process.kill()
         self.process.wait()
 
-    def stop(self) -> int:
+    def stop(self, seconds: float = 60) -> int:
         """SIGTERM; the exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(seconds)
 
     def engine(self) -> int:
         """The process id of the embedded engine."""

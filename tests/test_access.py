@@ -99,6 +99,52 @@ def test_3_3_a_disabled_account_is_refused(people):
         access.authenticate(basic("robot", KEY), people)
 
 
+PRINT = access.fingerprint(b"a certificate")
+
+
+@pytest.fixture
+def certified(people):
+    people.by_digest[PRINT] = ROBOT
+    return people
+
+
+def test_3_2_a_registered_certificate_opens_where_no_header_says_otherwise(certified):
+    assert access.authenticate(None, certified, PRINT) == ROBOT
+    assert access.authenticate("Bearer operator-key", certified, PRINT) == OPERATOR
+    for header in ("", "Bearer wrong"):
+        with pytest.raises(NotAuthenticated):
+            access.authenticate(header, certified, PRINT)
+
+
+def test_1_8_a_certificate_of_no_account_or_of_a_disabled_one_opens_nothing(certified):
+    with pytest.raises(NotAuthenticated):
+        access.authenticate(None, certified, access.fingerprint(b"another"))
+    certified.by_digest[PRINT] = replace(ROBOT, disabled=True)
+    with pytest.raises(NotAuthenticated):
+        access.authenticate(None, certified, PRINT)
+
+
+def test_a_fingerprint_is_no_secret(certified):
+    for secret in (PRINT, "a certificate"):
+        with pytest.raises(NotAuthenticated):
+            access.authenticate(f"Bearer {secret}", certified)
+
+
+@pytest.mark.parametrize("scheme", access.Scheme)
+def test_3_2_a_scheme_that_is_off_opens_nothing_and_is_not_advised(certified, scheme):
+    shown = {
+        "basic": (basic("robot", KEY), ""),
+        "bearer": (f"Bearer {KEY}", ""),
+        "certificate": (None, PRINT),
+    }[scheme]
+    assert access.authenticate(shown[0], certified, shown[1], {scheme}) == ROBOT
+    others = set(access.Scheme) - {scheme}
+    with pytest.raises(NotAuthenticated) as refusal:
+        access.authenticate(shown[0], certified, shown[1], others)
+    advice = {"basic": "HTTP Basic", "bearer": "as Bearer", "certificate": "a certificate"}
+    assert [name for name, words in advice.items() if words not in str(refusal.value)] == [scheme]
+
+
 def rights(account, collection):
     asked = (access.may_see, access.may_read, access.may_write, access.may_delete)
     return "".join(

@@ -1,6 +1,7 @@
 """The command `tocsin`: its JSON lines, its exit codes and what it says."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -260,6 +261,13 @@ class TestStatusAndCollections:
         assert [json.loads(each)["id"] for each in lines][0] == COLLECTION
         table = "\n".join(tocsin("collections")[1])
         assert COLLECTION in table and "Sightings of ours" in table
+
+
+def test_a_command_leaves_logging_as_it_was(tocsin):
+    loggers = [logging.getLogger(name) for name in ("", "tocsin")]
+    before = [(each.level, [*each.handlers]) for each in loggers]
+    tocsin("check", file("a.json", known(1)))
+    assert [(each.level, [*each.handlers]) for each in loggers] == before
 
 
 class TestExitCodes:

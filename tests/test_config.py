@@ -94,6 +94,14 @@ class TestSources:
     def test_a_path_on_the_command_line_is_relative_to_the_working_directory(self, file):
         assert load_hub(file("port = 1"), {}, {"data": "here"}).data == Path("here")
 
+    def test_schemes_do_not_add_up_so_that_the_last_word_may_be_the_narrower(self, file):
+        both = file('schemes = ["basic", "bearer"]')
+        assert load_hub(both, {"TOCSIN_SCHEMES": "Bearer"}, {}).schemes == {"bearer"}
+
+    @pytest.mark.parametrize("raw", [True, "true", "True"])
+    def test_discovery_may_be_made_public(self, raw):
+        assert load_hub(None, {}, {"public_discovery": raw}).public_discovery is True
+
     def test_an_empty_policy_is_the_shipped_one(self, file):
         assert load_hub(file('policy = ""'), {}, {}).policy is None
 
@@ -126,6 +134,11 @@ class TestWrong:
             ("data", ""),
             ("log_level", "loud"),
             ("database", "a/b"),
+            ("schemes", "basic,digest"),
+            ("schemes", ""),
+            ("schemes", 7),
+            ("public_discovery", "perhaps"),
+            ("public_discovery", 1),
             ("interop_filters", "maybe"),
             ("interop_filters", 1),
         ],
@@ -156,6 +169,13 @@ class TestWrong:
 
     def test_a_default_page_longer_than_the_longest_is_wrong(self):
         assert "page_cap" in complaint(load_hub, overrides={"page_default": 50, "page_cap": 10})
+
+    @pytest.mark.parametrize("name", ["tls_key", "tls_client_ca"])
+    def test_half_of_tls_is_wrong(self, name):
+        assert complaint(load_hub, overrides={name: "x.pem"}).startswith(f"{name}: ")
+
+    def test_certificates_alone_without_their_authorities_are_wrong(self):
+        assert "tls_client_ca" in complaint(load_hub, overrides={"schemes": "certificate"})
 
     def test_a_file_that_is_not_there_is_named(self, tmp_path):
         assert "absent.toml" in complaint(load_hub, tmp_path / "absent.toml")

@@ -143,8 +143,9 @@ class TestTheClock:
         late.close()
         assert feed.page()[1].stamp == first.stamp + 1
 
-    def test_a_stamp_is_the_time_of_publication(self, feed, engine_uri):
-        name = feed.store._base.name
+    def test_a_stamp_is_the_time_of_publication(self, store, engine_uri):
+        feed, name = Feed(store, "id-1"), store._base.name
+        store.feeds.add(Collection(feed.id, "green", Kind.FEED, "One"))
         early = Store.connect(engine_uri, name=name, clock=lambda: 1_700_000_000_000_000)
         early.commit(lambda txn: txn.publish(feed.id, [posting(1), posting(2)]))
         early.close()
@@ -319,6 +320,7 @@ class TestRemoving:
         assert base.cards.find_one({"feed": feed.id})["facets"] == [
             "0|kept",
             "0|labels=a",
+            "0|level=red",
             "0|type=indicator",
         ]
 

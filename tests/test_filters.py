@@ -2,6 +2,7 @@
 
 import json
 import random
+import threading
 import uuid
 from collections import Counter
 from dataclasses import replace
@@ -18,7 +19,7 @@ from tocsin.server.deposit import posting
 from tocsin.server.facets import FIELDS, MOST, facets, holds, wanted
 from tocsin.server.model import Collection, Kind, Query
 from tocsin.server.store import Store
-from tocsin.server.store.cards import joined, written
+from tocsin.server.store.packing import Packing
 
 SIZE = 3_000
 BATCH = 150
@@ -222,53 +223,22 @@ class TestReading:
         assert Counter(command.get("find") for _, command in watch.asked)["cards"] == 7
 
 
-class TestRewrittenBlocks:
-    def test_answers_stay_when_the_runs_of_a_block_become_one(self, new):
+class TestPackedBlocks:
+    def test_give_the_same_answers_from_fewer_cards(self, new):
         feed = new()
         objects = corpus(400, seed=9)
-        for start in range(0, 400, 40):
-            publish(feed, objects[start : start + 40])
-        asked = query(("labels", ["labels 1"]), limit=1_000)
-        before = keys(feed.page(asked))
-        pack(feed)
-        assert before and keys(feed.page(asked)) == before
-        assert keys(feed.walk(replace(asked, limit=3))) == before
-
-    def test_the_cards_of_a_block_can_be_joined(self, new):
-        feed = new()
-        objects = corpus(200, seed=9)
-        for start in range(0, 200, 20):
+        for start in range(0, 400, 20):
             publish(feed, objects[start : start + 20])
-        asked = [(field, [values_of(field)[1]]) for field in EVERY_FIELD[::4]]
-        before = [keys(feed.page(query(each, limit=1_000))) for each in asked]
-        cards = feed.store._base.cards
-        old = list(cards.find({"feed": feed.id}))
-        fewer = written(feed.id, 1, joined(old))
-        cards.delete_many({"feed": feed.id})
-        cards.insert_many(fewer)
-        assert len(fewer) < len(old)
-        assert [keys(feed.page(query(each, limit=1_000))) for each in asked] == before
-
-
-def pack(feed):
-    """All runs of block 0 as one, as a background task would write it."""
-    base = feed.store._base
-    runs = list(base.runs.find({"feed": feed.id, "block": 0}).sort("first", 1))
-    one, marks = dict(runs[0]), {"old": [], "later": [], "shadowed": []}
-    for run in runs:
-        for mark in base.marks.find({"_id": run["_id"]}):
-            for name, indexes in marks.items():
-                indexes += [run["first"] - 1 + i for i in mark[name]]
-        if run is not runs[0]:
-            one["ends"] = one["ends"] + [len(one["body"]) + end for end in run["ends"]]
-            one["body"] += run["body"]
-            one["n"] += run["n"]
-            for name in ("ids", "types", "specs", "versions"):
-                one[name] = one[name] + run[name]
-    base.runs.delete_many({"feed": feed.id})
-    base.marks.delete_many({"feed": feed.id})
-    base.runs.insert_one(one)
-    base.marks.insert_one({"_id": one["_id"], "feed": feed.id, "block": 0, **marks})
+        asked = [query((field, [values_of(field)[1]]), limit=1_000) for field in EVERY_FIELD]
+        before, cards = [keys(feed.page(each)) for each in asked], feed.store._base.cards
+        many = cards.count_documents({"feed": feed.id})
+        packing = Packing(feed.store._client, feed.store._base, threading.Lock(), many=1)
+        while packing.step():
+            pass
+        assert packing.packed and any(before)
+        assert cards.count_documents({"feed": feed.id}) < many / 2
+        assert [keys(feed.page(each)) for each in asked] == before
+        assert [keys(feed.walk(replace(each, limit=3))) for each in asked[::5]] == before[::5]
 
 
 NUMBER = st.integers(-(2**53) + 1, 2**53 - 1) | st.integers(-5, 70_000) | st.integers(0, 130)

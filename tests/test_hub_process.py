@@ -2,18 +2,22 @@
 
 import contextlib
 import fcntl
+import itertools
 import json
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from base64 import b64encode
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from certificates import authority, written
 from processes import BIN, MT, Hub, Writers, indicators
 
 from tocsin.server.intake import LEASE
@@ -106,6 +110,94 @@ class TestServe:
             [BIN / "tocsin-hub", *command, "--data", tmp_path / "d"], capture_output=True
         )
         assert (away.returncode, b"cannot reach MongoDB" in away.stderr) == (3, True)
+
+
+@pytest.fixture
+def secure(founded, tmp_path, monkeypatch):
+    """A hub that does TLS, and the authority of its certificate and its clients'."""
+    own = authority()
+    written(tmp_path / "ca.pem", own.certificate)
+    monkeypatch.setenv("TOCSIN_TLS_CERTIFICATE", str(own.server().both(tmp_path)))
+    monkeypatch.setenv("TOCSIN_TLS_CLIENT_CA", str(tmp_path / "ca.pem"))
+    hub = copied(founded, tmp_path)
+    yield hub, own
+    hub.kill()
+
+
+class TestTls:
+    def test_a_partner_comes_in_with_a_certificate_until_it_is_revoked(self, secure, tmp_path):
+        hub, own = secure
+        assert hub.url.startswith("https://") and f"answering at {hub.url}" in hub.told()
+        file = own.issue("acme").both(tmp_path)
+        registered = hub.command("key", "certificate", "acme", str(file))["id"]
+        listed = hub.command("key", "list", "acme")
+        assert sorted(one["kind"] for one in listed) == ["certificate", "key"]
+        assert registered in {one["id"] for one in listed}
+        papers = ("--url", hub.url, "--cert", file, "--ca", tmp_path / "ca.pem")
+        command = [BIN / "tocsin", "poll", "green", *papers]
+        assert subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+        hub.command("key", "revoke", "acme", registered[:20])
+        refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert refused.returncode == 3 and "401" in refused.stderr
+        assert [one["kind"] for one in hub.command("key", "list", "acme")] == ["key"]
+
+    def test_a_renewed_certificate_is_shown_after_a_hangup(self, secure, tmp_path):
+        hub, own = secure
+        place = ("127.0.0.1", hub.port)
+        before = ssl.get_server_certificate(place, ca_certs=tmp_path / "ca.pem")
+        own.server().both(tmp_path)
+        hub.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 30
+        while ssl.get_server_certificate(place, ca_certs=tmp_path / "ca.pem") == before:
+            assert time.monotonic() < deadline, hub.told()
+            time.sleep(0.05)
+        (tmp_path / "hub.pem").write_text("broken")
+        hub.process.send_signal(signal.SIGHUP)
+        while "the certificate stays as it was: tls_certificate" not in hub.told():
+            assert time.monotonic() < deadline, hub.told()
+            time.sleep(0.05)
+        assert ssl.get_server_certificate(place, ca_certs=tmp_path / "ca.pem") != before
+
+    def test_nobody_is_refused_while_a_certificate_is_renewed(self, secure, tmp_path):
+        hub, own = secure
+        place, ca = ("127.0.0.1", hub.port), tmp_path / "ca.pem"
+        texts = itertools.cycle(
+            each.certificate + each.key for each in (own.server(), own.server())
+        )
+        with ThreadPoolExecutor(3) as pool:
+            asked = [
+                pool.submit(ssl.get_server_certificate, place, ca_certs=ca) for _ in range(300)
+            ]
+            while not all(each.done() for each in asked):
+                written(tmp_path / "next.pem", next(texts)).replace(tmp_path / "hub.pem")
+                hub.process.send_signal(signal.SIGHUP)
+                time.sleep(0.001)
+        assert len({each.result() for each in asked}) > 1
+
+    def test_a_wrong_file_stops_the_start_with_a_sentence(self, tmp_path):
+        command = [BIN / "tocsin-hub", "serve", "--data", tmp_path / "data", "--tls-cert", "none"]
+        stopped = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert stopped.returncode == 2
+        said = "tocsin-hub: tls_certificate: cannot read none: No such file or directory\n"
+        assert stopped.stderr == said
+
+    def test_plain_http_is_warned_of_beyond_the_machine_only(
+        self, founded, hub, tmp_path, monkeypatch
+    ):
+        assert "warning: " not in hub.told()
+        monkeypatch.setenv("TOCSIN_HOST", "::ffff:127.0.0.1")
+        public = copied(founded, tmp_path)
+        try:
+            assert public.stop() == 0
+            assert "warning: plain HTTP at ::ffff:127.0.0.1" in public.told()
+        finally:
+            public.kill()
+
+    def test_only_what_is_there_is_revoked(self, hub):
+        for wrong in ("x509:none", ""):
+            line = [BIN / "tocsin-hub", "key", "revoke", "acme", wrong, "--data", hub.data]
+            refused = subprocess.run(line, capture_output=True, text=True, timeout=60)
+            assert refused.returncode == 1 and "key list acme" in refused.stderr
 
 
 class TestBadInput:

@@ -272,6 +272,13 @@ class TestLeases:
         clock[0] += 1
         assert self.store.submissions.lease("two", 60) == submission()
 
+    def test_one_that_was_given_before_the_clock_stepped_far_back_is_free_again(self, clock):
+        self.store.submissions.receive(submission(), owner="one", seconds=60)
+        clock[0] -= 50_000_000
+        assert self.store.submissions.lease("two", 60) is None
+        clock[0] -= 500_000_000
+        assert self.store.submissions.lease("two", 60) == submission()
+
     def test_one_that_was_given_back_is_free(self, clock):
         self.store.submissions.receive(submission(), owner="one", seconds=60)
         self.store.submissions.release(submission().id, "two")

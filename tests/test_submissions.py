@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from dataclasses import replace
 
 import pytest
 from hub import (
@@ -236,6 +237,19 @@ class TestVerbatim:
         assert hub.verdicts(hub.push({**sent, "name": "second"}, to="scratch")) == ["refused"]
         assert hub.feed("scratch")[0]["name"] == "first"
 
+    def test_8_7_an_object_without_a_version_is_told_one_and_the_same_everywhere(self, hub):
+        sco = {"type": "ipv4-addr", "spec_version": "2.1", "value": "198.51.100.7"}
+        sco["id"] = f"ipv4-addr--{uuid.uuid4()}"
+        first, again = (details(hub.push(sco, to="scratch"))[0] for _ in range(2))
+        other = details(hub.push({**sco, "value": "198.51.100.8"}, to="scratch"))[0]
+        assert (first["x_tocsin_verdict"], other["x_tocsin_verdict"]) == ("admitted", "refused")
+        path = f"collections/scratch/objects/{sco['id']}/"
+        (listed,) = hub.ask(f"collections/scratch/manifest/?match[id]={sco['id']}").json["objects"]
+        (version,) = hub.ask(f"{path}versions/").json["versions"]
+        told = {first["version"], again["version"], other["version"], listed["version"]}
+        assert told == {version} == {listed["date_added"]}
+        assert hub.ask(f"{path}?match[version]={version}").json["objects"] == [sco]
+
     def test_who_may_read_and_write_may_delete(self, hub):
         sent = indicator()
         hub.push(sent, to="scratch")
@@ -257,6 +271,14 @@ class TestDurability:
         submission = hub.store.submissions.find(status["id"])
         hub.parts.intake.admit(submission)
         assert hub.ask(f"status/{status['id']}/").json == status
+
+    def test_what_somebody_else_has_gone_on_with_is_left_to_him(self, hub):
+        status = hub.push(indicator("one.top"), to="scratch")
+        overtaken = replace(hub.store.submissions.find(status["id"]), settled=0)
+        before = hub.feed("scratch")
+        hub.parts.intake.admit(overtaken)
+        assert hub.feed("scratch") == before
+        assert hub.ask(f"status/{status['id']}/").json["success_count"] == 1
 
     def test_a_status_belongs_to_its_submitter(self, hub):
         status = hub.push(indicator(), who="acme")

@@ -6,6 +6,7 @@ import pytest
 from taxii_fixtures import GREEN, HIDDEN, INBOX, MT, SCRATCH, Taxii, basic, indicator
 
 from tocsin.admission import errors
+from tocsin.server.access import Scheme
 from tocsin.server.taxii import wire
 
 OBJECT = indicator()["id"]
@@ -61,6 +62,15 @@ def test_3_3_a_disabled_account_is_challenged(taxii):
 )
 def test_3_2_each_scheme_opens(taxii, header):
     assert taxii.ask("/hub/", by=None, headers={"Authorization": header}).status_code == 200
+
+
+def test_3_2_a_scheme_that_is_off_is_neither_taken_nor_named():
+    taxii = Taxii(schemes=frozenset({Scheme.BEARER}))
+    answer = taxii.ask("/hub/")
+    assert answer.status_code == 401
+    assert answer.headers.getlist("WWW-Authenticate") == ['Bearer realm="Tocsin"']
+    bearer = {"Authorization": "Bearer acme-robot-key"}
+    assert taxii.ask("/hub/", by=None, headers=bearer).status_code == 200
 
 
 def test_6_8_a_public_discovery_needs_no_credential_but_no_wrong_one_either():

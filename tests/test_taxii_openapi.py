@@ -3,6 +3,8 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import jsonschema_rs
 import pytest
@@ -12,6 +14,7 @@ from taxii_fixtures import MT, Taxii, basic
 from trial import EXAMPLES, Wsgi, answers, app_of, filled, serving, tried
 from werkzeug.wrappers import Request
 
+from tocsin.server.access import Scheme
 from tocsin.server.taxii import filters, openapi
 from tocsin.server.taxii.filters import Endpoint
 from tocsin.server.taxii.ports import Settings
@@ -168,10 +171,21 @@ class TestWhatDependsOnTheHub:
 
     def test_a_certificate_is_a_credential_only_where_it_is_taken(self):
         assert "certificate" not in json.dumps(DOCUMENT["security"])
-        told = openapi.document(OWN, certificates=True)
+        told = openapi.document(replace(OWN, schemes=frozenset(Scheme)))
         assert {"certificate": []} in told["security"]
         assert told["components"]["securitySchemes"]["certificate"]["type"] == "mutualTLS"
         assert OPENAPI_31_VALIDATOR.is_valid(json.loads(json.dumps(told)))
+
+    def test_only_the_schemes_of_this_hub_are_named(self):
+        told = openapi.document(replace(OWN, schemes=frozenset({Scheme.BEARER})))
+        assert told["security"] == [{"bearer": []}]
+        assert set(told["components"]["securitySchemes"]) == {"bearer"}
+
+    @pytest.mark.parametrize("asked", [True, False])
+    def test_a_hub_that_asks_for_certificates_says_so(self, hub, asked):
+        chosen = {"tls_client_ca": Path("ca.pem")} if asked else {}
+        told = app_of(hub, **chosen).test_client().get("/openapi.json").json
+        assert ({"certificate": []} in told["security"]) is asked
 
     def test_discovery_asks_for_no_credential_where_it_is_public(self):
         told = openapi.document(Settings("Tocsin", KEY, public_discovery=True))

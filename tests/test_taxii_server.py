@@ -3,15 +3,16 @@
 import gzip
 import http.client
 import json
+import socket
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
-from cheroot import wsgi
 from taxii2client.v21 import Collection, Server, as_pages
 from taxii_fixtures import GREEN, MT, Taxii, basic, indicator
 
 from tocsin.clients.connection import Hub
+from tocsin.server.listening import Place, listener
 
 AUTH = {"Authorization": basic("acme", "acme-robot-key"), "Accept": MT}
 LIMIT = 5000
@@ -21,7 +22,7 @@ LIMIT = 5000
 def port():
     taxii = Taxii(max_content_length=LIMIT)
     taxii.feeds.add(GREEN.id, *(indicator(n) for n in range(1, 24)))
-    server = wsgi.Server(("127.0.0.1", 0), taxii.app, numthreads=2)
+    server = listener(Place("127.0.0.1", 0, 2), taxii.app)
     server.prepare()
     thread = threading.Thread(target=server.serve)
     thread.start()
@@ -76,6 +77,47 @@ def test_2_17_every_answer_carries_one_date(port):
         for path in ("/taxii2/", "/nowhere/"):
             answer, _ = send(connection, "GET", path)
             assert len(answer.headers.get_all("Date")) == 1
+
+
+RAW = {
+    "no request line": b"GARBAGE\r\n\r\n",
+    "a version of HTTP that is none": b"GET /taxii2/ HTTP/3.0\r\n\r\n",
+    "a transfer coding that is not known": b"POST /hub/ HTTP/1.1\r\nTransfer-Encoding: x\r\n\r\n",
+    "a length that is no number": b"POST /hub/ HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+    "a length below zero": b"POST /hub/ HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+    "two lengths": (
+        b"POST /hub/ HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    ),
+    "an endless path": b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n",
+    "endless headers": b"GET / HTTP/1.1\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
+    "a header without a colon": b"GET / HTTP/1.1\r\nfoo\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("said", RAW.values(), ids=RAW)
+def test_4_5_what_is_no_http_is_told_so_in_taxii_and_ends_the_connection(port, said):
+    with socket.create_connection(("127.0.0.1", port), 10) as bare:
+        bare.sendall(said)
+        answer = http.client.HTTPResponse(bare)
+        answer.begin()
+        told = json.loads(answer.read())
+        assert bare.recv(1) == b""
+    assert answer.headers["Content-Type"] == MT and answer.headers["Date"]
+    assert told["http_status"] == str(answer.status) and answer.status >= 400
+
+
+def test_7_6_a_body_far_too_long_is_told_so_before_the_connection_ends(port):
+    with connected(port) as connection:
+        answer, told = send(connection, "POST", POST, b" " * 8_000_000, Content_Type=MT)
+    assert (answer.status, json.loads(told)["http_status"]) == (413, "413")
+
+
+def test_whoever_connects_and_says_nothing_keeps_nobody_out(port):
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), 10))
+        with connected(port) as connection:
+            assert send(connection, "GET", "/taxii2/")[0].status == 200
 
 
 @pytest.mark.parametrize("path", ["/taxii2/", "/nowhere/", "/hub/collections/green/objects/"])

@@ -31,7 +31,7 @@ from taxii_fixtures import basic
 
 from tocsin.config import HubSettings
 from tocsin.server.app import create_app
-from tocsin.server.listening import Listener
+from tocsin.server.listening import Place, listener
 
 EXAMPLES = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "8"))
 """For each method of each path and each way of trying it; the files' own time grows with it."""
@@ -79,7 +79,7 @@ def app_of(hub: TestHub, **chosen: Any) -> flask.Flask:
 @contextmanager
 def serving(app: Wsgi) -> Iterator[str]:
     """The application behind the hub's own HTTP server; its URL."""
-    server = Listener(("127.0.0.1", 0), app, numthreads=4)
+    server = listener(Place("127.0.0.1", 0, 4), app)
     server.prepare()
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()

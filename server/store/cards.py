@@ -67,7 +67,8 @@ def card_documents(feed: str, entries: Sequence[Fresh]) -> list[Document]:
     held: dict[str, Holders] = {}
     for entry in entries:
         posting, place = entry.posting, (entry.position - 1) % BLOCK
-        for facet in {*posting.facets, f"type={posting.type}"}:
+        own = (f"type={posting.type}", f"level={posting.traits.tlp.word}")
+        for facet in {*posting.facets, *own}:
             held.setdefault(facet, Holders()).add(place)
         for facet, number in posting.numbers:
             held.setdefault(facet, Holders()).add(place, number)

@@ -8,13 +8,14 @@ after the last one it was given is the next one for ever (feeds.md).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 
 from pymongo.errors import DuplicateKeyError
 
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.model import Tlp
-from tocsin.server.model import Collection, Entry, Head, Kind, Page, Query, Wanted
+from tocsin.server.model import Collection, Entry, Head, Kind, Page, Query, View, Wanted
 from tocsin.server.store.cards import span_of
 from tocsin.server.store.connection import Base, portions, timely
 from tocsin.server.store.lookup import PORTION, mark_documents, objects
@@ -26,14 +27,17 @@ from tocsin.server.store.runs import (
     block_of,
     body_of,
     columns,
+    index_after,
     marks_of,
+    opened,
     run_id,
+    stamp_of,
 )
+from tocsin.server.store.steady import Steady
 from tocsin.server.store.versions import Choice, Marks, Place
 
 _WITHOUT_BODY = {"body": 0, "ends": 0}
-_ONLY_BODY = {"body": 1, "ends": 1, "gone": 1}
-_ATTEMPTS = 5
+_ONLY_BODY = {"body": 1, "zstd": 1, "ends": 1, "gone": 1}
 _NONE = Marks()
 
 
@@ -44,6 +48,7 @@ class Feeds:
         """`base` is the hub's database."""
         self._base = base
         self._starts: dict[tuple[str, int], int] = {}
+        self._steady = Steady(base)
 
     @timely()
     def collections(self) -> list[Collection]:
@@ -59,8 +64,10 @@ class Feeds:
         taken = names & {name for other in self.collections() for name in (other.id, other.alias)}
         if taken:
             raise Conflict(f"another collection has this id or alias: {', '.join(sorted(taken))}")
-        nothing = {"position": 0, "stamp": 0, "writes": 0}
-        self._base.heads.update_one({"_id": collection.id}, {"$setOnInsert": nothing}, upsert=True)
+        if collection.view is None:  # a view has no head, so nothing can be written to it
+            head = {"_id": collection.id}
+            nothing = {"position": 0, "stamp": 0, "writes": 0, "removals": 0}
+            self._base.heads.update_one(head, {"$setOnInsert": nothing}, upsert=True)
         try:
             self._base.collections.insert_one(_document(collection))
         except DuplicateKeyError as error:
@@ -94,7 +101,9 @@ class Feeds:
             return Page()
         position = head.position
         if query.ids:
-            return self._page_of_objects(feed, query, position, bodies=bodies)
+            return self._steady.read(
+                feed, lambda: self._page_of_objects(feed, query, position, bodies=bodies)
+            )
         found = tuple(islice(self._walk(feed, query, position, bodies=bodies), query.limit + 1))
         return Page(found[: query.limit], more=len(found) > query.limit)
 
@@ -104,7 +113,7 @@ class Feeds:
             full = bodies and found < query.limit  # beyond the limit, only whether there is more
             runs, marks = self._read(feed, portion, last, bodies=full or portion.doubtful)
             for run in runs:
-                passed = max(query.position + 1 - run["first"], _after(query) + 1 - run["stamp"], 0)
+                passed = max(query.position + 1 - run["first"], index_after(run, _after(query)))
                 looked_at = columns(run, portion.picks)
                 for i in choice.indexes(looked_at, marks.get(run["_id"], _NONE), passed):
                     if run["first"] + i <= last and portion.holds(run, i):
@@ -119,7 +128,7 @@ class Feeds:
         if not wanted:
             yield from (Portion((block,)) for block in range(start, end + 1))
             return
-        picks = Picking(self._base, feed, wanted).picks(start, end)
+        picks = Picking(self._base, feed, wanted).picks(start, end, self._steady)
         ahead = ((p, pick) for p, pick in picks if query.position < p <= last)
         yield from divided_picks(ahead, query.limit + 1)
 
@@ -130,12 +139,18 @@ class Feeds:
         if portion.picks is None:
             return self._blocks(feed, portion.blocks, last, bodies=bodies)
         ids = sorted({run_id(feed, pick.first) for pick in portion.picks.values()})
+        runs, marks = self._steady.read(feed, partial(self._runs, ids, bodies=bodies))
+        if not portion.within(runs):  # they have been packed since their cards were read
+            return self._blocks(feed, portion.blocks, last, bodies=bodies)
+        return runs, marks
+
+    def _runs(self, ids: Sequence[str], *, bodies: bool) -> tuple[list[Document], dict[str, Marks]]:
+        """Those of the runs that are there, in order, and their marks, read after them."""
         found = self._base.runs.find({"_id": {"$in": ids}}, {} if bodies else _WITHOUT_BODY)
         runs = sorted(found, key=lambda run: int(run["first"]))
-        if not portion.within(runs):  # they have been rewritten since their cards were
-            return self._blocks(feed, portion.blocks, last, bodies=bodies)
         documents = mark_documents(self._base, ids)
-        return runs, {run: marks_of(document) for run, document in documents.items()}
+        marks = {run: marks_of(document) for run, document in documents.items()}
+        return [opened(run) for run in runs] if bodies else runs, marks
 
     def _blocks(
         self, feed: str, blocks: Iterable[int], last: int, *, bodies: bool
@@ -158,12 +173,16 @@ class Feeds:
         """
         wanted = {"feed": feed, "block": block}
         projection = {} if bodies else _WITHOUT_BODY
-        for _ in range(_ATTEMPTS):
+
+        def read() -> tuple[list[Document], dict[str, Marks]] | None:
             runs = list(self._base.runs.find(wanted, projection).sort("first", 1))
-            if _whole(runs, block, last):
-                marks = self._base.marks.find(wanted)
-                return runs, {document["_id"]: marks_of(document) for document in marks}
-        raise Unavailable("the collection is being reorganised; try again in a moment")
+            if not _whole(runs, block, last):
+                return None
+            marks = self._base.marks.find(wanted)
+            kept = {document["_id"]: marks_of(document) for document in marks}
+            return [opened(run) for run in runs] if bodies else runs, kept
+
+        return self._steady.read(feed, read)
 
     def _block_after(self, feed: str, query: Query, last: int) -> int:
         """The last block that begins at or before `added_after`; nothing lies before it."""
@@ -189,11 +208,12 @@ class Feeds:
             self._starts[feed, block] = run["stamp"]
         return self._starts[feed, block]
 
-    def _page_of_objects(self, feed: str, query: Query, last: int, *, bodies: bool) -> Page:
+    def _page_of_objects(self, feed: str, query: Query, last: int, *, bodies: bool) -> Page | None:
+        """None if a run was packed away meanwhile."""
         choice = Choice(query)
         found = objects(self._base, feed, query.ids)
-        kept = mark_documents(self._base, {run_id(feed, place.first) for place in found})
-        marks = {run: marks_of(document) for run, document in kept.items()}
+        documents = mark_documents(self._base, {run_id(feed, place.first) for place in found})
+        marks = {run: marks_of(document) for run, document in documents.items()}
         chosen = [
             place
             for place in sorted(found, key=lambda place: place.position)
@@ -201,21 +221,28 @@ class Feeds:
             and place.stamp > _after(query)
             and choice.takes(place, marks.get(run_id(feed, place.first), _NONE))
         ]
-        if query.wanted:
-            chosen = self._filtered(feed, query.wanted, chosen)
-        more, chosen = len(chosen) > query.limit, chosen[: query.limit]
-        entries = self._with_bodies(feed, chosen) if bodies else map(_bare, chosen)
+        kept = self._filtered(feed, query.wanted, chosen) if query.wanted else chosen
+        if kept is None:
+            return None
+        more, chosen = len(kept) > query.limit, kept[: query.limit]
+        runs = self._bodies({run_id(feed, p.first) for p in chosen}) if bodies else {}
+        if runs is None:
+            return None
+        entries = _with_bodies(feed, runs, chosen) if bodies else map(_bare, chosen)
         return Page(tuple(entries), more=more)
 
     def _filtered(
         self, feed: str, wanted: Sequence[Wanted], chosen: Sequence[Place]
-    ) -> list[Place]:
-        """Those of the places that the filters by facets take."""
+    ) -> list[Place] | None:
+        """Those of the places that the filters take; None if a run was packed away meanwhile."""
         spans = sorted({span_of(block_of(place.position)) for place in chosen})
         picks = Picking(self._base, feed, wanted).among(spans)
         picked = [place for place in chosen if place.position in picks]
         doubtful = [place for place in picked if picks[place.position].doubts]
-        bodies = {entry.position: entry.body for entry in self._with_bodies(feed, doubtful)}
+        runs = self._bodies({run_id(feed, place.first) for place in doubtful})
+        if runs is None:
+            return None
+        bodies = {entry.position: entry.body for entry in _with_bodies(feed, runs, doubtful)}
         refused = {
             place.position
             for place in doubtful
@@ -223,21 +250,26 @@ class Feeds:
         }
         return [place for place in picked if place.position not in refused]
 
-    def _with_bodies(self, feed: str, chosen: Sequence[Place]) -> Iterator[Entry]:
-        """The entries with their bodies, less what was withdrawn meanwhile."""
+    def _bodies(self, wanted: set[str]) -> dict[str, Document] | None:
+        """The bodies of some runs, by run; None unless all of them are there."""
         runs = {
-            run["_id"]: run
-            for portion in portions(sorted({run_id(feed, p.first) for p in chosen}), PORTION)
+            run["_id"]: opened(run)
+            for portion in portions(sorted(wanted), PORTION)
             for run in self._base.runs.find({"_id": {"$in": portion}}, _ONLY_BODY)
         }
-        for place in chosen:
-            run = runs[run_id(feed, place.first)]
-            if place.index not in run["gone"]:
-                yield _bare(place, body_of(run, place.index))
+        return runs if runs.keys() == wanted else None
 
 
 def _after(query: Query) -> int:
     return -1 if query.added_after is None else query.added_after
+
+
+def _with_bodies(feed: str, runs: dict[str, Document], chosen: Sequence[Place]) -> Iterator[Entry]:
+    """The entries with their bodies, less what was withdrawn meanwhile."""
+    for place in chosen:
+        run = runs[run_id(feed, place.first)]
+        if place.index not in run["gone"]:
+            yield _bare(place, body_of(run, place.index))
 
 
 def _whole(runs: Sequence[Document], block: int, last: int) -> bool:
@@ -253,7 +285,7 @@ def _whole(runs: Sequence[Document], block: int, last: int) -> bool:
 def _entry(run: Document, i: int, body: bytes) -> Entry:
     return Entry(
         position=run["first"] + i,
-        stamp=run["stamp"] + i,
+        stamp=stamp_of(run, i),
         id=run["ids"][i],
         version=run["versions"][i],
         spec=run["specs"][i],
@@ -273,7 +305,34 @@ def _document(collection: Collection) -> Document:
         "title": collection.title,
         "description": collection.description,
         "max_tlp": collection.max_tlp.word,
+        "view": _view_document(collection.view),
     }
+
+
+def _view_document(view: View | None) -> Document | None:
+    if view is None:
+        return None
+    return {
+        "sources": list(view.sources),
+        "types": sorted(view.types),
+        "max_tlp": None if view.max_tlp is None else view.max_tlp.word,
+        "active": view.active,
+        "at": view.at,
+    }
+
+
+def view_of(document: Document | None) -> View | None:
+    """What is shown of others, as it was written down with a collection."""
+    if document is None:
+        return None
+    level = document["max_tlp"]
+    return View(
+        sources=tuple(document["sources"]),
+        types=frozenset(document["types"]),
+        max_tlp=None if level is None else Tlp.of(level),
+        active=document["active"],
+        at=None if document["at"] is None else int(document["at"]),
+    )
 
 
 def _collection(document: Document) -> Collection:
@@ -285,4 +344,5 @@ def _collection(document: Document) -> Collection:
         title=document["title"],
         description=document["description"],
         max_tlp=Tlp.of(document["max_tlp"]),
+        view=view_of(document.get("view")),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import OperationFailure
 
+from tocsin.server.store.clock import found
 from tocsin.server.store.connection import Base
 
 _EXISTS = 48
@@ -16,10 +17,12 @@ _EXISTS = 48
 INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "collections": (),
     "heads": (),
+    "clock": (),
     "runs": (("feed", "block", "first"),),
     "cards": (("feed", "facets"), ("feed", "block")),
     "shelves": (("feed", "ids"), ("run",)),
     "marks": (("feed", "block"),),
+    "packing": (),
     "publics": (),
     "dues": (("hour",),),
     "unwanted": (),
@@ -50,6 +53,7 @@ def prepare(base: Base) -> None:
             keys = ([(field, ASCENDING) for field in fields] for fields in indexes)
             base[name].create_indexes([IndexModel(key) for key in keys])
     base.collections.create_indexes([IndexModel([("alias", ASCENDING)], unique=True)])
+    found(base)
     base.tails.update_one({"_id": "journal"}, {"$setOnInsert": {"sequence": 0}}, upsert=True)
 
 

@@ -1,6 +1,7 @@
 """Who shares: partners, their accounts, and the keys that open an account.
 
-Of a key only its SHA-256 is kept, so nobody who reads the database can use it.
+Of a key only its SHA-256 is kept, so nobody who reads the database can use it;
+of a client certificate its fingerprint, which `access.py` spells differently.
 """
 
 from __future__ import annotations

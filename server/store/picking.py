@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from tocsin.server.model import Query, Wanted
 from tocsin.server.store.cards import keys, read, span_of, takes
 from tocsin.server.store.connection import Base
 from tocsin.server.store.runs import BLOCK, block_of
+from tocsin.server.store.steady import Steady
 
 KEYS = 128
 """Keys in one question, if the values of one filter are not more already."""
@@ -59,19 +61,23 @@ class Picking:
         self._left: Counter[str] = Counter()
         self._asked: Counter[str] = Counter()
 
-    def picks(self, first: int, last: int) -> Iterator[tuple[int, Pick]]:
+    def picks(self, first: int, last: int, steady: Steady) -> Iterator[tuple[int, Pick]]:
         """The positions, in order, of what all filters take from block `first` to `last`."""
         spans = range(span_of(first), span_of(last) + 1)
         width = 1
         while spans:
             before = self._left.total()
-            found = sorted(self.among(spans[:width]).items(), key=lambda item: item[0])
+            picked = steady.read(self._feed, partial(self.among, spans[:width]))
+            found = sorted(picked.items(), key=lambda item: item[0])
             yield from (each for each in found if block_of(each[0]) >= first)
             few = self._left.total() - before < MANY
             spans, width = spans[width:], min(width * 2, KEYS) if few else max(width // 2, 1)
 
     def among(self, spans: Iterable[int]) -> dict[int, Pick]:
-        """The entries in some spans that all filters take, by position."""
+        """The entries in some spans that all filters take, by position.
+
+        True only while nothing of the feed is packed (steady.py).
+        """
         left, picked = list(spans), None
         for wanted in sorted(self._wanted, key=self._cost):
             found = self._found(wanted, left)

@@ -1,4 +1,4 @@
-"""Writing a feed: one clock per feed, and every entry in its place.
+"""Writing a feed: one clock for all feeds, and every entry in its place.
 
 Only ever inside a transaction.  The feed's head is read and written in it, so
 of two publishers at once one tries again: nothing becomes visible before
@@ -18,6 +18,7 @@ from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.server.model import Outcome, Posting, Query
 from tocsin.server.store.cards import card_documents, card_without
+from tocsin.server.store.clock import Stamps
 from tocsin.server.store.connection import Base
 from tocsin.server.store.lookup import mark_documents, objects
 from tocsin.server.store.runs import (
@@ -42,7 +43,7 @@ _DIGEST_LENGTH = 16
 class Writer:
     """One feed within one transaction, its head in hand."""
 
-    def __init__(self, base: Base, session: ClientSession, feed: str, now: int) -> None:
+    def __init__(self, base: Base, session: ClientSession, feed: str, stamps: Stamps) -> None:
         """Read the feed's head; raises NotFound if there is no such feed."""
         self._base, self._session, self._feed = base, session, feed
         head = base.heads.find_one({"_id": feed}, session=session)
@@ -50,12 +51,13 @@ class Writer:
             raise NotFound("there is no such collection")
         self._position: int = head["position"]
         self._stamp: int = head["stamp"]
-        self._now = now
+        self._stamps = stamps
 
     def publish(self, postings: Sequence[Posting], *, replace: bool) -> list[Outcome]:
         """See `Txn.publish`."""
         if any(len(posting.digest) != _DIGEST_LENGTH for posting in postings):
             raise ValueError("a digest has 16 octets")
+        self._stamps.take()
         found = objects(self._base, self._feed, (p.id for p in postings), self._session)
         here = by_object(found)
         fresh: list[Fresh] = []
@@ -86,12 +88,12 @@ class Writer:
             self._cut(run, frozenset(place.index for place in places))
         if chosen:
             self._mark([place for place in found if place not in chosen], cleared=chosen)
-            self._move_head()
+            self._move_head(removed=True)
         return len(chosen)
 
     def _placed(self, posting: Posting) -> Fresh:
         self._position += 1
-        self._stamp = max(self._now, self._stamp + 1)
+        self._stamp = self._stamps.next(self._stamp)
         return Fresh(
             posting=posting,
             version=posting.version or timestamp(self._stamp),
@@ -149,11 +151,11 @@ class Writer:
                     {"_id": card["_id"]}, {"$set": change}, session=self._session
                 )
 
-    def _move_head(self) -> None:
+    def _move_head(self, *, removed: bool = False) -> None:
         """Write the head, though only entries were removed: whoever else writes must notice."""
         change = {
             "$set": {"position": self._position, "stamp": self._stamp},
-            "$inc": {"writes": 1},
+            "$inc": {"writes": 1, "removals": int(removed)},
         }
         self._base.heads.update_one({"_id": self._feed}, change, session=self._session)
 
@@ -188,6 +190,7 @@ def _place(entry: Fresh, first: int) -> Place:
         position=entry.position,
         stamp=entry.stamp,
         first=first,
+        traits=posting.traits,
     )
 
 

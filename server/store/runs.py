@@ -7,19 +7,26 @@ about 32 entries, chosen by a hash of the id, because an engine that compares
 a list of wanted ids with a list of present ones pays for the product of both.
 Its *marks* say which entries are superseded; they change, runs do not.
 
+What was written in many small runs is *packed* into one later: such a run lists
+its stamps, since they are not consecutive any more, and its body is compressed.
+
 Only shapes are known here, no database.
 """
 
 from __future__ import annotations
 
 import zlib
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+import zstandard
+
 from tocsin.admission.errors import TooLarge
-from tocsin.server.model import Posting
+from tocsin.admission.model import Tlp
+from tocsin.server.model import UNKNOWN, Posting, Traits
 from tocsin.server.store.versions import Columns, Marks, Place
 
 Document = dict[str, Any]
@@ -35,6 +42,8 @@ SHELVES = 32
 """Into how many shelves a full run is divided; a power of two."""
 _PER_SHELF = 32
 _DIGEST = 16
+_LEVEL = 3
+"""Of zstd: higher ones take much longer for little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,18 @@ def run_id(feed: str, first: int) -> str:
 def shelf_of(object_id: str) -> int:
     """The number of the shelf, in a full run, on which an object stands."""
     return zlib.crc32(object_id.encode()) % SHELVES
+
+
+def traits_written(traits: Traits) -> int:
+    """Traits as one int64: `valid_until` + 1, a bit for revoked, three for the level."""
+    until = 0 if traits.until is None else max(traits.until, 0) + 1
+    return until << 4 | traits.revoked << 3 | traits.tlp
+
+
+def traits_read(written: int) -> Traits:
+    """The inverse of `traits_written`."""
+    until = written >> 4
+    return Traits(Tlp(written & 7), bool(written & 8), until - 1 if until else None)
 
 
 def divided(fresh: Sequence[Fresh]) -> Iterator[Sequence[Fresh]]:
@@ -105,13 +126,19 @@ def run_document(feed: str, entries: Sequence[Fresh]) -> Document:
 
 def shelf_documents(feed: str, entries: Sequence[Fresh]) -> list[Document]:
     """The shelves of the run that holds these entries."""
-    count = 1
-    while count < SHELVES and count * _PER_SHELF < len(entries):
-        count *= 2
+    count = shelf_count(len(entries))
     shelves: dict[int, list[Fresh]] = {}
     for entry in entries:
         shelves.setdefault(shelf_of(entry.posting.id) % count, []).append(entry)
     return [_shelf(feed, entries[0], number, shelf) for number, shelf in sorted(shelves.items())]
+
+
+def shelf_count(entries: int) -> int:
+    """Into how many shelves so many entries are divided."""
+    count = 1
+    while count < SHELVES and count * _PER_SHELF < entries:
+        count *= 2
+    return count
 
 
 def _shelf(feed: str, head: Fresh, number: int, entries: Sequence[Fresh]) -> Document:
@@ -127,6 +154,7 @@ def _shelf(feed: str, head: Fresh, number: int, entries: Sequence[Fresh]) -> Doc
         "types": [p.type for p in postings],
         "specs": [p.spec for p in postings],
         "versions": [entry.version for entry in entries],
+        "traits": [traits_written(p.traits) for p in postings],
         "own": [i for i, entry in enumerate(entries) if entry.own],
         "digests": b"".join(p.digest for p in postings),
     }
@@ -134,7 +162,7 @@ def _shelf(feed: str, head: Fresh, number: int, entries: Sequence[Fresh]) -> Doc
 
 def places(shelf: Document, wanted: Iterable[str]) -> Iterator[Place]:
     """The entries of the wanted objects on a shelf."""
-    ids, wanted = shelf["ids"], frozenset(wanted)
+    ids, wanted, traits = shelf["ids"], frozenset(wanted), shelf.get("traits")
     for i, at in enumerate(shelf["at"]):
         if ids[i] in wanted:
             yield Place(
@@ -145,8 +173,9 @@ def places(shelf: Document, wanted: Iterable[str]) -> Iterator[Place]:
                 digest=shelf["digests"][i * _DIGEST : (i + 1) * _DIGEST],
                 own=i in shelf["own"],
                 position=shelf["first"] + at,
-                stamp=shelf["stamp"] + at,
+                stamp=shelf["stamps"][i] if "stamps" in shelf else shelf["stamp"] + at,
                 first=shelf["first"],
+                traits=traits_read(traits[i]) if traits else UNKNOWN,
             )
 
 
@@ -161,6 +190,28 @@ def columns(run: Document, picked: Collection[int] | None = None) -> Columns:
         gone=frozenset(run["gone"]),
         picked=indexes and [i for i in indexes if 0 <= i < run["n"]],
     )
+
+
+def stamp_of(run: Document, index: int) -> int:
+    """An entry's stamp."""
+    stamp: int = run["stamps"][index] if "stamps" in run else run["stamp"] + index
+    return stamp
+
+
+def index_after(run: Document, stamp: int) -> int:
+    """The index of the run's first entry with a later stamp; it may lie beyond the run."""
+    if "stamps" in run:
+        return bisect_right(run["stamps"], stamp)
+    return max(0, stamp + 1 - int(run["stamp"]))
+
+
+def opened(run: Document) -> Document:
+    """The run with its body as it was before packing; `body_of` takes no other."""
+    if not run.get("zstd"):
+        return run
+    length = run["ends"][-1]
+    body = zstandard.ZstdDecompressor().decompress(run["body"], max_output_size=length)
+    return {**run, "body": body, "zstd": False}
 
 
 def body_of(run: Document, index: int) -> bytes:
@@ -182,13 +233,14 @@ def run_without(run: Document, indexes: frozenset[int]) -> Document:
 
     Bytes and id go; the positions stay.
     """
+    run = opened(run)
     kept = [i not in indexes for i in range(run["n"])]
     bodies = [body_of(run, i) if kept[i] else b"" for i in range(run["n"])]
     return {
         "ids": [id if kept[i] else "" for i, id in enumerate(run["ids"])],
         "versions": [version if kept[i] else "" for i, version in enumerate(run["versions"])],
         "ends": list(accumulate(map(len, bodies))),
-        "body": b"".join(bodies),
+        **body_fields(b"".join(bodies), packed="stamps" in run),
         "gone": sorted({*run["gone"], *indexes}),
     }
 
@@ -197,11 +249,16 @@ def shelf_without(shelf: Document, indexes: frozenset[int]) -> Document:
     """The fields of a shelf that change when entries (by index in the run) are taken out."""
     kept = [i for i, at in enumerate(shelf["at"]) if at not in indexes]
     own, digests = frozenset(shelf["own"]), shelf["digests"]
+    names = ("at", "ids", "types", "specs", "versions", "traits", "stamps")
     return {
-        **{
-            key: [shelf[key][i] for i in kept]
-            for key in ("at", "ids", "types", "specs", "versions")
-        },
+        **{key: [shelf[key][i] for i in kept] for key in names if key in shelf},
         "own": [new for new, i in enumerate(kept) if i in own],
         "digests": b"".join(digests[i * _DIGEST : (i + 1) * _DIGEST] for i in kept),
     }
+
+
+def body_fields(body: bytes, *, packed: bool) -> Document:
+    """The fields in which a run keeps its body; compressed in a packed one."""
+    if not packed:
+        return {"body": body}
+    return {"body": zstandard.ZstdCompressor(_LEVEL).compress(body), "zstd": True}

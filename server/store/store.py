@@ -22,13 +22,14 @@ from tocsin.server.store import layout
 from tocsin.server.store.acts import Journal
 from tocsin.server.store.connection import SAFE, STEADY, Client, collided, reach
 from tocsin.server.store.dues import Dues
-from tocsin.server.store.feeds import Feeds
+from tocsin.server.store.packing import Packing
 from tocsin.server.store.people import People
 from tocsin.server.store.reviews import Reviews
 from tocsin.server.store.submissions import Submissions
 from tocsin.server.store.turns import Turns
 from tocsin.server.store.txn import Txn
 from tocsin.server.store.unwanted import UnwantedValues
+from tocsin.server.store.views import Library
 
 T = TypeVar("T")
 Clock = Callable[[], int]
@@ -47,16 +48,17 @@ class Store:
         """Use `connect` instead, which tries the database out first."""
         self._client = client
         self._base = client.get_database(name, read_concern=STEADY, write_concern=SAFE)
-        self._clock = clock
+        self.clock = clock
         self._lock = threading.Lock()
         self._turns = Turns(self._base)
-        self.feeds = Feeds(self._base)
+        self.feeds = Library(self._base, clock)
         self.people = People(self._base)
         self.submissions = Submissions(self._base, clock)
         self.reviews = Reviews(self._base)
         self.dues = Dues(self._base)
         self.unwanted = UnwantedValues(self._base)
         self.journal = Journal(self._base)
+        self.packing = Packing(client, self._base, self._lock)
 
     @classmethod
     def connect(cls, uri: str, *, name: str = "tocsin", clock: Clock = wall_clock) -> Store:
@@ -113,7 +115,7 @@ class Store:
         def attempt(session: ClientSession) -> T:
             if results and self._turns.taken(turn):
                 return results[-1]
-            txn = Txn(self._base, session, self._clock)
+            txn = Txn(self._base, session, self.clock)
             results.append(work(txn))
             txn.finish()
             self._turns.take(turn, session)

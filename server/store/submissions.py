@@ -68,10 +68,14 @@ class Submissions:
     def lease(self, owner: str, seconds: int) -> Submission | None:
         """The oldest submission that waits to be settled and that nobody is at work on.
 
-        It is `owner`'s for so many seconds; a lease that has run out is free again.
+        It is `owner`'s for so many seconds; a lease that has run out is free again.  So is one
+        that ends much later than any that is given now: the clock has stepped back since, and
+        its owner may be dead for long before it ends.
         """
+        beyond = self._until(2 * seconds)
+        ended = [{"lease": {"$lte": self._clock()}}, {"lease": {"$gt": beyond}}]
         document = self._base.submissions.find_one_and_update(
-            {"open": True, "lease": {"$lte": self._clock()}},
+            {"open": True, "$or": ended},
             {"$set": {"lease": self._until(seconds), "owner": owner}},
             sort=[("received", 1)],
             return_document=ReturnDocument.AFTER,

@@ -18,7 +18,9 @@ from tocsin.server.model import (
 )
 from tocsin.server.store import dues, unwanted
 from tocsin.server.store.acts import Notes
+from tocsin.server.store.clock import Stamps
 from tocsin.server.store.connection import Base
+from tocsin.server.store.lookup import objects
 from tocsin.server.store.publics import Publics
 from tocsin.server.store.publish import Writer
 from tocsin.server.store.reviews import ask, decide
@@ -36,22 +38,28 @@ class Txn:
         """µs since 1970 UTC; the same throughout the transaction."""
         self._publics = Publics(base, session)
         self._notes = Notes(base, session, self.now)
+        self._stamps = Stamps(base, session, self.now)
 
     def publish(
         self, feed: str, postings: Sequence[Posting], *, replace: bool = False
     ) -> list[Outcome]:
         """Put objects into a feed; what became of each, in order.
 
-        Positions are dense.  Stamps are unique and strictly increase in commit order, whatever
-        the clock does.  The same id, spec and version with the same digest is KNOWN, with
-        another digest a CONFLICT, within one call too.  An object without a version gets its
-        first date_added for one; posted again with other content it is a CONFLICT, or with
+        Positions are dense.  Stamps are unique among all feeds and strictly increase in commit
+        order, whatever the clock does.  The same id, spec and version with the same digest is
+        KNOWN, with another digest a CONFLICT, within one call too.  An object without a version
+        gets its first date_added for one; posted again with other content it is a CONFLICT, or with
         `replace` a newer version.
 
         Raises NotFound if there is no such feed, Malformed if a version is no timestamp and
         TooLarge if an object is; nothing of the transaction is kept then.
         """
         return self._writer(feed).publish(postings, replace=replace)
+
+    def first_added(self, feed: str, ids: Collection[str]) -> dict[tuple[str, str], str]:
+        """The versions that a feed gives objects which have none of their own, by id and spec."""
+        found = objects(self._base, feed, ids, self._session) if ids else []
+        return {(place.id, place.spec): place.version for place in found if place.own}
 
     def remove(
         self,
@@ -76,6 +84,13 @@ class Txn:
             versions=versions,
         )
         return self._writer(feed).remove(query, everything=everything)
+
+    def pin(self, at: int | None) -> int:
+        """The stamp of a moment to which nothing is added any more: `at`, or None for now.
+
+        Raises Malformed if it lies in the future.
+        """
+        return self._stamps.pin(at)
 
     def publics(self, ids: Collection[str]) -> dict[str, Public]:
         """The public objects with these ids, as far as there are any."""
@@ -146,6 +161,7 @@ class Txn:
     def finish(self) -> None:
         """Write what was gathered for the end; `Store.commit` calls it."""
         self._notes.write()
+        self._stamps.write()
 
     def _writer(self, feed: str) -> Writer:
-        return Writer(self._base, self._session, feed, self.now)
+        return Writer(self._base, self._session, feed, self._stamps)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from tocsin.admission.timestamps import micros
-from tocsin.server.model import Query, Version
+from tocsin.server.model import UNKNOWN, Query, Traits, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Place:
     stamp: int
     first: int
     """The first position of the run that it lies in."""
+    traits: Traits = UNKNOWN
 
     @property
     def index(self) -> int:

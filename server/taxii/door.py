@@ -22,9 +22,10 @@ from tocsin.admission.errors import (
     Unavailable,
     WrongCoding,
 )
+from tocsin.server.access import Scheme
 from tocsin.server.taxii import body, coding, freshness, wire
 from tocsin.server.taxii.media import MEDIA_TYPE, OPENAPI
-from tocsin.server.taxii.ports import Hub
+from tocsin.server.taxii.ports import Hub, Settings
 from tocsin.server.taxii.routes import DISCOVERY, Door
 from tocsin.server.taxii.visit import plain, visit
 
@@ -78,7 +79,7 @@ class _Manners:
             raise error
         answer = _error(wire.http_status(error), str(error))
         if isinstance(error, NotAuthenticated):
-            for challenge in _challenges(self.hub.settings.title):
+            for challenge in _challenges(self.hub.settings):
                 answer.headers.add("WWW-Authenticate", challenge)
         answer.headers.update(_advice(error))
         return answer
@@ -166,9 +167,16 @@ def _compress(response: AnyResponse, wanted: str) -> None:
         response.set_etag(freshness.coded(tag, wanted))
 
 
-def _challenges(title: str) -> tuple[str, str]:
-    realm = re.sub(r'[^ -~]|["\\]', "?", title)
-    return f'Basic realm="{realm}", charset="UTF-8"', f'Bearer realm="{realm}"'
+_CHALLENGES = {
+    Scheme.BASIC: 'Basic realm="{}", charset="UTF-8"',
+    Scheme.BEARER: 'Bearer realm="{}"',
+    Scheme.CERTIFICATE: 'Certificate realm="{}"',  # not registered; a 401 must name something
+}
+
+
+def _challenges(settings: Settings) -> list[str]:
+    realm = re.sub(r'[^ -~]|["\\]', "?", settings.title)
+    return [_CHALLENGES[scheme].format(realm) for scheme in Scheme if scheme in settings.schemes]
 
 
 def _log(status: int) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from tocsin.server.access import People
+from tocsin.server.access import People, Scheme
 from tocsin.server.model import (
     Account,
     Collection,
@@ -25,6 +25,19 @@ from tocsin.server.taxii.waiting import Vigil
 
 MIN_KEY = 16
 """Octets that a cursor key must have at least."""
+
+
+CERTIFICATE = "tocsin.certificate"
+"""Where the WSGI server puts the connection's `Certificate`, if there is one."""
+
+
+class Certificate(NamedTuple):
+    """A client's certificate, verified when the connection was made."""
+
+    fingerprint: str
+    """As in `access.fingerprint`."""
+    expires: float
+    """Seconds since 1970 UTC; a connection may outlive it."""
 
 
 class Feeds(Protocol):
@@ -111,6 +124,8 @@ class Settings:
     """Whether the optional match filters of the interoperability document are understood."""
     public_discovery: bool = False
     """Whether `/taxii2/` answers without a credential."""
+    schemes: frozenset[Scheme] = frozenset({Scheme.BASIC, Scheme.BEARER})
+    """How a request may prove its account."""
 
     def __post_init__(self) -> None:
         """Stops a start with a key that could be guessed or limits that cannot be kept."""

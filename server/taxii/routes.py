@@ -6,6 +6,7 @@ The answers are spelt in `wire.py`, rights decided in `access.py`.
 """
 
 import re
+import time
 from dataclasses import dataclass, replace
 
 import flask
@@ -17,7 +18,7 @@ from tocsin.server.model import Account, Collection
 from tocsin.server.taxii import body, coding, filters, media, wire
 from tocsin.server.taxii.filters import Asked, Endpoint
 from tocsin.server.taxii.pages import Reading
-from tocsin.server.taxii.ports import Hub
+from tocsin.server.taxii.ports import CERTIFICATE, Certificate, Hub
 from tocsin.server.taxii.visit import visit
 
 DISCOVERY = "/taxii2/"
@@ -185,7 +186,18 @@ class Door:
         access.readable(visit().guest, self.hub.feeds.collections(), feed.id)
 
     def _guest(self) -> Account:
-        return access.authenticate(request.headers.get("Authorization"), self.hub.people)
+        return access.authenticate(
+            request.headers.get("Authorization"),
+            self.hub.people,
+            _shown_certificate(),
+            self.hub.settings.schemes,
+        )
+
+
+def _shown_certificate() -> str:
+    """The fingerprint of the connection's certificate, unless it has expired meanwhile."""
+    shown: Certificate | None = request.environ.get(CERTIFICATE)
+    return shown.fingerprint if shown and shown.expires > time.time() else ""
 
 
 def _answer(body: bytes, status: int = 200) -> flask.Response:

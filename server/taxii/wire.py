@@ -59,6 +59,8 @@ _SPECS: dict[Kind, tuple[str, ...]] = {
     Kind.FEED: ("2.1",),
     Kind.INBOX: ("2.0", "2.1"),
     Kind.VERBATIM: ("2.0", "2.1"),
+    Kind.AGGREGATE: ("2.0", "2.1"),
+    Kind.SNAPSHOT: ("2.0", "2.1"),
 }
 """The STIX versions that a collection can store or take (TAXII 2.1 section 5.2.1)."""
 

@@ -3,6 +3,7 @@
 import flask
 import msgspec
 
+from tocsin.server.access import Scheme
 from tocsin.server.taxii.media import MEDIA_TYPE, OPENAPI
 from tocsin.server.taxii.openapi import answers, operations, parameters, schemas
 from tocsin.server.taxii.openapi.schemas import Node
@@ -36,12 +37,10 @@ def blueprint(hub: Hub) -> flask.Blueprint:
     return paths
 
 
-def document(settings: Settings, *, certificates: bool = False) -> Node:
-    """The description of a hub with these settings.
-
-    `certificates`: whether a client certificate is a credential here.
-    """
-    security = [*operations.SECURITY, *([{"certificate": []}] if certificates else [])]
+def document(settings: Settings) -> Node:
+    """The description of a hub with these settings."""
+    schemes = [scheme for scheme in Scheme if scheme in settings.schemes]
+    security: list[Node] = [{scheme.value: []} for scheme in schemes]
     return {
         "openapi": "3.1.0",
         "info": _info(settings),
@@ -52,13 +51,13 @@ def document(settings: Settings, *, certificates: bool = False) -> Node:
             {"name": "Collections", "description": "Reading, and deleting where it is allowed."},
             {"name": "Submissions", "description": "Adding, and what became of it."},
         ],
-        "paths": operations.paths(public_discovery=settings.public_discovery),
+        "paths": operations.paths([{}, *security] if settings.public_discovery else ()),
         "components": {
             "schemas": schemas.schemas(settings.max_objects),
             "parameters": parameters.components(settings.page_size, settings.page_cap),
             "headers": answers.HEADERS,
             "responses": answers.components(),
-            "securitySchemes": _schemes(certificates=certificates),
+            "securitySchemes": {scheme.value: _SCHEMES[scheme] for scheme in schemes},
         },
     }
 
@@ -76,22 +75,19 @@ def _info(settings: Settings) -> Node:
     }
 
 
-def _schemes(*, certificates: bool) -> Node:
-    told: Node = {
-        "basic": {
-            "type": "http",
-            "scheme": "basic",
-            "description": "The account and its key (RFC 7617).",
-        },
-        "bearer": {
-            "type": "http",
-            "scheme": "bearer",
-            "description": "The key, or `account:key` (RFC 6750).",
-        },
-    }
-    if certificates:
-        told["certificate"] = {
-            "type": "mutualTLS",
-            "description": "A client certificate that is registered with an account.",
-        }
-    return told
+_SCHEMES: dict[Scheme, Node] = {
+    Scheme.BASIC: {
+        "type": "http",
+        "scheme": "basic",
+        "description": "The account and its key (RFC 7617).",
+    },
+    Scheme.BEARER: {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The key, or `account:key` (RFC 6750).",
+    },
+    Scheme.CERTIFICATE: {
+        "type": "mutualTLS",
+        "description": "A client certificate that is registered with an account.",
+    },
+}

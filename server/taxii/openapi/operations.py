@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
@@ -17,9 +17,6 @@ DESCRIPTION = "/openapi.json"
 COLLECTION = f"{wire.ROOT}collections/{{collection}}/"
 OBJECTS = f"{COLLECTION}objects/"
 OBJECT = f"{OBJECTS}{{object_id}}/"
-
-SECURITY: tuple[Node, ...] = ({"basic": []}, {"bearer": []})
-"""Any of these will do."""
 
 _HERE: Node = {"path.collection": "$request.path.collection"}
 _THIS: Node = _HERE | {"path.object_id": "$request.path.object_id"}
@@ -93,12 +90,12 @@ def _named(*names: str) -> tuple[Node, ...]:
     return tuple(ref(name, "parameters") for name in names)
 
 
-def _discovery(*, public: bool) -> Operation:
+def _discovery(opened_by: Sequence[Node]) -> Operation:
     answer = answers.resource(
         "Where the API root is.", "Discovery", ("ETag",), discovery=samples.DISCOVERY
     )
     read = _read("getDiscovery", "Server", "Discover the API root (section 4.1)", answer)
-    return replace(read, more={"security": [{}, *SECURITY]}) if public else read
+    return replace(read, more={"security": opened_by}) if opened_by else read
 
 
 def _api_root() -> Operation:
@@ -207,10 +204,10 @@ def _description() -> Operation:
     return replace(read, others=others, more={"security": []})
 
 
-def paths(*, public_discovery: bool) -> Node:
-    """Every path with its methods."""
+def paths(discovery: Sequence[Node] = ()) -> Node:
+    """Every path with its methods; `discovery` is what opens that, if not what opens the rest."""
     told: Mapping[str, tuple[Operation, ...]] = {
-        DISCOVERY: (_discovery(public=public_discovery),),
+        DISCOVERY: (_discovery(discovery),),
         wire.ROOT: (_api_root(),),
         f"{wire.ROOT}status/{{status_id}}/": (_status(),),
         f"{wire.ROOT}collections/": (_collections(),),
