@@ -169,7 +169,7 @@ class TestTheWorker:
         hub.push(indicator(valid_until=until(clock, days=1)))
         clock.pass_by(days=2)
         stop = threading.Event()
-        worker = threading.Thread(target=tend, args=(hub.parts.intake, hub.parts.aftercare, stop))
+        worker = threading.Thread(target=work, args=(hub.parts.intake, hub.parts.aftercare, stop))
         worker.start()
         try:
             deadline = time.monotonic() + 60
