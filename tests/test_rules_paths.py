@@ -109,6 +109,7 @@ class TestInPatternsAndObservables:
             r"[directory:path = 'C:\\Users\\jdoe']",
             "[process:command_line LIKE '%/home/jdoe/x%']",
             "[url:value = 'https://evil.test/?to=jane@bank.com']",
+            "[url:value = 'https://evil.test/?to=test.jane@bank.com']",
             f"[url:value = 'https://evil.test/#{HIDDEN}']",
             "[url:value = 'ftp://jane:hunter2@evil.test/']",
         ],
@@ -125,6 +126,7 @@ class TestInPatternsAndObservables:
             r"[directory:path = '%USERPROFILE%\\x']",
             "[url:value = 'https://evil.test/?token=4ac98b2d&email=']",
             "[url:value = 'https://evil.test/?to=REDACTED@bank.com']",
+            "[url:value = 'https://evil.test/?to=jane@example.or.jp']",
             r"[file:name = 'C:\\Users\\viktor\\loader.pdb']",
         ],
     )

@@ -75,11 +75,12 @@ _MAIL = re.compile(
     re.IGNORECASE,
 )
 _OF_NOBODY = re.compile(
-    r"(?:redacted|removed|anonymi[sz]ed|x{2,}|a{3,}|e?mail|user(?:name)?|victim|test|someone|name)(?:[.+_-].*)?",
+    r"(?:.*[._-])?(?:redacted|removed|anonymi[sz]ed)(?:[._-].*)?"
+    r"|x{2,}|a{3,}|e?mail|user(?:name)?|victim|test|someone|name",
     re.IGNORECASE,
 )
 _EXAMPLE = re.compile(
-    r"(?:.*[.])?(?:example(?:[.](?:com|net|org))?|test|invalid|localhost)|v?\d[\d.]*(?:[.-].*)?",
+    r"(?:.*[.])?(?:example(?:[.][a-z]{2,3}){0,2}|test|invalid|localhost)|v?\d[\d.]*(?:[.-].*)?",
     re.IGNORECASE,
 )
 """A domain kept for examples; or the version of a package (`vue@2.6.14.min.js`)."""
