@@ -44,7 +44,7 @@ class TestInTexts:
         assert text_after(RULE, path) == path
 
     def test_the_path_of_a_debugging_file_stays_for_it_is_the_developers(self):
-        path = r"C:\Users\viktor\source\repos\loader\Release\loader.pdb"
+        path = r"C:\Users\viktor\Visual Studio 2015\loader\Release\loader.pdb"
         assert text_after(RULE, path) == path
 
     @pytest.mark.parametrize(

@@ -152,7 +152,12 @@ def _built(text: str, end: int) -> bool:
     return _PDB.match(text, end) is not None
 
 
-_PDB = re.compile(r"""[^"'<>|\r\n:;,]{1,400}?\.pdb\b""", re.IGNORECASE)
+_PDB = re.compile(
+    r"""(?:[\\/]{1,8}(?:(?!\.\w{1,5}\s)[^\\/"'<>|:;,*?\r\n]){1,60}){0,16}
+        [\\/]{1,8}[^\s\\/"'<>|:;,]{1,80}\.pdb\b""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""The rest of such a path: folders may have blanks, the file has none."""
 
 
 def _nobodys_mail(local: str, domain: str) -> bool:
