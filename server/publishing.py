@@ -268,10 +268,12 @@ class _Work:
         if mine.source_id != new.source_id or not new.version:
             return False
         later = micros(new.version) - micros(mine.version)
-        if later > 0:
-            return False
-        if later < 0 or mine.received == new.received:
-            remark = note("versions", "a newer version of it is here already")
+        if later > 0 or (later == 0 and self.batch.waived):
+            return False  # newer, or the same again with more of it: an analyst released it
+        asks = any(f.action is Action.ASKED for f in candidate.findings)
+        if later < 0 or mine.received == new.received or asks:
+            version = "a newer version" if later < 0 else "this version"
+            remark = note("versions", f"{version} of it is here already")
             self._close(candidate.noting(remark), Verdict.DUPLICATE, placed.id)
         else:
             self._refuse(candidate, "this version is here with other content; raise `modified`")
@@ -333,7 +335,8 @@ class _Work:
         self.records.append(record)
         wanted = Action.HELD if verdict is Verdict.HELD else Action.ASKED
         rules = tuple(sorted({f.rule for f in candidate.findings if f.action is wanted}))
-        if verdict is Verdict.HELD or (rules and verdict is not Verdict.REFUSED):
+        settled = verdict in (Verdict.REFUSED, Verdict.DUPLICATE)  # asked the first time, if ever
+        if verdict is Verdict.HELD or (rules and not settled):
             self.reviews.append(self._review(candidate, record, rules, waits_for))
 
     def _review(

@@ -44,7 +44,7 @@ class TestInTexts:
         assert text_after(RULE, path) == path
 
     def test_the_path_of_a_debugging_file_stays_for_it_is_the_developers(self):
-        path = r"C:\Users\viktor\source\repos\loader\Release\loader.pdb"
+        path = r"C:\Users\viktor\Visual Studio 2015\loader\Release\loader.pdb"
         assert text_after(RULE, path) == path
 
     @pytest.mark.parametrize(
@@ -109,6 +109,7 @@ class TestInPatternsAndObservables:
             r"[directory:path = 'C:\\Users\\jdoe']",
             "[process:command_line LIKE '%/home/jdoe/x%']",
             "[url:value = 'https://evil.test/?to=jane@bank.com']",
+            "[url:value = 'https://evil.test/?to=test.jane@bank.com']",
             f"[url:value = 'https://evil.test/#{HIDDEN}']",
             "[url:value = 'ftp://jane:hunter2@evil.test/']",
         ],
@@ -125,6 +126,7 @@ class TestInPatternsAndObservables:
             r"[directory:path = '%USERPROFILE%\\x']",
             "[url:value = 'https://evil.test/?token=4ac98b2d&email=']",
             "[url:value = 'https://evil.test/?to=REDACTED@bank.com']",
+            "[url:value = 'https://evil.test/?to=jane@example.or.jp']",
             r"[file:name = 'C:\\Users\\viktor\\loader.pdb']",
         ],
     )

@@ -114,6 +114,7 @@ class TestNationalNumbers:
             "personnummer {811228-9874}",
             "NHS number {943 476 5919}",
             "ID card {110101199003074514}",
+            "身份证号码 {110101199003074514}",
         ],
     )
     def test_one_with_its_word_and_right_check_digits_is_masked(self, text):

@@ -1,5 +1,7 @@
 """What the policy says of rules: for all partners, and for one."""
 
+from json import dumps
+
 import pytest
 
 from tocsin.admission import Examiner, policy_of
@@ -7,7 +9,8 @@ from tocsin.admission.benign import Lists, Reach
 from tocsin.admission.model import Candidate, Submitter, Surroundings, Verdict
 from tocsin.admission.policy import PolicyError
 from tocsin.admission.rules import defaults, names, rule
-from tocsin.config import policy_text
+from tocsin.clients.check import Checker, File
+from tocsin.config import ClientSettings, policy_text
 
 NOTE = {
     "type": "note",
@@ -43,6 +46,14 @@ class TestPartners:
     def test_and_the_others_stay_as_they_are(self):
         assert "+49 30 901820" in judged("acme").object["content"]
         assert "jane@bank.test" in judged("other").object["content"]
+
+    @pytest.mark.parametrize(("partner", "verdict"), [("acme", "held"), ("", "open")])
+    def test_the_preview_uses_those_of_the_partner_that_the_client_names(self, partner, verdict):
+        policy = policy_of(policy_text(None) + MORE)
+        checker = Checker(ClientSettings(partner=partner), policy, Lists([]))
+        bundle = {"type": "bundle", "id": NOTE["id"].replace("note", "bundle"), "objects": [NOTE]}
+        preview = checker.preview(File("a.json", dumps(bundle).encode()), 1_790_000_000_000_000)
+        assert [candidate.verdict for candidate in preview.candidates] == [verdict]
 
     @pytest.mark.parametrize(
         ("more", "named"),

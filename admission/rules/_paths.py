@@ -75,11 +75,12 @@ _MAIL = re.compile(
     re.IGNORECASE,
 )
 _OF_NOBODY = re.compile(
-    r"(?:redacted|removed|anonymi[sz]ed|x{2,}|a{3,}|e?mail|user(?:name)?|victim|test|someone|name)(?:[.+_-].*)?",
+    r"(?:.*[._-])?(?:redacted|removed|anonymi[sz]ed)(?:[._-].*)?"
+    r"|x{2,}|a{3,}|e?mail|user(?:name)?|victim|test|someone|name",
     re.IGNORECASE,
 )
 _EXAMPLE = re.compile(
-    r"(?:.*[.])?(?:example(?:[.](?:com|net|org))?|test|invalid|localhost)|v?\d[\d.]*(?:[.-].*)?",
+    r"(?:.*[.])?(?:example(?:[.][a-z]{2,3}){0,2}|test|invalid|localhost)|v?\d[\d.]*(?:[.-].*)?",
     re.IGNORECASE,
 )
 """A domain kept for examples; or the version of a package (`vue@2.6.14.min.js`)."""
@@ -151,7 +152,12 @@ def _built(text: str, end: int) -> bool:
     return _PDB.match(text, end) is not None
 
 
-_PDB = re.compile(r"""[^"'<>|\r\n:;,]{1,400}?\.pdb\b""", re.IGNORECASE)
+_PDB = re.compile(
+    r"""(?:[\\/]{1,8}(?:(?!\.\w{1,5}\s)[^\\/"'<>|:;,*?\r\n]){1,60}){0,16}
+        [\\/]{1,8}[^\s\\/"'<>|:;,]{1,80}\.pdb\b""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""The rest of such a path: folders may have blanks, the file has none."""
 
 
 def _nobodys_mail(local: str, domain: str) -> bool:
