@@ -32,7 +32,10 @@ def patterns(folder: Path, show: int) -> None:
     odd: list[str] = []
     for number, case in enumerate(lines(folder / "hostile/pattern-validity/patterns.jsonl")):
         [told] = judged(objects([indicator(number, case)]))
-        refused = any(f.rule == "pattern" and f.action == "refused" for f in told.findings)
+        refused = any(
+            f.path == "pattern" and f.stage == "validate" and f.action == "refused"
+            for f in told.findings
+        )
         right = refused != case["valid"]
         counts["valid" if case["valid"] else "invalid", "right" if right else "wrong"] += 1
         if not right:
