@@ -71,8 +71,9 @@ def normalise(
     if visible is not subject:
         visible = _pattern(visible)  # what was hidden in a value kept it from its one spelling
     spelt = _vocabularies(_values(visible))
-    findings = _respelt(subject, spelt) if spelt is not subject else ()
-    return _marked(candidate.changed(spelt, *findings), defaults, definitions)
+    if spelt is not subject:
+        candidate = candidate.changed(spelt, *_respelt(subject, spelt))
+    return _marked(candidate, defaults, definitions)
 
 
 def _respelt(before: StixObject, after: StixObject) -> tuple[Finding, ...]:

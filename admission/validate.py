@@ -30,6 +30,8 @@ from tocsin.admission.targets import misdirected, pointers
 from tocsin.admission.timestamps import micros
 
 _ID = re.compile(r"[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_VERSION = re.compile(r"\d{1,9}\.\d{1,9}\.\d{1,9}(?:[-+][0-9A-Za-z.+-]{1,100})?", re.ASCII)
+_TOPLEVEL = "toplevel-property-extension"
 _MOST_FAULTS = 10
 _PAIRS = (
     ("created", "modified"),
@@ -78,6 +80,8 @@ def validate(candidate: Candidate, policy: Policy, now: int) -> Candidate:
     subject, stripped = _within(subject, schema, policy)
     faults = tuple(islice(_faults(subject, schema, policy, now), _MOST_FAULTS))
     findings = (*repairs, *stripped, *(faults or _notes(subject)))
+    if subject is candidate.object and not findings:
+        return candidate
     checked = candidate.changed(subject, *findings)
     return checked.refused() if faults else checked
 
@@ -173,6 +177,19 @@ def _word_faults(subject: StixObject) -> Iterator[Finding]:
             yield _fault("lang", message, shown(path))
     elif subject["type"] == "observed-data" and "objects" in subject:
         yield _fault("observed", _APART, "objects")
+    elif subject["type"] == "extension-definition":
+        yield from _definition_faults(subject)
+
+
+def _definition_faults(subject: StixObject) -> Iterator[Finding]:
+    """What the schema leaves open of an extension definition (STIX 2.1 section 7.3)."""
+    if "created_by_ref" not in subject:
+        yield _fault("extension", "an extension definition names its author", "created_by_ref")
+    if not _VERSION.fullmatch(subject["version"]):
+        yield _fault("extension", "not a semantic version, such as 1.0.0", "version")
+    if "extension_properties" in subject and _TOPLEVEL not in subject["extension_types"]:
+        message = f"goes with the extension type {_TOPLEVEL} only"
+        yield _fault("extension", message, "extension_properties")
 
 
 def _time_faults(
