@@ -6,11 +6,12 @@ observed-data stand inside it, and become objects of their own: see `parted`.
 
 import hashlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tocsin.admission.identify import CONTRIBUTING, observable_id
 from tocsin.admission.model import StixObject
+from tocsin.admission.references import references
 
 _TYPED_LABELS = {
     "indicator": "indicator_types",
@@ -98,20 +99,40 @@ class _Parts:
         self._owner = owner
         self._inside = {key: _renamed(part) for key, part in inside.items()}
         self._ids: dict[str, str] = {}
+        for key in self._inside:
+            self._settle(key)
 
     def object(self, key: str) -> StixObject:
         """One of them as an object of its own, references to the others included."""
-        return {**self._referring(self._inside[key]), "id": self._id(key)}
+        return {**self._referring(self._inside[key]), "id": self._ids[key]}
 
-    def _id(self, key: str) -> str:
-        if key not in self._ids:
-            part = self._inside[key]
-            self._ids[key] = self._own(key)  # stands if what it is made of leads back to it
-            made_of = CONTRIBUTING.get(part["type"], ())
-            core = {name: part[name] for name in ("type", *made_of) if name in part}
-            named = observable_id({**self._referring(core), "id": self._ids[key]})
-            self._ids[key] = named
-        return self._ids[key]
+    def _settle(self, key: str) -> None:
+        """Gives it its id, and before that those of which its own is made."""
+        waiting = [key]
+        begun: set[str] = set()
+        while waiting:
+            current = waiting[-1]
+            begun.add(current)
+            core = self._core(current)
+            first = next(
+                (k for k in self._within(core) if k not in self._ids and k not in begun), ""
+            )
+            if first:
+                waiting.append(first)
+            else:  # what leads back to itself stands under an id of its own meanwhile
+                told = self._referring(core) | {"id": self._own(current)}
+                self._ids.setdefault(current, observable_id(told))
+                waiting.pop()
+
+    def _core(self, key: str) -> StixObject:
+        """What gives one of them its id."""
+        part = self._inside[key]
+        names = ("type", *CONTRIBUTING.get(part["type"], ()))
+        return {name: part[name] for name in names if name in part}
+
+    def _within(self, core: StixObject) -> Iterator[str]:
+        """The keys of the others to which it refers."""
+        return (target for target in references(core) if target in self._inside)
 
     def _own(self, key: str) -> str:
         spelt = hashlib.sha256(f"{self._owner}\n{key}".encode()).digest()
@@ -122,8 +143,9 @@ class _Parts:
             return {each: self._referring(value, each) for each, value in part.items()}
         if isinstance(part, list):
             return [self._referring(item, name) for item in part]
-        refers = name.endswith(("_ref", "_refs")) and isinstance(part, str)
-        return self._id(part) if refers and part in self._inside else part
+        if not (name.endswith(("_ref", "_refs")) and isinstance(part, str)):
+            return part
+        return (self._ids.get(part) or self._own(part)) if part in self._inside else part
 
 
 def _renamed(part: StixObject) -> StixObject:

@@ -139,17 +139,29 @@ def _within(
 
 
 def _faults(subject: StixObject, schema: Schema, policy: Policy, now: int) -> Iterator[Finding]:
+    if subject["type"] == "observed-data" and "objects" in subject:
+        yield _fault("observed", _APART, "objects")
+        return
+    broken = list(_schema_faults(subject, schema))
+    yield from broken
+    if not broken:  # what follows may rely on the schema
+        yield from _word_faults(subject)
+        yield from _time_faults(subject, schema, policy, now)
+        yield from _reference_faults(subject)
+        yield from _value_faults(subject, schema, policy)
+
+
+def _schema_faults(subject: StixObject, schema: Schema) -> Iterator[Finding]:
+    """Where the object breaks the schema, each place once."""
     broken: set[str] = set()
-    for error in schema.validator.iter_errors(subject):
+    for error in islice(schema.validator.iter_errors(subject), _MOST_FAULTS * 4):
         place = shown(tuple(error.instance_path))
         if place not in broken or not place:
             yield _fault("schema", _said(place, str(error.message)), place)
         broken.add(place)
-    if broken:
-        return  # what follows may rely on the schema
-    yield from _word_faults(subject)
-    yield from _time_faults(subject, schema, policy, now)
-    yield from _reference_faults(subject)
+
+
+def _value_faults(subject: StixObject, schema: Schema, policy: Policy) -> Iterator[Finding]:
     for path, message in selectors.faults(subject):
         yield _fault("selectors", message, shown(path))
     for path, message in syntax.hash_faults(subject):
@@ -175,8 +187,6 @@ def _word_faults(subject: StixObject) -> Iterator[Finding]:
     if subject["type"] == "language-content":
         for path, message in selectors.translated(subject):
             yield _fault("lang", message, shown(path))
-    elif subject["type"] == "observed-data" and "objects" in subject:
-        yield _fault("observed", _APART, "objects")
     elif subject["type"] == "extension-definition":
         yield from _definition_faults(subject)
 

@@ -148,14 +148,22 @@ _OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
         max_size=2,
     ),
     "external_references": st.lists(
-        st.fixed_dictionaries({"source_name": _words, "url": st.just("https://a.example/"),
-                               "hashes": _hashes}),
+        st.fixed_dictionaries(
+            {"source_name": _words, "url": st.just("https://a.example/"), "hashes": _hashes}
+        ),
         min_size=1,
         max_size=2,
     ),
     "hashes": _hashes,
     "value": st.sampled_from(
-        ("EVIL-shop.ru", "45.12.3.4/32", "D2-FB-49-24-37-18", "a@B.ru", "HTTP://A.ru:80/B", " a.ru.")
+        (
+            "EVIL-shop.ru",
+            "45.12.3.4/32",
+            "D2-FB-49-24-37-18",
+            "a@B.ru",
+            "HTTP://A.ru:80/B",
+            " a.ru.",
+        )
     ),
     "pattern": st.sampled_from(
         (

@@ -74,7 +74,9 @@ class TestTimes:
         assert refusals(made(kind, **{name: "2026-02-30T00:00:00Z"})) == {("times", name)}
 
     def test_dates_inside_extensions_are_looked_at_too(self):
-        dates = {"x509_v3_extensions": {"private_key_usage_period_not_before": "2026-02-30T00:00:00Z"}}
+        dates = {
+            "x509_v3_extensions": {"private_key_usage_period_not_before": "2026-02-30T00:00:00Z"}
+        }
         found = refusals(made("x509-certificate", **dates))
         assert found == {("times", "private_key_usage_period_not_before")}
 

@@ -31,6 +31,11 @@ _TAG = re.compile(r"<(/?)[A-Za-z_][^<>]*?(/?)>")
 _MISSING = "STIX 1.x needs the elevator: install it with pip install 'tocsin[stix1]'"
 
 
+def installed() -> bool:
+    """Whether the elevator is there: it is an extra."""
+    return importlib.util.find_spec("stix2elevator") is not None
+
+
 def _claims(name: str, content: bytes) -> bool:
     sample = content[:_SAMPLE].replace(b"\x00", b"")  # UTF-16 as well
     return sample.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")[:1] == b"<" and bool(
@@ -41,7 +46,7 @@ def _claims(name: str, content: bytes) -> bool:
 def _candidates(name: str, content: bytes, reading: Reading) -> Iterator[Candidate]:
     if len(content) > _LONGEST:
         raise TooLarge(f"longer than {_LONGEST} octets: send the packages one by one")
-    if importlib.util.find_spec("stix2elevator") is None:
+    if not installed():
         raise Unprocessable(_MISSING)
     document = _DECLARATION.sub("", decoded(content), count=1).strip()
     _check(document)
