@@ -84,11 +84,16 @@ def _renamed(subject: StixObject, name: str) -> tuple[Finding, ...]:
     sent = subject["id"]
     if name != sent:
         message = f"published as {name}, the id that its values give it"
-    elif subject["type"] not in CONTRIBUTING and uuid.UUID(sent.rpartition("--")[2]).version != 4:
+    elif not _made_of(subject) and uuid.UUID(sent.rpartition("--")[2]).version != 4:
         message = "nothing of it can give it an id: a UUID of version 4 is wanted"
     else:
         return ()
     return (Finding("normalise", "observable_id", Action.REPAIRED, message, "id"),)
+
+
+def _made_of(subject: StixObject) -> list[str]:
+    """The properties that the object has and that give it its id."""
+    return [name for name in CONTRIBUTING.get(subject["type"], ()) if name in subject]
 
 
 def relationship_key(subject: StixObject, scope: str) -> str:
@@ -115,8 +120,7 @@ def observable_id(subject: StixObject) -> str:
     kind = subject["type"]
     chosen = {
         name: _preferred(subject[name]) if name == "hashes" else subject[name]
-        for name in CONTRIBUTING.get(kind, ())
-        if name in subject
+        for name in _made_of(subject)
     }
     if not chosen:
         return str(subject["id"])

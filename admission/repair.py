@@ -11,7 +11,7 @@ from tocsin.admission import values
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Action, Finding, StixObject
 from tocsin.admission.schemas import Schema
-from tocsin.admission.selectors import without
+from tocsin.admission.selectors import numbered, without
 from tocsin.admission.syntax import hash_tables
 from tocsin.admission.timestamps import micros, stix_time, timestamp
 from tocsin.admission.upgrade import upgraded
@@ -80,7 +80,7 @@ def _lists(subject: StixObject, schema: Schema) -> Iterator[_Change]:
     for name, value in subject.items():
         if type(value) is list and len(value) > 1 and (name in _SETS or name.endswith("_refs")):
             once = list(dict.fromkeys(value)) if all(type(v) is str for v in value) else value
-            if len(once) < len(value):
+            if len(once) < len(value) and not numbered(subject, name):
                 yield name, once, _repaired("duplicates", "said twice; once is enough", name)
 
 

@@ -53,6 +53,16 @@ def faults(subject: StixObject) -> Iterator[tuple[Path, str]]:
                 yield (*path, "selectors", number), "selects what the object does not have"
 
 
+def numbered(subject: StixObject, name: str) -> bool:
+    """Whether a granular marking is about one item of that list, which must keep its place."""
+    return any(
+        isinstance(selector, str) and selector.startswith(f"{name}.[")
+        for marking in subject.get("granular_markings", ())
+        if isinstance(marking, dict)
+        for selector in marking.get("selectors", ())
+    )
+
+
 def without(subject: StixObject, names: Collection[str]) -> StixObject:
     """The object, its granular markings no longer about the properties that were taken out."""
     markings = subject.get("granular_markings")

@@ -6,6 +6,7 @@ Syntax only: whether an address is private or a name benign is not asked here.
 import ipaddress
 import re
 from collections.abc import Callable, Iterator
+from encodings.aliases import aliases
 from typing import Any
 
 from tocsin.admission import values
@@ -30,6 +31,15 @@ _HIVES = frozenset(
     )
 )
 _LAST_AS = 2**32 - 1
+_NO_CHARSETS = ("base64", "bz2", "hex", "quopri", "rot_13", "uu", "zlib", "mbcs")
+_CHARSETS = frozenset(
+    name.replace("_", "")
+    for pair in aliases.items()
+    for name in pair
+    if not pair[1].startswith(_NO_CHARSETS)
+)
+_FAMILY = re.compile(r"(?:cs|ibm|iso|utf|ebcdic|windows|x?mac|jis|ks|gb|euc|hz|us)[a-z0-9]{1,40}")
+"""Character sets that Python lacks, by the first letters of their names at IANA."""
 
 
 def value_fault(subject: StixObject) -> tuple[str, str] | None:
@@ -137,6 +147,16 @@ def _languages(codes: list[str]) -> bool:
     return all(language(code) for code in codes)
 
 
+def charset(name: str) -> bool:
+    """Whether a character set has a name of IANA's: those of Python, and of the great families.
+
+    >>> charset("ISO-8859-1"), charset("bla.bla.bla")
+    (True, False)
+    """
+    plain = re.sub(r"[-_:+()]", "", name.lower())
+    return plain in _CHARSETS or _FAMILY.fullmatch(plain) is not None
+
+
 _Rule = tuple[str, Callable[[Any], bool], str]
 _RULES: dict[str, _Rule] = {
     "ipv4-addr": ("value", address(4), "not an address of type ipv4-addr"),
@@ -147,5 +167,7 @@ _RULES: dict[str, _Rule] = {
     "mac-addr": ("value", mac, "not a MAC address: six pairs of digits with colons"),
     "windows-registry-key": ("key", registry_key, "does not begin with a hive of the registry"),
     "autonomous-system": ("number", _as_number, f"not between 0 and {_LAST_AS}"),
+    "file": ("name_enc", charset, "not the name of a character set"),
+    "directory": ("path_enc", charset, "not the name of a character set"),
     "software": ("languages", _languages, "not language codes (RFC 5646)"),
 }

@@ -120,9 +120,9 @@ _hashes = st.dictionaries(
     st.text(alphabet="0aF", min_size=32, max_size=64),
     min_size=1,
 )
-_selectors = st.sampled_from(("id", "labels", "labels.[0]", "labels.[9]", "name", "x_own", "zzz"))
+_selectors = st.sampled_from(("id", "labels", "labels.[0]", "labels.[1]", "name", "x_own", "zzz"))
 _OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
-    "labels": st.lists(_words, min_size=1, max_size=4),
+    "labels": st.lists(st.sampled_from(("a", "A", " a", " ", "b c")), min_size=1, max_size=4),
     "created": _times,
     "modified": _times,
     "valid_until": _times,

@@ -159,6 +159,11 @@ class TestSelectors:
     def test_the_marking_of_what_was_taken_out_goes_with_it(self):
         assert "granular_markings" not in kept(self.marked("x_own", x_own="a"))
 
+    def test_a_list_of_which_one_item_is_marked_keeps_its_order(self):
+        marking = {"marking_ref": MARKING, "selectors": ["labels.[2]"]}
+        subject = made("tool", labels=["a", "a", "b"], granular_markings=[marking])
+        assert kept(subject)["labels"] == ["a", "a", "b"]
+
     @pytest.mark.parametrize("contents", [{"klingonlanguage": {"name": "a"}}, {"de": {}}])
     def test_translations_have_a_language_and_properties(self, contents):
         (found,) = refusals(made("language-content", contents=contents))
@@ -209,6 +214,8 @@ class TestValues:
             ("windows-registry-key", "key", "Software\\a"),
             ("autonomous-system", "number", 2**32),
             ("autonomous-system", "number", -1),
+            ("file", "name_enc", "bla.bla.bla"),
+            ("directory", "path_enc", "zlib"),
         ],
     )
     def test_what_is_no_value_of_its_type_is_refused(self, kind, name, value):
@@ -224,6 +231,8 @@ class TestValues:
             ("url", "value", "http://[2a00:1::1]:8080/a b"),
             ("email-addr", "value", '"a b"@evil-shop.ru'),
             ("windows-registry-key", "key", "HKEY_USERS\\S-1-5\\HKUST"),
+            ("file", "name_enc", "ISO-8859-1"),
+            ("directory", "path_enc", "EBCDIC-US"),
         ],
     )
     def test_what_is_one_is_taken(self, kind, name, value):
