@@ -17,7 +17,7 @@ from tocsin.config import policy_text
 NOW = 1_790_000_000_000_000
 POLICY = parse(policy_text(None))
 EVERY = sorted({**DOMAIN_OBJECTS, **OBSERVABLES})
-EXAMPLES = int(os.environ.get("TOCSIN_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "20"))
 many = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
 )

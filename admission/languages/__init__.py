@@ -30,7 +30,7 @@ KNOWN: dict[str, str] = {
     "suricata": "suricata",
     "yara": "yara",
 }
-"""The languages of the standard's vocabulary (STIX 2.1 section 10.21), and who reads them."""
+"""The languages of the standard's vocabulary (STIX 2.1 section 10), and who reads them."""
 
 
 @dataclass(frozen=True, slots=True)
