@@ -104,6 +104,9 @@ class TestSigma:
             lines.append(f"{name}: &{name} [{', '.join(['*' + before] * 8)}]")
         assert "aliases" in fault("sigma", "\n".join(lines) + SIGMA)
 
+    def test_a_list_in_a_list_without_end_never_meets_the_reader_that_recurses(self):
+        assert "or too many aliases" in fault("sigma", "- " * 16_000 + "a")
+
     def test_a_negation_without_end_is_refused(self):
         endless = SIGMA.replace("condition: shell", "condition: " + "not " * 2_000 + "shell")
         assert fault("sigma", endless)

@@ -14,7 +14,7 @@ import resource
 import sys
 
 _MEMORY = 1_500_000_000
-_SECONDS = 60
+_SECONDS = 120
 _FORBIDDEN = ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto")
 _NO_PROCESS = ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn")
 

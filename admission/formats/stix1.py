@@ -24,10 +24,11 @@ _SAMPLE = 65_536
 _LONGEST = 8_000_000
 _LONGEST_ANSWER = 64_000_000
 _DEEPEST = 200
-_SECONDS = 120
+_SECONDS = 300
 _DECLARATION = re.compile(r"\s*<\?xml[^>]{0,200}\?>")
 _FOREIGN = re.compile(r"<!\s*(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION)", re.IGNORECASE)
 _TAG = re.compile(r"<(/?)[A-Za-z_][^<>]*?(/?)>")
+_ENDLESS = "the elevator did not come to an end: send smaller packages"
 _MISSING = "STIX 1.x needs the elevator: install it with pip install 'tocsin[stix1]'"
 
 
@@ -71,7 +72,9 @@ def _elevated(document: str, now: int) -> bytes:
             command, input=document.encode(), capture_output=True, timeout=_SECONDS, env={}
         )
     except subprocess.TimeoutExpired:
-        raise Malformed("the elevator did not come to an end: send smaller packages") from None
+        raise Malformed(_ENDLESS) from None
+    if told.returncode < 0:  # ended by one of its limits
+        raise Malformed(_ENDLESS)
     if told.returncode or not told.stdout or len(told.stdout) > _LONGEST_ANSWER:
         raise Malformed("the elevator cannot read this as STIX 1.x: check it against its schemas")
     return told.stdout
