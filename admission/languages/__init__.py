@@ -8,14 +8,11 @@ length is bounded by the policy.
 """
 
 import importlib
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from tocsin.admission.errors import Malformed
-
-log = logging.getLogger(__name__)
 
 LONGEST = 32_768
 """Characters of the longest pattern that is read, whatever the policy takes."""
@@ -43,7 +40,7 @@ class Language:
     """What a reader should know of a text that is in the language; empty if nothing."""
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=64)
 def fault(name: str, pattern: str) -> str:
     """Why `pattern` is not in the language `name`; empty if it is."""
     if len(pattern) > LONGEST:
