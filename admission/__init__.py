@@ -35,6 +35,19 @@ from tocsin.admission.rules import check, overruled, rule
 from tocsin.admission.sanitise import sanitise
 from tocsin.admission.validate import validate
 
+_DEFINING = frozenset(
+    (
+        *("type", "spec_version", "id", "created", "modified", "created_by_ref", "name"),
+        *("definition_type", "definition", "extensions"),
+    )
+)
+_OVERRULED = Finding(
+    "validate",
+    "well_known",
+    Action.REPAIRED,
+    "says more than the definition of this TLP level that everyone has, which counts",
+)
+
 log = logging.getLogger(__name__)
 
 __all__ = ["Examiner", "Policy", "examine", "policy_of"]
@@ -245,6 +258,8 @@ def _known(candidate: Candidate, authors: frozenset[str]) -> Candidate:
         rule, note = "author", "the hub's own identity stands in its place"
     elif is_tlp_definition(subject) or well_known(subject):
         rule, note = "well_known", "public already: references to it are kept, copies not passed on"
+        if is_tlp_definition(subject) and subject.keys() - _DEFINING:
+            candidate = candidate.noting(_OVERRULED)
     else:
         return candidate
     duplicate = replace(candidate, verdict=Verdict.DUPLICATE)

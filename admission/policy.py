@@ -30,6 +30,8 @@ class Policy:
     """How far in the future `created` and `modified` may lie, in µs."""
     unknown_types: str
     """refuse | keep: object types that STIX 2.1 does not define."""
+    unknown_patterns: str
+    """keep | refuse: indicators in a language that the standard's vocabulary does not have."""
     custom_properties: str
     """strip | keep | refuse: properties that STIX 2.1 does not define."""
     quiet_period: int
@@ -54,11 +56,12 @@ class Policy:
 _MOST = 1_000_000_000
 _CHOICES = {
     "unknown_types": ("refuse", "keep"),
+    "unknown_patterns": ("keep", "refuse"),
     "custom_properties": ("strip", "keep", "refuse"),
 }
 _TABLES: dict[str, tuple[str, ...]] = {
     "limits": ("object_octets", "pattern_characters", "clock_skew_seconds"),
-    "accept": ("unknown_types", "custom_properties"),
+    "accept": ("unknown_types", "unknown_patterns", "custom_properties"),
     "merge": (
         "quiet_period_seconds",
         "ceiling",
@@ -90,6 +93,7 @@ def parse(text: str) -> Policy:
         pattern_characters=_number(limits, "pattern_characters"),
         clock_skew=_number(limits, "clock_skew_seconds") * 1_000_000,
         unknown_types=_choice(accept, "unknown_types"),
+        unknown_patterns=_choice(accept, "unknown_patterns"),
         custom_properties=_choice(accept, "custom_properties"),
         quiet_period=_number(tables["merge"], "quiet_period_seconds") * 1_000_000,
         scale=_scale(tables["merge"], tables["decay"]),

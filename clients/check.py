@@ -129,7 +129,7 @@ class Checker:
 
 
 _UNCLAIMED = (
-    "no format claims this file; it should be STIX JSON, CSV or text, "
+    "no format claims this file; it should be STIX JSON, STIX 1.x XML, CSV or text, "
     "and --as NAME (report.txt) tells what it is"
 )
 

@@ -167,11 +167,14 @@ class TestWhoSpeaks:
         assert hub.verdicts(hub.push(indicator("mail.acme.example"), who="north")) == ["held"]
 
     @pytest.mark.parametrize(
-        "pattern",
-        ["alert tcp 10.1.2.3 any -> any 80 (sid:1;)", 'rule a { meta: by = "jo@bank.test" }'],
+        ("language", "pattern"),
+        [
+            ("snort", "alert tcp 10.1.2.3 any -> any 80 (sid:1;)"),
+            ("yara", 'rule a { meta: by = "jo@bank.test" condition: true }'),
+        ],
     )
-    def test_patterns_of_other_languages_are_searched_too(self, hub, pattern):
-        assert hub.verdicts(hub.push(indicator(pattern=pattern, pattern_type="snort"))) == ["held"]
+    def test_patterns_of_other_languages_are_searched_too(self, hub, language, pattern):
+        assert hub.verdicts(hub.push(indicator(pattern=pattern, pattern_type=language))) == ["held"]
 
     def test_a_private_address_in_a_url_waits_for_an_analyst(self, hub):
         url = "[url:value = 'http://evil.top/?ip=10.1.2.3']"
