@@ -16,6 +16,7 @@ import orjson
 
 from tocsin.admission.acs import is_acs
 from tocsin.admission.errors import Unprocessable
+from tocsin.admission.extension import AUTHOR
 from tocsin.admission.identify import MITRE, identify, well_known
 from tocsin.admission.markings import is_tlp_definition, read
 from tocsin.admission.model import (
@@ -33,9 +34,22 @@ from tocsin.admission.model import (
 from tocsin.admission.normalise import Defaults, normalise
 from tocsin.admission.parts import Division, divided
 from tocsin.admission.policy import Policy, parse
-from tocsin.admission.rules import check, rule
+from tocsin.admission.rules import check, overruled, rule
 from tocsin.admission.sanitise import sanitise
 from tocsin.admission.validate import validate
+
+_DEFINING = frozenset(
+    (
+        *("type", "spec_version", "id", "created", "modified", "created_by_ref", "name"),
+        *("definition_type", "definition", "extensions"),
+    )
+)
+_OVERRULED = Finding(
+    "validate",
+    "well_known",
+    Action.REPAIRED,
+    "says more than the definition of this TLP level that everyone has, which counts",
+)
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +88,8 @@ class Examiner:
         self._lists = lists
         self._waived = waived
         self._definitions = definitions or {}
-        self._rules = [(name, rule(name)) for name in policy.rules if name not in waived]
+        self._settings = _settings(policy, submitter.partner, waived)
+        self._rules = [(name, rule(name)) for name in policy.rules if name in self._settings]
 
     def examine(self, candidates: Iterable[Candidate], now: int) -> list[Candidate]:
         """Every candidate of one submission with its findings; OPEN where it may go on.
@@ -112,7 +127,7 @@ class Examiner:
             and str(subject.get("name", "")).casefold() in names
         }
         authors = {each for each in creators | selves if each.startswith("identity--")}
-        return frozenset(authors - {MITRE})
+        return frozenset(authors - {MITRE, AUTHOR})
 
     def _alone(self, candidate: Candidate, company: _Company) -> Candidate:
         """The candidate examined; a fault of ours costs this one and no other."""
@@ -190,8 +205,7 @@ class Examiner:
             definitions=definitions,
             disclosing=_disclosing(together, authors),
         )
-        settings = self._policy.settings
-        around = {name: replace(shared, settings=settings.get(name, {})) for name, _ in self._rules}
+        around = {name: replace(shared, settings=table) for name, table in self._settings.items()}
         default = self._submitter.default_tlp
         defaults = Defaults(default, _carried(together, definitions, default))
         return _Company(definitions, authors, defaults, around, now)
@@ -207,6 +221,9 @@ def policy_of(text: str) -> Policy:
         rule(name)
     for name, settings in parsed.settings.items():
         check(name, settings)
+    for slug, tables in parsed.partners.items():
+        for name, settings in tables.items():
+            check(name, settings, f"partners.{slug}.rules")
     return parsed
 
 
@@ -219,6 +236,19 @@ def examine(
 ) -> list[Candidate]:
     """What `Examiner` says of one submission."""
     return Examiner(policy, submitter, lists).examine(candidates, now)
+
+
+def _settings(
+    policy: Policy, partner: str, waived: frozenset[str]
+) -> dict[str, Mapping[str, object]]:
+    """What each rule that is applied goes by; a waived one takes out what needs no analyst."""
+    found: dict[str, Mapping[str, object]] = {}
+    for name in policy.rules:
+        table = policy.settings_of(name, partner)
+        left = overruled(name, table) if name in waived else table
+        if left is not None:
+            found[name] = left
+    return found
 
 
 def _definitions(together: Iterable[Candidate]) -> dict[str, StixObject]:
@@ -325,6 +355,8 @@ def _known(candidate: Candidate, authors: frozenset[str]) -> Candidate:
         rule, note = "author", "the hub's own identity stands in its place"
     elif is_tlp_definition(subject) or well_known(subject):
         rule, note = "well_known", "public already: references to it are kept, copies not passed on"
+        if is_tlp_definition(subject) and subject.keys() - _DEFINING:
+            candidate = candidate.noting(_OVERRULED)
     else:
         return candidate
     duplicate = replace(candidate, verdict=Verdict.DUPLICATE)

@@ -25,8 +25,21 @@ _KINDS = {
 """Which of MISP's clusters hold which STIX type."""
 
 
+_NAMING = (
+    *("mitre-intrusion-set", "mitre-malware", "mitre-tool"),
+    *("threat-actor", "ransomware", "malpedia", "tool"),
+)
+"""Which of them name actors, malware and tools."""
+
+
+class _Meta(msgspec.Struct):
+    synonyms: list[str] | None = None
+
+
 class _Value(msgspec.Struct):
     uuid: str = ""
+    value: str = ""
+    meta: _Meta | None = None
 
 
 class _Cluster(msgspec.Struct):
@@ -39,16 +52,36 @@ def attack_ids() -> frozenset[str]:
 
     Empty where the package with the galaxies is not installed (a client needs none).
     """
-    package = find_spec("pymispgalaxies")
-    if package is None or package.origin is None:
+    folder = _folder()
+    if folder is None:
         return frozenset()
-    folder = Path(package.origin).parent / _CLUSTERS
     return frozenset(
         f"{kind}--{value.uuid}"
         for name, kind in _KINDS.items()
         for value in _read(folder / f"{name}.json")
         if value.uuid
     )
+
+
+@cache
+def attack_names() -> frozenset[str]:
+    """Names of actors, malware and tools in lower case, synonyms included, ids in brackets not.
+
+    Empty where the package with the galaxies is not installed.
+    """
+    folder = _folder()
+    if folder is None:
+        return frozenset()
+    values = (value for name in _NAMING for value in _read(folder / f"{name}.json"))
+    names = (n for v in values for n in (v.value, *(v.meta and v.meta.synonyms or ())))
+    return frozenset(name.split(" - ")[0].split(" (")[0].strip().lower() for name in names)
+
+
+def _folder() -> Path | None:
+    package = find_spec("pymispgalaxies")
+    if package is None or package.origin is None:
+        return None
+    return Path(package.origin).parent / _CLUSTERS
 
 
 def _read(file: Path) -> list[_Value]:

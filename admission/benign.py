@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tocsin.admission.model import Hit
+from tocsin.admission.model import Hit, KnownBenign
 
 
 class Reach(Enum):
@@ -146,6 +146,32 @@ class Lists:
 class _List(msgspec.Struct):
     name: str
     entries: list[str] = msgspec.field(name="list")
+
+
+class WithOwn:
+    """Warning lists with the hub's own before them; see `tocsin.admission.model.KnownBenign`."""
+
+    def __init__(self, own: Iterable[tuple[str, str, str]], others: KnownBenign) -> None:
+        """`own` are kind, value and reason of what nobody may send again."""
+        self._own = {(_own_kind(kind), value): reason for kind, value, reason in own}
+        self._others = others
+
+    def hits(self, kind: str, value: str) -> tuple[Hit, ...]:
+        """See KnownBenign.hits; of the hub's own list only the very value counts."""
+        reason = self._own.get((_own_kind(kind), value))
+        found = self._others.hits(kind, value)
+        if reason is None:
+            return found
+        return (Hit(f"{OWN}: {reason}" if reason else OWN, exact=True), *found)
+
+
+OWN = "this hub's own"
+"""What the hub's own list is called where its reason is shown."""
+
+
+def _own_kind(kind: str) -> str:
+    """A hash is the same whatever it is the hash of."""
+    return "file" if kind in _DIGESTS else kind
 
 
 def load(names: Collection[str] | None = None) -> Lists:

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import rfc8785
 
-from tocsin.admission.model import Candidate, StixObject
+from tocsin.admission.extension import AUTHOR, EXTENSION
+from tocsin.admission.model import Action, Candidate, Finding, StixObject
 from tocsin.admission.schemas import schemas
 
 SCO_NAMESPACE = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")
@@ -24,7 +25,7 @@ MITRE = "identity--c78cb6e5-0c4b-4611-8297-d1b8b55e40b5"
 MITRE_MARKING = "marking-definition--fa42a846-8d90-4e51-bc29-71d5b4802168"
 """ATT&CK's statement marking."""
 
-_CONTRIBUTING: dict[str, tuple[str, ...]] = {
+CONTRIBUTING: dict[str, tuple[str, ...]] = {
     "artifact": ("hashes", "payload_bin"),
     "autonomous-system": ("number",),
     "directory": ("path",),
@@ -68,14 +69,39 @@ def identify(candidate: Candidate, partner: str) -> Candidate:
         return candidate
     kind = subject["type"]
     if kind == "indicator":
-        parts = [kind, subject["pattern_type"], subject["pattern"], candidate.scope]
+        pattern = (subject["pattern_type"], subject["pattern"])
+        return replace(candidate, key=indicator_key(*pattern, candidate.scope))
     elif kind == "relationship":
         return replace(candidate, key=relationship_key(subject, candidate.scope))
     elif observable(kind):
-        return replace(candidate, key=f"sco:{observable_id(subject)}")
+        name = observable_id(subject)
+        return replace(candidate, key=f"sco:{name}").noting(*_renamed(subject, name))
     else:
         parts = [kind, partner, subject["id"], candidate.scope]
     return replace(candidate, key=hashlib.sha256("\n".join(parts).encode()).hexdigest())
+
+
+def indicator_key(pattern_type: str, pattern: str, scope: str) -> str:
+    """What makes two indicators the same: language, canonical pattern, scope."""
+    parts = ("indicator", pattern_type, pattern, scope)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _renamed(subject: StixObject, name: str) -> tuple[Finding, ...]:
+    """That an SCO is published under another id, which its values give it."""
+    sent = subject["id"]
+    if name != sent:
+        message = f"published as {name}, the id that its values give it"
+    elif not _made_of(subject) and uuid.UUID(sent.rpartition("--")[2]).version != 4:
+        message = "nothing of it can give it an id: a UUID of version 4 is wanted"
+    else:
+        return ()
+    return (Finding("normalise", "observable_id", Action.REPAIRED, message, "id"),)
+
+
+def _made_of(subject: StixObject) -> list[str]:
+    """The properties that the object has and that give it its id."""
+    return [name for name in contributing(subject["type"]) if name in subject]
 
 
 def relationship_key(subject: StixObject, scope: str) -> str:
@@ -102,8 +128,7 @@ def observable_id(subject: StixObject) -> str:
     kind = subject["type"]
     chosen = {
         name: _preferred(subject[name]) if name == "hashes" else subject[name]
-        for name in contributing(kind)
-        if name in subject
+        for name in _made_of(subject)
     }
     if not chosen:
         return str(subject["id"])
@@ -113,13 +138,15 @@ def observable_id(subject: StixObject) -> str:
 
 def contributing(kind: str) -> tuple[str, ...]:
     """The properties that make an observable of this type what it is."""
-    return _CONTRIBUTING.get(kind, ())
+    return CONTRIBUTING.get(kind, ())
 
 
 def well_known(subject: StixObject) -> bool:
-    """Whether the object is one of MITRE's ATT&CK, which keep their ids everywhere."""
+    """Whether it is one of MITRE's ATT&CK, or defines the hubs' extension: the same everywhere."""
     name = subject.get("id")
-    return MITRE in (subject.get("created_by_ref"), name) or name == MITRE_MARKING
+    if name in (MITRE_MARKING, EXTENSION, AUTHOR):
+        return True
+    return MITRE in (subject.get("created_by_ref"), name)
 
 
 def _preferred(hashes: dict[str, str]) -> dict[str, str]:

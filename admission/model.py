@@ -131,6 +131,13 @@ class Candidate:
     """The object with the parts that only stricter levels may see, the strictest level last."""
     raw: bytes = field(default=b"", repr=False)
     """Its bytes as they came, if that is how they must be passed on (ACS)."""
+    echo: bool = False
+    """Whether it says of itself that the hub made it; told before validation strips that."""
+
+    @property
+    def level(self) -> Tlp:
+        """The level that normalise found; the strictest there is if it was never asked."""
+        return self.tlp if self.tlp is not None else Tlp.RED
 
     @property
     def open(self) -> bool:
@@ -240,6 +247,38 @@ class Contribution:
     """See Candidate.raw."""
     draft: tuple[Layer, ...] = field(default=(), repr=False)
     """The layers with the submitter's own ids, while some that they refer to have not arrived."""
+    reliability: int = 50
+    """The partner's, from 0 to 100, as its record stood when this came."""
+    group: str = ""
+    """The group of partners that the partner belongs to, which count as one source."""
+    first: int = 0
+    """When the partner first said so; 0: when it was received."""
+    last: int = 0
+    """When the partner last said so; 0: when it was received."""
+
+
+class Word(StrEnum):
+    """What a testimony says of an indicator."""
+
+    SEEN = "seen"  # a sighting
+    FALSE = "false"  # a sighting with count 0, an opinion that disagrees
+    OTHER = "other"  # any other opinion: takes the place of what the partner said before
+
+
+@dataclass(frozen=True, slots=True)
+class Testimony:
+    """What a partner's sighting or opinion says of an indicator; private like a contribution."""
+
+    partner: str
+    source_id: str
+    """The partner's own id of the sighting or opinion."""
+    word: Word
+    when: int
+    """When it was seen or said, in µs; never later than it was received."""
+    tlp: Tlp
+    scope: str
+    reliability: int = 50
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 from tocsin.admission import markings, values
 from tocsin.admission.model import Action, Candidate, Finding, Path, StixObject, Tlp
 from tocsin.admission.patterns import canonical
+from tocsin.admission.selectors import numbered, without
 from tocsin.admission.texts import rewritten, texts
 
 _INDICATOR_TYPES = {
@@ -71,8 +72,9 @@ def normalise(
     if visible is not subject:
         visible = _pattern(visible)  # what was hidden in a value kept it from its one spelling
     spelt = _vocabularies(_values(visible))
-    findings = _respelt(subject, spelt) if spelt is not subject else ()
-    return _marked(candidate.changed(spelt, *findings), defaults, definitions)
+    if spelt is not subject:
+        candidate = candidate.changed(spelt, *_respelt(subject, spelt))
+    return _marked(candidate, defaults, definitions)
 
 
 def _respelt(before: StixObject, after: StixObject) -> tuple[Finding, ...]:
@@ -128,12 +130,16 @@ def _vocabularies(subject: StixObject) -> StixObject:
         words = subject[name]
         if isinstance(words, list) and all(isinstance(word, str) for word in words):
             spelt = _words(name, words)
+            if not numbered(subject, name):
+                spelt = list(dict.fromkeys(word for word in spelt if word))
             if spelt != words:
                 changes[name] = spelt
     if not changes:
         return subject
     merged = {**subject, **changes}
-    return {name: value for name, value in merged.items() if value != []}
+    empty = [name for name, value in merged.items() if value == []]
+    kept = {name: value for name, value in merged.items() if value != []}
+    return without(kept, empty)
 
 
 def _words(name: str, words: list[Any]) -> list[str]:
@@ -143,7 +149,7 @@ def _words(name: str, words: list[Any]) -> list[str]:
         plain = [word.strip().lower().replace("_", "-").replace(" ", "-") for word in words]
     if name == "indicator_types":
         plain = [_INDICATOR_TYPES.get(word, word) for word in plain]
-    return list(dict.fromkeys(word for word in plain if word))
+    return plain
 
 
 def _marked(

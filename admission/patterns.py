@@ -40,16 +40,16 @@ def canonical(pattern: str) -> str:
     >>> canonical("[domain-name:value='EVIL.example'] OR [domain-name:value = 'bad.example']")
     "[domain-name:value IN ('bad.example', 'evil.example')]"
     """
+    return _remembered(pattern) if len(pattern) <= _LONGEST_REMEMBERED else _canonical(pattern)
+
+
+def _canonical(pattern: str) -> str:
     simple = _SIMPLE.fullmatch(pattern)
     if simple and len(pattern) <= LONGEST:
         kind, path, value = simple.groups()
         path = path_spelt(path)
         spell = field(kind, path)
         return f"[{kind}:{path} = {quoted(spell(value) if spell else value)}]"
-    return _remembered(pattern) if len(pattern) <= _LONGEST_REMEMBERED else _canonical(pattern)
-
-
-def _canonical(pattern: str) -> str:
     text = str(settled(parse(pattern)))
     if len(text) > LONGEST or text.count("(") > DEEPEST:
         parse(text)  # what we say must be readable in its turn
@@ -69,15 +69,15 @@ def observables(subject: StixObject) -> tuple[Observable, ...]:
         pattern = subject.get("pattern")
         if subject.get("pattern_type", "stix") != "stix" or not isinstance(pattern, str):
             return ()
-        simple = _SIMPLE.fullmatch(pattern)
-        if simple:
-            return (Observable(simple[1], simple[2], simple[3]),)
         few = len(pattern) <= _LONGEST_REMEMBERED
         return _observables_remembered(pattern) if few else _pattern_observables(pattern)
     return tuple(_sco_observables(str(kind), subject))
 
 
 def _pattern_observables(pattern: str) -> tuple[Observable, ...]:
+    simple = _SIMPLE.fullmatch(pattern)
+    if simple:
+        return (Observable(simple[1], simple[2], simple[3]),)
     try:
         tests = tuple(_tests(parse(pattern)))
     except Malformed:

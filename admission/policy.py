@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from tocsin.admission.confidence import DAY, KINDS, Scale
+
 
 class PolicyError(Exception):
     """policy.toml cannot be followed as it stands; the text names the setting."""
@@ -28,26 +30,48 @@ class Policy:
     """How far in the future `created` and `modified` may lie, in µs."""
     unknown_types: str
     """refuse | keep: object types that STIX 2.1 does not define."""
+    unknown_patterns: str
+    """keep | refuse: indicators in a language that the standard's vocabulary does not have."""
     custom_properties: str
     """strip | keep | refuse: properties that STIX 2.1 does not define."""
     quiet_period: int
-    """A merge that only raises confidence is republished after so many µs at the soonest."""
+    """A merge that only raises figures is republished after so many µs at the soonest."""
+    scale: Scale
+    """By which confidence is worked out."""
     rules: tuple[str, ...]
     """Sanitising rules in order."""
     settings: Mapping[str, Mapping[str, Any]]
     """Each rule's own table, by name."""
+    partners: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    """By a partner's slug, the tables that go before those of `settings`, by rule."""
     sha256: str
     """Of the text that this policy was parsed from."""
 
+    def settings_of(self, rule: str, partner: str) -> Mapping[str, Any]:
+        """What a rule goes by for one partner; setting by setting its own table goes before."""
+        own = self.partners.get(partner, {}).get(rule, {})
+        return {**self.settings.get(rule, {}), **own}
 
+
+_MOST = 1_000_000_000
 _CHOICES = {
     "unknown_types": ("refuse", "keep"),
+    "unknown_patterns": ("keep", "refuse"),
     "custom_properties": ("strip", "keep", "refuse"),
 }
 _TABLES: dict[str, tuple[str, ...]] = {
     "limits": ("object_octets", "pattern_characters", "clock_skew_seconds"),
-    "accept": ("unknown_types", "custom_properties"),
-    "merge": ("quiet_period_seconds",),
+    "accept": ("unknown_types", "unknown_patterns", "custom_properties"),
+    "merge": (
+        "quiet_period_seconds",
+        "ceiling",
+        "corroboration_percent",
+        "unreliable_percent",
+        "reliable_percent",
+        "false_positive_percent",
+        "refresh_days",
+    ),
+    "decay": ("step", *(f"{kind}_days" for kind in (*KINDS.values(), "hash", "other"))),
     "sanitise": ("rules",),
 }
 
@@ -69,19 +93,20 @@ def parse(text: str) -> Policy:
         pattern_characters=_number(limits, "pattern_characters"),
         clock_skew=_number(limits, "clock_skew_seconds") * 1_000_000,
         unknown_types=_choice(accept, "unknown_types"),
+        unknown_patterns=_choice(accept, "unknown_patterns"),
         custom_properties=_choice(accept, "custom_properties"),
         quiet_period=_number(tables["merge"], "quiet_period_seconds") * 1_000_000,
+        scale=_scale(tables["merge"], tables["decay"]),
         rules=_rules(tables["sanitise"]["rules"]),
-        settings=MappingProxyType(
-            {name: MappingProxyType(table) for name, table in tables.get("rules", {}).items()}
-        ),
+        settings=_by_rule(tables.get("rules", {}), "rules"),
+        partners=_partners(tables.get("partners", {})),
         sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
 
 
 def _check_names(tables: Mapping[str, Any]) -> None:
     for table in tables:
-        if table not in _TABLES and table != "rules":
+        if table not in _TABLES and table not in ("rules", "partners"):
             raise PolicyError(f"policy.toml: unknown table [{table}]")
     for table, names in _TABLES.items():
         given = tables.get(table)
@@ -92,11 +117,51 @@ def _check_names(tables: Mapping[str, Any]) -> None:
             raise PolicyError(f"policy.toml: [{table}] {name} is {word}")
 
 
-def _number(table: Mapping[str, Any], name: str) -> int:
+def _by_rule(tables: object, name: str) -> Mapping[str, Mapping[str, Any]]:
+    found = {}
+    for rule, table in _table(tables, name).items():
+        found[rule] = MappingProxyType(_table(table, f"{name}.{rule}"))
+    return MappingProxyType(found)
+
+
+def _partners(tables: object) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+    found = {}
+    for slug, table in _table(tables, "partners").items():
+        place = f"partners.{slug}"
+        for name in _table(table, place):
+            if name != "rules":
+                raise PolicyError(f"policy.toml: [{place}] {name} is unknown")
+        found[slug] = _by_rule(table.get("rules", {}), f"{place}.rules")
+    return MappingProxyType(found)
+
+
+def _table(value: object, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise PolicyError(f"policy.toml: [{name}] must be a table")
+    return value
+
+
+def _number(table: Mapping[str, Any], name: str, least: int = 0, most: int = _MOST) -> int:
     value = table[name]
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise PolicyError(f"policy.toml: {name} must be a whole number, not {value!r}")
+    if not least <= value <= most:
+        raise PolicyError(f"policy.toml: {name} must be from {least} to {most}, not {value}")
     return value
+
+
+def _scale(merge: Mapping[str, Any], decay: Mapping[str, Any]) -> Scale:
+    kinds = (*KINDS.values(), "hash", "other")
+    return Scale(
+        ceiling=_number(merge, "ceiling", most=100),
+        corroboration=_number(merge, "corroboration_percent", most=90),
+        unreliable=_number(merge, "unreliable_percent", most=100),
+        reliable=_number(merge, "reliable_percent", most=100),
+        false_positive=_number(merge, "false_positive_percent", most=100),
+        refresh=_number(merge, "refresh_days", least=1) * DAY,
+        step=_number(decay, "step", least=10, most=100),
+        half_lives=MappingProxyType({k: _number(decay, f"{k}_days") * DAY for k in kinds}),
+    )
 
 
 def _choice(table: Mapping[str, Any], name: str) -> str:

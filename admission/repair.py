@@ -1,67 +1,70 @@
-"""What can be put right without asking: STIX 2.0 objects, and the spelling of timestamps.
+"""What can be put right without asking, before the schemas look and refuse it.
 
-Runs before the schemas look, since they would refuse what it mends.
+STIX 2.0 objects, the spelling of timestamps, an author that is none, words
+that a list says twice, the spelling of addresses and of hash names.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from tocsin.admission import values
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Action, Finding, StixObject
 from tocsin.admission.schemas import Schema
+from tocsin.admission.selectors import numbered, without
+from tocsin.admission.syntax import hash_tables
 from tocsin.admission.timestamps import micros, stix_time, timestamp
-
-TIMES = frozenset(
-    (
-        "created",
-        "modified",
-        "valid_from",
-        "valid_until",
-        "first_seen",
-        "last_seen",
-        "first_observed",
-        "last_observed",
-        "published",
-        "start_time",
-        "stop_time",
-    )
-)
-"""The timestamps of SDOs and SROs."""
+from tocsin.admission.upgrade import upgraded
 
 _MILLIS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 _UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
-_TYPED_LABELS = {
-    "indicator": "indicator_types",
-    "malware": "malware_types",
-    "report": "report_types",
-    "threat-actor": "threat_actor_types",
-    "tool": "tool_types",
-    "identity": "roles",
-}
-"""Where STIX 2.1 keeps what STIX 2.0 kept in `labels`."""
+_PRECISE = frozenset(("created", "modified", "object_modified"))
+"""Timestamps that have exactly three decimals (STIX 2.1 sections 3.2 and 7.1)."""
+_SETS = frozenset(
+    (
+        *("labels", "aliases", "roles", "sectors", "capabilities", "indicator_types"),
+        *("malware_types", "report_types", "threat_actor_types", "tool_types", "languages"),
+        *("infrastructure_types", "secondary_motivations", "implementation_languages"),
+    )
+)
+"""Lists in which a word counts once."""
+_SPELT = {"mac-addr": "value", "windows-registry-key": "key"}
+_AUTHOR = "created_by_ref"
 
 
-def mended(subject: StixObject, schema: Schema | None) -> tuple[StixObject, tuple[Finding, ...]]:
-    """The object as STIX 2.1 with timestamps in UTC, and what was done to it."""
+def mended(subject: StixObject, schema: Schema) -> tuple[StixObject, tuple[Finding, ...]]:
+    """The object as the schemas of STIX 2.1 want it, and what was done to it."""
     findings: list[Finding] = []
-    mended = subject
-    older = subject.get("spec_version", "2.0") == "2.0"
-    if schema and not schema.observable and older:
-        mended = _upgraded(subject)
+    changes: StixObject = {}
+    if not schema.observable and subject.get("spec_version", "2.0") == "2.0":
+        subject = upgraded(subject)
         findings.append(_repaired("upgrade", "upgraded from STIX 2.0 to 2.1", ""))
-    times = {name: mended[name] for name in sorted(TIMES) if isinstance(mended.get(name), str)}
-    for name, text in times.items():
-        spelt = _spelt(name, text)
-        if spelt != text:
-            mended = {**mended, name: spelt}
+    for repair in (_times, _lists, _values, _hashes):
+        for name, value, finding in repair(subject, schema):
+            changes[name] = value
+            if finding:
+                findings.append(finding)
+    if changes:
+        subject = {**subject, **changes}
+    return _authored(subject, findings), tuple(findings)
+
+
+_Change = tuple[str, object, Finding | None]
+
+
+def _times(subject: StixObject, schema: Schema) -> Iterator[_Change]:
+    for name in sorted(schema.times & subject.keys()):
+        text = subject[name]
+        if isinstance(text, str) and (spelt := _spelt(name, text)) != text:
+            told = None
             if not _UTC.fullmatch(text):
-                findings.append(_repaired("timestamps", f"{name} written in UTC", name))
-    return mended, tuple(findings)
+                told = _repaired("timestamps", f"{name} written in UTC", name)
+            yield name, spelt, told
 
 
 def _spelt(name: str, text: str) -> str:
     spell: Callable[[int], str] = timestamp
-    if name in ("created", "modified"):
+    if name in _PRECISE:
         if _MILLIS.fullmatch(text):
             return text
         spell = stix_time
@@ -73,22 +76,53 @@ def _spelt(name: str, text: str) -> str:
         return text  # the schema refuses it and says where
 
 
-def _upgraded(subject: StixObject) -> StixObject:
-    kind = subject["type"]
-    newer = {**subject, "spec_version": "2.1"}
-    typed = _TYPED_LABELS.get(kind)
-    labels = newer.get("labels")
-    if typed and typed not in newer and isinstance(labels, list) and labels:
-        newer[typed] = newer.pop("labels")
-    if kind == "indicator":
-        newer.setdefault("pattern_type", "stix")
-        if "valid_from" not in newer and "created" in newer:
-            newer["valid_from"] = newer["created"]
-    if kind == "malware":
-        newer.setdefault("is_family", False)
-    if kind == "report" and "published" not in newer and "created" in newer:
-        newer["published"] = newer["created"]
-    return newer
+def _lists(subject: StixObject, schema: Schema) -> Iterator[_Change]:
+    for name, value in subject.items():
+        if type(value) is list and len(value) > 1 and (name in _SETS or name.endswith("_refs")):
+            once = list(dict.fromkeys(value)) if all(type(v) is str for v in value) else value
+            if len(once) < len(value) and not numbered(subject, name):
+                yield name, once, _repaired("duplicates", "said twice; once is enough", name)
+
+
+def _values(subject: StixObject, schema: Schema) -> Iterator[_Change]:
+    name = _SPELT.get(subject["type"])
+    value = subject.get(name) if name else None
+    if name and isinstance(value, str):
+        spelt = values.normal(subject["type"], name, value)
+        if spelt != value:
+            message = "written in the one spelling of its meaning"
+            yield name, spelt, _repaired("spelling", message, name)
+
+
+def _hashes(subject: StixObject, schema: Schema) -> Iterator[_Change]:
+    """Hashes of references and extensions under their STIX names; `normalise` has the others."""
+    for name in ("external_references", "extensions"):
+        if name in subject:
+            tables = [table for _, table in hash_tables({name: subject[name]})]
+            if any(values.hash_name(each) != each for table in tables for each in table):
+                message = "hash algorithms under the names of STIX"
+                yield name, _named(subject[name]), _repaired("spelling", message, name)
+
+
+def _named(part: object, name: str = "") -> object:
+    if isinstance(part, dict):
+        hashes = name == "hashes" or name.endswith("_hashes")
+        return {
+            values.hash_name(each) if hashes else each: _named(value, each)
+            for each, value in part.items()
+        }
+    return [_named(item, "") for item in part] if isinstance(part, list) else part
+
+
+def _authored(subject: StixObject, findings: list[Finding]) -> StixObject:
+    """Without an author that is no identity; nothing else hangs on it."""
+    author = subject.get(_AUTHOR, "identity--")
+    if not isinstance(author, str) or author.startswith("identity--") or "--" not in author:
+        return subject  # the schema says what is wrong
+    message = "must point at identity; left out"
+    findings.append(Finding("validate", "references", Action.STRIPPED, message, _AUTHOR))
+    kept = {name: value for name, value in subject.items() if name != _AUTHOR}
+    return without(kept, (_AUTHOR,))
 
 
 def _repaired(rule: str, message: str, path: str) -> Finding:

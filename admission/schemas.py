@@ -6,7 +6,7 @@ by jsonschema-rs: microseconds an object instead of milliseconds.  Formats
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -38,6 +38,8 @@ class Schema:
     """Every property that the standard gives the type."""
     extensions: frozenset[str]
     """The extensions that the standard predefines for the type (SCOs only)."""
+    times: frozenset[str]
+    """Those of its properties that are timestamps."""
     observable: bool
     """Whether it is a STIX Cyber-observable Object."""
 
@@ -56,6 +58,7 @@ def schemas() -> Mapping[str, Schema]:
                 validator=jsonschema_rs.Draft202012Validator(body, registry=registry),
                 properties=frozenset(_property_names(name, documents)),
                 extensions=frozenset(_extension_names(body)),
+                times=frozenset(_times(name, documents)),
                 observable=folder == "observables",
             )
     return found
@@ -76,23 +79,36 @@ def _document(file: Traversable) -> dict[str, Any]:
     body: dict[str, Any] = json.loads(file.read_text("utf-8"))
     if file.name == "core.json":
         body["properties"]["type"]["pattern"] = _SAFE_TYPE
+    if file.name == "windows-registry-key.json":
+        del body["allOf"][1]["properties"]["key"]["not"]  # means hives, refuses any key with `hku`
     return body
 
 
 def _property_names(name: str, documents: Mapping[str, dict[str, Any]]) -> list[str]:
-    """The properties of a schema and of those that it extends by allOf."""
-    names: list[str] = []
+    return [each for part in _parts(name, documents) for each in part.get("properties", ())]
+
+
+def _times(name: str, documents: Mapping[str, dict[str, Any]]) -> list[str]:
+    return [
+        each
+        for part in _parts(name, documents)
+        for each, said in part.get("properties", {}).items()
+        if any("timestamp.json" in str(rule.get("$ref")) for rule in (said, *said.get("allOf", ())))
+    ]
+
+
+def _parts(name: str, documents: Mapping[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A schema, and those that it extends by allOf."""
     waiting: list[dict[str, Any]] = [documents[name]]
     while waiting:
         body = waiting.pop()
-        names.extend(body.get("properties", ()))
+        yield body
         waiting.extend(body.get("allOf", ()))
         waiting.extend(body.get("anyOf", ()))
         waiting.extend(body.get("oneOf", ()))
         reference = str(body.get("$ref", ""))
         if reference.startswith("../"):
             waiting.append(documents[reference.removeprefix("../")])
-    return names
 
 
 def _extension_names(body: dict[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ three; whoever reads takes any number of them.
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from tocsin.admission.errors import Malformed
 
@@ -33,7 +34,14 @@ def micros(text: str) -> int:
 
     Raises Malformed if `text` is not an RFC 3339 timestamp or not a real date.
     """
-    found = _RFC3339.fullmatch(text) if isinstance(text, str) else None
+    if not isinstance(text, str):
+        raise Malformed(f"not an RFC 3339 timestamp: {_shown(text)}")
+    return _micros(text)
+
+
+@lru_cache(maxsize=4096)  # objects of one submission share their dates
+def _micros(text: str) -> int:
+    found = _RFC3339.fullmatch(text)
     if not found:
         raise Malformed(f"not an RFC 3339 timestamp: {_shown(text)}")
     year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])

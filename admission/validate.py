@@ -1,40 +1,37 @@
 """Is it a STIX 2.1 object that we take?
 
 The OASIS schema of its type first, then what a schema cannot say: real dates
-in the right order, reference targets of the right type, the pattern's
-grammar, hash lengths against their algorithm.  Every fault becomes a finding;
-one is enough to refuse.  Personal data and markings are not looked at here.
+in the right order, references to the right types, selectors of what is there,
+the pattern's grammar, hash lengths against their algorithm.  Every fault
+becomes a finding; one is enough to refuse.  Personal data and what a marking
+means are not looked at here.
 """
 
-import ipaddress
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 
 import orjson
 
-from tocsin.admission import values
+from tocsin.admission import languages, selectors, syntax
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import (
     Action,
     Candidate,
     Finding,
-    Observable,
-    Path,
     StixObject,
     shown,
 )
 from tocsin.admission.patterns import canonical, observables
 from tocsin.admission.policy import Policy
-from tocsin.admission.repair import TIMES, mended
+from tocsin.admission.repair import mended
 from tocsin.admission.schemas import Schema, schemas
+from tocsin.admission.targets import misdirected, pointers
 from tocsin.admission.timestamps import micros
 
 _ID = re.compile(r"[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_-]+)*", re.I)
-_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,6}")
-_HEXADECIMAL = re.compile(r"[0-9A-Fa-f]+")
+_VERSION = re.compile(r"\d{1,9}\.\d{1,9}\.\d{1,9}(?:[-+][0-9A-Za-z.+-]{1,100})?", re.ASCII)
+_TOPLEVEL = "toplevel-property-extension"
 _MOST_FAULTS = 10
 _PAIRS = (
     ("created", "modified"),
@@ -42,16 +39,29 @@ _PAIRS = (
     ("first_seen", "last_seen"),
     ("first_observed", "last_observed"),
     ("start_time", "stop_time"),
+    ("start", "end"),
+    ("analysis_started", "analysis_ended"),
+    ("account_first_login", "account_last_login"),
+    ("validity_not_before", "validity_not_after"),
+    ("private_key_usage_period_not_before", "private_key_usage_period_not_after"),
 )
 _STRICT_PAIRS = frozenset({"valid_from", "start_time"})
-_TARGETS: dict[str, tuple[str, ...]] = {
-    "created_by_ref": ("identity",),
-    "object_marking_refs": ("marking-definition",),
-    "where_sighted_refs": ("identity", "location"),
-    "observed_data_refs": ("observed-data",),
-    "resolves_to_refs": ("ipv4-addr", "ipv6-addr", "domain-name", "mac-addr"),
-}
-_NO_END = ("relationship", "sighting", "bundle", "marking-definition", "language-content")
+_DEEP_TIMES = frozenset(
+    (
+        *("private_key_usage_period_not_before", "private_key_usage_period_not_after"),
+        "time_date_stamp",
+    )
+)
+"""Timestamps inside a certificate's extensions and those of a program file."""
+_HASHES = ".hashes."
+_EXACT = ("=", "!=", "IN")
+_MARKINGS = ("object_marking_refs", "created_by_ref")
+_NO_TIME = r"(\.[0-9]+)?Z$\""
+"""How the complaint of the schemas' pattern for timestamps ends."""
+_APART = (
+    "observables inside an observed-data are of STIX 2.0: send them as objects of their own and "
+    "refer to them in `object_refs`, as `tocsin push` does for files"
+)
 
 
 def validate(candidate: Candidate, policy: Policy, now: int) -> Candidate:
@@ -69,8 +79,11 @@ def validate(candidate: Candidate, policy: Policy, now: int) -> Candidate:
     subject, repairs = mended(subject, schema)
     subject, stripped = _within(subject, schema, policy)
     faults = tuple(islice(_faults(subject, schema, policy, now), _MOST_FAULTS))
-    checked = replace(candidate, object=subject).noting(*repairs, *stripped)
-    return checked.refused(*faults) if faults else checked
+    findings = (*repairs, *stripped, *(faults or _notes(subject)))
+    if subject is candidate.object and not findings:
+        return candidate
+    checked = candidate.changed(subject, *findings)
+    return checked.refused() if faults else checked
 
 
 def _shape_fault(subject: StixObject, policy: Policy) -> Finding | None:
@@ -111,130 +124,164 @@ def _within(
             subject = {**subject, "extensions": kept}
             if not kept:
                 del subject["extensions"]
+    if not foreign:
+        return subject, ()
     refuse = policy.custom_properties == "refuse"
     action = Action.REFUSED if refuse else Action.STRIPPED
     message = "STIX 2.1 does not define this property"
     findings = tuple(
         Finding("validate", "custom_properties", action, message, name[:80]) for name in foreign
     )
-    if foreign and not refuse:
-        subject = {name: value for name, value in subject.items() if name not in foreign}
+    if not refuse:
+        kept = {name: value for name, value in subject.items() if name not in foreign}
+        subject = selectors.without(kept, foreign)
     return subject, findings
 
 
 def _faults(subject: StixObject, schema: Schema, policy: Policy, now: int) -> Iterator[Finding]:
+    if subject["type"] == "observed-data" and "objects" in subject:
+        yield _fault("observed", _APART, "objects")
+        return
+    broken = list(_schema_faults(subject, schema))
+    yield from broken
+    if not broken:  # what follows may rely on the schema
+        yield from _word_faults(subject)
+        yield from _time_faults(subject, schema, policy, now)
+        yield from _reference_faults(subject)
+        yield from _value_faults(subject, schema, policy)
+
+
+def _schema_faults(subject: StixObject, schema: Schema) -> Iterator[Finding]:
+    """Where the object breaks the schema, each place once."""
     broken: set[str] = set()
-    for error in schema.validator.iter_errors(subject):
+    for error in islice(schema.validator.iter_errors(subject), _MOST_FAULTS * 4):
         place = shown(tuple(error.instance_path))
         if place not in broken or not place:
             yield _fault("schema", _said(place, str(error.message)), place)
         broken.add(place)
-    if broken:
-        return  # what follows may rely on the schema
-    if not _LANGUAGE.fullmatch(subject.get("lang", "en")):
-        yield _fault("lang", "not a language code (RFC 5646), such as en or pt-BR", "lang")
-    yield from _time_faults(subject, policy, now)
-    yield from _reference_faults(subject)
+
+
+def _value_faults(subject: StixObject, schema: Schema, policy: Policy) -> Iterator[Finding]:
+    for path, message in selectors.faults(subject):
+        yield _fault("selectors", message, shown(path))
+    for path, message in syntax.hash_faults(subject):
+        yield _fault("hashes", message, shown(path))
     if subject["type"] == "indicator":
         yield from _pattern_faults(subject, policy)
-    else:
-        for observable in observables(subject):
-            yield from _value_faults(observable)
+    elif schema.observable and (found := syntax.value_fault(subject)):
+        yield _fault("value", found[1], found[0])
 
 
 def _said(place: str, message: str) -> str:
     """A schema's complaint in words; its regular expressions help nobody."""
-    if place in TIMES:
+    if message.endswith(_NO_TIME):
         return "not a timestamp: write it as 2026-01-31T23:59:59.000Z"
     if place == "id":
         return "`id` must be the type, two hyphens and a UUID of version 1 to 5"
     return message[:200]
 
 
-def _time_faults(subject: StixObject, policy: Policy, now: int) -> Iterator[Finding]:
+def _word_faults(subject: StixObject) -> Iterator[Finding]:
+    if not selectors.language(subject.get("lang", "en")):
+        yield _fault("lang", "not a language code (RFC 5646), such as en or pt-BR", "lang")
+    if subject["type"] == "language-content":
+        for path, message in selectors.translated(subject):
+            yield _fault("lang", message, shown(path))
+    elif subject["type"] == "extension-definition":
+        yield from _definition_faults(subject)
+
+
+def _definition_faults(subject: StixObject) -> Iterator[Finding]:
+    """What the schema leaves open of an extension definition (STIX 2.1 section 7.3)."""
+    if "created_by_ref" not in subject:
+        yield _fault("extension", "an extension definition names its author", "created_by_ref")
+    if not _VERSION.fullmatch(subject["version"]):
+        yield _fault("extension", "not a semantic version, such as 1.0.0", "version")
+    if "extension_properties" in subject and _TOPLEVEL not in subject["extension_types"]:
+        message = f"goes with the extension type {_TOPLEVEL} only"
+        yield _fault("extension", message, "extension_properties")
+
+
+def _time_faults(
+    subject: StixObject, schema: Schema, policy: Policy, now: int
+) -> Iterator[Finding]:
     stamps: dict[str, int] = {}
-    for name in TIMES & subject.keys():
+    for name, text in _times(subject, schema):
         try:
-            stamps[name] = micros(subject[name])
+            stamps[name] = micros(text)
         except Malformed as error:
             yield _fault("times", str(error), name)
+    latest = now + policy.clock_skew
     for name in ("created", "modified"):
-        if stamps.get(name, 0) > now + policy.clock_skew:
+        if stamps.get(name, 0) > latest:
             yield _fault("times", "lies in the future; check the clock", name)
     for early, late in _PAIRS:
-        if early in stamps and late in stamps:
+        if late in stamps and early in stamps:
             least = stamps[early] + (early in _STRICT_PAIRS)
             if stamps[late] < least:
                 yield _fault("times", f"{late} must not be before {early}", late)
 
 
+def _times(subject: StixObject, schema: Schema) -> Iterator[tuple[str, str]]:
+    """The object's timestamps by name, those in its extensions included."""
+    for name in schema.times & subject.keys():
+        yield name, subject[name]
+    deep = [subject[name] for name in ("extensions", "x509_v3_extensions") if name in subject]
+    for part in deep if schema.observable else ():
+        for members in (part, *(each for each in part.values() if isinstance(each, dict))):
+            yield from ((name, members[name]) for name in _DEEP_TIMES & members.keys())
+
+
 def _reference_faults(subject: StixObject) -> Iterator[Finding]:
-    for name, value in subject.items():
-        if name.endswith("_refs") and isinstance(value, list):
-            for place, target in enumerate(value):
-                yield from _target_faults(subject, (name, place), target)
-        elif name.endswith("_ref"):
-            yield from _target_faults(subject, (name,), value)
-
-
-def _target_faults(subject: StixObject, path: Path, target: object) -> Iterator[Finding]:
-    if not isinstance(target, str) or not _ID.fullmatch(target):
-        yield _fault("references", "not the id of a STIX object", shown(path))
-        return
-    kind = target.partition("--")[0]
-    wanted = _TARGETS.get(str(path[0]))
-    if wanted and kind not in wanted:
-        yield _fault("references", f"must point at {' or '.join(wanted)}", shown(path))
-    if path[0] in ("source_ref", "target_ref") and kind in _NO_END:
-        yield _fault("references", f"a relationship cannot join a {kind}", shown(path))
+    for path, target in pointers(subject):
+        if not isinstance(target, str) or not _ID.fullmatch(target):
+            yield _fault("references", "not the id of a STIX object", shown(path))
+            continue
+        fault = misdirected(subject["type"], path, target.partition("--")[0])
+        if not fault and target == subject["id"] and path[0] in _MARKINGS:
+            fault = "a marking cannot mark itself"
+        if fault:
+            yield _fault("references", fault, shown(path))
 
 
 def _pattern_faults(subject: StixObject, policy: Policy) -> Iterator[Finding]:
-    pattern = subject["pattern"]
+    pattern, language = subject["pattern"], subject["pattern_type"]
     if len(pattern) > policy.pattern_characters:
         most = policy.pattern_characters
         yield _fault("pattern", f"the pattern is longer than {most} characters", "pattern")
-        return
-    if subject["pattern_type"] != "stix":
-        return
+    elif language == "stix":
+        yield from _stix_faults(subject)
+    elif language in languages.KNOWN:
+        if fault := languages.fault(language, pattern):
+            yield _fault("pattern", fault, "pattern")
+    elif policy.unknown_patterns == "refuse":
+        message = "patterns in this language are not taken"
+        yield _fault("unknown_patterns", message, "pattern_type")
+
+
+def _stix_faults(subject: StixObject) -> Iterator[Finding]:
     try:
-        canonical(pattern)  # not only its grammar: normalising it must not fail
+        canonical(subject["pattern"])  # not only its grammar: normalising it must not fail
     except Malformed as error:
         yield _fault("pattern", str(error), "pattern")
         return
     for observable in observables(subject):
-        if observable.operator in ("=", "IN") and ".hashes." in f".{observable.property}":
-            yield from _hash_faults(observable, "pattern")
+        if observable.operator in _EXACT and _HASHES in f".{observable.property}":
+            name = observable.property.rpartition(".")[2].strip("'")
+            if fault := syntax.hash_fault(name, observable.value):
+                yield _fault("hashes", fault, "pattern")
 
 
-def _value_faults(observable: Observable) -> Iterator[Finding]:
-    kind, value = observable.kind, observable.value
-    if ".hashes." in f".{observable.property}":
-        yield from _hash_faults(observable, "hashes")
-    elif kind in ("ipv4-addr", "ipv6-addr"):
-        if not _network(value, 4 if kind == "ipv4-addr" else 6):
-            yield _fault("value", f"not an address of type {kind}", "value")
-    elif kind == "domain-name" and not _DOMAIN.fullmatch(values.host(value)):
-        yield _fault("value", "not a domain name", "value")
-    elif kind == "url" and "://" not in value[:40]:
-        yield _fault("value", "not a URL: the scheme is missing", "value")
-    elif kind == "email-addr" and "@" not in value:
-        yield _fault("value", "not an e-mail address", "value")
-
-
-def _hash_faults(observable: Observable, path: str) -> Iterator[Finding]:
-    name = values.hash_name(observable.property.rpartition(".")[2].strip("'"))
-    digits = values.HASHES.get(name)
-    value = observable.value
-    if digits and (len(value) != digits or not _HEXADECIMAL.fullmatch(value)):
-        yield _fault("hashes", f"a {name} has {digits} hexadecimal digits, not {len(value)}", path)
-
-
-def _network(value: str, version: int) -> bool:
-    try:
-        return ipaddress.ip_network(value, strict=False).version == version
-    except ValueError:
-        return False
+def _notes(subject: StixObject) -> tuple[Finding, ...]:
+    """What is worth knowing of an indicator that is taken."""
+    if subject["type"] != "indicator" or subject["pattern_type"] == "stix":
+        return ()
+    language = subject["pattern_type"]
+    if language in languages.KNOWN:
+        note = languages.doubts(language, subject["pattern"])
+    else:
+        note = "a pattern in this language cannot be checked here; kept as it is"
+    return (Finding("validate", "pattern", Action.NOTED, note, "pattern"),) if note else ()
 
 
 def _fault(rule: str, message: str, path: str = "") -> Finding:

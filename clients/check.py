@@ -107,6 +107,7 @@ class Checker:
         """
         self._tlp = Tlp.of(tlp or settings.default_tlp)
         submitter = Submitter(
+            partner=settings.partner,
             names=settings.names,
             terms=settings.terms,
             consent=Consent(settings.consent),
@@ -129,7 +130,7 @@ class Checker:
 
 
 _UNCLAIMED = (
-    "no format claims this file; it should be STIX JSON, CSV or text, "
+    "no format claims this file; it should be STIX JSON, STIX 1.x XML, CSV or text, "
     "and --as NAME (report.txt) tells what it is"
 )
 

@@ -128,6 +128,13 @@ class ClientSettings:
     """A client certificate with its private key, in PEM, shown to the hub."""
     ca: Path | None = field(default=None, metadata=_by(path(empty_is_none=True)))
     """The authority that the hub's certificate is checked against; None: those of the system."""
+    partner: str = field(
+        default="",
+        metadata=_by(
+            text(r"[A-Za-z0-9._-]{0,64}", "the partner's short name at the hub, or empty")
+        ),
+    )
+    """The partner's slug, under which the policy may have settings of its own."""
     names: tuple[str, ...] = field(default=(), metadata=_by(words()))
     """Names under which the partner is known."""
     terms: tuple[str, ...] = field(default=(), metadata=_by(words()))

@@ -15,13 +15,14 @@ from tocsin.admission.policy import Policy
 from tocsin.config import HubSettings
 from tocsin.server import taxii
 from tocsin.server.access import Scheme
+from tocsin.server.aftercare import Aftercare
 from tocsin.server.intake import Intake, Rules
 from tocsin.server.ledger import House
 from tocsin.server.minting import Mint
 from tocsin.server.model import Kind
 from tocsin.server.publishing import Publisher
 from tocsin.server.seal import Seal
-from tocsin.server.store import OUTAGES, Store
+from tocsin.server.store import OUTAGES, Clock, Store
 from tocsin.server.taxii import openapi
 from tocsin.server.taxii.ports import Hub, Settings
 from tocsin.server.taxii.rates import Rates
@@ -45,10 +46,18 @@ class Parts:
     store: Store
     publisher: Publisher
     intake: Intake
+    aftercare: Aftercare
 
 
-def assemble(store: Store, seal: Seal, settings: HubSettings, judging: Judging) -> Parts:
-    """The parts that admit and publish, over one store."""
+def assemble(
+    store: Store,
+    seal: Seal,
+    settings: HubSettings,
+    judging: Judging,
+    clock: Clock | None = None,
+) -> Parts:
+    """The parts that admit and publish, over one store, by its clock unless another is given."""
+    clock = clock or store.clock
     identity = seal.identity(settings.title)
     policy = judging.policy
     house = House(
@@ -56,11 +65,13 @@ def assemble(store: Store, seal: Seal, settings: HubSettings, judging: Judging) 
         feeds=lambda: [c for c in store.feeds.collections() if c.kind is Kind.FEED],
         well_known=attack_ids() | WELL_KNOWN,
         quiet_period=policy.quiet_period,
+        scale=policy.scale,
     )
     publisher = Publisher(Mint(seal.namespace, identity), house)
     rules = Rules(policy, judging.lists, settings.inline_objects)
     log.info("policy sha256=%s rules=%s", policy.sha256, ",".join(policy.rules))
-    return Parts(store, publisher, Intake(store, publisher, rules, store.clock))
+    intake = Intake(store, publisher, rules, clock)
+    return Parts(store, publisher, intake, Aftercare(store, publisher, clock))
 
 
 def create_app(

@@ -6,45 +6,20 @@ import argparse
 import json
 import logging
 import os
-import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from tocsin.admission.errors import ShareError, Unavailable
-from tocsin.admission.model import Consent, Tlp
 from tocsin.admission.policy import PolicyError
-from tocsin.admission.timestamps import micros
 from tocsin.config import ConfigError, HubSettings, load_hub
-from tocsin.server import desk, gathering
+from tocsin.server.commands import Told, parser, say, serving, working
 from tocsin.server.conformance import command as conformance
-from tocsin.server.model import Kind, Partner
-from tocsin.server.opening import Opened, opened
+from tocsin.server.opening import opened
 from tocsin.server.serve import serve, work
-from tocsin.server.takeover import NOTICE, Wish, medallion, take_over
-
-_EXAMPLES = """\
-examples:
-  tocsin-hub serve
-  tocsin-hub serve --data /srv/tocsin --host 127.0.0.1 --port 8420
-  tocsin-hub partner add acme --name "ACME Corp" --term acme.example --read clear,green
-  tocsin-hub key issue acme
-  tocsin-hub key certificate acme acme.pem
-  tocsin-hub collection add ics --kind feed --max-tlp green --title "Industrial control"
-  tocsin-hub collection add iocs --kind aggregate --source clear,scratch --type indicator
-  tocsin-hub collection add november --kind snapshot --source green --at 2026-12-01T00:00:00Z
-  tocsin-hub review list
-  tocsin-hub import medallion data.json --dry-run
-  tocsin-hub conformance https://taxii.example/taxii2/ --key me:secret
-
-exit codes: 0 all well, 1 refused, 2 wrong usage, 3 the database cannot be reached
-"""
-
-Told = desk.Answer | list[desk.Answer]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     if options.run is conformance.main:
         return int(conformance.main(options))  # looks at any server: needs no hub here
     try:
@@ -53,22 +28,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             level=settings.log_level.upper(),
             format="%(asctime)s %(levelname)s %(name)s %(message)s",
         )
-        if options.run is _serve:
-            serve(settings, options.ready_file, _say)
+        if options.run is serving:
+            serve(settings, options.ready_file, say)
             return 0
-        if options.run is _work:
-            work(settings, _say)
+        if options.run is working:
+            work(settings, say)
             return 0
         logging.getLogger().setLevel(logging.WARNING)
         return _at_the_desk(settings, options)
     except (ConfigError, PolicyError) as error:
-        _say(f"tocsin-hub: {error}")
+        say(f"tocsin-hub: {error}")
         return 2
     except ShareError as error:
-        _say(f"tocsin-hub: {error}")
+        say(f"tocsin-hub: {error}")
         return 3 if isinstance(error, Unavailable) else 1
     except OSError as error:
-        _say(f"tocsin-hub: {error.strerror or error}: {error.filename or 'address or file'}")
+        say(f"tocsin-hub: {error.strerror or error}: {error.filename or 'address or file'}")
         return 1
 
 
@@ -80,258 +55,6 @@ def _at_the_desk(settings: HubSettings, options: argparse.Namespace) -> int:
     else:
         _print(answer)
     return 0
-
-
-def _serve(hub: Opened, options: argparse.Namespace) -> Told:
-    raise AssertionError("serve opens the hub itself")
-
-
-def _work(hub: Opened, options: argparse.Namespace) -> Told:
-    raise AssertionError("work opens the hub itself")
-
-
-def _partner_add(hub: Opened, options: argparse.Namespace) -> Told:
-    partner = Partner(
-        slug=options.slug,
-        name=options.name[0],
-        country=options.country,
-        sectors=tuple(options.sector),
-        terms=(*options.name[1:], *options.term),
-        consent=Consent(options.consent),
-        max_tlp=options.max_tlp,
-        default_tlp=min(options.max_tlp, Tlp.AMBER),
-    )
-    return desk.add_partner(hub, partner, options.read.split(","), options.write.split(","))
-
-
-def _partner_list(hub: Opened, options: argparse.Namespace) -> Told:
-    return desk.partners(hub)
-
-
-def _key_issue(hub: Opened, options: argparse.Namespace) -> Told:
-    return desk.new_key(hub, options.account)
-
-
-def _key_certificate(hub: Opened, options: argparse.Namespace) -> Told:
-    return desk.register_certificate(hub, options.account, options.file.read_bytes())
-
-
-def _key_list(hub: Opened, options: argparse.Namespace) -> Told:
-    return desk.keys(hub, options.account)
-
-
-def _key_revoke(hub: Opened, options: argparse.Namespace) -> Told:
-    return desk.revoke_key(hub, options.account, options.id)
-
-
-def _collection_list(hub: Opened, options: argparse.Namespace) -> Told:
-    return desk.collections(hub)
-
-
-def _collection_add(hub: Opened, options: argparse.Namespace) -> Told:
-    new = desk.collection_of(options.alias, Kind(options.kind), options.title)
-    sources, types = _words(options.source), frozenset(_words(options.type))
-    wish = gathering.Wish(sources, types, options.max_tlp, options.active_only, options.at)
-    return desk.add_collection(hub, gathering.gathered(hub.parts.store, new, wish))
-
-
-def _review_list(hub: Opened, options: argparse.Namespace) -> Told:
-    return desk.reviews(hub, options.partner)
-
-
-def _review_release(hub: Opened, options: argparse.Namespace) -> Told:
-    return desk.decide(hub, options.review, release=True, reason="")
-
-
-def _review_reject(hub: Opened, options: argparse.Namespace) -> Told:
-    return desk.decide(hub, options.review, release=False, reason=options.reason)
-
-
-def _import_medallion(hub: Opened, options: argparse.Namespace) -> Told:
-    wish = Wish(
-        roots=frozenset(options.root),
-        collections=frozenset(options.collection),
-        prefix=options.into,
-        cursor=options.cursor and micros(options.cursor),
-        dry=options.dry_run,
-    )
-    with medallion(options.source) as sources:
-        taken = take_over(hub, sources, wish)
-    for line in NOTICE:
-        _say(line)
-    return taken
-
-
-Run = Callable[[Opened, argparse.Namespace], Told]
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="tocsin-hub",
-        description="A TAXII 2.1 hub for automated indicator sharing.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    subjects = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_serve(subjects)
-    _command(subjects, "work", _work, "admit and pack beside other hubs of a MongoDB until SIGTERM")
-    _add_partner(_group(subjects, "partner", "organisations that share"))
-    _add_key(_group(subjects, "key", "credentials of accounts"))
-    _add_collection(_group(subjects, "collection", "inboxes, feeds and verbatim collections"))
-    _add_review(_group(subjects, "review", "what waits for an analyst"))
-    _add_import(_group(subjects, "import", "what other servers have"))
-    outside = subjects.add_parser("conformance", help=conformance.SUMMARY)
-    outside.set_defaults(run=conformance.main)
-    conformance.add_options(outside)
-    return parser
-
-
-_Subjects = argparse._SubParsersAction
-
-
-def _group(
-    subjects: _Subjects[argparse.ArgumentParser], name: str, text: str
-) -> _Subjects[argparse.ArgumentParser]:
-    group = subjects.add_parser(name, help=text, description=text)
-    return group.add_subparsers(title="commands", required=True, metavar="COMMAND")
-
-
-def _command(
-    subjects: _Subjects[argparse.ArgumentParser], name: str, run: Run, text: str
-) -> argparse.ArgumentParser:
-    command = subjects.add_parser(name, help=text, description=text)
-    command.set_defaults(run=run)
-    command.add_argument("--data", type=Path, metavar="DIR", help="the data directory")
-    command.add_argument(
-        "--mongo-uri", metavar="URI", help="a MongoDB instead of the embedded engine"
-    )
-    command.add_argument("--config", type=Path, metavar="FILE", help="a hub.toml")
-    command.add_argument("--json", action="store_true", help="answer as JSON")
-    return command
-
-
-def _add_serve(subjects: _Subjects[argparse.ArgumentParser]) -> None:
-    command = _command(subjects, "serve", _serve, "answer TAXII 2.1 requests until SIGTERM")
-    command.add_argument("--host", help="the address to listen on")
-    command.add_argument("--port", type=int, help="the port to listen on; 0: any free one")
-    command.add_argument(
-        "--tls-cert", dest="tls_certificate", metavar="FILE", help="certificate and chain, in PEM"
-    )
-    command.add_argument("--tls-key", metavar="FILE", help="its key, unless it is in the same file")
-    command.add_argument(
-        "--tls-client-ca", metavar="FILE", help="whose client certificates are taken, in PEM"
-    )
-    command.add_argument(
-        "--ready-file", type=Path, metavar="F", help="gets the URL and the pid once the hub answers"
-    )
-
-
-def _add_partner(group: _Subjects[argparse.ArgumentParser]) -> None:
-    command = _command(group, "add", _partner_add, "a partner with an account and a key")
-    command.add_argument("slug", help="a short name: small letters, digits, hyphens")
-    command.add_argument(
-        "--name", required=True, action="append", help="what the partner is called; all its names"
-    )
-    command.add_argument("--country", default="", help="two letters, ISO 3166")
-    command.add_argument("--sector", action="extend", nargs="+", default=[], help="one or more")
-    command.add_argument(
-        "--term",
-        action="extend",
-        nargs="+",
-        default=[],
-        help="own domains, products, networks: kept out of what is shared; may be repeated",
-    )
-    command.add_argument("--read", default="clear,green", help="collections, by comma")
-    command.add_argument("--write", default="inbox", help="collections, by comma")
-    command.add_argument(
-        "--max-tlp", type=_tlp, default=Tlp.AMBER, help="the strictest it may send"
-    )
-    command.add_argument("--consent", choices=[c.value for c in Consent], default="none")
-    _command(group, "list", _partner_list, "partners, their accounts and rights")
-
-
-def _add_key(group: _Subjects[argparse.ArgumentParser]) -> None:
-    name = "the account's name, for instance the partner's slug"
-    command = _command(group, "issue", _key_issue, "a new key of an account, shown this once")
-    command.add_argument("account", help=name)
-    command = _command(
-        group, "certificate", _key_certificate, "let a client certificate open an account"
-    )
-    command.add_argument("account", help=name)
-    command.add_argument("file", type=Path, help="the certificate, in PEM or DER")
-    command = _command(group, "list", _key_list, "keys and certificates of an account, by digest")
-    command.add_argument("account", help=name)
-    command = _command(group, "revoke", _key_revoke, "let a key or certificate open nothing more")
-    command.add_argument("account", help=name)
-    command.add_argument("id", help="as `key list` shows it, or how it begins")
-
-
-def _add_collection(group: _Subjects[argparse.ArgumentParser]) -> None:
-    _command(group, "list", _collection_list, "ids and aliases")
-    command = _command(group, "add", _collection_add, "one more collection")
-    command.add_argument("alias", help="a short name: small letters, digits, hyphens")
-    command.add_argument("--kind", required=True, choices=[kind.value for kind in Kind])
-    command.add_argument(
-        "--max-tlp", type=_tlp, help="the strictest a feed takes (amber), or an aggregate shows"
-    )
-    command.add_argument("--title", default="", help="what people read")
-    views = command.add_argument_group("aggregates and snapshots")
-    views.add_argument(
-        "--source", action="append", default=[], help="the collections that it shows, by comma"
-    )
-    views.add_argument(
-        "--type", action="append", default=[], help="aggregate: only these STIX types, by comma"
-    )
-    views.add_argument(
-        "--active-only", action="store_true", help="aggregate: nothing revoked or expired"
-    )
-    views.add_argument(
-        "--at", type=_instant, metavar="TIME", help="snapshot: as of when, in UTC; else now"
-    )
-
-
-def _add_review(group: _Subjects[argparse.ArgumentParser]) -> None:
-    command = _command(group, "list", _review_list, "questions, the oldest first")
-    command.add_argument("--partner", help="of one partner only")
-    command = _command(group, "release", _review_release, "admit it after all")
-    command.add_argument("review", nargs="+")
-    command = _command(group, "reject", _review_reject, "refuse it for good")
-    command.add_argument("review", nargs="+")
-    command.add_argument("--reason", default="", help="for the submitter to read")
-
-
-def _add_import(group: _Subjects[argparse.ArgumentParser]) -> None:
-    text = "a medallion's collections, as verbatim collections; may be run again"
-    command = _command(group, "medallion", _import_medallion, text)
-    command.add_argument("source", help="its JSON data file, or the mongodb:// URI of its database")
-    command.add_argument("--root", action="append", default=[], help="of this API root only")
-    command.add_argument(
-        "--collection", action="append", default=[], help="this one only: its id, alias or title"
-    )
-    command.add_argument("--into", default="", metavar="PREFIX", help="aliases are PREFIX-…")
-    command.add_argument(
-        "--cursor", metavar="ADDED_AFTER", help="tell where a poller goes on that came so far there"
-    )
-    command.add_argument("--dry-run", action="store_true", help="tell what would be taken over")
-
-
-def _tlp(word: str) -> Tlp:
-    try:
-        return Tlp.of(word)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _instant(text: str) -> int:
-    try:
-        return micros(text)
-    except ShareError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _words(lists: Sequence[str]) -> tuple[str, ...]:
-    words = (word.strip() for each in lists for word in each.split(","))
-    return tuple(word for word in words if word)
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, object]:
@@ -346,7 +69,3 @@ def _print(answer: Told) -> None:
             print(f"{name}: {shown}")
         if isinstance(answer, list):
             print()
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -17,6 +17,8 @@ from tocsin.server.model import Copy, Public
 
 MILLISECOND = 1_000
 """`modified` has three decimals, so a later version is at least so much later."""
+_FIGURES = ("confidence",)
+"""What changes with time and company; whether that is news is decided elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,22 @@ def aged(before: Public | None, layers: Sequence[Layer], author: str, now: int) 
     fresh: list[Fresh] = []
     for level in sorted({level for level, _ in layers} | {each for each in kept if each > base}):
         content = seen_at(layers, level)
-        value = digest({**content, "created_by_ref": author})
+        value = digest({**content, "created_by_ref": author}, _FIGURES)
         held = _held(before, level)
         below = fresh[-1] if fresh else None
         changed = held is None or held.digest != value or (below is not None and below.changed)
         modified = held.modified if held and not changed else _later(held, below, now)
         fresh.append(Fresh(Copy(level, modified, value), content, author, changed))
     return fresh
+
+
+def again(copies: Sequence[Fresh], now: int) -> list[Fresh]:
+    """The copies in later versions, though only what the hub itself says of them is new."""
+    later: list[Fresh] = []
+    for copy in copies:
+        modified = _later(copy.of, later[-1] if later else None, now)
+        later.append(replace(copy, of=copy.of._replace(modified=modified), changed=True))
+    return later
 
 
 def also(copy: Fresh, waiting: Sequence[Fresh]) -> Fresh:

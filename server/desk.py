@@ -1,14 +1,16 @@
-"""What an operator does at the desk: partners, keys, collections, reviews."""
+"""What an operator does at the desk: partners, keys, collections, reviews, what is unwanted."""
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tocsin.admission.errors import Malformed, NotFound
+from tocsin.admission.timestamps import stix_time
 from tocsin.server.access import fingerprint, is_fingerprint
-from tocsin.server.founding import add, issue_key
+from tocsin.server.aftercare import unwanted
+from tocsin.server.founding import OPERATOR, add, issue_key
 from tocsin.server.gathering import described
 from tocsin.server.model import Account, Collection, Kind, Partner, Record, Review
 from tocsin.server.opening import Opened
@@ -24,6 +26,8 @@ def add_partner(
 ) -> Answer:
     """A partner with one account of its name and a key, which is shown this once."""
     _check_slug(partner.slug)
+    if partner.group:
+        _check_slug(partner.group)
     if not partner.name.strip():
         raise Malformed("--name is empty: say what the partner is called")
     may_read, may_write = _collections(hub, reads), _collections(hub, writes)
@@ -90,6 +94,8 @@ def partners(hub: Opened) -> list[Answer]:
             "sectors": list(partner.sectors),
             "max_tlp": partner.max_tlp.word,
             "consent": partner.consent.value,
+            "reliability": partner.reliability,
+            "group": partner.group,
             "accounts": [
                 {
                     "account": account.name,
@@ -147,6 +153,42 @@ def decide(hub: Opened, names: Iterable[str], *, release: bool, reason: str) -> 
             record = intake.reject(review, "operator", reason)
         answers.append(_decided(review, record))
     return answers
+
+
+def revoke(hub: Opened, names: Iterable[str], reason: str) -> list[Answer]:
+    """Revoke public objects, for ever; whoever reports the same later makes new ones."""
+    answers: list[Answer] = []
+    for name in names:
+        hub.parts.aftercare.revoke(name, OPERATOR, reason)
+        answers.append({"public": name, "revoked": True})
+    return answers
+
+
+def forbid(hub: Opened, texts: Sequence[str], reason: str) -> list[Answer]:
+    """Put values on the hub's own list: refused from now on, and revoked where published."""
+    for text in texts:
+        unwanted(text, reason, 0)  # all must be understood before any is acted on
+    answers: list[Answer] = []
+    for text in texts:
+        new, revoked = hub.parts.aftercare.forbid(text, OPERATOR, reason)
+        answers.append({"kind": new.kind, "value": new.value, "revoked": revoked})
+    return answers
+
+
+def forbidden(hub: Opened) -> list[Answer]:
+    """The hub's own list."""
+    return [
+        {"kind": u.kind, "value": u.value, "reason": u.reason, "since": stix_time(u.since)}
+        for u in hub.parts.store.unwanted.all()
+    ]
+
+
+def allow(hub: Opened, texts: Iterable[str]) -> list[Answer]:
+    """Take values off the hub's own list; what was revoked stays revoked."""
+    return [
+        {"kind": old.kind, "value": old.value}
+        for old in (hub.parts.aftercare.allow(text, OPERATOR) for text in texts)
+    ]
 
 
 def _collections(hub: Opened, names: Iterable[str]) -> frozenset[str]:

@@ -19,7 +19,9 @@ import msgspec
 
 from tocsin.admission import Examiner
 from tocsin.admission.acs import is_acs
+from tocsin.admission.benign import WithOwn
 from tocsin.admission.errors import Conflict, Malformed, NotFound
+from tocsin.admission.extension import claims
 from tocsin.admission.ijson import strict
 from tocsin.admission.markings import marking_ids, official
 from tocsin.admission.model import (
@@ -44,6 +46,7 @@ from tocsin.server.model import (
     Record,
     Review,
     Submission,
+    Unwanted,
     Version,
 )
 from tocsin.server.publishing import Batch, Publisher, Settled
@@ -82,6 +85,7 @@ class Intake:
         self._rules = rules
         self._clock = clock
         self._owner = uuid.uuid4().hex
+        self._lists: tuple[tuple[Unwanted, ...], KnownBenign] = ((), rules.lists)
         self.waiting = threading.Event()
         """Set when a submission has come that is too large to be admitted at once."""
 
@@ -215,6 +219,8 @@ class Intake:
         partner = self._partner(submission)
         candidates = [_candidate(index, raw) for index, raw in enumerate(objects)]
         whole = self._batch(submission, partner, candidates, frozenset())
+        if len(candidates) > BATCH:
+            whole = replace(whole, earlier=_about(whole.candidates))
         for part in _slices(whole.candidates, submission.settled):
             settled = self._settle(submission, replace(whole, candidates=part, now=self._clock()))
             self._store.submissions.renew(submission.id, self._owner, LEASE)
@@ -231,9 +237,11 @@ class Intake:
         rules, now = self._rules, self._clock()
         submitter = self._submitter(partner)
         defined = self._defined(partner, candidates)
-        examiner = Examiner(rules.policy, submitter, rules.lists, waived, defined)
+        examiner = Examiner(rules.policy, submitter, self._known_benign(), waived, defined)
+        hub = self._publisher.house.identity["id"]
+        candidates = [replace(each, echo=claims(each.object, hub)) for each in candidates]
         examined = examiner.examine(candidates, now)
-        authors = examiner.authors(candidates)
+        authors = examiner.authors(candidates) | {hub}
         return Batch(
             submission=submission.id,
             partner=partner,
@@ -305,6 +313,14 @@ class Intake:
 
             after = self._store.commit(work)
 
+    def _known_benign(self) -> KnownBenign:
+        """The warning lists with the hub's own, which is joined anew when it has changed."""
+        own = self._store.unwanted.all()
+        if own is not self._lists[0]:
+            entries = ((each.kind, each.value, each.reason) for each in own)
+            self._lists = (own, WithOwn(entries, self._rules.lists))
+        return self._lists[1]
+
     def _submitter(self, partner: Partner) -> Submitter:
         """The partner, with the terms of all partners to be kept out of what is shared."""
         terms = [term for each in self._store.people.partners() for term in each.terms]
@@ -369,6 +385,18 @@ def _candidate(index: int, raw: bytes) -> Candidate:
         source_version=version if isinstance(version, str) else None,
         raw=raw if is_acs(subject) else b"",
     )
+
+
+def _about(candidates: Sequence[Candidate]) -> dict[str, tuple[str, ...]]:
+    """The sightings and opinions of a submission, by the source ids that they are about."""
+    found: dict[str, tuple[str, ...]] = {}
+    for candidate in candidates:
+        subject = candidate.object or {}
+        if candidate.open and subject.get("type") in ("sighting", "opinion"):
+            for target in (subject.get("sighting_of_ref"), *subject.get("object_refs", ())):
+                if target is not None:
+                    found[target] = (*found.get(target, ()), str(candidate.source_id))
+    return found
 
 
 def _slices(items: tuple, start: int) -> Iterator[tuple]:  # type: ignore[type-arg]

@@ -105,8 +105,14 @@ class Mint:
     def reborn(self, placed: Placed, generation: int) -> Placed:
         """The id that a revoked object comes back under: revocation is for ever."""
         kind = placed.rewriting.object["type"]
-        name = public_id(kind, f"{placed.key}#{generation}", self._namespace)
-        return replace(placed, id=name)
+        return replace(placed, id=self._generation(kind, placed.key, generation))
+
+    def generations(self, kind: str, key: str) -> list[str]:
+        """Every id that what `key` names may have been published under."""
+        return [self._generation(kind, key, n) for n in range(GENERATIONS + 1)]
+
+    def _generation(self, kind: str, key: str, number: int) -> str:
+        return public_id(kind, f"{key}#{number}" if number else key, self._namespace)
 
     def _mint(self, candidate: Candidate, known: dict[str, Minted]) -> None:
         placed = self.place(candidate, known)
@@ -202,6 +208,8 @@ def _prune(candidates: Iterable[Candidate], known: dict[str, Minted]) -> None:
         gone = gone | lost if lost else set()
 
 
+GENERATIONS = 16
+"""How often a public object may come back after it was revoked."""
 _LEVELS = frozenset(TLP_2.values())
 _ENDS = ("source_ref", "target_ref", "sighting_of_ref", "object_ref")
 

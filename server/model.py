@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from tocsin.admission.model import Consent, Contribution, Submitter, Tlp
+from tocsin.admission.confidence import NEUTRAL
+from tocsin.admission.merge import Figures
+from tocsin.admission.model import Consent, Contribution, Submitter, Testimony, Tlp
 
 
 class Kind(StrEnum):
@@ -68,6 +70,10 @@ class Partner:
     consent: Consent = Consent.NONE
     max_tlp: Tlp = Tlp.AMBER
     default_tlp: Tlp = Tlp.AMBER
+    reliability: int = NEUTRAL
+    """How far it has proved right, from 0 to 100."""
+    group: str = ""
+    """Partners of one group, which tell each other, count as one source."""
 
     def submitter(self) -> Submitter:
         """What admission must know of it."""
@@ -256,7 +262,8 @@ class Public:
     modified: int
     """The version that the feeds hold now."""
     digest: bytes
-    """Over the published value, `modified` left out; tells whether a merge changed anything."""
+    """Over the published value, `modified` and the hub's figures left out; tells whether a merge
+    changed what partners say."""
     tlp: Tlp
     scope: str
     contributions: tuple[Contribution, ...]
@@ -265,6 +272,14 @@ class Public:
     copies: tuple[Copy, ...] = ()
     """Fuller copies for stricter feeds, the strictest last; `digest` and `modified` are of the
     copy that every feed may have that takes the object at all."""
+    ended: str = ""
+    """Why it was revoked, an `End`; empty while it lives."""
+    testimonies: tuple[Testimony, ...] = ()
+    """Sightings and opinions of it."""
+    figures: Figures | None = None
+    """As they were last published."""
+    due: int = 0
+    """The hour, counted from 1970, in which the sweep must look at it; 0: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +309,28 @@ class Arrivals:
     """Ids of the partner's that stand for something else than before, or are known not to come."""
     publics: frozenset[str] = frozenset()
     """Public ids, known to everybody, that may be seen more widely than before."""
+
+
+class End(StrEnum):
+    """Why a public object was revoked."""
+
+    WITHDRAWN = "withdrawn"  # no contribution was left
+    EXPIRED = "expired"  # its valid_until passed
+    DECIDED = "decided"  # an analyst revoked it, or forbade its value
+
+
+@dataclass(frozen=True, slots=True)
+class Unwanted:
+    """A value on the hub's own warning list."""
+
+    kind: str
+    """The SCO type: `domain-name`, `ipv4-addr`, `url`, `email-addr`, `file` …"""
+    property: str
+    """The property within it: `value`, `hashes.'SHA-256'`."""
+    value: str
+    """In its one spelling."""
+    reason: str
+    since: int
 
 
 class Question(StrEnum):

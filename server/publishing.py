@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-import orjson
-
+from tocsin.admission.extension import author, extension_definition
 from tocsin.admission.identify import observable
 from tocsin.admission.markings import definition
-from tocsin.admission.merge import spelt
+from tocsin.admission.merge import same_definition, says_no_more, spelt
 from tocsin.admission.model import (
     Action,
     Candidate,
     Contribution,
     Finding,
-    StixObject,
     Tlp,
     Verdict,
 )
@@ -25,9 +22,10 @@ from tocsin.admission.parts import stricter
 from tocsin.admission.references import references
 from tocsin.admission.timestamps import micros
 from tocsin.server.completing import MOST_AWAITED, complete, contributed, recalled
+from tocsin.server.findings import ECHO, dropped, note, telling
 from tocsin.server.ledger import House, Ledger, contributions, posting
-from tocsin.server.minting import Mint, Minted, Placed, in_order, seen
-from tocsin.server.model import Arrivals, Partner, Question, Record, Review, Wait
+from tocsin.server.minting import GENERATIONS, Mint, Minted, Placed, in_order, seen
+from tocsin.server.model import Arrivals, End, Partner, Public, Question, Record, Review, Wait
 from tocsin.server.store import Txn
 
 
@@ -50,6 +48,9 @@ class Batch:
     """Source ids of the whole submission that were refused."""
     sees: Tlp = Tlp.CLEAR
     """The strictest level that the submitter may read; what is stricter is not there for it."""
+    earlier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By what they are about: source ids of the sightings and opinions that earlier batches of the
+    submission have settled, when there was nothing yet that could hear them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,12 @@ class Publisher:
         self.house = house
 
     def furnish(self, txn: Txn) -> None:
-        """The hub's identity and the TLP definitions in every feed that may need them."""
+        """What readers need in every feed: the hub's identity, TLP definitions, its extension."""
         for feed in self.house.feeds():
             levels = [definition(tlp) for tlp in Tlp if tlp <= feed.max_tlp]
-            own = [posting(subject, Tlp.CLEAR) for subject in (self.house.identity, *levels)]
+            extension = (author(), extension_definition())
+            every = (self.house.identity, *levels, *extension)
+            own = [posting(subject, Tlp.CLEAR) for subject in every]
             txn.publish(feed.id, own, replace=True)
 
     def settle(self, txn: Txn, batch: Batch) -> Settled:
@@ -83,11 +86,13 @@ class Publisher:
         work = _Work(self.mint, Ledger(txn, self.house, batch.now), batch)
         for candidate in in_order(batch.candidates):
             work.take(candidate)
+        work.recall()
         txn.wait(work.waits)
         if work.arrived:
             txn.remember(batch.partner.slug, batch.submission, work.arrived)
         arrivals = Arrivals(batch.partner.slug, frozenset(work.arrived), frozenset(work.opened))
         after = complete(work.ledger, arrivals)
+        work.ledger.listen()
         work.ledger.write()
         records = sorted(work.records, key=lambda record: record.index)
         return Settled(tuple(records), tuple(work.reviews), arrivals, after)
@@ -96,6 +101,7 @@ class Publisher:
         """The next portion of what waits for what has arrived; where the one after it begins."""
         ledger = Ledger(txn, self.house, now)
         after = complete(ledger, arrivals, after)
+        ledger.listen()
         ledger.write()
         return after
 
@@ -148,20 +154,21 @@ class _Work:
                 self._arrive(source, "")  # nobody need wait for it
             self._close(candidate, candidate.verdict)
         elif self._echo(candidate):
-            note = _note("echo", "the hub's own object; it corroborates nothing")
-            self._close(candidate.noting(note), Verdict.DUPLICATE, source)
+            self._close(candidate.noting(ECHO), Verdict.DUPLICATE, source)
         else:
             self._place(candidate)
 
     def _echo(self, candidate: Candidate) -> bool:
         """The hub's own object coming back.  An SCO has one id everywhere, so it is none."""
         subject = candidate.object or {}
-        own = candidate.source_id in self.ledger.publics and not candidate.raw
+        hub = self.ledger.house.identity["id"]
+        known = candidate.source_id in self.ledger.publics and not candidate.raw
+        own = candidate.source_id == hub or known
         return own and not observable(str(subject.get("type")))
 
     def _place(self, candidate: Candidate) -> None:
         placed = self.mint.place(candidate, self.known)
-        candidate = placed.candidate.noting(*_dropped(placed))
+        candidate = placed.candidate.noting(*dropped(placed.rewriting))
         missing = placed.rewriting.missing
         if "marking" in self.batch.waived:
             missing = tuple(each for each in missing if not each.startswith("marking-definition"))
@@ -171,6 +178,9 @@ class _Work:
             finding = Finding("publish", "references", Action.HELD, message)
             self._close(candidate.held(finding), Verdict.HELD, waits_for=missing)
             return
+        if candidate.echo:
+            self._copy(replace(placed, candidate=candidate))
+            return
         living = self._living(replace(placed, candidate=candidate))
         if living is None:
             message = "was published and revoked too often: an analyst must look at it"
@@ -178,17 +188,60 @@ class _Work:
             self._close(candidate.held(finding), Verdict.HELD)
             return
         placed = living
-        parts = stricter(((_level(candidate), placed.rewriting.object), *placed.fuller))
-        self.known[str(candidate.source_id)] = Minted(placed.id, _level(candidate), parts)
+        parts = stricter(((candidate.level, placed.rewriting.object), *placed.fuller))
+        self.known[str(candidate.source_id)] = Minted(placed.id, candidate.level, parts)
         self._contribute(placed)
 
+    def recall(self) -> None:
+        """What earlier batches said of indicators that came only now is heard."""
+        names = [
+            self.batch.minted[said].id
+            for candidate in self.batch.candidates
+            for said in self.batch.earlier.get(str(candidate.source_id), ())
+            if said in self.batch.minted
+        ]
+        self.ledger.load(names)
+        for name in names:
+            self.ledger.hear(name, self.batch.partner.slug)
+
+    def _copy(self, placed: Placed) -> None:
+        """What says that the hub made it, under an id that the hub does not know."""
+        known: Public | None = None
+        for generation in range(GENERATIONS + 1):
+            again = self.mint.reborn(placed, generation) if generation else placed
+            self.ledger.load([again.id])
+            found = self.ledger.publics.get(again.id)
+            if found is None:
+                break
+            known = found
+        partner = self.batch.partner.slug
+        if known is None or (
+            known.tlp > self.batch.sees and all(c.partner != partner for c in contributions(known))
+        ):
+            message = "says that this hub made it, but here is no such object: send it as your own"
+            fault = Finding("merge", "echo", Action.REFUSED, message)
+            self._close(placed.candidate.refused(fault), Verdict.REFUSED)
+            return
+        self.known[str(placed.candidate.source_id)] = Minted(known.id, known.tlp)
+        self._arrive(str(placed.candidate.source_id), known.id)
+        self._close(placed.candidate.noting(ECHO), Verdict.DUPLICATE, known.id)
+
     def _living(self, placed: Placed) -> Placed | None:
-        """Under an id that is not revoked, unless it is this partner's own that is."""
+        """Under an id that is not revoked, unless it is this partner's own that was withdrawn.
+
+        What has expired comes back if the new report is valid still.
+        """
         own = self.sources.get(str(placed.candidate.source_id))
-        for generation in range(1, _GENERATIONS + 1):
+        valid = self._valid(placed)
+        for generation in range(1, GENERATIONS + 1):
             self.ledger.load([placed.id])
             public = self.ledger.publics.get(placed.id)
-            if public is None or not public.revoked or public.id == own:
+            if public is None or not public.revoked:
+                return placed
+            expired = public.ended == End.EXPIRED
+            if public.id == own and not (expired and valid):
+                return placed
+            if expired and not valid and public.tlp <= self.batch.sees:
                 return placed
             placed = self.mint.reborn(placed, generation)
         return None
@@ -199,14 +252,7 @@ class _Work:
         public = self.ledger.publics.get(placed.id)
         before = self.sources.get(new.source_id) or None
         mine = next((c for c in contributions(public) if c.partner == partner), None)
-        if new.object.get("revoked") is True:
-            self._withdraw(candidate, before or placed.id)
-            return
-        if public is not None and public.revoked:
-            self._refuse(candidate, "this id was revoked, for ever; send it under a new id")
-            return
-        if new.raw and any(not _same_definition(new, c) for c in contributions(public)):
-            self._refuse(candidate, "this marking definition is here with other content")
+        if self._closed(placed, new, public):
             return
         if mine is not None and self._decided(placed, mine, new):
             return
@@ -223,25 +269,48 @@ class _Work:
         verdict = Verdict.ADMITTED if changed or unseen else Verdict.DUPLICATE
         self._close(candidate, verdict if alone else Verdict.MERGED, placed.id)
 
+    def _closed(self, placed: Placed, new: Contribution, public: Public | None) -> bool:
+        """Whether it takes something back, or what it would join is past joining."""
+        candidate, own = placed.candidate, self.sources.get(new.source_id)
+        if new.object.get("revoked") is True:
+            self._withdraw(candidate, own or placed.id)
+            return True
+        if public is not None and public.ended == End.EXPIRED:
+            remark = note(
+                "expired", "it has expired here already; send it with a later valid_until"
+            )
+            self._close(candidate.noting(remark), Verdict.DUPLICATE, placed.id)
+            return True
+        if public is not None and public.revoked:
+            self._refuse(candidate, "this id was revoked, for ever; send it under a new id")
+            return True
+        if new.raw and any(not same_definition(new, c) for c in contributions(public)):
+            self._refuse(candidate, "this marking definition is here with other content")
+            return True
+        return False
+
     def _decided(self, placed: Placed, mine: Contribution, new: Contribution) -> bool:
         """Whether what the partner sent before decides the verdict already."""
         candidate = placed.candidate
         if (
             new.fuller == mine.fuller
-            and _says_no_more(new.object, mine.object)
+            and says_no_more(new.object, mine.object)
             and (not new.raw or new.tlp >= mine.tlp)
         ):
+            self.ledger.confirm(placed.id, mine, new.received)
             self._arrive(new.source_id, placed.id)
             self._close(candidate, Verdict.DUPLICATE, placed.id)
             return True
         if mine.source_id != new.source_id or not new.version or new.raw:
             return False
         later = micros(new.version) - micros(mine.version)
-        if later > 0:
-            return False
-        if later < 0 or mine.received == new.received:
-            note = _note("versions", "a newer version of it is here already")
-            self._close(candidate.noting(note), Verdict.DUPLICATE, placed.id)
+        if later > 0 or (later == 0 and self.batch.waived):
+            return False  # newer, or the same again with more of it: an analyst released it
+        asks = any(f.action is Action.ASKED for f in candidate.findings)
+        if later < 0 or mine.received == new.received or asks:
+            version = "a newer version" if later < 0 else "this version"
+            remark = note("versions", f"{version} of it is here already")
+            self._close(candidate.noting(remark), Verdict.DUPLICATE, placed.id)
         else:
             self._refuse(candidate, "this version is here with other content; raise `modified`")
         return True
@@ -253,23 +322,30 @@ class _Work:
             source_id=str(candidate.source_id),
             version=candidate.source_version or "",
             received=self.batch.received,
-            tlp=_level(candidate),
+            tlp=candidate.level,
             scope=candidate.scope,
             object=candidate.object or {},
             raw=candidate.raw,
+            reliability=self.batch.partner.reliability,
+            group=self.batch.partner.group,
         )
         layers = [(bare.tlp, bare.object), *candidate.fuller]
         return (bare, frozenset()) if bare.raw else contributed(bare, layers, self.known)
+
+    def _valid(self, placed: Placed) -> bool:
+        """Whether its own word is that it holds now."""
+        until = placed.rewriting.object.get("valid_until")
+        return until is None or micros(until) > self.batch.now
 
     def _withdraw(self, candidate: Candidate, name: str) -> None:
         partner = self.batch.partner.slug
         if any(c.partner == partner for c in contributions(self.ledger.publics.get(name))):
             self.ledger.leave(name, partner)
-            note = _note("revoked", "your contribution is withdrawn")
-            self._close(candidate.noting(note), Verdict.ADMITTED, name)
+            remark = note("revoked", "your contribution is withdrawn")
+            self._close(candidate.noting(remark), Verdict.ADMITTED, name)
         else:
-            note = _note("revoked", "nothing of yours is published under it")
-            self._close(candidate.noting(note), Verdict.DUPLICATE)
+            remark = note("revoked", "nothing of yours is published under it")
+            self._close(candidate.noting(remark), Verdict.DUPLICATE)
 
     def _arrive(self, source: str, public: str) -> None:
         if source and self.sources.get(source) != public:
@@ -292,12 +368,13 @@ class _Work:
             source_id=candidate.source_id or "",
             version=candidate.source_version or "",
             public_id=public,
-            findings=tuple(finding.as_json() for finding in _telling(candidate.findings)),
+            findings=tuple(finding.as_json() for finding in telling(candidate.findings)),
         )
         self.records.append(record)
         wanted = Action.HELD if verdict is Verdict.HELD else Action.ASKED
         rules = tuple(sorted({f.rule for f in candidate.findings if f.action is wanted}))
-        if verdict is Verdict.HELD or (rules and verdict is not Verdict.REFUSED):
+        settled = verdict in (Verdict.REFUSED, Verdict.DUPLICATE)  # asked the first time, if ever
+        if verdict is Verdict.HELD or (rules and not settled):
             self.reviews.append(self._review(candidate, record, rules, waits_for))
 
     def _review(
@@ -321,57 +398,3 @@ class _Work:
             findings=record.findings,
             waits_for=waits_for[:MOST_AWAITED],
         )
-
-
-_MOST_FINDINGS = 20
-_GENERATIONS = 16
-"""How often a public object may come back after it was revoked."""
-
-
-def _same_definition(new: Contribution, old: Contribution) -> bool:
-    return bool(old.raw) and orjson.loads(old.raw) == orjson.loads(new.raw)
-
-
-def _level(candidate: Candidate) -> Tlp:
-    """The level that normalise found; the strictest there is if it was never asked."""
-    return candidate.tlp if candidate.tlp is not None else Tlp.RED
-
-
-def _says_no_more(new: StixObject, old: StixObject) -> bool:
-    """Whether it is the same again; the earliest `valid_from` counts, so a later one is nothing."""
-    if new == old:
-        return True
-    if "valid_from" not in new or "valid_from" not in old:
-        return False
-    if micros(new["valid_from"]) < micros(old["valid_from"]):
-        return False
-    return {**new, "valid_from": ""} == {**old, "valid_from": ""}
-
-
-def _dropped(placed: Placed) -> list[Finding]:
-    """One finding for each property, however many references it lost."""
-    lost = Counter(str(path[0]) for path, _ in placed.rewriting.dropped)
-    return [
-        Finding(
-            "publish",
-            "references",
-            Action.STRIPPED,
-            f"{count} of its references lead to what its readers cannot see",
-            name,
-        )
-        for name, count in sorted(lost.items())[:_MOST_FINDINGS]
-    ]
-
-
-def _telling(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """As many as a person can read; the last ones give the reason for the verdict."""
-    most = 2 * _MOST_FINDINGS
-    return (
-        findings
-        if len(findings) <= most
-        else findings[:_MOST_FINDINGS] + findings[-_MOST_FINDINGS:]
-    )
-
-
-def _note(rule: str, message: str) -> Finding:
-    return Finding("merge", rule, Action.NOTED, message)

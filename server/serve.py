@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
 import ssl
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 from tocsin.config import ConfigError, HubSettings
 from tocsin.server.app import create_app
 from tocsin.server.founding import OPERATOR, found_operator
-from tocsin.server.intake import Intake
 from tocsin.server.listening import DRAIN, Contexts, Listener, Place, listener
 from tocsin.server.opening import Opened, housed, opened
-from tocsin.server.store import OUTAGES, Clock, Store, wall_clock
+from tocsin.server.store import Clock, wall_clock
 from tocsin.server.tls import server_context
-
-log = logging.getLogger(__name__)
+from tocsin.server.working import finish, start
 
 _ADVICE = "set tls_certificate, or let a proxy do TLS and listen on 127.0.0.1"
-_IDLE = 1.0
-"""Seconds after which the worker looks for submissions that another process left."""
-_PACK_IDLE = 2.0
-"""Seconds after which it is seen whether there is something to pack."""
-_PACK_SHARE = 4
-"""Packing rests four times as long as it took."""
 
 
 def serve(
@@ -53,7 +43,7 @@ def serve(
         url = f"{scheme}://{_shown(settings.host)}:{server.bind_addr[1]}/taxii2/"
         answering = threading.Thread(target=server.serve, name="http", daemon=True)
         answering.start()
-        workers = _workers(hub, stop)
+        workers = start(hub.parts, stop)
         _announce(url, key, ready, say)
         if not tls and not _is_loopback(settings.host):
             say(f"warning: plain HTTP at {settings.host}: keys can be read on the way; {_ADVICE}")
@@ -61,7 +51,7 @@ def serve(
         say("stopping: finishing what is in hand")
         server.stop()
         answering.join(DRAIN)
-        _join(workers)
+        finish(workers, DRAIN)
         if ready is not None:
             ready.unlink(missing_ok=True)
     say("stopped")
@@ -79,11 +69,11 @@ def work(settings: HubSettings, say: Callable[[str], None], clock: Clock = wall_
     stop = threading.Event()
     _on_signal(stop)
     with opened(settings, say, clock) as hub:
-        workers = _workers(hub, stop)
+        workers = start(hub.parts, stop)
         say("working")
         stop.wait()
         say("stopping: finishing what is in hand")
-        _join(workers)
+        finish(workers, DRAIN)
     say("stopped")
 
 
@@ -117,55 +107,6 @@ def _tls(settings: HubSettings, say: Callable[[str], None]) -> Contexts | None:
 
     signal.signal(signal.SIGHUP, renew)
     return lambda: context
-
-
-def _workers(hub: Opened, stop: threading.Event) -> list[threading.Thread]:
-    """What works beside the requests until the hub stops."""
-    parts = hub.parts
-    made = [
-        threading.Thread(target=_work, args=(parts.intake, stop), name="worker", daemon=True),
-        threading.Thread(target=_pack, args=(parts.store, stop), name="packer", daemon=True),
-    ]
-    for each in made:
-        each.start()
-    return made
-
-
-def _join(workers: Sequence[threading.Thread]) -> None:
-    """All of them together may take as long as the requests in hand."""
-    ends = time.monotonic() + DRAIN
-    for each in workers:
-        each.join(max(0.0, ends - time.monotonic()))
-
-
-def _pack(store: Store, stop: threading.Event) -> None:
-    """Pack what many small submissions left, a little at a time and never in haste."""
-    pause = _PACK_IDLE
-    while not stop.wait(pause):
-        began, pause = time.monotonic(), _PACK_IDLE
-        try:
-            if store.packing.step():
-                pause = min(_PACK_SHARE * (time.monotonic() - began), _PACK_IDLE)
-        except OUTAGES as error:
-            log.info("the database is away, packing goes on when it is back: %s", error)
-        except Exception:  # a block that cannot be packed is read as it is
-            log.exception("a block could not be packed; it is tried again later")
-
-
-def _work(intake: Intake, stop: threading.Event) -> None:
-    """Admit what was too large to be admitted at once, until the hub stops."""
-    while not stop.is_set():
-        intake.waiting.clear()
-        try:
-            found = intake.work()
-        except OUTAGES as error:
-            log.warning("the database is away, admission goes on when it is back: %s", error)
-            found = False
-        except Exception:  # whatever went wrong with one must not end the work on the others
-            log.exception("a submission could not be admitted; it is tried again later")
-            found = False
-        if not found:
-            intake.waiting.wait(_IDLE)
 
 
 def _on_signal(stop: threading.Event) -> None:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,12 +35,14 @@ class TestHub:
 
     __test__ = False
     store: Store
+    clock: Callable[[], int] | None = None
+    """By which admission and the sweep tell the time."""
     parts: Parts = field(init=False)
     client: FlaskClient = field(init=False)
 
     def __post_init__(self) -> None:
         settings = HubSettings()
-        self.parts = assemble(self.store, SEAL, settings, JUDGING)
+        self.parts = assemble(self.store, SEAL, settings, JUDGING, self.clock)
         found(self.store, self.parts.publisher, SEAL)
         self.client = create_app(self.parts, SEAL, settings).test_client()
         for slug in ("acme", "north"):
@@ -91,7 +93,7 @@ class TestHub:
         """What partners sent, as a reader of the feed gets it; the hub's own objects left out."""
         found = self.ask(f"collections/{alias}/objects/", who, query_string={"limit": 1000} | query)
         objects = found.json.get("objects", [])
-        own = ("identity", "marking-definition")
+        own = ("identity", "marking-definition", "extension-definition")
         return [each for each in objects if each["type"] not in own or alias == "scratch"]
 
     def verdicts(self, status: Object) -> list[str]:

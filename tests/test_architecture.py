@@ -26,17 +26,18 @@ ADMISSION = (
 )
 HUB = (
     ("tocsin.server.cli",),
+    ("tocsin.server.commands",),
     ("tocsin.server.serve", "tocsin.server.desk", "tocsin.server.takeover"),
     ("tocsin.server.medallion_backend", "tocsin.server.medallion_mongo"),
     ("tocsin.server.medallion_source",),
-    ("tocsin.server.opening", "tocsin.server.listening"),
+    ("tocsin.server.opening", "tocsin.server.listening", "tocsin.server.working"),
     ("tocsin.server.app", "tocsin.server.founding", "tocsin.server.gathering"),
     ("tocsin.server.reading", "tocsin.server.tls"),
     ("tocsin.server.taxii", "tocsin.server.console"),
-    ("tocsin.server.intake",),
+    ("tocsin.server.intake", "tocsin.server.aftercare"),
     ("tocsin.server.deposit", "tocsin.server.publishing"),
     ("tocsin.server.completing",),
-    ("tocsin.server.ledger", "tocsin.server.minting"),
+    ("tocsin.server.ledger", "tocsin.server.minting", "tocsin.server.findings"),
     ("tocsin.server.copies",),
     ("tocsin.server.store", "tocsin.server.access"),
     ("tocsin.server.journal", "tocsin.server.seal", "tocsin.server.facets", "tocsin.server.traits"),
@@ -44,7 +45,11 @@ HUB = (
     *ADMISSION,
 )
 CLIENTS = (("tocsin.clients",), *ADMISSION)
-OUTSIDE = (("tocsin.server.cli",), ("tocsin.server.conformance",))  # knows none of what it judges
+OUTSIDE = (
+    ("tocsin.server.cli",),
+    ("tocsin.server.commands",),
+    ("tocsin.server.conformance",),
+)  # knows none of what it judges
 STACKS = (HUB, CLIENTS, OUTSIDE)
 """Top to bottom.  A unit knows those below it in its stack; neighbours do not know each other."""
 

@@ -68,14 +68,20 @@ def pushed(hub, orders):
         hub.push(*(whole[tag][order[step]] for tag, order in graphs))
 
 
+_OF_THE_HUB = ("created", "modified", "extensions")
+
+
 def told(hub, feed, tags):
-    """What a feed says of each graph, without stamps and with names for ids."""
+    """What a feed says of each graph, with names for ids; without stamps and the hub's figures.
+
+    Figures that only rise wait for the quiet period, so they tell in what order things came.
+    """
     found = {o["id"]: o for o in read(hub, feed)}
     name_of = {id: f"{o['type']}--of-{tag}" for id, o in found.items() if (tag := tag_of(o, found))}
     said = {tag: [] for tag in tags}
     for id, each in found.items():
         tag = name_of[id].partition("--of-")[2]
-        body = {k: v for k, v in each.items() if k not in ("created", "modified")}
+        body = {k: v for k, v in each.items() if k not in _OF_THE_HUB}
         text = json.dumps(body, sort_keys=True)
         for other in sorted(references_in(body)):
             text = text.replace(other, name_of.get(other, "elsewhere"))
@@ -90,7 +96,7 @@ def read(hub, feed):
         page = hub.ask(f"collections/{feed}/objects/", query_string=query).json
         found += page.get("objects", [])
         if not page.get("more"):
-            own = ("identity", "marking-definition")
+            own = ("identity", "marking-definition", "extension-definition")
             return [each for each in found if each["type"] not in own]
         query["next"] = page["next"]
 

@@ -16,6 +16,7 @@ from hub import (
     sdo,
 )
 
+from tocsin.admission.extension import AUTHOR, EXTENSION
 from tocsin.admission.model import Tlp
 from tocsin.server.model import Partner
 from tocsin.server.store import Store
@@ -166,11 +167,14 @@ class TestWhoSpeaks:
         assert hub.verdicts(hub.push(indicator("mail.acme.example"), who="north")) == ["held"]
 
     @pytest.mark.parametrize(
-        "pattern",
-        ["alert tcp 10.1.2.3 any -> any 80 (sid:1;)", 'rule a { meta: by = "jo@bank.test" }'],
+        ("language", "pattern"),
+        [
+            ("snort", "alert tcp 10.1.2.3 any -> any 80 (sid:1;)"),
+            ("yara", 'rule a { meta: by = "jo@bank.test" condition: true }'),
+        ],
     )
-    def test_patterns_of_other_languages_are_searched_too(self, hub, pattern):
-        assert hub.verdicts(hub.push(indicator(pattern=pattern, pattern_type="snort"))) == ["held"]
+    def test_patterns_of_other_languages_are_searched_too(self, hub, language, pattern):
+        assert hub.verdicts(hub.push(indicator(pattern=pattern, pattern_type=language))) == ["held"]
 
     def test_a_private_address_in_a_url_waits_for_an_analyst(self, hub):
         url = "[url:value = 'http://evil.top/?ip=10.1.2.3']"
@@ -237,7 +241,7 @@ class TestMarkings:
 
     def test_the_definitions_that_readers_need_are_in_the_feed(self, hub):
         found = hub.ask("collections/green/objects/").json["objects"]
-        assert [o["id"] for o in found] == [hub.identity, CLEAR, GREEN]
+        assert [o["id"] for o in found] == [hub.identity, CLEAR, GREEN, AUTHOR, EXTENSION]
 
     def test_a_statement_goes_with_the_objects_that_carry_it(self, hub):
         statement = {

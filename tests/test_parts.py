@@ -85,9 +85,9 @@ class TestLeavingOut:
         assert out(hub, "green") == []
         assert "granular_markings" not in out(hub, "amber")[0]
 
-    def test_a_selector_that_selects_nothing_waits_for_an_analyst(self, hub):
+    def test_a_selector_that_selects_nothing_is_refused(self, hub):
         status = hub.push(malware(name="n", granular_markings=marks(AMBER, "descriptoin")))
-        assert hub.verdicts(status) == ["held"]
+        assert hub.verdicts(status) == ["refused"]
 
     def test_places_are_those_of_the_object_as_it_was_sent(self, hub):
         labels = ["acme.example", "open", "shut"]

@@ -288,6 +288,29 @@ class TestVictimTerms:
         assert candidate.verdict is Verdict.HELD
         assert candidate.object["pattern"] == pattern
 
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[domain-name:value = 'acrne-bank.test']",
+            "[domain-name:value = 'login.acm3bank.test']",
+            "[domain-name:value = 'xn--cmebank-1fg.test']",
+            "[url:value = 'https://secure-acme-bank.test/login']",
+            r"[file:name = 'C:\\MyAcmeCorpVpn.exe']",
+            r"[directory:path = 'D:\\acme\\corp\\share']",
+        ],
+    )
+    def test_so_does_one_on_a_host_or_path_made_to_look_like_them(self, pattern):
+        bank = replace(ACME, terms=("acmebank.example",))
+        candidate = after("victim_terms", indicator(pattern), submitter=bank)
+        assert candidate.verdict is Verdict.HELD
+        assert candidate.object["pattern"] == pattern
+
+    @pytest.mark.parametrize("host", ["acmeban.test", "macbank.test", "bank.acne.test"])
+    def test_other_hosts_pass(self, host):
+        bank = replace(ACME, terms=("acmebank.example",))
+        subject = indicator(f"[domain-name:value = '{host}']")
+        assert after("victim_terms", subject, submitter=bank).open
+
     def test_so_does_a_rule_in_another_language_and_an_observable(self):
         yara = {**indicator('rule x { strings: $a = "acme.example" condition: $a }')}
         assert after("victim_terms", {**yara, "pattern_type": "yara"}).verdict is Verdict.HELD

@@ -153,6 +153,28 @@ class TestReview:
         assert hub.verdicts(after) == ["refused"]
         assert findings(after)[-1]["message"] == "say TLP"
 
+    def test_what_was_asked_about_follows_in_a_fuller_version_and_nothing_else(self, hub):
+        text = "Reported by Jane Doe, jane@bank.test"
+        status = hub.push(indicator("evil.top", description=text))
+        masked = "[removed: person's name], [removed: e-mail address]"
+        assert hub.verdicts(status) == ["admitted"]
+        assert [o["description"] for o in hub.feed("green")] == [f"Reported by {masked}"]
+        [review] = hub.store.reviews.waiting()
+        hub.parts.intake.release(review, "operator")
+        [public] = hub.feed("green")
+        assert public["description"] == "Reported by Jane Doe, [removed: e-mail address]"
+        assert hub.store.reviews.waiting() == []
+
+    def test_sending_it_again_asks_nobody_twice_and_masks_nothing_again(self, hub):
+        sent = indicator("evil.top", description="Reported by Jane Doe")
+        for verdict in ("admitted", "duplicate"):
+            assert hub.verdicts(hub.push(sent)) == [verdict]
+            assert len(hub.store.reviews.waiting()) == 1
+        hub.parts.intake.release(hub.store.reviews.waiting()[0], "operator")
+        assert hub.verdicts(hub.push(sent)) == ["duplicate"]
+        assert hub.feed("green")[0]["description"] == "Reported by Jane Doe"
+        assert hub.store.reviews.waiting() == []
+
 
 class TestBadInput:
     def test_one_bad_object_does_not_spoil_the_rest(self, hub):

@@ -1,6 +1,7 @@
 """STIX 2.0 and 2.1 as JSON: bundle, TAXII envelope, array, single object, or one per line.
 
-The objects come out as they were sent.  Each is read on its own, so that an
+The objects come out as they were sent, but for the observables inside an
+observed-data of STIX 2.0, which come out beside it.  Each is read on its own, so that an
 object that breaks I-JSON is refused and its neighbours are not.
 """
 
@@ -16,6 +17,7 @@ from tocsin.admission.formats import Format, Reading
 from tocsin.admission.formats._written import decoded, encoding, refusal
 from tocsin.admission.ijson import strict
 from tocsin.admission.model import Action, Candidate, Finding, StixObject
+from tocsin.admission.upgrade import parted
 
 _ENDINGS = (".json", ".stix", ".stix2", ".jsonl", ".ndjson")
 _SAMPLE = 65_536
@@ -55,12 +57,18 @@ def _candidates(name: str, content: bytes, reading: Reading) -> Iterator[Candida
 
 
 def _read(parts: Iterable[tuple[str, bytes]], marked: bool) -> Iterator[Candidate]:
-    for index, (place, raw) in enumerate(parts):
+    index = 0
+    for place, raw in parts:
         try:
-            candidate = _candidate(index, strict(raw))
+            found = [_candidate(index + n, each) for n, each in enumerate(parted(strict(raw)))]
         except Malformed as error:
-            candidate = refusal(index, f"{place}: {error}")
-        yield candidate.noting(_MARK) if marked and index == 0 else candidate
+            found = [refusal(index, f"{place}: {error}")]
+        if len(found) > 1:
+            found = [found[0].noting(_PARTED), *found[1:]]
+        if marked and index == 0:
+            found = [found[0].noting(_MARK), *found[1:]]
+        yield from found
+        index += len(found)
 
 
 def _candidate(index: int, sent: StixObject) -> Candidate:
@@ -74,6 +82,13 @@ def _candidate(index: int, sent: StixObject) -> Candidate:
     )
 
 
+_PARTED = Finding(
+    "validate",
+    "observed",
+    Action.REPAIRED,
+    "the observables inside it, as STIX 2.0 has them, have become objects of their own",
+    "objects",
+)
 _MARK = Finding(
     "validate",
     "format",

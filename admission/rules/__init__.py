@@ -4,18 +4,21 @@ A rule is a module with
 
 - `apply(candidate, around)`, a pure function that returns the candidate as it
   came if there is nothing to do, and may be applied to its own result;
-- `DEFAULTS`, its settings with their defaults; `around.settings` goes before.
+- `DEFAULTS`, its settings with their defaults; `around.settings` goes before;
+- `MODES`, if some settings are modes (see `_modes`): what each of them may be;
+- `CHOICES`, the same for other settings.  A table has such choices as its values.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
 
 from tocsin.admission.policy import PolicyError
+from tocsin.admission.rules import _modes
 from tocsin.admission.sanitise import Rule
 
-__all__ = ["Rule", "check", "defaults", "names", "rule"]
+__all__ = ["Rule", "check", "defaults", "names", "overruled", "rule"]
 
 
 def names() -> tuple[str, ...]:
@@ -36,15 +39,47 @@ def defaults(name: str) -> Mapping[str, object]:
     return settings
 
 
-def check(name: str, settings: Mapping[str, object]) -> None:
-    """Raises PolicyError if the rule has no such setting, or it is of another kind."""
-    known = defaults(name)
+def check(name: str, settings: Mapping[str, object], table: str = "rules") -> None:
+    """Raises PolicyError if the rule has no such setting, or it is of another kind.
+
+    `table` is where in policy.toml the settings stand: `partners.acme.rules`.
+    """
+    known, choices = defaults(name), {**_listed(name, "CHOICES"), **_listed(name, "MODES")}
     for setting, value in settings.items():
+        place = f"policy.toml: [{table}.{name}] {setting}"
         if setting not in known:
-            raise PolicyError(f"policy.toml: [rules.{name}] {setting} is unknown")
-        if not isinstance(value, type(known[setting])):
-            kind = type(known[setting]).__name__
-            raise PolicyError(f"policy.toml: [rules.{name}] {setting} must be a {kind}")
+            raise PolicyError(f"{place} is unknown")
+        if type(value) is not type(known[setting]):
+            raise PolicyError(f"{place} must be a {type(known[setting]).__name__}")
+        _check_inside(place, value)
+        if setting in choices:
+            _check_choices(place, value, choices[setting])
+
+
+def overruled(name: str, settings: Mapping[str, object]) -> dict[str, object] | None:
+    """The rule's settings once an analyst has said yes to what it asked or held for.
+
+    None: nothing of the rule is left to apply.
+    """
+    modes = _listed(name, "MODES")
+    return _modes.released({**defaults(name), **settings}, modes) if modes else None
+
+
+def _check_inside(place: str, value: object) -> None:
+    """A list is of words."""
+    if isinstance(value, list) and not all(isinstance(each, str) for each in value):
+        raise PolicyError(f"{place} must be a list of words")
+
+
+def _check_choices(place: str, value: object, choices: Sequence[str]) -> None:
+    for each in value.values() if isinstance(value, dict) else (value,):
+        if each not in choices:
+            raise PolicyError(f"{place} must be one of {', '.join(choices)}")
+
+
+def _listed(name: str, what: str) -> Mapping[str, Sequence[str]]:
+    listed: Mapping[str, Sequence[str]] = getattr(_module(name), what, {})
+    return listed
 
 
 def _module(name: str) -> ModuleType:

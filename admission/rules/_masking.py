@@ -42,7 +42,7 @@ def masked(
     """The candidate with everything that `search` finds in its texts masked.
 
     `modes` says by kind (as `Span.what`) whether to `replace` it, the default,
-    or to `hold` or `refuse` the whole object for it.
+    to `ask` an analyst about the mask, or to `hold` or `refuse` the whole object.
     """
     assert candidate.object is not None  # noqa: S101
     changes: dict[Path, str | None] = {}
@@ -52,13 +52,14 @@ def masked(
         spans = search(text)
         if not spans:
             continue
+        kinds: dict[str, list[str]] = {}
         for what in sorted({span.what for span in spans}):
-            mode = (modes or {}).get(what, "replace")
-            if mode in graver:
-                graver[mode].append(_gravely(rule, mode, what, path))
+            kinds.setdefault((modes or {}).get(what, "replace"), []).append(what)
+        for mode in graver.keys() & kinds.keys():
+            graver[mode] += [_gravely(rule, mode, what, path) for what in kinds[mode]]
         place, new = _changed(candidate.object, path, text, spans)
         changes[place] = new
-        findings.append(_finding(rule, place, new, spans))
+        findings += _findings(rule, place, new, kinds)
     return _settled(candidate, changes, findings, graver)
 
 
@@ -142,11 +143,23 @@ def replaced(text: str, spans: Iterable[Span]) -> str:
     return "".join((*parts, text[at:]))
 
 
-def _finding(rule: str, path: Path, new: str | None, spans: Sequence[Span]) -> Finding:
-    what = " and ".join(sorted({span.what for span in spans}))
-    if new is None:
-        return Finding("sanitise", rule, Action.STRIPPED, f"removed: it held {what}", shown(path))
-    return Finding("sanitise", rule, Action.REPLACED, f"{what} masked", shown(path))
+def _findings(
+    rule: str, path: Path, new: str | None, kinds: Mapping[str, Sequence[str]]
+) -> Iterator[Finding]:
+    """What was masked; apart from it, what was masked until an analyst has decided."""
+    asked = kinds.get("ask", ())
+    plain = sorted(what for mode, found in kinds.items() if mode != "ask" for what in found)
+    if plain:
+        action = Action.STRIPPED if new is None else Action.REPLACED
+        yield Finding("sanitise", rule, action, _told(plain, new), shown(path))
+    if asked:
+        message = f"{_told(asked, new)}; an analyst may release it"
+        yield Finding("sanitise", rule, Action.ASKED, message, shown(path))
+
+
+def _told(kinds: Sequence[str], new: str | None) -> str:
+    what = " and ".join(kinds)
+    return f"removed: it held {what}" if new is None else f"{what} masked"
 
 
 def _gravely(rule: str, mode: str, what: str, path: Path) -> Finding:

@@ -28,7 +28,7 @@ CARD = "payment card number"
 IBAN = "IBAN"
 SSN = "US social security number"
 
-_AT = r"(?:@|\s?\[at\]\s?|\s?\(at\)\s?|\[@\]|\(@\))"
+_AT = r"(?:@|%40|\s?\[at\]\s?|\s?\(at\)\s?|\[@\]|\(@\))"
 _EMAIL = re.compile(
     rf"(?<![^\W_])[^\W_](?:[\w.+%'-]|\[\.\]|\(\.\)|[\[(]dot[\])]){{0,63}}{_AT}(?:[^\W_](?:[\w-]{{0,61}}[^\W_])?{DOT}){{1,8}}[^\W\d_][\w-]{{1,62}}",
     re.IGNORECASE,
@@ -134,7 +134,7 @@ def found(text: str, kinds: frozenset[str], regions: tuple[str, ...]) -> list[Sp
 
 def _hides_an_at(text: str) -> bool:
     plain = text.lower()
-    return "[at]" in plain or "(at)" in plain
+    return "[at]" in plain or "(at)" in plain or "%40" in plain
 
 
 def _emails(text: str) -> Iterator[Span]:

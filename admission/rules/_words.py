@@ -9,7 +9,9 @@ DOT = r"(?:\.|\[\.\]|\(\.\)|\{\.\}|\\{1,4}\.|\s?\[dot\]\s?|\s?\(dot\)\s?)"
 """A dot, also defanged or escaped."""
 
 _START, _END = r"(?<![^\W_])", r"(?![^\W_])"
-_SHORT = 3
+_SHORT, _LONG = 3, 8
+_BETWEEN = r"(?:[\s_.+-]|%20|\\){0,4}"
+"""Between two words of a name: as in texts, host names, queries and paths."""
 _RUN = re.compile(r"[^\W_]+")
 _LABELS = re.compile(rf"(?<![\w.-])(?:[\w-]{{1,63}}{DOT})+\Z")
 
@@ -20,7 +22,8 @@ class Wording:
     `ACME Corp` is found as `acme-corp` and `ACMECorp`, `acme.example` as
     `acme[.]example`.  Up to three letters are found only in their own case,
     since `IT` is a word of many texts.  With `anywhere` a domain is found
-    inside a longer name too: `notacme.example`.
+    inside a longer name too, `notacme.example`, and so are longer names of
+    several words: `myacmecorpvpn`.
     """
 
     def __init__(self, words: tuple[str, ...], anywhere: bool = False) -> None:
@@ -56,8 +59,10 @@ def subdomains(text: str, start: int) -> int:
 
 def _found_as(word: str, anywhere: bool) -> str:
     tokens = [re.escape(token).replace(r"\.", DOT) for token in word.split()]
-    pattern = r"[\s_-]*".join(tokens)
+    pattern = _BETWEEN.join(tokens)
     if len(word) <= _SHORT:
         pattern = f"(?-i:{pattern})"
+    if anywhere and len(tokens) > 1 and len(word) >= _LONG:
+        return pattern
     start = "" if anywhere and "." in word and len(word) > _SHORT else _START
     return f"{start}{pattern}{_END}"

@@ -21,13 +21,17 @@ from tocsin.admission.model import (
     Surroundings,
     shown,
 )
+from tocsin.admission.patterns import observables
 from tocsin.admission.rules._masking import Span, masked, outside, own_values
+from tocsin.admission.rules._modes import VALUE
 from tocsin.admission.rules._words import DOT, wording
 from tocsin.admission.texts import rewritten
 
 DEFAULTS: Mapping[str, object] = {
     "handles": True,  # mask reporters' handles and links to their posts
+    "posts": "hold",  # an indicator or observable on somebody's post: or refuse, keep
 }
+MODES = {"posts": VALUE}
 
 _NAME = "submitter's name"
 _HANDLE = "reporter's handle"
@@ -37,14 +41,17 @@ _POST = re.compile(
     rf"""(?<![\w.@-])(?:h(?:tt|xx)ps?(?::|\[:\])//)?(?:www{DOT}|mobile{DOT})?
     (?: (?:(?:fx|vx)?twitter{DOT}com|x{DOT}com|nitter{DOT}net)/@?\w{{1,30}}(?:/status(?:es)?/\d+)?
       | bsky{DOT}app/profile/[\w.:-]{{1,80}}(?:/post/\w+)?
+      | (?:[a-z]{{2}}{DOT})?linkedin{DOT}com/(?:in/[\w%-]{{2,100}}|posts/[^\W_]+-[\w%-]{{2,200}})
       | threads{DOT}(?:net|com)/@[\w.]{{1,30}}(?:/post/\w+)?
       | [\w-]{{1,63}}(?:{DOT}[\w-]{{1,63}}){{1,4}}/@\w{{1,30}}(?:@[\w.-]{{1,80}})?(?:/\d+)?
     )""",
     re.VERBOSE | re.IGNORECASE,
 )
+_STATUS = re.compile(r"/(?:status(?:es)?|posts?)/[\w-]|/@[\w.@-]+/\d", re.IGNORECASE)
+"""What makes a link one to a post: a profile may be an attacker's own."""
 _SITE = re.compile(r"/@|(?:com|net|app)/", re.IGNORECASE)
 _AT = re.compile(
-    r"(?<![\w@./+%=-])@(\w[\w.]{0,29}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}|\w{2,30})(?![\w/(]|\.\w|@)"
+    r"(?<![\w@./+%=\]-])(?:@|\[@\])(\w[\w.]{0,29}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}|\w{2,30})(?![\w/(]|\.\w|@)"
 )
 _NO_HANDLES = frozenset(
     (
@@ -68,6 +75,9 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
             message = "says something of the submitter, who stays anonymous: leave it out"
             return candidate.refused(Finding("sanitise", _RULE, Action.REFUSED, message))
         candidate = _without_author(candidate, subject, names)
+    posts = str(around.settings.get("posts", DEFAULTS["posts"]))
+    if posts != "keep" and _is_post(subject):
+        return _about_post(candidate, refused=posts == "refuse")
     own = own_values(subject)
     named = wording(names)
 
@@ -89,6 +99,22 @@ def _handles(text: str) -> list[Span]:
             if found[1].lower() not in _NO_HANDLES
         ]
     return spans
+
+
+def _is_post(subject: StixObject) -> bool:
+    """Whether it is about what somebody wrote: most often who reported it, seldom a dead drop."""
+    urls = (each.value for each in observables(subject) if each.kind == "url")
+    return any((post := _POST.match(url)) and _STATUS.search(post[0]) for url in urls)
+
+
+def _about_post(candidate: Candidate, *, refused: bool) -> Candidate:
+    place = "pattern" if "pattern" in (candidate.object or {}) else "value"
+    message = "is about a person's post, most likely the one that reported it"
+    if refused:
+        finding = Finding("sanitise", _RULE, Action.REFUSED, f"{message}: leave it out", place)
+        return candidate.refused(finding)
+    message += ": an analyst decides whether an attacker wrote it"
+    return candidate.held(Finding("sanitise", _RULE, Action.HELD, message, place))
 
 
 def _without_author(candidate: Candidate, subject: StixObject, names: tuple[str, ...]) -> Candidate:

@@ -24,11 +24,15 @@ from tocsin.admission.model import (
 from tocsin.admission.patterns import observables
 
 DEFAULTS: Mapping[str, object] = {
-    "hold": [],  # lists, by their own names, whose exact hits are held instead of refused
-    "ignore": [],  # lists that are not asked
-    "label": "benign-infrastructure",  # for what is only near a listed value
+    "exact": "refuse",  # for an exact hit on a list that is not named below
+    "lists": {},  # by the list's own name: refuse, hold, lower or ignore
+    "hold": [],  # short for lists that hold
+    "ignore": [],  # short for lists that are not asked
+    "label": "benign-infrastructure",  # for what is only near a listed value, or only lowered
     "lower_by": 20,  # points of confidence that nearness costs, where confidence is stated
 }
+_EXACT = ("refuse", "hold", "lower", "ignore")
+CHOICES = {"exact": _EXACT, "lists": _EXACT}
 
 _RULE = "benign"
 _ASKED = frozenset(("=", "IN"))
@@ -39,35 +43,57 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
     subject = candidate.object
     if subject is None:
         return candidate
-    about = [o for o in observables(subject) if not o.negated]
     settings = {**DEFAULTS, **around.settings}
-    ignored = settings["ignore"]
-    hits = [_hits(around.lists, observable, ignored) for observable in about]
+    modes = _Modes(settings)
+    about = [o for o in observables(subject) if not o.negated]
+    hits = [_hits(around.lists, observable, modes) for observable in about]
     exact = [found[0] for found in hits if found and found[0].exact]
-    if exact and subject.get("type") == "indicator":
-        return _judged(candidate, exact, len(exact) == len(about), settings["hold"])
-    if exact:
+    if exact and subject.get("type") != "indicator":
         message = f"on the warning list {exact[0].list!r}: kept as what was seen"
         return candidate.noting(Finding("sanitise", _RULE, Action.NOTED, message, "value"))
+    grave = [hit for hit in exact if modes.of(hit) != "lower"]
+    if grave:
+        refused = len(grave) == len(about) and any(modes.of(hit) == "refuse" for hit in grave)
+        return _judged(candidate, grave, refused=refused)
     near = [found[0] for found in hits if found]
     if near and subject.get("type") == "indicator":
         return _lowered(candidate, subject, near[0], settings)
     return candidate
 
 
-def _hits(lists: KnownBenign, observable: Observable, ignored: Sequence[str]) -> list[Hit]:
+class _Modes:
+    """What a hit on each list leads to."""
+
+    __slots__ = ("_by_list", "_other")
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._other: str = settings["exact"]
+        self._by_list: dict[str, str] = {
+            **dict.fromkeys(settings["hold"], "hold"),
+            **dict.fromkeys(settings["ignore"], "ignore"),
+            **settings["lists"],
+        }
+
+    def of(self, hit: Hit) -> str:
+        return self._by_list.get(hit.list, self._other)
+
+    def graveness(self, hit: Hit) -> tuple[bool, int]:
+        """What comes first of several hits on a value: the exact ones, the gravest of these."""
+        return not hit.exact, _EXACT.index(self.of(hit))
+
+
+def _hits(lists: KnownBenign, observable: Observable, modes: _Modes) -> list[Hit]:
+    """The lists' words on a value, the gravest first."""
     if observable.operator not in _ASKED:
         return []
     found = lists.hits(observable.kind, observable.value)
-    return [hit for hit in found if hit.list not in ignored]
+    return sorted((hit for hit in found if modes.of(hit) != "ignore"), key=modes.graveness)
 
 
-def _judged(
-    candidate: Candidate, exact: Sequence[Hit], wholly: bool, held: Sequence[str]
-) -> Candidate:
-    """Refused if every value is listed; held if only some are, or for the sake of the list."""
+def _judged(candidate: Candidate, exact: Sequence[Hit], *, refused: bool) -> Candidate:
+    """Refused if every value is listed; held if only some are, or for the sake of the lists."""
     names = ", ".join(sorted({hit.list for hit in exact}))
-    if wholly and not all(hit.list in held for hit in exact):
+    if refused:
         message = f"known to be harmless (warning list: {names}): would raise false alarms"
         return candidate.refused(Finding("sanitise", _RULE, Action.REFUSED, message, "pattern"))
     message = f"names something known to be harmless (warning list: {names}): leave it out"
@@ -82,7 +108,8 @@ def _lowered(
     if settings["label"] in labels:
         return candidate
     changed = {**subject, "labels": [*labels, settings["label"]]}
-    message = f"close to what the warning list {near.list!r} names: labelled"
+    close = "on" if near.exact else "close to what is on"
+    message = f"{close} the warning list {near.list!r}: labelled"
     confidence = subject.get("confidence")
     if isinstance(confidence, int):
         changed["confidence"] = max(0, confidence - settings["lower_by"])

@@ -1,43 +1,99 @@
-"""What a file or a message carried is looked at by nobody's eyes here, so it does not pass unseen.
+"""What was carried or typed is looked at by nobody's eyes here, so it does not pass unseen.
 
 The hashes and the name of an artifact pass; its content waits for an analyst.
-Of an e-mail message, recipients and the way it took say who was attacked:
-they go, the sender and the subject stay.
+Traffic goes on without what was in it, a process without its environment, and
+a command line waits while the rest goes on.  A command line in a pattern is
+what the indicator matches on, so it stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from tocsin.admission.model import Action, Candidate, Finding, Path, Surroundings
-from tocsin.admission.texts import rewritten
+from tocsin.admission.model import Candidate, StixObject, Surroundings
+from tocsin.admission.rules._modes import PROPERTY
+from tocsin.admission.rules._properties import Found, settled
 
-DEFAULTS: Mapping[str, object] = {}
+DEFAULTS: Mapping[str, object] = {
+    "artifact": "hold",  # a file's content
+    "traffic": "strip",  # references to what was sent, bodies of HTTP requests
+    "secrets": "strip",  # cookies and credentials in headers of HTTP requests
+    "content": "strip",  # the reference from a file to its content
+    "command_line": "ask",
+    "environment": "strip",
+}
+MODES = dict.fromkeys(DEFAULTS, PROPERTY)
 
 _RULE = "payloads"
-_OF_THE_VICTIM = (
-    "to_refs",
-    "cc_refs",
-    "bcc_refs",
-    "received_lines",
-    "additional_header_fields",
-    "raw_email_ref",
+_PROPERTIES: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "artifact": {"payload_bin": ("artifact", "carries a file's content")},
+    "file": {"content_ref": ("content", "leads to the file's content")},
+    "network-traffic": {
+        "src_payload_ref": ("traffic", "leads to what was sent"),
+        "dst_payload_ref": ("traffic", "leads to what was sent"),
+    },
+    "process": {
+        "command_line": ("command_line", "may hold names, hosts and passwords"),
+        "environment_variables": ("environment", "says how somebody's machine is set up"),
+    },
+}
+_SECRET_HEADERS = frozenset(
+    (
+        *("cookie", "set-cookie", "authorization", "proxy-authorization", "x-api-key"),
+        *("x-auth-token", "x-csrf-token", "x-forwarded-for", "x-real-ip", "forwarded", "referer"),
+    )
 )
+_OF_ANY = frozenset(
+    (
+        *("type", "id", "spec_version", "object_marking_refs", "granular_markings"),
+        *("defanged", "created", "modified", "lang", "labels", "confidence"),
+    )
+)
+"""Properties that say nothing of the thing itself."""
 
 
 def apply(candidate: Candidate, around: Surroundings) -> Candidate:
-    """An artifact's content is held; recipients and received lines of a message are stripped."""
+    """The candidate without what a file, a connection or a process carried."""
     subject = candidate.object
     if subject is None:
         return candidate
-    if subject.get("type") == "artifact" and "payload_bin" in subject:
-        message = "carries a file's content: an analyst decides; hashes and name pass without"
-        return candidate.held(Finding("sanitise", _RULE, Action.HELD, message, "payload_bin"))
-    if subject.get("type") != "email-message":
+    settings = {**DEFAULTS, **around.settings}
+    found = [(path, str(settings[mode]), why) for path, mode, why in _found(subject)]
+    if not found:
         return candidate
-    gone: dict[Path, str | None] = {(name,): None for name in _OF_THE_VICTIM if name in subject}
-    if not gone:
-        return candidate
-    message = "says who received the message"
-    found = (Finding("sanitise", _RULE, Action.STRIPPED, message, str(path[0])) for path in gone)
-    return candidate.changed(rewritten(subject, gone), *found)
+    return settled(candidate, _RULE, _or_held(subject, found))
+
+
+def _found(subject: StixObject) -> Iterator[Found]:
+    """What there is of it, with the names of settings for modes."""
+    for name, (mode, why) in _PROPERTIES.get(str(subject.get("type")), {}).items():
+        if name in subject:
+            yield (name,), mode, why
+    if subject.get("type") == "network-traffic":
+        yield from _requests(subject)
+
+
+def _requests(subject: StixObject) -> Iterator[Found]:
+    request = _inside(_inside(subject, "extensions"), "http-request-ext")
+    place = ("extensions", "http-request-ext")
+    if "message_body_data_ref" in request:
+        yield (*place, "message_body_data_ref"), "traffic", "leads to what was sent"
+    for name in _inside(request, "request_header"):
+        if name.lower() in _SECRET_HEADERS:
+            yield (*place, "request_header", name), "secrets", "says who asked, or opens a door"
+
+
+def _inside(value: dict[str, Any], name: str) -> dict[str, Any]:
+    inner = value.get(name)
+    return inner if isinstance(inner, dict) else {}
+
+
+def _or_held(subject: StixObject, found: list[Found]) -> list[Found]:
+    """Held where nothing would be left of the object but its id."""
+    gone = {path[0] for path, mode, _ in found if len(path) == 1 and mode in ("ask", "strip")}
+    if gone and not subject.keys() - gone - _OF_ANY:
+        return [
+            (path, "hold" if mode in ("ask", "strip") else mode, why) for path, mode, why in found
+        ]
+    return found

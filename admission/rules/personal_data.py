@@ -1,27 +1,39 @@
-"""Personal data in text: e-mail addresses, telephones, cards, accounts, SSNs.
+"""Personal data in text: addresses, telephones, cards, accounts, ids, names.
 
 What an indicator matches on and what an observable is stays untouched: the
 phisher's address is the threat.  The same address named in the object's own
-text stays too; every other one is masked.  A person's identity is held.
+text stays too; every other one is masked.  Names and postal addresses are
+guessed, so an analyst is asked.  A person's identity is held.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+from itertools import chain
 
 from tocsin.admission.model import Action, Candidate, Finding, StixObject, Surroundings
 from tocsin.admission.rules import _personal as personal
-from tocsin.admission.rules._masking import Span, masked, outside, own_values
+from tocsin.admission.rules._masking import Span, Zones, masked, outside, own_values
+from tocsin.admission.rules._modes import TEXT, VALUE
+from tocsin.admission.rules._names import PERSON, persons
+from tocsin.admission.rules._national import NATIONAL, national
+from tocsin.admission.rules._postal import ADDRESS, postal
 
 DEFAULTS: Mapping[str, object] = {
-    # Each kind is replaced by a mask, or the object held or refused for it, or it is kept.
+    # Each kind is replaced by a mask, an analyst asked about the mask,
+    # or the object held or refused for it, or it is kept.
     "email": "replace",
     "telephone": "replace",
     "card": "replace",
     "iban": "replace",
     "us_ssn": "replace",
+    "national_id": "replace",
+    "postal_address": "ask",
+    "person": "ask",
+    "individuals": "hold",  # identities of persons
+    "other_languages": "hold",  # e-mail addresses in patterns that are not STIX
     "regions": ["US", "GB"],  # whose national telephone numbers are known by form alone
 }
 
@@ -31,7 +43,15 @@ _KINDS = {
     "card": personal.CARD,
     "iban": personal.IBAN,
     "us_ssn": personal.SSN,
+    "national_id": NATIONAL,
+    "postal_address": ADDRESS,
+    "person": PERSON,
 }
+MODES = {
+    **dict.fromkeys(_KINDS, TEXT),
+    **dict.fromkeys(("individuals", "other_languages"), VALUE),
+}
+_GUESSED: Mapping[str, Callable[[str], Iterable[Span]]] = {ADDRESS: postal, PERSON: persons}
 _RULE = "personal_data"
 
 
@@ -43,23 +63,48 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
     subject = candidate.object
     if subject is None:
         return candidate
-    if subject.get("type") == "identity" and subject.get("identity_class") == "individual":
-        message = "describes a person: an analyst decides; send the organisation instead"
-        return candidate.held(Finding("sanitise", _RULE, Action.HELD, message))
-    if _in_other_language(subject):
-        message = "holds an e-mail address: an analyst decides whether it is the threat's"
-        return candidate.held(Finding("sanitise", _RULE, Action.HELD, message, "pattern"))
     settings = {**DEFAULTS, **around.settings}
+    candidate = _judged(candidate, subject, settings)
+    if not candidate.open:
+        return candidate
     modes = {what: str(settings[name]) for name, what in _KINDS.items()}
     kinds = _looked_for(tuple(modes.items()))
     regions = tuple(settings["regions"])
     own = own_values(subject)
 
     def search(text: str) -> list[Span]:
-        spans = personal.found(text, kinds, regions)
+        spans = _found(text, kinds, regions)
         return _not_own(own, text, spans) if spans else spans
 
     return masked(candidate, _RULE, search, modes)
+
+
+def _found(text: str, kinds: frozenset[str], regions: tuple[str, ...]) -> list[Span]:
+    """Personal data in a text; what is an identity number by its word is no telephone or card."""
+    numbers = list(national(text)) if NATIONAL in kinds else []
+    taken = Zones((span.start, span.end) for span in numbers)
+    spans = [s for s in personal.found(text, kinds, regions) if not taken.touch(s.start, s.end)]
+    guessed = (find(text) for what, find in _GUESSED.items() if what in kinds)
+    return [*numbers, *spans, *chain.from_iterable(guessed)]
+
+
+def _judged(candidate: Candidate, subject: StixObject, settings: Mapping[str, object]) -> Candidate:
+    """Held or refused if it is about a person as a whole, or a pattern hides an address."""
+    if subject.get("type") == "identity" and subject.get("identity_class") == "individual":
+        mode, place = settings["individuals"], ""
+        hold = "describes a person: an analyst decides; send the organisation instead"
+        refuse = "describes a person: send the organisation instead"
+    elif _in_other_language(subject):
+        mode, place = settings["other_languages"], "pattern"
+        hold = "holds an e-mail address: an analyst decides whether it is the threat's"
+        refuse = "holds an e-mail address: send a STIX pattern instead"
+    else:
+        return candidate
+    if mode == "refuse":
+        return candidate.refused(Finding("sanitise", _RULE, Action.REFUSED, refuse, place))
+    if mode == "hold":
+        return candidate.held(Finding("sanitise", _RULE, Action.HELD, hold, place))
+    return candidate
 
 
 def _in_other_language(subject: StixObject) -> bool:

@@ -22,6 +22,7 @@ from tocsin.admission.model import (
 from tocsin.admission.patterns import observables
 from tocsin.admission.rules._addresses import Network, addresses, network_of, within
 from tocsin.admission.rules._masking import Span, masked, outside, own_values
+from tocsin.admission.rules._modes import VALUE
 
 PRIVATE: tuple[Network, ...] = tuple(
     ip_network(text)
@@ -39,6 +40,7 @@ DEFAULTS: Mapping[str, object] = {
     "text": True,  # mask such addresses in texts
     "mixed": "hold",  # an indicator that names others as well: hold, refuse or keep
 }
+MODES = {"mixed": VALUE}
 
 _WHAT = "private address"
 _RULE = "private_addresses"

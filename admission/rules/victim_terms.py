@@ -7,20 +7,34 @@ would change what it matches.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import ip_network
 
-from tocsin.admission.model import NAMED, Action, Candidate, Finding, Submitter, Surroundings, shown
+from tocsin.admission.model import (
+    NAMED,
+    Action,
+    Candidate,
+    Finding,
+    StixObject,
+    Submitter,
+    Surroundings,
+    shown,
+)
 from tocsin.admission.rules._addresses import Network, addresses, overlap
+from tocsin.admission.rules._lookalike import lookalike, skeletons
 from tocsin.admission.rules._masking import Span, masked
+from tocsin.admission.rules._modes import TEXT, VALUE
 from tocsin.admission.rules._words import subdomains, wording
 from tocsin.admission.texts import values
 
 DEFAULTS: Mapping[str, object] = {
-    "text": "replace",  # or hold, refuse, keep
+    "text": "replace",  # or ask, hold, refuse, keep
     "values": "hold",  # an indicator or observable about an own term: or refuse, keep
+    "lookalikes": "hold",  # one on a host that looks like an own domain: or refuse, keep
 }
+MODES = {"text": TEXT, "values": VALUE, "lookalikes": VALUE}
 
 _WHAT = "victim's name, domain or network"
 _RULE = "victim_terms"
@@ -37,6 +51,8 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
         for path, value in values(subject):
             if _named(value, words, networks, anywhere=True):
                 return _about(candidate, shown(path), refused=settings["values"] == "refuse")
+    if settings["lookalikes"] != "keep" and _alike(subject, around.submitter):
+        return _about(candidate, "", refused=settings["lookalikes"] == "refuse")
     if settings["text"] == "keep":
         return candidate
 
@@ -73,8 +89,22 @@ def _named(
     return spans
 
 
+def _alike(subject: StixObject, submitter: Submitter) -> bool:
+    """Whether a host in it looks like a domain of the submitter."""
+    wanted = _skeletons(submitter.terms)
+    return bool(wanted) and any(lookalike(value, wanted) for _, value in values(subject))
+
+
+@lru_cache(maxsize=1024)
+def _skeletons(terms: tuple[str, ...]) -> frozenset[str]:
+    return skeletons(term for term in terms if _DOMAIN.fullmatch(term.strip()))
+
+
+_DOMAIN = re.compile(r"(?:[\w-]{1,63}\.)+[^\W\d][\w-]{1,62}")
+
+
 def _about(candidate: Candidate, place: str, *, refused: bool) -> Candidate:
-    message = "is about the submitter's own name, domain or network"
+    message = "is about the submitter's own name, domain or network, or looks like it"
     if refused:
         finding = Finding("sanitise", _RULE, Action.REFUSED, f"{message}: leave it out", place)
         return candidate.refused(finding)

@@ -1,56 +1,124 @@
-"""Real submissions: whose names get through, and which indicators a privacy rule costs."""
+"""Real submissions: whose names get through, and which indicators a privacy rule costs.
+
+Who is named in a file is read from the file itself, as its publisher writes
+it: TweetFeed's column of reporters, MISP's creators, the authors under a Unit 42
+note.  None of them may stand in what would be shared, wherever it stands.
+"""
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from measures.court import corpus, judged, last_rule, lines, read
+from tocsin.admission.errors import ShareError
+from tocsin.admission.model import Action, Candidate
 
 PRIVACY = (
     *("anonymise_source", "personal_data", "victim_terms", "user_paths", "message_headers"),
     "payloads",
 )
-_HANDLE = re.compile(r"(?<![\w.@/])@[A-Za-z0-9_]{3,30}\b(?!\.)")
+_TWEETED = re.compile(r"^\d{4}-\d\d-\d\d[ T][\d:]{8},(\w{3,30}),", re.MULTILINE)
+_POSTED = re.compile(r"(?:twitter|x)\.com/(\w{3,30})/status/")
+_CREATOR = re.compile(r'"(?:event_creator_email|creator_email)"\s*:\s*"([^"]+)"')
+_SIGNED = re.compile(r"^AUTHORS?:\s*((?:[-* ]*\w[^\n:]*\n)+)", re.MULTILINE)
 _AUTHOR = re.compile(r"(?im)^\W{0,5}(?:author|reporter|reported by|analyst)s?\W+([^\n]{3,60})$")
+_NOT_READ = frozenset(("pattern", "id", "value", "created_by_ref"))
+"""What an indicator is about, and ids: nobody's words."""
+
+
+class Tally:
+    """What became of real files."""
+
+    def __init__(self) -> None:
+        self.verdicts: Counter[str] = Counter()
+        self.files: Counter[str] = Counter()
+        self.lost: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
+        self.left: list[str] = []
+        self.explained: list[str] = []
+        self.named = 0
+
+    def take(self, file: str, candidate: Candidate, people: frozenset[str]) -> None:
+        self.verdicts[candidate.verdict.value] += 1
+        self.asked.update(f.rule for f in candidate.findings if f.action is Action.ASKED)
+        subject = candidate.object or {}
+        if candidate.open:
+            self.left += names(file, subject, people)
+        elif subject.get("type") == "indicator":
+            rule = last_rule(candidate)
+            self.lost[f"{candidate.verdict.value} {rule}"] += 1
+            if rule in PRIVACY:
+                why = candidate.findings[-1].message
+                self.explained.append(f"{file}: {subject.get('pattern', '')[:120]}: {why}")
+
+    def tell(self, show: int) -> None:
+        costs = {name: count for name, count in self.lost.items() if name.split()[1] in PRIVACY}
+        print(f"   verdicts {dict(self.verdicts)}")
+        print(f"   files {dict(self.files)}")
+        print(f"   indicators closed, by rule {dict(self.lost.most_common())}")
+        print(f"   of these by a privacy rule {costs}")
+        print(f"   objects about which an analyst is asked, by rule {dict(self.asked)}")
+        print(f"   people named in the files that were read {self.named}")
+        print(f"   handles, creators and authors left {len(self.left)}")
+        for each in (*self.left[:show], *self.explained[:show]):
+            print("     ", each)
 
 
 def measure(folder: Path, show: int) -> None:
-    people = {
-        each["value"]
-        for each in lines(folder / "pii" / "misp-labels" / "labels.jsonl")
-        if each["label"] in ("analyst", "victim")
-    }
-    verdicts: Counter[str] = Counter()
-    lost: Counter[str] = Counter()
-    left: list[str] = []
-    unclaimed = 0
+    labelled = labels(folder)
+    tally = Tally()
     for entry, raw in corpus(folder, "stix", "reports", "iocs", "misp"):
-        candidates = read(entry["path"], raw)
-        unclaimed += not candidates
+        file = entry["file"]
+        try:
+            candidates = read(entry["path"], raw)
+        except ShareError:
+            tally.files["refused as a whole"] += 1
+            continue
+        tally.files["read" if candidates else "claimed by no format, or empty"] += 1
+        people = named_in(raw.decode("utf-8", "replace")) | labelled.get(file, frozenset())
+        tally.named += len(people) if candidates else 0
         for candidate in judged(candidates):
-            verdicts[candidate.verdict.value] += 1
-            subject = candidate.object or {}
-            if not candidate.open and subject.get("type") == "indicator":
-                lost[f"{candidate.verdict.value} {last_rule(candidate)}"] += 1
-            if candidate.open:
-                left += handles(entry["path"], subject, people)
-    print(f"   verdicts {dict(verdicts)}; files that no format claims {unclaimed}")
-    print(f"   indicators closed, by rule {dict(lost.most_common())}")
-    costs = {name: count for name, count in lost.items() if name.split()[1] in PRIVACY}
-    print(f"   of these by a privacy rule {costs}")
-    print(f"   handles, creators and authors left {len(left)}")
-    for each in left[:show]:
-        print("     ", each)
+            tally.take(file, candidate, people)
+    tally.tell(show)
 
 
-def handles(path: str, subject: dict, people: set[str]) -> list[str]:
+def labels(folder: Path) -> dict[str, frozenset[str]]:
+    """The analysts and victims of each file, as somebody labelled them."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for each in lines(folder / "pii" / "misp-labels" / "labels.jsonl"):
+        if each["label"] in ("analyst", "victim"):
+            found[each["file"]].add(each["value"])
+    return {file: frozenset(people) for file, people in found.items()}
+
+
+def named_in(text: str) -> frozenset[str]:
+    """The people whom a file names as those who reported, created or wrote it."""
+    signed = (
+        name.strip(" -*\r\t")
+        for block in _SIGNED.findall(text.replace("\r", ""))
+        for name in re.split(r"[,\n]| and ", block)
+    )
+    found = [*_TWEETED.findall(text), *_POSTED.findall(text), *_CREATOR.findall(text), *signed]
+    return frozenset(name for name in found if len(name) > 2)
+
+
+def names(path: str, subject: dict, people: frozenset[str]) -> list[str]:
     """What names a person in the texts of an object that would be shared."""
-    kept = {k: v for k, v in subject.items() if k not in ("pattern", "id", "value")}
+    kept = {k: v for k, v in subject.items() if k not in _NOT_READ}
     text = json.dumps(kept, ensure_ascii=False)
-    found = [m[0] for m in _HANDLE.finditer(text)] if "tweetfeed" in path else []
-    found += [name for name in people if name in text]
+    lower = text.lower()
+    found = [name for name in people if name.lower() in lower and whole(name, text)]
     found += [
-        m[0] for value in kept.values() if isinstance(value, str) for m in _AUTHOR.finditer(value)
+        m[0]
+        for value in kept.values()
+        if isinstance(value, str)
+        for m in _AUTHOR.finditer(value)
+        if "[removed: " not in m[0]
     ]
     return [f"{path}: {each!r} in {text[:160]}" for each in found]
+
+
+def whole(name: str, text: str) -> bool:
+    """Whether a name stands there as a word of its own."""
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pymongo.collection import Collection as Documents
 from pymongo.errors import DuplicateKeyError
 
+from tocsin.admission.confidence import NEUTRAL
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.model import Consent, Tlp
 from tocsin.server.model import Account, Partner
@@ -111,6 +112,8 @@ def _partner_document(partner: Partner) -> Document:
         "consent": partner.consent.value,
         "max_tlp": partner.max_tlp.word,
         "default_tlp": partner.default_tlp.word,
+        "reliability": partner.reliability,
+        "group": partner.group,
     }
 
 
@@ -124,6 +127,8 @@ def _partner(document: Document) -> Partner:
         consent=Consent(document["consent"]),
         max_tlp=Tlp.of(document["max_tlp"]),
         default_tlp=Tlp.of(document["default_tlp"]),
+        reliability=document.get("reliability", NEUTRAL),  # absent in what an earlier build wrote
+        group=document.get("group", ""),
     )
 
 

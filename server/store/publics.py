@@ -1,7 +1,8 @@
 """The public objects with their private contributions.
 
 One small document per public object, found by its id alone: nothing else is
-asked of them, and each index more would halve the speed of writing.
+asked of them, and each index more would halve the speed of writing.  When they
+must be looked at again is kept beside them (`dues.py`).
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import orjson
 from pymongo import ReplaceOne
 from pymongo.client_session import ClientSession
 
-from tocsin.admission.model import Contribution, Layer, Tlp
+from tocsin.admission.merge import Figures
+from tocsin.admission.model import Contribution, Layer, Testimony, Tlp, Word
 from tocsin.server.model import Copy, Public
+from tocsin.server.store import dues
 from tocsin.server.store.connection import Base, portions
 from tocsin.server.store.lookup import PORTION
 from tocsin.server.store.runs import Document
@@ -24,15 +27,17 @@ class Publics:
 
     def __init__(self, base: Base, session: ClientSession) -> None:
         """Remembers which ids were looked up, so as not to look twice."""
-        self._publics, self._session = base.publics, session
+        self._base, self._publics, self._session = base, base.publics, session
         self._looked_up: dict[str, bool] = {}
+        self._due: dict[str, int] = {}
 
     def read(self, ids: Collection[str]) -> dict[str, Public]:
         """See `Txn.publics`."""
         found: dict[str, Public] = {}
         for portion in portions(sorted(set(ids)), PORTION):
             for document in self._publics.find({"_id": {"$in": portion}}, session=self._session):
-                found[document["_id"]] = _public(document)
+                found[document["_id"]] = public = _public(document)
+                self._due[public.id] = public.due
         self._looked_up.update((id, id in found) for id in ids)
         return found
 
@@ -41,7 +46,8 @@ class Publics:
         latest = {public.id: public for public in publics}
         self._look_up([id for id in latest if id not in self._looked_up])
         documents = {id: _document(public) for id, public in latest.items()}
-        fresh = [document for id, document in documents.items() if not self._looked_up[id]]
+        new = {id for id in documents if not self._looked_up[id]}
+        fresh = [document for id, document in documents.items() if id in new]
         known = [
             ReplaceOne({"_id": id}, document)
             for id, document in documents.items()
@@ -52,6 +58,9 @@ class Publics:
         if known:
             self._publics.bulk_write(known, session=self._session)
         self._looked_up.update((id, True) for id in latest)
+        hours = {id: p.due for id, p in latest.items() if p.due != self._due.get(id, 0)}
+        dues.write(self._base, self._session, hours, new)
+        self._due |= hours
 
     def _look_up(self, ids: list[str]) -> None:
         self._looked_up.update((id, False) for id in ids)
@@ -74,21 +83,56 @@ def _document(public: Public) -> Document:
             {"tlp": level.word, "modified": modified, "digest": digest}
             for level, modified, digest in public.copies
         ],
-        "contributions": [
-            {
-                "partner": contribution.partner,
-                "source_id": contribution.source_id,
-                "version": contribution.version,
-                "received": contribution.received,
-                "tlp": contribution.tlp.word,
-                "scope": contribution.scope,
-                "object": orjson.dumps(contribution.object),
-                "raw": contribution.raw,
-                "fuller": _layer_documents(contribution.fuller),
-                "draft": _layer_documents(contribution.draft),
-            }
-            for contribution in public.contributions
-        ],
+        "ended": public.ended,
+        "contributions": [_contribution_document(each) for each in public.contributions],
+        "testimonies": [_testimony_document(each) for each in public.testimonies],
+        "figures": _figures_document(public.figures),
+        "due": public.due,
+    }
+
+
+def _contribution_document(contribution: Contribution) -> Document:
+    return {
+        "partner": contribution.partner,
+        "source_id": contribution.source_id,
+        "version": contribution.version,
+        "received": contribution.received,
+        "tlp": contribution.tlp.word,
+        "scope": contribution.scope,
+        "object": orjson.dumps(contribution.object),
+        "raw": contribution.raw,
+        "fuller": _layer_documents(contribution.fuller),
+        "draft": _layer_documents(contribution.draft),
+        "reliability": contribution.reliability,
+        "group": contribution.group,
+        "first": contribution.first,
+        "last": contribution.last,
+    }
+
+
+def _testimony_document(testimony: Testimony) -> Document:
+    return {
+        "partner": testimony.partner,
+        "source_id": testimony.source_id,
+        "word": testimony.word.value,
+        "when": testimony.when,
+        "tlp": testimony.tlp.word,
+        "scope": testimony.scope,
+        "reliability": testimony.reliability,
+        "group": testimony.group,
+    }
+
+
+def _figures_document(figures: Figures | None) -> Document | None:
+    if figures is None:
+        return None
+    return {
+        "contributors": figures.contributors,
+        "first": figures.first,
+        "last": figures.last,
+        "sightings": figures.sightings,
+        "false_positives": figures.false_positives,
+        "confidence": figures.confidence,
     }
 
 
@@ -106,6 +150,10 @@ def _public(document: Document) -> Public:
             Copy(Tlp.of(copy["tlp"]), copy["modified"], copy["digest"])
             for copy in document.get("copies", ())
         ),
+        ended=document.get("ended", ""),  # this and what follows is absent in older documents
+        testimonies=tuple(map(_testimony, document.get("testimonies", ()))),
+        figures=Figures(**document["figures"]) if document.get("figures") else None,
+        due=document.get("due", 0),
     )
 
 
@@ -121,6 +169,7 @@ def _contribution(document: Document) -> Contribution:
         raw=document.get("raw", b""),
         fuller=_layers(document.get("fuller", ())),
         draft=_layers(document.get("draft", ())),
+        **{name: document[name] for name in _LATER if name in document},
     )
 
 
@@ -130,3 +179,20 @@ def _layer_documents(layers: Iterable[Layer]) -> list[Document]:
 
 def _layers(documents: Iterable[Document]) -> tuple[Layer, ...]:
     return tuple((Tlp.of(each["tlp"]), orjson.loads(each["object"])) for each in documents)
+
+
+def _testimony(document: Document) -> Testimony:
+    return Testimony(
+        partner=document["partner"],
+        source_id=document["source_id"],
+        word=Word(document["word"]),
+        when=document["when"],
+        tlp=Tlp.of(document["tlp"]),
+        scope=document["scope"],
+        reliability=document["reliability"],
+        group=document["group"],
+    )
+
+
+_LATER = ("reliability", "group", "first", "last")
+"""What contributions written by an earlier build have not."""

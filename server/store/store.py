@@ -1,7 +1,7 @@
 """The store: everything the hub keeps, and the one way to change it.
 
-Reading goes through `feeds`, `people`, `submissions`, `reviews` and
-`journal`.  Whatever belongs together is written in one `commit`: all of it
+Reading goes through `feeds`, `people`, `submissions`, `reviews`, `dues`,
+`unwanted` and `journal`.  Whatever belongs together is written in one `commit`: all of it
 becomes visible at once, or none of it.
 """
 
@@ -21,12 +21,14 @@ from tocsin.admission.errors import Unavailable
 from tocsin.server.store import layout
 from tocsin.server.store.acts import Journal
 from tocsin.server.store.connection import SAFE, STEADY, Client, collided, reach
+from tocsin.server.store.dues import Dues
 from tocsin.server.store.packing import Packing
 from tocsin.server.store.people import People
 from tocsin.server.store.reviews import Reviews
 from tocsin.server.store.submissions import Submissions
 from tocsin.server.store.turns import Turns
 from tocsin.server.store.txn import Txn
+from tocsin.server.store.unwanted import UnwantedValues
 from tocsin.server.store.views import Library
 
 T = TypeVar("T")
@@ -53,6 +55,8 @@ class Store:
         self.people = People(self._base)
         self.submissions = Submissions(self._base, clock)
         self.reviews = Reviews(self._base)
+        self.dues = Dues(self._base)
+        self.unwanted = UnwantedValues(self._base)
         self.journal = Journal(self._base)
         self.packing = Packing(client, self._base, self._lock)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from pymongo.client_session import ClientSession
 
@@ -14,9 +14,11 @@ from tocsin.server.model import (
     Query,
     Record,
     Review,
+    Unwanted,
     Version,
     Wait,
 )
+from tocsin.server.store import dues, unwanted
 from tocsin.server.store.acts import Notes
 from tocsin.server.store.clock import Stamps
 from tocsin.server.store.connection import Base
@@ -100,6 +102,26 @@ class Txn:
     def put(self, publics: Iterable[Public]) -> None:
         """Keep public objects, in place of what was kept under their ids."""
         self._publics.put(publics)
+
+    def undue(self, ids: Iterable[str]) -> None:
+        """Strike these off what is due, whatever their public objects say."""
+        dues.write(self._base, self._session, dict.fromkeys(ids, 0))
+
+    def forbid(self, new: Unwanted) -> bool:
+        """Put a value on the hub's own warning list; False if it is there already."""
+        return unwanted.forbid(self._base, self._session, new)
+
+    def allow(self, kind: str, value: str) -> bool:
+        """Take a value off the hub's own warning list; False if it is not there."""
+        return unwanted.allow(self._base, self._session, kind, value)
+
+    def know_scope(self, scope: str) -> None:
+        """Remember that something is published under this scope, so that it can be found."""
+        unwanted.know_scope(self._base, self._session, scope)
+
+    def scopes(self) -> Iterator[str]:
+        """Every scope that was remembered."""
+        return unwanted.scopes(self._base, self._session)
 
     def remember(self, partner: str, submission: str, pairs: Mapping[str, str]) -> None:
         """Keep which public id each of a partner's own ids was given."""

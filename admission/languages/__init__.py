@@ -1,0 +1,85 @@
+"""Indicator patterns in other languages than STIX: is this a rule at all?
+
+One module here is one language, and is loaded when the first pattern of that
+language is seen: the libraries behind them are heavy, and most submissions
+hold none.  A pattern is read, never run.  What it says must cost little
+whatever it says: every module bounds depth before it hands over, and the
+length is bounded by the policy.
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tocsin.admission.errors import Malformed
+
+LONGEST = 32_768
+"""Characters of the longest pattern that is read, whatever the policy takes."""
+
+DEEPEST = 60
+"""Levels of brackets or indentation."""
+
+KNOWN: dict[str, str] = {
+    "pcre": "pcre",
+    "sigma": "sigma",
+    "snort": "suricata",
+    "suricata": "suricata",
+    "yara": "yara",
+}
+"""The languages of the standard's vocabulary (STIX 2.1 section 10), and who reads them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """A language in which indicators are written."""
+
+    check: Callable[[str], None]
+    """Raises Malformed, saying why, if a text is not in the language."""
+    doubts: Callable[[str], str] = lambda text: ""
+    """What a reader should know of a text that is in the language; empty if nothing."""
+
+
+@lru_cache(maxsize=64)
+def fault(name: str, pattern: str) -> str:
+    """Why `pattern` is not in the language `name`; empty if it is."""
+    if len(pattern) > LONGEST:
+        return f"the pattern is longer than {LONGEST} characters"
+    if "\x00" in pattern:
+        return "the pattern holds a NUL"
+    try:
+        _language(name).check(pattern)
+    except Malformed as error:
+        return str(error)
+    except RecursionError:
+        return f"not {name}: nested too deeply"
+    return ""
+
+
+def doubts(name: str, pattern: str) -> str:
+    """What a reader should know of a pattern without fault; empty if nothing."""
+    return _language(name).doubts(pattern)
+
+
+def shallow(pattern: str, opening: str, closing: str) -> None:
+    """Raises Malformed if brackets are nested deeper than a library's recursion can bear."""
+    depth = 0
+    for sign in pattern:
+        if sign in opening:
+            depth += 1
+            if depth > DEEPEST:
+                raise Malformed(f"nested deeper than {DEEPEST} levels")
+        elif sign in closing:
+            depth = max(0, depth - 1)
+
+
+def said(name: str, message: str) -> Malformed:
+    """A library's complaint in one line, without what it quotes."""
+    first = next((line.strip() for line in message.splitlines() if line.strip()), "no reason given")
+    return Malformed(f"not {name}: {ascii(first[:160])[1:-1]}")
+
+
+def _language(name: str) -> Language:
+    module = importlib.import_module(f"{__name__}.{KNOWN[name]}")
+    language: Language = module.LANGUAGE
+    return language

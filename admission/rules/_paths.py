@@ -1,0 +1,182 @@
+"""Where people's names and secrets stand in paths and URLs.
+
+Written as in a log, in JSON or as a regular expression, so that several
+backslashes count as one; defanged URLs are URLs.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from urllib.parse import unquote
+
+from tocsin.admission.recognise import known_tld
+from tocsin.admission.rules._masking import Span
+from tocsin.admission.rules._words import DOT
+
+USER = "user name in a path"
+CREDENTIALS = "credentials in a URL"
+TOKEN = "token"  # noqa: S105  the word for it, no secret
+EMAIL = "e-mail address in a URL"
+
+_FOLDERS = (
+    r"users|documents\ and\ settings|documents%20and%20settings|docume~\d"
+    r"|dokumente\ und\ einstellungen|benutzer|utilisateurs|usuarios|usu[áa]rios|utenti|gebruikers"
+)
+_NAME = r"""(?P<name>[^\\/:*?"<>|'`,;()\r\n\t ]{1,64}
+    (?:(?:\ [^\\/:*?"<>|'`,;()\r\n\t ]{1,30}){1,2}(?=\\|(?<=\w)/))?)"""
+_WINDOWS = re.compile(
+    rf"""(?:\\{{1,8}}|(?<![a-z])[a-z]:[\\/]{{1,8}})(?:{_FOLDERS})(?:\\{{1,8}}|(?<=\w)/(?!/)){_NAME}""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_UNIX = re.compile(
+    rf"(?:(?<![\w.\-~/@\]){{}}])|(?<=file://))/(?:(?:export|usr|mnt/\w)/)?(?:home|Users)/{_NAME}",
+    re.VERBOSE,
+)
+_FOLDER = re.compile(rf"home|[\\/](?:{_FOLDERS})[\\/]", re.VERBOSE | re.IGNORECASE)
+"""What every such path holds; cheaper than looking for each."""
+
+_NOBODYS = re.compile(
+    r"""(?: all\ users | public | shared | default(?:user|apppool)?\d* | default\ user | guest
+      | local\ ?service | network\ ?service | systemprofile | system | root | nobody
+      | administrat(?:or|eur|ore) | administrador | system\.?administrator | (?:local|domain)?admin
+      | owner | user(?:name|s)?[a-z\d]?\d{0,3} | your[-_ ]?name | name | me | test\w? | tester
+      | (?:current|your|victim|the|some|my)[-_ ]?user(?:[-_ ]?name)? | victim | analyst
+      | malware | sandbox | vagrant | ubuntu | debian | centos | kali | pi | ec2-user | azureuser
+      | www-data | www | nginx | apache | tomcat | git | jenkins | oracle | postgres | mysql
+      | hadoop | ftp(?:user)? | backup | daemon | lost\+found | x+ | \.{1,3}
+      | redacted | removed )[.,!]?""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Accounts that every machine has, and names that stand for any."""
+_PLACEHOLDER = re.compile(r"[%<\[{$*?.(&#^+\\~]|.*[\[\]*{}]")
+"""A variable, a wildcard, a piece of a regular expression, a mask, or a hidden folder."""
+
+_URL = re.compile(
+    r"""\b[a-z][a-z0-9+.-]{1,12}(?:|\[)(?::|\[:\]|:\])(?://|\\/\\/)[^\s<>"'`]{3,4096}""", re.I
+)
+_USERINFO = re.compile(r"(?<=//)([^\s/?#@:]{1,128}:[^\s/?#@]{1,256}@)")
+_PARAMETER = re.compile(
+    r"""[?&;\#](?:amp;)?
+    (?:[\w.-]{0,20}token | (?:php)?sess(?:ion)?[_-]?(?:id|key)? | s?sid | jsessionid
+      | aspsessionid\w* | (?:api|access|auth|secret|private)?[_-]?key | apikey
+      | auth(?:orization)? | password | passwort | passwd | passphrase | pass | pwd | secret
+      | signature | sig | jwt | otp | code_verifier)
+    =(?P<value>[^&;\#\s"'<>\[\]]{2,2048})""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_JWT = re.compile(r"(?<![\w-])eyJ[\w-]{6,4096}\.eyJ[\w-]{2,8192}\.[\w-]{8,2048}(?![\w-])")
+_BEARER = re.compile(r"\bbearer\s+(?P<value>[\w~+/.-]{16,2048}=*)", re.IGNORECASE)
+
+_MAIL = re.compile(
+    rf"(?<![^\W_])([\w.+-]{{1,64}})(?:@|%40|\[@\]|\[at\])((?:[a-z0-9-]{{1,63}}{DOT}){{1,6}}[a-z][a-z-]{{1,23}})(?![\w.-]*@)",
+    re.IGNORECASE,
+)
+_OF_NOBODY = re.compile(
+    r"(?:.*[._-])?(?:redacted|removed|anonymi[sz]ed)(?:[._-].*)?"
+    r"|x{2,}|a{3,}|e?mail|user(?:name)?|victim|test|someone|name",
+    re.IGNORECASE,
+)
+_EXAMPLE = re.compile(
+    r"(?:.*[.])?(?:example(?:[.][a-z]{2,3}){0,2}|test|invalid|localhost)|v?\d[\d.]*(?:[.-].*)?",
+    re.IGNORECASE,
+)
+"""A domain kept for examples; or the version of a package (`vue@2.6.14.min.js`)."""
+_CODED = re.compile(r"[A-Za-z0-9+/_-]{12,200}={0,2}")
+_FANGS = re.compile(r"[\[\](){}\\]")
+
+
+def users(text: str) -> Iterator[Span]:
+    """People's names in paths to their folders; names that stand for anybody are none."""
+    if not _FOLDER.search(text):
+        return
+    for path in (_WINDOWS, _UNIX):
+        for found in path.finditer(text):
+            if _somebody(found["name"]) and not _built(text, found.end()):
+                yield Span(*found.span("name"), USER)
+
+
+def credentials(text: str) -> Iterator[Span]:
+    """`user:password@` of a URL."""
+    for start, url in _urls(text):
+        host = url.find("//") + 2
+        end = min((at for at in map(url[host:].find, "/?#") if at >= 0), default=len(url) - host)
+        found = _USERINFO.search(url[: host + end])
+        if found and not _PLACEHOLDER.match(found[1]):
+            yield Span(start + found.start(1), start + found.end(1), CREDENTIALS)
+
+
+def tokens(text: str) -> Iterator[Span]:
+    """Session ids, keys and passwords in queries; JSON web tokens and bearer tokens anywhere."""
+    for start, url in _urls(text):
+        for found in _PARAMETER.finditer(url):
+            if not _PLACEHOLDER.match(found["value"]):
+                yield Span(start + found.start("value"), start + found.end("value"), TOKEN)
+    if "eyJ" in text:
+        for found in _JWT.finditer(text):
+            yield Span(*found.span(), TOKEN)
+    for found in _BEARER.finditer(text):
+        yield Span(*found.span("value"), TOKEN)
+
+
+def emails(text: str) -> Iterator[Span]:
+    """E-mail addresses behind the host of a URL, in base64 as well."""
+    for start, url in _urls(text):
+        host = url.find("//") + 2
+        path = min((at for at in (url.find(mark, host) for mark in "/?#") if at >= 0), default=-1)
+        if path < 0:
+            continue
+        for found in _MAIL.finditer(url, path):
+            if not _nobodys_mail(found[1], found[2]):
+                yield Span(start + found.start(), start + found.end(), EMAIL)
+        for found in _CODED.finditer(url, path):
+            if _hides_a_mail(found[0]):
+                yield Span(start + found.start(), start + found.end(), EMAIL)
+
+
+def _urls(text: str) -> Iterator[tuple[int, str]]:
+    if "/" in text:
+        for found in _URL.finditer(text):
+            yield found.start(), found[0]
+
+
+def _somebody(name: str) -> bool:
+    plain = unquote(name).strip()
+    return bool(plain) and not (_NOBODYS.fullmatch(plain) or _PLACEHOLDER.match(plain))
+
+
+def _built(text: str, end: int) -> bool:
+    """Whether a path is one of a debugging file: its user built the program."""
+    return _PDB.match(text, end) is not None
+
+
+_PDB = re.compile(
+    r"""(?:[\\/]{1,8}(?:(?!\.\w{1,5}\s)[^\\/"'<>|:;,*?\r\n]){1,60}){0,16}
+        [\\/]{1,8}[^\s\\/"'<>|:;,]{1,80}\.pdb\b""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""The rest of such a path: folders may have blanks, the file has none."""
+
+
+def _nobodys_mail(local: str, domain: str) -> bool:
+    plain = _FANGS.sub("", domain).lower()
+    if _OF_NOBODY.fullmatch(local) or _EXAMPLE.fullmatch(plain):
+        return True
+    return not known_tld(plain.rpartition(".")[2])
+
+
+def _hides_a_mail(coded: str) -> bool:
+    bare = coded.rstrip("=").translate(_URL_SAFE)
+    if len(bare) % 4 == 1:
+        return False
+    try:
+        text = base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True).decode("ascii")
+    except (binascii.Error, UnicodeDecodeError):
+        return False
+    found = _MAIL.fullmatch(text.strip())
+    return found is not None and not _nobodys_mail(found[1], found[2])
+
+
+_URL_SAFE = str.maketrans("-_", "+/")

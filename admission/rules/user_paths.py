@@ -1,0 +1,104 @@
+r"""Names and secrets in paths and URLs.
+
+`C:\Users\jane\…` names a person, `?email=` often the victim, and a session id
+opens a door.  In texts they are masked.  What an indicator matches on is never
+changed silently: a pattern or an observable that names somebody waits, or the
+pattern is made to match everybody's folder if the policy says `generalise`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+
+from tocsin.admission.model import Action, Candidate, Finding, Surroundings, shown
+from tocsin.admission.rules import _paths as paths
+from tocsin.admission.rules._generalise import generalised
+from tocsin.admission.rules._masking import Span, masked, outside, own_values
+from tocsin.admission.rules._modes import TEXT, VALUE
+from tocsin.admission.texts import values
+
+DEFAULTS: Mapping[str, object] = {
+    "users": "replace",  # in texts: names of people in paths
+    "credentials": "replace",
+    "tokens": "replace",
+    "emails": "replace",
+    # In patterns and observables:
+    "value_users": "hold",  # or generalise, refuse, keep
+    "value_credentials": "hold",
+    "value_tokens": "keep",  # nearly always the attacker's, and what tells one page from another
+    "value_emails": "hold",
+}
+_WIDER = ("generalise", *VALUE)
+MODES = {
+    **dict.fromkeys(("users", "credentials", "tokens", "emails"), TEXT),
+    **dict.fromkeys(("value_users", "value_credentials", "value_tokens", "value_emails"), _WIDER),
+}
+
+_RULE = "user_paths"
+_KINDS: dict[str, tuple[str, Callable[[str], Iterable[Span]]]] = {
+    "users": (paths.USER, paths.users),
+    "credentials": (paths.CREDENTIALS, paths.credentials),
+    "tokens": (paths.TOKEN, paths.tokens),
+    "emails": (paths.EMAIL, paths.emails),
+}
+
+
+def apply(candidate: Candidate, around: Surroundings) -> Candidate:
+    """The candidate with names and secrets masked; held if it is itself about one."""
+    if candidate.object is None:
+        return candidate
+    settings = {**DEFAULTS, **around.settings}
+    modes = {what: str(settings[name]) for name, (what, _) in _KINDS.items()}
+    for name in _KINDS:
+        candidate = _values(candidate, name, str(settings[f"value_{name}"]))
+        if not candidate.open:
+            return candidate
+    own = own_values(candidate.object or {})
+    kinds = [name for name in _KINDS if settings[name] != "keep"]
+
+    def search(text: str) -> list[Span]:
+        return outside(own, text, _found(kinds, text))
+
+    return masked(candidate, _RULE, search, modes)
+
+
+def _found(names: Iterable[str], text: str) -> list[Span]:
+    if "/" not in text and "\\" not in text and "eyJ" not in text and "earer" not in text.lower():
+        return []
+    return [span for name in names for span in _KINDS[name][1](text)]
+
+
+def _values(candidate: Candidate, name: str, mode: str) -> Candidate:
+    """The candidate held or refused, or its pattern generalised, for one kind of thing."""
+    if candidate.object is None or mode == "keep":
+        return candidate
+    what, _ = _KINDS[name]
+    search = partial(_found, (name,))
+    for path, value in values(candidate.object):
+        if not search(value):
+            continue
+        if mode == "generalise" and path == ("pattern",) and _stix(candidate):
+            wider = generalised(value, search)
+            if wider is not None:
+                note = f"{what}: the pattern now matches any, {_ANY}"
+                finding = Finding("sanitise", _RULE, Action.REPLACED, note, "pattern")
+                return candidate.changed({**candidate.object, "pattern": wider}, finding)
+        return _judged(candidate, what, shown(path), refused=mode == "refuse")
+    return candidate
+
+
+_ANY = "`%` with LIKE stands in its place"
+
+
+def _stix(candidate: Candidate) -> bool:
+    subject = candidate.object or {}
+    return bool(subject.get("pattern_type", "stix") == "stix")
+
+
+def _judged(candidate: Candidate, what: str, place: str, *, refused: bool) -> Candidate:
+    if refused:
+        message = f"{what}: leave it out or put a variable such as %USERPROFILE% in its place"
+        return candidate.refused(Finding("sanitise", _RULE, Action.REFUSED, message, place))
+    message = f"{what}: an analyst decides whether it is the threat's or a victim's"
+    return candidate.held(Finding("sanitise", _RULE, Action.HELD, message, place))

@@ -1,0 +1,136 @@
+"""What a reference may point at, by the sections of STIX 2.1.
+
+The OASIS schemas say it for some properties and leave the rest open.  A type
+that the standard does not define may stand for any kind of object.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from tocsin.admission.model import Path, StixObject
+from tocsin.admission.schemas import schemas
+
+_ADDRESSES = ("ipv4-addr", "ipv6-addr")
+_MAILBOX = ("email-addr",)
+_SOFTWARE = ("software",)
+_NO_END = ("relationship", "sighting", "bundle", "marking-definition", "language-content")
+_COMMON: Mapping[str, tuple[str, ...]] = {
+    "created_by_ref": ("identity",),  # section 3.2
+    "object_marking_refs": ("marking-definition",),  # section 7.2
+}
+_TARGETS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "malware": {"operating_system_refs": _SOFTWARE, "sample_refs": ("file", "artifact")},  # 4.11
+    "malware-analysis": {  # section 4.12
+        "host_vm_ref": _SOFTWARE,
+        "operating_system_ref": _SOFTWARE,
+        "installed_software_refs": _SOFTWARE,
+        "analysis_sco_refs": ("SCO",),
+        "sample_ref": ("file", "artifact", "network-traffic"),
+    },
+    "observed-data": {"object_refs": ("SCO", "relationship", "sighting")},  # section 4.14
+    "sighting": {  # section 5.2
+        "sighting_of_ref": ("SDO",),
+        "observed_data_refs": ("observed-data",),
+        "where_sighted_refs": ("identity", "location"),
+    },
+    "directory": {"contains_refs": ("file", "directory")},  # section 6.3
+    "domain-name": {"resolves_to_refs": (*_ADDRESSES, "domain-name")},  # section 6.4
+    "email-addr": {"belongs_to_ref": ("user-account",)},  # section 6.5
+    "email-message": {  # section 6.6
+        "from_ref": _MAILBOX,
+        "sender_ref": _MAILBOX,
+        "to_refs": _MAILBOX,
+        "cc_refs": _MAILBOX,
+        "bcc_refs": _MAILBOX,
+        "raw_email_ref": ("artifact",),
+        "body_multipart.body_raw_ref": ("artifact", "file"),
+    },
+    "file": {  # section 6.7
+        "parent_directory_ref": ("directory",),
+        "contains_refs": ("SCO",),
+        "content_ref": ("artifact",),
+        "extensions.archive-ext.contains_refs": ("file", "directory"),
+    },
+    "ipv4-addr": {"resolves_to_refs": ("mac-addr",), "belongs_to_refs": ("autonomous-system",)},
+    "ipv6-addr": {"resolves_to_refs": ("mac-addr",), "belongs_to_refs": ("autonomous-system",)},
+    "network-traffic": {  # section 6.12
+        "src_ref": (*_ADDRESSES, "mac-addr", "domain-name"),
+        "dst_ref": (*_ADDRESSES, "mac-addr", "domain-name"),
+        "src_payload_ref": ("artifact",),
+        "dst_payload_ref": ("artifact",),
+        "encapsulates_refs": ("network-traffic",),
+        "encapsulated_by_ref": ("network-traffic",),
+        "extensions.http-request-ext.message_body_data_ref": ("artifact",),
+    },
+    "process": {  # section 6.13
+        "opened_connection_refs": ("network-traffic",),
+        "creator_user_ref": ("user-account",),
+        "image_ref": ("file",),
+        "parent_ref": ("process",),
+        "child_refs": ("process",),
+        "extensions.windows-service-ext.service_dll_refs": ("file",),
+    },
+    "windows-registry-key": {"creator_user_ref": ("user-account",)},  # section 6.17
+}
+"""By type and property.  SCO and SDO stand for every object of that kind."""
+
+
+def misdirected(kind: str, path: Path, target: str) -> str:
+    """What a reference of an object of type `kind` should point at; empty if it does.
+
+    >>> misdirected("process", ("parent_ref",), "file")
+    'must point at process'
+    """
+    if path[0] in ("source_ref", "target_ref"):
+        return f"a relationship cannot join a {target}" if target in _NO_END else ""
+    wanted = _COMMON.get(str(path[0])) or _wanted(kind, path)
+    if wanted is None:
+        return "a bundle is no object to point at" if target == "bundle" else ""
+    if target in wanted or _class_of(target) in wanted:
+        return ""
+    if target not in schemas() and {"SCO", "SDO"}.intersection(wanted):
+        return ""  # an object that the standard does not define may be of either kind
+    return f"must point at {' or '.join(wanted)}"
+
+
+def _wanted(kind: str, path: Path) -> tuple[str, ...] | None:
+    own = _TARGETS.get(kind)
+    return own.get(".".join(step for step in path if isinstance(step, str))) if own else None
+
+
+@lru_cache(maxsize=256)
+def _class_of(kind: str) -> str:
+    schema = schemas().get(kind)
+    if schema is None or kind in _NO_END or kind == "extension-definition":
+        return ""
+    return "SCO" if schema.observable else "SDO"
+
+
+def pointers(subject: StixObject) -> Iterator[tuple[Path, object]]:
+    """Every reference with its place; of an observable, those in its parts and extensions too."""
+    yield from _pointers(subject, ())
+    if subject["type"] in _TARGETS:
+        for name in ("body_multipart", "extensions"):
+            if name in subject:
+                yield from _inside(subject[name], (name,))
+
+
+def _pointers(members: dict[str, Any], path: Path) -> Iterator[tuple[Path, object]]:
+    for name, value in members.items():
+        if name.endswith("_ref"):
+            yield (*path, name), value
+        elif name.endswith("_refs") and isinstance(value, list):
+            for place, target in enumerate(value):
+                yield (*path, name, place), target
+
+
+def _inside(part: object, path: Path) -> Iterator[tuple[Path, object]]:
+    if isinstance(part, dict):
+        yield from _pointers(part, path)
+        for name, value in part.items():
+            if isinstance(value, dict | list):
+                yield from _inside(value, (*path, name))
+    elif isinstance(part, list):
+        for place, item in enumerate(part):
+            yield from _inside(item, (*path, place))
