@@ -101,7 +101,8 @@ def aged(confidence: int, age: int, half_life: int, step: int) -> int:
     if half_life == 0 or age <= 0:
         return confidence
     lost = confidence - confidence * 2.0 ** (-age / half_life)
-    return confidence - step * int(lost // step)
+    falls = min(int(lost // step), (confidence - 1) // step)  # something is left for ever
+    return confidence - step * falls
 
 
 def next_fall(confidence: int, age: int, half_life: int, step: int) -> int | None:
