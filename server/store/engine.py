@@ -32,6 +32,8 @@ SECRET = "engine.secret"  # noqa: S105 - the file's name
 ADDRESS = "engine.json"
 _WATCH_SECONDS = 0.5
 _IDLE_SECONDS = 86_400.0
+_ORPHANED_SECONDS = 15.0
+"""How long a transaction that a killed hub left open stands in the way of others."""
 _BIND_ATTEMPTS = 20
 
 
@@ -100,6 +102,7 @@ def _server(data: Path, port: int) -> SecantusDBServer:
         client_idle_timeout_s=_IDLE_SECONDS,
         oplog_retention_seconds=60.0,
         oplog_max_entries=1_000,
+        transaction_lifetime_seconds=_ORPHANED_SECONDS,
     )
     secret = json.loads((data / SECRET).read_text())
     credentials = derive_credentials(secret["password"], mechanism=SCRAM_SHA_256)
