@@ -147,7 +147,8 @@ def _polled(url: str, reader: str, key: str) -> list[dict[str, Any]]:
 
 def _partners(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Without what the hub puts into every feed itself."""
-    return [each for each in objects if each["type"] not in ("identity", "marking-definition")]
+    own = ("identity", "marking-definition", "extension-definition")
+    return [each for each in objects if each["type"] not in own]
 
 
 def _unexpected(
