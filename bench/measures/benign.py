@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from measures.court import GREEN, content, judged, last_rule, objects
+from measures.court import content, indicator, judged, last_rule, objects
 
 PATTERNS = {
     "ipv4": "[ipv4-addr:value = '{}']",
@@ -24,7 +24,9 @@ def measure(folder: Path, show: int) -> None:
     counts: Counter[str] = Counter()
     wrong: list[str] = []
     for batch in batches(folder):
-        told = judged(objects(indicator(n, kind, value) for n, (kind, value) in enumerate(batch)))
+        told = judged(
+            objects(indicator(n, on(kind, value)) for n, (kind, value) in enumerate(batch))
+        )
         for candidate, (kind, value) in zip(told, batch, strict=True):
             rule = last_rule(candidate)
             if candidate.open:
@@ -61,16 +63,7 @@ def batches(folder: Path, size: int = 2_000) -> Iterator[list[tuple[str, str]]]:
     yield batch
 
 
-def indicator(number: int, kind: str, value: str) -> dict:
+def on(kind: str, value: str) -> str:
+    """The pattern for a value."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return {
-        "type": "indicator",
-        "spec_version": "2.1",
-        "id": f"indicator--00000000-0000-4000-8000-{number:012d}",
-        "created": "2026-01-01T00:00:00.000Z",
-        "modified": "2026-01-01T00:00:00.000Z",
-        "valid_from": "2026-01-01T00:00:00.000Z",
-        "pattern_type": "stix",
-        "pattern": PATTERNS[kind].format(escaped),
-        "object_marking_refs": [GREEN],
-    }
+    return PATTERNS[kind].format(escaped)

@@ -72,3 +72,18 @@ def corpus(folder: Path, *sets: str) -> Iterator[tuple[dict, bytes]]:
 def last_rule(candidate: Candidate) -> str:
     """The rule that closed a candidate."""
     return candidate.findings[-1].rule if candidate.findings else "-"
+
+
+def indicator(number: int, pattern: str) -> dict:
+    """An indicator on a pattern, with nothing else to find fault with."""
+    return {
+        "type": "indicator",
+        "spec_version": "2.1",
+        "id": f"indicator--00000000-0000-4000-8000-{number:012d}",
+        "created": "2026-01-01T00:00:00.000Z",
+        "modified": "2026-01-01T00:00:00.000Z",
+        "valid_from": "2026-01-01T00:00:00.000Z",
+        "pattern_type": "stix",
+        "pattern": pattern,
+        "object_marking_refs": [GREEN],
+    }

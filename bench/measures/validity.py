@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stix2validator import ValidationOptions, validate_instance
 
-from measures.court import GREEN, judged, last_rule, lines, objects
+from measures.court import indicator, judged, last_rule, lines, objects
 
 
 def measure(folder: Path, show: int) -> None:
@@ -52,7 +52,7 @@ def patterns(folder: Path, show: int) -> None:
     counts: Counter[str] = Counter()
     odd: list[str] = []
     for number, case in enumerate(lines(folder / "hostile/pattern-validity/patterns.jsonl")):
-        [told] = judged(objects([indicator(number, case)]))
+        [told] = judged(objects([indicator(number, case["pattern"])]))
         refused = any(
             f.path == "pattern" and f.stage == "validate" and f.action == "refused"
             for f in told.findings
@@ -69,17 +69,3 @@ def report(counts: Counter, odd: list[str], show: int) -> None:
         print(f"   labelled {label:8} {outcome:6} {count:6}")
     for each in odd[: show or len(odd)]:
         print("     ", each)
-
-
-def indicator(number: int, case: dict) -> dict:
-    return {
-        "type": "indicator",
-        "spec_version": "2.1",
-        "id": f"indicator--00000000-0000-4000-8000-{number:012d}",
-        "created": "2026-01-01T00:00:00.000Z",
-        "modified": "2026-01-01T00:00:00.000Z",
-        "valid_from": "2026-01-01T00:00:00.000Z",
-        "pattern_type": "stix",
-        "pattern": case["pattern"],
-        "object_marking_refs": [GREEN],
-    }
