@@ -15,14 +15,10 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import msgspec
-
 from tocsin.admission import Examiner
-from tocsin.admission.acs import is_acs
 from tocsin.admission.benign import WithOwn
-from tocsin.admission.errors import Conflict, Malformed, NotFound
+from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.extension import claims
-from tocsin.admission.ijson import strict
 from tocsin.admission.markings import marking_ids, official
 from tocsin.admission.model import (
     Action,
@@ -51,6 +47,7 @@ from tocsin.server.model import (
 )
 from tocsin.server.publishing import Batch, Publisher, Settled
 from tocsin.server.store import Store, Txn
+from tocsin.server.unwrapping import about, candidate_of, split
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +139,7 @@ class Intake:
 
     def _settle_all(self, submission: Submission) -> None:
         collection = self._collection(submission.collection)
-        objects = _split(submission.raw)
+        objects = split(submission.raw)
         if collection.kind is Kind.VERBATIM:
             self._deposit(submission, collection, objects)
         else:
@@ -198,7 +195,7 @@ class Intake:
     def _decide(self, review: Review, who: str, state: str, waived: frozenset[str]) -> Settled:
         submission = self._found(review.submission)
         partner = self._partner(submission)
-        candidates = [_candidate(review.index, review.object)]
+        candidates = [candidate_of(review.index, review.object)]
         batch = self._batch(submission, partner, candidates, waived)
 
         def work(txn: Txn) -> Settled:
@@ -217,10 +214,10 @@ class Intake:
 
     def _examine(self, submission: Submission, objects: Sequence[bytes]) -> None:
         partner = self._partner(submission)
-        candidates = [_candidate(index, raw) for index, raw in enumerate(objects)]
+        candidates = [candidate_of(index, raw) for index, raw in enumerate(objects)]
         whole = self._batch(submission, partner, candidates, frozenset())
         if len(candidates) > BATCH:
-            whole = replace(whole, earlier=_about(whole.candidates))
+            whole = replace(whole, earlier=about(whole.candidates))
         for part in _slices(whole.candidates, submission.settled):
             settled = self._settle(submission, replace(whole, candidates=part, now=self._clock()))
             self._store.submissions.renew(submission.id, self._owner, LEASE)
@@ -362,41 +359,6 @@ class Intake:
         if partner is None:
             raise NotFound(f"there is no partner {submission.partner}")
         return partner
-
-
-def _split(raw: bytes) -> list[bytes]:
-    """The objects of an envelope that the door has understood already."""
-    envelope = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-    return [bytes(one) for one in msgspec.json.decode(envelope["objects"], type=list[msgspec.Raw])]
-
-
-def _candidate(index: int, raw: bytes) -> Candidate:
-    try:
-        subject = strict(raw)
-    except Malformed as error:
-        fault = Finding("validate", "format", Action.REFUSED, str(error))
-        return Candidate(index, None).refused(fault)
-    name = subject.get("id")
-    version = subject.get("modified", subject.get("created"))
-    return Candidate(
-        index,
-        subject,
-        source_id=name if isinstance(name, str) else None,
-        source_version=version if isinstance(version, str) else None,
-        raw=raw if is_acs(subject) else b"",
-    )
-
-
-def _about(candidates: Sequence[Candidate]) -> dict[str, tuple[str, ...]]:
-    """The sightings and opinions of a submission, by the source ids that they are about."""
-    found: dict[str, tuple[str, ...]] = {}
-    for candidate in candidates:
-        subject = candidate.object or {}
-        if candidate.open and subject.get("type") in ("sighting", "opinion"):
-            for target in (subject.get("sighting_of_ref"), *subject.get("object_refs", ())):
-                if target is not None:
-                    found[target] = (*found.get(target, ()), str(candidate.source_id))
-    return found
 
 
 def _slices(items: tuple, start: int) -> Iterator[tuple]:  # type: ignore[type-arg]

@@ -270,8 +270,7 @@ class Public:
     """At most one of each partner; empty once all have been revoked."""
     revoked: bool = False
     copies: tuple[Copy, ...] = ()
-    """Fuller copies for stricter feeds, the strictest last; `digest` and `modified` are of the
-    copy that every feed may have that takes the object at all."""
+    """Fuller copies for stricter feeds, the strictest last; `digest` is of the least strict one."""
     ended: str = ""
     """Why it was revoked, an `End`; empty while it lives."""
     testimonies: tuple[Testimony, ...] = ()

@@ -35,7 +35,7 @@ HUB = (
     ("tocsin.server.reading", "tocsin.server.tls"),
     ("tocsin.server.taxii", "tocsin.server.console"),
     ("tocsin.server.intake", "tocsin.server.aftercare"),
-    ("tocsin.server.deposit", "tocsin.server.publishing"),
+    ("tocsin.server.deposit", "tocsin.server.publishing", "tocsin.server.unwrapping"),
     ("tocsin.server.completing",),
     ("tocsin.server.ledger", "tocsin.server.minting", "tocsin.server.findings"),
     ("tocsin.server.copies",),

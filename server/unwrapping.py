@@ -1,0 +1,48 @@
+"""What is in a submission: its objects, each as a candidate.  Knows no store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from tocsin.admission.acs import is_acs
+from tocsin.admission.errors import Malformed
+from tocsin.admission.ijson import strict
+from tocsin.admission.model import Action, Candidate, Finding
+
+
+def split(raw: bytes) -> list[bytes]:
+    """The objects of an envelope that the door has understood already."""
+    envelope = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    return [bytes(one) for one in msgspec.json.decode(envelope["objects"], type=list[msgspec.Raw])]
+
+
+def candidate_of(index: int, raw: bytes) -> Candidate:
+    """One object as a candidate; refused if it cannot be read.  ACS markings keep their bytes."""
+    try:
+        subject = strict(raw)
+    except Malformed as error:
+        fault = Finding("validate", "format", Action.REFUSED, str(error))
+        return Candidate(index, None).refused(fault)
+    name = subject.get("id")
+    version = subject.get("modified", subject.get("created"))
+    return Candidate(
+        index,
+        subject,
+        source_id=name if isinstance(name, str) else None,
+        source_version=version if isinstance(version, str) else None,
+        raw=raw if is_acs(subject) else b"",
+    )
+
+
+def about(candidates: Sequence[Candidate]) -> dict[str, tuple[str, ...]]:
+    """The sightings and opinions of a submission, by the source ids that they are about."""
+    found: dict[str, tuple[str, ...]] = {}
+    for candidate in candidates:
+        subject = candidate.object or {}
+        if candidate.open and subject.get("type") in ("sighting", "opinion"):
+            for target in (subject.get("sighting_of_ref"), *subject.get("object_refs", ())):
+                if target is not None:
+                    found[target] = (*found.get(target, ()), str(candidate.source_id))
+    return found
