@@ -93,6 +93,7 @@ def home(hub, peer):
 
 
 class TestItsDatabase:
+    @pytest.mark.filterwarnings("ignore:datetime.datetime.utcfromtimestamp")  # medallion's own
     def test_arrives_as_medallion_showed_it_in_the_order_it_was_added(self, home, peer):
         backend = MongoBackend(uri=peer.uri, check_interval=3600)
         finer = threat(3, modified="2019-01-01T00:00:00.123456Z")
