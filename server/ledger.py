@@ -185,12 +185,14 @@ class Ledger:
         fresh = aged(known, layers, self._author(contributed), self.now)
         changed = any(copy.changed for copy in fresh)
         news = self._news(before, said)
-        waits = news and not changed and self._quiet(before, said)
+        waits = news and not fresh[0].changed and self._quiet(before, said)
         public = replace(public, due=self._due(public, layers[0][1], said, waits=waits))
-        if waits or not (changed or news):
+        if not changed and (waits or not news):
             self._keep(public)
             return False
-        self._post(replace(public, figures=said), fresh if changed else again(fresh, self.now))
+        if news and not waits and not fresh[0].changed:  # readers of the least strict copy too
+            fresh = again(fresh, self.now)
+        self._post(replace(public, figures=before.figures if waits else said), fresh)
         return True
 
     def _content(self, spoken: Sequence[Contribution], heard: Sequence[Testimony]) -> StixObject:

@@ -8,9 +8,11 @@ import pytest
 from hub import AMBER, CLEAR, GREEN, RED, TestHub, findings, indicator, relationship, sdo
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from later import hub_and_clock
 
 from tocsin.admission import examine, policy_of
 from tocsin.admission.benign import load
+from tocsin.admission.extension import EXTENSION
 from tocsin.admission.markings import TLP_1, TLP_2, parted, read
 from tocsin.admission.model import Candidate, Submitter, Tlp
 from tocsin.admission.parts import located, undivided
@@ -125,6 +127,19 @@ class TestOnTheWay:
 
 
 class TestMerging:
+    def test_a_second_source_shows_in_the_less_strict_copy_though_it_brings_a_stricter_part(
+        self, store
+    ):
+        hub, clock = hub_and_clock(store)
+        hub.push(indicator(confidence=40), who="acme")
+        clock.pass_by(hours=2)
+        part = {"description": "only for some", "granular_markings": marks(AMBER, "description")}
+        hub.push(indicator(confidence=40, **part), who="north")
+        [green], [amber] = out(hub, "green", "indicator"), out(hub, "amber", "indicator")
+        assert [each["extensions"][EXTENSION]["contributors"] for each in (green, amber)] == [2, 2]
+        assert green["confidence"] == amber["confidence"] > 40
+        assert "description" not in green and amber["description"] == "only for some"
+
     def test_a_stricter_part_of_one_partner_is_in_no_less_strict_copy(self, hub):
         strict = {
             "description": "a long and strict description",
