@@ -36,7 +36,10 @@ from tocsin.server.store.runs import (
 from tocsin.server.store.steady import Steady
 from tocsin.server.store.versions import Choice, Marks, Place
 
+_WHOLE: Document = {}
 _WITHOUT_BODY = {"body": 0, "ends": 0}
+_PLACES = {"first": 1, "n": 1, "stamp": 1, "stamps": 1, "gone": 1}
+"""Enough to tell that an entry is there, if a query does not look at types or versions."""
 _ONLY_BODY = {"body": 1, "zstd": 1, "ends": 1, "gone": 1}
 _NONE = Marks()
 
@@ -104,21 +107,33 @@ class Feeds:
             return self._steady.read(
                 feed, lambda: self._page_of_objects(feed, query, position, bodies=bodies)
             )
-        found = tuple(islice(self._walk(feed, query, position, bodies=bodies), query.limit + 1))
-        return Page(found[: query.limit], more=len(found) > query.limit)
+        found = list(islice(self._walk(feed, query, position, bodies=bodies), query.limit + 1))
+        entries = (
+            _entry(run, i, body_of(run, i) if bodies else b"") for run, i in found[: query.limit]
+        )
+        return Page(tuple(entries), more=len(found) > query.limit)
 
-    def _walk(self, feed: str, query: Query, last: int, *, bodies: bool) -> Iterator[Entry]:
+    def _walk(
+        self, feed: str, query: Query, last: int, *, bodies: bool
+    ) -> Iterator[tuple[Document, int]]:
+        """The runs and indexes of what is asked for; whole up to the limit.
+
+        Beyond the limit, a run is read only as far as it tells whether there is more: the
+        page that has others after it must not cost more than the last one.
+        """
         choice, found = Choice(query), 0
         for portion in self._portions(feed, query, last):
-            full = bodies and found < query.limit  # beyond the limit, only whether there is more
-            runs, marks = self._read(feed, portion, last, bodies=full or portion.doubtful)
+            fields = _WHOLE if bodies or portion.doubtful else _WITHOUT_BODY
+            if found >= query.limit and not portion.doubtful:
+                fields = _PLACES if choice.plain else _WITHOUT_BODY
+            runs, marks = self._read(feed, portion, last, fields)
             for run in runs:
                 passed = max(query.position + 1 - run["first"], index_after(run, _after(query)))
                 looked_at = columns(run, portion.picks)
                 for i in choice.indexes(looked_at, marks.get(run["_id"], _NONE), passed):
                     if run["first"] + i <= last and portion.holds(run, i):
                         found += 1
-                        yield _entry(run, i, body_of(run, i) if full else b"")
+                        yield run, i
 
     def _portions(self, feed: str, query: Query, last: int) -> Iterator[Portion]:
         """What is read at once, in order: whole blocks, or what filters pick out of them."""
@@ -133,38 +148,40 @@ class Feeds:
         yield from divided_picks(ahead, query.limit + 1)
 
     def _read(
-        self, feed: str, portion: Portion, last: int, *, bodies: bool
+        self, feed: str, portion: Portion, last: int, fields: Document
     ) -> tuple[list[Document], dict[str, Marks]]:
         """The runs of a portion in order, and their marks, read after them."""
         if portion.picks is None:
-            return self._blocks(feed, portion.blocks, last, bodies=bodies)
+            return self._blocks(feed, portion.blocks, last, fields)
         ids = sorted({run_id(feed, pick.first) for pick in portion.picks.values()})
-        runs, marks = self._steady.read(feed, partial(self._runs, ids, bodies=bodies))
+        runs, marks = self._steady.read(feed, partial(self._runs, ids, fields))
         if not portion.within(runs):  # they have been packed since their cards were read
-            return self._blocks(feed, portion.blocks, last, bodies=bodies)
+            return self._blocks(feed, portion.blocks, last, fields)
         return runs, marks
 
-    def _runs(self, ids: Sequence[str], *, bodies: bool) -> tuple[list[Document], dict[str, Marks]]:
+    def _runs(
+        self, ids: Sequence[str], fields: Document
+    ) -> tuple[list[Document], dict[str, Marks]]:
         """Those of the runs that are there, in order, and their marks, read after them."""
-        found = self._base.runs.find({"_id": {"$in": ids}}, {} if bodies else _WITHOUT_BODY)
+        found = self._base.runs.find({"_id": {"$in": ids}}, fields)
         runs = sorted(found, key=lambda run: int(run["first"]))
         documents = mark_documents(self._base, ids)
         marks = {run: marks_of(document) for run, document in documents.items()}
-        return [opened(run) for run in runs] if bodies else runs, marks
+        return [opened(run) for run in runs], marks
 
     def _blocks(
-        self, feed: str, blocks: Iterable[int], last: int, *, bodies: bool
+        self, feed: str, blocks: Iterable[int], last: int, fields: Document
     ) -> tuple[list[Document], dict[str, Marks]]:
         runs: list[Document] = []
         marks: dict[str, Marks] = {}
         for block in blocks:
-            more, theirs = self._block(feed, block, last, bodies=bodies)
+            more, theirs = self._block(feed, block, last, fields)
             runs += more
             marks |= theirs
         return runs, marks
 
     def _block(
-        self, feed: str, block: int, last: int, *, bodies: bool
+        self, feed: str, block: int, last: int, fields: Document
     ) -> tuple[list[Document], dict[str, Marks]]:
         """The runs of a block in order, and their marks, read after them.
 
@@ -172,15 +189,14 @@ class Feeds:
         supersedes it lies further on, where this reader has not been.
         """
         wanted = {"feed": feed, "block": block}
-        projection = {} if bodies else _WITHOUT_BODY
 
         def read() -> tuple[list[Document], dict[str, Marks]] | None:
-            runs = list(self._base.runs.find(wanted, projection).sort("first", 1))
+            runs = list(self._base.runs.find(wanted, fields).sort("first", 1))
             if not _whole(runs, block, last):
                 return None
             marks = self._base.marks.find(wanted)
             kept = {document["_id"]: marks_of(document) for document in marks}
-            return [opened(run) for run in runs] if bodies else runs, kept
+            return [opened(run) for run in runs], kept
 
         return self._steady.read(feed, read)
 

@@ -180,13 +180,16 @@ def places(shelf: Document, wanted: Iterable[str]) -> Iterator[Place]:
 
 
 def columns(run: Document, picked: Collection[int] | None = None) -> Columns:
-    """What a choice looks at in a run; of only the `picked` positions, if any are named."""
+    """What a choice looks at in a run; of only the `picked` positions, if any are named.
+
+    A plain choice needs neither types nor versions, so they may not have been read.
+    """
     indexes = None if picked is None else sorted(position - run["first"] for position in picked)
     return Columns(
         n=run["n"],
-        types=run["types"],
-        specs=run["specs"],
-        versions=run["versions"],
+        types=run.get("types", ()),
+        specs=run.get("specs", ()),
+        versions=run.get("versions", ()),
         gone=frozenset(run["gone"]),
         picked=indexes and [i for i in indexes if 0 <= i < run["n"]],
     )
@@ -206,8 +209,11 @@ def index_after(run: Document, stamp: int) -> int:
 
 
 def opened(run: Document) -> Document:
-    """The run with its body as it was before packing; `body_of` takes no other."""
-    if not run.get("zstd"):
+    """The run with its body, if that was read, as it was before packing.
+
+    `body_of` takes no other.
+    """
+    if not run.get("zstd") or "body" not in run:
         return run
     length = run["ends"][-1]
     body = zstandard.ZstdDecompressor().decompress(run["body"], max_output_size=length)

@@ -83,9 +83,10 @@ class Choice:
         self._all = Version.ALL in keywords
         self._last = Version.LAST in keywords
         self._first = Version.FIRST in keywords
-        self._plain = (
+        self.plain = (
             self._last and len(keywords) == 1 and not (query.types or query.specs or query.versions)
         )
+        """Whether the last version of everything is asked for, which marks alone can tell."""
 
     def takes(self, place: Place, marks: Marks) -> bool:
         """Whether the entry is one of those asked for."""
@@ -94,7 +95,7 @@ class Choice:
     def indexes(self, columns: Columns, marks: Marks, start: int) -> Iterator[int]:
         """The indexes, from `start` on, of a run's entries that are asked for."""
         within = columns.indexes(start)
-        if self._plain:
+        if self.plain:
             skipped = columns.gone | marks.old | marks.shadowed
             yield from (i for i in within if i not in skipped)
             return
