@@ -11,7 +11,6 @@ from tocsin.admission.errors import Malformed
 from tocsin.admission.ijson import strict
 from tocsin.admission.model import Action, Candidate, Finding
 
-
 _MISP = Finding(
     "validate",
     "format",

@@ -98,7 +98,7 @@ def _distribution(part: StixObject) -> str:
     said = part.get("distribution")
     if said is None or said == "":
         return ""
-    word = str(said) if isinstance(said, str | int) else ""
+    word = str(said) if isinstance(said, str | int) else "none"
     if word not in _FLOORS and word not in _CLOSED:
         raise Malformed("a distribution that MISP does not have: use 0 to 5")
     return word
