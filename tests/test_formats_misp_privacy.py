@@ -123,6 +123,12 @@ class TestWhatNeverLeaves:
         assert {each.verdict for each in told} == {Verdict.REFUSED}
         assert not any("Jane" in message for message in said(told))
 
+    def test_if_very_many_are_named_no_text_is_shared(self):
+        victims = [attribute("target-user", f"user{n}", n, to_ids=False) for n in range(2, 400)]
+        told = event(attribute(comment="user399 clicked", Tag=[{"name": "user399"}]), *victims)
+        (found,) = made(told)
+        assert "description" not in found and "labels" not in found
+
     def test_a_victim_s_own_host_is_no_indicator(self):
         victim = attribute("target-machine", "mill.example.com", 2, to_ids=False)
         told = read(event(attribute("hostname", "mill.example.com"), victim))

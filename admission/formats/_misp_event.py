@@ -10,6 +10,7 @@ import msgspec
 from tocsin.admission.errors import Malformed
 from tocsin.admission.formats import Reading
 from tocsin.admission.formats._misp_made import (
+    Beside,
     Maker,
     kind_of,
     report,
@@ -84,8 +85,8 @@ class _Attribute:
     """Its type, as its object means it."""
     owner: StixObject | None = None
     """The object that it is in."""
-    siblings: tuple[StixObject, ...] = ()
-    """All attributes of that object."""
+    beside: Beside = Beside()
+    """What else that object says."""
 
     @property
     def parts(self) -> list[StixObject]:
@@ -174,7 +175,7 @@ class Event:
         if _about(attribute):
             raise Malformed("a link to an analysis is no indicator: take to_ids away")
         seen = body | {"type": kind}
-        for made, notes in self.maker.indicators(seen, attribute.parts, attribute.siblings):
+        for made, notes in self.maker.indicators(seen, attribute.parts, attribute.beside):
             findings = [_finding(Action.REPAIRED, f"{attribute.place}: {each}") for each in notes]
             yield self._listed(made, findings)
             yield from map(self.numbers.candidate, self.maker.sightings(made, body))
@@ -200,9 +201,7 @@ class Event:
             return "of a person or victim"
         if owner.get("name") in _OF_PARTS and attribute.kind in HASHES:
             return "of a part of a file"
-        named_only = attribute.kind == "filename" and any(
-            kind_of(each) in HASHES and yes(each.get("to_ids")) for each in attribute.siblings
-        )
+        named_only = attribute.kind == "filename" and attribute.beside.hashed
         return "of a file whose hashes say it" if named_only else ""
 
     def _closing(self, last: Candidate | None) -> Iterator[Candidate]:
@@ -282,10 +281,9 @@ def _object(raw: bytes, place: str, broken: list[str]) -> list[_Attribute]:
         broken.append(f"{place}: {error}")
         return []
     found = list(_attributes(held, f"{place}, ", broken))
-    siblings = tuple(each.body for each in found)
+    beside = Beside.of([each.body for each in found])
     return [
-        replace(each, owner=owner, siblings=siblings, kind=_meant(owner, each.body))
-        for each in found
+        replace(each, owner=owner, beside=beside, kind=_meant(owner, each.body)) for each in found
     ]
 
 

@@ -13,10 +13,11 @@ from tocsin.admission.errors import Malformed
 from tocsin.admission.formats import Reading
 from tocsin.admission.formats._dates import instant
 from tocsin.admission.formats._indicators import Remarks, indicator
+from tocsin.admission.formats._levels import levels
 from tocsin.admission.formats._meanings import types_of, without_types
-from tocsin.admission.formats._misp_marks import labels, level, tags
+from tocsin.admission.formats._misp_marks import Stated, labels, level, stated, tags
 from tocsin.admission.formats._misp_people import People
-from tocsin.admission.formats._misp_values import Meaning, meanings, registry_value
+from tocsin.admission.formats._misp_values import HASHES, Meaning, meanings, registry_value
 from tocsin.admission.markings import TLP_2
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import micros, stix_time
@@ -43,6 +44,25 @@ def kind_of(attribute: StixObject) -> str:
     return kind if isinstance(kind, str) and _KIND.fullmatch(kind) else "no type of MISP's"
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What an object says that bears on each of its attributes."""
+
+    hashed: bool = False
+    """Whether a hash of the file is among them."""
+    name: object = None
+    """Of a value in the registry."""
+    data: object = None
+    """The same."""
+
+    @classmethod
+    def of(cls, attributes: Sequence[StixObject]) -> "Beside":
+        """The same for all attributes of one object."""
+        hashed = any(kind_of(each) in HASHES and yes(each.get("to_ids")) for each in attributes)
+        under = {str(each.get("object_relation")): each.get("value") for each in attributes}
+        return cls(hashed, under.get("name"), under.get("data"))
+
+
 @dataclass(slots=True)
 class Maker:
     """What all objects of one event have in common."""
@@ -56,17 +76,18 @@ class Maker:
     """How many tags of the event are not shared."""
     labels: tuple[str, ...] = field(init=False)
     """The tags of the event that are shared."""
-    _info: str = field(init=False)
+    _stated: Stated = field(init=False)
 
     def __post_init__(self) -> None:
         """Raises Malformed if the event is marked in a way that nobody can read."""
-        self._info = str(self.body.get("info", ""))[: _LONGEST_NAME * 10]
+        info = str(self.body.get("info", ""))[: _LONGEST_NAME * 10]
         self.labels, self.tags_left = self._named(self.body)
-        self.level_of((), ())
+        own = stated(self.body)
+        self._stated = Stated((*own.levels, *levels(info)), own.floor)
 
     def level_of(self, parts: Sequence[StixObject], texts: Sequence[str]) -> Tlp | None:
         """The level of something in the event, by what it is in and what is written there."""
-        return level((self.body, *parts), (self._info, *texts), self.reading.tlp)
+        return level((self._stated, *map(stated, parts)), texts, self.reading.tlp)
 
     def stamp(self, *parts: StixObject) -> int:
         """When something was last changed, by itself or what it is in; in µs."""
@@ -81,14 +102,14 @@ class Maker:
         return now if found is None else found
 
     def indicators(
-        self, attribute: StixObject, parts: Sequence[StixObject], siblings: Sequence[StixObject]
+        self, attribute: StixObject, parts: Sequence[StixObject], beside: Beside
     ) -> Iterator[tuple[StixObject, list[str]]]:
         """The indicators of an attribute, each with what was read otherwise than written.
 
         Raises Malformed if it is none.
         """
         remarks = self._remarks(attribute, parts)
-        meant = _together(attribute, siblings) or meanings(attribute["type"], attribute["value"])
+        meant = _together(attribute, beside) or meanings(attribute["type"], attribute["value"])
         for meaning in meant:
             if meaning.value.lower() in self.people.attacked:
                 raise Malformed("the event names this as sender or victim, which is never shared")
@@ -207,13 +228,12 @@ def _marked(refs: list[str] | None) -> StixObject:
     return {"object_marking_refs": list(refs)} if refs else {}
 
 
-def _together(attribute: StixObject, siblings: Sequence[StixObject]) -> tuple[Meaning, ...]:
+def _together(attribute: StixObject, beside: Beside) -> tuple[Meaning, ...]:
     """A key of the registry with the value that its object says stands under it."""
-    if attribute["type"] != "regkey":
+    name, data = beside.name, beside.data
+    if attribute["type"] != "regkey" or not (name or data):
         return ()
-    under = {str(each.get("object_relation")): each.get("value") for each in siblings}
-    name, data = under.get("name"), under.get("data")
-    return (registry_value(attribute["value"], name, data),) if name or data else ()
+    return (registry_value(attribute["value"], name, data),)
 
 
 def _id(attribute: StixObject, meaning: Meaning, several: bool) -> str:  # noqa: FBT001

@@ -6,6 +6,7 @@ strictest counts.  Nothing here ever makes something wider than MISP has it.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.formats._levels import levels
@@ -57,23 +58,38 @@ def closed(part: StixObject) -> str:
     return _CLOSED.get(_distribution(part), "")
 
 
-def level(parts: Iterable[StixObject], texts: Iterable[str], default: Tlp | None) -> Tlp | None:
-    """The level of something: of the event and what it is in, and of what is written there.
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What an event, object or attribute says of how widely it may be shared."""
 
-    Raises Malformed if one is stated that nobody can read.
+    levels: tuple[Tlp, ...]
+    """Of its tags."""
+    floor: Tlp | None
+    """What its distribution allows at most."""
+
+
+def stated(part: StixObject) -> Stated:
+    """What a part says.
+
+    Raises Malformed if it says something that nobody can read.
     """
-    stated: list[Tlp] = [found for text in texts for found in levels(text)]
+    found = tuple(_tlp(name) for name, _ in tags(part) if _speaks_of_level(name))
+    return Stated(found, _FLOORS.get(_distribution(part)))
+
+
+def level(parts: Iterable[Stated], texts: Iterable[str], default: Tlp | None) -> Tlp | None:
+    """The level of something: of the event and what it is in, and of what is written there."""
+    said: list[Tlp] = [found for text in texts for found in levels(text)]
     floors: list[Tlp] = []
     for part in parts:
-        stated += (_tlp(name) for name, _ in tags(part) if _speaks_of_level(name))
-        floor = _floor(part)
-        if floor is not None:
-            floors.append(floor)
-    if not stated and default is not None:
-        stated.append(default)
-    if not stated and floors:
+        said += part.levels
+        if part.floor is not None:
+            floors.append(part.floor)
+    if not said and default is not None:
+        said.append(default)
+    if not said and floors:
         floors.append(Tlp.AMBER)  # nobody said how wide: no wider than whoever keeps silent
-    return max((*stated, *floors), default=None)
+    return max((*said, *floors), default=None)
 
 
 def labels(names: Iterable[tuple[str, bool]]) -> tuple[tuple[str, ...], int]:
@@ -102,10 +118,6 @@ def _distribution(part: StixObject) -> str:
     if word not in _FLOORS and word not in _CLOSED:
         raise Malformed("a distribution that MISP does not have: use 0 to 5")
     return word
-
-
-def _floor(part: StixObject) -> Tlp | None:
-    return _FLOORS.get(_distribution(part))
 
 
 def _speaks_of_level(name: str) -> bool:

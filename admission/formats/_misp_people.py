@@ -20,7 +20,7 @@ _NAMING = frozenset(("alias", "name", "username", "user", "portrait-name"))
 _TELLING = frozenset(("person", "victim", "employee", "organization", "legal-entity"))
 _NO_NAMES = frozenset(("gender", "nationality", "email-body", "email-header"))
 _PLAIN = re.compile(r"\w.*", re.DOTALL)
-_SHORTEST, _LONGEST, _MOST = 3, 200, 2_000
+_SHORTEST, _LONGEST, _MOST = 3, 200, 300
 _SHORTEST_IN_LINK = 5
 _LONGEST_TEXT = 2_000
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
@@ -37,16 +37,20 @@ class People:
     senders: tuple[str, ...] = ()
     """The names of those who sent it, letters and digits only."""
 
+    silent: bool = False
+    """Whether they are too many to be looked for, so that no text is shared at all."""
+
     def clean(self, text: object) -> str:
         """A text without those who are named in its event; empty if it is none."""
-        if not isinstance(text, str):
+        if not isinstance(text, str) or self.silent:
             return ""
         plain = _CONTROL.sub(" ", text[: 2 * _LONGEST_TEXT]).strip()
         return (self.terms.sub(MASK, plain) if self.terms else plain)[:_LONGEST_TEXT]
 
     def in_label(self, label: str) -> bool:
         """Whether a label names one of them."""
-        return self.terms is not None and self.terms.search(label) is not None
+        found = self.terms is not None and self.terms.search(label) is not None
+        return found or self.silent
 
     def in_link(self, url: str) -> bool:
         """Whether a URL names one of them, or whoever sent the event, in one word."""
@@ -65,7 +69,9 @@ def named(body: StixObject, attributes: Iterable[tuple[str, StixObject]]) -> Peo
     attacked = [*senders, *(value for value, kind in victims.items() if kind.startswith("target"))]
     if not terms:
         return People()
-    longest_first = sorted(terms, key=lambda term: (-len(term), term))[:_MOST]
+    if len(terms) > _MOST:
+        return People(attacked=frozenset(each.lower() for each in attacked), silent=True)
+    longest_first = sorted(terms, key=lambda term: (-len(term), term))
     either = "|".join(map(re.escape, longest_first))
     pattern = re.compile(rf"(?<!\w)(?:{either})(?!\w)", re.IGNORECASE)
     squeezed = dict.fromkeys("".join(filter(str.isalnum, each.lower())) for each in senders)
