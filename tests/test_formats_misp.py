@@ -268,6 +268,23 @@ class TestSightings:
         assert "2 sightings without a date" in said(told)[0]
 
 
+EXAMPLE = Path(__file__).parent.parent / "docs" / "examples" / "harbour-isac.misp.json"
+
+
+def test_the_example_of_the_documents_is_judged_as_they_say():
+    told = shared(json.loads(EXAMPLE.read_text("utf-8")))
+    assert [(each.object["type"], each.verdict.value) for each in told] == [
+        ("indicator", "open"),
+        ("sighting", "open"),
+        ("indicator", "open"),
+        ("indicator", "held"),
+        ("indicator", "open"),
+        ("report", "open"),
+    ]
+    text = json.dumps([each.object for each in told if each.open])
+    assert "Northmole" not in text and "Harbour" not in text and "ines" not in text
+
+
 REAL = Path(os.environ.get("TOCSIN_REAL", "none")) / "misp"
 
 

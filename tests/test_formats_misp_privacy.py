@@ -112,8 +112,9 @@ class TestWhatNeverLeaves:
     @pytest.mark.parametrize("kind", ["target-org", "target-email", "target-machine", "full-name"])
     def test_whom_the_event_names_as_victim_or_person_stands_in_no_text(self, kind):
         victim = attribute(kind, "North Mill", 2, to_ids=False)
-        (found,) = made(event(attribute(comment="Sent to north mill"), victim))
-        assert found["description"] == "Sent to [removed: name or victim]"
+        told = event(attribute(comment="Sent to north mill"), victim)
+        assert made(told)[0]["description"] == "Sent to [removed: name or victim]"
+        assert "whom the event names is masked" in said(read(told))
 
     @pytest.mark.parametrize(
         "kind", ["target-user", "full-name", "phone-number", "email-body", "text", "attachment"]
@@ -128,6 +129,7 @@ class TestWhatNeverLeaves:
         told = event(attribute(comment="user399 clicked", Tag=[{"name": "user399"}]), *victims)
         (found,) = made(told)
         assert "description" not in found and "labels" not in found
+        assert any("too many" in message for message in said(read(told)))
 
     def test_a_victim_s_own_host_is_no_indicator(self):
         victim = attribute("target-machine", "mill.example.com", 2, to_ids=False)

@@ -19,7 +19,7 @@ from tocsin.admission.formats._misp_made import (
     yes,
 )
 from tocsin.admission.formats._misp_marks import closed
-from tocsin.admission.formats._misp_people import named
+from tocsin.admission.formats._misp_people import MASK, named
 from tocsin.admission.formats._misp_values import HASHES, private
 from tocsin.admission.formats._pieces import elements, members
 from tocsin.admission.formats._written import refusal
@@ -177,8 +177,18 @@ class Event:
         seen = body | {"type": kind}
         for made, notes in self.maker.indicators(seen, attribute.parts, attribute.beside):
             findings = [_finding(Action.REPAIRED, f"{attribute.place}: {each}") for each in notes]
-            yield self._listed(made, findings)
+            yield self._listed(made, [*findings, *self._masked(made, body.get("comment"))])
             yield from map(self.numbers.candidate, self.maker.sightings(made, body))
+
+    def _masked(self, made: StixObject, comment: object) -> Iterator[Finding]:
+        """A word about texts from which people were taken."""
+        for name in ("name", "description"):
+            if MASK in made.get(name, ""):
+                message = "whom the event names is masked"
+                yield Finding("validate", "format", Action.REPLACED, message, name)
+        if comment and self.maker.people.silent:
+            message = "the event names too many to look for them in its texts, so it has none"
+            yield Finding("validate", "format", Action.STRIPPED, message, "description")
 
     def _listed(self, made: StixObject, findings: Sequence[Finding] = ()) -> Candidate:
         candidate = self.numbers.candidate(made, findings)
@@ -215,7 +225,9 @@ class Event:
         if last is not None:
             yield last
         if listed:
-            yield self.numbers.candidate(report(self.maker, self.body, listed), notes)
+            made = report(self.maker, self.body, listed)
+            notes += self._masked(made, self.body.get("info"))
+            yield self.numbers.candidate(made, notes)
         else:
             message = f"{self._called}: nothing in it is shared as an indicator"
             yield refusal(self.numbers.next(), f"{message}; {told}" if told else message)
