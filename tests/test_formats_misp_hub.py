@@ -4,7 +4,8 @@ import pytest
 from hub import TestHub, findings
 from misp_events import attribute, event, read, uuid
 
-from tocsin.admission.model import Tlp
+from tocsin.admission.merge import independent
+from tocsin.admission.model import Contribution, Tlp
 from tocsin.server.store import Store
 
 
@@ -22,6 +23,11 @@ def twice(number, words, stamp):
     told = event(attribute(number=number, comment=words, timestamp=stamp))
     told["Event"]["uuid"] = uuid(900 + number)
     return objects(told)
+
+
+def spoken(partner, subject):
+    """What is remembered of a partner's indicator."""
+    return Contribution(partner, subject["id"], "", 1, Tlp.GREEN, "green", subject)
 
 
 class TestSendingAgain:
@@ -64,12 +70,13 @@ class TestOthers:
         table = objects(b"value\nevil.com\n", name="a.csv")
         assert hub.verdicts(hub.push(*table, who="north")) == ["merged"]
 
-    def test_who_forwards_an_event_corroborates_nothing(self, hub):
-        for who in ("acme", "north"):
-            hub.push(*objects(event(attribute())), who=who)
-        (public,) = [each for each in hub.feed("green") if each["type"] == "indicator"]
-        (told,) = public["extensions"].values()
-        assert told["contributors"] == 1
+    @pytest.mark.parametrize(("number", "sources"), [(1, 1), (2, 2)])
+    def test_who_forwards_an_event_corroborates_nothing_but_who_wrote_his_own_does(
+        self, number, sources
+    ):
+        theirs = objects(event(attribute(number=number)))
+        said = [spoken("acme", objects(event(attribute()))[0]), spoken("north", theirs[0])]
+        assert len(independent(said)) == sources
 
     def test_what_misp_keeps_in_its_community_is_in_no_wider_feed(self, hub):
         hub.push(*objects(event(attribute(), distribution="1"), tlp=Tlp.CLEAR))
