@@ -1,7 +1,8 @@
 """How well admission judges, measured on labelled and real data.
 
-    bench/quality FOLDER [extraction pii leaks benign validity patterns hostile speed] [--show N]
+    bench/quality FOLDER [MEASURE …] [--show N]
 
+The measures are extraction, pii, leaks, misp, benign, validity, patterns, hostile and speed.
 FOLDER holds `text-gt/`, `pii/`, `benign/`, `stix/`, `hostile/` and so on, files possibly
 compressed with xz.  Each measure prints its figures and, with --show, what was judged
 otherwise than labelled.  Nothing here is tuned to single cases.
@@ -13,12 +14,13 @@ import time
 from pathlib import Path
 
 import extraction
-from measures import benign, hostile, leaks, pii, speed, validity
+from measures import benign, hostile, leaks, misp, pii, speed, validity
 
 MEASURES = {
     "extraction": extraction.measure,
     "pii": pii.measure,
     "leaks": leaks.measure,
+    "misp": misp.measure,
     "benign": benign.measure,
     "validity": validity.measure,
     "patterns": validity.patterns,
