@@ -195,7 +195,7 @@ def independent(spoken: Sequence[_Spoken]) -> list[list[_Spoken]]:
     """Those that go back to one origin together.
 
     One origin have: one partner, partners of one group, whoever forwards an object under
-    its one id, and whoever refers to one report.
+    its one id, unless that follows from the value, and whoever refers to one report.
     """
     parents: dict[object, object] = {}
 
@@ -220,13 +220,23 @@ _MOST_TESTIMONIES = 20
 
 
 def _origins(spoken: _Spoken) -> set[tuple[str, ...]]:
-    origins: set[tuple[str, ...]] = {("id", spoken.source_id)}
+    origins: set[tuple[str, ...]] = set()
+    if not _made_of_its_content(spoken.source_id):
+        origins.add(("id", spoken.source_id))
     if spoken.group:
         origins.add(("group", spoken.group))
     if isinstance(spoken, Contribution):
         for reference in spoken.object.get("external_references", ()):
             origins |= _reports(reference)
     return origins
+
+
+def _made_of_its_content(source_id: str) -> bool:
+    """Whether an id is a name-based UUID: whoever sends the same value gives it by himself."""
+    try:
+        return uuid.UUID(source_id.rpartition("--")[2]).version in (3, 5)
+    except ValueError:
+        return False
 
 
 def _reports(reference: StixObject) -> set[tuple[str, ...]]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.admission import policy_of
+from tocsin.admission import formats, policy_of
 from tocsin.admission.confidence import (
     DAY,
     Source,
@@ -190,6 +190,26 @@ class TestIndependence:
 
     def test_who_forwards_the_same_object_is_one(self):
         assert self.count(said("a", source_id="x"), said("b", source_id="x")) == 1
+
+    @pytest.mark.parametrize(
+        ("name", "sources"),
+        [
+            ("indicator--6f1e0c6a-9d1b-4f0a-8c3d-1a2b3c4d5e6f", 1),  # given at random
+            ("indicator--6f1e0c6a-9d1b-5f0a-8c3d-1a2b3c4d5e6f", 2),  # made of the value
+            ("indicator--6f1e0c6a-9d1b-3f0a-8c3d-1a2b3c4d5e6f", 2),
+        ],
+    )
+    def test_an_id_that_follows_from_the_value_is_no_origin(self, name, sources):
+        assert self.count(said("a", source_id=name), said("b", source_id=name)) == sources
+
+    def test_two_who_list_the_same_value_are_two(self):
+        both = [
+            next(formats.read("a.csv", f"value\n{value}\n".encode(), formats.Reading(now=NOW)))
+            for value in ("evil.top", "evil[.]top")
+        ]
+        assert both[0].source_id == both[1].source_id
+        spoken = [said(who, source_id=each.source_id) for who, each in zip("ab", both, strict=True)]
+        assert self.count(*spoken) == 2
 
     @pytest.mark.parametrize("same", [{"url": "https://a.example/r/1"}, {"external_id": "R-1"}])
     def test_who_quotes_the_same_report_is_one(self, same):
