@@ -19,14 +19,30 @@ DEEPEST = 100
 
 _MACHINERY = frozenset(
     (
-        *("type", "id", "spec_version", "created", "modified", "lang", "hashes", "payload_bin"),
-        *("pattern", "pattern_type", "granular_markings"),
-        *("relationship_type", "definition_type", "published", "valid_from", "valid_until"),
+        *("type", "id", "spec_version", "created", "modified", "lang", "payload_bin"),
+        *("pattern", "granular_markings", "definition_type"),
+        *("published", "valid_from", "valid_until"),
         *("first_seen", "last_seen", "first_observed", "last_observed", "start_time", "stop_time"),
         *("ctime", "mtime", "atime", "date", "created_time", "modified_time", "start", "end"),
     )
 )
 """Properties of the object itself whose form the schema checks.  Deeper, names prove nothing."""
+
+_WORDS: dict[str, frozenset[str]] = {
+    "pattern_type": frozenset(("stix", "pcre", "sigma", "snort", "suricata", "yara")),
+    "relationship_type": frozenset(
+        (
+            *("analysis-of", "attributed-to", "authored-by", "av-analysis-of", "based-on"),
+            *("beacons-to", "characterizes", "communicates-with", "compromises", "consists-of"),
+            *("controls", "delivers", "derived-from", "downloads", "drops", "duplicate-of"),
+            *("dynamic-analysis-of", "exfiltrates-to", "exploits", "has", "hosts", "impersonates"),
+            *("indicates", "investigates", "located-at", "mitigates", "originates-from", "owns"),
+            *("related-to", "remediates", "resolves-to", "static-analysis-of", "targets", "uses"),
+            "variant-of",
+        )
+    ),
+}
+"""Properties that may hold any word: these, of the standard's vocabularies, are machinery."""
 
 _KNOWN_CHAINS = frozenset(
     [
@@ -40,7 +56,6 @@ _KNOWN_CHAINS = frozenset(
 )
 
 _VALUES: dict[str, frozenset[str]] = {
-    "autonomous-system": frozenset(("rir",)),
     "directory": frozenset(("path", "path_enc")),
     "domain-name": frozenset(("value",)),
     "email-addr": frozenset(("value",)),
@@ -54,7 +69,7 @@ _VALUES: dict[str, frozenset[str]] = {
     "url": frozenset(("value",)),
     "user-account": frozenset(("user_id", "account_login", "account_type")),
     "windows-registry-key": frozenset(("key",)),
-    "x509-certificate": frozenset(("serial_number", "signature_algorithm")),
+    "x509-certificate": frozenset(("serial_number",)),
 }
 """The properties of an observable that say what it is."""
 
@@ -74,6 +89,8 @@ def texts(subject: StixObject) -> Iterator[tuple[Path, str]]:
         if name in _MACHINERY or name in own:
             continue
         if type(value) is str:
+            if name in _WORDS and value in _WORDS[name]:
+                continue
             if value and not (name.endswith(_REFERS) and _REFERENCE.fullmatch(value)):
                 yield (name,), value
         elif type(value) in _CONTAINERS:

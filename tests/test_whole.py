@@ -1,0 +1,129 @@
+"""Nothing of a partner, of what was taken out or of AMBER shows to whoever may not see it.
+
+Everything goes the whole way: made up submissions of several partners in by the door,
+through admission, merging and publication, and out by every endpoint of the door.
+TOCSIN_TEST_EXAMPLES=1000 tries harder.
+"""
+
+import logging
+import os
+import random
+
+import pytest
+from conftest import emptied
+from hub import MT, TestHub
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from planting import AMBER, NAMES, PARTNERS, QUUX, SENT, VEXIL, forms, seen, submissions
+
+from tocsin.server.model import Collection, Kind, Partner, View
+
+EXAMPLES = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "25"))
+FEEDS = ("clear", "green", "amber")
+VIEW = "11111111-2222-4333-8444-555555555555"
+whole = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    phases=(Phase.explicit, Phase.generate),  # to shrink an example takes minutes
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def founded(store):
+    """A hub with two partners that send, and two that only read: up to GREEN, and up to AMBER."""
+    hub = TestHub(store)
+    hub.join(QUUX)
+    hub.join(VEXIL)
+    sources = tuple(hub.collection(alias).id for alias in ("clear", "green"))
+    store.feeds.add(Collection(VIEW, "both", Kind.AGGREGATE, "All", view=View(sources)))
+    hub.join(Partner("reader", "Reader Limited"), reads=("clear", "green", "both"))
+    hub.join(Partner("closer", "Closer Limited"))
+    return hub
+
+
+class Answers:
+    """Every answer that a reader can get, headers included."""
+
+    def __init__(self, hub, who, feeds):
+        self.hub, self.who, self.feeds = hub, who, feeds
+        self.told = []
+
+    def ask(self, path, method="GET", **query):
+        answer = self.hub.ask(path, self.who, method, query_string=query)
+        headers = "\n".join(f"{name}: {value}" for name, value in answer.headers)
+        self.told.append((path, headers.encode() + b"\n" + answer.data))
+        return answer
+
+    def all(self, foreign):
+        """`foreign` are statuses of others."""
+        self.told.append(("discovery", self.hub.client.get("/taxii2/", headers={"Accept": MT}).data))
+        for path in ("", "collections/", *(f"status/{id}/" for id in foreign)):
+            self.ask(path)
+        for alias in ("clear", "green", "amber", "inbox", "scratch", "both"):
+            self.ask(f"collections/{alias}/")
+            self.ask(f"collections/{alias}/objects/", limit="no number")
+        for alias in self.feeds[-2:]:
+            self.feed(f"collections/{alias}/")
+        return self.told
+
+    def feed(self, path):
+        every = {"match[version]": "all"}
+        objects = self.ask(f"{path}objects/", **every).json.get("objects", [])
+        self.ask(f"{path}manifest/", **every)
+        self.ask(f"{path}objects/", "HEAD")
+        page = self.ask(f"{path}objects/", limit=8).json
+        while page.get("more"):
+            page = self.ask(f"{path}objects/", limit=8, next=page["next"]).json
+        for id in sorted({each["id"] for each in objects})[:3]:
+            self.ask(f"{path}objects/{id}/")
+            self.ask(f"{path}objects/{id}/versions/")
+
+    def ids(self, alias):
+        answer = self.ask(f"collections/{alias}/objects/", limit=1000)
+        return {each["id"] for each in answer.json.get("objects", [])}
+
+
+def check(told, secrets):
+    for path, answer in told:
+        for text in seen(answer):
+            found = [each for secret in secrets for each in forms(secret) if each in text]
+            at = max(0, text.find(found[0]) - 150) if found else 0
+            assert not found, f"{found} in {path}: {text[at : at + 300]}"
+
+
+def identities():
+    """What tells who sent it: ids and times of theirs, and words of their own."""
+    stamp = SENT.partition("T")[2].lower()
+    return {*(name.lower() for name in NAMES.values()), *PARTNERS, *PARTNERS.values(), stamp}
+
+
+@pytest.fixture
+def written(caplog):
+    caplog.set_level(logging.INFO)
+    yield caplog
+    caplog.clear()  # thousands of lines would hide what went wrong
+
+
+class TestNothingOfIt:
+    @whole
+    @given(st.lists(st.sampled_from(sorted(PARTNERS)), min_size=1, max_size=3), st.data())
+    def test_reaches_a_reader_whatever_is_sent(self, engine_uri, written, slugs, data):
+        sent = [data.draw(submissions(slug)) for slug in slugs]
+        secrets = set().union(*(each.secrets for each in sent))
+        written.clear()
+        with emptied(engine_uri) as store:
+            hub = founded(store)
+            foreign = [
+                hub.push_raw(each.body(escaped=data.draw(st.booleans())), each.slug)["id"]
+                for each in sent
+            ]
+            closer = Answers(hub, "closer", FEEDS)
+            hidden = closer.ids("amber") - closer.ids("green") - closer.ids("clear")
+            removed = {*secrets, *identities()}
+            check(closer.all(foreign), removed)
+            reader = Answers(hub, "reader", ("clear", "green", "both"))
+            check(reader.all(foreign), {*removed, *hidden, AMBER})
+            acts = "\n".join(repr(act) for act in store.journal.acts())
+        senders = {*PARTNERS, *identities()}
+        check([("journal", acts.encode())], {*(secrets - senders), AMBER})
+        check([("log", written.text.encode())], {*(secrets - senders), AMBER})
