@@ -76,7 +76,8 @@ _VALUES: dict[str, frozenset[str]] = {
 _CONTAINERS = (dict, list)
 _REFERS = ("_ref", "_refs")
 _REFERENCE = re.compile(r"[a-z0-9][a-z0-9-]*--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_DIGEST = re.compile(r"[A-Za-z0-9+/:.]{16,256}")
+DIGEST = re.compile(r"(?=\D*\d)[A-Za-z0-9+:][A-Za-z0-9+/:.]{15,255}")
+"""What hashes look like, fuzzy ones included."""
 
 
 def texts(subject: StixObject) -> Iterator[tuple[Path, str]]:
@@ -157,7 +158,7 @@ def _structural(path: Path, value: str) -> bool:
         return _REFERENCE.fullmatch(value) is not None
     if name == "kill_chain_name":
         return value in _KNOWN_CHAINS
-    return len(path) > 1 and path[-2] == "hashes" and _DIGEST.fullmatch(value) is not None
+    return len(path) > 1 and path[-2] == "hashes" and DIGEST.fullmatch(value) is not None
 
 
 def _copied(copies: dict[Path, Any], path: Path) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import json
 import re
@@ -98,7 +99,15 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "hard hyphens": lambda text: text.replace("-", "\u2011"),
 }
 _CASES = ("upper", "lower")
-_FRAMES = ("{}", "Seen: {} today", "\n- {}\n", "({})", "see also {}, and more", "x, {} – so", '"{}"')
+_FRAMES = (
+    "{}",
+    "Seen: {} today",
+    "\n- {}\n",
+    "({})",
+    "see also {}, and more",
+    "x, {} – so",
+    '"{}"',
+)
 
 SHAPES: dict[str, Callable[[Any], Any]] = {
     "text": lambda text: text,
@@ -118,9 +127,7 @@ _DEEPER: dict[str, Callable[[Any], Any]] = {
     ],
     "external_references.url": lambda x: [{"source_name": "a", "external_id": "1", "url": x}],
     "external_references.external_id": lambda x: [{"source_name": "a", "external_id": x}],
-    "external_references.x_more": lambda x: [
-        {"source_name": "a", "external_id": "1", "x_more": x}
-    ],
+    "external_references.x_more": lambda x: [{"source_name": "a", "external_id": "1", "x_more": x}],
     "external_references.hashes": lambda x: [
         {"source_name": "a", "url": "https://a.top/x", "hashes": x}
     ],
@@ -250,9 +257,7 @@ def marked(draw: st.DrawFn, subject: Object) -> Object:
         where = {"labels": "labels.[1]"}.get(name, name)
         subject[name] = held
         if level is not Tlp.AMBER:
-            subject["granular_markings"] = [
-                {"marking_ref": ids[Tlp.AMBER], "selectors": [where]}
-            ]
+            subject["granular_markings"] = [{"marking_ref": ids[Tlp.AMBER], "selectors": [where]}]
     return subject
 
 
@@ -295,10 +300,8 @@ def _stamped(subject: Object) -> Object:
 def seen(body: bytes) -> Iterator[str]:
     """What somebody can make of an answer who tries to read it in every way."""
     text = body.decode("utf-8", "replace")
-    try:
-        text += json.dumps(json.loads(text), ensure_ascii=False)
-    except ValueError:
-        pass  # a page in no JSON: as it is
+    with contextlib.suppress(ValueError):  # with its headers it is no JSON
+        text += json.dumps(json.loads(text[text.find("{") :]), ensure_ascii=False)
     once = unicodedata.normalize("NFKC", urllib.parse.unquote(html.unescape(text)))
     once = re.sub(r"\\+u00([0-9a-f]{2})", lambda m: chr(int(m[1], 16)), once)
     shown = "".join(c for c in once if unicodedata.category(c) != "Cf")
@@ -311,5 +314,3 @@ def forms(secret: str) -> tuple[str, ...]:
     """The secret, and as base64 would write its middle."""
     coded = [base64.b64encode(b"x" * n + secret.encode()).decode()[4:-4] for n in range(3)]
     return (secret, *(each.lower() for each in coded if len(each) > 7))  # noqa: PLR2004
-
-

@@ -8,20 +8,28 @@ TOCSIN_TEST_EXAMPLES=1000 tries harder.
 import json
 import logging
 import os
+import uuid
+from dataclasses import replace
 
 import pytest
 from conftest import emptied
 from hub import AMBER as AMBER_TLP
-from hub import CLEAR, GREEN, MT, TestHub, indicator, relationship, sdo
+from hub import CLEAR, GREEN, JUDGING, MT, SEAL, TestHub, indicator, relationship, sdo
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from later import hub_and_clock
-from planting import AMBER, NAMES, PARTNERS, QUUX, SENT, VEXIL, forms, seen, submissions
+from planting import AMBER, NAMES, PARTNERS, QUUX, SECRETS, SENT, VEXIL, forms, seen, submissions
+from stix_objects import made
 
+from tocsin.admission.identify import observable_id
+from tocsin.config import HubSettings
+from tocsin.server.app import Judging, assemble, create_app
 from tocsin.server.model import Collection, Kind, Partner, View
 
 EXAMPLES = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "12"))
 FIXED = 1_790_000_000_000_000
+FIRST = "2026-01-01T00:00:00Z"
+TOLD = {"name": "Quux Motors", "slug": QUUX.slug}
 VIEW = "11111111-2222-4333-8444-555555555555"
 whole = settings(
     max_examples=EXAMPLES,
@@ -58,7 +66,9 @@ class Answers:
 
     def all(self, foreign):
         """`foreign` are statuses of others."""
-        self.told.append(("discovery", self.hub.client.get("/taxii2/", headers={"Accept": MT}).data))
+        self.told.append(
+            ("discovery", self.hub.client.get("/taxii2/", headers={"Accept": MT}).data)
+        )
         for path in ("", "collections/", *(f"status/{id}/" for id in foreign)):
             self.ask(path)
         for alias in ("clear", "green", "amber", "inbox", "scratch", "both"):
@@ -135,10 +145,11 @@ DAY = "2026-01-0{}T00:00:00Z"
 
 
 @st.composite
-def drafts(draw, slug):
+def drafts(draw, slug, version):
     """One or two things that others report too, and what joins them."""
     number, level = draw(st.integers(0, 1)), draw(st.sampled_from((CLEAR, GREEN, AMBER_TLP)))
     more = {
+        "modified": f"2026-02-0{version + 1}T00:00:00.000Z",
         "name": draw(st.sampled_from(("one", "two", "a longer one"))),
         "description": draw(st.sampled_from(("first", "second", "at some length"))),
         "labels": draw(st.lists(st.sampled_from(("a", "b", "c")), unique=True, min_size=1)),
@@ -178,6 +189,67 @@ def unstamped(public):
     return {name: value for name, value in public.items() if name not in ("created", "modified")}
 
 
+def bare(hub, *rules):
+    """The hub with no other rules than these; so that the test above can fail."""
+    judging = Judging(replace(JUDGING.policy, rules=rules), JUDGING.lists)
+    hub.parts = assemble(hub.store, SEAL, HubSettings(), judging)
+    hub.client = create_app(hub.parts, SEAL, HubSettings()).test_client()
+    return hub
+
+
+@pytest.fixture(scope="module")
+def shown_by_a_bare_hub(common_store):
+    hub = bare(founded(common_store), "marking")
+    for kind in SECRETS:
+        hub.push(sdo("tool", name=SECRETS[kind][0].format(**TOLD)), who=QUUX.slug)
+    told = Answers(hub, "reader", ("green",)).all([])
+    return [text for _, answer in told for text in seen(answer)]
+
+
+class TestThatItWouldShow:
+    @pytest.mark.parametrize("kind", sorted(SECRETS))
+    def test_without_rules_every_secret_does(self, shown_by_a_bare_hub, kind):
+        assert any(SECRETS[kind][1].format(**TOLD).lower() in each for each in shown_by_a_bare_hub)
+
+
+class TestIds:
+    """Of observables that nothing gives an id."""
+
+    def sent(self, hub, subject, who="acme"):
+        return hub.push({**subject, "object_marking_refs": [GREEN]}, who=who)
+
+    def test_the_submitters_shows_nowhere_and_its_next_version_keeps_the_hubs(self, store):
+        hub = TestHub(store)
+        process = made("process", image_ref=None)
+        self.sent(hub, process)
+        self.sent(hub, {**process, "pid": 2})
+        (first, second) = hub.feed("green", **{"match[version]": "all"})
+        assert first["id"] == second["id"] != process["id"]
+        assert uuid.UUID(first["id"].partition("--")[2]).version == 4
+
+    def test_the_same_id_from_two_partners_is_no_reason_to_take_them_for_one(self, store):
+        hub = TestHub(store)
+        for who in ("acme", "north"):
+            self.sent(hub, made("process", image_ref=None), who)
+        assert len({each["id"] for each in hub.feed("green")}) == 2
+
+    def test_one_of_the_hubs_own_that_comes_back_is_a_duplicate(self, store):
+        hub = TestHub(store)
+        self.sent(hub, made("process", image_ref=None))
+        (public,) = hub.feed("green")
+        assert hub.verdicts(hub.push(public, who="north")) == ["duplicate"]
+        assert len(hub.feed("green")) == 1
+
+    def test_an_id_tells_nothing_of_what_was_taken_out(self, store):
+        """A digest of a subject would answer guesses."""
+        hub = TestHub(store)
+        message = made("email-message", is_multipart=False, from_ref=None, subject="Hello Jane")
+        named = observable_id(message)
+        self.sent(hub, {**message, "id": named, "date": FIRST})
+        (public,) = hub.feed("green")
+        assert "subject" not in public and public["id"] != named
+
+
 class TestOrder:
     """Who comes first changes no public object."""
 
@@ -185,9 +257,9 @@ class TestOrder:
     @given(st.data())
     def test_of_submissions_changes_no_byte_but_the_hubs_own_stamps(self, engine_uri, data):
         sent = [
-            (slug, draft)
+            (slug, data.draw(drafts(slug, version)))
             for slug in ("acme", "north", "east", "sister", "brother")
-            for draft in data.draw(st.lists(drafts(slug), max_size=2))
+            for version in range(data.draw(st.integers(0, 2)))
         ]
         other = data.draw(st.permutations(sent))
         assert published(engine_uri, sent) == published(engine_uri, other)

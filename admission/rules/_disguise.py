@@ -2,8 +2,8 @@ r"""A text as a reader or his program takes it, where it is written in another w
 
 `jane%40bank.test`, `jane&#64;bank.test`, `jane\u0040bank.test` and letters of
 full width are read as what they stand for, and characters that nobody sees are
-not, each with the place that it has in the text as it was written.  Base64 is not looked into, nor is what was
-encoded twice.
+not, each with the place that it has in the text as it was written.  Base64 is
+not looked into, nor is what was encoded twice.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ masked, and the finding written that tells so without repeating it.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -16,12 +15,10 @@ from tocsin.admission.parts import stands
 from tocsin.admission.patterns import observables
 from tocsin.admission.rules._disguise import readings
 from tocsin.admission.rules._members import members
-from tocsin.admission.texts import rewritten, texts
+from tocsin.admission.texts import DIGEST, rewritten, texts
 
 STRIPPED_LISTS = frozenset(("labels", "indicator_types", "report_types", "sectors"))
 """Lists of keywords: one with a mask in it says nothing, so it goes."""
-
-_DIGEST = re.compile(r"[A-Za-z0-9+/:.]{16,256}")
 
 
 class Span(NamedTuple):
@@ -145,7 +142,7 @@ def own_values(subject: StixObject) -> tuple[str, ...]:
 
 def _own(observable: Observable) -> bool:
     """Not so what stands in the place of a hash but is none."""
-    return "hashes" not in observable.property or _DIGEST.fullmatch(observable.value) is not None
+    return "hashes" not in observable.property or DIGEST.fullmatch(observable.value) is not None
 
 
 def outside(own: Sequence[str], text: str, spans: list[Span]) -> list[Span]:
