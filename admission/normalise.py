@@ -39,7 +39,8 @@ _VOCABULARIES = frozenset(
     )
 )
 _SPELT = ("value", "key")
-_WORD = re.compile(r"[\w -]*")
+_WORD = re.compile(r"(?!(?:\D*\d){5})[^\W_][\w -]*")
+"""As vocabularies have them; a number is none."""
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060-\u2064\u2066-\u2069\u202a-\u202e\ufeff]")
 """Soft hyphens, zero-width spaces, direction overrides; not the joiners that scripts need."""
 

@@ -76,7 +76,7 @@ _VALUES: dict[str, frozenset[str]] = {
 _CONTAINERS = (dict, list)
 _REFERS = ("_ref", "_refs")
 _REFERENCE = re.compile(r"[a-z0-9][a-z0-9-]*--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-DIGEST = re.compile(r"(?=\D*\d)[A-Za-z0-9+:][A-Za-z0-9+/:.]{15,255}")
+DIGEST = re.compile(r"(?=\D*\d)(?!\w{1,20}://)[A-Za-z0-9+][A-Za-z0-9+/:]{15,255}")
 """What hashes look like, fuzzy ones included."""
 
 

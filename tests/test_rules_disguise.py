@@ -95,6 +95,11 @@ class TestDisguises:
 
 
 class TestPlaces:
+    @pytest.mark.parametrize("text", ["/home/jane/.ssh/id_1", "https://x.com/jane/status/2081543"])
+    def test_no_path_and_no_link_is_taken_for_a_hash(self, text):
+        candidate = judged(made("file", name="a", hashes={"x_key": text}))
+        assert "jane" not in str(candidate.object)
+
     def test_what_is_no_hash_is_text_though_it_stands_among_hashes(self):
         candidate = judged(made("file", name="a", hashes={"x_key": "ask jane@bank.test"}))
         assert candidate.object["hashes"] == {"x_key": "ask [removed: e-mail address]"}
@@ -113,6 +118,7 @@ class TestPlaces:
         assert candidate.object["tool_types"] == [
             "seen: PESEL [removed: national identity number] today"
         ]
+        assert "078" not in str(judged(made("tool", tool_types=["see 078-05-1121"])).object)
         assert judged(made("tool", tool_types=["Remote_Access x"])).object["tool_types"] == [
             "remote-access-x"
         ]
