@@ -63,6 +63,8 @@ class TestAnySubmission:
     def test_what_went_through_admission_goes_through_unchanged_again(self, sent):
         for candidate in open_ones(sent):
             whole = undivided(candidate)
-            (again,) = EXAMINERS[sent.slug].examine([Candidate(0, whole, whole["id"], whole.get("modified"))], NOW)
+            (again,) = EXAMINERS[sent.slug].examine(
+                [Candidate(0, whole, whole["id"], whole.get("modified"))], NOW
+            )
             assert again.open, again.findings
             assert undivided(again) == whole
