@@ -74,7 +74,8 @@ def identify(candidate: Candidate, partner: str) -> Candidate:
         return candidate.known_as(relationship_key(subject, candidate.scope))
     elif observable(kind):
         name = observable_id(subject)
-        return candidate.known_as(f"sco:{name}").noting(*_renamed(subject, name))
+        whose = "" if named(subject) else f"{partner}:"
+        return candidate.known_as(f"sco:{whose}{name}").noting(*_renamed(subject, name))
     else:
         parts = [kind, partner, subject["id"], candidate.scope]
     return candidate.known_as(hashlib.sha256("\n".join(parts).encode()).hexdigest())
@@ -91,11 +92,16 @@ def _renamed(subject: StixObject, name: str) -> tuple[Finding, ...]:
     sent = subject["id"]
     if name != sent:
         message = f"published as {name}, the id that its values give it"
-    elif not _made_of(subject) and uuid.UUID(sent.rpartition("--")[2]).version != 4:
+    elif not named(subject) and uuid.UUID(sent.rpartition("--")[2]).version != 4:
         message = "nothing of it can give it an id: a UUID of version 4 is wanted"
     else:
         return ()
     return (Finding("normalise", "observable_id", Action.REPAIRED, message, "id"),)
+
+
+def named(subject: StixObject) -> bool:
+    """Whether an SCO has anything that gives it its id."""
+    return bool(_made_of(subject))
 
 
 def _made_of(subject: StixObject) -> list[str]:

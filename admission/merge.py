@@ -65,6 +65,12 @@ def public_id(kind: str, key: str, namespace: uuid.UUID) -> str:
     return f"{kind}--{uuid.uuid5(namespace, key)}"
 
 
+def nameless_id(kind: str, key: str, namespace: uuid.UUID) -> str:
+    """The same for an SCO that nothing gives an id: in the form of a random one (STIX 2.1 §2.9)."""
+    derived = uuid.uuid5(namespace, key)
+    return f"{kind}--{uuid.UUID(bytes=derived.bytes, version=4)}"
+
+
 def digest(subject: StixObject, leaving_out: Iterable[str] = ()) -> bytes:
     """16 octets over the object's value; equal for equal objects however they are spelt."""
     skipped = set(leaving_out)

@@ -39,6 +39,8 @@ _VOCABULARIES = frozenset(
     )
 )
 _SPELT = ("value", "key")
+_WORD = re.compile(r"(?!(?:\D*\d){5})[^\W_][\w -]*")
+"""As vocabularies have them; a number is none."""
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060-\u2064\u2066-\u2069\u202a-\u202e\ufeff]")
 """Soft hyphens, zero-width spaces, direction overrides; not the joiners that scripts need."""
 
@@ -146,10 +148,15 @@ def _words(name: str, words: list[Any]) -> list[str]:
     if name == "labels":
         plain = [word.strip() for word in words]
     else:
-        plain = [word.strip().lower().replace("_", "-").replace(" ", "-") for word in words]
+        plain = [_word(word.strip()) for word in words]
     if name == "indicator_types":
         plain = [_INDICATOR_TYPES.get(word, word) for word in plain]
     return plain
+
+
+def _word(text: str) -> str:
+    """A word as vocabularies spell it; what is no word stays, for the rules to read it."""
+    return text.lower().replace("_", "-").replace(" ", "-") if _WORD.fullmatch(text) else text
 
 
 def _marked(

@@ -64,6 +64,22 @@ def schemas() -> Mapping[str, Schema]:
     return found
 
 
+@cache
+def names() -> frozenset[str]:
+    """Every name that the standard gives a property, of whatever type and however deep."""
+    found: set[str] = set()
+    waiting: list[Any] = [body for _, body in _documents()]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            properties = part.get("properties")
+            found.update(properties if isinstance(properties, dict) else ())
+            waiting.extend(part.values())
+        elif isinstance(part, list):
+            waiting.extend(part)
+    return frozenset(found)
+
+
 def _documents() -> list[tuple[str, dict[str, Any]]]:
     root = files("stix2validator") / "schemas-2.1" / "schemas"
     return [

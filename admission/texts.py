@@ -19,14 +19,30 @@ DEEPEST = 100
 
 _MACHINERY = frozenset(
     (
-        *("type", "id", "spec_version", "created", "modified", "lang", "hashes", "payload_bin"),
-        *("pattern", "pattern_type", "granular_markings"),
-        *("relationship_type", "definition_type", "published", "valid_from", "valid_until"),
+        *("type", "id", "spec_version", "created", "modified", "lang", "payload_bin"),
+        *("pattern", "granular_markings", "definition_type"),
+        *("published", "valid_from", "valid_until"),
         *("first_seen", "last_seen", "first_observed", "last_observed", "start_time", "stop_time"),
         *("ctime", "mtime", "atime", "date", "created_time", "modified_time", "start", "end"),
     )
 )
 """Properties of the object itself whose form the schema checks.  Deeper, names prove nothing."""
+
+_WORDS: dict[str, frozenset[str]] = {
+    "pattern_type": frozenset(("stix", "pcre", "sigma", "snort", "suricata", "yara")),
+    "relationship_type": frozenset(
+        (
+            *("analysis-of", "attributed-to", "authored-by", "av-analysis-of", "based-on"),
+            *("beacons-to", "characterizes", "communicates-with", "compromises", "consists-of"),
+            *("controls", "delivers", "derived-from", "downloads", "drops", "duplicate-of"),
+            *("dynamic-analysis-of", "exfiltrates-to", "exploits", "has", "hosts", "impersonates"),
+            *("indicates", "investigates", "located-at", "mitigates", "originates-from", "owns"),
+            *("related-to", "remediates", "resolves-to", "static-analysis-of", "targets", "uses"),
+            "variant-of",
+        )
+    ),
+}
+"""Properties that may hold any word: these, of the standard's vocabularies, are machinery."""
 
 _KNOWN_CHAINS = frozenset(
     [
@@ -40,7 +56,6 @@ _KNOWN_CHAINS = frozenset(
 )
 
 _VALUES: dict[str, frozenset[str]] = {
-    "autonomous-system": frozenset(("rir",)),
     "directory": frozenset(("path", "path_enc")),
     "domain-name": frozenset(("value",)),
     "email-addr": frozenset(("value",)),
@@ -54,14 +69,15 @@ _VALUES: dict[str, frozenset[str]] = {
     "url": frozenset(("value",)),
     "user-account": frozenset(("user_id", "account_login", "account_type")),
     "windows-registry-key": frozenset(("key",)),
-    "x509-certificate": frozenset(("serial_number", "signature_algorithm")),
+    "x509-certificate": frozenset(("serial_number",)),
 }
 """The properties of an observable that say what it is."""
 
 _CONTAINERS = (dict, list)
 _REFERS = ("_ref", "_refs")
 _REFERENCE = re.compile(r"[a-z0-9][a-z0-9-]*--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_DIGEST = re.compile(r"[A-Za-z0-9+/:.]{16,256}")
+DIGEST = re.compile(r"(?=\D*\d)(?!\w{1,20}://)[A-Za-z0-9+][A-Za-z0-9+/:]{15,255}")
+"""What hashes look like, fuzzy ones included."""
 
 
 def texts(subject: StixObject) -> tuple[tuple[Path, str], ...]:
@@ -87,6 +103,8 @@ def _walked(subject: StixObject) -> Iterator[tuple[Path, str]]:
         if name in _MACHINERY or name in own:
             continue
         if type(value) is str:
+            if name in _WORDS and value in _WORDS[name]:
+                continue
             if value and not (name.endswith(_REFERS) and _REFERENCE.fullmatch(value)):
                 yield (name,), value
         elif type(value) in _CONTAINERS:
@@ -153,7 +171,7 @@ def _structural(path: Path, value: str) -> bool:
         return _REFERENCE.fullmatch(value) is not None
     if name == "kill_chain_name":
         return value in _KNOWN_CHAINS
-    return len(path) > 1 and path[-2] == "hashes" and _DIGEST.fullmatch(value) is not None
+    return len(path) > 1 and path[-2] == "hashes" and DIGEST.fullmatch(value) is not None
 
 
 def _copied(copies: dict[Path, Any], path: Path) -> Any:

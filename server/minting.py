@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 
 from tocsin.admission.identify import (
     contributing,
+    named,
     observable,
     observable_id,
     relationship_key,
 )
 from tocsin.admission.markings import TLP_2
-from tocsin.admission.merge import public_id
+from tocsin.admission.merge import nameless_id, public_id
 from tocsin.admission.model import Candidate, Layer, StixObject, Tlp, Verdict
 from tocsin.admission.parts import layered, seen_at, stands, stricter
 from tocsin.admission.references import Rewriting, needs, references, rewritten
@@ -96,8 +97,10 @@ class Mint:
         key = candidate.key
         if kind == "relationship" and not rewriting.missing:
             key = relationship_key(rewriting.object, candidate.scope)
-        if observable(kind):
+        if observable(kind) and named(rewriting.object):
             name = observable_id(rewriting.object)
+        elif observable(kind):  # the submitter's id tells who sent it, or what was taken out
+            name = nameless_id(kind, key, self._namespace)
         else:
             name = public_id(kind, key, self._namespace)
         return Placed(candidate, name, key, rewriting, fuller)

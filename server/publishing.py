@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from tocsin.admission.extension import author, extension_definition
-from tocsin.admission.identify import observable
+from tocsin.admission.identify import named, observable
 from tocsin.admission.markings import definition
 from tocsin.admission.merge import newer, same_definition, says_no_more, spelt
 from tocsin.admission.model import (
@@ -159,12 +159,12 @@ class _Work:
             self._place(candidate)
 
     def _echo(self, candidate: Candidate) -> bool:
-        """The hub's own object coming back.  An SCO has one id everywhere, so it is none."""
+        """The hub's own object coming back.  An SCO that is named by its value is none."""
         subject = candidate.object or {}
         hub = self.ledger.house.identity["id"]
         known = candidate.source_id in self.ledger.publics and not candidate.raw
         own = candidate.source_id == hub or known
-        return own and not observable(str(subject.get("type")))
+        return own and not (observable(str(subject.get("type"))) and named(subject))
 
     def _place(self, candidate: Candidate) -> None:
         placed = self.mint.place(candidate, self.known)

@@ -7,13 +7,16 @@ masked, and the finding written that tells so without repeating it.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Concatenate, NamedTuple, ParamSpec
 
-from tocsin.admission.model import Action, Candidate, Finding, Path, StixObject, shown
+from tocsin.admission.model import Action, Candidate, Finding, Observable, Path, StixObject, shown
+from tocsin.admission.parts import stands
 from tocsin.admission.patterns import observables
-from tocsin.admission.texts import rewritten, texts
+from tocsin.admission.rules._disguise import Reading, readings
+from tocsin.admission.rules._members import members
+from tocsin.admission.texts import DIGEST, rewritten, texts
 
 STRIPPED_LISTS = frozenset(("labels", "indicator_types", "report_types", "sectors"))
 """Lists of keywords: one with a mask in it says nothing, so it goes."""
@@ -73,19 +76,62 @@ def masked(
     changes: dict[Path, str | None] = {}
     findings: list[Finding] = []
     graver: dict[str, list[Finding]] = {"hold": [], "refuse": []}
-    for path, text in texts(candidate.object):
-        spans = search(text)
+    telling: set[Path] = set()
+    for path, text, name, read in _words(candidate.object):
+        if telling and _below(path, telling):
+            continue
+        spans = _seen(search, text, read)
         if not spans:
             continue
         kinds: dict[str, list[str]] = {}
         for what in sorted({span.what for span in spans}):
             kinds.setdefault((modes or {}).get(what, "replace"), []).append(what)
+        told = path[:-1] if name else path  # what a name tells is not repeated
         for mode in graver.keys() & kinds.keys():
-            graver[mode] += [_gravely(rule, mode, what, path) for what in kinds[mode]]
-        place, new = _changed(candidate.object, path, text, spans)
-        changes[place] = new
-        findings += _findings(rule, place, new, kinds)
-    return _settled(candidate, changes, findings, graver)
+            graver[mode] += [_gravely(rule, mode, what, told) for what in kinds[mode]]
+        new = None if name else _changed(path, text, spans)
+        if name:
+            telling.add(path)
+        changes[path] = new
+        findings += _findings(rule, told, new, kinds)
+    return _settled(candidate, rule, changes, findings, graver)
+
+
+_Word = tuple[Path, str, bool, tuple[Reading, ...]]
+"""A place, what stands there, whether it is a property's name, and how it is read besides."""
+
+
+def _words(subject: StixObject) -> tuple[_Word, ...]:
+    """What is looked at: names that people made up, then texts."""
+    global _last  # noqa: PLW0603
+    walked, found = _last
+    if walked is not subject:
+        told = [(path, name, True) for path, name in members(subject)]
+        told += [(path, text, False) for path, text in texts(subject)]
+        found = tuple((*each, readings(each[1])) for each in told)
+        _last = subject, found
+    return found
+
+
+_last: tuple[StixObject | None, tuple[_Word, ...]] = (None, ())
+"""The last object and its words: rule after rule asks for the same, and none changes it."""
+
+
+def _below(path: Path, telling: Collection[Path]) -> bool:
+    return any(path[:end] in telling for end in range(1, len(path) + 1))
+
+
+def _seen(search: Search, text: str, read: Iterable[Reading]) -> Sequence[Span]:
+    """What stands in a text, and what stands there for whoever reads it undisguised."""
+    spans = search(text)
+    if not read:
+        return spans
+    more = [
+        Span(*reading.written(span.start, span.end), span.what)
+        for reading in read
+        for span in search(reading.text)
+    ]
+    return [*spans, *more]
 
 
 def without_overlap(spans: Iterable[Span]) -> list[Span]:
@@ -127,7 +173,12 @@ class Zones:
 
 def own_values(subject: StixObject) -> tuple[str, ...]:
     """The values that the object is about: wherever they are named in its texts, they stay."""
-    return tuple({observable.value for observable in observables(subject) if observable.value})
+    return tuple({each.value for each in observables(subject) if each.value and _own(each)})
+
+
+def _own(observable: Observable) -> bool:
+    """Not so what stands in the place of a hash but is none."""
+    return "hashes" not in observable.property or DIGEST.fullmatch(observable.value) is not None
 
 
 def outside(own: Sequence[str], text: str, spans: Sequence[Span]) -> Sequence[Span]:
@@ -149,13 +200,11 @@ def _places(value: str, text: str) -> Iterator[tuple[int, int]]:
         start = text.find(value, end)
 
 
-def _changed(
-    subject: StixObject, path: Path, text: str, spans: Sequence[Span]
-) -> tuple[Path, str | None]:
-    """Where to change something, and the new text there; None to strip it."""
+def _changed(path: Path, text: str, spans: Sequence[Span]) -> str | None:
+    """The new text at that place; None to strip it."""
     if path[0] in STRIPPED_LISTS or (path[0] == "external_references" and path[-1] == "url"):
-        return path, None
-    return path, replaced(text, spans)
+        return None
+    return replaced(text, spans)
 
 
 def replaced(text: str, spans: Iterable[Span]) -> str:
@@ -197,6 +246,7 @@ def _gravely(rule: str, mode: str, what: str, path: Path) -> Finding:
 
 def _settled(
     candidate: Candidate,
+    rule: str,
     changes: Mapping[Path, str | None],
     findings: Sequence[Finding],
     graver: Mapping[str, Sequence[Finding]],
@@ -208,4 +258,8 @@ def _settled(
     if graver["hold"]:
         candidate = candidate.held(*graver["hold"])
     assert candidate.object is not None  # noqa: S101
-    return candidate.changed(rewritten(candidate.object, changes), *findings)
+    without = rewritten(candidate.object, changes)
+    if not stands(without, candidate.object):
+        message = "no valid object without what must not be shared: remove it and send it again"
+        return candidate.refused(*findings, Finding("sanitise", rule, Action.REFUSED, message))
+    return candidate.changed(without, *findings)

@@ -57,7 +57,7 @@ _PLACEHOLDER = re.compile(r"[%<\[{$*?.(&#^+\\~]|.*[\[\]*{}]")
 _URL = re.compile(
     r"""\b[a-z][a-z0-9+.-]{1,12}(?:|\[)(?::|\[:\]|:\])(?://|\\/\\/)[^\s<>"'`]{3,4096}""", re.I
 )
-_USERINFO = re.compile(r"(?<=//)([^\s/?#@:]{1,128}:[^\s/?#@]{1,256}@)")
+_USERINFO = re.compile(r"(?<=//)(([^\s/?#@:]{1,128}:[^\s/?#@]{1,256}?)(?:@|\[@\]))")
 _PARAMETER = re.compile(
     r"""[?&;\#](?:amp;)?
     (?:[\w.-]{0,20}token | (?:php)?sess(?:ion)?[_-]?(?:id|key)? | s?sid | jsessionid
@@ -104,7 +104,7 @@ def credentials(text: str) -> Iterator[Span]:
         host = url.find("//") + 2
         end = min((at for at in map(url[host:].find, "/?#") if at >= 0), default=len(url) - host)
         found = _USERINFO.search(url[: host + end])
-        if found and not _PLACEHOLDER.match(found[1]):
+        if found and not _PLACEHOLDER.match(found[2]):
             yield Span(start + found.start(1), start + found.end(1), CREDENTIALS)
 
 

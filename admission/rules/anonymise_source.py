@@ -68,7 +68,7 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
     subject = candidate.object
     if subject is None or subject.get("id") in around.authors:
         return candidate  # an author's identity gives way to the hub's when it is published
-    names = () if around.submitter.consent in NAMED else around.submitter.names
+    names = () if around.submitter.consent in NAMED else _names(around)
     handles = around.settings.get("handles", DEFAULTS["handles"])
     if around.submitter.consent not in NAMED:
         if subject.get("id") in around.disclosing:
@@ -86,6 +86,12 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
         return [*spans, *outside(own, text, _handles(text))] if handles else spans
 
     return masked(candidate, _RULE, search)
+
+
+def _names(around: Surroundings) -> tuple[str, ...]:
+    """What the hub calls the submitter, its short name included."""
+    submitter = around.submitter
+    return (*submitter.names, submitter.partner) if submitter.partner else submitter.names
 
 
 @remembered
