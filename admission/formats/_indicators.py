@@ -6,11 +6,11 @@ sends the same indicators again.
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tocsin.admission.formats import Reading
 from tocsin.admission.markings import TLP_2
-from tocsin.admission.model import Candidate, Finding, StixObject, Tlp
+from tocsin.admission.model import Action, Candidate, Finding, StixObject, Tlp, Verdict
 from tocsin.admission.recognise import Recognised
 from tocsin.admission.timestamps import stix_time
 
@@ -68,6 +68,23 @@ class Collected:
             source_version=made["modified"],
             findings=tuple(findings),
         )
+
+    def placed(
+        self,
+        value: Recognised,
+        remarks: Remarks,
+        place: tuple[str, int],
+        findings: Sequence[Finding] = (),
+    ) -> Candidate:
+        """The next candidate, settled if an earlier place, `("line", 3)`, has the value as well."""
+        what, number = place
+        new = self.first(value, number)
+        candidate = self.candidate(value, remarks, findings)
+        if new:
+            return candidate
+        said = f"{what} {number}: says again what {what} {self.places[value.pattern]} says"
+        finding = Finding("validate", "format", Action.NOTED, said)
+        return replace(candidate.noting(finding), verdict=Verdict.DUPLICATE)
 
 
 def indicator(value: Recognised, remarks: Remarks, reading: Reading) -> StixObject:
