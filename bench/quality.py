@@ -1,6 +1,7 @@
 """How well admission judges, measured on labelled and real data.
 
-    bench/quality FOLDER [extraction pii leaks benign validity patterns hostile speed] [--show N]
+    bench/quality FOLDER [--show N] [extraction distinct pii leaks benign validity patterns hostile
+                          speed]
 
 FOLDER holds `text-gt/`, `pii/`, `benign/`, `stix/`, `hostile/` and so on, files possibly
 compressed with xz.  Each measure prints its figures and, with --show, what was judged
@@ -12,11 +13,11 @@ import sys
 import time
 from pathlib import Path
 
-import extraction
-from measures import benign, hostile, leaks, pii, speed, validity
+from measures import benign, distinct, extraction, hostile, leaks, pii, speed, validity
 
 MEASURES = {
     "extraction": extraction.measure,
+    "distinct": distinct.measure,
     "pii": pii.measure,
     "leaks": leaks.measure,
     "benign": benign.measure,
