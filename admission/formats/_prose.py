@@ -128,7 +128,7 @@ def _is_link(word: str, start: int, url: str) -> bool:
     end = start + len(url)
     if word.startswith("[", end):
         return not word.startswith("[]", end)
-    return word.endswith("](", 0, start) and not word.endswith(url + "](", 0, start)
+    return word.endswith("](", 0, start)
 
 
 def _closed(url: str) -> str:

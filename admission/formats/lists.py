@@ -54,22 +54,21 @@ class _Lists:
     levels: list[str] = field(default_factory=list)
     """What members called `tlp` or the like say."""
 
-    def sort(self, name: str, value: object, allowing: bool, depth: int = 0) -> None:
+    def sort(self, name: str, value: object, depth: int = 0) -> None:
         """Puts a member of the file where its name, and those around it, tell."""
         said = _words(name)
-        allowing = allowing or bool(said & _ALLOWING)
         if isinstance(value, dict):
             for key, each in value.items() if depth < _DEEPEST else ():
-                self.sort(f"{name}.{key}" if name else key, each, allowing, depth + 1)
+                self.sort(f"{name}.{key}" if name else key, each, depth + 1)
         elif isinstance(value, list) and value:
-            self._list(name, value, allowing, denying=bool(said & _DENYING) or not name)
+            self._list(name, value, said)
         elif isinstance(value, str) and said & _LEVEL_NAMES:
             self.levels.append(value)
 
-    def _list(self, name: str, entries: list[Any], allowing: bool, denying: bool) -> None:
-        if allowing:
+    def _list(self, name: str, entries: list[Any], said: frozenset[str]) -> None:
+        if said & _ALLOWING:
             self.allowed[name] = entries
-        elif denying:
+        elif said & _DENYING or not name:
             self.denied[name] = entries
         else:
             self.others.append(name)
@@ -112,7 +111,7 @@ def _entries(
 
 def _lists(content: bytes) -> _Lists:
     lists = _Lists()
-    lists.sort("", parsed(decoded(content).removeprefix("\ufeff").encode()), allowing=False)
+    lists.sort("", parsed(decoded(content).removeprefix("\ufeff").encode()))
     return lists
 
 

@@ -65,6 +65,7 @@ def measure(folder: Path, show: int) -> None:
     ruler = Ruler(folder)
     tally = Tally()
     started = told = time.monotonic()
+    spent = time.process_time()
     files = ruler.files()
     for number, (publisher, name, raw) in enumerate(files, 1):
         tallied(tally, ruler, publisher, name, raw)
@@ -75,6 +76,7 @@ def measure(folder: Path, show: int) -> None:
     checked(tally, folder)
     totals(tally, show)
     merging(tally, show)
+    print(f"   {time.process_time() - spent:.0f} s of the processor's time")
 
 
 def tallied(tally: Tally, ruler: Ruler, publisher: str, name: str, raw: bytes) -> None:
@@ -156,12 +158,11 @@ def totals(tally: Tally, show: int) -> None:
 
 
 def meant(tally: Tally, theirs: set[Value], ours: set[Value]) -> None:
-    """Both sides without what a reason explains."""
-    lost = [v for v in theirs - ours if tally.why(v, holders(v, tally.theirs)) == UNEXPLAINED]
-    odd = [v for v in ours - theirs if tally.why(v, holders(v, tally.ours)) == UNEXPLAINED]
+    """How much we take of what the ruler counts and nothing speaks against."""
     both = len(theirs & ours)
-    wanted, got = both + len(lost), both + len(odd)
-    print(f"   without what a reason explains: ruler {wanted}, ours {got}  {share(got, wanted)}")
+    away = (tally.why(value, holders(value, tally.theirs)) for value in theirs - ours)
+    wanted = both + sum(why == UNEXPLAINED for why in away)
+    print(f"   of the ruler's values without a reason to leave them, {wanted}, we take {both}")
 
 
 def explained(
