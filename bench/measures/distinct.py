@@ -194,16 +194,20 @@ def merging(tally: Tally, show: int) -> None:
     counted = Counter(value for those in tally.theirs.values() for value in those)
     several = sorted(value for value, count in counted.items() if count > 1)
     apart: dict[str, list[Value]] = defaultdict(list)
+    closed = 0
     for value in several:
         names = holders(value, tally.theirs)
         keys = [tally.ours[name].get(value, set()) for name in names]
-        if not set.intersection(*keys):
+        common = set.intersection(*keys)
+        closed += bool(common) and all("open" not in tally.fates[key] for key in common)
+        if not common:
             without = [name for name, own in zip(names, keys, strict=True) if not own]
             why = tally.why(value, without) if without else "under different keys"
             apart[why].append(value)
     merged = len(several) - sum(map(len, apart.values()))
     rate = 100 * merged / max(1, len(several))
     print(f"   of two or more publishers: {len(several)}; under one key {merged}  {rate:.2f} %")
+    print(f"      of these held or refused by a rule, whoever sends it {closed:17}")
     for why, some in sorted(apart.items(), key=lambda each: -len(each[1])):
         print(f"      {why:64} {len(some):6}")
         for value in some[:show]:
