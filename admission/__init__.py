@@ -287,6 +287,8 @@ def _whole_level(subject: StixObject, definitions: Mapping[str, StixObject], def
 
 def _joined(base: Candidate, fuller: Sequence[tuple[Tlp, Candidate]]) -> Candidate:
     """The layers as one candidate again, which waits or is refused if one of them is."""
+    if not fuller:
+        return base
     layers = tuple((level, each.object) for level, each in fuller if each.object is not None)
     said = dict.fromkeys(finding for _, each in fuller for finding in each.findings)
     joined = replace(base, fuller=layers).noting(*(f for f in said if f not in base.findings))

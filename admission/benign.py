@@ -8,8 +8,10 @@ here with how far its word reaches.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from enum import Enum
+from hashlib import blake2b
 from importlib.util import find_spec
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
@@ -17,6 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from tocsin.admission.listed import Listed, Place, packed
 from tocsin.admission.model import Hit, KnownBenign
 
 
@@ -76,23 +79,24 @@ _DIGESTS = frozenset(("file", "artifact", "x509-certificate"))
 class Lists:
     """An index over warning lists; see `tocsin.admission.model.KnownBenign`.
 
-    Host names are walked up label by label, networks looked up once for each
-    prefix length that occurs: no question depends on how long the lists are.
+    Host names are walked up label by label, addresses looked up once: no question
+    depends on how long the lists are.
     """
 
-    def __init__(self, lists: Iterable[tuple[str, Reach, Iterable[str]]]) -> None:
+    def __init__(self, lists: Iterable[tuple[str, Reach, Iterable[str]]] = ()) -> None:
         """Index lists given by name, reach and entries."""
-        self._names: list[str] = []
-        self._reach: list[Reach] = []
-        self._values: dict[str, tuple[int, ...]] = {}
-        self._networks: dict[tuple[int, int], dict[int, tuple[int, ...]]] = {}
-        alone: dict[int, tuple[int, ...]] = {}
-        for number, (name, reach, entries) in enumerate(lists):
-            self._names.append(name)
-            self._reach.append(reach)
-            own = alone.setdefault(number, (number,))
-            for entry in entries:
-                self._enter(entry, own)
+        self._read(_packed(lists))
+
+    @classmethod
+    def of(cls, block: bytes | memoryview) -> Lists:
+        """The index that lies in a block.  Raises ValueError if that is none."""
+        made = cls.__new__(cls)
+        made._read(block)
+        return made
+
+    def _read(self, block: bytes | memoryview) -> None:
+        self._listed = Listed(block)
+        self._lists = [(name, Reach(reach)) for name, reach in self._listed.about]
 
     def hits(self, kind: str, value: str) -> tuple[Hit, ...]:
         """See KnownBenign.hits."""
@@ -101,26 +105,17 @@ class Lists:
         elif kind in _ADDRESSES:
             found = self._address_hits(value)
         elif kind in _DIGESTS:
-            found = ((number, True) for number in self._values.get(value.lower(), ()))
+            found = ((number, True) for number in self._listed.names(value.lower()))
         else:
             return ()
         exact: dict[int, bool] = {}
         for number, whole in found:
-            whole = whole and self._reach[number] is not Reach.WITHIN
-            if whole or self._reach[number] is not Reach.EXACT:
+            reach = self._lists[number][1]
+            whole = whole and reach is not Reach.WITHIN
+            if whole or reach is not Reach.EXACT:
                 exact[number] = exact.get(number, False) or whole
-        hits = (Hit(self._names[number], whole) for number, whole in exact.items())
+        hits = (Hit(self._lists[number][0], whole) for number, whole in exact.items())
         return tuple(sorted(hits, key=lambda hit: (not hit.exact, hit.list)))
-
-    def _enter(self, entry: str, own: tuple[int, ...]) -> None:
-        place = _place(entry)
-        if place is None:
-            value = entry.strip(" .").lower()
-            self._values[value] = self._values[value] + own if value in self._values else own
-            return
-        version, length, at = place
-        nets = self._networks.setdefault((version, length), {})
-        nets[at] = nets[at] + own if at in nets else own
 
     def _host_hits(self, kind: str, value: str) -> Iterator[tuple[int, bool]]:
         host, whole = (value.rstrip(".").lower(), True) if kind != "url" else _host(value)
@@ -128,19 +123,31 @@ class Lists:
             yield from ((number, hit and whole) for number, hit in self._address_hits(host))
             return
         while host:
-            yield from ((number, whole) for number in self._values.get(host, ()))
+            yield from ((number, whole) for number in self._listed.names(host))
             host, whole = host.partition(".")[2], False
 
     def _address_hits(self, value: str) -> Iterator[tuple[int, bool]]:
         place = _place(value)
         if place is None:
             return
-        version, length, at = place
-        bits = 32 if version == 4 else 128
-        for (listed, wide), nets in self._networks.items():
-            if listed == version and wide <= length:
-                found = nets.get(at >> (bits - wide) << (bits - wide), ())
-                yield from ((number, wide == length) for number in found)
+        yield from ((number, wide == place[1]) for number, wide in self._listed.covers(place))
+
+
+def _packed(lists: Iterable[tuple[str, Reach, Iterable[str]]]) -> bytes:
+    """The lists as a block for `Lists.of`."""
+    about: list[tuple[str, str]] = []
+    values: dict[str, tuple[int, ...]] = {}
+    networks: dict[Place, tuple[int, ...]] = {}
+    for number, (name, reach, entries) in enumerate(lists):
+        about.append((name, reach.value))
+        for entry in entries:
+            place = _place(entry)
+            if place is None:
+                value = entry.strip(" .").lower()
+                values[value] = (*values.get(value, ()), number)
+            else:
+                networks[place] = (*networks.get(place, ()), number)
+    return packed(about, values, networks)
 
 
 class _List(msgspec.Struct):
@@ -174,13 +181,33 @@ def _own_kind(kind: str) -> str:
     return "file" if kind in _DIGESTS else kind
 
 
-def load(names: Collection[str] | None = None) -> Lists:
-    """The warning lists that count, or those of them that are named, read from the package.
+Keep = Callable[[str, Callable[[], bytes]], bytes | memoryview]
+"""Gives the bytes kept under a name, or makes and keeps them."""
 
-    Takes a few tenths of a second: load once and hand it down.
+
+def load(names: Collection[str] | None = None, keep: Keep = lambda _, make: make()) -> Lists:
+    """The warning lists that count, or those of them that are named, from the package's files.
+
+    To index them takes a few tenths of a second and `keep` saves it: all processes that
+    keep in one place share the index, and with it the memory.
     """
     wanted = COUNTED if names is None else {name: COUNTED[name] for name in names}
-    return Lists(_read(wanted))
+    block = keep(f"warning-lists-{_state(wanted)}", lambda: _packed(_read(wanted)))
+    try:
+        return Lists.of(block)
+    except ValueError:  # spoilt where it was kept
+        return Lists(_read(wanted))
+
+
+def _state(wanted: Mapping[str, Reach]) -> str:
+    """Another word for other lists, another release of them, or another way to write them."""
+    found: list[tuple[object, ...]] = [(1, sys.byteorder)]
+    for name, reach in wanted.items():
+        path = _folder() / name / "list.json"
+        if path.exists():
+            said = path.stat()
+            found.append((name, reach.value, said.st_size, said.st_mtime_ns))
+    return blake2b(repr(found).encode(), digest_size=12).hexdigest()
 
 
 def _read(wanted: Mapping[str, Reach]) -> Iterator[tuple[str, Reach, list[str]]]:
@@ -198,7 +225,7 @@ def _folder() -> Path:
     return Path(package.origin).parent / "data" / "misp-warninglists" / "lists"
 
 
-def _place(text: str) -> tuple[int, int, int] | None:
+def _place(text: str) -> Place | None:
     """The version, prefix length and first address that a text names; None if it is a name."""
     if ":" not in text and not text[-1:].isdigit():
         return None

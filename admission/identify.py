@@ -8,7 +8,6 @@ at GREEN.
 
 import hashlib
 import uuid
-from dataclasses import replace
 
 import rfc8785
 
@@ -70,15 +69,15 @@ def identify(candidate: Candidate, partner: str) -> Candidate:
     kind = subject["type"]
     if kind == "indicator":
         pattern = (subject["pattern_type"], subject["pattern"])
-        return replace(candidate, key=indicator_key(*pattern, candidate.scope))
+        return candidate.known_as(indicator_key(*pattern, candidate.scope))
     elif kind == "relationship":
-        return replace(candidate, key=relationship_key(subject, candidate.scope))
+        return candidate.known_as(relationship_key(subject, candidate.scope))
     elif observable(kind):
         name = observable_id(subject)
-        return replace(candidate, key=f"sco:{name}").noting(*_renamed(subject, name))
+        return candidate.known_as(f"sco:{name}").noting(*_renamed(subject, name))
     else:
         parts = [kind, partner, subject["id"], candidate.scope]
-    return replace(candidate, key=hashlib.sha256("\n".join(parts).encode()).hexdigest())
+    return candidate.known_as(hashlib.sha256("\n".join(parts).encode()).hexdigest())
 
 
 def indicator_key(pattern_type: str, pattern: str, scope: str) -> str:

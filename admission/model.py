@@ -8,7 +8,7 @@ database nor the clock is known here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any, Protocol
 
@@ -103,9 +103,12 @@ class Finding:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Candidate:
-    """One STIX object of a submission on its way through admission."""
+    """One STIX object of a submission on its way through admission.
+
+    Without slots, since it is copied at each step and a dictionary is copied at once.
+    """
 
     index: int
     """Its place in the submission or file, from 0."""
@@ -146,24 +149,37 @@ class Candidate:
 
     def noting(self, *findings: Finding) -> Candidate:
         """With more findings, nothing else changed."""
-        return replace(self, findings=self.findings + findings) if findings else self
+        return self._with({"findings": self.findings + findings}) if findings else self
 
     def changed(self, to: StixObject, *findings: Finding) -> Candidate:
         """With another object in place of the present one."""
-        return replace(self, object=to, findings=self.findings + findings)
+        return self._with({"object": to, "findings": self.findings + findings})
+
+    def known_as(self, key: str) -> Candidate:
+        """With the key that tells what it is the same as."""
+        return self._with({"key": key})
+
+    def at(self, tlp: Tlp, scope: str, to: StixObject, *findings: Finding) -> Candidate:
+        """With its level and its sharing scope, and its markings spelt as they say."""
+        more = {"findings": self.findings + findings}
+        return self._with({"object": to, "tlp": tlp, "scope": scope, **more})
 
     def refused(self, *findings: Finding) -> Candidate:
         """Not taken, for the reasons that the findings give."""
-        return replace(self, verdict=Verdict.REFUSED, findings=self.findings + findings)
+        return self._with({"verdict": Verdict.REFUSED, "findings": self.findings + findings})
 
     def held(self, *findings: Finding) -> Candidate:
         """Waits for an analyst, for the reasons that the findings give."""
-        return replace(
-            self,
-            verdict=Verdict.HELD,
-            findings=self.findings + findings,
-            original=self.original if self.original is not None else self.object,
-        )
+        original = self.original if self.original is not None else self.object
+        more = {"findings": self.findings + findings}
+        return self._with({"verdict": Verdict.HELD, "original": original, **more})
+
+    def _with(self, fields: Mapping[str, Any]) -> Candidate:
+        """A copy with other fields: what `dataclasses.replace` does, in a tenth of its time."""
+        copy = Candidate.__new__(Candidate)
+        copy.__dict__.update(self.__dict__)
+        copy.__dict__.update(fields)
+        return copy
 
 
 class Consent(StrEnum):

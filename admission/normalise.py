@@ -175,13 +175,13 @@ def _marked(
                     "object_marking_refs",
                 ),
             )
-    marked = markings.marked(subject, replace(marks, tlp=tlp))
+    marked = markings.marked(subject, marks if marks.tlp is tlp else replace(marks, tlp=tlp))
     if marked is not subject and not findings:
         message = "TLP written with the ids of TLP 2.0"
         place = "object_marking_refs"
         findings = (Finding("normalise", "spelling", Action.REPAIRED, message, place),)
     scope = "|".join((tlp.word, *marks.others))
-    return replace(candidate, object=marked, tlp=tlp, scope=scope).noting(*findings)
+    return candidate.at(tlp, scope, marked, *findings)
 
 
 def _repaired(message: str) -> Finding:

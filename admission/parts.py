@@ -58,6 +58,8 @@ def divided(subject: StixObject, definitions: Mapping[str, StixObject], default:
     whole, levels = parted(subject, definitions)
     own = read(whole, definitions).tlp
     own = default if own is None else own
+    if not levels:
+        return Division(own, whole)
     places = [(level, selector, located(whole, selector)) for level, selector in levels]
     lost = tuple(selector for _, selector, path in places if path is None)
     strict = [(level, path) for level, _, path in places if path is not None and level > own]

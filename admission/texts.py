@@ -64,11 +64,24 @@ _REFERENCE = re.compile(r"[a-z0-9][a-z0-9-]*--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-
 _DIGEST = re.compile(r"[A-Za-z0-9+/:.]{16,256}")
 
 
-def texts(subject: StixObject) -> Iterator[tuple[Path, str]]:
+def texts(subject: StixObject) -> tuple[tuple[Path, str], ...]:
     """Every string that is free text, with its place, in the object's order.
 
     Raises Unprocessable if the object is nested deeper than `DEEPEST`.
     """
+    global _last  # noqa: PLW0603
+    walked, found = _last
+    if walked is not subject:
+        found = tuple(_walked(subject))
+        _last = subject, found
+    return found
+
+
+_last: tuple[StixObject | None, tuple[tuple[Path, str], ...]] = (None, ())
+"""The last object walked and its texts: rule after rule asks for the same, and none changes it."""
+
+
+def _walked(subject: StixObject) -> Iterator[tuple[Path, str]]:
     own = _VALUES.get(subject.get("type", ""), frozenset())
     for name, value in subject.items():
         if name in _MACHINERY or name in own:

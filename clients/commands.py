@@ -37,6 +37,7 @@ from tocsin.clients.render import (
 )
 from tocsin.clients.state import Memory, StateFile
 from tocsin.config import ClientSettings, policy_text
+from tocsin.config.keeping import kept
 
 DONE, FAILED, WRONG_USAGE, NO_ACCESS = 0, 1, 2, 3
 """The exit codes: all well; something failed or was refused; wrong usage; hub not
@@ -148,9 +149,8 @@ def _previews(arguments: argparse.Namespace, settings: ClientSettings) -> list[P
             file if isinstance(file, Preview) else unexamined(file, now, Tlp.of(tlp))
             for file in files
         ]
-    checker = Checker(
-        replace(settings, default_tlp=tlp), policy_of(policy_text(settings.policy)), load()
-    )
+    policy = policy_of(policy_text(settings.policy))
+    checker = Checker(replace(settings, default_tlp=tlp), policy, load(keep=kept))
     return [file if isinstance(file, Preview) else checker.preview(file, now) for file in files]
 
 

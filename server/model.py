@@ -133,11 +133,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a reader asks of a feed: TAXII's filters, already understood.
-
-    Fields are joined by AND, the values of one field by OR; an empty field
-    asks nothing.
-    """
+    """What a reader asks: fields are joined by AND, values of one by OR; empty ones ask nothing."""
 
     limit: int = 100
     position: int = 0
@@ -164,6 +160,8 @@ class Head(NamedTuple):
     """Of its last entry."""
     writes: int = 0
     """Grows whenever anything is added, superseded or removed."""
+    removals: int = 0
+    """How often something was removed."""
 
     def reached(self, query: Query) -> bool:
         """Whether a reader is here already, so that its page is empty whatever the filters."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tocsin.admission import policy_of
 from tocsin.admission.benign import load
 from tocsin.config import HubSettings, policy_text
+from tocsin.config.keeping import kept
 from tocsin.server.app import Judging, Parts, assemble
 from tocsin.server.founding import found
 from tocsin.server.seal import Seal, seal
@@ -57,7 +58,7 @@ def _engine(settings: HubSettings, say: Say) -> Iterator[str]:
 @contextmanager
 def _joined(settings: HubSettings, uri: str, clock: Clock = wall_clock) -> Iterator[Opened]:
     own = seal(settings.data)
-    judging = Judging(policy_of(policy_text(settings.policy)), load())
+    judging = Judging(policy_of(policy_text(settings.policy)), load(keep=kept))
     store = Store.connect(uri, name=settings.database, clock=clock)
     try:
         store.prepare()

@@ -18,6 +18,14 @@ from tocsin.server.store import Store
 from tocsin.server.store.embedded import Engine
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is kept between starts is kept among these tests, not in the home of who runs them."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def engine_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The database server of this session: embedded, or $TOCSIN_TEST_MONGO."""

@@ -127,3 +127,35 @@ class TestNationalNumbers:
     )
     def test_without_either_it_stays(self, text):
         assert text_after(RULE, text) == text
+
+
+class TestNumbersHiddenInPart:
+    @pytest.mark.parametrize(
+        ("before", "what"),
+        [
+            ("card 4532************7890, valid", "payment card number"),
+            ("paid with **** **** **** 1234", "payment card number"),
+            ("XXXX-XXXX-XXXX-1234", "payment card number"),
+            ("the SSN XXX-XX-2409 of", "US social security number"),
+            ("registered under 987-XX-XXXX", "US social security number"),
+            ("IBAN CH29 309... was", "IBAN"),
+            ("account DE89 3704 **** **** **** 00 was", "IBAN"),
+        ],
+    )
+    def test_what_is_left_is_masked(self, before, what):
+        after = text_after(RULE, before)
+        assert f"[removed: {what}]" in after
+        assert not any(c.isdigit() for c in after)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "matches C:\\Users\\*\\AppData and xxxxxxxxx",
+            "** bold ** 2024 ** and xx-xx-2024",
+            "version CH29309... and so on",
+            "#### 1234 ####",
+            "XXX-XX-XXXX",
+        ],
+    )
+    def test_wildcards_and_headings_stay(self, text):
+        assert text_after(RULE, text) == text

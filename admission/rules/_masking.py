@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Concatenate, NamedTuple, ParamSpec
 
 from tocsin.admission.model import Action, Candidate, Finding, Path, StixObject, shown
 from tocsin.admission.patterns import observables
@@ -29,6 +30,30 @@ class Span(NamedTuple):
 
 Search = Callable[[str], Sequence[Span]]
 """Where something stands in a text; spans may overlap and come in any order."""
+
+
+P = ParamSpec("P")
+_SHORT = 200
+
+
+def remembered(
+    find: Callable[Concatenate[str, P], Iterable[Span]],
+) -> Callable[Concatenate[str, P], Sequence[Span]]:
+    """The search, whose answers on short texts are remembered; it takes what can be a key.
+
+    The same labels, names of sources and phrases stand in most objects of a feed.
+    """
+
+    def searched(text: str, /, *settings: P.args, **named: P.kwargs) -> Sequence[Span]:
+        return tuple(find(text, *settings, **named))
+
+    known: Callable[..., Sequence[Span]] = lru_cache(maxsize=4096)(searched)
+
+    def found(text: str, /, *settings: P.args, **named: P.kwargs) -> Sequence[Span]:
+        search = known if len(text) <= _SHORT else searched
+        return search(text, *settings, **named)
+
+    return found
 
 
 def mask(what: str) -> str:
@@ -105,7 +130,7 @@ def own_values(subject: StixObject) -> tuple[str, ...]:
     return tuple({observable.value for observable in observables(subject) if observable.value})
 
 
-def outside(own: Sequence[str], text: str, spans: list[Span]) -> list[Span]:
+def outside(own: Sequence[str], text: str, spans: Sequence[Span]) -> Sequence[Span]:
     """The spans that are not inside an own value named in the text, in any case."""
     if not spans or not own:
         return spans

@@ -19,6 +19,7 @@ from phonenumbers import (
 from stdnum import iban, luhn
 from stdnum.us import ssn
 
+from tocsin.admission.rules import _hidden
 from tocsin.admission.rules._masking import Span, Zones
 from tocsin.admission.rules._words import DOT
 
@@ -103,6 +104,7 @@ _BEFORE, _AFTER = 32, 12
 _FEWEST, _FEWEST_OF_IBAN = 7, 10
 _RUN = re.compile(r"\d(?:[ ().\-/]{0,3}\d){6}")
 """What every number looked for begins with; far cheaper than looking for each."""
+_HIDDEN = {CARD: _hidden.cards, SSN: _hidden.ssns, IBAN: _hidden.ibans}
 _NO_DIGITS = dict.fromkeys(map(ord, "0123456789"))
 
 
@@ -115,6 +117,12 @@ def found(text: str, kinds: frozenset[str], regions: tuple[str, ...]) -> list[Sp
     spans: list[Span] = []
     if EMAIL in kinds and ("@" in text or _hides_an_at(text)):
         spans += _emails(text)
+    spans += [
+        Span(start, end, kind)
+        for kind, find in _HIDDEN.items()
+        if kind in kinds
+        for start, end in find(text)
+    ]
     digits = len(text) - len(text.translate(_NO_DIGITS))
     if IBAN in kinds and digits >= _FEWEST_OF_IBAN:
         spans += _ibans(text)

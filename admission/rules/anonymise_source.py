@@ -9,7 +9,7 @@ who were not asked, so they go whatever the submitter consents to.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tocsin.admission.model import (
     NAMED,
@@ -22,7 +22,7 @@ from tocsin.admission.model import (
     shown,
 )
 from tocsin.admission.patterns import observables
-from tocsin.admission.rules._masking import Span, masked, outside, own_values
+from tocsin.admission.rules._masking import Span, masked, outside, own_values, remembered
 from tocsin.admission.rules._modes import VALUE
 from tocsin.admission.rules._words import DOT, wording
 from tocsin.admission.texts import rewritten
@@ -81,13 +81,14 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
     own = own_values(subject)
     named = wording(names)
 
-    def search(text: str) -> list[Span]:
+    def search(text: str) -> Sequence[Span]:
         spans = [Span(start, end, _NAME) for start, end in named.places(text)]
-        return spans + outside(own, text, _handles(text)) if handles else spans
+        return [*spans, *outside(own, text, _handles(text))] if handles else spans
 
     return masked(candidate, _RULE, search)
 
 
+@remembered
 def _handles(text: str) -> list[Span]:
     spans: list[Span] = []
     if "/" in text and _SITE.search(text):

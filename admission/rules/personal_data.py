@@ -9,13 +9,13 @@ guessed, so an analyst is asked.  A person's identity is held.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 
 from tocsin.admission.model import Action, Candidate, Finding, StixObject, Surroundings
 from tocsin.admission.rules import _personal as personal
-from tocsin.admission.rules._masking import Span, Zones, masked, outside, own_values
+from tocsin.admission.rules._masking import Span, Zones, masked, outside, own_values, remembered
 from tocsin.admission.rules._modes import TEXT, VALUE
 from tocsin.admission.rules._names import PERSON, persons
 from tocsin.admission.rules._national import NATIONAL, national
@@ -72,13 +72,14 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
     regions = tuple(settings["regions"])
     own = own_values(subject)
 
-    def search(text: str) -> list[Span]:
+    def search(text: str) -> Sequence[Span]:
         spans = _found(text, kinds, regions)
         return _not_own(own, text, spans) if spans else spans
 
     return masked(candidate, _RULE, search, modes)
 
 
+@remembered
 def _found(text: str, kinds: frozenset[str], regions: tuple[str, ...]) -> list[Span]:
     """Personal data in a text; what is an identity number by its word is no telephone or card."""
     numbers = list(national(text)) if NATIONAL in kinds else []
@@ -118,7 +119,7 @@ def _looked_for(modes: tuple[tuple[str, str], ...]) -> frozenset[str]:
     return frozenset(what for what, mode in modes if mode != "keep")
 
 
-def _not_own(own: tuple[str, ...], text: str, spans: list[Span]) -> list[Span]:
+def _not_own(own: tuple[str, ...], text: str, spans: Sequence[Span]) -> list[Span]:
     """The spans that are not what the object is about.
 
     An e-mail address must be the whole value: one in the query of a URL is
@@ -128,4 +129,4 @@ def _not_own(own: tuple[str, ...], text: str, spans: list[Span]) -> list[Span]:
     emails = [s for s in spans if s.what == personal.EMAIL]
     rest = [s for s in spans if s.what != personal.EMAIL]
     theirs = [s for s in emails if personal.plain(text[s.start : s.end]) not in addresses]
-    return theirs + outside(own, text, rest)
+    return [*theirs, *outside(own, text, rest)]

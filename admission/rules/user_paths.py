@@ -8,13 +8,12 @@ pattern is made to match everybody's folder if the policy says `generalise`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tocsin.admission.model import Action, Candidate, Finding, Surroundings, shown
 from tocsin.admission.rules import _paths as paths
 from tocsin.admission.rules._generalise import generalised
-from tocsin.admission.rules._masking import Span, masked, outside, own_values
+from tocsin.admission.rules._masking import Span, masked, outside, own_values, remembered
 from tocsin.admission.rules._modes import TEXT, VALUE
 from tocsin.admission.texts import values
 
@@ -55,15 +54,16 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
         if not candidate.open:
             return candidate
     own = own_values(candidate.object or {})
-    kinds = [name for name in _KINDS if settings[name] != "keep"]
+    kinds = tuple(name for name in _KINDS if settings[name] != "keep")
 
-    def search(text: str) -> list[Span]:
-        return outside(own, text, _found(kinds, text))
+    def search(text: str) -> Sequence[Span]:
+        return outside(own, text, _found(text, kinds))
 
     return masked(candidate, _RULE, search, modes)
 
 
-def _found(names: Iterable[str], text: str) -> list[Span]:
+@remembered
+def _found(text: str, names: tuple[str, ...]) -> list[Span]:
     if "/" not in text and "\\" not in text and "eyJ" not in text and "earer" not in text.lower():
         return []
     return [span for name in names for span in _KINDS[name][1](text)]
@@ -74,12 +74,11 @@ def _values(candidate: Candidate, name: str, mode: str) -> Candidate:
     if candidate.object is None or mode == "keep":
         return candidate
     what, _ = _KINDS[name]
-    search = partial(_found, (name,))
     for path, value in values(candidate.object):
-        if not search(value):
+        if not _found(value, (name,)):
             continue
         if mode == "generalise" and path == ("pattern",) and _stix(candidate):
-            wider = generalised(value, search)
+            wider = generalised(value, lambda text: _found(text, (name,)))
             if wider is not None:
                 note = f"{what}: the pattern now matches any, {_ANY}"
                 finding = Finding("sanitise", _RULE, Action.REPLACED, note, "pattern")

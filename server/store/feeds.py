@@ -102,25 +102,46 @@ class Feeds:
         head = self.head(feed)
         if head.reached(query):
             return Page()
-        position = head.position
         if query.ids:
             return self._steady.read(
-                feed, lambda: self._page_of_objects(feed, query, position, bodies=bodies)
+                feed, lambda: self._page_of_objects(feed, query, head.position, bodies=bodies)
             )
-        found = list(islice(self._walk(feed, query, position, bodies=bodies), query.limit + 1))
-        entries = (
-            _entry(run, i, body_of(run, i) if bodies else b"") for run, i in found[: query.limit]
+        walk = self._walk(feed, query, head.position, bodies=bodies)
+        found = list(islice(walk, query.limit))
+        more = len(found) == query.limit and (
+            self._more(feed, query, head, found[-1]) or next(walk, None) is not None
         )
-        return Page(tuple(entries), more=len(found) > query.limit)
+        return Page(
+            tuple(_entry(run, i, body_of(run, i) if bodies else b"") for run, i in found),
+            more=more,
+        )
+
+    def _more(self, feed: str, query: Query, head: Head, last: tuple[Document, int]) -> bool:
+        """Whether marks alone tell that the block behind a page holds more of what is asked.
+
+        Then no run of it is read: the page that has others after it must not cost more than
+        the last one.
+        """
+        position = last[0]["first"] + last[1] + 1
+        begins = block_of(position) > block_of(position - 1)
+        if not begins or head.removals or filters(query) or not Choice(query).plain:
+            return False
+
+        def dead() -> set[int]:
+            marks = self._base.marks.find({"feed": feed, "block": block_of(position)})
+            return {
+                int(document["_id"].rpartition("/")[2]) + i
+                for document in marks
+                for i in (*document["old"], *document["shadowed"])
+            }
+
+        end = min(head.position, position + BLOCK - 1)
+        return not self._steady.read(feed, dead).issuperset(range(position, end + 1))
 
     def _walk(
         self, feed: str, query: Query, last: int, *, bodies: bool
     ) -> Iterator[tuple[Document, int]]:
-        """The runs and indexes of what is asked for; whole up to the limit.
-
-        Beyond the limit, a run is read only as far as it tells whether there is more: the
-        page that has others after it must not cost more than the last one.
-        """
+        """The runs and indexes of what is asked for; beyond the limit, only as far as needed."""
         choice, found = Choice(query), 0
         for portion in self._portions(feed, query, last):
             fields = _WHOLE if bodies or portion.doubtful else _WITHOUT_BODY

@@ -1,0 +1,56 @@
+"""Numbers of persons that somebody has hidden in part: `XXX-XX-2409`, `**** **** **** 7890`.
+
+What is left of them, with a name beside it, is still enough to tell who is meant.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_H = r"[*x•#]"
+_CARD = re.compile(
+    rf"(?<![\w*])(?:\d{{4}}[ -]?(?:\d\d)?|{_H}{{4}})(?:[ -]?{_H}{{2,4}}){{2,6}}[ -]?\d{{4}}(?!\w)",
+    re.IGNORECASE,
+)
+_SSN = re.compile(
+    rf"(?<![\w*-])(?:{_H}{{3}}|\d{{3}})-(?:{_H}{{2}}|\d\d)-(?:{_H}{{4}}|\d{{4}})(?![\w*-])",
+    re.IGNORECASE,
+)
+_IBAN = re.compile(
+    r"(?<!\w)[A-Z]{2}\d\d(?:[\dA-Z]{1,30}|(?: [\dA-Z]{1,4}){1,7}) ?"
+    rf"(?:\.{{3}}|…|{_H}{{4,24}}(?: {_H}{{2,4}}){{0,7}})"
+    r"(?: ?[\dA-Z]{2,4}(?!\w))?"
+)
+_IBAN_WORD = re.compile(
+    r"\b(?:iban|accounts?|wire transfer|bank transfer|routing)\b", re.IGNORECASE
+)
+_BEFORE = 48
+_SIGN = re.compile(rf"{_H}{{2}}|\d\.\.\.|\d ?…", re.IGNORECASE)
+
+
+def cards(text: str) -> Iterator[tuple[int, int]]:
+    """Cards of which the last four digits are left."""
+    if _hides(text):
+        yield from (found.span() for found in _CARD.finditer(text))
+
+
+def ssns(text: str) -> Iterator[tuple[int, int]]:
+    """US social security numbers of which some groups are left."""
+    if _hides(text):
+        for found in _SSN.finditer(text):
+            digits = sum(map(str.isdigit, found[0]))
+            if 0 < digits < 9:
+                yield found.span()
+
+
+def ibans(text: str) -> Iterator[tuple[int, int]]:
+    """Account numbers of which the country and the check digits are left, after a word for them."""
+    if _hides(text):
+        for found in _IBAN.finditer(text):
+            if _IBAN_WORD.search(text[max(0, found.start() - _BEFORE) : found.start()]):
+                yield found.span()
+
+
+def _hides(text: str) -> bool:
+    return _SIGN.search(text) is not None
