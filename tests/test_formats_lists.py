@@ -48,6 +48,10 @@ class TestTaken:
     def test_lists_may_stand_within_objects(self):
         assert values({"data": {"v1": {"blocklist": ["evil.com"]}}}) == ["evil.com"]
 
+    def test_two_lists_that_are_called_alike_are_both_taken(self):
+        content = {"deny": {"web": ["evil.com"]}, "deny.web": ["bad.com"]}
+        assert values(content) == ["evil.com", "bad.com"]
+
     def test_a_byte_order_mark_changes_nothing(self):
         assert values('\ufeff["evil.com"]') == ["evil.com"]
 

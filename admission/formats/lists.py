@@ -67,9 +67,9 @@ class _Lists:
 
     def _list(self, name: str, entries: list[Any], said: frozenset[str]) -> None:
         if said & _ALLOWING:
-            self.allowed[name] = entries
+            self.allowed.setdefault(name, []).extend(entries)
         elif said & _DENYING or not name:
-            self.denied[name] = entries
+            self.denied.setdefault(name, []).extend(entries)
         else:
             self.others.append(name)
 
