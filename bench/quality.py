@@ -1,8 +1,9 @@
 """How well admission judges, measured on labelled and real data.
 
-    bench/quality FOLDER [--show N] [extraction distinct pii leaks benign validity patterns hostile
-                          speed]
+    bench/quality FOLDER [MEASURE …] [--show N]
 
+The measures are extraction, distinct, pii, leaks, misp, benign, validity, patterns, hostile and
+speed.
 FOLDER holds `text-gt/`, `pii/`, `benign/`, `stix/`, `hostile/` and so on, files possibly
 compressed with xz.  Each measure prints its figures and, with --show, what was judged
 otherwise than labelled.  Nothing here is tuned to single cases.
@@ -13,13 +14,14 @@ import sys
 import time
 from pathlib import Path
 
-from measures import benign, distinct, extraction, hostile, leaks, pii, speed, validity
+from measures import benign, distinct, extraction, hostile, leaks, misp, pii, speed, validity
 
 MEASURES = {
     "extraction": extraction.measure,
     "distinct": distinct.measure,
     "pii": pii.measure,
     "leaks": leaks.measure,
+    "misp": misp.measure,
     "benign": benign.measure,
     "validity": validity.measure,
     "patterns": validity.patterns,

@@ -130,7 +130,7 @@ class Checker:
 
 
 _UNCLAIMED = (
-    "no format claims this file; it should be STIX JSON, STIX 1.x XML, CSV or text, "
+    "no format claims this file; it should be STIX JSON, STIX 1.x XML, MISP JSON, CSV or text, "
     "and --as NAME (report.txt) tells what it is"
 )
 

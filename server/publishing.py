@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from tocsin.admission.extension import author, extension_definition
 from tocsin.admission.identify import observable
 from tocsin.admission.markings import definition
-from tocsin.admission.merge import same_definition, says_no_more, spelt
+from tocsin.admission.merge import newer, same_definition, says_no_more, spelt
 from tocsin.admission.model import (
     Action,
     Candidate,
@@ -292,25 +292,25 @@ class _Work:
     def _decided(self, placed: Placed, mine: Contribution, new: Contribution) -> bool:
         """Whether what the partner sent before decides the verdict already."""
         candidate = placed.candidate
+        self._arrive(new.source_id, placed.id)
         if (
             new.fuller == mine.fuller
             and says_no_more(new.object, mine.object)
             and (not new.raw or new.tlp >= mine.tlp)
         ):
             self.ledger.confirm(placed.id, mine, new.received)
-            self._arrive(new.source_id, placed.id)
             self._close(candidate, Verdict.DUPLICATE, placed.id)
             return True
-        if mine.source_id != new.source_id or not new.version or new.raw:
+        own = self.sources.get(new.source_id) or placed.id
+        if own != placed.id or not new.version or new.raw:
             return False
-        later = micros(new.version) - micros(mine.version)
+        later = newer(new, mine)
         if later > 0 or (later == 0 and self.batch.waived):
             return False  # newer, or the same again with more of it: an analyst released it
         asks = any(f.action is Action.ASKED for f in candidate.findings)
         if later < 0 or mine.received == new.received or asks:
-            version = "a newer version" if later < 0 else "this version"
-            remark = note("versions", f"{version} of it is here already")
-            self._close(candidate.noting(remark), Verdict.DUPLICATE, placed.id)
+            version = ("a newer" if later < 0 else "this") + " version of it is here already"
+            self._close(candidate.noting(note("versions", version)), Verdict.DUPLICATE, placed.id)
         else:
             self._refuse(candidate, "this version is here with other content; raise `modified`")
         return True

@@ -11,6 +11,13 @@ from tocsin.admission.errors import Malformed
 from tocsin.admission.ijson import strict
 from tocsin.admission.model import Action, Candidate, Finding
 
+_MISP = Finding(
+    "validate",
+    "format",
+    Action.REFUSED,
+    "an event of MISP, of which many objects are made: send it with tocsin push, or as STIX",
+)
+
 
 def split(raw: bytes) -> list[bytes]:
     """The objects of an envelope that the door has understood already."""
@@ -25,6 +32,8 @@ def candidate_of(index: int, raw: bytes) -> Candidate:
     except Malformed as error:
         fault = Finding("validate", "format", Action.REFUSED, str(error))
         return Candidate(index, None).refused(fault)
+    if "Event" in subject and "type" not in subject:
+        return Candidate(index, None).refused(_MISP)
     name = subject.get("id")
     version = subject.get("modified", subject.get("created"))
     return Candidate(

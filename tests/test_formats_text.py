@@ -226,8 +226,6 @@ class TestNotClaimed:
         [
             ("a.xml", b'<?xml version="1.0"?><a>evil.com</a>'),
             ("a.txt", b"<stix:STIX_Package>evil.com</stix:STIX_Package>"),
-            ("misp.json", b'{"Event": {"info": "x", "Attribute": [{"value": "evil.com"}]}}'),
-            ("misp.json", b'[{"Event": {"info": "x", "uuid": "1"}}]'),
             ("page", b"<!DOCTYPE html><p>evil.com"),
             ("a.pdf", b"%PDF-1.7 evil.com"),
             ("a.txt", b"MZ\x90\0\3 evil.com"),

@@ -7,15 +7,29 @@ sends the same indicators again.
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from tocsin.admission.formats import Reading
 from tocsin.admission.markings import TLP_2
 from tocsin.admission.model import Action, Candidate, Finding, StixObject, Tlp, Verdict
-from tocsin.admission.recognise import Recognised
 from tocsin.admission.timestamps import stix_time
 
 _NAMESPACE = uuid.UUID("7f0c0b52-5d0f-4b3e-9a57-6f1f1d3c9b4e")
 """Of the ids of indicators that were made from plain values."""
+
+
+class Told(Protocol):
+    """What a file tells of: a value under its usual name, and the pattern that matches it."""
+
+    @property
+    def value(self) -> str:
+        """How people call it."""
+        ...
+
+    @property
+    def pattern(self) -> str:
+        """What matches it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +66,12 @@ class Collected:
         self.count += 1
         return self.count - 1
 
-    def first(self, value: Recognised, line: int) -> bool:
+    def first(self, value: Told, line: int) -> bool:
         """Whether the value is new in this file."""
         return self.places.setdefault(value.pattern, line) == line
 
     def candidate(
-        self, value: Recognised, remarks: Remarks, findings: Sequence[Finding] = ()
+        self, value: Told, remarks: Remarks, findings: Sequence[Finding] = ()
     ) -> Candidate:
         """The next candidate: an indicator for `value`."""
         made = indicator(value, remarks, self.reading)
@@ -71,7 +85,7 @@ class Collected:
 
     def placed(
         self,
-        value: Recognised,
+        value: Told,
         remarks: Remarks,
         place: tuple[str, int],
         findings: Sequence[Finding] = (),
@@ -87,7 +101,7 @@ class Collected:
         return replace(candidate.noting(finding), verdict=Verdict.DUPLICATE)
 
 
-def indicator(value: Recognised, remarks: Remarks, reading: Reading) -> StixObject:
+def indicator(value: Told, remarks: Remarks, reading: Reading) -> StixObject:
     """A STIX 2.1 indicator that matches `value`."""
     pattern = value.pattern
     stamp = stix_time(reading.now if remarks.seen is None else remarks.seen)

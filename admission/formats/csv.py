@@ -15,10 +15,11 @@ from tocsin.admission.formats._columns import Columns, Role, guessed, headed
 from tocsin.admission.formats._dates import instant
 from tocsin.admission.formats._indicators import Collected, Remarks
 from tocsin.admission.formats._levels import levels, strictest
+from tocsin.admission.formats._meanings import read_as, types_of, without_types
 from tocsin.admission.formats._rows import DELIMITERS, NONE, Row, delimiter, rows
 from tocsin.admission.formats._written import decoded, refusal, textual, words
 from tocsin.admission.model import Action, Candidate, Finding, Tlp
-from tocsin.admission.recognise import HASH_KINDS, Kind, Recognised, declared_host, recognise
+from tocsin.admission.recognise import HASH_KINDS, Kind, Recognised, recognise
 from tocsin.admission.refang import joined, refang
 
 _ENDINGS = (".csv", ".tsv")
@@ -52,21 +53,6 @@ _DECLARED: dict[str, Kind] = {
 }
 _WORDS = {"low": 15, "medium": 50, "moderate": 50, "med": 50, "high": 85, "certain": 95}
 """Confidence in words (STIX 2.1 appendix A, none/low/medium/high)."""
-_MALICIOUS = words(
-    "malicious malware phishing smishing c2 c&c cnc botnet ransomware scam spam stealer"
-    " infostealer trojan exploit"
-)
-_VOCABULARY = words(
-    "anomalous-activity anonymization benign compromised malicious-activity attribution unknown"
-)
-_TYPES: dict[str, str] = {
-    **dict.fromkeys(_MALICIOUS, "malicious-activity"),
-    **dict.fromkeys(("suspicious", "anomalous", "scanner"), "anomalous-activity"),
-    **dict.fromkeys(("tor", "proxy", "vpn", "anonymizer", "anonymiser"), "anonymization"),
-    **dict.fromkeys(("benign", "legitimate", "clean", "harmless"), "benign"),
-    **{word: word for word in _VOCABULARY},
-}
-"""What a word says in STIX's open vocabulary of indicator types (STIX 2.1 section 10.13)."""
 
 
 def _claims(name: str, content: bytes) -> bool:
@@ -231,8 +217,8 @@ class _Table:
             description="\n".join(self._texts(row, Role.NOTE))[:_LONGEST_NOTE],
             tlp=tlp,
             confidence=_confidence(self._texts(row, Role.CONFIDENCE)),
-            types=tuple(dict.fromkeys(_TYPES[each] for each in labels if each in _TYPES)),
-            labels=tuple(each for each in labels if each not in _TYPES.values()),
+            types=types_of(labels),
+            labels=without_types(labels),
             references=tuple(_links(self._texts(row, Role.REFERENCE))),
         )
 
@@ -258,7 +244,7 @@ def _url(cell: str) -> Iterator[Recognised]:
 def _held(cell: str, declared: str) -> Iterator[Recognised]:
     """The indicators in a cell of a column that is there to hold them."""
     plain = refang(joined(cell.strip(_TRIM)))
-    found = _read_as(plain, declared)
+    found = read_as(plain, host=declared in _HOSTS)
     if found is not None:
         yield found
         return
@@ -268,17 +254,6 @@ def _held(cell: str, declared: str) -> Iterator[Recognised]:
             yield found
         elif number == 0:
             return
-
-
-def _read_as(plain: str, declared: str) -> Recognised | None:
-    found = recognise(plain)
-    if found is None and declared in _HOSTS and (name := declared_host(plain)):
-        return Recognised(Kind.DOMAIN, name)
-    if found is None and "/" in plain and "://" not in plain:
-        return recognise("http://" + plain)
-    if found is None and not plain.isascii():
-        return recognise(plain.strip("\u200e\u200f\u2060\ufeff"))
-    return found
 
 
 def _remarked(value: Recognised, declared: str, row: Row) -> Iterator[Finding]:

@@ -6,7 +6,6 @@ object that breaks I-JSON is refused and its neighbours are not.
 """
 
 import codecs
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -14,6 +13,7 @@ import msgspec
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.formats import Format, Reading
+from tocsin.admission.formats._pieces import elements, members
 from tocsin.admission.formats._written import decoded, encoding, refusal
 from tocsin.admission.ijson import strict
 from tocsin.admission.model import Action, Candidate, Finding, StixObject
@@ -24,12 +24,8 @@ _SAMPLE = 65_536
 _FIRST_LINES = 20
 _ID = re.compile(rb'"id"\s{0,20}:\s{0,20}"[a-z0-9][a-z0-9-]{0,250}--')
 _BUNDLE = re.compile(rb'"type"\s{0,20}:\s{0,20}"bundle"')
-_SPACE = re.compile(r"[ \t\r\n]*")
-_BETWEEN = re.compile(r"[ \t\r\n,:]*")
 _ENVELOPE = frozenset(("objects", "more", "next"))
 _MISP = (b'"Event"', b'"Attribute"')
-_OBJECTS = msgspec.json.Decoder(list[msgspec.Raw])
-_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def _claims(name: str, content: bytes) -> bool:
@@ -37,12 +33,12 @@ def _claims(name: str, content: bytes) -> bool:
     if not raw.startswith((b"{", b"[")):
         return False
     sample = raw[:_SAMPLE]
-    members = _members(raw)
-    if members is not None:
-        return _is_container(members) or _is_object(members)
-    if raw.startswith(b"[") and _elements(raw) is not None:
+    parts = members(raw)
+    if parts is not None:
+        return _is_container(parts) or _is_object(parts)
+    if raw.startswith(b"[") and elements(raw) is not None:
         return _ID.search(sample) is not None and not any(word in sample for word in _MISP)
-    first = _members(raw.partition(b"\n")[0])
+    first = members(raw.partition(b"\n")[0])
     if first is not None:
         return _is_container(first) or _is_object(first)
     if _ID.search(sample) or _BUNDLE.search(sample):
@@ -100,7 +96,7 @@ _MARK = Finding(
 def _parts(raw: bytes) -> list[tuple[str, bytes]]:
     """The file's objects as bytes, each with the words that tell where it stands."""
     start = raw.lstrip()[:1]
-    whole = _elements(raw) if start == b"[" else _contained(raw)
+    whole = elements(raw) if start == b"[" else _contained(raw)
     if whole is not None:
         return [(f"object {n}", bytes(part)) for n, part in enumerate(whole, 1)]
     lines = [(n, line) for n, line in enumerate(raw.split(b"\n"), 1) if line.strip()]
@@ -114,7 +110,7 @@ def _object_a_line(lines: Sequence[bytes]) -> bool:
     """Whether the file is JSON lines, even if the first ones are broken."""
     if not lines[0].startswith(b"{") or lines[0].endswith((b"{", b"[", b",", b":")):
         return False
-    return any(_members(line) is not None for line in lines)
+    return any(members(line) is not None for line in lines)
 
 
 def _on_line(number: int, line: bytes) -> list[tuple[str, bytes]]:
@@ -124,77 +120,27 @@ def _on_line(number: int, line: bytes) -> list[tuple[str, bytes]]:
 
 
 def _contained(raw: bytes) -> list[msgspec.Raw] | None:
-    members = _members(raw)
-    if members is None:
+    parts = members(raw)
+    if parts is None:
         return None
-    if not _is_container(members):
+    if not _is_container(parts):
         return [msgspec.Raw(raw)]
-    held = bytes(members.get("objects", b"[]"))
+    held = bytes(parts.get("objects", b"[]"))
     strict(raw.replace(held, b"null", 1))  # what stands around the objects
-    return _elements(held)
+    return elements(held)
 
 
-def _elements(raw: bytes) -> list[msgspec.Raw] | None:
-    try:
-        return _OBJECTS.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        found = _scanned(raw, b"[")
-        return None if found is None else [msgspec.Raw(value) for _, value in found]
-
-
-def _members(raw: bytes) -> dict[str, msgspec.Raw] | None:
-    try:
-        return _MEMBERS.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        found = _scanned(raw, b"{")
-        return None if found is None else {name: msgspec.Raw(value) for name, value in found}
-
-
-def _scanned(raw: bytes, opening: bytes) -> list[tuple[str, bytes]] | None:
-    """The parts of an array or object as bytes, names first; None if they cannot be told apart.
-
-    Slow, and more lenient than JSON: for files in which one part holds NaN or half of a
-    surrogate pair.  Whoever reads the parts refuses that one.
-    """
-    if not raw.lstrip().startswith(opening):
-        return None
-    try:
-        json.loads(raw)  # so that what is broken is not scanned for every part
-        return list(_parts_of(raw.decode(), opening == b"{"))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _parts_of(text: str, named: bool) -> Iterator[tuple[str, bytes]]:
-    decoder = json.JSONDecoder()
-    position = _after(_SPACE, text, 0) + 1
-    position = _after(_SPACE, text, position)
-    while text[position] not in "]}":
-        name = ""
-        if named:
-            name, position = decoder.raw_decode(text, position)
-            position = _after(_BETWEEN, text, position)
-        _, end = decoder.raw_decode(text, position)
-        yield name, text[position:end].encode()
-        position = _after(_BETWEEN, text, end)
-
-
-def _after(signs: re.Pattern[str], text: str, position: int) -> int:
-    found = signs.match(text, position)
-    return found.end() if found else position
-
-
-def _is_container(members: dict[str, msgspec.Raw]) -> bool:
+def _is_container(parts: dict[str, msgspec.Raw]) -> bool:
     """Whether it is a bundle, of STIX 2.0 and 2.1, or an envelope of TAXII."""
-    if not bytes(members.get("objects", b"[")).lstrip().startswith(b"["):
+    if not bytes(parts.get("objects", b"[")).lstrip().startswith(b"["):
         return False
-    if bytes(members.get("type", b"")) == b'"bundle"':
+    if bytes(parts.get("type", b"")) == b'"bundle"':
         return True
-    return "objects" in members and set(members) <= _ENVELOPE
+    return "objects" in parts and set(parts) <= _ENVELOPE
 
 
-def _is_object(members: dict[str, msgspec.Raw]) -> bool:
-    return "type" in members and _ID.match(b'"id":' + bytes(members.get("id", b""))) is not None
+def _is_object(parts: dict[str, msgspec.Raw]) -> bool:
+    return "type" in parts and _ID.match(b'"id":' + bytes(parts.get("id", b""))) is not None
 
 
 def _utf8(content: bytes) -> bytes:

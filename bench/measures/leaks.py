@@ -3,15 +3,23 @@
 Who is named in a file is read from the file itself, as its publisher writes
 it: TweetFeed's column of reporters, MISP's creators, the authors under a Unit 42
 note.  None of them may stand in what would be shared, wherever it stands.
+
+Events of MISP are tried twice more, since most of those that name people are drafts: once
+with all of them published to everyone, and once with `to_ids` on everything as well, as a
+careless partner might.  Then not even organisations and victims may show.
 """
 
 import json
 import re
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from measures.court import corpus, judged, last_rule, lines, read
+from tocsin.admission import formats
 from tocsin.admission.errors import ShareError
+from tocsin.admission.formats.misp import FORMAT as MISP
 from tocsin.admission.model import Action, Candidate
 
 PRIVACY = (
@@ -23,6 +31,7 @@ _POSTED = re.compile(r"(?:twitter|x)\.com/(\w{3,30})/status/")
 _CREATOR = re.compile(r'"(?:event_creator_email|creator_email)"\s*:\s*"([^"]+)"')
 _SIGNED = re.compile(r"^AUTHORS?:\s*((?:[-* ]*\w[^\n:]*\n)+)", re.MULTILINE)
 _AUTHOR = re.compile(r"(?im)^\W{0,5}(?:author|reporter|reported by|analyst)s?\W+([^\n]{3,60})$")
+_ORGANISATION = re.compile(r'"Orgc?"\s*:\s*\{[^{}]*?"name"\s*:\s*"([^"\\]{3,})"')
 _NOT_READ = frozenset(("pattern", "id", "value", "created_by_ref"))
 """What an indicator is about, and ids: nobody's words."""
 
@@ -81,6 +90,37 @@ def measure(folder: Path, show: int) -> None:
         for candidate in judged(candidates):
             tally.take(file, candidate, people)
     tally.tell(show)
+    for careless in (False, True):
+        opened(folder, show, labelled, careless)
+
+
+def opened(folder: Path, show: int, labelled: Mapping[str, frozenset[str]], careless: bool) -> None:
+    """The events of MISP, as if all had been published to everyone."""
+    print(f"   MISP events, all published{', to_ids on everything' if careless else ''}:")
+    tally = Tally()
+    for entry, raw in corpus(folder, "misp", "reports"):
+        if formats.claim(entry["path"], raw) is not MISP:
+            continue
+        told = json.dumps(published(json.loads(raw), careless), ensure_ascii=False)
+        organisations = frozenset(_ORGANISATION.findall(told)) - {"MISP"}  # as galaxies are
+        people = labelled.get(entry["file"], frozenset()) | named_in(told) | organisations
+        tally.files["read"] += 1
+        tally.named += len(people)
+        for candidate in judged(read(entry["path"], told.encode())):
+            tally.take(entry["file"], candidate, people)
+    tally.tell(show)
+
+
+def published(part: Any, careless: bool) -> Any:
+    """The same, with nothing in it that keeps it in MISP."""
+    if isinstance(part, list):
+        return [published(each, careless) for each in part]
+    if not isinstance(part, dict):
+        return part
+    said = {name: published(value, careless) for name, value in part.items()}
+    said |= {"published": True} if "published" in part else {}
+    said |= {"distribution": "3"} if "distribution" in part else {}
+    return said | ({"to_ids": True} if careless and "to_ids" in part else {})
 
 
 def labels(folder: Path) -> dict[str, frozenset[str]]:

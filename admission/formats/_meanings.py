@@ -1,0 +1,44 @@
+"""What tables and MISP events mean by their words: kinds of threat, values that are declared."""
+
+from collections.abc import Sequence
+
+from tocsin.admission.formats._written import words
+from tocsin.admission.recognise import Kind, Recognised, declared_host, recognise
+
+_MALICIOUS = words(
+    "malicious malware phishing smishing c2 c&c cnc botnet ransomware scam spam stealer"
+    " infostealer trojan exploit"
+)
+_VOCABULARY = words(
+    "anomalous-activity anonymization benign compromised malicious-activity attribution unknown"
+)
+_TYPES: dict[str, str] = {
+    **dict.fromkeys(_MALICIOUS, "malicious-activity"),
+    **dict.fromkeys(("suspicious", "anomalous", "scanner"), "anomalous-activity"),
+    **dict.fromkeys(("tor", "proxy", "vpn", "anonymizer", "anonymiser"), "anonymization"),
+    **dict.fromkeys(("benign", "legitimate", "clean", "harmless"), "benign"),
+    **{word: word for word in _VOCABULARY},
+}
+"""What a word says in STIX's open vocabulary of indicator types (STIX 2.1 section 10.13)."""
+
+
+def types_of(labels: Sequence[str]) -> tuple[str, ...]:
+    """The types of indicator that labels in lower case speak of, each once."""
+    return tuple(dict.fromkeys(_TYPES[each] for each in labels if each in _TYPES))
+
+
+def without_types(labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels that say more than a type of indicator."""
+    return tuple(each for each in labels if each not in _TYPES.values())
+
+
+def read_as(plain: str, *, host: bool) -> Recognised | None:
+    """What a refanged value is that somebody declares to be one; `host` if he says a host."""
+    found = recognise(plain)
+    if found is None and host and (name := declared_host(plain)):
+        return Recognised(Kind.DOMAIN, name)
+    if found is None and "/" in plain and "://" not in plain:
+        return recognise("http://" + plain)
+    if found is None and not plain.isascii():
+        return recognise(plain.strip("\u200e\u200f\u2060\ufeff"))
+    return found

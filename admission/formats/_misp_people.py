@@ -1,0 +1,108 @@
+"""Whom an event of MISP names: its organisations, its creator, victims and persons.
+
+None of them goes out, and since comments speak of them as well, they are masked
+wherever the event's texts have them.  Rules do the rest: they know no names.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from tocsin.admission.formats._misp_values import private
+from tocsin.admission.model import StixObject
+
+MASK = "[removed: name or victim]"
+_SENDERS = frozenset(("Org", "Orgc", "Organisation"))
+_CREATORS = frozenset(("event_creator_email", "creator_email", "org", "orgc", "reporter"))
+_NOBODY = frozenset(("misp",))
+"""Names that say nothing of anybody: every galaxy is of an organisation called MISP."""
+_NAMING = frozenset(("alias", "name", "username", "user", "portrait-name"))
+_TELLING = frozenset(("person", "victim", "employee", "organization", "legal-entity"))
+_NO_NAMES = frozenset(("gender", "nationality", "email-body", "email-header"))
+_PLAIN = re.compile(r"\w.*", re.DOTALL)
+_SHORTEST, _LONGEST, _MOST = 3, 200, 300
+_SHORTEST_IN_LINK = 5
+_LONGEST_TEXT = 2_000
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Whom an event names."""
+
+    terms: re.Pattern[str] | None = None
+    """What must not stand in its texts; None if it names nobody."""
+    attacked: frozenset[str] = frozenset()
+    """Who sent it and who was attacked, in small letters: never an indicator."""
+    senders: tuple[str, ...] = ()
+    """The names of those who sent it, letters and digits only."""
+
+    silent: bool = False
+    """Whether they are too many to be looked for, so that no text is shared at all."""
+
+    def clean(self, text: object) -> str:
+        """A text without those who are named in its event; empty if it is none."""
+        if not isinstance(text, str) or self.silent:
+            return ""
+        plain = _CONTROL.sub(" ", text[: 2 * _LONGEST_TEXT]).strip()
+        return (self.terms.sub(MASK, plain) if self.terms else plain)[:_LONGEST_TEXT]
+
+    def in_label(self, label: str) -> bool:
+        """Whether a label names one of them."""
+        found = self.terms is not None and self.terms.search(label) is not None
+        return found or self.silent
+
+    def in_link(self, url: str) -> bool:
+        """Whether a URL names one of them, or whoever sent the event, in one word."""
+        letters = "".join(filter(str.isalnum, url.lower()))
+        return self.in_label(url) or any(each in letters for each in self.senders)
+
+
+def named(body: StixObject, attributes: Iterable[tuple[str, StixObject]]) -> People:
+    """Whom an event names; its attributes come with the name of the object that each is in."""
+    listed = list(attributes)
+    parts = (body, *(attribute for _, attribute in listed))
+    senders = [each for part in parts for each in _senders(part) if each.lower() not in _NOBODY]
+    victims = dict(_victims(listed))
+    found = {*senders, *victims}
+    terms = [term for term in found if _SHORTEST <= len(term) <= _LONGEST and _PLAIN.match(term)]
+    attacked = [*senders, *(value for value, kind in victims.items() if kind.startswith("target"))]
+    if not terms:
+        return People()
+    if len(terms) > _MOST:
+        return People(attacked=frozenset(each.lower() for each in attacked), silent=True)
+    longest_first = sorted(terms, key=lambda term: (-len(term), term))
+    either = "|".join(map(re.escape, longest_first))
+    pattern = re.compile(rf"(?<!\w)(?:{either})(?!\w)", re.IGNORECASE)
+    squeezed = dict.fromkeys("".join(filter(str.isalnum, each.lower())) for each in senders)
+    return People(
+        pattern,
+        frozenset(each.lower() for each in attacked),
+        tuple(each for each in squeezed if len(each) >= _SHORTEST_IN_LINK),
+    )
+
+
+def _senders(part: object) -> Iterator[str]:
+    """Organisations and creators, those of related events and of sightings included."""
+    if isinstance(part, list):
+        for each in part:
+            yield from _senders(each)
+    elif isinstance(part, dict):
+        for name, value in part.items():
+            if name in _SENDERS and isinstance(value, dict) and isinstance(value.get("name"), str):
+                yield value["name"].strip()
+            elif name in _CREATORS and isinstance(value, str):
+                yield value.strip()
+            elif isinstance(value, dict | list):
+                yield from _senders(value)
+
+
+def _victims(attributes: Iterable[tuple[str, StixObject]]) -> Iterator[tuple[str, str]]:
+    """Their values, each with its type."""
+    for owner, attribute in attributes:
+        kind, value = attribute.get("type"), attribute.get("value")
+        if not isinstance(kind, str) or not isinstance(value, str):
+            continue
+        naming = owner in _TELLING and attribute.get("object_relation") in _NAMING
+        if naming or (private(kind) and kind not in _NO_NAMES):
+            yield value.strip(), kind
