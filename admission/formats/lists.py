@@ -16,10 +16,11 @@ from tocsin.admission.errors import Malformed, Unprocessable
 from tocsin.admission.formats import Format, Reading
 from tocsin.admission.formats._indicators import Collected, Remarks
 from tocsin.admission.formats._levels import strictest
+from tocsin.admission.formats._meanings import read_as
 from tocsin.admission.formats._written import decoded, refusal, words
 from tocsin.admission.ijson import parsed
 from tocsin.admission.model import Action, Candidate, Finding, Tlp
-from tocsin.admission.recognise import Recognised, recognise
+from tocsin.admission.recognise import Recognised
 from tocsin.admission.refang import refang
 
 _ENDINGS = (".json",)
@@ -126,11 +127,7 @@ def _words(name: str) -> frozenset[str]:
 def _value(entry: object) -> Recognised | None:
     if not isinstance(entry, str):
         return None
-    plain = refang(entry.strip(_TRIM))
-    found = recognise(plain)
-    if found is None and "/" in plain and "://" not in plain:
-        return recognise("http://" + plain)
-    return found
+    return read_as(refang(entry.strip(_TRIM)), host=False)
 
 
 def _mostly_values(entries: list[Any]) -> bool:
