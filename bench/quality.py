@@ -2,7 +2,8 @@
 
     bench/quality FOLDER [MEASURE …] [--show N]
 
-The measures are extraction, pii, leaks, misp, benign, validity, patterns, hostile and speed.
+The measures are extraction, distinct, pii, leaks, misp, benign, validity, patterns, hostile and
+speed.
 FOLDER holds `text-gt/`, `pii/`, `benign/`, `stix/`, `hostile/` and so on, files possibly
 compressed with xz.  Each measure prints its figures and, with --show, what was judged
 otherwise than labelled.  Nothing here is tuned to single cases.
@@ -13,11 +14,11 @@ import sys
 import time
 from pathlib import Path
 
-import extraction
-from measures import benign, hostile, leaks, misp, pii, speed, validity
+from measures import benign, distinct, extraction, hostile, leaks, misp, pii, speed, validity
 
 MEASURES = {
     "extraction": extraction.measure,
+    "distinct": distinct.measure,
     "pii": pii.measure,
     "leaks": leaks.measure,
     "misp": misp.measure,

@@ -84,6 +84,10 @@ class TestHeadings:
         assert candidate.object["pattern"] == f"[file:hashes.'MD5' = '{MD5}']"
         assert "line 2: called sha256, but is a md5" in said(candidate)
 
+    def test_a_whole_url_in_a_row_about_paths_is_one_and_a_mere_path_is_none(self):
+        text = "type,value\nurl_path,hxxps://evil[.]com/a.apk\nurl_path,/a.com/b\nurl_path,a.zip\nfilename,b.zip\n"
+        assert patterns(text) == ["[url:value = 'https://evil.com/a.apk']"]
+
     def test_a_single_heading_means_a_single_column(self):
         assert patterns("url\nhttp://evil.com/a,b;c|d\n") == [
             "[url:value = 'http://evil.com/a,b;c|d']"

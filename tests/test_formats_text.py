@@ -102,6 +102,22 @@ class TestProse:
     def test_a_url_ends_where_its_sentence_closes_it(self, written, url):
         assert values(f"Loads {written} then") == [url]
 
+    @pytest.mark.parametrize(
+        ("written", "url"),
+        [
+            ("`+http://evil.com/a.php+`", "http://evil.com/a.php"),
+            ("++https://evil.com/a++", "https://evil.com/a"),
+            ("http://evil.com/c++", "http://evil.com/c++"),
+            ("hxxp://evil[.]com/a[the panel]", "http://evil.com/a"),
+            ("http://evil.com/a?b[]=1", "http://evil.com/a?b[]=1"),
+        ],
+    )
+    def test_a_url_ends_where_its_markup_closes_it(self, written, url):
+        assert values(f"Loads {written} then") == [url]
+
+    def test_an_ending_of_files_is_no_host_because_its_neighbour_is_defanged(self):
+        assert values("see magnet[:]?xt=urn[:]btih&dn=setup-1.7.zip there\n") == []
+
     def test_words_around_the_values_are_never_shared(self):
         (candidate,) = read("Jane Doe of ACME reports evil[.]com to us\n")
         assert "Jane" not in str(candidate.object)
@@ -113,7 +129,39 @@ class TestProse:
         assert read("Nothing to see here.\n") == []
 
 
+class TestMarkup:
+    @pytest.mark.parametrize(
+        "written",
+        ["[our blog](https://example.com/a)", "https://example.com/a[our blog]"],
+    )
+    @pytest.mark.parametrize("name", ["report.md", "README.adoc"])
+    def test_the_target_of_words_is_a_reference(self, written, name):
+        assert values(f"They told of it in {written} first.\n", name=name) == []
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            "[the panel](hxxp://evil[.]com/a)",
+            "[http://evil.com/a](http://evil.com/a)",
+            "<http://evil.com/a>",
+            "http://evil.com/a[]",
+            "(http://evil.com/a)",
+        ],
+    )
+    def test_what_is_defanged_or_shown_itself_is_none(self, written):
+        assert values(f"Loads {written} then\n", name="report.md") == ["http://evil.com/a"]
+
+    def test_in_a_plain_text_every_url_counts(self):
+        assert values("Loads [here](http://evil.com/a) then\n") == ["http://evil.com/a"]
+
+
 class TestLists:
+    @pytest.mark.parametrize(
+        "url", ["http://evil.com/a~~", "http://evil.com/a-", "ftp://evil.com/"]
+    )
+    def test_a_url_keeps_its_last_character(self, url):
+        assert values(f"{url}\nhttp://evil.org/\n") == [url, "http://evil.org/"]
+
     def test_comments_do_not_count(self):
         text = "# evil.net\n! evil.info\n; evil.biz\nevil.com\nevil.org # since May\n"
         assert values(text) == ["evil.com", "evil.org"]
@@ -199,7 +247,9 @@ class TestNotClaimed:
 
 class TestHostile:
     @pytest.mark.parametrize(
-        "unit", ["a", ".", "@", "[", "a.", "1.", ":", "http://", "evil.com/", "a at b dot ", "[.]"]
+        "unit",
+        ["a", ".", "@", "[", "a.", "1.", ":", "http://", "evil.com/", "a at b dot ", "[.]"]
+        + ["http://" + ")" * 4000 + " ", "++http://"],
     )
     def test_a_megabyte_of_one_thing_is_read(self, unit):
         assert len(read(unit * (1_000_000 // len(unit)))) <= 1

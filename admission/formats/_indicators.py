@@ -6,12 +6,12 @@ sends the same indicators again.
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from tocsin.admission.formats import Reading
 from tocsin.admission.markings import TLP_2
-from tocsin.admission.model import Candidate, Finding, StixObject, Tlp
+from tocsin.admission.model import Action, Candidate, Finding, StixObject, Tlp, Verdict
 from tocsin.admission.timestamps import stix_time
 
 _NAMESPACE = uuid.UUID("7f0c0b52-5d0f-4b3e-9a57-6f1f1d3c9b4e")
@@ -82,6 +82,23 @@ class Collected:
             source_version=made["modified"],
             findings=tuple(findings),
         )
+
+    def placed(
+        self,
+        value: Told,
+        remarks: Remarks,
+        place: tuple[str, int],
+        findings: Sequence[Finding] = (),
+    ) -> Candidate:
+        """The next candidate, settled if an earlier place, `("line", 3)`, has the value as well."""
+        what, number = place
+        new = self.first(value, number)
+        candidate = self.candidate(value, remarks, findings)
+        if new:
+            return candidate
+        said = f"{what} {number}: says again what {what} {self.places[value.pattern]} says"
+        finding = Finding("validate", "format", Action.NOTED, said)
+        return replace(candidate.noting(finding), verdict=Verdict.DUPLICATE)
 
 
 def indicator(value: Told, remarks: Remarks, reading: Reading) -> StixObject:

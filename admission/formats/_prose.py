@@ -21,6 +21,10 @@ _TRIM = (
     " \t\ufeff\u200b\"'`<>,;|*-\u2013\u2014\u2022()[]{}.:!?~\u201c\u201d\u2018\u2019\u00a0"
     "\u3001\u3002\uff0c"
 )
+_PASSED = re.compile(r"\+{1,3}")
+"""Around what AsciiDoc is to pass through as it is."""
+_AROUND_URLS = " \t\ufeff\u200b\"'`<>,;|\u2022\u201c\u201d\u2018\u2019\u00a0"
+_CLOSING = {")": "(", "]": "["}
 _BULLET = re.compile(r"\s*(?:[-*+\u2022]|\d{1,4}[.)])\s+")
 _SIGNS = frozenset(".:@[({")
 _FILE_ENDINGS = words("py md sh so zip mov cab")
@@ -43,24 +47,37 @@ _CALL = re.compile(r"\.\w+\($")
 _UNDERSCORED = re.compile(r"_.*_")
 
 
-def in_line(line: str, listing: bool, before: str = "") -> Iterator[Recognised]:
+def in_line(
+    line: str, listing: bool, before: str = "", markup: bool = False
+) -> Iterator[Recognised]:
     """The values in one line of text, in its order.
 
     In a `listing`, what stands alone on its line is taken at its word, even if
     it could as well be the name of a file.  `before` is what precedes the line.
+    In `markup`, the live targets of words are for its readers.
     """
     plain = joined(line)
     bare = _BULLET.sub("", plain, count=1).strip(_TRIM)
     alone = bool(bare) and not any(sign in bare for sign in " \t")
-    found = recognise(refang(bare)) if alone else None
+    found = _alone(bare, listing, plain) if alone else None
     if found is not None and (listing or _is_meant(found, bare, before)):
         yield found
         return
     end = before
     for word in plain.split():
         if 4 <= len(word) <= LONGEST * 4:
-            yield from _in_word(word, end)
+            yield from _in_word(word, end, markup)
         end = (end + " " + word)[-40:]
+
+
+def _alone(bare: str, listing: bool, line: str) -> Recognised | None:
+    """What fills its line; in a text, URLs are cut out of their words instead."""
+    if "://" not in (clear := refang(bare)):
+        return recognise(clear)
+    if not listing:
+        return None
+    whole = _BULLET.sub("", line, count=1).strip(_AROUND_URLS)
+    return recognise(_closed(refang(whole)))
 
 
 def _is_meant(found: Recognised, bare: str, before: str) -> bool:
@@ -70,41 +87,71 @@ def _is_meant(found: Recognised, bare: str, before: str) -> bool:
     return not _other_hash(found, before)
 
 
-def _in_word(word: str, before: str) -> Iterator[Recognised]:
+def _in_word(word: str, before: str, markup: bool) -> Iterator[Recognised]:
     if len(word) < 32 and not _SIGNS.intersection(word):
         return
     clear = refang(word)
-    defanged = clear is not word
+    written = frozenset(_PIECES.split(word)) if clear is not word else None
     position = 0
     for found in _SCHEME.finditer(clear):
         if found.start() < position:
             continue
-        yield from _in_pieces(clear[position : found.start()], defanged, before)
+        yield from _in_pieces(clear[position : found.start()], written, before)
         url, position = _url_at(clear, found.start())
         recognised = recognise(url)
-        if recognised is not None:
+        if recognised is not None and not (markup and _is_link(word, found.start(), url)):
             yield recognised
-    yield from _in_pieces(clear[position:], defanged, before)
+    yield from _in_pieces(clear[position:], written, before)
 
 
 def _url_at(text: str, start: int) -> tuple[str, int]:
-    """The URL that begins here, without what closes the sentence or the brackets around it."""
+    """The URL that begins here, without what closes the sentence or the markup around it."""
     stop = _URL_END.search(text, start + 6)
     end = stop.start() if stop else len(text)
     url = text[start : min(end, start + LONGEST)]
-    while url and url[-1] in ".,;:!?'\"*_)]}>":
-        opening = {")": "(", "]": "["}.get(url[-1])
-        if opening and url.count(opening) >= url.count(url[-1]):
-            break
-        url = url[:-1]
-    return url, end
+    label = url.partition("?")[0].find("[", url.find("://") + 4)
+    if label > 0:  # `https://example.com/a[words]` of AsciiDoc: no path has a bracket
+        url, end = url[:label], start + label
+    passed = _PASSED.match(text[max(0, start - 3) : start][::-1])
+    if passed and url.endswith(passed[0]):
+        url = url[: -len(passed[0])]
+    return _closed(url), end
 
 
-def _in_pieces(text: str, defanged: bool, before: str) -> Iterator[Recognised]:
+def _is_link(word: str, start: int, url: str) -> bool:
+    """Whether a URL is a reference: the target of words of their own that can be clicked on.
+
+    `[words](https://…)` in Markdown, `https://…[words]` in AsciiDoc.  What is defanged is not.
+    """
+    if not word.startswith(url, start):
+        return False
+    end = start + len(url)
+    if word.startswith("[", end):
+        return not word.startswith("[]", end)
+    return word.endswith("](", 0, start)
+
+
+def _closed(url: str) -> str:
+    """A URL without the marks at its end that belong to the sentence around it."""
+    surplus = {mark: url.count(mark) - url.count(_CLOSING[mark]) for mark in _CLOSING}
+    end = len(url)
+    while end and url[end - 1] in ".,;:!?'\"*_)]}>":
+        mark = url[end - 1]
+        if mark in surplus:
+            if surplus[mark] <= 0:
+                break
+            surplus[mark] -= 1
+        end -= 1
+    return url[:end]
+
+
+def _in_pieces(text: str, written: frozenset[str] | None, before: str) -> Iterator[Recognised]:
+    """The values between signs; `written` are the pieces as they stood, if some were defanged."""
     if len(text) < 4:
         return
     for piece in _PIECES.split(text):
         if 4 <= len(piece) <= LONGEST:
+            defanged = written is not None and piece not in written
             found = _in_piece(piece, defanged, before)
             if found is not None and not _other_hash(found, before):
                 yield found

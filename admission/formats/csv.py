@@ -7,7 +7,7 @@ reporter's handle nor a link to where something was reported.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, islice
 
 from tocsin.admission.formats import Format, Reading
@@ -18,7 +18,7 @@ from tocsin.admission.formats._levels import levels, strictest
 from tocsin.admission.formats._meanings import read_as, types_of, without_types
 from tocsin.admission.formats._rows import DELIMITERS, NONE, Row, delimiter, rows
 from tocsin.admission.formats._written import decoded, refusal, textual, words
-from tocsin.admission.model import Action, Candidate, Finding, Tlp, Verdict
+from tocsin.admission.model import Action, Candidate, Finding, Tlp
 from tocsin.admission.recognise import HASH_KINDS, Kind, Recognised, recognise
 from tocsin.admission.refang import joined, refang
 
@@ -43,6 +43,7 @@ _UNTAKEN = words(
     " codesigningcertificate certificatethumbprint commandline cmd cve btc wallet bitcoin"
     " useragent yara sigma snort asn pdb pdbpath service scheduledtask urlpath"
 )
+_PATHS = frozenset(("urlpath", "path"))
 _HOSTS = frozenset(("domain", "domains", "domainname", "hostname", "host", "fqdn"))
 _DECLARED: dict[str, Kind] = {
     **dict.fromkeys(("md5", "filehashmd5"), Kind.MD5),
@@ -139,7 +140,7 @@ class _Table:
         declared = self._declared(row)
         if declared in _META:
             return
-        found = () if declared in _UNTAKEN else tuple(self._found(row, declared))
+        found = tuple(self._found(row, declared))
         if found:
             yield from self._made(dict.fromkeys(found), row, declared)
         elif row.broken or self.columns.headed:
@@ -159,6 +160,10 @@ class _Table:
         return _LETTERS.sub("", kind.lower())
 
     def _found(self, row: Row, declared: str) -> Iterator[Recognised]:
+        if declared in _UNTAKEN:
+            cells = self._texts(row, Role.VALUE) if declared in _PATHS else ()
+            yield from chain.from_iterable(map(_url, cells))
+            return
         if not self.columns.roles:
             for cell in row.cells:
                 yield from _whole(cell)
@@ -168,18 +173,11 @@ class _Table:
                 yield from _held(row.cells[number], declared)
 
     def _candidate(self, value: Recognised, row: Row, remarks: Remarks, declared: str) -> Candidate:
-        collected = self.collected
-        new = collected.first(value, row.line)
-        findings = tuple(_remarked(value, declared, row))
+        findings = (*self.notes, *_remarked(value, declared, row))
         if self._overfull(row):
             said = f"line {row.line}: {_OVERFULL}"
             findings += (Finding("validate", "format", Action.NOTED, said),)
-        candidate = collected.candidate(value, remarks, self.notes + findings)
-        if new:
-            return candidate
-        said = f"line {row.line}: says again what line {collected.places[value.pattern]} says"
-        finding = Finding("validate", "format", Action.NOTED, said)
-        return _settled(candidate.noting(finding))
+        return self.collected.placed(value, remarks, ("line", row.line), findings)
 
     def _texts(self, row: Row, role: Role) -> list[str]:
         cells = (row.cells[n].strip() for n in self.columns.of(role) if n < len(row.cells))
@@ -236,6 +234,13 @@ def _whole(cell: str) -> Iterator[Recognised]:
         yield found
 
 
+def _url(cell: str) -> Iterator[Recognised]:
+    """The URL that a cell is, whatever else the row calls it."""
+    found = recognise(refang(cell.strip(_TRIM)))
+    if found is not None and found.kind is Kind.URL:
+        yield found
+
+
 def _held(cell: str, declared: str) -> Iterator[Recognised]:
     """The indicators in a cell of a column that is there to hold them."""
     plain = refang(joined(cell.strip(_TRIM)))
@@ -269,10 +274,6 @@ def _why_nothing(row: Row, declared: str) -> str:
     if declared in _UNTAKEN:
         return f"rows of this kind ({declared}) are not taken: send them as STIX"
     return "no indicator where one should be: give a host, address, URL, e-mail address or hash"
-
-
-def _settled(candidate: Candidate) -> Candidate:
-    return replace(candidate, verdict=Verdict.DUPLICATE)
 
 
 def _labels(cells: list[str]) -> list[str]:

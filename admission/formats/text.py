@@ -17,7 +17,7 @@ from tocsin.admission.refang import refang
 
 _ENDINGS = (".txt", ".text", ".md", ".adoc", ".lst", ".list", ".hosts")
 _MARKUP = (".md", ".adoc", ".asciidoc")
-"""Where a line that begins with `#` is a heading and no comment."""
+"""Where a line that begins with `#` is a heading and no comment, and words have links."""
 _SAMPLE = 400
 _LONGEST_LINE = 65_536
 _COMMENTS = ("#", "//", ";", "!")
@@ -35,9 +35,10 @@ def _candidates(name: str, content: bytes, reading: Reading) -> Iterator[Candida
     level, notes = strictest(enumerate(lines, 1))
     remarks = Remarks(tlp=level)
     collected = Collected(reading)
-    listing = not name.lower().endswith(_MARKUP) and _listing(lines)
+    markup = name.lower().endswith(_MARKUP)
+    listing = not markup and _listing(lines)
     for number, line, before in _lines(lines, listing):
-        for value in in_line(line, listing, before):
+        for value in in_line(line, listing, before, markup):
             if value.pattern not in collected.places:
                 collected.first(value, number)
                 yield collected.candidate(value, remarks, notes)
