@@ -16,7 +16,16 @@ import orjson
 
 from tocsin.admission.confidence import DAY, Scale
 from tocsin.admission.identify import observable
-from tocsin.admission.merge import Figures, digest, figures, kept, merged, testimonies_of, told
+from tocsin.admission.merge import (
+    Figures,
+    digest,
+    figures,
+    kept,
+    merged,
+    newer,
+    testimonies_of,
+    told,
+)
 from tocsin.admission.model import Contribution, StixObject, Testimony, Tlp
 from tocsin.admission.parts import copies
 from tocsin.admission.timestamps import micros, stix_time
@@ -99,6 +108,21 @@ class Ledger:
             self._recompute(name, rest, before)
         elif before.contributions:
             self.end(name, End.WITHDRAWN)
+
+    def moved(self, name: str, new: Contribution) -> bool:
+        """What the partner said under this id before, of another thing, ends.
+
+        False, and nothing ends, if that is newer.  What it says of that thing under another id
+        of its own stays.
+        """
+        own = (new.partner, new.source_id)
+        there = contributions(self.publics.get(name))
+        said = next((c for c in there if (c.partner, c.source_id) == own), None)
+        if said is not None and newer(new, said) < 0:
+            return False
+        if said is not None:
+            self.leave(name, new.partner)
+        return True
 
     def end(self, name: str, why: End) -> bool:
         """Revoke a public object, for ever; False if there is nothing to revoke."""

@@ -250,14 +250,16 @@ class _Work:
         candidate, partner = placed.candidate, self.batch.partner.slug
         new, awaited = self._contribution(placed)
         public = self.ledger.publics.get(placed.id)
-        before = self.sources.get(new.source_id) or None
+        before = self.sources.get(new.source_id, "")
         mine = next((c for c in contributions(public) if c.partner == partner), None)
         if self._closed(placed, new, public):
             return
+        if before != placed.id and not self.ledger.moved(before, new):
+            newer = note("versions", "a newer version of it is here already, about something else")
+            self._close(candidate.noting(newer), Verdict.DUPLICATE, before)
+            return
         if mine is not None and self._decided(placed, mine, new):
             return
-        if before is not None and before != placed.id:
-            self.ledger.leave(before, partner)
         changed = self.ledger.join(placed.id, new)
         self._arrive(new.source_id, placed.id)
         if awaited or (mine is not None and mine.draft):
@@ -276,9 +278,7 @@ class _Work:
             self._withdraw(candidate, own or placed.id)
             return True
         if public is not None and public.ended == End.EXPIRED:
-            remark = note(
-                "expired", "it has expired here already; send it with a later valid_until"
-            )
+            remark = note("expired", "it has expired here already: send a later valid_until")
             self._close(candidate.noting(remark), Verdict.DUPLICATE, placed.id)
             return True
         if public is not None and public.revoked:

@@ -12,6 +12,7 @@ from hub import (
     RED,
     TestHub,
     details,
+    findings,
     indicator,
     sdo,
 )
@@ -108,6 +109,34 @@ class TestMerging:
             "[domain-name:value = 'old.top']": True,
             "[domain-name:value = 'new.top']": False,
         }
+
+    def test_it_moves_also_to_what_the_partner_says_under_another_id_already(self, hub):
+        sent, other = indicator("old.top"), indicator("new.top")
+        hub.push(sent, other)
+        again = {**other, "id": sent["id"], "modified": "2026-02-01T00:00:00.000Z"}
+        assert hub.verdicts(hub.push(again)) == ["duplicate"]
+        assert revoked(hub) == {"old.top": True, "new.top": False}
+
+    def test_what_the_partner_said_since_under_another_id_stays(self, hub):
+        one = indicator("old.top")
+        hub.push(one)
+        hub.push(indicator("old.top", modified="2026-01-05T00:00:00.000Z", description="more"))
+        hub.push({**indicator("new.top"), "id": one["id"], "modified": "2026-02-01T00:00:00.000Z"})
+        assert revoked(hub) == {"old.top": False, "new.top": False}
+
+    def test_an_old_version_that_comes_late_moves_nothing_back(self, hub):
+        old = indicator("old.top")
+        new = {**indicator("new.top"), "id": old["id"], "modified": "2026-02-01T00:00:00.000Z"}
+        hub.push(new)
+        status = hub.push(old)
+        assert hub.verdicts(status) == ["duplicate"]
+        assert "a newer version" in findings(status)[-1]["message"]
+        assert revoked(hub) == {"new.top": False}
+
+
+def revoked(hub):
+    """By the value of each indicator in the feed, whether it is revoked."""
+    return {o["pattern"].split("'")[1]: o.get("revoked", False) for o in hub.feed("green")}
 
 
 class TestWhoSpeaks:

@@ -181,9 +181,10 @@ def _own(observable: Observable) -> bool:
     return "hashes" not in observable.property or DIGEST.fullmatch(observable.value) is not None
 
 
-def outside(own: Sequence[str], text: str, spans: Sequence[Span]) -> Sequence[Span]:
+def outside(subject: StixObject, text: str, spans: Sequence[Span]) -> Sequence[Span]:
     """The spans that are not inside an own value named in the text, in any case."""
-    if not spans or not own:
+    own = own_values(subject) if spans else ()
+    if not own:
         return spans
     lower = text.lower()
     if len(lower) != len(text):

@@ -22,7 +22,7 @@ from tocsin.admission.model import (
     shown,
 )
 from tocsin.admission.patterns import observables
-from tocsin.admission.rules._masking import Span, masked, outside, own_values, remembered
+from tocsin.admission.rules._masking import Span, masked, outside, remembered
 from tocsin.admission.rules._modes import VALUE
 from tocsin.admission.rules._words import DOT, wording
 from tocsin.admission.texts import rewritten
@@ -78,12 +78,11 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
     posts = str(around.settings.get("posts", DEFAULTS["posts"]))
     if posts != "keep" and _is_post(subject):
         return _about_post(candidate, refused=posts == "refuse")
-    own = own_values(subject)
     named = wording(names)
 
     def search(text: str) -> Sequence[Span]:
         spans = [Span(start, end, _NAME) for start, end in named.places(text)]
-        return [*spans, *outside(own, text, _handles(text))] if handles else spans
+        return [*spans, *outside(subject, text, _handles(text))] if handles else spans
 
     return masked(candidate, _RULE, search)
 

@@ -70,11 +70,10 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
     modes = {what: str(settings[name]) for name, what in _KINDS.items()}
     kinds = _looked_for(tuple(modes.items()))
     regions = tuple(settings["regions"])
-    own = own_values(subject)
 
     def search(text: str) -> Sequence[Span]:
         spans = _found(text, kinds, regions)
-        return _not_own(own, text, spans) if spans else spans
+        return _not_own(subject, text, spans) if spans else spans
 
     return masked(candidate, _RULE, search, modes)
 
@@ -119,14 +118,14 @@ def _looked_for(modes: tuple[tuple[str, str], ...]) -> frozenset[str]:
     return frozenset(what for what, mode in modes if mode != "keep")
 
 
-def _not_own(own: tuple[str, ...], text: str, spans: Sequence[Span]) -> list[Span]:
+def _not_own(subject: StixObject, text: str, spans: Sequence[Span]) -> list[Span]:
     """The spans that are not what the object is about.
 
     An e-mail address must be the whole value: one in the query of a URL is
     likely to be a victim's.
     """
-    addresses = {value.lower() for value in own if "@" in value}
+    addresses = {value.lower() for value in own_values(subject) if "@" in value}
     emails = [s for s in spans if s.what == personal.EMAIL]
     rest = [s for s in spans if s.what != personal.EMAIL]
     theirs = [s for s in emails if personal.plain(text[s.start : s.end]) not in addresses]
-    return [*theirs, *outside(own, text, rest)]
+    return [*theirs, *outside(subject, text, rest)]

@@ -21,7 +21,7 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.patterns import observables
 from tocsin.admission.rules._addresses import Network, addresses, network_of, within
-from tocsin.admission.rules._masking import Span, masked, outside, own_values
+from tocsin.admission.rules._masking import Span, masked, outside
 from tocsin.admission.rules._modes import VALUE
 
 PRIVATE: tuple[Network, ...] = tuple(
@@ -63,8 +63,7 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
             return candidate
     if not settings["text"]:
         return candidate
-    own = own_values(subject)
-    return masked(candidate, _RULE, lambda text: outside(own, text, _found(text)))
+    return masked(candidate, _RULE, lambda text: outside(subject, text, _found(text)))
 
 
 def _judged(candidate: Candidate, wholly: bool, mixed: str) -> Candidate:

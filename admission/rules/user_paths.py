@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from tocsin.admission.model import Action, Candidate, Finding, Surroundings, shown
 from tocsin.admission.rules import _paths as paths
 from tocsin.admission.rules._generalise import generalised
-from tocsin.admission.rules._masking import Span, masked, outside, own_values, remembered
+from tocsin.admission.rules._masking import Span, masked, outside, remembered
 from tocsin.admission.rules._modes import TEXT, VALUE
 from tocsin.admission.texts import values
 
@@ -49,36 +49,44 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
         return candidate
     settings = {**DEFAULTS, **around.settings}
     modes = {what: str(settings[name]) for name, (what, _) in _KINDS.items()}
-    for name in _KINDS:
-        candidate = _values(candidate, name, str(settings[f"value_{name}"]))
-        if not candidate.open:
-            return candidate
-    own = own_values(candidate.object or {})
+    if any(_may_hold(value) for _, value in values(candidate.object)):
+        for name in _KINDS:
+            candidate = _values(candidate, name, str(settings[f"value_{name}"]))
+            if not candidate.open:
+                return candidate
+    subject = candidate.object or {}
     kinds = tuple(name for name in _KINDS if settings[name] != "keep")
 
     def search(text: str) -> Sequence[Span]:
-        return outside(own, text, _found(text, kinds))
+        return outside(subject, text, _found(text, kinds))
 
     return masked(candidate, _RULE, search, modes)
 
 
 @remembered
 def _found(text: str, names: tuple[str, ...]) -> list[Span]:
-    if "/" not in text and "\\" not in text and "eyJ" not in text and "earer" not in text.lower():
-        return []
-    return [span for name in names for span in _KINDS[name][1](text)]
+    return [span for name in names if _may_hold(text) for span in _KINDS[name][1](text)]
+
+
+def _may_hold(text: str) -> bool:
+    """Whether there is a path, a URL or a token in it."""
+    return "/" in text or "\\" in text or "eyJ" in text or "earer" in text.lower()
 
 
 def _values(candidate: Candidate, name: str, mode: str) -> Candidate:
     """The candidate held or refused, or its pattern generalised, for one kind of thing."""
     if candidate.object is None or mode == "keep":
         return candidate
-    what, _ = _KINDS[name]
+    what, find = _KINDS[name]
+
+    def search(value: str) -> list[Span]:
+        return list(find(value)) if _may_hold(value) else []
+
     for path, value in values(candidate.object):
-        if not _found(value, (name,)):
+        if not search(value):
             continue
         if mode == "generalise" and path == ("pattern",) and _stix(candidate):
-            wider = generalised(value, lambda text: _found(text, (name,)))
+            wider = generalised(value, search)
             if wider is not None:
                 note = f"{what}: the pattern now matches any, {_ANY}"
                 finding = Finding("sanitise", _RULE, Action.REPLACED, note, "pattern")
