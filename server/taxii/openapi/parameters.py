@@ -98,8 +98,8 @@ ACCEPT_ENCODING = _header(
 )
 CONTENT_ENCODING = _header(
     "Content-Encoding",
-    "How the body was made shorter.",
-    {"type": "string", "enum": [TAKEN, "identity"]},
+    "How the body was made shorter; in any case of letters, and empty if it was not.",
+    {"type": "string", "enum": [TAKEN, f"x-{TAKEN}", "identity", ""]},
 )
 HEADERS: Node = {
     "IfNoneMatch": IF_NONE_MATCH,
