@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Protocol
 
 import jsonschema_rs
@@ -81,7 +81,9 @@ def names() -> frozenset[str]:
 
 
 def _documents() -> list[tuple[str, dict[str, Any]]]:
-    root = files("stix2validator") / "schemas-2.1" / "schemas"
+    package = find_spec("stix2validator")  # its data only: to import it takes a second
+    assert package is not None and package.origin is not None  # noqa: S101  (a dependency)
+    root = Path(package.origin).parent / "schemas-2.1" / "schemas"
     return [
         (f"{folder.name}/{file.name}", _document(file))
         for folder in root.iterdir()
@@ -91,7 +93,7 @@ def _documents() -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-def _document(file: Traversable) -> dict[str, Any]:
+def _document(file: Path) -> dict[str, Any]:
     body: dict[str, Any] = json.loads(file.read_text("utf-8"))
     if file.name == "core.json":
         body["properties"]["type"]["pattern"] = _SAFE_TYPE
