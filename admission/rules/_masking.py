@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Concatenate, NamedTuple, ParamSpec
+from typing import NamedTuple
 
 from tocsin.admission.model import Action, Candidate, Finding, Observable, Path, StixObject, shown
 from tocsin.admission.parts import stands
@@ -35,28 +35,22 @@ Search = Callable[[str], Sequence[Span]]
 """Where something stands in a text; spans may overlap and come in any order."""
 
 
-P = ParamSpec("P")
+Besides = Callable[[StixObject, str, Sequence[Span]], Sequence[Span]]
+"""Of what was found in a text of an object, what should not be there indeed."""
 _SHORT = 200
 
 
-def remembered(
-    find: Callable[Concatenate[str, P], Iterable[Span]],
-) -> Callable[Concatenate[str, P], Sequence[Span]]:
-    """The search, whose answers on short texts are remembered; it takes what can be a key.
+def remembered(find: Callable[[str], Iterable[Span]]) -> Search:
+    """The search, whose answers on short texts are remembered.
 
     The same labels, names of sources and phrases stand in most objects of a feed.
     """
+    known = lru_cache(maxsize=4096)(lambda text: tuple(find(text)))
 
-    def searched(text: str, /, *settings: P.args, **named: P.kwargs) -> Sequence[Span]:
-        return tuple(find(text, *settings, **named))
+    def search(text: str) -> Sequence[Span]:
+        return known(text) if len(text) <= _SHORT else tuple(find(text))
 
-    known: Callable[..., Sequence[Span]] = lru_cache(maxsize=4096)(searched)
-
-    def found(text: str, /, *settings: P.args, **named: P.kwargs) -> Sequence[Span]:
-        search = known if len(text) <= _SHORT else searched
-        return search(text, *settings, **named)
-
-    return found
+    return search
 
 
 def mask(what: str) -> str:
@@ -65,22 +59,29 @@ def mask(what: str) -> str:
 
 
 def masked(
-    candidate: Candidate, rule: str, search: Search, modes: Mapping[str, str] | None = None
+    candidate: Candidate,
+    rule: str,
+    search: Search,
+    modes: Mapping[str, str] | None = None,
+    besides: Besides | None = None,
 ) -> Candidate:
     """The candidate with everything that `search` finds in its texts masked.
 
     `modes` says by kind (as `Span.what`) whether to `replace` it, the default,
     to `ask` an analyst about the mask, or to `hold` or `refuse` the whole object.
+    `besides` leaves of it what is not the object's own.
     """
-    assert candidate.object is not None  # noqa: S101
+    subject = candidate.object
+    assert subject is not None  # noqa: S101
     changes: dict[Path, str | None] = {}
     findings: list[Finding] = []
     graver: dict[str, list[Finding]] = {"hold": [], "refuse": []}
     telling: set[Path] = set()
-    for path, text, name, read in _words(candidate.object):
-        if telling and _below(path, telling):
+    for path, text, name, read in _words(subject):
+        spans = search(text)
+        if not (spans or read) or (telling and _below(path, telling)):
             continue
-        spans = _seen(search, text, read)
+        spans = _seen(search, besides, subject, (text, spans, read))
         if not spans:
             continue
         kinds: dict[str, list[str]] = {}
@@ -121,17 +122,21 @@ def _below(path: Path, telling: Collection[Path]) -> bool:
     return any(path[:end] in telling for end in range(1, len(path) + 1))
 
 
-def _seen(search: Search, text: str, read: Iterable[Reading]) -> Sequence[Span]:
+def _seen(
+    search: Search,
+    besides: Besides | None,
+    subject: StixObject,
+    word: tuple[str, Sequence[Span], Iterable[Reading]],
+) -> Sequence[Span]:
     """What stands in a text, and what stands there for whoever reads it undisguised."""
-    spans = search(text)
-    if not read:
-        return spans
-    more = [
-        Span(*reading.written(span.start, span.end), span.what)
-        for reading in read
-        for span in search(reading.text)
-    ]
-    return [*spans, *more]
+    text, spans, read = word
+    left = besides(subject, text, spans) if besides and spans else spans
+    more: list[Span] = []
+    for reading in read:
+        found = search(reading.text)
+        kept = besides(subject, reading.text, found) if besides and found else found
+        more += [Span(*reading.written(span.start, span.end), span.what) for span in kept]
+    return [*left, *more] if more else left
 
 
 def without_overlap(spans: Iterable[Span]) -> list[Span]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from tocsin.admission.model import (
     NAMED,
@@ -22,7 +23,7 @@ from tocsin.admission.model import (
     shown,
 )
 from tocsin.admission.patterns import observables
-from tocsin.admission.rules._masking import Span, masked, outside, remembered
+from tocsin.admission.rules._masking import Search, Span, masked, outside, remembered
 from tocsin.admission.rules._modes import VALUE
 from tocsin.admission.rules._words import DOT, wording
 from tocsin.admission.texts import rewritten
@@ -78,13 +79,25 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
     posts = str(around.settings.get("posts", DEFAULTS["posts"]))
     if posts != "keep" and _is_post(subject):
         return _about_post(candidate, refused=posts == "refuse")
+    return masked(candidate, _RULE, _finder(names, bool(handles)), besides=_not_own)
+
+
+@lru_cache(maxsize=64)
+def _finder(names: tuple[str, ...], handles: bool) -> Search:  # noqa: FBT001
     named = wording(names)
 
-    def search(text: str) -> Sequence[Span]:
+    def found(text: str) -> list[Span]:
         spans = [Span(start, end, _NAME) for start, end in named.places(text)]
-        return [*spans, *outside(subject, text, _handles(text))] if handles else spans
+        return [*spans, *_handles(text)] if handles else spans
 
-    return masked(candidate, _RULE, search)
+    return remembered(found)
+
+
+def _not_own(subject: StixObject, text: str, spans: Sequence[Span]) -> list[Span]:
+    """The submitter's names, and the handles that are not what the object is about."""
+    handles = [span for span in spans if span.what == _HANDLE]
+    names = [span for span in spans if span.what != _HANDLE]
+    return [*names, *outside(subject, text, handles)]
 
 
 def _names(around: Surroundings) -> tuple[str, ...]:
@@ -93,7 +106,6 @@ def _names(around: Surroundings) -> tuple[str, ...]:
     return (*submitter.names, submitter.partner) if submitter.partner else submitter.names
 
 
-@remembered
 def _handles(text: str) -> list[Span]:
     spans: list[Span] = []
     if "/" in text and _SITE.search(text):

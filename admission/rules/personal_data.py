@@ -15,7 +15,15 @@ from itertools import chain
 
 from tocsin.admission.model import Action, Candidate, Finding, StixObject, Surroundings
 from tocsin.admission.rules import _personal as personal
-from tocsin.admission.rules._masking import Span, Zones, masked, outside, own_values, remembered
+from tocsin.admission.rules._masking import (
+    Search,
+    Span,
+    Zones,
+    masked,
+    outside,
+    own_values,
+    remembered,
+)
 from tocsin.admission.rules._modes import TEXT, VALUE
 from tocsin.admission.rules._names import PERSON, persons
 from tocsin.admission.rules._national import NATIONAL, national
@@ -69,16 +77,15 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
         return candidate
     modes = {what: str(settings[name]) for name, what in _KINDS.items()}
     kinds = _looked_for(tuple(modes.items()))
-    regions = tuple(settings["regions"])
-
-    def search(text: str) -> Sequence[Span]:
-        spans = _found(text, kinds, regions)
-        return _not_own(subject, text, spans) if spans else spans
-
-    return masked(candidate, _RULE, search, modes)
+    search = _finder(kinds, tuple(settings["regions"]))
+    return masked(candidate, _RULE, search, modes, _not_own)
 
 
-@remembered
+@lru_cache(maxsize=64)
+def _finder(kinds: frozenset[str], regions: tuple[str, ...]) -> Search:
+    return remembered(lambda text: _found(text, kinds, regions))
+
+
 def _found(text: str, kinds: frozenset[str], regions: tuple[str, ...]) -> list[Span]:
     """Personal data in a text; what is an identity number by its word is no telephone or card."""
     numbers = list(national(text)) if NATIONAL in kinds else []

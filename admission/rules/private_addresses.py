@@ -21,7 +21,7 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.patterns import observables
 from tocsin.admission.rules._addresses import Network, addresses, network_of, within
-from tocsin.admission.rules._masking import Span, masked, outside
+from tocsin.admission.rules._masking import Span, masked, outside, remembered
 from tocsin.admission.rules._modes import VALUE
 
 PRIVATE: tuple[Network, ...] = tuple(
@@ -63,7 +63,7 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
             return candidate
     if not settings["text"]:
         return candidate
-    return masked(candidate, _RULE, lambda text: outside(subject, text, _found(text)))
+    return masked(candidate, _RULE, _found, besides=outside)
 
 
 def _judged(candidate: Candidate, wholly: bool, mixed: str) -> Candidate:
@@ -104,6 +104,7 @@ def _private(network: Network) -> bool:
     return within(network, PRIVATE)
 
 
+@remembered
 def _found(text: str) -> list[Span]:
     if "." not in text and ":" not in text:
         return []

@@ -8,12 +8,13 @@ pattern is made to match everybody's folder if the policy says `generalise`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 
 from tocsin.admission.model import Action, Candidate, Finding, Surroundings, shown
 from tocsin.admission.rules import _paths as paths
 from tocsin.admission.rules._generalise import generalised
-from tocsin.admission.rules._masking import Span, masked, outside, remembered
+from tocsin.admission.rules._masking import Search, Span, masked, outside, remembered
 from tocsin.admission.rules._modes import TEXT, VALUE
 from tocsin.admission.texts import values
 
@@ -54,18 +55,16 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
             candidate = _values(candidate, name, str(settings[f"value_{name}"]))
             if not candidate.open:
                 return candidate
-    subject = candidate.object or {}
     kinds = tuple(name for name in _KINDS if settings[name] != "keep")
-
-    def search(text: str) -> Sequence[Span]:
-        return outside(subject, text, _found(text, kinds))
-
-    return masked(candidate, _RULE, search, modes)
+    return masked(candidate, _RULE, _finder(kinds), modes, outside)
 
 
-@remembered
-def _found(text: str, names: tuple[str, ...]) -> list[Span]:
-    return [span for name in names if _may_hold(text) for span in _KINDS[name][1](text)]
+@lru_cache(maxsize=64)
+def _finder(names: tuple[str, ...]) -> Search:
+    def found(text: str) -> list[Span]:
+        return [span for name in names if _may_hold(text) for span in _KINDS[name][1](text)]
+
+    return remembered(found)
 
 
 def _may_hold(text: str) -> bool:

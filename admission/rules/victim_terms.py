@@ -24,7 +24,7 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.rules._addresses import Network, addresses, overlap
 from tocsin.admission.rules._lookalike import lookalike, skeletons
-from tocsin.admission.rules._masking import Span, masked
+from tocsin.admission.rules._masking import Search, Span, masked, remembered
 from tocsin.admission.rules._modes import TEXT, VALUE
 from tocsin.admission.rules._words import subdomains, wording
 from tocsin.admission.texts import values
@@ -56,10 +56,12 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
     if settings["text"] == "keep":
         return candidate
 
-    def search(text: str) -> list[Span]:
-        return _named(text, words, networks)
+    return masked(candidate, _RULE, _finder(words, networks), {_WHAT: str(settings["text"])})
 
-    return masked(candidate, _RULE, search, {_WHAT: str(settings["text"])})
+
+@lru_cache(maxsize=64)
+def _finder(words: tuple[str, ...], networks: tuple[Network, ...]) -> Search:
+    return remembered(lambda text: _named(text, words, networks))
 
 
 @lru_cache(maxsize=1024)
