@@ -99,7 +99,7 @@ ACCEPT_ENCODING = _header(
 CONTENT_ENCODING = _header(
     "Content-Encoding",
     "How the body was made shorter; in any case of letters, and empty if it was not.",
-    {"type": "string", "enum": [TAKEN, f"x-{TAKEN}", "identity", ""]},
+    {"type": "string", "enum": [TAKEN, "identity", ""]},
 )
 HEADERS: Node = {
     "IfNoneMatch": IF_NONE_MATCH,
