@@ -86,6 +86,8 @@ _NO_PERSON = frozenset(
 
 def persons(text: str) -> Iterator[Span]:
     """Names with a title, or right after words that announce a person."""
+    if " " not in text:  # each of them has one
+        return
     for titled in _TITLED.finditer(text):
         if _person(titled["name"]):
             yield Span(*titled.span("name"), PERSON)

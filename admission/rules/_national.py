@@ -130,8 +130,8 @@ _NUMBERS = (
 )
 _FIRST = frozenset().union(*(number.first for number in _NUMBERS))
 _BEFORE, _AFTER = 40, 16
-_FEWEST = 4
-"""Digits in the shortest of them."""
+_DIGITS = re.compile(r"\d(?:\D*\d){3}")
+"""As many as the shortest of them has."""
 
 
 def _called(text: str) -> Iterable[_Number]:
@@ -144,7 +144,7 @@ def _called(text: str) -> Iterable[_Number]:
 
 def national(text: str) -> Iterator[Span]:
     """Numbers of any of these countries, with the word for it near."""
-    if sum(map(str.isdigit, text)) < _FEWEST:
+    if not _DIGITS.search(text):
         return
     for number in _called(text):
         if not number.words.search(text):

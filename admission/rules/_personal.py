@@ -117,12 +117,13 @@ def found(text: str, kinds: frozenset[str], regions: tuple[str, ...]) -> list[Sp
     spans: list[Span] = []
     if EMAIL in kinds and ("@" in text or _hides_an_at(text)):
         spans += _emails(text)
-    spans += [
-        Span(start, end, kind)
-        for kind, find in _HIDDEN.items()
-        if kind in kinds
-        for start, end in find(text)
-    ]
+    if _hidden.maybe(text):
+        spans += [
+            Span(start, end, kind)
+            for kind, find in _HIDDEN.items()
+            if kind in kinds
+            for start, end in find(text)
+        ]
     digits = len(text) - len(text.translate(_NO_DIGITS))
     if IBAN in kinds and digits >= _FEWEST_OF_IBAN:
         spans += _ibans(text)

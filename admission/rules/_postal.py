@@ -62,6 +62,8 @@ def postal(text: str) -> Iterator[Span]:
 
     After words such as `lives at`, whatever has a number and a name.
     """
+    if " " not in text:  # each of them has one
+        return
     if _POSTCODE.search(text):
         for found in _ADDRESSES.finditer(text):
             yield Span(*found.span(), ADDRESS)
