@@ -213,7 +213,7 @@ def _add_serve(subjects: _Subjects[argparse.ArgumentParser]) -> None:
 
 def _add_partner(group: _Subjects[argparse.ArgumentParser]) -> None:
     command = _command(group, "add", _partner_add, "a partner with an account and a key")
-    command.add_argument("slug", help="a short name: small letters, digits, hyphens")
+    command.add_argument("slug", help="short, no everyday word: small letters, digits, hyphens")
     command.add_argument(
         "--name", required=True, action="append", help="what the partner is called; all its names"
     )
