@@ -9,6 +9,7 @@ import msgspec
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.formats import Reading
+from tocsin.admission.formats._levels import levels
 from tocsin.admission.formats._misp_made import (
     Beside,
     Maker,
@@ -18,7 +19,6 @@ from tocsin.admission.formats._misp_made import (
     vulnerability,
     yes,
 )
-from tocsin.admission.formats._levels import levels
 from tocsin.admission.formats._misp_marks import TAGS, closed
 from tocsin.admission.formats._misp_people import MASK, named
 from tocsin.admission.formats._misp_values import HASHES, private
