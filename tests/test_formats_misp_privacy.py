@@ -198,6 +198,11 @@ class TestWhatNeverLeaves:
         assert "labels" not in indicator
         assert "otors" not in indicator["description"]
 
+    def test_a_tag_of_an_object_that_is_kept_back_is_counted_once(self):
+        tags = [{"name": "harbour-case", "local": True}]
+        inner = object_("url", attribute(), attribute(value="bad.com", number=2), Tag=tags)
+        assert any("not shared: 1 tags" in each for each in said(read(event(Object=[inner]))))
+
     def test_whom_only_a_proposal_names(self):
         proposal = {"type": "target-user", "value": "@jane_quux"}
         told = attribute(comment="sent to jane_quux", ShadowAttribute=[proposal])
@@ -276,6 +281,20 @@ class TestHostile:
     def test_a_quote_ends_no_pattern(self):
         (found,) = made(event(attribute("mutex", "a' OR file:name = 'b")))
         assert found["pattern"] == "[mutex:name = 'a\\' OR file:name = \\'b']"
+
+    def test_what_an_object_says_at_length_is_read_once_for_all_that_is_in_it(self):
+        inner = [attribute(value=f"evil{i}.com", number=i + 1) for i in range(2_000)]
+        more = {
+            "comment": "TLP" + "x" * 2_000_000,
+            "Tag": [{"name": f"t{i}"} for i in range(9_000)],
+        }
+        assert len(made(event(Object=[object_("url", *inner, **more)]))) == 2_000
+
+    def test_very_long_names_silence_the_texts(self):
+        names = ["a " * 90 + f"b{i}" for i in range(200)]
+        told = [attribute("target-user", each, 9 + i) for i, each in enumerate(names)]
+        (indicator,) = made(event(attribute(comment="a " * 900), *told))
+        assert "description" not in indicator
 
     def test_what_is_nested_too_deeply_is_refused(self):
         deep = b"[" * 100 + b"]" * 100

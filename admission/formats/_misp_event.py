@@ -313,11 +313,16 @@ def _meant(owner: StixObject, body: StixObject) -> str:
 def _links(attributes: Sequence[_Attribute]) -> Iterator[str]:
     """Links to public reports, as long as nobody restricts them beyond the event."""
     found: dict[str, None] = {}
+    asked: dict[int, bool] = {}  # an object once for all that is in it
     for each in attributes:
-        body, url = each.body, each.body.get("value")
-        public = _about(each) and body.get("category") == _PUBLIC
-        restricted = any(_deleted(part) or _restricted(part) for part in each.parts)
-        if public and not restricted and isinstance(url, str) and _LINK.fullmatch(url.strip()):
+        url = each.body.get("value")
+        public = _about(each) and each.body.get("category") == _PUBLIC
+        if not public or not isinstance(url, str) or not _LINK.fullmatch(url.strip()):
+            continue
+        for part in each.parts:
+            if id(part) not in asked:
+                asked[id(part)] = _deleted(part) or _restricted(part)
+        if not any(asked[id(part)] for part in each.parts):
             found[url.strip()] = None
     yield from found
 

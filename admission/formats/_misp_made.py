@@ -79,12 +79,15 @@ class Maker:
     _stated: Stated = field(init=False)
     _last: tuple[StixObject, Stated] = field(init=False)
     """The object that was asked last, and what it says."""
+    _named_last: tuple[StixObject, tuple[str, ...]] = field(init=False)
+    """The same of its tags."""
 
     def __post_init__(self) -> None:
         """Raises Malformed if the event is marked in a way that nobody can read."""
         self.labels, self.tags_left = self._named(self.body)
         own = stated(self.body)
         self._last = self.body, own
+        self._named_last = self.body, self.labels
         self._stated = Stated((*own.levels, *levels(str(self.body.get("info", "")))), own.floor)
 
     def level_of(self, parts: Sequence[StixObject]) -> Tlp | None:
@@ -166,8 +169,12 @@ class Maker:
         )
 
     def _counted(self, part: StixObject) -> tuple[str, ...]:
-        found, left = self._named(part)
-        self.tags_left += left
+        known, found = self._named_last
+        if known is not part:
+            found, left = self._named(part)
+            self.tags_left += left
+            if "Attribute" in part:
+                self._named_last = part, found
         return found
 
     def _named(self, part: StixObject) -> tuple[tuple[str, ...], int]:

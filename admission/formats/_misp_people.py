@@ -20,8 +20,9 @@ _NAMING = frozenset(("alias", "name", "username", "user", "portrait-name"))
 _TELLING = frozenset(("person", "victim", "employee", "organization", "legal-entity"))
 _NO_NAMES = frozenset(("gender", "nationality", "email-body", "email-header"))
 _SIGNS = re.compile(r"\A[\W_]+|[\W_]+\Z")
-_BETWEEN = re.compile(r"[\s_-]+")
-_SHORTEST, _LONGEST, _MOST = 3, 200, 300
+_JOINS = dict.fromkeys(map(ord, "\t\n\xa0_-\u2010\u2011\u2013"), " ")
+"""What words are joined with, each as a blank."""
+_SHORTEST, _LONGEST, _MOST, _MOST_LETTERS = 3, 200, 300, 10_000
 _SHORTEST_IN_LINK = 5
 _LONGEST_TEXT = 2_000
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
@@ -46,11 +47,16 @@ class People:
         if not isinstance(text, str) or self.silent:
             return ""
         plain = _CONTROL.sub(" ", text[: 2 * _LONGEST_TEXT]).strip()
-        return (self.terms.sub(MASK, plain) if self.terms else plain)[:_LONGEST_TEXT]
+        parts: list[str] = []
+        at = 0
+        for found in self.terms.finditer(plain.translate(_JOINS)) if self.terms else ():
+            parts += (plain[at : found.start()], MASK)
+            at = found.end()
+        return "".join((*parts, plain[at:]))[:_LONGEST_TEXT]
 
     def in_label(self, label: str) -> bool:
         """Whether a label or URL names one of them, or whoever sent the event, in one word."""
-        found = self.terms is not None and self.terms.search(label) is not None
+        found = self.terms is not None and self.terms.search(label.translate(_JOINS)) is not None
         letters = "".join(filter(str.isalnum, label.lower()))
         return found or self.silent or any(each in letters for each in self.senders)
 
@@ -66,10 +72,9 @@ def named(body: StixObject, attributes: Iterable[tuple[str, StixObject]]) -> Peo
     attacked = [*senders, *(value for value, kind in victims.items() if kind.startswith("target"))]
     if not terms:
         return People()
-    if len(terms) > _MOST:
+    if len(terms) > _MOST or sum(map(len, terms)) > _MOST_LETTERS:
         return People(attacked=frozenset(each.lower() for each in attacked), silent=True)
-    longest_first = sorted(terms, key=lambda term: (-len(term), term))
-    either = "|".join(map(_however_joined, longest_first))
+    either = "|".join(map(re.escape, _however_joined(terms)))
     pattern = re.compile(rf"(?<![^\W_])(?:{either})(?![^\W_])", re.IGNORECASE)
     squeezed = dict.fromkeys("".join(filter(str.isalnum, each.lower())) for each in senders)
     return People(
@@ -79,9 +84,12 @@ def named(body: StixObject, attributes: Iterable[tuple[str, StixObject]]) -> Peo
     )
 
 
-def _however_joined(term: str) -> str:
-    """An expression for a name of several words, however these are joined."""
-    return r"[\s_-]{0,3}".join(map(re.escape, _BETWEEN.split(term)))
+def _however_joined(terms: Iterable[str]) -> list[str]:
+    """Names with blanks between their words and with nothing, the longest first."""
+    spaced = [" ".join(term.translate(_JOINS).split()) for term in terms]
+    whole = (each.replace(" ", "") for each in spaced)
+    found = {*spaced, *(each for each in whole if len(each) >= _SHORTEST_IN_LINK)}
+    return sorted(found, key=lambda term: (-len(term), term))
 
 
 def _senders(part: object) -> Iterator[str]:
