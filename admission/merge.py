@@ -347,9 +347,9 @@ def newer(new: Contribution, old: Contribution) -> int:
     """How much later, in µs, a partner's word is than what it said of the same thing before.
 
     Of two ids that it has for one thing neither is as late as the other, so that the same
-    one counts whichever comes last.  What has no version is older than what has one.
+    one counts whichever comes last.  Where one has no version, what comes last is later.
     """
-    if not old.version:
+    if not (old.version and new.version):
         return 1
     order = (new.source_id > old.source_id) - (new.source_id < old.source_id)
     return micros(new.version) - micros(old.version) or order

@@ -316,11 +316,11 @@ class _Work:
         return True
 
     def _contribution(self, placed: Placed) -> tuple[Contribution, frozenset[str]]:
-        candidate = placed.candidate
+        candidate, sco = placed.candidate, observable(str(placed.rewriting.object["type"]))
         bare = Contribution(
             partner=self.batch.partner.slug,
             source_id=str(candidate.source_id),
-            version=candidate.source_version or "",
+            version="" if sco else candidate.source_version or "",
             received=self.batch.received,
             tlp=candidate.level,
             scope=candidate.scope,

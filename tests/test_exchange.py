@@ -138,6 +138,16 @@ def revoked(hub):
     """By the value of each indicator in the feed, whether it is revoked."""
     return {o["pattern"].split("'")[1]: o.get("revoked", False) for o in hub.feed("green")}
 
+    @pytest.mark.parametrize("times", [("2026-01-01T00:00:00Z", None), (None, "yesterday")])
+    def test_an_observable_moves_whatever_it_calls_its_version(self, hub, times):
+        for digest, time in zip("ab", times, strict=True):
+            said = {"modified": time} if time else {}
+            file = {"type": "file", "spec_version": "2.1", "hashes": {"MD5": digest * 32}}
+            name = "file--11111111-1111-4111-8111-111111111111"
+            status = hub.push({**file, "id": name, "object_marking_refs": [GREEN], **said})
+            assert hub.verdicts(status) == ["admitted"]
+        assert [o.get("revoked") for o in hub.feed("green")] == [True, None]
+
 
 class TestWhoSpeaks:
     def test_nobody_changes_what_another_partner_said(self, hub):

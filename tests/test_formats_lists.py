@@ -58,7 +58,12 @@ class TestTaken:
 
 class TestNotTaken:
     @pytest.mark.parametrize(
-        "name", ["allow", "whitelist", "fuzzylist", "denyExceptions", "non-malicious", "targets"]
+        "name",
+        [
+            *("allow", "whitelist", "fuzzylist", "denyExceptions", "non-malicious", "targets"),
+            *("malware.whitelists", "iocs_allowlists", "block-exempt", "blocklistexceptions"),
+            *("blocked.whitelisteddomains", "phishing.approved", "malicious.fps", "ioc_clean"),
+        ],
     )
     def test_what_is_allowed_is_not(self, name):
         assert values({name: ["good.com"], "deny": ["evil.com"]}) == ["evil.com"]
@@ -70,7 +75,13 @@ class TestNotTaken:
     def test_a_name_that_says_neither_is_no_reason_to_take_a_list(self, name):
         assert claimed({name: ["evil.com", "bad.com"]}) is None
 
-    @pytest.mark.parametrize("name", ["allowlist.json", "our_whitelist.json", "warninglist.json"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("allowlist.json", "our_whitelist.json", "warninglist.json", "whitelists.json"),
+            *("exclusions.json", "safelist.json", "false-positives.json", "trusted.json"),
+        ],
+    )
     def test_a_file_whose_name_allows_is_not_claimed(self, name):
         with pytest.raises(Unprocessable):
             taken(["good.com"], name)

@@ -17,6 +17,7 @@ from misp_events import (
     uuid,
 )
 
+from tocsin.admission.markings import TLP_2
 from tocsin.admission.model import Action, Tlp, Verdict
 
 
@@ -52,6 +53,26 @@ class TestHowWidely:
         more = {where: "TLP:AMBER, do not forward"}
         told = event(attribute(**more)) if where == "comment" else event(attribute(), **more)
         assert level(told) is Tlp.AMBER
+
+    @pytest.mark.parametrize("where", ["info", "comment"])
+    def test_a_level_at_the_end_of_many_words_counts(self, where):
+        more = {where: "word " * 600 + "TLP:AMBER"}
+        told = event(attribute(**more)) if where == "comment" else event(attribute(), **more)
+        assert level(told) is Tlp.AMBER
+
+    def test_a_level_in_the_comment_of_an_object_counts_for_what_is_in_it(self):
+        assert level(event(Object=[object_("url", attribute(), comment="TLP:AMBER")])) is Tlp.AMBER
+
+    def test_a_level_in_the_comment_of_a_vulnerability_counts(self):
+        told = attribute("vulnerability", "CVE-2021-44228", comment="TLP:RED")
+        (vulnerability,) = made(event(told), "vulnerability")
+        assert vulnerability["object_marking_refs"] == [TLP_2[Tlp.RED]]
+
+    @pytest.mark.parametrize("tag", ['"tlp:red"', "\u200btlp:red", "\uff34\uff2c\uff30:red"])
+    def test_a_tag_that_looks_like_a_level_never_goes_for_none(self, tag):
+        (candidate, *_) = read(event(attribute(Tag=[{"name": tag}])))
+        refused = candidate.verdict is Verdict.REFUSED
+        assert refused or candidate.object["object_marking_refs"] == [TLP_2[Tlp.RED]]
 
     @pytest.mark.parametrize(
         ("distribution", "tlp", "expected"),
@@ -144,6 +165,50 @@ class TestWhatNeverLeaves:
         part = attribute("email-src", "jane@mill.com", object_relation="e-mail")
         assert patterns(Object=[object_("person", part)]) == []
 
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"AttributeTag": [{"Tag": {"name": "tlp:red"}}]},
+            {"comment": "TLP:RED, only for you"},
+            {"deleted": "1"},
+        ],
+    )
+    @pytest.mark.parametrize("of_object", [False, True])
+    def test_a_link_that_is_restricted_or_deleted_with_what_it_is_in(self, more, of_object):
+        said = {"category": "External analysis", "to_ids": False}
+        link = attribute("link", "https://blog.example.net/a", 2, **said)
+        inner = object_("report", link, **more) if of_object else object_("report", link | more)
+        (indicator,) = made(event(attribute(), Object=[inner]))
+        assert "external_references" not in indicator
+
+    @pytest.mark.parametrize("deleted", [True, 1, "1", "TRUE", "yes"])
+    def test_what_is_deleted_in_any_spelling(self, deleted):
+        assert patterns(attribute(deleted=deleted)) == []
+
+    @pytest.mark.parametrize("exportable", [False, 0, "0", "false"])
+    def test_tags_that_are_not_exportable_in_any_spelling(self, exportable):
+        tags = [{"name": "harbour-case", "exportable": exportable}]
+        (indicator,) = made(event(attribute(Tag=tags)))
+        assert "labels" not in indicator
+
+    @pytest.mark.parametrize("label", ["quux-motors", "QuuxMotors", "quux_motors_soc"])
+    def test_a_free_tag_or_comment_with_a_sender_s_name_however_it_is_joined(self, label):
+        told = attribute(Tag=[{"name": label}], comment=f"as {label} has it")
+        (indicator,) = made(event(told, Orgc={"name": "(Quux Motors)"}))
+        assert "labels" not in indicator
+        assert "otors" not in indicator["description"]
+
+    def test_a_tag_of_an_object_that_is_kept_back_is_counted_once(self):
+        tags = [{"name": "harbour-case", "local": True}]
+        inner = object_("url", attribute(), attribute(value="bad.com", number=2), Tag=tags)
+        assert any("not shared: 1 tags" in each for each in said(read(event(Object=[inner]))))
+
+    def test_whom_only_a_proposal_names(self):
+        proposal = {"type": "target-user", "value": "@jane_quux"}
+        told = attribute(comment="sent to jane_quux", ShadowAttribute=[proposal])
+        (indicator,) = made(event(told))
+        assert indicator["description"] == "sent to [removed: name or victim]"
+
     def test_neither_deleted_attributes_nor_proposals(self):
         gone = attribute(value="old.com", number=2, deleted=True)
         told = event(attribute(ShadowAttribute=[{"value": "maybe.com"}]), gone)
@@ -216,6 +281,20 @@ class TestHostile:
     def test_a_quote_ends_no_pattern(self):
         (found,) = made(event(attribute("mutex", "a' OR file:name = 'b")))
         assert found["pattern"] == "[mutex:name = 'a\\' OR file:name = \\'b']"
+
+    def test_what_an_object_says_at_length_is_read_once_for_all_that_is_in_it(self):
+        inner = [attribute(value=f"evil{i}.com", number=i + 1) for i in range(2_000)]
+        more = {
+            "comment": "TLP" + "x" * 2_000_000,
+            "Tag": [{"name": f"t{i}"} for i in range(9_000)],
+        }
+        assert len(made(event(Object=[object_("url", *inner, **more)]))) == 2_000
+
+    def test_very_long_names_silence_the_texts(self):
+        names = ["a " * 90 + f"b{i}" for i in range(200)]
+        told = [attribute("target-user", each, 9 + i) for i, each in enumerate(names)]
+        (indicator,) = made(event(attribute(comment="a " * 900), *told))
+        assert "description" not in indicator
 
     def test_what_is_nested_too_deeply_is_refused(self):
         deep = b"[" * 100 + b"]" * 100

@@ -133,3 +133,18 @@ class TestPlaces:
 
     def test_the_short_name_by_which_the_hub_knows_the_submitter_is_masked(self):
         assert described("Seen at QUUX.") == "Seen at [removed: submitter's name]."
+
+
+class TestOwnValues:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://files.evil.com/o/login%2Fpage.js?alt=media&token=4ac98b2d-9c63-487a",
+            "https://evil.com/a%2fb/report_2?session_id=4ac98b2d9c63",
+        ],
+    )
+    def test_stay_in_the_object_s_own_texts_though_they_are_read_otherwise(self, url):
+        told = {"pattern": f"[url:value = '{url}']", "pattern_type": "stix"}
+        more = {"valid_from": "2026-01-01T00:00:00Z", "name": url}
+        candidate = judged(made("indicator", **told, **more))
+        assert candidate.object["name"] == url

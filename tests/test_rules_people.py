@@ -136,6 +136,8 @@ class TestNumbersHiddenInPart:
             ("card 4532************7890, valid", "payment card number"),
             ("paid with **** **** **** 1234", "payment card number"),
             ("XXXX-XXXX-XXXX-1234", "payment card number"),
+            ("card #4532 ##******** 7890", "payment card number"),
+            ("#" * 1_000_000 + " card #**** **** **** 7890", "payment card number"),
             ("the SSN XXX-XX-2409 of", "US social security number"),
             ("registered under 987-XX-XXXX", "US social security number"),
             ("IBAN CH29 309... was", "IBAN"),

@@ -9,6 +9,7 @@ import msgspec
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.formats import Reading
+from tocsin.admission.formats._levels import levels
 from tocsin.admission.formats._misp_made import (
     Beside,
     Maker,
@@ -18,7 +19,7 @@ from tocsin.admission.formats._misp_made import (
     vulnerability,
     yes,
 )
-from tocsin.admission.formats._misp_marks import closed
+from tocsin.admission.formats._misp_marks import TAGS, closed
 from tocsin.admission.formats._misp_people import MASK, named
 from tocsin.admission.formats._misp_values import HASHES, private
 from tocsin.admission.formats._pieces import elements, members
@@ -130,8 +131,10 @@ class Event:
         attributes = list(_attributes(lists["Attribute"], prefix, broken))
         for number, each in enumerate(lists["Object"], 1):
             attributes += _object(bytes(each), f"{prefix}object {number}", broken)
-        people = named(body, [(_name(each), each.body) for each in attributes])
-        links = tuple(url for url in _links(attributes) if not people.in_link(url))[:_MOST_LINKS]
+        told = [(_name(each), each.body) for each in attributes]
+        proposed = [each for part in (body, *(one for _, one in told)) for each in _proposals(part)]
+        people = named(body, [*told, *proposed])
+        links = tuple(url for url in _links(attributes) if not people.in_label(url))[:_MOST_LINKS]
         maker = Maker(body, people, numbers.reading, links)
         return cls(body, attributes, maker, numbers, place, broken)
 
@@ -199,7 +202,7 @@ class Event:
     def _left_out(self, attribute: _Attribute) -> str:
         """Why an attribute is no indicator, without being a fault; empty if it may be one."""
         body, owner = attribute.body, attribute.owner or {}
-        if yes(body.get("deleted")) or yes(owner.get("deleted")):
+        if any(map(_deleted, attribute.parts)):
             return "deleted"
         if _about(attribute) and _stripped(body.get("value")) in self.maker.links:
             return _CARRIED
@@ -249,6 +252,7 @@ class Event:
 
 
 _CARRIED = "told as a reference"
+_NO = (None, False, 0, "0", "", "false", "False")
 _MORE = {"ShadowAttribute": "proposals", "EventReport": "reports as text"}
 
 
@@ -309,11 +313,16 @@ def _meant(owner: StixObject, body: StixObject) -> str:
 def _links(attributes: Sequence[_Attribute]) -> Iterator[str]:
     """Links to public reports, as long as nobody restricts them beyond the event."""
     found: dict[str, None] = {}
+    asked: dict[int, bool] = {}  # an object once for all that is in it
     for each in attributes:
-        body, url = each.body, each.body.get("value")
-        public = _about(each) and body.get("category") == _PUBLIC
-        restricted = yes(body.get("deleted")) or any(map(_restricted, each.parts))
-        if public and not restricted and isinstance(url, str) and _LINK.fullmatch(url.strip()):
+        url = each.body.get("value")
+        public = _about(each) and each.body.get("category") == _PUBLIC
+        if not public or not isinstance(url, str) or not _LINK.fullmatch(url.strip()):
+            continue
+        for part in each.parts:
+            if id(part) not in asked:
+                asked[id(part)] = _deleted(part) or _restricted(part)
+        if not any(asked[id(part)] for part in each.parts):
             found[url.strip()] = None
     yield from found
 
@@ -325,7 +334,14 @@ def _about(attribute: _Attribute) -> bool:
 
 
 def _restricted(part: StixObject) -> bool:
-    return bool(part.get("Tag")) or str(part.get("distribution", "5")) not in ("3", "5")
+    tagged = any(part.get(name) for name in TAGS)
+    apart = str(part.get("distribution", "5")) not in ("3", "5")
+    return tagged or apart or any(True for _ in levels(str(part.get("comment", ""))))
+
+
+def _deleted(part: StixObject) -> bool:
+    """Whether it is no more; what cannot be read as a no is a yes."""
+    return part.get("deleted") not in _NO
 
 
 def _name(attribute: _Attribute) -> str:
@@ -334,6 +350,11 @@ def _name(attribute: _Attribute) -> str:
 
 def _stripped(value: object) -> str:
     return value.strip() if isinstance(value, str) else ""
+
+
+def _proposals(part: StixObject) -> Iterator[tuple[str, StixObject]]:
+    """What somebody would have changed: whom that names is named as well."""
+    yield from (("", each) for each in _list(part, "ShadowAttribute") if isinstance(each, dict))
 
 
 def _list(body: StixObject, name: str) -> list[object]:

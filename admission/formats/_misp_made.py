@@ -77,17 +77,31 @@ class Maker:
     labels: tuple[str, ...] = field(init=False)
     """The tags of the event that are shared."""
     _stated: Stated = field(init=False)
+    _last: tuple[StixObject, Stated] = field(init=False)
+    """The object that was asked last, and what it says."""
+    _named_last: tuple[StixObject, tuple[str, ...]] = field(init=False)
+    """The same of its tags."""
 
     def __post_init__(self) -> None:
         """Raises Malformed if the event is marked in a way that nobody can read."""
-        info = str(self.body.get("info", ""))[: _LONGEST_NAME * 10]
         self.labels, self.tags_left = self._named(self.body)
         own = stated(self.body)
-        self._stated = Stated((*own.levels, *levels(info)), own.floor)
+        self._last = self.body, own
+        self._named_last = self.body, self.labels
+        self._stated = Stated((*own.levels, *levels(str(self.body.get("info", "")))), own.floor)
 
-    def level_of(self, parts: Sequence[StixObject], texts: Sequence[str]) -> Tlp | None:
-        """The level of something in the event, by what it is in and what is written there."""
-        return level((self._stated, *map(stated, parts)), texts, self.reading.tlp)
+    def level_of(self, parts: Sequence[StixObject]) -> Tlp | None:
+        """The level of something in the event, by itself and what it is in."""
+        return level((self._stated, *map(self._said, parts)), self.reading.tlp)
+
+    def _said(self, part: StixObject) -> Stated:
+        """What a part says; an object is asked once for all its attributes."""
+        known, said = self._last
+        if known is not part:
+            said = stated(part)
+            if "Attribute" in part:
+                self._last = part, said
+        return said
 
     def stamp(self, *parts: StixObject) -> int:
         """When something was last changed, by itself or what it is in; in µs."""
@@ -141,7 +155,6 @@ class Maker:
 
     def _remarks(self, attribute: StixObject, parts: Sequence[StixObject]) -> Remarks:
         comment = self.people.clean(attribute.get("comment"))
-        written = str(attribute.get("comment", ""))[: _LONGEST_NAME * 10]
         own = [label for part in parts for label in self._counted(part)]
         found = list(dict.fromkeys((*own, *self.labels)))
         stamp = self.stamp(*parts)
@@ -149,15 +162,19 @@ class Maker:
             seen=_instant(attribute.get("first_seen"), self.reading.now) or stamp,
             until=_expiry(attribute, self.reading.now, stamp),
             description=comment,
-            tlp=self.level_of(parts, (written,)),
+            tlp=self.level_of(parts),
             types=types_of(found),
             labels=without_types(found),
             references=self.links,
         )
 
     def _counted(self, part: StixObject) -> tuple[str, ...]:
-        found, left = self._named(part)
-        self.tags_left += left
+        known, found = self._named_last
+        if known is not part:
+            found, left = self._named(part)
+            self.tags_left += left
+            if "Attribute" in part:
+                self._named_last = part, found
         return found
 
     def _named(self, part: StixObject) -> tuple[tuple[str, ...], int]:
@@ -196,7 +213,7 @@ def vulnerability(maker: Maker, attribute: StixObject, parts: Sequence[StixObjec
         "name": number,
         "external_references": [{"source_name": "cve", "external_id": number}],
     }
-    return made | _at(maker.level_of(parts, ()))
+    return made | _at(maker.level_of(parts))
 
 
 def report(maker: Maker, body: StixObject, listed: Sequence[str]) -> StixObject:
@@ -217,7 +234,7 @@ def report(maker: Maker, body: StixObject, listed: Sequence[str]) -> StixObject:
     links = [{"source_name": "report", "url": url} for url in maker.links]
     more = {"external_references": links, "labels": list(without_types(maker.labels))}
     made |= {name: value for name, value in more.items() if value}
-    return made | _at(maker.level_of((), ()))
+    return made | _at(maker.level_of(()))
 
 
 def _at(tlp: Tlp | None) -> StixObject:

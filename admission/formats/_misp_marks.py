@@ -5,6 +5,7 @@ strictest counts.  Nothing here ever makes something wider than MISP has it.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -32,6 +33,10 @@ _GALAXIES = re.compile(
     r"|ransomware|stealer|backdoor|exploit-kit|cryptominers|android|tds|microsoft-activity-group"
     r"|surveillance-vendor|branded-vulnerability"
 )
+TAGS = ("Tag", "EventTag", "AttributeTag")
+"""Under which names tags stand."""
+_LEVEL = re.compile(r"\A[\W_]*tlp(?![a-z0-9])[\s:_-]*", re.IGNORECASE)
+_KEPT = (False, 0, "0", "false", "False")
 _MOST_LABELS = 20
 _LONGEST_LABEL = 100
 
@@ -41,7 +46,7 @@ def tags(part: StixObject) -> Iterator[tuple[str, bool]]:
 
     Raises Malformed if there are tags that cannot be read: one may be a level.
     """
-    for name in ("Tag", "EventTag", "AttributeTag"):
+    for name in TAGS:
         found = part.get(name) or []
         if not isinstance(found, list):
             raise Malformed(f"{name} is not a list")
@@ -50,7 +55,7 @@ def tags(part: StixObject) -> Iterator[tuple[str, bool]]:
             if not isinstance(inner, dict) or not isinstance(inner.get("name"), str):
                 raise Malformed(f"{name} holds something that is no tag")
             local = each.get("local") or inner.get("local")
-            yield inner["name"], not local and inner.get("exportable", True) is not False
+            yield inner["name"], not local and inner.get("exportable", True) not in _KEPT
 
 
 def closed(part: StixObject) -> str:
@@ -63,7 +68,7 @@ class Stated:
     """What an event, object or attribute says of how widely it may be shared."""
 
     levels: tuple[Tlp, ...]
-    """Of its tags."""
+    """Of its tags, and of the words of its comment."""
     floor: Tlp | None
     """What its distribution allows at most."""
 
@@ -74,12 +79,13 @@ def stated(part: StixObject) -> Stated:
     Raises Malformed if it says something that nobody can read.
     """
     found = tuple(_tlp(name) for name, _ in tags(part) if _speaks_of_level(name))
+    found += tuple(levels(str(part.get("comment", ""))))
     return Stated(found, _FLOORS.get(_distribution(part)))
 
 
-def level(parts: Iterable[Stated], texts: Iterable[str], default: Tlp | None) -> Tlp | None:
-    """The level of something: of the event and what it is in, and of what is written there."""
-    said: list[Tlp] = [found for text in texts for found in levels(text)]
+def level(parts: Iterable[Stated], default: Tlp | None) -> Tlp | None:
+    """The level of something, by what is said of it, of what it is in and of the event."""
+    said: list[Tlp] = []
     floors: list[Tlp] = []
     for part in parts:
         said += part.levels
@@ -121,12 +127,12 @@ def _distribution(part: StixObject) -> str:
 
 
 def _speaks_of_level(name: str) -> bool:
-    return name.strip().lower().startswith("tlp") and not name.strip()[3:4].isalnum()
+    return _LEVEL.match(unicodedata.normalize("NFKC", name[:60])) is not None
 
 
 def _tlp(name: str) -> Tlp:
     try:
-        return Tlp.of(re.sub(r"^\s*tlp[\s:_-]*", "", name[:60], flags=re.IGNORECASE))
+        return Tlp.of(_LEVEL.sub("", name[:60], count=1))
     except ValueError as error:
         raise Malformed(str(error)) from None
 

@@ -32,9 +32,15 @@ _ALLOWING = words(
     "allow allowed allows allowlist allowlisted white whitelist whitelisted safe safelist pass"
     " passlist benign legit legitimate trusted good except exception exceptions exclude excluded"
     " excludes exclusions ignore ignored fuzzy fuzzylist target targets targeted victim victims"
-    " brand brands false not non no never unblock unblocked removed expired former"
+    " brand brands false not non no never unblock unblocked removed expired former fp fps clean"
+    " cleared harmless ham ok okay accept accepted skip skipped bypass inactive dead unlisted"
 )
-_ALLOWING_FILES = words("allow allowed allowlist white whitelist whitelisted benign warninglist")
+_ALLOWING_FILES = words("white benign warninglist harmless good false fp fps")
+_ALLOWING_STEM = re.compile(
+    r"allow|permit|approv|whitelist|except|exempt|exclu|benign|legit|trust|ignor|unblock|nonmal"
+    r"|.*(?:(?:allow|white|safe|pass)list|exception|exclusion|exempt)"
+)
+"""What a word for the same begins with or holds, whatever its ending."""
 _LEVEL_NAMES = words("tlp marking markings")
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
 _NOTHING = "no indicator: give a host, address, URL, e-mail address or hash"
@@ -67,7 +73,7 @@ class _Lists:
             self.levels.append(value)
 
     def _list(self, name: str, entries: list[Any], said: frozenset[str]) -> None:
-        if said & _ALLOWING:
+        if _allows(said, _ALLOWING):
             self.allowed.setdefault(name, []).extend(entries)
         elif said & _DENYING or not name:
             self.denied.setdefault(name, []).extend(entries)
@@ -78,7 +84,7 @@ class _Lists:
 def _claims(name: str, content: bytes) -> bool:
     if decoded(content[:256]).lstrip("\ufeff \t\n")[:1] not in ("{", "["):
         return False
-    if _words(PurePath(name).stem) & _ALLOWING_FILES:
+    if _allows(_words(PurePath(name).stem), _ALLOWING_FILES):
         return False
     try:
         lists = _lists(content)
@@ -122,6 +128,10 @@ def _words(name: str) -> frozenset[str]:
     Of a name with its surroundings, `data.blocklist`, every word counts.
     """
     return frozenset(word.lower() for word in _WORD.findall(name[:1000]))
+
+
+def _allows(said: frozenset[str], words: frozenset[str]) -> bool:
+    return bool(said & words) or any(map(_ALLOWING_STEM.match, said))
 
 
 def _value(entry: object) -> Recognised | None:

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 
 _H = r"[*x•#]"
 _CARD = re.compile(
-    rf"(?<![\w*])(?:\d{{4}}[ -]?(?:\d\d)?|{_H}{{4}})(?:[ -]?{_H}{{2,4}}){{2,6}}[ -]?\d{{4}}(?!\w)",
+    rf"(?<![\w*])(?:\d{{4}}[ -]?(?:\d\d)?|{_H}{{4}})(?=[ *x•#-]{{4,31}}+\d{{4}}(?!\w))"
+    rf"(?:[ -]?{_H}{{2,4}}){{2,6}}[ -]?\d{{4}}",
     re.IGNORECASE,
 )
+"""The last digits are looked for first: a line of `####` would be cut in every way there is."""
 _SSN = re.compile(
     rf"(?<![\w*-])(?:{_H}{{3}}|\d{{3}})-(?:{_H}{{2}}|\d\d)-(?:{_H}{{4}}|\d{{4}})(?![\w*-])",
     re.IGNORECASE,

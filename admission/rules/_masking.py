@@ -177,8 +177,12 @@ class Zones:
 
 
 def own_values(subject: StixObject) -> tuple[str, ...]:
-    """The values that the object is about: wherever they are named in its texts, they stay."""
-    return tuple({each.value for each in observables(subject) if each.value and _own(each)})
+    """The values that the object is about: wherever they are named in its texts, they stay.
+
+    Also as they are read in a text that is written in another way.
+    """
+    own = {each.value for each in observables(subject) if each.value and _own(each)}
+    return tuple(own | {reading.text for each in own for reading in readings(each)})
 
 
 def _own(observable: Observable) -> bool:
