@@ -56,7 +56,7 @@ def cache_folder(environ: Mapping[str, str]) -> Path | None:
 
 def _mapped(file: Path) -> memoryview:
     """Raises ValueError if somebody else could have written the file, or it is not whole."""
-    opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         said = os.fstat(opened)
         if said.st_uid != os.geteuid() or said.st_mode & (stat.S_IWGRP | stat.S_IWOTH):

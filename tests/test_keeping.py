@@ -102,6 +102,12 @@ class TestWhatIsNotTrusted:
         assert (tmp_path / "elsewhere").read_bytes().startswith(b"made 1")
 
 
+    def test_a_pipe_that_never_answers(self, folder):
+        folder.mkdir(parents=True)
+        os.mkfifo(folder / "kind-1.bin")
+        assert asked(Maker(), times=2) == (b"made 1", 1)
+
+
 class TestWithoutAPlace:
     def test_it_is_made_each_time(self, tmp_path, monkeypatch):
         (tmp_path / "file").touch()
