@@ -101,7 +101,6 @@ class TestWhatIsNotTrusted:
         assert asked(make) == (b"made 2", 2)
         assert (tmp_path / "elsewhere").read_bytes().startswith(b"made 1")
 
-
     def test_a_pipe_that_never_answers(self, folder):
         folder.mkdir(parents=True)
         os.mkfifo(folder / "kind-1.bin")
