@@ -26,10 +26,10 @@ examples:
   tocsin-hub key certificate acme acme.pem
   tocsin-hub collection add ics --kind feed --max-tlp green --title "Industrial control"
   tocsin-hub collection add iocs --kind aggregate --source clear,scratch --type indicator
-  tocsin-hub collection add november --kind snapshot --source green --at 2026-12-01T00:00:00Z
+  tocsin-hub collection add october --kind snapshot --source green --at 2026-11-01T00:00:00Z
   tocsin-hub review list
   tocsin-hub public revoke indicator--… --reason "the host was cleaned"
-  tocsin-hub benign add cdn.example --reason "our own CDN"
+  tocsin-hub benign add cdn.example.com --reason "our own CDN"
   tocsin-hub import medallion data.json --dry-run
   tocsin-hub conformance https://taxii.example/taxii2/ --key me:secret
 

@@ -20,6 +20,7 @@ from tocsin.server.store import Clock, wall_clock
 from tocsin.server.tls import server_context
 from tocsin.server.working import finish, start
 
+_RISK = "keys can be read on the way"
 _ADVICE = "set tls_certificate, or let a proxy do TLS and listen on 127.0.0.1"
 
 
@@ -44,14 +45,17 @@ def serve(
         answering = threading.Thread(target=server.serve, name="http", daemon=True)
         answering.start()
         workers = start(hub.parts, stop)
-        _announce(url, key, ready, say)
-        if not tls and not _is_loopback(settings.host):
-            say(f"warning: plain HTTP at {settings.host}: keys can be read on the way; {_ADVICE}")
-        stop.wait()
-        say("stopping: finishing what is in hand")
-        server.stop()
-        answering.join(DRAIN)
-        finish(workers, DRAIN)
+        try:
+            _announce(url, key, ready, say)
+            if not tls and not _is_loopback(settings.host):
+                say(f"warning: plain HTTP at {settings.host}: {_RISK}; {_ADVICE}")
+            stop.wait()
+            say("stopping: finishing what is in hand")
+        finally:  # the workers keep the process alive until they are told
+            stop.set()
+            server.stop()
+            answering.join(DRAIN)
+            finish(workers, DRAIN)
         if ready is not None:
             ready.unlink(missing_ok=True)
     say("stopped")
@@ -125,8 +129,11 @@ def _announce(url: str, key: str | None, ready: Path | None, say: Callable[[str]
         say("  next: tocsin-hub partner add acme --name 'ACME Corp' --read clear,green")
     if ready is not None:
         partial = ready.with_name(f"{ready.name}.partial")
-        partial.write_text(json.dumps({"url": url, "pid": os.getpid()}), "utf-8")
-        partial.replace(ready)
+        try:
+            partial.write_text(json.dumps({"url": url, "pid": os.getpid()}), "utf-8")
+            partial.replace(ready)
+        except OSError as error:
+            raise ConfigError(f"--ready-file: cannot write {ready}: {error.strerror}") from error
 
 
 def _shown(host: str) -> str:
