@@ -184,6 +184,8 @@ def _unreached(host: str, error: requests.RequestException) -> ShareError:
             f"{host} does not take our certificate, or none ({alert[1].strip()}); "
             "give one that its operator has registered with --cert or TOCSIN_CERT"
         )
+    if "WRONG_VERSION_NUMBER" in str(error):
+        return Unavailable(f"{host} speaks no TLS on this port; does its URL begin with http://?")
     if isinstance(error, requests.exceptions.SSLError):
         return Unavailable(
             f"the certificate of {host} cannot be trusted ({_cause(error)}); "

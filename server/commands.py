@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tocsin.admission.confidence import NEUTRAL, reliability_of
-from tocsin.admission.errors import ShareError
+from tocsin.admission.errors import Malformed, ShareError
 from tocsin.admission.model import Consent, Tlp
 from tocsin.admission.timestamps import micros
 from tocsin.server import desk, gathering
@@ -22,6 +22,7 @@ examples:
   tocsin-hub serve
   tocsin-hub serve --data /srv/tocsin --host 127.0.0.1 --port 8420
   tocsin-hub partner add acme --name "ACME Corp" --term acme.example --read clear,green
+  tocsin-hub partner change acme --read clear,green,iocs --reliability B
   tocsin-hub key issue acme
   tocsin-hub key certificate acme acme.pem
   tocsin-hub collection add ics --kind feed --max-tlp green --title "Industrial control"
@@ -69,6 +70,29 @@ def _partner_add(hub: Opened, options: argparse.Namespace) -> Told:
         group=options.group,
     )
     return desk.add_partner(hub, partner, options.read.split(","), options.write.split(","))
+
+
+def _partner_change(hub: Opened, options: argparse.Namespace) -> Told:
+    names, terms = options.name or [], options.term
+    about: dict[str, object] = {
+        "name": names[0] if names else None,
+        "country": options.country,
+        "sectors": None if options.sector is None else tuple(options.sector),
+        "terms": None if terms is None else (*names[1:], *terms),
+        "consent": None if options.consent is None else Consent(options.consent),
+        "max_tlp": options.max_tlp,
+        "reliability": options.reliability,
+        "group": options.group,
+    }
+    if len(names) > 1 and terms is None:
+        raise Malformed("further names are terms: give all of its terms with --term as well")
+    change = desk.Change(
+        about={name: value for name, value in about.items() if value is not None},
+        reads=None if options.read is None else options.read.split(","),
+        writes=None if options.write is None else options.write.split(","),
+        disabled=options.disabled,
+    )
+    return desk.change_partner(hub, options.slug, change)
 
 
 def _partner_list(hub: Opened, options: argparse.Namespace) -> Told:
@@ -217,29 +241,40 @@ def _add_partner(group: _Subjects[argparse.ArgumentParser]) -> None:
     command.add_argument(
         "--name", required=True, action="append", help="what the partner is called; all its names"
     )
-    command.add_argument("--country", default="", help="two letters, ISO 3166")
-    command.add_argument("--sector", action="extend", nargs="+", default=[], help="one or more")
+    _about_partner(command)
+    command.set_defaults(
+        **{"country": "", "sector": [], "term": [], "consent": "none", "group": ""},
+        **{"read": "clear,green", "write": "inbox", "max_tlp": Tlp.AMBER, "reliability": NEUTRAL},
+    )
+    words = "another name, right or standing of a partner; what is not named stays as it is"
+    command = _command(group, "change", _partner_change, words)
+    command.add_argument("slug", help="its short name")
+    command.add_argument("--name", action="append", help="what the partner is called")
+    _about_partner(command)
+    command.add_argument("--disable", dest="disabled", action="store_const", const=True)
+    command.add_argument("--enable", dest="disabled", action="store_const", const=False)
+    _command(group, "list", _partner_list, "partners, their accounts and rights")
+
+
+def _about_partner(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--country", help="two letters, ISO 3166")
+    command.add_argument("--sector", action="extend", nargs="+", help="one or more")
     command.add_argument(
         "--term",
         action="extend",
         nargs="+",
-        default=[],
         help="own domains, products, networks: kept out of what is shared; may be repeated",
     )
-    command.add_argument("--read", default="clear,green", help="collections, by comma")
-    command.add_argument("--write", default="inbox", help="collections, by comma")
-    command.add_argument(
-        "--max-tlp", type=_tlp, default=Tlp.AMBER, help="the strictest it may send"
-    )
-    command.add_argument("--consent", choices=[c.value for c in Consent], default="none")
+    command.add_argument("--read", help="collections, by comma; clear,green for a new partner")
+    command.add_argument("--write", help="collections, by comma; inbox for a new partner")
+    command.add_argument("--max-tlp", type=_tlp, help="the strictest it may send; amber at first")
+    command.add_argument("--consent", choices=[c.value for c in Consent])
     command.add_argument(
         "--reliability",
         type=_reliability,
-        default=NEUTRAL,
-        help="how far it has proved right: A to F of the Admiralty code, or 0 to 100",
+        help="how far it has proved right: A to F of the Admiralty code, or 0 to 100; 50 at first",
     )
-    command.add_argument("--group", default="", help="partners of one group count as one source")
-    _command(group, "list", _partner_list, "partners, their accounts and rights")
+    command.add_argument("--group", help="partners of one group count as one source")
 
 
 def _add_key(group: _Subjects[argparse.ArgumentParser]) -> None:

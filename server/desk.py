@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from tocsin.admission.errors import Malformed, NotFound
+from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import stix_time
 from tocsin.server.access import fingerprint, is_fingerprint
 from tocsin.server.aftercare import unwanted
@@ -35,6 +37,46 @@ def add_partner(
     people.add_partner(partner)
     people.add_account(Account(partner.slug, partner.slug, may_read, may_write))
     return {"partner": partner.slug, **new_key(hub, partner.slug)}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be another of a partner and its account; None: as it is."""
+
+    about: Mapping[str, object] = field(default_factory=dict)
+    """Fields of `Partner`, those that change."""
+    reads: Iterable[str] | None = None
+    writes: Iterable[str] | None = None
+    disabled: bool | None = None
+
+
+def change_partner(hub: Opened, slug: str, change: Change) -> Answer:
+    """A partner with some of what was said of it changed, from the next request on.
+
+    What it sent before stays as it was taken.
+    """
+    people = hub.parts.store.people
+    partner, account = people.partner(slug), people.account(slug)
+    if partner is None or account is None:
+        raise NotFound(f"there is no partner {slug!r}; `tocsin-hub partner list` shows them")
+    changed = replace(partner, **change.about)  # type: ignore[arg-type]  # the command's fields
+    changed = replace(changed, default_tlp=min(changed.max_tlp, Tlp.AMBER))
+    if changed.group:
+        _check_slug(changed.group)
+    if not changed.name.strip():
+        raise Malformed("--name is empty: say what the partner is called")
+    account = replace(
+        account,
+        reads=account.reads if change.reads is None else _collections(hub, change.reads),
+        writes=account.writes if change.writes is None else _collections(hub, change.writes),
+        disabled=account.disabled if change.disabled is None else change.disabled,
+    )
+    people.update_partner(changed)
+    people.update_account(account)
+    (said,) = (each for each in partners(hub) if each["partner"] == slug)
+    fields = sorted(n for n in change.about if getattr(changed, n) != getattr(partner, n))
+    _note(hub, "partner.change", {"partner": slug, "fields": fields, "accounts": said["accounts"]})
+    return said
 
 
 def new_key(hub: Opened, account: str) -> Answer:

@@ -315,6 +315,11 @@ class TestExitCodes:
         code, _, said = tocsin("collections", "--url", "http://127.0.0.1:9/taxii2/")
         assert (code, said.count("\n"), "cannot be reached" in said) == (3, 1, True)
 
+    def test_a_hub_without_tls_that_is_asked_for_it_is_3(self, tocsin, partner):
+        url = os.environ["TOCSIN_URL"].replace("http://", "https://")
+        code, _, said = tocsin("collections", "--url", url)
+        assert (code, said.count("\n"), "begin with http://" in said) == (3, 1, True), said
+
     def test_an_unknown_collection_is_1(self, tocsin, partner):
         code, _, said = tocsin("poll", "nosuch")
         assert (code, "Sightings of ours" in said) == (1, True)
