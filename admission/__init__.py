@@ -34,7 +34,7 @@ from tocsin.admission.model import (
 from tocsin.admission.normalise import Defaults, normalise
 from tocsin.admission.parts import Division, divided
 from tocsin.admission.policy import Policy, parse
-from tocsin.admission.rules import check, overruled, rule
+from tocsin.admission.rules import Rule, check, overruled, rule
 from tocsin.admission.sanitise import sanitise
 from tocsin.admission.validate import validate
 
@@ -63,8 +63,7 @@ class _Company:
     definitions: Mapping[str, StixObject]
     authors: frozenset[str]
     defaults: Defaults
-    around: dict[str, Surroundings]
-    """What each rule may look at, by the rule's name."""
+    rules: tuple[Rule, ...]
     now: int
 
 
@@ -89,7 +88,6 @@ class Examiner:
         self._waived = waived
         self._definitions = definitions or {}
         self._settings = _settings(policy, submitter.partner, waived)
-        self._rules = [(name, rule(name)) for name in policy.rules if name in self._settings]
 
     def examine(self, candidates: Iterable[Candidate], now: int) -> list[Candidate]:
         """Every candidate of one submission with its findings; OPEN where it may go on.
@@ -176,7 +174,7 @@ class Examiner:
     def _judged(self, candidate: Candidate, company: _Company) -> Candidate:
         candidate = normalise(candidate, company.defaults, company.definitions)
         candidate = identify(candidate, self._submitter.partner)
-        return sanitise(candidate, self._rules, company.around)
+        return sanitise(candidate, company.rules)
 
     def _unchanged(self, candidate: Candidate, company: _Company) -> Candidate:
         """A marking definition of ACS as it came: it goes on like that or not at all."""
@@ -184,7 +182,7 @@ class Examiner:
         marks = read(subject, company.definitions)
         tlp = company.defaults.of(subject) if marks.tlp is None else marks.tlp
         known = replace(candidate, tlp=tlp, scope=tlp.word, key=f"acs:{subject['id']}")
-        judged = sanitise(known, self._rules, company.around)
+        judged = sanitise(known, company.rules)
         changed = judged.object != subject or marks.others or marks.unknown or marks.repaired
         if judged.open and changed and "marking" not in self._waived:
             message = (
@@ -205,10 +203,12 @@ class Examiner:
             definitions=definitions,
             disclosing=_disclosing(together, authors),
         )
-        around = {name: replace(shared, settings=table) for name, table in self._settings.items()}
+        rules = tuple(
+            rule(name, replace(shared, settings=table)) for name, table in self._settings.items()
+        )
         default = self._submitter.default_tlp
         defaults = Defaults(default, _carried(together, definitions, default))
-        return _Company(definitions, authors, defaults, around, now)
+        return _Company(definitions, authors, defaults, rules, now)
 
 
 def policy_of(text: str) -> Policy:
@@ -218,7 +218,7 @@ def policy_of(text: str) -> Policy:
     """
     parsed = parse(text)
     for name in parsed.rules:
-        rule(name)
+        check(name, {})
     for name, settings in parsed.settings.items():
         check(name, settings)
     for slug, tables in parsed.partners.items():
@@ -245,6 +245,7 @@ def _settings(
     found: dict[str, Mapping[str, object]] = {}
     for name in policy.rules:
         table = policy.settings_of(name, partner)
+        check(name, table)
         left = overruled(name, table) if name in waived else table
         if left is not None:
             found[name] = left

@@ -9,8 +9,9 @@ and given their proper name.  What cannot be read is unknown, and the rule
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tocsin.admission.acs import is_acs
 from tocsin.admission.model import StixObject, Tlp
@@ -100,11 +101,17 @@ def is_tlp_definition(subject: StixObject) -> bool:
 
 def read(subject: StixObject, definitions: Mapping[str, StixObject]) -> Marks:
     """What the markings of an object say; `definitions` are those sent along, by id."""
+    ids = tuple(marking_ids(subject))
+    said = {id_: definitions[id_] for id_ in ids if id_ in definitions}
+    return _read(ids, said) if said else _undefined(ids)
+
+
+def _read(ids: Iterable[str], definitions: Mapping[str, StixObject]) -> Marks:
     levels: list[Tlp] = []
     others: set[str] = set()
     unknown: set[str] = set()
     repaired: dict[str, str] = {}
-    for id_ in marking_ids(subject):
+    for id_ in ids:
         level = _level(id_, definitions.get(id_))
         if level is not None:
             levels.append(level)
@@ -122,6 +129,12 @@ def read(subject: StixObject, definitions: Mapping[str, StixObject]) -> Marks:
     )
 
 
+@lru_cache(maxsize=1024)
+def _undefined(ids: tuple[str, ...]) -> Marks:
+    """The same for ids that nobody defined: those of TLP, most often, on every object."""
+    return _read(ids, {})
+
+
 def marked(subject: StixObject, marks: Marks) -> StixObject:
     """The object with its markings spelt properly.
 
@@ -130,6 +143,8 @@ def marked(subject: StixObject, marks: Marks) -> StixObject:
     """
     own = () if marks.tlp is None else (TLP_2[marks.tlp],)
     ids = [*own, *sorted((*marks.others, *marks.unknown))]
+    if "granular_markings" not in subject and subject.get("object_marking_refs") == ids:
+        return subject
     languages = [m for m in _granular(subject) if "marking_ref" not in m]
     wanted = {"object_marking_refs": ids, "granular_markings": languages}
     result = {name: value for name, value in subject.items() if wanted.get(name) != []}

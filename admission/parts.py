@@ -17,7 +17,7 @@ from typing import Any
 from tocsin.admission.identify import contributing
 from tocsin.admission.markings import TLP_2, parted, read
 from tocsin.admission.model import Candidate, Contribution, Layer, Path, StixObject, Tlp
-from tocsin.admission.schemas import Schema, schemas
+from tocsin.admission.schemas import schemas
 from tocsin.admission.texts import rewritten
 
 Marked = tuple[Tlp, Path]
@@ -158,11 +158,9 @@ def located(subject: Any, selector: object) -> Path | None:
 def stands(less: StixObject, full: StixObject) -> bool:
     """Whether a valid object is one still, in the standard's eyes, without some of its parts."""
     schema = schemas().get(str(full.get("type")))
-    return schema is None or _valid(schema, less) or not _valid(schema, full)
-
-
-def _valid(schema: Schema, subject: StixObject) -> bool:
-    return not any(True for _ in schema.validator.iter_errors(subject))
+    if schema is None:
+        return True
+    return schema.validator.is_valid(less) or not schema.validator.is_valid(full)
 
 
 def _stands(layer: StixObject, full: StixObject) -> bool:

@@ -53,8 +53,8 @@ _Change = tuple[str, object, Finding | None]
 
 
 def _times(subject: StixObject, schema: Schema) -> Iterator[_Change]:
-    for name in sorted(schema.times & subject.keys()):
-        text = subject[name]
+    for name in schema.times:
+        text = subject.get(name)
         if isinstance(text, str) and (spelt := _spelt(name, text)) != text:
             told = None
             if not _UTC.fullmatch(text):

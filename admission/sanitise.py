@@ -6,29 +6,21 @@ is kept beside a candidate that waits for an analyst, so that a release can
 start from the full text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
 
-from tocsin.admission.model import Action, Candidate, Surroundings
+from tocsin.admission.model import Action, Candidate
 
-
-class Rule(Protocol):
-    """One sanitising rule."""
-
-    def __call__(self, candidate: Candidate, around: Surroundings) -> Candidate:
-        """The candidate without what the rule takes out, held, refused, or as it was."""
-        ...
+Rule = Callable[[Candidate], Candidate]
+"""The candidate without what the rule takes out, held, refused, or as it was."""
 
 
-def sanitise(
-    candidate: Candidate, rules: Sequence[tuple[str, Rule]], around: dict[str, Surroundings]
-) -> Candidate:
-    """The candidate after every rule; `around` has each rule's surroundings by its name."""
+def sanitise(candidate: Candidate, rules: Sequence[Rule]) -> Candidate:
+    """The candidate after every rule."""
     full = candidate.object
-    for name, rule in rules:
+    for rule in rules:
         if not candidate.open:
             break
-        candidate = rule(candidate, around[name])
+        candidate = rule(candidate)
     waits = not candidate.open or any(f.action is Action.ASKED for f in candidate.findings)
     return replace(candidate, original=full) if waits else candidate

@@ -24,6 +24,10 @@ _META = ("marking-definition", "language-content", "extension-definition")
 class Validator(Protocol):
     """What is needed of a compiled schema."""
 
+    def is_valid(self, instance: object) -> bool:
+        """Whether the instance breaks the schema nowhere."""
+        ...
+
     def iter_errors(self, instance: object) -> Any:
         """Every way in which the instance breaks the schema."""
         ...
@@ -38,8 +42,8 @@ class Schema:
     """Every property that the standard gives the type."""
     extensions: frozenset[str]
     """The extensions that the standard predefines for the type (SCOs only)."""
-    times: frozenset[str]
-    """Those of its properties that are timestamps."""
+    times: tuple[str, ...]
+    """Those of its properties that are timestamps, sorted."""
     observable: bool
     """Whether it is a STIX Cyber-observable Object."""
 
@@ -58,7 +62,7 @@ def schemas() -> Mapping[str, Schema]:
                 validator=jsonschema_rs.Draft202012Validator(body, registry=registry),
                 properties=frozenset(_property_names(name, documents)),
                 extensions=frozenset(_extension_names(body)),
-                times=frozenset(_times(name, documents)),
+                times=tuple(sorted(set(_times(name, documents)))),
                 observable=folder == "observables",
             )
     return found

@@ -73,6 +73,8 @@ _VALUES: dict[str, frozenset[str]] = {
 }
 """The properties of an observable that say what it is."""
 
+_VALUE_NAMES = {kind: ("pattern", *sorted(names)) for kind, names in _VALUES.items()}
+
 _CONTAINERS = (dict, list)
 _REFERS = ("_ref", "_refs")
 _REFERENCE = re.compile(r"[a-z0-9][a-z0-9-]*--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -113,7 +115,7 @@ def _walked(subject: StixObject) -> Iterator[tuple[Path, str]]:
 
 def values(subject: StixObject) -> Iterator[tuple[Path, str]]:
     """What an indicator matches on, or what an observable is: the strings that are not masked."""
-    for name in ("pattern", *sorted(_VALUES.get(subject.get("type", ""), ()))):
+    for name in _VALUE_NAMES.get(subject.get("type", ""), ("pattern",)):
         value = subject.get(name)
         if isinstance(value, str):
             yield (name,), value

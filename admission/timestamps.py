@@ -65,8 +65,8 @@ def timestamp(stamp: int) -> str:
     """
     if not _FIRST <= stamp <= _LAST:
         raise Malformed("outside the years 1 to 9999 in UTC")
-    moment = _EPOCH + timedelta(microseconds=stamp)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f").rjust(26, "0") + "Z"
+    moment = _EPOCH.replace(tzinfo=None) + timedelta(microseconds=stamp)
+    return moment.isoformat(timespec="microseconds") + "Z"
 
 
 def stix_time(stamp: int) -> str:

@@ -153,6 +153,8 @@ def _faults(subject: StixObject, schema: Schema, policy: Policy, now: int) -> It
 
 def _schema_faults(subject: StixObject, schema: Schema) -> Iterator[Finding]:
     """Where the object breaks the schema, each place once."""
+    if schema.validator.is_valid(subject):
+        return
     broken: set[str] = set()
     for error in islice(schema.validator.iter_errors(subject), _MOST_FAULTS * 4):
         place = shown(tuple(error.instance_path))
@@ -224,8 +226,7 @@ def _time_faults(
 
 def _times(subject: StixObject, schema: Schema) -> Iterator[tuple[str, str]]:
     """The object's timestamps by name, those in its extensions included."""
-    for name in schema.times & subject.keys():
-        yield name, subject[name]
+    yield from ((name, subject[name]) for name in schema.times if name in subject)
     deep = [subject[name] for name in ("extensions", "x509_v3_extensions") if name in subject]
     for part in deep if schema.observable else ():
         for members in (part, *(each for each in part.values() if isinstance(each, dict))):

@@ -19,13 +19,13 @@ def indicator(pattern="[domain-name:value = 'evil.test']", **more):
 def after(name, subject, settings=None, secrets=()):
     """What the rule makes of an object; it must not change its argument or tell a secret."""
     before = dumps(subject)
-    candidate = rule(name)(Candidate(0, subject), around(settings))
+    candidate = rule(name, around(settings))(Candidate(0, subject))
     assert dumps(subject) == before
     for finding in candidate.findings:
         assert finding.stage == "sanitise" and finding.rule == name
         assert not any(secret in finding.message for secret in secrets)
     if candidate.open:
-        assert rule(name)(candidate, around(settings)).object == candidate.object
+        assert rule(name, around(settings))(candidate).object == candidate.object
     return candidate
 
 

@@ -24,7 +24,7 @@ def indicator(pattern, **more):
 
 def asked(name, subject, settings=None, submitter=None, **candidate):
     around = Surroundings(submitter or Submitter(), 0, LISTS, settings=settings or {})
-    return rule(name)(Candidate(0, subject, **candidate), around)
+    return rule(name, around)(Candidate(0, subject, **candidate))
 
 
 class TestBenign:
@@ -135,7 +135,7 @@ class TestRules:
     @pytest.mark.parametrize("name", ["nonsense", "_masking", "os.path", ""])
     def test_others_do_not_exist(self, name):
         with pytest.raises(PolicyError, match="no sanitising rule"):
-            rule(name)
+            check(name, {})
 
     @pytest.mark.parametrize("name", names())
     def test_each_takes_its_own_defaults(self, name):

@@ -32,13 +32,13 @@ def indicator(pattern="[domain-name:value = 'evil.test']", **more):
 def after(name, subject, secrets=(), **context):
     """What the rule makes of an object; it must not change its argument or tell a secret."""
     before = dumps(subject)
-    candidate = rule(name)(Candidate(0, subject), around(**context))
+    candidate = rule(name, around(**context))(Candidate(0, subject))
     assert dumps(subject) == before
     for finding in candidate.findings:
         assert finding.stage == "sanitise" and finding.rule == name
         assert not any(secret in finding.message for secret in secrets)
     if candidate.open:
-        assert rule(name)(candidate, around(**context)).object == candidate.object
+        assert rule(name, around(**context))(candidate).object == candidate.object
     return candidate
 
 
@@ -63,7 +63,7 @@ ALL = ("anonymise_source", "personal_data", "victim_terms", "private_addresses")
 )
 def test_indicators_times_and_counts_in_text_stay(name, text):
     candidate = Candidate(0, indicator(description=text))
-    assert rule(name)(candidate, around()) is candidate
+    assert rule(name, around())(candidate) is candidate
 
 
 class TestAnonymiseSource:
@@ -305,6 +305,11 @@ class TestVictimTerms:
         assert candidate.verdict is Verdict.HELD
         assert candidate.object["pattern"] == pattern
 
+    def test_so_does_one_that_is_an_alternative_of_a_regular_expression(self):
+        bank = replace(ACME, terms=("acmebanc.example",))  # `c|` is no `d` at the end of a host
+        pattern = "[domain-name:value MATCHES 'mail.acmebanc|mail.other']"
+        assert after("victim_terms", indicator(pattern), submitter=bank).verdict is Verdict.HELD
+
     @pytest.mark.parametrize("host", ["acmeban.test", "macbank.test", "bank.acne.test"])
     def test_other_hosts_pass(self, host):
         bank = replace(ACME, terms=("acmebank.example",))
@@ -324,7 +329,7 @@ class TestVictimTerms:
 
     def test_a_submitter_without_names_and_terms_has_nothing_to_hide(self):
         candidate = Candidate(0, indicator(description="acme.example"))
-        assert rule("victim_terms")(candidate, around(submitter=Submitter())) is candidate
+        assert rule("victim_terms", around(submitter=Submitter()))(candidate) is candidate
 
     def test_consent_to_everyone_frees_the_name_and_not_the_domains(self):
         everyone = replace(ACME, consent=Consent.EVERYONE)

@@ -1,5 +1,6 @@
 """What the policy says of rules: for all partners, and for one."""
 
+from importlib import import_module
 from json import dumps
 
 import pytest
@@ -89,7 +90,7 @@ class TestRelease:
 class TestModes:
     @pytest.mark.parametrize("name", names())
     def test_each_default_is_one_of_its_modes(self, name):
-        module = rule(name).__globals__
+        module = vars(import_module(f"tocsin.admission.rules.{name}"))
         for setting, modes in {**module.get("MODES", {}), **module.get("CHOICES", {})}.items():
             default = defaults(name)[setting]
             assert default in modes or isinstance(default, dict)
@@ -106,7 +107,7 @@ class TestListsOfBenign:
 
     def after(self, **settings):
         around = Surroundings(Submitter(), 0, self.LISTS, settings=settings)
-        return rule("benign")(Candidate(0, self.SUBJECT), around)
+        return rule("benign", around)(Candidate(0, self.SUBJECT))
 
     @pytest.mark.parametrize(
         ("lists", "verdict"),

@@ -2,18 +2,21 @@
 
 A rule is a module with
 
-- `apply(candidate, around)`, a pure function that returns the candidate as it
-  came if there is nothing to do, and may be applied to its own result;
+- `prepared(around)`, the rule for one submission: a pure function that returns
+  a candidate as it came if there is nothing to do, and may be applied to its own
+  result.  What the settings say is read once, not for each candidate;
 - `DEFAULTS`, its settings with their defaults; `around.settings` goes before;
 - `MODES`, if some settings are modes (see `_modes`): what each of them may be;
 - `CHOICES`, the same for other settings.  A table has such choices as its values.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
 
+from tocsin.admission.model import Surroundings
 from tocsin.admission.policy import PolicyError
 from tocsin.admission.rules import _modes
 from tocsin.admission.sanitise import Rule
@@ -27,9 +30,9 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(name for name in found if not name.startswith("_")))
 
 
-def rule(name: str) -> Rule:
-    """The rule of that name.  Raises PolicyError if there is none."""
-    apply: Rule = _module(name).apply
+def rule(name: str, around: Surroundings) -> Rule:
+    """The rule of that name, for one submission.  Raises PolicyError if there is none."""
+    apply: Rule = _module(name).prepared(around)
     return apply
 
 
@@ -82,6 +85,7 @@ def _listed(name: str, what: str) -> Mapping[str, Sequence[str]]:
     return listed
 
 
+@cache
 def _module(name: str) -> ModuleType:
     if name not in names():
         raise PolicyError(f"no sanitising rule {ascii(name[:40])} (there are {', '.join(names())})")

@@ -79,6 +79,8 @@ def overlap(network: Network, networks: Iterable[Network]) -> bool:
 
 
 def _network(text: str) -> Network | None:
+    if ":" not in text and not text[-1:].isdigit():
+        return None  # a name
     try:
         if "/" not in text:
             return ip_network(ip_address(text))

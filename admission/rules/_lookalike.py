@@ -33,11 +33,7 @@ def skeleton(label: str) -> str:
     """
     plain = _unicode(label.lower())
     plain = unicodedata.normalize("NFKD", plain)
-    plain = "".join(c for c in plain if not unicodedata.combining(c))
-    plain = plain.translate(_SAME).replace("i", "l").replace("-", "").replace("_", "")
-    for pair, one in _PAIRS:
-        plain = plain.replace(pair, one)
-    return plain
+    return _folded("".join(c for c in plain if not unicodedata.combining(c)))
 
 
 def skeletons(domains: Iterable[str]) -> frozenset[str]:
@@ -48,10 +44,26 @@ def skeletons(domains: Iterable[str]) -> frozenset[str]:
 
 def lookalike(value: str, wanted: frozenset[str]) -> bool:
     """Whether a label of a host in the value looks like one wanted, or holds it."""
-    if not wanted:
+    if not wanted or (value.isascii() and _nowhere(value, wanted)):
         return False
     hosts = (label for host in _HOST.findall(value) for label in host.split("."))
     return any(any(each in skeleton(label) for each in wanted) for label in hosts)
+
+
+def _nowhere(value: str, wanted: frozenset[str]) -> bool:
+    """Whether the value as a whole holds nothing that looks like it: most do not."""
+    plain = value.lower()
+    if "xn--" in plain or "!" in plain or "|" in plain:  # letters to `_folded`, ends of a label
+        return False
+    whole = _folded(plain)
+    return not any(each in whole for each in wanted)
+
+
+def _folded(plain: str) -> str:
+    plain = plain.translate(_SAME).replace("i", "l").replace("-", "").replace("_", "")
+    for pair, one in _PAIRS:
+        plain = plain.replace(pair, one)
+    return plain
 
 
 def _unicode(label: str) -> str:

@@ -10,6 +10,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from urllib.parse import unquote
 
 from tocsin.admission.recognise import known_tld
@@ -136,10 +137,11 @@ def emails(text: str) -> Iterator[Span]:
                 yield Span(start + found.start(), start + found.end(), EMAIL)
 
 
-def _urls(text: str) -> Iterator[tuple[int, str]]:
-    if "/" in text:
-        for found in _URL.finditer(text):
-            yield found.start(), found[0]
+@lru_cache(maxsize=4)  # each kind of thing is looked for in the same text
+def _urls(text: str) -> tuple[tuple[int, str], ...]:
+    if "/" not in text:
+        return ()
+    return tuple((found.start(), found[0]) for found in _URL.finditer(text))
 
 
 def _somebody(name: str) -> bool:

@@ -26,6 +26,7 @@ from tocsin.admission.patterns import observables
 from tocsin.admission.rules._masking import Search, Span, masked, outside, remembered
 from tocsin.admission.rules._modes import VALUE
 from tocsin.admission.rules._words import DOT, wording
+from tocsin.admission.sanitise import Rule
 from tocsin.admission.texts import rewritten
 
 DEFAULTS: Mapping[str, object] = {
@@ -64,22 +65,27 @@ _NO_HANDLES = frozenset(
 """Words that follow an @ in scripts, style sheets and chats."""
 
 
-def apply(candidate: Candidate, around: Surroundings) -> Candidate:
-    """The candidate without its author's reference, the submitter's names and handles."""
-    subject = candidate.object
-    if subject is None or subject.get("id") in around.authors:
-        return candidate  # an author's identity gives way to the hub's when it is published
-    names = () if around.submitter.consent in NAMED else _names(around)
-    handles = around.settings.get("handles", DEFAULTS["handles"])
-    if around.submitter.consent not in NAMED:
-        if subject.get("id") in around.disclosing:
-            message = "says something of the submitter, who stays anonymous: leave it out"
-            return candidate.refused(Finding("sanitise", _RULE, Action.REFUSED, message))
-        candidate = _without_author(candidate, subject, names)
-    posts = str(around.settings.get("posts", DEFAULTS["posts"]))
-    if posts != "keep" and _is_post(subject):
-        return _about_post(candidate, refused=posts == "refuse")
-    return masked(candidate, _RULE, _finder(names, bool(handles)), besides=_not_own)
+def prepared(around: Surroundings) -> Rule:
+    """Takes out the author's reference, the submitter's names and handles."""
+    settings = {**DEFAULTS, **around.settings}
+    anonymous = around.submitter.consent not in NAMED
+    names = _names(around) if anonymous else ()
+    search = _finder(names, bool(settings["handles"]))
+
+    def apply(candidate: Candidate) -> Candidate:
+        subject = candidate.object
+        if subject is None or subject.get("id") in around.authors:
+            return candidate  # an author's identity gives way to the hub's when it is published
+        if anonymous:
+            if subject.get("id") in around.disclosing:
+                message = "says something of the submitter, who stays anonymous: leave it out"
+                return candidate.refused(Finding("sanitise", _RULE, Action.REFUSED, message))
+            candidate = _without_author(candidate, subject, names)
+        if settings["posts"] != "keep" and _is_post(subject):
+            return _about_post(candidate, refused=settings["posts"] == "refuse")
+        return masked(candidate, _RULE, search, besides=_not_own)
+
+    return apply
 
 
 @lru_cache(maxsize=64)

@@ -22,6 +22,7 @@ from tocsin.admission.model import (
     Surroundings,
 )
 from tocsin.admission.patterns import observables
+from tocsin.admission.sanitise import Rule
 
 DEFAULTS: Mapping[str, object] = {
     "exact": "refuse",  # for an exact hit on a list that is not named below
@@ -38,22 +39,37 @@ _RULE = "benign"
 _ASKED = frozenset(("=", "IN"))
 
 
-def apply(candidate: Candidate, around: Surroundings) -> Candidate:
-    """The candidate refused, held or labelled for what the warning lists say of its values."""
-    subject = candidate.object
-    if subject is None:
-        return candidate
+def prepared(around: Surroundings) -> Rule:
+    """Refuses, holds or labels what the warning lists say of the values."""
     settings = {**DEFAULTS, **around.settings}
     modes = _Modes(settings)
-    about = [o for o in observables(subject) if not o.negated]
-    hits = [_hits(around.lists, observable, modes) for observable in about]
+
+    def apply(candidate: Candidate) -> Candidate:
+        subject = candidate.object
+        if subject is None:
+            return candidate
+        about = [o for o in observables(subject) if not o.negated]
+        hits = [_hits(around.lists, observable, modes) for observable in about]
+        return _weighed(candidate, subject, hits, modes, settings) if any(hits) else candidate
+
+    return apply
+
+
+def _weighed(
+    candidate: Candidate,
+    subject: StixObject,
+    hits: Sequence[Sequence[Hit]],
+    modes: _Modes,
+    settings: Mapping[str, Any],
+) -> Candidate:
+    """What the hits on each of an object's values come to."""
     exact = [found[0] for found in hits if found and found[0].exact]
     if exact and subject.get("type") != "indicator":
         message = f"on the warning list {exact[0].list!r}: kept as what was seen"
         return candidate.noting(Finding("sanitise", _RULE, Action.NOTED, message, "value"))
     grave = [hit for hit in exact if modes.of(hit) != "lower"]
     if grave:
-        refused = len(grave) == len(about) and any(modes.of(hit) == "refuse" for hit in grave)
+        refused = len(grave) == len(hits) and any(modes.of(hit) == "refuse" for hit in grave)
         return _judged(candidate, grave, refused=refused)
     near = [found[0] for found in hits if found]
     if near and subject.get("type") == "indicator":

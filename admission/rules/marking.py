@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from tocsin.admission.acs import classified, is_acs, reasons
 from tocsin.admission.markings import TLP_1, TLP_2, marking_ids
 from tocsin.admission.model import Action, Candidate, Finding, StixObject, Surroundings, Tlp
+from tocsin.admission.sanitise import Rule
 
 DEFAULTS: Mapping[str, object] = {
     "unknown": "hold",  # a marking that nobody defined: hold or refuse
@@ -18,8 +19,12 @@ _RULE = "marking"
 _LEVELS = frozenset((*TLP_1.values(), *TLP_2.values()))
 
 
-def apply(candidate: Candidate, around: Surroundings) -> Candidate:
-    """The candidate refused if marked too strictly, held if a marking is unknown."""
+def prepared(around: Surroundings) -> Rule:
+    """Refuses what is marked too strictly, holds what has an unknown marking."""
+    return lambda candidate: _judged(candidate, around)
+
+
+def _judged(candidate: Candidate, around: Surroundings) -> Candidate:
     tlp = candidate.tlp
     if tlp is not None and (tlp is Tlp.RED or tlp > around.submitter.max_tlp):
         return candidate.refused(_too_strict(tlp, around.submitter.max_tlp))
@@ -37,6 +42,8 @@ def apply(candidate: Candidate, around: Surroundings) -> Candidate:
 def _access(candidate: Candidate, around: Surroundings) -> Candidate:
     """Access control markings (ACS 3.0a): classified is refused, what they do not permit waits."""
     subject = candidate.object or {}
+    if not (around.definitions or is_acs(subject)):
+        return candidate
     carried = [(each, candidate.tlp) for each in _carried(subject, around)]
     if is_acs(subject):
         carried.append((subject, None))

@@ -14,6 +14,7 @@ from tocsin.admission.model import Action, Candidate, Finding, StixObject, Surro
 from tocsin.admission.patterns import observables
 from tocsin.admission.rules._modes import PROPERTY, VALUE
 from tocsin.admission.rules._properties import settled
+from tocsin.admission.sanitise import Rule
 
 DEFAULTS: Mapping[str, object] = {
     "recipients": "strip",  # to, cc, bcc
@@ -46,22 +47,26 @@ _OF_THE_VICTIM = re.compile(
 )
 
 
-def apply(candidate: Candidate, around: Surroundings) -> Candidate:
-    """The candidate without what says who received a message."""
-    subject = candidate.object
-    if subject is None:
-        return candidate
+def prepared(around: Surroundings) -> Rule:
+    """Takes out what says who received a message."""
     settings = {**DEFAULTS, **around.settings}
-    if subject.get("type") == "email-message":
-        found = [
-            ((name,), str(settings[mode]), message)
-            for name, (mode, message) in _PROPERTIES.items()
-            if name in subject
-        ]
-        return settled(candidate, _RULE, found)
-    if settings["values"] != "keep" and _about_recipients(subject):
-        return _judged(candidate, refused=settings["values"] == "refuse")
-    return candidate
+
+    def apply(candidate: Candidate) -> Candidate:
+        subject = candidate.object
+        if subject is None:
+            return candidate
+        if subject.get("type") == "email-message":
+            found = [
+                ((name,), str(settings[mode]), message)
+                for name, (mode, message) in _PROPERTIES.items()
+                if name in subject
+            ]
+            return settled(candidate, _RULE, found)
+        if settings["values"] != "keep" and _about_recipients(subject):
+            return _judged(candidate, refused=settings["values"] == "refuse")
+        return candidate
+
+    return apply
 
 
 def _about_recipients(subject: StixObject) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from tocsin.admission.model import Candidate, StixObject, Surroundings
 from tocsin.admission.rules._modes import PROPERTY
 from tocsin.admission.rules._properties import Found, settled
+from tocsin.admission.sanitise import Rule
 
 DEFAULTS: Mapping[str, object] = {
     "artifact": "hold",  # a file's content
@@ -53,16 +54,18 @@ _OF_ANY = frozenset(
 """Properties that say nothing of the thing itself."""
 
 
-def apply(candidate: Candidate, around: Surroundings) -> Candidate:
-    """The candidate without what a file, a connection or a process carried."""
-    subject = candidate.object
-    if subject is None:
-        return candidate
+def prepared(around: Surroundings) -> Rule:
+    """Takes out what a file, a connection or a process carried."""
     settings = {**DEFAULTS, **around.settings}
-    found = [(path, str(settings[mode]), why) for path, mode, why in _found(subject)]
-    if not found:
-        return candidate
-    return settled(candidate, _RULE, _or_held(subject, found))
+
+    def apply(candidate: Candidate) -> Candidate:
+        subject = candidate.object
+        if subject is None:
+            return candidate
+        found = [(path, str(settings[mode]), why) for path, mode, why in _found(subject)]
+        return settled(candidate, _RULE, _or_held(subject, found)) if found else candidate
+
+    return apply
 
 
 def _found(subject: StixObject) -> Iterator[Found]:

@@ -28,6 +28,7 @@ from tocsin.admission.rules._modes import TEXT, VALUE
 from tocsin.admission.rules._names import PERSON, persons
 from tocsin.admission.rules._national import NATIONAL, national
 from tocsin.admission.rules._postal import ADDRESS, postal
+from tocsin.admission.sanitise import Rule
 
 DEFAULTS: Mapping[str, object] = {
     # Each kind is replaced by a mask, an analyst asked about the mask,
@@ -66,19 +67,20 @@ _RULE = "personal_data"
 _MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{2,80}")
 
 
-def apply(candidate: Candidate, around: Surroundings) -> Candidate:
-    """The candidate without personal data in its texts; a person's identity waits."""
-    subject = candidate.object
-    if subject is None:
-        return candidate
+def prepared(around: Surroundings) -> Rule:
+    """Takes personal data out of texts; holds a person's identity."""
     settings = {**DEFAULTS, **around.settings}
-    candidate = _judged(candidate, subject, settings)
-    if not candidate.open:
-        return candidate
     modes = {what: str(settings[name]) for name, what in _KINDS.items()}
-    kinds = _looked_for(tuple(modes.items()))
+    kinds = frozenset(what for what, mode in modes.items() if mode != "keep")
     search = _finder(kinds, tuple(settings["regions"]))
-    return masked(candidate, _RULE, search, modes, _not_own)
+
+    def apply(candidate: Candidate) -> Candidate:
+        if candidate.object is None:
+            return candidate
+        candidate = _judged(candidate, candidate.object, settings)
+        return masked(candidate, _RULE, search, modes, _not_own) if candidate.open else candidate
+
+    return apply
 
 
 @lru_cache(maxsize=64)
@@ -118,11 +120,6 @@ def _in_other_language(subject: StixObject) -> bool:
     """Whether a Snort, YARA or other pattern that is not STIX holds an e-mail address."""
     other = subject.get("type") == "indicator" and subject.get("pattern_type") != "stix"
     return other and _MAIL.search(str(subject.get("pattern"))) is not None
-
-
-@lru_cache(maxsize=64)
-def _looked_for(modes: tuple[tuple[str, str], ...]) -> frozenset[str]:
-    return frozenset(what for what, mode in modes if mode != "keep")
 
 
 def _not_own(subject: StixObject, text: str, spans: Sequence[Span]) -> list[Span]:

@@ -23,6 +23,7 @@ from tocsin.admission.patterns import observables
 from tocsin.admission.rules._addresses import Network, addresses, network_of, within
 from tocsin.admission.rules._masking import Span, masked, outside, remembered
 from tocsin.admission.rules._modes import VALUE
+from tocsin.admission.sanitise import Rule
 
 PRIVATE: tuple[Network, ...] = tuple(
     ip_network(text)
@@ -47,23 +48,29 @@ _RULE = "private_addresses"
 _POSITIVE = frozenset(("=", "IN", "LIKE", "ISSUBSET", "ISSUPERSET"))
 
 
-def apply(candidate: Candidate, around: Surroundings) -> Candidate:
-    """The candidate refused or held if it is about private addresses; its texts masked."""
-    subject = candidate.object
-    if subject is None:
-        return candidate
+def prepared(around: Surroundings) -> Rule:
+    """Refuses or holds what is about private addresses; masks them in texts."""
     settings = {**DEFAULTS, **around.settings}
-    about = [o for o in observables(subject) if o.operator in _POSITIVE and not o.negated]
-    private = [_is_private(observable) for observable in about]
-    hidden = any(_holds_private(o) for o in observables(subject)) or _in_other_language(subject)
-    if any(private) or hidden:
-        wholly = bool(private) and all(private)
-        candidate = _judged(candidate, wholly, str(settings["mixed"]))
-        if not candidate.open:
+
+    def apply(candidate: Candidate) -> Candidate:
+        if candidate.object is None:
             return candidate
-    if not settings["text"]:
+        candidate = _of_values(candidate, candidate.object, str(settings["mixed"]))
+        if not candidate.open or not settings["text"]:
+            return candidate
+        return masked(candidate, _RULE, _found, besides=outside)
+
+    return apply
+
+
+def _of_values(candidate: Candidate, subject: StixObject, mixed: str) -> Candidate:
+    every = observables(subject)
+    about = [o for o in every if o.operator in _POSITIVE and not o.negated]
+    private = [_is_private(observable) for observable in about]
+    hidden = any(_holds_private(o) for o in every) or _in_other_language(subject)
+    if not (hidden or any(private)):
         return candidate
-    return masked(candidate, _RULE, _found, besides=outside)
+    return _judged(candidate, bool(private) and all(private), mixed)
 
 
 def _judged(candidate: Candidate, wholly: bool, mixed: str) -> Candidate:

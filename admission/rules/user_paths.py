@@ -16,6 +16,7 @@ from tocsin.admission.rules import _paths as paths
 from tocsin.admission.rules._generalise import generalised
 from tocsin.admission.rules._masking import Search, Span, masked, outside, remembered
 from tocsin.admission.rules._modes import TEXT, VALUE
+from tocsin.admission.sanitise import Rule
 from tocsin.admission.texts import values
 
 DEFAULTS: Mapping[str, object] = {
@@ -44,19 +45,24 @@ _KINDS: dict[str, tuple[str, Callable[[str], Iterable[Span]]]] = {
 }
 
 
-def apply(candidate: Candidate, around: Surroundings) -> Candidate:
-    """The candidate with names and secrets masked; held if it is itself about one."""
-    if candidate.object is None:
-        return candidate
+def prepared(around: Surroundings) -> Rule:
+    """Masks names and secrets; holds what is itself about one."""
     settings = {**DEFAULTS, **around.settings}
     modes = {what: str(settings[name]) for name, (what, _) in _KINDS.items()}
-    if any(_may_hold(value) for _, value in values(candidate.object)):
-        for name in _KINDS:
-            candidate = _values(candidate, name, str(settings[f"value_{name}"]))
-            if not candidate.open:
-                return candidate
-    kinds = tuple(name for name in _KINDS if settings[name] != "keep")
-    return masked(candidate, _RULE, _finder(kinds), modes, outside)
+    graver = [(name, str(settings[f"value_{name}"])) for name in _KINDS]
+    search = _finder(tuple(name for name in _KINDS if settings[name] != "keep"))
+
+    def apply(candidate: Candidate) -> Candidate:
+        if candidate.object is None:
+            return candidate
+        if any(_may_hold(value) for _, value in values(candidate.object)):
+            for name, mode in graver:
+                candidate = _values(candidate, name, mode)
+                if not candidate.open:
+                    return candidate
+        return masked(candidate, _RULE, search, modes, outside)
+
+    return apply
 
 
 @lru_cache(maxsize=64)

@@ -17,7 +17,6 @@ from tocsin.admission.model import (
     Action,
     Candidate,
     Finding,
-    StixObject,
     Submitter,
     Surroundings,
     shown,
@@ -27,6 +26,7 @@ from tocsin.admission.rules._lookalike import lookalike, skeletons
 from tocsin.admission.rules._masking import Search, Span, masked, remembered
 from tocsin.admission.rules._modes import TEXT, VALUE
 from tocsin.admission.rules._words import subdomains, wording
+from tocsin.admission.sanitise import Rule
 from tocsin.admission.texts import values
 
 DEFAULTS: Mapping[str, object] = {
@@ -40,23 +40,29 @@ _WHAT = "victim's name, domain or network"
 _RULE = "victim_terms"
 
 
-def apply(candidate: Candidate, around: Surroundings) -> Candidate:
-    """The candidate with the submitter's terms masked; held if it is about one of them."""
-    subject = candidate.object
-    words, networks = _terms(around.submitter)
-    if subject is None or not (words or networks):
-        return candidate
+def prepared(around: Surroundings) -> Rule:
+    """Masks the submitter's terms; holds what is about one of them."""
     settings = {**DEFAULTS, **around.settings}
-    if settings["values"] != "keep":
-        for path, value in values(subject):
-            if _named(value, words, networks, anywhere=True):
-                return _about(candidate, shown(path), refused=settings["values"] == "refuse")
-    if settings["lookalikes"] != "keep" and _alike(subject, around.submitter):
-        return _about(candidate, "", refused=settings["lookalikes"] == "refuse")
-    if settings["text"] == "keep":
-        return candidate
+    words, networks = _terms(around.submitter)
+    alike = frozenset() if settings["lookalikes"] == "keep" else _skeletons(around.submitter.terms)
+    search = _finder(words, networks)
+    modes = {_WHAT: str(settings["text"])}
 
-    return masked(candidate, _RULE, _finder(words, networks), {_WHAT: str(settings["text"])})
+    def apply(candidate: Candidate) -> Candidate:
+        subject = candidate.object
+        if subject is None or not (words or networks):
+            return candidate
+        if settings["values"] != "keep":
+            for path, value in values(subject):
+                if _named(value, words, networks, anywhere=True):
+                    return _about(candidate, shown(path), refused=settings["values"] == "refuse")
+        if alike and any(lookalike(value, alike) for _, value in values(subject)):
+            return _about(candidate, "", refused=settings["lookalikes"] == "refuse")
+        if settings["text"] == "keep":
+            return candidate
+        return masked(candidate, _RULE, search, modes)
+
+    return apply
 
 
 @lru_cache(maxsize=64)
@@ -91,14 +97,9 @@ def _named(
     return spans
 
 
-def _alike(subject: StixObject, submitter: Submitter) -> bool:
-    """Whether a host in it looks like a domain of the submitter."""
-    wanted = _skeletons(submitter.terms)
-    return bool(wanted) and any(lookalike(value, wanted) for _, value in values(subject))
-
-
 @lru_cache(maxsize=1024)
 def _skeletons(terms: tuple[str, ...]) -> frozenset[str]:
+    """What a host looks like that looks like a domain of the submitter."""
     return skeletons(term for term in terms if _DOMAIN.fullmatch(term.strip()))
 
 
