@@ -257,7 +257,7 @@ def _push_options(options: argparse.ArgumentParser) -> None:
 def _poll_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("collection", metavar="COLLECTION", help="id, alias or title")
     options.add_argument("--format", choices=FORMATS, default="jsonl", help="(jsonl)")
-    options.add_argument("--output", metavar="FILE", help="instead of standard output")
+    options.add_argument("--output", metavar="FILE", help="- is standard output, as is none")
     options.add_argument("--state", metavar="FILE", help="remembers how far was read")
     options.add_argument("--added-after", metavar="TIME", help="begin after this RFC 3339 time")
     options.add_argument(

@@ -88,8 +88,8 @@ def poll_collection(arguments: argparse.Namespace, settings: ClientSettings) -> 
         raise WrongUsage("a bundle is one document: use --format jsonl with --follow")
     if arguments.added_after:
         _checked_time(arguments.added_after)
-    state = StateFile(Path(arguments.state)) if arguments.state else Memory()
-    path = Path(arguments.output) if arguments.output else None
+    state = _state(arguments.state)
+    path = Path(arguments.output) if arguments.output not in (None, "", "-") else None
     ask = Ask(
         types=_listed(arguments.type),
         added_after=arguments.added_after or "",
@@ -260,6 +260,14 @@ def _summed_up(
         say(f"not settled yet; ask again with `tocsin status`: {unsettled}")
     refused = _FAILED - ({"pending"} if arguments.no_wait else set())
     return FAILED if failed or any(counts.get(word) for word in refused) else DONE
+
+
+def _state(name: str | None) -> StateFile | Memory:
+    if not name:
+        return Memory()
+    state = StateFile(Path(name))
+    state.check()
+    return state
 
 
 def _follow(

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from taxii_peers import COLLECTION, KEY, Answer, indicator, serve_medallion, serve_script
+from taxii_peers import COLLECTION, Answer, indicator, serve_script
 
 from tocsin.clients.cli import main
 
@@ -18,34 +18,7 @@ COMMAND = [sys.executable, "-m", "tocsin.clients"]
 STARTERS = ("check", "push", "poll", "status", "collections")
 
 
-@pytest.fixture(autouse=True)
-def _alone(tmp_path, monkeypatch):
-    """No settings from outside, and a folder of its own."""
-    for name in [name for name in os.environ if name.startswith("TOCSIN_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def tocsin(capfd):
-    """Runs a command; answers its exit code, its lines and what it said."""
-
-    def run(*arguments: str) -> tuple[int, list[str], str]:
-        code = main(arguments)
-        told = capfd.readouterr()
-        return code, told.out.splitlines(), told.err
-
-    return run
-
-
-@pytest.fixture
-def partner(monkeypatch):
-    with serve_medallion() as server:
-        monkeypatch.setenv("TOCSIN_URL", server.url)
-        monkeypatch.setenv("TOCSIN_KEY", KEY)
-        yield server
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 def file(name: str, *objects: dict) -> str:

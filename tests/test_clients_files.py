@@ -1,0 +1,53 @@
+"""Files of the user's own that `tocsin` cannot read or write: never the hub's fault."""
+
+import json
+from pathlib import Path
+
+import pytest
+from taxii_peers import COLLECTION, indicator
+
+
+class TestPoll:
+    @pytest.mark.parametrize("option", ["--output", "--state"])
+    @pytest.mark.parametrize(
+        ("name", "advice"),
+        [
+            ("nosuch/file", "make it, or name another file"),
+            ("afile/file", "make it, or name another file"),
+            ("afolder", "name "),
+        ],
+    )
+    @pytest.mark.parametrize("format", ["jsonl", "bundle"])
+    def test_a_file_that_cannot_be_written_is_1_with_advice(
+        self, tocsin, partner, option, name, advice, format
+    ):
+        Path("afile").touch()
+        Path("afolder").mkdir()
+        partner.add(indicator(0))
+        code, lines, said = tocsin("poll", COLLECTION, "--format", format, option, name)
+        assert (code, lines, said.count("\n")) == (1, [], 1)
+        assert option in said and name in said and advice in said
+
+    def test_a_state_that_cannot_be_written_is_told_before_the_hub_is_asked(self, tocsin):
+        away = ("--url", "http://127.0.0.1:9/taxii2/")
+        code, _, said = tocsin("poll", "x", "--state", "nosuch/s", "--output", "o", *away)
+        assert (code, "there is no folder" in said, Path("o").exists()) == (1, True, False)
+
+    def test_a_device_is_no_output_file(self, tocsin, partner):
+        code, _, said = tocsin("poll", COLLECTION, "--output", "/dev/null")
+        assert (code, "write > /dev/null" in said) == (1, True)
+
+    def test_a_dash_is_standard_output(self, tocsin, partner):
+        partner.add(indicator(0))
+        code, (line,), _ = tocsin("poll", COLLECTION, "--output", "-")
+        assert (code, json.loads(line)) == (0, indicator(0))
+
+
+class TestOffering:
+    @pytest.mark.parametrize("command", [["check"], ["push", "--to", COLLECTION]])
+    @pytest.mark.parametrize("name", ["nosuch.json", "afolder", "afile/x"])
+    def test_a_file_that_cannot_be_read_is_1(self, tocsin, partner, command, name):
+        Path("afolder").mkdir()
+        Path("afile").touch()
+        code, _, said = tocsin(*command, name)
+        assert (code, f"{name}: cannot be read: " in said) == (1, True)
