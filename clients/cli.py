@@ -222,7 +222,7 @@ def _offering() -> argparse.ArgumentParser:
         action="append",
         dest="terms",
         metavar="TERM",
-        help="a name, domain or network of yours to keep out of what is shared; repeatable",
+        help="a name, domain or network of yours to keep out of what is shared; several by comma",
     )
     return options
 
@@ -277,8 +277,9 @@ def _settings(arguments: argparse.Namespace) -> ClientSettings:
     path = Path(arguments.config) if arguments.config else None
     if not path and not os.environ.get(CLIENT_FILE) and here.is_file():
         path = here
-    given = {name: getattr(arguments, name, None) for name in ("url", "key", "cert", "ca", "terms")}
-    return load_client(path, os.environ, given)
+    given = {name: getattr(arguments, name, None) for name in ("url", "key", "cert", "ca")}
+    terms = getattr(arguments, "terms", None)
+    return load_client(path, os.environ, given | {"terms": terms and ",".join(terms)})
 
 
 def _seconds(text: str) -> float:
