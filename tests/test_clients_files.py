@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from taxii_peers import COLLECTION, indicator
 
+from tocsin.admission.formats import formats
+
 
 class TestPoll:
     @pytest.mark.parametrize("option", ["--output", "--state"])
@@ -51,3 +53,13 @@ class TestOffering:
         Path("afile").touch()
         code, _, said = tocsin(*command, name)
         assert (code, f"{name}: cannot be read: " in said) == (1, True)
+
+    @pytest.mark.parametrize("options", [["check"], ["push", "--raw", "--to", COLLECTION]])
+    def test_a_file_that_no_format_takes_is_told_of_every_format_there_is(
+        self, tocsin, partner, options
+    ):
+        Path("image").write_bytes(b"\x00\x01\x02\xff" * 50)
+        code, _, said = tocsin(*options, "image")
+        assert (code, "--as NAME" in said) == (1, True)
+        assert [each.name for each in formats() if each.sentence not in said] == []
+        assert len(formats()) > 5
