@@ -149,7 +149,7 @@ def _previews(arguments: argparse.Namespace, settings: ClientSettings) -> list[P
             file if isinstance(file, Preview) else unexamined(file, now, Tlp.of(tlp))
             for file in files
         ]
-    policy = policy_of(policy_text(settings.policy))
+    policy = policy_of(policy_text(settings.policy), settings.policy)
     checker = Checker(replace(settings, default_tlp=tlp), policy, load(keep=kept))
     return [file if isinstance(file, Preview) else checker.preview(file, now) for file in files]
 
