@@ -33,7 +33,8 @@ examples:
   tocsin-hub import medallion data.json --dry-run
   tocsin-hub conformance https://taxii.example/taxii2/ --key me:secret
 
-exit codes: 0 all well, 1 refused, 2 wrong usage, 3 the database cannot be reached
+exit codes: 0 all well, 1 refused or failed, 2 wrong usage, 3 the database cannot be reached,
+130 interrupted, 141 nobody reads on
 """
 
 Told = desk.Answer | list[desk.Answer]
