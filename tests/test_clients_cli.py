@@ -165,6 +165,19 @@ class TestPoll:
             assert tocsin("poll", COLLECTION, *arguments)[0] == 0
         assert Path("o").read_text().split() == [f"bad{n}.test" for n in range(6)]
 
+    @pytest.mark.parametrize(
+        ("types", "said"),
+        [
+            (["indicators"], "has no indicators; it may be one of somebody's own, or is indicator"),
+            (["tool,zebra"], "STIX 2.1 has no zebra; it may be one of somebody's own\n"),
+            (["tool,x-zebra", "malware"], ""),
+        ],
+    )
+    def test_a_type_that_stix_does_not_have_is_told(self, tocsin, partner, types, said):
+        options = [word for each in types for word in ("--type", each)]
+        code, _, told = tocsin("poll", COLLECTION, *options)
+        assert (code, said in told, bool(said)) == (0, True, bool(told))
+
     def test_a_damaged_state_is_told_and_nothing_is_written(self, tocsin, partner):
         Path("s").write_text("{")
         Path("o").write_text("kept\n")
@@ -285,6 +298,11 @@ class TestExitCodes:
     def test_a_wrong_key_is_3(self, tocsin, partner, command):
         code, _, said = tocsin(*command, "--key", "partner:wrong")
         assert (code, said.count("\n"), "TOCSIN_KEY" in said) == (3, 1, True)
+
+    def test_no_key_at_all_is_not_told_as_a_wrong_one(self, tocsin, partner, monkeypatch):
+        monkeypatch.delenv("TOCSIN_KEY")
+        code, _, said = tocsin("collections")
+        assert (code, "; no key was sent: give --key" in said) == (3, True)
 
     def test_a_hub_that_is_not_there_is_3(self, tocsin):
         code, _, said = tocsin("collections", "--url", "http://127.0.0.1:9/taxii2/")

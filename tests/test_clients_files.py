@@ -47,6 +47,12 @@ class TestPoll:
 
 class TestOffering:
     @pytest.mark.parametrize("command", [["check"], ["push", "--to", COLLECTION]])
+    def test_a_file_with_nothing_in_it_is_told(self, tocsin, partner, command):
+        Path("letter.txt").write_text("All is well.\n")
+        code, _, said = tocsin(*command, "letter.txt")
+        assert (code, said) == (0, "tocsin: letter.txt: nothing to share was found in it\n")
+
+    @pytest.mark.parametrize("command", [["check"], ["push", "--to", COLLECTION]])
     @pytest.mark.parametrize("name", ["nosuch.json", "afolder", "afile/x"])
     def test_a_file_that_cannot_be_read_is_1(self, tocsin, partner, command, name):
         Path("afolder").mkdir()
