@@ -71,7 +71,11 @@ def _drop_output() -> None:
 
 
 def _at_the_desk(settings: HubSettings, options: argparse.Namespace) -> int:
+    new = not settings.mongo_uri and not settings.data.exists()
     with opened(settings, lambda text: None) as hub:
+        if new:
+            say(f"tocsin-hub: there was no hub in {settings.data}, a new one was begun there;")
+            say("  if that is not what you meant, name the data directory of yours with --data")
         answer = options.run(hub, options)
     if options.json:
         print(json.dumps(answer))
@@ -86,6 +90,8 @@ def _overrides(options: argparse.Namespace) -> dict[str, object]:
 
 
 def _print(answer: Told) -> None:
+    if answer == []:
+        say("tocsin-hub: there are none")
     for row in answer if isinstance(answer, list) else [answer]:
         for name, value in row.items():
             shown = json.dumps(value) if isinstance(value, list | dict) else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 from tocsin.admission.errors import ShareError
@@ -137,6 +138,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    root.add_argument("--version", action="version", version=f"tocsin-hub {version('tocsin')}")
     subjects = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_serve(subjects)
     _command(subjects, "work", working, "admit and pack beside the hubs of a MongoDB")
@@ -250,9 +252,9 @@ def _add_review(group: _Subjects[argparse.ArgumentParser]) -> None:
     command = _command(group, "list", _review_list, "questions, the oldest first")
     command.add_argument("--partner", help="of one partner only")
     command = _command(group, "release", _review_release, "admit it after all")
-    command.add_argument("review", nargs="+")
+    command.add_argument("review", nargs="+", metavar="ID", help="as `review list` shows it")
     command = _command(group, "reject", _review_reject, "refuse it for good")
-    command.add_argument("review", nargs="+")
+    command.add_argument("review", nargs="+", metavar="ID", help="as `review list` shows it")
     command.add_argument("--reason", default="", help="for the submitter to read")
 
 
@@ -267,7 +269,7 @@ def _add_aftercare(subjects: _Subjects[argparse.ArgumentParser]) -> None:
     command.add_argument("--reason", default="", help="shown to whoever sends it")
     _command(benign, "list", _benign_list, "what is on it")
     command = _command(benign, "remove", _benign_remove, "it may be sent again")
-    command.add_argument("value", nargs="+")
+    command.add_argument("value", nargs="+", help="as `benign list` shows it")
 
 
 def _add_import(group: _Subjects[argparse.ArgumentParser]) -> None:
@@ -289,4 +291,5 @@ def _instant(text: str) -> int:
     try:
         return micros(text)
     except ShareError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+        said = f"{error}; it looks like 2026-01-31T00:00:00Z"
+        raise argparse.ArgumentTypeError(said) from error

@@ -108,8 +108,11 @@ def options_of_change(command: argparse.ArgumentParser) -> None:
     _slug(command, "[options]", "its short name")
     command.add_argument("--name", action="append", help="what the partner is called")
     _about(command)
-    command.add_argument("--disable", dest="disabled", action="store_const", const=True)
-    command.add_argument("--enable", dest="disabled", action="store_const", const=False)
+    for name, const, text in (
+        ("--disable", True, "let it in no more"),
+        ("--enable", False, "again"),
+    ):
+        command.add_argument(name, dest="disabled", action="store_const", const=const, help=text)
 
 
 def words(*lists: Iterable[str]) -> tuple[str, ...]:
@@ -148,7 +151,11 @@ def _about(command: argparse.ArgumentParser) -> None:
         several = f"{texts[name]}; one by one or by comma"
         command.add_argument(f"--{name}", action="append", nargs="+", help=several)
     command.add_argument("--max-tlp", type=tlp, help="the strictest it may send; amber at first")
-    command.add_argument("--consent", choices=[c.value for c in Consent])
+    command.add_argument(
+        "--consent",
+        choices=[c.value for c in Consent],
+        help="who may learn its name; none at first",
+    )
     command.add_argument(
         "--reliability",
         type=_reliability,
