@@ -69,6 +69,14 @@ class TestReading:
         assert indicator["id"] == "indicator--2a111111-1111-4111-8111-111111111111"
         assert indicator["spec_version"] == "2.1"
 
+    def test_nothing_of_it_is_left_in_the_home_of_who_runs_it(
+        self, elevator, tmp_path, monkeypatch
+    ):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        assert list(read("a.xml", PACKAGE.encode(), READING))
+        assert not list(tmp_path.iterdir())
+
     def test_another_encoding_is_the_same_package(self, elevator):
         sixteen = PACKAGE.replace("UTF-8", "UTF-16").encode("utf-16")
         (found,) = [

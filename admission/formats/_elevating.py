@@ -2,8 +2,8 @@
 
 Run by `stix1` in a process of its own and never imported: the elevator keeps
 its options in module globals, prints what it thinks, and parses what a
-stranger wrote.  So it gets little memory and time, may not write a file, and
-may not reach the network.
+stranger wrote.  So it gets little memory and time, may write no file once it
+looks at that, and may not reach the network.
 """
 
 import contextlib
@@ -15,6 +15,9 @@ import sys
 
 _MEMORY = 1_500_000_000
 _SECONDS = 120
+_TABLES = 1_000_000
+"""The longest file, in octets, while the elevator is loaded: a library of its own keeps tables
+in the home that it finds, which is an empty one."""
 _FORBIDDEN = ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto")
 _NO_PROCESS = ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn")
 
@@ -27,7 +30,7 @@ def _guard(event: str, details: tuple[object, ...]) -> None:
 def _limit() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_TABLES, _TABLES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
@@ -41,7 +44,10 @@ def main(moment: str) -> int:
         etree = importlib.import_module("lxml.etree")
         if not hasattr(etree, "_ElementStringResult"):  # gone since lxml 6.1; stixmarx asks for it
             vars(etree)["_ElementStringResult"] = etree._ElementUnicodeResult
-        importlib.import_module("stix2elevator.options").initialize_options(
+        options = importlib.import_module("stix2elevator.options")
+        elevator = importlib.import_module("stix2elevator")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        options.initialize_options(
             {
                 "missing_policy": "ignore",
                 "default_timestamp": moment,
@@ -50,7 +56,7 @@ def main(moment: str) -> int:
                 "policy": "no_policy",
             }
         )
-        elevated = importlib.import_module("stix2elevator").elevate(content)
+        elevated = elevator.elevate(content)
     if not elevated:
         return 1
     sys.stdout.buffer.write(elevated.encode())

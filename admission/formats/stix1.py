@@ -9,6 +9,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,9 +69,14 @@ def _elevated(document: str, now: int) -> bytes:
     moment = timestamp(now)
     command = [sys.executable, "-I", str(_PROGRAM), moment]
     try:
-        told = subprocess.run(  # noqa: S603  (our own program, no shell)
-            command, input=document.encode(), capture_output=True, timeout=_SECONDS, env={}
-        )
+        with tempfile.TemporaryDirectory(prefix="tocsin-") as home:
+            told = subprocess.run(  # noqa: S603  (our own program, no shell)
+                command,
+                input=document.encode(),
+                capture_output=True,
+                timeout=_SECONDS,
+                env={"HOME": home},  # a library of the elevator's keeps tables there
+            )
     except subprocess.TimeoutExpired:
         raise Malformed(_ENDLESS) from None
     if told.returncode < 0:  # ended by one of its limits
