@@ -133,11 +133,6 @@ class TestMerging:
         assert "a newer version" in findings(status)[-1]["message"]
         assert revoked(hub) == {"new.top": False}
 
-
-def revoked(hub):
-    """By the value of each indicator in the feed, whether it is revoked."""
-    return {o["pattern"].split("'")[1]: o.get("revoked", False) for o in hub.feed("green")}
-
     @pytest.mark.parametrize("times", [("2026-01-01T00:00:00Z", None), (None, "yesterday")])
     def test_an_observable_moves_whatever_it_calls_its_version(self, hub, times):
         for digest, time in zip("ab", times, strict=True):
@@ -147,6 +142,11 @@ def revoked(hub):
             status = hub.push({**file, "id": name, "object_marking_refs": [GREEN], **said})
             assert hub.verdicts(status) == ["admitted"]
         assert [o.get("revoked") for o in hub.feed("green")] == [True, None]
+
+
+def revoked(hub):
+    """By the value of each indicator in the feed, whether it is revoked."""
+    return {o["pattern"].split("'")[1]: o.get("revoked", False) for o in hub.feed("green")}
 
 
 class TestWhoSpeaks:
