@@ -2,21 +2,30 @@
 
 Reading needs no transaction.  Positions are dense and become visible in
 order, so what a reader sees of a feed is always its beginning, and the entry
-after the last one it was given is the next one for ever (feeds.md).
+after the last one it was given is the next one for ever (feeds.md).  A walk
+that has come to its end has met every object that was there all the time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 
 from pymongo.errors import DuplicateKeyError
 
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
-from tocsin.admission.model import Tlp
-from tocsin.server.model import Collection, Entry, Head, Kind, Page, Query, View, Wanted
+from tocsin.server.model import (
+    Collection,
+    Entry,
+    Head,
+    Page,
+    Query,
+    Wanted,
+)
 from tocsin.server.store.cards import span_of
+from tocsin.server.store.catalogue import collection_of, document_of
 from tocsin.server.store.connection import Base, portions, timely
 from tocsin.server.store.lookup import PORTION, mark_documents, objects
 from tocsin.server.store.picking import Picking, filters
@@ -34,7 +43,7 @@ from tocsin.server.store.runs import (
     stamp_of,
 )
 from tocsin.server.store.steady import Steady
-from tocsin.server.store.versions import Choice, Marks, Place
+from tocsin.server.store.versions import Choice, Marks, Place, newest
 
 _WHOLE: Document = {}
 _WITHOUT_BODY = {"body": 0, "ends": 0}
@@ -42,6 +51,8 @@ _PLACES = {"first": 1, "n": 1, "stamp": 1, "stamps": 1, "gone": 1}
 """Enough to tell that an entry is there, if a query does not look at types or versions."""
 _ONLY_BODY = {"body": 1, "zstd": 1, "ends": 1, "gone": 1}
 _NONE = Marks()
+_ROUNDS = 100
+"""How often a page goes on to where the feed has come; each time it finds only what is new."""
 
 
 class Feeds:
@@ -56,7 +67,7 @@ class Feeds:
     @timely()
     def collections(self) -> list[Collection]:
         """All collections, by id."""
-        return sorted(map(_collection, self._base.collections.find({})), key=lambda c: c.id)
+        return sorted(map(collection_of, self._base.collections.find({})), key=lambda c: c.id)
 
     def add(self, collection: Collection) -> None:
         """Make a new collection, empty.
@@ -72,7 +83,7 @@ class Feeds:
             nothing = {"position": 0, "stamp": 0, "writes": 0, "removals": 0}
             self._base.heads.update_one(head, {"$setOnInsert": nothing}, upsert=True)
         try:
-            self._base.collections.insert_one(_document(collection))
+            self._base.collections.insert_one(document_of(collection))
         except DuplicateKeyError as error:
             raise Conflict("another collection has this id or alias") from error
 
@@ -111,10 +122,8 @@ class Feeds:
         more = len(found) == query.limit and (
             self._more(feed, query, head, found[-1]) or next(walk, None) is not None
         )
-        return Page(
-            tuple(_entry(run, i, body_of(run, i) if bodies else b"") for run, i in found),
-            more=more,
-        )
+        entries = [_entry(run, i, body_of(run, i) if bodies else b"") for run, i in found]
+        return Page(newest(entries, query), more=more)
 
     def _more(self, feed: str, query: Query, head: Head, last: tuple[Document, int]) -> bool:
         """Whether marks alone tell that the block behind a page holds more of what is asked.
@@ -141,20 +150,30 @@ class Feeds:
     def _walk(
         self, feed: str, query: Query, last: int, *, bodies: bool
     ) -> Iterator[tuple[Document, int]]:
-        """The runs and indexes of what is asked for; beyond the limit, only as far as needed."""
+        """The runs and indexes of what is asked for; beyond the limit, only as far as needed.
+
+        It goes on to where the feed has come meanwhile: an entry that is superseded before its
+        marks are read is left out, and what superseded it lies there.
+        """
         choice, found = Choice(query), 0
-        for portion in self._portions(feed, query, last):
-            fields = _WHOLE if bodies or portion.doubtful else _WITHOUT_BODY
-            if found >= query.limit and not portion.doubtful:
-                fields = _PLACES if choice.plain else _WITHOUT_BODY
-            runs, marks = self._read(feed, portion, last, fields)
-            for run in runs:
-                passed = max(query.position + 1 - run["first"], index_after(run, _after(query)))
-                looked_at = columns(run, portion.picks)
-                for i in choice.indexes(looked_at, marks.get(run["_id"], _NONE), passed):
-                    if run["first"] + i <= last and portion.holds(run, i):
-                        found += 1
-                        yield run, i
+        for _ in range(_ROUNDS):
+            for portion in self._portions(feed, query, last):
+                fields = _WHOLE if bodies or portion.doubtful else _WITHOUT_BODY
+                if found >= query.limit and not portion.doubtful:
+                    fields = _PLACES if choice.plain else _WITHOUT_BODY
+                runs, marks = self._read(feed, portion, last, fields)
+                for run in runs:
+                    passed = max(query.position + 1 - run["first"], index_after(run, _after(query)))
+                    looked_at = columns(run, portion.picks)
+                    for i in choice.indexes(looked_at, marks.get(run["_id"], _NONE), passed):
+                        if run["first"] + i <= last and portion.holds(run, i):
+                            found += 1
+                            yield run, i
+            now = self.head(feed).position
+            if now == last:
+                return
+            query, last = replace(query, position=last), now
+        raise Unavailable("the collection changes faster than it can be read; ask again")
 
     def _portions(self, feed: str, query: Query, last: int) -> Iterator[Portion]:
         """What is read at once, in order: whole blocks, or what filters pick out of them."""
@@ -204,11 +223,7 @@ class Feeds:
     def _block(
         self, feed: str, block: int, last: int, fields: Document
     ) -> tuple[list[Document], dict[str, Marks]]:
-        """The runs of a block in order, and their marks, read after them.
-
-        An entry that is superseded between the two readings is left out; the one that
-        supersedes it lies further on, where this reader has not been.
-        """
+        """The runs of a block in order, and their marks, read after them."""
         wanted = {"feed": feed, "block": block}
 
         def read() -> tuple[list[Document], dict[str, Marks]] | None:
@@ -246,17 +261,16 @@ class Feeds:
         return self._starts[feed, block]
 
     def _page_of_objects(self, feed: str, query: Query, last: int, *, bodies: bool) -> Page | None:
-        """None if a run was packed away meanwhile."""
-        choice = Choice(query)
-        found = objects(self._base, feed, query.ids)
-        documents = mark_documents(self._base, {run_id(feed, place.first) for place in found})
-        marks = {run: marks_of(document) for run, document in documents.items()}
+        """None if a run was packed away meanwhile.
+
+        All that there was of the objects up to `last` tells what superseded what, so what comes
+        while it is read changes nothing.
+        """
+        there = [p for p in objects(self._base, feed, query.ids) if p.position <= last]
         chosen = [
             place
-            for place in sorted(found, key=lambda place: place.position)
-            if query.position < place.position <= last
-            and place.stamp > _after(query)
-            and choice.takes(place, marks.get(run_id(feed, place.first), _NONE))
+            for place in Choice(query).among(there)
+            if place.position > query.position and place.stamp > _after(query)
         ]
         kept = self._filtered(feed, query.wanted, chosen) if query.wanted else chosen
         if kept is None:
@@ -332,54 +346,3 @@ def _entry(run: Document, i: int, body: bytes) -> Entry:
 
 def _bare(place: Place, body: bytes = b"") -> Entry:
     return Entry(place.position, place.stamp, place.id, place.version, place.spec, body)
-
-
-def _document(collection: Collection) -> Document:
-    return {
-        "_id": collection.id,
-        "alias": collection.alias or collection.id,
-        "kind": collection.kind.value,
-        "title": collection.title,
-        "description": collection.description,
-        "max_tlp": collection.max_tlp.word,
-        "view": _view_document(collection.view),
-    }
-
-
-def _view_document(view: View | None) -> Document | None:
-    if view is None:
-        return None
-    return {
-        "sources": list(view.sources),
-        "types": sorted(view.types),
-        "max_tlp": None if view.max_tlp is None else view.max_tlp.word,
-        "active": view.active,
-        "at": view.at,
-    }
-
-
-def view_of(document: Document | None) -> View | None:
-    """What is shown of others, as it was written down with a collection."""
-    if document is None:
-        return None
-    level = document["max_tlp"]
-    return View(
-        sources=tuple(document["sources"]),
-        types=frozenset(document["types"]),
-        max_tlp=None if level is None else Tlp.of(level),
-        active=document["active"],
-        at=None if document["at"] is None else int(document["at"]),
-    )
-
-
-def _collection(document: Document) -> Collection:
-    alias = document["alias"]
-    return Collection(
-        id=document["_id"],
-        alias="" if alias == document["_id"] else alias,
-        kind=Kind(document["kind"]),
-        title=document["title"],
-        description=document["description"],
-        max_tlp=Tlp.of(document["max_tlp"]),
-        view=view_of(document.get("view")),
-    )

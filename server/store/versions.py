@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from tocsin.admission.timestamps import micros
-from tocsin.server.model import UNKNOWN, Query, Traits, Version
+from tocsin.server.model import UNKNOWN, Entry, Query, Traits, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,15 @@ class Choice:
 
     def takes(self, place: Place, marks: Marks) -> bool:
         """Whether the entry is one of those asked for."""
-        return self._takes(place.index, marks, (place.type, place.spec, place.version))
+        return self._takes(place.index, marks, _names(place))
+
+    def among(self, places: Iterable[Place]) -> list[Place]:
+        """Those asked for of all the entries that some objects have, in order of position."""
+        chosen: list[Place] = []
+        for entries in by_object(places).values():
+            marks = Marks(**{mark: frozenset(found) for mark, found in marked(entries).items()})
+            chosen += (p for p in entries if self._takes(p.position, marks, _names(p)))
+        return sorted(chosen, key=lambda place: place.position)
 
     def indexes(self, columns: Columns, marks: Marks, start: int) -> Iterator[int]:
         """The indexes, from `start` on, of a run's entries that are asked for."""
@@ -140,12 +148,25 @@ class Columns:
         return (i for i in self.picked if i >= start)
 
 
+def newest(entries: Sequence[Entry], query: Query) -> tuple[Entry, ...]:
+    """Of an object that was superseded while a page was read, only what superseded it."""
+    if query.versions or query.keywords - {Version.LAST}:
+        return tuple(entries)
+    latest = {(e.id, e.spec if query.specs else ""): e.position for e in entries}
+    kept = frozenset(latest.values())
+    return tuple(entry for entry in entries if entry.position in kept)
+
+
 def by_object(places: Iterable[Place]) -> dict[str, list[Place]]:
     """The entries of each object, by its id."""
     found: dict[str, list[Place]] = {}
     for place in places:
         found.setdefault(place.id, []).append(place)
     return found
+
+
+def _names(place: Place) -> tuple[str, str, str]:
+    return place.type, place.spec, place.version
 
 
 def _rank(spec: str) -> tuple[int, str]:

@@ -19,12 +19,13 @@ from itertools import islice
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.model import Tlp
 from tocsin.server.model import Collection, Entry, Head, Kind, Page, Query, Version, View, Wanted
+from tocsin.server.store.catalogue import view_of
 from tocsin.server.store.clock import since
 from tocsin.server.store.connection import Base, timely
-from tocsin.server.store.feeds import Feeds, view_of
+from tocsin.server.store.feeds import Feeds
 from tocsin.server.store.lookup import objects
 from tocsin.server.store.members import Found, chosen
-from tocsin.server.store.versions import Choice
+from tocsin.server.store.versions import Choice, newest
 
 MINUTE = 60_000_000
 """µs; what has expired leaves an aggregate within this, so that its head says so."""
@@ -33,6 +34,7 @@ _ALL = frozenset({Version.ALL})
 _LAST = frozenset({Version.LAST})
 _SPECS = frozenset({"2.0", "2.1"})
 _ATTEMPTS = 5
+_ROUNDS = 20
 _FEWEST, _MOST = 32, 1_001
 """Entries that are looked up at once."""
 
@@ -100,11 +102,11 @@ class Library(Feeds):
             if sight.head.reached(query):
                 return Page()
             try:
-                entries = self._entries(sight, query, bodies=bodies)
+                entries = self._up_to_now(sight, query, bodies=bodies)
                 found = tuple(islice(entries, query.limit + 1))
             except _Moved:
                 continue
-            return Page(found[: query.limit], more=len(found) > query.limit)
+            return Page(newest(found[: query.limit], query), more=len(found) > query.limit)
         raise Unavailable("the collection changed while it was read; ask again")
 
     def _view_of(self, feed: str) -> View | None:
@@ -141,6 +143,16 @@ class Library(Feeds):
         writes, minutes = sum(int(head["writes"]) for head in heads), self._clock() // MINUTE
         head = Head(horizon, horizon, writes + minutes * view.active)
         return Sight(view, horizon, minutes * MINUTE, head)
+
+    def _up_to_now(self, sight: Sight, query: Query, *, bodies: bool) -> Iterator[Entry]:
+        """What is asked for, up to where the sources have come meanwhile: see `Feeds._walk`."""
+        for _ in range(_ROUNDS):
+            yield from self._entries(sight, query, bodies=bodies)
+            now = self._sight(sight.view)
+            if now.horizon == sight.horizon or not _plain(sight.view, query):
+                return
+            query, sight = replace(query, position=sight.horizon), now
+        raise _Moved
 
     def _entries(self, sight: Sight, query: Query, *, bodies: bool) -> Iterator[Entry]:
         """What is asked for, in order of stamp."""
