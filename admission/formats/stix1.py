@@ -9,6 +9,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,14 +66,18 @@ def _check(document: str) -> None:
 
 
 def _elevated(document: str, now: int) -> bytes:
-    moment = timestamp(now)
-    command = [sys.executable, "-I", str(_PROGRAM), moment]
-    try:
-        told = subprocess.run(  # noqa: S603  (our own program, no shell)
-            command, input=document.encode(), capture_output=True, timeout=_SECONDS, env={}
-        )
-    except subprocess.TimeoutExpired:
-        raise Malformed(_ENDLESS) from None
+    command = [sys.executable, "-I", str(_PROGRAM), timestamp(now)]
+    with tempfile.TemporaryDirectory(prefix="tocsin-") as home:
+        try:
+            told = subprocess.run(  # noqa: S603  (our own program, no shell)
+                command,
+                input=document.encode(),
+                capture_output=True,
+                timeout=_SECONDS,
+                env={"HOME": home},
+            )
+        except subprocess.TimeoutExpired:
+            raise Malformed(_ENDLESS) from None
     if told.returncode < 0:  # ended by one of its limits
         raise Malformed(_ENDLESS)
     if told.returncode or not told.stdout or len(told.stdout) > _LONGEST_ANSWER:
