@@ -301,6 +301,17 @@ class TestBrokenRows:
         assert victim.verdict is mine.verdict is Verdict.REFUSED
         assert "never shared" in said(victim) and "joe" not in said(mine)
 
+    @pytest.mark.parametrize(
+        "headings", ["Name,E-Mail,Phone", "first name,last name,email", "Vorname,Mail,Abteilung"]
+    )
+    def test_a_list_of_people_is_refused_row_by_row(self, headings):
+        (candidate,) = read(f"{headings}\nJane,jane@acme.org,Doe\n")
+        assert candidate.verdict is Verdict.REFUSED
+        assert "people" in said(candidate) and "jane" not in said(candidate)
+
+    def test_the_mailboxes_of_attackers_have_no_names_beside_them(self):
+        assert len(patterns("email,note\njoe@bad.com,sends invoices\n")) == 1
+
     def test_comments_and_blank_rows_are_neither_taken_nor_refused(self):
         assert patterns("value,note\n# evil.org\n\n,,\n// evil.net\nevil.com,x\n") == [
             domain("evil.com")

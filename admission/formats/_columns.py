@@ -68,8 +68,9 @@ _ROLES: Mapping[str, Role] = {
 }
 _OF_KIND = words(
     "domain domains fqdn fqdns host hosts hostname hostnames ip ips ipv4 ipv6 address addresses"
-    " url urls uri uris email emails sha256 sha1 md5 sha512 sha hash hashes filehash c2 c2s cnc"
-    " cc c2server ioc iocs indicator indicators observable domainname ipaddress"
+    " url urls uri uris email emails mail mails courriel correo sha256 sha1 md5 sha512"
+    " sha hash hashes filehash c2 c2s cnc cc c2server ioc iocs indicator"
+    " indicators observable domainname ipaddress"
     " domane domanen domaine domaines dominio dominios domini adresse adressen adresses direccion"
     " direcciones indirizzo indirizzi hashwert hashwerte prufsumme empreinte empreintes condensat"
     " huella huellas"
@@ -84,6 +85,11 @@ _NOT_OF_KIND = words(
     " destinataire utilisateur victima victimas cliente autor destinatario usuario objetivo fuente"
     " vittima utente fonte intern interne interna interno"
 )
+_HOLDING = frozenset((Role.VALUE, Role.KIND))
+_PERSONAL = words(
+    "name firstname lastname surname forename fullname phone telephone mobile birthday department"
+    " vorname nachname telefon abteilung nom prenom nombre apellido apellidos telefono nome cognome"
+)
 _KIND_WORDS = words(
     "domain hostname host fqdn ip ipv4 ipv6 ipaddress ipv4-addr ipv6-addr domain-name url uri"
     " email email-addr emailaddress sha256 sha-256 sha1 sha-1 md5 sha512 sha-512 hash file"
@@ -91,6 +97,8 @@ _KIND_WORDS = words(
 )
 _HASHES = re.compile(r"sha ?(256|512|1)\b")
 _WORD = re.compile(r"[a-z0-9]+")
+_MAILBOX = re.compile(r"mail|courriel|correo")
+_SPLIT_MAIL = re.compile(r"\be mail\b")
 _TAG = re.compile(r"#\w{1,60}(?:\s+#\w{1,60})*")
 _MANY = 2000
 
@@ -102,6 +110,8 @@ class Columns:
     roles: tuple[Role, ...]
     headed: bool
     """Whether the table says so itself; otherwise it was guessed from the cells."""
+    people: bool = False
+    """Whether it is a list of people: mailboxes beside names or telephones, and nothing else."""
 
     def of(self, role: Role) -> tuple[int, ...]:
         """The numbers of the columns with a role."""
@@ -110,7 +120,7 @@ class Columns:
     @property
     def holding(self) -> tuple[int, ...]:
         """The numbers of the columns that hold indicators."""
-        return tuple(n for n, each in enumerate(self.roles) if each in (Role.VALUE, Role.KIND))
+        return tuple(n for n, each in enumerate(self.roles) if each in _HOLDING)
 
 
 def headed(cells: Sequence[str]) -> Columns | None:
@@ -124,7 +134,15 @@ def headed(cells: Sequence[str]) -> Columns | None:
         )  # `Indicator,Data,Note`: what comes first is the type
     if not {Role.VALUE, Role.KIND} & set(roles):
         return None
-    return Columns(tuple(roles), headed=True)
+    return Columns(tuple(roles), headed=True, people=_of_people(cells, roles))
+
+
+def _of_people(cells: Sequence[str], roles: Sequence[Role]) -> bool:
+    said = [plain(cell) for cell in cells]
+    holding = [each for each, role in zip(said, roles, strict=True) if role in _HOLDING]
+    if not all(_MAILBOX.search(each) for each in holding):
+        return False
+    return any(_PERSONAL.intersection(each.split()) for each in said)
 
 
 def guessed(rows: Sequence[Sequence[str]]) -> Columns:
@@ -159,7 +177,8 @@ def plain(heading: str) -> str:
     'date de decouverte'
     """
     parted = unicodedata.normalize("NFKD", heading[:80].lstrip("\ufeff").casefold())
-    return " ".join(_WORD.findall("".join(c for c in parted if not unicodedata.combining(c))))
+    said = " ".join(_WORD.findall("".join(c for c in parted if not unicodedata.combining(c))))
+    return _SPLIT_MAIL.sub("email", said)
 
 
 def _role(heading: str) -> Role:

@@ -184,7 +184,9 @@ class _Table:
         return plain(kind).replace(" ", "")
 
     def _unwanted(self, row: Row) -> str:
-        """Why a row of an export of MISP is none of ours, as its event would not be."""
+        """Why a row is not for us: a person's, or one that MISP would not detect by."""
+        if self.columns.people:
+            return "a list of people is never shared"
         detects = map(str.lower, self._texts(row, Role.DETECT))
         if _REFUSED_BY_MISP.intersection(detects):
             return "without to_ids it is no indicator"
