@@ -101,6 +101,10 @@ class TestReferences:
     def test_where_to_read_on_is_none_of_the_indicators(self, line):
         assert values(f"It is evil.com.\n{line}\n", "report.md") == ["evil.com"]
 
+    def test_what_else_stands_in_the_line_counts(self):
+        text = "evil.com was seen, see https://lab.org/a, with http://evil.org/a\n"
+        assert values(text) == ["evil.com", "http://evil.org/a"]
+
     @pytest.mark.parametrize(
         "heading",
         [
@@ -158,7 +162,7 @@ class TestRules:
     def test_of_one_in_suricata_only_what_it_looks_for_counts(self):
         text = (
             'alert dns any any -> 198.51.100.7 any (msg:"By jane@lab.org"; dns.query; http.host; '
-            'content:"evil.com"; reference:url,lab.org/a; sid:1;)\n'
+            'content:"evil.com"; content:"joe@acme.org"; reference:url,lab.org/a; sid:1;)\n'
         )
         assert values(text) == ["198.51.100.7", "evil.com"]
 
@@ -175,6 +179,8 @@ class TestHostile:
             "see https://",
             "a.com/?",
             "||",
+            " \t|\n",
+            "http://" + "a" * 500_000,
         ],
     )
     def test_a_megabyte_of_one_thing_is_read(self, unit):

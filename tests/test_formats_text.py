@@ -188,6 +188,9 @@ class TestLists:
         text = "# Samples at 198.51.100.7\n\nevil.com\nevil.org\n"
         assert values(text, name="report.md") == ["198.51.100.7", "evil.com", "evil.org"]
 
+    def test_lines_of_nothing_but_unusual_spaces_are_no_entries(self):
+        assert values("evil.com\n\x0b\n\ufeff\nevil.org\n") == ["evil.com", "evil.org"]
+
     def test_what_stands_alone_is_taken_at_its_word(self):
         assert values("evil.com\nevil.org\nsetup.zip\n") == ["evil.com", "evil.org", "setup.zip"]
 
@@ -219,6 +222,13 @@ class TestLists:
     )
     def test_a_list_for_resolvers_is_read(self, line):
         assert values(f"# by joe@lab.org\n{line}\n") == ["evil.com"]
+
+    def test_what_a_zone_says_of_itself_is_no_entry(self):
+        text = (
+            "$TTL 30\n@ SOA rpz.lab.org. joe.lab.org. 1 2 3 4 5\n NS localhost.\n; by joe@lab.org\n"
+            "evil.com CNAME . ; seen\nevil.org CNAME .\n"
+        )
+        assert values(text) == ["evil.com", "evil.org"]
 
     def test_bullets_fall_away(self):
         assert values("- evil[.]com\n* evil[.]org\n1. evil[.]net\n") == [

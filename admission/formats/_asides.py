@@ -53,13 +53,13 @@ _REFERRING = (
     r"|weitere informationen|r[ée]f[ée]rences?|voir(?: aussi)?|en savoir plus"
     r"|referencias?|fuentes?|v[ée]ase|m[áa]s informaci[óo]n"
 )
-_REFERENCE = re.compile(
-    rf"^{_BULLET}(?:{_REFERRING})[*_]*\s*[:=]"
-    r"|\b(?:information|details|analysis|report|article|more) (?:is |are )?(?:available |here )?"
-    r"(?:at|on|in|from|here|via):? {0,2}<?https?://"
-    r"|\bsee:? {0,2}<?https?://",
+_REFERENCE = re.compile(rf"{_BULLET}(?:{_REFERRING})[*_]*\s*[:=]", re.IGNORECASE)
+_POINTER = re.compile(
+    r"\b(?:(?:information|details|analysis|report|article|more) (?:is |are )?(?:available |here )?"
+    r"(?:at|on|in|from|here|via)|see):? {0,2}<?https?://[^\s\"<>]{1,2000}",
     re.IGNORECASE,
 )
+"""`more information at https://…` in the middle of a line."""
 _REFERENCES = words(
     "references reference sources reporting bibliography credits acknowledgements acknowledgments"
     " quellen referenzen literatur références bibliographie referencias fuentes bibliografía"
@@ -80,7 +80,7 @@ _SIGNATURE = re.compile(
 )
 _CONTENT = re.compile(r'\bcontent\s*:\s*!?\s*"([^"]{1,2000})"')
 _SAFE_MAILBOX = re.compile(
-    r"[\w.+-]{1,64}(?:[\[({]\s?(?:@|at)\s?[\])}]|@[\w-]{1,63}\s?[\[({]\s?(?:\.|dot))", re.IGNORECASE
+    r"(?<=\w)[\[({]\s?(?:@|at)\s?[\])}]|(?<=\w)@[\w-]{1,63}\s?[\[({]\s?(?:\.|dot)", re.IGNORECASE
 )
 _SENDER = re.compile(
     rf"{_BULLET}(?:from|(?:x-)?sender|reply-to|return-path|von|absender|de|exp[ée]diteur|remitente)"
@@ -120,7 +120,16 @@ def _aside(line: str, markup: bool) -> Aside | None:
         return Aside.PEOPLE
     if not markup and line.lstrip(" \t\ufeff").startswith(_COMMENTS):
         return Aside.COMMENT
-    return Aside.REFERENCE if _REFERENCE.search(start) else None
+    return Aside.REFERENCE if _REFERENCE.match(start) else None
+
+
+def without_pointers(line: str) -> str:
+    """A line without the URLs to which it sends its readers.
+
+    >>> without_pointers("evil.com, see https://example.com/a for more")
+    'evil.com,  for more'
+    """
+    return _POINTER.sub("", line) if "://" in line else line
 
 
 def _begins_section(lines: Sequence[str], number: int) -> bool:
@@ -171,7 +180,7 @@ def said_in(line: str, aside: Aside, markup: bool) -> Iterator[Recognised]:
     if aside is Aside.SIGNATURE:
         yield from in_line(line.partition("(")[0], False)
         for content in _CONTENT.findall(line):
-            yield from in_line(content, False)
+            yield from (v for v in in_line(content, False) if v.kind is not Kind.EMAIL)
         return
     safe = " ".join(word for word in joined(line).split() if refang(word) is not word)
     taken = {value.pattern for value in in_line(safe, False, "", markup)}

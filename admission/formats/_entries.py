@@ -9,7 +9,12 @@ _COMMENTS = ("#", "//", ";", "!")
 _AFTER = re.compile(r"[ \t][#;].*", re.DOTALL)
 _SINKS = frozenset(("0.0.0.0", "127.0.0.1", "::", "::1"))  # noqa: S104 - read, not bound to
 _TRIM = " \t\ufeff\u200b\"'`<>,;|*-()[]{}"
-_HEADER = re.compile(r"\[(?:adblock|adguard|ublock)[^\]]{0,60}\]\s*", re.IGNORECASE)
+_HEADER = re.compile(
+    r"\[(?:adblock|adguard|ublock)[^\]]{0,60}\]\s*$"
+    r"|\$(?:TTL|ORIGIN)\b|[^\s#]{0,253}\s*\b(?:\d{1,9}\s+)?(?:IN\s+)?(?:SOA|NS)\s+\S",
+    re.IGNORECASE,
+)
+"""The title of a list for browsers; what a zone says of itself."""
 _BLOCKED = re.compile(r"\|\|([^\s|^$*]{3,2000})\^?\|?(?:\$(\S{0,2000}))?")
 """Browsers: `||host^`, `||host/path$document`."""
 _CONDITION = re.compile(r"(?:^|,)(?:domain=|denyallow=|badfilter)")
@@ -25,9 +30,9 @@ _RESOLVER = re.compile(
 
 
 def is_comment(line: str) -> bool:
-    """Whether a line of a list is a comment or its title."""
+    """Whether a line of a list is a comment, its title, or about its zone."""
     plain = line.lstrip(" \t\ufeff")
-    return plain.startswith(_COMMENTS) or _HEADER.fullmatch(plain) is not None
+    return plain.startswith(_COMMENTS) or _HEADER.match(plain[:400]) is not None
 
 
 def entry(line: str) -> str:
@@ -57,6 +62,6 @@ def single(line: str) -> bool:
     if plain.startswith(("@@||", "||")) or _HIDING.search(plain[:1000]):
         return True
     words = entry(line).split()
-    if plain.split(None, 1)[0] in _SINKS:
-        return bool(words)
+    if words and plain.split(None, 1)[0] in _SINKS:
+        return True
     return 0 < len(words) <= 2 and recognise(refang(words[0].strip(_TRIM))) is not None

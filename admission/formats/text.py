@@ -8,7 +8,7 @@ of the Traffic Light Protocol that the text states holds for all of it.
 from collections.abc import Iterator, Sequence
 
 from tocsin.admission.formats import Format, Reading
-from tocsin.admission.formats._asides import asides, bystanders, said_in
+from tocsin.admission.formats._asides import asides, bystanders, said_in, without_pointers
 from tocsin.admission.formats._entries import entry, is_comment, single
 from tocsin.admission.formats._indicators import Collected, Remarks
 from tocsin.admission.formats._levels import strictest
@@ -55,7 +55,7 @@ def _values(lines: Sequence[str], markup: bool) -> Iterator[tuple[int, Recognise
             continue
         for part in _portions(line):
             if aside is None:
-                found = in_line(part, False, before, markup)
+                found = in_line(without_pointers(part), False, before, markup)
             else:
                 found = said_in(part, aside, markup)
             yield from ((number, value) for value in found if (value, part) not in theirs)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from measures.ruler import Ruler, Value, decoded
-from tocsin.admission.formats._asides import asides
+from tocsin.admission.formats._asides import asides, without_pointers
 from tocsin.admission.formats._columns import Columns, Role, guessed, headed
 
 UNEXPLAINED = "no reason found"
@@ -165,7 +165,8 @@ def in_text(text: str, markup: bool) -> Iterator[Place]:
     lines = text.splitlines()
     for line, aside in zip(lines, asides(lines, markup), strict=True):
         for word in line.split():
-            yield Place(word, line, aside=aside is not None)
+            pointed = word not in without_pointers(line)
+            yield Place(word, line, aside=aside is not None or pointed)
 
 
 def in_table(name: str, text: str) -> Iterator[Place]:
