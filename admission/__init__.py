@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import orjson
 
@@ -33,8 +34,8 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.normalise import Defaults, normalise
 from tocsin.admission.parts import Division, divided
-from tocsin.admission.policy import Policy, parse
-from tocsin.admission.rules import Rule, check, overruled, rule
+from tocsin.admission.policy import Policy, PolicyError, parse
+from tocsin.admission.rules import Rule, check, defaults, overruled, rule
 from tocsin.admission.sanitise import sanitise
 from tocsin.admission.validate import validate
 
@@ -211,20 +212,30 @@ class Examiner:
         return _Company(definitions, authors, defaults, rules, now)
 
 
-def policy_of(text: str) -> Policy:
+def policy_of(text: str, file: Path | None = None) -> Policy:
     """The policy that the text of a policy.toml states, its rules and their settings included.
 
-    Raises PolicyError, naming what is wrong.
+    Raises PolicyError, naming the file and what is wrong.
     """
-    parsed = parse(text)
+    try:
+        parsed = parse(text)
+        _check_rules(parsed)
+    except PolicyError as error:
+        raise PolicyError(f"{file or 'policy.toml'}: {error}") from error
+    return parsed
+
+
+def _check_rules(parsed: Policy) -> None:
     for name in parsed.rules:
-        check(name, {})
+        try:
+            defaults(name)
+        except PolicyError as error:
+            raise PolicyError(f"[sanitise] rules: {error}") from error
     for name, settings in parsed.settings.items():
         check(name, settings)
     for slug, tables in parsed.partners.items():
         for name, settings in tables.items():
             check(name, settings, f"partners.{slug}.rules")
-    return parsed
 
 
 def examine(

@@ -9,7 +9,7 @@ the figures mean.
 import hashlib
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -90,15 +90,39 @@ def merged(contributions: Sequence[Contribution]) -> StixObject:
     level), only the least strict contributions count, so that nothing known
     at a stricter level shows.
     """
-    seen = sorted(_least_strict(contributions), key=_newest_first)
-    content = {name: value for name, value in seen[0].object.items() if name not in _HUBS}
-    if seen[0].object["type"] == "indicator":
-        content |= _indicator([contribution.object for contribution in seen])
+    seen = sorted(voices(contributions), key=_newest_first)
+    subjects = [contribution.object for contribution in seen]
+    content = {name: value for name, value in subjects[0].items() if name not in _HUBS}
+    if content["type"] == "indicator":
+        content |= _texts(subjects) | _validity(_least_strict(contributions))
     for name in _UNITED:
-        union = _union(contribution.object.get(name, ()) for contribution in seen)
+        union = _union(subject.get(name, ()) for subject in subjects)
         if union:
             content[name] = union
     return {name: value for name, value in content.items() if value is not None}
+
+
+def voices(contributions: Sequence[Contribution]) -> list[Contribution]:
+    """What counts of all that partners say: of each its newest word at the least strict level.
+
+    It counts from when the partner first said so to when it last did, under whichever id.
+    """
+    if len(contributions) == 1:
+        return list(contributions)
+    words: dict[str, list[Contribution]] = {}
+    for each in _least_strict(contributions):
+        words.setdefault(each.partner, []).append(each)
+    return [_voice(own) for own in words.values()]
+
+
+def by_age(contribution: Contribution) -> tuple[int, str]:
+    """By this a partner's words on one thing are in order, the newest last.
+
+    Of two versions of one moment that with the greater id counts as the newer, so that the
+    same one does whichever comes last.  What has no version is as new as it came.
+    """
+    version, received = contribution.version, contribution.received
+    return (micros(version) if version else received, contribution.source_id)
 
 
 def figures(
@@ -109,7 +133,7 @@ def figures(
     Of testimonies only those count that every reader of the object may know of, and of each
     partner only its newest.
     """
-    counted = _least_strict(contributions)
+    counted = voices(contributions)
     heard = newest(visible(testimonies, counted[0]))
     seen = [each for each in heard if each.word is Word.SEEN]
     denied = [each for each in heard if each.word is Word.FALSE]
@@ -291,6 +315,14 @@ def _least_strict(contributions: Sequence[Contribution]) -> list[Contribution]:
     return [contribution for contribution in contributions if contribution.tlp == least]
 
 
+def _voice(own: Sequence[Contribution]) -> Contribution:
+    if len(own) == 1:
+        return own[0]
+    first = min(each.first or each.received for each in own)
+    last = max(each.last or each.received for each in own)
+    return replace(max(own, key=by_age), first=first, last=last)
+
+
 def _marks(scope: str) -> set[str]:
     """The markings of a scope that are no TLP level."""
     return set(scope.split("|")[1:])
@@ -307,11 +339,18 @@ def _newest_first(contribution: Contribution) -> tuple[int, bytes]:
     return (-stamp, spelt(contribution.object))
 
 
-def _indicator(subjects: Sequence[StixObject]) -> StixObject:
-    content: StixObject = {"valid_from": min((s["valid_from"] for s in subjects), key=micros)}
-    content["valid_until"] = None
+def _validity(spoken: Sequence[Contribution]) -> StixObject:
+    """From when until when anybody stands behind it, a partner under whichever of its ids."""
+    subjects = [contribution.object for contribution in spoken]
+    until = None
     if all("valid_until" in subject for subject in subjects):
-        content["valid_until"] = max((s["valid_until"] for s in subjects), key=micros)
+        until = max((subject["valid_until"] for subject in subjects), key=micros)
+    since = min((subject["valid_from"] for subject in subjects), key=micros)
+    return {"valid_from": since, "valid_until": until}
+
+
+def _texts(subjects: Sequence[StixObject]) -> StixObject:
+    content: StixObject = {}
     for name in ("name", "description"):
         texts = [subject[name] for subject in subjects if subject.get(name)]
         if texts:
@@ -344,15 +383,13 @@ def says_no_more(new: StixObject, old: StixObject) -> bool:
 
 
 def newer(new: Contribution, old: Contribution) -> int:
-    """How much later, in µs, a partner's word is than what it said of the same thing before.
+    """How much later, in µs, a partner's word is than what it said under the same id before.
 
-    Of two ids that it has for one thing neither is as late as the other, so that the same
-    one counts whichever comes last.  Where one has no version, what comes last is later.
+    Where one has no version, what comes last is later.
     """
     if not (old.version and new.version):
         return 1
-    order = (new.source_id > old.source_id) - (new.source_id < old.source_id)
-    return micros(new.version) - micros(old.version) or order
+    return micros(new.version) - micros(old.version)
 
 
 def same_definition(new: Contribution, old: Contribution) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 
 from tocsin.admission.identify import contributing
 from tocsin.admission.markings import TLP_2, parted, read
+from tocsin.admission.merge import voices
 from tocsin.admission.model import Candidate, Contribution, Layer, Path, StixObject, Tlp
 from tocsin.admission.schemas import schemas
 from tocsin.admission.texts import rewritten
@@ -133,7 +134,7 @@ def copies(
         ]
         content = merge(said)
         content.pop("granular_markings", None)
-        found.append((level, content, _languages(content, said)))
+        found.append((level, content, _languages(content, voices(said))))
     bare = [(level, content) for level, content, _ in found]
     return [
         (level, _with_markings(content, [*_marks(bare[: at + 1]), *languages]))

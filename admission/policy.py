@@ -16,7 +16,7 @@ from tocsin.admission.confidence import DAY, KINDS, Scale
 
 
 class PolicyError(Exception):
-    """policy.toml cannot be followed as it stands; the text names the setting."""
+    """A policy cannot be followed as it stands; the text names the setting and what it may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +85,19 @@ def parse(text: str) -> Policy:
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise PolicyError(f"policy.toml is not TOML: {error}") from error
+        raise PolicyError(f"not TOML: {error}") from error
     _check_names(tables)
-    limits, accept = tables["limits"], tables["accept"]
+    limits, accept = _Table(tables, "limits"), _Table(tables, "accept")
+    merge, decay = _Table(tables, "merge"), _Table(tables, "decay")
     return Policy(
-        object_octets=_number(limits, "object_octets"),
-        pattern_characters=_number(limits, "pattern_characters"),
-        clock_skew=_number(limits, "clock_skew_seconds") * 1_000_000,
-        unknown_types=_choice(accept, "unknown_types"),
-        unknown_patterns=_choice(accept, "unknown_patterns"),
-        custom_properties=_choice(accept, "custom_properties"),
-        quiet_period=_number(tables["merge"], "quiet_period_seconds") * 1_000_000,
-        scale=_scale(tables["merge"], tables["decay"]),
+        object_octets=limits.number("object_octets"),
+        pattern_characters=limits.number("pattern_characters"),
+        clock_skew=limits.number("clock_skew_seconds") * 1_000_000,
+        unknown_types=accept.choice("unknown_types"),
+        unknown_patterns=accept.choice("unknown_patterns"),
+        custom_properties=accept.choice("custom_properties"),
+        quiet_period=merge.number("quiet_period_seconds") * 1_000_000,
+        scale=_scale(merge, decay),
         rules=_rules(tables["sanitise"]["rules"]),
         settings=_by_rule(tables.get("rules", {}), "rules"),
         partners=_partners(tables.get("partners", {})),
@@ -105,16 +106,42 @@ def parse(text: str) -> Policy:
 
 
 def _check_names(tables: Mapping[str, Any]) -> None:
+    known = (*_TABLES, "rules", "partners")
     for table in tables:
-        if table not in _TABLES and table not in ("rules", "partners"):
-            raise PolicyError(f"policy.toml: unknown table [{table}]")
+        if table not in known:
+            there = ", ".join(f"[{each}]" for each in known)
+            raise PolicyError(f"[{table}] is no table of a policy (there are {there})")
     for table, names in _TABLES.items():
         given = tables.get(table)
         if not isinstance(given, dict):
-            raise PolicyError(f"policy.toml: the table [{table}] is missing")
-        for name in given.keys() ^ set(names):
-            word = "unknown" if name in given else "missing"
-            raise PolicyError(f"policy.toml: [{table}] {name} is {word}")
+            raise PolicyError(f"the table [{table}] is missing; it has {', '.join(names)}")
+        for name in sorted(given.keys() - set(names)):
+            raise PolicyError(f"[{table}] {name} is unknown (there are {', '.join(names)})")
+        for name in sorted(set(names) - given.keys()):
+            raise PolicyError(f"[{table}] {name} is missing; the shipped policy.toml has it")
+
+
+class _Table:
+    """One of the tables, which says where it stands when a value is wrong."""
+
+    def __init__(self, tables: Mapping[str, Any], name: str) -> None:
+        self._name, self._values = name, tables[name]
+
+    def number(self, name: str, least: int = 0, most: int = _MOST) -> int:
+        value = self._values[name]
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise self._wrong(name, f"a whole number from {least} to {most}")
+        return value
+
+    def choice(self, name: str) -> str:
+        value = self._values[name]
+        if value not in _CHOICES[name]:
+            raise self._wrong(name, f"one of {', '.join(_CHOICES[name])}")
+        return str(value)
+
+    def _wrong(self, name: str, wanted: str) -> PolicyError:
+        said = ascii(self._values[name])[:80]
+        return PolicyError(f"[{self._name}] {name} must be {wanted}, not {said}")
 
 
 def _by_rule(tables: object, name: str) -> Mapping[str, Mapping[str, Any]]:
@@ -130,50 +157,34 @@ def _partners(tables: object) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
         place = f"partners.{slug}"
         for name in _table(table, place):
             if name != "rules":
-                raise PolicyError(f"policy.toml: [{place}] {name} is unknown")
+                raise PolicyError(f"[{place}] {name} is unknown (there is rules)")
         found[slug] = _by_rule(table.get("rules", {}), f"{place}.rules")
     return MappingProxyType(found)
 
 
 def _table(value: object, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise PolicyError(f"policy.toml: [{name}] must be a table")
+        raise PolicyError(f"[{name}] must be a table")
     return value
 
 
-def _number(table: Mapping[str, Any], name: str, least: int = 0, most: int = _MOST) -> int:
-    value = table[name]
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise PolicyError(f"policy.toml: {name} must be a whole number, not {value!r}")
-    if not least <= value <= most:
-        raise PolicyError(f"policy.toml: {name} must be from {least} to {most}, not {value}")
-    return value
-
-
-def _scale(merge: Mapping[str, Any], decay: Mapping[str, Any]) -> Scale:
+def _scale(merge: _Table, decay: _Table) -> Scale:
     kinds = (*KINDS.values(), "hash", "other")
     return Scale(
-        ceiling=_number(merge, "ceiling", most=100),
-        corroboration=_number(merge, "corroboration_percent", most=90),
-        unreliable=_number(merge, "unreliable_percent", most=100),
-        reliable=_number(merge, "reliable_percent", most=100),
-        false_positive=_number(merge, "false_positive_percent", most=100),
-        refresh=_number(merge, "refresh_days", least=1) * DAY,
-        step=_number(decay, "step", least=10, most=100),
-        half_lives=MappingProxyType({k: _number(decay, f"{k}_days") * DAY for k in kinds}),
+        ceiling=merge.number("ceiling", most=100),
+        corroboration=merge.number("corroboration_percent", most=90),
+        unreliable=merge.number("unreliable_percent", most=100),
+        reliable=merge.number("reliable_percent", most=100),
+        false_positive=merge.number("false_positive_percent", most=100),
+        refresh=merge.number("refresh_days", least=1) * DAY,
+        step=decay.number("step", least=10, most=100),
+        half_lives=MappingProxyType({k: decay.number(f"{k}_days") * DAY for k in kinds}),
     )
-
-
-def _choice(table: Mapping[str, Any], name: str) -> str:
-    value = table[name]
-    if value not in _CHOICES[name]:
-        raise PolicyError(f"policy.toml: {name} must be one of {', '.join(_CHOICES[name])}")
-    return str(value)
 
 
 def _rules(given: object) -> tuple[str, ...]:
     if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
-        raise PolicyError("policy.toml: [sanitise] rules must be a list of rule names")
+        raise PolicyError("[sanitise] rules must be a list of rule names")
     if "marking" not in given:
-        raise PolicyError("policy.toml: [sanitise] rules must name `marking`: it refuses TLP:RED")
+        raise PolicyError("[sanitise] rules must name `marking`: it refuses TLP:RED")
     return tuple(given)

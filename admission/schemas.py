@@ -18,7 +18,8 @@ import jsonschema_rs
 _BASE = "http://raw.githubusercontent.com/oasis-open/cti-stix2-json-schemas/stix2.1/schemas/"
 _SAFE_TYPE = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*-?$"
 """In place of core.json's pattern for `type`, whose nested repetition backtracks exponentially."""
-_META = ("marking-definition", "language-content", "extension-definition")
+_FOLDERS = ("sdos", "sros", "observables")
+_META = frozenset(("marking-definition", "language-content", "extension-definition"))
 
 
 class Validator(Protocol):
@@ -57,7 +58,7 @@ def schemas() -> Mapping[str, Schema]:
     for name, body in documents.items():
         folder, _, file = name.partition("/")
         kind = file.removesuffix(".json")
-        if folder in ("sdos", "sros", "observables") or kind in _META:
+        if kind in types():
             found[kind] = Schema(
                 validator=jsonschema_rs.Draft202012Validator(body, registry=registry),
                 properties=frozenset(_property_names(name, documents)),
@@ -66,6 +67,13 @@ def schemas() -> Mapping[str, Schema]:
                 observable=folder == "observables",
             )
     return found
+
+
+@cache
+def types() -> frozenset[str]:
+    """Every type of STIX 2.1, without reading a schema."""
+    files = [each for folder in _FOLDERS for each in (_root() / folder).glob("*.json")]
+    return _META.union(each.stem for each in files)
 
 
 @cache
@@ -85,16 +93,19 @@ def names() -> frozenset[str]:
 
 
 def _documents() -> list[tuple[str, dict[str, Any]]]:
-    package = find_spec("stix2validator")  # its data only: to import it takes a second
-    assert package is not None and package.origin is not None  # noqa: S101  (a dependency)
-    root = Path(package.origin).parent / "schemas-2.1" / "schemas"
     return [
         (f"{folder.name}/{file.name}", _document(file))
-        for folder in root.iterdir()
+        for folder in _root().iterdir()
         if folder.is_dir()
         for file in folder.iterdir()
         if file.name.endswith(".json")
     ]
+
+
+def _root() -> Path:
+    package = find_spec("stix2validator")  # its data only: to import it takes a second
+    assert package is not None and package.origin is not None  # noqa: S101  (a dependency)
+    return Path(package.origin).parent / "schemas-2.1" / "schemas"
 
 
 def _document(file: Path) -> dict[str, Any]:

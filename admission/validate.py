@@ -56,7 +56,7 @@ _DEEP_TIMES = frozenset(
 _HASHES = ".hashes."
 _EXACT = ("=", "!=", "IN")
 _MARKINGS = ("object_marking_refs", "created_by_ref")
-_NO_TIME = r"(\.[0-9]+)?Z$\""
+_NO_TIME = r'(\.[0-9]+)?Z$"'
 """How the complaint of the schemas' pattern for timestamps ends."""
 _APART = (
     "observables inside an observed-data are of STIX 2.0: send them as objects of their own and "
@@ -180,7 +180,8 @@ def _said(place: str, message: str) -> str:
         return "not a timestamp: write it as 2026-01-31T23:59:59.000Z"
     if place == "id":
         return "`id` must be the type, two hyphens and a UUID of version 1 to 5"
-    return message[:200]
+    value, unlike, _ = message.rpartition(' does not match "')
+    return f"{value[:150]} does not have the form that STIX wants here" if unlike else message[:200]
 
 
 def _word_faults(subject: StixObject) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tocsin.admission import Examiner
 from tocsin.admission.errors import ShareError
-from tocsin.admission.formats import Reading, claim, read
+from tocsin.admission.formats import Reading, claim, read, taken
 from tocsin.admission.model import (
     Candidate,
     Consent,
@@ -121,7 +121,7 @@ class Checker:
         name = file.form or file.name
         try:
             if claim(name, file.content) is None:
-                return Preview(file.name, error=_UNCLAIMED)
+                return Preview(file.name, error=_unclaimed())
             candidates = list(read(name, file.content, Reading(now=now, tlp=self._tlp)))
         except ShareError as error:
             return Preview(file.name, error=str(error))
@@ -129,10 +129,8 @@ class Checker:
         return Preview(file.name, tuple(self._examiner.examine(candidates, now)), read=sent)
 
 
-_UNCLAIMED = (
-    "no format claims this file; it should be STIX JSON, STIX 1.x XML, MISP JSON, CSV or text, "
-    "and --as NAME (report.txt) tells what it is"
-)
+def _unclaimed() -> str:
+    return f"no format claims this file; --as NAME tells what it is (report.txt): {taken()}"
 
 
 def line(file: str, candidate: Candidate) -> Line:
@@ -152,7 +150,7 @@ def unexamined(file: File, now: int, tlp: Tlp) -> Preview:
     name = file.form or file.name
     try:
         if claim(name, file.content) is None:
-            return Preview(file.name, error=_UNCLAIMED)
+            return Preview(file.name, error=_unclaimed())
         candidates = tuple(read(name, file.content, Reading(now=now, tlp=tlp)))
     except ShareError as error:
         return Preview(file.name, error=str(error))

@@ -17,11 +17,12 @@ from tocsin.clients.output import FORMATS
 from tocsin.clients.render import say
 from tocsin.config import CLIENT_FILE, TLP_WORDS, ClientSettings, ConfigError, load_client
 
-INTERRUPTED = 130
+INTERRUPTED, PIPE_CLOSED = 130, 141
+"""What a shell shows for programs that a signal ended: 128 and its number."""
 
 _CODES = """\
 exit codes: 0 all well; 1 something failed or was refused; 2 wrong usage;
-3 hub not reachable or access denied; 130 interrupted"""
+3 hub not reachable or access denied; 130 interrupted; 141 nobody reads on"""
 _ABOUT = f"""\
 Share indicators with a Tocsin hub, or any TAXII 2.1 server, and read what others share.
 
@@ -73,7 +74,7 @@ Read a collection; with --state, what is new since the last poll.
 
 jsonl, csv and list are added to --output when there is a --state, and replace it otherwise;
 a bundle replaces it always, and its cursor moves once it is complete.  An interrupted poll goes
-on where it was.  One state file may serve many collections.
+on where it was; what a pipe has taken counts as read.  One state file may serve many collections.
 
 {_CODES}"""
 _STATUS = f"""\
@@ -115,15 +116,20 @@ def _run(arguments: argparse.Namespace) -> int:
         say(str(error))
         return exit_code(error)
     except BrokenPipeError:
-        # Our reader went away; what is still in the buffer must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        _drop_output()
+        return PIPE_CLOSED
     except OSError as error:
         say(f"{error.filename or 'the output'}: {error.strerror}")
+        _drop_output()
         return FAILED
     except KeyboardInterrupt:
         say("interrupted; what was written stays, and a poll with --state goes on from there")
         return INTERRUPTED
+
+
+def _drop_output() -> None:
+    """What is still in the buffer must not complain at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Screen(logging.Handler):
@@ -222,7 +228,7 @@ def _offering() -> argparse.ArgumentParser:
         action="append",
         dest="terms",
         metavar="TERM",
-        help="a name, domain or network of yours to keep out of what is shared; repeatable",
+        help="a name, domain or network of yours to keep out of what is shared; several by comma",
     )
     return options
 
@@ -257,7 +263,7 @@ def _push_options(options: argparse.ArgumentParser) -> None:
 def _poll_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("collection", metavar="COLLECTION", help="id, alias or title")
     options.add_argument("--format", choices=FORMATS, default="jsonl", help="(jsonl)")
-    options.add_argument("--output", metavar="FILE", help="instead of standard output")
+    options.add_argument("--output", metavar="FILE", help="- is standard output, as is none")
     options.add_argument("--state", metavar="FILE", help="remembers how far was read")
     options.add_argument("--added-after", metavar="TIME", help="begin after this RFC 3339 time")
     options.add_argument(
@@ -277,8 +283,9 @@ def _settings(arguments: argparse.Namespace) -> ClientSettings:
     path = Path(arguments.config) if arguments.config else None
     if not path and not os.environ.get(CLIENT_FILE) and here.is_file():
         path = here
-    given = {name: getattr(arguments, name, None) for name in ("url", "key", "cert", "ca", "terms")}
-    return load_client(path, os.environ, given)
+    given = {name: getattr(arguments, name, None) for name in ("url", "key", "cert", "ca")}
+    terms = getattr(arguments, "terms", None)
+    return load_client(path, os.environ, given | {"terms": terms and ",".join(terms)})
 
 
 def _seconds(text: str) -> float:

@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
+from difflib import get_close_matches
 from pathlib import Path
 
-from tocsin.admission import policy_of
+from tocsin.admission import policy_of, schemas
 from tocsin.admission.benign import load
 from tocsin.admission.errors import Malformed, NotAllowed, NotAuthenticated, ShareError, Unavailable
 from tocsin.admission.model import Tlp
@@ -88,10 +89,13 @@ def poll_collection(arguments: argparse.Namespace, settings: ClientSettings) -> 
         raise WrongUsage("a bundle is one document: use --format jsonl with --follow")
     if arguments.added_after:
         _checked_time(arguments.added_after)
-    state = StateFile(Path(arguments.state)) if arguments.state else Memory()
-    path = Path(arguments.output) if arguments.output else None
+    types = _listed(arguments.type)
+    for unknown in [each for each in types if each not in schemas.types() and each[:2] != "x-"]:
+        say(f"--type: STIX 2.1 has no {unknown}; it may be one of somebody's own{_like(unknown)}")
+    state = _state(arguments.state)
+    path = Path(arguments.output) if arguments.output not in (None, "", "-") else None
     ask = Ask(
-        types=_listed(arguments.type),
+        types=types,
         added_after=arguments.added_after or "",
         limit=arguments.limit,
     )
@@ -149,7 +153,7 @@ def _previews(arguments: argparse.Namespace, settings: ClientSettings) -> list[P
             file if isinstance(file, Preview) else unexamined(file, now, Tlp.of(tlp))
             for file in files
         ]
-    policy = policy_of(policy_text(settings.policy))
+    policy = policy_of(policy_text(settings.policy), settings.policy)
     checker = Checker(replace(settings, default_tlp=tlp), policy, load(keep=kept))
     return [file if isinstance(file, Preview) else checker.preview(file, now) for file in files]
 
@@ -193,6 +197,8 @@ def _show_error(preview: Preview, *, as_json: bool) -> None:
         json_line({"file": preview.file, "error": preview.error})
     if preview.error:
         say(f"{preview.file}: {preview.error}")
+    elif not preview.candidates:
+        say(f"{preview.file}: nothing to share was found in it")
 
 
 def _show_counts(counts: dict[str, int], failed_files: int, *, as_json: bool) -> None:
@@ -262,6 +268,14 @@ def _summed_up(
     return FAILED if failed or any(counts.get(word) for word in refused) else DONE
 
 
+def _state(name: str | None) -> StateFile | Memory:
+    if not name:
+        return Memory()
+    state = StateFile(Path(name))
+    state.check()
+    return state
+
+
 def _follow(
     arguments: argparse.Namespace,
     hub: Hub,
@@ -294,6 +308,11 @@ def _checked_time(text: str) -> None:
         micros(text)
     except Malformed as error:
         raise WrongUsage(f"--added-after: {error}; it looks like 2026-01-31T00:00:00Z") from error
+
+
+def _like(word: str) -> str:
+    found = get_close_matches(word, schemas.types(), n=1)
+    return f", or is {found[0]} meant?" if found else ""
 
 
 def _listed(words: Iterable[str] | None) -> tuple[str, ...]:

@@ -18,9 +18,8 @@ from typing import Any, BinaryIO
 import msgspec
 
 from tocsin.admission import markings
-from tocsin.admission.errors import Unavailable
 from tocsin.admission.patterns import observables
-from tocsin.clients.state import Cursor, sync_folder
+from tocsin.clients.state import Cursor, Unusable, sync_folder, unwritable
 
 FORMATS = ("jsonl", "bundle", "csv", "list")
 COLUMNS = (
@@ -144,9 +143,13 @@ class Bundle:
 def sink(format: str, path: Path | None, stdout: BinaryIO, *, append: bool) -> Lines | Bundle:
     """The sink for a format; `path` None: standard output.  `append` keeps what is in the file.
 
-    Raises Unavailable if the file cannot be opened.
+    Raises Unusable if the file cannot be opened.
     """
+    if path and path.exists() and not path.is_file() and not path.is_dir():
+        raise Unusable(f"--output: {path} is no file; leave --output out and write > {path}")
     try:
+        if path and path.is_dir():
+            raise IsADirectoryError
         if format == "bundle":
             fresh = path.with_name(f".{path.name}-{os.getpid()}") if path else None
             return Bundle(path, fresh.open("wb") if fresh else stdout)
@@ -156,7 +159,7 @@ def sink(format: str, path: Path | None, stdout: BinaryIO, *, append: bool) -> L
         stream: BinaryIO = path.open("r+b" if append and path.exists() else "w+b")
         return Lines(stream, lines_of, header, os.path.realpath(path))
     except OSError as error:
-        raise Unavailable(f"{path} cannot be written: {error.strerror}") from error
+        raise Unusable(f"--output: {path} {unwritable(path or Path(), error)}") from error
 
 
 def _form(format: str) -> tuple[LinesOf, bytes]:

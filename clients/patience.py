@@ -207,6 +207,8 @@ def _advice(status: int, response: requests.Response) -> str:
     wait = response.headers.get("Retry-After", "")
     if wait.isdecimal():
         return f"; try again in {wait} s"
+    if status == 401 and "Authorization" not in response.request.headers:
+        return "; no key was sent: give --key or TOCSIN_KEY=account:secret, or use --cert"
     if advice := _ADVICE.get(status):
         return f"; {advice}"
     return "; try again later" if status >= 500 else ""

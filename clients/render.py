@@ -53,7 +53,13 @@ def say(text: str) -> None:
 
 def console(*, stderr: bool = False) -> Console:
     """Standard output or error for people; plain unless it is a terminal."""
-    return Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=True)
+    return _Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=True)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command how it ends; rich would end it with 1."""
+        raise  # it is called where the error is caught
 
 
 def show_line(screen: Console, line: Line) -> None:

@@ -15,12 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tocsin.admission.errors import Malformed, Unavailable
+from tocsin.admission.errors import Malformed, ShareError
 from tocsin.admission.timestamps import micros, timestamp
 
 _VERSION = 1
 _ABANDONED = 60
 """Seconds after which a half-written file belongs to nobody."""
+
+
+class Unusable(ShareError):
+    """A file of the user's own cannot be read or written; the hub has no part in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,16 @@ class StateFile:
         self._path = Path(os.path.realpath(path))
         self._swept = False
 
+    def check(self) -> None:
+        """Raises Malformed or Unusable if it will be of no use, before anything is polled."""
+        try:
+            if self._path.is_dir():
+                raise IsADirectoryError
+            tempfile.TemporaryFile(dir=self._path.parent).close()
+        except OSError as error:
+            raise Unusable(f"--state: {self._path} {unwritable(self._path, error)}") from error
+        self._cursors()
+
     def cursor(self, key: str) -> Cursor:
         """Where to go on; the beginning if nothing is remembered.
 
@@ -76,16 +90,16 @@ class StateFile:
     def move(self, key: str, cursor: Cursor) -> None:
         """Remember `cursor`, durably.
 
-        Raises Unavailable if the file cannot be written.
+        Raises Unusable if the file cannot be written.
         """
         cursors = {**self._cursors(), key: _entry(cursor)}
         text = json.dumps({"tocsin_state": _VERSION, "cursors": cursors}, indent=1) + "\n"
         try:
             self._replace(text.encode())
         except OSError as error:
-            raise Unavailable(
-                f"the state file {self._path} cannot be written ({error.strerror}); "
-                "nothing is lost, the next poll goes on from the last cursor"
+            raise Unusable(
+                f"the state file {self._path} {unwritable(self._path, error)}. "
+                "Nothing is lost: the next poll goes on from the last cursor"
             ) from error
 
     def _cursors(self) -> dict[str, Any]:
@@ -94,8 +108,9 @@ class StateFile:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise Unavailable(
-                f"the state file {self._path} cannot be read ({error.strerror})"
+            raise Unusable(
+                f"the state file {self._path} cannot be read ({error.strerror}); "
+                "let this user read it, or name another with --state"
             ) from error
         except (ValueError, RecursionError) as error:
             raise self._damaged("it is not JSON") from error
@@ -129,6 +144,18 @@ class StateFile:
                 os.unlink(fresh)
             raise
         sync_folder(self._path.parent)
+
+
+def unwritable(path: Path, error: OSError) -> str:
+    """Why a file cannot be written, and what to do: the end of a sentence about it."""
+    folder = path.parent
+    if not folder.is_dir():
+        return f"cannot be written: there is no folder {folder}; make it, or name another file"
+    if path.is_dir():
+        return "cannot be written: it is a folder; name a file in it"
+    if isinstance(error, PermissionError):
+        return "cannot be written: this user may not; name another file"
+    return f"cannot be written: {error.strerror or error}"
 
 
 def _sweep(folder: Path, beginning: str) -> None:

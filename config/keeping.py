@@ -12,13 +12,19 @@ import mmap
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
 _DIGEST = 32
 _MOST = 4
 """Files of one kind that are left: one for each release and setting that is in use."""
+
+_NEW = ".new-"
+_ABANDONED = 60
+"""Seconds after which a half-written file belongs to nobody."""
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +38,7 @@ def kept(name: str, make: Callable[[], bytes]) -> bytes | memoryview:
     if folder is None:
         return make()
     file = folder / f"{name}.bin"
+    _sweep(folder)
     try:
         return _mapped(file)
     except FileNotFoundError:
@@ -74,19 +81,31 @@ def _mapped(file: Path) -> memoryview:
 
 def _write(file: Path, content: bytes) -> None:
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=file.parent)  # 0600
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=_NEW)  # 0600
     try:
         with os.fdopen(handle, "wb") as new:
             new.write(content)
             new.write(_digest(content))
         os.replace(name, file)
-    except OSError:
-        os.unlink(name)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(name)
         raise
     kind = file.name.rpartition("-")[0]
     like = sorted(file.parent.glob(f"{kind}-*.bin"), key=lambda each: each.stat().st_mtime)
     for old in like[:-_MOST]:
         old.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed programs left.
+
+    A write in progress is younger; one that was stopped for so long is only made again.
+    """
+    with suppress(OSError):
+        for left in folder.glob(f"{_NEW}*"):
+            if time.time() - left.lstat().st_mtime > _ABANDONED:
+                left.unlink(missing_ok=True)
 
 
 def _digest(content: bytes | memoryview) -> bytes:

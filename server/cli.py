@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import sys
 from collections.abc import Sequence
 
 from tocsin.admission.errors import ShareError, Unavailable
@@ -16,10 +17,30 @@ from tocsin.server.conformance import command as conformance
 from tocsin.server.opening import opened
 from tocsin.server.serve import serve, work
 
+INTERRUPTED, PIPE_CLOSED = 130, 141
+"""What a shell shows for programs that a signal ended: 128 and its number."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     options = parser().parse_args(arguments)
+    try:
+        code = _run(options)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        _drop_output()
+        return PIPE_CLOSED
+    except OSError as error:
+        say(f"tocsin-hub: {error.strerror or error}: {error.filename or 'address, file or output'}")
+        _drop_output()
+        return 1
+    except KeyboardInterrupt:
+        say("tocsin-hub: interrupted")
+        return INTERRUPTED
+
+
+def _run(options: argparse.Namespace) -> int:
     if options.run is conformance.main:
         return int(conformance.main(options))  # looks at any server: needs no hub here
     try:
@@ -42,13 +63,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ShareError as error:
         say(f"tocsin-hub: {error}")
         return 3 if isinstance(error, Unavailable) else 1
-    except OSError as error:
-        say(f"tocsin-hub: {error.strerror or error}: {error.filename or 'address or file'}")
-        return 1
+
+
+def _drop_output() -> None:
+    """What is still in the buffer must not complain at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _at_the_desk(settings: HubSettings, options: argparse.Namespace) -> int:
+    new = not settings.mongo_uri and not settings.data.exists()
     with opened(settings, lambda text: None) as hub:
+        if new:
+            say(f"tocsin-hub: there was no hub in {settings.data}, a new one was begun there;")
+            say("  if that is not what you meant, name the data directory of yours with --data")
         answer = options.run(hub, options)
     if options.json:
         print(json.dumps(answer))
@@ -63,6 +90,8 @@ def _overrides(options: argparse.Namespace) -> dict[str, object]:
 
 
 def _print(answer: Told) -> None:
+    if answer == []:
+        say("tocsin-hub: there are none")
     for row in answer if isinstance(answer, list) else [answer]:
         for name, value in row.items():
             shown = json.dumps(value) if isinstance(value, list | dict) else value

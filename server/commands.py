@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
-from tocsin.admission.confidence import NEUTRAL, reliability_of
-from tocsin.admission.errors import Malformed, ShareError
-from tocsin.admission.model import Consent, Tlp
+from tocsin.admission.errors import ShareError
 from tocsin.admission.timestamps import micros
-from tocsin.server import desk, gathering
+from tocsin.server import desk, gathering, partners
 from tocsin.server.conformance import command as conformance
-from tocsin.server.model import Kind, Partner
+from tocsin.server.model import Kind
 from tocsin.server.opening import Opened
+from tocsin.server.partners import tlp, words
 from tocsin.server.takeover import NOTICE, Wish, medallion, take_over
 
 _EXAMPLES = """\
@@ -34,7 +34,8 @@ examples:
   tocsin-hub import medallion data.json --dry-run
   tocsin-hub conformance https://taxii.example/taxii2/ --key me:secret
 
-exit codes: 0 all well, 1 refused, 2 wrong usage, 3 the database cannot be reached
+exit codes: 0 all well, 1 refused or failed, 2 wrong usage, 3 the database cannot be reached,
+130 interrupted, 141 nobody reads on
 """
 
 Told = desk.Answer | list[desk.Answer]
@@ -54,49 +55,6 @@ def serving(hub: Opened, options: argparse.Namespace) -> Told:
 def working(hub: Opened, options: argparse.Namespace) -> Told:
     """Stands for `work`."""
     raise AssertionError("work opens the hub itself")
-
-
-def _partner_add(hub: Opened, options: argparse.Namespace) -> Told:
-    partner = Partner(
-        slug=options.slug,
-        name=options.name[0],
-        country=options.country,
-        sectors=tuple(options.sector),
-        terms=(*options.name[1:], *options.term),
-        consent=Consent(options.consent),
-        max_tlp=options.max_tlp,
-        default_tlp=min(options.max_tlp, Tlp.AMBER),
-        reliability=options.reliability,
-        group=options.group,
-    )
-    return desk.add_partner(hub, partner, options.read.split(","), options.write.split(","))
-
-
-def _partner_change(hub: Opened, options: argparse.Namespace) -> Told:
-    names, terms = options.name or [], options.term
-    about: dict[str, object] = {
-        "name": names[0] if names else None,
-        "country": options.country,
-        "sectors": None if options.sector is None else tuple(options.sector),
-        "terms": None if terms is None else (*names[1:], *terms),
-        "consent": None if options.consent is None else Consent(options.consent),
-        "max_tlp": options.max_tlp,
-        "reliability": options.reliability,
-        "group": options.group,
-    }
-    if len(names) > 1 and terms is None:
-        raise Malformed("further names are terms: give all of its terms with --term as well")
-    change = desk.Change(
-        about={name: value for name, value in about.items() if value is not None},
-        reads=None if options.read is None else options.read.split(","),
-        writes=None if options.write is None else options.write.split(","),
-        disabled=options.disabled,
-    )
-    return desk.change_partner(hub, options.slug, change)
-
-
-def _partner_list(hub: Opened, options: argparse.Namespace) -> Told:
-    return desk.partners(hub)
 
 
 def _key_issue(hub: Opened, options: argparse.Namespace) -> Told:
@@ -121,7 +79,7 @@ def _collection_list(hub: Opened, options: argparse.Namespace) -> Told:
 
 def _collection_add(hub: Opened, options: argparse.Namespace) -> Told:
     new = desk.collection_of(options.alias, Kind(options.kind), options.title)
-    sources, types = _words(options.source), frozenset(_words(options.type))
+    sources, types = words(options.source), frozenset(words(options.type))
     wish = gathering.Wish(sources, types, options.max_tlp, options.active_only, options.at)
     return desk.add_collection(hub, gathering.gathered(hub.parts.store, new, wish))
 
@@ -180,10 +138,11 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    root.add_argument("--version", action="version", version=f"tocsin-hub {version('tocsin')}")
     subjects = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_serve(subjects)
     _command(subjects, "work", working, "admit and pack beside the hubs of a MongoDB")
-    _add_partner(_group(subjects, "partner", "organisations that share"))
+    _add_partner(_group(subjects, "partner", "organisations that share", partners.NameAnywhere))
     _add_key(_group(subjects, "key", "credentials of accounts"))
     _add_collection(_group(subjects, "collection", "inboxes, feeds and verbatim collections"))
     _add_review(_group(subjects, "review", "what waits for an analyst"))
@@ -199,10 +158,15 @@ _Subjects = argparse._SubParsersAction
 
 
 def _group(
-    subjects: _Subjects[argparse.ArgumentParser], name: str, text: str
+    subjects: _Subjects[argparse.ArgumentParser],
+    name: str,
+    text: str,
+    kind: type[argparse.ArgumentParser] = argparse.ArgumentParser,
 ) -> _Subjects[argparse.ArgumentParser]:
     group = subjects.add_parser(name, help=text, description=text)
-    return group.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    return group.add_subparsers(
+        title="commands", required=True, metavar="COMMAND", parser_class=kind
+    )
 
 
 def _command(
@@ -236,45 +200,12 @@ def _add_serve(subjects: _Subjects[argparse.ArgumentParser]) -> None:
 
 
 def _add_partner(group: _Subjects[argparse.ArgumentParser]) -> None:
-    command = _command(group, "add", _partner_add, "a partner with an account and a key")
-    command.add_argument("slug", help="short, no everyday word: small letters, digits, hyphens")
-    command.add_argument(
-        "--name", required=True, action="append", help="what the partner is called; all its names"
-    )
-    _about_partner(command)
-    command.set_defaults(
-        **{"country": "", "sector": [], "term": [], "consent": "none", "group": ""},
-        **{"read": "clear,green", "write": "inbox", "max_tlp": Tlp.AMBER, "reliability": NEUTRAL},
-    )
+    command = _command(group, "add", partners.add, "a partner with an account and a key")
+    partners.options_of_add(command)
     words = "another name, right or standing of a partner; what is not named stays as it is"
-    command = _command(group, "change", _partner_change, words)
-    command.add_argument("slug", help="its short name")
-    command.add_argument("--name", action="append", help="what the partner is called")
-    _about_partner(command)
-    command.add_argument("--disable", dest="disabled", action="store_const", const=True)
-    command.add_argument("--enable", dest="disabled", action="store_const", const=False)
-    _command(group, "list", _partner_list, "partners, their accounts and rights")
-
-
-def _about_partner(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--country", help="two letters, ISO 3166")
-    command.add_argument("--sector", action="extend", nargs="+", help="one or more")
-    command.add_argument(
-        "--term",
-        action="extend",
-        nargs="+",
-        help="own domains, products, networks: kept out of what is shared; may be repeated",
-    )
-    command.add_argument("--read", help="collections, by comma; clear,green for a new partner")
-    command.add_argument("--write", help="collections, by comma; inbox for a new partner")
-    command.add_argument("--max-tlp", type=_tlp, help="the strictest it may send; amber at first")
-    command.add_argument("--consent", choices=[c.value for c in Consent])
-    command.add_argument(
-        "--reliability",
-        type=_reliability,
-        help="how far it has proved right: A to F of the Admiralty code, or 0 to 100; 50 at first",
-    )
-    command.add_argument("--group", help="partners of one group count as one source")
+    command = _command(group, "change", partners.change, words)
+    partners.options_of_change(command)
+    _command(group, "list", partners.listed, "partners, their accounts and rights")
 
 
 def _add_key(group: _Subjects[argparse.ArgumentParser]) -> None:
@@ -299,7 +230,7 @@ def _add_collection(group: _Subjects[argparse.ArgumentParser]) -> None:
     command.add_argument("alias", help="a short name: small letters, digits, hyphens")
     command.add_argument("--kind", required=True, choices=[kind.value for kind in Kind])
     command.add_argument(
-        "--max-tlp", type=_tlp, help="the strictest a feed takes (amber), or an aggregate shows"
+        "--max-tlp", type=tlp, help="the strictest a feed takes (amber), or an aggregate shows"
     )
     command.add_argument("--title", default="", help="what people read")
     views = command.add_argument_group("aggregates and snapshots")
@@ -321,9 +252,9 @@ def _add_review(group: _Subjects[argparse.ArgumentParser]) -> None:
     command = _command(group, "list", _review_list, "questions, the oldest first")
     command.add_argument("--partner", help="of one partner only")
     command = _command(group, "release", _review_release, "admit it after all")
-    command.add_argument("review", nargs="+")
+    command.add_argument("review", nargs="+", metavar="ID", help="as `review list` shows it")
     command = _command(group, "reject", _review_reject, "refuse it for good")
-    command.add_argument("review", nargs="+")
+    command.add_argument("review", nargs="+", metavar="ID", help="as `review list` shows it")
     command.add_argument("--reason", default="", help="for the submitter to read")
 
 
@@ -338,7 +269,7 @@ def _add_aftercare(subjects: _Subjects[argparse.ArgumentParser]) -> None:
     command.add_argument("--reason", default="", help="shown to whoever sends it")
     _command(benign, "list", _benign_list, "what is on it")
     command = _command(benign, "remove", _benign_remove, "it may be sent again")
-    command.add_argument("value", nargs="+")
+    command.add_argument("value", nargs="+", help="as `benign list` shows it")
 
 
 def _add_import(group: _Subjects[argparse.ArgumentParser]) -> None:
@@ -356,27 +287,9 @@ def _add_import(group: _Subjects[argparse.ArgumentParser]) -> None:
     command.add_argument("--dry-run", action="store_true", help="tell what would be taken over")
 
 
-def _tlp(word: str) -> Tlp:
-    try:
-        return Tlp.of(word)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
 def _instant(text: str) -> int:
     try:
         return micros(text)
     except ShareError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _words(lists: Sequence[str]) -> tuple[str, ...]:
-    words = (word.strip() for each in lists for word in each.split(","))
-    return tuple(word for word in words if word)
-
-
-def _reliability(text: str) -> int:
-    try:
-        return reliability_of(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+        said = f"{error}; it looks like 2026-01-31T00:00:00Z"
+        raise argparse.ArgumentTypeError(said) from error

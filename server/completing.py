@@ -92,15 +92,15 @@ def complete(ledger: Ledger, arrivals: Arrivals, after: str = "") -> str:
 
 
 def _completed(ledger: Ledger, wait: Wait) -> Wait:
-    public = ledger.publics.get(wait.public)
-    mine = next((c for c in contributions(public) if c.partner == wait.partner), None)
-    if mine is None or not mine.draft:
-        return replace(wait, targets=frozenset())
-    targets = {target for _, layer in mine.draft for target in references(layer)}
-    known = recalled(ledger, wait.partner, wait.sees, targets)
-    new, awaited = contributed(mine, mine.draft, known)
-    if new != mine:
-        ledger.join(wait.public, new)
+    awaited: frozenset[str] = frozenset()
+    for mine in contributions(ledger.publics.get(wait.public)):
+        if mine.partner == wait.partner and wait.source in ("", mine.source_id) and mine.draft:
+            targets = {target for _, layer in mine.draft for target in references(layer)}
+            known = recalled(ledger, wait.partner, wait.sees, targets)
+            new, more = contributed(mine, mine.draft, known)
+            awaited |= more
+            if new != mine:
+                ledger.join(wait.public, new)
     return replace(wait, targets=awaited)
 
 

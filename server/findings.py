@@ -1,11 +1,15 @@
-"""What merging and publishing say to the submitter about one object."""
+"""What merging and publishing say of one object: to its submitter, and to an analyst."""
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
+from dataclasses import dataclass, field
 
-from tocsin.admission.model import Action, Finding
+from tocsin.admission.merge import spelt
+from tocsin.admission.model import Action, Candidate, Finding, Verdict
 from tocsin.admission.references import Rewriting
+from tocsin.server.model import Question, Record, Review
 
 MOST = 20
 """Findings of one kind that a person is shown."""
@@ -38,3 +42,63 @@ def telling(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     """As many as a person can read; the last ones give the reason for the verdict."""
     most = 2 * MOST
     return findings if len(findings) <= most else findings[:MOST] + findings[-MOST:]
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """The verdicts on a batch, with the questions that they leave."""
+
+    submission: str
+    partner: str
+    now: int
+    records: list[Record] = field(default_factory=list)
+    reviews: list[Review] = field(default_factory=list)
+
+    def close(  # noqa: PLR0913
+        self,
+        candidate: Candidate,
+        verdict: Verdict,
+        public: str = "",
+        *,
+        waits_for: tuple[str, ...] = (),
+        kept: bool = False,
+    ) -> None:
+        """Nothing more becomes of the candidate; `kept`: what it says is remembered from now on.
+
+        What was asked about it before, if ever, is not asked again.
+        """
+        record = Record(
+            index=candidate.index,
+            verdict=verdict.value,
+            source_id=candidate.source_id or "",
+            version=candidate.source_version or "",
+            public_id=public,
+            findings=tuple(finding.as_json() for finding in telling(candidate.findings)),
+        )
+        self.records.append(record)
+        held = verdict is Verdict.HELD
+        wanted = Action.HELD if held else Action.ASKED
+        rules = tuple(sorted({f.rule for f in candidate.findings if f.action is wanted}))
+        if held or (rules and kept):
+            self.reviews.append(self._review(candidate, record, rules, waits_for))
+
+    def _review(
+        self,
+        candidate: Candidate,
+        record: Record,
+        rules: tuple[str, ...],
+        waits_for: tuple[str, ...],
+    ) -> Review:
+        return Review(
+            id=str(uuid.uuid4()),
+            question=Question.HELD if record.verdict == Verdict.HELD else Question.ASKED,
+            submission=self.submission,
+            index=record.index,
+            partner=self.partner,
+            source_id=record.source_id,
+            asked=self.now,
+            object=candidate.raw or spelt(candidate.original or candidate.object or {}),
+            rules=rules,
+            findings=record.findings,
+            waits_for=waits_for,
+        )

@@ -18,6 +18,7 @@ from tocsin.admission.confidence import DAY, Scale
 from tocsin.admission.identify import observable
 from tocsin.admission.merge import (
     Figures,
+    by_age,
     digest,
     figures,
     kept,
@@ -25,9 +26,10 @@ from tocsin.admission.merge import (
     newer,
     testimonies_of,
     told,
+    voices,
 )
-from tocsin.admission.model import Contribution, StixObject, Testimony, Tlp
-from tocsin.admission.parts import copies
+from tocsin.admission.model import Contribution, Layer, StixObject, Testimony, Tlp
+from tocsin.admission.parts import copies, layers_of
 from tocsin.admission.timestamps import micros, stix_time
 from tocsin.server.copies import Fresh, again, aged, also, copy_for
 from tocsin.server.facets import facets
@@ -37,6 +39,10 @@ from tocsin.server.traits import traits
 
 HOUR = 3_600_000_000
 """µs; what is due is kept by the hour."""
+MOST_WORDS = 20
+"""Of how many of a partner's ids for one thing it is remembered what they say."""
+MOST_OCTETS = 2_000_000
+"""Of what is remembered besides the newest, so that no document grows too large."""
 _INDICATOR = "indicator--"
 
 
@@ -76,16 +82,17 @@ class Ledger:
             self.publics |= self.txn.publics(new)
 
     def join(self, name: str, new: Contribution) -> bool:
-        """The partner's contribution, in place of its former one.
+        """What the partner says under one of its ids, in place of what it said under that before.
 
         Answers whether the public object says something that it did not say before.
         """
         before = self.publics.get(name)
-        mine = [c for c in contributions(before) if c.partner == new.partner]
+        own = [c for c in contributions(before) if c.partner == new.partner]
         others = [c for c in contributions(before) if c.partner != new.partner]
-        self._said += [(each, False) for each in mine] + [(new, True)]
-        new = replace(new, first=min([each.first or each.received for each in mine] or [0]))
-        return self._recompute(name, (*others, new), before)
+        self._said += [(c, False) for c in own if c.source_id == new.source_id] + [(new, True)]
+        new = replace(new, first=min([each.first or each.received for each in own] or [0]))
+        own = [c for c in own if c.source_id != new.source_id]
+        return self._recompute(name, (*others, *_remembered([*own, new])), before)
 
     def confirm(self, name: str, mine: Contribution, received: int) -> None:
         """The partner says the same again: remembered by the day, of what shows the day."""
@@ -97,32 +104,36 @@ class Ledger:
             rest = (again if c is mine else c for c in before.contributions)
             self._recompute(name, tuple(rest), before)
 
-    def leave(self, name: str, partner: str) -> None:
-        """The partner's contribution ends; with the last one the public object is revoked."""
-        before = self.publics.get(name)
-        if before is None or before.revoked:
-            return
-        rest = tuple(c for c in before.contributions if c.partner != partner)
+    def leave(self, name: str, gone: Contribution) -> None:
+        """A contribution ends; with the last one the public object is revoked.
+
+        What the partner says under other ids of its own stays.
+        """
+        before = self.publics[name]
+        rest = tuple(c for c in before.contributions if c is not gone)
         if rest:
-            self._said += [(c, False) for c in before.contributions if c.partner == partner]
+            self._said += [(gone, False)]
             self._recompute(name, rest, before)
-        elif before.contributions:
+        else:
             self.end(name, End.WITHDRAWN)
 
     def moved(self, name: str, new: Contribution) -> bool:
         """What the partner said under this id before, of another thing, ends.
 
-        False, and nothing ends, if that is newer.  What it says of that thing under another id
-        of its own stays.
+        False, and nothing ends, if that is newer.
         """
-        own = (new.partner, new.source_id)
-        there = contributions(self.publics.get(name))
-        said = next((c for c in there if (c.partner, c.source_id) == own), None)
+        said = self.said(name, new.partner, new.source_id)
         if said is not None and newer(new, said) < 0:
             return False
         if said is not None:
-            self.leave(name, new.partner)
+            self.leave(name, said)
         return True
+
+    def said(self, name: str, partner: str, source_id: str) -> Contribution | None:
+        """What the partner says under this id of its own, if that is published under `name`."""
+        there = contributions(self.publics.get(name))
+        own = (partner, source_id)
+        return next((c for c in there if (c.partner, c.source_id) == own), None)
 
     def end(self, name: str, why: End) -> bool:
         """Revoke a public object, for ever; False if there is nothing to revoke."""
@@ -130,9 +141,7 @@ class Ledger:
         if before is None or before.revoked or not before.contributions:
             return False
         self._said += [(each, False) for each in before.contributions]
-        heard = before.testimonies
-        layers = copies(before.contributions, lambda spoken: self._content(spoken, heard))
-        revoked = [(level, {**content, "revoked": True}) for level, content in layers]
+        revoked = self._revoked(before)
         gone = replace(
             before,
             contributions=(),
@@ -196,7 +205,7 @@ class Ledger:
         self, name: str, contributed: tuple[Contribution, ...], before: Public | None
     ) -> bool:
         heard = before.testimonies if before else ()
-        layers = copies(contributed, lambda spoken: self._content(spoken, heard))
+        layers = self._layers(contributed, heard)
         level = layers[0][0]
         scope = next(c.scope for c in contributed if c.tlp == level)
         if before is None:
@@ -206,7 +215,8 @@ class Ledger:
         public = replace(before, contributions=contributed, tlp=level, scope=scope)
         said = self._figures(public)
         known = before if before.digest else None
-        fresh = aged(known, layers, self._author(contributed), self.now)
+        taken = self._taken_back(known, level)
+        fresh = aged(known, [*taken, *layers], self._author(contributed), self.now)
         changed = any(copy.changed for copy in fresh)
         news = self._news(before, said)
         waits = news and not fresh[0].changed and self._quiet(before, said)
@@ -218,6 +228,22 @@ class Ledger:
             fresh = again(fresh, self.now)
         self._post(replace(public, figures=before.figures if waits else said), fresh)
         return True
+
+    def _layers(
+        self, contributed: Sequence[Contribution], heard: Sequence[Testimony]
+    ) -> list[Layer]:
+        return copies(contributed, lambda spoken: self._content(spoken, heard))
+
+    def _revoked(self, public: Public) -> list[Layer]:
+        """What its readers hold of it, revoked."""
+        layers = self._layers(public.contributions, public.testimonies)
+        return [(level, {**content, "revoked": True}) for level, content in layers]
+
+    def _taken_back(self, before: Public | None, level: Tlp) -> list[Layer]:
+        """What readers hold who may not see it any more, because its level is stricter now."""
+        if before is None or before.tlp >= level or any(c.raw for c in before.contributions):
+            return []
+        return [layer for layer in self._revoked(before) if layer[0] < level]
 
     def _content(self, spoken: Sequence[Contribution], heard: Sequence[Testimony]) -> StixObject:
         """What contributions say at one level, with the confidence that they make."""
@@ -253,15 +279,17 @@ class Ledger:
 
     def _author(self, contributed: Sequence[Contribution]) -> str:
         """The one consenting partner's identity, else the hub's; sanitising strips all others."""
-        named = contributed[0].object.get("created_by_ref") if len(contributed) == 1 else None
+        alone = len({each.partner for each in contributed}) == 1
+        named = voices(contributed)[0].object.get("created_by_ref") if alone else None
         return str(named or self.house.identity["id"])
 
     def _post(self, public: Public, fresh: list[Fresh]) -> None:
-        base, *fuller = fresh
+        base, *fuller = (copy for copy in fresh if copy.of.level >= public.tlp)
         stored = tuple(copy.of for copy in fuller)
         self._keep(replace(public, modified=base.of.modified, digest=base.of.digest, copies=stored))
         waiting = self._postings.get(public.id, [])
-        self._postings[public.id] = [also(copy, waiting) for copy in fresh]
+        below = [copy for copy in waiting if copy.of.level < fresh[0].of.level]
+        self._postings[public.id] = [*below, *(also(copy, waiting) for copy in fresh)]
 
     def _posting(self, public: Public, fresh: Fresh) -> Posting:
         raw = next((each.raw for each in public.contributions if each.raw), b"")
@@ -273,7 +301,9 @@ class Ledger:
             content = told(content, own, self.house.identity["id"])
         body = {"type": kind, "spec_version": "2.1", "id": public.id, **content}
         if not observable(kind):
-            body |= {"created_by_ref": fresh.author, "created": stix_time(public.created)}
+            taken = fresh.of.level < public.tlp  # its readers may not know who is left
+            author = self.house.identity["id"] if taken else fresh.author
+            body |= {"created_by_ref": author, "created": stix_time(public.created)}
             if kind != "marking-definition":
                 body["modified"] = stix_time(fresh.of.modified)
         return posting(body, fresh.of.level)
@@ -286,6 +316,34 @@ class Ledger:
 def contributions(public: Public | None) -> tuple[Contribution, ...]:
     """What partners said of it; nothing, of what nobody has spoken of."""
     return public.contributions if public is not None else ()
+
+
+def _remembered(own: Sequence[Contribution]) -> list[Contribution]:
+    """What is kept of a partner's words on one thing: what counts, and the next few.
+
+    Since when it has held is kept of all of them.
+    """
+    if len(own) == 1:
+        return list(own)
+    best = sorted(own, key=lambda each: (-each.tlp, *by_age(each)), reverse=True)
+    words, octets = best[:1], 0
+    for each in best[1:MOST_WORDS]:
+        octets += sum(len(orjson.dumps(said)) for _, said in (*layers_of(each), *each.draft))
+        if octets > MOST_OCTETS:
+            break
+        words.append(each)
+    since = [str(each.object["valid_from"]) for each in best if "valid_from" in each.object]
+    if since and len(words) < len(best):
+        words[-1] = _held_since(words[-1], min(since, key=micros))
+    return words
+
+
+def _held_since(word: Contribution, moment: str) -> Contribution:
+    def since(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+        return tuple((level, {**said, "valid_from": moment}) for level, said in layers)
+
+    ((_, subject),) = since([(word.tlp, word.object)])
+    return replace(word, object=subject, fuller=since(word.fuller), draft=since(word.draft))
 
 
 def _expiry(public: Public, content: StixObject) -> int | None:

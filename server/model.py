@@ -265,7 +265,7 @@ class Public:
     tlp: Tlp
     scope: str
     contributions: tuple[Contribution, ...]
-    """At most one of each partner; empty once all have been revoked."""
+    """One for each id that a partner has for it; empty once all have been revoked."""
     revoked: bool = False
     copies: tuple[Copy, ...] = ()
     """Fuller copies for stricter feeds, the strictest last; `digest` is of the least strict one."""
@@ -290,11 +290,13 @@ class Wait:
     """The strictest level that its submitter may read."""
     targets: frozenset[str]
     """The partner's ids and public ids for which it is worth looking again; empty: none left."""
+    source: str = ""
+    """The partner's own id for it; empty: whichever of them wait."""
 
     @property
     def name(self) -> str:
         """Of the contribution."""
-        return f"{self.public}|{self.partner}"
+        return "|".join(filter(None, (self.public, self.partner, self.source)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def _engine(settings: HubSettings, say: Say) -> Iterator[str]:
 @contextmanager
 def _joined(settings: HubSettings, uri: str, clock: Clock = wall_clock) -> Iterator[Opened]:
     own = seal(settings.data)
-    judging = Judging(policy_of(policy_text(settings.policy)), load(keep=kept))
+    judging = Judging(policy_of(policy_text(settings.policy), settings.policy), load(keep=kept))
     store = Store.connect(uri, name=settings.database, clock=clock)
     try:
         store.prepare()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tocsin.admission.extension import author, extension_definition
 from tocsin.admission.identify import named, observable
 from tocsin.admission.markings import definition
-from tocsin.admission.merge import newer, same_definition, says_no_more, spelt
+from tocsin.admission.merge import newer, same_definition, says_no_more, voices
 from tocsin.admission.model import (
     Action,
     Candidate,
@@ -22,10 +21,10 @@ from tocsin.admission.parts import stricter
 from tocsin.admission.references import references
 from tocsin.admission.timestamps import micros
 from tocsin.server.completing import MOST_AWAITED, complete, contributed, recalled
-from tocsin.server.findings import ECHO, dropped, note, telling
+from tocsin.server.findings import ECHO, Verdicts, dropped, note
 from tocsin.server.ledger import House, Ledger, contributions, posting
 from tocsin.server.minting import GENERATIONS, Mint, Minted, Placed, in_order, seen
-from tocsin.server.model import Arrivals, End, Partner, Public, Question, Record, Review, Wait
+from tocsin.server.model import Arrivals, End, Partner, Public, Record, Review, Wait
 from tocsin.server.store import Txn
 
 
@@ -83,7 +82,8 @@ class Publisher:
 
     def settle(self, txn: Txn, batch: Batch) -> Settled:
         """Everything about the batch but the submission's own state is written."""
-        work = _Work(self.mint, Ledger(txn, self.house, batch.now), batch)
+        verdicts = Verdicts(batch.submission, batch.partner.slug, batch.now)
+        work = _Work(self.mint, Ledger(txn, self.house, batch.now), batch, verdicts)
         for candidate in in_order(batch.candidates):
             work.take(candidate)
         work.recall()
@@ -94,8 +94,8 @@ class Publisher:
         after = complete(work.ledger, arrivals)
         work.ledger.listen()
         work.ledger.write()
-        records = sorted(work.records, key=lambda record: record.index)
-        return Settled(tuple(records), tuple(work.reviews), arrivals, after)
+        records = sorted(verdicts.records, key=lambda record: record.index)
+        return Settled(tuple(records), tuple(verdicts.reviews), arrivals, after)
 
     def complete(self, txn: Txn, arrivals: Arrivals, after: str, now: int) -> str:
         """The next portion of what waits for what has arrived; where the one after it begins."""
@@ -119,9 +119,9 @@ class _Work:
     mint: Mint
     ledger: Ledger
     batch: Batch
-    records: list[Record] = field(default_factory=list)
-    reviews: list[Review] = field(default_factory=list)
+    verdicts: Verdicts
     arrived: dict[str, str] = field(default_factory=dict)
+    """What its ids stand for since then."""
     sources: dict[str, str] = field(default_factory=dict)
     """What the partner's source ids stood for before this batch."""
     known: dict[str, Minted] = field(default_factory=dict)
@@ -148,13 +148,13 @@ class _Work:
             author = source in self.batch.authors
             public = self.ledger.house.identity["id"] if author else source
             self._arrive(source, public)
-            self._close(candidate, Verdict.DUPLICATE, public)
+            self.verdicts.close(candidate, Verdict.DUPLICATE, public)
         elif not candidate.open:
             if candidate.verdict is Verdict.REFUSED and source not in self.sources:
                 self._arrive(source, "")  # nobody need wait for it
-            self._close(candidate, candidate.verdict)
+            self.verdicts.close(candidate, candidate.verdict)
         elif self._echo(candidate):
-            self._close(candidate.noting(ECHO), Verdict.DUPLICATE, source)
+            self.verdicts.close(candidate.noting(ECHO), Verdict.DUPLICATE, source)
         else:
             self._place(candidate)
 
@@ -176,7 +176,8 @@ class _Work:
             self.known.pop(str(candidate.source_id), None)
             message = "waits for what it refers to: " + ", ".join(missing[:5])
             finding = Finding("publish", "references", Action.HELD, message)
-            self._close(candidate.held(finding), Verdict.HELD, waits_for=missing)
+            awaited = missing[:MOST_AWAITED]
+            self.verdicts.close(candidate.held(finding), Verdict.HELD, waits_for=awaited)
             return
         if candidate.echo:
             self._copy(replace(placed, candidate=candidate))
@@ -185,7 +186,7 @@ class _Work:
         if living is None:
             message = "was published and revoked too often: an analyst must look at it"
             finding = Finding("publish", "revoked", Action.HELD, message)
-            self._close(candidate.held(finding), Verdict.HELD)
+            self.verdicts.close(candidate.held(finding), Verdict.HELD)
             return
         placed = living
         parts = stricter(((candidate.level, placed.rewriting.object), *placed.fuller))
@@ -220,18 +221,18 @@ class _Work:
         ):
             message = "says that this hub made it, but here is no such object: send it as your own"
             fault = Finding("merge", "echo", Action.REFUSED, message)
-            self._close(placed.candidate.refused(fault), Verdict.REFUSED)
+            self.verdicts.close(placed.candidate.refused(fault), Verdict.REFUSED)
             return
         self.known[str(placed.candidate.source_id)] = Minted(known.id, known.tlp)
         self._arrive(str(placed.candidate.source_id), known.id)
-        self._close(placed.candidate.noting(ECHO), Verdict.DUPLICATE, known.id)
+        self.verdicts.close(placed.candidate.noting(ECHO), Verdict.DUPLICATE, known.id)
 
     def _living(self, placed: Placed) -> Placed | None:
         """Under an id that is not revoked, unless it is this partner's own that was withdrawn.
 
         What has expired comes back if the new report is valid still.
         """
-        own = self.sources.get(str(placed.candidate.source_id))
+        own = self._stands_for(str(placed.candidate.source_id))
         valid = self._valid(placed)
         for generation in range(1, GENERATIONS + 1):
             self.ledger.load([placed.id])
@@ -250,36 +251,48 @@ class _Work:
         candidate, partner = placed.candidate, self.batch.partner.slug
         new, awaited = self._contribution(placed)
         public = self.ledger.publics.get(placed.id)
-        before = self.sources.get(new.source_id, "")
-        mine = next((c for c in contributions(public) if c.partner == partner), None)
+        before = self._stands_for(new.source_id)
+        mine = self.ledger.said(placed.id, partner, new.source_id)
         if self._closed(placed, new, public):
             return
         if before != placed.id and not self.ledger.moved(before, new):
-            newer = note("versions", "a newer version of it is here already, about something else")
-            self._close(candidate.noting(newer), Verdict.DUPLICATE, before)
+            late = note("versions", "a newer version of it is here already, about something else")
+            self.verdicts.close(candidate.noting(late), Verdict.DUPLICATE, before)
             return
         if mine is not None and self._decided(placed, mine, new):
             return
+        others = [c for c in contributions(public) if c.partner == partner and c is not mine]
         changed = self.ledger.join(placed.id, new)
         self._arrive(new.source_id, placed.id)
         if awaited or (mine is not None and mine.draft):
-            self.waits.append(Wait(placed.id, partner, self.batch.sees, awaited))
+            self.waits.append(Wait(placed.id, partner, self.batch.sees, awaited, new.source_id))
         if public is None or public.tlp > new.tlp:
             self.opened.add(placed.id)
-        unseen = public is None or public.tlp > self.batch.sees
-        alone = unseen or all(c.partner == partner for c in contributions(public))
-        verdict = Verdict.ADMITTED if changed or unseen else Verdict.DUPLICATE
-        self._close(candidate, verdict if alone else Verdict.MERGED, placed.id)
+        if others and (not changed or any(_repeats(new, each) for each in others)):
+            verdict = Verdict.DUPLICATE
+        else:
+            verdict = self._verdict(public, changed=changed)
+        if others:
+            candidate = candidate.noting(*_outspoken(new, others))
+        self.verdicts.close(candidate, verdict, placed.id, kept=True)
+
+    def _verdict(self, public: Public | None, *, changed: bool) -> Verdict:
+        """On what joined a public object, given what that was before."""
+        if public is None or public.tlp > self.batch.sees:
+            return Verdict.ADMITTED
+        if any(c.partner != self.batch.partner.slug for c in public.contributions):
+            return Verdict.MERGED
+        return Verdict.ADMITTED if changed else Verdict.DUPLICATE
 
     def _closed(self, placed: Placed, new: Contribution, public: Public | None) -> bool:
         """Whether it takes something back, or what it would join is past joining."""
-        candidate, own = placed.candidate, self.sources.get(new.source_id)
+        candidate, own = placed.candidate, self._stands_for(new.source_id)
         if new.object.get("revoked") is True:
             self._withdraw(candidate, own or placed.id)
             return True
         if public is not None and public.ended == End.EXPIRED:
             remark = note("expired", "it has expired here already: send a later valid_until")
-            self._close(candidate.noting(remark), Verdict.DUPLICATE, placed.id)
+            self.verdicts.close(candidate.noting(remark), Verdict.DUPLICATE, placed.id)
             return True
         if public is not None and public.revoked:
             self._refuse(candidate, "this id was revoked, for ever; send it under a new id")
@@ -290,19 +303,14 @@ class _Work:
         return False
 
     def _decided(self, placed: Placed, mine: Contribution, new: Contribution) -> bool:
-        """Whether what the partner sent before decides the verdict already."""
+        """Whether what the partner sent under the same id before decides the verdict already."""
         candidate = placed.candidate
         self._arrive(new.source_id, placed.id)
-        if (
-            new.fuller == mine.fuller
-            and says_no_more(new.object, mine.object)
-            and (not new.raw or new.tlp >= mine.tlp)
-        ):
+        if _repeats(new, mine) and (not new.raw or new.tlp >= mine.tlp):
             self.ledger.confirm(placed.id, mine, new.received)
-            self._close(candidate, Verdict.DUPLICATE, placed.id)
+            self.verdicts.close(candidate, Verdict.DUPLICATE, placed.id)
             return True
-        own = self.sources.get(new.source_id) or placed.id
-        if own != placed.id or not new.version or new.raw:
+        if not new.version or new.raw:
             return False
         later = newer(new, mine)
         if later > 0 or (later == 0 and self.batch.waived):
@@ -310,7 +318,8 @@ class _Work:
         asks = any(f.action is Action.ASKED for f in candidate.findings)
         if later < 0 or mine.received == new.received or asks:
             version = ("a newer" if later < 0 else "this") + " version of it is here already"
-            self._close(candidate.noting(note("versions", version)), Verdict.DUPLICATE, placed.id)
+            candidate = candidate.noting(note("versions", version))
+            self.verdicts.close(candidate, Verdict.DUPLICATE, placed.id)
         else:
             self._refuse(candidate, "this version is here with other content; raise `modified`")
         return True
@@ -338,63 +347,34 @@ class _Work:
         return until is None or micros(until) > self.batch.now
 
     def _withdraw(self, candidate: Candidate, name: str) -> None:
-        partner = self.batch.partner.slug
-        if any(c.partner == partner for c in contributions(self.ledger.publics.get(name))):
-            self.ledger.leave(name, partner)
+        said = self.ledger.said(name, self.batch.partner.slug, str(candidate.source_id))
+        if said is not None:
+            self.ledger.leave(name, said)
             remark = note("revoked", "your contribution is withdrawn")
-            self._close(candidate.noting(remark), Verdict.ADMITTED, name)
+            self.verdicts.close(candidate.noting(remark), Verdict.ADMITTED, name)
         else:
             remark = note("revoked", "nothing of yours is published under it")
-            self._close(candidate.noting(remark), Verdict.DUPLICATE)
+            self.verdicts.close(candidate.noting(remark), Verdict.DUPLICATE)
 
     def _arrive(self, source: str, public: str) -> None:
-        if source and self.sources.get(source) != public:
+        if source and (source in self.arrived or self.sources.get(source) != public):
             self.arrived[source] = public
+
+    def _stands_for(self, source: str) -> str:
+        """The public id that one of the partner's own has now; empty if it has none."""
+        return self.arrived.get(source) or self.sources.get(source, "")
 
     def _refuse(self, candidate: Candidate, message: str) -> None:
         fault = Finding("merge", "versions", Action.REFUSED, message)
-        self._close(candidate.refused(fault), Verdict.REFUSED)
+        self.verdicts.close(candidate.refused(fault), Verdict.REFUSED)
 
-    def _close(
-        self,
-        candidate: Candidate,
-        verdict: Verdict,
-        public: str = "",
-        waits_for: tuple[str, ...] = (),
-    ) -> None:
-        record = Record(
-            index=candidate.index,
-            verdict=verdict.value,
-            source_id=candidate.source_id or "",
-            version=candidate.source_version or "",
-            public_id=public,
-            findings=tuple(finding.as_json() for finding in telling(candidate.findings)),
-        )
-        self.records.append(record)
-        wanted = Action.HELD if verdict is Verdict.HELD else Action.ASKED
-        rules = tuple(sorted({f.rule for f in candidate.findings if f.action is wanted}))
-        settled = verdict in (Verdict.REFUSED, Verdict.DUPLICATE)  # asked the first time, if ever
-        if verdict is Verdict.HELD or (rules and not settled):
-            self.reviews.append(self._review(candidate, record, rules, waits_for))
 
-    def _review(
-        self,
-        candidate: Candidate,
-        record: Record,
-        rules: tuple[str, ...],
-        waits_for: tuple[str, ...],
-    ) -> Review:
-        held = record.verdict == Verdict.HELD
-        return Review(
-            id=str(uuid.uuid4()),
-            question=Question.HELD if held else Question.ASKED,
-            submission=self.batch.submission,
-            index=record.index,
-            partner=self.batch.partner.slug,
-            source_id=record.source_id,
-            asked=self.batch.now,
-            object=candidate.raw or spelt(candidate.original or candidate.object or {}),
-            rules=rules,
-            findings=record.findings,
-            waits_for=waits_for[:MOST_AWAITED],
-        )
+def _outspoken(new: Contribution, others: Sequence[Contribution]) -> list[Finding]:
+    """That not this counts, but what the partner says of the same thing under another id."""
+    if any(each.source_id == new.source_id for each in voices([*others, new])):
+        return []
+    return [note("versions", "what you say of it under another id is newer, so that counts")]
+
+
+def _repeats(new: Contribution, old: Contribution) -> bool:
+    return new.fuller == old.fuller and says_no_more(new.object, old.object)

@@ -39,7 +39,7 @@ def serve(
         if not settings.mongo_uri:
             hub.parts.store.submissions.free()  # the engine is ours alone: who had them is dead
         server = _server(hub, stop, tls)
-        server.prepare()
+        _listen(server, settings)
         scheme = "https" if tls else "http"
         url = f"{scheme}://{_shown(settings.host)}:{server.bind_addr[1]}/taxii2/"
         answering = threading.Thread(target=server.serve, name="http", daemon=True)
@@ -85,6 +85,18 @@ def _server(hub: Opened, stop: threading.Event, tls: Contexts | None) -> Listene
     settings = hub.settings
     place = Place(settings.host, settings.port, settings.threads, tls)
     return listener(place, create_app(hub.parts, hub.seal, settings, stop))
+
+
+def _listen(server: Listener, settings: HubSettings) -> None:
+    """Raises ConfigError if the address is another's, or none of this machine."""
+    try:
+        server.prepare()
+    except OSError as error:
+        why = str(error).rpartition("] ")[2].rstrip(")")  # cheroot's text holds the cause's
+        place = f"{settings.host}:{settings.port}"
+        raise ConfigError(
+            f"cannot listen at {place}: {why}; name another --port or --host"
+        ) from error
 
 
 def _tls(settings: HubSettings, say: Callable[[str], None]) -> Contexts | None:

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from certificates import authority, written
@@ -12,7 +13,9 @@ from feed_postings import Feed
 from judged import Judged
 from processes import Hub
 from pymongo import MongoClient
+from taxii_peers import KEY, Medallion, serve_medallion
 
+from tocsin.clients.cli import main
 from tocsin.server.model import Collection, Kind
 from tocsin.server.store import Store
 from tocsin.server.store.embedded import Engine
@@ -105,3 +108,34 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judged]:
         yield Judged(hub.url, *keys, ca=ca, certificate=certificate)
     finally:
         assert hub.stop() == 0
+
+
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No settings from outside, and a folder of its own."""
+    for name in [name for name in os.environ if name.startswith("TOCSIN_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def tocsin(alone: None, capfd: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Runs a command of the clients; answers its exit code, its lines and what it said."""
+
+    def run(*arguments: str) -> tuple[int, list[str], str]:
+        code = main(arguments)
+        told = capfd.readouterr()
+        return code, told.out.splitlines(), told.err
+
+    return run
+
+
+@pytest.fixture
+def partner(alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Medallion]:
+    """A server of somebody else, where the clients find it."""
+    with serve_medallion() as server:
+        monkeypatch.setenv("TOCSIN_URL", server.url)
+        monkeypatch.setenv("TOCSIN_KEY", KEY)
+        yield server

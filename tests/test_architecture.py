@@ -27,6 +27,7 @@ ADMISSION = (
 HUB = (
     ("tocsin.server.cli",),
     ("tocsin.server.commands",),
+    ("tocsin.server.partners",),
     ("tocsin.server.serve", "tocsin.server.desk", "tocsin.server.takeover"),
     ("tocsin.server.medallion_backend", "tocsin.server.medallion_mongo"),
     ("tocsin.server.medallion_source",),
@@ -40,7 +41,8 @@ HUB = (
     ("tocsin.server.ledger", "tocsin.server.minting", "tocsin.server.findings"),
     ("tocsin.server.copies",),
     ("tocsin.server.store", "tocsin.server.access"),
-    ("tocsin.server.journal", "tocsin.server.seal", "tocsin.server.facets", "tocsin.server.traits"),
+    ("tocsin.server.journal", "tocsin.server.seal", "tocsin.server.facets", "tocsin.server.traits")
+    + ("tocsin.server.countries",),
     ("tocsin.server.model",),
     *ADMISSION,
 )

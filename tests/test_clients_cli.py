@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from taxii_peers import COLLECTION, KEY, Answer, indicator, serve_medallion, serve_script
+from taxii_peers import COLLECTION, Answer, indicator, serve_script
 
 from tocsin.clients.cli import main
 
@@ -18,34 +18,7 @@ COMMAND = [sys.executable, "-m", "tocsin.clients"]
 STARTERS = ("check", "push", "poll", "status", "collections")
 
 
-@pytest.fixture(autouse=True)
-def _alone(tmp_path, monkeypatch):
-    """No settings from outside, and a folder of its own."""
-    for name in [name for name in os.environ if name.startswith("TOCSIN_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def tocsin(capfd):
-    """Runs a command; answers its exit code, its lines and what it said."""
-
-    def run(*arguments: str) -> tuple[int, list[str], str]:
-        code = main(arguments)
-        told = capfd.readouterr()
-        return code, told.out.splitlines(), told.err
-
-    return run
-
-
-@pytest.fixture
-def partner(monkeypatch):
-    with serve_medallion() as server:
-        monkeypatch.setenv("TOCSIN_URL", server.url)
-        monkeypatch.setenv("TOCSIN_KEY", KEY)
-        yield server
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 def file(name: str, *objects: dict) -> str:
@@ -118,12 +91,14 @@ class TestCheck:
         assert last["counts"]["failed_files"] == 2
         assert "No such file" in said
 
-    def test_terms_from_the_command_line_and_from_client_toml_are_kept_out(self, tocsin):
+    @pytest.mark.parametrize("terms", [["Globex", "Initech"], ["Globex,Initech"]])
+    def test_terms_from_the_command_line_and_from_client_toml_are_kept_out(self, tocsin, terms):
         Path("client.toml").write_text('terms = ["acme.example"]\n')
-        text = {**known(1), "description": "seen at acme.example by Globex"}
-        _, lines, _ = tocsin("check", file("a.json", text), "--term", "Globex", "--json")
+        text = {**known(1), "description": "seen at acme.example by Globex with Initech"}
+        words = [word for term in terms for word in ("--term", term)]
+        _, lines, _ = tocsin("check", file("a.json", text), *words, "--json")
         told = json.dumps(json.loads(lines[0])["object"])
-        assert "acme" not in told and "Globex" not in told
+        assert not any(word in told for word in ("acme", "Globex", "Initech"))
 
     def test_standard_input_is_a_file_too(self, tmp_path):
         ran = subprocess.run(
@@ -189,6 +164,19 @@ class TestPoll:
             partner.add(indicator(2 * number), indicator(2 * number + 1))
             assert tocsin("poll", COLLECTION, *arguments)[0] == 0
         assert Path("o").read_text().split() == [f"bad{n}.test" for n in range(6)]
+
+    @pytest.mark.parametrize(
+        ("types", "said"),
+        [
+            (["indicators"], "has no indicators; it may be one of somebody's own, or is indicator"),
+            (["tool,zebra"], "STIX 2.1 has no zebra; it may be one of somebody's own\n"),
+            (["tool,x-zebra", "malware"], ""),
+        ],
+    )
+    def test_a_type_that_stix_does_not_have_is_told(self, tocsin, partner, types, said):
+        options = [word for each in types for word in ("--type", each)]
+        code, _, told = tocsin("poll", COLLECTION, *options)
+        assert (code, said in told, bool(said)) == (0, True, bool(told))
 
     def test_a_damaged_state_is_told_and_nothing_is_written(self, tocsin, partner):
         Path("s").write_text("{")
@@ -310,6 +298,11 @@ class TestExitCodes:
     def test_a_wrong_key_is_3(self, tocsin, partner, command):
         code, _, said = tocsin(*command, "--key", "partner:wrong")
         assert (code, said.count("\n"), "TOCSIN_KEY" in said) == (3, 1, True)
+
+    def test_no_key_at_all_is_not_told_as_a_wrong_one(self, tocsin, partner, monkeypatch):
+        monkeypatch.delenv("TOCSIN_KEY")
+        code, _, said = tocsin("collections")
+        assert (code, "; no key was sent: give --key" in said) == (3, True)
 
     def test_a_hub_that_is_not_there_is_3(self, tocsin):
         code, _, said = tocsin("collections", "--url", "http://127.0.0.1:9/taxii2/")

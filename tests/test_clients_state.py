@@ -8,9 +8,9 @@ import os
 import pytest
 from taxii_peers import indicator
 
-from tocsin.admission.errors import Malformed, Unavailable
+from tocsin.admission.errors import Malformed
 from tocsin.clients.output import sink
-from tocsin.clients.state import Cursor, StateFile, state_key
+from tocsin.clients.state import Cursor, StateFile, Unusable, state_key
 
 CURSOR = Cursor(last=1_700_000_000_000_001, seen=frozenset({"a", "b"}), output="/x", size=7)
 TLP_GREEN = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
@@ -56,7 +56,7 @@ class TestState:
             StateFile(tmp_path / "state").cursor("key")
 
     def test_a_file_that_cannot_be_written_is_told(self, tmp_path):
-        with pytest.raises(Unavailable, match="cannot be written"):
+        with pytest.raises(Unusable, match="cannot be written"):
             StateFile(tmp_path / "nosuch" / "state").move("key", CURSOR)
 
     def test_nothing_is_left_beside_the_file(self, tmp_path):

@@ -167,6 +167,28 @@ class TestWrong:
         assert str(wrong) in complaint(load_hub, wrong)
         assert "$TOCSIN_PORT" in complaint(load_hub, environ={"TOCSIN_PORT": "many"})
 
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("prot = 1", ("prot: no such setting", "page_cap, page_default, policy, port")),
+            ("[hub]\nport = 1", ("hub: no such setting", "page_cap, page_default, policy, port")),
+            ('log_level = "loud"', ("log_level", "debug, info, warning, error", "'loud'")),
+            ("data = 7", ("data", "a path", "7")),
+            ('schemes = "digest"', ("schemes", "basic, bearer, certificate", "'digest'")),
+            ("port = x", ("not TOML", "line 1")),
+            ("port = 1\nport = 2", ("not TOML", "line 2")),
+        ],
+    )
+    def test_a_mistake_in_a_file_is_told_with_file_key_and_what_is_right(self, file, text, said):
+        wrong = file(f"{text}\n")
+        told = complaint(load_hub, wrong)
+        assert [each for each in (str(wrong), *said) if each not in told] == []
+
+    @pytest.mark.parametrize("load", [load_hub, load_client])
+    def test_a_file_that_cannot_be_read_is_named_with_the_reason(self, load, tmp_path):
+        assert f"{tmp_path}: Is a directory" in complaint(load, tmp_path)
+        assert f"{tmp_path / 'x'}: No such file" in complaint(load, tmp_path / "x")
+
     def test_a_default_page_longer_than_the_longest_is_wrong(self):
         assert "page_cap" in complaint(load_hub, overrides={"page_default": 50, "page_cap": 10})
 

@@ -20,7 +20,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
-from tocsin.admission.errors import Unavailable
+from tocsin.admission.errors import Unavailable, Unprocessable
 from tocsin.server.model import Collection, Kind, Outcome, Posting, Query, Submission
 from tocsin.server.store import Store, Txn
 from tocsin.server.store.embedded import Engine, database
@@ -124,9 +124,9 @@ class TestTheDirectory:
         again.stop()
         assert again.uri.split("@")[0] == former.split("@")[0]
 
-    def test_that_cannot_be_made_is_unavailable(self, tmp_path):
+    def test_that_cannot_be_made_is_told(self, tmp_path):
         (tmp_path / "file").write_text("")
-        with pytest.raises(Unavailable, match="cannot keep the database in"):
+        with pytest.raises(Unprocessable, match="cannot keep the database in"):
             Engine.start(tmp_path / "file", print)
 
 

@@ -18,7 +18,7 @@ from hub import (
 )
 
 from tocsin.admission.extension import AUTHOR, EXTENSION
-from tocsin.admission.model import Tlp
+from tocsin.admission.model import Consent, Tlp
 from tocsin.server.model import Partner
 from tocsin.server.store import Store
 
@@ -133,11 +133,6 @@ class TestMerging:
         assert "a newer version" in findings(status)[-1]["message"]
         assert revoked(hub) == {"new.top": False}
 
-
-def revoked(hub):
-    """By the value of each indicator in the feed, whether it is revoked."""
-    return {o["pattern"].split("'")[1]: o.get("revoked", False) for o in hub.feed("green")}
-
     @pytest.mark.parametrize("times", [("2026-01-01T00:00:00Z", None), (None, "yesterday")])
     def test_an_observable_moves_whatever_it_calls_its_version(self, hub, times):
         for digest, time in zip("ab", times, strict=True):
@@ -149,6 +144,16 @@ def revoked(hub):
         assert [o.get("revoked") for o in hub.feed("green")] == [True, None]
 
 
+def revoked(hub):
+    """By the value of each indicator in the feed, whether it is revoked."""
+    return {o["pattern"].split("'")[1]: o.get("revoked", False) for o in hub.feed("green")}
+
+
+def everything(hub, feed):
+    """The hub's own objects too."""
+    return hub.ask(f"collections/{feed}/objects/").json["objects"]
+
+
 class TestWhoSpeaks:
     def test_nobody_changes_what_another_partner_said(self, hub):
         said = sdo("malware", name="Foo", is_family=True, description="as it is")
@@ -157,6 +162,32 @@ class TestWhoSpeaks:
         hub.push(forged, {**forged, "revoked": True}, who="north")
         [first, *_] = hub.feed("green")
         assert (first["description"], first.get("revoked")) == ("as it is", None)
+
+    def test_who_wants_to_be_named_is_while_nobody_else_says_it_under_however_many_ids(self, hub):
+        hub.join(Partner("open", "Open Limited", consent=Consent.EVERYONE))
+        author = sdo("identity", name="Open Limited", identity_class="organization")
+        named = {"created_by_ref": author["id"]}
+        hub.push(author, indicator(**named), indicator(**named, labels=["a"]), who="open")
+        ids = {o["type"]: o["id"] for o in everything(hub, "green") if o["id"] != hub.identity}
+        assert hub.feed("green")[0]["created_by_ref"] == ids["identity"]
+        hub.push(indicator(labels=["b"]), who="north")
+        assert hub.feed("green")[0]["created_by_ref"] == hub.identity
+
+    def test_nobody_is_named_where_his_words_are_taken_back_for_stricter_ones(self, hub):
+        hub.join(Partner("open", "Open Limited", consent=Consent.EVERYONE))
+        author = sdo("identity", name="Open Limited", identity_class="organization")
+        green, amber = (
+            indicator(f"{mark[-1]}.top", object_marking_refs=[mark]) for mark in (GREEN, AMBER)
+        )
+        seen = sdo("sighting", sighting_of_ref=green["id"], created_by_ref=author["id"])
+        hub.push(author, green, amber, seen, who="open")
+        later = {"modified": "2026-02-01T00:00:00.000Z", "sighting_of_ref": amber["id"]}
+        hub.push({**seen, **later}, who="open")
+        [gone] = [o for o in hub.feed("green") if o["type"] == "sighting"]
+        [left] = [o for o in hub.feed("amber") if o["type"] == "sighting"]
+        assert (gone["revoked"], gone["created_by_ref"]) == (True, hub.identity)
+        assert gone["sighting_of_ref"] != left["sighting_of_ref"] and "revoked" not in left
+        assert gone["id"] == left["id"] and gone["modified"] < left["modified"]
 
     def test_nobody_revokes_by_the_public_id(self, hub):
         hub.push(indicator(), who="acme")

@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -105,6 +106,49 @@ class TestWhatIsNotTrusted:
         folder.mkdir(parents=True)
         os.mkfifo(folder / "kind-1.bin")
         assert asked(Maker(), times=2) == (b"made 1", 1)
+
+
+class TestAWriteThatIsKilled:
+    KILLED = (
+        "import os, signal\n"
+        "from tocsin.config import keeping\n"
+        "keeping._digest = lambda content: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "keeping.kept('kind-1', lambda: bytes(1_000_000))\n"
+    )
+
+    def left(self, folder, age):
+        """What a killed program left, so many seconds ago."""
+        environment = {**os.environ, "XDG_CACHE_HOME": str(folder.parent)}
+        subprocess.run([sys.executable, "-c", self.KILLED], env=environment)
+        (file,) = folder.iterdir()
+        then = time.time() - age
+        os.utime(file, (then, then))
+        return file
+
+    def test_leaves_nothing_once_the_next_program_has_started(self, folder):
+        file = self.left(folder, age=61)
+        kept("kind-1", Maker())
+        assert [each.name for each in folder.iterdir()] == ["kind-1.bin"] != [file.name]
+
+    def test_even_if_there_is_nothing_to_write(self, folder):
+        file = self.left(folder, age=61)
+        kept("kind-1", Maker())
+        (folder / file.name).touch()
+        os.utime(folder / file.name, (0, 0))
+        assert asked(Maker())[1] == 0
+        assert not (folder / file.name).exists()
+
+    def test_is_not_taken_for_one_that_is_in_progress(self, folder):
+        file = self.left(folder, age=30)
+        kept("kind-1", Maker())
+        assert file.exists()
+
+    def test_what_others_put_there_stays(self, folder):
+        folder.mkdir(parents=True)
+        (folder / "mine.txt").touch()
+        os.utime(folder / "mine.txt", (0, 0))
+        kept("kind-1", Maker())
+        assert (folder / "mine.txt").exists()
 
 
 class TestWithoutAPlace:

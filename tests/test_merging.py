@@ -25,6 +25,7 @@ from tocsin.admission.extension import EXTENSION, author, extension_definition
 from tocsin.admission.merge import figures, independent, kept, merged, spelt, told
 from tocsin.admission.model import Contribution, Tlp, Word
 from tocsin.admission.model import Testimony as Voice
+from tocsin.admission.parts import copies
 from tocsin.admission.policy import PolicyError
 from tocsin.admission.schemas import schemas
 from tocsin.config import policy_text
@@ -47,7 +48,9 @@ def said(partner="acme", stated=None, **more):
     }
     if stated is not None:
         body["confidence"] = stated
-    body |= {name: more.pop(name) for name in ("external_references", "labels") if name in more}
+    placed = ("external_references", "labels", "valid_until")
+    body |= {name: more.pop(name) for name in placed if more.get(name) is not None}
+    more.pop("valid_until", None)
     fixed = {"source_id": f"indicator--{partner}", "version": "", "received": NOW}
     level = {"tlp": Tlp.GREEN, "scope": "green"}
     return Contribution(partner, **{**fixed, **level, **more}, object=body)
@@ -280,9 +283,11 @@ TIMES = st.integers(NOW - 400 * DAY, NOW)
 @st.composite
 def contributions(draw):
     level, scope = draw(LEVELS)
+    until = draw(st.none() | st.sampled_from(["2027-01-01T00:00:00Z", "2028-01-01T00:00:00Z"]))
     return said(
         draw(PARTNERS),
         draw(STATED),
+        valid_until=until,
         source_id=draw(st.sampled_from(["x", "y", "z"])),
         received=draw(TIMES),
         tlp=level,
@@ -308,7 +313,9 @@ def public(spoken, voices):
 
 class TestTheWhole:
     @given(
-        st.lists(contributions(), min_size=1, max_size=4, unique_by=lambda c: c.partner),
+        st.lists(
+            contributions(), min_size=1, max_size=4, unique_by=lambda c: (c.partner, c.source_id)
+        ),
         st.lists(voices_of(), max_size=4, unique_by=lambda t: (t.partner, t.source_id)),
     )
     def test_the_order_of_arrival_changes_no_byte(self, spoken, voices):
@@ -319,7 +326,9 @@ class TestTheWhole:
             assert public(spoken, kept(order)) == expected
 
     @given(
-        st.lists(contributions(), min_size=1, max_size=4, unique_by=lambda c: c.partner),
+        st.lists(
+            contributions(), min_size=1, max_size=4, unique_by=lambda c: (c.partner, c.source_id)
+        ),
         st.lists(voices_of(), max_size=4),
     )
     def test_nothing_of_a_stricter_level_shows(self, spoken, voices):
@@ -328,6 +337,13 @@ class TestTheWhole:
             shown = public(spoken, voices)
             assert b"amber" not in shown
             assert shown == public(green, [t for t in voices if t.tlp is Tlp.GREEN])
+
+    def test_a_word_that_does_not_count_marks_no_language(self):
+        one, other = (said(source_id=f"indicator--{name}", labels=["Hand"]) for name in "ab")
+        german = {"granular_markings": [{"lang": "de", "selectors": ["labels"]}]}
+        marked = [replace(each, object={**each.object, **german}) for each in (one, other)]
+        told = [copies(each, merged)[0][1] for each in ((marked[0], other), (one, marked[1]))]
+        assert ["granular_markings" in each for each in told] == [False, True]
 
     def test_what_is_published_is_valid_by_the_schema(self):
         shown = told(merged([said(stated=60)]), figures([said(stated=60)], (), SCALE, NOW), HUB)

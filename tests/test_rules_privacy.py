@@ -294,21 +294,17 @@ class TestVictimTerms:
             "[domain-name:value = 'acrne-bank.test']",
             "[domain-name:value = 'login.acm3bank.test']",
             "[domain-name:value = 'xn--cmebank-1fg.test']",
+            "[domain-name:value MATCHES 'mail.acmebanc|mail.other']",  # `c|` is no `d`
             "[url:value = 'https://secure-acme-bank.test/login']",
             r"[file:name = 'C:\\MyAcmeCorpVpn.exe']",
             r"[directory:path = 'D:\\acme\\corp\\share']",
         ],
     )
     def test_so_does_one_on_a_host_or_path_made_to_look_like_them(self, pattern):
-        bank = replace(ACME, terms=("acmebank.example",))
+        bank = replace(ACME, terms=("acmebank.example", "acmebanc.example"))
         candidate = after("victim_terms", indicator(pattern), submitter=bank)
         assert candidate.verdict is Verdict.HELD
         assert candidate.object["pattern"] == pattern
-
-    def test_so_does_one_that_is_an_alternative_of_a_regular_expression(self):
-        bank = replace(ACME, terms=("acmebanc.example",))  # `c|` is no `d` at the end of a host
-        pattern = "[domain-name:value MATCHES 'mail.acmebanc|mail.other']"
-        assert after("victim_terms", indicator(pattern), submitter=bank).verdict is Verdict.HELD
 
     @pytest.mark.parametrize("host", ["acmeban.test", "macbank.test", "bank.acne.test"])
     def test_other_hosts_pass(self, host):

@@ -73,6 +73,17 @@ class TestTimes:
     def test_a_date_must_be_in_the_calendar(self, kind, name):
         assert refusals(made(kind, **{name: "2026-02-30T00:00:00Z"})) == {("times", name)}
 
+    @pytest.mark.parametrize(
+        ("name", "value", "said"),
+        [
+            ("modified", "bogus", "not a timestamp: write it as 2026-01-31T23:59:59.000Z"),
+            ("created_by_ref", "me", '"me" does not have the form that STIX wants here'),
+        ],
+    )
+    def test_nobody_is_shown_a_regular_expression(self, name, value, said):
+        told = [each.message for each in validated(made("tool", **{name: value})).findings]
+        assert said in told and not any("$" in each for each in told)
+
     def test_dates_inside_extensions_are_looked_at_too(self):
         dates = {
             "x509_v3_extensions": {"private_key_usage_period_not_before": "2026-02-30T00:00:00Z"}

@@ -146,8 +146,9 @@ DAY = "2026-01-0{}T00:00:00Z"
 
 @st.composite
 def drafts(draw, slug, version):
-    """One or two things that others report too, and what joins them."""
+    """One or two things that others report too, each under one or two ids, and what joins them."""
     number, level = draw(st.integers(0, 1)), draw(st.sampled_from((CLEAR, GREEN, AMBER_TLP)))
+    seed = f"{slug}{number}{level}"
     more = {
         "modified": f"2026-02-0{version + 1}T00:00:00.000Z",
         "name": draw(st.sampled_from(("one", "two", "a longer one"))),
@@ -164,8 +165,11 @@ def drafts(draw, slug, version):
         more["granular_markings"] = [
             {"marking_ref": AMBER_TLP, "selectors": [draw(st.sampled_from(("name", "labels.[0]")))]}
         ]
-    found = indicator(f"evil{number}.top", seed=f"{slug}{number}{level}", **more)
-    bad = sdo("malware", id=f"malware--{found['id'][11:]}", is_family=False, name="m")
+    if draw(st.booleans()):
+        more["valid_until"] = f"2030-01-0{draw(st.integers(1, 3))}T00:00:00Z"
+    found = indicator(f"evil{number}.top", seed=f"{seed}{draw(st.integers(0, 1))}", **more)
+    own = uuid.uuid5(uuid.NAMESPACE_DNS, seed)
+    bad = sdo("malware", id=f"malware--{own}", is_family=False, name="m")
     joined = relationship(found, "indicates", bad, id=f"relationship--{found['id'][11:]}")
     return draw(st.sampled_from(([found], [bad], [joined], [found, joined], [joined, bad])))
 
@@ -259,7 +263,7 @@ class TestOrder:
         sent = [
             (slug, data.draw(drafts(slug, version)))
             for slug in ("acme", "north", "east", "sister", "brother")
-            for version in range(data.draw(st.integers(0, 2)))
+            for version in range(data.draw(st.integers(0, 3)))
         ]
         other = data.draw(st.permutations(sent))
         assert published(engine_uri, sent) == published(engine_uri, other)

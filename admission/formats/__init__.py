@@ -57,6 +57,11 @@ def claim(name: str, content: bytes) -> Format | None:
     return next((each for each in formats() if each.claims(name, content)), None)
 
 
+def taken() -> str:
+    """What kinds of files there are formats for, for people who choose one."""
+    return "; ".join(each.sentence for each in formats())
+
+
 def read(name: str, content: bytes, reading: Reading) -> Iterator[Candidate]:
     """The candidates of a file, numbered from 0 in its order.
 
@@ -67,6 +72,5 @@ def read(name: str, content: bytes, reading: Reading) -> Iterator[Candidate]:
     """
     format_ = claim(name, content)
     if format_ is None:
-        known = "; ".join(each.sentence for each in formats())
-        raise Unprocessable(f"no format claims this file. What is taken: {known}")
+        raise Unprocessable(f"no format claims this file. What is taken: {taken()}")
     return format_.candidates(name, content, reading)

@@ -2,9 +2,8 @@
 
 Run by `stix1` in a process of its own and never imported: the elevator keeps
 its options in module globals, prints what it thinks, and parses what a
-stranger wrote.  So it gets little memory and time, may not reach the network,
-and may not write a file from when it looks at what the stranger wrote: a
-library of it keeps a table in the home folder and cannot be loaded otherwise.
+stranger wrote.  So it gets little memory and time, may write no file once it
+looks at that, and may not reach the network.
 """
 
 import contextlib
@@ -20,7 +19,9 @@ from typing import Any
 
 _MEMORY = 1_500_000_000
 _SECONDS = 120
-_LARGEST_TABLE = 1_000_000
+_TABLES = 1_000_000
+"""The longest file, in octets, while the elevator is loaded: a library of its own keeps tables
+in the home that it finds, which is an empty one."""
 _CORE = "{http://stix.mitre.org/stix-1}"
 _FORBIDDEN = ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto")
 _NO_PROCESS = ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn")
@@ -34,7 +35,7 @@ def _guard(event: str, details: tuple[object, ...]) -> None:
 def _limit() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_TABLE, _LARGEST_TABLE))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_TABLES, _TABLES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

@@ -66,18 +66,19 @@ def _check(document: str) -> None:
 
 
 def _elevated(document: str, now: int) -> bytes:
-    command = [sys.executable, "-I", str(_PROGRAM), timestamp(now)]
-    with tempfile.TemporaryDirectory(prefix="tocsin-") as home:
-        try:
+    moment = timestamp(now)
+    command = [sys.executable, "-I", str(_PROGRAM), moment]
+    try:
+        with tempfile.TemporaryDirectory(prefix="tocsin-") as home:
             told = subprocess.run(  # noqa: S603  (our own program, no shell)
                 command,
                 input=document.encode(),
                 capture_output=True,
                 timeout=_SECONDS,
-                env={"HOME": home},
+                env={"HOME": home},  # a library of the elevator's keeps tables there
             )
-        except subprocess.TimeoutExpired:
-            raise Malformed(_ENDLESS) from None
+    except subprocess.TimeoutExpired:
+        raise Malformed(_ENDLESS) from None
     if told.returncode < 0:  # ended by one of its limits
         raise Malformed(_ENDLESS)
     if told.returncode or not told.stdout or len(told.stdout) > _LONGEST_ANSWER:

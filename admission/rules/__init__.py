@@ -7,10 +7,11 @@ A rule is a module with
   result.  What the settings say is read once, not for each candidate;
 - `DEFAULTS`, its settings with their defaults; `around.settings` goes before;
 - `MODES`, if some settings are modes (see `_modes`): what each of them may be;
-- `CHOICES`, the same for other settings.  A table has such choices as its values.
+- `CHOICES`, the same for other settings.  A table has such choices as its values,
+  a list as its members.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -20,6 +21,17 @@ from tocsin.admission.model import Surroundings
 from tocsin.admission.policy import PolicyError
 from tocsin.admission.rules import _modes
 from tocsin.admission.sanitise import Rule
+
+_KINDS: Mapping[type, str] = {
+    str: "text",
+    list: "a list of words",
+    bool: "true or false",
+    int: "a whole number from 0",
+    dict: "a table",
+}
+"""What TOML's types are called."""
+_MANY = 20
+"""So many choices are not all told."""
 
 __all__ = ["Rule", "check", "defaults", "names", "overruled", "rule"]
 
@@ -47,13 +59,20 @@ def check(name: str, settings: Mapping[str, object], table: str = "rules") -> No
 
     `table` is where in policy.toml the settings stand: `partners.acme.rules`.
     """
-    known, choices = defaults(name), {**_listed(name, "CHOICES"), **_listed(name, "MODES")}
+    try:
+        known, choices = defaults(name), {**_listed(name, "CHOICES"), **_listed(name, "MODES")}
+    except PolicyError as error:
+        raise PolicyError(f"[{table}.{name}]: {error}") from error
     for setting, value in settings.items():
-        place = f"policy.toml: [{table}.{name}] {setting}"
+        place = f"[{table}.{name}] {setting}"
         if setting not in known:
-            raise PolicyError(f"{place} is unknown")
-        if type(value) is not type(known[setting]):
-            raise PolicyError(f"{place} must be a {type(known[setting]).__name__}")
+            raise PolicyError(
+                f"{place} is unknown (there are {', '.join(sorted(known)) or 'none'})"
+            )
+        negative = isinstance(value, int) and value < 0
+        if type(value) is not type(known[setting]) or negative:
+            wanted = _KINDS[type(known[setting])]
+            raise PolicyError(f"{place} must be {wanted}, not {ascii(value)[:80]}")
         _check_inside(place, value)
         if setting in choices:
             _check_choices(place, value, choices[setting])
@@ -75,9 +94,18 @@ def _check_inside(place: str, value: object) -> None:
 
 
 def _check_choices(place: str, value: object, choices: Sequence[str]) -> None:
-    for each in value.values() if isinstance(value, dict) else (value,):
+    wanted = ", ".join(choices)
+    if len(choices) > _MANY:
+        wanted = f"{', '.join(choices[:3])} … {choices[-1]}"
+    for each in _parts(value):
         if each not in choices:
-            raise PolicyError(f"{place} must be one of {', '.join(choices)}")
+            raise PolicyError(f"{place} must be one of {wanted}, not {ascii(each)[:80]}")
+
+
+def _parts(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else (value,)
 
 
 def _listed(name: str, what: str) -> Mapping[str, Sequence[str]]:

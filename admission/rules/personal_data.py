@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 
+from phonenumbers import SUPPORTED_REGIONS
+
 from tocsin.admission.model import Action, Candidate, Finding, StixObject, Surroundings
 from tocsin.admission.rules import _personal as personal
 from tocsin.admission.rules._masking import (
@@ -60,6 +62,7 @@ MODES = {
     **dict.fromkeys(_KINDS, TEXT),
     **dict.fromkeys(("individuals", "other_languages"), VALUE),
 }
+CHOICES = {"regions": tuple(sorted(SUPPORTED_REGIONS))}
 _GUESSED: Mapping[str, Callable[[str], Iterable[Span]]] = {ADDRESS: postal, PERSON: persons}
 _RULE = "personal_data"
 

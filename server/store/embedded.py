@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
-from tocsin.admission.errors import Unavailable
+from tocsin.admission.errors import Unavailable, Unprocessable
 
 _LOCK = "engine.lock"
 _HUB_LOCK = "hub.lock"
@@ -242,7 +242,8 @@ def _prepare(data: Path) -> None:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         data.chmod(0o700)
     except OSError as error:
-        raise Unavailable(f"cannot keep the database in {data}: {error.strerror}") from error
+        said = f"cannot keep the database in {data}: {error.strerror}; name another --data"
+        raise Unprocessable(said) from error
     if not (data / _SECRET).exists():
         words = {"user": _USER, "password": secrets.token_urlsafe(32)}
         partial = _written(data / _SECRET, json.dumps(words))

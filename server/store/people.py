@@ -26,9 +26,8 @@ class People:
 
     def add_partner(self, partner: Partner) -> None:
         """Keep a new partner; Conflict if its slug is taken."""
-        _add(
-            self._partners, _partner_document(partner), f"there is a partner {partner.slug} already"
-        )
+        there = f"there is a partner {partner.slug} already; `partner change` changes it"
+        _add(self._partners, _partner_document(partner), there)
 
     def update_partner(self, partner: Partner) -> None:
         """Keep the partner in place of the one with its slug; NotFound if there is none."""

@@ -53,6 +53,7 @@ def _document(each: Wait) -> Document:
     return {
         "public": each.public,
         "partner": each.partner,
+        "source": each.source,
         "sees": each.sees.word,
         "targets": sorted(each.targets),
     }
@@ -64,4 +65,5 @@ def _wait(document: Document) -> Wait:
         partner=document["partner"],
         sees=Tlp.of(document["sees"]),
         targets=frozenset(document["targets"]),
+        source=document.get("source", ""),  # an older document has none
     )
