@@ -72,6 +72,51 @@ class TestHeadings:
         text = "Indicators of the week\n\n# by hand\nvalue,note\nevil.com,x\n"
         assert patterns(text) == [domain("evil.com")]
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            'id,url,link,reporter\n"1","http://evil.com/a","https://feed.org/1","joe"\n',
+            '"id","url","link","reporter"\n"1", "http://evil.com/a", "https://feed.org/1", "j,k"\n',
+        ],
+    )
+    def test_the_last_line_of_a_comment_may_name_the_columns(self, text):
+        comment = "# A feed\n# Updated: today\n# Terms: https://feed.org/terms\n#\n#\n#\n# "
+        (made,) = subjects(comment + text)
+        assert made["pattern"] == "[url:value = 'http://evil.com/a']"
+        assert made["external_references"][0]["url"] == "https://feed.org/1"
+
+    def test_a_sentence_in_a_comment_names_no_columns(self):
+        text = "# domain, comment, reporter and more\nx,evil.com\ny,evil.org\n"
+        assert patterns(text) == [domain("evil.com"), domain("evil.org")]
+
+    def test_a_comment_that_names_columns_makes_any_file_a_table(self):
+        text = "# made today\n#category|address|note\nbot|198.51.100.7|dest: evil.org\n"
+        assert formats.claim("feed.txt", text.encode()).name == "csv"
+
+    def test_a_table_of_markdown_is_a_text(self):
+        text = "|IoC|Type|Note|\n|---|---|---|\n|evil[.]com|Domain||\n"
+        assert formats.claim("a.md", f"# IoCs\n\n{text}".encode()).name == "text"
+
+    @pytest.mark.parametrize(
+        ("headings", "kind"),
+        [
+            ("Typ;Wert;Beschreibung;Datum;Gemeldet von;Quelle", "Domäne"),
+            ("Type;Valeur;Commentaire;Date de découverte;Rapporteur;Source", "Nom de domaine"),
+            ("Tipo;Indicador;Descripción;Fecha;Informante;Fuente", "Dominio"),
+        ],
+    )
+    def test_they_may_be_in_other_languages(self, headings, kind):
+        row = f"{kind};evil[.]com;Büro;2.1.2024;joe@cert.org;https://cert.org/1\n"
+        (made,) = subjects(f"{headings}\n{row}", name="a.csv")
+        assert (made["pattern"], made["description"]) == (domain("evil.com"), "Büro")
+        assert made["valid_from"] == "2024-01-02T00:00:00.000Z"
+        assert "cert.org" not in str(made)
+
+    @pytest.mark.parametrize("kind", ["cert_sha1", "x509-fingerprint-sha1", "Certificate SHA1"])
+    def test_the_fingerprint_of_a_certificate_is_no_hash_of_a_file(self, kind):
+        (candidate,) = read(f"type,value\n{kind},{SHA1}\n")
+        assert candidate.verdict is Verdict.REFUSED
+
     def test_several_hash_columns_give_an_indicator_each(self):
         assert patterns(f"md5,sha1,sha256\n{MD5},{SHA1},{SHA256.upper()}\n") == [
             f"[file:hashes.'MD5' = '{MD5}']",
@@ -223,6 +268,14 @@ class TestBrokenRows:
         assert "line 2: a quote is never closed" in said(first)
         assert second.object["pattern"] == domain("evil.org")
 
+    def test_a_quote_that_the_next_row_seems_to_close_swallows_no_row(self):
+        text = 'value,note\nevil.com,"one\nevil.org,"two\nevil.net,"three\nevil.biz,"four\n'
+        made = subjects(text)
+        assert [each["pattern"] for each in made] == [
+            domain(f"evil.{end}") for end in ("com", "org", "net", "biz")
+        ]
+        assert not any("evil" in each["description"] for each in made)
+
     def test_quotes_in_the_middle_of_cells_are_plain_characters(self):
         text = 'value,note\nevil.com,a "b\nevil.org,c" d\nevil.net,"e\nf"\n'
         made = subjects(text)
@@ -237,6 +290,27 @@ class TestBrokenRows:
         (candidate,) = read("type,value\nregistry key,HKLM\\evil.com\n")
         assert candidate.verdict is Verdict.REFUSED
         assert "line 2: rows of this kind (registrykey) are not taken" in said(candidate)
+
+    def test_rows_of_an_export_of_misp_are_taken_as_its_events_are(self):
+        taken, told, victim, mine = read(
+            "uuid,type,value,to_ids,date\n1,domain,evil.com,1,20240102\n2,url,http://good.org/,0,\n"
+            "3,target-email,joe@acme.org,1,\n4,whois-registrant-email,joe@bad.com,1,\n"
+        )
+        assert taken.object["created"] == "2024-01-02T00:00:00.000Z"
+        assert "without to_ids" in said(told)
+        assert victim.verdict is mine.verdict is Verdict.REFUSED
+        assert "never shared" in said(victim) and "joe" not in said(mine)
+
+    @pytest.mark.parametrize(
+        "headings", ["Name,E-Mail,Phone", "first name,last name,email", "Vorname,Mail,Abteilung"]
+    )
+    def test_a_list_of_people_is_refused_row_by_row(self, headings):
+        (candidate,) = read(f"{headings}\nJane,jane@acme.org,Doe\n")
+        assert candidate.verdict is Verdict.REFUSED
+        assert "people" in said(candidate) and "jane" not in said(candidate)
+
+    def test_the_mailboxes_of_attackers_have_no_names_beside_them(self):
+        assert len(patterns("email,note\njoe@bad.com,sends invoices\n")) == 1
 
     def test_comments_and_blank_rows_are_neither_taken_nor_refused(self):
         assert patterns("value,note\n# evil.org\n\n,,\n// evil.net\nevil.com,x\n") == [

@@ -9,6 +9,8 @@ import pytest
 
 from tocsin.admission.errors import Malformed, TooLarge, Unprocessable
 from tocsin.admission.formats import Reading, claim, read, stix1
+from tocsin.admission.markings import TLP_1
+from tocsin.admission.model import Tlp
 
 READING = Reading(1_790_000_000_000_000)
 REAL = Path(os.environ.get("TOCSIN_REAL", "none")) / "iocs" / "stix1-xml"
@@ -38,6 +40,36 @@ PACKAGE = """<?xml version="1.0" encoding="UTF-8"?>
   </stix:Indicators>
 </stix:STIX_Package>
 """
+
+
+INDICATORS = PACKAGE[PACKAGE.index("  <stix:Indicators>") : PACKAGE.index("</stix:STIX_Package>")]
+RED = """
+  <stix:STIX_Header>
+    <stix:Handling>
+      <marking:Marking xmlns:marking="http://data-marking.mitre.org/Marking-1">
+        <marking:Controlled_Structure>//node() | //@*</marking:Controlled_Structure>
+        <marking:Marking_Structure
+            xmlns:tlp="http://data-marking.mitre.org/extensions/MarkingStructure#TLP-1"
+            xsi:type="tlp:TLPMarkingStructureType" color="RED"/>
+      </marking:Marking>
+    </stix:Handling>
+  </stix:STIX_Header>
+"""
+
+
+def wrapped(text, header=""):
+    """The package's content in a package that is related to one that has nothing else."""
+    inner = (
+        "<stix:Related_Packages><stix:Related_Package>"
+        '<stix:Package id="acme:Package-5a111111-1111-4111-8111-111111111111" version="1.2">'
+        f"{text}</stix:Package></stix:Related_Package></stix:Related_Packages>"
+    )
+    return PACKAGE.replace(INDICATORS, header + inner)
+
+
+def indicators(text):
+    found = [c.object for c in read("a.xml", text.encode(), READING)]
+    return [each for each in found if each and each["type"] == "indicator"]
 
 
 def with_type(declaration):
@@ -83,6 +115,20 @@ class TestReading:
             c.object for c in read("a.xml", sixteen, READING) if c.object["type"] == "indicator"
         ]
         assert found["pattern"] == "[domain-name:value = 'evil-shop.ru']"
+
+    def test_packages_inside_a_package_are_read_however_deep(self, elevator):
+        deeper = wrapped(INDICATORS)
+        deeper = deeper[deeper.index("<stix:Related_Packages>") : deeper.index("</stix:STIX_P")]
+        for text in (wrapped(INDICATORS), wrapped(deeper)):
+            (indicator,) = indicators(text)
+            assert indicator["pattern"] == "[domain-name:value = 'evil-shop.ru']"
+
+    def test_what_marks_a_package_marks_those_inside_it(self, elevator):
+        header = "<stix:STIX_Header><stix:Title>Their own</stix:Title></stix:STIX_Header>"
+        for text in (wrapped(INDICATORS, RED), wrapped(header + INDICATORS, RED)):
+            (indicator,) = indicators(text)
+            (marking,) = indicator["object_marking_refs"]
+            assert marking == TLP_1[Tlp.RED]
 
     def test_broken_xml_is_refused_with_a_remedy(self, elevator):
         with pytest.raises(Malformed, match="check it against its schemas"):

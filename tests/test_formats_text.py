@@ -73,11 +73,16 @@ class TestProse:
         [
             "at 12:30:45 on 00:11:22:33:44:55",
             "version 1.2.3.4.5 and 999.1.1.1",
+            "version 1.2.3.4, then v 4.3.2.1",
+            '"DATversion": "4.4.0.26"',
+            "build=4.4.0.26",
             "run setup.py, then main.rs",
             "run config.sh and run.pl",
             "open Reader.app",
             "It was done.In the end",
             f"imphash: {MD5}",
+            f"|Thumbprint (SHA-1)|`{MD5}`",
+            f"icon_hash={MD5}",
             f"JA3 {MD5}",
             "class com.android.vending.billing",
         ],
@@ -113,6 +118,19 @@ class TestProse:
         ],
     )
     def test_a_url_ends_where_its_markup_closes_it(self, written, url):
+        assert values(f"Loads {written} then") == [url]
+
+    @pytest.mark.parametrize(
+        ("written", "url"),
+        [
+            ("evil[.]com/a.php?b=1&c=d", "http://evil.com/a.php?b=1&c=d"),
+            ("198.51.100.7:81/a?b", "http://198.51.100.7:81/a?b"),
+            ("(evil.com/a?b=c).", "http://evil.com/a?b=c"),
+            ("evil[.]com/a.php?", "http://evil.com/a.php"),
+            ('src="evil.com/a?b=c"', "http://evil.com/a?b=c"),
+        ],
+    )
+    def test_a_url_without_its_scheme_keeps_its_query(self, written, url):
         assert values(f"Loads {written} then") == [url]
 
     def test_an_ending_of_files_is_no_host_because_its_neighbour_is_defanged(self):
@@ -170,12 +188,47 @@ class TestLists:
         text = "# Samples at 198.51.100.7\n\nevil.com\nevil.org\n"
         assert values(text, name="report.md") == ["198.51.100.7", "evil.com", "evil.org"]
 
+    def test_lines_of_nothing_but_unusual_spaces_are_no_entries(self):
+        assert values("evil.com\n\x0b\n\ufeff\nevil.org\n") == ["evil.com", "evil.org"]
+
     def test_what_stands_alone_is_taken_at_its_word(self):
         assert values("evil.com\nevil.org\nsetup.zip\n") == ["evil.com", "evil.org", "setup.zip"]
 
     def test_the_address_of_a_hosts_file_is_no_indicator(self):
         text = "127.0.0.1\tevil.com\n0.0.0.0 evil.org # c\n::1 evil.net\n"
         assert values(text) == ["evil.com", "evil.org", "evil.net"]
+
+    def test_the_names_of_a_hosts_file_may_stand_side_by_side(self):
+        text = "# by joe@lab.org\n127.0.0.1 localhost\n0.0.0.0 evil.com www.evil.com # see a.org\n"
+        assert values(text) == ["evil.com", "www.evil.com"]
+
+    def test_a_list_for_browsers_is_read_without_what_it_excepts_hides_or_asks_for(self):
+        text = (
+            "[Adblock Plus 2.0]\n! Homepage: https://lab.org/a\n||evil.com^\n||evil.org^$document\n"
+            "||evil.net/a/b.html$doc\n@@||good.com^\n||shop.com^$popup,domain=a.com|b.com\n"
+            "good.org##.banner\n/^evil[0-9].com/\n"
+        )
+        assert values(text) == ["evil.com", "evil.org", "http://evil.net/a/b.html"]
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "address=/evil.com/0.0.0.0",
+            "server=/evil.com/",
+            'local-zone: "evil.com" always_nxdomain',
+            "evil.com CNAME . ; see https://lab.org/evil.com",
+            "*.evil.com 300 IN CNAME rpz-drop.",
+        ],
+    )
+    def test_a_list_for_resolvers_is_read(self, line):
+        assert values(f"# by joe@lab.org\n{line}\n") == ["evil.com"]
+
+    def test_what_a_zone_says_of_itself_is_no_entry(self):
+        text = (
+            "$TTL 30\n@ SOA rpz.lab.org. joe.lab.org. 1 2 3 4 5\n NS localhost.\n; by joe@lab.org\n"
+            "evil.com CNAME . ; seen\nevil.org CNAME .\n"
+        )
+        assert values(text) == ["evil.com", "evil.org"]
 
     def test_bullets_fall_away(self):
         assert values("- evil[.]com\n* evil[.]org\n1. evil[.]net\n") == [

@@ -25,6 +25,11 @@ class TestInTexts:
             ("/home/jdoe/.ssh/id_rsa", "/home/{}/.ssh/id_rsa"),
             ("/Users/jdoe/Library", "/Users/{}/Library"),
             ("file:///home/jdoe/x", "file:///home/{}/x"),
+            ("https://x.test/personal/j_doe_bank_com/a", "https://x.test/personal/{}/a"),
+            (
+                "https://x.test/?u=%2Fpersonal%2Fj%5Fdoe%5Fbank%5Fcom%2Fa",
+                "https://x.test/?u=%2Fpersonal%2F{}%2Fa",
+            ),
         ],
     )
     def test_the_name_in_a_path_is_masked_and_the_path_stays(self, before, after):
@@ -37,6 +42,7 @@ class TestInTexts:
             *(r"C:\Users\Public\x", r"C:\Users\%USERNAME%\x", r"C:\Users\<name>\x"),
             *(r"C:\Users\Administrator\x", r"C:\Users\All Users\x", r"C:\Users\*\x"),
             *(r"%USERPROFILE%\x", r"\\server\share\x", "/home/user/x", "/home/$USER/x"),
+            *("https://evil.test/personal/loans/a", "https://evil.test/personal/a_b"),
             *("https://evil.test/home/index.html", "POST /users/list", r"C:\Users\[^\\]+\\x"),
         ],
     )
@@ -112,6 +118,7 @@ class TestInPatternsAndObservables:
             "[url:value = 'https://evil.test/?to=test.jane@bank.com']",
             f"[url:value = 'https://evil.test/#{HIDDEN}']",
             "[url:value = 'ftp://jane:hunter2@evil.test/']",
+            "[url:value = 'https://bank-my.sharepoint.test/personal/jane_bank_com/a.zip']",
         ],
     )
     def test_one_that_names_somebody_waits_unchanged(self, pattern):

@@ -1,6 +1,7 @@
 """What the columns of a partner's table mean, by their headings or by their cells."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -25,17 +26,25 @@ class Role(Enum):
     SEEN = auto()
     UNTIL = auto()
     REFERENCE = auto()
+    DETECT = auto()  # MISP: whether it is for detection at all
     OTHER = auto()  # nothing that is shared: who reported it, what a tool counted
 
 
 _EXACT: Mapping[Role, str] = {
     Role.TYPE: "type|kind|indicator type|ioc type|entity type|observable type|data type"
-    "|indicator kind|value type|type of indicator|ioc kind|attribute type",
+    "|indicator kind|value type|type of indicator|ioc kind|attribute type"
+    "|typ|art|indikatortyp|type d indicateur|type d ioc|tipo|tipo de indicador|tipo de ioc"
+    "|tipo di indicatore",
     Role.VALUE: "value|indicator|indicators|ioc|iocs|data|observable|observables|indicator value"
     "|ioc value|network indicator|network indicators|artifact|indicator of compromise|entity"
-    "|indicators of compromise|value s|attribute value",
+    "|indicators of compromise|value s|attribute value"
+    "|wert|indikator|indikatoren|valeur|indicateur|indicateurs|valor|indicador|indicadores"
+    "|valore|indicatore|indicatori",
     Role.NAME: "name|title|indicator name",
-    Role.NOTE: "description|desc|note|notes|comment|comments|context|details|remark|remarks",
+    Role.NOTE: "description|desc|note|notes|comment|comments|context|details|remark|remarks"
+    "|beschreibung|bemerkung|bemerkungen|anmerkung|kommentar|kontext|commentaire|commentaires"
+    "|remarque|remarques|contexte|descripcion|comentario|comentarios|contexto|descricao"
+    "|descrizione|commento|contesto",
     Role.TLP: "tlp|tlp level|tlp marking|tlp label|tlp colour|tlp color|traffic light protocol"
     "|marking|markings",
     Role.CONFIDENCE: "confidence|confidence level|confidence score",
@@ -44,19 +53,27 @@ _EXACT: Mapping[Role, str] = {
     Role.CLASS: "classification|threat type|category|threat category|verdict|indicator types",
     Role.SEEN: "first seen|date|date added|added|detected date|date detected|timestamp|created"
     "|first observed|date first seen|observed|reported|first seen utc|dateadded|firstseen"
-    "|first seen date|detection date|date reported|valid from",
+    "|first seen date|detection date|date reported|valid from"
+    "|datum|zuerst gesehen|erstmals gesehen|date de decouverte|date de detection|fecha"
+    "|fecha de deteccion",
     Role.UNTIL: "valid until|expires|expiration|expiry|expiration date|expiry date|expires at",
     Role.REFERENCE: "reference|references|ref|refs|report|report url|source url|url of report"
     "|reference url|reference urls|link|permalink|article|blog|blog url|external reference"
-    "|external references|report link|reference link",
+    "|external references|report link|reference link"
+    "|referenz|referenzen|referencia|referencias|riferimento|riferimenti",
+    Role.DETECT: "to ids",
 }
 _ROLES: Mapping[str, Role] = {
     heading: role for role, headings in _EXACT.items() for heading in headings.split("|")
 }
 _OF_KIND = words(
     "domain domains fqdn fqdns host hosts hostname hostnames ip ips ipv4 ipv6 address addresses"
-    " url urls uri uris email emails sha256 sha1 md5 sha512 sha hash hashes filehash c2 c2s cnc"
-    " cc c2server ioc iocs indicator indicators observable domainname ipaddress"
+    " url urls uri uris email emails mail mails courriel correo sha256 sha1 md5 sha512"
+    " sha hash hashes filehash c2 c2s cnc cc c2server ioc iocs indicator"
+    " indicators observable domainname ipaddress"
+    " domane domanen domaine domaines dominio dominios domini adresse adressen adresses direccion"
+    " direcciones indirizzo indirizzi hashwert hashwerte prufsumme empreinte empreintes condensat"
+    " huella huellas"
 )
 _NOT_OF_KIND = words(
     "use type count number asn port country source victim victims target targets internal user"
@@ -64,6 +81,14 @@ _NOT_OF_KIND = words(
     " ja3s jarm size date time status registrar registrant owner reporter reported get post"
     " reference report description note notes name id method path registry score rank city"
     " submitter recipient analyst contact customer"
+    " opfer kunde melder gemeldet empfanger benutzer ziel quelle victime victimes auteur cible"
+    " destinataire utilisateur victima victimas cliente autor destinatario usuario objetivo fuente"
+    " vittima utente fonte intern interne interna interno"
+)
+_HOLDING = frozenset((Role.VALUE, Role.KIND))
+_PERSONAL = words(
+    "name firstname lastname surname forename fullname phone telephone mobile birthday department"
+    " vorname nachname telefon abteilung nom prenom nombre apellido apellidos telefono nome cognome"
 )
 _KIND_WORDS = words(
     "domain hostname host fqdn ip ipv4 ipv6 ipaddress ipv4-addr ipv6-addr domain-name url uri"
@@ -72,6 +97,8 @@ _KIND_WORDS = words(
 )
 _HASHES = re.compile(r"sha ?(256|512|1)\b")
 _WORD = re.compile(r"[a-z0-9]+")
+_MAILBOX = re.compile(r"mail|courriel|correo")
+_SPLIT_MAIL = re.compile(r"\be mail\b")
 _TAG = re.compile(r"#\w{1,60}(?:\s+#\w{1,60})*")
 _MANY = 2000
 
@@ -83,6 +110,8 @@ class Columns:
     roles: tuple[Role, ...]
     headed: bool
     """Whether the table says so itself; otherwise it was guessed from the cells."""
+    people: bool = False
+    """Whether it is a list of people: mailboxes beside names or telephones, and nothing else."""
 
     def of(self, role: Role) -> tuple[int, ...]:
         """The numbers of the columns with a role."""
@@ -91,7 +120,7 @@ class Columns:
     @property
     def holding(self) -> tuple[int, ...]:
         """The numbers of the columns that hold indicators."""
-        return tuple(n for n, each in enumerate(self.roles) if each in (Role.VALUE, Role.KIND))
+        return tuple(n for n, each in enumerate(self.roles) if each in _HOLDING)
 
 
 def headed(cells: Sequence[str]) -> Columns | None:
@@ -105,7 +134,15 @@ def headed(cells: Sequence[str]) -> Columns | None:
         )  # `Indicator,Data,Note`: what comes first is the type
     if not {Role.VALUE, Role.KIND} & set(roles):
         return None
-    return Columns(tuple(roles), headed=True)
+    return Columns(tuple(roles), headed=True, people=_of_people(cells, roles))
+
+
+def _of_people(cells: Sequence[str], roles: Sequence[Role]) -> bool:
+    said = [plain(cell) for cell in cells]
+    holding = [each for each, role in zip(said, roles, strict=True) if role in _HOLDING]
+    if not all(_MAILBOX.search(each) for each in holding):
+        return False
+    return any(_PERSONAL.intersection(each.split()) for each in said)
 
 
 def guessed(rows: Sequence[Sequence[str]]) -> Columns:
@@ -130,18 +167,25 @@ def guessed(rows: Sequence[Sequence[str]]) -> Columns:
 
 def _also(cells: Sequence[str], roles: Sequence[Role], *headings: str) -> bool:
     first = roles.index(Role.VALUE)
-    return any(_plain(cell) in headings for cell in cells[first + 1 :])
+    return any(plain(cell) in headings for cell in cells[first + 1 :])
 
 
-def _plain(heading: str) -> str:
-    return " ".join(_WORD.findall(heading.lower().lstrip("\ufeff")[:80]))
+def plain(heading: str) -> str:
+    """The words of a heading, without the signs, accents and cases that people vary.
+
+    >>> plain("Date_de Découverte:")
+    'date de decouverte'
+    """
+    parted = unicodedata.normalize("NFKD", heading[:80].lstrip("\ufeff").casefold())
+    said = " ".join(_WORD.findall("".join(c for c in parted if not unicodedata.combining(c))))
+    return _SPLIT_MAIL.sub("email", said)
 
 
 def _role(heading: str) -> Role:
-    plain = _plain(heading)
-    if plain in _ROLES:
-        return _ROLES[plain]
-    said = set(_HASHES.sub(r"sha\1", plain).split())
+    said_as = plain(heading)
+    if said_as in _ROLES:
+        return _ROLES[said_as]
+    said = set(_HASHES.sub(r"sha\1", said_as).split())
     if len(said) > 6:
         return Role.OTHER
     if said & _OF_KIND and not (said - {"name"}) & _NOT_OF_KIND:

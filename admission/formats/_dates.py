@@ -14,6 +14,9 @@ _ORDERED = re.compile(
     r"(?: ?(?:UTC|GMT|Z))?",
     re.ASCII | re.IGNORECASE,
 )
+_COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)", re.ASCII)
+_DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
+"""Whoever writes dots names the day first."""
 _NAMED = re.compile(r"([A-Za-z]{3})[a-z]{0,6}\.? (\d{1,2}),? (\d{4})", re.ASCII)
 _DAY_FIRST = re.compile(r"(\d{1,2})[ -]([A-Za-z]{3})[a-z]{0,6}[ -](\d{4})", re.ASCII)
 
@@ -35,8 +38,12 @@ def instant(text: str, latest: int) -> int | None:
 
 
 def _by_numbers(text: str) -> int | None:
-    found = _ORDERED.fullmatch(text)
-    return _stamp([int(part or 0) for part in found.groups()]) if found else None
+    if found := _ORDERED.fullmatch(text):
+        return _stamp([int(part or 0) for part in found.groups()])
+    if found := _DOTTED.fullmatch(text):
+        return _stamp([int(part) for part in found.groups()[::-1]] + [0, 0, 0])
+    found = _COMPACT.fullmatch(text)
+    return _stamp([int(part) for part in found.groups()] + [0, 0, 0]) if found else None
 
 
 def _by_month(text: str) -> int | None:

@@ -7,17 +7,22 @@ looks at that, and may not reach the network.
 """
 
 import contextlib
+import copy
 import importlib
 import io
+import json
 import logging
 import resource
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 _MEMORY = 1_500_000_000
 _SECONDS = 120
 _TABLES = 1_000_000
 """The longest file, in octets, while the elevator is loaded: a library of its own keeps tables
 in the home that it finds, which is an empty one."""
+_CORE = "{http://stix.mitre.org/stix-1}"
 _FORBIDDEN = ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto")
 _NO_PROCESS = ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn")
 
@@ -34,20 +39,51 @@ def _limit() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+def _packages(etree: Any, content: bytes) -> Iterator[bytes]:
+    """The package, and those inside it one by one: the elevator passes them by.
+
+    What marks the whole marks what is in it.
+    """
+    yield content
+    if b"Related_Package" not in content:
+        return
+    parser = etree.XMLParser(resolve_entities=False, no_network=True)
+    whole = etree.fromstring(content, parser)
+    inside = [each for each in whole.iter(f"{_CORE}Package") if len(each)]
+    for package in reversed(inside):  # the innermost first, as each takes over what is around it
+        _mark(etree, package)
+        package.tag = f"{_CORE}STIX_Package"
+        yield etree.tostring(package, with_tail=False)
+
+
+def _mark(etree: Any, package: Any) -> None:
+    """Marks a package with what marks the packages around it, besides its own."""
+    around = package.iterancestors(f"{_CORE}STIX_Package", f"{_CORE}Package")
+    handling = f"{_CORE}STIX_Header/{_CORE}Handling/*"
+    marks = [copy.deepcopy(mark) for outer in around for mark in outer.iterfind(handling)]
+    if not marks:
+        return
+    place = package
+    for at, name in enumerate(("STIX_Header", "Handling")):
+        found = place.find(_CORE + name)
+        if found is None:
+            found = etree.Element(_CORE + name)
+            place.insert(0 if at == 0 else len(place), found)
+        place = found
+    place.extend(marks)
+
+
 def main(moment: str) -> int:
     """Elevates; `moment` is the time of what has none.  1 if it is no STIX 1.x."""
     _limit()
-    content = sys.stdin.buffer.read()
     sys.addaudithook(_guard)
+    objects: list[object] = []
     logging.disable(logging.CRITICAL)
     with contextlib.redirect_stdout(io.StringIO()):
         etree = importlib.import_module("lxml.etree")
         if not hasattr(etree, "_ElementStringResult"):  # gone since lxml 6.1; stixmarx asks for it
             vars(etree)["_ElementStringResult"] = etree._ElementUnicodeResult
-        options = importlib.import_module("stix2elevator.options")
-        elevator = importlib.import_module("stix2elevator")
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-        options.initialize_options(
+        importlib.import_module("stix2elevator.options").initialize_options(
             {
                 "missing_policy": "ignore",
                 "default_timestamp": moment,
@@ -56,10 +92,15 @@ def main(moment: str) -> int:
                 "policy": "no_policy",
             }
         )
-        elevated = elevator.elevate(content)
-    if not elevated:
-        return 1
-    sys.stdout.buffer.write(elevated.encode())
+        elevator = importlib.import_module("stix2elevator")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        for package in _packages(etree, sys.stdin.buffer.read()):
+            elevated = elevator.elevate(package)
+            if not elevated:
+                return 1
+            bundle = json.loads(elevated)
+            objects += bundle.get("objects", ())
+    sys.stdout.buffer.write(json.dumps({**bundle, "objects": objects}).encode())
     return 0
 
 

@@ -16,6 +16,7 @@ _URL_END = re.compile(
     r"[\s\"<>`\u201c\u201d\u2018\u2019\u00ab\u00bb|^{}\\]|\]\(|'(?![\w%])|[,;](?=https?:)",
     re.IGNORECASE,
 )
+_PARTS = re.compile(r"[\s\"'<>`\u201c\u201d\u2018\u2019\u00ab\u00bb\u2022,;|^(){}]+")
 _PIECES = re.compile(r"[\s\"'<>`\u201c\u201d\u2018\u2019\u00ab\u00bb\u2022,;|^=(){}!?&]+")
 _TRIM = (
     " \t\ufeff\u200b\"'`<>,;|*-\u2013\u2014\u2022()[]{}.:!?~\u201c\u201d\u2018\u2019\u00a0"
@@ -42,6 +43,7 @@ _OTHER_HASHES = re.compile(
     r"|ssdeep|tlsh|serial|rich[ _-]?(?:pe[ _-]?)?hash|icon[ _-]?hash)(?:es)?\W{0,12}$",
     re.IGNORECASE,
 )
+_VERSION = re.compile(r"(?:version|release|build|firmware|\bver|\bv)\W{0,4}$", re.IGNORECASE)
 _CAPITAL_END = re.compile(r"\.(?:[A-Z][a-z]+|[A-Z]{2,})$")
 _CALL = re.compile(r"\.\w+\($")
 _UNDERSCORED = re.compile(r"_.*_")
@@ -149,12 +151,29 @@ def _in_pieces(text: str, written: frozenset[str] | None, before: str) -> Iterat
     """The values between signs; `written` are the pieces as they stood, if some were defanged."""
     if len(text) < 4:
         return
-    for piece in _PIECES.split(text):
-        if 4 <= len(piece) <= LONGEST:
-            defanged = written is not None and piece not in written
-            found = _in_piece(piece, defanged, before)
-            if found is not None and not _other_hash(found, before):
-                yield found
+    for part in _PARTS.split(text) if "?" in text else (text,):
+        found = _with_query(part, written) if "?" in part else None
+        if found is not None:
+            yield found
+            continue
+        last = before
+        for piece in _PIECES.split(part):
+            if 4 <= len(piece) <= LONGEST:
+                defanged = written is not None and piece not in written
+                found = _in_piece(piece, defanged, before)
+                if found is not None and not any(_means_else(found, b) for b in (before, last)):
+                    yield found
+            last = piece or last
+
+
+def _with_query(part: str, written: frozenset[str] | None) -> Recognised | None:
+    """`evil.com/path?a=b`, whole: without its query it is another page."""
+    path, _, query = part.strip(_TRIM).partition("?")
+    if not query or "/" not in path or not 4 <= len(part) <= LONGEST:
+        return None
+    defanged = written is not None and not any(path.endswith(each) for each in written if each)
+    found = _without_scheme(path, defanged)
+    return None if found is None else recognise(f"http://{_closed(path + '?' + query)}")
 
 
 def _in_piece(piece: str, defanged: bool, before: str) -> Recognised | None:
@@ -247,3 +266,10 @@ def _other_hash(found: Recognised, before: str) -> bool:
     if found.kind not in (Kind.MD5, Kind.SHA1) or not before:
         return False
     return _OTHER_HASHES.search(before) is not None
+
+
+def _means_else(found: Recognised, before: str) -> bool:
+    """What the word before it calls a hash of something else, or the version of a program."""
+    if found.kind is Kind.IPV4:
+        return _VERSION.search(before) is not None
+    return _other_hash(found, before)

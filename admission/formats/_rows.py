@@ -1,8 +1,8 @@
 """The rows of a table, whatever its delimiter and however broken its quotes.
 
-A quote that is never closed swallows the rest of a file in most readers; here
-a row may span a bounded number of lines, and otherwise its quotes are plain
-characters.
+A quote that is never closed swallows the rest of a file in most readers, or
+every second row where each has one; here a row may span a bounded number of
+lines if its quotes close where cells end, and otherwise they are plain characters.
 """
 
 import csv
@@ -27,13 +27,17 @@ class Row:
     """It opens a quote that nothing closes."""
 
     @property
+    def comment(self) -> bool:
+        """Whether it is a comment."""
+        return self.cells[0].lstrip("\ufeff \t").startswith(("#", "//"))
+
+    @property
     def blank(self) -> bool:
         """Whether it says nothing, or is a comment or a title of a section."""
         filled = [cell for cell in self.cells if cell and not cell.isspace()]
         if not filled:
             return True
-        first = self.cells[0].lstrip("\ufeff \t")
-        return first.startswith(("#", "//")) or (len(filled) == 1 and first.endswith(":"))
+        return self.comment or (len(filled) == 1 and self.cells[0].endswith(":"))
 
 
 def rows(text: str, delimiter: str) -> Iterator[Row]:
@@ -52,6 +56,8 @@ def rows(text: str, delimiter: str) -> Iterator[Row]:
             number += 1
             continue
         row, taken = _quoted(number + 1, lines[number : number + taken], delimiter)
+        if taken > 1 and not _closed(lines[number : number + taken], delimiter):
+            row, taken = Row(number + 1, tuple(line.split(delimiter)), broken=True), 1
         yield row
         number += taken
 
@@ -100,6 +106,12 @@ def _quoted(number: int, lines: Sequence[str], delimiter: str) -> tuple[Row, int
 
     A quote in the middle of a cell is a plain character, so that may be fewer than all.
     """
-    reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter)
+    reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter, skipinitialspace=True)
     cells = next(reader, [])
     return Row(number, tuple(cells)), reader.line_num
+
+
+def _closed(lines: Sequence[str], delimiter: str) -> bool:
+    """Whether each quote of a row ends its cell, so that none was meant for a row before it."""
+    outside = "\n".join(lines).replace('""', "").split('"')[2::2]
+    return all(part.lstrip(" \t\r")[:1] in ("", delimiter, "\n") for part in outside)

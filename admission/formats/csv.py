@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from tocsin.admission.formats import Format, Reading
-from tocsin.admission.formats._columns import Columns, Role, guessed, headed
+from tocsin.admission.formats._columns import Columns, Role, guessed, headed, plain
 from tocsin.admission.formats._dates import instant
 from tocsin.admission.formats._indicators import Collected, Remarks
 from tocsin.admission.formats._levels import levels, strictest
 from tocsin.admission.formats._meanings import read_as, types_of, without_types
+from tocsin.admission.formats._misp_values import private
 from tocsin.admission.formats._rows import DELIMITERS, NONE, Row, delimiter, rows
 from tocsin.admission.formats._written import decoded, refusal, textual, words
 from tocsin.admission.model import Action, Candidate, Finding, Tlp
@@ -28,13 +29,13 @@ _SAMPLE = 200
 _LONGEST_START = 65_536
 _MOST_TITLES = 5
 """Lines that may stand above the headings."""
+_MARKUP_ROW = re.compile(r"\s*\|.*\|\s*$")
 _TRIM = " \t\n\u00a0\ufeff\u200b\"'`<>,;|"
 _LONGEST_NOTE = 2000
 _MOST_LABELS = 20
 _PARTS = re.compile(r"[\s,;|]+")
 _LABELS = re.compile(r"[,;|#\n]+")
 _OVERFULL = "more cells than headings: put cells that hold the delimiter in quotes"
-_LETTERS = re.compile(r"[^a-z0-9]+")
 _NOTHING = frozenset(("", "-", "--", "n/a", "na", "none", "null", "nil", "unknown", "tbd", "?"))
 _META = frozenset(("description", "comment", "note", "title", "reference", "source", "report"))
 _UNTAKEN = words(
@@ -42,9 +43,13 @@ _UNTAKEN = words(
     " imphash ssdeep tlsh ja3 ja3s jarm authentihash vhash thumbprint certificate serial"
     " codesigningcertificate certificatethumbprint commandline cmd cve btc wallet bitcoin"
     " useragent yara sigma snort asn pdb pdbpath service scheduledtask urlpath"
+    " dateiname dateipfad pfad nomdefichier fichier chemin archivo nombredearchivo ruta"
 )
+_NOT_OF_FILES = re.compile(r"cert|x509|thumbprint|fingerprint|imphash|ssdeep|tlsh|ja3|jarm|serial")
+"""In the name of a kind: a hash, but not of a file."""
 _PATHS = frozenset(("urlpath", "path"))
-_HOSTS = frozenset(("domain", "domains", "domainname", "hostname", "host", "fqdn"))
+_HOSTS = words("domain domains domainname hostname host fqdn domane domaine nomdedomaine dominio")
+_REFUSED_BY_MISP = frozenset(("0", "false", "no"))
 _DECLARED: dict[str, Kind] = {
     **dict.fromkeys(("md5", "filehashmd5"), Kind.MD5),
     **dict.fromkeys(("sha1", "filehashsha1"), Kind.SHA1),
@@ -61,9 +66,19 @@ def _claims(name: str, content: bytes) -> bool:
     if name.lower().endswith(_ENDINGS):
         return True
     start = decoded(content[:8192]).split("\n")[:-1] or [decoded(content[:8192])]
-    first = next((line for line in start if line.strip() and not line.startswith("#")), "")
-    columns = (headed(first.split(each)) for each in DELIMITERS if each in first)
-    return any(each is not None and _several(each) for each in columns)
+    first = next(filter(_says_something, start), "")
+    if _MARKUP_ROW.match(first):
+        return False  # a table of Markdown, whose text is read
+    above = [line for line in start if line.startswith("#")]
+    return any(_heads(line, first, each) for line in (first, *above) for each in DELIMITERS)
+
+
+def _heads(line: str, first: str, delimiter: str) -> bool:
+    """Whether a line names the columns of a table that begins with `first`."""
+    if delimiter not in first or line.count(delimiter) != first.count(delimiter):
+        return False
+    columns = headed(line.split(delimiter))
+    return columns is not None and _several(columns)
 
 
 def _several(columns: Columns) -> bool:
@@ -115,8 +130,13 @@ def _is_value(cell: str) -> bool:
 def _layout(sample: list[Row]) -> tuple[int, Columns]:
     """Where the table's rows begin in the sample, and what its columns are."""
     titles = 0
+    width = next((len(row.cells) for row in sample if not row.blank), 0)
     for number, row in enumerate(sample):
         columns = headed(row.cells) if any(row.cells) else None
+        if row.comment:  # feeds name their columns in the last line of a comment
+            if columns is not None and len(row.cells) == width and _several(columns):
+                return number + 1, columns
+            continue
         if columns is not None and (titles == 0 or _several(columns)):
             return number + 1, columns
         if any(map(_is_value, row.cells[:50])):
@@ -140,6 +160,10 @@ class _Table:
         declared = self._declared(row)
         if declared in _META:
             return
+        unwanted = self._unwanted(row)
+        if unwanted:
+            yield refusal(self.collected.numbered(), f"line {row.line}: {unwanted}")
+            return
         found = tuple(self._found(row, declared))
         if found:
             yield from self._made(dict.fromkeys(found), row, declared)
@@ -157,10 +181,21 @@ class _Table:
 
     def _declared(self, row: Row) -> str:
         (kind,) = self._texts(row, Role.TYPE)[:1] or ("",)
-        return _LETTERS.sub("", kind.lower())
+        return plain(kind).replace(" ", "")
+
+    def _unwanted(self, row: Row) -> str:
+        """Why a row is not for us: a person's, or one that MISP would not detect by."""
+        if self.columns.people:
+            return "a list of people is never shared"
+        detects = map(str.lower, self._texts(row, Role.DETECT))
+        if _REFUSED_BY_MISP.intersection(detects):
+            return "without to_ids it is no indicator"
+        if any(map(private, (kind.lower() for kind in self._texts(row, Role.TYPE)[:1]))):
+            return "tells of people or of who was attacked, which is never shared"
+        return ""
 
     def _found(self, row: Row, declared: str) -> Iterator[Recognised]:
-        if declared in _UNTAKEN:
+        if _untaken(declared):
             cells = self._texts(row, Role.VALUE) if declared in _PATHS else ()
             yield from chain.from_iterable(map(_url, cells))
             return
@@ -223,12 +258,16 @@ class _Table:
         )
 
 
+def _untaken(declared: str) -> bool:
+    return declared in _UNTAKEN or _NOT_OF_FILES.search(declared) is not None
+
+
 def _whole(cell: str) -> Iterator[Recognised]:
     """The indicator that a cell is; or a hash with which it begins."""
-    plain = cell.strip(_TRIM)
-    found = recognise(refang(plain))
-    if found is None and len(plain) > min(HASH_KINDS):
-        first = plain.split(None, 1)[0]
+    whole = cell.strip(_TRIM)
+    found = recognise(refang(whole))
+    if found is None and len(whole) > min(HASH_KINDS):
+        first = whole.split(None, 1)[0]
         found = recognise(first) if len(first) in HASH_KINDS else None
     if found is not None:
         yield found
@@ -243,8 +282,8 @@ def _url(cell: str) -> Iterator[Recognised]:
 
 def _held(cell: str, declared: str) -> Iterator[Recognised]:
     """The indicators in a cell of a column that is there to hold them."""
-    plain = refang(joined(cell.strip(_TRIM)))
-    found = read_as(plain, host=declared in _HOSTS)
+    whole = refang(joined(cell.strip(_TRIM)))
+    found = read_as(whole, host=declared in _HOSTS)
     if found is not None:
         yield found
         return
@@ -271,7 +310,7 @@ def _remarked(value: Recognised, declared: str, row: Row) -> Iterator[Finding]:
 def _why_nothing(row: Row, declared: str) -> str:
     if row.broken:
         return "a quote is never closed and no indicator can be read: close or remove the quote"
-    if declared in _UNTAKEN:
+    if _untaken(declared):
         return f"rows of this kind ({declared}) are not taken: send them as STIX"
     return "no indicator where one should be: give a host, address, URL, e-mail address or hash"
 
@@ -283,11 +322,11 @@ def _labels(cells: list[str]) -> list[str]:
 
 def _confidence(cells: list[str]) -> int | None:
     for cell in cells:
-        plain = cell.lower().rstrip("% ")
-        if plain in _WORDS:
-            return _WORDS[plain]
-        if plain.isascii() and plain.isdigit() and int(plain[:4]) <= 100:
-            return int(plain[:4])
+        said = cell.lower().rstrip("% ")
+        if said in _WORDS:
+            return _WORDS[said]
+        if said.isascii() and said.isdigit() and int(said[:4]) <= 100:
+            return int(said[:4])
     return None
 
 

@@ -36,7 +36,13 @@ _UNIX = re.compile(
     rf"(?:(?<![\w.\-~/@\]){{}}])|(?<=file://))/(?:(?:export|usr|mnt/\w)/)?(?:home|Users)/{_NAME}",
     re.VERBOSE,
 )
-_FOLDER = re.compile(rf"home|[\\/](?:{_FOLDERS})[\\/]", re.VERBOSE | re.IGNORECASE)
+_SITE = re.compile(
+    r"(?:/|%2f)personal(?:/|%2f)(?P<name>[a-z0-9-]{1,40}(?:(?:_|%5f)[a-z0-9-]{1,40}){1,7}"
+    r"(?:_|%5f)[a-z]{2,15})(?=/|%2f|[^\w%.-]|$)",
+    re.IGNORECASE,
+)
+"""Of somebody in SharePoint, by his mailbox: `/personal/jane_doe_bank_com/`."""
+_FOLDER = re.compile(rf"home|[\\/](?:{_FOLDERS})[\\/]|personal", re.VERBOSE | re.IGNORECASE)
 """What every such path holds; cheaper than looking for each."""
 
 _NOBODYS = re.compile(
@@ -93,7 +99,7 @@ def users(text: str) -> Iterator[Span]:
     """People's names in paths to their folders; names that stand for anybody are none."""
     if not _FOLDER.search(text):
         return
-    for path in (_WINDOWS, _UNIX):
+    for path in (_WINDOWS, _UNIX, _SITE):
         for found in path.finditer(text):
             if _somebody(found["name"]) and not _built(text, found.end()):
                 yield Span(*found.span("name"), USER)

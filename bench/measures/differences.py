@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from measures.ruler import Ruler, Value, decoded
+from tocsin.admission.formats._asides import asides, without_pointers
 from tocsin.admission.formats._columns import Columns, Role, guessed, headed
 
 UNEXPLAINED = "no reason found"
@@ -30,6 +31,8 @@ class Place:
     role: Role | None = None
     """What its column is for; None if that is not known."""
     heading: str = ""
+    aside: bool = False
+    """Whether its line speaks of the text: its people, what it refers to, a rule."""
 
     @property
     def comment(self) -> bool:
@@ -55,6 +58,15 @@ def missing(
 
 def commented(value: Value, where: list[Place], taken: set[Value]) -> bool:
     return bool(where) and all(each.comment for each in where)
+
+
+def apart(value: Value, where: list[Place], taken: set[Value]) -> bool:
+    return bool(where) and all(each.aside or each.comment for each in where)
+
+
+def versioned(value: Value, where: list[Place], taken: set[Value]) -> bool:
+    said = rf"(?i)version\W{{0,4}}{re.escape(value[1])}"
+    return value[0] == "ipv4" and bool(where) and all(re.search(said, p.line) for p in where)
 
 
 def elsewhere(*roles: Role) -> Callable[[Value, list[Place], set[Value]], bool]:
@@ -130,6 +142,8 @@ MISSING: tuple[Reason, ...] = (
     ("a link on words of Markdown or AsciiDoc, for readers", linked),
     ("a URL that the ruler ends elsewhere", ended),
     ("a URL with a placeholder for its host", placeholder),
+    ("in what a text says of itself: a reference, its people, a rule", apart),
+    ("the version of a program", versioned),
     ("an address that is masked", masked),
     ("the address to which a hosts file leads", sink),
 )
@@ -139,17 +153,20 @@ def places(wanted: set[Value], name: str, raw: bytes, ruler: Ruler) -> dict[Valu
     """Where in a file the ruler sees values."""
     found: dict[Value, list[Place]] = defaultdict(list)
     table = name.lower().endswith((".csv", ".tsv"))
-    for place in in_table(name, decoded(raw)) if table else in_text(decoded(raw)):
+    markup = name.lower().endswith(MARKUP)
+    for place in in_table(name, decoded(raw)) if table else in_text(decoded(raw), markup):
         told = ruler.classify(place.word)
         if told in wanted:
             found[told].append(place)
     return found
 
 
-def in_text(text: str) -> Iterator[Place]:
-    for line in text.splitlines():
+def in_text(text: str, markup: bool) -> Iterator[Place]:
+    lines = text.splitlines()
+    for line, aside in zip(lines, asides(lines, markup), strict=True):
         for word in line.split():
-            yield Place(word, line)
+            pointed = word not in without_pointers(line)
+            yield Place(word, line, aside=aside is not None or pointed)
 
 
 def in_table(name: str, text: str) -> Iterator[Place]:

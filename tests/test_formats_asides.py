@@ -1,0 +1,187 @@
+"""What a text says of itself is not what it reports: authors, references, victims, rules."""
+
+import pytest
+
+from tocsin.admission import formats
+
+NOW = 1_790_000_000_000_000
+MD5, SHA256 = "e" * 32, "c" * 64
+
+
+def values(text, name="report.txt"):
+    """What stands between the quotes of the patterns."""
+    found = formats.read(name, text.encode(), formats.Reading(now=NOW))
+    return [each.object["pattern"].split(" = ")[1][1:-2] for each in found]
+
+
+class TestComments:
+    @pytest.mark.parametrize("sign", ["#", "##", ";", "//", "!"])
+    def test_those_of_a_feed_name_whom_to_ask_and_where_to_read(self, sign):
+        text = (
+            f"{sign} Feed by Jane Doe, jane@lab.org // http://lab.org\n"
+            f"{sign} Mail: jane [at] lab [dot] org, licence: https://lab.org/l.txt, 198.51.100.9\n"
+            "bot evil.com,seen yesterday by two\nbot evil.net,seen today\nbot evil.biz,seen\n"
+        )
+        assert values(text) == ["evil.com", "evil.net", "evil.biz"]
+
+    def test_what_is_defanged_in_one_counts(self):
+        assert values("# about evil[.]com and good.org\nNo more was seen of it.\n") == ["evil.com"]
+
+    def test_headings_of_markdown_are_none(self):
+        assert values("# evil.com\n\nNo more was seen.\n", "report.md") == ["evil.com"]
+
+
+class TestPeople:
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "Author: Jane Doe <jane@lab.org>",
+            "**Contact:** jane@lab.org, https://www.lab.org/soc",
+            "- Analyst: jane[at]lab[.]org",
+            "Prepared by Jane Doe (jane@lab.org)",
+            "For questions write to jane@lab.org",
+            "To report more, please contact jane@lab.org",
+            "Victim: Lab Ltd (lab.org), jane@lab.org",
+            "To: jane@lab.org",
+            "Ansprechpartnerin: jane@lab.org",
+            "Rédigé par Jane Doe, jane@lab.org",
+            "Víctima: jane@lab.org",
+        ],
+    )
+    def test_who_wrote_it_whom_to_ask_and_whom_it_happened_to_stays_out(self, line):
+        assert values(f"They used evil.com then.\n{line}\nAnd evil.org later.\n") == [
+            "evil.com",
+            "evil.org",
+        ]
+
+    def test_so_does_what_else_is_at_their_domain_if_it_is_not_made_safe(self):
+        text = (
+            "Victim: joe@acme.org\nThe mail to jane@acme.org led to vpn.acme.org,\n"
+            "see www.acme.org/a, and from there to\nvpn.acme[.]org and evil.com.\n"
+        )
+        assert values(text) == ["vpn.acme.org", "evil.com"]
+
+    def test_a_mailbox_written_plainly_beside_some_made_safe_is_none_of_the_attackers(self):
+        text = "It came from joe@bad[.]com and bob[@]bad.com\nto our customer jane@acme.org then.\n"
+        assert values(text) == ["joe@bad.com", "bob@bad.com"]
+        assert values(text + "From: ann@bad.net\n")[2:] == ["ann@bad.net"]
+        assert values("It came from joe@bad.com,\nnot from evil[.]com\n")[0] == "joe@bad.com"
+
+    def test_a_free_mailbox_says_nothing_of_its_provider(self):
+        text = "Author: joe@mail.ru\nIt loads http://cloud.mail.ru/a then\n"
+        assert values(text) == ["http://cloud.mail.ru/a"]
+
+    @pytest.mark.parametrize(
+        "line",
+        ["It sends all to joe@bad.com then", "Victims are led to evil.com", "E-mail: joe@bad.com"],
+    )
+    def test_the_attackers_are_not_meant(self, line):
+        assert len(values(line + "\n")) == 1
+
+    def test_addresses_and_hashes_count_even_there(self):
+        assert values(f"Reporter: jane@lab.org saw 198.51.100.7 and {MD5}\n") == [
+            "198.51.100.7",
+            MD5,
+        ]
+
+
+class TestReferences:
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "Reference: https://lab.org/a",
+            "* Source: https://lab.org/a",
+            "Our report: https://lab.org/a",
+            "More technical information at <https://lab.org/a>",
+            "The details are in https://lab.org/a",
+            "Siehe: https://lab.org/a",
+            "(see https://lab.org/a)",
+        ],
+    )
+    def test_where_to_read_on_is_none_of_the_indicators(self, line):
+        assert values(f"It is evil.com.\n{line}\n", "report.md") == ["evil.com"]
+
+    def test_what_else_stands_in_the_line_counts(self):
+        text = "evil.com was seen, see https://lab.org/a, with http://evil.org/a\n"
+        assert values(text) == ["evil.com", "http://evil.org/a"]
+
+    @pytest.mark.parametrize(
+        "heading",
+        [
+            "References",
+            "## Further reading",
+            "== Quellen",
+            "References:",
+            "**Références**",
+            "Sources\n-----",
+        ],
+    )
+    def test_nor_is_what_stands_below_such_a_heading(self, heading):
+        text = (
+            f"It is evil.com.\n\n{heading}\n\n[1] https://lab.org/a\n[2] lab.org/b hxxp://evil[.]net/a\n"
+            "\n## Hosts\nevil.org\n"
+        )
+        assert values(text, "report.md") == ["evil.com", "http://evil.net/a", "evil.org"]
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "C2: https://evil.com/a",
+            "It loads https://evil.com/a in a thread",
+            "Links: https://evil.com/a",
+        ],
+    )
+    def test_other_urls_count(self, line):
+        assert values(line + "\n") == ["https://evil.com/a"]
+
+
+class TestRules:
+    YARA = f"""rule Loader : a b
+{{
+    meta:
+        author = "Jane Doe <jane@lab.org>"
+        reference = "https://lab.org/a"
+        hash1 = "{SHA256}"
+    strings:
+        $a = "System.Net" wide
+        $b = "crypto.io by joe@tools.org"
+        $c = {{ 6a 00 }}
+    condition:
+        uint16(0) == 0x5a4d and any of them
+}}
+"""
+
+    @pytest.mark.parametrize("name", ["report.md", "report.txt"])
+    def test_of_one_in_yara_only_the_hashes_of_samples_count(self, name):
+        text = f"It is evil.com.\n\n```yara\n{self.YARA}```\n\nAnd evil.org.\n"
+        assert values(text, name) == ["evil.com", SHA256, "evil.org"]
+
+    def test_one_that_never_ends_hides_nothing(self):
+        assert values("The first\nrule Loader {\nis evil.com and\n" * 3) == ["evil.com"]
+
+    def test_of_one_in_suricata_only_what_it_looks_for_counts(self):
+        text = (
+            'alert dns any any -> 198.51.100.7 any (msg:"By jane@lab.org"; dns.query; http.host; '
+            'content:"evil.com"; content:"joe@acme.org"; reference:url,lab.org/a; sid:1;)\n'
+        )
+        assert values(text) == ["198.51.100.7", "evil.com"]
+
+
+class TestHostile:
+    @pytest.mark.parametrize(
+        "unit",
+        [
+            "rule a {\n",
+            "#",
+            "Author: ",
+            "References\n",
+            "alert a b c -> (",
+            "see https://",
+            "a.com/?",
+            "||",
+            " \t|\n",
+            "http://" + "a" * 500_000,
+        ],
+    )
+    def test_a_megabyte_of_one_thing_is_read(self, unit):
+        assert len(values(unit * (1_000_000 // len(unit)))) <= 1
