@@ -23,6 +23,7 @@ def test_nothing_is_lost_whatever_is_killed(more):
     victims = ["hub", "database", *(["worker"] if more else [])]
     assert all(figures[f"kills of the {each}"] for each in victims)
     assert figures["versions"] and figures["pages"] and figures["acknowledged"]
+    assert figures["downloads"]
 
 
 def date(second: int) -> str:
@@ -110,6 +111,6 @@ class TestTheJudge:
         record.logs[0].entries[2] = entry(3, asked=3.0)
         assert kinds(record) == ["withdrawn and still there"]
 
-    @pytest.mark.parametrize("kind", ["unsettled", "refused", "strange"])
+    @pytest.mark.parametrize("kind", ["missing", "unsettled", "refused", "strange"])
     def test_finds_whatever_else_went_wrong(self, record, kind):
         assert len(kinds(replace(record, **{kind: ["told"]}))) == 1

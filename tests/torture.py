@@ -31,7 +31,7 @@ from typing import Any
 
 from processes import Hub
 from torture_judge import Entry, Faults, Final, Record, judged
-from torture_pollers import Poller
+from torture_pollers import Downloader, Poller
 from torture_writers import Acknowledged, Writer
 
 from tocsin.server.store import Store
@@ -142,9 +142,9 @@ def main() -> int:
         clock.write_text("0")
         hub, worker = _started(Path(folder), clock, house, apart=options.apart)
         torture = Torture(hub, clock, random.Random(options.seed), worker)
-        book, pollers = _run(torture, options, Path(folder))
-        record = _record(hub, book, pollers)
-        figures = _figures(torture, book, pollers, record)
+        book, pollers, whole = _run(torture, options, Path(folder))
+        record = _record(hub, book, pollers, whole)
+        figures = _figures(torture, book, pollers, record) | {"downloads": whole.downloads}
         faults = judged(record)
         figures |= {name: len(found) for name, found in faults.items()}
         print(json.dumps(figures) if options.json else _shown(figures), flush=True)
@@ -186,15 +186,17 @@ def _started(
 
 def _run(
     torture: Torture, options: argparse.Namespace, folder: Path
-) -> tuple[Acknowledged, list[Poller]]:
+) -> tuple[Acknowledged, list[Poller], Downloader]:
     """Write, follow and torture at once; raises what any of them raised."""
     book, hub = Acknowledged(), torture.hub
     numbers = range(options.pollers)
     pollers = [Poller(hub, n, folder / f"poller{n}.jsonl") for n in numbers]
     writers = [Writer(hub, 1_000 * options.seed + n, book) for n in range(options.writers)]
     ends, done = threading.Event(), threading.Event()
-    with ThreadPoolExecutor(options.pollers + options.writers) as pool:
+    whole = Downloader(hub, options.seed)
+    with ThreadPoolExecutor(options.pollers + options.writers + 1) as pool:
         following = [pool.submit(each.follow, done) for each in pollers]
+        following.append(pool.submit(whole.download, done))
         writing = [pool.submit(each.write, ends) for each in writers]
         try:
             torture.go_on(options.minutes * 60, options.every)
@@ -207,7 +209,7 @@ def _run(
             done.set()
         for each in following:
             each.result()
-    return book, pollers
+    return book, pollers, whole
 
 
 def _settle(hub: Hub) -> None:
@@ -223,7 +225,7 @@ def _settle(hub: Hub) -> None:
             time.sleep(0.2)
 
 
-def _record(hub: Hub, book: Acknowledged, pollers: list[Poller]) -> Record:
+def _record(hub: Hub, book: Acknowledged, pollers: list[Poller], whole: Downloader) -> Record:
     """What there is to judge, asked of the hub as anybody may ask it."""
     statuses = [_asked(hub, f"status/{each}/") for each in book.statuses]
     feeds = {name: Final(_manifest(hub, name, "all"), _manifest(hub, name, "last"))
@@ -245,6 +247,7 @@ def _record(hub: Hub, book: Acknowledged, pollers: list[Poller]) -> Record:
         refused=[
             f"{each['id']} {each['failures'][:1]}" for each in statuses if each["failure_count"]
         ],
+        missing=whole.missing,
         strange=[*book.strange, *(told for each in pollers for told in each.strange)],
     )
 

@@ -60,6 +60,8 @@ class Record:
     """Ids of what was sent and not acknowledged: it may be there or not."""
     unsettled: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    """Ids that a download of a whole feed lacked, though an earlier one had them."""
     strange: list[str] = field(default_factory=list)
     """Answers that nobody should get."""
 
@@ -73,6 +75,7 @@ def judged(record: Record) -> Faults:
         "lost": [*_lost(record), *_lost_by_pollers(record)],
         "duplicated": list(_duplicated(record)),
         "out of order": list(_out_of_order(record)),
+        "missing in a download": record.missing,
         "unsettled": record.unsettled,
         "refused": record.refused,
         "withdrawn and still there": list(_still_there(record)),

@@ -1,4 +1,7 @@
-"""Pollers that follow a feed in every way there is, die, and go on from what they had stored."""
+"""Pollers that follow a feed in every way there is, die, and go on from what they had stored.
+
+Besides them one that stores nothing and downloads the whole feed again and again.
+"""
 
 from __future__ import annotations
 
@@ -126,3 +129,41 @@ class Poller:
             self.strange.append(f"{url}: {answer.status_code} {answer.text[:200]}")
         time.sleep(0.2)
         return None
+
+
+class Downloader:
+    """A script that blocks what is in the feed green now; nothing is ever taken out of that."""
+
+    def __init__(self, hub: Hub, number: int) -> None:
+        self._hub, self._dice = hub, random.Random(number)
+        self._known: set[str] = set()
+        self.missing: list[str] = []
+        self.downloads = 0
+
+    def download(self, done: threading.Event) -> None:
+        """Download until the writers are done: what was there once must always be there."""
+        while not done.is_set():
+            ids = self._whole()
+            if ids is None:
+                time.sleep(0.2)
+                continue
+            self.downloads += 1
+            self.missing += sorted(self._known - ids)
+            self._known |= ids
+
+    def _whole(self) -> set[str] | None:
+        """The ids of all that is there; None if the hub went away in between."""
+        ids: set[str] = set()
+        query = {"limit": str(self._dice.choice((50, 200, 1_000)))}
+        while True:
+            try:
+                answer = self._hub.ask("collections/green/objects/", params=query)
+            except AWAY:
+                return None
+            if answer.status_code != 200:
+                return None
+            page = answer.json()
+            ids.update(each["id"] for each in page.get("objects", []))
+            if not page.get("more"):
+                return ids
+            query["next"] = page["next"]
