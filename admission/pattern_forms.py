@@ -222,7 +222,8 @@ def _least(products: set[Product]) -> list[Product]:
     """The products without those from which another one follows, in a fixed order."""
     needs = {part: _needs(part) for part in set(chain(*products))}
     asked = [(each, frozenset[Node]().union(*(needs[part] for part in each))) for each in products]
-    asked.sort(key=lambda pair: (len(pair[0]), len(pair[1]), _texts(pair[0])))
+    weights = {each: sum(len(needs[part]) for part in each) for each, _ in asked}
+    asked.sort(key=lambda pair: (len(pair[0]), weights[pair[0]], _texts(pair[0])))  # least first
     kept: list[tuple[Product, frozenset[Node]]] = []
     for each, its in asked:
         if not any(their <= its and _follows(other, each, needs) for other, their in kept):

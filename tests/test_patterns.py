@@ -56,6 +56,11 @@ SAME = [
     ("[a:'b'.c[+0] <> +1.50]", "[a:b.c[0] NOT = 1.5]"),
     ("[a:b NOT != 1]", "[a:b = 1.0]"),
     ("[a:b != 1 AND a:b != 2]", "[a:b NOT IN (2, 1)]"),
+    (
+        "[a:q = 1 OR a:r = 1] AND [a:p = 1 AND a:q = 1 OR a:r = 1] AND [a:p = 1]",
+        "[a:p = 1 AND a:q = 1] AND [a:p = 1] AND [a:q = 1]"
+        " OR [a:p = 1] AND [a:q = 1 OR a:r = 1] AND [a:r = 1]",
+    ),
     ("[a:b = -0.0]", "[a:b = 0]"),
     ("[a:b = b'/9g=']", "[a:b = h'FFD8']"),
     ("[file:name LIKE 'x.exe']", "[file:name = 'x.exe']"),
