@@ -180,6 +180,8 @@ class TestHostile:
             "a.com/?",
             "||",
             " \t|\n",
+            "*" * 79 + "\n",
+            "alert tcp a b -> c d (content:" + " " * 60_000 + "\n",
             "http://" + "a" * 500_000,
         ],
     )

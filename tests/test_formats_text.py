@@ -237,6 +237,10 @@ class TestLists:
             "evil.net",
         ]
 
+    @pytest.mark.parametrize("line", ["198.51.100.7 - 5", "198.51.100.7 - -", "198.51.100.7 * 5"])
+    def test_a_dash_behind_a_value_is_no_bullet(self, line):
+        assert values(f"{line}\n{line}\n") == ["198.51.100.7"]
+
 
 class TestBytes:
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
@@ -302,7 +306,7 @@ class TestHostile:
     @pytest.mark.parametrize(
         "unit",
         ["a", ".", "@", "[", "a.", "1.", ":", "http://", "evil.com/", "a at b dot ", "[.]"]
-        + ["http://" + ")" * 4000 + " ", "++http://"],
+        + ["http://" + ")" * 4000 + " ", "++http://", "x" + " " * 60_000 + "y\n"],
     )
     def test_a_megabyte_of_one_thing_is_read(self, unit):
         assert len(read(unit * (1_000_000 // len(unit)))) <= 1

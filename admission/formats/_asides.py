@@ -27,7 +27,7 @@ class Aside(Enum):
 
 
 _COMMENTS = ("#", "//", ";", "!")
-_BULLET = r"[\s>#/;!*_+-]*(?:\[?\d{1,3}[\].)]\s*)?[*_]*"
+_BULLET = r"[\s>#/;!*_+-]*+(?:\[?\d{1,3}[\].)]\s*+[*_]*+)?+"
 _LABELLED = (
     r"authors?|reporters?|analysts?|maintainers?|contributors?|contacts?"
     r"|contact (?:us|person|point)|point of contact|phone|tel|telephone|credits?|feedback"
@@ -78,7 +78,7 @@ _HASH_OF_SAMPLE = re.compile(r"\s*\w{0,20}(?:hash|md5|sha|sample)\w{0,20}\s*=", 
 _SIGNATURE = re.compile(
     r"[\s#]*(?:alert|drop|reject\w{0,5}|pass|log|sdrop)\s+\w{1,20}\s+\S+\s+\S+\s+(?:->|<>)\s[^(]*\("
 )
-_CONTENT = re.compile(r'\bcontent\s*:\s*!?\s*"([^"]{1,2000})"')
+_CONTENT = re.compile(r'\bcontent\s*:\s*+(?:!\s*+)?"([^"]{1,2000})"')
 _SAFE_MAILBOX = re.compile(
     r"(?<=\w)[\[({]\s?(?:@|at)\s?[\])}]|(?<=\w)@[\w-]{1,63}\s?[\[({]\s?(?:\.|dot)", re.IGNORECASE
 )

@@ -26,7 +26,7 @@ _PASSED = re.compile(r"\+{1,3}")
 """Around what AsciiDoc is to pass through as it is."""
 _AROUND_URLS = " \t\ufeff\u200b\"'`<>,;|\u2022\u201c\u201d\u2018\u2019\u00a0"
 _CLOSING = {")": "(", "]": "["}
-_BULLET = re.compile(r"\s*(?:[-*+\u2022]|\d{1,4}[.)])\s+")
+_BULLET = re.compile(r"\A\s*(?:[-*+\u2022]|\d{1,4}[.)])\s+")
 _SIGNS = frozenset(".:@[({")
 _FILE_ENDINGS = words("py md sh so zip mov cab")
 """Top-level domains that in a text are nearly always the ending of a file's name."""
