@@ -17,7 +17,7 @@ from tocsin.admission.model import (
     Tlp,
     Verdict,
 )
-from tocsin.admission.parts import stricter
+from tocsin.admission.parts import layers_of, stricter
 from tocsin.admission.references import references
 from tocsin.admission.timestamps import micros
 from tocsin.server.completing import MOST_AWAITED, complete, contributed, recalled
@@ -377,4 +377,7 @@ def _outspoken(new: Contribution, others: Sequence[Contribution]) -> list[Findin
 
 
 def _repeats(new: Contribution, old: Contribution) -> bool:
-    return new.fuller == old.fuller and says_no_more(new.object, old.object)
+    if [level for level, _ in new.fuller] != [level for level, _ in old.fuller]:
+        return False
+    both = zip(layers_of(new), layers_of(old), strict=True)
+    return all(says_no_more(said, before) for (_, said), (_, before) in both)

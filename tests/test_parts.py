@@ -188,6 +188,14 @@ class TestMerging:
         assert (green["description"], amber["description"]) == ("other", "long and strict")
         assert green["modified"] < amber["modified"]
 
+    def test_an_indicator_with_parts_is_the_same_again_if_it_holds_since_later(self, hub):
+        sent = indicator(description="d", granular_markings=marks(AMBER, "description"))
+        hub.push(sent)
+        again = hub.push({**sent, "valid_from": "2026-01-05T00:00:00Z"})
+        assert hub.verdicts(again) == ["duplicate"]
+        other = hub.push({**sent, "description": "e"})
+        assert hub.verdicts(other) == ["refused"]
+
     def test_marking_a_part_later_takes_it_out_of_the_newest_version(self, hub):
         sent = malware(name="n", description="d")
         hub.push(sent)
