@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from certificates import authority, written
 from feed_postings import Feed
+from hub import TestHub
 from judged import Judged
+from later import Clock, hub_and_clock
 from processes import Hub
 from pymongo import MongoClient
 from taxii_peers import KEY, Medallion, serve_medallion
@@ -85,6 +87,24 @@ def new(common_store: Store) -> Callable[[], Feed]:
 def feed(new: Callable[[], Feed]) -> Feed:
     """An empty feed."""
     return new()
+
+
+@pytest.fixture
+def timed(store: Store) -> tuple[TestHub, Clock]:
+    """A hub, and the clock by which it tells the time."""
+    return hub_and_clock(store)
+
+
+@pytest.fixture
+def hub(timed: tuple[TestHub, Clock]) -> TestHub:
+    """The same hub."""
+    return timed[0]
+
+
+@pytest.fixture
+def clock(timed: tuple[TestHub, Clock]) -> Clock:
+    """Its clock, which stands until it is moved."""
+    return timed[1]
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hub import AMBER, indicator
-from later import LATER, history, hub_and_clock, indicators, opinion, until
+from later import LATER, history, indicators, opinion, until
 from processes import Hub
 
 from tocsin.admission.errors import Malformed, NotFound
@@ -16,21 +16,6 @@ from tocsin.server.ledger import HOUR
 from tocsin.server.model import Partner
 from tocsin.server.store import Store
 from tocsin.server.working import work
-
-
-@pytest.fixture
-def timed(store: Store):
-    return hub_and_clock(store)
-
-
-@pytest.fixture
-def hub(timed):
-    return timed[0]
-
-
-@pytest.fixture
-def clock(timed):
-    return timed[1]
 
 
 @pytest.fixture

@@ -2,26 +2,9 @@
 
 import pytest
 from hub import AMBER, GREEN, details, indicator
-from later import hub_and_clock, indicators
+from later import indicators
 
 from tocsin.admission.errors import Malformed, NotFound
-from tocsin.server.store import Store
-
-
-@pytest.fixture
-def timed(store: Store):
-    return hub_and_clock(store)
-
-
-@pytest.fixture
-def hub(timed):
-    return timed[0]
-
-
-@pytest.fixture
-def clock(timed):
-    return timed[1]
-
 
 STATEMENT = "marking-definition--22222222-2222-4222-8222-222222222222"
 

@@ -9,30 +9,14 @@ from conftest import emptied
 from hub import AMBER, CLEAR, GREEN, TestHub, details, findings, indicator
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from later import LATER, figures, history, hub_and_clock, until
+from later import LATER, figures, history, until
 
 from tocsin.admission.model import Tlp
 from tocsin.server import ledger
 from tocsin.server.model import Wait
-from tocsin.server.store import Store
 
 JANUARY, FEBRUARY = "2026-01-01T00:00:00.000Z", "2026-01-20T00:00:00.000Z"
 NAMED = "said by Mr John Smith, tel. +1 202 555 0142"
-
-
-@pytest.fixture
-def timed(store: Store):
-    return hub_and_clock(store)
-
-
-@pytest.fixture
-def hub(timed):
-    return timed[0]
-
-
-@pytest.fixture
-def clock(timed):
-    return timed[1]
 
 
 def older(value="evil.top", **more):

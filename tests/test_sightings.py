@@ -8,7 +8,6 @@ from later import (
     LATER,
     figures,
     history,
-    hub_and_clock,
     indicators,
     opinion,
     sighting,
@@ -19,22 +18,6 @@ from tocsin.admission.confidence import DAY
 from tocsin.admission.extension import AUTHOR, EXTENSION
 from tocsin.admission.timestamps import stix_time
 from tocsin.server.model import Partner
-from tocsin.server.store import Store
-
-
-@pytest.fixture
-def timed(store: Store):
-    return hub_and_clock(store)
-
-
-@pytest.fixture
-def hub(timed):
-    return timed[0]
-
-
-@pytest.fixture
-def clock(timed):
-    return timed[1]
 
 
 class TestTheExtension:
