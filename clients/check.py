@@ -35,6 +35,10 @@ did not reach it.
 """
 
 
+_TELLING = ("pattern", "value", "name", "key", "path")
+"""Properties by one of which a person knows an object."""
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """A file to be shared."""
@@ -62,6 +66,8 @@ class Line:
     """The hub's id for it."""
     before: StixObject | None = field(default=None, repr=False)
     """As it was read; kept where somebody wants to compare."""
+    about: str = field(default="", repr=False)
+    """What a person knows it by: its pattern, value or name; nothing for programs."""
 
     def as_json(self) -> dict[str, Any]:
         """The line as `--json` prints it; `public_id` and `before` only where there is one."""
@@ -142,7 +148,13 @@ def line(file: str, candidate: Candidate) -> Line:
         verdict="ready" if candidate.open else candidate.verdict.value,
         findings=tuple(each.as_json() for each in candidate.findings),
         object=undivided(candidate) if candidate.open else None,
+        about=_about(candidate.object or {}),
     )
+
+
+def _about(subject: StixObject) -> str:
+    told = (subject.get(name) for name in _TELLING)
+    return next((each for each in told if isinstance(each, str) and each), "")
 
 
 def unexamined(file: File, now: int, tlp: Tlp) -> Preview:

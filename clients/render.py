@@ -29,6 +29,8 @@ _COLOURS = {
     "refused": "red",
     "unsent": "red",
 }
+_MOST_SHOWN = 100
+"""Characters of what an object is about."""
 _REMOVALS = ("replaced", "stripped", "asked")
 
 
@@ -69,6 +71,9 @@ def show_line(screen: Console, line: Line) -> None:
     head.append(f" {printable(line.file)}#{line.index} {printable(line.source_id or '-')}")
     if line.public_id:
         head.append(f" -> {printable(line.public_id)}")
+    if line.about:
+        about = printable(line.about)
+        head.append(f"  {about[:_MOST_SHOWN]}{'…' if about[_MOST_SHOWN:] else ''}", style="dim")
     screen.print(head)
     for finding in line.findings:
         if finding.get("rule") == "spelling":

@@ -76,7 +76,7 @@ class TestCheck:
     def test_all_well_is_0(self, tocsin):
         code, lines, _ = tocsin("check", file("a.json", known(1)))
         assert code == 0
-        assert lines[0].split() == ["ready", "a.json#0", known(1)["id"]]
+        assert lines[0].split()[:3] == ["ready", "a.json#0", known(1)["id"]]
         assert "1 received, 1 ready" in lines[-1]
 
     def test_a_file_that_cannot_be_read_does_not_spoil_the_rest(self, tocsin):
@@ -110,6 +110,12 @@ class TestCheck:
         line, _ = map(json.loads, ran.stdout.splitlines())
         assert (ran.returncode, line["file"]) == (0, "-")
         assert line["object"]["pattern"] == "[url:value = 'http://bad-domain.net/x']"
+
+    def test_a_person_is_told_what_each_is_about(self, tocsin):
+        Path("a.txt").write_text("evil[.]top and hxxps://bad[.]site/" + 200 * "a")
+        _, (first, second, _), _ = tocsin("check", "a.txt")
+        assert first.endswith("  [domain-name:value = 'evil.top']")
+        assert "[url:value = 'https://bad.site/aaa" in second and second.endswith("aaa…")
 
     def test_control_characters_do_not_reach_the_terminal(self, tocsin):
         _, lines, _ = tocsin("check", file("a.json", {**known(1), "id": "indicator--\x1b[2J"}))
