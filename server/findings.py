@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tocsin.admission.merge import spelt
-from tocsin.admission.model import Action, Candidate, Finding, Verdict
+from tocsin.admission.merge import spelt, voices
+from tocsin.admission.model import Action, Candidate, Contribution, Finding, Verdict
 from tocsin.admission.references import Rewriting
 from tocsin.server.model import Question, Record, Review
 
@@ -102,3 +103,10 @@ class Verdicts:
             findings=record.findings,
             waits_for=waits_for,
         )
+
+
+def outspoken(new: Contribution, others: Sequence[Contribution]) -> list[Finding]:
+    """That not this counts, but what the partner says of the same thing under another id."""
+    if any(each.source_id == new.source_id for each in voices([*others, new])):
+        return []
+    return [note("versions", "what you say of it under another id is newer, so that counts")]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from tocsin.admission.extension import author, extension_definition
 from tocsin.admission.identify import named, observable
 from tocsin.admission.markings import definition
-from tocsin.admission.merge import newer, same_definition, says_no_more, voices
+from tocsin.admission.merge import newer, same_definition, says_no_more
 from tocsin.admission.model import (
     Action,
     Candidate,
@@ -21,7 +21,7 @@ from tocsin.admission.parts import layers_of, stricter
 from tocsin.admission.references import references
 from tocsin.admission.timestamps import micros
 from tocsin.server.completing import MOST_AWAITED, complete, contributed, recalled
-from tocsin.server.findings import ECHO, Verdicts, dropped, note
+from tocsin.server.findings import ECHO, Verdicts, dropped, note, outspoken
 from tocsin.server.ledger import House, Ledger, contributions, posting
 from tocsin.server.minting import GENERATIONS, Mint, Minted, Placed, in_order, seen
 from tocsin.server.model import Arrivals, End, Partner, Public, Record, Review, Wait
@@ -64,6 +64,9 @@ class Settled:
     """Where the next portion begins of what is to be completed, if there is one."""
 
 
+_FOR_EVER = "this id was revoked, for ever; send it under a new id"
+
+
 class Publisher:
     """Publishes under the hub's identity into the feeds."""
 
@@ -88,8 +91,8 @@ class Publisher:
             work.take(candidate)
         work.recall()
         txn.wait(work.waits)
-        if work.arrived:
-            txn.remember(batch.partner.slug, batch.submission, work.arrived)
+        if said := work.arrived | work.taken_back:
+            txn.remember(batch.partner.slug, batch.submission, said)
         arrivals = Arrivals(batch.partner.slug, frozenset(work.arrived), frozenset(work.opened))
         after = complete(work.ledger, arrivals)
         work.ledger.listen()
@@ -126,6 +129,10 @@ class _Work:
     """What the partner's source ids stood for before this batch."""
     known: dict[str, Minted] = field(default_factory=dict)
     """What ids stand for now."""
+    taken_back: dict[str, str] = field(default_factory=dict)
+    """What its ids stood for that it revokes, by what tells so of each (`_revoked`)."""
+    revoked: set[str] = field(default_factory=set)
+    """Ids that the partner revoked though what they stood for lives on."""
     waits: list[Wait] = field(default_factory=list)
     opened: set[str] = field(default_factory=set)
     """Public ids that may be seen more widely than before."""
@@ -139,6 +146,9 @@ class _Work:
         self.sources = self.ledger.txn.sources(batch.partner.slug, own)
         public = {minted[name].id for name in own & minted.keys()}
         self.ledger.load(public | own | set(self.sources.values()))
+        silent = {s for s, public in self.sources.items() if not self._said(public, s)}
+        told = self.ledger.txn.sources(batch.partner.slug, set(map(_revoked, silent)))
+        self.revoked = {source for source in silent if _revoked(source) in told}
         self.known = {name: Minted("", Tlp.RED) for name in batch.refused} | dict(minted)
         self.known |= recalled(self.ledger, batch.partner.slug, batch.sees, outside)
 
@@ -273,7 +283,7 @@ class _Work:
         else:
             verdict = self._verdict(public, changed=changed)
         if others:
-            candidate = candidate.noting(*_outspoken(new, others))
+            candidate = candidate.noting(*outspoken(new, others))
         self.verdicts.close(candidate, verdict, placed.id, kept=True)
 
     def _verdict(self, public: Public | None, *, changed: bool) -> Verdict:
@@ -290,12 +300,15 @@ class _Work:
         if new.object.get("revoked") is True:
             self._withdraw(candidate, own or placed.id)
             return True
+        if new.source_id in self.revoked:
+            self._refuse(candidate, _FOR_EVER)
+            return True
         if public is not None and public.ended == End.EXPIRED:
             remark = note("expired", "it has expired here already: send a later valid_until")
             self.verdicts.close(candidate.noting(remark), Verdict.DUPLICATE, placed.id)
             return True
         if public is not None and public.revoked:
-            self._refuse(candidate, "this id was revoked, for ever; send it under a new id")
+            self._refuse(candidate, _FOR_EVER)
             return True
         if new.raw and any(not same_definition(new, c) for c in contributions(public)):
             self._refuse(candidate, "this marking definition is here with other content")
@@ -347,14 +360,20 @@ class _Work:
         return until is None or micros(until) > self.batch.now
 
     def _withdraw(self, candidate: Candidate, name: str) -> None:
-        said = self.ledger.said(name, self.batch.partner.slug, str(candidate.source_id))
+        source = str(candidate.source_id)
+        said = self._said(name, source)
         if said is not None:
             self.ledger.leave(name, said)
+            self.revoked.add(source)
+            self.taken_back[_revoked(source)] = name
             remark = note("revoked", "your contribution is withdrawn")
             self.verdicts.close(candidate.noting(remark), Verdict.ADMITTED, name)
         else:
             remark = note("revoked", "nothing of yours is published under it")
             self.verdicts.close(candidate.noting(remark), Verdict.DUPLICATE)
+
+    def _said(self, name: str, source: str) -> Contribution | None:
+        return self.ledger.said(name, self.batch.partner.slug, source)
 
     def _arrive(self, source: str, public: str) -> None:
         if source and (source in self.arrived or self.sources.get(source) != public):
@@ -369,11 +388,9 @@ class _Work:
         self.verdicts.close(candidate.refused(fault), Verdict.REFUSED)
 
 
-def _outspoken(new: Contribution, others: Sequence[Contribution]) -> list[Finding]:
-    """That not this counts, but what the partner says of the same thing under another id."""
-    if any(each.source_id == new.source_id for each in voices([*others, new])):
-        return []
-    return [note("versions", "what you say of it under another id is newer, so that counts")]
+def _revoked(source: str) -> str:
+    """Under this it is kept beside a partner's ids that one of them was revoked."""
+    return f"revoked {source}"
 
 
 def _repeats(new: Contribution, old: Contribution) -> bool:
