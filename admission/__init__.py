@@ -231,11 +231,14 @@ def _check_rules(parsed: Policy) -> None:
             defaults(name)
         except PolicyError as error:
             raise PolicyError(f"[sanitise] rules: {error}") from error
-    for name, settings in parsed.settings.items():
-        check(name, settings)
-    for slug, tables in parsed.partners.items():
-        for name, settings in tables.items():
-            check(name, settings, f"partners.{slug}.rules")
+    tables = {"rules": parsed.settings}
+    tables |= {f"partners.{slug}.rules": own for slug, own in parsed.partners.items()}
+    for place, by_rule in tables.items():
+        for name, settings in by_rule.items():
+            check(name, settings, place)
+            if name not in parsed.rules:
+                there = f"[{place}.{name}] has no effect: [sanitise] rules does not name {name}"
+                raise PolicyError(f"{there}; add it there, or leave the table out")
 
 
 def examine(

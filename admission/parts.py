@@ -18,7 +18,7 @@ from tocsin.admission.identify import contributing
 from tocsin.admission.markings import TLP_2, parted, read
 from tocsin.admission.merge import voices
 from tocsin.admission.model import Candidate, Contribution, Layer, Path, StixObject, Tlp
-from tocsin.admission.schemas import schemas
+from tocsin.admission.schemas import schema_of
 from tocsin.admission.texts import rewritten
 
 Marked = tuple[Tlp, Path]
@@ -158,10 +158,8 @@ def located(subject: Any, selector: object) -> Path | None:
 
 def stands(less: StixObject, full: StixObject) -> bool:
     """Whether a valid object is one still, in the standard's eyes, without some of its parts."""
-    schema = schemas().get(str(full.get("type")))
-    if schema is None:
-        return True
-    return schema.validator.is_valid(less) or not schema.validator.is_valid(full)
+    validator = schema_of(full).validator
+    return validator.is_valid(less) or not validator.is_valid(full)
 
 
 def _stands(layer: StixObject, full: StixObject) -> bool:

@@ -29,7 +29,7 @@ class Policy:
     clock_skew: int
     """How far in the future `created` and `modified` may lie, in µs."""
     unknown_types: str
-    """refuse | keep: object types that STIX 2.1 does not define."""
+    """strip | keep | refuse: object types that STIX 2.1 does not define."""
     unknown_patterns: str
     """keep | refuse: indicators in a language that the standard's vocabulary does not have."""
     custom_properties: str
@@ -55,7 +55,7 @@ class Policy:
 
 _MOST = 1_000_000_000
 _CHOICES = {
-    "unknown_types": ("refuse", "keep"),
+    "unknown_types": ("strip", "keep", "refuse"),
     "unknown_patterns": ("keep", "refuse"),
     "custom_properties": ("strip", "keep", "refuse"),
 }

@@ -52,21 +52,42 @@ class Schema:
 @cache
 def schemas() -> Mapping[str, Schema]:
     """Every type of STIX 2.1 with its schema.  Compiled once for each process, 0.3 s."""
-    documents = dict(_documents())
-    registry = jsonschema_rs.Registry([(_BASE + name, body) for name, body in documents.items()])
     found: dict[str, Schema] = {}
-    for name, body in documents.items():
+    for name, body in _documents().items():
         folder, _, file = name.partition("/")
         kind = file.removesuffix(".json")
         if kind in types():
             found[kind] = Schema(
-                validator=jsonschema_rs.Draft202012Validator(body, registry=registry),
-                properties=frozenset(_property_names(name, documents)),
+                validator=_compiled(body),
+                properties=frozenset(_property_names(name)),
                 extensions=frozenset(_extension_names(body)),
-                times=tuple(sorted(set(_times(name, documents)))),
+                times=tuple(sorted(set(_times(name)))),
                 observable=folder == "observables",
             )
     return found
+
+
+def schema_of(subject: Mapping[str, Any]) -> Schema:
+    """By which an object is judged: that of its type, or of any type that is not STIX 2.1's own."""
+    own = schemas().get(str(subject.get("type")))
+    return own or _foreign(observable="created" not in subject)
+
+
+@cache
+def _foreign(*, observable: bool) -> Schema:
+    """What holds for every type, whoever defines it: the common properties (section 3.2).
+
+    A name and a description are read as those of any type.  Extensions belong to a type.
+    """
+    name = "common/cyber-observable-core.json" if observable else "common/core.json"
+    texts = {} if observable else {each: {"type": "string"} for each in ("name", "description")}
+    return Schema(
+        validator=_compiled({"allOf": [{"$ref": _BASE + name}], "properties": texts}),
+        properties=frozenset((*_property_names(name), *texts)),
+        extensions=frozenset(),
+        times=tuple(sorted(set(_times(name)))),
+        observable=observable,
+    )
 
 
 @cache
@@ -80,7 +101,7 @@ def types() -> frozenset[str]:
 def names() -> frozenset[str]:
     """Every name that the standard gives a property, of whatever type and however deep."""
     found: set[str] = set()
-    waiting: list[Any] = [body for _, body in _documents()]
+    waiting: list[Any] = list(_documents().values())
     while waiting:
         part = waiting.pop()
         if isinstance(part, dict):
@@ -92,14 +113,25 @@ def names() -> frozenset[str]:
     return frozenset(found)
 
 
-def _documents() -> list[tuple[str, dict[str, Any]]]:
-    return [
-        (f"{folder.name}/{file.name}", _document(file))
+@cache
+def _documents() -> Mapping[str, dict[str, Any]]:
+    """Every schema by its folder and name."""
+    return {
+        f"{folder.name}/{file.name}": _document(file)
         for folder in _root().iterdir()
         if folder.is_dir()
         for file in folder.iterdir()
         if file.name.endswith(".json")
-    ]
+    }
+
+
+@cache
+def _registry() -> jsonschema_rs.Registry:
+    return jsonschema_rs.Registry([(_BASE + name, body) for name, body in _documents().items()])
+
+
+def _compiled(body: dict[str, Any]) -> Validator:
+    return jsonschema_rs.Draft202012Validator(body, registry=_registry())
 
 
 def _root() -> Path:
@@ -117,22 +149,22 @@ def _document(file: Path) -> dict[str, Any]:
     return body
 
 
-def _property_names(name: str, documents: Mapping[str, dict[str, Any]]) -> list[str]:
-    return [each for part in _parts(name, documents) for each in part.get("properties", ())]
+def _property_names(name: str) -> list[str]:
+    return [each for part in _parts(name) for each in part.get("properties", ())]
 
 
-def _times(name: str, documents: Mapping[str, dict[str, Any]]) -> list[str]:
+def _times(name: str) -> list[str]:
     return [
         each
-        for part in _parts(name, documents)
+        for part in _parts(name)
         for each, said in part.get("properties", {}).items()
         if any("timestamp.json" in str(rule.get("$ref")) for rule in (said, *said.get("allOf", ())))
     ]
 
 
-def _parts(name: str, documents: Mapping[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _parts(name: str) -> Iterator[dict[str, Any]]:
     """A schema, and those that it extends by allOf."""
-    waiting: list[dict[str, Any]] = [documents[name]]
+    waiting: list[dict[str, Any]] = [_documents()[name]]
     while waiting:
         body = waiting.pop()
         yield body
@@ -141,7 +173,7 @@ def _parts(name: str, documents: Mapping[str, dict[str, Any]]) -> Iterator[dict[
         waiting.extend(body.get("oneOf", ()))
         reference = str(body.get("$ref", ""))
         if reference.startswith("../"):
-            waiting.append(documents[reference.removeprefix("../")])
+            waiting.append(_documents()[reference.removeprefix("../")])
 
 
 def _extension_names(body: dict[str, Any]) -> list[str]:

@@ -25,7 +25,7 @@ from tocsin.admission.model import (
 from tocsin.admission.patterns import canonical, observables
 from tocsin.admission.policy import Policy
 from tocsin.admission.repair import mended
-from tocsin.admission.schemas import Schema, schemas
+from tocsin.admission.schemas import Schema, schema_of, schemas
 from tocsin.admission.targets import misdirected, pointers
 from tocsin.admission.timestamps import micros
 
@@ -55,6 +55,7 @@ _DEEP_TIMES = frozenset(
 """Timestamps inside a certificate's extensions and those of a program file."""
 _HASHES = ".hashes."
 _EXACT = ("=", "!=", "IN")
+_LEFT = "with what every object has, its name and its description"
 _MARKINGS = ("object_marking_refs", "created_by_ref")
 _NO_TIME = r'(\.[0-9]+)?Z$"'
 """How the complaint of the schemas' pattern for timestamps ends."""
@@ -72,18 +73,24 @@ def validate(candidate: Candidate, policy: Policy, now: int) -> Candidate:
     fault = _shape_fault(subject, policy)
     if fault:
         return candidate.refused(fault)
-    kind = subject["type"]
-    schema = schemas().get(kind)
-    if schema is None:
-        return _unknown(candidate, kind, policy)
+    if subject["type"] not in schemas():
+        return _foreign(candidate, subject, policy, now)
+    return _checked(candidate, subject, policy, now, policy.custom_properties)
+
+
+def _checked(
+    candidate: Candidate, subject: StixObject, policy: Policy, now: int, mode: str
+) -> Candidate:
+    """The candidate by its schema; `mode` says what becomes of properties that it does not name."""
+    schema = schema_of(subject)
     subject, repairs = mended(subject, schema)
-    subject, stripped = _within(subject, schema, policy)
+    subject, stripped = _within(subject, schema, mode)
     faults = tuple(islice(_faults(subject, schema, policy, now), _MOST_FAULTS))
     findings = (*repairs, *stripped, *(faults or _notes(subject)))
     if subject is candidate.object and not findings:
         return candidate
     checked = candidate.changed(subject, *findings)
-    return checked.refused() if faults else checked
+    return checked.refused() if any(f.action is Action.REFUSED for f in findings) else checked
 
 
 def _shape_fault(subject: StixObject, policy: Policy) -> Finding | None:
@@ -97,20 +104,26 @@ def _shape_fault(subject: StixObject, policy: Policy) -> Finding | None:
     return None
 
 
-def _unknown(candidate: Candidate, kind: str, policy: Policy) -> Candidate:
-    if policy.unknown_types == "keep":
-        note = f"STIX 2.1 does not define the type {kind}; kept as it is"
-        return candidate.noting(Finding("validate", "unknown_types", Action.NOTED, note))
-    return candidate.refused(
-        _fault("unknown_types", f"STIX 2.1 does not define the type {kind}", "type")
-    )
+def _foreign(candidate: Candidate, subject: StixObject, policy: Policy, now: int) -> Candidate:
+    """An object of a type that the standard does not define, by what it says of all types."""
+    what = f"STIX 2.1 does not define the type {subject['type']}"
+    mode = policy.unknown_types
+    if subject["type"] == "bundle":
+        what, mode = "a bundle is no object (STIX 2.1 section 8): send the objects in it", "refuse"
+    elif mode == "strip" and "created" not in subject:
+        what, mode = f"{what}, and without it nothing is left of an observable", "refuse"
+    if mode == "refuse":
+        return candidate.refused(_fault("unknown_types", what, "type"))
+    left = "as it is" if mode == "keep" else _LEFT
+    noted = Finding("validate", "unknown_types", Action.NOTED, f"{what}; kept {left}", "type")
+    return _checked(candidate.noting(noted), subject, policy, now, mode)
 
 
 def _within(
-    subject: StixObject, schema: Schema, policy: Policy
+    subject: StixObject, schema: Schema, mode: str
 ) -> tuple[StixObject, tuple[Finding, ...]]:
-    """The object without what the standard does not define, unless the policy keeps it."""
-    if policy.custom_properties == "keep":
+    """The object without what the schema does not define, unless the mode is to keep it."""
+    if mode == "keep":
         return subject, ()
     foreign = [name for name in subject if name not in schema.properties]
     extensions = subject.get("extensions")
@@ -126,7 +139,7 @@ def _within(
                 del subject["extensions"]
     if not foreign:
         return subject, ()
-    refuse = policy.custom_properties == "refuse"
+    refuse = mode == "refuse"
     action = Action.REFUSED if refuse else Action.STRIPPED
     message = "STIX 2.1 does not define this property"
     findings = tuple(

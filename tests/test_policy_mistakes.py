@@ -26,7 +26,7 @@ def told(text: str) -> str:
         ("object_octets", "", ("[limits] object_octets is missing",)),
         ("object_octets", "octets = 1", ("[limits] octets is unknown", "object_octets")),
         ("ceiling", "ceiling = 400", ("[merge] ceiling", "from 0 to 100, not 400")),
-        ("unknown_types", 'unknown_types = "x"', ("[accept]", "one of refuse, keep, not 'x'")),
+        ("unknown_types", 'unknown_types = "x"', ("[accept]", "strip, keep, refuse, not 'x'")),
         ("rules", 'rules = ["marking", "bening"]', ("[sanitise] rules", "'bening'", "benign")),
         ("rules", 'rules = "marking"', ("[sanitise] rules", "a list of rule names")),
         ("rules", "rules = []", ("[sanitise] rules", "marking")),
@@ -59,6 +59,14 @@ def test_a_wrong_table(more, said):
     answer = told(f"{policy_text()}\n{more}\n")
     assert answer.startswith(f"{FILE}: ")
     assert [each for each in said if each not in answer] == []
+
+
+@pytest.mark.parametrize("place", ["rules", "partners.acme.rules"])
+def test_a_table_of_a_rule_that_is_not_applied(place):
+    text = policy_text().replace('    "benign",\n', "")
+    assert "benign" not in text.partition("rules = [")[2].partition("]")[0]
+    answer = told(f"{text}\n[{place}.benign]\nlower_by = 5\n")
+    assert answer.startswith(f"{FILE}: [{place}.benign] has no effect: [sanitise] rules does not")
 
 
 def test_the_clients_say_it_with_the_file_that_is_theirs(tocsin):

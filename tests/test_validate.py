@@ -14,6 +14,11 @@ MARKING = ref("marking-definition")
 EVERY = sorted({**DOMAIN_OBJECTS, **OBSERVABLES})
 
 
+def custom(mode):
+    shipped = policy_text(None)
+    return parse(shipped.replace('custom_properties = "strip"', f'custom_properties = "{mode}"'))
+
+
 def validated(subject, policy=POLICY):
     return validate(Candidate(index=0, object=subject), policy, NOW)
 
@@ -42,10 +47,14 @@ class TestEveryType:
     def test_an_id_of_another_type_is_refused(self, kind):
         assert refusals(made(kind, id=ref("zebra"))) == {("shape", "id")}
 
-    def test_what_the_standard_does_not_define_is_refused(self):
-        assert refusals(made("tool", type="x-tool", id=ref("x-tool"))) == {
-            ("unknown_types", "type")
-        }
+    @pytest.mark.parametrize("kind", EVERY)
+    def test_a_property_of_somebody_s_own_goes_stays_or_is_refused_by_the_policy(self, kind):
+        subject = made(kind, x_own="1")
+        assert kept(subject) == made(kind)
+        assert validated(subject, custom("keep")).object == subject
+        refused = validated(subject, custom("refuse"))
+        assert refused.verdict == "refused"
+        assert refusals(subject, custom("refuse")) == {("custom_properties", "x_own")}
 
 
 class TestTimes:

@@ -1,4 +1,4 @@
-"""Names of properties that people made up: they may tell as much as texts do.
+"""Names of properties and types that people made up: they may tell as much as texts do.
 
 The standard lets people name entries of dictionaries, hashes and properties of
 references as they like.  Only names that STIX 2.1 itself defines are passed over.
@@ -10,15 +10,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from tocsin.admission.model import Path, StixObject
-from tocsin.admission.schemas import names
+from tocsin.admission.schemas import names, types
 from tocsin.admission.texts import DEEPEST
 
 
 def members(subject: StixObject) -> Iterator[tuple[Path, str]]:
     """Every property whose name the standard does not know, with its place and its name.
 
+    A type that it does not know is a name as well: without it there is no object.
     What is deeper than `DEEPEST` is not looked into: `texts` refuses it.
     """
+    if (kind := str(subject.get("type"))) not in types():
+        yield ("type",), kind
     known = names()
     waiting: list[tuple[Path, Any]] = [((), subject)]
     while waiting:

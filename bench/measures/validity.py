@@ -6,11 +6,17 @@ from pathlib import Path
 
 from stix2validator import ValidationOptions, validate_instance
 
-from measures.court import indicator, judged, last_rule, lines, objects
+from measures.court import indicator, judged, last_rule, lines, objects, read
+from tocsin.admission.model import Candidate
+
+FORMAL = ("validate", "normalise")
+"""The stages that look at an object's form."""
 
 
 def measure(folder: Path, show: int) -> None:
     """Labelled objects: what is invalid must be refused, or repaired with a finding.
+
+    What is valid must be taken; what a rule on privacy refuses is told apart.
 
     The labels were harvested from tests that changed the objects afterwards, so the OASIS
     validator is asked again about each object as it stands.
@@ -22,12 +28,13 @@ def measure(folder: Path, show: int) -> None:
     for case in lines(folder / "hostile" / "stix-validity" / "stix21_objects.jsonl.xz"):
         valid, why = as_it_stands(case["object"], options)
         stale += valid != case["must_valid"]
-        [told] = judged(objects([case["object"]]))
-        taken = told.open or told.verdict in ("duplicate", "held")
-        stages = ("validate", "normalise")
-        spoken = any(f.stage in stages and f.action != "noted" for f in told.findings)
-        right = taken if valid else not taken or spoken
-        counts["valid" if valid else "invalid", "right" if right else "wrong"] += 1
+        all_told = judged(as_sent(case["object"]))
+        told = next((each for each in all_told if not taken(each)), all_told[0])
+        spoken = any(f.stage in FORMAL and f.action != "noted" for f in told.findings)
+        right = taken(told) if valid else not taken(told) or spoken
+        private = valid and not right and told.findings[-1].stage == "sanitise"
+        outcome = "right" if right else "private" if private else "wrong"
+        counts["valid" if valid else "invalid", outcome] += 1
         if not right:
             last = told.findings[-1].message if told.findings else "no finding"
             odd.append(
@@ -36,6 +43,17 @@ def measure(folder: Path, show: int) -> None:
             )
     report(counts, odd, show)
     print(f"   {stale} labels do not fit the object as it stands; the validator's word was taken")
+
+
+def as_sent(subject: dict) -> list[Candidate]:
+    """The object as a candidate; a bundle is sent as a file, its objects are what is judged."""
+    if subject.get("type") == "bundle":
+        return read("bundle.json", json.dumps(subject).encode())
+    return list(objects([subject]))
+
+
+def taken(told: Candidate) -> bool:
+    return told.open or told.verdict in ("duplicate", "held")
 
 
 def as_it_stands(subject: dict, options: ValidationOptions) -> tuple[bool, str]:
@@ -66,6 +84,6 @@ def patterns(folder: Path, show: int) -> None:
 
 def report(counts: Counter, odd: list[str], show: int) -> None:
     for (label, outcome), count in sorted(counts.items()):
-        print(f"   labelled {label:8} {outcome:6} {count:6}")
+        print(f"   labelled {label:8} {outcome:7} {count:6}")
     for each in odd[: show or len(odd)]:
         print("     ", each)
