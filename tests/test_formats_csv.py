@@ -1,5 +1,7 @@
 """Tables of indicators, as partners really keep them."""
 
+import re
+
 import pytest
 
 from tocsin.admission import formats
@@ -8,6 +10,7 @@ from tocsin.admission.model import Tlp, Verdict
 
 NOW = 1_790_000_000_000_000  # 2026-09-21
 MD5, SHA1, SHA256 = "a" * 32, "b" * 40, "c" * 64
+CERTIFICATE = f"[x509-certificate:hashes.'SHA-1' = '{SHA1}']"
 
 
 def read(text, name="table.csv", tlp=None):
@@ -114,7 +117,29 @@ class TestHeadings:
 
     @pytest.mark.parametrize("kind", ["cert_sha1", "x509-fingerprint-sha1", "Certificate SHA1"])
     def test_the_fingerprint_of_a_certificate_is_no_hash_of_a_file(self, kind):
-        (candidate,) = read(f"type,value\n{kind},{SHA1}\n")
+        assert patterns(f"type,value\n{kind},{SHA1}\n") == [CERTIFICATE]
+
+    @pytest.mark.parametrize(
+        "heading", ["Certificate", "cert_sha1", "TLS certificate fingerprint", "Thumbprint"]
+    )
+    def test_a_column_may_hold_them(self, heading):
+        colons = ":".join(re.findall("..", SHA1.upper()))
+        table = f"SHA256,Package Name,{heading}\n{SHA256},com.topspy,{SHA1}\n,com.spy,{colons}\n"
+        certificate, sample, again = read(table)
+        assert certificate.object["pattern"] == again.object["pattern"] == CERTIFICATE
+        assert sample.object["pattern"] == f"[file:hashes.'SHA-256' = '{SHA256}']"
+        assert said(again) == "line 3: says again what line 2 says"
+
+    @pytest.mark.parametrize(
+        "heading",
+        ["Certificate serial", "Certificate subject", "Certificate name", "SSL", "Fingerprint"],
+    )
+    def test_what_else_is_said_of_certificates_is_not_taken(self, heading):
+        assert patterns(f"domain,{heading}\nevil.com,{SHA1}\n") == [domain("evil.com")]
+
+    def test_a_table_may_hold_nothing_but_certificates(self):
+        assert patterns(f"Certificate,App\n{SHA1},TopSpy\n") == [CERTIFICATE]
+        (candidate,) = read(f"type,value\nx509 serial,{SHA1}\n")
         assert candidate.verdict is Verdict.REFUSED
 
     def test_several_hash_columns_give_an_indicator_each(self):

@@ -17,6 +17,7 @@ class Role(Enum):
     TYPE = auto()  # says what kind of value the row holds
     VALUE = auto()  # holds the value, or several
     KIND = auto()  # holds values of the kind that its heading names
+    CERTIFICATE = auto()  # holds fingerprints of certificates
     NAME = auto()
     NOTE = auto()
     TLP = auto()
@@ -86,6 +87,11 @@ _NOT_OF_KIND = words(
     " vittima utente fonte intern interne interna interno"
 )
 _HOLDING = frozenset((Role.VALUE, Role.KIND))
+_CERTIFICATES = words("certificate certificates cert certs x509 thumbprint thumbprints")
+_OF_CERTIFICATES = _CERTIFICATES | words(
+    "code signing signer tls ssl hash hashes fingerprint fingerprints md5 sha sha1 sha256"
+)
+"""Of what else a heading may consist that speaks of fingerprints of certificates."""
 _PERSONAL = words(
     "name firstname lastname surname forename fullname phone telephone mobile birthday department"
     " vorname nachname telefon abteilung nom prenom nombre apellido apellidos telefono nome cognome"
@@ -132,7 +138,7 @@ def headed(cells: Sequence[str]) -> Columns | None:
         roles[roles.index(Role.VALUE)] = (
             Role.TYPE
         )  # `Indicator,Data,Note`: what comes first is the type
-    if not {Role.VALUE, Role.KIND} & set(roles):
+    if not {*_HOLDING, Role.CERTIFICATE} & set(roles):
         return None
     return Columns(tuple(roles), headed=True, people=_of_people(cells, roles))
 
@@ -188,6 +194,8 @@ def _role(heading: str) -> Role:
     said = set(_HASHES.sub(r"sha\1", said_as).split())
     if len(said) > 6:
         return Role.OTHER
+    if said & _CERTIFICATES and said <= _OF_CERTIFICATES:
+        return Role.CERTIFICATE
     if said & _OF_KIND and not (said - {"name"}) & _NOT_OF_KIND:
         file_name = "name" in said and not said & {"domain", "host", "dns"}
         return Role.OTHER if file_name else Role.KIND

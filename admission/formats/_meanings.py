@@ -1,6 +1,8 @@
 """What tables and MISP events mean by their words: kinds of threat, values that are declared."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tocsin.admission.formats._written import words
 from tocsin.admission.recognise import Kind, Recognised, declared_host, recognise
@@ -20,6 +22,34 @@ _TYPES: dict[str, str] = {
     **{word: word for word in _VOCABULARY},
 }
 """What a word says in STIX's open vocabulary of indicator types (STIX 2.1 section 10.13)."""
+
+
+_ALGORITHMS = {Kind.MD5: "MD5", Kind.SHA1: "SHA-1", Kind.SHA256: "SHA-256"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """The hash of a certificate."""
+
+    value: str
+    algorithm: str
+    """As STIX calls it: `SHA-1`."""
+
+    @property
+    def pattern(self) -> str:
+        """The STIX pattern that matches the certificate."""
+        return f"[x509-certificate:hashes.'{self.algorithm}' = '{self.value}']"
+
+
+def fingerprint(plain: str) -> Fingerprint | None:
+    """The fingerprint that a value is, with colons between its digits or without.
+
+    >>> fingerprint("D4:1D:8C:D9:8F:00:B2:04:E9:80:09:98:EC:F8:42:7E").algorithm
+    'MD5'
+    """
+    found = recognise(re.sub(r"(?<=[0-9A-Fa-f]{2})[: ](?=[0-9A-Fa-f]{2})", "", plain[:200]))
+    algorithm = _ALGORITHMS.get(found.kind) if found else None
+    return Fingerprint(found.value, algorithm) if found and algorithm else None
 
 
 def types_of(labels: Sequence[str]) -> tuple[str, ...]:

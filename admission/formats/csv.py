@@ -15,7 +15,13 @@ from tocsin.admission.formats._columns import Columns, Role, guessed, headed, pl
 from tocsin.admission.formats._dates import instant
 from tocsin.admission.formats._indicators import Collected, Remarks
 from tocsin.admission.formats._levels import levels, strictest
-from tocsin.admission.formats._meanings import read_as, types_of, without_types
+from tocsin.admission.formats._meanings import (
+    Fingerprint,
+    fingerprint,
+    read_as,
+    types_of,
+    without_types,
+)
 from tocsin.admission.formats._misp_values import private
 from tocsin.admission.formats._rows import DELIMITERS, NONE, Row, delimiter, rows
 from tocsin.admission.formats._written import decoded, refusal, textual, words
@@ -45,9 +51,13 @@ _UNTAKEN = words(
     " useragent yara sigma snort asn pdb pdbpath service scheduledtask urlpath"
     " dateiname dateipfad pfad nomdefichier fichier chemin archivo nombredearchivo ruta"
 )
+_OF_CERTIFICATES = re.compile(
+    r"(?!.*(?:serial|subject|issuer|name)).*(?:cert|x509|thumbprint)", re.DOTALL
+)
 _NOT_OF_FILES = re.compile(r"cert|x509|thumbprint|fingerprint|imphash|ssdeep|tlsh|ja3|jarm|serial")
 """In the name of a kind: a hash, but not of a file."""
 _PATHS = frozenset(("urlpath", "path"))
+_Value = Recognised | Fingerprint
 _HOSTS = words("domain domains domainname hostname host fqdn domane domaine nomdedomaine dominio")
 _REFUSED_BY_MISP = frozenset(("0", "false", "no"))
 _DECLARED: dict[str, Kind] = {
@@ -171,7 +181,7 @@ class _Table:
             message = f"line {row.line}: {_why_nothing(row, declared)}"
             yield refusal(self.collected.numbered(), message)
 
-    def _made(self, found: Iterable[Recognised], row: Row, declared: str) -> Iterator[Candidate]:
+    def _made(self, found: Iterable[_Value], row: Row, declared: str) -> Iterator[Candidate]:
         remarks = self._remarks(row)
         if isinstance(remarks, str):
             yield refusal(self.collected.numbered(), f"line {row.line}: {remarks}")
@@ -194,7 +204,11 @@ class _Table:
             return "tells of people or of who was attacked, which is never shared"
         return ""
 
-    def _found(self, row: Row, declared: str) -> Iterator[Recognised]:
+    def _found(self, row: Row, declared: str) -> Iterator[_Value]:
+        certificates = self._texts(row, Role.CERTIFICATE)
+        if _OF_CERTIFICATES.match(declared):
+            certificates += self._texts(row, Role.VALUE)
+        yield from filter(None, map(fingerprint, certificates))
         if _untaken(declared):
             cells = self._texts(row, Role.VALUE) if declared in _PATHS else ()
             yield from chain.from_iterable(map(_url, cells))
@@ -207,7 +221,7 @@ class _Table:
             if number < len(row.cells):
                 yield from _held(row.cells[number], declared)
 
-    def _candidate(self, value: Recognised, row: Row, remarks: Remarks, declared: str) -> Candidate:
+    def _candidate(self, value: _Value, row: Row, remarks: Remarks, declared: str) -> Candidate:
         findings = (*self.notes, *_remarked(value, declared, row))
         if self._overfull(row):
             said = f"line {row.line}: {_OVERFULL}"
@@ -295,9 +309,9 @@ def _held(cell: str, declared: str) -> Iterator[Recognised]:
             return
 
 
-def _remarked(value: Recognised, declared: str, row: Row) -> Iterator[Finding]:
-    expected = _DECLARED.get(declared, value.kind)
-    if expected is not value.kind:
+def _remarked(value: _Value, declared: str, row: Row) -> Iterator[Finding]:
+    expected = _DECLARED.get(declared)
+    if expected and isinstance(value, Recognised) and expected is not value.kind:
         said = (
             f"line {row.line}: called {expected.value}, but is a {value.kind.value}; read as such"
         )
