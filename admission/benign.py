@@ -1,9 +1,10 @@
 """Warning lists: what is surely harmless, asked by value.
 
-The lists are MISP's, as the package pymispwarninglists ships them; only their
-JSON is used.  Not every list says that a value is harmless (the million most
-visited sites hold many broken-into ones), so each list that counts is named
-here with how far its word reaches.
+The lists are MISP's, as the package pymispwarninglists ships them, of which
+only the JSON is used, and one of certificates that anybody can sign with.  Not
+every list says that a value is harmless (the million most visited sites hold
+many broken-into ones), so each list that counts is named here with how far its
+word reaches.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ COUNTED: Mapping[str, Reach] = {
             *("rfc6761", "tlds", "second-level-tlds", "university_domains"),
             *("public-dns-v4", "public-dns-v6"),
             *("common-ioc-false-positive", "empty-hashes", "eicar.com", "ti-falsepositives"),
-            *("mozilla-CA", "mozilla-IntermediateCA"),
+            *("mozilla-CA", "mozilla-IntermediateCA", "android-test-keys"),
         ),
         Reach.EXACT,
     ),
@@ -70,6 +71,21 @@ Left out: the million-site lists, disposable mail, VPN ranges and dynamic DNS
 (attackers live there), the RFC address ranges (the rule `private_addresses`
 knows them) and lists that are matched by substring or expression.
 """
+
+_BESIDES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "android-test-keys": (
+        "Certificates whose private keys are part of Android's source code",
+        (
+            *("e89b158e4bcf988ebd09eb83f5378e87", "61ed377e85d386a8dfee6b864bd85b0bfaa5af81"),
+            "a40da80a59d170caa950cf15c18c454d47a39b26989d8b640ecd745ba71bf5dc",  # testkey
+            "27196e386b875e76adf700e7ea84e4c6eee33dfa",
+            "c8a2e9bccf597c2fb6dc66bee293fc13f2fc47ec77bc6b2b0d52c11f51192ab8",  # platform
+            "5b368cff2da2686996bc95eac190eaa4f5630fe5",  # shared
+            "b79df4a82e90b57ea76525ab7037ab238a42f5d3",  # media
+        ),
+    ),
+}
+"""Lists besides MISP's, with their titles: what anybody can sign with, good and bad do."""
 
 _HOSTS = frozenset(("domain-name", "url"))
 _ADDRESSES = frozenset(("ipv4-addr", "ipv6-addr"))
@@ -203,6 +219,8 @@ def _state(wanted: Mapping[str, Reach]) -> str:
     """Another word for other lists, another release of them, or another way to write them."""
     found: list[tuple[object, ...]] = [(1, sys.byteorder)]
     for name, reach in wanted.items():
+        if name in _BESIDES:
+            found.append((name, reach.value, *_BESIDES[name]))
         path = _folder() / name / "list.json"
         if path.exists():
             said = path.stat()
@@ -213,6 +231,9 @@ def _state(wanted: Mapping[str, Reach]) -> str:
 def _read(wanted: Mapping[str, Reach]) -> Iterator[tuple[str, Reach, list[str]]]:
     decoder = msgspec.json.Decoder(_List)
     for name, reach in wanted.items():
+        if name in _BESIDES:
+            title, entries = _BESIDES[name]
+            yield title, reach, list(entries)
         path = _folder() / name / "list.json"
         if path.exists():  # the package's selection changes from release to release
             found = decoder.decode(path.read_bytes())

@@ -170,6 +170,7 @@ class TestTheShippedLists:
             ("ipv4-addr", "8.8.8.8"),
             ("ipv6-addr", "2606:4700:4700::1111"),
             ("file", "d41d8cd98f00b204e9800998ecf8427e"),
+            ("x509-certificate", "61ED377E85D386A8DFEE6B864BD85B0BFAA5AF81"),
         ):
             assert shipped.hits(kind, value)[0].exact, value
 
