@@ -137,6 +137,13 @@ class TestHeadings:
     def test_what_else_is_said_of_certificates_is_not_taken(self, heading):
         assert patterns(f"domain,{heading}\nevil.com,{SHA1}\n") == [domain("evil.com")]
 
+    def test_a_serial_number_is_no_fingerprint_though_as_long_as_an_md5(self):
+        serial = " ".join(re.findall("..", MD5))
+        (candidate,) = read(f"type,value\nCode-Signing Certificate,{serial}\n")
+        assert candidate.verdict is Verdict.REFUSED
+        (made,) = subjects(f"type,value\ncert md5,{serial}\n")
+        assert made["pattern"] == f"[x509-certificate:hashes.'MD5' = '{MD5}']"
+
     def test_a_table_may_hold_nothing_but_certificates(self):
         assert patterns(f"Certificate,App\n{SHA1},TopSpy\n") == [CERTIFICATE]
         (candidate,) = read(f"type,value\nx509 serial,{SHA1}\n")

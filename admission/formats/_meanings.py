@@ -41,15 +41,19 @@ class Fingerprint:
         return f"[x509-certificate:hashes.'{self.algorithm}' = '{self.value}']"
 
 
-def fingerprint(plain: str) -> Fingerprint | None:
+def fingerprint(plain: str, *, md5: bool = False) -> Fingerprint | None:
     """The fingerprint that a value is, with colons between its digits or without.
 
-    >>> fingerprint("D4:1D:8C:D9:8F:00:B2:04:E9:80:09:98:EC:F8:42:7E").algorithm
+    Serial numbers are written likewise and mostly as long as an MD5, so that must be meant.
+
+    >>> fingerprint("D4:1D:8C:D9:8F:00:B2:04:E9:80:09:98:EC:F8:42:7E", md5=True).algorithm
     'MD5'
     """
     found = recognise(re.sub(r"(?<=[0-9A-Fa-f]{2})[: ](?=[0-9A-Fa-f]{2})", "", plain[:200]))
     algorithm = _ALGORITHMS.get(found.kind) if found else None
-    return Fingerprint(found.value, algorithm) if found and algorithm else None
+    if found is None or algorithm is None or (found.kind is Kind.MD5 and not md5):
+        return None
+    return Fingerprint(found.value, algorithm)
 
 
 def types_of(labels: Sequence[str]) -> tuple[str, ...]:

@@ -208,7 +208,8 @@ class _Table:
         certificates = self._texts(row, Role.CERTIFICATE)
         if _OF_CERTIFICATES.match(declared):
             certificates += self._texts(row, Role.VALUE)
-        yield from filter(None, map(fingerprint, certificates))
+        fingerprints = (fingerprint(cell, md5="md5" in declared) for cell in certificates)
+        yield from (each for each in fingerprints if each)
         if _untaken(declared):
             cells = self._texts(row, Role.VALUE) if declared in _PATHS else ()
             yield from chain.from_iterable(map(_url, cells))

@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from measures.court import indicator, judged, objects
 from measures.ruler import Ruler, Value, decoded
 from tocsin.admission.formats._asides import asides, without_pointers
 from tocsin.admission.formats._columns import Columns, Role, guessed, headed
 
 UNEXPLAINED = "no reason found"
+POST = "somebody's post, which may be in no feed"
+LINK = "a link in a comment of a list: to an analysis or article"
 MARKUP = (".md", ".adoc")
 COMMENTS = ("#", "//", ";", "!")
 ENDINGS = re.compile(r"\.(?:py|md|sh|pl|rs|so|zip|mov|cab|ps|app|one|info)$")
@@ -54,6 +57,18 @@ def missing(
             value,
             next((why for why, holds in MISSING if holds(value, where, taken)), UNEXPLAINED),
         )
+
+
+def posted(value: Value, where: list[Place], taken: set[Value]) -> bool:
+    """What somebody wrote somewhere: admission lets it into no feed, whoever sends it."""
+    if value[0] != "url" or "'" in value[1] or "\\" in value[1]:
+        return False
+    [told] = judged(objects([indicator(0, f"[url:value = '{value[1]}']")]))
+    return not told.open and told.findings[-1].rule == "anonymise_source"
+
+
+def referring(value: Value, where: list[Place], taken: set[Value]) -> bool:
+    return value[0] == "url" and commented(value, where, taken)
 
 
 def commented(value: Value, where: list[Place], taken: set[Value]) -> bool:
@@ -131,7 +146,9 @@ def sink(value: Value, where: list[Place], taken: set[Value]) -> bool:
 
 
 MISSING: tuple[Reason, ...] = (
-    ("in a comment of a list: a reference, or a name beside the value", commented),
+    (POST, posted),
+    (LINK, referring),
+    ("a name or address in a comment of a list, beside the value", commented),
     ("a link in a column of references", elsewhere(Role.REFERENCE)),
     ("the fingerprint of a certificate, not of a file", certified),
     ("the name of a file", filed),

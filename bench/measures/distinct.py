@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from measures.court import content, judged, read
-from measures.differences import UNEXPLAINED, besides, missing
+from measures.differences import LINK, POST, UNEXPLAINED, besides, missing
 from measures.ruler import Ruler, Value
 from tocsin.admission import formats
 from tocsin.admission.model import Candidate
@@ -152,17 +152,19 @@ def totals(tally: Tally, show: int) -> None:
     explained(tally, "the ruler counts, we do not", theirs - ours, tally.theirs, show)
     explained(tally, "we take, the ruler does not count", ours - theirs, tally.ours, show)
     print(f"   two keys of one value to the ruler {all_keys - len(ours):>36}")
-    meant(tally, theirs, ours)
+    meant(tally, theirs, ours, all_keys)
     fates = Counter(min(each) if "open" not in each else "open" for each in tally.fates.values())
     print(f"   what admission says of the keys: {dict(fates.most_common())}")
 
 
-def meant(tally: Tally, theirs: set[Value], ours: set[Value]) -> None:
+def meant(tally: Tally, theirs: set[Value], ours: set[Value], keys: int) -> None:
     """How much we take of what the ruler counts and nothing speaks against."""
     both = len(theirs & ours)
-    away = (tally.why(value, holders(value, tally.theirs)) for value in theirs - ours)
-    wanted = both + sum(why == UNEXPLAINED for why in away)
+    why = Counter(tally.why(value, holders(value, tally.theirs)) for value in theirs - ours)
+    wanted = both + why[UNEXPLAINED]
     print(f"   of the ruler's values without a reason to leave them, {wanted}, we take {both}")
+    without = len(theirs) - why[POST] - why[LINK]
+    print(f"   without posts and links to analyses {without}, keys {share(keys, without)}")
 
 
 def explained(
