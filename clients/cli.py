@@ -15,10 +15,14 @@ from tocsin.clients import commands
 from tocsin.clients.commands import FAILED, WRONG_USAGE, WrongUsage, exit_code
 from tocsin.clients.output import FORMATS
 from tocsin.clients.render import say
-from tocsin.config import CLIENT_FILE, TLP_WORDS, ClientSettings, ConfigError, load_client
-
-INTERRUPTED, PIPE_CLOSED = 130, 141
-"""What a shell shows for programs that a signal ended: 128 and its number."""
+from tocsin.config import (
+    CLIENT_FILE,
+    TLP_WORDS,
+    ClientSettings,
+    ConfigError,
+    load_client,
+    streams,
+)
 
 _CODES = """\
 exit codes: 0 all well; 1 something failed or was refused; 2 wrong usage;
@@ -99,6 +103,7 @@ Show the collections that there are for this key.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; answers the exit code."""
+    streams.opened()
     arguments = parser().parse_args(argv)
     with _warnings_said(logging.INFO if arguments.verbose else logging.WARNING):
         return _run(arguments)
@@ -116,20 +121,15 @@ def _run(arguments: argparse.Namespace) -> int:
         say(str(error))
         return exit_code(error)
     except BrokenPipeError:
-        _drop_output()
-        return PIPE_CLOSED
+        streams.dropped()
+        return streams.PIPE_CLOSED
     except OSError as error:
         say(f"{error.filename or 'the output'}: {error.strerror}")
-        _drop_output()
+        streams.dropped()
         return FAILED
     except KeyboardInterrupt:
         say("interrupted; what was written stays, and a poll with --state goes on from there")
-        return INTERRUPTED
-
-
-def _drop_output() -> None:
-    """What is still in the buffer must not complain at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return streams.INTERRUPTED
 
 
 class _Screen(logging.Handler):

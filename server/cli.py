@@ -11,33 +11,31 @@ from collections.abc import Sequence
 
 from tocsin.admission.errors import ShareError, Unavailable
 from tocsin.admission.policy import PolicyError
-from tocsin.config import ConfigError, HubSettings, load_hub
+from tocsin.config import ConfigError, HubSettings, load_hub, streams
 from tocsin.server.commands import Told, parser, say, serving, working
 from tocsin.server.conformance import command as conformance
 from tocsin.server.opening import opened
 from tocsin.server.serve import serve, work
 
-INTERRUPTED, PIPE_CLOSED = 130, 141
-"""What a shell shows for programs that a signal ended: 128 and its number."""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
+    streams.opened()
     options = parser().parse_args(arguments)
     try:
         code = _run(options)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        _drop_output()
-        return PIPE_CLOSED
+        streams.dropped()
+        return streams.PIPE_CLOSED
     except OSError as error:
         say(f"tocsin-hub: {error.strerror or error}: {error.filename or 'address, file or output'}")
-        _drop_output()
+        streams.dropped()
         return 1
     except KeyboardInterrupt:
         say("tocsin-hub: interrupted")
-        return INTERRUPTED
+        return streams.INTERRUPTED
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -63,11 +61,6 @@ def _run(options: argparse.Namespace) -> int:
     except ShareError as error:
         say(f"tocsin-hub: {error}")
         return 3 if isinstance(error, Unavailable) else 1
-
-
-def _drop_output() -> None:
-    """What is still in the buffer must not complain at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _at_the_desk(settings: HubSettings, options: argparse.Namespace) -> int:

@@ -60,6 +60,26 @@ def test_the_hubs_commands_do_so_too(alone, command):
     assert codes[0] == "141" and "Broken pipe" not in said and "Traceback" not in said
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("command", ["check iocs.txt", "check iocs.txt --json", "check --help"])
+def test_a_command_whose_streams_are_closed_does_its_work(alone, command, closed):
+    Path("iocs.txt").write_text("evil-portal.top\n")
+    codes, _, said = shell(f"{COMMAND} {command} {closed}")
+    assert codes == ["0"] and "Traceback" not in said
+    ran = subprocess.run(
+        ["bash", "-c", f"{COMMAND} check nofile {closed}"], check=False, timeout=30
+    )
+    assert ran.returncode == 1
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_no_file_of_a_hub_takes_the_place_of_a_closed_stream(alone, closed):
+    codes, _, said = shell(f"{BIN}/tocsin-hub collection list --data d {closed}")
+    assert codes == ["0"] and "Traceback" not in said
+    codes, out, _ = shell(f"{BIN}/tocsin-hub collection list --data d")
+    assert codes == ["0"] and "green" in out
+
+
 def test_an_interrupted_command_of_the_hub_is_130_without_a_traceback(alone, tmp_path):
     line = [BIN / "tocsin-hub", "collection", "list", "--data", "d"]
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as command:
