@@ -128,7 +128,9 @@ def _run(arguments: argparse.Namespace) -> int:
         streams.dropped()
         return FAILED
     except KeyboardInterrupt:
-        say("interrupted; what was written stays, and a poll with --state goes on from there")
+        say(
+            "interrupted; with --state what was written stays, and the next poll goes on from there"
+        )
         return streams.INTERRUPTED
 
 

@@ -1,15 +1,17 @@
 """Where polled objects are written to, and in what form.
 
 JSON lines and bundles keep each object's JSON as received.  CSV and the plain
-list show the values that an indicator or an observable is about.  Lines go to
-a file's end, so that one file can gather many polls; a bundle is one document
-and replaces the file as a whole.
+list show the values that an indicator or an observable is about.  With a state,
+lines go to a file's end, so that one file can gather many polls.  Otherwise, and
+for a bundle, which is one document, a new file takes the old one's place once
+it is complete: a firewall that reads it never finds half a list, or none.
 """
 
 import csv
 import io
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -45,13 +47,19 @@ class Lines:
     stepwise = True
 
     def __init__(
-        self, stream: BinaryIO, lines_of: LinesOf, header: bytes = b"", name: str = ""
+        self,
+        stream: BinaryIO,
+        lines_of: LinesOf,
+        header: bytes = b"",
+        path: Path | None = None,
+        fresh: bool = False,
     ) -> None:
-        """`name` is the file's, empty for a stream that cannot be read back."""
+        """`path` is the file's, None for a stream that cannot be read back; see `_fresh`."""
         self._stream = stream
         self._lines_of = lines_of
         self._header = header
-        self._name = name
+        self._name = str(path) if path else ""
+        self._becomes = path if fresh else None
         self._left_over: set[bytes] = set()
 
     def resume(self, cursor: Cursor) -> None:
@@ -80,9 +88,11 @@ class Lines:
                     self._stream.write(line)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file; a new one that is not finished is removed."""
         if self._name:
             self._stream.close()
+        if self._becomes:
+            Path(self._stream.name).unlink(missing_ok=True)
 
     def keep(self) -> tuple[str, int]:
         """See Sink.keep; a file is forced to the disk."""
@@ -94,7 +104,11 @@ class Lines:
 
     def finish(self) -> tuple[str, int]:
         """See Sink.finish."""
-        return self.keep()
+        kept = self.keep()
+        if self._becomes:
+            _settle(self._stream, self._becomes)
+            self._becomes = None
+        return kept
 
 
 class Bundle:
@@ -134,9 +148,7 @@ class Bundle:
         self._stream.write(b"}\n" if self._empty else b"\n]}\n")
         self._stream.flush()
         if self._path:
-            os.fsync(self._stream.fileno())
-            os.replace(self._stream.name, self._path)
-            sync_folder(self._path.parent)
+            _settle(self._stream, self._path)
         return "", 0
 
 
@@ -150,16 +162,34 @@ def sink(format: str, path: Path | None, stdout: BinaryIO, *, append: bool) -> L
     try:
         if path and path.is_dir():
             raise IsADirectoryError
+        target = Path(os.path.realpath(path)) if path else None
         if format == "bundle":
-            fresh = path.with_name(f".{path.name}-{os.getpid()}") if path else None
-            return Bundle(path, fresh.open("wb") if fresh else stdout)
+            return Bundle(target, _fresh(target) if target else stdout)
         lines_of, header = _form(format)
-        if path is None:
+        if target is None:
             return Lines(stdout, lines_of, header)
-        stream: BinaryIO = path.open("r+b" if append and path.exists() else "w+b")
-        return Lines(stream, lines_of, header, os.path.realpath(path))
+        if append:
+            stream: BinaryIO = target.open("r+b" if target.exists() else "w+b")
+            return Lines(stream, lines_of, header, target)
+        return Lines(_fresh(target), lines_of, header, target, fresh=True)
     except OSError as error:
         raise Unusable(f"--output: {path} {unwritable(path or Path(), error)}") from error
+
+
+def _fresh(path: Path) -> BinaryIO:
+    """A new file beside one whose place it takes when it is complete."""
+    file = path.with_name(f".{path.name}-{os.getpid()}")
+    stream = file.open("w+b")
+    if path.exists():
+        shutil.copymode(path, file)
+    return stream
+
+
+def _settle(stream: BinaryIO, path: Path) -> None:
+    """Puts a complete file in its place."""
+    os.fsync(stream.fileno())
+    os.replace(stream.name, path)
+    sync_folder(path.parent)
 
 
 def _form(format: str) -> tuple[LinesOf, bytes]:

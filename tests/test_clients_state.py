@@ -109,14 +109,45 @@ class TestFiles:
         self.written(path, Cursor(), objects, append=False)
         assert path.read_bytes().splitlines() == objects
 
-    def test_a_bundle_that_is_not_finished_leaves_the_old_file(self, tmp_path):
-        path = tmp_path / "bundle.json"
+    @pytest.mark.parametrize("format", ["bundle", "jsonl", "csv", "list"])
+    def test_a_file_that_is_not_finished_leaves_the_old_one(self, tmp_path, format):
+        path = tmp_path / "out"
         path.write_text("old")
-        target = sink("bundle", path, io.BytesIO(), append=True)
+        target = sink(format, path, io.BytesIO(), append=False)
         target.resume(Cursor())
         target.write(as_bytes(indicator(0)))
+        target.keep()
         target.close()
-        assert (path.read_text(), os.listdir(tmp_path)) == ("old", ["bundle.json"])
+        assert (path.read_text(), os.listdir(tmp_path)) == ("old", ["out"])
+
+    @pytest.mark.parametrize("format", ["bundle", "jsonl", "csv", "list"])
+    def test_a_new_file_has_the_rights_of_the_old_one_and_is_where_a_link_leads(
+        self, tmp_path, format
+    ):
+        path, link = tmp_path / "out", tmp_path / "link"
+        path.write_text("old")
+        path.chmod(0o640)
+        link.symlink_to(path)
+        self.written(link, Cursor(), as_bytes(indicator(0)), format, append=False)
+        assert link.is_symlink() and "bad0" in path.read_text()
+        assert path.stat().st_mode & 0o777 == 0o640
+        assert sorted(os.listdir(tmp_path)) == ["link", "out"]
+
+    @pytest.mark.parametrize("format", ["jsonl", "csv", "list"])
+    def test_later_polls_of_a_follower_add_to_the_file_that_took_its_place(self, tmp_path, format):
+        path, objects = tmp_path / "out", as_bytes(*map(indicator, range(4)))
+        path.write_text("old")
+        target = sink(format, path, io.BytesIO(), append=False)
+        cursor = Cursor()
+        for some in (objects[:2], objects[2:]):
+            target.resume(cursor)
+            target.write(some)
+            output, size = target.finish()
+            cursor = Cursor(output=output, size=size)
+        target.close()
+        whole = tmp_path / "whole"
+        self.written(whole, Cursor(), objects, format)
+        assert path.read_bytes() == whole.read_bytes()
 
 
 class TestForms:
