@@ -260,9 +260,7 @@ def _settings(
     for name in policy.rules:
         table = policy.settings_of(name, partner)
         check(name, table)
-        left = overruled(name, table) if name in waived else table
-        if left is not None:
-            found[name] = left
+        found[name] = overruled(name, table) if name in waived else table
     return found
 
 
@@ -308,7 +306,7 @@ def _joined(base: Candidate, fuller: Sequence[tuple[Tlp, Candidate]]) -> Candida
     said = dict.fromkeys(finding for _, each in fuller for finding in each.findings)
     joined = replace(base, fuller=layers).noting(*(f for f in said if f not in base.findings))
     verdicts = {each.verdict for _, each in fuller}
-    if base.open and Verdict.REFUSED in verdicts:
+    if Verdict.REFUSED in (base.verdict, *verdicts):
         return joined.refused()
     if base.open and Verdict.HELD in verdicts:
         return joined.held()

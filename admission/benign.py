@@ -185,7 +185,7 @@ class WithOwn:
         found = self._others.hits(kind, value)
         if reason is None:
             return found
-        return (Hit(f"{OWN}: {reason}" if reason else OWN, exact=True), *found)
+        return (Hit(f"{OWN}: {reason}" if reason else OWN, exact=True, own=True), *found)
 
 
 OWN = "this hub's own"

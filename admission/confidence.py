@@ -121,7 +121,8 @@ def half_life(subject: StixObject, scale: Scale) -> int:
     if subject["type"] != "indicator":
         return 0
     kinds = {_kind(o.kind, o.property) for o in observables(subject) if not o.negated}
-    return max(scale.half_lives[kind] for kind in kinds or {"other"})
+    lives = [scale.half_lives[kind] for kind in kinds or {"other"}]
+    return max(lives) if all(lives) else 0
 
 
 def _kind(kind: str, path: str) -> str:

@@ -46,6 +46,9 @@ class Action(StrEnum):
     REFUSED = "refused"  # the whole object is not taken
 
 
+_FOR_ANALYSTS = frozenset((Action.ASKED, Action.HELD))
+
+
 class Tlp(IntEnum):
     """The Traffic Light Protocol 2.0, in order of strictness."""
 
@@ -165,8 +168,9 @@ class Candidate:
         return self._with({"object": to, "tlp": tlp, "scope": scope, **more})
 
     def refused(self, *findings: Finding) -> Candidate:
-        """Not taken, for the reasons that the findings give."""
-        return self._with({"verdict": Verdict.REFUSED, "findings": self.findings + findings})
+        """Not taken, for the reasons that the findings give; so no analyst is asked any more."""
+        told = tuple(f for f in self.findings + findings if f.action not in _FOR_ANALYSTS)
+        return self._with({"verdict": Verdict.REFUSED, "findings": told})
 
     def held(self, *findings: Finding) -> Candidate:
         """Waits for an analyst, for the reasons that the findings give."""
@@ -234,6 +238,8 @@ class Hit:
     """The list's name as its publisher gives it."""
     exact: bool
     """False: merely a subdomain of, or an address inside, what the list names."""
+    own: bool = False
+    """On the hub's own list of what nobody may send again; no setting is above that."""
 
 
 class KnownBenign(Protocol):

@@ -6,6 +6,7 @@ Its SHA-256 is logged, so that a log line proves which rules judged.
 """
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ class Policy:
         return {**self.settings.get(rule, {}), **own}
 
 
+SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+"""A partner's short name."""
 _MOST = 1_000_000_000
 _CHOICES = {
     "unknown_types": ("strip", "keep", "refuse"),
@@ -155,6 +158,9 @@ def _partners(tables: object) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
     found = {}
     for slug, table in _table(tables, "partners").items():
         place = f"partners.{slug}"
+        if not SLUG.fullmatch(slug):
+            wanted = "1 to 63 small letters, digits and hyphens"
+            raise PolicyError(f"[{place}]: the short name of a partner is {wanted}")
         for name in _table(table, place):
             if name != "rules":
                 raise PolicyError(f"[{place}] {name} is unknown (there is rules)")

@@ -1,15 +1,16 @@
 """The rules of the policy, in order, over one candidate.
 
-Each rule sees what the rule before it left.  A rule that holds a candidate or
-refuses it is the last to look at it.  What was there before the first rule
-is kept beside a candidate that waits for an analyst, so that a release can
-start from the full text.
+Each rule sees what the rule before it left.  A rule that refuses a candidate is
+the last to look at it.  One that is held goes on through the others: what no
+analyst could release is refused at once, and he is told of all that he decides.
+What was there before the first rule is kept beside a candidate that waits, so
+that a release can start from the full text.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from tocsin.admission.model import Action, Candidate
+from tocsin.admission.model import Action, Candidate, Verdict
 
 Rule = Callable[[Candidate], Candidate]
 """The candidate without what the rule takes out, held, refused, or as it was."""
@@ -19,7 +20,7 @@ def sanitise(candidate: Candidate, rules: Sequence[Rule]) -> Candidate:
     """The candidate after every rule."""
     full = candidate.object
     for rule in rules:
-        if not candidate.open:
+        if candidate.verdict is Verdict.REFUSED:
             break
         candidate = rule(candidate)
     waits = not candidate.open or any(f.action is Action.ASKED for f in candidate.findings)

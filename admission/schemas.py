@@ -53,7 +53,7 @@ class Schema:
 def schemas() -> Mapping[str, Schema]:
     """Every type of STIX 2.1 with its schema.  Compiled once for each process, 0.3 s."""
     found: dict[str, Schema] = {}
-    for name, body in _documents().items():
+    for name, body in documents().items():
         folder, _, file = name.partition("/")
         kind = file.removesuffix(".json")
         if kind in types():
@@ -101,7 +101,7 @@ def types() -> frozenset[str]:
 def names() -> frozenset[str]:
     """Every name that the standard gives a property, of whatever type and however deep."""
     found: set[str] = set()
-    waiting: list[Any] = list(_documents().values())
+    waiting: list[Any] = list(documents().values())
     while waiting:
         part = waiting.pop()
         if isinstance(part, dict):
@@ -114,7 +114,7 @@ def names() -> frozenset[str]:
 
 
 @cache
-def _documents() -> Mapping[str, dict[str, Any]]:
+def documents() -> Mapping[str, dict[str, Any]]:
     """Every schema by its folder and name."""
     return {
         f"{folder.name}/{file.name}": _document(file)
@@ -127,7 +127,7 @@ def _documents() -> Mapping[str, dict[str, Any]]:
 
 @cache
 def _registry() -> jsonschema_rs.Registry:
-    return jsonschema_rs.Registry([(_BASE + name, body) for name, body in _documents().items()])
+    return jsonschema_rs.Registry([(_BASE + name, body) for name, body in documents().items()])
 
 
 def _compiled(body: dict[str, Any]) -> Validator:
@@ -164,7 +164,7 @@ def _times(name: str) -> list[str]:
 
 def _parts(name: str) -> Iterator[dict[str, Any]]:
     """A schema, and those that it extends by allOf."""
-    waiting: list[dict[str, Any]] = [_documents()[name]]
+    waiting: list[dict[str, Any]] = [documents()[name]]
     while waiting:
         body = waiting.pop()
         yield body
@@ -173,7 +173,7 @@ def _parts(name: str) -> Iterator[dict[str, Any]]:
         waiting.extend(body.get("oneOf", ()))
         reference = str(body.get("$ref", ""))
         if reference.startswith("../"):
-            waiting.append(_documents()[reference.removeprefix("../")])
+            waiting.append(documents()[reference.removeprefix("../")])
 
 
 def _extension_names(body: dict[str, Any]) -> list[str]:

@@ -18,6 +18,15 @@ def language(code: object) -> bool:
     return isinstance(code, str) and _LANGUAGE.fullmatch(code) is not None
 
 
+def of(path: Path) -> str:
+    """The selector of a place.
+
+    >>> of(("labels", 1))
+    'labels.[1]'
+    """
+    return ".".join(f"[{step}]" if isinstance(step, int) else step for step in path)
+
+
 def selects(subject: StixObject, selector: str) -> bool:
     """Whether the object has what the selector names.
 

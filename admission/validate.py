@@ -19,6 +19,7 @@ from tocsin.admission.model import (
     Action,
     Candidate,
     Finding,
+    Path,
     StixObject,
     shown,
 )
@@ -28,6 +29,7 @@ from tocsin.admission.repair import mended
 from tocsin.admission.schemas import Schema, schema_of, schemas
 from tocsin.admission.targets import misdirected, pointers
 from tocsin.admission.timestamps import micros
+from tocsin.admission.undefined import cut, undefined
 
 _ID = re.compile(r"[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _VERSION = re.compile(r"\d{1,9}\.\d{1,9}\.\d{1,9}(?:[-+][0-9A-Za-z.+-]{1,100})?", re.ASCII)
@@ -56,6 +58,8 @@ _DEEP_TIMES = frozenset(
 _HASHES = ".hashes."
 _EXACT = ("=", "!=", "IN")
 _LEFT = "with what every object has, its name and its description"
+_EXTENDING = ("marking-definition", "extension-definition")
+"""Whose extensions are what they are for."""
 _MARKINGS = ("object_marking_refs", "created_by_ref")
 _NO_TIME = r'(\.[0-9]+)?Z$"'
 """How the complaint of the schemas' pattern for timestamps ends."""
@@ -125,29 +129,24 @@ def _within(
     """The object without what the schema does not define, unless the mode is to keep it."""
     if mode == "keep":
         return subject, ()
-    foreign = [name for name in subject if name not in schema.properties]
+    foreign: list[Path] = [(name,) for name in subject if name not in schema.properties]
     extensions = subject.get("extensions")
-    if isinstance(extensions, dict) and subject["type"] not in (
-        "marking-definition",
-        "extension-definition",
-    ):
-        kept = {name: body for name, body in extensions.items() if name in schema.extensions}
-        if len(kept) < len(extensions):
-            foreign.extend(f"extensions.{name}" for name in extensions.keys() - kept.keys())
-            subject = {**subject, "extensions": kept}
-            if not kept:
-                del subject["extensions"]
+    if isinstance(extensions, dict) and subject["type"] not in _EXTENDING:
+        foreign += (("extensions", name) for name in extensions.keys() - schema.extensions)
+    foreign += (path for path in undefined(subject) if path[:1] not in foreign)
     if not foreign:
         return subject, ()
-    refuse = mode == "refuse"
-    action = Action.REFUSED if refuse else Action.STRIPPED
+    action = Action.REFUSED if mode == "refuse" else Action.STRIPPED
     message = "STIX 2.1 does not define this property"
     findings = tuple(
-        Finding("validate", "custom_properties", action, message, name[:80]) for name in foreign
+        Finding("validate", "custom_properties", action, message, shown(path)[:80])
+        for path in foreign
     )
-    if not refuse:
-        kept = {name: value for name, value in subject.items() if name not in foreign}
-        subject = selectors.without(kept, foreign)
+    if mode != "refuse":
+        smaller = cut(subject, foreign)
+        if smaller.get("extensions") == {}:
+            del smaller["extensions"]
+        subject = selectors.without(smaller, [selectors.of(path) for path in foreign])
     return subject, findings
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import Tlp
+from tocsin.admission.policy import SLUG
 from tocsin.admission.timestamps import stix_time
 from tocsin.server.access import fingerprint, is_fingerprint
 from tocsin.server.aftercare import unwanted
@@ -17,8 +17,6 @@ from tocsin.server.gathering import described
 from tocsin.server.model import Account, Collection, Kind, Partner, Record, Review
 from tocsin.server.opening import Opened
 from tocsin.server.tls import first_certificate
-
-_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 Answer = dict[str, object]
 
@@ -285,7 +283,7 @@ def _check_account(hub: Opened, name: str) -> None:
 
 
 def _check_slug(text: str) -> None:
-    if not _SLUG.fullmatch(text):
+    if not SLUG.fullmatch(text):
         raise Malformed(f"{text!r} must be 1 to 63 small letters, digits and hyphens")
 
 

@@ -168,7 +168,7 @@ class Intake:
 
     def release(self, review: Review, who: str) -> Record:
         """Admit what waits, the rules that asked waived, as the partner's contribution."""
-        settled = self._decide(review, who, "released", frozenset(review.rules))
+        settled = self._decide(review, who, frozenset(review.rules))
         self._readmit(settled)
         return settled.records[0]
 
@@ -192,7 +192,8 @@ class Intake:
         self._readmit(Settled((), (), Arrivals(review.partner, frozenset({review.source_id}))))
         return record
 
-    def _decide(self, review: Review, who: str, state: str, waived: frozenset[str]) -> Settled:
+    def _decide(self, review: Review, who: str, waived: frozenset[str]) -> Settled:
+        """Admit what waits with some rules waived; what others ask about is asked then."""
         submission = self._found(review.submission)
         partner = self._partner(submission)
         candidates = [candidate_of(review.index, review.object)]
@@ -201,12 +202,14 @@ class Intake:
         def work(txn: Txn) -> Settled:
             settled = self._publisher.settle(txn, batch)
             record = settled.records[0]
-            waits = record.verdict == Verdict.HELD
-            if not waits:
-                txn.decide(review.id, state)
-            if waits and state == "released":
-                return settled  # nothing was decided: something else holds it still
-            txn.note(f"review.{state}", who, {"review": review.id, "verdict": record.verdict})
+            left = [_besides(each, waived) for each in settled.reviews]
+            if record.verdict == Verdict.HELD:  # nothing was decided: something else holds it still
+                for each in left:
+                    txn.ask_further(review, each)
+                return settled
+            txn.decide(review.id, "released")
+            txn.ask(left)
+            txn.note("review.released", who, {"review": review.id, "verdict": record.verdict})
             txn.amend(review.submission, _amended(self._record(review), record))
             return settled
 
@@ -299,7 +302,7 @@ class Intake:
             self._complete(settled)
             for review in self._store.reviews.waiting_for(settled.arrivals):
                 if review.rules == ("references",):
-                    unread.append(self._decide(review, "intake", "released", frozenset()))
+                    unread.append(self._decide(review, "intake", frozenset()))
 
     def _complete(self, settled: Settled) -> None:
         after = settled.after
@@ -375,3 +378,8 @@ def _counted(records: Sequence[Record]) -> dict[str, int]:
 
 def _amended(before: Record, after: Record) -> Record:
     return replace(after, findings=(*before.findings, *after.findings))
+
+
+def _besides(review: Review, waived: frozenset[str]) -> Review:
+    """The question that is left; what was decided before it is not asked again."""
+    return replace(review, rules=tuple(sorted({*review.rules, *waived})))

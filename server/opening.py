@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tocsin.admission import policy_of
 from tocsin.admission.benign import load
+from tocsin.admission.policy import Policy
 from tocsin.config import HubSettings, policy_text
 from tocsin.config.keeping import kept
 from tocsin.server.app import Judging, Parts, assemble
@@ -26,6 +27,7 @@ class Opened:
     settings: HubSettings
     seal: Seal
     parts: Parts
+    policy: Policy
 
 
 @contextmanager
@@ -41,6 +43,9 @@ def housed(settings: HubSettings, say: Say, clock: Clock = wall_clock) -> Iterat
     """The same for the hub itself, which keeps the embedded engine alive for all."""
     place = nullcontext(settings.mongo_uri) if settings.mongo_uri else _engine(settings, say)
     with place as uri, _joined(settings, uri, clock) as hub:
+        there = {partner.slug for partner in hub.parts.store.people.partners()}
+        for slug in sorted(hub.policy.partners.keys() - there):
+            say(f"policy: [partners.{slug}] has no effect: there is no partner of that short name")
         yield hub
 
 
@@ -65,6 +70,6 @@ def _joined(settings: HubSettings, uri: str, clock: Clock = wall_clock) -> Itera
         store.check_secrets(own.fingerprint)
         parts = assemble(store, own, settings, judging)
         found(store, parts.publisher, own)
-        yield Opened(settings, own, parts)
+        yield Opened(settings, own, parts, judging.policy)
     finally:
         store.close()

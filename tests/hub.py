@@ -7,7 +7,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flask.testing import FlaskClient
@@ -37,12 +37,16 @@ class TestHub:
     store: Store
     clock: Callable[[], int] | None = None
     """By which admission and the sweep tell the time."""
+    more: str = ""
+    """What stands in its policy besides what ships."""
     parts: Parts = field(init=False)
     client: FlaskClient = field(init=False)
 
     def __post_init__(self) -> None:
         settings = HubSettings()
-        self.parts = assemble(self.store, SEAL, settings, JUDGING, self.clock)
+        policy = policy_of(f"{policy_text()}\n{self.more}")
+        judging = replace(JUDGING, policy=policy) if self.more else JUDGING
+        self.parts = assemble(self.store, SEAL, settings, judging, self.clock)
         found(self.store, self.parts.publisher, SEAL)
         self.client = create_app(self.parts, SEAL, settings).test_client()
         for slug in ("acme", "north"):

@@ -170,6 +170,11 @@ class TestAge:
     def test_each_kind_of_observable_ages_at_its_own_pace(self, pattern, days):
         assert half_life(said(pattern=pattern).object, SCALE) == days * DAY
 
+    def test_what_does_not_age_is_the_most_lasting(self):
+        scale = replace(SCALE, half_lives={**SCALE.half_lives, "domain": 0})
+        both = "[ipv4-addr:value = '45.12.1.2' AND domain-name:value = 'evil.top']"
+        assert half_life(said(pattern=both).object, scale) == 0
+
     def test_a_later_report_makes_it_young_again(self):
         old = said(stated=80, received=NOW - 300 * DAY)
         assert sure(old) < 30

@@ -1,13 +1,16 @@
 """What a wrong policy.toml says: the file, the place in it, and what may stand there."""
 
 import re
+import uuid
 from pathlib import Path
 
 import pytest
 
 from tocsin.admission import policy_of
 from tocsin.admission.policy import PolicyError
-from tocsin.config import policy_text
+from tocsin.config import HubSettings, policy_text
+from tocsin.server.model import Partner
+from tocsin.server.opening import housed
 
 FILE = Path("/srv/tocsin/policy.toml")
 
@@ -53,6 +56,11 @@ def test_a_wrong_line(line, instead, said):
         ('[rules.personal_data]\nregions = ["USA"]', ("regions", "AC, AD, AE … ZW", "'USA'")),
         ("[partners.acme]\nx = 1", ("[partners.acme] x is unknown", "rules")),
         ("[partners.acme.rules.benign]\nx = 1", ("[partners.acme.rules.benign] x", "lower_by")),
+        (
+            '[rules.marking]\nunknown = "keep"',
+            ("unknown must be", "hold, refuse", "'keep'"),
+        ),
+        ("[partners.ACME.rules.benign]\nlower_by = 1", ("[partners.ACME]", "small letters")),
     ],
 )
 def test_a_wrong_table(more, said):
@@ -75,3 +83,19 @@ def test_the_clients_say_it_with_the_file_that_is_theirs(tocsin):
     Path("iocs.txt").write_text("evil-portal.top")
     code, lines, said = tocsin("check", "iocs.txt")
     assert (code, lines, said.startswith("tocsin: mine.toml: [limit]")) == (2, [], True)
+
+
+def test_a_hub_says_at_its_start_which_tables_are_for_no_partner_of_its(engine_uri, tmp_path):
+    file = tmp_path / "policy.toml"
+    tables = "".join(f"[partners.{slug}.rules.benign]\nlower_by = 5\n" for slug in ("acme", "amce"))
+    file.write_text(f"{policy_text()}\n{tables}")
+    name = f"test_{uuid.uuid4().hex}"
+    settings = HubSettings(data=tmp_path, policy=file, mongo_uri=engine_uri, database=name)
+    said = []
+    with housed(settings, said.append) as hub:
+        hub.parts.store.people.add_partner(Partner("acme", "ACME Corp"))
+    assert len(said) == 2  # nobody is there yet
+    with housed(settings, said.append):
+        pass
+    [line] = said[2:]
+    assert line.startswith("policy: [partners.amce] has no effect")

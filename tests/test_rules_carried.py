@@ -121,7 +121,11 @@ class TestPayloads:
         assert actions(candidate) == {"command_line": Action.ASKED}
 
     def test_a_process_that_is_nothing_else_waits(self):
-        process = {"type": "process", "id": "process--1", "command_line": "whoami"}
+        process = {
+            "type": "process",
+            "id": "process--3bc740bc-763a-5f0a-8c7c-c85f319ae188",
+            "command_line": "whoami",
+        }
         assert after("payloads", process).verdict is Verdict.HELD
 
     def test_the_environment_goes(self):

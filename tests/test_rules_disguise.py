@@ -1,5 +1,7 @@
 """What must not be shared is found in names of properties too, and however it is written."""
 
+from dataclasses import replace
+
 import pytest
 from planting import POLICY, SPELLINGS
 from stix_objects import made
@@ -10,12 +12,13 @@ from tocsin.admission.model import Candidate, Submitter, Verdict
 from tocsin.admission.rules._disguise import readings
 
 QUUX = Submitter(partner="quux", names=("Quux Motors",))
+KEEPING = replace(POLICY, custom_properties="keep")
 NOW = 1_790_000_000_000_000
 
 
-def judged(subject):
+def judged(subject, policy=POLICY):
     candidate = Candidate(0, subject, subject["id"], subject.get("modified"))
-    (candidate,) = Examiner(POLICY, QUUX, Lists([])).examine([candidate], NOW)
+    (candidate,) = Examiner(policy, QUUX, Lists([])).examine([candidate], NOW)
     return candidate
 
 
@@ -27,14 +30,14 @@ class TestNamesOfProperties:
     @pytest.mark.parametrize("name", ["x_quux_motors", "jane@bank.test", "to 10.1.2.3", "Quux"])
     def test_one_that_tells_goes_with_what_it_names(self, name):
         reference = {"source_name": "a", "external_id": "1", "x_more": {name: "b", "c": "d"}}
-        candidate = judged(made("malware", external_references=[reference]))
+        candidate = judged(made("malware", external_references=[reference]), KEEPING)
         assert candidate.object["external_references"][0]["x_more"] == {"c": "d"}
         assert not any(name in f"{f.path} {f.message}" for f in candidate.findings)
 
     def test_what_it_names_is_not_looked_at_twice(self):
         told = {"jane@bank.test": {"of": "joan@bank.test"}}
         reference = {"source_name": "a", "external_id": "1", "x_more": told}
-        candidate = judged(made("malware", external_references=[reference]))
+        candidate = judged(made("malware", external_references=[reference]), KEEPING)
         assert candidate.object["external_references"] == [{"source_name": "a", "external_id": "1"}]
         assert [f.path for f in candidate.findings if f.rule == "personal_data"] == [
             "external_references[0].x_more"

@@ -78,13 +78,9 @@ def check(name: str, settings: Mapping[str, object], table: str = "rules") -> No
             _check_choices(place, value, choices[setting])
 
 
-def overruled(name: str, settings: Mapping[str, object]) -> dict[str, object] | None:
-    """The rule's settings once an analyst has said yes to what it asked or held for.
-
-    None: nothing of the rule is left to apply.
-    """
-    modes = _listed(name, "MODES")
-    return _modes.released({**defaults(name), **settings}, modes) if modes else None
+def overruled(name: str, settings: Mapping[str, object]) -> dict[str, object]:
+    """The rule's settings once an analyst has said yes to what it asked or held for."""
+    return _modes.released({**defaults(name), **settings}, _listed(name, "MODES"))
 
 
 def _check_inside(place: str, value: object) -> None:

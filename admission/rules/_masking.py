@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -254,6 +255,12 @@ def _gravely(rule: str, mode: str, what: str, path: Path) -> Finding:
     return Finding("sanitise", rule, Action.REFUSED, message, shown(path))
 
 
+def _asked(finding: Finding) -> Finding:
+    """What was to be asked about the text, asked about the object: nothing is left without."""
+    message = "no valid object without what an analyst must look at first: he decides"
+    return replace(finding, action=Action.HELD, message=message)
+
+
 def _settled(
     candidate: Candidate,
     rule: str,
@@ -270,6 +277,9 @@ def _settled(
     assert candidate.object is not None  # noqa: S101
     without = rewritten(candidate.object, changes)
     if not stands(without, candidate.object):
+        asked = [_asked(finding) for finding in findings if finding.action is Action.ASKED]
+        if asked or graver["hold"]:
+            return candidate.held(*asked)
         message = "no valid object without what must not be shared: remove it and send it again"
         return candidate.refused(*findings, Finding("sanitise", rule, Action.REFUSED, message))
     return candidate.changed(without, *findings)

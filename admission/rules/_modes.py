@@ -11,7 +11,15 @@ VALUE = ("hold", "refuse", "keep")
 PROPERTY = ("strip", "ask", "hold", "refuse", "keep")
 """For a whole property."""
 
-_DECIDED = frozenset(("ask", "hold"))
+WIDER = "generalise"
+"""For a value: a pattern is widened; held where that would be another pattern."""
+WIDEN = "widen"
+"""The same once an analyst said yes: what cannot be widened is kept.  No operator writes it."""
+
+DECIDED = "decided"
+"""A setting that no operator writes: a rule without modes refuses still, and holds no more."""
+
+_AFTER_YES: Mapping[object, str] = {"ask": "keep", "hold": "keep", WIDER: WIDEN}
 
 
 def released(
@@ -21,7 +29,8 @@ def released(
 
     What the rule takes out without asking, and what it refuses, it still does.
     """
-    return {
-        name: "keep" if name in modes and value in _DECIDED else value
+    after = {
+        name: _AFTER_YES.get(value, value) if name in modes else value
         for name, value in settings.items()
     }
+    return {**after, DECIDED: True}

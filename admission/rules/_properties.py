@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tocsin.admission.model import Action, Candidate, Finding, Path, shown
+from tocsin.admission.parts import stands
 from tocsin.admission.texts import rewritten
 
 Found = tuple[Path, str, str]
@@ -12,7 +13,10 @@ Found = tuple[Path, str, str]
 
 
 def settled(candidate: Candidate, rule: str, found: Iterable[Found]) -> Candidate:
-    """The candidate without those properties; refused or held for them if a mode says so."""
+    """The candidate without those properties; refused or held for them if a mode says so.
+
+    So it is if it is no valid object without: held if one of them is asked about, else refused.
+    """
     assert candidate.object is not None  # noqa: S101
     marked = [(path, mode, why) for path, mode, why in found if mode != "keep"]
     refused = [_refused(rule, path, why) for path, mode, why in marked if mode == "refuse"]
@@ -26,7 +30,12 @@ def settled(candidate: Candidate, rule: str, found: Iterable[Found]) -> Candidat
         return candidate
     assert candidate.object is not None  # noqa: S101
     smaller = rewritten(candidate.object, {path: None for path, _, _ in gone})
-    return candidate.changed(smaller, *(_gone(rule, *each) for each in gone))
+    if stands(smaller, candidate.object):
+        return candidate.changed(smaller, *(_gone(rule, *each) for each in gone))
+    asked = [_held(rule, path, why) for path, mode, why in gone if mode == "ask"]
+    if asked or held:  # nothing would be left of it: the question is whether it goes out at all
+        return candidate.held(*asked)
+    return candidate.refused(*(_refused(rule, path, why) for path, _, why in gone))
 
 
 def _gone(rule: str, path: Path, mode: str, why: str) -> Finding:

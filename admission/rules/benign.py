@@ -22,6 +22,7 @@ from tocsin.admission.model import (
     Surroundings,
 )
 from tocsin.admission.patterns import observables
+from tocsin.admission.rules._modes import DECIDED
 from tocsin.admission.sanitise import Rule
 
 DEFAULTS: Mapping[str, object] = {
@@ -70,6 +71,8 @@ def _weighed(
     grave = [hit for hit in exact if modes.of(hit) != "lower"]
     if grave:
         refused = len(grave) == len(hits) and any(modes.of(hit) == "refuse" for hit in grave)
+        if modes.decided and not refused:
+            return candidate
         return _judged(candidate, grave, refused=refused)
     near = [found[0] for found in hits if found]
     if near and subject.get("type") == "indicator":
@@ -78,11 +81,12 @@ def _weighed(
 
 
 class _Modes:
-    """What a hit on each list leads to."""
+    """What a hit on each list leads to; once an analyst has decided, only the hub's own counts."""
 
-    __slots__ = ("_by_list", "_other")
+    __slots__ = ("_by_list", "_other", "decided")
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
+        self.decided = bool(settings.get(DECIDED))
         self._other: str = settings["exact"]
         self._by_list: dict[str, str] = {
             **dict.fromkeys(settings["hold"], "hold"),
@@ -91,7 +95,9 @@ class _Modes:
         }
 
     def of(self, hit: Hit) -> str:
-        return self._by_list.get(hit.list, self._other)
+        if hit.own:
+            return "refuse"
+        return "ignore" if self.decided else self._by_list.get(hit.list, self._other)
 
     def graveness(self, hit: Hit) -> tuple[bool, int]:
         """What comes first of several hits on a value: the exact ones, the gravest of these."""

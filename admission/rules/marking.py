@@ -7,61 +7,68 @@ from collections.abc import Iterator, Mapping
 from tocsin.admission.acs import classified, is_acs, reasons
 from tocsin.admission.markings import TLP_1, TLP_2, marking_ids
 from tocsin.admission.model import Action, Candidate, Finding, StixObject, Surroundings, Tlp
+from tocsin.admission.rules._modes import DECIDED
 from tocsin.admission.sanitise import Rule
 
 DEFAULTS: Mapping[str, object] = {
     "unknown": "hold",  # a marking that nobody defined: hold or refuse
     "acs_scopes": [],  # groups of ACS 3.0a; each reader of the hub is in one: ["USA.USG"]
 }
+CHOICES = {"unknown": ("hold", "refuse")}
 
 _MOST_REASONS = 5
+_UNKNOWN = "a marking that this hub cannot read: send its definition along, or mark with TLP 2.0"
 _RULE = "marking"
 _LEVELS = frozenset((*TLP_1.values(), *TLP_2.values()))
 
 
 def prepared(around: Surroundings) -> Rule:
     """Refuses what is marked too strictly, holds what has an unknown marking."""
-    return lambda candidate: _judged(candidate, around)
+    settings = {**DEFAULTS, **around.settings}
+    return lambda candidate: _judged(candidate, around, settings)
 
 
-def _judged(candidate: Candidate, around: Surroundings) -> Candidate:
-    tlp = candidate.tlp
+def _judged(
+    candidate: Candidate, around: Surroundings, settings: Mapping[str, object]
+) -> Candidate:
+    """What nobody may release is refused first; then what waits does so for all reasons at once."""
+    subject, tlp = candidate.object or {}, candidate.tlp
     if tlp is not None and (tlp is Tlp.RED or tlp > around.submitter.max_tlp):
         return candidate.refused(_too_strict(tlp, around.submitter.max_tlp))
-    known = set(candidate.scope.split("|")[1:]) | _LEVELS
-    unknown = [id_ for id_ in marking_ids(candidate.object or {}) if id_ not in known]
-    if not unknown:
-        return _access(candidate, around)
-    message = "a marking that this hub cannot read: send its definition along, or mark with TLP 2.0"
-    if around.settings.get("unknown", DEFAULTS["unknown"]) == "refuse":
-        finding = Finding("sanitise", _RULE, Action.REFUSED, message, "object_marking_refs")
-        return candidate.refused(finding)
-    return candidate.held(Finding("sanitise", _RULE, Action.HELD, message, "object_marking_refs"))
-
-
-def _access(candidate: Candidate, around: Surroundings) -> Candidate:
-    """Access control markings (ACS 3.0a): classified is refused, what they do not permit waits."""
-    subject = candidate.object or {}
-    if not (around.definitions or is_acs(subject)):
-        return candidate
-    carried = [(each, candidate.tlp) for each in _carried(subject, around)]
-    if is_acs(subject):
-        carried.append((subject, None))
+    carried = _access_controls(candidate, subject, around)
     if any(classified(definition) for definition, _ in carried):
         message = "marked as classified: this hub takes nothing but U (unclassified)"
-        return candidate.refused(
-            Finding("sanitise", _RULE, Action.REFUSED, message, "object_marking_refs")
-        )
-    scopes = around.settings.get("acs_scopes", DEFAULTS["acs_scopes"])
+        return candidate.refused(_finding(Action.REFUSED, message))
+    known = set(candidate.scope.split("|")[1:]) | _LEVELS
+    unknown = [id_ for id_ in marking_ids(subject) if id_ not in known]
+    if unknown and settings["unknown"] == "refuse":
+        return candidate.refused(_finding(Action.REFUSED, _UNKNOWN))
+    if settings.get(DECIDED):
+        return candidate
+    held = [_finding(Action.HELD, _UNKNOWN)] if unknown else []
+    scopes = settings["acs_scopes"]
     readers = [str(scope) for scope in scopes] if isinstance(scopes, list) else []
     found = dict.fromkeys(
-        reason for definition, tlp in carried for reason in reasons(definition, tlp, readers)
+        reason for definition, level in carried for reason in reasons(definition, level, readers)
     )
-    findings = [
-        Finding("sanitise", _RULE, Action.HELD, f"ACS marking: {reason}", "object_marking_refs")
-        for reason in list(found)[:_MOST_REASONS]
+    held += [
+        _finding(Action.HELD, f"ACS marking: {reason}") for reason in list(found)[:_MOST_REASONS]
     ]
-    return candidate.held(*findings) if findings else candidate
+    return candidate.held(*held) if held else candidate
+
+
+def _access_controls(
+    candidate: Candidate, subject: StixObject, around: Surroundings
+) -> list[tuple[StixObject, Tlp | None]]:
+    """The markings of ACS 3.0a in force, each with the level of what carries it."""
+    if not (around.definitions or is_acs(subject)):
+        return []
+    carried = [(each, candidate.tlp) for each in _carried(subject, around)]
+    return [*carried, (subject, None)] if is_acs(subject) else carried
+
+
+def _finding(action: Action, message: str) -> Finding:
+    return Finding("sanitise", _RULE, action, message, "object_marking_refs")
 
 
 def _carried(subject: StixObject, around: Surroundings) -> Iterator[StixObject]:
@@ -80,4 +87,4 @@ def _too_strict(tlp: Tlp, highest: Tlp) -> Finding:
             f"marked {word}, above TLP:{highest.word.upper()}, the strictest that your agreement"
             " allows: mark it lower if you may, or have the agreement changed"
         )
-    return Finding("sanitise", _RULE, Action.REFUSED, message, "object_marking_refs")
+    return _finding(Action.REFUSED, message)

@@ -45,13 +45,6 @@ _SECRET_HEADERS = frozenset(
         *("x-auth-token", "x-csrf-token", "x-forwarded-for", "x-real-ip", "forwarded", "referer"),
     )
 )
-_OF_ANY = frozenset(
-    (
-        *("type", "id", "spec_version", "object_marking_refs", "granular_markings"),
-        *("defanged", "created", "modified", "lang", "labels", "confidence"),
-    )
-)
-"""Properties that say nothing of the thing itself."""
 
 
 def prepared(around: Surroundings) -> Rule:
@@ -63,7 +56,7 @@ def prepared(around: Surroundings) -> Rule:
         if subject is None:
             return candidate
         found = [(path, str(settings[mode]), why) for path, mode, why in _found(subject)]
-        return settled(candidate, _RULE, _or_held(subject, found)) if found else candidate
+        return settled(candidate, _RULE, found) if found else candidate
 
     return apply
 
@@ -90,13 +83,3 @@ def _requests(subject: StixObject) -> Iterator[Found]:
 def _inside(value: dict[str, Any], name: str) -> dict[str, Any]:
     inner = value.get(name)
     return inner if isinstance(inner, dict) else {}
-
-
-def _or_held(subject: StixObject, found: list[Found]) -> list[Found]:
-    """Held where nothing would be left of the object but its id."""
-    gone = {path[0] for path, mode, _ in found if len(path) == 1 and mode in ("ask", "strip")}
-    if gone and not subject.keys() - gone - _OF_ANY:
-        return [
-            (path, "hold" if mode in ("ask", "strip") else mode, why) for path, mode, why in found
-        ]
-    return found

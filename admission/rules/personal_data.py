@@ -15,7 +15,14 @@ from itertools import chain
 
 from phonenumbers import SUPPORTED_REGIONS
 
-from tocsin.admission.model import Action, Candidate, Finding, StixObject, Surroundings
+from tocsin.admission.model import (
+    Action,
+    Candidate,
+    Finding,
+    StixObject,
+    Surroundings,
+    Verdict,
+)
 from tocsin.admission.rules import _personal as personal
 from tocsin.admission.rules._masking import (
     Search,
@@ -81,7 +88,9 @@ def prepared(around: Surroundings) -> Rule:
         if candidate.object is None:
             return candidate
         candidate = _judged(candidate, candidate.object, settings)
-        return masked(candidate, _RULE, search, modes, _not_own) if candidate.open else candidate
+        if candidate.verdict is Verdict.REFUSED:
+            return candidate
+        return masked(candidate, _RULE, search, modes, _not_own)
 
     return apply
 

@@ -18,6 +18,7 @@ from tocsin.admission.model import (
     Observable,
     StixObject,
     Surroundings,
+    Verdict,
 )
 from tocsin.admission.patterns import observables
 from tocsin.admission.rules._addresses import Network, addresses, network_of, within
@@ -56,7 +57,7 @@ def prepared(around: Surroundings) -> Rule:
         if candidate.object is None:
             return candidate
         candidate = _of_values(candidate, candidate.object, str(settings["mixed"]))
-        if not candidate.open or not settings["text"]:
+        if candidate.verdict is Verdict.REFUSED or not settings["text"]:
             return candidate
         return masked(candidate, _RULE, _found, besides=outside)
 

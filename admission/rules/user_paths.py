@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 
-from tocsin.admission.model import Action, Candidate, Finding, Surroundings, shown
+from tocsin.admission.model import Action, Candidate, Finding, Surroundings, Verdict, shown
 from tocsin.admission.rules import _paths as paths
 from tocsin.admission.rules._generalise import generalised
 from tocsin.admission.rules._masking import Search, Span, masked, outside, remembered
-from tocsin.admission.rules._modes import TEXT, VALUE
+from tocsin.admission.rules._modes import TEXT, VALUE, WIDEN, WIDER
 from tocsin.admission.sanitise import Rule
 from tocsin.admission.texts import values
 
@@ -30,7 +30,7 @@ DEFAULTS: Mapping[str, object] = {
     "value_tokens": "keep",  # nearly always the attacker's, and what tells one page from another
     "value_emails": "hold",
 }
-_WIDER = ("generalise", *VALUE)
+_WIDER = (WIDER, *VALUE)
 MODES = {
     **dict.fromkeys(("users", "credentials", "tokens", "emails"), TEXT),
     **dict.fromkeys(("value_users", "value_credentials", "value_tokens", "value_emails"), _WIDER),
@@ -58,7 +58,7 @@ def prepared(around: Surroundings) -> Rule:
         if any(_may_hold(value) for _, value in values(candidate.object)):
             for name, mode in graver:
                 candidate = _values(candidate, name, mode)
-                if not candidate.open:
+                if candidate.verdict is Verdict.REFUSED:
                     return candidate
         return masked(candidate, _RULE, search, modes, outside)
 
@@ -90,13 +90,14 @@ def _values(candidate: Candidate, name: str, mode: str) -> Candidate:
     for path, value in values(candidate.object):
         if not search(value):
             continue
-        if mode == "generalise" and path == ("pattern",) and _stix(candidate):
+        if mode in (WIDER, WIDEN) and path == ("pattern",) and _stix(candidate):
             wider = generalised(value, search)
             if wider is not None:
                 note = f"{what}: the pattern now matches any, {_ANY}"
                 finding = Finding("sanitise", _RULE, Action.REPLACED, note, "pattern")
                 return candidate.changed({**candidate.object, "pattern": wider}, finding)
-        return _judged(candidate, what, shown(path), refused=mode == "refuse")
+        if mode != WIDEN:
+            return _judged(candidate, what, shown(path), refused=mode == "refuse")
     return candidate
 
 

@@ -19,6 +19,7 @@ from tocsin.admission.model import (
     Finding,
     Submitter,
     Surroundings,
+    Verdict,
     shown,
 )
 from tocsin.admission.rules._addresses import Network, addresses, overlap
@@ -44,7 +45,8 @@ def prepared(around: Surroundings) -> Rule:
     """Masks the submitter's terms; holds what is about one of them."""
     settings = {**DEFAULTS, **around.settings}
     words, networks = _terms(around.submitter)
-    alike = frozenset() if settings["lookalikes"] == "keep" else _skeletons(around.submitter.terms)
+    own, near = str(settings["values"]), str(settings["lookalikes"])
+    alike = frozenset() if near == "keep" else _skeletons(around.submitter.terms)
     search = _finder(words, networks)
     modes = {_WHAT: str(settings["text"])}
 
@@ -52,13 +54,15 @@ def prepared(around: Surroundings) -> Rule:
         subject = candidate.object
         if subject is None or not (words or networks):
             return candidate
-        if settings["values"] != "keep":
-            for path, value in values(subject):
-                if _named(value, words, networks, anywhere=True):
-                    return _about(candidate, shown(path), refused=settings["values"] == "refuse")
-        if alike and any(lookalike(value, alike) for _, value in values(subject)):
-            return _about(candidate, "", refused=settings["lookalikes"] == "refuse")
-        if settings["text"] == "keep":
+        about: dict[str, str] = {}
+        for path, value in values(subject):
+            if own != "keep" and _named(value, words, networks, anywhere=True):
+                about.setdefault(own, shown(path))
+            if alike and lookalike(value, alike):
+                about.setdefault(near, "")
+        if about:
+            candidate = _about(candidate, about)
+        if candidate.verdict is Verdict.REFUSED or settings["text"] == "keep":
             return candidate
         return masked(candidate, _RULE, search, modes)
 
@@ -106,10 +110,12 @@ def _skeletons(terms: tuple[str, ...]) -> frozenset[str]:
 _DOMAIN = re.compile(r"(?:[\w-]{1,63}\.)+[^\W\d][\w-]{1,62}")
 
 
-def _about(candidate: Candidate, place: str, *, refused: bool) -> Candidate:
+def _about(candidate: Candidate, about: Mapping[str, str]) -> Candidate:
+    """Refused or held, whichever is graver; `about` are places by mode."""
     message = "is about the submitter's own name, domain or network, or looks like it"
-    if refused:
-        finding = Finding("sanitise", _RULE, Action.REFUSED, f"{message}: leave it out", place)
-        return candidate.refused(finding)
+    if "refuse" in about:
+        message = f"{message}: leave it out"
+        place = about["refuse"]
+        return candidate.refused(Finding("sanitise", _RULE, Action.REFUSED, message, place))
     message = f"{message}: an analyst decides whether it may be shared"
-    return candidate.held(Finding("sanitise", _RULE, Action.HELD, message, place))
+    return candidate.held(Finding("sanitise", _RULE, Action.HELD, message, about["hold"]))

@@ -25,7 +25,7 @@ from tocsin.server.store.connection import Base
 from tocsin.server.store.lookup import objects
 from tocsin.server.store.publics import Publics
 from tocsin.server.store.publish import Writer
-from tocsin.server.store.reviews import ask, decide
+from tocsin.server.store.reviews import ask, ask_further, decide
 from tocsin.server.store.sources import remember, sources
 from tocsin.server.store.submissions import amend, settle
 from tocsin.server.store.waits import wait, waiting
@@ -160,6 +160,10 @@ class Txn:
     def ask(self, reviews: Sequence[Review]) -> None:
         """Put questions to an analyst."""
         ask(self._base, self._session, reviews)
+
+    def ask_further(self, review: Review, more: Review) -> None:
+        """The same question, now also for what another one gives as its reasons."""
+        ask_further(self._base, self._session, review, more)
 
     def decide(self, review_id: str, state: str) -> Review:
         """Answer a question: `released` or `rejected`; the review as it is now.
