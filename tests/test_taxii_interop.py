@@ -163,7 +163,9 @@ def test_a_published_object_is_found_in_its_feed(hub):
     assert hub.feed("green", **{"match[labels]": "only-here", "match[tlp]": "green"}) == [found]
 
 
-@pytest.mark.parametrize("path", [f"objects/{TOOL['id']}/versions/", "objects/"])
+@pytest.mark.parametrize(
+    "path", [f"objects/{TOOL['id']}/versions/", "objects/"], ids=["versions", "objects"]
+)
 def test_where_they_are_not_taken_they_are_ignored_and_told(hub, path):
     off = replace(HubSettings(), interop_filters=False)
     closed = replace_client(hub, off) if path == "objects/" else hub
