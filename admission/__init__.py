@@ -110,7 +110,7 @@ class Examiner:
         return examined
 
     def authors(self, together: Iterable[Candidate]) -> frozenset[str]:
-        """The identities that say who the submitter is: named as creator, or by its own name.
+        """The identities that say who the submitter is: as creator, now or before, or by name.
 
         Empty if the submitter agreed to be named.
         """
@@ -125,7 +125,8 @@ class Examiner:
             if subject.get("type") == "identity"
             and str(subject.get("name", "")).casefold() in names
         }
-        authors = {each for each in creators | selves if each.startswith("identity--")}
+        known = creators | selves | self._submitter.identities
+        authors = {each for each in known if each.startswith("identity--")}
         return frozenset(authors - {MITRE, AUTHOR})
 
     def _alone(self, candidate: Candidate, company: _Company) -> Candidate:

@@ -210,6 +210,8 @@ class Submitter:
     """In force where an object carries no TLP marking."""
     max_tlp: Tlp = Tlp.AMBER
     """The strictest level that the partner may send."""
+    identities: frozenset[str] = frozenset()
+    """Ids of identities that it named as its author before."""
 
 
 @dataclass(frozen=True, slots=True)

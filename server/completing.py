@@ -7,7 +7,7 @@ anew: the same references in the same order as if all had come at once.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 import orjson
@@ -62,6 +62,14 @@ def definitions(txn: Txn, partner: str, ids: Collection[str]) -> dict[str, StixO
                 raw = orjson.loads(each.raw) if each.raw else each.object
                 found[id_] = {**raw, "id": id_}
     return found
+
+
+def authors(txn: Txn, partner: str, subjects: Iterable[StixObject], hub: str) -> frozenset[str]:
+    """Of the identities that are sent or related to others: those that gave way to the hub's."""
+    names = ("id", "source_ref", "target_ref")
+    told = {str(subject.get(name)) for subject in subjects for name in names}
+    found = txn.sources(partner, {each for each in told if each.startswith("identity--")})
+    return frozenset(each for each, public in found.items() if public == hub)
 
 
 def contributed(

@@ -31,7 +31,8 @@ from tocsin.admission.model import (
     Verdict,
 )
 from tocsin.admission.policy import Policy
-from tocsin.server.completing import definitions
+from tocsin.server.batches import Batch, Settled
+from tocsin.server.completing import authors, definitions
 from tocsin.server.deposit import deposited
 from tocsin.server.model import (
     Account,
@@ -45,7 +46,7 @@ from tocsin.server.model import (
     Unwanted,
     Version,
 )
-from tocsin.server.publishing import Batch, Publisher, Settled
+from tocsin.server.publishing import Publisher
 from tocsin.server.store import Store, Txn
 from tocsin.server.unwrapping import about, candidate_of, split
 
@@ -232,7 +233,7 @@ class Intake:
     ) -> Batch:
         """The whole submission examined, and what its ids become."""
         rules, now = self._rules, self._clock()
-        submitter = self._submitter(partner)
+        submitter = self._submitter(partner, candidates)
         defined = self._defined(partner, candidates)
         examiner = Examiner(rules.policy, submitter, self._known_benign(), waived, defined)
         hub = self._publisher.house.identity["id"]
@@ -318,11 +319,15 @@ class Intake:
             self._lists = (own, WithOwn(entries, self._rules.lists))
         return self._lists[1]
 
-    def _submitter(self, partner: Partner) -> Submitter:
+    def _submitter(self, partner: Partner, candidates: Sequence[Candidate]) -> Submitter:
         """The partner, with the terms of all partners to be kept out of what is shared."""
+        subjects = [each.object for each in candidates if each.object is not None]
+        hub = self._publisher.house.identity["id"]
+        before = self._store.commit(lambda txn: authors(txn, partner.slug, subjects, hub))
         terms = [term for each in self._store.people.partners() for term in each.terms]
         submitter = partner.submitter()
-        return replace(submitter, terms=tuple(dict.fromkeys((*submitter.terms, *terms))))
+        terms = list(dict.fromkeys((*submitter.terms, *terms)))
+        return replace(submitter, terms=tuple(terms), identities=before)
 
     def _sees(self, name: str) -> Tlp:
         """The strictest level among the feeds that the account reads."""

@@ -44,6 +44,8 @@ MOST_WORDS = 20
 MOST_OCTETS = 2_000_000
 """Of what is remembered besides the newest, so that no document grows too large."""
 _INDICATOR = "indicator--"
+_BARE = ("type", "object_marking_refs")
+_NAMELESS = {"name": "[removed: submitter's name]"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,13 @@ class Ledger:
             self._recompute(name, rest, before)
         else:
             self.end(name, End.WITHDRAWN)
+
+    def unname(self, name: str, said: Contribution) -> None:
+        """An identity turns out to be who sent it: it goes, and its last version says no more."""
+        bare = {each: said.object[each] for each in _BARE if each in said.object}
+        self.join(name, replace(said, object=bare | _NAMELESS, fuller=(), draft=()))
+        if left := self.said(name, said.partner, said.source_id):
+            self.leave(name, left)
 
     def moved(self, name: str, new: Contribution) -> bool:
         """What the partner said under this id before, of another thing, ends.

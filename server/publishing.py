@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from tocsin.admission.extension import author, extension_definition
@@ -20,49 +19,13 @@ from tocsin.admission.model import (
 from tocsin.admission.parts import layers_of, stricter
 from tocsin.admission.references import references
 from tocsin.admission.timestamps import micros
+from tocsin.server.batches import Batch, Settled
 from tocsin.server.completing import MOST_AWAITED, complete, contributed, recalled
 from tocsin.server.findings import ECHO, Verdicts, dropped, note, outspoken
 from tocsin.server.ledger import House, Ledger, contributions, posting
 from tocsin.server.minting import GENERATIONS, Mint, Minted, Placed, in_order, seen
-from tocsin.server.model import Arrivals, End, Partner, Public, Record, Review, Wait
+from tocsin.server.model import Arrivals, End, Public, Review, Wait
 from tocsin.server.store import Txn
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A slice of one submission, examined."""
-
-    submission: str
-    partner: Partner
-    candidates: tuple[Candidate, ...]
-    minted: Mapping[str, Minted]
-    """Of the whole submission."""
-    authors: frozenset[str]
-    """Identities that give way to the hub's own."""
-    received: int
-    now: int
-    waived: frozenset[str] = frozenset()
-    """Rules that an analyst has overruled."""
-    refused: frozenset[str] = frozenset()
-    """Source ids of the whole submission that were refused."""
-    sees: Tlp = Tlp.CLEAR
-    """The strictest level that the submitter may read; what is stricter is not there for it."""
-    earlier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """By what they are about: source ids of the sightings and opinions that earlier batches of the
-    submission have settled, when there was nothing yet that could hear them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What became of a batch."""
-
-    records: tuple[Record, ...]
-    reviews: tuple[Review, ...]
-    arrivals: Arrivals
-    """What others may have waited for."""
-    after: str = ""
-    """Where the next portion begins of what is to be completed, if there is one."""
-
 
 _FOR_EVER = "this id was revoked, for ever; send it under a new id"
 
@@ -87,6 +50,7 @@ class Publisher:
         """Everything about the batch but the submission's own state is written."""
         verdicts = Verdicts(batch.submission, batch.partner.slug, batch.now)
         work = _Work(self.mint, Ledger(txn, self.house, batch.now), batch, verdicts)
+        work.keep_authors()
         for candidate in in_order(batch.candidates):
             work.take(candidate)
         work.recall()
@@ -140,7 +104,7 @@ class _Work:
     def __post_init__(self) -> None:
         batch = self.batch
         minted = batch.minted
-        own = {c.source_id for c in batch.candidates if c.source_id}
+        own = {c.source_id for c in batch.candidates if c.source_id} | batch.authors
         subjects = [layer for c in batch.candidates if c.open for layer in seen(c)]
         outside = {target for subject in subjects for target in references(subject)} - minted.keys()
         self.sources = self.ledger.txn.sources(batch.partner.slug, own)
@@ -152,12 +116,22 @@ class _Work:
         self.known = {name: Minted("", Tlp.RED) for name in batch.refused} | dict(minted)
         self.known |= recalled(self.ledger, batch.partner.slug, batch.sees, outside)
 
+    def keep_authors(self) -> None:
+        """Who is named as author gives way to the hub from now on, also if it was published."""
+        hub = self.ledger.house.identity["id"]
+        for identity in self.batch.authors - {hub}:
+            before = self.sources.get(identity, "")
+            if said := self._said(before, identity):
+                self.ledger.unname(before, said)
+            self._arrive(identity, hub)
+
     def take(self, candidate: Candidate) -> None:
         source = candidate.source_id or ""
         if candidate.verdict is Verdict.DUPLICATE:
             author = source in self.batch.authors
             public = self.ledger.house.identity["id"] if author else source
-            self._arrive(source, public)
+            if not author:
+                self._arrive(source, public)
             self.verdicts.close(candidate, Verdict.DUPLICATE, public)
         elif not candidate.open:
             if candidate.verdict is Verdict.REFUSED and source not in self.sources:
