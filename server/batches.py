@@ -44,3 +44,5 @@ class Settled:
     """What others may have waited for."""
     after: str = ""
     """Where the next portion begins of what is to be completed, if there is one."""
+    revoked: frozenset[str] = frozenset()
+    """Ids that the partner revoked: nobody need decide any more what waits under them."""

@@ -19,6 +19,10 @@ ECHO = Finding("merge", "echo", Action.NOTED, "the hub's own object; it corrobor
 """Of what came back."""
 
 
+WITHDRAWN = "your contribution is withdrawn"
+"""What a partner is told who revokes something."""
+
+
 def note(rule: str, message: str) -> Finding:
     """Merging saw something and changed nothing."""
     return Finding("merge", rule, Action.NOTED, message)

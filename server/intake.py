@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from tocsin.admission import Examiner
@@ -298,9 +299,18 @@ class Intake:
         while unread:
             settled = unread.pop()
             self._complete(settled)
+            for review in self._withdrawn(settled):
+                with suppress(NotFound):  # its submission may not be kept any more
+                    self.reject(review, "intake", "was revoked while it waited")
             for review in self._store.reviews.waiting_for(settled.arrivals):
                 if review.rules == ("references",):
                     unread.append(self._decide(review, "intake", "released", frozenset()))
+
+    def _withdrawn(self, settled: Settled) -> Sequence[Review]:
+        """What waits for an analyst though its partner has revoked it."""
+        if not settled.revoked:
+            return ()
+        return self._store.reviews.waiting_under(settled.arrivals.partner, settled.revoked)
 
     def _complete(self, settled: Settled) -> None:
         after = settled.after
@@ -379,4 +389,7 @@ def _counted(records: Sequence[Record]) -> dict[str, int]:
 
 
 def _amended(before: Record, after: Record) -> Record:
-    return replace(after, findings=(*before.findings, *after.findings))
+    """What it did not find before is looked for anew; all else that was seen of it stays."""
+    looked = ("publish", "references")
+    kept = (f for f in before.findings if (f.get("stage"), f.get("rule")) != looked)
+    return replace(after, findings=(*kept, *after.findings))

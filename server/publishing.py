@@ -21,7 +21,7 @@ from tocsin.admission.references import references
 from tocsin.admission.timestamps import micros
 from tocsin.server.batches import Batch, Settled
 from tocsin.server.completing import MOST_AWAITED, complete, contributed, recalled
-from tocsin.server.findings import ECHO, Verdicts, dropped, note, outspoken
+from tocsin.server.findings import ECHO, WITHDRAWN, Verdicts, dropped, note, outspoken
 from tocsin.server.ledger import House, Ledger, contributions, posting
 from tocsin.server.minting import GENERATIONS, Mint, Minted, Placed, in_order, seen
 from tocsin.server.model import Arrivals, End, Public, Review, Wait
@@ -62,7 +62,8 @@ class Publisher:
         work.ledger.listen()
         work.ledger.write()
         records = sorted(verdicts.records, key=lambda record: record.index)
-        return Settled(tuple(records), tuple(verdicts.reviews), arrivals, after)
+        gone = frozenset(name.removeprefix(_revoked("")) for name in work.taken_back)
+        return Settled(tuple(records), tuple(verdicts.reviews), arrivals, after, gone)
 
     def complete(self, txn: Txn, arrivals: Arrivals, after: str, now: int) -> str:
         """The next portion of what waits for what has arrived; where the one after it begins."""
@@ -96,7 +97,7 @@ class _Work:
     taken_back: dict[str, str] = field(default_factory=dict)
     """What its ids stood for that it revokes, by what tells so of each (`_revoked`)."""
     revoked: set[str] = field(default_factory=set)
-    """Ids that the partner revoked though what they stood for lives on."""
+    """Ids that the partner revoked before; they say nothing again."""
     waits: list[Wait] = field(default_factory=list)
     opened: set[str] = field(default_factory=set)
     """Public ids that may be seen more widely than before."""
@@ -107,11 +108,11 @@ class _Work:
         own = {c.source_id for c in batch.candidates if c.source_id} | batch.authors
         subjects = [layer for c in batch.candidates if c.open for layer in seen(c)]
         outside = {target for subject in subjects for target in references(subject)} - minted.keys()
-        self.sources = self.ledger.txn.sources(batch.partner.slug, own)
+        told = self.ledger.txn.sources(batch.partner.slug, own | set(map(_revoked, own)))
+        self.sources = {name: told[name] for name in own & told.keys()}
         public = {minted[name].id for name in own & minted.keys()}
         self.ledger.load(public | own | set(self.sources.values()))
-        silent = {s for s, public in self.sources.items() if not self._said(public, s)}
-        told = self.ledger.txn.sources(batch.partner.slug, set(map(_revoked, silent)))
+        silent = {s for s in own if not self._said(self.sources.get(s, ""), s)}
         self.revoked = {source for source in silent if _revoked(source) in told}
         self.known = {name: Minted("", Tlp.RED) for name in batch.refused} | dict(minted)
         self.known |= recalled(self.ledger, batch.partner.slug, batch.sees, outside)
@@ -127,6 +128,8 @@ class _Work:
 
     def take(self, candidate: Candidate) -> None:
         source = candidate.source_id or ""
+        if self._takes_back(candidate):
+            return
         if candidate.verdict is Verdict.DUPLICATE:
             author = source in self.batch.authors
             public = self.ledger.house.identity["id"] if author else source
@@ -141,6 +144,20 @@ class _Work:
             self.verdicts.close(candidate.noting(ECHO), Verdict.DUPLICATE, source)
         else:
             self._place(candidate)
+
+    def _takes_back(self, candidate: Candidate) -> bool:
+        """Whether it revokes what the partner says: that needs no analyst and nothing else."""
+        subject, source = candidate.object or {}, candidate.source_id or ""
+        if subject.get("revoked") is not True or candidate.echo or self._echo(candidate):
+            return False
+        name = self._stands_for(source)
+        if self._said(name, source) is None:
+            if candidate.verdict not in (Verdict.OPEN, Verdict.HELD):
+                return False
+            name = ""
+            self.known[source] = Minted("", Tlp.RED)
+        self._withdraw(replace(candidate, verdict=Verdict.OPEN, findings=()), name)
+        return True
 
     def _echo(self, candidate: Candidate) -> bool:
         """The hub's own object coming back.  An SCO that is named by its value is none."""
@@ -269,11 +286,8 @@ class _Work:
         return Verdict.ADMITTED if changed else Verdict.DUPLICATE
 
     def _closed(self, placed: Placed, new: Contribution, public: Public | None) -> bool:
-        """Whether it takes something back, or what it would join is past joining."""
-        candidate, own = placed.candidate, self._stands_for(new.source_id)
-        if new.object.get("revoked") is True:
-            self._withdraw(candidate, own or placed.id)
-            return True
+        """Whether what it would join is past joining."""
+        candidate = placed.candidate
         if new.source_id in self.revoked:
             self._refuse(candidate, _FOR_EVER)
             return True
@@ -338,13 +352,16 @@ class _Work:
         said = self._said(name, source)
         if said is not None:
             self.ledger.leave(name, said)
-            self.revoked.add(source)
-            self.taken_back[_revoked(source)] = name
-            remark = note("revoked", "your contribution is withdrawn")
+            remark = note("revoked", WITHDRAWN)
             self.verdicts.close(candidate.noting(remark), Verdict.ADMITTED, name)
         else:
             remark = note("revoked", "nothing of yours is published under it")
             self.verdicts.close(candidate.noting(remark), Verdict.DUPLICATE)
+            if source not in self.sources:
+                self._arrive(source, "")  # nobody need wait for it
+        if source not in self.revoked:
+            self.revoked.add(source)
+            self.taken_back[_revoked(source)] = name
 
     def _said(self, name: str, source: str) -> Contribution | None:
         return self.ledger.said(name, self.batch.partner.slug, source)

@@ -272,3 +272,12 @@ class TestCompleting:
         ids = [hub.push(each)["id"] for each in (told, joined, bad, found)]
         statuses = [hub.ask(f"status/{id}/").json for id in ids]
         assert [details(s)[0]["x_tocsin_verdict"] for s in statuses] == ["admitted"] * 4
+
+
+def test_what_waited_does_not_say_so_any_more_once_it_is_published(hub):
+    ends = sdo("malware", name="m", is_family=True), sdo("tool", name="t")
+    waiting = hub.push(relationship(ends[0], "uses", ends[1]))
+    hub.push(*ends)
+    [entry] = details(hub.ask(f"status/{waiting['id']}/").json)
+    assert entry["message"] == "published"
+    assert "waits" not in str(entry["x_tocsin_findings"])
