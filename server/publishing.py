@@ -9,6 +9,7 @@ from tocsin.admission.identify import named, observable
 from tocsin.admission.markings import definition
 from tocsin.admission.merge import newer, same_definition, says_no_more
 from tocsin.admission.model import (
+    NAMED,
     Action,
     Candidate,
     Contribution,
@@ -338,6 +339,7 @@ class _Work:
             raw=candidate.raw,
             reliability=self.batch.partner.reliability,
             group=self.batch.partner.group,
+            named=self.batch.partner.consent in NAMED,
         )
         layers = [(bare.tlp, bare.object), *candidate.fuller]
         return (bare, frozenset()) if bare.raw else contributed(bare, layers, self.known)

@@ -19,6 +19,7 @@ from tocsin.admission.model import (
     Finding,
     Path,
     StixObject,
+    Submitter,
     Surroundings,
     shown,
 )
@@ -69,7 +70,7 @@ def prepared(around: Surroundings) -> Rule:
     """Takes out the author's reference, the submitter's names and handles."""
     settings = {**DEFAULTS, **around.settings}
     anonymous = around.submitter.consent not in NAMED
-    names = _names(around) if anonymous else ()
+    names = _names(around.submitter) if anonymous else ()
     search = _finder(names, bool(settings["handles"]))
 
     def apply(candidate: Candidate) -> Candidate:
@@ -86,6 +87,13 @@ def prepared(around: Surroundings) -> Rule:
         return masked(candidate, _RULE, search, besides=_not_own)
 
     return apply
+
+
+def nameless(subject: StixObject, submitter: Submitter) -> StixObject:
+    """What was taken while the submitter agreed to be named, as if it had not agreed."""
+    names = _names(submitter)
+    bare = _without_author(Candidate(0, subject), subject, names)
+    return masked(bare, _RULE, _finder(names, handles=False), besides=_not_own).object or subject
 
 
 @lru_cache(maxsize=64)
@@ -106,9 +114,8 @@ def _not_own(subject: StixObject, text: str, spans: Sequence[Span]) -> list[Span
     return [*names, *outside(subject, text, handles)]
 
 
-def _names(around: Surroundings) -> tuple[str, ...]:
+def _names(submitter: Submitter) -> tuple[str, ...]:
     """What the hub calls the submitter, its short name included."""
-    submitter = around.submitter
     return (*submitter.names, submitter.partner) if submitter.partner else submitter.names
 
 
