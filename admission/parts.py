@@ -26,7 +26,7 @@ Marked = tuple[Tlp, Path]
 
 _NEEDED = (
     *("type", "id", "spec_version", "created", "modified", "revoked"),
-    *("object_marking_refs", "granular_markings"),
+    "object_marking_refs",
 )
 """Without these an object would be another one, or say the opposite."""
 _FIRST = re.compile(
@@ -165,7 +165,16 @@ def stands(less: StixObject, full: StixObject) -> bool:
 def _stands(layer: StixObject, full: StixObject) -> bool:
     """Whether the layer is a whole object still, and the same one."""
     needed = (*_NEEDED, *contributing(str(full.get("type"))))
-    return all(layer.get(name) == full.get(name) for name in needed) and stands(layer, full)
+    if any(layer.get(name) != full.get(name) for name in needed):
+        return False
+    return _judging(layer) == _judging(full) and stands(layer, full)
+
+
+def _judging(subject: StixObject) -> list[StixObject]:
+    """Markings of parts that say more than in which language they are."""
+    markings = subject.get("granular_markings")
+    there = markings if isinstance(markings, list) else []
+    return [each for each in there if not isinstance(each, dict) or "lang" not in each]
 
 
 def _without(subject: StixObject, strict: Iterable[Marked], level: Tlp) -> StixObject:

@@ -193,6 +193,8 @@ def _said(place: str, message: str) -> str:
         return "not a timestamp: write it as 2026-01-31T23:59:59.000Z"
     if place == "id":
         return "`id` must be the type, two hyphens and a UUID of version 1 to 5"
+    if "of the schemas listed in the" in message:
+        return "lacks a property that STIX wants here, or has two that exclude each other"
     value, unlike, _ = message.rpartition(' does not match "')
     return f"{value[:150]} does not have the form that STIX wants here" if unlike else message[:200]
 
