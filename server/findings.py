@@ -43,6 +43,14 @@ def dropped(rewriting: Rewriting) -> list[Finding]:
     ]
 
 
+def raised(sent: Candidate, placed: Candidate) -> list[Finding]:
+    """That an object is published more strictly than it was sent."""
+    if placed.tlp is None or placed.tlp == sent.tlp:
+        return []
+    message = f"what it is about is TLP:{placed.tlp.word.upper()}, so it is too"
+    return [Finding("publish", "marking", Action.NOTED, message, "object_marking_refs")]
+
+
 def telling(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     """As many as a person can read; the last ones give the reason for the verdict."""
     most = 2 * MOST

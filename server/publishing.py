@@ -22,7 +22,7 @@ from tocsin.admission.references import references
 from tocsin.admission.timestamps import micros
 from tocsin.server.batches import Batch, Settled
 from tocsin.server.completing import MOST_AWAITED, complete, contributed, recalled
-from tocsin.server.findings import ECHO, WITHDRAWN, Verdicts, dropped, note, outspoken
+from tocsin.server.findings import ECHO, WITHDRAWN, Verdicts, dropped, note, outspoken, raised
 from tocsin.server.ledger import House, Ledger, contributions, posting
 from tocsin.server.minting import GENERATIONS, Mint, Minted, Placed, in_order, seen
 from tocsin.server.model import Arrivals, End, Public, Review, Wait
@@ -170,7 +170,8 @@ class _Work:
 
     def _place(self, candidate: Candidate) -> None:
         placed = self.mint.place(candidate, self.known)
-        candidate = placed.candidate.noting(*dropped(placed.rewriting))
+        remarks = raised(candidate, placed.candidate)
+        candidate = placed.candidate.noting(*remarks, *dropped(placed.rewriting))
         missing = placed.rewriting.missing
         if "marking" in self.batch.waived:
             missing = tuple(each for each in missing if not each.startswith("marking-definition"))
