@@ -41,7 +41,7 @@ def recalled(
     for target in targets:
         name = sources.get(target, target)
         public = ledger.publics.get(name)
-        if public is not None and _may_mean(public, partner, sees):
+        if public is not None and may_mean(public, partner, sees):
             known[target] = Minted(public.id, public.tlp, _parts(public))
         elif name == "":
             known[target] = _GONE
@@ -112,7 +112,8 @@ def _completed(ledger: Ledger, wait: Wait) -> Wait:
     return replace(wait, targets=awaited)
 
 
-def _may_mean(public: Public, partner: str, sees: Tlp) -> bool:
+def may_mean(public: Public, partner: str, sees: Tlp) -> bool:
+    """Whether a partner may know of it: as a reader, or because it speaks of it itself."""
     return public.tlp <= sees or any(each.partner == partner for each in public.contributions)
 
 

@@ -21,7 +21,7 @@ from tocsin.admission.parts import layers_of, stricter
 from tocsin.admission.references import references
 from tocsin.admission.timestamps import micros
 from tocsin.server.batches import Batch, Settled
-from tocsin.server.completing import MOST_AWAITED, complete, contributed, recalled
+from tocsin.server.completing import MOST_AWAITED, complete, contributed, may_mean, recalled
 from tocsin.server.findings import ECHO, WITHDRAWN, Verdicts, dropped, note, outspoken, raised
 from tocsin.server.ledger import House, Ledger, contributions, posting
 from tocsin.server.minting import GENERATIONS, Mint, Minted, Placed, in_order, seen
@@ -164,7 +164,8 @@ class _Work:
         """The hub's own object coming back.  An SCO that is named by its value is none."""
         subject = candidate.object or {}
         hub = self.ledger.house.identity["id"]
-        known = candidate.source_id in self.ledger.publics and not candidate.raw
+        public = self.ledger.publics.get(candidate.source_id or "")
+        known = public is not None and not candidate.raw and self._may_know(public)
         own = candidate.source_id == hub or known
         return own and not (observable(str(subject.get("type"))) and named(subject))
 
@@ -218,10 +219,7 @@ class _Work:
             if found is None:
                 break
             known = found
-        partner = self.batch.partner.slug
-        if known is None or (
-            known.tlp > self.batch.sees and all(c.partner != partner for c in contributions(known))
-        ):
+        if known is None or not self._may_know(known):
             message = "says that this hub made it, but here is no such object: send it as your own"
             fault = Finding("merge", "echo", Action.REFUSED, message)
             self.verdicts.close(placed.candidate.refused(fault), Verdict.REFUSED)
@@ -229,6 +227,10 @@ class _Work:
         self.known[str(placed.candidate.source_id)] = Minted(known.id, known.tlp)
         self._arrive(str(placed.candidate.source_id), known.id)
         self.verdicts.close(placed.candidate.noting(ECHO), Verdict.DUPLICATE, known.id)
+
+    def _may_know(self, public: Public) -> bool:
+        """Whether the submitter may read it, or speaks of it itself."""
+        return may_mean(public, self.batch.partner.slug, self.batch.sees)
 
     def _living(self, placed: Placed) -> Placed | None:
         """Under an id that is not revoked, unless it is this partner's own that was withdrawn.

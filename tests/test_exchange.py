@@ -195,6 +195,19 @@ class TestWhoSpeaks:
         hub.push({**public, "revoked": True, "modified": "2026-11-25T00:00:00.000Z"}, who="north")
         assert hub.feed("green") == [public]
 
+    @pytest.mark.parametrize("more", [{}, {"created_by_ref": None}])
+    def test_nobody_learns_from_an_id_that_something_stricter_is_there(self, hub, more):
+        """Who got hold of an id that only readers of AMBER know is told what he would be anyway."""
+        hub.join(Partner("low", "Low Limited"), reads=("clear", "green"))
+        hub.push(indicator("evil.top", object_marking_refs=[AMBER]))
+        [secret] = hub.feed("amber", "north")
+        told = []
+        for name in (secret["id"], indicator()["id"]):
+            own = indicator(f"{name[-9:]}.top", id=name, created_by_ref=secret["created_by_ref"])
+            sent = {k: v for k, v in (own | more).items() if v is not None}
+            told.append(hub.verdicts(hub.push(sent, who="low")))
+        assert told[0] == told[1] == (["admitted"] if more else ["refused"])
+
     def test_authors_of_notes_are_people_and_stay_unnamed(self, hub):
         one = indicator()
         note = sdo("note", content="seen", authors=["Jo Doe"], object_refs=[one["id"]])
