@@ -201,10 +201,11 @@ def _public(target: str, known: Mapping[str, Minted]) -> bool:
     return target in known and bool(known[target].id)
 
 
-def _prune(candidates: Iterable[Candidate], known: dict[str, Minted]) -> None:
+def _prune(candidates: Sequence[Candidate], known: dict[str, Minted]) -> None:
     """Forget what needs something of the same submission that will not be public."""
-    there = {str(c.source_id): c.object for c in candidates if c.object is not None}
-    gone = there.keys() - known.keys()
+    sent = [c for c in candidates if c.object is not None]
+    there = {str(c.source_id): c.object for c in sent if c.open and c.object is not None}
+    gone = {str(c.source_id) for c in sent} - known.keys()
     while gone:
         lost = {name for name, subject in there.items() if name in known and needs(subject, gone)}
         for name in lost:

@@ -233,6 +233,12 @@ class TestBadInput:
         assert (verdicts[0], verdicts[2]) == ("admitted", "admitted")
         assert verdicts[1] in ("refused", "held", "admitted")
 
+    @pytest.mark.parametrize("kind", [["x"], {}, None, 5, "report"])
+    def test_nor_if_it_has_the_id_of_a_neighbour(self, hub, kind):
+        good, other = indicator("one.top"), indicator("two.top")
+        status = hub.push(good, {"type": kind, "id": good["id"], "object_refs": 5}, other)
+        assert hub.verdicts(status) == ["admitted", "refused", "admitted"]
+
     def test_thousands_of_dead_references_are_one_finding(self, hub):
         refs = [f"indicator--{uuid.uuid4()}" for _ in range(3000)]
         report = sdo("report", name="R", published="2026-01-01T00:00:00Z", object_refs=refs)
