@@ -273,6 +273,8 @@ class Contribution:
     """When the partner first said so; 0: when it was received."""
     last: int = 0
     """When the partner last said so; 0: when it was received."""
+    unmarked: bool = False
+    """Whether it is a marking definition that came without a level of its own."""
     named: bool = False
     """Whether the partner agreed to be named when this came."""
 

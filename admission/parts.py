@@ -16,7 +16,7 @@ from typing import Any
 
 from tocsin.admission.identify import contributing
 from tocsin.admission.markings import TLP_2, parted, read
-from tocsin.admission.merge import voices
+from tocsin.admission.merge import says_no_more, voices
 from tocsin.admission.model import Candidate, Contribution, Layer, Path, StixObject, Tlp
 from tocsin.admission.schemas import schema_of
 from tocsin.admission.texts import rewritten
@@ -104,6 +104,14 @@ def undivided(candidate: Candidate) -> StixObject | None:
 def layers_of(contribution: Contribution) -> tuple[Layer, ...]:
     """All that a partner said, by level."""
     return ((contribution.tlp, contribution.object), *contribution.fuller)
+
+
+def repeats(new: Contribution, old: Contribution) -> bool:
+    """Whether a partner's word is the same again at every level."""
+    if [level for level, _ in new.fuller] != [level for level, _ in old.fuller]:
+        return False
+    both = zip(layers_of(new), layers_of(old), strict=True)
+    return all(says_no_more(said, before) for (_, said), (_, before) in both)
 
 
 def stricter(layers: Sequence[Layer]) -> tuple[tuple[Tlp, str], ...]:

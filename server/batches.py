@@ -27,11 +27,18 @@ class Batch:
     """Rules that an analyst has overruled."""
     refused: frozenset[str] = frozenset()
     """Source ids of the whole submission that were refused."""
+    unmarked: frozenset[str] = frozenset()
+    """Source ids of marking definitions that say no level of their own."""
     sees: Tlp = Tlp.CLEAR
     """The strictest level that the submitter may read; what is stricter is not there for it."""
     earlier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By what they are about: source ids of the sightings and opinions that earlier batches of the
     submission have settled, when there was nothing yet that could hear them."""
+
+
+def revoked(source: str) -> str:
+    """Under this it is kept beside a partner's ids that one of them was revoked."""
+    return f"revoked {source}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ from tocsin.server.model import (
 from tocsin.server.publishing import Publisher
 from tocsin.server.store import Store, Txn
 from tocsin.server.unwrapping import about, candidate_of, split
+from tocsin.server.widening import unmarked
 
 log = logging.getLogger(__name__)
 
@@ -253,6 +254,7 @@ class Intake:
             refused=frozenset(
                 c.source_id for c in examined if c.source_id and c.verdict is Verdict.REFUSED
             ),
+            unmarked=unmarked(candidates),
             sees=self._sees(submission.account),
         )
 
@@ -303,7 +305,7 @@ class Intake:
                 with suppress(NotFound):  # its submission may not be kept any more
                     self.reject(review, "intake", "was revoked while it waited")
             for review in self._store.reviews.waiting_for(settled.arrivals):
-                if review.rules == ("references",):
+                if review.rules in (("references",), ("marking",)):
                     unread.append(self._decide(review, "intake", "released", frozenset()))
 
     def _withdrawn(self, settled: Settled) -> Sequence[Review]:

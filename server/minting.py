@@ -22,6 +22,7 @@ from tocsin.admission.merge import nameless_id, public_id
 from tocsin.admission.model import Candidate, Layer, StixObject, Tlp, Verdict
 from tocsin.admission.parts import layered, seen_at, stands, stricter
 from tocsin.admission.references import NEEDED, Rewriting, needs, references, rewritten
+from tocsin.admission.timestamps import micros
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ class Placed:
     rewriting: Rewriting
     fuller: tuple[Layer, ...] = ()
     """What stricter levels see of it, rewritten."""
+
+    def holds(self, now: int) -> bool:
+        """Whether its own word is that it holds then."""
+        until = self.rewriting.object.get("valid_until")
+        return until is None or micros(until) > now
 
 
 class Mint:

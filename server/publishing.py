@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from tocsin.admission.extension import author, extension_definition
 from tocsin.admission.identify import named, observable
 from tocsin.admission.markings import definition
-from tocsin.admission.merge import newer, same_definition, says_no_more
+from tocsin.admission.merge import newer, same_definition
 from tocsin.admission.model import (
     NAMED,
     Action,
@@ -17,16 +17,16 @@ from tocsin.admission.model import (
     Tlp,
     Verdict,
 )
-from tocsin.admission.parts import layers_of, stricter
+from tocsin.admission.parts import repeats, stricter
 from tocsin.admission.references import references
-from tocsin.admission.timestamps import micros
-from tocsin.server.batches import Batch, Settled
+from tocsin.server.batches import Batch, Settled, revoked
 from tocsin.server.completing import MOST_AWAITED, complete, contributed, may_mean, recalled
 from tocsin.server.findings import ECHO, WITHDRAWN, Verdicts, dropped, note, outspoken, raised
 from tocsin.server.ledger import House, Ledger, contributions, posting
 from tocsin.server.minting import GENERATIONS, Mint, Minted, Placed, in_order, seen
 from tocsin.server.model import Arrivals, End, Public, Review, Wait
 from tocsin.server.store import Txn
+from tocsin.server.widening import awaited, narrower, widened
 
 _FOR_EVER = "this id was revoked, for ever; send it under a new id"
 
@@ -63,7 +63,7 @@ class Publisher:
         work.ledger.listen()
         work.ledger.write()
         records = sorted(verdicts.records, key=lambda record: record.index)
-        gone = frozenset(name.removeprefix(_revoked("")) for name in work.taken_back)
+        gone = frozenset(name.removeprefix(revoked("")) for name in work.taken_back)
         return Settled(tuple(records), tuple(verdicts.reviews), arrivals, after, gone)
 
     def complete(self, txn: Txn, arrivals: Arrivals, after: str, now: int) -> str:
@@ -96,7 +96,7 @@ class _Work:
     known: dict[str, Minted] = field(default_factory=dict)
     """What ids stand for now."""
     taken_back: dict[str, str] = field(default_factory=dict)
-    """What its ids stood for that it revokes, by what tells so of each (`_revoked`)."""
+    """What its ids stood for that it revokes, by what tells so of each (`revoked`)."""
     revoked: set[str] = field(default_factory=set)
     """Ids that the partner revoked before; they say nothing again."""
     waits: list[Wait] = field(default_factory=list)
@@ -109,12 +109,12 @@ class _Work:
         own = {c.source_id for c in batch.candidates if c.source_id} | batch.authors
         subjects = [layer for c in batch.candidates if c.open for layer in seen(c)]
         outside = {target for subject in subjects for target in references(subject)} - minted.keys()
-        told = self.ledger.txn.sources(batch.partner.slug, own | set(map(_revoked, own)))
+        told = self.ledger.txn.sources(batch.partner.slug, own | set(map(revoked, own)))
         self.sources = {name: told[name] for name in own & told.keys()}
         public = {minted[name].id for name in own & minted.keys()}
         self.ledger.load(public | own | set(self.sources.values()))
         silent = {s for s in own if not self._said(self.sources.get(s, ""), s)}
-        self.revoked = {source for source in silent if _revoked(source) in told}
+        self.revoked = {source for source in silent if revoked(source) in told}
         self.known = {name: Minted("", Tlp.RED) for name in batch.refused} | dict(minted)
         self.known |= recalled(self.ledger, batch.partner.slug, batch.sees, outside)
 
@@ -140,7 +140,7 @@ class _Work:
         elif not candidate.open:
             if candidate.verdict is Verdict.REFUSED and source not in self.sources:
                 self._arrive(source, "")  # nobody need wait for it
-            self.verdicts.close(candidate, candidate.verdict)
+            self.verdicts.close(candidate, candidate.verdict, waits_for=awaited(candidate))
         elif self._echo(candidate):
             self.verdicts.close(candidate.noting(ECHO), Verdict.DUPLICATE, source)
         else:
@@ -171,6 +171,12 @@ class _Work:
 
     def _place(self, candidate: Candidate) -> None:
         placed = self.mint.place(candidate, self.known)
+        partner = self.batch.partner.slug
+        if wide := widened(self.ledger, self.mint, partner, self.known, placed):
+            self.known |= wide
+            for name, minted in wide.items():
+                self._arrive(name, minted.id)
+            placed = self.mint.place(candidate, self.known)
         remarks = raised(candidate, placed.candidate)
         candidate = placed.candidate.noting(*remarks, *dropped(placed.rewriting))
         missing = placed.rewriting.missing
@@ -238,7 +244,7 @@ class _Work:
         What has expired comes back if the new report is valid still.
         """
         own = self._stands_for(str(placed.candidate.source_id))
-        valid = self._valid(placed)
+        valid = placed.holds(self.batch.now)
         for generation in range(1, GENERATIONS + 1):
             self.ledger.load([placed.id])
             public = self.ledger.publics.get(placed.id)
@@ -256,13 +262,8 @@ class _Work:
         candidate, partner = placed.candidate, self.batch.partner.slug
         new, awaited = self._contribution(placed)
         public = self.ledger.publics.get(placed.id)
-        before = self._stands_for(new.source_id)
         mine = self.ledger.said(placed.id, partner, new.source_id)
-        if self._closed(placed, new, public):
-            return
-        if before != placed.id and not self.ledger.moved(before, new):
-            late = note("versions", "a newer version of it is here already, about something else")
-            self.verdicts.close(candidate.noting(late), Verdict.DUPLICATE, before)
+        if self._closed(placed, new, public) or self._elsewhere(placed, new):
             return
         if mine is not None and self._decided(placed, mine, new):
             return
@@ -273,7 +274,7 @@ class _Work:
             self.waits.append(Wait(placed.id, partner, self.batch.sees, awaited, new.source_id))
         if public is None or public.tlp > new.tlp:
             self.opened.add(placed.id)
-        if others and (not changed or any(_repeats(new, each) for each in others)):
+        if others and (not changed or any(repeats(new, each) for each in others)):
             verdict = Verdict.DUPLICATE
         else:
             verdict = self._verdict(public, changed=changed)
@@ -307,11 +308,25 @@ class _Work:
             return True
         return False
 
+    def _elsewhere(self, placed: Placed, new: Contribution) -> bool:
+        """Whether what the partner says under that id stays what and where it is."""
+        before = self._stands_for(new.source_id)
+        if before == placed.id:
+            return False
+        candidate = placed.candidate
+        if not narrower(new, self._said(before, new.source_id)):
+            if new.unmarked or self.ledger.moved(before, new):
+                return False
+            late = "a newer version of it is here already, about something else"
+            candidate = candidate.noting(note("versions", late))
+        self.verdicts.close(candidate, Verdict.DUPLICATE, before)
+        return True
+
     def _decided(self, placed: Placed, mine: Contribution, new: Contribution) -> bool:
         """Whether what the partner sent under the same id before decides the verdict already."""
         candidate = placed.candidate
         self._arrive(new.source_id, placed.id)
-        if _repeats(new, mine) and (not new.raw or new.tlp >= mine.tlp):
+        if repeats(new, mine) and (not new.raw or new.tlp >= mine.tlp):
             self.ledger.confirm(placed.id, mine, new.received)
             self.verdicts.close(candidate, Verdict.DUPLICATE, placed.id)
             return True
@@ -343,14 +358,10 @@ class _Work:
             reliability=self.batch.partner.reliability,
             group=self.batch.partner.group,
             named=self.batch.partner.consent in NAMED,
+            unmarked=candidate.source_id in self.batch.unmarked,
         )
         layers = [(bare.tlp, bare.object), *candidate.fuller]
         return (bare, frozenset()) if bare.raw else contributed(bare, layers, self.known)
-
-    def _valid(self, placed: Placed) -> bool:
-        """Whether its own word is that it holds now."""
-        until = placed.rewriting.object.get("valid_until")
-        return until is None or micros(until) > self.batch.now
 
     def _withdraw(self, candidate: Candidate, name: str) -> None:
         source = str(candidate.source_id)
@@ -366,7 +377,7 @@ class _Work:
                 self._arrive(source, "")  # nobody need wait for it
         if source not in self.revoked:
             self.revoked.add(source)
-            self.taken_back[_revoked(source)] = name
+            self.taken_back[revoked(source)] = name
 
     def _said(self, name: str, source: str) -> Contribution | None:
         return self.ledger.said(name, self.batch.partner.slug, source)
@@ -382,15 +393,3 @@ class _Work:
     def _refuse(self, candidate: Candidate, message: str) -> None:
         fault = Finding("merge", "versions", Action.REFUSED, message)
         self.verdicts.close(candidate.refused(fault), Verdict.REFUSED)
-
-
-def _revoked(source: str) -> str:
-    """Under this it is kept beside a partner's ids that one of them was revoked."""
-    return f"revoked {source}"
-
-
-def _repeats(new: Contribution, old: Contribution) -> bool:
-    if [level for level, _ in new.fuller] != [level for level, _ in old.fuller]:
-        return False
-    both = zip(layers_of(new), layers_of(old), strict=True)
-    return all(says_no_more(said, before) for (_, said), (_, before) in both)

@@ -37,7 +37,7 @@ HUB = (
     ("tocsin.server.taxii", "tocsin.server.console"),
     ("tocsin.server.intake", "tocsin.server.aftercare"),
     ("tocsin.server.deposit", "tocsin.server.publishing", "tocsin.server.unwrapping"),
-    ("tocsin.server.completing", "tocsin.server.batches"),
+    ("tocsin.server.completing", "tocsin.server.batches", "tocsin.server.widening"),
     ("tocsin.server.ledger", "tocsin.server.minting", "tocsin.server.findings"),
     ("tocsin.server.copies", "tocsin.server.naming"),
     ("tocsin.server.store", "tocsin.server.access"),

@@ -108,6 +108,7 @@ def _contribution_document(contribution: Contribution) -> Document:
         "first": contribution.first,
         "last": contribution.last,
         "named": contribution.named,
+        "unmarked": contribution.unmarked,
     }
 
 
@@ -195,5 +196,5 @@ def _testimony(document: Document) -> Testimony:
     )
 
 
-_LATER = ("reliability", "group", "first", "last", "named")
+_LATER = ("reliability", "group", "first", "last", "named", "unmarked")
 """What contributions written by an earlier build have not."""
