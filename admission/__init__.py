@@ -16,6 +16,7 @@ from pathlib import Path
 import orjson
 
 from tocsin.admission.acs import is_acs
+from tocsin.admission.consent import narrowed
 from tocsin.admission.errors import Unprocessable
 from tocsin.admission.extension import AUTHOR
 from tocsin.admission.identify import MITRE, identify, well_known
@@ -114,9 +115,9 @@ class Examiner:
 
         Empty if the submitter agreed to be named.
         """
-        if self._submitter.consent in NAMED:
-            return frozenset()
         subjects = [candidate.object for candidate in together if candidate.object is not None]
+        if narrowed(self._submitter, subjects).consent in NAMED:
+            return frozenset()
         creators = {_text(subject.get("created_by_ref")) for subject in subjects}
         names = {name.casefold() for name in self._submitter.names}
         selves = {
@@ -196,9 +197,10 @@ class Examiner:
 
     def _company(self, together: Sequence[Candidate], now: int) -> _Company:
         authors = self.authors(together)
+        subjects = [candidate.object for candidate in together if candidate.object is not None]
         definitions = {**self._definitions, **_definitions(together)}
         shared = Surroundings(
-            submitter=self._submitter,
+            submitter=narrowed(self._submitter, subjects),
             now=now,
             lists=self._lists,
             authors=authors,

@@ -80,6 +80,31 @@ class TestSentBefore:
         assert not any("revoked" in each for each in identities(hub))
 
 
+class TestLabels:
+    """What an identity says of itself: `ais-consent-…`."""
+
+    def pushed(self, hub, consent, *labels, **more):
+        hub.join(Partner("open", "Open Limited", consent=consent))
+        text = {"description": "Open Limited saw it"}
+        return hub.push(TEAM | {"labels": list(labels)}, by(TEAM) | text | more, who="open")
+
+    @pytest.mark.parametrize("label", ["ais-consent-none", "AIS-Consent-USG"])
+    def test_less_than_the_partner_agreed_to_is_obeyed(self, hub, label):
+        self.pushed(hub, Consent.EVERYONE, "other", label)
+        assert identities(hub) == []
+        [shown] = [each for each in told(hub) if each["type"] == "indicator"]
+        assert shown["created_by_ref"] == hub.identity and "Open" not in str(shown)
+
+    def test_more_is_not(self, hub):
+        self.pushed(hub, Consent.NONE, "ais-consent-everyone")
+        assert identities(hub) == [] and "Open" not in str(told(hub))
+
+    def test_an_identity_that_is_not_the_author_decides_nothing(self, hub):
+        other = sdo("identity")["id"]
+        self.pushed(hub, Consent.EVERYONE, "ais-consent-none", created_by_ref=other)
+        assert "Open Limited" in str(told(hub))
+
+
 def test_its_place_waits_no_longer_when_it_turns_out_who_it_is(hub):
     """The relationship came first, when nobody knew whose identity it is."""
     hub.push(PLACE, relationship(TEAM, "located-at", PLACE, object_marking_refs=[GREEN]))
