@@ -239,6 +239,19 @@ class TestBadInput:
         status = hub.push(good, {"type": kind, "id": good["id"], "object_refs": 5}, other)
         assert hub.verdicts(status) == ["admitted", "refused", "admitted"]
 
+    @pytest.mark.parametrize("half", ["\\ud83d", "\\uDE00 and so on", "\\\\\\ud83d", "\\uffff"])
+    @pytest.mark.parametrize("to", ["inbox", "scratch"])
+    def test_nor_does_half_of_a_character(self, hub, half, to):
+        """As a program leaves it that cuts a text in the middle of a smiley."""
+        sent = [indicator(f"{n}.top", description="\U0001f600 %") for n in ("one", "bad", "two")]
+        texts = [json.dumps(each) for each in sent]
+        texts[1] = texts[1].replace("%", half)
+        body = '{"objects": [' + ",".join(texts) + "]}"
+        status = hub.push_raw(body.encode(), to=to)
+        assert hub.verdicts(status) == ["admitted", "refused", "admitted"]
+        assert "send whole characters" in details(status)[1]["message"]
+        assert len(hub.feed("green" if to == "inbox" else to)) == 2
+
     def test_thousands_of_dead_references_are_one_finding(self, hub):
         refs = [f"indicator--{uuid.uuid4()}" for _ in range(3000)]
         report = sdo("report", name="R", published="2026-01-01T00:00:00Z", object_refs=refs)

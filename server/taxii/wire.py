@@ -27,6 +27,7 @@ from tocsin.admission.errors import (
     WrongCoding,
     WrongMediaType,
 )
+from tocsin.admission.ijson import divisible
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.server.findings import WITHDRAWN
 from tocsin.server.model import Collection, Kind, Page, Record, Submission
@@ -355,6 +356,9 @@ def _decoded_top(body: bytes) -> dict[_Name, msgspec.Raw]:
         _well_formed(body)
         raise Unprocessable("not an envelope: the body must be a JSON object") from error
     except msgspec.DecodeError as error:
+        whole = divisible(body)
+        if whole != body:
+            return _decoded_top(whole)
         raise Malformed(f"the body is not JSON: {error}") from error
 
 
