@@ -28,6 +28,7 @@ from tocsin.admission.rules._masking import Search, Span, masked, outside, remem
 from tocsin.admission.rules._modes import VALUE
 from tocsin.admission.rules._words import DOT, wording
 from tocsin.admission.sanitise import Rule
+from tocsin.admission.schemas import types
 from tocsin.admission.texts import rewritten
 
 DEFAULTS: Mapping[str, object] = {
@@ -36,6 +37,9 @@ DEFAULTS: Mapping[str, object] = {
 }
 MODES = {"posts": VALUE}
 
+_NO_LETTER = re.compile(r"[\W_]+")
+_SHORT = 3
+"""Names of so few letters stand in too many words."""
 _NAME = "submitter's name"
 _HANDLE = "reporter's handle"
 _RULE = "anonymise_source"
@@ -82,6 +86,9 @@ def prepared(around: Surroundings) -> Rule:
                 message = "says something of the submitter, who stays anonymous: leave it out"
                 return candidate.refused(Finding("sanitise", _RULE, Action.REFUSED, message))
             candidate = _without_author(candidate, subject, names)
+            if _tells(str(subject.get("type")), names):
+                message = "the name of its type says who sent it: give the type another name"
+                return candidate.refused(Finding("sanitise", _RULE, Action.REFUSED, message))
         if settings["posts"] != "keep" and _is_post(subject):
             return _about_post(candidate, refused=settings["posts"] == "refuse")
         return masked(candidate, _RULE, search, besides=_not_own)
@@ -94,6 +101,15 @@ def nameless(subject: StixObject, submitter: Submitter) -> StixObject:
     names = _names(submitter)
     bare = _without_author(Candidate(0, subject), subject, names)
     return masked(bare, _RULE, _finder(names, handles=False), besides=_not_own).object or subject
+
+
+@lru_cache(maxsize=1024)
+def _tells(kind: str, names: tuple[str, ...]) -> bool:
+    """Whether a type that somebody made up has a name in it, glued to other letters too."""
+    if kind in types():
+        return False
+    runs = (_NO_LETTER.sub("", name.lower()) for name in names)
+    return any(len(run) > _SHORT and run in _NO_LETTER.sub("", kind) for run in runs)
 
 
 @lru_cache(maxsize=64)
