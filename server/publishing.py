@@ -294,6 +294,8 @@ class _Work:
         """Whether what it would join is past joining."""
         candidate = placed.candidate
         if new.source_id in self.revoked:
+            if public is None:
+                self.known[new.source_id] = Minted("", Tlp.RED)
             self._refuse(candidate, _FOR_EVER)
             return True
         if public is not None and public.ended == End.EXPIRED:

@@ -113,6 +113,14 @@ class TestWhileItWaits:
         status = hub.push(revoked(ends[0]), ends[1], relationship(ends[0], "uses", ends[1]))
         assert hub.verdicts(status) == ["duplicate", "admitted", "held"]
 
+    def test_nor_when_it_is_sent_again(self, hub, ends):
+        hub.push(revoked(ends[0]))
+        report = sdo("report", name="r", published=LATER, object_refs=[each["id"] for each in ends])
+        assert hub.verdicts(hub.push(*ends, report)) == ["refused", "admitted", "admitted"]
+        [public] = [each for each in hub.feed("green", "north") if each["type"] == "report"]
+        [tool] = [each for each in hub.feed("green", "north") if each["type"] == "tool"]
+        assert public["object_refs"] == [tool["id"]]
+
 
 class TestWhateverItSays:
     """A revocation is not judged by what it says: it shares nothing."""
