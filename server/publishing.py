@@ -321,6 +321,8 @@ class _Work:
                 return False
             late = "a newer version of it is here already, about something else"
             candidate = candidate.noting(note("versions", late))
+        if stays := self.ledger.publics.get(before):
+            self.known[new.source_id] = Minted(before, stays.tlp)
         self.verdicts.close(candidate, Verdict.DUPLICATE, before)
         return True
 

@@ -57,6 +57,13 @@ def test_it_may_come_alone_again_and_again(hub):
     assert len(marks) == 20 and set(marks) == defined and len(defined) == 1
 
 
+def test_what_is_stricter_carries_the_one_that_is_there(hub):
+    hub.push(STATEMENT, carrying())
+    hub.push(STATEMENT, carrying(AMBER, "strict.top"))
+    marks, defined = carried(hub, "amber")
+    assert set(marks) == defined and len(marks) == 2
+
+
 def test_one_that_says_its_level_keeps_it(hub):
     hub.push(STATEMENT | {"object_marking_refs": [AMBER]})
     assert hub.verdicts(hub.push(carrying())) == ["held"]

@@ -133,6 +133,17 @@ class TestMerging:
         assert "a newer version" in findings(status)[-1]["message"]
         assert revoked(hub) == {"new.top": False}
 
+    def test_what_comes_with_such_an_old_version_leads_to_what_is_there(self, hub):
+        first = indicator("evil.top")
+        other = first | {"pattern": "[domain-name:value = 'else.top']"}
+        hub.push(other | {"modified": "2026-03-01T00:00:00.000Z"})
+        report = sdo(
+            "report", name="R", published="2026-01-01T00:00:00Z", object_refs=[first["id"]]
+        )
+        assert hub.verdicts(hub.push(first, report)) == ["duplicate", "admitted"]
+        found = {each["type"]: each for each in hub.feed("green")}
+        assert found["report"]["object_refs"] == [found["indicator"]["id"]]
+
     @pytest.mark.parametrize("times", [("2026-01-01T00:00:00Z", None), (None, "yesterday")])
     def test_an_observable_moves_whatever_it_calls_its_version(self, hub, times):
         for digest, time in zip("ab", times, strict=True):
