@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tocsin.admission.model import Candidate, Tlp
+from tocsin.admission.model import NAMED, Candidate, Contribution, Tlp
 from tocsin.server.minting import Minted
 from tocsin.server.model import Arrivals, Partner, Record, Review
 
@@ -34,6 +34,23 @@ class Batch:
     earlier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By what they are about: source ids of the sightings and opinions that earlier batches of the
     submission have settled, when there was nothing yet that could hear them."""
+
+    def said(self, candidate: Candidate, version: str) -> Contribution:
+        """What the partner says with one of its objects."""
+        return Contribution(
+            partner=self.partner.slug,
+            source_id=str(candidate.source_id),
+            version=version,
+            received=self.received,
+            tlp=candidate.level,
+            scope=candidate.scope,
+            object=candidate.object or {},
+            raw=candidate.raw,
+            reliability=self.partner.reliability,
+            group=self.partner.group,
+            named=self.partner.consent in NAMED,
+            unmarked=candidate.source_id in self.unmarked,
+        )
 
 
 def revoked(source: str) -> str:

@@ -51,6 +51,12 @@ def raised(sent: Candidate, placed: Candidate) -> list[Finding]:
     return [Finding("publish", "marking", Action.NOTED, message, "object_marking_refs")]
 
 
+def staying(said: Contribution | None) -> list[Finding]:
+    """That what is not taken takes the place of nothing."""
+    message = "what you sent under this id before stays published: revoke it if it should not"
+    return [] if said is None else [note("versions", message)]
+
+
 def telling(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     """As many as a person can read; the last ones give the reason for the verdict."""
     most = 2 * MOST

@@ -9,7 +9,6 @@ from tocsin.admission.identify import named, observable
 from tocsin.admission.markings import definition
 from tocsin.admission.merge import newer, same_definition
 from tocsin.admission.model import (
-    NAMED,
     Action,
     Candidate,
     Contribution,
@@ -21,7 +20,16 @@ from tocsin.admission.parts import repeats, stricter
 from tocsin.admission.references import references
 from tocsin.server.batches import Batch, Settled, revoked
 from tocsin.server.completing import MOST_AWAITED, complete, contributed, may_mean, recalled
-from tocsin.server.findings import ECHO, WITHDRAWN, Verdicts, dropped, note, outspoken, raised
+from tocsin.server.findings import (
+    ECHO,
+    WITHDRAWN,
+    Verdicts,
+    dropped,
+    note,
+    outspoken,
+    raised,
+    staying,
+)
 from tocsin.server.ledger import House, Ledger, contributions, posting
 from tocsin.server.minting import GENERATIONS, Mint, Minted, Placed, in_order, seen
 from tocsin.server.model import Arrivals, End, Public, Review, Wait
@@ -140,7 +148,8 @@ class _Work:
         elif not candidate.open:
             if candidate.verdict is Verdict.REFUSED and source not in self.sources:
                 self._arrive(source, "")  # nobody need wait for it
-            self.verdicts.close(candidate, candidate.verdict, waits_for=awaited(candidate))
+            told = candidate.noting(*staying(self._said(self._stands_for(source), source)))
+            self.verdicts.close(told, candidate.verdict, waits_for=awaited(candidate))
         elif self._echo(candidate):
             self.verdicts.close(candidate.noting(ECHO), Verdict.DUPLICATE, source)
         else:
@@ -350,20 +359,7 @@ class _Work:
 
     def _contribution(self, placed: Placed) -> tuple[Contribution, frozenset[str]]:
         candidate, sco = placed.candidate, observable(str(placed.rewriting.object["type"]))
-        bare = Contribution(
-            partner=self.batch.partner.slug,
-            source_id=str(candidate.source_id),
-            version="" if sco else candidate.source_version or "",
-            received=self.batch.received,
-            tlp=candidate.level,
-            scope=candidate.scope,
-            object=candidate.object or {},
-            raw=candidate.raw,
-            reliability=self.batch.partner.reliability,
-            group=self.batch.partner.group,
-            named=self.batch.partner.consent in NAMED,
-            unmarked=candidate.source_id in self.batch.unmarked,
-        )
+        bare = self.batch.said(candidate, "" if sco else candidate.source_version or "")
         layers = [(bare.tlp, bare.object), *candidate.fuller]
         return (bare, frozenset()) if bare.raw else contributed(bare, layers, self.known)
 

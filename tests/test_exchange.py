@@ -304,6 +304,15 @@ class TestMarkings:
         assert hub.verdicts(status) == ["refused"]
         assert "RED" in details(status)[0]["message"]
 
+    def test_who_makes_it_red_is_told_that_the_version_before_stays(self, hub):
+        sent = indicator("evil.top")
+        hub.push(sent)
+        later = {"modified": "2026-02-01T00:00:00.000Z", "object_marking_refs": [RED]}
+        status = hub.push(sent | later)
+        assert hub.verdicts(status) == ["refused"]
+        assert "stays published: revoke it" in findings(status)[-1]["message"]
+        assert hub.verdicts(hub.push(sent | later | {"revoked": True})) == ["admitted"]
+
     def test_an_unknown_marking_waits_for_an_analyst(self, hub):
         foreign = "marking-definition--11111111-1111-4111-8111-111111111111"
         status = hub.push(indicator(object_marking_refs=[foreign]))
