@@ -16,6 +16,7 @@ from pathlib import Path
 import orjson
 
 from tocsin.admission.acs import is_acs
+from tocsin.admission.consent import narrowed
 from tocsin.admission.errors import Unprocessable
 from tocsin.admission.extension import AUTHOR
 from tocsin.admission.identify import MITRE, identify, well_known
@@ -110,13 +111,13 @@ class Examiner:
         return examined
 
     def authors(self, together: Iterable[Candidate]) -> frozenset[str]:
-        """The identities that say who the submitter is: named as creator, or by its own name.
+        """The identities that say who the submitter is: as creator, now or before, or by name.
 
         Empty if the submitter agreed to be named.
         """
-        if self._submitter.consent in NAMED:
-            return frozenset()
         subjects = [candidate.object for candidate in together if candidate.object is not None]
+        if narrowed(self._submitter, subjects).consent in NAMED:
+            return frozenset()
         creators = {_text(subject.get("created_by_ref")) for subject in subjects}
         names = {name.casefold() for name in self._submitter.names}
         selves = {
@@ -125,7 +126,8 @@ class Examiner:
             if subject.get("type") == "identity"
             and str(subject.get("name", "")).casefold() in names
         }
-        authors = {each for each in creators | selves if each.startswith("identity--")}
+        known = creators | selves | self._submitter.identities
+        authors = {each for each in known if each.startswith("identity--")}
         return frozenset(authors - {MITRE, AUTHOR})
 
     def _alone(self, candidate: Candidate, company: _Company) -> Candidate:
@@ -195,9 +197,10 @@ class Examiner:
 
     def _company(self, together: Sequence[Candidate], now: int) -> _Company:
         authors = self.authors(together)
+        subjects = [candidate.object for candidate in together if candidate.object is not None]
         definitions = {**self._definitions, **_definitions(together)}
         shared = Surroundings(
-            submitter=self._submitter,
+            submitter=narrowed(self._submitter, subjects),
             now=now,
             lists=self._lists,
             authors=authors,

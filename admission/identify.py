@@ -77,8 +77,13 @@ def identify(candidate: Candidate, partner: str) -> Candidate:
         whose = "" if named(subject) else f"{partner}:"
         return candidate.known_as(f"sco:{whose}{name}").noting(*_renamed(subject, name))
     else:
-        parts = [kind, partner, subject["id"], candidate.scope]
-    return candidate.known_as(hashlib.sha256("\n".join(parts).encode()).hexdigest())
+        return candidate.known_as(own_key(partner, subject["id"], candidate.scope))
+
+
+def own_key(partner: str, name: str, scope: str) -> str:
+    """What makes an object that is its submitter's own the same again; `name` is its id there."""
+    parts = (name.rpartition("--")[0], partner, name, scope)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def indicator_key(pattern_type: str, pattern: str, scope: str) -> str:

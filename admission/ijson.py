@@ -8,6 +8,7 @@ here, with a sentence that says what to change.
 
 import json
 import math
+import re
 from typing import Any, NoReturn
 
 from tocsin.admission.errors import Malformed
@@ -16,6 +17,13 @@ from tocsin.admission.model import StixObject
 DEEPEST = 64
 """Levels of nesting in one object, itself included."""
 
+_HALF = "half of a surrogate pair, or U+FFFF, in a string: send whole characters"
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)",
+    re.DOTALL,
+)
+_ONE = 6
+"""Octets of one escape of four digits."""
 _BOM = b"\xef\xbb\xbf"
 _LONGEST_NUMBER = 2**53 - 1
 """The integers of STIX (STIX 2.1 section 2.8) and of I-JSON (RFC 7493 section 2.2)."""
@@ -56,6 +64,19 @@ def parsed(raw: bytes) -> Any:
     if "\\u" in text:
         _check_surrogates(value)
     return value
+
+
+def divisible(raw: bytes) -> bytes:
+    """JSON in which each half of a surrogate pair is written U+FFFF, which `strict` refuses too.
+
+    Some parsers stop at it, so that one such object would cost all that stand beside it.
+    """
+    return _ESCAPE.sub(_whole, raw)
+
+
+def _whole(found: re.Match[bytes]) -> bytes:
+    half = len(found[0]) == _ONE  # a pair is longer, another escape is shorter
+    return b"\\uffff" if half else found[0]
 
 
 def _decoded(raw: bytes) -> str:
@@ -111,10 +132,13 @@ def _measure(value: Any) -> None:
 
 
 def _check_surrogates(value: Any) -> None:
+    spelt = json.dumps(value, ensure_ascii=False)
     try:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
+        spelt.encode("utf-8")
     except UnicodeEncodeError:
-        raise Malformed("half of a surrogate pair in a string: send whole characters") from None
+        raise Malformed(_HALF) from None
+    if "\uffff" in spelt:
+        raise Malformed(_HALF)
 
 
 def _too_deep() -> Malformed:

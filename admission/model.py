@@ -214,6 +214,8 @@ class Submitter:
     """In force where an object carries no TLP marking."""
     max_tlp: Tlp = Tlp.AMBER
     """The strictest level that the partner may send."""
+    identities: frozenset[str] = frozenset()
+    """Ids of identities that it named as its author before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +279,10 @@ class Contribution:
     """When the partner first said so; 0: when it was received."""
     last: int = 0
     """When the partner last said so; 0: when it was received."""
+    unmarked: bool = False
+    """Whether it is a marking definition that came without a level of its own."""
+    named: bool = False
+    """Whether the partner agreed to be named when this came."""
 
 
 class Word(StrEnum):

@@ -16,7 +16,7 @@ from typing import Any
 
 from tocsin.admission.identify import contributing
 from tocsin.admission.markings import TLP_2, parted, read
-from tocsin.admission.merge import voices
+from tocsin.admission.merge import says_no_more, voices
 from tocsin.admission.model import Candidate, Contribution, Layer, Path, StixObject, Tlp
 from tocsin.admission.schemas import schema_of
 from tocsin.admission.texts import rewritten
@@ -26,7 +26,7 @@ Marked = tuple[Tlp, Path]
 
 _NEEDED = (
     *("type", "id", "spec_version", "created", "modified", "revoked"),
-    *("object_marking_refs", "granular_markings"),
+    "object_marking_refs",
 )
 """Without these an object would be another one, or say the opposite."""
 _FIRST = re.compile(
@@ -106,6 +106,14 @@ def layers_of(contribution: Contribution) -> tuple[Layer, ...]:
     return ((contribution.tlp, contribution.object), *contribution.fuller)
 
 
+def repeats(new: Contribution, old: Contribution) -> bool:
+    """Whether a partner's word is the same again at every level."""
+    if [level for level, _ in new.fuller] != [level for level, _ in old.fuller]:
+        return False
+    both = zip(layers_of(new), layers_of(old), strict=True)
+    return all(says_no_more(said, before) for (_, said), (_, before) in both)
+
+
 def stricter(layers: Sequence[Layer]) -> tuple[tuple[Tlp, str], ...]:
     """The properties that are not the same at every level, with the level that each needs."""
     found: list[tuple[Tlp, str]] = []
@@ -165,7 +173,16 @@ def stands(less: StixObject, full: StixObject) -> bool:
 def _stands(layer: StixObject, full: StixObject) -> bool:
     """Whether the layer is a whole object still, and the same one."""
     needed = (*_NEEDED, *contributing(str(full.get("type"))))
-    return all(layer.get(name) == full.get(name) for name in needed) and stands(layer, full)
+    if any(layer.get(name) != full.get(name) for name in needed):
+        return False
+    return _judging(layer) == _judging(full) and stands(layer, full)
+
+
+def _judging(subject: StixObject) -> list[StixObject]:
+    """Markings of parts that say more than in which language they are."""
+    markings = subject.get("granular_markings")
+    there = markings if isinstance(markings, list) else []
+    return [each for each in there if not isinstance(each, dict) or "lang" not in each]
 
 
 def _without(subject: StixObject, strict: Iterable[Marked], level: Tlp) -> StixObject:

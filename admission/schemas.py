@@ -144,6 +144,9 @@ def _document(file: Path) -> dict[str, Any]:
     body: dict[str, Any] = json.loads(file.read_text("utf-8"))
     if file.name == "core.json":
         body["properties"]["type"]["pattern"] = _SAFE_TYPE
+    if file.name == "granular-marking.json":  # a language or a marking (section 7.2.3.1)
+        body["required"] = ["selectors"]
+        body["oneOf"] = [{"required": ["marking_ref"]}, {"required": ["lang"]}]
     if file.name == "windows-registry-key.json":
         del body["allOf"][1]["properties"]["key"]["not"]  # means hives, refuses any key with `hku`
     return body

@@ -80,6 +80,8 @@ _REFERS = ("_ref", "_refs")
 _REFERENCE = re.compile(r"[a-z0-9][a-z0-9-]*--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 DIGEST = re.compile(r"(?=\D*\d)(?!\w{1,20}://)[A-Za-z0-9+][A-Za-z0-9+/:]{15,255}")
 """What hashes look like, fuzzy ones included."""
+_HEX = re.compile(r"[0-9A-Fa-f]{32,256}")
+"""Hashes that cannot tell anything; in others, and under names of one's own, may stand words."""
 
 
 def texts(subject: StixObject) -> tuple[tuple[Path, str], ...]:
@@ -173,7 +175,7 @@ def _structural(path: Path, value: str) -> bool:
         return _REFERENCE.fullmatch(value) is not None
     if name == "kill_chain_name":
         return value in _KNOWN_CHAINS
-    return len(path) > 1 and path[-2] == "hashes" and DIGEST.fullmatch(value) is not None
+    return len(path) > 1 and path[-2] == "hashes" and _HEX.fullmatch(value) is not None
 
 
 def _copied(copies: dict[Path, Any], path: Path) -> Any:

@@ -61,6 +61,13 @@ _LEFT = "with what every object has, its name and its description"
 _EXTENDING = ("marking-definition", "extension-definition")
 """Whose extensions are what they are for."""
 _MARKINGS = ("object_marking_refs", "created_by_ref")
+_UNSIGNED = Finding(
+    "validate",
+    "extension",
+    Action.REPAIRED,
+    "an extension definition names its author: the hub's identity will stand there",
+    "created_by_ref",
+)
 _NO_TIME = r'(\.[0-9]+)?Z$"'
 """How the complaint of the schemas' pattern for timestamps ends."""
 _APART = (
@@ -192,6 +199,8 @@ def _said(place: str, message: str) -> str:
         return "not a timestamp: write it as 2026-01-31T23:59:59.000Z"
     if place == "id":
         return "`id` must be the type, two hyphens and a UUID of version 1 to 5"
+    if "of the schemas listed in the" in message:
+        return "lacks a property that STIX wants here, or has two that exclude each other"
     value, unlike, _ = message.rpartition(' does not match "')
     return f"{value[:150]} does not have the form that STIX wants here" if unlike else message[:200]
 
@@ -208,8 +217,6 @@ def _word_faults(subject: StixObject) -> Iterator[Finding]:
 
 def _definition_faults(subject: StixObject) -> Iterator[Finding]:
     """What the schema leaves open of an extension definition (STIX 2.1 section 7.3)."""
-    if "created_by_ref" not in subject:
-        yield _fault("extension", "an extension definition names its author", "created_by_ref")
     if not _VERSION.fullmatch(subject["version"]):
         yield _fault("extension", "not a semantic version, such as 1.0.0", "version")
     if "extension_properties" in subject and _TOPLEVEL not in subject["extension_types"]:
@@ -287,7 +294,9 @@ def _stix_faults(subject: StixObject) -> Iterator[Finding]:
 
 
 def _notes(subject: StixObject) -> tuple[Finding, ...]:
-    """What is worth knowing of an indicator that is taken."""
+    """What is worth knowing of an object that is taken."""
+    if subject["type"] == "extension-definition" and "created_by_ref" not in subject:
+        return (_UNSIGNED,)  # a client took it out
     if subject["type"] != "indicator" or subject["pattern_type"] == "stix":
         return ()
     language = subject["pattern_type"]

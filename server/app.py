@@ -20,6 +20,7 @@ from tocsin.server.intake import Intake, Rules
 from tocsin.server.ledger import House
 from tocsin.server.minting import Mint
 from tocsin.server.model import Kind
+from tocsin.server.naming import Naming
 from tocsin.server.publishing import Publisher
 from tocsin.server.seal import Seal
 from tocsin.server.store import OUTAGES, Clock, Store
@@ -64,6 +65,7 @@ def assemble(
         identity=identity,
         feeds=lambda: [c for c in store.feeds.collections() if c.kind is Kind.FEED],
         well_known=attack_ids() | WELL_KNOWN,
+        naming=Naming(store.people.partners),
         quiet_period=policy.quiet_period,
         scale=policy.scale,
     )

@@ -7,7 +7,7 @@ anew: the same references in the same order as if all had come at once.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 import orjson
@@ -41,7 +41,7 @@ def recalled(
     for target in targets:
         name = sources.get(target, target)
         public = ledger.publics.get(name)
-        if public is not None and _may_mean(public, partner, sees):
+        if public is not None and may_mean(public, partner, sees):
             known[target] = Minted(public.id, public.tlp, _parts(public))
         elif name == "":
             known[target] = _GONE
@@ -62,6 +62,14 @@ def definitions(txn: Txn, partner: str, ids: Collection[str]) -> dict[str, StixO
                 raw = orjson.loads(each.raw) if each.raw else each.object
                 found[id_] = {**raw, "id": id_}
     return found
+
+
+def authors(txn: Txn, partner: str, subjects: Iterable[StixObject], hub: str) -> frozenset[str]:
+    """Of the identities that are sent or related to others: those that gave way to the hub's."""
+    names = ("id", "source_ref", "target_ref")
+    told = {str(subject.get(name)) for subject in subjects for name in names}
+    found = txn.sources(partner, {each for each in told if each.startswith("identity--")})
+    return frozenset(each for each, public in found.items() if public == hub)
 
 
 def contributed(
@@ -104,7 +112,8 @@ def _completed(ledger: Ledger, wait: Wait) -> Wait:
     return replace(wait, targets=awaited)
 
 
-def _may_mean(public: Public, partner: str, sees: Tlp) -> bool:
+def may_mean(public: Public, partner: str, sees: Tlp) -> bool:
+    """Whether a partner may know of it: as a reader, or because it speaks of it itself."""
     return public.tlp <= sees or any(each.partner == partner for each in public.contributions)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tocsin.admission.merge import spelt, voices
 from tocsin.admission.model import Action, Candidate, Contribution, Finding, Verdict
@@ -17,6 +17,10 @@ MOST = 20
 
 ECHO = Finding("merge", "echo", Action.NOTED, "the hub's own object; it corroborates nothing")
 """Of what came back."""
+
+
+WITHDRAWN = "your contribution is withdrawn"
+"""What a partner is told who revokes something."""
 
 
 def note(rule: str, message: str) -> Finding:
@@ -37,6 +41,20 @@ def dropped(rewriting: Rewriting) -> list[Finding]:
         )
         for name, count in sorted(lost.items())[:MOST]
     ]
+
+
+def raised(sent: Candidate, placed: Candidate) -> list[Finding]:
+    """That an object is published more strictly than it was sent."""
+    if placed.tlp is None or placed.tlp == sent.tlp:
+        return []
+    message = f"what it is about is TLP:{placed.tlp.word.upper()}, so it is too"
+    return [Finding("publish", "marking", Action.NOTED, message, "object_marking_refs")]
+
+
+def staying(said: Contribution | None) -> list[Finding]:
+    """That what is not taken takes the place of nothing."""
+    message = "what you sent under this id before stays published: revoke it if it should not"
+    return [] if said is None else [note("versions", message)]
 
 
 def telling(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
@@ -110,3 +128,15 @@ def outspoken(new: Contribution, others: Sequence[Contribution]) -> list[Finding
     if any(each.source_id == new.source_id for each in voices([*others, new])):
         return []
     return [note("versions", "what you say of it under another id is newer, so that counts")]
+
+
+def amended(before: Record, after: Record) -> Record:
+    """What it did not find before is looked for anew; all else that was seen of it stays."""
+    looked = ("publish", "references")
+    kept = (f for f in before.findings if (f.get("stage"), f.get("rule")) != looked)
+    return replace(after, findings=(*kept, *after.findings))
+
+
+def besides(review: Review, waived: frozenset[str]) -> Review:
+    """The question that is left; what was decided before it is not asked again."""
+    return replace(review, rules=tuple(sorted({*review.rules, *waived})))

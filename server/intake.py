@@ -12,7 +12,9 @@ import logging
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from tocsin.admission import Examiner
@@ -31,8 +33,10 @@ from tocsin.admission.model import (
     Verdict,
 )
 from tocsin.admission.policy import Policy
-from tocsin.server.completing import definitions
+from tocsin.server.batches import Batch, Settled
+from tocsin.server.completing import authors, definitions
 from tocsin.server.deposit import deposited
+from tocsin.server.findings import amended, besides
 from tocsin.server.model import (
     Account,
     Arrivals,
@@ -45,9 +49,10 @@ from tocsin.server.model import (
     Unwanted,
     Version,
 )
-from tocsin.server.publishing import Batch, Publisher, Settled
+from tocsin.server.publishing import Publisher
 from tocsin.server.store import Store, Txn
 from tocsin.server.unwrapping import about, candidate_of, split
+from tocsin.server.widening import unmarked
 
 log = logging.getLogger(__name__)
 
@@ -202,7 +207,7 @@ class Intake:
         def work(txn: Txn) -> Settled:
             settled = self._publisher.settle(txn, batch)
             record = settled.records[0]
-            left = [_besides(each, waived) for each in settled.reviews]
+            left = [besides(each, waived) for each in settled.reviews]
             if record.verdict == Verdict.HELD:  # nothing was decided: something else holds it still
                 for each in left:
                     txn.ask_further(review, each)
@@ -210,7 +215,7 @@ class Intake:
             txn.decide(review.id, "released")
             txn.ask(left)
             txn.note("review.released", who, {"review": review.id, "verdict": record.verdict})
-            txn.amend(review.submission, _amended(self._record(review), record))
+            txn.amend(review.submission, amended(self._record(review), record))
             return settled
 
         return self._store.commit(work)
@@ -235,7 +240,7 @@ class Intake:
     ) -> Batch:
         """The whole submission examined, and what its ids become."""
         rules, now = self._rules, self._clock()
-        submitter = self._submitter(partner)
+        submitter = self._submitter(partner, candidates)
         defined = self._defined(partner, candidates)
         examiner = Examiner(rules.policy, submitter, self._known_benign(), waived, defined)
         hub = self._publisher.house.identity["id"]
@@ -254,6 +259,7 @@ class Intake:
             refused=frozenset(
                 c.source_id for c in examined if c.source_id and c.verdict is Verdict.REFUSED
             ),
+            unmarked=unmarked(candidates),
             sees=self._sees(submission.account),
         )
 
@@ -271,7 +277,7 @@ class Intake:
             settled = self._publisher.settle(txn, batch)
             txn.ask(settled.reviews)
             txn.settle(submission.id, settled.records)
-            counts = _counted(settled.records)
+            counts = dict(Counter(each.verdict for each in settled.records))
             txn.note("admit", submission.account, {"submission": submission.id, **counts})
             return settled
 
@@ -285,7 +291,7 @@ class Intake:
             def work(txn: Txn, part: Sequence[tuple[int, bytes]] = part) -> None:
                 records = deposited(txn, collection, part)
                 txn.settle(submission.id, records)
-                counts = _counted(records)
+                counts = dict(Counter(each.verdict for each in records))
                 txn.note("deposit", submission.account, {"submission": submission.id, **counts})
 
             self._store.commit(work)
@@ -300,9 +306,18 @@ class Intake:
         while unread:
             settled = unread.pop()
             self._complete(settled)
+            for review in self._withdrawn(settled):
+                with suppress(NotFound):  # its submission may not be kept any more
+                    self.reject(review, "intake", "was revoked while it waited")
             for review in self._store.reviews.waiting_for(settled.arrivals):
-                if review.rules == ("references",):
+                if review.rules in (("references",), ("marking",)):
                     unread.append(self._decide(review, "intake", frozenset()))
+
+    def _withdrawn(self, settled: Settled) -> Sequence[Review]:
+        """What waits for an analyst though its partner has revoked it."""
+        if not settled.revoked:
+            return ()
+        return self._store.reviews.waiting_under(settled.arrivals.partner, settled.revoked)
 
     def _complete(self, settled: Settled) -> None:
         after = settled.after
@@ -321,11 +336,15 @@ class Intake:
             self._lists = (own, WithOwn(entries, self._rules.lists))
         return self._lists[1]
 
-    def _submitter(self, partner: Partner) -> Submitter:
+    def _submitter(self, partner: Partner, candidates: Sequence[Candidate]) -> Submitter:
         """The partner, with the terms of all partners to be kept out of what is shared."""
+        subjects = [each.object for each in candidates if each.object is not None]
+        hub = self._publisher.house.identity["id"]
+        before = self._store.commit(lambda txn: authors(txn, partner.slug, subjects, hub))
         terms = [term for each in self._store.people.partners() for term in each.terms]
         submitter = partner.submitter()
-        return replace(submitter, terms=tuple(dict.fromkeys((*submitter.terms, *terms))))
+        terms = list(dict.fromkeys((*submitter.terms, *terms)))
+        return replace(submitter, terms=tuple(terms), identities=before)
 
     def _sees(self, name: str) -> Tlp:
         """The strictest level among the feeds that the account reads."""
@@ -367,19 +386,3 @@ class Intake:
 def _slices(items: tuple, start: int) -> Iterator[tuple]:  # type: ignore[type-arg]
     for first in range(start, len(items), BATCH):
         yield items[first : first + BATCH]
-
-
-def _counted(records: Sequence[Record]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for record in records:
-        counts[record.verdict] = counts.get(record.verdict, 0) + 1
-    return counts
-
-
-def _amended(before: Record, after: Record) -> Record:
-    return replace(after, findings=(*before.findings, *after.findings))
-
-
-def _besides(review: Review, waived: frozenset[str]) -> Review:
-    """The question that is left; what was decided before it is not asked again."""
-    return replace(review, rules=tuple(sorted({*review.rules, *waived})))

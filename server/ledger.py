@@ -34,6 +34,7 @@ from tocsin.admission.timestamps import micros, stix_time
 from tocsin.server.copies import Fresh, again, aged, also, copy_for
 from tocsin.server.facets import facets
 from tocsin.server.model import Collection, End, Posting, Public
+from tocsin.server.naming import Naming
 from tocsin.server.store import Txn
 from tocsin.server.traits import traits
 
@@ -44,6 +45,8 @@ MOST_WORDS = 20
 MOST_OCTETS = 2_000_000
 """Of what is remembered besides the newest, so that no document grows too large."""
 _INDICATOR = "indicator--"
+_BARE = ("type", "object_marking_refs")
+_NAMELESS = {"name": "[removed: submitter's name]"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class House:
     """Asked afresh for each transaction: an operator may add one while the hub runs."""
     well_known: frozenset[str]
     """Ids of public objects that references may keep: ATT&CK's."""
+    naming: Naming
     quiet_period: int
     """µs; see Policy.quiet_period."""
     scale: Scale
@@ -70,6 +74,8 @@ class Ledger:
     publics: dict[str, Public] = field(default_factory=dict)
     _asked: set[str] = field(default_factory=set)
     _changed: set[str] = field(default_factory=set)
+    _renamed: set[str] = field(default_factory=set)
+    """What lost the name of somebody whose consent has ended."""
     _postings: dict[str, list[Fresh]] = field(default_factory=dict)
     _said: list[tuple[Contribution, bool]] = field(default_factory=list)
     """Sightings and opinions that came (True) or went, in order."""
@@ -79,7 +85,11 @@ class Ledger:
         new = set(names) - self._asked
         if new:
             self._asked |= new
-            self.publics |= self.txn.publics(new)
+            found = self.txn.publics(new)
+            self.publics |= found
+            told = {each.id: each for each in self.house.naming.settled(found.values())}
+            self._renamed |= {name for name in told if told[name] is not found[name]}
+            self.publics |= told
 
     def join(self, name: str, new: Contribution) -> bool:
         """What the partner says under one of its ids, in place of what it said under that before.
@@ -116,6 +126,13 @@ class Ledger:
             self._recompute(name, rest, before)
         else:
             self.end(name, End.WITHDRAWN)
+
+    def unname(self, name: str, said: Contribution) -> None:
+        """An identity turns out to be who sent it: it goes, and its last version says no more."""
+        bare = {each: said.object[each] for each in _BARE if each in said.object}
+        self.join(name, replace(said, object=bare | _NAMELESS, fuller=(), draft=()))
+        if left := self.said(name, said.partner, said.source_id):
+            self.leave(name, left)
 
     def moved(self, name: str, new: Contribution) -> bool:
         """What the partner said under this id before, of another thing, ends.
@@ -191,6 +208,8 @@ class Ledger:
 
     def write(self) -> None:
         """Public objects and feeds, in this transaction."""
+        for name in self._renamed - self._postings.keys():
+            self._recompute(name, self.publics[name].contributions, self.publics[name])
         self.txn.put([self.publics[name] for name in self._changed])
         for feed in self.house.feeds():
             bodies = [

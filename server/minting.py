@@ -21,7 +21,8 @@ from tocsin.admission.markings import TLP_2
 from tocsin.admission.merge import nameless_id, public_id
 from tocsin.admission.model import Candidate, Layer, StixObject, Tlp, Verdict
 from tocsin.admission.parts import layered, seen_at, stands, stricter
-from tocsin.admission.references import Rewriting, needs, references, rewritten
+from tocsin.admission.references import NEEDED, Rewriting, needs, references, rewritten
+from tocsin.admission.timestamps import micros
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ class Placed:
     rewriting: Rewriting
     fuller: tuple[Layer, ...] = ()
     """What stricter levels see of it, rewritten."""
+
+    def holds(self, now: int) -> bool:
+        """Whether its own word is that it holds then."""
+        until = self.rewriting.object.get("valid_until")
+        return until is None or micros(until) > now
 
 
 class Mint:
@@ -84,7 +90,8 @@ class Mint:
 
         An object joins two others only where both may be seen: its level is
         raised to that of its ends.  A list of references leaves out those
-        that are stricter than the object itself.
+        that are stricter than the object itself; where all of them are, it is
+        raised to the least strict of them.
         """
         candidate = _translated(_raised(candidate, known), known)
         subject, tlp = candidate.object, candidate.tlp
@@ -200,10 +207,11 @@ def _public(target: str, known: Mapping[str, Minted]) -> bool:
     return target in known and bool(known[target].id)
 
 
-def _prune(candidates: Iterable[Candidate], known: dict[str, Minted]) -> None:
+def _prune(candidates: Sequence[Candidate], known: dict[str, Minted]) -> None:
     """Forget what needs something of the same submission that will not be public."""
-    there = {str(c.source_id): c.object for c in candidates if c.object is not None}
-    gone = there.keys() - known.keys()
+    sent = [c for c in candidates if c.object is not None]
+    there = {str(c.source_id): c.object for c in sent if c.open and c.object is not None}
+    gone = {str(c.source_id) for c in sent} - known.keys()
     while gone:
         lost = {name for name, subject in there.items() if name in known and needs(subject, gone)}
         for name in lost:
@@ -272,12 +280,22 @@ def _marked(subject: StixObject, level: Tlp) -> StixObject:
     return {**subject, "object_marking_refs": [TLP_2[level], *others]}
 
 
+def _of_members(subject: StixObject, known: Mapping[str, Minted]) -> Tlp:
+    """The level below which none of what it lists is seen, if all of that has come."""
+    listed = subject.get("object_refs", ()) if subject["type"] in NEEDED else ()
+    members = [known.get(target) for target in listed]
+    if not members or not all(members):
+        return Tlp.CLEAR
+    return min((each.tlp for each in members if each and each.id), default=Tlp.CLEAR)
+
+
 def _raised(candidate: Candidate, known: Mapping[str, Minted]) -> Candidate:
     subject = candidate.object
     if subject is None or candidate.tlp is None:
         return candidate
     ends = (known.get(subject[name]) for name in _ENDS if name in subject)
     strictest = max((end.tlp for end in ends if end is not None and end.id), default=candidate.tlp)
+    strictest = max(strictest, _of_members(subject, known))
     if strictest <= candidate.tlp:
         return candidate
     return _at_level(candidate, strictest, _layers(candidate))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from tocsin.admission.extension import author, extension_definition
 from tocsin.admission.identify import named, observable
 from tocsin.admission.markings import definition
-from tocsin.admission.merge import newer, same_definition, says_no_more
+from tocsin.admission.merge import newer, same_definition
 from tocsin.admission.model import (
     Action,
     Candidate,
@@ -17,52 +16,25 @@ from tocsin.admission.model import (
     Tlp,
     Verdict,
 )
-from tocsin.admission.parts import layers_of, stricter
+from tocsin.admission.parts import repeats, stricter
 from tocsin.admission.references import references
-from tocsin.admission.timestamps import micros
-from tocsin.server.completing import MOST_AWAITED, complete, contributed, recalled
-from tocsin.server.findings import ECHO, Verdicts, dropped, note, outspoken
+from tocsin.server.batches import Batch, Settled, revoked
+from tocsin.server.completing import MOST_AWAITED, complete, contributed, may_mean, recalled
+from tocsin.server.findings import (
+    ECHO,
+    WITHDRAWN,
+    Verdicts,
+    dropped,
+    note,
+    outspoken,
+    raised,
+    staying,
+)
 from tocsin.server.ledger import House, Ledger, contributions, posting
 from tocsin.server.minting import GENERATIONS, Mint, Minted, Placed, in_order, seen
-from tocsin.server.model import Arrivals, End, Partner, Public, Record, Review, Wait
+from tocsin.server.model import Arrivals, End, Public, Review, Wait
 from tocsin.server.store import Txn
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A slice of one submission, examined."""
-
-    submission: str
-    partner: Partner
-    candidates: tuple[Candidate, ...]
-    minted: Mapping[str, Minted]
-    """Of the whole submission."""
-    authors: frozenset[str]
-    """Identities that give way to the hub's own."""
-    received: int
-    now: int
-    waived: frozenset[str] = frozenset()
-    """Rules that an analyst has overruled."""
-    refused: frozenset[str] = frozenset()
-    """Source ids of the whole submission that were refused."""
-    sees: Tlp = Tlp.CLEAR
-    """The strictest level that the submitter may read; what is stricter is not there for it."""
-    earlier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """By what they are about: source ids of the sightings and opinions that earlier batches of the
-    submission have settled, when there was nothing yet that could hear them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What became of a batch."""
-
-    records: tuple[Record, ...]
-    reviews: tuple[Review, ...]
-    arrivals: Arrivals
-    """What others may have waited for."""
-    after: str = ""
-    """Where the next portion begins of what is to be completed, if there is one."""
-
+from tocsin.server.widening import awaited, narrower, widened
 
 _FOR_EVER = "this id was revoked, for ever; send it under a new id"
 
@@ -87,6 +59,7 @@ class Publisher:
         """Everything about the batch but the submission's own state is written."""
         verdicts = Verdicts(batch.submission, batch.partner.slug, batch.now)
         work = _Work(self.mint, Ledger(txn, self.house, batch.now), batch, verdicts)
+        work.keep_authors()
         for candidate in in_order(batch.candidates):
             work.take(candidate)
         work.recall()
@@ -98,7 +71,8 @@ class Publisher:
         work.ledger.listen()
         work.ledger.write()
         records = sorted(verdicts.records, key=lambda record: record.index)
-        return Settled(tuple(records), tuple(verdicts.reviews), arrivals, after)
+        gone = frozenset(name.removeprefix(revoked("")) for name in work.taken_back)
+        return Settled(tuple(records), tuple(verdicts.reviews), arrivals, after, gone)
 
     def complete(self, txn: Txn, arrivals: Arrivals, after: str, now: int) -> str:
         """The next portion of what waits for what has arrived; where the one after it begins."""
@@ -130,9 +104,9 @@ class _Work:
     known: dict[str, Minted] = field(default_factory=dict)
     """What ids stand for now."""
     taken_back: dict[str, str] = field(default_factory=dict)
-    """What its ids stood for that it revokes, by what tells so of each (`_revoked`)."""
+    """What its ids stood for that it revokes, by what tells so of each (`revoked`)."""
     revoked: set[str] = field(default_factory=set)
-    """Ids that the partner revoked though what they stood for lives on."""
+    """Ids that the partner revoked before; they say nothing again."""
     waits: list[Wait] = field(default_factory=list)
     opened: set[str] = field(default_factory=set)
     """Public ids that may be seen more widely than before."""
@@ -140,45 +114,80 @@ class _Work:
     def __post_init__(self) -> None:
         batch = self.batch
         minted = batch.minted
-        own = {c.source_id for c in batch.candidates if c.source_id}
+        own = {c.source_id for c in batch.candidates if c.source_id} | batch.authors
         subjects = [layer for c in batch.candidates if c.open for layer in seen(c)]
         outside = {target for subject in subjects for target in references(subject)} - minted.keys()
-        self.sources = self.ledger.txn.sources(batch.partner.slug, own)
+        told = self.ledger.txn.sources(batch.partner.slug, own | set(map(revoked, own)))
+        self.sources = {name: told[name] for name in own & told.keys()}
         public = {minted[name].id for name in own & minted.keys()}
         self.ledger.load(public | own | set(self.sources.values()))
-        silent = {s for s, public in self.sources.items() if not self._said(public, s)}
-        told = self.ledger.txn.sources(batch.partner.slug, set(map(_revoked, silent)))
-        self.revoked = {source for source in silent if _revoked(source) in told}
+        silent = {s for s in own if not self._said(self.sources.get(s, ""), s)}
+        self.revoked = {source for source in silent if revoked(source) in told}
         self.known = {name: Minted("", Tlp.RED) for name in batch.refused} | dict(minted)
         self.known |= recalled(self.ledger, batch.partner.slug, batch.sees, outside)
 
+    def keep_authors(self) -> None:
+        """Who is named as author gives way to the hub from now on, also if it was published."""
+        hub = self.ledger.house.identity["id"]
+        for identity in self.batch.authors - {hub}:
+            before = self.sources.get(identity, "")
+            if said := self._said(before, identity):
+                self.ledger.unname(before, said)
+            self._arrive(identity, hub)
+
     def take(self, candidate: Candidate) -> None:
         source = candidate.source_id or ""
+        if self._takes_back(candidate):
+            return
         if candidate.verdict is Verdict.DUPLICATE:
             author = source in self.batch.authors
             public = self.ledger.house.identity["id"] if author else source
-            self._arrive(source, public)
+            if not author:
+                self._arrive(source, public)
             self.verdicts.close(candidate, Verdict.DUPLICATE, public)
         elif not candidate.open:
             if candidate.verdict is Verdict.REFUSED and source not in self.sources:
                 self._arrive(source, "")  # nobody need wait for it
-            self.verdicts.close(candidate, candidate.verdict)
+            told = candidate.noting(*staying(self._said(self._stands_for(source), source)))
+            self.verdicts.close(told, candidate.verdict, waits_for=awaited(candidate))
         elif self._echo(candidate):
             self.verdicts.close(candidate.noting(ECHO), Verdict.DUPLICATE, source)
         else:
             self._place(candidate)
 
+    def _takes_back(self, candidate: Candidate) -> bool:
+        """Whether it revokes what the partner says: that needs no analyst and nothing else."""
+        subject, source = candidate.object or {}, candidate.source_id or ""
+        if subject.get("revoked") is not True or candidate.echo or self._echo(candidate):
+            return False
+        name = self._stands_for(source)
+        if self._said(name, source) is None:
+            if candidate.verdict not in (Verdict.OPEN, Verdict.HELD):
+                return False
+            name = ""
+            self.known[source] = Minted("", Tlp.RED)
+        self._withdraw(replace(candidate, verdict=Verdict.OPEN, findings=()), name)
+        return True
+
     def _echo(self, candidate: Candidate) -> bool:
         """The hub's own object coming back.  An SCO that is named by its value is none."""
         subject = candidate.object or {}
         hub = self.ledger.house.identity["id"]
-        known = candidate.source_id in self.ledger.publics and not candidate.raw
+        public = self.ledger.publics.get(candidate.source_id or "")
+        known = public is not None and not candidate.raw and self._may_know(public)
         own = candidate.source_id == hub or known
         return own and not (observable(str(subject.get("type"))) and named(subject))
 
     def _place(self, candidate: Candidate) -> None:
         placed = self.mint.place(candidate, self.known)
-        candidate = placed.candidate.noting(*dropped(placed.rewriting))
+        partner = self.batch.partner.slug
+        if wide := widened(self.ledger, self.mint, partner, self.known, placed):
+            self.known |= wide
+            for name, minted in wide.items():
+                self._arrive(name, minted.id)
+            placed = self.mint.place(candidate, self.known)
+        remarks = raised(candidate, placed.candidate)
+        candidate = placed.candidate.noting(*remarks, *dropped(placed.rewriting))
         missing = placed.rewriting.missing
         if "marking" in self.batch.waived:
             missing = tuple(each for each in missing if not each.startswith("marking-definition"))
@@ -225,10 +234,7 @@ class _Work:
             if found is None:
                 break
             known = found
-        partner = self.batch.partner.slug
-        if known is None or (
-            known.tlp > self.batch.sees and all(c.partner != partner for c in contributions(known))
-        ):
+        if known is None or not self._may_know(known):
             message = "says that this hub made it, but here is no such object: send it as your own"
             fault = Finding("merge", "echo", Action.REFUSED, message)
             self.verdicts.close(placed.candidate.refused(fault), Verdict.REFUSED)
@@ -237,13 +243,17 @@ class _Work:
         self._arrive(str(placed.candidate.source_id), known.id)
         self.verdicts.close(placed.candidate.noting(ECHO), Verdict.DUPLICATE, known.id)
 
+    def _may_know(self, public: Public) -> bool:
+        """Whether the submitter may read it, or speaks of it itself."""
+        return may_mean(public, self.batch.partner.slug, self.batch.sees)
+
     def _living(self, placed: Placed) -> Placed | None:
         """Under an id that is not revoked, unless it is this partner's own that was withdrawn.
 
         What has expired comes back if the new report is valid still.
         """
         own = self._stands_for(str(placed.candidate.source_id))
-        valid = self._valid(placed)
+        valid = placed.holds(self.batch.now)
         for generation in range(1, GENERATIONS + 1):
             self.ledger.load([placed.id])
             public = self.ledger.publics.get(placed.id)
@@ -261,13 +271,8 @@ class _Work:
         candidate, partner = placed.candidate, self.batch.partner.slug
         new, awaited = self._contribution(placed)
         public = self.ledger.publics.get(placed.id)
-        before = self._stands_for(new.source_id)
         mine = self.ledger.said(placed.id, partner, new.source_id)
-        if self._closed(placed, new, public):
-            return
-        if before != placed.id and not self.ledger.moved(before, new):
-            late = note("versions", "a newer version of it is here already, about something else")
-            self.verdicts.close(candidate.noting(late), Verdict.DUPLICATE, before)
+        if self._closed(placed, new, public) or self._elsewhere(placed, new):
             return
         if mine is not None and self._decided(placed, mine, new):
             return
@@ -278,7 +283,7 @@ class _Work:
             self.waits.append(Wait(placed.id, partner, self.batch.sees, awaited, new.source_id))
         if public is None or public.tlp > new.tlp:
             self.opened.add(placed.id)
-        if others and (not changed or any(_repeats(new, each) for each in others)):
+        if others and (not changed or any(repeats(new, each) for each in others)):
             verdict = Verdict.DUPLICATE
         else:
             verdict = self._verdict(public, changed=changed)
@@ -295,12 +300,11 @@ class _Work:
         return Verdict.ADMITTED if changed else Verdict.DUPLICATE
 
     def _closed(self, placed: Placed, new: Contribution, public: Public | None) -> bool:
-        """Whether it takes something back, or what it would join is past joining."""
-        candidate, own = placed.candidate, self._stands_for(new.source_id)
-        if new.object.get("revoked") is True:
-            self._withdraw(candidate, own or placed.id)
-            return True
+        """Whether what it would join is past joining."""
+        candidate = placed.candidate
         if new.source_id in self.revoked:
+            if public is None:
+                self.known[new.source_id] = Minted("", Tlp.RED)
             self._refuse(candidate, _FOR_EVER)
             return True
         if public is not None and public.ended == End.EXPIRED:
@@ -315,11 +319,27 @@ class _Work:
             return True
         return False
 
+    def _elsewhere(self, placed: Placed, new: Contribution) -> bool:
+        """Whether what the partner says under that id stays what and where it is."""
+        before = self._stands_for(new.source_id)
+        if before == placed.id:
+            return False
+        candidate = placed.candidate
+        if not narrower(new, self._said(before, new.source_id)):
+            if new.unmarked or self.ledger.moved(before, new):
+                return False
+            late = "a newer version of it is here already, about something else"
+            candidate = candidate.noting(note("versions", late))
+        if stays := self.ledger.publics.get(before):
+            self.known[new.source_id] = Minted(before, stays.tlp)
+        self.verdicts.close(candidate, Verdict.DUPLICATE, before)
+        return True
+
     def _decided(self, placed: Placed, mine: Contribution, new: Contribution) -> bool:
         """Whether what the partner sent under the same id before decides the verdict already."""
         candidate = placed.candidate
         self._arrive(new.source_id, placed.id)
-        if _repeats(new, mine) and (not new.raw or new.tlp >= mine.tlp):
+        if repeats(new, mine) and (not new.raw or new.tlp >= mine.tlp):
             self.ledger.confirm(placed.id, mine, new.received)
             self.verdicts.close(candidate, Verdict.DUPLICATE, placed.id)
             return True
@@ -339,38 +359,25 @@ class _Work:
 
     def _contribution(self, placed: Placed) -> tuple[Contribution, frozenset[str]]:
         candidate, sco = placed.candidate, observable(str(placed.rewriting.object["type"]))
-        bare = Contribution(
-            partner=self.batch.partner.slug,
-            source_id=str(candidate.source_id),
-            version="" if sco else candidate.source_version or "",
-            received=self.batch.received,
-            tlp=candidate.level,
-            scope=candidate.scope,
-            object=candidate.object or {},
-            raw=candidate.raw,
-            reliability=self.batch.partner.reliability,
-            group=self.batch.partner.group,
-        )
+        bare = self.batch.said(candidate, "" if sco else candidate.source_version or "")
         layers = [(bare.tlp, bare.object), *candidate.fuller]
         return (bare, frozenset()) if bare.raw else contributed(bare, layers, self.known)
-
-    def _valid(self, placed: Placed) -> bool:
-        """Whether its own word is that it holds now."""
-        until = placed.rewriting.object.get("valid_until")
-        return until is None or micros(until) > self.batch.now
 
     def _withdraw(self, candidate: Candidate, name: str) -> None:
         source = str(candidate.source_id)
         said = self._said(name, source)
         if said is not None:
             self.ledger.leave(name, said)
-            self.revoked.add(source)
-            self.taken_back[_revoked(source)] = name
-            remark = note("revoked", "your contribution is withdrawn")
+            remark = note("revoked", WITHDRAWN)
             self.verdicts.close(candidate.noting(remark), Verdict.ADMITTED, name)
         else:
             remark = note("revoked", "nothing of yours is published under it")
             self.verdicts.close(candidate.noting(remark), Verdict.DUPLICATE)
+            if source not in self.sources:
+                self._arrive(source, "")  # nobody need wait for it
+        if source not in self.revoked:
+            self.revoked.add(source)
+            self.taken_back[revoked(source)] = name
 
     def _said(self, name: str, source: str) -> Contribution | None:
         return self.ledger.said(name, self.batch.partner.slug, source)
@@ -386,15 +393,3 @@ class _Work:
     def _refuse(self, candidate: Candidate, message: str) -> None:
         fault = Finding("merge", "versions", Action.REFUSED, message)
         self.verdicts.close(candidate.refused(fault), Verdict.REFUSED)
-
-
-def _revoked(source: str) -> str:
-    """Under this it is kept beside a partner's ids that one of them was revoked."""
-    return f"revoked {source}"
-
-
-def _repeats(new: Contribution, old: Contribution) -> bool:
-    if [level for level, _ in new.fuller] != [level for level, _ in old.fuller]:
-        return False
-    both = zip(layers_of(new), layers_of(old), strict=True)
-    return all(says_no_more(said, before) for (_, said), (_, before) in both)

@@ -8,7 +8,7 @@ import msgspec
 
 from tocsin.admission.acs import is_acs
 from tocsin.admission.errors import Malformed
-from tocsin.admission.ijson import strict
+from tocsin.admission.ijson import divisible, strict
 from tocsin.admission.model import Action, Candidate, Finding
 
 _MISP = Finding(
@@ -21,7 +21,10 @@ _MISP = Finding(
 
 def split(raw: bytes) -> list[bytes]:
     """The objects of an envelope that the door has understood already."""
-    envelope = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    try:
+        envelope = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        envelope = msgspec.json.decode(divisible(raw), type=dict[str, msgspec.Raw])
     return [bytes(one) for one in msgspec.json.decode(envelope["objects"], type=list[msgspec.Raw])]
 
 

@@ -7,7 +7,8 @@ import uuid
 from dataclasses import replace
 
 import pytest
-from hub import AMBER, GREEN, RED, TestHub, details, indicator, relationship, sdo
+from hub import AMBER, GREEN, RED, TestHub, details, findings, indicator, relationship, sdo
+from later import history
 
 from tocsin.admission.identify import observable_id
 from tocsin.admission.model import Candidate, Tlp
@@ -272,3 +273,48 @@ class TestCompleting:
         ids = [hub.push(each)["id"] for each in (told, joined, bad, found)]
         statuses = [hub.ask(f"status/{id}/").json for id in ids]
         assert [details(s)[0]["x_tocsin_verdict"] for s in statuses] == ["admitted"] * 4
+
+
+def test_what_waited_does_not_say_so_any_more_once_it_is_published(hub):
+    ends = sdo("malware", name="m", is_family=True), sdo("tool", name="t")
+    waiting = hub.push(relationship(ends[0], "uses", ends[1]))
+    hub.push(*ends)
+    [entry] = details(hub.ask(f"status/{waiting['id']}/").json)
+    assert entry["message"] == "published"
+    assert "x_tocsin_findings" not in entry
+
+
+MEMBERS = {"report": {"name": "r", "published": "2026-01-01T00:00:00.000Z"}}
+MEMBERS |= {"note": {"content": "n"}, "opinion": {"opinion": "disagree"}}
+MEMBERS |= {"grouping": {"context": "unspecified"}}
+
+
+class TestOfWhatIsStricter:
+    """A list of references of which the least strict is stricter than the object itself."""
+
+    @pytest.mark.parametrize("kind", MEMBERS)
+    def test_it_is_as_strict_as_the_least_strict_of_them(self, hub, kind):
+        strict = [indicator(f"a{n}.top", object_marking_refs=[AMBER]) for n in range(2)]
+        listed = sdo(kind, object_refs=[each["id"] for each in strict], **MEMBERS[kind])
+        status = hub.push(listed, *strict)
+        assert hub.verdicts(status) == ["admitted"] * 3
+        assert hub.feed("green", "north") == []
+        [public] = [each for each in hub.feed("amber", "north") if each["type"] == kind]
+        assert len(public["object_refs"]) == 2
+        [told] = [each for each in findings(status) if each["rule"] == "marking"]
+        assert told["message"] == "what it is about is TLP:AMBER, so it is too"
+
+    @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+    def test_not_if_one_of_them_may_be_seen_in_whatever_order_they_come(self, hub, order):
+        strict, plain = indicator("a.top", object_marking_refs=[AMBER]), indicator("b.top")
+        listed = sdo("report", object_refs=[strict["id"], plain["id"]], **MEMBERS["report"])
+        for at in order:
+            hub.push((strict, plain, listed)[at])
+        [public] = [each for each in hub.feed("green", "north") if each["type"] == "report"]
+        assert len(public["object_refs"]) == 1
+
+    def test_an_opinion_of_it_is_heard(self, hub):
+        strict = indicator("a.top", object_marking_refs=[AMBER])
+        hub.push(strict, sdo("opinion", object_refs=[strict["id"]], **MEMBERS["opinion"]))
+        [public] = [each for each in hub.feed("amber", "north") if each["type"] == "indicator"]
+        assert history(public)["false_positives"] == 1

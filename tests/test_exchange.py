@@ -133,6 +133,17 @@ class TestMerging:
         assert "a newer version" in findings(status)[-1]["message"]
         assert revoked(hub) == {"new.top": False}
 
+    def test_what_comes_with_such_an_old_version_leads_to_what_is_there(self, hub):
+        first = indicator("evil.top")
+        other = first | {"pattern": "[domain-name:value = 'else.top']"}
+        hub.push(other | {"modified": "2026-03-01T00:00:00.000Z"})
+        report = sdo(
+            "report", name="R", published="2026-01-01T00:00:00Z", object_refs=[first["id"]]
+        )
+        assert hub.verdicts(hub.push(first, report)) == ["duplicate", "admitted"]
+        found = {each["type"]: each for each in hub.feed("green")}
+        assert found["report"]["object_refs"] == [found["indicator"]["id"]]
+
     @pytest.mark.parametrize("times", [("2026-01-01T00:00:00Z", None), (None, "yesterday")])
     def test_an_observable_moves_whatever_it_calls_its_version(self, hub, times):
         for digest, time in zip("ab", times, strict=True):
@@ -194,6 +205,19 @@ class TestWhoSpeaks:
         [public] = hub.feed("green")
         hub.push({**public, "revoked": True, "modified": "2026-11-25T00:00:00.000Z"}, who="north")
         assert hub.feed("green") == [public]
+
+    @pytest.mark.parametrize("more", [{}, {"created_by_ref": None}])
+    def test_nobody_learns_from_an_id_that_something_stricter_is_there(self, hub, more):
+        """Who got hold of an id that only readers of AMBER know is told what he would be anyway."""
+        hub.join(Partner("low", "Low Limited"), reads=("clear", "green"))
+        hub.push(indicator("evil.top", object_marking_refs=[AMBER]))
+        [secret] = hub.feed("amber", "north")
+        told = []
+        for name in (secret["id"], indicator()["id"]):
+            own = indicator(f"{name[-9:]}.top", id=name, created_by_ref=secret["created_by_ref"])
+            sent = {k: v for k, v in (own | more).items() if v is not None}
+            told.append(hub.verdicts(hub.push(sent, who="low")))
+        assert told[0] == told[1] == (["admitted"] if more else ["refused"])
 
     def test_authors_of_notes_are_people_and_stay_unnamed(self, hub):
         one = indicator()
@@ -279,6 +303,15 @@ class TestMarkings:
         status = hub.push(indicator(object_marking_refs=[RED]))
         assert hub.verdicts(status) == ["refused"]
         assert "RED" in details(status)[0]["message"]
+
+    def test_who_makes_it_red_is_told_that_the_version_before_stays(self, hub):
+        sent = indicator("evil.top")
+        hub.push(sent)
+        later = {"modified": "2026-02-01T00:00:00.000Z", "object_marking_refs": [RED]}
+        status = hub.push(sent | later)
+        assert hub.verdicts(status) == ["refused"]
+        assert "stays published: revoke it" in findings(status)[-1]["message"]
+        assert hub.verdicts(hub.push(sent | later | {"revoked": True})) == ["admitted"]
 
     def test_an_unknown_marking_waits_for_an_analyst(self, hub):
         foreign = "marking-definition--11111111-1111-4111-8111-111111111111"

@@ -68,6 +68,7 @@ class TestRefused:
             (b'{"x": [{"b": 1, "b": 2}]}', "the name 'b' occurs twice"),
             (b'{"a": "\\ud800"}', "half of a surrogate pair"),
             (b'{"\\udc00": 1}', "half of a surrogate pair"),
+            (b'{"a": "\\uFFFF"}', "or U.FFFF"),
             (b'{"a": "\\ude00\\ud83d"}', "half of a surrogate pair"),
             (b'{"a":' * 100_000, "nested deeper"),
             (b"[" * 100_000 + b"]" * 100_000, "nested deeper"),

@@ -147,3 +147,17 @@ class TestPayloads:
     def test_each_may_be_treated_otherwise(self, mode, verdict):
         process = {"type": "process", "pid": 7, "command_line": "whoami"}
         assert after("payloads", process, {"command_line": mode}).verdict is verdict
+
+
+class TestWhatALinkLeadsTo:
+    """The hashes in an external reference are those of the page that it leads to."""
+
+    @pytest.mark.parametrize("more", [{}, {"description": "a page"}, {"external_id": "1"}])
+    def test_they_go_with_the_link(self, more):
+        link = {"source_name": "s", "url": "https://x.com/jane_doe/status/1"}
+        other = {"source_name": "t", "url": "https://t.test/a", "hashes": {"MD5": "1" * 32}}
+        subject = indicator(
+            external_references=[{**link, "hashes": {"MD5": "0" * 32}, **more}, other]
+        )
+        left = after("anonymise_source", subject).object["external_references"]
+        assert left == ([{"source_name": "s", **more}, other] if more else [other])

@@ -105,7 +105,13 @@ class TestPlaces:
 
     def test_what_is_no_hash_is_text_though_it_stands_among_hashes(self):
         candidate = judged(made("file", name="a", hashes={"x_key": "ask jane@bank.test"}))
-        assert candidate.object["hashes"] == {"x_key": "ask [removed: e-mail address]"}
+        assert candidate.open and "hashes" not in candidate.object
+
+    @pytest.mark.parametrize("name", ["ssdeep", "x_key"])
+    def test_a_name_among_letters_of_a_hash_is_found(self, name):
+        text = "96:s4Ud1Lj96tHHlZDrwciQmA+4uy1I0G4HYuL8:Quux/Motors"
+        candidate = judged(made("file", hashes={"MD5": "0" * 32, name: text}))
+        assert candidate.open and candidate.object["hashes"] == {"MD5": "0" * 32}
 
     @pytest.mark.parametrize("word", ["quux-motors-at", "078-05-1121"])
     def test_a_word_of_its_own_for_a_relationship_is_text(self, word):

@@ -68,7 +68,9 @@ class TestStripped:
         told = judged(COMMON | {"description": "ask jane.doe@bank.test"})
         assert told.open and "jane" not in told.object["description"]
 
-    @pytest.mark.parametrize("kind", ["x-acme-corp-case", "acme-case", "x-widget-pro"])
+    @pytest.mark.parametrize(
+        "kind", ["x-acme-corp-case", "acme-case", "x-widget-pro", "xacmecase", "x-theacmecorp"]
+    )
     def test_a_type_that_names_the_submitter_is_refused(self, kind):
         told = judged(COMMON | {"type": kind, "id": ref(kind)})
         assert not told.open

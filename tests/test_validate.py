@@ -299,5 +299,8 @@ class TestExtensionDefinitions:
     def test_a_wrong_one_is_refused(self, fault):
         assert refusals(self.definition(**fault))
 
-    def test_its_author_must_be_known(self):
-        assert refusals(self.definition(created_by_ref=ref("source", OTHER)))
+    @pytest.mark.parametrize("author", [{}, {"created_by_ref": ref("source", OTHER)}])
+    def test_without_an_author_the_hub_stands_there(self, author):
+        definition = self.definition()
+        del definition["created_by_ref"]
+        assert ("extension", "created_by_ref") in repairs(definition | author)

@@ -95,6 +95,8 @@ def masked(
         if name:
             telling.add(path)
         changes[path] = new
+        if new is None:
+            changes |= _with_it(subject, path)
         findings += _findings(rule, told, new, kinds)
     return _settled(candidate, rule, changes, findings, graver)
 
@@ -215,6 +217,8 @@ def _changed(path: Path, text: str, spans: Sequence[Span]) -> str | None:
     """The new text at that place; None to strip it."""
     if path[0] in STRIPPED_LISTS or (path[0] == "external_references" and path[-1] == "url"):
         return None
+    if path[-2:-1] == ("hashes",):
+        return None  # with a mask in it it is a hash of nothing
     return replaced(text, spans)
 
 
@@ -226,6 +230,14 @@ def replaced(text: str, spans: Iterable[Span]) -> str:
         parts += (text[at : span.start], mask(span.what))
         at = span.end
     return "".join((*parts, text[at:]))
+
+
+def _with_it(subject: StixObject, path: Path) -> dict[Path, None]:
+    """The hashes of what an external reference leads to go with the link: they name it too."""
+    if path[0] != "external_references" or path[2:] != ("url",):
+        return {}
+    there = "hashes" in subject["external_references"][path[1]]
+    return {(*path[:2], "hashes"): None} if there else {}
 
 
 def _findings(

@@ -19,6 +19,7 @@ from tocsin.admission.model import (
     Finding,
     Path,
     StixObject,
+    Submitter,
     Surroundings,
     shown,
 )
@@ -27,6 +28,7 @@ from tocsin.admission.rules._masking import Search, Span, masked, outside, remem
 from tocsin.admission.rules._modes import VALUE
 from tocsin.admission.rules._words import DOT, wording
 from tocsin.admission.sanitise import Rule
+from tocsin.admission.schemas import types
 from tocsin.admission.texts import rewritten
 
 DEFAULTS: Mapping[str, object] = {
@@ -35,6 +37,9 @@ DEFAULTS: Mapping[str, object] = {
 }
 MODES = {"posts": VALUE}
 
+_NO_LETTER = re.compile(r"[\W_]+")
+_SHORT = 3
+"""Names of so few letters stand in too many words."""
 _NAME = "submitter's name"
 _HANDLE = "reporter's handle"
 _RULE = "anonymise_source"
@@ -69,7 +74,7 @@ def prepared(around: Surroundings) -> Rule:
     """Takes out the author's reference, the submitter's names and handles."""
     settings = {**DEFAULTS, **around.settings}
     anonymous = around.submitter.consent not in NAMED
-    names = _names(around) if anonymous else ()
+    names = _names(around.submitter) if anonymous else ()
     search = _finder(names, bool(settings["handles"]))
 
     def apply(candidate: Candidate) -> Candidate:
@@ -81,11 +86,30 @@ def prepared(around: Surroundings) -> Rule:
                 message = "says something of the submitter, who stays anonymous: leave it out"
                 return candidate.refused(Finding("sanitise", _RULE, Action.REFUSED, message))
             candidate = _without_author(candidate, subject, names)
+            if _tells(str(subject.get("type")), names):
+                message = "the name of its type says who sent it: give the type another name"
+                return candidate.refused(Finding("sanitise", _RULE, Action.REFUSED, message))
         if settings["posts"] != "keep" and _is_post(subject):
             return _about_post(candidate, refused=settings["posts"] == "refuse")
         return masked(candidate, _RULE, search, besides=_not_own)
 
     return apply
+
+
+def nameless(subject: StixObject, submitter: Submitter) -> StixObject:
+    """What was taken while the submitter agreed to be named, as if it had not agreed."""
+    names = _names(submitter)
+    bare = _without_author(Candidate(0, subject), subject, names)
+    return masked(bare, _RULE, _finder(names, handles=False), besides=_not_own).object or subject
+
+
+@lru_cache(maxsize=1024)
+def _tells(kind: str, names: tuple[str, ...]) -> bool:
+    """Whether a type that somebody made up has a name in it, glued to other letters too."""
+    if kind in types():
+        return False
+    runs = (_NO_LETTER.sub("", name.lower()) for name in names)
+    return any(len(run) > _SHORT and run in _NO_LETTER.sub("", kind) for run in runs)
 
 
 @lru_cache(maxsize=64)
@@ -106,9 +130,8 @@ def _not_own(subject: StixObject, text: str, spans: Sequence[Span]) -> list[Span
     return [*names, *outside(subject, text, handles)]
 
 
-def _names(around: Surroundings) -> tuple[str, ...]:
+def _names(submitter: Submitter) -> tuple[str, ...]:
     """What the hub calls the submitter, its short name included."""
-    submitter = around.submitter
     return (*submitter.names, submitter.partner) if submitter.partner else submitter.names
 
 

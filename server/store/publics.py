@@ -107,6 +107,8 @@ def _contribution_document(contribution: Contribution) -> Document:
         "group": contribution.group,
         "first": contribution.first,
         "last": contribution.last,
+        "named": contribution.named,
+        "unmarked": contribution.unmarked,
     }
 
 
@@ -194,5 +196,5 @@ def _testimony(document: Document) -> Testimony:
     )
 
 
-_LATER = ("reliability", "group", "first", "last")
+_LATER = ("reliability", "group", "first", "last", "named", "unmarked")
 """What contributions written by an earlier build have not."""

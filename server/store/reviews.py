@@ -28,6 +28,14 @@ class Reviews:
         wanted = {"state": WAITING} | ({} if partner is None else {"partner": partner})
         return _in_order(self._base.reviews.find(wanted))
 
+    def waiting_under(self, partner: str, sources: Iterable[str]) -> list[Review]:
+        """What waits under these ids of a partner's own, the oldest first."""
+        wanted = {"state": WAITING, "partner": partner}
+        found: list[Document] = []
+        for shelf in by_shelf(sources):
+            found.extend(self._base.reviews.find(wanted | {"source_id": {"$in": shelf}}))
+        return _in_order(found)
+
     def find(self, id: str) -> Review | None:
         """The review, or None."""
         document = self._base.reviews.find_one({"_id": id})

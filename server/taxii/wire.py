@@ -27,7 +27,9 @@ from tocsin.admission.errors import (
     WrongCoding,
     WrongMediaType,
 )
+from tocsin.admission.ijson import divisible
 from tocsin.admission.timestamps import micros, timestamp
+from tocsin.server.findings import WITHDRAWN
 from tocsin.server.model import Collection, Kind, Page, Record, Submission
 from tocsin.server.taxii.media import MEDIA_TYPE, STIX
 from tocsin.server.taxii.ports import Settings
@@ -74,8 +76,8 @@ _OUTCOMES: dict[str, str] = {
     "refused": "not taken",
     "pending": "waits for admission",
 }
-_QUIET = frozenset({"noted", "repaired"})
-"""Actions that a status message leaves to `x_tocsin_findings`."""
+_QUIET = frozenset({"noted", "repaired", "held"})
+"""Actions that the message of a success leaves to `x_tocsin_findings`: it waits no longer."""
 _MAX_MESSAGE = 500
 _ID = re.compile(
     r"[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.I
@@ -278,6 +280,8 @@ def _message(record: Record) -> str:
     outcome = _OUTCOMES.get(record.verdict, record.verdict)
     if record.verdict in ("refused", "held"):
         telling = [f for f in record.findings if f.get("action") == record.verdict]
+    elif any(f.get("message") == WITHDRAWN for f in record.findings):
+        return WITHDRAWN
     else:
         telling = [f for f in record.findings if f.get("action") not in _QUIET]
     reasons = "; ".join(dict.fromkeys(f["message"] for f in telling if f.get("message")))
@@ -352,6 +356,9 @@ def _decoded_top(body: bytes) -> dict[_Name, msgspec.Raw]:
         _well_formed(body)
         raise Unprocessable("not an envelope: the body must be a JSON object") from error
     except msgspec.DecodeError as error:
+        whole = divisible(body)
+        if whole != body:
+            return _decoded_top(whole)
         raise Malformed(f"the body is not JSON: {error}") from error
 
 
