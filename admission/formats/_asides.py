@@ -267,7 +267,7 @@ def _alone(address: str, line: str) -> bool:
 
 def bystanders(lines: Sequence[str], kinds: Sequence[Aside | None]) -> Bystanders:
     """Those of a text, given what its lines are."""
-    reported = [line for line, aside in zip(lines, kinds, strict=True) if aside is None]
+    reported = [line for line, aside in zip(lines, kinds, strict=True) if line and aside is None]
     safe = frozenset(host for line in reported for host in _made_safe(line))
     ransom = any(map(_mailboxes.RANSOM.search, reported))
     known = Bystanders(frozenset(), any(map(_SAFE_MAILBOX.search, reported)), safe, ransom)
@@ -275,7 +275,7 @@ def bystanders(lines: Sequence[str], kinds: Sequence[Aside | None]) -> Bystander
     attacked: set[str] = set()
     attackers: set[str] = set()
     for line, aside in zip(lines, kinds, strict=True):
-        for address in _mailboxes_in(line) if aside in _NAMING else ():
+        for address in _mailboxes_in(line) if "@" in line and aside in _NAMING else ():
             if aside is not None:
                 people.add(address.partition("@")[2])
             else:
@@ -286,7 +286,7 @@ def bystanders(lines: Sequence[str], kinds: Sequence[Aside | None]) -> Bystander
 
 
 def _mailboxes_in(line: str) -> Iterator[str]:
-    if "@" in line and not _mailboxes.of_a_machine(line):
+    if not _mailboxes.of_a_machine(line):
         yield from (v.value for v in in_line(line[:1000], False) if v.kind is Kind.EMAIL)
 
 
