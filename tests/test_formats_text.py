@@ -215,6 +215,30 @@ class TestLists:
     def test_a_list_for_resolvers_is_read(self, line):
         assert values(f"# by joe@lab.org\n{line}\n") == ["evil.com"]
 
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "good.com CNAME rpz-passthru.",
+            "*.good.com 300 IN CNAME rpz-passthru. ; ours",
+            "server=/corp.good.com/10.0.0.53",
+            'local-zone: "good.com" transparent',
+            'local-zone: "good.com." always_transparent',
+            "jane@good.com  OK",
+        ],
+    )
+    def test_what_a_list_for_resolvers_or_mail_lets_through_is_not_taken(self, line):
+        assert values(f"evil.com CNAME .\n{line}\n") == ["evil.com"]
+        assert values(f"{line}\n{line}\nevil.com CNAME .\n") == ["evil.com"]
+
+    def test_a_line_for_a_resolver_may_name_several_hosts(self):
+        text = "address=/evil.com/evil.org/0.0.0.0\nserver=/evil.net/#\n"
+        assert values(text) == ["evil.com", "evil.org", "evil.net"]
+
+    @pytest.mark.parametrize("own", ["10.5.0.20", "192.168.2.3", "172.20.1.1", "fd12:34::5"])
+    def test_what_stands_beside_an_address_of_ones_own_network_is_no_entry(self, own):
+        text = f"{own} sap.corp.com sap\n0.0.0.0 evil.com\n198.51.100.7 evil.org\n"
+        assert values(text) == [own, "evil.com", "198.51.100.7", "evil.org"]
+
     def test_what_a_zone_says_of_itself_is_no_entry(self):
         text = (
             "$TTL 30\n@ SOA rpz.lab.org. joe.lab.org. 1 2 3 4 5\n NS localhost.\n; by joe@lab.org\n"

@@ -20,6 +20,11 @@ class TestNames:
             ("Herr Meier opened it", "Herr {} opened it"),
             ("AUTHORS:\n\n- Jane Doe, John Q. Public\n", "AUTHORS:\n\n- {}, {}\n"),
             ("employee Jean-Luc Martin clicked", "employee {} clicked"),
+            ("Gemeldet von Reto Aebi, Bern", "Gemeldet von {}, Bern"),
+            ("signalé par Inès Laurent", "signalé par {}"),
+            ("reportado por Lucía Ferrer", "reportado por {}"),
+            ("segnalato da Marco Bellini", "segnalato da {}"),
+            ("Opfer: Jane Doe", "Opfer: {}"),
         ],
     )
     def test_one_that_is_announced_is_masked(self, before, after):
@@ -35,6 +40,9 @@ class TestNames:
             "Dear Customer, Dear Valued User",
             "Author: Microsoft Corporation",
             "File name: Purchase Order",
+            "Gemeldet von Stadtwerke Lahn",
+            "Opfer: Klinikum West",
+            "signalé par Mairie Valmont",
         ],
     )
     def test_teams_companies_and_what_nobody_announces_stay(self, text):

@@ -7,12 +7,14 @@ mailbox beside the name of somebody at all.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
+from functools import lru_cache
 
+from tocsin.admission.formats import _mailboxes
 from tocsin.admission.formats._prose import in_line
 from tocsin.admission.formats._written import words
-from tocsin.admission.recognise import HASH_KINDS, Kind, Recognised
+from tocsin.admission.recognise import HASH_KINDS, LONGEST, Kind, Recognised
 from tocsin.admission.refang import joined, refang
 
 
@@ -33,13 +35,19 @@ _LABELLED = (
     r"|contact (?:us|person|point)|point of contact|phone|tel|telephone|credits?|feedback"
     r"|acknowledge?ments?|questions|to|cc|bcc|delivered-to|x-original-to|customers?|clients?"
     r"|victims?|recipients?|affected (?:users?|accounts?|organi[sz]ations?)"
-    r"|autor(?:in|en|es)?|verfasser(?:in)?|ansprechpartner(?:in)?|kontakt|telefon|opfer|betroffene"
+    r"|upn|userprincipalname|watchers?|assignee|affected user|opened by|requested by"
+    r"|autor(?:in|en|es)?|bearbeiter(?:in)?|melder(?:in)?|geschädigter?|nutzer(?:in)?|verfasser(?:in)?|ansprechpartner(?:in)?|kontakt|telefon|opfer|betroffene"
     r"|empf[äa]nger|auteurs?|destinataires?|victimes?|contacto|v[ií]ctimas?|destinatarios?"
+    r"|afectad[oa]s?|autores|v[ií]timas?|destinat[áa]ri[oa]s?|contato|d[úu]vidas|telefone"
+    r"|autor[ei]|contatt[oi]|vittim[ae]|destinatar[io]{1,2}|telefono|cell"
+    r"|slachtoffers?|ontvangers?|vragen|melding|ofiar[ay]|odbiorca|zg[łl]oszenia|tel[ée]phone|an"
 )
 _SAID = (
     r"(?:prepared|written|authored|reported|analy[sz]ed|compiled|provided|maintained|published) by"
     r"|(?:for|any) (?:questions?|comments?|corrections?|feedback)|please (?:contact|send|forward)"
-    r"|copyright|erstellt von|verfasst von|r[ée]dig[ée] par|(?:redactado|elaborado) por"
+    r"|copyright|(?:erstellt|verfasst|gemeldet) (?:von|durch)|r[ée]dig[ée] par|signal[ée] par"
+    r"|(?:redactado|elaborado|reportado) por|(?:redatto|segnalato|a cura) d[ai]|opgesteld door"
+    r"|pour toute question|per informazioni|bei (?:rück)?fragen|rückmeldungen an"
 )
 _PEOPLE = re.compile(
     rf"^{_BULLET}(?:(?:{_LABELLED})[*_]*\s*[:=]|(?:feed )?(?:{_SAID})\b)"
@@ -67,7 +75,7 @@ _REFERENCES = words(
     " weiterführende-links"
 )
 """Headings above what a text refers to."""
-_RULED = re.compile(r"[#=*_\s]*(.{3,40}?)[#=*_:\s]*", re.DOTALL)
+_RULED = re.compile(r"[#=*_\s]*(?:\d{1,2}(?:\.\d{1,2})?[.)]?\s)?(.{3,40}?)[#=*_:\s]*", re.DOTALL)
 _HEADING = re.compile(r"\s*(?:#{1,6}|={1,6})\s+\S|\s*\S[^./@:]{0,60}:\s*$")
 _UNDERLINE = re.compile(r"\s*([-=~^])\1{2,}\s*")
 _YARA = re.compile(
@@ -92,23 +100,27 @@ _FREE_MAIL = words(
     "gmail.com googlemail.com outlook.com hotmail.com live.com yahoo.com gmx.de gmx.net web.de"
     " protonmail.com proton.me mail.ru yandex.ru icloud.com aol.com qq.com 163.com t-online.de"
 )
+_NAMING = (None, Aside.PEOPLE, Aside.COMMENT)
+_NOT_OF_HOSTS = re.compile(r"[^a-z0-9.-]+")
+_CELLS = re.compile(r"[|\t]")
 _PLAIN = frozenset((Kind.IPV4, Kind.IPV6, *HASH_KINDS.values()))
 
 
 def asides(lines: Sequence[str], markup: bool) -> list[Aside | None]:
     """What each line is; in `markup` a line that begins with `#` is a heading."""
     found: list[Aside | None] = []
-    referring = False
+    referring = people = False
     rule_ends = _rules(lines)
     end = 0
     for number, line in enumerate(lines):
         end = max(end, rule_ends.get(number, 0))
         if _begins_section(lines, number):
             referring = _heading(line) in _REFERENCES
-        if number < end:
-            found.append(Aside.RULE)
-        else:
-            found.append(_aside(line, markup) or (Aside.REFERENCE if referring else None))
+            people = _heading(line) in _mailboxes.HEADINGS
+        elif people and not line.strip() and not _begins_section(lines, number - 1):
+            people = False
+        section = Aside.PEOPLE if people else Aside.REFERENCE if referring else None
+        found.append(Aside.RULE if number < end else _aside(line, markup) or section)
     return found
 
 
@@ -139,7 +151,7 @@ def _begins_section(lines: Sequence[str], number: int) -> bool:
     below = lines[number + 1] if number + 1 < len(lines) else ""
     if _HEADING.match(line) or _UNDERLINE.fullmatch(below):
         return True
-    return _heading(line) in _REFERENCES
+    return _heading(line) in _REFERENCES | _mailboxes.HEADINGS
 
 
 def _heading(line: str) -> str:
@@ -199,31 +211,90 @@ class Bystanders:
     """Of the mailboxes beside the names of people, and in comments."""
     mailboxes: bool
     """Everybody with a mailbox that is written plainly, as others are made safe."""
+    safe: frozenset[str]
+    """The hosts that the text makes safe; if it does, everybody at a mailbox elsewhere."""
+    ransom: bool
+    """Nobody by the words before a mailbox: it is an attacker who writes."""
 
     def __contains__(self, said: tuple[Recognised, str]) -> bool:
         """Whether a value, said in a line, is theirs."""
         value, line = said
         if value.kind not in (Kind.DOMAIN, Kind.URL, Kind.EMAIL):
             return False
-        plainly = value.kind is Kind.EMAIL and value.value in line.lower()
-        if self.mailboxes and plainly and not _SENDER.match(line):
+        if value.kind is Kind.EMAIL and self.theirs(value.value, line):
             return True
         host = value.value.partition("://")[2] or value.value.rpartition("@")[2]
         host = _AFTER_HOST.split(host, maxsplit=1)[0]
-        if not any(host == each or host.endswith("." + each) for each in self.domains):
+        if not any(_below(host, each) for each in self.domains):
             return False
-        return host in line.lower() and "hxxp" not in line.lower()
+        return host in _lower(line) and "hxxp" not in _lower(line)
+
+    def theirs(self, address: str, line: str) -> bool:
+        """Whether a mailbox in a line is no attacker's, by its writing and the words before it."""
+        if _mailboxes.of_a_machine(line):
+            return True
+        place = _lower(line).find(address)
+        if place < 0 or _SENDER.match(line):
+            return False
+        said = _mailboxes.before(line, place)
+        if _mailboxes.of_a_person(said) and not self.ransom:
+            return True
+        if _mailboxes.of_a_threat(said):
+            return False
+        return self.mailboxes or (self._elsewhere(address) and not _alone(address, line))
+
+    def _elsewhere(self, address: str) -> bool:
+        domain = address.rpartition("@")[2]
+        return bool(self.safe) and not any(
+            _below(domain, each) or _below(each, domain) for each in self.safe
+        )
+
+
+@lru_cache(maxsize=2)  # asked for every value of the same line
+def _lower(line: str) -> str:
+    return line.lower()
+
+
+def _below(host: str, domain: str) -> bool:
+    return host == domain or host.endswith("." + domain)
+
+
+def _alone(address: str, line: str) -> bool:
+    """Whether a line is the mailbox and nothing else, or a cell of a table begins with it."""
+    cells = [cell.strip(" \t`*-<>\u2022").lower() for cell in _CELLS.split(line)]
+    return cells[0] == address or any(cell.startswith(address) for cell in cells[1:])
 
 
 def bystanders(lines: Sequence[str], kinds: Sequence[Aside | None]) -> Bystanders:
     """Those of a text, given what its lines are."""
-    mailboxes = (
-        value.value
-        for line, aside in zip(lines, kinds, strict=True)
-        if aside in (Aside.PEOPLE, Aside.COMMENT)
-        for value in in_line(line[:1000], False)
-        if value.kind is Kind.EMAIL
-    )
-    domains = frozenset(each.partition("@")[2] for each in mailboxes) - _FREE_MAIL
-    reported = (line for line, aside in zip(lines, kinds, strict=True) if aside is None)
-    return Bystanders(domains, any(map(_SAFE_MAILBOX.search, reported)))
+    reported = [line for line, aside in zip(lines, kinds, strict=True) if line and aside is None]
+    safe = frozenset(host for line in reported for host in _made_safe(line))
+    ransom = any(map(_mailboxes.RANSOM.search, reported))
+    known = Bystanders(frozenset(), any(map(_SAFE_MAILBOX.search, reported)), safe, ransom)
+    people: set[str] = set()
+    attacked: set[str] = set()
+    attackers: set[str] = set()
+    for line, aside in zip(lines, kinds, strict=True):
+        for address in _mailboxes_in(line) if "@" in line and aside in _NAMING else ():
+            if aside is not None:
+                people.add(address.partition("@")[2])
+            else:
+                theirs = known.theirs(address, line[:1000])
+                (attacked if theirs else attackers).add(address.partition("@")[2])
+    domains = people | (attacked - attackers)
+    return replace(known, domains=frozenset(domains - _FREE_MAIL - safe))
+
+
+def _mailboxes_in(line: str) -> Iterator[str]:
+    if not _mailboxes.of_a_machine(line):
+        yield from (v.value for v in in_line(line[:1000], False) if v.kind is Kind.EMAIL)
+
+
+def _made_safe(line: str) -> Iterator[str]:
+    """The hosts of a line that are defanged."""
+    if not _mailboxes.DEFANGED.search(line):
+        return
+    for word in joined(line).split():
+        if len(word) <= LONGEST and (clear := refang(word)) is not word:
+            parts = _NOT_OF_HOSTS.split(clear.lower())
+            yield from (part.strip(".-") for part in parts if "." in part)

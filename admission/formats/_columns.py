@@ -37,7 +37,8 @@ _EXACT: Mapping[Role, str] = {
     "|typ|art|indikatortyp|type d indicateur|type d ioc|tipo|tipo de indicador|tipo de ioc"
     "|tipo di indicatore",
     Role.VALUE: "value|indicator|indicators|ioc|iocs|data|observable|observables|indicator value"
-    "|ioc value|network indicator|network indicators|artifact|indicator of compromise|entity"
+    "|ioc value|pattern|stix pattern|network indicator|network indicators|artifact|entity"
+    "|indicator of compromise"
     "|indicators of compromise|value s|attribute value"
     "|wert|indikator|indikatoren|valeur|indicateur|indicateurs|valor|indicador|indicadores"
     "|valore|indicatore|indicatori",
@@ -81,7 +82,9 @@ _NOT_OF_KIND = words(
     " author certificate cert thumbprint imphash import ssdeep tlsh pe authentihash vhash ja3"
     " ja3s jarm size date time status registrar registrant owner reporter reported get post"
     " reference report description note notes name id method path registry score rank city"
-    " submitter recipient analyst contact customer"
+    " submitter recipient analyst contact customer local client referrer referer assigned owner"
+    " employee creator created updated submitted device machine computer endpoint sensor upn"
+    " receiver initiating parent"
     " opfer kunde melder gemeldet empfanger benutzer ziel quelle victime victimes auteur cible"
     " destinataire utilisateur victima victimas cliente autor destinatario usuario objetivo fuente"
     " vittima utente fonte intern interne interna interno"
@@ -103,10 +106,14 @@ _KIND_WORDS = words(
 )
 _HASHES = re.compile(r"sha ?(256|512|1)\b")
 _WORD = re.compile(r"[a-z0-9]+")
+_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2})")
+"""Where a word begins in `RemoteIP` and `IPAddress`."""
 _MAILBOX = re.compile(r"mail|courriel|correo")
 _SPLIT_MAIL = re.compile(r"\be mail\b")
 _TAG = re.compile(r"#\w{1,60}(?:\s+#\w{1,60})*")
 _MANY = 2000
+_DIRECTION = re.compile(r"\b(?:src|dst|dest|source|destination|remote) ?(?:ip|host|address|port)\b")
+_LOGGING = frozenset(("host", "hostname", "host name"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +145,9 @@ def headed(cells: Sequence[str]) -> Columns | None:
         roles[roles.index(Role.VALUE)] = (
             Role.TYPE
         )  # `Indicator,Data,Note`: what comes first is the type
+    if any(map(_DIRECTION.search, map(plain, cells))):  # a log: what is called host wrote it
+        ours = (plain(cell) in _LOGGING for cell in cells)
+        roles = [Role.OTHER if own else role for own, role in zip(ours, roles, strict=True)]
     if not {*_HOLDING, Role.CERTIFICATE} & set(roles):
         return None
     return Columns(tuple(roles), headed=True, people=_of_people(cells, roles))
@@ -188,7 +198,12 @@ def plain(heading: str) -> str:
 
 
 def _role(heading: str) -> Role:
-    said_as = plain(heading)
+    """What a heading means as it is written, or else with its capitals as beginnings of words."""
+    role = _role_of(plain(heading))
+    return role if role is not Role.OTHER else _role_of(plain(_CAPITAL.sub(" ", heading[:80])))
+
+
+def _role_of(said_as: str) -> Role:
     if said_as in _ROLES:
         return _ROLES[said_as]
     said = set(_HASHES.sub(r"sha\1", said_as).split())

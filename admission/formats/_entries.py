@@ -8,6 +8,8 @@ from tocsin.admission.refang import refang
 _COMMENTS = ("#", "//", ";", "!")
 _AFTER = re.compile(r"[ \t][#;].*", re.DOTALL)
 _SINKS = frozenset(("0.0.0.0", "127.0.0.1", "::", "::1"))  # noqa: S104 - read, not bound to
+_OWN = re.compile(r"(?:10|192\.168|172\.(?:1[6-9]|2\d|3[01])|169\.254)\.[\d.]+\Z|f[cd][\da-f]{2}:")
+"""An address in somebody's own network: what stands beside it is a machine of that network."""
 _TRIM = " \t\ufeff\u200b\"'`<>,;|*-()[]{}"
 _HEADER = re.compile(
     r"\[(?:adblock|adguard|ublock)[^\]]{0,60}\]\s*$"
@@ -22,11 +24,19 @@ _EXCEPTED = ("@@", "/")
 """Of browsers: what is let through, and regular expressions."""
 _HIDING = re.compile(r"#@?[?$%]?#")
 _RESOLVER = re.compile(
-    r"(?:address|server|local)=/([^/\s]{3,253})/"  # dnsmasq
+    r"(?:address|server|local)=/([^\s]{3,1000})/(\S{0,60})"  # dnsmasq
     r"|local-(?:zone|data):\s*\"([^\s\"]{3,253})"  # unbound
     r"|(?:\*\.)?([\w.-]{3,253})\.?\s+(?:\d{1,9}\s+)?(?:IN\s+)?CNAME\s+(?:\.|\*\.|rpz-\w{1,20}\.)\s*$",
     re.IGNORECASE,
 )
+_LET_THROUGH = re.compile(
+    r"server=/\S{1,1000}/[^#\s]"  # dnsmasq: another resolver answers, for names of one's own
+    r"|local-zone:\s*\"[^\"]{1,253}\"\s+(?:always_|type)?transparent"  # unbound
+    r"|\S{1,253}\s+(?:\d{1,9}\s+)?(?:IN\s+)?CNAME\s+rpz-passthru\."
+    r"|\S{1,253}\s+(?:ok|dunno|permit|relay)\s*$",  # mail servers
+    re.IGNORECASE,
+)
+"""Answered or accepted as ever, since the list excepts it or the network is its own."""
 
 
 def is_comment(line: str) -> bool:
@@ -46,20 +56,26 @@ def entry(line: str) -> str:
     plain = _AFTER.sub("", line.lstrip(" \t\ufeff"))
     if plain.startswith(_EXCEPTED) or _HIDING.search(plain[:1000]):
         return ""
+    if _LET_THROUGH.match(plain[:1000]):
+        return ""
     blocked = _BLOCKED.fullmatch(plain.rstrip())
     if blocked:
         return "" if blocked[2] and _CONDITION.search(blocked[2]) else blocked[1]
     resolved = _RESOLVER.match(plain[:1000])
     if resolved:
-        return resolved[resolved.lastindex or 1]
+        return (resolved[1] or resolved[3] or resolved[4]).replace("/", " ")
     words = plain.split(None, 1)
-    return words[1] if len(words) == 2 and words[0] in _SINKS else plain
+    if len(words) == 2 and words[0] in _SINKS:
+        return words[1]
+    return words[0] if len(words) == 2 and _OWN.match(words[0]) else plain
 
 
 def single(line: str) -> bool:
     """Whether a line is one value, or as lists of hosts, resolvers and browsers have them."""
     plain = line.lstrip(" \t\ufeff")
     if plain.startswith(("@@||", "||")) or _HIDING.search(plain[:1000]):
+        return True
+    if _LET_THROUGH.match(plain[:1000]):
         return True
     words = entry(line).split()
     if words and plain.split(None, 1)[0] in _SINKS:

@@ -6,7 +6,7 @@ reporter's handle nor a link to where something was reported.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 
@@ -26,6 +26,7 @@ from tocsin.admission.formats._misp_values import private
 from tocsin.admission.formats._rows import DELIMITERS, NONE, Row, delimiter, rows
 from tocsin.admission.formats._written import decoded, refusal, textual, words
 from tocsin.admission.model import Action, Candidate, Finding, Tlp
+from tocsin.admission.patterns import observables
 from tocsin.admission.recognise import HASH_KINDS, Kind, Recognised, recognise
 from tocsin.admission.refang import joined, refang
 
@@ -40,6 +41,8 @@ _TRIM = " \t\n\u00a0\ufeff\u200b\"'`<>,;|"
 _LONGEST_NOTE = 2000
 _MOST_LABELS = 20
 _PARTS = re.compile(r"[\s,;|]+")
+_BOUND = re.compile(r"(?<=\S)\|(?=\S)")
+"""Between the parts of a value of MISP: `filename|sha256`; a file's name may have blanks."""
 _LABELS = re.compile(r"[,;|#\n]+")
 _OVERFULL = "more cells than headings: put cells that hold the delimiter in quotes"
 _NOTHING = frozenset(("", "-", "--", "n/a", "na", "none", "null", "nil", "unknown", "tbd", "?"))
@@ -215,8 +218,8 @@ class _Table:
             yield from chain.from_iterable(map(_url, cells))
             return
         if not self.columns.roles:
-            for cell in row.cells:
-                yield from _whole(cell)
+            found = list(chain.from_iterable(map(_whole, row.cells)))
+            yield from (value for value in found if not _beside(value, found))
             return
         for number in self.columns.holding:
             if number < len(row.cells):
@@ -288,6 +291,17 @@ def _whole(cell: str) -> Iterator[Recognised]:
         yield found
 
 
+def _beside(value: Recognised, row: Sequence[Recognised]) -> bool:
+    """Whether it is somebody's mailbox beside an indicator with which it has nothing in common."""
+    if value.kind is not Kind.EMAIL:
+        return False
+    others = [each.value for each in row if each.kind is not Kind.EMAIL]
+    domain = value.value.rpartition("@")[2]
+    return bool(others) and not any(
+        domain in each or domain.endswith("." + each) for each in others
+    )
+
+
 def _url(cell: str) -> Iterator[Recognised]:
     """The URL that a cell is, whatever else the row calls it."""
     found = recognise(refang(cell.strip(_TRIM)))
@@ -302,12 +316,31 @@ def _held(cell: str, declared: str) -> Iterator[Recognised]:
     if found is not None:
         yield found
         return
+    if cell.startswith("["):
+        yield from _of_pattern(cell)
+        return
+    for bound in _BOUND.split(cell.strip(_TRIM)):
+        yield from _listed(bound)
+
+
+def _listed(cell: str) -> Iterator[Recognised]:
+    """The indicators in a cell that begins with one."""
     for number, part in enumerate(_PARTS.split(cell.strip(_TRIM))):
         found = recognise(refang(part.strip(_TRIM)))
         if found is not None:
             yield found
         elif number == 0:
             return
+
+
+def _of_pattern(cell: str) -> Iterator[Recognised]:
+    """The values of a STIX pattern that matches any of them; none if it says more than that."""
+    if re.search(r"\b(?:AND|FOLLOWEDBY|NOT|LIKE|MATCHES|WITHIN|REPEATS|START)\b", cell):
+        return
+    for each in observables({"type": "indicator", "pattern": cell, "pattern_type": "stix"}):
+        found = recognise(each.value) if each.operator == "=" else None
+        if found is not None and found.pattern.startswith(f"[{each.kind}:{each.property} "):
+            yield found
 
 
 def _remarked(value: _Value, declared: str, row: Row) -> Iterator[Finding]:

@@ -32,11 +32,16 @@ _CUE = re.compile(
     r"""\b(?i:
         (?:reported|written|authored|discovered|submitted|investigated|provided|identified
           |observed|prepared|signed|sent\ in|shared|found|spotted|analy[sz]ed)\ by
+      | (?:gemeldet|erstellt|verfasst|übermittelt)\ (?:von|durch)
+      | (?:signalée?|rédigée?|transmise?)\ par | (?:reportado|redactado|elaborado|relatado)\ por
+      | (?:segnalato|redatto|inviato)\ da | (?:gemeld|opgesteld)\ door
       | (?:our|my)\ (?:colleague|employee|customer|client)s? | employee | colleague
       | credits?\ to | thanks\ (?:go\ )?to | on\ behalf\ of | attention | attn | dear
       | regards,? | sincerely,? | my\ name\ is | (?:full|last|display|account)\ ?name\ ?[:=]
       | (?:contact|author|analyst|reporter|researcher|creator|patient|customer|employee
-          |recipient|person|kontakt)(?:\ (?:name|person))?s?\ ?[:=-]
+          |recipient|person|kontakt|victim|opfer|geschädigter?|melder(?:in)?|bearbeiter(?:in)?
+          |ansprechpartner(?:in)?|kund(?:e|in)|autor(?:in)?|auteur|victime|v[íi]ctima|vítima
+          |vittima|utente|slachtoffer)(?:\ (?:name|person))?s?\ ?[:=-]
     )[ \t\r\n:"'*_-]{1,6}""",
     re.VERBOSE,
 )
@@ -79,6 +84,13 @@ _NO_PERSON = frozenset(
         *("kaspersky", "mandiant", "microsoft", "palo", "sophos", "symantec"),
         *("account", "colleague", "colleagues", "customer", "customers", "everyone", "friend"),
         *("madam", "member", "sir", "user", "valued"),
+        *("ag", "gmbh", "kg", "stadt", "stadtwerke", "gemeinde", "landkreis", "landratsamt"),
+        *("polizei", "bundesamt", "universität", "klinik", "klinikum", "krankenhaus", "amt"),
+        *("sparkasse", "ministerium", "kanton", "verband", "einem", "einer", "unser"),
+        *("société", "banque", "mairie", "ministère", "université", "hôpital", "équipe"),
+        *("ayuntamiento", "universidad", "ministerio", "banco", "equipo", "hospital"),
+        *("comune", "ospedale", "università", "ministero", "câmara", "prefeitura", "gemeente"),
+        *("ziekenhuis", "stichting", "csirt", "soc"),
     )
 )
 """Words that a person's name does not have; a name with one of them is somebody else's."""

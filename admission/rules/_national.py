@@ -10,12 +10,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from stdnum.ar import cuit
+from stdnum.at import vnr
 from stdnum.au import tfn
 from stdnum.be import nn
 from stdnum.bg import egn
 from stdnum.br import cpf
 from stdnum.ca import sin
 from stdnum.ch import ssn as ahv
+from stdnum.cl import rut
 from stdnum.cn import ric
 from stdnum.cz import rc
 from stdnum.de import idnr as steuer_id
@@ -36,12 +39,16 @@ from stdnum.mx import curp
 from stdnum.nl import bsn
 from stdnum.no import fodselsnummer
 from stdnum.pl import pesel
+from stdnum.pt import cc, nif
 from stdnum.ro import cnp
+from stdnum.ru import inn
 from stdnum.se import personnummer
+from stdnum.si import emso
 from stdnum.tr import tckimlik
 from stdnum.za import idnr as south_african
 
 from tocsin.admission.rules._masking import Span
+from tocsin.admission.rules._papers import papers
 
 NATIONAL = "national identity number"
 
@@ -59,9 +66,22 @@ class _Number(NamedTuple):
 def _number(shape: str, valid: Callable[[str], bool], phrases: str) -> _Number:
     """A kind of number by its form, its check and, separated by `|`, what people call it."""
     whole = re.compile(rf"(?<![\w./:=-])(?:{shape})(?![\w/:=]|[.-]\w)", re.IGNORECASE)
-    words = "|".join(re.escape(each).replace(r"\ ", "[ -]?") for each in phrases.split("|"))
+    words = "|".join(map(_phrase, phrases.split("|")))
     first = frozenset(_WORD.match(each)[0] for each in phrases.split("|"))  # type: ignore[index]
+    first |= frozenset(each.replace(" ", "") for each in phrases.split("|"))
     return _Number(whole, valid, re.compile(rf"(?<!\w)(?:{words})(?![a-z])", re.IGNORECASE), first)
+
+
+def _phrase(phrase: str) -> str:
+    """How a phrase is found: its words apart, joined or hyphened, and `DNI` as `D.N.I.`."""
+    if len(phrase) <= _SHORTEST_WORD and phrase.isalpha():
+        return r"\.?".join(phrase)
+    return re.escape(phrase).replace(r"\ ", "[ -]?")
+
+
+def _argentine(number: str) -> bool:
+    """It has a form, but no check digit."""
+    return len(number.replace(".", "")) in (7, 8)
 
 
 def _nino(number: str) -> bool:
@@ -69,7 +89,20 @@ def _nino(number: str) -> bool:
     return _NINO.fullmatch(number.replace(" ", "").upper()) is not None
 
 
+_SHORTEST_WORD = 4
+"""Letters up to which a word may be an abbreviation with dots."""
 _WORD = re.compile(r"[^\W\d_]+")
+
+
+def _german_insured(number: str) -> bool:
+    """The check digit of a German pension insurance number: a letter counts as two digits."""
+    plain = number.replace(" ", "").upper()
+    digits = plain[:8] + f"{ord(plain[8]) - 64:02d}" + plain[9:]
+    products = (int(d) * w for d, w in zip(digits, _INSURED, strict=False))
+    return sum(p // 10 + p % 10 for p in products) % 10 == int(plain[-1])
+
+
+_INSURED = (2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1)
 _NINO = re.compile(r"(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]\d{6}[A-D]")
 _ANY = "national id|national identity|id card|identity card|personal id"
 
@@ -91,20 +124,25 @@ _NUMBERS = (
     _number(
         r"[a-z]{6}\d\d[a-z]\d\d[a-z]\d{3}[a-z]",
         codicefiscale.is_valid,
-        "codice fiscale|tax code|fiscal code",
+        "codice fiscale|cod fiscale|cf|tax code|fiscal code",
     ),
     _number(r"\d{9}|\d{4}[ .]\d\d[ .]\d{3}", bsn.is_valid, "bsn|burgerservicenummer|sofinummer"),
     _number(
-        r"\d\d\.?\d\d\.?\d\d-?\d{3}\.?\d\d",
+        r"\d\d[. ]?\d\d[. ]?\d\d[- ]?\d{3}[. ]?\d\d",
         nn.is_valid,
-        "rijksregister|rijksregisternummer|numéro national|registre national|national number",
+        "rijksregister|rijksregisternummer|rrn|insz|niss|numéro national|registre national"
+        "|national number",
     ),
     _number(
         r"\d{6}(?:\d\d)?[-+]?\d{4}",
         personnummer.is_valid,
-        "personnummer|personal number|personal identity",
+        "personnummer|pnr|personnr|personal number|personal identity",
     ),
-    _number(r"\d{6} ?\d{5}", fodselsnummer.is_valid, "fødselsnummer|fodselsnummer|personnummer"),
+    _number(
+        r"\d{6} ?\d{5}",
+        fodselsnummer.is_valid,
+        "fødselsnummer|fodselsnummer|personnummer|fnr|personnr",
+    ),
     _number(r"\d{6}-?\d{4}", cpr.is_valid, "cpr"),
     _number(r"\d{6}[-+a-f]\d{3}[\dA-Z]", hetu.is_valid, f"hetu|henkilötunnus|{_ANY}"),
     _number(r"\d{11}", pesel.is_valid, "pesel"),
@@ -113,17 +151,36 @@ _NUMBERS = (
     _number(r"\d{11}", oib.is_valid, "oib"),
     _number(r"\d{11}", ik.is_valid, "isikukood|asmens kodas"),
     _number(r"\d{11}", amka.is_valid, "amka|αμκα"),
-    _number(r"\d{6}/?\d{3,4}", rc.is_valid, "rodné číslo|rodne cislo"),
+    _number(r"\d{6}/?\d{3,4}", rc.is_valid, "rodné číslo|rodne cislo|rč"),
     _number(r"\d{7}[a-w][a-w]?", pps.is_valid, "pps|ppsn"),
     _number(r"756\.?\d{4}\.?\d{4}\.?\d\d", ahv.is_valid, "ahv|avs|social security"),
     _number(r"[1-9]\d{10}", tckimlik.is_valid, "tc kimlik|tckn|kimlik"),
     _number(r"\d{9}", teudat_zehut.is_valid, "teudat zehut|israeli id|תעודת זהות"),
-    _number(r"\d{3}[ -]?\d{3}[ -]?\d{3}", sin.is_valid, "sin number|social insurance"),
+    _number(r"\d{3}[ -]?\d{3}[ -]?\d{3}", sin.is_valid, "sin number|sin no|social insurance"),
+    _number(r"\d{3}[ -]\d{3}[ -]\d{3}", sin.is_valid, "sin"),
     _number(r"\d{3} ?\d{3} ?\d{2,3}", tfn.is_valid, "tfn|tax file"),
     _number(r"\d{3}\.?\d{3}\.?\d{3}-?\d\d", cpf.is_valid, "cpf"),
     _number(r"[a-z]{4}\d{6}[hm][a-z]{5}[a-z0-9]\d", curp.is_valid, "curp"),
     _number(r"\d{4}[ -]?\d{4}[ -]?\d{4}", aadhaar.is_valid, "aadhaar|aadhar|uidai"),
     _number(r"[a-z]{5}\d{4}[a-z]", pan.is_valid, "pan|permanent account"),
+    _number(r"\d{4} ?\d{6}", vnr.is_valid, "svnr|sv nummer|sozialversicherungsnummer|svnummer"),
+    _number(
+        r"\d\d ?[0-3]\d[01]\d\d\d ?[a-z] ?\d{3}",
+        _german_insured,
+        "sv nummer|svnr|svnummer|sozialversicherungsnummer|rentenversicherungsnummer|rvnr"
+        "|versicherungsnummer",
+    ),
+    _number(r"\d{3} ?\d{3} ?\d{3}", nif.is_valid, "nif|contribuinte|número fiscal|numero fiscal"),
+    _number(
+        r"\d{8} ?\d ?[a-z0-9]{2}\d",
+        cc.is_valid,
+        "cartão de cidadão|cartao de cidadao|bilhete de identidade",
+    ),
+    _number(r"\d{1,2}\.?\d{3}\.?\d{3}-?[\dk]", rut.is_valid, "rut"),
+    _number(r"\d\d-?\d{8}-?\d", cuit.is_valid, "cuit|cuil"),
+    _number(r"\d{1,2}\.\d{3}\.\d{3}", _argentine, "dni"),
+    _number(r"\d{13}", emso.is_valid, "emšo|emso|jmbg|matični broj|maticni broj"),
+    _number(r"\d{12}", inn.is_valid, "инн|inn"),
     _number(r"\d{17}[\dx]", ric.is_valid, f"{_ANY}|resident id|身份证"),
     _number(r"\d{6}-?\d{7}", rrn.is_valid, f"rrn|resident registration|주민등록번호|{_ANY}"),
     _number(r"\d{13}", south_african.is_valid, f"south african id|rsa id|{_ANY}"),
@@ -138,14 +195,16 @@ def _called(text: str) -> Iterable[_Number]:
     """The numbers whose words may be there; in scripts without blanks, all may."""
     if not text.isascii():
         return _NUMBERS
-    there = _FIRST.intersection(_WORD.findall(text.lower()))
+    plain = text.lower()
+    there = _FIRST.intersection((*_WORD.findall(plain), *_WORD.findall(plain.replace(".", ""))))
     return [each for each in _NUMBERS if not each.first.isdisjoint(there)] if there else ()
 
 
 def national(text: str) -> Iterator[Span]:
-    """Numbers of any of these countries, with the word for it near."""
+    """Numbers of any of these countries, with the word for it near, and of papers behind it."""
     if not _DIGITS.search(text):
         return
+    yield from (Span(start, end, NATIONAL) for start, end in papers(text))
     for number in _called(text):
         if not number.words.search(text):
             continue

@@ -11,13 +11,17 @@ import binascii
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import chain
 from urllib.parse import unquote
 
 from tocsin.admission.recognise import known_tld
+from tocsin.admission.rules._accounts import accounts as named_accounts
 from tocsin.admission.rules._masking import Span
+from tocsin.admission.rules._secrets import secrets as quoted_secrets
 from tocsin.admission.rules._words import DOT
 
 USER = "user name in a path"
+ACCOUNT = "account name"
 CREDENTIALS = "credentials in a URL"
 TOKEN = "token"  # noqa: S105  the word for it, no secret
 EMAIL = "e-mail address in a URL"
@@ -32,8 +36,15 @@ _WINDOWS = re.compile(
     rf"""(?:\\{{1,8}}|(?<![a-z])[a-z]:[\\/]{{1,8}})(?:{_FOLDERS})(?:\\{{1,8}}|(?<=\w)/(?!/)){_NAME}""",
     re.VERBOSE | re.IGNORECASE,
 )
+_SHARE = re.compile(
+    rf"""(?:(?<![a-z])[d-z]:|(?<![\w\\])\\{{2,8}}[\w.-]{{1,63}})[\\/]{{1,8}}
+        (?:homes?|profiles?|users?|userdata|home(?:dir|folder|drive)s?|redirect\w{{0,10}})\$?(?:\\{{1,8}}|/){_NAME}""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""On another drive or machine, where folders of people are moved to."""
 _UNIX = re.compile(
-    rf"(?:(?<![\w.\-~/@\]){{}}])|(?<=file://))/(?:(?:export|usr|mnt/\w)/)?(?:home|Users)/{_NAME}",
+    rf"""(?:(?<![\w.\-~/@\]){{}}])|(?<=file://))
+        /(?:(?:export|usr|var|nfs|data|srv|(?:mnt/|cygdrive/|host_mnt/)?\w)/)?(?:home|Users)/{_NAME}""",
     re.VERBOSE,
 )
 _SITE = re.compile(
@@ -42,9 +53,14 @@ _SITE = re.compile(
     re.IGNORECASE,
 )
 """Of somebody in SharePoint, by his mailbox: `/personal/jane_doe_bank_com/`."""
-_FOLDER = re.compile(rf"home|[\\/](?:{_FOLDERS})[\\/]|personal", re.VERBOSE | re.IGNORECASE)
+_FOLDER = re.compile(
+    rf"home|profile|redirect|[\\/](?:{_FOLDERS}|users?\$?|userdata\$?)[\\/]|personal",
+    re.VERBOSE | re.IGNORECASE,
+)
 """What every such path holds; cheaper than looking for each."""
 
+_REMOVED = "[removed"
+"""With which the mask of an earlier rule begins: `jdoe.[removed: submitter's name]`."""
 _NOBODYS = re.compile(
     r"""(?: all\ users | public | shared | default(?:user|apppool)?\d* | default\ user | guest
       | local\ ?service | network\ ?service | systemprofile | system | root | nobody
@@ -67,13 +83,22 @@ _URL = re.compile(
 _USERINFO = re.compile(r"(?<=//)(([^\s/?#@:]{1,128}:[^\s/?#@]{1,256}?)(?:@|\[@\]))")
 _PARAMETER = re.compile(
     r"""[?&;\#](?:amp;)?
-    (?:[\w.-]{0,20}token | (?:php)?sess(?:ion)?[_-]?(?:id|key)? | s?sid | jsessionid
-      | aspsessionid\w* | (?:api|access|auth|secret|private)?[_-]?key | apikey
-      | auth(?:orization)? | password | passwort | passwd | passphrase | pass | pwd | secret
-      | signature | sig | jwt | otp | code_verifier)
+    (?:[\w.-]{0,20}(?:token|secret|signature|credential|password)
+      | (?:php)?sess(?:ion)?[_-]?(?:id|key)? | s?sid | jsessionid | aspsessionid\w*
+      | (?:api|access|auth|secret|private)?[_-]?key | apikey
+      | auth(?:orization)? | password | passwort | passwd | passphrase | pass | pwd
+      | sig | jwt | otp | code_verifier | ticket | magic(?:link)? | invit(?:e|ation) | passcode
+      | kennwort | saml(?:response|request|art) | contrase[ñn]a | senha | mdp | wachtwoord
+      | (?:code|nonce|hash|link|reset|confirm(?:ation)?|verify)(?==(?=[a-z_-]{0,40}\d)[\w-]{10}))
     =(?P<value>[^&;\#\s"'<>\[\]]{2,2048})""",
     re.VERBOSE | re.IGNORECASE,
 )
+_STEP = re.compile(
+    r"/(?:[\w-]{0,20}(?:reset|verif\w{1,8}|confirm|invite|magic|activate|unsubscribe))[\w-]{0,20}/"
+    r"(?P<value>(?=[a-z_-]{0,60}\d)[\w-]{16,512})(?![\w.-])",
+    re.IGNORECASE,
+)
+"""What lets somebody in who has the link: `/reset-password/…`."""
 _JWT = re.compile(r"(?<![\w-])eyJ[\w-]{6,4096}\.eyJ[\w-]{2,8192}\.[\w-]{8,2048}(?![\w-])")
 _BEARER = re.compile(r"\bbearer\s+(?P<value>[\w~+/.-]{16,2048}=*)", re.IGNORECASE)
 
@@ -99,10 +124,25 @@ def users(text: str) -> Iterator[Span]:
     """People's names in paths to their folders; names that stand for anybody are none."""
     if not _FOLDER.search(text):
         return
-    for path in (_WINDOWS, _UNIX, _SITE):
+    for path in (_WINDOWS, _SHARE, _UNIX, _SITE):
         for found in path.finditer(text):
-            if _somebody(found["name"]) and not _built(text, found.end()):
-                yield Span(*found.span("name"), USER)
+            name = found["name"].partition(_REMOVED)[0].rstrip(" ._-")
+            if _somebody(name) and not _built(text, found.end()):
+                yield Span(found.start("name"), found.start("name") + len(name), USER)
+
+
+def accounts(text: str) -> Iterator[Span]:
+    """Names of accounts beside their labels, in logs and directories."""
+    for start, end, name in named_accounts(text):
+        if _somebody(name):
+            yield Span(start, end, ACCOUNT)
+
+
+def secrets(text: str) -> Iterator[Span]:
+    """Passwords and keys that a text quotes."""
+    for start, end in quoted_secrets(text):
+        if not _PLACEHOLDER.match(text, start, end):
+            yield Span(start, end, TOKEN)
 
 
 def credentials(text: str) -> Iterator[Span]:
@@ -118,7 +158,7 @@ def credentials(text: str) -> Iterator[Span]:
 def tokens(text: str) -> Iterator[Span]:
     """Session ids, keys and passwords in queries; JSON web tokens and bearer tokens anywhere."""
     for start, url in _urls(text):
-        for found in _PARAMETER.finditer(url):
+        for found in chain(_PARAMETER.finditer(url), _STEP.finditer(url)):
             if not _PLACEHOLDER.match(found["value"]):
                 yield Span(start + found.start("value"), start + found.end("value"), TOKEN)
     if "eyJ" in text:

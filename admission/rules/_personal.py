@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 
 from phonenumbers import (
     COUNTRY_CODE_TO_REGION_CODE,
@@ -20,6 +21,7 @@ from stdnum import iban, luhn
 from stdnum.us import ssn
 
 from tocsin.admission.rules import _hidden
+from tocsin.admission.rules import _phone_words as phone_words
 from tocsin.admission.rules._masking import Span, Zones
 from tocsin.admission.rules._words import DOT
 
@@ -29,12 +31,21 @@ CARD = "payment card number"
 IBAN = "IBAN"
 SSN = "US social security number"
 
-_AT = r"(?:@|%40|\s?\[at\]\s?|\s?\(at\)\s?|\[@\]|\(@\))"
+_AT = r"(?:@|%40|\s{0,2}[\[({]\s?(?:at|@)\s?[\])}]\s{0,2})"
 _EMAIL = re.compile(
-    rf"(?<![^\W_])[^\W_](?:[\w.+%'-]|\[\.\]|\(\.\)|[\[(]dot[\])]){{0,63}}{_AT}(?:[^\W_](?:[\w-]{{0,61}}[^\W_])?{DOT}){{1,8}}[^\W\d_][\w-]{{1,62}}",
+    rf"(?<![^\W_])[^\W_](?:[\w.+%'-]|\[\.\]|\(\.\)|[\[({{]dot[\])}}]|\#EXT\#"
+    rf"|=(?=[\w-]{{1,63}}\.[\w.-]{{2,80}}@)){{0,127}}{_AT}"
+    rf"(?:[^\W_](?:[\w-]{{0,61}}[^\W_])?{DOT}){{1,8}}[^\W\d_][\w-]{{1,62}}",
     re.IGNORECASE,
 )
+"""`#EXT#` marks a guest in somebody's tenant; `=` stands for the @ of whoever gets a bounce."""
+_SPOKEN = re.compile(
+    r"(?<![\w.+-])[a-z0-9][a-z0-9._+-]{0,63} at [a-z0-9-]{1,63}(?: dot [a-z0-9-]{1,63}){1,6}\b",
+    re.IGNORECASE,
+)
+"""`jane at bank dot test`, as readers of texts understand it too."""
 _DEFANGED = re.compile(rf"({_AT})|{DOT}", re.IGNORECASE)
+_BRACKETED_AT = re.compile(r"[\[({]\s?at\s?[\])}]")
 _NOT_MAIL = re.compile(r"@\dx\.(?:png|jpe?g|gif|svg|webp)", re.IGNORECASE)
 
 _INDICATOR = re.compile(
@@ -44,7 +55,8 @@ _INDICATOR = re.compile(
       | \b\d{4}[-/.]\d\d?[-/.]\d\d?(?:[T ]\d\d?:\d\d(?::\d\d)?(?:\.\d+)?)?  # date, time
       | \b\d\d?[-/.]\d\d?[-/.](?:19|20)\d\d\b
       | \b\d\d?:\d\d(?::\d\d)?(?:\.\d{1,9})?\b
-      | \b(?:CVE|CWE|KB|MS|GHSA|RFC|ISO|NIST|SP|RHSA|DSA|AA|T[AS]?)[- ]?\d[\d-]*
+      | \b(?:CVE|CWE|KB|MS|GHSA|RFC|ISO|NIST|SP|RHSA|DSA|AA)[- ]?\d[\d-]*
+      | \bT[AS]?-?\d[\d-]*                                             # ATT&CK
       | \b(?!\d\d(?:\.\d\d){4}\b)\d+(?:\.\d+){4,}\b                    # OID, long version
       | \bv(?:er(?:sion)?)?\.?\s?\d+(?:[.\-]\d+)+                     # version
       | \b(?:[0-9a-f]{1,4}:){3,8}[0-9a-f:]{1,40}                      # IPv6, MAC
@@ -65,19 +77,20 @@ _ISSUERS = re.compile(
     """,
     re.VERBOSE,
 )
+_CARD_IN_FOURS = re.compile(r"(?<![\w.,:/=&+-])\d{4}([./])\d{4}\1\d{4}\1\d{4}(?![\w%/]|[.,:-]\d)")
 _CARD_WORD = re.compile(
     r"\b(?:credit|debit|card|cc|visa|master\s?card|amex|american express|maestro|diners)\b",
     re.IGNORECASE,
 )
 
 _IBAN = re.compile(
-    r"(?<![^\W_])[a-z]{2}\d\d(?:[ -]?[a-z0-9]{4}){2,7}(?:[ -]?[a-z0-9]{1,3})?(?![^\W_])",
+    r"(?<![^\W_])[a-z]{2}\d\d(?:[ .-]?[a-z0-9]{4}){2,7}(?:[ .-]?[a-z0-9]{1,3})?(?![^\W_])",
     re.IGNORECASE,
 )
 _IBAN_WORD = re.compile(r"\b(?:iban|bank account|account number)\b", re.IGNORECASE)
-_PART = re.compile(r"[ -]?[A-Za-z0-9]{1,4}$")
+_PART = re.compile(r"[ .-]?[A-Za-z0-9]{1,4}$")
 
-_SSN = re.compile(r"(?<![\w./=-])\d{3}([- ]?)\d\d\1\d{4}(?![\w/]|[.-]\w)")
+_SSN = re.compile(r"(?<![\w./=-])\d{3}([-. ]?)\d\d\1\d{4}(?![\w/]|[.-]\w)")
 _SSN_WORD = re.compile(r"\b(?:ssn|social security|taxpayer|tin|itin)\b", re.IGNORECASE)
 
 _PHONE = re.compile(
@@ -85,22 +98,14 @@ _PHONE = re.compile(
         (?:\s?(?:x|ext\.?|extension)\s?\d{1,5})?(?![\w%@\\]|[.:,]\d)""",
     re.VERBOSE | re.IGNORECASE,
 )
-_PHONE_WORD = re.compile(
-    r"\b(?:tele)?(?:phones?|fax|tel|mobile|mob|cell|cellphone|whatsapp|sms|hotline|helpline|voicemail"
-    r"|telefono?|tlf|handy|mobil|rufnummer|gsm)\b",
-    re.IGNORECASE,
-)
-_WEAK_WORD = re.compile(
-    r"\b(?:call(?:s|ed|ing|er)?|dial(?:led|ing)?|reach|contact|desk|office|home|direct|text|ring"
-    r"|messages?|landline|extension)\b",
-    re.IGNORECASE,
-)
 _NO_PHONE = re.compile(r"(?:19|20)\d\d[-/. ]?[01]?\d[-/. ]?[0-3]?\d|\d{1,3}(?:\.\d{1,3}){3}")
 """A date or an IPv4 address: the commonest numbers, told apart cheaply."""
 _EXTENSION = re.compile(r"\s?(?:x|ext)", re.IGNORECASE)
 _DOTTED = ((3, 3, 4), (1, 3, 3, 4), (2, 2, 2, 2, 2))
 """Groups of the telephone numbers that are written with dots (North America, France)."""
 _BEFORE, _AFTER = 32, 12
+_LETTERS = re.compile(r"[^\W\d_]{2}")
+"""What every word has; cheaper than looking for each."""
 _FEWEST, _FEWEST_OF_IBAN = 7, 10
 _RUN = re.compile(r"\d(?:[ ().\-/]{0,3}\d){6}")
 """What every number looked for begins with; far cheaper than looking for each."""
@@ -143,13 +148,17 @@ def found(text: str, kinds: frozenset[str], regions: tuple[str, ...]) -> list[Sp
 
 def _hides_an_at(text: str) -> bool:
     plain = text.lower()
-    return "[at]" in plain or "(at)" in plain or "%40" in plain
+    if "%40" in plain:
+        return True
+    return "at" in plain and (" dot " in plain or _BRACKETED_AT.search(plain) is not None)
 
 
 def _emails(text: str) -> Iterator[Span]:
     for match in _EMAIL.finditer(text):
         if not _NOT_MAIL.search(match[0]):
             yield Span(*match.span(), EMAIL)
+    if " dot " in text.lower():
+        yield from (Span(*match.span(), EMAIL) for match in _SPOKEN.finditer(text))
 
 
 class _Indicators:
@@ -167,12 +176,12 @@ class _Indicators:
 
 def _near(word: re.Pattern[str], text: str, start: int, end: int) -> bool:
     """Whether the word stands shortly before a number, or right behind it."""
-    before = text[max(0, start - _BEFORE) : start]
-    return bool(word.search(before) or word.search(text[end : end + _AFTER]))
+    beside = text[max(0, start - _BEFORE) : start], text[end : end + _AFTER]
+    return any(_LETTERS.search(each) and word.search(each) for each in beside)
 
 
 def _cards(text: str, indicators: _Indicators) -> Iterator[Span]:
-    for match in _CARD.finditer(text):
+    for match in chain(_CARD.finditer(text), _CARD_IN_FOURS.finditer(text)):
         digits = re.sub(r"\D", "", match[0])
         if indicators.touch(*match.span()) or len(set(digits)) < 2:
             continue
@@ -217,11 +226,13 @@ def _telephone(text: str, number: str, place: tuple[int, int], regions: tuple[st
     groups = re.findall(r"\d+", number)
     if number.startswith("+") or (number.startswith("00") and len(groups) > 1):
         return _country_code("".join(groups).removeprefix("00"))
-    if _near(_PHONE_WORD, text, *place):
+    if _near(phone_words.STRONG, text, *place):
         return True
     if not _grouped(number, [len(group) for group in groups]):
         return False
-    return _near(_WEAK_WORD, text, *place) or _valid_in(number, groups, regions)
+    if phone_words.SIGNED.search(text[max(0, place[0] - _BEFORE) : place[0]]):
+        return True
+    return _near(phone_words.WEAK, text, *place) or _valid_in(number, groups, regions)
 
 
 def _grouped(number: str, lengths: list[int]) -> bool:
@@ -254,4 +265,5 @@ def _valid_in(number: str, groups: list[str], regions: tuple[str, ...]) -> bool:
 
 def plain(address: str) -> str:
     """An e-mail address without defanging, in lower case."""
-    return _DEFANGED.sub(lambda m: "@" if m[1] else ".", address).lower()
+    spoken = address.lower().replace(" at ", "@").replace(" dot ", ".")
+    return _DEFANGED.sub(lambda m: "@" if m[1] else ".", spoken)

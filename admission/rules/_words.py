@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-DOT = r"(?:\.|\[\.\]|\(\.\)|\{\.\}|\\{1,4}\.|\s?\[dot\]\s?|\s?\(dot\)\s?)"
+DOT = r"(?:\.|\\{1,4}\.|\s{0,2}[\[({]\s?(?:\.|dot)\s?[\])}]\s{0,2})"
 """A dot, also defanged or escaped."""
 
 _START, _END = r"(?<![^\W_])", r"(?![^\W_])"

@@ -44,11 +44,15 @@ _KINDS: dict[str, tuple[str, Callable[[str], Iterable[Span]]]] = {
     "emails": (paths.EMAIL, paths.emails),
 }
 
+_QUOTED = {"users": paths.accounts, "tokens": paths.secrets}
+"""What is looked for in texts besides, under the same setting."""
+
 
 def prepared(around: Surroundings) -> Rule:
     """Masks names and secrets; holds what is itself about one."""
     settings = {**DEFAULTS, **around.settings}
     modes = {what: str(settings[name]) for name, (what, _) in _KINDS.items()}
+    modes[paths.ACCOUNT] = modes[paths.USER]
     graver = [(name, str(settings[f"value_{name}"])) for name in _KINDS]
     search = _finder(tuple(name for name in _KINDS if settings[name] != "keep"))
 
@@ -67,8 +71,11 @@ def prepared(around: Surroundings) -> Rule:
 
 @lru_cache(maxsize=64)
 def _finder(names: tuple[str, ...]) -> Search:
+    quoted = [_QUOTED[name] for name in names if name in _QUOTED]
+
     def found(text: str) -> list[Span]:
-        return [span for name in names if _may_hold(text) for span in _KINDS[name][1](text)]
+        spans = [span for name in names if _may_hold(text) for span in _KINDS[name][1](text)]
+        return [*spans, *(span for find in quoted for span in find(text))]
 
     return remembered(found)
 

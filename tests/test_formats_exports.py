@@ -1,0 +1,101 @@
+"""Tables as programs export them: headings in camel case, patterns, logs of one's own machines."""
+
+import pytest
+
+from tocsin.admission import formats
+from tocsin.admission.model import Verdict
+
+NOW = 1_790_000_000_000_000
+SHA256 = "c" * 64
+
+
+def taken(text):
+    return list(formats.read("export.csv", text.encode(), formats.Reading(now=NOW)))
+
+
+def values(text):
+    """What stands between the quotes of the patterns; refusals are left out."""
+    made = (each.object for each in taken(text) if each.object is not None)
+    return [each["pattern"].split(" = ")[1][1:-2] for each in made]
+
+
+class TestHeadings:
+    @pytest.mark.parametrize(
+        "heading",
+        ["RemoteIP", "IPAddress", "SenderIPv4", "DestinationIp", "IndicatorValue", "dest_ip"],
+    )
+    def test_capitals_begin_words(self, heading):
+        assert values(f"When,{heading},Other\nnow,198.51.100.7,198.51.100.8\n") == ["198.51.100.7"]
+
+    def test_the_kind_may_be_in_camel_case_as_well(self):
+        text = (
+            "IndicatorType,IndicatorValue,Title\n"
+            f"FileSha256,{SHA256},a\nCertificateThumbprint,{'a' * 40},b\n"
+        )
+        sample, certificate = (each.object["pattern"] for each in taken(text))
+        assert sample == f"[file:hashes.'SHA-256' = '{SHA256}']"
+        assert certificate == f"[x509-certificate:hashes.'SHA-1' = '{'a' * 40}']"
+
+    @pytest.mark.parametrize(
+        "heading",
+        [
+            "LocalIP",
+            "ClientIP",
+            "DeviceIP",
+            "RecipientEmailAddress",
+            "AssignedToEmail",
+            "InternalIp",
+        ],
+    )
+    def test_whose_machine_or_mailbox_was_concerned_is_no_indicator(self, heading):
+        value = "jane@acme.org" if "mail" in heading.lower() else "198.51.100.8"
+        assert values(f"{heading},RemoteUrl\n{value},evil.com\n") == ["evil.com"]
+
+
+class TestLogs:
+    @pytest.mark.parametrize("host", ["host", "hostname", "Host Name"])
+    @pytest.mark.parametrize("other", ["dest_ip", "Destination address", "remote_ip"])
+    def test_the_host_is_the_one_that_wrote_them(self, host, other):
+        text = f"_time,{host},{other},url\n1,px.acme.org,198.51.100.7,http://evil.com/a\n"
+        assert "px.acme.org" not in values(text)
+
+    def test_in_a_list_without_directions_the_host_is_an_indicator(self):
+        assert values("host,ip\nevil.com,198.51.100.7\n") == ["evil.com", "198.51.100.7"]
+
+
+class TestCells:
+    @pytest.mark.parametrize(
+        ("pattern", "found"),
+        [
+            ("[domain-name:value = 'evil.com']", ["evil.com"]),
+            (f"[file:hashes.'SHA-256' = '{SHA256}' OR file:name = 'a.exe']", [SHA256]),
+            (
+                "[ipv4-addr:value = '198.51.100.7'] OR [url:value = 'http://evil.com/a']",
+                ["198.51.100.7", "http://evil.com/a"],
+            ),
+        ],
+    )
+    def test_a_pattern_gives_its_values(self, pattern, found):
+        assert values(f'name;pattern;pattern_type\nx;"{pattern}";stix\n') == found
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[domain-name:value = 'evil.com' AND url:value = 'http://evil.com/a']",
+            "[domain-name:value != 'evil.com']",
+            "[x509-certificate:hashes.'SHA-1' = '" + "a" * 40 + "']",
+            "[email-message:to_refs[*].value = 'jane@acme.org']",
+            "[domain-name:value = 'evil.com'",
+        ],
+    )
+    def test_one_that_says_more_than_its_values_is_refused(self, pattern):
+        (candidate,) = taken(f'name;pattern\nx;"{pattern}"\n')
+        assert candidate.verdict is Verdict.REFUSED
+
+    def test_a_hash_may_stand_behind_the_name_of_its_file(self):
+        assert values(f"type,value\nfilename|sha256,a.js|{SHA256}\n") == [SHA256]
+        assert values(f"type,value\nfilename|sha256,a b.js|{SHA256}\n") == [SHA256]
+
+    def test_without_headings_a_mailbox_beside_an_indicator_is_somebody_elses(self):
+        text = "evil.com,x,jane@acme.org\nbad.org,x,joe@bad.org\nann@bad.net,x,y\n"
+        assert values(text) == ["evil.com", "bad.org", "joe@bad.org", "ann@bad.net"]
