@@ -15,6 +15,8 @@ from tocsin.server.model import Question, Record, Review
 MOST = 20
 """Findings of one kind that a person is shown."""
 
+_DECIDING = (Action.HELD, Action.REFUSED)
+
 ECHO = Finding("merge", "echo", Action.NOTED, "the hub's own object; it corroborates nothing")
 """Of what came back."""
 
@@ -58,9 +60,11 @@ def staying(said: Contribution | None) -> list[Finding]:
 
 
 def telling(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """As many as a person can read; the last ones give the reason for the verdict."""
-    most = 2 * MOST
-    return findings if len(findings) <= most else findings[:MOST] + findings[-MOST:]
+    """As many as a person can read, the reasons for the verdict among them."""
+    if len(findings) <= 2 * MOST:
+        return findings
+    between = [f for f in findings[MOST:-MOST] if f.action in _DECIDING]
+    return (*findings[:MOST], *between[:MOST], *findings[-MOST:])
 
 
 @dataclass(slots=True)

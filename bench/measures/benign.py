@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from measures.court import content, indicator, judged, last_rule, objects
+from measures.court import closed_by, closing, content, indicator, judged, objects
 
 PATTERNS = {
     "ipv4": "[ipv4-addr:value = '{}']",
@@ -28,7 +28,7 @@ def measure(folder: Path, show: int) -> None:
             objects(indicator(n, on(kind, value)) for n, (kind, value) in enumerate(batch))
         )
         for candidate, (kind, value) in zip(told, batch, strict=True):
-            rule = last_rule(candidate)
+            rule = closed_by(candidate)
             if candidate.open:
                 labels = (candidate.object or {}).get("labels", ())
                 counts["kept, marked as touching a list"] += "benign-infrastructure" in labels
@@ -36,7 +36,8 @@ def measure(folder: Path, show: int) -> None:
             else:
                 counts[f"{candidate.verdict.value} by {rule}"] += 1
             if not candidate.open and rule == "benign" and value.rstrip(".") not in exact:
-                wrong.append(f"{kind} {value}: {candidate.findings[-1].message}")
+                why = closing(candidate)
+                wrong.append(f"{kind} {value}: {why.message if why else 'no finding'}")
     for name, count in counts.most_common():
         print(f"   {name:40} {count:8}")
     print(f"   closed by a list, but exactly on none of the files here {len(wrong)}")

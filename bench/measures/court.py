@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tocsin.admission import Examiner, formats, policy_of
 from tocsin.admission.benign import load
-from tocsin.admission.model import Candidate, KnownBenign, Submitter, Tlp
+from tocsin.admission.model import Candidate, Finding, KnownBenign, Submitter, Tlp
 from tocsin.admission.policy import Policy
 from tocsin.config import policy_text
 
@@ -69,9 +69,16 @@ def corpus(folder: Path, *sets: str) -> Iterator[tuple[dict, bytes]]:
             yield entry, content(folder / entry["file"])
 
 
-def last_rule(candidate: Candidate) -> str:
-    """The rule that closed a candidate."""
-    return candidate.findings[-1].rule if candidate.findings else "-"
+def closing(candidate: Candidate) -> Finding | None:
+    """Why a candidate is held or refused; rules that look at what is held may say more after it."""
+    why = (f for f in reversed(candidate.findings) if f.action in ("refused", "held"))
+    return None if candidate.open else next(why, None)
+
+
+def closed_by(candidate: Candidate) -> str:
+    """The rule that closed a candidate; of several the last."""
+    why = closing(candidate)
+    return "-" if why is None else why.rule
 
 
 def indicator(number: int, pattern: str) -> dict:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from measures.court import indicator, judged, objects
+from measures.court import closed_by, indicator, judged, objects
 from measures.ruler import Ruler, Value, decoded
 from tocsin.admission.formats._asides import asides, without_pointers
 from tocsin.admission.formats._columns import Columns, Role, guessed, headed
@@ -64,7 +64,7 @@ def posted(value: Value, where: list[Place], taken: set[Value]) -> bool:
     if value[0] != "url" or "'" in value[1] or "\\" in value[1]:
         return False
     [told] = judged(objects([indicator(0, f"[url:value = '{value[1]}']")]))
-    return not told.open and told.findings[-1].rule == "anonymise_source"
+    return closed_by(told) == "anonymise_source"
 
 
 def referring(value: Value, where: list[Place], taken: set[Value]) -> bool:

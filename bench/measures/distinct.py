@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from measures.court import content, judged, read
+from measures.court import closed_by, content, judged, read
 from measures.differences import LINK, POST, UNEXPLAINED, besides, missing
 from measures.ruler import Ruler, Value
 from tocsin.admission import formats
@@ -111,7 +111,7 @@ def values(candidate: Candidate, ruler: Ruler) -> Iterator[Value]:
 def fate(candidate: Candidate) -> str:
     if candidate.open:
         return "open"
-    return f"{candidate.verdict.value} by {candidate.findings[-1].rule}"
+    return f"{candidate.verdict.value} by {closed_by(candidate)}"
 
 
 def checked(tally: Tally, folder: Path) -> None:

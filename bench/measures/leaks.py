@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from measures.court import corpus, judged, last_rule, lines, read
+from measures.court import closed_by, closing, corpus, judged, lines, read
 from tocsin.admission import formats
 from tocsin.admission.errors import ShareError
 from tocsin.admission.formats.misp import FORMAT as MISP
@@ -55,11 +55,11 @@ class Tally:
         if candidate.open:
             self.left += names(file, subject, people)
         elif subject.get("type") == "indicator":
-            rule = last_rule(candidate)
+            rule = closed_by(candidate)
             self.lost[f"{candidate.verdict.value} {rule}"] += 1
-            if rule in PRIVACY:
-                why = candidate.findings[-1].message
-                self.explained.append(f"{file}: {subject.get('pattern', '')[:120]}: {why}")
+            why = closing(candidate)
+            if rule in PRIVACY and why:
+                self.explained.append(f"{file}: {subject.get('pattern', '')[:120]}: {why.message}")
 
     def tell(self, show: int) -> None:
         costs = {name: count for name, count in self.lost.items() if name.split()[1] in PRIVACY}

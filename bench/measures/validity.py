@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stix2validator import ValidationOptions, validate_instance
 
-from measures.court import indicator, judged, last_rule, lines, objects, read
+from measures.court import closed_by, closing, indicator, judged, lines, objects, read
 from tocsin.admission.model import Candidate
 
 FORMAL = ("validate", "normalise")
@@ -32,14 +32,15 @@ def measure(folder: Path, show: int) -> None:
         told = next((each for each in all_told if not taken(each)), all_told[0])
         spoken = any(f.stage in FORMAL and f.action != "noted" for f in told.findings)
         right = taken(told) if valid else not taken(told) or spoken
-        private = valid and not right and told.findings[-1].stage == "sanitise"
+        why_not = closing(told)
+        private = valid and not right and why_not is not None and why_not.stage == "sanitise"
         outcome = "right" if right else "private" if private else "wrong"
         counts["valid" if valid else "invalid", outcome] += 1
         if not right:
-            last = told.findings[-1].message if told.findings else "no finding"
+            last = why_not.message if why_not else "no finding"
             odd.append(
                 f"{case['test'].split('.')[-1]}: the validator says {why[:130]!r}; "
-                f"here {told.verdict.value} {last_rule(told)}: {last[:110]!r}"
+                f"here {told.verdict.value} {closed_by(told)}: {last[:110]!r}"
             )
     report(counts, odd, show)
     print(f"   {stale} labels do not fit the object as it stands; the validator's word was taken")
