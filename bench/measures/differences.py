@@ -5,13 +5,14 @@ import io
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from measures.court import closed_by, indicator, judged, objects
 from measures.ruler import Ruler, Value, decoded
-from tocsin.admission.formats._asides import asides, without_pointers
+from tocsin.admission.formats._asides import Aside, asides, bystanders, without_pointers
 from tocsin.admission.formats._columns import Columns, Role, guessed, headed
+from tocsin.admission.formats._prose import in_line
 
 UNEXPLAINED = "no reason found"
 POST = "somebody's post, which may be in no feed"
@@ -36,6 +37,8 @@ class Place:
     heading: str = ""
     aside: bool = False
     """Whether its line speaks of the text: its people, what it refers to, a rule."""
+    bystander: bool = False
+    """Whether the words around it call it a person's."""
 
     @property
     def comment(self) -> bool:
@@ -77,6 +80,10 @@ def commented(value: Value, where: list[Place], taken: set[Value]) -> bool:
 
 def apart(value: Value, where: list[Place], taken: set[Value]) -> bool:
     return bool(where) and all(each.aside or each.comment for each in where)
+
+
+def personal(value: Value, where: list[Place], taken: set[Value]) -> bool:
+    return bool(where) and all(each.bystander or each.aside or each.comment for each in where)
 
 
 def versioned(value: Value, where: list[Place], taken: set[Value]) -> bool:
@@ -160,6 +167,7 @@ MISSING: tuple[Reason, ...] = (
     ("a URL that the ruler ends elsewhere", ended),
     ("a URL with a placeholder for its host", placeholder),
     ("in what a text says of itself: a reference, its people, a rule", apart),
+    ("a person's mailbox, what is at its domain, the number of a message", personal),
     ("the version of a program", versioned),
     ("an address that is masked", masked),
     ("the address to which a hosts file leads", sink),
@@ -171,16 +179,19 @@ def places(wanted: set[Value], name: str, raw: bytes, ruler: Ruler) -> dict[Valu
     found: dict[Value, list[Place]] = defaultdict(list)
     table = name.lower().endswith((".csv", ".tsv"))
     markup = name.lower().endswith(MARKUP)
-    for place in in_table(name, decoded(raw)) if table else in_text(decoded(raw), markup):
+    lines = decoded(raw).splitlines()
+    kinds = asides(lines, markup)
+    theirs = bystanders(lines, kinds)
+    for place in in_table(name, decoded(raw)) if table else in_text(lines, kinds):
         told = ruler.classify(place.word)
         if told in wanted:
-            found[told].append(place)
+            whose = any((each, place.line) in theirs for each in in_line(place.word, False))
+            found[told].append(replace(place, bystander=whose and not table))
     return found
 
 
-def in_text(text: str, markup: bool) -> Iterator[Place]:
-    lines = text.splitlines()
-    for line, aside in zip(lines, asides(lines, markup), strict=True):
+def in_text(lines: list[str], kinds: list[Aside | None]) -> Iterator[Place]:
+    for line, aside in zip(lines, kinds, strict=True):
         for word in line.split():
             pointed = word not in without_pointers(line)
             yield Place(word, line, aside=aside is not None or pointed)
