@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from tocsin.admission.merge import spelt, voices
-from tocsin.admission.model import Action, Candidate, Contribution, Finding, Verdict
+from tocsin.admission.model import NAMED, Action, Candidate, Contribution, Finding, Verdict
 from tocsin.admission.references import Rewriting
-from tocsin.server.model import Question, Record, Review
+from tocsin.server.model import Partner, Question, Record, Review
 
 MOST = 20
 """Findings of one kind that a person is shown."""
@@ -68,7 +68,8 @@ class Verdicts:
     """The verdicts on a batch, with the questions that they leave."""
 
     submission: str
-    partner: str
+    partner: Partner
+    """As it wants to be known in this submission."""
     now: int
     records: list[Record] = field(default_factory=list)
     reviews: list[Review] = field(default_factory=list)
@@ -113,13 +114,14 @@ class Verdicts:
             question=Question.HELD if record.verdict == Verdict.HELD else Question.ASKED,
             submission=self.submission,
             index=record.index,
-            partner=self.partner,
+            partner=self.partner.slug,
             source_id=record.source_id,
             asked=self.now,
             object=candidate.raw or spelt(candidate.original or candidate.object or {}),
             rules=rules,
             findings=record.findings,
             waits_for=waits_for,
+            anonymous=self.partner.consent not in NAMED,
         )
 
 

@@ -19,12 +19,14 @@ from dataclasses import dataclass, replace
 
 from tocsin.admission import Examiner
 from tocsin.admission.benign import WithOwn
+from tocsin.admission.consent import narrowed
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.extension import claims
 from tocsin.admission.markings import marking_ids, official
 from tocsin.admission.model import (
     Action,
     Candidate,
+    Consent,
     Finding,
     KnownBenign,
     StixObject,
@@ -201,6 +203,8 @@ class Intake:
         """Admit what waits with some rules waived; what others ask about is asked then."""
         submission = self._found(review.submission)
         partner = self._partner(submission)
+        if review.anonymous:
+            partner = replace(partner, consent=Consent.NONE)
         candidates = [candidate_of(review.index, review.object)]
         batch = self._batch(submission, partner, candidates, waived)
 
@@ -241,6 +245,7 @@ class Intake:
         """The whole submission examined, and what its ids become."""
         rules, now = self._rules, self._clock()
         submitter = self._submitter(partner, candidates)
+        partner = replace(partner, consent=submitter.consent)
         defined = self._defined(partner, candidates)
         examiner = Examiner(rules.policy, submitter, self._known_benign(), waived, defined)
         hub = self._publisher.house.identity["id"]
@@ -344,7 +349,7 @@ class Intake:
         terms = [term for each in self._store.people.partners() for term in each.terms]
         submitter = partner.submitter()
         terms = list(dict.fromkeys((*submitter.terms, *terms)))
-        return replace(submitter, terms=tuple(terms), identities=before)
+        return narrowed(replace(submitter, terms=tuple(terms), identities=before), subjects)
 
     def _sees(self, name: str) -> Tlp:
         """The strictest level among the feeds that the account reads."""

@@ -57,7 +57,7 @@ class Publisher:
 
     def settle(self, txn: Txn, batch: Batch) -> Settled:
         """Everything about the batch but the submission's own state is written."""
-        verdicts = Verdicts(batch.submission, batch.partner.slug, batch.now)
+        verdicts = Verdicts(batch.submission, batch.partner, batch.now)
         work = _Work(self.mint, Ledger(txn, self.house, batch.now), batch, verdicts)
         work.keep_authors()
         for candidate in in_order(batch.candidates):
@@ -127,11 +127,16 @@ class _Work:
         self.known |= recalled(self.ledger, batch.partner.slug, batch.sees, outside)
 
     def keep_authors(self) -> None:
-        """Who is named as author gives way to the hub from now on, also if it was published."""
+        """Who is named as author gives way to the hub from now on, also if it was published.
+
+        Not if it agreed to be named since the submission came.
+        """
         hub = self.ledger.house.identity["id"]
         for identity in self.batch.authors - {hub}:
             before = self.sources.get(identity, "")
             if said := self._said(before, identity):
+                if said.named and said.received > self.batch.received:
+                    continue
                 self.ledger.unname(before, said)
             self._arrive(identity, hub)
 

@@ -100,6 +100,7 @@ def _document(review: Review) -> Document:
         "findings": [dict(finding) for finding in review.findings],
         "state": review.state,
         "waits_for": list(review.waits_for),
+        "anonymous": review.anonymous,
     }
 
 
@@ -117,4 +118,5 @@ def _review(document: Document) -> Review:
         findings=tuple(document["findings"]),
         state=document["state"],
         waits_for=tuple(document["waits_for"]),
+        anonymous=document.get("anonymous", False),  # an older document has none
     )
