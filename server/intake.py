@@ -38,7 +38,7 @@ from tocsin.admission.policy import Policy
 from tocsin.server.batches import Batch, Settled
 from tocsin.server.completing import authors, definitions
 from tocsin.server.deposit import deposited
-from tocsin.server.findings import amended, besides
+from tocsin.server.findings import amended, besides, further, still_held
 from tocsin.server.model import (
     Account,
     Arrivals,
@@ -213,8 +213,12 @@ class Intake:
             record = settled.records[0]
             left = [besides(each, waived) for each in settled.reviews]
             if record.verdict == Verdict.HELD:  # nothing was decided: something else holds it still
-                for each in left:
-                    txn.ask_further(review, each)
+                again = further(review, left[0])
+                if again != review:
+                    txn.ask_further(again)
+                    before = self._record(review)
+                    if before.verdict == Verdict.HELD:
+                        txn.amend(review.submission, still_held(before, record))
                 return settled
             txn.decide(review.id, "released")
             txn.ask(left)

@@ -154,7 +154,8 @@ class _Work:
             if candidate.verdict is Verdict.REFUSED and source not in self.sources:
                 self._arrive(source, "")  # nobody need wait for it
             told = candidate.noting(*staying(self._said(self._stands_for(source), source)))
-            self.verdicts.close(told, candidate.verdict, waits_for=awaited(candidate))
+            waits_for = awaited(candidate)[:MOST_AWAITED]
+            self.verdicts.close(told, candidate.verdict, waits_for=waits_for)
         elif self._echo(candidate):
             self.verdicts.close(candidate.noting(ECHO), Verdict.DUPLICATE, source)
         else:
