@@ -316,11 +316,12 @@ class Intake:
             settled = unread.pop()
             self._complete(settled)
             for review in self._withdrawn(settled):
-                with suppress(NotFound):  # its submission may not be kept any more
+                with suppress(NotFound, Conflict):  # not kept any more, or decided meanwhile
                     self.reject(review, "intake", "was revoked while it waited")
             for review in self._store.reviews.waiting_for(settled.arrivals):
                 if review.rules in (("references",), ("marking",)):
-                    unread.append(self._decide(review, "intake", frozenset()))
+                    with suppress(NotFound, Conflict):
+                        unread.append(self._decide(review, "intake", frozenset()))
 
     def _withdrawn(self, settled: Settled) -> Sequence[Review]:
         """What waits for an analyst though its partner has revoked it."""

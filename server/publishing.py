@@ -127,16 +127,13 @@ class _Work:
         self.known |= recalled(self.ledger, batch.partner.slug, batch.sees, outside)
 
     def keep_authors(self) -> None:
-        """Who is named as author gives way to the hub from now on, also if it was published.
-
-        Not if it agreed to be named since the submission came.
-        """
+        """Who is named as author gives way to the hub from now on, also if it was published."""
         hub = self.ledger.house.identity["id"]
         for identity in self.batch.authors - {hub}:
             before = self.sources.get(identity, "")
             if said := self._said(before, identity):
                 if said.named and said.received > self.batch.received:
-                    continue
+                    continue  # it agreed to be named since the submission came
                 self.ledger.unname(before, said)
             self._arrive(identity, hub)
 
@@ -168,10 +165,15 @@ class _Work:
             return False
         name = self._stands_for(source)
         if self._said(name, source) is None:
-            if candidate.verdict not in (Verdict.OPEN, Verdict.HELD):
+            if candidate.verdict is Verdict.DUPLICATE or not source:
                 return False
             name = ""
             self.known[source] = Minted("", Tlp.RED)
+        if source not in self.revoked:
+            self.revoked.add(source)
+            self.taken_back[revoked(source)] = name
+        if not name and candidate.verdict is Verdict.REFUSED:
+            return False  # but nothing comes any more of what waits under its id
         self._withdraw(replace(candidate, verdict=Verdict.OPEN, findings=()), name)
         return True
 
@@ -381,9 +383,6 @@ class _Work:
             self.verdicts.close(candidate.noting(remark), Verdict.DUPLICATE)
             if source not in self.sources:
                 self._arrive(source, "")  # nobody need wait for it
-        if source not in self.revoked:
-            self.revoked.add(source)
-            self.taken_back[revoked(source)] = name
 
     def _said(self, name: str, source: str) -> Contribution | None:
         return self.ledger.said(name, self.batch.partner.slug, source)
