@@ -36,7 +36,7 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.policy import Policy
 from tocsin.server.batches import Batch, Settled
-from tocsin.server.completing import authors, definitions
+from tocsin.server.completing import authors, definitions, identities
 from tocsin.server.deposit import deposited
 from tocsin.server.findings import amended, besides, further, still_held
 from tocsin.server.model import (
@@ -350,7 +350,9 @@ class Intake:
         """The partner, with the terms of all partners to be kept out of what is shared."""
         subjects = [each.object for each in candidates if each.object is not None]
         hub = self._publisher.house.identity["id"]
-        before = self._store.commit(lambda txn: authors(txn, partner.slug, subjects, hub))
+        told, before = identities(subjects), frozenset[str]()
+        if told:
+            before = self._store.commit(lambda txn: authors(txn, partner.slug, told, hub))
         terms = [term for each in self._store.people.partners() for term in each.terms]
         submitter = partner.submitter()
         terms = list(dict.fromkeys((*submitter.terms, *terms)))
