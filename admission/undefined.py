@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from tocsin.admission.model import Path, StixObject
-from tocsin.admission.schemas import documents
+from tocsin.admission.schemas import documents, types
 
 _Node = tuple[str, Mapping[str, Any]]
 """A part of a schema, with the document in which it stands."""
@@ -39,22 +39,23 @@ class _Form:
 def undefined(subject: StixObject) -> Iterator[Path]:
     """The places of such properties, those of the object itself left out."""
     kind = str(subject.get("type"))
+    form = _of_type(kind if kind in types() else "")
     waiting: list[tuple[Path, Any, _Form | None]] = [
-        ((name,), value, _of_type(kind).members.get(name))
+        ((name,), value, form.members.get(name))
         for name, value in subject.items()
         if type(value) is dict or type(value) is list
     ]
     while waiting:
-        path, value, form = waiting.pop()
-        if form is None:
+        path, value, said = waiting.pop()
+        if said is None:
             continue
         if type(value) is list:
-            waiting += (((*path, i), each, form.items) for i, each in enumerate(value))
+            waiting += (((*path, i), each, said.items) for i, each in enumerate(value))
         elif type(value) is dict:
             for name, inner in value.items():
-                if name in form.members:
-                    waiting.append(((*path, name), inner, form.members[name]))
-                elif form.closed:
+                if name in said.members:
+                    waiting.append(((*path, name), inner, said.members[name]))
+                elif said.closed:
                     yield (*path, name)
 
 
@@ -74,7 +75,7 @@ def cut(value: Any, paths: Iterable[Path]) -> Any:
 
 @cache
 def _of_type(kind: str) -> _Form:
-    """The form of a type; of one that the standard does not define, what all have in common."""
+    """The form of a type; empty: of one that the standard does not define, what all have."""
     names = (name for name in documents() if name.partition("/")[2] == f"{kind}.json")
     return _form([(name, documents()[name]) for name in (next(names, "common/core.json"),)])
 

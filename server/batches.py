@@ -16,6 +16,7 @@ class Batch:
 
     submission: str
     partner: Partner
+    """As it wants to be known in this submission."""
     candidates: tuple[Candidate, ...]
     minted: Mapping[str, Minted]
     """Of the whole submission."""

@@ -64,11 +64,16 @@ def definitions(txn: Txn, partner: str, ids: Collection[str]) -> dict[str, StixO
     return found
 
 
-def authors(txn: Txn, partner: str, subjects: Iterable[StixObject], hub: str) -> frozenset[str]:
-    """Of the identities that are sent or related to others: those that gave way to the hub's."""
+def identities(subjects: Iterable[StixObject]) -> frozenset[str]:
+    """Those that are sent, or related to others."""
     names = ("id", "source_ref", "target_ref")
     told = {str(subject.get(name)) for subject in subjects for name in names}
-    found = txn.sources(partner, {each for each in told if each.startswith("identity--")})
+    return frozenset(each for each in told if each.startswith("identity--"))
+
+
+def authors(txn: Txn, partner: str, told: Collection[str], hub: str) -> frozenset[str]:
+    """Of the partner's identities: those that gave way to the hub's."""
+    found = txn.sources(partner, told)
     return frozenset(each for each, public in found.items() if public == hub)
 
 

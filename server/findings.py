@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tocsin.admission.merge import spelt, voices
-from tocsin.admission.model import Action, Candidate, Contribution, Finding, Verdict
+from tocsin.admission.model import NAMED, Action, Candidate, Contribution, Finding, Verdict
 from tocsin.admission.references import Rewriting
-from tocsin.server.model import Question, Record, Review
+from tocsin.server.model import Partner, Question, Record, Review
+
+_Findings = tuple[Mapping[str, str], ...]
 
 MOST = 20
 """Findings of one kind that a person is shown."""
@@ -72,7 +74,8 @@ class Verdicts:
     """The verdicts on a batch, with the questions that they leave."""
 
     submission: str
-    partner: str
+    partner: Partner
+    """As it wants to be known in this submission."""
     now: int
     records: list[Record] = field(default_factory=list)
     reviews: list[Review] = field(default_factory=list)
@@ -117,13 +120,14 @@ class Verdicts:
             question=Question.HELD if record.verdict == Verdict.HELD else Question.ASKED,
             submission=self.submission,
             index=record.index,
-            partner=self.partner,
+            partner=self.partner.slug,
             source_id=record.source_id,
             asked=self.now,
             object=candidate.raw or spelt(candidate.original or candidate.object or {}),
             rules=rules,
             findings=record.findings,
             waits_for=waits_for,
+            anonymous=self.partner.consent not in NAMED,
         )
 
 
@@ -136,11 +140,27 @@ def outspoken(new: Contribution, others: Sequence[Contribution]) -> list[Finding
 
 def amended(before: Record, after: Record) -> Record:
     """What it did not find before is looked for anew; all else that was seen of it stays."""
-    looked = ("publish", "references")
-    kept = (f for f in before.findings if (f.get("stage"), f.get("rule")) != looked)
-    return replace(after, findings=(*kept, *after.findings))
+    return replace(after, findings=_joined(before.findings, after.findings))
+
+
+def still_held(before: Record, after: Record) -> Record:
+    """What waited and still does, for what holds it now."""
+    seen = tuple(f for f in before.findings if f.get("action") != Action.HELD)
+    return replace(after, findings=_joined(seen, after.findings))
 
 
 def besides(review: Review, waived: frozenset[str]) -> Review:
     """The question that is left; what was decided before it is not asked again."""
     return replace(review, rules=tuple(sorted({*review.rules, *waived})))
+
+
+def further(asked: Review, left: Review) -> Review:
+    """The same question, now for what still holds its object; that is all it waits for."""
+    found = _joined(asked.findings, left.findings)
+    return replace(asked, rules=left.rules, waits_for=left.waits_for, findings=found)
+
+
+def _joined(before: _Findings, after: _Findings) -> _Findings:
+    looked = ("publish", "references")
+    kept = tuple(f for f in before if (f.get("stage"), f.get("rule")) != looked)
+    return (*kept, *(f for f in after if f not in kept))

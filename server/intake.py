@@ -19,12 +19,14 @@ from dataclasses import dataclass, replace
 
 from tocsin.admission import Examiner
 from tocsin.admission.benign import WithOwn
+from tocsin.admission.consent import narrowed
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.extension import claims
 from tocsin.admission.markings import marking_ids, official
 from tocsin.admission.model import (
     Action,
     Candidate,
+    Consent,
     Finding,
     KnownBenign,
     StixObject,
@@ -34,9 +36,9 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.policy import Policy
 from tocsin.server.batches import Batch, Settled
-from tocsin.server.completing import authors, definitions
+from tocsin.server.completing import authors, definitions, identities
 from tocsin.server.deposit import deposited
-from tocsin.server.findings import amended, besides
+from tocsin.server.findings import amended, besides, further, still_held
 from tocsin.server.model import (
     Account,
     Arrivals,
@@ -201,6 +203,8 @@ class Intake:
         """Admit what waits with some rules waived; what others ask about is asked then."""
         submission = self._found(review.submission)
         partner = self._partner(submission)
+        if review.anonymous:
+            partner = replace(partner, consent=Consent.NONE)
         candidates = [candidate_of(review.index, review.object)]
         batch = self._batch(submission, partner, candidates, waived)
 
@@ -209,8 +213,12 @@ class Intake:
             record = settled.records[0]
             left = [besides(each, waived) for each in settled.reviews]
             if record.verdict == Verdict.HELD:  # nothing was decided: something else holds it still
-                for each in left:
-                    txn.ask_further(review, each)
+                again = further(review, left[0])
+                if again != review:
+                    txn.ask_further(again)
+                    before = self._record(review)
+                    if before.verdict == Verdict.HELD:
+                        txn.amend(review.submission, still_held(before, record))
                 return settled
             txn.decide(review.id, "released")
             txn.ask(left)
@@ -241,6 +249,7 @@ class Intake:
         """The whole submission examined, and what its ids become."""
         rules, now = self._rules, self._clock()
         submitter = self._submitter(partner, candidates)
+        partner = replace(partner, consent=submitter.consent)
         defined = self._defined(partner, candidates)
         examiner = Examiner(rules.policy, submitter, self._known_benign(), waived, defined)
         hub = self._publisher.house.identity["id"]
@@ -307,11 +316,12 @@ class Intake:
             settled = unread.pop()
             self._complete(settled)
             for review in self._withdrawn(settled):
-                with suppress(NotFound):  # its submission may not be kept any more
+                with suppress(NotFound, Conflict):  # not kept any more, or decided meanwhile
                     self.reject(review, "intake", "was revoked while it waited")
             for review in self._store.reviews.waiting_for(settled.arrivals):
                 if review.rules in (("references",), ("marking",)):
-                    unread.append(self._decide(review, "intake", frozenset()))
+                    with suppress(NotFound, Conflict):
+                        unread.append(self._decide(review, "intake", frozenset()))
 
     def _withdrawn(self, settled: Settled) -> Sequence[Review]:
         """What waits for an analyst though its partner has revoked it."""
@@ -340,11 +350,13 @@ class Intake:
         """The partner, with the terms of all partners to be kept out of what is shared."""
         subjects = [each.object for each in candidates if each.object is not None]
         hub = self._publisher.house.identity["id"]
-        before = self._store.commit(lambda txn: authors(txn, partner.slug, subjects, hub))
+        told, before = identities(subjects), frozenset[str]()
+        if told:
+            before = self._store.commit(lambda txn: authors(txn, partner.slug, told, hub))
         terms = [term for each in self._store.people.partners() for term in each.terms]
         submitter = partner.submitter()
         terms = list(dict.fromkeys((*submitter.terms, *terms)))
-        return replace(submitter, terms=tuple(terms), identities=before)
+        return narrowed(replace(submitter, terms=tuple(terms), identities=before), subjects)
 
     def _sees(self, name: str) -> Tlp:
         """The strictest level among the feeds that the account reads."""

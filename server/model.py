@@ -356,10 +356,10 @@ class Review:
     rules: tuple[str, ...] = ()
     """The rules that ask; a release admits the object with these waived."""
     findings: tuple[Mapping[str, str], ...] = ()
-    state: str = "waiting"
-    """waiting, released or rejected."""
+    state: str = "waiting"  # or released, or rejected
     waits_for: tuple[str, ...] = ()
     """Source ids that the object refers to and that have not arrived yet."""
+    anonymous: bool = False  # whoever sent it did not agree to be named with it
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class Publisher:
 
     def settle(self, txn: Txn, batch: Batch) -> Settled:
         """Everything about the batch but the submission's own state is written."""
-        verdicts = Verdicts(batch.submission, batch.partner.slug, batch.now)
+        verdicts = Verdicts(batch.submission, batch.partner, batch.now)
         work = _Work(self.mint, Ledger(txn, self.house, batch.now), batch, verdicts)
         work.keep_authors()
         for candidate in in_order(batch.candidates):
@@ -132,6 +132,8 @@ class _Work:
         for identity in self.batch.authors - {hub}:
             before = self.sources.get(identity, "")
             if said := self._said(before, identity):
+                if said.named and said.received > self.batch.received:
+                    continue  # it agreed to be named since the submission came
                 self.ledger.unname(before, said)
             self._arrive(identity, hub)
 
@@ -149,7 +151,8 @@ class _Work:
             if candidate.verdict is Verdict.REFUSED and source not in self.sources:
                 self._arrive(source, "")  # nobody need wait for it
             told = candidate.noting(*staying(self._said(self._stands_for(source), source)))
-            self.verdicts.close(told, candidate.verdict, waits_for=awaited(candidate))
+            waits_for = awaited(candidate)[:MOST_AWAITED]
+            self.verdicts.close(told, candidate.verdict, waits_for=waits_for)
         elif self._echo(candidate):
             self.verdicts.close(candidate.noting(ECHO), Verdict.DUPLICATE, source)
         else:
@@ -162,10 +165,15 @@ class _Work:
             return False
         name = self._stands_for(source)
         if self._said(name, source) is None:
-            if candidate.verdict not in (Verdict.OPEN, Verdict.HELD):
+            if candidate.verdict is Verdict.DUPLICATE or not source:
                 return False
             name = ""
             self.known[source] = Minted("", Tlp.RED)
+        if source not in self.revoked:
+            self.revoked.add(source)
+            self.taken_back[revoked(source)] = name
+        if not name and candidate.verdict is Verdict.REFUSED:
+            return False  # but nothing comes any more of what waits under its id
         self._withdraw(replace(candidate, verdict=Verdict.OPEN, findings=()), name)
         return True
 
@@ -375,9 +383,6 @@ class _Work:
             self.verdicts.close(candidate.noting(remark), Verdict.DUPLICATE)
             if source not in self.sources:
                 self._arrive(source, "")  # nobody need wait for it
-        if source not in self.revoked:
-            self.revoked.add(source)
-            self.taken_back[revoked(source)] = name
 
     def _said(self, name: str, source: str) -> Contribution | None:
         return self.ledger.said(name, self.batch.partner.slug, source)

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 from hub import GREEN, details, indicator, relationship, sdo
+from test_definitions_later import STATEMENT
 
 from tocsin.admission.model import Consent
 from tocsin.server.model import Partner
@@ -98,6 +99,32 @@ class TestLabels:
     def test_more_is_not(self, hub):
         self.pushed(hub, Consent.NONE, "ais-consent-everyone")
         assert identities(hub) == [] and "Open" not in str(told(hub))
+
+    WAITING = (
+        {"pattern": "[domain-name:value = 'vpn.acme.example']"},
+        {"description": "Open Limited saw it. Reported by Jane Doe"},
+        {"object_marking_refs": [GREEN, STATEMENT["id"]]},
+    )
+
+    def released(self, hub):
+        hub.push(STATEMENT, who="open")
+        for review in hub.store.reviews.waiting():
+            assert hub.parts.intake.release(review, "analyst").verdict == "admitted"
+        return [each for each in told(hub) if each["type"] == "indicator"][-1]
+
+    @pytest.mark.parametrize("more", WAITING)
+    def test_what_waits_for_longer_goes_out_as_anonymous_as_it_came(self, hub, more):
+        self.pushed(hub, Consent.EVERYONE, "ais-consent-none", **more)
+        shown = self.released(hub)
+        assert shown["created_by_ref"] == hub.identity and "Open" not in str(shown)
+        assert "saw it" in shown["description"]
+
+    def test_and_who_agreed_in_a_later_submission_stays_named(self, hub, clock):
+        self.pushed(hub, Consent.EVERYONE, "ais-consent-none", **self.WAITING[0])
+        clock.pass_by(hours=1)
+        hub.push(TEAM, by(TEAM, "else.top"), who="open")
+        assert "Open" not in str(self.released(hub))
+        assert ["revoked" in each for each in identities(hub)] == [False]
 
     def test_an_identity_that_is_not_the_author_decides_nothing(self, hub):
         other = sdo("identity")["id"]

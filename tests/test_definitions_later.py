@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hub import AMBER, GREEN, details, indicator
+from hub import AMBER, GREEN, details, indicator, relationship, sdo
 from stix_objects import TIME, ref
 
 STATEMENT = {
@@ -47,6 +47,27 @@ def test_what_waited_for_one_says_so_and_is_published_with_it(hub):
     [entry] = details(hub.ask(f"status/{waiting['id']}/").json)
     assert entry["x_tocsin_verdict"] == "admitted" and entry["message"] == "published"
     assert hub.store.reviews.waiting() == []
+
+
+def test_what_waits_for_other_things_too_is_published_with_the_last_of_them(hub):
+    one, other = indicator(), sdo("malware", name="evil", is_family=False)
+    marks = [GREEN, STATEMENT["id"]]
+    waiting = hub.push(relationship(one, "indicates", other, object_marking_refs=marks))
+    told = []
+    for each in (STATEMENT, one, other):
+        hub.push(each)
+        [entry] = details(hub.ask(f"status/{waiting['id']}/").json)
+        told.append(entry["message"])
+    assert all(other["id"] in said and "definition" not in said for said in told[:2])
+    assert one["id"] in told[0] and one["id"] not in told[1]
+    assert told[2] == "published" and hub.store.reviews.waiting() == []
+
+
+def test_it_is_remembered_of_so_many_for_which_one_waits(hub):
+    ids = [sdo("marking-definition")["id"] for _ in range(1_500)]
+    assert hub.verdicts(hub.push(indicator(object_marking_refs=[GREEN, *ids]))) == ["held"]
+    [review] = hub.store.reviews.waiting()
+    assert len(review.waits_for) == 1_000
 
 
 def test_it_may_come_alone_again_and_again(hub):

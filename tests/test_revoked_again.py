@@ -94,6 +94,22 @@ class TestWhileItWaits:
         assert details(told)[0]["message"] == "not taken: was revoked while it waited"
         assert told["status"] == "complete"
 
+    def test_nor_if_the_revocation_itself_cannot_be_taken(self, hub, held):
+        hub.push(held)
+        assert verdicts(hub, revoked(held) | {"object_marking_refs": [RED]}) == ["refused"]
+        assert hub.store.reviews.waiting() == []
+
+    def test_it_may_wait_for_what_is_revoked_with_it(self, hub, clock, held, ends):
+        """What else came with that is there for all the others that wait for it."""
+        notes = [sdo("note", content="n", object_refs=[ends[0]["id"]]) for _ in range(2)]
+        notes[0]["object_refs"].append(held["id"])
+        for each in (held, *notes):
+            hub.push(each)
+            clock.pass_by(hours=1)
+        hub.push(ends[0], revoked(notes[0]), revoked(held))
+        assert hub.store.reviews.waiting() == []
+        assert sorted(each["type"] for each in hub.feed("green")) == ["malware", "note"]
+
     def test_a_release_that_comes_too_late_publishes_nothing(self, hub, held):
         hub.push(held)
         [review] = hub.store.reviews.waiting()

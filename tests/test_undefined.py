@@ -10,7 +10,7 @@ from tocsin.admission import Examiner, policy_of
 from tocsin.admission.benign import Lists
 from tocsin.admission.model import Candidate, Submitter
 from tocsin.admission.texts import rewritten
-from tocsin.admission.undefined import undefined
+from tocsin.admission.undefined import _of_type, undefined
 from tocsin.config import policy_text
 
 SHIPPED = policy_of(policy_text(None))
@@ -100,3 +100,11 @@ def test_a_marking_of_it_goes_with_it_and_one_of_nothing_still_holds():
     }
     astray = [{"marking_ref": AMBER, "selectors": ["external_references.[0].x_more"]}]
     assert not judged(subject | {"granular_markings": astray}).open
+
+
+def test_nothing_is_remembered_of_types_that_people_make_up():
+    assert list(undefined(CASE)) == []
+    before = _of_type.cache_info().currsize
+    for number in range(5):
+        assert list(undefined(CASE | {"type": f"x-case{number}"})) == []
+    assert _of_type.cache_info().currsize == before

@@ -31,7 +31,12 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "submissions": (("open", "received"), ("account", "received")),
     "raws": (),
     "verdicts": (("submission", "first"),),
-    "reviews": (("state", "partner", "asked"), ("partner", "waits_for"), ("waits_for",)),
+    "reviews": (
+        ("state", "partner", "asked"),
+        ("partner", "source_id"),
+        ("partner", "waits_for"),
+        ("waits_for",),
+    ),
     "waits": (("targets",),),
     "partners": (),
     "accounts": (("partner",),),

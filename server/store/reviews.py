@@ -60,13 +60,13 @@ def ask(base: Base, session: ClientSession, reviews: Sequence[Review]) -> None:
         base.reviews.insert_many(list(map(_document, reviews)), session=session)
 
 
-def ask_further(base: Base, session: ClientSession, review: Review, more: Review) -> None:
+def ask_further(base: Base, session: ClientSession, review: Review) -> None:
     """See `Txn.ask_further`."""
-    if more.rules != review.rules:
-        known = [*review.findings, *(each for each in more.findings if each not in review.findings)]
-        changes = {"rules": list(more.rules), "findings": [dict(finding) for finding in known]}
-        key = {"_id": review.id, "state": WAITING}
-        base.reviews.update_one(key, {"$set": changes}, session=session)
+    document = _document(review)
+    changes = {name: document[name] for name in ("rules", "findings", "waits_for")}
+    base.reviews.update_one(
+        {"_id": review.id, "state": WAITING}, {"$set": changes}, session=session
+    )
 
 
 def decide(base: Base, session: ClientSession, review_id: str, state: str) -> Review:
@@ -100,6 +100,7 @@ def _document(review: Review) -> Document:
         "findings": [dict(finding) for finding in review.findings],
         "state": review.state,
         "waits_for": list(review.waits_for),
+        "anonymous": review.anonymous,
     }
 
 
@@ -117,4 +118,5 @@ def _review(document: Document) -> Review:
         findings=tuple(document["findings"]),
         state=document["state"],
         waits_for=tuple(document["waits_for"]),
+        anonymous=document.get("anonymous", False),  # an older document has none
     )

@@ -161,9 +161,9 @@ class Txn:
         """Put questions to an analyst."""
         ask(self._base, self._session, reviews)
 
-    def ask_further(self, review: Review, more: Review) -> None:
-        """The same question, now also for what another one gives as its reasons."""
-        ask_further(self._base, self._session, review, more)
+    def ask_further(self, review: Review) -> None:
+        """Put a question that waits for other reasons than before."""
+        ask_further(self._base, self._session, review)
 
     def decide(self, review_id: str, state: str) -> Review:
         """Answer a question: `released` or `rejected`; the review as it is now.
