@@ -19,7 +19,7 @@ DEEPEST = 100
 
 _MACHINERY = frozenset(
     (
-        *("type", "id", "spec_version", "created", "modified", "lang", "payload_bin"),
+        *("type", "id", "spec_version", "created", "modified", "payload_bin"),
         *("pattern", "granular_markings", "definition_type"),
         *("published", "valid_from", "valid_until"),
         *("first_seen", "last_seen", "first_observed", "last_observed", "start_time", "stop_time"),
@@ -80,6 +80,8 @@ _REFERS = ("_ref", "_refs")
 _REFERENCE = re.compile(r"[a-z0-9][a-z0-9-]*--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 DIGEST = re.compile(r"(?=\D*\d)(?!\w{1,20}://)[A-Za-z0-9+][A-Za-z0-9+/:]{15,255}")
 """What hashes look like, fuzzy ones included."""
+_PLAIN_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|\d{3}))?", re.ASCII)
+"""Language, script and country; what else a code may say, `de-x-…`, are words of somebody's."""
 _HEX = re.compile(r"[0-9A-Fa-f]{32,256}")
 """Hashes that cannot tell anything; in others, and under names of one's own, may stand words."""
 
@@ -104,7 +106,9 @@ _last: tuple[StixObject | None, tuple[tuple[Path, str], ...]] = (None, ())
 def _walked(subject: StixObject) -> Iterator[tuple[Path, str]]:
     own = _VALUES.get(subject.get("type", ""), frozenset())
     for name, value in subject.items():
-        if name in _MACHINERY or name in own:
+        if name == "granular_markings":
+            yield from _languages(value)
+        if name in _MACHINERY or name in own or (name == "lang" and _plain(value)):
             continue
         if type(value) is str:
             if name in _WORDS and value in _WORDS[name]:
@@ -143,6 +147,18 @@ def rewritten(subject: StixObject, changes: Mapping[Path, str | None]) -> StixOb
         _removed(copies, path)
     result: StixObject = copies[()]
     return _reselected(subject, result) if gone and "granular_markings" in result else result
+
+
+def _languages(markings: object) -> Iterator[tuple[Path, str]]:
+    """Codes of languages in granular markings that may say more than a language."""
+    for i, marking in enumerate(markings if isinstance(markings, list) else ()):
+        code = marking.get("lang") if isinstance(marking, dict) else None
+        if isinstance(code, str) and not _plain(code):
+            yield ("granular_markings", i, "lang"), code
+
+
+def _plain(code: object) -> bool:
+    return isinstance(code, str) and _PLAIN_LANGUAGE.fullmatch(code) is not None
 
 
 def _texts(path: Path, value: Any) -> Iterator[tuple[Path, str]]:

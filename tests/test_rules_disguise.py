@@ -144,6 +144,22 @@ class TestPlaces:
         assert described("Seen at QUUX.") == "Seen at [removed: submitter's name]."
 
 
+class TestCodesOfLanguages:
+    @pytest.mark.parametrize("code", ["de-x-quux", "de-quux"])
+    def test_that_tell_who_sent_it_go(self, code):
+        candidate = judged(made("malware", lang=code))
+        assert candidate.open and "lang" not in candidate.object
+        marked = [{"lang": code, "selectors": ["name"]}]
+        told = judged(made("malware", granular_markings=marked))
+        assert not told.open or "quux" not in str(told.object).lower()
+
+    @pytest.mark.parametrize("code", ["de", "pt-BR", "zh-Hant-TW", "es-419", "de-CH-1996"])
+    def test_that_name_a_language_stay(self, code):
+        marked = [{"lang": code, "selectors": ["name"]}]
+        told = judged(made("malware", lang=code, granular_markings=marked)).object
+        assert (told["lang"], told["granular_markings"]) == (code, marked)
+
+
 class TestOwnValues:
     @pytest.mark.parametrize(
         "url",

@@ -217,8 +217,8 @@ def _changed(path: Path, text: str, spans: Sequence[Span]) -> str | None:
     """The new text at that place; None to strip it."""
     if path[0] in STRIPPED_LISTS or (path[0] == "external_references" and path[-1] == "url"):
         return None
-    if path[-2:-1] == ("hashes",):
-        return None  # with a mask in it it is a hash of nothing
+    if path[-2:-1] == ("hashes",) or path[-1] == "lang":
+        return None  # with a mask in it it is a hash of nothing, and no code of a language
     return replaced(text, spans)
 
 
