@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from tocsin.admission.rules._words import among
+
 _NAME = r"(?P<name>[^\W_][\w.$-]{1,40}(?<![.-]))"
 _DOMAIN = (
     r"(?:(?:(?!HK(?:LM|CU|U|EY)|NT\b|BUILTIN)[A-Z][\w.-]{0,20}|\[removed: [^\]]{1,40}\])\\{1,2})"
@@ -37,19 +39,26 @@ _DIRECTORY = re.compile(
 )
 _SID = re.compile(r"(?<![\w-])(?P<name>S-1-5-21(?:-\d{1,10}){3}-\d{4,10})(?![\w-])")
 """From 1000 on the last number is a person's; below are what every domain has."""
-_WORDS = re.compile(
-    r"user|login|logon|account|nutzer|anmelde|utilis|usu|utente|gebruik|\bas\b|/u|/ru|accepted"
-    r"|session|dc=|S-1-5|konto",
-    re.IGNORECASE,
+_PATTERNS = (
+    (
+        _LABELLED,
+        among(
+            *("user", "login", "logon", "account", "nutzer", "anmeldename", "utilisateur"),
+            *("usuario", "utente", "gebruiker", "uporabnik"),
+        ),
+    ),
+    (_OF_A_DOMAIN, among("\\")),
+    (_LOGGED, among("accepted ", "session ", "samaccountname")),
+    (_DIRECTORY, among("dc=")),
+    (_SID, among("s-1-5-21-")),
 )
+"""Each with the words without which there is none."""
 
 
 def accounts(text: str) -> Iterator[tuple[int, int, str]]:
     """Where accounts are named, and how."""
-    if not _WORDS.search(text):
-        return
-    for pattern in (_LABELLED, _OF_A_DOMAIN, _LOGGED, _DIRECTORY, _SID):
-        for found in pattern.finditer(text):
+    for pattern, may in _PATTERNS:
+        for found in pattern.finditer(text) if may(text) else ():
             if pattern is not _LABELLED or _a_name(text, found):
                 yield *found.span("name"), found["name"]
 

@@ -21,8 +21,8 @@ _ESCAPED = re.compile(
     re.IGNORECASE,
 )
 _JOINED = re.compile(
-    r"(?<=[\d\s(])_|_(?=[\d@+\s)./])|_\Z|\A_"
-    r"|(?<=[a-z])-(?=\d{6})|(?<=[a-z][g-z]|[g-z][a-z])[:=](?=[+(\d])",
+    r"[_:=-](?:(?<=[\d\s(]_)|(?<=_)(?:(?=[\d@+\s)./])|\Z)|(?<=\A_)"
+    r"|(?<=[a-z]-)(?=\d{6})|(?<=[a-z][g-z][:=]|[g-z][a-z][:=])(?=[+(\d]))",
     re.IGNORECASE,
 )
 """What joins a number to a word, no part of either: `log_10.1.2.3`, `SSN:078-05-1121`."""
@@ -68,7 +68,7 @@ def _remembered(text: str) -> tuple[Reading, ...]:
 
 
 def _readings(text: str) -> Iterator[Reading]:
-    escaped = _ESCAPED.search(text)
+    escaped = ("%" in text or "\\" in text or "&" in text) and _ESCAPED.search(text)
     if text.isascii() and not escaped and not _JOINED.search(text):
         return
     characters: list[str] = []

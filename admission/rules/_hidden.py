@@ -54,4 +54,7 @@ def ibans(text: str) -> Iterator[tuple[int, int]]:
 def maybe(text: str) -> bool:
     """Whether to look at all: most texts have nothing that hides anything."""
     lower = text.lower()
-    return any(sign in lower for sign in _SIGNS)
+    for sign in _SIGNS:  # noqa: SIM110  half the time of any()
+        if sign in lower:
+            return True
+    return False

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from tocsin.admission.attack import attack_names
 from tocsin.admission.rules._masking import Span
+from tocsin.admission.rules._words import among
 
 PERSON = "person's name"
 
@@ -51,6 +52,22 @@ _FIELD = re.compile(
         ["'*\ ]{0,3}[:=]["'*\ ]{0,4}""",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
+_TITLES = (
+    *("Mr", "Ms", "Mx", "Dr", "Prof", "Sr", "Mme", "Mlle", "Dott", "Ing", "Herr", "Frau", "Miss"),
+    *("Monsieur", "Madame", "Señor", "Signor"),
+)
+_may_announce = among(
+    *("reported by", "written by", "authored by", "discovered by", "submitted by", "shared by"),
+    *("investigated by", "provided by", "identified by", "observed by", "prepared by"),
+    *("signed by", "sent by", "sent in by", "found by", "spotted by", "analysed by", "analyzed by"),
+    *(" von", " durch", " par", " por", " da", " door", "our client", "my client"),
+    *("colleague", "employee", "customer", "credit", "thanks", "behalf", "attention", "attn"),
+    *("dear", "regards", "sincerely", "name", "contact", "author", "analyst", "reporter"),
+    *("researcher", "creator", "patient", "recipient", "person", "kontakt", "victim", "opfer"),
+    *("melder", "bearbeiter", "ansprechpartner", "kund", "autor", "auteur", "vittima", "utente"),
+    "slachtoffer",
+)
+_may_head = among("author", "report", "analyst", "creator", "researcher")
 _FULL = re.compile(rf"(?P<name>{_WORD}{_REST}{{1,2}})(?![\w’])")
 _FURTHER = re.compile(
     rf"(?:,[ ]|,?[ ](?:and|und|et|y|&)[ ])(?P<name>{_WORD}{_REST}{{1,2}})(?![\w’])"
@@ -100,11 +117,12 @@ def persons(text: str) -> Iterator[Span]:
     """Names with a title, or right after words that announce a person."""
     if " " not in text:  # each of them has one
         return
-    for titled in _TITLED.finditer(text):
-        if _person(titled["name"]):
-            yield Span(*titled.span("name"), PERSON)
-    for announced in (_CUE, _FIELD):
-        for cue in announced.finditer(text):
+    if any(title in text for title in _TITLES):
+        for titled in _TITLED.finditer(text):
+            if _person(titled["name"]):
+                yield Span(*titled.span("name"), PERSON)
+    for announced, may in ((_CUE, _may_announce), (_FIELD, _may_head)):
+        for cue in announced.finditer(text) if may(text) else ():
             yield from _list(text, cue.end())
 
 

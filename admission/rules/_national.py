@@ -49,6 +49,7 @@ from stdnum.za import idnr as south_african
 
 from tocsin.admission.rules._masking import Span
 from tocsin.admission.rules._papers import papers
+from tocsin.admission.rules._words import one_word
 
 NATIONAL = "national identity number"
 
@@ -187,6 +188,8 @@ _NUMBERS = (
 )
 _FIRST = frozenset().union(*(number.first for number in _NUMBERS))
 _BEFORE, _AFTER = 40, 16
+_APART = {code: " " for code in range(128) if not chr(code).isalpha()}
+"""Words of ASCII by themselves."""
 _DIGITS = re.compile(r"\d(?:\D*\d){3}")
 """As many as the shortest of them has."""
 
@@ -196,13 +199,15 @@ def _called(text: str) -> Iterable[_Number]:
     if not text.isascii():
         return _NUMBERS
     plain = text.lower()
-    there = _FIRST.intersection((*_WORD.findall(plain), *_WORD.findall(plain.replace(".", ""))))
+    there = _FIRST.intersection(plain.translate(_APART).split())
+    if "." in plain:
+        there |= _FIRST.intersection(plain.replace(".", "").translate(_APART).split())
     return [each for each in _NUMBERS if not each.first.isdisjoint(there)] if there else ()
 
 
 def national(text: str) -> Iterator[Span]:
     """Numbers of any of these countries, with the word for it near, and of papers behind it."""
-    if not _DIGITS.search(text):
+    if not _DIGITS.search(text) or one_word(text):
         return
     yield from (Span(start, end, NATIONAL) for start, end in papers(text))
     for number in _called(text):

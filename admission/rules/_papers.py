@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from tocsin.admission.rules._words import among
+
 _PAPERS = re.compile(
     r"""(?<!\w)(?:
         passport | reisepass | pass(?=-?nr|-?nummer) | passeport | pasaporte | passaporto
@@ -24,12 +26,12 @@ _PAPERS = re.compile(
     (?P<number>(?=[a-z\d]{0,12}(?:\d[a-z]{0,3}){4})[a-z]{0,3}\d[a-z\d]{4,11})(?![\w@/]|[.-]\w)""",
     re.VERBOSE | re.IGNORECASE,
 )
-_WORDS = re.compile(
-    r"pas|ausweis|ident|паспорт|照|cni|card|dow|licen|führer|permi|patent|condu|rijb", re.IGNORECASE
+_may = among(
+    *("pas", "ausweis", "ident", "cni", "card", "dow", "licen", "permi", "patent", "condu", "rijb")
 )
 
 
 def papers(text: str) -> Iterator[tuple[int, int]]:
     """Where such numbers stand."""
-    if _WORDS.search(text):
+    if _may(text):
         yield from (found.span("number") for found in _PAPERS.finditer(text))

@@ -18,7 +18,7 @@ from tocsin.admission.recognise import known_tld
 from tocsin.admission.rules._accounts import accounts as named_accounts
 from tocsin.admission.rules._masking import Span
 from tocsin.admission.rules._secrets import secrets as quoted_secrets
-from tocsin.admission.rules._words import DOT
+from tocsin.admission.rules._words import DOT, among
 
 USER = "user name in a path"
 ACCOUNT = "account name"
@@ -53,11 +53,10 @@ _SITE = re.compile(
     re.IGNORECASE,
 )
 """Of somebody in SharePoint, by his mailbox: `/personal/jane_doe_bank_com/`."""
-_FOLDER = re.compile(
-    rf"home|profile|redirect|[\\/](?:{_FOLDERS}|users?\$?|userdata\$?)[\\/]|personal",
-    re.VERBOSE | re.IGNORECASE,
+_may_lead_home = among(
+    *("home", "profile", "redirect", "user", "documents", "docume~", "dokumente", "benutzer"),
+    *("utilisateurs", "usuarios", "utenti", "gebruikers", "personal"),
 )
-"""What every such path holds; cheaper than looking for each."""
 
 _REMOVED = "[removed"
 """With which the mask of an earlier rule begins: `jdoe.[removed: submitter's name]`."""
@@ -99,8 +98,11 @@ _STEP = re.compile(
     re.IGNORECASE,
 )
 """What lets somebody in who has the link: `/reset-password/…`."""
+_may_step = among("reset", "verif", "confirm", "invite", "magic", "activate", "unsubscribe")
 _JWT = re.compile(r"(?<![\w-])eyJ[\w-]{6,4096}\.eyJ[\w-]{2,8192}\.[\w-]{8,2048}(?![\w-])")
 _BEARER = re.compile(r"\bbearer\s+(?P<value>[\w~+/.-]{16,2048}=*)", re.IGNORECASE)
+
+_may_bear = among("bearer")
 
 _MAIL = re.compile(
     rf"(?<![^\W_])([\w.+-]{{1,64}})(?:@|%40|\[@\]|\[at\])((?:[a-z0-9-]{{1,63}}{DOT}){{1,6}}[a-z][a-z-]{{1,23}})(?![\w.-]*@)",
@@ -116,13 +118,14 @@ _EXAMPLE = re.compile(
     re.IGNORECASE,
 )
 """A domain kept for examples; or the version of a package (`vue@2.6.14.min.js`)."""
+_may_mail = among("@", "%40", "[at]")
 _CODED = re.compile(r"[A-Za-z0-9+/_-]{12,200}={0,2}")
 _FANGS = re.compile(r"[\[\](){}\\]")
 
 
 def users(text: str) -> Iterator[Span]:
     """People's names in paths to their folders; names that stand for anybody are none."""
-    if not _FOLDER.search(text):
+    if not _may_lead_home(text):
         return
     for path in (_WINDOWS, _SHARE, _UNIX, _SITE):
         for found in path.finditer(text):
@@ -158,14 +161,16 @@ def credentials(text: str) -> Iterator[Span]:
 def tokens(text: str) -> Iterator[Span]:
     """Session ids, keys and passwords in queries; JSON web tokens and bearer tokens anywhere."""
     for start, url in _urls(text):
-        for found in chain(_PARAMETER.finditer(url), _STEP.finditer(url)):
+        steps = _STEP.finditer(url) if _may_step(url) else ()
+        for found in chain(_PARAMETER.finditer(url) if "=" in url else (), steps):
             if not _PLACEHOLDER.match(found["value"]):
                 yield Span(start + found.start("value"), start + found.end("value"), TOKEN)
     if "eyJ" in text:
         for found in _JWT.finditer(text):
             yield Span(*found.span(), TOKEN)
-    for found in _BEARER.finditer(text):
-        yield Span(*found.span("value"), TOKEN)
+    if _may_bear(text):
+        for found in _BEARER.finditer(text):
+            yield Span(*found.span("value"), TOKEN)
 
 
 def emails(text: str) -> Iterator[Span]:
@@ -175,7 +180,7 @@ def emails(text: str) -> Iterator[Span]:
         path = min((at for at in (url.find(mark, host) for mark in "/?#") if at >= 0), default=-1)
         if path < 0:
             continue
-        for found in _MAIL.finditer(url, path):
+        for found in _MAIL.finditer(url, path) if _may_mail(url) else ():
             if not _nobodys_mail(found[1], found[2]):
                 yield Span(start + found.start(), start + found.end(), EMAIL)
         for found in _CODED.finditer(url, path):

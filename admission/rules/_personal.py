@@ -64,7 +64,7 @@ _INDICATOR = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
-_CARD = re.compile(r"(?<![\w.,:/=&+-])\d(?:[ -]?\d){11,18}(?![\w%]|[.,:-]\d)")
+_CARD = re.compile(r"\d(?<![\w.,:/=&+-]\d)(?:[ -]?\d){11,18}(?![\w%]|[.,:-]\d)")
 _ISSUERS = re.compile(
     r"""4(?:\d{12}|\d{15}|\d{18})                                            # Visa
       | (?:5[1-5]\d\d|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}        # Mastercard
@@ -77,7 +77,9 @@ _ISSUERS = re.compile(
     """,
     re.VERBOSE,
 )
-_CARD_IN_FOURS = re.compile(r"(?<![\w.,:/=&+-])\d{4}([./])\d{4}\1\d{4}\1\d{4}(?![\w%/]|[.,:-]\d)")
+_CARD_IN_FOURS = re.compile(
+    r"\d(?<![\w.,:/=&+-]\d)\d{3}([./])\d{4}\1\d{4}\1\d{4}(?![\w%/]|[.,:-]\d)"
+)
 _CARD_WORD = re.compile(
     r"\b(?:credit|debit|card|cc|visa|master\s?card|amex|american express|maestro|diners)\b",
     re.IGNORECASE,
@@ -90,11 +92,12 @@ _IBAN = re.compile(
 _IBAN_WORD = re.compile(r"\b(?:iban|bank account|account number)\b", re.IGNORECASE)
 _PART = re.compile(r"[ .-]?[A-Za-z0-9]{1,4}$")
 
-_SSN = re.compile(r"(?<![\w./=-])\d{3}([-. ]?)\d\d\1\d{4}(?![\w/]|[.-]\w)")
+_SSN = re.compile(r"\d(?<![\w./=-]\d)\d\d([-. ]?)\d\d\1\d{4}(?![\w/]|[.-]\w)")
 _SSN_WORD = re.compile(r"\b(?:ssn|social security|taxpayer|tin|itin)\b", re.IGNORECASE)
 
 _PHONE = re.compile(
-    r"""(?<![\w.:/@=\#$%&+-])(?<!\d,)(?:\+\s?|\(\+?)?\d[\d() .\-/]{4,22}\d
+    r"""[+(\d](?<![\w.:/@=\#$%&+-].)(?<!\d,.)(?:(?<=\+)\s?\d|(?<=\()\+?\d|(?<=\d))
+        [\d() .\-/]{4,22}\d
         (?:\s?(?:x|ext\.?|extension)\s?\d{1,5})?(?![\w%@\\]|[.:,]\d)""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -107,6 +110,8 @@ _BEFORE, _AFTER = 32, 12
 _LETTERS = re.compile(r"[^\W\d_]{2}")
 """What every word has; cheaper than looking for each."""
 _FEWEST, _FEWEST_OF_IBAN = 7, 10
+LONGEST = 40
+"""More characters than any of them has without a blank or a sign in it."""
 _RUN = re.compile(r"\d(?:[ ().\-/]{0,3}\d){6}")
 """What every number looked for begins with; far cheaper than looking for each."""
 _HIDDEN = {CARD: _hidden.cards, SSN: _hidden.ssns, IBAN: _hidden.ibans}

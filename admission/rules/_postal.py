@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from tocsin.admission.rules._masking import Span
+from tocsin.admission.rules._words import among
 
 ADDRESS = "postal address"
 
@@ -57,6 +58,9 @@ _ANNOUNCED = re.compile(
 )
 
 
+_may_announce = among(" address", "live", "living", "resid", "wohnhaft", "domicili")
+
+
 def postal(text: str) -> Iterator[Span]:
     """Street, number and postcode together, as written in Europe and America.
 
@@ -67,6 +71,8 @@ def postal(text: str) -> Iterator[Span]:
     if _POSTCODE.search(text):
         for found in _ADDRESSES.finditer(text):
             yield Span(*found.span(), ADDRESS)
+    if not _may_announce(text):
+        return
     for found in _ANNOUNCED.finditer(text):
         where = found["where"]
         if any(c.isdigit() for c in where) and any(c.isupper() for c in where):

@@ -37,6 +37,7 @@ from tocsin.admission.rules._modes import TEXT, VALUE
 from tocsin.admission.rules._names import PERSON, persons
 from tocsin.admission.rules._national import NATIONAL, national
 from tocsin.admission.rules._postal import ADDRESS, postal
+from tocsin.admission.rules._words import one_word
 from tocsin.admission.sanitise import Rule
 
 DEFAULTS: Mapping[str, object] = {
@@ -102,6 +103,8 @@ def _finder(kinds: frozenset[str], regions: tuple[str, ...]) -> Search:
 
 def _found(text: str, kinds: frozenset[str], regions: tuple[str, ...]) -> list[Span]:
     """Personal data in a text; what is an identity number by its word is no telephone or card."""
+    if len(text) > personal.LONGEST and one_word(text):
+        return []
     numbers = list(national(text)) if NATIONAL in kinds else []
     taken = Zones((span.start, span.end) for span in numbers)
     spans = [s for s in personal.found(text, kinds, regions) if not taken.touch(s.start, s.end)]
