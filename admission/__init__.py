@@ -157,6 +157,9 @@ class Examiner:
         """Each layer of the object on its own, so that none shows in another."""
         subject = candidate.object or {}
         division = divided(subject, company.definitions, company.defaults.of(subject))
+        if division.object is subject and not (division.fuller or division.lost):
+            judged = self._judged(candidate, company)
+            return replace(judged, original=subject) if judged.original is not None else judged
         most = min(self._submitter.max_tlp, Tlp.AMBER_STRICT)
         wanted = [layer for layer in division.fuller if layer[0] <= most]
         noted = _of_parts(division, len(wanted) < len(division.fuller))

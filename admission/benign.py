@@ -130,6 +130,8 @@ class Lists:
             whole = whole and reach is not Reach.WITHIN
             if whole or reach is not Reach.EXACT:
                 exact[number] = exact.get(number, False) or whole
+        if not exact:
+            return ()
         hits = (Hit(self._lists[number][0], whole) for number, whole in exact.items())
         return tuple(sorted(hits, key=lambda hit: (not hit.exact, hit.list)))
 

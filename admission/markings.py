@@ -15,6 +15,7 @@ from functools import lru_cache
 
 from tocsin.admission.acs import is_acs
 from tocsin.admission.model import StixObject, Tlp
+from tocsin.admission.nested import in_nested
 
 TLP_2: Mapping[Tlp, str] = {
     Tlp.CLEAR: "marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487",
@@ -101,7 +102,7 @@ def is_tlp_definition(subject: StixObject) -> bool:
 
 def read(subject: StixObject, definitions: Mapping[str, StixObject]) -> Marks:
     """What the markings of an object say; `definitions` are those sent along, by id."""
-    ids = tuple(marking_ids(subject))
+    ids = marking_ids(subject)
     said = {id_: definitions[id_] for id_ in ids if id_ in definitions}
     return _read(ids, said) if said else _undefined(ids)
 
@@ -145,6 +146,8 @@ def marked(subject: StixObject, marks: Marks) -> StixObject:
     ids = [*own, *sorted((*marks.others, *marks.unknown))]
     if "granular_markings" not in subject and subject.get("object_marking_refs") == ids:
         return subject
+    if ids and "granular_markings" not in subject:
+        return {**subject, "object_marking_refs": ids}
     languages = [m for m in _granular(subject) if "marking_ref" not in m]
     wanted = {"object_marking_refs": ids, "granular_markings": languages}
     result = {name: value for name, value in subject.items() if wanted.get(name) != []}
@@ -172,6 +175,7 @@ def parted(
     return {**rest, "granular_markings": kept} if kept else rest, levels
 
 
+@in_nested
 def marking_ids(subject: StixObject) -> Iterator[str]:
     """The ids of all markings of an object, those of its parts included."""
     refs = subject.get("object_marking_refs")

@@ -6,14 +6,16 @@ their words, and TLP markings of every generation become those of TLP 2.0.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import orjson
 
 from tocsin.admission import markings, values
 from tocsin.admission.model import Action, Candidate, Finding, Path, StixObject, Tlp
+from tocsin.admission.nested import in_nested
 from tocsin.admission.patterns import canonical
 from tocsin.admission.selectors import numbered, without
 from tocsin.admission.texts import rewritten, texts
@@ -131,21 +133,26 @@ def _values(subject: StixObject) -> StixObject:
 
 
 def _vocabularies(subject: StixObject) -> StixObject:
-    changes: StixObject = {}
-    for name in _VOCABULARIES & subject.keys():
-        words = subject[name]
-        if isinstance(words, list) and all(isinstance(word, str) for word in words):
-            spelt = _words(name, words)
-            if not numbered(subject, name):
-                spelt = list(dict.fromkeys(word for word in spelt if word))
-            if spelt != words:
-                changes[name] = spelt
+    changes = {name: list(words) for name, words in _respelt_words(subject)}
     if not changes:
         return subject
     merged = {**subject, **changes}
     empty = [name for name, value in merged.items() if value == []]
     kept = {name: value for name, value in merged.items() if value != []}
     return without(kept, empty)
+
+
+@in_nested
+def _respelt_words(subject: StixObject) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The words of vocabularies as they are to be spelt, where they are not."""
+    for name in sorted(_VOCABULARIES & subject.keys()):
+        words = subject[name]
+        if isinstance(words, list) and all(isinstance(word, str) for word in words):
+            spelt = _words(name, words)
+            if not numbered(subject, name):
+                spelt = list(dict.fromkeys(word for word in spelt if word))
+            if spelt != words:
+                yield name, tuple(spelt)
 
 
 def _words(name: str, words: list[Any]) -> list[str]:
@@ -177,22 +184,21 @@ def _marked(
     if tlp is None:
         tlp = defaults.of(subject)
         if not marks.unknown:
-            findings += (
-                Finding(
-                    "normalise",
-                    "marking",
-                    Action.NOTED,
-                    f"carries no TLP marking; TLP:{tlp.word.upper()} is taken",
-                    "object_marking_refs",
-                ),
-            )
-    marked = markings.marked(subject, marks if marks.tlp is tlp else replace(marks, tlp=tlp))
+            findings += (_unmarked(tlp),)
+        marks = replace(marks, tlp=tlp)
+    marked = markings.marked(subject, marks)
     if marked is not subject and not findings:
         message = "TLP written with the ids of TLP 2.0"
         place = "object_marking_refs"
         findings = (Finding("normalise", "spelling", Action.REPAIRED, message, place),)
     scope = "|".join((tlp.word, *marks.others))
     return candidate.at(tlp, scope, marked, *findings)
+
+
+@cache
+def _unmarked(tlp: Tlp) -> Finding:
+    message = f"carries no TLP marking; TLP:{tlp.word.upper()} is taken"
+    return Finding("normalise", "marking", Action.NOTED, message, "object_marking_refs")
 
 
 def _repaired(message: str) -> Finding:

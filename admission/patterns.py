@@ -64,6 +64,19 @@ def observables(subject: StixObject) -> tuple[Observable, ...]:
 
     Empty for every other object and for a pattern that cannot be read.
     """
+    global _last  # noqa: PLW0603
+    last, found = _last
+    if last is not subject:
+        found = _observables(subject)
+        _last = subject, found
+    return found
+
+
+_last: tuple[StixObject | None, tuple[Observable, ...]] = (None, ())
+"""The last object and what it is about: rule after rule asks for it, and none changes it."""
+
+
+def _observables(subject: StixObject) -> tuple[Observable, ...]:
     kind = subject.get("type")
     if kind == "indicator":
         pattern = subject.get("pattern")

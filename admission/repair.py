@@ -6,10 +6,12 @@ that a list says twice, the spelling of addresses and of hash names.
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from tocsin.admission import values
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Action, Finding, StixObject
+from tocsin.admission.nested import in_nested
 from tocsin.admission.schemas import Schema
 from tocsin.admission.selectors import numbered, without
 from tocsin.admission.syntax import hash_tables
@@ -55,16 +57,17 @@ _Change = tuple[str, object, Finding | None]
 def _times(subject: StixObject, schema: Schema) -> Iterator[_Change]:
     for name in schema.times:
         text = subject.get(name)
-        if isinstance(text, str) and (spelt := _spelt(name, text)) != text:
+        if isinstance(text, str) and (spelt := _spelt(name in _PRECISE, text)) != text:
             told = None
             if not _UTC.fullmatch(text):
                 told = _repaired("timestamps", f"{name} written in UTC", name)
             yield name, spelt, told
 
 
-def _spelt(name: str, text: str) -> str:
+@lru_cache(maxsize=4096)  # objects of one submission share their dates
+def _spelt(precise: bool, text: str) -> str:  # noqa: FBT001
     spell: Callable[[int], str] = timestamp
-    if name in _PRECISE:
+    if precise:
         if _MILLIS.fullmatch(text):
             return text
         spell = stix_time
@@ -77,11 +80,19 @@ def _spelt(name: str, text: str) -> str:
 
 
 def _lists(subject: StixObject, schema: Schema) -> Iterator[_Change]:
+    for name in _repeating(subject):
+        once = list(dict.fromkeys(subject[name]))
+        yield name, once, _repaired("duplicates", "said twice; once is enough", name)
+
+
+@in_nested
+def _repeating(subject: StixObject) -> Iterator[str]:
+    """The lists that say a word twice."""
     for name, value in subject.items():
         if type(value) is list and len(value) > 1 and (name in _SETS or name.endswith("_refs")):
-            once = list(dict.fromkeys(value)) if all(type(v) is str for v in value) else value
-            if len(once) < len(value) and not numbered(subject, name):
-                yield name, once, _repaired("duplicates", "said twice; once is enough", name)
+            words = all(type(each) is str for each in value)
+            if words and len(set(value)) < len(value) and not numbered(subject, name):
+                yield name
 
 
 def _values(subject: StixObject, schema: Schema) -> Iterator[_Change]:
@@ -96,12 +107,18 @@ def _values(subject: StixObject, schema: Schema) -> Iterator[_Change]:
 
 def _hashes(subject: StixObject, schema: Schema) -> Iterator[_Change]:
     """Hashes of references and extensions under their STIX names; `normalise` has the others."""
+    for name in _misnamed(subject):
+        message = "hash algorithms under the names of STIX"
+        yield name, _named(subject[name]), _repaired("spelling", message, name)
+
+
+@in_nested
+def _misnamed(subject: StixObject) -> Iterator[str]:
     for name in ("external_references", "extensions"):
         if name in subject:
             tables = [table for _, table in hash_tables({name: subject[name]})]
             if any(values.hash_name(each) != each for table in tables for each in table):
-                message = "hash algorithms under the names of STIX"
-                yield name, _named(subject[name]), _repaired("spelling", message, name)
+                yield name
 
 
 def _named(part: object, name: str = "") -> object:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tocsin.admission import values
 from tocsin.admission.model import Path, StixObject
+from tocsin.admission.nested import in_nested
 from tocsin.admission.selectors import language
 
 _DOMAIN = re.compile(
@@ -64,6 +65,7 @@ def hash_fault(algorithm: str, value: str) -> str:
     return f"a {name} has {digits} hexadecimal digits, not {len(value)}"
 
 
+@in_nested
 def hash_faults(subject: StixObject) -> Iterator[tuple[Path, str]]:
     """Every hash of the object that cannot be one, wherever a dictionary of hashes stands."""
     for path, hashes in hash_tables(subject):

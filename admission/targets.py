@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from tocsin.admission.model import Path, StixObject
+from tocsin.admission.nested import in_nested
 from tocsin.admission.schemas import schemas
 
 _ADDRESSES = ("ipv4-addr", "ipv6-addr")
@@ -109,6 +110,14 @@ def _class_of(kind: str) -> str:
 
 def pointers(subject: StixObject) -> Iterator[tuple[Path, object]]:
     """Every reference with its place; of an observable, those in its parts and extensions too."""
+    for name, value in subject.items():
+        if name.endswith("_ref") and type(value) is not list and type(value) is not dict:
+            yield (name,), value
+    yield from _inner(subject)
+
+
+@in_nested
+def _inner(subject: StixObject) -> Iterator[tuple[Path, object]]:
     yield from _pointers(subject, ())
     if subject["type"] in _TARGETS:
         for name in ("body_multipart", "extensions"):

@@ -13,6 +13,7 @@ from typing import Any
 
 from tocsin.admission.errors import Unprocessable
 from tocsin.admission.model import Path, StixObject
+from tocsin.admission.nested import in_nested
 
 DEEPEST = 100
 """Levels below an object's root; what is deeper is not looked into but refused."""
@@ -87,36 +88,39 @@ _HEX = re.compile(r"[0-9A-Fa-f]{32,256}")
 
 
 def texts(subject: StixObject) -> tuple[tuple[Path, str], ...]:
-    """Every string that is free text, with its place, in the object's order.
+    """Every string that is free text, with its place: the object's own, then those inside.
 
     Raises Unprocessable if the object is nested deeper than `DEEPEST`.
     """
-    global _last  # noqa: PLW0603
-    walked, found = _last
-    if walked is not subject:
-        found = tuple(_walked(subject))
-        _last = subject, found
-    return found
+    return (*outer_texts(subject), *_inner_texts(subject))
 
 
-_last: tuple[StixObject | None, tuple[tuple[Path, str], ...]] = (None, ())
-"""The last object walked and its texts: rule after rule asks for the same, and none changes it."""
-
-
-def _walked(subject: StixObject) -> Iterator[tuple[Path, str]]:
+def outer_texts(subject: StixObject) -> Iterator[tuple[Path, str]]:
+    """Those of the object itself, not of a list or dictionary in it."""
     own = _VALUES.get(subject.get("type", ""), frozenset())
     for name, value in subject.items():
-        if name == "granular_markings":
-            yield from _languages(value)
-        if name in _MACHINERY or name in own or (name == "lang" and _plain(value)):
+        if type(value) is not str or not value or name in _MACHINERY or name in own:
             continue
-        if type(value) is str:
-            if name in _WORDS and value in _WORDS[name]:
-                continue
-            if value and not (name.endswith(_REFERS) and _REFERENCE.fullmatch(value)):
-                yield (name,), value
-        elif type(value) in _CONTAINERS:
-            yield from _texts((name,), value)
+        if name in _WORDS and value in _WORDS[name]:
+            continue
+        if name == "lang" and _plain(value):
+            continue
+        if not (name.endswith(_REFERS) and _REFERENCE.fullmatch(value)):
+            yield (name,), value
+
+
+def inner_texts(subject: StixObject) -> Iterator[tuple[Path, str]]:
+    """Those in its lists and dictionaries.  Raises Unprocessable as `texts` does."""
+    own = _VALUES.get(subject.get("type", ""), frozenset())
+    for name, value in subject.items():
+        if type(value) in _CONTAINERS and name not in own:
+            if name == "granular_markings":
+                yield from _languages(value)
+            elif name not in _MACHINERY:
+                yield from _texts((name,), value)
+
+
+_inner_texts = in_nested(inner_texts)
 
 
 def values(subject: StixObject) -> Iterator[tuple[Path, str]]:

@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from tocsin.admission.model import Path, StixObject
+from tocsin.admission.nested import in_nested
 from tocsin.admission.schemas import documents, types
 
 _Node = tuple[str, Mapping[str, Any]]
@@ -36,6 +37,7 @@ class _Form:
     """Whether there is nothing but the members."""
 
 
+@in_nested
 def undefined(subject: StixObject) -> Iterator[Path]:
     """The places of such properties, those of the object itself left out."""
     kind = str(subject.get("type"))

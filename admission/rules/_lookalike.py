@@ -56,7 +56,10 @@ def _nowhere(value: str, wanted: frozenset[str]) -> bool:
     if "xn--" in plain or "!" in plain or "|" in plain:  # letters to `_folded`, ends of a label
         return False
     whole = _folded(plain)
-    return not any(each in whole for each in wanted)
+    for each in wanted:  # noqa: SIM110  half the time of any()
+        if each in whole:
+            return False
+    return True
 
 
 def _folded(plain: str) -> str:

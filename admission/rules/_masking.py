@@ -10,14 +10,16 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 from tocsin.admission.model import Action, Candidate, Finding, Observable, Path, StixObject, shown
+from tocsin.admission.nested import in_nested
 from tocsin.admission.parts import stands
 from tocsin.admission.patterns import observables
 from tocsin.admission.rules._disguise import Reading, readings
-from tocsin.admission.rules._members import members
-from tocsin.admission.texts import DIGEST, rewritten, texts
+from tocsin.admission.rules._members import inner_members, outer_members
+from tocsin.admission.texts import DIGEST, inner_texts, outer_texts, rewritten
 
 STRIPPED_LISTS = frozenset(("labels", "indicator_types", "report_types", "sectors"))
 """Lists of keywords: one with a mask in it says nothing, so it goes."""
@@ -32,26 +34,42 @@ class Span(NamedTuple):
     """In words, as the mask and the finding name it: `e-mail address`."""
 
 
-Search = Callable[[str], Sequence[Span]]
-"""Where something stands in a text; spans may overlap and come in any order."""
-
-
 Besides = Callable[[StixObject, str, Sequence[Span]], Sequence[Span]]
 """Of what was found in a text of an object, what should not be there indeed."""
 _SHORT = 200
 
 
-def remembered(find: Callable[[str], Iterable[Span]]) -> Search:
-    """The search, whose answers on short texts are remembered.
+class Search:
+    """What looks for something in texts; spans may overlap and come in any order.
 
-    The same labels, names of sources and phrases stand in most objects of a feed.
+    Its answers on short texts are remembered, as are those on what objects have in lists
+    and dictionaries: the same labels and phrases stand in most objects of a feed.
     """
-    known = lru_cache(maxsize=4096)(lambda text: tuple(find(text)))
 
-    def search(text: str) -> Sequence[Span]:
-        return known(text) if len(text) <= _SHORT else tuple(find(text))
+    __slots__ = ("_find", "_inside", "_known")
 
-    return search
+    def __init__(self, find: Callable[[str], Iterable[Span]]) -> None:
+        self._find = find
+        self._known = lru_cache(maxsize=4096)(lambda text: tuple(find(text)))
+        self._inside = in_nested(lambda subject: self._hits(_inner(subject)))
+
+    def __call__(self, text: str) -> Sequence[Span]:
+        """Where it stands in a text."""
+        return self._known(text) if len(text) <= _SHORT else tuple(self._find(text))
+
+    def hits(self, subject: StixObject) -> list[tuple[_Word, Sequence[Span]]]:
+        """The words of an object in which it stands, or that may be read in another way."""
+        return [*self._hits(_outer(subject)), *self._inside(subject)]
+
+    def _hits(self, words: Iterable[_Word]) -> list[tuple[_Word, Sequence[Span]]]:
+        found: list[tuple[_Word, Sequence[Span]]] = []
+        known = self._known
+        for word in words:
+            text = word[1]
+            spans = known(text) if len(text) <= _SHORT else tuple(self._find(text))
+            if spans or word[3]:
+                found.append((word, spans))
+        return found
 
 
 def mask(what: str) -> str:
@@ -74,51 +92,77 @@ def masked(
     """
     subject = candidate.object
     assert subject is not None  # noqa: S101
+    hits = search.hits(subject)
+    if not hits:
+        return candidate
     changes: dict[Path, str | None] = {}
     findings: list[Finding] = []
     graver: dict[str, list[Finding]] = {"hold": [], "refuse": []}
     telling: set[Path] = set()
-    for path, text, name, read in _words(subject):
-        spans = search(text)
-        if not (spans or read) or (telling and _below(path, telling)):
+    for (path, text, name, read), spans in hits:
+        if telling and _below(path, telling):
             continue
         spans = _seen(search, besides, subject, (text, spans, read))
         if not spans:
             continue
-        kinds: dict[str, list[str]] = {}
-        for what in sorted({span.what for span in spans}):
-            kinds.setdefault((modes or {}).get(what, "replace"), []).append(what)
+        kinds = _by_mode(spans, modes or {})
         told = path[:-1] if name else path  # what a name tells is not repeated
-        for mode in graver.keys() & kinds.keys():
-            graver[mode] += [_gravely(rule, mode, what, told) for what in kinds[mode]]
+        for mode, found in graver.items():
+            found += [_gravely(rule, mode, what, told) for what in kinds.get(mode, ())]
         new = None if name else _changed(path, text, spans)
         if name:
             telling.add(path)
         changes[path] = new
         if new is None:
             changes |= _with_it(subject, path)
-        findings += _findings(rule, told, new, kinds)
+        asked = tuple(kinds.pop("ask", ()))
+        plain = tuple(sorted(chain.from_iterable(kinds.values())))
+        findings += _findings(rule, told, new is None, plain, asked)
     return _settled(candidate, rule, changes, findings, graver)
+
+
+def _by_mode(spans: Iterable[Span], modes: Mapping[str, str]) -> dict[str, list[str]]:
+    """The kinds of what was found, by what is to be done about them."""
+    whats = {span.what for span in spans}
+    if len(whats) == 1:
+        (what,) = whats
+        return {modes.get(what, "replace"): [what]}
+    kinds: dict[str, list[str]] = {}
+    for what in sorted(whats):
+        kinds.setdefault(modes.get(what, "replace"), []).append(what)
+    return kinds
 
 
 _Word = tuple[Path, str, bool, tuple[Reading, ...]]
 """A place, what stands there, whether it is a property's name, and how it is read besides."""
 
 
-def _words(subject: StixObject) -> tuple[_Word, ...]:
-    """What is looked at: names that people made up, then texts."""
+def _outer(subject: StixObject) -> tuple[_Word, ...]:
+    """What is looked at of the object itself: names that people made up, then texts."""
     global _last  # noqa: PLW0603
     walked, found = _last
     if walked is not subject:
-        told = [(path, name, True) for path, name in members(subject)]
-        told += [(path, text, False) for path, text in texts(subject)]
-        found = tuple((*each, readings(each[1])) for each in told)
+        found = _read(outer_members(subject), outer_texts(subject))
         _last = subject, found
     return found
 
 
 _last: tuple[StixObject | None, tuple[_Word, ...]] = (None, ())
 """The last object and its words: rule after rule asks for the same, and none changes it."""
+
+
+@in_nested
+def _inner(subject: StixObject) -> tuple[_Word, ...]:
+    """The same of its lists and dictionaries."""
+    return _read(inner_members(subject), inner_texts(subject))
+
+
+def _read(
+    names: Iterable[tuple[Path, str]], others: Iterable[tuple[Path, str]]
+) -> tuple[_Word, ...]:
+    told = [(path, name, True) for path, name in names]
+    told += [(path, text, False) for path, text in others]
+    return tuple((*each, readings(each[1])) for each in told)
 
 
 def _below(path: Path, telling: Collection[Path]) -> bool:
@@ -145,6 +189,9 @@ def _seen(
 def without_overlap(spans: Iterable[Span]) -> list[Span]:
     """The spans in order; of those that overlap, the one that starts first, then the longest."""
     chosen: list[Span] = []
+    spans = list(spans)
+    if len(spans) < 2:
+        return spans
     for span in sorted(spans, key=lambda span: (span.start, -span.end)):
         if not chosen or span.start >= chosen[-1].end:
             chosen.append(span)
@@ -184,7 +231,12 @@ def own_values(subject: StixObject) -> tuple[str, ...]:
 
     Also as they are read in a text that is written in another way.
     """
-    own = {each.value for each in observables(subject) if each.value and _own(each)}
+    return _own_values(observables(subject))
+
+
+@lru_cache(maxsize=8)  # text after text of one object
+def _own_values(about: tuple[Observable, ...]) -> tuple[str, ...]:
+    own = {each.value for each in about if each.value and _own(each)}
     return tuple(own | {reading.text for each in own for reading in readings(each)})
 
 
@@ -201,7 +253,10 @@ def outside(subject: StixObject, text: str, spans: Sequence[Span]) -> Sequence[S
     lower = text.lower()
     if len(lower) != len(text):
         lower = text  # some letters change their number with their case
-    zones = Zones(place for value in own for place in _places(value.lower(), lower))
+    told = [value for each in own if (value := each.lower()) in lower]
+    if not told:
+        return spans
+    zones = Zones(place for value in told for place in _places(value, lower))
     return [span for span in spans if not zones.hold(span.start, span.end)]
 
 
@@ -240,23 +295,28 @@ def _with_it(subject: StixObject, path: Path) -> dict[Path, None]:
     return {(*path[:2], "hashes"): None} if there else {}
 
 
+@lru_cache(maxsize=1024)
 def _findings(
-    rule: str, path: Path, new: str | None, kinds: Mapping[str, Sequence[str]]
-) -> Iterator[Finding]:
+    rule: str,
+    path: Path,
+    gone: bool,  # noqa: FBT001
+    plain: tuple[str, ...],
+    asked: tuple[str, ...],
+) -> tuple[Finding, ...]:
     """What was masked; apart from it, what was masked until an analyst has decided."""
-    asked = kinds.get("ask", ())
-    plain = sorted(what for mode, found in kinds.items() if mode != "ask" for what in found)
+    findings = []
     if plain:
-        action = Action.STRIPPED if new is None else Action.REPLACED
-        yield Finding("sanitise", rule, action, _told(plain, new), shown(path))
+        action = Action.STRIPPED if gone else Action.REPLACED
+        findings.append(Finding("sanitise", rule, action, _told(plain, gone), shown(path)))
     if asked:
-        message = f"{_told(asked, new)}; an analyst may release it"
-        yield Finding("sanitise", rule, Action.ASKED, message, shown(path))
+        message = f"{_told(asked, gone)}; an analyst may release it"
+        findings.append(Finding("sanitise", rule, Action.ASKED, message, shown(path)))
+    return tuple(findings)
 
 
-def _told(kinds: Sequence[str], new: str | None) -> str:
+def _told(kinds: Sequence[str], gone: bool) -> str:  # noqa: FBT001
     what = " and ".join(kinds)
-    return f"removed: it held {what}" if new is None else f"{what} masked"
+    return f"removed: it held {what}" if gone else f"{what} masked"
 
 
 def _gravely(rule: str, mode: str, what: str, path: Path) -> Finding:

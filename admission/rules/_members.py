@@ -14,16 +14,30 @@ from tocsin.admission.schemas import names, types
 from tocsin.admission.texts import DEEPEST
 
 
-def members(subject: StixObject) -> Iterator[tuple[Path, str]]:
-    """Every property whose name the standard does not know, with its place and its name.
+def outer_members(subject: StixObject) -> Iterator[tuple[Path, str]]:
+    """The object's own properties whose names the standard does not know, with place and name.
 
     A type that it does not know is a name as well: without it there is no object.
-    What is deeper than `DEEPEST` is not looked into: `texts` refuses it.
     """
     if (kind := str(subject.get("type"))) not in types():
         yield ("type",), kind
     known = names()
-    waiting: list[tuple[Path, Any]] = [((), subject)]
+    for name in subject:
+        if name not in known:
+            yield (name,), name
+
+
+def inner_members(subject: StixObject) -> Iterator[tuple[Path, str]]:
+    """The same of what is in its lists and dictionaries.
+
+    What is deeper than `DEEPEST` is not looked into: `texts` refuses it.
+    """
+    known = names()
+    waiting: list[tuple[Path, Any]] = [
+        ((name,), value)
+        for name, value in subject.items()
+        if type(value) is dict or type(value) is list
+    ]
     while waiting:
         path, value = waiting.pop()
         if len(path) >= DEEPEST:

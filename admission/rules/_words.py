@@ -39,7 +39,10 @@ class Wording:
             return []
         if text.isascii():  # other letters have more cases than lower() knows
             lower = text.lower()
-            if not any(run in lower for run in self._runs):
+            for run in self._runs:
+                if run in lower:
+                    break
+            else:
                 return []
         return [found.span() for found in self._pattern.finditer(text)]
 

@@ -24,7 +24,7 @@ from tocsin.admission.model import (
     shown,
 )
 from tocsin.admission.patterns import observables
-from tocsin.admission.rules._masking import Search, Span, masked, outside, remembered
+from tocsin.admission.rules._masking import Search, Span, masked, outside
 from tocsin.admission.rules._modes import VALUE
 from tocsin.admission.rules._words import DOT, wording
 from tocsin.admission.sanitise import Rule
@@ -120,7 +120,7 @@ def _finder(names: tuple[str, ...], handles: bool) -> Search:  # noqa: FBT001
         spans = [Span(start, end, _NAME) for start, end in named.places(text)]
         return [*spans, *_handles(text)] if handles else spans
 
-    return remembered(found)
+    return Search(found)
 
 
 def _not_own(subject: StixObject, text: str, spans: Sequence[Span]) -> list[Span]:

@@ -109,6 +109,8 @@ def _hits(lists: KnownBenign, observable: Observable, modes: _Modes) -> list[Hit
     if observable.operator not in _ASKED:
         return []
     found = lists.hits(observable.kind, observable.value)
+    if not found:
+        return []
     return sorted((hit for hit in found if modes.of(hit) != "ignore"), key=modes.graveness)
 
 

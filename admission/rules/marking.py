@@ -39,11 +39,11 @@ def _judged(
     if any(classified(definition) for definition, _ in carried):
         message = "marked as classified: this hub takes nothing but U (unclassified)"
         return candidate.refused(_finding(Action.REFUSED, message))
-    known = set(candidate.scope.split("|")[1:]) | _LEVELS
-    unknown = [id_ for id_ in marking_ids(subject) if id_ not in known]
+    others = candidate.scope.split("|")[1:]
+    unknown = [id_ for id_ in marking_ids(subject) if id_ not in _LEVELS and id_ not in others]
     if unknown and settings["unknown"] == "refuse":
         return candidate.refused(_finding(Action.REFUSED, _UNKNOWN))
-    if settings.get(DECIDED):
+    if settings.get(DECIDED) or not (unknown or carried):
         return candidate
     held = [_finding(Action.HELD, _UNKNOWN)] if unknown else []
     scopes = settings["acs_scopes"]

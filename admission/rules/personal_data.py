@@ -31,7 +31,6 @@ from tocsin.admission.rules._masking import (
     masked,
     outside,
     own_values,
-    remembered,
 )
 from tocsin.admission.rules._modes import TEXT, VALUE
 from tocsin.admission.rules._names import PERSON, persons
@@ -98,7 +97,7 @@ def prepared(around: Surroundings) -> Rule:
 
 @lru_cache(maxsize=64)
 def _finder(kinds: frozenset[str], regions: tuple[str, ...]) -> Search:
-    return remembered(lambda text: _found(text, kinds, regions))
+    return Search(lambda text: _found(text, kinds, regions))
 
 
 def _found(text: str, kinds: frozenset[str], regions: tuple[str, ...]) -> list[Span]:

@@ -22,7 +22,7 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.patterns import observables
 from tocsin.admission.rules._addresses import Network, addresses, network_of, within
-from tocsin.admission.rules._masking import Span, masked, outside, remembered
+from tocsin.admission.rules._masking import Search, Span, masked, outside
 from tocsin.admission.rules._modes import VALUE
 from tocsin.admission.sanitise import Rule
 
@@ -66,9 +66,8 @@ def prepared(around: Surroundings) -> Rule:
 
 def _of_values(candidate: Candidate, subject: StixObject, mixed: str) -> Candidate:
     every = observables(subject)
-    about = [o for o in every if o.operator in _POSITIVE and not o.negated]
-    private = [_is_private(observable) for observable in about]
-    hidden = any(_holds_private(o) for o in every) or _in_other_language(subject)
+    private = [_is_private(o) for o in every if o.operator in _POSITIVE and not o.negated]
+    hidden = any(map(_holds_private, every)) or _in_other_language(subject)
     if not (hidden or any(private)):
         return candidate
     return _judged(candidate, bool(private) and all(private), mixed)
@@ -112,7 +111,7 @@ def _private(network: Network) -> bool:
     return within(network, PRIVATE)
 
 
-@remembered
+@Search
 def _found(text: str) -> list[Span]:
     if "." not in text and ":" not in text:
         return []

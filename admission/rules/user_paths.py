@@ -14,7 +14,7 @@ from functools import lru_cache
 from tocsin.admission.model import Action, Candidate, Finding, Surroundings, Verdict, shown
 from tocsin.admission.rules import _paths as paths
 from tocsin.admission.rules._generalise import generalised
-from tocsin.admission.rules._masking import Search, Span, masked, outside, remembered
+from tocsin.admission.rules._masking import Search, Span, masked, outside
 from tocsin.admission.rules._modes import TEXT, VALUE, WIDEN, WIDER
 from tocsin.admission.sanitise import Rule
 from tocsin.admission.texts import values
@@ -77,7 +77,7 @@ def _finder(names: tuple[str, ...]) -> Search:
         spans = [span for name in names if _may_hold(text) for span in _KINDS[name][1](text)]
         return [*spans, *(span for find in quoted for span in find(text))]
 
-    return remembered(found)
+    return Search(found)
 
 
 def _may_hold(text: str) -> bool:

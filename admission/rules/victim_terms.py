@@ -24,7 +24,7 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.rules._addresses import Network, addresses, overlap
 from tocsin.admission.rules._lookalike import lookalike, skeletons
-from tocsin.admission.rules._masking import Search, Span, masked, remembered
+from tocsin.admission.rules._masking import Search, Span, masked
 from tocsin.admission.rules._modes import TEXT, VALUE
 from tocsin.admission.rules._words import subdomains, wording
 from tocsin.admission.sanitise import Rule
@@ -71,7 +71,7 @@ def prepared(around: Surroundings) -> Rule:
 
 @lru_cache(maxsize=64)
 def _finder(words: tuple[str, ...], networks: tuple[Network, ...]) -> Search:
-    return remembered(lambda text: _named(text, words, networks))
+    return Search(lambda text: _named(text, words, networks))
 
 
 @lru_cache(maxsize=1024)

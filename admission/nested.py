@@ -1,0 +1,68 @@
+"""What the lists and dictionaries of an object hold, looked at once.
+
+The objects of a feed differ in their ids, times and patterns; in labels, kill chain
+phases, markings and references they say the same again and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import TypeVar
+
+import orjson
+
+from tocsin.admission.model import StixObject
+
+_T = TypeVar("_T")
+
+_LONGEST = 1024
+"""Octets of JSON up to which an answer is remembered; longer ones seldom come again."""
+_MOST = 512
+
+
+def nested(subject: StixObject) -> StixObject:
+    """The object's type, and those of its properties that are lists or dictionaries."""
+    return {
+        name: value
+        for name, value in subject.items()
+        if type(value) is list or type(value) is dict or name == "type"
+    }
+
+
+def in_nested(
+    walk: Callable[[StixObject], Iterable[_T]],
+) -> Callable[[StixObject], tuple[_T, ...]]:
+    """What `walk` finds in `nested`, remembered for the next object that says the same there.
+
+    It must ask for nothing else; and nobody may change what it gives.
+    """
+
+    @lru_cache(maxsize=_MOST)
+    def known(spelt: bytes) -> tuple[_T, ...]:
+        return tuple(walk(orjson.loads(spelt)))
+
+    def found(subject: StixObject) -> tuple[_T, ...]:
+        last, spelt = _last
+        if last is not subject:
+            spelt = _spelt(subject)
+        return known(spelt) if spelt else tuple(walk(nested(subject)))
+
+    return found
+
+
+def _spelt(subject: StixObject) -> bytes:
+    """What is nested, as JSON; empty if it is too long, or cannot be written so."""
+    global _last  # noqa: PLW0603
+    try:
+        spelt = orjson.dumps(nested(subject))
+    except (TypeError, RecursionError):  # a number beyond 64 bits, half a character
+        spelt = b""
+    if len(spelt) > _LONGEST:
+        spelt = b""
+    _last = subject, spelt
+    return spelt
+
+
+_last: tuple[StixObject | None, bytes] = (None, b"")
+"""The last object and what it says: stage after stage asks for the same, and none changes it."""
