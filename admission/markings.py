@@ -9,13 +9,12 @@ and given their proper name.  What cannot be read is unknown, and the rule
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 from tocsin.admission.acs import is_acs
 from tocsin.admission.model import StixObject, Tlp
-from tocsin.admission.nested import in_nested
 
 TLP_2: Mapping[Tlp, str] = {
     Tlp.CLEAR: "marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487",
@@ -175,15 +174,14 @@ def parted(
     return {**rest, "granular_markings": kept} if kept else rest, levels
 
 
-@in_nested
-def marking_ids(subject: StixObject) -> Iterator[str]:
+def marking_ids(subject: StixObject) -> tuple[str, ...]:
     """The ids of all markings of an object, those of its parts included."""
     refs = subject.get("object_marking_refs")
-    for id_ in refs if isinstance(refs, list) else ():
-        yield str(id_)
-    for marking in _granular(subject):
-        if "marking_ref" in marking:
-            yield str(marking["marking_ref"])
+    ids = tuple(map(str, refs)) if isinstance(refs, list) else ()
+    if "granular_markings" not in subject:
+        return ids
+    parts = (each.get("marking_ref") for each in _granular(subject) if "marking_ref" in each)
+    return (*ids, *map(str, parts))
 
 
 def _granular(subject: StixObject) -> list[StixObject]:

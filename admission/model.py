@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 StixObject = dict[str, Any]
 """A STIX object as parsed JSON.  The one dictionary of the house: STIX is open-ended."""
@@ -81,8 +81,7 @@ class Tlp(IntEnum):
             ) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """What a stage saw or did."""
 
     stage: str
@@ -218,8 +217,7 @@ class Submitter:
     """Ids of identities that it named as its author before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observable:
+class Observable(NamedTuple):
     """One value that a pattern or an SCO is about."""
 
     kind: str

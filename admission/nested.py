@@ -23,11 +23,11 @@ _MOST = 512
 
 def nested(subject: StixObject) -> StixObject:
     """The object's type, and those of its properties that are lists or dictionaries."""
-    return {
-        name: value
-        for name, value in subject.items()
-        if type(value) is list or type(value) is dict or name == "type"
-    }
+    found = {"type": subject.get("type")}
+    for name, value in subject.items():
+        if type(value) is not str and (type(value) is list or type(value) is dict):
+            found[name] = value
+    return found
 
 
 def in_nested(

@@ -9,6 +9,7 @@ means are not looked at here.
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import islice
 
 import orjson
@@ -237,18 +238,27 @@ def _time_faults(
     for name in ("created", "modified"):
         if stamps.get(name, 0) > latest:
             yield _fault("times", "lies in the future; check the clock", name)
-    for early, late in _PAIRS:
+    for early, late in _PAIRS if schema.observable else _pairs(schema.times):
         if late in stamps and early in stamps:
             least = stamps[early] + (early in _STRICT_PAIRS)
             if stamps[late] < least:
                 yield _fault("times", f"{late} must not be before {early}", late)
 
 
+@cache
+def _pairs(times: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple(pair for pair in _PAIRS if pair[0] in times and pair[1] in times)
+
+
 def _times(subject: StixObject, schema: Schema) -> Iterator[tuple[str, str]]:
     """The object's timestamps by name, those in its extensions included."""
-    yield from ((name, subject[name]) for name in schema.times if name in subject)
+    for name in schema.times:
+        if name in subject:
+            yield name, subject[name]
+    if not schema.observable:
+        return
     deep = [subject[name] for name in ("extensions", "x509_v3_extensions") if name in subject]
-    for part in deep if schema.observable else ():
+    for part in deep:
         for members in (part, *(each for each in part.values() if isinstance(each, dict))):
             yield from ((name, members[name]) for name in _DEEP_TIMES & members.keys())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -45,6 +46,7 @@ def serve(
         answering = threading.Thread(target=server.serve, name="http", daemon=True)
         answering.start()
         workers = start(hub.parts, stop)
+        _settle()
         try:
             _announce(url, key, ready, say)
             if not tls and not _is_loopback(settings.host):
@@ -74,11 +76,18 @@ def work(settings: HubSettings, say: Callable[[str], None], clock: Clock = wall_
     _on_signal(stop)
     with opened(settings, say, clock) as hub:
         workers = start(hub.parts, stop)
+        _settle()
         say("working")
         stop.wait()
         say("stopping: finishing what is in hand")
         finish(workers, DRAIN)
     say("stopped")
+
+
+def _settle() -> None:
+    """What is loaded now stays to the end: no collection of garbage need look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _server(hub: Opened, stop: threading.Event, tls: Contexts | None) -> Listener:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
@@ -330,7 +329,7 @@ def _gravely(rule: str, mode: str, what: str, path: Path) -> Finding:
 def _asked(finding: Finding) -> Finding:
     """What was to be asked about the text, asked about the object: nothing is left without."""
     message = "no valid object without what an analyst must look at first: he decides"
-    return replace(finding, action=Action.HELD, message=message)
+    return finding._replace(action=Action.HELD, message=message)
 
 
 def _settled(
