@@ -32,6 +32,8 @@ class Batch:
     """Source ids of marking definitions that say no level of their own."""
     sees: Tlp = Tlp.CLEAR
     """The strictest level that the submitter may read; what is stricter is not there for it."""
+    defined: frozenset[str] = frozenset()
+    """Marking definitions that the partner sent before and that were at hand."""
     earlier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By what they are about: source ids of the sightings and opinions that earlier batches of the
     submission have settled, when there was nothing yet that could hear them."""
