@@ -32,14 +32,17 @@ class Interrupted(Store):
     """How many transactions until then; negative: nothing ever happens."""
     happens: Callable[[], object] | None = None
     within = False
-    """Whether it happens before the last of them is committed."""
+    """Whether it dies before the last of them is committed, or is overtaken once that has begun."""
 
     def commit(self, work: Callable[[Txn], T]) -> T:
         """See `Store.commit`: what it has done is there when it dies."""
 
         def done(txn: Txn) -> T:
+            if self.within and self.happens is not None:
+                txn.people.partners()  # what it reads from now on is as it is now
+                self._count()
             result = work(txn)
-            if self.within:
+            if self.within and self.happens is None:
                 self._count()
             return result
 

@@ -26,6 +26,7 @@ from tocsin.server.store.connection import Base
 from tocsin.server.store.errands import leave, strike
 from tocsin.server.store.leases import until
 from tocsin.server.store.lookup import objects
+from tocsin.server.store.people import People
 from tocsin.server.store.publics import Publics
 from tocsin.server.store.publish import Writer
 from tocsin.server.store.reviews import ask, ask_further, decide, expects
@@ -42,6 +43,8 @@ class Txn:
         self._base, self._session = base, session
         self.now = clock()
         """µs since 1970 UTC; the same throughout the transaction."""
+        self.people = People(base, session)
+        """Partners, accounts and keys."""
         self._publics = Publics(base, session)
         self._notes = Notes(base, session, self.now)
         self._stamps = Stamps(base, session, self.now)
