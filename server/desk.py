@@ -55,7 +55,7 @@ class Change:
 def change_partner(hub: Opened, slug: str, change: Change) -> Answer:
     """A partner with some of what was said of it changed, from the next request on.
 
-    What it sent before stays as it was taken.
+    What was published before stays as it is.
     """
     names = _aliases(hub)
 

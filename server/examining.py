@@ -1,7 +1,7 @@
 """A submission examined, with all that the hub knows and admission does not.
 
 Who its partner is and whose words must not be shared, what was sent before, what nobody may
-send again, and what its ids become.  This reads; what came since is seen when it is settled.
+send again, and what its ids become.  This reads; whether it still holds is seen when it is settled.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from tocsin.admission.model import (
     Verdict,
 )
 from tocsin.admission.policy import Policy
-from tocsin.server.batches import Batch
+from tocsin.server.batches import Batch, Grounds, Outdated
 from tocsin.server.completing import authors, definitions, identities
 from tocsin.server.model import Kind, Partner, Submission, Unwanted
 from tocsin.server.publishing import Publisher
-from tocsin.server.store import Store
+from tocsin.server.store import Store, Txn
 from tocsin.server.widening import unmarked
 
 OPERATOR = Partner(slug="operator", name="")
@@ -68,13 +68,15 @@ class Examining:
     ) -> Batch:
         """The candidates examined, and what their ids become; by nobody's name if `anonymous`."""
         rules, now = self._rules, self._clock()
-        partner = self._partner(submission)
+        revision, benign = self._known_benign()
+        known = self._store.people.partner(submission.partner) if submission.partner else None
+        partner = known or _operator(submission)
         if anonymous:
             partner = replace(partner, consent=Consent.NONE)
         submitter = self._submitter(partner, candidates)
         partner = replace(partner, consent=submitter.consent)
         defined = self._defined(partner, candidates)
-        examiner = Examiner(rules.policy, submitter, self._known_benign(), waived, defined)
+        examiner = Examiner(rules.policy, submitter, benign, waived, defined)
         hub = self._publisher.house.identity["id"]
         candidates = [replace(each, echo=claims(each.object, hub)) for each in candidates]
         examined = examiner.examine(candidates, now)
@@ -87,6 +89,7 @@ class Examining:
             authors=authors,
             received=submission.received,
             now=now,
+            grounds=Grounds(known, revision),
             waived=waived,
             refused=frozenset(
                 c.source_id for c in examined if c.source_id and c.verdict is Verdict.REFUSED
@@ -105,13 +108,15 @@ class Examining:
             return {}
         return self._store.commit(lambda txn: definitions(txn, partner.slug, wanted))
 
-    def _known_benign(self) -> KnownBenign:
+    def _known_benign(self) -> tuple[int, KnownBenign]:
         """The warning lists with the hub's own, which is joined anew when it has changed."""
-        own = self._store.unwanted.all()
-        if own is not self._lists[0]:
+        revision, own = self._store.unwanted.revised()
+        before, joined = self._lists
+        if own is not before:
             entries = ((each.kind, each.value, each.reason) for each in own)
-            self._lists = (own, WithOwn(entries, self._rules.lists))
-        return self._lists[1]
+            joined = WithOwn(entries, self._rules.lists)
+            self._lists = (own, joined)
+        return revision, joined
 
     def _submitter(self, partner: Partner, candidates: Sequence[Candidate]) -> Submitter:
         """The partner, with the terms of all partners to be kept out of what is shared."""
@@ -135,10 +140,20 @@ class Examining:
         feeds = [c for c in self._store.feeds.collections() if c.kind is Kind.FEED]
         return max((c.max_tlp for c in feeds if c.id in account.reads), default=Tlp.CLEAR)
 
-    def _partner(self, submission: Submission) -> Partner:
-        if not submission.partner:
-            return OPERATOR
-        partner = self._store.people.partner(submission.partner)
-        if partner is None:
-            raise NotFound(f"there is no partner {submission.partner}")
-        return partner
+
+def check(txn: Txn, batch: Batch) -> None:
+    """Raises Outdated unless what a batch was examined by is as it was.
+
+    Whoever withdraws a consent or forbids a value writes the journal's head, as who settles does:
+    of two at once one tries again, and sees here what the other did.
+    """
+    grounds = batch.grounds
+    known = None if grounds.partner is None else txn.people.partner(grounds.partner.slug)
+    if grounds != Grounds(known, txn.unwanted()):
+        raise Outdated
+
+
+def _operator(submission: Submission) -> Partner:
+    if submission.partner:
+        raise NotFound(f"there is no partner {submission.partner}")
+    return OPERATOR

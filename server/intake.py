@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from tocsin.admission.errors import Conflict, NotFound
-from tocsin.server.batches import Batch
+from tocsin.admission.model import Candidate
+from tocsin.server.batches import Batch, Outdated
 from tocsin.server.deposit import deposited
 from tocsin.server.errands import Errand
-from tocsin.server.examining import Examining, Rules
+from tocsin.server.examining import Examining, Rules, check
 from tocsin.server.model import Account, Collection, Kind, Record, Review, Submission, Version
 from tocsin.server.publishing import Publisher
 from tocsin.server.reviewing import Reviewing
@@ -144,16 +145,27 @@ class Intake:
 
     def _examine(self, submission: Submission, objects: Sequence[bytes]) -> None:
         candidates = [candidate_of(index, raw) for index, raw in enumerate(objects)]
+        settled, whole = submission.settled, self._whole(submission, candidates)
+        while settled < len(candidates):
+            part = whole.candidates[settled : settled + BATCH]
+            try:
+                left = self._settle(submission, replace(whole, candidates=part, now=self._clock()))
+            except Outdated:
+                whole = self._whole(submission, candidates)
+                continue
+            self._store.submissions.renew(submission.id, self._owner, LEASE)
+            self._reviewing.follow(left)
+            settled += BATCH
+
+    def _whole(self, submission: Submission, candidates: Sequence[Candidate]) -> Batch:
         whole = self._examining.batch(submission, candidates)
         if len(candidates) > BATCH:
             whole = replace(whole, earlier=about(whole.candidates))
-        for part in _slices(whole.candidates, submission.settled):
-            left = self._settle(submission, replace(whole, candidates=part, now=self._clock()))
-            self._store.submissions.renew(submission.id, self._owner, LEASE)
-            self._reviewing.follow(left)
+        return whole
 
     def _settle(self, submission: Submission, batch: Batch) -> Errand | None:
         def work(txn: Txn) -> Errand | None:
+            check(txn, batch)
             settled = self._publisher.settle(txn, batch)
             txn.ask(settled.reviews)
             txn.settle(submission.id, settled.records)

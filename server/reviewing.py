@@ -14,10 +14,10 @@ from dataclasses import replace
 
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.model import Action, Finding, Verdict
-from tocsin.server.batches import Batch, Settled
+from tocsin.server.batches import Batch, Outdated, Settled
 from tocsin.server.completing import definitions
 from tocsin.server.errands import Errand
-from tocsin.server.examining import Examining
+from tocsin.server.examining import Examining, check
 from tocsin.server.findings import amended, besides, further, still_held
 from tocsin.server.model import Arrivals, Record, Review
 from tocsin.server.publishing import Publisher
@@ -133,11 +133,19 @@ class Reviewing:
 
         With that an errand is `done`, if one is named.
         """
+        while True:
+            with suppress(Outdated):
+                return self._decide_once(review, who, waived, done)
+
+    def _decide_once(
+        self, review: Review, who: str, waived: frozenset[str], done: str
+    ) -> tuple[Record, Errand | None]:
         submission = self._store.submissions.known(review.submission)
         candidates = [candidate_of(review.index, review.object)]
         batch = self._examining.batch(submission, candidates, waived, anonymous=review.anonymous)
 
         def work(txn: Txn) -> tuple[Record, Errand | None]:
+            check(txn, batch)
             settled = self._publisher.settle(txn, batch)
             record = settled.records[0]
             left = [besides(each, waived) for each in settled.reviews]

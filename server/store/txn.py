@@ -121,6 +121,10 @@ class Txn:
         """Take a value off the hub's own warning list; False if it is not there."""
         return unwanted.allow(self._base, self._session, kind, value)
 
+    def unwanted(self) -> int:
+        """The revision of the hub's own warning list."""
+        return unwanted.revision_of(self._base, self._session)
+
     def know_scope(self, scope: str) -> None:
         """Remember that something is published under this scope, so that it can be found."""
         unwanted.know_scope(self._base, self._session, scope)
