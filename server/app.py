@@ -16,7 +16,8 @@ from tocsin.config import HubSettings
 from tocsin.server import taxii
 from tocsin.server.access import Scheme
 from tocsin.server.aftercare import Aftercare
-from tocsin.server.intake import Intake, Rules
+from tocsin.server.examining import Rules
+from tocsin.server.intake import Intake
 from tocsin.server.ledger import House
 from tocsin.server.minting import Mint
 from tocsin.server.model import Kind

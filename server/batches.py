@@ -11,6 +11,20 @@ from tocsin.server.model import Arrivals, Partner, Record, Review
 
 
 @dataclass(frozen=True, slots=True)
+class Grounds:
+    """What the hub went by in examining, and may be decided otherwise before it has settled."""
+
+    partner: Partner | None
+    """As it was known; None: not at all, as the operator is."""
+    unwanted: int
+    """The revision of the hub's own warning list."""
+
+
+class Outdated(Exception):
+    """Something was decided since it was examined; nothing of it may be settled so."""
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """A slice of one submission, examined."""
 
@@ -24,6 +38,7 @@ class Batch:
     """Identities that give way to the hub's own."""
     received: int
     now: int
+    grounds: Grounds
     waived: frozenset[str] = frozenset()
     """Rules that an analyst has overruled."""
     refused: frozenset[str] = frozenset()
@@ -32,6 +47,8 @@ class Batch:
     """Source ids of marking definitions that say no level of their own."""
     sees: Tlp = Tlp.CLEAR
     """The strictest level that the submitter may read; what is stricter is not there for it."""
+    defined: frozenset[str] = frozenset()
+    """Marking definitions that the partner sent before and that were at hand."""
     earlier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By what they are about: source ids of the sightings and opinions that earlier batches of the
     submission have settled, when there was nothing yet that could hear them."""

@@ -16,6 +16,7 @@ from tocsin.server.founding import OPERATOR, add, issue_key
 from tocsin.server.gathering import described
 from tocsin.server.model import Account, Collection, Kind, Partner, Record, Review
 from tocsin.server.opening import Opened
+from tocsin.server.store import Txn
 from tocsin.server.tls import first_certificate
 
 Answer = dict[str, object]
@@ -31,10 +32,13 @@ def add_partner(
     if not partner.name.strip():
         raise Malformed("--name is empty: say what the partner is called")
     may_read, may_write = _collections(hub, reads), _collections(hub, writes)
-    people = hub.parts.store.people
-    people.add_partner(partner)
-    people.add_account(Account(partner.slug, partner.slug, may_read, may_write))
-    return {"partner": partner.slug, **new_key(hub, partner.slug)}
+
+    def work(txn: Txn) -> Answer:
+        txn.people.add_partner(partner)
+        txn.people.add_account(Account(partner.slug, partner.slug, may_read, may_write))
+        return _with_key(txn, partner.slug)
+
+    return {"partner": partner.slug, **hub.parts.store.commit(work)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,48 +55,63 @@ class Change:
 def change_partner(hub: Opened, slug: str, change: Change) -> Answer:
     """A partner with some of what was said of it changed, from the next request on.
 
-    What it sent before stays as it was taken.
+    What was published before stays as it is.
     """
-    people = hub.parts.store.people
-    partner, account = people.partner(slug), people.account(slug)
-    if partner is None or account is None:
-        raise NotFound(f"there is no partner {slug!r}; `tocsin-hub partner list` shows them")
+    names = _aliases(hub)
+
+    def work(txn: Txn) -> Answer:
+        partner, account = txn.people.partner(slug), txn.people.account(slug)
+        if partner is None or account is None:
+            raise NotFound(f"there is no partner {slug!r}; `tocsin-hub partner list` shows them")
+        changed = _changed(partner, change)
+        txn.people.update_partner(changed)
+        txn.people.update_account(_allowed(hub, account, change))
+        said = _partner(changed, txn.people.accounts(slug), names)
+        fields = sorted(n for n in change.about if getattr(changed, n) != getattr(partner, n))
+        what = {"partner": slug, "fields": fields, "accounts": said["accounts"]}
+        _note(txn, "partner.change", what)
+        return said
+
+    return hub.parts.store.commit(work)
+
+
+def _changed(partner: Partner, change: Change) -> Partner:
+    """Raises Malformed if it could not be called so."""
     changed = replace(partner, **change.about)  # type: ignore[arg-type]  # the command's fields
     changed = replace(changed, default_tlp=min(changed.max_tlp, Tlp.AMBER))
     if changed.group:
         _check_slug(changed.group)
     if not changed.name.strip():
         raise Malformed("--name is empty: say what the partner is called")
-    account = replace(
+    return changed
+
+
+def _allowed(hub: Opened, account: Account, change: Change) -> Account:
+    return replace(
         account,
         reads=account.reads if change.reads is None else _collections(hub, change.reads),
         writes=account.writes if change.writes is None else _collections(hub, change.writes),
         disabled=account.disabled if change.disabled is None else change.disabled,
     )
-    people.update_partner(changed)
-    people.update_account(account)
-    (said,) = (each for each in partners(hub) if each["partner"] == slug)
-    fields = sorted(n for n in change.about if getattr(changed, n) != getattr(partner, n))
-    _note(hub, "partner.change", {"partner": slug, "fields": fields, "accounts": said["accounts"]})
-    return said
 
 
 def new_key(hub: Opened, account: str) -> Answer:
     """Another key of an account; those before it stay good until they are revoked."""
-    store = hub.parts.store
     _check_account(hub, account)
-    answer: Answer = {"account": account, "key": issue_key(store, account)}
-    _note(hub, "key.issue", {"account": account})
-    return answer
+    return hub.parts.store.commit(lambda txn: _with_key(txn, account))
 
 
 def register_certificate(hub: Opened, account: str, file: bytes) -> Answer:
     """Let a client certificate, as it stands in a file, open an account."""
     _check_account(hub, account)
     kept = fingerprint(first_certificate(file))
-    hub.parts.store.people.add_key(account, kept)
-    _note(hub, "key.certificate", {"account": account, "id": kept})
-    return {"account": account, "id": kept}
+
+    def work(txn: Txn) -> Answer:
+        txn.people.add_key(account, kept)
+        _note(txn, "key.certificate", {"account": account, "id": kept})
+        return {"account": account, "id": kept}
+
+    return hub.parts.store.commit(work)
 
 
 def keys(hub: Opened, account: str) -> list[Answer]:
@@ -111,43 +130,27 @@ def keys(hub: Opened, account: str) -> list[Answer]:
 def revoke_key(hub: Opened, account: str, beginning: str) -> Answer:
     """Let a key or certificate open nothing any more, from the next request on."""
     _check_account(hub, account)
-    people = hub.parts.store.people
-    found = [each for each in people.keys_of(account) if each.startswith(beginning)]
+    known = hub.parts.store.people.keys_of(account)
+    found = [each for each in known if each.startswith(beginning)]
     if len(found) != 1 or not beginning:
         said = "several begin so" if found else "there is none"
         raise NotFound(f"{beginning!r}: {said}; `tocsin-hub key list {account}` shows them")
-    people.revoke_key(found[0])
-    _note(hub, "key.revoke", {"account": account, "id": found[0]})
-    return {"account": account, "revoked": found[0]}
+
+    def work(txn: Txn) -> Answer:
+        txn.people.revoke_key(found[0])
+        _note(txn, "key.revoke", {"account": account, "id": found[0]})
+        return {"account": account, "revoked": found[0]}
+
+    return hub.parts.store.commit(work)
 
 
 def partners(hub: Opened) -> list[Answer]:
     """Every partner with what its accounts may do."""
-    store = hub.parts.store
-    names = {collection.id: collection.alias for collection in store.feeds.collections()}
-    accounts = store.people.accounts()
+    people, names = hub.parts.store.people, _aliases(hub)
+    accounts = people.accounts()
     return [
-        {
-            "partner": partner.slug,
-            "name": partner.name,
-            "country": partner.country,
-            "sectors": list(partner.sectors),
-            "max_tlp": partner.max_tlp.word,
-            "consent": partner.consent.value,
-            "reliability": partner.reliability,
-            "group": partner.group,
-            "accounts": [
-                {
-                    "account": account.name,
-                    "read": sorted(names.get(each, each) for each in account.reads),
-                    "write": sorted(names.get(each, each) for each in account.writes),
-                    "disabled": account.disabled,
-                }
-                for account in accounts
-                if account.partner == partner.slug
-            ],
-        }
-        for partner in store.people.partners()
+        _partner(partner, [each for each in accounts if each.partner == partner.slug], names)
+        for partner in people.partners()
     ]
 
 
@@ -155,10 +158,14 @@ def add_collection(hub: Opened, collection: Collection) -> Answer:
     """A collection; a feed takes what is published from now on."""
     _check_slug(collection.alias)
     add(hub.parts.store, collection)
-    hub.parts.store.commit(hub.parts.publisher.furnish)
     answer = _described(collection, hub.parts.store.feeds.collections())
-    what = {name: value for name, value in answer.items() if name not in ("id", "title")}
-    _note(hub, "collection.add", what)
+
+    def work(txn: Txn) -> None:
+        hub.parts.publisher.furnish(txn)
+        what = {name: value for name, value in answer.items() if name not in ("id", "title")}
+        _note(txn, "collection.add", what)
+
+    hub.parts.store.commit(work)
     return answer
 
 
@@ -241,6 +248,32 @@ def _collections(hub: Opened, names: Iterable[str]) -> frozenset[str]:
     return frozenset(known[name] for name in wanted)
 
 
+def _aliases(hub: Opened) -> dict[str, str]:
+    return {each.id: each.alias for each in hub.parts.store.feeds.collections()}
+
+
+def _partner(partner: Partner, accounts: Iterable[Account], names: Mapping[str, str]) -> Answer:
+    return {
+        "partner": partner.slug,
+        "name": partner.name,
+        "country": partner.country,
+        "sectors": list(partner.sectors),
+        "max_tlp": partner.max_tlp.word,
+        "consent": partner.consent.value,
+        "reliability": partner.reliability,
+        "group": partner.group,
+        "accounts": [
+            {
+                "account": account.name,
+                "read": sorted(names.get(each, each) for each in account.reads),
+                "write": sorted(names.get(each, each) for each in account.writes),
+                "disabled": account.disabled,
+            }
+            for account in accounts
+        ],
+    }
+
+
 def _described(collection: Collection, known: Iterable[Collection]) -> Answer:
     answer: Answer = {
         "id": collection.id,
@@ -287,5 +320,11 @@ def _check_slug(text: str) -> None:
         raise Malformed(f"{text!r} must be 1 to 63 small letters, digits and hyphens")
 
 
-def _note(hub: Opened, act: str, what: dict[str, object]) -> None:
-    hub.parts.store.commit(lambda txn: txn.note(act, "operator", what))
+def _with_key(txn: Txn, account: str) -> Answer:
+    answer: Answer = {"account": account, "key": issue_key(txn, account)}
+    _note(txn, "key.issue", {"account": account})
+    return answer
+
+
+def _note(txn: Txn, act: str, what: dict[str, object]) -> None:
+    txn.note(act, OPERATOR, what)

@@ -11,7 +11,7 @@ from tocsin.admission.model import Tlp
 from tocsin.server.model import Account, Collection, Kind
 from tocsin.server.publishing import Publisher
 from tocsin.server.seal import Seal
-from tocsin.server.store import Store
+from tocsin.server.store import Store, Txn
 
 OPERATOR = "operator"
 """The name of the operator's account."""
@@ -48,14 +48,18 @@ def found_operator(store: Store) -> str | None:
     """The operator's account with a new key; None if there is one already."""
     if store.people.account(OPERATOR) is not None:
         return None
-    store.people.add_account(Account(OPERATOR, "", operator=True))
-    return issue_key(store, OPERATOR)
+
+    def work(txn: Txn) -> str:
+        txn.people.add_account(Account(OPERATOR, "", operator=True))
+        return issue_key(txn, OPERATOR)
+
+    return store.commit(work)
 
 
-def issue_key(store: Store, account: str) -> str:
+def issue_key(txn: Txn, account: str) -> str:
     """A new key of an account, 256 bits; only its SHA-256 is kept."""
     secret = secrets.token_urlsafe(32)
-    store.people.add_key(account, hashlib.sha256(secret.encode()).hexdigest())
+    txn.people.add_key(account, hashlib.sha256(secret.encode()).hexdigest())
     return secret
 
 

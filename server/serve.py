@@ -39,6 +39,7 @@ def serve(
         key = found_operator(hub.parts.store)
         if not settings.mongo_uri:
             hub.parts.store.submissions.free()  # the engine is ours alone: who had them is dead
+            hub.parts.store.errands.free()
         server = _server(hub, stop, tls)
         _listen(server, settings)
         scheme = "https" if tls else "http"

@@ -36,13 +36,15 @@ HUB = (
     ("tocsin.server.reading", "tocsin.server.tls"),
     ("tocsin.server.taxii", "tocsin.server.console"),
     ("tocsin.server.intake", "tocsin.server.aftercare"),
+    ("tocsin.server.reviewing",),
+    ("tocsin.server.examining",),
     ("tocsin.server.deposit", "tocsin.server.publishing", "tocsin.server.unwrapping"),
     ("tocsin.server.completing", "tocsin.server.batches", "tocsin.server.widening"),
     ("tocsin.server.ledger", "tocsin.server.minting", "tocsin.server.findings"),
     ("tocsin.server.copies", "tocsin.server.naming"),
     ("tocsin.server.store", "tocsin.server.access"),
     ("tocsin.server.journal", "tocsin.server.seal", "tocsin.server.facets", "tocsin.server.traits")
-    + ("tocsin.server.countries",),
+    + ("tocsin.server.countries", "tocsin.server.errands"),
     ("tocsin.server.model",),
     *ADMISSION,
 )

@@ -38,6 +38,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("waits_for",),
     ),
     "waits": (("targets",),),
+    "errands": (),
     "partners": (),
     "accounts": (("partner",),),
     "keys": (("account",),),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from pymongo.client_session import ClientSession
 
 from tocsin.admission.errors import Conflict, NotFound
+from tocsin.server.errands import Errand
 from tocsin.server.model import Arrivals, Question, Review
-from tocsin.server.store.connection import Base
-from tocsin.server.store.lookup import by_shelf
+from tocsin.server.store.connection import Base, portions
+from tocsin.server.store.lookup import PORTION
 from tocsin.server.store.runs import Document
 
 WAITING = "waiting"
@@ -30,11 +32,10 @@ class Reviews:
 
     def waiting_under(self, partner: str, sources: Iterable[str]) -> list[Review]:
         """What waits under these ids of a partner's own, the oldest first."""
-        wanted = {"state": WAITING, "partner": partner}
         found: list[Document] = []
-        for shelf in by_shelf(sources):
-            found.extend(self._base.reviews.find(wanted | {"source_id": {"$in": shelf}}))
-        return _in_order(found)
+        for wanted in _under(partner, sources):
+            found.extend(self._base.reviews.find(wanted))
+        return _in_order(each for each in found if each["state"] == WAITING)
 
     def find(self, id: str) -> Review | None:
         """The review, or None."""
@@ -44,14 +45,9 @@ class Reviews:
     def waiting_for(self, arrivals: Arrivals) -> list[Review]:
         """What waits for something of what has arrived, the oldest first."""
         found: dict[str, Document] = {}
-        for wanted in by_shelf(arrivals.sources):
-            keys = {"partner": arrivals.partner, "waits_for": {"$in": wanted}}
-            found.update((d["_id"], d) for d in self._base.reviews.find(keys))
-        for wanted in by_shelf(arrivals.publics):
-            found.update(
-                (d["_id"], d) for d in self._base.reviews.find({"waits_for": {"$in": wanted}})
-            )
-        return _in_order([d for d in found.values() if d["state"] == WAITING])
+        for wanted in _for(arrivals):
+            found.update((d["_id"], d) for d in self._base.reviews.find(wanted))
+        return _in_order(each for each in found.values() if each["state"] == WAITING)
 
 
 def ask(base: Base, session: ClientSession, reviews: Sequence[Review]) -> None:
@@ -78,8 +74,36 @@ def decide(base: Base, session: ClientSession, review_id: str, state: str) -> Re
         raise NotFound("there is no such review")
     if document["state"] != WAITING:
         raise Conflict(f"this review has been {document['state']} already")
-    base.reviews.update_one({"_id": review_id}, {"$set": {"state": state}}, session=session)
-    return _review({**document, "state": state})
+    change = {"state": state, "waits_for": []}  # so that nobody need look at it again
+    base.reviews.update_one({"_id": review_id}, {"$set": change}, session=session)
+    return _review(document | change)
+
+
+def expects(base: Base, session: ClientSession, errand: Errand) -> bool:
+    """See `Txn.expects`."""
+    wanted = chain(_for(errand.arrivals), _under(errand.arrivals.partner, errand.revoked))
+    return any(
+        found["state"] == WAITING
+        for each in wanted
+        for found in base.reviews.find(each, {"state": 1}, session=session)
+    )
+
+
+def _for(arrivals: Arrivals) -> Iterator[Document]:
+    """Queries for what waits, or waited, for something of it.
+
+    No query names the state as well: the embedded engine uses an index only if it has exactly
+    the fields of the query.
+    """
+    for wanted in portions(sorted(arrivals.sources), PORTION):
+        yield {"partner": arrivals.partner, "waits_for": {"$in": wanted}}
+    for wanted in portions(sorted(arrivals.publics), PORTION):
+        yield {"waits_for": {"$in": wanted}}
+
+
+def _under(partner: str, sources: Iterable[str]) -> Iterator[Document]:
+    for wanted in portions(sorted(sources), PORTION):
+        yield {"partner": partner, "source_id": {"$in": wanted}}
 
 
 def _in_order(documents: Iterable[Document]) -> list[Review]:

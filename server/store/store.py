@@ -1,6 +1,6 @@
 """The store: everything the hub keeps, and the one way to change it.
 
-Reading goes through `feeds`, `people`, `submissions`, `reviews`, `dues`,
+Reading goes through `feeds`, `people`, `submissions`, `reviews`, `dues`, `errands`,
 `unwanted` and `journal`.  Whatever belongs together is written in one `commit`: all of it
 becomes visible at once, or none of it.
 """
@@ -22,6 +22,7 @@ from tocsin.server.store import layout
 from tocsin.server.store.acts import Journal
 from tocsin.server.store.connection import SAFE, STEADY, Client, collided, reach
 from tocsin.server.store.dues import Dues
+from tocsin.server.store.errands import Errands
 from tocsin.server.store.packing import Packing
 from tocsin.server.store.people import People
 from tocsin.server.store.reviews import Reviews
@@ -56,6 +57,7 @@ class Store:
         self.submissions = Submissions(self._base, clock)
         self.reviews = Reviews(self._base)
         self.dues = Dues(self._base)
+        self.errands = Errands(self._base, clock)
         self.unwanted = UnwantedValues(self._base)
         self.journal = Journal(self._base)
         self.packing = Packing(client, self._base, self._lock)

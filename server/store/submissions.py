@@ -10,18 +10,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 
-from pymongo import ReturnDocument, UpdateOne
+from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.server.model import Record, Submission
 from tocsin.server.store.connection import Base, timely
+from tocsin.server.store.leases import FREE, is_free, until
 from tocsin.server.store.runs import Document
 
 _PIECE = 8_000_000
-_SECOND = 1_000_000
-_FREE = {"lease": 0, "owner": ""}
 _NO_SUCH = "there is no such submission"
 
 
@@ -41,7 +40,7 @@ class Submissions:
         is a submission with this id.
         """
         pieces = list(_pieces(submission))
-        lease = {"lease": self._until(seconds), "owner": owner} if owner else _FREE
+        lease = {"lease": self._until(seconds), "owner": owner} if owner else FREE
         document = _document(submission, len(pieces)) | lease
         if pieces:
             self._base.raws.bulk_write(pieces)
@@ -58,6 +57,13 @@ class Submissions:
         document = self._base.submissions.find_one({"_id": id})
         return None if document is None else self._submission(document, raw=raw)
 
+    def known(self, id: str) -> Submission:
+        """The submission without its bytes; NotFound if there is none."""
+        found = self.find(id, raw=False)
+        if found is None:
+            raise NotFound(f"there is no submission {id}")
+        return found
+
     @timely()
     def records(self, id: str) -> list[Record]:
         """What became of each object that is settled, by index."""
@@ -68,19 +74,16 @@ class Submissions:
     def lease(self, owner: str, seconds: int) -> Submission | None:
         """The oldest submission that waits to be settled and that nobody is at work on.
 
-        It is `owner`'s for so many seconds; a lease that has run out is free again.  So is one
-        that ends much later than any that is given now: the clock has stepped back since, and
-        its owner may be dead for long before it ends.
+        It is `owner`'s for so many seconds; a lease that has run out is free again.
         """
-        beyond = self._until(2 * seconds)
-        ended = [{"lease": {"$lte": self._clock()}}, {"lease": {"$gt": beyond}}]
-        document = self._base.submissions.find_one_and_update(
-            {"open": True, "$or": ended},
-            {"$set": {"lease": self._until(seconds), "owner": owner}},
-            sort=[("received", 1)],
-            return_document=ReturnDocument.AFTER,
-        )
-        return None if document is None else self._submission(document, raw=True)
+        now, submissions = self._clock(), self._base.submissions
+        change = {"$set": {"lease": until(now, seconds), "owner": owner}}
+        for found in submissions.find({"open": True}, {"lease": 1}).sort("received"):
+            key = {"_id": found["_id"], "lease": found["lease"]}
+            if is_free(found, now, seconds) and submissions.update_one(key, change).matched_count:
+                leased = submissions.find_one({"_id": found["_id"]})
+                return None if leased is None else self._submission(leased, raw=True)
+        return None
 
     def renew(self, id: str, owner: str, seconds: int) -> bool:
         """Keep a lease for so many seconds from now; False if it is somebody else's by now."""
@@ -90,14 +93,14 @@ class Submissions:
 
     def release(self, id: str, owner: str) -> None:
         """Give a lease back; nothing happens if it is somebody else's by now."""
-        self._base.submissions.update_one({"_id": id, "owner": owner}, {"$set": _FREE})
+        self._base.submissions.update_one({"_id": id, "owner": owner}, {"$set": FREE})
 
     def free(self) -> None:
         """Take every lease away; only for who knows that nobody else is at work."""
-        self._base.submissions.update_many({"open": True}, {"$set": _FREE})
+        self._base.submissions.update_many({"open": True}, {"$set": FREE})
 
     def _until(self, seconds: int) -> int:
-        return self._clock() + seconds * _SECOND
+        return until(self._clock(), seconds)
 
     def _submission(self, document: Document, *, raw: bool) -> Submission:
         names = [_piece_id(document["_id"], i) for i in range(document["pieces"])] if raw else []

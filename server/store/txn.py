@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 
 from pymongo.client_session import ClientSession
 
+from tocsin.server.errands import Errand
 from tocsin.server.model import (
     Arrivals,
     Outcome,
@@ -22,10 +23,13 @@ from tocsin.server.store import dues, unwanted
 from tocsin.server.store.acts import Notes
 from tocsin.server.store.clock import Stamps
 from tocsin.server.store.connection import Base
+from tocsin.server.store.errands import leave, strike
+from tocsin.server.store.leases import until
 from tocsin.server.store.lookup import objects
+from tocsin.server.store.people import People
 from tocsin.server.store.publics import Publics
 from tocsin.server.store.publish import Writer
-from tocsin.server.store.reviews import ask, ask_further, decide
+from tocsin.server.store.reviews import ask, ask_further, decide, expects
 from tocsin.server.store.sources import remember, sources
 from tocsin.server.store.submissions import amend, settle
 from tocsin.server.store.waits import wait, waiting
@@ -39,6 +43,8 @@ class Txn:
         self._base, self._session = base, session
         self.now = clock()
         """µs since 1970 UTC; the same throughout the transaction."""
+        self.people = People(base, session)
+        """Partners, accounts and keys."""
         self._publics = Publics(base, session)
         self._notes = Notes(base, session, self.now)
         self._stamps = Stamps(base, session, self.now)
@@ -115,6 +121,10 @@ class Txn:
         """Take a value off the hub's own warning list; False if it is not there."""
         return unwanted.allow(self._base, self._session, kind, value)
 
+    def unwanted(self) -> int:
+        """The revision of the hub's own warning list."""
+        return unwanted.revision_of(self._base, self._session)
+
     def know_scope(self, scope: str) -> None:
         """Remember that something is published under this scope, so that it can be found."""
         unwanted.know_scope(self._base, self._session, scope)
@@ -141,6 +151,22 @@ class Txn:
         Those after a name, so many at most.
         """
         return waiting(self._base, self._session, arrivals, after, most)
+
+    def expects(self, errand: Errand) -> bool:
+        """Whether any question waits for what an errand is about."""
+        return expects(self._base, self._session, errand)
+
+    def leave(self, errand: Errand, owner: str, seconds: int) -> None:
+        """Leave something to be done after the transaction, or how far it has been done.
+
+        By `owner`, or by anybody when so many seconds are over and it is not done.
+        """
+        lease = {"left": self.now, "lease": until(self.now, seconds), "owner": owner}
+        leave(self._base, self._session, errand, lease)
+
+    def strike(self, errand_id: str) -> None:
+        """An errand is done, if nobody has done it before."""
+        strike(self._base, errand_id, self._session)
 
     def settle(self, submission: str, records: Sequence[Record]) -> None:
         """Write down the verdicts of the next records of a submission.

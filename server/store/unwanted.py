@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pymongo.client_session import ClientSession
 
 from tocsin.server.model import Unwanted
-from tocsin.server.store.connection import Base
+from tocsin.server.store.connection import Base, Session
 from tocsin.server.store.runs import Document
 
 _REVISION = "unwanted"
@@ -31,12 +31,21 @@ class UnwantedValues:
 
     def all(self) -> tuple[Unwanted, ...]:
         """Everything on the list, by value."""
-        kept = self._base.tails.find_one({"_id": _REVISION})
-        revision = 0 if kept is None else int(kept["revision"])
-        if revision != self._read[0]:
+        return self.revised()[1]
+
+    def revised(self) -> tuple[int, tuple[Unwanted, ...]]:
+        """The list's revision and everything on it."""
+        revision, read = revision_of(self._base), self._read
+        if revision != read[0]:
             found = sorted(map(_unwanted, self._base.unwanted.find({})), key=lambda u: u.value)
-            self._read = (revision, tuple(found))
-        return self._read[1]
+            self._read = read = (revision, tuple(found))
+        return read
+
+
+def revision_of(base: Base, session: Session = None) -> int:
+    """See `Txn.unwanted`."""
+    kept = base.tails.find_one({"_id": _REVISION}, session=session)
+    return 0 if kept is None else int(kept["revision"])
 
 
 def forbid(base: Base, session: ClientSession, new: Unwanted) -> bool:

@@ -12,8 +12,8 @@ from pymongo.client_session import ClientSession
 
 from tocsin.admission.model import Tlp
 from tocsin.server.model import Arrivals, Wait
-from tocsin.server.store.connection import Base
-from tocsin.server.store.lookup import by_shelf
+from tocsin.server.store.connection import Base, portions
+from tocsin.server.store.lookup import PORTION
 from tocsin.server.store.runs import Document
 
 
@@ -31,10 +31,8 @@ def waiting(
     base: Base, session: ClientSession, arrivals: Arrivals, after: str, most: int
 ) -> list[Wait]:
     """See `Txn.waiting`."""
-    if base.waits.find_one({}, {"_id": 1}, session=session) is None:
-        return []
     found: dict[str, Document] = {}
-    for wanted in by_shelf(arrivals.sources | arrivals.publics):
+    for wanted in portions(sorted(arrivals.sources | arrivals.publics), PORTION):
         for document in base.waits.find({"targets": {"$in": wanted}}, session=session):
             if concerns(arrivals, document["partner"], document["targets"]):
                 found[document["_id"]] = document
