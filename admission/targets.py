@@ -110,7 +110,8 @@ def _class_of(kind: str) -> str:
 
 def pointers(subject: StixObject) -> Iterator[tuple[Path, object]]:
     """Every reference with its place; of an observable, those in its parts and extensions too."""
-    for name, value in subject.items():
+    for name in [name for name in subject if "_ref" in name]:
+        value = subject[name]
         if name.endswith("_ref") and type(value) is not list and type(value) is not dict:
             yield (name,), value
     yield from _inner(subject)

@@ -9,7 +9,7 @@ means are not looked at here.
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 
 import orjson
@@ -207,7 +207,7 @@ def _said(place: str, message: str) -> str:
 
 
 def _word_faults(subject: StixObject) -> Iterator[Finding]:
-    if not selectors.language(subject.get("lang", "en")):
+    if "lang" in subject and not selectors.language(subject["lang"]):
         yield _fault("lang", "not a language code (RFC 5646), such as en or pt-BR", "lang")
     if subject["type"] == "language-content":
         for path, message in selectors.translated(subject):
@@ -265,7 +265,7 @@ def _times(subject: StixObject, schema: Schema) -> Iterator[tuple[str, str]]:
 
 def _reference_faults(subject: StixObject) -> Iterator[Finding]:
     for path, target in pointers(subject):
-        if not isinstance(target, str) or not _ID.fullmatch(target):
+        if not isinstance(target, str) or not _is_id(target):
             yield _fault("references", "not the id of a STIX object", shown(path))
             continue
         fault = misdirected(subject["type"], path, target.partition("--")[0])
@@ -273,6 +273,11 @@ def _reference_faults(subject: StixObject) -> Iterator[Finding]:
             fault = "a marking cannot mark itself"
         if fault:
             yield _fault("references", fault, shown(path))
+
+
+@lru_cache(maxsize=1024)  # authors and markings are those of the object before
+def _is_id(text: str) -> bool:
+    return _ID.fullmatch(text) is not None
 
 
 def _pattern_faults(subject: StixObject, policy: Policy) -> Iterator[Finding]:

@@ -62,7 +62,7 @@ class Search:
 
     def _hits(self, words: Iterable[_Word]) -> list[tuple[_Word, Sequence[Span]]]:
         found: list[tuple[_Word, Sequence[Span]]] = []
-        known = self._known
+        known = self._known  # not by a call of this object: it is asked for every word
         for word in words:
             text = word[1]
             spans = known(text) if len(text) <= _SHORT else tuple(self._find(text))

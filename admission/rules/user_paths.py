@@ -74,7 +74,8 @@ def _finder(names: tuple[str, ...]) -> Search:
     quoted = [_QUOTED[name] for name in names if name in _QUOTED]
 
     def found(text: str) -> list[Span]:
-        spans = [span for name in names if _may_hold(text) for span in _KINDS[name][1](text)]
+        may = names if _may_hold(text) else ()
+        spans = [span for name in may for span in _KINDS[name][1](text)]
         return [*spans, *(span for find in quoted for span in find(text))]
 
     return Search(found)
