@@ -47,13 +47,7 @@ def parsed(raw: bytes) -> Any:
     """The JSON value that `raw` is, of any type; otherwise as `strict`."""
     text = _decoded(raw)
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_members,
-            parse_constant=_no_constant,
-            parse_float=_number,
-            parse_int=_integer,
-        )
+        value = _DECODER.decode(text)
     except RecursionError:
         raise _too_deep() from None
     except json.JSONDecodeError as error:
@@ -115,6 +109,14 @@ def _integer(digits: str) -> int:
     if len(digits) <= 17 and -_LONGEST_NUMBER <= int(digits) <= _LONGEST_NUMBER:
         return int(digits)
     raise Malformed("an integer is beyond 2^53 - 1: send it as a string")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_members,
+    parse_constant=_no_constant,
+    parse_float=_number,
+    parse_int=_integer,
+)
 
 
 def _measure(value: Any) -> None:
