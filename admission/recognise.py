@@ -103,7 +103,8 @@ def recognise(word: str) -> Recognised | None:
     if "@" in word:
         return _email(word)
     if word.count(".") >= 3 and word[0].isdigit() and (found := _IPV4.fullmatch(word)):
-        return Recognised(Kind.IPV4, values.address(found[1] + (found[2] or "")))
+        plain = found[1]  # without superfluous zeros, so there is no other spelling of it
+        return Recognised(Kind.IPV4, values.address(plain + found[2]) if found[2] else plain)
     if word.count(":") >= 2:
         return _ipv6(word)
     name = host(word) if "." in word else None

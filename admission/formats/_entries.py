@@ -11,6 +11,8 @@ _SINKS = frozenset(("0.0.0.0", "127.0.0.1", "::", "::1"))  # noqa: S104 - read, 
 _OWN = re.compile(r"(?:10|192\.168|172\.(?:1[6-9]|2\d|3[01])|169\.254)\.[\d.]+\Z|f[cd][\da-f]{2}:")
 """An address in somebody's own network: what stands beside it is a machine of that network."""
 _TRIM = " \t\ufeff\u200b\"'`<>,;|*-()[]{}"
+_BARE = re.compile(r"[\w.:-][\w.:/-]{0,500}", re.ASCII)
+"""A line without the signs of any syntax."""
 _HEADER = re.compile(
     r"\[(?:adblock|adguard|ublock)[^\]]{0,60}\]\s*$"
     r"|\$(?:TTL|ORIGIN)\b|[^\s#]{0,253}\s*\b(?:\d{1,9}\s+)?(?:IN\s+)?(?:SOA|NS)\s+\S",
@@ -51,9 +53,16 @@ def entry(line: str) -> str:
     >>> entry("0.0.0.0 evil.com # since May"), entry("||evil.com^$all"), entry("@@||good.com^")
     ('evil.com', 'evil.com', '')
     """
-    if is_comment(line):
-        return ""
-    plain = _AFTER.sub("", line.lstrip(" \t\ufeff"))
+    if _BARE.fullmatch(line):
+        return line
+    return "" if is_comment(line) else _about(_uncommented(line.lstrip(" \t\ufeff")))
+
+
+def _uncommented(line: str) -> str:
+    return _AFTER.sub("", line) if "#" in line or ";" in line else line
+
+
+def _about(plain: str) -> str:
     if plain.startswith(_EXCEPTED) or _HIDING.search(plain[:1000]):
         return ""
     if _LET_THROUGH.match(plain[:1000]):
