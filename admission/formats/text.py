@@ -35,9 +35,9 @@ def _candidates(name: str, content: bytes, reading: Reading) -> Iterator[Candida
     remarks = Remarks(tlp=level)
     collected = Collected(reading)
     for number, value in _values(lines, name.lower().endswith(_MARKUP)):
-        if value.pattern not in collected.places:
-            collected.first(value, number)
-            yield collected.candidate(value, remarks, notes)
+        candidate = collected.first(value, remarks, number, notes)
+        if candidate is not None:
+            yield candidate
 
 
 def _values(lines: Sequence[str], markup: bool) -> Iterator[tuple[int, Recognised]]:
