@@ -53,6 +53,7 @@ _TESTED: dict[Kind, str] = {
     Kind.SHA256: "file:hashes.'SHA-256'",
     Kind.SHA512: "file:hashes.'SHA-512'",
 }
+_SHORTEST_HASH = min(HASH_KINDS)
 _HEX = re.compile(r"[0-9A-Fa-f]{32,128}")
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(
@@ -66,6 +67,8 @@ _PORT = re.compile(r":\d{1,5}", re.ASCII)
 _URL = re.compile(r"(https?|ftps?|sftp|wss?)://([^/?#\\\s]{1,512})(?:[/?#]\S{0,4096})?", re.I)
 _SOCKET = re.compile(r"(?:tcp|udp|tls|ssl)://(?=[^/]{1,300}/?$)", re.IGNORECASE)
 _LOCAL = re.compile(r"[A-Za-z0-9.!#$%&'+/=?^_`{|}~-]{1,64}", re.ASCII)
+_SIGNS = frozenset(".:@[({")
+"""One of these stands in every value but hashes, defanged or not."""
 _SPECIAL_TLDS = frozenset(("onion", "za"))
 
 
@@ -84,6 +87,11 @@ class Recognised:
         "[domain-name:value = 'evil.com']"
         """
         return f"[{_TESTED[self.kind]} = {quoted(self.value)}]"
+
+
+def promising(word: str) -> bool:
+    """Whether a word, defanged or not, might be a value at all; most words cannot."""
+    return len(word) >= _SHORTEST_HASH or not _SIGNS.isdisjoint(word)
 
 
 def recognise(word: str) -> Recognised | None:

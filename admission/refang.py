@@ -45,7 +45,8 @@ def joined(line: str) -> str:
     >>> joined("write to joe at evil dot com")
     'write to joe@evil.com'
     """
-    if _PULLED_APART.search(line):
+    bracketed = "[" in line or "(" in line or "{" in line
+    if bracketed and _PULLED_APART.search(line):
         line = _SPACED.sub("[.]", line)
         line = _SPACED_WORD.sub(_bracketed, line)
     if " at " in line and " dot " in line:

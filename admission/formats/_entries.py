@@ -86,7 +86,7 @@ def single(line: str) -> bool:
         return True
     if _LET_THROUGH.match(plain[:1000]):
         return True
-    words = entry(line).split()
+    words = entry(line).split(None, 2)
     if words and plain.split(None, 1)[0] in _SINKS:
         return True
     return 0 < len(words) <= 2 and recognise(refang(words[0].strip(_TRIM))) is not None

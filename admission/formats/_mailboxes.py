@@ -81,7 +81,7 @@ def before(line: str, place: int) -> str:
 
 def made_safe(text: str) -> bool:
     """Whether there is a mailbox that somebody made safe to be read."""
-    return _SAFE.search(text) is not None
+    return ("[" in text or "(" in text or "{" in text) and _SAFE.search(text) is not None
 
 
 def ransom(text: str) -> bool:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from tocsin.admission.formats._written import words
-from tocsin.admission.recognise import LONGEST, Kind, Recognised, recognise
+from tocsin.admission.recognise import LONGEST, Kind, Recognised, promising, recognise
 from tocsin.admission.refang import joined, refang
 
 _SCHEME = re.compile(r"(?:https?|ftps?|sftp|wss?|tcp|udp)://", re.IGNORECASE)
@@ -27,7 +27,6 @@ _PASSED = re.compile(r"\+{1,3}")
 _AROUND_URLS = " \t\ufeff\u200b\"'`<>,;|\u2022\u201c\u201d\u2018\u2019\u00a0"
 _CLOSING = {")": "(", "]": "["}
 _BULLET = re.compile(r"\A\s*(?:[-*+\u2022]|\d{1,4}[.)])\s+")
-_SIGNS = frozenset(".:@[({")
 _VALUED = frozenset(".:@")
 """One of these stands in every value but hashes."""
 _NEAR = 40
@@ -83,11 +82,9 @@ def _unbulleted(line: str) -> str:
 
 def _may_hold(word: str) -> bool:
     """Whether a word is long enough for a hash, or has the signs of another value within it."""
-    if len(word) >= 32:
-        return len(word) <= LONGEST * 4
-    if len(word) < 4 or _SIGNS.isdisjoint(word):
+    if not 4 <= len(word) <= LONGEST * 4 or not promising(word):
         return False
-    return not word.isascii() or not _SIGNS.isdisjoint(word.rstrip(".,"))
+    return not word.isascii() or promising(word.rstrip(".,")) or len(word) >= 32
 
 
 def _end(before: str, words: Sequence[str], number: int) -> str:

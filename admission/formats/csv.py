@@ -29,7 +29,7 @@ from tocsin.admission.formats._rows import DELIMITERS, NONE, Row, delimiter, row
 from tocsin.admission.formats._written import decoded, refusal, textual, words
 from tocsin.admission.model import Action, Candidate, Finding, Tlp
 from tocsin.admission.patterns import observables
-from tocsin.admission.recognise import HASH_KINDS, Kind, Recognised, recognise
+from tocsin.admission.recognise import HASH_KINDS, Kind, Recognised, promising, recognise
 from tocsin.admission.refang import joined, refang
 
 _ENDINGS = (".csv", ".tsv")
@@ -128,7 +128,7 @@ def _first_value(sample: list[Row]) -> int:
 
 
 def _is_value(cell: str) -> bool:
-    return recognise(refang(cell.strip(_TRIM))) is not None
+    return promising(cell) and recognise(refang(cell.strip(_TRIM))) is not None
 
 
 def _layout(sample: list[Row]) -> tuple[int, Columns]:
@@ -209,7 +209,7 @@ class _Table:
             yield from chain.from_iterable(map(_url, cells))
             return
         if not self.columns.roles:
-            found = list(chain.from_iterable(map(_whole, row.cells)))
+            found = list(chain.from_iterable(map(_whole, filter(promising, row.cells))))
             yield from (value for value in found if not _beside(value, found))
             return
         for number in self.columns.holding:

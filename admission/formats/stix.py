@@ -93,12 +93,12 @@ _MARK = Finding(
 )
 
 
-def _parts(raw: bytes) -> list[tuple[str, bytes]]:
+def _parts(raw: bytes) -> Iterable[tuple[str, bytes]]:
     """The file's objects as bytes, each with the words that tell where it stands."""
     start = raw.lstrip()[:1]
     whole = elements(raw) if start == b"[" else _contained(raw)
     if whole is not None:
-        return [(f"object {n}", bytes(part)) for n, part in enumerate(whole, 1)]
+        return ((f"object {n}", bytes(part)) for n, part in enumerate(whole, 1))
     lines = [(n, line) for n, line in enumerate(raw.split(b"\n"), 1) if line.strip()]
     if len(lines) > 1 and _object_a_line([line.strip() for _, line in lines[:_FIRST_LINES]]):
         return [part for n, line in lines for part in _on_line(n, line)]
@@ -132,7 +132,7 @@ def _contained(raw: bytes) -> list[msgspec.Raw] | None:
 
 def _is_container(parts: dict[str, msgspec.Raw]) -> bool:
     """Whether it is a bundle, of STIX 2.0 and 2.1, or an envelope of TAXII."""
-    if not bytes(parts.get("objects", b"[")).lstrip().startswith(b"["):
+    if "objects" in parts and bytes(memoryview(parts["objects"])[:1]) != b"[":
         return False
     if bytes(parts.get("type", b"")) == b'"bundle"':
         return True
