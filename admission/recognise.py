@@ -158,10 +158,14 @@ def _url(word: str) -> Recognised | None:
     if not found:
         return None
     place = found[2].rpartition("@")[2]
-    known = _ipv6(place) if place.startswith("[") else _IPV4.fullmatch(place) or host(place)
+    if place.startswith("["):
+        return Recognised(Kind.URL, values.url(word)) if _ipv6(place) else None
+    ipv4 = _IPV4.fullmatch(place)
+    known = ipv4[1] if ipv4 else host(place)
     if not known:
         return None
-    return Recognised(Kind.URL, values.url(word))
+    spelt = known == found[2] and found[1].islower()  # as it should be, without user and port
+    return Recognised(Kind.URL, word if spelt else values.url(word))
 
 
 def _email(word: str) -> Recognised | None:

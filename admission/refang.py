@@ -31,7 +31,8 @@ _SIMPLE: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 _HALF_CLOSED = re.compile(r"\.([A-Za-z]{2,24})\](?=$|[/:,;])")
 _SUSPECT = re.compile(
-    r"\[|\]|\(|\)|\{|\}|\\|<\.>|h[xX*+]|H[xX*+]|m[eE][oO][wW]|M[eE][oO][wW]|f[xX][pP]|F[xX][pP]"
+    r"\[[.,:/@dDaA]|\([.:/@dDaA]|\{[.:@dDaA]|<\.>|\\\.|\.\]"
+    r"|h[xX*+]|H[xX*+]|m[eE][oO][wW]|M[eE][oO][wW]|f[xX][pP]|F[xX][pP]"
 )
 """Each alternative begins with one character, so that all others are passed over at once."""
 _PULLED_APART = re.compile(r"[\[({][ \t]?(?:[.@]|[dD][oO][tT]|[aA][tT])[ \t]?[\])}]")
@@ -65,7 +66,7 @@ def refang(word: str) -> str:
     plain = word.replace("[.]", ".")
     if plain.startswith(("hxxp://", "hxxps://")):
         plain = "http" + plain[4:]
-    if not _SUSPECT.search(plain):  # nothing else was done to it
+    if "]" not in plain and not _SUSPECT.search(plain):  # nothing else was done to it
         return plain
     plain = _SCHEME.sub(_http, word)
     plain = _FTP.sub(r"ftp\1", plain)

@@ -50,11 +50,9 @@ _SAID = (
     r"|(?:redactado|elaborado|reportado) por|(?:redatto|segnalato|a cura) d[ai]|opgesteld door"
     r"|pour toute question|per informazioni|bei (?:rück)?fragen|rückmeldungen an"
 )
-_PEOPLE = re.compile(
-    rf"^{_BULLET}(?:(?:{_LABELLED})[*_]*\s*[:=]|(?:feed )?(?:{_SAID})\b)"
-    r"|(?:^|[\s(])please contact\b",
-    re.IGNORECASE,
-)
+_LABEL = re.compile(rf"{_BULLET}(?:{_LABELLED})[*_]*\s*[:=]", re.IGNORECASE)
+_SENTENCE = re.compile(rf"{_BULLET}(?:feed )?(?:{_SAID})\b", re.IGNORECASE)
+_CONTACT = re.compile(r"(?:^|[\s(])please contact\b", re.IGNORECASE)
 _REFERRING = (
     r"references?|refs?|sources?|blog|read more|more info(?:rmation)?|see also"
     r"|(?:blog|full|original|public|our) ?(?:post|report|article|analysis)"
@@ -77,7 +75,9 @@ _REFERENCES = words(
 )
 """Headings above what a text refers to."""
 _HEADINGS = _REFERENCES | _mailboxes.HEADINGS
-_RULED = re.compile(r"[#=*_\s]*(?:\d{1,2}(?:\.\d{1,2})?[.)]?\s)?(.{3,40}?)[#=*_:\s]*", re.DOTALL)
+_RULED = re.compile(
+    r"[#=*_\s]*(?:\d{1,2}(?:\.\d{1,2})?[.)]?\s)?([^\d./@,|()\[\]\"]{3,40}?)[#=*_:\s]*"
+)
 _HEADING = re.compile(r"\s*(?:#{1,6}|={1,6})\s+\S|\s*\S[^./@:]{0,60}:\s*$")
 _UNDERLINE = re.compile(r"\s*([-=~^])\1{2,}\s*")
 _YARA = re.compile(
@@ -127,11 +127,18 @@ def _aside(line: str, markup: bool) -> Aside | None:
     start = line[:400]
     if ("->" in start or "<>" in start) and _SIGNATURE.match(start):
         return Aside.SIGNATURE
-    if _PEOPLE.search(start):
+    labelled = ":" in start or "=" in start
+    if _of_people(start, labelled):
         return Aside.PEOPLE
     if not markup and line.lstrip(" \t\ufeff").startswith(_COMMENTS):
         return Aside.COMMENT
-    return Aside.REFERENCE if _REFERENCE.match(start) else None
+    return Aside.REFERENCE if labelled and _REFERENCE.match(start) else None
+
+
+def _of_people(start: str, labelled: bool) -> bool:
+    if (labelled and _LABEL.match(start)) or _SENTENCE.match(start):
+        return True
+    return "contact" in start.lower() and _CONTACT.search(start) is not None
 
 
 def without_pointers(line: str) -> str:

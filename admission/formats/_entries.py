@@ -44,7 +44,9 @@ _LET_THROUGH = re.compile(
 def is_comment(line: str) -> bool:
     """Whether a line of a list is a comment, its title, or about its zone."""
     plain = line.lstrip(" \t\ufeff")
-    return plain.startswith(_COMMENTS) or _HEADER.match(plain[:400]) is not None
+    if plain.startswith(_COMMENTS):
+        return True
+    return _BARE.fullmatch(line) is None and _HEADER.match(plain[:400]) is not None
 
 
 def entry(line: str) -> str:

@@ -63,6 +63,8 @@ def in_line(
     In `markup`, the live targets of words are for its readers.
     """
     plain = joined(line)
+    if not promising(plain):
+        return
     bare = _unbulleted(plain).strip(_TRIM)
     alone = bool(bare) and " " not in bare and "\t" not in bare
     found = _alone(bare, listing, plain) if alone else None
@@ -82,9 +84,9 @@ def _unbulleted(line: str) -> str:
 
 def _may_hold(word: str) -> bool:
     """Whether a word is long enough for a hash, or has the signs of another value within it."""
-    if not 4 <= len(word) <= LONGEST * 4 or not promising(word):
+    if not promising(word) or not 4 <= len(word) <= LONGEST * 4:
         return False
-    return not word.isascii() or promising(word.rstrip(".,")) or len(word) >= 32
+    return len(word) >= 32 or not word.isascii() or promising(word.rstrip(".,"))
 
 
 def _end(before: str, words: Sequence[str], number: int) -> str:
@@ -182,7 +184,7 @@ def _in_pieces(text: str, written: frozenset[str] | None, before: str) -> Iterat
             if 4 <= len(piece) <= LONGEST:
                 defanged = written is not None and piece not in written
                 found = _in_piece(piece, defanged, before)
-                if found is not None and not any(_means_else(found, b) for b in (before, last)):
+                if found is not None and not any(_means_else(found, b) for b in {before, last}):
                     yield found
             last = piece or last
 
