@@ -12,8 +12,9 @@ from hashlib import sha1
 from typing import Any, Protocol
 
 from tocsin.admission.formats import Reading
+from tocsin.admission.formats._written import stated
 from tocsin.admission.markings import TLP_2
-from tocsin.admission.model import Action, Candidate, Finding, StixObject, Tlp, Verdict
+from tocsin.admission.model import Action, Candidate, Finding, StixObject, Tlp
 from tocsin.admission.timestamps import stix_time
 
 _NAMESPACE = uuid.UUID("7f0c0b52-5d0f-4b3e-9a57-6f1f1d3c9b4e")
@@ -80,7 +81,7 @@ class Collected:
             return None
         self.places[pattern] = line
         made = _indicator(value.value, pattern, remarks, self.reading)
-        return self._candidate(made, Verdict.OPEN, findings)
+        return stated(self.numbered(), made, tuple(findings))
 
     def placed(
         self,
@@ -95,22 +96,10 @@ class Collected:
         before = self.places.setdefault(pattern, number)
         made = _indicator(value.value, pattern, remarks, self.reading)
         if before == number:
-            return self._candidate(made, Verdict.OPEN, findings)
+            return stated(self.numbered(), made, tuple(findings))
         said = f"{what} {number}: says again what {what} {before} says"
         finding = Finding("validate", "format", Action.NOTED, said)
-        return self._candidate(made, Verdict.DUPLICATE, (*findings, finding))
-
-    def _candidate(
-        self, made: StixObject, verdict: Verdict, findings: Sequence[Finding]
-    ) -> Candidate:
-        return Candidate(
-            index=self.numbered(),
-            object=made,
-            source_id=made["id"],
-            source_version=made["modified"],
-            verdict=verdict,
-            findings=tuple(findings),
-        )
+        return stated(self.numbered(), made, (*findings, finding), said=True)
 
 
 def indicator(value: Told, remarks: Remarks, reading: Reading) -> StixObject:
