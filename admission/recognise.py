@@ -90,7 +90,11 @@ class Recognised:
 
 
 def promising(word: str) -> bool:
-    """Whether a word, defanged or not, might be a value at all; most words cannot."""
+    """Whether a word, defanged or not, might be a value at all; most words cannot.
+
+    >>> promising("loader"), promising("end."), promising("evil(dot)com")
+    (False, True, True)
+    """
     return len(word) >= _SHORTEST_HASH or not _SIGNS.isdisjoint(word)
 
 
