@@ -53,6 +53,7 @@ _TESTED: dict[Kind, str] = {
     Kind.SHA256: "file:hashes.'SHA-256'",
     Kind.SHA512: "file:hashes.'SHA-512'",
 }
+_SHORTEST_HASH = min(HASH_KINDS)
 _HEX = re.compile(r"[0-9A-Fa-f]{32,128}")
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(
@@ -66,6 +67,8 @@ _PORT = re.compile(r":\d{1,5}", re.ASCII)
 _URL = re.compile(r"(https?|ftps?|sftp|wss?)://([^/?#\\\s]{1,512})(?:[/?#]\S{0,4096})?", re.I)
 _SOCKET = re.compile(r"(?:tcp|udp|tls|ssl)://(?=[^/]{1,300}/?$)", re.IGNORECASE)
 _LOCAL = re.compile(r"[A-Za-z0-9.!#$%&'+/=?^_`{|}~-]{1,64}", re.ASCII)
+_SIGNS = frozenset(".:@[({")
+"""One of these stands in every value but hashes, defanged or not."""
 _SPECIAL_TLDS = frozenset(("onion", "za"))
 
 
@@ -86,6 +89,15 @@ class Recognised:
         return f"[{_TESTED[self.kind]} = {quoted(self.value)}]"
 
 
+def promising(word: str) -> bool:
+    """Whether a word, defanged or not, might be a value at all; most words cannot.
+
+    >>> promising("loader"), promising("end."), promising("evil(dot)com")
+    (False, True, True)
+    """
+    return len(word) >= _SHORTEST_HASH or not _SIGNS.isdisjoint(word)
+
+
 def recognise(word: str) -> Recognised | None:
     """What a refanged word is as a whole; None if it is nothing that can be shared.
 
@@ -103,7 +115,8 @@ def recognise(word: str) -> Recognised | None:
     if "@" in word:
         return _email(word)
     if word.count(".") >= 3 and word[0].isdigit() and (found := _IPV4.fullmatch(word)):
-        return Recognised(Kind.IPV4, values.address(found[1] + (found[2] or "")))
+        plain = found[1]  # without superfluous zeros, so there is no other spelling of it
+        return Recognised(Kind.IPV4, values.address(plain + found[2]) if found[2] else plain)
     if word.count(":") >= 2:
         return _ipv6(word)
     name = host(word) if "." in word else None
@@ -149,10 +162,14 @@ def _url(word: str) -> Recognised | None:
     if not found:
         return None
     place = found[2].rpartition("@")[2]
-    known = _ipv6(place) if place.startswith("[") else _IPV4.fullmatch(place) or host(place)
+    if place.startswith("["):
+        return Recognised(Kind.URL, values.url(word)) if _ipv6(place) else None
+    ipv4 = _IPV4.fullmatch(place)
+    known = ipv4[1] if ipv4 else host(place)
     if not known:
         return None
-    return Recognised(Kind.URL, values.url(word))
+    spelt = known == found[2] and found[1].islower()  # as it should be, without user and port
+    return Recognised(Kind.URL, word if spelt else values.url(word))
 
 
 def _email(word: str) -> Recognised | None:

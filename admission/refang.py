@@ -30,7 +30,12 @@ _SIMPLE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?<=\w)\[\.(?=\w)|(?<=\w)\.\](?=\w)"), "."),
 )
 _HALF_CLOSED = re.compile(r"\.([A-Za-z]{2,24})\](?=$|[/:,;])")
-_SUSPECT = re.compile(r"[\[\](){}\\]|<\.>|h[x*+]{1,3}p|meow|fxp", re.IGNORECASE)
+_SUSPECT = re.compile(
+    r"\[[.,:/@dDaA]|\([.:/@dDaA]|\{[.:@dDaA]|<\.>|\\\.|\.\]"
+    r"|h[xX*+]|H[xX*+]|m[eE][oO][wW]|M[eE][oO][wW]|f[xX][pP]|F[xX][pP]"
+)
+"""Each alternative begins with one character, so that all others are passed over at once."""
+_PULLED_APART = re.compile(r"[\[({][ \t]?(?:[.@]|[dD][oO][tT]|[aA][tT])[ \t]?[\])}]")
 
 
 def joined(line: str) -> str:
@@ -41,7 +46,8 @@ def joined(line: str) -> str:
     >>> joined("write to joe at evil dot com")
     'write to joe@evil.com'
     """
-    if "[" in line or "(" in line or "{" in line:
+    bracketed = "[" in line or "(" in line or "{" in line
+    if bracketed and _PULLED_APART.search(line):
         line = _SPACED.sub("[.]", line)
         line = _SPACED_WORD.sub(_bracketed, line)
     if " at " in line and " dot " in line:
@@ -57,6 +63,11 @@ def refang(word: str) -> str:
     """
     if not _SUSPECT.search(word):
         return word
+    plain = word.replace("[.]", ".")
+    if plain.startswith(("hxxp://", "hxxps://")):
+        plain = "http" + plain[4:]
+    if "]" not in plain and not _SUSPECT.search(plain):  # nothing else was done to it
+        return plain
     plain = _SCHEME.sub(_http, word)
     plain = _FTP.sub(r"ftp\1", plain)
     for form, meaning in _SIMPLE:

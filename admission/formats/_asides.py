@@ -6,10 +6,11 @@ mailbox beside the name of somebody at all.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import lru_cache
+from itertools import chain
 
 from tocsin.admission.formats import _mailboxes
 from tocsin.admission.formats._prose import in_line
@@ -49,11 +50,9 @@ _SAID = (
     r"|(?:redactado|elaborado|reportado) por|(?:redatto|segnalato|a cura) d[ai]|opgesteld door"
     r"|pour toute question|per informazioni|bei (?:rück)?fragen|rückmeldungen an"
 )
-_PEOPLE = re.compile(
-    rf"^{_BULLET}(?:(?:{_LABELLED})[*_]*\s*[:=]|(?:feed )?(?:{_SAID})\b)"
-    r"|(?:^|[\s(])please contact\b",
-    re.IGNORECASE,
-)
+_LABEL = re.compile(rf"{_BULLET}(?:{_LABELLED})[*_]*\s*[:=]", re.IGNORECASE)
+_SENTENCE = re.compile(rf"{_BULLET}(?:feed )?(?:{_SAID})\b", re.IGNORECASE)
+_CONTACT = re.compile(r"(?:^|[\s(])please contact\b", re.IGNORECASE)
 _REFERRING = (
     r"references?|refs?|sources?|blog|read more|more info(?:rmation)?|see also"
     r"|(?:blog|full|original|public|our) ?(?:post|report|article|analysis)"
@@ -75,7 +74,10 @@ _REFERENCES = words(
     " weiterführende-links"
 )
 """Headings above what a text refers to."""
-_RULED = re.compile(r"[#=*_\s]*(?:\d{1,2}(?:\.\d{1,2})?[.)]?\s)?(.{3,40}?)[#=*_:\s]*", re.DOTALL)
+_HEADINGS = _REFERENCES | _mailboxes.HEADINGS
+_RULED = re.compile(
+    r"[#=*_\s]*(?:\d{1,2}(?:\.\d{1,2})?[.)]?\s)?([^\d./@,|()\[\]\"]{3,40}?)[#=*_:\s]*"
+)
 _HEADING = re.compile(r"\s*(?:#{1,6}|={1,6})\s+\S|\s*\S[^./@:]{0,60}:\s*$")
 _UNDERLINE = re.compile(r"\s*([-=~^])\1{2,}\s*")
 _YARA = re.compile(
@@ -87,9 +89,6 @@ _SIGNATURE = re.compile(
     r"[\s#]*(?:alert|drop|reject\w{0,5}|pass|log|sdrop)\s+\w{1,20}\s+\S+\s+\S+\s+(?:->|<>)\s[^(]*\("
 )
 _CONTENT = re.compile(r'\bcontent\s*:\s*+(?:!\s*+)?"([^"]{1,2000})"')
-_SAFE_MAILBOX = re.compile(
-    r"(?<=\w)[\[({]\s?(?:@|at)\s?[\])}]|(?<=\w)@[\w-]{1,63}\s?[\[({]\s?(?:\.|dot)", re.IGNORECASE
-)
 _SENDER = re.compile(
     rf"{_BULLET}(?:from|(?:x-)?sender|reply-to|return-path|von|absender|de|exp[ée]diteur|remitente)"
     r"[*_`]*\s*[:|]",
@@ -128,11 +127,18 @@ def _aside(line: str, markup: bool) -> Aside | None:
     start = line[:400]
     if ("->" in start or "<>" in start) and _SIGNATURE.match(start):
         return Aside.SIGNATURE
-    if _PEOPLE.search(start):
+    labelled = ":" in start or "=" in start
+    if _of_people(start, labelled):
         return Aside.PEOPLE
     if not markup and line.lstrip(" \t\ufeff").startswith(_COMMENTS):
         return Aside.COMMENT
-    return Aside.REFERENCE if _REFERENCE.match(start) else None
+    return Aside.REFERENCE if labelled and _REFERENCE.match(start) else None
+
+
+def _of_people(start: str, labelled: bool) -> bool:
+    if (labelled and _LABEL.match(start)) or _SENTENCE.match(start):
+        return True
+    return "contact" in start.lower() and _CONTACT.search(start) is not None
 
 
 def without_pointers(line: str) -> str:
@@ -151,7 +157,7 @@ def _begins_section(lines: Sequence[str], number: int) -> bool:
     below = lines[number + 1] if number + 1 < len(lines) else ""
     if _HEADING.match(line) or _UNDERLINE.fullmatch(below):
         return True
-    return _heading(line) in _REFERENCES | _mailboxes.HEADINGS
+    return _heading(line) in _HEADINGS
 
 
 def _heading(line: str) -> str:
@@ -194,7 +200,13 @@ def said_in(line: str, aside: Aside, markup: bool) -> Iterator[Recognised]:
         for content in _CONTENT.findall(line):
             yield from (v for v in in_line(content, False) if v.kind is not Kind.EMAIL)
         return
+    yield from _made_safe_in(line, aside, markup)
+
+
+def _made_safe_in(line: str, aside: Aside, markup: bool) -> Iterator[Recognised]:
     safe = " ".join(word for word in joined(line).split() if refang(word) is not word)
+    if aside is Aside.COMMENT and not safe:
+        return
     taken = {value.pattern for value in in_line(safe, False, "", markup)}
     for value in in_line(line, False, "", markup):
         if value.kind is Kind.EMAIL and aside is not Aside.REFERENCE:
@@ -268,9 +280,9 @@ def _alone(address: str, line: str) -> bool:
 def bystanders(lines: Sequence[str], kinds: Sequence[Aside | None]) -> Bystanders:
     """Those of a text, given what its lines are."""
     reported = [line for line, aside in zip(lines, kinds, strict=True) if line and aside is None]
-    safe = frozenset(host for line in reported for host in _made_safe(line))
-    ransom = any(map(_mailboxes.RANSOM.search, reported))
-    known = Bystanders(frozenset(), any(map(_SAFE_MAILBOX.search, reported)), safe, ransom)
+    text = "\0".join(reported)  # searched at once; no blank, so nothing spans two lines
+    safe = frozenset(_made_safe(reported) if _mailboxes.DEFANGED.search(text) else ())
+    known = Bystanders(frozenset(), _mailboxes.made_safe(text), safe, _mailboxes.ransom(text))
     people: set[str] = set()
     attacked: set[str] = set()
     attackers: set[str] = set()
@@ -290,11 +302,10 @@ def _mailboxes_in(line: str) -> Iterator[str]:
         yield from (v.value for v in in_line(line[:1000], False) if v.kind is Kind.EMAIL)
 
 
-def _made_safe(line: str) -> Iterator[str]:
-    """The hosts of a line that are defanged."""
-    if not _mailboxes.DEFANGED.search(line):
-        return
-    for word in joined(line).split():
+def _made_safe(lines: Iterable[str]) -> Iterator[str]:
+    """The hosts in lines that are defanged."""
+    defanged = filter(_mailboxes.DEFANGED.search, lines)
+    for word in chain.from_iterable(joined(line).split() for line in defanged):
         if len(word) <= LONGEST and (clear := refang(word)) is not word:
             parts = _NOT_OF_HOSTS.split(clear.lower())
             yield from (part.strip(".-") for part in parts if "." in part)

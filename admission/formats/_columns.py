@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import cached_property, lru_cache
 
 from tocsin.admission.formats._written import words
 from tocsin.admission.recognise import recognise
@@ -29,6 +30,8 @@ class Role(Enum):
     REFERENCE = auto()
     DETECT = auto()  # MISP: whether it is for detection at all
     OTHER = auto()  # nothing that is shared: who reported it, what a tool counted
+
+    __hash__ = object.__hash__  # a member is one object; every row asks by it
 
 
 _EXACT: Mapping[Role, str] = {
@@ -116,9 +119,12 @@ _DIRECTION = re.compile(r"\b(?:src|dst|dest|source|destination|remote) ?(?:ip|ho
 _LOGGING = frozenset(("host", "hostname", "host name"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Columns:
-    """The columns of a table: their roles, by number."""
+    """The columns of a table: their roles, by number.
+
+    Without slots, since it remembers where they are: every row asks.
+    """
 
     roles: tuple[Role, ...]
     headed: bool
@@ -128,9 +134,14 @@ class Columns:
 
     def of(self, role: Role) -> tuple[int, ...]:
         """The numbers of the columns with a role."""
-        return tuple(number for number, each in enumerate(self.roles) if each is role)
+        return self._places.get(role, ())
 
-    @property
+    @cached_property
+    def _places(self) -> Mapping[Role, tuple[int, ...]]:
+        every = tuple(enumerate(self.roles))
+        return {role: tuple(n for n, each in every if each is role) for role in set(self.roles)}
+
+    @cached_property
     def holding(self) -> tuple[int, ...]:
         """The numbers of the columns that hold indicators."""
         return tuple(n for n, each in enumerate(self.roles) if each in _HOLDING)
@@ -192,7 +203,12 @@ def plain(heading: str) -> str:
     >>> plain("Date_de Découverte:")
     'date de decouverte'
     """
-    parted = unicodedata.normalize("NFKD", heading[:80].lstrip("\ufeff").casefold())
+    return _plain(heading[:80])
+
+
+@lru_cache(maxsize=1024)  # a column of kinds says the same in thousands of rows
+def _plain(heading: str) -> str:
+    parted = unicodedata.normalize("NFKD", heading.lstrip("\ufeff").casefold())
     said = " ".join(_WORD.findall("".join(c for c in parted if not unicodedata.combining(c))))
     return _SPLIT_MAIL.sub("email", said)
 

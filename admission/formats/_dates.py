@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.timestamps import micros
@@ -27,14 +28,19 @@ def instant(text: str, latest: int) -> int | None:
     `10/11/18` may be October or November, so it is not taken; nor is what lies
     after `latest` or before 1990.
     """
-    plain = text.strip()[:40]
+    found = _instant(text.strip()[:40])
+    return found if found is not None and _EARLIEST <= found <= latest else None
+
+
+@lru_cache(maxsize=1024)  # the rows of a table share their dates
+def _instant(plain: str) -> int | None:
     found = _by_numbers(plain) or _by_month(plain)
-    if found is None:
-        try:
-            found = micros(plain)
-        except Malformed:
-            return None
-    return found if _EARLIEST <= found <= latest else None
+    if found is not None:
+        return found
+    try:
+        return micros(plain)
+    except Malformed:
+        return None
 
 
 def _by_numbers(text: str) -> int | None:

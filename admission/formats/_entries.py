@@ -11,6 +11,8 @@ _SINKS = frozenset(("0.0.0.0", "127.0.0.1", "::", "::1"))  # noqa: S104 - read, 
 _OWN = re.compile(r"(?:10|192\.168|172\.(?:1[6-9]|2\d|3[01])|169\.254)\.[\d.]+\Z|f[cd][\da-f]{2}:")
 """An address in somebody's own network: what stands beside it is a machine of that network."""
 _TRIM = " \t\ufeff\u200b\"'`<>,;|*-()[]{}"
+_BARE = re.compile(r"[\w.:-][\w.:/-]{0,500}", re.ASCII)
+"""A line without the signs of any syntax."""
 _HEADER = re.compile(
     r"\[(?:adblock|adguard|ublock)[^\]]{0,60}\]\s*$"
     r"|\$(?:TTL|ORIGIN)\b|[^\s#]{0,253}\s*\b(?:\d{1,9}\s+)?(?:IN\s+)?(?:SOA|NS)\s+\S",
@@ -42,7 +44,9 @@ _LET_THROUGH = re.compile(
 def is_comment(line: str) -> bool:
     """Whether a line of a list is a comment, its title, or about its zone."""
     plain = line.lstrip(" \t\ufeff")
-    return plain.startswith(_COMMENTS) or _HEADER.match(plain[:400]) is not None
+    if plain.startswith(_COMMENTS):
+        return True
+    return _BARE.fullmatch(line) is None and _HEADER.match(plain[:400]) is not None
 
 
 def entry(line: str) -> str:
@@ -51,9 +55,16 @@ def entry(line: str) -> str:
     >>> entry("0.0.0.0 evil.com # since May"), entry("||evil.com^$all"), entry("@@||good.com^")
     ('evil.com', 'evil.com', '')
     """
-    if is_comment(line):
-        return ""
-    plain = _AFTER.sub("", line.lstrip(" \t\ufeff"))
+    if _BARE.fullmatch(line):
+        return line
+    return "" if is_comment(line) else _about(_uncommented(line.lstrip(" \t\ufeff")))
+
+
+def _uncommented(line: str) -> str:
+    return _AFTER.sub("", line) if "#" in line or ";" in line else line
+
+
+def _about(plain: str) -> str:
     if plain.startswith(_EXCEPTED) or _HIDING.search(plain[:1000]):
         return ""
     if _LET_THROUGH.match(plain[:1000]):
@@ -77,7 +88,7 @@ def single(line: str) -> bool:
         return True
     if _LET_THROUGH.match(plain[:1000]):
         return True
-    words = entry(line).split()
+    words = entry(line).split(None, 2)
     if words and plain.split(None, 1)[0] in _SINKS:
         return True
     return 0 < len(words) <= 2 and recognise(refang(words[0].strip(_TRIM))) is not None

@@ -5,17 +5,23 @@ sends the same indicators again.
 """
 
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha1
+from typing import Any, Protocol
 
 from tocsin.admission.formats import Reading
+from tocsin.admission.formats._written import stated
 from tocsin.admission.markings import TLP_2
-from tocsin.admission.model import Action, Candidate, Finding, StixObject, Tlp, Verdict
+from tocsin.admission.model import Action, Candidate, Finding, StixObject, Tlp
 from tocsin.admission.timestamps import stix_time
 
 _NAMESPACE = uuid.UUID("7f0c0b52-5d0f-4b3e-9a57-6f1f1d3c9b4e")
 """Of the ids of indicators that were made from plain values."""
+_VARIANT = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}
+"""The digit by which a UUID says whose it is (RFC 9562 section 4.1)."""
+_stix_time = lru_cache(maxsize=1024)(stix_time)  # the rows of a file share their dates
 
 
 class Told(Protocol):
@@ -66,22 +72,16 @@ class Collected:
         self.count += 1
         return self.count - 1
 
-    def first(self, value: Told, line: int) -> bool:
-        """Whether the value is new in this file."""
-        return self.places.setdefault(value.pattern, line) == line
-
-    def candidate(
-        self, value: Told, remarks: Remarks, findings: Sequence[Finding] = ()
-    ) -> Candidate:
-        """The next candidate: an indicator for `value`."""
-        made = indicator(value, remarks, self.reading)
-        return Candidate(
-            index=self.numbered(),
-            object=made,
-            source_id=made["id"],
-            source_version=made["modified"],
-            findings=tuple(findings),
-        )
+    def first(
+        self, value: Told, remarks: Remarks, line: int, findings: Sequence[Finding] = ()
+    ) -> Candidate | None:
+        """The next candidate: an indicator for `value`; None if an earlier place has it as well."""
+        pattern = value.pattern
+        if pattern in self.places:
+            return None
+        self.places[pattern] = line
+        made = _indicator(value.value, pattern, remarks, self.reading)
+        return stated(self.numbered(), made, tuple(findings))
 
     def placed(
         self,
@@ -92,26 +92,30 @@ class Collected:
     ) -> Candidate:
         """The next candidate, settled if an earlier place, `("line", 3)`, has the value as well."""
         what, number = place
-        new = self.first(value, number)
-        candidate = self.candidate(value, remarks, findings)
-        if new:
-            return candidate
-        said = f"{what} {number}: says again what {what} {self.places[value.pattern]} says"
+        pattern = value.pattern
+        before = self.places.setdefault(pattern, number)
+        made = _indicator(value.value, pattern, remarks, self.reading)
+        if before == number:
+            return stated(self.numbered(), made, tuple(findings))
+        said = f"{what} {number}: says again what {what} {before} says"
         finding = Finding("validate", "format", Action.NOTED, said)
-        return replace(candidate.noting(finding), verdict=Verdict.DUPLICATE)
+        return stated(self.numbered(), made, (*findings, finding), said=True)
 
 
 def indicator(value: Told, remarks: Remarks, reading: Reading) -> StixObject:
     """A STIX 2.1 indicator that matches `value`."""
-    pattern = value.pattern
-    stamp = stix_time(reading.now if remarks.seen is None else remarks.seen)
+    return _indicator(value.value, value.pattern, remarks, reading)
+
+
+def _indicator(value: str, pattern: str, remarks: Remarks, reading: Reading) -> StixObject:
+    stamp = _stix_time(reading.now if remarks.seen is None else remarks.seen)
     made: StixObject = {
         "type": "indicator",
         "spec_version": "2.1",
-        "id": f"indicator--{uuid.uuid5(_NAMESPACE, pattern)}",
+        "id": f"indicator--{_uuid(pattern)}",
         "created": stamp,
         "modified": stamp,
-        "name": remarks.name or value.value,
+        "name": remarks.name or value,
         "pattern": pattern,
         "pattern_type": "stix",
         "valid_from": stamp,
@@ -119,19 +123,34 @@ def indicator(value: Told, remarks: Remarks, reading: Reading) -> StixObject:
     tlp = reading.tlp if remarks.tlp is None else remarks.tlp
     if tlp is not None:
         made["object_marking_refs"] = [TLP_2[tlp]]
-    return made | _said(remarks)
+    made.update(_said(remarks))
+    return made
 
 
-def _said(remarks: Remarks) -> StixObject:
-    links = [{"source_name": "report", "url": url} for url in remarks.references]
-    said: StixObject = {
-        "description": remarks.description,
-        "indicator_types": list(remarks.types),
-        "labels": list(remarks.labels),
-        "external_references": links,
-        "valid_until": None if remarks.until is None else stix_time(remarks.until),
-    }
-    said = {name: value for name, value in said.items() if value}
+def _said(remarks: Remarks) -> Iterator[tuple[str, Any]]:
+    if remarks.description:
+        yield "description", remarks.description
+    if remarks.types:
+        yield "indicator_types", list(remarks.types)
+    if remarks.labels:
+        yield "labels", list(remarks.labels)
+    if remarks.references:
+        links = [{"source_name": "report", "url": url} for url in remarks.references]
+        yield "external_references", links
+    if remarks.until is not None:
+        yield "valid_until", _stix_time(remarks.until)
     if remarks.confidence is not None:
-        said["confidence"] = remarks.confidence
-    return said
+        yield "confidence", remarks.confidence
+
+
+def _uuid(pattern: str) -> str:
+    """What `uuid.uuid5` says, without an object for it: a file has thousands."""
+    digits = sha1(_NAMESPACE.bytes + pattern.encode(), usedforsecurity=False).hexdigest()
+    parts = (
+        digits[:8],
+        digits[8:12],
+        "5" + digits[13:16],
+        _VARIANT[digits[16]] + digits[17:20],
+        digits[20:32],
+    )
+    return "-".join(parts)

@@ -52,14 +52,17 @@ _THREATS = (
 )
 _THEIRS_BEFORE = re.compile(rf"(?<![\w@.-])(?:{_THEIRS})(?![\w@-])", re.IGNORECASE)
 _THREAT_BEFORE = re.compile(rf"(?<![\w@.-])(?:{_THREATS})(?![\w@-])", re.IGNORECASE)
+_AT = r"(?<=\w.)\s?(?:@|[aA][tT])\s?[\])}]"
+_SAFE = re.compile(
+    rf"\[{_AT}|\({_AT}|\{{{_AT}|@(?<=\w@)[\w-]{{1,63}}\s?[\[({{]\s?(?:\.|[dD][oO][tT])"
+)
 _MACHINES = re.compile(r"[\s>*-]{0,20}(?:message-id|in-reply-to|references)\s*:\s*<", re.IGNORECASE)
-DEFANGED = re.compile(r"hxxp|[\[({]\s?(?:\.|dot)\s?[\])}]|\[:(?://)?\]", re.IGNORECASE)
+_DOT = r"\s?(?:\.|[dD][oO][tT])\s?[\])}]"
+DEFANGED = re.compile(rf"h[xX][xX][pP]|H[xX][xX][pP]|\[{_DOT}|\({_DOT}|\{{{_DOT}|\[:(?://)?\]")
 """What somebody made safe to be read."""
-
-RANSOM = re.compile(
+_RANSOM = re.compile(
     r"\byour (?:files|data|documents|network)\b|\bdecrypt(?:ion|or)?\b", re.IGNORECASE
 )
-"""In a text that somebody extorts with, `contact us` is an attacker's."""
 
 HEADINGS = words(
     "contact contacts contact-us contact-information point-of-contact authors about-the-author"
@@ -74,6 +77,17 @@ def before(line: str, place: int) -> str:
     """What of a line's sentence stands before a mailbox at that place."""
     start = max(0, place - _LONGEST)
     return _SENTENCE.split(line[start:place])[-1]
+
+
+def made_safe(text: str) -> bool:
+    """Whether there is a mailbox that somebody made safe to be read."""
+    return ("[" in text or "(" in text or "{" in text) and _SAFE.search(text) is not None
+
+
+def ransom(text: str) -> bool:
+    """Whether somebody extorts with a text; in it, `contact us` is an attacker's."""
+    plain = text.lower()
+    return ("decrypt" in plain or "your " in plain) and _RANSOM.search(text) is not None
 
 
 def of_a_person(said: str) -> bool:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tocsin.admission.formats._written import words
 from tocsin.admission.recognise import Kind, Recognised, declared_host, recognise
@@ -23,7 +24,18 @@ _TYPES: dict[str, str] = {
 }
 """What a word says in STIX's open vocabulary of indicator types (STIX 2.1 section 10.13)."""
 
-
+_UNTAKEN = words(
+    "filename filepath filepathname path process processname registry registrykey regkey mutex"
+    " imphash ssdeep tlsh ja3 ja3s jarm authentihash vhash thumbprint certificate serial"
+    " codesigningcertificate certificatethumbprint commandline cmd cve btc wallet bitcoin"
+    " useragent yara sigma snort asn pdb pdbpath service scheduledtask urlpath"
+    " dateiname dateipfad pfad nomdefichier fichier chemin archivo nombredearchivo ruta"
+)
+_OF_CERTIFICATES = re.compile(
+    r"(?!.*(?:serial|subject|issuer|name)).*(?:cert|x509|thumbprint)", re.DOTALL
+)
+_NOT_OF_FILES = re.compile(r"cert|x509|thumbprint|fingerprint|imphash|ssdeep|tlsh|ja3|jarm|serial")
+"""In the name of a kind: a hash, but not of a file."""
 _ALGORITHMS = {Kind.MD5: "MD5", Kind.SHA1: "SHA-1", Kind.SHA256: "SHA-256"}
 
 
@@ -54,6 +66,18 @@ def fingerprint(plain: str, *, md5: bool = False) -> Fingerprint | None:
     if found is None or algorithm is None or (found.kind is Kind.MD5 and not md5):
         return None
     return Fingerprint(found.value, algorithm)
+
+
+@lru_cache(maxsize=256)  # the rows of a table declare a few kinds over and over
+def of_certificates(declared: str) -> bool:
+    """Whether values of a declared kind are fingerprints of certificates."""
+    return _OF_CERTIFICATES.match(declared) is not None
+
+
+@lru_cache(maxsize=256)
+def untaken(declared: str) -> bool:
+    """Whether no indicator is made of values of a declared kind."""
+    return declared in _UNTAKEN or _NOT_OF_FILES.search(declared) is not None
 
 
 def types_of(labels: Sequence[str]) -> tuple[str, ...]:

@@ -5,10 +5,10 @@ and each piece is looked at once, so the time is linear in the text.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tocsin.admission.formats._written import words
-from tocsin.admission.recognise import LONGEST, Kind, Recognised, recognise
+from tocsin.admission.recognise import LONGEST, Kind, Recognised, promising, recognise
 from tocsin.admission.refang import joined, refang
 
 _SCHEME = re.compile(r"(?:https?|ftps?|sftp|wss?|tcp|udp)://", re.IGNORECASE)
@@ -27,7 +27,10 @@ _PASSED = re.compile(r"\+{1,3}")
 _AROUND_URLS = " \t\ufeff\u200b\"'`<>,;|\u2022\u201c\u201d\u2018\u2019\u00a0"
 _CLOSING = {")": "(", "]": "["}
 _BULLET = re.compile(r"\A\s*(?:[-*+\u2022]|\d{1,4}[.)])\s+")
-_SIGNS = frozenset(".:@[({")
+_VALUED = frozenset(".:@")
+"""One of these stands in every value but hashes."""
+_NEAR = 40
+"""Characters before a value in which what it is may be said."""
 _FILE_ENDINGS = words("py md sh so zip mov cab")
 """Top-level domains that in a text are nearly always the ending of a file's name."""
 _PERHAPS_FILE_ENDINGS = words("pl rs ps app pub mk")
@@ -46,6 +49,7 @@ _OTHER_HASHES = re.compile(
 _VERSION = re.compile(r"(?:version|release|build|firmware|\bver|\bv)\W{0,4}$", re.IGNORECASE)
 _CAPITAL_END = re.compile(r"\.(?:[A-Z][a-z]+|[A-Z]{2,})$")
 _CALL = re.compile(r"\.\w+\($")
+_BRACKETS = re.compile(r"[\[\]]")
 _UNDERSCORED = re.compile(r"_.*_")
 
 
@@ -59,17 +63,38 @@ def in_line(
     In `markup`, the live targets of words are for its readers.
     """
     plain = joined(line)
-    bare = _BULLET.sub("", plain, count=1).strip(_TRIM)
-    alone = bool(bare) and not any(sign in bare for sign in " \t")
+    if not promising(plain):
+        return
+    bare = _unbulleted(plain).strip(_TRIM)
+    alone = bool(bare) and " " not in bare and "\t" not in bare
     found = _alone(bare, listing, plain) if alone else None
     if found is not None and (listing or _is_meant(found, bare, before)):
         yield found
         return
-    end = before
-    for word in plain.split():
-        if 4 <= len(word) <= LONGEST * 4:
-            yield from _in_word(word, end, markup)
-        end = (end + " " + word)[-40:]
+    words = plain.split()
+    for number, word in enumerate(words):
+        if _may_hold(word):
+            yield from _in_word(word, _end(before, words, number), markup)
+
+
+def _unbulleted(line: str) -> str:
+    bullet = _BULLET.match(line)
+    return line[bullet.end() :] if bullet else line
+
+
+def _may_hold(word: str) -> bool:
+    """Whether a word is long enough for a hash, or has the signs of another value within it."""
+    if not promising(word) or not 4 <= len(word) <= LONGEST * 4:
+        return False
+    return len(word) >= 32 or not word.isascii() or promising(word.rstrip(".,"))
+
+
+def _end(before: str, words: Sequence[str], number: int) -> str:
+    """The last characters before the word of that number."""
+    if not number:
+        return before
+    near = words[max(0, number - _NEAR // 2) : number]  # each has a sign at least, and a blank
+    return " ".join((before, *near))[-_NEAR:]
 
 
 def _alone(bare: str, listing: bool, line: str) -> Recognised | None:
@@ -78,7 +103,7 @@ def _alone(bare: str, listing: bool, line: str) -> Recognised | None:
         return recognise(clear)
     if not listing:
         return None
-    whole = _BULLET.sub("", line, count=1).strip(_AROUND_URLS)
+    whole = _unbulleted(line).strip(_AROUND_URLS)
     return recognise(_closed(refang(whole)))
 
 
@@ -90,12 +115,10 @@ def _is_meant(found: Recognised, bare: str, before: str) -> bool:
 
 
 def _in_word(word: str, before: str, markup: bool) -> Iterator[Recognised]:
-    if len(word) < 32 and not _SIGNS.intersection(word):
-        return
     clear = refang(word)
     written = frozenset(_PIECES.split(word)) if clear is not word else None
     position = 0
-    for found in _SCHEME.finditer(clear):
+    for found in _SCHEME.finditer(clear) if "://" in clear else ():
         if found.start() < position:
             continue
         yield from _in_pieces(clear[position : found.start()], written, before)
@@ -161,7 +184,7 @@ def _in_pieces(text: str, written: frozenset[str] | None, before: str) -> Iterat
             if 4 <= len(piece) <= LONGEST:
                 defanged = written is not None and piece not in written
                 found = _in_piece(piece, defanged, before)
-                if found is not None and not any(_means_else(found, b) for b in (before, last)):
+                if found is not None and not any(_means_else(found, b) for b in {before, last}):
                     yield found
             last = piece or last
 
@@ -177,12 +200,15 @@ def _with_query(part: str, written: frozenset[str] | None) -> Recognised | None:
 
 
 def _in_piece(piece: str, defanged: bool, before: str) -> Recognised | None:
+    if len(piece) < 32 and _VALUED.isdisjoint(piece):
+        return None
     bare = piece.strip(_TRIM)
-    if _UNDERSCORED.fullmatch(bare):
+    if "_" in bare and _UNDERSCORED.fullmatch(bare):
         bare = bare.strip("_")
     if len(bare) < 4:
         return None
-    found = recognise(piece) or recognise(bare) or _after_colon(bare) or _beside_bracket(piece)
+    found = recognise(piece) or (recognise(bare) if bare != piece else None)
+    found = found or _after_colon(bare) or _beside_bracket(piece)
     if found is not None:
         if found.kind is Kind.DOMAIN and not defanged and not _plausible(bare, bare, False):
             return None
@@ -199,7 +225,7 @@ def _after_colon(bare: str) -> Recognised | None:
 
 
 def _beside_bracket(piece: str) -> Recognised | None:
-    for part in re.split(r"[\[\]]", piece)[:4] if "[" in piece or "]" in piece else ():
+    for part in _BRACKETS.split(piece)[:4] if "[" in piece or "]" in piece else ():
         found = recognise(part.strip(_TRIM))
         if found is not None:
             return found

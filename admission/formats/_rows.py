@@ -8,6 +8,7 @@ lines if its quotes close where cells end, and otherwise they are plain characte
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 DELIMITERS = (",", "\t", ";", "|")
 NONE = "\x1f"
@@ -34,7 +35,7 @@ class Row:
     @property
     def blank(self) -> bool:
         """Whether it says nothing, or is a comment or a title of a section."""
-        filled = [cell for cell in self.cells if cell and not cell.isspace()]
+        filled = list(islice((cell for cell in self.cells if cell and not cell.isspace()), 2))
         if not filled:
             return True
         return self.comment or (len(filled) == 1 and self.cells[0].endswith(":"))

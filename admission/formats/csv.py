@@ -18,8 +18,10 @@ from tocsin.admission.formats._levels import levels, strictest
 from tocsin.admission.formats._meanings import (
     Fingerprint,
     fingerprint,
+    of_certificates,
     read_as,
     types_of,
+    untaken,
     without_types,
 )
 from tocsin.admission.formats._misp_values import private
@@ -27,7 +29,7 @@ from tocsin.admission.formats._rows import DELIMITERS, NONE, Row, delimiter, row
 from tocsin.admission.formats._written import decoded, refusal, textual, words
 from tocsin.admission.model import Action, Candidate, Finding, Tlp
 from tocsin.admission.patterns import observables
-from tocsin.admission.recognise import HASH_KINDS, Kind, Recognised, recognise
+from tocsin.admission.recognise import HASH_KINDS, Kind, Recognised, promising, recognise
 from tocsin.admission.refang import joined, refang
 
 _ENDINGS = (".csv", ".tsv")
@@ -45,20 +47,9 @@ _BOUND = re.compile(r"(?<=\S)\|(?=\S)")
 """Between the parts of a value of MISP: `filename|sha256`; a file's name may have blanks."""
 _LABELS = re.compile(r"[,;|#\n]+")
 _OVERFULL = "more cells than headings: put cells that hold the delimiter in quotes"
+_SHORTEST_HASH = min(HASH_KINDS)
 _NOTHING = frozenset(("", "-", "--", "n/a", "na", "none", "null", "nil", "unknown", "tbd", "?"))
 _META = frozenset(("description", "comment", "note", "title", "reference", "source", "report"))
-_UNTAKEN = words(
-    "filename filepath filepathname path process processname registry registrykey regkey mutex"
-    " imphash ssdeep tlsh ja3 ja3s jarm authentihash vhash thumbprint certificate serial"
-    " codesigningcertificate certificatethumbprint commandline cmd cve btc wallet bitcoin"
-    " useragent yara sigma snort asn pdb pdbpath service scheduledtask urlpath"
-    " dateiname dateipfad pfad nomdefichier fichier chemin archivo nombredearchivo ruta"
-)
-_OF_CERTIFICATES = re.compile(
-    r"(?!.*(?:serial|subject|issuer|name)).*(?:cert|x509|thumbprint)", re.DOTALL
-)
-_NOT_OF_FILES = re.compile(r"cert|x509|thumbprint|fingerprint|imphash|ssdeep|tlsh|ja3|jarm|serial")
-"""In the name of a kind: a hash, but not of a file."""
 _PATHS = frozenset(("urlpath", "path"))
 _Value = Recognised | Fingerprint
 _HOSTS = words("domain domains domainname hostname host fqdn domane domaine nomdedomaine dominio")
@@ -137,7 +128,7 @@ def _first_value(sample: list[Row]) -> int:
 
 
 def _is_value(cell: str) -> bool:
-    return recognise(refang(cell.strip(_TRIM))) is not None
+    return promising(cell) and recognise(refang(cell.strip(_TRIM))) is not None
 
 
 def _layout(sample: list[Row]) -> tuple[int, Columns]:
@@ -209,16 +200,16 @@ class _Table:
 
     def _found(self, row: Row, declared: str) -> Iterator[_Value]:
         certificates = self._texts(row, Role.CERTIFICATE)
-        if _OF_CERTIFICATES.match(declared):
+        if of_certificates(declared):
             certificates += self._texts(row, Role.VALUE)
         fingerprints = (fingerprint(cell, md5="md5" in declared) for cell in certificates)
         yield from (each for each in fingerprints if each)
-        if _untaken(declared):
+        if untaken(declared):
             cells = self._texts(row, Role.VALUE) if declared in _PATHS else ()
             yield from chain.from_iterable(map(_url, cells))
             return
         if not self.columns.roles:
-            found = list(chain.from_iterable(map(_whole, row.cells)))
+            found = list(chain.from_iterable(map(_whole, filter(promising, row.cells))))
             yield from (value for value in found if not _beside(value, found))
             return
         for number in self.columns.holding:
@@ -233,7 +224,10 @@ class _Table:
         return self.collected.placed(value, remarks, ("line", row.line), findings)
 
     def _texts(self, row: Row, role: Role) -> list[str]:
-        cells = (row.cells[n].strip() for n in self.columns.of(role) if n < len(row.cells))
+        numbers = self.columns.of(role)
+        if not numbers:
+            return []
+        cells = (row.cells[n].strip() for n in numbers if n < len(row.cells))
         return [cell for cell in cells if cell.lower() not in _NOTHING]
 
     def _levels(self, row: Row) -> Iterator[Tlp]:
@@ -241,12 +235,14 @@ class _Table:
         if self.level is not None:
             yield self.level
         yield from map(Tlp.of, self._texts(row, Role.TLP))
-        yield from chain.from_iterable(map(levels, row.cells))
+        yield from levels("\n".join(row.cells))
 
     def _overfull(self, row: Row) -> bool:
         """Whether a row has more cells than there are headings, so that they may have moved."""
         headings = len(self.columns.roles)
-        return self.columns.headed and any(map(str.strip, row.cells[headings:]))
+        if not self.columns.headed or len(row.cells) <= headings:
+            return False
+        return any(map(str.strip, row.cells[headings:]))
 
     def _remarks(self, row: Row) -> Remarks | str:
         """What the row says besides its values, or why that cannot be understood."""
@@ -276,15 +272,11 @@ class _Table:
         )
 
 
-def _untaken(declared: str) -> bool:
-    return declared in _UNTAKEN or _NOT_OF_FILES.search(declared) is not None
-
-
 def _whole(cell: str) -> Iterator[Recognised]:
     """The indicator that a cell is; or a hash with which it begins."""
     whole = cell.strip(_TRIM)
     found = recognise(refang(whole))
-    if found is None and len(whole) > min(HASH_KINDS):
+    if found is None and len(whole) > _SHORTEST_HASH:
         first = whole.split(None, 1)[0]
         found = recognise(first) if len(first) in HASH_KINDS else None
     if found is not None:
@@ -358,7 +350,7 @@ def _remarked(value: _Value, declared: str, row: Row) -> Iterator[Finding]:
 def _why_nothing(row: Row, declared: str) -> str:
     if row.broken:
         return "a quote is never closed and no indicator can be read: close or remove the quote"
-    if _untaken(declared):
+    if untaken(declared):
         return f"rows of this kind ({declared}) are not taken: send them as STIX"
     return "no indicator where one should be: give a host, address, URL, e-mail address or hash"
 

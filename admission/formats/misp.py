@@ -5,7 +5,9 @@ whoever forwards an event sends the same indicators; what an event tells besides
 shared: see docs/misp.md.  One attribute that cannot be read costs no other.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+
+import msgspec
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.formats import Format, Reading
@@ -50,24 +52,23 @@ def _events(raw: bytes) -> list[bytes] | None:
     """Every event of a file as bytes, without what it is wrapped in; None if it holds none."""
     whole = elements(raw) if raw.startswith(b"[") else None
     if whole is not None:
-        found = [_unwrapped(bytes(each)) for each in whole]
+        found = [_unwrapped(each, members(each)) for each in map(bytes, whole)]
         taken = any(each is not None for each in found)
         return [e or bytes(w) for e, w in zip(found, whole, strict=True)] if taken else None
-    parts = members(raw) or {}
-    if "response" in parts:
+    parts = members(raw)
+    if parts is not None and "response" in parts:
         inner = bytes(parts["response"]).lstrip()
         if _searched(raw):
             return [raw]
         if inner.startswith(b"["):
             return _events(inner)
-        raw = inner
-    one = _unwrapped(raw)
+        raw, parts = inner, members(inner)
+    one = _unwrapped(raw, parts)
     return None if one is None else [one]
 
 
-def _unwrapped(raw: bytes) -> bytes | None:
-    """The event in `raw`, wrapped in `Event` or bare; None if it is none."""
-    parts = members(raw)
+def _unwrapped(raw: bytes, parts: Mapping[str, msgspec.Raw] | None) -> bytes | None:
+    """The event in `raw`, which has these parts, wrapped in `Event` or bare; None if it is none."""
     if parts is None:
         return None
     if "Event" in parts and "type" not in parts:

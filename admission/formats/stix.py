@@ -14,9 +14,9 @@ import msgspec
 from tocsin.admission.errors import Malformed
 from tocsin.admission.formats import Format, Reading
 from tocsin.admission.formats._pieces import elements, members
-from tocsin.admission.formats._written import decoded, encoding, refusal
+from tocsin.admission.formats._written import decoded, encoding, refusal, stated
 from tocsin.admission.ijson import strict
-from tocsin.admission.model import Action, Candidate, Finding, StixObject
+from tocsin.admission.model import Action, Candidate, Finding
 from tocsin.admission.upgrade import parted
 
 _ENDINGS = (".json", ".stix", ".stix2", ".jsonl", ".ndjson")
@@ -24,6 +24,8 @@ _SAMPLE = 65_536
 _FIRST_LINES = 20
 _ID = re.compile(rb'"id"\s{0,20}:\s{0,20}"[a-z0-9][a-z0-9-]{0,250}--')
 _BUNDLE = re.compile(rb'"type"\s{0,20}:\s{0,20}"bundle"')
+_TELLING = 64
+"""Octets by which a long value is found; to look for all of it would take as long as to read it."""
 _ENVELOPE = frozenset(("objects", "more", "next"))
 _MISP = (b'"Event"', b'"Attribute"')
 
@@ -56,7 +58,7 @@ def _read(parts: Iterable[tuple[str, bytes]], marked: bool) -> Iterator[Candidat
     index = 0
     for place, raw in parts:
         try:
-            found = [_candidate(index + n, each) for n, each in enumerate(parted(strict(raw)))]
+            found = [stated(index + n, each) for n, each in enumerate(parted(strict(raw)))]
         except Malformed as error:
             found = [refusal(index, f"{place}: {error}")]
         if len(found) > 1:
@@ -65,17 +67,6 @@ def _read(parts: Iterable[tuple[str, bytes]], marked: bool) -> Iterator[Candidat
             found = [found[0].noting(_MARK), *found[1:]]
         yield from found
         index += len(found)
-
-
-def _candidate(index: int, sent: StixObject) -> Candidate:
-    version = sent.get("modified", sent.get("created"))
-    id_ = sent.get("id")
-    return Candidate(
-        index=index,
-        object=sent,
-        source_id=id_ if isinstance(id_, str) else None,
-        source_version=version if isinstance(version, str) else None,
-    )
 
 
 _PARTED = Finding(
@@ -93,12 +84,12 @@ _MARK = Finding(
 )
 
 
-def _parts(raw: bytes) -> list[tuple[str, bytes]]:
+def _parts(raw: bytes) -> Iterable[tuple[str, bytes]]:
     """The file's objects as bytes, each with the words that tell where it stands."""
     start = raw.lstrip()[:1]
     whole = elements(raw) if start == b"[" else _contained(raw)
     if whole is not None:
-        return [(f"object {n}", bytes(part)) for n, part in enumerate(whole, 1)]
+        return ((f"object {n}", bytes(part)) for n, part in enumerate(whole, 1))
     lines = [(n, line) for n, line in enumerate(raw.split(b"\n"), 1) if line.strip()]
     if len(lines) > 1 and _object_a_line([line.strip() for _, line in lines[:_FIRST_LINES]]):
         return [part for n, line in lines for part in _on_line(n, line)]
@@ -126,13 +117,21 @@ def _contained(raw: bytes) -> list[msgspec.Raw] | None:
     if not _is_container(parts):
         return [msgspec.Raw(raw)]
     held = bytes(parts.get("objects", b"[]"))
-    strict(raw.replace(held, b"null", 1))  # what stands around the objects
+    strict(_without(raw, held))  # what stands around the objects
     return elements(held)
+
+
+def _without(raw: bytes, held: bytes) -> bytes:
+    """An object with null in place of a value; nearly always that begins where it seems to."""
+    start = raw.find(held[:_TELLING])
+    if not raw.startswith(held, start):
+        return raw.replace(held, b"null", 1)
+    return raw[:start] + b"null" + raw[start + len(held) :]
 
 
 def _is_container(parts: dict[str, msgspec.Raw]) -> bool:
     """Whether it is a bundle, of STIX 2.0 and 2.1, or an envelope of TAXII."""
-    if not bytes(parts.get("objects", b"[")).lstrip().startswith(b"["):
+    if "objects" in parts and bytes(memoryview(parts["objects"])[:1]) != b"[":
         return False
     if bytes(parts.get("type", b"")) == b'"bundle"':
         return True

@@ -5,7 +5,7 @@ text says of itself, whom to ask and where to read on, is `_asides`'.  A level
 of the Traffic Light Protocol that the text states holds for all of it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from tocsin.admission.formats import Format, Reading
 from tocsin.admission.formats._asides import asides, bystanders, said_in, without_pointers
@@ -35,9 +35,9 @@ def _candidates(name: str, content: bytes, reading: Reading) -> Iterator[Candida
     remarks = Remarks(tlp=level)
     collected = Collected(reading)
     for number, value in _values(lines, name.lower().endswith(_MARKUP)):
-        if value.pattern not in collected.places:
-            collected.first(value, number)
-            yield collected.candidate(value, remarks, notes)
+        candidate = collected.first(value, remarks, number, notes)
+        if candidate is not None:
+            yield candidate
 
 
 def _values(lines: Sequence[str], markup: bool) -> Iterator[tuple[int, Recognised]]:
@@ -62,15 +62,19 @@ def _values(lines: Sequence[str], markup: bool) -> Iterator[tuple[int, Recognise
         before = line[-40:]
 
 
-def _portions(line: str) -> Iterator[str]:
+def _portions(line: str) -> Iterable[str]:
     """A line in parts of bounded length, cut between words where there are any."""
+    return (line,) if len(line) <= _LONGEST_LINE else _cut(line)
+
+
+def _cut(line: str) -> Iterator[str]:
     start = 0
     while len(line) - start > _LONGEST_LINE:
         cut = line.rfind(" ", start, start + _LONGEST_LINE)
         end = start + _LONGEST_LINE if cut <= start else cut
         yield line[start:end]
         start = end
-    yield line[start:] if start else line
+    yield line[start:]
 
 
 def _listing(lines: Sequence[str]) -> bool:
