@@ -46,6 +46,7 @@ class Action(StrEnum):
     REFUSED = "refused"  # the whole object is not taken
 
 
+_OPEN = Verdict.OPEN
 _FOR_ANALYSTS = frozenset((Action.ASKED, Action.HELD))
 
 
@@ -61,7 +62,7 @@ class Tlp(IntEnum):
     @property
     def word(self) -> str:
         """The label in lower case: `clear`, `green`, `amber`, `amber+strict`, `red`."""
-        return self.name.lower().replace("_", "+")
+        return _LEVELS[self]
 
     @classmethod
     def of(cls, word: str) -> Tlp:
@@ -103,6 +104,9 @@ class Finding(NamedTuple):
             "action": self.action.value,
             "message": self.message,
         }
+
+
+_LEVELS = tuple(level.name.lower().replace("_", "+") for level in Tlp)
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ class Candidate:
     @property
     def open(self) -> bool:
         """Whether the next stage should look at it."""
-        return self.verdict is Verdict.OPEN
+        return self.verdict is _OPEN
 
     def noting(self, *findings: Finding) -> Candidate:
         """With more findings, nothing else changed."""

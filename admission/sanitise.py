@@ -18,10 +18,11 @@ Rule = Callable[[Candidate], Candidate]
 
 def sanitise(candidate: Candidate, rules: Sequence[Rule]) -> Candidate:
     """The candidate after every rule."""
-    full = candidate.object
+    full, refused = candidate.object, Verdict.REFUSED
     for rule in rules:
-        if candidate.verdict is Verdict.REFUSED:
+        if candidate.verdict is refused:
             break
         candidate = rule(candidate)
-    waits = not candidate.open or any(f.action is Action.ASKED for f in candidate.findings)
+    asked = Action.ASKED
+    waits = not candidate.open or any(f.action is asked for f in candidate.findings)
     return replace(candidate, original=full) if waits else candidate

@@ -143,10 +143,14 @@ def rewritten(subject: StixObject, changes: Mapping[Path, str | None]) -> StixOb
     if not changes:
         return subject
     copies: dict[Path, Any] = {(): dict(subject)}
+    gone = []
     for path, text in changes.items():
-        if text is not None:
+        if text is None:
+            gone.append(path)
+        else:
             _copied(copies, path[:-1])[path[-1]] = text
-    gone = sorted((path for path, text in changes.items() if text is None), reverse=True)
+    if len(gone) > 1:
+        gone.sort(reverse=True)
     for path in gone:
         _removed(copies, path)
     result: StixObject = copies[()]
@@ -200,6 +204,8 @@ def _structural(path: Path, value: str) -> bool:
 
 def _copied(copies: dict[Path, Any], path: Path) -> Any:
     """The copied container at `path`, copying what leads to it where that is not done yet."""
+    if path in copies:
+        return copies[path]
     for end in range(1, len(path) + 1):
         here = path[:end]
         if here not in copies:
@@ -211,7 +217,7 @@ def _copied(copies: dict[Path, Any], path: Path) -> Any:
 def _removed(copies: dict[Path, Any], path: Path) -> None:
     while path:
         container = _copied(copies, path[:-1])
-        if isinstance(container, dict):
+        if type(container) is dict:
             container.pop(path[-1], None)
         else:
             del container[path[-1]]

@@ -246,16 +246,13 @@ def _own(observable: Observable) -> bool:
 
 def outside(subject: StixObject, text: str, spans: Sequence[Span]) -> Sequence[Span]:
     """The spans that are not inside an own value named in the text, in any case."""
-    own = own_values(subject) if spans else ()
-    if not own:
-        return spans
     lower = text.lower()
     if len(lower) != len(text):
         lower = text  # some letters change their number with their case
-    told = [value for each in own if (value := each.lower()) in lower]
+    told = [value for value in own_values(subject) if value.lower() in lower] if spans else ()
     if not told:
         return spans
-    zones = Zones(place for value in told for place in _places(value, lower))
+    zones = Zones(place for value in told for place in _places(value.lower(), lower))
     return [span for span in spans if not zones.hold(span.start, span.end)]
 
 

@@ -150,7 +150,7 @@ def secrets(text: str) -> Iterator[Span]:
 
 def credentials(text: str) -> Iterator[Span]:
     """`user:password@` of a URL."""
-    for start, url in _urls(text):
+    for start, url in _urls(text) if "@" in text else ():
         host = url.find("//") + 2
         end = min((at for at in map(url[host:].find, "/?#") if at >= 0), default=len(url) - host)
         found = _USERINFO.search(url[: host + end])
@@ -222,7 +222,7 @@ def _nobodys_mail(local: str, domain: str) -> bool:
 
 def _hides_a_mail(coded: str) -> bool:
     bare = coded.rstrip("=").translate(_URL_SAFE)
-    if len(bare) % 4 == 1:
+    if len(bare) % 4 == 1 or bare[::4].strip(_BEGINS_ASCII):
         return False
     try:
         text = base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True).decode("ascii")
@@ -233,3 +233,5 @@ def _hides_a_mail(coded: str) -> bool:
 
 
 _URL_SAFE = str.maketrans("-_", "+/")
+_BEGINS_ASCII = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef"
+"""In base64 the first of four characters that stand for ASCII."""

@@ -125,8 +125,8 @@ def _finder(names: tuple[str, ...], handles: bool) -> Search:  # noqa: FBT001
 
 def _not_own(subject: StixObject, text: str, spans: Sequence[Span]) -> list[Span]:
     """The submitter's names, and the handles that are not what the object is about."""
-    handles = [span for span in spans if span.what == _HANDLE]
     names = [span for span in spans if span.what != _HANDLE]
+    handles = [span for span in spans if span.what == _HANDLE] if names else spans
     return [*names, *outside(subject, text, handles)]
 
 
