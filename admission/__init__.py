@@ -104,7 +104,7 @@ class Examiner:
         for candidate in together:
             key = _spelt(candidate) if times[candidate.source_id] > 1 else b""
             known = once.get(key)
-            told = replace(known, index=candidate.index) if known else None
+            told = known.again(candidate.index) if known else None
             examined.append(told or self._alone(candidate, company))
             if key:
                 once.setdefault(key, examined[-1])

@@ -161,6 +161,10 @@ class Candidate:
         """With another object in place of the present one."""
         return self._with({"object": to, "findings": self.findings + findings})
 
+    def again(self, index: int) -> Candidate:
+        """The same in another place of the submission."""
+        return self._with({"index": index})
+
     def known_as(self, key: str) -> Candidate:
         """With the key that tells what it is the same as."""
         return self._with({"key": key})

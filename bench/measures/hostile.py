@@ -4,6 +4,7 @@ Each file is judged in a process of its own, forked from one that is warm, as a 
 a worker would be.  Time is the processor's, memory what the process needs beyond that.
 """
 
+import gc
 import gzip
 import multiprocessing
 import resource
@@ -20,6 +21,8 @@ _PATIENCE = 60
 
 def measure(folder: Path, show: int) -> None:
     judged(read("warm.txt", b"198.51.100.7 evil.example a@evil.example http://evil.example/x"))
+    gc.collect()
+    gc.freeze()  # as a hub does once all is loaded
     files = [p for p in sorted((folder / "hostile").rglob("*")) if p.is_file()]
     outcomes: Counter[str] = Counter()
     worst: list[tuple[float, float, str]] = []
