@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -37,15 +38,8 @@ def candidate_of(index: int, raw: bytes) -> Candidate:
         return Candidate(index, None).refused(fault)
     if "Event" in subject and "type" not in subject:
         return Candidate(index, None).refused(_MISP)
-    name = subject.get("id")
-    version = subject.get("modified", subject.get("created"))
-    return Candidate(
-        index,
-        subject,
-        source_id=name if isinstance(name, str) else None,
-        source_version=version if isinstance(version, str) else None,
-        raw=raw if is_acs(subject) else b"",
-    )
+    candidate = Candidate.stated(index, subject)
+    return replace(candidate, raw=raw) if is_acs(subject) else candidate
 
 
 def about(candidates: Sequence[Candidate]) -> dict[str, tuple[str, ...]]:

@@ -12,9 +12,8 @@ from hashlib import sha1
 from typing import Any, Protocol
 
 from tocsin.admission.formats import Reading
-from tocsin.admission.formats._written import stated
 from tocsin.admission.markings import TLP_2
-from tocsin.admission.model import Action, Candidate, Finding, StixObject, Tlp
+from tocsin.admission.model import Action, Candidate, Finding, StixObject, Tlp, Verdict
 from tocsin.admission.timestamps import stix_time
 
 _NAMESPACE = uuid.UUID("7f0c0b52-5d0f-4b3e-9a57-6f1f1d3c9b4e")
@@ -81,7 +80,7 @@ class Collected:
             return None
         self.places[pattern] = line
         made = _indicator(value.value, pattern, remarks, self.reading)
-        return stated(self.numbered(), made, tuple(findings))
+        return Candidate.stated(self.numbered(), made, *findings)
 
     def placed(
         self,
@@ -96,10 +95,11 @@ class Collected:
         before = self.places.setdefault(pattern, number)
         made = _indicator(value.value, pattern, remarks, self.reading)
         if before == number:
-            return stated(self.numbered(), made, tuple(findings))
+            return Candidate.stated(self.numbered(), made, *findings)
         said = f"{what} {number}: says again what {what} {before} says"
         finding = Finding("validate", "format", Action.NOTED, said)
-        return stated(self.numbered(), made, (*findings, finding), said=True)
+        told = (*findings, finding)
+        return Candidate.stated(self.numbered(), made, *told, verdict=Verdict.DUPLICATE)
 
 
 def indicator(value: Told, remarks: Remarks, reading: Reading) -> StixObject:

@@ -23,7 +23,7 @@ from tocsin.admission.formats._misp_marks import TAGS, closed
 from tocsin.admission.formats._misp_people import MASK, named
 from tocsin.admission.formats._misp_values import HASHES, private
 from tocsin.admission.formats._pieces import elements, members
-from tocsin.admission.formats._written import refusal, stated
+from tocsin.admission.formats._written import refusal
 from tocsin.admission.ijson import strict
 from tocsin.admission.model import Action, Candidate, Finding, StixObject, Verdict
 
@@ -62,7 +62,7 @@ class Numbers:
     def candidate(self, made: StixObject, findings: Sequence[Finding] = ()) -> Candidate:
         """The next candidate; settled at once if the file says the same already."""
         before = self.seen.setdefault(made["id"], made)
-        candidate = stated(self.next(), made, tuple(findings))
+        candidate = Candidate.stated(self.next(), made, *findings)
         if before is made:
             return candidate
         if before == made or made["type"] == "vulnerability":

@@ -2,7 +2,7 @@
 
 import codecs
 
-from tocsin.admission.model import Action, Candidate, Finding, StixObject, Verdict
+from tocsin.admission.model import Action, Candidate, Finding, Verdict
 
 _SAMPLE = 16_384
 _MARKS: tuple[tuple[bytes, str], ...] = (
@@ -53,28 +53,6 @@ def textual(name: str, content: bytes) -> bool:
         return False
     start = sample.removeprefix(codecs.BOM_UTF8).lstrip()[:200].lower()
     return not start.startswith((b"<?xml", b"<!doctype", b"<html", b"<stix", b"<ioc", b"<svg"))
-
-
-def stated(
-    index: int, subject: StixObject, findings: tuple[Finding, ...] = (), *, said: bool = False
-) -> Candidate:
-    """The candidate for an object that a file states; a duplicate if the file `said` so before.
-
-    Filled at once, as candidates copy themselves; what is not named has its default.  To set
-    field by field takes five times as long, and files have thousands.
-    """
-    version = subject.get("modified", subject.get("created"))
-    id_ = subject.get("id")
-    candidate = Candidate.__new__(Candidate)
-    candidate.__dict__.update(
-        index=index,
-        object=subject,
-        source_id=id_ if isinstance(id_, str) else None,
-        source_version=version if isinstance(version, str) else None,
-        verdict=Verdict.DUPLICATE if said else Verdict.OPEN,
-        findings=findings,
-    )
-    return candidate
 
 
 def refusal(index: int, message: str) -> Candidate:

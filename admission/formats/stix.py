@@ -14,7 +14,7 @@ import msgspec
 from tocsin.admission.errors import Malformed
 from tocsin.admission.formats import Format, Reading
 from tocsin.admission.formats._pieces import elements, members
-from tocsin.admission.formats._written import decoded, encoding, refusal, stated
+from tocsin.admission.formats._written import decoded, encoding, refusal
 from tocsin.admission.ijson import strict
 from tocsin.admission.model import Action, Candidate, Finding
 from tocsin.admission.upgrade import parted
@@ -58,7 +58,9 @@ def _read(parts: Iterable[tuple[str, bytes]], marked: bool) -> Iterator[Candidat
     index = 0
     for place, raw in parts:
         try:
-            found = [stated(index + n, each) for n, each in enumerate(parted(strict(raw)))]
+            found = [
+                Candidate.stated(index + n, each) for n, each in enumerate(parted(strict(raw)))
+            ]
         except Malformed as error:
             found = [refusal(index, f"{place}: {error}")]
         if len(found) > 1:

@@ -35,15 +35,7 @@ def judged(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 def objects(subjects: Iterable[dict]) -> Iterator[Candidate]:
     """Objects as candidates."""
-    for index, subject in enumerate(subjects):
-        version = subject.get("modified", subject.get("created"))
-        id_ = subject.get("id")
-        yield Candidate(
-            index=index,
-            object=subject,
-            source_id=id_ if isinstance(id_, str) else None,
-            source_version=version if isinstance(version, str) else None,
-        )
+    return (Candidate.stated(index, subject) for index, subject in enumerate(subjects))
 
 
 def read(name: str, raw: bytes) -> list[Candidate]:
