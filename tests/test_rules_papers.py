@@ -64,6 +64,10 @@ class TestPapers:
     def test_a_number_right_behind_the_word_for_the_paper_is_masked(self, words, number):
         assert text_after(RULE, f"scan of {words} {number}.") == f"scan of {words} {MASK}."
 
+    @pytest.mark.parametrize("text", ["passport533401372", "ReisepassNrC01X00T47"])
+    def test_one_is_masked_though_nothing_parts_it_from_the_word_nor_both_from_a_text(self, text):
+        assert text_after(RULE, text) == text[: -len("533401372")] + MASK
+
     @pytest.mark.parametrize(
         "text",
         [
