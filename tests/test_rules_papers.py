@@ -80,3 +80,10 @@ class TestPapers:
     )
     def test_other_numbers_stay(self, text):
         assert text_after(RULE, text) == text
+
+
+@pytest.mark.parametrize("letter", ["\u0130", "\u0131", "\u017f", "\u212a"])
+def test_a_letter_that_is_taken_for_one_of_ascii_behind_an_account_number_is_no_end_of_time(letter):
+    number = "DE89370400440532013000"
+    assert number not in text_after(RULE, f"{number}closedfr{letter}day")
+    assert text_after(RULE, f"ab12 1234 1234 12{letter}x") == f"ab12 1234 1234 12{letter}x"
