@@ -18,7 +18,9 @@ _T = TypeVar("_T")
 
 _LONGEST = 1024
 """Octets of JSON up to which an answer is remembered; longer ones seldom come again."""
-_MOST = 512
+_MOST = 128
+"""Answers that are remembered of each walk.  One may take 100 KiB, and each partner has walks of
+its own; in our data 512 of them would be asked in vain no less often than 128."""
 
 
 def nested(subject: StixObject) -> StixObject:

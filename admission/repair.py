@@ -22,6 +22,8 @@ _MILLIS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 _UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
 _PRECISE = frozenset(("created", "modified", "object_modified"))
 """Timestamps that have exactly three decimals (STIX 2.1 sections 3.2 and 7.1)."""
+_LONGEST_TIME = 80
+"""Characters of a timestamp with all decimals that are read; longer ones are not remembered."""
 _SETS = frozenset(
     (
         *("labels", "aliases", "roles", "sectors", "capabilities", "indicator_types"),
@@ -57,7 +59,9 @@ _Change = tuple[str, object, Finding | None]
 def _times(subject: StixObject, schema: Schema) -> Iterator[_Change]:
     for name in schema.times:
         text = subject.get(name)
-        if isinstance(text, str) and (spelt := _spelt(name in _PRECISE, text)) != text:
+        if not isinstance(text, str) or len(text) > _LONGEST_TIME:
+            continue  # the schema refuses it and says where
+        if (spelt := _spelt(name in _PRECISE, text)) != text:
             told = None
             if not _UTC.fullmatch(text):
                 told = _repaired("timestamps", f"{name} written in UTC", name)

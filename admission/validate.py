@@ -33,6 +33,7 @@ from tocsin.admission.timestamps import micros
 from tocsin.admission.undefined import cut, undefined
 
 _ID = re.compile(r"[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_LONGEST_ID = 288
 _VERSION = re.compile(r"\d{1,9}\.\d{1,9}\.\d{1,9}(?:[-+][0-9A-Za-z.+-]{1,100})?", re.ASCII)
 _TOPLEVEL = "toplevel-property-extension"
 _MOST_FAULTS = 10
@@ -265,7 +266,7 @@ def _times(subject: StixObject, schema: Schema) -> Iterator[tuple[str, str]]:
 
 def _reference_faults(subject: StixObject) -> Iterator[Finding]:
     for path, target in pointers(subject):
-        if not isinstance(target, str) or not _is_id(target):
+        if not isinstance(target, str) or len(target) > _LONGEST_ID or not _is_id(target):
             yield _fault("references", "not the id of a STIX object", shown(path))
             continue
         fault = misdirected(subject["type"], path, target.partition("--")[0])

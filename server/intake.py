@@ -50,6 +50,7 @@ class Intake:
         self._owner = uuid.uuid4().hex
         self._examining = Examining(store, publisher, rules, clock)
         self._reviewing = Reviewing(store, publisher, self._examining, clock)
+        self._turn = False
         self.waiting = threading.Event()
         """Set when a submission has come that is too large to be admitted at once."""
 
@@ -79,9 +80,16 @@ class Intake:
         return self._store.submissions.known(submission.id)
 
     def work(self) -> bool:
-        """Do what others left undone, or admit one submission that waits; False if none does."""
-        if self._reviewing.work():
-            return True
+        """Do what others left undone, or admit one submission that waits; False if none does.
+
+        They take turns, so that neither waits for the other, however often that fails.
+        """
+        self._turn = not self._turn
+        if self._turn:
+            return self._reviewing.work() or self._next()
+        return self._next() or self._reviewing.work()
+
+    def _next(self) -> bool:
         submission = self._store.submissions.lease(self._owner, LEASE)
         if submission is None:
             return False

@@ -7,12 +7,13 @@ errand again.  If whoever left one dies, another worker does it.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from tocsin.admission.errors import Conflict, NotFound
+from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.model import Action, Finding, Verdict
 from tocsin.server.batches import Batch, Outdated, Settled
 from tocsin.server.completing import definitions
@@ -21,8 +22,10 @@ from tocsin.server.examining import Examining, check
 from tocsin.server.findings import amended, besides, further, still_held
 from tocsin.server.model import Arrivals, Record, Review
 from tocsin.server.publishing import Publisher
-from tocsin.server.store import Store, Txn
+from tocsin.server.store import OUTAGES, Store, Txn
 from tocsin.server.unwrapping import candidate_of
+
+log = logging.getLogger(__name__)
 
 LEASE = 60
 """Seconds after which another worker may take over an errand that is not done."""
@@ -87,17 +90,18 @@ class Reviewing:
         return True
 
     def _see_to(self, errand: Errand) -> Iterator[Errand]:
-        """What comes of it."""
+        """What comes of it.  After a fault it stays, for who takes it over a minute later."""
         self._complete(errand)
+        faults: list[Exception] = []
         for review in self._withdrawn(errand):
-            with suppress(NotFound, Conflict):  # not kept any more, or decided meanwhile
+            with _alone(review, faults):
                 _, left = self._reject(review, _INTAKE, "was revoked while it waited")
                 yield from filter(None, [left])
         reviews = self._store.reviews.waiting_for(errand.arrivals)
         reviews = [review for review in reviews if review.rules in _ALONE]
         for number, review in enumerate(reviews, 1):
-            last = number == len(reviews)
-            with suppress(NotFound, Conflict):
+            last = number == len(reviews) and not faults
+            with _alone(review, faults):
                 done = errand.id if last else ""
                 _, left = self._decide(review, _INTAKE, frozenset(), done)
                 yield from filter(None, [left])
@@ -105,6 +109,8 @@ class Reviewing:
                     return
             if number % PORTION == 0 and not self._keeps(errand):
                 return  # somebody else goes on
+        if faults:
+            return
         self._store.errands.strike(errand.id)
 
     def _keeps(self, errand: Errand) -> bool:
@@ -205,6 +211,20 @@ class Reviewing:
             if record.index == review.index:
                 return record
         raise NotFound(f"the submission of review {review.id} is not kept any more")
+
+
+@contextmanager
+def _alone(review: Review, faults: list[Exception]) -> Iterator[None]:
+    """A fault costs one question and no other; but without a database there are no others."""
+    try:
+        yield
+    except (NotFound, Conflict):
+        pass  # not kept any more, or decided meanwhile
+    except (*OUTAGES, Unavailable):
+        raise
+    except Exception as fault:
+        log.exception("review %s could not be decided; it is tried again later", review.id)
+        faults.append(fault)
 
 
 def _late(txn: Txn, batch: Batch, asked: Sequence[Review]) -> frozenset[str]:

@@ -64,6 +64,10 @@ class TestPapers:
     def test_a_number_right_behind_the_word_for_the_paper_is_masked(self, words, number):
         assert text_after(RULE, f"scan of {words} {number}.") == f"scan of {words} {MASK}."
 
+    @pytest.mark.parametrize("text", ["passport533401372", "ReisepassNrC01X00T47"])
+    def test_one_is_masked_though_nothing_parts_it_from_the_word_nor_both_from_a_text(self, text):
+        assert text_after(RULE, text) == text[: -len("533401372")] + MASK
+
     @pytest.mark.parametrize(
         "text",
         [
@@ -76,3 +80,10 @@ class TestPapers:
     )
     def test_other_numbers_stay(self, text):
         assert text_after(RULE, text) == text
+
+
+@pytest.mark.parametrize("letter", ["\u0130", "\u0131", "\u017f", "\u212a"])
+def test_a_letter_that_is_taken_for_one_of_ascii_behind_an_account_number_is_no_end_of_time(letter):
+    number = "DE89370400440532013000"
+    assert number not in text_after(RULE, f"{number}closedfr{letter}day")
+    assert text_after(RULE, f"ab12 1234 1234 12{letter}x") == f"ab12 1234 1234 12{letter}x"

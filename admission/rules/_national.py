@@ -207,9 +207,13 @@ def _called(text: str) -> Iterable[_Number]:
 
 def national(text: str) -> Iterator[Span]:
     """Numbers of any of these countries, with the word for it near, and of papers behind it."""
-    if not _DIGITS.search(text) or one_word(text):
+    if not _DIGITS.search(text):
         return
     yield from (Span(start, end, NATIONAL) for start, end in papers(text))
+    if one_word(
+        text
+    ):  # the others stand apart from the word for them: `passport123456789` does not
+        return
     for number in _called(text):
         if not number.words.search(text):
             continue

@@ -90,7 +90,8 @@ _IBAN = re.compile(
     re.IGNORECASE,
 )
 _IBAN_WORD = re.compile(r"\b(?:iban|bank account|account number)\b", re.IGNORECASE)
-_PART = re.compile(r"[ .-]?[A-Za-z0-9]{1,4}$")
+_PART = re.compile(r"[ .-]?[a-z0-9]{1,4}$", re.IGNORECASE)
+"""What goes of it step by step: in all letters that `_IBAN` takes for these, as U+0130, or none."""
 
 _SSN = re.compile(r"\d(?<![\w./=-]\d)\d\d([-. ]?)\d\d\1\d{4}(?![\w/]|[.-]\w)")
 _SSN_WORD = re.compile(r"\b(?:ssn|social security|taxpayer|tin|itin)\b", re.IGNORECASE)
