@@ -1,6 +1,6 @@
 """Real submissions through a real hub: nothing lost, nothing leaked, how fast.
 
-    python bench/real.py DATA [--seconds N] [--json]
+    python bench/real.py DATA [--json]
 
 DATA holds `stix/`, `iocs/` and `reports/` with one folder for each publisher
 (files may be compressed with xz).  The publishers are dealt to three partners,
