@@ -2,7 +2,7 @@
 
 One small vocabulary, used by every layer.  An error's text is always safe to
 show to the other party, and says what that party can do about it.  What each
-kind means in HTTP is decided once, in `server/taxii/wire.py`; nothing below
+kind means in HTTP is decided once, in `server/taxii/resources.py`; nothing below
 the doors knows HTTP.
 """
 

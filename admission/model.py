@@ -7,7 +7,7 @@ database nor the clock is known here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple, Protocol
@@ -364,3 +364,7 @@ def shown(path: Path) -> str:
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
     return text
+
+
+Rule = Callable[[Candidate], Candidate]
+"""The candidate without what the rule takes out, held, refused, or as it was."""

@@ -13,12 +13,20 @@ from typing import Any
 
 import orjson
 
-from tocsin.admission import markings, values
-from tocsin.admission.model import Action, Candidate, Finding, Path, StixObject, Tlp
-from tocsin.admission.nested import in_nested
-from tocsin.admission.patterns import canonical
-from tocsin.admission.selectors import numbered, without
-from tocsin.admission.texts import rewritten, texts
+from tocsin.admission.markings import tlp as markings
+from tocsin.admission.markings.selectors import numbered, without
+from tocsin.admission.model import (
+    Action,
+    Candidate,
+    Finding,
+    Path,
+    StixObject,
+    Tlp,
+)
+from tocsin.admission.observables import canonical as values
+from tocsin.admission.patterns.canonical import canonical
+from tocsin.admission.stix.free_text import rewritten, texts
+from tocsin.admission.stix.nested import in_nested
 
 _INDICATOR_TYPES = {
     "malicious": "malicious-activity",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from tocsin.admission.confidence import DAY, KINDS, Scale
+from tocsin.admission.merge.confidence import DAY, KINDS, Scale
 
 
 class PolicyError(Exception):

@@ -3,7 +3,8 @@
     python bench/differential.py [--questions N] [--seeds N] [--json]
 
 Asks far more than the test, each seed with a new database.  Exit code 1 if an answer differs
-in a way that `tests/differences.py` does not allow, or if something it allows never came up.
+in a way that `tests/support/medallion_differences.py` does not allow, or if something it
+allows never came up.
 """
 
 import argparse
@@ -14,15 +15,22 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from differences import ALLOWED
+from differential import Pair, Report, compare
+from differential_questions import questions
+from medallion_files import opened_home
+
+from tocsin.server.store.embedded import Engine
+
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from differences import ALLOWED  # noqa: E402 - found by the path above
-from differential import Pair, Report, compare  # noqa: E402
-from differential_questions import questions  # noqa: E402
-from medallion_files import opened_home  # noqa: E402
+# noqa: E402 - found by the path above
+# noqa: E402
+# noqa: E402
+# noqa: E402
 
-from tocsin.server.store.embedded import Engine  # noqa: E402
+# noqa: E402
 
 
 def main() -> int:

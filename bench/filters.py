@@ -29,11 +29,19 @@ from typing import Any
 
 from pymongo import MongoClient, monitoring
 
-from tocsin.admission.markings import TLP_2
+from tocsin.admission.markings.tlp import TLP_2
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros, stix_time
-from tocsin.server.deposit import posting
-from tocsin.server.facets import BOUNDS, FIELDS, HASHES, LISTS, SCALES, WORDS, wanted
+from tocsin.server.index_terms import (
+    BOUNDS,
+    FIELDS,
+    HASHES,
+    LISTS,
+    SCALES,
+    WORDS,
+    wanted,
+)
+from tocsin.server.intake.passthrough import posting
 from tocsin.server.model import Collection, Kind, Query
 from tocsin.server.store import Store
 from tocsin.server.store.embedded import Engine

@@ -26,12 +26,16 @@ from stix2patterns.validator import run_validator
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Candidate, Observable
-from tocsin.admission.pattern_reader import parse
-from tocsin.admission.pattern_terms import field, path_spelt
-from tocsin.admission.patterns import canonical, observables
+from tocsin.admission.patterns.canonical import (
+    canonical,
+    field,
+    observables,
+    path_spelt,
+)
+from tocsin.admission.patterns.grammar import parse
 from tocsin.admission.policy import parse as policy_of
+from tocsin.admission.stix.validate import validate
 from tocsin.admission.timestamps import micros
-from tocsin.admission.validate import validate
 
 WORST = {
     "10 pairs ANDed": "[" + " AND ".join(f"(a:b{n} = 1 OR a:c{n} = 2)" for n in range(10)) + "]",

@@ -14,7 +14,17 @@ import sys
 import time
 from pathlib import Path
 
-from measures import benign, distinct, extraction, hostile, leaks, misp, pii, speed, validity
+from measures import (
+    benign,
+    distinct,
+    extraction,
+    hostile,
+    leaks,
+    misp,
+    pii,
+    speed,
+    validity,
+)
 
 MEASURES = {
     "extraction": extraction.measure,

@@ -13,7 +13,13 @@ from typing import Any
 
 from tocsin.admission import Examiner
 from tocsin.admission.errors import ShareError
-from tocsin.admission.formats import Reading, claim, read, taken
+from tocsin.admission.formats import (
+    Reading,
+    claim,
+    read,
+    taken,
+)
+from tocsin.admission.markings.granular import undivided
 from tocsin.admission.model import (
     Candidate,
     Consent,
@@ -22,7 +28,6 @@ from tocsin.admission.model import (
     Submitter,
     Tlp,
 )
-from tocsin.admission.parts import undivided
 from tocsin.admission.policy import Policy
 from tocsin.config import ClientSettings
 

@@ -13,15 +13,25 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
-from tocsin.admission import markings
-from tocsin.admission.patterns import observables
-from tocsin.clients.state import Cursor, Unusable, sync_folder, unwritable
+from tocsin.admission.markings import tlp as markings
+from tocsin.admission.patterns.canonical import observables
+from tocsin.clients.state import (
+    Cursor,
+    Unusable,
+    sync_folder,
+    unwritable,
+)
 
 FORMATS = ("jsonl", "bundle", "csv", "list")
 COLUMNS = (

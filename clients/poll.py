@@ -18,11 +18,15 @@ from typing import Protocol
 
 import msgspec
 
-from tocsin.admission.errors import Malformed, NotFound, ShareError, Unavailable
+from tocsin.admission.errors import (
+    Malformed,
+    NotFound,
+    ShareError,
+    Unavailable,
+)
 from tocsin.admission.timestamps import micros, timestamp
-from tocsin.clients.answers import Page
-from tocsin.clients.connection import Hub, Place
-from tocsin.clients.patience import NotTaxii
+from tocsin.clients.http import Hub, NotTaxii, Place
+from tocsin.clients.responses import Page
 from tocsin.clients.state import Cursor, Memory, state_key
 
 log = logging.getLogger(__name__)

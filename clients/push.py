@@ -9,14 +9,24 @@ costs only itself.  Sending twice is safe, so a lost answer is asked for again.
 import json
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tocsin.admission.errors import Malformed, ShareError, TooLarge, Unprocessable
-from tocsin.clients.answers import Detail, StatusReport
+from tocsin.admission.errors import (
+    Malformed,
+    ShareError,
+    TooLarge,
+    Unprocessable,
+)
 from tocsin.clients.check import WORDS, Line, Preview
-from tocsin.clients.connection import Hub, Place
+from tocsin.clients.http import Hub, Place
+from tocsin.clients.responses import Detail, StatusReport
 
 _FRAME = len(b'{"objects":[]}')
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0

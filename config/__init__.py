@@ -11,7 +11,12 @@ every setting with its default.
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import (
+    Field,
+    dataclass,
+    field,
+    fields,
+)
 from pathlib import Path
 from typing import Any
 

@@ -8,27 +8,27 @@ from dataclasses import dataclass
 
 import flask
 
-from tocsin.admission.attack import attack_ids
-from tocsin.admission.markings import WELL_KNOWN
+from tocsin.admission.markings.tlp import WELL_KNOWN
 from tocsin.admission.model import KnownBenign
 from tocsin.admission.policy import Policy
+from tocsin.admission.stix.attack import attack_ids
 from tocsin.config import HubSettings
 from tocsin.server import taxii
-from tocsin.server.access import Scheme
-from tocsin.server.aftercare import Aftercare
-from tocsin.server.examining import Rules
-from tocsin.server.intake import Intake
-from tocsin.server.ledger import House
-from tocsin.server.minting import Mint
+from tocsin.server.auth import Scheme
+from tocsin.server.intake.evaluate import Rules
+from tocsin.server.intake.intake import Intake
+from tocsin.server.lifecycle import Aftercare
 from tocsin.server.model import Kind
-from tocsin.server.naming import Naming
-from tocsin.server.publishing import Publisher
-from tocsin.server.seal import Seal
+from tocsin.server.publishing.attribution import Naming
+from tocsin.server.publishing.public_ids import Mint
+from tocsin.server.publishing.public_objects import House
+from tocsin.server.publishing.publisher import Publisher
+from tocsin.server.secrets import Seal
 from tocsin.server.store import OUTAGES, Clock, Store
 from tocsin.server.taxii import openapi
-from tocsin.server.taxii.ports import Hub, Settings
-from tocsin.server.taxii.rates import Rates
-from tocsin.server.taxii.waiting import Vigil
+from tocsin.server.taxii.long_poll import Vigil
+from tocsin.server.taxii.protocols import Hub, Settings
+from tocsin.server.taxii.rate_limit import Rates
 
 log = logging.getLogger(__name__)
 

@@ -2,6 +2,8 @@
 
 Values only; neither HTTP nor MongoDB is known here.  Stamps are int64
 microseconds since 1970 UTC.
+
+What a transaction leaves to be done after it.
 """
 
 from __future__ import annotations
@@ -11,9 +13,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from tocsin.admission.confidence import NEUTRAL
-from tocsin.admission.merge import Figures
-from tocsin.admission.model import Consent, Contribution, Submitter, Testimony, Tlp
+from tocsin.admission.merge.confidence import NEUTRAL
+from tocsin.admission.merge.merging import Figures
+from tocsin.admission.model import (
+    Consent,
+    Contribution,
+    Submitter,
+    Testimony,
+    Tlp,
+)
 
 
 class Kind(StrEnum):
@@ -398,3 +406,15 @@ class Submission:
     def complete(self) -> bool:
         """Whether nothing about it will change: all settled, none held."""
         return self.settled == self.total and not self.counts.get("held", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """To see to what waited for what has arrived.  To do one twice does no harm."""
+
+    id: str
+    arrivals: Arrivals
+    after: str = ""
+    """Where the next portion begins of the contributions to be completed, if there is one."""
+    revoked: frozenset[str] = frozenset()
+    """Ids that the partner revoked: nobody need decide any more what waits under them."""

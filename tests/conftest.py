@@ -3,21 +3,20 @@
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from certificates import authority, written
-from feed_postings import Feed
-from hub import TestHub
-from judged import Judged
-from later import Clock, hub_and_clock
-from processes import Hub
-from pymongo import MongoClient
-from taxii_peers import KEY, Medallion, serve_medallion
+from support.certificates import authority, written
+from support.clock import Clock, hub_and_clock
+from support.conformance_hub import Judged
+from support.databases import emptied
+from support.feed_postings import Feed
+from support.hub import TestHub
+from support.processes import Hub
+from support.taxii_servers import KEY, Medallion, serve_medallion
 
-from tocsin.clients.cli import main
+from tocsin.clients.cli.main import main
 from tocsin.server.model import Collection, Kind
 from tocsin.server.store import Store
 from tocsin.server.store.embedded import Engine
@@ -40,21 +39,6 @@ def engine_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     engine = Engine.start(Path(tmp_path_factory.mktemp("engine")), print)
     yield engine.uri
     engine.stop()
-
-
-@contextmanager
-def emptied(uri: str) -> Iterator[Store]:
-    """A store on a new database; on a server that outlives the tests it is dropped afterwards."""
-    name = f"test_{uuid.uuid4().hex}"
-    store = Store.connect(uri, name=name)
-    store.prepare()
-    try:
-        yield store
-    finally:
-        store.close()
-        if "TOCSIN_TEST_MONGO" in os.environ:
-            with MongoClient(uri) as client:
-                client.drop_database(name)
 
 
 @pytest.fixture

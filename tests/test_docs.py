@@ -11,10 +11,10 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
 from tocsin.config import ClientSettings, HubSettings
 
-ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
 GUIDES = "\n".join(TEXTS[each] for each in PAGES if each.parent.name != "decisions")

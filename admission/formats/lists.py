@@ -13,15 +13,20 @@ from pathlib import PurePath
 from typing import Any
 
 from tocsin.admission.errors import Malformed, Unprocessable
+from tocsin.admission.extraction.decode import decoded, refusal, words
+from tocsin.admission.extraction.indicators import Collected, Remarks
+from tocsin.admission.extraction.tlp_words import strictest
+from tocsin.admission.extraction.vocabulary import read_as
 from tocsin.admission.formats import Format, Reading
-from tocsin.admission.formats._indicators import Collected, Remarks
-from tocsin.admission.formats._levels import strictest
-from tocsin.admission.formats._meanings import read_as
-from tocsin.admission.formats._written import decoded, refusal, words
-from tocsin.admission.ijson import parsed
-from tocsin.admission.model import Action, Candidate, Finding, Tlp
-from tocsin.admission.recognise import Recognised
-from tocsin.admission.refang import refang
+from tocsin.admission.model import (
+    Action,
+    Candidate,
+    Finding,
+    Tlp,
+)
+from tocsin.admission.observables.ioc_types import Recognised
+from tocsin.admission.observables.refang import refang
+from tocsin.admission.stix.ijson import parsed
 
 _ENDINGS = (".json",)
 _DENYING = words(

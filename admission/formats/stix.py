@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from tocsin.admission.errors import Malformed
+from tocsin.admission.extraction.decode import decoded, encoding, refusal
+from tocsin.admission.extraction.json_split import elements, members
 from tocsin.admission.formats import Format, Reading
-from tocsin.admission.formats._pieces import elements, members
-from tocsin.admission.formats._written import decoded, encoding, refusal
-from tocsin.admission.ijson import strict
 from tocsin.admission.model import Action, Candidate, Finding
-from tocsin.admission.upgrade import parted
+from tocsin.admission.stix.ijson import strict
+from tocsin.admission.stix.upgrade import parted
 
 _ENDINGS = (".json", ".stix", ".stix2", ".jsonl", ".ndjson")
 _SAMPLE = 65_536

@@ -7,15 +7,20 @@ of the Traffic Light Protocol that the text states holds for all of it.
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from tocsin.admission.extraction.boilerplate import (
+    asides,
+    bystanders,
+    said_in,
+    without_pointers,
+)
+from tocsin.admission.extraction.decode import decoded, textual
+from tocsin.admission.extraction.indicators import Collected, Remarks
+from tocsin.admission.extraction.list_entries import entry, is_comment, single
+from tocsin.admission.extraction.prose import in_line
+from tocsin.admission.extraction.tlp_words import strictest
 from tocsin.admission.formats import Format, Reading
-from tocsin.admission.formats._asides import asides, bystanders, said_in, without_pointers
-from tocsin.admission.formats._entries import entry, is_comment, single
-from tocsin.admission.formats._indicators import Collected, Remarks
-from tocsin.admission.formats._levels import strictest
-from tocsin.admission.formats._prose import in_line
-from tocsin.admission.formats._written import decoded, textual
 from tocsin.admission.model import Candidate
-from tocsin.admission.recognise import Recognised
+from tocsin.admission.observables.ioc_types import Recognised
 
 _ENDINGS = (".txt", ".text", ".md", ".adoc", ".lst", ".list", ".hosts")
 _MARKUP = (".md", ".adoc", ".asciidoc")

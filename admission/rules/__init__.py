@@ -17,10 +17,9 @@ from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
 
-from tocsin.admission.model import Surroundings
+from tocsin.admission import masking
+from tocsin.admission.model import Rule, Surroundings
 from tocsin.admission.policy import PolicyError
-from tocsin.admission.rules import _modes
-from tocsin.admission.sanitise import Rule
 
 _KINDS: Mapping[type, str] = {
     str: "text",
@@ -80,7 +79,7 @@ def check(name: str, settings: Mapping[str, object], table: str = "rules") -> No
 
 def overruled(name: str, settings: Mapping[str, object]) -> dict[str, object]:
     """The rule's settings once an analyst has said yes to what it asked or held for."""
-    return _modes.released({**defaults(name), **settings}, _listed(name, "MODES"))
+    return masking.released({**defaults(name), **settings}, _listed(name, "MODES"))
 
 
 def _check_inside(place: str, value: object) -> None:

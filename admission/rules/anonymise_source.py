@@ -12,24 +12,29 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
+from tocsin.admission.detectors.terms import DOT, wording
+from tocsin.admission.masking import (
+    VALUE,
+    Search,
+    Span,
+    masked,
+    outside,
+)
 from tocsin.admission.model import (
     NAMED,
     Action,
     Candidate,
     Finding,
     Path,
+    Rule,
     StixObject,
     Submitter,
     Surroundings,
     shown,
 )
-from tocsin.admission.patterns import observables
-from tocsin.admission.rules._masking import Search, Span, masked, outside
-from tocsin.admission.rules._modes import VALUE
-from tocsin.admission.rules._words import DOT, wording
-from tocsin.admission.sanitise import Rule
-from tocsin.admission.schemas import types
-from tocsin.admission.texts import rewritten
+from tocsin.admission.patterns.canonical import observables
+from tocsin.admission.stix.free_text import rewritten
+from tocsin.admission.stix.schemas import types
 
 DEFAULTS: Mapping[str, object] = {
     "handles": True,  # mask reporters' handles and links to their posts

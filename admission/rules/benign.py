@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tocsin.admission.masking import DECIDED
 from tocsin.admission.model import (
     Action,
     Candidate,
@@ -18,12 +19,11 @@ from tocsin.admission.model import (
     Hit,
     KnownBenign,
     Observable,
+    Rule,
     StixObject,
     Surroundings,
 )
-from tocsin.admission.patterns import observables
-from tocsin.admission.rules._modes import DECIDED
-from tocsin.admission.sanitise import Rule
+from tocsin.admission.patterns.canonical import observables
 
 DEFAULTS: Mapping[str, object] = {
     "exact": "refuse",  # for an exact hit on a list that is not named below

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from tocsin.admission.acs import classified, is_acs, reasons
-from tocsin.admission.markings import TLP_1, TLP_2, marking_ids
-from tocsin.admission.model import Action, Candidate, Finding, StixObject, Surroundings, Tlp
-from tocsin.admission.rules._modes import DECIDED
-from tocsin.admission.sanitise import Rule
+from tocsin.admission.markings.acs import classified, is_acs, reasons
+from tocsin.admission.markings.tlp import TLP_1, TLP_2, marking_ids
+from tocsin.admission.masking import DECIDED
+from tocsin.admission.model import (
+    Action,
+    Candidate,
+    Finding,
+    Rule,
+    StixObject,
+    Surroundings,
+    Tlp,
+)
 
 DEFAULTS: Mapping[str, object] = {
     "unknown": "hold",  # a marking that nobody defined: hold or refuse

@@ -10,11 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from tocsin.admission.model import Action, Candidate, Finding, StixObject, Surroundings
-from tocsin.admission.patterns import observables
-from tocsin.admission.rules._modes import PROPERTY, VALUE
-from tocsin.admission.rules._properties import settled
-from tocsin.admission.sanitise import Rule
+from tocsin.admission.masking import PROPERTY, VALUE, settled
+from tocsin.admission.model import (
+    Action,
+    Candidate,
+    Finding,
+    Rule,
+    StixObject,
+    Surroundings,
+)
+from tocsin.admission.patterns.canonical import observables
 
 DEFAULTS: Mapping[str, object] = {
     "recipients": "strip",  # to, cc, bcc

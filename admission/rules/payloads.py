@@ -11,10 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tocsin.admission.model import Candidate, StixObject, Surroundings
-from tocsin.admission.rules._modes import PROPERTY
-from tocsin.admission.rules._properties import Found, settled
-from tocsin.admission.sanitise import Rule
+from tocsin.admission.masking import PROPERTY, Found, settled
+from tocsin.admission.model import Candidate, Rule, StixObject, Surroundings
 
 DEFAULTS: Mapping[str, object] = {
     "artifact": "hold",  # a file's content

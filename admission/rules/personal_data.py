@@ -9,22 +9,25 @@ guessed, so an analyst is asked.  A person's identity is held.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from functools import lru_cache
 from itertools import chain
 
 from phonenumbers import SUPPORTED_REGIONS
 
-from tocsin.admission.model import (
-    Action,
-    Candidate,
-    Finding,
-    StixObject,
-    Surroundings,
-    Verdict,
-)
-from tocsin.admission.rules import _personal as personal
-from tocsin.admission.rules._masking import (
+from tocsin.admission.detectors import contact_data as personal
+from tocsin.admission.detectors.national_ids import NATIONAL, national
+from tocsin.admission.detectors.person_names import PERSON, persons
+from tocsin.admission.detectors.postal_addresses import ADDRESS, postal
+from tocsin.admission.detectors.terms import one_word
+from tocsin.admission.masking import (
+    TEXT,
+    VALUE,
     Search,
     Span,
     Zones,
@@ -32,12 +35,15 @@ from tocsin.admission.rules._masking import (
     outside,
     own_values,
 )
-from tocsin.admission.rules._modes import TEXT, VALUE
-from tocsin.admission.rules._names import PERSON, persons
-from tocsin.admission.rules._national import NATIONAL, national
-from tocsin.admission.rules._postal import ADDRESS, postal
-from tocsin.admission.rules._words import one_word
-from tocsin.admission.sanitise import Rule
+from tocsin.admission.model import (
+    Action,
+    Candidate,
+    Finding,
+    Rule,
+    StixObject,
+    Surroundings,
+    Verdict,
+)
 
 DEFAULTS: Mapping[str, object] = {
     # Each kind is replaced by a mask, an analyst asked about the mask,

@@ -11,20 +11,30 @@ from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_network
 
+from tocsin.admission.detectors.ip_addresses import (
+    Network,
+    addresses,
+    network_of,
+    within,
+)
+from tocsin.admission.masking import (
+    VALUE,
+    Search,
+    Span,
+    masked,
+    outside,
+)
 from tocsin.admission.model import (
     Action,
     Candidate,
     Finding,
     Observable,
+    Rule,
     StixObject,
     Surroundings,
     Verdict,
 )
-from tocsin.admission.patterns import observables
-from tocsin.admission.rules._addresses import Network, addresses, network_of, within
-from tocsin.admission.rules._masking import Search, Span, masked, outside
-from tocsin.admission.rules._modes import VALUE
-from tocsin.admission.sanitise import Rule
+from tocsin.admission.patterns.canonical import observables
 
 PRIVATE: tuple[Network, ...] = tuple(
     ip_network(text)

@@ -11,13 +11,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 
-from tocsin.admission.model import Action, Candidate, Finding, Surroundings, Verdict, shown
-from tocsin.admission.rules import _paths as paths
-from tocsin.admission.rules._generalise import generalised
-from tocsin.admission.rules._masking import Search, Span, masked, outside
-from tocsin.admission.rules._modes import TEXT, VALUE, WIDEN, WIDER
-from tocsin.admission.sanitise import Rule
-from tocsin.admission.texts import values
+from tocsin.admission.detectors import paths as paths
+from tocsin.admission.masking import (
+    TEXT,
+    VALUE,
+    WIDEN,
+    WIDER,
+    Search,
+    Span,
+    generalised,
+    masked,
+    outside,
+)
+from tocsin.admission.model import (
+    Action,
+    Candidate,
+    Finding,
+    Rule,
+    Surroundings,
+    Verdict,
+    shown,
+)
+from tocsin.admission.stix.free_text import values
 
 DEFAULTS: Mapping[str, object] = {
     "users": "replace",  # in texts: names of people in paths

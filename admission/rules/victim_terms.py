@@ -12,23 +12,28 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import ip_network
 
+from tocsin.admission.detectors.ip_addresses import Network, addresses, overlap
+from tocsin.admission.detectors.lookalikes import lookalike, skeletons
+from tocsin.admission.detectors.terms import subdomains, wording
+from tocsin.admission.masking import (
+    TEXT,
+    VALUE,
+    Search,
+    Span,
+    masked,
+)
 from tocsin.admission.model import (
     NAMED,
     Action,
     Candidate,
     Finding,
+    Rule,
     Submitter,
     Surroundings,
     Verdict,
     shown,
 )
-from tocsin.admission.rules._addresses import Network, addresses, overlap
-from tocsin.admission.rules._lookalike import lookalike, skeletons
-from tocsin.admission.rules._masking import Search, Span, masked
-from tocsin.admission.rules._modes import TEXT, VALUE
-from tocsin.admission.rules._words import subdomains, wording
-from tocsin.admission.sanitise import Rule
-from tocsin.admission.texts import values
+from tocsin.admission.stix.free_text import values
 
 DEFAULTS: Mapping[str, object] = {
     "text": "replace",  # or ask, hold, refuse, keep

@@ -4,7 +4,14 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from measures.court import closed_by, closing, content, indicator, judged, objects
+from measures.court import (
+    closed_by,
+    closing,
+    content,
+    indicator,
+    judged,
+    objects,
+)
 
 PATTERNS = {
     "ipv4": "[ipv4-addr:value = '{}']",

@@ -7,9 +7,15 @@ from functools import cache
 from pathlib import Path
 
 from tocsin.admission import Examiner, formats, policy_of
-from tocsin.admission.benign import load
-from tocsin.admission.model import Candidate, Finding, KnownBenign, Submitter, Tlp
+from tocsin.admission.model import (
+    Candidate,
+    Finding,
+    KnownBenign,
+    Submitter,
+    Tlp,
+)
 from tocsin.admission.policy import Policy
+from tocsin.admission.warninglists.index import load
 from tocsin.config import policy_text
 
 NOW = 1_790_000_000_000_000

@@ -8,11 +8,26 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from measures.court import closed_by, indicator, judged, objects
+from measures.court import (
+    closed_by,
+    indicator,
+    judged,
+    objects,
+)
 from measures.ruler import Ruler, Value, decoded
-from tocsin.admission.formats._asides import Aside, asides, bystanders, without_pointers
-from tocsin.admission.formats._columns import Columns, Role, guessed, headed
-from tocsin.admission.formats._prose import in_line
+from tocsin.admission.extraction.boilerplate import (
+    Aside,
+    asides,
+    bystanders,
+    without_pointers,
+)
+from tocsin.admission.extraction.prose import in_line
+from tocsin.admission.formats.csv.columns import (
+    Columns,
+    Role,
+    guessed,
+    headed,
+)
 
 UNEXPLAINED = "no reason found"
 POST = "somebody's post, which may be in no feed"

@@ -14,12 +14,23 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from measures.court import closed_by, content, judged, read
-from measures.differences import LINK, POST, UNEXPLAINED, besides, missing
+from measures.court import (
+    closed_by,
+    content,
+    judged,
+    read,
+)
+from measures.differences import (
+    LINK,
+    POST,
+    UNEXPLAINED,
+    besides,
+    missing,
+)
 from measures.ruler import Ruler, Value
 from tocsin.admission import formats
 from tocsin.admission.model import Candidate
-from tocsin.admission.patterns import observables
+from tocsin.admission.patterns.canonical import observables
 
 KINDS = {
     "domain-name": "domain",

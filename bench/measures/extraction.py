@@ -13,7 +13,7 @@ from pathlib import Path
 from measures.court import NOW, content
 from measures.ruler import Ruler, Value, decoded
 from tocsin.admission import formats
-from tocsin.admission.patterns import observables
+from tocsin.admission.patterns.canonical import observables
 
 WANTED = {
     "domains": "domain",

@@ -16,7 +16,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from measures.court import closed_by, closing, corpus, judged, lines, read
+from measures.court import (
+    closed_by,
+    closing,
+    corpus,
+    judged,
+    lines,
+    read,
+)
 from tocsin.admission import formats
 from tocsin.admission.errors import ShareError
 from tocsin.admission.formats.misp import FORMAT as MISP

@@ -14,7 +14,7 @@ from measures.court import corpus, judged, read
 from tocsin.admission import formats
 from tocsin.admission.errors import ShareError
 from tocsin.admission.formats.misp import FORMAT
-from tocsin.admission.identify import indicator_key
+from tocsin.admission.merge.identity import indicator_key
 from tocsin.admission.model import Candidate, Verdict
 
 _PAIRS = (

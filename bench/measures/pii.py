@@ -5,11 +5,16 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from measures.court import GREEN, content, judged, objects
-from tocsin.admission.rules import _personal as personal
+from measures.court import (
+    GREEN,
+    content,
+    judged,
+    objects,
+)
+from tocsin.admission.detectors import contact_data as personal
+from tocsin.admission.detectors.person_names import PERSON, persons
+from tocsin.admission.detectors.postal_addresses import ADDRESS, postal
 from tocsin.admission.rules import personal_data
-from tocsin.admission.rules._names import PERSON, persons
-from tocsin.admission.rules._postal import ADDRESS, postal
 
 KINDS = {
     "EMAIL_ADDRESS": personal.EMAIL,

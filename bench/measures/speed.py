@@ -10,7 +10,13 @@ import statistics
 import time
 from pathlib import Path
 
-from measures.court import corpus, judged, lists, objects, policy
+from measures.court import (
+    corpus,
+    judged,
+    lists,
+    objects,
+    policy,
+)
 
 _SIMPLE = re.compile(r"\[\s*[\w-]+:[\w.'\"-]+\s*=\s*'(?:[^'\\]|\\.)*'\s*\]")
 

@@ -6,7 +6,15 @@ from pathlib import Path
 
 from stix2validator import ValidationOptions, validate_instance
 
-from measures.court import closed_by, closing, indicator, judged, lines, objects, read
+from measures.court import (
+    closed_by,
+    closing,
+    indicator,
+    judged,
+    lines,
+    objects,
+    read,
+)
 from tocsin.admission.model import Candidate
 
 FORMAL = ("validate", "normalise")

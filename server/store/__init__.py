@@ -1,7 +1,7 @@
 """MongoDB: the only place that knows its driver (feeds.md)."""
 
 from tocsin.server.store.connection import OUTAGES
-from tocsin.server.store.store import Clock, Store, wall_clock
-from tocsin.server.store.txn import Txn
+from tocsin.server.store.database import Clock, Store, wall_clock
+from tocsin.server.store.transaction import Txn
 
 __all__ = ["OUTAGES", "Clock", "Store", "Txn", "wall_clock"]

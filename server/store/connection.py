@@ -30,7 +30,7 @@ from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
 
 from tocsin.admission.errors import Unavailable
-from tocsin.server.store.runs import Document
+from tocsin.server.store.feeds.blocks import Document
 
 Base = Database[Document]
 Client = MongoClient[Document]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.server.store.runs import Document
+from tocsin.server.store.feeds.blocks import Document
 
 FREE: Document = {"lease": 0, "owner": ""}
 """What nobody has in hand."""

@@ -8,11 +8,15 @@ from itertools import chain
 from pymongo.client_session import ClientSession
 
 from tocsin.admission.errors import Conflict, NotFound
-from tocsin.server.errands import Errand
-from tocsin.server.model import Arrivals, Question, Review
+from tocsin.server.model import (
+    Arrivals,
+    Errand,
+    Question,
+    Review,
+)
 from tocsin.server.store.connection import Base, portions
-from tocsin.server.store.lookup import PORTION
-from tocsin.server.store.runs import Document
+from tocsin.server.store.feeds.blocks import Document
+from tocsin.server.store.feeds.id_index import PORTION
 
 WAITING = "waiting"
 ANSWERS = ("released", "rejected")

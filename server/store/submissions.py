@@ -7,7 +7,12 @@ are kept in the batches in which they were reached.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from itertools import chain
 
 from pymongo import UpdateOne
@@ -17,8 +22,8 @@ from pymongo.errors import DuplicateKeyError
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.server.model import Record, Submission
 from tocsin.server.store.connection import Base, timely
+from tocsin.server.store.feeds.blocks import Document
 from tocsin.server.store.leases import FREE, is_free, until
-from tocsin.server.store.runs import Document
 
 _PIECE = 8_000_000
 _NO_SUCH = "there is no such submission"

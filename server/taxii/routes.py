@@ -13,13 +13,14 @@ import flask
 from flask import request
 
 from tocsin.admission.errors import NotAuthenticated, NotFound
-from tocsin.server import access
+from tocsin.server import auth
 from tocsin.server.model import Account, Collection
-from tocsin.server.taxii import body, coding, filters, media, wire
-from tocsin.server.taxii.filters import Asked, Endpoint
-from tocsin.server.taxii.pages import Reading
-from tocsin.server.taxii.ports import CERTIFICATE, Certificate, Hub
-from tocsin.server.taxii.visit import visit
+from tocsin.server.taxii import content, resources
+from tocsin.server.taxii import query as filters
+from tocsin.server.taxii.paging import Reading
+from tocsin.server.taxii.protocols import CERTIFICATE, Certificate, Hub
+from tocsin.server.taxii.query import Asked, Endpoint
+from tocsin.server.taxii.request_context import visit
 
 DISCOVERY = "/taxii2/"
 
@@ -32,13 +33,13 @@ def blueprint(hub: Hub) -> flask.Blueprint:
     """The TAXII endpoints of a hub.  `register` adds errors, headers and log."""
     door = Door(hub)
     paths = flask.Blueprint("taxii", __name__)
-    collection = f"{wire.ROOT}collections/<name>/"
+    collection = f"{resources.ROOT}collections/<name>/"
     one = f"{collection}objects/<object_id>/"
     for path, method, view in (
         (DISCOVERY, "GET", door.discovery),
-        (wire.ROOT, "GET", door.api_root),
-        (f"{wire.ROOT}status/<id>/", "GET", door.status),
-        (f"{wire.ROOT}collections/", "GET", door.collections),
+        (resources.ROOT, "GET", door.api_root),
+        (f"{resources.ROOT}status/<id>/", "GET", door.status),
+        (f"{resources.ROOT}collections/", "GET", door.collections),
         (collection, "GET", door.collection),
         (f"{collection}manifest/", "GET", door.manifest),
         (f"{collection}objects/", "GET", door.objects),
@@ -79,37 +80,37 @@ class Door:
 
     def discovery(self) -> flask.Response:
         """GET /taxii2/ (section 4.1)."""
-        media.accept(request.headers.get("Accept"))
-        return _answer(wire.encoded(wire.discovery(self.hub.settings)))
+        content.accept(request.headers.get("Accept"))
+        return _answer(resources.encoded(resources.discovery(self.hub.settings)))
 
     def api_root(self) -> flask.Response:
         """GET /hub/ (section 4.2)."""
-        media.accept(request.headers.get("Accept"))
-        return _answer(wire.encoded(wire.api_root(self.hub.settings)))
+        content.accept(request.headers.get("Accept"))
+        return _answer(resources.encoded(resources.api_root(self.hub.settings)))
 
     def status(self, id: str) -> flask.Response:
         """GET /hub/status/<id>/ (section 4.3); to the submitter's partner and the operator."""
         found = self.hub.statuses.find(id, raw=False) if _STATUS_ID.fullmatch(id) else None
-        if found is None or not access.may_follow(visit().guest, found):
+        if found is None or not auth.may_follow(visit().guest, found):
             raise NotFound("there is no such status, or it is not this account's")
-        media.accept(request.headers.get("Accept"))
-        return _answer(wire.encoded(wire.status(found, self.hub.statuses.records(id))))
+        content.accept(request.headers.get("Accept"))
+        return _answer(resources.encoded(resources.status(found, self.hub.statuses.records(id))))
 
     def collections(self) -> flask.Response:
         """GET /hub/collections/ (section 5.1)."""
-        media.accept(request.headers.get("Accept"))
-        known = access.visible(visit().guest, self.hub.feeds.collections())
-        return _answer(wire.encoded(wire.collections([_as_seen(one) for one in known])))
+        content.accept(request.headers.get("Accept"))
+        known = auth.visible(visit().guest, self.hub.feeds.collections())
+        return _answer(resources.encoded(resources.collections([_as_seen(one) for one in known])))
 
     def collection(self, name: str) -> flask.Response:
         """GET /hub/collections/<id or alias>/ (section 5.2)."""
-        found = _found(access.find(visit().guest, self.hub.feeds.collections(), name))
-        media.accept(request.headers.get("Accept"))
-        return _answer(wire.encoded(_as_seen(found)))
+        found = _found(auth.find(visit().guest, self.hub.feeds.collections(), name))
+        content.accept(request.headers.get("Accept"))
+        return _answer(resources.encoded(_as_seen(found)))
 
     def manifest(self, name: str) -> flask.Response:
         """GET …/manifest/ (section 5.3)."""
-        feed = self._readable(name, media.STIX)
+        feed = self._readable(name, content.STIX)
         return self._read(feed, self._asked(Endpoint.MANIFEST), Endpoint.MANIFEST)
 
     def objects(self, name: str) -> flask.Response:
@@ -128,22 +129,22 @@ class Door:
     def add_objects(self, name: str) -> flask.Response:
         """POST …/objects/ (section 5.5)."""
         account = visit().guest
-        inbox = _found(access.writable(account, self.hub.feeds.collections(), name))
-        media.accept(request.headers.get("Accept"))
-        media.content_type(request.headers.get("Content-Type"))
-        packed = coding.of_body(request.headers.get("Content-Encoding"))
-        octets = body.read(self.hub.settings.max_content_length, packed)
-        objects = wire.envelope(octets, self.hub.settings.max_objects)
+        inbox = _found(auth.writable(account, self.hub.feeds.collections(), name))
+        content.accept(request.headers.get("Accept"))
+        content.content_type(request.headers.get("Content-Type"))
+        packed = content.of_body(request.headers.get("Content-Encoding"))
+        octets = content.read(self.hub.settings.max_content_length, packed)
+        objects = resources.envelope(octets, self.hub.settings.max_objects)
         visit().objects = len(objects)
         taken = self.hub.intake.receive(account, inbox, objects, octets)
         records = self.hub.statuses.records(taken.id)
-        return _answer(wire.encoded(wire.status(taken, records)), 202)
+        return _answer(resources.encoded(resources.status(taken, records)), 202)
 
     def delete_object(self, name: str, object_id: str) -> flask.Response:
         """DELETE …/objects/<id>/ (section 5.7): all versions, unless told which."""
         account = visit().guest
-        feed = _found(access.deletable(account, self.hub.feeds.collections(), name))
-        media.accept(request.headers.get("Accept"))
+        feed = _found(auth.deletable(account, self.hub.feeds.collections(), name))
+        content.accept(request.headers.get("Accept"))
         meant = filters.doomed(request.args.items(multi=True))
         gone = self.hub.intake.remove(
             account, feed, object_id, meant.keywords, meant.versions, meant.specs
@@ -154,8 +155,8 @@ class Door:
         return _answer(b"")
 
     def _readable(self, name: str, *also: str) -> Collection:
-        feed = access.readable(visit().guest, self.hub.feeds.collections(), name)
-        media.accept(request.headers.get("Accept"), *also)
+        feed = auth.readable(visit().guest, self.hub.feeds.collections(), name)
+        content.accept(request.headers.get("Accept"), *also)
         return _found(feed)
 
     def _asked(self, endpoint: Endpoint) -> Asked:
@@ -183,10 +184,10 @@ class Door:
     def _recheck(self, feed: Collection) -> None:
         """Raises unless the reader's credential and right still hold."""
         visit().account = self._guest()
-        access.readable(visit().guest, self.hub.feeds.collections(), feed.id)
+        auth.readable(visit().guest, self.hub.feeds.collections(), feed.id)
 
     def _guest(self) -> Account:
-        return access.authenticate(
+        return auth.authenticate(
             request.headers.get("Authorization"),
             self.hub.people,
             _shown_certificate(),
@@ -201,7 +202,7 @@ def _shown_certificate() -> str:
 
 
 def _answer(body: bytes, status: int = 200) -> flask.Response:
-    return flask.Response(body, status, content_type=media.MEDIA_TYPE)
+    return flask.Response(body, status, content_type=content.MEDIA_TYPE)
 
 
 def _found(collection: Collection) -> Collection:
@@ -210,10 +211,10 @@ def _found(collection: Collection) -> Collection:
     return collection
 
 
-def _as_seen(collection: Collection) -> wire.Resource:
+def _as_seen(collection: Collection) -> resources.Resource:
     account = visit().guest
-    return wire.collection(
+    return resources.collection(
         collection,
-        can_read=access.may_read(account, collection),
-        can_write=access.may_write(account, collection),
+        can_read=auth.may_read(account, collection),
+        can_write=auth.may_write(account, collection),
     )

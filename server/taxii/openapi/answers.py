@@ -2,11 +2,12 @@
 
 from http import HTTPStatus
 
-from tocsin.server.taxii import coding, wire
-from tocsin.server.taxii.media import MEDIA_TYPE
+from tocsin.server.taxii import content as coding
+from tocsin.server.taxii import resources
+from tocsin.server.taxii.content import MEDIA_TYPE
 from tocsin.server.taxii.openapi import samples
 from tocsin.server.taxii.openapi.schemas import Node, ref
-from tocsin.server.taxii.pages import APPLIED, IGNORED
+from tocsin.server.taxii.paging import APPLIED, IGNORED
 
 
 def _header(description: str, example: str, schema: Node | None = None, **more: object) -> Node:
@@ -139,7 +140,7 @@ def components() -> Node:
 def _error(status: HTTPStatus) -> Node:
     words, names = _WORDS[status]
     inside = status is HTTPStatus.INTERNAL_SERVER_ERROR
-    example = wire.error(status, "" if inside else words, samples.REQUEST if inside else "")
+    example = resources.error(status, "" if inside else words, samples.REQUEST if inside else "")
     content = {MEDIA_TYPE: {"schema": ref("Error"), "example": example}}
     rated = status not in _UNKNOWN_ACCOUNT
     return {"description": words, "headers": headers(*names, rated=rated), "content": content}

@@ -3,11 +3,16 @@
 import flask
 import msgspec
 
-from tocsin.server.access import Scheme
-from tocsin.server.taxii.media import MEDIA_TYPE, OPENAPI
-from tocsin.server.taxii.openapi import answers, operations, parameters, schemas
+from tocsin.server.auth import Scheme
+from tocsin.server.taxii.content import MEDIA_TYPE, OPENAPI
+from tocsin.server.taxii.openapi import (
+    answers,
+    operations,
+    parameters,
+    schemas,
+)
 from tocsin.server.taxii.openapi.schemas import Node
-from tocsin.server.taxii.ports import Hub, Settings
+from tocsin.server.taxii.protocols import Hub, Settings
 
 VERSION = "1.0.0"
 """Of the description; TAXII's own is 2.1."""

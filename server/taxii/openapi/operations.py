@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
-from tocsin.server.taxii import wire
-from tocsin.server.taxii.filters import Endpoint
-from tocsin.server.taxii.media import MEDIA_TYPE, OPENAPI
+from tocsin.server.taxii import resources
+from tocsin.server.taxii.content import MEDIA_TYPE, OPENAPI
 from tocsin.server.taxii.openapi import answers, parameters, samples
 from tocsin.server.taxii.openapi.schemas import Node, ref
+from tocsin.server.taxii.query import Endpoint
 from tocsin.server.taxii.routes import DISCOVERY
 
 DESCRIPTION = "/openapi.json"
-COLLECTION = f"{wire.ROOT}collections/{{collection}}/"
+COLLECTION = f"{resources.ROOT}collections/{{collection}}/"
 OBJECTS = f"{COLLECTION}objects/"
 OBJECT = f"{OBJECTS}{{object_id}}/"
 
@@ -208,9 +208,9 @@ def paths(discovery: Sequence[Node] = ()) -> Node:
     """Every path with its methods; `discovery` is what opens that, if not what opens the rest."""
     told: Mapping[str, tuple[Operation, ...]] = {
         DISCOVERY: (_discovery(discovery),),
-        wire.ROOT: (_api_root(),),
-        f"{wire.ROOT}status/{{status_id}}/": (_status(),),
-        f"{wire.ROOT}collections/": (_collections(),),
+        resources.ROOT: (_api_root(),),
+        f"{resources.ROOT}status/{{status_id}}/": (_status(),),
+        f"{resources.ROOT}collections/": (_collections(),),
         COLLECTION: (_collection(),),
         f"{COLLECTION}manifest/": (_manifest(),),
         OBJECTS: (_objects(), _add_objects()),

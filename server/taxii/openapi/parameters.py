@@ -6,11 +6,11 @@ Accept or Authorization is no parameter in OpenAPI: the types of the answers
 and the security schemes stand for them.
 """
 
-from tocsin.server.taxii import filters, waiting
-from tocsin.server.taxii.coding import CODINGS, TAKEN
-from tocsin.server.taxii.filters import Endpoint
+from tocsin.server.taxii import long_poll, query
+from tocsin.server.taxii.content import CODINGS, TAKEN
 from tocsin.server.taxii.openapi import samples
 from tocsin.server.taxii.openapi.schemas import Node, listed, ref
+from tocsin.server.taxii.query import Endpoint
 
 _INSTANT: Node = {"type": "string", "format": "date-time"}
 _WORD: Node = {"type": "string", "pattern": "^[^\\s,\\u001c-\\u001f\\u0085]+$"}
@@ -23,7 +23,7 @@ def _query(description: str, schema: Node, **more: object) -> Node:
 
 def _match(description: str, items: Node, **more: object) -> Node:
     """A match field: values joined by commas, any of which will do."""
-    values = listed(items, maxItems=filters.MAX_VALUES)
+    values = listed(items, maxItems=query.MAX_VALUES)
     return _query(description, values, style="form", explode=False, **more)
 
 
@@ -40,7 +40,7 @@ _VERSION: Node = {
     "schema": {
         "type": "array",
         "minItems": 1,
-        "maxItems": filters.MAX_VALUES,
+        "maxItems": query.MAX_VALUES,
         "uniqueItems": True,
         "items": {"type": "string"},
         "anyOf": [
@@ -52,28 +52,28 @@ _VERSION: Node = {
 }
 
 QUERY: dict[str, Node] = {
-    filters.ADDED_AFTER: _query(
+    query.ADDED_AFTER: _query(
         "Only what was added to this collection after this instant.",
         _INSTANT,
         example=samples.ADDED,
     ),
-    filters.NEXT: _query(
+    query.NEXT: _query(
         "Where the page before stopped, as its `next` says; with the same filters.",
         {"type": "string", "minLength": 1},
     ),
-    filters.ID: _match("Only objects with these ids.", _WORD, example=[samples.OBJECT]),
-    filters.TYPE: _match(
+    query.ID: _match("Only objects with these ids.", _WORD, example=[samples.OBJECT]),
+    query.TYPE: _match(
         "Only objects of these types.",
         _WORD,
         example=["indicator", "malware"],
     ),
-    filters.SPEC: _match(
+    query.SPEC: _match(
         "Only objects of these STIX versions; the latest that each object has here if it is "
         "left out.",
         _WORD,
         example=["2.1"],
     ),
-    filters.VERSION: _VERSION,
+    query.VERSION: _VERSION,
 }
 """The parameters of `filters` by name; `limit` depends on the hub."""
 
@@ -86,7 +86,7 @@ IF_NONE_MATCH = _header(
 PREFER = _header(
     "Prefer",
     "`wait=N` puts an answer without news off for up to N seconds, at most "
-    f"{waiting.LONGEST} (RFC 7240). Other preferences are ignored.",
+    f"{long_poll.LONGEST} (RFC 7240). Other preferences are ignored.",
     {"type": "string"},
     example="wait=20",
 )
@@ -150,14 +150,14 @@ def components(page_size: int, page_cap: int) -> Node:
         {"type": "integer", "minimum": 1},
         example=20,
     )
-    known = QUERY | {filters.LIMIT: limit}
-    names = sorted(frozenset().union(*filters.KNOWN.values()))
+    known = QUERY | {query.LIMIT: limit}
+    names = sorted(frozenset().union(*query.KNOWN.values()))
     return PATH | HEADERS | {_key(name): {"name": name, **_told(name, known)} for name in names}
 
 
 def of(endpoint: Endpoint) -> tuple[Node, ...]:
     """The query parameters of an endpoint."""
-    return tuple(ref(_key(name), "parameters") for name in sorted(filters.KNOWN[endpoint]))
+    return tuple(ref(_key(name), "parameters") for name in sorted(query.KNOWN[endpoint]))
 
 
 def _told(name: str, known: dict[str, Node]) -> Node:

@@ -3,7 +3,7 @@
 Invented, and valid: a test holds each against its schema.
 """
 
-from tocsin.server.taxii.media import MEDIA_TYPE, STIX
+from tocsin.server.taxii.content import MEDIA_TYPE, STIX
 
 COLLECTION_ID = "8d2b6a5e-3a8e-4a7e-9d2f-0c6f3f7f6b21"
 ALIAS = "green"

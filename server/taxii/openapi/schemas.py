@@ -5,7 +5,7 @@ what is there now is described whole, and lists are never empty
 (TAXII 2.1 section 2).
 """
 
-from tocsin.server.taxii.media import MEDIA_TYPE, STIX
+from tocsin.server.taxii.content import MEDIA_TYPE, STIX
 
 Node = dict[str, object]
 """A part of the description."""

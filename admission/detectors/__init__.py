@@ -1,0 +1,1 @@
+"""Detectors: each finds one kind of personal or private data in a text."""

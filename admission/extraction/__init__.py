@@ -1,0 +1,1 @@
+"""Finding indicators in what people write; shared by the formats."""

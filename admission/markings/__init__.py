@@ -1,0 +1,1 @@
+"""Data markings: TLP, granular markings, ACS, and consent to be named."""

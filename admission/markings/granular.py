@@ -1,0 +1,276 @@
+"""Parts of an object that are marked more strictly than the whole.
+
+The sender's selectors are used once, on the object as it was sent: it is
+divided into what everybody who gets it may see and fuller layers for stricter
+feeds.  Each layer then goes its own way through spelling, rules and merging,
+so that nothing of a stricter one can show in a less strict one.  Selectors of
+what is published are found at the end, from what the layers do not share.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tocsin.admission.markings.tlp import TLP_2, parted, read
+from tocsin.admission.merge.identity import contributing
+from tocsin.admission.merge.merging import says_no_more, voices
+from tocsin.admission.model import (
+    Candidate,
+    Contribution,
+    Layer,
+    Path,
+    StixObject,
+    Tlp,
+)
+from tocsin.admission.stix.free_text import rewritten
+from tocsin.admission.stix.schemas import schema_of
+
+Marked = tuple[Tlp, Path]
+"""A part by its place, and its level."""
+
+_NEEDED = (
+    *("type", "id", "spec_version", "created", "modified", "revoked"),
+    "object_marking_refs",
+)
+"""Without these an object would be another one, or say the opposite."""
+_FIRST = re.compile(
+    r"(?!(?:type|spec_version|object_marking_refs|granular_markings)$)[a-z0-9_-]{3,249}"
+)
+_STEP = re.compile(r"\[\d+\]|[a-z0-9_-]{1,250}")
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """An object divided by the levels of its parts."""
+
+    level: Tlp
+    """The least strict level at which it can stand."""
+    object: StixObject
+    """What is seen at that level."""
+    fuller: tuple[Layer, ...] = ()
+    """What is seen at each stricter level, the strictest last."""
+    raised: bool = False
+    """A part that it cannot do without is marked more strictly than the whole was."""
+    lost: tuple[str, ...] = ()
+    """Selectors that select nothing."""
+
+
+def divided(subject: StixObject, definitions: Mapping[str, StixObject], default: Tlp) -> Division:
+    """The object by levels; `default` is the level of an object without any.
+
+    A part that is marked less strictly than the whole is as strict as the whole.
+    """
+    whole, levels = parted(subject, definitions)
+    own = read(whole, definitions).tlp
+    own = default if own is None else own
+    if not levels:
+        return Division(own, whole)
+    places = [(level, selector, located(whole, selector)) for level, selector in levels]
+    lost = tuple(selector for _, selector, path in places if path is None)
+    strict = [(level, path) for level, _, path in places if path is not None and level > own]
+    (level, base), *fuller = layered([(own, whole)], strict)
+    raised = level > own
+    if raised:
+        base, *rest = [_raised(each, level) for each in (base, *(layer for _, layer in fuller))]
+        fuller = [(at, layer) for (at, _), layer in zip(fuller, rest, strict=True)]
+    return Division(level, base, tuple(fuller), raised, lost)
+
+
+def layered(layers: Sequence[Layer], strict: Collection[Marked]) -> list[Layer]:
+    """The layers with parts taken out of those below their levels.
+
+    A layer that cannot stand without its parts is left away, as is one that shows no more
+    than the one below.
+    """
+    levels = sorted({level for level, _ in (*layers, *strict) if level >= layers[0][0]})
+    found = [(at, _without(seen_at(layers, at), strict, at)) for at in levels]
+    full = found[-1][1]
+    found = [*(layer for layer in found[:-1] if _stands(layer[1], full)), found[-1]]
+    kept = found[:1]
+    kept += [layer for layer in found[1:] if layer[1] != seen_at(found, Tlp(layer[0] - 1))]
+    return kept
+
+
+def seen_at(layers: Sequence[Layer], level: Tlp) -> StixObject:
+    """The fullest layer that a level may see; the first if it may see none."""
+    return next((layer for at, layer in reversed(layers) if at <= level), layers[0][1])
+
+
+def undivided(candidate: Candidate) -> StixObject | None:
+    """A candidate's layers as one object again, its parts marked: what a client sends."""
+    if candidate.object is None or candidate.tlp is None or not candidate.fuller:
+        return candidate.object
+    full = candidate.fuller[-1][1]
+    marks = _marks([(candidate.tlp, candidate.object), *candidate.fuller])
+    return _with_markings(full, [*marks, *full.get("granular_markings", ())])
+
+
+def layers_of(contribution: Contribution) -> tuple[Layer, ...]:
+    """All that a partner said, by level."""
+    return ((contribution.tlp, contribution.object), *contribution.fuller)
+
+
+def repeats(new: Contribution, old: Contribution) -> bool:
+    """Whether a partner's word is the same again at every level."""
+    if [level for level, _ in new.fuller] != [level for level, _ in old.fuller]:
+        return False
+    both = zip(layers_of(new), layers_of(old), strict=True)
+    return all(says_no_more(said, before) for (_, said), (_, before) in both)
+
+
+def stricter(layers: Sequence[Layer]) -> tuple[tuple[Tlp, str], ...]:
+    """The properties that are not the same at every level, with the level that each needs."""
+    found: list[tuple[Tlp, str]] = []
+    for (_, below), (level, above) in zip(layers, layers[1:], strict=False):
+        found += [(level, name) for name, value in above.items() if below.get(name) != value]
+    return tuple(found)
+
+
+def copies(
+    contributions: Sequence[Contribution], merge: Callable[[Sequence[Contribution]], StixObject]
+) -> list[Layer]:
+    """What all contributions together say at each level, from the least strict upwards.
+
+    Parts are taken out before anything is merged.  What a copy has beyond the less strict
+    ones is marked with the level that it needs.
+    """
+    least = min(contribution.tlp for contribution in contributions)
+    if not any(each.fuller or "granular_markings" in each.object for each in contributions):
+        return [(least, merge(contributions))]
+    counted = [contribution for contribution in contributions if contribution.tlp == least]
+    levels = sorted({least, *(level for each in counted for level, _ in each.fuller)})
+    found = []
+    for level in levels:
+        said = [
+            replace(each, object=seen_at(layers_of(each), level), fuller=()) for each in counted
+        ]
+        content = merge(said)
+        content.pop("granular_markings", None)
+        found.append((level, content, _languages(content, voices(said))))
+    bare = [(level, content) for level, content, _ in found]
+    return [
+        (level, _with_markings(content, [*_marks(bare[: at + 1]), *languages]))
+        for at, (level, content, languages) in enumerate(found)
+    ]
+
+
+def located(subject: Any, selector: object) -> Path | None:
+    """The place that a selector selects (STIX 2.1 section 7.2.3); None if there is none."""
+    path: list[str | int] = []
+    for step in str(selector).split("."):
+        if isinstance(subject, dict) and step in subject:
+            path.append(step)
+        elif isinstance(subject, list) and step[1:-1].isdigit() and int(step[1:-1]) < len(subject):
+            path.append(int(step[1:-1]))
+        else:
+            return None
+        subject = subject[path[-1]]
+    return tuple(path)
+
+
+def stands(less: StixObject, full: StixObject) -> bool:
+    """Whether a valid object is one still, in the standard's eyes, without some of its parts."""
+    validator = schema_of(full).validator
+    return validator.is_valid(less) or not validator.is_valid(full)
+
+
+def _stands(layer: StixObject, full: StixObject) -> bool:
+    """Whether the layer is a whole object still, and the same one."""
+    needed = (*_NEEDED, *contributing(str(full.get("type"))))
+    if any(layer.get(name) != full.get(name) for name in needed):
+        return False
+    return _judging(layer) == _judging(full) and stands(layer, full)
+
+
+def _judging(subject: StixObject) -> list[StixObject]:
+    """Markings of parts that say more than in which language they are."""
+    markings = subject.get("granular_markings")
+    there = markings if isinstance(markings, list) else []
+    return [each for each in there if not isinstance(each, dict) or "lang" not in each]
+
+
+def _without(subject: StixObject, strict: Iterable[Marked], level: Tlp) -> StixObject:
+    paths = {path for at, path in strict if at > level}
+    outer = {p for p in paths if not any(p[:end] in paths for end in range(1, len(p)))}
+    there = {path: None for path in outer if _there(subject, path)}
+    return rewritten(subject, there)
+
+
+def _there(subject: StixObject, path: Path) -> bool:
+    try:
+        _at(subject, path)
+    except (KeyError, IndexError, TypeError):
+        return False
+    return True
+
+
+def _raised(subject: StixObject, level: Tlp) -> StixObject:
+    refs = [*subject.get("object_marking_refs", ()), TLP_2[level]]
+    return {**subject, "object_marking_refs": list(dict.fromkeys(refs))}
+
+
+def _marks(copies: Sequence[Layer]) -> list[StixObject]:
+    """Granular markings of the last copy, by what less strict ones do not have."""
+    _, content = copies[-1]
+    missing = [list(_beyond(below, content, "")) for _, below in copies]
+    found: list[StixObject] = []
+    for at in range(1, len(copies)):
+        selectors = [one for one in missing[at - 1] if one not in missing[at]]
+        if selectors:
+            found.append({"marking_ref": TLP_2[copies[at][0]], "selectors": selectors})
+    return found
+
+
+def _beyond(below: Any, above: Any, place: str) -> Iterator[str]:
+    """Selectors of what one value has and the other has not."""
+    if below == above:
+        return
+    steps: list[tuple[str, Any, Any]] | None = None
+    if isinstance(below, dict) and isinstance(above, dict):
+        steps = [(name, below.get(name), value) for name, value in above.items()]
+    elif isinstance(below, list) and isinstance(above, list):
+        new = [(f"[{at}]", item) for at, item in enumerate(above) if item not in below]
+        steps = [(step, None, item) for step, item in new]
+    if not place:
+        steps = [step for step in steps or () if _FIRST.fullmatch(step[0])]
+    if steps is None or not all(_STEP.fullmatch(step) for step, _, _ in steps):
+        yield place
+        return
+    for step, lower, upper in steps:
+        yield from _beyond(lower, upper, f"{place}.{step}" if place else step)
+
+
+def _languages(content: StixObject, said: Sequence[Contribution]) -> list[StixObject]:
+    """The languages of parts that are in the copy as somebody sent them."""
+    found: dict[tuple[str, str], None] = {}
+    for contribution in said:
+        for marking in contribution.object.get("granular_markings", ()):
+            for selector in marking["selectors"]:
+                path = located(content, selector)
+                same = path is not None and path == located(contribution.object, selector)
+                if same and _at(content, path) == _at(contribution.object, path):
+                    found[str(marking.get("lang")), selector] = None
+    by_language: dict[str, list[str]] = {}
+    for language, selector in sorted(found):
+        by_language.setdefault(language, []).append(selector)
+    return [{"lang": lang, "selectors": selectors} for lang, selectors in by_language.items()]
+
+
+def _at(subject: Any, path: Path | None) -> Any:
+    for step in path or ():
+        subject = subject[step]
+    return subject
+
+
+def _with_markings(content: StixObject, markings: list[StixObject]) -> StixObject:
+    return {**content, "granular_markings": markings} if markings else content

@@ -1,0 +1,237 @@
+"""Markings: what they say about sharing, whoever spelt them.
+
+The Traffic Light Protocol has one id per level (TLP 2.0); the ids of TLP 1.0,
+ids that people invented and definitions sent along under foreign ids are read
+and given their proper name.  What cannot be read is unknown, and the rule
+`marking` holds it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tocsin.admission.markings.acs import is_acs
+from tocsin.admission.model import StixObject, Tlp
+
+TLP_2: Mapping[Tlp, str] = {
+    Tlp.CLEAR: "marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487",
+    Tlp.GREEN: "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb",
+    Tlp.AMBER: "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421",
+    Tlp.AMBER_STRICT: "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003",
+    Tlp.RED: "marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1",
+}
+"""The ids of TLP 2.0 (OASIS common object repository)."""
+
+TLP_1: Mapping[Tlp, str] = {
+    Tlp.CLEAR: "marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9",
+    Tlp.GREEN: "marking-definition--34098fce-860f-48ae-8e50-ebd3cc5e41da",
+    Tlp.AMBER: "marking-definition--f88d31f6-486f-44da-b317-01333bde0b82",
+    Tlp.RED: "marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed",
+}
+"""The ids of TLP 1.0 (STIX 2.1 section 7.2.1.4)."""
+
+_LENGTH = len("marking-definition--94868c89")
+
+ALIASES: Mapping[str, Tlp] = {
+    **{id_[:_LENGTH]: level for level, id_ in TLP_1.items()},
+    **{id_[:_LENGTH]: level for level, id_ in TLP_2.items()},
+    "marking-definition--826578e1": Tlp.AMBER_STRICT,  # OpenCTI's, in many spellings
+}
+"""Ids seen in the wild are real ones with the end invented, so the beginning decides."""
+
+WELL_KNOWN = frozenset(("marking-definition--fa42a846-8d90-4e51-bc29-71d5b4802168",))
+"""Markings that are no TLP level but known without their definition: MITRE ATT&CK's statement."""
+
+_OFFICIAL: Mapping[str, Tlp] = {
+    id_: level for table in (TLP_1, TLP_2) for level, id_ in table.items()
+}
+_NAMES_A_LEVEL = re.compile(r"\bTLP\b|\b(?:strictly )?confidential\b|\bclassified\b", re.IGNORECASE)
+"""A statement that says how far to share is no mere statement; an analyst reads it."""
+_EXTENSION = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What an object's markings say, on the whole object and on parts of it."""
+
+    tlp: Tlp | None = None
+    """The strictest level; None if no marking names one."""
+    others: tuple[str, ...] = ()
+    """Ids of known markings that are no TLP level (statements, ACS), sorted."""
+    unknown: tuple[str, ...] = ()
+    """Ids that cannot be read, sorted."""
+    repaired: tuple[tuple[str, str], ...] = ()
+    """Ids that are nobody's official ones for a level, and that level's id in TLP 2.0.
+
+    TLP 1.0's own ids need no repair, though `marked` writes those of TLP 2.0."""
+
+    @property
+    def scope(self) -> str:
+        """The sharing scope: the TLP word and the ids of the other known markings, by `|`."""
+        word = self.tlp.word if self.tlp is not None else ""
+        return "|".join((word, *self.others))
+
+
+def official() -> frozenset[str]:
+    """The ids that every hub knows without their definitions."""
+    return WELL_KNOWN | _OFFICIAL.keys()
+
+
+def definition(tlp: Tlp) -> StixObject:
+    """The marking definition of a level, as OASIS publishes it for TLP 2.0."""
+    return {
+        "type": "marking-definition",
+        "spec_version": "2.1",
+        "id": TLP_2[tlp],
+        "created": "2022-10-01T00:00:00.000Z",
+        "name": f"TLP:{tlp.word.upper()}",
+        "extensions": {_EXTENSION: {"extension_type": "property-extension", "tlp_2_0": tlp.word}},
+    }
+
+
+def is_tlp_definition(subject: StixObject) -> bool:
+    """Whether an object defines a TLP level, under whatever id."""
+    if subject.get("type") != "marking-definition":
+        return False
+    return _level(str(subject.get("id", "")), subject) is not None
+
+
+def read(subject: StixObject, definitions: Mapping[str, StixObject]) -> Marks:
+    """What the markings of an object say; `definitions` are those sent along, by id."""
+    ids = marking_ids(subject)
+    said = {id_: definitions[id_] for id_ in ids if id_ in definitions}
+    return _read(ids, said) if said else _undefined(ids)
+
+
+def _read(ids: Iterable[str], definitions: Mapping[str, StixObject]) -> Marks:
+    levels: list[Tlp] = []
+    others: set[str] = set()
+    unknown: set[str] = set()
+    repaired: dict[str, str] = {}
+    for id_ in ids:
+        level = _level(id_, definitions.get(id_))
+        if level is not None:
+            levels.append(level)
+            if _OFFICIAL.get(id_) != level:
+                repaired[id_] = TLP_2[level]
+        elif id_ in WELL_KNOWN or _readable(definitions.get(id_)):
+            others.add(id_)
+        else:
+            unknown.add(id_)
+    return Marks(
+        max(levels, default=None),
+        tuple(sorted(others)),
+        tuple(sorted(unknown)),
+        tuple(repaired.items()),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _undefined(ids: tuple[str, ...]) -> Marks:
+    """The same for ids that nobody defined: those of TLP, most often, on every object."""
+    return _read(ids, {})
+
+
+def marked(subject: StixObject, marks: Marks) -> StixObject:
+    """The object with its markings spelt properly.
+
+    Markings that are still on parts of it (`parts` takes the levels off) are
+    drawn up to the whole; the language of parts stays where it is.
+    """
+    own = () if marks.tlp is None else (TLP_2[marks.tlp],)
+    ids = [*own, *sorted((*marks.others, *marks.unknown))]
+    if "granular_markings" not in subject and subject.get("object_marking_refs") == ids:
+        return subject
+    if ids and "granular_markings" not in subject:
+        return {**subject, "object_marking_refs": ids}
+    languages = [m for m in _granular(subject) if "marking_ref" not in m]
+    wanted = {"object_marking_refs": ids, "granular_markings": languages}
+    result = {name: value for name, value in subject.items() if wanted.get(name) != []}
+    result.update({name: value for name, value in wanted.items() if value})
+    return subject if result == subject else result
+
+
+def parted(
+    subject: StixObject, definitions: Mapping[str, StixObject]
+) -> tuple[StixObject, list[tuple[Tlp, str]]]:
+    """The object without the TLP levels of its parts, and those levels with their selectors."""
+    levels: list[tuple[Tlp, str]] = []
+    kept: list[StixObject] = []
+    for marking in _granular(subject):
+        id_ = str(marking.get("marking_ref", ""))
+        level = _level(id_, definitions.get(id_)) if id_ else None
+        selectors = marking.get("selectors")
+        if level is None or not isinstance(selectors, list):
+            kept.append(marking)
+        else:
+            levels += [(level, str(selector)) for selector in selectors]
+    if not levels:
+        return subject, []
+    rest = {name: value for name, value in subject.items() if name != "granular_markings"}
+    return {**rest, "granular_markings": kept} if kept else rest, levels
+
+
+def marking_ids(subject: StixObject) -> tuple[str, ...]:
+    """The ids of all markings of an object, those of its parts included."""
+    refs = subject.get("object_marking_refs")
+    ids = tuple(map(str, refs)) if isinstance(refs, list) else ()
+    if "granular_markings" not in subject:
+        return ids
+    parts = (each.get("marking_ref") for each in _granular(subject) if "marking_ref" in each)
+    return (*ids, *map(str, parts))
+
+
+def _granular(subject: StixObject) -> list[StixObject]:
+    markings = subject.get("granular_markings")
+    return [m for m in markings if isinstance(m, dict)] if isinstance(markings, list) else []
+
+
+def _level(id_: str, definition: StixObject | None) -> Tlp | None:
+    """The level that an id stands for; where id and definition differ, the stricter."""
+    if is_acs(definition) and id_ not in _OFFICIAL:
+        return None  # whatever its name says
+    named = _OFFICIAL.get(id_, ALIASES.get(id_[:_LENGTH]))
+    said = _level_said(definition) if definition is not None else None
+    if named is None or said is None:
+        return said if named is None else named
+    return max(named, said)
+
+
+def _level_said(definition: StixObject) -> Tlp | None:
+    """The level that a definition states: by TLP 2.0's extension, TLP 1.0's body or its name."""
+    extensions = definition.get("extensions")
+    body = definition.get("definition")
+    extension = extensions.get(_EXTENSION) if isinstance(extensions, dict) else None
+    if isinstance(extension, dict) and "tlp_2_0" in extension:
+        return _understood(extension["tlp_2_0"])
+    if isinstance(body, dict) and "tlp" in body:
+        return _understood(body["tlp"])
+    statement = body.get("statement", "") if isinstance(body, dict) else ""
+    names = [str(name) for name in (definition.get("name", ""), statement)]
+    levels = [_understood(name) for name in names if name.upper().startswith("TLP:")]
+    return max((level for level in levels if level is not None), default=None)
+
+
+def _understood(word: object) -> Tlp | None:
+    try:
+        return Tlp.of(str(word))
+    except ValueError:
+        return None
+
+
+def _readable(definition: StixObject | None) -> bool:
+    """Whether a definition says something that the rule `marking` can judge."""
+    return is_acs(definition) or _statement(definition)
+
+
+def _statement(definition: StixObject | None) -> bool:
+    """Whether a definition is a plain statement, with no extension that might say more."""
+    return (
+        definition is not None
+        and definition.get("definition_type") == "statement"
+        and not definition.get("extensions")
+        and not _NAMES_A_LEVEL.search(str(definition.get("definition")))
+    )

@@ -1,0 +1,1 @@
+"""When two reports are the same thing, and what all reports of one thing say together."""

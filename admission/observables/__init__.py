@@ -1,0 +1,1 @@
+"""Types of indicators of compromise: recognising them, refanging, one spelling for one value."""

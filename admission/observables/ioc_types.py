@@ -1,0 +1,196 @@
+"""What a word is: a host name, an address, a URL, an e-mail address, a hash.
+
+A word is looked at as a whole; finding words in prose is for
+`formats/text.py`.  Whether a value is private, benign or worth sharing is not
+asked here.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache, lru_cache
+
+from publicsuffixlist import PublicSuffixList
+
+from tocsin.admission.observables import canonical
+from tocsin.admission.patterns.grammar import quoted
+
+
+class Kind(StrEnum):
+    """The kinds of value that become an indicator, as people call them."""
+
+    DOMAIN = "domain"
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+    URL = "url"
+    EMAIL = "email"
+    MD5 = "md5"
+    SHA1 = "sha1"
+    SHA256 = "sha256"
+    SHA512 = "sha512"
+
+
+HASH_KINDS: dict[int, Kind] = {
+    32: Kind.MD5,
+    40: Kind.SHA1,
+    64: Kind.SHA256,
+    128: Kind.SHA512,
+}
+"""Hashes by their number of hexadecimal digits."""
+
+LONGEST = 4096
+"""Characters of the longest word that is looked at."""
+
+_TESTED: dict[Kind, str] = {
+    Kind.DOMAIN: "domain-name:value",
+    Kind.IPV4: "ipv4-addr:value",
+    Kind.IPV6: "ipv6-addr:value",
+    Kind.URL: "url:value",
+    Kind.EMAIL: "email-addr:value",
+    Kind.MD5: "file:hashes.'MD5'",
+    Kind.SHA1: "file:hashes.'SHA-1'",
+    Kind.SHA256: "file:hashes.'SHA-256'",
+    Kind.SHA512: "file:hashes.'SHA-512'",
+}
+_SHORTEST_HASH = min(HASH_KINDS)
+_HEX = re.compile(r"[0-9A-Fa-f]{32,128}")
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_IPV4 = re.compile(
+    rf"((?:{_OCTET}\.){{3}}{_OCTET})(?:(/(?:3[0-2]|[12]?\d))|[:|]\d{{1,5}})?", re.ASCII
+)
+_IPV6 = re.compile(r"\[?([0-9A-Fa-f:.]{2,45})(?:(?<!\])(/\d{1,3})|\](?::\d{1,5})?)?", re.ASCII)
+_HOST = re.compile(
+    r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.){1,60}([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)"
+)
+_PORT = re.compile(r":\d{1,5}", re.ASCII)
+_URL = re.compile(r"(https?|ftps?|sftp|wss?)://([^/?#\\\s]{1,512})(?:[/?#]\S{0,4096})?", re.I)
+_SOCKET = re.compile(r"(?:tcp|udp|tls|ssl)://(?=[^/]{1,300}/?$)", re.IGNORECASE)
+_LOCAL = re.compile(r"[A-Za-z0-9.!#$%&'+/=?^_`{|}~-]{1,64}", re.ASCII)
+_SIGNS = frozenset(".:@[({")
+"""One of these stands in every value but hashes, defanged or not."""
+_SPECIAL_TLDS = frozenset(("onion", "za"))
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """A value that can be told apart from mere words, in its one spelling."""
+
+    kind: Kind
+    value: str
+
+    @property
+    def pattern(self) -> str:
+        """The STIX pattern that matches it.
+
+        >>> Recognised(Kind.DOMAIN, "evil.com").pattern
+        "[domain-name:value = 'evil.com']"
+        """
+        return f"[{_TESTED[self.kind]} = {quoted(self.value)}]"
+
+
+def promising(word: str) -> bool:
+    """Whether a word, defanged or not, might be a value at all; most words cannot.
+
+    >>> promising("loader"), promising("end."), promising("evil(dot)com")
+    (False, True, True)
+    """
+    return len(word) >= _SHORTEST_HASH or not _SIGNS.isdisjoint(word)
+
+
+def recognise(word: str) -> Recognised | None:
+    """What a refanged word is as a whole; None if it is nothing that can be shared.
+
+    Port numbers fall away, as does a leading `*.` of a host name.
+
+    >>> recognise("198.51.100.7:8080")
+    Recognised(kind=<Kind.IPV4: 'ipv4'>, value='198.51.100.7')
+    """
+    if not 4 <= len(word) <= LONGEST:
+        return None
+    if len(word) in HASH_KINDS and _HEX.fullmatch(word):
+        return Recognised(HASH_KINDS[len(word)], word.lower())
+    if "://" in word:
+        return _url(word)
+    if "@" in word:
+        return _email(word)
+    if word.count(".") >= 3 and word[0].isdigit() and (found := _IPV4.fullmatch(word)):
+        plain = found[1]  # without superfluous zeros, so there is no other spelling of it
+        return Recognised(Kind.IPV4, canonical.address(plain + found[2]) if found[2] else plain)
+    if word.count(":") >= 2:
+        return _ipv6(word)
+    name = host(word) if "." in word else None
+    return Recognised(Kind.DOMAIN, name) if name else None
+
+
+def declared_host(word: str) -> str | None:
+    """A host name that somebody says is one: any top-level domain will do."""
+    return _host_name(word)
+
+
+def host(word: str) -> str | None:
+    """A host name below a known top-level domain, in its one spelling."""
+    name = _host_name(word)
+    return name if name and known_tld(name.rpartition(".")[2]) else None
+
+
+@lru_cache(maxsize=4096)
+def known_tld(label: str) -> bool:
+    """Whether a label is a top-level domain (IANA's, and `onion` of RFC 7686)."""
+    return label in _SPECIAL_TLDS or bool(_suffixes().publicsuffix("a." + label))
+
+
+@cache
+def _suffixes() -> PublicSuffixList:
+    return PublicSuffixList(accept_unknown=False, only_icann=True)
+
+
+def _host_name(word: str) -> str | None:
+    plain = word.lower() if word.isascii() else canonical.host(word)
+    plain = plain.removeprefix("*").strip(".")
+    if ":" in plain:
+        plain = _PORT.sub("", plain, count=1) if _PORT.search(plain) else plain
+    found = _HOST.fullmatch(plain) if len(plain) <= 253 else None
+    return plain if found and not found[1].isdigit() else None
+
+
+def _url(word: str) -> Recognised | None:
+    socket = _SOCKET.match(word)
+    if socket:
+        return recognise(word[socket.end() :].rstrip("/"))
+    found = _URL.fullmatch(word)
+    if not found:
+        return None
+    place = found[2].rpartition("@")[2]
+    if place.startswith("["):
+        return Recognised(Kind.URL, canonical.url(word)) if _ipv6(place) else None
+    ipv4 = _IPV4.fullmatch(place)
+    known = ipv4[1] if ipv4 else host(place)
+    if not known:
+        return None
+    spelt = known == found[2] and found[1].islower()  # as it should be, without user and port
+    return Recognised(Kind.URL, word if spelt else canonical.url(word))
+
+
+def _email(word: str) -> Recognised | None:
+    local, _, domain = word.removeprefix("mailto:").rpartition("@")
+    if not _LOCAL.fullmatch(local) or local.startswith("."):
+        return None
+    name = host(domain)
+    return Recognised(Kind.EMAIL, f"{local.lower()}@{name}") if name else None
+
+
+def _ipv6(word: str) -> Recognised | None:
+    found = _IPV6.fullmatch(word)
+    if not found:
+        return None
+    try:
+        plain = ipaddress.IPv6Address(found[1])
+        prefix = int(found[2][1:]) if found[2] else 128
+    except ValueError:
+        return None
+    if plain.ipv4_mapped:
+        return Recognised(Kind.IPV4, str(plain.ipv4_mapped))
+    if prefix > 128:
+        return None
+    return Recognised(Kind.IPV6, canonical.address(f"{plain}/{prefix}"))

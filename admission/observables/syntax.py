@@ -1,0 +1,175 @@
+"""How a value must be written to be what its observable says: addresses, names, keys, hashes.
+
+Syntax only: whether an address is private or a name benign is not asked here.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+from encodings.aliases import aliases
+from typing import Any
+
+from tocsin.admission.markings.selectors import language
+from tocsin.admission.model import Path, StixObject
+from tocsin.admission.observables import canonical
+from tocsin.admission.stix.nested import in_nested
+
+_DOMAIN = re.compile(
+    r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_-]{1,63})*", re.ASCII
+)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+-]*:(?!\d+(?:/|$))[^\s\x00-\x20]", re.ASCII)
+_WEB = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,39}://[^/?#\s]", re.ASCII)
+_LOCAL_FILE = re.compile(r"file:///?\S", re.IGNORECASE)
+_UNPRINTED = re.compile(r"[\x00-\x1f\x7f]")
+_MAIL = re.compile(r"""(?:[^\s@"<>(),:;\\]{1,128}|"[^"\r\n]{1,128}")@([^\s@<>(),;\\]{1,255})""")
+_MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}", re.ASCII)
+_HEXADECIMAL = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
+_HIVES = frozenset(
+    (
+        *("HKEY_CLASSES_ROOT", "HKEY_CURRENT_USER", "HKEY_LOCAL_MACHINE", "HKEY_USERS"),
+        *("HKEY_CURRENT_CONFIG", "HKEY_PERFORMANCE_DATA", "HKEY_PERFORMANCE_TEXT"),
+        *("HKEY_PERFORMANCE_NLSTEXT", "HKEY_DYN_DATA", "HKEY_CURRENT_USER_LOCAL_SETTINGS"),
+    )
+)
+_LAST_AS = 2**32 - 1
+_NO_CHARSETS = ("base64", "bz2", "hex", "quopri", "rot_13", "uu", "zlib", "mbcs")
+_CHARSETS = frozenset(
+    name.replace("_", "")
+    for pair in aliases.items()
+    for name in pair
+    if not pair[1].startswith(_NO_CHARSETS)
+)
+_FAMILY = re.compile(r"(?:cs|ibm|iso|utf|ebcdic|windows|x?mac|jis|ks|gb|euc|hz|us)[a-z0-9]{1,40}")
+"""Character sets that Python lacks, by the first letters of their names at IANA."""
+
+
+def value_fault(subject: StixObject) -> tuple[str, str] | None:
+    """The property whose value is not what the type says, and why; None if all is well."""
+    rule = _RULES.get(subject["type"])
+    if rule is None:
+        return None
+    name, well_written, complaint = rule
+    return None if name not in subject or well_written(subject[name]) else (name, complaint)
+
+
+def hash_fault(algorithm: str, value: str) -> str:
+    """What is wrong with a hash; empty if nothing is, or nothing is known of the algorithm.
+
+    >>> hash_fault("md5", "0" * 64)
+    'a MD5 has 32 hexadecimal digits, not 64'
+    """
+    name = canonical.hash_name(algorithm)
+    digits = canonical.HASHES.get(name)
+    if not digits or (len(value) == digits and _HEXADECIMAL.fullmatch(value)):
+        return ""
+    return f"a {name} has {digits} hexadecimal digits, not {len(value)}"
+
+
+@in_nested
+def hash_faults(subject: StixObject) -> Iterator[tuple[Path, str]]:
+    """Every hash of the object that cannot be one, wherever a dictionary of hashes stands."""
+    for path, hashes in hash_tables(subject):
+        for name, value in hashes.items():
+            fault = hash_fault(name, value) if isinstance(value, str) else "not text"
+            if fault:
+                yield (*path, name[:40]), fault
+
+
+def hash_tables(subject: StixObject) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The dictionaries of hashes: the object's own, its references' and its extensions'."""
+    for name in ("hashes", "external_references", "extensions"):
+        if name in subject:
+            yield from _tables((name,), subject[name])
+
+
+def _tables(path: Path, part: object) -> Iterator[tuple[Path, dict[str, Any]]]:
+    if isinstance(part, dict):
+        if str(path[-1]) == "hashes" or str(path[-1]).endswith("_hashes"):
+            yield path, part
+            return
+        for name, value in part.items():
+            if isinstance(value, dict | list):
+                yield from _tables((*path, name), value)
+    elif isinstance(part, list):
+        for place, value in enumerate(part):
+            if isinstance(value, dict | list):
+                yield from _tables((*path, place), value)
+
+
+def domain(text: str) -> bool:
+    """Whether it can be a host name, in any script."""
+    return _DOMAIN.fullmatch(canonical.host(text)) is not None
+
+
+def url(text: str) -> bool:
+    """Whether it is a URL (RFC 3986): a scheme, then something."""
+    if _UNPRINTED.search(text):
+        return False
+    if "://" in text[:40]:
+        return bool(_WEB.match(text) or _LOCAL_FILE.match(text))
+    return _SCHEME.match(text) is not None
+
+
+def email(text: str) -> bool:
+    """Whether it is a mailbox and nothing else: no display name (STIX 2.1 section 6.5)."""
+    found = _MAIL.fullmatch(text)
+    if not found:
+        return False
+    place = found[1]
+    return domain(place) or (place.startswith("[") and place.endswith("]"))
+
+
+def mac(text: str) -> bool:
+    """Whether it is a MAC address in the spelling of STIX."""
+    return _MAC.fullmatch(text) is not None
+
+
+def registry_key(text: str) -> bool:
+    """Whether a Windows registry key begins with a hive."""
+    return canonical.registry_key(text).partition("\\")[0].upper() in _HIVES
+
+
+def address(version: int) -> Callable[[str], bool]:
+    """Whether a text is an address or network of IPv4 or IPv6."""
+
+    def is_one(text: str) -> bool:
+        try:
+            return ipaddress.ip_network(text, strict=False).version == version
+        except ValueError:
+            return False
+
+    return is_one
+
+
+def _as_number(number: int) -> bool:
+    return 0 <= number <= _LAST_AS
+
+
+def _languages(codes: list[str]) -> bool:
+    return all(language(code) for code in codes)
+
+
+def charset(name: str) -> bool:
+    """Whether a character set has a name of IANA's: those of Python, and of the great families.
+
+    >>> charset("ISO-8859-1"), charset("bla.bla.bla")
+    (True, False)
+    """
+    plain = re.sub(r"[-_:+()]", "", name.lower())
+    return plain in _CHARSETS or _FAMILY.fullmatch(plain) is not None
+
+
+_Rule = tuple[str, Callable[[Any], bool], str]
+_RULES: dict[str, _Rule] = {
+    "ipv4-addr": ("value", address(4), "not an address of type ipv4-addr"),
+    "ipv6-addr": ("value", address(6), "not an address of type ipv6-addr"),
+    "domain-name": ("value", domain, "not a domain name"),
+    "url": ("value", url, "not a URL: write it with its scheme, such as https://"),
+    "email-addr": ("value", email, "not an e-mail address"),
+    "mac-addr": ("value", mac, "not a MAC address: six pairs of digits with colons"),
+    "windows-registry-key": ("key", registry_key, "does not begin with a hive of the registry"),
+    "autonomous-system": ("number", _as_number, f"not between 0 and {_LAST_AS}"),
+    "file": ("name_enc", charset, "not the name of a character set"),
+    "directory": ("path_enc", charset, "not the name of a character set"),
+    "software": ("languages", _languages, "not language codes (RFC 5646)"),
+}

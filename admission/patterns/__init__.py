@@ -1,0 +1,1 @@
+"""Indicator patterns: the STIX grammar, one canonical form, and other pattern languages."""

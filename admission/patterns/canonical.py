@@ -1,0 +1,628 @@
+"""One comparison of a STIX pattern in its one spelling: path, operator, values.
+
+The value of a field that has a normal form is spelt as the field means it (a
+host name in lower case); everything else keeps every character.
+
+The canonical shape of a STIX pattern: what is joined by AND and OR, in one way.
+
+First the structure: flat, without repetition, alternatives drawn together.
+Then, if that is small, its alternatives are multiplied out, what adds nothing
+falls away, and what differs in one place only is drawn together again.  All
+equal patterns that are small enough come out the same; larger ones keep their
+structure, so that no pattern costs more than it should.
+
+Nothing is moved across FOLLOWEDBY or a qualifier.
+
+STIX patterns: said in one canonical way, and what they are about.
+
+Simple patterns, which nearly all are, never meet the reader of the grammar.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from itertools import chain, product
+
+from tocsin.admission.errors import Malformed
+from tocsin.admission.model import Observable, StixObject
+from tocsin.admission.observables import canonical as values
+from tocsin.admission.patterns.grammar import (
+    DEEPEST,
+    KEYWORDS,
+    LONGEST,
+    Junction,
+    Literal,
+    Node,
+    Observation,
+    Qualified,
+    Test,
+    parse,
+    quoted,
+)
+
+_STEP = re.compile(r"'((?:[^'\\]|\\.)*)'|([A-Za-z_][A-Za-z0-9_]*)|(\[[^]]*\])", re.DOTALL)
+_BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_ONE_BY_ONE = re.compile(r"(?:^|\.)hashes[.\[]|_(?:hex|bin)(?:\[[^]]*\])?$")
+_REFERRED = re.compile(r"(?:.*\.)?([a-z_]+)_refs?(?:\[[^]]*\])?\.value", re.DOTALL)
+_KEYS = re.compile(r"key|values\[\S+\]\.name")
+_CONNECTED = ("network-traffic", "process", "domain-name", "ipv4-addr", "ipv6-addr")
+_HOSTS = ("src", "dst", "resolves_to")
+_MAILBOXES = ("from", "sender", "to", "cc", "bcc")
+_EXACT = frozenset("%_K;`")
+"""Wildcards of LIKE, and the ASCII characters that something else becomes under NFC."""
+
+
+def spelt(test: Test) -> Node:
+    """The comparison as it is always written; several of them where IN would not be understood."""
+    path = path_spelt(test.path)
+    operator, negated = test.operator, test.negated
+    literals = tuple(_literal_spelt(test.kind, path, operator, each) for each in test.values)
+    if operator in ("LIKE", "ISSUBSET") and _exact(test.kind, path, operator, literals[0]):
+        operator = "="
+        literals = (_literal_spelt(test.kind, path, operator, literals[0]),)
+    if operator == "IN":
+        return _set(Test(test.kind, path, operator, literals, negated))
+    if negated and operator in ("=", "!="):
+        operator, negated = ("!=" if operator == "=" else "="), False
+    return Test(test.kind, path, operator, literals, negated)
+
+
+def one_of(kind: str, path: str, chosen: Iterable[Literal], *, negated: bool = False) -> Test:
+    """`=` for one value, IN for several, sorted and each once; `!=` and NOT IN if negated."""
+    texts = {str(value): value for value in chosen}
+    ordered = tuple(texts[text] for text in sorted(texts))
+    if len(ordered) == 1:
+        return Test(kind, path, "!=" if negated else "=", ordered)
+    return Test(kind, path, "IN", ordered, negated)
+
+
+def together(test: Test) -> tuple[str, str, str] | None:
+    """What tests must share for their values to stand in one IN; None if they never do.
+
+    The OASIS validator takes no IN for hashes, its matcher none for binaries
+    and no set of different kinds of values.
+    """
+    if not test.values or _one_by_one(test.path):
+        return None
+    return test.kind, test.path, test.values[0].kind
+
+
+def several(test: Test) -> bool:
+    """Whether the path may lead to several values, of which one is enough."""
+    return "[*]" in test.path
+
+
+def _set(test: Test) -> Node:
+    """IN and NOT IN: each kind of value by itself; value by value where IN is not understood."""
+    if not test.values:
+        return test
+    groups: dict[str, list[Literal]] = {}
+    single = _one_by_one(test.path)
+    if single and len(test.path) * len(test.values) > LONGEST:
+        raise Malformed("the pattern is too long with each value of IN compared by itself")
+    for value in test.values:
+        groups.setdefault(str(value) if single else value.kind, []).append(value)
+    if test.negated and several(test):  # one value that is in neither is more than two
+        return one_of(test.kind, test.path, test.values, negated=True)
+    tests = [one_of(test.kind, test.path, group, negated=test.negated) for group in groups.values()]
+    tests.sort(key=str)
+    return tests[0] if len(tests) == 1 else Junction("AND" if test.negated else "OR", tuple(tests))
+
+
+@lru_cache(maxsize=1024)
+def _one_by_one(path: str) -> bool:
+    return _ONE_BY_ONE.search(path) is not None
+
+
+def _exact(kind: str, path: str, operator: str, literal: Literal) -> bool:
+    """Whether LIKE has no wildcard, or ISSUBSET a network of one address: then it is `=`."""
+    if operator == "ISSUBSET":
+        network = "/" in literal.text and not literal.text.endswith(("/32", "/128"))
+        return not network and field(kind, path) in (values.address, _host_or_address)
+    return literal.text.isascii() and _EXACT.isdisjoint(literal.text) and not _binary(path)
+
+
+def _binary(path: str) -> bool:
+    return path.rstrip("]*[0123456789").endswith(("_hex", "_bin"))
+
+
+@lru_cache(maxsize=1024)
+def path_spelt(path: str) -> str:
+    """Steps bare where they can be, hash names as STIX spells them: hashes.MD5 is hashes.'MD5'.
+
+    >>> path_spelt("'hashes'.sha256"), path_spelt("extensions.'ntfs-ext'.'sid'")
+    ("hashes.'SHA-256'", "extensions.'ntfs-ext'.sid")
+    """
+    spelt_path = before = ""
+    for name, bare, index in _STEP.findall(path):
+        if index:
+            spelt_path, before = spelt_path + index, index
+            continue
+        step = bare or re.sub(r"\\(.)", r"\1", name, flags=re.DOTALL)
+        if before == "hashes":
+            written = quoted(values.hash_name(step))
+        else:
+            written = step if _BARE.fullmatch(step) and step not in KEYWORDS else quoted(step)
+        spelt_path += f".{written}" if spelt_path else written
+        before = step
+    return spelt_path
+
+
+def _literal_spelt(kind: str, path: str, operator: str, literal: Literal) -> Literal:
+    if literal.kind != "string":
+        return literal
+    text = literal.text
+    if operator in ("=", "!=", "IN"):
+        speller = field(kind, path)
+        return Literal("string", speller(text)) if speller else literal
+    if operator in ("ISSUBSET", "ISSUPERSET"):
+        plain = values.address(text)
+        if operator == "ISSUBSET" and "/" in text and "/" not in plain:
+            plain += "/128" if ":" in plain else "/32"  # a matcher takes nothing but networks
+        return Literal("string", plain)
+    return literal
+
+
+@lru_cache(maxsize=1024)
+def field(kind: str, path: str) -> Callable[[str], str] | None:
+    """How values of a field are spelt; None if every character counts."""
+    referred = _REFERRED.fullmatch(path)
+    if referred:
+        return _of_reference(kind, referred[1])
+    if kind == "windows-registry-key" and _KEYS.fullmatch(path):
+        return _registry_key if path == "key" else str.lower
+    return values.speller(kind, path)
+
+
+def _of_reference(kind: str, name: str) -> Callable[[str], str] | None:
+    if kind == "email-message":
+        return values.email if name in _MAILBOXES else None
+    return _host_or_address if kind in _CONNECTED and name in _HOSTS else None
+
+
+def _host_or_address(text: str) -> str:
+    """What `src_ref.value` may be: an address, a MAC address or a host name."""
+    return values.address(values.mac(values.host(text)))
+
+
+def _registry_key(text: str) -> str:
+    """A key in Windows is the same in any case; its hive is written in capitals."""
+    hive, slash, rest = values.registry_key(text).partition("\\")
+    return hive + slash + rest.lower()
+
+
+MOST_PRODUCTS = 256
+"""How many alternatives a pattern may have to be multiplied out."""
+
+MOST_PARTS = 4096
+"""How many parts all these alternatives may have."""
+
+_MUCH_LONGER = 4
+_MOST_ROUNDS = 16
+_MOST_COMPARED = 64
+_MOST_MATCHED = 64
+
+Product = tuple[Node, ...]
+"""What must hold together: the parts of an AND, sorted by their text."""
+
+
+def settled(node: Node) -> Node:
+    """A whole pattern, or what a qualifier or FOLLOWEDBY is about, in canonical form."""
+    plain = _plain(node)
+    if not isinstance(plain, Junction) or plain.word == "FOLLOWEDBY" or not _small(plain):
+        return plain
+    return _shorter(_joined_products(_together(_least(_products(plain)))), plain)
+
+
+def compared(node: Node) -> Node:
+    """What stands in one pair of brackets, in canonical form."""
+    plain = _plain_comparison(node)
+    if not isinstance(plain, Junction) or not _small(plain):
+        return plain
+    least = _least(_products(plain))
+    found = _joined_products(_together(least))
+    clauses = _clauses(least)
+    if clauses:
+        factors = _joined_clauses(clauses)
+        if len(str(factors)) < len(str(found)) and _small(factors):
+            found = factors
+    return _shorter(found, plain)
+
+
+def _shorter(found: Node, plain: Node) -> Node:
+    """What was found, unless that says the same at far greater length."""
+    return found if len(str(found)) <= _MUCH_LONGER * len(str(plain)) else plain
+
+
+def _plain(node: Node) -> Node:
+    if isinstance(node, Observation):
+        return Observation(compared(node.test))
+    if isinstance(node, Qualified):
+        part = settled(node.part)
+        return part if node.qualifier == "REPEATS 1 TIMES" else Qualified(part, node.qualifier)
+    if not isinstance(node, Junction):
+        raise TypeError(node)
+    if node.word == "FOLLOWEDBY":
+        return _joined(node.word, _flat(node.word, map(settled, node.parts)))
+    parts = _flat(node.word, map(_plain, node.parts))
+    if node.word == "OR":
+        parts = list(_each_once(_bracketed(parts)))
+    return _joined(node.word, sorted(parts, key=str))  # `[a] AND [a]` is about two observations
+
+
+def _bracketed(parts: list[Node]) -> Iterator[Node]:
+    """`[a] OR [b]` is `[a OR b]`."""
+    brackets = [part.test for part in parts if isinstance(part, Observation)]
+    yield from (part for part in parts if not isinstance(part, Observation))
+    if brackets:
+        yield Observation(compared(_joined("OR", brackets)) if len(brackets) > 1 else brackets[0])
+
+
+def _plain_comparison(node: Node) -> Node:
+    if isinstance(node, Test):
+        return spelt(node)
+    if not isinstance(node, Junction):
+        raise TypeError(node)
+    parts = _flat(node.word, map(_plain_comparison, node.parts))
+    drawn = _each_once(_sets(parts, negated=node.word == "AND"))
+    return _joined(node.word, sorted(drawn, key=str))
+
+
+def _sets(parts: Iterable[Node], *, negated: bool) -> Iterator[Node]:
+    """`x = 1 OR x = 2` as IN, or `x != 1 AND x != 2` as NOT IN."""
+    groups: dict[tuple[str, str, str], list[Test]] = {}
+    for part in parts:
+        place = _place(part, negated=negated)
+        if place and isinstance(part, Test):
+            groups.setdefault(place, []).append(part)
+        else:
+            yield part
+    for (kind, path, _), tests in groups.items():
+        yield one_of(kind, path, chain(*(test.values for test in tests)), negated=negated)
+
+
+def _place(node: Node, *, negated: bool) -> tuple[str, str, str] | None:
+    """Where a test that may be drawn into IN (or NOT IN) belongs."""
+    if not isinstance(node, Test):
+        return None
+    if not negated:
+        return together(node) if _equal(node) else None
+    unequal = node.operator == "!=" or (node.operator == "IN" and node.negated)
+    return together(node) if unequal and not several(node) else None
+
+
+def _equal(test: Test) -> bool:
+    return test.operator in ("=", "IN") and not test.negated
+
+
+def _flat(word: str, parts: Iterable[Node]) -> list[Node]:
+    flat: list[Node] = []
+    for part in parts:
+        same = isinstance(part, Junction) and part.word == word
+        flat.extend(part.parts if same and isinstance(part, Junction) else (part,))
+    return flat
+
+
+def _each_once(parts: Iterable[Node]) -> Iterable[Node]:
+    return {str(part): part for part in parts}.values()
+
+
+def _joined(word: str, parts: Iterable[Node]) -> Node:
+    parts = tuple(parts)
+    return parts[0] if len(parts) == 1 else Junction(word, parts)
+
+
+def _small(node: Node) -> bool:
+    products, parts = _measured(node)
+    return products <= MOST_PRODUCTS and parts <= MOST_PARTS
+
+
+def _measured(node: Node) -> tuple[int, int]:
+    """How many products it has, and parts in all of them, when multiplied out."""
+    if isinstance(node, Test):
+        many = max(1, len(node.values))
+        return (many, many) if _equal(node) else (1, many)
+    if isinstance(node, Observation):
+        products, parts = _measured(node.test)
+        small = products <= MOST_PRODUCTS and parts <= MOST_PARTS
+        return (products, products) if small else (1, 1)
+    if not isinstance(node, Junction) or node.word == "FOLLOWEDBY":
+        return 1, 1
+    products, parts = _measured(node.parts[0])
+    for part in node.parts[1:]:
+        more, its = _measured(part)
+        if node.word == "OR":
+            products, parts = products + more, parts + its
+        else:
+            products, parts = products * more, parts * more + its * products
+        if products > MOST_PRODUCTS:
+            break
+    return products, parts
+
+
+def _products(node: Node) -> set[Product]:
+    """The node multiplied out: one of these products must hold."""
+    if isinstance(node, Test):
+        return _single(node)
+    if isinstance(node, Observation) and _small(node.test):
+        return {(Observation(_joined("AND", each)),) for each in _written(_products(node.test))}
+    if not isinstance(node, Junction) or node.word == "FOLLOWEDBY":
+        return {(node,)}
+    if node.word == "OR":
+        return set().union(*map(_products, node.parts))
+    once = isinstance(_leaf(node), Test)
+    found: set[Product] = {()}
+    for part in node.parts:
+        found = {_merged(one, two, once=once) for one, two in product(found, _products(part))}
+    return found
+
+
+def _single(test: Test) -> set[Product]:
+    """`x IN (1, 2)` as x = 1 or x = 2; `x NOT IN (1, 2)` as x != 1 and x != 2."""
+    if test.operator != "IN" or not test.values:
+        return {(test,)}
+    if not test.negated:
+        return {(Test(test.kind, test.path, "=", (each,)),) for each in test.values}
+    if several(test):
+        return {(test,)}
+    return {tuple(Test(test.kind, test.path, "!=", (each,)) for each in test.values)}
+
+
+def _merged(one: Product, two: Product, *, once: bool) -> Product:
+    parts = (*one, *two)
+    return tuple(sorted(_each_once(parts) if once else parts, key=str))
+
+
+def _leaf(node: Node) -> Node:
+    while isinstance(node, Junction):
+        node = node.parts[0]
+    return node
+
+
+def _written(products: Iterable[Product]) -> Iterator[Product]:
+    """Comparisons of one product as they are written: `x != 1 AND x != 2` as NOT IN."""
+    for each in products:
+        yield tuple(sorted(_sets(each, negated=True), key=str))
+
+
+def _least(products: set[Product]) -> list[Product]:
+    """The products without those from which another one follows, in a fixed order."""
+    needs = {part: _needs(part) for part in set(chain(*products))}
+    asked = [(each, frozenset[Node]().union(*(needs[part] for part in each))) for each in products]
+    weights = {each: sum(len(needs[part]) for part in each) for each, _ in asked}
+    asked.sort(key=lambda pair: (len(pair[0]), weights[pair[0]], _texts(pair[0])))  # least first
+    kept: list[tuple[Product, frozenset[Node]]] = []
+    for each, its in asked:
+        if not any(their <= its and _follows(other, each, needs) for other, their in kept):
+            kept.append((each, its))
+    return sorted((each for each, _ in kept), key=_texts)
+
+
+def _texts(each: Product) -> list[str]:
+    return [str(part) for part in each]
+
+
+def _needs(part: Node) -> frozenset[Node]:
+    """The single comparisons that must all hold; the part itself if they are not known."""
+    if isinstance(part, Observation) and _measured(part.test)[0] == 1:
+        return frozenset(next(iter(_products(part.test))))
+    return frozenset((part,))
+
+
+def _follows(other: Product, each: Product, needs: dict[Node, frozenset[Node]]) -> bool:
+    """Whether `other` holds wherever `each` does; the comparisons that it needs are there."""
+    if isinstance(other[0], Test):
+        return True
+    if len(other) * len(each) <= _MOST_MATCHED:
+        return _matched(other, each, needs)
+    missing = list((Counter(other) - Counter(each)).elements())
+    spare = Counter(each) - Counter(other)
+    return not missing or (len(missing) == 1 and any(needs[missing[0]] <= needs[s] for s in spare))
+
+
+def _matched(other: Product, each: Product, needs: dict[Node, frozenset[Node]]) -> bool:
+    """Whether every part of `other` follows from a part of `each`, no two from the same one."""
+    taken: dict[int, int] = {}
+
+    def placed(at: int, tried: set[int]) -> bool:
+        for place, part in enumerate(each):
+            if place not in tried and needs[other[at]] <= needs[part]:
+                tried.add(place)
+                if place not in taken or placed(taken[place], tried):
+                    taken[place] = at
+                    return True
+        return False
+
+    return all(placed(at, set()) for at in range(len(other)))
+
+
+def _together(products: list[Product]) -> list[Product]:
+    """Products that differ in one part only, as one with that part's alternatives."""
+    for _ in range(_MOST_ROUNDS):
+        used: set[Product] = set()
+        drawn: list[Product] = []
+        for (_, rest), found in sorted(_alike(products).items(), key=lambda pair: -len(pair[1])):
+            fresh = {each: part for each, part in found.items() if each not in used}
+            if len(fresh) > 1:
+                used.update(fresh)
+                parts = (*rest, _union(list(fresh.values())))
+                drawn.append(tuple(sorted(parts, key=str)))
+        if not drawn:
+            break
+        products = sorted((*drawn, *(each for each in products if each not in used)), key=_texts)
+    return products
+
+
+_Place = tuple[tuple[str, str, str] | None, Product]
+"""Where the values of a test may be drawn into one IN (None: a pair of brackets), and the rest."""
+
+
+def _alike(products: list[Product]) -> dict[_Place, dict[Product, Node]]:
+    """For each place of a part and what stands beside it: the products, and that part of them."""
+    groups: dict[_Place, dict[Product, Node]] = {}
+    for each in products:
+        for at, part in enumerate(each if len(each) <= _MOST_COMPARED else ()):
+            place = _place(part, negated=False)
+            if place or isinstance(part, Observation):
+                groups.setdefault((place, each[:at] + each[at + 1 :]), {})[each] = part
+    return groups
+
+
+def _union(parts: list[Node]) -> Node:
+    tests = [part for part in parts if isinstance(part, Test)]
+    if tests:
+        values = chain(*(test.values for test in tests))
+        return one_of(tests[0].kind, tests[0].path, values)
+    inside = [part.test for part in parts if isinstance(part, Observation)]
+    return Observation(compared(Junction("OR", tuple(inside))))
+
+
+def _clauses(least: list[Product]) -> list[frozenset[Node]]:
+    """The same comparisons as an AND of alternatives; empty if that is of no use.
+
+    One product after the other is taken in: a clause that has none of its
+    parts needs one of them.
+    """
+    clauses: list[frozenset[Node]] = [frozenset()]
+    for each in least if max(map(len, least)) > 1 else ():
+        met = [clause for clause in clauses if not clause.isdisjoint(each)]
+        unmet = [clause for clause in clauses if clause.isdisjoint(each)]
+        if len(unmet) * len(each) > MOST_PRODUCTS:
+            return []
+        for clause in sorted({clause | {part} for clause in unmet for part in each}, key=len):
+            if not any(other <= clause for other in met):
+                met.append(clause)
+        clauses = met
+    return clauses if clauses[0] else []
+
+
+def _joined_clauses(clauses: list[frozenset[Node]]) -> Node:
+    written = [_joined("OR", sorted(_sets(each, negated=False), key=str)) for each in clauses]
+    return _joined("AND", sorted(_sets(written, negated=True), key=str))
+
+
+def _joined_products(products: list[Product]) -> Node:
+    return _joined("OR", sorted((_joined("AND", each) for each in _written(products)), key=str))
+
+
+_SIMPLE = re.compile(
+    r"\[(?!(?:true|false):)([a-z][a-z0-9-]*):((?!(?:true|false)\b)[a-z_]+(?:\.'[A-Za-z0-9-]+'|\.MD5)?)"
+    r" ?= ?'([^'\\]*+)'\]"
+)
+_LONGEST_REMEMBERED = 4096
+
+
+def canonical(pattern: str) -> str:
+    """The one spelling of everything that matches the same.
+
+    Idempotent.  Raises Malformed as `parse` does, and if the canonical form
+    itself would be too long or too deep.
+
+    >>> canonical("[domain-name:value='EVIL.example'] OR [domain-name:value = 'bad.example']")
+    "[domain-name:value IN ('bad.example', 'evil.example')]"
+    """
+    return _remembered(pattern) if len(pattern) <= _LONGEST_REMEMBERED else _canonical(pattern)
+
+
+def _canonical(pattern: str) -> str:
+    simple = _SIMPLE.fullmatch(pattern)
+    if simple and len(pattern) <= LONGEST:
+        kind, path, value = simple.groups()
+        path = path_spelt(path)
+        spell = field(kind, path)
+        return f"[{kind}:{path} = {quoted(spell(value) if spell else value)}]"
+    text = str(settled(parse(pattern)))
+    if len(text) > LONGEST or text.count("(") > DEEPEST:
+        parse(text)  # what we say must be readable in its turn
+    return text
+
+
+_remembered = lru_cache(maxsize=1024)(_canonical)
+
+
+def observables(subject: StixObject) -> tuple[Observable, ...]:
+    """The values that an indicator's STIX pattern, or an SCO, is about.
+
+    Empty for every other object and for a pattern that cannot be read.
+    """
+    global _last  # noqa: PLW0603
+    last, found = _last
+    if last is not subject:
+        found = _observables(subject)
+        _last = subject, found
+    return found
+
+
+_last: tuple[StixObject | None, tuple[Observable, ...]] = (None, ())
+"""The last object and what it is about: rule after rule asks for it, and none changes it."""
+
+
+def _observables(subject: StixObject) -> tuple[Observable, ...]:
+    kind = subject.get("type")
+    if kind == "indicator":
+        pattern = subject.get("pattern")
+        if subject.get("pattern_type", "stix") != "stix" or not isinstance(pattern, str):
+            return ()
+        few = len(pattern) <= _LONGEST_REMEMBERED
+        return _observables_remembered(pattern) if few else _pattern_observables(pattern)
+    return tuple(_sco_observables(str(kind), subject))
+
+
+def _pattern_observables(pattern: str) -> tuple[Observable, ...]:
+    simple = _SIMPLE.fullmatch(pattern)
+    if simple:
+        return (Observable(simple[1], simple[2], simple[3]),)
+    try:
+        tests = tuple(_tests(parse(pattern)))
+    except Malformed:
+        return ()
+    return tuple(
+        Observable(test.kind, test.path, literal.text, test.operator, test.negated)
+        for test in tests
+        for literal in test.values
+    )
+
+
+_observables_remembered = lru_cache(maxsize=1024)(_pattern_observables)
+
+
+def _tests(node: Node) -> Iterator[Test]:
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Test):
+            yield node
+        elif isinstance(node, Junction):
+            waiting.extend(reversed(node.parts))
+        else:
+            waiting.append(node.test if isinstance(node, Observation) else node.part)
+
+
+_SCO_PROPERTIES: dict[str, tuple[str, ...]] = {
+    "domain-name": ("value",),
+    "ipv4-addr": ("value",),
+    "ipv6-addr": ("value",),
+    "url": ("value",),
+    "email-addr": ("value",),
+    "mac-addr": ("value",),
+    "file": ("name",),
+    "directory": ("path",),
+    "mutex": ("name",),
+    "windows-registry-key": ("key",),
+    "user-account": ("user_id", "account_login"),
+    "software": ("name",),
+    "autonomous-system": ("number",),
+}
+
+
+def _sco_observables(kind: str, subject: StixObject) -> Iterator[Observable]:
+    for name in _SCO_PROPERTIES.get(kind, ()):
+        if name in subject:
+            yield Observable(kind, name, str(subject[name]))
+    hashes = subject.get("hashes")
+    if kind in ("file", "artifact", "x509-certificate") and isinstance(hashes, dict):
+        for name, value in hashes.items():
+            yield Observable(kind, f"hashes.{quoted(name)}", str(value))

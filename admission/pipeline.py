@@ -1,0 +1,414 @@
+"""What both sides agree an indicator must be.
+
+Pure: no network, no database, no wall clock (time is an argument).  The same
+policy gives the same result in the client, where personal data never leaves
+the partner's premises, and in the hub, which trusts no client.
+
+The rules of the policy, in order, over one candidate.
+
+Each rule sees what the rule before it left.  A rule that refuses a candidate is
+the last to look at it.  One that is held goes on through the others: what no
+analyst could release is refused at once, and he is told of all that he decides.
+What was there before the first rule is kept beside a candidate that waits, so
+that a release can start from the full text.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import (
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import orjson
+
+from tocsin.admission.errors import Unprocessable
+from tocsin.admission.markings.acs import is_acs
+from tocsin.admission.markings.consent import narrowed
+from tocsin.admission.markings.granular import Division, divided
+from tocsin.admission.markings.tlp import is_tlp_definition, read
+from tocsin.admission.merge.identity import MITRE, identify, well_known
+from tocsin.admission.model import (
+    NAMED,
+    Action,
+    Candidate,
+    Finding,
+    KnownBenign,
+    Rule,
+    StixObject,
+    Submitter,
+    Surroundings,
+    Tlp,
+    Verdict,
+)
+from tocsin.admission.normalise import Defaults, normalise
+from tocsin.admission.policy import Policy, PolicyError, parse
+from tocsin.admission.rules import (
+    check,
+    defaults,
+    overruled,
+    rule,
+)
+from tocsin.admission.stix.extension_definition import AUTHOR
+from tocsin.admission.stix.validate import validate
+
+
+def sanitise(candidate: Candidate, rules: Sequence[Rule]) -> Candidate:
+    """The candidate after every rule."""
+    full, refused = candidate.object, Verdict.REFUSED
+    for apply in rules:
+        if candidate.verdict is refused:
+            break
+        candidate = apply(candidate)
+    asked = Action.ASKED
+    waits = not candidate.open or any(f.action is asked for f in candidate.findings)
+    return replace(candidate, original=full) if waits else candidate
+
+
+_DEFINING = frozenset(
+    (
+        *("type", "spec_version", "id", "created", "modified", "created_by_ref", "name"),
+        *("definition_type", "definition", "extensions"),
+    )
+)
+_OVERRULED = Finding(
+    "validate",
+    "well_known",
+    Action.REPAIRED,
+    "says more than the definition of this TLP level that everyone has, which counts",
+)
+
+log = logging.getLogger(__name__)
+
+__all__ = ["Examiner", "Policy", "examine", "policy_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Company:
+    """What the objects of one submission say of each other."""
+
+    definitions: Mapping[str, StixObject]
+    authors: frozenset[str]
+    defaults: Defaults
+    rules: tuple[Rule, ...]
+    now: int
+
+
+class Examiner:
+    """validate → normalise → identify → sanitise, for one submitter under one policy.
+
+    Raises PolicyError when the policy names a rule that does not exist.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        submitter: Submitter,
+        lists: KnownBenign,
+        waived: frozenset[str] = frozenset(),
+        definitions: Mapping[str, StixObject] | None = None,
+    ) -> None:
+        """`definitions` are marking definitions that the submitter sent before, by id."""
+        self._policy = policy
+        self._submitter = submitter
+        self._lists = lists
+        self._waived = waived
+        self._definitions = definitions or {}
+        self._settings = _settings(policy, submitter.partner, waived)
+
+    def examine(self, candidates: Iterable[Candidate], now: int) -> list[Candidate]:
+        """Every candidate of one submission with its findings; OPEN where it may go on.
+
+        In the same order, none missing, and none spoilt by another.
+        """
+        together = list(candidates)
+        company = self._company(together, now)
+        times = Counter(candidate.source_id for candidate in together)
+        once: dict[bytes, Candidate] = {}
+        examined = []
+        for candidate in together:
+            key = _spelt(candidate) if times[candidate.source_id] > 1 else b""
+            known = once.get(key)
+            told = known.again(candidate.index) if known else None
+            examined.append(told or self._alone(candidate, company))
+            if key:
+                once.setdefault(key, examined[-1])
+        return examined
+
+    def authors(self, together: Iterable[Candidate]) -> frozenset[str]:
+        """The identities that say who the submitter is: as creator, now or before, or by name.
+
+        Empty if the submitter agreed to be named.
+        """
+        subjects = [candidate.object for candidate in together if candidate.object is not None]
+        if narrowed(self._submitter, subjects).consent in NAMED:
+            return frozenset()
+        creators = {_text(subject.get("created_by_ref")) for subject in subjects}
+        names = {name.casefold() for name in self._submitter.names}
+        selves = {
+            _text(subject.get("id"))
+            for subject in subjects
+            if subject.get("type") == "identity"
+            and str(subject.get("name", "")).casefold() in names
+        }
+        known = creators | selves | self._submitter.identities
+        authors = {each for each in known if each.startswith("identity--")}
+        return frozenset(authors - {MITRE, AUTHOR})
+
+    def _alone(self, candidate: Candidate, company: _Company) -> Candidate:
+        """The candidate examined; a fault of ours costs this one and no other."""
+        try:
+            return self._examined(candidate, company)
+        except Exception:
+            log.exception("candidate %d could not be examined", candidate.index)
+            message = "could not be examined; the fault is on this side and has been logged"
+            return candidate.refused(Finding("validate", "fault", Action.REFUSED, message))
+
+    def _examined(self, candidate: Candidate, company: _Company) -> Candidate:
+        candidate = _known(candidate, company.authors)
+        if not candidate.open:
+            return candidate
+        checked = validate(candidate, self._policy, company.now)
+        if checked.open and len(candidate.raw) > self._policy.object_octets:
+            message = f"its bytes are more than {self._policy.object_octets}: write it shorter"
+            checked = checked.refused(Finding("validate", "size", Action.REFUSED, message))
+        if not checked.open:
+            return checked
+        if is_acs(candidate.object):
+            return self._unchanged(candidate, company)
+        return self._divided(checked, company)
+
+    def _divided(self, candidate: Candidate, company: _Company) -> Candidate:
+        """Each layer of the object on its own, so that none shows in another."""
+        subject = candidate.object or {}
+        division = divided(subject, company.definitions, company.defaults.of(subject))
+        if division.object is subject and not (division.fuller or division.lost):
+            judged = self._judged(candidate, company)
+            return replace(judged, original=subject) if judged.original is not None else judged
+        most = min(self._submitter.max_tlp, Tlp.AMBER_STRICT)
+        wanted = [layer for layer in division.fuller if layer[0] <= most]
+        noted = _of_parts(division, len(wanted) < len(division.fuller))
+        base = self._judged(candidate.changed(division.object, *noted), company)
+        fuller = [
+            (level, self._judged(candidate.changed(layer), company)) for level, layer in wanted
+        ]
+        whole = _joined(base, fuller)
+        gone = {f.path for f in candidate.findings if f.rule == "custom_properties"}
+        lost = [each for each in division.lost if each.partition(".")[0] not in gone]
+        if lost and whole.open and "marking" not in self._waived:
+            message = "marks a part that the object does not have: correct the selectors"
+            finding = Finding("sanitise", "marking", Action.HELD, message, "granular_markings")
+            whole = whole.held(finding)
+        asked = whole.fuller or whole.original is not None
+        return replace(whole, original=subject) if asked else whole
+
+    def _judged(self, candidate: Candidate, company: _Company) -> Candidate:
+        candidate = normalise(candidate, company.defaults, company.definitions)
+        candidate = identify(candidate, self._submitter.partner)
+        return sanitise(candidate, company.rules)
+
+    def _unchanged(self, candidate: Candidate, company: _Company) -> Candidate:
+        """A marking definition of ACS as it came: it goes on like that or not at all."""
+        subject = candidate.object or {}
+        marks = read(subject, company.definitions)
+        tlp = company.defaults.of(subject) if marks.tlp is None else marks.tlp
+        known = replace(candidate, tlp=tlp, scope=tlp.word, key=f"acs:{subject['id']}")
+        judged = sanitise(known, company.rules)
+        changed = judged.object != subject or marks.others or marks.unknown or marks.repaired
+        if judged.open and changed and "marking" not in self._waived:
+            message = (
+                "an ACS marking goes on byte for byte, but this one holds what must not be shared:"
+                " leave out names, personal data and markings of its own"
+            )
+            judged = judged.held(Finding("sanitise", "marking", Action.HELD, message))
+        return replace(judged, object=subject, original=None if judged.open else subject)
+
+    def _company(self, together: Sequence[Candidate], now: int) -> _Company:
+        authors = self.authors(together)
+        subjects = [candidate.object for candidate in together if candidate.object is not None]
+        definitions = {**self._definitions, **_definitions(together)}
+        shared = Surroundings(
+            submitter=narrowed(self._submitter, subjects),
+            now=now,
+            lists=self._lists,
+            authors=authors,
+            definitions=definitions,
+            disclosing=_disclosing(together, authors),
+        )
+        rules = tuple(
+            rule(name, replace(shared, settings=table)) for name, table in self._settings.items()
+        )
+        default = self._submitter.default_tlp
+        defaults = Defaults(default, _carried(together, definitions, default))
+        return _Company(definitions, authors, defaults, rules, now)
+
+
+def policy_of(text: str, file: Path | None = None) -> Policy:
+    """The policy that the text of a policy.toml states, its rules and their settings included.
+
+    Raises PolicyError, naming the file and what is wrong.
+    """
+    try:
+        parsed = parse(text)
+        _check_rules(parsed)
+    except PolicyError as error:
+        raise PolicyError(f"{file or 'policy.toml'}: {error}") from error
+    return parsed
+
+
+def _check_rules(parsed: Policy) -> None:
+    for name in parsed.rules:
+        try:
+            defaults(name)
+        except PolicyError as error:
+            raise PolicyError(f"[sanitise] rules: {error}") from error
+    tables = {"rules": parsed.settings}
+    tables |= {f"partners.{slug}.rules": own for slug, own in parsed.partners.items()}
+    for place, by_rule in tables.items():
+        for name, settings in by_rule.items():
+            check(name, settings, place)
+            if name not in parsed.rules:
+                there = f"[{place}.{name}] has no effect: [sanitise] rules does not name {name}"
+                raise PolicyError(f"{there}; add it there, or leave the table out")
+
+
+def examine(
+    candidates: Iterable[Candidate],
+    policy: Policy,
+    submitter: Submitter,
+    lists: KnownBenign,
+    now: int,
+) -> list[Candidate]:
+    """What `Examiner` says of one submission."""
+    return Examiner(policy, submitter, lists).examine(candidates, now)
+
+
+def _settings(
+    policy: Policy, partner: str, waived: frozenset[str]
+) -> dict[str, Mapping[str, object]]:
+    """What each rule that is applied goes by; a waived one takes out what needs no analyst."""
+    found: dict[str, Mapping[str, object]] = {}
+    for name in policy.rules:
+        table = policy.settings_of(name, partner)
+        check(name, table)
+        found[name] = overruled(name, table) if name in waived else table
+    return found
+
+
+def _definitions(together: Iterable[Candidate]) -> dict[str, StixObject]:
+    """The marking definitions that came along, by id."""
+    found: dict[str, StixObject] = {}
+    for candidate in together:
+        subject = candidate.object
+        if subject is not None and subject.get("type") == "marking-definition":
+            found[_text(subject.get("id"))] = subject
+    return found
+
+
+def _carried(
+    together: Iterable[Candidate], definitions: Mapping[str, StixObject], default: Tlp
+) -> dict[str, Tlp]:
+    """How widely each marking definition must be seen: as the widest object that carries it."""
+    levels: dict[str, Tlp] = {}
+    for candidate in together:
+        if candidate.object is not None:
+            marks = read(candidate.object, definitions)
+            level = (
+                _whole_level(candidate.object, definitions, default) if marks.others else default
+            )
+            for name in marks.others:
+                levels[name] = min(level, levels.get(name, level))
+    return levels
+
+
+def _whole_level(subject: StixObject, definitions: Mapping[str, StixObject], default: Tlp) -> Tlp:
+    """The level of an object as a whole, whatever state it is in."""
+    try:
+        return divided(subject, definitions, default).level
+    except (TypeError, ValueError, KeyError, AttributeError, Unprocessable):
+        return default  # it is refused when it is looked at
+
+
+def _joined(base: Candidate, fuller: Sequence[tuple[Tlp, Candidate]]) -> Candidate:
+    """The layers as one candidate again, which waits or is refused if one of them is."""
+    if not fuller:
+        return base
+    layers = tuple((level, each.object) for level, each in fuller if each.object is not None)
+    said = dict.fromkeys(finding for _, each in fuller for finding in each.findings)
+    joined = replace(base, fuller=layers).noting(*(f for f in said if f not in base.findings))
+    verdicts = {each.verdict for _, each in fuller}
+    if Verdict.REFUSED in (base.verdict, *verdicts):
+        return joined.refused()
+    if base.open and Verdict.HELD in verdicts:
+        return joined.held()
+    waits = [each.original for _, each in fuller if each.original is not None]
+    return replace(joined, original=joined.original or waits[0]) if waits else joined
+
+
+def _of_parts(division: Division, dropped: bool) -> list[Finding]:  # noqa: FBT001
+    """What is to be told about the markings of parts."""
+    notes = []
+    if division.raised:
+        word = division.level.word.upper()
+        notes.append(f"cannot stand without a part that is marked more strictly: TLP:{word}")
+    if division.fuller:
+        notes.append("parts that are marked more strictly are left out where they may not be seen")
+    findings = [
+        Finding("normalise", "marking", Action.NOTED, note, "granular_markings") for note in notes
+    ]
+    if dropped:
+        message = "parts that are marked too strictly for this hub are left out"
+        findings.append(
+            Finding("sanitise", "marking", Action.STRIPPED, message, "granular_markings")
+        )
+    return findings
+
+
+def _disclosing(together: Iterable[Candidate], authors: frozenset[str]) -> frozenset[str]:
+    """Relationships with an author at one end, and places at the other."""
+    found: set[str] = set()
+    for candidate in together:
+        subject = candidate.object
+        if subject is None or subject.get("type") != "relationship":
+            continue
+        ends = [str(subject.get("source_ref")), str(subject.get("target_ref"))]
+        if authors.intersection(ends):
+            found.add(str(subject.get("id")))
+            found.update(end for end in ends if end.startswith("location--"))
+    return frozenset(found)
+
+
+def _spelt(candidate: Candidate) -> bytes:
+    """What two copies of an object have in common; empty if it is none, or has come so far."""
+    if candidate.object is None or not candidate.open or candidate.findings:
+        return b""
+    try:
+        return orjson.dumps((candidate.source_version, candidate.object))
+    except (TypeError, RecursionError):
+        return b""
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _known(candidate: Candidate, authors: frozenset[str]) -> Candidate:
+    """A duplicate, if it stands for what is public already."""
+    subject = candidate.object
+    if subject is None or not candidate.open:
+        return candidate
+    if _text(subject.get("id")) in authors:
+        rule, note = "author", "the hub's own identity stands in its place"
+    elif is_tlp_definition(subject) or well_known(subject):
+        rule, note = "well_known", "public already: references to it are kept, copies not passed on"
+        if is_tlp_definition(subject) and subject.keys() - _DEFINING:
+            candidate = candidate.noting(_OVERRULED)
+    else:
+        return candidate
+    duplicate = replace(candidate, verdict=Verdict.DUPLICATE)
+    return duplicate.noting(Finding("identify", rule, Action.NOTED, note))

@@ -1,0 +1,254 @@
+"""Which strings of an object are words that people wrote, and how to change them.
+
+Everything counts as text unless it is known to be machinery: unknown and
+custom properties are text, so that a rule for privacy looks at them.  What an
+indicator matches on, and what an observable is, is never text but a value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tocsin.admission.errors import Unprocessable
+from tocsin.admission.model import Path, StixObject
+from tocsin.admission.stix.nested import in_nested
+
+DEEPEST = 100
+"""Levels below an object's root; what is deeper is not looked into but refused."""
+
+_MACHINERY = frozenset(
+    (
+        *("type", "id", "spec_version", "created", "modified", "payload_bin"),
+        *("pattern", "granular_markings", "definition_type"),
+        *("published", "valid_from", "valid_until"),
+        *("first_seen", "last_seen", "first_observed", "last_observed", "start_time", "stop_time"),
+        *("ctime", "mtime", "atime", "date", "created_time", "modified_time", "start", "end"),
+    )
+)
+"""Properties of the object itself whose form the schema checks.  Deeper, names prove nothing."""
+
+_WORDS: dict[str, frozenset[str]] = {
+    "pattern_type": frozenset(("stix", "pcre", "sigma", "snort", "suricata", "yara")),
+    "relationship_type": frozenset(
+        (
+            *("analysis-of", "attributed-to", "authored-by", "av-analysis-of", "based-on"),
+            *("beacons-to", "characterizes", "communicates-with", "compromises", "consists-of"),
+            *("controls", "delivers", "derived-from", "downloads", "drops", "duplicate-of"),
+            *("dynamic-analysis-of", "exfiltrates-to", "exploits", "has", "hosts", "impersonates"),
+            *("indicates", "investigates", "located-at", "mitigates", "originates-from", "owns"),
+            *("related-to", "remediates", "resolves-to", "static-analysis-of", "targets", "uses"),
+            "variant-of",
+        )
+    ),
+}
+"""Properties that may hold any word: these, of the standard's vocabularies, are machinery."""
+
+_KNOWN_CHAINS = frozenset(
+    [
+        "lockheed-martin-cyber-kill-chain",
+        "mandiant-attack-lifecycle-model",
+        "mitre-attack",
+        "mitre-mobile-attack",
+        "mitre-ics-attack",
+        "mitre-pre-attack",
+    ]
+)
+
+_VALUES: dict[str, frozenset[str]] = {
+    "directory": frozenset(("path", "path_enc")),
+    "domain-name": frozenset(("value",)),
+    "email-addr": frozenset(("value",)),
+    "email-message": frozenset(("message_id",)),
+    "file": frozenset(("name", "name_enc", "magic_number_hex")),
+    "ipv4-addr": frozenset(("value",)),
+    "ipv6-addr": frozenset(("value",)),
+    "mac-addr": frozenset(("value",)),
+    "mutex": frozenset(("name",)),
+    "software": frozenset(("name", "cpe", "swid", "vendor", "version", "languages")),
+    "url": frozenset(("value",)),
+    "user-account": frozenset(("user_id", "account_login", "account_type")),
+    "windows-registry-key": frozenset(("key",)),
+    "x509-certificate": frozenset(("serial_number",)),
+}
+"""The properties of an observable that say what it is."""
+
+_VALUE_NAMES = {kind: ("pattern", *sorted(names)) for kind, names in _VALUES.items()}
+
+_CONTAINERS = (dict, list)
+_REFERS = ("_ref", "_refs")
+_REFERENCE = re.compile(r"[a-z0-9][a-z0-9-]*--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+DIGEST = re.compile(r"(?=\D*\d)(?!\w{1,20}://)[A-Za-z0-9+][A-Za-z0-9+/:]{15,255}")
+"""What hashes look like, fuzzy ones included."""
+_PLAIN_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|\d{3}))?", re.ASCII)
+"""Language, script and country; what else a code may say, `de-x-…`, are words of somebody's."""
+_HEX = re.compile(r"[0-9A-Fa-f]{32,256}")
+"""Hashes that cannot tell anything; in others, and under names of one's own, may stand words."""
+
+
+def texts(subject: StixObject) -> tuple[tuple[Path, str], ...]:
+    """Every string that is free text, with its place: the object's own, then those inside.
+
+    Raises Unprocessable if the object is nested deeper than `DEEPEST`.
+    """
+    return (*outer_texts(subject), *_inner_texts(subject))
+
+
+def outer_texts(subject: StixObject) -> Iterator[tuple[Path, str]]:
+    """Those of the object itself, not of a list or dictionary in it."""
+    own = _VALUES.get(subject.get("type", ""), frozenset())
+    for name, value in subject.items():
+        if type(value) is not str or not value or name in _MACHINERY or name in own:
+            continue
+        if name in _WORDS and value in _WORDS[name]:
+            continue
+        if name == "lang" and _plain(value):
+            continue
+        if not (name.endswith(_REFERS) and _REFERENCE.fullmatch(value)):
+            yield (name,), value
+
+
+def inner_texts(subject: StixObject) -> Iterator[tuple[Path, str]]:
+    """Those in its lists and dictionaries.  Raises Unprocessable as `texts` does."""
+    own = _VALUES.get(subject.get("type", ""), frozenset())
+    for name, value in subject.items():
+        if type(value) in _CONTAINERS and name not in own:
+            if name == "granular_markings":
+                yield from _languages(value)
+            elif name not in _MACHINERY:
+                yield from _texts((name,), value)
+
+
+_inner_texts = in_nested(inner_texts)
+
+
+def values(subject: StixObject) -> Iterator[tuple[Path, str]]:
+    """What an indicator matches on, or what an observable is: the strings that are not masked."""
+    for name in _VALUE_NAMES.get(subject.get("type", ""), ("pattern",)):
+        value = subject.get(name)
+        if isinstance(value, str):
+            yield (name,), value
+        elif isinstance(value, list):
+            yield from (((name, i), each) for i, each in enumerate(value) if isinstance(each, str))
+
+
+def rewritten(subject: StixObject, changes: Mapping[Path, str | None]) -> StixObject:
+    """A copy in which each place has its new text, or is gone where that is None.
+
+    Only what changes is copied.  A list or dictionary that became empty goes
+    too, as does an external reference that names nothing but its source and a
+    granular marking whose selectors point at nothing any more.
+    """
+    if not changes:
+        return subject
+    copies: dict[Path, Any] = {(): dict(subject)}
+    gone = []
+    for path, text in changes.items():
+        if text is None:
+            gone.append(path)
+        else:
+            _copied(copies, path[:-1])[path[-1]] = text
+    if len(gone) > 1:
+        gone.sort(reverse=True)
+    for path in gone:
+        _removed(copies, path)
+    result: StixObject = copies[()]
+    return _reselected(subject, result) if gone and "granular_markings" in result else result
+
+
+def _languages(markings: object) -> Iterator[tuple[Path, str]]:
+    """Codes of languages in granular markings that may say more than a language."""
+    for i, marking in enumerate(markings if isinstance(markings, list) else ()):
+        code = marking.get("lang") if isinstance(marking, dict) else None
+        if isinstance(code, str) and not _plain(code):
+            yield ("granular_markings", i, "lang"), code
+
+
+def _plain(code: object) -> bool:
+    return isinstance(code, str) and _PLAIN_LANGUAGE.fullmatch(code) is not None
+
+
+def _texts(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
+    waiting = [(path, value)]
+    while waiting:
+        path, value = waiting.pop()
+        if type(value) is str:
+            if value and not _structural(path, value):
+                yield path, value
+        elif type(value) in _CONTAINERS:
+            waiting.extend(_inside(path, value))
+
+
+def _inside(path: Path, value: dict[str, Any] | list[Any]) -> list[tuple[Path, Any]]:
+    if len(path) >= DEEPEST:
+        raise Unprocessable(f"nested deeper than {DEEPEST} levels: flatten the object")
+    if isinstance(value, list):
+        return [((*path, i), value[i]) for i in range(len(value) - 1, -1, -1)]
+    return [((*path, key), value[key]) for key in reversed(value)]
+
+
+def _structural(path: Path, value: str) -> bool:
+    """Whether a string is machinery because of what it holds as well as its name."""
+    name = path[-1]
+    if isinstance(name, int):
+        name = path[-2]
+    if not isinstance(name, str):
+        return False
+    if name.endswith(_REFERS):
+        return _REFERENCE.fullmatch(value) is not None
+    if name == "kill_chain_name":
+        return value in _KNOWN_CHAINS
+    return len(path) > 1 and path[-2] == "hashes" and _HEX.fullmatch(value) is not None
+
+
+def _copied(copies: dict[Path, Any], path: Path) -> Any:
+    """The copied container at `path`, copying what leads to it where that is not done yet."""
+    if path in copies:
+        return copies[path]
+    for end in range(1, len(path) + 1):
+        here = path[:end]
+        if here not in copies:
+            parent = copies[path[: end - 1]]
+            copies[here] = parent[path[end - 1]] = parent[path[end - 1]].copy()
+    return copies[path]
+
+
+def _removed(copies: dict[Path, Any], path: Path) -> None:
+    while path:
+        container = _copied(copies, path[:-1])
+        if type(container) is dict:
+            container.pop(path[-1], None)
+        else:
+            del container[path[-1]]
+        path = path[:-1]
+        if container and not _names_only_its_source(path, container):
+            return
+
+
+def _names_only_its_source(path: Path, container: Any) -> bool:
+    return path[-2:-1] == ("external_references",) and set(container) == {"source_name"}
+
+
+def _reselected(before: StixObject, subject: StixObject) -> StixObject:
+    kept = []
+    for marking in subject["granular_markings"]:
+        selectors = [s for s in marking.get("selectors", ()) if _selects(before, subject, s)]
+        if selectors:
+            kept.append({**marking, "selectors": selectors})
+    rest = {name: value for name, value in subject.items() if name != "granular_markings"}
+    return {**rest, "granular_markings": kept} if kept else rest
+
+
+def _selects(before: Any, subject: Any, selector: object) -> bool:
+    """Whether a selector selects what it did before: places in a list that got shorter do not."""
+    for step in str(selector).split("."):
+        if isinstance(subject, dict) and step in subject:
+            before, subject = before[step], subject[step]
+        elif isinstance(subject, list) and step[1:-1].isdigit() and int(step[1:-1]) < len(subject):
+            if len(subject) != len(before):
+                return False
+            before, subject = before[int(step[1:-1])], subject[int(step[1:-1])]
+        else:
+            return False
+    return True

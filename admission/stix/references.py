@@ -1,0 +1,261 @@
+"""References from one object to others, and their rewriting.
+
+A reference is any property whose name ends in `_ref` or `_refs` (STIX 2.1
+section 3.1), at any depth.  Markings are references too, but of another kind;
+`markings` owns those of TLP.
+
+What a reference may point at, by the sections of STIX 2.1.
+
+The OASIS schemas say it for some properties and leave the rest open.  A type
+that the standard does not define may stand for any kind of object.
+"""
+
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+)
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from tocsin.admission.model import Path, StixObject
+from tocsin.admission.stix.nested import in_nested
+from tocsin.admission.stix.schemas import schemas
+
+_ADDRESSES = ("ipv4-addr", "ipv6-addr")
+_MAILBOX = ("email-addr",)
+_SOFTWARE = ("software",)
+_NO_END = ("relationship", "sighting", "bundle", "marking-definition", "language-content")
+_COMMON: Mapping[str, tuple[str, ...]] = {
+    "created_by_ref": ("identity",),  # section 3.2
+    "object_marking_refs": ("marking-definition",),  # section 7.2
+}
+_TARGETS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "malware": {"operating_system_refs": _SOFTWARE, "sample_refs": ("file", "artifact")},  # 4.11
+    "malware-analysis": {  # section 4.12
+        "host_vm_ref": _SOFTWARE,
+        "operating_system_ref": _SOFTWARE,
+        "installed_software_refs": _SOFTWARE,
+        "analysis_sco_refs": ("SCO",),
+        "sample_ref": ("file", "artifact", "network-traffic"),
+    },
+    "observed-data": {"object_refs": ("SCO", "relationship", "sighting")},  # section 4.14
+    "sighting": {  # section 5.2
+        "sighting_of_ref": ("SDO",),
+        "observed_data_refs": ("observed-data",),
+        "where_sighted_refs": ("identity", "location"),
+    },
+    "directory": {"contains_refs": ("file", "directory")},  # section 6.3
+    "domain-name": {"resolves_to_refs": (*_ADDRESSES, "domain-name")},  # section 6.4
+    "email-addr": {"belongs_to_ref": ("user-account",)},  # section 6.5
+    "email-message": {  # section 6.6
+        "from_ref": _MAILBOX,
+        "sender_ref": _MAILBOX,
+        "to_refs": _MAILBOX,
+        "cc_refs": _MAILBOX,
+        "bcc_refs": _MAILBOX,
+        "raw_email_ref": ("artifact",),
+        "body_multipart.body_raw_ref": ("artifact", "file"),
+    },
+    "file": {  # section 6.7
+        "parent_directory_ref": ("directory",),
+        "contains_refs": ("SCO",),
+        "content_ref": ("artifact",),
+        "extensions.archive-ext.contains_refs": ("file", "directory"),
+    },
+    "ipv4-addr": {"resolves_to_refs": ("mac-addr",), "belongs_to_refs": ("autonomous-system",)},
+    "ipv6-addr": {"resolves_to_refs": ("mac-addr",), "belongs_to_refs": ("autonomous-system",)},
+    "network-traffic": {  # section 6.12
+        "src_ref": (*_ADDRESSES, "mac-addr", "domain-name"),
+        "dst_ref": (*_ADDRESSES, "mac-addr", "domain-name"),
+        "src_payload_ref": ("artifact",),
+        "dst_payload_ref": ("artifact",),
+        "encapsulates_refs": ("network-traffic",),
+        "encapsulated_by_ref": ("network-traffic",),
+        "extensions.http-request-ext.message_body_data_ref": ("artifact",),
+    },
+    "process": {  # section 6.13
+        "opened_connection_refs": ("network-traffic",),
+        "creator_user_ref": ("user-account",),
+        "image_ref": ("file",),
+        "parent_ref": ("process",),
+        "child_refs": ("process",),
+        "extensions.windows-service-ext.service_dll_refs": ("file",),
+    },
+    "windows-registry-key": {"creator_user_ref": ("user-account",)},  # section 6.17
+}
+"""By type and property.  SCO and SDO stand for every object of that kind."""
+
+
+def misdirected(kind: str, path: Path, target: str) -> str:
+    """What a reference of an object of type `kind` should point at; empty if it does.
+
+    >>> misdirected("process", ("parent_ref",), "file")
+    'must point at process'
+    """
+    if path[0] in ("source_ref", "target_ref"):
+        return f"a relationship cannot join a {target}" if target in _NO_END else ""
+    wanted = _COMMON.get(str(path[0])) or _wanted(kind, path)
+    if wanted is None:
+        return "a bundle is no object to point at" if target == "bundle" else ""
+    if target in wanted or _class_of(target) in wanted:
+        return ""
+    if target not in schemas() and {"SCO", "SDO"}.intersection(wanted):
+        return ""  # an object that the standard does not define may be of either kind
+    return f"must point at {' or '.join(wanted)}"
+
+
+def _wanted(kind: str, path: Path) -> tuple[str, ...] | None:
+    own = _TARGETS.get(kind)
+    return own.get(".".join(step for step in path if isinstance(step, str))) if own else None
+
+
+@lru_cache(maxsize=256)
+def _class_of(kind: str) -> str:
+    schema = schemas().get(kind)
+    if schema is None or kind in _NO_END or kind == "extension-definition":
+        return ""
+    return "SCO" if schema.observable else "SDO"
+
+
+def pointers(subject: StixObject) -> Iterator[tuple[Path, object]]:
+    """Every reference with its place; of an observable, those in its parts and extensions too."""
+    for name in [name for name in subject if "_ref" in name]:
+        value = subject[name]
+        if name.endswith("_ref") and type(value) is not list and type(value) is not dict:
+            yield (name,), value
+    yield from _inner(subject)
+
+
+@in_nested
+def _inner(subject: StixObject) -> Iterator[tuple[Path, object]]:
+    yield from _pointers(subject, ())
+    if subject["type"] in _TARGETS:
+        for name in ("body_multipart", "extensions"):
+            if name in subject:
+                yield from _inside(subject[name], (name,))
+
+
+def _pointers(members: dict[str, Any], path: Path) -> Iterator[tuple[Path, object]]:
+    for name, value in members.items():
+        if name.endswith("_ref"):
+            yield (*path, name), value
+        elif name.endswith("_refs") and isinstance(value, list):
+            for place, target in enumerate(value):
+                yield (*path, name, place), target
+
+
+def _inside(part: object, path: Path) -> Iterator[tuple[Path, object]]:
+    if isinstance(part, dict):
+        yield from _pointers(part, path)
+        for name, value in part.items():
+            if isinstance(value, dict | list):
+                yield from _inside(value, (*path, name))
+    elif isinstance(part, list):
+        for place, item in enumerate(part):
+            yield from _inside(item, (*path, place))
+
+
+Resolve = Callable[[str], str | None]
+"""The public id for a source id; None if the audience has no such object."""
+
+NEEDED: dict[str, tuple[str, ...]] = {
+    "relationship": ("source_ref", "target_ref"),
+    "sighting": ("sighting_of_ref",),
+    "report": ("object_refs",),
+    "grouping": ("object_refs",),
+    "note": ("object_refs",),
+    "opinion": ("object_refs",),
+    "language-content": ("object_ref",),
+    "observed-data": ("object_refs",),
+}
+"""References without which an object of the type says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewriting:
+    """An object with its references rewritten."""
+
+    object: StixObject
+    dropped: tuple[tuple[Path, str], ...] = ()
+    """References that could not be resolved: where, and to what."""
+    missing: tuple[str, ...] = ()
+    """Those among them that the object needs; it cannot be published without."""
+
+
+def references(subject: StixObject) -> Iterator[str]:
+    """Every id that the object refers to, markings and author included."""
+    waiting: list[Any] = [subject]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            for name, value in part.items():
+                if isinstance(value, str) and name.endswith("_ref"):
+                    yield value
+                elif isinstance(value, list) and name.endswith("_refs"):
+                    yield from (item for item in value if isinstance(item, str))
+                elif isinstance(value, dict | list):
+                    waiting.append(value)
+        else:
+            waiting.extend(item for item in part if isinstance(item, dict | list))
+
+
+def needs(subject: StixObject, gone: Collection[str]) -> bool:
+    """Whether an object has lost all of something that it needs, given what is gone."""
+    for name in NEEDED.get(subject["type"], ()):
+        value = subject.get(name)
+        targets = value if isinstance(value, list) else [value]
+        if targets and all(target in gone for target in targets):
+            return True
+    return False
+
+
+def rewritten(subject: StixObject, resolve: Resolve) -> Rewriting:
+    """The object with every reference replaced by what `resolve` gives for it."""
+    dropped: list[tuple[Path, str]] = []
+    body = _walked(subject, resolve, (), dropped)
+    needed = NEEDED.get(subject["type"], ())
+    lost = {path[0] for path, _ in dropped if path[0] in needed}
+    empty = {name for name in lost if not body.get(name)}
+    empty.add("object_marking_refs")  # nothing goes out without a marking that it came with
+    missing = tuple(target for path, target in dropped if path[0] in empty)
+    return Rewriting(body, tuple(dropped), missing)
+
+
+def _walked(part: Any, resolve: Resolve, path: Path, dropped: list[tuple[Path, str]]) -> Any:
+    if isinstance(part, list):
+        return [_walked(item, resolve, (*path, at), dropped) for at, item in enumerate(part)]
+    if not isinstance(part, dict):
+        return part
+    body: dict[str, Any] = {}
+    for name, value in part.items():
+        here = (*path, name)
+        if isinstance(value, str) and name.endswith("_ref"):
+            found = resolve(value)
+            if found is None:
+                dropped.append((here, value))
+            else:
+                body[name] = found
+        elif isinstance(value, list) and name.endswith("_refs"):
+            kept = _resolved(value, resolve, here, dropped)
+            if kept:
+                body[name] = kept
+        else:
+            deeper = isinstance(value, dict | list)
+            body[name] = _walked(value, resolve, here, dropped) if deeper else value
+    return body
+
+
+def _resolved(
+    targets: list[Any], resolve: Resolve, path: Path, dropped: list[tuple[Path, str]]
+) -> list[str]:
+    kept: dict[str, None] = {}
+    for at, target in enumerate(targets):
+        found = resolve(target) if isinstance(target, str) else None
+        if found is None:
+            dropped.append(((*path, at), str(target)))
+        else:
+            kept[found] = None
+    return list(kept)

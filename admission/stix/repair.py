@@ -1,0 +1,150 @@
+"""What can be put right without asking, before the schemas look and refuse it.
+
+STIX 2.0 objects, the spelling of timestamps, an author that is none, words
+that a list says twice, the spelling of addresses and of hash names.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+
+from tocsin.admission.errors import Malformed
+from tocsin.admission.markings.selectors import numbered, without
+from tocsin.admission.model import Action, Finding, StixObject
+from tocsin.admission.observables import canonical
+from tocsin.admission.observables.syntax import hash_tables
+from tocsin.admission.stix.nested import in_nested
+from tocsin.admission.stix.schemas import Schema
+from tocsin.admission.stix.upgrade import upgraded
+from tocsin.admission.timestamps import micros, stix_time, timestamp
+
+_MILLIS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
+_PRECISE = frozenset(("created", "modified", "object_modified"))
+"""Timestamps that have exactly three decimals (STIX 2.1 sections 3.2 and 7.1)."""
+_LONGEST_TIME = 80
+"""Characters of a timestamp with all decimals that are read; longer ones are not remembered."""
+_SETS = frozenset(
+    (
+        *("labels", "aliases", "roles", "sectors", "capabilities", "indicator_types"),
+        *("malware_types", "report_types", "threat_actor_types", "tool_types", "languages"),
+        *("infrastructure_types", "secondary_motivations", "implementation_languages"),
+    )
+)
+"""Lists in which a word counts once."""
+_SPELT = {"mac-addr": "value", "windows-registry-key": "key"}
+_AUTHOR = "created_by_ref"
+
+
+def mended(subject: StixObject, schema: Schema) -> tuple[StixObject, tuple[Finding, ...]]:
+    """The object as the schemas of STIX 2.1 want it, and what was done to it."""
+    findings: list[Finding] = []
+    changes: StixObject = {}
+    if not schema.observable and subject.get("spec_version", "2.0") == "2.0":
+        subject = upgraded(subject)
+        findings.append(_repaired("upgrade", "upgraded from STIX 2.0 to 2.1", ""))
+    for repair in (_times, _lists, _values, _hashes):
+        for name, value, finding in repair(subject, schema):
+            changes[name] = value
+            if finding:
+                findings.append(finding)
+    if changes:
+        subject = {**subject, **changes}
+    return _authored(subject, findings), tuple(findings)
+
+
+_Change = tuple[str, object, Finding | None]
+
+
+def _times(subject: StixObject, schema: Schema) -> Iterator[_Change]:
+    for name in schema.times:
+        text = subject.get(name)
+        if not isinstance(text, str) or len(text) > _LONGEST_TIME:
+            continue  # the schema refuses it and says where
+        if (spelt := _spelt(name in _PRECISE, text)) != text:
+            told = None
+            if not _UTC.fullmatch(text):
+                told = _repaired("timestamps", f"{name} written in UTC", name)
+            yield name, spelt, told
+
+
+@lru_cache(maxsize=4096)  # objects of one submission share their dates
+def _spelt(precise: bool, text: str) -> str:  # noqa: FBT001
+    spell: Callable[[int], str] = timestamp
+    if precise:
+        if _MILLIS.fullmatch(text):
+            return text
+        spell = stix_time
+    elif _UTC.fullmatch(text):
+        return text
+    try:
+        return spell(micros(text))
+    except Malformed:
+        return text  # the schema refuses it and says where
+
+
+def _lists(subject: StixObject, schema: Schema) -> Iterator[_Change]:
+    for name in _repeating(subject):
+        once = list(dict.fromkeys(subject[name]))
+        yield name, once, _repaired("duplicates", "said twice; once is enough", name)
+
+
+@in_nested
+def _repeating(subject: StixObject) -> Iterator[str]:
+    """The lists that say a word twice."""
+    for name, value in subject.items():
+        if type(value) is list and len(value) > 1 and (name in _SETS or name.endswith("_refs")):
+            words = all(type(each) is str for each in value)
+            if words and len(set(value)) < len(value) and not numbered(subject, name):
+                yield name
+
+
+def _values(subject: StixObject, schema: Schema) -> Iterator[_Change]:
+    name = _SPELT.get(subject["type"])
+    value = subject.get(name) if name else None
+    if name and isinstance(value, str):
+        spelt = canonical.normal(subject["type"], name, value)
+        if spelt != value:
+            message = "written in the one spelling of its meaning"
+            yield name, spelt, _repaired("spelling", message, name)
+
+
+def _hashes(subject: StixObject, schema: Schema) -> Iterator[_Change]:
+    """Hashes of references and extensions under their STIX names; `normalise` has the others."""
+    for name in _misnamed(subject):
+        message = "hash algorithms under the names of STIX"
+        yield name, _named(subject[name]), _repaired("spelling", message, name)
+
+
+@in_nested
+def _misnamed(subject: StixObject) -> Iterator[str]:
+    for name in ("external_references", "extensions"):
+        if name in subject:
+            tables = [table for _, table in hash_tables({name: subject[name]})]
+            if any(canonical.hash_name(each) != each for table in tables for each in table):
+                yield name
+
+
+def _named(part: object, name: str = "") -> object:
+    if isinstance(part, dict):
+        hashes = name == "hashes" or name.endswith("_hashes")
+        return {
+            canonical.hash_name(each) if hashes else each: _named(value, each)
+            for each, value in part.items()
+        }
+    return [_named(item, "") for item in part] if isinstance(part, list) else part
+
+
+def _authored(subject: StixObject, findings: list[Finding]) -> StixObject:
+    """Without an author that is no identity; nothing else hangs on it."""
+    author = subject.get(_AUTHOR, "identity--")
+    if not isinstance(author, str) or author.startswith("identity--") or "--" not in author:
+        return subject  # the schema says what is wrong
+    message = "must point at identity; left out"
+    findings.append(Finding("validate", "references", Action.STRIPPED, message, _AUTHOR))
+    kept = {name: value for name, value in subject.items() if name != _AUTHOR}
+    return without(kept, (_AUTHOR,))
+
+
+def _repaired(rule: str, message: str, path: str) -> Finding:
+    return Finding("normalise", rule, Action.REPAIRED, message, path)

@@ -1,0 +1,329 @@
+"""Is it a STIX 2.1 object that we take?
+
+The OASIS schema of its type first, then what a schema cannot say: real dates
+in the right order, references to the right types, selectors of what is there,
+the pattern's grammar, hash lengths against their algorithm.  Every fault
+becomes a finding; one is enough to refuse.  Personal data and what a marking
+means are not looked at here.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from itertools import islice
+
+import orjson
+
+from tocsin.admission.errors import Malformed
+from tocsin.admission.markings import selectors
+from tocsin.admission.model import (
+    Action,
+    Candidate,
+    Finding,
+    Path,
+    StixObject,
+    shown,
+)
+from tocsin.admission.observables import syntax
+from tocsin.admission.patterns import languages
+from tocsin.admission.patterns.canonical import canonical, observables
+from tocsin.admission.policy import Policy
+from tocsin.admission.stix.custom_properties import cut, undefined
+from tocsin.admission.stix.references import misdirected, pointers
+from tocsin.admission.stix.repair import mended
+from tocsin.admission.stix.schemas import Schema, schema_of, schemas
+from tocsin.admission.timestamps import micros
+
+_ID = re.compile(r"[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_LONGEST_ID = 288
+_VERSION = re.compile(r"\d{1,9}\.\d{1,9}\.\d{1,9}(?:[-+][0-9A-Za-z.+-]{1,100})?", re.ASCII)
+_TOPLEVEL = "toplevel-property-extension"
+_MOST_FAULTS = 10
+_PAIRS = (
+    ("created", "modified"),
+    ("valid_from", "valid_until"),
+    ("first_seen", "last_seen"),
+    ("first_observed", "last_observed"),
+    ("start_time", "stop_time"),
+    ("start", "end"),
+    ("analysis_started", "analysis_ended"),
+    ("account_first_login", "account_last_login"),
+    ("validity_not_before", "validity_not_after"),
+    ("private_key_usage_period_not_before", "private_key_usage_period_not_after"),
+)
+_STRICT_PAIRS = frozenset({"valid_from", "start_time"})
+_DEEP_TIMES = frozenset(
+    (
+        *("private_key_usage_period_not_before", "private_key_usage_period_not_after"),
+        "time_date_stamp",
+    )
+)
+"""Timestamps inside a certificate's extensions and those of a program file."""
+_HASHES = ".hashes."
+_EXACT = ("=", "!=", "IN")
+_LEFT = "with what every object has, its name and its description"
+_EXTENDING = ("marking-definition", "extension-definition")
+"""Whose extensions are what they are for."""
+_MARKINGS = ("object_marking_refs", "created_by_ref")
+_UNSIGNED = Finding(
+    "validate",
+    "extension",
+    Action.REPAIRED,
+    "an extension definition names its author: the hub's identity will stand there",
+    "created_by_ref",
+)
+_NO_TIME = r'(\.[0-9]+)?Z$"'
+"""How the complaint of the schemas' pattern for timestamps ends."""
+_APART = (
+    "observables inside an observed-data are of STIX 2.0: send them as objects of their own and "
+    "refer to them in `object_refs`, as `tocsin push` does for files"
+)
+
+
+def validate(candidate: Candidate, policy: Policy, now: int) -> Candidate:
+    """The candidate as STIX 2.1, or refused with every fault that was found."""
+    subject = candidate.object
+    if subject is None:
+        return candidate.refused(_fault("format", "not a JSON object"))
+    fault = _shape_fault(subject, policy)
+    if fault:
+        return candidate.refused(fault)
+    if subject["type"] not in schemas():
+        return _foreign(candidate, subject, policy, now)
+    return _checked(candidate, subject, policy, now, policy.custom_properties)
+
+
+def _checked(
+    candidate: Candidate, subject: StixObject, policy: Policy, now: int, mode: str
+) -> Candidate:
+    """The candidate by its schema; `mode` says what becomes of properties that it does not name."""
+    schema = schema_of(subject)
+    subject, repairs = mended(subject, schema)
+    subject, stripped = _within(subject, schema, mode)
+    faults = tuple(islice(_faults(subject, schema, policy, now), _MOST_FAULTS))
+    findings = (*repairs, *stripped, *(faults or _notes(subject)))
+    if subject is candidate.object and not findings:
+        return candidate
+    checked = candidate.changed(subject, *findings)
+    return checked.refused() if any(f.action is Action.REFUSED for f in findings) else checked
+
+
+def _shape_fault(subject: StixObject, policy: Policy) -> Finding | None:
+    kind, name = subject.get("type"), subject.get("id")
+    if not isinstance(kind, str) or not isinstance(name, str):
+        return _fault("shape", "a STIX object has a `type` and an `id`, both text")
+    if not _ID.fullmatch(name) or not name.startswith(f"{kind}--"):
+        return _fault("shape", "`id` must be the type, two hyphens and a UUID in lower case", "id")
+    if len(orjson.dumps(subject)) > policy.object_octets:
+        return _fault("size", f"the object is longer than {policy.object_octets} octets")
+    return None
+
+
+def _foreign(candidate: Candidate, subject: StixObject, policy: Policy, now: int) -> Candidate:
+    """An object of a type that the standard does not define, by what it says of all types."""
+    what = f"STIX 2.1 does not define the type {subject['type']}"
+    mode = policy.unknown_types
+    if subject["type"] == "bundle":
+        what, mode = "a bundle is no object (STIX 2.1 section 8): send the objects in it", "refuse"
+    elif mode == "strip" and "created" not in subject:
+        what, mode = f"{what}, and without it nothing is left of an observable", "refuse"
+    if mode == "refuse":
+        return candidate.refused(_fault("unknown_types", what, "type"))
+    left = "as it is" if mode == "keep" else _LEFT
+    noted = Finding("validate", "unknown_types", Action.NOTED, f"{what}; kept {left}", "type")
+    return _checked(candidate.noting(noted), subject, policy, now, mode)
+
+
+def _within(
+    subject: StixObject, schema: Schema, mode: str
+) -> tuple[StixObject, tuple[Finding, ...]]:
+    """The object without what the schema does not define, unless the mode is to keep it."""
+    if mode == "keep":
+        return subject, ()
+    foreign: list[Path] = [(name,) for name in subject if name not in schema.properties]
+    extensions = subject.get("extensions")
+    if isinstance(extensions, dict) and subject["type"] not in _EXTENDING:
+        foreign += (("extensions", name) for name in extensions.keys() - schema.extensions)
+    foreign += (path for path in undefined(subject) if path[:1] not in foreign)
+    if not foreign:
+        return subject, ()
+    action = Action.REFUSED if mode == "refuse" else Action.STRIPPED
+    message = "STIX 2.1 does not define this property"
+    findings = tuple(
+        Finding("validate", "custom_properties", action, message, shown(path)[:80])
+        for path in foreign
+    )
+    if mode != "refuse":
+        smaller = cut(subject, foreign)
+        if smaller.get("extensions") == {}:
+            del smaller["extensions"]
+        subject = selectors.without(smaller, [selectors.of(path) for path in foreign])
+    return subject, findings
+
+
+def _faults(subject: StixObject, schema: Schema, policy: Policy, now: int) -> Iterator[Finding]:
+    if subject["type"] == "observed-data" and "objects" in subject:
+        yield _fault("observed", _APART, "objects")
+        return
+    broken = list(_schema_faults(subject, schema))
+    yield from broken
+    if not broken:  # what follows may rely on the schema
+        yield from _word_faults(subject)
+        yield from _time_faults(subject, schema, policy, now)
+        yield from _reference_faults(subject)
+        yield from _value_faults(subject, schema, policy)
+
+
+def _schema_faults(subject: StixObject, schema: Schema) -> Iterator[Finding]:
+    """Where the object breaks the schema, each place once."""
+    if schema.validator.is_valid(subject):
+        return
+    broken: set[str] = set()
+    for error in islice(schema.validator.iter_errors(subject), _MOST_FAULTS * 4):
+        place = shown(tuple(error.instance_path))
+        if place not in broken or not place:
+            yield _fault("schema", _said(place, str(error.message)), place)
+        broken.add(place)
+
+
+def _value_faults(subject: StixObject, schema: Schema, policy: Policy) -> Iterator[Finding]:
+    for path, message in selectors.faults(subject):
+        yield _fault("selectors", message, shown(path))
+    for path, message in syntax.hash_faults(subject):
+        yield _fault("hashes", message, shown(path))
+    if subject["type"] == "indicator":
+        yield from _pattern_faults(subject, policy)
+    elif schema.observable and (found := syntax.value_fault(subject)):
+        yield _fault("value", found[1], found[0])
+
+
+def _said(place: str, message: str) -> str:
+    """A schema's complaint in words; its regular expressions help nobody."""
+    if message.endswith(_NO_TIME):
+        return "not a timestamp: write it as 2026-01-31T23:59:59.000Z"
+    if place == "id":
+        return "`id` must be the type, two hyphens and a UUID of version 1 to 5"
+    if "of the schemas listed in the" in message:
+        return "lacks a property that STIX wants here, or has two that exclude each other"
+    value, unlike, _ = message.rpartition(' does not match "')
+    return f"{value[:150]} does not have the form that STIX wants here" if unlike else message[:200]
+
+
+def _word_faults(subject: StixObject) -> Iterator[Finding]:
+    if "lang" in subject and not selectors.language(subject["lang"]):
+        yield _fault("lang", "not a language code (RFC 5646), such as en or pt-BR", "lang")
+    if subject["type"] == "language-content":
+        for path, message in selectors.translated(subject):
+            yield _fault("lang", message, shown(path))
+    elif subject["type"] == "extension-definition":
+        yield from _definition_faults(subject)
+
+
+def _definition_faults(subject: StixObject) -> Iterator[Finding]:
+    """What the schema leaves open of an extension definition (STIX 2.1 section 7.3)."""
+    if not _VERSION.fullmatch(subject["version"]):
+        yield _fault("extension", "not a semantic version, such as 1.0.0", "version")
+    if "extension_properties" in subject and _TOPLEVEL not in subject["extension_types"]:
+        message = f"goes with the extension type {_TOPLEVEL} only"
+        yield _fault("extension", message, "extension_properties")
+
+
+def _time_faults(
+    subject: StixObject, schema: Schema, policy: Policy, now: int
+) -> Iterator[Finding]:
+    stamps: dict[str, int] = {}
+    for name, text in _times(subject, schema):
+        try:
+            stamps[name] = micros(text)
+        except Malformed as error:
+            yield _fault("times", str(error), name)
+    latest = now + policy.clock_skew
+    for name in ("created", "modified"):
+        if stamps.get(name, 0) > latest:
+            yield _fault("times", "lies in the future; check the clock", name)
+    for early, late in _PAIRS if schema.observable else _pairs(schema.times):
+        if late in stamps and early in stamps:
+            least = stamps[early] + (early in _STRICT_PAIRS)
+            if stamps[late] < least:
+                yield _fault("times", f"{late} must not be before {early}", late)
+
+
+@cache
+def _pairs(times: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple(pair for pair in _PAIRS if pair[0] in times and pair[1] in times)
+
+
+def _times(subject: StixObject, schema: Schema) -> Iterator[tuple[str, str]]:
+    """The object's timestamps by name, those in its extensions included."""
+    for name in schema.times:
+        if name in subject:
+            yield name, subject[name]
+    if not schema.observable:
+        return
+    deep = [subject[name] for name in ("extensions", "x509_v3_extensions") if name in subject]
+    for part in deep:
+        for members in (part, *(each for each in part.values() if isinstance(each, dict))):
+            yield from ((name, members[name]) for name in _DEEP_TIMES & members.keys())
+
+
+def _reference_faults(subject: StixObject) -> Iterator[Finding]:
+    for path, target in pointers(subject):
+        if not isinstance(target, str) or len(target) > _LONGEST_ID or not _is_id(target):
+            yield _fault("references", "not the id of a STIX object", shown(path))
+            continue
+        fault = misdirected(subject["type"], path, target.partition("--")[0])
+        if not fault and target == subject["id"] and path[0] in _MARKINGS:
+            fault = "a marking cannot mark itself"
+        if fault:
+            yield _fault("references", fault, shown(path))
+
+
+@lru_cache(maxsize=1024)  # authors and markings are those of the object before
+def _is_id(text: str) -> bool:
+    return _ID.fullmatch(text) is not None
+
+
+def _pattern_faults(subject: StixObject, policy: Policy) -> Iterator[Finding]:
+    pattern, language = subject["pattern"], subject["pattern_type"]
+    if len(pattern) > policy.pattern_characters:
+        most = policy.pattern_characters
+        yield _fault("pattern", f"the pattern is longer than {most} characters", "pattern")
+    elif language == "stix":
+        yield from _stix_faults(subject)
+    elif language in languages.KNOWN:
+        if fault := languages.fault(language, pattern):
+            yield _fault("pattern", fault, "pattern")
+    elif policy.unknown_patterns == "refuse":
+        message = "patterns in this language are not taken"
+        yield _fault("unknown_patterns", message, "pattern_type")
+
+
+def _stix_faults(subject: StixObject) -> Iterator[Finding]:
+    try:
+        canonical(subject["pattern"])  # not only its grammar: normalising it must not fail
+    except Malformed as error:
+        yield _fault("pattern", str(error), "pattern")
+        return
+    for observable in observables(subject):
+        if observable.operator in _EXACT and _HASHES in f".{observable.property}":
+            name = observable.property.rpartition(".")[2].strip("'")
+            if fault := syntax.hash_fault(name, observable.value):
+                yield _fault("hashes", fault, "pattern")
+
+
+def _notes(subject: StixObject) -> tuple[Finding, ...]:
+    """What is worth knowing of an object that is taken."""
+    if subject["type"] == "extension-definition" and "created_by_ref" not in subject:
+        return (_UNSIGNED,)  # a client took it out
+    if subject["type"] != "indicator" or subject["pattern_type"] == "stix":
+        return ()
+    language = subject["pattern_type"]
+    if language in languages.KNOWN:
+        note = languages.doubts(language, subject["pattern"])
+    else:
+        note = "a pattern in this language cannot be checked here; kept as it is"
+    return (Finding("validate", "pattern", Action.NOTED, note, "pattern"),) if note else ()
+
+
+def _fault(rule: str, message: str, path: str = "") -> Finding:
+    return Finding("validate", rule, Action.REFUSED, message, path)

@@ -1,0 +1,1 @@
+"""Warning lists: values known to be harmless, in a compact index."""

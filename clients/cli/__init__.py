@@ -1,0 +1,1 @@
+"""tocsin: the commands of partners and analysts."""

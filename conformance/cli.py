@@ -1,0 +1,244 @@
+"""The words of `tocsin-hub conformance`: options in, a report and an exit code out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import ssl
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tocsin.conformance import report
+from tocsin.conformance.client import Options, Skip, basic
+from tocsin.conformance.http import Answer, Target, Unreachable
+from tocsin.conformance.model import Check, Outcome, Result
+from tocsin.conformance.registry import chosen
+from tocsin.conformance.runner import run
+from tocsin.conformance.server import Subject
+
+SUMMARY = "look at any TAXII 2.1 server from outside, and say what it does not keep"
+EPILOG = """\
+examples:
+  tocsin-hub conformance https://taxii.example/taxii2/ --key me:secret
+      reads, and tries what has to be refused
+  tocsin-hub conformance https://taxii.example/taxii2/ --key me:secret --collection scratch
+      also adds objects to a collection that may be read and written, and deletes them again
+  tocsin-hub conformance … --collection scratch --other-key you:secret
+      a second account, to see what accounts may learn of each other
+  tocsin-hub conformance … --only 16 --only 17.10
+  tocsin-hub conformance … --json > report.json; tocsin-hub conformance … --junit report.xml
+  tocsin-hub conformance --list
+
+Give the checks a collection of their own: while they run, others would see their objects there,
+and a weak server may not get over the last ones (12.12, 12.14; --skip 12.14 leaves one out).
+Some bodies are as long as the server's max_content_length (up to 16 MiB).
+
+levels:
+  MUST      the standard demands it; where it is not kept, the check fails
+  SHOULD    the standard recommends it; a warning
+  decision  the standard leaves it open, and this is how we read it; a warning
+
+exit codes: 0 no failure, 1 a failure (with --strict a warning too), 2 wrong usage,
+3 the server cannot be reached or lets nobody in
+"""
+
+
+class Usage(Exception):
+    """An option that cannot be used; the text says why."""
+
+
+class NoEntry(Exception):
+    """The server cannot be reached, or lets the account not in."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.epilog, parser.formatter_class = EPILOG, argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    add(
+        "url", nargs="?", metavar="URL", help="the discovery URL, for instance https://host/taxii2/"
+    )
+    add("--key", metavar="A:S", help="account:secret (HTTP Basic); otherwise $TOCSIN_KEY")
+    add("--token", metavar="T", help="a bearer token instead of a key")
+    add("--other-key", metavar="A:S", help="account:secret of a second account")
+    add("--cert", metavar="FILE", help="a client certificate with its key, PEM")
+    add("--ca", metavar="FILE", help="the authority that signed the server's certificate, PEM")
+    add("--collection", default="", metavar="C", help="id or alias; the checks may write there")
+    add("--root", default="", metavar="PATH", help="path of the API root, if not the default one")
+    add("--only", action="append", default=[], metavar="N", help="a section (16) or check (16.3)")
+    add("--skip", action="append", default=[], metavar="N", help="leave a section or check out")
+    add("--timeout", type=float, default=15.0, metavar="S", help="seconds for each answer (15)")
+    add("--strict", action="store_true", help="warnings count as failures")
+    add("--json", action="store_true", help="the report as JSON")
+    add("--junit", type=Path, metavar="FILE", help="the report as JUnit XML as well")
+    add("--list", action="store_true", help="list the checks and ask nothing")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Look at a server; the exit code."""
+    try:
+        checks = _wanted(options)
+        if options.list:
+            return _list(options, checks)
+        subject = Subject(_options(options))
+        _enter(subject)
+        return _run(options, checks, subject)
+    except Usage as error:
+        _say(f"tocsin-hub conformance: {error}")
+        return 2
+    except NoEntry as error:
+        _say(f"tocsin-hub conformance: {error}")
+        return 3
+
+
+def _wanted(options: argparse.Namespace) -> list[Check]:
+    for each in (*options.only, *options.skip):
+        if not chosen([each]):
+            raise Usage(f"no check has the number {each}; see --list")
+    left_out = chosen(options.skip) if options.skip else []
+    return [each for each in chosen(options.only) if each not in left_out]
+
+
+def _list(options: argparse.Namespace, checks: list[Check]) -> int:
+    if options.json:
+        print(json.dumps([report.described(each) for each in checks]))
+    else:
+        print("\n".join(report.listing(checks)))
+    return 0
+
+
+def _run(options: argparse.Namespace, checks: list[Check], subject: Subject) -> int:
+    progress = _Progress(len(checks))
+    try:
+        results = run(subject, checks, progress)
+    finally:
+        progress.clear()
+        left = subject.clean()
+    if options.junit:
+        _write(options.junit, report.junit(results))
+    if options.json:
+        print(json.dumps(report.as_json(results, options.url, left)))
+    else:
+        print("\n".join(report.text(results, colour=_colour(sys.stdout))))
+        if left:
+            print(f"  {len(left)} objects of the checks could not be deleted, the first: {left[0]}")
+    return 0 if report.passes(results, strict=options.strict) else 1
+
+
+def _options(options: argparse.Namespace) -> Options:
+    key = options.key or ("" if options.token else os.environ.get("TOCSIN_KEY", ""))
+    for name, given in (("--key", key), ("--other-key", options.other_key or "")):
+        if given and ":" not in given:
+            raise Usage(f"{name}: account:secret is expected")
+    if options.key and options.token:
+        raise Usage("either --key or --token")
+    target, discovery = _target(options)
+    root = f"/{options.root.strip('/')}/".replace("//", "/") if options.root else ""
+    return Options(
+        target,
+        discovery,
+        credential=basic(key) if key else f"Bearer {options.token}" if options.token else "",
+        other=basic(options.other_key) if options.other_key else "",
+        root=root,
+        collection=options.collection,
+        certificate=bool(options.cert),
+    )
+
+
+def _target(options: argparse.Namespace) -> tuple[Target, str]:
+    try:
+        parts = urlsplit(options.url or "")
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError as error:
+        raise Usage(f"the URL: {error}") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Usage("a URL is expected, for instance https://host/taxii2/")
+    if parts.username is not None:
+        raise Usage("give the credential with --key, not in the URL")
+    if not options.timeout > 0:
+        raise Usage("--timeout: a number of seconds above 0 is expected")
+    tls = _tls(options) if parts.scheme == "https" else None
+    path = parts.path if parts.path not in ("", "/") else "/taxii2/"
+    return Target(parts.scheme, parts.hostname, port, options.timeout, tls), path
+
+
+def _tls(options: argparse.Namespace) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=options.ca)
+        if options.cert:
+            context.load_cert_chain(options.cert)
+    except (OSError, ssl.SSLError) as error:
+        raise Usage(f"--ca or --cert cannot be used: {error}") from error
+    return context
+
+
+def _enter(subject: Subject) -> None:
+    """Whether there is a way in; NoEntry says why not."""
+    try:
+        _let_in(subject.discovery)
+        listed = subject.get(f"{subject.root}collections/")
+        _let_in(listed)
+    except Unreachable as error:
+        target = subject.options.target
+        where = f"{target.scheme}://{target.host}:{target.port}"
+        raise NoEntry(f"{where} cannot be reached: {error}") from error
+    except Skip as reason:
+        raise NoEntry(str(reason)) from reason
+    if subject.options.collection:
+        if listed.status != 200:
+            raise NoEntry(f"there are no collections: {listed.asked.path} answers {listed.status}")
+        _find(subject)
+
+
+def _let_in(answer: Answer) -> None:
+    if answer.status in (401, 403):
+        path = answer.asked.path
+        raise NoEntry(f"access denied: {path} answers {answer.status}; see --key and --cert")
+
+
+def _find(subject: Subject) -> None:
+    try:
+        subject.desk  # noqa: B018  (whether it is there)
+    except Skip as reason:
+        seen = [str(each.get("alias") or each.get("id")) for each in subject.collections]
+        raise Usage(f"--collection: {reason}; it sees {', '.join(seen) or 'none'}") from reason
+
+
+class _Progress:
+    """How far the run is, on a terminal only."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._made = total, 0
+        self._wrong = 0
+        self._shown = sys.stderr.isatty()
+
+    def __call__(self, result: Result) -> None:
+        self._made += 1
+        self._wrong += result.outcome is Outcome.FAILED
+        if self._shown:
+            name = result.check.name[:60]
+            told = f"\r\x1b[K{self._made}/{self._total}, {self._wrong} failed: {name}"
+            print(told, end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Wipe the line."""
+        if self._shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _colour(stream: object) -> bool:
+    isatty = getattr(stream, "isatty", None)
+    return bool(isatty and isatty()) and "NO_COLOR" not in os.environ
+
+
+def _write(path: Path, body: bytes) -> None:
+    try:
+        path.write_bytes(body)
+    except OSError as error:
+        raise Usage(f"--junit: {error.strerror}: {path}") from error
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,97 @@
+"""What a check is, and what can come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tocsin.conformance.http import Answer
+from tocsin.conformance.server import Subject
+
+
+class Level(StrEnum):
+    """How much weight a check has."""
+
+    MUST = "MUST"  # the standard demands it                          -> a failure
+    SHOULD = "SHOULD"  # the standard recommends it                   -> a warning
+    DECISION = "decision"  # the standard leaves it open; our reading -> a warning
+
+
+class Outcome(StrEnum):
+    """What came of a check."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    WARNED = "warned"  # not kept, but not a MUST
+    SKIPPED = "skipped"  # could not be looked at; the reason is told
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """One expectation that was not met."""
+
+    expected: str
+    answer: Answer | None
+    """What the server answered instead; None: nothing."""
+
+
+Looked = Iterator[Complaint | None]
+"""What a check yields: for each expectation a complaint, or None if it was met."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that is promised, and how to see whether it is kept."""
+
+    number: str
+    """Section and row of the list that the report goes by: `16.3`."""
+    clause: str
+    """Where the standard says it: a section of the OASIS Standard, or an RFC."""
+    level: Level
+    sentence: str
+    look: Callable[[Subject], Looked]
+    also: tuple[str, ...] = ()
+    """Other numbers that it answers."""
+    risk: int = 0
+    """Checks that a weak server may not survive come last, the riskiest at the very end."""
+
+    @property
+    def name(self) -> str:
+        """Number and sentence."""
+        return f"{self.number} {self.sentence}"
+
+    def answers(self, only: str) -> bool:
+        """Whether a number, or a section's number, asks for this check."""
+        return any(
+            each == only or each.startswith(f"{only}.") for each in (self.number, *self.also)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A check that was made."""
+
+    check: Check
+    outcome: Outcome
+    seconds: float
+    complaints: tuple[Complaint, ...] = ()
+    reason: str = ""
+    """Why it was skipped."""
+
+
+def check(
+    number: str, clause: str, level: Level, *also: str, risk: int = 0
+) -> Callable[[Callable[[Subject], Looked]], Check]:
+    """Makes a function a check; the first line of its docstring is what is promised."""
+
+    def made(look: Callable[[Subject], Looked]) -> Check:
+        sentence = (look.__doc__ or look.__name__).splitlines()[0].removesuffix(".")
+        return Check(number, clause, level, sentence, look, also, risk)
+
+    return made
+
+
+def expect(met: bool, expected: str, answer: Answer | None) -> Complaint | None:
+    """A complaint unless the expectation is met."""
+    return None if met else Complaint(expected, answer)

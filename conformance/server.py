@@ -1,0 +1,317 @@
+"""The server that is looked at, and what is known of it so far.
+
+What many checks need (API root, collections, objects to page through) is asked
+for once, when first needed.  Whatever is posted is remembered, to be deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import (
+    Any,
+    Generic,
+    TypeVar,
+    cast,
+)
+from urllib.parse import quote, urljoin, urlsplit
+
+from tocsin.conformance import samples
+from tocsin.conformance.client import (
+    Asker,
+    Options,
+    Query,
+    Skip,
+)
+from tocsin.conformance.http import MEDIA_TYPE, Answer, Unreachable
+from tocsin.conformance.samples import StixObject
+
+Collection = dict[str, Any]
+T = TypeVar("T")
+
+_PAUSE = 0.2
+_IMPATIENT = 1.0
+"""Seconds for a status, once one stayed pending for the whole time-out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A collection and a query that has at least some objects."""
+
+    path: str
+    query: dict[str, str]
+    ids: tuple[str, ...] = ()
+    """What it brings, in no order; empty: unknown."""
+
+    def at(self, endpoint: str) -> str:
+        """The path of `manifest/`, `objects/` and so on."""
+        return self.path + endpoint
+
+
+class once(Generic[T]):
+    """A property that is worked out when first needed; that it cannot be had is kept too."""
+
+    def __init__(self, make: Callable[[Subject], T]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    def __get__(self, subject: Subject, kind: type[Subject]) -> T:
+        known, name = subject.known, self._make.__name__
+        if name not in known:
+            try:
+                known[name] = self._make(subject)
+            except Skip as reason:
+                known[name] = reason
+        found = known[name]
+        if isinstance(found, Skip):
+            raise Skip(str(found))
+        return cast(T, found)
+
+
+class Subject(Asker):
+    """One server, in one run."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self.posted: dict[str, None] = {}
+        """Ids that were posted, in order."""
+        self.known: dict[str, Any] = {}
+        self._patience = options.target.timeout
+
+    def post(
+        self, body: bytes | object, headers: Mapping[str, str | None] | None = None, **more: Any
+    ) -> Answer:
+        """POST a body, or an object as JSON, to the objects of the writable collection."""
+        octets = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {"Content-Type": MEDIA_TYPE} | dict(headers or {})
+        return self.ask("POST", self.desk + "objects/", (), sent, body=octets, **more)
+
+    def send(self, *objects: object) -> Answer:
+        """POST an envelope; what has an id is deleted in the end."""
+        self.desk  # noqa: B018  (nothing is posted where there is none)
+        ids = [o["id"] for o in objects if isinstance(o, dict) and isinstance(o.get("id"), str)]
+        self.posted |= dict.fromkeys(ids)
+        return self.post({"objects": objects})
+
+    def settled(self, answer: Answer) -> Answer:
+        """The status of a submission once it is complete, or as it is after the time-out."""
+        deadline = time.monotonic() + self._patience
+        path = f"{self.root}status/{quote(str(answer.resource.get('id')), safe='')}/"
+        while answer.resource.get("status") == "pending":
+            if time.monotonic() > deadline:
+                self._patience = _IMPATIENT
+                break
+            time.sleep(_PAUSE)
+            answer = self.get(path)
+        return answer
+
+    def place(self, *objects: StixObject) -> list[StixObject]:
+        """Put objects into the writable collection; Skip where that cannot be done."""
+        answer = self.send(*objects)
+        status = self.settled(answer)
+        told = status.resource
+        if answer.status != 202 or told.get("status") != "complete":
+            raise Skip(f"objects that it needs could not be added: {_found(answer, told)}")
+        if told.get("failure_count"):
+            raise Skip("objects that it needs were refused: " + str(told.get("failures"))[:200])
+        return list(objects)
+
+    @once
+    def discovery(self) -> Answer:
+        """The discovery resource."""
+        return self.get(self.options.discovery)
+
+    @once
+    def root(self) -> str:
+        """The path of the API root."""
+        if self.options.root:
+            return self.options.root
+        told = self.discovery.resource
+        roots = [each for each in (told.get("default"), *self.discovery.items("api_roots")) if each]
+        if not roots:
+            raise Skip("discovery names no API root; give one with --root")
+        return self.path_of(str(roots[0]))
+
+    def path_of(self, url: str) -> str:
+        """The path of an API root on this server."""
+        target = self.options.target
+        found = urlsplit(urljoin(f"{target.scheme}://{target.host}:{target.port}/", url))
+        port = found.port or (443 if found.scheme == "https" else 80)
+        if (found.hostname, port) != (target.host.lower(), target.port):
+            raise Skip(f"the API root {url[:200]} is on another server; give a path with --root")
+        return found.path if found.path.endswith("/") else found.path + "/"
+
+    @once
+    def collections(self) -> list[Collection]:
+        """Every collection that the account sees."""
+        answer = self.get(self.root + "collections/")
+        return [each for each in answer.items("collections") if isinstance(each, dict)]
+
+    def path(self, collection: Collection) -> str:
+        """The path of a collection."""
+        return f"{self.root}collections/{quote(str(collection.get('id')), safe='')}/"
+
+    def with_rights(self, read: bool, write: bool) -> list[Collection]:
+        """The collections with these flags."""
+        return [
+            each
+            for each in self.collections
+            if each.get("can_read") is read and each.get("can_write") is write
+        ]
+
+    @once
+    def writable(self) -> Collection:
+        """The collection that may be written."""
+        wanted = self.options.collection
+        if not wanted:
+            raise Skip("needs a collection to write: --collection")
+        named = [each for each in self.collections if wanted in (each.get("id"), each.get("alias"))]
+        if not named:
+            raise Skip(f"the account sees no collection {wanted}")
+        if not (named[0].get("can_read") is True and named[0].get("can_write") is True):
+            raise Skip(f"the account may not both read and write {wanted}")
+        return named[0]
+
+    @property
+    def desk(self) -> str:
+        """The path of the collection that may be written."""
+        return self.path(self.writable)
+
+    @once
+    def readable(self) -> str:
+        """The path of a collection that may be read, one with objects if there is any."""
+        if self.options.collection:
+            return self.desk
+        found = [self.path(each) for each in self.collections if each.get("can_read") is True]
+        if not found:
+            raise Skip("the account may read no collection")
+        return next((p for p in found if self.get(f"{p}objects/", {"limit": "1"}).ids), found[0])
+
+    @once
+    def seven(self) -> list[StixObject]:
+        """Seven indicators, added in one request."""
+        return self.place(*(samples.indicator(name=f"Check {n}") for n in range(7)))
+
+    @once
+    def feed(self) -> Feed:
+        """Several objects to read: seven of ours, or whatever is there."""
+        if self.options.collection:
+            ids = tuple(each["id"] for each in self.seven)
+            return Feed(self.desk, {"match[id]": ",".join(ids)}, ids)
+        feed = Feed(self.readable, {})
+        if len(self.get(feed.at("objects/"), {"limit": "2"}).ids) < 2:
+            raise Skip("there are no objects to read; --collection lets the checks add some")
+        return feed
+
+    @once
+    def history(self) -> list[StixObject]:
+        """Three versions of one object: 2022, 2023, and then 2021."""
+        first = samples.indicator(created="2021-01-01T00:00:00.000Z")
+        versions = [
+            first | {"modified": f"{year}-06-01T00:00:00.000Z"} for year in (2022, 2023, 2021)
+        ]
+        for each in versions:
+            self.place(each)
+        return versions
+
+    @once
+    def kinds(self) -> list[StixObject]:
+        """An indicator, an observable, a marking definition, a relationship and a note."""
+        one, other = samples.indicator(), samples.address()
+        told = (samples.marking(), samples.relationship(one, other), samples.note(one))
+        return self.place(one, other, *told)
+
+    @once
+    def resources(self) -> list[tuple[str, Answer]]:
+        """One success of each endpoint, with the resource that it has."""
+        found = [
+            ("discovery", self.discovery),
+            ("api-root", self.get(self.root)),
+            ("collections", self.get(f"{self.root}collections/")),
+        ]
+        if self.collections:
+            found.append(("collection", self.get(self.path(self.collections[0]))))
+        found += [(kind, self.get(path, query)) for kind, path, query in self.pages]
+        with contextlib.suppress(Skip):
+            found.append(("status", self.get(f"{self.root}status/{self.receipt}/")))
+            found.append(("status", self.send(samples.indicator())))
+        return [(kind, answer) for kind, answer in found if answer.status in (200, 202)]
+
+    @once
+    def pages(self) -> list[tuple[str, str, Query]]:
+        """The four endpoints with date headers: kind, path and query."""
+        try:
+            feed = self.feed
+        except Skip:
+            return self._empty_pages()
+        first = self.get(feed.at("objects/"), {**feed.query, "limit": "1"}).ids
+        id = quote((*feed.ids, *first, "none")[0], safe="")
+        return [
+            ("manifest", feed.at("manifest/"), feed.query),
+            ("envelope", feed.at("objects/"), feed.query),
+            ("envelope", feed.at(f"objects/{id}/"), {}),
+            ("versions", feed.at(f"objects/{id}/versions/"), {}),
+        ]
+
+    def _empty_pages(self) -> list[tuple[str, str, Query]]:
+        try:
+            path = self.readable
+        except Skip:
+            return []
+        return [("manifest", f"{path}manifest/", {}), ("envelope", f"{path}objects/", {})]
+
+    @once
+    def receipt(self) -> str:
+        """The id of a status."""
+        answer = self.send(samples.indicator())
+        if answer.status != 202:
+            raise Skip(f"objects could not be added: {_found(answer, answer.resource)}")
+        return quote(str(answer.resource.get("id")), safe="")
+
+    @once
+    def errors(self) -> list[Answer]:
+        """Errors of several kinds, each as the server's own rules make it."""
+        wrong = self.wrong_credential
+        nowhere = f"{self.root}collections/{uuid.uuid4()}/"
+        asked = [
+            self.get(nowhere),
+            self.get(f"{nowhere}objects/"),
+            self.get(f"{self.root}status/{uuid.uuid4()}/"),
+            self.get(self.options.discovery, (), Accept="text/html"),
+        ]
+        if self.pages:
+            path = self.pages[1][1]  # objects/
+            asked += [self.get(path, {"limit": "0"}), self.get(path, {"added_after": "yesterday"})]
+        if wrong:
+            asked += [
+                self.get(path, (), Authorization=wrong) for path in (self.root, self.readable)
+            ]
+        with contextlib.suppress(Skip):
+            asked.append(self.post(b"{}", {"Content-Type": "text/plain"}))
+            asked.append(self.post(b"[]"))
+        return [answer for answer in asked if answer.status >= 400]
+
+    def clean(self) -> list[str]:
+        """Delete what was posted; the ids that stayed."""
+        if not self.options.collection:
+            return []
+        self.posted = {id: None for id in self.posted if not self._deleted(id)}
+        return list(self.posted)
+
+    def _deleted(self, id: str) -> bool:
+        every = {"match[spec_version]": "2.0,2.1", "match[version]": "all"}
+        try:
+            path = f"{self.desk}objects/{quote(id, safe='')}/"
+            answers = (self.ask("DELETE", path, query) for query in (every, {}))
+            return any(answer.status in (200, 404) for answer in answers)
+        except (Skip, Unreachable):
+            return False
+
+
+def _found(answer: Answer, told: Mapping[str, Any]) -> str:
+    state = told.get("status")
+    return f"POST answered {answer.status}" + (f", status {str(state)[:20]}" if state else "")

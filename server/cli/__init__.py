@@ -1,0 +1,1 @@
+"""tocsin-hub: the operator's commands."""

@@ -1,0 +1,1 @@
+"""The HTTP server in front of the application: sockets, parsing, TLS."""

@@ -1,0 +1,1 @@
+"""A submission from receipt to settlement: receive, evaluate, review."""

@@ -1,0 +1,218 @@
+"""A submission examined, with all that the hub knows and admission does not.
+
+Who its partner is and whose words must not be shared, what was sent before, what nobody may
+send again, and what its ids become.  This reads; whether it still holds is seen when it is settled.
+
+What is in a submission: its objects, each as a candidate.  Knows no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from tocsin.admission import Examiner
+from tocsin.admission.errors import Malformed, NotFound
+from tocsin.admission.markings.acs import is_acs
+from tocsin.admission.markings.consent import narrowed
+from tocsin.admission.markings.tlp import marking_ids, official
+from tocsin.admission.model import (
+    Action,
+    Candidate,
+    Consent,
+    Finding,
+    KnownBenign,
+    StixObject,
+    Submitter,
+    Tlp,
+    Verdict,
+)
+from tocsin.admission.policy import Policy
+from tocsin.admission.stix.extension_definition import claims
+from tocsin.admission.stix.ijson import divisible, strict
+from tocsin.admission.warninglists.index import WithOwn
+from tocsin.server.model import (
+    Kind,
+    Partner,
+    Submission,
+    Unwanted,
+)
+from tocsin.server.publishing.marking_definitions import unmarked
+from tocsin.server.publishing.pending_references import authors, definitions, identities
+from tocsin.server.publishing.publisher import (
+    Batch,
+    Grounds,
+    Outdated,
+    Publisher,
+)
+from tocsin.server.store import Store, Txn
+
+_MISP = Finding(
+    "validate",
+    "format",
+    Action.REFUSED,
+    "an event of MISP, of which many objects are made: send it with tocsin push, or as STIX",
+)
+
+
+def split(raw: bytes) -> list[bytes]:
+    """The objects of an envelope that the door has understood already."""
+    try:
+        envelope = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        envelope = msgspec.json.decode(divisible(raw), type=dict[str, msgspec.Raw])
+    return [bytes(one) for one in msgspec.json.decode(envelope["objects"], type=list[msgspec.Raw])]
+
+
+def candidate_of(index: int, raw: bytes) -> Candidate:
+    """One object as a candidate; refused if it cannot be read.  ACS markings keep their bytes."""
+    try:
+        subject = strict(raw)
+    except Malformed as error:
+        fault = Finding("validate", "format", Action.REFUSED, str(error))
+        return Candidate(index, None).refused(fault)
+    if "Event" in subject and "type" not in subject:
+        return Candidate(index, None).refused(_MISP)
+    candidate = Candidate.stated(index, subject)
+    return replace(candidate, raw=raw) if is_acs(subject) else candidate
+
+
+def about(candidates: Sequence[Candidate]) -> dict[str, tuple[str, ...]]:
+    """The sightings and opinions of a submission, by the source ids that they are about."""
+    found: dict[str, tuple[str, ...]] = {}
+    for candidate in candidates:
+        subject = candidate.object or {}
+        if candidate.open and subject.get("type") in ("sighting", "opinion"):
+            for target in (subject.get("sighting_of_ref"), *subject.get("object_refs", ())):
+                if target is not None:
+                    found[target] = (*found.get(target, ()), str(candidate.source_id))
+    return found
+
+
+OPERATOR = Partner(slug="operator", name="")
+"""Whose submissions the operator's are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """By what submissions are judged."""
+
+    policy: Policy
+    lists: KnownBenign
+    inline: int
+    """Submissions of up to so many objects are admitted while the submitter waits."""
+
+
+class Examining:
+    """Examines submissions as wholes."""
+
+    def __init__(
+        self, store: Store, publisher: Publisher, rules: Rules, clock: Callable[[], int]
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._rules = rules
+        self._clock = clock
+        self._lists: tuple[tuple[Unwanted, ...], KnownBenign] = ((), rules.lists)
+
+    def batch(
+        self,
+        submission: Submission,
+        candidates: Sequence[Candidate],
+        waived: frozenset[str] = frozenset(),
+        *,
+        anonymous: bool = False,
+    ) -> Batch:
+        """The candidates examined, and what their ids become; by nobody's name if `anonymous`."""
+        rules, now = self._rules, self._clock()
+        revision, benign = self._known_benign()
+        known = self._store.people.partner(submission.partner) if submission.partner else None
+        partner = known or _operator(submission)
+        if anonymous:
+            partner = replace(partner, consent=Consent.NONE)
+        submitter = self._submitter(partner, candidates)
+        partner = replace(partner, consent=submitter.consent)
+        defined = self._defined(partner, candidates)
+        examiner = Examiner(rules.policy, submitter, benign, waived, defined)
+        hub = self._publisher.house.identity["id"]
+        candidates = [replace(each, echo=claims(each.object, hub)) for each in candidates]
+        examined = examiner.examine(candidates, now)
+        authors = examiner.authors(candidates) | {hub}
+        return Batch(
+            submission=submission.id,
+            partner=partner,
+            candidates=tuple(examined),
+            minted=self._publisher.mint.minted(examined, authors),
+            authors=authors,
+            received=submission.received,
+            now=now,
+            grounds=Grounds(known, revision),
+            waived=waived,
+            refused=frozenset(
+                c.source_id for c in examined if c.source_id and c.verdict is Verdict.REFUSED
+            ),
+            unmarked=unmarked(candidates),
+            sees=self._sees(submission.account),
+            defined=frozenset(defined),
+        )
+
+    def _defined(self, partner: Partner, candidates: Sequence[Candidate]) -> dict[str, StixObject]:
+        """Marking definitions that the partner sent before and that objects carry now."""
+        subjects = [each.object for each in candidates if each.object is not None]
+        wanted = {id_ for subject in subjects for id_ in marking_ids(subject)}
+        wanted -= {str(subject.get("id")) for subject in subjects} | official()
+        if not wanted:
+            return {}
+        return self._store.commit(lambda txn: definitions(txn, partner.slug, wanted))
+
+    def _known_benign(self) -> tuple[int, KnownBenign]:
+        """The warning lists with the hub's own, which is joined anew when it has changed."""
+        revision, own = self._store.unwanted.revised()
+        before, joined = self._lists
+        if own is not before:
+            entries = ((each.kind, each.value, each.reason) for each in own)
+            joined = WithOwn(entries, self._rules.lists)
+            self._lists = (own, joined)
+        return revision, joined
+
+    def _submitter(self, partner: Partner, candidates: Sequence[Candidate]) -> Submitter:
+        """The partner, with the terms of all partners to be kept out of what is shared."""
+        subjects = [each.object for each in candidates if each.object is not None]
+        hub = self._publisher.house.identity["id"]
+        told, before = identities(subjects), frozenset[str]()
+        if told:
+            before = self._store.commit(lambda txn: authors(txn, partner.slug, told, hub))
+        terms = [term for each in self._store.people.partners() for term in each.terms]
+        submitter = partner.submitter()
+        terms = list(dict.fromkeys((*submitter.terms, *terms)))
+        return narrowed(replace(submitter, terms=tuple(terms), identities=before), subjects)
+
+    def _sees(self, name: str) -> Tlp:
+        """The strictest level among the feeds that the account reads."""
+        account = self._store.people.account(name)
+        if account is None:
+            return Tlp.CLEAR
+        if account.operator:
+            return Tlp.RED
+        feeds = [c for c in self._store.feeds.collections() if c.kind is Kind.FEED]
+        return max((c.max_tlp for c in feeds if c.id in account.reads), default=Tlp.CLEAR)
+
+
+def check(txn: Txn, batch: Batch) -> None:
+    """Raises Outdated unless what a batch was examined by is as it was.
+
+    Whoever withdraws a consent or forbids a value writes the journal's head, as who settles does:
+    of two at once one tries again, and sees here what the other did.
+    """
+    grounds = batch.grounds
+    known = None if grounds.partner is None else txn.people.partner(grounds.partner.slug)
+    if grounds != Grounds(known, txn.unwanted()):
+        raise Outdated
+
+
+def _operator(submission: Submission) -> Partner:
+    if submission.partner:
+        raise NotFound(f"there is no partner {submission.partner}")
+    return OPERATOR

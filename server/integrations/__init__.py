@@ -1,0 +1,1 @@
+"""Other products whose data or interfaces the hub supports."""

@@ -1,0 +1,1 @@
+"""medallion: import its collections, or serve the hub's feeds through it."""

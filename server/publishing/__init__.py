@@ -1,0 +1,1 @@
+"""Admitted objects become public objects."""

@@ -1,0 +1,60 @@
+"""Whoever agreed to be named and does so no longer is not named again.
+
+What was published meanwhile stays as it is.  But whenever the hub looks at such
+an object again, what it remembers of it loses the name, and so does the object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+)
+from dataclasses import dataclass, replace
+
+from tocsin.admission.model import (
+    NAMED,
+    Contribution,
+    Layer,
+    Submitter,
+)
+from tocsin.admission.rules.anonymise_source import nameless
+from tocsin.server.model import Partner, Public
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """Who may be named now."""
+
+    partners: Callable[[], Iterable[Partner]]
+
+    def settled(self, publics: Collection[Public]) -> list[Public]:
+        """The same, without the names of those whose consent has ended."""
+        if not any(each.named for public in publics for each in public.contributions):
+            return list(publics)
+        known = {each.slug: each.submitter() for each in self.partners()}
+        return [_settled(public, known) for public in publics]
+
+
+def _settled(public: Public, known: Mapping[str, Submitter]) -> Public:
+    said = tuple(_said(each, known) for each in public.contributions)
+    return public if said == public.contributions else replace(public, contributions=said)
+
+
+def _said(spoken: Contribution, known: Mapping[str, Submitter]) -> Contribution:
+    submitter = known.get(spoken.partner)
+    if not spoken.named or submitter is None or submitter.consent in NAMED:
+        return spoken
+
+    def bare(layers: Iterable[Layer]) -> tuple[Layer, ...]:
+        return tuple((level, nameless(layer, submitter)) for level, layer in layers)
+
+    return replace(
+        spoken,
+        object=nameless(spoken.object, submitter),
+        fuller=bare(spoken.fuller),
+        draft=bare(spoken.draft),
+        named=False,
+    )

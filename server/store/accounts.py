@@ -1,0 +1,155 @@
+"""Who shares: partners, their accounts, and the keys that open an account.
+
+Of a key only its SHA-256 is kept, so nobody who reads the database can use it;
+of a client certificate its fingerprint, which `access.py` spells differently.
+"""
+
+from __future__ import annotations
+
+from pymongo.collection import Collection as Documents
+from pymongo.errors import DuplicateKeyError
+
+from tocsin.admission.errors import Conflict, NotFound
+from tocsin.admission.merge.confidence import NEUTRAL
+from tocsin.admission.model import Consent, Tlp
+from tocsin.server.model import Account, Partner
+from tocsin.server.store.connection import Base, Session, timely
+from tocsin.server.store.feeds.blocks import Document
+
+
+class People:
+    """Partners, accounts and keys; within a transaction they are `Txn.people`."""
+
+    def __init__(self, base: Base, session: Session = None) -> None:
+        """Everything is read and written in `session`, if there is one."""
+        self._partners, self._accounts, self._keys = base.partners, base.accounts, base.keys
+        self._session = session
+
+    def add_partner(self, partner: Partner) -> None:
+        """Keep a new partner; Conflict if its slug is taken."""
+        there = f"there is a partner {partner.slug} already; `partner change` changes it"
+        self._add(self._partners, _partner_document(partner), there)
+
+    def update_partner(self, partner: Partner) -> None:
+        """Keep the partner in place of the one with its slug; NotFound if there is none."""
+        missing = f"there is no partner {partner.slug}"
+        self._update(self._partners, _partner_document(partner), missing)
+
+    def partner(self, slug: str) -> Partner | None:
+        """The partner with this slug, or None."""
+        document = self._partners.find_one({"_id": slug}, session=self._session)
+        return None if document is None else _partner(document)
+
+    def partners(self) -> list[Partner]:
+        """All partners, by slug."""
+        found = self._partners.find({}, session=self._session)
+        return sorted(map(_partner, found), key=lambda partner: partner.slug)
+
+    def add_account(self, account: Account) -> None:
+        """Keep a new account; Conflict if its name is taken."""
+        there = f"there is an account {account.name} already"
+        self._add(self._accounts, _account_document(account), there)
+
+    def update_account(self, account: Account) -> None:
+        """Keep the account in place of the one with its name; NotFound if there is none."""
+        missing = f"there is no account {account.name}"
+        self._update(self._accounts, _account_document(account), missing)
+
+    def account(self, name: str) -> Account | None:
+        """The account with this name, or None."""
+        document = self._accounts.find_one({"_id": name}, session=self._session)
+        return None if document is None else _account(document)
+
+    def accounts(self, partner: str | None = None) -> list[Account]:
+        """All accounts, by name; of one partner if one is named."""
+        wanted = {} if partner is None else {"partner": partner}
+        found = self._accounts.find(wanted, session=self._session)
+        return sorted(map(_account, found), key=lambda account: account.name)
+
+    def add_key(self, account: str, digest: str) -> None:
+        """Let a key open an account; `digest` is the hex SHA-256 of the secret.
+
+        Raises NotFound if there is no such account, Conflict if the key opens one already.
+        """
+        if self.account(account) is None:
+            raise NotFound(f"there is no account {account}")
+        self._add(self._keys, {"_id": digest, "account": account}, "this key is in use already")
+
+    @timely()
+    def account_of(self, digest: str) -> Account | None:
+        """The account that a key opens, disabled or not; None if it opens none."""
+        key = self._keys.find_one({"_id": digest}, session=self._session)
+        return None if key is None else self.account(key["account"])
+
+    def keys_of(self, account: str) -> list[str]:
+        """The digests of the keys that open an account, in order."""
+        found = self._keys.find({"account": account}, session=self._session)
+        return sorted(key["_id"] for key in found)
+
+    def revoke_key(self, digest: str) -> None:
+        """Let a key open nothing any more; NotFound if it did not open anything."""
+        if not self._keys.delete_one({"_id": digest}, session=self._session).deleted_count:
+            raise NotFound("there is no such key")
+
+    def _add(self, documents: Documents[Document], document: Document, otherwise: str) -> None:
+        try:
+            documents.insert_one(document, session=self._session)
+        except DuplicateKeyError as error:
+            raise Conflict(otherwise) from error
+
+    def _update(self, documents: Documents[Document], document: Document, otherwise: str) -> None:
+        key = {"_id": document["_id"]}
+        if not documents.replace_one(key, document, session=self._session).matched_count:
+            raise NotFound(otherwise)
+
+
+def _partner_document(partner: Partner) -> Document:
+    return {
+        "_id": partner.slug,
+        "name": partner.name,
+        "country": partner.country,
+        "sectors": list(partner.sectors),
+        "terms": list(partner.terms),
+        "consent": partner.consent.value,
+        "max_tlp": partner.max_tlp.word,
+        "default_tlp": partner.default_tlp.word,
+        "reliability": partner.reliability,
+        "group": partner.group,
+    }
+
+
+def _partner(document: Document) -> Partner:
+    return Partner(
+        slug=document["_id"],
+        name=document["name"],
+        country=document["country"],
+        sectors=tuple(document["sectors"]),
+        terms=tuple(document["terms"]),
+        consent=Consent(document["consent"]),
+        max_tlp=Tlp.of(document["max_tlp"]),
+        default_tlp=Tlp.of(document["default_tlp"]),
+        reliability=document.get("reliability", NEUTRAL),  # absent in what an earlier build wrote
+        group=document.get("group", ""),
+    )
+
+
+def _account_document(account: Account) -> Document:
+    return {
+        "_id": account.name,
+        "partner": account.partner,
+        "reads": sorted(account.reads),
+        "writes": sorted(account.writes),
+        "operator": account.operator,
+        "disabled": account.disabled,
+    }
+
+
+def _account(document: Document) -> Account:
+    return Account(
+        name=document["_id"],
+        partner=document["partner"],
+        reads=frozenset(document["reads"]),
+        writes=frozenset(document["writes"]),
+        operator=document["operator"],
+        disabled=document["disabled"],
+    )

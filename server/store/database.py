@@ -1,0 +1,137 @@
+"""The store: everything the hub keeps, and the one way to change it.
+
+Reading goes through `feeds`, `people`, `submissions`, `reviews`, `dues`, `errands`,
+`unwanted` and `journal`.  Whatever belongs together is written in one `commit`: all of it
+becomes visible at once, or none of it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from pymongo.client_session import ClientSession
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+
+from tocsin.admission.errors import Unavailable
+from tocsin.server.store import schema
+from tocsin.server.store.accounts import People
+from tocsin.server.store.connection import (
+    SAFE,
+    STEADY,
+    Client,
+    collided,
+    reach,
+)
+from tocsin.server.store.exclusions import UnwantedValues
+from tocsin.server.store.feeds.packing import Packing
+from tocsin.server.store.feeds.views import Library
+from tocsin.server.store.journal import Journal
+from tocsin.server.store.outbox import Errands
+from tocsin.server.store.reviews import Reviews
+from tocsin.server.store.schedule import Dues
+from tocsin.server.store.submissions import Submissions
+from tocsin.server.store.transaction import Turns, Txn
+
+T = TypeVar("T")
+Clock = Callable[[], int]
+_ATTEMPTS = 5
+
+
+def wall_clock() -> int:
+    """Now, in µs since 1970 UTC."""
+    return time.time_ns() // 1_000
+
+
+class Store:
+    """A database of the hub's."""
+
+    def __init__(self, client: Client, name: str, clock: Clock = wall_clock) -> None:
+        """Use `connect` instead, which tries the database out first."""
+        self._client = client
+        self._base = client.get_database(name, read_concern=STEADY, write_concern=SAFE)
+        self.clock = clock
+        self._lock = threading.Lock()
+        self._turns = Turns(self._base)
+        self.feeds = Library(self._base, clock)
+        self.people = People(self._base)
+        self.submissions = Submissions(self._base, clock)
+        self.reviews = Reviews(self._base)
+        self.dues = Dues(self._base)
+        self.errands = Errands(self._base, clock)
+        self.unwanted = UnwantedValues(self._base)
+        self.journal = Journal(self._base)
+        self.packing = Packing(client, self._base, self._lock)
+
+    @classmethod
+    def connect(cls, uri: str, *, name: str = "tocsin", clock: Clock = wall_clock) -> Store:
+        """The store in database `name` at `uri`.
+
+        Raises Unavailable, with a sentence, if it cannot be reached or has no transactions.
+        """
+        return cls(reach(uri), name, clock)
+
+    def prepare(self) -> None:
+        """Make collections and indexes; harmless when they are there."""
+        schema.prepare(self._base)
+
+    def close(self) -> None:
+        """Let the connections go; the store is of no use afterwards."""
+        self._client.close()
+
+    def check_secrets(self, fingerprint: str) -> None:
+        """Remember which secrets this database was built with, or compare them.
+
+        Public ids are made from the hub's secrets: with other ones every object would be
+        published a second time.  Raises Unavailable if they differ.
+        """
+        secrets = self._base.secrets
+        try:
+            secrets.insert_one({"_id": "fingerprint", "value": fingerprint})
+        except DuplicateKeyError:
+            kept = secrets.find_one({"_id": "fingerprint"})
+            if kept is None or kept["value"] != fingerprint:
+                raise Unavailable(
+                    "this database belongs to a hub with other secrets: give this hub the "
+                    "secrets that the database was made with, or another database"
+                ) from None
+
+    def commit(self, work: Callable[[Txn], T]) -> T:
+        """Do `work` in one transaction: all of it is kept, or nothing.
+
+        It may run more than once, so it must not change anything outside.  It must not call
+        `commit` itself.  When this returns, the outcome is in the journal of a majority.
+        """
+        with self._lock:
+            for _ in range(_ATTEMPTS - 1):
+                try:
+                    return self._once(work)
+                except (DuplicateKeyError, BulkWriteError) as error:
+                    if not collided(error):
+                        raise
+            return self._once(work)
+
+    def _once(self, work: Callable[[Txn], T]) -> T:
+        turn = self._turns.begin()
+        results: list[T] = []
+
+        def attempt(session: ClientSession) -> T:
+            if results and self._turns.taken(turn):
+                return results[-1]
+            txn = Txn(self._base, session, self.clock)
+            results.append(work(txn))
+            txn.finish()
+            self._turns.take(turn, session)
+            return results[-1]
+
+        with self._client.start_session() as session:
+            return session.with_transaction(
+                attempt,
+                read_concern=ReadConcern("snapshot"),
+                write_concern=SAFE,
+                read_preference=ReadPreference.PRIMARY,
+            )

@@ -1,0 +1,110 @@
+"""The hub's own warning list, and under which scopes anything was published.
+
+The list is small and asked for by every submission, so it is read once and
+again only when its revision has changed.  The scopes beyond the plain TLP
+levels are kept because public ids follow from them: with all scopes at hand
+everything published on a value is found by its ids, without an index over
+values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from pymongo.client_session import ClientSession
+
+from tocsin.server.model import Unwanted
+from tocsin.server.store.connection import Base, Session
+from tocsin.server.store.feeds.blocks import Document
+
+_REVISION = "unwanted"
+
+
+class UnwantedValues:
+    """The hub's own warning list, for reading; it is changed in a transaction."""
+
+    def __init__(self, base: Base) -> None:
+        """`base` is the hub's database."""
+        self._base = base
+        self._read: tuple[int, tuple[Unwanted, ...]] = (-1, ())
+
+    def all(self) -> tuple[Unwanted, ...]:
+        """Everything on the list, by value."""
+        return self.revised()[1]
+
+    def revised(self) -> tuple[int, tuple[Unwanted, ...]]:
+        """The list's revision and everything on it."""
+        revision, read = revision_of(self._base), self._read
+        if revision != read[0]:
+            found = sorted(map(_unwanted, self._base.unwanted.find({})), key=lambda u: u.value)
+            self._read = read = (revision, tuple(found))
+        return read
+
+
+def revision_of(base: Base, session: Session = None) -> int:
+    """See `Txn.unwanted`."""
+    kept = base.tails.find_one({"_id": _REVISION}, session=session)
+    return 0 if kept is None else int(kept["revision"])
+
+
+def forbid(base: Base, session: ClientSession, new: Unwanted) -> bool:
+    """See `Txn.forbid`."""
+    name = _id(new.kind, new.value)
+    if base.unwanted.find_one({"_id": name}, session=session) is not None:
+        return False
+    base.unwanted.insert_one(_document(new), session=session)
+    _revise(base, session)
+    return True
+
+
+def allow(base: Base, session: ClientSession, kind: str, value: str) -> bool:
+    """See `Txn.allow`."""
+    gone = base.unwanted.delete_one({"_id": _id(kind, value)}, session=session).deleted_count
+    if gone:
+        _revise(base, session)
+    return bool(gone)
+
+
+def know_scope(base: Base, session: ClientSession, scope: str) -> None:
+    """See `Txn.know_scope`."""
+    name = _id("scope", scope)
+    if base.scopes.find_one({"_id": name}, {"_id": 1}, session=session) is None:
+        base.scopes.insert_one({"_id": name, "scope": scope}, session=session)
+
+
+def scopes(base: Base, session: ClientSession) -> Iterator[str]:
+    """See `Txn.scopes`."""
+    for document in base.scopes.find({}, session=session):
+        yield document["scope"]
+
+
+def _revise(base: Base, session: ClientSession) -> None:
+    key = {"_id": _REVISION}
+    base.tails.update_one(key, {"$inc": {"revision": 1}}, upsert=True, session=session)
+
+
+def _id(kind: str, text: str) -> str:
+    """A key of bounded length, whatever the text."""
+    return hashlib.sha256(f"{kind}\n{text}".encode()).hexdigest()
+
+
+def _document(unwanted: Unwanted) -> Document:
+    return {
+        "_id": _id(unwanted.kind, unwanted.value),
+        "kind": unwanted.kind,
+        "property": unwanted.property,
+        "value": unwanted.value,
+        "reason": unwanted.reason,
+        "since": unwanted.since,
+    }
+
+
+def _unwanted(document: Document) -> Unwanted:
+    return Unwanted(
+        kind=document["kind"],
+        property=document["property"],
+        value=document["value"],
+        reason=document["reason"],
+        since=document["since"],
+    )

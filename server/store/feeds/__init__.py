@@ -1,0 +1,1 @@
+"""Feeds as logs with positions: reading, writing, packing, views."""

@@ -1,0 +1,284 @@
+"""The cards that lead from a facet to the entries that have it, as in a library's catalogue.
+
+A run has one card for about 32 facets, with the places of their entries, so
+whoever looks for a facet reads a small document and no body.  A card counts in
+places of a block, which never change: it stays true however the runs of the
+block are rewritten.
+
+On a card a facet is written after its *span*, four blocks of which it is
+looked up at once.  So a question is always an equality or one list of keys on
+one field, the only shape that every engine answers from an index of arrays;
+and what is written at the same time lies together in that index.
+
+Only shapes are known here, no database.
+
+Finding the entries of a feed that filters by facets ask for, from the cards alone.
+
+Spans are asked about in growing groups, so a rare facet of a large feed is
+found in a few questions and a common one costs no more than its first span.
+Of several filters the one that has left the fewest entries so far goes first,
+and the next ones are asked only about the spans that it has left.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import (
+    Container,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import accumulate
+
+from tocsin.server.model import Query, Wanted
+from tocsin.server.store.connection import Base
+from tocsin.server.store.feeds.blocks import (
+    BLOCK,
+    Document,
+    Fresh,
+    block_of,
+    run_id,
+)
+from tocsin.server.store.feeds.consistent_read import Steady
+
+SPAN = 4
+"""Blocks in a span."""
+_PER_CARD = 32
+"""Facets; an engine may compare each with each key that is asked for."""
+
+
+@dataclass(slots=True)
+class Holders:
+    """The entries of a block that have one facet."""
+
+    places: list[int] = field(default_factory=list)
+    """Within the block, from 0."""
+    numbers: list[int] = field(default_factory=list)
+    """Of each entry, where the facet is a bucket of numbers; else empty."""
+
+    def add(self, place: int, number: int | None = None) -> None:
+        """One more entry."""
+        self.places.append(place)
+        if number is not None:
+            self.numbers.append(number)
+
+    def without(self, places: Container[int]) -> Holders:
+        """Those that stay when these places are cut out."""
+        kept = [i for i, place in enumerate(self.places) if place not in places]
+        numbers = [self.numbers[i] for i in kept] if self.numbers else []
+        return Holders([self.places[i] for i in kept], numbers)
+
+
+def keys(spans: Iterable[int], facets: Iterable[str]) -> list[str]:
+    """How the facets are written on the cards of these spans."""
+    facets = tuple(facets)
+    return [_key(span, facet) for span in spans for facet in facets]
+
+
+def span_of(block: int) -> int:
+    """The number of the span in which a block lies."""
+    return block // SPAN
+
+
+def card_documents(feed: str, entries: Sequence[Fresh]) -> list[Document]:
+    """The cards of the run that holds these entries."""
+    held: dict[str, Holders] = {}
+    for entry in entries:
+        posting, place = entry.posting, (entry.position - 1) % BLOCK
+        own = (f"type={posting.type}", f"level={posting.traits.tlp.word}")
+        for facet in {*posting.facets, *own}:
+            held.setdefault(facet, Holders()).add(place)
+        for facet, number in posting.numbers:
+            held.setdefault(facet, Holders()).add(place, number)
+    return written(feed, entries[0].position, held)
+
+
+def written(feed: str, first: int, held: Mapping[str, Holders]) -> list[Document]:
+    """The cards of the run that begins at position `first`."""
+    facets = sorted(held)
+    parts = [facets[i : i + _PER_CARD] for i in range(0, len(facets), _PER_CARD)]
+    return [
+        {
+            "_id": f"{run_id(feed, first)}/{number}",
+            "feed": feed,
+            "block": block_of(first),
+            "first": first,
+            **_sides(block_of(first), {facet: held[facet] for facet in part}),
+        }
+        for number, part in enumerate(parts)
+    ]
+
+
+def read(card: Document, facets: Container[str]) -> Iterator[tuple[str, Holders]]:
+    """Those of the facets that are on a card."""
+    begins = 0
+    for key, ends in zip(card["facets"], card["ends"], strict=True):
+        facet = key.partition("|")[2]
+        if facet in facets:
+            places = struct.unpack_from(f"<{ends - begins}H", card["places"], begins * 2)
+            octets = card["numbers"].get(facet, b"")
+            yield facet, Holders(list(places), list(struct.unpack(f"<{len(octets) // 8}q", octets)))
+        begins = ends
+
+
+def card_without(card: Document, places: Container[int]) -> Document | None:
+    """The fields of a card that change when places of the block are cut out; None if none do."""
+    before = dict(read(card, _Everything()))
+    after = {facet: holders.without(places) for facet, holders in before.items()}
+    if after == before:
+        return None
+    return _sides(card["block"], {facet: each for facet, each in after.items() if each.places})
+
+
+def joined(cards: Iterable[Document]) -> dict[str, Holders]:
+    """What is on several cards of one block, for writing fewer of them with `written`."""
+    held: dict[str, Holders] = {}
+    for card in sorted(cards, key=lambda card: card["first"]):
+        for facet, holders in read(card, _Everything()):
+            one = held.setdefault(facet, Holders())
+            one.places += holders.places
+            one.numbers += holders.numbers
+    return held
+
+
+def takes(wanted: Wanted, facet: str, holders: Holders) -> list[int]:
+    """The places of the holders that a filter takes, given that it names their facet."""
+    if facet != wanted.edge:
+        return holders.places
+    pairs = zip(holders.places, holders.numbers, strict=True)
+    return [place for place, number in pairs if wanted.takes(number)]
+
+
+def _sides(block: int, held: Mapping[str, Holders]) -> Document:
+    places = [place for holders in held.values() for place in holders.places]
+    return {
+        "facets": [_key(span_of(block), facet) for facet in held],
+        "ends": list(accumulate(len(holders.places) for holders in held.values())),
+        "places": struct.pack(f"<{len(places)}H", *places),
+        "numbers": {
+            facet: struct.pack(f"<{len(holders.numbers)}q", *holders.numbers)
+            for facet, holders in held.items()
+            if holders.numbers
+        },
+    }
+
+
+def _key(span: int, facet: str) -> str:
+    return f"{span:x}|{facet}"
+
+
+class _Everything(Container[str]):
+    """Contains whatever it is asked for."""
+
+    def __contains__(self, facet: object) -> bool:
+        return True
+
+
+KEYS = 128
+"""Keys in one question, if the values of one filter are not more already."""
+MANY = 20_000
+"""Entries that the filters of one group of spans may find before the next group is smaller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """An entry that the filters ask for."""
+
+    first: int
+    """Where its run began when it was written."""
+    doubts: tuple[Wanted, ...] = ()
+    """The filters that only the object itself can answer."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """What one filter takes, by position."""
+
+    sure: dict[int, int] = field(default_factory=dict)
+    doubtful: dict[int, int] = field(default_factory=dict)
+
+
+def filters(query: Query) -> tuple[Wanted, ...]:
+    """All that a query asks by facets, its types among it."""
+    if not query.types:
+        return query.wanted
+    types = Wanted("type", tuple(sorted(f"type={type}" for type in query.types)))
+    return (*query.wanted, types)
+
+
+class Picking:
+    """The filters of one query on their way through one feed."""
+
+    def __init__(self, base: Base, feed: str, wanted: Sequence[Wanted]) -> None:
+        """`wanted`, joined by AND, is not empty."""
+        self._base, self._feed, self._wanted = base, feed, wanted
+        self._names = {each.field: _named(each) for each in wanted}
+        self._left: Counter[str] = Counter()
+        self._asked: Counter[str] = Counter()
+
+    def picks(self, first: int, last: int, steady: Steady) -> Iterator[tuple[int, Pick]]:
+        """The positions, in order, of what all filters take from block `first` to `last`."""
+        spans = range(span_of(first), span_of(last) + 1)
+        width = 1
+        while spans:
+            before = self._left.total()
+            picked = steady.read(self._feed, partial(self.among, spans[:width]))
+            found = sorted(picked.items(), key=lambda item: item[0])
+            yield from (each for each in found if block_of(each[0]) >= first)
+            few = self._left.total() - before < MANY
+            spans, width = spans[width:], min(width * 2, KEYS) if few else max(width // 2, 1)
+
+    def among(self, spans: Iterable[int]) -> dict[int, Pick]:
+        """The entries in some spans that all filters take, by position.
+
+        True only while nothing of the feed is packed (steady.py).
+        """
+        left, picked = list(spans), None
+        for wanted in sorted(self._wanted, key=self._cost):
+            found = self._found(wanted, left)
+            picked = _both(picked, found, wanted)
+            self._asked[wanted.field] += len(left)
+            self._left[wanted.field] += len(found.sure) + len(found.doubtful)
+            left = sorted({span_of(block_of(position)) for position in picked})
+            if not left:
+                break
+        return picked or {}
+
+    def _cost(self, wanted: Wanted) -> tuple[float, int]:
+        asked = self._asked[wanted.field]
+        return (self._left[wanted.field] / asked if asked else 0.0), len(wanted.facets)
+
+    def _found(self, wanted: Wanted, spans: Sequence[int]) -> _Found:
+        names, found = self._names[wanted.field], _Found()
+        width = max(1, KEYS // len(names))
+        for i in range(0, len(spans), width):
+            asked = {"feed": self._feed, "facets": {"$in": keys(spans[i : i + width], names)}}
+            for card in self._base.cards.find(asked):
+                before = card["block"] * BLOCK + 1
+                for facet, holders in read(card, names):
+                    into = found.doubtful if facet == wanted.unsure else found.sure
+                    for place in takes(wanted, facet, holders):
+                        into[before + place] = card["first"]
+        return found
+
+
+def _named(wanted: Wanted) -> frozenset[str]:
+    """The facets that are looked up for a filter."""
+    return frozenset((*wanted.facets, wanted.edge, wanted.unsure)) - {""}
+
+
+def _both(picked: dict[int, Pick] | None, found: _Found, wanted: Wanted) -> dict[int, Pick]:
+    """What was picked by the filters before and is found by this one."""
+    every = found.doubtful | found.sure
+    if picked is None:
+        picked = {position: Pick(first) for position, first in every.items()}
+    return {
+        position: pick if position in found.sure else Pick(pick.first, (*pick.doubts, wanted))
+        for position, pick in picked.items()
+        if position in every
+    }

@@ -1,0 +1,310 @@
+"""Packing: many small runs of a block become one, so that history is read in large pieces.
+
+A block that is full is packed whole; the one that is being filled is packed
+from time to time, what came since the last time.  Positions and stamps stay,
+superseded versions stay, and no answer changes: so a feed's `writes` stays
+too, and whoever has an answer may keep it.
+
+One transaction packs up to 8 MB.  Like every writer of the feed it writes the
+head at its end, so nothing can be published, superseded or removed meanwhile;
+unlike them it does not try again at once, but gives way.  After it has done so
+some times it writes the head first, so that others try again for once.
+
+How far each feed was packed is remembered in one small document, never in the
+feed: nobody waits for it, and if it is lost, packed blocks are looked at again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, chain
+
+import bson
+from pymongo.client_session import ClientSession
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+
+from tocsin.server.store.connection import (
+    SAFE,
+    Base,
+    Client,
+    portions,
+)
+from tocsin.server.store.feeds.blocks import (
+    BLOCK,
+    LONGEST_BODY,
+    Document,
+    body_fields,
+    opened,
+    places,
+    run_id,
+    shelf_count,
+    shelf_of,
+    stamp_of,
+    traits_written,
+)
+from tocsin.server.store.feeds.filter_index import joined, written
+from tocsin.server.store.feeds.id_index import PORTION
+from tocsin.server.store.feeds.versions import Place
+
+log = logging.getLogger(__name__)
+
+MANY = 64
+"""Writes to a block that is not full yet, after which it is packed so far."""
+MOST = 100
+"""Runs that one step packs: it holds up whoever publishes in this process."""
+LARGEST = 15_000_000
+"""Octets of a packed run, all its fields; a document of the database ends at 16 MiB."""
+PATIENCE = 5
+"""How often in a row the packer gives way."""
+_SIZES = {"first": 1, "n": 1, "ends": 1, "stamps": 1}
+_CONFLICT = "TransientTransactionError"
+_UNKNOWN = "UnknownTransactionCommitResult"
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """A block that may be worth packing."""
+
+    feed: str
+    block: int
+    writes: int
+    """The feed's, when this was found out."""
+    full: bool
+
+
+class Packing:
+    """Packs, one step at a time; any number of processes may do it at once."""
+
+    def __init__(self, client: Client, base: Base, lock: threading.Lock, many: int = MANY) -> None:
+        """`lock` is held by whoever in this process is in a transaction."""
+        self._client, self._base, self._lock = client, base, lock
+        self._many = many
+        self._turn = self._waited = 0
+        self.packed = 0
+        """Runs that this process has made out of others."""
+
+    def step(self) -> bool:
+        """Look at one block and pack at most 8 MB of it; False if no block is due.
+
+        Nothing happens if somebody else writes to the feed at the same moment.
+        """
+        due = list(self._due())
+        if not due:
+            return False
+        self._turn += 1
+        each = due[self._turn % len(due)]
+        with self._lock:
+            made = self._try(each)
+        self._waited = self._waited + 1 if made is None else 0
+        if made is False:
+            self._advance(each)
+        self.packed += made is True
+        return True
+
+    def so_far(self) -> tuple[int, int]:
+        """How often anything was packed, by whomever, and how many full blocks are done with."""
+        packs = sum(int(head.get("packs", 0)) for head in self._base.heads.find({}))
+        return packs, sum(document["block"] for document in self._base.packing.find({}))
+
+    def _due(self) -> Iterator[_Due]:
+        """The next block of each feed that may be worth packing."""
+        done = {document["_id"]: document for document in self._base.packing.find({})}
+        for head in self._base.heads.find({}, {"position": 1, "writes": 1}):
+            feed, writes = head["_id"], int(head["writes"])
+            before = done.get(feed, {"block": 0, "writes": 0})
+            if before["block"] < head["position"] // BLOCK:
+                yield _Due(feed, before["block"], writes, full=True)
+            elif head["position"] % BLOCK and writes - before["writes"] >= self._many:
+                yield _Due(feed, before["block"], writes, full=False)
+
+    def _advance(self, due: _Due) -> None:
+        """There is nothing to pack in this block, for now or for good."""
+        change = {"block": due.block + due.full, "writes": due.writes}
+        self._base.packing.update_one({"_id": due.feed}, {"$max": change}, upsert=True)
+
+    def _try(self, due: _Due) -> bool | None:
+        """Whether there was something to pack; None if way was given to somebody else."""
+        with self._client.start_session() as session:
+            try:
+                with session.start_transaction(
+                    ReadConcern("snapshot"), SAFE, ReadPreference.PRIMARY
+                ):
+                    if self._waited >= PATIENCE:
+                        _take_head(self._base, session, due.feed)
+                    return _pack(self._base, session, due)
+            except PyMongoError as error:
+                if error.has_error_label(_CONFLICT) or error.has_error_label(_UNKNOWN):
+                    log.debug("packing block %d of %s gives way: %s", due.block, due.feed, error)
+                    return None
+                raise
+
+
+def _pack(base: Base, session: ClientSession, due: _Due) -> bool:
+    """Pack the first runs of the block that fit together; False if there are none."""
+    block = {"feed": due.feed, "block": due.block}
+    sizes = list(base.runs.find(block, _SIZES, session=session).sort("first", 1))
+    group = _group(sizes, full=due.full)
+    if group is None:
+        return False
+    first, last = group[0]["first"], group[-1]["first"]
+    within = {**block, "first": {"$gte": first, "$lte": last}}
+    runs = list(base.runs.find(within, session=session).sort("first", 1))
+    packed = packed_run(runs)
+    if len(bson.encode(packed)) > LARGEST:
+        log.warning("the rest of block %d of %s stays as it is: too long", due.block, due.feed)
+        return False
+    ids = [run["_id"] for run in runs]
+    shelves = _shelves_of(base, session, ids)
+    marks = [each for each in base.marks.find(block, session=session) if each["_id"] in ids]
+    base.runs.replace_one({"_id": packed["_id"]}, packed, session=session)
+    for portion in portions(ids[1:], PORTION):
+        base.runs.delete_many({"_id": {"$in": list(portion)}}, session=session)
+    for portion in portions(ids, PORTION):
+        base.shelves.delete_many({"run": {"$in": list(portion)}}, session=session)
+    fresh = packed_shelves(due.feed, first, chain.from_iterable(map(_all, shelves)))
+    if fresh:
+        base.shelves.insert_many(fresh, session=session)
+    _write_marks(base, session, runs, marks)
+    _join_cards(base, session, due.feed, within)
+    _take_head(base, session, due.feed)
+    return True
+
+
+def _take_head(base: Base, session: ClientSession, feed: str) -> None:
+    """Who else writes to the feed must notice; and whoever is reading it, see `steady`."""
+    base.heads.update_one({"_id": feed}, {"$inc": {"packs": 1}}, session=session)
+
+
+def _group(sizes: Sequence[Document], *, full: bool) -> Sequence[Document] | None:
+    """The runs of a block to be packed next.
+
+    So as not to pack anything again and again, what is packed already waits until the block
+    is full and few runs are left in it.
+    """
+    groups = _groups(_unpacked(sizes)) if not full or len(sizes) > MOST else iter(())
+    return next(chain(groups, _groups(sizes) if full else ()), None)
+
+
+def _groups(sizes: Sequence[Document]) -> Iterator[Sequence[Document]]:
+    """Consecutive runs whose bodies are short enough to be one, where there are several."""
+    start = total = 0
+    for i, run in enumerate(sizes):
+        length = run["ends"][-1]
+        if i > start and (total + length > LONGEST_BODY or i - start == MOST):
+            if i - start > 1:
+                yield sizes[start:i]
+            start, total = i, 0
+        total += length
+    if len(sizes) - start > 1:
+        yield sizes[start:]
+
+
+def _unpacked(sizes: Sequence[Document]) -> Sequence[Document]:
+    """The runs that came after the last packed one."""
+    start = next((i for i in range(len(sizes), 0, -1) if "stamps" in sizes[i - 1]), 0)
+    return sizes[start:]
+
+
+def _shelves_of(base: Base, session: ClientSession, ids: Sequence[str]) -> list[Document]:
+    return [
+        shelf
+        for portion in portions(ids, PORTION)
+        for shelf in base.shelves.find({"run": {"$in": list(portion)}}, session=session)
+    ]
+
+
+def _write_marks(
+    base: Base, session: ClientSession, runs: Sequence[Document], marks: Sequence[Document]
+) -> None:
+    if not marks:
+        return
+    packed = packed_marks(runs, marks)
+    base.marks.replace_one({"_id": packed["_id"]}, packed, upsert=True, session=session)
+    others = [each["_id"] for each in marks if each["_id"] != packed["_id"]]
+    for portion in portions(others, PORTION):
+        base.marks.delete_many({"_id": {"$in": list(portion)}}, session=session)
+
+
+def _join_cards(base: Base, session: ClientSession, feed: str, within: Document) -> None:
+    """Write the cards of some runs anew, as those of the first one, which is there alone now."""
+    cards = list(base.cards.find(within, session=session))
+    for portion in portions([card["_id"] for card in cards], PORTION):
+        base.cards.delete_many({"_id": {"$in": list(portion)}}, session=session)
+    fresh = written(feed, within["first"]["$gte"], joined(cards))
+    if fresh:
+        base.cards.insert_many(fresh, session=session)
+
+
+def packed_run(runs: Sequence[Document]) -> Document:
+    """The run that holds what consecutive runs of a block held; it has the first one's id."""
+    runs = [opened(run) for run in runs]
+    lengths = (_lengths(run["ends"]) for run in runs)
+    head = runs[0]
+    return {
+        **{name: head[name] for name in ("_id", "feed", "block", "first", "stamp")},
+        "n": sum(run["n"] for run in runs),
+        "stamps": [stamp_of(run, i) for run in runs for i in range(run["n"])],
+        **{name: _joined(runs, name) for name in ("ids", "types", "specs", "versions")},
+        "ends": list(accumulate(chain.from_iterable(lengths))),
+        **body_fields(b"".join(run["body"] for run in runs), packed=True),
+        "gone": [run["first"] - head["first"] + i for run in runs for i in run["gone"]],
+    }
+
+
+def _joined(runs: Iterable[Document], name: str) -> list[object]:
+    return list(chain.from_iterable(run[name] for run in runs))
+
+
+def _lengths(ends: Sequence[int]) -> Iterator[int]:
+    return (end - begin for begin, end in zip([0, *ends], ends, strict=False))
+
+
+def packed_marks(runs: Sequence[Document], marks: Iterable[Document]) -> Document:
+    """The marks of a packed run, given those of the runs that it was made of."""
+    firsts = {run["_id"]: run["first"] for run in runs}
+    head = runs[0]
+    shifted: dict[str, list[int]] = {"old": [], "later": [], "shadowed": []}
+    for document in marks:
+        offset = firsts[document["_id"]] - head["first"]
+        for mark, indexes in shifted.items():
+            indexes.extend(offset + i for i in document[mark])
+    sorted_ = {mark: sorted(indexes) for mark, indexes in shifted.items()}
+    return {**{name: head[name] for name in ("_id", "feed", "block")}, **sorted_}
+
+
+def packed_shelves(feed: str, first: int, entries: Iterable[Place]) -> list[Document]:
+    """The shelves of a packed run that begins at position `first`."""
+    kept = sorted((replace(each, first=first) for each in entries), key=lambda p: p.position)
+    count = shelf_count(len(kept))
+    shelves: dict[int, list[Place]] = {}
+    for place in kept:
+        shelves.setdefault(shelf_of(place.id) % count, []).append(place)
+    return [_shelf(feed, number, inside) for number, inside in sorted(shelves.items())]
+
+
+def _shelf(feed: str, number: int, inside: Sequence[Place]) -> Document:
+    first = inside[0].first
+    return {
+        "_id": f"{run_id(feed, first)}/{number}",
+        "feed": feed,
+        "run": run_id(feed, first),
+        "first": first,
+        "stamps": [place.stamp for place in inside],
+        "at": [place.index for place in inside],
+        "ids": [place.id for place in inside],
+        "types": [place.type for place in inside],
+        "specs": [place.spec for place in inside],
+        "versions": [place.version for place in inside],
+        "traits": [traits_written(place.traits) for place in inside],
+        "own": [i for i, place in enumerate(inside) if place.own],
+        "digests": b"".join(place.digest for place in inside),
+    }
+
+
+def _all(shelf: Document) -> Iterator[Place]:
+    return places(shelf, shelf["ids"])

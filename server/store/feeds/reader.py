@@ -1,0 +1,429 @@
+"""Reading a feed: pages of it, in the one order that it has.
+
+Reading needs no transaction.  Positions are dense and become visible in
+order, so what a reader sees of a feed is always its beginning, and the entry
+after the last one it was given is the next one for ever (feeds.md).  A walk
+that has come to its end has met every object that was there all the time.
+
+What a reader takes from the database at once: a block, or some entries of a few runs.
+
+Only what is to be read, and what of it was asked for; no database.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import (
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+
+import orjson
+from pymongo.errors import DuplicateKeyError
+
+from tocsin.admission.errors import Conflict, NotFound, Unavailable
+from tocsin.server.index_terms import holds
+from tocsin.server.model import (
+    Collection,
+    Entry,
+    Head,
+    Page,
+    Query,
+    Wanted,
+)
+from tocsin.server.store.collections import collection_of, document_of
+from tocsin.server.store.connection import (
+    Base,
+    portions,
+    timely,
+)
+from tocsin.server.store.feeds.blocks import (
+    BLOCK,
+    Document,
+    block_of,
+    body_of,
+    columns,
+    index_after,
+    marks_of,
+    opened,
+    run_id,
+    stamp_of,
+)
+from tocsin.server.store.feeds.consistent_read import Steady
+from tocsin.server.store.feeds.filter_index import (
+    Pick,
+    Picking,
+    filters,
+    span_of,
+)
+from tocsin.server.store.feeds.id_index import PORTION, mark_documents, objects
+from tocsin.server.store.feeds.versions import (
+    Choice,
+    Marks,
+    Place,
+    newest,
+)
+
+RUNS = 8
+"""Runs of one portion at most; each may be as long as a body may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Whole blocks, or the entries of them that filters pick."""
+
+    blocks: tuple[int, ...]
+    picks: Mapping[int, Pick] | None = None
+    """By position, in order; None: whole blocks."""
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the bodies of some must be looked at."""
+        return any(pick.doubts for pick in (self.picks or {}).values())
+
+    def within(self, runs: Sequence[Document]) -> bool:
+        """Whether the runs, in order, hold everything that was picked, and nothing twice."""
+        begins = [run["first"] for run in runs]
+        ends = [run["first"] + run["n"] for run in runs]
+        apart = all(end <= begin for end, begin in zip(ends, begins[1:], strict=False))
+        places = ((position, bisect_right(begins, position)) for position in self.picks or ())
+        return apart and all(i and position < ends[i - 1] for position, i in places)
+
+    def holds(self, run: Document, index: int) -> bool:
+        """Whether an entry that was picked is what was asked for."""
+        doubts = self.picks[run["first"] + index].doubts if self.picks is not None else ()
+        return not doubts or answered(body_of(run, index), doubts)
+
+
+def divided_picks(picks: Iterable[tuple[int, Pick]], enough: int) -> Iterator[Portion]:
+    """Picks, in order of position, in portions of a few runs and no more than enough entries."""
+    part: dict[int, Pick] = {}
+    runs: set[int] = set()
+    for position, pick in picks:
+        if len(runs | {pick.first}) > RUNS:
+            yield _portion(part)
+            part, runs = {}, set()
+        part[position] = pick
+        runs.add(pick.first)
+        if len(part) == enough:  # before the next pick is looked for
+            yield _portion(part)
+            part, runs = {}, set()
+    if part:
+        yield _portion(part)
+
+
+def _portion(picks: Mapping[int, Pick]) -> Portion:
+    return Portion(tuple(sorted({block_of(position) for position in picks})), picks)
+
+
+def answered(body: bytes | None, doubts: Iterable[Wanted]) -> bool:
+    """Whether an object holds what is asked; one that was withdrawn meanwhile holds nothing."""
+    return bool(body) and all(holds(orjson.loads(body or b""), each) for each in doubts)
+
+
+_WHOLE: Document = {}
+_WITHOUT_BODY = {"body": 0, "ends": 0}
+_PLACES = {"first": 1, "n": 1, "stamp": 1, "stamps": 1, "gone": 1}
+"""Enough to tell that an entry is there, if a query does not look at types or versions."""
+_ONLY_BODY = {"body": 1, "zstd": 1, "ends": 1, "gone": 1}
+_NONE = Marks()
+_ROUNDS = 100
+"""How often a page goes on to where the feed has come; each time it finds only what is new."""
+
+
+class Feeds:
+    """The collections and their entries, for readers."""
+
+    def __init__(self, base: Base) -> None:
+        """`base` is the hub's database."""
+        self._base = base
+        self._starts: dict[tuple[str, int], int] = {}
+        self._steady = Steady(base)
+
+    @timely()
+    def collections(self) -> list[Collection]:
+        """All collections, by id."""
+        return sorted(map(collection_of, self._base.collections.find({})), key=lambda c: c.id)
+
+    def add(self, collection: Collection) -> None:
+        """Make a new collection, empty.
+
+        Raises Conflict if its id or alias is the id or alias of another one.
+        """
+        names = {collection.id, collection.alias} - {""}
+        taken = names & {name for other in self.collections() for name in (other.id, other.alias)}
+        if taken:
+            raise Conflict(f"another collection has this id or alias: {', '.join(sorted(taken))}")
+        if collection.view is None:  # a view has no head, so nothing can be written to it
+            head = {"_id": collection.id}
+            nothing = {"position": 0, "stamp": 0, "writes": 0, "removals": 0}
+            self._base.heads.update_one(head, {"$setOnInsert": nothing}, upsert=True)
+        try:
+            self._base.collections.insert_one(document_of(collection))
+        except DuplicateKeyError as error:
+            raise Conflict("another collection has this id or alias") from error
+
+    @timely()
+    def head(self, feed: str) -> Head:
+        """How far the feed has come.
+
+        Raises NotFound if there is no such feed.
+        """
+        head = self._base.heads.find_one({"_id": feed})
+        if head is None:
+            raise NotFound("there is no such collection")
+        return Head(*(int(head[name]) for name in Head._fields))
+
+    @timely()
+    def knows(self, feed: str, object_id: str) -> bool:
+        """Whether any version of the object is in the feed."""
+        wanted = {"feed": feed, "ids": object_id}
+        return self._base.shelves.find_one(wanted, {"_id": 1}) is not None
+
+    @timely()
+    def page(self, feed: str, query: Query, *, bodies: bool = True) -> Page:
+        """What the query asks for, in order of position; `more` is exact.
+
+        Without `bodies` the entries' bodies are empty.  Raises NotFound if there is no such feed.
+        """
+        head = self.head(feed)
+        if head.reached(query):
+            return Page()
+        if query.ids:
+            return self._steady.read(
+                feed, lambda: self._page_of_objects(feed, query, head.position, bodies=bodies)
+            )
+        walk = self._walk(feed, query, head.position, bodies=bodies)
+        found = list(islice(walk, query.limit))
+        more = len(found) == query.limit and (
+            self._more(feed, query, head, found[-1]) or next(walk, None) is not None
+        )
+        entries = [_entry(run, i, body_of(run, i) if bodies else b"") for run, i in found]
+        return Page(newest(entries, query), more=more)
+
+    def _more(self, feed: str, query: Query, head: Head, last: tuple[Document, int]) -> bool:
+        """Whether marks alone tell that the block behind a page holds more of what is asked.
+
+        Then no run of it is read: the page that has others after it must not cost more than
+        the last one.
+        """
+        position = last[0]["first"] + last[1] + 1
+        begins = block_of(position) > block_of(position - 1)
+        if not begins or head.removals or filters(query) or not Choice(query).plain:
+            return False
+
+        def dead() -> set[int]:
+            marks = self._base.marks.find({"feed": feed, "block": block_of(position)})
+            return {
+                int(document["_id"].rpartition("/")[2]) + i
+                for document in marks
+                for i in (*document["old"], *document["shadowed"])
+            }
+
+        end = min(head.position, position + BLOCK - 1)
+        return not self._steady.read(feed, dead).issuperset(range(position, end + 1))
+
+    def _walk(
+        self, feed: str, query: Query, last: int, *, bodies: bool
+    ) -> Iterator[tuple[Document, int]]:
+        """The runs and indexes of what is asked for; beyond the limit, only as far as needed.
+
+        It goes on to where the feed has come meanwhile: an entry that is superseded before its
+        marks are read is left out, and what superseded it lies there.
+        """
+        choice, found = Choice(query), 0
+        for _ in range(_ROUNDS):
+            for portion in self._portions(feed, query, last):
+                fields = _WHOLE if bodies or portion.doubtful else _WITHOUT_BODY
+                if found >= query.limit and not portion.doubtful:
+                    fields = _PLACES if choice.plain else _WITHOUT_BODY
+                runs, marks = self._read(feed, portion, last, fields)
+                for run in runs:
+                    passed = max(query.position + 1 - run["first"], index_after(run, _after(query)))
+                    looked_at = columns(run, portion.picks)
+                    for i in choice.indexes(looked_at, marks.get(run["_id"], _NONE), passed):
+                        if run["first"] + i <= last and portion.holds(run, i):
+                            found += 1
+                            yield run, i
+            now = self.head(feed).position
+            if now == last:
+                return
+            query, last = replace(query, position=last), now
+        raise Unavailable("the collection changes faster than it can be read; ask again")
+
+    def _portions(self, feed: str, query: Query, last: int) -> Iterator[Portion]:
+        """What is read at once, in order: whole blocks, or what filters pick out of them."""
+        end = block_of(last)
+        start = max(block_of(query.position + 1), self._block_after(feed, query, end))
+        wanted = filters(query)
+        if not wanted:
+            yield from (Portion((block,)) for block in range(start, end + 1))
+            return
+        picks = Picking(self._base, feed, wanted).picks(start, end, self._steady)
+        ahead = ((p, pick) for p, pick in picks if query.position < p <= last)
+        yield from divided_picks(ahead, query.limit + 1)
+
+    def _read(
+        self, feed: str, portion: Portion, last: int, fields: Document
+    ) -> tuple[list[Document], dict[str, Marks]]:
+        """The runs of a portion in order, and their marks, read after them."""
+        if portion.picks is None:
+            return self._blocks(feed, portion.blocks, last, fields)
+        ids = sorted({run_id(feed, pick.first) for pick in portion.picks.values()})
+        runs, marks = self._steady.read(feed, partial(self._runs, ids, fields))
+        if not portion.within(runs):  # they have been packed since their cards were read
+            return self._blocks(feed, portion.blocks, last, fields)
+        return runs, marks
+
+    def _runs(
+        self, ids: Sequence[str], fields: Document
+    ) -> tuple[list[Document], dict[str, Marks]]:
+        """Those of the runs that are there, in order, and their marks, read after them."""
+        found = self._base.runs.find({"_id": {"$in": ids}}, fields)
+        runs = sorted(found, key=lambda run: int(run["first"]))
+        documents = mark_documents(self._base, ids)
+        marks = {run: marks_of(document) for run, document in documents.items()}
+        return [opened(run) for run in runs], marks
+
+    def _blocks(
+        self, feed: str, blocks: Iterable[int], last: int, fields: Document
+    ) -> tuple[list[Document], dict[str, Marks]]:
+        runs: list[Document] = []
+        marks: dict[str, Marks] = {}
+        for block in blocks:
+            more, theirs = self._block(feed, block, last, fields)
+            runs += more
+            marks |= theirs
+        return runs, marks
+
+    def _block(
+        self, feed: str, block: int, last: int, fields: Document
+    ) -> tuple[list[Document], dict[str, Marks]]:
+        """The runs of a block in order, and their marks, read after them."""
+        wanted = {"feed": feed, "block": block}
+
+        def read() -> tuple[list[Document], dict[str, Marks]] | None:
+            runs = list(self._base.runs.find(wanted, fields).sort("first", 1))
+            if not _whole(runs, block, last):
+                return None
+            marks = self._base.marks.find(wanted)
+            kept = {document["_id"]: marks_of(document) for document in marks}
+            return [opened(run) for run in runs], kept
+
+        return self._steady.read(feed, read)
+
+    def _block_after(self, feed: str, query: Query, last: int) -> int:
+        """The last block that begins at or before `added_after`; nothing lies before it."""
+        after = _after(query)
+        if after < 0:
+            return 0
+        low, high = (last, last) if self._start(feed, last) <= after else (0, last)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._start(feed, middle) <= after:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def _start(self, feed: str, block: int) -> int:
+        """The stamp of a block's first entry, which never changes."""
+        if (feed, block) not in self._starts:
+            wanted = {"feed": feed, "block": block, "first": block * BLOCK + 1}
+            run = self._base.runs.find_one(wanted, {"stamp": 1})
+            if run is None:
+                raise Unavailable("the collection is being reorganised; try again in a moment")
+            self._starts[feed, block] = run["stamp"]
+        return self._starts[feed, block]
+
+    def _page_of_objects(self, feed: str, query: Query, last: int, *, bodies: bool) -> Page | None:
+        """None if a run was packed away meanwhile.
+
+        All that there was of the objects up to `last` tells what superseded what, so what comes
+        while it is read changes nothing.
+        """
+        there = [p for p in objects(self._base, feed, query.ids) if p.position <= last]
+        chosen = [
+            place
+            for place in Choice(query).among(there)
+            if place.position > query.position and place.stamp > _after(query)
+        ]
+        kept = self._filtered(feed, query.wanted, chosen) if query.wanted else chosen
+        if kept is None:
+            return None
+        more, chosen = len(kept) > query.limit, kept[: query.limit]
+        runs = self._bodies({run_id(feed, p.first) for p in chosen}) if bodies else {}
+        if runs is None:
+            return None
+        entries = _with_bodies(feed, runs, chosen) if bodies else map(_bare, chosen)
+        return Page(tuple(entries), more=more)
+
+    def _filtered(
+        self, feed: str, wanted: Sequence[Wanted], chosen: Sequence[Place]
+    ) -> list[Place] | None:
+        """Those of the places that the filters take; None if a run was packed away meanwhile."""
+        spans = sorted({span_of(block_of(place.position)) for place in chosen})
+        picks = Picking(self._base, feed, wanted).among(spans)
+        picked = [place for place in chosen if place.position in picks]
+        doubtful = [place for place in picked if picks[place.position].doubts]
+        runs = self._bodies({run_id(feed, place.first) for place in doubtful})
+        if runs is None:
+            return None
+        bodies = {entry.position: entry.body for entry in _with_bodies(feed, runs, doubtful)}
+        refused = {
+            place.position
+            for place in doubtful
+            if not answered(bodies.get(place.position), picks[place.position].doubts)
+        }
+        return [place for place in picked if place.position not in refused]
+
+    def _bodies(self, wanted: set[str]) -> dict[str, Document] | None:
+        """The bodies of some runs, by run; None unless all of them are there."""
+        runs = {
+            run["_id"]: opened(run)
+            for portion in portions(sorted(wanted), PORTION)
+            for run in self._base.runs.find({"_id": {"$in": portion}}, _ONLY_BODY)
+        }
+        return runs if runs.keys() == wanted else None
+
+
+def _after(query: Query) -> int:
+    return -1 if query.added_after is None else query.added_after
+
+
+def _with_bodies(feed: str, runs: dict[str, Document], chosen: Sequence[Place]) -> Iterator[Entry]:
+    """The entries with their bodies, less what was withdrawn meanwhile."""
+    for place in chosen:
+        run = runs[run_id(feed, place.first)]
+        if place.index not in run["gone"]:
+            yield _bare(place, body_of(run, place.index))
+
+
+def _whole(runs: Sequence[Document], block: int, last: int) -> bool:
+    """Whether the runs follow one another from the block's beginning to its end or the head."""
+    expected = block * BLOCK + 1
+    for run in runs:
+        if run["first"] != expected:
+            return False
+        expected += run["n"]
+    return expected > min(last, (block + 1) * BLOCK)
+
+
+def _entry(run: Document, i: int, body: bytes) -> Entry:
+    return Entry(
+        position=run["first"] + i,
+        stamp=stamp_of(run, i),
+        id=run["ids"][i],
+        version=run["versions"][i],
+        spec=run["specs"][i],
+        body=body,
+    )
+
+
+def _bare(place: Place, body: bytes = b"") -> Entry:
+    return Entry(place.position, place.stamp, place.id, place.version, place.spec, body)

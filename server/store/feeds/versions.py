@@ -1,0 +1,180 @@
+"""Which version is the last, which the first, and which of them a query chooses.
+
+The choice is made among everything that a feed holds of an object, before any
+other filter acts: otherwise an old version that arrives late would be served
+as the last one to whoever asks for recent additions (feeds.md section 4).
+Pure; no database is known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from tocsin.admission.timestamps import micros
+from tocsin.server.model import (
+    UNKNOWN,
+    Entry,
+    Query,
+    Traits,
+    Version,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One entry of a feed, without its body."""
+
+    id: str
+    type: str
+    spec: str
+    version: str
+    digest: bytes
+    own: bool
+    """The object has neither `modified` nor `created`: its version is its first date_added."""
+    position: int
+    stamp: int
+    first: int
+    """The first position of the run that it lies in."""
+    traits: Traits = UNKNOWN
+
+    @property
+    def index(self) -> int:
+        """Its place within its run, from 0."""
+        return self.position - self.first
+
+    @property
+    def instant(self) -> int:
+        """Its version as an instant; spellings of one instant are one version."""
+        return micros(self.version)
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What is known of a run's entries beyond themselves, by index."""
+
+    old: frozenset[int] = frozenset()
+    """A later version of the same object and spec_version is in the feed."""
+    later: frozenset[int] = frozenset()
+    """An earlier version of the same object and spec_version is in the feed."""
+    shadowed: frozenset[int] = frozenset()
+    """The same object is in the feed in a newer spec_version."""
+
+
+def marked(places: Sequence[Place]) -> dict[str, set[int]]:
+    """The positions that carry each mark, given all entries of one object."""
+    newest = max((_rank(place.spec) for place in places), default=(0, ""))
+    marks: dict[str, set[int]] = {"old": set(), "later": set(), "shadowed": set()}
+    by_spec = sorted(places, key=lambda place: _rank(place.spec))
+    for rank, group in groupby(by_spec, key=lambda place: _rank(place.spec)):
+        in_order = sorted(group, key=lambda place: (place.instant, place.position))
+        positions = [place.position for place in in_order]
+        marks["old"].update(positions[:-1])
+        marks["later"].update(positions[1:])
+        if rank != newest:
+            marks["shadowed"].update(positions)
+    return marks
+
+
+class Choice:
+    """The part of a query that looks at one entry at a time."""
+
+    def __init__(self, query: Query) -> None:
+        """Work out once per page what is asked."""
+        keywords = query.keywords
+        if not keywords and not query.versions:
+            keywords = frozenset({Version.LAST})
+        self._types, self._specs, self._versions = query.types, query.specs, query.versions
+        self._all = Version.ALL in keywords
+        self._last = Version.LAST in keywords
+        self._first = Version.FIRST in keywords
+        self.plain = (
+            self._last and len(keywords) == 1 and not (query.types or query.specs or query.versions)
+        )
+        """Whether the last version of everything is asked for, which marks alone can tell."""
+
+    def takes(self, place: Place, marks: Marks) -> bool:
+        """Whether the entry is one of those asked for."""
+        return self._takes(place.index, marks, _names(place))
+
+    def among(self, places: Iterable[Place]) -> list[Place]:
+        """Those asked for of all the entries that some objects have, in order of position."""
+        chosen: list[Place] = []
+        for entries in by_object(places).values():
+            marks = Marks(**{mark: frozenset(found) for mark, found in marked(entries).items()})
+            chosen += (p for p in entries if self._takes(p.position, marks, _names(p)))
+        return sorted(chosen, key=lambda place: place.position)
+
+    def indexes(self, columns: Columns, marks: Marks, start: int) -> Iterator[int]:
+        """The indexes, from `start` on, of a run's entries that are asked for."""
+        within = columns.indexes(start)
+        if self.plain:
+            skipped = columns.gone | marks.old | marks.shadowed
+            yield from (i for i in within if i not in skipped)
+            return
+        for i in within:
+            names = (columns.types[i], columns.specs[i], columns.versions[i])
+            if i not in columns.gone and self._takes(i, marks, names):
+                yield i
+
+    def _takes(self, index: int, marks: Marks, names: tuple[str, str, str]) -> bool:
+        type, spec, version = names
+        if self._types and type not in self._types:
+            return False
+        if spec not in self._specs if self._specs else index in marks.shadowed:
+            return False
+        return self._takes_version(index, marks, version)
+
+    def _takes_version(self, index: int, marks: Marks, version: str) -> bool:
+        return (
+            self._all
+            or (self._last and index not in marks.old)
+            or (self._first and index not in marks.later)
+            or (bool(self._versions) and micros(version) in self._versions)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What `Choice` looks at in a whole run: one list per property, one item per entry."""
+
+    n: int
+    types: Sequence[str]
+    specs: Sequence[str]
+    versions: Sequence[str]
+    gone: frozenset[int]
+    picked: Sequence[int] | None = None
+    """The indexes, in order, of the entries that filters by facets ask for; None: all."""
+
+    def indexes(self, start: int) -> Iterable[int]:
+        """Those that are to be looked at, from `start` on."""
+        if self.picked is None:
+            return range(start, self.n)
+        return (i for i in self.picked if i >= start)
+
+
+def newest(entries: Sequence[Entry], query: Query) -> tuple[Entry, ...]:
+    """Of an object that was superseded while a page was read, only what superseded it."""
+    if query.versions or query.keywords - {Version.LAST}:
+        return tuple(entries)
+    latest = {(e.id, e.spec if query.specs else ""): e.position for e in entries}
+    kept = frozenset(latest.values())
+    return tuple(entry for entry in entries if entry.position in kept)
+
+
+def by_object(places: Iterable[Place]) -> dict[str, list[Place]]:
+    """The entries of each object, by its id."""
+    found: dict[str, list[Place]] = {}
+    for place in places:
+        found.setdefault(place.id, []).append(place)
+    return found
+
+
+def _names(place: Place) -> tuple[str, str, str]:
+    return place.type, place.spec, place.version
+
+
+def _rank(spec: str) -> tuple[int, str]:
+    """Spec_versions in order: 2.0 before 2.1, 2.9 before 2.10."""
+    return len(spec), spec

@@ -1,0 +1,231 @@
+"""Writing a feed: one clock for all feeds, and every entry in its place.
+
+Only ever inside a transaction.  The feed's head is read and written in it, so
+of two publishers at once one tries again: nothing becomes visible before
+something earlier, and what was looked up is still true when it is committed
+(feeds.md section 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import (
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from itertools import chain
+
+from pymongo import ReplaceOne
+from pymongo.client_session import ClientSession
+
+from tocsin.admission.errors import NotFound
+from tocsin.admission.timestamps import micros, timestamp
+from tocsin.server.model import Outcome, Posting, Query
+from tocsin.server.store.connection import Base
+from tocsin.server.store.feeds.blocks import (
+    BLOCK,
+    Document,
+    Fresh,
+    block_of,
+    divided,
+    marks_of,
+    run_document,
+    run_id,
+    run_without,
+    shelf_documents,
+    shelf_without,
+)
+from tocsin.server.store.feeds.clock import Stamps
+from tocsin.server.store.feeds.filter_index import card_documents, card_without
+from tocsin.server.store.feeds.id_index import mark_documents, objects
+from tocsin.server.store.feeds.versions import (
+    Choice,
+    Place,
+    by_object,
+    marked,
+)
+
+_UNPLACED = 0
+_DIGEST_LENGTH = 16
+
+
+class Writer:
+    """One feed within one transaction, its head in hand."""
+
+    def __init__(self, base: Base, session: ClientSession, feed: str, stamps: Stamps) -> None:
+        """Read the feed's head; raises NotFound if there is no such feed."""
+        self._base, self._session, self._feed = base, session, feed
+        head = base.heads.find_one({"_id": feed}, session=session)
+        if head is None:
+            raise NotFound("there is no such collection")
+        self._position: int = head["position"]
+        self._stamp: int = head["stamp"]
+        self._stamps = stamps
+
+    def publish(self, postings: Sequence[Posting], *, replace: bool) -> list[Outcome]:
+        """See `Txn.publish`."""
+        if any(len(posting.digest) != _DIGEST_LENGTH for posting in postings):
+            raise ValueError("a digest has 16 octets")
+        self._stamps.take()
+        found = objects(self._base, self._feed, (p.id for p in postings), self._session)
+        here = by_object(found)
+        fresh: list[Fresh] = []
+        outcomes: list[Outcome] = []
+        for posting in postings:
+            entries = here.setdefault(posting.id, [])
+            outcomes.append(_outcome(posting, entries, replace=replace))
+            if outcomes[-1] is Outcome.STORED:
+                fresh.append(self._placed(posting))
+                entries.append(_place(fresh[-1], _UNPLACED))
+        if fresh:
+            self._mark([*found, *self._insert(fresh)])
+            self._move_head()
+        return outcomes
+
+    def remove(self, query: Query, *, everything: bool) -> int:
+        """Cut out the entries of one object that the query chooses, or all of them."""
+        found = objects(self._base, self._feed, query.ids, self._session)
+        documents = mark_documents(self._base, map(self._run, found), self._session)
+        choice = Choice(query)
+        chosen = [
+            place
+            for place in found
+            if (everything and (not query.specs or place.spec in query.specs))
+            or (not everything and choice.takes(place, marks_of(documents.get(self._run(place)))))
+        ]
+        for run, places in _by_run(self._feed, chosen).items():
+            self._cut(run, frozenset(place.index for place in places))
+        if chosen:
+            self._mark([place for place in found if place not in chosen], cleared=chosen)
+            self._move_head(removed=True)
+        return len(chosen)
+
+    def _placed(self, posting: Posting) -> Fresh:
+        self._position += 1
+        self._stamp = self._stamps.next(self._stamp)
+        return Fresh(
+            posting=posting,
+            version=posting.version or timestamp(self._stamp),
+            own=not posting.version,
+            position=self._position,
+            stamp=self._stamp,
+        )
+
+    def _insert(self, fresh: Sequence[Fresh]) -> Iterator[Place]:
+        """Write the runs and shelves; the entries with their places, as they are written."""
+        for entries in divided(fresh):
+            self._base.runs.insert_one(run_document(self._feed, entries), session=self._session)
+            shelves = shelf_documents(self._feed, entries)
+            self._base.shelves.insert_many(shelves, session=self._session)
+            cards = card_documents(self._feed, entries)
+            self._base.cards.insert_many(cards, session=self._session)
+            yield from (_place(entry, entries[0].position) for entry in entries)
+
+    def _mark(self, places: Sequence[Place], cleared: Sequence[Place] = ()) -> None:
+        """Bring the marks up to date, given all that the feed has of some objects now."""
+        groups = [group for group in by_object(places).values() if len(group) > 1 or cleared]
+        touched = _by_run(self._feed, [*chain.from_iterable(groups), *cleared])
+        wanted: dict[str, set[int]] = {"old": set(), "later": set(), "shadowed": set()}
+        for group in groups:
+            for mark, positions in marked(group).items():
+                wanted[mark].update(positions)
+        documents = mark_documents(self._base, touched, self._session)
+        changes = [
+            ReplaceOne({"_id": run}, document, upsert=True)
+            for run, inside in touched.items()
+            if (document := _remarked(self._feed, inside, wanted, documents.get(run)))
+            != documents.get(run)
+        ]
+        if changes:
+            self._base.marks.bulk_write(changes, session=self._session)
+
+    def _cut(self, run: str, indexes: frozenset[int]) -> None:
+        kept = self._base.runs.find_one({"_id": run}, session=self._session)
+        if kept is None:
+            raise LookupError(f"no run {run}")
+        change = {"$set": run_without(kept, indexes)}
+        self._base.runs.update_one({"_id": run}, change, session=self._session)
+        for shelf in list(self._base.shelves.find({"run": run}, session=self._session)):
+            if indexes.intersection(shelf["at"]):
+                change = {"$set": shelf_without(shelf, indexes)}
+                self._base.shelves.update_one({"_id": shelf["_id"]}, change, session=self._session)
+        self._cut_cards(kept, indexes)
+
+    def _cut_cards(self, run: Document, indexes: frozenset[int]) -> None:
+        places = {(run["first"] + index - 1) % BLOCK for index in indexes}
+        wanted = {"feed": self._feed, "block": run["block"]}
+        for card in list(self._base.cards.find(wanted, session=self._session)):
+            if (change := card_without(card, places)) is not None:
+                self._base.cards.update_one(
+                    {"_id": card["_id"]}, {"$set": change}, session=self._session
+                )
+
+    def _move_head(self, *, removed: bool = False) -> None:
+        """Write the head, though only entries were removed: whoever else writes must notice."""
+        change = {
+            "$set": {"position": self._position, "stamp": self._stamp},
+            "$inc": {"writes": 1, "removals": int(removed)},
+        }
+        self._base.heads.update_one({"_id": self._feed}, change, session=self._session)
+
+    def _run(self, place: Place) -> str:
+        return run_id(self._feed, place.first)
+
+
+def _outcome(posting: Posting, entries: Sequence[Place], *, replace: bool) -> Outcome:
+    """What a posting is to the entries that its object has already."""
+    alike = [place for place in entries if place.spec == posting.spec]
+    if posting.version:
+        instant = micros(posting.version)
+        same = [place for place in alike if place.instant == instant]
+    else:
+        same = sorted((p for p in alike if p.own), key=lambda p: p.instant)
+    if not same:
+        return Outcome.STORED
+    if same[-1].digest == posting.digest:
+        return Outcome.KNOWN
+    return Outcome.STORED if replace and not posting.version else Outcome.CONFLICT
+
+
+def _place(entry: Fresh, first: int) -> Place:
+    posting = entry.posting
+    return Place(
+        id=posting.id,
+        type=posting.type,
+        spec=posting.spec,
+        version=entry.version,
+        digest=posting.digest,
+        own=entry.own,
+        position=entry.position,
+        stamp=entry.stamp,
+        first=first,
+        traits=posting.traits,
+    )
+
+
+def _by_run(feed: str, places: Iterable[Place]) -> dict[str, list[Place]]:
+    found: dict[str, list[Place]] = {}
+    for place in places:
+        found.setdefault(run_id(feed, place.first), []).append(place)
+    return found
+
+
+def _remarked(
+    feed: str,
+    inside: Sequence[Place],
+    wanted: Mapping[str, set[int]],
+    document: Document | None,
+) -> Document:
+    """A run's document of marks, those of the entries `inside` set anew."""
+    touched = {place.index for place in inside}
+    fresh: Document = {
+        "_id": run_id(feed, inside[0].first),
+        "feed": feed,
+        "block": block_of(inside[0].first),
+    }
+    for mark, positions in wanted.items():
+        kept = set(document[mark]) - touched if document else set()
+        carrying = {place.index for place in inside if place.position in positions}
+        fresh[mark] = sorted(kept | carrying)
+    return fresh

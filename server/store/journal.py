@@ -1,0 +1,97 @@
+"""The journal's place in the database; what an act is stands in `server/journal.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pymongo.client_session import ClientSession
+
+from tocsin.server.journal import GENESIS, Act, sealed
+from tocsin.server.store.connection import Base, Session
+from tocsin.server.store.feeds.blocks import Document
+
+_HEAD = "journal"
+
+
+class Journal:
+    """The journal, for reading."""
+
+    def __init__(self, base: Base) -> None:
+        """`base` is the hub's database."""
+        self._base = base
+
+    def last(self) -> Act | None:
+        """The latest act."""
+        return _last(self._base)
+
+    def acts(self, after: int = 0, limit: int = 1_000) -> list[Act]:
+        """The acts that follow sequence `after`, in order, at most `limit`."""
+        wanted = list(range(after + 1, after + 1 + limit))
+        found = self._base.journal.find({"_id": {"$in": wanted}})
+        return sorted(map(_act, found), key=lambda act: act.sequence)
+
+
+class Notes:
+    """The acts of one transaction, written at its end."""
+
+    def __init__(self, base: Base, session: ClientSession, now: int) -> None:
+        """All acts of a transaction happen at its time, `now`."""
+        self._base, self._session, self._now = base, session, now
+        self._acts: list[tuple[str, str, Mapping[str, object]]] = []
+
+    def add(self, act: str, who: str, what: Mapping[str, object]) -> None:
+        """Gather one act."""
+        self._acts.append((act, who, what))
+
+    def write(self) -> None:
+        """Chain the acts to the journal.
+
+        Its head is part of the transaction, so of two writers at once one tries again.
+        """
+        if not self._acts:
+            return
+        last = _last(self._base, self._session)
+        sequence, previous = (last.sequence, last.hash) if last else (0, GENESIS)
+        chained: list[Act] = []
+        for act, who, what in self._acts:
+            sequence += 1
+            chained.append(sealed(Act(sequence, self._now, act, who, what, previous)))
+            previous = chained[-1].hash
+        self._keep(chained)
+
+    def _keep(self, acts: Sequence[Act]) -> None:
+        self._base.journal.insert_many(list(map(_document, acts)), session=self._session)
+        head = {"$set": {"sequence": acts[-1].sequence}}
+        self._base.tails.update_one({"_id": _HEAD}, head, session=self._session)
+
+
+def _last(base: Base, session: Session = None) -> Act | None:
+    head = base.tails.find_one({"_id": _HEAD}, session=session)
+    if head is None or not head["sequence"]:
+        return None
+    found = base.journal.find_one({"_id": head["sequence"]}, session=session)
+    return _act(found) if found else None
+
+
+def _document(act: Act) -> Document:
+    return {
+        "_id": act.sequence,
+        "at": act.at,
+        "act": act.act,
+        "who": act.who,
+        "what": dict(act.what),
+        "previous": act.previous,
+        "hash": act.hash,
+    }
+
+
+def _act(document: Document) -> Act:
+    return Act(
+        sequence=document["_id"],
+        at=document["at"],
+        act=document["act"],
+        who=document["who"],
+        what=document["what"],
+        previous=document["previous"],
+        hash=document["hash"],
+    )

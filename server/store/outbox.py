@@ -1,0 +1,83 @@
+"""Errands that were left in a transaction and are not done yet.
+
+There are few at any time, so they are read without an index: each is done right
+after its transaction, unless whoever left it has died.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pymongo.client_session import ClientSession
+
+from tocsin.server.model import Arrivals, Errand
+from tocsin.server.store.connection import Base, Session
+from tocsin.server.store.feeds.blocks import Document
+from tocsin.server.store.leases import FREE, is_free, until
+
+
+class Errands:
+    """What is left to be done; it is left in a transaction (`Txn.leave`)."""
+
+    def __init__(self, base: Base, clock: Callable[[], int]) -> None:
+        """`clock` tells when a lease runs out, in µs since 1970 UTC."""
+        self._base, self._errands, self._clock = base, base.errands, clock
+
+    def lease(self, owner: str, seconds: int, most: int) -> list[Errand]:
+        """Those that nobody has in hand, the oldest first, so many at most.
+
+        They are `owner`'s for so many seconds.
+        """
+        now = self._clock()
+        change = {"$set": {"lease": until(now, seconds), "owner": owner}}
+        every = self._errands.find({}).sort("left")
+        free = [each for each in every if is_free(each, now, seconds)][:most]
+        return [_errand(each) for each in free if self._change(each, change)]
+
+    def _change(self, found: Document, change: Document) -> bool:
+        """Whether it was still as it was found."""
+        key = {"_id": found["_id"], "lease": found["lease"]}
+        return self._errands.update_one(key, change).matched_count > 0
+
+    def renew(self, id: str, owner: str, seconds: int) -> bool:
+        """Keep one for so many seconds from now; False if it is done, or somebody else's by now."""
+        change = {"$set": {"lease": until(self._clock(), seconds)}}
+        return self._errands.update_one({"_id": id, "owner": owner}, change).matched_count > 0
+
+    def strike(self, id: str) -> None:
+        """See `Txn.strike`."""
+        strike(self._base, id)
+
+    def free(self) -> None:
+        """Take every lease away; only for who knows that nobody else is at work."""
+        self._errands.update_many({}, {"$set": FREE})
+
+
+def leave(base: Base, session: ClientSession, errand: Errand, lease: Document) -> None:
+    """See `Txn.leave`."""
+    base.errands.replace_one(
+        {"_id": errand.id}, _document(errand) | lease, upsert=True, session=session
+    )
+
+
+def strike(base: Base, id: str, session: Session = None) -> None:
+    """See `Txn.strike`."""
+    base.errands.delete_one({"_id": id}, session=session)
+
+
+def _document(errand: Errand) -> Document:
+    return {
+        "_id": errand.id,
+        "partner": errand.arrivals.partner,
+        "sources": sorted(errand.arrivals.sources),
+        "publics": sorted(errand.arrivals.publics),
+        "after": errand.after,
+        "revoked": sorted(errand.revoked),
+    }
+
+
+def _errand(document: Document) -> Errand:
+    arrivals = Arrivals(
+        document["partner"], frozenset(document["sources"]), frozenset(document["publics"])
+    )
+    return Errand(document["_id"], arrivals, document["after"], frozenset(document["revoked"]))

@@ -1,0 +1,67 @@
+"""Which public objects wait for others that they refer to and that have not arrived.
+
+One small document for each contribution that waits, replaced or removed with
+what it waits for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from pymongo.client_session import ClientSession
+
+from tocsin.admission.model import Tlp
+from tocsin.server.model import Arrivals, Wait
+from tocsin.server.store.connection import Base, portions
+from tocsin.server.store.feeds.blocks import Document
+from tocsin.server.store.feeds.id_index import PORTION
+
+
+def wait(base: Base, session: ClientSession, waits: Sequence[Wait]) -> None:
+    """See `Txn.wait`."""
+    for each in waits:
+        key = {"_id": each.name}
+        if each.targets:
+            base.waits.replace_one(key, key | _document(each), upsert=True, session=session)
+        else:
+            base.waits.delete_one(key, session=session)
+
+
+def waiting(
+    base: Base, session: ClientSession, arrivals: Arrivals, after: str, most: int
+) -> list[Wait]:
+    """See `Txn.waiting`."""
+    found: dict[str, Document] = {}
+    for wanted in portions(sorted(arrivals.sources | arrivals.publics), PORTION):
+        for document in base.waits.find({"targets": {"$in": wanted}}, session=session):
+            if concerns(arrivals, document["partner"], document["targets"]):
+                found[document["_id"]] = document
+    return [_wait(found[name]) for name in sorted(found) if name > after][:most]
+
+
+def concerns(arrivals: Arrivals, partner: str, targets: Collection[str]) -> bool:
+    """Whether something has arrived that a partner's object waits for."""
+    known = arrivals.publics
+    if partner == arrivals.partner:
+        known = known | arrivals.sources
+    return not known.isdisjoint(targets)
+
+
+def _document(each: Wait) -> Document:
+    return {
+        "public": each.public,
+        "partner": each.partner,
+        "source": each.source,
+        "sees": each.sees.word,
+        "targets": sorted(each.targets),
+    }
+
+
+def _wait(document: Document) -> Wait:
+    return Wait(
+        public=document["public"],
+        partner=document["partner"],
+        sees=Tlp.of(document["sees"]),
+        targets=frozenset(document["targets"]),
+        source=document.get("source", ""),  # an older document has none
+    )

@@ -1,0 +1,206 @@
+"""The public objects with their private contributions.
+
+One small document per public object, found by its id alone: nothing else is
+asked of them, and each index more would halve the speed of writing.  When they
+must be looked at again is kept beside them (`dues.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+import orjson
+from pymongo import ReplaceOne
+from pymongo.client_session import ClientSession
+
+from tocsin.admission.merge.merging import Figures
+from tocsin.admission.model import (
+    Contribution,
+    Layer,
+    Testimony,
+    Tlp,
+    Word,
+)
+from tocsin.server.model import Copy, Public
+from tocsin.server.store import schedule
+from tocsin.server.store.connection import Base, portions
+from tocsin.server.store.feeds.blocks import Document
+from tocsin.server.store.feeds.id_index import PORTION
+
+
+class Publics:
+    """The public objects, within one transaction."""
+
+    def __init__(self, base: Base, session: ClientSession) -> None:
+        """Remembers which ids were looked up, so as not to look twice."""
+        self._base, self._publics, self._session = base, base.publics, session
+        self._looked_up: dict[str, bool] = {}
+        self._due: dict[str, int] = {}
+
+    def read(self, ids: Collection[str]) -> dict[str, Public]:
+        """See `Txn.publics`."""
+        found: dict[str, Public] = {}
+        for portion in portions(sorted(set(ids)), PORTION):
+            for document in self._publics.find({"_id": {"$in": portion}}, session=self._session):
+                found[document["_id"]] = public = _public(document)
+                self._due[public.id] = public.due
+        self._looked_up.update((id, id in found) for id in ids)
+        return found
+
+    def put(self, publics: Iterable[Public]) -> None:
+        """See `Txn.put`."""
+        latest = {public.id: public for public in publics}
+        self._look_up([id for id in latest if id not in self._looked_up])
+        documents = {id: _document(public) for id, public in latest.items()}
+        new = {id for id in documents if not self._looked_up[id]}
+        fresh = [document for id, document in documents.items() if id in new]
+        known = [
+            ReplaceOne({"_id": id}, document)
+            for id, document in documents.items()
+            if self._looked_up[id]
+        ]
+        if fresh:
+            self._publics.insert_many(fresh, session=self._session)
+        if known:
+            self._publics.bulk_write(known, session=self._session)
+        self._looked_up.update((id, True) for id in latest)
+        hours = {id: p.due for id, p in latest.items() if p.due != self._due.get(id, 0)}
+        schedule.write(self._base, self._session, hours, new)
+        self._due |= hours
+
+    def _look_up(self, ids: list[str]) -> None:
+        self._looked_up.update((id, False) for id in ids)
+        for portion in portions(ids, PORTION):
+            wanted = {"_id": {"$in": portion}}
+            for document in self._publics.find(wanted, {"_id": 1}, session=self._session):
+                self._looked_up[document["_id"]] = True
+
+
+def _document(public: Public) -> Document:
+    return {
+        "_id": public.id,
+        "created": public.created,
+        "modified": public.modified,
+        "digest": public.digest,
+        "tlp": public.tlp.word,
+        "scope": public.scope,
+        "revoked": public.revoked,
+        "copies": [
+            {"tlp": level.word, "modified": modified, "digest": digest}
+            for level, modified, digest in public.copies
+        ],
+        "ended": public.ended,
+        "contributions": [_contribution_document(each) for each in public.contributions],
+        "testimonies": [_testimony_document(each) for each in public.testimonies],
+        "figures": _figures_document(public.figures),
+        "due": public.due,
+    }
+
+
+def _contribution_document(contribution: Contribution) -> Document:
+    return {
+        "partner": contribution.partner,
+        "source_id": contribution.source_id,
+        "version": contribution.version,
+        "received": contribution.received,
+        "tlp": contribution.tlp.word,
+        "scope": contribution.scope,
+        "object": orjson.dumps(contribution.object),
+        "raw": contribution.raw,
+        "fuller": _layer_documents(contribution.fuller),
+        "draft": _layer_documents(contribution.draft),
+        "reliability": contribution.reliability,
+        "group": contribution.group,
+        "first": contribution.first,
+        "last": contribution.last,
+        "named": contribution.named,
+        "unmarked": contribution.unmarked,
+    }
+
+
+def _testimony_document(testimony: Testimony) -> Document:
+    return {
+        "partner": testimony.partner,
+        "source_id": testimony.source_id,
+        "word": testimony.word.value,
+        "when": testimony.when,
+        "tlp": testimony.tlp.word,
+        "scope": testimony.scope,
+        "reliability": testimony.reliability,
+        "group": testimony.group,
+    }
+
+
+def _figures_document(figures: Figures | None) -> Document | None:
+    if figures is None:
+        return None
+    return {
+        "contributors": figures.contributors,
+        "first": figures.first,
+        "last": figures.last,
+        "sightings": figures.sightings,
+        "false_positives": figures.false_positives,
+        "confidence": figures.confidence,
+    }
+
+
+def _public(document: Document) -> Public:
+    return Public(
+        id=document["_id"],
+        created=document["created"],
+        modified=document["modified"],
+        digest=document["digest"],
+        tlp=Tlp.of(document["tlp"]),
+        scope=document["scope"],
+        revoked=document["revoked"],
+        contributions=tuple(map(_contribution, document["contributions"])),
+        copies=tuple(
+            Copy(Tlp.of(copy["tlp"]), copy["modified"], copy["digest"])
+            for copy in document.get("copies", ())
+        ),
+        ended=document.get("ended", ""),  # this and what follows is absent in older documents
+        testimonies=tuple(map(_testimony, document.get("testimonies", ()))),
+        figures=Figures(**document["figures"]) if document.get("figures") else None,
+        due=document.get("due", 0),
+    )
+
+
+def _contribution(document: Document) -> Contribution:
+    return Contribution(
+        partner=document["partner"],
+        source_id=document["source_id"],
+        version=document["version"],
+        received=document["received"],
+        tlp=Tlp.of(document["tlp"]),
+        scope=document["scope"],
+        object=orjson.loads(document["object"]),
+        raw=document.get("raw", b""),
+        fuller=_layers(document.get("fuller", ())),
+        draft=_layers(document.get("draft", ())),
+        **{name: document[name] for name in _LATER if name in document},
+    )
+
+
+def _layer_documents(layers: Iterable[Layer]) -> list[Document]:
+    return [{"tlp": level.word, "object": orjson.dumps(subject)} for level, subject in layers]
+
+
+def _layers(documents: Iterable[Document]) -> tuple[Layer, ...]:
+    return tuple((Tlp.of(each["tlp"]), orjson.loads(each["object"])) for each in documents)
+
+
+def _testimony(document: Document) -> Testimony:
+    return Testimony(
+        partner=document["partner"],
+        source_id=document["source_id"],
+        word=Word(document["word"]),
+        when=document["when"],
+        tlp=Tlp.of(document["tlp"]),
+        scope=document["scope"],
+        reliability=document["reliability"],
+        group=document["group"],
+    )
+
+
+_LATER = ("reliability", "group", "first", "last", "named", "unmarked")
+"""What contributions written by an earlier build have not."""

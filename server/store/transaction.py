@@ -1,0 +1,259 @@
+"""What can be written together: the hub's acts within one transaction.
+
+Whether a transaction whose answer was lost had been committed after all.
+
+A database that is killed between writing a commit down and saying so may not
+remember the transaction when it is asked again.  So each store keeps one small
+document with the number of its latest turn, written in the same transaction:
+if the number is there, so is everything else.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+
+from pymongo.client_session import ClientSession
+
+from tocsin.server.model import (
+    Arrivals,
+    Errand,
+    Outcome,
+    Posting,
+    Public,
+    Query,
+    Record,
+    Review,
+    Unwanted,
+    Version,
+    Wait,
+)
+from tocsin.server.store import exclusions, schedule
+from tocsin.server.store.accounts import People
+from tocsin.server.store.connection import Base
+from tocsin.server.store.feeds.clock import Stamps
+from tocsin.server.store.feeds.id_index import objects
+from tocsin.server.store.feeds.writer import Writer
+from tocsin.server.store.journal import Notes
+from tocsin.server.store.leases import until
+from tocsin.server.store.outbox import leave, strike
+from tocsin.server.store.pending_references import wait, waiting
+from tocsin.server.store.public_objects import Publics
+from tocsin.server.store.reviews import (
+    ask,
+    ask_further,
+    decide,
+    expects,
+)
+from tocsin.server.store.source_ids import remember, sources
+from tocsin.server.store.submissions import amend, settle
+
+
+class Turns:
+    """The commits of one store, counted."""
+
+    def __init__(self, base: Base) -> None:
+        """Nothing is written before the first commit."""
+        self._turns = base.turns
+        self._id = uuid.uuid4().hex
+        self._latest = 0
+
+    def begin(self) -> int:
+        """The number of a new turn."""
+        if not self._latest:
+            nothing = {"$setOnInsert": {"turn": 0}}
+            self._turns.update_one({"_id": self._id}, nothing, upsert=True)
+        self._latest += 1
+        return self._latest
+
+    def take(self, turn: int, session: ClientSession) -> None:
+        """Write the turn down as part of its transaction."""
+        self._turns.update_one({"_id": self._id}, {"$set": {"turn": turn}}, session=session)
+
+    def taken(self, turn: int) -> bool:
+        """Whether the turn's transaction was committed."""
+        kept = self._turns.find_one({"_id": self._id})
+        return kept is not None and kept["turn"] == turn
+
+
+class Txn:
+    """One transaction; `Store.commit` makes it."""
+
+    def __init__(self, base: Base, session: ClientSession, clock: Callable[[], int]) -> None:
+        """Everything is read and written in `session`."""
+        self._base, self._session = base, session
+        self.now = clock()
+        """µs since 1970 UTC; the same throughout the transaction."""
+        self.people = People(base, session)
+        """Partners, accounts and keys."""
+        self._publics = Publics(base, session)
+        self._notes = Notes(base, session, self.now)
+        self._stamps = Stamps(base, session, self.now)
+
+    def publish(
+        self, feed: str, postings: Sequence[Posting], *, replace: bool = False
+    ) -> list[Outcome]:
+        """Put objects into a feed; what became of each, in order.
+
+        Positions are dense.  Stamps are unique among all feeds and strictly increase in commit
+        order, whatever the clock does.  The same id, spec and version with the same digest is
+        KNOWN, with another digest a CONFLICT, within one call too.  An object without a version
+        gets its first date_added for one; posted again with other content it is a CONFLICT, or with
+        `replace` a newer version.
+
+        Raises NotFound if there is no such feed, Malformed if a version is no timestamp and
+        TooLarge if an object is; nothing of the transaction is kept then.
+        """
+        return self._writer(feed).publish(postings, replace=replace)
+
+    def first_added(self, feed: str, ids: Collection[str]) -> dict[tuple[str, str], str]:
+        """The versions that a feed gives objects which have none of their own, by id and spec."""
+        found = objects(self._base, feed, ids, self._session) if ids else []
+        return {(place.id, place.spec): place.version for place in found if place.own}
+
+    def remove(
+        self,
+        feed: str,
+        object_id: str,
+        *,
+        keywords: frozenset[Version] | None = None,
+        versions: frozenset[int] = frozenset(),
+        specs: frozenset[str] = frozenset(),
+    ) -> int:
+        """Withdraw versions of an object from a feed; how many.
+
+        Without keywords and versions all of them go (of the specs, if any are named); else
+        those that a reader with the same filters would be given.  The bytes are cut out at
+        once, and which version is the last is worked out anew.
+        """
+        everything = keywords is None and not versions
+        query = Query(
+            ids=frozenset({object_id}),
+            specs=specs,
+            keywords=keywords or frozenset(),
+            versions=versions,
+        )
+        return self._writer(feed).remove(query, everything=everything)
+
+    def pin(self, at: int | None) -> int:
+        """The stamp of a moment to which nothing is added any more: `at`, or None for now.
+
+        Raises Malformed if it lies in the future.
+        """
+        return self._stamps.pin(at)
+
+    def publics(self, ids: Collection[str]) -> dict[str, Public]:
+        """The public objects with these ids, as far as there are any."""
+        return self._publics.read(ids)
+
+    def put(self, publics: Iterable[Public]) -> None:
+        """Keep public objects, in place of what was kept under their ids."""
+        self._publics.put(publics)
+
+    def undue(self, ids: Iterable[str]) -> None:
+        """Strike these off what is due, whatever their public objects say."""
+        schedule.write(self._base, self._session, dict.fromkeys(ids, 0))
+
+    def forbid(self, new: Unwanted) -> bool:
+        """Put a value on the hub's own warning list; False if it is there already."""
+        return exclusions.forbid(self._base, self._session, new)
+
+    def allow(self, kind: str, value: str) -> bool:
+        """Take a value off the hub's own warning list; False if it is not there."""
+        return exclusions.allow(self._base, self._session, kind, value)
+
+    def unwanted(self) -> int:
+        """The revision of the hub's own warning list."""
+        return exclusions.revision_of(self._base, self._session)
+
+    def know_scope(self, scope: str) -> None:
+        """Remember that something is published under this scope, so that it can be found."""
+        exclusions.know_scope(self._base, self._session, scope)
+
+    def scopes(self) -> Iterator[str]:
+        """Every scope that was remembered."""
+        return exclusions.scopes(self._base, self._session)
+
+    def remember(self, partner: str, submission: str, pairs: Mapping[str, str]) -> None:
+        """Keep which public id each of a partner's own ids was given."""
+        remember(self._base, self._session, (partner, submission, self.now), pairs)
+
+    def sources(self, partner: str, ids: Collection[str]) -> dict[str, str]:
+        """The newest public id of each of a partner's own ids, as far as there is one."""
+        return sources(self._base, self._session, partner, ids)
+
+    def wait(self, waits: Sequence[Wait]) -> None:
+        """Keep what contributions wait for, in place of what they waited for before."""
+        wait(self._base, self._session, waits)
+
+    def waiting(self, arrivals: Arrivals, after: str, most: int) -> list[Wait]:
+        """Contributions that wait for something of what has arrived, by name.
+
+        Those after a name, so many at most.
+        """
+        return waiting(self._base, self._session, arrivals, after, most)
+
+    def expects(self, errand: Errand) -> bool:
+        """Whether any question waits for what an errand is about."""
+        return expects(self._base, self._session, errand)
+
+    def leave(self, errand: Errand, owner: str, seconds: int) -> None:
+        """Leave something to be done after the transaction, or how far it has been done.
+
+        By `owner`, or by anybody when so many seconds are over and it is not done.
+        """
+        lease = {"left": self.now, "lease": until(self.now, seconds), "owner": owner}
+        leave(self._base, self._session, errand, lease)
+
+    def strike(self, errand_id: str) -> None:
+        """An errand is done, if nobody has done it before."""
+        strike(self._base, errand_id, self._session)
+
+    def settle(self, submission: str, records: Sequence[Record]) -> None:
+        """Write down the verdicts of the next records of a submission.
+
+        Raises Conflict unless they begin with the first record that has none, so that a
+        resumed worker cannot count anything twice; NotFound if there is no such submission.
+        """
+        settle(self._base, self._session, submission, records)
+
+    def amend(self, submission: str, record: Record) -> None:
+        """Replace one settled record, after a review; the counts move with it.
+
+        Raises NotFound if it has not been settled.
+        """
+        amend(self._base, self._session, submission, record)
+
+    def ask(self, reviews: Sequence[Review]) -> None:
+        """Put questions to an analyst."""
+        ask(self._base, self._session, reviews)
+
+    def ask_further(self, review: Review) -> None:
+        """Put a question that waits for other reasons than before."""
+        ask_further(self._base, self._session, review)
+
+    def decide(self, review_id: str, state: str) -> Review:
+        """Answer a question: `released` or `rejected`; the review as it is now.
+
+        Raises NotFound, or Conflict if it was answered before.
+        """
+        return decide(self._base, self._session, review_id, state)
+
+    def note(self, act: str, who: str, what: Mapping[str, object]) -> None:
+        """Write an act into the journal."""
+        self._notes.add(act, who, what)
+
+    def finish(self) -> None:
+        """Write what was gathered for the end; `Store.commit` calls it."""
+        self._notes.write()
+        self._stamps.write()
+
+    def _writer(self, feed: str) -> Writer:
+        return Writer(self._base, self._session, feed, self._stamps)

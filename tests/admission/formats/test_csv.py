@@ -1,0 +1,380 @@
+"""Tables of indicators, as partners really keep them."""
+
+import re
+
+import pytest
+
+from tocsin.admission import formats
+from tocsin.admission.markings.tlp import TLP_2
+from tocsin.admission.model import Tlp, Verdict
+
+NOW = 1_790_000_000_000_000  # 2026-09-21
+MD5, SHA1, SHA256 = "a" * 32, "b" * 40, "c" * 64
+CERTIFICATE = f"[x509-certificate:hashes.'SHA-1' = '{SHA1}']"
+
+
+def read(text, name="table.csv", tlp=None):
+    content = text if isinstance(text, bytes) else text.encode()
+    return list(formats.read(name, content, formats.Reading(now=NOW, tlp=tlp)))
+
+
+def subjects(text, **how):
+    return [each.object for each in read(text, **how) if each.object is not None]
+
+
+def patterns(text, **how):
+    return [each["pattern"] for each in subjects(text, **how)]
+
+
+def said(candidate):
+    return " ".join(finding.message for finding in candidate.findings)
+
+
+def domain(name):
+    return f"[domain-name:value = '{name}']"
+
+
+class TestWhatIsATable:
+    @pytest.mark.parametrize("name", ["a.csv", "A.CSV", "a.tsv"])
+    def test_a_name_says_so(self, name):
+        assert formats.claim(name, b"evil.test\n").name == "csv"
+
+    def test_headings_say_so_whatever_the_name(self):
+        assert formats.claim("export", b"type,value\ndomain,evil.com\n").name == "csv"
+
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+    def test_any_usual_delimiter_will_do(self, delimiter):
+        text = f"value{delimiter}note\nevil.com{delimiter}a, b\n"
+        assert patterns(text) == [domain("evil.com")]
+
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
+    def test_bytes_are_read_as_they_were_written(self, encoding):
+        mark = b"\xff\xfe" if encoding == "utf-16-le" else b""
+        text = "value,note\nevil.com,Büro\n".encode(encoding)
+        (made,) = subjects(mark + text)
+        assert (made["pattern"], made["description"]) == (domain("evil.com"), "Büro")
+
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+    def test_lines_end_in_any_way(self, end):
+        assert patterns(end.join(["value,note", "evil.com,x", "evil.org,y"])) == [
+            domain("evil.com"),
+            domain("evil.org"),
+        ]
+
+
+class TestHeadings:
+    def test_they_may_be_written_in_many_ways(self):
+        for heading in ["IOC", "Indicator Value", "domain_name", "C2 Domain", "Hostname"]:
+            assert patterns(f"{heading},Reporter\nevil.com,someone.org\n") == [domain("evil.com")]
+
+    def test_columns_of_something_else_are_no_indicators(self):
+        text = "domain,registrar,victim domain,reporter\nevil.com,good.com,acme.org,joe@cert.org\n"
+        assert patterns(text) == [domain("evil.com")]
+
+    def test_titles_and_comments_may_stand_above_them(self):
+        text = "Indicators of the week\n\n# by hand\nvalue,note\nevil.com,x\n"
+        assert patterns(text) == [domain("evil.com")]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            'id,url,link,reporter\n"1","http://evil.com/a","https://feed.org/1","joe"\n',
+            '"id","url","link","reporter"\n"1", "http://evil.com/a", "https://feed.org/1", "j,k"\n',
+        ],
+    )
+    def test_the_last_line_of_a_comment_may_name_the_columns(self, text):
+        comment = "# A feed\n# Updated: today\n# Terms: https://feed.org/terms\n#\n#\n#\n# "
+        (made,) = subjects(comment + text)
+        assert made["pattern"] == "[url:value = 'http://evil.com/a']"
+        assert made["external_references"][0]["url"] == "https://feed.org/1"
+
+    def test_a_sentence_in_a_comment_names_no_columns(self):
+        text = "# domain, comment, reporter and more\nx,evil.com\ny,evil.org\n"
+        assert patterns(text) == [domain("evil.com"), domain("evil.org")]
+
+    def test_a_comment_that_names_columns_makes_any_file_a_table(self):
+        text = "# made today\n#category|address|note\nbot|198.51.100.7|dest: evil.org\n"
+        assert formats.claim("feed.txt", text.encode()).name == "csv"
+
+    def test_a_table_of_markdown_is_a_text(self):
+        text = "|IoC|Type|Note|\n|---|---|---|\n|evil[.]com|Domain||\n"
+        assert formats.claim("a.md", f"# IoCs\n\n{text}".encode()).name == "text"
+
+    @pytest.mark.parametrize(
+        ("headings", "kind"),
+        [
+            ("Typ;Wert;Beschreibung;Datum;Gemeldet von;Quelle", "Domäne"),
+            ("Type;Valeur;Commentaire;Date de découverte;Rapporteur;Source", "Nom de domaine"),
+            ("Tipo;Indicador;Descripción;Fecha;Informante;Fuente", "Dominio"),
+        ],
+    )
+    def test_they_may_be_in_other_languages(self, headings, kind):
+        row = f"{kind};evil[.]com;Büro;2.1.2024;joe@cert.org;https://cert.org/1\n"
+        (made,) = subjects(f"{headings}\n{row}", name="a.csv")
+        assert (made["pattern"], made["description"]) == (domain("evil.com"), "Büro")
+        assert made["valid_from"] == "2024-01-02T00:00:00.000Z"
+        assert "cert.org" not in str(made)
+
+    @pytest.mark.parametrize("kind", ["cert_sha1", "x509-fingerprint-sha1", "Certificate SHA1"])
+    def test_the_fingerprint_of_a_certificate_is_no_hash_of_a_file(self, kind):
+        assert patterns(f"type,value\n{kind},{SHA1}\n") == [CERTIFICATE]
+
+    @pytest.mark.parametrize(
+        "heading", ["Certificate", "cert_sha1", "TLS certificate fingerprint", "Thumbprint"]
+    )
+    def test_a_column_may_hold_them(self, heading):
+        colons = ":".join(re.findall("..", SHA1.upper()))
+        table = f"SHA256,Package Name,{heading}\n{SHA256},com.topspy,{SHA1}\n,com.spy,{colons}\n"
+        certificate, sample, again = read(table)
+        assert certificate.object["pattern"] == again.object["pattern"] == CERTIFICATE
+        assert sample.object["pattern"] == f"[file:hashes.'SHA-256' = '{SHA256}']"
+        assert said(again) == "line 3: says again what line 2 says"
+
+    @pytest.mark.parametrize(
+        "heading",
+        ["Certificate serial", "Certificate subject", "Certificate name", "SSL", "Fingerprint"],
+    )
+    def test_what_else_is_said_of_certificates_is_not_taken(self, heading):
+        assert patterns(f"domain,{heading}\nevil.com,{SHA1}\n") == [domain("evil.com")]
+
+    def test_a_serial_number_is_no_fingerprint_though_as_long_as_an_md5(self):
+        serial = " ".join(re.findall("..", MD5))
+        (candidate,) = read(f"type,value\nCode-Signing Certificate,{serial}\n")
+        assert candidate.verdict is Verdict.REFUSED
+        (made,) = subjects(f"type,value\ncert md5,{serial}\n")
+        assert made["pattern"] == f"[x509-certificate:hashes.'MD5' = '{MD5}']"
+
+    def test_a_table_may_hold_nothing_but_certificates(self):
+        assert patterns(f"Certificate,App\n{SHA1},TopSpy\n") == [CERTIFICATE]
+        (candidate,) = read(f"type,value\nx509 serial,{SHA1}\n")
+        assert candidate.verdict is Verdict.REFUSED
+
+    def test_several_hash_columns_give_an_indicator_each(self):
+        assert patterns(f"md5,sha1,sha256\n{MD5},{SHA1},{SHA256.upper()}\n") == [
+            f"[file:hashes.'MD5' = '{MD5}']",
+            f"[file:hashes.'SHA-1' = '{SHA1}']",
+            f"[file:hashes.'SHA-256' = '{SHA256}']",
+        ]
+
+    def test_a_hash_called_by_another_name_is_read_by_its_length_and_that_is_said(self):
+        (candidate,) = read(f"type,value\nsha256,{MD5}\n")
+        assert candidate.object["pattern"] == f"[file:hashes.'MD5' = '{MD5}']"
+        assert "line 2: called sha256, but is a md5" in said(candidate)
+
+    def test_a_whole_url_in_a_row_about_paths_is_one_and_a_mere_path_is_none(self):
+        text = "type,value\nurl_path,hxxps://evil[.]com/a.apk\nurl_path,/a.com/b\nurl_path,a.zip\nfilename,b.zip\n"
+        assert patterns(text) == ["[url:value = 'https://evil.com/a.apk']"]
+
+    def test_a_single_heading_means_a_single_column(self):
+        assert patterns("url\nhttp://evil.com/a,b;c|d\n") == [
+            "[url:value = 'http://evil.com/a,b;c|d']"
+        ]
+
+    def test_a_cell_may_hold_several_values(self):
+        text = "value\nevil.com evil.org|evil.net\n"
+        assert patterns(text) == [domain("evil.com"), domain("evil.org"), domain("evil.net")]
+
+
+class TestWithoutHeadings:
+    def test_every_cell_that_is_an_indicator_as_a_whole_counts(self):
+        text = "hxxps[://]evil[.]com/a?b=1,foo,198[.]51[.]100[.]7\nbob@bad.com,x,see good.com now\n"
+        assert patterns(text) == [
+            "[url:value = 'https://evil.com/a?b=1']",
+            "[ipv4-addr:value = '198.51.100.7']",
+            "[email-addr:value = 'bob@bad.com']",
+        ]
+
+    def test_where_one_column_names_the_kinds_links_elsewhere_are_no_indicators(self):
+        row = "2024-01-02 10:00:00,domain,{},#tag,https://x.com/someone/1\n"
+        assert patterns(row.format("evil.com") + row.format("evil.org")) == [
+            domain("evil.com"),
+            domain("evil.org"),
+        ]
+
+
+class TestDefanged:
+    @pytest.mark.parametrize(
+        ("written", "pattern"),
+        [
+            ("evil[.]com", domain("evil.com")),
+            ("evil[dot]com", domain("evil.com")),
+            ("evil(.)com", domain("evil.com")),
+            ("EVIL.com.", domain("evil.com")),
+            ("hxxp[:]//evil[.]com/A", "[url:value = 'http://evil.com/A']"),
+            ("198.51.100[.]7:8080", "[ipv4-addr:value = '198.51.100.7']"),
+            ("198.51.100.9/24", "[ipv4-addr:value = '198.51.100.0/24']"),
+            ("2001[:]db8::1", "[ipv6-addr:value = '2001:db8::1']"),
+            ("joe[at]bad[.]com", "[email-addr:value = 'joe@bad.com']"),
+        ],
+    )
+    def test_it_is_read_as_it_would_be_clicked_on(self, written, pattern):
+        assert patterns(f"value,note\n{written},x\n") == [pattern]
+
+
+class TestWhatARowSays:
+    def test_everything_that_is_known_of_it_is_kept(self):
+        (made,) = subjects(
+            "value,confidence,tags,classification,description,first seen,valid until,reference\n"
+            'evil.com,85%,"emotet, loader",malware,Seen twice,2024-01-02,2030-01-01,'
+            "https://report.example/1\n"
+        )
+        assert (made["confidence"], made["labels"]) == (85, ["emotet", "loader", "malware"])
+        assert made["indicator_types"] == ["malicious-activity"]
+        assert made["description"] == "Seen twice"
+        assert made["valid_until"] == "2030-01-01T00:00:00.000Z"
+        assert made["external_references"][0]["url"] == "https://report.example/1"
+
+    @pytest.mark.parametrize(
+        ("written", "read_as"),
+        [
+            ("2024-01-02", "2024-01-02T00:00:00.000Z"),
+            ("2024-01-02 03:04:05", "2024-01-02T03:04:05.000Z"),
+            ("2024-01-02T03:04:05+01:00", "2024-01-02T02:04:05.000Z"),
+            ("2 Jan 2024", "2024-01-02T00:00:00.000Z"),
+            ("January 2, 2024", "2024-01-02T00:00:00.000Z"),
+        ],
+    )
+    def test_its_date_is_the_indicators(self, written, read_as):
+        (made,) = subjects(f'value,first_seen\nevil.com,"{written}"\n')
+        assert {made["created"], made["modified"], made["valid_from"]} == {read_as}
+
+    @pytest.mark.parametrize("written", ["10/11/18", "2024-02-30", "2999-01-01", "soon", "-"])
+    def test_a_date_that_is_not_certain_is_not_guessed(self, written):
+        (made,) = subjects(f"value,date\nevil.com,{written}\n")
+        assert made["created"] == "2026-09-21T14:13:20.000Z"
+
+    def test_the_same_row_is_the_same_object_again(self):
+        text = "value,date\nevil.com,2024-01-02\n"
+        later = formats.Reading(now=NOW + 1_000_000)
+        (again,) = formats.read("b.csv", text.encode(), later)
+        assert again.object == subjects(text)[0]
+
+
+class TestLevels:
+    def test_each_row_has_its_own(self):
+        made = subjects("value,tlp\nevil.com,TLP:GREEN\nevil.org,amber+strict\nevil.net,\n")
+        marks = [each.get("object_marking_refs") for each in made]
+        assert marks == [[TLP_2[Tlp.GREEN]], [TLP_2[Tlp.AMBER_STRICT]], None]
+
+    def test_the_callers_is_for_rows_that_have_none(self):
+        made = subjects("value,tlp\nevil.com,green\nevil.org,\n", tlp=Tlp.CLEAR)
+        marks = [each["object_marking_refs"] for each in made]
+        assert marks == [[TLP_2[Tlp.GREEN]], [TLP_2[Tlp.CLEAR]]]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "# TLP:AMBER\nvalue,note\nevil.com,x\n",
+            "Shared as TLP AMBER,\nvalue,note\nevil.com,x\n",
+            "value,note\nevil.com,x\n# tlp: amber\n",
+            "value,tags\nevil.com,tlp:amber\n",
+            "value,note,tlp\nevil.com,only for TLP:AMBER,green\n",
+            "evil.com,TLP:AMBER\n",
+        ],
+    )
+    def test_what_the_file_states_beside_it_counts_too_and_the_strictest_wins(self, text):
+        (made,) = subjects(text, tlp=Tlp.CLEAR)
+        assert made["object_marking_refs"] == [TLP_2[Tlp.AMBER]]
+
+    def test_an_unknown_one_refuses_the_row(self):
+        first, second = read("value,tlp\nevil.com,purple\nevil.org,green\n")
+        assert (first.verdict, second.verdict) == (Verdict.REFUSED, Verdict.OPEN)
+        assert "line 2: not a TLP level: 'purple'" in said(first)
+
+    def test_one_that_may_have_moved_to_another_column_refuses_the_row(self):
+        (candidate,) = read("value,note,tlp\nevil.com,one, two,red\n")
+        assert candidate.verdict is Verdict.REFUSED
+        assert "line 2: more cells than headings" in said(candidate)
+
+
+class TestBrokenRows:
+    def test_a_row_without_an_indicator_is_refused_with_its_line_and_the_rest_go_on(self):
+        verdicts = read("domain,note\nevil.com,a\nnothing here,b\nevil.org,c\n")
+        assert [each.verdict.value for each in verdicts] == ["open", "refused", "open"]
+        assert [each.index for each in verdicts] == [0, 1, 2]
+        assert said(verdicts[1]).startswith("line 3: no indicator")
+
+    def test_a_quote_that_is_never_closed_does_not_swallow_the_rest(self):
+        first, second = read('value,note\n"evil.com,x\nevil.org,y\n')
+        assert first.object["pattern"] == domain("evil.com")
+        assert "line 2: a quote is never closed" in said(first)
+        assert second.object["pattern"] == domain("evil.org")
+
+    def test_a_quote_that_the_next_row_seems_to_close_swallows_no_row(self):
+        text = 'value,note\nevil.com,"one\nevil.org,"two\nevil.net,"three\nevil.biz,"four\n'
+        made = subjects(text)
+        assert [each["pattern"] for each in made] == [
+            domain(f"evil.{end}") for end in ("com", "org", "net", "biz")
+        ]
+        assert not any("evil" in each["description"] for each in made)
+
+    def test_quotes_in_the_middle_of_cells_are_plain_characters(self):
+        text = 'value,note\nevil.com,a "b\nevil.org,c" d\nevil.net,"e\nf"\n'
+        made = subjects(text)
+        assert [each["pattern"] for each in made] == [
+            domain("evil.com"),
+            domain("evil.org"),
+            domain("evil.net"),
+        ]
+        assert made[2]["description"] == "e\nf"
+
+    def test_kinds_that_are_not_taken_are_refused_with_their_name(self):
+        (candidate,) = read("type,value\nregistry key,HKLM\\evil.com\n")
+        assert candidate.verdict is Verdict.REFUSED
+        assert "line 2: rows of this kind (registrykey) are not taken" in said(candidate)
+
+    def test_rows_of_an_export_of_misp_are_taken_as_its_events_are(self):
+        taken, told, victim, mine = read(
+            "uuid,type,value,to_ids,date\n1,domain,evil.com,1,20240102\n2,url,http://good.org/,0,\n"
+            "3,target-email,joe@acme.org,1,\n4,whois-registrant-email,joe@bad.com,1,\n"
+        )
+        assert taken.object["created"] == "2024-01-02T00:00:00.000Z"
+        assert "without to_ids" in said(told)
+        assert victim.verdict is mine.verdict is Verdict.REFUSED
+        assert "never shared" in said(victim) and "joe" not in said(mine)
+
+    @pytest.mark.parametrize(
+        "headings", ["Name,E-Mail,Phone", "first name,last name,email", "Vorname,Mail,Abteilung"]
+    )
+    def test_a_list_of_people_is_refused_row_by_row(self, headings):
+        (candidate,) = read(f"{headings}\nJane,jane@acme.org,Doe\n")
+        assert candidate.verdict is Verdict.REFUSED
+        assert "people" in said(candidate) and "jane" not in said(candidate)
+
+    def test_the_mailboxes_of_attackers_have_no_names_beside_them(self):
+        assert len(patterns("email,note\njoe@bad.com,sends invoices\n")) == 1
+
+    def test_comments_and_blank_rows_are_neither_taken_nor_refused(self):
+        assert patterns("value,note\n# evil.org\n\n,,\n// evil.net\nevil.com,x\n") == [
+            domain("evil.com")
+        ]
+
+    def test_a_value_said_again_is_a_duplicate_that_names_both_lines(self):
+        first, second = read("value,note\nevil.com,a\nEVIL[.]com,b\n")
+        assert (first.verdict, second.verdict) == (Verdict.OPEN, Verdict.DUPLICATE)
+        assert said(second) == "line 3: says again what line 2 says"
+
+
+class TestHostile:
+    @pytest.mark.parametrize("formula", ["=cmd|' /C calc'!A0", "@SUM(1)", "+1+1", "-2+3"])
+    def test_formulas_are_no_indicators(self, formula):
+        (candidate,) = read(f"value,note\n{formula},x\n")
+        assert candidate.verdict is Verdict.REFUSED
+
+    def test_nuls_are_dropped(self):
+        assert patterns("value,note\nevil\0.com,\0x\n") == [domain("evil.com")]
+
+    def test_a_hundred_thousand_columns_are_read(self):
+        wide = ",".join(["x"] * 100_000)
+        assert patterns(f"evil.com,{wide}\n{wide},evil.org\n") == [
+            domain("evil.com"),
+            domain("evil.org"),
+        ]
+
+    @pytest.mark.parametrize("unit", ['"', ",", '"\n', '"a"\n"', "\n", "\r", "a", "["])
+    def test_much_of_one_thing_gives_nothing(self, unit):
+        assert subjects(unit * (1_000_000 // len(unit))) == []
+
+    def test_a_cell_beyond_the_longest_is_refused(self):
+        (candidate,) = read("value,note\n" + "x" * 200_000 + ".com,y\n")
+        assert candidate.verdict is Verdict.REFUSED

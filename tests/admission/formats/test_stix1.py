@@ -1,0 +1,188 @@
+"""STIX 1.x as XML, by the elevator in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tocsin.admission.errors import Malformed, TooLarge, Unprocessable
+from tocsin.admission.formats import (
+    Reading,
+    claim,
+    read,
+    stix1,
+)
+from tocsin.admission.markings.tlp import TLP_1
+from tocsin.admission.model import Tlp
+
+READING = Reading(1_790_000_000_000_000)
+REAL = Path(os.environ.get("TOCSIN_REAL", "none")) / "iocs" / "stix1-xml"
+PACKAGE = """<?xml version="1.0" encoding="UTF-8"?>
+<stix:STIX_Package
+    xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
+    xmlns:stix="http://stix.mitre.org/stix-1"
+    xmlns:stixCommon="http://stix.mitre.org/common-1"
+    xmlns:indicator="http://stix.mitre.org/Indicator-2"
+    xmlns:cybox="http://cybox.mitre.org/cybox-2"
+    xmlns:DomainNameObj="http://cybox.mitre.org/objects#DomainNameObject-1"
+    xmlns:acme="http://acme.example/"
+    id="acme:Package-1a111111-1111-4111-8111-111111111111" version="1.2"
+    timestamp="2014-05-08T09:00:00.000000Z">
+  <stix:Indicators>
+    <stix:Indicator id="acme:indicator-2a111111-1111-4111-8111-111111111111"
+        timestamp="2014-05-08T09:00:00.000000Z" xsi:type="indicator:IndicatorType">
+      <indicator:Title>A domain of the campaign</indicator:Title>
+      <indicator:Observable id="acme:Observable-3a111111-1111-4111-8111-111111111111">
+        <cybox:Object id="acme:Object-4a111111-1111-4111-8111-111111111111">
+          <cybox:Properties xsi:type="DomainNameObj:DomainNameObjectType">
+            <DomainNameObj:Value condition="Equals">evil-shop.ru</DomainNameObj:Value>
+          </cybox:Properties>
+        </cybox:Object>
+      </indicator:Observable>
+    </stix:Indicator>
+  </stix:Indicators>
+</stix:STIX_Package>
+"""
+
+
+INDICATORS = PACKAGE[PACKAGE.index("  <stix:Indicators>") : PACKAGE.index("</stix:STIX_Package>")]
+RED = """
+  <stix:STIX_Header>
+    <stix:Handling>
+      <marking:Marking xmlns:marking="http://data-marking.mitre.org/Marking-1">
+        <marking:Controlled_Structure>//node() | //@*</marking:Controlled_Structure>
+        <marking:Marking_Structure
+            xmlns:tlp="http://data-marking.mitre.org/extensions/MarkingStructure#TLP-1"
+            xsi:type="tlp:TLPMarkingStructureType" color="RED"/>
+      </marking:Marking>
+    </stix:Handling>
+  </stix:STIX_Header>
+"""
+
+
+def wrapped(text, header=""):
+    """The package's content in a package that is related to one that has nothing else."""
+    inner = (
+        "<stix:Related_Packages><stix:Related_Package>"
+        '<stix:Package id="acme:Package-5a111111-1111-4111-8111-111111111111" version="1.2">'
+        f"{text}</stix:Package></stix:Related_Package></stix:Related_Packages>"
+    )
+    return PACKAGE.replace(INDICATORS, header + inner)
+
+
+def indicators(text):
+    found = [c.object for c in read("a.xml", text.encode(), READING)]
+    return [each for each in found if each and each["type"] == "indicator"]
+
+
+def with_type(declaration):
+    return PACKAGE.replace("?>", f"?>\n{declaration}", 1).encode()
+
+
+@pytest.fixture
+def elevator():
+    if not stix1.installed():
+        pytest.skip("needs tocsin[stix1]")
+
+
+class TestClaims:
+    @pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16"])
+    def test_xml_in_the_namespace_of_stix_1_is_claimed_under_any_name(self, coding):
+        assert claim("a.txt", PACKAGE.encode(coding)).name == "stix1"
+
+    @pytest.mark.parametrize("content", [b"<a/>", b"http://stix.mitre.org/stix-1", b"{}"])
+    def test_nothing_else_is(self, content):
+        found = claim("a.xml", content)
+        assert found is None or found.name != "stix1"
+
+
+class TestReading:
+    def test_a_package_becomes_objects_of_2_1(self, elevator):
+        found = [c.object for c in read("a.xml", PACKAGE.encode(), READING)]
+        (indicator,) = [each for each in found if each["type"] == "indicator"]
+        assert indicator["pattern"] == "[domain-name:value = 'evil-shop.ru']"
+        assert indicator["id"] == "indicator--2a111111-1111-4111-8111-111111111111"
+        assert indicator["spec_version"] == "2.1"
+
+    def test_nothing_of_it_is_left_in_the_home_of_who_runs_it(
+        self, elevator, tmp_path, monkeypatch
+    ):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        assert list(read("a.xml", PACKAGE.encode(), READING))
+        assert not list(tmp_path.iterdir())
+
+    def test_another_encoding_is_the_same_package(self, elevator):
+        sixteen = PACKAGE.replace("UTF-8", "UTF-16").encode("utf-16")
+        (found,) = [
+            c.object for c in read("a.xml", sixteen, READING) if c.object["type"] == "indicator"
+        ]
+        assert found["pattern"] == "[domain-name:value = 'evil-shop.ru']"
+
+    def test_packages_inside_a_package_are_read_however_deep(self, elevator):
+        deeper = wrapped(INDICATORS)
+        deeper = deeper[deeper.index("<stix:Related_Packages>") : deeper.index("</stix:STIX_P")]
+        for text in (wrapped(INDICATORS), wrapped(deeper)):
+            (indicator,) = indicators(text)
+            assert indicator["pattern"] == "[domain-name:value = 'evil-shop.ru']"
+
+    def test_what_marks_a_package_marks_those_inside_it(self, elevator):
+        header = "<stix:STIX_Header><stix:Title>Their own</stix:Title></stix:STIX_Header>"
+        for text in (wrapped(INDICATORS, RED), wrapped(header + INDICATORS, RED)):
+            (indicator,) = indicators(text)
+            (marking,) = indicator["object_marking_refs"]
+            assert marking == TLP_1[Tlp.RED]
+
+    def test_broken_xml_is_refused_with_a_remedy(self, elevator):
+        with pytest.raises(Malformed, match="check it against its schemas"):
+            list(read("a.xml", PACKAGE[:-30].encode(), READING))
+
+
+class TestHostile:
+    @pytest.mark.parametrize(
+        "declaration",
+        [
+            '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]>',
+            '<!DOCTYPE a SYSTEM "http://127.0.0.1/a.dtd">',
+            "<!doctype a>",
+            '<!DOCTYPE a [<!ENTITY b "c"><!ENTITY d "&b;&b;&b;">]>',
+        ],
+    )
+    @pytest.mark.parametrize("coding", ["utf-8", "utf-16"])
+    def test_a_document_type_is_refused_before_anything_reads_it(self, declaration, coding):
+        hostile = with_type(declaration).decode().encode(coding)
+        with pytest.raises((Malformed, Unprocessable)) as told:
+            list(read("a.xml", hostile, READING))
+        assert "document type" in str(told.value) or "tocsin[stix1]" in str(told.value)
+
+    def test_an_encoding_that_hides_one_does_not_help(self, elevator):
+        hidden = with_type("+ADwAIQ-DOCTYPE a+AD4").replace(b"UTF-8", b"UTF-7")
+        with pytest.raises(Malformed):
+            list(read("a.xml", hidden, READING))
+
+    def test_deep_nesting_is_refused(self, elevator):
+        deep = PACKAGE.replace("</stix:STIX_Package>", "<a>" * 5000 + "</a>" * 5000)
+        with pytest.raises(Malformed, match="nested"):
+            list(read("a.xml", deep.encode(), READING))
+
+    def test_what_is_too_long_is_refused(self):
+        with pytest.raises(TooLarge):
+            list(read("a.xml", PACKAGE.encode() + b" " * 8_000_000, READING))
+
+    def test_the_program_may_not_reach_the_network(self):
+        program = Path(stix1.__file__).with_name("elevate.py")
+        code = (
+            f"import runpy, socket, sys; own = runpy.run_path({str(program)!r});"
+            "sys.addaudithook(own['_guard']); socket.create_connection(('127.0.0.1', 9))"
+        )
+        command = [sys.executable, "-c", code]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert told.returncode and "PermissionError" in told.stderr
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="needs the real data ($TOCSIN_REAL)")
+def test_real_packages_are_taken(elevator):
+    for path in sorted(REAL.rglob("*.xml"))[:2]:
+        assert list(read(path.name, path.read_bytes(), READING))

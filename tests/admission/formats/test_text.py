@@ -1,0 +1,337 @@
+"""Indicators in what people write: reports, lists, hosts files."""
+
+import pytest
+
+from tocsin.admission import formats
+from tocsin.admission.errors import Unprocessable
+from tocsin.admission.markings.tlp import TLP_2
+from tocsin.admission.model import Tlp
+
+NOW = 1_790_000_000_000_000
+MD5, SHA256 = "e" * 32, "c" * 64
+
+
+def read(text, name="report.txt", tlp=None):
+    content = text if isinstance(text, bytes) else text.encode()
+    return list(formats.read(name, content, formats.Reading(now=NOW, tlp=tlp)))
+
+
+def values(text, **how):
+    """What stands between the quotes of the patterns."""
+    return [each.object["pattern"].split(" = ")[1][1:-2] for each in read(text, **how)]
+
+
+class TestDefanged:
+    @pytest.mark.parametrize(
+        ("written", "value"),
+        [
+            ("evil[.]com", "evil.com"),
+            ("evil [.] com", "evil.com"),
+            ("evil(.)com", "evil.com"),
+            ("evil{.}com", "evil.com"),
+            ("evil[dot]com", "evil.com"),
+            ("evil [DOT] com", "evil.com"),
+            ("evil[.com", "evil.com"),
+            ("evil\\.com", "evil.com"),
+            ("198[.]51[.]100[.]7", "198.51.100.7"),
+            ("198.51.100[.]7:443", "198.51.100.7"),
+            ("2001[:]db8[:]5::9", "2001:db8:5::9"),
+            ("hxxp://evil[.]com/a", "http://evil.com/a"),
+            ("hXXps[:]//evil[.]com", "https://evil.com"),
+            ("hxxps[://]evil[.]com/a", "https://evil.com/a"),
+            ("h**p://evil.com/a", "http://evil.com/a"),
+            ("meow://evil[.]com", "http://evil.com"),
+            ("fxp://evil[.]com/a", "ftp://evil.com/a"),
+            ("tcp://evil[.]com:443", "evil.com"),
+            ("hxxp://www[.]evil.com]/a", "http://www.evil.com/a"),
+            ("hxxp://a[.]evil(.)com/(a[.]b)", "http://a.evil.com/(a.b)"),
+            ("evil\u3002com.", "evil.com"),
+            ("joe[at]bad[.]com", "joe@bad.com"),
+            ("joe at bad dot com", "joe@bad.com"),
+        ],
+    )
+    def test_a_value_is_read_as_it_would_be_clicked_on(self, written, value):
+        assert values(f"They used {written} then.\n") == [value]
+
+    def test_ordinary_brackets_change_nothing(self):
+        assert values("see f(x), a[0] and {y}.") == []
+
+
+class TestProse:
+    def test_values_are_found_in_their_order_and_nothing_else_is(self):
+        text = (
+            "The actor (evil.com, 198.51.100.7) sent mail from joe@bad.com.\n"
+            f"It loads hxxp://evil.org/a.php?x=1. SHA256: {SHA256}; see README.md and node.js.\n"
+        )
+        assert values(text) == [
+            "evil.com",
+            "198.51.100.7",
+            "joe@bad.com",
+            "http://evil.org/a.php?x=1",
+            SHA256,
+        ]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "at 12:30:45 on 00:11:22:33:44:55",
+            "version 1.2.3.4.5 and 999.1.1.1",
+            "version 1.2.3.4, then v 4.3.2.1",
+            '"DATversion": "4.4.0.26"',
+            "build=4.4.0.26",
+            "run setup.py, then main.rs",
+            "run config.sh and run.pl",
+            "open Reader.app",
+            "It was done.In the end",
+            f"imphash: {MD5}",
+            f"|Thumbprint (SHA-1)|`{MD5}`",
+            f"icon_hash={MD5}",
+            f"JA3 {MD5}",
+            "class com.android.vending.billing",
+        ],
+    )
+    def test_what_only_looks_like_a_value_is_none(self, text):
+        assert values(text + " as they say\n") == []
+
+    @pytest.mark.parametrize("host", ["cuddly-lamp.vercel.app", "www.bank.pl", "ksiegarnia24.pl"])
+    def test_a_host_below_an_ending_of_files_is_told_by_its_length(self, host):
+        assert values(f"They hid behind {host} for weeks\n") == [host]
+
+    @pytest.mark.parametrize(
+        ("written", "url"),
+        [
+            ("(http://evil.com/a)", "http://evil.com/a"),
+            ("<http://evil.com/a>,", "http://evil.com/a"),
+            ("[here](http://evil.com/a)", "http://evil.com/a"),
+            ("http://evil.com/a_(b)", "http://evil.com/a_(b)"),
+            ('"http://evil.com/a".', "http://evil.com/a"),
+            ("`+http://evil.com/a.php+`", "http://evil.com/a.php"),
+            ("++https://evil.com/a++", "https://evil.com/a"),
+            ("http://evil.com/c++", "http://evil.com/c++"),
+            ("hxxp://evil[.]com/a[the panel]", "http://evil.com/a"),
+            ("http://evil.com/a?b[]=1", "http://evil.com/a?b[]=1"),
+        ],
+    )
+    def test_a_url_ends_where_its_sentence_or_markup_closes_it(self, written, url):
+        assert values(f"Loads {written} then") == [url]
+
+    @pytest.mark.parametrize(
+        ("written", "url"),
+        [
+            ("evil[.]com/a.php?b=1&c=d", "http://evil.com/a.php?b=1&c=d"),
+            ("198.51.100.7:81/a?b", "http://198.51.100.7:81/a?b"),
+            ("(evil.com/a?b=c).", "http://evil.com/a?b=c"),
+            ("evil[.]com/a.php?", "http://evil.com/a.php"),
+            ('src="evil.com/a?b=c"', "http://evil.com/a?b=c"),
+        ],
+    )
+    def test_a_url_without_its_scheme_keeps_its_query(self, written, url):
+        assert values(f"Loads {written} then") == [url]
+
+    def test_an_ending_of_files_is_no_host_because_its_neighbour_is_defanged(self):
+        assert values("see magnet[:]?xt=urn[:]btih&dn=setup-1.7.zip there\n") == []
+
+    def test_words_around_the_values_are_never_shared(self):
+        (candidate,) = read("Jane Doe of ACME reports evil[.]com to us\n")
+        assert "Jane" not in str(candidate.object)
+
+    def test_a_value_said_twice_is_one(self):
+        assert values("evil[.]com and EVIL.COM and evil[.]com\n") == ["evil.com"]
+
+    def test_no_value_is_no_candidate(self):
+        assert read("Nothing to see here.\n") == []
+
+
+class TestMarkup:
+    @pytest.mark.parametrize(
+        "written",
+        ["[our blog](https://example.com/a)", "https://example.com/a[our blog]"],
+    )
+    @pytest.mark.parametrize("name", ["report.md", "README.adoc"])
+    def test_the_target_of_words_is_a_reference(self, written, name):
+        assert values(f"They told of it in {written} first.\n", name=name) == []
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            "[the panel](hxxp://evil[.]com/a)",
+            "[http://evil.com/a](http://evil.com/a)",
+            "<http://evil.com/a>",
+            "http://evil.com/a[]",
+            "(http://evil.com/a)",
+        ],
+    )
+    def test_what_is_defanged_or_shown_itself_is_none(self, written):
+        assert values(f"Loads {written} then\n", name="report.md") == ["http://evil.com/a"]
+
+    def test_in_a_plain_text_every_url_counts(self):
+        assert values("Loads [here](http://evil.com/a) then\n") == ["http://evil.com/a"]
+
+
+class TestLists:
+    @pytest.mark.parametrize(
+        "url", ["http://evil.com/a~~", "http://evil.com/a-", "ftp://evil.com/"]
+    )
+    def test_a_url_keeps_its_last_character(self, url):
+        assert values(f"{url}\nhttp://evil.org/\n") == [url, "http://evil.org/"]
+
+    def test_comments_do_not_count(self):
+        text = "# evil.net\n! evil.info\n; evil.biz\nevil.com\nevil.org # since May\n"
+        assert values(text) == ["evil.com", "evil.org"]
+
+    def test_headings_of_markdown_are_no_comments(self):
+        text = "# Samples at 198.51.100.7\n\nevil.com\nevil.org\n"
+        assert values(text, name="report.md") == ["198.51.100.7", "evil.com", "evil.org"]
+
+    def test_lines_of_nothing_but_unusual_spaces_are_no_entries(self):
+        assert values("evil.com\n\x0b\n\ufeff\nevil.org\n") == ["evil.com", "evil.org"]
+
+    def test_what_stands_alone_is_taken_at_its_word(self):
+        assert values("evil.com\nevil.org\nsetup.zip\n") == ["evil.com", "evil.org", "setup.zip"]
+
+    def test_the_address_of_a_hosts_file_is_no_indicator(self):
+        text = "127.0.0.1\tevil.com\n0.0.0.0 evil.org # c\n::1 evil.net\n"
+        assert values(text) == ["evil.com", "evil.org", "evil.net"]
+
+    def test_the_names_of_a_hosts_file_may_stand_side_by_side(self):
+        text = "# by joe@lab.org\n127.0.0.1 localhost\n0.0.0.0 evil.com www.evil.com # see a.org\n"
+        assert values(text) == ["evil.com", "www.evil.com"]
+
+    def test_a_list_for_browsers_is_read_without_what_it_excepts_hides_or_asks_for(self):
+        text = (
+            "[Adblock Plus 2.0]\n! Homepage: https://lab.org/a\n||evil.com^\n||evil.org^$document\n"
+            "||evil.net/a/b.html$doc\n@@||good.com^\n||shop.com^$popup,domain=a.com|b.com\n"
+            "good.org##.banner\n/^evil[0-9].com/\n"
+        )
+        assert values(text) == ["evil.com", "evil.org", "http://evil.net/a/b.html"]
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "address=/evil.com/0.0.0.0",
+            "server=/evil.com/",
+            'local-zone: "evil.com" always_nxdomain',
+            "evil.com CNAME . ; see https://lab.org/evil.com",
+            "*.evil.com 300 IN CNAME rpz-drop.",
+        ],
+    )
+    def test_a_list_for_resolvers_is_read(self, line):
+        assert values(f"# by joe@lab.org\n{line}\n") == ["evil.com"]
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "good.com CNAME rpz-passthru.",
+            "*.good.com 300 IN CNAME rpz-passthru. ; ours",
+            "server=/corp.good.com/10.0.0.53",
+            'local-zone: "good.com" transparent',
+            'local-zone: "good.com." always_transparent',
+            "jane@good.com  OK",
+        ],
+    )
+    def test_what_a_list_for_resolvers_or_mail_lets_through_is_not_taken(self, line):
+        assert values(f"evil.com CNAME .\n{line}\n") == ["evil.com"]
+        assert values(f"{line}\n{line}\nevil.com CNAME .\n") == ["evil.com"]
+
+    def test_a_line_for_a_resolver_may_name_several_hosts(self):
+        text = "address=/evil.com/evil.org/0.0.0.0\nserver=/evil.net/#\n"
+        assert values(text) == ["evil.com", "evil.org", "evil.net"]
+
+    @pytest.mark.parametrize("own", ["10.5.0.20", "192.168.2.3", "172.20.1.1", "fd12:34::5"])
+    def test_what_stands_beside_an_address_of_ones_own_network_is_no_entry(self, own):
+        text = f"{own} sap.corp.com sap\n0.0.0.0 evil.com\n198.51.100.7 evil.org\n"
+        assert values(text) == [own, "evil.com", "198.51.100.7", "evil.org"]
+
+    def test_what_a_zone_says_of_itself_is_no_entry(self):
+        text = (
+            "$TTL 30\n@ SOA rpz.lab.org. joe.lab.org. 1 2 3 4 5\n NS localhost.\n; by joe@lab.org\n"
+            "evil.com CNAME . ; seen\nevil.org CNAME .\n"
+        )
+        assert values(text) == ["evil.com", "evil.org"]
+
+    def test_bullets_fall_away(self):
+        assert values("- evil[.]com\n* evil[.]org\n1. evil[.]net\n") == [
+            "evil.com",
+            "evil.org",
+            "evil.net",
+        ]
+
+    @pytest.mark.parametrize("line", ["198.51.100.7 - 5", "198.51.100.7 - -", "198.51.100.7 * 5"])
+    def test_a_dash_behind_a_value_is_no_bullet(self, line):
+        assert values(f"{line}\n{line}\n") == ["198.51.100.7"]
+
+
+class TestBytes:
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+    def test_a_text_is_read_in_the_encoding_that_it_has(self, encoding):
+        assert values("Über evil[.]com und bücher.de\n".encode(encoding)) == [
+            "evil.com",
+            "xn--bcher-kva.de",
+        ]
+
+
+class TestLevelAndDate:
+    @pytest.mark.parametrize(
+        ("text", "level"),
+        [
+            ("TLP:AMBER\nevil[.]com", Tlp.AMBER),
+            ("evil[.]com\nTLP: Amber+Strict", Tlp.AMBER_STRICT),
+            ("TLP AMBER\nevil[.]com", Tlp.AMBER),
+            ("TLP:CLEAR, in part TLP:RED\nevil[.]com", Tlp.RED),
+            ("# TLP:WHITE\nevil.com\n", Tlp.CLEAR),
+        ],
+    )
+    def test_the_strictest_level_that_the_text_states_holds_for_all(self, text, level):
+        (candidate,) = read(text, tlp=Tlp.GREEN)
+        assert candidate.object["object_marking_refs"] == [TLP_2[level]]
+        assert f"TLP:{level.word.upper()}" in candidate.findings[0].message
+
+    def test_the_callers_level_is_for_texts_that_state_none(self):
+        (candidate,) = read("evil[.]com", tlp=Tlp.GREEN)
+        assert candidate.object["object_marking_refs"] == [TLP_2[Tlp.GREEN]]
+
+    def test_the_id_follows_from_the_value_and_the_date_is_that_of_the_reading(self):
+        (one,), (other,) = read("evil[.]com"), read("so: EVIL.com\n", name="b.md")
+        assert one.source_id == other.source_id
+        assert one.object["created"] == "2026-09-21T14:13:20.000Z"
+
+
+class TestNotClaimed:
+    @pytest.mark.parametrize(
+        ("name", "content"),
+        [
+            ("a.xml", b'<?xml version="1.0"?><a>evil.com</a>'),
+            ("a.txt", b"<stix:STIX_Package>evil.com</stix:STIX_Package>"),
+            ("page", b"<!DOCTYPE html><p>evil.com"),
+            ("a.pdf", b"%PDF-1.7 evil.com"),
+            ("a.txt", b"MZ\x90\0\3 evil.com"),
+            ("a.csv", b"PK\x03\x04evil.com"),
+            ("a.gz", b"\x1f\x8b\x08\0"),
+            ("noise", bytes(range(256)) * 8),
+            ("nothing.txt", b""),
+            ("rule.yar", b"rule evil { condition: true }"),
+            ("other.json", b'{"a": 1}'),
+        ],
+    )
+    def test_files_of_other_programs_are_nobodys(self, name, content):
+        assert formats.claim(name, content) is None
+
+    def test_reading_one_says_what_is_taken(self):
+        with pytest.raises(Unprocessable, match="no format claims this file.*STIX.*CSV.*text"):
+            read(b"%PDF-1.7", name="a.pdf")
+
+
+class TestHostile:
+    @pytest.mark.parametrize(
+        "unit",
+        ["a", ".", "@", "[", "a.", "1.", ":", "http://", "evil.com/", "a at b dot ", "[.]"]
+        + ["http://" + ")" * 4000 + " ", "++http://", "x" + " " * 60_000 + "y\n"],
+    )
+    def test_a_megabyte_of_one_thing_is_read(self, unit):
+        assert len(read(unit * (1_000_000 // len(unit)))) <= 1
+
+    def test_a_value_after_a_very_long_word_is_found(self):
+        assert values("x" * 5_000_000 + " evil[.]com\n") == ["evil.com"]
+
+    def test_nuls_are_dropped(self):
+        assert values("ev\0il[.]com is\0 bad\n") == ["evil.com"]

@@ -1,0 +1,133 @@
+"""What markings say, whoever spelt them."""
+
+import pytest
+
+from tocsin.admission.markings.tlp import (
+    TLP_1,
+    TLP_2,
+    Marks,
+    definition,
+    is_tlp_definition,
+    marked,
+    read,
+)
+from tocsin.admission.model import Tlp
+
+FOREIGN = "marking-definition--00000000-1111-4222-8333-444444444444"
+MITRE = "marking-definition--fa42a846-8d90-4e51-bc29-71d5b4802168"
+STATEMENT = {"definition_type": "statement", "definition": {"statement": "Copyright 2026"}}
+
+
+def marked_with(*ids):
+    return {"object_marking_refs": list(ids)}
+
+
+class TestLevels:
+    @pytest.mark.parametrize("tlp", Tlp)
+    def test_tlp_2_is_read_and_needs_no_repair(self, tlp):
+        assert read(marked_with(TLP_2[tlp]), {}) == Marks(tlp)
+
+    @pytest.mark.parametrize("tlp", TLP_1)
+    def test_tlp_1_is_read_and_written_as_tlp_2(self, tlp):
+        subject = marked_with(TLP_1[tlp])
+        marks = read(subject, {})
+        assert marks == Marks(tlp)
+        assert marked(subject, marks) == marked_with(TLP_2[tlp])
+
+    def test_of_several_the_strictest_counts(self):
+        ids = (TLP_2[Tlp.GREEN], TLP_1[Tlp.AMBER], TLP_2[Tlp.CLEAR])
+        assert read(marked_with(*ids), {}).tlp is Tlp.AMBER
+
+    def test_none_is_none(self):
+        assert read({}, {}) == Marks()
+
+    @pytest.mark.parametrize(
+        ("invented", "tlp"),
+        [
+            ("marking-definition--826578e1-40ad-459f-bc73-ede076f81f37", Tlp.AMBER_STRICT),
+            ("marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b03e", Tlp.AMBER_STRICT),
+            ("marking-definition--bab4a63c-aed9-4b5f-a869-75b77dcc1ef3", Tlp.GREEN),
+            ("marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ec", Tlp.RED),
+        ],
+    )
+    def test_ids_that_people_invented_are_repaired(self, invented, tlp):
+        marks = read(marked_with(invented), {})
+        assert (marks.tlp, marks.repaired) == (tlp, ((invented, TLP_2[tlp]),))
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"definition_type": "tlp", "definition": {"tlp": "amber"}},
+            {"name": "TLP:AMBER"},
+            {**STATEMENT, "definition": {"statement": "TLP:AMBER"}},
+            {"extensions": definition(Tlp.AMBER)["extensions"]},
+        ],
+    )
+    def test_a_definition_under_a_foreign_id_is_read_by_what_it_says(self, body):
+        marks = read(marked_with(FOREIGN), {FOREIGN: {"type": "marking-definition", **body}})
+        assert (marks.tlp, marks.repaired) == (Tlp.AMBER, ((FOREIGN, TLP_2[Tlp.AMBER]),))
+
+    def test_where_id_and_definition_differ_the_stricter_counts(self):
+        green = TLP_1[Tlp.GREEN]
+        said = {"definition_type": "tlp", "definition": {"tlp": "amber"}}
+        assert read(marked_with(green), {green: said}).tlp is Tlp.AMBER
+        red = TLP_1[Tlp.RED]
+        assert read(marked_with(red), {red: {"definition": {"tlp": "white"}}}).tlp is Tlp.RED
+
+
+class TestOthers:
+    def test_a_statement_sent_along_and_mitres_are_known(self):
+        marks = read(marked_with(MITRE, FOREIGN), {FOREIGN: STATEMENT})
+        assert (marks.others, marks.unknown) == ((FOREIGN, MITRE), ())
+
+    def test_what_nobody_defined_is_unknown(self):
+        assert read(marked_with(FOREIGN), {}).unknown == (FOREIGN,)
+
+    def test_an_access_control_marking_is_unknown(self):
+        acs = "extension-definition--3a65884d-005a-4290-8335-cb2d778a83ce"
+        body = {**STATEMENT, "extensions": {acs: {"control_set": {"classification": "U"}}}}
+        assert read(marked_with(FOREIGN), {FOREIGN: body}).unknown == (FOREIGN,)
+
+    def test_they_are_part_of_the_scope(self):
+        assert Marks(Tlp.GREEN, ("b", "c")).scope == "green|b|c"
+
+
+class TestPartsOfAnObject:
+    granular = [
+        {"marking_ref": TLP_1[Tlp.AMBER], "selectors": ["name"]},
+        {"marking_ref": FOREIGN, "selectors": ["name"]},
+        {"lang": "de", "selectors": ["name"]},
+    ]
+
+    def test_their_markings_count(self):
+        subject = {**marked_with(TLP_2[Tlp.GREEN]), "granular_markings": self.granular}
+        marks = read(subject, {})
+        assert (marks.tlp, marks.unknown) == (Tlp.AMBER, (FOREIGN,))
+
+    def test_and_are_drawn_up_to_the_whole_while_languages_stay(self):
+        subject = {"name": "n", "granular_markings": self.granular}
+        assert marked(subject, read(subject, {})) == {
+            "name": "n",
+            "object_marking_refs": [TLP_2[Tlp.AMBER], FOREIGN],
+            "granular_markings": [{"lang": "de", "selectors": ["name"]}],
+        }
+
+
+def test_marking_twice_changes_nothing():
+    once = marked(marked_with(TLP_1[Tlp.GREEN], MITRE), read(marked_with(TLP_1[Tlp.GREEN]), {}))
+    assert (
+        marked(once, read(once, {MITRE: STATEMENT})).get("object_marking_refs")[0]
+        == (TLP_2[Tlp.GREEN])
+    )
+
+
+@pytest.mark.parametrize("tlp", Tlp)
+def test_our_own_definitions_say_what_they_stand_for(tlp):
+    own = definition(tlp)
+    assert is_tlp_definition(own)
+    assert read(marked_with(FOREIGN), {FOREIGN: own}).tlp is tlp
+    assert own["name"] == f"TLP:{tlp.word.upper()}"
+
+
+def test_a_statement_is_no_definition_of_a_level():
+    assert not is_tlp_definition({"type": "marking-definition", "id": FOREIGN, **STATEMENT})

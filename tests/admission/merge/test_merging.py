@@ -1,0 +1,395 @@
+"""The figures of a public object (docs/merging.md): worked out from all contributions at once."""
+
+import random
+import re
+from dataclasses import replace
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.paths import ROOT
+
+from tocsin.admission import formats, policy_of
+from tocsin.admission.markings.granular import copies
+from tocsin.admission.merge.confidence import (
+    DAY,
+    Source,
+    aged,
+    combined,
+    half_life,
+    next_fall,
+    reliability_of,
+    weighed,
+)
+from tocsin.admission.merge.merging import (
+    figures,
+    independent,
+    kept,
+    merged,
+    spelt,
+    told,
+)
+from tocsin.admission.model import (
+    Contribution,
+    Tlp,
+    Word,
+)
+from tocsin.admission.model import (
+    Testimony as Voice,
+)
+from tocsin.admission.policy import PolicyError
+from tocsin.admission.stix.extension_definition import EXTENSION, author, extension_definition
+from tocsin.admission.stix.schemas import schemas
+from tocsin.config import policy_text
+
+SCALE = policy_of(policy_text()).scale
+HUB = "identity--00000000-0000-4000-8000-000000000000"
+TABLE = (ROOT / "docs" / "merging.md").read_text("utf-8")
+WORKED = re.findall(r"^\| ([^|]*\([A-F]\)[^|]*) \|([^|]*)\| (\d+|–) \|$", TABLE, re.MULTILINE)
+NOW = 1_800_000_000_000_000
+
+
+def said(partner="acme", stated=None, **more):
+    """A contribution about one domain; `references` and others go to their places."""
+    body = {
+        "type": "indicator",
+        "spec_version": "2.1",
+        "pattern": more.pop("pattern", "[domain-name:value = 'evil.top']"),
+        "pattern_type": "stix",
+        "valid_from": "2026-01-01T00:00:00Z",
+    }
+    if stated is not None:
+        body["confidence"] = stated
+    placed = ("external_references", "labels", "valid_until")
+    body |= {name: more.pop(name) for name in placed if more.get(name) is not None}
+    more.pop("valid_until", None)
+    fixed = {"source_id": f"indicator--{partner}", "version": "", "received": NOW}
+    level = {"tlp": Tlp.GREEN, "scope": "green"}
+    return Contribution(partner, **{**fixed, **level, **more}, object=body)
+
+
+def heard(partner="east", word=Word.SEEN, **more):
+    fixed = {"source_id": f"sighting--{partner}", "when": NOW}
+    level = {"tlp": Tlp.GREEN, "scope": "green"}
+    return Voice(partner, word=word, **{**fixed, **level, **more})
+
+
+def sure(*contributions, testimonies=(), now=NOW):
+    return figures(contributions, testimonies, SCALE, now).confidence
+
+
+class TestConfidence:
+    @pytest.mark.parametrize(
+        ("reliability", "stated", "counts"),
+        [("F", 60, 60), ("50", 60, 60), ("A", 60, 68), ("B", 60, 64), ("E", 60, 38), ("0", 60, 24)],
+    )
+    def test_the_word_of_a_source_counts_by_its_reliability(self, reliability, stated, counts):
+        assert weighed(stated, reliability_of(reliability), SCALE) == counts
+
+    @pytest.mark.parametrize(("sources", "denials", "result"), WORKED)
+    def test_the_worked_table_is_right(self, sources, denials, result):
+        words = [each.rstrip(")").split(" (") for each in sources.split(", ")]
+        spoken = [
+            said(f"p{n}", None if word == "–" else int(word), reliability=reliability_of(letter))
+            for n, (word, letter) in enumerate(words)
+        ]
+        letters = denials.replace(",", " ").split()
+        false = [
+            heard(f"q{n}", Word.FALSE, reliability=reliability_of(x)) for n, x in enumerate(letters)
+        ]
+        assert sure(*spoken, testimonies=false) == (None if result == "–" else int(result))
+
+    def test_the_table_is_there(self):
+        assert len(WORKED) == 13
+
+    @pytest.mark.parametrize("text", ["G", "101", "-1", "", "½", "AA"])
+    def test_what_is_no_reliability_is_refused(self, text):
+        with pytest.raises(ValueError, match="A to F, or 0 to 100"):
+            reliability_of(text)
+
+    def test_alone_a_neutral_source_is_taken_at_its_word(self):
+        assert sure(said(stated=60)) == 60
+
+    def test_each_further_source_takes_its_share_of_the_doubt(self):
+        assert sure(said("a", 60), said("b", 40)) == 64  # 95 - 35 x 7/8
+        assert sure(said("a", 60), said("b", 40), said("c")) == 68  # 95 - 35 x 49/64
+
+    def test_a_false_alarm_takes_its_share_of_the_confidence(self):
+        assert sure(said(stated=60), testimonies=[heard(word=Word.FALSE)]) == 48  # 60 x 4/5
+
+    def test_what_nobody_stated_is_not_invented(self):
+        assert sure(said("a"), said("b"), testimonies=[heard()]) is None
+
+    @given(
+        st.lists(st.tuples(st.integers(0, 100), st.none() | st.integers(0, 100)), min_size=1),
+        st.lists(st.integers(0, 100), max_size=5),
+        st.data(),
+    )
+    def test_it_is_bounded_and_monotone_whatever_the_order(self, pairs, denials, data):
+        sources = [Source(*pair) for pair in pairs]
+        result = combined(sources, denials, SCALE)
+        shuffled = data.draw(st.permutations(sources))
+        assert combined(shuffled, denials, SCALE) == result
+        if result is None:
+            assert all(source.word is None for source in sources)
+            return
+        assert 0 <= result <= SCALE.ceiling
+        first = sources[0]
+        more = replace(first, reliability=min(100, first.reliability + 1))
+        assert combined([more, *sources[1:]], denials, SCALE) >= result
+        if first.word is not None:
+            surer = replace(first, word=min(100, first.word + 7))
+            assert combined([surer, *sources[1:]], denials, SCALE) >= result
+        assert combined([*sources, Source(50, 10)], denials, SCALE) >= result
+        assert combined(sources, [*denials, 50], SCALE) <= result
+
+    @given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 99))
+    def test_a_more_reliable_source_is_never_believed_less(self, stated, more, reliability):
+        before = weighed(stated, reliability, SCALE)
+        assert 0 <= before <= weighed(stated, reliability + 1, SCALE) <= 100
+        assert weighed(min(stated, more), reliability, SCALE) <= before or more > stated
+
+
+class TestAge:
+    def test_it_falls_by_ten_points_at_a_time(self):
+        days = [aged(80, day * DAY, 30 * DAY, 10) for day in range(200)]
+        assert sorted(set(days), reverse=True) == [80, 70, 60, 50, 40, 30, 20, 10]
+        assert days == sorted(days, reverse=True)
+        assert (days[5], days[6], days[30]) == (80, 70, 40)
+
+    @given(st.integers(1, 100), st.integers(0, 10**15), st.integers(1, 400))
+    def test_the_next_fall_is_known_beforehand(self, confidence, age, days):
+        half = days * DAY
+        before = aged(confidence, age, half, 10)
+        moment = next_fall(confidence, age, half, 10)
+        if moment is None:
+            assert aged(confidence, 10**18, half, 10) == before
+        else:
+            assert moment > age
+            assert aged(confidence, moment - 1000, half, 10) == before or moment - 1000 <= age
+            assert aged(confidence, moment + 1000, half, 10) < before
+
+    @pytest.mark.parametrize(
+        ("pattern", "days"),
+        [
+            ("[ipv4-addr:value = '45.12.1.2']", 30),
+            ("[domain-name:value = 'evil.top']", 120),
+            ("[file:hashes.MD5 = 'd41d8cd98f00b204e9800998ecf84270']", 1095),
+            ("[ipv4-addr:value = '45.12.1.2' AND domain-name:value = 'evil.top']", 120),
+            ("[mutex:name = 'x']", 365),
+        ],
+    )
+    def test_each_kind_of_observable_ages_at_its_own_pace(self, pattern, days):
+        assert half_life(said(pattern=pattern).object, SCALE) == days * DAY
+
+    def test_what_does_not_age_is_the_most_lasting(self):
+        scale = replace(SCALE, half_lives={**SCALE.half_lives, "domain": 0})
+        both = "[ipv4-addr:value = '45.12.1.2' AND domain-name:value = 'evil.top']"
+        assert half_life(said(pattern=both).object, scale) == 0
+
+    def test_a_later_report_makes_it_young_again(self):
+        old = said(stated=80, received=NOW - 300 * DAY)
+        assert sure(old) < 30
+        assert sure(replace(old, last=NOW)) == 80
+        assert sure(old, testimonies=[heard()]) > 80
+        assert sure(old, testimonies=[heard(word=Word.FALSE)]) < sure(old)
+
+
+class TestIndependence:
+    def report(self, **reference):
+        return {"external_references": [{"source_name": "blog", **reference}]}
+
+    def count(self, *contributions):
+        return figures(contributions, (), SCALE, NOW).contributors
+
+    def test_different_partners_are_different_sources(self):
+        assert self.count(said("a"), said("b")) == 2
+
+    def test_partners_of_a_group_are_one(self):
+        assert self.count(said("a", group="g"), said("b", group="g"), said("c", group="h")) == 2
+
+    def test_who_forwards_the_same_object_is_one(self):
+        assert self.count(said("a", source_id="x"), said("b", source_id="x")) == 1
+
+    @pytest.mark.parametrize(
+        ("name", "sources"),
+        [
+            ("indicator--6f1e0c6a-9d1b-4f0a-8c3d-1a2b3c4d5e6f", 1),  # given at random
+            ("indicator--6f1e0c6a-9d1b-5f0a-8c3d-1a2b3c4d5e6f", 2),  # made of the value
+            ("indicator--6f1e0c6a-9d1b-3f0a-8c3d-1a2b3c4d5e6f", 2),
+        ],
+    )
+    def test_an_id_that_follows_from_the_value_is_no_origin(self, name, sources):
+        assert self.count(said("a", source_id=name), said("b", source_id=name)) == sources
+
+    def test_two_who_list_the_same_value_are_two(self):
+        both = [
+            next(formats.read("a.csv", f"value\n{value}\n".encode(), formats.Reading(now=NOW)))
+            for value in ("evil.top", "evil[.]top")
+        ]
+        assert both[0].source_id == both[1].source_id
+        spoken = [said(who, source_id=each.source_id) for who, each in zip("ab", both, strict=True)]
+        assert self.count(*spoken) == 2
+
+    @pytest.mark.parametrize("same", [{"url": "https://a.example/r/1"}, {"external_id": "R-1"}])
+    def test_who_quotes_the_same_report_is_one(self, same):
+        assert self.count(said("a", **self.report(**same)), said("b", **self.report(**same))) == 1
+
+    @pytest.mark.parametrize(
+        "common",
+        [
+            {"url": "https://a.example/"},
+            {"source_name": "mitre-attack", "external_id": "T1566"},
+            {"source_name": "cve", "external_id": "CVE-2026-1", "url": "https://nvd.example/1"},
+        ],
+    )
+    def test_a_site_or_a_catalogue_is_no_report(self, common):
+        both = self.report(**common)
+        assert self.count(said("a", **both), said("b", **both)) == 2
+
+    def test_one_origin_leads_to_the_next(self):
+        first = said("a", group="g")
+        second = said("b", group="g", **self.report(external_id="R-1"))
+        third = said("c", **self.report(external_id="R-1"))
+        assert len(independent([first, third])) == 2
+        assert len(independent([first, second, third])) == 1
+
+    def test_the_sighting_of_a_contributor_corroborates_nothing(self):
+        once = said("a", 60)
+        with_own = figures([once], [heard("a")], SCALE, NOW)
+        assert (with_own.confidence, with_own.sightings) == (60, 1)
+
+
+class TestTestimonies:
+    def told(self, *testimonies, about=None):
+        found = figures([about or said(stated=60)], testimonies, SCALE, NOW)
+        return (found.sightings, found.false_positives)
+
+    def test_each_partner_has_one_voice_its_newest(self):
+        seen = [heard(source_id=f"sighting--{n}", when=NOW - n) for n in range(5, 9)]
+        assert self.told(*seen) == (1, 0)
+        assert self.told(*seen, heard(word=Word.FALSE)) == (0, 1)
+        assert self.told(*seen, heard(word=Word.FALSE), heard(word=Word.OTHER, when=NOW + 1)) == (
+            0,
+            0,
+        )
+
+    def test_a_group_has_one_voice(self):
+        assert self.told(heard("a", group="g"), heard("b", group="g"), heard("c")) == (2, 0)
+
+    def test_what_is_known_at_a_stricter_level_counts_nothing(self):
+        stricter = heard(tlp=Tlp.AMBER, scope="amber")
+        assert self.told(stricter) == (0, 0)
+        assert self.told(heard(scope="green|marking-definition--1")) == (0, 0)
+        assert self.told(stricter, about=said(tlp=Tlp.AMBER, scope="amber")) == (1, 0)
+
+    def test_of_each_partner_the_newest_few_are_remembered(self):
+        many = [heard("a", source_id=str(n), when=n) for n in range(100)] + [heard("b")]
+        random.Random(1).shuffle(many)
+        left = kept(many)
+        assert len(left) == 21
+        assert min(t.when for t in left) == 80
+
+
+PARTNERS = st.sampled_from("abcd")
+LEVELS = st.sampled_from([(Tlp.GREEN, "green"), (Tlp.AMBER, "amber")])
+STATED = st.none() | st.integers(0, 100)
+TIMES = st.integers(NOW - 400 * DAY, NOW)
+
+
+@st.composite
+def contributions(draw):
+    level, scope = draw(LEVELS)
+    until = draw(st.none() | st.sampled_from(["2027-01-01T00:00:00Z", "2028-01-01T00:00:00Z"]))
+    return said(
+        draw(PARTNERS),
+        draw(STATED),
+        valid_until=until,
+        source_id=draw(st.sampled_from(["x", "y", "z"])),
+        received=draw(TIMES),
+        tlp=level,
+        scope=scope,
+        reliability=draw(st.integers(0, 100)),
+        group=draw(st.sampled_from(["", "g"])),
+        labels=[f"{scope}-{draw(st.sampled_from(['p', 'q']))}"],
+    )
+
+
+@st.composite
+def voices_of(draw):
+    level, scope = draw(LEVELS)
+    word, number = draw(st.sampled_from(Word)), draw(st.integers(0, 3))
+    when = draw(st.sampled_from([NOW - DAY, NOW]) | TIMES)
+    name = f"sighting--{number}"
+    return heard(draw(PARTNERS), word, source_id=name, when=when, tlp=level, scope=scope)
+
+
+def public(spoken, voices):
+    return spelt(told(merged(spoken), figures(spoken, voices, SCALE, NOW), HUB))
+
+
+class TestTheWhole:
+    @given(
+        st.lists(
+            contributions(), min_size=1, max_size=4, unique_by=lambda c: (c.partner, c.source_id)
+        ),
+        st.lists(voices_of(), max_size=4, unique_by=lambda t: (t.partner, t.source_id)),
+    )
+    def test_the_order_of_arrival_changes_no_byte(self, spoken, voices):
+        expected = public(spoken, kept(voices))
+        for order in permutations(spoken):
+            assert public(order, kept(voices)) == expected
+        for order in permutations(voices):
+            assert public(spoken, kept(order)) == expected
+
+    @given(
+        st.lists(
+            contributions(), min_size=1, max_size=4, unique_by=lambda c: (c.partner, c.source_id)
+        ),
+        st.lists(voices_of(), max_size=4),
+    )
+    def test_nothing_of_a_stricter_level_shows(self, spoken, voices):
+        green = [c for c in spoken if c.tlp is Tlp.GREEN]
+        if green:
+            shown = public(spoken, voices)
+            assert b"amber" not in shown
+            assert shown == public(green, [t for t in voices if t.tlp is Tlp.GREEN])
+
+    def test_a_word_that_does_not_count_marks_no_language(self):
+        one, other = (said(source_id=f"indicator--{name}", labels=["Hand"]) for name in "ab")
+        german = {"granular_markings": [{"lang": "de", "selectors": ["labels"]}]}
+        marked = [replace(each, object={**each.object, **german}) for each in (one, other)]
+        told = [copies(each, merged)[0][1] for each in ((marked[0], other), (one, marked[1]))]
+        assert ["granular_markings" in each for each in told] == [False, True]
+
+    def test_what_is_published_is_valid_by_the_schema(self):
+        shown = told(merged([said(stated=60)]), figures([said(stated=60)], (), SCALE, NOW), HUB)
+        stamps = dict.fromkeys(("created", "modified"), "2026-11-25T00:00:00.000Z")
+        whole = {**shown, **stamps, "id": "indicator--00000000-0000-4000-8000-000000000001"}
+        for body in (whole, author(), extension_definition()):
+            assert list(schemas()[body["type"]].validator.iter_errors(body)) == []
+        assert shown["extensions"][EXTENSION]["first_reported"].endswith("T00:00:00.000Z")
+
+    def test_only_the_day_is_told(self):
+        shown = figures([said(received=NOW - 3 * DAY, last=NOW)], (), SCALE, NOW)
+        assert (shown.last - shown.first, shown.last) == (3, NOW // DAY)
+
+
+class TestPolicy:
+    @pytest.mark.parametrize(
+        ("line", "wrong"),
+        [
+            ("ceiling = 95", "ceiling = 101"),
+            ("corroboration_percent = 25", "corroboration_percent = 91"),
+            ("step = 10", "step = 9"),
+            ("refresh_days = 7", "refresh_days = 0"),
+            ("ipv4_days = 30", "ipv4_days = 1.5"),
+            ("hash_days = 1_095", "file_days = 1"),
+        ],
+    )
+    def test_a_wrong_number_is_named(self, line, wrong):
+        text = policy_text()
+        assert line in text
+        with pytest.raises(PolicyError, match=r"ceiling|corroboration|step|refresh|ipv4|hash|file"):
+            policy_of(text.replace(line, wrong))

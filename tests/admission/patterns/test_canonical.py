@@ -1,0 +1,325 @@
+"""STIX patterns: one spelling for everything that matches the same."""
+
+import random
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stix2matcher.matcher import match
+from stix2patterns.validator import run_validator
+from support.paths import ROOT
+from support.pattern_trees import (
+    Asked,
+    Bound,
+    Limited,
+    Seen,
+    Writer,
+    otherwise,
+)
+
+from tocsin.admission.errors import Malformed
+from tocsin.admission.model import Observable
+from tocsin.admission.patterns.canonical import canonical, observables
+from tocsin.admission.patterns.grammar import DEEPEST, LONGEST, quoted
+
+NOTHING = {
+    "type": "bundle",
+    "objects": [
+        {
+            "type": "observed-data",
+            "id": "observed-data--1",
+            "first_observed": "2026-01-01T00:00:00Z",
+            "last_observed": "2026-01-01T00:00:00Z",
+            "number_observed": 1,
+            "object_refs": [],
+        }
+    ],
+}
+SAME = [
+    ("[domain-name:value='EVIL.example']", "[ domain-name:value = 'evil.example' ]"),
+    ("[file:hashes.sha256 = 'AB']", "[file:hashes.'SHA-256' = 'ab']"),
+    ("[file:hashes.MD5 = 'AB']", "[file:hashes.'MD5' = 'ab']"),
+    ("[ipv4-addr:value = '198.51.100.7/32']", "[ipv4-addr:value = '198.51.100.7']"),
+    (
+        "[ipv4-addr:value ISSUBSET '198.51.100.7/24']",
+        "[ipv4-addr:value ISSUBSET '198.51.100.0/24']",
+    ),
+    ("[ipv6-addr:value = '2001:DB8:0::1']", "[ipv6-addr:value = '2001:db8::1']"),
+    ("[url:value = 'HTTP://Evil.Example:80/A']", "[url:value = 'http://evil.example/A']"),
+    ("[a:b = 1 OR a:b = 2]", "[a:b IN (2, 1, 2)]"),
+    ("[a:b = 1] OR [a:b = 2]", "[a:b = 2 OR a:b = 1]"),
+    ("[a:b = 1 AND a:c = 2]", "[(a:c = 2) AND (a:b = 1)]"),
+    ("[a:b = 1] AND [a:c = 2]", "([a:c = 2]) AND [a:b = 1]"),
+    ("[a:b = 1 AND (a:c = 2 AND a:d = 3)]", "[(a:d = 3 AND a:b = 1) AND a:c = 2]"),
+    ("[a:b NOT = 'x']", "[a:b != 'x']"),
+    ("[a:b = 1] REPEATS 1 TIMES", "[a:b == 1]"),
+    (
+        "[windows-registry-key:key = 'HKLM\\\\x']",
+        "[windows-registry-key:key = 'hkey_local_machine\\\\x']",
+    ),
+    ("[a:t = t'2020-01-01T00:00:00.000Z']", "[a:t = t'2020-01-01T00:00:00Z']"),
+    ("[a:b = 1] /* why */", "[a:b = 1] // why"),
+    ("[a:'b'.c[+0] <> +1.50]", "[a:b.c[0] NOT = 1.5]"),
+    ("[a:b NOT != 1]", "[a:b = 1.0]"),
+    ("[a:b != 1 AND a:b != 2]", "[a:b NOT IN (2, 1)]"),
+    (
+        "[a:q = 1 OR a:r = 1] AND [a:p = 1 AND a:q = 1 OR a:r = 1] AND [a:p = 1]",
+        "[a:p = 1 AND a:q = 1] AND [a:p = 1] AND [a:q = 1]"
+        " OR [a:p = 1] AND [a:q = 1 OR a:r = 1] AND [a:r = 1]",
+    ),
+    ("[a:b = -0.0]", "[a:b = 0]"),
+    ("[a:b = b'/9g=']", "[a:b = h'FFD8']"),
+    ("[file:name LIKE 'x.exe']", "[file:name = 'x.exe']"),
+    ("[ipv4-addr:value ISSUBSET '198.51.100.7/32']", "[ipv4-addr:value = '198.51.100.7']"),
+    ("[ipv6-addr:value ISSUBSET '2001:DB8::1/128']", "[ipv6-addr:value = '2001:db8::1']"),
+    ("[ipv4-addr:value ISSUPERSET '10.1.2.3/8']", "[ipv4-addr:value ISSUPERSET '10.0.0.0/8']"),
+    ("[email-addr:value = 'Ann@E.example']", "[email-addr:value = 'Ann@e.example']"),
+    (
+        "[email-message:from_ref.value = 'a@E.example']",
+        "[email-message:from_ref.value='a@e.example']",
+    ),
+    (
+        "[network-traffic:dst_ref.value IN ('B.example', '192.0.2.1/32')]",
+        "[network-traffic:dst_ref.value IN ('192.0.2.1', 'b.example')]",
+    ),
+    (
+        "[windows-registry-key:key = 'HKLM\\\\Software\\\\X']",
+        "[windows-registry-key:key = 'HKEY_LOCAL_MACHINE\\\\SOFTWARE\\\\x']",
+    ),
+    ("[(a:b = 1 OR a:c = 2) AND a:d = 3]", "[a:b = 1 AND a:d = 3 OR a:c = 2 AND a:d = 3]"),
+    ("[a:b = 1] OR [a:b = 1 AND a:c = 2]", "[a:b = 1]"),
+    ("[a:b = 1] OR ([a:b = 1] AND [a:c = 2])", "[a:b = 1]"),
+    (
+        "([a:b = 1] OR [a:c = 2]) AND [a:d = 3]",
+        "([a:b = 1] AND [a:d = 3]) OR ([a:c = 2] AND [a:d = 3])",
+    ),
+    (
+        "[a:b = 1] FOLLOWEDBY ([a:c = 2] FOLLOWEDBY [a:d = 3])",
+        "([a:b = 1] FOLLOWEDBY [a:c = 2]) FOLLOWEDBY [a:d = 3]",
+    ),
+    ("([a:b = 1] OR [a:c = 2]) REPEATS 2 TIMES", "[a:c = 2 OR a:b = 1] REPEATS 2 TIMES"),
+]
+DIFFERENT = [
+    ("[url:value = 'http://e.example/A']", "[url:value = 'http://e.example/a']"),
+    ("[a:b = 1] AND [a:b = 1]", "[a:b = 1]"),
+    ("[a:b = 1] FOLLOWEDBY [a:c = 2]", "[a:c = 2] FOLLOWEDBY [a:b = 1]"),
+    ("[a:b = 1 AND a:c = 2]", "[a:b = 1] AND [a:c = 2]"),
+    ("[a:b = '1']", "[a:b = 1]"),
+    ("[a:b LIKE 'A']", "[a:b LIKE 'a']"),
+    ("[a:b LIKE 'a_c']", "[a:b = 'a_c']"),
+    ("[a:b LIKE 'K']", "[a:b = 'K']"),  # LIKE takes the Kelvin sign as well
+    ("[file:name = 'A.exe']", "[file:name = 'a.exe']"),
+    ("[mutex:name = 'M']", "[mutex:name = 'm']"),
+    ("[a:b MATCHES 'A']", "[a:b MATCHES 'a']"),
+    ("[a:b MATCHES 'a']", "[a:b = 'a']"),
+    ("[a:b = 1 AND a:c = 2] OR ([a:b = 1] AND [a:c = 2])", "[a:b = 1 AND a:c = 2]"),
+    ("[a:b = 1] OR ([a:c = 2] AND [a:c = 2])", "[a:b = 1 OR a:c = 2]"),
+    ("[ipv4-addr:value ISSUBSET '10.0.0.0/8']", "[ipv4-addr:value = '10.0.0.0/8']"),
+    ("[x-host:name = 'EVIL.example']", "[x-host:name = 'evil.example']"),
+    ("[a:b NOT < 1]", "[a:b >= 1]"),  # neither holds for a text, but NOT turns that over
+    ("[a:b[*] != 1 AND a:b[*] != 2]", "[a:b[*] NOT IN (1, 2)]"),  # two values, or one
+    ("[a:b = 1] WITHIN 5 SECONDS", "[a:b = 1] WITHIN 6 SECONDS"),
+    ("[a:b = 1] WITHIN 5 SECONDS", "[a:b = 1]"),
+    ("[a:b = 1] REPEATS 2 TIMES", "[a:b = 1]"),
+    ("[a:b = 1] REPEATS 2 TIMES WITHIN 5 SECONDS", "[a:b = 1] WITHIN 5 SECONDS REPEATS 2 TIMES"),
+    (
+        "([a:b = 1] OR [a:c = 2] AND [a:d = 3]) WITHIN 5 SECONDS",
+        "[a:b = 1] WITHIN 5 SECONDS OR [a:c = 2] AND [a:d = 3]",
+    ),
+    (
+        "[a:b = 1] START t'2026-01-01T00:00:00Z' STOP t'2026-01-02T00:00:00Z'",
+        "[a:b = 1] START t'2026-01-01T00:00:00Z' STOP t'2026-01-03T00:00:00Z'",
+    ),
+    ("[email-addr:value = 'Ann@e.example']", "[email-addr:value = 'ann@e.example']"),
+    ("[file:hashes.SSDEEP = '3:AB']", "[file:hashes.SSDEEP = '3:ab']"),
+]
+BROKEN = [
+    "",
+    "domain-name:value = 'x'",
+    "[domain-name:value = 'x'",
+    "[domain-name:value = x]",
+    "[domain-name:value = 'x'] AND",
+    "[a:b = 1] WITHIN 5 SECONDS WITHIN 6 SECONDS",
+    "[a:b = 1] REPEATS 0 TIMES",
+    "[a:b LIKE 5]",
+    "[a:b = h'abc']",
+    "[a:b = t'2020-02-30T00:00:00Z']",
+    "[a:b = 'x\\y']",
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_what_matches_the_same_is_spelt_the_same(one, other):
+    assert canonical(one) == canonical(other)
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+def test_what_matches_differently_stays_different(one, other):
+    assert canonical(one) != canonical(other)
+
+
+@pytest.mark.parametrize("pattern", [one for pair in SAME + DIFFERENT for one in pair])
+def test_the_canonical_form_is_its_own_canonical_form(pattern):
+    assert canonical(canonical(pattern)) == canonical(pattern)
+
+
+def test_the_page_for_analysts_tells_the_truth():
+    page = ROOT / "docs" / "patterns.md"
+    rows = [
+        line.strip("|").split(" | ") for line in page.read_text().splitlines() if "| `[" in line
+    ]
+    assert len(rows) > 20
+    for sent, published in rows:
+        ticked = re.findall(r"`([^`]+)`", published)
+        for pattern in re.findall(r"`([^`]+)`", sent):
+            if "…" not in pattern:
+                assert canonical(pattern) == ticked[0]
+
+
+@pytest.mark.parametrize("pattern", BROKEN)
+def test_what_is_no_pattern_is_refused_with_the_place(pattern):
+    with pytest.raises(Malformed, match="not a|nested|expected"):
+        canonical(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        f"[file:hashes.MD5 IN ('{'a' * 32}', '{'B' * 32}')]",
+        "([a:b = 1]) WITHIN 5 SECONDS WITHIN 6 SECONDS",
+        "[a:b IN (1, 'x', true)]",
+        "[a:b = 1 OR a:b = 'x']",
+        "[artifact:payload_bin IN (h'00', b'/9g=')]",
+    ],
+)
+def test_a_canonical_form_uses_no_words_that_oasis_tools_do_not_take(pattern):
+    assert run_validator(canonical(pattern), "2.1") == []
+    assert canonical(canonical(pattern)) == canonical(pattern)
+    match(canonical(pattern), [NOTHING], stix_version="2.1")
+
+
+def test_parentheses_nest_only_so_deep():
+    with pytest.raises(Malformed, match="nested deeper"):
+        canonical("(" * (DEEPEST + 1) + "[a:b = 1]" + ")" * (DEEPEST + 1))
+
+
+def test_a_canonical_form_nests_no_deeper_than_may_be_read():
+    pattern = "(" * (DEEPEST - 2) + "([a:b = 1] AND [a:c = 2])" + ")" * (DEEPEST - 2)
+    assert canonical(pattern) == "[a:b = 1] AND [a:c = 2]"
+    hashes = f"a:hashes.MD5 IN ('{'a' * 32}', '{'b' * 32}') AND a:b = 1"
+    deep = "".join(f"(a:x{n} = 1 OR a:y{n} = 2 AND " for n in range(DEEPEST))
+    with pytest.raises(Malformed, match="nested deeper"):
+        canonical(f"[a:z = 1 AND {deep}{hashes}{')' * DEEPEST}]")
+
+
+def test_alternatives_that_would_grow_much_longer_stay_as_they_are():
+    pairs = [f"([a:b{n} = 1] OR [a:c{n} = 2] WITHIN 5 SECONDS)" for n in range(8)]
+    assert canonical(" AND ".join(pairs)) == " AND ".join(pairs)
+
+
+def test_the_shorter_of_alternatives_and_factors_is_written():
+    pairs = [f"(a:b{n} = 1 OR a:c{n} = 2)" for n in range(8)]
+    assert canonical(f"[{' AND '.join(reversed(pairs))}]") == f"[{' AND '.join(pairs)}]"
+
+
+def test_sets_that_would_be_endless_value_by_value_are_refused():
+    path = "a:" + "b." * 400 + "hashes.MD5"
+    with pytest.raises(Malformed, match="too long"):
+        canonical(f"[{path} IN ({', '.join(str(n) for n in range(5000))})]")
+
+
+@pytest.mark.parametrize("junk", ["[", "(", "'", "/*", "//", "0", "b'", "[a:b=", "\x00", "é"])
+def test_junk_of_any_length_is_refused(junk):
+    for length in (LONGEST, 1_000_000):
+        with pytest.raises(Malformed):
+            canonical((junk * length)[:length])
+
+
+def test_a_path_may_not_be_endless():
+    with pytest.raises(Malformed, match="path is longer"):
+        canonical(f"[a:{'b.' * 1000}c = 1]")
+
+
+def test_a_pattern_may_not_be_endless():
+    with pytest.raises(Malformed, match="longer than"):
+        canonical(f"[a:b = '{'x' * LONGEST}']")
+
+
+def test_pairs_of_alternatives_do_not_multiply():
+    spelt = canonical(" AND ".join(f"([a:b = {n}] OR [a:c = {n}])" for n in range(200)))
+    assert spelt.count("IN") == 0 and spelt.count(" OR ") == 200  # ten pairs take the peer 25 s
+
+
+def test_thousands_of_alternatives_do_not_recurse():
+    many = " OR ".join(f"a:b = {n}" for n in range(3000))
+    assert canonical(f"[{many}]").startswith("[a:b IN (0, 1, 10")
+
+
+def test_the_values_of_a_pattern_are_its_observables():
+    found = observables(
+        {
+            "type": "indicator",
+            "pattern_type": "stix",
+            "pattern": "[domain-name:value = 'a.example' AND NOT EXISTS x:y]"
+            " OR [ipv4-addr:value NOT IN ('192.0.2.1')]",
+        }
+    )
+    assert found == (
+        Observable("domain-name", "value", "a.example"),
+        Observable("ipv4-addr", "value", "192.0.2.1", "IN", negated=True),
+    )
+
+
+def test_an_sco_is_about_its_value_and_its_hashes():
+    subject = {"type": "file", "name": "x.exe", "hashes": {"MD5": "ab"}}
+    assert observables(subject) == (
+        Observable("file", "name", "x.exe"),
+        Observable("file", "hashes.'MD5'", "ab"),
+    )
+
+
+values = st.text(
+    st.sampled_from("aZ.:/@%[]\\ \t\n-19?#'\"\u0130\u00df\u3002\u200b\u212a\x00"), max_size=12
+)
+beginnings = st.sampled_from(
+    ["", "http://", "HTTPS://u@", "1.2.3.4", "::FFFF:1.2.3.4", "1.2.3.4/", "HKLM\\"]
+)
+fields = st.sampled_from(
+    [
+        *("domain-name:value", "ipv4-addr:value", "ipv6-addr:value", "url:value", "mac-addr:value"),
+        *("email-addr:value", "windows-registry-key:key", "file:hashes.MD5", "file:name"),
+        *("network-traffic:dst_ref.value", "email-message:from_ref.value"),
+    ]
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(fields, st.sampled_from(["=", "!=", "LIKE", "ISSUBSET", "ISSUPERSET"]), beginnings, values)
+def test_canonical_is_idempotent_for_every_value(place, operator, beginning, value):
+    once = canonical(f"[{place} {operator} {quoted(beginning + value)}]")
+    assert canonical(once) == once
+
+
+def tree(change):
+    """A pattern that asks each field once, so that no part of it is idle."""
+    fields = [Asked(n, "=", (change.randrange(2),)) for n in (0, 1, 3, 5, 6, 7, 8, 9)]
+    change.shuffle(fields)
+    brackets = [
+        Seen(Bound(change.choice(["AND", "OR"]), tuple(fields[at : at + 2]))) for at in (0, 2, 4)
+    ]
+    last = Limited(Seen(fields[6]), change.choice(["WITHIN 5 SECONDS", "REPEATS 2 TIMES"]))
+    return Bound(
+        change.choice(["AND", "FOLLOWEDBY"]),
+        (*brackets[:2], Bound(change.choice(["AND", "OR", "FOLLOWEDBY"]), (brackets[2], last))),
+    )
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_another_value_order_or_qualifier_is_another_pattern(seed):
+    change = random.Random(seed)
+    meant = tree(change)
+    plain = Writer(0, loose=False).written(meant)
+    other = Writer(seed, loose=True).written(otherwise(meant, change))
+    assert canonical(plain) != canonical(other)
+    assert canonical(plain) == canonical(Writer(seed, loose=True).written(meant))

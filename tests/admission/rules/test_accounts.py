@@ -1,0 +1,127 @@
+"""user_paths: whose folder, account or session a text names, and keys that it quotes."""
+
+import pytest
+from support.rules import after, indicator, text_after
+
+RULE = "user_paths"
+
+
+class TestFolders:
+    @pytest.mark.parametrize(
+        "path",
+        [
+            r"D:\Profiles\jdoe\x.exe",
+            r"E:\Home\jdoe\x.exe",
+            r"\\fs01\home$\jdoe\a.docx",
+            r"\\fs01.corp.test\profiles$\jdoe\a.docx",
+            "/var/home/jdoe/.bashrc",
+            "/c/Users/jdoe/x",
+            "/cygdrive/c/Users/jdoe/x",
+        ],
+    )
+    def test_those_on_other_drives_machines_and_mounts_are_somebodys(self, path):
+        assert text_after(RULE, path) == path.replace("jdoe", "[removed: user name in a path]")
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            r"C:\a\Mozilla\Firefox\Profiles\x1.default\y",
+            r"\\fs01\share\jdoe",
+            r"D:\Home\Public\x",
+        ],
+    )
+    def test_other_folders_are_not(self, path):
+        assert text_after(RULE, path) == path
+
+    def test_a_mask_behind_the_name_hides_it_from_no_rule(self):
+        before = r"C:\Users\jdoe.[removed: submitter's name]\x.exe"
+        masked = before.replace("jdoe", "[removed: user name in a path]")
+        assert text_after(RULE, before) == masked
+
+
+class TestAccounts:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "user: jdoe",
+            "username=jdoe from the box",
+            "Account Name:  ACME\\jdoe, ID 4624",
+            "Benutzername: jdoe.",
+            "utilisateur : j.doe clique",
+            "the account ACME\\jdoe logged on",
+            "runas /user:[removed: submitter's name]\\jdoe cmd",
+            "sAMAccountName jdoe",
+            "Accepted publickey for jdoe from 198.51.100.7 port 22",
+            "session opened for user jdoe by (uid=0)",
+            "CN=jdoe,OU=Staff,DC=corp,DC=test",
+        ],
+    )
+    def test_one_beside_its_label_or_in_a_log_is_masked(self, text):
+        name = "j.doe" if "j.doe" in text else "jdoe"
+        assert text_after(RULE, text) == text.replace(name, "[removed: account name]")
+
+    def test_a_person_s_security_identifier_names_it_too(self):
+        domain = "S-1-5-21-3623811015-3361044348-30300820"
+        assert text_after(RULE, f"run as {domain}-1013") == "run as [removed: account name]"
+        assert text_after(RULE, f"run as {domain}-500") == f"run as {domain}-500"
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "user: admin",
+            "Account: SYSTEM",
+            "login: required for all",
+            "User: Mozilla/5.0",
+            "https://evil.test/?user=ab12cd34",
+            "HKLM\\Software as HKCU\\Software",
+            "Accepted password for SSH users",
+            "CN=evil.test,O=Evil,C=US",
+        ],
+    )
+    def test_what_is_nobodys_stays(self, text):
+        assert text_after(RULE, text) == text
+
+    def test_the_setting_for_users_is_theirs(self):
+        assert text_after(RULE, "user: jdoe", {"users": "keep"}) == "user: jdoe"
+
+    def test_what_an_indicator_matches_on_is_no_text(self):
+        key = "[windows-registry-key:key = 'HKEY_USERS\\\\S-1-5-21-1-2-3-1001\\\\Software']"
+        assert after(RULE, indicator(key)).open
+
+
+class TestKeys:
+    @pytest.mark.parametrize(
+        ("text", "secret"),
+        [
+            ("https://b.test/r?code=af31c09d7e11", "af31c09d7e11"),
+            ("https://b.test/r?ticket=ST-af31", "ST-af31"),
+            ("https://b.test/r?X-Amz-Signature=af31c09d", "af31c09d"),
+            ("https://b.test/r?client_secret=af31c09d", "af31c09d"),
+            ("https://b.test/reset-password/af31c09d7e11af31c09d7e11", "af31c09d7e11af31c09d7e11"),
+            ("key AKIAIOSFODNN7ABCDEFG leaked", "AKIAIOSFODNN7ABCDEFG"),
+            (
+                "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+                "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+            ),
+            (
+                "hooks.slack.com/services/T02AB3CD4/B02AB3CD5/AbCdEfGh",
+                "T02AB3CD4/B02AB3CD5/AbCdEfGh",
+            ),
+            ("Authorization: Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
+            ('-H "X-Api-Key: af31c09d7e11"', "af31c09d7e11"),
+        ],
+    )
+    def test_what_opens_a_door_is_masked(self, text, secret):
+        assert text_after(RULE, text) == text.replace(secret, "[removed: token]")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "https://b.test/r?code=US",
+            "https://b.test/verify/step2.php",
+            "the archive's password: infected",
+            "task-AKIA",
+        ],
+    )
+    def test_what_opens_none_stays(self, text):
+        assert text_after(RULE, text) == text

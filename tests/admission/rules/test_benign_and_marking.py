@@ -1,0 +1,163 @@
+"""The rules that judge a whole object: benign and marking; and how rules are found."""
+
+import pytest
+
+from tocsin.admission.markings.tlp import TLP_2
+from tocsin.admission.model import (
+    Action,
+    Candidate,
+    Submitter,
+    Surroundings,
+    Tlp,
+    Verdict,
+)
+from tocsin.admission.policy import PolicyError
+from tocsin.admission.rules import (
+    check,
+    defaults,
+    names,
+    rule,
+)
+from tocsin.admission.warninglists.index import Lists, Reach
+
+LISTS = Lists(
+    [
+        ("famous sites", Reach.WIDE, ["good.test"]),
+        ("resolvers", Reach.EXACT, ["8.8.8.8"]),
+        ("clouds", Reach.WITHIN, ["52.0.0.0/8"]),
+    ]
+)
+FOREIGN = "marking-definition--00000000-1111-4222-8333-444444444444"
+
+
+def indicator(pattern, **more):
+    return {"type": "indicator", "pattern": pattern, "pattern_type": "stix", **more}
+
+
+def asked(name, subject, settings=None, submitter=None, **candidate):
+    around = Surroundings(submitter or Submitter(), 0, LISTS, settings=settings or {})
+    return rule(name, around)(Candidate(0, subject, **candidate))
+
+
+class TestBenign:
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[domain-name:value = 'good.test']",
+            "[ipv4-addr:value = '8.8.8.8']",
+            "[domain-name:value = 'good.test' OR ipv4-addr:value = '8.8.8.8']",
+            "[url:value = 'https://good.test/']",
+        ],
+    )
+    def test_an_indicator_on_nothing_but_listed_values_is_refused(self, pattern):
+        candidate = asked("benign", indicator(pattern))
+        assert candidate.verdict is Verdict.REFUSED
+        assert "warning list" in candidate.findings[0].message
+
+    def test_one_that_names_others_as_well_waits(self):
+        candidate = asked("benign", indicator("[domain-name:value IN ('good.test', 'evil.test')]"))
+        assert candidate.verdict is Verdict.HELD
+
+    def test_a_list_may_hold_instead_or_not_be_asked(self):
+        subject = indicator("[ipv4-addr:value = '8.8.8.8']")
+        held = asked("benign", subject, {"hold": ["resolvers"]})
+        ignored = asked("benign", subject, {"ignore": ["resolvers"]})
+        assert (held.verdict, ignored.verdict) == (Verdict.HELD, Verdict.OPEN)
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[domain-name:value != 'good.test']",
+            "[domain-name:value LIKE 'good.test']",
+            "[domain-name:value = 'evil.test']",
+        ],
+    )
+    def test_what_does_not_match_on_a_listed_value_is_untouched(self, pattern):
+        assert asked("benign", indicator(pattern)).findings == ()
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[domain-name:value = 'evil.good.test']",
+            "[url:value = 'https://good.test/evil']",
+            "[ipv4-addr:value = '52.1.2.3']",
+        ],
+    )
+    def test_what_is_near_a_listed_value_is_labelled_and_loses_confidence(self, pattern):
+        candidate = asked("benign", indicator(pattern, confidence=50, labels=["c2"]))
+        assert candidate.open
+        assert candidate.object["labels"] == ["c2", "benign-infrastructure"]
+        assert candidate.object["confidence"] == 30
+        assert candidate.findings[0].action is Action.LOWERED
+
+    def test_and_loses_it_only_once_however_often_it_is_examined(self):
+        subject = indicator("[ipv4-addr:value = '52.1.2.3']", confidence=50)
+        once = asked("benign", subject).object
+        assert asked("benign", once).object == once
+        assert "labels" not in subject
+
+    def test_a_confidence_that_was_not_stated_is_not_invented(self):
+        candidate = asked("benign", indicator("[ipv4-addr:value = '52.1.2.3']"))
+        assert "confidence" not in candidate.object
+
+    def test_an_observable_is_only_noted(self):
+        candidate = asked("benign", {"type": "ipv4-addr", "value": "8.8.8.8"})
+        assert candidate.open and candidate.findings[0].action is Action.NOTED
+
+
+class TestMarking:
+    def test_red_is_refused_whatever_the_partner_may_send(self):
+        every = Submitter(max_tlp=Tlp.RED)
+        candidate = asked("marking", {}, submitter=every, tlp=Tlp.RED)
+        assert candidate.verdict is Verdict.REFUSED
+
+    def test_above_the_agreement_is_refused_with_advice(self):
+        candidate = asked("marking", {}, tlp=Tlp.AMBER, submitter=Submitter(max_tlp=Tlp.GREEN))
+        assert candidate.verdict is Verdict.REFUSED
+        assert "TLP:GREEN" in candidate.findings[0].message
+
+    @pytest.mark.parametrize("tlp", [Tlp.CLEAR, Tlp.GREEN, Tlp.AMBER])
+    def test_up_to_the_agreement_passes(self, tlp):
+        subject = {"object_marking_refs": [TLP_2[tlp], FOREIGN]}
+        candidate = asked("marking", subject, tlp=tlp, scope=f"{tlp.word}|{FOREIGN}")
+        assert candidate.open and not candidate.findings
+
+    def test_an_unknown_marking_waits(self):
+        subject = {"object_marking_refs": [TLP_2[Tlp.GREEN], FOREIGN]}
+        candidate = asked("marking", subject, tlp=Tlp.GREEN, scope="green")
+        assert candidate.verdict is Verdict.HELD
+
+    def test_so_does_one_on_a_part(self):
+        subject = {"granular_markings": [{"marking_ref": FOREIGN, "selectors": ["name"]}]}
+        assert asked("marking", subject, tlp=Tlp.GREEN, scope="green").verdict is Verdict.HELD
+
+    def test_it_may_be_refused_instead(self):
+        subject = {"object_marking_refs": [FOREIGN]}
+        candidate = asked("marking", subject, {"unknown": "refuse"}, tlp=Tlp.GREEN, scope="green")
+        assert candidate.verdict is Verdict.REFUSED
+
+
+class TestRules:
+    def test_are_found_by_folder(self):
+        assert set(names()) >= {
+            *("anonymise_source", "personal_data", "victim_terms"),
+            *("private_addresses", "benign", "marking"),
+        }
+
+    @pytest.mark.parametrize("name", ["nonsense", "_masking", "os.path", ""])
+    def test_others_do_not_exist(self, name):
+        with pytest.raises(PolicyError, match="no sanitising rule"):
+            check(name, {})
+
+    @pytest.mark.parametrize("name", names())
+    def test_each_takes_its_own_defaults(self, name):
+        check(name, defaults(name))
+
+    @pytest.mark.parametrize("settings", [{"hodl": []}, {"hold": "resolvers"}])
+    def test_wrong_settings_are_named(self, settings):
+        with pytest.raises(PolicyError, match=next(iter(settings))):
+            check("benign", settings)
+
+    @pytest.mark.parametrize("name", names())
+    def test_none_minds_an_object_that_could_not_be_read(self, name):
+        assert asked(name, None).object is None

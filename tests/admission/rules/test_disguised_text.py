@@ -1,0 +1,175 @@
+"""What must not be shared is found in names of properties too, and however it is written."""
+
+from dataclasses import replace
+
+import pytest
+from support.planted_secrets import POLICY, SPELLINGS
+from support.stix_objects import made
+
+from tocsin.admission import Examiner
+from tocsin.admission.detectors.decoding import readings
+from tocsin.admission.model import Candidate, Submitter, Verdict
+from tocsin.admission.warninglists.index import Lists
+
+QUUX = Submitter(partner="quux", names=("Quux Motors",))
+KEEPING = replace(POLICY, custom_properties="keep")
+NOW = 1_790_000_000_000_000
+
+
+def judged(subject, policy=POLICY):
+    candidate = Candidate(0, subject, subject["id"], subject.get("modified"))
+    (candidate,) = Examiner(policy, QUUX, Lists([])).examine([candidate], NOW)
+    return candidate
+
+
+def described(text):
+    return judged(made("malware", description=text)).object["description"]
+
+
+class TestNamesOfProperties:
+    @pytest.mark.parametrize("name", ["x_quux_motors", "jane@bank.test", "to 10.1.2.3", "Quux"])
+    def test_one_that_tells_goes_with_what_it_names(self, name):
+        reference = {"source_name": "a", "external_id": "1", "x_more": {name: "b", "c": "d"}}
+        candidate = judged(made("malware", external_references=[reference]), KEEPING)
+        assert candidate.object["external_references"][0]["x_more"] == {"c": "d"}
+        assert not any(name in f"{f.path} {f.message}" for f in candidate.findings)
+
+    def test_what_it_names_is_not_looked_at_twice(self):
+        told = {"jane@bank.test": {"of": "joan@bank.test"}}
+        reference = {"source_name": "a", "external_id": "1", "x_more": told}
+        candidate = judged(made("malware", external_references=[reference]), KEEPING)
+        assert candidate.object["external_references"] == [{"source_name": "a", "external_id": "1"}]
+        assert [f.path for f in candidate.findings if f.rule == "personal_data"] == [
+            "external_references[0].x_more"
+        ]
+
+    def test_an_object_that_cannot_do_without_is_refused(self):
+        candidate = judged(made("file", name=None, hashes={"x_quux_motors": "0" * 32}))
+        assert candidate.verdict is Verdict.REFUSED
+
+    def test_the_standards_own_names_and_others_stay(self):
+        told = {"document_info_dict": {"Author": "nobody", "quux": "b", "Title": "c"}}
+        candidate = judged(made("file", name="a.pdf", extensions={"pdf-ext": told}))
+        assert candidate.object["extensions"]["pdf-ext"] == {
+            "document_info_dict": {"Author": "nobody", "Title": "c"}
+        }
+
+
+class TestDisguises:
+    @pytest.mark.parametrize("spelling", sorted(SPELLINGS))
+    @pytest.mark.parametrize(
+        "text", ["jane.doe@bank.test", "10.1.2.3", "Quux Motors", "DE89 3704 0044 0532 0130 00"]
+    )
+    def test_it_is_masked_however_it_is_spelt(self, text, spelling):
+        told = described(f"Seen: {SPELLINGS[spelling](text)} today")
+        assert told.startswith("Seen: [removed: ") and told.endswith("] today")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("SSN:078-05-1121", "tel=+49 30 901820", "log_10.1.2.3_old", "_10.1.2.3_"),
+            *("Tel:+49 30 901820", "card:4111 1111 1111 1111"),
+        ],
+    )
+    def test_so_it_is_where_it_is_joined_to_a_word(self, text):
+        assert "[removed: " in described(text)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("100% of 40% &amp; more", "C:\\u0041pp", "a_b_c", "CVE-2021-1234567", "port:4444"),
+            *("Ünïcödé – 日本語 ①", "https://evil.top/a%20b?c=%41", "\\x41\\x42"),
+        ],
+    )
+    def test_what_tells_nothing_stays_as_it_is_written(self, text):
+        assert described(text) == text
+
+    def test_each_character_is_known_by_its_place_in_what_was_written(self):
+        text = "a%40b\u200d&#46;c \\u0040"
+        (reading,) = readings(text)
+        assert reading.text == "a@b.c @"
+        assert [text[start:end] for start, end in reading.places] == [
+            *("a", "%40", "b", "&#46;", "c", " ", "\\u0040")
+        ]
+
+    def test_a_password_in_a_defanged_url_is_masked(self):
+        told = described("hxxps://jane:hunter2[@]evil[.]top/x")
+        assert told == "hxxps://[removed: credentials in a URL]evil[.]top/x"
+
+
+class TestPlaces:
+    @pytest.mark.parametrize("text", ["/home/jane/.ssh/id_1", "https://x.com/jane/status/2081543"])
+    def test_no_path_and_no_link_is_taken_for_a_hash(self, text):
+        candidate = judged(made("file", name="a", hashes={"x_key": text}))
+        assert "jane" not in str(candidate.object)
+
+    def test_what_is_no_hash_is_text_though_it_stands_among_hashes(self):
+        candidate = judged(made("file", name="a", hashes={"x_key": "ask jane@bank.test"}))
+        assert candidate.open and "hashes" not in candidate.object
+
+    @pytest.mark.parametrize("name", ["ssdeep", "x_key"])
+    def test_a_name_among_letters_of_a_hash_is_found(self, name):
+        text = "96:s4Ud1Lj96tHHlZDrwciQmA+4uy1I0G4HYuL8:Quux/Motors"
+        candidate = judged(made("file", hashes={"MD5": "0" * 32, name: text}))
+        assert candidate.open and candidate.object["hashes"] == {"MD5": "0" * 32}
+
+    @pytest.mark.parametrize("word", ["quux-motors-at", "078-05-1121"])
+    def test_a_word_of_its_own_for_a_relationship_is_text(self, word):
+        assert judged(made("relationship", relationship_type=word)).verdict is Verdict.REFUSED
+        assert judged(made("relationship", relationship_type="x-at")).open
+
+    def test_so_is_the_name_of_a_language_of_patterns(self):
+        candidate = judged(made("indicator", pattern="a", pattern_type="jane@bank.test"))
+        assert "jane" not in str(candidate.object)
+
+    def test_what_is_no_word_of_a_vocabulary_is_left_for_the_rules_to_read(self):
+        candidate = judged(made("tool", tool_types=["seen: PESEL 44051401359 today"]))
+        assert candidate.object["tool_types"] == [
+            "seen: PESEL [removed: national identity number] today"
+        ]
+        assert "078" not in str(judged(made("tool", tool_types=["see 078-05-1121"])).object)
+        assert judged(made("tool", tool_types=["Remote_Access x"])).object["tool_types"] == [
+            "remote-access-x"
+        ]
+
+    @pytest.mark.parametrize(
+        ("kind", "name"),
+        [("autonomous-system", "rir"), ("x509-certificate", "signature_algorithm")],
+    )
+    def test_what_says_nothing_of_what_an_observable_is_is_text(self, kind, name):
+        candidate = judged(made(kind, **{name: "jane@bank.test"}))
+        assert candidate.object[name] == "[removed: e-mail address]"
+
+    def test_the_short_name_by_which_the_hub_knows_the_submitter_is_masked(self):
+        assert described("Seen at QUUX.") == "Seen at [removed: submitter's name]."
+
+
+class TestCodesOfLanguages:
+    @pytest.mark.parametrize("code", ["de-x-quux", "de-quux"])
+    def test_that_tell_who_sent_it_go(self, code):
+        candidate = judged(made("malware", lang=code))
+        assert candidate.open and "lang" not in candidate.object
+        marked = [{"lang": code, "selectors": ["name"]}]
+        told = judged(made("malware", granular_markings=marked))
+        assert not told.open or "quux" not in str(told.object).lower()
+
+    @pytest.mark.parametrize("code", ["de", "pt-BR", "zh-Hant-TW", "es-419", "de-CH-1996"])
+    def test_that_name_a_language_stay(self, code):
+        marked = [{"lang": code, "selectors": ["name"]}]
+        told = judged(made("malware", lang=code, granular_markings=marked)).object
+        assert (told["lang"], told["granular_markings"]) == (code, marked)
+
+
+class TestOwnValues:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://files.evil.com/o/login%2Fpage.js?alt=media&token=4ac98b2d-9c63-487a",
+            "https://evil.com/a%2fb/report_2?session_id=4ac98b2d9c63",
+        ],
+    )
+    def test_stay_in_the_object_s_own_texts_though_they_are_read_otherwise(self, url):
+        told = {"pattern": f"[url:value = '{url}']", "pattern_type": "stix"}
+        more = {"valid_from": "2026-01-01T00:00:00Z", "name": url}
+        candidate = judged(made("indicator", **told, **more))
+        assert candidate.object["name"] == url

@@ -1,0 +1,166 @@
+"""Whatever is planted wherever in an object, nothing of it is in the object that goes on."""
+
+from dataclasses import replace
+from json import dumps
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tocsin.admission import Examiner, policy_of
+from tocsin.admission.model import Candidate, Submitter
+from tocsin.admission.warninglists.index import Lists
+from tocsin.config import policy_text
+
+NOW = 1_790_000_000_000_000
+AUTHOR = "identity--96b9f522-7592-502b-a5f7-8fa59a268afd"
+ACME = Submitter(
+    partner="acme-slug",
+    names=("ACME Corp",),
+    terms=("acme.example", "Widget Pro", "45.12.0.0/16"),
+)
+POLICY = policy_of(
+    policy_text(None).replace('custom_properties = "strip"', 'custom_properties = "keep"')
+)
+
+SECRETS = {
+    "name of the partner": ("ACME Corp", "ACME Corp"),
+    "domain of the partner": ("vpn.acme.example", "acme.example"),
+    "product of the partner": ("Widget Pro", "Widget Pro"),
+    "network of the partner": ("45.12.7.8", "45.12.7.8"),
+    "e-mail address": ("jane.doe@bank.test", "jane.doe"),
+    "telephone": ("+49 30 901820", "901820"),
+    "card": ("4111 1111 1111 1111", "4111 1111"),
+    "IBAN": ("DE89 3704 0044 0532 0130 00", "3704 0044"),
+    "SSN": ("078-05-1121", "078-05-1121"),
+    "identity number": ("PESEL 44051401359", "44051401359"),
+    "person": ("Reported by Joan Roe-Smith", "Joan"),
+    "postal address": ("Musterstraße 12a, 10115 Berlin", "Musterstraße"),
+    "user": (r"C:\Users\jroe\Desktop", "jroe"),
+    "home": ("/home/jroe/.ssh", "jroe"),
+    "password": ("https://jroe:hunter2@evil.test/x", "hunter2"),
+    "token": ("https://evil.test/?sid=0123abcd", "0123abcd"),
+    "address in a URL": ("https://evil.test/?to=joan%40bank.com", "joan"),
+    "private address": ("10.1.2.3", "10.1.2.3"),
+    "handle": ("@joan_roe", "joan_roe"),
+    "post": ("https://x.com/joan_roe/status/2081543335966347395", "joan_roe"),
+}
+"""What is planted, and the part of it that may never be seen again."""
+
+CASED = st.sampled_from([str, str.upper, str.lower])
+DEFANGED = st.sampled_from(
+    [str, lambda text: text.replace(".", "[.]"), lambda text: text.replace("@", "[@]")]
+)
+AS_WRITTEN = frozenset(["person", "postal address", "telephone", "user", "home"])
+"""Kinds that are known by their capitals, or that nobody defangs."""
+
+
+@st.composite
+def planted(draw):
+    """A text with a secret in it, and the secret."""
+    kind = draw(st.sampled_from(sorted(SECRETS)))
+    text, part = SECRETS[kind]
+    before = draw(st.sampled_from(["", "Seen: ", "\n- ", "(", "„", "see also ", "x, "]))
+    behind = draw(st.sampled_from(["", " today", "\n", ")", ", and more", " – it seems"]))
+    if kind not in AS_WRITTEN:
+        spell = draw(CASED), draw(DEFANGED)
+        text = spell[1](spell[0](text))
+    return f"{before}{text}{behind}", part
+
+
+def nested(leaf):
+    return st.recursive(
+        leaf,
+        lambda inner: st.one_of(
+            st.lists(inner, min_size=1, max_size=2),
+            st.dictionaries(
+                st.sampled_from(["a", "id", "pattern", "to_ref", "hashes"]),
+                inner,
+                min_size=1,
+                max_size=2,
+            ),
+        ),
+        max_leaves=4,
+    )
+
+
+PLACES = ["name", "description", "label", "reference", "source", "url", "x_note", "x_deep"]
+
+
+@st.composite
+def objects(draw):
+    """An indicator with a secret in one of its texts, and what may not be seen."""
+    text, secret = draw(planted())
+    place = draw(st.sampled_from(PLACES))
+    subject = {
+        "type": "indicator",
+        "spec_version": "2.1",
+        "id": "indicator--3bc740bc-763a-4f0a-8c7c-c85f319ae188",
+        "created_by_ref": AUTHOR,
+        "created": "2026-01-01T00:00:00.000Z",
+        "modified": "2026-01-01T00:00:00.000Z",
+        "valid_from": "2026-01-01T00:00:00.000Z",
+        "indicator_types": ["malicious-activity"],
+        "pattern": "[domain-name:value = 'evil.test']",
+        "pattern_type": "stix",
+    }
+    if place == "label":
+        subject["labels"] = [text, "c2"]
+    elif place == "x_deep":
+        subject["x_deep"] = draw(nested(st.just(text)))
+    elif place in ("reference", "source", "url"):
+        reference = {"source_name": "report", "external_id": "1"}
+        name = {"reference": "description", "source": "source_name", "url": "url"}[place]
+        subject["external_references"] = [{**reference, name: text}]
+    else:
+        subject[place] = text
+    return subject, secret
+
+
+def judged(subject, submitter=ACME):
+    candidate = Candidate(0, subject, subject["id"], subject["modified"])
+    (candidate,) = Examiner(POLICY, submitter, Lists([])).examine([candidate], NOW)
+    return candidate
+
+
+def plain(candidate):
+    """All that goes on or is told, without defanging, in lower case."""
+    told = [finding.as_json() for finding in candidate.findings]
+    text = dumps([candidate.object if candidate.open else None, told], ensure_ascii=False)
+    return text.replace("[.]", ".").replace("[@]", "@").lower()
+
+
+class TestNothingOfIt:
+    @settings(max_examples=400, deadline=None)
+    @given(objects())
+    def test_is_in_the_object_that_goes_on_nor_in_a_finding(self, made):
+        subject, secret = made
+        seen = plain(judged(subject))
+        assert secret.lower() not in seen
+        assert "acme" not in seen and AUTHOR not in seen
+
+    @settings(max_examples=100, deadline=None)
+    @given(objects())
+    def test_and_judging_the_result_again_changes_nothing(self, made):
+        candidate = judged(made[0])
+        if candidate.open:
+            again = judged(candidate.object)
+            assert (again.open, again.object) == (True, candidate.object)
+
+    @pytest.mark.parametrize("kind", sorted(SECRETS))
+    def test_each_kind_is_let_through_by_a_policy_without_rules(self, kind):
+        """So that the tests above can fail."""
+        none = replace(POLICY, rules=("marking",))
+        text, part = SECRETS[kind]
+        note = {
+            "type": "note",
+            "spec_version": "2.1",
+            "id": "note--3bc740bc-763a-4f0a-8c7c-c85f319ae188",
+            "created": "2026-01-01T00:00:00.000Z",
+            "modified": "2026-01-01T00:00:00.000Z",
+            "content": text,
+            "object_refs": [AUTHOR],
+        }
+        candidate = Candidate(0, note, note["id"], note["modified"])
+        (candidate,) = Examiner(none, ACME, Lists([])).examine([candidate], NOW)
+        assert part.lower() in plain(candidate)

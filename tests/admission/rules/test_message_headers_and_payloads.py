@@ -1,0 +1,163 @@
+"""message_headers and payloads: what a message, a file, a connection or a process carried."""
+
+import pytest
+from support.rules import after, indicator
+
+from tocsin.admission.model import Action, Verdict
+from tocsin.admission.rules import overruled
+
+SENDER = "email-addr--11111111-1111-5111-8111-111111111111"
+VICTIM = "email-addr--22222222-2222-5222-8222-222222222222"
+ARTIFACT = "artifact--33333333-3333-5333-8333-333333333333"
+
+MESSAGE = {
+    "type": "email-message",
+    "is_multipart": False,
+    "date": "2026-01-01T00:00:00Z",
+    "from_ref": SENDER,
+    "to_refs": [VICTIM],
+    "cc_refs": [VICTIM],
+    "bcc_refs": [VICTIM],
+    "received_lines": ["from mail.acme.example by mx"],
+    "additional_header_fields": {"Delivered-To": "jane@acme.example"},
+    "raw_email_ref": ARTIFACT,
+    "subject": "Invoice for Jane Doe",
+    "body": "Dear Jane",
+}
+
+
+def actions(candidate):
+    return {finding.path: finding.action for finding in candidate.findings}
+
+
+class TestMessageHeaders:
+    def test_sender_and_date_stay_and_who_received_it_goes(self):
+        candidate = after("message_headers", MESSAGE, secrets=["jane", "Jane", "acme"])
+        assert set(candidate.object) == {"type", "is_multipart", "date", "from_ref"}
+        stripped = {path for path, action in actions(candidate).items() if action == "stripped"}
+        assert stripped == {
+            *("to_refs", "cc_refs", "bcc_refs", "received_lines"),
+            *("additional_header_fields", "raw_email_ref"),
+        }
+
+    @pytest.mark.parametrize("name", ["subject", "body"])
+    def test_an_analyst_is_asked_about_subject_and_body(self, name):
+        assert actions(after("message_headers", MESSAGE))[name] is Action.ASKED
+
+    def test_each_may_be_kept(self):
+        settings = {"subject": "keep", "recipients": "keep"}
+        kept = after("message_headers", MESSAGE, settings).object
+        assert kept["subject"] == MESSAGE["subject"] and kept["to_refs"] == [VICTIM]
+
+    def test_a_yes_to_the_subject_releases_no_recipient(self):
+        released = after("message_headers", MESSAGE, overruled("message_headers", {})).object
+        assert released["subject"] == MESSAGE["subject"]
+        assert "to_refs" not in released and "received_lines" not in released
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[email-message:to_refs[*].value = 'jane@acme.example']",
+            "[email-message:cc_refs[0].value = 'jane@acme.example']",
+            "[email-message:additional_header_fields.'Delivered-To' = 'jane@acme.example']",
+            "[email-message:from_ref.value = 'a@evil.test' AND"
+            " email-message:received_lines[*] LIKE '%acme%']",
+        ],
+    )
+    def test_a_pattern_on_a_recipient_waits(self, pattern):
+        candidate = after("message_headers", indicator(pattern), secrets=["jane", "acme"])
+        assert candidate.verdict is Verdict.HELD
+        assert candidate.object["pattern"] == pattern
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[email-message:from_ref.value = 'a@evil.test']",
+            "[email-message:subject = 'Invoice']",
+            "[email-message:additional_header_fields.'X-Mailer' = 'Evil']",
+        ],
+    )
+    def test_one_on_the_sender_or_the_subject_passes(self, pattern):
+        assert after("message_headers", indicator(pattern)).findings == ()
+
+
+class TestPayloads:
+    def test_a_files_content_waits(self):
+        artifact = {"type": "artifact", "payload_bin": "AAAA", "hashes": {"MD5": "0" * 32}}
+        assert after("payloads", artifact).verdict is Verdict.HELD
+
+    def test_without_it_an_artifact_passes(self):
+        artifact = {"type": "artifact", "url": "http://evil.test/a", "hashes": {"MD5": "0" * 32}}
+        assert after("payloads", artifact).findings == ()
+
+    def test_traffic_goes_on_without_what_was_sent(self):
+        traffic = {
+            "type": "network-traffic",
+            "protocols": ["http"],
+            "src_payload_ref": ARTIFACT,
+            "dst_payload_ref": ARTIFACT,
+            "extensions": {
+                "http-request-ext": {
+                    "request_method": "post",
+                    "request_value": "/gate.php",
+                    "message_body_data_ref": ARTIFACT,
+                    "request_header": {"Cookie": ["id=1"], "User-Agent": ["evil/1.0"]},
+                }
+            },
+        }
+        result = after("payloads", traffic, secrets=["id=1"]).object
+        request = result["extensions"]["http-request-ext"]
+        assert set(result) == {"type", "protocols", "extensions"}
+        assert request == {
+            "request_method": "post",
+            "request_value": "/gate.php",
+            "request_header": {"User-Agent": ["evil/1.0"]},
+        }
+
+    def test_an_analyst_is_asked_about_a_command_line(self):
+        process = {"type": "process", "pid": 7, "command_line": "net use /user:jane hunter2"}
+        candidate = after("payloads", process, secrets=["jane", "hunter2"])
+        assert candidate.object == {"type": "process", "pid": 7}
+        assert actions(candidate) == {"command_line": Action.ASKED}
+
+    def test_a_process_that_is_nothing_else_waits(self):
+        process = {
+            "type": "process",
+            "id": "process--3bc740bc-763a-5f0a-8c7c-c85f319ae188",
+            "command_line": "whoami",
+        }
+        assert after("payloads", process).verdict is Verdict.HELD
+
+    def test_the_environment_goes(self):
+        process = {"type": "process", "pid": 7, "environment_variables": {"USERNAME": "jane"}}
+        assert after("payloads", process).object == {"type": "process", "pid": 7}
+
+    def test_a_file_goes_on_without_its_content(self):
+        file = {"type": "file", "name": "a.exe", "content_ref": ARTIFACT}
+        assert after("payloads", file).object == {"type": "file", "name": "a.exe"}
+
+    def test_a_command_line_in_a_pattern_is_what_it_matches_on(self):
+        subject = indicator("[process:command_line LIKE '%whoami%']")
+        assert after("payloads", subject).object == subject
+
+    @pytest.mark.parametrize(
+        ("mode", "verdict"),
+        [("hold", Verdict.HELD), ("refuse", Verdict.REFUSED), ("keep", Verdict.OPEN)],
+    )
+    def test_each_may_be_treated_otherwise(self, mode, verdict):
+        process = {"type": "process", "pid": 7, "command_line": "whoami"}
+        assert after("payloads", process, {"command_line": mode}).verdict is verdict
+
+
+class TestWhatALinkLeadsTo:
+    """The hashes in an external reference are those of the page that it leads to."""
+
+    @pytest.mark.parametrize("more", [{}, {"description": "a page"}, {"external_id": "1"}])
+    def test_they_go_with_the_link(self, more):
+        link = {"source_name": "s", "url": "https://x.com/jane_doe/status/1"}
+        other = {"source_name": "t", "url": "https://t.test/a", "hashes": {"MD5": "1" * 32}}
+        subject = indicator(
+            external_references=[{**link, "hashes": {"MD5": "0" * 32}, **more}, other]
+        )
+        left = after("anonymise_source", subject).object["external_references"]
+        assert left == ([{"source_name": "s", **more}, other] if more else [other])

@@ -1,0 +1,98 @@
+"""personal_data: mailboxes and numbers as people of many countries write them."""
+
+import pytest
+from support.rules import text_after
+
+RULE = "personal_data"
+
+
+def gone(text, secret, what):
+    """Whether a text comes out with a mask in the place of the secret, and nothing else changed."""
+    return text_after(RULE, text) == text.replace(secret, f"[removed: {what}]")
+
+
+class TestTelephones:
+    @pytest.mark.parametrize(
+        ("word", "number"),
+        [
+            ("Mobilnummer:", "0151-23456789"),
+            ("Festnetz", "040 3344556"),
+            ("Durchwahl", "0711 279-4410"),
+            ("Natel", "079 123 45 67"),
+            ("Téléphone :", "01 42 68 53 00"),
+            ("tél", "0612345678"),
+            ("móvil:", "612 34 56 78"),
+            ("Tfno.", "900 123 456"),
+            ("cellulare", "347-1234567"),
+            ("telemóvel", "912 345 678"),
+            ("celular", "(11) 98765-4321"),
+            ("telefoon", "020-6241111"),
+            ("puhelin", "09 1234 5678"),
+            ("telefonszám:", "06 1 234 5678"),
+            ("тел.", "8 (495) 123-45-67"),
+            ("τηλ.", "210 123 4567"),
+            ("電話:", "03-1234-5678"),
+            ("연락처", "010-1234-5678"),
+        ],
+    )
+    def test_the_word_for_it_beside_is_known_in_many_languages(self, word, number):
+        assert gone(f"{word} {number}, bitte", number, "telephone number")
+
+    @pytest.mark.parametrize(
+        ("words", "number"),
+        [
+            ("joignable au", "06 12 34 56 79"),
+            ("llamar al", "963 123 456"),
+            ("chiamare il", "02 1234 5678"),
+            ("Rückruf unter", "0641 9327 114"),
+            ("kom.", "601 234 567"),
+            ("| T", "0641 93 27"),
+            ("M:", "0171 4432190"),
+        ],
+    )
+    def test_a_weaker_word_needs_a_number_in_groups(self, words, number):
+        assert gone(f"Lang {words} {number}", number, "telephone number")
+        ungrouped = f"Lang {words} 4432190123"
+        assert text_after(RULE, ungrouped) == ungrouped
+
+    @pytest.mark.parametrize(
+        "text",
+        ["Telefonica 12345678", "The T 1234 5678x model", "fixed in build 1234 5678", "ID 4432190"],
+    )
+    def test_words_that_only_look_alike_announce_none(self, text):
+        assert text_after(RULE, text) == text
+
+
+class TestMailboxes:
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "jane{at}bank{dot}test",
+            "jane [ at ] bank [ dot ] test",
+            "jane[ @ ]bank[ . ]test",
+            "jane AT bank DOT test",
+            "jane_bank.test#EXT#@tenant.onmicrosoft.test",
+            "bounces+jane=bank.test@mailer.test",
+        ],
+    )
+    def test_one_is_masked_whole_however_it_is_written(self, address):
+        assert gone(f"sent to {address}, twice", address, "e-mail address")
+
+    def test_a_setting_before_an_address_is_no_part_of_it(self):
+        assert gone("to=jane@bank.test", "jane@bank.test", "e-mail address")
+
+
+class TestNumbers:
+    @pytest.mark.parametrize("number", ["4539.1488.0343.6467", "4539/1488/0343/6467"])
+    def test_a_card_in_fours_is_one_with_dots_and_slashes_too(self, number):
+        assert gone(f"paid with {number} then", number, "payment card number")
+
+    def test_four_groups_of_digits_without_a_check_digit_are_none(self):
+        assert text_after(RULE, "part 4539.1488.0343.6468") == "part 4539.1488.0343.6468"
+
+    def test_an_account_may_have_dots(self):
+        assert gone("IBAN CH93.0076.2011.6238.5295.7", "CH93.0076.2011.6238.5295.7", "IBAN")
+
+    def test_a_social_security_number_may_have_dots_with_the_word_beside(self):
+        assert gone("ssn 536.22.8714", "536.22.8714", "US social security number")
+        assert text_after(RULE, "version 536.22.8714") == "version 536.22.8714"

@@ -1,0 +1,171 @@
+"""personal_data: people's names, where they live, and their numbers at home."""
+
+import pytest
+from support.rules import after, indicator, text_after
+
+from tocsin.admission.model import Action, Verdict
+from tocsin.admission.rules import overruled
+from tocsin.admission.stix.attack import attack_names
+
+RULE = "personal_data"
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ("Reported by Jane Doe on Monday", "Reported by {} on Monday"),
+            ("contact: Jürgen von der Müller.", "contact: {}."),
+            ("The laptop of Mrs. O'Neill was hit", "The laptop of Mrs. {} was hit"),
+            ("Herr Meier opened it", "Herr {} opened it"),
+            ("AUTHORS:\n\n- Jane Doe, John Q. Public\n", "AUTHORS:\n\n- {}, {}\n"),
+            ("employee Jean-Luc Martin clicked", "employee {} clicked"),
+            ("Gemeldet von Reto Aebi, Bern", "Gemeldet von {}, Bern"),
+            ("signalé par Inès Laurent", "signalé par {}"),
+            ("reportado por Lucía Ferrer", "reportado por {}"),
+            ("segnalato da Marco Bellini", "segnalato da {}"),
+            ("Opfer: Jane Doe", "Opfer: {}"),
+        ],
+    )
+    def test_one_that_is_announced_is_masked(self, before, after):
+        assert text_after(RULE, before) == after.replace("{}", "[removed: person's name]")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "Reported by Palo Alto Networks and Trend Micro",
+            "discovered by Threat Intelligence Team",
+            "Jane Doe",
+            "found by chance, written by hand",
+            "Dear Customer, Dear Valued User",
+            "Author: Microsoft Corporation",
+            "File name: Purchase Order",
+            "Gemeldet von Stadtwerke Lahn",
+            "Opfer: Klinikum West",
+            "signalé par Mairie Valmont",
+        ],
+    )
+    def test_teams_companies_and_what_nobody_announces_stay(self, text):
+        assert text_after(RULE, text) == text
+
+    @pytest.mark.skipif(not attack_names(), reason="needs the galaxies of the server extra")
+    @pytest.mark.parametrize(
+        "name", ["Lazarus Group", "Cobalt Strike", "Agent Tesla", "Wizard Spider"]
+    )
+    def test_malware_and_actors_are_no_persons(self, name):
+        assert text_after(RULE, f"sent in by {name} operators") == f"sent in by {name} operators"
+
+    def test_an_analyst_is_asked_about_it_and_the_rest_goes_on(self):
+        candidate = after(RULE, indicator(description="Reported by Jane Doe"), secrets=["Jane"])
+        assert candidate.open
+        assert [finding.action for finding in candidate.findings] == [Action.ASKED]
+
+    def test_a_yes_to_the_name_releases_nothing_else(self):
+        subject = indicator(description="Reported by Jane Doe, jane@bank.test")
+        released = after(RULE, subject, overruled(RULE, {})).object["description"]
+        assert released == "Reported by Jane Doe, [removed: e-mail address]"
+
+    def test_a_yes_to_a_person_releases_no_address_of_it(self):
+        person = {
+            "type": "identity",
+            "identity_class": "individual",
+            "name": "Jane",
+            "contact_information": "jane@bank.test",
+        }
+        assert after(RULE, person).verdict is Verdict.HELD
+        released = after(RULE, person, overruled(RULE, {}))
+        assert released.object["contact_information"] == "[removed: e-mail address]"
+
+
+class TestPostalAddresses:
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "1600 Main Street, Springfield, IL 62704",
+            "221B Baker Street, London NW1 6XE",
+            "Musterstraße 12a, 10115 Berlin",
+            "Keizersgracht 123, 1015 CJ Amsterdam",
+            "12 rue de la Paix, 75002 Paris",
+            "Calle Mayor 5, 28013 Madrid",
+            "Via Roma 1, 00184 Roma",
+        ],
+    )
+    def test_street_number_and_postcode_together_are_masked(self, address):
+        text = text_after(RULE, f"sent to {address}")
+        assert text == "sent to [removed: postal address]"
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "Wall Street was hit in 2019, says a report",
+            "port 8080 on the main road, build 10115",
+            "12 avenues of attack, 75002 hosts in Paris",
+            "IP address: 45.12.3.4",
+        ],
+    )
+    def test_other_numbers_and_streets_stay(self, text):
+        assert text_after(RULE, text) == text
+
+
+class TestNationalNumbers:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "NINO: {AB123456C}",
+            "Steuer-ID {36 574 261 809}",
+            "DNI {54362315K}",
+            "BSN {111222333}",
+            "PESEL {44051401359}",
+            "CPF {390.533.447-05}",
+            "codice fiscale {RSSMRA85T10A562S}",
+            "AHV-Nummer {756.9217.0769.85}",
+            "personnummer {811228-9874}",
+            "NHS number {943 476 5919}",
+            "ID card {110101199003074514}",
+            "身份证号码 {110101199003074514}",
+        ],
+    )
+    def test_one_with_its_word_and_right_check_digits_is_masked(self, text):
+        plain = text.replace("{", "").replace("}", "")
+        before = text[: text.index("{")]
+        assert text_after(RULE, plain) == before + "[removed: national identity number]"
+
+    @pytest.mark.parametrize(
+        "text", ["order 44051401359", "PESEL 44051401358", "hash 390.533.447-05", "bsn 12345678"]
+    )
+    def test_without_either_it_stays(self, text):
+        assert text_after(RULE, text) == text
+
+
+class TestNumbersHiddenInPart:
+    @pytest.mark.parametrize(
+        ("before", "what"),
+        [
+            ("card 4532************7890, valid", "payment card number"),
+            ("paid with **** **** **** 1234", "payment card number"),
+            ("XXXX-XXXX-XXXX-1234", "payment card number"),
+            ("card #4532 ##******** 7890", "payment card number"),
+            ("#" * 1_000_000 + " card #**** **** **** 7890", "payment card number"),
+            ("the SSN XXX-XX-2409 of", "US social security number"),
+            ("registered under 987-XX-XXXX", "US social security number"),
+            ("IBAN CH29 309... was", "IBAN"),
+            ("account DE89 3704 **** **** **** 00 was", "IBAN"),
+        ],
+    )
+    def test_what_is_left_is_masked(self, before, what):
+        after = text_after(RULE, before)
+        assert f"[removed: {what}]" in after
+        assert not any(c.isdigit() for c in after)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "matches C:\\Users\\*\\AppData and xxxxxxxxx",
+            "** bold ** 2024 ** and xx-xx-2024",
+            "version CH29309... and so on",
+            "#### 1234 ####",
+            "XXX-XX-XXXX",
+        ],
+    )
+    def test_wildcards_and_headings_stay(self, text):
+        assert text_after(RULE, text) == text

@@ -1,0 +1,406 @@
+"""The rules that keep people and victims out of what is shared.
+
+Every finding is checked for what it must never do: repeat what was removed.
+"""
+
+from dataclasses import replace
+from json import dumps
+
+import pytest
+
+from tocsin.admission.model import (
+    Action,
+    Candidate,
+    Consent,
+    Submitter,
+    Surroundings,
+    Verdict,
+)
+from tocsin.admission.rules import rule
+from tocsin.admission.warninglists.index import Lists
+
+ID = "indicator--3bc740bc-763a-5f0a-8c7c-c85f319ae188"
+AUTHOR = "identity--96b9f522-7592-502b-a5f7-8fa59a268afd"
+ACME = Submitter(
+    partner="acme",
+    names=("ACME Corp", "BTX"),
+    terms=("acme.example", "Widget Pro", "45.12.0.0/16", "2a00:bad::/32"),
+)
+
+
+def around(settings=None, submitter=ACME, authors=()):
+    return Surroundings(submitter, 0, Lists([]), frozenset(authors), settings or {})
+
+
+def indicator(pattern="[domain-name:value = 'evil.test']", **more):
+    return {"type": "indicator", "id": ID, "pattern": pattern, "pattern_type": "stix", **more}
+
+
+def after(name, subject, secrets=(), **context):
+    """What the rule makes of an object; it must not change its argument or tell a secret."""
+    before = dumps(subject)
+    candidate = rule(name, around(**context))(Candidate(0, subject))
+    assert dumps(subject) == before
+    for finding in candidate.findings:
+        assert finding.stage == "sanitise" and finding.rule == name
+        assert not any(secret in finding.message for secret in secrets)
+    if candidate.open:
+        assert rule(name, around(**context))(candidate).object == candidate.object
+    return candidate
+
+
+def text_after(name, text, **context):
+    return after(name, indicator(description=text), **context).object["description"]
+
+
+ALL = ("anonymise_source", "personal_data", "victim_terms", "private_addresses")
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Beacons to 45.13.3.9:8443 every 86400 s since 2026-07-27T00:52:00.123Z, 1048576 bytes.",
+        "CVE-2024-1234567, build 10.0.19041.1288, KB5005565, T1566.001, RFC 3339.",
+        "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d d41d8cd98f00b204e9800998ecf8427e",
+        "https://evil.test/4111111111111111/541-714-1388?u=1 and 541-714-1388.evil.test",
+        "27/07/2026 00:52:00, pid 4242424242, offset 0x00401000, status 2081543335966347395",
+        "std::vector<int> a::b, @echo off, npm i @scope/name, 12:34:56 and 00:1b:44:11:3a:b7",
+    ],
+)
+def test_indicators_times_and_counts_in_text_stay(name, text):
+    candidate = Candidate(0, indicator(description=text))
+    assert rule(name, around())(candidate) is candidate
+
+
+class TestAnonymiseSource:
+    def test_the_authors_reference_goes(self):
+        candidate = after("anonymise_source", indicator(created_by_ref=AUTHOR))
+        assert "created_by_ref" not in candidate.object
+        assert [(f.action, f.path) for f in candidate.findings] == [
+            (Action.STRIPPED, "created_by_ref")
+        ]
+
+    @pytest.mark.parametrize("consent", [Consent.NONE, Consent.USG])
+    @pytest.mark.parametrize("spelling", ["ACME Corp", "acme  corp", "acme-corp", "AcmeCorp"])
+    def test_the_submitters_names_are_masked_however_spelt(self, consent, spelling):
+        seen = text_after(
+            "anonymise_source",
+            f"Seen by {spelling}.",
+            submitter=replace(ACME, consent=consent),
+            secrets=[spelling],
+        )
+        assert seen == "Seen by [removed: submitter's name]."
+
+    def test_only_whole_words_are_and_short_names_only_in_their_own_case(self):
+        text = "acmecorporation, a btx terminal"
+        assert text_after("anonymise_source", text) == text
+        assert "BTX" not in text_after("anonymise_source", "from BTX")
+
+    @pytest.mark.parametrize("consent", [Consent.EVERYONE, Consent.EVERYONE_PROPRIETARY])
+    def test_with_consent_to_everyone_author_and_name_stay(self, consent):
+        subject = indicator(created_by_ref=AUTHOR, description="Seen by ACME Corp.")
+        candidate = after("anonymise_source", subject, submitter=replace(ACME, consent=consent))
+        assert candidate.object == subject
+
+    def test_references_to_its_own_source_go_and_others_stay(self):
+        other = {"source_name": "mitre-attack", "external_id": "T1566"}
+        own = {"source_name": "Acme Corp blog", "url": "https://blog.test/1"}
+        subject = indicator(external_references=[own, other])
+        assert after("anonymise_source", subject).object["external_references"] == [other]
+
+    def test_an_authors_identity_is_left_to_publication(self):
+        subject = {"type": "identity", "id": AUTHOR, "name": "ACME Corp"}
+        assert after("anonymise_source", subject, authors=[AUTHOR]).object == subject
+
+    @pytest.mark.parametrize(
+        "handle",
+        [
+            "@jane_doe",
+            "@jane.doe@infosec.example",
+            "https://x.com/jane_doe/status/2081543335966347395",
+            "hxxps://twitter[.]com/jane_doe",
+            "https://infosec.example/@jane_doe/1234",
+            "https://bsky.app/profile/jane-doe.test/post/3kabc",
+        ],
+    )
+    def test_reporters_handles_and_posts_are_masked_whatever_the_consent(self, handle):
+        everyone = replace(ACME, consent=Consent.EVERYONE)
+        text = text_after(
+            "anonymise_source", f"Reported by {handle}.", submitter=everyone, secrets=["jane"]
+        )
+        assert text == "Reported by [removed: reporter's handle]."
+
+    def test_a_reference_to_a_post_loses_its_url_and_a_label_its_place(self):
+        reference = {"source_name": "twitter", "url": "https://x.com/jane/status/1"}
+        subject = indicator(external_references=[reference], labels=["@jane", "phishing"])
+        result = after("anonymise_source", subject).object
+        assert "external_references" not in result
+        assert result["labels"] == ["phishing"]
+
+    def test_a_profile_that_is_itself_the_indicator_stays(self):
+        subject = indicator("[url:value = 'https://x.com/evil']", name="https://x.com/evil")
+        assert after("anonymise_source", subject).object == subject
+
+
+class TestPersonalData:
+    @pytest.mark.parametrize(
+        ("secret", "what"),
+        [
+            ("jane.doe@bank.test", "e-mail address"),
+            ("jane[.]doe[@]bank[.]test", "e-mail address"),
+            ("jane(at)bank(dot)test", "e-mail address"),
+            ("+49 (0)30 901820", "telephone number"),
+            ("+1.2025550143", "telephone number"),
+            ("4111 1111 1111 1111", "payment card number"),
+            ("378282246310005", "payment card number"),
+            ("GB29 NWBK 6016 1331 9268 19", "IBAN"),
+            ("de89370400440532013000", "IBAN"),
+            ("078-05-1121", "US social security number"),
+        ],
+    )
+    def test_is_masked_in_text(self, secret, what):
+        text = text_after("personal_data", f"Belongs to {secret}, it seems.", secrets=[secret])
+        assert text == f"Belongs to [removed: {what}], it seems."
+
+    @pytest.mark.parametrize(
+        "text",
+        ["Phone: 467 3395", "call me on 01.84.17.61.18", "5403926876 mobile", "Tel. 030/1234567"],
+    )
+    def test_a_number_with_the_word_for_it_beside_is_a_telephone(self, text):
+        assert "[removed: telephone number]" in text_after("personal_data", text)
+
+    @pytest.mark.parametrize("text", ["id 4111 1111 1111 1112", "ref GB30 NWBK 6016 1331 9268 19"])
+    def test_wrong_check_digits_with_no_word_beside_prove_nothing(self, text):
+        assert text_after("personal_data", text) == text
+
+    def test_is_masked_in_every_text_of_an_object(self):
+        subject = indicator(
+            name="a@b.test",
+            labels=["by a@b.test", "phishing"],
+            external_references=[{"source_name": "s", "description": "a@b.test"}],
+            x_custom={"deep": ["a@b.test"]},
+        )
+        result = after("personal_data", subject, secrets=["a@b.test"]).object
+        assert "a@b.test" not in dumps(result)
+        assert result["labels"] == ["phishing"]
+
+    def test_a_display_name_is_text_while_the_address_itself_is_a_value(self):
+        subject = {"type": "email-addr", "value": "a@evil.test", "display_name": "x@bank.test"}
+        result = after("personal_data", subject).object
+        assert result["value"] == "a@evil.test" and "bank" not in result["display_name"]
+
+    def test_the_address_that_the_indicator_is_about_stays_wherever_it_is_named(self):
+        subject = indicator(
+            "[email-addr:value = 'Phisher@evil.test']",
+            name="phisher@evil.test",
+            description="phisher[@]evil[.]test wrote to victim@bank.test",
+        )
+        result = after("personal_data", subject).object
+        assert result["name"] == "phisher@evil.test"
+        assert result["description"] == "phisher[@]evil[.]test wrote to [removed: e-mail address]"
+        assert result["pattern"] == subject["pattern"]
+
+    def test_an_address_in_the_query_of_an_own_url_is_masked_in_text(self):
+        url = "https://evil.test/?to=victim@bank.test"
+        result = after("personal_data", indicator(f"[url:value = '{url}']", name=url)).object
+        assert result["name"] == "https://evil.test/?to=[removed: e-mail address]"
+
+    def test_a_kind_may_be_kept(self):
+        text = "a@b.test"
+        assert text_after("personal_data", text, settings={"email": "keep"}) == text
+
+    @pytest.mark.parametrize(
+        ("mode", "verdict"), [("hold", Verdict.HELD), ("refuse", Verdict.REFUSED)]
+    )
+    def test_a_kind_may_hold_or_refuse_the_whole_object(self, mode, verdict):
+        subject = indicator(description="card 4111111111111111")
+        candidate = after("personal_data", subject, ["4111"], settings={"card": mode})
+        assert candidate.verdict is verdict
+
+    def test_a_held_object_is_masked_with_its_original_kept_beside(self):
+        subject = indicator(description="card 4111111111111111")
+        candidate = after("personal_data", subject, settings={"card": "hold"})
+        assert candidate.original == subject
+        assert "4111" not in candidate.object["description"]
+
+    def test_a_person_waits_for_an_analyst(self):
+        person = {"type": "identity", "id": AUTHOR, "name": "J", "identity_class": "individual"}
+        assert after("personal_data", person).verdict is Verdict.HELD
+        group = {**person, "identity_class": "organization"}
+        assert after("personal_data", group).open
+
+    @pytest.mark.parametrize("piece", ["a", "1", "1-", "a.", "(1", "+1", "@a", "1[.]", "GB29 "])
+    def test_hostile_text_costs_time_in_proportion(self, piece):
+        text = (piece * 50_000)[:50_000]
+        after("personal_data", indicator(description=f"a@b 12345678 {text}"))
+
+
+class TestVictimTerms:
+    MASK = "[removed: victim's name, domain or network]"
+
+    @pytest.mark.parametrize(
+        "secret",
+        [
+            "acme.example",
+            "ACME[.]Example",
+            "vpn.eu.acme.example",
+            "vpn[.]acme(.)example",
+            "widget-pro",
+            "Acme Corp",
+            "45.12.7.8",
+            "45[.]12[.]7[.]8",
+            "45.12.7.8:8443",
+            "45.12.7.0/24",
+            "2a00:bad::17",
+        ],
+    )
+    def test_are_masked_in_text_however_spelt(self, secret):
+        text = text_after("victim_terms", f"Against {secret} only", secrets=[secret])
+        assert text == f"Against {self.MASK} only"
+
+    def test_are_found_in_paths_urls_and_file_names(self):
+        text = r"\\srv01.acme.example\share, https://acme.example/x, acmecorp_pw.txt"
+        assert text_after("victim_terms", text) == (
+            rf"\\{self.MASK}\share, https://{self.MASK}/x, {self.MASK}_pw.txt"
+        )
+
+    def test_longer_words_and_other_networks_stay(self):
+        text = "notacme.example, acmecorporation, 45.13.7.8, 2a00:bae::17"
+        assert text_after("victim_terms", text) == text
+
+    def test_labels_and_urls_of_references_are_stripped(self):
+        reference = {"source_name": "s", "url": "https://acme.example/", "external_id": "1"}
+        subject = indicator(labels=["acme corp", "apt"], external_references=[reference])
+        result = after("victim_terms", subject).object
+        assert result["labels"] == ["apt"]
+        assert result["external_references"] == [{"source_name": "s", "external_id": "1"}]
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[domain-name:value = 'acme.example']",
+            "[domain-name:value = 'vpn.acme.example']",
+            "[domain-name:value = 'acme.example.evil.test']",
+            "[domain-name:value = 'myacme.example']",
+            "[url:value = 'https://evil.test/?next=acme.example']",
+            "[ipv4-addr:value = '45.12.7.8']",
+            "[ipv4-addr:value = '45.12.0.0/24']",
+            r"[file:name MATCHES 'acme\\.example']",
+            "[file:name = 'ACME Corp invoice.exe']",
+        ],
+    )
+    def test_an_indicator_about_them_waits_unchanged(self, pattern):
+        candidate = after("victim_terms", indicator(pattern), ["acme", "45.12"])
+        assert candidate.verdict is Verdict.HELD
+        assert candidate.object["pattern"] == pattern
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[domain-name:value = 'acrne-bank.test']",
+            "[domain-name:value = 'login.acm3bank.test']",
+            "[domain-name:value = 'xn--cmebank-1fg.test']",
+            "[domain-name:value MATCHES 'mail.acmebanc|mail.other']",  # `c|` is no `d`
+            "[url:value = 'https://secure-acme-bank.test/login']",
+            r"[file:name = 'C:\\MyAcmeCorpVpn.exe']",
+            r"[directory:path = 'D:\\acme\\corp\\share']",
+        ],
+    )
+    def test_so_does_one_on_a_host_or_path_made_to_look_like_them(self, pattern):
+        bank = replace(ACME, terms=("acmebank.example", "acmebanc.example"))
+        candidate = after("victim_terms", indicator(pattern), submitter=bank)
+        assert candidate.verdict is Verdict.HELD
+        assert candidate.object["pattern"] == pattern
+
+    @pytest.mark.parametrize("host", ["acmeban.test", "macbank.test", "bank.acne.test"])
+    def test_other_hosts_pass(self, host):
+        bank = replace(ACME, terms=("acmebank.example",))
+        subject = indicator(f"[domain-name:value = '{host}']")
+        assert after("victim_terms", subject, submitter=bank).open
+
+    def test_so_does_a_rule_in_another_language_and_an_observable(self):
+        yara = {**indicator('rule x { strings: $a = "acme.example" condition: $a }')}
+        assert after("victim_terms", {**yara, "pattern_type": "yara"}).verdict is Verdict.HELD
+        host = {"type": "domain-name", "value": "mail.acme.example"}
+        assert after("victim_terms", host).verdict is Verdict.HELD
+
+    def test_it_may_be_refused_instead(self):
+        subject = indicator("[domain-name:value = 'acme.example']")
+        refused = after("victim_terms", subject, settings={"values": "refuse"})
+        assert refused.verdict is Verdict.REFUSED
+
+    def test_a_submitter_without_names_and_terms_has_nothing_to_hide(self):
+        candidate = Candidate(0, indicator(description="acme.example"))
+        assert rule("victim_terms", around(submitter=Submitter()))(candidate) is candidate
+
+    def test_consent_to_everyone_frees_the_name_and_not_the_domains(self):
+        everyone = replace(ACME, consent=Consent.EVERYONE)
+        text = text_after("victim_terms", "ACME Corp, acme.example", submitter=everyone)
+        assert text == f"ACME Corp, {self.MASK}"
+
+
+class TestPrivateAddresses:
+    @pytest.mark.parametrize(
+        ("address", "verdict"), [("10.1.2.3", Verdict.HELD), ("127.0.0.1", Verdict.OPEN)]
+    )
+    def test_one_in_a_command_line_waits_unless_it_is_everybodys(self, address, verdict):
+        subject = indicator(f"[process:command_line = 'cmd /c ping {address} -n 9']")
+        assert after("private_addresses", subject).verdict is verdict
+
+    @pytest.mark.parametrize(
+        "secret",
+        [
+            "10.0.0.1",
+            "10[.]0[.]0[.]1",
+            "192.168.1.0/24",
+            "172.31.9.9:8080",
+            "100.64.3.2",
+            "169.254.1.1",
+            "203.0.113.9",
+            "fe80::1",
+            "fd12:3456::7",
+            "2001:db8::1",
+        ],
+    )
+    def test_are_masked_in_text(self, secret):
+        text = text_after("private_addresses", f"Moved to {secret}.", secrets=[secret])
+        assert text == "Moved to [removed: private address]."
+
+    def test_only_the_address_of_a_url_is_masked(self):
+        text = text_after("private_addresses", "see http://192.168.1.1:8080/admin")
+        assert text == "see http://[removed: private address]/admin"
+
+    def test_public_ones_stay(self):
+        text = "8.8.8.8, 45.12.3.4:80, 2a00:1450::1, 172.32.0.1, 11.0.0.1"
+        assert text_after("private_addresses", text) == text
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[ipv4-addr:value = '10.0.0.1']",
+            "[ipv4-addr:value ISSUBSET '192.168.0.0/16']",
+            "[ipv4-addr:value = '127.0.0.1' OR url:value = 'http://10.1.1.1/x']",
+            "[ipv6-addr:value = '::ffff:10.0.0.1']",
+            "[url:value = 'http://localhost:8000/']",
+            "[url:value = 'http://[fe80::1]/']",
+        ],
+    )
+    def test_an_indicator_about_nothing_else_is_refused(self, pattern):
+        assert after("private_addresses", indicator(pattern)).verdict is Verdict.REFUSED
+
+    def test_one_that_names_others_as_well_waits(self):
+        subject = indicator("[ipv4-addr:value IN ('10.0.0.1', '45.12.3.4')]")
+        assert after("private_addresses", subject).verdict is Verdict.HELD
+
+    def test_one_that_excludes_them_waits_too_for_readers_would_learn_of_them(self):
+        pattern = "[ipv4-addr:value = '45.12.3.4' AND ipv4-addr:value != '10.0.0.1']"
+        assert after("private_addresses", indicator(pattern)).verdict is Verdict.HELD
+
+    @pytest.mark.parametrize(
+        ("kind", "value"),
+        [("ipv4-addr", "10.0.0.0/8"), ("ipv6-addr", "::1"), ("url", "http://192.168.1.1/")],
+    )
+    def test_observables_are_refused(self, kind, value):
+        subject = {"type": kind, "value": value}
+        assert after("private_addresses", subject).verdict is Verdict.REFUSED

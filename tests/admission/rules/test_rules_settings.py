@@ -1,0 +1,137 @@
+"""What the policy says of rules: for all partners, and for one."""
+
+from importlib import import_module
+from json import dumps
+
+import pytest
+
+from tocsin.admission import Examiner, policy_of
+from tocsin.admission.model import (
+    Candidate,
+    Submitter,
+    Surroundings,
+    Verdict,
+)
+from tocsin.admission.policy import PolicyError
+from tocsin.admission.rules import defaults, names, rule
+from tocsin.admission.warninglists.index import Lists, Reach
+from tocsin.clients.check import Checker, File
+from tocsin.config import ClientSettings, policy_text
+
+NOTE = {
+    "type": "note",
+    "spec_version": "2.1",
+    "id": "note--3bc740bc-763a-4f0a-8c7c-c85f319ae188",
+    "created": "2026-01-01T00:00:00.000Z",
+    "modified": "2026-01-01T00:00:00.000Z",
+    "content": "Ask jane@bank.test or +49 30 901820. Reported by Jane Doe.",
+    "object_refs": ["malware--00000000-0000-4000-8000-000000000001"],
+}
+MORE = """
+[rules.personal_data]
+email = "keep"
+telephone = "keep"
+
+[partners.acme.rules.personal_data]
+email = "hold"
+"""
+
+
+def judged(partner, more=MORE, waived=frozenset()):
+    policy = policy_of(policy_text(None) + more)
+    examiner = Examiner(policy, Submitter(partner=partner), Lists([]), waived)
+    (candidate,) = examiner.examine([Candidate(0, NOTE, NOTE["id"])], 1_790_000_000_000_000)
+    return candidate
+
+
+class TestPartners:
+    def test_a_partners_setting_goes_before_the_general_one(self):
+        assert judged("acme").verdict is Verdict.HELD
+        assert judged("other").open
+
+    def test_and_the_others_stay_as_they_are(self):
+        assert "+49 30 901820" in judged("acme").object["content"]
+        assert "jane@bank.test" in judged("other").object["content"]
+
+    @pytest.mark.parametrize(("partner", "verdict"), [("acme", "held"), ("", "open")])
+    def test_the_preview_uses_those_of_the_partner_that_the_client_names(self, partner, verdict):
+        policy = policy_of(policy_text(None) + MORE)
+        checker = Checker(ClientSettings(partner=partner), policy, Lists([]))
+        bundle = {"type": "bundle", "id": NOTE["id"].replace("note", "bundle"), "objects": [NOTE]}
+        preview = checker.preview(File("a.json", dumps(bundle).encode()), 1_790_000_000_000_000)
+        assert [candidate.verdict for candidate in preview.candidates] == [verdict]
+
+    @pytest.mark.parametrize(
+        ("more", "named"),
+        [
+            ('[partners.acme.rules.personal_data]\nemial = "hold"', "emial"),
+            ('[partners.acme.rules.personal_data]\nemail = "sometimes"', "one of"),
+            ('[partners.acme.rules.nonsense]\nemail = "hold"', "nonsense"),
+            ('[partners.acme]\nemail = "hold"', r"\[partners.acme\] email"),
+            ('[partners]\nacme = "hold"', r"\[partners.acme\] must be a table"),
+            ("[partners.acme.rules.anonymise_source]\nhandles = 1", "handles"),
+            ("[partners.acme.rules.benign]\nhold = [1]", "hold"),
+            ('[partners.acme.rules.benign.lists]\nresolvers = "maybe"', "lists"),
+            ('[rules]\npersonal_data = "keep"', "personal_data"),
+        ],
+    )
+    def test_what_is_wrong_is_named(self, more, named):
+        with pytest.raises(PolicyError, match=named):
+            policy_of(policy_text(None) + "\n" + more)
+
+    def test_the_place_is_named_too(self):
+        more = '\n[partners.acme.rules.personal_data]\nemial = "hold"'
+        with pytest.raises(PolicyError, match=r"\[partners\.acme\.rules\.personal_data\]"):
+            policy_of(policy_text(None) + more)
+
+
+class TestRelease:
+    def test_what_was_asked_about_goes_out_and_what_is_always_masked_does_not(self):
+        content = judged("x", "", waived=frozenset(["personal_data"])).object["content"]
+        assert content.endswith("Reported by Jane Doe.")
+        assert "jane@bank.test" not in content and "901820" not in content
+
+
+class TestModes:
+    @pytest.mark.parametrize("name", names())
+    def test_each_default_is_one_of_its_modes(self, name):
+        module = vars(import_module(f"tocsin.admission.rules.{name}"))
+        for setting, modes in {**module.get("MODES", {}), **module.get("CHOICES", {})}.items():
+            default = defaults(name)[setting]
+            members = [*default] if isinstance(default, dict | list) else [default]
+            assert set(members) <= set(modes)
+
+
+class TestListsOfBenign:
+    LISTS = Lists([("resolvers", Reach.EXACT, ["8.8.8.8"]), ("clouds", Reach.EXACT, ["8.8.8.8"])])
+    SUBJECT = {
+        "type": "indicator",
+        "pattern": "[ipv4-addr:value = '8.8.8.8']",
+        "pattern_type": "stix",
+        "confidence": 50,
+    }
+
+    def after(self, **settings):
+        around = Surroundings(Submitter(), 0, self.LISTS, settings=settings)
+        return rule("benign", around)(Candidate(0, self.SUBJECT))
+
+    @pytest.mark.parametrize(
+        ("lists", "verdict"),
+        [
+            ({"resolvers": "refuse", "clouds": "hold"}, Verdict.REFUSED),
+            ({"resolvers": "lower", "clouds": "hold"}, Verdict.HELD),
+            ({"resolvers": "lower", "clouds": "ignore"}, Verdict.OPEN),
+            ({"resolvers": "ignore", "clouds": "ignore"}, Verdict.OPEN),
+        ],
+    )
+    def test_each_has_its_mode_and_the_gravest_counts(self, lists, verdict):
+        assert self.after(lists=lists).verdict is verdict
+
+    def test_one_that_lowers_costs_confidence_and_ignored_ones_nothing(self):
+        lowered = self.after(lists={"resolvers": "lower", "clouds": "ignore"}).object
+        assert (lowered["confidence"], lowered["labels"]) == (30, ["benign-infrastructure"])
+        assert self.after(ignore=["resolvers", "clouds"]).object == self.SUBJECT
+
+    def test_the_mode_of_all_other_lists_may_be_chosen(self):
+        assert self.after(exact="hold").verdict is Verdict.HELD
+        assert self.after(exact="hold", lists={"clouds": "refuse"}).verdict is Verdict.REFUSED

@@ -1,0 +1,200 @@
+"""user_paths: names and secrets in paths and URLs."""
+
+import base64
+
+import pytest
+from support.rules import after, indicator, text_after
+
+from tocsin.admission.model import Action, Verdict
+
+RULE = "user_paths"
+HIDDEN = base64.b64encode(b"jane.doe@bank.com").decode()
+
+
+class TestInTexts:
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            (r"C:\Users\jdoe\x.exe", r"C:\Users\{}\x.exe"),
+            (r"c:\\users\\jdoe\\x.exe", r"c:\\users\\{}\\x.exe"),
+            (r"C:/Users/jdoe/x", "C:/Users/{}/x"),
+            (r"C:\Users\Jane Doe\Desktop", r"C:\Users\{}\Desktop"),
+            (r"C:\Documents and Settings\jdoe", r"C:\Documents and Settings\{}"),
+            (r"D:\Benutzer\jdoe\x", r"D:\Benutzer\{}\x"),
+            (r"\\srv01\Users\jdoe\x", r"\\srv01\Users\{}\x"),
+            ("/home/jdoe/.ssh/id_rsa", "/home/{}/.ssh/id_rsa"),
+            ("/Users/jdoe/Library", "/Users/{}/Library"),
+            ("file:///home/jdoe/x", "file:///home/{}/x"),
+            ("https://x.test/personal/j_doe_bank_com/a", "https://x.test/personal/{}/a"),
+            (
+                "https://x.test/?u=%2Fpersonal%2Fj%5Fdoe%5Fbank%5Fcom%2Fa",
+                "https://x.test/?u=%2Fpersonal%2F{}%2Fa",
+            ),
+        ],
+    )
+    def test_the_name_in_a_path_is_masked_and_the_path_stays(self, before, after):
+        mask = "[removed: user name in a path]"
+        assert text_after(RULE, f"at {before}, seen") == f"at {after.format(mask)}, seen"
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            *(r"C:\Users\Public\x", r"C:\Users\%USERNAME%\x", r"C:\Users\<name>\x"),
+            *(r"C:\Users\Administrator\x", r"C:\Users\All Users\x", r"C:\Users\*\x"),
+            *(r"%USERPROFILE%\x", r"\\server\share\x", "/home/user/x", "/home/$USER/x"),
+            *("https://evil.test/personal/loans/a", "https://evil.test/personal/a_b"),
+            *("https://evil.test/home/index.html", "POST /users/list", r"C:\Users\[^\\]+\\x"),
+        ],
+    )
+    def test_names_that_stand_for_anybody_and_other_paths_stay(self, path):
+        assert text_after(RULE, path) == path
+
+    def test_the_path_of_a_debugging_file_stays_for_it_is_the_developers(self):
+        path = r"C:\Users\viktor\Visual Studio 2015\loader\Release\loader.pdb"
+        assert text_after(RULE, path) == path
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            (
+                "http://jane:hunter2@evil.test/x",
+                "http://[removed: credentials in a URL]evil.test/x",
+            ),
+            (
+                "hxxp://jane:hunter2@evil[.]test",
+                "hxxp://[removed: credentials in a URL]evil[.]test",
+            ),
+            ("https://evil.test/?sid=af31&a=1", "https://evil.test/?sid=[removed: token]&a=1"),
+            ("https://evil.test/?a=1&password=q", "https://evil.test/?a=1&password=q"),
+            (
+                "https://evil.test/?a=1&password=qwe",
+                "https://evil.test/?a=1&password=[removed: token]",
+            ),
+            (
+                "https://evil.test/?to=jane%40bank.com",
+                "https://evil.test/?to=[removed: e-mail address in a URL]",
+            ),
+            (
+                f"https://evil.test/#{HIDDEN}",
+                "https://evil.test/#[removed: e-mail address in a URL]",
+            ),
+            ("Authorization: Bearer abcdef0123456789abc", "Authorization: Bearer [removed: token]"),
+        ],
+    )
+    def test_secrets_in_urls_are_masked(self, before, after):
+        assert text_after(RULE, before) == after
+
+    def test_a_web_token_is_masked_anywhere(self):
+        token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJqYW5lIn0.c2lnbmF0dXJl"
+        assert text_after(RULE, f"sent {token} back") == "sent [removed: token] back"
+
+    @pytest.mark.parametrize(
+        "text",
+        ["https://cdn.test/npm/vue@2.6.14/vue.js", "https://evil.test:8443/a?b=c", "key=value"],
+    )
+    def test_other_urls_stay(self, text):
+        assert text_after(RULE, text) == text
+
+    def test_a_url_that_is_itself_the_indicator_keeps_its_token(self):
+        url = "https://evil.test/?token=af31"
+        subject = indicator(f"[url:value = '{url}']", name=url)
+        assert after(RULE, subject).object == subject
+
+    @pytest.mark.parametrize(
+        "piece", ["C:\\Users\\", "/home/", "http://a:", "?key=", "eyJ", "a@b."]
+    )
+    def test_hostile_text_costs_time_in_proportion(self, piece):
+        after(RULE, indicator(description=f"http://x/{piece * 20_000} /home/"))
+
+
+class TestInPatternsAndObservables:
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            r"[file:name = 'C:\\Users\\jdoe\\x.exe']",
+            r"[directory:path = 'C:\\Users\\jdoe']",
+            "[process:command_line LIKE '%/home/jdoe/x%']",
+            "[url:value = 'https://evil.test/?to=jane@bank.com']",
+            "[url:value = 'https://evil.test/?to=test.jane@bank.com']",
+            f"[url:value = 'https://evil.test/#{HIDDEN}']",
+            "[url:value = 'ftp://jane:hunter2@evil.test/']",
+            "[url:value = 'https://bank-my.sharepoint.test/personal/jane_bank_com/a.zip']",
+        ],
+    )
+    def test_one_that_names_somebody_waits_unchanged(self, pattern):
+        candidate = after(RULE, indicator(pattern), secrets=["jdoe", "jane"])
+        assert candidate.verdict is Verdict.HELD
+        assert candidate.object["pattern"] == pattern
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            r"[file:name = 'C:\\Users\\Public\\x.exe']",
+            r"[directory:path = '%USERPROFILE%\\x']",
+            "[url:value = 'https://evil.test/?token=4ac98b2d&email=']",
+            "[url:value = 'https://evil.test/?to=REDACTED@bank.com']",
+            "[url:value = 'https://evil.test/?to=jane@example.or.jp']",
+            r"[file:name = 'C:\\Users\\viktor\\loader.pdb']",
+        ],
+    )
+    def test_one_that_names_nobody_passes(self, pattern):
+        assert after(RULE, indicator(pattern)).findings == ()
+
+    def test_so_does_an_observable(self):
+        folder = {"type": "directory", "path": r"C:\Users\jdoe\AppData"}
+        assert after(RULE, folder).verdict is Verdict.HELD
+
+    def test_and_a_rule_in_another_language(self):
+        subject = {**indicator(r'strings: $a = "C:\\Users\\jdoe\\x"'), "pattern_type": "yara"}
+        assert after(RULE, subject).verdict is Verdict.HELD
+        generalise = {"value_users": "generalise"}
+        assert after(RULE, subject, generalise).verdict is Verdict.HELD
+
+    def test_it_may_be_refused_instead_or_kept(self):
+        subject = indicator(r"[file:name = 'C:\\Users\\jdoe\\x.exe']")
+        assert after(RULE, subject, {"value_users": "refuse"}).verdict is Verdict.REFUSED
+        assert after(RULE, subject, {"value_users": "keep"}).object == subject
+
+
+class TestGeneralise:
+    SETTINGS = {"value_users": "generalise", "value_emails": "generalise"}
+
+    @pytest.mark.parametrize(
+        ("before", "after_"),
+        [
+            (
+                r"[file:name = 'C:\\Users\\jdoe\\x.exe']",
+                r"[file:name LIKE 'C:\\Users\\%\\x.exe']",
+            ),
+            (
+                r"[file:name IN ('/home/jdoe/a', '/tmp/a') AND file:size > 3]",
+                "[(file:name = '/tmp/a' OR file:name LIKE '/home/%/a') AND file:size > 3]",
+            ),
+            (
+                "[url:value = 'https://evil.test/?to=jane@bank.com']",
+                "[url:value LIKE 'https://evil.test/?to=%']",
+            ),
+        ],
+    )
+    def test_the_pattern_matches_everybodys(self, before, after_):
+        candidate = after(RULE, indicator(before), self.SETTINGS)
+        assert candidate.open
+        assert candidate.object["pattern"] == after_
+        assert candidate.findings[0].action is Action.REPLACED
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[file:name != '/home/jdoe/a']",
+            "[file:name MATCHES '^/home/jdoe/']",
+            "[file:name NOT IN ('/home/jdoe/a', 'b')]",
+        ],
+    )
+    def test_one_that_would_match_less_or_something_else_waits(self, pattern):
+        candidate = after(RULE, indicator(pattern), self.SETTINGS)
+        assert candidate.verdict is Verdict.HELD
+        assert candidate.object["pattern"] == pattern
+
+    def test_the_old_pattern_in_the_text_is_masked_as_well(self):
+        subject = indicator("[file:name = '/home/jdoe/a']", name="/home/jdoe/a")
+        assert "jdoe" not in after(RULE, subject, self.SETTINGS).object["name"]

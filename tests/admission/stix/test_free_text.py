@@ -1,0 +1,122 @@
+"""Which strings of an object are text, and how they are changed."""
+
+import pytest
+
+from tocsin.admission.errors import Unprocessable
+from tocsin.admission.stix.free_text import (
+    DEEPEST,
+    rewritten,
+    texts,
+    values,
+)
+
+REF = "identity--0c1f0f9e-5b1a-4c43-9e0a-0b7f7b0f1a11"
+
+
+def places(subject):
+    return {path for path, _ in texts(subject)}
+
+
+class TestWhatIsText:
+    def test_names_descriptions_labels_and_references_are(self):
+        subject = {
+            "name": "n",
+            "description": "d",
+            "labels": ["one", "two"],
+            "external_references": [{"source_name": "s", "url": "https://u.test/"}],
+        }
+        assert list(texts(subject)) == [
+            (("name",), "n"),
+            (("description",), "d"),
+            (("labels", 0), "one"),
+            (("labels", 1), "two"),
+            (("external_references", 0, "source_name"), "s"),
+            (("external_references", 0, "url"), "https://u.test/"),
+        ]
+
+    def test_unknown_and_custom_properties_are_at_any_depth(self):
+        subject = {"x_note": "a", "x_deep": {"type": "b", "list": [["c"]]}}
+        assert places(subject) == {
+            ("x_note",),
+            ("x_deep", "type"),
+            ("x_deep", "list", 0, 0),
+        }
+
+    def test_patterns_ids_times_and_hashes_are_not(self):
+        subject = {
+            "type": "indicator",
+            "id": "indicator--x",
+            "created": "2026-01-01T00:00:00.000Z",
+            "pattern": "[domain-name:value = 'x.test']",
+            "valid_from": "2026-01-01T00:00:00Z",
+            "created_by_ref": REF,
+            "object_marking_refs": [REF],
+            "hashes": {"MD5": "d41d8cd98f00b204e9800998ecf8427e"},
+            "x_file": {"hashes": {"MD5": "d41d8cd98f00b204e9800998ecf8427e"}},
+        }
+        assert places(subject) == set()
+
+    def test_what_merely_claims_to_be_a_reference_or_a_hash_is(self):
+        subject = {"x_ref": "ask Jane Doe", "x": {"hashes": {"MD5": "ask jane@doe.test"}}}
+        assert len(places(subject)) == 2
+
+    def test_what_an_observable_is_is_a_value_and_its_other_words_are_text(self):
+        subject = {"type": "email-addr", "value": "a@b.test", "display_name": "Jane Doe"}
+        assert places(subject) == {("display_name",)}
+        assert list(values(subject)) == [(("value",), "a@b.test")]
+
+    def test_a_well_known_kill_chain_is_not_but_a_private_one_is(self):
+        known = {"kill_chain_name": "lockheed-martin-cyber-kill-chain", "phase_name": "delivery"}
+        own = {"kill_chain_name": "acme-chain", "phase_name": "p"}
+        subject = {"kill_chain_phases": [known, own]}
+        found = places(subject)
+        assert ("kill_chain_phases", 1, "kill_chain_name") in found
+        assert ("kill_chain_phases", 0, "kill_chain_name") not in found
+
+    def test_an_object_nested_too_deep_is_refused_without_recursion(self):
+        deep = "x"
+        for _ in range(5000):
+            deep = [deep]
+        with pytest.raises(Unprocessable, match=str(DEEPEST)):
+            list(texts({"x_deep": deep}))
+
+
+class TestRewriting:
+    def test_changes_only_what_is_named_and_never_its_argument(self):
+        subject = {"name": "a", "labels": ["b", "c"], "x": {"y": "z"}}
+        result = rewritten(subject, {("labels", 1): "new"})
+        assert result == {"name": "a", "labels": ["b", "new"], "x": {"y": "z"}}
+        assert subject["labels"] == ["b", "c"]
+        assert result["x"] is subject["x"]
+
+    def test_removes_several_items_of_one_list(self):
+        subject = {"labels": ["a", "b", "c", "d"]}
+        assert rewritten(subject, {("labels", 1): None, ("labels", 3): None}) == {
+            "labels": ["a", "c"]
+        }
+
+    def test_what_becomes_empty_goes_too(self):
+        subject = {"name": "n", "labels": ["a"], "x": {"y": {"z": "w"}}}
+        assert rewritten(subject, {("labels", 0): None, ("x", "y", "z"): None}) == {"name": "n"}
+
+    def test_a_reference_left_with_only_its_source_goes_too(self):
+        subject = {
+            "external_references": [
+                {"source_name": "a", "url": "https://u.test/"},
+                {"source_name": "b", "url": "https://v.test/", "description": "kept"},
+            ]
+        }
+        gone = {("external_references", i, "url"): None for i in (0, 1)}
+        assert rewritten(subject, gone) == {
+            "external_references": [{"source_name": "b", "description": "kept"}]
+        }
+
+    def test_granular_markings_of_what_is_gone_go_too(self):
+        marking = {"lang": "de", "selectors": ["description", "labels.[1]"]}
+        subject = {"description": "d", "labels": ["a", "b"], "granular_markings": [marking]}
+        result = rewritten(subject, {("labels", 1): None})
+        assert result["granular_markings"] == [{"lang": "de", "selectors": ["description"]}]
+
+    def test_nothing_to_change_gives_the_same_object(self):
+        subject = {"name": "a"}
+        assert rewritten(subject, {}) is subject

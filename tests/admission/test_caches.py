@@ -1,0 +1,68 @@
+"""What admission remembers from object to object is bounded, whatever a partner sends."""
+
+import tracemalloc
+
+import pytest
+from support.stix_objects import made
+
+from tocsin.admission import Examiner, policy_of
+from tocsin.admission.model import Candidate, Submitter
+from tocsin.admission.warninglists.index import Lists
+from tocsin.config import policy_text
+
+KEEPING = policy_text(None).replace('custom_properties = "strip"', 'custom_properties = "keep"')
+NOW = 1_790_000_000_000_000
+SENT = 40
+LONG = 200_000
+
+
+def examined(subjects):
+    candidates = [Candidate(index, subject) for index, subject in enumerate(subjects)]
+    return Examiner(policy_of(KEEPING), Submitter(), Lists([])).examine(candidates, NOW)
+
+
+def long(number):
+    return f"{number}{'x' * LONG}"
+
+
+def a_time(number):
+    return made("indicator", valid_from=long(number))
+
+
+def a_reference(number):
+    return made("indicator", x_seen_ref=long(number))
+
+
+def a_name(number):
+    return made("indicator", x_own={long(number): "ask jane@bank.test"})
+
+
+@pytest.mark.parametrize("sent", [a_time, a_reference, a_name])
+def test_nothing_that_is_long_is_remembered(sent):
+    examined([sent(0)])
+    tracemalloc.start()
+    try:
+        for number in range(1, SENT):
+            examined([sent(number)])
+        left, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert left < SENT * LONG / 4
+
+
+def test_what_is_disguised_all_over_is_remembered_for_few_objects():
+    said = "a_1 a%40b " * 85
+
+    def disguised(number):
+        links = [{"source_name": f"s{number}", "description": said}]
+        return made("malware", is_family=True, name="a", external_references=links)
+
+    examined([disguised(0)])
+    tracemalloc.start()
+    try:
+        for number in range(1, 600):
+            examined([disguised(number)])
+        left, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert left < 3_000_000

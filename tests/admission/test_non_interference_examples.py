@@ -1,0 +1,304 @@
+"""Nothing of a partner, of what was taken out or of AMBER shows to whoever may not see it.
+
+Everything goes the whole way: made up submissions of several partners in by the door,
+through admission, merging and publication, and out by every endpoint of the door.
+TOCSIN_TEST_EXAMPLES=1000 tries harder.
+"""
+
+import json
+import logging
+import os
+import uuid
+from dataclasses import replace
+
+import pytest
+from hypothesis import (
+    HealthCheck,
+    Phase,
+    given,
+    settings,
+)
+from hypothesis import (
+    strategies as st,
+)
+from support.clock import hub_and_clock
+from support.databases import emptied
+from support.hub import (
+    AMBER as AMBER_TLP,
+)
+from support.hub import (
+    CLEAR,
+    GREEN,
+    JUDGING,
+    MT,
+    SEAL,
+    TestHub,
+    indicator,
+    relationship,
+    sdo,
+)
+from support.planted_secrets import (
+    AMBER,
+    NAMES,
+    PARTNERS,
+    QUUX,
+    SECRETS,
+    SENT,
+    VEXIL,
+    forms,
+    seen,
+    submissions,
+)
+from support.stix_objects import made
+
+from tocsin.admission.merge.identity import observable_id
+from tocsin.config import HubSettings
+from tocsin.server.app import Judging, assemble, create_app
+from tocsin.server.model import (
+    Collection,
+    Kind,
+    Partner,
+    View,
+)
+
+EXAMPLES = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "12"))
+FIXED = 1_790_000_000_000_000
+FIRST = "2026-01-01T00:00:00Z"
+TOLD = {"name": "Quux Motors", "slug": QUUX.slug}
+VIEW = "11111111-2222-4333-8444-555555555555"
+whole = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    phases=(Phase.explicit, Phase.generate),  # to shrink an example takes minutes
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def founded(store):
+    """A hub with two partners that send, and two that only read: up to GREEN, and up to AMBER."""
+    hub = TestHub(store)
+    hub.join(QUUX)
+    hub.join(VEXIL)
+    sources = tuple(hub.collection(alias).id for alias in ("clear", "green"))
+    store.feeds.add(Collection(VIEW, "both", Kind.AGGREGATE, "All", view=View(sources)))
+    hub.join(Partner("reader", "Reader Limited"), reads=("clear", "green", "both"))
+    hub.join(Partner("closer", "Closer Limited"))
+    return hub
+
+
+class Answers:
+    """Every answer that a reader can get, headers included."""
+
+    def __init__(self, hub, who, feeds):
+        self.hub, self.who, self.feeds = hub, who, feeds
+        self.told = []
+
+    def ask(self, path, method="GET", **query):
+        answer = self.hub.ask(path, self.who, method, query_string=query)
+        headers = "\n".join(f"{name}: {value}" for name, value in answer.headers)
+        self.told.append((path, headers.encode() + b"\n" + answer.data))
+        return answer
+
+    def all(self, foreign):
+        """`foreign` are statuses of others."""
+        self.told.append(
+            ("discovery", self.hub.client.get("/taxii2/", headers={"Accept": MT}).data)
+        )
+        for path in ("", "collections/", *(f"status/{id}/" for id in foreign)):
+            self.ask(path)
+        for alias in ("clear", "green", "amber", "inbox", "scratch", "both"):
+            self.ask(f"collections/{alias}/")
+            self.ask(f"collections/{alias}/objects/", limit="no number")
+        for alias in self.feeds:
+            self.feed(f"collections/{alias}/")
+        return self.told
+
+    def feed(self, path):
+        every = {"match[version]": "all"}
+        objects = self.ask(f"{path}objects/", **every).json.get("objects", [])
+        self.ask(f"{path}manifest/", **every)
+        self.ask(f"{path}objects/", "HEAD")
+        page = self.ask(f"{path}objects/", limit=12).json
+        while page.get("more"):
+            page = self.ask(f"{path}objects/", limit=12, next=page["next"]).json
+        for id in sorted({each["id"] for each in objects})[:2]:
+            self.ask(f"{path}objects/{id}/")
+            self.ask(f"{path}objects/{id}/versions/")
+
+    def ids(self, alias):
+        answer = self.ask(f"collections/{alias}/objects/", limit=1000)
+        return {each["id"] for each in answer.json.get("objects", [])}
+
+
+def check(told, secrets):
+    for path, answer in told:
+        for text in seen(answer):
+            found = [each for secret in secrets for each in forms(secret) if each in text]
+            at = max(0, text.find(found[0]) - 150) if found else 0
+            assert not found, f"{found} in {path}: {text[at : at + 300]}"
+
+
+def identities():
+    """What tells who sent it: ids and times of theirs, and words of their own."""
+    stamp = SENT.partition("T")[2].lower()
+    return {*(name.lower() for name in NAMES.values()), *PARTNERS, *PARTNERS.values(), stamp}
+
+
+@pytest.fixture
+def written(caplog):
+    caplog.set_level(logging.INFO)
+    yield caplog
+    caplog.clear()  # thousands of lines would hide what went wrong
+
+
+class TestNothingOfIt:
+    @whole
+    @given(st.lists(st.sampled_from(sorted(PARTNERS)), min_size=1, max_size=3), st.data())
+    def test_reaches_a_reader_whatever_is_sent(self, engine_uri, written, slugs, data):
+        sent = [data.draw(submissions(slug)) for slug in slugs]
+        secrets = set().union(*(each.secrets for each in sent))
+        written.clear()
+        with emptied(engine_uri) as store:
+            hub = founded(store)
+            foreign = [
+                hub.push_raw(each.body(escaped=data.draw(st.booleans())), each.slug)["id"]
+                for each in sent
+            ]
+            closer = Answers(hub, "closer", ("amber",))
+            hidden = closer.ids("amber") - closer.ids("green") - closer.ids("clear")
+            removed = {*secrets, *identities()}
+            check(closer.all(foreign), removed)
+            reader = Answers(hub, "reader", ("green", "both"))
+            check(reader.all(foreign), {*removed, *hidden, AMBER})
+            acts = "\n".join(repr(act) for act in store.journal.acts())
+        senders = {*PARTNERS, *identities()}
+        check([("journal", acts.encode())], {*(secrets - senders), AMBER})
+        check([("log", written.text.encode())], {*(secrets - senders), AMBER})
+
+
+DAY = "2026-01-0{}T00:00:00Z"
+
+
+@st.composite
+def drafts(draw, slug, version):
+    """One or two things that others report too, each under one or two ids, and what joins them."""
+    number, level = draw(st.integers(0, 1)), draw(st.sampled_from((CLEAR, GREEN, AMBER_TLP)))
+    seed = f"{slug}{number}{level}"
+    more = {
+        "modified": f"2026-02-0{version + 1}T00:00:00.000Z",
+        "name": draw(st.sampled_from(("one", "two", "a longer one"))),
+        "description": draw(st.sampled_from(("first", "second", "at some length"))),
+        "labels": draw(st.lists(st.sampled_from(("a", "b", "c")), unique=True, min_size=1)),
+        "confidence": draw(st.integers(0, 100)),
+        "valid_from": DAY.format(draw(st.integers(1, 4))),
+        "object_marking_refs": [level],
+        "external_references": [
+            {"source_name": draw(st.sampled_from("pq")), "description": "said so"}
+        ],
+    }
+    if draw(st.booleans()):
+        more["granular_markings"] = [
+            {"marking_ref": AMBER_TLP, "selectors": [draw(st.sampled_from(("name", "labels.[0]")))]}
+        ]
+    if draw(st.booleans()):
+        more["valid_until"] = f"2030-01-0{draw(st.integers(1, 3))}T00:00:00Z"
+    found = indicator(f"evil{number}.top", seed=f"{seed}{draw(st.integers(0, 1))}", **more)
+    own = uuid.uuid5(uuid.NAMESPACE_DNS, seed)
+    bad = sdo("malware", id=f"malware--{own}", is_family=False, name="m")
+    joined = relationship(found, "indicates", bad, id=f"relationship--{found['id'][11:]}")
+    return draw(st.sampled_from(([found], [bad], [joined], [found, joined], [joined, bad])))
+
+
+def published(uri, sent):
+    """What each feed shows in the end, without the hub's stamps; and who has what verdict."""
+    with emptied(uri) as store:
+        hub, clock = hub_and_clock(store)
+        clock.now = FIXED
+        for slug, draft in sent:
+            hub.push(*draft, who=slug)
+        clock.pass_by(hours=2)
+        hub.parts.aftercare.sweep()
+        return {
+            alias: sorted(json.dumps(unstamped(each), sort_keys=True) for each in hub.feed(alias))
+            for alias in ("clear", "green", "amber")
+        }
+
+
+def unstamped(public):
+    return {name: value for name, value in public.items() if name not in ("created", "modified")}
+
+
+def bare(hub, *rules):
+    """The hub with no other rules than these; so that the test above can fail."""
+    judging = Judging(replace(JUDGING.policy, rules=rules), JUDGING.lists)
+    hub.parts = assemble(hub.store, SEAL, HubSettings(), judging)
+    hub.client = create_app(hub.parts, SEAL, HubSettings()).test_client()
+    return hub
+
+
+@pytest.fixture(scope="module")
+def shown_by_a_bare_hub(common_store):
+    hub = bare(founded(common_store), "marking")
+    for kind in SECRETS:
+        hub.push(sdo("tool", name=SECRETS[kind][0].format(**TOLD)), who=QUUX.slug)
+    told = Answers(hub, "reader", ("green",)).all([])
+    return [text for _, answer in told for text in seen(answer)]
+
+
+class TestThatItWouldShow:
+    @pytest.mark.parametrize("kind", sorted(SECRETS))
+    def test_without_rules_every_secret_does(self, shown_by_a_bare_hub, kind):
+        assert any(SECRETS[kind][1].format(**TOLD).lower() in each for each in shown_by_a_bare_hub)
+
+
+class TestIds:
+    """Of observables that nothing gives an id."""
+
+    def sent(self, hub, subject, who="acme"):
+        return hub.push({**subject, "object_marking_refs": [GREEN]}, who=who)
+
+    def test_the_submitters_shows_nowhere_and_its_next_version_keeps_the_hubs(self, store):
+        hub = TestHub(store)
+        process = made("process", image_ref=None)
+        self.sent(hub, process)
+        self.sent(hub, {**process, "pid": 2})
+        (first, second) = hub.feed("green", **{"match[version]": "all"})
+        assert first["id"] == second["id"] != process["id"]
+        assert uuid.UUID(first["id"].partition("--")[2]).version == 4
+
+    def test_the_same_id_from_two_partners_is_no_reason_to_take_them_for_one(self, store):
+        hub = TestHub(store)
+        for who in ("acme", "north"):
+            self.sent(hub, made("process", image_ref=None), who)
+        assert len({each["id"] for each in hub.feed("green")}) == 2
+
+    def test_one_of_the_hubs_own_that_comes_back_is_a_duplicate(self, store):
+        hub = TestHub(store)
+        self.sent(hub, made("process", image_ref=None))
+        (public,) = hub.feed("green")
+        assert hub.verdicts(hub.push(public, who="north")) == ["duplicate"]
+        assert len(hub.feed("green")) == 1
+
+    def test_an_id_tells_nothing_of_what_was_taken_out(self, store):
+        """A digest of a subject would answer guesses."""
+        hub = TestHub(store)
+        message = made("email-message", is_multipart=False, from_ref=None, subject="Hello Jane")
+        named = observable_id(message)
+        self.sent(hub, {**message, "id": named, "date": FIRST})
+        (public,) = hub.feed("green")
+        assert "subject" not in public and public["id"] != named
+
+
+class TestOrder:
+    """Who comes first changes no public object."""
+
+    @whole
+    @given(st.data())
+    def test_of_submissions_changes_no_byte_but_the_hubs_own_stamps(self, engine_uri, data):
+        sent = [
+            (slug, data.draw(drafts(slug, version)))
+            for slug in ("acme", "north", "east", "sister", "brother")
+            for version in range(data.draw(st.integers(0, 3)))
+        ]
+        other = data.draw(st.permutations(sent))
+        assert published(engine_uri, sent) == published(engine_uri, other)

@@ -1,0 +1,86 @@
+"""Admission of made-up submissions with secrets planted in them, before any hub is there."""
+
+import json
+import os
+from dataclasses import replace
+
+from hypothesis import (
+    HealthCheck,
+    given,
+    settings,
+)
+from hypothesis import (
+    strategies as st,
+)
+from support.planted_secrets import (
+    AMBER,
+    NAMES,
+    NOW,
+    POLICY,
+    QUUX,
+    VEXIL,
+    forms,
+    seen,
+    submissions,
+)
+
+from tocsin.admission import Examiner
+from tocsin.admission.markings.granular import undivided
+from tocsin.admission.model import Candidate, Tlp
+from tocsin.admission.normalise import Defaults, normalise
+from tocsin.admission.stix.validate import validate
+from tocsin.admission.warninglists.index import Lists
+
+EXAMPLES = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "40"))
+many = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+TERMS = (*QUUX.terms, *VEXIL.terms)
+EXAMINERS = {
+    each.slug: Examiner(POLICY, replace(each.submitter(), terms=TERMS), Lists([]))
+    for each in (QUUX, VEXIL)
+}
+any_submission = st.sampled_from(sorted(EXAMINERS)).flatmap(submissions)
+
+
+def candidates(sent):
+    objects = json.loads(sent.body(escaped=False))["objects"]
+    return [Candidate(i, each, each["id"], each.get("modified")) for i, each in enumerate(objects)]
+
+
+def open_ones(sent):
+    """What goes on of a submission, but for the submitter's identity, which the hub's replaces."""
+    for each in EXAMINERS[sent.slug].examine(candidates(sent), NOW):
+        if each.open and each.object.get("name") != NAMES[sent.slug]:
+            yield each
+
+
+class TestAnySubmission:
+    @many
+    @given(any_submission)
+    def test_nothing_planted_is_in_what_goes_on_at_whatever_level(self, sent):
+        for candidate in open_ones(sent):
+            for level, layer in ((candidate.tlp, candidate.object), *candidate.fuller):
+                for text in seen(json.dumps(layer).encode()):
+                    found = [s for each in sent.secrets for s in forms(each) if s in text]
+                    assert not found, (found, layer)
+                    assert level >= Tlp.AMBER or AMBER not in text
+
+    @many
+    @given(any_submission)
+    def test_what_was_normalised_once_stays_as_it_is(self, sent):
+        for candidate in candidates(sent):
+            valid = validate(candidate, POLICY, NOW)
+            if valid.open:
+                once = normalise(valid, Defaults(Tlp.GREEN, {}), {})
+                again = normalise(once, Defaults(Tlp.GREEN, {}), {})
+                assert (again.object, again.scope) == (once.object, once.scope)
+
+    @many
+    @given(any_submission)
+    def test_what_went_through_admission_goes_through_unchanged_again(self, sent):
+        for candidate in open_ones(sent):
+            whole = undivided(candidate)
+            (again,) = EXAMINERS[sent.slug].examine(
+                [Candidate(0, whole, whole["id"], whole.get("modified"))], NOW
+            )
+            assert again.open, again.findings
+            assert undivided(again) == whole

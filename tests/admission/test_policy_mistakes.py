@@ -1,0 +1,101 @@
+"""What a wrong policy.toml says: the file, the place in it, and what may stand there."""
+
+import re
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tocsin.admission import policy_of
+from tocsin.admission.policy import PolicyError
+from tocsin.config import HubSettings, policy_text
+from tocsin.server.model import Partner
+from tocsin.server.runtime import housed
+
+FILE = Path("/srv/tocsin/policy.toml")
+
+
+def told(text: str) -> str:
+    with pytest.raises(PolicyError) as caught:
+        policy_of(text, FILE)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "said"),
+    [
+        ("object_octets", 'object_octets = "many"', ("whole number from 0 to ", "not 'many'")),
+        ("object_octets", "object_octets = true", ("whole number from 0 to ", "not True")),
+        ("object_octets", "", ("[limits] object_octets is missing",)),
+        ("object_octets", "octets = 1", ("[limits] octets is unknown", "object_octets")),
+        ("ceiling", "ceiling = 400", ("[merge] ceiling", "from 0 to 100, not 400")),
+        ("unknown_types", 'unknown_types = "x"', ("[accept]", "strip, keep, refuse, not 'x'")),
+        ("rules", 'rules = ["marking", "bening"]', ("[sanitise] rules", "'bening'", "benign")),
+        ("rules", 'rules = "marking"', ("[sanitise] rules", "a list of rule names")),
+        ("rules", "rules = []", ("[sanitise] rules", "marking")),
+        ("rules", "rules == []", ("not TOML", "at line ")),
+    ],
+)
+def test_a_wrong_line(line, instead, said):
+    text = re.sub(rf"^{line} = (\[[^]]*\]|.*)", instead, policy_text(), count=1, flags=re.MULTILINE)
+    answer = told(text)
+    assert answer.startswith(f"{FILE}: ")
+    assert [each for each in said if each not in answer] == []
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("[limit]", ("[limit] is no table", "[limits], [accept]")),
+        ("[rules.bening]\nx = 1", ("[rules.bening]", "no sanitising rule 'bening'", "benign")),
+        ("[rules.benign]\nlower = 1", ("[rules.benign] lower is unknown", "lower_by")),
+        ('[rules.benign]\nlower_by = "1"', ("[rules.benign] lower_by", "whole number", "'1'")),
+        ("[rules.benign]\nlower_by = -9", ("[rules.benign] lower_by", "from 0", "-9")),
+        ('[rules.marking]\nacs_scopes = "USG"', ("acs_scopes", "a list of words", "'USG'")),
+        ('[rules.benign.lists]\nx = "maybe"', ("[rules.benign] lists", "refuse", "'maybe'")),
+        ('[rules.personal_data]\nregions = ["USA"]', ("regions", "AC, AD, AE … ZW", "'USA'")),
+        ("[partners.acme]\nx = 1", ("[partners.acme] x is unknown", "rules")),
+        ("[partners.acme.rules.benign]\nx = 1", ("[partners.acme.rules.benign] x", "lower_by")),
+        (
+            '[rules.marking]\nunknown = "keep"',
+            ("unknown must be", "hold, refuse", "'keep'"),
+        ),
+        ("[partners.ACME.rules.benign]\nlower_by = 1", ("[partners.ACME]", "small letters")),
+    ],
+)
+def test_a_wrong_table(more, said):
+    answer = told(f"{policy_text()}\n{more}\n")
+    assert answer.startswith(f"{FILE}: ")
+    assert [each for each in said if each not in answer] == []
+
+
+@pytest.mark.parametrize("place", ["rules", "partners.acme.rules"])
+def test_a_table_of_a_rule_that_is_not_applied(place):
+    text = policy_text().replace('    "benign",\n', "")
+    assert "benign" not in text.partition("rules = [")[2].partition("]")[0]
+    answer = told(f"{text}\n[{place}.benign]\nlower_by = 5\n")
+    assert answer.startswith(f"{FILE}: [{place}.benign] has no effect: [sanitise] rules does not")
+
+
+def test_the_clients_say_it_with_the_file_that_is_theirs(tocsin):
+    Path("mine.toml").write_text("[limit]")
+    Path("client.toml").write_text('policy = "mine.toml"')
+    Path("iocs.txt").write_text("evil-portal.top")
+    code, lines, said = tocsin("check", "iocs.txt")
+    assert (code, lines, said.startswith("tocsin: mine.toml: [limit]")) == (2, [], True)
+
+
+def test_a_hub_says_at_its_start_which_tables_are_for_no_partner_of_its(engine_uri, tmp_path):
+    file = tmp_path / "policy.toml"
+    tables = "".join(f"[partners.{slug}.rules.benign]\nlower_by = 5\n" for slug in ("acme", "amce"))
+    file.write_text(f"{policy_text()}\n{tables}")
+    name = f"test_{uuid.uuid4().hex}"
+    settings = HubSettings(data=tmp_path, policy=file, mongo_uri=engine_uri, database=name)
+    said = []
+    with housed(settings, said.append) as hub:
+        hub.parts.store.people.add_partner(Partner("acme", "ACME Corp"))
+    assert len(said) == 2  # nobody is there yet
+    with housed(settings, said.append):
+        pass
+    [line] = said[2:]
+    assert line.startswith("policy: [partners.amce] has no effect")

@@ -1,0 +1,110 @@
+"""[limits], [accept], [merge] and [decay] of the policy: each setting is what decides."""
+
+import re
+
+import pytest
+from support.hub import GREEN
+from support.stix_objects import TIME, made, ref
+
+from tocsin.admission import Examiner, policy_of
+from tocsin.admission.merge.confidence import (
+    DAY,
+    Source,
+    aged,
+    combined,
+    half_life,
+    weighed,
+)
+from tocsin.admission.model import Candidate, Submitter, Verdict
+from tocsin.admission.policy import _TABLES
+from tocsin.admission.timestamps import stix_time
+from tocsin.admission.warninglists.index import Lists
+from tocsin.config import policy_text
+
+NOW = 1_790_000_000_000_000
+OWN = made("malware", x_own="told", object_marking_refs=[GREEN])
+CASE = OWN | {"type": "x-case", "id": ref("x-case"), "created": TIME}
+PLAIN = made("malware", object_marking_refs=[GREEN])
+KQL = made("indicator", pattern="told", pattern_type="kql", object_marking_refs=[GREEN])
+OCTETS = len(str(PLAIN).replace(": ", ":").replace(", ", ",").replace("True", "true"))
+SOON = PLAIN | {"modified": stix_time(NOW + 60_000_000)}
+
+TRIED = [
+    ("object_octets", OCTETS, PLAIN, "kept"),
+    ("object_octets", OCTETS - 1, PLAIN, "refused"),
+    ("pattern_characters", 4, KQL, "kept"),
+    ("pattern_characters", 3, KQL, "refused"),
+    ("clock_skew_seconds", 60, SOON, "kept"),
+    ("clock_skew_seconds", 59, SOON, "refused"),
+    ("unknown_types", '"keep"', CASE, "kept"),
+    ("unknown_types", '"strip"', CASE, "stripped"),
+    ("unknown_types", '"refuse"', CASE, "refused"),
+    ("unknown_patterns", '"keep"', KQL, "kept"),
+    ("unknown_patterns", '"refuse"', KQL, "refused"),
+    ("custom_properties", '"keep"', OWN, "kept"),
+    ("custom_properties", '"strip"', OWN, "stripped"),
+    ("custom_properties", '"refuse"', OWN, "refused"),
+]
+
+
+def policy(setting, value):
+    text, count = re.subn(rf"(?m)^{setting} = \S+", f"{setting} = {value}", policy_text(None))
+    assert count == 1
+    return policy_of(text)
+
+
+@pytest.mark.parametrize(("setting", "value", "subject", "outcome"), TRIED)
+def test_what_is_accepted_and_how_long_it_may_be(setting, value, subject, outcome):
+    candidate = Candidate(0, subject, subject["id"], subject["modified"])
+    examiner = Examiner(policy(setting, value), Submitter(), Lists([]))
+    [told] = examiner.examine([candidate], NOW)
+    actions = {finding.action.value for finding in told.findings if finding.stage == "validate"}
+    assert (told.verdict is Verdict.REFUSED) == (outcome == "refused") == ("refused" in actions)
+    assert ("stripped" in actions) == (outcome == "stripped")
+    assert told.open == (outcome != "refused")
+    assert (told.object == subject) == (outcome != "stripped")
+
+
+KINDS = {
+    "ipv4_days": "ipv4-addr:value = '45.12.1.2'",
+    "ipv6_days": "ipv6-addr:value = '2a00::1'",
+    "url_days": "url:value = 'http://evil.top/'",
+    "domain_days": "domain-name:value = 'evil.top'",
+    "email_days": "email-addr:value = 'a@evil.top'",
+    "hash_days": "file:hashes.MD5 = 'd41d8cd98f00b204e9800998ecf84270'",
+    "other_days": "mutex:name = 'x'",
+}
+
+
+@pytest.mark.parametrize("setting", KINDS)
+@pytest.mark.parametrize("days", [0, 7])
+def test_how_fast_each_kind_ages(setting, days):
+    subject = made("indicator", pattern=f"[{KINDS[setting]}]")
+    assert half_life(subject, policy(setting, days).scale) == days * DAY
+
+
+FORMULA = {
+    "ceiling": (80, lambda scale: combined([Source(50, 100)], [], scale), 80),
+    "corroboration_percent": (
+        50,
+        lambda scale: combined([Source(100, 55), Source(100, None)], [], scale),
+        75,
+    ),
+    "unreliable_percent": (50, lambda scale: weighed(60, 0, scale), 30),
+    "reliable_percent": (50, lambda scale: weighed(60, 100, scale), 80),
+    "false_positive_percent": (50, lambda scale: combined([Source(50, 60)], [100], scale), 30),
+    "step": (25, lambda scale: aged(80, 30 * DAY, 30 * DAY, scale.step), 55),
+    "refresh_days": (3, lambda scale: scale.refresh, 3 * DAY),
+}
+
+
+@pytest.mark.parametrize("setting", FORMULA)
+def test_what_confidence_is_worked_out_by(setting):
+    value, worked_out, expected = FORMULA[setting]
+    assert worked_out(policy(setting, value).scale) == expected
+
+
+def test_every_setting_is_tried():
+    tried = {setting for setting, *_ in TRIED} | KINDS.keys() | FORMULA.keys()
+    elsewhere = {"quiet_period_seconds", "rules"}  # test_sightings.py, test_settings.py
+    assert tried | elsewhere == {setting for table in _TABLES.values() for setting in table}

@@ -1,0 +1,197 @@
+"""Cursors survive anything, and what stands in a file is neither lost nor repeated."""
+
+import csv
+import io
+import json
+import os
+
+import pytest
+from support.taxii_servers import indicator
+
+from tocsin.admission.errors import Malformed
+from tocsin.clients.output import sink
+from tocsin.clients.state import (
+    Cursor,
+    StateFile,
+    Unusable,
+    state_key,
+)
+
+CURSOR = Cursor(last=1_700_000_000_000_001, seen=frozenset({"a", "b"}), output="/x", size=7)
+TLP_GREEN = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
+
+
+def as_bytes(*objects: dict) -> list[bytes]:
+    return [json.dumps(each).encode() for each in objects]
+
+
+class TestState:
+    def test_a_cursor_comes_back_as_it_was(self, tmp_path):
+        StateFile(tmp_path / "state").move("key", CURSOR)
+        assert StateFile(tmp_path / "state").cursor("key") == CURSOR
+
+    def test_one_file_holds_the_cursors_of_many_collections(self, tmp_path):
+        state = StateFile(tmp_path / "state")
+        state.move("one", CURSOR)
+        state.move("two", Cursor(last=5))
+        assert (state.cursor("one"), state.cursor("two").last) == (CURSOR, 5)
+        assert state.cursor("three") == Cursor()
+
+    def test_collections_and_filters_have_cursors_of_their_own(self):
+        filters = [{}, {"match[type]": "tool"}, {"match[id]": "tool"}]
+        urls = ["https://a.example/root/collections/1/", "https://a.example/root/collections/2/"]
+        assert len({state_key(url, asked) for url in urls for asked in filters}) == 6
+
+    @pytest.mark.parametrize(
+        "damage", [b"", b"{", b"[]", b'{"tocsin_state": 99}', b"\xff", b"[" * 100_000]
+    )
+    def test_a_damaged_file_is_refused_and_left_as_it_is(self, tmp_path, damage):
+        (tmp_path / "state").write_bytes(damage)
+        with pytest.raises(Malformed, match="left as it is"):
+            StateFile(tmp_path / "state").cursor("key")
+        with pytest.raises(Malformed):
+            StateFile(tmp_path / "state").move("key", CURSOR)
+        assert (tmp_path / "state").read_bytes() == damage
+
+    @pytest.mark.parametrize("entry", [{}, [], {"last": 5}, {"last": "x", "seen": []}])
+    def test_a_damaged_cursor_is_refused(self, tmp_path, entry):
+        content = {"tocsin_state": 1, "cursors": {"key": entry}}
+        (tmp_path / "state").write_text(json.dumps(content))
+        with pytest.raises(Malformed, match="incomplete"):
+            StateFile(tmp_path / "state").cursor("key")
+
+    def test_a_file_that_cannot_be_written_is_told(self, tmp_path):
+        with pytest.raises(Unusable, match="cannot be written"):
+            StateFile(tmp_path / "nosuch" / "state").move("key", CURSOR)
+
+    def test_nothing_is_left_beside_the_file(self, tmp_path):
+        StateFile(tmp_path / "state").move("key", CURSOR)
+        assert os.listdir(tmp_path) == ["state"]
+
+
+class TestFiles:
+    def written(self, path, cursor, objects, format="jsonl", append=True):
+        target = sink(format, path, io.BytesIO(), append=append)
+        target.resume(cursor)
+        target.write(objects)
+        output, size = target.finish()
+        target.close()
+        return Cursor(output=output, size=size)
+
+    def test_a_poll_adds_to_the_file_of_the_last(self, tmp_path):
+        path, objects = tmp_path / "out", as_bytes(*map(indicator, range(4)))
+        cursor = self.written(path, Cursor(), objects[:2])
+        self.written(path, cursor, objects[2:])
+        assert path.read_bytes().splitlines() == objects
+
+    @pytest.mark.parametrize("format", ["jsonl", "csv", "list"])
+    def test_lines_whose_cursor_never_moved_are_not_repeated(self, tmp_path, format):
+        path, objects = tmp_path / "out", as_bytes(*map(indicator, range(4)))
+        cursor = self.written(path, Cursor(), objects[:1], format)
+        self.written(path, cursor, objects[1:3], format)
+        self.written(path, cursor, objects[1:], format)
+        whole = tmp_path / "whole"
+        self.written(whole, Cursor(), objects, format)
+        assert path.read_bytes() == whole.read_bytes()
+
+    def test_a_line_broken_off_by_a_crash_is_written_anew(self, tmp_path):
+        path, objects = tmp_path / "out", as_bytes(*map(indicator, range(3)))
+        cursor = self.written(path, Cursor(), objects[:1])
+        with path.open("ab") as file:
+            file.write(objects[1] + b"\n" + objects[2][:20])
+        self.written(path, cursor, objects[1:])
+        assert path.read_bytes().splitlines() == objects
+
+    def test_what_somebody_else_wrote_is_left_alone(self, tmp_path):
+        path, objects = tmp_path / "out", as_bytes(indicator(0))
+        path.write_bytes(b"no line end")
+        self.written(path, Cursor(), objects)
+        assert path.read_bytes().splitlines() == [b"no line end", *objects]
+
+    def test_without_a_state_the_file_is_replaced(self, tmp_path):
+        path, objects = tmp_path / "out", as_bytes(indicator(0))
+        path.write_bytes(b"old\n")
+        self.written(path, Cursor(), objects, append=False)
+        assert path.read_bytes().splitlines() == objects
+
+    @pytest.mark.parametrize("format", ["bundle", "jsonl", "csv", "list"])
+    def test_a_file_that_is_not_finished_leaves_the_old_one(self, tmp_path, format):
+        path = tmp_path / "out"
+        path.write_text("old")
+        target = sink(format, path, io.BytesIO(), append=False)
+        target.resume(Cursor())
+        target.write(as_bytes(indicator(0)))
+        target.keep()
+        target.close()
+        assert (path.read_text(), os.listdir(tmp_path)) == ("old", ["out"])
+
+    @pytest.mark.parametrize("format", ["bundle", "jsonl", "csv", "list"])
+    def test_a_new_file_has_the_rights_of_the_old_one_and_is_where_a_link_leads(
+        self, tmp_path, format
+    ):
+        path, link = tmp_path / "out", tmp_path / "link"
+        path.write_text("old")
+        path.chmod(0o640)
+        link.symlink_to(path)
+        self.written(link, Cursor(), as_bytes(indicator(0)), format, append=False)
+        assert link.is_symlink() and "bad0" in path.read_text()
+        assert path.stat().st_mode & 0o777 == 0o640
+        assert sorted(os.listdir(tmp_path)) == ["link", "out"]
+
+    @pytest.mark.parametrize("format", ["jsonl", "csv", "list"])
+    def test_later_polls_of_a_follower_add_to_the_file_that_took_its_place(self, tmp_path, format):
+        path, objects = tmp_path / "out", as_bytes(*map(indicator, range(4)))
+        path.write_text("old")
+        target = sink(format, path, io.BytesIO(), append=False)
+        cursor = Cursor()
+        for some in (objects[:2], objects[2:]):
+            target.resume(cursor)
+            target.write(some)
+            output, size = target.finish()
+            cursor = Cursor(output=output, size=size)
+        target.close()
+        whole = tmp_path / "whole"
+        self.written(whole, Cursor(), objects, format)
+        assert path.read_bytes() == whole.read_bytes()
+
+
+class TestForms:
+    def shown(self, format, *objects):
+        stream = io.BytesIO()
+        target = sink(format, None, stream, append=False)
+        target.resume(Cursor())
+        target.write([each if isinstance(each, bytes) else as_bytes(each)[0] for each in objects])
+        target.finish()
+        return stream.getvalue().decode()
+
+    def test_jsonl_is_a_line_for_each_object_as_received(self):
+        odd = b'{"id":"a--1",  "big": 123456789012345678901234567890}'
+        assert self.shown("jsonl", odd, b'{\n"a": 1}') == odd.decode() + '\n{"a": 1}\n'
+
+    @pytest.mark.parametrize("count", [0, 1, 3])
+    def test_a_bundle_is_one_json_document(self, count):
+        objects = [indicator(n) for n in range(count)]
+        bundle = json.loads(self.shown("bundle", *objects))
+        assert (bundle["type"], bundle.get("objects", [])) == ("bundle", objects)
+
+    def test_csv_has_a_row_for_each_object(self):
+        full = {**indicator(1), "confidence": 80, "labels": ["a", "b"]}
+        text = self.shown("csv", {**full, "object_marking_refs": [TLP_GREEN]})
+        (row,) = csv.DictReader(io.StringIO(text))
+        assert (row["value"], row["tlp"], row["confidence"]) == ("bad1.test", "green", "80")
+        assert (row["labels"], row["pattern"]) == ("a, b", "[domain-name:value = 'bad1.test']")
+
+    @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "＝"])
+    def test_no_cell_is_a_formula(self, start):
+        text = self.shown("csv", {**indicator(1), "labels": [f"{start}cmd|' /C calc'!A0\nx"]})
+        (row,) = csv.DictReader(io.StringIO(text))
+        assert row["labels"].startswith("'")
+        assert len(text.splitlines()) == 2
+
+    def test_the_list_has_each_plain_value_once(self):
+        several = {**indicator(2), "pattern": "[ipv4-addr:value IN ('198.51.100.1', '2.2.2.2')]"}
+        unlike = {**indicator(3), "pattern": "[domain-name:value != 'good.test']"}
+        gone = {**indicator(4), "revoked": True}
+        note = {"type": "note", "id": "note--1"}
+        text = self.shown("list", indicator(1), indicator(1), several, unlike, gone, note)
+        assert text.split() == ["bad1.test", "198.51.100.1", "2.2.2.2"]

@@ -1,0 +1,288 @@
+"""Settings: where they come from, and what a wrong one says."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import pytest
+from support.paths import ROOT
+
+from tocsin.admission.model import Consent, Tlp
+from tocsin.config import (
+    CONSENTS,
+    TLP_WORDS,
+    ClientSettings,
+    ConfigError,
+    HubSettings,
+    load_client,
+    load_hub,
+    policy_text,
+)
+
+CONFIG = ROOT / "config"
+
+
+def complaint(load, path=None, environ=None, overrides=None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(path, environ or {}, overrides or {})
+    return str(caught.value)
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(text: str) -> Path:
+        path = tmp_path / "settings.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+class TestSources:
+    def test_a_hub_needs_no_settings(self):
+        assert load_hub(None, {}, {}) == HubSettings()
+
+    def test_clients_need_no_settings(self):
+        assert load_client(None, {}, {}) == ClientSettings()
+
+    def test_the_file_goes_before_the_defaults(self, file):
+        assert load_hub(file("port = 1"), {}, {}).port == 1
+
+    def test_the_environment_goes_before_the_file(self, file):
+        assert load_hub(file("port = 1"), {"TOCSIN_PORT": "2"}, {}).port == 2
+
+    def test_the_command_line_goes_before_the_environment(self, file):
+        assert load_hub(file("port = 1"), {"TOCSIN_PORT": "2"}, {"port": 3}).port == 3
+
+    def test_what_the_command_line_leaves_out_changes_nothing(self, file):
+        assert load_hub(file("port = 1"), {}, {"port": None}).port == 1
+
+    @pytest.mark.parametrize("raw", [False, "false", "FALSE"])
+    def test_a_switch_is_turned_off_in_any_spelling(self, raw):
+        assert load_hub(None, {}, {"interop_filters": raw}).interop_filters is False
+
+    def test_the_environment_may_name_the_file(self, file):
+        named = {"TOCSIN_HUB_CONFIG": str(file("port = 1"))}
+        assert load_hub(None, named, {}).port == 1
+
+    def test_the_users_own_client_file_is_found(self, tmp_path):
+        (tmp_path / "tocsin").mkdir()
+        (tmp_path / "tocsin" / "client.toml").write_text('consent = "usg"')
+        assert load_client(None, {"XDG_CONFIG_HOME": str(tmp_path)}, {}).consent == "usg"
+
+    def test_hub_and_clients_may_share_one_environment(self):
+        both = {"TOCSIN_PORT": "2", "TOCSIN_URL": "https://hub.example/taxii2/"}
+        assert load_hub(None, both, {}).port == 2
+        assert load_client(None, both, {}).url == "https://hub.example/taxii2/"
+
+    def test_variables_of_others_are_left_alone(self):
+        assert load_hub(None, {"PORT": "many", "TOCSIN_TEST_MONGO": "x"}, {}) == HubSettings()
+
+    def test_a_term_on_the_command_line_uncovers_none_of_the_files(self, file):
+        listed = file('terms = ["acme.example"]')
+        more = load_client(listed, {"TOCSIN_TERMS": "acme.test, "}, {"terms": ["a.test"]})
+        assert more.terms == ("acme.example", "acme.test", "a.test")
+
+    def test_a_path_in_a_file_is_relative_to_the_file(self, file):
+        written = file('data = "here"\npolicy = "mine.toml"')
+        settings = load_hub(written, {}, {})
+        assert settings.data == written.parent / "here"
+        assert settings.policy == written.parent / "mine.toml"
+
+    def test_a_path_on_the_command_line_is_relative_to_the_working_directory(self, file):
+        assert load_hub(file("port = 1"), {}, {"data": "here"}).data == Path("here")
+
+    def test_schemes_do_not_add_up_so_that_the_last_word_may_be_the_narrower(self, file):
+        both = file('schemes = ["basic", "bearer"]')
+        assert load_hub(both, {"TOCSIN_SCHEMES": "Bearer"}, {}).schemes == {"bearer"}
+
+    @pytest.mark.parametrize("raw", [True, "true", "True"])
+    def test_discovery_may_be_made_public(self, raw):
+        assert load_hub(None, {}, {"public_discovery": raw}).public_discovery is True
+
+    def test_an_empty_policy_is_the_shipped_one(self, file):
+        assert load_hub(file('policy = ""'), {}, {}).policy is None
+
+
+class TestWrong:
+    def test_an_unknown_setting_in_the_file_is_named_with_the_known_ones(self, file):
+        said = complaint(load_hub, file("prot = 1"))
+        assert "prot: no such setting" in said and "port" in said
+
+    def test_an_unknown_variable_is_named(self):
+        assert "$TOCSIN_PROT" in complaint(load_hub, environ={"TOCSIN_PROT": "1"})
+
+    def test_an_unknown_option_is_named(self):
+        assert "prot" in complaint(load_hub, overrides={"prot": 1})
+
+    @pytest.mark.parametrize("raw", [-1, 65536, "many", "", 1.5, True, "٣", [1]])
+    def test_a_wrong_port_says_what_would_be_right(self, raw):
+        said = complaint(load_hub, overrides={"port": raw})
+        assert said.startswith("port: must be a whole number from 0 to 65535, but --port says")
+
+    @pytest.mark.parametrize(
+        ("name", "raw"),
+        [
+            ("threads", 0),
+            ("max_content_length", 10),
+            ("inline_objects", -1),
+            ("title", " "),
+            ("host", ""),
+            ("contact", 7),
+            ("data", ""),
+            ("log_level", "loud"),
+            ("database", "a/b"),
+            ("schemes", "basic,digest"),
+            ("schemes", ""),
+            ("schemes", 7),
+            ("public_discovery", "perhaps"),
+            ("public_discovery", 1),
+            ("interop_filters", "maybe"),
+            ("interop_filters", 1),
+        ],
+    )
+    def test_every_wrong_setting_of_the_hub_is_named(self, name, raw):
+        assert complaint(load_hub, overrides={name: raw}).startswith(f"{name}: must be ")
+
+    @pytest.mark.parametrize(
+        ("name", "raw"),
+        [
+            ("url", "ftp://hub.example"),
+            ("consent", "some"),
+            ("default_tlp", "pink"),
+            ("timeout", "0"),
+            ("timeout", "nan"),
+            ("timeout", True),
+            ("terms", 7),
+            ("names", [7]),
+        ],
+    )
+    def test_every_wrong_setting_of_the_clients_is_named(self, name, raw):
+        assert complaint(load_client, overrides={name: raw}).startswith(f"{name}: must be ")
+
+    def test_the_source_of_a_wrong_setting_is_named(self, file):
+        wrong = file('port = "many"')
+        assert str(wrong) in complaint(load_hub, wrong)
+        assert "$TOCSIN_PORT" in complaint(load_hub, environ={"TOCSIN_PORT": "many"})
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("prot = 1", ("prot: no such setting", "page_cap, page_default, policy, port")),
+            ("[hub]\nport = 1", ("hub: no such setting", "page_cap, page_default, policy, port")),
+            ('log_level = "loud"', ("log_level", "debug, info, warning, error", "'loud'")),
+            ("data = 7", ("data", "a path", "7")),
+            ('schemes = "digest"', ("schemes", "basic, bearer, certificate", "'digest'")),
+            ("port = x", ("not TOML", "line 1")),
+            ("port = 1\nport = 2", ("not TOML", "line 2")),
+        ],
+    )
+    def test_a_mistake_in_a_file_is_told_with_file_key_and_what_is_right(self, file, text, said):
+        wrong = file(f"{text}\n")
+        told = complaint(load_hub, wrong)
+        assert [each for each in (str(wrong), *said) if each not in told] == []
+
+    @pytest.mark.parametrize("load", [load_hub, load_client])
+    def test_a_file_that_cannot_be_read_is_named_with_the_reason(self, load, tmp_path):
+        assert f"{tmp_path}: Is a directory" in complaint(load, tmp_path)
+        assert f"{tmp_path / 'x'}: No such file" in complaint(load, tmp_path / "x")
+
+    def test_a_default_page_longer_than_the_longest_is_wrong(self):
+        assert "page_cap" in complaint(load_hub, overrides={"page_default": 50, "page_cap": 10})
+
+    @pytest.mark.parametrize("name", ["tls_key", "tls_client_ca"])
+    def test_half_of_tls_is_wrong(self, name):
+        assert complaint(load_hub, overrides={name: "x.pem"}).startswith(f"{name}: ")
+
+    def test_certificates_alone_without_their_authorities_are_wrong(self):
+        assert "tls_client_ca" in complaint(load_hub, overrides={"schemes": "certificate"})
+
+    def test_a_file_that_is_not_there_is_named(self, tmp_path):
+        assert "absent.toml" in complaint(load_hub, tmp_path / "absent.toml")
+
+    def test_a_file_that_is_not_toml_is_named_with_the_line(self, file):
+        assert "line 1" in complaint(load_hub, file("port: 1"))
+
+    def test_a_file_that_is_not_text_is_named(self, tmp_path):
+        (tmp_path / "settings.toml").write_bytes(b"\xff\xfe")
+        assert "not UTF-8" in complaint(load_hub, tmp_path / "settings.toml")
+
+
+class TestSecrets:
+    @pytest.mark.parametrize(
+        ("load", "name", "raw"),
+        [
+            (load_hub, "mongo_uri", "postgres://u:hunter2@db"),
+            (load_hub, "mongo_uri", "mongodb://u:hunter2 @db"),
+            (load_client, "key", "hunter2 and more"),
+        ],
+    )
+    def test_a_wrong_secret_is_named_but_not_shown(self, load, name, raw):
+        said = complaint(load, overrides={name: raw})
+        assert said.startswith(f"{name}: must be ") and "hunter2" not in said
+
+    def test_printed_settings_show_no_secret(self):
+        uri = "mongodb://u:hunter2@db/?replicaSet=rs0"
+        assert "hunter2" not in repr(load_hub(None, {"TOCSIN_MONGO_URI": uri}, {}))
+        assert "hunter2" not in repr(load_client(None, {"TOCSIN_KEY": "acme:hunter2"}, {}))
+
+
+def described(file: str) -> dict[str, object]:
+    """The settings that a shipped file lists in its `#name = value` lines."""
+    text = (CONFIG / file).read_text(encoding="utf-8")
+    return tomllib.loads("\n".join(re.findall(r"^#(\w+ = .*)$", text, re.MULTILINE)))
+
+
+FILES = [("hub.toml", HubSettings, load_hub), ("client.toml", ClientSettings, load_client)]
+
+
+class TestShippedFiles:
+    @pytest.mark.parametrize(("file", "settings", "load"), FILES)
+    def test_list_every_setting_in_order(self, file, settings, load):
+        assert list(described(file)) == [each.name for each in fields(settings)]
+
+    @pytest.mark.parametrize(("file", "settings", "load"), FILES)
+    def test_show_the_true_defaults(self, file, settings, load):
+        assert asdict(load(None, {}, described(file))) == asdict(settings())
+
+    @pytest.mark.parametrize(("file", "settings", "load"), FILES)
+    def test_change_nothing_as_shipped(self, file, settings, load):
+        assert load(CONFIG / file, {}, {}) == settings()
+
+    @pytest.mark.parametrize(("file", "settings", "load"), FILES)
+    def test_explain_every_setting(self, file, settings, load):
+        lines = (CONFIG / file).read_text(encoding="utf-8").splitlines()
+        for name in described(file):
+            place = next(n for n, line in enumerate(lines) if line.startswith(f"#{name} ="))
+            assert lines[place - 1].startswith("# ") and lines[place - 1].endswith("."), name
+
+
+class TestWords:
+    def test_tlp_levels_are_those_of_admission(self):
+        assert tuple(level.word for level in Tlp) == TLP_WORDS
+
+    def test_consents_are_those_of_admission(self):
+        assert tuple(consent.value for consent in Consent) == CONSENTS
+
+
+class TestPolicy:
+    def test_one_is_shipped(self):
+        assert "rules" in tomllib.loads(policy_text())["sanitise"]
+
+    def test_the_operators_own_goes_before_it(self, tmp_path):
+        (tmp_path / "mine.toml").write_text("# mine")
+        assert policy_text(tmp_path / "mine.toml") == "# mine"
+
+    def test_one_that_is_not_there_is_named(self, tmp_path):
+        with pytest.raises(ConfigError, match=r"policy: cannot read .*mine\.toml"):
+            policy_text(tmp_path / "mine.toml")
+
+
+def test_reading_settings_loads_nothing_but_the_standard_library():
+    code = "import sys; before = set(sys.modules); import tocsin.config; "
+    code += "print(*{name.split('.')[0] for name in set(sys.modules) - before})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert set(loaded.stdout.split()) - sys.stdlib_module_names == {"tocsin"}

@@ -1,0 +1,245 @@
+"""Whatever is at the other end, a check gets an answer or learns that there is none, in time."""
+
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from support.conformance_hub import Judged
+from support.faulty_server import Fault, broken
+from support.taxii_hub import Taxii
+
+from tocsin.conformance.http import (
+    Asked,
+    NotJson,
+    Target,
+    Unreachable,
+    exchange,
+)
+from tocsin.conformance.model import Outcome
+from tocsin.conformance.registry import chosen
+from tocsin.conformance.runner import run
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/taxii+json;version=2.1\r\n"
+
+
+@contextmanager
+def server(answer, heard=None):
+    """A server that does as `answer` says with each connection."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.settimeout(0.05)
+    stop = threading.Event()
+
+    def one(line):
+        with line:
+            try:
+                line.settimeout(10)
+                request = line.recv(65536)
+                if heard is not None:
+                    heard.append(request)
+                answer(line, stop)
+            except OSError:
+                return
+
+    def serve():
+        those = []
+        while not stop.is_set():
+            try:
+                line, _ = listening.accept()
+            except TimeoutError:
+                continue
+            those.append(threading.Thread(target=one, args=(line,)))
+            those[-1].start()
+        for each in those:
+            each.join()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield Target("http", "127.0.0.1", listening.getsockname()[1], timeout=1)
+    finally:
+        stop.set()
+        thread.join()
+        listening.close()
+
+
+def saying(octets):
+    return lambda line, stop: line.sendall(octets)
+
+
+def silent(line, stop):
+    stop.wait()
+
+
+def dripping(line, stop):
+    line.sendall(b"HTTP/1.1 200 OK\r\n")
+    while not stop.wait(0.05):
+        line.sendall(b"X")
+
+
+def endless(line, stop):
+    line.sendall(OK + b"Transfer-Encoding: chunked\r\n\r\n")
+    while not stop.is_set():
+        line.sendall(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+
+
+def ask(target, **more):
+    return exchange(target, Asked("GET", "/", **more))
+
+
+@pytest.mark.parametrize("answer", [silent, dripping], ids=["silent", "dripping"])
+def test_a_server_that_does_not_come_to_an_end_is_not_waited_for(answer):
+    with server(answer) as target, pytest.raises(Unreachable, match="no answer within 1 s"):
+        ask(target)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"",
+        b"SSH-2.0-OpenSSH\r\n",
+        b"HTTP/1.1 two hundred\r\n\r\n",
+        OK + b"X: y\r\n" * 200 + b"\r\n",
+    ],
+    ids=["nothing", "another protocol", "no status", "headers without end"],
+)
+def test_what_is_no_http_is_no_answer(octets):
+    with server(saying(octets)) as target, pytest.raises(Unreachable, match="GET /"):
+        ask(target)
+
+
+def test_a_body_without_end_is_cut_off():
+    with server(endless) as target:
+        answer = ask(replace(target, timeout=10, longest=1_000_000))
+    assert (answer.cut, len(answer.body)) == (True, 1_000_000)
+
+
+def test_a_redirect_is_told_and_not_followed():
+    moved = (
+        b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere.example/\r\nContent-Length: 0\r\n\r\n"
+    )
+    with server(saying(moved)) as target:
+        answer = ask(target)
+    assert (answer.status, answer.header("location")) == (302, "http://elsewhere.example/")
+
+
+def test_an_answer_before_all_was_sent_is_heard():
+    early = b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}"
+
+    def answer(line, stop):
+        line.sendall(early)
+        line.shutdown(socket.SHUT_WR)
+        time.sleep(0.1)
+        while line.recv(65536):
+            pass
+
+    with server(answer) as target:
+        found = exchange(target, Asked("POST", "/", body=b" " * 4_000_000))
+    assert found.status == 413
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b'{"a": NaN}', b'{"a": 1, "a": 2}', b"[" * 100_000, b"\xff"]
+)
+def test_what_is_no_json_is_no_resource(body):
+    length = f"Content-Length: {len(body)}\r\n\r\n".encode()
+    with server(saying(OK + length + body)) as target:
+        answer = ask(target)
+    assert (answer.resource, answer.objects) == ({}, [])
+    with pytest.raises(NotJson):
+        _ = answer.json
+
+
+def test_control_characters_of_a_server_do_not_reach_the_terminal():
+    octets = OK + b"WWW-Authenticate: a\x1b[31mred\r\nContent-Length: 0\r\n\r\n"
+    with server(saying(octets)) as target:
+        assert ask(target).header("WWW-Authenticate") == "a?[31mred"
+
+
+def test_only_the_headers_that_are_given_are_sent():
+    heard = []
+
+    def listen(line, stop):
+        line.sendall(OK + b"Content-Length: 0\r\n\r\n")
+
+    with server(listen, heard) as target:
+        exchange(target, Asked("GET", "/", {"X-Own": "1"}))
+    names = [row.split(":")[0] for row in heard[0].decode().strip().splitlines()[1:]]
+    assert names == ["Host", "X-Own", "Connection"]
+
+
+def test_a_credential_is_not_shown():
+    asked = Asked("GET", "/", {"Authorization": "Basic abc"})
+    assert asked.lines() == ["GET /", "Authorization: …"]
+    assert asked.brief() == ["GET /", "no Accept"]
+
+
+def test_a_server_that_went_away_is_not_asked_every_question():
+    with server(saying(b"")) as target:
+        judged = Judged(f"http://127.0.0.1:{target.port}/taxii2/", "a:b", "c:d")
+        results = run(judged.subject(timeout=1), chosen(["6", "7"]), lambda result: None)
+    assert results[0].complaints
+    assert {each.reason for each in results[1:]} == {"the server no longer answers"}
+    assert {each.outcome for each in results[1:]} == {Outcome.SKIPPED}
+
+
+ODD = (None, [], 7, "x", {"a": None}, [[], 7, "x"])
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+@pytest.mark.parametrize("inside", [False, True], ids=["properties", "parts"])
+def test_no_answer_is_too_odd_for_a_check(odd, inside):
+    def strange(x):
+        told = x.json
+        for name in told:
+            parts = told[name] if isinstance(told[name], list) else []
+            if inside:
+                told[name] = [dict.fromkeys(p, odd) if isinstance(p, dict) else p for p in parts]
+            elif x.path not in ("/taxii2/", "/hub/collections/"):
+                told[name] = odd
+        if told and not (inside and x.path == "/hub/collections/"):
+            x.json = told
+
+    with broken(Taxii().app, Fault("odd", (), outwards=strange)) as url:
+        results = Judged(url, "acme-robot:acme-robot-key", "blind:blind-key").look()
+    told = {c.expected for result in results for c in result.complaints}
+    assert [each for each in told if each.startswith("an answer that can be read")] == []
+    assert Outcome.FAILED in {each.outcome for each in results}
+
+
+class TestPatience:
+    def subject(self, url, timeout=60):
+        judged = Judged(url, "acme-robot:acme-robot-key", "blind:blind-key")
+        return judged.subject(timeout)
+
+    def test_a_server_that_asks_to_come_again_later_is_obeyed(self):
+        asked = []
+
+        def busy(x):
+            asked.append(x.path)
+            if len(asked) < 3:
+                x.status, x.answered = 429, {"Retry-After": "0"}
+
+        with broken(Taxii().app, Fault("busy", (), busy)) as url:
+            answer = self.subject(url).get("/hub/")
+        assert (answer.status, asked) == (200, ["/hub/"] * 3)
+
+    @pytest.mark.parametrize("pause", ["soon", "", "1000000", "9" * 5000, "²"])
+    def test_who_asks_to_come_much_later_is_taken_at_the_word(self, pause):
+        def busy(x):
+            x.status, x.answered = 429, {"Retry-After": pause}
+
+        with broken(Taxii().app, Fault("busy", (), busy)) as url:
+            assert self.subject(url).get("/hub/").status == 429
+
+    def test_a_status_that_never_completes_is_not_waited_for(self):
+        def pending(x):
+            if "total_count" in x.json:
+                x.json = x.json | {"status": "pending"}
+
+        with broken(Taxii().app, Fault("slow", (), outwards=pending)) as url:
+            results = run(self.subject(url, 1), chosen(["17.8", "13.5"]), lambda result: None)
+        reason = "objects that it needs could not be added: POST answered 202, status pending"
+        assert {(each.outcome, each.reason) for each in results} == {(Outcome.SKIPPED, reason)}

@@ -1,0 +1,68 @@
+"""The hub keeps TAXII 2.1: every conformance check is a test of it, by its number and sentence."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.conformance_hub import Judged
+from support.conformance_numbers import ELSEWHERE, NOT_HERE, NUMBERS
+
+from tocsin.conformance.model import Check, Outcome
+from tocsin.conformance.registry import CHECKS, SECTIONS
+from tocsin.conformance.report import listing
+from tocsin.conformance.runner import made
+from tocsin.conformance.server import Subject
+
+TESTS = Path(__file__).parent.parent
+NOT_SEEN = {"12.8": "the collection takes more than STIX 2.1"}
+"""Checks that have nothing to look at in this hub, and the reason that they must give."""
+
+
+@pytest.fixture(scope="module")
+def subject(judged: Judged) -> Iterator[Subject]:
+    subject = judged.subject()
+    yield subject
+    assert subject.clean() == []
+
+
+@pytest.fixture(scope="module")
+def certified(judged: Judged) -> Subject:
+    return judged.certified()
+
+
+@pytest.mark.parametrize("check", sorted(CHECKS, key=lambda c: c.risk), ids=lambda c: c.name)
+def test_the_hub_keeps(check: Check, subject: Subject, certified: Subject):
+    result = made(certified if check.number == "1.8" else subject, check)
+    assert result.complaints == ()
+    if result.outcome is Outcome.SKIPPED:
+        assert result.reason == NOT_SEEN.get(check.number)
+        pytest.skip(result.reason)
+
+
+class TestTheList:
+    @pytest.mark.parametrize("number", NUMBERS)
+    def test_every_row_is_looked_at_by_a_check_or_by_a_test_or_said_not_to_be(self, number):
+        checked = any(number in (check.number, *check.also) for check in CHECKS)
+        assert checked + (number in ELSEWHERE) + (number in NOT_HERE) == 1
+
+    @pytest.mark.parametrize("place", ELSEWHERE.values())
+    def test_the_tests_that_are_named_are_there(self, place):
+        file, name = place.split("::")
+        text = (TESTS / file).read_text(encoding="utf-8")
+        assert re.search(rf"^ *def {name}\(", text, re.MULTILINE)
+
+    def test_no_check_has_a_number_that_is_not_in_the_list(self):
+        assert {n for check in CHECKS for n in (check.number, *check.also)} <= set(NUMBERS)
+
+    def test_every_section_of_the_list_has_a_check_and_a_name(self):
+        assert {check.number.split(".")[0] for check in CHECKS} == set(SECTIONS)
+
+    def test_no_two_checks_go_by_the_same_name(self):
+        assert len({check.name for check in CHECKS}) == len(CHECKS)
+
+    @pytest.mark.parametrize("check", CHECKS, ids=lambda c: c.name)
+    def test_every_check_says_where_the_standard_says_it(self, check):
+        known = r"\d+(\.\d+)*|RFC \d+ [\d.]+|appendix B|Interop [\d.]+"
+        assert re.fullmatch(rf"({known})((, | to )({known}))*", check.clause)
+        assert check.clause in next(iter(listing([check])))

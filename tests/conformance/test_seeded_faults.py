@@ -1,0 +1,51 @@
+"""Every kind of check can fail: a rule is broken on purpose, and the check of it says so."""
+
+import pytest
+from support.conformance_hub import Judged
+from support.faulty_server import (
+    Fault,
+    broken,
+)
+from support.seeded_faults import FAULTS
+from support.taxii_hub import (
+    GREEN,
+    HIDDEN,
+    INBOX,
+    SCRATCH,
+    Taxii,
+)
+
+from tocsin.conformance.model import Outcome
+from tocsin.conformance.registry import CHECKS
+
+
+@pytest.fixture
+def taxii():
+    taxii = Taxii()
+    taxii.account("north-robot", "north", {GREEN, SCRATCH, HIDDEN}, {INBOX})
+    return taxii
+
+
+def judged(url: str) -> Judged:
+    return Judged(url, "acme-robot:acme-robot-key", "north-robot:north-robot-key")
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_broken_rule_is_found(fault: Fault, taxii: Taxii):
+    with broken(taxii.app, fault) as url:
+        results = judged(url).look(*fault.found_by)
+    wrong = {r.check.number for r in results if r.outcome in (Outcome.FAILED, Outcome.WARNED)}
+    assert set(fault.found_by) - wrong == set()
+
+
+def test_a_server_that_breaks_none_is_not_blamed(taxii: Taxii):
+    with broken(taxii.app, Fault("none", ())) as url:
+        results = judged(url).look(*{number for fault in FAULTS for number in fault.found_by})
+    blamed = {r.check.name for r in results if r.complaints}
+    assert blamed <= {"2.15 Bodies that are no I-JSON are refused, none is stored"}  # in memory
+
+
+def test_most_checks_are_seen_to_fail():
+    seen = {number for fault in FAULTS for number in fault.found_by}
+    unseen = [check.name for check in CHECKS if check.number not in seen]
+    assert len(unseen) < len(CHECKS) / 4, unseen

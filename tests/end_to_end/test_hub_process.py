@@ -1,0 +1,345 @@
+"""A hub in the hands of its operator, and of the power company."""
+
+import contextlib
+import fcntl
+import itertools
+import json
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from support.certificates import authority, written
+from support.paths import ROOT
+from support.processes import (
+    BIN,
+    MT,
+    Hub,
+    Writers,
+    indicators,
+)
+
+from tocsin.server.intake.intake import LEASE
+
+FOLLOW = ROOT / "bench" / "follow.py"
+
+
+@pytest.fixture(scope="module")
+def founded(tmp_path_factory):
+    """A data directory with one partner, whose hub has never run."""
+    hub = Hub(tmp_path_factory.mktemp("founded") / "data")
+    hub.join()
+    return hub
+
+
+def copied(founded, folder):
+    """A hub of its own on a copy of the directory."""
+    shutil.copytree(founded.data, folder / "data")
+    return Hub(folder / "data", key=founded.key).start()
+
+
+@pytest.fixture(scope="module")
+def hub(founded, tmp_path_factory):
+    hub = copied(founded, tmp_path_factory.mktemp("hub"))
+    yield hub
+    hub.kill()
+
+
+@pytest.fixture
+def fragile(founded, tmp_path):
+    hub = copied(founded, tmp_path)
+    yield hub
+    hub.kill()
+
+
+class TestServe:
+    def test_the_first_start_says_once_how_to_use_it(self, fragile):
+        assert "operator account: operator  key: " in fragile.told()
+        before = {c["alias"]: c["id"] for c in fragile.command("collection", "list")}
+        assert set(before) == {"inbox", "clear", "green", "amber", "scratch"}
+        assert fragile.stop() == 0
+        said = len(fragile.told())
+        fragile.start()
+        assert "key: " not in fragile.told()[said:]
+        assert {c["alias"]: c["id"] for c in fragile.command("collection", "list")} == before
+
+    def test_secrets_are_for_nobody_elses_eyes(self, hub):
+        modes = {path.name: path.stat().st_mode & 0o777 for path in hub.data.iterdir()}
+        assert hub.data.stat().st_mode & 0o777 == 0o700
+        assert modes["secrets.json"] == modes["engine.secret"] == 0o600
+        assert hub.key.split(":")[1] not in hub.told()
+
+    def test_commands_work_before_a_hub_runs(self, founded, hub):
+        assert founded.started == 0
+        assert hub.ask("collections/", key=founded.key).status_code == 200
+
+    def test_commands_work_while_it_runs(self, hub):
+        secret = hub.command("key", "issue", "acme")["key"]
+        assert hub.ask("collections/", key=f"acme:{secret}").status_code == 200
+        hub.command("collection", "add", "ics", "--kind", "feed", "--max-tlp", "green")
+        hub.command("partner", "add", "ics-reader", "--name", "R", "--read", "ics")
+        assert hub.command("review", "list") == []
+
+    def test_a_second_hub_on_the_same_data_stops_with_a_sentence(self, hub):
+        command = [BIN / "tocsin-hub", "serve", "--data", hub.data, "--port", "0"]
+        second = subprocess.run(command, capture_output=True, timeout=120)
+        assert second.returncode == 3
+        assert b"another hub is using" in second.stderr and b"Traceback" not in second.stderr
+        assert hub.ask("collections/").status_code == 200
+
+    def test_a_request_in_hand_is_finished_when_it_stops(self, fragile):
+        with begun(fragile, indicators(20)) as (connection, rest):
+            fragile.process.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+            connection.sendall(rest)
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert answer.startswith(b"HTTP/1.1 202 ")
+        assert fragile.process.wait(60) == 0
+        status = json.loads(answer.partition(b"\r\n\r\n")[2])["id"]
+        assert fragile.start().settled(status)["success_count"] == 20
+
+    def test_a_command_right_after_a_kill_is_not_misled(self, fragile):
+        fragile.kill()
+        aliases = {c["alias"] for c in fragile.command("collection", "list")}
+        assert aliases == {"inbox", "clear", "green", "amber", "scratch"}
+
+    def test_a_standalone_mongod_is_sent_home_with_advice(self, tmp_path):
+        command = ["serve", "--mongo-uri", "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=500"]
+        away = subprocess.run(
+            [BIN / "tocsin-hub", *command, "--data", tmp_path / "d"], capture_output=True
+        )
+        assert (away.returncode, b"cannot reach MongoDB" in away.stderr) == (3, True)
+
+
+@pytest.fixture
+def secure(founded, tmp_path, monkeypatch):
+    """A hub that does TLS, and the authority of its certificate and its clients'."""
+    own = authority()
+    written(tmp_path / "ca.pem", own.certificate)
+    monkeypatch.setenv("TOCSIN_TLS_CERTIFICATE", str(own.server().both(tmp_path)))
+    monkeypatch.setenv("TOCSIN_TLS_CLIENT_CA", str(tmp_path / "ca.pem"))
+    hub = copied(founded, tmp_path)
+    yield hub, own
+    hub.kill()
+
+
+class TestTls:
+    def test_a_partner_comes_in_with_a_certificate_until_it_is_revoked(self, secure, tmp_path):
+        hub, own = secure
+        assert hub.url.startswith("https://") and f"answering at {hub.url}" in hub.told()
+        file = own.issue("acme").both(tmp_path)
+        registered = hub.command("key", "certificate", "acme", str(file))["id"]
+        listed = hub.command("key", "list", "acme")
+        assert sorted(one["kind"] for one in listed) == ["certificate", "key"]
+        assert registered in {one["id"] for one in listed}
+        papers = ("--url", hub.url, "--cert", file, "--ca", tmp_path / "ca.pem")
+        command = [BIN / "tocsin", "poll", "green", *papers]
+        assert subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+        hub.command("key", "revoke", "acme", registered[:20])
+        refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert refused.returncode == 3 and "401" in refused.stderr
+        assert [one["kind"] for one in hub.command("key", "list", "acme")] == ["key"]
+
+    def test_a_renewed_certificate_is_shown_after_a_hangup(self, secure, tmp_path):
+        hub, own = secure
+        place = ("127.0.0.1", hub.port)
+        before = ssl.get_server_certificate(place, ca_certs=tmp_path / "ca.pem")
+        own.server().both(tmp_path)
+        hub.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 30
+        while ssl.get_server_certificate(place, ca_certs=tmp_path / "ca.pem") == before:
+            assert time.monotonic() < deadline, hub.told()
+            time.sleep(0.05)
+        (tmp_path / "hub.pem").write_text("broken")
+        hub.process.send_signal(signal.SIGHUP)
+        while "the certificate stays as it was: tls_certificate" not in hub.told():
+            assert time.monotonic() < deadline, hub.told()
+            time.sleep(0.05)
+        assert ssl.get_server_certificate(place, ca_certs=tmp_path / "ca.pem") != before
+
+    def test_nobody_is_refused_while_a_certificate_is_renewed(self, secure, tmp_path):
+        hub, own = secure
+        place, ca = ("127.0.0.1", hub.port), tmp_path / "ca.pem"
+        texts = itertools.cycle(
+            each.certificate + each.key for each in (own.server(), own.server())
+        )
+        with ThreadPoolExecutor(3) as pool:
+            asked = [
+                pool.submit(ssl.get_server_certificate, place, ca_certs=ca) for _ in range(300)
+            ]
+            while not all(each.done() for each in asked):
+                written(tmp_path / "next.pem", next(texts)).replace(tmp_path / "hub.pem")
+                hub.process.send_signal(signal.SIGHUP)
+                time.sleep(0.001)
+        assert len({each.result() for each in asked}) > 1
+
+    def test_a_wrong_file_stops_the_start_with_a_sentence(self, tmp_path):
+        command = [BIN / "tocsin-hub", "serve", "--data", tmp_path / "data", "--tls-cert", "none"]
+        stopped = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert stopped.returncode == 2
+        said = "tocsin-hub: tls_certificate: cannot read none: No such file or directory\n"
+        assert stopped.stderr == said
+
+    def test_plain_http_is_warned_of_beyond_the_machine_only(
+        self, founded, hub, tmp_path, monkeypatch
+    ):
+        assert "warning: " not in hub.told()
+        monkeypatch.setenv("TOCSIN_HOST", "::ffff:127.0.0.1")
+        public = copied(founded, tmp_path)
+        try:
+            assert public.stop() == 0
+            assert "warning: plain HTTP at ::ffff:127.0.0.1" in public.told()
+        finally:
+            public.kill()
+
+    def test_only_what_is_there_is_revoked(self, hub):
+        for wrong in ("x509:none", ""):
+            line = [BIN / "tocsin-hub", "key", "revoke", "acme", wrong, "--data", hub.data]
+            refused = subprocess.run(line, capture_output=True, text=True, timeout=60)
+            assert refused.returncode == 1 and "key list acme" in refused.stderr
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("body", "code"),
+        [
+            (b'{"objects": [', 400),
+            (b"[" * 10_000 + b"]" * 10_000, 400),
+            (b'{"objects": 1}', 422),
+        ],
+    )
+    def test_what_is_no_envelope(self, hub, body, code):
+        answer = hub.ask("collections/inbox/objects/", "POST", data=body)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (code, MT)
+        assert answer.json()["title"]
+
+    def test_a_wrong_key_and_an_unknown_collection(self, hub):
+        assert hub.ask("collections/", key="acme:wrong").status_code == 401
+        assert hub.ask("collections/nowhere/objects/").status_code == 404
+
+    def test_an_overlong_body_announced_or_in_pieces(self, hub):
+        long = b" " * (10 * 1024 * 1024 + 1)
+        assert hub.ask("collections/inbox/objects/", "POST", data=long).status_code == 413
+        pieces = (long[:65536] for _ in range(200))
+        assert hub.ask("collections/inbox/objects/", "POST", data=pieces).status_code == 413
+
+    def test_a_bogus_version_and_endless_depth_are_failures_of_those_objects_only(self, hub):
+        good, bad, deep = indicators(3)
+        depth = "[" * 10_000 + "]" * 10_000
+        texts = [json.dumps(good), json.dumps({**bad, "modified": "bogus"})]
+        texts.append(json.dumps({**deep, "x_deep": 0}).replace('"x_deep": 0', f'"x_deep": {depth}'))
+        body = f'{{"objects": [{", ".join(texts)}]}}'
+        answer = hub.ask("collections/inbox/objects/", "POST", data=body)
+        if answer.status_code == 202:  # else the envelope as a whole was too deep for the parser
+            status = hub.settled(answer.json()["id"])
+            assert (status["failure_count"], status["success_count"]) == (2, 1)
+        else:
+            assert (answer.status_code, answer.headers["Content-Type"]) == (400, MT)
+            status = hub.settled(hub.post([{**bad, "modified": "bogus"}, good]).json()["id"])
+            assert (status["failure_count"], status["success_count"]) == (1, 1)
+        assert good["pattern"] in {o.get("pattern") for o in hub.walk()}
+
+    def test_none_of_it_ends_the_worker(self, hub):
+        broken = [{**each, "modified": "bogus"} for each in indicators(250)]
+        assert hub.settled(hub.post(broken).json()["id"])["failure_count"] == 250
+        many = indicators(250)  # more than are admitted inside the request
+        assert hub.settled(hub.post(many).json()["id"])["success_count"] == 250
+        assert {o["pattern"] for o in many} <= {o.get("pattern") for o in hub.walk()}
+        assert "Traceback" not in hub.told()
+
+
+def test_two_pollers_follow_four_writers_without_loss():
+    followed = subprocess.run(
+        [sys.executable, FOLLOW, "--seconds", "4", "--json"], capture_output=True, timeout=120
+    )
+    assert followed.returncode == 0, followed
+    told = json.loads(followed.stdout)
+    assert told["faults"] == [] and told["indicators acknowledged"] > 0
+
+
+class TestKills:
+    def test_everything_acknowledged_survives_kill_9_of_the_hub(self, fragile):
+        writers = Writers(fragile)
+        for _ in range(2):
+            writers.wait_for(4)
+            fragile.kill()
+            fragile.start()
+        writers.wait_for(4)
+        writers.stop()
+        _all_there(fragile, writers)
+
+    def test_everything_acknowledged_survives_kill_9_of_the_database(self, fragile):
+        large = fragile.post(indicators(1_000)).json()["id"]
+        writers = Writers(fragile)
+        for _ in range(2):
+            writers.wait_for(4)
+            fragile.kill_engine()
+        writers.wait_for(4)
+        writers.stop()
+        assert set(writers.answers) <= {202, 503}
+        assert "starting it again" in fragile.told()
+        writers.statuses.append(large)
+        _all_there(fragile, writers)
+
+    def test_while_the_database_is_away_everybody_is_asked_to_come_again(self, fragile):
+        with locked_out(fragile):
+            answer = fragile.ask("collections/green/objects/")
+        assert (answer.status_code, answer.headers["Content-Type"]) == (503, MT)
+        assert int(answer.headers["Retry-After"]) > 0
+        assert "try again" in answer.json()["description"]
+        assert fragile.settled(fragile.post(indicators(1)).json()["id"])["success_count"] == 1
+
+    def test_a_large_submission_goes_on_where_a_crash_left_it(self, fragile):
+        many = indicators(2_500)
+        status = fragile.post(many).json()
+        while not status["success_count"]:
+            status = fragile.ask(f"status/{status['id']}/").json()
+        fragile.kill()
+        assert status["success_count"] < 2_500
+        fragile.start()
+        settled = fragile.settled(status["id"], LEASE - 10)
+        assert settled["success_count"] == 2_500
+        counted = Counter(o.get("pattern") for o in fragile.walk())
+        assert {each["pattern"] for each in many} <= set(counted)
+        assert all(count == 1 for pattern, count in counted.items() if pattern)
+
+
+@contextlib.contextmanager
+def begun(hub, objects):
+    """A post of which the hub has read the half; the connection, and what it waits for."""
+    body = json.dumps({"objects": objects}).encode()
+    head = (
+        f"POST /hub/collections/inbox/objects/ HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n"
+        f"Authorization: Basic {b64encode(hub.key.encode()).decode()}\r\n"
+        f"Accept: {MT}\r\nContent-Type: {MT}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", hub.port), timeout=60) as connection:
+        connection.sendall(head.encode() + body[:100])
+        time.sleep(0.5)
+        yield connection, body[100:]
+
+
+@contextlib.contextmanager
+def locked_out(hub):
+    """The database killed, and kept from being started again meanwhile."""
+    with (hub.data / "engine.lock").open("a") as lock:
+        hub.kill_engine()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _all_there(hub, writers):
+    """Every acknowledged submission is settled, and each of its objects is in the feed once."""
+    for status in writers.statuses:
+        assert json.dumps(hub.settled(status, 150)["x_tocsin_counts"])
+    counted = Counter(o["pattern"] for o in hub.walk() if "pattern" in o)
+    assert len(writers.patterns) >= 12 * 20
+    assert writers.patterns <= set(counted)
+    assert max(counted.values()) == 1

@@ -1,0 +1,122 @@
+"""The torture test: small each time the tests run, long with scripts/torture; and its judge."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from support.paths import ROOT
+from support.torture_judge import (
+    Entry,
+    Final,
+    Log,
+    Record,
+    judged,
+)
+
+TORTURE = ROOT / "tests" / "support" / "torture.py"
+
+
+@pytest.mark.parametrize("more", [[], ["--apart"]])
+def test_nothing_is_lost_whatever_is_killed(more):
+    asked = ["--minutes", "0.2", "--every", "3", "--writers", "3", "--json", *more]
+    tortured = subprocess.run(
+        [sys.executable, TORTURE, *asked], capture_output=True, text=True, timeout=300
+    )
+    assert tortured.returncode == 0, tortured
+    figures = json.loads(tortured.stdout)
+    victims = ["hub", "database", *(["worker"] if more else [])]
+    assert all(figures[f"kills of the {each}"] for each in victims)
+    assert figures["versions"] and figures["pages"] and figures["acknowledged"]
+    assert figures["downloads"]
+
+
+def date(second: int) -> str:
+    return f"2026-01-01T00:00:{second:02}.000000Z"
+
+
+def entry(number: int, edition: int = 1, at: int = 0, asked: float = 0.0) -> Entry:
+    return Entry(f"indicator--{number}", f"v{edition}", date(at or number), asked)
+
+
+@pytest.fixture
+def record():
+    """All is well: 1 was superseded, 3 withdrawn after one poller had seen it."""
+    whole = [entry(1), entry(2), entry(1, 2, at=4), entry(5)]
+    last = [entry(2), entry(1, 2, at=4), entry(5)]
+    all_seen = [entry(1), entry(2), entry(3, asked=1.0), entry(1, 2, at=4), entry(5)]
+    bare = [each._replace(date_added="") for each in last]
+    return Record(
+        feeds={"scratch": Final(whole, last)},
+        logs=[
+            Log("manifest", "scratch", True, all_seen, [(date(1), date(3)), (date(4), date(5))]),
+            Log("objects", "scratch", False, bare, [(date(2), date(5))]),
+        ],
+        stored={"scratch": {each[:2] for each in [*whole, entry(3)]}},
+        wanted={"[a]": 2},
+        published={"[a]": 2},
+        withdrawn={"indicator--3": 2.0},
+    )
+
+
+def kinds(record: Record) -> list[str]:
+    return [kind for kind, found in judged(record).items() if found]
+
+
+class TestTheJudge:
+    def test_finds_nothing_where_nothing_is_wrong(self, record):
+        assert kinds(record) == []
+
+    @pytest.mark.parametrize("log", [0, 1])
+    def test_finds_what_a_poller_was_not_given(self, record, log):
+        del record.logs[log].entries[-1]
+        assert kinds(record) == ["lost"]
+
+    def test_does_not_ask_for_what_is_superseded_unless_all_was_asked_for(self, record):
+        del record.logs[0].entries[0]
+        assert judged(record)["lost"] == ["manifest was not given indicator--1 v1"]
+
+    def test_finds_what_was_acknowledged_and_is_not_there(self, record):
+        record.stored["scratch"].add(("indicator--9", "v1"))
+        assert kinds(record) == ["lost"]
+
+    @pytest.mark.parametrize("published", [{}, {"[a]": 1}])
+    def test_finds_an_edition_that_was_not_published(self, record, published):
+        assert kinds(replace(record, published=published)) == ["lost"]
+
+    @pytest.mark.parametrize("log", [0, 1])
+    def test_finds_what_came_twice(self, record, log):
+        record.logs[log].entries.append(record.logs[log].entries[-1]._replace(date_added=""))
+        assert kinds(record) == ["duplicated"]
+
+    @pytest.mark.parametrize("log", [0, 1])
+    def test_finds_an_inversion(self, record, log):
+        entries = record.logs[log].entries
+        entries[-1], entries[-2] = entries[-2], entries[-1]
+        assert kinds(record) == ["out of order"]
+
+    def test_finds_pages_that_overlap(self, record):
+        record.logs[0].pages[1] = (date(3), date(5))
+        assert kinds(record) == ["out of order"]
+
+    def test_finds_a_feed_whose_dates_do_not_increase(self, record):
+        record.feeds["scratch"].all[1] = entry(2, at=4)
+        assert "out of order" in kinds(record)
+
+    def test_finds_what_the_feed_never_had(self, record):
+        record.logs[0].entries.append(entry(7))
+        assert kinds(record) == ["from nowhere"]
+
+    def test_finds_a_withdrawn_object_in_the_feed(self, record):
+        for entries in (record.feeds["scratch"].all, record.feeds["scratch"].last):
+            entries.insert(2 if len(entries) > 3 else 1, entry(3))
+        assert "withdrawn and still there" in kinds(record)
+
+    def test_finds_a_withdrawn_object_that_was_given_afterwards(self, record):
+        record.logs[0].entries[2] = entry(3, asked=3.0)
+        assert kinds(record) == ["withdrawn and still there"]
+
+    @pytest.mark.parametrize("kind", ["missing", "unsettled", "refused", "strange"])
+    def test_finds_whatever_else_went_wrong(self, record, kind):
+        assert len(kinds(replace(record, **{kind: ["told"]}))) == 1

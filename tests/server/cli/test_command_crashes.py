@@ -1,0 +1,89 @@
+"""What an operator does is done whole, and is in the journal then, or it is not done at all."""
+
+import pytest
+from support.crash import Died, Interrupted
+from support.hub import JUDGING, SEAL, TestHub
+
+from tocsin.admission.errors import Conflict
+from tocsin.admission.model import Consent
+from tocsin.config import HubSettings
+from tocsin.server.app import assemble
+from tocsin.server.bootstrap import found_operator
+from tocsin.server.cli import operations
+from tocsin.server.model import Partner
+from tocsin.server.runtime import Opened
+
+EAST = Partner("east", "East Limited")
+
+
+def add(opened):
+    operations.add_partner(opened, EAST, ["green"], ["inbox"])
+
+
+def change(opened):
+    about = {"consent": Consent.EVERYONE}
+    operations.change_partner(
+        opened, "acme", operations.Change(about, reads=["clear"], disabled=True)
+    )
+
+
+def issue(opened):
+    operations.new_key(opened, "acme")
+
+
+def revoke(opened):
+    [key] = opened.parts.store.people.keys_of("acme")
+    operations.revoke_key(opened, "acme", key)
+
+
+@pytest.fixture
+def hub(store):
+    found_operator(store)
+    return TestHub(store)
+
+
+@pytest.fixture
+def mortal(hub, engine_uri):
+    """The desk over a store that dies in its next transaction, or right after it."""
+    store = Interrupted.connect(engine_uri, name=hub.store._base.name)
+    store.left = 1
+    yield Opened(HubSettings(), SEAL, assemble(store, SEAL, HubSettings(), JUDGING), JUDGING.policy)
+    store.close()
+
+
+def state(store):
+    people = store.people
+    keys = [people.keys_of(account.name) for account in people.accounts()]
+    return people.partners(), people.accounts(), keys
+
+
+@pytest.mark.parametrize("within", [True, False])
+@pytest.mark.parametrize("act", [add, change, issue, revoke])
+def test_whenever_it_dies(hub, mortal, act, within):
+    before, acts = state(hub.store), len(hub.store.journal.acts())
+    mortal.parts.store.within = within
+    with pytest.raises(Died):
+        act(mortal)
+    done = state(hub.store) != before
+    noted = len(hub.store.journal.acts()) > acts
+    assert done == noted == (not within)
+
+
+def test_a_partner_whose_account_is_taken_is_not_there_without_one(hub):
+    opened = Opened(HubSettings(), SEAL, hub.parts, JUDGING.policy)
+    with pytest.raises(Conflict):
+        operations.add_partner(opened, Partner("operator", "Operators Limited"), [], [])
+    assert hub.store.people.partner("operator") is None
+
+
+def test_two_changes_at_once_undo_nothing_of_each_other(hub, mortal):
+    """Who withdrew a consent need not look whether it stayed so."""
+    store, opened = mortal.parts.store, Opened(HubSettings(), SEAL, hub.parts, JUDGING.policy)
+    change(opened)
+    store.within = True
+    store.happens = lambda: operations.change_partner(
+        opened, "acme", operations.Change({"consent": Consent.NONE})
+    )
+    operations.change_partner(mortal, "acme", operations.Change({"reliability": 80}))
+    partner = hub.store.people.partner("acme")
+    assert (partner.consent, partner.reliability) == (Consent.NONE, 80)

@@ -1,0 +1,91 @@
+"""`tocsin-hub partner change`: another name, right or standing of a partner that is in already."""
+
+import json
+import subprocess
+
+import pytest
+from support.processes import BIN, Hub
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    hub = Hub(tmp_path_factory.mktemp("change") / "data")
+    hub.join()
+    hub.start()
+    hub.command("collection", "add", "iocs", "--kind", "feed", "--max-tlp", "green")
+    yield hub
+    hub.kill()
+
+
+def shown(hub, slug="acme"):
+    """What `partner list` says of a partner, and of its account."""
+    (partner,) = (each for each in hub.command("partner", "list") if each["partner"] == slug)
+    (account,) = partner.pop("accounts")
+    return partner, account
+
+
+def refused(hub, *words):
+    line = [BIN / "tocsin-hub", "partner", "change", *words, "--data", hub.data]
+    ended = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    assert "Traceback" not in ended.stderr
+    return ended.returncode, ended.stderr
+
+
+def test_a_new_collection_can_be_read_from_the_next_request_on(hub):
+    assert hub.ask("collections/iocs/objects/").status_code == 404
+    answer = hub.command("partner", "change", "acme", "--read", "clear,green,iocs")
+    assert answer["accounts"][0]["read"] == ["clear", "green", "iocs"]
+    assert hub.ask("collections/iocs/objects/").status_code == 200
+    assert hub.ask("collections/amber/objects/").status_code == 404  # was taken away
+
+
+def test_what_is_not_named_stays_as_it_is(hub):
+    before, rights = shown(hub)
+    hub.command("partner", "change", "acme", "--reliability", "B", "--group", "isac")
+    after, same = shown(hub)
+    assert rights == same
+    assert after == before | {"reliability": after["reliability"], "group": "isac"}
+    assert after["reliability"] > before["reliability"]
+
+
+def test_terms_are_masked_from_the_next_submission_on(hub):
+    hub.command("partner", "change", "acme", "--term", "quux-motors.example", "--write", "inbox")
+    name = "indicator--7d3a3c6a-8c0f-4c57-9d2b-0f6f0f6b1a11"
+    posted = hub.post(
+        [
+            {
+                **{"type": "indicator", "spec_version": "2.1", "id": name},
+                **dict.fromkeys(("created", "modified", "valid_from"), "2026-01-01T00:00:00.000Z"),
+                **{"pattern": "[domain-name:value = 'evil-portal.top']", "pattern_type": "stix"},
+                "object_marking_refs": ["marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"],
+                "description": "sent to quux-motors.example",
+            }
+        ]
+    )
+    hub.settled(posted.json()["id"])
+    (public,) = (each for each in hub.walk("green") if each["type"] == "indicator")
+    assert "quux" not in json.dumps(public)
+
+
+def test_a_disabled_account_is_let_in_no_more_until_it_is_enabled(hub):
+    hub.command("partner", "change", "acme", "--disable")
+    assert hub.ask("collections/").status_code == 401
+    hub.command("partner", "change", "acme", "--enable")
+    assert hub.ask("collections/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("nobody", "--group", "isac"), "there is no partner 'nobody'"),
+        (("acme", "--read", "clear,nowhere"), "there is no collection 'nowhere'"),
+        (("acme", "--group", "No Slug"), "small letters"),
+        (("acme", "--name", " "), "--name is empty"),
+        (("acme", "--name", "One", "--name", "Two"), "give all of its terms"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_changes_nothing(hub, words, told):
+    before = shown(hub)
+    code, said = refused(hub, *words)
+    assert (code, told in said) == (1, True), said
+    assert shown(hub) == before

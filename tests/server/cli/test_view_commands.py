@@ -1,0 +1,113 @@
+"""Aggregates and snapshots as an operator makes them."""
+
+import json
+import uuid
+
+import pytest
+
+from tocsin.admission.errors import Malformed, NotFound
+from tocsin.admission.model import Tlp
+from tocsin.server.cli.main import main
+from tocsin.server.cli.view_definitions import Wish, gathered
+from tocsin.server.model import Collection, Kind, View
+
+FUTURE = 32_000_000_000_000_000
+
+
+@pytest.fixture(scope="module")
+def made(common_store):
+    """A store with one collection of each kind, named as its kind."""
+    for kind in Kind:
+        view = View(("feed",)) if kind in (Kind.AGGREGATE, Kind.SNAPSHOT) else None
+        common_store.feeds.add(Collection(kind.value, "", kind, kind.value, view=view))
+    return common_store
+
+
+def new(kind):
+    return Collection(str(uuid.uuid4()), "new", kind, "New")
+
+
+@pytest.mark.parametrize(
+    ("kind", "wish", "said"),
+    [
+        (Kind.AGGREGATE, Wish(), "--source is missing"),
+        (Kind.AGGREGATE, Wish(("feed", "inbox")), "inbox cannot be a source"),
+        (Kind.AGGREGATE, Wish(("aggregate",)), "aggregate cannot be a source"),
+        (Kind.AGGREGATE, Wish(("snapshot",)), "snapshot cannot be a source"),
+        (Kind.AGGREGATE, Wish(("feed",), types=frozenset({"In dicator"})), "not a STIX type"),
+        (Kind.AGGREGATE, Wish(("feed",), at=1), "--at has no meaning"),
+        (Kind.SNAPSHOT, Wish(), "must name the one collection"),
+        (Kind.SNAPSHOT, Wish(("feed", "verbatim")), "must name the one collection"),
+        (Kind.SNAPSHOT, Wish(("inbox",)), "inbox cannot be a source"),
+        (Kind.SNAPSHOT, Wish(("feed",), active=True), "--active-only has no meaning"),
+        (Kind.SNAPSHOT, Wish(("feed",), max_tlp=Tlp.RED), "--max-tlp has no meaning"),
+        (Kind.SNAPSHOT, Wish(("feed",), at=FUTURE), "snapshot of the future"),
+        (Kind.FEED, Wish(("feed",)), "--source has no meaning"),
+        (Kind.VERBATIM, Wish(active=True), "--active-only has no meaning"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_with_the_reason(made, kind, wish, said):
+    with pytest.raises(Malformed, match=said):
+        gathered(made, new(kind), wish)
+
+
+def test_a_source_that_is_not_there_is_named(made):
+    with pytest.raises(NotFound, match="no collection 'nowhere'"):
+        gathered(made, new(Kind.AGGREGATE), Wish(("feed", "nowhere")))
+
+
+def test_a_source_counts_once_by_whatever_name(made):
+    made.feeds.add(Collection("green-id", "green", Kind.FEED, "Green"))
+    view = gathered(made, new(Kind.AGGREGATE), Wish(("green", "green-id", "feed"))).view
+    assert view.sources == ("green-id", "feed")
+
+
+def test_a_feed_without_a_limit_takes_up_to_amber(made):
+    assert gathered(made, new(Kind.FEED), Wish()).max_tlp == Tlp.AMBER
+    assert gathered(made, new(Kind.FEED), Wish(max_tlp=Tlp.GREEN)).max_tlp == Tlp.GREEN
+
+
+class TestCommands:
+    """The same in words, against the database of this session."""
+
+    @pytest.fixture
+    def run(self, engine_uri, tmp_path, monkeypatch, capsys):
+        monkeypatch.setenv("TOCSIN_DATABASE", f"test_{uuid.uuid4().hex}")
+        place = ("--mongo-uri", engine_uri, "--data", str(tmp_path / "data"), "--json")
+
+        def run(*words):
+            code = main([*words, *place])
+            told = capsys.readouterr()
+            return json.loads(told.out) if code == 0 else (code, told.err)
+
+        return run
+
+    def test_an_aggregate_and_a_snapshot_of_it_are_made_and_listed(self, run):
+        words = ("collection", "add", "iocs", "--kind", "aggregate", "--source", "clear,scratch")
+        more = ("--source", "green", "--type", "indicator,malware", "--max-tlp", "green")
+        told = run(*words, *more, "--active-only", "--title", "All indicators")
+        definition = {
+            "sources": ["clear", "scratch", "green"],
+            "types": ["indicator", "malware"],
+            "max_tlp": "green",
+            "active_only": True,
+            "at": None,
+        }
+        assert definition.items() <= told.items()
+        words = ("collection", "add", "then", "--kind", "snapshot", "--source", "iocs")
+        at = "2026-11-25T00:00:00.000000Z"
+        pinned = run(*words, "--at", "2026-11-25T00:00:00Z")
+        assert (definition | {"at": at}).items() <= pinned.items()
+        listed = {each["alias"]: each for each in run("collection", "list")}
+        assert (listed["iocs"], listed["then"]) == (told, pinned)
+        assert "sources" not in listed["clear"]
+
+    def test_what_is_refused_is_told_with_an_exit_code(self, run, capsys):
+        words = ("collection", "add", "x", "--kind", "aggregate", "--source")
+        assert run(*words, "inbox") == (
+            1,
+            "tocsin-hub: --source inbox: inbox cannot be a source here\n",
+        )
+        with pytest.raises(SystemExit) as stopped:
+            run(*words, "clear", "--at", "yesterday")
+        assert stopped.value.code == 2

@@ -1,0 +1,331 @@
+"""TLS at the hub's own socket, and certificates in place of keys (TAXII 2.1 sections 8.2.2, 8.3.1).
+
+Certificates are made on the spot; the hub is the real listener over a real socket.
+"""
+
+import http.client
+import json
+import socket
+import ssl
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from support.certificates import SERVER, authority, written
+from support.taxii_hub import MT, Taxii, basic
+
+from tocsin.admission.errors import Malformed, NotAuthenticated, Unavailable
+from tocsin.clients.http import Hub, Patience
+from tocsin.clients.tls import Papers
+from tocsin.config import ConfigError
+from tocsin.server import auth
+from tocsin.server.auth import Scheme
+from tocsin.server.http.server import Place, listener
+from tocsin.server.http.tls import first_certificate, server_context
+from tocsin.server.taxii.protocols import CERTIFICATE, Certificate
+
+KEY = {"Authorization": basic("acme", "acme-robot-key")}
+OWN = authority()
+ACME, NOBODY = OWN.issue("acme"), OWN.issue("nobody")
+CHALLENGES = [
+    'Basic realm="Tocsin", charset="UTF-8"',
+    'Bearer realm="Tocsin"',
+    'Certificate realm="Tocsin"',
+]
+NOWHERE = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
+HASTY = Patience(connect=5, answer=5, retries=0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The authority's certificate, and those that it issued, in files."""
+    folder = tmp_path_factory.mktemp("papers")
+    written(folder / "ca.pem", OWN.certificate)
+    strangers = (authority("other").issue("stranger"), OWN.issue("old", days=0.5))
+    wrong = OWN.issue("server", uses=SERVER)
+    for each in (OWN.server(), ACME, NOBODY, wrong, *strangers):
+        each.both(folder)
+    return folder
+
+
+@contextmanager
+def serving(application, folder):
+    """The port of a hub with two threads that takes certificates of the authority."""
+    tls = server_context(folder / "hub.pem", None, folder / "ca.pem")
+    server = listener(Place("127.0.0.1", 0, 2, lambda: tls), application)
+    server.prepare()
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    yield server.bind_addr[1]
+    server.stop()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def port(folder):
+    taxii = Taxii(schemes=frozenset(Scheme), max_content_length=10_000)
+    taxii.people.by_digest[auth.fingerprint(ACME.der)] = taxii.acme
+    with serving(taxii.app, folder) as port:
+        yield port
+
+
+@pytest.fixture
+def trusting(folder):
+    """What a client believes and shows."""
+    return ssl.create_default_context(cafile=folder / "ca.pem")
+
+
+def ask(port, trusting, path="/taxii2/", method="GET", body=None, **headers):
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=trusting)
+    try:
+        connection.request(method, path, body, {"Accept": MT, **headers})
+        answer = connection.getresponse()
+        return answer, answer.read()
+    finally:
+        connection.close()
+
+
+def shaken(port, trusting, **more):
+    bare = socket.create_connection(("127.0.0.1", port), 10)
+    return trusting.wrap_socket(bare, server_hostname="localhost", **more)
+
+
+class TestTransport:
+    def test_1_1_discovery_is_answered_over_https(self, port, trusting):
+        answer, told = ask(port, trusting, **KEY)
+        assert (answer.status, json.loads(told)["default"]) == (200, "/hub/")
+        assert answer.headers["Content-Type"] == MT
+
+    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+    def test_1_2_1_3_both_versions_are_spoken(self, port, trusting, version):
+        trusting.minimum_version = trusting.maximum_version = version
+        with shaken(port, trusting) as made:
+            assert made.version() == version.name.replace("_", ".")
+
+    def test_1_2_an_older_version_is_refused(self, port):
+        hello = b"\x03\x02" + b"r" * 32 + b"\0" + b"\0\x02\xc0\x13" + b"\x01\0"  # TLS 1.1
+        message = b"\x01" + len(hello).to_bytes(3) + hello
+        with socket.create_connection(("127.0.0.1", port), 10) as bare:
+            bare.sendall(b"\x16\x03\x01" + len(message).to_bytes(2) + message)
+            told = bare.recv(7)
+        assert (told[0], told[6]) == (21, 70)  # an alert: protocol version
+
+    @pytest.mark.parametrize(
+        "suite", ["AES128-SHA", "AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA256"]
+    )
+    def test_1_5_suites_on_the_block_list_are_refused(self, port, trusting, suite):
+        trusting.maximum_version = ssl.TLSVersion.TLSv1_2
+        trusting.set_ciphers(f"{suite}:@SECLEVEL=0")
+        with pytest.raises(ssl.SSLError, match="(?i)alert handshake failure"):
+            shaken(port, trusting)
+
+    @pytest.mark.parametrize(
+        "suite", ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"]
+    )
+    def test_1_5_suites_with_forward_secrecy_are_taken(self, port, trusting, suite):
+        trusting.maximum_version = ssl.TLSVersion.TLSv1_2
+        trusting.set_ciphers(suite)
+        with shaken(port, trusting) as made:
+            assert made.cipher()[0] == suite
+
+    def test_1_4_no_ticket_is_given_so_there_is_no_early_data(self, port, trusting):
+        trusting.minimum_version = ssl.TLSVersion.TLSv1_3
+        with shaken(port, trusting) as first:
+            first.sendall(NOWHERE)
+            assert first.recv(12) == b"HTTP/1.1 404"
+            session = first.session
+        assert session is None or not session.has_ticket
+        with shaken(port, trusting, session=session) as second:
+            assert not second.session_reused
+
+    def test_plain_http_is_told_to_begin_with_https(self, port):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/taxii2/")
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["Content-Type"]) == (400, MT)
+        assert "https" in json.loads(answer.read())["description"]
+        connection.close()
+
+    @pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02\x00\x01\x00"])
+    def test_whoever_connects_and_says_too_little_keeps_nobody_out(self, port, trusting, said):
+        with ExitStack() as stack:
+            for _ in range(20):
+                bare = socket.create_connection(("127.0.0.1", port), 10)
+                stack.enter_context(bare).sendall(said)
+            assert ask(port, trusting, **KEY)[0].status == 200
+
+    def test_requests_that_come_all_at_once_are_all_answered(self, port, trusting):
+        one = NOWHERE[:-2] + b"X: " + b"y" * (507 - len(NOWHERE)) + b"\r\n\r\n"
+        assert len(one) == 512  # so that the hub's buffer ends where a request does
+        with shaken(port, trusting) as made:
+            made.sendall(one * 24)
+            told = b""
+            while told.count(b"HTTP/1.1 404") < 24:
+                piece = made.recv(65536)
+                assert piece, told[-100:]
+                told += piece
+
+    def test_7_6_a_body_far_too_long_is_told_so_before_the_connection_ends(self, port, trusting):
+        path, headers = "/hub/collections/scratch/objects/", KEY | {"Content-Type": MT}
+        answer, told = ask(port, trusting, path, "POST", b" " * 8_000_000, **headers)
+        assert (answer.status, json.loads(told)["http_status"]) == (413, "413")
+
+
+class TestClientCertificates:
+    def shown(self, folder, trusting, name):
+        trusting.load_cert_chain(folder / f"{name}.pem")
+        return trusting
+
+    def test_one_that_is_registered_opens_its_account(self, port, folder, trusting):
+        answer, told = ask(port, self.shown(folder, trusting, "acme"), "/hub/collections/")
+        assert answer.status == 200
+        assert "inbox" in {one["alias"] for one in json.loads(told)["collections"]}
+
+    def test_nobody_needs_one(self, port, trusting):
+        assert ask(port, trusting, **KEY)[0].status == 200
+
+    def test_1_8_a_valid_one_of_no_account_is_challenged(self, port, folder, trusting):
+        answer, _ = ask(port, self.shown(folder, trusting, "nobody"))
+        assert answer.status == 401
+        assert answer.headers.get_all("WWW-Authenticate") == CHALLENGES
+
+    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+    @pytest.mark.parametrize(
+        ("name", "alert"),
+        [
+            ("stranger", "unknown ca"),
+            ("old", "certificate expired"),
+            ("server", "unsupported certificate"),
+        ],
+    )
+    def test_1_8_one_that_is_not_valid_is_refused(
+        self, port, folder, trusting, name, alert, version
+    ):
+        trusting.maximum_version = version
+        with pytest.raises(ssl.SSLError, match=f"alert {alert}"):
+            ask(port, self.shown(folder, trusting, name))
+
+    def test_a_session_that_is_resumed_is_still_its_own(self, port, folder, trusting):
+        self.shown(folder, trusting, "acme").maximum_version = ssl.TLSVersion.TLSv1_2
+        with ExitStack() as stack:
+            first = stack.enter_context(shaken(port, trusting))
+            second = stack.enter_context(shaken(port, trusting, session=first.session))
+            assert second.session_reused
+            second.sendall(NOWHERE.replace(b"/nowhere", b"/hub/"))
+            assert second.recv(12) == b"HTTP/1.1 200"
+
+    def test_a_key_in_the_request_goes_before_it(self, port, folder, trusting):
+        assert ask(port, self.shown(folder, trusting, "nobody"), **KEY)[0].status == 200
+        wrong = {"Authorization": "Bearer wrong"}
+        assert ask(port, self.shown(folder, trusting, "acme"), **wrong)[0].status == 401
+
+    def test_one_that_runs_out_opens_nothing_more_on_a_connection_that_stays(self):
+        taxii = Taxii(schemes=frozenset(Scheme))
+        print_ = auth.fingerprint(ACME.der)
+        taxii.people.by_digest[print_] = taxii.acme
+        told = [
+            taxii.ask("/hub/", by=None, environ_overrides={CERTIFICATE: Certificate(print_, at)})
+            for at in (time.time() + 60, time.time() - 1)
+        ]
+        assert [answer.status_code for answer in told] == [200, 401]
+
+
+class TestClients:
+    def hub(self, port, folder, cert="acme.pem", ca="ca.pem", **more):
+        papers = Papers(cert=cert and folder / cert, ca=ca and folder / ca)
+        return Hub(f"https://127.0.0.1:{port}/taxii2/", more.get("key", ""), HASTY, papers)
+
+    def test_come_in_with_a_certificate_alone(self, port, folder):
+        with self.hub(port, folder) as hub:
+            assert {place.alias for place in hub.places()} == {"green", "scratch", "inbox"}
+            assert hub.page(hub.place("green"), {}).objects == ()
+
+    def test_believe_the_authority_that_they_are_given_whatever_the_environment_says(
+        self, port, folder, monkeypatch
+    ):
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(folder / "stranger.pem"))
+        with self.hub(port, folder) as hub:
+            assert hub.places()
+
+    def test_do_not_believe_a_hub_of_another_authority(self, port, folder):
+        with self.hub(port, folder, ca=None) as hub, pytest.raises(Unavailable, match="--ca"):
+            hub.places()
+
+    @pytest.mark.parametrize("name", ["old", "stranger"])
+    def test_say_whose_certificate_was_refused(self, port, folder, name):
+        with (
+            self.hub(port, folder, f"{name}.pem") as hub,
+            pytest.raises(NotAuthenticated, match="does not take our certificate"),
+        ):
+            hub.places()
+
+    def test_show_it_to_the_hub_only(self, folder):
+        papers = Papers("https://hub.example/taxii2/", folder / "acme.pem", folder / "ca.pem")
+        for url in ("https://hub.example/hub/", "https://hub.example:443/hub/"):
+            assert papers.shown(url) and papers.verify(url)
+        for url in ("https://hub.example.evil/", "https://hub.example:444/", "http://hub.example/"):
+            assert papers.shown(url) is None and papers.verify(url) is None
+
+    @pytest.mark.parametrize(
+        ("cert", "ca", "said"),
+        [
+            ("none.pem", None, "--cert: cannot read"),
+            ("ca.pem", None, "--cert: .* a certificate and its private key"),
+            (None, "none.pem", "--ca: cannot read"),
+            (None, "text.pem", "--ca: no certificate"),
+        ],
+    )
+    def test_say_at_once_which_file_is_of_no_use(self, port, folder, cert, ca, said):
+        written(folder / "text.pem", "no certificate")
+        with pytest.raises(Malformed, match=said):
+            self.hub(port, folder, cert, ca)
+
+
+class TestFiles:
+    def test_one_that_is_missing_is_named_with_its_setting(self, folder):
+        hub, none = folder / "hub.pem", folder / "none.pem"
+        for files, name in (((none,), "certificate"), ((hub, none), "key"), ((hub, hub, none), "")):
+            with pytest.raises(
+                ConfigError, match=rf"tls_{name or 'client_ca'}: cannot read .*none"
+            ):
+                server_context(*files)
+
+    def test_a_key_of_another_certificate_is_refused(self, folder):
+        with pytest.raises(ConfigError, match="tls_key: is not the key of tls_certificate"):
+            server_context(folder / "hub.pem", folder / "acme.pem")
+
+    def test_what_holds_no_certificate_is_refused(self, folder):
+        text = written(folder / "text.pem", "no certificate")
+        with pytest.raises(ConfigError, match="tls_certificate: no certificate"):
+            server_context(text, folder / "hub.pem")
+        with pytest.raises(ConfigError, match="tls_client_ca: no certificate"):
+            server_context(folder / "hub.pem", None, text)
+
+    def test_a_certificate_that_issues_none_is_no_authority(self, folder):
+        with pytest.raises(ConfigError, match="tls_client_ca: no authority"):
+            server_context(folder / "hub.pem", None, folder / "acme.pem")
+
+    def test_a_key_that_everybody_may_read_is_refused(self, tmp_path):
+        file = OWN.server().both(tmp_path)
+        file.chmod(0o644)
+        with pytest.raises(ConfigError, match="everybody may read the key .* chmod 600"):
+            server_context(file)
+
+    def test_a_key_under_a_passphrase_is_refused_and_none_is_asked_for(self, folder, tmp_path):
+        head = "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC," + "00" * 16 + "\n\n"
+        pem = ACME.key.replace("KEY-----\n", f"KEY-----\n{head}", 1)
+        with pytest.raises(ConfigError, match="passphrase"):
+            server_context(folder / "hub.pem", written(tmp_path / "key.pem", pem))
+        both = written(tmp_path / "both.pem", ACME.certificate + pem)
+        with pytest.raises(Malformed, match="passphrase"):
+            Papers(cert=both).check()
+
+    def test_the_first_certificate_of_a_file_is_its_holders(self):
+        chain = (ACME.key + ACME.certificate + OWN.certificate).encode()
+        assert first_certificate(chain) == first_certificate(ACME.der) == ACME.der
+
+    @pytest.mark.parametrize("octets", [b"", b"text", ACME.key.encode(), ACME.der[:-1]])
+    def test_what_is_no_certificate_is_not_registered(self, octets):
+        with pytest.raises(Malformed, match="not a certificate"):
+            first_certificate(octets)

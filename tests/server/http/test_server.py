@@ -1,0 +1,305 @@
+"""The hub's socket: what is no request, what never ends, what wants to be two (RFC 9112)."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import socket
+import time
+
+import pytest
+from support.socket_peers import (
+    BODY,
+    LIMIT,
+    LONG,
+    POST,
+    ROOT,
+    STRANGER,
+    Peer,
+    chunk,
+    dripped,
+    get,
+    hub,
+    still_answers,
+)
+from support.taxii_hub import basic
+
+pytestmark = pytest.mark.filterwarnings(
+    # what a peer that has left did not read any more; Python 3.13 mentions it
+    "ignore:Exception ignored in. <function IOBase.__del__:pytest.PytestUnraisableExceptionWarning"
+)
+
+
+@pytest.fixture(scope="module")
+def port():
+    with hub() as port:
+        yield port
+
+
+@pytest.fixture
+def peer(port):
+    peer = Peer(port)
+    yield peer
+    peer.close()
+
+
+class TestWhatIsNoRequest:
+    @pytest.mark.parametrize(
+        "octets",
+        [
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+            b"GET\r\n\r\n",
+            b"GET /hub/\r\n\r\n",
+            b"get /hub/ HTTP/1.1\r\n\r\n",
+            b"GET /hub/ HTTP/1.1\n\n",
+            b"GET hub HTTP/1.1\r\n\r\n",
+            b"GET //hub/ HTTP/1.1\r\n\r\n",
+            b"GET /hub/\xe9 HTTP/1.1\r\n\r\n",
+            b"GET //[/ HTTP/1.1\r\n\r\n",
+            b"GET http://[::1/ HTTP/1.1\r\n\r\n",
+            b"GET /hub/#a HTTP/1.1\r\n\r\n",
+            b"GET /hub/ HTTP/x.y\r\n\r\n",
+            b"GET /hub/ HTTP/1.1\r\n folded: first\r\n\r\n",
+            b"GET /hub/ HTTP/1.1\r\nHost: a\r\n b\r\n\r\n",
+            b"GET /hub/ HTTP/1.1\r\nHost : a\r\n\r\n",
+            b"GET /hub/ HTTP/1.1\r\nno colon\r\n\r\n",
+            b"GET /hub/ HTTP/1.1\r\nA: b\x00c\r\n\r\n",
+            b"GET /hub/ HTTP/1.1\r\nA: b\rX: c\r\n\r\n",
+            b"GET /hub/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+            b"GET /hub/ HTTP/1.1\r\nAuthorization: a\r\nAuthorization: b\r\n\r\n",
+        ],
+    )
+    def test_it_is_told_so_and_the_connection_closed(self, port, peer, octets):
+        told = peer.say(octets).hear()
+        assert (told.status, told.is_taxii, told.headers["connection"]) == (400, True, "close")
+        assert peer.hear() is None
+        assert still_answers(port)
+
+    @pytest.mark.parametrize(
+        ("octets", "status"),
+        [
+            (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", 414),
+            (b"GET /hub/ HTTP/1.1\r\nA: " + b"a" * 70_000 + b"\r\n\r\n", 431),
+            (b"GET /hub/ HTTP/1.1\r\n" + b"A: b\r\n" * 20_000 + b"\r\n", 431),
+            (b"GET /hub/ HTTP/2.0\r\n\r\n", 505),
+            (b"CONNECT hub:443 HTTP/1.1\r\n\r\n", 405),
+            (b"GET /hub/ HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
+        ],
+    )
+    def test_it_is_told_what_was_wrong(self, port, peer, octets, status):
+        told = peer.say(octets).hear()
+        assert (told.status, told.is_taxii) == (status, True)
+        assert still_answers(port)
+
+    def test_head_is_told_so_without_a_body(self, peer):
+        told = peer.say(b"HEAD /hub/ HTTP/1.1\r\nno colon\r\n\r\n").ends()
+        head, body = told.file.read().split(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ") and not body
+
+    def test_whoever_stays_after_a_refusal_holds_no_thread(self, port):
+        staying = [Peer(port).say(b"GET\r\n\r\n") for _ in range(8)]
+        assert {each.hear().status for each in staying} == {400}
+        assert still_answers(port)
+        for each in staying:
+            assert each.say(b"more").hear() is None
+            each.close()
+
+    def test_a_connection_that_ends_in_the_middle_leaves_no_trace(self, port):
+        for octets in (b"", b"GET", ROOT[:-2], (POST + "Content-Length: 9\r\n\r\n").encode()):
+            peer = Peer(port).say(octets)
+            peer.close()
+        assert still_answers(port)
+
+
+class TestWhereABodyEnds:
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            "Content-Length: -1\r\n",
+            "Content-Length: +5\r\n",
+            "Content-Length: 1_0\r\n",
+            "Content-Length: 0x5\r\n",
+            "Content-Length: 5, 5\r\n",
+            "Content-Length: 99999999999999999999\r\n",
+            "Content-Length: 5\r\nContent-Length: 6\r\n",
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: chunked, chunked\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        ],
+    )
+    def test_what_could_be_read_in_two_ways_is_refused(self, peer, fields):
+        told = peer.say(f"{POST}{fields}\r\nabcde{ROOT.decode()}".encode()).hear()
+        assert (told.status, told.is_taxii) == (400, True)
+        assert peer.hear() is None
+
+    def test_a_field_with_an_underscore_does_not_pass_for_another(self, peer):
+        fields = (
+            f"Content_Length: 5\r\nContent-Length: {len(BODY)}\r\nAccept_Encoding: gzip\r\n\r\n"
+        )
+        assert peer.say((POST + fields).encode() + BODY).hear().status == 202
+
+    @pytest.mark.parametrize(
+        "chunks",
+        [
+            b"zz\r\n",
+            b"0x5\r\nabcde\r\n",
+            b"-5\r\n",
+            b"+5\r\nabcde\r\n",
+            b"1_0\r\n",
+            b"\r\n",
+            b"5 abcde\r\n",
+            b"5\nabcde\n0\n\n",
+            b"5\r\nabcdeXX0\r\n\r\n",
+            b"5;" + b"a" * 5000 + b"\r\nabcde\r\n",
+            b"ffffffffffffffffffff\r\n",
+            chunk(BODY) + b"0\r\n" + b"A: b\r\n" * 100 + b"\r\n",
+        ],
+    )
+    @pytest.mark.parametrize("start", [POST, STRANGER], ids=["partner", "stranger"])
+    def test_malformed_chunks_end_the_connection(self, port, peer, start, chunks):
+        head = f"{start}Transfer-Encoding: chunked\r\n\r\n".encode()
+        told = peer.say(head + chunks + ROOT).hear()
+        assert (told.status, told.is_taxii) == (400 if start == POST else 401, True)
+        assert told.headers["connection"] == "close"
+        assert peer.hear() is None
+        assert still_answers(port)
+
+    def test_trailers_and_extensions_are_read_past(self, peer):
+        head = f"{POST}Transfer-Encoding: Chunked\r\n\r\n".encode()
+        chunks = b"5;name=value\r\n" + BODY[:5] + b"\r\n" + chunk(BODY[5:]) + b"0\r\nA: b\r\n\r\n"
+        assert peer.say(head + chunks + ROOT).hear().status == 202
+        assert peer.hear().status == 200
+
+    @pytest.mark.parametrize("size", [b"7fffffff", b"fffffffffff"])
+    @pytest.mark.parametrize("start", [POST, STRANGER], ids=["partner", "stranger"])
+    def test_a_chunk_costs_no_more_than_arrives_of_it(self, peer, start, size):
+        head = f"{start}Transfer-Encoding: chunked\r\n\r\n".encode()
+        before = peak()
+        told = peer.say(head + size + b"\r\n" + b"a" * 3 * LIMIT).hear()
+        assert (told.status, told.is_taxii) == (413 if start == POST else 401, True)
+        assert told.headers["connection"] == "close"
+        assert peak() - before < 64 * 1024
+
+
+def peak() -> int:
+    """KiB of address space that this process has had at most."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmPeak"))
+
+
+class TestBodies:
+    def send(self, peer, octets, fields=""):
+        head = f"{POST}{fields}Content-Length: {len(octets)}\r\n\r\n"
+        return peer.say(head.encode() + octets).hear()
+
+    @pytest.mark.parametrize(
+        "octets",
+        [
+            b"",
+            b"{",
+            BODY[:-1],
+            BODY + b"}",
+            b"\x00" * 100,
+            b"\xff\xfe{}",
+            b'{"objects": [NaN]}',
+            b'{"objects": ["\xed\xa0\x80"]}',
+            b"[" * 15_000,
+            b'{"objects":' * 1000,
+        ],
+    )
+    def test_broken_json_is_a_fault_of_the_request_only(self, peer, octets):
+        told = self.send(peer, octets)
+        assert (told.status, told.is_taxii) == (400, True)
+        assert self.send(peer, BODY).status == 202
+
+    @pytest.mark.parametrize(
+        ("octets", "status"),
+        [
+            (gzip.compress(BODY)[:-9], 400),
+            (gzip.compress(BODY)[:5], 400),
+            (BODY, 400),
+            (gzip.compress(BODY) * 2, 400),
+            (gzip.compress(b"a" * 10_000_000), 413),
+        ],
+        ids=["cut off", "only a head", "no gzip", "two members", "a bomb"],
+    )
+    def test_broken_gzip_is_a_fault_of_the_request_only(self, port, peer, octets, status):
+        told = self.send(peer, octets, "Content-Encoding: gzip\r\n")
+        assert (told.status, told.is_taxii) == (status, True)
+        closed = told.headers.get("connection") == "close"
+        assert peer.hear() is None if closed else self.send(peer, BODY).status == 202
+        assert still_answers(port)
+
+    def test_a_body_shorter_than_announced_is_malformed(self, port, peer):
+        peer.say(f"{POST}Content-Length: {len(BODY) + 5}\r\n\r\n".encode() + BODY)
+        peer.socket.shutdown(socket.SHUT_WR)
+        told = peer.hear()
+        assert (told.status, told.is_taxii) == (400, True)
+        assert still_answers(port)
+
+    def test_what_follows_a_body_is_the_next_request(self, peer):
+        head = f"{POST}Content-Length: {len(BODY)}\r\n\r\n".encode()
+        peer.say(head + BODY + b"junk\r\n\r\n")
+        assert peer.hear().status == 202
+        assert peer.hear().status == 400
+
+
+class TestTheLog:
+    def test_no_stranger_writes_a_line_of_it(self, port, peer, caplog):
+        caplog.set_level(logging.DEBUG)
+        lie = "%0d%0aINFO%20request=x%20account=operator"
+        liar = basic("a\nINFO b", "c")
+        for octets in (
+            get(f"/hub/collections/{lie}/"),
+            get(f"/hub/collections/green/objects/{lie}/"),
+            get(f"/hub/collections/green/objects/?match[{lie}]=1"),
+            get("/hub/", "X: y\x0b\x0c\x1c\x85INFO\r\n"),
+            f"GET /hub/ HTTP/1.1\r\nAuthorization: {liar}\r\n\r\n".encode(),
+            b"GET /\x0b\x85INFO HTTP/1.1\r\n\r\n",
+            b"GET /hub/ HTTP/1.1\r\n\x0b\x85INFO\r\n\r\n",
+            POST.encode() + b"Transfer-Encoding: chunked\r\n\r\n\x85INFO\x0b\r\n",
+        ):
+            one = Peer(port).say(octets)
+            one.hear()
+            one.close()
+        assert len(caplog.messages) >= 8
+        for line in caplog.messages:
+            assert line.isascii() and line.isprintable(), line
+            assert "INFO request=x" not in line
+
+
+class TestSlowPeers:
+    @pytest.fixture
+    def impatient(self):
+        """A hub with less patience than the shipped one; two hundred octets buy a second."""
+        with hub(0.5, 200) as port:
+            yield port
+
+    def test_those_who_say_nothing_hold_no_thread(self, port):
+        silent = [Peer(port) for _ in range(8)]
+        assert still_answers(port)
+        for each in silent:
+            each.close()
+
+    @pytest.mark.parametrize(
+        "start",
+        [
+            b"GET /hub/ HTTP/1.1\r\nA: ",
+            LONG,
+            f"{POST}Transfer-Encoding: chunked\r\n\r\n270f\r\n".encode(),
+            f"{STRANGER}Content-Length: 9999\r\n\r\n".encode(),
+        ],
+        ids=["head", "body", "chunk", "stranger's body"],
+    )
+    def test_a_trickle_is_cut_off(self, impatient, start):
+        slow = [Peer(impatient).say(start) for _ in range(2)]
+        assert {told and told.status for told in dripped(slow)} <= {408, 400, 401, None}
+        assert still_answers(impatient)
+
+    def test_what_keeps_coming_is_waited_for(self, impatient):
+        peer = Peer(impatient).say(f"{POST}Content-Length: {len(BODY)}\r\n\r\n".encode())
+        for at in range(0, len(BODY), 20):
+            time.sleep(0.08)
+            peer.say(BODY[at : at + 20])
+        assert peer.hear().status == 202
+        peer.close()

@@ -1,0 +1,86 @@
+"""What is promised of the hub's socket holds where the octets come encrypted as well."""
+
+import ssl
+from contextlib import closing
+
+import pytest
+from support.certificates import authority, written
+from support.socket_peers import (
+    BODY,
+    LIMIT,
+    LONG,
+    POST,
+    ROOT,
+    Peer,
+    dripped,
+    hub,
+    still_answers,
+)
+
+from tocsin.server.http.tls import server_context
+
+CHUNKED = f"{POST}Transfer-Encoding: chunked\r\n\r\n".encode()
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """The folder with the hub's certificate and that of its authority."""
+    folder, own = tmp_path_factory.mktemp("papers"), authority()
+    written(folder / "ca.pem", own.certificate)
+    own.server().both(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trusting(shown):
+    return ssl.create_default_context(cafile=shown / "ca.pem")
+
+
+@pytest.fixture(scope="module")
+def port(shown):
+    with hub(tls=server_context(shown / "hub.pem")) as port:
+        yield port
+
+
+@pytest.fixture
+def peer(port, trusting):
+    with closing(Peer(port, trusting)) as peer:
+        yield peer
+
+
+@pytest.mark.parametrize(
+    ("octets", "status"),
+    [
+        (b"GET /hub/ HTTP/1.1\r\nHost: a\r\n b\r\n\r\n", 400),
+        (b"GET /hub/ HTTP/1.1\r\nA: " + b"a" * 70_000 + b"\r\n\r\n", 431),
+        (CHUNKED + b"zz\r\n", 400),
+        (CHUNKED + b"7fffffff\r\n" + b"a" * LIMIT * 3, 413),
+    ],
+    ids=["a folded field", "a long field", "no chunk", "a huge chunk"],
+)
+def test_what_is_refused_is_told_and_the_connection_closed(port, trusting, peer, octets, status):
+    told = peer.say(octets).hear()
+    assert (told.status, told.is_taxii) == (status, True)
+    assert peer.hear() is None
+    assert still_answers(port, trusting)
+
+
+def test_what_follows_a_body_is_the_next_request(peer):
+    peer.say(f"{POST}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY + ROOT)
+    assert [peer.hear().status for _ in range(2)] == [202, 200]
+
+
+def test_whoever_stays_after_a_refusal_holds_no_thread(port, trusting):
+    staying = [Peer(port, trusting).say(b"GET\r\n\r\n") for _ in range(8)]
+    assert {each.hear().status for each in staying} == {400}
+    assert still_answers(port, trusting)
+    for each in staying:
+        each.close()
+
+
+@pytest.mark.parametrize("start", [b"GET /hub/ HTTP/1.1\r\nA: ", LONG], ids=["head", "body"])
+def test_a_trickle_is_cut_off(shown, trusting, start):
+    with hub(0.5, 200, server_context(shown / "hub.pem")) as impatient:
+        slow = [Peer(impatient, trusting).say(start) for _ in range(2)]
+        assert {told and told.status for told in dripped(slow)} <= {408, 400, None}
+        assert still_answers(impatient, trusting)

@@ -1,0 +1,198 @@
+"""Whatever a transaction leaves to be done after it is done, though the hub dies in between."""
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+import requests
+from support.clock import sighting
+from support.crash import (
+    beside,
+    housed,
+    interrupted,
+    told,
+    work_later,
+)
+from support.databases import emptied
+from support.hub import (
+    GREEN,
+    TestHub,
+    indicator,
+    relationship,
+    sdo,
+)
+from support.observables import sco
+from support.paths import ROOT
+from support.processes import Hub
+from support.statement_marking import STATEMENT
+from support.stix_objects import TIME
+
+from tocsin.server.intake import intake
+from tocsin.server.intake import review as reviewing
+from tocsin.server.intake.review import LEASE
+from tocsin.server.model import Review
+from tocsin.server.publishing import pending_references
+
+ONE, OTHER = indicator("one.top"), sdo("malware", name="evil", is_family=False)
+JOINED = relationship(ONE, "indicates", OTHER)
+LISTED = sdo("report", name="r", published=TIME, object_refs=[JOINED["id"]])
+CARRYING = indicator("two.top", object_marking_refs=[GREEN, STATEMENT["id"]])
+OWN = sco("domain-name", value="acme.example")  # a partner's own: an analyst looks
+OUTSIDE = sco("ipv4-addr", value="45.77.1.1")
+TRAFFIC = sco("network-traffic", protocols=["tcp"], src_ref=OWN["id"], dst_ref=OUTSIDE["id"])
+LATEST = {"revoked": True, "modified": "2026-03-01T00:00:00.000Z"}
+MANY = [
+    sdo("report", name=f"r{n}", published=TIME, object_refs=[ONE["id"], OTHER["id"]])
+    for n in range(5)
+]
+LARGE = [sighting(ONE), ONE, *MANY, OTHER, JOINED]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What came before, and what is being done when the hub dies."""
+
+    before: list[tuple]
+    act: Callable[[TestHub], object]
+
+
+def push(*objects):
+    return lambda hub: hub.push(*objects, who="north")
+
+
+def decide(hub: TestHub, decided: Callable[[Review], object]) -> None:
+    """What an analyst does until it is done."""
+    for review in hub.store.reviews.waiting():
+        if review.rules != ("references",):
+            decided(review)
+
+
+def release(hub):
+    decide(hub, lambda review: hub.parts.intake.release(review, "analyst"))
+
+
+def reject(hub):
+    decide(hub, lambda review: hub.parts.intake.reject(review, "analyst", "no"))
+
+
+ABOUT_OWN = [(sdo("report", name="r", published=TIME, object_refs=[TRAFFIC["id"]]),)]
+ABOUT_OWN += [(TRAFFIC,), (OWN, OUTSIDE)]
+HELD = indicator("vpn.acme.example")
+NOTES = [sdo("note", content="n", object_refs=[HELD["id"]]) for _ in range(2)]
+SCENES = {
+    "the end of a relationship that a report lists comes": Scene(
+        [(LISTED, JOINED), (ONE,)], push(OTHER)
+    ),
+    "the definition of a marking comes": Scene([(CARRYING,)], push(STATEMENT)),
+    "what many list comes": Scene([(ONE, *MANY)], push(OTHER)),
+    "an analyst releases what others wait for": Scene(ABOUT_OWN, release),
+    "an analyst rejects what others wait for": Scene(ABOUT_OWN, reject),
+    "what waits for an analyst is revoked": Scene([(HELD, *NOTES)], push(HELD | LATEST)),
+    "much is sent at once": Scene([], push(*LARGE)),
+}
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Few objects fill a transaction."""
+    monkeypatch.setattr(pending_references, "PORTION", 2)
+    monkeypatch.setattr(intake, "BATCH", 3)
+    monkeypatch.setattr(reviewing, "PORTION", 1)
+
+
+def outcome(uri, scene, after):
+    """Whether the hub died, and what there is in the end."""
+    with emptied(uri) as store:
+        hub = TestHub(store)
+        for each in scene.before:
+            hub.push(*each, who="north")
+        died = interrupted(hub, uri, lambda: scene.act(hub), after).left == 0
+        work_later(hub, uri)
+        if scene.act in (release, reject):
+            scene.act(hub)  # who got no answer does it again, where it is not done
+        assert store.errands.lease("nobody", 0, 9) == []
+        return died, told(hub)
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("what", SCENES)
+def test_whenever_it_dies_all_ends_as_if_it_had_lived(engine_uri, what):
+    _, lived = outcome(engine_uri, SCENES[what], -1)
+    assert lived
+    died, after = True, 0
+    while died:
+        after += 1
+        died, ended = outcome(engine_uri, SCENES[what], after)
+        assert ended == lived, f"it died after transaction {after}"
+    assert after > 2
+
+
+def test_a_hub_that_is_killed_goes_on_as_soon_as_it_is_started(tmp_path):
+    last = tmp_path / "last"
+    program = (sys.executable, ROOT / "tests" / "support" / "crashing_hub.py", "--last", last)
+    hub = Hub(tmp_path / "data", program=program)
+    hub.join()
+    hub.start()
+    hub.settled(hub.post([ONE, JOINED]).json()["id"])
+    last.touch()
+    with pytest.raises(requests.ConnectionError):
+        hub.post([OTHER])
+    assert hub.process.wait() == -signal.SIGKILL
+    try:
+        hub.start()
+        deadline = time.monotonic() + LEASE / 2
+        while "relationship" not in {each["type"] for each in hub.walk()}:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        hub.kill()
+
+
+@pytest.fixture
+def hub(store):
+    return TestHub(store)
+
+
+@pytest.fixture
+def other(hub, engine_uri):
+    """Another process of the same hub."""
+    there = copy(hub)
+    with closing(beside(hub.store, engine_uri)) as store:
+        housed(there, store)
+        yield there
+
+
+class TestTwoAtOnce:
+    @pytest.mark.parametrize("after", range(1, 5))
+    def test_one_who_takes_over_too_early_does_no_harm(self, hub, engine_uri, after):
+        hub.push(LISTED, JOINED)
+        hub.push(ONE)
+        happens = partial(work_later, hub, engine_uri)
+        interrupted(hub, engine_uri, partial(hub.push, OTHER), after, happens)
+        versions = hub.feed("green", "north", **{"match[version]": "all"})
+        found = sorted(each["type"] for each in versions)
+        assert found == ["indicator", "malware", "relationship", "report"]
+        assert hub.store.reviews.waiting() == hub.store.errands.lease("nobody", 0, 9) == []
+
+    def test_a_definition_that_comes_while_what_carries_it_is_examined_is_seen(
+        self, hub, other, engine_uri
+    ):
+        happens = partial(other.push, STATEMENT)
+        interrupted(hub, engine_uri, partial(hub.push, CARRYING), 1, happens)
+        assert [each["type"] for each in hub.feed("green")] == ["indicator"]
+
+    def test_so_is_an_end_that_comes_while_the_definition_is_looked_for(
+        self, hub, other, engine_uri
+    ):
+        hub.push({**JOINED, "object_marking_refs": [GREEN, STATEMENT["id"]]})
+        hub.push(ONE)
+        act, happens = partial(hub.push, STATEMENT, CARRYING), partial(other.push, OTHER)
+        interrupted(hub, engine_uri, act, 3, happens, within=True)
+        found = sorted(each["type"] for each in hub.feed("green"))
+        assert found == ["indicator", "indicator", "malware", "relationship"]

@@ -1,0 +1,74 @@
+"""What is decided while a submission is examined holds for it: it is looked at when it settles."""
+
+from copy import copy
+from functools import partial
+
+import pytest
+from support.crash import beside, housed, interrupted
+from support.hub import TestHub, indicator, sdo
+
+from tocsin.admission.model import Consent
+from tocsin.config import HubSettings
+from tocsin.server.cli import operations
+from tocsin.server.intake import intake
+from tocsin.server.model import Partner
+from tocsin.server.runtime import Opened
+
+OPEN = sdo("identity", name="Open Limited", identity_class="organization")
+NAMED = indicator("one.top", created_by_ref=OPEN["id"], description="seen by Open Limited")
+HELD = indicator("vpn.open.top")
+
+
+@pytest.fixture
+def hub(store):
+    hub = TestHub(store)
+    hub.join(Partner("open", "Open Limited", terms=("open.top",), consent=Consent.EVERYONE))
+    return hub
+
+
+@pytest.fixture
+def other(hub, engine_uri):
+    """Another process of the same hub."""
+    there, store = copy(hub), beside(hub.store, engine_uri)
+    housed(there, store)
+    yield there
+    store.close()
+
+
+def forbid(other, value):
+    return other.parts.aftercare.forbid(value, "analyst", "enough")
+
+
+def withdraw(other):
+    opened = Opened(HubSettings(), None, other.parts, None)
+    return operations.change_partner(opened, "open", operations.Change({"consent": Consent.NONE}))
+
+
+def test_a_value_that_is_forbidden_is_not_published(hub, other, engine_uri):
+    push = partial(hub.push, indicator("one.top"))
+    interrupted(hub, engine_uri, push, 1, partial(forbid, other, "one.top"), within=True)
+    assert hub.feed("green") == []
+
+
+def test_nor_with_the_rest_of_a_large_submission(hub, other, engine_uri, monkeypatch):
+    monkeypatch.setattr(intake, "BATCH", 1)
+    push = partial(hub.push, *(indicator(f"{name}.top") for name in ("one", "two", "three")))
+    interrupted(hub, engine_uri, push, 1, partial(forbid, other, "three.top"))
+    assert sorted(o["pattern"][-9:-2] for o in hub.feed("green")) == ["one.top", "two.top"]
+
+
+def test_nor_when_an_analyst_releases_it(hub, other, engine_uri):
+    hub.push(HELD, who="north")
+    [review] = hub.store.reviews.waiting()
+    release = lambda: hub.parts.intake.release(review, "analyst")  # noqa: E731
+    happens = partial(forbid, other, "vpn.open.top")
+    interrupted(hub, engine_uri, release, 1, happens, within=True)
+    assert hub.feed("green") == []
+
+
+def test_who_does_not_agree_any_more_is_not_named(hub, other, engine_uri):
+    hub.push(OPEN, who="open")
+    push = partial(hub.push, NAMED, who="open")
+    interrupted(hub, engine_uri, push, 1, partial(withdraw, other), within=True)
+    [public] = [each for each in hub.feed("green", "north") if each["type"] == "indicator"]
+    assert public["created_by_ref"] == hub.identity and "Open" not in str(public)

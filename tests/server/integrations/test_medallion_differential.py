@@ -1,0 +1,59 @@
+"""The hub answers as medallion 3.0.0 does, but for the differences that are meant and documented.
+
+`bench/differential.py` asks more.
+"""
+
+import pytest
+from support.differential import Pair, compare
+from support.differential_questions import (
+    FULL,
+    OBJECTS,
+    Question,
+    questions,
+)
+from support.medallion_differences import ALLOWED
+from support.medallion_files import opened_home, threat
+from support.paths import ROOT
+
+PAGE = ROOT / "docs" / "medallion.md"
+
+
+@pytest.fixture(scope="module")
+def home(engine_uri, tmp_path_factory):
+    with opened_home(engine_uri, tmp_path_factory.mktemp("home")) as home:
+        yield home
+
+
+@pytest.fixture(scope="module")
+def report(home, tmp_path_factory):
+    return compare(Pair(home, tmp_path_factory.mktemp("peer")), questions(400), ALLOWED)
+
+
+def test_no_answer_differs_but_in_what_is_meant(report):
+    assert report.asked >= 400
+    assert [str(each)[:600] for each in report.unexpected] == []
+
+
+def test_every_difference_that_is_meant_was_seen(report):
+    assert [name for name, times in report.allowed.items() if not times] == []
+
+
+def test_what_is_meant_is_told_to_people_word_for_word():
+    told = " ".join(PAGE.read_text("utf-8").split())
+    assert [rule.reason for rule in ALLOWED if rule.reason not in told] == []
+
+
+class TestTheComparisonCanFail:
+    def test_an_object_that_only_one_of_both_has_is_seen(self, engine_uri, tmp_path):
+        with opened_home(engine_uri, tmp_path / "hub") as other:
+            pair = Pair(other, tmp_path)
+            store = other.hub.parts.store
+            store.commit(lambda txn: txn.remove(FULL, threat(7)["id"]))
+            found = compare(pair, [Question(OBJECTS, (("limit", "20"),), walk="next")], ALLOWED)
+        (difference,) = found.unexpected
+        assert (difference.aspect, difference.apart) == ("objects", {threat(7)["id"]})
+
+    def test_a_rule_that_covers_nothing_is_seen(self, engine_uri, tmp_path):
+        with opened_home(engine_uri, tmp_path / "hub") as other:
+            found = compare(Pair(other, tmp_path), [Question("/taxii2/")], ALLOWED)
+        assert set(found.allowed.values()) == {0}

@@ -1,0 +1,261 @@
+"""Moving in from a medallion data file: what comes along, in which order, what is left out."""
+
+import json
+import uuid
+
+import pytest
+from support.medallion_files import (
+    FEED,
+    Home,
+    day,
+    opened_home,
+    record,
+    threat,
+    written,
+)
+
+from tocsin.admission.errors import Conflict, Malformed, NotFound
+from tocsin.admission.timestamps import micros, timestamp
+from tocsin.server.model import Kind
+
+ADDRESS = {
+    "type": "ipv4-addr",
+    "id": "ipv4-addr--efcd5e80-570d-4131-b213-62cb18eaa6a8",
+    "value": "198.51.100.3",
+    "_date_added": day(2),
+}
+
+
+@pytest.fixture(scope="module")
+def hub(engine_uri, tmp_path_factory):
+    with opened_home(engine_uri, tmp_path_factory.mktemp("home")) as home:
+        yield home.hub
+
+
+@pytest.fixture
+def home(hub):
+    """The hub of this file, and the id of a collection of this test's own."""
+    return Home(hub, str(uuid.uuid4()))
+
+
+@pytest.fixture
+def take(home, tmp_path):
+    """Imports the one collection that is described; the answer."""
+
+    def take(*added, **more):
+        (answer,) = home.take(written(tmp_path, home.had(*added, **more)))
+        return answer
+
+    return take
+
+
+def reasons(answer):
+    return {each["id"]: each["reason"] for each in answer["left_out"]}
+
+
+class TestACollection:
+    def test_keeps_its_id_title_description_and_alias(self, take, home):
+        take(alias="high-value", description="Of high value.")
+        here = home.collection()
+        assert (here.title, here.description, here.alias) == (
+            "High value",
+            "Of high value.",
+            "high-value",
+        )
+        assert here.kind is Kind.VERBATIM
+
+    def test_whose_alias_is_taken_does_without_and_is_told_so(self, take, home):
+        answer = take(alias="green")
+        assert home.collection().alias == ""
+        assert (answer["alias"], answer["former_alias"]) == ("", "green")
+
+    def test_gets_an_alias_with_the_prefix_that_was_wished_for(self, home, tmp_path):
+        home.take(written(tmp_path, home.had(title="Über Threats, 2020")), prefix="old")
+        assert home.collection().alias == "old-ber-threats-2020"
+
+    @pytest.mark.parametrize(
+        "id", ["high-value", FEED.upper(), "91a7b528-80eb-12ed-a74d-c6fbd5a26116"]
+    )
+    def test_whose_id_is_no_uuid_of_version_4_gets_one_that_stays_the_same(self, take, home, id):
+        first, second = take((day(1), threat(1)), id=id), take((day(1), threat(1)), id=id)
+        assert first["formerly"] == id
+        assert first["collection"] == second["collection"] != id
+        assert (first["added"], second["known"]) == (1, 1)
+
+    def test_with_the_id_of_another_roots_collection_gets_its_own(self, home, tmp_path):
+        theirs = home.had((day(1), threat(2)), title="Theirs")
+        file = written(tmp_path, home.had((day(1), threat(1))), other=[theirs])
+        first, second = home.take(file)
+        assert first["collection"] == home.feed != second["collection"]
+        assert [each["name"] for each in home.bodies()] == ["No. 1"]
+        (again,) = home.take(file, roots={"other"})
+        assert (again["collection"], again["known"]) == (second["collection"], 1)
+
+    def test_with_the_id_of_a_feed_is_refused(self, home, take):
+        green = next(c for c in home.feeds.collections() if c.alias == "green")
+        with pytest.raises(Conflict, match="feed 'green'"):
+            take((day(1), threat(1)), id=green.id)
+
+    @pytest.mark.parametrize(
+        ("flags", "said"),
+        [
+            ((True, True), "--read {0} --write {0}"),
+            ((True, False), "--read {0}"),
+            ((False, False), "nobody could"),
+        ],
+    )
+    def test_tells_what_medallions_users_could_do(self, home, take, flags, said):
+        assert said.format(home.feed) in take(can_read=flags[0], can_write=flags[1])["rights"]
+
+    def test_can_be_chosen_by_root_title_or_id(self, home, tmp_path):
+        second = home.had(id="0d1bf9a4-0e54-4d5e-9b4e-3f1ec87ff5f4", title="Second")
+        file = written(tmp_path, home.had(), second, other=[home.had(title="Third")])
+        titles = [
+            [each["title"] for each in home.take(file, dry=True, **wish)]
+            for wish in ({"roots": {"trust"}}, {"collections": {"Third", home.feed}}, {})
+        ]
+        assert titles == [
+            ["High value", "Second"],
+            ["High value", "Third"],
+            ["High value", "Second", "Third"],
+        ]
+
+    def test_that_is_not_there_is_refused_with_those_that_are(self, home, tmp_path):
+        with pytest.raises(NotFound, match="trust: High value"):
+            home.take(written(tmp_path, home.had()), collections={"nosuch"})
+
+
+class TestObjects:
+    def test_arrive_once_in_the_order_in_which_they_were_added(self, take, home):
+        added = [(day(3), threat(1)), (day(1), threat(2)), (day(2), threat(3)), (day(1), threat(4))]
+        assert take(*added)["added"] == 4
+        assert [each["name"] for each in home.bodies()] == ["No. 2", "No. 4", "No. 3", "No. 1"]
+        stamps = [entry.stamp for entry in home.entries()]
+        assert stamps == sorted(set(stamps))
+
+    def test_arrive_in_all_their_versions(self, take, home):
+        take((day(1), threat(1, 2)), (day(2), threat(1, 1)), (day(3), threat(1, 3)))
+        assert [entry.version[8:10] for entry in home.entries()] == ["02", "01", "03"]
+
+    def test_keep_their_bytes(self, home, tmp_path):
+        file = written(tmp_path, home.had((day(1), threat(1))))
+        spelt = ' { "x_odd":[1.10,1e3 ,"\\u00e4ä"],\n' + json.dumps(threat(1))[1:-1] + ' ,"a":0}'
+        file.write_text(file.read_text("utf-8").replace(json.dumps(threat(1)), spelt), "utf-8")
+        home.take(file)
+        assert [entry.body.decode() for entry in home.entries()] == [spelt.strip()]
+
+    def test_do_not_show_medallions_hidden_date(self, take, home):
+        take((day(2), ADDRESS))
+        assert home.bodies() == [{k: v for k, v in ADDRESS.items() if k != "_date_added"}]
+
+    def test_get_new_dates_and_pollers_are_told_where_to_go_on(self, home, tmp_path):
+        added = [(day(1), threat(1)), (day(2), threat(2)), (day(2), threat(3)), (day(3), ADDRESS)]
+        file = written(tmp_path, home.had(*added))
+        (answer,) = home.take(file, cursor=micros(day(2)))
+        stamps = [timestamp(entry.stamp) for entry in home.entries()]
+        assert answer["date_added"] == [day(1), day(3)]
+        assert answer["cursor"] == stamps[-1]
+        assert answer["cursor_for"] == stamps[0]  # of equal dates, medallion may have lost some
+
+    def test_a_cursor_from_before_the_first_begins_at_the_beginning(self, home, tmp_path):
+        file = written(tmp_path, home.had((day(2), threat(1))))
+        (answer,) = home.take(file, cursor=micros(day(1)))
+        assert "cursor_for" not in answer
+
+
+class TestWhatIsLeftOut:
+    @pytest.mark.parametrize(
+        ("poison", "reason"),
+        [
+            ({"modified": "bogus"}, "`modified`"),
+            ({"modified": 7}, "`modified`"),
+            ({"type": "zzz"}, "`id` of the type"),
+            ({"spec_version": "9"}, "spec_version"),
+            ({"x_number": float("nan")}, "NaN"),
+            ({"x_text": "\ud800"}, "surrogate"),
+            ({"x_text": "a" * 15_000_001}, "longer than 15,000,000 octets"),
+        ],
+        ids=["modified", "number", "type", "spec", "nan", "surrogate", "large"],
+    )
+    def test_an_object_that_is_poison_is_told_and_costs_only_itself(
+        self, take, home, poison, reason
+    ):
+        bad = {**threat(1), **poison}
+        answer = take((day(1), bad), (day(2), threat(2)))
+        assert reason in reasons(answer)[bad["id"]]
+        assert [each["name"] for each in home.bodies()] == ["No. 2"]
+        assert (answer["found"], answer["added"]) == (2, 1)
+
+    def test_an_object_without_an_id_is_told(self, take):
+        nameless = {k: v for k, v in threat(1).items() if k != "id"}
+        assert "`id`" in reasons(take((day(1), nameless)))[""]
+
+    @pytest.mark.parametrize("value", [None, 7, "text", ["list"]])
+    def test_what_is_no_object_is_told(self, take, value):
+        answer = take(objects=[value, threat(1)], manifest=[value, record(threat(1), day(1))])
+        assert (answer["added"], reasons(answer).keys()) == (1, {""})
+
+    def test_an_object_that_the_manifest_lacks_was_never_given_to_anybody(self, take):
+        answer = take((day(1), threat(1)), objects=[threat(1), threat(2)])
+        assert "nobody was given it" in reasons(answer)[threat(2)["id"]]
+        assert answer["added"] == 1
+
+    def test_a_manifest_record_without_an_object_is_told(self, take):
+        answer = take(manifest=[record(threat(1), day(1))])
+        assert reasons(answer) == {threat(1)["id"]: "a manifest record without an object"}
+
+    def test_a_manifest_record_without_a_date_is_told(self, take):
+        assert "date_added" in take(("yesterday", threat(1)))["left_out"][0]["reason"]
+
+    def test_a_second_content_of_one_version_is_told_and_the_first_stays(self, take, home):
+        answer = take((day(1), threat(1)), (day(2), threat(1, name="Another")))
+        assert "other content" in reasons(answer)[threat(1)["id"]]
+        assert [each["name"] for each in home.bodies()] == ["No. 1"]
+
+
+class TestRunAgain:
+    def test_it_adds_nothing(self, home, tmp_path):
+        file = written(tmp_path, home.had((day(1), threat(1)), (day(2), ADDRESS)))
+        home.take(file)
+        before = home.feeds.head(home.feed), home.acts()
+        (answer,) = home.take(file)
+        assert (answer["added"], answer["known"]) == (0, 2)
+        assert (home.feeds.head(home.feed), home.acts()) == before
+
+    def test_it_brings_what_medallion_has_taken_since(self, take, home):
+        take((day(1), threat(1)))
+        take((day(1), threat(1)), (day(2), threat(2)))
+        assert [each["name"] for each in home.bodies()] == ["No. 1", "No. 2"]
+
+    def test_a_dry_run_writes_nothing_and_tells_the_same(self, home, tmp_path):
+        bad = threat(3, modified="bogus")
+        file = written(tmp_path, home.had((day(1), threat(1)), (day(2), bad)))
+        before = home.feeds.collections(), home.acts()
+        (foretold,) = home.take(file, dry=True)
+        assert (home.feeds.collections(), home.acts()) == before
+        (answer,) = home.take(file)
+        assert foretold == {k: v for k, v in answer.items() if k != "cursor"}
+
+
+class TestTheFile:
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("", "breaks off"),
+            ('{"trust": {"collections": [', "breaks off"),
+            ("nonsense", "is not JSON"),
+            ('{"trust" 1}', "is missing"),
+            ("[]", "has no collections"),
+            ('{"trust": 1, "/discovery": {"collections": 2}}', "has no collections"),
+            ("{} {}", "more after its end"),
+            ('{"trust": ' + "[" * 100_000, "nested too deeply"),
+        ],
+        ids=range(8),
+    )
+    def test_that_is_none_of_medallions_is_refused_with_a_sentence(
+        self, home, tmp_path, text, said
+    ):
+        file = tmp_path / "data.json"
+        file.write_text(text, "utf-8")
+        with pytest.raises(Malformed, match=said):
+            home.take(file)

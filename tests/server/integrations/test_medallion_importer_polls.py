@@ -1,0 +1,284 @@
+"""Moving in from medallions that run: their databases, their pollers, an import that is killed."""
+
+import json
+import signal
+import subprocess
+import time
+import uuid
+
+import pytest
+import requests
+from bson import ObjectId
+from medallion.backends.mongodb_backend import MongoBackend
+from pymongo import MongoClient
+from support.medallion_files import (
+    Home,
+    collection,
+    day,
+    opened_home,
+    threat,
+    written,
+)
+from support.processes import BIN
+from support.processes import Hub as HubProcess
+from support.taxii_servers import (
+    COLLECTION,
+    KEY,
+    MEDIA_TYPE,
+    serve_app,
+    serve_medallion,
+    serve_over,
+)
+from taxii2client.v21 import Collection as PeerCollection
+from taxii2client.v21 import as_pages
+
+from tocsin.admission.errors import Malformed, Unavailable
+from tocsin.clients.http import Hub, Patience
+from tocsin.clients.poll import Ask, poll
+from tocsin.clients.state import Cursor
+from tocsin.config import HubSettings
+from tocsin.server.app import create_app
+from tocsin.server.cli import operations
+from tocsin.server.model import Partner
+from tocsin.server.runtime import opened
+
+ADDRESS = {
+    "type": "ipv4-addr",
+    "id": "ipv4-addr--efcd5e80-570d-4131-b213-62cb18eaa6a8",
+    "value": "198.51.100.3",
+}
+
+
+def post(url, feed, *objects):
+    """What a partner of medallion's does."""
+    place = f"{url.replace('/taxii2/', '/' + feed)}/objects/"
+    headers = {"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE}
+    auth = tuple(KEY.split(":"))
+    answer = requests.post(place, json={"objects": objects}, headers=headers, auth=auth, timeout=10)
+    assert answer.json()["success_count"] == len(objects), answer.text
+
+
+class Peer:
+    """A medallion with its MongoDB backend."""
+
+    def __init__(self, client, uri):
+        self.uri = uri
+        self.root = f"root_{uuid.uuid4().hex}"
+        self.feed = str(uuid.uuid4())
+        self.base = client[self.root]
+        self.client = client
+        info = {"title": "Root", "versions": [MEDIA_TYPE], "max_content_length": 1_000_000}
+        roots = client["discovery_database"]["api_root_info"]
+        roots.insert_one({**info, "_name": self.root, "_url": f"http://here/{self.root}/"})
+        described = {"id": self.feed, "title": "Kept in MongoDB", "alias": self.root[-8:]}
+        flags = {"can_read": True, "can_write": True, "media_types": []}
+        self.base["collections"].insert_one({**described, **flags})
+
+    def add(self, url, *objects):
+        post(url, f"{self.root}/collections/{self.feed}", *objects)
+
+    def put(self, *documents):
+        """Straight into its database, past medallion."""
+        self.base["objects"].insert_many({"_collection_id": self.feed, **d} for d in documents)
+
+    def drop(self):
+        self.client.drop_database(self.root)
+        self.client["discovery_database"]["api_root_info"].delete_one({"_name": self.root})
+
+
+@pytest.fixture
+def peer(engine_uri):
+    with MongoClient(engine_uri) as client:
+        peer = Peer(client, engine_uri)
+        yield peer
+        peer.drop()
+
+
+@pytest.fixture(scope="module")
+def hub(engine_uri, tmp_path_factory):
+    with opened_home(engine_uri, tmp_path_factory.mktemp("home")) as home:
+        yield home.hub
+
+
+@pytest.fixture
+def home(hub, peer):
+    return Home(hub, peer.feed)
+
+
+class TestItsDatabase:
+    @pytest.mark.filterwarnings("ignore:datetime.datetime.utcfromtimestamp")  # medallion's own
+    def test_arrives_as_medallion_showed_it_in_the_order_it_was_added(self, home, peer):
+        backend = MongoBackend(uri=peer.uri, check_interval=3600)
+        finer = threat(3, modified="2019-01-01T00:00:00.123456Z")
+        with serve_over(backend) as url, backend.client:
+            for each in (threat(1), threat(2, 2), ADDRESS, threat(2, 1), finer):
+                peer.add(url, each)
+            place = f"{url.replace('taxii2', peer.root)}collections/{peer.feed}/"
+            query = {"match[version]": "all"}
+            auth = tuple(KEY.split(":"))
+            asked = requests.get(
+                f"{place}objects/", query, headers={"Accept": MEDIA_TYPE}, auth=auth, timeout=10
+            )
+        (answer,) = home.take(peer.uri, roots={peer.root})
+        assert home.bodies() == asked.json()["objects"]
+        assert [each["id"] for each in home.bodies()] == [
+            each["id"] for each in (threat(1), threat(2), ADDRESS, threat(2), finer)
+        ]
+        assert (answer["added"], answer["left_out"]) == (5, [])
+        assert (home.collection().title, home.collection().alias) == (
+            "Kept in MongoDB",
+            peer.root[-8:],
+        )
+
+    def test_is_taken_over_again_without_adding_anything(self, home, peer):
+        manifest = {"date_added": 1.5e9}
+        peer.put({**threat(1), "_manifest": manifest}, {**ADDRESS, "_manifest": manifest})
+        home.take(peer.uri, roots={peer.root})
+        (answer,) = home.take(peer.uri, roots={peer.root})
+        assert (answer["added"], answer["known"]) == (0, 2)
+
+    def test_keeps_the_date_to_the_microsecond(self, home, peer):
+        peer.put({**threat(1), "_manifest": {"date_added": 1591005600.123456}})
+        (answer,) = home.take(peer.uri, roots={peer.root})
+        assert answer["date_added"][0] == "2020-06-01T10:00:00.123456Z"
+
+    @pytest.mark.parametrize(
+        ("poison", "reason"),
+        [
+            ({"modified": float("nan")}, "no instant"),
+            ({"modified": 1e300}, "years 1 to 9999"),
+            ({"x_number": float("inf")}, "JSON"),
+            ({"x_key": ObjectId()}, "JSON"),
+            ({"modified": "bogus"}, "`modified`"),
+            ({"_manifest": {}}, "date_added"),
+            ({"_manifest": 7}, "date_added"),
+            ({"_manifest": {"date_added": "yesterday"}}, "date_added"),
+        ],
+        ids=range(8),
+    )
+    def test_what_cannot_be_shared_is_told_and_costs_only_itself(self, home, peer, poison, reason):
+        good = {"_manifest": {"date_added": 1.5e9}}
+        peer.put({**threat(1), **good, **poison}, {**threat(2), **good})
+        (answer,) = home.take(peer.uri, roots={peer.root})
+        (left,) = answer["left_out"]
+        assert left["id"] == threat(1)["id"] and reason in left["reason"]
+        assert [each["name"] for each in home.bodies()] == ["No. 2"]
+
+    @pytest.mark.parametrize("place", ["127.0.0.1:9/?serverSelectionTimeoutMS=50", "", "h:port"])
+    def test_that_cannot_be_reached_is_told_without_its_password(self, home, place):
+        with pytest.raises(Unavailable, match="medallion") as told:
+            home.take(f"mongodb://user:let-me-in@{place}")
+        assert "let-me-in" not in str(told.value)
+
+    def test_in_which_no_medallion_ever_was_is_told(self, home, engine_uri):
+        with MongoClient(engine_uri) as client:
+            client["discovery_database"]["api_root_info"].delete_many({})
+        with pytest.raises(Malformed, match="no medallion"):
+            home.take(engine_uri)
+
+
+@pytest.fixture
+def moved(hub, tmp_path):
+    """(URL, key, collection) of a hub that took over what was posted to a real medallion."""
+    with serve_medallion() as partner:
+        for start in range(0, 20, 5):  # each POST has one date
+            partner.add(*(threat(number) for number in range(start, start + 5)))
+        file = tmp_path / "data.json"
+        partner.backend.save_data_to_file(str(file), indent=2)
+    home = Home(hub, COLLECTION)
+    home.take(file, collections={COLLECTION})
+    slug = f"acme-{uuid.uuid4().hex[:6]}"
+    added = operations.add_partner(hub, Partner(slug, "ACME"), [COLLECTION], [])
+    with serve_app(create_app(hub.parts, hub.seal, hub.settings)) as origin:
+        yield origin, f"{slug}:{added['key']}"
+
+
+class TestPollers:
+    @pytest.mark.parametrize("limit", [1, 7, 100])
+    def test_the_official_client_gets_everything_once_and_in_order(self, moved, limit):
+        origin, key = moved
+        user, password = key.split(":", 1)
+        url = f"{origin}/hub/collections/{COLLECTION}/"
+        feed = PeerCollection(url, user=user, password=password)
+        pages = list(as_pages(feed.get_objects, per_request=limit))
+        names = [each["name"] for page in pages for each in page["objects"]]
+        assert names == [f"No. {number}" for number in range(20)]
+
+    def test_our_client_gets_everything_once_and_in_order(self, moved):
+        origin, key = moved
+        kept = Kept()
+        with Hub(f"{origin}/taxii2/", key, Patience(2, 5, 1, 0.01)) as hub:
+            assert list(poll(hub, hub.place(COLLECTION), Ask(limit=7), kept)) == [7, 7, 6]
+        assert [json.loads(each)["name"] for each in kept.objects] == [
+            f"No. {number}" for number in range(20)
+        ]
+
+
+class Kept:
+    """A sink that remembers."""
+
+    stepwise = True
+
+    def __init__(self):
+        self.objects = []
+
+    def resume(self, cursor: Cursor) -> None:
+        pass
+
+    def write(self, objects):
+        self.objects += objects
+
+    def keep(self):
+        return "", 0
+
+    finish = keep
+
+
+class TestTheCommand:
+    def test_works_before_a_hub_runs_and_while_it_does(self, tmp_path):
+        file = written(tmp_path, collection((day(1), threat(1)), (day(2), threat(2))))
+        hub = HubProcess(tmp_path / "data")
+        command = ("import", "medallion", str(file))
+        (before,) = hub.command(*command)
+        hub.start()
+        try:
+            (meanwhile,) = hub.command(*command)
+        finally:
+            hub.stop()
+        assert (before["added"], meanwhile["added"], meanwhile["known"]) == (2, 0, 2)
+
+    def test_says_that_users_and_statuses_stay_behind(self, tmp_path):
+        file = written(tmp_path, collection())
+        command = [BIN / "tocsin-hub", "import", "medallion", file, "--data", tmp_path / "data"]
+        said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        assert "users and passwords are not imported" in said.stderr
+        assert "statuses are not imported" in said.stderr
+
+    def test_that_is_killed_goes_on_when_it_is_run_again(self, tmp_path):
+        many = [(day(1 + number // 500), threat(number)) for number in range(5_000)]
+        file = written(tmp_path, collection(*many))
+        hub = HubProcess(tmp_path / "data").start()
+        words = ["import", "medallion", str(file)]
+        try:
+            with opened(HubSettings(data=hub.data), print) as beside:
+                home = Home(beside)
+                command = [BIN / "tocsin-hub", *words, "--data", hub.data]
+                with subprocess.Popen(command, stderr=subprocess.DEVNULL) as running:
+                    while not some(home):
+                        assert running.poll() is None
+                        time.sleep(0.005)
+                    running.send_signal(signal.SIGKILL)
+                arrived = len(home.entries())
+                (answer,) = hub.command(*words)
+                names = [each["name"] for each in home.bodies()]
+        finally:
+            hub.stop()
+        assert 0 < arrived < 5_000
+        assert (answer["known"], answer["added"]) == (arrived, 5_000 - arrived)
+        assert names == [f"No. {number}" for number in range(5_000)]
+
+
+def some(home):
+    """Whether the import has got anywhere."""
+    there = any(each.id == home.feed for each in home.feeds.collections())
+    return there and home.feeds.head(home.feed).position > 0

@@ -1,0 +1,145 @@
+"""Identities that say who sent something, whenever they do: in one submission, before, or after."""
+
+import dataclasses
+
+import pytest
+from support.hub import (
+    GREEN,
+    details,
+    indicator,
+    relationship,
+    sdo,
+)
+from support.statement_marking import STATEMENT
+
+from tocsin.admission.model import Consent
+from tocsin.server.model import Partner
+
+TEAM = sdo("identity", name="Blue Kite Team", identity_class="organization", sectors=["energy"])
+PLACE = sdo("location", city="Smallville", country="US")
+
+
+def by(author, value="evil.top"):
+    return indicator(value, created_by_ref=author["id"])
+
+
+def told(hub, feed="green"):
+    """What partners sent and identities but the hub's, as a reader of the feed gets it."""
+    answer = hub.ask(f"collections/{feed}/objects/", "north", query_string={"limit": 1000})
+    own = ("marking-definition", "extension-definition")
+    return [o for o in answer.json["objects"] if o["type"] not in own and o["id"] != hub.identity]
+
+
+def identities(hub):
+    return [o for o in told(hub) if o["type"] == "identity" and o["name"] != "Tocsin"]
+
+
+class TestSentLater:
+    @pytest.fixture(autouse=True)
+    def named(self, hub):
+        hub.push(by(TEAM))
+
+    def test_the_identity_gives_way_to_the_hubs(self, hub):
+        [entry] = details(hub.push(TEAM))
+        assert entry["x_tocsin_verdict"] == "duplicate"
+        assert entry["x_tocsin_public_id"] == hub.identity
+        assert identities(hub) == []
+
+    def test_where_it_is_stays_unknown(self, hub):
+        status = hub.push(PLACE, relationship(TEAM, "located-at", PLACE))
+        assert hub.verdicts(status) == ["refused", "refused"]
+        assert "Smallville" not in str(told(hub))
+
+    def test_another_partner_may_speak_of_it(self, hub):
+        assert hub.verdicts(hub.push(TEAM, who="north")) == ["admitted"]
+
+    def test_it_is_named_once_the_partner_agrees_and_sends_it(self, hub):
+        people = hub.store.people
+        people.update_partner(dataclasses.replace(people.partner("acme"), consent=Consent.EVERYONE))
+        assert hub.verdicts(hub.push(TEAM, by(TEAM, "else.top"))) == ["admitted"] * 2
+        [shown] = identities(hub)
+        authors = {o["created_by_ref"] for o in told(hub) if o["type"] == "indicator"}
+        assert authors == {hub.identity, shown["id"]}
+
+
+class TestSentBefore:
+    def test_it_goes_when_it_turns_out_who_it_is(self, hub):
+        hub.push(TEAM)
+        assert len(identities(hub)) == 1
+        hub.push(by(TEAM))
+        [gone] = identities(hub)
+        assert gone["revoked"] and "Kite" not in str(gone) and "energy" not in str(gone)
+
+    def test_it_does_not_come_again(self, hub):
+        hub.push(TEAM), hub.push(by(TEAM))
+        hub.push(TEAM | {"modified": "2026-03-01T00:00:00.000Z"})
+        assert [each["revoked"] for each in identities(hub)] == [True]
+
+    def test_what_was_published_with_consent_goes_when_that_has_ended(self, hub):
+        hub.join(Partner("open", "Open Limited", consent=Consent.EVERYONE))
+        hub.push(TEAM, by(TEAM), who="open")
+        hub.store.people.update_partner(Partner("open", "Open Limited"))
+        hub.push(by(TEAM, "else.top"), who="open")
+        assert all(each["revoked"] and "Kite" not in str(each) for each in identities(hub))
+
+    def test_nothing_becomes_of_it_where_it_is_only_related_to(self, hub):
+        hub.push(TEAM), hub.push(by(TEAM) | {"created_by_ref": TEAM["id"]}, who="north")
+        assert not any("revoked" in each for each in identities(hub))
+
+
+class TestLabels:
+    """What an identity says of itself: `ais-consent-…`."""
+
+    def pushed(self, hub, consent, *labels, **more):
+        hub.join(Partner("open", "Open Limited", consent=consent))
+        text = {"description": "Open Limited saw it"}
+        return hub.push(TEAM | {"labels": list(labels)}, by(TEAM) | text | more, who="open")
+
+    @pytest.mark.parametrize("label", ["ais-consent-none", "AIS-Consent-USG"])
+    def test_less_than_the_partner_agreed_to_is_obeyed(self, hub, label):
+        self.pushed(hub, Consent.EVERYONE, "other", label)
+        assert identities(hub) == []
+        [shown] = [each for each in told(hub) if each["type"] == "indicator"]
+        assert shown["created_by_ref"] == hub.identity and "Open" not in str(shown)
+
+    def test_more_is_not(self, hub):
+        self.pushed(hub, Consent.NONE, "ais-consent-everyone")
+        assert identities(hub) == [] and "Open" not in str(told(hub))
+
+    WAITING = (
+        {"pattern": "[domain-name:value = 'vpn.acme.example']"},
+        {"description": "Open Limited saw it. Reported by Jane Doe"},
+        {"object_marking_refs": [GREEN, STATEMENT["id"]]},
+    )
+
+    def released(self, hub):
+        hub.push(STATEMENT, who="open")
+        for review in hub.store.reviews.waiting():
+            assert hub.parts.intake.release(review, "analyst").verdict == "admitted"
+        return [each for each in told(hub) if each["type"] == "indicator"][-1]
+
+    @pytest.mark.parametrize("more", WAITING)
+    def test_what_waits_for_longer_goes_out_as_anonymous_as_it_came(self, hub, more):
+        self.pushed(hub, Consent.EVERYONE, "ais-consent-none", **more)
+        shown = self.released(hub)
+        assert shown["created_by_ref"] == hub.identity and "Open" not in str(shown)
+        assert "saw it" in shown["description"]
+
+    def test_and_who_agreed_in_a_later_submission_stays_named(self, hub, clock):
+        self.pushed(hub, Consent.EVERYONE, "ais-consent-none", **self.WAITING[0])
+        clock.pass_by(hours=1)
+        hub.push(TEAM, by(TEAM, "else.top"), who="open")
+        assert "Open" not in str(self.released(hub))
+        assert ["revoked" in each for each in identities(hub)] == [False]
+
+    def test_an_identity_that_is_not_the_author_decides_nothing(self, hub):
+        other = sdo("identity")["id"]
+        self.pushed(hub, Consent.EVERYONE, "ais-consent-none", created_by_ref=other)
+        assert "Open Limited" in str(told(hub))
+
+
+def test_its_place_waits_no_longer_when_it_turns_out_who_it_is(hub):
+    """The relationship came first, when nobody knew whose identity it is."""
+    hub.push(PLACE, relationship(TEAM, "located-at", PLACE, object_marking_refs=[GREEN]))
+    hub.push(by(TEAM))
+    assert "relationship" not in {each["type"] for each in told(hub)}

@@ -1,0 +1,92 @@
+"""Whoever agreed to be named, and does so no longer, is not named again."""
+
+import json
+
+import pytest
+from support.clock import LATER, sighting
+from support.hub import indicator, relationship, sdo
+
+from tocsin.admission.model import Consent
+from tocsin.server.model import Partner
+
+OPEN = sdo("identity", name="Open Limited", identity_class="organization")
+NAMED = {"created_by_ref": OPEN["id"], "description": "Open Limited saw it on its own gateway"}
+CITED = {"external_references": [{"source_name": "Open Limited", "external_id": "OL-1"}]}
+
+
+def shown(hub):
+    """The newest version of the one indicator."""
+    [public] = [each for each in hub.feed("green", "north") if each["type"] == "indicator"]
+    return public
+
+
+def ended(hub):
+    hub.store.people.update_partner(Partner("open", "Open Limited"))
+
+
+def anonymous(hub):
+    public = shown(hub)
+    return public["created_by_ref"] == hub.identity and "Open" not in json.dumps(public)
+
+
+@pytest.fixture
+def report(hub):
+    """An indicator published under its partner's name."""
+    hub.join(Partner("open", "Open Limited", consent=Consent.EVERYONE))
+    sent = indicator("evil.top", **NAMED, **CITED)
+    hub.push(OPEN, sent, who="open")
+    assert "Open Limited" in shown(hub)["description"]
+    return sent
+
+
+def test_while_the_partner_agrees_it_stays_named(hub, report):
+    hub.push(sighting(shown(hub)), who="north")
+    assert "Open Limited" in shown(hub)["description"]
+    assert shown(hub)["created_by_ref"] != hub.identity
+
+
+def test_not_when_a_newer_report_without_the_name_is_revoked(hub, report):
+    ended(hub)
+    newer = indicator("evil.top", modified=LATER, created_by_ref=OPEN["id"])
+    hub.push(newer, who="open")
+    hub.push(newer | {"revoked": True, "modified": "2026-04-01T00:00:00.000Z"}, who="open")
+    assert anonymous(hub) and "own gateway" in shown(hub)["description"]
+
+
+def test_not_when_another_partner_has_seen_it(hub, clock, report):
+    ended(hub)
+    clock.pass_by(hours=2)
+    hub.push(sighting(shown(hub)), who="north")
+    assert anonymous(hub)
+
+
+def test_not_when_it_is_sent_again_as_it_was(hub, report):
+    ended(hub)
+    assert hub.verdicts(hub.push(report, who="open")) == ["duplicate"]
+    assert anonymous(hub)
+
+
+def test_not_when_it_is_revoked(hub, report):
+    ended(hub)
+    hub.push(report | {"revoked": True, "modified": LATER}, who="open")
+    assert shown(hub)["revoked"] and anonymous(hub)
+
+
+def test_not_when_it_is_looked_after(hub, clock, report):
+    hub.push(report | {"valid_until": "2026-12-24T00:00:00.000Z", "modified": LATER}, who="open")
+    ended(hub)
+    clock.pass_by(days=60)
+    hub.parts.aftercare.sweep()
+    assert shown(hub)["revoked"] and anonymous(hub)
+
+
+def test_not_when_what_it_waited_for_arrives(hub):
+    hub.join(Partner("open", "Open Limited", consent=Consent.EVERYONE))
+    tool = sdo("tool", name="t")
+    note = {"object_refs": [tool["id"], sdo("malware")["id"]], "content": "by Open Limited"}
+    hub.push(OPEN, tool, sdo("note", **note, created_by_ref=OPEN["id"]), who="open")
+    ended(hub)
+    malware = sdo("malware", name="m", is_family=True, id=note["object_refs"][1])
+    hub.push(malware, relationship(malware, "uses", tool), who="open")
+    [public] = [each for each in hub.feed("green", "north") if each["type"] == "note"]
+    assert len(public["object_refs"]) == 2 and "Open" not in json.dumps(public)

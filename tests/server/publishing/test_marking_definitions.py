@@ -1,0 +1,101 @@
+"""Marking definitions that come before or after what carries them, or alone."""
+
+import itertools
+
+import pytest
+from support.hub import (
+    AMBER,
+    GREEN,
+    details,
+    indicator,
+    relationship,
+    sdo,
+)
+from support.statement_marking import STATEMENT
+
+
+def carrying(level=GREEN, value="evil.top"):
+    return indicator(value, object_marking_refs=[level, STATEMENT["id"]])
+
+
+def carried(hub, feed="green"):
+    """What the indicators of a feed carry besides their level, and the definitions there."""
+    answer = hub.ask(f"collections/{feed}/objects/", "north", query_string={"limit": 1000})
+    objects = answer.json["objects"]
+    defined = {o["id"] for o in objects if "Copyright" in str(o.get("definition"))}
+    marks = [o["object_marking_refs"][1] for o in objects if o["type"] == "indicator"]
+    return marks, defined
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_in_whatever_order_they_come(hub, order):
+    sent = STATEMENT, carrying(), carrying(AMBER, "strict.top")
+    for at in order:
+        hub.push(sent[at])
+    [mark], defined = carried(hub)
+    assert {mark} == defined
+    marks, defined = carried(hub, "amber")
+    assert len(marks) == 2 and set(marks) <= defined
+
+
+def test_what_waited_for_one_says_so_and_is_published_with_it(hub):
+    waiting = hub.push(carrying())
+    assert hub.verdicts(waiting) == ["held"]
+    hub.push(STATEMENT)
+    [entry] = details(hub.ask(f"status/{waiting['id']}/").json)
+    assert entry["x_tocsin_verdict"] == "admitted" and entry["message"] == "published"
+    assert hub.store.reviews.waiting() == []
+
+
+def test_what_waits_for_other_things_too_is_published_with_the_last_of_them(hub):
+    one, other = indicator(), sdo("malware", name="evil", is_family=False)
+    marks = [GREEN, STATEMENT["id"]]
+    waiting = hub.push(relationship(one, "indicates", other, object_marking_refs=marks))
+    told = []
+    for each in (STATEMENT, one, other):
+        hub.push(each)
+        [entry] = details(hub.ask(f"status/{waiting['id']}/").json)
+        told.append(entry["message"])
+    assert all(other["id"] in said and "definition" not in said for said in told[:2])
+    assert one["id"] in told[0] and one["id"] not in told[1]
+    assert told[2] == "published" and hub.store.reviews.waiting() == []
+
+
+def test_it_is_remembered_of_so_many_for_which_one_waits(hub):
+    ids = [sdo("marking-definition")["id"] for _ in range(1_500)]
+    assert hub.verdicts(hub.push(indicator(object_marking_refs=[GREEN, *ids]))) == ["held"]
+    [review] = hub.store.reviews.waiting()
+    assert len(review.waits_for) == 1_000
+
+
+def test_it_may_come_alone_again_and_again(hub):
+    for number in range(20):
+        hub.push(STATEMENT)
+        assert hub.verdicts(hub.push(carrying(value=f"evil{number}.top"))) == ["admitted"]
+    marks, defined = carried(hub)
+    assert len(marks) == 20 and set(marks) == defined and len(defined) == 1
+
+
+def test_what_is_stricter_carries_the_one_that_is_there(hub):
+    hub.push(STATEMENT, carrying())
+    hub.push(STATEMENT, carrying(AMBER, "strict.top"))
+    marks, defined = carried(hub, "amber")
+    assert set(marks) == defined and len(marks) == 2
+
+
+def test_one_that_says_its_level_keeps_it(hub):
+    hub.push(STATEMENT | {"object_marking_refs": [AMBER]})
+    assert hub.verdicts(hub.push(carrying())) == ["held"]
+    assert carried(hub) == ([], set())
+
+
+def test_another_partner_must_send_it_itself(hub):
+    hub.push(STATEMENT)
+    assert hub.verdicts(hub.push(carrying(), who="north")) == ["held"]
+
+
+def test_what_else_is_to_be_decided_still_waits(hub):
+    hub.push(carrying(value="vpn.acme.example"))
+    hub.push(STATEMENT)
+    [review] = hub.store.reviews.waiting()
+    assert "victim_terms" in review.rules

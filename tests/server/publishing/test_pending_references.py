@@ -1,0 +1,325 @@
+"""References are kept whole, and the order in which objects come does not matter."""
+
+import itertools
+import json
+import random
+import uuid
+from dataclasses import replace
+
+import pytest
+from support.clock import history
+from support.hub import (
+    AMBER,
+    GREEN,
+    RED,
+    TestHub,
+    details,
+    findings,
+    indicator,
+    relationship,
+    sdo,
+)
+from support.observables import sco
+
+from tocsin.admission.model import Candidate, Tlp
+from tocsin.server.publishing.public_ids import Mint
+from tocsin.server.store import Store
+
+FEW = ("indicator", "malware", "relationship", "report", "sighting")
+ALL = (*FEW, "observed-data", "domain-name", "ipv4-addr", "network-traffic")
+SAMPLE = 24
+
+
+@pytest.fixture
+def hub(store: Store) -> TestHub:
+    return TestHub(store)
+
+
+def graph(tag):
+    """Objects that refer to one another, by type; `tag` keeps them apart from other graphs."""
+    number = int(tag[1:])
+    address = sco("ipv4-addr", value=f"45.77.{number // 256}.{number % 256}")
+    domain = sco("domain-name", value=f"{tag}.top", resolves_to_refs=[address["id"]])
+    traffic = sco("network-traffic", dst_ref=address["id"], protocols=["tcp"])
+    seen = sdo(
+        "observed-data",
+        first_observed="2026-01-01T00:00:00Z",
+        last_observed="2026-01-01T00:00:00Z",
+        number_observed=1,
+        object_refs=[domain["id"], traffic["id"]],
+        labels=[tag],
+    )
+    found = indicator(f"{tag}.top", labels=[tag])
+    bad = sdo("malware", name=tag, is_family=True)
+    joined = relationship(found, "indicates", bad, description=tag)
+    sighted = sdo(
+        "sighting", sighting_of_ref=found["id"], observed_data_refs=[seen["id"]], description=tag
+    )
+    members = [bad, joined, found, domain, sighted, seen]
+    told = sdo(
+        "report",
+        name=tag,
+        published="2026-01-01T00:00:00Z",
+        object_refs=[each["id"] for each in members],
+    )
+    together = [found, bad, joined, told, sighted, seen, domain, address, traffic]
+    return {each["type"]: each for each in together}
+
+
+def pushed(hub, orders):
+    """Each order with a graph of its own, object by object in separate submissions."""
+    graphs = [(f"n{number}", order) for number, order in enumerate(orders)]
+    whole = {tag: graph(tag) for tag, _ in graphs}
+    for step in range(len(orders[0])):
+        hub.push(*(whole[tag][order[step]] for tag, order in graphs))
+
+
+_OF_THE_HUB = ("created", "modified", "extensions")
+
+
+def told(hub, feed, tags):
+    """What a feed says of each graph, with names for ids; without stamps and the hub's figures.
+
+    Figures that only rise wait for the quiet period, so they tell in what order things came.
+    """
+    found = {o["id"]: o for o in read(hub, feed)}
+    name_of = {id: f"{o['type']}--of-{tag}" for id, o in found.items() if (tag := tag_of(o, found))}
+    said = {tag: [] for tag in tags}
+    for id, each in found.items():
+        tag = name_of[id].partition("--of-")[2]
+        body = {k: v for k, v in each.items() if k not in _OF_THE_HUB}
+        text = json.dumps(body, sort_keys=True)
+        for other in sorted(references_in(body)):
+            text = text.replace(other, name_of.get(other, "elsewhere"))
+        text = text.replace(id, name_of[id]).replace(f"of-{tag}", "of-it").replace(tag, "it")
+        said[tag].append(text.replace(each.get("value", "no value"), "value"))
+    return {tag: sorted(texts) for tag, texts in said.items()}
+
+
+def read(hub, feed):
+    found, query = [], {"limit": 500}
+    while True:
+        page = hub.ask(f"collections/{feed}/objects/", query_string=query).json
+        found += page.get("objects", [])
+        if not page.get("more"):
+            own = ("identity", "marking-definition", "extension-definition")
+            return [each for each in found if each["type"] not in own]
+        query["next"] = page["next"]
+
+
+def tag_of(subject, found):
+    for name in ("name", "description"):
+        if name in subject:
+            return subject[name]
+    if subject["type"] == "network-traffic":
+        return tag_of(found[subject["dst_ref"]], found)
+    if subject["type"] == "ipv4-addr":
+        third, fourth = subject["value"].split(".")[2:]
+        return f"n{int(third) * 256 + int(fourth)}"
+    return subject.get("labels", [subject.get("value", "").partition(".")[0]])[0]
+
+
+def references_in(body):
+    refs = [v for k, v in body.items() if k.endswith("_ref")]
+    refs += [each for k, v in body.items() if k.endswith("_refs") for each in v]
+    return {ref for ref in refs if not ref.startswith(("marking-definition--", "identity--"))}
+
+
+class TestOrder:
+    def test_every_order_of_a_few_objects_gives_the_same_feed(self, hub):
+        orders = list(itertools.permutations(FEW))
+        pushed(hub, orders)
+        said = told(hub, "green", [f"n{number}" for number in range(len(orders))])
+        assert len(said["n0"]) == len(FEW)
+        assert {tuple(texts) for texts in said.values()} == {tuple(said["n0"])}
+
+    def test_so_do_orders_of_a_whole_graph_with_observables(self, hub):
+        chosen = random.Random(7)
+        orders = [chosen.sample(ALL, len(ALL)) for _ in range(SAMPLE)]
+        pushed(hub, [ALL, ALL[::-1], *orders])
+        said = told(hub, "green", [f"n{number}" for number in range(SAMPLE + 2)])
+        assert len(said["n0"]) == len(ALL)
+        assert "elsewhere" not in str(said["n0"])
+        assert {tuple(texts) for texts in said.values()} == {tuple(said["n0"])}
+
+    def test_so_does_one_submission(self, hub):
+        hub.push(*graph("n1").values())
+        pushed(hub, [ALL[::-1]])
+        said = told(hub, "green", ["n0", "n1"])
+        assert said["n0"] == said["n1"]
+
+
+class TestCompleting:
+    def test_a_report_is_out_at_once_and_completed_when_its_members_come(self, hub):
+        first, late = indicator("one.top"), indicator("two.top")
+        refs = [late["id"], first["id"]]
+        told = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=refs)
+        hub.push(first, told)
+        [early] = [o for o in hub.feed("green") if o["type"] == "report"]
+        hub.push(late)
+        full = {o["type"]: o for o in hub.feed("green")}["report"]
+        names = {o["id"]: o.get("pattern") for o in hub.feed("green")}
+        assert [names[ref] for ref in early["object_refs"]] == [first["pattern"]]
+        assert [names[ref] for ref in full["object_refs"]] == [late["pattern"], first["pattern"]]
+        assert full["id"] == early["id"] and full["modified"] > early["modified"]
+
+    def test_what_completes_nothing_makes_no_version(self, hub):
+        member = indicator("one.top")
+        refs = [member["id"], f"indicator--{uuid.uuid4()}"]
+        told = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=refs)
+        hub.push(member, told)
+        before = hub.feed("green")
+        hub.push(indicator("else.top", object_marking_refs=[AMBER]))
+        assert hub.feed("green") == before
+
+    def test_a_member_that_only_others_may_see_is_in_their_copy(self, hub):
+        told = sdo("report", name="r", published="2026-01-01T00:00:00Z")
+        seen, hidden = indicator("one.top"), indicator("two.top", object_marking_refs=[AMBER])
+        told["object_refs"] = [seen["id"], hidden["id"]]
+        hub.push(seen, hidden, told)
+        counts = {
+            feed: len(o["object_refs"])
+            for feed in ("green", "amber")
+            for o in hub.feed(feed)
+            if o["type"] == "report"
+        }
+        assert counts == {"green": 1, "amber": 2}
+
+    def test_an_end_that_another_partner_sends_later_joins_the_relationship(self, hub):
+        address = sco("ipv4-addr", value="45.77.1.1")
+        found = indicator("one.top")
+        joined = relationship(found, "based-on", address)
+        assert hub.verdicts(hub.push(found, joined, who="acme")) == ["admitted", "held"]
+        hub.push(address, who="north")
+        [out] = [o for o in hub.feed("green") if o["type"] == "relationship"]
+        assert out["target_ref"] == address["id"]
+
+    def test_nobody_joins_what_another_calls_by_the_same_private_id(self, hub):
+        private = sdo("malware", name="m", is_family=True)
+        found = indicator("one.top")
+        hub.push(found, relationship(found, "indicates", private), who="acme")
+        hub.push(private, who="north")
+        assert "relationship" not in {o["type"] for o in hub.feed("green")}
+
+    def test_nothing_waits_for_what_was_refused(self, hub):
+        inside = sco("ipv4-addr", value="10.1.2.3")
+        outside = sco("ipv4-addr", value="45.77.1.1")
+        ends = {"src_ref": inside["id"], "dst_ref": outside["id"]}
+        traffic = sco("network-traffic", protocols=["tcp"], **ends)
+        orders = [
+            [inside, outside, traffic],
+            [traffic, outside, inside],
+            [outside, traffic, inside],
+        ]
+        for number, order in enumerate(orders):
+            for each in order:
+                hub.push({**each, "protocols": [f"p{number}"]} if each is traffic else each)
+        out = [o for o in hub.feed("green") if o["type"] == "network-traffic"]
+        assert len(out) == 3
+        assert all("src_ref" not in o and o["dst_ref"] == outside["id"] for o in out)
+
+    def test_nothing_refers_to_what_is_held(self, hub):
+        joined = relationship(indicator("a.top"), "indicates", sdo("malware", name="m"))
+        told = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=[joined["id"]])
+        assert hub.verdicts(hub.push(told, joined)) == ["held", "held"]
+        assert hub.feed("green") == []
+
+    def test_what_an_analyst_refuses_is_waited_for_no_longer(self, hub):
+        inside = sco("domain-name", value="acme.example")  # a partner's own: an analyst looks
+        outside = sco("ipv4-addr", value="45.77.1.1")
+        ends = {"src_ref": inside["id"], "dst_ref": outside["id"]}
+        hub.push(outside, sco("network-traffic", protocols=["tcp"], **ends), inside, who="north")
+        [review] = [r for r in hub.store.reviews.waiting() if r.rules != ("references",)]
+        hub.parts.intake.reject(review, "analyst", "not for others")
+        [traffic] = [o for o in hub.feed("green") if o["type"] == "network-traffic"]
+        assert "src_ref" not in traffic
+
+    def test_what_was_refused_and_comes_again_put_right_completes(self, hub):
+        one, two = indicator("one.top"), indicator("two.top", object_marking_refs=[RED])
+        refs = [two["id"], one["id"]]
+        told = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=refs)
+        hub.push(one, two, told)
+        right = {"object_marking_refs": [GREEN], "modified": "2026-02-01T00:00:00.000Z"}
+        hub.push({**two, **right})
+        assert [len(o["object_refs"]) for o in hub.feed("green") if o["type"] == "report"] == [2]
+
+    def test_the_ids_of_a_submission_are_those_that_will_be_public(self):
+        refused = Candidate(0, indicator()).refused()
+        sighted = sdo("sighting", sighting_of_ref=refused.object["id"])
+        noted = sdo("note", content="n", object_refs=[sighted["id"]])
+        candidates = [
+            Candidate(n, each, each["id"], tlp=Tlp.GREEN, scope="green", key=each["id"])
+            for n, each in enumerate((noted, sighted, indicator()), 1)
+        ]
+        refused = replace(refused, source_id=refused.object["id"])
+        mint = Mint(uuid.UUID(int=7), {"id": "identity--1"})
+        assert mint.minted([refused, *candidates], frozenset()).keys() == {candidates[2].source_id}
+
+    def test_a_definition_that_came_before_is_known(self, hub):
+        statement = {
+            "type": "marking-definition",
+            "spec_version": "2.1",
+            "id": "marking-definition--22222222-2222-4222-8222-222222222222",
+            "created": "2026-01-01T00:00:00.000Z",
+            "definition_type": "statement",
+            "definition": {"statement": "Copyright"},
+        }
+        hub.push(statement, indicator("a.top", object_marking_refs=[GREEN, statement["id"]]))
+        status = hub.push(indicator("b.top", object_marking_refs=[GREEN, statement["id"]]))
+        assert hub.verdicts(status) == ["admitted"]
+        one, two = hub.feed("green")
+        assert one["object_marking_refs"] == two["object_marking_refs"]
+
+    def test_the_status_tells_at_last_that_all_is_out(self, hub):
+        found, bad = indicator("a.top"), sdo("malware", name="m", is_family=True)
+        told = sdo("report", name="r", published="2026-01-01T00:00:00Z")
+        joined = relationship(found, "indicates", bad)
+        told["object_refs"] = [joined["id"]]
+        ids = [hub.push(each)["id"] for each in (told, joined, bad, found)]
+        statuses = [hub.ask(f"status/{id}/").json for id in ids]
+        assert [details(s)[0]["x_tocsin_verdict"] for s in statuses] == ["admitted"] * 4
+
+
+def test_what_waited_does_not_say_so_any_more_once_it_is_published(hub):
+    ends = sdo("malware", name="m", is_family=True), sdo("tool", name="t")
+    waiting = hub.push(relationship(ends[0], "uses", ends[1]))
+    hub.push(*ends)
+    [entry] = details(hub.ask(f"status/{waiting['id']}/").json)
+    assert entry["message"] == "published"
+    assert "x_tocsin_findings" not in entry
+
+
+MEMBERS = {"report": {"name": "r", "published": "2026-01-01T00:00:00.000Z"}}
+MEMBERS |= {"note": {"content": "n"}, "opinion": {"opinion": "disagree"}}
+MEMBERS |= {"grouping": {"context": "unspecified"}}
+
+
+class TestOfWhatIsStricter:
+    """A list of references of which the least strict is stricter than the object itself."""
+
+    @pytest.mark.parametrize("kind", MEMBERS)
+    def test_it_is_as_strict_as_the_least_strict_of_them(self, hub, kind):
+        strict = [indicator(f"a{n}.top", object_marking_refs=[AMBER]) for n in range(2)]
+        listed = sdo(kind, object_refs=[each["id"] for each in strict], **MEMBERS[kind])
+        status = hub.push(listed, *strict)
+        assert hub.verdicts(status) == ["admitted"] * 3
+        assert hub.feed("green", "north") == []
+        [public] = [each for each in hub.feed("amber", "north") if each["type"] == kind]
+        assert len(public["object_refs"]) == 2
+        [told] = [each for each in findings(status) if each["rule"] == "marking"]
+        assert told["message"] == "what it is about is TLP:AMBER, so it is too"
+
+    @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+    def test_not_if_one_of_them_may_be_seen_in_whatever_order_they_come(self, hub, order):
+        strict, plain = indicator("a.top", object_marking_refs=[AMBER]), indicator("b.top")
+        listed = sdo("report", object_refs=[strict["id"], plain["id"]], **MEMBERS["report"])
+        for at in order:
+            hub.push((strict, plain, listed)[at])
+        [public] = [each for each in hub.feed("green", "north") if each["type"] == "report"]
+        assert len(public["object_refs"]) == 1
+
+    def test_an_opinion_of_it_is_heard(self, hub):
+        strict = indicator("a.top", object_marking_refs=[AMBER])
+        hub.push(strict, sdo("opinion", object_refs=[strict["id"]], **MEMBERS["opinion"]))
+        [public] = [each for each in hub.feed("amber", "north") if each["type"] == "indicator"]
+        assert history(public)["false_positives"] == 1

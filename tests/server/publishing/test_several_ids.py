@@ -1,0 +1,384 @@
+"""One partner, one thing, several ids of its own for it (docs/merging.md): what it says under
+each stands by itself, and all of it together is one voice."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+from hypothesis import (
+    HealthCheck,
+    given,
+    settings,
+)
+from hypothesis import (
+    strategies as st,
+)
+from support.clock import (
+    figures,
+    history,
+    until,
+)
+from support.databases import emptied
+from support.hub import (
+    AMBER,
+    CLEAR,
+    GREEN,
+    TestHub,
+    details,
+    findings,
+    indicator,
+)
+from support.several_ids import moved, revoked, shown
+
+from tocsin.admission.model import Tlp
+from tocsin.server.model import Wait
+from tocsin.server.publishing import public_objects
+
+JANUARY, FEBRUARY = "2026-01-01T00:00:00.000Z", "2026-01-20T00:00:00.000Z"
+NAMED = "said by Mr John Smith, tel. +1 202 555 0142"
+
+
+def older(value="evil.top", **more):
+    return indicator(value, **{"modified": JANUARY, "description": "the older", **more})
+
+
+def newer(value="evil.top", **more):
+    return indicator(value, **{"modified": FEBRUARY, "description": "the newer", **more})
+
+
+def domain(value, number, mark=GREEN, **more):
+    """An SCO under an id that its value does not give it."""
+    name = f"domain-name--{number:08}-1111-4111-8111-111111111111"
+    body = {"type": "domain-name", "spec_version": "2.1", "id": name, "value": value}
+    return {**body, "object_marking_refs": [mark], **more}
+
+
+def versions(hub, feed="green"):
+    return hub.ask(f"collections/{feed}/manifest/", query_string={"match[version]": "all"}).json
+
+
+def remembered(hub, number=0):
+    """The ids under which partners say it, as the store has them."""
+    public = [o for o in hub.feed("amber") if o["type"] in ("indicator", "domain-name")][number]
+    kept = hub.store.commit(lambda txn: txn.publics([public["id"]]))[public["id"]].contributions
+    return {each.source_id for each in kept}
+
+
+class TestWhatIsLeft:
+    @pytest.mark.parametrize("ending", [revoked, moved])
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_stands_when_the_newer_one_goes(self, hub, ending, order):
+        sent = [older(), newer()]
+        for each in sent[::order]:
+            hub.push(each)
+        assert shown(hub) == {"evil.top": "the newer"}
+        assert hub.verdicts(hub.push(ending(sent[1]))) == ["admitted"]
+        assert shown(hub)["evil.top"] == "the older"
+
+    def test_stands_when_both_come_and_one_goes_in_one_submission(self, hub):
+        one, other = older(), newer()
+        hub.push(one, other, moved(other))
+        assert shown(hub) == {"evil.top": "the older", "else.top": "the newer"}
+
+    def test_is_as_it_was_when_the_older_one_goes(self, hub):
+        one, other = older(), newer()
+        hub.push(one), hub.push(other)
+        before = versions(hub)
+        hub.push(revoked(one))
+        assert versions(hub) == before
+        assert shown(hub) == {"evil.top": "the newer"}
+
+    def test_is_nothing_when_all_have_gone(self, hub):
+        one, other = older(), newer()
+        hub.push(one), hub.push(other), hub.push(revoked(other)), hub.push(revoked(one))
+        assert shown(hub) == {"evil.top": None}
+
+    def test_is_what_others_say_when_all_of_the_partners_have_gone(self, hub):
+        one, other = older(), newer()
+        hub.push(older(description="of another", modified=JANUARY), who="north")
+        hub.push(one), hub.push(other), hub.push(revoked(other)), hub.push(revoked(one))
+        assert shown(hub) == {"evil.top": "of another"}
+
+    def test_is_untouched_by_an_id_that_says_nothing_of_it(self, hub):
+        hub.push(older())
+        status = hub.push(revoked(newer()))
+        assert hub.verdicts(status) == ["duplicate"]
+        assert "nothing of yours" in findings(status)[-1]["message"]
+        assert shown(hub) == {"evil.top": "the older"}
+
+    def test_is_nothing_of_an_older_version_that_the_same_id_had(self, hub):
+        sent = older("old.top")
+        hub.push(sent, moved(sent, "new.top"))
+        assert shown(hub) == {"old.top": None, "new.top": "the older"}
+
+
+class TestOneVoice:
+    def test_counts_once_and_corroborates_nothing(self, hub, clock):
+        hub.push(older(confidence=60)), hub.push(newer(confidence=50))
+        [public] = hub.feed("green")
+        assert (public["confidence"], figures(public)) == (50, (1, 0, 0))
+        hub.push(older(confidence=50), who="north")
+        hub.push(newer(confidence=50), who="north")
+        clock.pass_by(hours=2)
+        hub.parts.aftercare.sweep()
+        assert history(hub.feed("green")[0])["contributors"] == 2
+
+    def test_takes_no_turns(self, hub):
+        one, other = older(), newer()
+        hub.push(one), hub.push(other)
+        before = versions(hub)
+        for each in (one, other, one):
+            assert hub.verdicts(hub.push(each)) == ["duplicate"]
+        assert versions(hub) == before
+
+    def test_nor_do_observables_which_have_no_versions(self, hub):
+        one = domain("evil.top", 1, defanged=False)
+        other = domain("evil.top", 2, defanged=True)
+        hub.push(one), hub.push(other)
+        before = versions(hub)
+        for each in (one, other, one):
+            assert hub.verdicts(hub.push(each)) == ["duplicate"]
+        assert versions(hub) == before
+
+    def test_is_told_that_another_word_of_its_own_counts(self, hub):
+        hub.push(newer())
+        status = hub.push(older())
+        assert hub.verdicts(status) == ["duplicate"]
+        assert "under another id" in findings(status)[-1]["message"]
+        assert details(status)[0]["x_tocsin_public_id"] == hub.feed("green")[0]["id"]
+
+    def test_of_the_same_under_another_id_is_a_duplicate_for_all_that_others_say(self, hub):
+        hub.push(older(), who="north")
+        hub.push(older())
+        assert hub.verdicts(hub.push(older(modified=FEBRUARY))) == ["duplicate"]
+
+    def test_has_spoken_since_the_first_of_its_words(self, hub, clock):
+        hub.push(older())
+        clock.pass_by(days=10)
+        hub.push(newer())
+        first, last = (history(hub.feed("green")[0])[f"{n}_reported"] for n in ("first", "last"))
+        assert int(last[8:10]) != int(first[8:10])
+
+    def test_is_young_again_when_any_of_its_words_comes_again(self, hub, clock):
+        one = older(pattern="[ipv4-addr:value = '45.12.1.2']", confidence=80)
+        hub.push(one), hub.push({**newer(confidence=80), "pattern": one["pattern"]})
+        clock.pass_by(days=31)
+        hub.parts.aftercare.sweep()
+        assert hub.feed("green")[0]["confidence"] == 40
+        clock.pass_by(days=1)
+        hub.push(one)
+        assert hub.feed("green")[0]["confidence"] == 80
+
+
+class TestLevels:
+    def test_of_indicators_stay_apart(self, hub):
+        one, other = older(object_marking_refs=[AMBER]), newer()
+        hub.push(one), hub.push(other), hub.push(revoked(other))
+        assert shown(hub) == {"evil.top": None}
+        told = {o["description"]: o.get("revoked", False) for o in hub.feed("amber")}
+        assert told == {"the newer": True, "the older": False}
+
+    @pytest.mark.parametrize("left", ["acme", "north"])
+    def test_of_an_observable_whose_green_word_goes_take_it_back_from_green(self, hub, left):
+        hub.push(domain("evil.top", 1, AMBER, defanged=True), who=left)
+        hub.push(domain("evil.top", 2))
+        assert shown(hub) == shown(hub, "amber") == {"evil.top": ""}
+        hub.push(domain("else.top", 2))
+        assert shown(hub) == {"evil.top": None, "else.top": ""}
+        assert shown(hub, "amber") == {"evil.top": "", "else.top": ""}
+        taken = next(o for o in hub.feed("green") if o.get("revoked"))
+        assert taken["object_marking_refs"] == [GREEN] and "defanged" not in taken
+
+    def test_do_so_though_more_becomes_of_it_in_the_same_submission(self, hub):
+        hub.push(domain("evil.top", 1, AMBER)), hub.push(domain("evil.top", 2))
+        hub.push(domain("else.top", 2), domain("evil.top", 1, AMBER, defanged=True))
+        assert shown(hub) == {"evil.top": None, "else.top": ""}
+
+    def test_do_not_while_somebody_stands_behind_it(self, hub):
+        hub.push(domain("evil.top", 1, AMBER)), hub.push(domain("evil.top", 2))
+        hub.push(domain("evil.top", 3), who="north")
+        hub.push(domain("else.top", 2))
+        assert shown(hub) == {"evil.top": "", "else.top": ""}
+
+    def test_give_it_back_when_it_is_said_again(self, hub):
+        hub.push(domain("evil.top", 1, AMBER)), hub.push(domain("evil.top", 2))
+        hub.push(domain("else.top", 2)), hub.push(domain("evil.top", 3))
+        assert shown(hub) == {"evil.top": "", "else.top": ""}
+
+    @pytest.mark.parametrize("order", list(itertools.permutations((CLEAR, GREEN, AMBER))))
+    def test_of_one_observable_count_by_the_least_strict_whichever_comes_last(self, hub, order):
+        for number, mark in enumerate(order):
+            hub.push(domain("evil.top", number, mark))
+        assert shown(hub, "clear") == {"evil.top": ""}
+
+    def test_parts_that_the_one_left_marks_stay_out_of_what_is_less_strict(self, hub):
+        marked = [{"marking_ref": AMBER, "selectors": ["description"]}]
+        one, other = older(granular_markings=marked), newer()
+        hub.push(one), hub.push(other)
+        assert "the older" not in str([hub.feed(f) for f in ("green", "amber")])
+        hub.push(revoked(other))
+        assert shown(hub) == {"evil.top": ""}
+        assert shown(hub, "amber") == {"evil.top": "the older"}
+
+    def test_parts_of_a_word_that_does_not_count_show_nowhere(self, hub):
+        marked = [{"marking_ref": AMBER, "selectors": ["description", "labels.[0]"]}]
+        hub.push(older(granular_markings=marked, labels=["secret", "open"])), hub.push(newer())
+        assert shown(hub, "amber") == {"evil.top": "the newer"}
+        assert "secret" not in str(hub.feed("amber"))
+
+
+class TestLife:
+    def test_lasts_as_long_as_the_last_of_its_words(self, hub, clock):
+        hub.push(older(valid_until=until(clock, days=3)))
+        hub.push(newer(valid_until=until(clock, days=1)))
+        clock.pass_by(days=2)
+        hub.parts.aftercare.sweep()
+        assert shown(hub) == {"evil.top": "the newer"}
+        clock.pass_by(days=2)
+        hub.parts.aftercare.sweep()
+        assert shown(hub) == {"evil.top": None}
+
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_has_lasted_since_the_first_of_them(self, hub, order):
+        early, late = older(valid_from=JANUARY), newer(valid_from=FEBRUARY)
+        for each in [early, late][::order]:
+            hub.push(each)
+        [public] = hub.feed("green")
+        assert public["valid_from"] == JANUARY
+
+    def test_ends_with_what_is_left_if_that_has_expired(self, hub, clock):
+        other = newer()
+        hub.push(older(valid_until=until(clock, days=1))), hub.push(other)
+        clock.pass_by(days=2)
+        hub.push(revoked(other))
+        clock.pass_by(hours=1)
+        hub.parts.aftercare.sweep()
+        assert shown(hub) == {"evil.top": None}
+
+    def test_ends_under_all_ids_when_an_analyst_forbids_the_value(self, hub):
+        one, other = older(), newer()
+        hub.push(one), hub.push(other)
+        hub.parts.aftercare.forbid("evil.top", "operator", "it is ours")
+        assert shown(hub) == {"evil.top": None}
+        assert hub.verdicts(hub.push(one, other)) == ["refused", "refused"]
+
+    def test_is_as_it_was_taken_though_the_partner_may_send_less_since(self, hub):
+        one, other = older(), newer()
+        hub.push(one), hub.push(other)
+        acme = hub.store.people.partner("acme")
+        hub.store.people.update_partner(replace(acme, max_tlp=Tlp.CLEAR, default_tlp=Tlp.CLEAR))
+        hub.push(moved({**other, "object_marking_refs": [CLEAR]}))
+        assert shown(hub)["evil.top"] == "the older"
+
+    def test_each_word_that_was_shortened_is_asked_about_and_released_by_itself(self, hub):
+        one, other = older(description=f"{NAMED}, one"), newer(description=f"{NAMED}, other")
+        hub.push(one), hub.push(other)
+        asked = {r.source_id: r for r in hub.store.reviews.waiting("acme")}
+        assert asked.keys() == {one["id"], other["id"]}
+        hub.parts.intake.release(asked[other["id"]], "analyst")
+        hub.parts.intake.release(asked[one["id"]], "analyst")
+        assert shown(hub)["evil.top"].endswith("other")
+        hub.push(revoked(other))
+        assert shown(hub)["evil.top"].endswith("one")
+
+
+class TestWaiting:
+    def test_each_word_is_completed_when_what_it_refers_to_comes(self, hub):
+        first, second = (domain(f"to{n}.top", n) for n in (1, 2))
+        one = domain("evil.top", 3, resolves_to_refs=[first["id"]])
+        other = domain("evil.top", 4, resolves_to_refs=[second["id"]])
+        hub.push(one), hub.push(other), hub.push(first), hub.push(second)
+        ids = {o["value"]: o["id"] for o in hub.feed("green")}
+        found = {o["value"]: o.get("resolves_to_refs") for o in hub.feed("green")}
+        assert found["evil.top"] == [ids["to2.top"]]
+        hub.push(domain("else.top", 4))
+        found = {o["value"]: o.get("resolves_to_refs") for o in hub.feed("green")}
+        assert found["evil.top"] == [ids["to1.top"]]
+
+    def test_what_an_earlier_build_left_waiting_is_completed_too(self, hub):
+        first = domain("to1.top", 1)
+        hub.push(domain("evil.top", 3, resolves_to_refs=[first["id"]]))
+        waits = hub.store._base.waits
+        [new] = waits.find()
+        waits.delete_one({"_id": new["_id"]})
+        old = Wait(new["public"], new["partner"], None, frozenset())
+        waits.insert_one({k: v for k, v in {**new, "_id": old.name}.items() if k != "source"})
+        hub.push(first)
+        assert any(o.get("resolves_to_refs") for o in hub.feed("green"))
+        assert waits.count_documents({}) == 0
+
+
+class TestBounds:
+    def test_the_newest_few_are_remembered_in_whatever_order_they_come(self, hub, monkeypatch):
+        monkeypatch.setattr(public_objects, "MOST_WORDS", 3)
+        sent = [newer(modified=f"2026-01-0{day}T00:00:00.000Z") for day in range(1, 7)]
+        for each in (sent[2], sent[5], sent[0], sent[4], sent[1], sent[3]):
+            hub.push(each)
+        assert remembered(hub) == {each["id"] for each in sent[-3:]}
+
+    def test_since_when_it_has_held_outlives_what_is_forgotten(self, hub, monkeypatch):
+        """Else what is sent daily under new ids would make a version a day."""
+        monkeypatch.setattr(public_objects, "MOST_WORDS", 2)
+        stamps = [f"2026-01-0{day}T00:00:00.000Z" for day in range(1, 6)]
+        for each in stamps:
+            hub.push(older(modified=each, valid_from=each))
+        [public] = hub.feed("green")
+        assert public["valid_from"] == JANUARY
+        assert len([o for o in versions(hub)["objects"] if o["id"] == public["id"]]) == 1
+
+    def test_what_is_large_is_remembered_while_there_is_room(self, hub, monkeypatch):
+        monkeypatch.setattr(public_objects, "MOST_OCTETS", 5_000)
+        stamps = [f"2026-01-0{day}T00:00:00.000Z" for day in (1, 2, 3)]
+        sent = [newer(modified=stamp, labels=["x" * 4_000]) for stamp in stamps]
+        for each in sent:
+            hub.push(each)
+        assert remembered(hub) == {each["id"] for each in sent[1:]}
+
+    def test_what_is_less_strict_is_remembered_before_what_is_newer(self, hub, monkeypatch):
+        monkeypatch.setattr(public_objects, "MOST_WORDS", 1)
+        green = domain("evil.top", 1)
+        hub.push(green), hub.push(domain("evil.top", 2, AMBER))
+        assert remembered(hub) == {green["id"]}
+
+
+VALUES = ("one.top", "two.top")
+ACTS = st.lists(
+    st.tuples(
+        st.sampled_from(("acme", "north")),
+        st.integers(0, 1),
+        st.sampled_from((*VALUES, None)),
+        st.booleans(),
+    ),
+    min_size=6,
+    max_size=12,
+)
+
+
+class TestNothingIsLost:
+    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(ACTS)
+    def test_a_value_is_in_the_feed_if_and_only_if_somebody_stands_behind_it(
+        self, engine_uri, acts
+    ):
+        """`together`: in one submission with what comes before."""
+        stands, gone, posts = {}, set(), []
+        for number, (who, id, value, together) in enumerate(acts):
+            if (who, id) in gone:
+                continue
+            sent = indicator(value or VALUES[0], seed=f"{who}{id}")
+            sent["modified"] = f"2026-01-{number + 1:02}T00:00:00.000Z"
+            stands[who, id] = value
+            if value is None:
+                sent["revoked"] = True
+                gone.add((who, id))
+            if together and posts and posts[-1][0] == who:
+                posts[-1][1].append(sent)
+            else:
+                posts.append((who, [sent]))
+        with emptied(engine_uri) as store:
+            hub = TestHub(store)
+            for who, objects in posts:
+                hub.push(*objects, who=who)
+            living = [o["pattern"] for o in hub.feed("green") if not o.get("revoked")]
+        behind = {value for value in stands.values() if value}
+        assert sorted(living) == sorted(f"[domain-name:value = '{v}']" for v in behind)

@@ -1,0 +1,354 @@
+"""Packing: history moves into fewer documents, and nobody who reads it can tell."""
+
+import itertools
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from pymongo import MongoClient, monitoring
+from support.feed_postings import (
+    ALL,
+    EVERY,
+    FIRST,
+    LAST,
+    Feed,
+    name,
+    posting,
+)
+
+from tocsin.admission.errors import Unavailable
+from tocsin.server.model import Query, Wanted
+from tocsin.server.store import Store
+from tocsin.server.store.feeds.blocks import LONGEST_BODY
+from tocsin.server.store.feeds.consistent_read import Steady
+from tocsin.server.store.feeds.packing import MANY, MOST, Packing
+
+
+def pack(feed: Feed, many: int = MANY) -> int:
+    """Pack all that is due; how many runs were made."""
+    store = feed.store
+    packing = Packing(store._client, store._base, threading.Lock(), many)
+    while packing.step():
+        pass
+    return packing.packed
+
+
+def runs(feed: Feed) -> list[dict[str, object]]:
+    found = feed.store._base.runs.find({"feed": feed.id})
+    return sorted(found, key=lambda run: run["first"])
+
+
+def answers(feed: Feed) -> list[object]:
+    """What readers of many kinds are told."""
+    whole = feed.page(replace(EVERY, specs=frozenset({"2.0", "2.1"})))
+    middle = whole[len(whole) // 2]
+    queries = [
+        Query(10_000, 0, None, frozenset(ids), frozenset(types), specs, keywords)
+        for keywords in (LAST, FIRST, ALL)
+        for specs in (frozenset(), frozenset({"2.0"}), frozenset({"2.1"}))
+        for types, ids in ((set(), set()), ({"ipv4-addr"}, set()), (set(), map(name, range(4))))
+    ]
+    asked = Wanted("labels", ("body 0", "body 3"))
+    queries += [replace(q, wanted=(asked,)) for q in queries]
+    queries += [replace(q, limit=7, position=middle.position) for q in queries[::3]]
+    queries += [replace(q, limit=7, added_after=middle.stamp) for q in queries[1::3]]
+    return [whole, *(feed.store.feeds.page(feed.id, query) for query in queries)]
+
+
+FACETS = (("labels=a",), ("labels=b",), ("labels?",))
+SOME = frozenset(map(name, range(5, 15)))
+SURE = (Wanted("labels", ("labels=a",)),)
+UNSURE = (Wanted("labels", ("labels=a", "labels=b"), unsure="labels?"),)
+ASKED = {
+    "all": Query(50),
+    "filtered": Query(50, wanted=SURE),
+    "doubtful": Query(50, wanted=UNSURE),
+    "by id": Query(50, ids=SOME),
+    "filtered by id": Query(50, ids=SOME, wanted=UNSURE),
+}
+
+
+class Packer(monitoring.CommandListener):
+    """Packs a feed when a reader is about to ask for documents of a collection, once."""
+
+    def __init__(self, feed: Feed, collection: str) -> None:
+        self.feed, self.collection, self.packed, self.asked = feed, collection, 0, set()
+
+    def started(self, event):
+        self.asked.add(event.command.get("find"))
+        if self.collection in self.asked and not self.packed:
+            self.packed = pack(self.feed, many=1)
+
+    def succeeded(self, event):
+        """Nothing is done then."""
+
+    def failed(self, event):
+        raise AssertionError(event.failure)
+
+
+@pytest.fixture
+def small(feed):
+    """A full block and a half, in small runs."""
+    numbers = itertools.count()
+    for size in itertools.cycle((1, 30, 25, 40)):
+        sent = list(itertools.islice(numbers, size))
+        feed.publish(*(posting(i, body=f"body {i}") for i in sent))
+        if sent[-1] > 1_500:
+            return feed
+
+
+class TestABlock:
+    def test_becomes_one_run_when_it_is_full(self, small):
+        assert pack(small) > 0
+        assert [run["n"] for run in runs(small)][0] == 1_000
+        assert len([run for run in runs(small) if run["block"] == 0]) == 1
+
+    def test_that_is_being_filled_is_left_alone_for_a_while(self, small):
+        before = len([run for run in runs(small) if run["block"] == 1])
+        pack(small)
+        assert len([run for run in runs(small) if run["block"] == 1]) == before
+
+    def test_that_is_being_filled_is_packed_so_far_after_many_writes(self, feed):
+        for i in range(MANY):
+            feed.publish(posting(i))
+        assert pack(feed) == 1
+        feed.publish(posting(1_000))
+        assert [run["n"] for run in runs(feed)] == [MANY, 1]
+
+    def test_what_was_packed_so_far_is_not_packed_again_until_it_is_full(self, feed):
+        for i in range(2 * MANY):
+            feed.publish(posting(i))
+            pack(feed)
+        assert [run["n"] for run in runs(feed)] == [MANY, MANY]
+        feed.publish(*(posting(i) for i in range(1_000, 2_000)))
+        pack(feed)
+        assert [run["n"] for run in runs(feed)] == [1_000, 2 * MANY]
+
+    def test_of_very_many_runs_is_packed_in_small_steps(self, feed):
+        for i in range(2 * MOST + 50):
+            feed.publish(posting(i))
+        feed.publish(*(posting(i) for i in range(1_000, 2_000)))
+        sizes = []
+        while feed.store.packing.step():
+            sizes.append([run["n"] for run in runs(feed) if run["block"] == 0 and run["n"] > 1])
+        rest = 1_000 - 2 * MOST - 50
+        assert sizes[:2] == [[MOST, rest], [MOST, MOST, rest]]
+        assert sizes[-1] == [1_000]
+
+    def test_of_long_bodies_stays_several_runs(self, feed):
+        long = "x" * (LONGEST_BODY // 5)
+        for i in range(9):
+            feed.publish(posting(i, body=long))
+        before = feed.page()
+        assert pack(feed, many=1) == 2
+        assert [run["n"] for run in runs(feed)] == [4, 4, 1]
+        assert feed.page() == before
+
+    def test_is_looked_at_once_when_there_is_nothing_to_pack(self, feed):
+        feed.publish(*(posting(i) for i in range(1_000)))
+        assert (pack(feed), pack(feed)) == (0, 0)
+        assert not feed.store.packing.step()
+
+    def test_takes_far_fewer_documents_and_octets(self, small):
+        base = small.store._base
+        counted = [base[c].count_documents({"feed": small.id}) for c in ("runs", "shelves")]
+        octets = sum(len(run["body"]) for run in runs(small))
+        pack(small)
+        fewer = [base[c].count_documents({"feed": small.id}) for c in ("runs", "shelves")]
+        assert all(after < before for after, before in zip(fewer, counted, strict=True))
+        assert sum(len(run["body"]) for run in runs(small)) < octets / 2
+
+
+class TestReaders:
+    @pytest.mark.parametrize("seed", range(2))
+    def test_are_told_the_same_whatever_the_history(self, feed, seed):
+        dice = random.Random(seed)
+        for _ in range(6):
+            for _ in range(4):
+                sent = [
+                    posting(dice.randrange(9), dice.randrange(1, 6), dice.choice(("2.0", "2.1")))
+                    for _ in range(dice.randrange(1, 6))
+                ]
+                feed.publish(*sent, posting(dice.randrange(50, 99), "", body="own"), replace=True)
+            if dice.random() < 0.5:
+                feed.remove(name(dice.randrange(9)), keywords=dice.choice((LAST, FIRST, ALL)))
+            before = answers(feed)
+            assert pack(feed, many=1) == 1
+            assert answers(feed) == before
+
+    def test_who_know_the_feed_need_nothing_new(self, small):
+        before = small.store.feeds.head(small.id)
+        assert pack(small)
+        assert small.store.feeds.head(small.id) == before
+
+    def test_walk_on_where_they_were(self, small):
+        walk = small.walk(Query(limit=170, keywords=ALL))
+        begun = list(itertools.islice(walk, 400))
+        pack(small)
+        assert [*begun, *walk] == list(small.page())
+
+    def test_find_entries_by_their_facets_on_fewer_cards(self, feed):
+        for i in range(MANY):
+            feed.publish(posting(i, body=f"label {i % 3}"))
+        asked = [replace(EVERY, wanted=(Wanted("labels", (f"label {i}",)),)) for i in range(3)]
+        before, cards = [feed.page(each) for each in asked], feed.store._base.cards
+        assert cards.count_documents({"feed": feed.id}) == MANY
+        pack(feed)
+        assert [feed.page(each) for each in asked] == before
+        assert sum(map(len, before)) == MANY
+        assert cards.count_documents({"feed": feed.id}) == 1
+
+    def test_meet_every_field_in_a_packed_run_that_others_have(self, small):
+        pack(small)
+        packed, *_, fresh = runs(small)
+        assert packed.keys() == fresh.keys() | {"stamps", "zstd"}
+        shelves = small.store._base.shelves
+        of_packed, of_fresh = (shelves.find_one({"run": run["_id"]}) for run in (packed, fresh))
+        assert of_packed.keys() == of_fresh.keys() - {"stamp"} | {"stamps"}
+
+    def test_read_again_what_was_packed_while_they_read(self, small):
+        steady, looks = Steady(small.store._base), []
+
+        def look() -> int:
+            looks.append(pack(small))
+            return len(looks)
+
+        assert steady.read(small.id, look) == 2
+        assert looks == [1, 0]
+
+    @pytest.mark.parametrize("asked", ["all", "filtered", "doubtful", "by id", "filtered by id"])
+    @pytest.mark.parametrize("collection", ["cards", "runs", "marks", "shelves"])
+    def test_are_told_the_same_when_it_is_packed_between_two_questions(
+        self, feed, engine_uri, asked, collection
+    ):
+        for i in range(30):
+            feed.publish(replace(posting(i % 20, at=1 + i // 20), facets=FACETS[i % 3]))
+        query = ASKED[asked]
+        before, packer = feed.page(query), Packer(feed, collection)
+        with MongoClient(engine_uri, event_listeners=[packer]) as client:
+            assert Feed(Store(client, feed.store._base.name), feed.id).page(query) == before
+        assert bool(packer.packed) == (collection in packer.asked)
+        assert before and feed.page(query) == before
+
+    def test_give_up_on_what_never_holds_still(self, feed):
+        with pytest.raises(Unavailable, match="reorganised"):
+            Steady(feed.store._base).read(feed.id, lambda: None)
+
+
+class TestWriters:
+    def test_supersede_what_is_packed(self, small):
+        pack(small)
+        small.publish(posting(3, at=2))
+        assert [e.version for e in small.page(Query(ids=frozenset({name(3)})))] == [
+            posting(3, at=2).version
+        ]
+        assert name(3) not in [e.id for e in small.page(Query(limit=1_000))]
+
+    def test_know_what_is_packed(self, small):
+        pack(small)
+        assert [each.value for each in small.publish(posting(3, body="body 3"))] == ["known"]
+
+    def test_remove_what_is_packed_without_a_trace(self, small):
+        small.publish(posting(3, at=2, body="jane-doe"))
+        for i in range(MANY):
+            small.publish(posting(10_000 + i))
+        pack(small)
+        before = {entry.id: entry for entry in small.page()}
+        assert small.remove(name(3)) == 2
+        del before[name(3)]
+        assert {entry.id: entry for entry in small.page()} == before
+        some = frozenset(map(name, range(200)))
+        found = {entry.id: entry for entry in small.page(replace(EVERY, ids=some))}
+        assert found == {id: entry for id, entry in before.items() if id in some}
+        documents = [
+            document
+            for collection in ("runs", "shelves", "marks")
+            for document in small.store._base[collection].find({"feed": small.id})
+        ]
+        assert "jane-doe" not in str(documents) and name(3) not in str(documents)
+
+    def test_go_first(self, small, engine_uri):
+        other = Store.connect(engine_uri, name=small.store._base.name)
+        tries = []
+
+        def work(txn):
+            tries.append(txn.publish(small.id, [posting(7_000)]))
+            other.packing.step()
+
+        small.store.commit(work)
+        assert (len(tries), other.packing.packed) == (1, 0)
+        while other.packing.step():
+            pass
+        other.close()
+        assert len([run for run in runs(small) if run["block"] == 0]) == 1
+
+
+def disturb(store: Store, feed: str, number: int) -> set[str]:
+    """New objects, new versions of old ones, and removals; what was removed."""
+    dice, gone, old = random.Random(number), set(), []
+    for batch in range(40):
+        start = 1_000 * number + 10 * batch
+        sent = [posting(start + i) for i in range(3)]
+        sent += [posting(dice.choice([*old, start]), at=2 + batch)]
+        store.commit(lambda txn, sent=sent: txn.publish(feed, sent))
+        old.append(start + 1)
+        if batch % 8 == 7:
+            id = name(start)
+            store.commit(lambda txn, id=id: txn.remove(feed, id))
+            gone.add(id)
+    return gone
+
+
+ALIKE = Wanted("labels", ("labels=a",))
+"""What all objects have, so that a reader who filters by it is given everything too."""
+
+
+def watch(
+    feed: Feed, done: threading.Event, wanted: tuple[Wanted, ...]
+) -> list[tuple[int, str, str]]:
+    """What a poller is given until the writers are done."""
+    log: list[tuple[int, str, str]] = []
+    while True:
+        ended = done.is_set()
+        at = log[-1][0] if log else 0
+        page = feed.store.feeds.page(
+            feed.id, Query(limit=50, position=at, keywords=ALL, wanted=wanted)
+        )
+        log.extend((entry.position, entry.id, entry.version) for entry in page.entries)
+        if ended and not page.more:
+            return log
+
+
+def test_writers_packers_and_pollers_at_once_lose_and_repeat_nothing(feed, engine_uri):
+    base, done = feed.store._base.name, threading.Event()
+    stores = [Store.connect(engine_uri, name=base) for _ in range(5)]
+
+    def keep_packing(store: Store) -> int:
+        packing = Packing(store._client, store._base, store._lock, many=4)
+        while not done.wait(0.02):
+            packing.step()
+        return packing.packed
+
+    with ThreadPoolExecutor() as pool:
+        packers = [pool.submit(keep_packing, store) for store in stores[:2]]
+        pollers = [pool.submit(watch, feed, done, wanted) for wanted in ((), (), (ALIKE,))]
+        writers = [pool.submit(disturb, stores[2 + n], feed.id, n) for n in range(3)]
+        try:
+            gone = set().union(*(writer.result() for writer in writers))
+        finally:
+            done.set()
+    for store in stores:
+        store.close()
+    assert sum(packer.result() for packer in packers) > 0
+    final = [(e.position, e.id, e.version) for e in feed.page()]
+    assert not {id for _, id, _ in final} & gone
+    for poller in pollers:
+        log = poller.result()
+        assert [position for position, _, _ in log] == sorted({position for position, _, _ in log})
+        assert set(final) <= set(log)
+        assert {id for _, id, _ in set(log) - set(final)} <= gone
+    before = answers(feed)
+    pack(feed, many=1)
+    assert answers(feed) == before

@@ -1,0 +1,383 @@
+"""How a poller never misses an object: what a feed promises."""
+
+import itertools
+import random
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from support.feed_postings import (
+    ALL,
+    CONFLICT,
+    FIRST,
+    KNOWN,
+    LAST,
+    STORED,
+    Feed,
+    name,
+    posting,
+    version,
+)
+
+from tocsin.admission.errors import (
+    Conflict,
+    Malformed,
+    NotFound,
+    TooLarge,
+)
+from tocsin.admission.model import Tlp
+from tocsin.admission.timestamps import micros
+from tocsin.server.model import (
+    Collection,
+    Entry,
+    Head,
+    Kind,
+    Query,
+)
+from tocsin.server.store import Store
+
+
+class TestCollections:
+    def test_are_listed_by_id_as_they_were_added(self, store):
+        added = [
+            Collection(str(uuid.uuid4()), f"c{i}", Kind.INBOX, "T", "D", Tlp.GREEN)
+            for i in range(5)
+        ]
+        for collection in added:
+            store.feeds.add(collection)
+        assert store.feeds.collections() == sorted(added, key=lambda c: c.id)
+
+    def test_an_alias_is_not_given_twice(self, store):
+        store.feeds.add(Collection("id-1", "green", Kind.FEED, "One"))
+        with pytest.raises(Conflict, match="green"):
+            store.feeds.add(Collection("id-2", "green", Kind.FEED, "Two"))
+
+    def test_an_alias_is_not_the_id_of_another_one(self, store):
+        store.feeds.add(Collection("id-1", "green", Kind.FEED, "One"))
+        with pytest.raises(Conflict, match="id-1"):
+            store.feeds.add(Collection("id-2", "id-1", Kind.FEED, "Two"))
+
+    def test_an_id_is_not_the_alias_of_another_one(self, store):
+        store.feeds.add(Collection("id-1", "green", Kind.FEED, "One"))
+        with pytest.raises(Conflict, match="green"):
+            store.feeds.add(Collection("green", "blue", Kind.FEED, "Two"))
+
+    def test_several_may_have_no_alias(self, store):
+        for id in ("id-1", "id-2"):
+            store.feeds.add(Collection(id, "", Kind.FEED, "No alias"))
+        assert [c.alias for c in store.feeds.collections()] == ["", ""]
+
+    def test_a_new_one_is_empty(self, feed):
+        assert feed.store.feeds.head(feed.id) == Head()
+        assert not feed.page()
+
+    def test_an_unknown_one_is_not_found(self, store):
+        with pytest.raises(NotFound):
+            store.feeds.page("nowhere", Query())
+        with pytest.raises(NotFound):
+            store.commit(lambda txn: txn.publish("nowhere", [posting(1)]))
+
+
+class TestPublishing:
+    def test_positions_are_dense_and_begin_at_one(self, feed):
+        feed.publish(posting(1), posting(2))
+        feed.publish(posting(3))
+        assert [entry.position for entry in feed.page()] == [1, 2, 3]
+
+    def test_an_entry_is_given_back_as_it_was_posted(self, feed):
+        feed.publish(posting(1), posting(2, body="second"))
+        entry = feed.page()[1]
+        assert (entry.id, entry.version, entry.spec) == (name(2), version(1), "2.1")
+        assert entry.body == posting(2, body="second").body
+
+    def test_bodies_are_left_out_on_demand(self, feed):
+        feed.publish(posting(1))
+        (entry,) = feed.store.feeds.page(feed.id, Query(), bodies=False).entries
+        assert entry == replace(feed.page()[0], body=b"")
+
+    def test_the_same_again_is_known_and_changes_nothing(self, feed):
+        feed.publish(posting(1), posting(2))
+        before = feed.page(), feed.store.feeds.head(feed.id)
+        assert feed.publish(posting(2), posting(1)) == [KNOWN, KNOWN]
+        assert (feed.page(), feed.store.feeds.head(feed.id)) == before
+
+    def test_the_same_version_with_other_content_is_a_conflict(self, feed):
+        feed.publish(posting(1))
+        assert feed.publish(posting(1, body="other"), posting(2)) == [CONFLICT, STORED]
+        assert [entry.body for entry in feed.page()] == [posting(1).body, posting(2).body]
+
+    def test_one_call_is_judged_as_if_it_were_many(self, feed):
+        twice = posting(1), posting(1), posting(1, body="other"), posting(1, at=2)
+        assert feed.publish(*twice) == [STORED, KNOWN, CONFLICT, STORED]
+
+    def test_two_spellings_of_an_instant_are_one_version(self, feed):
+        spelt = posting(1, "2024-01-01T00:00:01Z")
+        feed.publish(posting(1))
+        assert feed.publish(replace(spelt, digest=posting(1).digest)) == [KNOWN]
+        assert feed.publish(spelt) == [CONFLICT]
+
+    def test_an_object_may_be_in_several_feeds(self, new):
+        one, other = new(), new()
+        one.publish(posting(1))
+        assert other.publish(posting(1)) == [STORED]
+
+    def test_nothing_is_kept_of_a_call_that_fails(self, feed):
+        with pytest.raises(Malformed):
+            feed.publish(posting(1), posting(2), posting(2, at="yesterday"))
+        assert feed.store.feeds.head(feed.id) == Head()
+        assert not feed.store.feeds.knows(feed.id, name(1))
+
+    def test_an_object_that_no_document_can_hold_is_refused(self, feed):
+        with pytest.raises(TooLarge, match=r"indicator--.* is longer than 15,000,000 octets"):
+            feed.publish(posting(1, body="x" * 15_000_001))
+
+    def test_long_bodies_are_divided(self, feed):
+        large = [posting(i, body=str(i) * 3_000_000) for i in range(1, 5)]
+        feed.publish(*large)
+        assert [entry.body for entry in feed.page()] == [p.body for p in large]
+
+
+class TestTheClock:
+    def test_stamps_are_unique_and_strictly_increase(self, feed):
+        feed.publish(*(posting(i) for i in range(20)))
+        stamps = [entry.stamp for entry in feed.page()]
+        assert stamps == sorted(set(stamps))
+
+    def test_a_clock_that_steps_back_changes_nothing(self, feed, engine_uri):
+        feed.publish(posting(1))
+        (first,) = feed.page()
+        name = feed.store._base.name
+        late = Store.connect(engine_uri, name=name, clock=lambda: first.stamp - 3_600_000_000)
+        late.commit(lambda txn: txn.publish(feed.id, [posting(2)]))
+        late.close()
+        assert feed.page()[1].stamp == first.stamp + 1
+
+    def test_a_stamp_is_the_time_of_publication(self, store, engine_uri):
+        feed, name = Feed(store, "id-1"), store._base.name
+        store.feeds.add(Collection(feed.id, "green", Kind.FEED, "One"))
+        early = Store.connect(engine_uri, name=name, clock=lambda: 1_700_000_000_000_000)
+        early.commit(lambda txn: txn.publish(feed.id, [posting(1), posting(2)]))
+        early.close()
+        assert [entry.stamp for entry in feed.page()] == [
+            1_700_000_000_000_000,
+            1_700_000_000_000_001,
+        ]
+
+
+class TestBlocks:
+    """2,500 objects in odd batches: runs end at the borders of blocks, walks do not."""
+
+    SIZES = (1, 7, 990, 5, 1_000, 496, 1)
+
+    @pytest.fixture
+    def long(self, feed):
+        numbers = itertools.count()
+        for size in self.SIZES:
+            feed.publish(*(posting(i) for i in itertools.islice(numbers, size)))
+        return feed
+
+    def test_no_border_is_seen_by_whoever_walks(self, long):
+        whole = long.page()
+        assert [entry.id for entry in whole] == [name(i) for i in range(2_500)]
+        assert [entry.position for entry in whole] == list(range(1, 2_501))
+        for limit in (997, 1_000, 2_499):
+            assert tuple(long.walk(Query(limit=limit))) == whole
+
+    def test_no_run_crosses_a_border(self, long):
+        for run in long.store._base.runs.find({"feed": long.id}):
+            assert (run["first"] - 1) // 1_000 == (run["first"] + run["n"] - 2) // 1_000
+
+    def test_more_is_exact_at_every_border(self, long):
+        for position, limit in ((0, 1_000), (1_000, 1_000), (1_500, 999), (1_500, 1_000)):
+            page = long.store.feeds.page(long.id, Query(limit=limit, position=position))
+            assert page.more == (position + limit < 2_500)
+            assert len(page.entries) == limit
+
+    def test_any_instant_finds_its_place(self, long):
+        whole = long.page()
+        for entry in (whole[0], whole[7], whole[998], whole[999], whole[1_000], whole[2_498]):
+            after = long.page(Query(limit=1, added_after=entry.stamp))
+            assert after == (whole[entry.position],)
+            assert long.page(Query(limit=1, added_after=entry.stamp - 1)) == (entry,)
+        assert not long.page(Query(added_after=whole[-1].stamp))
+        assert long.page(Query(limit=1, added_after=0)) == whole[:1]
+
+    def test_walking_by_added_after_alone_loses_nothing(self, long):
+        seen: list[Entry] = []
+        while page := long.page(Query(limit=333, added_after=seen[-1].stamp if seen else None)):
+            seen.extend(page)
+        assert tuple(seen) == long.page()
+
+    def test_a_rare_type_is_found_wherever_it_is(self, long):
+        long.publish(posting(9_000, at=""))
+        long.publish(*(posting(i) for i in range(3_000, 4_000)))
+        query = Query(limit=1, types=frozenset({"ipv4-addr"}))
+        page = long.store.feeds.page(long.id, query)
+        assert ([entry.position for entry in page.entries], page.more) == ([2_501], False)
+        assert len(long.page(replace(query, limit=9, types=query.types | {"indicator"}))) == 9
+
+
+class TestPages:
+    @pytest.mark.parametrize(("limit", "more"), [(1, True), (6, True), (7, False), (8, False)])
+    def test_more_is_exact(self, feed, limit, more):
+        feed.publish(*(posting(i) for i in range(7)))
+        page = feed.store.feeds.page(feed.id, Query(limit=limit))
+        assert (len(page.entries), page.more) == (min(limit, 7), more)
+
+    def test_more_counts_only_what_matches(self, feed):
+        feed.publish(posting(1), posting(2, at=""), posting(3))
+        page = feed.store.feeds.page(feed.id, Query(limit=1, types=frozenset({"ipv4-addr"})))
+        assert (len(page.entries), page.more) == (1, False)
+
+    def test_the_same_question_has_the_same_answer(self, feed):
+        feed.publish(*(posting(i) for i in range(9)))
+        query = Query(limit=3, position=2)
+        assert feed.page(query) == feed.page(query)
+
+    def test_a_page_does_not_move_when_something_is_published(self, feed):
+        feed.publish(*(posting(i) for i in range(9)))
+        before = feed.page(Query(limit=3, position=2))
+        feed.publish(posting(77))
+        assert feed.page(Query(limit=3, position=2)) == before
+
+    def test_position_and_added_after_both_hold(self, feed):
+        feed.publish(*(posting(i) for i in range(9)))
+        third = feed.page()[2].stamp
+        positions = [
+            [entry.position for entry in feed.page(Query(position=p, added_after=third))]
+            for p in (1, 6)
+        ]
+        assert positions == [[4, 5, 6, 7, 8, 9], [7, 8, 9]]
+
+
+class TestRemoving:
+    @pytest.fixture
+    def versioned(self, feed):
+        feed.publish(posting(1, at=1), posting(2, body="kept"), posting(1, at=2))
+        feed.publish(posting(1, at=3), posting(1, at=9, spec="2.0"))
+        return feed
+
+    def test_all_versions_go_unless_some_are_named(self, versioned):
+        assert versioned.remove(name(1)) == 4
+        assert not versioned.store.feeds.knows(versioned.id, name(1))
+        assert [entry.id for entry in versioned.page()] == [name(2)]
+        assert versioned.page()[0].body == posting(2, body="kept").body
+
+    def test_the_last_is_worked_out_anew(self, versioned):
+        assert versioned.remove(name(1), keywords=LAST) == 1
+        assert versioned.versions(ids=frozenset({name(1)})) == [version(2)]
+
+    def test_the_first_is_worked_out_anew(self, versioned):
+        assert versioned.remove(name(1), keywords=FIRST) == 1
+        assert versioned.versions(ids=frozenset({name(1)}), keywords=FIRST) == [version(2)]
+
+    def test_an_exact_version(self, versioned):
+        gone = frozenset({micros(version(2))})
+        assert versioned.remove(name(1), versions=gone) == 1
+        assert versioned.remove(name(1), versions=gone) == 0
+        assert versioned.versions(ids=frozenset({name(1)}), keywords=ALL) == [
+            version(1),
+            version(3),
+        ]
+
+    def test_one_spec_version(self, versioned):
+        assert versioned.remove(name(1), specs=frozenset({"2.1"})) == 3
+        assert [(e.id, e.spec) for e in versioned.page(Query())] == [
+            (name(2), "2.1"),
+            (name(1), "2.0"),
+        ]
+
+    def test_the_head_tells_that_something_went(self, versioned):
+        before = versioned.store.feeds.head(versioned.id)
+        versioned.remove(name(1))
+        after = versioned.store.feeds.head(versioned.id)
+        assert after[:2] == before[:2] and after.writes > before.writes
+
+    def test_the_head_does_not_move_if_nothing_went(self, versioned):
+        before = versioned.store.feeds.head(versioned.id)
+        versioned.remove(name(99))
+        assert versioned.store.feeds.head(versioned.id) == before
+
+    def test_positions_stay(self, versioned):
+        head = versioned.store.feeds.head(versioned.id)
+        versioned.remove(name(1))
+        versioned.publish(posting(3))
+        assert [entry.position for entry in versioned.page()] == [2, head[0] + 1]
+
+    def test_it_may_be_posted_again(self, versioned):
+        versioned.remove(name(1))
+        assert versioned.publish(posting(1, at=1)) == [STORED]
+        assert versioned.versions(ids=frozenset({name(1)})) == [version(1)]
+
+    def test_an_unknown_object_is_no_removal(self, versioned):
+        assert versioned.remove(name(99)) == 0
+
+    def test_no_trace_stays_in_the_database(self, feed):
+        feed.publish(posting(1, body="jane-doe"), posting(2, body="kept"))
+        feed.remove(name(1))
+        base = feed.store._base
+        kept = [
+            d
+            for name in ("runs", "shelves", "cards", "marks")
+            for d in base[name].find({"feed": feed.id})
+        ]
+        assert "jane-doe" not in str(kept)
+        assert name(1) not in str(kept)
+        assert posting(1, body="jane-doe").digest not in b"".join(
+            d.get("digests", b"") for d in kept
+        )
+        assert base.cards.find_one({"feed": feed.id})["facets"] == [
+            "0|kept",
+            "0|labels=a",
+            "0|level=red",
+            "0|type=indicator",
+        ]
+
+
+def write(store: Store, feed: str, number: int) -> None:
+    """Fifteen batches of a writer's own objects, each with one that all writers share."""
+    dice = random.Random(number)
+    for batch in range(15):
+        start = number * 10_000 + batch * 100
+        sent = [posting(start + i) for i in range(dice.randrange(1, 14))]
+        sent.append(posting(7_777, at=batch))
+        store.commit(lambda txn, sent=sent: txn.publish(feed, sent))
+
+
+def follow(feed: Feed, how: str, done: threading.Event) -> list[Entry]:
+    """All that a poller is given until the writers are done, by position or by added_after."""
+    log: list[Entry] = []
+    dice = random.Random(how)
+    while True:
+        ended = done.is_set()
+        query = Query(limit=dice.randrange(1, 50), keywords=ALL)
+        if log:
+            last = {"position": log[-1].position, "added_after": log[-1].stamp}
+            query = replace(query, **{how: last[how]})
+        page = feed.store.feeds.page(feed.id, query)
+        log.extend(page.entries)
+        if ended and not page.more:
+            return log
+
+
+def test_four_writers_and_two_followers_at_once_lose_and_repeat_nothing(feed, engine_uri):
+    name, done = feed.store._base.name, threading.Event()
+    stores = [Store.connect(engine_uri, name=name) for _ in range(4)]
+    with ThreadPoolExecutor() as pool:
+        logs = [pool.submit(follow, feed, how, done) for how in ("position", "added_after")]
+        writers = [pool.submit(write, stores[n], feed.id, n) for n in range(4)]
+        try:
+            for writer in writers:
+                writer.result()
+        finally:
+            done.set()
+    for store in stores:
+        store.close()
+    whole = list(feed.page())
+    stamps = [entry.stamp for entry in whole]
+    assert len(whole) > 300
+    assert [entry.position for entry in whole] == list(range(1, len(whole) + 1))
+    assert stamps == sorted(set(stamps))
+    assert [log.result() for log in logs] == [whole, whole]

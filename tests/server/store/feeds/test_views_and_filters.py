@@ -1,0 +1,205 @@
+"""Aggregates and snapshots, filters and packing together: no answer of one depends on another."""
+
+import json
+import threading
+import uuid
+from dataclasses import replace
+
+import pytest
+from support.feed_postings import (
+    ALL,
+    EVERY,
+    FIRST,
+    LAST,
+    Feed,
+    name,
+    posting,
+)
+from support.naive_filters import (
+    EVERY_FIELD,
+    corpus,
+    naive,
+    values_of,
+)
+from support.view_feeds import (
+    marked,
+    pin,
+    view,
+    walk,
+)
+
+from tocsin.admission.model import Tlp
+from tocsin.admission.timestamps import micros
+from tocsin.server.index_terms import wanted
+from tocsin.server.intake.passthrough import posting as deposited
+from tocsin.server.model import (
+    Collection,
+    Entry,
+    Kind,
+    Query,
+    Wanted,
+)
+from tocsin.server.store.feeds.packing import Packing
+
+LEVELS = ("clear", "green", "amber", "amber+strict", "red")
+LATER = micros("2099-01-01T00:00:00Z")
+
+
+def pack(*feeds: Feed) -> int:
+    """Pack all that is due; how many runs were made."""
+    store = feeds[0].store
+    packing = Packing(store._client, store._base, threading.Lock(), many=1)
+    while packing.step():
+        pass
+    return packing.packed
+
+
+@pytest.fixture
+def sources(new):
+    """Two feeds of small runs: all levels, some revoked or expired, copies, versions, removals."""
+    one, other = new(), new()
+    for number in range(60):
+        until = (None, 1, LATER)[number % 3]
+        first = marked(number, LEVELS[number % 5], 1, until, revoked=number % 7 == 0)
+        later = marked(number, LEVELS[number % 4], 2, until, revoked=number % 11 == 0)
+        one.publish(first, posting(1_000 + number, at="", body=f"own {number % 4}"))
+        if number % 2:
+            other.publish(first)
+        if number % 3 == 0:
+            other.publish(later)
+        if number % 8 == 0:
+            one.publish(later)
+    one.remove(name(4))
+    return one, other
+
+
+def made(one: Feed, other: Feed) -> dict[str, Feed]:
+    """Views of each kind."""
+    middle = one.page()[60].stamp
+    return {
+        "union": view(one, other),
+        "up to a level": view(one, other, max_tlp=Tlp.GREEN),
+        "active only": view(one, other, active=True),
+        "of a type": view(one, other, types=frozenset({"ipv4-addr"})),
+        "snapshot": view(one, other, at=pin(one)),
+        "snapshot of the past": view(one, other, at=pin(one, middle)),
+        "strict snapshot": view(one, other, active=True, max_tlp=Tlp.AMBER, at=pin(one, middle)),
+    }
+
+
+def answers(shown: Feed) -> list[object]:
+    """What readers of many kinds are told."""
+    whole = shown.page(EVERY)
+    middle, some = whole[len(whole) // 2].stamp, frozenset(map(name, range(9)))
+    queries = [
+        replace(query, wanted=filters)
+        for keywords in (LAST, FIRST, ALL)
+        for filters in ((), (Wanted("labels", ("labels=a",)),), (Wanted("labels", ("own 1",)),))
+        for query in (
+            Query(1_000, keywords=keywords),
+            Query(7, position=middle, keywords=keywords),
+            Query(7, added_after=middle, keywords=keywords),
+            Query(1_000, ids=some, keywords=keywords),
+            Query(1_000, types=frozenset({"ipv4-addr"}), keywords=keywords),
+        )
+    ]
+    head = shown.store.feeds.head(shown.id)
+    pages = [shown.store.feeds.page(shown.id, query) for query in queries]
+    return [whole, (head.position, head.stamp), *pages]
+
+
+class TestPacking:
+    def test_changes_no_view(self, sources):
+        views = made(*sources)
+        before = {kind: answers(shown) for kind, shown in views.items()}
+        assert all(told[0] for told in before.values())
+        assert pack(*sources) >= 2
+        for kind, shown in views.items():
+            assert answers(shown) == before[kind], kind
+
+    def test_changes_no_head_of_a_view(self, sources):
+        both = view(*sources)
+        before = both.store.feeds.head(both.id)
+        assert pack(*sources)
+        assert both.store.feeds.head(both.id) == before
+
+    def test_leaves_views_right_when_more_is_published_and_removed_after_it(self, sources):
+        one, other = sources
+        views = made(one, other)
+        pack(*sources)
+        before = {kind: shown.page(EVERY) for kind, shown in views.items()}
+        gone = {name(number) for number in (3, 9, 11)}
+        for id in gone:
+            one.remove(id)
+            other.remove(id)
+        for kind, shown in views.items():
+            left = tuple(entry for entry in before[kind] if entry.id not in gone)
+            assert shown.page(EVERY) == left, kind
+        one.publish(marked(6, "clear", 3))
+        assert views["snapshot"].page(EVERY) == tuple(
+            entry for entry in before["snapshot"] if entry.id not in gone
+        )
+        assert views["union"].page(Query(ids=frozenset({name(6)})))[0].body == posting(6, 3).body
+
+    def test_lets_a_walk_go_on_where_it_was(self, sources):
+        both = view(*sources)
+        whole = both.page(EVERY)
+        begun = both.page(replace(EVERY, limit=40))
+        pack(*sources)
+        rest = walk(both, replace(EVERY, limit=40, position=begun[-1].position))
+        assert [*begun, *rest] == list(whole)
+
+
+@pytest.fixture(scope="module")
+def shelf(common_store):
+    """A union of two feeds that share some of their objects, and those of one level; packed."""
+    feeds = []
+    for id in (str(uuid.uuid4()), str(uuid.uuid4())):
+        common_store.feeds.add(Collection(id, f"alias-{id}", Kind.VERBATIM, "A feed"))
+        feeds.append(Feed(common_store, id))
+    objects = [deposited(json.dumps(one).encode()) for one in corpus(700, seed=3)]
+    for start in range(0, 700, 20):
+        batch = objects[start : start + 20]
+        feeds[0].publish(*batch[:14])
+        feeds[1].publish(*batch[10:])
+    assert pack(*feeds)
+    feeds[0].publish(*(deposited(json.dumps(one).encode()) for one in corpus(60, seed=4)))
+    return {"union": view(*feeds), "green": view(*feeds, max_tlp=Tlp.GREEN), "one": feeds[0]}
+
+
+def true(entries: tuple[Entry, ...], field: str, values: list[str]) -> list[int]:
+    """The stamps of what looking at each object gives."""
+    return [entry.stamp for entry in entries if naive(json.loads(entry.body), field, values)]
+
+
+class TestFilters:
+    @pytest.mark.parametrize("keywords", [LAST, ALL])
+    @pytest.mark.parametrize("shown", ["union", "green"])
+    def test_on_a_view_are_what_looking_at_every_object_gives(self, shelf, shown, keywords):
+        seen = shelf[shown]
+        plain = Query(5_000, keywords=keywords)
+        entries, found = seen.page(plain), 0
+        for field in EVERY_FIELD:
+            value = values_of(field)[1]
+            asked = replace(plain, wanted=(wanted(field, [value]),))
+            assert [e.stamp for e in seen.page(asked)] == true(entries, field, [value]), field
+            found += bool(true(entries, field, [value]))
+        assert found > len(EVERY_FIELD) / 2
+
+    def test_by_level_find_in_a_union_what_either_source_has(self, shelf):
+        entries = shelf["union"].page(Query(5_000))
+        for value in values_of("tlp"):
+            asked = Query(5_000, wanted=(wanted("tlp", [value]),))
+            told = [entry.stamp for entry in shelf["union"].page(asked)]
+            assert told == true(entries, "tlp", [value]) != []
+
+    def test_by_level_never_widen_what_a_view_shows(self, shelf):
+        asked = Query(5_000, keywords=ALL, wanted=(wanted("tlp", ["red", "amber"]),))
+        assert not shelf["green"].page(asked)
+        assert shelf["union"].page(asked)
+
+    @pytest.mark.parametrize("limit", [1, 13])
+    def test_on_a_view_can_be_walked(self, shelf, limit):
+        asked = Query(limit, wanted=(wanted("labels", ["labels 1"]),))
+        expected = true(shelf["union"].page(Query(5_000)), "labels", ["labels 1"])
+        assert [entry.stamp for entry in walk(shelf["union"], asked)] == expected

@@ -1,0 +1,118 @@
+"""Whoever downloads a whole feed meets every object in it, though all of them change meanwhile."""
+
+import pytest
+from support.feed_postings import (
+    ALL,
+    Feed,
+    name,
+    posting,
+    version,
+)
+from support.view_feeds import view, walk
+
+from tocsin.server.model import Query, Wanted
+
+SIX = range(1, 7)
+LABELLED = (Wanted("labels", ("labels=a",)),)
+
+
+@pytest.fixture
+def meddle(common_store, monkeypatch):
+    """Does something once, after a reader has seen how far the feed is and before it reads on."""
+
+    def later(what, after=0):
+        look, left = common_store.feeds._steady.read, [after]
+
+        def read(feed, find):
+            left[0] -= 1
+            if left[0] == -1:
+                what()
+            return look(feed, find)
+
+        monkeypatch.setattr(common_store.feeds._steady, "read", read)
+
+    return later
+
+
+def renewed(feed: Feed, numbers=SIX):
+    return lambda: feed.publish(*(posting(number, at=2) for number in numbers))
+
+
+def names(entries) -> list[str]:
+    return sorted(entry.id for entry in entries)
+
+
+QUERIES = [
+    Query(limit=9),
+    Query(limit=6),
+    Query(limit=9, types=frozenset({"indicator"})),
+    Query(limit=9, wanted=LABELLED),
+    Query(limit=9, specs=frozenset({"2.1"})),
+    Query(limit=9, added_after=0),
+]
+
+
+class TestAFeed:
+    @pytest.fixture
+    def six(self, feed):
+        feed.publish(*(posting(number) for number in SIX))
+        return feed
+
+    @pytest.mark.parametrize("query", QUERIES)
+    @pytest.mark.parametrize("bodies", [True, False])
+    def test_shows_each_once_and_as_it_is_now(self, six, meddle, query, bodies):
+        meddle(renewed(six))
+        page = six.store.feeds.page(six.id, query, bodies=bodies)
+        assert names(page.entries) == [name(number) for number in SIX]
+        assert {entry.version for entry in page.entries} == {version(2)} and not page.more
+
+    @pytest.mark.parametrize("limit", [1, 2, 4, 5])
+    def test_shows_each_to_whoever_walks(self, six, meddle, limit):
+        meddle(renewed(six))
+        assert names(walk(six, Query(limit=limit))) == [name(number) for number in SIX]
+
+    def test_shows_the_others_as_they_are(self, six, meddle):
+        meddle(renewed(six, numbers=(2, 5)))
+        found = {entry.id: entry.version for entry in six.page(Query(limit=9))}
+        assert found == {name(n): version(2 if n in (2, 5) else 1) for n in SIX}
+
+    @pytest.mark.parametrize("wanted", [(), LABELLED])
+    def test_shows_an_object_that_is_asked_for(self, six, meddle, wanted):
+        meddle(renewed(six))
+        (entry,) = six.page(Query(ids=frozenset({name(3)}), wanted=wanted))
+        assert entry.id == name(3) and version(1) in entry.body.decode()
+
+    def test_shows_all_versions_to_whoever_asks_for_them(self, six, meddle):
+        meddle(renewed(six))
+        found = six.page(Query(limit=99, keywords=ALL))
+        assert [entry.position for entry in found] == list(range(1, 13))
+
+    def test_shows_no_object_twice_that_had_been_read_already(self, feed, meddle):
+        every = range(1, 1_004)
+        feed.publish(*(posting(number) for number in every))
+        meddle(renewed(feed, numbers=(1, 500, 1_002)), after=1)  # the second block comes next
+        found = feed.page(Query(limit=5_000))
+        assert names(found) == [name(number) for number in every]
+        assert [e.version for e in found[-3:]] == [version(2)] * 3
+
+
+class TestAView:
+    @pytest.fixture
+    def sources(self, new):
+        one, other = new(), new()
+        one.publish(*(posting(number) for number in (1, 2, 3)))
+        other.publish(*(posting(number) for number in (4, 5, 6)))
+        return one, other
+
+    @pytest.mark.parametrize(
+        "definition", [{}, {"types": frozenset({"indicator"})}, {"active": True}]
+    )
+    def test_shows_each_once(self, sources, meddle, definition):
+        both = view(*sources, **definition)
+        meddle(renewed(sources[1], numbers=(4, 6)))
+        assert names(both.page(Query(limit=9))) == [name(number) for number in SIX]
+
+    def test_shows_each_to_whoever_walks(self, sources, meddle):
+        both = view(*sources)
+        meddle(renewed(sources[0], numbers=(1, 2, 3)))
+        assert names(walk(both, Query(limit=2))) == [name(number) for number in SIX]

@@ -1,0 +1,343 @@
+"""The embedded engine: what it acknowledged stays, and it never outlives its hub."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
+
+from tocsin.admission.errors import Unavailable, Unprocessable
+from tocsin.server.model import (
+    Collection,
+    Kind,
+    Outcome,
+    Posting,
+    Query,
+    Submission,
+)
+from tocsin.server.store import Store, Txn
+from tocsin.server.store.embedded import Engine, database
+
+pytest.importorskip("secantus")
+
+FEED = Collection("6f9d0f2e-6d1c-4c3f-9d1a-0c8d4f1b7a11", "green", Kind.FEED, "Green")
+
+
+def posting(number: int) -> Posting:
+    id = f"indicator--{uuid.UUID(int=number)}"
+    body = f'{{"id":"{id}"}}'.encode()
+    digest = hashlib.sha256(body).digest()[:16]
+    return Posting(id, "indicator", "2.1", "2024-01-01T00:00:00.000Z", body, digest)
+
+
+def submission(number: int) -> Submission:
+    return Submission(str(number), "bot", "acme", FEED.id, number, total=5, raw=b"raw")
+
+
+def eventually(answer: Callable[[], object], seconds: float = 20) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; a child that has ended and was not waited for does not."""
+    with contextlib.suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def locked(data: Path) -> bool:
+    with (data / "engine.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "hub"
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def engine(data: Path, said: list[str]) -> Iterator[Engine]:
+    engine = Engine.start(data, said.append)
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture
+def connect(engine: Engine) -> Iterator[Callable[[str], Store]]:
+    """A prepared store at a URI, with one feed; closed before the engine is stopped."""
+    with contextlib.ExitStack() as opened:
+
+        def make(uri: str) -> Store:
+            store = Store.connect(uri)
+            opened.callback(store.close)
+            store.prepare()
+            if not store.feeds.collections():
+                store.feeds.add(FEED)
+            return store
+
+        yield make
+
+
+class TestTheDirectory:
+    def test_is_for_nobody_else(self, engine, data):
+        assert stat.S_IMODE(data.stat().st_mode) == 0o700
+        files = [path for path in data.rglob("*") if path.is_file()]
+        assert {"engine.secret", "engine.json", "engine.log", "engine.lock"} <= {
+            path.name for path in files
+        }
+        assert {path: stat.S_IMODE(path.stat().st_mode) & 0o077 for path in files} == {
+            path: 0 for path in files
+        }
+
+    def test_says_where_the_engine_is_but_not_the_password(self, engine, data):
+        announced = (data / "engine.json").read_text()
+        password = json.loads((data / "engine.secret").read_text())["password"]
+        assert password in engine.uri
+        assert password not in announced
+        assert json.loads(announced)["pid"] == engine.pid
+
+    def test_keeps_its_password(self, engine, data):
+        former = engine.uri
+        engine.stop()
+        again = Engine.start(data, print)
+        again.stop()
+        assert again.uri.split("@")[0] == former.split("@")[0]
+
+    def test_that_cannot_be_made_is_told(self, tmp_path):
+        (tmp_path / "file").write_text("")
+        with pytest.raises(Unprocessable, match="cannot keep the database in"):
+            Engine.start(tmp_path / "file", print)
+
+
+class TestTheDoor:
+    def test_is_closed_to_whoever_has_no_password(self, engine):
+        without = "mongodb://" + engine.uri.partition("@")[2].partition("/")[0]
+        with MongoClient(without) as client, pytest.raises(OperationFailure, match="auth"):
+            client.tocsin.feeds.find_one({})
+
+    def test_is_on_the_loopback_interface_only(self, engine):
+        assert "@127.0.0.1:" in engine.uri
+
+
+class TestEnding:
+    def test_what_was_written_is_there_at_the_next_start(self, engine, data, connect):
+        store = connect(engine.uri)
+        store.commit(lambda txn: txn.publish(FEED.id, [posting(1)]))
+        store.close()
+        engine.stop()
+        assert not (data / "engine.json").exists()
+        again = Engine.start(data, print)
+        store = connect(again.uri)
+        page = store.feeds.page(FEED.id, Query())
+        store.close()
+        again.stop()
+        assert [entry.body for entry in page.entries] == [posting(1).body]
+
+    def test_the_engine_ends_by_itself_when_its_parent_is_killed(self, data):
+        script = (
+            "import sys, time; from pathlib import Path\n"
+            "from tocsin.server.store.embedded import Engine\n"
+            "print(Engine.start(Path(sys.argv[1]), print).pid, flush=True); time.sleep(600)\n"
+        )
+        hub = subprocess.Popen(
+            [sys.executable, "-c", script, str(data)], stdout=subprocess.PIPE, text=True
+        )
+        with hub:
+            pid = int(hub.stdout.readline())
+            assert alive(pid)
+            hub.kill()
+        assert eventually(lambda: not alive(pid))
+        assert not locked(data)
+        Engine.start(data, print).stop()
+
+    def test_a_watched_engine_that_dies_is_started_again_on_its_port(self, engine, said, connect):
+        engine.watch()
+        store, uri = connect(engine.uri), engine.uri
+        os.kill(engine.pid, signal.SIGKILL)
+        assert store.commit(lambda txn: txn.publish(FEED.id, [posting(1)])) == [Outcome.STORED]
+        assert engine.uri == uri
+        assert said == ["the database engine ended (SIGKILL); starting it again"]
+
+
+def write(store: Store, numbers: range, sent: list[int], acknowledged: list[int]) -> None:
+    """Publish five objects and submit something, for each number."""
+    for number in numbers:
+        sent.append(number)
+        batch = [posting(number * 10 + i) for i in range(5)]
+        store.commit(lambda txn, batch=batch: txn.publish(FEED.id, batch))
+        store.submissions.receive(submission(number))
+        acknowledged.append(number)
+
+
+@pytest.mark.parametrize("turn", range(3))
+def test_a_kill_in_mid_write_loses_nothing_and_repeats_nothing(engine, connect, turn):
+    engine.watch()
+    store = connect(engine.uri)
+    sent: list[int] = []
+    acknowledged: list[int] = []
+    writer = threading.Thread(target=write, args=(store, range(50), sent, acknowledged))
+    writer.start()
+    assert eventually(lambda: len(sent) > 10 + 7 * turn)
+    os.kill(engine.pid, signal.SIGKILL)
+    writer.join()
+    assert acknowledged == sent == list(range(50))
+    here = store.feeds.page(FEED.id, Query(limit=9_999)).entries
+    assert [e.id for e in here] == [posting(n * 10 + i).id for n in sent for i in range(5)]
+    assert [e.position for e in here] == list(range(1, 251))
+    assert all(store.submissions.find(str(number)) == submission(number) for number in sent)
+
+
+@pytest.mark.parametrize("turn", range(3))
+def test_a_commit_is_on_disk_when_it_returns(engine, connect, turn):
+    engine.watch()
+    store = connect(engine.uri)
+    for number in range(5 + turn):
+        store.commit(lambda txn, number=number: txn.publish(FEED.id, [posting(number)]))
+    os.kill(engine.pid, signal.SIGKILL)
+    assert store.feeds.head(FEED.id)[0] == 5 + turn
+    assert len(store.feeds.page(FEED.id, Query()).entries) == 5 + turn
+
+
+class Listener:
+    """Passes everything on between a client and the engine, but for one answer."""
+
+    def __init__(self, port: int, strike: Callable[[], object]) -> None:
+        self._port, self._strike = port, strike
+        self.armed = False
+        self._silenced: socket.socket | None = None
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self.port = self._door.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self._door.shutdown(socket.SHUT_RDWR)
+        self._door.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._door.accept()
+                try:
+                    engine = socket.create_connection(("127.0.0.1", self._port))
+                except ConnectionRefusedError:  # it is being started again
+                    client.close()
+                    continue
+                for pair in ((client, engine), (engine, client)):
+                    threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        """When armed: let the commit through, wait until it is answered, strike, say nothing."""
+        with contextlib.suppress(OSError), source, target:
+            while octets := source.recv(1_000_000):
+                if self.armed and b"commitTransaction" in octets:
+                    self.armed = False
+                    self._silenced = target
+                elif source is self._silenced:
+                    self._strike()
+                    break
+                target.sendall(octets)
+            for end in (source, target):
+                end.shutdown(socket.SHUT_RDWR)  # wakes the thread of the other direction
+
+
+def test_a_commit_whose_answer_was_lost_is_not_done_twice(engine, said, connect):
+    engine.watch()
+    port = int(engine.uri.rpartition(":")[2].partition("/")[0])
+    listener = Listener(port, lambda: os.kill(engine.pid, signal.SIGKILL))
+    store = connect(engine.uri.replace(f":{port}/", f":{listener.port}/"))
+    listener.armed = True
+
+    def work(txn: Txn) -> list[Outcome]:
+        txn.note("published", "test", {})
+        return txn.publish(FEED.id, [posting(1)])
+
+    assert store.commit(work) == [Outcome.STORED]
+    listener.close()
+    assert said == ["the database engine ended (SIGKILL); starting it again"]
+    assert len(connect(engine.uri).journal.acts()) == 1
+
+
+class TestTheOperatorsCommands:
+    def test_use_the_engine_of_a_running_hub(self, engine, data, connect):
+        with database(data, print) as uri:
+            assert uri == engine.uri
+            connect(uri).commit(lambda txn: txn.note("command", "operator", {}))
+        assert connect(engine.uri).journal.last().act == "command"
+        assert alive(engine.pid)
+
+    def test_start_one_of_their_own_and_stop_it(self, data):
+        with database(data, print) as uri, contextlib.closing(Store.connect(uri)) as store:
+            store.prepare()
+            store.commit(lambda txn: txn.note("command", "operator", {}))
+            assert locked(data)
+            assert not (data / "engine.json").exists()
+        assert not locked(data)
+        with database(data, print) as uri, contextlib.closing(Store.connect(uri)) as store:
+            assert store.journal.last().act == "command"
+
+    def test_wait_for_one_another(self, data):
+        inside: list[int] = []
+
+        def command(number: int) -> None:
+            with database(data, print):
+                inside.append(number)
+                time.sleep(0.2)
+                inside.append(number)
+
+        threads = [threading.Thread(target=command, args=(number,)) for number in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert inside in ([0, 0, 1, 1], [1, 1, 0, 0])
+
+    def test_are_not_misled_by_a_hub_that_was_killed(self, engine, data):
+        former = engine.uri
+        (data / "kept.json").write_text((data / "engine.json").read_text())
+        engine.stop()
+        (data / "kept.json").rename(data / "engine.json")
+        with database(data, print) as uri:
+            assert uri != former
+            Store.connect(uri).close()
+
+
+def test_a_second_hub_is_refused_while_the_first_one_runs(engine, data):
+    command = [sys.executable, "-m", "tocsin.server.store.engine", "--data", str(data)]
+    second = subprocess.run([*command, "--patience", "0"], capture_output=True, text=True)
+    assert (second.returncode, second.stdout) == (1, "busy\n")
+
+
+def test_an_engine_that_does_not_start_names_its_log(data):
+    data.mkdir()
+    (data / "db").write_text("not a database")
+    with pytest.raises(Unavailable, match=r"did not start: see .*engine\.log"):
+        Engine.start(data, print)
+    assert (data / "engine.log").read_text()

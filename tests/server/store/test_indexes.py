@@ -1,0 +1,87 @@
+"""No look-up costs more, the more there was before: each has an index, on what grows."""
+
+import json
+import uuid
+
+import pytest
+from pymongo import MongoClient
+from pymongo.monitoring import CommandListener
+from support.hub import (
+    TestHub,
+    indicator,
+    relationship,
+    sdo,
+)
+from support.stix_objects import TIME
+
+from tocsin.server.store import Store
+
+SMALL = {"collections", "errands", "heads", "packing", "partners", "scopes", "tails", "unwanted"}
+"""They hold what there is few of, and are read as wholes."""
+
+
+class Asked(CommandListener):
+    """Remembers what was looked up, once for each kind of query."""
+
+    def __init__(self):
+        self.filters = {}
+
+    def started(self, event):
+        command = event.command
+        if event.command_name in ("find", "findAndModify"):
+            query = command.get("filter", command.get("query", {}))
+            place = command[event.command_name]
+            self.filters[place, tuple(query)] = query, command.get("sort", {})
+
+    def succeeded(self, event):
+        """Nothing to remember."""
+
+    def failed(self, event):
+        """Nothing to remember."""
+
+
+@pytest.fixture
+def asked():
+    return Asked()
+
+
+@pytest.fixture
+def hub(engine_uri, asked):
+    with MongoClient(engine_uri, event_listeners=[asked]) as client:
+        name = f"test_{uuid.uuid4().hex}"
+        store = Store(client, name)
+        store.prepare()
+        yield TestHub(store)
+        client.drop_database(name)
+
+
+def live(hub):
+    """All that a submission can lead to."""
+    ends = indicator("one.top"), sdo("malware", name="m", is_family=False)
+    joined = relationship(ends[0], "indicates", ends[1])
+    listed = sdo("report", name="r", published=TIME, object_refs=[joined["id"], ends[0]["id"]])
+    for each in (listed, joined, *ends):
+        hub.push(each)
+    for name in ("one", "two"):
+        hub.push(held := indicator(f"{name}.acme.example"))
+    hub.push(held | {"revoked": True})
+    for review in hub.store.reviews.waiting("acme"):
+        hub.parts.intake.release(review, "analyst")
+    hub.parts.aftercare.sweep()
+    hub.parts.aftercare.forbid("one.top", "analyst", "enough")
+    hub.push(sdo("malware", name="m"), to="scratch")
+    for query in ({"added_after": TIME}, {"match[type]": "indicator"}, {"match[id]": joined["id"]}):
+        hub.feed("green", **query)
+
+
+def test_every_query_has_one(hub, asked):
+    live(hub)
+    base, scans = hub.store._base, []
+    for (place, fields), (query, order) in dict(asked.filters).items():
+        if place in SMALL:
+            continue
+        command = {"find": place, "filter": query} | ({"sort": order} if order else {})
+        told = base.command("explain", command, verbosity="queryPlanner")
+        if "COLLSCAN" in json.dumps(told["queryPlanner"]["winningPlan"], default=str):
+            scans.append((place, fields))
+    assert scans == []

@@ -1,0 +1,61 @@
+"""How long a read may take: the reader is told, and the database stops working on it."""
+
+import uuid
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+from pymongo.monitoring import CommandListener
+from support.feed_postings import Feed, posting
+
+from tocsin.admission.errors import Unavailable
+from tocsin.server.model import Collection, Kind, Query
+from tocsin.server.store import Store
+from tocsin.server.store.connection import QUERY_SECONDS, timely
+
+
+class Limits(CommandListener):
+    """The maxTimeMS of every find, by collection."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, Any] = {}
+
+    def started(self, event):
+        if event.command_name == "find":
+            self.told[event.command["find"]] = event.command.get("maxTimeMS")
+
+    def succeeded(self, event): ...
+
+    def failed(self, event): ...
+
+
+def test_a_read_that_takes_too_long_ends_with_a_sentence(feed):
+    with pytest.raises(Unavailable, match="does not answer in time"), timely(0.000_001):
+        feed.store.feeds.head(feed.id)
+
+
+def test_a_read_works_again_after_one_that_took_too_long(feed):
+    feed.publish(posting(1))
+    with pytest.raises(Unavailable), timely(0.000_001):
+        feed.page()
+    assert len(feed.page()) == 1
+
+
+def test_the_database_is_told_how_long_each_read_of_a_poll_may_take(engine_uri):
+    limits = Limits()
+    with MongoClient(engine_uri, event_listeners=[limits]) as client:
+        store = Store(client, f"test_{uuid.uuid4().hex}")
+        store.prepare()
+        id = str(uuid.uuid4())
+        store.feeds.add(Collection(id, "timely", Kind.FEED, "A feed"))
+        Feed(store, id).publish(posting(1))
+        limits.told.clear()
+        store.people.account_of("nobody")
+        store.feeds.collections()
+        store.feeds.page(id, Query())
+        store.submissions.find("none")
+        store.submissions.records("none")
+        client.drop_database(store.feeds._base.name)
+    reads = {"keys", "collections", "heads", "runs", "marks", "submissions", "verdicts"}
+    assert set(limits.told) == reads
+    assert all(0 < each <= QUERY_SECONDS * 1_000 for each in limits.told.values())

@@ -1,0 +1,258 @@
+"""Authentication, authorisation and errors at the door (conformance 3, 4 and 12.13)."""
+
+import logging
+
+import pytest
+from support.taxii_hub import (
+    GREEN,
+    HIDDEN,
+    INBOX,
+    MT,
+    SCRATCH,
+    Taxii,
+    basic,
+    indicator,
+)
+
+from tocsin.admission import errors
+from tocsin.server.auth import Scheme
+from tocsin.server.taxii import resources
+
+OBJECT = indicator()["id"]
+GUARDED = [
+    ("GET", "/taxii2/"),
+    ("GET", "/hub/"),
+    ("GET", "/hub/collections/"),
+    ("GET", "/hub/status/00000000-0000-4000-8000-000000000000/"),
+    ("GET", "/hub/collections/green/"),
+    ("GET", "/hub/collections/never-was/"),
+    ("GET", "/hub/collections/green/manifest/"),
+    ("GET", "/hub/collections/green/objects/"),
+    ("HEAD", "/hub/collections/green/objects/"),
+    ("OPTIONS", "/hub/collections/green/objects/"),
+    ("POST", "/hub/collections/green/objects/"),
+    ("PUT", "/hub/collections/green/objects/"),
+    ("GET", f"/hub/collections/green/objects/{OBJECT}/"),
+    ("DELETE", f"/hub/collections/green/objects/{OBJECT}/"),
+    ("GET", f"/hub/collections/green/objects/{OBJECT}/versions/"),
+    ("GET", "/hub/no/such/path/"),
+    ("GET", "/taxii2/no/such/path"),
+]
+
+
+@pytest.fixture
+def taxii():
+    taxii = Taxii()
+    taxii.feeds.add(GREEN.id, indicator())
+    taxii.feeds.add(HIDDEN.id, indicator())
+    return taxii
+
+
+@pytest.mark.parametrize("header", [None, basic("acme", "wrong"), "Bearer wrong", "Nonsense"])
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+def test_3_3_without_a_valid_credential_every_path_challenges(taxii, method, path, header):
+    answer = taxii.ask(path, method=method, by=None, headers={"Authorization": header})
+    assert (answer.status_code, answer.headers["Content-Type"]) == (401, MT)
+    assert answer.headers.getlist("WWW-Authenticate") == [
+        'Basic realm="Tocsin", charset="UTF-8"',
+        'Bearer realm="Tocsin"',
+    ]
+    assert method == "HEAD" or answer.json["title"] == "Unauthorized"
+
+
+def test_3_3_a_disabled_account_is_challenged(taxii):
+    account = taxii.account("gone", "acme", {GREEN}, set())
+    object.__setattr__(account, "disabled", True)
+    assert taxii.ask("/hub/", by="gone").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "header", ["Bearer acme-robot-key", "Token acme-robot-key", basic("acme", "acme-robot-key")]
+)
+def test_3_2_each_scheme_opens(taxii, header):
+    assert taxii.ask("/hub/", by=None, headers={"Authorization": header}).status_code == 200
+
+
+def test_3_2_a_scheme_that_is_off_is_neither_taken_nor_named():
+    taxii = Taxii(schemes=frozenset({Scheme.BEARER}))
+    answer = taxii.ask("/hub/")
+    assert answer.status_code == 401
+    assert answer.headers.getlist("WWW-Authenticate") == ['Bearer realm="Tocsin"']
+    bearer = {"Authorization": "Bearer acme-robot-key"}
+    assert taxii.ask("/hub/", by=None, headers=bearer).status_code == 200
+
+
+def test_6_8_a_public_discovery_needs_no_credential_but_no_wrong_one_either():
+    taxii = Taxii(public_discovery=True)
+    assert taxii.ask("/taxii2/", by=None).json["api_roots"] == ["/hub/"]
+    assert taxii.ask("/hub/", by=None).status_code == 401
+    wrong = {"Authorization": "Bearer wrong"}
+    assert taxii.ask("/taxii2/", by=None, headers=wrong).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "tail", ["manifest/", "objects/", f"objects/{OBJECT}/", f"objects/{OBJECT}/versions/"]
+)
+def test_3_6_who_may_not_read_is_refused_where_he_sees_and_told_nothing_where_not(taxii, tail):
+    assert taxii.get(f"inbox/{tail}").status_code == 403
+    assert taxii.get(f"hidden/{tail}").status_code == 404
+
+
+def test_3_7_who_may_not_write_is_refused_before_the_body_is_looked_at(taxii):
+    assert taxii.post("green", b"{bad").status_code == 403
+    assert taxii.post("hidden", b"{bad").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("reads", "writes", "status"),
+    [(set(), set(), 404), ({SCRATCH}, set(), 403), (set(), {SCRATCH}, 403)],
+)
+def test_3_8_the_delete_matrix(taxii, reads, writes, status):
+    taxii.feeds.add(SCRATCH.id, indicator())
+    taxii.account("other", "other", reads, writes)
+    answer = taxii.get(f"scratch/objects/{OBJECT}/", method="DELETE", by="other")
+    assert answer.status_code == status
+    assert taxii.feeds.knows(SCRATCH.id, OBJECT)
+
+
+@pytest.mark.parametrize(
+    "tail", ["", "manifest/", "objects/", f"objects/{OBJECT}/", f"objects/{OBJECT}/versions/"]
+)
+@pytest.mark.parametrize("name", ["hidden", HIDDEN.id])
+def test_3_10_a_hidden_collection_is_told_like_an_unknown_one(taxii, name, tail):
+    hidden, unknown = taxii.get(f"{name}/{tail}"), taxii.get(f"never-was/{tail}")
+    assert (hidden.status_code, hidden.data) == (unknown.status_code, unknown.data)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_3_10_so_it_is_for_other_methods(taxii, method):
+    tail, more = "objects/", {"method": method, "data": b"{", "headers": {"Content-Type": MT}}
+    hidden, unknown = taxii.get(f"hidden/{tail}", **more), taxii.get(f"never-was/{tail}", **more)
+    assert (hidden.status_code, hidden.data) == (unknown.status_code, unknown.data)
+
+
+def test_3_12_a_cursor_gives_no_rights(taxii):
+    taxii.feeds.add(GREEN.id, indicator(2))
+    next = taxii.get("green/objects/?limit=1").json["next"]
+    assert taxii.get(f"green/objects/?next={next}").status_code == 200
+    assert taxii.get(f"green/objects/?next={next}", by="blind").status_code == 404
+
+
+def test_3_13_a_status_is_told_to_its_submitters_only(taxii):
+    taxii.account("colleague", "acme", set(), set())
+    id = taxii.post("inbox", {"objects": [indicator()]}).json["id"]
+    told = {by: taxii.ask(f"/hub/status/{id}/", by=by) for by in ("colleague", "operator", "blind")}
+    assert [answer.status_code for answer in told.values()] == [200, 200, 404]
+    unknown = taxii.ask("/hub/status/00000000-0000-4000-8000-000000000000/")
+    assert told["blind"].data == unknown.data
+
+
+GOOD = {"Accept": MT, "Content-Type": MT}
+BAD_ACCEPT = {"Accept": "text/html"}
+BAD_TYPE = {"Content-Type": "text/plain"}
+LONG, BROKEN, BARE = b"x" * 3000, b"{bad", b"{}"
+
+
+@pytest.mark.parametrize(
+    ("by", "name", "headers", "body", "status"),
+    [
+        ("stranger", "never-was", {}, BROKEN, 401),
+        ("acme-robot", "never-was", BAD_ACCEPT, BROKEN, 404),
+        ("acme-robot", "green", BAD_ACCEPT, BROKEN, 403),
+        ("acme-robot", "scratch", BAD_ACCEPT | BAD_TYPE, LONG, 406),
+        ("acme-robot", "scratch", BAD_TYPE, LONG, 415),
+        ("acme-robot", "scratch", {}, LONG, 413),
+        ("acme-robot", "scratch", {}, BROKEN, 400),
+        ("acme-robot", "scratch", {}, BARE, 422),
+    ],
+)
+def test_12_13_checks_come_in_one_order(by, name, headers, body, status):
+    taxii = Taxii(max_content_length=2000)
+    answer = taxii.post(name, body, by=by, headers=headers)
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/hub/nowhere/", 404),
+        ("/hub//collections/", 404),
+        ("/other-root/", 404),
+        ("/", 404),
+        ("/hub/collections/not-a-uuid/", 404),
+        ("/hub/collections/%00%0a/", 404),
+        ("/hub/status/foo/", 404),
+        ("/hub/collections/green/objects/garbage/", 404),
+        ("/hub/collections/green/objects/?limit=0", 400),
+    ],
+)
+def test_4_5_every_error_is_a_taxii_error(taxii, path, status):
+    answer = taxii.ask(path)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, MT)
+    assert answer.json["http_status"] == str(status)
+    assert set(answer.json) <= {"title", "description", "http_status"}
+    assert all(isinstance(value, str) for value in answer.json.values())
+
+
+def test_4_5_a_bug_is_told_by_number_only(taxii, caplog):
+    taxii.intake.failing = ZeroDivisionError("secret detail")
+    answer = taxii.post("scratch", {"objects": [indicator()]})
+    assert (answer.status_code, answer.headers["Content-Type"]) == (500, MT)
+    assert set(answer.json) == {"title", "http_status", "error_id"}
+    assert answer.json["error_id"] in caplog.text
+    assert "secret detail" in caplog.text
+
+
+def test_an_outage_says_when_to_come_back(taxii):
+    taxii.intake.failing = errors.Unavailable("the database is away")
+    answer = taxii.post("scratch", {"objects": [indicator()]})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+
+
+def test_4_each_kind_of_refusal_has_its_status():
+    kinds = [k for k in vars(errors).values() if isinstance(k, type)]
+    assert set(kinds) == set(resources.HTTP_STATUS)
+    assert resources.http_status(errors.NotFound("x")) == 404
+
+
+def test_other_doors_answer_in_their_own_way(taxii):
+    @taxii.app.get("/console/")
+    def console():
+        raise errors.NotFound("for the console's own handler")
+
+    assert taxii.ask("/console/nowhere").headers["Content-Type"].startswith("text/html")
+    taxii.app.config["PROPAGATE_EXCEPTIONS"] = False
+    assert taxii.ask("/console/").headers["Content-Type"].startswith("text/html")
+
+
+def test_one_line_is_logged_per_request(taxii, caplog):
+    caplog.set_level(logging.INFO, "tocsin.server.taxii")
+    answer = taxii.get("green/objects/")
+    (line,) = caplog.messages
+    assert "account=acme-robot GET /hub/collections/green/objects/ collection=green" in line
+    assert f"request={answer.headers['X-Request-Id']} " in line
+    assert " status=200 objects=1 ms=" in line
+
+
+def test_nobody_writes_lines_into_the_log(taxii, caplog):
+    caplog.set_level(logging.INFO, "tocsin.server.taxii")
+    taxii.ask("/hub/x%0d%0aERROR%20forged/" + "y" * 500)
+    (line,) = caplog.messages
+    assert "\n" not in line and "ERROR forged" not in line and len(line) < 400
+
+
+def test_no_credential_reaches_the_log(taxii, caplog):
+    caplog.set_level(logging.DEBUG)
+    taxii.ask("/hub/")
+    taxii.ask("/hub/", by=None, headers={"Authorization": "Bearer wrong-secret"})
+    assert "robot-key" not in caplog.text and "wrong-secret" not in caplog.text
+
+
+def test_visible_collections_differ_by_account(taxii):
+    listed = {
+        by: [c["id"] for c in taxii.ask("/hub/collections/", by=by).json.get("collections", [])]
+        for by in ("acme-robot", "operator", "blind")
+    }
+    assert listed["acme-robot"] == [GREEN.id, SCRATCH.id, INBOX.id]
+    assert listed["operator"] == [GREEN.id, SCRATCH.id, INBOX.id, HIDDEN.id]
+    assert listed["blind"] == []

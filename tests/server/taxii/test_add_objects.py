@@ -1,0 +1,210 @@
+"""Adding objects (TAXII 2.1 section 5.5; conformance 2.15, 7.5 and 12)."""
+
+import io
+import json
+
+import pytest
+from support.chunked_posts import stream
+from support.taxii_hub import (
+    MT,
+    SCRATCH,
+    Taxii,
+    indicator,
+)
+
+from tocsin.admission.errors import Malformed, Unprocessable
+from tocsin.server.taxii import resources
+
+
+@pytest.fixture
+def taxii():
+    return Taxii(max_content_length=5000)
+
+
+BUNDLE = {"type": "bundle", "id": "bundle--x", "objects": [indicator()]}
+
+
+def test_12_1_a_post_is_accepted_with_its_status(taxii):
+    answer = taxii.post("scratch", {"objects": [indicator()]})
+    assert (answer.status_code, answer.headers["Content-Type"]) == (202, MT)
+    assert (answer.json["status"], answer.json["success_count"]) == ("complete", 1)
+
+
+def test_12_2_a_duplicate_is_a_success_that_changes_nothing(taxii):
+    taxii.post("scratch", {"objects": [indicator()]})
+    before = taxii.get("scratch/manifest/").json
+    again = taxii.post("scratch", {"objects": [indicator()]})
+    assert (again.status_code, again.json["success_count"]) == (202, 1)
+    assert taxii.get("scratch/manifest/").json == before
+
+
+def test_12_3_the_same_version_with_other_content_fails_alone(taxii):
+    taxii.post("scratch", {"objects": [indicator()]})
+    other = taxii.post("scratch", {"objects": [indicator(name="other"), indicator(2)]}).json
+    assert (other["failure_count"], other["success_count"]) == (1, 1)
+    assert "other content" in other["failures"][0]["message"]
+
+
+def test_12_7_one_bad_object_does_not_sink_the_others(taxii):
+    objects = [indicator(1), {"type": "indicator"}, 7, indicator(2)]
+    told = taxii.post("scratch", {"objects": objects}).json
+    assert (told["success_count"], told["failure_count"]) == (2, 2)
+
+
+def test_11_5_objects_arrive_octet_for_octet():
+    body = b'{"type": "x-acme",  "id":"x-acme--1", "n":1e400, "big":123456789012345678901}'
+    assert resources.envelope(b'{"objects":[' + body + b" , 5]}") == [body, b"5"]
+
+
+def test_the_intake_is_given_the_body_as_received(taxii):
+    body = b' {"objects": [ {"type":"x","id":"x--1"} ], "x_acme_note": [1, 2]}\n'
+    assert taxii.post("scratch", body).status_code == 202
+    assert taxii.intake.received == [body]
+
+
+def test_12_10_custom_properties_of_the_envelope_are_ignored(taxii):
+    told = taxii.post("scratch", {"objects": [indicator()], "x_a": {"b": []}, "more": False})
+    assert (told.status_code, told.json["total_count"]) == (202, 1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{bad json",
+        b'{"objects":[{"a":1,}]}',
+        b'{"objects":[{"a":NaN}]}',
+        b'{"objects":[{"a":-Infinity}]}',
+        b'{"objects":[{"a":"\xff"}]}',
+        b'\xef\xbb\xbf{"objects":[{}]}',
+        '{"objects":[{}]}'.encode("utf-16"),
+        b'{"objects":[{}],"objects":[{}]}',
+        b'{"x_a":1,"objects":[{}],"x_a":1}',
+        b'{"objects":[{}]} {}',
+        b'{"objects":[' + b'{"a":' * 900,
+        b"[" * 4000,
+        b"[1",
+        b"nothing",
+    ],
+)
+def test_2_15_what_is_not_json_is_malformed(taxii, body):
+    answer = taxii.post("scratch", body)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (400, MT)
+    assert answer.json["description"]
+    assert taxii.intake.received == []
+
+
+def test_2_15_a_byte_order_mark_is_named(taxii):
+    body = b'\xef\xbb\xbf{"objects":[{}]}'
+    assert "byte order mark" in taxii.post("scratch", body).json["description"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"{}",
+        b'"x"',
+        b"7",
+        b"null",
+        b'{"objects":[]}',
+        b'{"objects":{}}',
+        b'{"objects":"x"}',
+        b'{"objects":null}',
+        b'{"x_objects":[{}]}',
+        json.dumps(BUNDLE).encode(),
+    ],
+)
+def test_12_5_json_that_is_no_envelope_cannot_be_processed(taxii, body):
+    answer = taxii.post("scratch", body)
+    assert (answer.status_code, answer.json["http_status"]) == (422, "422")
+    assert taxii.intake.received == []
+
+
+def test_12_5_a_bundle_is_told_what_to_do(taxii):
+    assert "bundle is not an envelope" in taxii.post("scratch", BUNDLE).json["description"]
+
+
+def test_12_12_objects_are_counted():
+    assert len(resources.envelope(b'{"objects":[{"a":1},{"a":2}]}', 2)) == 2
+    with pytest.raises(Unprocessable, match="more than 2 objects"):
+        resources.envelope(b'{"objects":[{"a":1},{"a":2},{"a":3}]}', 2)
+
+
+def test_12_12_a_million_scraps_are_refused_before_they_are_taken_apart():
+    with pytest.raises(Unprocessable, match="more values"):
+        resources.envelope(b'{"objects":[' + b"0," * 1_000_000 + b"0]}")
+
+
+@pytest.mark.parametrize("depth", [20_000, 1_000_000])  # less is for admission to refuse
+def test_12_12_depth_is_answered_not_suffered(depth):
+    with pytest.raises(Malformed, match="deeply"):
+        resources.envelope(b'{"objects":[' + b'{"a":' * depth + b"1" + b"}" * depth + b"]}")
+
+
+SURPLUS = [(-1, 202), (0, 202), (1, 413)]
+
+
+def padded(length):
+    body = json.dumps({"objects": [indicator()]}).encode()
+    return body + b" " * (length - len(body))
+
+
+@pytest.mark.parametrize(("surplus", "status"), SURPLUS)
+def test_7_5_a_body_may_be_as_long_as_announced_and_no_longer(taxii, surplus, status):
+    answer = taxii.post("scratch", padded(5000 + surplus))
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, MT)
+
+
+@pytest.mark.parametrize(("surplus", "status"), SURPLUS)
+def test_7_6_a_body_in_chunks_is_counted(taxii, surplus, status):
+    answer = stream(taxii, "scratch", io.BytesIO(padded(5000 + surplus)))
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, MT)
+
+
+class Endless(io.RawIOBase):
+    given = 0
+
+    def readinto(self, buffer):
+        self.given += len(buffer)
+        buffer[:] = b" " * len(buffer)
+        return len(buffer)
+
+
+@pytest.mark.parametrize(("name", "status"), [("scratch", 413), ("green", 403)])
+def test_7_6_an_announced_excess_is_not_read_at_all(taxii, name, status):
+    body = Endless()
+    answer = stream(taxii, name, body, CONTENT_LENGTH="5001")
+    assert (answer.status_code, answer.headers["Connection"]) == (status, "close")
+    assert answer.json["description"] and body.given == 0
+
+
+@pytest.mark.parametrize(("name", "status"), [("scratch", 413), ("green", 403)])
+def test_7_6_an_endless_body_is_read_no_further_than_it_may_be_long(taxii, name, status):
+    body = Endless()
+    answer = stream(taxii, name, body)
+    assert (answer.status_code, answer.headers["Connection"]) == (status, "close")
+    assert body.given < 300_000
+
+
+class Broken(io.RawIOBase):
+    def readinto(self, buffer):
+        raise ValueError("Bad chunked transfer size")
+
+
+def test_a_body_that_breaks_off_is_malformed(taxii):
+    answer = stream(taxii, "scratch", Broken())
+    assert (answer.status_code, answer.headers["Connection"]) == (400, "close")
+
+
+def test_a_refused_request_leaves_nothing_of_its_body_on_the_connection(taxii):
+    body = io.BytesIO(b'{"objects": []}' * 100)
+    answer = stream(taxii, "green", body)
+    assert answer.status_code == 403
+    assert body.read() == b"" and "Connection" not in answer.headers
+
+
+def test_12_12_what_was_refused_leaves_the_collection_readable(taxii):
+    taxii.post("scratch", b'{"objects":[{"a":' + b"[" * 3000)
+    assert taxii.get("scratch/objects/").status_code == 200
+    assert SCRATCH.id not in taxii.feeds.logs

@@ -1,0 +1,183 @@
+"""Compressed answers and bodies (RFC 9110 sections 8.4 and 12.5.3)."""
+
+import gzip
+import io
+import json
+import tracemalloc
+import zlib
+
+import pytest
+import requests
+import zstandard
+from support.chunked_posts import stream
+from support.taxii_hub import (
+    GREEN,
+    MT,
+    Taxii,
+    indicator,
+)
+
+from tocsin.admission.errors import TooLarge
+from tocsin.server.taxii import content
+
+UNDO = {
+    "gzip": gzip.decompress,
+    "zstd": lambda octets: zstandard.ZstdDecompressor().decompress(octets),
+    None: bytes,
+}
+
+
+@pytest.fixture
+def taxii():
+    taxii = Taxii(max_content_length=5000)
+    taxii.feeds.add(GREEN.id, *(indicator(n) for n in range(40)))
+    return taxii
+
+
+def read(taxii, accept, path="green/objects/", **headers):
+    return taxii.get(path, headers={"Accept-Encoding": accept, **headers})
+
+
+class TestAnswers:
+    @pytest.mark.parametrize(
+        ("accept", "chosen"),
+        [
+            ("gzip", "gzip"),
+            ("x-gzip", "gzip"),
+            ("GZip", "gzip"),
+            ("zstd", "zstd"),
+            ("gzip, deflate, br, zstd", "zstd"),
+            ("gzip, deflate", "gzip"),
+            ("gzip;q=1.0, zstd;q=0.5", "gzip"),
+            ("zstd;q=0, gzip;q=0.001", "gzip"),
+            ("*", "zstd"),
+            ("*;q=0.5, zstd;q=0", "gzip"),
+            ("gzip;q=0", None),
+            ("*;q=0", None),
+            ("identity", None),
+            ("identity, gzip;q=0.5", None),
+            ("identity;q=0.5, gzip", "gzip"),
+            ("br, deflate", None),
+            ("", None),
+            (None, None),
+            (";;;,", None),
+        ],
+    )
+    def test_the_coding_is_the_one_the_reader_likes_best(self, taxii, accept, chosen):
+        answer = read(taxii, accept)
+        assert (answer.status_code, answer.headers.get("Content-Encoding")) == (200, chosen)
+        assert UNDO[chosen](answer.data) == read(taxii, None).data
+        assert int(answer.headers["Content-Length"]) == len(answer.data)
+        assert (answer.headers["Content-Type"], answer.headers["Vary"]) == (MT, "Accept-Encoding")
+
+    @pytest.mark.parametrize("accept", ["gzip", "zstd"])
+    def test_it_is_worth_it(self, taxii, accept):
+        assert len(read(taxii, accept).data) * 4 < len(read(taxii, None).data)
+
+    def test_a_short_answer_is_left_as_it_is(self, taxii):
+        answer = read(taxii, "gzip", "green/objects/?limit=1")
+        assert "Content-Encoding" not in answer.headers and answer.json["objects"]
+
+    def test_head_has_the_headers_of_the_compressed_answer(self, taxii):
+        asked = {"Accept-Encoding": "gzip"}
+        head = taxii.get("green/objects/", method="HEAD", headers=asked)
+        get = taxii.get("green/objects/", headers=asked)
+        for name in ("Content-Encoding", "Content-Length", "ETag"):
+            assert head.headers[name] == get.headers[name]
+
+    def test_each_coding_has_its_own_strong_tag(self, taxii):
+        tags = {read(taxii, accept).headers["ETag"] for accept in (None, "gzip", "zstd")}
+        assert len(tags) == 3 and not any(tag.startswith("W/") for tag in tags)
+
+    @pytest.mark.parametrize("accept", ["gzip", "zstd"])
+    def test_the_same_tag_is_the_same_octets(self, taxii, accept):
+        first, second = read(taxii, accept), read(taxii, accept)
+        assert (first.headers["ETag"], first.data) == (second.headers["ETag"], second.data)
+
+    @pytest.mark.parametrize("accept", [None, "gzip", "zstd"])
+    @pytest.mark.parametrize("path", ["green/objects/", "green/objects/?limit=1"])
+    def test_a_tag_is_known_again_in_its_coding(self, taxii, accept, path):
+        tag = read(taxii, accept, path).headers["ETag"]
+        answer = read(taxii, accept, path, **{"If-None-Match": tag})
+        assert (answer.status_code, answer.headers["ETag"], answer.data) == (304, tag, b"")
+        assert "Content-Encoding" not in answer.headers
+
+    def test_the_tag_of_a_coding_that_is_not_wanted_now_does_not_count(self, taxii):
+        tag = read(taxii, "zstd").headers["ETag"]
+        assert read(taxii, "gzip", **{"If-None-Match": tag}).status_code == 200
+
+    def test_errors_say_that_they_vary_too(self, taxii):
+        assert read(taxii, "gzip", "nowhere/").headers["Vary"] == "Accept-Encoding"
+
+    def test_the_clients_library_asks_for_gzip_by_itself(self):
+        asked = requests.Session().headers["Accept-Encoding"]
+        assert content.negotiated(str(asked)) in ("gzip", "zstd")
+
+
+def envelope(length):
+    body = json.dumps({"objects": [indicator()]}).encode()
+    return body + b" " * (length - len(body))
+
+
+class TestBodies:
+    def post(self, taxii, octets, name="gzip"):
+        return taxii.post("scratch", octets, headers={"Content-Encoding": name})
+
+    @pytest.mark.parametrize("name", ["gzip", "GZIP", "x-gzip"])
+    def test_a_body_in_gzip_is_taken_and_kept_unpacked(self, taxii, name):
+        body = envelope(600)
+        assert self.post(taxii, gzip.compress(body), name).status_code == 202
+        assert taxii.intake.received == [body]
+
+    @pytest.mark.parametrize("name", ["identity", ""])
+    def test_no_coding_may_be_named(self, taxii, name):
+        assert self.post(taxii, envelope(600), name).status_code == 202
+
+    @pytest.mark.parametrize(("surplus", "status"), [(-1, 202), (0, 202), (1, 413)])
+    def test_the_limit_counts_what_is_unpacked(self, taxii, surplus, status):
+        assert self.post(taxii, gzip.compress(envelope(5000 + surplus))).status_code == status
+
+    def test_a_bomb_is_refused_before_it_grows(self, taxii):
+        packed = zlib.compressobj(9, zlib.DEFLATED, 31)
+        bomb = b"".join(packed.compress(b" " * 1_000_000) for _ in range(4)) + packed.flush()
+        assert len(bomb) < 5000
+        answer = self.post(taxii, bomb)
+        assert (answer.status_code, answer.json["http_status"]) == (413, "413")
+        assert taxii.intake.received == []
+
+    def test_a_bomb_never_takes_the_memory_that_it_would_grow_to(self):
+        bomb = gzip.compress(b" " * 50_000_000)
+        tracemalloc.start()
+        with pytest.raises(TooLarge):
+            list(content.inflated([bomb], 5000, TooLarge("too large")))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < 1_000_000
+
+    def test_a_packed_body_longer_than_the_limit_is_not_read(self, taxii):
+        answer = self.post(taxii, b"\x1f\x8b" * 2501)
+        assert answer.status_code == 413
+
+    def test_chunks_are_unpacked_as_they_come(self, taxii):
+        body = io.BytesIO(gzip.compress(envelope(4000)))
+        environ = {"HTTP_CONTENT_ENCODING": "gzip"}
+        assert stream(taxii, "scratch", body, **environ).status_code == 202
+
+    @pytest.mark.parametrize(
+        "spoil",
+        [
+            lambda octets: octets[:-1],
+            lambda octets: octets[:30],
+            lambda octets: b"",
+            lambda octets: octets + b"more",
+            lambda octets: octets + octets,
+            lambda octets: octets[:40] + b"\xff\xff\xff" + octets[43:],
+            lambda octets: octets[:-8] + b"\0\0\0\0" + octets[-4:],
+            lambda octets: gzip.decompress(octets),
+        ],
+    )
+    def test_what_is_not_one_whole_gzip_stream_is_malformed(self, taxii, spoil):
+        answer = self.post(taxii, spoil(gzip.compress(envelope(600))))
+        assert (answer.status_code, answer.headers["Content-Type"]) == (400, MT)
+        assert "gzip" in answer.json["description"]
+        assert taxii.intake.received == []

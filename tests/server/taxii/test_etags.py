@@ -1,0 +1,195 @@
+"""Asking again for what one has already: tags and 304 (RFC 9110 sections 8.8.3 and 13.1.2)."""
+
+import pytest
+from support.hub import TestHub
+from support.hub import indicator as sent
+from support.taxii_hub import (
+    GREEN,
+    SCRATCH,
+    Taxii,
+    filled,
+    indicator,
+)
+
+ONE = indicator(1)["id"]
+PAGES = ["objects/", "manifest/", f"objects/{ONE}/", f"objects/{ONE}/versions/"]
+RESOURCES = ["/taxii2/", "/hub/", "/hub/collections/", "/hub/collections/green/"]
+
+
+@pytest.fixture
+def taxii():
+    return filled()
+
+
+def again(taxii, path, tag, **more):
+    return taxii.get(path, headers={"If-None-Match": tag}, **more)
+
+
+def tag(taxii, path, **more):
+    answer = taxii.get(path, **more)
+    assert answer.status_code == 200
+    return answer.headers["ETag"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_reader_that_has_the_page_is_told_so_and_sent_nothing(taxii, path, method):
+    had = tag(taxii, f"green/{path}")
+    answer = again(taxii, f"green/{path}", had, method=method)
+    assert (answer.status_code, answer.data, answer.headers["ETag"]) == (304, b"", had)
+    assert "Content-Type" not in answer.headers and "Content-Length" not in answer.headers
+    assert answer.headers["Cache-Control"] == "private, no-cache"
+    assert answer.headers["Vary"] == "Accept-Encoding"
+
+
+@pytest.mark.parametrize("path", RESOURCES)
+def test_resources_have_tags_too(taxii, path):
+    had = taxii.ask(path).headers["ETag"]
+    assert taxii.ask(path, headers={"If-None-Match": had}).status_code == 304
+
+
+def test_an_idle_poll_reads_one_head_and_no_page(taxii):
+    had = tag(taxii, "green/objects/")
+    taxii.feeds.pages = taxii.feeds.heads = 0
+    assert again(taxii, "green/objects/", had).status_code == 304
+    assert (taxii.feeds.heads, taxii.feeds.pages) == (1, 0)
+
+
+@pytest.mark.parametrize("tail", ["objects/", "manifest/"])
+def test_a_reader_that_is_at_the_end_costs_no_more_without_a_tag(taxii, tail):
+    last = taxii.get(f"green/{tail}").headers["X-TAXII-Date-Added-Last"]
+    taxii.feeds.pages = taxii.feeds.heads = 0
+    answer = taxii.get(f"green/{tail}?added_after={last}")
+    assert (answer.status_code, answer.headers["X-TAXII-Date-Added-Last"]) == (200, last)
+    assert (taxii.feeds.heads, taxii.feeds.pages) == (1, 0)
+
+
+def test_a_forged_next_is_malformed_even_with_any_tag_welcome(taxii):
+    assert again(taxii, "green/objects/?next=x", "*").status_code == 400
+
+
+def test_tags_are_strong(taxii):
+    assert tag(taxii, "green/objects/").startswith('"')
+
+
+@pytest.mark.parametrize("given", ['W/{}, "x"', '"x", {}', "*"])
+def test_if_none_match_is_a_list_compared_weakly(taxii, given):
+    listed = given.format(tag(taxii, "green/objects/"))
+    assert again(taxii, "green/objects/", listed).status_code == 304
+
+
+@pytest.mark.parametrize("given", ['"x"', "", "nonsense", '"'])
+def test_other_tags_bring_the_page(taxii, given):
+    answer = again(taxii, "green/objects/", given)
+    assert answer.status_code == 200 and answer.json["objects"]
+
+
+def test_what_was_added_brings_the_page(taxii):
+    had = tag(taxii, "green/objects/")
+    taxii.feeds.add(GREEN.id, indicator(50))
+    assert again(taxii, "green/objects/", had).status_code == 200
+
+
+def test_what_was_removed_brings_the_page(taxii):
+    taxii.feeds.add(SCRATCH.id, indicator(1), indicator(2))
+    had = tag(taxii, "scratch/objects/")
+    taxii.get(f"scratch/objects/{ONE}/", method="DELETE")
+    assert again(taxii, "scratch/objects/", had).status_code == 200
+
+
+def test_another_feed_moves_no_tag(taxii):
+    had = tag(taxii, "green/objects/")
+    taxii.feeds.add(SCRATCH.id, indicator(50))
+    assert again(taxii, "green/objects/", had).status_code == 304
+
+
+QUERIES = [
+    "objects/",
+    "manifest/",
+    "objects/?limit=3",
+    "objects/?added_after=2020-01-01T00:00:00Z",
+    "objects/?match[type]=indicator",
+    "objects/?match[version]=all",
+    f"objects/?match[id]={ONE}",
+    "objects/?match[spec_version]=2.1",
+    "objects/?match[x_unknown]=1",
+    f"objects/{ONE}/",
+    f"objects/{ONE}/versions/",
+]
+
+
+def test_each_query_has_its_own_tag(taxii):
+    assert len({tag(taxii, f"green/{query}") for query in QUERIES}) == len(QUERIES)
+
+
+def test_each_page_of_a_walk_has_its_own_tag(taxii):
+    first = taxii.get("green/objects/?limit=3")
+    second = tag(taxii, f"green/objects/?limit=3&next={first.json['next']}")
+    assert second != first.headers["ETag"]
+
+
+def test_a_filter_may_list_its_values_in_any_order(taxii):
+    given = [
+        f"green/objects/?match[type]={types}" for types in ("tool,indicator", "indicator,tool")
+    ]
+    assert tag(taxii, given[0]) == tag(taxii, given[1])
+
+
+def test_other_rights_are_another_tag(taxii):
+    taxii.account("reader", "acme", {SCRATCH}, set())
+    tags = [tag(taxii, "scratch/objects/", by=by) for by in ("acme-robot", "reader", "operator")]
+    assert len(set(tags)) == 3
+
+
+def test_whoever_lost_the_right_is_refused_whatever_tag_it_has(taxii):
+    had = tag(taxii, "green/objects/")
+    taxii.account("acme-robot", "acme", {SCRATCH}, {GREEN})
+    assert again(taxii, "green/objects/", had).status_code == 403
+
+
+def test_what_is_gone_is_not_found_even_with_any_tag_welcome(taxii):
+    other = indicator(999)["id"]
+    assert again(taxii, f"green/objects/{other}/", "*").status_code == 404
+
+
+def test_a_tag_tells_nothing_without_the_hubs_key():
+    tags = set()
+    for key in (b"k" * 32, b"l" * 32):
+        taxii = Taxii(cursor_key=key)
+        taxii.feeds.add(GREEN.id, indicator())
+        tags.add(tag(taxii, "green/objects/"))
+    assert len(tags) == 2
+
+
+def test_a_page_that_changed_while_it_was_read_does_not_get_the_tag_of_before(taxii):
+    plain = taxii.feeds.page
+
+    def page(feed, query, *, bodies=True):
+        taxii.feeds.page = plain
+        taxii.feeds.add(GREEN.id, indicator(60))
+        return plain(feed, query, bodies=bodies)
+
+    before = tag(taxii, "green/objects/")
+    taxii.feeds.page = page
+    assert tag(taxii, "green/objects/") not in (before, tag(taxii, "green/objects/"))
+
+
+class TestOnTheRealStore:
+    @pytest.fixture
+    def hub(self, store):
+        return TestHub(store)
+
+    def tag(self, hub, path):
+        return hub.ask(f"collections/scratch/{path}").headers["ETag"]
+
+    @pytest.mark.parametrize("path", ["objects/", "manifest/"])
+    def test_news_and_removals_change_the_tag_and_nothing_else_does(self, hub, path):
+        one, two = sent("a.top"), sent("b.top")
+        hub.push(one, to="scratch")
+        first = self.tag(hub, path)
+        hub.push(one, to="scratch")  # known already
+        assert self.tag(hub, path) == first
+        hub.push(two, to="scratch")
+        second = self.tag(hub, path)
+        hub.ask(f"collections/scratch/objects/{two['id']}/", method="DELETE")
+        assert len({first, second, self.tag(hub, path)}) == 3

@@ -1,0 +1,214 @@
+"""Waiting for news instead of asking again: `Prefer: wait` (RFC 7240 section 4.3)."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from support.taxii_hub import (
+    GREEN,
+    SCRATCH,
+    Taxii,
+    ids,
+    indicator,
+    stamp,
+)
+
+from tocsin.server.model import Head
+from tocsin.server.taxii import long_poll
+from tocsin.server.taxii.long_poll import Vigil
+
+APPLIED = "Preference-Applied"
+NEWER = f"green/objects/?added_after={stamp(1)}"
+"""What came after the one indicator that is there."""
+
+
+@pytest.fixture
+def stopping():
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+@pytest.fixture
+def taxii(stopping):
+    taxii = Taxii(vigil=Vigil(places=3, each=2, stopping=stopping))
+    taxii.account("north-robot", "north", {GREEN}, set())
+    taxii.feeds.add(GREEN.id, indicator(1))
+    return taxii
+
+
+@pytest.fixture
+def pool():
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
+
+
+def wait(taxii, path=NEWER, seconds=20, **more):
+    """Asks, with the wish to wait; the answer and the seconds that it took."""
+    headers = {"Prefer": f"wait={seconds}"} | more.pop("headers", {})
+    began = time.monotonic()
+    answer = taxii.get(path, headers=headers, **more)
+    return answer, time.monotonic() - began
+
+
+def until_waiting(taxii, number=1):
+    """Until so many wait, or a bound is reached."""
+    while taxii.vigil.waiting < number:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("path", [NEWER, NEWER.replace("objects", "manifest")])
+def test_news_end_the_wait(taxii, pool, path):
+    answer = pool.submit(wait, taxii, path)
+    until_waiting(taxii)
+    taxii.feeds.add(GREEN.id, indicator(2))
+    answer, took = answer.result()
+    assert (answer.status_code, ids(answer), answer.headers[APPLIED]) == (200, [2], "wait=20")
+    assert took < 5
+
+
+def test_without_news_the_answer_comes_when_the_time_is_over(taxii):
+    answer, took = wait(taxii, seconds=1)
+    assert (answer.status_code, ids(answer), answer.headers[APPLIED]) == (200, [], "wait=1")
+    assert 1 <= took < 5
+
+
+def test_what_is_there_already_is_not_waited_for(taxii):
+    answer, took = wait(taxii, "green/objects/")
+    assert (ids(answer), answer.headers[APPLIED]) == ([1], "wait=20") and took < 5
+
+
+def test_a_reader_that_has_the_page_waits_for_another(taxii, pool):
+    had = {"If-None-Match": taxii.get("green/objects/").headers["ETag"]}
+    answer = pool.submit(wait, taxii, "green/objects/", headers=had)
+    until_waiting(taxii)
+    taxii.feeds.add(GREEN.id, indicator(2))
+    assert ids(answer.result()[0]) == [1, 2]
+
+
+def test_a_reader_that_has_the_page_is_told_so_when_the_time_is_over(taxii):
+    had = {"If-None-Match": taxii.get("green/objects/").headers["ETag"]}
+    answer, _ = wait(taxii, "green/objects/", seconds=1, headers=had)
+    assert (answer.status_code, answer.headers[APPLIED]) == (304, "wait=1")
+
+
+def test_a_removal_is_news_to_a_reader_that_has_the_page(taxii, pool):
+    taxii.feeds.add(SCRATCH.id, indicator(5))
+    had = {"If-None-Match": taxii.get("scratch/objects/").headers["ETag"]}
+    answer = pool.submit(wait, taxii, "scratch/objects/", headers=had)
+    until_waiting(taxii)
+    taxii.get(f"scratch/objects/{indicator(5)['id']}/", method="DELETE")
+    assert (answer.result()[0].status_code, ids(answer.result()[0])) == (200, [])
+
+
+def test_what_the_filter_leaves_out_is_no_news(taxii, pool):
+    answer = pool.submit(wait, taxii, f"{NEWER}&match[type]=tool", seconds=1)
+    until_waiting(taxii)
+    taxii.feeds.add(GREEN.id, indicator(2))
+    answer, took = answer.result()
+    assert ids(answer) == [] and took >= 1
+
+
+def test_another_feeds_news_do_not_end_the_wait(taxii, pool):
+    answer = pool.submit(wait, taxii, seconds=1)
+    until_waiting(taxii)
+    taxii.feeds.add(SCRATCH.id, indicator(2))
+    assert answer.result()[1] >= 1
+
+
+def test_whoever_loses_the_right_while_waiting_is_refused(taxii, pool):
+    answer = pool.submit(wait, taxii)
+    until_waiting(taxii)
+    taxii.account("acme-robot", "acme", {SCRATCH}, set())
+    taxii.feeds.add(GREEN.id, indicator(2))
+    assert answer.result()[0].status_code == 404
+
+
+def test_all_who_wait_look_together(taxii, pool):
+    waits = [pool.submit(wait, taxii, seconds=2) for _ in range(2)]
+    waits.append(pool.submit(wait, taxii, seconds=2, by="north-robot"))
+    until_waiting(taxii, 3)
+    before = taxii.feeds.heads
+    assert [each.result()[0].status_code for each in waits] == [200] * 3
+    assert taxii.feeds.heads - before <= 2 / long_poll.INTERVAL + 2
+
+
+class TestBounds:
+    def test_one_account_may_not_take_all_places(self, taxii, pool):
+        waits = [pool.submit(wait, taxii) for _ in range(2)]
+        until_waiting(taxii, 2)
+        answer, took = wait(taxii)
+        assert (answer.status_code, took < 1) == (200, True) and APPLIED not in answer.headers
+        assert wait(taxii, by="north-robot", seconds=1)[0].headers[APPLIED] == "wait=1"
+        taxii.feeds.add(GREEN.id, indicator(2))
+        assert [ids(each.result()[0]) for each in waits] == [[2], [2]]
+
+    def test_beyond_all_places_the_answer_comes_at_once(self, taxii, pool):
+        waits = [pool.submit(wait, taxii) for _ in range(2)]
+        waits.append(pool.submit(wait, taxii, by="north-robot"))
+        until_waiting(taxii, 3)
+        answer, took = wait(taxii, by="north-robot")
+        assert (answer.status_code, took < 1) == (200, True) and APPLIED not in answer.headers
+        taxii.feeds.add(GREEN.id, indicator(2))
+        assert [ids(each.result()[0]) for each in waits] == [[2]] * 3
+
+    def test_a_place_is_given_back(self, taxii):
+        assert APPLIED in wait(taxii, seconds=1)[0].headers
+        assert taxii.vigil.waiting == 0
+
+    def test_a_place_is_given_back_after_an_error_too(self, taxii, pool):
+        answer = pool.submit(wait, taxii)
+        until_waiting(taxii)
+        taxii.feeds.last = None
+        assert answer.result()[0].status_code == 500
+        assert taxii.vigil.waiting == 0
+
+    def test_a_hub_that_stops_answers_at_once(self, taxii, pool, stopping):
+        answer = pool.submit(wait, taxii)
+        until_waiting(taxii)
+        stopping.set()
+        assert answer.result()[0].status_code == 200 and answer.result()[1] < 5
+
+    @pytest.mark.parametrize("path", ["", "objects/"])
+    def test_nobody_waits_for_what_may_not_be_read(self, taxii, path):
+        answer, took = wait(taxii, f"hidden/{path}")
+        assert (answer.status_code, took < 1) == (404, True)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        (["wait=5"], 5),
+        (["WAIT=5"], 5),
+        (['wait="5"'], 5),
+        (["wait = 5"], 5),
+        (["wait=5; strict"], 5),
+        (["return=minimal, wait=5"], 5),
+        (["return=minimal", "wait=5"], 5),
+        (["wait=5, wait=9"], 5),
+        (["wait=60"], 60),
+        (["wait=61"], 60),
+        (["wait=999999999"], 60),
+        (["wait=0"], 0),
+        (["wait"], 0),
+        (["wait="], 0),
+        (["wait=-1"], 0),
+        (["wait=1.5"], 0),
+        (["wait=soon"], 0),
+        (["wait=٣"], 0),
+        (["await=5"], 0),
+        (['x="wait=5"'], 0),
+        ([""], 0),
+        ([], 0),
+    ],
+)
+def test_the_wish_is_read_as_rfc_7240_has_it(headers, seconds):
+    assert long_poll.asked(headers) == seconds
+
+
+def test_a_head_that_was_read_before_is_no_news(stopping):
+    vigil, heads = Vigil(stopping=stopping), iter([Head(1, 1, 1), Head(2, 2, 2)])
+    soon = time.monotonic() + 0.3
+    assert not vigil.moved("feed", Head(2, 2, 2), soon, lambda feed: next(heads))
+    assert not vigil.moved("feed", Head(2, 2, 2), soon + 0.3, lambda feed: next(heads))

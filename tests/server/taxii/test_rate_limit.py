@@ -1,0 +1,130 @@
+"""How often an account may ask (draft-ietf-httpapi-ratelimit-headers, RFC 6585 section 4)."""
+
+import pytest
+from support.hub import TestHub
+from support.taxii_hub import GREEN, MT, Taxii
+
+from tocsin.admission.errors import TooOften
+from tocsin.server.taxii.rate_limit import Rates
+
+
+@pytest.fixture
+def taxii():
+    taxii = Taxii(quota=3)
+    taxii.account("north-robot", "north", {GREEN}, set())
+    return taxii
+
+
+def told(answer):
+    return answer.headers["RateLimit-Policy"], answer.headers["RateLimit"]
+
+
+def test_every_answer_tells_what_is_left(taxii):
+    seen = [told(taxii.ask("/hub/")) for _ in range(3)]
+    assert {policy for policy, _ in seen} == {'"account";q=3;w=60'}
+    assert [left for _, left in seen] == [
+        '"account";r=2;t=20',
+        '"account";r=1;t=40',
+        '"account";r=0;t=60',
+    ]
+
+
+@pytest.mark.parametrize("path", ["/hub/", "/hub/collections/green/objects/", "/hub/nowhere/"])
+def test_whoever_asks_too_often_is_told_when_to_come_back(taxii, path):
+    for _ in range(3):
+        taxii.ask(path)
+    answer = taxii.ask(path)
+    assert (answer.status_code, answer.json["http_status"]) == (429, "429")
+    assert (answer.headers["Content-Type"], answer.headers["Retry-After"]) == (MT, "20")
+    assert "again in 20 s" in answer.json["description"]
+    assert told(answer)[1] == '"account";r=0;t=60'
+
+
+def test_one_account_does_not_use_up_another_ones(taxii):
+    for _ in range(4):
+        taxii.ask("/hub/")
+    assert taxii.ask("/hub/", by="north-robot").status_code == 200
+
+
+def test_a_submission_too_many_is_not_taken(taxii):
+    for _ in range(3):
+        taxii.ask("/hub/")
+    assert taxii.post("scratch", {"objects": [{}]}).status_code == 429
+    assert taxii.intake.received == []
+
+
+def test_a_refused_request_counts_and_an_unknown_credential_uses_up_nobodys(taxii):
+    assert told(taxii.get("nowhere/"))[1].startswith('"account";r=2')
+    wrong = taxii.ask("/hub/", headers={"Authorization": "Bearer wrong"})
+    assert wrong.status_code == 401 and "RateLimit" not in wrong.headers
+    assert told(taxii.ask("/hub/"))[1].startswith('"account";r=1')
+
+
+def test_nobody_counts_unless_told_to():
+    taxii = Taxii()
+    assert [taxii.ask("/hub/").status_code for _ in range(50)] == [200] * 50
+    assert "RateLimit" not in taxii.ask("/hub/").headers
+
+
+def test_the_operators_choice_reaches_the_door(store):
+    headers = TestHub(store).ask("collections/").headers
+    assert headers["RateLimit-Policy"] == '"account";q=600;w=60'
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class TestTheAllowance:
+    @pytest.fixture
+    def clock(self):
+        return Clock()
+
+    def taken(self, rates, times, account="a"):
+        """How many of so many requests were let in."""
+        let_in = 0
+        for _ in range(times):
+            try:
+                rates.take(account)
+                let_in += 1
+            except TooOften:
+                pass
+        return let_in
+
+    @pytest.mark.parametrize("quota", [1, 3, 7, 600, 1_000])
+    def test_a_quiet_account_may_use_all_of_it_at_once(self, clock, quota):
+        rates = Rates(quota, clock)
+        assert self.taken(rates, quota + 5) == quota
+        assert rates.allowance("a").left == 0
+
+    def test_it_fills_evenly(self, clock):
+        rates = Rates(6, clock)
+        assert self.taken(rates, 9) == 6
+        clock.now += 10
+        assert self.taken(rates, 9) == 1
+        clock.now += 30
+        assert self.taken(rates, 9) == 3
+
+    def test_it_never_holds_more_than_the_quota(self, clock):
+        rates = Rates(6, clock)
+        rates.take("a")
+        clock.now += 86_400
+        assert (rates.allowance("a").left, self.taken(rates, 9)) == (6, 6)
+
+    def test_whoever_comes_back_when_told_is_let_in(self, clock):
+        rates = Rates(7, clock)
+        assert self.taken(rates, 7) == 7
+        for _ in range(20):
+            with pytest.raises(TooOften) as refused:
+                rates.take("a")
+            clock.now += refused.value.seconds
+            rates.take("a")
+
+    def test_a_refused_request_costs_nothing(self, clock):
+        rates = Rates(6, clock)
+        self.taken(rates, 500)
+        clock.now += 10
+        assert self.taken(rates, 2) == 1

@@ -1,0 +1,251 @@
+"""Aggregates and snapshots as partners read them: whole hub, real store, real sockets."""
+
+import hashlib
+import json
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from cheroot import wsgi
+from support.hub import (
+    AMBER,
+    CLEAR,
+    GREEN,
+    GREEN_1,
+    TestHub,
+    indicator,
+    sdo,
+)
+from taxii2client.v21 import Collection, as_pages
+
+from tocsin.admission.model import Tlp
+from tocsin.server.cli.view_definitions import Wish, gathered
+from tocsin.server.model import (
+    Account,
+    Kind,
+    Partner,
+)
+from tocsin.server.model import (
+    Collection as Made,
+)
+
+LAST = "X-TAXII-Date-Added-Last"
+
+
+@pytest.fixture(scope="module")
+def hub(common_store):
+    """A hub whose scratch and lab hold 40 indicators, ten of them in both.
+
+    The operator's account may do all; `lone` reads nothing but the aggregate `both`.
+    """
+    hub = TestHub(common_store)
+    hub.store.feeds.add(Made(str(uuid.uuid4()), "lab", Kind.VERBATIM, "Lab"))
+    make(hub, "both", Kind.AGGREGATE, Wish(("scratch", "lab"), types=frozenset({"indicator"})))
+    make(hub, "news", Kind.AGGREGATE, Wish(("scratch", "lab")))
+    make(hub, "open", Kind.AGGREGATE, Wish(("scratch",), max_tlp=Tlp.GREEN))
+    make(hub, "fresh", Kind.AGGREGATE, Wish(("scratch",), active=True))
+    hub.store.people.add_account(Account("operator", "", operator=True))
+    hub.store.people.add_key("operator", hashlib.sha256(b"operator").hexdigest())
+    hub.join(Partner("lone", "Lone"), ("both",))
+    objects = indicators(40)
+    for i, to in enumerate(("scratch", "lab", "scratch", "lab")):
+        put(hub, objects[i * 10 : i * 10 + 10], to)
+    put(hub, objects[:10], "lab")
+    hub.sent = [each["id"] for each in objects]
+    return hub
+
+
+@pytest.fixture(scope="module")
+def url(hub):
+    """Where the hub is served."""
+    server = wsgi.Server(("127.0.0.1", 0), hub.client.application, numthreads=2)
+    server.prepare()
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    yield f"http://127.0.0.1:{server.bind_addr[1]}/hub/"
+    server.stop()
+    thread.join()
+
+
+def make(hub, alias, kind, wish):
+    """A view, added as the operator's command does."""
+    new = gathered(hub.store, Made(str(uuid.uuid4()), alias, kind, alias.title()), wish)
+    hub.store.feeds.add(new)
+    return new
+
+
+def indicators(count):
+    return [indicator(f"{uuid.uuid4().hex}.top") for _ in range(count)]
+
+
+def put(hub, objects, to):
+    """Post to a verbatim collection as the operator."""
+    status = hub.push(*objects, who="operator", to=to)
+    assert status["failure_count"] == 0, status
+
+
+def ask(hub, path, method="GET", who="operator", **headers):
+    """A request below the collections."""
+    told = {name.replace("_", "-"): value for name, value in headers.items()}
+    return hub.ask(f"collections/{path}", who, method, headers=told)
+
+
+def page(hub, name, who="operator", **query):
+    return hub.ask(f"collections/{name}/objects/", who, query_string=query)
+
+
+def ids(answer):
+    return [each["id"] for each in answer.json.get("objects", [])]
+
+
+class TestReading:
+    def test_taxii2_client_is_given_each_once_by_pages(self, hub, url):
+        id = hub.collection("both").id
+        both = Collection(f"{url}collections/{id}/", user="lone", password="lone")
+        for ask_for in (both.get_objects, both.get_manifest):
+            pages = [one["objects"] for one in as_pages(ask_for, per_request=7)]
+            assert [each["id"] for one in pages for each in one] == hub.sent
+            assert [len(one) for one in pages] == [7, 7, 7, 7, 7, 5]
+        stamps = [each["date_added"] for each in pages[0]]
+        assert stamps == sorted(set(stamps))
+
+    def test_whoever_goes_by_the_date_is_given_each_once(self, hub):
+        got, query = [], {"limit": 7}
+        while found := ids(answer := page(hub, "both", **query)):
+            got += found
+            query["added_after"] = answer.headers[LAST]
+        assert got == hub.sent
+
+    def test_filters_and_single_objects_work_as_elsewhere(self, hub):
+        one, none = hub.sent[3], "indicator--00000000-0000-4000-8000-000000000000"
+        assert ids(page(hub, "both", **{"match[id]": one})) == [one]
+        assert ids(page(hub, "both", **{"match[type]": "malware"})) == []
+        assert ids(ask(hub, f"both/objects/{one}/")) == [one]
+        assert len(ask(hub, f"both/objects/{one}/versions/").json["versions"]) == 1
+        assert ask(hub, f"both/objects/{none}/").status_code == 404
+
+    def test_optional_filters_work_as_elsewhere_and_a_page_is_bound_to_them(self, hub):
+        marks = (AMBER, GREEN, AMBER)
+        tools = [sdo("tool", name="Of both", object_marking_refs=[mark]) for mark in marks]
+        put(hub, tools[:2], "scratch")
+        put(hub, tools[2:], "lab")
+        amber = {"match[name]": "Of both", "match[tlp]": "amber"}
+        green = {"match[name]": "Of both", "match[tlp]": "green"}
+        first = page(hub, "news", limit=1, **amber)
+        token = first.json["next"]
+        assert ids(first) == [tools[0]["id"]]
+        assert ids(page(hub, "news", limit=1, next=token, **amber)) == [tools[2]["id"]]
+        assert ids(page(hub, "news", **green)) == [tools[1]["id"]]
+        assert page(hub, "news", limit=1, next=token, **green).status_code == 400
+        assert page(hub, "news", limit=1, **green).headers["ETag"] != first.headers["ETag"]
+
+    def test_a_page_that_the_reader_has_is_not_sent_again(self, hub):
+        tag = page(hub, "both", limit=7).headers["ETag"]
+        assert ask(hub, "both/objects/?limit=7", If_None_Match=tag).status_code == 304
+        assert ask(hub, "both/objects/?limit=7", "HEAD").headers["ETag"] == tag
+
+    def test_news_in_any_source_end_a_wait_and_change_the_tag(self, hub):
+        before = page(hub, "news", limit=1000)
+        path = f"news/objects/?added_after={before.headers[LAST]}"
+        malware = sdo("malware", name="M", is_family=False)
+        with ThreadPoolExecutor() as pool:
+            answer = pool.submit(ask, hub, path, Prefer="wait=50")
+            time.sleep(0.5)
+            began = time.monotonic()
+            put(hub, [malware], "lab")
+            assert ids(answer.result()) == [malware["id"]]
+        assert answer.result().headers["Preference-Applied"] == "wait=50"
+        assert time.monotonic() - began < 40
+        assert page(hub, "news", limit=1000).headers["ETag"] != before.headers["ETag"]
+
+
+class TestLevels:
+    def test_an_object_counts_as_what_it_is_marked_with(self, hub):
+        part = [{"marking_ref": AMBER, "selectors": ["pattern"]}]
+        stranger = "marking-definition--" + str(uuid.uuid4())
+        marks = {
+            "clear": {"object_marking_refs": [CLEAR]},
+            "green of TLP 1": {"object_marking_refs": [GREEN_1]},
+            "amber": {"object_marking_refs": [AMBER]},
+            "clear and amber": {"object_marking_refs": [CLEAR, AMBER]},
+            "amber in part": {"object_marking_refs": [GREEN], "granular_markings": part},
+            "unmarked": {"object_marking_refs": []},
+            "green and what is not known": {"object_marking_refs": [GREEN, stranger]},
+        }
+        objects = {name: sdo("tool", name=name, **mark) for name, mark in marks.items()}
+        put(hub, objects.values(), "scratch")
+        shown = ids(page(hub, "open", limit=1000))
+        seen = [name for name, each in objects.items() if each["id"] in shown]
+        assert seen == ["clear", "green of TLP 1"]
+        assert ask(hub, f"open/objects/{objects['amber']['id']}/").status_code == 404
+
+    def test_feeds_are_gathered_by_the_level_that_admission_found(self, hub):
+        make(hub, "public", Kind.AGGREGATE, Wish(("amber", "green", "clear"), max_tlp=Tlp.GREEN))
+        marks = (CLEAR, GREEN, AMBER)
+        hub.push(*(indicator(f"{i}.top", object_marking_refs=[m]) for i, m in enumerate(marks)))
+        found = page(hub, "public", limit=1000).json["objects"]
+        patterns = [each["pattern"] for each in found if each["type"] == "indicator"]
+        assert patterns == [f"[domain-name:value = '{i}.top']" for i in (0, 1)]
+        assert hub.identity in [each["id"] for each in found]
+        assert len(found) == len({each["id"] for each in found})
+
+    @pytest.mark.parametrize(
+        ("said", "active"),
+        [
+            ({}, True),
+            ({"valid_until": "2026-02-01T00:00:00Z"}, False),
+            ({"valid_until": "2999-02-01T00:00:00Z"}, True),
+            ({"valid_until": "soon"}, False),
+            ({"valid_until": 7}, False),
+            ({"revoked": True}, False),
+            ({"revoked": False}, True),
+            ({"revoked": "yes"}, False),
+        ],
+    )
+    def test_what_is_revoked_or_expired_is_not_active(self, hub, said, active):
+        one = sdo("tool", name="T", **said)
+        put(hub, [one], "scratch")
+        assert (one["id"] in ids(page(hub, "fresh", limit=1000))) is active
+
+
+class TestRights:
+    def test_nobody_writes_to_one_or_deletes_from_it(self, hub):
+        body = json.dumps({"objects": indicators(1)})
+        for who in ("operator", "lone"):
+            posted = hub.ask("collections/both/objects/", who, "POST", data=body)
+            gone = ask(hub, f"both/objects/{hub.sent[0]}/", "DELETE", who)
+            assert (posted.status_code, gone.status_code) == (403, 403)
+        seen = ask(hub, "both/", who="lone").json
+        assert (seen["can_read"], seen["can_write"]) == (True, False)
+
+    def test_it_does_not_exist_for_whoever_was_not_given_it(self, hub):
+        assert ask(hub, "both/objects/", who="acme").status_code == 404
+        assert "both" not in [
+            each["alias"] for each in ask(hub, "", who="acme").json["collections"]
+        ]
+
+    def test_its_reader_needs_no_right_to_its_sources(self, hub):
+        assert ask(hub, "both/objects/", who="lone").status_code == 200
+        assert ask(hub, "lab/objects/", who="lone").status_code == 404
+
+
+class TestSnapshot:
+    def test_is_what_its_source_was_until_something_is_deleted(self, hub):
+        before = ids(page(hub, "lab", limit=1000))
+        make(hub, "kept", Kind.SNAPSHOT, Wish(("lab",)))
+        put(hub, [sdo("tool", name="Later")], "lab")
+        assert ids(page(hub, "kept", limit=1000)) == before
+        assert ask(hub, "kept/").json["description"].startswith("As it was at 20")
+        assert ask(hub, f"lab/objects/{before[0]}/", "DELETE").status_code == 200
+        assert ids(page(hub, "kept", limit=1000)) == before[1:]
+        assert (
+            hub.ask("collections/kept/objects/", "operator", "POST", data="{}").status_code == 403
+        )
+
+    def test_of_an_aggregate_keeps_its_filters(self, hub):
+        made = make(hub, "pinned", Kind.SNAPSHOT, Wish(("open",)))
+        assert made.view == replace(hub.collection("open").view, at=made.view.at)
+        assert ids(page(hub, "pinned", limit=1000)) == ids(page(hub, "open", limit=1000))

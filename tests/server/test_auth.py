@@ -1,0 +1,239 @@
+"""Who is asking, and what may they do (TAXII 2.1 sections 1.6.9, 5 and 8.2.2)."""
+
+import base64
+from dataclasses import replace
+
+import pytest
+from support.taxii_hub import (
+    GREEN,
+    HIDDEN,
+    INBOX,
+    SCRATCH,
+    People,
+    basic,
+)
+
+from tocsin.admission.errors import NotAllowed, NotAuthenticated, NotFound
+from tocsin.server import auth
+from tocsin.server.model import Account, Submission
+
+EVERYTHING = frozenset(c.id for c in (GREEN, SCRATCH, INBOX))
+ROBOT = Account("robot", "acme", reads=EVERYTHING, writes=EVERYTHING)
+OPERATOR = Account("operator", "", operator=True)
+KEY = "robot-key"
+SHELVES = [GREEN, SCRATCH, INBOX, HIDDEN]
+
+
+@pytest.fixture
+def people():
+    people = People()
+    people.add(ROBOT)
+    people.add(OPERATOR)
+    return people
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        basic("robot", KEY),
+        basic("acme", KEY),
+        basic("acme", f"acme:{KEY}"),
+        basic("robot", f"acme:{KEY}"),
+        basic("robot", KEY).replace("Basic", "bAsIc"),
+        f"Bearer {KEY}",
+        f"Bearer robot:{KEY}",
+        f"bearer  acme:{KEY} ",
+        f"Token {KEY}",
+    ],
+)
+def test_3_1_a_key_opens_however_it_is_presented(people, header):
+    assert auth.authenticate(header, people) == ROBOT
+
+
+@pytest.mark.parametrize("secret", ["with:colon:inside", "pässwörter-✓", ":", "a:"])
+def test_3_1_secrets_may_hold_colons_and_any_letters(people, secret):
+    people.by_digest[auth.digest(secret)] = ROBOT
+    assert auth.authenticate(basic("acme", secret), people) == ROBOT
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "Basic",
+        "Basic !!!",
+        "Basic " + base64.b64encode(b"\xff\xfe").decode(),
+        "Basic " + base64.b64encode(KEY.encode()).decode(),
+        basic("robot", "wrong"),
+        basic("nobody", "wrong"),
+        basic("other", KEY),
+        basic("", KEY),
+        basic("", "operator-key"),
+        basic("robot", ""),
+        basic("robot", f"other:{KEY}"),
+        basic("other", f"robot:{KEY}"),
+        "Bearer",
+        "Bearer wrong",
+        f"Bearer other:{KEY}",
+        f"Bearer :{KEY}",
+        f"Digest {KEY}",
+        KEY,
+    ],
+)
+def test_3_3_anything_else_is_refused_in_the_same_words(people, header):
+    with pytest.raises(NotAuthenticated) as refusal:
+        auth.authenticate(header, people)
+    with pytest.raises(NotAuthenticated) as usual:
+        auth.authenticate(basic("nobody", "wrong"), people)
+    assert str(refusal.value) == str(usual.value)
+
+
+@pytest.mark.parametrize("secret", ["wrong", "acme:wrong"])
+def test_3_10_an_unknown_account_costs_the_same_look_ups_as_a_wrong_secret(people, secret):
+    asked = []
+    for name in ("robot", "nobody"):
+        before = people.asked
+        with pytest.raises(NotAuthenticated):
+            auth.authenticate(basic(name, secret), people)
+        asked.append(people.asked - before)
+    assert asked[0] == asked[1] > 0
+
+
+def test_3_3_a_disabled_account_is_refused(people):
+    people.add(replace(ROBOT, disabled=True))
+    with pytest.raises(NotAuthenticated):
+        auth.authenticate(basic("robot", KEY), people)
+
+
+PRINT = auth.fingerprint(b"a certificate")
+
+
+@pytest.fixture
+def certified(people):
+    people.by_digest[PRINT] = ROBOT
+    return people
+
+
+def test_3_2_a_registered_certificate_opens_where_no_header_says_otherwise(certified):
+    assert auth.authenticate(None, certified, PRINT) == ROBOT
+    assert auth.authenticate("Bearer operator-key", certified, PRINT) == OPERATOR
+    for header in ("", "Bearer wrong"):
+        with pytest.raises(NotAuthenticated):
+            auth.authenticate(header, certified, PRINT)
+
+
+def test_1_8_a_certificate_of_no_account_or_of_a_disabled_one_opens_nothing(certified):
+    with pytest.raises(NotAuthenticated):
+        auth.authenticate(None, certified, auth.fingerprint(b"another"))
+    certified.by_digest[PRINT] = replace(ROBOT, disabled=True)
+    with pytest.raises(NotAuthenticated):
+        auth.authenticate(None, certified, PRINT)
+
+
+def test_a_fingerprint_is_no_secret(certified):
+    for secret in (PRINT, "a certificate"):
+        with pytest.raises(NotAuthenticated):
+            auth.authenticate(f"Bearer {secret}", certified)
+
+
+@pytest.mark.parametrize("scheme", auth.Scheme)
+def test_3_2_a_scheme_that_is_off_opens_nothing_and_is_not_advised(certified, scheme):
+    shown = {
+        "basic": (basic("robot", KEY), ""),
+        "bearer": (f"Bearer {KEY}", ""),
+        "certificate": (None, PRINT),
+    }[scheme]
+    assert auth.authenticate(shown[0], certified, shown[1], {scheme}) == ROBOT
+    others = set(auth.Scheme) - {scheme}
+    with pytest.raises(NotAuthenticated) as refusal:
+        auth.authenticate(shown[0], certified, shown[1], others)
+    advice = {"basic": "HTTP Basic", "bearer": "as Bearer", "certificate": "a certificate"}
+    assert [name for name, words in advice.items() if words not in str(refusal.value)] == [scheme]
+
+
+def rights(account, collection):
+    asked = (auth.may_see, auth.may_read, auth.may_write, auth.may_delete)
+    return "".join(
+        letter if may(account, collection) else "-"
+        for letter, may in zip("srwd", asked, strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("collection", "expected"), [(GREEN, "sr--"), (INBOX, "s-w-"), (SCRATCH, "srwd")]
+)
+def test_no_grant_lifts_what_a_kind_forbids(collection, expected):
+    assert rights(ROBOT, collection) == expected
+
+
+@pytest.mark.parametrize(
+    ("collection", "expected"), [(GREEN, "sr--"), (INBOX, "s---"), (SCRATCH, "srwd")]
+)
+def test_the_operator_reads_feeds_and_works_in_verbatim_collections(collection, expected):
+    assert rights(OPERATOR, collection) == expected
+
+
+def test_an_operator_may_be_given_an_inbox():
+    assert rights(replace(OPERATOR, writes=frozenset({INBOX.id})), INBOX) == "s-w-"
+
+
+def test_9_9_a_void_grant_shows_a_collection_without_opening_it():
+    listed = Account("listed", "acme", reads=frozenset({INBOX.id}))
+    assert rights(listed, INBOX) == "s---"
+
+
+def test_without_a_grant_nothing_is_visible():
+    assert rights(Account("blind", "acme"), SCRATCH) == "----"
+
+
+@pytest.mark.parametrize(
+    ("reads", "writes", "refusal"),
+    [(False, False, NotFound), (True, False, NotAllowed), (False, True, NotAllowed)],
+)
+def test_3_8_deleting_takes_both_rights(reads, writes, refusal):
+    none, grant = frozenset(), frozenset({SCRATCH.id})
+    account = Account("x", "acme", grant if reads else none, grant if writes else none)
+    with pytest.raises(refusal):
+        auth.deletable(account, SHELVES, "scratch")
+
+
+def test_3_8_with_both_rights_deleting_is_allowed():
+    assert auth.deletable(ROBOT, SHELVES, "scratch") == SCRATCH
+
+
+def test_3_8_deleting_where_neither_right_can_be_had_finds_nothing():
+    with pytest.raises(NotFound):
+        auth.deletable(OPERATOR, SHELVES, "inbox")
+
+
+@pytest.mark.parametrize("choose", [auth.readable, auth.writable, auth.deletable])
+def test_3_10_hidden_and_unknown_are_told_in_the_same_words(choose):
+    texts = set()
+    for name in ("hidden", HIDDEN.id, "never-was", ""):
+        with pytest.raises(NotFound) as refusal:
+            choose(ROBOT, SHELVES, name)
+        texts.add(str(refusal.value))
+    assert len(texts) == 1
+
+
+def test_9_2_collections_are_listed_by_id():
+    assert auth.visible(OPERATOR, SHELVES) == [GREEN, SCRATCH, INBOX, HIDDEN]
+    assert auth.visible(ROBOT, reversed(SHELVES)) == [GREEN, SCRATCH, INBOX]
+
+
+def test_an_id_goes_before_an_alias_of_the_same_spelling():
+    impostor = replace(SCRATCH, alias=GREEN.id)
+    assert auth.find(ROBOT, [impostor, GREEN], GREEN.id) == GREEN
+
+
+def test_3_13_a_status_is_its_partners_and_the_operators():
+    sent = Submission("id", "robot", "acme", INBOX.id, 0, 1)
+    assert auth.may_follow(replace(ROBOT, name="colleague"), sent)
+    assert auth.may_follow(OPERATOR, sent)
+    assert not auth.may_follow(replace(ROBOT, partner="rival"), sent)
+
+
+def test_3_13_the_operators_own_submissions_are_nobody_elses():
+    sent = Submission("id", "operator", "", SCRATCH.id, 0, 1)
+    assert not auth.may_follow(Account("stray", ""), sent)

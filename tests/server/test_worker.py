@@ -1,0 +1,68 @@
+"""A worker beside the hubs of a MongoDB."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+import uuid
+
+import pytest
+from support.processes import BIN, indicators
+
+from tocsin.config import HubSettings
+from tocsin.server.bootstrap import found_operator
+from tocsin.server.runtime import opened
+
+
+@pytest.fixture
+def settings(engine_uri, tmp_path):
+    """Of a hub on a database of its own that somebody else runs."""
+    return HubSettings(
+        data=tmp_path / "data", mongo_uri=engine_uri, database=f"w{uuid.uuid4().hex}"
+    )
+
+
+def working(settings, log):
+    environment = {
+        **os.environ,
+        "TOCSIN_MONGO_URI": settings.mongo_uri,
+        "TOCSIN_DATABASE": settings.database,
+    }
+    command = [BIN / "tocsin-hub", "work", "--data", settings.data]
+    return subprocess.Popen(command, env=environment, stderr=log)
+
+
+def until(true, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_it_admits_what_waits_packs_and_ends_when_it_is_told(settings, tmp_path):
+    with opened(settings, print) as hub, (tmp_path / "log").open("wb") as log:
+        store = hub.parts.store
+        found_operator(store)
+        scratch = next(c for c in store.feeds.collections() if c.alias == "scratch")
+        operator = store.people.account("operator")
+        for many in (1,) * 70 + (settings.inline_objects + 1,):
+            objects = [json.dumps(each).encode() for each in indicators(many)]
+            raw = b'{"objects": [' + b",".join(objects) + b"]}"
+            last = hub.parts.intake.receive(operator, scratch, objects, raw)
+        assert not last.settled
+        worker = working(settings, log)
+        try:
+            until(lambda: store.submissions.find(last.id).complete)
+            until(lambda: store.packing.so_far()[0] > 0)
+        finally:
+            worker.send_signal(signal.SIGTERM)
+            ended = worker.wait(60)
+    assert ended == 0
+
+
+def test_beside_the_embedded_engine_the_hub_works_itself(tmp_path):
+    command = [BIN / "tocsin-hub", "work", "--data", tmp_path]
+    refused = subprocess.run(command, capture_output=True, timeout=60)
+    assert refused.returncode == 2
+    assert b"the hub works" in refused.stderr and b"Traceback" not in refused.stderr

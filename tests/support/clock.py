@@ -1,0 +1,75 @@
+"""A hub whose time of day a test may move, and what is said of its indicators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from support.hub import Object, TestHub, sdo
+
+from tocsin.admission.merge.confidence import DAY
+from tocsin.admission.stix.extension_definition import EXTENSION
+from tocsin.admission.timestamps import stix_time
+from tocsin.server.model import Partner
+from tocsin.server.publishing.public_objects import HOUR
+from tocsin.server.store import Store, wall_clock
+
+LATER = "2026-02-01T00:00:00.000Z"
+
+
+@dataclass
+class Clock:
+    """The time of day, which a test may move."""
+
+    now: int
+
+    def __call__(self) -> int:
+        """µs since 1970 UTC."""
+        return self.now
+
+    def pass_by(self, **spans: float) -> None:
+        """Let days or hours go by."""
+        units = {"days": DAY, "hours": HOUR}
+        self.now += round(sum(units[name] * span for name, span in spans.items()))
+
+
+def hub_and_clock(store: Store) -> tuple[TestHub, Clock]:
+    """A hub with some more partners, two of them of one group."""
+    clock = Clock(wall_clock())
+    hub = TestHub(store, clock)
+    hub.join(Partner("east", "East Limited"))
+    hub.join(Partner("sister", "Sister Limited", group="family"))
+    hub.join(Partner("brother", "Brother Limited", group="family"))
+    return hub, clock
+
+
+def history(public: Object) -> Object:
+    """What the hub's extension says."""
+    return dict(public["extensions"][EXTENSION])
+
+
+def figures(public: Object) -> tuple[int, ...]:
+    """Contributors, sightings, false positives."""
+    return tuple(history(public)[n] for n in ("contributors", "sightings", "false_positives"))
+
+
+def sighting(target: Object, **more: Any) -> Object:
+    """Somebody has seen it."""
+    return sdo("sighting", sighting_of_ref=target["id"], **more)
+
+
+def opinion(target: Object, word: str = "strongly-disagree", **more: Any) -> Object:
+    """Somebody thinks so of it."""
+    return sdo("opinion", opinion=word, object_refs=[target["id"]], **more)
+
+
+def indicators(hub: TestHub, feed: str = "green") -> list[Object]:
+    """The indicators of a feed."""
+    return [each for each in hub.feed(feed) if each["type"] == "indicator"]
+
+
+def until(clock: Clock, **span: float) -> str:
+    """A moment from now, as STIX writes it."""
+    then = Clock(clock.now)
+    then.pass_by(**span)
+    return stix_time(then.now)

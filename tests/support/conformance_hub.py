@@ -1,0 +1,58 @@
+"""A server that the conformance checks look at, as they are told of it."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tocsin.conformance.client import Options, basic
+from tocsin.conformance.http import Target
+from tocsin.conformance.model import Result
+from tocsin.conformance.registry import chosen
+from tocsin.conformance.runner import run
+from tocsin.conformance.server import Subject
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Where it is, and two accounts of which the first may read and write `scratch`."""
+
+    url: str
+    key: str
+    other: str
+    collection: str = "scratch"
+    ca: Path | None = None
+    """The authority of an https URL."""
+    certificate: Path | None = None
+    """What opens the first account as well as its key does."""
+
+    def subject(self, timeout: float = 60) -> Subject:
+        """What the checks ask."""
+        keys = {"credential": basic(self.key), "other": basic(self.other)}
+        return Subject(Options(self._target(timeout), collection=self.collection, **keys))
+
+    def certified(self) -> Subject:
+        """The same with a certificate in place of the keys."""
+        target = self._target(60)
+        target.tls.load_cert_chain(self.certificate)
+        return Subject(Options(target, certificate=True))
+
+    def _target(self, timeout: float) -> Target:
+        parts = urlsplit(self.url)
+        trust = ssl.create_default_context(cafile=self.ca) if self.ca else None
+        return Target(parts.scheme, parts.hostname, parts.port, timeout, trust)
+
+    def words(self) -> list[str]:
+        """The same for the command."""
+        keys = ["--key", self.key, "--other-key", self.other]
+        return [self.url, *keys, "--collection", self.collection]
+
+    def look(self, *numbers: str) -> list[Result]:
+        """The results of some checks."""
+        subject = self.subject()
+        try:
+            return run(subject, chosen(list(numbers)), lambda result: None)
+        finally:
+            subject.clean()

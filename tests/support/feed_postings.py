@@ -1,0 +1,68 @@
+"""Objects made for the tests of feeds, and a feed to put them into."""
+
+import hashlib
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from tocsin.server.model import (
+    Entry,
+    Outcome,
+    Posting,
+    Query,
+    Version,
+)
+from tocsin.server.store import Store
+
+STORED, KNOWN, CONFLICT = Outcome.STORED, Outcome.KNOWN, Outcome.CONFLICT
+ALL = frozenset({Version.ALL})
+FIRST = frozenset({Version.FIRST})
+LAST = frozenset({Version.LAST})
+EVERY = Query(limit=100_000, keywords=ALL)
+
+
+def version(number: int) -> str:
+    return f"2024-01-01T00:00:{number:02}.000Z"
+
+
+def name(number: int, type: str = "indicator") -> str:
+    return f"{type}--{uuid.UUID(int=number)}"
+
+
+def posting(number: int, at: int | str = 1, spec: str = "2.1", body: str = "") -> Posting:
+    """The object with this number, in version `at`; "" for an object without versions."""
+    when = version(at) if isinstance(at, int) else at
+    id = name(number, "ipv4-addr" if not when else "indicator")
+    octets = f'{{"id":"{id}","modified":"{when}","spec_version":"{spec}","x":"{body}"}}'.encode()
+    digest = hashlib.sha256(octets).digest()[:16]
+    return Posting(id, id.partition("--")[0], spec, when, octets, digest, ("labels=a", body))
+
+
+@dataclass
+class Feed:
+    """A feed of one test."""
+
+    store: Store
+    id: str
+
+    def publish(self, *postings: Posting, replace: bool = False) -> list[Outcome]:
+        return self.store.commit(lambda txn: txn.publish(self.id, postings, replace=replace))
+
+    def remove(self, id: str, **filters: frozenset[object]) -> int:
+        return self.store.commit(lambda txn: txn.remove(self.id, id, **filters))  # type: ignore[arg-type]
+
+    def page(self, query: Query = EVERY) -> tuple[Entry, ...]:
+        return self.store.feeds.page(self.id, query).entries
+
+    def versions(self, **filters: object) -> list[str]:
+        query = Query(limit=1_000, **filters)  # type: ignore[arg-type]
+        return [entry.version for entry in self.page(query)]
+
+    def walk(self, query: Query) -> Iterator[Entry]:
+        """Every entry, page by page, by position."""
+        more = True
+        while more:
+            page = self.store.feeds.page(self.id, query)
+            yield from page.entries
+            more = page.more
+            query = replace(query, position=page.entries[-1].position if more else 0)

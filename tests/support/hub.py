@@ -1,0 +1,165 @@
+"""A whole hub as a value: real store, real door, no socket."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tocsin.admission import policy_of
+from tocsin.admission.warninglists.index import load
+from tocsin.config import HubSettings, policy_text
+from tocsin.server.app import (
+    Judging,
+    Parts,
+    assemble,
+    create_app,
+)
+from tocsin.server.bootstrap import found
+from tocsin.server.model import Account, Collection, Partner
+from tocsin.server.secrets import Seal
+from tocsin.server.store import Store
+
+MT = "application/taxii+json;version=2.1"
+JUDGING = Judging(policy_of(policy_text()), load())
+SEAL = Seal(uuid.UUID(int=7), b"k" * 32)
+
+Object = dict[str, Any]
+
+
+@dataclass
+class TestHub:
+    """A hub with the shipped policy; partners are made as they are named."""
+
+    __test__ = False
+    store: Store
+    clock: Callable[[], int] | None = None
+    """By which admission and the sweep tell the time."""
+    more: str = ""
+    """What stands in its policy besides what ships."""
+    parts: Parts = field(init=False)
+    client: FlaskClient = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings = HubSettings()
+        policy = policy_of(f"{policy_text()}\n{self.more}")
+        judging = replace(JUDGING, policy=policy) if self.more else JUDGING
+        self.parts = assemble(self.store, SEAL, settings, judging, self.clock)
+        found(self.store, self.parts.publisher, SEAL)
+        self.client = create_app(self.parts, SEAL, settings).test_client()
+        for slug in ("acme", "north"):
+            self.join(Partner(slug, f"{slug.title()} Corporation", terms=(f"{slug}.example",)))
+
+    @property
+    def identity(self) -> str:
+        """The hub's own identity."""
+        return str(self.parts.publisher.house.identity["id"])
+
+    def collection(self, alias: str) -> Collection:
+        """A collection by alias."""
+        return next(c for c in self.store.feeds.collections() if c.alias == alias)
+
+    def join(
+        self, partner: Partner, reads: Sequence[str] = ("clear", "green", "amber", "scratch")
+    ) -> None:
+        """A partner with an account, and a key that is its slug."""
+        ids = {c.alias: c.id for c in self.store.feeds.collections()}
+        may_read = frozenset(ids[alias] for alias in reads)
+        writes = frozenset((ids["inbox"], ids["scratch"]))
+        people = self.store.people
+        people.add_partner(partner)
+        people.add_account(Account(partner.slug, partner.slug, may_read, writes))
+        people.add_key(partner.slug, hashlib.sha256(partner.slug.encode()).hexdigest())
+
+    def ask(self, path: str, who: str = "acme", method: str = "GET", **more: Any) -> TestResponse:
+        """A request below the API root."""
+        token = base64.b64encode(f"{who}:{who}".encode()).decode()
+        headers = {"Accept": MT, "Content-Type": MT, "Authorization": f"Basic {token}"}
+        headers |= more.pop("headers", {})
+        return self.client.open(f"/hub/{path}", method=method, headers=headers, **more)
+
+    def push(self, *objects: object, who: str = "acme", to: str = "inbox") -> Object:
+        """Post objects and settle them; the status afterwards."""
+        body = json.dumps({"objects": objects})
+        return self.push_raw(body.encode(), who=who, to=to)
+
+    def push_raw(self, body: bytes, who: str = "acme", to: str = "inbox") -> Object:
+        """Post a body as it is and settle it; the status afterwards."""
+        answer = self.ask(f"collections/{to}/objects/", who, "POST", data=body)
+        assert answer.status_code == 202, answer.text
+        while self.parts.intake.work():
+            pass
+        return dict(self.ask(f"status/{answer.json['id']}/", who).json)
+
+    def feed(self, alias: str, who: str = "acme", **query: str) -> list[Object]:
+        """What partners sent, as a reader of the feed gets it; the hub's own objects left out."""
+        found = self.ask(f"collections/{alias}/objects/", who, query_string={"limit": 1000} | query)
+        objects = found.json.get("objects", [])
+        own = ("identity", "marking-definition", "extension-definition")
+        return [each for each in objects if each["type"] not in own or alias == "scratch"]
+
+    def verdicts(self, status: Object) -> list[str]:
+        """The verdict of each record, by index."""
+        return [entry["x_tocsin_verdict"] for entry in details(status)]
+
+
+def details(status: Object) -> list[Object]:
+    """The details of a status, by index."""
+    lists = [status.get(name, []) for name in ("successes", "failures", "pendings")]
+    return sorted(sum(lists, []), key=lambda entry: entry["x_tocsin_index"])
+
+
+def findings(status: Object) -> list[Object]:
+    """Every finding of a status."""
+    return [each for entry in details(status) for each in entry.get("x_tocsin_findings", [])]
+
+
+def indicator(value: str = "evil-portal.top", **more: Any) -> Object:
+    """An indicator for a domain name; its id follows from `seed`, else it is new."""
+    seed = more.pop("seed", None)
+    name = uuid.uuid5(uuid.NAMESPACE_DNS, seed) if seed else uuid.uuid4()
+    return {
+        "type": "indicator",
+        "spec_version": "2.1",
+        "id": f"indicator--{name}",
+        "created": "2026-01-01T00:00:00.000Z",
+        "modified": "2026-01-01T00:00:00.000Z",
+        "pattern": f"[domain-name:value = '{value}']",
+        "pattern_type": "stix",
+        "valid_from": "2026-01-01T00:00:00Z",
+        "object_marking_refs": [GREEN],
+        **more,
+    }
+
+
+def sdo(kind: str, **more: Any) -> Object:
+    """Any other object with created and modified."""
+    return {
+        "type": kind,
+        "spec_version": "2.1",
+        "id": f"{kind}--{uuid.uuid4()}",
+        "created": "2026-01-01T00:00:00.000Z",
+        "modified": "2026-01-01T00:00:00.000Z",
+        "object_marking_refs": [GREEN],
+        **more,
+    }
+
+
+def relationship(source: Object, word: str, target: Object, **more: Any) -> Object:
+    """A relationship between two objects."""
+    ends = {"source_ref": source["id"], "target_ref": target["id"]}
+    return sdo("relationship", relationship_type=word, **ends, **more)
+
+
+CLEAR = "marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487"
+GREEN = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
+AMBER = "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421"
+RED = "marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1"
+GREEN_1 = "marking-definition--34098fce-860f-48ae-8e50-ebd3cc5e41da"

@@ -1,0 +1,120 @@
+"""Data files in medallion's shape, and a hub to take them over into."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tocsin.config import HubSettings
+from tocsin.server.integrations.medallion.importer import Wish, medallion, take_over
+from tocsin.server.model import (
+    Collection,
+    Entry,
+    Query,
+    Version,
+)
+from tocsin.server.runtime import Opened, opened
+
+FEED = "91a7b528-80eb-42ed-a74d-c6fbd5a26116"
+EVERY = Query(limit=100_000, keywords=frozenset({Version.ALL}), specs=frozenset({"2.0", "2.1"}))
+
+Object = dict[str, Any]
+
+
+def day(number: int) -> str:
+    """A date_added."""
+    return f"2020-06-{number:02}T10:00:00.000000Z"
+
+
+def threat(number: int, at: int = 1, **more: Any) -> Object:
+    """A malware object in version `at`."""
+    return {
+        "type": "malware",
+        "spec_version": "2.1",
+        "id": f"malware--{uuid.UUID(int=number, version=4)}",
+        "created": "2019-01-01T00:00:00.000Z",
+        "modified": f"2019-01-{at:02}T00:00:00.000Z",
+        "name": f"No. {number}",
+        "is_family": False,
+        **more,
+    }
+
+
+def record(subject: Object, added: str) -> Object:
+    """What medallion's manifest says of an object."""
+    version = subject.get("modified") or subject.get("created") or subject.get("_date_added")
+    spec = subject.get("spec_version", "2.0") if "created" in subject else "2.1"
+    media = f"application/stix+json;version={spec}"
+    named = {"id": subject["id"]} if "id" in subject else {}
+    return {**named, "date_added": added, "version": version, "media_type": media}
+
+
+def collection(*added: tuple[str, Object], id: str = FEED, **more: Any) -> Object:
+    """A collection to which objects were added at some dates."""
+    return {
+        "id": id,
+        "title": "High value",
+        "can_read": True,
+        "can_write": False,
+        "media_types": ["application/stix+json;version=2.1"],
+        "manifest": [record(subject, date) for date, subject in added],
+        "objects": [subject for _, subject in added],
+        **more,
+    }
+
+
+def written(folder: Path, *collections: Object, root: str = "trust", **roots: list[Object]) -> Path:
+    """A data file; further API roots by name."""
+    told: Object = {"/discovery": {"title": "Some TAXII Server"}}
+    for name, listed in {root: list(collections), **roots}.items():
+        information = {"title": name, "versions": [], "max_content_length": 9000}
+        told[name] = {"information": information, "status": [], "collections": listed}
+    path = folder / "data.json"
+    path.write_text(json.dumps(told), "utf-8")
+    return path
+
+
+class Home:
+    """A hub opened as commands open it, and the id of the collection to look at."""
+
+    def __init__(self, hub: Opened, feed: str = FEED) -> None:
+        self.hub = hub
+        self.feed = feed
+        self.feeds = hub.parts.store.feeds
+
+    def take(self, place: Path | str, **wish: Any) -> list[Object]:
+        """Import; the answers, one for each collection."""
+        wanted = Wish(**{k: frozenset(v) if isinstance(v, set) else v for k, v in wish.items()})
+        with medallion(str(place)) as sources:
+            return take_over(self.hub, sources, wanted)
+
+    def had(self, *added: tuple[str, Object], **more: Any) -> Object:
+        """`collection` with this home's id."""
+        return collection(*added, **{"id": self.feed} | more)
+
+    def collection(self) -> Collection:
+        return next(c for c in self.feeds.collections() if c.id == self.feed)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Everything in a collection, in order."""
+        return self.feeds.page(self.feed, EVERY).entries
+
+    def bodies(self) -> list[Object]:
+        return [json.loads(entry.body) for entry in self.entries()]
+
+    def acts(self) -> int:
+        """How long the journal is."""
+        last = self.hub.parts.store.journal.last()
+        return last.sequence if last else 0
+
+
+@contextmanager
+def opened_home(uri: str, folder: Path) -> Iterator[Home]:
+    """A new hub on a database server."""
+    name = f"test_{uuid.uuid4().hex}"
+    with opened(HubSettings(data=folder, mongo_uri=uri, database=name), print) as hub:
+        yield Home(hub)

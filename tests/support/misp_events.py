@@ -1,0 +1,61 @@
+"""Invented events of MISP for tests, and what is made of them."""
+
+import json
+
+from tocsin.admission import examine, formats, policy_of
+from tocsin.admission.markings.tlp import TLP_2
+from tocsin.admission.model import Submitter, Tlp
+from tocsin.admission.warninglists.index import Lists
+from tocsin.config import policy_text
+
+NOW = 1_790_000_000_000_000  # 2026-09-21
+STAMP = "1770000000"  # 2026-02-02T02:40:00Z
+MD5, SHA1, SHA256 = "a" * 32, "b" * 40, "c" * 64
+EVENT = "5e000000-0000-4000-8000-00000000000e"
+
+
+def uuid(number):
+    return f"5e000000-0000-4000-8000-{number:012d}"
+
+
+def attribute(kind="domain", value="evil.com", number=1, **more):
+    said = {"uuid": uuid(number), "type": kind, "value": value, "to_ids": True}
+    return said | {"timestamp": STAMP, "category": "Network activity", **more}
+
+
+def event(*attributes, **more):
+    said = {"uuid": EVENT, "info": "Invoices", "date": "2026-02-01", "timestamp": STAMP}
+    return {"Event": said | {"Attribute": list(attributes), **more}}
+
+
+def object_(name, *attributes, **more):
+    return {"name": name, "uuid": uuid(900), "Attribute": list(attributes), **more}
+
+
+def read(told, tlp=Tlp.GREEN, name="event.json"):
+    content = told if isinstance(told, bytes) else json.dumps(told).encode()
+    return list(formats.read(name, content, formats.Reading(now=NOW, tlp=tlp)))
+
+
+def made(told, kind="indicator", **how):
+    return [c.object for c in read(told, **how) if c.object and c.object["type"] == kind]
+
+
+def patterns(*attributes, **more):
+    return [each["pattern"] for each in made(event(*attributes, **more))]
+
+
+def said(candidates):
+    return [finding.message for each in candidates for finding in each.findings]
+
+
+def shared(told, **submitter):
+    """What a hub would make of it."""
+    around = Submitter(default_tlp=Tlp.GREEN, **submitter)
+    return examine(read(told), policy_of(policy_text(None)), around, Lists([]), NOW)
+
+
+def level(told, tlp=Tlp.GREEN):
+    (indicator,) = made(told, tlp=tlp)
+    (mark,) = indicator["object_marking_refs"]
+    return next(each for each in Tlp if TLP_2[each] == mark)

@@ -1,0 +1,5 @@
+"""Where the checkout and its parts are."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]

@@ -1,0 +1,320 @@
+"""Random STIX patterns as trees, written in many ways; and observations that they may match.
+
+A tree says what is meant; `written` chooses the words.  A value has several
+spellings, which a field takes as one.
+"""
+
+import random
+import uuid
+from dataclasses import dataclass, replace
+
+from hypothesis import strategies as st
+
+from tocsin.admission.model import StixObject
+from tocsin.admission.observables import canonical
+
+
+@dataclass(frozen=True)
+class Field:
+    """A property that patterns ask and observations have."""
+
+    kind: str
+    paths: tuple[str, ...]
+    spellings: tuple[tuple[str, ...], ...]
+    """For each value the ways to write it as a literal."""
+    operators: tuple[str, ...] = ("=", "!=", "IN")
+
+
+TEXT = ("=", "!=", "IN", "LIKE", "MATCHES", "<", ">=")
+NUMBER = ("=", "!=", "IN", "<", "<=", ">", ">=")
+ADDRESS = ("=", "!=", "IN", "ISSUBSET")
+A, B = "a" * 64, "B" * 64
+FIELDS = (
+    Field("file", ("name", "'name'"), (("'a'",), ("'A'",), ("'ab.exe'",), ("'a%'",)), TEXT),
+    Field("file", ("size",), (("1", "+1", "1.0", "1.00"), ("2",), ("0", "-0", ".0")), NUMBER),
+    Field("file", ("x_flag",), (("true",), ("false",)), ("=", "!=")),
+    Field("file", ("x_list[*]",), (("1", "+1.0"), ("2",), ("3",)), NUMBER),
+    Field("file", ("x_list[0]", "x_list[+0]"), (("1",), ("2",)), NUMBER),
+    Field(
+        "file",
+        ("hashes.'SHA-256'", "hashes.SHA256", "hashes.'sha-256'"),
+        ((f"'{A}'", f"'{A.upper()}'"), (f"'{B}'", f"'{B.lower()}'")),
+    ),
+    Field(
+        "domain-name",
+        ("value",),
+        (("'evil.example'", "'EVIL.example'", "'evil.example.'"), ("'bad.example'",)),
+    ),
+    Field(
+        "ipv4-addr",
+        ("value",),
+        (("'198.51.100.7'", "'198.51.100.7/32'"), ("'198.51.100.0/24'", "'198.51.100.9/24'")),
+        ADDRESS,
+    ),
+    Field("mutex", ("name",), (("'m'",), ("'M'",)), TEXT),
+    Field(
+        "windows-registry-key",
+        ("key",),
+        (("'HKLM\\\\a'", "'HKEY_LOCAL_MACHINE\\\\A'"), ("'HKEY_USERS\\\\b'", "'hku\\\\b'")),
+    ),
+    Field(
+        "x-event",
+        ("at",),
+        (
+            ("t'2026-01-01T00:00:00Z'", "t'2026-01-01T00:00:00.000Z'"),
+            ("t'2026-01-02T00:00:00.5Z'", "t'2026-01-02T00:00:00.50Z'"),
+        ),
+        NUMBER,
+    ),
+    Field("artifact", ("payload_bin",), (("h'FFD8'", "h'ffd8'", "b'/9g='"), ("h'00'", "b'AA=='"))),
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A comparison: which field, how, and the numbers of the values."""
+
+    field: int
+    operator: str
+    chosen: tuple[int, ...]
+    negated: bool = False
+
+
+@dataclass(frozen=True)
+class Bound:
+    """AND, OR and FOLLOWEDBY, between comparisons or between observations."""
+
+    word: str
+    parts: tuple["Tree", ...]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A pair of brackets."""
+
+    inside: "Tree"
+
+
+@dataclass(frozen=True)
+class Limited:
+    """With a qualifier."""
+
+    part: "Tree"
+    qualifier: str
+
+
+Tree = Asked | Bound | Seen | Limited
+QUALIFIERS = (
+    "WITHIN 5 SECONDS",
+    "WITHIN 90000.5 SECONDS",
+    "REPEATS 1 TIMES",
+    "REPEATS 2 TIMES",
+    "START t'2026-01-01T00:00:00Z' STOP t'2026-01-01T00:00:30Z'",
+)
+
+
+@st.composite
+def asked(draw: st.DrawFn) -> Asked:
+    """A comparison of any field."""
+    number = draw(st.integers(0, len(FIELDS) - 1))
+    field = FIELDS[number]
+    operator = draw(st.sampled_from(field.operators))
+    most = 3 if operator == "IN" else 1
+    those = st.integers(0, len(field.spellings) - 1)
+    if operator == "ISSUBSET":
+        those = st.just(1)
+    chosen = draw(st.lists(those, min_size=1, max_size=most))
+    return Asked(number, operator, tuple(chosen), draw(st.booleans()))
+
+
+def bound(words: tuple[str, ...], parts: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
+    several = st.lists(parts, min_size=2, max_size=3).map(tuple)
+    return st.builds(Bound, st.sampled_from(words), several)
+
+
+comparisons = st.recursive(asked(), lambda inner: bound(("AND", "OR"), inner), max_leaves=5)
+seen = st.builds(Seen, comparisons)
+patterns = st.recursive(
+    seen,
+    lambda inner: st.one_of(
+        bound(("AND", "OR", "FOLLOWEDBY"), inner),
+        st.builds(Limited, inner, st.sampled_from(QUALIFIERS)),
+    ),
+    max_leaves=4,
+)
+
+
+class Writer:
+    """Writes trees.  A loose one changes words and order, but not what is matched."""
+
+    def __init__(self, seed: int, *, loose: bool, beside: str = "") -> None:
+        """`beside` is a comparison that nothing meets, ORed into every pair of brackets."""
+        self._beside = f" OR {beside}" if beside else ""
+        self._random = random.Random(seed)
+        self._loose = loose
+        self._spellings = [[self._random.choice(each) for each in f.spellings] for f in FIELDS]
+        self._paths = [self._random.choice(field.paths) for field in FIELDS]
+
+    def written(self, tree: Tree) -> str:
+        """The tree as a pattern."""
+        if isinstance(tree, Asked):
+            return self._asked(tree)
+        if isinstance(tree, Seen):
+            return self._seen(tree)
+        if isinstance(tree, Limited):
+            repeated = " REPEATS +1 TIMES" if self._maybe() else ""
+            return f"({self.written(tree.part)}) {tree.qualifier}{repeated}"
+        if self._maybe() and tree.word != "FOLLOWEDBY":
+            tree = multiplied(tree)
+        parts = [f"({self.written(part)})" for part in tree.parts]
+        if self._loose and tree.word != "FOLLOWEDBY":
+            self._random.shuffle(parts)
+        if self._maybe() and tree.word == "OR":
+            parts.append(parts[0])
+        return f"{self._space()}{tree.word} ".join(parts)
+
+    def observed(self, field: int, value: int) -> str:
+        """The literal that this writer uses for a value, always the same one."""
+        return self._spellings[field][value]
+
+    def path(self, field: int) -> str:
+        """The path that this writer uses for a field, always the same one."""
+        return self._paths[field]
+
+    def _seen(self, tree: Seen) -> str:
+        inside = tree.inside
+        if self._maybe() and isinstance(inside, Bound) and inside.word == "OR":
+            return "(" + " OR ".join(self._seen(Seen(part)) for part in inside.parts) + ")"
+        text = f"[{self._space()}({self.written(inside)}){self._beside}{self._space()}]"
+        return f"({text})" if self._maybe() else text
+
+    def _asked(self, test: Asked) -> str:
+        path = f"{FIELDS[test.field].kind}:{self._path(test.field)}"
+        literals = [self._literal(test.field, each) for each in test.chosen]
+        if test.operator == "IN":
+            return self._in(path, literals, test.negated)
+        operator, negated = test.operator, test.negated
+        if self._maybe() and operator in ("=", "!="):
+            operator, negated = ("!=" if operator == "=" else "="), not negated
+        if self._maybe():
+            operator = {"=": "==", "!=": "<>"}.get(operator, operator)
+        text = f"{path} {self._space()}{'NOT ' if negated else ''}{operator} {literals[0]}"
+        return f"({text})" if self._maybe() else text
+
+    def _in(self, path: str, literals: list[str], negated: bool) -> str:
+        if self._maybe() and not negated:
+            return "(" + " OR ".join(f"{path} = {each}" for each in literals) + ")"
+        if self._maybe() and negated and "[*]" not in path:
+            return "(" + " AND ".join(f"{path} != {each}" for each in literals) + ")"
+        return f"{path} {'NOT ' if negated else ''}IN ({', '.join(literals)})"
+
+    def _literal(self, field: int, value: int) -> str:
+        if self._loose:
+            return self._random.choice(FIELDS[field].spellings[value])
+        return self.observed(field, value)
+
+    def _path(self, field: int) -> str:
+        return self._random.choice(FIELDS[field].paths) if self._loose else self.path(field)
+
+    def _space(self) -> str:
+        return self._random.choice(("", " ", "\t", "/* why */", "\u2003")) + " " * self._loose
+
+    def _maybe(self) -> bool:
+        return self._loose and self._random.random() < 0.4
+
+
+def multiplied(tree: Bound) -> Bound:
+    """`a AND (b OR c)` as `a AND b OR a AND c`."""
+    for at, part in enumerate(tree.parts):
+        if tree.word == "AND" and isinstance(part, Bound) and part.word == "OR":
+            rest = (*tree.parts[:at], *tree.parts[at + 1 :])
+            return Bound("OR", tuple(Bound("AND", (*rest, each)) for each in part.parts))
+    return tree
+
+
+Observed = tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
+observations = st.lists(
+    st.tuples(
+        st.integers(0, 60),
+        st.lists(
+            st.tuples(st.integers(0, len(FIELDS) - 1), st.integers(0, 2)), min_size=1, max_size=5
+        ).map(tuple),
+    ),
+    min_size=1,
+    max_size=3,
+).map(tuple)
+"""Of each observation the second, and fields with the number of their value."""
+
+
+def bundle(observed: Observed, writer: Writer, *, normal: bool) -> StixObject:
+    """Observed data as a matcher wants it; the values as they are written, or in normal form."""
+    objects: list[StixObject] = []
+    for second, pairs in observed:
+        scos: dict[str, StixObject] = {}
+        for field, value in pairs:
+            kind, value = FIELDS[field].kind, value % len(FIELDS[field].spellings)
+            sco = scos.setdefault(kind, {"type": kind, "id": f"{kind}--{uuid.uuid4()}"})
+            _put(sco, writer.path(field), _observed(field, writer.observed(field, value)), normal)
+        seen_at = f"2026-01-01T00:00:{second % 60:02}Z"
+        objects += [
+            {
+                "type": "observed-data",
+                "id": f"observed-data--{uuid.uuid4()}",
+                "first_observed": seen_at,
+                "last_observed": seen_at,
+                "number_observed": 1 + second % 2,
+                "object_refs": [sco["id"] for sco in scos.values()],
+            },
+            *scos.values(),
+        ]
+    return {"type": "bundle", "id": f"bundle--{uuid.uuid4()}", "objects": objects}
+
+
+def _observed(field: int, literal: str) -> object:
+    """The value in an observation that a literal stands for."""
+    if FIELDS[field].paths[0] == "payload_bin":
+        return {"f": "/9g=", "F": "/9g=", "/": "/9g="}.get(literal[2], "AA==")
+    if literal in ("true", "false"):
+        return literal == "true"
+    if literal[0] in "t'":
+        return literal[literal.index("'") + 1 : -1].replace("\\\\", "\\")
+    return float(literal) if "." in literal else int(literal)
+
+
+def _put(sco: StixObject, path: str, value: object, normal: bool) -> None:
+    steps = path.replace("'", "").split(".")
+    if "[" in path:
+        sco.setdefault("x_list", []).append(value)
+    elif steps[0] == "hashes":
+        name = canonical.hash_name(steps[1]) if normal else steps[1]
+        sco["hashes"] = {name: str(value).lower() if normal else value}
+    else:
+        sco[steps[0]] = _normal(str(sco["type"]), steps[0], value) if normal else value
+
+
+def _normal(kind: str, name: str, value: object) -> object:
+    """As the field means it: hosts and addresses in one spelling, registry keys in any case."""
+    if not isinstance(value, str):
+        return value
+    spelt = canonical.normal(kind, name, value)
+    if kind == "windows-registry-key":
+        hive, slash, rest = spelt.partition("\\")
+        return hive + slash + rest.lower()
+    return spelt
+
+
+def otherwise(tree: Tree, change: random.Random) -> Tree:
+    """The tree with one thing said differently; what it matches is not the same any more."""
+    if isinstance(tree, Asked):
+        others = [n for n in range(len(FIELDS[tree.field].spellings)) if n not in tree.chosen]
+        return replace(tree, chosen=(others[0],)) if others else replace(tree, operator="!=")
+    if isinstance(tree, Seen):
+        return Seen(otherwise(tree.inside, change))
+    if isinstance(tree, Limited):
+        return otherwise(tree.part, change) if change.random() < 0.5 else tree.part
+    if tree.word == "FOLLOWEDBY" and change.random() < 0.5:
+        return Bound(tree.word, tuple(reversed(tree.parts)))
+    at = change.randrange(len(tree.parts))
+    parts = list(tree.parts)
+    parts[at] = otherwise(parts[at], change)
+    return Bound(tree.word, tuple(parts))

@@ -1,0 +1,210 @@
+"""What every setting of a rule that is a mode is tried on: see test_settings.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from json import dumps
+from typing import Any, NamedTuple
+
+from support.hub import AMBER, GREEN
+from support.stix_objects import (
+    TIME,
+    UUID,
+    made,
+    ref,
+)
+
+from tocsin.admission.rules import _listed
+
+Object = dict[str, Any]
+
+TEXTS = {
+    ("victim_terms", "text"): ("vpn.acme.example", "acme.example"),
+    ("personal_data", "email"): ("jane.doe@bank.test", "jane.doe"),
+    ("personal_data", "telephone"): ("+49 30 901820", "901820"),
+    ("personal_data", "card"): ("4111 1111 1111 1111", "4111 1111"),
+    ("personal_data", "iban"): ("DE89 3704 0044 0532 0130 00", "3704 0044"),
+    ("personal_data", "us_ssn"): ("078-05-1121", "078-05"),
+    ("personal_data", "national_id"): ("PESEL 44051401359", "44051401359"),
+    ("personal_data", "postal_address"): ("Musterstraße 12a, 10115 Berlin", "Musterstraße"),
+    ("personal_data", "person"): ("Reported by Joan Roe-Smith", "Joan"),
+    ("user_paths", "users"): ("/home/jroe/.ssh", "jroe"),
+    ("user_paths", "credentials"): ("https://jroe:hunter2@evil.test/x", "hunter2"),
+    ("user_paths", "tokens"): ("https://evil.test/?sid=0123abcd", "0123abcd"),
+    ("user_paths", "emails"): ("https://evil.test/?to=joan%40bank.com", "joan"),
+}
+"""What a mode for texts is tried on, and the part of it that tells."""
+
+LATE = {"marking_ref": AMBER}
+STATEMENT = {
+    "type": "marking-definition",
+    "spec_version": "2.1",
+    "id": ref("marking-definition"),
+    "created": TIME,
+    "definition_type": "statement",
+}
+CASE = made("malware", is_family=None) | {"type": "x-case", "id": ref("x-case")}
+PLACES = {
+    "text": lambda text: made("malware", description=text),
+    "label": lambda text: made("malware", labels=[text]),
+    "reference": lambda text: made(
+        "malware", external_references=[{"source_name": "a", "external_id": "1", "url": text}]
+    ),
+    "source of a reference": lambda text: made(
+        "malware", external_references=[{"source_name": text, "external_id": "1"}]
+    ),
+    "phase": lambda text: made(
+        "malware", kill_chain_phases=[{"kill_chain_name": "a", "phase_name": text}]
+    ),
+    "property of somebody's own": lambda text: made("malware", x_note={"a": [{"id": text}]}),
+    "name of a property": lambda text: made("malware", x_note={text: "a", "b": "c"}),
+    "part marked more strictly": lambda text: made(
+        "malware", description=text, granular_markings=[LATE | {"selectors": ["description"]}]
+    ),
+    "item marked more strictly": lambda text: made(
+        "malware", labels=["a", text], granular_markings=[LATE | {"selectors": ["labels.[1]"]}]
+    ),
+    "type of somebody's own": lambda text: CASE | {"x_note": text},
+    "observable's display name": lambda text: made("email-addr", display_name=text),
+    "translation": lambda text: made("language-content", contents={"de": {"description": text}}),
+    "statement of a marking": lambda text: STATEMENT | {"definition": {"statement": text}},
+}
+
+URL, PATH = "https://jroe:hunter2@evil.test/", r"C:\Users\jroe\x.exe"
+POST = "https://x.com/joan_roe/status/2081543335966347395"
+SNORT = 'alert tcp any any -> any any (msg:"x"; content:"joan@bank.test"; sid:1;)'
+
+
+def pattern(text: str, language: str = "stix") -> Object:
+    """An indicator."""
+    return made("indicator", pattern=text, pattern_type=language)
+
+
+def compared(kind: str, value: str) -> Object:
+    """An indicator on one value."""
+    value = value.replace("\\", "\\\\")
+    return pattern(f"[{kind} = '{value}']")
+
+
+VALUES = {
+    ("anonymise_source", "posts"): [(compared("url:value", POST), "joan_roe")],
+    ("user_paths", "value_users"): [
+        (compared("file:name", PATH), "jroe"),
+        (pattern(r"[file:name MATCHES 'C:\\Users\\jroe\\x.exe']"), "jroe"),
+        (made("directory", path=PATH), "jroe"),
+    ],
+    ("user_paths", "value_credentials"): [
+        (compared("url:value", URL), "hunter2"),
+        (made("url", value=URL), "hunter2"),
+    ],
+    ("user_paths", "value_tokens"): [
+        (compared("url:value", "https://evil.test/?sid=0123abcd"), "0123abcd"),
+        (made("url", value="https://evil.test/?sid=0123abcd"), "0123abcd"),
+    ],
+    ("user_paths", "value_emails"): [
+        (compared("url:value", "https://evil.test/?to=joan%40bank.com"), "joan"),
+        (made("url", value="https://evil.test/?to=joan%40bank.com"), "joan"),
+    ],
+    ("personal_data", "individuals"): [
+        (made("identity", name="Joan R", identity_class="individual"), "Joan")
+    ],
+    ("personal_data", "other_languages"): [
+        (pattern(SNORT, "snort"), "joan"),
+        (pattern("joan@bank.test", "made-up"), "joan"),
+    ],
+    ("victim_terms", "values"): [
+        (compared("domain-name:value", "acme.example.login.test"), "acme.example"),
+        (compared("ipv4-addr:value", "45.12.3.4"), "45.12.3.4"),
+        (made("domain-name", value="vpn.acme.example"), "acme.example"),
+        (pattern("vpn.acme.example", "pcre"), "acme.example"),
+    ],
+    ("victim_terms", "lookalikes"): [
+        (compared("domain-name:value", "acrnewidget.test"), "acrnewidget"),
+        (made("domain-name", value="acrnewidget.test"), "acrnewidget"),
+    ],
+    ("message_headers", "values"): [
+        (compared("email-message:to_refs[*].value", "joan@bank.test"), "joan"),
+        (compared("email-message:received_lines[*]", "from joan"), "joan"),
+    ],
+    ("private_addresses", "mixed"): [
+        (
+            pattern("[ipv4-addr:value = '10.1.2.3' OR ipv4-addr:value = '45.13.1.1']"),
+            "10.1.2.3",
+        ),
+        (pattern("10.1.2.3", "pcre"), "10.1.2.3"),
+    ],
+}
+"""What a mode for patterns and observables is tried on."""
+
+ARTIFACT = ref("artifact", UUID.replace("1", "3"))
+VICTIM = ref("email-addr", UUID.replace("1", "4"))
+REQUEST = {"request_method": "get", "request_value": "/"}
+MIME = {"content_type": "text/plain", "body": "secret"}
+
+
+def message(**more: Any) -> Object:
+    """An e-mail message."""
+    return made("email-message", is_multipart="body_multipart" in more, **more)
+
+
+def traffic(**more: Any) -> Object:
+    """Traffic with a request."""
+    request = {"http-request-ext": REQUEST | more}
+    return made("network-traffic", extensions=request)
+
+
+PROPERTIES = {
+    ("message_headers", "recipients"): [
+        (message(**{name: [VICTIM]}), VICTIM) for name in ("to_refs", "cc_refs", "bcc_refs")
+    ],
+    ("message_headers", "received"): [(message(received_lines=["from secret"]), "secret")],
+    ("message_headers", "headers"): [
+        (message(additional_header_fields={"X-Mailer": "secret"}), "secret")
+    ],
+    ("message_headers", "raw"): [(message(raw_email_ref=ARTIFACT), ARTIFACT)],
+    ("message_headers", "subject"): [(message(subject="secret"), "secret")],
+    ("message_headers", "body"): [
+        (message(body="secret"), "secret"),
+        (message(body_multipart=[MIME]), "secret"),
+    ],
+    ("payloads", "artifact"): [(made("artifact", payload_bin="c2Vj", url=None), "c2Vj")],
+    ("payloads", "traffic"): [
+        (made("network-traffic", src_payload_ref=ARTIFACT), ARTIFACT),
+        (made("network-traffic", dst_payload_ref=ARTIFACT), ARTIFACT),
+        (traffic(message_body_data_ref=ARTIFACT), ARTIFACT),
+    ],
+    ("payloads", "secrets"): [(traffic(request_header={"Cookie": ["secret"]}), "secret")],
+    ("payloads", "content"): [(made("file", content_ref=ARTIFACT), ARTIFACT)],
+    ("payloads", "command_line"): [(made("process", command_line="secret"), "secret")],
+    ("payloads", "environment"): [
+        (made("process", environment_variables={"A": "secret"}), "secret")
+    ],
+}
+"""What a mode for properties is tried on."""
+
+
+class Trial(NamedTuple):
+    """A setting, a mode of it, and an object that it is about."""
+
+    rule: str
+    setting: str
+    mode: str
+    subject: Object
+    secret: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}.{self.setting}={self.mode}"
+
+
+def trials() -> Iterator[Trial]:
+    """Every setting in every mode on everything that it is about."""
+    of_texts = [
+        (*setting, place(text), secret)
+        for setting, (text, secret) in TEXTS.items()
+        for place in PLACES.values()
+    ]
+    others = [(*setting, *each) for setting, many in (VALUES | PROPERTIES).items() for each in many]
+    for rule, setting, subject, secret in of_texts + others:
+        for mode in _listed(rule, "MODES")[setting]:
+            marks = {} if "object_marking_refs" in subject else {"object_marking_refs": [GREEN]}
+            yield Trial(rule, setting, mode, subject | marks, dumps(secret)[1:-1])

@@ -1,0 +1,143 @@
+"""The hub's own server on a socket, and peers that say octets."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from support.taxii_hub import (
+    GREEN,
+    MT,
+    Taxii,
+    basic,
+    indicator,
+)
+
+from tocsin.server.http.server import Place, listener
+
+LIMIT = 20_000
+WHO = f"Authorization: {basic('acme', 'acme-robot-key')}\r\n"
+HOST = "Host: hub.example\r\n"
+ROOT = f"GET /hub/ HTTP/1.1\r\n{HOST}{WHO}\r\n".encode()
+POST = f"POST /hub/collections/scratch/objects/ HTTP/1.1\r\n{HOST}{WHO}Content-Type: {MT}\r\n"
+STRANGER = POST.replace(WHO, "")
+LONG = f"{POST}Content-Length: 9999\r\n\r\n".encode()
+"""The head of a request whose body takes a while."""
+BODY = json.dumps({"objects": [indicator()]}).encode()
+
+
+@dataclass
+class Told:
+    """One answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def is_taxii(self) -> bool:
+        """Whether it is an error as TAXII tells it."""
+        told = json.loads(self.body)
+        return self.headers["content-type"] == MT and told["http_status"] == str(self.status)
+
+
+class Peer:
+    """A connection, and what is said on it octet by octet."""
+
+    def __init__(self, port: int, trusting: ssl.SSLContext | None = None) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        if trusting is not None:
+            self.socket = trusting.wrap_socket(self.socket, server_hostname="localhost")
+        self.file = self.socket.makefile("rb")
+
+    def say(self, octets: bytes) -> Peer:
+        """Sends them as far as somebody listens."""
+        with suppress(OSError):  # closed by the hub: what it said before that is what matters
+            self.socket.sendall(octets)
+        return self
+
+    def ends(self) -> Peer:
+        """Says no more, and listens on."""
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+        return self
+
+    def hear(self) -> Told | None:
+        """The next answer; None if the connection was closed instead."""
+        try:
+            first = self.file.readline()
+            if not first:
+                return None
+            status = int(first.split()[1])
+            lines = iter(lambda: self.file.readline().strip().decode("latin-1"), "")
+            headers = {n.lower(): v for n, _, v in (each.partition(": ") for each in lines)}
+            return Told(status, headers, self.file.read(int(headers.get("content-length", 0))))
+        except ConnectionResetError:
+            return None
+
+    def close(self) -> None:
+        """Hangs up."""
+        self.file.close()
+        self.socket.close()
+
+
+@contextmanager
+def hub(
+    patience: float = 20, pace: float = 16 * 1024, tls: ssl.SSLContext | None = None
+) -> Iterator[int]:
+    """A hub in memory behind the hub's own server, with two threads; its port."""
+    server = listener(Place("127.0.0.1", 0, 2, tls and (lambda: tls)), taxii().app)
+    server.timeout, server.pace = patience, pace
+    server.prepare()
+    thread = threading.Thread(target=server.serve, daemon=True)
+    thread.start()
+    yield server.bind_addr[1]
+    server.stop()
+    thread.join(10)
+
+
+def taxii() -> Taxii:
+    taxii = Taxii(max_content_length=LIMIT)
+    taxii.feeds.add(GREEN.id, *(indicator(n) for n in range(1, 9)))
+    return taxii
+
+
+def still_answers(port, trusting: ssl.SSLContext | None = None) -> bool:
+    """Whether every thread of the hub is free."""
+    peers = [Peer(port, trusting).say(ROOT) for _ in range(2)]
+    told = [each.hear() for each in peers]
+    for each in peers:
+        each.close()
+    return [each and each.status for each in told] == [200, 200]
+
+
+def dripped(slow: list[Peer]) -> list[Told | None]:
+    """What each was told while it said an octet at a time, and on and on."""
+    until = time.monotonic() + 8
+    heard: list[Told | None] = []
+    for each in slow:
+        each.socket.settimeout(0.05)
+        while time.monotonic() < until:
+            each.say(b"a")
+            try:
+                heard.append(each.hear())
+                break
+            except TimeoutError:
+                each.file = each.socket.makefile("rb")
+        each.close()
+    assert len(heard) == len(slow)
+    return heard
+
+
+def chunk(octets: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(octets), octets)
+
+
+def get(path: str, fields: str = "") -> bytes:
+    return f"GET {path} HTTP/1.1\r\n{HOST}{WHO}{fields}\r\n".encode("latin-1")

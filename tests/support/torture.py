@@ -1,0 +1,331 @@
+"""Writers and pollers at a hub that is killed again and again, its clock stepped: what is lost?
+
+    scripts/torture --minutes N [--writers 4] [--pollers 4] [--every S] [--seed S]
+                    [--apart] [--json]
+
+A hub on the embedded database in a temporary folder; with `apart` database, hub and a
+worker are processes that do not depend on one another.  At random moments, about `every`
+seconds apart, one of them is killed with SIGKILL; the clock is stepped
+back and forth by up to an hour; blocks are packed meanwhile.  When all is quiet again each
+poller must have been given what the feed holds, once and in order, and all that was
+acknowledged must be there.  Exit code 0 only if so.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from support.processes import Hub
+from support.torture_judge import (
+    Entry,
+    Faults,
+    Final,
+    Record,
+    judged,
+)
+from support.torture_pollers import Downloader, Poller
+from support.torture_writers import Acknowledged, Writer
+
+from tocsin.server.store import Store
+from tocsin.server.store.embedded import Engine, database
+
+HERE = Path(__file__).parent
+SHOWN = 5
+PATIENCE = 60
+"""Seconds until an answer is given up."""
+ENDING = 200
+"""Seconds a process has to end: a minute for requests, for the door and for the work in hand."""
+STEP = 3_600
+"""Seconds by which the clock is wrong at most."""
+Figures = dict[str, int]
+
+
+class Worker:
+    """`tocsin-hub work`, with the clock that steps."""
+
+    def __init__(self, program: tuple[object, ...], log: Path) -> None:
+        self._program, self._log = program, log
+        self._start()
+
+    def _start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen([*map(str, self._program), "--work"], stderr=log)
+
+    def kill(self) -> None:
+        """kill -9; another one is started at once."""
+        self.stop(signal.SIGKILL)
+        self._start()
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        """Asked to end unless another signal is named."""
+        self._process.send_signal(how)
+        self._process.wait(ENDING)
+
+
+@dataclass
+class Torture:
+    """The hub, and what was done to it."""
+
+    hub: Hub
+    clock: Path
+    dice: random.Random
+    worker: Worker | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def go_on(self, seconds: float, every: float) -> None:
+        """Kill and step until the time is over and each of them was killed."""
+        ends = time.monotonic() + seconds
+        due = time.monotonic() + self.dice.uniform(0.5, 1.5) * every
+        while time.monotonic() < ends or self._spared():
+            time.sleep(min(1.0, every / 2))
+            if self.dice.random() < 0.3:
+                self.step(self.dice.uniform(-STEP, STEP))
+            if time.monotonic() >= due:
+                self.kill()
+                due = time.monotonic() + self.dice.uniform(0.5, 1.5) * every
+        self.step(0)
+
+    def step(self, seconds: float) -> None:
+        """The clock is wrong by so much from now on."""
+        partial = self.clock.with_suffix(".partial")
+        partial.write_text(str(seconds))
+        partial.replace(self.clock)
+        self.counts["clock steps"] += 1
+
+    def kill(self) -> None:
+        """Any of them, but each of them once before any is killed again."""
+        kills = self._kills()
+        name = self.dice.choice(self._spared() or list(kills))
+        self.counts[f"kills of the {name}"] += 1
+        kills[name]()
+
+    def _kills(self) -> dict[str, Callable[[], None]]:
+        kills = {"hub": self._kill_hub, "database": self._kill_database}
+        return kills | ({"worker": self.worker.kill} if self.worker else {})
+
+    def _spared(self) -> list[str]:
+        """Who has not been killed yet."""
+        return [name for name in self._kills() if not self.counts[f"kills of the {name}"]]
+
+    def _kill_hub(self) -> None:
+        self.hub.kill()
+        self.hub.start()
+
+    def _kill_database(self) -> None:
+        before = self.hub.engine()
+        self.hub.kill_engine()
+        deadline = time.monotonic() + 60
+        while self._engine() in (0, before):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the database did not come back: {self.hub.told()[-2000:]}")
+            time.sleep(0.1)
+
+    def _engine(self) -> int:
+        """The database's process id; 0 while it is not there."""
+        return self.hub.engine() if (self.hub.data / "engine.json").exists() else 0
+
+
+def main() -> int:
+    """Torture and judge; 0 if every promise was kept."""
+    options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and leave nothing running
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as house:
+        clock = Path(folder) / "clock"
+        clock.write_text("0")
+        hub, worker = _started(Path(folder), clock, house, apart=options.apart)
+        torture = Torture(hub, clock, random.Random(options.seed), worker)
+        book, pollers, whole = _run(torture, options, Path(folder))
+        record = _record(hub, book, pollers, whole)
+        figures = _figures(torture, book, pollers, record) | {"downloads": whole.downloads}
+        faults = judged(record)
+        figures |= {name: len(found) for name, found in faults.items()}
+        print(json.dumps(figures) if options.json else _shown(figures), flush=True)
+        _complain(faults)
+    return 1 if any(faults.values()) else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--minutes", type=float, default=2)
+    parser.add_argument("--writers", type=int, default=4)
+    parser.add_argument("--pollers", type=int, default=4)
+    parser.add_argument("--every", type=float, default=12, help="seconds between two kills")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--apart", action="store_true", help="database and a worker on their own")
+    parser.add_argument("--json", action="store_true", help="the figures as one JSON object")
+    return parser.parse_args()
+
+
+def _started(
+    folder: Path, clock: Path, house: ExitStack, *, apart: bool
+) -> tuple[Hub, Worker | None]:
+    program = (sys.executable, HERE / "torture_hub.py", "--clock", clock)
+    hub = Hub(folder / "data", program=program)
+    if apart:
+        engine = Engine.start(hub.data, lambda text: None)
+        house.callback(engine.stop)
+        engine.watch()
+        os.environ["TOCSIN_MONGO_URI"] = engine.uri
+    hub.join()
+    hub.start()
+    house.callback(hub.stop, ENDING)
+    if not apart:
+        return hub, None
+    worker = Worker((*program, "--data", hub.data), folder / "worker.log")
+    house.callback(worker.stop)
+    return hub, worker
+
+
+def _run(
+    torture: Torture, options: argparse.Namespace, folder: Path
+) -> tuple[Acknowledged, list[Poller], Downloader]:
+    """Write, follow and torture at once; raises what any of them raised."""
+    book, hub = Acknowledged(), torture.hub
+    numbers = range(options.pollers)
+    pollers = [Poller(hub, n, folder / f"poller{n}.jsonl") for n in numbers]
+    writers = [Writer(hub, 1_000 * options.seed + n, book) for n in range(options.writers)]
+    ends, done = threading.Event(), threading.Event()
+    whole = Downloader(hub, options.seed)
+    with ThreadPoolExecutor(options.pollers + options.writers + 1) as pool:
+        following = [pool.submit(each.follow, done) for each in pollers]
+        following.append(pool.submit(whole.download, done))
+        writing = [pool.submit(each.write, ends) for each in writers]
+        try:
+            torture.go_on(options.minutes * 60, options.every)
+            ends.set()
+            for each in writing:
+                each.result()
+            _settle(hub)
+        finally:
+            ends.set()
+            done.set()
+        for each in following:
+            each.result()
+    return book, pollers, whole
+
+
+def _settle(hub: Hub) -> None:
+    """Wait until all that was received is settled, acknowledged or not, or three minutes.
+
+    What was received in the moment of a kill is admitted when its lease has run out; a
+    poller that had stopped before would rightly not have been given it.
+    """
+    deadline = time.monotonic() + 180
+    with database(hub.data, lambda text: None) as uri, closing(Store.connect(uri)) as store:
+        waiting = {"open": True}
+        while store._base.submissions.find_one(waiting) and time.monotonic() < deadline:
+            time.sleep(0.2)
+
+
+def _record(hub: Hub, book: Acknowledged, pollers: list[Poller], whole: Downloader) -> Record:
+    """What there is to judge, asked of the hub as anybody may ask it."""
+    statuses = [_asked(hub, f"status/{each}/") for each in book.statuses]
+    feeds = {name: Final(_manifest(hub, name, "all"), _manifest(hub, name, "last"))
+             for name in ("scratch", "green")}  # fmt: skip
+    published = {
+        each["pattern"]: int(each["description"].split()[1])
+        for each in _walk(hub, "collections/green/objects/", {})
+        if "pattern" in each
+    }
+    return Record(
+        feeds=feeds,
+        logs=[each.log() for each in pollers],
+        stored={"scratch": {(id, v) for id, v in book.stored if id not in book.doubtful}},
+        wanted=book.wanted,
+        published=published,
+        withdrawn=book.withdrawn,
+        doubtful=book.doubtful,
+        unsettled=[each["id"] for each in statuses if not each["x_tocsin_settled"]],
+        refused=[
+            f"{each['id']} {each['failures'][:1]}" for each in statuses if each["failure_count"]
+        ],
+        missing=whole.missing,
+        strange=[*book.strange, *(told for each in pollers for told in each.strange)],
+    )
+
+
+def _manifest(hub: Hub, feed: str, versions: str) -> list[Entry]:
+    query = {"match[spec_version]": "2.1", "match[version]": versions}
+    return [
+        Entry(each["id"], each["version"], each["date_added"])
+        for each in _walk(hub, f"collections/{feed}/manifest/", query)
+    ]
+
+
+def _walk(hub: Hub, path: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:
+    query = {"limit": "1000", **query}
+    while True:
+        page = _asked(hub, path, query)
+        yield from page.get("objects", [])
+        if not page.get("more"):
+            return
+        query["next"] = page["next"]
+
+
+def _asked(hub: Hub, path: str, query: dict[str, str] | None = None) -> dict[str, Any]:
+    """The answer, once there is one: after the last kill the hub may be away for a moment."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        answer = hub.ask(path, params=query)
+        if answer.status_code == 200:
+            return dict(answer.json())
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{path}: {answer.status_code} {answer.text}")
+        time.sleep(0.5)
+
+
+def _figures(
+    torture: Torture, book: Acknowledged, pollers: list[Poller], record: Record
+) -> Figures:
+    polled = sum((each.counts for each in pollers), Counter[str]())
+    finals = record.feeds.values()
+    with database(torture.hub.data, lambda text: None) as uri:
+        store = Store.connect(uri)
+        packed, blocks = store.packing.so_far()
+        store.close()
+    return {
+        "objects": sum(len(final.last) for final in finals),
+        "versions": sum(len(final.all) for final in finals),
+        "submissions": book.posts,
+        "acknowledged": len(book.statuses),
+        "withdrawals": len(book.withdrawn),
+        "polls": polled["polls"],
+        "polls answered 304": polled["304"],
+        "pages": polled["pages"],
+        "pages left by next": polled["by next"],
+        "deaths of pollers": polled["deaths"],
+        "kills of the hub": torture.counts["kills of the hub"],
+        "kills of the worker": torture.counts["kills of the worker"],
+        "kills of the database": torture.counts["kills of the database"],
+        "clock steps": torture.counts["clock steps"],
+        "packings": packed,
+        "blocks packed whole": blocks,
+    }
+
+
+def _shown(figures: Figures) -> str:
+    return "\n".join(f"{name}: {figure}" for name, figure in figures.items())
+
+
+def _complain(faults: Faults) -> None:
+    for kind, found in faults.items():
+        for each in found[:SHOWN]:
+            print(f"{kind}: {each}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
