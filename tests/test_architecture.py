@@ -17,7 +17,8 @@ from support.paths import ROOT
 ROOMS = ("admission", "server", "clients", "config", "conformance")
 
 LAYERS = (
-    ("tocsin.server.cli", "tocsin.clients.cli", "tocsin.clients.__main__"),
+    ("tocsin.clients.__main__",),
+    ("tocsin.server.cli", "tocsin.clients.cli"),
     ("tocsin.server.integrations",),
     ("tocsin.server.runtime",),
     ("tocsin.server.bootstrap", "tocsin.server.worker", "tocsin.server.http"),

@@ -112,7 +112,7 @@ class TestAWriteThatIsKilled:
     KILLED = (
         "import os, signal\n"
         "from tocsin.config import cache\n"
-        "keeping._digest = lambda content: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "cache._digest = lambda content: os.kill(os.getpid(), signal.SIGKILL)\n"
         "cache.kept('kind-1', lambda: bytes(1_000_000))\n"
     )
 
