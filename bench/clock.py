@@ -15,7 +15,7 @@ import time
 import uuid
 from pathlib import Path
 
-from tocsin.server.model import Collection, Kind, Posting
+from tocsin.server.model import Collection, CollectionKind, NewEntry
 from tocsin.server.store import Store
 from tocsin.server.store.embedded import Engine
 
@@ -46,7 +46,7 @@ def measured(uri: str, options: argparse.Namespace) -> list[list[float]]:
     store.prepare()
     feeds = [str(uuid.uuid4()) for _ in range(1 if options.one_feed else options.writers)]
     for feed in feeds:
-        store.feeds.add(Collection(feed, "", Kind.VERBATIM, "A feed"))
+        store.feeds.add(Collection(feed, "", CollectionKind.VERBATIM, "A feed"))
     store.close()
     jobs = [
         (uri, feeds[n % len(feeds)], options.seconds, options.size) for n in range(options.writers)
@@ -68,13 +68,13 @@ def write(uri: str, feed: str, seconds: float, size: int) -> list[float]:
     return taken
 
 
-def posting() -> Posting:
+def posting() -> NewEntry:
     """A new object of about half a kilobyte."""
     name = uuid.uuid4()
     body = f'{{"type":"indicator","id":"indicator--{name}","x":"{name.hex * 14}"}}'.encode()
     when = "2024-01-01T00:00:00.000Z"
     facets = ("type=indicator",)
-    return Posting(f"indicator--{name}", "indicator", "2.1", when, body, name.bytes, facets)
+    return NewEntry(f"indicator--{name}", "indicator", "2.1", when, body, name.bytes, facets)
 
 
 def figures(commits: list[list[float]], options: argparse.Namespace) -> dict[str, object]:

@@ -42,7 +42,7 @@ from tocsin.server.index_terms import (
     wanted,
 )
 from tocsin.server.intake.passthrough import posting
-from tocsin.server.model import Collection, Kind, Query
+from tocsin.server.model import Collection, CollectionKind, Query
 from tocsin.server.store import Store
 from tocsin.server.store.embedded import Engine
 
@@ -126,7 +126,7 @@ class Bench:
         self._client: MongoClient[Object] = MongoClient(uri)
         self._base = self._client[store._base.name]
         store.prepare()
-        store.feeds.add(Collection(str(ID), "bench", Kind.VERBATIM, "Bench"))
+        store.feeds.add(Collection(str(ID), "bench", CollectionKind.VERBATIM, "Bench"))
         self.published: dict[str, float] = {}
 
     def fill(self, entries: int) -> None:

@@ -29,9 +29,9 @@ import orjson
 
 from tocsin.server.model import (
     Collection,
+    CollectionKind,
     Entry,
-    Kind,
-    Posting,
+    NewEntry,
     Query,
 )
 from tocsin.server.store import Store
@@ -65,7 +65,7 @@ def measured(uri: str, entries: int, size: int) -> Iterator[Row]:
     """A row before packing and one after it."""
     store = Store.connect(uri, name=f"packing{size}")
     store.prepare()
-    store.feeds.add(Collection("feed", "feed", Kind.FEED, "A feed"))
+    store.feeds.add(Collection("feed", "feed", CollectionKind.FEED, "A feed"))
     began = time.monotonic()
     for batch in batches(entries, size):
         store.commit(lambda txn, batch=batch: txn.publish("feed", batch))
@@ -120,14 +120,14 @@ def sizes_of(documents: Iterable[Mapping[str, object]]) -> tuple[int, int]:
     return len(lengths), sum(lengths)
 
 
-def batches(entries: int, size: int) -> Iterator[list[Posting]]:
+def batches(entries: int, size: int) -> Iterator[list[NewEntry]]:
     """Indicators as the hub publishes them, in batches of `size`."""
     dice = random.Random(5)
     for first in range(0, entries, size):
         yield [indicator(dice) for _ in range(min(size, entries - first))]
 
 
-def indicator(dice: random.Random) -> Posting:
+def indicator(dice: random.Random) -> NewEntry:
     """An indicator with a domain, a label and a description of its own."""
     name = uuid.UUID(int=dice.getrandbits(128), version=4)
     day = f"2026-{dice.randrange(1, 13):02}-{dice.randrange(1, 29):02}T08:{dice.randrange(60):02}"
@@ -152,7 +152,7 @@ def indicator(dice: random.Random) -> Posting:
     body = orjson.dumps(subject)
     digest = hashlib.sha256(body).digest()[:16]
     facets = (f"labels={label}",)
-    return Posting(subject["id"], "indicator", "2.1", subject["modified"], body, digest, facets)  # type: ignore[arg-type]
+    return NewEntry(subject["id"], "indicator", "2.1", subject["modified"], body, digest, facets)  # type: ignore[arg-type]
 
 
 def clocked(act: Callable[[], object]) -> float:

@@ -18,7 +18,7 @@ from tocsin.server.auth import Scheme
 from tocsin.server.intake.evaluate import Rules
 from tocsin.server.intake.intake import Intake
 from tocsin.server.lifecycle import Aftercare
-from tocsin.server.model import Kind
+from tocsin.server.model import CollectionKind
 from tocsin.server.publishing.attribution import Naming
 from tocsin.server.publishing.public_ids import Mint
 from tocsin.server.publishing.public_objects import House
@@ -64,7 +64,7 @@ def assemble(
     policy = judging.policy
     house = House(
         identity=identity,
-        feeds=lambda: [c for c in store.feeds.collections() if c.kind is Kind.FEED],
+        feeds=lambda: [c for c in store.feeds.collections() if c.kind is CollectionKind.FEED],
         well_known=attack_ids() | WELL_KNOWN,
         naming=Naming(store.people.partners),
         quiet_period=policy.quiet_period,

@@ -21,7 +21,7 @@ from tocsin.admission.errors import NotAllowed, NotAuthenticated, NotFound
 from tocsin.server.model import (
     Account,
     Collection,
-    Kind,
+    CollectionKind,
     Submission,
 )
 
@@ -122,7 +122,7 @@ def may_see(account: Account, collection: Collection) -> bool:
 
 def may_read(account: Account, collection: Collection) -> bool:
     """Whether the account may read its objects.  Nobody reads an inbox."""
-    if collection.kind is Kind.INBOX:
+    if collection.kind is CollectionKind.INBOX:
         return False
     return account.operator or collection.id in account.reads
 
@@ -132,9 +132,9 @@ def may_write(account: Account, collection: Collection) -> bool:
 
     Nobody posts to a feed, which admission writes, or to what only shows other collections.
     """
-    if collection.kind not in (Kind.INBOX, Kind.VERBATIM):
+    if collection.kind not in (CollectionKind.INBOX, CollectionKind.VERBATIM):
         return False
-    if account.operator and collection.kind is Kind.VERBATIM:
+    if account.operator and collection.kind is CollectionKind.VERBATIM:
         return True
     return collection.id in account.writes
 

@@ -8,7 +8,7 @@ import uuid
 
 from tocsin.admission.errors import Conflict
 from tocsin.admission.model import Tlp
-from tocsin.server.model import Account, Collection, Kind
+from tocsin.server.model import Account, Collection, CollectionKind
 from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.secrets import Seal
 from tocsin.server.store import Store, Txn
@@ -17,11 +17,29 @@ OPERATOR = "operator"
 """The name of the operator's account."""
 
 _FIRST = (
-    ("inbox", Kind.INBOX, "Inbox", "Write here; admission decides what becomes of it.", Tlp.AMBER),
-    ("clear", Kind.FEED, "TLP:CLEAR", "Everything that anybody may know.", Tlp.CLEAR),
-    ("green", Kind.FEED, "TLP:GREEN", "Up to TLP:GREEN, for the community.", Tlp.GREEN),
-    ("amber", Kind.FEED, "TLP:AMBER", "Up to TLP:AMBER, for those who need it.", Tlp.AMBER),
-    ("scratch", Kind.VERBATIM, "Scratch", "What is posted here is what is read.", Tlp.AMBER),
+    (
+        "inbox",
+        CollectionKind.INBOX,
+        "Inbox",
+        "Write here; admission decides what becomes of it.",
+        Tlp.AMBER,
+    ),
+    ("clear", CollectionKind.FEED, "TLP:CLEAR", "Everything that anybody may know.", Tlp.CLEAR),
+    ("green", CollectionKind.FEED, "TLP:GREEN", "Up to TLP:GREEN, for the community.", Tlp.GREEN),
+    (
+        "amber",
+        CollectionKind.FEED,
+        "TLP:AMBER",
+        "Up to TLP:AMBER, for those who need it.",
+        Tlp.AMBER,
+    ),
+    (
+        "scratch",
+        CollectionKind.VERBATIM,
+        "Scratch",
+        "What is posted here is what is read.",
+        Tlp.AMBER,
+    ),
 )
 
 

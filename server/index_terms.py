@@ -42,12 +42,12 @@ from tocsin.admission.markings.tlp import (
 )
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import micros
-from tocsin.server.model import Traits, Wanted
+from tocsin.server.model import TermFilter, Visibility
 
 
-def traits(subject: StixObject, tlp: Tlp) -> Traits:
+def traits(subject: StixObject, tlp: Tlp) -> Visibility:
     """The traits of an object of this level."""
-    return Traits(tlp, subject.get("revoked", False) is not False, _until(subject))
+    return Visibility(tlp, subject.get("revoked", False) is not False, _until(subject))
 
 
 def strictest(subject: StixObject) -> Tlp:
@@ -206,7 +206,7 @@ def facets(subject: StixObject) -> Facets:
     return Facets(tuple(names), tuple(_finest(numbers).items()))
 
 
-def holds(subject: StixObject, wanted: Wanted) -> bool:
+def holds(subject: StixObject, wanted: TermFilter) -> bool:
     """Whether an object is what a filter asks for, by the object itself."""
     numbers = dict(_numbers(subject))
     own = {each for values in _by_field(subject, numbers).values() for each in values}
@@ -333,7 +333,7 @@ def _instant(text: object) -> int | None:
         return None  # no instant, so within no bounds
 
 
-def wanted(field: str, values: Sequence[str]) -> Wanted:
+def wanted(field: str, values: Sequence[str]) -> TermFilter:
     """What a match field with these values asks for; any of them will do.
 
     Raises Malformed if the field is typed and a value is not of its type; KeyError if there
@@ -343,17 +343,17 @@ def wanted(field: str, values: Sequence[str]) -> Wanted:
         return _bound(field, values)
     read, own = _READERS[field], "ref" if field == "relationships-all" else field
     names = {_facet(own, read(value)) for value in values}
-    return Wanted(field, tuple(sorted(names)), unsure=_unsure(own))
+    return TermFilter(field, tuple(sorted(names)), unsure=_unsure(own))
 
 
-def _bound(field: str, values: Sequence[str]) -> Wanted:
+def _bound(field: str, values: Sequence[str]) -> TermFilter:
     """A bound; of several the widest one."""
     name, above = BOUNDS[field]
     scale = SCALES[name]
     read = _time if scale is _TIME else _integer
     bound = (min if above else max)(read(value) for value in values)
     beyond = scale.beyond(scale.bucket(bound), above=above)
-    return Wanted(
+    return TermFilter(
         field,
         tuple(sorted(f"{name}~{level}:{bucket}" for level, bucket in beyond)),
         edge=_bucket(name, 0, bound),

@@ -22,7 +22,7 @@ from tocsin.admission.observables import canonical
 from tocsin.admission.observables.ioc_types import Kind, recognise
 from tocsin.admission.observables.refang import refang
 from tocsin.admission.patterns.grammar import quoted
-from tocsin.server.model import End, Unwanted
+from tocsin.server.model import Exclusion, RevocationReason
 from tocsin.server.publishing.public_objects import HOUR, Ledger
 from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.store import Store, Txn
@@ -112,14 +112,14 @@ class Aftercare:
             public = ledger.publics.get(name)
             if public is None:
                 raise NotFound(f"there is no public object {name!r}")
-            if not ledger.end(name, End.DECIDED):
+            if not ledger.end(name, RevocationReason.DECIDED):
                 raise Malformed(f"{name} has been revoked already")
             _close(ledger)
             txn.note("public.revoke", who, {"public": name, "reason": reason})
 
         self._store.commit(work)
 
-    def forbid(self, text: str, who: str, reason: str) -> tuple[Unwanted, int]:
+    def forbid(self, text: str, who: str, reason: str) -> tuple[Exclusion, int]:
         """Never again: the value is refused from now on, and what is published on it revoked.
 
         Answers with the value in its one spelling and how many objects were revoked.  On a value
@@ -130,7 +130,9 @@ class Aftercare:
         def work(txn: Txn) -> int:
             added = txn.forbid(new)
             ledger = self._ledger(txn)
-            revoked = sum(ledger.end(name, End.DECIDED) for name in self._published(ledger, new))
+            revoked = sum(
+                ledger.end(name, RevocationReason.DECIDED) for name in self._published(ledger, new)
+            )
             _close(ledger)
             if added or revoked:
                 what = {"kind": new.kind, "value": new.value, "reason": reason, "revoked": revoked}
@@ -139,7 +141,7 @@ class Aftercare:
 
         return new, self._store.commit(work)
 
-    def allow(self, text: str, who: str) -> Unwanted:
+    def allow(self, text: str, who: str) -> Exclusion:
         """The value may be sent again; NotFound if it was not forbidden."""
         old = unwanted(text, "", 0)
 
@@ -162,7 +164,7 @@ class Aftercare:
             txn.note("expire", _SWEEPER, {"count": expired})
         log.info("swept due=%d published=%d expired=%d", len(names), len(changed), expired)
 
-    def _published(self, ledger: Ledger, about: Unwanted) -> Iterable[str]:
+    def _published(self, ledger: Ledger, about: Exclusion) -> Iterable[str]:
         """Ids of public indicators on exactly that value, in every scope."""
         scopes = [tlp.word for tlp in Tlp] + sorted(ledger.txn.scopes())
         patterns = [f"[{kind}:{about.property} = {quoted(about.value)}]" for kind in _alike(about)]
@@ -180,7 +182,7 @@ class Aftercare:
         return Ledger(txn, self._publisher.house, self._clock())
 
 
-def unwanted(text: str, reason: str, now: int) -> Unwanted:
+def unwanted(text: str, reason: str, now: int) -> Exclusion:
     """A value as admission spells it.
 
     Raises Malformed if it is no host name, address, URL, e-mail address or hash.
@@ -191,10 +193,10 @@ def unwanted(text: str, reason: str, now: int) -> Unwanted:
         raise Malformed(f"{ascii(text[:80])} is no domain, IP address, URL, e-mail address or hash")
     kind, path = _FIELDS[found.kind]
     value = canonical.normal(kind, path, plain) if found.kind is Kind.EMAIL else found.value
-    return Unwanted(kind, path, value, reason, now)
+    return Exclusion(kind, path, value, reason, now)
 
 
-def _alike(about: Unwanted) -> tuple[str, ...]:
+def _alike(about: Exclusion) -> tuple[str, ...]:
     return ("artifact", "file") if about.kind == "file" else (about.kind,)
 
 

@@ -24,7 +24,7 @@ from tocsin.admission.model import (
 )
 
 
-class Kind(StrEnum):
+class CollectionKind(StrEnum):
     """What a collection is for."""
 
     INBOX = "inbox"  # partners write, admission reads
@@ -57,7 +57,7 @@ class Collection:
     id: str
     """UUID version 4."""
     alias: str
-    kind: Kind
+    kind: CollectionKind
     title: str
     description: str = ""
     max_tlp: Tlp = Tlp.AMBER
@@ -109,7 +109,7 @@ class Account:
     disabled: bool = False
 
 
-class Version(StrEnum):
+class VersionKeyword(StrEnum):
     """The keywords of `match[version]` (TAXII 2.1 section 3.4.1)."""
 
     LAST = "last"
@@ -118,7 +118,7 @@ class Version(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class TermFilter:
     """One filter by facets: what an entry must be found by (facets.py)."""
 
     field: str
@@ -152,14 +152,14 @@ class Query:
     types: frozenset[str] = frozenset()
     specs: frozenset[str] = frozenset()
     """spec_versions; empty: the latest that each object has here."""
-    keywords: frozenset[Version] = frozenset({Version.LAST})
+    keywords: frozenset[VersionKeyword] = frozenset({VersionKeyword.LAST})
     versions: frozenset[int] = frozenset()
     """Exact versions, as instants."""
-    wanted: tuple[Wanted, ...] = ()
+    wanted: tuple[TermFilter, ...] = ()
     """Filters by facets, in order of their fields."""
 
 
-class Head(NamedTuple):
+class FeedHead(NamedTuple):
     """How far a feed has come; equal heads mean that nothing of it has changed."""
 
     position: int = 0
@@ -204,7 +204,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
+class Visibility:
     """What decides whether a view shows an entry, besides its type."""
 
     tlp: Tlp = Tlp.RED
@@ -218,12 +218,12 @@ class Traits:
         return not self.revoked and (self.until is None or self.until > instant)
 
 
-UNKNOWN = Traits(Tlp.RED, revoked=True)
+LEAST_VISIBLE = Visibility(Tlp.RED, revoked=True)
 """Of an entry of which nothing was written down."""
 
 
 @dataclass(frozen=True, slots=True)
-class Posting:
+class NewEntry:
     """One object on its way into a feed."""
 
     id: str
@@ -238,10 +238,10 @@ class Posting:
     """What it is found by, its type and level apart."""
     numbers: tuple[tuple[str, int], ...] = ()
     """Facets whose entries are told apart by a number, with the number."""
-    traits: Traits = Traits()
+    traits: Visibility = Visibility()
 
 
-class Outcome(StrEnum):
+class PublishOutcome(StrEnum):
     """What became of a posting."""
 
     STORED = "stored"
@@ -249,7 +249,7 @@ class Outcome(StrEnum):
     CONFLICT = "conflict"  # the same version is here with other content
 
 
-class Copy(NamedTuple):
+class TlpVersion(NamedTuple):
     """The version of a public object that feeds from some level upwards hold."""
 
     level: Tlp
@@ -259,7 +259,7 @@ class Copy(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Public:
+class PublicObject:
     """A public object with its private contributions: the truth about what is published."""
 
     id: str
@@ -275,10 +275,10 @@ class Public:
     contributions: tuple[Contribution, ...]
     """One for each id that a partner has for it; empty once all have been revoked."""
     revoked: bool = False
-    copies: tuple[Copy, ...] = ()
+    copies: tuple[TlpVersion, ...] = ()
     """Fuller copies for stricter feeds, the strictest last; `digest` is of the least strict one."""
     ended: str = ""
-    """Why it was revoked, an `End`; empty while it lives."""
+    """Why it was revoked, an `RevocationReason`; empty while it lives."""
     testimonies: tuple[Testimony, ...] = ()
     """Sightings and opinions of it."""
     figures: Figures | None = None
@@ -288,7 +288,7 @@ class Public:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class PendingReferences:
     """A contribution that lacks some of the objects that it refers to."""
 
     public: str
@@ -308,7 +308,7 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrivals:
+class ArrivedIds:
     """What others may have waited for."""
 
     partner: str
@@ -318,7 +318,7 @@ class Arrivals:
     """Public ids, known to everybody, that may be seen more widely than before."""
 
 
-class End(StrEnum):
+class RevocationReason(StrEnum):
     """Why a public object was revoked."""
 
     WITHDRAWN = "withdrawn"  # no contribution was left
@@ -327,7 +327,7 @@ class End(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Unwanted:
+class Exclusion:
     """A value on the hub's own warning list."""
 
     kind: str
@@ -340,7 +340,7 @@ class Unwanted:
     since: int
 
 
-class Question(StrEnum):
+class ReviewKind(StrEnum):
     """Why something waits for an analyst."""
 
     HELD = "held"  # nothing was published
@@ -352,7 +352,7 @@ class Review:
     """One question for an analyst."""
 
     id: str
-    question: Question
+    question: ReviewKind
     submission: str
     index: int
     """The record's index in its submission."""
@@ -409,11 +409,11 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class OutboxTask:
     """To see to what waited for what has arrived.  To do one twice does no harm."""
 
     id: str
-    arrivals: Arrivals
+    arrivals: ArrivedIds
     after: str = ""
     """Where the next portion begins of the contributions to be completed, if there is one."""
     revoked: frozenset[str] = frozenset()

@@ -17,7 +17,7 @@ from support.processes import Hub
 from support.taxii_servers import KEY, Medallion, serve_medallion
 
 from tocsin.clients.cli.main import main
-from tocsin.server.model import Collection, Kind
+from tocsin.server.model import Collection, CollectionKind
 from tocsin.server.store import Store
 from tocsin.server.store.embedded import Engine
 
@@ -61,7 +61,7 @@ def new(common_store: Store) -> Callable[[], Feed]:
 
     def make() -> Feed:
         id = str(uuid.uuid4())
-        common_store.feeds.add(Collection(id, f"alias-{id}", Kind.FEED, "A feed"))
+        common_store.feeds.add(Collection(id, f"alias-{id}", CollectionKind.FEED, "A feed"))
         return Feed(common_store, id)
 
     return make

@@ -19,7 +19,7 @@ from tocsin.server.integrations.medallion.importer import (
     medallion,
     take_over,
 )
-from tocsin.server.model import Kind
+from tocsin.server.model import CollectionKind
 from tocsin.server.runtime import Opened
 
 _EXAMPLES = """\
@@ -83,7 +83,7 @@ def _collection_list(hub: Opened, options: argparse.Namespace) -> Told:
 
 
 def _collection_add(hub: Opened, options: argparse.Namespace) -> Told:
-    new = operations.collection_of(options.alias, Kind(options.kind), options.title)
+    new = operations.collection_of(options.alias, CollectionKind(options.kind), options.title)
     sources, types = words(options.source), frozenset(words(options.type))
     wish = view_definitions.Wish(sources, types, options.max_tlp, options.active_only, options.at)
     return operations.add_collection(hub, view_definitions.gathered(hub.parts.store, new, wish))
@@ -233,7 +233,7 @@ def _add_collection(group: _Subjects[argparse.ArgumentParser]) -> None:
     _command(group, "list", _collection_list, "ids and aliases")
     command = _command(group, "add", _collection_add, "one more collection")
     command.add_argument("alias", help="a short name: small letters, digits, hyphens")
-    command.add_argument("--kind", required=True, choices=[kind.value for kind in Kind])
+    command.add_argument("--kind", required=True, choices=[kind.value for kind in CollectionKind])
     command.add_argument(
         "--max-tlp", type=tlp, help="the strictest a feed takes (amber), or an aggregate shows"
     )

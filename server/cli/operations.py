@@ -18,7 +18,7 @@ from tocsin.server.lifecycle import unwanted
 from tocsin.server.model import (
     Account,
     Collection,
-    Kind,
+    CollectionKind,
     Partner,
     Record,
     Review,
@@ -176,7 +176,7 @@ def add_collection(hub: Opened, collection: Collection) -> Answer:
     return answer
 
 
-def collection_of(alias: str, kind: Kind, title: str) -> Collection:
+def collection_of(alias: str, kind: CollectionKind, title: str) -> Collection:
     """A new collection's value, its id made."""
     return Collection(str(uuid.uuid4()), alias, kind, title or alias)
 

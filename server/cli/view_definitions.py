@@ -14,15 +14,15 @@ from dataclasses import dataclass, replace
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import timestamp
-from tocsin.server.model import Collection, Kind, View
+from tocsin.server.model import Collection, CollectionKind, View
 from tocsin.server.store import Store
 
 _TYPE = re.compile(r"[a-z][a-z0-9-]{1,248}[a-z0-9]")
-_GATHERED = (Kind.FEED, Kind.VERBATIM)
-_PINNED = (*_GATHERED, Kind.AGGREGATE)
+_GATHERED = (CollectionKind.FEED, CollectionKind.VERBATIM)
+_PINNED = (*_GATHERED, CollectionKind.AGGREGATE)
 _OPTIONS = {
-    Kind.AGGREGATE: {"--source", "--type", "--active-only", "--max-tlp"},
-    Kind.SNAPSHOT: {"--source", "--at"},
+    CollectionKind.AGGREGATE: {"--source", "--type", "--active-only", "--max-tlp"},
+    CollectionKind.SNAPSHOT: {"--source", "--at"},
 }
 """What may be said of these kinds; of others only how strict a feed is."""
 
@@ -47,10 +47,10 @@ def gathered(store: Store, new: Collection, wish: Wish) -> Collection:
     _check(new.kind, wish)
     known = store.feeds.collections()
     sources = [_source(known, name, new.kind) for name in dict.fromkeys(wish.sources)]
-    if new.kind is Kind.AGGREGATE:
+    if new.kind is CollectionKind.AGGREGATE:
         ids = tuple(dict.fromkeys(source.id for source in sources))
         return replace(new, view=View(ids, wish.types, wish.max_tlp, wish.active))
-    if new.kind is Kind.SNAPSHOT:
+    if new.kind is CollectionKind.SNAPSHOT:
         (source,) = sources
         at = store.commit(lambda txn: txn.pin(wish.at))
         view = replace(source.view or View((source.id,)), at=at)
@@ -70,7 +70,7 @@ def described(view: View, known: Iterable[Collection]) -> dict[str, object]:
     }
 
 
-def _check(kind: Kind, wish: Wish) -> None:
+def _check(kind: CollectionKind, wish: Wish) -> None:
     """Raises Malformed if something is wished for that this kind does not have."""
     given = {
         "--source": bool(wish.sources),
@@ -82,23 +82,23 @@ def _check(kind: Kind, wish: Wish) -> None:
     for option in given:
         if given[option] and option not in _OPTIONS.get(kind, {"--max-tlp"}):
             raise Malformed(f"{option} has no meaning for --kind {kind.value}")
-    if kind is Kind.AGGREGATE and not wish.sources:
+    if kind is CollectionKind.AGGREGATE and not wish.sources:
         raise Malformed("--source is missing: name the collections that the aggregate shows")
-    if kind is Kind.SNAPSHOT and len(set(wish.sources)) != 1:
+    if kind is CollectionKind.SNAPSHOT and len(set(wish.sources)) != 1:
         raise Malformed("--source must name the one collection that the snapshot is of")
     for type in wish.types:
         if not _TYPE.fullmatch(type):
             raise Malformed(f"--type: not a STIX type: {ascii(type[:40])}")
 
 
-def _source(known: Sequence[Collection], name: str, kind: Kind) -> Collection:
+def _source(known: Sequence[Collection], name: str, kind: CollectionKind) -> Collection:
     """The collection of this id or alias, which must be one that can be shown.
 
     Raises NotFound, or Malformed if it is an inbox or shows others itself.
     """
     for collection in known:
         if name in (collection.id, collection.alias):
-            if collection.kind not in (_PINNED if kind is Kind.SNAPSHOT else _GATHERED):
+            if collection.kind not in (_PINNED if kind is CollectionKind.SNAPSHOT else _GATHERED):
                 raise Malformed(f"--source {name}: {collection.kind.value} cannot be a source here")
             return collection
     raise NotFound(f"there is no collection {name!r}; `tocsin-hub collection list` shows them")

@@ -34,10 +34,10 @@ from tocsin.admission.stix.extension_definition import claims
 from tocsin.admission.stix.ijson import divisible, strict
 from tocsin.admission.warninglists.index import WithOwn
 from tocsin.server.model import (
-    Kind,
+    CollectionKind,
+    Exclusion,
     Partner,
     Submission,
-    Unwanted,
 )
 from tocsin.server.publishing.marking_definitions import unmarked
 from tocsin.server.publishing.pending_references import authors, definitions, identities
@@ -115,7 +115,7 @@ class Examining:
         self._publisher = publisher
         self._rules = rules
         self._clock = clock
-        self._lists: tuple[tuple[Unwanted, ...], KnownBenign] = ((), rules.lists)
+        self._lists: tuple[tuple[Exclusion, ...], KnownBenign] = ((), rules.lists)
 
     def batch(
         self,
@@ -196,7 +196,7 @@ class Examining:
             return Tlp.CLEAR
         if account.operator:
             return Tlp.RED
-        feeds = [c for c in self._store.feeds.collections() if c.kind is Kind.FEED]
+        feeds = [c for c in self._store.feeds.collections() if c.kind is CollectionKind.FEED]
         return max((c.max_tlp for c in feeds if c.id in account.reads), default=Tlp.CLEAR)
 
 

@@ -31,12 +31,12 @@ from tocsin.server.intake.review import Reviewing
 from tocsin.server.model import (
     Account,
     Collection,
-    Errand,
-    Kind,
+    CollectionKind,
+    OutboxTask,
     Record,
     Review,
     Submission,
-    Version,
+    VersionKeyword,
 )
 from tocsin.server.publishing.publisher import Batch, Outdated, Publisher
 from tocsin.server.store import Store, Txn
@@ -130,7 +130,7 @@ class Intake:
     def _settle_all(self, submission: Submission) -> None:
         collection = self._collection(submission.collection)
         objects = split(submission.raw)
-        if collection.kind is Kind.VERBATIM:
+        if collection.kind is CollectionKind.VERBATIM:
             self._deposit(submission, collection, objects)
         else:
             self._examine(submission, objects)
@@ -140,7 +140,7 @@ class Intake:
         account: Account,
         collection: Collection,
         object_id: str,
-        keywords: frozenset[Version] | None,
+        keywords: frozenset[VersionKeyword] | None,
         versions: frozenset[int],
         specs: frozenset[str],
     ) -> int:
@@ -184,8 +184,8 @@ class Intake:
             whole = replace(whole, earlier=about(whole.candidates))
         return whole
 
-    def _settle(self, submission: Submission, batch: Batch) -> Errand | None:
-        def work(txn: Txn) -> Errand | None:
+    def _settle(self, submission: Submission, batch: Batch) -> OutboxTask | None:
+        def work(txn: Txn) -> OutboxTask | None:
             check(txn, batch)
             settled = self._publisher.settle(txn, batch)
             txn.ask(settled.reviews)

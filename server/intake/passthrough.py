@@ -23,8 +23,8 @@ from tocsin.admission.timestamps import micros
 from tocsin.server.index_terms import facets, strictest, traits
 from tocsin.server.model import (
     Collection,
-    Outcome,
-    Posting,
+    NewEntry,
+    PublishOutcome,
     Record,
 )
 from tocsin.server.store import Txn
@@ -40,7 +40,7 @@ def deposited(
 ) -> list[Record]:
     """The objects, each with its index, into the collection; what became of each."""
     records: dict[int, Record] = {}
-    postings: dict[int, Posting] = {}
+    postings: dict[int, NewEntry] = {}
     for index, raw in objects:
         try:
             postings[index] = posting(raw)
@@ -54,7 +54,7 @@ def deposited(
     return [records[index] for index, _ in objects]
 
 
-def posting(raw: bytes) -> Posting:
+def posting(raw: bytes) -> NewEntry:
     """The object as it stands, on its way into a collection.
 
     Raises Malformed if it would poison the collection.
@@ -68,7 +68,7 @@ def posting(raw: bytes) -> Posting:
         if stamp in subject:
             _check(stamp, subject[stamp])
     found_by = facets(subject)
-    return Posting(
+    return NewEntry(
         id=str(name),
         type=kind,
         spec=_spec(subject),
@@ -101,14 +101,14 @@ def _spec(subject: StixObject) -> str:
     return str(stated)
 
 
-def _record(index: int, one: Posting, outcome: Outcome, version: str) -> Record:
+def _record(index: int, one: NewEntry, outcome: PublishOutcome, version: str) -> Record:
     """What became of one; `version` is the one that readers of the collection are told."""
-    if outcome is Outcome.CONFLICT:
+    if outcome is PublishOutcome.CONFLICT:
         message = "this id and version are here with other content; raise `modified`"
         finding = Finding("publish", "versions", Action.REFUSED, message)
         refused = Verdict.REFUSED.value
         return Record(index, refused, one.id, version, "", (finding.as_json(),))
-    verdict = Verdict.ADMITTED if outcome is Outcome.STORED else Verdict.DUPLICATE
+    verdict = Verdict.ADMITTED if outcome is PublishOutcome.STORED else Verdict.DUPLICATE
     return Record(index, verdict.value, one.id, version, one.id)
 
 

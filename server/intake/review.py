@@ -17,8 +17,8 @@ from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.model import Action, Finding, Verdict
 from tocsin.server.intake.evaluate import Examining, candidate_of, check
 from tocsin.server.model import (
-    Arrivals,
-    Errand,
+    ArrivedIds,
+    OutboxTask,
     Record,
     Review,
 )
@@ -64,7 +64,7 @@ class Reviewing:
         self._examining = examining
         self._clock = clock
         self._owner = uuid.uuid4().hex
-        self._taken: list[Errand] = []
+        self._taken: list[OutboxTask] = []
 
     def release(self, review: Review, who: str) -> Record:
         """Admit what waits, the rules that asked waived, as the partner's contribution."""
@@ -78,13 +78,13 @@ class Reviewing:
         self.follow(left)
         return record
 
-    def leave(self, txn: Txn, batch: Batch, settled: Settled) -> Errand | None:
+    def leave(self, txn: Txn, batch: Batch, settled: Settled) -> OutboxTask | None:
         """What is to be done when the transaction is over, if anything waits for it."""
         late = _late(txn, batch, settled.reviews)
         arrivals = replace(settled.arrivals, sources=settled.arrivals.sources | late)
-        return self._leave(txn, Errand("", arrivals, settled.after, settled.revoked))
+        return self._leave(txn, OutboxTask("", arrivals, settled.after, settled.revoked))
 
-    def follow(self, errand: Errand | None) -> None:
+    def follow(self, errand: OutboxTask | None) -> None:
         """Do an errand, and those that come of it."""
         left = [] if errand is None else [errand]
         while left:
@@ -101,7 +101,7 @@ class Reviewing:
             self.follow(errand)
         return True
 
-    def _see_to(self, errand: Errand) -> Iterator[Errand]:
+    def _see_to(self, errand: OutboxTask) -> Iterator[OutboxTask]:
         """What comes of it.  After a fault it stays, for who takes it over a minute later."""
         self._complete(errand)
         faults: list[Exception] = []
@@ -125,13 +125,13 @@ class Reviewing:
             return
         self._store.errands.strike(errand.id)
 
-    def _keeps(self, errand: Errand) -> bool:
+    def _keeps(self, errand: OutboxTask) -> bool:
         return self._store.errands.renew(errand.id, self._owner, LEASE)
 
-    def _complete(self, errand: Errand) -> None:
+    def _complete(self, errand: OutboxTask) -> None:
         while errand.after:
 
-            def work(txn: Txn, errand: Errand = errand) -> Errand:
+            def work(txn: Txn, errand: OutboxTask = errand) -> OutboxTask:
                 arrivals, now = errand.arrivals, self._clock()
                 after = self._publisher.complete(txn, arrivals, errand.after, now)
                 errand = replace(errand, after=after)
@@ -140,13 +140,13 @@ class Reviewing:
 
             errand = self._store.commit(work)
 
-    def _withdrawn(self, errand: Errand) -> Sequence[Review]:
+    def _withdrawn(self, errand: OutboxTask) -> Sequence[Review]:
         """What waits for an analyst though its partner has revoked it."""
         return self._store.reviews.waiting_under(errand.arrivals.partner, errand.revoked)
 
     def _decide(
         self, review: Review, who: str, waived: frozenset[str], done: str = ""
-    ) -> tuple[Record, Errand | None]:
+    ) -> tuple[Record, OutboxTask | None]:
         """Admit what waits with some rules waived; what others ask about is asked then.
 
         With that an errand is `done`, if one is named.
@@ -157,12 +157,12 @@ class Reviewing:
 
     def _decide_once(
         self, review: Review, who: str, waived: frozenset[str], done: str
-    ) -> tuple[Record, Errand | None]:
+    ) -> tuple[Record, OutboxTask | None]:
         submission = self._store.submissions.known(review.submission)
         candidates = [candidate_of(review.index, review.object)]
         batch = self._examining.batch(submission, candidates, waived, anonymous=review.anonymous)
 
-        def work(txn: Txn) -> tuple[Record, Errand | None]:
+        def work(txn: Txn) -> tuple[Record, OutboxTask | None]:
             check(txn, batch)
             settled = self._publisher.settle(txn, batch)
             record = settled.records[0]
@@ -193,8 +193,8 @@ class Reviewing:
         if before.verdict == Verdict.HELD:
             txn.amend(review.submission, still_held(before, record))
 
-    def _reject(self, review: Review, who: str, reason: str) -> tuple[Record, Errand | None]:
-        def work(txn: Txn) -> tuple[Record, Errand | None]:
+    def _reject(self, review: Review, who: str, reason: str) -> tuple[Record, OutboxTask | None]:
+        def work(txn: Txn) -> tuple[Record, OutboxTask | None]:
             txn.decide(review.id, "rejected")
             txn.note("review.reject", who, {"review": review.id})
             record = self._record(review)
@@ -206,12 +206,12 @@ class Reviewing:
                 record = replace(record, verdict=Verdict.REFUSED.value, findings=findings)
                 txn.amend(review.submission, record)
                 self._publisher.give_up(txn, review, self._clock())
-            arrivals = Arrivals(review.partner, frozenset({review.source_id}))
-            return record, self._leave(txn, Errand("", arrivals))
+            arrivals = ArrivedIds(review.partner, frozenset({review.source_id}))
+            return record, self._leave(txn, OutboxTask("", arrivals))
 
         return self._store.commit(work)
 
-    def _leave(self, txn: Txn, errand: Errand) -> Errand | None:
+    def _leave(self, txn: Txn, errand: OutboxTask) -> OutboxTask | None:
         if not errand.after and not txn.expects(errand):
             return None
         errand = replace(errand, id=str(uuid.uuid4()))

@@ -21,7 +21,7 @@ from tocsin.admission.model import (
     Submitter,
 )
 from tocsin.admission.rules.anonymise_source import nameless
-from tocsin.server.model import Partner, Public
+from tocsin.server.model import Partner, PublicObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Naming:
 
     partners: Callable[[], Iterable[Partner]]
 
-    def settled(self, publics: Collection[Public]) -> list[Public]:
+    def settled(self, publics: Collection[PublicObject]) -> list[PublicObject]:
         """The same, without the names of those whose consent has ended."""
         if not any(each.named for public in publics for each in public.contributions):
             return list(publics)
@@ -38,7 +38,7 @@ class Naming:
         return [_settled(public, known) for public in publics]
 
 
-def _settled(public: Public, known: Mapping[str, Submitter]) -> Public:
+def _settled(public: PublicObject, known: Mapping[str, Submitter]) -> PublicObject:
     said = tuple(_said(each, known) for each in public.contributions)
     return public if said == public.contributions else replace(public, contributions=said)
 

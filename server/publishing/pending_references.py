@@ -21,7 +21,7 @@ from tocsin.admission.model import (
     Tlp,
 )
 from tocsin.admission.stix.references import Rewriting, references
-from tocsin.server.model import Arrivals, Public, Wait
+from tocsin.server.model import ArrivedIds, PendingReferences, PublicObject
 from tocsin.server.publishing.public_ids import Minted, resolved
 from tocsin.server.publishing.public_objects import Ledger, contributions
 from tocsin.server.store import Txn
@@ -101,7 +101,7 @@ def contributed(
     return new, frozenset(awaited)
 
 
-def complete(ledger: Ledger, arrivals: Arrivals, after: str = "") -> str:
+def complete(ledger: Ledger, arrivals: ArrivedIds, after: str = "") -> str:
     """Complete a portion of what waits for what has arrived; where the next begins, if any."""
     waits = ledger.txn.waiting(arrivals, after, PORTION)
     ledger.load({wait.public for wait in waits})
@@ -109,7 +109,7 @@ def complete(ledger: Ledger, arrivals: Arrivals, after: str = "") -> str:
     return waits[-1].name if len(waits) == PORTION else ""
 
 
-def _completed(ledger: Ledger, wait: Wait) -> Wait:
+def _completed(ledger: Ledger, wait: PendingReferences) -> PendingReferences:
     awaited: frozenset[str] = frozenset()
     for mine in contributions(ledger.publics.get(wait.public)):
         if mine.partner == wait.partner and wait.source in ("", mine.source_id) and mine.draft:
@@ -122,12 +122,12 @@ def _completed(ledger: Ledger, wait: Wait) -> Wait:
     return replace(wait, targets=awaited)
 
 
-def may_mean(public: Public, partner: str, sees: Tlp) -> bool:
+def may_mean(public: PublicObject, partner: str, sees: Tlp) -> bool:
     """Whether a partner may know of it: as a reader, or because it speaks of it itself."""
     return public.tlp <= sees or any(each.partner == partner for each in public.contributions)
 
 
-def _parts(public: Public) -> tuple[tuple[Tlp, str], ...]:
+def _parts(public: PublicObject) -> tuple[tuple[Tlp, str], ...]:
     parts = (part for each in public.contributions for part in stricter(layers_of(each)))
     return tuple(dict.fromkeys(parts))
 

@@ -40,9 +40,9 @@ from tocsin.admission.timestamps import micros, stix_time
 from tocsin.server.index_terms import facets, traits
 from tocsin.server.model import (
     Collection,
-    End,
-    Posting,
-    Public,
+    NewEntry,
+    PublicObject,
+    RevocationReason,
 )
 from tocsin.server.publishing.attribution import Naming
 from tocsin.server.publishing.tlp_versions import (
@@ -87,7 +87,7 @@ class Ledger:
     txn: Txn
     house: House
     now: int
-    publics: dict[str, Public] = field(default_factory=dict)
+    publics: dict[str, PublicObject] = field(default_factory=dict)
     _asked: set[str] = field(default_factory=set)
     _changed: set[str] = field(default_factory=set)
     _renamed: set[str] = field(default_factory=set)
@@ -141,7 +141,7 @@ class Ledger:
             self._said += [(gone, False)]
             self._recompute(name, rest, before)
         else:
-            self.end(name, End.WITHDRAWN)
+            self.end(name, RevocationReason.WITHDRAWN)
 
     def unname(self, name: str, said: Contribution) -> None:
         """An identity turns out to be who sent it: it goes, and its last version says no more."""
@@ -168,7 +168,7 @@ class Ledger:
         own = (partner, source_id)
         return next((c for c in there if (c.partner, c.source_id) == own), None)
 
-    def end(self, name: str, why: End) -> bool:
+    def end(self, name: str, why: RevocationReason) -> bool:
         """Revoke a public object, for ever; False if there is nothing to revoke."""
         before = self.publics.get(name)
         if before is None or before.revoked or not before.contributions:
@@ -194,7 +194,7 @@ class Ledger:
             return False
         expires = _expiry(before, merged(before.contributions))
         if expires is not None and expires <= self.now:
-            return self.end(name, End.EXPIRED)
+            return self.end(name, RevocationReason.EXPIRED)
         return self._recompute(name, before.contributions, before)
 
     def hear(self, name: str, partner: str) -> None:
@@ -237,14 +237,14 @@ class Ledger:
                 self.txn.publish(feed.id, bodies, replace=True)
 
     def _recompute(
-        self, name: str, contributed: tuple[Contribution, ...], before: Public | None
+        self, name: str, contributed: tuple[Contribution, ...], before: PublicObject | None
     ) -> bool:
         heard = before.testimonies if before else ()
         layers = self._layers(contributed, heard)
         level = layers[0][0]
         scope = next(c.scope for c in contributed if c.tlp == level)
         if before is None:
-            before = Public(name, self.now, self.now, b"", level, scope, contributed)
+            before = PublicObject(name, self.now, self.now, b"", level, scope, contributed)
             if "|" in scope and name.startswith(_INDICATOR):
                 self.txn.know_scope(scope)
         public = replace(before, contributions=contributed, tlp=level, scope=scope)
@@ -269,12 +269,12 @@ class Ledger:
     ) -> list[Layer]:
         return copies(contributed, lambda spoken: self._content(spoken, heard))
 
-    def _revoked(self, public: Public) -> list[Layer]:
+    def _revoked(self, public: PublicObject) -> list[Layer]:
         """What its readers hold of it, revoked."""
         layers = self._layers(public.contributions, public.testimonies)
         return [(level, {**content, "revoked": True}) for level, content in layers]
 
-    def _taken_back(self, before: Public | None, level: Tlp) -> list[Layer]:
+    def _taken_back(self, before: PublicObject | None, level: Tlp) -> list[Layer]:
         """What readers hold who may not see it any more, because its level is stricter now."""
         if before is None or before.tlp >= level or any(c.raw for c in before.contributions):
             return []
@@ -286,10 +286,10 @@ class Ledger:
         sure = figures(spoken, heard, self.house.scale, self.now).confidence
         return content if sure is None else {**content, "confidence": sure}
 
-    def _figures(self, public: Public) -> Figures:
+    def _figures(self, public: PublicObject) -> Figures:
         return figures(public.contributions, public.testimonies, self.house.scale, self.now)
 
-    def _news(self, before: Public, said: Figures) -> bool:
+    def _news(self, before: PublicObject, said: Figures) -> bool:
         """Whether readers do not know the figures; of other things than indicators few show."""
         old = before.figures
         if old is None or not before.id.startswith(_INDICATOR):
@@ -297,7 +297,7 @@ class Ledger:
         moved = (said.last - old.last) * DAY >= self.house.scale.refresh
         return moved or replace(said, last=old.last) != old
 
-    def _quiet(self, before: Public, said: Figures) -> bool:
+    def _quiet(self, before: PublicObject, said: Figures) -> bool:
         """Whether it is too soon after the last version for figures that only rise."""
         recent = self.now - before.modified < self.house.quiet_period
         if not recent or before.id in self._postings or before.figures is None:
@@ -306,7 +306,7 @@ class Ledger:
         surer = (said.confidence or 0) >= (old.confidence or 0)
         return surer and said.false_positives <= old.false_positives
 
-    def _due(self, public: Public, content: StixObject, said: Figures, *, waits: bool) -> int:
+    def _due(self, public: PublicObject, content: StixObject, said: Figures, *, waits: bool) -> int:
         """The hour in which it must be looked at again; 0: in none."""
         until = public.modified + self.house.quiet_period if waits else None
         moments = [m for m in (_expiry(public, content), said.falls, until) if m is not None]
@@ -318,7 +318,7 @@ class Ledger:
         named = voices(contributed)[0].object.get("created_by_ref") if alone else None
         return str(named or self.house.identity["id"])
 
-    def _post(self, public: Public, fresh: list[Fresh]) -> None:
+    def _post(self, public: PublicObject, fresh: list[Fresh]) -> None:
         base, *fuller = (copy for copy in fresh if copy.of.level >= public.tlp)
         stored = tuple(copy.of for copy in fuller)
         self._keep(replace(public, modified=base.of.modified, digest=base.of.digest, copies=stored))
@@ -326,7 +326,7 @@ class Ledger:
         below = [copy for copy in waiting if copy.of.level < fresh[0].of.level]
         self._postings[public.id] = [*below, *(also(copy, waiting) for copy in fresh)]
 
-    def _posting(self, public: Public, fresh: Fresh) -> Posting:
+    def _posting(self, public: PublicObject, fresh: Fresh) -> NewEntry:
         raw = next((each.raw for each in public.contributions if each.raw), b"")
         if raw:
             return posting(orjson.loads(raw), fresh.of.level, raw)
@@ -343,12 +343,12 @@ class Ledger:
                 body["modified"] = stix_time(fresh.of.modified)
         return posting(body, fresh.of.level)
 
-    def _keep(self, public: Public) -> None:
+    def _keep(self, public: PublicObject) -> None:
         self.publics[public.id] = public
         self._changed.add(public.id)
 
 
-def contributions(public: Public | None) -> tuple[Contribution, ...]:
+def contributions(public: PublicObject | None) -> tuple[Contribution, ...]:
     """What partners said of it; nothing, of what nobody has spoken of."""
     return public.contributions if public is not None else ()
 
@@ -381,20 +381,20 @@ def _held_since(word: Contribution, moment: str) -> Contribution:
     return replace(word, object=subject, fuller=since(word.fuller), draft=since(word.draft))
 
 
-def _expiry(public: Public, content: StixObject) -> int | None:
+def _expiry(public: PublicObject, content: StixObject) -> int | None:
     """When it must be revoked; None if never, or if it had expired before it was published."""
     until = content.get("valid_until")
     at = None if until is None else micros(until)
     return at if at is not None and at > public.created else None
 
 
-def posting(subject: StixObject, tlp: Tlp, raw: bytes = b"") -> Posting:
+def posting(subject: StixObject, tlp: Tlp, raw: bytes = b"") -> NewEntry:
     """An object on its way into a feed, judged to be of this level: as somebody's bytes, if given.
 
     A copy with parts that only stricter levels may see is of the level that they need.
     """
     found_by = facets(subject)
-    return Posting(
+    return NewEntry(
         id=subject["id"],
         type=subject["type"],
         spec="2.1",

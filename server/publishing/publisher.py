@@ -24,13 +24,13 @@ from tocsin.admission.model import (
 from tocsin.admission.stix.extension_definition import author, extension_definition
 from tocsin.admission.stix.references import references
 from tocsin.server.model import (
-    Arrivals,
-    End,
+    ArrivedIds,
     Partner,
-    Public,
+    PendingReferences,
+    PublicObject,
     Record,
     Review,
-    Wait,
+    RevocationReason,
 )
 from tocsin.server.publishing.marking_definitions import awaited, narrower, widened
 from tocsin.server.publishing.pending_references import (
@@ -139,7 +139,7 @@ class Settled:
 
     records: tuple[Record, ...]
     reviews: tuple[Review, ...]
-    arrivals: Arrivals
+    arrivals: ArrivedIds
     """What others may have waited for."""
     after: str = ""
     """Where the next portion begins of what is to be completed, if there is one."""
@@ -177,7 +177,7 @@ class Publisher:
         txn.wait(work.waits)
         if said := work.arrived | work.taken_back:
             txn.remember(batch.partner.slug, batch.submission, said)
-        arrivals = Arrivals(batch.partner.slug, frozenset(work.arrived), frozenset(work.opened))
+        arrivals = ArrivedIds(batch.partner.slug, frozenset(work.arrived), frozenset(work.opened))
         after = complete(work.ledger, arrivals)
         work.ledger.listen()
         work.ledger.write()
@@ -185,7 +185,7 @@ class Publisher:
         gone = frozenset(name.removeprefix(revoked("")) for name in work.taken_back)
         return Settled(tuple(records), tuple(verdicts.reviews), arrivals, after, gone)
 
-    def complete(self, txn: Txn, arrivals: Arrivals, after: str, now: int) -> str:
+    def complete(self, txn: Txn, arrivals: ArrivedIds, after: str, now: int) -> str:
         """The next portion of what waits for what has arrived; where the one after it begins."""
         ledger = Ledger(txn, self.house, now)
         after = complete(ledger, arrivals, after)
@@ -197,7 +197,7 @@ class Publisher:
         """Nobody need wait any more for what an analyst has refused."""
         if review.source_id and not txn.sources(review.partner, [review.source_id]):
             txn.remember(review.partner, review.submission, {review.source_id: ""})
-            self.complete(txn, Arrivals(review.partner, frozenset({review.source_id})), "", now)
+            self.complete(txn, ArrivedIds(review.partner, frozenset({review.source_id})), "", now)
 
 
 @dataclass(slots=True)
@@ -218,7 +218,7 @@ class _Work:
     """What its ids stood for that it revokes, by what tells so of each (`revoked`)."""
     revoked: set[str] = field(default_factory=set)
     """Ids that the partner revoked before; they say nothing again."""
-    waits: list[Wait] = field(default_factory=list)
+    waits: list[PendingReferences] = field(default_factory=list)
     opened: set[str] = field(default_factory=set)
     """Public ids that may be seen more widely than before."""
 
@@ -345,7 +345,7 @@ class _Work:
 
     def _copy(self, placed: Placed) -> None:
         """What says that the hub made it, under an id that the hub does not know."""
-        known: Public | None = None
+        known: PublicObject | None = None
         for generation in range(GENERATIONS + 1):
             again = self.mint.reborn(placed, generation) if generation else placed
             self.ledger.load([again.id])
@@ -362,7 +362,7 @@ class _Work:
         self._arrive(str(placed.candidate.source_id), known.id)
         self.verdicts.close(placed.candidate.noting(ECHO), Verdict.DUPLICATE, known.id)
 
-    def _may_know(self, public: Public) -> bool:
+    def _may_know(self, public: PublicObject) -> bool:
         """Whether the submitter may read it, or speaks of it itself."""
         return may_mean(public, self.batch.partner.slug, self.batch.sees)
 
@@ -378,7 +378,7 @@ class _Work:
             public = self.ledger.publics.get(placed.id)
             if public is None or not public.revoked:
                 return placed
-            expired = public.ended == End.EXPIRED
+            expired = public.ended == RevocationReason.EXPIRED
             if public.id == own and not (expired and valid):
                 return placed
             if expired and not valid and public.tlp <= self.batch.sees:
@@ -399,7 +399,9 @@ class _Work:
         changed = self.ledger.join(placed.id, new)
         self._arrive(new.source_id, placed.id)
         if awaited or (mine is not None and mine.draft):
-            self.waits.append(Wait(placed.id, partner, self.batch.sees, awaited, new.source_id))
+            self.waits.append(
+                PendingReferences(placed.id, partner, self.batch.sees, awaited, new.source_id)
+            )
         if public is None or public.tlp > new.tlp:
             self.opened.add(placed.id)
         if others and (not changed or any(repeats(new, each) for each in others)):
@@ -410,7 +412,7 @@ class _Work:
             candidate = candidate.noting(*outspoken(new, others))
         self.verdicts.close(candidate, verdict, placed.id, kept=True)
 
-    def _verdict(self, public: Public | None, *, changed: bool) -> Verdict:
+    def _verdict(self, public: PublicObject | None, *, changed: bool) -> Verdict:
         """On what joined a public object, given what that was before."""
         if public is None or public.tlp > self.batch.sees:
             return Verdict.ADMITTED
@@ -418,7 +420,7 @@ class _Work:
             return Verdict.MERGED
         return Verdict.ADMITTED if changed else Verdict.DUPLICATE
 
-    def _closed(self, placed: Placed, new: Contribution, public: Public | None) -> bool:
+    def _closed(self, placed: Placed, new: Contribution, public: PublicObject | None) -> bool:
         """Whether what it would join is past joining."""
         candidate = placed.candidate
         if new.source_id in self.revoked:
@@ -426,7 +428,7 @@ class _Work:
                 self.known[new.source_id] = Minted("", Tlp.RED)
             self._refuse(candidate, _FOR_EVER)
             return True
-        if public is not None and public.ended == End.EXPIRED:
+        if public is not None and public.ended == RevocationReason.EXPIRED:
             remark = note("expired", "it has expired here already: send a later valid_until")
             self.verdicts.close(candidate.noting(remark), Verdict.DUPLICATE, placed.id)
             return True

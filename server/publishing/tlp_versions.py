@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from tocsin.admission.markings.granular import seen_at
 from tocsin.admission.merge.merging import digest
 from tocsin.admission.model import Layer, StixObject, Tlp
-from tocsin.server.model import Copy, Public
+from tocsin.server.model import PublicObject, TlpVersion
 
 MILLISECOND = 1_000
 """`modified` has three decimals, so a later version is at least so much later."""
@@ -25,14 +25,16 @@ _FIGURES = ("confidence",)
 class Fresh:
     """A copy with what it says."""
 
-    of: Copy
+    of: TlpVersion
     content: StixObject
     author: str
     changed: bool
     """Whether it says something that feeds of its level do not hold yet."""
 
 
-def aged(before: Public | None, layers: Sequence[Layer], author: str, now: int) -> list[Fresh]:
+def aged(
+    before: PublicObject | None, layers: Sequence[Layer], author: str, now: int
+) -> list[Fresh]:
     """The copies that the layers make, with their versions, the least strict first."""
     base = layers[0][0]
     kept = {copy.level for copy in before.copies} if before else set()
@@ -44,7 +46,7 @@ def aged(before: Public | None, layers: Sequence[Layer], author: str, now: int) 
         below = fresh[-1] if fresh else None
         changed = held is None or held.digest != value or (below is not None and below.changed)
         modified = held.modified if held and not changed else _later(held, below, now)
-        fresh.append(Fresh(Copy(level, modified, value), content, author, changed))
+        fresh.append(Fresh(TlpVersion(level, modified, value), content, author, changed))
     return fresh
 
 
@@ -68,19 +70,19 @@ def copy_for(copies: Sequence[Fresh], level: Tlp) -> Fresh | None:
     return next((copy for copy in reversed(copies) if copy.of.level <= level), None)
 
 
-def _held(before: Public | None, level: Tlp) -> Copy | None:
+def _held(before: PublicObject | None, level: Tlp) -> TlpVersion | None:
     """What feeds of a level hold now."""
     if before is None or before.tlp > level:
         return None
-    own = Copy(before.tlp, before.modified, before.digest)
+    own = TlpVersion(before.tlp, before.modified, before.digest)
     return max((copy for copy in (own, *before.copies) if copy.level <= level), key=_by_level)
 
 
-def _by_level(copy: Copy) -> Tlp:
+def _by_level(copy: TlpVersion) -> Tlp:
     return copy.level
 
 
-def _later(held: Copy | None, below: Fresh | None, now: int) -> int:
+def _later(held: TlpVersion | None, below: Fresh | None, now: int) -> int:
     times = [now]
     times += [held.modified + MILLISECOND] if held else []
     times += [below.of.modified + MILLISECOND] if below else []

@@ -19,9 +19,9 @@ from tocsin.admission.model import (
 from tocsin.admission.stix.references import Rewriting
 from tocsin.server.model import (
     Partner,
-    Question,
     Record,
     Review,
+    ReviewKind,
 )
 
 _Findings = tuple[Mapping[str, str], ...]
@@ -129,7 +129,7 @@ class Verdicts:
     ) -> Review:
         return Review(
             id=str(uuid.uuid4()),
-            question=Question.HELD if record.verdict == Verdict.HELD else Question.ASKED,
+            question=ReviewKind.HELD if record.verdict == Verdict.HELD else ReviewKind.ASKED,
             submission=self.submission,
             index=record.index,
             partner=self.partner.slug,

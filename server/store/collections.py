@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tocsin.admission.model import Tlp
-from tocsin.server.model import Collection, Kind, View
+from tocsin.server.model import Collection, CollectionKind, View
 from tocsin.server.store.feeds.blocks import Document
 
 
@@ -52,7 +52,7 @@ def collection_of(document: Document) -> Collection:
     return Collection(
         id=document["_id"],
         alias="" if alias == document["_id"] else alias,
-        kind=Kind(document["kind"]),
+        kind=CollectionKind(document["kind"]),
         title=document["title"],
         description=document["description"],
         max_tlp=Tlp.of(document["max_tlp"]),

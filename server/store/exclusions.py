@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from pymongo.client_session import ClientSession
 
-from tocsin.server.model import Unwanted
+from tocsin.server.model import Exclusion
 from tocsin.server.store.connection import Base, Session
 from tocsin.server.store.feeds.blocks import Document
 
@@ -27,13 +27,13 @@ class UnwantedValues:
     def __init__(self, base: Base) -> None:
         """`base` is the hub's database."""
         self._base = base
-        self._read: tuple[int, tuple[Unwanted, ...]] = (-1, ())
+        self._read: tuple[int, tuple[Exclusion, ...]] = (-1, ())
 
-    def all(self) -> tuple[Unwanted, ...]:
+    def all(self) -> tuple[Exclusion, ...]:
         """Everything on the list, by value."""
         return self.revised()[1]
 
-    def revised(self) -> tuple[int, tuple[Unwanted, ...]]:
+    def revised(self) -> tuple[int, tuple[Exclusion, ...]]:
         """The list's revision and everything on it."""
         revision, read = revision_of(self._base), self._read
         if revision != read[0]:
@@ -48,7 +48,7 @@ def revision_of(base: Base, session: Session = None) -> int:
     return 0 if kept is None else int(kept["revision"])
 
 
-def forbid(base: Base, session: ClientSession, new: Unwanted) -> bool:
+def forbid(base: Base, session: ClientSession, new: Exclusion) -> bool:
     """See `Txn.forbid`."""
     name = _id(new.kind, new.value)
     if base.unwanted.find_one({"_id": name}, session=session) is not None:
@@ -89,7 +89,7 @@ def _id(kind: str, text: str) -> str:
     return hashlib.sha256(f"{kind}\n{text}".encode()).hexdigest()
 
 
-def _document(unwanted: Unwanted) -> Document:
+def _document(unwanted: Exclusion) -> Document:
     return {
         "_id": _id(unwanted.kind, unwanted.value),
         "kind": unwanted.kind,
@@ -100,8 +100,8 @@ def _document(unwanted: Unwanted) -> Document:
     }
 
 
-def _unwanted(document: Document) -> Unwanted:
-    return Unwanted(
+def _unwanted(document: Document) -> Exclusion:
+    return Exclusion(
         kind=document["kind"],
         property=document["property"],
         value=document["value"],

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from pymongo.client_session import ClientSession
 
-from tocsin.server.model import Arrivals, Errand
+from tocsin.server.model import ArrivedIds, OutboxTask
 from tocsin.server.store.connection import Base, Session
 from tocsin.server.store.feeds.blocks import Document
 from tocsin.server.store.leases import FREE, is_free, until
@@ -23,7 +23,7 @@ class Errands:
         """`clock` tells when a lease runs out, in µs since 1970 UTC."""
         self._base, self._errands, self._clock = base, base.errands, clock
 
-    def lease(self, owner: str, seconds: int, most: int) -> list[Errand]:
+    def lease(self, owner: str, seconds: int, most: int) -> list[OutboxTask]:
         """Those that nobody has in hand, the oldest first, so many at most.
 
         They are `owner`'s for so many seconds.
@@ -53,7 +53,7 @@ class Errands:
         self._errands.update_many({}, {"$set": FREE})
 
 
-def leave(base: Base, session: ClientSession, errand: Errand, lease: Document) -> None:
+def leave(base: Base, session: ClientSession, errand: OutboxTask, lease: Document) -> None:
     """See `Txn.leave`."""
     base.errands.replace_one(
         {"_id": errand.id}, _document(errand) | lease, upsert=True, session=session
@@ -65,7 +65,7 @@ def strike(base: Base, id: str, session: Session = None) -> None:
     base.errands.delete_one({"_id": id}, session=session)
 
 
-def _document(errand: Errand) -> Document:
+def _document(errand: OutboxTask) -> Document:
     return {
         "_id": errand.id,
         "partner": errand.arrivals.partner,
@@ -76,8 +76,8 @@ def _document(errand: Errand) -> Document:
     }
 
 
-def _errand(document: Document) -> Errand:
-    arrivals = Arrivals(
+def _errand(document: Document) -> OutboxTask:
+    arrivals = ArrivedIds(
         document["partner"], frozenset(document["sources"]), frozenset(document["publics"])
     )
-    return Errand(document["_id"], arrivals, document["after"], frozenset(document["revoked"]))
+    return OutboxTask(document["_id"], arrivals, document["after"], frozenset(document["revoked"]))

@@ -11,13 +11,13 @@ from collections.abc import Collection, Sequence
 from pymongo.client_session import ClientSession
 
 from tocsin.admission.model import Tlp
-from tocsin.server.model import Arrivals, Wait
+from tocsin.server.model import ArrivedIds, PendingReferences
 from tocsin.server.store.connection import Base, portions
 from tocsin.server.store.feeds.blocks import Document
 from tocsin.server.store.feeds.id_index import PORTION
 
 
-def wait(base: Base, session: ClientSession, waits: Sequence[Wait]) -> None:
+def wait(base: Base, session: ClientSession, waits: Sequence[PendingReferences]) -> None:
     """See `Txn.wait`."""
     for each in waits:
         key = {"_id": each.name}
@@ -28,8 +28,8 @@ def wait(base: Base, session: ClientSession, waits: Sequence[Wait]) -> None:
 
 
 def waiting(
-    base: Base, session: ClientSession, arrivals: Arrivals, after: str, most: int
-) -> list[Wait]:
+    base: Base, session: ClientSession, arrivals: ArrivedIds, after: str, most: int
+) -> list[PendingReferences]:
     """See `Txn.waiting`."""
     found: dict[str, Document] = {}
     for wanted in portions(sorted(arrivals.sources | arrivals.publics), PORTION):
@@ -39,7 +39,7 @@ def waiting(
     return [_wait(found[name]) for name in sorted(found) if name > after][:most]
 
 
-def concerns(arrivals: Arrivals, partner: str, targets: Collection[str]) -> bool:
+def concerns(arrivals: ArrivedIds, partner: str, targets: Collection[str]) -> bool:
     """Whether something has arrived that a partner's object waits for."""
     known = arrivals.publics
     if partner == arrivals.partner:
@@ -47,7 +47,7 @@ def concerns(arrivals: Arrivals, partner: str, targets: Collection[str]) -> bool
     return not known.isdisjoint(targets)
 
 
-def _document(each: Wait) -> Document:
+def _document(each: PendingReferences) -> Document:
     return {
         "public": each.public,
         "partner": each.partner,
@@ -57,8 +57,8 @@ def _document(each: Wait) -> Document:
     }
 
 
-def _wait(document: Document) -> Wait:
-    return Wait(
+def _wait(document: Document) -> PendingReferences:
+    return PendingReferences(
         public=document["public"],
         partner=document["partner"],
         sees=Tlp.of(document["sees"]),

@@ -21,7 +21,7 @@ from tocsin.admission.model import (
     Tlp,
     Word,
 )
-from tocsin.server.model import Copy, Public
+from tocsin.server.model import PublicObject, TlpVersion
 from tocsin.server.store import schedule
 from tocsin.server.store.connection import Base, portions
 from tocsin.server.store.feeds.blocks import Document
@@ -37,9 +37,9 @@ class Publics:
         self._looked_up: dict[str, bool] = {}
         self._due: dict[str, int] = {}
 
-    def read(self, ids: Collection[str]) -> dict[str, Public]:
+    def read(self, ids: Collection[str]) -> dict[str, PublicObject]:
         """See `Txn.publics`."""
-        found: dict[str, Public] = {}
+        found: dict[str, PublicObject] = {}
         for portion in portions(sorted(set(ids)), PORTION):
             for document in self._publics.find({"_id": {"$in": portion}}, session=self._session):
                 found[document["_id"]] = public = _public(document)
@@ -47,7 +47,7 @@ class Publics:
         self._looked_up.update((id, id in found) for id in ids)
         return found
 
-    def put(self, publics: Iterable[Public]) -> None:
+    def put(self, publics: Iterable[PublicObject]) -> None:
         """See `Txn.put`."""
         latest = {public.id: public for public in publics}
         self._look_up([id for id in latest if id not in self._looked_up])
@@ -76,7 +76,7 @@ class Publics:
                 self._looked_up[document["_id"]] = True
 
 
-def _document(public: Public) -> Document:
+def _document(public: PublicObject) -> Document:
     return {
         "_id": public.id,
         "created": public.created,
@@ -144,8 +144,8 @@ def _figures_document(figures: Figures | None) -> Document | None:
     }
 
 
-def _public(document: Document) -> Public:
-    return Public(
+def _public(document: Document) -> PublicObject:
+    return PublicObject(
         id=document["_id"],
         created=document["created"],
         modified=document["modified"],
@@ -155,7 +155,7 @@ def _public(document: Document) -> Public:
         revoked=document["revoked"],
         contributions=tuple(map(_contribution, document["contributions"])),
         copies=tuple(
-            Copy(Tlp.of(copy["tlp"]), copy["modified"], copy["digest"])
+            TlpVersion(Tlp.of(copy["tlp"]), copy["modified"], copy["digest"])
             for copy in document.get("copies", ())
         ),
         ended=document.get("ended", ""),  # this and what follows is absent in older documents

@@ -9,10 +9,10 @@ from pymongo.client_session import ClientSession
 
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.server.model import (
-    Arrivals,
-    Errand,
-    Question,
+    ArrivedIds,
+    OutboxTask,
     Review,
+    ReviewKind,
 )
 from tocsin.server.store.connection import Base, portions
 from tocsin.server.store.feeds.blocks import Document
@@ -46,7 +46,7 @@ class Reviews:
         document = self._base.reviews.find_one({"_id": id})
         return None if document is None else _review(document)
 
-    def waiting_for(self, arrivals: Arrivals) -> list[Review]:
+    def waiting_for(self, arrivals: ArrivedIds) -> list[Review]:
         """What waits for something of what has arrived, the oldest first."""
         found: dict[str, Document] = {}
         for wanted in _for(arrivals):
@@ -83,7 +83,7 @@ def decide(base: Base, session: ClientSession, review_id: str, state: str) -> Re
     return _review(document | change)
 
 
-def expects(base: Base, session: ClientSession, errand: Errand) -> bool:
+def expects(base: Base, session: ClientSession, errand: OutboxTask) -> bool:
     """See `Txn.expects`."""
     wanted = chain(_for(errand.arrivals), _under(errand.arrivals.partner, errand.revoked))
     return any(
@@ -93,7 +93,7 @@ def expects(base: Base, session: ClientSession, errand: Errand) -> bool:
     )
 
 
-def _for(arrivals: Arrivals) -> Iterator[Document]:
+def _for(arrivals: ArrivedIds) -> Iterator[Document]:
     """Queries for what waits, or waited, for something of it.
 
     No query names the state as well: the embedded engine uses an index only if it has exactly
@@ -135,7 +135,7 @@ def _document(review: Review) -> Document:
 def _review(document: Document) -> Review:
     return Review(
         id=document["_id"],
-        question=Question(document["question"]),
+        question=ReviewKind(document["question"]),
         submission=document["submission"],
         index=document["index"],
         partner=document["partner"],

@@ -23,17 +23,17 @@ from collections.abc import (
 from pymongo.client_session import ClientSession
 
 from tocsin.server.model import (
-    Arrivals,
-    Errand,
-    Outcome,
-    Posting,
-    Public,
+    ArrivedIds,
+    Exclusion,
+    NewEntry,
+    OutboxTask,
+    PendingReferences,
+    PublicObject,
+    PublishOutcome,
     Query,
     Record,
     Review,
-    Unwanted,
-    Version,
-    Wait,
+    VersionKeyword,
 )
 from tocsin.server.store import exclusions, schedule
 from tocsin.server.store.accounts import People
@@ -98,8 +98,8 @@ class Txn:
         self._stamps = Stamps(base, session, self.now)
 
     def publish(
-        self, feed: str, postings: Sequence[Posting], *, replace: bool = False
-    ) -> list[Outcome]:
+        self, feed: str, postings: Sequence[NewEntry], *, replace: bool = False
+    ) -> list[PublishOutcome]:
         """Put objects into a feed; what became of each, in order.
 
         Positions are dense.  Stamps are unique among all feeds and strictly increase in commit
@@ -123,7 +123,7 @@ class Txn:
         feed: str,
         object_id: str,
         *,
-        keywords: frozenset[Version] | None = None,
+        keywords: frozenset[VersionKeyword] | None = None,
         versions: frozenset[int] = frozenset(),
         specs: frozenset[str] = frozenset(),
     ) -> int:
@@ -149,11 +149,11 @@ class Txn:
         """
         return self._stamps.pin(at)
 
-    def publics(self, ids: Collection[str]) -> dict[str, Public]:
+    def publics(self, ids: Collection[str]) -> dict[str, PublicObject]:
         """The public objects with these ids, as far as there are any."""
         return self._publics.read(ids)
 
-    def put(self, publics: Iterable[Public]) -> None:
+    def put(self, publics: Iterable[PublicObject]) -> None:
         """Keep public objects, in place of what was kept under their ids."""
         self._publics.put(publics)
 
@@ -161,7 +161,7 @@ class Txn:
         """Strike these off what is due, whatever their public objects say."""
         schedule.write(self._base, self._session, dict.fromkeys(ids, 0))
 
-    def forbid(self, new: Unwanted) -> bool:
+    def forbid(self, new: Exclusion) -> bool:
         """Put a value on the hub's own warning list; False if it is there already."""
         return exclusions.forbid(self._base, self._session, new)
 
@@ -189,22 +189,22 @@ class Txn:
         """The newest public id of each of a partner's own ids, as far as there is one."""
         return sources(self._base, self._session, partner, ids)
 
-    def wait(self, waits: Sequence[Wait]) -> None:
+    def wait(self, waits: Sequence[PendingReferences]) -> None:
         """Keep what contributions wait for, in place of what they waited for before."""
         wait(self._base, self._session, waits)
 
-    def waiting(self, arrivals: Arrivals, after: str, most: int) -> list[Wait]:
+    def waiting(self, arrivals: ArrivedIds, after: str, most: int) -> list[PendingReferences]:
         """Contributions that wait for something of what has arrived, by name.
 
         Those after a name, so many at most.
         """
         return waiting(self._base, self._session, arrivals, after, most)
 
-    def expects(self, errand: Errand) -> bool:
+    def expects(self, errand: OutboxTask) -> bool:
         """Whether any question waits for what an errand is about."""
         return expects(self._base, self._session, errand)
 
-    def leave(self, errand: Errand, owner: str, seconds: int) -> None:
+    def leave(self, errand: OutboxTask, owner: str, seconds: int) -> None:
         """Leave something to be done after the transaction, or how far it has been done.
 
         By `owner`, or by anybody when so many seconds are over and it is not done.

@@ -18,7 +18,7 @@ from tocsin.server import auth
 from tocsin.server.model import (
     Account,
     Collection,
-    Head,
+    FeedHead,
     Query,
 )
 from tocsin.server.taxii.query import Asked
@@ -37,7 +37,7 @@ class Sight:
     endpoint: str
     asked: Asked
 
-    def tag(self, key: bytes, head: Head) -> str:
+    def tag(self, key: bytes, head: FeedHead) -> str:
         """The tag of the page, in no coding.  It tells nothing without the key."""
         account, collection = self.account, self.collection
         told = (

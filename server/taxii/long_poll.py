@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.request import parse_http_list
 
-from tocsin.server.model import Head
+from tocsin.server.model import FeedHead
 
 LONGEST = 60
 """Seconds; who asks for more is given this."""
@@ -45,7 +45,7 @@ def asked(headers: Iterable[str]) -> int:
 class _Lookout:
     """One feed's head as it was last read, for all that wait for it."""
 
-    head: Head | None = None
+    head: FeedHead | None = None
     read: float = -INTERVAL
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -85,7 +85,9 @@ class Vigil:
                 self._waiting[account] -= free
                 self._waiting = +self._waiting
 
-    def moved(self, feed: str, seen: Head, deadline: float, read: Callable[[str], Head]) -> bool:
+    def moved(
+        self, feed: str, seen: FeedHead, deadline: float, read: Callable[[str], FeedHead]
+    ) -> bool:
         """Waits until a feed was written to after `seen`; False if the time ran out before.
 
         `deadline` is in `time.monotonic`.  Raises what `read` raises.
@@ -97,7 +99,7 @@ class Vigil:
                 return True
         return False
 
-    def _head(self, feed: str, read: Callable[[str], Head]) -> Head:
+    def _head(self, feed: str, read: Callable[[str], FeedHead]) -> FeedHead:
         """The head of a feed, read by the first who asks in an interval."""
         with self._lock:
             lookout = self._lookouts.setdefault(feed, _Lookout())

@@ -15,7 +15,7 @@ from flask import request
 from tocsin.admission.errors import Unavailable
 from tocsin.server.model import (
     Collection,
-    Head,
+    FeedHead,
     Page,
     Query,
 )
@@ -73,7 +73,7 @@ class Reading:
             answer.headers[APPLIED] = f"wait={seconds}"
         return answer
 
-    def _moved(self, head: Head, deadline: float) -> bool:
+    def _moved(self, head: FeedHead, deadline: float) -> bool:
         return self.hub.vigil.moved(self.feed.id, head, deadline, self.hub.feeds.head)
 
     def _walk(self) -> Walk:
@@ -83,7 +83,7 @@ class Reading:
         query, token = self.asked.query, self.asked.next
         return query if token is None else self._walk().resume(query, token)
 
-    def _now(self, query: Query) -> tuple[Head, flask.Response]:
+    def _now(self, query: Query) -> tuple[FeedHead, flask.Response]:
         """The feed's head, and the answer that holds there."""
         head = self.hub.feeds.head(self.feed.id)
         sight = etags.Sight(visit().guest, self.feed, self.endpoint, self.asked)

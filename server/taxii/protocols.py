@@ -13,12 +13,12 @@ from tocsin.server.auth import People, Scheme
 from tocsin.server.model import (
     Account,
     Collection,
-    Head,
+    FeedHead,
     Page,
     Query,
     Record,
     Submission,
-    Version,
+    VersionKeyword,
 )
 from tocsin.server.taxii.long_poll import Vigil
 from tocsin.server.taxii.rate_limit import Rates
@@ -47,7 +47,7 @@ class Feeds(Protocol):
         """All of them, in any order."""
         ...
 
-    def head(self, feed: str) -> Head:
+    def head(self, feed: str) -> FeedHead:
         """How far the feed has come; cheap."""
         ...
 
@@ -79,7 +79,7 @@ class Intake(Protocol):
         account: Account,
         collection: Collection,
         object_id: str,
-        keywords: frozenset[Version] | None,
+        keywords: frozenset[VersionKeyword] | None,
         versions: frozenset[int],
         specs: frozenset[str],
     ) -> int:

@@ -20,7 +20,7 @@ from enum import StrEnum
 from tocsin.admission.errors import Malformed
 from tocsin.admission.timestamps import micros
 from tocsin.server.index_terms import FIELDS, wanted
-from tocsin.server.model import Query, Version, Wanted
+from tocsin.server.model import Query, TermFilter, VersionKeyword
 
 MAX_FILTERS = 10
 """Filters of this kind in one request."""
@@ -33,7 +33,7 @@ NAMES = {f"match[{field}]": field for field in FIELDS}
 
 def understood(
     given: Mapping[str, str], listed: Callable[[str, str], list[str]]
-) -> tuple[Wanted, ...]:
+) -> tuple[TermFilter, ...]:
     """What is asked, in order of the fields; `listed` divides a parameter's values.
 
     Raises Malformed, naming the parameter.
@@ -44,7 +44,7 @@ def understood(
     return tuple(_understood(name, listed(name, given[name])) for name in own)
 
 
-def _understood(name: str, values: list[str]) -> Wanted:
+def _understood(name: str, values: list[str]) -> TermFilter:
     if any(len(value) > MAX_VALUE for value in values):
         raise Malformed(f"{name}: a value is longer than {MAX_VALUE:,} characters")
     try:
@@ -103,7 +103,7 @@ class Asked:
 class Doomed:
     """Which versions of an object are to be deleted."""
 
-    keywords: frozenset[Version] | None
+    keywords: frozenset[VersionKeyword] | None
     """None, and no `versions`: all."""
     versions: frozenset[int]
     specs: frozenset[str]
@@ -126,14 +126,14 @@ def asked(
     given, ignored = _given(pairs, own)
     keywords, versions = _versions(given.get(VERSION))
     if endpoint is Endpoint.VERSIONS:
-        keywords = frozenset({Version.ALL})
+        keywords = frozenset({VersionKeyword.ALL})
     query = Query(
         limit=min(_limit(given[LIMIT]) if LIMIT in given else page_size, page_cap),
         added_after=_added_after(given[ADDED_AFTER]) if ADDED_AFTER in given else None,
         ids=_values(ID, given.get(ID)),
         types=_values(TYPE, given.get(TYPE)),
         specs=_values(SPEC, given.get(SPEC)),
-        keywords=frozenset({Version.LAST}) if keywords is None else keywords,
+        keywords=frozenset({VersionKeyword.LAST}) if keywords is None else keywords,
         versions=versions,
         wanted=understood(given, _divided),
     )
@@ -213,18 +213,18 @@ def _divided(name: str, text: str) -> list[str]:
     return values
 
 
-def _versions(text: str | None) -> tuple[frozenset[Version] | None, frozenset[int]]:
+def _versions(text: str | None) -> tuple[frozenset[VersionKeyword] | None, frozenset[int]]:
     """Keywords and exact instants; no keywords at all (None) if nothing was asked."""
     if text is None:
         return None, frozenset()
     values = _listed(VERSION, text.replace(" ", "+"))
-    words = [value for value in values if value in set(Version)]
+    words = [value for value in values if value in set(VersionKeyword)]
     if len(words) > len(set(words)):
         raise Malformed(f"{VERSION}: names a keyword twice")
-    if Version.ALL in words and len(values) > 1:
+    if VersionKeyword.ALL in words and len(values) > 1:
         raise Malformed(f"{VERSION}: all stands alone")
     instants = frozenset(_instant(value) for value in values if value not in words)
-    return frozenset(Version(word) for word in words), instants
+    return frozenset(VersionKeyword(word) for word in words), instants
 
 
 def _instant(text: str) -> int:

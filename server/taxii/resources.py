@@ -31,7 +31,7 @@ from tocsin.admission.stix.ijson import divisible
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.server.model import (
     Collection,
-    Kind,
+    CollectionKind,
     Page,
     Record,
     Submission,
@@ -63,12 +63,12 @@ HTTP_STATUS: dict[type[ShareError], HTTPStatus] = {
 Resource = dict[str, object]
 """A TAXII resource on its way out; absent properties are left out, never null."""
 
-_SPECS: dict[Kind, tuple[str, ...]] = {
-    Kind.FEED: ("2.1",),
-    Kind.INBOX: ("2.0", "2.1"),
-    Kind.VERBATIM: ("2.0", "2.1"),
-    Kind.AGGREGATE: ("2.0", "2.1"),
-    Kind.SNAPSHOT: ("2.0", "2.1"),
+_SPECS: dict[CollectionKind, tuple[str, ...]] = {
+    CollectionKind.FEED: ("2.1",),
+    CollectionKind.INBOX: ("2.0", "2.1"),
+    CollectionKind.VERBATIM: ("2.0", "2.1"),
+    CollectionKind.AGGREGATE: ("2.0", "2.1"),
+    CollectionKind.SNAPSHOT: ("2.0", "2.1"),
 }
 """The STIX versions that a collection can store or take (TAXII 2.1 section 5.2.1)."""
 

@@ -56,7 +56,7 @@ from tocsin.config import HubSettings
 from tocsin.server.app import Judging, assemble, create_app
 from tocsin.server.model import (
     Collection,
-    Kind,
+    CollectionKind,
     Partner,
     View,
 )
@@ -80,7 +80,7 @@ def founded(store):
     hub.join(QUUX)
     hub.join(VEXIL)
     sources = tuple(hub.collection(alias).id for alias in ("clear", "green"))
-    store.feeds.add(Collection(VIEW, "both", Kind.AGGREGATE, "All", view=View(sources)))
+    store.feeds.add(Collection(VIEW, "both", CollectionKind.AGGREGATE, "All", view=View(sources)))
     hub.join(Partner("reader", "Reader Limited"), reads=("clear", "green", "both"))
     hub.join(Partner("closer", "Closer Limited"))
     return hub

@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 
 from tocsin.server.model import (
     Entry,
-    Outcome,
-    Posting,
+    NewEntry,
+    PublishOutcome,
     Query,
-    Version,
+    VersionKeyword,
 )
 from tocsin.server.store import Store
 
-STORED, KNOWN, CONFLICT = Outcome.STORED, Outcome.KNOWN, Outcome.CONFLICT
-ALL = frozenset({Version.ALL})
-FIRST = frozenset({Version.FIRST})
-LAST = frozenset({Version.LAST})
+STORED, KNOWN, CONFLICT = PublishOutcome.STORED, PublishOutcome.KNOWN, PublishOutcome.CONFLICT
+ALL = frozenset({VersionKeyword.ALL})
+FIRST = frozenset({VersionKeyword.FIRST})
+LAST = frozenset({VersionKeyword.LAST})
 EVERY = Query(limit=100_000, keywords=ALL)
 
 
@@ -29,13 +29,13 @@ def name(number: int, type: str = "indicator") -> str:
     return f"{type}--{uuid.UUID(int=number)}"
 
 
-def posting(number: int, at: int | str = 1, spec: str = "2.1", body: str = "") -> Posting:
+def posting(number: int, at: int | str = 1, spec: str = "2.1", body: str = "") -> NewEntry:
     """The object with this number, in version `at`; "" for an object without versions."""
     when = version(at) if isinstance(at, int) else at
     id = name(number, "ipv4-addr" if not when else "indicator")
     octets = f'{{"id":"{id}","modified":"{when}","spec_version":"{spec}","x":"{body}"}}'.encode()
     digest = hashlib.sha256(octets).digest()[:16]
-    return Posting(id, id.partition("--")[0], spec, when, octets, digest, ("labels=a", body))
+    return NewEntry(id, id.partition("--")[0], spec, when, octets, digest, ("labels=a", body))
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Feed:
     store: Store
     id: str
 
-    def publish(self, *postings: Posting, replace: bool = False) -> list[Outcome]:
+    def publish(self, *postings: NewEntry, replace: bool = False) -> list[PublishOutcome]:
         return self.store.commit(lambda txn: txn.publish(self.id, postings, replace=replace))
 
     def remove(self, id: str, **filters: frozenset[object]) -> int:

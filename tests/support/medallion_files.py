@@ -15,12 +15,14 @@ from tocsin.server.model import (
     Collection,
     Entry,
     Query,
-    Version,
+    VersionKeyword,
 )
 from tocsin.server.runtime import Opened, opened
 
 FEED = "91a7b528-80eb-42ed-a74d-c6fbd5a26116"
-EVERY = Query(limit=100_000, keywords=frozenset({Version.ALL}), specs=frozenset({"2.0", "2.1"}))
+EVERY = Query(
+    limit=100_000, keywords=frozenset({VersionKeyword.ALL}), specs=frozenset({"2.0", "2.1"})
+)
 
 Object = dict[str, Any]
 

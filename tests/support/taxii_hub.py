@@ -20,14 +20,14 @@ from tocsin.server import auth
 from tocsin.server.model import (
     Account,
     Collection,
+    CollectionKind,
     Entry,
-    Head,
-    Kind,
+    FeedHead,
     Page,
     Query,
     Record,
     Submission,
-    Version,
+    VersionKeyword,
 )
 from tocsin.server.taxii import blueprint, register
 from tocsin.server.taxii.long_poll import Vigil
@@ -37,10 +37,14 @@ from tocsin.server.taxii.rate_limit import Rates
 MT = "application/taxii+json;version=2.1"
 EPOCH = micros("2024-01-01T00:00:00Z")
 
-GREEN = Collection("11111111-1111-4111-8111-111111111111", "green", Kind.FEED, "Green")
-SCRATCH = Collection("22222222-2222-4222-8222-222222222222", "scratch", Kind.VERBATIM, "Scratch")
-INBOX = Collection("33333333-3333-4333-8333-333333333333", "inbox", Kind.INBOX, "Inbox")
-HIDDEN = Collection("44444444-4444-4444-8444-444444444444", "hidden", Kind.VERBATIM, "Hidden")
+GREEN = Collection("11111111-1111-4111-8111-111111111111", "green", CollectionKind.FEED, "Green")
+SCRATCH = Collection(
+    "22222222-2222-4222-8222-222222222222", "scratch", CollectionKind.VERBATIM, "Scratch"
+)
+INBOX = Collection("33333333-3333-4333-8333-333333333333", "inbox", CollectionKind.INBOX, "Inbox")
+HIDDEN = Collection(
+    "44444444-4444-4444-8444-444444444444", "hidden", CollectionKind.VERBATIM, "Hidden"
+)
 
 
 @dataclass
@@ -75,9 +79,9 @@ class Feeds:
     def collections(self) -> list[Collection]:
         return self.known
 
-    def head(self, feed: str) -> Head:
+    def head(self, feed: str) -> FeedHead:
         self.heads += 1
-        return Head(self.last.get(feed, 0), self.stamps[feed], self.writes[feed])
+        return FeedHead(self.last.get(feed, 0), self.stamps[feed], self.writes[feed])
 
     def add(self, feed: str, *objects: dict) -> list[Entry]:
         return [self.put(feed, one, json.dumps(one).encode()) for one in objects]
@@ -121,9 +125,9 @@ class Feeds:
 def chosen(entry, same, keywords, versions) -> bool:
     at = sorted(same, key=lambda e: micros(e.version))
     return (
-        Version.ALL in keywords
-        or (Version.LAST in keywords and entry == at[-1])
-        or (Version.FIRST in keywords and entry == at[0])
+        VersionKeyword.ALL in keywords
+        or (VersionKeyword.LAST in keywords and entry == at[-1])
+        or (VersionKeyword.FIRST in keywords and entry == at[0])
         or micros(entry.version) in versions
     )
 
@@ -147,7 +151,7 @@ class Intake:
         if self.failing:
             raise self.failing
         self.received.append(raw)
-        if collection.kind is Kind.INBOX:
+        if collection.kind is CollectionKind.INBOX:
             records = [Record(i, "pending") for i in range(len(objects))]
         else:
             records = [self.take(collection, i, body) for i, body in enumerate(objects)]

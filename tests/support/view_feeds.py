@@ -9,19 +9,19 @@ from support.feed_postings import ALL, Feed, posting
 from tocsin.admission.model import Tlp
 from tocsin.server.model import (
     Collection,
+    CollectionKind,
     Entry,
-    Kind,
-    Posting,
+    NewEntry,
     Query,
-    Traits,
     View,
+    Visibility,
 )
 
 
 def view(*feeds: Feed, **definition: object) -> Feed:
     """An aggregate of these feeds; with `at`, a snapshot."""
     store, id = feeds[0].store, str(uuid.uuid4())
-    kind = Kind.SNAPSHOT if "at" in definition else Kind.AGGREGATE
+    kind = CollectionKind.SNAPSHOT if "at" in definition else CollectionKind.AGGREGATE
     shown = View(tuple(feed.id for feed in feeds), **definition)  # type: ignore[arg-type]
     store.feeds.add(Collection(id, f"alias-{id}", kind, "A view", view=shown))
     return Feed(store, id)
@@ -34,10 +34,10 @@ def pin(feed: Feed, at: int | None = None) -> int:
 
 def marked(
     number: int, level: str, at: int = 1, until: int | None = None, *, revoked: bool = False
-) -> Posting:
+) -> NewEntry:
     """An indicator of a level; `until` is when it expires."""
     tlp = Tlp.of(level)
-    return replace(posting(number, at), traits=Traits(tlp, revoked, until))
+    return replace(posting(number, at), traits=Visibility(tlp, revoked, until))
 
 
 def walk(feed: Feed, query: Query, how: str = "position") -> list[Entry]:

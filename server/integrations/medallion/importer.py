@@ -40,10 +40,10 @@ from tocsin.server.integrations.medallion.sources import (
 )
 from tocsin.server.model import (
     Collection,
-    Kind,
+    CollectionKind,
     Query,
     Record,
-    Version,
+    VersionKeyword,
 )
 from tocsin.server.runtime import Opened
 from tocsin.server.secrets import Seal
@@ -144,7 +144,7 @@ def _minted(source: Source, seal: Seal) -> str:
 def _taken(hub: Opened, source: Source, id: str, wish: Wish, bar: Progress) -> Answer:
     known = {collection.id: collection for collection in hub.parts.store.feeds.collections()}
     here = known.get(id) or _made(source, id, wish, known.values())
-    if here.kind is not Kind.VERBATIM:
+    if here.kind is not CollectionKind.VERBATIM:
         raise Conflict(f"{id} is the id of the {here.kind.value} {here.alias!r} of this hub")
     if id not in known and not wish.dry:
         add(hub.parts.store, here)
@@ -161,7 +161,7 @@ def _made(source: Source, id: str, wish: Wish, others: Iterable[Collection]) -> 
     alias = _alias(source, wish.prefix)
     title = source.title or source.id or id
     free = alias if alias not in taken else ""
-    return Collection(id, free, Kind.VERBATIM, title, source.description)
+    return Collection(id, free, CollectionKind.VERBATIM, title, source.description)
 
 
 def _alias(source: Source, prefix: str) -> str:
@@ -299,7 +299,7 @@ def _date_added(hub: Opened, here: Collection, record: Record | None) -> str:
     query = Query(
         ids=frozenset({record.source_id}),
         specs=frozenset({"2.0", "2.1"}),
-        keywords=frozenset() if versions else frozenset({Version.ALL}),
+        keywords=frozenset() if versions else frozenset({VersionKeyword.ALL}),
         versions=versions,
     )
     entries = hub.parts.store.feeds.page(here.id, query, bodies=False).entries

@@ -31,7 +31,7 @@ import zstandard
 
 from tocsin.admission.errors import TooLarge
 from tocsin.admission.model import Tlp
-from tocsin.server.model import UNKNOWN, Posting, Traits
+from tocsin.server.model import LEAST_VISIBLE, NewEntry, Visibility
 from tocsin.server.store.feeds.versions import Columns, Marks, Place
 
 Document = dict[str, Any]
@@ -55,7 +55,7 @@ _LEVEL = 3
 class Fresh:
     """A posting that was accepted, with its place in the feed."""
 
-    posting: Posting
+    posting: NewEntry
     version: str
     own: bool
     position: int
@@ -77,16 +77,16 @@ def shelf_of(object_id: str) -> int:
     return zlib.crc32(object_id.encode()) % SHELVES
 
 
-def traits_written(traits: Traits) -> int:
+def traits_written(traits: Visibility) -> int:
     """Traits as one int64: `valid_until` + 1, a bit for revoked, three for the level."""
     until = 0 if traits.until is None else max(traits.until, 0) + 1
     return until << 4 | traits.revoked << 3 | traits.tlp
 
 
-def traits_read(written: int) -> Traits:
+def traits_read(written: int) -> Visibility:
     """The inverse of `traits_written`."""
     until = written >> 4
-    return Traits(Tlp(written & 7), bool(written & 8), until - 1 if until else None)
+    return Visibility(Tlp(written & 7), bool(written & 8), until - 1 if until else None)
 
 
 def divided(fresh: Sequence[Fresh]) -> Iterator[Sequence[Fresh]]:
@@ -180,7 +180,7 @@ def places(shelf: Document, wanted: Iterable[str]) -> Iterator[Place]:
                 position=shelf["first"] + at,
                 stamp=shelf["stamps"][i] if "stamps" in shelf else shelf["stamp"] + at,
                 first=shelf["first"],
-                traits=traits_read(traits[i]) if traits else UNKNOWN,
+                traits=traits_read(traits[i]) if traits else LEAST_VISIBLE,
             )
 
 

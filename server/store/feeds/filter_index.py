@@ -35,7 +35,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate
 
-from tocsin.server.model import Query, Wanted
+from tocsin.server.model import Query, TermFilter
 from tocsin.server.store.connection import Base
 from tocsin.server.store.feeds.blocks import (
     BLOCK,
@@ -146,7 +146,7 @@ def joined(cards: Iterable[Document]) -> dict[str, Holders]:
     return held
 
 
-def takes(wanted: Wanted, facet: str, holders: Holders) -> list[int]:
+def takes(wanted: TermFilter, facet: str, holders: Holders) -> list[int]:
     """The places of the holders that a filter takes, given that it names their facet."""
     if facet != wanted.edge:
         return holders.places
@@ -191,7 +191,7 @@ class Pick:
 
     first: int
     """Where its run began when it was written."""
-    doubts: tuple[Wanted, ...] = ()
+    doubts: tuple[TermFilter, ...] = ()
     """The filters that only the object itself can answer."""
 
 
@@ -203,18 +203,18 @@ class _Found:
     doubtful: dict[int, int] = field(default_factory=dict)
 
 
-def filters(query: Query) -> tuple[Wanted, ...]:
+def filters(query: Query) -> tuple[TermFilter, ...]:
     """All that a query asks by facets, its types among it."""
     if not query.types:
         return query.wanted
-    types = Wanted("type", tuple(sorted(f"type={type}" for type in query.types)))
+    types = TermFilter("type", tuple(sorted(f"type={type}" for type in query.types)))
     return (*query.wanted, types)
 
 
 class Picking:
     """The filters of one query on their way through one feed."""
 
-    def __init__(self, base: Base, feed: str, wanted: Sequence[Wanted]) -> None:
+    def __init__(self, base: Base, feed: str, wanted: Sequence[TermFilter]) -> None:
         """`wanted`, joined by AND, is not empty."""
         self._base, self._feed, self._wanted = base, feed, wanted
         self._names = {each.field: _named(each) for each in wanted}
@@ -249,11 +249,11 @@ class Picking:
                 break
         return picked or {}
 
-    def _cost(self, wanted: Wanted) -> tuple[float, int]:
+    def _cost(self, wanted: TermFilter) -> tuple[float, int]:
         asked = self._asked[wanted.field]
         return (self._left[wanted.field] / asked if asked else 0.0), len(wanted.facets)
 
-    def _found(self, wanted: Wanted, spans: Sequence[int]) -> _Found:
+    def _found(self, wanted: TermFilter, spans: Sequence[int]) -> _Found:
         names, found = self._names[wanted.field], _Found()
         width = max(1, KEYS // len(names))
         for i in range(0, len(spans), width):
@@ -267,12 +267,12 @@ class Picking:
         return found
 
 
-def _named(wanted: Wanted) -> frozenset[str]:
+def _named(wanted: TermFilter) -> frozenset[str]:
     """The facets that are looked up for a filter."""
     return frozenset((*wanted.facets, wanted.edge, wanted.unsure)) - {""}
 
 
-def _both(picked: dict[int, Pick] | None, found: _Found, wanted: Wanted) -> dict[int, Pick]:
+def _both(picked: dict[int, Pick] | None, found: _Found, wanted: TermFilter) -> dict[int, Pick]:
     """What was picked by the filters before and is found by this one."""
     every = found.doubtful | found.sure
     if picked is None:

@@ -31,10 +31,10 @@ from tocsin.server.index_terms import holds
 from tocsin.server.model import (
     Collection,
     Entry,
-    Head,
+    FeedHead,
     Page,
     Query,
-    Wanted,
+    TermFilter,
 )
 from tocsin.server.store.collections import collection_of, document_of
 from tocsin.server.store.connection import (
@@ -121,7 +121,7 @@ def _portion(picks: Mapping[int, Pick]) -> Portion:
     return Portion(tuple(sorted({block_of(position) for position in picks})), picks)
 
 
-def answered(body: bytes | None, doubts: Iterable[Wanted]) -> bool:
+def answered(body: bytes | None, doubts: Iterable[TermFilter]) -> bool:
     """Whether an object holds what is asked; one that was withdrawn meanwhile holds nothing."""
     return bool(body) and all(holds(orjson.loads(body or b""), each) for each in doubts)
 
@@ -169,7 +169,7 @@ class Feeds:
             raise Conflict("another collection has this id or alias") from error
 
     @timely()
-    def head(self, feed: str) -> Head:
+    def head(self, feed: str) -> FeedHead:
         """How far the feed has come.
 
         Raises NotFound if there is no such feed.
@@ -177,7 +177,7 @@ class Feeds:
         head = self._base.heads.find_one({"_id": feed})
         if head is None:
             raise NotFound("there is no such collection")
-        return Head(*(int(head[name]) for name in Head._fields))
+        return FeedHead(*(int(head[name]) for name in FeedHead._fields))
 
     @timely()
     def knows(self, feed: str, object_id: str) -> bool:
@@ -206,7 +206,7 @@ class Feeds:
         entries = [_entry(run, i, body_of(run, i) if bodies else b"") for run, i in found]
         return Page(newest(entries, query), more=more)
 
-    def _more(self, feed: str, query: Query, head: Head, last: tuple[Document, int]) -> bool:
+    def _more(self, feed: str, query: Query, head: FeedHead, last: tuple[Document, int]) -> bool:
         """Whether marks alone tell that the block behind a page holds more of what is asked.
 
         Then no run of it is read: the page that has others after it must not cost more than
@@ -364,7 +364,7 @@ class Feeds:
         return Page(tuple(entries), more=more)
 
     def _filtered(
-        self, feed: str, wanted: Sequence[Wanted], chosen: Sequence[Place]
+        self, feed: str, wanted: Sequence[TermFilter], chosen: Sequence[Place]
     ) -> list[Place] | None:
         """Those of the places that the filters take; None if a run was packed away meanwhile."""
         spans = sorted({span_of(block_of(place.position)) for place in chosen})

@@ -14,11 +14,11 @@ from itertools import groupby
 
 from tocsin.admission.timestamps import micros
 from tocsin.server.model import (
-    UNKNOWN,
+    LEAST_VISIBLE,
     Entry,
     Query,
-    Traits,
-    Version,
+    VersionKeyword,
+    Visibility,
 )
 
 
@@ -37,7 +37,7 @@ class Place:
     stamp: int
     first: int
     """The first position of the run that it lies in."""
-    traits: Traits = UNKNOWN
+    traits: Visibility = LEAST_VISIBLE
 
     @property
     def index(self) -> int:
@@ -84,11 +84,11 @@ class Choice:
         """Work out once per page what is asked."""
         keywords = query.keywords
         if not keywords and not query.versions:
-            keywords = frozenset({Version.LAST})
+            keywords = frozenset({VersionKeyword.LAST})
         self._types, self._specs, self._versions = query.types, query.specs, query.versions
-        self._all = Version.ALL in keywords
-        self._last = Version.LAST in keywords
-        self._first = Version.FIRST in keywords
+        self._all = VersionKeyword.ALL in keywords
+        self._last = VersionKeyword.LAST in keywords
+        self._first = VersionKeyword.FIRST in keywords
         self.plain = (
             self._last and len(keywords) == 1 and not (query.types or query.specs or query.versions)
         )
@@ -156,7 +156,7 @@ class Columns:
 
 def newest(entries: Sequence[Entry], query: Query) -> tuple[Entry, ...]:
     """Of an object that was superseded while a page was read, only what superseded it."""
-    if query.versions or query.keywords - {Version.LAST}:
+    if query.versions or query.keywords - {VersionKeyword.LAST}:
         return tuple(entries)
     latest = {(e.id, e.spec if query.specs else ""): e.position for e in entries}
     kept = frozenset(latest.values())

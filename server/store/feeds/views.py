@@ -34,14 +34,14 @@ from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.model import Tlp
 from tocsin.server.model import (
     Collection,
+    CollectionKind,
     Entry,
-    Head,
-    Kind,
+    FeedHead,
     Page,
     Query,
-    Version,
+    TermFilter,
+    VersionKeyword,
     View,
-    Wanted,
 )
 from tocsin.server.store.collections import view_of
 from tocsin.server.store.connection import Base, timely
@@ -132,9 +132,9 @@ def _by_stamp(place: Place) -> Place:
 
 MINUTE = 60_000_000
 """µs; what has expired leaves an aggregate within this, so that its head says so."""
-_SOURCES = {Kind.FEED, Kind.VERBATIM}
-_ALL = frozenset({Version.ALL})
-_LAST = frozenset({Version.LAST})
+_SOURCES = {CollectionKind.FEED, CollectionKind.VERBATIM}
+_ALL = frozenset({VersionKeyword.ALL})
+_LAST = frozenset({VersionKeyword.LAST})
 _SPECS = frozenset({"2.0", "2.1"})
 _ATTEMPTS = 5
 _ROUNDS = 20
@@ -154,7 +154,7 @@ class Sight:
     """The latest stamp that is looked at."""
     instant: int
     """Until when what is shown must be valid."""
-    head: Head
+    head: FeedHead
 
 
 class Library(Feeds):
@@ -171,14 +171,16 @@ class Library(Feeds):
 
         Raises Conflict if its id or alias is taken, or if its sources cannot be sources.
         """
-        if (collection.kind in (Kind.AGGREGATE, Kind.SNAPSHOT)) != (collection.view is not None):
+        if (collection.kind in (CollectionKind.AGGREGATE, CollectionKind.SNAPSHOT)) != (
+            collection.view is not None
+        ):
             raise ValueError("an aggregate or a snapshot has a view, and nothing else has")
         if collection.view is not None:
             self._check(collection.view)
         super().add(collection)
 
     @timely()
-    def head(self, feed: str) -> Head:
+    def head(self, feed: str) -> FeedHead:
         """How far the collection has come.
 
         Raises NotFound if there is no such collection.
@@ -241,10 +243,10 @@ class Library(Feeds):
         heads = list(self._base.heads.find({"_id": {"$in": list(view.sources)}}))
         if view.at is not None:  # only what is removed changes it
             removals = sum(int(head.get("removals", 0)) for head in heads)
-            return Sight(view, view.at, view.at, Head(view.at, view.at, removals))
+            return Sight(view, view.at, view.at, FeedHead(view.at, view.at, removals))
         horizon = max(int(head["stamp"]) for head in heads)
         writes, minutes = sum(int(head["writes"]) for head in heads), self._clock() // MINUTE
-        head = Head(horizon, horizon, writes + minutes * view.active)
+        head = FeedHead(horizon, horizon, writes + minutes * view.active)
         return Sight(view, horizon, minutes * MINUTE, head)
 
     def _up_to_now(self, sight: Sight, query: Query, *, bodies: bool) -> Iterator[Entry]:
@@ -351,8 +353,10 @@ def _wider(view: View, query: Query) -> Query:
     )
 
 
-def _levels(view: View) -> tuple[Wanted, ...]:
+def _levels(view: View) -> tuple[TermFilter, ...]:
     """The filter that leads to what a view with a strictest level shows, however rare it is."""
     if view.max_tlp is None:
         return ()
-    return (Wanted("level", tuple(sorted(f"level={t.word}" for t in Tlp if t <= view.max_tlp))),)
+    return (
+        TermFilter("level", tuple(sorted(f"level={t.word}" for t in Tlp if t <= view.max_tlp))),
+    )

@@ -21,7 +21,7 @@ from pymongo.client_session import ClientSession
 
 from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import micros, timestamp
-from tocsin.server.model import Outcome, Posting, Query
+from tocsin.server.model import NewEntry, PublishOutcome, Query
 from tocsin.server.store.connection import Base
 from tocsin.server.store.feeds.blocks import (
     BLOCK,
@@ -63,7 +63,7 @@ class Writer:
         self._stamp: int = head["stamp"]
         self._stamps = stamps
 
-    def publish(self, postings: Sequence[Posting], *, replace: bool) -> list[Outcome]:
+    def publish(self, postings: Sequence[NewEntry], *, replace: bool) -> list[PublishOutcome]:
         """See `Txn.publish`."""
         if any(len(posting.digest) != _DIGEST_LENGTH for posting in postings):
             raise ValueError("a digest has 16 octets")
@@ -71,11 +71,11 @@ class Writer:
         found = objects(self._base, self._feed, (p.id for p in postings), self._session)
         here = by_object(found)
         fresh: list[Fresh] = []
-        outcomes: list[Outcome] = []
+        outcomes: list[PublishOutcome] = []
         for posting in postings:
             entries = here.setdefault(posting.id, [])
             outcomes.append(_outcome(posting, entries, replace=replace))
-            if outcomes[-1] is Outcome.STORED:
+            if outcomes[-1] is PublishOutcome.STORED:
                 fresh.append(self._placed(posting))
                 entries.append(_place(fresh[-1], _UNPLACED))
         if fresh:
@@ -101,7 +101,7 @@ class Writer:
             self._move_head(removed=True)
         return len(chosen)
 
-    def _placed(self, posting: Posting) -> Fresh:
+    def _placed(self, posting: NewEntry) -> Fresh:
         self._position += 1
         self._stamp = self._stamps.next(self._stamp)
         return Fresh(
@@ -173,7 +173,7 @@ class Writer:
         return run_id(self._feed, place.first)
 
 
-def _outcome(posting: Posting, entries: Sequence[Place], *, replace: bool) -> Outcome:
+def _outcome(posting: NewEntry, entries: Sequence[Place], *, replace: bool) -> PublishOutcome:
     """What a posting is to the entries that its object has already."""
     alike = [place for place in entries if place.spec == posting.spec]
     if posting.version:
@@ -182,10 +182,10 @@ def _outcome(posting: Posting, entries: Sequence[Place], *, replace: bool) -> Ou
     else:
         same = sorted((p for p in alike if p.own), key=lambda p: p.instant)
     if not same:
-        return Outcome.STORED
+        return PublishOutcome.STORED
     if same[-1].digest == posting.digest:
-        return Outcome.KNOWN
-    return Outcome.STORED if replace and not posting.version else Outcome.CONFLICT
+        return PublishOutcome.KNOWN
+    return PublishOutcome.STORED if replace and not posting.version else PublishOutcome.CONFLICT
 
 
 def _place(entry: Fresh, first: int) -> Place:

@@ -9,7 +9,7 @@ from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import Tlp
 from tocsin.server.cli.main import main
 from tocsin.server.cli.view_definitions import Wish, gathered
-from tocsin.server.model import Collection, Kind, View
+from tocsin.server.model import Collection, CollectionKind, View
 
 FUTURE = 32_000_000_000_000_000
 
@@ -17,8 +17,10 @@ FUTURE = 32_000_000_000_000_000
 @pytest.fixture(scope="module")
 def made(common_store):
     """A store with one collection of each kind, named as its kind."""
-    for kind in Kind:
-        view = View(("feed",)) if kind in (Kind.AGGREGATE, Kind.SNAPSHOT) else None
+    for kind in CollectionKind:
+        view = (
+            View(("feed",)) if kind in (CollectionKind.AGGREGATE, CollectionKind.SNAPSHOT) else None
+        )
         common_store.feeds.add(Collection(kind.value, "", kind, kind.value, view=view))
     return common_store
 
@@ -30,20 +32,24 @@ def new(kind):
 @pytest.mark.parametrize(
     ("kind", "wish", "said"),
     [
-        (Kind.AGGREGATE, Wish(), "--source is missing"),
-        (Kind.AGGREGATE, Wish(("feed", "inbox")), "inbox cannot be a source"),
-        (Kind.AGGREGATE, Wish(("aggregate",)), "aggregate cannot be a source"),
-        (Kind.AGGREGATE, Wish(("snapshot",)), "snapshot cannot be a source"),
-        (Kind.AGGREGATE, Wish(("feed",), types=frozenset({"In dicator"})), "not a STIX type"),
-        (Kind.AGGREGATE, Wish(("feed",), at=1), "--at has no meaning"),
-        (Kind.SNAPSHOT, Wish(), "must name the one collection"),
-        (Kind.SNAPSHOT, Wish(("feed", "verbatim")), "must name the one collection"),
-        (Kind.SNAPSHOT, Wish(("inbox",)), "inbox cannot be a source"),
-        (Kind.SNAPSHOT, Wish(("feed",), active=True), "--active-only has no meaning"),
-        (Kind.SNAPSHOT, Wish(("feed",), max_tlp=Tlp.RED), "--max-tlp has no meaning"),
-        (Kind.SNAPSHOT, Wish(("feed",), at=FUTURE), "snapshot of the future"),
-        (Kind.FEED, Wish(("feed",)), "--source has no meaning"),
-        (Kind.VERBATIM, Wish(active=True), "--active-only has no meaning"),
+        (CollectionKind.AGGREGATE, Wish(), "--source is missing"),
+        (CollectionKind.AGGREGATE, Wish(("feed", "inbox")), "inbox cannot be a source"),
+        (CollectionKind.AGGREGATE, Wish(("aggregate",)), "aggregate cannot be a source"),
+        (CollectionKind.AGGREGATE, Wish(("snapshot",)), "snapshot cannot be a source"),
+        (
+            CollectionKind.AGGREGATE,
+            Wish(("feed",), types=frozenset({"In dicator"})),
+            "not a STIX type",
+        ),
+        (CollectionKind.AGGREGATE, Wish(("feed",), at=1), "--at has no meaning"),
+        (CollectionKind.SNAPSHOT, Wish(), "must name the one collection"),
+        (CollectionKind.SNAPSHOT, Wish(("feed", "verbatim")), "must name the one collection"),
+        (CollectionKind.SNAPSHOT, Wish(("inbox",)), "inbox cannot be a source"),
+        (CollectionKind.SNAPSHOT, Wish(("feed",), active=True), "--active-only has no meaning"),
+        (CollectionKind.SNAPSHOT, Wish(("feed",), max_tlp=Tlp.RED), "--max-tlp has no meaning"),
+        (CollectionKind.SNAPSHOT, Wish(("feed",), at=FUTURE), "snapshot of the future"),
+        (CollectionKind.FEED, Wish(("feed",)), "--source has no meaning"),
+        (CollectionKind.VERBATIM, Wish(active=True), "--active-only has no meaning"),
     ],
 )
 def test_what_cannot_be_made_is_refused_with_the_reason(made, kind, wish, said):
@@ -53,18 +59,18 @@ def test_what_cannot_be_made_is_refused_with_the_reason(made, kind, wish, said):
 
 def test_a_source_that_is_not_there_is_named(made):
     with pytest.raises(NotFound, match="no collection 'nowhere'"):
-        gathered(made, new(Kind.AGGREGATE), Wish(("feed", "nowhere")))
+        gathered(made, new(CollectionKind.AGGREGATE), Wish(("feed", "nowhere")))
 
 
 def test_a_source_counts_once_by_whatever_name(made):
-    made.feeds.add(Collection("green-id", "green", Kind.FEED, "Green"))
-    view = gathered(made, new(Kind.AGGREGATE), Wish(("green", "green-id", "feed"))).view
+    made.feeds.add(Collection("green-id", "green", CollectionKind.FEED, "Green"))
+    view = gathered(made, new(CollectionKind.AGGREGATE), Wish(("green", "green-id", "feed"))).view
     assert view.sources == ("green-id", "feed")
 
 
 def test_a_feed_without_a_limit_takes_up_to_amber(made):
-    assert gathered(made, new(Kind.FEED), Wish()).max_tlp == Tlp.AMBER
-    assert gathered(made, new(Kind.FEED), Wish(max_tlp=Tlp.GREEN)).max_tlp == Tlp.GREEN
+    assert gathered(made, new(CollectionKind.FEED), Wish()).max_tlp == Tlp.AMBER
+    assert gathered(made, new(CollectionKind.FEED), Wish(max_tlp=Tlp.GREEN)).max_tlp == Tlp.GREEN
 
 
 class TestCommands:

@@ -16,7 +16,7 @@ from support.medallion_files import (
 
 from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.timestamps import micros, timestamp
-from tocsin.server.model import Kind
+from tocsin.server.model import CollectionKind
 
 ADDRESS = {
     "type": "ipv4-addr",
@@ -62,7 +62,7 @@ class TestACollection:
             "Of high value.",
             "high-value",
         )
-        assert here.kind is Kind.VERBATIM
+        assert here.kind is CollectionKind.VERBATIM
 
     def test_whose_alias_is_taken_does_without_and_is_told_so(self, take, home):
         answer = take(alias="green")

@@ -31,7 +31,7 @@ from support.hub import (
 from support.several_ids import moved, revoked, shown
 
 from tocsin.admission.model import Tlp
-from tocsin.server.model import Wait
+from tocsin.server.model import PendingReferences
 from tocsin.server.publishing import public_objects
 
 JANUARY, FEBRUARY = "2026-01-01T00:00:00.000Z", "2026-01-20T00:00:00.000Z"
@@ -301,7 +301,7 @@ class TestWaiting:
         waits = hub.store._base.waits
         [new] = waits.find()
         waits.delete_one({"_id": new["_id"]})
-        old = Wait(new["public"], new["partner"], None, frozenset())
+        old = PendingReferences(new["public"], new["partner"], None, frozenset())
         waits.insert_one({k: v for k, v in {**new, "_id": old.name}.items() if k != "source"})
         hub.push(first)
         assert any(o.get("resolves_to_refs") for o in hub.feed("green"))

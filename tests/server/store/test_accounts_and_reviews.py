@@ -8,28 +8,28 @@ from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.model import Consent, Contribution, Tlp
 from tocsin.server.model import (
     Account,
-    Arrivals,
+    ArrivedIds,
     Partner,
-    Public,
-    Question,
+    PublicObject,
     Review,
+    ReviewKind,
 )
 
 
 def review(number: int = 1, partner: str = "acme", **changes: object) -> Review:
     kept = Review(
-        f"review-{number}", Question.ASKED, "submission", 0, partner, f"report--{number}", number,
+        f"review-{number}", ReviewKind.ASKED, "submission", 0, partner, f"report--{number}", number,
         object=b"{}", rules=("person_names",), findings=({"rule": "person_names"},),
     )  # fmt: skip
     return replace(kept, **changes)  # type: ignore[arg-type]
 
 
-def public(number: int = 1, *partners: str) -> Public:
+def public(number: int = 1, *partners: str) -> PublicObject:
     contributions = tuple(
         Contribution(p, f"indicator--{number}", "v", 5, Tlp.GREEN, "green", {"n": [number, None]})
         for p in partners
     )
-    return Public(
+    return PublicObject(
         f"public--{number}", 1, 2, b"d" * 16, Tlp.AMBER_STRICT, "amber+strict", contributions
     )
 
@@ -127,9 +127,9 @@ class TestReviews:
             review(4, "other", waits_for=("b",)),
         ]
         store.commit(lambda txn: txn.ask(waiting))
-        assert store.reviews.waiting_for(Arrivals("acme", frozenset("bz"))) == waiting[:2]
-        assert store.reviews.waiting_for(Arrivals("acme", frozenset("a"))) == waiting[:1]
-        assert store.reviews.waiting_for(Arrivals("acme")) == []
+        assert store.reviews.waiting_for(ArrivedIds("acme", frozenset("bz"))) == waiting[:2]
+        assert store.reviews.waiting_for(ArrivedIds("acme", frozenset("a"))) == waiting[:1]
+        assert store.reviews.waiting_for(ArrivedIds("acme")) == []
 
 
 class TestPublicObjects:

@@ -15,21 +15,21 @@ from tocsin.admission.model import Contribution, Tlp
 from tocsin.server.journal import verify
 from tocsin.server.model import (
     Collection,
-    Head,
-    Kind,
-    Outcome,
+    CollectionKind,
+    FeedHead,
+    NewEntry,
     Partner,
-    Posting,
-    Public,
+    PublicObject,
+    PublishOutcome,
     Query,
-    Question,
     Record,
     Review,
+    ReviewKind,
     Submission,
 )
 from tocsin.server.store import Store, Txn
 
-FEED = Collection("6f9d0f2e-6d1c-4c3f-9d1a-0c8d4f1b7a11", "green", Kind.FEED, "Green")
+FEED = Collection("6f9d0f2e-6d1c-4c3f-9d1a-0c8d4f1b7a11", "green", CollectionKind.FEED, "Green")
 
 
 def submission(number: int = 1, total: int = 3, raw: bytes = b"raw") -> Submission:
@@ -46,25 +46,25 @@ def records(*verdicts: str, start: int = 0) -> list[Record]:
 
 def review(number: int = 1, partner: str = "acme", **changes: object) -> Review:
     kept = Review(
-        f"review-{number}", Question.ASKED, "submission", 0, partner, f"report--{number}", number,
+        f"review-{number}", ReviewKind.ASKED, "submission", 0, partner, f"report--{number}", number,
         object=b"{}", rules=("person_names",), findings=({"rule": "person_names"},),
     )  # fmt: skip
     return replace(kept, **changes)  # type: ignore[arg-type]
 
 
-def public(number: int = 1, *partners: str) -> Public:
+def public(number: int = 1, *partners: str) -> PublicObject:
     contributions = tuple(
         Contribution(p, f"indicator--{number}", "v", 5, Tlp.GREEN, "green", {"n": [number, None]})
         for p in partners
     )
-    return Public(
+    return PublicObject(
         f"public--{number}", 1, 2, b"d" * 16, Tlp.AMBER_STRICT, "amber+strict", contributions
     )
 
 
-def posting(number: int) -> Posting:
+def posting(number: int) -> NewEntry:
     id = f"indicator--{uuid.UUID(int=number)}"
-    return Posting(id, "indicator", "2.1", "2024-01-01T00:00:00.000Z", b"{}", b"d" * 16)
+    return NewEntry(id, "indicator", "2.1", "2024-01-01T00:00:00.000Z", b"{}", b"d" * 16)
 
 
 class TestConnecting:
@@ -136,7 +136,7 @@ class TestCommitting:
 
         with pytest.raises(RuntimeError, match="lightning"):
             store.commit(work)
-        assert store.feeds.head(FEED.id) == Head()
+        assert store.feeds.head(FEED.id) == FeedHead()
         assert not store.feeds.knows(FEED.id, posting(1).id)
         assert store.commit(lambda txn: txn.publics(["public--1"])) == {}
         assert store.commit(lambda txn: txn.sources("acme", ["a"])) == {}
@@ -146,12 +146,12 @@ class TestCommitting:
         assert store.journal.last() is None
 
     def test_work_reads_what_it_has_written(self, store):
-        def work(txn: Txn) -> list[Outcome]:
+        def work(txn: Txn) -> list[PublishOutcome]:
             txn.put([public(1, "acme")])
             assert txn.publics(["public--1"]) == {"public--1": public(1, "acme")}
             return txn.publish(FEED.id, [posting(1)]) + txn.publish(FEED.id, [posting(1)])
 
-        assert store.commit(work) == [Outcome.STORED, Outcome.KNOWN]
+        assert store.commit(work) == [PublishOutcome.STORED, PublishOutcome.KNOWN]
 
     def test_of_two_hubs_that_write_at_once_one_tries_again(self, store, engine_uri):
         other = Store.connect(engine_uri, name=store._base.name)

@@ -23,9 +23,9 @@ from pymongo.errors import OperationFailure
 from tocsin.admission.errors import Unavailable, Unprocessable
 from tocsin.server.model import (
     Collection,
-    Kind,
-    Outcome,
-    Posting,
+    CollectionKind,
+    NewEntry,
+    PublishOutcome,
     Query,
     Submission,
 )
@@ -34,14 +34,14 @@ from tocsin.server.store.embedded import Engine, database
 
 pytest.importorskip("secantus")
 
-FEED = Collection("6f9d0f2e-6d1c-4c3f-9d1a-0c8d4f1b7a11", "green", Kind.FEED, "Green")
+FEED = Collection("6f9d0f2e-6d1c-4c3f-9d1a-0c8d4f1b7a11", "green", CollectionKind.FEED, "Green")
 
 
-def posting(number: int) -> Posting:
+def posting(number: int) -> NewEntry:
     id = f"indicator--{uuid.UUID(int=number)}"
     body = f'{{"id":"{id}"}}'.encode()
     digest = hashlib.sha256(body).digest()[:16]
-    return Posting(id, "indicator", "2.1", "2024-01-01T00:00:00.000Z", body, digest)
+    return NewEntry(id, "indicator", "2.1", "2024-01-01T00:00:00.000Z", body, digest)
 
 
 def submission(number: int) -> Submission:
@@ -182,7 +182,9 @@ class TestEnding:
         engine.watch()
         store, uri = connect(engine.uri), engine.uri
         os.kill(engine.pid, signal.SIGKILL)
-        assert store.commit(lambda txn: txn.publish(FEED.id, [posting(1)])) == [Outcome.STORED]
+        assert store.commit(lambda txn: txn.publish(FEED.id, [posting(1)])) == [
+            PublishOutcome.STORED
+        ]
         assert engine.uri == uri
         assert said == ["the database engine ended (SIGKILL); starting it again"]
 
@@ -275,11 +277,11 @@ def test_a_commit_whose_answer_was_lost_is_not_done_twice(engine, said, connect)
     store = connect(engine.uri.replace(f":{port}/", f":{listener.port}/"))
     listener.armed = True
 
-    def work(txn: Txn) -> list[Outcome]:
+    def work(txn: Txn) -> list[PublishOutcome]:
         txn.note("published", "test", {})
         return txn.publish(FEED.id, [posting(1)])
 
-    assert store.commit(work) == [Outcome.STORED]
+    assert store.commit(work) == [PublishOutcome.STORED]
     listener.close()
     assert said == ["the database engine ended (SIGKILL); starting it again"]
     assert len(connect(engine.uri).journal.acts()) == 1

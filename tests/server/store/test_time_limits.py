@@ -9,7 +9,7 @@ from pymongo.monitoring import CommandListener
 from support.feed_postings import Feed, posting
 
 from tocsin.admission.errors import Unavailable
-from tocsin.server.model import Collection, Kind, Query
+from tocsin.server.model import Collection, CollectionKind, Query
 from tocsin.server.store import Store
 from tocsin.server.store.connection import QUERY_SECONDS, timely
 
@@ -47,7 +47,7 @@ def test_the_database_is_told_how_long_each_read_of_a_poll_may_take(engine_uri):
         store = Store(client, f"test_{uuid.uuid4().hex}")
         store.prepare()
         id = str(uuid.uuid4())
-        store.feeds.add(Collection(id, "timely", Kind.FEED, "A feed"))
+        store.feeds.add(Collection(id, "timely", CollectionKind.FEED, "A feed"))
         Feed(store, id).publish(posting(1))
         limits.told.clear()
         store.people.account_of("nobody")

@@ -14,7 +14,7 @@ from support.taxii_hub import (
     stamp,
 )
 
-from tocsin.server.model import Head
+from tocsin.server.model import FeedHead
 from tocsin.server.taxii import long_poll
 from tocsin.server.taxii.long_poll import Vigil
 
@@ -208,7 +208,7 @@ def test_the_wish_is_read_as_rfc_7240_has_it(headers, seconds):
 
 
 def test_a_head_that_was_read_before_is_no_news(stopping):
-    vigil, heads = Vigil(stopping=stopping), iter([Head(1, 1, 1), Head(2, 2, 2)])
+    vigil, heads = Vigil(stopping=stopping), iter([FeedHead(1, 1, 1), FeedHead(2, 2, 2)])
     soon = time.monotonic() + 0.3
-    assert not vigil.moved("feed", Head(2, 2, 2), soon, lambda feed: next(heads))
-    assert not vigil.moved("feed", Head(2, 2, 2), soon + 0.3, lambda feed: next(heads))
+    assert not vigil.moved("feed", FeedHead(2, 2, 2), soon, lambda feed: next(heads))
+    assert not vigil.moved("feed", FeedHead(2, 2, 2), soon + 0.3, lambda feed: next(heads))

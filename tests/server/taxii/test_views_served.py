@@ -25,7 +25,7 @@ from tocsin.admission.model import Tlp
 from tocsin.server.cli.view_definitions import Wish, gathered
 from tocsin.server.model import (
     Account,
-    Kind,
+    CollectionKind,
     Partner,
 )
 from tocsin.server.model import (
@@ -42,11 +42,16 @@ def hub(common_store):
     The operator's account may do all; `lone` reads nothing but the aggregate `both`.
     """
     hub = TestHub(common_store)
-    hub.store.feeds.add(Made(str(uuid.uuid4()), "lab", Kind.VERBATIM, "Lab"))
-    make(hub, "both", Kind.AGGREGATE, Wish(("scratch", "lab"), types=frozenset({"indicator"})))
-    make(hub, "news", Kind.AGGREGATE, Wish(("scratch", "lab")))
-    make(hub, "open", Kind.AGGREGATE, Wish(("scratch",), max_tlp=Tlp.GREEN))
-    make(hub, "fresh", Kind.AGGREGATE, Wish(("scratch",), active=True))
+    hub.store.feeds.add(Made(str(uuid.uuid4()), "lab", CollectionKind.VERBATIM, "Lab"))
+    make(
+        hub,
+        "both",
+        CollectionKind.AGGREGATE,
+        Wish(("scratch", "lab"), types=frozenset({"indicator"})),
+    )
+    make(hub, "news", CollectionKind.AGGREGATE, Wish(("scratch", "lab")))
+    make(hub, "open", CollectionKind.AGGREGATE, Wish(("scratch",), max_tlp=Tlp.GREEN))
+    make(hub, "fresh", CollectionKind.AGGREGATE, Wish(("scratch",), active=True))
     hub.store.people.add_account(Account("operator", "", operator=True))
     hub.store.people.add_key("operator", hashlib.sha256(b"operator").hexdigest())
     hub.join(Partner("lone", "Lone"), ("both",))
@@ -183,7 +188,12 @@ class TestLevels:
         assert ask(hub, f"open/objects/{objects['amber']['id']}/").status_code == 404
 
     def test_feeds_are_gathered_by_the_level_that_admission_found(self, hub):
-        make(hub, "public", Kind.AGGREGATE, Wish(("amber", "green", "clear"), max_tlp=Tlp.GREEN))
+        make(
+            hub,
+            "public",
+            CollectionKind.AGGREGATE,
+            Wish(("amber", "green", "clear"), max_tlp=Tlp.GREEN),
+        )
         marks = (CLEAR, GREEN, AMBER)
         hub.push(*(indicator(f"{i}.top", object_marking_refs=[m]) for i, m in enumerate(marks)))
         found = page(hub, "public", limit=1000).json["objects"]
@@ -235,7 +245,7 @@ class TestRights:
 class TestSnapshot:
     def test_is_what_its_source_was_until_something_is_deleted(self, hub):
         before = ids(page(hub, "lab", limit=1000))
-        make(hub, "kept", Kind.SNAPSHOT, Wish(("lab",)))
+        make(hub, "kept", CollectionKind.SNAPSHOT, Wish(("lab",)))
         put(hub, [sdo("tool", name="Later")], "lab")
         assert ids(page(hub, "kept", limit=1000)) == before
         assert ask(hub, "kept/").json["description"].startswith("As it was at 20")
@@ -246,6 +256,6 @@ class TestSnapshot:
         )
 
     def test_of_an_aggregate_keeps_its_filters(self, hub):
-        made = make(hub, "pinned", Kind.SNAPSHOT, Wish(("open",)))
+        made = make(hub, "pinned", CollectionKind.SNAPSHOT, Wish(("open",)))
         assert made.view == replace(hub.collection("open").view, at=made.view.at)
         assert ids(page(hub, "pinned", limit=1000)) == ids(page(hub, "open", limit=1000))

@@ -19,8 +19,8 @@ from support.view_feeds import expected, told, view
 from tocsin.admission.errors import Conflict
 from tocsin.server.model import (
     Collection,
+    CollectionKind,
     Entry,
-    Kind,
     Query,
 )
 from tocsin.server.store import Store
@@ -76,7 +76,7 @@ def test_a_transaction_that_is_given_up_moves_nothing(one):
 def old(store):
     """Two feeds of a database that was made when each had a clock of its own."""
     for id in ("one", "two"):
-        store.feeds.add(Collection(id, id, Kind.FEED, id))
+        store.feeds.add(Collection(id, id, CollectionKind.FEED, id))
     feeds = [Feed(store, id) for id in ("one", "two")]
     for feed in feeds:
         feed.publish(posting(1))
@@ -101,7 +101,7 @@ def test_feeds_that_were_begun_without_it_are_not_gathered(old):
 
 def test_one_that_was_is_gathered_with_those_begun_since(old):
     store = old[0].store
-    store.feeds.add(Collection("new", "new", Kind.FEED, "New"))
+    store.feeds.add(Collection("new", "new", CollectionKind.FEED, "New"))
     new = Feed(store, "new")
     new.publish(posting(9))
     assert told(view(old[0], new).page()) == expected(old[0], new)

@@ -32,7 +32,7 @@ from tocsin.server.index_terms import (
     wanted,
 )
 from tocsin.server.intake.passthrough import posting
-from tocsin.server.model import Collection, Kind, Query
+from tocsin.server.model import Collection, CollectionKind, Query
 from tocsin.server.store import Store
 from tocsin.server.store.feeds.packing import Packing
 
@@ -83,7 +83,7 @@ class Library:
 @pytest.fixture(scope="module")
 def library(common_store):
     id = str(uuid.uuid4())
-    common_store.feeds.add(Collection(id, "library", Kind.VERBATIM, "Library"))
+    common_store.feeds.add(Collection(id, "library", CollectionKind.VERBATIM, "Library"))
     return Library(Feed(common_store, id))
 
 

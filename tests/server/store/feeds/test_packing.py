@@ -19,7 +19,7 @@ from support.feed_postings import (
 )
 
 from tocsin.admission.errors import Unavailable
-from tocsin.server.model import Query, Wanted
+from tocsin.server.model import Query, TermFilter
 from tocsin.server.store import Store
 from tocsin.server.store.feeds.blocks import LONGEST_BODY
 from tocsin.server.store.feeds.consistent_read import Steady
@@ -50,7 +50,7 @@ def answers(feed: Feed) -> list[object]:
         for specs in (frozenset(), frozenset({"2.0"}), frozenset({"2.1"}))
         for types, ids in ((set(), set()), ({"ipv4-addr"}, set()), (set(), map(name, range(4))))
     ]
-    asked = Wanted("labels", ("body 0", "body 3"))
+    asked = TermFilter("labels", ("body 0", "body 3"))
     queries += [replace(q, wanted=(asked,)) for q in queries]
     queries += [replace(q, limit=7, position=middle.position) for q in queries[::3]]
     queries += [replace(q, limit=7, added_after=middle.stamp) for q in queries[1::3]]
@@ -59,8 +59,8 @@ def answers(feed: Feed) -> list[object]:
 
 FACETS = (("labels=a",), ("labels=b",), ("labels?",))
 SOME = frozenset(map(name, range(5, 15)))
-SURE = (Wanted("labels", ("labels=a",)),)
-UNSURE = (Wanted("labels", ("labels=a", "labels=b"), unsure="labels?"),)
+SURE = (TermFilter("labels", ("labels=a",)),)
+UNSURE = (TermFilter("labels", ("labels=a", "labels=b"), unsure="labels?"),)
 ASKED = {
     "all": Query(50),
     "filtered": Query(50, wanted=SURE),
@@ -192,7 +192,7 @@ class TestReaders:
     def test_find_entries_by_their_facets_on_fewer_cards(self, feed):
         for i in range(MANY):
             feed.publish(posting(i, body=f"label {i % 3}"))
-        asked = [replace(EVERY, wanted=(Wanted("labels", (f"label {i}",)),)) for i in range(3)]
+        asked = [replace(EVERY, wanted=(TermFilter("labels", (f"label {i}",)),)) for i in range(3)]
         before, cards = [feed.page(each) for each in asked], feed.store._base.cards
         assert cards.count_documents({"feed": feed.id}) == MANY
         pack(feed)
@@ -301,12 +301,12 @@ def disturb(store: Store, feed: str, number: int) -> set[str]:
     return gone
 
 
-ALIKE = Wanted("labels", ("labels=a",))
+ALIKE = TermFilter("labels", ("labels=a",))
 """What all objects have, so that a reader who filters by it is given everything too."""
 
 
 def watch(
-    feed: Feed, done: threading.Event, wanted: tuple[Wanted, ...]
+    feed: Feed, done: threading.Event, wanted: tuple[TermFilter, ...]
 ) -> list[tuple[int, str, str]]:
     """What a poller is given until the writers are done."""
     log: list[tuple[int, str, str]] = []

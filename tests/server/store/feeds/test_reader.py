@@ -31,9 +31,9 @@ from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
 from tocsin.server.model import (
     Collection,
+    CollectionKind,
     Entry,
-    Head,
-    Kind,
+    FeedHead,
     Query,
 )
 from tocsin.server.store import Store
@@ -42,7 +42,7 @@ from tocsin.server.store import Store
 class TestCollections:
     def test_are_listed_by_id_as_they_were_added(self, store):
         added = [
-            Collection(str(uuid.uuid4()), f"c{i}", Kind.INBOX, "T", "D", Tlp.GREEN)
+            Collection(str(uuid.uuid4()), f"c{i}", CollectionKind.INBOX, "T", "D", Tlp.GREEN)
             for i in range(5)
         ]
         for collection in added:
@@ -50,27 +50,27 @@ class TestCollections:
         assert store.feeds.collections() == sorted(added, key=lambda c: c.id)
 
     def test_an_alias_is_not_given_twice(self, store):
-        store.feeds.add(Collection("id-1", "green", Kind.FEED, "One"))
+        store.feeds.add(Collection("id-1", "green", CollectionKind.FEED, "One"))
         with pytest.raises(Conflict, match="green"):
-            store.feeds.add(Collection("id-2", "green", Kind.FEED, "Two"))
+            store.feeds.add(Collection("id-2", "green", CollectionKind.FEED, "Two"))
 
     def test_an_alias_is_not_the_id_of_another_one(self, store):
-        store.feeds.add(Collection("id-1", "green", Kind.FEED, "One"))
+        store.feeds.add(Collection("id-1", "green", CollectionKind.FEED, "One"))
         with pytest.raises(Conflict, match="id-1"):
-            store.feeds.add(Collection("id-2", "id-1", Kind.FEED, "Two"))
+            store.feeds.add(Collection("id-2", "id-1", CollectionKind.FEED, "Two"))
 
     def test_an_id_is_not_the_alias_of_another_one(self, store):
-        store.feeds.add(Collection("id-1", "green", Kind.FEED, "One"))
+        store.feeds.add(Collection("id-1", "green", CollectionKind.FEED, "One"))
         with pytest.raises(Conflict, match="green"):
-            store.feeds.add(Collection("green", "blue", Kind.FEED, "Two"))
+            store.feeds.add(Collection("green", "blue", CollectionKind.FEED, "Two"))
 
     def test_several_may_have_no_alias(self, store):
         for id in ("id-1", "id-2"):
-            store.feeds.add(Collection(id, "", Kind.FEED, "No alias"))
+            store.feeds.add(Collection(id, "", CollectionKind.FEED, "No alias"))
         assert [c.alias for c in store.feeds.collections()] == ["", ""]
 
     def test_a_new_one_is_empty(self, feed):
-        assert feed.store.feeds.head(feed.id) == Head()
+        assert feed.store.feeds.head(feed.id) == FeedHead()
         assert not feed.page()
 
     def test_an_unknown_one_is_not_found(self, store):
@@ -126,7 +126,7 @@ class TestPublishing:
     def test_nothing_is_kept_of_a_call_that_fails(self, feed):
         with pytest.raises(Malformed):
             feed.publish(posting(1), posting(2), posting(2, at="yesterday"))
-        assert feed.store.feeds.head(feed.id) == Head()
+        assert feed.store.feeds.head(feed.id) == FeedHead()
         assert not feed.store.feeds.knows(feed.id, name(1))
 
     def test_an_object_that_no_document_can_hold_is_refused(self, feed):
@@ -156,7 +156,7 @@ class TestTheClock:
 
     def test_a_stamp_is_the_time_of_publication(self, store, engine_uri):
         feed, name = Feed(store, "id-1"), store._base.name
-        store.feeds.add(Collection(feed.id, "green", Kind.FEED, "One"))
+        store.feeds.add(Collection(feed.id, "green", CollectionKind.FEED, "One"))
         early = Store.connect(engine_uri, name=name, clock=lambda: 1_700_000_000_000_000)
         early.commit(lambda txn: txn.publish(feed.id, [posting(1), posting(2)]))
         early.close()

@@ -18,7 +18,7 @@ from support.feed_postings import (
 )
 
 from tocsin.admission.timestamps import micros, timestamp
-from tocsin.server.model import Entry, Query, Version
+from tocsin.server.model import Entry, Query, VersionKeyword
 
 
 class TestVersions:
@@ -180,9 +180,9 @@ def chosen(log: Sequence[Entry], query: Query) -> list[Entry]:
             (not query.ids or entry.id in query.ids)
             and (entry.spec in query.specs if query.specs else entry.spec == newest)
             and (
-                Version.ALL in query.keywords
-                or (Version.LAST in query.keywords and instant == max(rivals(entry)))
-                or (Version.FIRST in query.keywords and instant == min(rivals(entry)))
+                VersionKeyword.ALL in query.keywords
+                or (VersionKeyword.LAST in query.keywords and instant == max(rivals(entry)))
+                or (VersionKeyword.FIRST in query.keywords and instant == min(rivals(entry)))
                 or instant in query.versions
             )
         )

@@ -28,10 +28,10 @@ from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
 from tocsin.server.model import (
     Collection,
-    Head,
-    Kind,
+    CollectionKind,
+    FeedHead,
     Query,
-    Version,
+    VersionKeyword,
     View,
 )
 from tocsin.server.store import Store, wall_clock
@@ -140,7 +140,7 @@ def long(common_store):
     """A union of two feeds of some 2,000 entries, many of them in both, in odd batches."""
     feeds = []
     for id in (str(uuid.uuid4()), str(uuid.uuid4())):
-        common_store.feeds.add(Collection(id, f"alias-{id}", Kind.FEED, "A feed"))
+        common_store.feeds.add(Collection(id, f"alias-{id}", CollectionKind.FEED, "A feed"))
         feeds.append(Feed(common_store, id))
     dice, numbers = random.Random(5), itertools.count()
     for size in (1, 700, 3, 996, 2, 300):
@@ -235,7 +235,7 @@ class TestFilters:
         one.publish(marked(1, "green", at=1))
         assert both.versions() == [version(1)]
         other.publish(marked(1, "green", at=2, revoked=True))
-        for keywords in (ALL, FIRST, frozenset({Version.LAST})):
+        for keywords in (ALL, FIRST, frozenset({VersionKeyword.LAST})):
             assert both.versions(keywords=keywords) == []
 
     def test_of_what_is_active_only_current_versions(self, one):
@@ -248,7 +248,7 @@ class TestFilters:
         now = [micros("2026-01-01T00:00:00Z")]
         timed = Store.connect(engine_uri, name=store._base.name, clock=lambda: now[0])
         feed = Feed(timed, "one")
-        timed.feeds.add(Collection("one", "one", Kind.FEED, "One"))
+        timed.feeds.add(Collection("one", "one", CollectionKind.FEED, "One"))
         active = view(feed, active=True)
         feed.publish(marked(1, "green", until=now[0] + 90_000_000), marked(2, "green"))
         before = timed.feeds.head(active.id)
@@ -325,7 +325,7 @@ class TestSnapshot:
 class TestHead:
     def test_moves_whenever_a_source_does(self, one, other):
         both = view(one, other)
-        assert both.store.feeds.head(both.id) == Head()
+        assert both.store.feeds.head(both.id) == FeedHead()
         seen = []
         for act in (
             lambda: one.publish(posting(1)),
@@ -347,21 +347,29 @@ class TestHead:
 
 
 class TestSources:
-    @pytest.mark.parametrize("kind", [Kind.INBOX, Kind.AGGREGATE])
+    @pytest.mark.parametrize("kind", [CollectionKind.INBOX, CollectionKind.AGGREGATE])
     def test_inboxes_and_views_are_none(self, store, kind):
-        inner = View(("feed",)) if kind is Kind.AGGREGATE else None
-        store.feeds.add(Collection("feed", "feed", Kind.FEED, "Feed"))
+        inner = View(("feed",)) if kind is CollectionKind.AGGREGATE else None
+        store.feeds.add(Collection("feed", "feed", CollectionKind.FEED, "Feed"))
         store.feeds.add(Collection("c", "c", kind, "C", view=inner))
         for sources in (("c",), ("feed", "c"), ("nowhere",), ()):
             with pytest.raises(Conflict, match="only feeds and verbatim"):
-                store.feeds.add(Collection("v", "v", Kind.AGGREGATE, "V", view=View(sources)))
+                store.feeds.add(
+                    Collection("v", "v", CollectionKind.AGGREGATE, "V", view=View(sources))
+                )
 
     def test_definitions_are_kept(self, store):
-        store.feeds.add(Collection("feed", "feed", Kind.VERBATIM, "Feed"))
+        store.feeds.add(Collection("feed", "feed", CollectionKind.VERBATIM, "Feed"))
         shown = View(("feed",), INDICATORS, Tlp.GREEN, active=True)
         added = [
-            Collection("v", "alias-v", Kind.AGGREGATE, "V", view=shown),
-            Collection("w", "alias-w", Kind.SNAPSHOT, "W", view=replace(shown, at=5, max_tlp=None)),
+            Collection("v", "alias-v", CollectionKind.AGGREGATE, "V", view=shown),
+            Collection(
+                "w",
+                "alias-w",
+                CollectionKind.SNAPSHOT,
+                "W",
+                view=replace(shown, at=5, max_tlp=None),
+            ),
         ]
         for each in added:
             store.feeds.add(each)

@@ -34,10 +34,10 @@ from tocsin.server.index_terms import wanted
 from tocsin.server.intake.passthrough import posting as deposited
 from tocsin.server.model import (
     Collection,
+    CollectionKind,
     Entry,
-    Kind,
     Query,
-    Wanted,
+    TermFilter,
 )
 from tocsin.server.store.feeds.packing import Packing
 
@@ -94,7 +94,11 @@ def answers(shown: Feed) -> list[object]:
     queries = [
         replace(query, wanted=filters)
         for keywords in (LAST, FIRST, ALL)
-        for filters in ((), (Wanted("labels", ("labels=a",)),), (Wanted("labels", ("own 1",)),))
+        for filters in (
+            (),
+            (TermFilter("labels", ("labels=a",)),),
+            (TermFilter("labels", ("own 1",)),),
+        )
         for query in (
             Query(1_000, keywords=keywords),
             Query(7, position=middle, keywords=keywords),
@@ -155,7 +159,7 @@ def shelf(common_store):
     """A union of two feeds that share some of their objects, and those of one level; packed."""
     feeds = []
     for id in (str(uuid.uuid4()), str(uuid.uuid4())):
-        common_store.feeds.add(Collection(id, f"alias-{id}", Kind.VERBATIM, "A feed"))
+        common_store.feeds.add(Collection(id, f"alias-{id}", CollectionKind.VERBATIM, "A feed"))
         feeds.append(Feed(common_store, id))
     objects = [deposited(json.dumps(one).encode()) for one in corpus(700, seed=3)]
     for start in range(0, 700, 20):

@@ -10,10 +10,10 @@ from support.feed_postings import (
 )
 from support.view_feeds import view, walk
 
-from tocsin.server.model import Query, Wanted
+from tocsin.server.model import Query, TermFilter
 
 SIX = range(1, 7)
-LABELLED = (Wanted("labels", ("labels=a",)),)
+LABELLED = (TermFilter("labels", ("labels=a",)),)
 
 
 @pytest.fixture
