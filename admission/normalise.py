@@ -88,7 +88,23 @@ def normalise(
     spelt = _vocabularies(_values(visible))
     if spelt is not subject:
         candidate = candidate.changed(spelt, *_respelt(subject, spelt))
-    return _marked(candidate, defaults, definitions)
+    marked = _marked(candidate, defaults, definitions)
+    return _free_list_items(marked) if "granular_markings" in spelt else marked
+
+
+def _free_list_items(candidate: Candidate) -> Candidate:
+    """The candidate with vocabularies respelt once more, if items had to keep their place.
+
+    A list item that a granular marking selects keeps its place; once `_marked` has moved
+    that marking to the object as a whole, nothing selects the item any more.
+    """
+    subject = candidate.object
+    assert subject is not None  # noqa: S101  (`normalise` checked it)
+    respelt = _vocabularies(subject)
+    if respelt is subject:
+        return candidate
+    findings = (each for each in _respelt(subject, respelt) if each not in candidate.findings)
+    return candidate.changed(respelt, *findings)
 
 
 def _respelt(before: StixObject, after: StixObject) -> tuple[Finding, ...]:

@@ -1,0 +1,37 @@
+"""Normal form of one object (tocsin.admission.normalise)."""
+
+from tocsin.admission.markings.tlp import TLP_2
+from tocsin.admission.model import Candidate, Tlp
+from tocsin.admission.normalise import Defaults, normalise
+
+
+def normalised(subject):
+    return normalise(Candidate(index=0, object=subject), Defaults(Tlp.GREEN, {}), {})
+
+
+def identity(**more):
+    return {
+        "type": "identity",
+        "spec_version": "2.1",
+        "id": "identity--11111111-1111-4111-8111-111111111111",
+        "created": "2026-01-01T00:00:00.000Z",
+        "modified": "2026-01-01T00:00:00.000Z",
+        "name": "x",
+        **more,
+    }
+
+
+class TestListItemsThatAMarkingSelects:
+    def test_duplicate_goes_once_the_marking_covers_the_whole_object(self):
+        marking = {"marking_ref": TLP_2[Tlp.AMBER], "selectors": ["labels.[0]"]}
+        once = normalised(identity(labels=["a", "a"], granular_markings=[marking]))
+        assert once.object["labels"] == ["a"]
+        assert "granular_markings" not in once.object
+        assert "labels" in [f.path for f in once.findings if f.rule == "spelling"]
+        assert normalised(once.object).object == once.object
+
+    def test_duplicate_keeps_its_place_while_a_language_selects_it(self):
+        marking = {"lang": "de", "selectors": ["labels.[1]"]}
+        once = normalised(identity(labels=["a", "a"], granular_markings=[marking]))
+        assert once.object["labels"] == ["a", "a"]
+        assert normalised(once.object).object == once.object
