@@ -11,7 +11,7 @@ from typing import Any
 
 from tocsin.admission.model import Path, StixObject
 from tocsin.admission.stix.free_text import DEEPEST
-from tocsin.admission.stix.schemas import names, types
+from tocsin.admission.stix.schemas import standard_property_names, standard_types
 
 
 def outer_members(subject: StixObject) -> Iterator[tuple[Path, str]]:
@@ -19,9 +19,9 @@ def outer_members(subject: StixObject) -> Iterator[tuple[Path, str]]:
 
     A type that it does not know is a name as well: without it there is no object.
     """
-    if (kind := str(subject.get("type"))) not in types():
+    if (kind := str(subject.get("type"))) not in standard_types():
         yield ("type",), kind
-    known = names()
+    known = standard_property_names()
     for name in subject:
         if name not in known:
             yield (name,), name
@@ -32,7 +32,7 @@ def inner_members(subject: StixObject) -> Iterator[tuple[Path, str]]:
 
     What is deeper than `DEEPEST` is not looked into: `texts` refuses it.
     """
-    known = names()
+    known = standard_property_names()
     waiting: list[tuple[Path, Any]] = [
         ((name,), value)
         for name, value in subject.items()

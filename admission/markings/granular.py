@@ -33,7 +33,7 @@ from tocsin.admission.model import (
     Tlp,
 )
 from tocsin.admission.stix.free_text import rewritten
-from tocsin.admission.stix.schemas import schema_of
+from tocsin.admission.stix.schemas import schema_for
 
 Marked = tuple[Tlp, Path]
 """A part by its place, and its level."""
@@ -180,7 +180,7 @@ def located(subject: Any, selector: object) -> Path | None:
 
 def stands(less: StixObject, full: StixObject) -> bool:
     """Whether a valid object is one still, in the standard's eyes, without some of its parts."""
-    validator = schema_of(full).validator
+    validator = schema_for(full).validator
     return validator.is_valid(less) or not validator.is_valid(full)
 
 

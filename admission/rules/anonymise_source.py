@@ -34,7 +34,7 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.patterns.canonical import observables
 from tocsin.admission.stix.free_text import rewritten
-from tocsin.admission.stix.schemas import types
+from tocsin.admission.stix.schemas import standard_types
 
 DEFAULTS: Mapping[str, object] = {
     "handles": True,  # mask reporters' handles and links to their posts
@@ -111,7 +111,7 @@ def nameless(subject: StixObject, submitter: Submitter) -> StixObject:
 @lru_cache(maxsize=1024)
 def _tells(kind: str, names: tuple[str, ...]) -> bool:
     """Whether a type that somebody made up has a name in it, glued to other letters too."""
-    if kind in types():
+    if kind in standard_types():
         return False
     runs = (_NO_LETTER.sub("", name.lower()) for name in names)
     return any(len(run) > _SHORT and run in _NO_LETTER.sub("", kind) for run in runs)

@@ -15,7 +15,7 @@ from typing import Any
 
 from tocsin.admission.model import Path, StixObject
 from tocsin.admission.stix.nested import in_nested
-from tocsin.admission.stix.schemas import documents, types
+from tocsin.admission.stix.schemas import documents, standard_types
 
 _Node = tuple[str, Mapping[str, Any]]
 """A part of a schema, with the document in which it stands."""
@@ -41,7 +41,7 @@ class _Form:
 def undefined(subject: StixObject) -> Iterator[Path]:
     """The places of such properties, those of the object itself left out."""
     kind = str(subject.get("type"))
-    form = _of_type(kind if kind in types() else "")
+    form = _of_type(kind if kind in standard_types() else "")
     waiting: list[tuple[Path, Any, _Form | None]] = [
         ((name,), value, form.members.get(name))
         for name, value in subject.items()

@@ -1,105 +1,112 @@
-"""The OASIS schemas of STIX 2.1, one validator for each type.
+"""The OASIS JSON schemas of STIX 2.1, one compiled validator for each type.
 
-They are read from the stix2-validator package, which ships them, and checked
-by jsonschema-rs: microseconds an object instead of milliseconds.  Formats
-(URI, host name) are not asserted here; `validate` has rules of its own.
+The schema files are vendored in `oasis_schemas/`, with their licence.  They are
+compiled by jsonschema-rs: microseconds for an object instead of milliseconds.
+Formats (URI, host name) are not asserted here; `validate` and
+`observables/syntax.py` have rules of their own.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any, Protocol
 
 import jsonschema_rs
 
 _BASE = "http://raw.githubusercontent.com/oasis-open/cti-stix2-json-schemas/stix2.1/schemas/"
 _SAFE_TYPE = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*-?$"
-"""In place of core.json's pattern for `type`, whose nested repetition backtracks exponentially."""
+"""Replaces core.json's pattern for `type`, whose nested repetition backtracks exponentially."""
 _FOLDERS = ("sdos", "sros", "observables")
 _META = frozenset(("marking-definition", "language-content", "extension-definition"))
 
 
 class Validator(Protocol):
-    """What is needed of a compiled schema."""
+    """The part of a compiled schema that is used here."""
 
     def is_valid(self, instance: object) -> bool:
-        """Whether the instance breaks the schema nowhere."""
+        """True if the instance satisfies the schema."""
         ...
 
     def iter_errors(self, instance: object) -> Any:
-        """Every way in which the instance breaks the schema."""
+        """Every violation of the schema."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """What the standard says of one type."""
+    """The standard's rules for one type."""
 
     validator: Validator
     properties: frozenset[str]
-    """Every property that the standard gives the type."""
+    """Every property that the standard defines for the type."""
     extensions: frozenset[str]
     """The extensions that the standard predefines for the type (SCOs only)."""
     times: tuple[str, ...]
-    """Those of its properties that are timestamps, sorted."""
+    """The names of its timestamp properties, sorted."""
     observable: bool
-    """Whether it is a STIX Cyber-observable Object."""
+    """True for a STIX Cyber-observable Object (SCO)."""
 
 
 @cache
 def schemas() -> Mapping[str, Schema]:
-    """Every type of STIX 2.1 with its schema.  Compiled once for each process, 0.3 s."""
+    """Every type of STIX 2.1 with its schema.  Compiled once for each process, in 0.3 s."""
     found: dict[str, Schema] = {}
     for name, body in documents().items():
         folder, _, file = name.partition("/")
         kind = file.removesuffix(".json")
-        if kind in types():
+        if kind in standard_types():
             found[kind] = Schema(
-                validator=_compiled(body),
+                validator=_compile(body),
                 properties=frozenset(_property_names(name)),
                 extensions=frozenset(_extension_names(body)),
-                times=tuple(sorted(set(_times(name)))),
+                times=tuple(sorted(set(_timestamp_names(name)))),
                 observable=folder == "observables",
             )
     return found
 
 
-def schema_of(subject: Mapping[str, Any]) -> Schema:
-    """By which an object is judged: that of its type, or of any type that is not STIX 2.1's own."""
+def schema_for(subject: Mapping[str, Any]) -> Schema:
+    """The schema of the object's type, or the generic one if STIX 2.1 does not define the type."""
     own = schemas().get(str(subject.get("type")))
-    return own or _foreign(observable="created" not in subject)
+    return own or _generic_schema(observable="created" not in subject)
 
 
 @cache
-def _foreign(*, observable: bool) -> Schema:
-    """What holds for every type, whoever defines it: the common properties (section 3.2).
+def _generic_schema(*, observable: bool) -> Schema:
+    """The rules for every type, whoever defines it: the common properties (section 3.2).
 
-    A name and a description are read as those of any type.  Extensions belong to a type.
+    `name` and `description` are accepted as texts too.  No extension is
+    accepted, because each extension belongs to a type.
     """
     name = "common/cyber-observable-core.json" if observable else "common/core.json"
     texts = {} if observable else {each: {"type": "string"} for each in ("name", "description")}
     return Schema(
-        validator=_compiled({"allOf": [{"$ref": _BASE + name}], "properties": texts}),
+        validator=_compile({"allOf": [{"$ref": _BASE + name}], "properties": texts}),
         properties=frozenset((*_property_names(name), *texts)),
         extensions=frozenset(),
-        times=tuple(sorted(set(_times(name)))),
+        times=tuple(sorted(set(_timestamp_names(name)))),
         observable=observable,
     )
 
 
 @cache
-def types() -> frozenset[str]:
-    """Every type of STIX 2.1, without reading a schema."""
-    files = [each for folder in _FOLDERS for each in (_root() / folder).glob("*.json")]
-    return _META.union(each.stem for each in files)
+def standard_types() -> frozenset[str]:
+    """The name of every type of STIX 2.1.  Reads no schema, only the names of the files."""
+    folders = (_root() / folder for folder in _FOLDERS)
+    return _META.union(
+        file.name.removesuffix(".json")
+        for folder in folders
+        for file in folder.iterdir()
+        if file.name.endswith(".json")
+    )
 
 
 @cache
-def names() -> frozenset[str]:
-    """Every name that the standard gives a property, of whatever type and however deep."""
+def standard_property_names() -> frozenset[str]:
+    """Every property name that the standard defines, for any type and at any depth."""
     found: set[str] = set()
     waiting: list[Any] = list(documents().values())
     while waiting:
@@ -115,9 +122,9 @@ def names() -> frozenset[str]:
 
 @cache
 def documents() -> Mapping[str, dict[str, Any]]:
-    """Every schema by its folder and name."""
+    """Every schema document by folder and file name, such as `sdos/tool.json`."""
     return {
-        f"{folder.name}/{file.name}": _document(file)
+        f"{folder.name}/{file.name}": _load(file)
         for folder in _root().iterdir()
         if folder.is_dir()
         for file in folder.iterdir()
@@ -130,17 +137,16 @@ def _registry() -> jsonschema_rs.Registry:
     return jsonschema_rs.Registry([(_BASE + name, body) for name, body in documents().items()])
 
 
-def _compiled(body: dict[str, Any]) -> Validator:
+def _compile(body: dict[str, Any]) -> Validator:
     return jsonschema_rs.Draft202012Validator(body, registry=_registry())
 
 
-def _root() -> Path:
-    package = find_spec("stix2validator")  # its data only: to import it takes a second
-    assert package is not None and package.origin is not None  # noqa: S101  (a dependency)
-    return Path(package.origin).parent / "schemas-2.1" / "schemas"
+def _root() -> Traversable:
+    return files(__package__) / "oasis_schemas"
 
 
-def _document(file: Path) -> dict[str, Any]:
+def _load(file: Traversable) -> dict[str, Any]:
+    """One document, with the few places corrected in which the file deviates from the standard."""
     body: dict[str, Any] = json.loads(file.read_text("utf-8"))
     if file.name == "core.json":
         body["properties"]["type"]["pattern"] = _SAFE_TYPE
@@ -148,7 +154,8 @@ def _document(file: Path) -> dict[str, Any]:
         body["required"] = ["selectors"]
         body["oneOf"] = [{"required": ["marking_ref"]}, {"required": ["lang"]}]
     if file.name == "windows-registry-key.json":
-        del body["allOf"][1]["properties"]["key"]["not"]  # means hives, refuses any key with `hku`
+        # meant for abbreviated hives, but refuses every key that contains `hku`
+        del body["allOf"][1]["properties"]["key"]["not"]
     return body
 
 
@@ -156,17 +163,19 @@ def _property_names(name: str) -> list[str]:
     return [each for part in _parts(name) for each in part.get("properties", ())]
 
 
-def _times(name: str) -> list[str]:
+def _timestamp_names(name: str) -> list[str]:
     return [
         each
         for part in _parts(name)
-        for each, said in part.get("properties", {}).items()
-        if any("timestamp.json" in str(rule.get("$ref")) for rule in (said, *said.get("allOf", ())))
+        for each, rules in part.get("properties", {}).items()
+        if any(
+            "timestamp.json" in str(rule.get("$ref")) for rule in (rules, *rules.get("allOf", ()))
+        )
     ]
 
 
 def _parts(name: str) -> Iterator[dict[str, Any]]:
-    """A schema, and those that it extends by allOf."""
+    """A document, its alternatives, and the documents that it extends."""
     waiting: list[dict[str, Any]] = [documents()[name]]
     while waiting:
         body = waiting.pop()

@@ -31,7 +31,7 @@ from tocsin.admission.policy import Policy
 from tocsin.admission.stix.custom_properties import cut, undefined
 from tocsin.admission.stix.references import misdirected, pointers
 from tocsin.admission.stix.repair import mended
-from tocsin.admission.stix.schemas import Schema, schema_of, schemas
+from tocsin.admission.stix.schemas import Schema, schema_for, schemas
 from tocsin.admission.timestamps import micros
 
 _ID = re.compile(r"[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -97,7 +97,7 @@ def _checked(
     candidate: Candidate, subject: StixObject, policy: Policy, now: int, mode: str
 ) -> Candidate:
     """The candidate by its schema; `mode` says what becomes of properties that it does not name."""
-    schema = schema_of(subject)
+    schema = schema_for(subject)
     subject, repairs = mended(subject, schema)
     subject, stripped = _within(subject, schema, mode)
     faults = tuple(islice(_faults(subject, schema, policy, now), _MOST_FAULTS))

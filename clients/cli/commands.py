@@ -104,7 +104,9 @@ def poll_collection(arguments: argparse.Namespace, settings: ClientSettings) -> 
     if arguments.added_after:
         _checked_time(arguments.added_after)
     types = _listed(arguments.type)
-    for unknown in [each for each in types if each not in schemas.types() and each[:2] != "x-"]:
+    for unknown in [
+        each for each in types if each not in schemas.standard_types() and each[:2] != "x-"
+    ]:
         say(f"--type: STIX 2.1 has no {unknown}; it may be one of somebody's own{_like(unknown)}")
     state = _state(arguments.state)
     path = Path(arguments.output) if arguments.output not in (None, "", "-") else None
@@ -325,7 +327,7 @@ def _checked_time(text: str) -> None:
 
 
 def _like(word: str) -> str:
-    found = get_close_matches(word, schemas.types(), n=1)
+    found = get_close_matches(word, schemas.standard_types(), n=1)
     return f", or is {found[0]} meant?" if found else ""
 
 

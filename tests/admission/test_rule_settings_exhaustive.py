@@ -22,7 +22,7 @@ from support.stix_objects import made, ref
 from tocsin.admission import Examiner, policy_of
 from tocsin.admission.model import Candidate, Submitter, Verdict
 from tocsin.admission.rules import _listed, defaults, names
-from tocsin.admission.stix.schemas import schema_of
+from tocsin.admission.stix.schemas import schema_for
 from tocsin.admission.warninglists.index import Lists, Reach
 from tocsin.config import policy_text
 
@@ -122,7 +122,7 @@ def check(told, mode, secret):
     assert actions(told) in ACTIONS[mode]
     assert (secret in going_out(told)) == (mode == "keep")
     assert mode == "keep" or secret not in dumps([f.as_json() for f in told.findings])
-    assert not told.open or schema_of(told.object).validator.is_valid(told.object)
+    assert not told.open or schema_for(told.object).validator.is_valid(told.object)
     if mode in ("ask", "hold"):
         assert secret in dumps(told.original)
 
