@@ -1,4 +1,8 @@
-"""The one place where parts are chosen and joined."""
+"""Dependency wiring: the hub's services over a store, and the Flask application over them.
+
+The only module that knows the publisher, the intake and the TAXII endpoints at once.  It
+opens nothing: settings, secrets and the store are passed in (see `runtime.py`).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from tocsin.admission.policy import Policy
 from tocsin.admission.stix.attack import attack_ids
 from tocsin.config import HubSettings
 from tocsin.server import taxii
-from tocsin.server.auth import Scheme
+from tocsin.server.auth import AuthScheme
 from tocsin.server.intake.evaluate import Rules
 from tocsin.server.intake.intake import Intake
 from tocsin.server.lifecycle import Aftercare
@@ -27,41 +31,41 @@ from tocsin.server.secrets import Seal
 from tocsin.server.store import OUTAGES, Clock, Store
 from tocsin.server.taxii import openapi
 from tocsin.server.taxii.long_poll import Vigil
-from tocsin.server.taxii.protocols import Hub, Settings
+from tocsin.server.taxii.protocols import TaxiiServices, TaxiiSettings
 from tocsin.server.taxii.rate_limit import Rates
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Judging:
-    """What admission judges by."""
+class AdmissionConfig:
+    """What admission decides by: the policy and the warning lists."""
 
     policy: Policy
-    lists: KnownBenign
+    warninglists: KnownBenign
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """A hub, joined."""
+class HubServices:
+    """The services of one hub process, over one store."""
 
     store: Store
     publisher: Publisher
     intake: Intake
-    aftercare: Aftercare
+    lifecycle: Aftercare
 
 
-def assemble(
+def build_services(
     store: Store,
     seal: Seal,
     settings: HubSettings,
-    judging: Judging,
+    admission: AdmissionConfig,
     clock: Clock | None = None,
-) -> Parts:
-    """The parts that admit and publish, over one store, by its clock unless another is given."""
+) -> HubServices:
+    """Build the services that admit and publish; `clock` defaults to the store's."""
     clock = clock or store.clock
     identity = seal.identity(settings.title)
-    policy = judging.policy
+    policy = admission.policy
     house = House(
         identity=identity,
         feeds=lambda: [c for c in store.feeds.collections() if c.kind is CollectionKind.FEED],
@@ -71,23 +75,26 @@ def assemble(
         scale=policy.scale,
     )
     publisher = Publisher(Mint(seal.namespace, identity), house)
-    rules = Rules(policy, judging.lists, settings.inline_objects)
+    rules = Rules(policy, admission.warninglists, settings.inline_objects)
     log.info("policy sha256=%s rules=%s", policy.sha256, ",".join(policy.rules))
     intake = Intake(store, publisher, rules, clock)
-    return Parts(store, publisher, intake, Aftercare(store, publisher, clock))
+    return HubServices(store, publisher, intake, Aftercare(store, publisher, clock))
 
 
 def create_app(
-    parts: Parts, seal: Seal, settings: HubSettings, stopping: threading.Event | None = None
+    services: HubServices,
+    seal: Seal,
+    settings: HubSettings,
+    stopping: threading.Event | None = None,
 ) -> flask.Flask:
-    """The hub as a WSGI application.
+    """Build the WSGI application of a hub.
 
-    Once `stopping` is set, whoever waits for news is answered at once.
+    Once `stopping` is set, long polls are answered at once.
     """
-    home = str(settings.data.resolve())
-    app = flask.Flask(__name__, static_folder=None, instance_path=home)
-    hub = Hub(
-        settings=Settings(
+    instance_path = str(settings.data.resolve())
+    app = flask.Flask(__name__, static_folder=None, instance_path=instance_path)
+    hub = TaxiiServices(
+        settings=TaxiiSettings(
             title=settings.title,
             contact=settings.contact,
             cursor_key=seal.cursor_key,
@@ -98,10 +105,10 @@ def create_app(
             schemes=_schemes(settings),
             interop_filters=settings.interop_filters,
         ),
-        feeds=parts.store.feeds,
-        people=parts.store.people,
-        intake=parts.intake,
-        statuses=parts.store.submissions,
+        feeds=services.store.feeds,
+        people=services.store.people,
+        intake=services.intake,
+        statuses=services.store.submissions,
         vigil=Vigil(settings.threads // 2, max(settings.threads // 8, 1), stopping),
         rates=Rates(settings.requests_per_minute),
     )
@@ -111,7 +118,7 @@ def create_app(
     return app
 
 
-def _schemes(settings: HubSettings) -> frozenset[Scheme]:
-    """Those that work: certificates only where TLS asks for them."""
-    chosen = frozenset(map(Scheme, settings.schemes))
-    return chosen if settings.tls_client_ca else chosen - {Scheme.CERTIFICATE}
+def _schemes(settings: HubSettings) -> frozenset[AuthScheme]:
+    """The enabled schemes; client certificates only if TLS asks for them."""
+    chosen = frozenset(map(AuthScheme, settings.schemes))
+    return chosen if settings.tls_client_ca else chosen - {AuthScheme.CERTIFICATE}

@@ -26,7 +26,7 @@ from tocsin.server.model import (
 )
 
 
-class People(Protocol):
+class AccountLookup(Protocol):
     """Who holds which credential."""
 
     def account_of(self, digest: str) -> Account | None:
@@ -34,7 +34,7 @@ class People(Protocol):
         ...
 
 
-class Scheme(StrEnum):
+class AuthScheme(StrEnum):
     """How a request may prove its account."""
 
     BASIC = "basic"  # account and secret (RFC 7617)
@@ -44,9 +44,9 @@ class Scheme(StrEnum):
 
 _CERTIFICATE = "x509:"
 _WAYS = {
-    Scheme.BASIC: "send the account and its key as HTTP Basic",
-    Scheme.BEARER: "send the key as Bearer",
-    Scheme.CERTIFICATE: "show a certificate that is registered here",
+    AuthScheme.BASIC: "send the account and its key as HTTP Basic",
+    AuthScheme.BEARER: "send the key as Bearer",
+    AuthScheme.CERTIFICATE: "show a certificate that is registered here",
 }
 
 
@@ -57,34 +57,34 @@ class _Claim(NamedTuple):
     secret: str
 
 
-def digest(secret: str) -> str:
+def hash_secret(secret: str) -> str:
     """What is kept of a secret: its SHA-256 in hex.
 
-    >>> digest("")[:12]
+    >>> hash_secret("")[:12]
     'e3b0c44298fc'
     """
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def fingerprint(certificate: bytes) -> str:
+def certificate_fingerprint(certificate: bytes) -> str:
     """What is kept of a client's certificate (DER); never the digest of a secret.
 
-    >>> fingerprint(b"")[:17]
+    >>> certificate_fingerprint(b"")[:17]
     'x509:e3b0c44298fc'
     """
     return f"{_CERTIFICATE}{hashlib.sha256(certificate).hexdigest()}"
 
 
-def is_fingerprint(kept: str) -> bool:
+def is_certificate_fingerprint(kept: str) -> bool:
     """Whether what is kept is a certificate's, not a secret's."""
     return kept.startswith(_CERTIFICATE)
 
 
 def authenticate(
     header: str | None,
-    people: People,
+    people: AccountLookup,
     certificate: str = "",
-    schemes: Some[Scheme] = frozenset(Scheme),
+    schemes: Some[AuthScheme] = frozenset(AuthScheme),
 ) -> Account:
     """The account that an `Authorization` header proves, or else the connection's certificate.
 
@@ -99,15 +99,17 @@ def authenticate(
     Raises NotAuthenticated, always with the same text.
     """
     shown: list[tuple[str, tuple[str, ...]]]
-    if header is None and certificate and Scheme.CERTIFICATE in schemes:
+    if header is None and certificate and AuthScheme.CERTIFICATE in schemes:
         shown = [(certificate, ())]
     else:
-        shown = [(digest(claim.secret), claim.names) for claim in _claims(header or "", schemes)]
+        shown = [
+            (hash_secret(claim.secret), claim.names) for claim in _claims(header or "", schemes)
+        ]
     holders = [(people.account_of(kept), names) for kept, names in shown]
     for holder, names in holders:
         if holder and not holder.disabled and all(_is_named(holder, name) for name in names):
             return holder
-    ways = ", or ".join(_WAYS[scheme] for scheme in Scheme if scheme in schemes)
+    ways = ", or ".join(_WAYS[scheme] for scheme in AuthScheme if scheme in schemes)
     raise NotAuthenticated(f"no valid credential; {ways}")
 
 
@@ -144,50 +146,50 @@ def may_delete(account: Account, collection: Collection) -> bool:
     return may_read(account, collection) and may_write(account, collection)
 
 
-def may_follow(account: Account, submission: Submission) -> bool:
+def may_read_status(account: Account, submission: Submission) -> bool:
     """Whether the account may learn what became of a submission: its partner's, or any."""
     return account.operator or (account.partner != "" and account.partner == submission.partner)
 
 
-def visible(account: Account, collections: Iterable[Collection]) -> list[Collection]:
+def visible_collections(account: Account, collections: Iterable[Collection]) -> list[Collection]:
     """Those that the account may know of, by ascending id (TAXII 2.1 section 3.3)."""
     return sorted((c for c in collections if may_see(account, c)), key=lambda c: c.id)
 
 
-def find(account: Account, collections: Iterable[Collection], name: str) -> Collection:
+def find_collection(account: Account, collections: Iterable[Collection], name: str) -> Collection:
     """The collection of this id, else of this alias.
 
     Raises NotFound if there is none, or none that the account may know of.
     """
-    known = visible(account, collections)
+    known = visible_collections(account, collections)
     for collection in [c for c in known if c.id == name] or [c for c in known if c.alias == name]:
         return collection
     raise _unknown()
 
 
-def readable(account: Account, collections: Iterable[Collection], name: str) -> Collection:
+def find_readable(account: Account, collections: Iterable[Collection], name: str) -> Collection:
     """As `find`; raises NotAllowed if the account may see but not read it."""
-    collection = find(account, collections, name)
+    collection = find_collection(account, collections, name)
     if not may_read(account, collection):
         raise NotAllowed("this account may not read this collection")
     return collection
 
 
-def writable(account: Account, collections: Iterable[Collection], name: str) -> Collection:
+def find_writable(account: Account, collections: Iterable[Collection], name: str) -> Collection:
     """As `find`; raises NotAllowed if the account may see but not write to it."""
-    collection = find(account, collections, name)
+    collection = find_collection(account, collections, name)
     if not may_write(account, collection):
         raise NotAllowed("this account may not add objects to this collection")
     return collection
 
 
-def deletable(account: Account, collections: Iterable[Collection], name: str) -> Collection:
+def find_deletable(account: Account, collections: Iterable[Collection], name: str) -> Collection:
     """As `find`; for the account must both read and write it.
 
     With neither right the collection does not exist, with one of them deleting
     is refused (TAXII 2.1 section 5.7).
     """
-    collection = find(account, collections, name)
+    collection = find_collection(account, collections, name)
     if may_delete(account, collection):
         return collection
     if may_read(account, collection) or may_write(account, collection):
@@ -203,12 +205,12 @@ def _is_named(account: Account, name: str) -> bool:
     return name != "" and name in (account.name, account.partner)
 
 
-def _claims(header: str, schemes: Some[Scheme]) -> list[_Claim]:
+def _claims(header: str, schemes: Some[AuthScheme]) -> list[_Claim]:
     scheme, _, rest = header.strip().partition(" ")
     match scheme.lower():
-        case "basic" if Scheme.BASIC in schemes:
+        case "basic" if AuthScheme.BASIC in schemes:
             return _basic(rest.strip())
-        case "bearer" | "token" if Scheme.BEARER in schemes:
+        case "bearer" | "token" if AuthScheme.BEARER in schemes:
             return _readings(rest.strip())
     return []
 

@@ -43,17 +43,17 @@ _FIRST = (
 )
 
 
-def found(store: Store, publisher: Publisher, seal: Seal) -> None:
+def create_default_collections(store: Store, publisher: Publisher, seal: Seal) -> None:
     """Collections, and in the feeds what every reader needs.  Harmless when they are there."""
     there = {collection.alias for collection in store.feeds.collections()}
     for alias, kind, title, description, level in _FIRST:
         if alias not in there:
             name = _uuid4(seal, alias)
-            add(store, Collection(name, alias, kind, title, description, level))
+            ensure_collection(store, Collection(name, alias, kind, title, description, level))
     store.commit(publisher.furnish)
 
 
-def add(store: Store, collection: Collection) -> None:
+def ensure_collection(store: Store, collection: Collection) -> None:
     """A collection, unless another process was quicker with the same one."""
     try:
         store.feeds.add(collection)
@@ -62,7 +62,7 @@ def add(store: Store, collection: Collection) -> None:
             raise
 
 
-def found_operator(store: Store) -> str | None:
+def create_operator(store: Store) -> str | None:
     """The operator's account with a new key; None if there is one already."""
     if store.people.account(OPERATOR) is not None:
         return None

@@ -23,40 +23,40 @@ from tocsin.admission.warninglists.index import load
 from tocsin.config import ConfigError, HubSettings, policy_text
 from tocsin.config.cache import kept
 from tocsin.server.app import (
-    Judging,
-    Parts,
-    assemble,
+    AdmissionConfig,
+    HubServices,
+    build_services,
     create_app,
 )
-from tocsin.server.bootstrap import OPERATOR, found, found_operator
+from tocsin.server.bootstrap import OPERATOR, create_default_collections, create_operator
 from tocsin.server.http.server import (
     DRAIN,
     Contexts,
-    Listener,
-    Place,
-    listener,
+    HttpServer,
+    ListenAddress,
+    build_server,
 )
 from tocsin.server.http.tls import server_context
 from tocsin.server.secrets import Seal, seal
 from tocsin.server.store import Clock, Store, wall_clock
 from tocsin.server.store.embedded import Engine, database
-from tocsin.server.worker import finish, start
+from tocsin.server.worker import join_workers, start_workers
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class Runtime:
     """What a command works with."""
 
     settings: HubSettings
     seal: Seal
-    parts: Parts
+    services: HubServices
     policy: Policy
 
 
 @contextmanager
-def opened(settings: HubSettings, say: Say, clock: Clock = wall_clock) -> Iterator[Opened]:
+def open_runtime(settings: HubSettings, say: Say, clock: Clock = wall_clock) -> Iterator[Runtime]:
     """The hub's parts over its database, for a command beside the hub or without it."""
     place = nullcontext(settings.mongo_uri) if settings.mongo_uri else database(settings.data, say)
     with place as uri, _joined(settings, uri, clock) as hub:
@@ -64,11 +64,13 @@ def opened(settings: HubSettings, say: Say, clock: Clock = wall_clock) -> Iterat
 
 
 @contextmanager
-def housed(settings: HubSettings, say: Say, clock: Clock = wall_clock) -> Iterator[Opened]:
+def open_serving_runtime(
+    settings: HubSettings, say: Say, clock: Clock = wall_clock
+) -> Iterator[Runtime]:
     """The same for the hub itself, which keeps the embedded engine alive for all."""
     place = nullcontext(settings.mongo_uri) if settings.mongo_uri else _engine(settings, say)
     with place as uri, _joined(settings, uri, clock) as hub:
-        there = {partner.slug for partner in hub.parts.store.people.partners()}
+        there = {partner.slug for partner in hub.services.store.people.partners()}
         for slug in sorted(hub.policy.partners.keys() - there):
             say(f"policy: [partners.{slug}] has no effect: there is no partner of that short name")
         yield hub
@@ -86,16 +88,18 @@ def _engine(settings: HubSettings, say: Say) -> Iterator[str]:
 
 
 @contextmanager
-def _joined(settings: HubSettings, uri: str, clock: Clock = wall_clock) -> Iterator[Opened]:
+def _joined(settings: HubSettings, uri: str, clock: Clock = wall_clock) -> Iterator[Runtime]:
     own = seal(settings.data)
-    judging = Judging(policy_of(policy_text(settings.policy), settings.policy), load(keep=kept))
+    admission = AdmissionConfig(
+        policy_of(policy_text(settings.policy), settings.policy), load(keep=kept)
+    )
     store = Store.connect(uri, name=settings.database, clock=clock)
     try:
         store.prepare()
         store.check_secrets(own.fingerprint)
-        parts = assemble(store, own, settings, judging)
-        found(store, parts.publisher, own)
-        yield Opened(settings, own, parts, judging.policy)
+        services = build_services(store, own, settings, admission)
+        create_default_collections(store, services.publisher, own)
+        yield Runtime(settings, own, services, admission.policy)
     finally:
         store.close()
 
@@ -114,18 +118,18 @@ def serve(
     stop = threading.Event()
     _on_signal(stop)
     tls = _tls(settings, say)
-    with housed(settings, say, clock) as hub:
-        key = found_operator(hub.parts.store)
+    with open_serving_runtime(settings, say, clock) as hub:
+        key = create_operator(hub.services.store)
         if not settings.mongo_uri:
-            hub.parts.store.submissions.free()  # the engine is ours alone: who had them is dead
-            hub.parts.store.errands.free()
+            hub.services.store.submissions.free()  # the engine is ours alone: who had them is dead
+            hub.services.store.errands.free()
         server = _server(hub, stop, tls)
         _listen(server, settings)
         scheme = "https" if tls else "http"
         url = f"{scheme}://{_shown(settings.host)}:{server.bind_addr[1]}/taxii2/"
         answering = threading.Thread(target=server.serve, name="http", daemon=True)
         answering.start()
-        workers = start(hub.parts, stop)
+        workers = start_workers(hub.services, stop)
         _settle()
         try:
             _announce(url, key, ready, say)
@@ -137,13 +141,15 @@ def serve(
             stop.set()
             server.stop()
             answering.join(DRAIN)
-            finish(workers, DRAIN)
+            join_workers(workers, DRAIN)
         if ready is not None:
             ready.unlink(missing_ok=True)
     say("stopped")
 
 
-def work(settings: HubSettings, say: Callable[[str], None], clock: Clock = wall_clock) -> None:
+def run_worker(
+    settings: HubSettings, say: Callable[[str], None], clock: Clock = wall_clock
+) -> None:
     """Admit what waits, and pack, beside the hubs that answer, until SIGTERM or SIGINT.
 
     Raises ConfigError on the embedded engine, which ends with its hub: that one works itself.
@@ -154,13 +160,13 @@ def work(settings: HubSettings, say: Callable[[str], None], clock: Clock = wall_
         )
     stop = threading.Event()
     _on_signal(stop)
-    with opened(settings, say, clock) as hub:
-        workers = start(hub.parts, stop)
+    with open_runtime(settings, say, clock) as hub:
+        workers = start_workers(hub.services, stop)
         _settle()
         say("working")
         stop.wait()
         say("stopping: finishing what is in hand")
-        finish(workers, DRAIN)
+        join_workers(workers, DRAIN)
     say("stopped")
 
 
@@ -170,13 +176,13 @@ def _settle() -> None:
     gc.freeze()
 
 
-def _server(hub: Opened, stop: threading.Event, tls: Contexts | None) -> Listener:
+def _server(hub: Runtime, stop: threading.Event, tls: Contexts | None) -> HttpServer:
     settings = hub.settings
-    place = Place(settings.host, settings.port, settings.threads, tls)
-    return listener(place, create_app(hub.parts, hub.seal, settings, stop))
+    place = ListenAddress(settings.host, settings.port, settings.threads, tls)
+    return build_server(place, create_app(hub.services, hub.seal, settings, stop))
 
 
-def _listen(server: Listener, settings: HubSettings) -> None:
+def _listen(server: HttpServer, settings: HubSettings) -> None:
     """Raises ConfigError if the address is another's, or none of this machine."""
     try:
         server.prepare()

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from tocsin.server.app import Parts
+from tocsin.server.app import HubServices
 from tocsin.server.intake.intake import Intake
 from tocsin.server.lifecycle import Aftercare
 from tocsin.server.store import OUTAGES, Store
@@ -26,20 +26,23 @@ _PACK_SHARE = 4
 """Packing rests four times as long as it took."""
 
 
-def start(parts: Parts, stop: threading.Event) -> list[threading.Thread]:
+def start_workers(services: HubServices, stop: threading.Event) -> list[threading.Thread]:
     """What works beside the requests, until `stop` is set."""
     made = [
         threading.Thread(
-            target=work, args=(parts.intake, parts.aftercare, stop), name="worker", daemon=True
+            target=run_intake,
+            args=(services.intake, services.lifecycle, stop),
+            name="worker",
+            daemon=True,
         ),
-        threading.Thread(target=_pack, args=(parts.store, stop), name="packer", daemon=True),
+        threading.Thread(target=_pack, args=(services.store, stop), name="packer", daemon=True),
     ]
     for each in made:
         each.start()
     return made
 
 
-def finish(workers: Sequence[threading.Thread], seconds: float) -> None:
+def join_workers(workers: Sequence[threading.Thread], seconds: float) -> None:
     """Wait for them; all of them together may take so long."""
     ends = time.monotonic() + seconds
     for each in workers:
@@ -60,7 +63,7 @@ def _pack(store: Store, stop: threading.Event) -> None:
             log.exception("a block could not be packed; it is tried again later")
 
 
-def work(intake: Intake, aftercare: Aftercare, stop: threading.Event) -> None:
+def run_intake(intake: Intake, aftercare: Aftercare, stop: threading.Event) -> None:
     """Admit what was too large to be admitted at once, and sweep, until the hub stops."""
     while not stop.is_set():
         intake.waiting.clear()

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from support.certificates import authority, written
 from support.clock import Clock, hub_and_clock
-from support.conformance_hub import Judged
+from support.conformance_hub import ConformanceHub
 from support.databases import emptied
 from support.feed_postings import Feed
-from support.hub import TestHub
-from support.processes import Hub
+from support.hub import HubInProcess
+from support.processes import HubProcess
 from support.taxii_servers import KEY, Medallion, serve_medallion
 
 from tocsin.clients.cli.main import main
@@ -74,33 +74,33 @@ def feed(new: Callable[[], Feed]) -> Feed:
 
 
 @pytest.fixture
-def timed(store: Store) -> tuple[TestHub, Clock]:
+def timed(store: Store) -> tuple[HubInProcess, Clock]:
     """A hub, and the clock by which it tells the time."""
     return hub_and_clock(store)
 
 
 @pytest.fixture
-def hub(timed: tuple[TestHub, Clock]) -> TestHub:
+def hub(timed: tuple[HubInProcess, Clock]) -> HubInProcess:
     """The same hub."""
     return timed[0]
 
 
 @pytest.fixture
-def clock(timed: tuple[TestHub, Clock]) -> Clock:
+def clock(timed: tuple[HubInProcess, Clock]) -> Clock:
     """Its clock, which stands until it is moved."""
     return timed[1]
 
 
 @pytest.fixture(scope="session")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judged]:
+def conformance_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConformanceHub]:
     """A served hub without allowances, in TLS, and what the conformance checks are told of it."""
-    folder, own = tmp_path_factory.mktemp("judged"), authority()
+    folder, own = tmp_path_factory.mktemp("conformance"), authority()
     ca = written(folder / "ca.pem", own.certificate)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("TOCSIN_REQUESTS_PER_MINUTE", "0")
         environment.setenv("TOCSIN_TLS_CERTIFICATE", str(own.server().both(folder)))
         environment.setenv("TOCSIN_TLS_CLIENT_CA", str(ca))
-        hub = Hub(folder / "data").start()
+        hub = HubProcess(folder / "data").start()
     try:
         hub.join("acme")
         hub.command("collection", "add", "secret", "--kind", "verbatim", "--title", "Of others")
@@ -109,7 +109,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judged]:
         certificate = own.issue("acme").both(folder)
         hub.command("key", "certificate", "acme", str(certificate))
         keys = hub.key, f"{other['account']}:{other['key']}"
-        yield Judged(hub.url, *keys, ca=ca, certificate=certificate)
+        yield ConformanceHub(hub.url, *keys, ca=ca, certificate=certificate)
     finally:
         assert hub.stop() == 0
 

@@ -20,7 +20,7 @@ from tocsin.server.integrations.medallion.importer import (
     take_over,
 )
 from tocsin.server.model import CollectionKind
-from tocsin.server.runtime import Opened
+from tocsin.server.runtime import Runtime
 
 _EXAMPLES = """\
 examples:
@@ -52,72 +52,72 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def serving(hub: Opened, options: argparse.Namespace) -> Told:
+def serving(hub: Runtime, options: argparse.Namespace) -> Told:
     """Stands for `serve`."""
     raise AssertionError("serve opens the hub itself")
 
 
-def working(hub: Opened, options: argparse.Namespace) -> Told:
+def working(hub: Runtime, options: argparse.Namespace) -> Told:
     """Stands for `work`."""
     raise AssertionError("work opens the hub itself")
 
 
-def _key_issue(hub: Opened, options: argparse.Namespace) -> Told:
+def _key_issue(hub: Runtime, options: argparse.Namespace) -> Told:
     return operations.new_key(hub, options.account)
 
 
-def _key_certificate(hub: Opened, options: argparse.Namespace) -> Told:
+def _key_certificate(hub: Runtime, options: argparse.Namespace) -> Told:
     return operations.register_certificate(hub, options.account, options.file.read_bytes())
 
 
-def _key_list(hub: Opened, options: argparse.Namespace) -> Told:
+def _key_list(hub: Runtime, options: argparse.Namespace) -> Told:
     return operations.keys(hub, options.account)
 
 
-def _key_revoke(hub: Opened, options: argparse.Namespace) -> Told:
+def _key_revoke(hub: Runtime, options: argparse.Namespace) -> Told:
     return operations.revoke_key(hub, options.account, options.id)
 
 
-def _collection_list(hub: Opened, options: argparse.Namespace) -> Told:
+def _collection_list(hub: Runtime, options: argparse.Namespace) -> Told:
     return operations.collections(hub)
 
 
-def _collection_add(hub: Opened, options: argparse.Namespace) -> Told:
+def _collection_add(hub: Runtime, options: argparse.Namespace) -> Told:
     new = operations.collection_of(options.alias, CollectionKind(options.kind), options.title)
     sources, types = words(options.source), frozenset(words(options.type))
     wish = view_definitions.Wish(sources, types, options.max_tlp, options.active_only, options.at)
-    return operations.add_collection(hub, view_definitions.gathered(hub.parts.store, new, wish))
+    return operations.add_collection(hub, view_definitions.gathered(hub.services.store, new, wish))
 
 
-def _review_list(hub: Opened, options: argparse.Namespace) -> Told:
+def _review_list(hub: Runtime, options: argparse.Namespace) -> Told:
     return operations.reviews(hub, options.partner)
 
 
-def _review_release(hub: Opened, options: argparse.Namespace) -> Told:
+def _review_release(hub: Runtime, options: argparse.Namespace) -> Told:
     return operations.decide(hub, options.review, release=True, reason="")
 
 
-def _review_reject(hub: Opened, options: argparse.Namespace) -> Told:
+def _review_reject(hub: Runtime, options: argparse.Namespace) -> Told:
     return operations.decide(hub, options.review, release=False, reason=options.reason)
 
 
-def _public_revoke(hub: Opened, options: argparse.Namespace) -> Told:
+def _public_revoke(hub: Runtime, options: argparse.Namespace) -> Told:
     return operations.revoke(hub, options.public, options.reason)
 
 
-def _benign_add(hub: Opened, options: argparse.Namespace) -> Told:
+def _benign_add(hub: Runtime, options: argparse.Namespace) -> Told:
     return operations.forbid(hub, options.value, options.reason)
 
 
-def _benign_list(hub: Opened, options: argparse.Namespace) -> Told:
+def _benign_list(hub: Runtime, options: argparse.Namespace) -> Told:
     return operations.forbidden(hub)
 
 
-def _benign_remove(hub: Opened, options: argparse.Namespace) -> Told:
+def _benign_remove(hub: Runtime, options: argparse.Namespace) -> Told:
     return operations.allow(hub, options.value)
 
 
-def _import_medallion(hub: Opened, options: argparse.Namespace) -> Told:
+def _import_medallion(hub: Runtime, options: argparse.Namespace) -> Told:
     wish = Wish(
         roots=frozenset(options.root),
         collections=frozenset(options.collection),
@@ -132,7 +132,7 @@ def _import_medallion(hub: Opened, options: argparse.Namespace) -> Told:
     return taken
 
 
-Run = Callable[[Opened, argparse.Namespace], Told]
+Run = Callable[[Runtime, argparse.Namespace], Told]
 
 
 def parser() -> argparse.ArgumentParser:

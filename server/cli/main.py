@@ -25,7 +25,7 @@ from tocsin.server.cli.commands import (
     serving,
     working,
 )
-from tocsin.server.runtime import opened, serve, work
+from tocsin.server.runtime import open_runtime, run_worker, serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,7 +61,7 @@ def _run(options: argparse.Namespace) -> int:
             serve(settings, options.ready_file, say)
             return 0
         if options.run is working:
-            work(settings, say)
+            run_worker(settings, say)
             return 0
         logging.getLogger().setLevel(logging.WARNING)
         return _at_the_desk(settings, options)
@@ -75,7 +75,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _at_the_desk(settings: HubSettings, options: argparse.Namespace) -> int:
     new = not settings.mongo_uri and not settings.data.exists()
-    with opened(settings, lambda text: None) as hub:
+    with open_runtime(settings, lambda text: None) as hub:
         if new:
             say(f"tocsin-hub: there was no hub in {settings.data}, a new one was begun there;")
             say("  if that is not what you meant, name the data directory of yours with --data")

@@ -10,8 +10,8 @@ from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import Tlp
 from tocsin.admission.policy import SLUG
 from tocsin.admission.timestamps import stix_time
-from tocsin.server.auth import fingerprint, is_fingerprint
-from tocsin.server.bootstrap import OPERATOR, add, issue_key
+from tocsin.server.auth import certificate_fingerprint, is_certificate_fingerprint
+from tocsin.server.bootstrap import OPERATOR, ensure_collection, issue_key
 from tocsin.server.cli.view_definitions import described
 from tocsin.server.http.tls import first_certificate
 from tocsin.server.lifecycle import unwanted
@@ -23,14 +23,14 @@ from tocsin.server.model import (
     Record,
     Review,
 )
-from tocsin.server.runtime import Opened
+from tocsin.server.runtime import Runtime
 from tocsin.server.store import Txn
 
 Answer = dict[str, object]
 
 
 def add_partner(
-    hub: Opened, partner: Partner, reads: Iterable[str], writes: Iterable[str]
+    hub: Runtime, partner: Partner, reads: Iterable[str], writes: Iterable[str]
 ) -> Answer:
     """A partner with one account of its name and a key, which is shown this once."""
     _check_slug(partner.slug)
@@ -45,7 +45,7 @@ def add_partner(
         txn.people.add_account(Account(partner.slug, partner.slug, may_read, may_write))
         return _with_key(txn, partner.slug)
 
-    return {"partner": partner.slug, **hub.parts.store.commit(work)}
+    return {"partner": partner.slug, **hub.services.store.commit(work)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Change:
     disabled: bool | None = None
 
 
-def change_partner(hub: Opened, slug: str, change: Change) -> Answer:
+def change_partner(hub: Runtime, slug: str, change: Change) -> Answer:
     """A partner with some of what was said of it changed, from the next request on.
 
     What was published before stays as it is.
@@ -79,7 +79,7 @@ def change_partner(hub: Opened, slug: str, change: Change) -> Answer:
         _note(txn, "partner.change", what)
         return said
 
-    return hub.parts.store.commit(work)
+    return hub.services.store.commit(work)
 
 
 def _changed(partner: Partner, change: Change) -> Partner:
@@ -93,7 +93,7 @@ def _changed(partner: Partner, change: Change) -> Partner:
     return changed
 
 
-def _allowed(hub: Opened, account: Account, change: Change) -> Account:
+def _allowed(hub: Runtime, account: Account, change: Change) -> Account:
     return replace(
         account,
         reads=account.reads if change.reads is None else _collections(hub, change.reads),
@@ -102,42 +102,42 @@ def _allowed(hub: Opened, account: Account, change: Change) -> Account:
     )
 
 
-def new_key(hub: Opened, account: str) -> Answer:
+def new_key(hub: Runtime, account: str) -> Answer:
     """Another key of an account; those before it stay good until they are revoked."""
     _check_account(hub, account)
-    return hub.parts.store.commit(lambda txn: _with_key(txn, account))
+    return hub.services.store.commit(lambda txn: _with_key(txn, account))
 
 
-def register_certificate(hub: Opened, account: str, file: bytes) -> Answer:
+def register_certificate(hub: Runtime, account: str, file: bytes) -> Answer:
     """Let a client certificate, as it stands in a file, open an account."""
     _check_account(hub, account)
-    kept = fingerprint(first_certificate(file))
+    kept = certificate_fingerprint(first_certificate(file))
 
     def work(txn: Txn) -> Answer:
         txn.people.add_key(account, kept)
         _note(txn, "key.certificate", {"account": account, "id": kept})
         return {"account": account, "id": kept}
 
-    return hub.parts.store.commit(work)
+    return hub.services.store.commit(work)
 
 
-def keys(hub: Opened, account: str) -> list[Answer]:
+def keys(hub: Runtime, account: str) -> list[Answer]:
     """What opens an account: the SHA-256 of each key and of each certificate."""
     _check_account(hub, account)
     return [
         {
             "account": account,
-            "kind": "certificate" if is_fingerprint(each) else "key",
+            "kind": "certificate" if is_certificate_fingerprint(each) else "key",
             "id": each,
         }
-        for each in hub.parts.store.people.keys_of(account)
+        for each in hub.services.store.people.keys_of(account)
     ]
 
 
-def revoke_key(hub: Opened, account: str, beginning: str) -> Answer:
+def revoke_key(hub: Runtime, account: str, beginning: str) -> Answer:
     """Let a key or certificate open nothing any more, from the next request on."""
     _check_account(hub, account)
-    known = hub.parts.store.people.keys_of(account)
+    known = hub.services.store.people.keys_of(account)
     found = [each for each in known if each.startswith(beginning)]
     if len(found) != 1 or not beginning:
         said = "several begin so" if found else "there is none"
@@ -148,12 +148,12 @@ def revoke_key(hub: Opened, account: str, beginning: str) -> Answer:
         _note(txn, "key.revoke", {"account": account, "id": found[0]})
         return {"account": account, "revoked": found[0]}
 
-    return hub.parts.store.commit(work)
+    return hub.services.store.commit(work)
 
 
-def partners(hub: Opened) -> list[Answer]:
+def partners(hub: Runtime) -> list[Answer]:
     """Every partner with what its accounts may do."""
-    people, names = hub.parts.store.people, _aliases(hub)
+    people, names = hub.services.store.people, _aliases(hub)
     accounts = people.accounts()
     return [
         _partner(partner, [each for each in accounts if each.partner == partner.slug], names)
@@ -161,18 +161,18 @@ def partners(hub: Opened) -> list[Answer]:
     ]
 
 
-def add_collection(hub: Opened, collection: Collection) -> Answer:
+def add_collection(hub: Runtime, collection: Collection) -> Answer:
     """A collection; a feed takes what is published from now on."""
     _check_slug(collection.alias)
-    add(hub.parts.store, collection)
-    answer = _described(collection, hub.parts.store.feeds.collections())
+    ensure_collection(hub.services.store, collection)
+    answer = _described(collection, hub.services.store.feeds.collections())
 
     def work(txn: Txn) -> None:
-        hub.parts.publisher.furnish(txn)
+        hub.services.publisher.furnish(txn)
         what = {name: value for name, value in answer.items() if name not in ("id", "title")}
         _note(txn, "collection.add", what)
 
-    hub.parts.store.commit(work)
+    hub.services.store.commit(work)
     return answer
 
 
@@ -181,26 +181,26 @@ def collection_of(alias: str, kind: CollectionKind, title: str) -> Collection:
     return Collection(str(uuid.uuid4()), alias, kind, title or alias)
 
 
-def collections(hub: Opened) -> list[Answer]:
+def collections(hub: Runtime) -> list[Answer]:
     """Every collection, by id."""
-    known = hub.parts.store.feeds.collections()
+    known = hub.services.store.feeds.collections()
     return [_described(collection, known) for collection in known]
 
 
-def reviews(hub: Opened, partner: str | None) -> list[Answer]:
+def reviews(hub: Runtime, partner: str | None) -> list[Answer]:
     """What waits for an analyst, the oldest first."""
-    waiting = sorted(hub.parts.store.reviews.waiting(partner), key=lambda review: review.asked)
+    waiting = sorted(hub.services.store.reviews.waiting(partner), key=lambda review: review.asked)
     return [_asked(review) for review in waiting]
 
 
-def decide(hub: Opened, names: Iterable[str], *, release: bool, reason: str) -> list[Answer]:
+def decide(hub: Runtime, names: Iterable[str], *, release: bool, reason: str) -> list[Answer]:
     """Release or reject what waits; each answer is the record as its submitter sees it now."""
     answers: list[Answer] = []
     for name in names:
-        review = hub.parts.store.reviews.find(name)
+        review = hub.services.store.reviews.find(name)
         if review is None:
             raise NotFound(f"there is no review {name!r}; `tocsin-hub review list` shows them")
-        intake = hub.parts.intake
+        intake = hub.services.intake
         if release:
             record = intake.release(review, "operator")
         else:
@@ -209,45 +209,45 @@ def decide(hub: Opened, names: Iterable[str], *, release: bool, reason: str) -> 
     return answers
 
 
-def revoke(hub: Opened, names: Iterable[str], reason: str) -> list[Answer]:
+def revoke(hub: Runtime, names: Iterable[str], reason: str) -> list[Answer]:
     """Revoke public objects, for ever; whoever reports the same later makes new ones."""
     answers: list[Answer] = []
     for name in names:
-        hub.parts.aftercare.revoke(name, OPERATOR, reason)
+        hub.services.lifecycle.revoke(name, OPERATOR, reason)
         answers.append({"public": name, "revoked": True})
     return answers
 
 
-def forbid(hub: Opened, texts: Sequence[str], reason: str) -> list[Answer]:
+def forbid(hub: Runtime, texts: Sequence[str], reason: str) -> list[Answer]:
     """Put values on the hub's own list: refused from now on, and revoked where published."""
     for text in texts:
         unwanted(text, reason, 0)  # all must be understood before any is acted on
     answers: list[Answer] = []
     for text in texts:
-        new, revoked = hub.parts.aftercare.forbid(text, OPERATOR, reason)
+        new, revoked = hub.services.lifecycle.forbid(text, OPERATOR, reason)
         answers.append({"kind": new.kind, "value": new.value, "revoked": revoked})
     return answers
 
 
-def forbidden(hub: Opened) -> list[Answer]:
+def forbidden(hub: Runtime) -> list[Answer]:
     """The hub's own list."""
     return [
         {"kind": u.kind, "value": u.value, "reason": u.reason, "since": stix_time(u.since)}
-        for u in hub.parts.store.unwanted.all()
+        for u in hub.services.store.unwanted.all()
     ]
 
 
-def allow(hub: Opened, texts: Iterable[str]) -> list[Answer]:
+def allow(hub: Runtime, texts: Iterable[str]) -> list[Answer]:
     """Take values off the hub's own list; what was revoked stays revoked."""
     return [
         {"kind": old.kind, "value": old.value}
-        for old in (hub.parts.aftercare.allow(text, OPERATOR) for text in texts)
+        for old in (hub.services.lifecycle.allow(text, OPERATOR) for text in texts)
     ]
 
 
-def _collections(hub: Opened, names: Iterable[str]) -> frozenset[str]:
+def _collections(hub: Runtime, names: Iterable[str]) -> frozenset[str]:
     known = {}
-    for collection in hub.parts.store.feeds.collections():
+    for collection in hub.services.store.feeds.collections():
         known[collection.alias] = known[collection.id] = collection.id
     wanted = {name.strip() for name in names if name.strip()}
     for name in wanted - known.keys():
@@ -255,8 +255,8 @@ def _collections(hub: Opened, names: Iterable[str]) -> frozenset[str]:
     return frozenset(known[name] for name in wanted)
 
 
-def _aliases(hub: Opened) -> dict[str, str]:
-    return {each.id: each.alias for each in hub.parts.store.feeds.collections()}
+def _aliases(hub: Runtime) -> dict[str, str]:
+    return {each.id: each.alias for each in hub.services.store.feeds.collections()}
 
 
 def _partner(partner: Partner, accounts: Iterable[Account], names: Mapping[str, str]) -> Answer:
@@ -317,8 +317,8 @@ def _decided(review: Review, record: Record) -> Answer:
     }
 
 
-def _check_account(hub: Opened, name: str) -> None:
-    if hub.parts.store.people.account(name) is None:
+def _check_account(hub: Runtime, name: str) -> None:
+    if hub.services.store.people.account(name) is None:
         raise NotFound(f"there is no account {name!r}; `tocsin-hub partner list` shows them")
 
 

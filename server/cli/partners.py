@@ -12,7 +12,7 @@ from tocsin.admission.model import Consent, Tlp
 from tocsin.server.cli import operations
 from tocsin.server.countries import country
 from tocsin.server.model import Partner
-from tocsin.server.runtime import Opened
+from tocsin.server.runtime import Runtime
 
 _SEVERAL = ("sector", "term", "read", "write")
 """Options of several values."""
@@ -42,7 +42,7 @@ class NameAnywhere(argparse.ArgumentParser):
         return str(several[0].pop())
 
 
-def add(hub: Opened, options: argparse.Namespace) -> operations.Answer:
+def add(hub: Runtime, options: argparse.Namespace) -> operations.Answer:
     """See desk.add_partner."""
     partner = Partner(
         slug=options.slug,
@@ -61,7 +61,7 @@ def add(hub: Opened, options: argparse.Namespace) -> operations.Answer:
     return operations.add_partner(hub, partner, reads, writes)
 
 
-def change(hub: Opened, options: argparse.Namespace) -> operations.Answer:
+def change(hub: Runtime, options: argparse.Namespace) -> operations.Answer:
     """See desk.change_partner."""
     names, terms = options.name or [], _given(options.term)
     about: dict[str, object] = {
@@ -85,7 +85,7 @@ def change(hub: Opened, options: argparse.Namespace) -> operations.Answer:
     return operations.change_partner(hub, options.slug, wanted)
 
 
-def listed(hub: Opened, options: argparse.Namespace) -> list[operations.Answer]:
+def listed(hub: Runtime, options: argparse.Namespace) -> list[operations.Answer]:
     """See desk.partners."""
     return operations.partners(hub)
 

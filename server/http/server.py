@@ -27,9 +27,9 @@ from cheroot.server import HTTPConnection
 from cheroot.ssl import Adapter
 from cheroot.wsgi import Server
 
-from tocsin.server.auth import fingerprint
+from tocsin.server.auth import certificate_fingerprint
 from tocsin.server.http import parser
-from tocsin.server.taxii.protocols import CERTIFICATE, Certificate
+from tocsin.server.taxii.protocols import CLIENT_CERTIFICATE, ClientCertificate
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ Contexts = Callable[[], ssl.SSLContext]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ListenAddress:
     """Where to listen."""
 
     host: str
@@ -62,9 +62,9 @@ class Place:
     """None: in the clear."""
 
 
-def listener(place: Place, application: object) -> Listener:
+def build_server(place: ListenAddress, application: object) -> HttpServer:
     """A server for a WSGI application: to `prepare`, `serve` and `stop`."""
-    server = Listener(
+    server = HttpServer(
         (place.host, place.port),
         application,
         numthreads=place.threads,
@@ -82,7 +82,7 @@ def listener(place: Place, application: object) -> Listener:
     return server
 
 
-class Listener(Server):
+class HttpServer(Server):
     """Hands a connection to a thread only once it has something to say.
 
     Its `timeout` is its patience with a head, with a body, and with silence.
@@ -223,5 +223,5 @@ def _shaken(sock: ssl.SSLSocket, until: float, patience: float) -> dict[str, Any
     shown, told = sock.getpeercert(binary_form=True), sock.getpeercert()
     if shown and told:
         expires = ssl.cert_time_to_seconds(str(told["notAfter"]))
-        environ[CERTIFICATE] = Certificate(fingerprint(shown), expires)
+        environ[CLIENT_CERTIFICATE] = ClientCertificate(certificate_fingerprint(shown), expires)
     return environ

@@ -22,10 +22,10 @@ from tocsin.admission.errors import (
     Unavailable,
     WrongCoding,
 )
-from tocsin.server.auth import Scheme
+from tocsin.server.auth import AuthScheme
 from tocsin.server.taxii import content, etags, resources
 from tocsin.server.taxii.content import MEDIA_TYPE, OPENAPI
-from tocsin.server.taxii.protocols import Hub, Settings
+from tocsin.server.taxii.protocols import TaxiiServices, TaxiiSettings
 from tocsin.server.taxii.request_context import plain, visit
 from tocsin.server.taxii.routes import DISCOVERY, Door
 
@@ -42,7 +42,7 @@ _PLAIN_WORDS = {
 
 def register(
     app: flask.Flask,
-    hub: Hub,
+    hub: TaxiiServices,
     besides: Collection[str] = (),
     outages: Collection[type[Exception]] = (),
 ) -> None:
@@ -64,7 +64,7 @@ def register(
 
 @dataclass(frozen=True, slots=True)
 class _Manners:
-    hub: Hub
+    hub: TaxiiServices
     besides: tuple[str, ...]
 
     def greet(self) -> None:
@@ -168,15 +168,17 @@ def _compress(response: AnyResponse, wanted: str) -> None:
 
 
 _CHALLENGES = {
-    Scheme.BASIC: 'Basic realm="{}", charset="UTF-8"',
-    Scheme.BEARER: 'Bearer realm="{}"',
-    Scheme.CERTIFICATE: 'Certificate realm="{}"',  # not registered; a 401 must name something
+    AuthScheme.BASIC: 'Basic realm="{}", charset="UTF-8"',
+    AuthScheme.BEARER: 'Bearer realm="{}"',
+    AuthScheme.CERTIFICATE: 'Certificate realm="{}"',  # not registered; a 401 must name something
 }
 
 
-def _challenges(settings: Settings) -> list[str]:
+def _challenges(settings: TaxiiSettings) -> list[str]:
     realm = re.sub(r'[^ -~]|["\\]', "?", settings.title)
-    return [_CHALLENGES[scheme].format(realm) for scheme in Scheme if scheme in settings.schemes]
+    return [
+        _CHALLENGES[scheme].format(realm) for scheme in AuthScheme if scheme in settings.schemes
+    ]
 
 
 def _log(status: int) -> None:

@@ -27,7 +27,7 @@ from tocsin.server.taxii import (
 )
 from tocsin.server.taxii.content import MEDIA_TYPE
 from tocsin.server.taxii.page_token import Walk
-from tocsin.server.taxii.protocols import Hub
+from tocsin.server.taxii.protocols import TaxiiServices
 from tocsin.server.taxii.query import Asked, Endpoint
 from tocsin.server.taxii.request_context import visit
 
@@ -50,7 +50,7 @@ _SPELLINGS: dict[Endpoint, Callable[[Page, str | None], bytes]] = {
 class Reading:
     """What is read for one request."""
 
-    hub: Hub
+    hub: TaxiiServices
     feed: Collection
     asked: Asked
     endpoint: Endpoint

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from tocsin.server.auth import People, Scheme
+from tocsin.server.auth import AccountLookup, AuthScheme
 from tocsin.server.model import (
     Account,
     Collection,
@@ -23,15 +23,15 @@ from tocsin.server.model import (
 from tocsin.server.taxii.long_poll import Vigil
 from tocsin.server.taxii.rate_limit import Rates
 
-MIN_KEY = 16
+MIN_KEY_LENGTH = 16
 """Octets that a cursor key must have at least."""
 
 
-CERTIFICATE = "tocsin.certificate"
-"""Where the WSGI server puts the connection's `Certificate`, if there is one."""
+CLIENT_CERTIFICATE = "tocsin.certificate"
+"""Where the WSGI server puts the connection's `ClientCertificate`, if there is one."""
 
 
-class Certificate(NamedTuple):
+class ClientCertificate(NamedTuple):
     """A client's certificate, verified when the connection was made."""
 
     fingerprint: str
@@ -40,7 +40,7 @@ class Certificate(NamedTuple):
     """Seconds since 1970 UTC; a connection may outlive it."""
 
 
-class Feeds(Protocol):
+class CollectionReader(Protocol):
     """Collections and what is in them."""
 
     def collections(self) -> Sequence[Collection]:
@@ -65,7 +65,7 @@ class Feeds(Protocol):
         ...
 
 
-class Intake(Protocol):
+class ObjectIntake(Protocol):
     """Where objects are taken in and taken out."""
 
     def receive(
@@ -91,7 +91,7 @@ class Intake(Protocol):
         ...
 
 
-class Statuses(Protocol):
+class StatusReader(Protocol):
     """What became of submissions."""
 
     def find(self, id: str, *, raw: bool = False) -> Submission | None:
@@ -104,7 +104,7 @@ class Statuses(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class TaxiiSettings:
     """What an operator may choose about the door."""
 
     title: str
@@ -124,26 +124,26 @@ class Settings:
     """Whether the optional match filters of the interoperability document are understood."""
     public_discovery: bool = False
     """Whether `/taxii2/` answers without a credential."""
-    schemes: frozenset[Scheme] = frozenset({Scheme.BASIC, Scheme.BEARER})
+    schemes: frozenset[AuthScheme] = frozenset({AuthScheme.BASIC, AuthScheme.BEARER})
     """How a request may prove its account."""
 
     def __post_init__(self) -> None:
         """Stops a start with a key that could be guessed or limits that cannot be kept."""
-        if len(self.cursor_key) < MIN_KEY:
-            raise ValueError(f"cursor_key must have at least {MIN_KEY} octets")
+        if len(self.cursor_key) < MIN_KEY_LENGTH:
+            raise ValueError(f"cursor_key must have at least {MIN_KEY_LENGTH} octets")
         if min(self.max_content_length, self.max_objects, self.page_size, self.page_cap) < 1:
             raise ValueError("the door's limits must be greater than zero")
 
 
 @dataclass(frozen=True, slots=True)
-class Hub:
+class TaxiiServices:
     """The house, as seen from the door."""
 
-    settings: Settings
-    feeds: Feeds
-    people: People
-    intake: Intake
-    statuses: Statuses
+    settings: TaxiiSettings
+    feeds: CollectionReader
+    people: AccountLookup
+    intake: ObjectIntake
+    statuses: StatusReader
     vigil: Vigil = field(default_factory=Vigil)
     """Who waits for news."""
     rates: Rates = field(default_factory=lambda: Rates(0))

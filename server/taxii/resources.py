@@ -38,7 +38,7 @@ from tocsin.server.model import (
 )
 from tocsin.server.publishing.verdicts import WITHDRAWN
 from tocsin.server.taxii.content import MEDIA_TYPE, STIX
-from tocsin.server.taxii.protocols import Settings
+from tocsin.server.taxii.protocols import TaxiiSettings
 
 ROOT = "/hub/"
 """The path of the one API root."""
@@ -111,7 +111,7 @@ def error(status: HTTPStatus, description: str = "", error_id: str = "") -> Reso
     return told
 
 
-def discovery(settings: Settings) -> Resource:
+def discovery(settings: TaxiiSettings) -> Resource:
     """The discovery resource (TAXII 2.1 section 4.1.1)."""
     told: Resource = {"title": settings.title}
     if settings.description:
@@ -121,7 +121,7 @@ def discovery(settings: Settings) -> Resource:
     return told | {"default": ROOT, "api_roots": [ROOT]}
 
 
-def api_root(settings: Settings) -> Resource:
+def api_root(settings: TaxiiSettings) -> Resource:
     """The API root resource (TAXII 2.1 section 4.2.1)."""
     told: Resource = {"title": settings.title}
     if settings.description:

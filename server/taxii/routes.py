@@ -18,7 +18,7 @@ from tocsin.server.model import Account, Collection
 from tocsin.server.taxii import content, resources
 from tocsin.server.taxii import query as filters
 from tocsin.server.taxii.paging import Reading
-from tocsin.server.taxii.protocols import CERTIFICATE, Certificate, Hub
+from tocsin.server.taxii.protocols import CLIENT_CERTIFICATE, ClientCertificate, TaxiiServices
 from tocsin.server.taxii.query import Asked, Endpoint
 from tocsin.server.taxii.request_context import visit
 
@@ -29,7 +29,7 @@ _STATUS_ID = re.compile(
 )
 
 
-def blueprint(hub: Hub) -> flask.Blueprint:
+def blueprint(hub: TaxiiServices) -> flask.Blueprint:
     """The TAXII endpoints of a hub.  `register` adds errors, headers and log."""
     door = Door(hub)
     paths = flask.Blueprint("taxii", __name__)
@@ -58,7 +58,7 @@ def blueprint(hub: Hub) -> flask.Blueprint:
 class Door:
     """The endpoints, each a method."""
 
-    hub: Hub
+    hub: TaxiiServices
 
     def admit(self) -> None:
         """Authenticates the request and counts it; raises NotAuthenticated, TooOften.
@@ -91,7 +91,7 @@ class Door:
     def status(self, id: str) -> flask.Response:
         """GET /hub/status/<id>/ (section 4.3); to the submitter's partner and the operator."""
         found = self.hub.statuses.find(id, raw=False) if _STATUS_ID.fullmatch(id) else None
-        if found is None or not auth.may_follow(visit().guest, found):
+        if found is None or not auth.may_read_status(visit().guest, found):
             raise NotFound("there is no such status, or it is not this account's")
         content.accept(request.headers.get("Accept"))
         return _answer(resources.encoded(resources.status(found, self.hub.statuses.records(id))))
@@ -99,12 +99,12 @@ class Door:
     def collections(self) -> flask.Response:
         """GET /hub/collections/ (section 5.1)."""
         content.accept(request.headers.get("Accept"))
-        known = auth.visible(visit().guest, self.hub.feeds.collections())
+        known = auth.visible_collections(visit().guest, self.hub.feeds.collections())
         return _answer(resources.encoded(resources.collections([_as_seen(one) for one in known])))
 
     def collection(self, name: str) -> flask.Response:
         """GET /hub/collections/<id or alias>/ (section 5.2)."""
-        found = _found(auth.find(visit().guest, self.hub.feeds.collections(), name))
+        found = _found(auth.find_collection(visit().guest, self.hub.feeds.collections(), name))
         content.accept(request.headers.get("Accept"))
         return _answer(resources.encoded(_as_seen(found)))
 
@@ -129,7 +129,7 @@ class Door:
     def add_objects(self, name: str) -> flask.Response:
         """POST …/objects/ (section 5.5)."""
         account = visit().guest
-        inbox = _found(auth.writable(account, self.hub.feeds.collections(), name))
+        inbox = _found(auth.find_writable(account, self.hub.feeds.collections(), name))
         content.accept(request.headers.get("Accept"))
         content.content_type(request.headers.get("Content-Type"))
         packed = content.of_body(request.headers.get("Content-Encoding"))
@@ -143,7 +143,7 @@ class Door:
     def delete_object(self, name: str, object_id: str) -> flask.Response:
         """DELETE …/objects/<id>/ (section 5.7): all versions, unless told which."""
         account = visit().guest
-        feed = _found(auth.deletable(account, self.hub.feeds.collections(), name))
+        feed = _found(auth.find_deletable(account, self.hub.feeds.collections(), name))
         content.accept(request.headers.get("Accept"))
         meant = filters.doomed(request.args.items(multi=True))
         gone = self.hub.intake.remove(
@@ -155,7 +155,7 @@ class Door:
         return _answer(b"")
 
     def _readable(self, name: str, *also: str) -> Collection:
-        feed = auth.readable(visit().guest, self.hub.feeds.collections(), name)
+        feed = auth.find_readable(visit().guest, self.hub.feeds.collections(), name)
         content.accept(request.headers.get("Accept"), *also)
         return _found(feed)
 
@@ -184,7 +184,7 @@ class Door:
     def _recheck(self, feed: Collection) -> None:
         """Raises unless the reader's credential and right still hold."""
         visit().account = self._guest()
-        auth.readable(visit().guest, self.hub.feeds.collections(), feed.id)
+        auth.find_readable(visit().guest, self.hub.feeds.collections(), feed.id)
 
     def _guest(self) -> Account:
         return auth.authenticate(
@@ -197,7 +197,7 @@ class Door:
 
 def _shown_certificate() -> str:
     """The fingerprint of the connection's certificate, unless it has expired meanwhile."""
-    shown: Certificate | None = request.environ.get(CERTIFICATE)
+    shown: ClientCertificate | None = request.environ.get(CLIENT_CERTIFICATE)
     return shown.fingerprint if shown and shown.expires > time.time() else ""
 
 

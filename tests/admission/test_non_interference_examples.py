@@ -24,18 +24,18 @@ from hypothesis import (
 from support.clock import hub_and_clock
 from support.databases import emptied
 from support.hub import (
-    AMBER as AMBER_TLP,
-)
-from support.hub import (
+    ADMISSION,
     CLEAR,
     GREEN,
-    JUDGING,
     MT,
     SEAL,
-    TestHub,
+    HubInProcess,
     indicator,
     relationship,
     sdo,
+)
+from support.hub import (
+    AMBER as AMBER_TLP,
 )
 from support.planted_secrets import (
     AMBER,
@@ -53,7 +53,7 @@ from support.stix_objects import made
 
 from tocsin.admission.merge.identity import observable_id
 from tocsin.config import HubSettings
-from tocsin.server.app import Judging, assemble, create_app
+from tocsin.server.app import AdmissionConfig, build_services, create_app
 from tocsin.server.model import (
     Collection,
     CollectionKind,
@@ -76,7 +76,7 @@ whole = settings(
 
 def founded(store):
     """A hub with two partners that send, and two that only read: up to GREEN, and up to AMBER."""
-    hub = TestHub(store)
+    hub = HubInProcess(store)
     hub.join(QUUX)
     hub.join(VEXIL)
     sources = tuple(hub.collection(alias).id for alias in ("clear", "green"))
@@ -216,8 +216,8 @@ def published(uri, sent):
         clock.now = FIXED
         for slug, draft in sent:
             hub.push(*draft, who=slug)
-        clock.pass_by(hours=2)
-        hub.parts.aftercare.sweep()
+        clock.advance(hours=2)
+        hub.services.lifecycle.sweep()
         return {
             alias: sorted(json.dumps(unstamped(each), sort_keys=True) for each in hub.feed(alias))
             for alias in ("clear", "green", "amber")
@@ -230,9 +230,9 @@ def unstamped(public):
 
 def bare(hub, *rules):
     """The hub with no other rules than these; so that the test above can fail."""
-    judging = Judging(replace(JUDGING.policy, rules=rules), JUDGING.lists)
-    hub.parts = assemble(hub.store, SEAL, HubSettings(), judging)
-    hub.client = create_app(hub.parts, SEAL, HubSettings()).test_client()
+    admission = AdmissionConfig(replace(ADMISSION.policy, rules=rules), ADMISSION.warninglists)
+    hub.services = build_services(hub.store, SEAL, HubSettings(), admission)
+    hub.client = create_app(hub.services, SEAL, HubSettings()).test_client()
     return hub
 
 
@@ -258,7 +258,7 @@ class TestIds:
         return hub.push({**subject, "object_marking_refs": [GREEN]}, who=who)
 
     def test_the_submitters_shows_nowhere_and_its_next_version_keeps_the_hubs(self, store):
-        hub = TestHub(store)
+        hub = HubInProcess(store)
         process = made("process", image_ref=None)
         self.sent(hub, process)
         self.sent(hub, {**process, "pid": 2})
@@ -267,13 +267,13 @@ class TestIds:
         assert uuid.UUID(first["id"].partition("--")[2]).version == 4
 
     def test_the_same_id_from_two_partners_is_no_reason_to_take_them_for_one(self, store):
-        hub = TestHub(store)
+        hub = HubInProcess(store)
         for who in ("acme", "north"):
             self.sent(hub, made("process", image_ref=None), who)
         assert len({each["id"] for each in hub.feed("green")}) == 2
 
     def test_one_of_the_hubs_own_that_comes_back_is_a_duplicate(self, store):
-        hub = TestHub(store)
+        hub = HubInProcess(store)
         self.sent(hub, made("process", image_ref=None))
         (public,) = hub.feed("green")
         assert hub.verdicts(hub.push(public, who="north")) == ["duplicate"]
@@ -281,7 +281,7 @@ class TestIds:
 
     def test_an_id_tells_nothing_of_what_was_taken_out(self, store):
         """A digest of a subject would answer guesses."""
-        hub = TestHub(store)
+        hub = HubInProcess(store)
         message = made("email-message", is_multipart=False, from_ref=None, subject="Hello Jane")
         named = observable_id(message)
         self.sent(hub, {**message, "id": named, "date": FIRST})

@@ -10,7 +10,7 @@ from tocsin.admission import policy_of
 from tocsin.admission.policy import PolicyError
 from tocsin.config import HubSettings, policy_text
 from tocsin.server.model import Partner
-from tocsin.server.runtime import housed
+from tocsin.server.runtime import open_serving_runtime
 
 FILE = Path("/srv/tocsin/policy.toml")
 
@@ -92,10 +92,10 @@ def test_a_hub_says_at_its_start_which_tables_are_for_no_partner_of_its(engine_u
     name = f"test_{uuid.uuid4().hex}"
     settings = HubSettings(data=tmp_path, policy=file, mongo_uri=engine_uri, database=name)
     said = []
-    with housed(settings, said.append) as hub:
-        hub.parts.store.people.add_partner(Partner("acme", "ACME Corp"))
+    with open_serving_runtime(settings, said.append) as hub:
+        hub.services.store.people.add_partner(Partner("acme", "ACME Corp"))
     assert len(said) == 2  # nobody is there yet
-    with housed(settings, said.append):
+    with open_serving_runtime(settings, said.append):
         pass
     [line] = said[2:]
     assert line.startswith("policy: [partners.amce] has no effect")

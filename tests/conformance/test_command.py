@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 import pytest
-from support.conformance_hub import Judged
+from support.conformance_hub import ConformanceHub
 from support.faulty_server import Fault, broken
 from support.processes import free_port
 from support.seeded_faults import FAULTS, answering
@@ -55,7 +55,7 @@ def serving():
     taxii.account("north-robot", "north", {GREEN, SCRATCH, HIDDEN}, {INBOX})
     taxii.feeds.add(GREEN.id, *(indicator(n) for n in range(1, 8)))
     with broken(taxii.app, Fault("none", ())) as url:
-        yield Judged(url, "acme-robot:acme-robot-key", "north-robot:north-robot-key")
+        yield ConformanceHub(url, "acme-robot:acme-robot-key", "north-robot:north-robot-key")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from support.conformance_hub import Judged
+from support.conformance_hub import ConformanceHub
 from support.faulty_server import Fault, broken
 from support.taxii_hub import Taxii
 
@@ -178,8 +178,8 @@ def test_a_credential_is_not_shown():
 
 def test_a_server_that_went_away_is_not_asked_every_question():
     with server(saying(b"")) as target:
-        judged = Judged(f"http://127.0.0.1:{target.port}/taxii2/", "a:b", "c:d")
-        results = run(judged.subject(timeout=1), chosen(["6", "7"]), lambda result: None)
+        hub = ConformanceHub(f"http://127.0.0.1:{target.port}/taxii2/", "a:b", "c:d")
+        results = run(hub.subject(timeout=1), chosen(["6", "7"]), lambda result: None)
     assert results[0].complaints
     assert {each.reason for each in results[1:]} == {"the server no longer answers"}
     assert {each.outcome for each in results[1:]} == {Outcome.SKIPPED}
@@ -203,7 +203,7 @@ def test_no_answer_is_too_odd_for_a_check(odd, inside):
             x.json = told
 
     with broken(Taxii().app, Fault("odd", (), outwards=strange)) as url:
-        results = Judged(url, "acme-robot:acme-robot-key", "blind:blind-key").look()
+        results = ConformanceHub(url, "acme-robot:acme-robot-key", "blind:blind-key").look()
     told = {c.expected for result in results for c in result.complaints}
     assert [each for each in told if each.startswith("an answer that can be read")] == []
     assert Outcome.FAILED in {each.outcome for each in results}
@@ -211,8 +211,8 @@ def test_no_answer_is_too_odd_for_a_check(odd, inside):
 
 class TestPatience:
     def subject(self, url, timeout=60):
-        judged = Judged(url, "acme-robot:acme-robot-key", "blind:blind-key")
-        return judged.subject(timeout)
+        hub = ConformanceHub(url, "acme-robot:acme-robot-key", "blind:blind-key")
+        return hub.subject(timeout)
 
     def test_a_server_that_asks_to_come_again_later_is_obeyed(self):
         asked = []

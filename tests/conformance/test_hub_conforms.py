@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.conformance_hub import Judged
+from support.conformance_hub import ConformanceHub
 from support.conformance_numbers import ELSEWHERE, NOT_HERE, NUMBERS
 
 from tocsin.conformance.model import Check, Outcome
@@ -20,15 +20,15 @@ NOT_SEEN = {"12.8": "the collection takes more than STIX 2.1"}
 
 
 @pytest.fixture(scope="module")
-def subject(judged: Judged) -> Iterator[Subject]:
-    subject = judged.subject()
+def subject(conformance_hub: ConformanceHub) -> Iterator[Subject]:
+    subject = conformance_hub.subject()
     yield subject
     assert subject.clean() == []
 
 
 @pytest.fixture(scope="module")
-def certified(judged: Judged) -> Subject:
-    return judged.certified()
+def certified(conformance_hub: ConformanceHub) -> Subject:
+    return conformance_hub.certified()
 
 
 @pytest.mark.parametrize("check", sorted(CHECKS, key=lambda c: c.risk), ids=lambda c: c.name)

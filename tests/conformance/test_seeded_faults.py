@@ -1,7 +1,7 @@
 """Every kind of check can fail: a rule is broken on purpose, and the check of it says so."""
 
 import pytest
-from support.conformance_hub import Judged
+from support.conformance_hub import ConformanceHub
 from support.faulty_server import (
     Fault,
     broken,
@@ -26,21 +26,23 @@ def taxii():
     return taxii
 
 
-def judged(url: str) -> Judged:
-    return Judged(url, "acme-robot:acme-robot-key", "north-robot:north-robot-key")
+def conformance_hub(url: str) -> ConformanceHub:
+    return ConformanceHub(url, "acme-robot:acme-robot-key", "north-robot:north-robot-key")
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_broken_rule_is_found(fault: Fault, taxii: Taxii):
     with broken(taxii.app, fault) as url:
-        results = judged(url).look(*fault.found_by)
+        results = conformance_hub(url).look(*fault.found_by)
     wrong = {r.check.number for r in results if r.outcome in (Outcome.FAILED, Outcome.WARNED)}
     assert set(fault.found_by) - wrong == set()
 
 
 def test_a_server_that_breaks_none_is_not_blamed(taxii: Taxii):
     with broken(taxii.app, Fault("none", ())) as url:
-        results = judged(url).look(*{number for fault in FAULTS for number in fault.found_by})
+        results = conformance_hub(url).look(
+            *{number for fault in FAULTS for number in fault.found_by}
+        )
     blamed = {r.check.name for r in results if r.complaints}
     assert blamed <= {"2.15 Bodies that are no I-JSON are refused, none is stored"}  # in memory
 

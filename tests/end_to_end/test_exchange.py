@@ -10,7 +10,7 @@ from support.hub import (
     GREEN,
     GREEN_1,
     RED,
-    TestHub,
+    HubInProcess,
     details,
     findings,
     indicator,
@@ -24,8 +24,8 @@ from tocsin.server.store import Store
 
 
 @pytest.fixture
-def hub(store: Store) -> TestHub:
-    return TestHub(store)
+def hub(store: Store) -> HubInProcess:
+    return HubInProcess(store)
 
 
 class TestMerging:

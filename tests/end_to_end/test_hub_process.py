@@ -21,7 +21,7 @@ from support.paths import ROOT
 from support.processes import (
     BIN,
     MT,
-    Hub,
+    HubProcess,
     Writers,
     indicators,
 )
@@ -34,7 +34,7 @@ FOLLOW = ROOT / "bench" / "follow.py"
 @pytest.fixture(scope="module")
 def founded(tmp_path_factory):
     """A data directory with one partner, whose hub has never run."""
-    hub = Hub(tmp_path_factory.mktemp("founded") / "data")
+    hub = HubProcess(tmp_path_factory.mktemp("founded") / "data")
     hub.join()
     return hub
 
@@ -42,7 +42,7 @@ def founded(tmp_path_factory):
 def copied(founded, folder):
     """A hub of its own on a copy of the directory."""
     shutil.copytree(founded.data, folder / "data")
-    return Hub(folder / "data", key=founded.key).start()
+    return HubProcess(folder / "data", key=founded.key).start()
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def test_3_1_a_key_opens_however_it_is_presented(people, header):
 
 @pytest.mark.parametrize("secret", ["with:colon:inside", "pässwörter-✓", ":", "a:"])
 def test_3_1_secrets_may_hold_colons_and_any_letters(people, secret):
-    people.by_digest[auth.digest(secret)] = ROBOT
+    people.by_digest[auth.hash_secret(secret)] = ROBOT
     assert auth.authenticate(basic("acme", secret), people) == ROBOT
 
 
@@ -106,7 +106,7 @@ def test_3_3_a_disabled_account_is_refused(people):
         auth.authenticate(basic("robot", KEY), people)
 
 
-PRINT = auth.fingerprint(b"a certificate")
+PRINT = auth.certificate_fingerprint(b"a certificate")
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_3_2_a_registered_certificate_opens_where_no_header_says_otherwise(certi
 
 def test_1_8_a_certificate_of_no_account_or_of_a_disabled_one_opens_nothing(certified):
     with pytest.raises(NotAuthenticated):
-        auth.authenticate(None, certified, auth.fingerprint(b"another"))
+        auth.authenticate(None, certified, auth.certificate_fingerprint(b"another"))
     certified.by_digest[PRINT] = replace(ROBOT, disabled=True)
     with pytest.raises(NotAuthenticated):
         auth.authenticate(None, certified, PRINT)
@@ -137,7 +137,7 @@ def test_a_fingerprint_is_no_secret(certified):
             auth.authenticate(f"Bearer {secret}", certified)
 
 
-@pytest.mark.parametrize("scheme", auth.Scheme)
+@pytest.mark.parametrize("scheme", auth.AuthScheme)
 def test_3_2_a_scheme_that_is_off_opens_nothing_and_is_not_advised(certified, scheme):
     shown = {
         "basic": (basic("robot", KEY), ""),
@@ -145,7 +145,7 @@ def test_3_2_a_scheme_that_is_off_opens_nothing_and_is_not_advised(certified, sc
         "certificate": (None, PRINT),
     }[scheme]
     assert auth.authenticate(shown[0], certified, shown[1], {scheme}) == ROBOT
-    others = set(auth.Scheme) - {scheme}
+    others = set(auth.AuthScheme) - {scheme}
     with pytest.raises(NotAuthenticated) as refusal:
         auth.authenticate(shown[0], certified, shown[1], others)
     advice = {"basic": "HTTP Basic", "bearer": "as Bearer", "certificate": "a certificate"}
@@ -195,19 +195,19 @@ def test_3_8_deleting_takes_both_rights(reads, writes, refusal):
     none, grant = frozenset(), frozenset({SCRATCH.id})
     account = Account("x", "acme", grant if reads else none, grant if writes else none)
     with pytest.raises(refusal):
-        auth.deletable(account, SHELVES, "scratch")
+        auth.find_deletable(account, SHELVES, "scratch")
 
 
 def test_3_8_with_both_rights_deleting_is_allowed():
-    assert auth.deletable(ROBOT, SHELVES, "scratch") == SCRATCH
+    assert auth.find_deletable(ROBOT, SHELVES, "scratch") == SCRATCH
 
 
 def test_3_8_deleting_where_neither_right_can_be_had_finds_nothing():
     with pytest.raises(NotFound):
-        auth.deletable(OPERATOR, SHELVES, "inbox")
+        auth.find_deletable(OPERATOR, SHELVES, "inbox")
 
 
-@pytest.mark.parametrize("choose", [auth.readable, auth.writable, auth.deletable])
+@pytest.mark.parametrize("choose", [auth.find_readable, auth.find_writable, auth.find_deletable])
 def test_3_10_hidden_and_unknown_are_told_in_the_same_words(choose):
     texts = set()
     for name in ("hidden", HIDDEN.id, "never-was", ""):
@@ -218,22 +218,22 @@ def test_3_10_hidden_and_unknown_are_told_in_the_same_words(choose):
 
 
 def test_9_2_collections_are_listed_by_id():
-    assert auth.visible(OPERATOR, SHELVES) == [GREEN, SCRATCH, INBOX, HIDDEN]
-    assert auth.visible(ROBOT, reversed(SHELVES)) == [GREEN, SCRATCH, INBOX]
+    assert auth.visible_collections(OPERATOR, SHELVES) == [GREEN, SCRATCH, INBOX, HIDDEN]
+    assert auth.visible_collections(ROBOT, reversed(SHELVES)) == [GREEN, SCRATCH, INBOX]
 
 
 def test_an_id_goes_before_an_alias_of_the_same_spelling():
     impostor = replace(SCRATCH, alias=GREEN.id)
-    assert auth.find(ROBOT, [impostor, GREEN], GREEN.id) == GREEN
+    assert auth.find_collection(ROBOT, [impostor, GREEN], GREEN.id) == GREEN
 
 
 def test_3_13_a_status_is_its_partners_and_the_operators():
     sent = Submission("id", "robot", "acme", INBOX.id, 0, 1)
-    assert auth.may_follow(replace(ROBOT, name="colleague"), sent)
-    assert auth.may_follow(OPERATOR, sent)
-    assert not auth.may_follow(replace(ROBOT, partner="rival"), sent)
+    assert auth.may_read_status(replace(ROBOT, name="colleague"), sent)
+    assert auth.may_read_status(OPERATOR, sent)
+    assert not auth.may_read_status(replace(ROBOT, partner="rival"), sent)
 
 
 def test_3_13_the_operators_own_submissions_are_nobody_elses():
     sent = Submission("id", "operator", "", SCRATCH.id, 0, 1)
-    assert not auth.may_follow(Account("stray", ""), sent)
+    assert not auth.may_read_status(Account("stray", ""), sent)

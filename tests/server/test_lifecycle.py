@@ -8,20 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from support.clock import (
     LATER,
-    history,
+    hub_extension,
     indicators,
     opinion,
-    until,
+    stix_time_after,
 )
 from support.hub import AMBER, indicator
-from support.processes import Hub
+from support.processes import HubProcess
 
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.server.lifecycle import REST, Aftercare
 from tocsin.server.model import Partner
 from tocsin.server.publishing.public_objects import HOUR
 from tocsin.server.store import Store
-from tocsin.server.worker import work
+from tocsin.server.worker import run_intake
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ class TestAge:
         hub.push(indicator(pattern="[ipv4-addr:value = '45.12.1.2']", confidence=80))
         told = []
         for _ in range(61):
-            clock.pass_by(days=1)
-            hub.parts.aftercare.sweep()
+            clock.advance(days=1)
+            hub.services.lifecycle.sweep()
             [public] = hub.feed("green")
             told.append(public["confidence"])
         versions = hub.ask(f"collections/green/objects/{public['id']}/versions/").json["versions"]
@@ -47,26 +47,26 @@ class TestAge:
 
     def test_a_day_on_which_nothing_falls_costs_nothing(self, hub, clock):
         hub.push(indicator(confidence=80))
-        clock.pass_by(days=2)
+        clock.advance(days=2)
         assert hub.store.dues.due(range(clock.now // HOUR - 100, clock.now // HOUR + 1), 10) == []
 
     def test_a_later_report_of_the_same_makes_it_young_again(self, hub, clock):
         sent = indicator(pattern="[ipv4-addr:value = '45.12.1.2']", confidence=80)
         hub.push(sent)
-        clock.pass_by(days=31)
-        hub.parts.aftercare.sweep()
+        clock.advance(days=31)
+        hub.services.lifecycle.sweep()
         assert hub.feed("green")[0]["confidence"] == 40
-        clock.pass_by(days=1)
+        clock.advance(days=1)
         assert hub.verdicts(hub.push(sent)) == ["duplicate"]
         [public] = hub.feed("green")
         assert public["confidence"] == 80
-        assert history(public)["last_reported"] > history(public)["first_reported"]
+        assert hub_extension(public)["last_reported"] > hub_extension(public)["first_reported"]
 
     def test_the_same_sent_daily_makes_a_version_a_week(self, hub, clock):
         sent = indicator()
         for _ in range(15):
             hub.push(sent)
-            clock.pass_by(days=1)
+            clock.advance(days=1)
         [public] = hub.feed("green")
         versions = hub.ask(f"collections/green/objects/{public['id']}/versions/").json["versions"]
         assert len(versions) == 3
@@ -74,36 +74,36 @@ class TestAge:
 
 class TestExpiry:
     def test_pollers_learn_that_it_has_expired(self, hub, clock):
-        hub.push(indicator(valid_until=until(clock, days=1)))
-        clock.pass_by(hours=23)
-        hub.parts.aftercare.sweep()
+        hub.push(indicator(valid_until=stix_time_after(clock, days=1)))
+        clock.advance(hours=23)
+        hub.services.lifecycle.sweep()
         assert "revoked" not in hub.feed("green")[0]
-        clock.pass_by(hours=2)
-        hub.parts.aftercare.sweep()
+        clock.advance(hours=2)
+        hub.services.lifecycle.sweep()
         [public] = hub.feed("green")
         assert public["revoked"] is True
         assert hub.store.journal.last().act == "expire"
 
     def test_a_sweep_that_is_repeated_does_nothing(self, hub, clock):
-        hub.push(indicator(valid_until=until(clock, days=1)))
-        clock.pass_by(days=2)
-        hub.parts.aftercare.sweep()
+        hub.push(indicator(valid_until=stix_time_after(clock, days=1)))
+        clock.advance(days=2)
+        hub.services.lifecycle.sweep()
         before = hub.ask("collections/green/manifest/").json
-        hub.parts.aftercare.sweep()
+        hub.services.lifecycle.sweep()
         assert hub.ask("collections/green/manifest/").json == before
 
     def test_a_hub_that_was_down_for_long_catches_up(self, hub, clock):
-        hub.parts.aftercare.sweep()
-        hub.push(indicator(valid_until=until(clock, days=1)))
-        clock.pass_by(days=400)
-        hub.parts.aftercare.sweep()
+        hub.services.lifecycle.sweep()
+        hub.push(indicator(valid_until=stix_time_after(clock, days=1)))
+        clock.advance(days=400)
+        hub.services.lifecycle.sweep()
         assert hub.feed("green")[0]["revoked"] is True
 
     def test_several_workers_may_sweep_at_once(self, hub, clock, second):
         names = [f"evil{n}.top" for n in range(250)]
-        hub.push(*(indicator(name, valid_until=until(clock, days=1)) for name in names))
-        clock.pass_by(days=2)
-        one, two = (Aftercare(s, hub.parts.publisher, clock) for s in (hub.store, second))
+        hub.push(*(indicator(name, valid_until=stix_time_after(clock, days=1)) for name in names))
+        clock.advance(days=2)
+        one, two = (Aftercare(s, hub.services.publisher, clock) for s in (hub.store, second))
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(Aftercare.sweep, (one, two)))
         everything = {"limit": 1000, "match[version]": "all", "match[type]": "indicator"}
@@ -113,54 +113,56 @@ class TestExpiry:
 
     def test_a_worker_that_dies_in_between_leaves_the_rest_due(self, hub, clock):
         names = [f"evil{n}.top" for n in range(250)]
-        hub.push(*(indicator(name, valid_until=until(clock, days=1)) for name in names))
-        clock.pass_by(days=2)
-        assert hub.parts.aftercare.sweep_once(clock.now)  # and no further
+        hub.push(*(indicator(name, valid_until=stix_time_after(clock, days=1)) for name in names))
+        clock.advance(days=2)
+        assert hub.services.lifecycle.sweep_once(clock.now)  # and no further
         assert 0 < sum(o.get("revoked", False) for o in hub.feed("green")) < 250
-        Aftercare(hub.store, hub.parts.publisher, clock).sweep()
+        Aftercare(hub.store, hub.services.publisher, clock).sweep()
         assert sum(o.get("revoked", False) for o in hub.feed("green")) == 250
 
     def test_reported_with_a_later_end_it_comes_back_under_a_new_id(self, hub, clock):
-        sent = indicator(valid_until=until(clock, days=1))
+        sent = indicator(valid_until=stix_time_after(clock, days=1))
         hub.push(sent)
-        clock.pass_by(days=2)
-        hub.parts.aftercare.sweep()
+        clock.advance(days=2)
+        hub.services.lifecycle.sweep()
         assert hub.verdicts(hub.push(sent)) == ["duplicate"]
         assert hub.verdicts(hub.push(sent, who="north")) == ["duplicate"]
-        longer = {**sent, "modified": LATER, "valid_until": until(clock, days=9)}
+        longer = {**sent, "modified": LATER, "valid_until": stix_time_after(clock, days=9)}
         assert hub.verdicts(hub.push(longer)) == ["admitted"]
         old, new = hub.feed("green")
         assert (old["revoked"], new.get("revoked"), old["id"] == new["id"]) == (True, None, False)
 
     def test_nobody_learns_that_something_expired_which_it_may_not_see(self, hub, clock):
         hub.join(Partner("low", "Low Limited"), reads=("green",))
-        sent = indicator(valid_until=until(clock, days=1), object_marking_refs=[AMBER])
+        sent = indicator(valid_until=stix_time_after(clock, days=1), object_marking_refs=[AMBER])
         hub.push(sent, who="acme")
-        clock.pass_by(days=2)
-        hub.parts.aftercare.sweep()
+        clock.advance(days=2)
+        hub.services.lifecycle.sweep()
         other = {**sent, "id": indicator()["id"]}
         assert hub.verdicts(hub.push(other, who="low")) == ["admitted"]
 
     def test_a_later_end_in_time_keeps_it_alive(self, hub, clock):
-        hub.push(indicator(valid_until=until(clock, days=1)), who="acme")
-        hub.push(indicator(valid_until=until(clock, days=9)), who="north")
-        clock.pass_by(days=2)
-        hub.parts.aftercare.sweep()
+        hub.push(indicator(valid_until=stix_time_after(clock, days=1)), who="acme")
+        hub.push(indicator(valid_until=stix_time_after(clock, days=9)), who="north")
+        clock.advance(days=2)
+        hub.services.lifecycle.sweep()
         assert "revoked" not in hub.feed("green")[0]
 
     def test_what_had_expired_before_it_came_is_published_as_it_is(self, hub, clock):
         hub.push(indicator(valid_until="2026-03-01T00:00:00Z"))
-        clock.pass_by(days=2)
-        hub.parts.aftercare.sweep()
+        clock.advance(days=2)
+        hub.services.lifecycle.sweep()
         assert "revoked" not in hub.feed("green")[0]
 
 
 class TestTheWorker:
     def test_a_served_hub_sweeps_by_itself(self, hub, clock):
-        hub.push(indicator(valid_until=until(clock, days=1)))
-        clock.pass_by(days=2)
+        hub.push(indicator(valid_until=stix_time_after(clock, days=1)))
+        clock.advance(days=2)
         stop = threading.Event()
-        worker = threading.Thread(target=work, args=(hub.parts.intake, hub.parts.aftercare, stop))
+        worker = threading.Thread(
+            target=run_intake, args=(hub.services.intake, hub.services.lifecycle, stop)
+        )
         worker.start()
         try:
             deadline = time.monotonic() + 60
@@ -172,17 +174,17 @@ class TestTheWorker:
             worker.join(60)
 
     def test_it_rests_when_nothing_is_due(self, hub, clock):
-        assert not hub.parts.aftercare.work()
-        hub.push(indicator(valid_until=until(clock, hours=1)))
+        assert not hub.services.lifecycle.work()
+        hub.push(indicator(valid_until=stix_time_after(clock, hours=1)))
         clock.now += REST // 2
-        assert not hub.parts.aftercare.work()
-        clock.pass_by(hours=2)
-        assert hub.parts.aftercare.work()
+        assert not hub.services.lifecycle.work()
+        clock.advance(hours=2)
+        assert hub.services.lifecycle.work()
 
 
 class TestCommands:
     def test_an_operator_has_a_command_for_each(self, tmp_path):
-        hub = Hub(tmp_path / "data")
+        hub = HubProcess(tmp_path / "data")
         rights = ("--name", "ACME", "--reliability", "b", "--group", "family")
         hub.command("partner", "add", "acme", *rights)
         [partner] = hub.command("partner", "list")
@@ -202,31 +204,31 @@ class TestAnalysts:
         hub.push(indicator(), who="acme")
         hub.push(indicator(), who="north")
         [public] = hub.feed("green")
-        hub.parts.aftercare.revoke(public["id"], "operator", "cleaned")
+        hub.services.lifecycle.revoke(public["id"], "operator", "cleaned")
         assert hub.feed("green")[0]["revoked"] is True
         act = hub.store.journal.last()
         assert (act.act, act.what["reason"]) == ("public.revoke", "cleaned")
 
     def test_reported_again_it_is_a_new_object(self, hub):
         hub.push(indicator())
-        hub.parts.aftercare.revoke(hub.feed("green")[0]["id"], "operator", "cleaned")
+        hub.services.lifecycle.revoke(hub.feed("green")[0]["id"], "operator", "cleaned")
         hub.push(indicator(), who="north")
         assert [o.get("revoked") for o in hub.feed("green")] == [True, None]
 
     def test_what_is_not_there_cannot_be_revoked(self, hub):
         with pytest.raises(NotFound):
-            hub.parts.aftercare.revoke("indicator--x", "operator", "why")
+            hub.services.lifecycle.revoke("indicator--x", "operator", "why")
         hub.push(indicator())
         name = hub.feed("green")[0]["id"]
-        hub.parts.aftercare.revoke(name, "operator", "why")
+        hub.services.lifecycle.revoke(name, "operator", "why")
         with pytest.raises(Malformed):
-            hub.parts.aftercare.revoke(name, "operator", "why")
+            hub.services.lifecycle.revoke(name, "operator", "why")
 
     def test_a_sighting_that_is_revoked_is_taken_back(self, hub, clock):
         hub.push(indicator(confidence=60))
         hub.push(opinion(hub.feed("green")[0]), who="north")
         [said] = [o for o in hub.feed("green") if o["type"] == "opinion"]
-        hub.parts.aftercare.revoke(said["id"], "operator", "spite")
-        clock.pass_by(hours=2)
-        hub.parts.aftercare.sweep()
+        hub.services.lifecycle.revoke(said["id"], "operator", "spite")
+        clock.advance(hours=2)
+        hub.services.lifecycle.sweep()
         assert indicators(hub)[0]["confidence"] == 60

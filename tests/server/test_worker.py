@@ -11,8 +11,8 @@ import pytest
 from support.processes import BIN, indicators
 
 from tocsin.config import HubSettings
-from tocsin.server.bootstrap import found_operator
-from tocsin.server.runtime import opened
+from tocsin.server.bootstrap import create_operator
+from tocsin.server.runtime import open_runtime
 
 
 @pytest.fixture
@@ -41,15 +41,15 @@ def until(true, seconds=60):
 
 
 def test_it_admits_what_waits_packs_and_ends_when_it_is_told(settings, tmp_path):
-    with opened(settings, print) as hub, (tmp_path / "log").open("wb") as log:
-        store = hub.parts.store
-        found_operator(store)
+    with open_runtime(settings, print) as hub, (tmp_path / "log").open("wb") as log:
+        store = hub.services.store
+        create_operator(store)
         scratch = next(c for c in store.feeds.collections() if c.alias == "scratch")
         operator = store.people.account("operator")
         for many in (1,) * 70 + (settings.inline_objects + 1,):
             objects = [json.dumps(each).encode() for each in indicators(many)]
             raw = b'{"objects": [' + b",".join(objects) + b"]}"
-            last = hub.parts.intake.receive(operator, scratch, objects, raw)
+            last = hub.services.intake.receive(operator, scratch, objects, raw)
         assert not last.settled
         worker = working(settings, log)
         try:

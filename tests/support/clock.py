@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from support.hub import Object, TestHub, sdo
+from support.hub import HubInProcess, Object, sdo
 
 from tocsin.admission.merge.confidence import DAY
 from tocsin.admission.stix.extension_definition import EXTENSION
@@ -27,30 +27,30 @@ class Clock:
         """µs since 1970 UTC."""
         return self.now
 
-    def pass_by(self, **spans: float) -> None:
+    def advance(self, **spans: float) -> None:
         """Let days or hours go by."""
         units = {"days": DAY, "hours": HOUR}
         self.now += round(sum(units[name] * span for name, span in spans.items()))
 
 
-def hub_and_clock(store: Store) -> tuple[TestHub, Clock]:
+def hub_and_clock(store: Store) -> tuple[HubInProcess, Clock]:
     """A hub with some more partners, two of them of one group."""
     clock = Clock(wall_clock())
-    hub = TestHub(store, clock)
+    hub = HubInProcess(store, clock)
     hub.join(Partner("east", "East Limited"))
     hub.join(Partner("sister", "Sister Limited", group="family"))
     hub.join(Partner("brother", "Brother Limited", group="family"))
     return hub, clock
 
 
-def history(public: Object) -> Object:
+def hub_extension(public: Object) -> Object:
     """What the hub's extension says."""
     return dict(public["extensions"][EXTENSION])
 
 
-def figures(public: Object) -> tuple[int, ...]:
+def report_counts(public: Object) -> tuple[int, ...]:
     """Contributors, sightings, false positives."""
-    return tuple(history(public)[n] for n in ("contributors", "sightings", "false_positives"))
+    return tuple(hub_extension(public)[n] for n in ("contributors", "sightings", "false_positives"))
 
 
 def sighting(target: Object, **more: Any) -> Object:
@@ -63,13 +63,13 @@ def opinion(target: Object, word: str = "strongly-disagree", **more: Any) -> Obj
     return sdo("opinion", opinion=word, object_refs=[target["id"]], **more)
 
 
-def indicators(hub: TestHub, feed: str = "green") -> list[Object]:
+def indicators(hub: HubInProcess, feed: str = "green") -> list[Object]:
     """The indicators of a feed."""
     return [each for each in hub.feed(feed) if each["type"] == "indicator"]
 
 
-def until(clock: Clock, **span: float) -> str:
+def stix_time_after(clock: Clock, **span: float) -> str:
     """A moment from now, as STIX writes it."""
     then = Clock(clock.now)
-    then.pass_by(**span)
+    then.advance(**span)
     return stix_time(then.now)

@@ -16,7 +16,7 @@ from tocsin.conformance.server import Subject
 
 
 @dataclass(frozen=True)
-class Judged:
+class ConformanceHub:
     """Where it is, and two accounts of which the first may read and write `scratch`."""
 
     url: str

@@ -9,10 +9,10 @@ import json
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from support.hub import JUDGING, SEAL, TestHub
+from support.hub import ADMISSION, SEAL, HubInProcess
 
 from tocsin.config import HubSettings
-from tocsin.server.app import Parts, assemble, create_app
+from tocsin.server.app import HubServices, build_services, create_app
 from tocsin.server.store import Store, Txn, wall_clock
 
 T = TypeVar("T")
@@ -64,16 +64,16 @@ def beside(store: Store, uri: str, kind: type[Store] = Store, late: int = 0) -> 
     return kind.connect(uri, name=store._base.name, clock=lambda: wall_clock() + late)
 
 
-def housed(hub: TestHub, store: Store) -> Parts:
+def housed(hub: HubInProcess, store: Store) -> HubServices:
     """The hub goes on with other parts, over this store."""
     settings = HubSettings()
-    hub.parts = assemble(store, SEAL, settings, JUDGING, hub.clock)
-    hub.client = create_app(hub.parts, SEAL, settings).test_client()
-    return hub.parts
+    hub.services = build_services(store, SEAL, settings, ADMISSION, hub.clock)
+    hub.client = create_app(hub.services, SEAL, settings).test_client()
+    return hub.services
 
 
 def interrupted(
-    hub: TestHub,
+    hub: HubInProcess,
     uri: str,
     act: Callable[[], object],
     after: int,
@@ -96,21 +96,21 @@ def interrupted(
     return store
 
 
-def work_later(hub: TestHub, uri: str) -> None:
+def work_later(hub: HubInProcess, uri: str) -> None:
     """Another worker does what there is to do, when nobody waits any more for who died."""
     store = beside(hub.store, uri, late=LATER)
-    parts = assemble(store, SEAL, HubSettings(), JUDGING, hub.clock)
+    parts = build_services(store, SEAL, HubSettings(), ADMISSION, hub.clock)
     while parts.intake.work():
         pass
     store.close()
 
 
-def told(hub: TestHub) -> list[str]:
+def told(hub: HubInProcess) -> list[str]:
     """All that readers, submitters and analysts see, whenever it came to be."""
     return sorted(_lines(hub))
 
 
-def _lines(hub: TestHub) -> Iterator[str]:
+def _lines(hub: HubInProcess) -> Iterator[str]:
     for feed in ("green", "amber"):
         for each in hub.feed(feed, "north"):
             body = {k: v for k, v in each.items() if k not in ("created", "modified")}

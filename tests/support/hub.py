@@ -17,50 +17,49 @@ from tocsin.admission import policy_of
 from tocsin.admission.warninglists.index import load
 from tocsin.config import HubSettings, policy_text
 from tocsin.server.app import (
-    Judging,
-    Parts,
-    assemble,
+    AdmissionConfig,
+    HubServices,
+    build_services,
     create_app,
 )
-from tocsin.server.bootstrap import found
+from tocsin.server.bootstrap import create_default_collections
 from tocsin.server.model import Account, Collection, Partner
 from tocsin.server.secrets import Seal
 from tocsin.server.store import Store
 
 MT = "application/taxii+json;version=2.1"
-JUDGING = Judging(policy_of(policy_text()), load())
+ADMISSION = AdmissionConfig(policy_of(policy_text()), load())
 SEAL = Seal(uuid.UUID(int=7), b"k" * 32)
 
 Object = dict[str, Any]
 
 
 @dataclass
-class TestHub:
+class HubInProcess:
     """A hub with the shipped policy; partners are made as they are named."""
 
-    __test__ = False
     store: Store
     clock: Callable[[], int] | None = None
     """By which admission and the sweep tell the time."""
     more: str = ""
     """What stands in its policy besides what ships."""
-    parts: Parts = field(init=False)
+    services: HubServices = field(init=False)
     client: FlaskClient = field(init=False)
 
     def __post_init__(self) -> None:
         settings = HubSettings()
         policy = policy_of(f"{policy_text()}\n{self.more}")
-        judging = replace(JUDGING, policy=policy) if self.more else JUDGING
-        self.parts = assemble(self.store, SEAL, settings, judging, self.clock)
-        found(self.store, self.parts.publisher, SEAL)
-        self.client = create_app(self.parts, SEAL, settings).test_client()
+        judging = replace(ADMISSION, policy=policy) if self.more else ADMISSION
+        self.services = build_services(self.store, SEAL, settings, judging, self.clock)
+        create_default_collections(self.store, self.services.publisher, SEAL)
+        self.client = create_app(self.services, SEAL, settings).test_client()
         for slug in ("acme", "north"):
             self.join(Partner(slug, f"{slug.title()} Corporation", terms=(f"{slug}.example",)))
 
     @property
     def identity(self) -> str:
         """The hub's own identity."""
-        return str(self.parts.publisher.house.identity["id"])
+        return str(self.services.publisher.house.identity["id"])
 
     def collection(self, alias: str) -> Collection:
         """A collection by alias."""
@@ -94,7 +93,7 @@ class TestHub:
         """Post a body as it is and settle it; the status afterwards."""
         answer = self.ask(f"collections/{to}/objects/", who, "POST", data=body)
         assert answer.status_code == 202, answer.text
-        while self.parts.intake.work():
+        while self.services.intake.work():
             pass
         return dict(self.ask(f"status/{answer.json['id']}/", who).json)
 

@@ -17,7 +17,7 @@ from tocsin.server.model import (
     Query,
     VersionKeyword,
 )
-from tocsin.server.runtime import Opened, opened
+from tocsin.server.runtime import Runtime, open_runtime
 
 FEED = "91a7b528-80eb-42ed-a74d-c6fbd5a26116"
 EVERY = Query(
@@ -83,10 +83,10 @@ def written(folder: Path, *collections: Object, root: str = "trust", **roots: li
 class Home:
     """A hub opened as commands open it, and the id of the collection to look at."""
 
-    def __init__(self, hub: Opened, feed: str = FEED) -> None:
+    def __init__(self, hub: Runtime, feed: str = FEED) -> None:
         self.hub = hub
         self.feed = feed
-        self.feeds = hub.parts.store.feeds
+        self.feeds = hub.services.store.feeds
 
     def take(self, place: Path | str, **wish: Any) -> list[Object]:
         """Import; the answers, one for each collection."""
@@ -110,7 +110,7 @@ class Home:
 
     def acts(self) -> int:
         """How long the journal is."""
-        last = self.hub.parts.store.journal.last()
+        last = self.hub.services.store.journal.last()
         return last.sequence if last else 0
 
 
@@ -118,5 +118,5 @@ class Home:
 def opened_home(uri: str, folder: Path) -> Iterator[Home]:
     """A new hub on a database server."""
     name = f"test_{uuid.uuid4().hex}"
-    with opened(HubSettings(data=folder, mongo_uri=uri, database=name), print) as hub:
+    with open_runtime(HubSettings(data=folder, mongo_uri=uri, database=name), print) as hub:
         yield Home(hub)

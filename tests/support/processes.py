@@ -30,7 +30,7 @@ def free_port() -> int:
 
 
 @dataclass
-class Hub:
+class HubProcess:
     """One data directory, and the process that serves it."""
 
     data: Path
@@ -41,7 +41,7 @@ class Hub:
     started: int = field(default=0)
     program: tuple[object, ...] = (BIN / "tocsin-hub", "serve")
 
-    def start(self) -> Hub:
+    def start(self) -> HubProcess:
         """Serve, on the same port as before; returns once it answers."""
         ready = self.data.with_suffix(".ready")
         ready.unlink(missing_ok=True)
@@ -154,7 +154,7 @@ def indicators(count: int) -> list[dict[str, Any]]:
 class Writers:
     """Several writers that post until they are told to stop, and remember what was acknowledged."""
 
-    def __init__(self, hub: Hub, count: int = 3, size: int = 20, to: str = "inbox") -> None:
+    def __init__(self, hub: HubProcess, count: int = 3, size: int = 20, to: str = "inbox") -> None:
         self._hub, self._size, self._to = hub, size, to
         self._pool = ThreadPoolExecutor(count)
         self.statuses: list[str] = []

@@ -26,12 +26,12 @@ from schemathesis.core.failures import AcceptedNegativeData, Failure
 from schemathesis.engine import events, from_schema
 from schemathesis.engine.recorder import ScenarioRecorder
 from schemathesis.openapi.checks import RejectedPositiveData
-from support.hub import SEAL, TestHub, indicator
+from support.hub import SEAL, HubInProcess, indicator
 from support.taxii_hub import basic
 
 from tocsin.config import HubSettings
 from tocsin.server.app import create_app
-from tocsin.server.http.server import Place, listener
+from tocsin.server.http.server import ListenAddress, build_server
 
 EXAMPLES = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "8"))
 """For each method of each path and each way of trying it; the files' own time grows with it."""
@@ -59,7 +59,7 @@ class Trial:
         return f"{self.answers.total()} requests, {self.checks.total()} checks; {answers}"
 
 
-def filled(hub: TestHub) -> TestHub:
+def filled(hub: HubInProcess) -> HubInProcess:
     """The hub with objects in its feed and in its verbatim collection, one in two versions."""
     hub.push(*(indicator(f"bad{n}.top") for n in range(30)))
     again = indicator("worse.top", seed="again")
@@ -68,18 +68,18 @@ def filled(hub: TestHub) -> TestHub:
     return hub
 
 
-def app_of(hub: TestHub, **chosen: Any) -> flask.Flask:
+def app_of(hub: HubInProcess, **chosen: Any) -> flask.Flask:
     """The hub's application, which answers at once whoever wishes to wait."""
     stopping = threading.Event()
     stopping.set()
     settings = {"requests_per_minute": 0, "max_content_length": 64 * 1024} | chosen
-    return create_app(hub.parts, SEAL, HubSettings(**settings), stopping)
+    return create_app(hub.services, SEAL, HubSettings(**settings), stopping)
 
 
 @contextmanager
 def serving(app: Wsgi) -> Iterator[str]:
     """The application behind the hub's own HTTP server; its URL."""
-    server = listener(Place("127.0.0.1", 0, 4), app)
+    server = build_server(ListenAddress("127.0.0.1", 0, 4), app)
     server.prepare()
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()

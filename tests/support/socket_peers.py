@@ -19,7 +19,7 @@ from support.taxii_hub import (
     indicator,
 )
 
-from tocsin.server.http.server import Place, listener
+from tocsin.server.http.server import ListenAddress, build_server
 
 LIMIT = 20_000
 WHO = f"Authorization: {basic('acme', 'acme-robot-key')}\r\n"
@@ -92,7 +92,7 @@ def hub(
     patience: float = 20, pace: float = 16 * 1024, tls: ssl.SSLContext | None = None
 ) -> Iterator[int]:
     """A hub in memory behind the hub's own server, with two threads; its port."""
-    server = listener(Place("127.0.0.1", 0, 2, tls and (lambda: tls)), taxii().app)
+    server = build_server(ListenAddress("127.0.0.1", 0, 2, tls and (lambda: tls)), taxii().app)
     server.timeout, server.pace = patience, pace
     server.prepare()
     thread = threading.Thread(target=server.serve, daemon=True)

@@ -31,7 +31,7 @@ from tocsin.server.model import (
 )
 from tocsin.server.taxii import blueprint, register
 from tocsin.server.taxii.long_poll import Vigil
-from tocsin.server.taxii.protocols import Hub, Settings
+from tocsin.server.taxii.protocols import TaxiiServices, TaxiiSettings
 from tocsin.server.taxii.rate_limit import Rates
 
 MT = "application/taxii+json;version=2.1"
@@ -55,7 +55,7 @@ class People:
     asked: int = 0
 
     def add(self, account: Account) -> Account:
-        self.by_digest[auth.digest(f"{account.name}-key")] = account
+        self.by_digest[auth.hash_secret(f"{account.name}-key")] = account
         return account
 
     def account_of(self, digest: str) -> Account | None:
@@ -232,7 +232,7 @@ class Taxii:
         self.feeds = feeds or Feeds([HIDDEN, SCRATCH, GREEN, INBOX])
         self.statuses = Statuses()
         self.intake = Intake(self.feeds, self.statuses)
-        self.settings = Settings(
+        self.settings = TaxiiSettings(
             "Tocsin", **{"cursor_key": b"k" * 32, "contact": "ops@hub.example"} | settings
         )
         self.acme = self.account("acme-robot", "acme", {GREEN, SCRATCH}, {INBOX, SCRATCH})
@@ -240,7 +240,9 @@ class Taxii:
         self.operator = self.people.add(Account("operator", "", operator=True))
         self.vigil = vigil or Vigil()
         limits = (self.vigil, Rates(quota))
-        hub = Hub(self.settings, self.feeds, self.people, self.intake, self.statuses, *limits)
+        hub = TaxiiServices(
+            self.settings, self.feeds, self.people, self.intake, self.statuses, *limits
+        )
         self.app = flask.Flask("hub")
         self.app.register_blueprint(blueprint(hub))
         register(self.app, hub, besides=("/console/",))

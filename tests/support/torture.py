@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from support.processes import Hub
+from support.processes import HubProcess
 from support.torture_judge import (
     Entry,
     Faults,
@@ -80,7 +80,7 @@ class Worker:
 class Torture:
     """The hub, and what was done to it."""
 
-    hub: Hub
+    hub: HubProcess
     clock: Path
     dice: random.Random
     worker: Worker | None = None
@@ -172,9 +172,9 @@ def _options() -> argparse.Namespace:
 
 def _started(
     folder: Path, clock: Path, house: ExitStack, *, apart: bool
-) -> tuple[Hub, Worker | None]:
+) -> tuple[HubProcess, Worker | None]:
     program = (sys.executable, HERE / "torture_hub.py", "--clock", clock)
-    hub = Hub(folder / "data", program=program)
+    hub = HubProcess(folder / "data", program=program)
     if apart:
         engine = Engine.start(hub.data, lambda text: None)
         house.callback(engine.stop)
@@ -218,7 +218,7 @@ def _run(
     return book, pollers, whole
 
 
-def _settle(hub: Hub) -> None:
+def _settle(hub: HubProcess) -> None:
     """Wait until all that was received is settled, acknowledged or not, or three minutes.
 
     What was received in the moment of a kill is admitted when its lease has run out; a
@@ -231,7 +231,9 @@ def _settle(hub: Hub) -> None:
             time.sleep(0.2)
 
 
-def _record(hub: Hub, book: Acknowledged, pollers: list[Poller], whole: Downloader) -> Record:
+def _record(
+    hub: HubProcess, book: Acknowledged, pollers: list[Poller], whole: Downloader
+) -> Record:
     """What there is to judge, asked of the hub as anybody may ask it."""
     statuses = [_asked(hub, f"status/{each}/") for each in book.statuses]
     feeds = {name: Final(_manifest(hub, name, "all"), _manifest(hub, name, "last"))
@@ -258,7 +260,7 @@ def _record(hub: Hub, book: Acknowledged, pollers: list[Poller], whole: Download
     )
 
 
-def _manifest(hub: Hub, feed: str, versions: str) -> list[Entry]:
+def _manifest(hub: HubProcess, feed: str, versions: str) -> list[Entry]:
     query = {"match[spec_version]": "2.1", "match[version]": versions}
     return [
         Entry(each["id"], each["version"], each["date_added"])
@@ -266,7 +268,7 @@ def _manifest(hub: Hub, feed: str, versions: str) -> list[Entry]:
     ]
 
 
-def _walk(hub: Hub, path: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:
+def _walk(hub: HubProcess, path: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:
     query = {"limit": "1000", **query}
     while True:
         page = _asked(hub, path, query)
@@ -276,7 +278,7 @@ def _walk(hub: Hub, path: str, query: dict[str, str]) -> Iterator[dict[str, Any]
         query["next"] = page["next"]
 
 
-def _asked(hub: Hub, path: str, query: dict[str, str] | None = None) -> dict[str, Any]:
+def _asked(hub: HubProcess, path: str, query: dict[str, str] | None = None) -> dict[str, Any]:
     """The answer, once there is one: after the last kill the hub may be away for a moment."""
     deadline = time.monotonic() + PATIENCE
     while True:

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from tocsin.config import load_hub
-from tocsin.server.runtime import serve, work
+from tocsin.server.runtime import run_worker, serve
 
 
 def main() -> int:
@@ -35,7 +35,7 @@ def main() -> int:
 
     settings = load_hub(None, os.environ, asked)
     if options.work:
-        work(settings, _say, clock)
+        run_worker(settings, _say, clock)
     else:
         serve(settings, options.ready_file, _say, clock)
     return 0

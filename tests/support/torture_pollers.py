@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from support.processes import MT, Hub
+from support.processes import MT, HubProcess
 from support.torture_judge import Entry, Log
 
 AWAY = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
@@ -25,7 +25,7 @@ DYING = 0.02
 class Poller:
     """One poller; its state is a file, one line for each page, pages and cursor together."""
 
-    def __init__(self, hub: Hub, number: int, state: Path) -> None:
+    def __init__(self, hub: HubProcess, number: int, state: Path) -> None:
         self._hub, self._dice, self._state = hub, random.Random(number), state
         self.feed = ("scratch", "green")[number % 3 == 2]
         self.every = number % 2 == 0
@@ -134,7 +134,7 @@ class Poller:
 class Downloader:
     """A script that blocks what is in the feed green now; nothing is ever taken out of that."""
 
-    def __init__(self, hub: Hub, number: int) -> None:
+    def __init__(self, hub: HubProcess, number: int) -> None:
         self._hub, self._dice = hub, random.Random(number)
         self._known: set[str] = set()
         self.missing: list[str] = []

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import requests
-from support.processes import GREEN, MT, Hub
+from support.processes import GREEN, MT, HubProcess
 
 LARGE = 230
 """Objects; more than are admitted inside the request."""
@@ -37,7 +37,7 @@ class Acknowledged:
 class Writer:
     """One writer with objects of its own, so that it knows in which order they were sent."""
 
-    def __init__(self, hub: Hub, seed: int, book: Acknowledged) -> None:
+    def __init__(self, hub: HubProcess, seed: int, book: Acknowledged) -> None:
         self._hub, self._dice, self._book = hub, random.Random(seed), book
         self._own: dict[str, list[Object]] = {"scratch": [], "inbox": []}
         """The newest version of each object that may be sent again."""

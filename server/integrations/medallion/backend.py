@@ -22,12 +22,12 @@ from tocsin.admission.errors import NotFound, ShareError
 from tocsin.config import load_hub
 from tocsin.server import auth
 from tocsin.server.model import Account, Collection
-from tocsin.server.runtime import opened
+from tocsin.server.runtime import open_runtime
 from tocsin.server.store import OUTAGES
 from tocsin.server.taxii import query as filters
 from tocsin.server.taxii import resources
 from tocsin.server.taxii.page_token import Walk
-from tocsin.server.taxii.protocols import Settings
+from tocsin.server.taxii.protocols import TaxiiSettings
 from tocsin.server.taxii.query import Endpoint
 
 try:
@@ -61,9 +61,9 @@ class TocsinBackend(Backend):  # type: ignore[misc]
         settings = load_hub(Path(config) if config else None, os.environ, chosen)
         self._name = account
         with ExitStack() as stack:
-            hub = stack.enter_context(opened(settings, lambda text: None))
-            self._store, self._intake = hub.parts.store, hub.parts.intake
-            self._settings = Settings(
+            hub = stack.enter_context(open_runtime(settings, lambda text: None))
+            self._store, self._intake = hub.services.store, hub.services.intake
+            self._settings = TaxiiSettings(
                 title=settings.title,
                 contact=settings.contact,
                 cursor_key=hub.seal.cursor_key,
@@ -87,7 +87,7 @@ class TocsinBackend(Backend):  # type: ignore[misc]
     def get_collections(self, api_root: str) -> Resource:
         """See Backend.get_collections."""
         with _told():
-            known = auth.visible(self._account(), self._store.feeds.collections())
+            known = auth.visible_collections(self._account(), self._store.feeds.collections())
             return resources.collections([self._seen(each) for each in known])
 
     def get_collection(self, api_root: str, collection_id: str) -> Resource | None:
@@ -136,7 +136,7 @@ class TocsinBackend(Backend):  # type: ignore[misc]
         """Through admission, like everything; a large envelope waits for a hub that runs."""
         with _told():
             account = self._account()
-            inbox = auth.writable(account, self._store.feeds.collections(), collection_id)
+            inbox = auth.find_writable(account, self._store.feeds.collections(), collection_id)
             raw = json.dumps(objs).encode()
             taken = self._intake.receive(account, inbox, resources.envelope(raw), raw)
             return resources.status(taken, self._store.submissions.records(taken.id))
@@ -145,7 +145,7 @@ class TocsinBackend(Backend):  # type: ignore[misc]
         """See Backend.get_status; None if it is not the account's."""
         with _told():
             found = self._store.submissions.find(status_id, raw=False)
-            if found is None or not auth.may_follow(self._account(), found):
+            if found is None or not auth.may_read_status(self._account(), found):
                 return None
             return resources.status(found, self._store.submissions.records(found.id))
 
@@ -160,7 +160,7 @@ class TocsinBackend(Backend):  # type: ignore[misc]
         """All versions, unless told which: the hub's meaning, not medallion's."""
         with _told():
             account = self._account()
-            feed = auth.deletable(account, self._store.feeds.collections(), collection_id)
+            feed = auth.find_deletable(account, self._store.feeds.collections(), collection_id)
             meant = filters.doomed(filter_args.items())
             which = (meant.keywords, meant.versions, meant.specs)
             if not self._intake.remove(account, feed, object_id, *which):
@@ -171,7 +171,7 @@ class TocsinBackend(Backend):  # type: ignore[misc]
     ) -> Paged:
         """A page as the hub's own door would have it; `limit` is medallion's."""
         with _told():
-            feed = auth.readable(self._account(), self._store.feeds.collections(), name)
+            feed = auth.find_readable(self._account(), self._store.feeds.collections(), name)
             pairs = {**given, "limit": str(limit)}.items()
             asked = filters.asked(pairs, endpoint, limit, limit)
             query = asked.query
@@ -195,7 +195,7 @@ class TocsinBackend(Backend):  # type: ignore[misc]
         return found
 
     def _found(self, name: str) -> Collection:
-        return auth.find(self._account(), self._store.feeds.collections(), name)
+        return auth.find_collection(self._account(), self._store.feeds.collections(), name)
 
     def _seen(self, known: Collection) -> Resource:
         account = self._account()

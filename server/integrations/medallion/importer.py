@@ -29,7 +29,7 @@ from rich.progress import (
 from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.model import Verdict
 from tocsin.admission.timestamps import micros, timestamp
-from tocsin.server.bootstrap import add
+from tocsin.server.bootstrap import ensure_collection
 from tocsin.server.intake.passthrough import deposited, posting
 from tocsin.server.integrations.medallion.mongodb import from_mongo
 from tocsin.server.integrations.medallion.sources import (
@@ -45,7 +45,7 @@ from tocsin.server.model import (
     Record,
     VersionKeyword,
 )
-from tocsin.server.runtime import Opened
+from tocsin.server.runtime import Runtime
 from tocsin.server.secrets import Seal
 from tocsin.server.store import Txn
 from tocsin.server.store.feeds.blocks import LARGEST_OBJECT
@@ -89,7 +89,7 @@ def medallion(place: str) -> AbstractContextManager[Sequence[Source]]:
     return nullcontext(from_file(Path(place)))
 
 
-def take_over(hub: Opened, sources: Sequence[Source], wish: Wish) -> list[Answer]:
+def take_over(hub: Runtime, sources: Sequence[Source], wish: Wish) -> list[Answer]:
     """Take collections over; an answer for each.
 
     Raises NotFound if there is nothing of what is wished for, Conflict if a collection's id
@@ -141,13 +141,13 @@ def _minted(source: Source, seal: Seal) -> str:
     return str(uuid.UUID(bytes=digest[:16], version=4))
 
 
-def _taken(hub: Opened, source: Source, id: str, wish: Wish, bar: Progress) -> Answer:
-    known = {collection.id: collection for collection in hub.parts.store.feeds.collections()}
+def _taken(hub: Runtime, source: Source, id: str, wish: Wish, bar: Progress) -> Answer:
+    known = {collection.id: collection for collection in hub.services.store.feeds.collections()}
     here = known.get(id) or _made(source, id, wish, known.values())
     if here.kind is not CollectionKind.VERBATIM:
         raise Conflict(f"{id} is the id of the {here.kind.value} {here.alias!r} of this hub")
     if id not in known and not wish.dry:
-        add(hub.parts.store, here)
+        ensure_collection(hub.services.store, here)
     task = bar.add_task(f"{source.root}: {source.title or source.id}"[:40], total=source.count)
     tally = _Tally(wish.cursor)
     for batch in _batches(source, tally):
@@ -227,7 +227,7 @@ def _batches(source: Source, tally: _Tally) -> Iterator[list[Kept]]:
 
 
 def _written(
-    hub: Opened, collection: Collection, batch: Sequence[Kept], *, dry: bool
+    hub: Runtime, collection: Collection, batch: Sequence[Kept], *, dry: bool
 ) -> list[Record]:
     """What becomes of each."""
     if dry:
@@ -241,7 +241,7 @@ def _written(
             txn.note("import", "operator", {"collection": collection.id, **counts})
         return records
 
-    return hub.parts.store.commit(work)
+    return hub.services.store.commit(work)
 
 
 def _judged(index: int, body: bytes) -> Record:
@@ -281,7 +281,7 @@ def _flags(source: Source) -> list[str]:
     return ["read"] * source.can_read + ["write"] * source.can_write
 
 
-def _cursors(hub: Opened, here: Collection, tally: _Tally, wish: Wish) -> Answer:
+def _cursors(hub: Runtime, here: Collection, tally: _Tally, wish: Wish) -> Answer:
     """Where pollers go on; nothing where they begin at the beginning."""
     if wish.dry:
         return {}
@@ -291,7 +291,7 @@ def _cursors(hub: Opened, here: Collection, tally: _Tally, wish: Wish) -> Answer
     return {name: stamp for name, stamp in found.items() if stamp}
 
 
-def _date_added(hub: Opened, here: Collection, record: Record | None) -> str:
+def _date_added(hub: Runtime, here: Collection, record: Record | None) -> str:
     """When the hub added an object version; empty if it is not here."""
     if record is None:
         return ""
@@ -302,5 +302,5 @@ def _date_added(hub: Opened, here: Collection, record: Record | None) -> str:
         keywords=frozenset() if versions else frozenset({VersionKeyword.ALL}),
         versions=versions,
     )
-    entries = hub.parts.store.feeds.page(here.id, query, bodies=False).entries
+    entries = hub.services.store.feeds.page(here.id, query, bodies=False).entries
     return timestamp(entries[0].stamp) if entries else ""

@@ -3,7 +3,7 @@
 import flask
 import msgspec
 
-from tocsin.server.auth import Scheme
+from tocsin.server.auth import AuthScheme
 from tocsin.server.taxii.content import MEDIA_TYPE, OPENAPI
 from tocsin.server.taxii.openapi import (
     answers,
@@ -12,7 +12,7 @@ from tocsin.server.taxii.openapi import (
     schemas,
 )
 from tocsin.server.taxii.openapi.schemas import Node
-from tocsin.server.taxii.protocols import Hub, Settings
+from tocsin.server.taxii.protocols import TaxiiServices, TaxiiSettings
 
 VERSION = "1.0.0"
 """Of the description; TAXII's own is 2.1."""
@@ -30,7 +30,7 @@ A TAXII 2.1 server (OASIS Standard, 10 June 2021).
 """
 
 
-def blueprint(hub: Hub) -> flask.Blueprint:
+def blueprint(hub: TaxiiServices) -> flask.Blueprint:
     """Serves the description, to anybody."""
     octets = msgspec.json.encode(document(hub.settings))
     paths = flask.Blueprint("openapi", __name__)
@@ -42,9 +42,9 @@ def blueprint(hub: Hub) -> flask.Blueprint:
     return paths
 
 
-def document(settings: Settings) -> Node:
+def document(settings: TaxiiSettings) -> Node:
     """The description of a hub with these settings."""
-    schemes = [scheme for scheme in Scheme if scheme in settings.schemes]
+    schemes = [scheme for scheme in AuthScheme if scheme in settings.schemes]
     security: list[Node] = [{scheme.value: []} for scheme in schemes]
     return {
         "openapi": "3.1.0",
@@ -67,7 +67,7 @@ def document(settings: Settings) -> Node:
     }
 
 
-def _info(settings: Settings) -> Node:
+def _info(settings: TaxiiSettings) -> Node:
     limits = (
         f"A body has at most {settings.max_content_length} octets, an envelope "
         f"{settings.max_objects} objects, a page {settings.page_cap} entries."
@@ -80,18 +80,18 @@ def _info(settings: Settings) -> Node:
     }
 
 
-_SCHEMES: dict[Scheme, Node] = {
-    Scheme.BASIC: {
+_SCHEMES: dict[AuthScheme, Node] = {
+    AuthScheme.BASIC: {
         "type": "http",
         "scheme": "basic",
         "description": "The account and its key (RFC 7617).",
     },
-    Scheme.BEARER: {
+    AuthScheme.BEARER: {
         "type": "http",
         "scheme": "bearer",
         "description": "The key, or `account:key` (RFC 6750).",
     },
-    Scheme.CERTIFICATE: {
+    AuthScheme.CERTIFICATE: {
         "type": "mutualTLS",
         "description": "A client certificate that is registered with an account.",
     },

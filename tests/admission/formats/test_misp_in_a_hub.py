@@ -1,7 +1,7 @@
 """Events of MISP in a hub: sent again, sent by others in other formats, sent as they are."""
 
 import pytest
-from support.hub import TestHub, findings
+from support.hub import HubInProcess, findings
 from support.misp_events import (
     attribute,
     event,
@@ -15,8 +15,8 @@ from tocsin.server.store import Store
 
 
 @pytest.fixture
-def hub(store: Store) -> TestHub:
-    return TestHub(store)
+def hub(store: Store) -> HubInProcess:
+    return HubInProcess(store)
 
 
 def objects(told, **how):

@@ -10,7 +10,7 @@ from support.hub import (
     CLEAR,
     GREEN,
     SEAL,
-    TestHub,
+    HubInProcess,
     details,
     indicator,
 )
@@ -26,17 +26,17 @@ from tocsin.admission.markings.acs import (
 from tocsin.admission.model import Tlp
 from tocsin.admission.warninglists.index import load
 from tocsin.config import HubSettings, policy_text
-from tocsin.server.app import Judging, assemble, create_app
+from tocsin.server.app import AdmissionConfig, build_services, create_app
 from tocsin.server.store import Store
 
 
 @pytest.fixture
-def hub(store: Store) -> TestHub:
+def hub(store: Store) -> HubInProcess:
     """A hub for readers of the federal government."""
-    made = TestHub(store)
+    made = HubInProcess(store)
     policy = policy_of(policy_text() + '\n[rules.marking]\nacs_scopes = ["USA.USG"]\n')
-    made.parts = assemble(store, SEAL, HubSettings(), Judging(policy, load()))
-    made.client = create_app(made.parts, SEAL, HubSettings()).test_client()
+    made.services = build_services(store, SEAL, HubSettings(), AdmissionConfig(policy, load()))
+    made.client = create_app(made.services, SEAL, HubSettings()).test_client()
     return made
 
 
@@ -95,7 +95,7 @@ class TestKeeping:
         assert "classified" in details(status)[1]["message"]
 
     def test_without_a_word_on_its_readers_a_hub_holds_what_is_restricted(self, store):
-        plain = TestHub(store)
+        plain = HubInProcess(store)
         assert set(plain.verdicts(plain.push(*sent(acs())))) == {"held"}
 
     def test_a_marking_that_is_out_of_shape_waits_with_a_sentence(self, hub):

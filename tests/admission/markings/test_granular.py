@@ -21,7 +21,7 @@ from support.hub import (
     CLEAR,
     GREEN,
     RED,
-    TestHub,
+    HubInProcess,
     findings,
     indicator,
     relationship,
@@ -45,8 +45,8 @@ from tocsin.server.store import Store
 
 
 @pytest.fixture
-def hub(store: Store) -> TestHub:
-    return TestHub(store)
+def hub(store: Store) -> HubInProcess:
+    return HubInProcess(store)
 
 
 FEEDS = {"clear": Tlp.CLEAR, "green": Tlp.GREEN, "amber": Tlp.AMBER}
@@ -143,7 +143,7 @@ class TestMerging:
     ):
         hub, clock = hub_and_clock(store)
         hub.push(indicator(confidence=40), who="acme")
-        clock.pass_by(hours=2)
+        clock.advance(hours=2)
         part = {"description": "only for some", "granular_markings": marks(AMBER, "description")}
         hub.push(indicator(confidence=40, **part), who="north")
         [green], [amber] = out(hub, "green", "indicator"), out(hub, "amber", "indicator")

@@ -2,16 +2,16 @@
 
 import pytest
 from support.crash import Died, Interrupted
-from support.hub import JUDGING, SEAL, TestHub
+from support.hub import ADMISSION, SEAL, HubInProcess
 
 from tocsin.admission.errors import Conflict
 from tocsin.admission.model import Consent
 from tocsin.config import HubSettings
-from tocsin.server.app import assemble
-from tocsin.server.bootstrap import found_operator
+from tocsin.server.app import build_services
+from tocsin.server.bootstrap import create_operator
 from tocsin.server.cli import operations
 from tocsin.server.model import Partner
-from tocsin.server.runtime import Opened
+from tocsin.server.runtime import Runtime
 
 EAST = Partner("east", "East Limited")
 
@@ -32,14 +32,14 @@ def issue(opened):
 
 
 def revoke(opened):
-    [key] = opened.parts.store.people.keys_of("acme")
+    [key] = opened.services.store.people.keys_of("acme")
     operations.revoke_key(opened, "acme", key)
 
 
 @pytest.fixture
 def hub(store):
-    found_operator(store)
-    return TestHub(store)
+    create_operator(store)
+    return HubInProcess(store)
 
 
 @pytest.fixture
@@ -47,7 +47,9 @@ def mortal(hub, engine_uri):
     """The desk over a store that dies in its next transaction, or right after it."""
     store = Interrupted.connect(engine_uri, name=hub.store._base.name)
     store.left = 1
-    yield Opened(HubSettings(), SEAL, assemble(store, SEAL, HubSettings(), JUDGING), JUDGING.policy)
+    yield Runtime(
+        HubSettings(), SEAL, build_services(store, SEAL, HubSettings(), ADMISSION), ADMISSION.policy
+    )
     store.close()
 
 
@@ -61,7 +63,7 @@ def state(store):
 @pytest.mark.parametrize("act", [add, change, issue, revoke])
 def test_whenever_it_dies(hub, mortal, act, within):
     before, acts = state(hub.store), len(hub.store.journal.acts())
-    mortal.parts.store.within = within
+    mortal.services.store.within = within
     with pytest.raises(Died):
         act(mortal)
     done = state(hub.store) != before
@@ -70,7 +72,7 @@ def test_whenever_it_dies(hub, mortal, act, within):
 
 
 def test_a_partner_whose_account_is_taken_is_not_there_without_one(hub):
-    opened = Opened(HubSettings(), SEAL, hub.parts, JUDGING.policy)
+    opened = Runtime(HubSettings(), SEAL, hub.services, ADMISSION.policy)
     with pytest.raises(Conflict):
         operations.add_partner(opened, Partner("operator", "Operators Limited"), [], [])
     assert hub.store.people.partner("operator") is None
@@ -78,7 +80,8 @@ def test_a_partner_whose_account_is_taken_is_not_there_without_one(hub):
 
 def test_two_changes_at_once_undo_nothing_of_each_other(hub, mortal):
     """Who withdrew a consent need not look whether it stayed so."""
-    store, opened = mortal.parts.store, Opened(HubSettings(), SEAL, hub.parts, JUDGING.policy)
+    store = mortal.services.store
+    opened = Runtime(HubSettings(), SEAL, hub.services, ADMISSION.policy)
     change(opened)
     store.within = True
     store.happens = lambda: operations.change_partner(

@@ -4,12 +4,12 @@ import json
 import subprocess
 
 import pytest
-from support.processes import BIN, Hub
+from support.processes import BIN, HubProcess
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
-    hub = Hub(tmp_path_factory.mktemp("change") / "data")
+    hub = HubProcess(tmp_path_factory.mktemp("change") / "data")
     hub.join()
     hub.start()
     hub.command("collection", "add", "iocs", "--kind", "feed", "--max-tlp", "green")

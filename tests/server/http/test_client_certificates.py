@@ -20,10 +20,10 @@ from tocsin.clients.http import Hub, Patience
 from tocsin.clients.tls import Papers
 from tocsin.config import ConfigError
 from tocsin.server import auth
-from tocsin.server.auth import Scheme
-from tocsin.server.http.server import Place, listener
+from tocsin.server.auth import AuthScheme
+from tocsin.server.http.server import ListenAddress, build_server
 from tocsin.server.http.tls import first_certificate, server_context
-from tocsin.server.taxii.protocols import CERTIFICATE, Certificate
+from tocsin.server.taxii.protocols import CLIENT_CERTIFICATE, ClientCertificate
 
 KEY = {"Authorization": basic("acme", "acme-robot-key")}
 OWN = authority()
@@ -53,7 +53,7 @@ def folder(tmp_path_factory):
 def serving(application, folder):
     """The port of a hub with two threads that takes certificates of the authority."""
     tls = server_context(folder / "hub.pem", None, folder / "ca.pem")
-    server = listener(Place("127.0.0.1", 0, 2, lambda: tls), application)
+    server = build_server(ListenAddress("127.0.0.1", 0, 2, lambda: tls), application)
     server.prepare()
     thread = threading.Thread(target=server.serve)
     thread.start()
@@ -64,8 +64,8 @@ def serving(application, folder):
 
 @pytest.fixture(scope="module")
 def port(folder):
-    taxii = Taxii(schemes=frozenset(Scheme), max_content_length=10_000)
-    taxii.people.by_digest[auth.fingerprint(ACME.der)] = taxii.acme
+    taxii = Taxii(schemes=frozenset(AuthScheme), max_content_length=10_000)
+    taxii.people.by_digest[auth.certificate_fingerprint(ACME.der)] = taxii.acme
     with serving(taxii.app, folder) as port:
         yield port
 
@@ -221,11 +221,15 @@ class TestClientCertificates:
         assert ask(port, self.shown(folder, trusting, "acme"), **wrong)[0].status == 401
 
     def test_one_that_runs_out_opens_nothing_more_on_a_connection_that_stays(self):
-        taxii = Taxii(schemes=frozenset(Scheme))
-        print_ = auth.fingerprint(ACME.der)
+        taxii = Taxii(schemes=frozenset(AuthScheme))
+        print_ = auth.certificate_fingerprint(ACME.der)
         taxii.people.by_digest[print_] = taxii.acme
         told = [
-            taxii.ask("/hub/", by=None, environ_overrides={CERTIFICATE: Certificate(print_, at)})
+            taxii.ask(
+                "/hub/",
+                by=None,
+                environ_overrides={CLIENT_CERTIFICATE: ClientCertificate(print_, at)},
+            )
             for at in (time.time() + 60, time.time() - 1)
         ]
         assert [answer.status_code for answer in told] == [200, 401]

@@ -22,14 +22,14 @@ from support.crash import (
 from support.databases import emptied
 from support.hub import (
     GREEN,
-    TestHub,
+    HubInProcess,
     indicator,
     relationship,
     sdo,
 )
 from support.observables import sco
 from support.paths import ROOT
-from support.processes import Hub
+from support.processes import HubProcess
 from support.statement_marking import STATEMENT
 from support.stix_objects import TIME
 
@@ -59,14 +59,14 @@ class Scene:
     """What came before, and what is being done when the hub dies."""
 
     before: list[tuple]
-    act: Callable[[TestHub], object]
+    act: Callable[[HubInProcess], object]
 
 
 def push(*objects):
     return lambda hub: hub.push(*objects, who="north")
 
 
-def decide(hub: TestHub, decided: Callable[[Review], object]) -> None:
+def decide(hub: HubInProcess, decided: Callable[[Review], object]) -> None:
     """What an analyst does until it is done."""
     for review in hub.store.reviews.waiting():
         if review.rules != ("references",):
@@ -74,11 +74,11 @@ def decide(hub: TestHub, decided: Callable[[Review], object]) -> None:
 
 
 def release(hub):
-    decide(hub, lambda review: hub.parts.intake.release(review, "analyst"))
+    decide(hub, lambda review: hub.services.intake.release(review, "analyst"))
 
 
 def reject(hub):
-    decide(hub, lambda review: hub.parts.intake.reject(review, "analyst", "no"))
+    decide(hub, lambda review: hub.services.intake.reject(review, "analyst", "no"))
 
 
 ABOUT_OWN = [(sdo("report", name="r", published=TIME, object_refs=[TRAFFIC["id"]]),)]
@@ -109,7 +109,7 @@ def few(monkeypatch):
 def outcome(uri, scene, after):
     """Whether the hub died, and what there is in the end."""
     with emptied(uri) as store:
-        hub = TestHub(store)
+        hub = HubInProcess(store)
         for each in scene.before:
             hub.push(*each, who="north")
         died = interrupted(hub, uri, lambda: scene.act(hub), after).left == 0
@@ -136,7 +136,7 @@ def test_whenever_it_dies_all_ends_as_if_it_had_lived(engine_uri, what):
 def test_a_hub_that_is_killed_goes_on_as_soon_as_it_is_started(tmp_path):
     last = tmp_path / "last"
     program = (sys.executable, ROOT / "tests" / "support" / "crashing_hub.py", "--last", last)
-    hub = Hub(tmp_path / "data", program=program)
+    hub = HubProcess(tmp_path / "data", program=program)
     hub.join()
     hub.start()
     hub.settled(hub.post([ONE, JOINED]).json()["id"])
@@ -156,7 +156,7 @@ def test_a_hub_that_is_killed_goes_on_as_soon_as_it_is_started(tmp_path):
 
 @pytest.fixture
 def hub(store):
-    return TestHub(store)
+    return HubInProcess(store)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 from support.crash import work_later
 from support.hub import (
-    TestHub,
+    HubInProcess,
     indicator,
     relationship,
     sdo,
@@ -18,7 +18,7 @@ BAD, GOOD = (relationship(ONE, name, OTHER) for name in NAMES)
 
 @pytest.fixture
 def hub(store):
-    hub = TestHub(store)
+    hub = HubInProcess(store)
     hub.push(ONE, BAD, GOOD, who="north")
     return hub
 

@@ -6,7 +6,7 @@ from support.hub import (
     AMBER,
     GREEN,
     RED,
-    TestHub,
+    HubInProcess,
     details,
     indicator,
     sdo,
@@ -29,7 +29,7 @@ def waiting(hub):
 def release(hub):
     """A yes to the only question; the verdict that follows."""
     [review] = hub.store.reviews.waiting()
-    return hub.parts.intake.release(review, "analyst").verdict
+    return hub.services.intake.release(review, "analyst").verdict
 
 
 def observable(kind, **more):
@@ -101,7 +101,7 @@ class TestAYes:
     def test_lets_out_what_waited(self, store, more, subject):
         if "hashes" in subject:
             subject = subject | {"hashes": {"078-05-1121": "0" * 32}}
-        hub = TestHub(store, more=more)
+        hub = HubInProcess(store, more=more)
         assert hub.verdicts(hub.push(subject)) == ["held"] and hub.feed("green") == []
         assert release(hub) == "admitted" and len(hub.feed("green")) == 1
 
@@ -118,7 +118,7 @@ class TestAYes:
     def test_is_not_asked_for_where_nothing_is_left_by_the_policys_own_word(
         self, store, more, subject
     ):
-        hub = TestHub(store, more=more)
+        hub = HubInProcess(store, more=more)
         assert hub.verdicts(hub.push(subject)) == ["refused"]
         assert waiting(hub) == [] and hub.feed("green") == []
 
@@ -142,18 +142,18 @@ class TestTheHubsOwnList:
 
     @pytest.mark.parametrize("mode", ["refuse", "hold", "lower", "ignore"])
     def test_is_above_every_mode(self, store, mode):
-        hub = TestHub(store, more=f'[rules.benign]\nexact = "{mode}"')
-        hub.parts.aftercare.forbid("evil-portal.top", "analyst", "ours")
+        hub = HubInProcess(store, more=f'[rules.benign]\nexact = "{mode}"')
+        hub.services.lifecycle.forbid("evil-portal.top", "analyst", "ours")
         assert hub.verdicts(hub.push(indicator())) == ["refused"]
 
     def test_and_above_a_yes(self, store):
-        hub = TestHub(store, more='[rules.benign]\nexact = "hold"')
+        hub = HubInProcess(store, more='[rules.benign]\nexact = "hold"')
         assert hub.verdicts(hub.push(indicator("google.com"))) == ["held"]
-        hub.parts.aftercare.forbid("google.com", "analyst", "ours")
+        hub.services.lifecycle.forbid("google.com", "analyst", "ours")
         assert release(hub) == "refused" and hub.feed("green") == []
 
     def test_what_names_other_values_as_well_still_goes_with_a_yes(self, hub):
-        hub.parts.aftercare.forbid("ours.top", "analyst", "ours")
+        hub.services.lifecycle.forbid("ours.top", "analyst", "ours")
         both = "[domain-name:value = 'ours.top' OR domain-name:value = 'evil-portal.top']"
         assert hub.verdicts(hub.push(indicator(pattern=both))) == ["held"]
         assert release(hub) == "admitted"

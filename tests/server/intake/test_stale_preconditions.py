@@ -5,14 +5,14 @@ from functools import partial
 
 import pytest
 from support.crash import beside, housed, interrupted
-from support.hub import TestHub, indicator, sdo
+from support.hub import HubInProcess, indicator, sdo
 
 from tocsin.admission.model import Consent
 from tocsin.config import HubSettings
 from tocsin.server.cli import operations
 from tocsin.server.intake import intake
 from tocsin.server.model import Partner
-from tocsin.server.runtime import Opened
+from tocsin.server.runtime import Runtime
 
 OPEN = sdo("identity", name="Open Limited", identity_class="organization")
 NAMED = indicator("one.top", created_by_ref=OPEN["id"], description="seen by Open Limited")
@@ -21,7 +21,7 @@ HELD = indicator("vpn.open.top")
 
 @pytest.fixture
 def hub(store):
-    hub = TestHub(store)
+    hub = HubInProcess(store)
     hub.join(Partner("open", "Open Limited", terms=("open.top",), consent=Consent.EVERYONE))
     return hub
 
@@ -36,11 +36,11 @@ def other(hub, engine_uri):
 
 
 def forbid(other, value):
-    return other.parts.aftercare.forbid(value, "analyst", "enough")
+    return other.services.lifecycle.forbid(value, "analyst", "enough")
 
 
 def withdraw(other):
-    opened = Opened(HubSettings(), None, other.parts, None)
+    opened = Runtime(HubSettings(), None, other.services, None)
     return operations.change_partner(opened, "open", operations.Change({"consent": Consent.NONE}))
 
 
@@ -60,7 +60,7 @@ def test_nor_with_the_rest_of_a_large_submission(hub, other, engine_uri, monkeyp
 def test_nor_when_an_analyst_releases_it(hub, other, engine_uri):
     hub.push(HELD, who="north")
     [review] = hub.store.reviews.waiting()
-    release = lambda: hub.parts.intake.release(review, "analyst")  # noqa: E731
+    release = lambda: hub.services.intake.release(review, "analyst")  # noqa: E731
     happens = partial(forbid, other, "vpn.open.top")
     interrupted(hub, engine_uri, release, 1, happens, within=True)
     assert hub.feed("green") == []

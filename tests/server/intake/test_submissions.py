@@ -8,7 +8,7 @@ import pytest
 from support.hub import (
     AMBER,
     GREEN,
-    TestHub,
+    HubInProcess,
     details,
     findings,
     indicator,
@@ -21,8 +21,8 @@ from tocsin.server.store import Store
 
 
 @pytest.fixture
-def hub(store: Store) -> TestHub:
-    return TestHub(store)
+def hub(store: Store) -> HubInProcess:
+    return HubInProcess(store)
 
 
 class TestReferences:
@@ -139,7 +139,7 @@ class TestReview:
         foreign = "marking-definition--11111111-1111-4111-8111-111111111111"
         status = hub.push(indicator(object_marking_refs=[foreign, GREEN]))
         [review] = hub.store.reviews.waiting()
-        hub.parts.intake.release(review, "operator")
+        hub.services.intake.release(review, "operator")
         after = hub.ask(f"status/{status['id']}/").json
         assert (after["status"], hub.verdicts(after)) == ("complete", ["admitted"])
         assert len(hub.feed("green")) == 1
@@ -148,7 +148,7 @@ class TestReview:
         foreign = "marking-definition--11111111-1111-4111-8111-111111111111"
         status = hub.push(indicator(object_marking_refs=[foreign]))
         [review] = hub.store.reviews.waiting()
-        hub.parts.intake.reject(review, "operator", "say TLP")
+        hub.services.intake.reject(review, "operator", "say TLP")
         after = hub.ask(f"status/{status['id']}/").json
         assert hub.verdicts(after) == ["refused"]
         assert findings(after)[-1]["message"] == "say TLP"
@@ -160,7 +160,7 @@ class TestReview:
         assert hub.verdicts(status) == ["admitted"]
         assert [o["description"] for o in hub.feed("green")] == [f"Reported by {masked}"]
         [review] = hub.store.reviews.waiting()
-        hub.parts.intake.release(review, "operator")
+        hub.services.intake.release(review, "operator")
         [public] = hub.feed("green")
         assert public["description"] == "Reported by Jane Doe, [removed: e-mail address]"
         assert hub.store.reviews.waiting() == []
@@ -170,7 +170,7 @@ class TestReview:
         for verdict in ("admitted", "duplicate"):
             assert hub.verdicts(hub.push(sent)) == [verdict]
             assert len(hub.store.reviews.waiting()) == 1
-        hub.parts.intake.release(hub.store.reviews.waiting()[0], "operator")
+        hub.services.intake.release(hub.store.reviews.waiting()[0], "operator")
         assert hub.verdicts(hub.push(sent)) == ["duplicate"]
         assert hub.feed("green")[0]["description"] == "Reported by Jane Doe"
         assert hub.store.reviews.waiting() == []
@@ -310,14 +310,14 @@ class TestDurability:
     def test_a_settled_submission_can_be_admitted_again_without_a_trace(self, hub):
         status = hub.push(indicator())
         submission = hub.store.submissions.find(status["id"])
-        hub.parts.intake.admit(submission)
+        hub.services.intake.admit(submission)
         assert hub.ask(f"status/{status['id']}/").json == status
 
     def test_what_somebody_else_has_gone_on_with_is_left_to_him(self, hub):
         status = hub.push(indicator("one.top"), to="scratch")
         overtaken = replace(hub.store.submissions.find(status["id"]), settled=0)
         before = hub.feed("scratch")
-        hub.parts.intake.admit(overtaken)
+        hub.services.intake.admit(overtaken)
         assert hub.feed("scratch") == before
         assert hub.ask(f"status/{status['id']}/").json["success_count"] == 1
 

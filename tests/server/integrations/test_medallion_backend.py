@@ -86,7 +86,7 @@ def backend(chosen):
 @pytest.fixture(scope="module")
 def both(backend, home):
     """(medallion over our store, our own door), each as a function that asks as acme."""
-    ours = create_app(home.hub.parts, home.hub.seal, home.hub.settings)
+    ours = create_app(home.hub.services, home.hub.seal, home.hub.settings)
 
     def asker(app, user, password):
         def ask(path, method="GET", **more):
@@ -273,7 +273,7 @@ class TestStarting:
         backend = TocsinBackend(**chosen | {"account": "gone"})
         try:
             assert backend.get_collections("hub")["collections"]
-            people = home.hub.parts.store.people
+            people = home.hub.services.store.people
             people.update_account(replace(people.account("gone"), disabled=True))
             with pytest.raises(ProcessingError):
                 backend.get_collections("hub")

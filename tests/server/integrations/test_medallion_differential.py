@@ -47,7 +47,7 @@ class TestTheComparisonCanFail:
     def test_an_object_that_only_one_of_both_has_is_seen(self, engine_uri, tmp_path):
         with opened_home(engine_uri, tmp_path / "hub") as other:
             pair = Pair(other, tmp_path)
-            store = other.hub.parts.store
+            store = other.hub.services.store
             store.commit(lambda txn: txn.remove(FULL, threat(7)["id"]))
             found = compare(pair, [Question(OBJECTS, (("limit", "20"),), walk="next")], ALLOWED)
         (difference,) = found.unexpected

@@ -20,7 +20,7 @@ from support.medallion_files import (
     written,
 )
 from support.processes import BIN
-from support.processes import Hub as HubProcess
+from support.processes import HubProcess as HubProcess
 from support.taxii_servers import (
     COLLECTION,
     KEY,
@@ -40,7 +40,7 @@ from tocsin.config import HubSettings
 from tocsin.server.app import create_app
 from tocsin.server.cli import operations
 from tocsin.server.model import Partner
-from tocsin.server.runtime import opened
+from tocsin.server.runtime import open_runtime
 
 ADDRESS = {
     "type": "ipv4-addr",
@@ -189,7 +189,7 @@ def moved(hub, tmp_path):
     home.take(file, collections={COLLECTION})
     slug = f"acme-{uuid.uuid4().hex[:6]}"
     added = operations.add_partner(hub, Partner(slug, "ACME"), [COLLECTION], [])
-    with serve_app(create_app(hub.parts, hub.seal, hub.settings)) as origin:
+    with serve_app(create_app(hub.services, hub.seal, hub.settings)) as origin:
         yield origin, f"{slug}:{added['key']}"
 
 
@@ -260,7 +260,7 @@ class TestTheCommand:
         hub = HubProcess(tmp_path / "data").start()
         words = ["import", "medallion", str(file)]
         try:
-            with opened(HubSettings(data=hub.data), print) as beside:
+            with open_runtime(HubSettings(data=hub.data), print) as beside:
                 home = Home(beside)
                 command = [BIN / "tocsin-hub", *words, "--data", hub.data]
                 with subprocess.Popen(command, stderr=subprocess.DEVNULL) as running:

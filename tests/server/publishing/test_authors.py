@@ -115,7 +115,7 @@ class TestLabels:
     def released(self, hub):
         hub.push(STATEMENT, who="open")
         for review in hub.store.reviews.waiting():
-            assert hub.parts.intake.release(review, "analyst").verdict == "admitted"
+            assert hub.services.intake.release(review, "analyst").verdict == "admitted"
         return [each for each in told(hub) if each["type"] == "indicator"][-1]
 
     @pytest.mark.parametrize("more", WAITING)
@@ -127,7 +127,7 @@ class TestLabels:
 
     def test_and_who_agreed_in_a_later_submission_stays_named(self, hub, clock):
         self.pushed(hub, Consent.EVERYONE, "ais-consent-none", **self.WAITING[0])
-        clock.pass_by(hours=1)
+        clock.advance(hours=1)
         hub.push(TEAM, by(TEAM, "else.top"), who="open")
         assert "Open" not in str(self.released(hub))
         assert ["revoked" in each for each in identities(hub)] == [False]

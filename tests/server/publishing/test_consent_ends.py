@@ -55,7 +55,7 @@ def test_not_when_a_newer_report_without_the_name_is_revoked(hub, report):
 
 def test_not_when_another_partner_has_seen_it(hub, clock, report):
     ended(hub)
-    clock.pass_by(hours=2)
+    clock.advance(hours=2)
     hub.push(sighting(shown(hub)), who="north")
     assert anonymous(hub)
 
@@ -75,8 +75,8 @@ def test_not_when_it_is_revoked(hub, report):
 def test_not_when_it_is_looked_after(hub, clock, report):
     hub.push(report | {"valid_until": "2026-12-24T00:00:00.000Z", "modified": LATER}, who="open")
     ended(hub)
-    clock.pass_by(days=60)
-    hub.parts.aftercare.sweep()
+    clock.advance(days=60)
+    hub.services.lifecycle.sweep()
     assert shown(hub)["revoked"] and anonymous(hub)
 
 

@@ -7,12 +7,12 @@ import uuid
 from dataclasses import replace
 
 import pytest
-from support.clock import history
+from support.clock import hub_extension
 from support.hub import (
     AMBER,
     GREEN,
     RED,
-    TestHub,
+    HubInProcess,
     details,
     findings,
     indicator,
@@ -31,8 +31,8 @@ SAMPLE = 24
 
 
 @pytest.fixture
-def hub(store: Store) -> TestHub:
-    return TestHub(store)
+def hub(store: Store) -> HubInProcess:
+    return HubInProcess(store)
 
 
 def graph(tag):
@@ -230,7 +230,7 @@ class TestCompleting:
         ends = {"src_ref": inside["id"], "dst_ref": outside["id"]}
         hub.push(outside, sco("network-traffic", protocols=["tcp"], **ends), inside, who="north")
         [review] = [r for r in hub.store.reviews.waiting() if r.rules != ("references",)]
-        hub.parts.intake.reject(review, "analyst", "not for others")
+        hub.services.intake.reject(review, "analyst", "not for others")
         [traffic] = [o for o in hub.feed("green") if o["type"] == "network-traffic"]
         assert "src_ref" not in traffic
 
@@ -322,4 +322,4 @@ class TestOfWhatIsStricter:
         strict = indicator("a.top", object_marking_refs=[AMBER])
         hub.push(strict, sdo("opinion", object_refs=[strict["id"]], **MEMBERS["opinion"]))
         [public] = [each for each in hub.feed("amber", "north") if each["type"] == "indicator"]
-        assert history(public)["false_positives"] == 1
+        assert hub_extension(public)["false_positives"] == 1

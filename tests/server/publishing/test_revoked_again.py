@@ -111,7 +111,7 @@ class TestWhileItWaits:
         notes[0]["object_refs"].append(held["id"])
         for each in (held, *notes):
             hub.push(each)
-            clock.pass_by(hours=1)
+            clock.advance(hours=1)
         hub.push(ends[0], revoked(notes[0]), revoked(held))
         assert hub.store.reviews.waiting() == []
         assert sorted(each["type"] for each in hub.feed("green")) == ["malware", "note"]
@@ -121,7 +121,7 @@ class TestWhileItWaits:
         [review] = hub.store.reviews.waiting()
         hub.push(revoked(held))
         with pytest.raises(Conflict):
-            hub.parts.intake.release(review, "operator")
+            hub.services.intake.release(review, "operator")
         assert shown(hub) == {}
 
     def test_what_it_refers_to_comes_and_it_stays_away(self, hub, ends):

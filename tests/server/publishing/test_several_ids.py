@@ -14,16 +14,16 @@ from hypothesis import (
     strategies as st,
 )
 from support.clock import (
-    figures,
-    history,
-    until,
+    hub_extension,
+    report_counts,
+    stix_time_after,
 )
 from support.databases import emptied
 from support.hub import (
     AMBER,
     CLEAR,
     GREEN,
-    TestHub,
+    HubInProcess,
     details,
     findings,
     indicator,
@@ -116,12 +116,12 @@ class TestOneVoice:
     def test_counts_once_and_corroborates_nothing(self, hub, clock):
         hub.push(older(confidence=60)), hub.push(newer(confidence=50))
         [public] = hub.feed("green")
-        assert (public["confidence"], figures(public)) == (50, (1, 0, 0))
+        assert (public["confidence"], report_counts(public)) == (50, (1, 0, 0))
         hub.push(older(confidence=50), who="north")
         hub.push(newer(confidence=50), who="north")
-        clock.pass_by(hours=2)
-        hub.parts.aftercare.sweep()
-        assert history(hub.feed("green")[0])["contributors"] == 2
+        clock.advance(hours=2)
+        hub.services.lifecycle.sweep()
+        assert hub_extension(hub.feed("green")[0])["contributors"] == 2
 
     def test_takes_no_turns(self, hub):
         one, other = older(), newer()
@@ -154,18 +154,20 @@ class TestOneVoice:
 
     def test_has_spoken_since_the_first_of_its_words(self, hub, clock):
         hub.push(older())
-        clock.pass_by(days=10)
+        clock.advance(days=10)
         hub.push(newer())
-        first, last = (history(hub.feed("green")[0])[f"{n}_reported"] for n in ("first", "last"))
+        first, last = (
+            hub_extension(hub.feed("green")[0])[f"{n}_reported"] for n in ("first", "last")
+        )
         assert int(last[8:10]) != int(first[8:10])
 
     def test_is_young_again_when_any_of_its_words_comes_again(self, hub, clock):
         one = older(pattern="[ipv4-addr:value = '45.12.1.2']", confidence=80)
         hub.push(one), hub.push({**newer(confidence=80), "pattern": one["pattern"]})
-        clock.pass_by(days=31)
-        hub.parts.aftercare.sweep()
+        clock.advance(days=31)
+        hub.services.lifecycle.sweep()
         assert hub.feed("green")[0]["confidence"] == 40
-        clock.pass_by(days=1)
+        clock.advance(days=1)
         hub.push(one)
         assert hub.feed("green")[0]["confidence"] == 80
 
@@ -229,13 +231,13 @@ class TestLevels:
 
 class TestLife:
     def test_lasts_as_long_as_the_last_of_its_words(self, hub, clock):
-        hub.push(older(valid_until=until(clock, days=3)))
-        hub.push(newer(valid_until=until(clock, days=1)))
-        clock.pass_by(days=2)
-        hub.parts.aftercare.sweep()
+        hub.push(older(valid_until=stix_time_after(clock, days=3)))
+        hub.push(newer(valid_until=stix_time_after(clock, days=1)))
+        clock.advance(days=2)
+        hub.services.lifecycle.sweep()
         assert shown(hub) == {"evil.top": "the newer"}
-        clock.pass_by(days=2)
-        hub.parts.aftercare.sweep()
+        clock.advance(days=2)
+        hub.services.lifecycle.sweep()
         assert shown(hub) == {"evil.top": None}
 
     @pytest.mark.parametrize("order", [1, -1])
@@ -248,17 +250,17 @@ class TestLife:
 
     def test_ends_with_what_is_left_if_that_has_expired(self, hub, clock):
         other = newer()
-        hub.push(older(valid_until=until(clock, days=1))), hub.push(other)
-        clock.pass_by(days=2)
+        hub.push(older(valid_until=stix_time_after(clock, days=1))), hub.push(other)
+        clock.advance(days=2)
         hub.push(revoked(other))
-        clock.pass_by(hours=1)
-        hub.parts.aftercare.sweep()
+        clock.advance(hours=1)
+        hub.services.lifecycle.sweep()
         assert shown(hub) == {"evil.top": None}
 
     def test_ends_under_all_ids_when_an_analyst_forbids_the_value(self, hub):
         one, other = older(), newer()
         hub.push(one), hub.push(other)
-        hub.parts.aftercare.forbid("evil.top", "operator", "it is ours")
+        hub.services.lifecycle.forbid("evil.top", "operator", "it is ours")
         assert shown(hub) == {"evil.top": None}
         assert hub.verdicts(hub.push(one, other)) == ["refused", "refused"]
 
@@ -275,8 +277,8 @@ class TestLife:
         hub.push(one), hub.push(other)
         asked = {r.source_id: r for r in hub.store.reviews.waiting("acme")}
         assert asked.keys() == {one["id"], other["id"]}
-        hub.parts.intake.release(asked[other["id"]], "analyst")
-        hub.parts.intake.release(asked[one["id"]], "analyst")
+        hub.services.intake.release(asked[other["id"]], "analyst")
+        hub.services.intake.release(asked[one["id"]], "analyst")
         assert shown(hub)["evil.top"].endswith("other")
         hub.push(revoked(other))
         assert shown(hub)["evil.top"].endswith("one")
@@ -376,7 +378,7 @@ class TestNothingIsLost:
             else:
                 posts.append((who, [sent]))
         with emptied(engine_uri) as store:
-            hub = TestHub(store)
+            hub = HubInProcess(store)
             for who, objects in posts:
                 hub.push(*objects, who=who)
             living = [o["pattern"] for o in hub.feed("green") if not o.get("revoked")]

@@ -5,12 +5,12 @@ import uuid
 import pytest
 from support.clock import (
     LATER,
-    figures,
-    history,
+    hub_extension,
     indicators,
     opinion,
+    report_counts,
     sighting,
-    until,
+    stix_time_after,
 )
 from support.hub import AMBER, details, indicator
 
@@ -25,9 +25,13 @@ class TestTheExtension:
         hub.push(indicator())
         [public] = hub.feed("green")
         today = stix_time(clock.now // DAY * DAY)
-        assert figures(public) == (1, 0, 0)
-        assert history(public)["first_reported"] == history(public)["last_reported"] == today
-        assert history(public)["hub_ref"] == hub.identity
+        assert report_counts(public) == (1, 0, 0)
+        assert (
+            hub_extension(public)["first_reported"]
+            == hub_extension(public)["last_reported"]
+            == today
+        )
+        assert hub_extension(public)["hub_ref"] == hub.identity
 
     def test_its_definition_is_in_every_feed(self, hub):
         for feed in ("clear", "green", "amber"):
@@ -40,29 +44,32 @@ class TestTheExtension:
         for partner in ("north", "east"):
             hub.push(indicator(), who=partner)
         assert hub.feed("green") == before
-        clock.pass_by(hours=2)
-        hub.parts.aftercare.sweep()
+        clock.advance(hours=2)
+        hub.services.lifecycle.sweep()
         [public] = hub.feed("green")
-        assert (figures(public), public["confidence"]) == ((3, 0, 0), 68)
-        hub.parts.aftercare.sweep()
+        assert (report_counts(public), public["confidence"]) == ((3, 0, 0), 68)
+        hub.services.lifecycle.sweep()
         assert hub.feed("green") == [public]
 
     def test_the_first_day_stays_when_a_partner_sends_a_new_version(self, hub, clock):
         sent = indicator(confidence=50)
         hub.push(sent)
-        clock.pass_by(days=3)
+        clock.advance(days=3)
         hub.push({**sent, "modified": LATER, "description": "more"})
         [public] = hub.feed("green")
-        days = (history(public)["first_reported"], history(public)["last_reported"])
-        assert [day[:10] for day in days] == [until(clock, days=-3)[:10], until(clock)[:10]]
+        days = (hub_extension(public)["first_reported"], hub_extension(public)["last_reported"])
+        assert [day[:10] for day in days] == [
+            stix_time_after(clock, days=-3)[:10],
+            stix_time_after(clock)[:10],
+        ]
 
     def test_a_group_of_partners_is_one_source(self, hub, clock):
         for partner in ("sister", "brother"):
             hub.push(indicator(confidence=60), who=partner)
-        clock.pass_by(hours=2)
-        hub.parts.aftercare.sweep()
+        clock.advance(hours=2)
+        hub.services.lifecycle.sweep()
         [public] = hub.feed("green")
-        assert (figures(public), public["confidence"]) == ((1, 0, 0), 60)
+        assert (report_counts(public), public["confidence"]) == ((1, 0, 0), 60)
 
     def test_a_partners_reliability_weighs_its_word(self, hub):
         hub.join(Partner("sure", "Sure Limited", reliability=100))
@@ -83,9 +90,9 @@ class TestEcho:
         status = hub.push(copy, sighting(copy), who="north")
         assert hub.verdicts(status) == ["duplicate", "admitted"]
         assert details(status)[0]["x_tocsin_public_id"] == public["id"]
-        clock.pass_by(hours=2)
-        hub.parts.aftercare.sweep()
-        assert figures(indicators(hub)[0]) == (1, 1, 0)
+        clock.advance(hours=2)
+        hub.services.lifecycle.sweep()
+        assert report_counts(indicators(hub)[0]) == (1, 1, 0)
 
     def test_what_the_hub_never_made_is_refused_in_its_name(self, hub):
         status = hub.push(indicator(created_by_ref=hub.identity))
@@ -102,7 +109,7 @@ class TestEcho:
         hub.push(indicator(), who="acme")
         [public] = hub.feed("green")
         other = f"identity--{uuid.uuid4()}"
-        extension = {EXTENSION: {**history(public), "hub_ref": other, "contributors": 99}}
+        extension = {EXTENSION: {**hub_extension(public), "hub_ref": other, "contributors": 99}}
         sent = self.copy(hub, created_by_ref=other, extensions=extension)
         assert hub.verdicts(hub.push(sent, who="north")) == ["merged"]
 
@@ -117,14 +124,14 @@ class TestSightings:
         return indicators(hub, "amber")[0]
 
     def later(self, hub, clock, feed="green"):
-        clock.pass_by(hours=2)
-        hub.parts.aftercare.sweep()
+        clock.advance(hours=2)
+        hub.services.lifecycle.sweep()
         return indicators(hub, feed)[0]
 
     def test_a_sighting_adds_to_history_and_confidence(self, hub, clock):
         hub.push(sighting(self.public(hub), count=7), who="north")
         public = self.later(hub, clock)
-        assert (figures(public), public["confidence"]) == ((1, 1, 0), 64)
+        assert (report_counts(public), public["confidence"]) == ((1, 1, 0), 64)
 
     @pytest.mark.parametrize(
         "denial",
@@ -137,14 +144,14 @@ class TestSightings:
     def test_a_false_alarm_lowers_confidence_at_once(self, hub, denial):
         hub.push(denial(self.public(hub)), who="north")
         [public] = indicators(hub)
-        assert (figures(public), public["confidence"]) == ((1, 0, 1), 48)
+        assert (report_counts(public), public["confidence"]) == ((1, 0, 1), 48)
 
     def test_each_partner_has_one_voice(self, hub, clock):
         target = self.public(hub)
         hub.push(*(sighting(target, count=n) for n in range(1, 9)), who="north")
         hub.push(opinion(target), who="east")
         hub.push(opinion(target, "disagree"), who="east")
-        assert figures(self.later(hub, clock)) == (1, 1, 1)
+        assert report_counts(self.later(hub, clock)) == (1, 1, 1)
 
     def test_one_that_is_withdrawn_is_taken_back(self, hub, clock):
         target = self.public(hub)
@@ -152,13 +159,13 @@ class TestSightings:
         hub.push(said, who="north")
         hub.push({**said, "modified": LATER, "revoked": True}, who="north")
         public = self.later(hub, clock)
-        assert (figures(public), public["confidence"]) == ((1, 0, 0), 60)
+        assert (report_counts(public), public["confidence"]) == ((1, 0, 0), 60)
 
     def test_a_new_version_replaces_what_it_said(self, hub, clock):
         said = sighting(self.public(hub), count=0)
         hub.push(said, who="north")
         hub.push({**said, "modified": LATER, "count": 3}, who="north")
-        assert figures(self.later(hub, clock)) == (1, 1, 0)
+        assert report_counts(self.later(hub, clock)) == (1, 1, 0)
 
     def test_one_at_a_stricter_level_shows_nothing_in_a_less_strict_indicator(self, hub, clock):
         target = self.public(hub)
@@ -173,18 +180,18 @@ class TestSightings:
         target = self.public(hub, object_marking_refs=[AMBER])
         status = hub.push(opinion(target, object_marking_refs=[AMBER]), who="low")
         assert hub.verdicts(status) == ["held"]
-        assert figures(self.later(hub, clock, "amber")) == (1, 0, 0)
+        assert report_counts(self.later(hub, clock, "amber")) == (1, 0, 0)
 
     def test_it_may_come_before_its_indicator_in_one_submission(self, hub):
         sent = indicator(confidence=60)
         hub.push(sighting(sent), sent)
-        assert figures(indicators(hub)[0]) == (1, 1, 0)
+        assert report_counts(indicators(hub)[0]) == (1, 1, 0)
 
     def test_it_may_come_in_an_earlier_batch_of_a_large_submission(self, hub):
         sent = indicator(confidence=60)
         filling = [{"type": "x"}] * 600
         hub.push(sighting(sent), *filling, sent)
-        assert figures(indicators(hub)[0]) == (1, 1, 0)
+        assert report_counts(indicators(hub)[0]) == (1, 1, 0)
 
     @pytest.mark.parametrize("order", [("acme", "north", "east"), ("east", "north", "acme")])
     def test_the_order_of_partners_does_not_matter(self, hub, clock, order):
@@ -197,5 +204,5 @@ class TestSightings:
         for partner in order:
             hub.push(sent[partner], *(said[partner] for _ in [0] if partner in said), who=partner)
         public = self.later(hub, clock)
-        assert (figures(public), public["labels"]) == ((3, 1, 1), ["a", "b", "c"])
+        assert (report_counts(public), public["labels"]) == ((3, 1, 1), ["a", "b", "c"])
         assert public["confidence"] == 54  # (95 - 35 x 7/8 x 7/8) x 4/5

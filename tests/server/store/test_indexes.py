@@ -7,7 +7,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
 from support.hub import (
-    TestHub,
+    HubInProcess,
     indicator,
     relationship,
     sdo,
@@ -51,7 +51,7 @@ def hub(engine_uri, asked):
         name = f"test_{uuid.uuid4().hex}"
         store = Store(client, name)
         store.prepare()
-        yield TestHub(store)
+        yield HubInProcess(store)
         client.drop_database(name)
 
 
@@ -66,9 +66,9 @@ def live(hub):
         hub.push(held := indicator(f"{name}.acme.example"))
     hub.push(held | {"revoked": True})
     for review in hub.store.reviews.waiting("acme"):
-        hub.parts.intake.release(review, "analyst")
-    hub.parts.aftercare.sweep()
-    hub.parts.aftercare.forbid("one.top", "analyst", "enough")
+        hub.services.intake.release(review, "analyst")
+    hub.services.lifecycle.sweep()
+    hub.services.lifecycle.forbid("one.top", "analyst", "enough")
     hub.push(sdo("malware", name="m"), to="scratch")
     for query in ({"added_after": TIME}, {"match[type]": "indicator"}, {"match[id]": joined["id"]}):
         hub.feed("green", **query)

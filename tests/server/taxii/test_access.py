@@ -15,7 +15,7 @@ from support.taxii_hub import (
 )
 
 from tocsin.admission import errors
-from tocsin.server.auth import Scheme
+from tocsin.server.auth import AuthScheme
 from tocsin.server.taxii import resources
 
 OBJECT = indicator()["id"]
@@ -74,7 +74,7 @@ def test_3_2_each_scheme_opens(taxii, header):
 
 
 def test_3_2_a_scheme_that_is_off_is_neither_taken_nor_named():
-    taxii = Taxii(schemes=frozenset({Scheme.BEARER}))
+    taxii = Taxii(schemes=frozenset({AuthScheme.BEARER}))
     answer = taxii.ask("/hub/")
     assert answer.status_code == 401
     assert answer.headers.getlist("WWW-Authenticate") == ['Bearer realm="Tocsin"']

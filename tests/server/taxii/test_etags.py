@@ -1,7 +1,7 @@
 """Asking again for what one has already: tags and 304 (RFC 9110 sections 8.8.3 and 13.1.2)."""
 
 import pytest
-from support.hub import TestHub
+from support.hub import HubInProcess
 from support.hub import indicator as sent
 from support.taxii_hub import (
     GREEN,
@@ -177,7 +177,7 @@ def test_a_page_that_changed_while_it_was_read_does_not_get_the_tag_of_before(ta
 class TestOnTheRealStore:
     @pytest.fixture
     def hub(self, store):
-        return TestHub(store)
+        return HubInProcess(store)
 
     def tag(self, hub, path):
         return hub.ask(f"collections/scratch/{path}").headers["ETag"]

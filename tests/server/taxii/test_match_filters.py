@@ -7,7 +7,7 @@ from support.hub import (
     AMBER,
     GREEN_1,
     SEAL,
-    TestHub,
+    HubInProcess,
     indicator,
     sdo,
 )
@@ -25,7 +25,7 @@ IGNORED = "X-Tocsin-Ignored-Filters"
 
 @pytest.fixture(scope="module")
 def hub(common_store):
-    hub = TestHub(common_store)
+    hub = HubInProcess(common_store)
     hub.push(*OBJECTS, to="scratch")
     return hub
 
@@ -181,9 +181,9 @@ def test_where_they_are_not_taken_they_are_ignored_and_told(hub, path):
 
 
 def replace_client(hub, settings):
-    other = object.__new__(TestHub)
-    other.store, other.parts = hub.store, hub.parts
-    other.client = create_app(hub.parts, SEAL, settings).test_client()
+    other = object.__new__(HubInProcess)
+    other.store, other.services = hub.store, hub.services
+    other.client = create_app(hub.services, SEAL, settings).test_client()
     return other
 
 

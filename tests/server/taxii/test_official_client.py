@@ -18,7 +18,7 @@ from support.taxii_hub import (
 from taxii2client.v21 import Collection, Server, as_pages
 
 from tocsin.clients.http import Hub
-from tocsin.server.http.server import Place, listener
+from tocsin.server.http.server import ListenAddress, build_server
 
 AUTH = {"Authorization": basic("acme", "acme-robot-key"), "Accept": MT}
 LIMIT = 5000
@@ -28,7 +28,7 @@ LIMIT = 5000
 def port():
     taxii = Taxii(max_content_length=LIMIT)
     taxii.feeds.add(GREEN.id, *(indicator(n) for n in range(1, 24)))
-    server = listener(Place("127.0.0.1", 0, 2), taxii.app)
+    server = build_server(ListenAddress("127.0.0.1", 0, 2), taxii.app)
     server.prepare()
     thread = threading.Thread(target=server.serve)
     thread.start()

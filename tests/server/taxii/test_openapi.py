@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
-from support.hub import TestHub
+from support.hub import HubInProcess
 from support.schemathesis_trial import (
     EXAMPLES,
     Wsgi,
@@ -22,13 +22,13 @@ from support.schemathesis_trial import (
 from support.taxii_hub import MT, Taxii, basic
 from werkzeug.wrappers import Request
 
-from tocsin.server.auth import Scheme
+from tocsin.server.auth import AuthScheme
 from tocsin.server.taxii import openapi, query
-from tocsin.server.taxii.protocols import Settings
+from tocsin.server.taxii.protocols import TaxiiSettings
 from tocsin.server.taxii.query import Endpoint
 
 KEY = b"k" * 16
-OWN = Settings("Tocsin", KEY, contact="ops@hub.example", max_objects=77, page_cap=55)
+OWN = TaxiiSettings("Tocsin", KEY, contact="ops@hub.example", max_objects=77, page_cap=55)
 DOCUMENT = json.loads(json.dumps(openapi.document(OWN)))
 OPERATIONS = {
     operation["operationId"]: (path, method, operation)
@@ -39,8 +39,8 @@ OPERATIONS = {
 
 
 @pytest.fixture(scope="module")
-def hub(common_store) -> TestHub:
-    return filled(TestHub(common_store))
+def hub(common_store) -> HubInProcess:
+    return filled(HubInProcess(common_store))
 
 
 def named(reference: dict) -> dict:
@@ -179,13 +179,13 @@ class TestWhatDependsOnTheHub:
 
     def test_a_certificate_is_a_credential_only_where_it_is_taken(self):
         assert "certificate" not in json.dumps(DOCUMENT["security"])
-        told = openapi.document(replace(OWN, schemes=frozenset(Scheme)))
+        told = openapi.document(replace(OWN, schemes=frozenset(AuthScheme)))
         assert {"certificate": []} in told["security"]
         assert told["components"]["securitySchemes"]["certificate"]["type"] == "mutualTLS"
         assert OPENAPI_31_VALIDATOR.is_valid(json.loads(json.dumps(told)))
 
     def test_only_the_schemes_of_this_hub_are_named(self):
-        told = openapi.document(replace(OWN, schemes=frozenset({Scheme.BEARER})))
+        told = openapi.document(replace(OWN, schemes=frozenset({AuthScheme.BEARER})))
         assert told["security"] == [{"bearer": []}]
         assert set(told["components"]["securitySchemes"]) == {"bearer"}
 
@@ -196,7 +196,7 @@ class TestWhatDependsOnTheHub:
         assert ({"certificate": []} in told["security"]) is asked
 
     def test_discovery_asks_for_no_credential_where_it_is_public(self):
-        told = openapi.document(Settings("Tocsin", KEY, public_discovery=True))
+        told = openapi.document(TaxiiSettings("Tocsin", KEY, public_discovery=True))
         assert {} in told["paths"]["/taxii2/"]["get"]["security"]
         assert "security" not in DOCUMENT["paths"]["/taxii2/"]["get"]
 

@@ -1,7 +1,7 @@
 """How often an account may ask (draft-ietf-httpapi-ratelimit-headers, RFC 6585 section 4)."""
 
 import pytest
-from support.hub import TestHub
+from support.hub import HubInProcess
 from support.taxii_hub import GREEN, MT, Taxii
 
 from tocsin.admission.errors import TooOften
@@ -67,7 +67,7 @@ def test_nobody_counts_unless_told_to():
 
 
 def test_the_operators_choice_reaches_the_door(store):
-    headers = TestHub(store).ask("collections/").headers
+    headers = HubInProcess(store).ask("collections/").headers
     assert headers["RateLimit-Policy"] == '"account";q=600;w=60'
 
 

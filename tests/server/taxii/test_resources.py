@@ -14,7 +14,7 @@ from support.taxii_hub import (
 
 from tocsin.server.model import Record
 from tocsin.server.taxii import resources
-from tocsin.server.taxii.protocols import Settings
+from tocsin.server.taxii.protocols import TaxiiSettings
 
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 SIX_DECIMALS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -61,7 +61,7 @@ def test_7_2_the_api_root_tells_versions_and_length(taxii):
 )
 def test_7_4_limits_that_cannot_be_kept_stop_the_start(wrong):
     with pytest.raises(ValueError, match="greater than zero|octets"):
-        Settings(**({"title": "t", "cursor_key": b"k" * 32} | wrong))
+        TaxiiSettings(**({"title": "t", "cursor_key": b"k" * 32} | wrong))
 
 
 def test_9_1_without_collections_the_key_is_left_out(taxii):

@@ -15,7 +15,7 @@ from support.hub import (
     CLEAR,
     GREEN,
     GREEN_1,
-    TestHub,
+    HubInProcess,
     indicator,
     sdo,
 )
@@ -41,7 +41,7 @@ def hub(common_store):
 
     The operator's account may do all; `lone` reads nothing but the aggregate `both`.
     """
-    hub = TestHub(common_store)
+    hub = HubInProcess(common_store)
     hub.store.feeds.add(Made(str(uuid.uuid4()), "lab", CollectionKind.VERBATIM, "Lab"))
     make(
         hub,
