@@ -6,13 +6,13 @@ the partner's premises, and in the hub, which trusts no client.
 """
 
 from tocsin.admission.model import Action, Candidate, Finding, Submitter, Tlp, Verdict
-from tocsin.admission.pipeline import Examiner, examine, policy_of
+from tocsin.admission.pipeline import Pipeline, examine, policy_of
 from tocsin.admission.policy import Policy, PolicyError
 
 __all__ = [
     "Action",
     "Candidate",
-    "Examiner",
+    "Pipeline",
     "Finding",
     "Policy",
     "PolicyError",

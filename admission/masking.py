@@ -32,7 +32,7 @@ from typing import NamedTuple
 from tocsin.admission.detectors.decoding import Reading, readings
 from tocsin.admission.detectors.property_names import inner_members, outer_members
 from tocsin.admission.errors import Malformed
-from tocsin.admission.markings.granular import stands
+from tocsin.admission.markings.granular import is_still_valid
 from tocsin.admission.model import (
     Action,
     Candidate,
@@ -40,7 +40,7 @@ from tocsin.admission.model import (
     Observable,
     Path,
     StixObject,
-    shown,
+    format_path,
 )
 from tocsin.admission.patterns.canonical import canonical, observables
 from tocsin.admission.patterns.grammar import (
@@ -113,7 +113,7 @@ def settled(candidate: Candidate, rule: str, found: Iterable[Found]) -> Candidat
         return candidate
     assert candidate.object is not None  # noqa: S101
     smaller = rewritten(candidate.object, {path: None for path, _, _ in gone})
-    if stands(smaller, candidate.object):
+    if is_still_valid(smaller, candidate.object):
         return candidate.changed(smaller, *(_gone(rule, *each) for each in gone))
     asked = [_held(rule, path, why) for path, mode, why in gone if mode == "ask"]
     if asked or held:  # nothing would be left of it: the question is whether it goes out at all
@@ -124,18 +124,18 @@ def settled(candidate: Candidate, rule: str, found: Iterable[Found]) -> Candidat
 def _gone(rule: str, path: Path, mode: str, why: str) -> Finding:
     if mode == "ask":
         message = f"{why}: removed; an analyst may release it"
-        return Finding("sanitise", rule, Action.ASKED, message, shown(path))
-    return Finding("sanitise", rule, Action.STRIPPED, why, shown(path))
+        return Finding("sanitise", rule, Action.ASKED, message, format_path(path))
+    return Finding("sanitise", rule, Action.STRIPPED, why, format_path(path))
 
 
 def _held(rule: str, path: Path, why: str) -> Finding:
     message = f"{why}: an analyst decides; the rest passes without"
-    return Finding("sanitise", rule, Action.HELD, message, shown(path))
+    return Finding("sanitise", rule, Action.HELD, message, format_path(path))
 
 
 def _refused(rule: str, path: Path, why: str) -> Finding:
     message = f"{why}: remove it and send the object again"
-    return Finding("sanitise", rule, Action.REFUSED, message, shown(path))
+    return Finding("sanitise", rule, Action.REFUSED, message, format_path(path))
 
 
 STRIPPED_LISTS = frozenset(("labels", "indicator_types", "report_types", "sectors"))
@@ -422,10 +422,10 @@ def _findings(
     findings = []
     if plain:
         action = Action.STRIPPED if gone else Action.REPLACED
-        findings.append(Finding("sanitise", rule, action, _told(plain, gone), shown(path)))
+        findings.append(Finding("sanitise", rule, action, _told(plain, gone), format_path(path)))
     if asked:
         message = f"{_told(asked, gone)}; an analyst may release it"
-        findings.append(Finding("sanitise", rule, Action.ASKED, message, shown(path)))
+        findings.append(Finding("sanitise", rule, Action.ASKED, message, format_path(path)))
     return tuple(findings)
 
 
@@ -437,9 +437,9 @@ def _told(kinds: Sequence[str], gone: bool) -> str:  # noqa: FBT001
 def _gravely(rule: str, mode: str, what: str, path: Path) -> Finding:
     if mode == "hold":
         message = f"{what} in the text: an analyst decides; send it without to have it published"
-        return Finding("sanitise", rule, Action.HELD, message, shown(path))
+        return Finding("sanitise", rule, Action.HELD, message, format_path(path))
     message = f"{what} in the text: remove it and send the object again"
-    return Finding("sanitise", rule, Action.REFUSED, message, shown(path))
+    return Finding("sanitise", rule, Action.REFUSED, message, format_path(path))
 
 
 def _asked(finding: Finding) -> Finding:
@@ -463,7 +463,7 @@ def _settled(
         candidate = candidate.held(*graver["hold"])
     assert candidate.object is not None  # noqa: S101
     without = rewritten(candidate.object, changes)
-    if not stands(without, candidate.object):
+    if not is_still_valid(without, candidate.object):
         asked = [_asked(finding) for finding in findings if finding.action is Action.ASKED]
         if asked or graver["hold"]:
             return candidate.held(*asked)

@@ -223,7 +223,7 @@ class Consent(StrEnum):
     EVERYONE_PROPRIETARY = "everyone-cisa-proprietary"
 
 
-NAMED = frozenset((Consent.EVERYONE, Consent.EVERYONE_PROPRIETARY))
+CONSENTS_TO_NAME = frozenset((Consent.EVERYONE, Consent.EVERYONE_PROPRIETARY))
 """Consents under which the submitter's name may stand."""
 
 
@@ -260,7 +260,7 @@ class Observable(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class WarninglistHit:
     """A warning list's word on a value."""
 
     list: str
@@ -271,10 +271,10 @@ class Hit:
     """On the hub's own list of what nobody may send again; no setting is above that."""
 
 
-class KnownBenign(Protocol):
+class Warninglists(Protocol):
     """Warning lists, asked by value."""
 
-    def hits(self, kind: str, value: str) -> tuple[Hit, ...]:
+    def hits(self, kind: str, value: str) -> tuple[WarninglistHit, ...]:
         """The lists that name `value`, an observable of SCO type `kind`; exact hits first."""
         ...
 
@@ -312,7 +312,7 @@ class Contribution:
     """Whether the partner agreed to be named when this came."""
 
 
-class Word(StrEnum):
+class AssessmentKind(StrEnum):
     """What a testimony says of an indicator."""
 
     SEEN = "seen"  # a sighting
@@ -321,13 +321,13 @@ class Word(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Testimony:
+class Assessment:
     """What a partner's sighting or opinion says of an indicator; private like a contribution."""
 
     partner: str
     source_id: str
     """The partner's own id of the sighting or opinion."""
-    word: Word
+    word: AssessmentKind
     when: int
     """When it was seen or said, in µs; never later than it was received."""
     tlp: Tlp
@@ -337,13 +337,13 @@ class Testimony:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class RuleContext:
     """What a rule may look at besides the candidate; the same for a whole submission."""
 
     submitter: Submitter
     now: int
     """µs since 1970 UTC."""
-    lists: KnownBenign
+    lists: Warninglists
     authors: frozenset[str] = frozenset()
     """Ids of the identities that the submission's objects name as their creators."""
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -354,7 +354,7 @@ class Surroundings:
     """Ids of the objects that say something of an author: where it is, whom it belongs to."""
 
 
-def shown(path: Path) -> str:
+def format_path(path: Path) -> str:
     """A path as people write it.
 
     >>> shown(("external_references", 0, "url"))

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from tocsin.admission.markings import tlp as markings
-from tocsin.admission.markings.selectors import numbered, without
+from tocsin.admission.markings.selectors import drop_selectors, selects_items_of
 from tocsin.admission.model import (
     Action,
     Candidate,
@@ -58,7 +58,7 @@ _INVISIBLE = re.compile("[\u00ad\u200b\u2060-\u2064\u2066-\u2069\u202a-\u202e\uf
 
 
 @dataclass(frozen=True, slots=True)
-class Defaults:
+class DefaultTlp:
     """The levels of what carries no TLP marking."""
 
     level: Tlp
@@ -71,7 +71,7 @@ class Defaults:
 
 
 def normalise(
-    candidate: Candidate, defaults: Defaults, definitions: Mapping[str, StixObject]
+    candidate: Candidate, defaults: DefaultTlp, definitions: Mapping[str, StixObject]
 ) -> Candidate:
     """The candidate in normal form, its strictest TLP level and its sharing scope set.
 
@@ -163,7 +163,7 @@ def _vocabularies(subject: StixObject) -> StixObject:
     merged = {**subject, **changes}
     empty = [name for name, value in merged.items() if value == []]
     kept = {name: value for name, value in merged.items() if value != []}
-    return without(kept, empty)
+    return drop_selectors(kept, empty)
 
 
 @in_nested
@@ -173,7 +173,7 @@ def _respelt_words(subject: StixObject) -> Iterator[tuple[str, tuple[str, ...]]]
         words = subject[name]
         if isinstance(words, list) and all(isinstance(word, str) for word in words):
             spelt = _words(name, words)
-            if not numbered(subject, name):
+            if not selects_items_of(subject, name):
                 spelt = list(dict.fromkeys(word for word in spelt if word))
             if spelt != words:
                 yield name, tuple(spelt)
@@ -195,11 +195,11 @@ def _word(text: str) -> str:
 
 
 def _marked(
-    candidate: Candidate, defaults: Defaults, definitions: Mapping[str, StixObject]
+    candidate: Candidate, defaults: DefaultTlp, definitions: Mapping[str, StixObject]
 ) -> Candidate:
     subject = candidate.object
     assert subject is not None  # noqa: S101  (the caller looked)
-    marks = markings.read(subject, definitions)
+    marks = markings.read_markings(subject, definitions)
     findings = tuple(
         _repaired(f"{old} is not a TLP marking of FIRST's; read as {new}")
         for old, new in marks.repaired
@@ -210,7 +210,7 @@ def _marked(
         if not marks.unknown:
             findings += (_unmarked(tlp),)
         marks = replace(marks, tlp=tlp)
-    marked = markings.marked(subject, marks)
+    marked = markings.write_markings(subject, marks)
     if marked is not subject and not findings:
         message = "TLP written with the ids of TLP 2.0"
         place = "object_marking_refs"

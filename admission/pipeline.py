@@ -29,24 +29,24 @@ import orjson
 
 from tocsin.admission.errors import Unprocessable
 from tocsin.admission.markings.acs import is_acs
-from tocsin.admission.markings.consent import narrowed
-from tocsin.admission.markings.granular import Division, divided
-from tocsin.admission.markings.tlp import is_tlp_definition, read
-from tocsin.admission.merge.identity import MITRE, identify, well_known
+from tocsin.admission.markings.consent import apply_consent_labels
+from tocsin.admission.markings.granular import TlpSplit, split_by_tlp
+from tocsin.admission.markings.tlp import is_tlp_definition, read_markings
+from tocsin.admission.merge.identity import MITRE, identify, is_well_known
 from tocsin.admission.model import (
-    NAMED,
+    CONSENTS_TO_NAME,
     Action,
     Candidate,
     Finding,
-    KnownBenign,
     Rule,
+    RuleContext,
     StixObject,
     Submitter,
-    Surroundings,
     Tlp,
     Verdict,
+    Warninglists,
 )
-from tocsin.admission.normalise import Defaults, normalise
+from tocsin.admission.normalise import DefaultTlp, normalise
 from tocsin.admission.policy import Policy, PolicyError, parse
 from tocsin.admission.rules import (
     check,
@@ -85,21 +85,21 @@ _OVERRULED = Finding(
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Examiner", "Policy", "examine", "policy_of"]
+__all__ = ["Pipeline", "Policy", "examine", "policy_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Company:
+class SubmissionContext:
     """What the objects of one submission say of each other."""
 
     definitions: Mapping[str, StixObject]
     authors: frozenset[str]
-    defaults: Defaults
+    defaults: DefaultTlp
     rules: tuple[Rule, ...]
     now: int
 
 
-class Examiner:
+class Pipeline:
     """validate → normalise → identify → sanitise, for one submitter under one policy.
 
     Raises PolicyError when the policy names a rule that does not exist.
@@ -109,7 +109,7 @@ class Examiner:
         self,
         policy: Policy,
         submitter: Submitter,
-        lists: KnownBenign,
+        lists: Warninglists,
         waived: frozenset[str] = frozenset(),
         definitions: Mapping[str, StixObject] | None = None,
     ) -> None:
@@ -146,7 +146,7 @@ class Examiner:
         Empty if the submitter agreed to be named.
         """
         subjects = [candidate.object for candidate in together if candidate.object is not None]
-        if narrowed(self._submitter, subjects).consent in NAMED:
+        if apply_consent_labels(self._submitter, subjects).consent in CONSENTS_TO_NAME:
             return frozenset()
         creators = {_text(subject.get("created_by_ref")) for subject in subjects}
         names = {name.casefold() for name in self._submitter.names}
@@ -160,7 +160,7 @@ class Examiner:
         authors = {each for each in known if each.startswith("identity--")}
         return frozenset(authors - {MITRE, AUTHOR})
 
-    def _alone(self, candidate: Candidate, company: _Company) -> Candidate:
+    def _alone(self, candidate: Candidate, company: SubmissionContext) -> Candidate:
         """The candidate examined; a fault of ours costs this one and no other."""
         try:
             return self._examined(candidate, company)
@@ -169,7 +169,7 @@ class Examiner:
             message = "could not be examined; the fault is on this side and has been logged"
             return candidate.refused(Finding("validate", "fault", Action.REFUSED, message))
 
-    def _examined(self, candidate: Candidate, company: _Company) -> Candidate:
+    def _examined(self, candidate: Candidate, company: SubmissionContext) -> Candidate:
         candidate = _known(candidate, company.authors)
         if not candidate.open:
             return candidate
@@ -183,10 +183,10 @@ class Examiner:
             return self._unchanged(candidate, company)
         return self._divided(checked, company)
 
-    def _divided(self, candidate: Candidate, company: _Company) -> Candidate:
+    def _divided(self, candidate: Candidate, company: SubmissionContext) -> Candidate:
         """Each layer of the object on its own, so that none shows in another."""
         subject = candidate.object or {}
-        division = divided(subject, company.definitions, company.defaults.of(subject))
+        division = split_by_tlp(subject, company.definitions, company.defaults.of(subject))
         if division.object is subject and not (division.fuller or division.lost):
             judged = self._judged(candidate, company)
             return replace(judged, original=subject) if judged.original is not None else judged
@@ -207,15 +207,15 @@ class Examiner:
         asked = whole.fuller or whole.original is not None
         return replace(whole, original=subject) if asked else whole
 
-    def _judged(self, candidate: Candidate, company: _Company) -> Candidate:
+    def _judged(self, candidate: Candidate, company: SubmissionContext) -> Candidate:
         candidate = normalise(candidate, company.defaults, company.definitions)
         candidate = identify(candidate, self._submitter.partner)
         return sanitise(candidate, company.rules)
 
-    def _unchanged(self, candidate: Candidate, company: _Company) -> Candidate:
+    def _unchanged(self, candidate: Candidate, company: SubmissionContext) -> Candidate:
         """A marking definition of ACS as it came: it goes on like that or not at all."""
         subject = candidate.object or {}
-        marks = read(subject, company.definitions)
+        marks = read_markings(subject, company.definitions)
         tlp = company.defaults.of(subject) if marks.tlp is None else marks.tlp
         known = replace(candidate, tlp=tlp, scope=tlp.word, key=f"acs:{subject['id']}")
         judged = sanitise(known, company.rules)
@@ -228,12 +228,12 @@ class Examiner:
             judged = judged.held(Finding("sanitise", "marking", Action.HELD, message))
         return replace(judged, object=subject, original=None if judged.open else subject)
 
-    def _company(self, together: Sequence[Candidate], now: int) -> _Company:
+    def _company(self, together: Sequence[Candidate], now: int) -> SubmissionContext:
         authors = self.authors(together)
         subjects = [candidate.object for candidate in together if candidate.object is not None]
         definitions = {**self._definitions, **_definitions(together)}
-        shared = Surroundings(
-            submitter=narrowed(self._submitter, subjects),
+        shared = RuleContext(
+            submitter=apply_consent_labels(self._submitter, subjects),
             now=now,
             lists=self._lists,
             authors=authors,
@@ -244,8 +244,8 @@ class Examiner:
             rule(name, replace(shared, settings=table)) for name, table in self._settings.items()
         )
         default = self._submitter.default_tlp
-        defaults = Defaults(default, _carried(together, definitions, default))
-        return _Company(definitions, authors, defaults, rules, now)
+        defaults = DefaultTlp(default, _carried(together, definitions, default))
+        return SubmissionContext(definitions, authors, defaults, rules, now)
 
 
 def policy_of(text: str, file: Path | None = None) -> Policy:
@@ -281,11 +281,11 @@ def examine(
     candidates: Iterable[Candidate],
     policy: Policy,
     submitter: Submitter,
-    lists: KnownBenign,
+    lists: Warninglists,
     now: int,
 ) -> list[Candidate]:
-    """What `Examiner` says of one submission."""
-    return Examiner(policy, submitter, lists).examine(candidates, now)
+    """What `Pipeline` says of one submission."""
+    return Pipeline(policy, submitter, lists).examine(candidates, now)
 
 
 def _settings(
@@ -317,7 +317,7 @@ def _carried(
     levels: dict[str, Tlp] = {}
     for candidate in together:
         if candidate.object is not None:
-            marks = read(candidate.object, definitions)
+            marks = read_markings(candidate.object, definitions)
             level = (
                 _whole_level(candidate.object, definitions, default) if marks.others else default
             )
@@ -329,7 +329,7 @@ def _carried(
 def _whole_level(subject: StixObject, definitions: Mapping[str, StixObject], default: Tlp) -> Tlp:
     """The level of an object as a whole, whatever state it is in."""
     try:
-        return divided(subject, definitions, default).level
+        return split_by_tlp(subject, definitions, default).level
     except (TypeError, ValueError, KeyError, AttributeError, Unprocessable):
         return default  # it is refused when it is looked at
 
@@ -350,7 +350,7 @@ def _joined(base: Candidate, fuller: Sequence[tuple[Tlp, Candidate]]) -> Candida
     return replace(joined, original=joined.original or waits[0]) if waits else joined
 
 
-def _of_parts(division: Division, dropped: bool) -> list[Finding]:  # noqa: FBT001
+def _of_parts(division: TlpSplit, dropped: bool) -> list[Finding]:  # noqa: FBT001
     """What is to be told about the markings of parts."""
     notes = []
     if division.raised:
@@ -404,7 +404,7 @@ def _known(candidate: Candidate, authors: frozenset[str]) -> Candidate:
         return candidate
     if _text(subject.get("id")) in authors:
         rule, note = "author", "the hub's own identity stands in its place"
-    elif is_tlp_definition(subject) or well_known(subject):
+    elif is_tlp_definition(subject) or is_well_known(subject):
         rule, note = "well_known", "public already: references to it are kept, copies not passed on"
         if is_tlp_definition(subject) and subject.keys() - _DEFINING:
             candidate = candidate.noting(_OVERRULED)

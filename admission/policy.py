@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from tocsin.admission.merge.confidence import DAY, KINDS, Scale
+from tocsin.admission.merge.confidence import DAY, DECAY_KINDS, ConfidenceSettings
 
 
 class PolicyError(Exception):
@@ -37,7 +37,7 @@ class Policy:
     """strip | keep | refuse: properties that STIX 2.1 does not define."""
     quiet_period: int
     """A merge that only raises figures is republished after so many µs at the soonest."""
-    scale: Scale
+    scale: ConfidenceSettings
     """By which confidence is worked out."""
     rules: tuple[str, ...]
     """Sanitising rules in order."""
@@ -74,7 +74,7 @@ _TABLES: dict[str, tuple[str, ...]] = {
         "false_positive_percent",
         "refresh_days",
     ),
-    "decay": ("step", *(f"{kind}_days" for kind in (*KINDS.values(), "hash", "other"))),
+    "decay": ("step", *(f"{kind}_days" for kind in (*DECAY_KINDS.values(), "hash", "other"))),
     "sanitise": ("rules",),
 }
 
@@ -174,9 +174,9 @@ def _table(value: object, name: str) -> dict[str, Any]:
     return value
 
 
-def _scale(merge: _Table, decay: _Table) -> Scale:
-    kinds = (*KINDS.values(), "hash", "other")
-    return Scale(
+def _scale(merge: _Table, decay: _Table) -> ConfidenceSettings:
+    kinds = (*DECAY_KINDS.values(), "hash", "other")
+    return ConfidenceSettings(
         ceiling=merge.number("ceiling", most=100),
         corroboration=merge.number("corroboration_percent", most=90),
         unreliable=merge.number("unreliable_percent", most=100),

@@ -29,7 +29,7 @@ from typing import Any
 
 from pymongo import MongoClient, monitoring
 
-from tocsin.admission.markings.tlp import TLP_2
+from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros, stix_time
 from tocsin.server.index_terms import (
@@ -260,7 +260,7 @@ def made(number: int, entries: int, dice: random.Random) -> Object:
         "created": when,
         "modified": when,
         "created_by_ref": f"identity--{uuid.UUID(int=number % 5)}",
-        "object_marking_refs": [TLP_2[(Tlp.CLEAR, Tlp.GREEN, Tlp.AMBER)[number % 3]]],
+        "object_marking_refs": [TLP_2_IDS[(Tlp.CLEAR, Tlp.GREEN, Tlp.AMBER)[number % 3]]],
         "confidence": 10 + number % 80,
         "labels": [f"label-{number % 50}", f"label-{number % 7}"],
     }
@@ -331,7 +331,7 @@ def special(number: int) -> Object:
         "valid_from": "1999-01-01T00:00:00Z",
         "valid_until": "2999-01-01T00:00:00Z",
         "created_by_ref": f"identity--{uuid.UUID(int=5)}",
-        "object_marking_refs": [TLP_2[Tlp.RED]],
+        "object_marking_refs": [TLP_2_IDS[Tlp.RED]],
         "hashes": hashes,
         "extensions": extensions,
         "external_references": [

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tocsin.admission import Examiner
+from tocsin.admission import Pipeline
 from tocsin.admission.errors import ShareError
 from tocsin.admission.formats import (
     Reading,
@@ -19,14 +19,14 @@ from tocsin.admission.formats import (
     read,
     taken,
 )
-from tocsin.admission.markings.granular import undivided
+from tocsin.admission.markings.granular import join_layers
 from tocsin.admission.model import (
     Candidate,
     Consent,
-    KnownBenign,
     StixObject,
     Submitter,
     Tlp,
+    Warninglists,
 )
 from tocsin.admission.policy import Policy
 from tocsin.config import ClientSettings
@@ -110,7 +110,7 @@ class Checker:
     """Reads and examines files for one partner."""
 
     def __init__(
-        self, settings: ClientSettings, policy: Policy, lists: KnownBenign, tlp: str = ""
+        self, settings: ClientSettings, policy: Policy, lists: Warninglists, tlp: str = ""
     ) -> None:
         """`tlp` goes before the settings' level for what carries no mark.
 
@@ -125,7 +125,7 @@ class Checker:
             default_tlp=self._tlp,
             max_tlp=Tlp.AMBER_STRICT,  # the agreement's limit is the hub's to know
         )
-        self._examiner = Examiner(policy, submitter, lists)
+        self._examiner = Pipeline(policy, submitter, lists)
 
     def preview(self, file: File, now: int) -> Preview:
         """What admission makes of a file; `now` in µs since 1970 UTC."""
@@ -152,7 +152,7 @@ def line(file: str, candidate: Candidate) -> Line:
         source_id=candidate.source_id,
         verdict="ready" if candidate.open else candidate.verdict.value,
         findings=tuple(each.as_json() for each in candidate.findings),
-        object=undivided(candidate) if candidate.open else None,
+        object=join_layers(candidate) if candidate.open else None,
         about=_about(candidate.object or {}),
     )
 

@@ -252,7 +252,7 @@ def _values(subject: Mapping[str, Any]) -> list[str]:
 
 def _row(object: bytes) -> Iterator[bytes]:
     subject = _parsed(object)
-    tlp = markings.read(dict(subject), {}).tlp
+    tlp = markings.read_markings(dict(subject), {}).tlp
     labels = subject.get("labels")
     cells = {
         **subject,

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import flask
 
-from tocsin.admission.markings.tlp import WELL_KNOWN
-from tocsin.admission.model import KnownBenign
+from tocsin.admission.markings.tlp import WELL_KNOWN_IDS
+from tocsin.admission.model import Warninglists
 from tocsin.admission.policy import Policy
 from tocsin.admission.stix.attack import attack_ids
 from tocsin.config import HubSettings
@@ -42,7 +42,7 @@ class AdmissionConfig:
     """What admission decides by: the policy and the warning lists."""
 
     policy: Policy
-    warninglists: KnownBenign
+    warninglists: Warninglists
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def build_services(
     house = House(
         identity=identity,
         feeds=lambda: [c for c in store.feeds.collections() if c.kind is CollectionKind.FEED],
-        well_known=attack_ids() | WELL_KNOWN,
+        well_known=attack_ids() | WELL_KNOWN_IDS,
         naming=Naming(store.people.partners),
         quiet_period=policy.quiet_period,
         scale=policy.scale,

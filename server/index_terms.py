@@ -35,10 +35,10 @@ from typing import Any
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.markings.tlp import (
-    TLP_1,
-    TLP_2,
+    TLP_1_IDS,
+    TLP_2_IDS,
     marking_ids,
-    read,
+    read_markings,
 )
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import micros
@@ -55,7 +55,7 @@ def strictest(subject: StixObject) -> Tlp:
 
     RED if there is none, or if a marking cannot be read: its definition might say anything.
     """
-    marks = read(subject, {})
+    marks = read_markings(subject, {})
     return Tlp.RED if marks.tlp is None or marks.unknown else marks.tlp
 
 
@@ -123,7 +123,7 @@ _HASHED: tuple[tuple[str, ...], ...] = (
     (*_PE, "sections", _EACH, "hashes"),
 )
 """Where tables of hashes are."""
-_LEVELS = {id: level for table in (TLP_1, TLP_2) for level, id in table.items()}
+_LEVELS = {id: level for table in (TLP_1_IDS, TLP_2_IDS) for level, id in table.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,12 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from tocsin.admission.merge.confidence import NEUTRAL
-from tocsin.admission.merge.merging import Figures
+from tocsin.admission.merge.merging import HubStatistics
 from tocsin.admission.model import (
+    Assessment,
     Consent,
     Contribution,
     Submitter,
-    Testimony,
     Tlp,
 )
 
@@ -279,9 +279,9 @@ class PublicObject:
     """Fuller copies for stricter feeds, the strictest last; `digest` is of the least strict one."""
     ended: str = ""
     """Why it was revoked, an `RevocationReason`; empty while it lives."""
-    testimonies: tuple[Testimony, ...] = ()
+    testimonies: tuple[Assessment, ...] = ()
     """Sightings and opinions of it."""
-    figures: Figures | None = None
+    figures: HubStatistics | None = None
     """As they were last published."""
     due: int = 0
     """The hour, counted from 1970, in which the sweep must look at it; 0: never."""

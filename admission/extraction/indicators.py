@@ -12,7 +12,7 @@ from hashlib import sha1
 from typing import Any, Protocol
 
 from tocsin.admission.formats import Reading
-from tocsin.admission.markings.tlp import TLP_2
+from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import (
     Action,
     Candidate,
@@ -129,7 +129,7 @@ def _indicator(value: str, pattern: str, remarks: Remarks, reading: Reading) -> 
     }
     tlp = reading.tlp if remarks.tlp is None else remarks.tlp
     if tlp is not None:
-        made["object_marking_refs"] = [TLP_2[tlp]]
+        made["object_marking_refs"] = [TLP_2_IDS[tlp]]
     made.update(_said(remarks))
     return made
 

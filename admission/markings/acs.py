@@ -20,7 +20,7 @@ from tocsin.admission.errors import Malformed
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import micros
 
-EXTENSION = "extension-definition--3a65884d-005a-4290-8335-cb2d778a83ce"
+ACS_EXTENSION = "extension-definition--3a65884d-005a-4290-8335-cb2d778a83ce"
 """The extension that makes a marking definition one of ACS 3.0a."""
 
 Check = Callable[[Any, str], Iterator[str]]
@@ -196,33 +196,35 @@ def is_acs(subject: StixObject | None) -> bool:
     if subject is None or subject.get("type") != "marking-definition":
         return False
     extensions = subject.get("extensions")
-    return isinstance(extensions, dict) and EXTENSION in extensions
+    return isinstance(extensions, dict) and ACS_EXTENSION in extensions
 
 
-def classified(definition: StixObject) -> bool:
+def is_classified(definition: StixObject) -> bool:
     """Whether it says that what carries it is classified: anything but U."""
-    control = _dict(_dict(definition["extensions"][EXTENSION]).get("control_set"))
+    control = _dict(_dict(definition["extensions"][ACS_EXTENSION]).get("control_set"))
     return bool(control.get("classification", "U") != "U")
 
 
-def faults(definition: StixObject) -> tuple[str, ...]:
+def find_errors(definition: StixObject) -> tuple[str, ...]:
     """What is wrong with its shape, in words."""
     found = [f"{name[:40]} has no place in it" for name in definition if name not in _OPEN]
-    others = definition["extensions"].keys() - {EXTENSION}
+    others = definition["extensions"].keys() - {ACS_EXTENSION}
     found += ["it has a second extension" for _ in others]
-    return (*found, *_SHAPE(definition["extensions"][EXTENSION], "the ACS marking"))
+    return (*found, *_SHAPE(definition["extensions"][ACS_EXTENSION], "the ACS marking"))
 
 
-def reasons(definition: StixObject, level: Tlp | None, readers: Collection[str]) -> tuple[str, ...]:
+def find_sharing_obstacles(
+    definition: StixObject, level: Tlp | None, readers: Collection[str]
+) -> tuple[str, ...]:
     """Why what carries it at a TLP level may not go to readers who are in these groups.
 
     Each reader is in one of the groups; none given means that nothing is known of readers.
     No level: nothing carries it yet.
     """
-    wrong = faults(definition)
+    wrong = find_errors(definition)
     if wrong:
         return wrong
-    marking: Mapping[str, Any] = definition["extensions"][EXTENSION]
+    marking: Mapping[str, Any] = definition["extensions"][ACS_EXTENSION]
     control: Mapping[str, Any] = marking["control_set"]
     return (
         *(() if level is None else _at_odds(control, level)),

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from tocsin.admission.model import (
-    NAMED,
+    CONSENTS_TO_NAME,
     Consent,
     StixObject,
     Submitter,
@@ -19,9 +19,9 @@ from tocsin.admission.model import (
 _LESS = {f"ais-consent-{each.value}": each for each in (Consent.NONE, Consent.USG)}
 
 
-def narrowed(submitter: Submitter, subjects: Iterable[StixObject]) -> Submitter:
+def apply_consent_labels(submitter: Submitter, subjects: Iterable[StixObject]) -> Submitter:
     """The submitter as its own identities want it in this submission."""
-    if submitter.consent not in NAMED:
+    if submitter.consent not in CONSENTS_TO_NAME:
         return submitter
     sent = list(subjects)
     creators = {str(each.get("created_by_ref")) for each in sent}

@@ -21,9 +21,9 @@ from collections.abc import (
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tocsin.admission.markings.tlp import TLP_2, parted, read
-from tocsin.admission.merge.identity import contributing
-from tocsin.admission.merge.merging import says_no_more, voices
+from tocsin.admission.markings.tlp import TLP_2_IDS, read_markings, split_off_granular_tlp
+from tocsin.admission.merge.identity import contributing_properties
+from tocsin.admission.merge.merging import is_same_content, latest_by_partner
 from tocsin.admission.model import (
     Candidate,
     Contribution,
@@ -35,7 +35,7 @@ from tocsin.admission.model import (
 from tocsin.admission.stix.free_text import rewritten
 from tocsin.admission.stix.schemas import schema_for
 
-Marked = tuple[Tlp, Path]
+MarkedPart = tuple[Tlp, Path]
 """A part by its place, and its level."""
 
 _NEEDED = (
@@ -50,7 +50,7 @@ _STEP = re.compile(r"\[\d+\]|[a-z0-9_-]{1,250}")
 
 
 @dataclass(frozen=True, slots=True)
-class Division:
+class TlpSplit:
     """An object divided by the levels of its parts."""
 
     level: Tlp
@@ -65,48 +65,50 @@ class Division:
     """Selectors that select nothing."""
 
 
-def divided(subject: StixObject, definitions: Mapping[str, StixObject], default: Tlp) -> Division:
+def split_by_tlp(
+    subject: StixObject, definitions: Mapping[str, StixObject], default: Tlp
+) -> TlpSplit:
     """The object by levels; `default` is the level of an object without any.
 
     A part that is marked less strictly than the whole is as strict as the whole.
     """
-    whole, levels = parted(subject, definitions)
-    own = read(whole, definitions).tlp
+    whole, levels = split_off_granular_tlp(subject, definitions)
+    own = read_markings(whole, definitions).tlp
     own = default if own is None else own
     if not levels:
-        return Division(own, whole)
-    places = [(level, selector, located(whole, selector)) for level, selector in levels]
+        return TlpSplit(own, whole)
+    places = [(level, selector, resolve_selector(whole, selector)) for level, selector in levels]
     lost = tuple(selector for _, selector, path in places if path is None)
     strict = [(level, path) for level, _, path in places if path is not None and level > own]
-    (level, base), *fuller = layered([(own, whole)], strict)
+    (level, base), *fuller = withhold_parts([(own, whole)], strict)
     raised = level > own
     if raised:
         base, *rest = [_raised(each, level) for each in (base, *(layer for _, layer in fuller))]
         fuller = [(at, layer) for (at, _), layer in zip(fuller, rest, strict=True)]
-    return Division(level, base, tuple(fuller), raised, lost)
+    return TlpSplit(level, base, tuple(fuller), raised, lost)
 
 
-def layered(layers: Sequence[Layer], strict: Collection[Marked]) -> list[Layer]:
+def withhold_parts(layers: Sequence[Layer], strict: Collection[MarkedPart]) -> list[Layer]:
     """The layers with parts taken out of those below their levels.
 
     A layer that cannot stand without its parts is left away, as is one that shows no more
     than the one below.
     """
     levels = sorted({level for level, _ in (*layers, *strict) if level >= layers[0][0]})
-    found = [(at, _without(seen_at(layers, at), strict, at)) for at in levels]
+    found = [(at, _without(layer_at(layers, at), strict, at)) for at in levels]
     full = found[-1][1]
     found = [*(layer for layer in found[:-1] if _stands(layer[1], full)), found[-1]]
     kept = found[:1]
-    kept += [layer for layer in found[1:] if layer[1] != seen_at(found, Tlp(layer[0] - 1))]
+    kept += [layer for layer in found[1:] if layer[1] != layer_at(found, Tlp(layer[0] - 1))]
     return kept
 
 
-def seen_at(layers: Sequence[Layer], level: Tlp) -> StixObject:
+def layer_at(layers: Sequence[Layer], level: Tlp) -> StixObject:
     """The fullest layer that a level may see; the first if it may see none."""
     return next((layer for at, layer in reversed(layers) if at <= level), layers[0][1])
 
 
-def undivided(candidate: Candidate) -> StixObject | None:
+def join_layers(candidate: Candidate) -> StixObject | None:
     """A candidate's layers as one object again, its parts marked: what a client sends."""
     if candidate.object is None or candidate.tlp is None or not candidate.fuller:
         return candidate.object
@@ -120,15 +122,15 @@ def layers_of(contribution: Contribution) -> tuple[Layer, ...]:
     return ((contribution.tlp, contribution.object), *contribution.fuller)
 
 
-def repeats(new: Contribution, old: Contribution) -> bool:
+def is_repeat(new: Contribution, old: Contribution) -> bool:
     """Whether a partner's word is the same again at every level."""
     if [level for level, _ in new.fuller] != [level for level, _ in old.fuller]:
         return False
     both = zip(layers_of(new), layers_of(old), strict=True)
-    return all(says_no_more(said, before) for (_, said), (_, before) in both)
+    return all(is_same_content(said, before) for (_, said), (_, before) in both)
 
 
-def stricter(layers: Sequence[Layer]) -> tuple[tuple[Tlp, str], ...]:
+def stricter_properties(layers: Sequence[Layer]) -> tuple[tuple[Tlp, str], ...]:
     """The properties that are not the same at every level, with the level that each needs."""
     found: list[tuple[Tlp, str]] = []
     for (_, below), (level, above) in zip(layers, layers[1:], strict=False):
@@ -136,7 +138,7 @@ def stricter(layers: Sequence[Layer]) -> tuple[tuple[Tlp, str], ...]:
     return tuple(found)
 
 
-def copies(
+def merge_by_tlp(
     contributions: Sequence[Contribution], merge: Callable[[Sequence[Contribution]], StixObject]
 ) -> list[Layer]:
     """What all contributions together say at each level, from the least strict upwards.
@@ -152,11 +154,11 @@ def copies(
     found = []
     for level in levels:
         said = [
-            replace(each, object=seen_at(layers_of(each), level), fuller=()) for each in counted
+            replace(each, object=layer_at(layers_of(each), level), fuller=()) for each in counted
         ]
         content = merge(said)
         content.pop("granular_markings", None)
-        found.append((level, content, _languages(content, voices(said))))
+        found.append((level, content, _languages(content, latest_by_partner(said))))
     bare = [(level, content) for level, content, _ in found]
     return [
         (level, _with_markings(content, [*_marks(bare[: at + 1]), *languages]))
@@ -164,7 +166,7 @@ def copies(
     ]
 
 
-def located(subject: Any, selector: object) -> Path | None:
+def resolve_selector(subject: Any, selector: object) -> Path | None:
     """The place that a selector selects (STIX 2.1 section 7.2.3); None if there is none."""
     path: list[str | int] = []
     for step in str(selector).split("."):
@@ -178,7 +180,7 @@ def located(subject: Any, selector: object) -> Path | None:
     return tuple(path)
 
 
-def stands(less: StixObject, full: StixObject) -> bool:
+def is_still_valid(less: StixObject, full: StixObject) -> bool:
     """Whether a valid object is one still, in the standard's eyes, without some of its parts."""
     validator = schema_for(full).validator
     return validator.is_valid(less) or not validator.is_valid(full)
@@ -186,10 +188,10 @@ def stands(less: StixObject, full: StixObject) -> bool:
 
 def _stands(layer: StixObject, full: StixObject) -> bool:
     """Whether the layer is a whole object still, and the same one."""
-    needed = (*_NEEDED, *contributing(str(full.get("type"))))
+    needed = (*_NEEDED, *contributing_properties(str(full.get("type"))))
     if any(layer.get(name) != full.get(name) for name in needed):
         return False
-    return _judging(layer) == _judging(full) and stands(layer, full)
+    return _judging(layer) == _judging(full) and is_still_valid(layer, full)
 
 
 def _judging(subject: StixObject) -> list[StixObject]:
@@ -199,7 +201,7 @@ def _judging(subject: StixObject) -> list[StixObject]:
     return [each for each in there if not isinstance(each, dict) or "lang" not in each]
 
 
-def _without(subject: StixObject, strict: Iterable[Marked], level: Tlp) -> StixObject:
+def _without(subject: StixObject, strict: Iterable[MarkedPart], level: Tlp) -> StixObject:
     paths = {path for at, path in strict if at > level}
     outer = {p for p in paths if not any(p[:end] in paths for end in range(1, len(p)))}
     there = {path: None for path in outer if _there(subject, path)}
@@ -215,7 +217,7 @@ def _there(subject: StixObject, path: Path) -> bool:
 
 
 def _raised(subject: StixObject, level: Tlp) -> StixObject:
-    refs = [*subject.get("object_marking_refs", ()), TLP_2[level]]
+    refs = [*subject.get("object_marking_refs", ()), TLP_2_IDS[level]]
     return {**subject, "object_marking_refs": list(dict.fromkeys(refs))}
 
 
@@ -227,7 +229,7 @@ def _marks(copies: Sequence[Layer]) -> list[StixObject]:
     for at in range(1, len(copies)):
         selectors = [one for one in missing[at - 1] if one not in missing[at]]
         if selectors:
-            found.append({"marking_ref": TLP_2[copies[at][0]], "selectors": selectors})
+            found.append({"marking_ref": TLP_2_IDS[copies[at][0]], "selectors": selectors})
     return found
 
 
@@ -256,8 +258,8 @@ def _languages(content: StixObject, said: Sequence[Contribution]) -> list[StixOb
     for contribution in said:
         for marking in contribution.object.get("granular_markings", ()):
             for selector in marking["selectors"]:
-                path = located(content, selector)
-                same = path is not None and path == located(contribution.object, selector)
+                path = resolve_selector(content, selector)
+                same = path is not None and path == resolve_selector(contribution.object, selector)
                 if same and _at(content, path) == _at(contribution.object, path):
                     found[str(marking.get("lang")), selector] = None
     by_language: dict[str, list[str]] = {}

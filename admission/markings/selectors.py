@@ -13,12 +13,12 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,6}", re.ASCII)
 _PROPERTY = re.compile(r"[a-z0-9_]{3,250}", re.ASCII)
 
 
-def language(code: object) -> bool:
+def is_language_code(code: object) -> bool:
     """Whether it is the code of a language (RFC 5646)."""
     return isinstance(code, str) and _LANGUAGE.fullmatch(code) is not None
 
 
-def of(path: Path) -> str:
+def format_selector(path: Path) -> str:
     """The selector of a place.
 
     >>> of(("labels", 1))
@@ -27,7 +27,7 @@ def of(path: Path) -> str:
     return ".".join(f"[{step}]" if isinstance(step, int) else step for step in path)
 
 
-def selects(subject: StixObject, selector: str) -> bool:
+def selector_exists(subject: StixObject, selector: str) -> bool:
     """Whether the object has what the selector names.
 
     >>> selects({"labels": ["a", "b"]}, "labels.[1]"), selects({"labels": ["a"]}, "labels.[1]")
@@ -49,20 +49,20 @@ def selects(subject: StixObject, selector: str) -> bool:
     return True
 
 
-def faults(subject: StixObject) -> Iterator[tuple[Path, str]]:
+def find_marking_errors(subject: StixObject) -> Iterator[tuple[Path, str]]:
     """What is wrong with the object's granular markings, with its place."""
     for place, marking in enumerate(subject.get("granular_markings", ())):
         path: Path = ("granular_markings", place)
-        if "lang" in marking and not language(marking["lang"]):
+        if "lang" in marking and not is_language_code(marking["lang"]):
             yield (*path, "lang"), "not a language code (RFC 5646), such as en or pt-BR"
         if marking.get("marking_ref") == subject["id"]:
             yield (*path, "marking_ref"), "a marking cannot mark itself"
         for number, selector in enumerate(marking["selectors"]):
-            if not selects(subject, selector):
+            if not selector_exists(subject, selector):
                 yield (*path, "selectors", number), "selects what the object does not have"
 
 
-def numbered(subject: StixObject, name: str) -> bool:
+def selects_items_of(subject: StixObject, name: str) -> bool:
     """Whether a granular marking is about one item of that list, which must keep its place."""
     return any(
         isinstance(selector, str) and selector.startswith(f"{name}.[")
@@ -72,7 +72,7 @@ def numbered(subject: StixObject, name: str) -> bool:
     )
 
 
-def without(subject: StixObject, names: Collection[str]) -> StixObject:
+def drop_selectors(subject: StixObject, names: Collection[str]) -> StixObject:
     """The object, its granular markings no longer about the properties that were taken out."""
     markings = subject.get("granular_markings")
     if not isinstance(markings, list) or not names:
@@ -86,10 +86,10 @@ def without(subject: StixObject, names: Collection[str]) -> StixObject:
     return changed
 
 
-def translated(subject: StixObject) -> Iterator[tuple[Path, str]]:
+def find_translation_errors(subject: StixObject) -> Iterator[tuple[Path, str]]:
     """What is wrong with the translations of a language-content (STIX 2.1 section 7.1)."""
     for code, texts in subject["contents"].items():
-        if not language(code):
+        if not is_language_code(code):
             yield ("contents", code[:40]), "not a language code (RFC 5646), such as en or pt-BR"
         if not isinstance(texts, dict) or not texts:
             yield ("contents", code[:40]), "a dictionary of translated properties is wanted"

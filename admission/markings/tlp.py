@@ -16,7 +16,7 @@ from functools import lru_cache
 from tocsin.admission.markings.acs import is_acs
 from tocsin.admission.model import StixObject, Tlp
 
-TLP_2: Mapping[Tlp, str] = {
+TLP_2_IDS: Mapping[Tlp, str] = {
     Tlp.CLEAR: "marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487",
     Tlp.GREEN: "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb",
     Tlp.AMBER: "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421",
@@ -25,7 +25,7 @@ TLP_2: Mapping[Tlp, str] = {
 }
 """The ids of TLP 2.0 (OASIS common object repository)."""
 
-TLP_1: Mapping[Tlp, str] = {
+TLP_1_IDS: Mapping[Tlp, str] = {
     Tlp.CLEAR: "marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9",
     Tlp.GREEN: "marking-definition--34098fce-860f-48ae-8e50-ebd3cc5e41da",
     Tlp.AMBER: "marking-definition--f88d31f6-486f-44da-b317-01333bde0b82",
@@ -35,18 +35,18 @@ TLP_1: Mapping[Tlp, str] = {
 
 _LENGTH = len("marking-definition--94868c89")
 
-ALIASES: Mapping[str, Tlp] = {
-    **{id_[:_LENGTH]: level for level, id_ in TLP_1.items()},
-    **{id_[:_LENGTH]: level for level, id_ in TLP_2.items()},
+ID_PREFIXES: Mapping[str, Tlp] = {
+    **{id_[:_LENGTH]: level for level, id_ in TLP_1_IDS.items()},
+    **{id_[:_LENGTH]: level for level, id_ in TLP_2_IDS.items()},
     "marking-definition--826578e1": Tlp.AMBER_STRICT,  # OpenCTI's, in many spellings
 }
 """Ids seen in the wild are real ones with the end invented, so the beginning decides."""
 
-WELL_KNOWN = frozenset(("marking-definition--fa42a846-8d90-4e51-bc29-71d5b4802168",))
+WELL_KNOWN_IDS = frozenset(("marking-definition--fa42a846-8d90-4e51-bc29-71d5b4802168",))
 """Markings that are no TLP level but known without their definition: MITRE ATT&CK's statement."""
 
 _OFFICIAL: Mapping[str, Tlp] = {
-    id_: level for table in (TLP_1, TLP_2) for level, id_ in table.items()
+    id_: level for table in (TLP_1_IDS, TLP_2_IDS) for level, id_ in table.items()
 }
 _NAMES_A_LEVEL = re.compile(r"\bTLP\b|\b(?:strictly )?confidential\b|\bclassified\b", re.IGNORECASE)
 """A statement that says how far to share is no mere statement; an analyst reads it."""
@@ -54,7 +54,7 @@ _EXTENSION = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class Markings:
     """What an object's markings say, on the whole object and on parts of it."""
 
     tlp: Tlp | None = None
@@ -75,17 +75,17 @@ class Marks:
         return "|".join((word, *self.others))
 
 
-def official() -> frozenset[str]:
+def official_ids() -> frozenset[str]:
     """The ids that every hub knows without their definitions."""
-    return WELL_KNOWN | _OFFICIAL.keys()
+    return WELL_KNOWN_IDS | _OFFICIAL.keys()
 
 
-def definition(tlp: Tlp) -> StixObject:
+def tlp_definition(tlp: Tlp) -> StixObject:
     """The marking definition of a level, as OASIS publishes it for TLP 2.0."""
     return {
         "type": "marking-definition",
         "spec_version": "2.1",
-        "id": TLP_2[tlp],
+        "id": TLP_2_IDS[tlp],
         "created": "2022-10-01T00:00:00.000Z",
         "name": f"TLP:{tlp.word.upper()}",
         "extensions": {_EXTENSION: {"extension_type": "property-extension", "tlp_2_0": tlp.word}},
@@ -99,14 +99,14 @@ def is_tlp_definition(subject: StixObject) -> bool:
     return _level(str(subject.get("id", "")), subject) is not None
 
 
-def read(subject: StixObject, definitions: Mapping[str, StixObject]) -> Marks:
+def read_markings(subject: StixObject, definitions: Mapping[str, StixObject]) -> Markings:
     """What the markings of an object say; `definitions` are those sent along, by id."""
     ids = marking_ids(subject)
     said = {id_: definitions[id_] for id_ in ids if id_ in definitions}
     return _read(ids, said) if said else _undefined(ids)
 
 
-def _read(ids: Iterable[str], definitions: Mapping[str, StixObject]) -> Marks:
+def _read(ids: Iterable[str], definitions: Mapping[str, StixObject]) -> Markings:
     levels: list[Tlp] = []
     others: set[str] = set()
     unknown: set[str] = set()
@@ -116,12 +116,12 @@ def _read(ids: Iterable[str], definitions: Mapping[str, StixObject]) -> Marks:
         if level is not None:
             levels.append(level)
             if _OFFICIAL.get(id_) != level:
-                repaired[id_] = TLP_2[level]
-        elif id_ in WELL_KNOWN or _readable(definitions.get(id_)):
+                repaired[id_] = TLP_2_IDS[level]
+        elif id_ in WELL_KNOWN_IDS or _readable(definitions.get(id_)):
             others.add(id_)
         else:
             unknown.add(id_)
-    return Marks(
+    return Markings(
         max(levels, default=None),
         tuple(sorted(others)),
         tuple(sorted(unknown)),
@@ -130,18 +130,18 @@ def _read(ids: Iterable[str], definitions: Mapping[str, StixObject]) -> Marks:
 
 
 @lru_cache(maxsize=1024)
-def _undefined(ids: tuple[str, ...]) -> Marks:
+def _undefined(ids: tuple[str, ...]) -> Markings:
     """The same for ids that nobody defined: those of TLP, most often, on every object."""
     return _read(ids, {})
 
 
-def marked(subject: StixObject, marks: Marks) -> StixObject:
+def write_markings(subject: StixObject, marks: Markings) -> StixObject:
     """The object with its markings spelt properly.
 
     Markings that are still on parts of it (`parts` takes the levels off) are
     drawn up to the whole; the language of parts stays where it is.
     """
-    own = () if marks.tlp is None else (TLP_2[marks.tlp],)
+    own = () if marks.tlp is None else (TLP_2_IDS[marks.tlp],)
     ids = [*own, *sorted((*marks.others, *marks.unknown))]
     if "granular_markings" not in subject and subject.get("object_marking_refs") == ids:
         return subject
@@ -154,7 +154,7 @@ def marked(subject: StixObject, marks: Marks) -> StixObject:
     return subject if result == subject else result
 
 
-def parted(
+def split_off_granular_tlp(
     subject: StixObject, definitions: Mapping[str, StixObject]
 ) -> tuple[StixObject, list[tuple[Tlp, str]]]:
     """The object without the TLP levels of its parts, and those levels with their selectors."""
@@ -193,7 +193,7 @@ def _level(id_: str, definition: StixObject | None) -> Tlp | None:
     """The level that an id stands for; where id and definition differ, the stricter."""
     if is_acs(definition) and id_ not in _OFFICIAL:
         return None  # whatever its name says
-    named = _OFFICIAL.get(id_, ALIASES.get(id_[:_LENGTH]))
+    named = _OFFICIAL.get(id_, ID_PREFIXES.get(id_[:_LENGTH]))
     said = _level_said(definition) if definition is not None else None
     if named is None or said is None:
         return said if named is None else named

@@ -23,7 +23,7 @@ NEUTRAL = 50
 ADMIRALTY: Mapping[str, int] = {"A": 100, "B": 80, "C": 60, "D": 40, "E": 20, "F": NEUTRAL}
 """The reliability that each letter of the Admiralty code stands for; F: cannot be judged."""
 
-KINDS: Mapping[str, str] = {
+DECAY_KINDS: Mapping[str, str] = {
     "ipv4-addr": "ipv4",
     "ipv6-addr": "ipv6",
     "domain-name": "domain",
@@ -37,7 +37,7 @@ DAY = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class ConfidenceSettings:
     """The numbers of the formula, from the tables [merge] and [decay] of the policy."""
 
     ceiling: int
@@ -68,7 +68,7 @@ class Source:
     """The highest weighed confidence that was stated; None: none was."""
 
 
-def weighed(stated: int, reliability: int, scale: Scale) -> int:
+def weigh_confidence(stated: int, reliability: int, scale: ConfidenceSettings) -> int:
     """A stated confidence as the source's reliability makes it; unchanged at NEUTRAL."""
     away = Fraction(reliability - NEUTRAL, NEUTRAL)
     if away < 0:
@@ -76,7 +76,9 @@ def weighed(stated: int, reliability: int, scale: Scale) -> int:
     return math.floor(stated + (100 - stated) * away * Fraction(scale.reliable, 100))
 
 
-def combined(sources: Iterable[Source], denials: Iterable[int], scale: Scale) -> int | None:
+def combine_confidence(
+    sources: Iterable[Source], denials: Iterable[int], scale: ConfidenceSettings
+) -> int | None:
     """What independent sources say together; `denials` are the reliabilities of who denies it.
 
     Each source in turn is taken at its word and corroborated by the others; the best counts.
@@ -96,7 +98,7 @@ def combined(sources: Iterable[Source], denials: Iterable[int], scale: Scale) ->
     return math.floor(max(words) * math.prod(kept))
 
 
-def aged(confidence: int, age: int, half_life: int, step: int) -> int:
+def decay_confidence(confidence: int, age: int, half_life: int, step: int) -> int:
     """What is left of it after `age` µs, falling by whole steps."""
     if half_life == 0 or age <= 0:
         return confidence
@@ -105,15 +107,15 @@ def aged(confidence: int, age: int, half_life: int, step: int) -> int:
     return confidence - step * falls
 
 
-def next_fall(confidence: int, age: int, half_life: int, step: int) -> int | None:
+def next_decay(confidence: int, age: int, half_life: int, step: int) -> int | None:
     """The age in µs at which it falls by the next step; None: it has fallen for good."""
-    left = aged(confidence, age, half_life, step) - step
+    left = decay_confidence(confidence, age, half_life, step) - step
     if half_life == 0 or left <= 0:
         return None
     return max(age + 1, math.ceil(half_life * math.log2(confidence / left)))
 
 
-def half_life(subject: StixObject, scale: Scale) -> int:
+def half_life(subject: StixObject, scale: ConfidenceSettings) -> int:
     """µs in which the object loses half of its worth; 0: it does not age.
 
     Indicators age, as slowly as the most lasting thing that they are about.
@@ -126,10 +128,10 @@ def half_life(subject: StixObject, scale: Scale) -> int:
 
 
 def _kind(kind: str, path: str) -> str:
-    return "hash" if ".hashes." in f".{path}" else KINDS.get(kind, "other")
+    return "hash" if ".hashes." in f".{path}" else DECAY_KINDS.get(kind, "other")
 
 
-def reliability_of(text: str) -> int:
+def parse_reliability(text: str) -> int:
     """The reliability that an operator writes: a letter of the Admiralty code, or 0 to 100.
 
     >>> reliability_of("b"), reliability_of("75")
@@ -145,7 +147,7 @@ def reliability_of(text: str) -> int:
     return int(word)
 
 
-def together(sources: Sequence[Source]) -> Source:
+def merge_sources(sources: Sequence[Source]) -> Source:
     """One source in place of several that are not independent."""
     words = [source.word for source in sources if source.word is not None]
     return Source(max(s.reliability for s in sources), max(words, default=None))

@@ -29,7 +29,7 @@ MITRE = "identity--c78cb6e5-0c4b-4611-8297-d1b8b55e40b5"
 MITRE_MARKING = "marking-definition--fa42a846-8d90-4e51-bc29-71d5b4802168"
 """ATT&CK's statement marking."""
 
-CONTRIBUTING: dict[str, tuple[str, ...]] = {
+CONTRIBUTING_PROPERTIES: dict[str, tuple[str, ...]] = {
     "artifact": ("hashes", "payload_bin"),
     "autonomous-system": ("number",),
     "directory": ("path",),
@@ -77,15 +77,15 @@ def identify(candidate: Candidate, partner: str) -> Candidate:
         return candidate.known_as(indicator_key(*pattern, candidate.scope))
     elif kind == "relationship":
         return candidate.known_as(relationship_key(subject, candidate.scope))
-    elif observable(kind):
+    elif is_observable_type(kind):
         name = observable_id(subject)
-        whose = "" if named(subject) else f"{partner}:"
+        whose = "" if has_contributing_properties(subject) else f"{partner}:"
         return candidate.known_as(f"sco:{whose}{name}").noting(*_renamed(subject, name))
     else:
-        return candidate.known_as(own_key(partner, subject["id"], candidate.scope))
+        return candidate.known_as(submitter_key(partner, subject["id"], candidate.scope))
 
 
-def own_key(partner: str, name: str, scope: str) -> str:
+def submitter_key(partner: str, name: str, scope: str) -> str:
     """What makes an object that is its submitter's own the same again; `name` is its id there."""
     parts = (name.rpartition("--")[0], partner, name, scope)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -102,21 +102,24 @@ def _renamed(subject: StixObject, name: str) -> tuple[Finding, ...]:
     sent = subject["id"]
     if name != sent:
         message = f"published as {name}, the id that its values give it"
-    elif not named(subject) and uuid.UUID(sent.rpartition("--")[2]).version != 4:
+    elif (
+        not has_contributing_properties(subject)
+        and uuid.UUID(sent.rpartition("--")[2]).version != 4
+    ):
         message = "nothing of it can give it an id: a UUID of version 4 is wanted"
     else:
         return ()
     return (Finding("normalise", "observable_id", Action.REPAIRED, message, "id"),)
 
 
-def named(subject: StixObject) -> bool:
+def has_contributing_properties(subject: StixObject) -> bool:
     """Whether an SCO has anything that gives it its id."""
     return bool(_made_of(subject))
 
 
 def _made_of(subject: StixObject) -> list[str]:
     """The properties that the object has and that give it its id."""
-    return [name for name in contributing(subject["type"]) if name in subject]
+    return [name for name in contributing_properties(subject["type"]) if name in subject]
 
 
 def relationship_key(subject: StixObject, scope: str) -> str:
@@ -129,7 +132,7 @@ def relationship_key(subject: StixObject, scope: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def observable(kind: str) -> bool:
+def is_observable_type(kind: str) -> bool:
     """Whether `kind` is a STIX Cyber-observable Object type."""
     schema = schemas().get(kind)
     return schema is not None and schema.observable
@@ -151,12 +154,12 @@ def observable_id(subject: StixObject) -> str:
     return f"{kind}--{named}"
 
 
-def contributing(kind: str) -> tuple[str, ...]:
+def contributing_properties(kind: str) -> tuple[str, ...]:
     """The properties that make an observable of this type what it is."""
-    return CONTRIBUTING.get(kind, ())
+    return CONTRIBUTING_PROPERTIES.get(kind, ())
 
 
-def well_known(subject: StixObject) -> bool:
+def is_well_known(subject: StixObject) -> bool:
     """Whether it is one of MITRE's ATT&CK, or defines the hubs' extension: the same everywhere."""
     name = subject.get("id")
     if name in (MITRE_MARKING, EXTENSION, AUTHOR):

@@ -17,21 +17,21 @@ import orjson
 
 from tocsin.admission.merge.confidence import (
     DAY,
-    Scale,
+    ConfidenceSettings,
     Source,
-    aged,
-    combined,
+    combine_confidence,
+    decay_confidence,
     half_life,
-    next_fall,
-    together,
-    weighed,
+    merge_sources,
+    next_decay,
+    weigh_confidence,
 )
 from tocsin.admission.model import (
+    Assessment,
+    AssessmentKind,
     Contribution,
     StixObject,
-    Testimony,
     Tlp,
-    Word,
 )
 from tocsin.admission.stix.extension_definition import EXTENSION
 from tocsin.admission.timestamps import micros, stix_time
@@ -41,11 +41,11 @@ _HUBS = ("id", "created", "modified", "created_by_ref", "revoked", "confidence")
 _CATALOGUES = frozenset(("cve", "cwe", "capec", "mitre", "nvd", "attack", "d3fend"))
 """Beginnings of source names whose entries many quote who know nothing of each other."""
 
-_Spoken = Contribution | Testimony
+_Spoken = Contribution | Assessment
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class HubStatistics:
     """What the hub itself says of a public object."""
 
     contributors: int
@@ -71,32 +71,32 @@ def public_id(kind: str, key: str, namespace: uuid.UUID) -> str:
     return f"{kind}--{uuid.uuid5(namespace, key)}"
 
 
-def nameless_id(kind: str, key: str, namespace: uuid.UUID) -> str:
+def public_id_v4(kind: str, key: str, namespace: uuid.UUID) -> str:
     """The same for an SCO that nothing gives an id: in the form of a random one (STIX 2.1 §2.9)."""
     derived = uuid.uuid5(namespace, key)
     return f"{kind}--{uuid.UUID(bytes=derived.bytes, version=4)}"
 
 
-def digest(subject: StixObject, leaving_out: Iterable[str] = ()) -> bytes:
+def object_digest(subject: StixObject, leaving_out: Iterable[str] = ()) -> bytes:
     """16 octets over the object's value; equal for equal objects however they are spelt."""
     skipped = set(leaving_out)
     chosen = {name: value for name, value in subject.items() if name not in skipped}
-    return hashlib.blake2b(spelt(chosen), digest_size=16).digest()
+    return hashlib.blake2b(canonical_json(chosen), digest_size=16).digest()
 
 
-def spelt(subject: StixObject) -> bytes:
+def canonical_json(subject: StixObject) -> bytes:
     """The object as compact JSON with sorted keys."""
     return orjson.dumps(subject, option=orjson.OPT_SORT_KEYS)
 
 
-def merged(contributions: Sequence[Contribution]) -> StixObject:
+def merge_contributions(contributions: Sequence[Contribution]) -> StixObject:
     """What all contributions together say, without what is the hub's own to say.
 
     Where several levels meet in one object (an SCO keeps its id at every
     level), only the least strict contributions count, so that nothing known
     at a stricter level shows.
     """
-    seen = sorted(voices(contributions), key=_newest_first)
+    seen = sorted(latest_by_partner(contributions), key=_newest_first)
     subjects = [contribution.object for contribution in seen]
     content = {name: value for name, value in subjects[0].items() if name not in _HUBS}
     if content["type"] == "indicator":
@@ -108,7 +108,7 @@ def merged(contributions: Sequence[Contribution]) -> StixObject:
     return {name: value for name, value in content.items() if value is not None}
 
 
-def voices(contributions: Sequence[Contribution]) -> list[Contribution]:
+def latest_by_partner(contributions: Sequence[Contribution]) -> list[Contribution]:
     """What counts of all that partners say: of each its newest word at the least strict level.
 
     It counts from when the partner first said so to when it last did, under whichever id.
@@ -121,7 +121,7 @@ def voices(contributions: Sequence[Contribution]) -> list[Contribution]:
     return [_voice(own) for own in words.values()]
 
 
-def by_age(contribution: Contribution) -> tuple[int, str]:
+def version_order(contribution: Contribution) -> tuple[int, str]:
     """By this a partner's words on one thing are in order, the newest last.
 
     Of two versions of one moment that with the greater id counts as the newer, so that the
@@ -131,35 +131,38 @@ def by_age(contribution: Contribution) -> tuple[int, str]:
     return (micros(version) if version else received, contribution.source_id)
 
 
-def figures(
-    contributions: Sequence[Contribution], testimonies: Sequence[Testimony], scale: Scale, now: int
-) -> Figures:
+def compute_statistics(
+    contributions: Sequence[Contribution],
+    testimonies: Sequence[Assessment],
+    scale: ConfidenceSettings,
+    now: int,
+) -> HubStatistics:
     """How many independent sources say so, since when, and how sure the hub is, at `now`.
 
     Of testimonies only those count that every reader of the object may know of, and of each
     partner only its newest.
     """
-    counted = voices(contributions)
-    heard = newest(visible(testimonies, counted[0]))
-    seen = [each for each in heard if each.word is Word.SEEN]
-    denied = [each for each in heard if each.word is Word.FALSE]
-    sources = [_source(group, scale) for group in independent([*counted, *seen])]
-    denials = [_source(group, scale).reliability for group in independent(denied)]
+    counted = latest_by_partner(contributions)
+    heard = newest_by_partner(visible_assessments(testimonies, counted[0]))
+    seen = [each for each in heard if each.word is AssessmentKind.SEEN]
+    denied = [each for each in heard if each.word is AssessmentKind.FALSE]
+    sources = [_source(group, scale) for group in group_by_origin([*counted, *seen])]
+    denials = [_source(group, scale).reliability for group in group_by_origin(denied)]
     spoken = [c.last or c.received for c in counted] + [t.when for t in seen]
-    full, last = combined(sources, denials, scale), max(spoken)
+    full, last = combine_confidence(sources, denials, scale), max(spoken)
     confidence, falls = _as_time_goes(counted[0].object, full, now - last, scale)
-    return Figures(
-        contributors=len(independent(counted)),
+    return HubStatistics(
+        contributors=len(group_by_origin(counted)),
         first=min(c.first or c.received for c in counted) // DAY,
         last=last // DAY,
-        sightings=len(independent(seen)),
+        sightings=len(group_by_origin(seen)),
         false_positives=len(denials),
         confidence=confidence,
         falls=None if falls is None else last + falls,
     )
 
 
-def told(content: StixObject, said: Figures, hub: str) -> StixObject:
+def add_statistics(content: StixObject, said: HubStatistics, hub: str) -> StixObject:
     """The content with the hub's own figures; `hub` is its identity."""
     if said.confidence is not None:
         content = {**content, "confidence": said.confidence}
@@ -177,7 +180,7 @@ def told(content: StixObject, said: Figures, hub: str) -> StixObject:
     return {**content, "extensions": {**content.get("extensions", {}), EXTENSION: history}}
 
 
-def visible(testimonies: Iterable[Testimony], about: Contribution) -> list[Testimony]:
+def visible_assessments(testimonies: Iterable[Assessment], about: Contribution) -> list[Assessment]:
     """Those that whoever may read what they are about may know of.
 
     One at a stricter level, or under a further marking, is not among them.
@@ -186,35 +189,35 @@ def visible(testimonies: Iterable[Testimony], about: Contribution) -> list[Testi
     return [t for t in testimonies if t.tlp <= about.tlp and _marks(t.scope) <= marks]
 
 
-def newest(testimonies: Iterable[Testimony]) -> list[Testimony]:
+def newest_by_partner(testimonies: Iterable[Assessment]) -> list[Assessment]:
     """The newest of each partner: one voice."""
-    latest: dict[str, Testimony] = {}
+    latest: dict[str, Assessment] = {}
     for each in sorted(testimonies, key=_age):
         latest[each.partner] = each
     return list(latest.values())
 
 
-def kept(testimonies: Iterable[Testimony]) -> tuple[Testimony, ...]:
+def trim_assessments(testimonies: Iterable[Assessment]) -> tuple[Assessment, ...]:
     """What is remembered: the newest few of each partner, in order."""
-    by_partner: dict[str, list[Testimony]] = {}
+    by_partner: dict[str, list[Assessment]] = {}
     for each in sorted(testimonies, key=_age):
         by_partner.setdefault(each.partner, []).append(each)
     return tuple(t for name in sorted(by_partner) for t in by_partner[name][-_MOST_TESTIMONIES:])
 
 
-def testimonies_of(spoken: Contribution) -> dict[str, Testimony]:
+def parse_assessments(spoken: Contribution) -> dict[str, Assessment]:
     """What a sighting or an opinion says, by the ids of the indicators that it is about."""
     subject = spoken.object
     if subject["type"] == "sighting":
         targets = [subject["sighting_of_ref"]]
-        word = Word.FALSE if subject.get("count") == 0 else Word.SEEN
+        word = AssessmentKind.FALSE if subject.get("count") == 0 else AssessmentKind.SEEN
     elif subject["type"] == "opinion":
         targets = subject["object_refs"]
-        word = Word.FALSE if "disagree" in subject["opinion"] else Word.OTHER
+        word = AssessmentKind.FALSE if "disagree" in subject["opinion"] else AssessmentKind.OTHER
     else:
         return {}
     at = subject.get("last_seen") or subject.get("first_seen") or spoken.version
-    testimony = Testimony(
+    testimony = Assessment(
         partner=spoken.partner,
         source_id=spoken.source_id,
         word=word,
@@ -227,7 +230,7 @@ def testimonies_of(spoken: Contribution) -> dict[str, Testimony]:
     return {target: testimony for target in targets if target.startswith("indicator--")}
 
 
-def independent(spoken: Sequence[_Spoken]) -> list[list[_Spoken]]:
+def group_by_origin(spoken: Sequence[_Spoken]) -> list[list[_Spoken]]:
     """Those that go back to one origin together.
 
     One origin have: one partner, partners of one group, whoever forwards an object under
@@ -297,23 +300,23 @@ def _leads_somewhere(url: str) -> bool:
     return bool(parts.path.strip("/") or parts.query)
 
 
-def _source(group: Sequence[_Spoken], scale: Scale) -> Source:
-    return together([Source(each.reliability, _stated(each, scale)) for each in group])
+def _source(group: Sequence[_Spoken], scale: ConfidenceSettings) -> Source:
+    return merge_sources([Source(each.reliability, _stated(each, scale)) for each in group])
 
 
-def _stated(spoken: _Spoken, scale: Scale) -> int | None:
+def _stated(spoken: _Spoken, scale: ConfidenceSettings) -> int | None:
     stated = spoken.object.get("confidence") if isinstance(spoken, Contribution) else None
-    return None if stated is None else weighed(stated, spoken.reliability, scale)
+    return None if stated is None else weigh_confidence(stated, spoken.reliability, scale)
 
 
 def _as_time_goes(
-    subject: StixObject, full: int | None, age: int, scale: Scale
+    subject: StixObject, full: int | None, age: int, scale: ConfidenceSettings
 ) -> tuple[int | None, int | None]:
     """Confidence at that age, and the age at which it falls next."""
     if full is None:
         return None, None
     half = half_life(subject, scale)
-    return aged(full, age, half, scale.step), next_fall(full, age, half, scale.step)
+    return decay_confidence(full, age, half, scale.step), next_decay(full, age, half, scale.step)
 
 
 def _least_strict(contributions: Sequence[Contribution]) -> list[Contribution]:
@@ -326,7 +329,7 @@ def _voice(own: Sequence[Contribution]) -> Contribution:
         return own[0]
     first = min(each.first or each.received for each in own)
     last = max(each.last or each.received for each in own)
-    return replace(max(own, key=by_age), first=first, last=last)
+    return replace(max(own, key=version_order), first=first, last=last)
 
 
 def _marks(scope: str) -> set[str]:
@@ -334,15 +337,15 @@ def _marks(scope: str) -> set[str]:
     return set(scope.split("|")[1:])
 
 
-def _age(testimony: Testimony) -> tuple[int, bool, str, str]:
+def _age(testimony: Assessment) -> tuple[int, bool, str, str]:
     """Of two at one moment the one that denies is the newer."""
-    denies = testimony.word is Word.FALSE
+    denies = testimony.word is AssessmentKind.FALSE
     return (testimony.when, denies, testimony.source_id, testimony.word.value)
 
 
 def _newest_first(contribution: Contribution) -> tuple[int, bytes]:
     stamp = micros(contribution.version) if contribution.version else 0
-    return (-stamp, spelt(contribution.object))
+    return (-stamp, canonical_json(contribution.object))
 
 
 def _validity(spoken: Sequence[Contribution]) -> StixObject:
@@ -377,7 +380,7 @@ def _union(lists: Iterable[Sequence[Any]]) -> list[Any]:
     return [by_text[text] for text in sorted(by_text)]
 
 
-def says_no_more(new: StixObject, old: StixObject) -> bool:
+def is_same_content(new: StixObject, old: StixObject) -> bool:
     """Whether it is the same again; the earliest `valid_from` counts, so a later one is nothing."""
     if new == old:
         return True
@@ -388,7 +391,7 @@ def says_no_more(new: StixObject, old: StixObject) -> bool:
     return {**new, "valid_from": ""} == {**old, "valid_from": ""}
 
 
-def newer(new: Contribution, old: Contribution) -> int:
+def version_gap(new: Contribution, old: Contribution) -> int:
     """How much later, in µs, a partner's word is than what it said under the same id before.
 
     Where one has no version, what comes last is later.
@@ -398,6 +401,6 @@ def newer(new: Contribution, old: Contribution) -> int:
     return micros(new.version) - micros(old.version)
 
 
-def same_definition(new: Contribution, old: Contribution) -> bool:
+def is_same_definition(new: Contribution, old: Contribution) -> bool:
     """Whether two marking definitions that are passed on as they came say the same."""
     return bool(old.raw) and orjson.loads(old.raw) == orjson.loads(new.raw)

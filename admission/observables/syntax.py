@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from encodings.aliases import aliases
 from typing import Any
 
-from tocsin.admission.markings.selectors import language
+from tocsin.admission.markings.selectors import is_language_code
 from tocsin.admission.model import Path, StixObject
 from tocsin.admission.observables import canonical
 from tocsin.admission.stix.nested import in_nested
@@ -146,7 +146,7 @@ def _as_number(number: int) -> bool:
 
 
 def _languages(codes: list[str]) -> bool:
-    return all(language(code) for code in codes)
+    return all(is_language_code(code) for code in codes)
 
 
 def charset(name: str) -> bool:

@@ -18,7 +18,7 @@ from pkgutil import iter_modules
 from types import ModuleType
 
 from tocsin.admission import masking
-from tocsin.admission.model import Rule, Surroundings
+from tocsin.admission.model import Rule, RuleContext
 from tocsin.admission.policy import PolicyError
 
 _KINDS: Mapping[type, str] = {
@@ -41,7 +41,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(name for name in found if not name.startswith("_")))
 
 
-def rule(name: str, around: Surroundings) -> Rule:
+def rule(name: str, around: RuleContext) -> Rule:
     """The rule of that name, for one submission.  Raises PolicyError if there is none."""
     apply: Rule = _module(name).prepared(around)
     return apply

@@ -21,16 +21,16 @@ from tocsin.admission.masking import (
     outside,
 )
 from tocsin.admission.model import (
-    NAMED,
+    CONSENTS_TO_NAME,
     Action,
     Candidate,
     Finding,
     Path,
     Rule,
+    RuleContext,
     StixObject,
     Submitter,
-    Surroundings,
-    shown,
+    format_path,
 )
 from tocsin.admission.patterns.canonical import observables
 from tocsin.admission.stix.free_text import rewritten
@@ -75,10 +75,10 @@ _NO_HANDLES = frozenset(
 """Words that follow an @ in scripts, style sheets and chats."""
 
 
-def prepared(around: Surroundings) -> Rule:
+def prepared(around: RuleContext) -> Rule:
     """Takes out the author's reference, the submitter's names and handles."""
     settings = {**DEFAULTS, **around.settings}
-    anonymous = around.submitter.consent not in NAMED
+    anonymous = around.submitter.consent not in CONSENTS_TO_NAME
     names = _names(around.submitter) if anonymous else ()
     search = _finder(names, bool(settings["handles"]))
 
@@ -185,6 +185,7 @@ def _without_author(candidate: Candidate, subject: StixObject, names: tuple[str,
     if not gone:
         return candidate
     findings = (
-        Finding("sanitise", _RULE, Action.STRIPPED, message, shown(path)) for path, message in gone
+        Finding("sanitise", _RULE, Action.STRIPPED, message, format_path(path))
+        for path, message in gone
     )
     return candidate.changed(rewritten(subject, {path: None for path, _ in gone}), *findings)

@@ -16,12 +16,12 @@ from tocsin.admission.model import (
     Action,
     Candidate,
     Finding,
-    Hit,
-    KnownBenign,
     Observable,
     Rule,
+    RuleContext,
     StixObject,
-    Surroundings,
+    WarninglistHit,
+    Warninglists,
 )
 from tocsin.admission.patterns.canonical import observables
 
@@ -40,7 +40,7 @@ _RULE = "benign"
 _ASKED = frozenset(("=", "IN"))
 
 
-def prepared(around: Surroundings) -> Rule:
+def prepared(around: RuleContext) -> Rule:
     """Refuses, holds or labels what the warning lists say of the values."""
     settings = {**DEFAULTS, **around.settings}
     modes = _Modes(settings)
@@ -59,7 +59,7 @@ def prepared(around: Surroundings) -> Rule:
 def _weighed(
     candidate: Candidate,
     subject: StixObject,
-    hits: Sequence[Sequence[Hit]],
+    hits: Sequence[Sequence[WarninglistHit]],
     modes: _Modes,
     settings: Mapping[str, Any],
 ) -> Candidate:
@@ -94,17 +94,17 @@ class _Modes:
             **settings["lists"],
         }
 
-    def of(self, hit: Hit) -> str:
+    def of(self, hit: WarninglistHit) -> str:
         if hit.own:
             return "refuse"
         return "ignore" if self.decided else self._by_list.get(hit.list, self._other)
 
-    def graveness(self, hit: Hit) -> tuple[bool, int]:
+    def graveness(self, hit: WarninglistHit) -> tuple[bool, int]:
         """What comes first of several hits on a value: the exact ones, the gravest of these."""
         return not hit.exact, _EXACT.index(self.of(hit))
 
 
-def _hits(lists: KnownBenign, observable: Observable, modes: _Modes) -> list[Hit]:
+def _hits(lists: Warninglists, observable: Observable, modes: _Modes) -> list[WarninglistHit]:
     """The lists' words on a value, the gravest first."""
     if observable.operator not in _ASKED:
         return []
@@ -114,7 +114,7 @@ def _hits(lists: KnownBenign, observable: Observable, modes: _Modes) -> list[Hit
     return sorted((hit for hit in found if modes.of(hit) != "ignore"), key=modes.graveness)
 
 
-def _judged(candidate: Candidate, exact: Sequence[Hit], *, refused: bool) -> Candidate:
+def _judged(candidate: Candidate, exact: Sequence[WarninglistHit], *, refused: bool) -> Candidate:
     """Refused if every value is listed; held if only some are, or for the sake of the lists."""
     names = ", ".join(sorted({hit.list for hit in exact}))
     if refused:
@@ -125,7 +125,7 @@ def _judged(candidate: Candidate, exact: Sequence[Hit], *, refused: bool) -> Can
 
 
 def _lowered(
-    candidate: Candidate, subject: StixObject, near: Hit, settings: Mapping[str, Any]
+    candidate: Candidate, subject: StixObject, near: WarninglistHit, settings: Mapping[str, Any]
 ) -> Candidate:
     """With the label and, unless the label was there already, less confidence."""
     labels = subject.get("labels", [])

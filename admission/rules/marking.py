@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from tocsin.admission.markings.acs import classified, is_acs, reasons
-from tocsin.admission.markings.tlp import TLP_1, TLP_2, marking_ids
+from tocsin.admission.markings.acs import find_sharing_obstacles, is_acs, is_classified
+from tocsin.admission.markings.tlp import TLP_1_IDS, TLP_2_IDS, marking_ids
 from tocsin.admission.masking import DECIDED
 from tocsin.admission.model import (
     Action,
     Candidate,
     Finding,
     Rule,
+    RuleContext,
     StixObject,
-    Surroundings,
     Tlp,
 )
 
@@ -26,24 +26,22 @@ CHOICES = {"unknown": ("hold", "refuse")}
 _MOST_REASONS = 5
 _UNKNOWN = "a marking that this hub cannot read: send its definition along, or mark with TLP 2.0"
 _RULE = "marking"
-_LEVELS = frozenset((*TLP_1.values(), *TLP_2.values()))
+_LEVELS = frozenset((*TLP_1_IDS.values(), *TLP_2_IDS.values()))
 
 
-def prepared(around: Surroundings) -> Rule:
+def prepared(around: RuleContext) -> Rule:
     """Refuses what is marked too strictly, holds what has an unknown marking."""
     settings = {**DEFAULTS, **around.settings}
     return lambda candidate: _judged(candidate, around, settings)
 
 
-def _judged(
-    candidate: Candidate, around: Surroundings, settings: Mapping[str, object]
-) -> Candidate:
+def _judged(candidate: Candidate, around: RuleContext, settings: Mapping[str, object]) -> Candidate:
     """What nobody may release is refused first; then what waits does so for all reasons at once."""
     subject, tlp = candidate.object or {}, candidate.tlp
     if tlp is not None and (tlp is Tlp.RED or tlp > around.submitter.max_tlp):
         return candidate.refused(_too_strict(tlp, around.submitter.max_tlp))
     carried = _access_controls(candidate, subject, around)
-    if any(classified(definition) for definition, _ in carried):
+    if any(is_classified(definition) for definition, _ in carried):
         message = "marked as classified: this hub takes nothing but U (unclassified)"
         return candidate.refused(_finding(Action.REFUSED, message))
     others = candidate.scope.split("|")[1:]
@@ -56,7 +54,9 @@ def _judged(
     scopes = settings["acs_scopes"]
     readers = [str(scope) for scope in scopes] if isinstance(scopes, list) else []
     found = dict.fromkeys(
-        reason for definition, level in carried for reason in reasons(definition, level, readers)
+        reason
+        for definition, level in carried
+        for reason in find_sharing_obstacles(definition, level, readers)
     )
     held += [
         _finding(Action.HELD, f"ACS marking: {reason}") for reason in list(found)[:_MOST_REASONS]
@@ -65,7 +65,7 @@ def _judged(
 
 
 def _access_controls(
-    candidate: Candidate, subject: StixObject, around: Surroundings
+    candidate: Candidate, subject: StixObject, around: RuleContext
 ) -> list[tuple[StixObject, Tlp | None]]:
     """The markings of ACS 3.0a in force, each with the level of what carries it."""
     if not (around.definitions or is_acs(subject)):
@@ -78,7 +78,7 @@ def _finding(action: Action, message: str) -> Finding:
     return Finding("sanitise", _RULE, action, message, "object_marking_refs")
 
 
-def _carried(subject: StixObject, around: Surroundings) -> Iterator[StixObject]:
+def _carried(subject: StixObject, around: RuleContext) -> Iterator[StixObject]:
     for id_ in marking_ids(subject):
         definition = around.definitions.get(id_)
         if definition is not None and is_acs(definition):

@@ -16,8 +16,8 @@ from tocsin.admission.model import (
     Candidate,
     Finding,
     Rule,
+    RuleContext,
     StixObject,
-    Surroundings,
 )
 from tocsin.admission.patterns.canonical import observables
 
@@ -52,7 +52,7 @@ _OF_THE_VICTIM = re.compile(
 )
 
 
-def prepared(around: Surroundings) -> Rule:
+def prepared(around: RuleContext) -> Rule:
     """Takes out what says who received a message."""
     settings = {**DEFAULTS, **around.settings}
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tocsin.admission.masking import PROPERTY, Found, settled
-from tocsin.admission.model import Candidate, Rule, StixObject, Surroundings
+from tocsin.admission.model import Candidate, Rule, RuleContext, StixObject
 
 DEFAULTS: Mapping[str, object] = {
     "artifact": "hold",  # a file's content
@@ -45,7 +45,7 @@ _SECRET_HEADERS = frozenset(
 )
 
 
-def prepared(around: Surroundings) -> Rule:
+def prepared(around: RuleContext) -> Rule:
     """Takes out what a file, a connection or a process carried."""
     settings = {**DEFAULTS, **around.settings}
 

@@ -40,8 +40,8 @@ from tocsin.admission.model import (
     Candidate,
     Finding,
     Rule,
+    RuleContext,
     StixObject,
-    Surroundings,
     Verdict,
 )
 
@@ -83,7 +83,7 @@ _RULE = "personal_data"
 _MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{2,80}")
 
 
-def prepared(around: Surroundings) -> Rule:
+def prepared(around: RuleContext) -> Rule:
     """Takes personal data out of texts; holds a person's identity."""
     settings = {**DEFAULTS, **around.settings}
     modes = {what: str(settings[name]) for name, what in _KINDS.items()}

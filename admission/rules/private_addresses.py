@@ -30,8 +30,8 @@ from tocsin.admission.model import (
     Finding,
     Observable,
     Rule,
+    RuleContext,
     StixObject,
-    Surroundings,
     Verdict,
 )
 from tocsin.admission.patterns.canonical import observables
@@ -59,7 +59,7 @@ _RULE = "private_addresses"
 _POSITIVE = frozenset(("=", "IN", "LIKE", "ISSUBSET", "ISSUPERSET"))
 
 
-def prepared(around: Surroundings) -> Rule:
+def prepared(around: RuleContext) -> Rule:
     """Refuses or holds what is about private addresses; masks them in texts."""
     settings = {**DEFAULTS, **around.settings}
 

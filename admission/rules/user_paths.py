@@ -28,9 +28,9 @@ from tocsin.admission.model import (
     Candidate,
     Finding,
     Rule,
-    Surroundings,
+    RuleContext,
     Verdict,
-    shown,
+    format_path,
 )
 from tocsin.admission.stix.free_text import values
 
@@ -63,7 +63,7 @@ _QUOTED = {"users": paths.accounts, "tokens": paths.secrets}
 """What is looked for in texts besides, under the same setting."""
 
 
-def prepared(around: Surroundings) -> Rule:
+def prepared(around: RuleContext) -> Rule:
     """Masks names and secrets; holds what is itself about one."""
     settings = {**DEFAULTS, **around.settings}
     modes = {what: str(settings[name]) for name, (what, _) in _KINDS.items()}
@@ -120,7 +120,7 @@ def _values(candidate: Candidate, name: str, mode: str) -> Candidate:
                 finding = Finding("sanitise", _RULE, Action.REPLACED, note, "pattern")
                 return candidate.changed({**candidate.object, "pattern": wider}, finding)
         if mode != WIDEN:
-            return _judged(candidate, what, shown(path), refused=mode == "refuse")
+            return _judged(candidate, what, format_path(path), refused=mode == "refuse")
     return candidate
 
 

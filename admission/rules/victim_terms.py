@@ -23,15 +23,15 @@ from tocsin.admission.masking import (
     masked,
 )
 from tocsin.admission.model import (
-    NAMED,
+    CONSENTS_TO_NAME,
     Action,
     Candidate,
     Finding,
     Rule,
+    RuleContext,
     Submitter,
-    Surroundings,
     Verdict,
-    shown,
+    format_path,
 )
 from tocsin.admission.stix.free_text import values
 
@@ -46,7 +46,7 @@ _WHAT = "victim's name, domain or network"
 _RULE = "victim_terms"
 
 
-def prepared(around: Surroundings) -> Rule:
+def prepared(around: RuleContext) -> Rule:
     """Masks the submitter's terms; holds what is about one of them."""
     settings = {**DEFAULTS, **around.settings}
     words, networks = _terms(around.submitter)
@@ -62,7 +62,7 @@ def prepared(around: Surroundings) -> Rule:
         about: dict[str, str] = {}
         for path, value in values(subject):
             if own != "keep" and _named(value, words, networks, anywhere=True):
-                about.setdefault(own, shown(path))
+                about.setdefault(own, format_path(path))
             if alike and lookalike(value, alike):
                 about.setdefault(near, "")
         if about:
@@ -82,7 +82,7 @@ def _finder(words: tuple[str, ...], networks: tuple[Network, ...]) -> Search:
 @lru_cache(maxsize=1024)
 def _terms(submitter: Submitter) -> tuple[tuple[str, ...], tuple[Network, ...]]:
     """What to look for: words as they are found in text, and networks."""
-    words: list[str] = [] if submitter.consent in NAMED else list(submitter.names)
+    words: list[str] = [] if submitter.consent in CONSENTS_TO_NAME else list(submitter.names)
     networks: list[Network] = []
     for term in submitter.terms:
         try:

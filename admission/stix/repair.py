@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.markings.selectors import numbered, without
+from tocsin.admission.markings.selectors import drop_selectors, selects_items_of
 from tocsin.admission.model import Action, Finding, StixObject
 from tocsin.admission.observables import canonical
 from tocsin.admission.observables.syntax import hash_tables
@@ -95,7 +95,7 @@ def _repeating(subject: StixObject) -> Iterator[str]:
     for name, value in subject.items():
         if type(value) is list and len(value) > 1 and (name in _SETS or name.endswith("_refs")):
             words = all(type(each) is str for each in value)
-            if words and len(set(value)) < len(value) and not numbered(subject, name):
+            if words and len(set(value)) < len(value) and not selects_items_of(subject, name):
                 yield name
 
 
@@ -143,7 +143,7 @@ def _authored(subject: StixObject, findings: list[Finding]) -> StixObject:
     message = "must point at identity; left out"
     findings.append(Finding("validate", "references", Action.STRIPPED, message, _AUTHOR))
     kept = {name: value for name, value in subject.items() if name != _AUTHOR}
-    return without(kept, (_AUTHOR,))
+    return drop_selectors(kept, (_AUTHOR,))
 
 
 def _repaired(rule: str, message: str, path: str) -> Finding:

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tocsin.admission.merge.identity import CONTRIBUTING, observable_id
+from tocsin.admission.merge.identity import CONTRIBUTING_PROPERTIES, observable_id
 from tocsin.admission.model import StixObject
 from tocsin.admission.stix.references import references
 
@@ -127,7 +127,7 @@ class _Parts:
     def _core(self, key: str) -> StixObject:
         """What gives one of them its id."""
         part = self._inside[key]
-        names = ("type", *CONTRIBUTING.get(part["type"], ()))
+        names = ("type", *CONTRIBUTING_PROPERTIES.get(part["type"], ()))
         return {name: part[name] for name in names if name in part}
 
     def _within(self, core: StixObject) -> Iterator[str]:

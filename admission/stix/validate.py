@@ -22,7 +22,7 @@ from tocsin.admission.model import (
     Finding,
     Path,
     StixObject,
-    shown,
+    format_path,
 )
 from tocsin.admission.observables import syntax
 from tocsin.admission.patterns import languages
@@ -150,14 +150,16 @@ def _within(
     action = Action.REFUSED if mode == "refuse" else Action.STRIPPED
     message = "STIX 2.1 does not define this property"
     findings = tuple(
-        Finding("validate", "custom_properties", action, message, shown(path)[:80])
+        Finding("validate", "custom_properties", action, message, format_path(path)[:80])
         for path in foreign
     )
     if mode != "refuse":
         smaller = cut(subject, foreign)
         if smaller.get("extensions") == {}:
             del smaller["extensions"]
-        subject = selectors.without(smaller, [selectors.of(path) for path in foreign])
+        subject = selectors.drop_selectors(
+            smaller, [selectors.format_selector(path) for path in foreign]
+        )
     return subject, findings
 
 
@@ -180,17 +182,17 @@ def _schema_faults(subject: StixObject, schema: Schema) -> Iterator[Finding]:
         return
     broken: set[str] = set()
     for error in islice(schema.validator.iter_errors(subject), _MOST_FAULTS * 4):
-        place = shown(tuple(error.instance_path))
+        place = format_path(tuple(error.instance_path))
         if place not in broken or not place:
             yield _fault("schema", _said(place, str(error.message)), place)
         broken.add(place)
 
 
 def _value_faults(subject: StixObject, schema: Schema, policy: Policy) -> Iterator[Finding]:
-    for path, message in selectors.faults(subject):
-        yield _fault("selectors", message, shown(path))
+    for path, message in selectors.find_marking_errors(subject):
+        yield _fault("selectors", message, format_path(path))
     for path, message in syntax.hash_faults(subject):
-        yield _fault("hashes", message, shown(path))
+        yield _fault("hashes", message, format_path(path))
     if subject["type"] == "indicator":
         yield from _pattern_faults(subject, policy)
     elif schema.observable and (found := syntax.value_fault(subject)):
@@ -210,11 +212,11 @@ def _said(place: str, message: str) -> str:
 
 
 def _word_faults(subject: StixObject) -> Iterator[Finding]:
-    if "lang" in subject and not selectors.language(subject["lang"]):
+    if "lang" in subject and not selectors.is_language_code(subject["lang"]):
         yield _fault("lang", "not a language code (RFC 5646), such as en or pt-BR", "lang")
     if subject["type"] == "language-content":
-        for path, message in selectors.translated(subject):
-            yield _fault("lang", message, shown(path))
+        for path, message in selectors.find_translation_errors(subject):
+            yield _fault("lang", message, format_path(path))
     elif subject["type"] == "extension-definition":
         yield from _definition_faults(subject)
 
@@ -269,13 +271,13 @@ def _times(subject: StixObject, schema: Schema) -> Iterator[tuple[str, str]]:
 def _reference_faults(subject: StixObject) -> Iterator[Finding]:
     for path, target in pointers(subject):
         if not isinstance(target, str) or len(target) > _LONGEST_ID or not _is_id(target):
-            yield _fault("references", "not the id of a STIX object", shown(path))
+            yield _fault("references", "not the id of a STIX object", format_path(path))
             continue
         fault = misdirected(subject["type"], path, target.partition("--")[0])
         if not fault and target == subject["id"] and path[0] in _MARKINGS:
             fault = "a marking cannot mark itself"
         if fault:
-            yield _fault("references", fault, shown(path))
+            yield _fault("references", fault, format_path(path))
 
 
 @lru_cache(maxsize=1024)  # authors and markings are those of the object before

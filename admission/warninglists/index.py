@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tocsin.admission.model import Hit, KnownBenign
+from tocsin.admission.model import WarninglistHit, Warninglists
 from tocsin.admission.warninglists.packed_list import Listed, Place, packed
 
 
@@ -99,7 +99,7 @@ _DIGESTS = frozenset(("file", "artifact", "x509-certificate"))
 
 
 class Lists:
-    """An index over warning lists; see `tocsin.admission.model.KnownBenign`.
+    """An index over warning lists; see `tocsin.admission.model.Warninglists`.
 
     Host names are walked up label by label, addresses looked up once: no question
     depends on how long the lists are.
@@ -120,7 +120,7 @@ class Lists:
         self._listed = Listed(block)
         self._lists = [(name, Reach(reach)) for name, reach in self._listed.about]
 
-    def hits(self, kind: str, value: str) -> tuple[Hit, ...]:
+    def hits(self, kind: str, value: str) -> tuple[WarninglistHit, ...]:
         """See KnownBenign.hits."""
         if kind in _HOSTS:
             found = self._host_hits(kind, value)
@@ -138,7 +138,7 @@ class Lists:
                 exact[number] = exact.get(number, False) or whole
         if not exact:
             return ()
-        hits = (Hit(self._lists[number][0], whole) for number, whole in exact.items())
+        hits = (WarninglistHit(self._lists[number][0], whole) for number, whole in exact.items())
         return tuple(sorted(hits, key=lambda hit: (not hit.exact, hit.list)))
 
     def _host_hits(self, kind: str, value: str) -> Iterator[tuple[int, bool]]:
@@ -180,20 +180,20 @@ class _List(msgspec.Struct):
 
 
 class WithOwn:
-    """Warning lists with the hub's own before them; see `tocsin.admission.model.KnownBenign`."""
+    """Warning lists with the hub's own before them; see `tocsin.admission.model.Warninglists`."""
 
-    def __init__(self, own: Iterable[tuple[str, str, str]], others: KnownBenign) -> None:
+    def __init__(self, own: Iterable[tuple[str, str, str]], others: Warninglists) -> None:
         """`own` are kind, value and reason of what nobody may send again."""
         self._own = {(_own_kind(kind), value): reason for kind, value, reason in own}
         self._others = others
 
-    def hits(self, kind: str, value: str) -> tuple[Hit, ...]:
+    def hits(self, kind: str, value: str) -> tuple[WarninglistHit, ...]:
         """See KnownBenign.hits; of the hub's own list only the very value counts."""
         reason = self._own.get((_own_kind(kind), value))
         found = self._others.hits(kind, value)
         if reason is None:
             return found
-        return (Hit(f"{OWN}: {reason}" if reason else OWN, exact=True, own=True), *found)
+        return (WarninglistHit(f"{OWN}: {reason}" if reason else OWN, exact=True, own=True), *found)
 
 
 OWN = "this hub's own"

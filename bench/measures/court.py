@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from tocsin.admission import Examiner, formats, policy_of
+from tocsin.admission import Pipeline, formats, policy_of
 from tocsin.admission.model import (
     Candidate,
     Finding,
-    KnownBenign,
     Submitter,
     Tlp,
+    Warninglists,
 )
 from tocsin.admission.policy import Policy
 from tocsin.admission.warninglists.index import load
@@ -30,13 +30,13 @@ def policy() -> Policy:
 
 
 @cache
-def lists() -> KnownBenign:
+def lists() -> Warninglists:
     return load()
 
 
 def judged(candidates: Iterable[Candidate]) -> list[Candidate]:
     """One submission, examined under the policy that ships."""
-    return Examiner(policy(), PARTNER, lists()).examine(candidates, NOW)
+    return Pipeline(policy(), PARTNER, lists()).examine(candidates, NOW)
 
 
 def objects(subjects: Iterable[dict]) -> Iterator[Candidate]:

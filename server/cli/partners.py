@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.merge.confidence import NEUTRAL, reliability_of
+from tocsin.admission.merge.confidence import NEUTRAL, parse_reliability
 from tocsin.admission.model import Consent, Tlp
 from tocsin.server.cli import operations
 from tocsin.server.countries import country
@@ -173,6 +173,6 @@ def _country(text: str) -> str:
 
 def _reliability(text: str) -> int:
     try:
-        return reliability_of(text)
+        return parse_reliability(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error

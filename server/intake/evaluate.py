@@ -13,21 +13,21 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from tocsin.admission import Examiner
+from tocsin.admission import Pipeline
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.markings.acs import is_acs
-from tocsin.admission.markings.consent import narrowed
-from tocsin.admission.markings.tlp import marking_ids, official
+from tocsin.admission.markings.consent import apply_consent_labels
+from tocsin.admission.markings.tlp import marking_ids, official_ids
 from tocsin.admission.model import (
     Action,
     Candidate,
     Consent,
     Finding,
-    KnownBenign,
     StixObject,
     Submitter,
     Tlp,
     Verdict,
+    Warninglists,
 )
 from tocsin.admission.policy import Policy
 from tocsin.admission.stix.extension_definition import claims
@@ -100,7 +100,7 @@ class Rules:
     """By what submissions are judged."""
 
     policy: Policy
-    lists: KnownBenign
+    lists: Warninglists
     inline: int
     """Submissions of up to so many objects are admitted while the submitter waits."""
 
@@ -115,7 +115,7 @@ class Examining:
         self._publisher = publisher
         self._rules = rules
         self._clock = clock
-        self._lists: tuple[tuple[Exclusion, ...], KnownBenign] = ((), rules.lists)
+        self._lists: tuple[tuple[Exclusion, ...], Warninglists] = ((), rules.lists)
 
     def batch(
         self,
@@ -135,7 +135,7 @@ class Examining:
         submitter = self._submitter(partner, candidates)
         partner = replace(partner, consent=submitter.consent)
         defined = self._defined(partner, candidates)
-        examiner = Examiner(rules.policy, submitter, benign, waived, defined)
+        examiner = Pipeline(rules.policy, submitter, benign, waived, defined)
         hub = self._publisher.house.identity["id"]
         candidates = [replace(each, echo=claims(each.object, hub)) for each in candidates]
         examined = examiner.examine(candidates, now)
@@ -162,12 +162,12 @@ class Examining:
         """Marking definitions that the partner sent before and that objects carry now."""
         subjects = [each.object for each in candidates if each.object is not None]
         wanted = {id_ for subject in subjects for id_ in marking_ids(subject)}
-        wanted -= {str(subject.get("id")) for subject in subjects} | official()
+        wanted -= {str(subject.get("id")) for subject in subjects} | official_ids()
         if not wanted:
             return {}
         return self._store.commit(lambda txn: definitions(txn, partner.slug, wanted))
 
-    def _known_benign(self) -> tuple[int, KnownBenign]:
+    def _known_benign(self) -> tuple[int, Warninglists]:
         """The warning lists with the hub's own, which is joined anew when it has changed."""
         revision, own = self._store.unwanted.revised()
         before, joined = self._lists
@@ -187,7 +187,9 @@ class Examining:
         terms = [term for each in self._store.people.partners() for term in each.terms]
         submitter = partner.submitter()
         terms = list(dict.fromkeys((*submitter.terms, *terms)))
-        return narrowed(replace(submitter, terms=tuple(terms), identities=before), subjects)
+        return apply_consent_labels(
+            replace(submitter, terms=tuple(terms), identities=before), subjects
+        )
 
     def _sees(self, name: str) -> Tlp:
         """The strictest level among the feeds that the account reads."""

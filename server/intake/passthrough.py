@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.merge.identity import observable
-from tocsin.admission.merge.merging import digest
+from tocsin.admission.merge.identity import is_observable_type
+from tocsin.admission.merge.merging import object_digest
 from tocsin.admission.model import (
     Action,
     Finding,
@@ -74,7 +74,7 @@ def posting(raw: bytes) -> NewEntry:
         spec=_spec(subject),
         version=subject.get("modified") or subject.get("created") or "",
         body=raw.strip(),
-        digest=digest(subject),
+        digest=object_digest(subject),
         facets=found_by.names,
         numbers=found_by.numbers,
         traits=traits(subject, strictest(subject)),
@@ -94,7 +94,7 @@ def _spec(subject: StixObject) -> str:
     """The STIX version: as stated, else 2.1 for what STIX 2.0 has not got, else 2.0."""
     stated = subject.get("spec_version")
     if stated is None:
-        newer = observable(subject["type"]) or subject["type"] in _META[1:]
+        newer = is_observable_type(subject["type"]) or subject["type"] in _META[1:]
         return "2.1" if newer else "2.0"
     if stated not in ("2.0", "2.1"):
         raise Malformed("`spec_version` must be 2.0 or 2.1")

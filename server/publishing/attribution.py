@@ -15,7 +15,7 @@ from collections.abc import (
 from dataclasses import dataclass, replace
 
 from tocsin.admission.model import (
-    NAMED,
+    CONSENTS_TO_NAME,
     Contribution,
     Layer,
     Submitter,
@@ -45,7 +45,7 @@ def _settled(public: PublicObject, known: Mapping[str, Submitter]) -> PublicObje
 
 def _said(spoken: Contribution, known: Mapping[str, Submitter]) -> Contribution:
     submitter = known.get(spoken.partner)
-    if not spoken.named or submitter is None or submitter.consent in NAMED:
+    if not spoken.named or submitter is None or submitter.consent in CONSENTS_TO_NAME:
         return spoken
 
     def bare(layers: Iterable[Layer]) -> tuple[Layer, ...]:

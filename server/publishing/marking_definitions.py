@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from tocsin.admission.markings.tlp import TLP_2, official, read
-from tocsin.admission.merge.identity import own_key
+from tocsin.admission.markings.tlp import TLP_2_IDS, official_ids, read_markings
+from tocsin.admission.merge.identity import submitter_key
 from tocsin.admission.model import Candidate, Contribution, Tlp
 from tocsin.server.publishing.public_ids import Mint, Minted, Placed
 from tocsin.server.publishing.public_objects import Ledger
@@ -19,7 +19,9 @@ from tocsin.server.publishing.public_objects import Ledger
 def unmarked(candidates: Iterable[Candidate]) -> frozenset[str]:
     """Ids of the definitions among what was sent that say no level of their own."""
     found = (c for c in candidates if c.object and c.object.get("type") == "marking-definition")
-    return frozenset(str(c.source_id) for c in found if c.object and read(c.object, {}).tlp is None)
+    return frozenset(
+        str(c.source_id) for c in found if c.object and read_markings(c.object, {}).tlp is None
+    )
 
 
 def awaited(candidate: Candidate) -> tuple[str, ...]:
@@ -27,7 +29,7 @@ def awaited(candidate: Candidate) -> tuple[str, ...]:
     held = {finding.rule for finding in candidate.findings if finding.action == "held"}
     subject = candidate.object or {}
     refs = subject.get("object_marking_refs") if "marking" in held else ()
-    return tuple(sorted({str(each) for each in refs or ()} - official()))
+    return tuple(sorted({str(each) for each in refs or ()} - official_ids()))
 
 
 def narrower(new: Contribution, before: Contribution | None) -> bool:
@@ -46,7 +48,11 @@ def widened(
         said = ledger.said(there.id, partner, name) if there else None
         if there is None or said is None or not said.unmarked or "|" in said.scope:
             continue
-        id_ = there.id if said.raw else _living(ledger, mint, own_key(partner, name, level.word))
+        id_ = (
+            there.id
+            if said.raw
+            else _living(ledger, mint, submitter_key(partner, name, level.word))
+        )
         ledger.join(id_, _at(level, said))
         found[name] = Minted(id_, level)
     return found
@@ -61,5 +67,5 @@ def _living(ledger: Ledger, mint: Mint, key: str) -> str:
 
 
 def _at(level: Tlp, said: Contribution) -> Contribution:
-    marked = {} if said.raw else {"object_marking_refs": [TLP_2[level]]}
+    marked = {} if said.raw else {"object_marking_refs": [TLP_2_IDS[level]]}
     return replace(said, tlp=level, scope=level.word, object={**said.object, **marked})

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import orjson
 
-from tocsin.admission.markings.granular import layers_of, stricter
-from tocsin.admission.merge.identity import contributing
+from tocsin.admission.markings.granular import layers_of, stricter_properties
+from tocsin.admission.merge.identity import contributing_properties
 from tocsin.admission.model import (
     Contribution,
     Layer,
@@ -128,13 +128,13 @@ def may_mean(public: PublicObject, partner: str, sees: Tlp) -> bool:
 
 
 def _parts(public: PublicObject) -> tuple[tuple[Tlp, str], ...]:
-    parts = (part for each in public.contributions for part in stricter(layers_of(each)))
+    parts = (part for each in public.contributions for part in stricter_properties(layers_of(each)))
     return tuple(dict.fromkeys(parts))
 
 
 def _lasting(layers: Sequence[Layer], rewriting: Rewriting) -> tuple[Layer, ...]:
     """The layers without those references from which an id followed that stands now."""
-    makers = contributing(rewriting.object["type"])
+    makers = contributing_properties(rewriting.object["type"])
     lost = {path[0] for path, _ in rewriting.dropped if path[0] in makers}
     return tuple(
         (level, {name: value for name, value in layer.items() if name not in lost})

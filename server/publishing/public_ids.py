@@ -11,20 +11,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tocsin.admission.markings.granular import (
-    layered,
-    seen_at,
-    stands,
-    stricter,
+    is_still_valid,
+    layer_at,
+    stricter_properties,
+    withhold_parts,
 )
-from tocsin.admission.markings.tlp import TLP_2
+from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.merge.identity import (
-    contributing,
-    named,
-    observable,
+    contributing_properties,
+    has_contributing_properties,
+    is_observable_type,
     observable_id,
     relationship_key,
 )
-from tocsin.admission.merge.merging import nameless_id, public_id
+from tocsin.admission.merge.merging import public_id, public_id_v4
 from tocsin.admission.model import (
     Candidate,
     Layer,
@@ -121,10 +121,12 @@ class Mint:
         key = candidate.key
         if kind == "relationship" and not rewriting.missing:
             key = relationship_key(rewriting.object, candidate.scope)
-        if observable(kind) and named(rewriting.object):
+        if is_observable_type(kind) and has_contributing_properties(rewriting.object):
             name = observable_id(rewriting.object)
-        elif observable(kind):  # the submitter's id tells who sent it, or what was taken out
-            name = nameless_id(kind, key, self._namespace)
+        elif is_observable_type(
+            kind
+        ):  # the submitter's id tells who sent it, or what was taken out
+            name = public_id_v4(kind, key, self._namespace)
         else:
             name = public_id(kind, key, self._namespace)
         return Placed(candidate, name, key, rewriting, fuller)
@@ -147,7 +149,7 @@ class Mint:
         known[str(candidate.source_id)] = Minted(
             placed.id,
             Tlp.CLEAR if level is None else level,
-            stricter(_layers(placed.candidate)),
+            stricter_properties(_layers(placed.candidate)),
         )
 
 
@@ -162,14 +164,14 @@ def resolved(
     (tlp, subject), *_ = layers
     rewriting = _rewritten(subject, tlp, known)
     levels = {level for level, _ in layers[1:]}
-    follows = observable(subject["type"])
+    follows = is_observable_type(subject["type"])
     if not follows:
         hidden = [known[target].tlp for _, target in rewriting.dropped if _public(target, known)]
         levels |= {level for level in hidden if level < Tlp.RED}
     fuller: list[Layer] = []
     below = rewriting.object
     for level in sorted(levels):
-        layer = _rewritten(seen_at(layers, level), tlp if follows else level, known).object
+        layer = _rewritten(layer_at(layers, level), tlp if follows else level, known).object
         if layer != below:
             fuller.append((level, layer))
             below = layer
@@ -186,9 +188,9 @@ def _rewritten(subject: StixObject, tlp: Tlp, known: Mapping[str, Minted]) -> Re
     rewriting = rewritten(subject, resolve)
     if not rewriting.dropped:
         return rewriting
-    makers = contributing(subject["type"])
+    makers = contributing_properties(subject["type"])
     awaited = [t for path, t in rewriting.dropped if path[0] in makers and t not in known]
-    if not stands(rewriting.object, subject):
+    if not is_still_valid(rewriting.object, subject):
         awaited = [target for _, target in rewriting.dropped]
     missing = tuple(dict.fromkeys((*rewriting.missing, *awaited)))
     return replace(rewriting, missing=missing)
@@ -238,7 +240,7 @@ def _prune(candidates: Sequence[Candidate], known: dict[str, Minted]) -> None:
 
 GENERATIONS = 16
 """How often a public object may come back after it was revoked."""
-_LEVELS = frozenset(TLP_2.values())
+_LEVELS = frozenset(TLP_2_IDS.values())
 _ENDS = ("source_ref", "target_ref", "sighting_of_ref", "object_ref")
 
 
@@ -277,7 +279,7 @@ def _translated(candidate: Candidate, known: Mapping[str, Minted]) -> Candidate:
         for level, name in (target.parts if target else ())
         for language in subject["contents"]
     ]
-    (level, base), *fuller = layered(layers, strict)
+    (level, base), *fuller = withhold_parts(layers, strict)
     return _at_level(candidate, level, [(level, base), *fuller])
 
 
@@ -289,12 +291,12 @@ def _at_level(candidate: Candidate, level: Tlp, layers: Sequence[Layer]) -> Cand
     else:
         marked = [(at, _marked(layer, level)) for at, layer in layers]
     fuller = tuple(layer for layer in marked if layer[0] > level)
-    return replace(candidate, object=seen_at(marked, level), fuller=fuller, tlp=level, scope=scope)
+    return replace(candidate, object=layer_at(marked, level), fuller=fuller, tlp=level, scope=scope)
 
 
 def _marked(subject: StixObject, level: Tlp) -> StixObject:
     others = [mark for mark in subject.get("object_marking_refs", ()) if mark not in _LEVELS]
-    return {**subject, "object_marking_refs": [TLP_2[level], *others]}
+    return {**subject, "object_marking_refs": [TLP_2_IDS[level], *others]}
 
 
 def _of_members(subject: StixObject, known: Mapping[str, Minted]) -> Tlp:

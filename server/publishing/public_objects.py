@@ -14,26 +14,26 @@ from dataclasses import dataclass, field, replace
 
 import orjson
 
-from tocsin.admission.markings.granular import copies, layers_of
-from tocsin.admission.merge.confidence import DAY, Scale
-from tocsin.admission.merge.identity import observable
+from tocsin.admission.markings.granular import layers_of, merge_by_tlp
+from tocsin.admission.merge.confidence import DAY, ConfidenceSettings
+from tocsin.admission.merge.identity import is_observable_type
 from tocsin.admission.merge.merging import (
-    Figures,
-    by_age,
-    digest,
-    figures,
-    kept,
-    merged,
-    newer,
-    testimonies_of,
-    told,
-    voices,
+    HubStatistics,
+    add_statistics,
+    compute_statistics,
+    latest_by_partner,
+    merge_contributions,
+    object_digest,
+    parse_assessments,
+    trim_assessments,
+    version_gap,
+    version_order,
 )
 from tocsin.admission.model import (
+    Assessment,
     Contribution,
     Layer,
     StixObject,
-    Testimony,
     Tlp,
 )
 from tocsin.admission.timestamps import micros, stix_time
@@ -77,7 +77,7 @@ class House:
     naming: Naming
     quiet_period: int
     """µs; see Policy.quiet_period."""
-    scale: Scale
+    scale: ConfidenceSettings
 
 
 @dataclass(slots=True)
@@ -156,7 +156,7 @@ class Ledger:
         False, and nothing ends, if that is newer.
         """
         said = self.said(name, new.partner, new.source_id)
-        if said is not None and newer(new, said) < 0:
+        if said is not None and version_gap(new, said) < 0:
             return False
         if said is not None:
             self.leave(name, said)
@@ -192,7 +192,7 @@ class Ledger:
         before = self.publics.get(name)
         if before is None or before.revoked or before.due > self.now // HOUR:
             return False
-        expires = _expiry(before, merged(before.contributions))
+        expires = _expiry(before, merge_contributions(before.contributions))
         if expires is not None and expires <= self.now:
             return self.end(name, RevocationReason.EXPIRED)
         return self._recompute(name, before.contributions, before)
@@ -204,9 +204,9 @@ class Ledger:
 
     def listen(self) -> None:
         """What sightings and opinions said in this transaction reaches what they are about."""
-        said = [(testimonies_of(each), came) for each, came in self._said]
+        said = [(parse_assessments(each), came) for each, came in self._said]
         self.load({target for targets, _ in said for target in targets})
-        heard: dict[str, dict[tuple[str, str], Testimony]] = {}
+        heard: dict[str, dict[tuple[str, str], Assessment]] = {}
         for targets, came in said:
             for target, testimony in targets.items():
                 before = self.publics.get(target)
@@ -218,7 +218,7 @@ class Ledger:
                 if came:
                     voices[testimony.partner, testimony.source_id] = testimony
         for target, voices in heard.items():
-            before = replace(self.publics[target], testimonies=kept(voices.values()))
+            before = replace(self.publics[target], testimonies=trim_assessments(voices.values()))
             self._recompute(target, before.contributions, before)
         self._said.clear()
 
@@ -265,9 +265,9 @@ class Ledger:
         return True
 
     def _layers(
-        self, contributed: Sequence[Contribution], heard: Sequence[Testimony]
+        self, contributed: Sequence[Contribution], heard: Sequence[Assessment]
     ) -> list[Layer]:
-        return copies(contributed, lambda spoken: self._content(spoken, heard))
+        return merge_by_tlp(contributed, lambda spoken: self._content(spoken, heard))
 
     def _revoked(self, public: PublicObject) -> list[Layer]:
         """What its readers hold of it, revoked."""
@@ -280,16 +280,18 @@ class Ledger:
             return []
         return [layer for layer in self._revoked(before) if layer[0] < level]
 
-    def _content(self, spoken: Sequence[Contribution], heard: Sequence[Testimony]) -> StixObject:
+    def _content(self, spoken: Sequence[Contribution], heard: Sequence[Assessment]) -> StixObject:
         """What contributions say at one level, with the confidence that they make."""
-        content = merged(spoken)
-        sure = figures(spoken, heard, self.house.scale, self.now).confidence
+        content = merge_contributions(spoken)
+        sure = compute_statistics(spoken, heard, self.house.scale, self.now).confidence
         return content if sure is None else {**content, "confidence": sure}
 
-    def _figures(self, public: PublicObject) -> Figures:
-        return figures(public.contributions, public.testimonies, self.house.scale, self.now)
+    def _figures(self, public: PublicObject) -> HubStatistics:
+        return compute_statistics(
+            public.contributions, public.testimonies, self.house.scale, self.now
+        )
 
-    def _news(self, before: PublicObject, said: Figures) -> bool:
+    def _news(self, before: PublicObject, said: HubStatistics) -> bool:
         """Whether readers do not know the figures; of other things than indicators few show."""
         old = before.figures
         if old is None or not before.id.startswith(_INDICATOR):
@@ -297,7 +299,7 @@ class Ledger:
         moved = (said.last - old.last) * DAY >= self.house.scale.refresh
         return moved or replace(said, last=old.last) != old
 
-    def _quiet(self, before: PublicObject, said: Figures) -> bool:
+    def _quiet(self, before: PublicObject, said: HubStatistics) -> bool:
         """Whether it is too soon after the last version for figures that only rise."""
         recent = self.now - before.modified < self.house.quiet_period
         if not recent or before.id in self._postings or before.figures is None:
@@ -306,7 +308,9 @@ class Ledger:
         surer = (said.confidence or 0) >= (old.confidence or 0)
         return surer and said.false_positives <= old.false_positives
 
-    def _due(self, public: PublicObject, content: StixObject, said: Figures, *, waits: bool) -> int:
+    def _due(
+        self, public: PublicObject, content: StixObject, said: HubStatistics, *, waits: bool
+    ) -> int:
         """The hour in which it must be looked at again; 0: in none."""
         until = public.modified + self.house.quiet_period if waits else None
         moments = [m for m in (_expiry(public, content), said.falls, until) if m is not None]
@@ -315,7 +319,7 @@ class Ledger:
     def _author(self, contributed: Sequence[Contribution]) -> str:
         """The one consenting partner's identity, else the hub's; sanitising strips all others."""
         alone = len({each.partner for each in contributed}) == 1
-        named = voices(contributed)[0].object.get("created_by_ref") if alone else None
+        named = latest_by_partner(contributed)[0].object.get("created_by_ref") if alone else None
         return str(named or self.house.identity["id"])
 
     def _post(self, public: PublicObject, fresh: list[Fresh]) -> None:
@@ -333,9 +337,9 @@ class Ledger:
         content, kind = fresh.content, fresh.content["type"]
         if public.figures is not None:
             own = replace(public.figures, confidence=content.get("confidence"))
-            content = told(content, own, self.house.identity["id"])
+            content = add_statistics(content, own, self.house.identity["id"])
         body = {"type": kind, "spec_version": "2.1", "id": public.id, **content}
-        if not observable(kind):
+        if not is_observable_type(kind):
             taken = fresh.of.level < public.tlp  # its readers may not know who is left
             author = self.house.identity["id"] if taken else fresh.author
             body |= {"created_by_ref": author, "created": stix_time(public.created)}
@@ -360,7 +364,7 @@ def _remembered(own: Sequence[Contribution]) -> list[Contribution]:
     """
     if len(own) == 1:
         return list(own)
-    best = sorted(own, key=lambda each: (-each.tlp, *by_age(each)), reverse=True)
+    best = sorted(own, key=lambda each: (-each.tlp, *version_order(each)), reverse=True)
     words, octets = best[:1], 0
     for each in best[1:MOST_WORDS]:
         octets += sum(len(orjson.dumps(said)) for _, said in (*layers_of(each), *each.draft))
@@ -400,7 +404,7 @@ def posting(subject: StixObject, tlp: Tlp, raw: bytes = b"") -> NewEntry:
         spec="2.1",
         version=subject.get("modified") or subject.get("created") or "",
         body=raw or orjson.dumps(subject),
-        digest=digest(subject),
+        digest=object_digest(subject),
         facets=found_by.names,
         numbers=found_by.numbers,
         traits=traits(subject, tlp),

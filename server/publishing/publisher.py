@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from tocsin.admission.markings.granular import repeats, stricter
-from tocsin.admission.markings.tlp import definition
-from tocsin.admission.merge.identity import named, observable
-from tocsin.admission.merge.merging import newer, same_definition
+from tocsin.admission.markings.granular import is_repeat, stricter_properties
+from tocsin.admission.markings.tlp import tlp_definition
+from tocsin.admission.merge.identity import has_contributing_properties, is_observable_type
+from tocsin.admission.merge.merging import is_same_definition, version_gap
 from tocsin.admission.model import (
-    NAMED,
+    CONSENTS_TO_NAME,
     Action,
     Candidate,
     Contribution,
@@ -123,7 +123,7 @@ class Batch:
             raw=candidate.raw,
             reliability=self.partner.reliability,
             group=self.partner.group,
-            named=self.partner.consent in NAMED,
+            named=self.partner.consent in CONSENTS_TO_NAME,
             unmarked=candidate.source_id in self.unmarked,
         )
 
@@ -160,7 +160,7 @@ class Publisher:
     def furnish(self, txn: Txn) -> None:
         """What readers need in every feed: the hub's identity, TLP definitions, its extension."""
         for feed in self.house.feeds():
-            levels = [definition(tlp) for tlp in Tlp if tlp <= feed.max_tlp]
+            levels = [tlp_definition(tlp) for tlp in Tlp if tlp <= feed.max_tlp]
             extension = (author(), extension_definition())
             every = (self.house.identity, *levels, *extension)
             own = [posting(subject, Tlp.CLEAR) for subject in every]
@@ -295,7 +295,9 @@ class _Work:
         public = self.ledger.publics.get(candidate.source_id or "")
         known = public is not None and not candidate.raw and self._may_know(public)
         own = candidate.source_id == hub or known
-        return own and not (observable(str(subject.get("type"))) and named(subject))
+        return own and not (
+            is_observable_type(str(subject.get("type"))) and has_contributing_properties(subject)
+        )
 
     def _place(self, candidate: Candidate) -> None:
         placed = self.mint.place(candidate, self.known)
@@ -327,7 +329,7 @@ class _Work:
             self.verdicts.close(candidate.held(finding), Verdict.HELD)
             return
         placed = living
-        parts = stricter(((candidate.level, placed.rewriting.object), *placed.fuller))
+        parts = stricter_properties(((candidate.level, placed.rewriting.object), *placed.fuller))
         self.known[str(candidate.source_id)] = Minted(placed.id, candidate.level, parts)
         self._contribute(placed)
 
@@ -404,7 +406,7 @@ class _Work:
             )
         if public is None or public.tlp > new.tlp:
             self.opened.add(placed.id)
-        if others and (not changed or any(repeats(new, each) for each in others)):
+        if others and (not changed or any(is_repeat(new, each) for each in others)):
             verdict = Verdict.DUPLICATE
         else:
             verdict = self._verdict(public, changed=changed)
@@ -435,7 +437,7 @@ class _Work:
         if public is not None and public.revoked:
             self._refuse(candidate, _FOR_EVER)
             return True
-        if new.raw and any(not same_definition(new, c) for c in contributions(public)):
+        if new.raw and any(not is_same_definition(new, c) for c in contributions(public)):
             self._refuse(candidate, "this marking definition is here with other content")
             return True
         return False
@@ -460,13 +462,13 @@ class _Work:
         """Whether what the partner sent under the same id before decides the verdict already."""
         candidate = placed.candidate
         self._arrive(new.source_id, placed.id)
-        if repeats(new, mine) and (not new.raw or new.tlp >= mine.tlp):
+        if is_repeat(new, mine) and (not new.raw or new.tlp >= mine.tlp):
             self.ledger.confirm(placed.id, mine, new.received)
             self.verdicts.close(candidate, Verdict.DUPLICATE, placed.id)
             return True
         if not new.version or new.raw:
             return False
-        later = newer(new, mine)
+        later = version_gap(new, mine)
         if later > 0 or (later == 0 and self.batch.waived):
             return False  # newer, or the same again with more of it: an analyst released it
         asks = any(f.action is Action.ASKED for f in candidate.findings)
@@ -479,7 +481,7 @@ class _Work:
         return True
 
     def _contribution(self, placed: Placed) -> tuple[Contribution, frozenset[str]]:
-        candidate, sco = placed.candidate, observable(str(placed.rewriting.object["type"]))
+        candidate, sco = placed.candidate, is_observable_type(str(placed.rewriting.object["type"]))
         bare = self.batch.said(candidate, "" if sco else candidate.source_version or "")
         layers = [(bare.tlp, bare.object), *candidate.fuller]
         return (bare, frozenset()) if bare.raw else contributed(bare, layers, self.known)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tocsin.admission.markings.granular import seen_at
-from tocsin.admission.merge.merging import digest
+from tocsin.admission.markings.granular import layer_at
+from tocsin.admission.merge.merging import object_digest
 from tocsin.admission.model import Layer, StixObject, Tlp
 from tocsin.server.model import PublicObject, TlpVersion
 
@@ -40,8 +40,8 @@ def aged(
     kept = {copy.level for copy in before.copies} if before else set()
     fresh: list[Fresh] = []
     for level in sorted({level for level, _ in layers} | {each for each in kept if each > base}):
-        content = seen_at(layers, level)
-        value = digest({**content, "created_by_ref": author}, _FIGURES)
+        content = layer_at(layers, level)
+        value = object_digest({**content, "created_by_ref": author}, _FIGURES)
         held = _held(before, level)
         below = fresh[-1] if fresh else None
         changed = held is None or held.digest != value or (below is not None and below.changed)

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tocsin.admission.merge.merging import spelt, voices
+from tocsin.admission.merge.merging import canonical_json, latest_by_partner
 from tocsin.admission.model import (
-    NAMED,
+    CONSENTS_TO_NAME,
     Action,
     Candidate,
     Contribution,
@@ -135,17 +135,17 @@ class Verdicts:
             partner=self.partner.slug,
             source_id=record.source_id,
             asked=self.now,
-            object=candidate.raw or spelt(candidate.original or candidate.object or {}),
+            object=candidate.raw or canonical_json(candidate.original or candidate.object or {}),
             rules=rules,
             findings=record.findings,
             waits_for=waits_for,
-            anonymous=self.partner.consent not in NAMED,
+            anonymous=self.partner.consent not in CONSENTS_TO_NAME,
         )
 
 
 def outspoken(new: Contribution, others: Sequence[Contribution]) -> list[Finding]:
     """That not this counts, but what the partner says of the same thing under another id."""
-    if any(each.source_id == new.source_id for each in voices([*others, new])):
+    if any(each.source_id == new.source_id for each in latest_by_partner([*others, new])):
         return []
     return [note("versions", "what you say of it under another id is newer, so that counts")]
 

@@ -13,13 +13,13 @@ import orjson
 from pymongo import ReplaceOne
 from pymongo.client_session import ClientSession
 
-from tocsin.admission.merge.merging import Figures
+from tocsin.admission.merge.merging import HubStatistics
 from tocsin.admission.model import (
+    Assessment,
+    AssessmentKind,
     Contribution,
     Layer,
-    Testimony,
     Tlp,
-    Word,
 )
 from tocsin.server.model import PublicObject, TlpVersion
 from tocsin.server.store import schedule
@@ -118,7 +118,7 @@ def _contribution_document(contribution: Contribution) -> Document:
     }
 
 
-def _testimony_document(testimony: Testimony) -> Document:
+def _testimony_document(testimony: Assessment) -> Document:
     return {
         "partner": testimony.partner,
         "source_id": testimony.source_id,
@@ -131,7 +131,7 @@ def _testimony_document(testimony: Testimony) -> Document:
     }
 
 
-def _figures_document(figures: Figures | None) -> Document | None:
+def _figures_document(figures: HubStatistics | None) -> Document | None:
     if figures is None:
         return None
     return {
@@ -160,7 +160,7 @@ def _public(document: Document) -> PublicObject:
         ),
         ended=document.get("ended", ""),  # this and what follows is absent in older documents
         testimonies=tuple(map(_testimony, document.get("testimonies", ()))),
-        figures=Figures(**document["figures"]) if document.get("figures") else None,
+        figures=HubStatistics(**document["figures"]) if document.get("figures") else None,
         due=document.get("due", 0),
     )
 
@@ -189,11 +189,11 @@ def _layers(documents: Iterable[Document]) -> tuple[Layer, ...]:
     return tuple((Tlp.of(each["tlp"]), orjson.loads(each["object"])) for each in documents)
 
 
-def _testimony(document: Document) -> Testimony:
-    return Testimony(
+def _testimony(document: Document) -> Assessment:
+    return Assessment(
         partner=document["partner"],
         source_id=document["source_id"],
-        word=Word(document["word"]),
+        word=AssessmentKind(document["word"]),
         when=document["when"],
         tlp=Tlp.of(document["tlp"]),
         scope=document["scope"],

@@ -1,12 +1,12 @@
 """Normal form of one object (tocsin.admission.normalise)."""
 
-from tocsin.admission.markings.tlp import TLP_2
+from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Candidate, Tlp
-from tocsin.admission.normalise import Defaults, normalise
+from tocsin.admission.normalise import DefaultTlp, normalise
 
 
 def normalised(subject):
-    return normalise(Candidate(index=0, object=subject), Defaults(Tlp.GREEN, {}), {})
+    return normalise(Candidate(index=0, object=subject), DefaultTlp(Tlp.GREEN, {}), {})
 
 
 def identity(**more):
@@ -23,7 +23,7 @@ def identity(**more):
 
 class TestListItemsThatAMarkingSelects:
     def test_duplicate_goes_once_the_marking_covers_the_whole_object(self):
-        marking = {"marking_ref": TLP_2[Tlp.AMBER], "selectors": ["labels.[0]"]}
+        marking = {"marking_ref": TLP_2_IDS[Tlp.AMBER], "selectors": ["labels.[0]"]}
         once = normalised(identity(labels=["a", "a"], granular_markings=[marking]))
         assert once.object["labels"] == ["a"]
         assert "granular_markings" not in once.object

@@ -24,10 +24,10 @@ from support.planted_secrets import (
     submissions,
 )
 
-from tocsin.admission import Examiner
-from tocsin.admission.markings.granular import undivided
+from tocsin.admission import Pipeline
+from tocsin.admission.markings.granular import join_layers
 from tocsin.admission.model import Candidate, Tlp
-from tocsin.admission.normalise import Defaults, normalise
+from tocsin.admission.normalise import DefaultTlp, normalise
 from tocsin.admission.stix.validate import validate
 from tocsin.admission.warninglists.index import Lists
 
@@ -35,7 +35,7 @@ EXAMPLES = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "40"))
 many = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 TERMS = (*QUUX.terms, *VEXIL.terms)
 EXAMINERS = {
-    each.slug: Examiner(POLICY, replace(each.submitter(), terms=TERMS), Lists([]))
+    each.slug: Pipeline(POLICY, replace(each.submitter(), terms=TERMS), Lists([]))
     for each in (QUUX, VEXIL)
 }
 any_submission = st.sampled_from(sorted(EXAMINERS)).flatmap(submissions)
@@ -70,17 +70,17 @@ class TestAnySubmission:
         for candidate in candidates(sent):
             valid = validate(candidate, POLICY, NOW)
             if valid.open:
-                once = normalise(valid, Defaults(Tlp.GREEN, {}), {})
-                again = normalise(once, Defaults(Tlp.GREEN, {}), {})
+                once = normalise(valid, DefaultTlp(Tlp.GREEN, {}), {})
+                again = normalise(once, DefaultTlp(Tlp.GREEN, {}), {})
                 assert (again.object, again.scope) == (once.object, once.scope)
 
     @many
     @given(any_submission)
     def test_what_went_through_admission_goes_through_unchanged_again(self, sent):
         for candidate in open_ones(sent):
-            whole = undivided(candidate)
+            whole = join_layers(candidate)
             (again,) = EXAMINERS[sent.slug].examine(
                 [Candidate(0, whole, whole["id"], whole.get("modified"))], NOW
             )
             assert again.open, again.findings
-            assert undivided(again) == whole
+            assert join_layers(again) == whole

@@ -6,14 +6,14 @@ import pytest
 from support.hub import GREEN
 from support.stix_objects import TIME, made, ref
 
-from tocsin.admission import Examiner, policy_of
+from tocsin.admission import Pipeline, policy_of
 from tocsin.admission.merge.confidence import (
     DAY,
     Source,
-    aged,
-    combined,
+    combine_confidence,
+    decay_confidence,
     half_life,
-    weighed,
+    weigh_confidence,
 )
 from tocsin.admission.model import Candidate, Submitter, Verdict
 from tocsin.admission.policy import _TABLES
@@ -56,7 +56,7 @@ def policy(setting, value):
 @pytest.mark.parametrize(("setting", "value", "subject", "outcome"), TRIED)
 def test_what_is_accepted_and_how_long_it_may_be(setting, value, subject, outcome):
     candidate = Candidate(0, subject, subject["id"], subject["modified"])
-    examiner = Examiner(policy(setting, value), Submitter(), Lists([]))
+    examiner = Pipeline(policy(setting, value), Submitter(), Lists([]))
     [told] = examiner.examine([candidate], NOW)
     actions = {finding.action.value for finding in told.findings if finding.stage == "validate"}
     assert (told.verdict is Verdict.REFUSED) == (outcome == "refused") == ("refused" in actions)
@@ -84,16 +84,20 @@ def test_how_fast_each_kind_ages(setting, days):
 
 
 FORMULA = {
-    "ceiling": (80, lambda scale: combined([Source(50, 100)], [], scale), 80),
+    "ceiling": (80, lambda scale: combine_confidence([Source(50, 100)], [], scale), 80),
     "corroboration_percent": (
         50,
-        lambda scale: combined([Source(100, 55), Source(100, None)], [], scale),
+        lambda scale: combine_confidence([Source(100, 55), Source(100, None)], [], scale),
         75,
     ),
-    "unreliable_percent": (50, lambda scale: weighed(60, 0, scale), 30),
-    "reliable_percent": (50, lambda scale: weighed(60, 100, scale), 80),
-    "false_positive_percent": (50, lambda scale: combined([Source(50, 60)], [100], scale), 30),
-    "step": (25, lambda scale: aged(80, 30 * DAY, 30 * DAY, scale.step), 55),
+    "unreliable_percent": (50, lambda scale: weigh_confidence(60, 0, scale), 30),
+    "reliable_percent": (50, lambda scale: weigh_confidence(60, 100, scale), 80),
+    "false_positive_percent": (
+        50,
+        lambda scale: combine_confidence([Source(50, 60)], [100], scale),
+        30,
+    ),
+    "step": (25, lambda scale: decay_confidence(80, 30 * DAY, 30 * DAY, scale.step), 55),
     "refresh_days": (3, lambda scale: scale.refresh, 3 * DAY),
 }
 

@@ -15,7 +15,7 @@ from hypothesis import (
 from support.stix_objects import DOMAIN_OBJECTS, OBSERVABLES, objects
 
 from tocsin.admission.model import Candidate, Tlp
-from tocsin.admission.normalise import Defaults, normalise
+from tocsin.admission.normalise import DefaultTlp, normalise
 from tocsin.admission.policy import parse
 from tocsin.admission.stix.validate import validate
 from tocsin.config import policy_text
@@ -34,7 +34,7 @@ def validated(subject):
 
 
 def normalised(subject):
-    return normalise(Candidate(index=0, object=subject), Defaults(Tlp.GREEN, {}), {})
+    return normalise(Candidate(index=0, object=subject), DefaultTlp(Tlp.GREEN, {}), {})
 
 
 @pytest.mark.parametrize("kind", EVERY)

@@ -1,7 +1,7 @@
 """ACS marking definitions for tests."""
 
 from tocsin.admission.markings.acs import (
-    EXTENSION,
+    ACS_EXTENSION,
 )
 
 ID = "marking-definition--33333333-3333-4333-8333-333333333333"
@@ -35,7 +35,7 @@ def acs(**changes):
     marking = {name: value for name, value in marking.items() if value is not None}
     stamp = "2026-01-01T00:00:00Z"  # spelt as a hub would not spell it
     head = {"type": "marking-definition", "spec_version": "2.1", "id": ID, "created": stamp}
-    return {**head, "extensions": {EXTENSION: marking}}
+    return {**head, "extensions": {ACS_EXTENSION: marking}}
 
 
 def control(**changes):

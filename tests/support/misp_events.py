@@ -3,7 +3,7 @@
 import json
 
 from tocsin.admission import examine, formats, policy_of
-from tocsin.admission.markings.tlp import TLP_2
+from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Submitter, Tlp
 from tocsin.admission.warninglists.index import Lists
 from tocsin.config import policy_text
@@ -58,4 +58,4 @@ def shared(told, **submitter):
 def level(told, tlp=Tlp.GREEN):
     (indicator,) = made(told, tlp=tlp)
     (mark,) = indicator["object_marking_refs"]
-    return next(each for each in Tlp if TLP_2[each] == mark)
+    return next(each for each in Tlp if TLP_2_IDS[each] == mark)

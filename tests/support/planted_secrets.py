@@ -23,7 +23,7 @@ from support.stix_objects import (
 )
 
 from tocsin.admission.errors import Unprocessable
-from tocsin.admission.markings.tlp import TLP_1, TLP_2
+from tocsin.admission.markings.tlp import TLP_1_IDS, TLP_2_IDS
 from tocsin.admission.model import Candidate, Tlp
 from tocsin.admission.policy import parse
 from tocsin.admission.stix.free_text import values
@@ -248,7 +248,7 @@ def submissions(draw: st.DrawFn, slug: str) -> Planted:
 def marked(draw: st.DrawFn, subject: Object) -> Object:
     """At one of three levels; for AMBER its texts say so, and some texts of others are AMBER."""
     level = draw(st.sampled_from((Tlp.CLEAR, Tlp.GREEN, Tlp.AMBER)))
-    ids = draw(st.sampled_from((TLP_1, TLP_2)))
+    ids = draw(st.sampled_from((TLP_1_IDS, TLP_2_IDS)))
     subject = {**subject, "object_marking_refs": [ids[level]]}
     name = draw(st.sampled_from(("description", "labels", "external_references")))
     if name not in schemas()[subject["type"]].properties or name in subject:

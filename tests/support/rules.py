@@ -2,13 +2,13 @@
 
 from json import dumps
 
-from tocsin.admission.model import Candidate, Submitter, Surroundings
+from tocsin.admission.model import Candidate, RuleContext, Submitter
 from tocsin.admission.rules import rule
 from tocsin.admission.warninglists.index import Lists
 
 
 def around(settings=None, submitter=None):
-    return Surroundings(submitter or Submitter(), 0, Lists([]), settings=settings or {})
+    return RuleContext(submitter or Submitter(), 0, Lists([]), settings=settings or {})
 
 
 def indicator(pattern="[domain-name:value = 'evil.test']", **more):

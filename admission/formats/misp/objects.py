@@ -29,7 +29,7 @@ from tocsin.admission.formats.misp.distribution import (
     tags,
 )
 from tocsin.admission.formats.misp.people import People
-from tocsin.admission.markings.tlp import TLP_2
+from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import micros, stix_time
 
@@ -249,7 +249,7 @@ def report(maker: Maker, body: StixObject, listed: Sequence[str]) -> StixObject:
 
 
 def _at(tlp: Tlp | None) -> StixObject:
-    return {} if tlp is None else {"object_marking_refs": [TLP_2[tlp]]}
+    return {} if tlp is None else {"object_marking_refs": [TLP_2_IDS[tlp]]}
 
 
 def _marked(refs: list[str] | None) -> StixObject:

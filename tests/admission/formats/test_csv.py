@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tocsin.admission import formats
-from tocsin.admission.markings.tlp import TLP_2
+from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Tlp, Verdict
 
 NOW = 1_790_000_000_000_000  # 2026-09-21
@@ -254,12 +254,12 @@ class TestLevels:
     def test_each_row_has_its_own(self):
         made = subjects("value,tlp\nevil.com,TLP:GREEN\nevil.org,amber+strict\nevil.net,\n")
         marks = [each.get("object_marking_refs") for each in made]
-        assert marks == [[TLP_2[Tlp.GREEN]], [TLP_2[Tlp.AMBER_STRICT]], None]
+        assert marks == [[TLP_2_IDS[Tlp.GREEN]], [TLP_2_IDS[Tlp.AMBER_STRICT]], None]
 
     def test_the_callers_is_for_rows_that_have_none(self):
         made = subjects("value,tlp\nevil.com,green\nevil.org,\n", tlp=Tlp.CLEAR)
         marks = [each["object_marking_refs"] for each in made]
-        assert marks == [[TLP_2[Tlp.GREEN]], [TLP_2[Tlp.CLEAR]]]
+        assert marks == [[TLP_2_IDS[Tlp.GREEN]], [TLP_2_IDS[Tlp.CLEAR]]]
 
     @pytest.mark.parametrize(
         "text",
@@ -274,7 +274,7 @@ class TestLevels:
     )
     def test_what_the_file_states_beside_it_counts_too_and_the_strictest_wins(self, text):
         (made,) = subjects(text, tlp=Tlp.CLEAR)
-        assert made["object_marking_refs"] == [TLP_2[Tlp.AMBER]]
+        assert made["object_marking_refs"] == [TLP_2_IDS[Tlp.AMBER]]
 
     def test_an_unknown_one_refuses_the_row(self):
         first, second = read("value,tlp\nevil.com,purple\nevil.org,green\n")

@@ -6,7 +6,7 @@ import pytest
 
 from tocsin.admission.errors import Unprocessable
 from tocsin.admission.formats import Reading, claim, read
-from tocsin.admission.markings.tlp import TLP_2
+from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Tlp, Verdict
 
 READING = Reading(1_790_000_000_000_000)
@@ -127,7 +127,7 @@ class TestLevels:
     @pytest.mark.parametrize("stated", [{"tlp": "amber"}, {"about": {"note": "TLP:AMBER only"}}])
     def test_a_level_that_the_file_states_holds_for_all_of_it(self, stated):
         for candidate in taken({**stated, "deny": ["evil.com", "bad.com"]}):
-            assert candidate.object["object_marking_refs"] == [TLP_2[Tlp.AMBER]]
+            assert candidate.object["object_marking_refs"] == [TLP_2_IDS[Tlp.AMBER]]
 
     def test_a_level_that_is_none_refuses_the_file(self):
         with pytest.raises(Unprocessable, match="not a TLP level"):

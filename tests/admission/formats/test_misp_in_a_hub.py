@@ -9,7 +9,7 @@ from support.misp_events import (
     uuid,
 )
 
-from tocsin.admission.merge.merging import independent
+from tocsin.admission.merge.merging import group_by_origin
 from tocsin.admission.model import Contribution, Tlp
 from tocsin.server.store import Store
 
@@ -81,7 +81,7 @@ class TestOthers:
     ):
         theirs = objects(event(attribute(number=number)))
         said = [spoken("acme", objects(event(attribute()))[0]), spoken("north", theirs[0])]
-        assert len(independent(said)) == sources
+        assert len(group_by_origin(said)) == sources
 
     def test_what_misp_keeps_in_its_community_is_in_no_wider_feed(self, hub):
         hub.push(*objects(event(attribute(), distribution="1"), tlp=Tlp.CLEAR))

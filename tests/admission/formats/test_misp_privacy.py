@@ -17,7 +17,7 @@ from support.misp_events import (
     uuid,
 )
 
-from tocsin.admission.markings.tlp import TLP_2
+from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Action, Tlp, Verdict
 
 
@@ -66,13 +66,13 @@ class TestHowWidely:
     def test_a_level_in_the_comment_of_a_vulnerability_counts(self):
         told = attribute("vulnerability", "CVE-2021-44228", comment="TLP:RED")
         (vulnerability,) = made(event(told), "vulnerability")
-        assert vulnerability["object_marking_refs"] == [TLP_2[Tlp.RED]]
+        assert vulnerability["object_marking_refs"] == [TLP_2_IDS[Tlp.RED]]
 
     @pytest.mark.parametrize("tag", ['"tlp:red"', "\u200btlp:red", "\uff34\uff2c\uff30:red"])
     def test_a_tag_that_looks_like_a_level_never_goes_for_none(self, tag):
         (candidate, *_) = read(event(attribute(Tag=[{"name": tag}])))
         refused = candidate.verdict is Verdict.REFUSED
-        assert refused or candidate.object["object_marking_refs"] == [TLP_2[Tlp.RED]]
+        assert refused or candidate.object["object_marking_refs"] == [TLP_2_IDS[Tlp.RED]]
 
     @pytest.mark.parametrize(
         ("distribution", "tlp", "expected"),

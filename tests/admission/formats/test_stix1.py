@@ -14,7 +14,7 @@ from tocsin.admission.formats import (
     read,
     stix1,
 )
-from tocsin.admission.markings.tlp import TLP_1
+from tocsin.admission.markings.tlp import TLP_1_IDS
 from tocsin.admission.model import Tlp
 
 READING = Reading(1_790_000_000_000_000)
@@ -133,7 +133,7 @@ class TestReading:
         for text in (wrapped(INDICATORS, RED), wrapped(header + INDICATORS, RED)):
             (indicator,) = indicators(text)
             (marking,) = indicator["object_marking_refs"]
-            assert marking == TLP_1[Tlp.RED]
+            assert marking == TLP_1_IDS[Tlp.RED]
 
     def test_broken_xml_is_refused_with_a_remedy(self, elevator):
         with pytest.raises(Malformed, match="check it against its schemas"):

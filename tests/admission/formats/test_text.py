@@ -4,7 +4,7 @@ import pytest
 
 from tocsin.admission import formats
 from tocsin.admission.errors import Unprocessable
-from tocsin.admission.markings.tlp import TLP_2
+from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Tlp
 
 NOW = 1_790_000_000_000_000
@@ -283,12 +283,12 @@ class TestLevelAndDate:
     )
     def test_the_strictest_level_that_the_text_states_holds_for_all(self, text, level):
         (candidate,) = read(text, tlp=Tlp.GREEN)
-        assert candidate.object["object_marking_refs"] == [TLP_2[level]]
+        assert candidate.object["object_marking_refs"] == [TLP_2_IDS[level]]
         assert f"TLP:{level.word.upper()}" in candidate.findings[0].message
 
     def test_the_callers_level_is_for_texts_that_state_none(self):
         (candidate,) = read("evil[.]com", tlp=Tlp.GREEN)
-        assert candidate.object["object_marking_refs"] == [TLP_2[Tlp.GREEN]]
+        assert candidate.object["object_marking_refs"] == [TLP_2_IDS[Tlp.GREEN]]
 
     def test_the_id_follows_from_the_value_and_the_date_is_that_of_the_reading(self):
         (one,), (other,) = read("evil[.]com"), read("so: EVIL.com\n", name="b.md")

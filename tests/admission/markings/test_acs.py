@@ -17,11 +17,11 @@ from support.hub import (
 
 from tocsin.admission import policy_of
 from tocsin.admission.markings.acs import (
-    EXTENSION,
-    classified,
-    faults,
+    ACS_EXTENSION,
+    find_errors,
+    find_sharing_obstacles,
     is_acs,
-    reasons,
+    is_classified,
 )
 from tocsin.admission.model import Tlp
 from tocsin.admission.warninglists.index import load
@@ -115,10 +115,10 @@ class TestReasons:
     usg = ("USA.USG",)
 
     def test_what_ais_sends_may_go_to_whom_it_says(self):
-        assert reasons(acs(), Tlp.AMBER, self.usg) == ()
-        assert reasons(acs(), Tlp.AMBER, ("FOREIGNGOV",)) != ()
-        assert reasons(acs(), Tlp.AMBER, ("USA.USG", "SECTOR")) != ()
-        assert reasons(acs(), Tlp.AMBER, ()) != ()
+        assert find_sharing_obstacles(acs(), Tlp.AMBER, self.usg) == ()
+        assert find_sharing_obstacles(acs(), Tlp.AMBER, ("FOREIGNGOV",)) != ()
+        assert find_sharing_obstacles(acs(), Tlp.AMBER, ("USA.USG", "SECTOR")) != ()
+        assert find_sharing_obstacles(acs(), Tlp.AMBER, ()) != ()
 
     @pytest.mark.parametrize(
         "definition",
@@ -139,8 +139,8 @@ class TestReasons:
         ],
     )
     def test_what_is_narrower_than_the_readers_or_at_odds_with_its_level_waits(self, definition):
-        assert faults(definition) == ()
-        assert reasons(definition, Tlp.AMBER, self.usg) != ()
+        assert find_errors(definition) == ()
+        assert find_sharing_obstacles(definition, Tlp.AMBER, self.usg) != ()
 
     def test_clear_is_for_the_public_or_not_at_all(self):
         public = acs(
@@ -148,20 +148,20 @@ class TestReasons:
             policy_reference=POLICY.format("permit", "permit"),
             further_sharing=None,
         )
-        assert reasons(public, Tlp.CLEAR, ()) == ()
-        assert reasons(public, Tlp.GREEN, ()) != ()
-        assert reasons(acs(), Tlp.CLEAR, self.usg) != ()
+        assert find_sharing_obstacles(public, Tlp.CLEAR, ()) == ()
+        assert find_sharing_obstacles(public, Tlp.GREEN, ()) != ()
+        assert find_sharing_obstacles(acs(), Tlp.CLEAR, self.usg) != ()
 
     def test_a_denial_to_others_than_the_readers_is_none_to_them(self):
         denied = [{"sharing_scope": ["FOREIGNGOV"], "rule_effect": "deny"}]
         open_ = acs(policy_reference=POLICY.format("deny", "permit"), further_sharing=denied)
-        assert reasons(open_, Tlp.AMBER, self.usg) == ()
-        assert reasons(open_, Tlp.AMBER, ("SECTOR",)) != ()
+        assert find_sharing_obstacles(open_, Tlp.AMBER, self.usg) == ()
+        assert find_sharing_obstacles(open_, Tlp.AMBER, ("SECTOR",)) != ()
 
 
 class TestShape:
     def test_a_right_one_has_no_fault(self):
-        assert (is_acs(acs()), classified(acs()), faults(acs())) == (True, False, ())
+        assert (is_acs(acs()), is_classified(acs()), find_errors(acs())) == (True, False, ())
 
     @pytest.mark.parametrize(
         "change",
@@ -182,8 +182,8 @@ class TestShape:
         ],
     )
     def test_each_fault_is_found(self, change):
-        assert faults(acs(**change))
-        assert reasons(acs(**change), Tlp.AMBER, ("USA.USG",))
+        assert find_errors(acs(**change))
+        assert find_sharing_obstacles(acs(**change), Tlp.AMBER, ("USA.USG",))
 
     def test_anything_may_come_in_its_place(self):
         for odd in (
@@ -195,8 +195,8 @@ class TestShape:
             {"control_set": {"classification": []}},
         ):
             definition = copy.deepcopy(acs())
-            definition["extensions"][EXTENSION] = odd
-            assert faults(definition) and isinstance(classified(definition), bool)
+            definition["extensions"][ACS_EXTENSION] = odd
+            assert find_errors(definition) and isinstance(is_classified(definition), bool)
 
     def test_it_is_no_level_whatever_its_name_says(self, hub):
         named = {**acs(), "name": "TLP:CLEAR"}

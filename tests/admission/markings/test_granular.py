@@ -29,12 +29,12 @@ from support.hub import (
 )
 
 from tocsin.admission import examine, policy_of
-from tocsin.admission.markings.granular import located, undivided
+from tocsin.admission.markings.granular import join_layers, resolve_selector
 from tocsin.admission.markings.tlp import (
-    TLP_1,
-    TLP_2,
-    parted,
-    read,
+    TLP_1_IDS,
+    TLP_2_IDS,
+    read_markings,
+    split_off_granular_tlp,
 )
 from tocsin.admission.model import Candidate, Submitter, Tlp
 from tocsin.admission.stix.extension_definition import EXTENSION
@@ -131,10 +131,10 @@ class TestOnTheWay:
             [candidate] = examine([Candidate(0, subject)], policy, submitter, load(), now)
             return candidate
 
-        once = undivided(examined(sent))
+        once = join_layers(examined(sent))
         assert (once["description"], once["labels"]) == ("d", ["b", "c"])
         assert once["granular_markings"] == marks(AMBER, "description", "labels.[0]")
-        assert undivided(examined(once)) == once
+        assert join_layers(examined(once)) == once
 
 
 class TestMerging:
@@ -283,10 +283,10 @@ def objects(draw):
     body["external_references"] = [{"source_name": "open", "description": reference}]
     selectors = {"references": "external_references.[0].description"}
     body["granular_markings"] = [
-        {"marking_ref": TLP_2[level], "selectors": [selectors.get(name, name)]}
+        {"marking_ref": TLP_2_IDS[level], "selectors": [selectors.get(name, name)]}
         for name, level in chosen.items()
     ]
-    ids = draw(st.sampled_from((TLP_1, TLP_2)))
+    ids = draw(st.sampled_from((TLP_1_IDS, TLP_2_IDS)))
     body["object_marking_refs"] = [] if whole is None else [ids[whole]]
     body = {name: value for name, value in body.items() if value}
     if kind == "indicator":
@@ -338,12 +338,12 @@ class TestAnyMarkings:
 
     def check_markings(self, copy):
         """What is marked is there, and every word is marked as strictly as it must be."""
-        whole, levels = parted(copy, {})
-        marked = [(located(copy, selector), level) for level, selector in levels]
+        whole, levels = split_off_granular_tlp(copy, {})
+        marked = [(resolve_selector(copy, selector), level) for level, selector in levels]
         assert all(path is not None for path, _ in marked)
         for path, level in words_of(copy):
             strictest = max(
                 (at for place, at in marked if path[: len(place)] == place),
                 default=Tlp.CLEAR,
             )
-            assert max(strictest, read(whole, {}).tlp or Tlp.CLEAR) >= level
+            assert max(strictest, read_markings(whole, {}).tlp or Tlp.CLEAR) >= level

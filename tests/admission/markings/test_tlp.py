@@ -3,13 +3,13 @@
 import pytest
 
 from tocsin.admission.markings.tlp import (
-    TLP_1,
-    TLP_2,
-    Marks,
-    definition,
+    TLP_1_IDS,
+    TLP_2_IDS,
+    Markings,
     is_tlp_definition,
-    marked,
-    read,
+    read_markings,
+    tlp_definition,
+    write_markings,
 )
 from tocsin.admission.model import Tlp
 
@@ -25,21 +25,21 @@ def marked_with(*ids):
 class TestLevels:
     @pytest.mark.parametrize("tlp", Tlp)
     def test_tlp_2_is_read_and_needs_no_repair(self, tlp):
-        assert read(marked_with(TLP_2[tlp]), {}) == Marks(tlp)
+        assert read_markings(marked_with(TLP_2_IDS[tlp]), {}) == Markings(tlp)
 
-    @pytest.mark.parametrize("tlp", TLP_1)
+    @pytest.mark.parametrize("tlp", TLP_1_IDS)
     def test_tlp_1_is_read_and_written_as_tlp_2(self, tlp):
-        subject = marked_with(TLP_1[tlp])
-        marks = read(subject, {})
-        assert marks == Marks(tlp)
-        assert marked(subject, marks) == marked_with(TLP_2[tlp])
+        subject = marked_with(TLP_1_IDS[tlp])
+        marks = read_markings(subject, {})
+        assert marks == Markings(tlp)
+        assert write_markings(subject, marks) == marked_with(TLP_2_IDS[tlp])
 
     def test_of_several_the_strictest_counts(self):
-        ids = (TLP_2[Tlp.GREEN], TLP_1[Tlp.AMBER], TLP_2[Tlp.CLEAR])
-        assert read(marked_with(*ids), {}).tlp is Tlp.AMBER
+        ids = (TLP_2_IDS[Tlp.GREEN], TLP_1_IDS[Tlp.AMBER], TLP_2_IDS[Tlp.CLEAR])
+        assert read_markings(marked_with(*ids), {}).tlp is Tlp.AMBER
 
     def test_none_is_none(self):
-        assert read({}, {}) == Marks()
+        assert read_markings({}, {}) == Markings()
 
     @pytest.mark.parametrize(
         ("invented", "tlp"),
@@ -51,8 +51,8 @@ class TestLevels:
         ],
     )
     def test_ids_that_people_invented_are_repaired(self, invented, tlp):
-        marks = read(marked_with(invented), {})
-        assert (marks.tlp, marks.repaired) == (tlp, ((invented, TLP_2[tlp]),))
+        marks = read_markings(marked_with(invented), {})
+        assert (marks.tlp, marks.repaired) == (tlp, ((invented, TLP_2_IDS[tlp]),))
 
     @pytest.mark.parametrize(
         "body",
@@ -60,72 +60,79 @@ class TestLevels:
             {"definition_type": "tlp", "definition": {"tlp": "amber"}},
             {"name": "TLP:AMBER"},
             {**STATEMENT, "definition": {"statement": "TLP:AMBER"}},
-            {"extensions": definition(Tlp.AMBER)["extensions"]},
+            {"extensions": tlp_definition(Tlp.AMBER)["extensions"]},
         ],
     )
     def test_a_definition_under_a_foreign_id_is_read_by_what_it_says(self, body):
-        marks = read(marked_with(FOREIGN), {FOREIGN: {"type": "marking-definition", **body}})
-        assert (marks.tlp, marks.repaired) == (Tlp.AMBER, ((FOREIGN, TLP_2[Tlp.AMBER]),))
+        marks = read_markings(
+            marked_with(FOREIGN), {FOREIGN: {"type": "marking-definition", **body}}
+        )
+        assert (marks.tlp, marks.repaired) == (Tlp.AMBER, ((FOREIGN, TLP_2_IDS[Tlp.AMBER]),))
 
     def test_where_id_and_definition_differ_the_stricter_counts(self):
-        green = TLP_1[Tlp.GREEN]
+        green = TLP_1_IDS[Tlp.GREEN]
         said = {"definition_type": "tlp", "definition": {"tlp": "amber"}}
-        assert read(marked_with(green), {green: said}).tlp is Tlp.AMBER
-        red = TLP_1[Tlp.RED]
-        assert read(marked_with(red), {red: {"definition": {"tlp": "white"}}}).tlp is Tlp.RED
+        assert read_markings(marked_with(green), {green: said}).tlp is Tlp.AMBER
+        red = TLP_1_IDS[Tlp.RED]
+        assert (
+            read_markings(marked_with(red), {red: {"definition": {"tlp": "white"}}}).tlp is Tlp.RED
+        )
 
 
 class TestOthers:
     def test_a_statement_sent_along_and_mitres_are_known(self):
-        marks = read(marked_with(MITRE, FOREIGN), {FOREIGN: STATEMENT})
+        marks = read_markings(marked_with(MITRE, FOREIGN), {FOREIGN: STATEMENT})
         assert (marks.others, marks.unknown) == ((FOREIGN, MITRE), ())
 
     def test_what_nobody_defined_is_unknown(self):
-        assert read(marked_with(FOREIGN), {}).unknown == (FOREIGN,)
+        assert read_markings(marked_with(FOREIGN), {}).unknown == (FOREIGN,)
 
     def test_an_access_control_marking_is_unknown(self):
         acs = "extension-definition--3a65884d-005a-4290-8335-cb2d778a83ce"
         body = {**STATEMENT, "extensions": {acs: {"control_set": {"classification": "U"}}}}
-        assert read(marked_with(FOREIGN), {FOREIGN: body}).unknown == (FOREIGN,)
+        assert read_markings(marked_with(FOREIGN), {FOREIGN: body}).unknown == (FOREIGN,)
 
     def test_they_are_part_of_the_scope(self):
-        assert Marks(Tlp.GREEN, ("b", "c")).scope == "green|b|c"
+        assert Markings(Tlp.GREEN, ("b", "c")).scope == "green|b|c"
 
 
 class TestPartsOfAnObject:
     granular = [
-        {"marking_ref": TLP_1[Tlp.AMBER], "selectors": ["name"]},
+        {"marking_ref": TLP_1_IDS[Tlp.AMBER], "selectors": ["name"]},
         {"marking_ref": FOREIGN, "selectors": ["name"]},
         {"lang": "de", "selectors": ["name"]},
     ]
 
     def test_their_markings_count(self):
-        subject = {**marked_with(TLP_2[Tlp.GREEN]), "granular_markings": self.granular}
-        marks = read(subject, {})
+        subject = {**marked_with(TLP_2_IDS[Tlp.GREEN]), "granular_markings": self.granular}
+        marks = read_markings(subject, {})
         assert (marks.tlp, marks.unknown) == (Tlp.AMBER, (FOREIGN,))
 
     def test_and_are_drawn_up_to_the_whole_while_languages_stay(self):
         subject = {"name": "n", "granular_markings": self.granular}
-        assert marked(subject, read(subject, {})) == {
+        assert write_markings(subject, read_markings(subject, {})) == {
             "name": "n",
-            "object_marking_refs": [TLP_2[Tlp.AMBER], FOREIGN],
+            "object_marking_refs": [TLP_2_IDS[Tlp.AMBER], FOREIGN],
             "granular_markings": [{"lang": "de", "selectors": ["name"]}],
         }
 
 
 def test_marking_twice_changes_nothing():
-    once = marked(marked_with(TLP_1[Tlp.GREEN], MITRE), read(marked_with(TLP_1[Tlp.GREEN]), {}))
+    once = write_markings(
+        marked_with(TLP_1_IDS[Tlp.GREEN], MITRE),
+        read_markings(marked_with(TLP_1_IDS[Tlp.GREEN]), {}),
+    )
     assert (
-        marked(once, read(once, {MITRE: STATEMENT})).get("object_marking_refs")[0]
-        == (TLP_2[Tlp.GREEN])
+        write_markings(once, read_markings(once, {MITRE: STATEMENT})).get("object_marking_refs")[0]
+        == (TLP_2_IDS[Tlp.GREEN])
     )
 
 
 @pytest.mark.parametrize("tlp", Tlp)
 def test_our_own_definitions_say_what_they_stand_for(tlp):
-    own = definition(tlp)
+    own = tlp_definition(tlp)
     assert is_tlp_definition(own)
-    assert read(marked_with(FOREIGN), {FOREIGN: own}).tlp is tlp
+    assert read_markings(marked_with(FOREIGN), {FOREIGN: own}).tlp is tlp
     assert own["name"] == f"TLP:{tlp.word.upper()}"
 
 

@@ -11,32 +11,32 @@ from hypothesis import strategies as st
 from support.paths import ROOT
 
 from tocsin.admission import formats, policy_of
-from tocsin.admission.markings.granular import copies
+from tocsin.admission.markings.granular import merge_by_tlp
 from tocsin.admission.merge.confidence import (
     DAY,
     Source,
-    aged,
-    combined,
+    combine_confidence,
+    decay_confidence,
     half_life,
-    next_fall,
-    reliability_of,
-    weighed,
+    next_decay,
+    parse_reliability,
+    weigh_confidence,
 )
 from tocsin.admission.merge.merging import (
-    figures,
-    independent,
-    kept,
-    merged,
-    spelt,
-    told,
+    add_statistics,
+    canonical_json,
+    compute_statistics,
+    group_by_origin,
+    merge_contributions,
+    trim_assessments,
 )
 from tocsin.admission.model import (
+    Assessment as Voice,
+)
+from tocsin.admission.model import (
+    AssessmentKind,
     Contribution,
     Tlp,
-    Word,
-)
-from tocsin.admission.model import (
-    Testimony as Voice,
 )
 from tocsin.admission.policy import PolicyError
 from tocsin.admission.stix.extension_definition import EXTENSION, author, extension_definition
@@ -69,14 +69,14 @@ def said(partner="acme", stated=None, **more):
     return Contribution(partner, **{**fixed, **level, **more}, object=body)
 
 
-def heard(partner="east", word=Word.SEEN, **more):
+def heard(partner="east", word=AssessmentKind.SEEN, **more):
     fixed = {"source_id": f"sighting--{partner}", "when": NOW}
     level = {"tlp": Tlp.GREEN, "scope": "green"}
     return Voice(partner, word=word, **{**fixed, **level, **more})
 
 
 def sure(*contributions, testimonies=(), now=NOW):
-    return figures(contributions, testimonies, SCALE, now).confidence
+    return compute_statistics(contributions, testimonies, SCALE, now).confidence
 
 
 class TestConfidence:
@@ -85,18 +85,19 @@ class TestConfidence:
         [("F", 60, 60), ("50", 60, 60), ("A", 60, 68), ("B", 60, 64), ("E", 60, 38), ("0", 60, 24)],
     )
     def test_the_word_of_a_source_counts_by_its_reliability(self, reliability, stated, counts):
-        assert weighed(stated, reliability_of(reliability), SCALE) == counts
+        assert weigh_confidence(stated, parse_reliability(reliability), SCALE) == counts
 
     @pytest.mark.parametrize(("sources", "denials", "result"), WORKED)
     def test_the_worked_table_is_right(self, sources, denials, result):
         words = [each.rstrip(")").split(" (") for each in sources.split(", ")]
         spoken = [
-            said(f"p{n}", None if word == "–" else int(word), reliability=reliability_of(letter))
+            said(f"p{n}", None if word == "–" else int(word), reliability=parse_reliability(letter))
             for n, (word, letter) in enumerate(words)
         ]
         letters = denials.replace(",", " ").split()
         false = [
-            heard(f"q{n}", Word.FALSE, reliability=reliability_of(x)) for n, x in enumerate(letters)
+            heard(f"q{n}", AssessmentKind.FALSE, reliability=parse_reliability(x))
+            for n, x in enumerate(letters)
         ]
         assert sure(*spoken, testimonies=false) == (None if result == "–" else int(result))
 
@@ -106,7 +107,7 @@ class TestConfidence:
     @pytest.mark.parametrize("text", ["G", "101", "-1", "", "½", "AA"])
     def test_what_is_no_reliability_is_refused(self, text):
         with pytest.raises(ValueError, match="A to F, or 0 to 100"):
-            reliability_of(text)
+            parse_reliability(text)
 
     def test_alone_a_neutral_source_is_taken_at_its_word(self):
         assert sure(said(stated=60)) == 60
@@ -116,7 +117,9 @@ class TestConfidence:
         assert sure(said("a", 60), said("b", 40), said("c")) == 68  # 95 - 35 x 49/64
 
     def test_a_false_alarm_takes_its_share_of_the_confidence(self):
-        assert sure(said(stated=60), testimonies=[heard(word=Word.FALSE)]) == 48  # 60 x 4/5
+        assert (
+            sure(said(stated=60), testimonies=[heard(word=AssessmentKind.FALSE)]) == 48
+        )  # 60 x 4/5
 
     def test_what_nobody_stated_is_not_invented(self):
         assert sure(said("a"), said("b"), testimonies=[heard()]) is None
@@ -128,32 +131,32 @@ class TestConfidence:
     )
     def test_it_is_bounded_and_monotone_whatever_the_order(self, pairs, denials, data):
         sources = [Source(*pair) for pair in pairs]
-        result = combined(sources, denials, SCALE)
+        result = combine_confidence(sources, denials, SCALE)
         shuffled = data.draw(st.permutations(sources))
-        assert combined(shuffled, denials, SCALE) == result
+        assert combine_confidence(shuffled, denials, SCALE) == result
         if result is None:
             assert all(source.word is None for source in sources)
             return
         assert 0 <= result <= SCALE.ceiling
         first = sources[0]
         more = replace(first, reliability=min(100, first.reliability + 1))
-        assert combined([more, *sources[1:]], denials, SCALE) >= result
+        assert combine_confidence([more, *sources[1:]], denials, SCALE) >= result
         if first.word is not None:
             surer = replace(first, word=min(100, first.word + 7))
-            assert combined([surer, *sources[1:]], denials, SCALE) >= result
-        assert combined([*sources, Source(50, 10)], denials, SCALE) >= result
-        assert combined(sources, [*denials, 50], SCALE) <= result
+            assert combine_confidence([surer, *sources[1:]], denials, SCALE) >= result
+        assert combine_confidence([*sources, Source(50, 10)], denials, SCALE) >= result
+        assert combine_confidence(sources, [*denials, 50], SCALE) <= result
 
     @given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 99))
     def test_a_more_reliable_source_is_never_believed_less(self, stated, more, reliability):
-        before = weighed(stated, reliability, SCALE)
-        assert 0 <= before <= weighed(stated, reliability + 1, SCALE) <= 100
-        assert weighed(min(stated, more), reliability, SCALE) <= before or more > stated
+        before = weigh_confidence(stated, reliability, SCALE)
+        assert 0 <= before <= weigh_confidence(stated, reliability + 1, SCALE) <= 100
+        assert weigh_confidence(min(stated, more), reliability, SCALE) <= before or more > stated
 
 
 class TestAge:
     def test_it_falls_by_ten_points_at_a_time(self):
-        days = [aged(80, day * DAY, 30 * DAY, 10) for day in range(200)]
+        days = [decay_confidence(80, day * DAY, 30 * DAY, 10) for day in range(200)]
         assert sorted(set(days), reverse=True) == [80, 70, 60, 50, 40, 30, 20, 10]
         assert days == sorted(days, reverse=True)
         assert (days[5], days[6], days[30]) == (80, 70, 40)
@@ -161,14 +164,17 @@ class TestAge:
     @given(st.integers(1, 100), st.integers(0, 10**15), st.integers(1, 400))
     def test_the_next_fall_is_known_beforehand(self, confidence, age, days):
         half = days * DAY
-        before = aged(confidence, age, half, 10)
-        moment = next_fall(confidence, age, half, 10)
+        before = decay_confidence(confidence, age, half, 10)
+        moment = next_decay(confidence, age, half, 10)
         if moment is None:
-            assert aged(confidence, 10**18, half, 10) == before
+            assert decay_confidence(confidence, 10**18, half, 10) == before
         else:
             assert moment > age
-            assert aged(confidence, moment - 1000, half, 10) == before or moment - 1000 <= age
-            assert aged(confidence, moment + 1000, half, 10) < before
+            assert (
+                decay_confidence(confidence, moment - 1000, half, 10) == before
+                or moment - 1000 <= age
+            )
+            assert decay_confidence(confidence, moment + 1000, half, 10) < before
 
     @pytest.mark.parametrize(
         ("pattern", "days"),
@@ -193,7 +199,7 @@ class TestAge:
         assert sure(old) < 30
         assert sure(replace(old, last=NOW)) == 80
         assert sure(old, testimonies=[heard()]) > 80
-        assert sure(old, testimonies=[heard(word=Word.FALSE)]) < sure(old)
+        assert sure(old, testimonies=[heard(word=AssessmentKind.FALSE)]) < sure(old)
 
 
 class TestIndependence:
@@ -201,7 +207,7 @@ class TestIndependence:
         return {"external_references": [{"source_name": "blog", **reference}]}
 
     def count(self, *contributions):
-        return figures(contributions, (), SCALE, NOW).contributors
+        return compute_statistics(contributions, (), SCALE, NOW).contributors
 
     def test_different_partners_are_different_sources(self):
         assert self.count(said("a"), said("b")) == 2
@@ -252,25 +258,27 @@ class TestIndependence:
         first = said("a", group="g")
         second = said("b", group="g", **self.report(external_id="R-1"))
         third = said("c", **self.report(external_id="R-1"))
-        assert len(independent([first, third])) == 2
-        assert len(independent([first, second, third])) == 1
+        assert len(group_by_origin([first, third])) == 2
+        assert len(group_by_origin([first, second, third])) == 1
 
     def test_the_sighting_of_a_contributor_corroborates_nothing(self):
         once = said("a", 60)
-        with_own = figures([once], [heard("a")], SCALE, NOW)
+        with_own = compute_statistics([once], [heard("a")], SCALE, NOW)
         assert (with_own.confidence, with_own.sightings) == (60, 1)
 
 
 class TestTestimonies:
     def told(self, *testimonies, about=None):
-        found = figures([about or said(stated=60)], testimonies, SCALE, NOW)
+        found = compute_statistics([about or said(stated=60)], testimonies, SCALE, NOW)
         return (found.sightings, found.false_positives)
 
     def test_each_partner_has_one_voice_its_newest(self):
         seen = [heard(source_id=f"sighting--{n}", when=NOW - n) for n in range(5, 9)]
         assert self.told(*seen) == (1, 0)
-        assert self.told(*seen, heard(word=Word.FALSE)) == (0, 1)
-        assert self.told(*seen, heard(word=Word.FALSE), heard(word=Word.OTHER, when=NOW + 1)) == (
+        assert self.told(*seen, heard(word=AssessmentKind.FALSE)) == (0, 1)
+        assert self.told(
+            *seen, heard(word=AssessmentKind.FALSE), heard(word=AssessmentKind.OTHER, when=NOW + 1)
+        ) == (
             0,
             0,
         )
@@ -287,7 +295,7 @@ class TestTestimonies:
     def test_of_each_partner_the_newest_few_are_remembered(self):
         many = [heard("a", source_id=str(n), when=n) for n in range(100)] + [heard("b")]
         random.Random(1).shuffle(many)
-        left = kept(many)
+        left = trim_assessments(many)
         assert len(left) == 21
         assert min(t.when for t in left) == 80
 
@@ -319,14 +327,18 @@ def contributions(draw):
 @st.composite
 def voices_of(draw):
     level, scope = draw(LEVELS)
-    word, number = draw(st.sampled_from(Word)), draw(st.integers(0, 3))
+    word, number = draw(st.sampled_from(AssessmentKind)), draw(st.integers(0, 3))
     when = draw(st.sampled_from([NOW - DAY, NOW]) | TIMES)
     name = f"sighting--{number}"
     return heard(draw(PARTNERS), word, source_id=name, when=when, tlp=level, scope=scope)
 
 
 def public(spoken, voices):
-    return spelt(told(merged(spoken), figures(spoken, voices, SCALE, NOW), HUB))
+    return canonical_json(
+        add_statistics(
+            merge_contributions(spoken), compute_statistics(spoken, voices, SCALE, NOW), HUB
+        )
+    )
 
 
 class TestTheWhole:
@@ -337,11 +349,11 @@ class TestTheWhole:
         st.lists(voices_of(), max_size=4, unique_by=lambda t: (t.partner, t.source_id)),
     )
     def test_the_order_of_arrival_changes_no_byte(self, spoken, voices):
-        expected = public(spoken, kept(voices))
+        expected = public(spoken, trim_assessments(voices))
         for order in permutations(spoken):
-            assert public(order, kept(voices)) == expected
+            assert public(order, trim_assessments(voices)) == expected
         for order in permutations(voices):
-            assert public(spoken, kept(order)) == expected
+            assert public(spoken, trim_assessments(order)) == expected
 
     @given(
         st.lists(
@@ -360,11 +372,18 @@ class TestTheWhole:
         one, other = (said(source_id=f"indicator--{name}", labels=["Hand"]) for name in "ab")
         german = {"granular_markings": [{"lang": "de", "selectors": ["labels"]}]}
         marked = [replace(each, object={**each.object, **german}) for each in (one, other)]
-        told = [copies(each, merged)[0][1] for each in ((marked[0], other), (one, marked[1]))]
+        told = [
+            merge_by_tlp(each, merge_contributions)[0][1]
+            for each in ((marked[0], other), (one, marked[1]))
+        ]
         assert ["granular_markings" in each for each in told] == [False, True]
 
     def test_what_is_published_is_valid_by_the_schema(self):
-        shown = told(merged([said(stated=60)]), figures([said(stated=60)], (), SCALE, NOW), HUB)
+        shown = add_statistics(
+            merge_contributions([said(stated=60)]),
+            compute_statistics([said(stated=60)], (), SCALE, NOW),
+            HUB,
+        )
         stamps = dict.fromkeys(("created", "modified"), "2026-11-25T00:00:00.000Z")
         whole = {**shown, **stamps, "id": "indicator--00000000-0000-4000-8000-000000000001"}
         for body in (whole, author(), extension_definition()):
@@ -372,7 +391,7 @@ class TestTheWhole:
         assert shown["extensions"][EXTENSION]["first_reported"].endswith("T00:00:00.000Z")
 
     def test_only_the_day_is_told(self):
-        shown = figures([said(received=NOW - 3 * DAY, last=NOW)], (), SCALE, NOW)
+        shown = compute_statistics([said(received=NOW - 3 * DAY, last=NOW)], (), SCALE, NOW)
         assert (shown.last - shown.first, shown.last) == (3, NOW // DAY)
 
 

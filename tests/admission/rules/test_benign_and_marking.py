@@ -2,12 +2,12 @@
 
 import pytest
 
-from tocsin.admission.markings.tlp import TLP_2
+from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import (
     Action,
     Candidate,
+    RuleContext,
     Submitter,
-    Surroundings,
     Tlp,
     Verdict,
 )
@@ -35,7 +35,7 @@ def indicator(pattern, **more):
 
 
 def asked(name, subject, settings=None, submitter=None, **candidate):
-    around = Surroundings(submitter or Submitter(), 0, LISTS, settings=settings or {})
+    around = RuleContext(submitter or Submitter(), 0, LISTS, settings=settings or {})
     return rule(name, around)(Candidate(0, subject, **candidate))
 
 
@@ -118,12 +118,12 @@ class TestMarking:
 
     @pytest.mark.parametrize("tlp", [Tlp.CLEAR, Tlp.GREEN, Tlp.AMBER])
     def test_up_to_the_agreement_passes(self, tlp):
-        subject = {"object_marking_refs": [TLP_2[tlp], FOREIGN]}
+        subject = {"object_marking_refs": [TLP_2_IDS[tlp], FOREIGN]}
         candidate = asked("marking", subject, tlp=tlp, scope=f"{tlp.word}|{FOREIGN}")
         assert candidate.open and not candidate.findings
 
     def test_an_unknown_marking_waits(self):
-        subject = {"object_marking_refs": [TLP_2[Tlp.GREEN], FOREIGN]}
+        subject = {"object_marking_refs": [TLP_2_IDS[Tlp.GREEN], FOREIGN]}
         candidate = asked("marking", subject, tlp=Tlp.GREEN, scope="green")
         assert candidate.verdict is Verdict.HELD
 

@@ -6,7 +6,7 @@ import pytest
 from support.planted_secrets import POLICY, SPELLINGS
 from support.stix_objects import made
 
-from tocsin.admission import Examiner
+from tocsin.admission import Pipeline
 from tocsin.admission.detectors.decoding import readings
 from tocsin.admission.model import Candidate, Submitter, Verdict
 from tocsin.admission.warninglists.index import Lists
@@ -18,7 +18,7 @@ NOW = 1_790_000_000_000_000
 
 def judged(subject, policy=POLICY):
     candidate = Candidate(0, subject, subject["id"], subject.get("modified"))
-    (candidate,) = Examiner(policy, QUUX, Lists([])).examine([candidate], NOW)
+    (candidate,) = Pipeline(policy, QUUX, Lists([])).examine([candidate], NOW)
     return candidate
 
 

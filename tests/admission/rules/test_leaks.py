@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin.admission import Examiner, policy_of
+from tocsin.admission import Pipeline, policy_of
 from tocsin.admission.model import Candidate, Submitter
 from tocsin.admission.warninglists.index import Lists
 from tocsin.config import policy_text
@@ -119,7 +119,7 @@ def objects(draw):
 
 def judged(subject, submitter=ACME):
     candidate = Candidate(0, subject, subject["id"], subject["modified"])
-    (candidate,) = Examiner(POLICY, submitter, Lists([])).examine([candidate], NOW)
+    (candidate,) = Pipeline(POLICY, submitter, Lists([])).examine([candidate], NOW)
     return candidate
 
 
@@ -162,5 +162,5 @@ class TestNothingOfIt:
             "object_refs": [AUTHOR],
         }
         candidate = Candidate(0, note, note["id"], note["modified"])
-        (candidate,) = Examiner(none, ACME, Lists([])).examine([candidate], NOW)
+        (candidate,) = Pipeline(none, ACME, Lists([])).examine([candidate], NOW)
         assert part.lower() in plain(candidate)

@@ -12,8 +12,8 @@ from tocsin.admission.model import (
     Action,
     Candidate,
     Consent,
+    RuleContext,
     Submitter,
-    Surroundings,
     Verdict,
 )
 from tocsin.admission.rules import rule
@@ -29,7 +29,7 @@ ACME = Submitter(
 
 
 def around(settings=None, submitter=ACME, authors=()):
-    return Surroundings(submitter, 0, Lists([]), frozenset(authors), settings or {})
+    return RuleContext(submitter, 0, Lists([]), frozenset(authors), settings or {})
 
 
 def indicator(pattern="[domain-name:value = 'evil.test']", **more):

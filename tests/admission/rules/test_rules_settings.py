@@ -5,11 +5,11 @@ from json import dumps
 
 import pytest
 
-from tocsin.admission import Examiner, policy_of
+from tocsin.admission import Pipeline, policy_of
 from tocsin.admission.model import (
     Candidate,
+    RuleContext,
     Submitter,
-    Surroundings,
     Verdict,
 )
 from tocsin.admission.policy import PolicyError
@@ -39,7 +39,7 @@ email = "hold"
 
 def judged(partner, more=MORE, waived=frozenset()):
     policy = policy_of(policy_text(None) + more)
-    examiner = Examiner(policy, Submitter(partner=partner), Lists([]), waived)
+    examiner = Pipeline(policy, Submitter(partner=partner), Lists([]), waived)
     (candidate,) = examiner.examine([Candidate(0, NOTE, NOTE["id"])], 1_790_000_000_000_000)
     return candidate
 
@@ -112,7 +112,7 @@ class TestListsOfBenign:
     }
 
     def after(self, **settings):
-        around = Surroundings(Submitter(), 0, self.LISTS, settings=settings)
+        around = RuleContext(Submitter(), 0, self.LISTS, settings=settings)
         return rule("benign", around)(Candidate(0, self.SUBJECT))
 
     @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from support.hub import AMBER
 from support.stix_objects import made, ref
 
-from tocsin.admission import Examiner, policy_of
+from tocsin.admission import Pipeline, policy_of
 from tocsin.admission.model import Candidate, Submitter
 from tocsin.admission.stix.custom_properties import _of_type, undefined
 from tocsin.admission.stix.free_text import rewritten
@@ -62,7 +62,7 @@ def planted(subject, place):
 def judged(subject, mode="strip"):
     policy = replace(SHIPPED, custom_properties=mode, rules=("marking",))
     candidate = Candidate(0, subject, subject["id"], subject.get("modified"))
-    [told] = Examiner(policy, Submitter(), Lists([])).examine([candidate], 1_790_000_000_000_000)
+    [told] = Pipeline(policy, Submitter(), Lists([])).examine([candidate], 1_790_000_000_000_000)
     return told
 
 

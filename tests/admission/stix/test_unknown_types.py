@@ -10,7 +10,7 @@ from support.hub import (
 )
 from support.stix_objects import TIME, made, ref
 
-from tocsin.admission import Examiner, policy_of
+from tocsin.admission import Pipeline, policy_of
 from tocsin.admission.model import Candidate, Submitter
 from tocsin.admission.warninglists.index import Lists
 from tocsin.config import policy_text
@@ -46,7 +46,7 @@ def policy(mode):
 def judged(subject, mode="strip"):
     acme = Submitter(partner="acme", names=("ACME Corp",), terms=("Widget Pro",))
     candidate = Candidate(0, subject, subject["id"], subject.get("modified"))
-    [told] = Examiner(policy(mode), acme, Lists([])).examine([candidate], NOW)
+    [told] = Pipeline(policy(mode), acme, Lists([])).examine([candidate], NOW)
     return told
 
 
