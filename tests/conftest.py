@@ -10,7 +10,7 @@ import pytest
 from support.certificates import authority, written
 from support.clock import Clock, hub_and_clock
 from support.conformance_hub import ConformanceHub
-from support.databases import emptied
+from support.databases import drop_all, emptied
 from support.feed_postings import Feed
 from support.hub import HubInProcess
 from support.processes import HubProcess
@@ -35,6 +35,7 @@ def engine_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The database server of this session: embedded, or $TOCSIN_TEST_MONGO."""
     if "TOCSIN_TEST_MONGO" in os.environ:
         yield os.environ["TOCSIN_TEST_MONGO"]
+        drop_all()
         return
     engine = Engine.start(Path(tmp_path_factory.mktemp("engine")), print)
     yield engine.uri

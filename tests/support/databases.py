@@ -1,25 +1,82 @@
-"""Databases for tests, each empty at first."""
+"""Databases for tests, each empty at first.
+
+Making a database with its indexes takes a third of a second, emptying one a
+tenth of that.  So databases that were used are emptied and used again.
+"""
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 from pymongo import MongoClient
 
 from tocsin.server.store import Store
+from tocsin.server.store.connection import Base
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A database that `Store.prepare` has made, and what it held right afterwards."""
+
+    name: str
+    documents: Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+_FREE: defaultdict[str, list[_Prepared]] = defaultdict(list)
+"""By the server's URI."""
 
 
 @contextmanager
 def emptied(uri: str) -> Iterator[Store]:
-    """A store on a new database; on a server that outlives the tests it is dropped afterwards."""
-    name = f"test_{uuid.uuid4().hex}"
-    store = Store.connect(uri, name=name)
-    store.prepare()
+    """A store on a database that holds what a new one holds."""
+    prepared = _FREE[uri].pop() if _FREE[uri] else _prepare(uri)
+    store = Store.connect(uri, name=prepared.name)
     try:
         yield store
     finally:
+        if _empty(store._base, prepared):
+            _FREE[uri].append(prepared)
+        elif "TOCSIN_TEST_MONGO" in os.environ:
+            drop(uri, prepared.name)
         store.close()
-        if "TOCSIN_TEST_MONGO" in os.environ:
-            with MongoClient(uri) as client:
-                client.drop_database(name)
+
+
+def drop_all() -> None:
+    """Drop the databases on a server that outlives the tests."""
+    for uri, free in _FREE.items():
+        while free and "TOCSIN_TEST_MONGO" in os.environ:
+            drop(uri, free.pop().name)
+
+
+def drop(uri: str, name: str) -> None:
+    """Drop a database."""
+    with MongoClient[dict[str, Any]](uri) as client:
+        client.drop_database(name)
+
+
+def _prepare(uri: str) -> _Prepared:
+    name = f"test_{uuid.uuid4().hex}"
+    store = Store.connect(uri, name=name)
+    try:
+        store.prepare()
+        base = store._base
+        names = base.list_collection_names()
+        documents = {each: list(base[each].find()) for each in names}
+        return _Prepared(name, documents)
+    finally:
+        store.close()
+
+
+def _empty(base: Base, prepared: _Prepared) -> bool:
+    """Put the database back; False if a test has made or dropped a collection."""
+    if set(base.list_collection_names()) != set(prepared.documents):
+        return False
+    for name, documents in prepared.documents.items():
+        base[name].delete_many({})
+        if documents:
+            base[name].insert_many(documents)
+    return True
