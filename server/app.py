@@ -27,7 +27,7 @@ from tocsin.server.publishing.attribution import Naming
 from tocsin.server.publishing.public_ids import Mint
 from tocsin.server.publishing.public_objects import House
 from tocsin.server.publishing.publisher import Publisher
-from tocsin.server.secrets import Seal
+from tocsin.server.secrets import HubSecrets
 from tocsin.server.store import OUTAGES, Clock, Store
 from tocsin.server.taxii import openapi
 from tocsin.server.taxii.long_poll import Vigil
@@ -57,7 +57,7 @@ class HubServices:
 
 def build_services(
     store: Store,
-    seal: Seal,
+    seal: HubSecrets,
     settings: HubSettings,
     admission: AdmissionConfig,
     clock: Clock | None = None,

@@ -10,8 +10,8 @@ from tocsin.admission.errors import Conflict
 from tocsin.admission.model import Tlp
 from tocsin.server.model import Account, Collection, CollectionKind
 from tocsin.server.publishing.publisher import Publisher
-from tocsin.server.secrets import Seal
-from tocsin.server.store import Store, Txn
+from tocsin.server.secrets import HubSecrets
+from tocsin.server.store import Store, Transaction
 
 OPERATOR = "operator"
 """The name of the operator's account."""
@@ -67,21 +67,21 @@ def create_operator(store: Store) -> str | None:
     if store.people.account(OPERATOR) is not None:
         return None
 
-    def work(txn: Txn) -> str:
+    def work(txn: Transaction) -> str:
         txn.people.add_account(Account(OPERATOR, "", operator=True))
         return issue_key(txn, OPERATOR)
 
     return store.commit(work)
 
 
-def issue_key(txn: Txn, account: str) -> str:
+def issue_key(txn: Transaction, account: str) -> str:
     """A new key of an account, 256 bits; only its SHA-256 is kept."""
     secret = secrets.token_urlsafe(32)
     txn.people.add_key(account, hashlib.sha256(secret.encode()).hexdigest())
     return secret
 
 
-def _uuid4(seal: Seal, alias: str) -> str:
+def _uuid4(seal: HubSecrets, alias: str) -> str:
     """The same for every process of a hub, and shaped as TAXII wants it: version 4."""
     digest = hashlib.blake2b(f"collection {alias}".encode(), key=seal.namespace.bytes)
     return str(uuid.UUID(bytes=digest.digest()[:16], version=4))

@@ -7,7 +7,7 @@ five groups).  Numbers and instants also have facets for the buckets that they
 lie in, so that a bound is a few buckets and one edge, in which the numbers
 themselves are compared.
 
-An object has at most `MOST` facets.  A field that would not fit has a single
+An object has at most `MAX_TERMS` facets.  A field that would not fit has a single
 facet instead, which says only that whoever looks for a value of this field
 must look at the object itself.
 
@@ -45,12 +45,12 @@ from tocsin.admission.timestamps import micros
 from tocsin.server.model import TermFilter, Visibility
 
 
-def traits(subject: StixObject, tlp: Tlp) -> Visibility:
+def visibility(subject: StixObject, tlp: Tlp) -> Visibility:
     """The traits of an object of this level."""
     return Visibility(tlp, subject.get("revoked", False) is not False, _until(subject))
 
 
-def strictest(subject: StixObject) -> Tlp:
+def strictest_tlp(subject: StixObject) -> Tlp:
     """The strictest level in an object's own markings, those of its parts included.
 
     RED if there is none, or if a marking cannot be read: its definition might say anything.
@@ -69,9 +69,9 @@ def _until(subject: StixObject) -> int | None:
         return 0
 
 
-MOST = 128
+MAX_TERMS = 128
 """Facets of one object, those apart that stand for fields with too many."""
-LONGEST = 64
+MAX_VALUE_OCTETS = 64
 """Octets of a value that stands in a facet as it is; of a longer one its digest does."""
 
 WORDS = frozenset(
@@ -127,7 +127,7 @@ _LEVELS = {id: level for table in (TLP_1_IDS, TLP_2_IDS) for level, id in table.
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class BucketScale:
     """Buckets of numbers: some of the finest make one of the next size, and so on.
 
     What lies outside counts as the first or the last; in the edge of a bound the numbers
@@ -161,14 +161,14 @@ class Scale:
             yield from ((level, bucket) for bucket in span)
 
 
-_TIME = Scale(bits=52, finest=40)
+_TIME = BucketScale(bits=52, finest=40)
 """From 1970 to 2112 in buckets of 13 days."""
-SCALES: dict[str, Scale] = {
-    "confidence": Scale(bits=7, finest=3),
-    "dst_port": Scale(bits=16, finest=6),
+SCALES: dict[str, BucketScale] = {
+    "confidence": BucketScale(bits=7, finest=3),
+    "dst_port": BucketScale(bits=16, finest=6),
     "modified": _TIME,
-    "number": Scale(bits=32, finest=11),
-    "src_port": Scale(bits=16, finest=6),
+    "number": BucketScale(bits=32, finest=11),
+    "src_port": BucketScale(bits=16, finest=6),
     "valid_from": _TIME,
     "valid_until": _TIME,
 }
@@ -183,7 +183,7 @@ BOUNDS: dict[str, tuple[str, bool]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Facets:
+class IndexTerms:
     """What one object is found by."""
 
     names: tuple[str, ...]
@@ -191,10 +191,10 @@ class Facets:
     """The facets of finest buckets, each with the number that lies in it."""
 
 
-def facets(subject: StixObject) -> Facets:
+def index_terms(subject: StixObject) -> IndexTerms:
     """The facets of an object, no more than the bound."""
     names: list[str] = []
-    left = MOST
+    left = MAX_TERMS
     numbers = dict(_numbers(subject))
     every = _by_field(subject, numbers)
     for field, own in sorted(every.items(), key=lambda item: (len(item[1]), item[0])):
@@ -203,10 +203,10 @@ def facets(subject: StixObject) -> Facets:
         else:
             names += own
             left -= len(own)
-    return Facets(tuple(names), tuple(_finest(numbers).items()))
+    return IndexTerms(tuple(names), tuple(_finest(numbers).items()))
 
 
-def holds(subject: StixObject, wanted: TermFilter) -> bool:
+def matches_filter(subject: StixObject, wanted: TermFilter) -> bool:
     """Whether an object is what a filter asks for, by the object itself."""
     numbers = dict(_numbers(subject))
     own = {each for values in _by_field(subject, numbers).values() for each in values}
@@ -305,7 +305,7 @@ def _texts(field: str, values: Iterable[object]) -> Iterator[tuple[str, str]]:
 
 def _facet(field: str, value: str) -> str:
     octets = value.encode()
-    if len(octets) <= LONGEST:
+    if len(octets) <= MAX_VALUE_OCTETS:
         return f"{field}={value}"
     return f"{field}#{base64.urlsafe_b64encode(hashlib.sha256(octets).digest()[:24]).decode()}"
 
@@ -333,7 +333,7 @@ def _instant(text: object) -> int | None:
         return None  # no instant, so within no bounds
 
 
-def wanted(field: str, values: Sequence[str]) -> TermFilter:
+def parse_filter(field: str, values: Sequence[str]) -> TermFilter:
     """What a match field with these values asks for; any of them will do.
 
     Raises Malformed if the field is typed and a value is not of its type; KeyError if there

@@ -19,7 +19,7 @@ GENESIS = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class JournalEntry:
     """One thing that somebody did."""
 
     sequence: int
@@ -37,12 +37,14 @@ class Act:
     hash: str = ""
 
 
-def sealed(act: Act) -> Act:
+def with_hash(act: JournalEntry) -> JournalEntry:
     """The act with its hash: SHA-256 over its canonical JSON (RFC 8785), `previous` included."""
     return replace(act, hash=_hash(act))
 
 
-def verify(acts: Iterable[Act], *, after: Act | None = None) -> int | None:
+def first_invalid_sequence(
+    acts: Iterable[JournalEntry], *, after: JournalEntry | None = None
+) -> int | None:
     """The sequence of the first act that does not fit; None if the chain is whole.
 
     The acts come in order; `after` is the act before the first of them, left
@@ -57,7 +59,7 @@ def verify(acts: Iterable[Act], *, after: Act | None = None) -> int | None:
     return None
 
 
-def _hash(act: Act) -> str:
+def _hash(act: JournalEntry) -> str:
     words = {
         "sequence": act.sequence,
         "at": act.at,

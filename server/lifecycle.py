@@ -25,7 +25,7 @@ from tocsin.admission.patterns.grammar import quoted
 from tocsin.server.model import Exclusion, RevocationReason
 from tocsin.server.publishing.public_objects import HOUR, Ledger
 from tocsin.server.publishing.publisher import Publisher
-from tocsin.server.store import Store, Txn
+from tocsin.server.store import Store, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class Aftercare:
     def revoke(self, name: str, who: str, reason: str) -> None:
         """An analyst revokes a public object; NotFound, or Malformed if there is nothing to."""
 
-        def work(txn: Txn) -> None:
+        def work(txn: Transaction) -> None:
             ledger = self._ledger(txn)
             ledger.load([name])
             public = ledger.publics.get(name)
@@ -127,7 +127,7 @@ class Aftercare:
         """
         new = unwanted(text, reason, self._clock())
 
-        def work(txn: Txn) -> int:
+        def work(txn: Transaction) -> int:
             added = txn.forbid(new)
             ledger = self._ledger(txn)
             revoked = sum(
@@ -145,7 +145,7 @@ class Aftercare:
         """The value may be sent again; NotFound if it was not forbidden."""
         old = unwanted(text, "", 0)
 
-        def work(txn: Txn) -> None:
+        def work(txn: Transaction) -> None:
             if not txn.allow(old.kind, old.value):
                 raise NotFound(f"{old.value} is not on the hub's own list")
             txn.note("benign.remove", who, {"kind": old.kind, "value": old.value})
@@ -153,7 +153,7 @@ class Aftercare:
         self._store.commit(work)
         return old
 
-    def _look(self, txn: Txn, names: Sequence[str], now: int) -> None:
+    def _look(self, txn: Transaction, names: Sequence[str], now: int) -> None:
         ledger = Ledger(txn, self._publisher.house, now)
         ledger.load(names)
         txn.undue(n for n in names if n not in ledger.publics or not ledger.publics[n].due)
@@ -178,7 +178,7 @@ class Aftercare:
             ledger.load(names)
             yield from (name for name in names if name in ledger.publics)
 
-    def _ledger(self, txn: Txn) -> Ledger:
+    def _ledger(self, txn: Transaction) -> Ledger:
         return Ledger(txn, self._publisher.house, self._clock())
 
 

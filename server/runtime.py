@@ -37,7 +37,7 @@ from tocsin.server.http.server import (
     build_server,
 )
 from tocsin.server.http.tls import server_context
-from tocsin.server.secrets import Seal, seal
+from tocsin.server.secrets import HubSecrets, load_secrets
 from tocsin.server.store import Clock, Store, wall_clock
 from tocsin.server.store.embedded import Engine, database
 from tocsin.server.worker import join_workers, start_workers

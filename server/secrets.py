@@ -23,7 +23,7 @@ _BIRTH = 1_735_689_600_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Seal:
+class HubSecrets:
     """The hub's secrets."""
 
     namespace: uuid.UUID
@@ -49,13 +49,13 @@ class Seal:
         }
 
 
-def seal(directory: Path) -> Seal:
+def load_secrets(directory: Path) -> HubSecrets:
     """The secrets kept in `directory`; made on first use."""
     file = directory / _FILE
     if not file.exists():
         _create(file)
     kept = json.loads(file.read_text("utf-8"))
-    return Seal(uuid.UUID(kept["namespace"]), bytes.fromhex(kept["cursor_key"]))
+    return HubSecrets(uuid.UUID(kept["namespace"]), bytes.fromhex(kept["cursor_key"]))
 
 
 def _create(file: Path) -> None:

@@ -40,7 +40,7 @@ def add_partner(
         raise Malformed("--name is empty: say what the partner is called")
     may_read, may_write = _collections(hub, reads), _collections(hub, writes)
 
-    def work(txn: Txn) -> Answer:
+    def work(txn: Transaction) -> Answer:
         txn.people.add_partner(partner)
         txn.people.add_account(Account(partner.slug, partner.slug, may_read, may_write))
         return _with_key(txn, partner.slug)
@@ -66,7 +66,7 @@ def change_partner(hub: Runtime, slug: str, change: Change) -> Answer:
     """
     names = _aliases(hub)
 
-    def work(txn: Txn) -> Answer:
+    def work(txn: Transaction) -> Answer:
         partner, account = txn.people.partner(slug), txn.people.account(slug)
         if partner is None or account is None:
             raise NotFound(f"there is no partner {slug!r}; `tocsin-hub partner list` shows them")
@@ -113,7 +113,7 @@ def register_certificate(hub: Runtime, account: str, file: bytes) -> Answer:
     _check_account(hub, account)
     kept = certificate_fingerprint(first_certificate(file))
 
-    def work(txn: Txn) -> Answer:
+    def work(txn: Transaction) -> Answer:
         txn.people.add_key(account, kept)
         _note(txn, "key.certificate", {"account": account, "id": kept})
         return {"account": account, "id": kept}
@@ -143,7 +143,7 @@ def revoke_key(hub: Runtime, account: str, beginning: str) -> Answer:
         said = "several begin so" if found else "there is none"
         raise NotFound(f"{beginning!r}: {said}; `tocsin-hub key list {account}` shows them")
 
-    def work(txn: Txn) -> Answer:
+    def work(txn: Transaction) -> Answer:
         txn.people.revoke_key(found[0])
         _note(txn, "key.revoke", {"account": account, "id": found[0]})
         return {"account": account, "revoked": found[0]}
@@ -327,11 +327,11 @@ def _check_slug(text: str) -> None:
         raise Malformed(f"{text!r} must be 1 to 63 small letters, digits and hyphens")
 
 
-def _with_key(txn: Txn, account: str) -> Answer:
+def _with_key(txn: Transaction, account: str) -> Answer:
     answer: Answer = {"account": account, "key": issue_key(txn, account)}
     _note(txn, "key.issue", {"account": account})
     return answer
 
 
-def _note(txn: Txn, act: str, what: dict[str, object]) -> None:
+def _note(txn: Transaction, act: str, what: dict[str, object]) -> None:
     txn.note(act, OPERATOR, what)

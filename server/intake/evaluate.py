@@ -47,7 +47,7 @@ from tocsin.server.publishing.publisher import (
     Outdated,
     Publisher,
 )
-from tocsin.server.store import Store, Txn
+from tocsin.server.store import Store, Transaction
 
 _MISP = Finding(
     "validate",
@@ -202,7 +202,7 @@ class Examining:
         return max((c.max_tlp for c in feeds if c.id in account.reads), default=Tlp.CLEAR)
 
 
-def check(txn: Txn, batch: Batch) -> None:
+def check(txn: Transaction, batch: Batch) -> None:
     """Raises Outdated unless what a batch was examined by is as it was.
 
     Whoever withdraws a consent or forbids a value writes the journal's head, as who settles does:

@@ -39,7 +39,7 @@ from tocsin.server.model import (
     VersionKeyword,
 )
 from tocsin.server.publishing.publisher import Batch, Outdated, Publisher
-from tocsin.server.store import Store, Txn
+from tocsin.server.store import Store, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ class Intake:
     ) -> int:
         """Takes versions of an object out of a verbatim collection; how many (TAXII 2.1 §5.7)."""
 
-        def work(txn: Txn) -> int:
+        def work(txn: Transaction) -> int:
             count = txn.remove(
                 collection.id, object_id, keywords=keywords, versions=versions, specs=specs
             )
@@ -185,7 +185,7 @@ class Intake:
         return whole
 
     def _settle(self, submission: Submission, batch: Batch) -> OutboxTask | None:
-        def work(txn: Txn) -> OutboxTask | None:
+        def work(txn: Transaction) -> OutboxTask | None:
             check(txn, batch)
             settled = self._publisher.settle(txn, batch)
             txn.ask(settled.reviews)
@@ -201,7 +201,7 @@ class Intake:
     ) -> None:
         for part in _slices(tuple(enumerate(objects)), submission.settled):
 
-            def work(txn: Txn, part: Sequence[tuple[int, bytes]] = part) -> None:
+            def work(txn: Transaction, part: Sequence[tuple[int, bytes]] = part) -> None:
                 records = deposited(txn, collection, part)
                 txn.settle(submission.id, records)
                 counts = dict(Counter(each.verdict for each in records))

@@ -20,14 +20,14 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.stix.ijson import strict
 from tocsin.admission.timestamps import micros
-from tocsin.server.index_terms import facets, strictest, traits
+from tocsin.server.index_terms import index_terms, strictest_tlp, visibility
 from tocsin.server.model import (
     Collection,
     NewEntry,
     PublishOutcome,
     Record,
 )
-from tocsin.server.store import Txn
+from tocsin.server.store import Transaction
 
 _ID = re.compile(
     r"([a-z][a-z0-9-]{1,248}[a-z0-9])--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I
@@ -36,7 +36,7 @@ _META = ("marking-definition", "language-content", "extension-definition")
 
 
 def deposited(
-    txn: Txn, collection: Collection, objects: Sequence[tuple[int, bytes]]
+    txn: Transaction, collection: Collection, objects: Sequence[tuple[int, bytes]]
 ) -> list[Record]:
     """The objects, each with its index, into the collection; what became of each."""
     records: dict[int, Record] = {}
@@ -67,7 +67,7 @@ def posting(raw: bytes) -> NewEntry:
     for stamp in ("created", "modified"):
         if stamp in subject:
             _check(stamp, subject[stamp])
-    found_by = facets(subject)
+    found_by = index_terms(subject)
     return NewEntry(
         id=str(name),
         type=kind,
@@ -77,7 +77,7 @@ def posting(raw: bytes) -> NewEntry:
         digest=object_digest(subject),
         facets=found_by.names,
         numbers=found_by.numbers,
-        traits=traits(subject, strictest(subject)),
+        traits=visibility(subject, strictest_tlp(subject)),
     )
 
 

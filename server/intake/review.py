@@ -35,7 +35,7 @@ from tocsin.server.publishing.verdicts import (
     further,
     still_held,
 )
-from tocsin.server.store import OUTAGES, Store, Txn
+from tocsin.server.store import OUTAGES, Store, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Reviewing:
         self.follow(left)
         return record
 
-    def leave(self, txn: Txn, batch: Batch, settled: Settled) -> OutboxTask | None:
+    def leave(self, txn: Transaction, batch: Batch, settled: Settled) -> OutboxTask | None:
         """What is to be done when the transaction is over, if anything waits for it."""
         late = _late(txn, batch, settled.reviews)
         arrivals = replace(settled.arrivals, sources=settled.arrivals.sources | late)
@@ -131,7 +131,7 @@ class Reviewing:
     def _complete(self, errand: OutboxTask) -> None:
         while errand.after:
 
-            def work(txn: Txn, errand: OutboxTask = errand) -> OutboxTask:
+            def work(txn: Transaction, errand: OutboxTask = errand) -> OutboxTask:
                 arrivals, now = errand.arrivals, self._clock()
                 after = self._publisher.complete(txn, arrivals, errand.after, now)
                 errand = replace(errand, after=after)
@@ -162,7 +162,7 @@ class Reviewing:
         candidates = [candidate_of(review.index, review.object)]
         batch = self._examining.batch(submission, candidates, waived, anonymous=review.anonymous)
 
-        def work(txn: Txn) -> tuple[Record, OutboxTask | None]:
+        def work(txn: Transaction) -> tuple[Record, OutboxTask | None]:
             check(txn, batch)
             settled = self._publisher.settle(txn, batch)
             record = settled.records[0]
@@ -180,7 +180,9 @@ class Reviewing:
 
         return self._store.commit(work)
 
-    def _ask_further(self, txn: Txn, review: Review, who: str, held: tuple[Review, Record]) -> None:
+    def _ask_further(
+        self, txn: Transaction, review: Review, who: str, held: tuple[Review, Record]
+    ) -> None:
         left, record = held
         again = further(review, left)
         if again == review:
@@ -194,7 +196,7 @@ class Reviewing:
             txn.amend(review.submission, still_held(before, record))
 
     def _reject(self, review: Review, who: str, reason: str) -> tuple[Record, OutboxTask | None]:
-        def work(txn: Txn) -> tuple[Record, OutboxTask | None]:
+        def work(txn: Transaction) -> tuple[Record, OutboxTask | None]:
             txn.decide(review.id, "rejected")
             txn.note("review.reject", who, {"review": review.id})
             record = self._record(review)
@@ -211,7 +213,7 @@ class Reviewing:
 
         return self._store.commit(work)
 
-    def _leave(self, txn: Txn, errand: OutboxTask) -> OutboxTask | None:
+    def _leave(self, txn: Transaction, errand: OutboxTask) -> OutboxTask | None:
         if not errand.after and not txn.expects(errand):
             return None
         errand = replace(errand, id=str(uuid.uuid4()))
@@ -239,7 +241,7 @@ def _alone(review: Review, faults: list[Exception]) -> Iterator[None]:
         faults.append(fault)
 
 
-def _late(txn: Txn, batch: Batch, asked: Sequence[Review]) -> frozenset[str]:
+def _late(txn: Transaction, batch: Batch, asked: Sequence[Review]) -> frozenset[str]:
     """Marking definitions that have come since the batch was examined and held for them."""
     held = (each.waits_for for each in asked if each.rules == ("marking",))
     wanted = {id_ for waits_for in held for id_ in waits_for} - batch.defined

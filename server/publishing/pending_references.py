@@ -24,7 +24,7 @@ from tocsin.admission.stix.references import Rewriting, references
 from tocsin.server.model import ArrivedIds, PendingReferences, PublicObject
 from tocsin.server.publishing.public_ids import Minted, resolved
 from tocsin.server.publishing.public_objects import Ledger, contributions
-from tocsin.server.store import Txn
+from tocsin.server.store import Transaction
 
 PORTION = 200
 """Contributions that one transaction completes."""
@@ -55,7 +55,7 @@ def recalled(
     return known
 
 
-def definitions(txn: Txn, partner: str, ids: Collection[str]) -> dict[str, StixObject]:
+def definitions(txn: Transaction, partner: str, ids: Collection[str]) -> dict[str, StixObject]:
     """What marking definitions of the partner's own say that are public already."""
     sources = txn.sources(partner, ids)
     publics = txn.publics({*ids, *sources.values()})
@@ -76,7 +76,7 @@ def identities(subjects: Iterable[StixObject]) -> frozenset[str]:
     return frozenset(each for each in told if each.startswith("identity--"))
 
 
-def authors(txn: Txn, partner: str, told: Collection[str], hub: str) -> frozenset[str]:
+def authors(txn: Transaction, partner: str, told: Collection[str], hub: str) -> frozenset[str]:
     """Of the partner's identities: those that gave way to the hub's."""
     found = txn.sources(partner, told)
     return frozenset(each for each, public in found.items() if public == hub)

@@ -37,7 +37,7 @@ from tocsin.admission.model import (
     Tlp,
 )
 from tocsin.admission.timestamps import micros, stix_time
-from tocsin.server.index_terms import facets, traits
+from tocsin.server.index_terms import index_terms, visibility
 from tocsin.server.model import (
     Collection,
     NewEntry,
@@ -52,7 +52,7 @@ from tocsin.server.publishing.tlp_versions import (
     also,
     copy_for,
 )
-from tocsin.server.store import Txn
+from tocsin.server.store import Transaction
 
 HOUR = 3_600_000_000
 """µs; what is due is kept by the hour."""
@@ -84,7 +84,7 @@ class House:
 class Ledger:
     """The state of one run of one transaction; a retry starts with a new one."""
 
-    txn: Txn
+    txn: Transaction
     house: House
     now: int
     publics: dict[str, PublicObject] = field(default_factory=dict)
@@ -397,7 +397,7 @@ def posting(subject: StixObject, tlp: Tlp, raw: bytes = b"") -> NewEntry:
 
     A copy with parts that only stricter levels may see is of the level that they need.
     """
-    found_by = facets(subject)
+    found_by = index_terms(subject)
     return NewEntry(
         id=subject["id"],
         type=subject["type"],
@@ -407,5 +407,5 @@ def posting(subject: StixObject, tlp: Tlp, raw: bytes = b"") -> NewEntry:
         digest=object_digest(subject),
         facets=found_by.names,
         numbers=found_by.numbers,
-        traits=traits(subject, tlp),
+        traits=visibility(subject, tlp),
     )

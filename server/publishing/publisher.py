@@ -64,7 +64,7 @@ from tocsin.server.publishing.verdicts import (
     raised,
     staying,
 )
-from tocsin.server.store import Txn
+from tocsin.server.store import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ class Publisher:
         self.mint = mint
         self.house = house
 
-    def furnish(self, txn: Txn) -> None:
+    def furnish(self, txn: Transaction) -> None:
         """What readers need in every feed: the hub's identity, TLP definitions, its extension."""
         for feed in self.house.feeds():
             levels = [tlp_definition(tlp) for tlp in Tlp if tlp <= feed.max_tlp]
@@ -166,7 +166,7 @@ class Publisher:
             own = [posting(subject, Tlp.CLEAR) for subject in every]
             txn.publish(feed.id, own, replace=True)
 
-    def settle(self, txn: Txn, batch: Batch) -> Settled:
+    def settle(self, txn: Transaction, batch: Batch) -> Settled:
         """Everything about the batch but the submission's own state is written."""
         verdicts = Verdicts(batch.submission, batch.partner, batch.now)
         work = _Work(self.mint, Ledger(txn, self.house, batch.now), batch, verdicts)
@@ -185,7 +185,7 @@ class Publisher:
         gone = frozenset(name.removeprefix(revoked("")) for name in work.taken_back)
         return Settled(tuple(records), tuple(verdicts.reviews), arrivals, after, gone)
 
-    def complete(self, txn: Txn, arrivals: ArrivedIds, after: str, now: int) -> str:
+    def complete(self, txn: Transaction, arrivals: ArrivedIds, after: str, now: int) -> str:
         """The next portion of what waits for what has arrived; where the one after it begins."""
         ledger = Ledger(txn, self.house, now)
         after = complete(ledger, arrivals, after)
@@ -193,7 +193,7 @@ class Publisher:
         ledger.write()
         return after
 
-    def give_up(self, txn: Txn, review: Review, now: int) -> None:
+    def give_up(self, txn: Transaction, review: Review, now: int) -> None:
         """Nobody need wait any more for what an analyst has refused."""
         if review.source_id and not txn.sources(review.partner, [review.source_id]):
             txn.remember(review.partner, review.submission, {review.source_id: ""})

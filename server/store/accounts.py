@@ -17,8 +17,8 @@ from tocsin.server.store.connection import Base, Session, timely
 from tocsin.server.store.feeds.blocks import Document
 
 
-class People:
-    """Partners, accounts and keys; within a transaction they are `Txn.people`."""
+class Accounts:
+    """Partners, accounts and keys; within a transaction they are `Transaction.people`."""
 
     def __init__(self, base: Base, session: Session = None) -> None:
         """Everything is read and written in `session`, if there is one."""

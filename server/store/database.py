@@ -19,7 +19,7 @@ from pymongo.read_preferences import ReadPreference
 
 from tocsin.admission.errors import Unavailable
 from tocsin.server.store import schema
-from tocsin.server.store.accounts import People
+from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.connection import (
     SAFE,
     STEADY,
@@ -27,15 +27,15 @@ from tocsin.server.store.connection import (
     collided,
     reach,
 )
-from tocsin.server.store.exclusions import UnwantedValues
-from tocsin.server.store.feeds.packing import Packing
-from tocsin.server.store.feeds.views import Library
+from tocsin.server.store.exclusions import Exclusions
+from tocsin.server.store.feeds.packing import Packer
+from tocsin.server.store.feeds.views import CollectionReader
 from tocsin.server.store.journal import Journal
-from tocsin.server.store.outbox import Errands
+from tocsin.server.store.outbox import Outbox
 from tocsin.server.store.reviews import Reviews
-from tocsin.server.store.schedule import Dues
+from tocsin.server.store.schedule import Schedule
 from tocsin.server.store.submissions import Submissions
-from tocsin.server.store.transaction import Turns, Txn
+from tocsin.server.store.transaction import CommitCheck, Transaction
 
 T = TypeVar("T")
 Clock = Callable[[], int]
@@ -56,16 +56,16 @@ class Store:
         self._base = client.get_database(name, read_concern=STEADY, write_concern=SAFE)
         self.clock = clock
         self._lock = threading.Lock()
-        self._turns = Turns(self._base)
-        self.feeds = Library(self._base, clock)
-        self.people = People(self._base)
+        self._turns = CommitCheck(self._base)
+        self.feeds = CollectionReader(self._base, clock)
+        self.people = Accounts(self._base)
         self.submissions = Submissions(self._base, clock)
         self.reviews = Reviews(self._base)
-        self.dues = Dues(self._base)
-        self.errands = Errands(self._base, clock)
-        self.unwanted = UnwantedValues(self._base)
+        self.dues = Schedule(self._base)
+        self.errands = Outbox(self._base, clock)
+        self.unwanted = Exclusions(self._base)
         self.journal = Journal(self._base)
-        self.packing = Packing(client, self._base, self._lock)
+        self.packing = Packer(client, self._base, self._lock)
 
     @classmethod
     def connect(cls, uri: str, *, name: str = "tocsin", clock: Clock = wall_clock) -> Store:
@@ -100,7 +100,7 @@ class Store:
                     "secrets that the database was made with, or another database"
                 ) from None
 
-    def commit(self, work: Callable[[Txn], T]) -> T:
+    def commit(self, work: Callable[[Transaction], T]) -> T:
         """Do `work` in one transaction: all of it is kept, or nothing.
 
         It may run more than once, so it must not change anything outside.  It must not call
@@ -115,14 +115,14 @@ class Store:
                         raise
             return self._once(work)
 
-    def _once(self, work: Callable[[Txn], T]) -> T:
+    def _once(self, work: Callable[[Transaction], T]) -> T:
         turn = self._turns.begin()
         results: list[T] = []
 
         def attempt(session: ClientSession) -> T:
             if results and self._turns.taken(turn):
                 return results[-1]
-            txn = Txn(self._base, session, self.clock)
+            txn = Transaction(self._base, session, self.clock)
             results.append(work(txn))
             txn.finish()
             self._turns.take(turn, session)

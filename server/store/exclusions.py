@@ -21,7 +21,7 @@ from tocsin.server.store.feeds.blocks import Document
 _REVISION = "unwanted"
 
 
-class UnwantedValues:
+class Exclusions:
     """The hub's own warning list, for reading; it is changed in a transaction."""
 
     def __init__(self, base: Base) -> None:
@@ -43,13 +43,13 @@ class UnwantedValues:
 
 
 def revision_of(base: Base, session: Session = None) -> int:
-    """See `Txn.unwanted`."""
+    """See `Transaction.unwanted`."""
     kept = base.tails.find_one({"_id": _REVISION}, session=session)
     return 0 if kept is None else int(kept["revision"])
 
 
 def forbid(base: Base, session: ClientSession, new: Exclusion) -> bool:
-    """See `Txn.forbid`."""
+    """See `Transaction.forbid`."""
     name = _id(new.kind, new.value)
     if base.unwanted.find_one({"_id": name}, session=session) is not None:
         return False
@@ -59,7 +59,7 @@ def forbid(base: Base, session: ClientSession, new: Exclusion) -> bool:
 
 
 def allow(base: Base, session: ClientSession, kind: str, value: str) -> bool:
-    """See `Txn.allow`."""
+    """See `Transaction.allow`."""
     gone = base.unwanted.delete_one({"_id": _id(kind, value)}, session=session).deleted_count
     if gone:
         _revise(base, session)
@@ -67,14 +67,14 @@ def allow(base: Base, session: ClientSession, kind: str, value: str) -> bool:
 
 
 def know_scope(base: Base, session: ClientSession, scope: str) -> None:
-    """See `Txn.know_scope`."""
+    """See `Transaction.know_scope`."""
     name = _id("scope", scope)
     if base.scopes.find_one({"_id": name}, {"_id": 1}, session=session) is None:
         base.scopes.insert_one({"_id": name, "scope": scope}, session=session)
 
 
 def scopes(base: Base, session: ClientSession) -> Iterator[str]:
-    """See `Txn.scopes`."""
+    """See `Transaction.scopes`."""
     for document in base.scopes.find({}, session=session):
         yield document["scope"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pymongo.client_session import ClientSession
 
-from tocsin.server.journal import GENESIS, Act, sealed
+from tocsin.server.journal import GENESIS, JournalEntry, with_hash
 from tocsin.server.store.connection import Base, Session
 from tocsin.server.store.feeds.blocks import Document
 
@@ -20,18 +20,18 @@ class Journal:
         """`base` is the hub's database."""
         self._base = base
 
-    def last(self) -> Act | None:
+    def last(self) -> JournalEntry | None:
         """The latest act."""
         return _last(self._base)
 
-    def acts(self, after: int = 0, limit: int = 1_000) -> list[Act]:
+    def acts(self, after: int = 0, limit: int = 1_000) -> list[JournalEntry]:
         """The acts that follow sequence `after`, in order, at most `limit`."""
         wanted = list(range(after + 1, after + 1 + limit))
         found = self._base.journal.find({"_id": {"$in": wanted}})
         return sorted(map(_act, found), key=lambda act: act.sequence)
 
 
-class Notes:
+class JournalWriter:
     """The acts of one transaction, written at its end."""
 
     def __init__(self, base: Base, session: ClientSession, now: int) -> None:
@@ -52,20 +52,20 @@ class Notes:
             return
         last = _last(self._base, self._session)
         sequence, previous = (last.sequence, last.hash) if last else (0, GENESIS)
-        chained: list[Act] = []
+        chained: list[JournalEntry] = []
         for act, who, what in self._acts:
             sequence += 1
-            chained.append(sealed(Act(sequence, self._now, act, who, what, previous)))
+            chained.append(with_hash(JournalEntry(sequence, self._now, act, who, what, previous)))
             previous = chained[-1].hash
         self._keep(chained)
 
-    def _keep(self, acts: Sequence[Act]) -> None:
+    def _keep(self, acts: Sequence[JournalEntry]) -> None:
         self._base.journal.insert_many(list(map(_document, acts)), session=self._session)
         head = {"$set": {"sequence": acts[-1].sequence}}
         self._base.tails.update_one({"_id": _HEAD}, head, session=self._session)
 
 
-def _last(base: Base, session: Session = None) -> Act | None:
+def _last(base: Base, session: Session = None) -> JournalEntry | None:
     head = base.tails.find_one({"_id": _HEAD}, session=session)
     if head is None or not head["sequence"]:
         return None
@@ -73,7 +73,7 @@ def _last(base: Base, session: Session = None) -> Act | None:
     return _act(found) if found else None
 
 
-def _document(act: Act) -> Document:
+def _document(act: JournalEntry) -> Document:
     return {
         "_id": act.sequence,
         "at": act.at,
@@ -85,8 +85,8 @@ def _document(act: Act) -> Document:
     }
 
 
-def _act(document: Document) -> Act:
-    return Act(
+def _act(document: Document) -> JournalEntry:
+    return JournalEntry(
         sequence=document["_id"],
         at=document["at"],
         act=document["act"],

@@ -16,8 +16,8 @@ from tocsin.server.store.feeds.blocks import Document
 from tocsin.server.store.leases import FREE, is_free, until
 
 
-class Errands:
-    """What is left to be done; it is left in a transaction (`Txn.leave`)."""
+class Outbox:
+    """What is left to be done; it is left in a transaction (`Transaction.leave`)."""
 
     def __init__(self, base: Base, clock: Callable[[], int]) -> None:
         """`clock` tells when a lease runs out, in µs since 1970 UTC."""
@@ -45,7 +45,7 @@ class Errands:
         return self._errands.update_one({"_id": id, "owner": owner}, change).matched_count > 0
 
     def strike(self, id: str) -> None:
-        """See `Txn.strike`."""
+        """See `Transaction.strike`."""
         strike(self._base, id)
 
     def free(self) -> None:
@@ -54,14 +54,14 @@ class Errands:
 
 
 def leave(base: Base, session: ClientSession, errand: OutboxTask, lease: Document) -> None:
-    """See `Txn.leave`."""
+    """See `Transaction.leave`."""
     base.errands.replace_one(
         {"_id": errand.id}, _document(errand) | lease, upsert=True, session=session
     )
 
 
 def strike(base: Base, id: str, session: Session = None) -> None:
-    """See `Txn.strike`."""
+    """See `Transaction.strike`."""
     base.errands.delete_one({"_id": id}, session=session)
 
 

@@ -18,7 +18,7 @@ from tocsin.server.store.feeds.id_index import PORTION
 
 
 def wait(base: Base, session: ClientSession, waits: Sequence[PendingReferences]) -> None:
-    """See `Txn.wait`."""
+    """See `Transaction.wait`."""
     for each in waits:
         key = {"_id": each.name}
         if each.targets:
@@ -30,7 +30,7 @@ def wait(base: Base, session: ClientSession, waits: Sequence[PendingReferences])
 def waiting(
     base: Base, session: ClientSession, arrivals: ArrivedIds, after: str, most: int
 ) -> list[PendingReferences]:
-    """See `Txn.waiting`."""
+    """See `Transaction.waiting`."""
     found: dict[str, Document] = {}
     for wanted in portions(sorted(arrivals.sources | arrivals.publics), PORTION):
         for document in base.waits.find({"targets": {"$in": wanted}}, session=session):

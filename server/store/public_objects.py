@@ -28,7 +28,7 @@ from tocsin.server.store.feeds.blocks import Document
 from tocsin.server.store.feeds.id_index import PORTION
 
 
-class Publics:
+class PublicObjects:
     """The public objects, within one transaction."""
 
     def __init__(self, base: Base, session: ClientSession) -> None:
@@ -38,7 +38,7 @@ class Publics:
         self._due: dict[str, int] = {}
 
     def read(self, ids: Collection[str]) -> dict[str, PublicObject]:
-        """See `Txn.publics`."""
+        """See `Transaction.publics`."""
         found: dict[str, PublicObject] = {}
         for portion in portions(sorted(set(ids)), PORTION):
             for document in self._publics.find({"_id": {"$in": portion}}, session=self._session):
@@ -48,7 +48,7 @@ class Publics:
         return found
 
     def put(self, publics: Iterable[PublicObject]) -> None:
-        """See `Txn.put`."""
+        """See `Transaction.put`."""
         latest = {public.id: public for public in publics}
         self._look_up([id for id in latest if id not in self._looked_up])
         documents = {id: _document(public) for id, public in latest.items()}

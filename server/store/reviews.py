@@ -55,13 +55,13 @@ class Reviews:
 
 
 def ask(base: Base, session: ClientSession, reviews: Sequence[Review]) -> None:
-    """See `Txn.ask`."""
+    """See `Transaction.ask`."""
     if reviews:
         base.reviews.insert_many(list(map(_document, reviews)), session=session)
 
 
 def ask_further(base: Base, session: ClientSession, review: Review) -> None:
-    """See `Txn.ask_further`."""
+    """See `Transaction.ask_further`."""
     document = _document(review)
     changes = {name: document[name] for name in ("rules", "findings", "waits_for")}
     base.reviews.update_one(
@@ -70,7 +70,7 @@ def ask_further(base: Base, session: ClientSession, review: Review) -> None:
 
 
 def decide(base: Base, session: ClientSession, review_id: str, state: str) -> Review:
-    """See `Txn.decide`."""
+    """See `Transaction.decide`."""
     if state not in ANSWERS:
         raise ValueError(f"a review is {' or '.join(ANSWERS)}, not {state}")
     document = base.reviews.find_one({"_id": review_id}, session=session)
@@ -84,7 +84,7 @@ def decide(base: Base, session: ClientSession, review_id: str, state: str) -> Re
 
 
 def expects(base: Base, session: ClientSession, errand: OutboxTask) -> bool:
-    """See `Txn.expects`."""
+    """See `Transaction.expects`."""
     wanted = chain(_for(errand.arrivals), _under(errand.arrivals.partner, errand.revoked))
     return any(
         found["state"] == WAITING

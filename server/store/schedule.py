@@ -19,8 +19,8 @@ _HOURS = 500
 _SWEEP = "sweep"
 
 
-class Dues:
-    """What is due, for reading; it is written with the public objects (`Txn.put`)."""
+class Schedule:
+    """What is due, for reading; it is written with the public objects (`Transaction.put`)."""
 
     def __init__(self, base: Base) -> None:
         """`base` is the hub's database."""

@@ -126,7 +126,7 @@ class Submissions:
 
 
 def settle(base: Base, session: ClientSession, submission: str, records: Sequence[Record]) -> None:
-    """See `Txn.settle`."""
+    """See `Transaction.settle`."""
     if not records:
         return
     kept = _kept(base, session, submission)
@@ -150,7 +150,7 @@ def settle(base: Base, session: ClientSession, submission: str, records: Sequenc
 
 
 def amend(base: Base, session: ClientSession, submission: str, record: Record) -> None:
-    """See `Txn.amend`."""
+    """See `Transaction.amend`."""
     kept = _kept(base, session, submission)
     batches = base.verdicts.find({"submission": submission}, {"first": 1, "n": 1}, session=session)
     held = [b["_id"] for b in batches if b["first"] <= record.index < b["first"] + b["n"]]

@@ -36,16 +36,16 @@ from tocsin.server.model import (
     VersionKeyword,
 )
 from tocsin.server.store import exclusions, schedule
-from tocsin.server.store.accounts import People
+from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.connection import Base
 from tocsin.server.store.feeds.clock import Stamps
 from tocsin.server.store.feeds.id_index import objects
 from tocsin.server.store.feeds.writer import Writer
-from tocsin.server.store.journal import Notes
+from tocsin.server.store.journal import JournalWriter
 from tocsin.server.store.leases import until
 from tocsin.server.store.outbox import leave, strike
 from tocsin.server.store.pending_references import wait, waiting
-from tocsin.server.store.public_objects import Publics
+from tocsin.server.store.public_objects import PublicObjects
 from tocsin.server.store.reviews import (
     ask,
     ask_further,
@@ -56,7 +56,7 @@ from tocsin.server.store.source_ids import remember, sources
 from tocsin.server.store.submissions import amend, settle
 
 
-class Turns:
+class CommitCheck:
     """The commits of one store, counted."""
 
     def __init__(self, base: Base) -> None:
@@ -83,7 +83,7 @@ class Turns:
         return kept is not None and kept["turn"] == turn
 
 
-class Txn:
+class Transaction:
     """One transaction; `Store.commit` makes it."""
 
     def __init__(self, base: Base, session: ClientSession, clock: Callable[[], int]) -> None:
@@ -91,10 +91,10 @@ class Txn:
         self._base, self._session = base, session
         self.now = clock()
         """µs since 1970 UTC; the same throughout the transaction."""
-        self.people = People(base, session)
+        self.people = Accounts(base, session)
         """Partners, accounts and keys."""
-        self._publics = Publics(base, session)
-        self._notes = Notes(base, session, self.now)
+        self._publics = PublicObjects(base, session)
+        self._notes = JournalWriter(base, session, self.now)
         self._stamps = Stamps(base, session, self.now)
 
     def publish(

@@ -19,7 +19,7 @@ from enum import StrEnum
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.timestamps import micros
-from tocsin.server.index_terms import FIELDS, wanted
+from tocsin.server.index_terms import FIELDS, parse_filter
 from tocsin.server.model import Query, TermFilter, VersionKeyword
 
 MAX_FILTERS = 10
@@ -48,7 +48,7 @@ def _understood(name: str, values: list[str]) -> TermFilter:
     if any(len(value) > MAX_VALUE for value in values):
         raise Malformed(f"{name}: a value is longer than {MAX_VALUE:,} characters")
     try:
-        return wanted(NAMES[name], values)
+        return parse_filter(NAMES[name], values)
     except Malformed as error:
         raise Malformed(f"{name}: {error}") from error
 

@@ -34,10 +34,10 @@ class Interrupted(Store):
     within = False
     """Whether it dies before the last of them is committed, or is overtaken once that has begun."""
 
-    def commit(self, work: Callable[[Txn], T]) -> T:
+    def commit(self, work: Callable[[Transaction], T]) -> T:
         """See `Store.commit`: what it has done is there when it dies."""
 
-        def done(txn: Txn) -> T:
+        def done(txn: Transaction) -> T:
             if self.within and self.happens is not None:
                 txn.people.partners()  # what it reads from now on is as it is now
                 self._count()

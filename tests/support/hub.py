@@ -24,7 +24,7 @@ from tocsin.server.app import (
 )
 from tocsin.server.bootstrap import create_default_collections
 from tocsin.server.model import Account, Collection, Partner
-from tocsin.server.secrets import Seal
+from tocsin.server.secrets import HubSecrets
 from tocsin.server.store import Store
 
 MT = "application/taxii+json;version=2.1"

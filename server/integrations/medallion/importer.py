@@ -118,7 +118,7 @@ def _wished(source: Source, wish: Wish) -> bool:
     )
 
 
-def _ids(sources: Iterable[Source], seal: Seal) -> Iterator[str]:
+def _ids(sources: Iterable[Source], seal: HubSecrets) -> Iterator[str]:
     """The id of each here: its own if TAXII allows it and no other root has it too."""
     seen: set[str] = set()
     for source in sources:
@@ -134,7 +134,7 @@ def _is_uuid4(text: str) -> bool:
     return str(found) == text and found.version == 4
 
 
-def _minted(source: Source, seal: Seal) -> str:
+def _minted(source: Source, seal: HubSecrets) -> str:
     """A UUID version 4 that is the same at every import."""
     words = f"medallion {len(source.root)} {source.root} {source.id}".encode()
     digest = hashlib.blake2b(words, key=seal.namespace.bytes).digest()
@@ -234,7 +234,7 @@ def _written(
         return [_judged(index, kept.body) for index, kept in enumerate(batch)]
     objects = [(index, kept.body) for index, kept in enumerate(batch)]
 
-    def work(txn: Txn) -> list[Record]:
+    def work(txn: Transaction) -> list[Record]:
         records = deposited(txn, collection, objects)
         counts = Counter(record.verdict for record in records)
         if counts[Verdict.ADMITTED]:

@@ -22,7 +22,7 @@ T = TypeVar("T")
 _ATTEMPTS = 5
 
 
-class Steady:
+class ConsistentReader:
     """What was packed last of each feed, as far as this process has seen it."""
 
     def __init__(self, base: Base) -> None:

@@ -44,7 +44,7 @@ from tocsin.server.store.feeds.blocks import (
     block_of,
     run_id,
 )
-from tocsin.server.store.feeds.consistent_read import Steady
+from tocsin.server.store.feeds.consistent_read import ConsistentReader
 
 SPAN = 4
 """Blocks in a span."""
@@ -221,7 +221,7 @@ class Picking:
         self._left: Counter[str] = Counter()
         self._asked: Counter[str] = Counter()
 
-    def picks(self, first: int, last: int, steady: Steady) -> Iterator[tuple[int, Pick]]:
+    def picks(self, first: int, last: int, steady: ConsistentReader) -> Iterator[tuple[int, Pick]]:
         """The positions, in order, of what all filters take from block `first` to `last`."""
         spans = range(span_of(first), span_of(last) + 1)
         width = 1

@@ -77,7 +77,7 @@ class _Due:
     full: bool
 
 
-class Packing:
+class Packer:
     """Packs, one step at a time; any number of processes may do it at once."""
 
     def __init__(self, client: Client, base: Base, lock: threading.Lock, many: int = MANY) -> None:

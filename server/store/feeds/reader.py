@@ -27,7 +27,7 @@ import orjson
 from pymongo.errors import DuplicateKeyError
 
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
-from tocsin.server.index_terms import holds
+from tocsin.server.index_terms import matches_filter
 from tocsin.server.model import (
     Collection,
     Entry,
@@ -54,7 +54,7 @@ from tocsin.server.store.feeds.blocks import (
     run_id,
     stamp_of,
 )
-from tocsin.server.store.feeds.consistent_read import Steady
+from tocsin.server.store.feeds.consistent_read import ConsistentReader
 from tocsin.server.store.feeds.filter_index import (
     Pick,
     Picking,
@@ -123,7 +123,7 @@ def _portion(picks: Mapping[int, Pick]) -> Portion:
 
 def answered(body: bytes | None, doubts: Iterable[TermFilter]) -> bool:
     """Whether an object holds what is asked; one that was withdrawn meanwhile holds nothing."""
-    return bool(body) and all(holds(orjson.loads(body or b""), each) for each in doubts)
+    return bool(body) and all(matches_filter(orjson.loads(body or b""), each) for each in doubts)
 
 
 _WHOLE: Document = {}
@@ -136,14 +136,14 @@ _ROUNDS = 100
 """How often a page goes on to where the feed has come; each time it finds only what is new."""
 
 
-class Feeds:
+class FeedReader:
     """The collections and their entries, for readers."""
 
     def __init__(self, base: Base) -> None:
         """`base` is the hub's database."""
         self._base = base
         self._starts: dict[tuple[str, int], int] = {}
-        self._steady = Steady(base)
+        self._steady = ConsistentReader(base)
 
     @timely()
     def collections(self) -> list[Collection]:

@@ -47,7 +47,7 @@ from tocsin.server.store.collections import view_of
 from tocsin.server.store.connection import Base, timely
 from tocsin.server.store.feeds.clock import since
 from tocsin.server.store.feeds.id_index import objects
-from tocsin.server.store.feeds.reader import Feeds
+from tocsin.server.store.feeds.reader import FeedReader
 from tocsin.server.store.feeds.versions import (
     Choice,
     Marks,
@@ -146,7 +146,7 @@ Candidate = tuple[str, Entry]
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class ViewState:
     """A view at one moment."""
 
     view: View
@@ -157,7 +157,7 @@ class Sight:
     head: FeedHead
 
 
-class Library(Feeds):
+class CollectionReader(FeedReader):
     """All collections for readers: feeds, and the views of them."""
 
     def __init__(self, base: Base, clock: Callable[[], int]) -> None:
@@ -198,7 +198,7 @@ class Library(Feeds):
 
     @timely()
     def page(self, feed: str, query: Query, *, bodies: bool = True) -> Page:
-        """See `Feeds.page`; in a view the position is the stamp."""
+        """See `FeedReader.page`; in a view the position is the stamp."""
         view = self._view_of(feed)
         if view is None:
             return super().page(feed, query, bodies=bodies)
@@ -230,7 +230,7 @@ class Library(Feeds):
             raise Conflict("only feeds and verbatim collections can be gathered")
         if len(set(view.sources)) == 1:
             return
-        heads = {source: super(Library, self).head(source) for source in view.sources}
+        heads = {source: super(CollectionReader, self).head(source) for source in view.sources}
         begun = [source for source, head in heads.items() if head.position]
         if sum(self._start(source, 0) <= since(self._base) for source in begun) > 1:
             raise Conflict(
@@ -238,19 +238,19 @@ class Library(Feeds):
                 "its own, so they have no common order: gather one of them, or newer ones"
             )
 
-    def _sight(self, view: View) -> Sight:
+    def _sight(self, view: View) -> ViewState:
         """The view now.  What is read afterwards holds everything up to the horizon."""
         heads = list(self._base.heads.find({"_id": {"$in": list(view.sources)}}))
         if view.at is not None:  # only what is removed changes it
             removals = sum(int(head.get("removals", 0)) for head in heads)
-            return Sight(view, view.at, view.at, FeedHead(view.at, view.at, removals))
+            return ViewState(view, view.at, view.at, FeedHead(view.at, view.at, removals))
         horizon = max(int(head["stamp"]) for head in heads)
         writes, minutes = sum(int(head["writes"]) for head in heads), self._clock() // MINUTE
         head = FeedHead(horizon, horizon, writes + minutes * view.active)
-        return Sight(view, horizon, minutes * MINUTE, head)
+        return ViewState(view, horizon, minutes * MINUTE, head)
 
-    def _up_to_now(self, sight: Sight, query: Query, *, bodies: bool) -> Iterator[Entry]:
-        """What is asked for, up to where the sources have come meanwhile: see `Feeds._walk`."""
+    def _up_to_now(self, sight: ViewState, query: Query, *, bodies: bool) -> Iterator[Entry]:
+        """What is asked for, up to where the sources have come meanwhile: see `FeedReader._walk`."""
         for _ in range(_ROUNDS):
             yield from self._entries(sight, query, bodies=bodies)
             now = self._sight(sight.view)
@@ -259,7 +259,7 @@ class Library(Feeds):
             query, sight = replace(query, position=sight.horizon), now
         raise _Moved
 
-    def _entries(self, sight: Sight, query: Query, *, bodies: bool) -> Iterator[Entry]:
+    def _entries(self, sight: ViewState, query: Query, *, bodies: bool) -> Iterator[Entry]:
         """What is asked for, in order of stamp."""
         view = sight.view
         types = query.types & view.types if query.types and view.types else query.types | view.types
@@ -276,7 +276,7 @@ class Library(Feeds):
                 yield replace(entry, position=entry.stamp)
 
     def _candidates(
-        self, source: str, sight: Sight, query: Query, *, bodies: bool
+        self, source: str, sight: ViewState, query: Query, *, bodies: bool
     ) -> Iterator[Candidate]:
         """A source's entries up to the horizon that may be asked for, in order."""
         more = True
@@ -292,7 +292,7 @@ class Library(Feeds):
             query = replace(query, position=page.entries[-1].position if more else 0)
 
     def _standing(
-        self, sight: Sight, query: Query, portion: Sequence[Candidate]
+        self, sight: ViewState, query: Query, portion: Sequence[Candidate]
     ) -> Iterator[Entry]:
         """Those candidates that the view holds and the query asks for, in order.
 
@@ -315,7 +315,7 @@ class Library(Feeds):
             if entry.id not in judged or entry.stamp in standing:
                 yield entry
 
-    def _looked_up(self, sight: Sight, ids: Mapping[str, Some[str]]) -> dict[int, Found]:
+    def _looked_up(self, sight: ViewState, ids: Mapping[str, Some[str]]) -> dict[int, Found]:
         """By their stamps, the entries that each source has of these objects."""
         return {
             place.stamp: (source, place)

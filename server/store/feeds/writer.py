@@ -64,7 +64,7 @@ class Writer:
         self._stamps = stamps
 
     def publish(self, postings: Sequence[NewEntry], *, replace: bool) -> list[PublishOutcome]:
-        """See `Txn.publish`."""
+        """See `Transaction.publish`."""
         if any(len(posting.digest) != _DIGEST_LENGTH for posting in postings):
             raise ValueError("a digest has 16 octets")
         self._stamps.take()

@@ -12,7 +12,7 @@ from pymongo.errors import OperationFailure
 
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.model import Contribution, Tlp
-from tocsin.server.journal import verify
+from tocsin.server.journal import first_invalid_sequence
 from tocsin.server.model import (
     Collection,
     CollectionKind,
@@ -27,7 +27,7 @@ from tocsin.server.model import (
     ReviewKind,
     Submission,
 )
-from tocsin.server.store import Store, Txn
+from tocsin.server.store import Store, Transaction
 
 FEED = Collection("6f9d0f2e-6d1c-4c3f-9d1a-0c8d4f1b7a11", "green", CollectionKind.FEED, "Green")
 
@@ -124,7 +124,7 @@ class TestCommitting:
     def test_nothing_is_kept_of_work_that_fails(self, store):
         store.submissions.receive(submission())
 
-        def work(txn: Txn) -> None:
+        def work(txn: Transaction) -> None:
             txn.publish(FEED.id, [posting(1)])
             txn.put([public(1, "acme")])
             txn.remember("acme", "s", {"a": "b"})
@@ -146,7 +146,7 @@ class TestCommitting:
         assert store.journal.last() is None
 
     def test_work_reads_what_it_has_written(self, store):
-        def work(txn: Txn) -> list[PublishOutcome]:
+        def work(txn: Transaction) -> list[PublishOutcome]:
             txn.put([public(1, "acme")])
             assert txn.publics(["public--1"]) == {"public--1": public(1, "acme")}
             return txn.publish(FEED.id, [posting(1)]) + txn.publish(FEED.id, [posting(1)])
@@ -157,7 +157,7 @@ class TestCommitting:
         other = Store.connect(engine_uri, name=store._base.name)
         tries: list[int] = []
 
-        def work(txn: Txn) -> None:
+        def work(txn: Transaction) -> None:
             txn.publish(FEED.id, [])  # reads where the feed ends
             tries.append(txn.now)
             if len(tries) == 1:
@@ -181,7 +181,7 @@ class TestCommitting:
             thread.join()
         acts = store.journal.acts()
         assert sorted(act.what["number"] for act in acts) == list(range(8))
-        assert verify(acts) is None
+        assert first_invalid_sequence(acts) is None
 
 
 class TestSubmissions:
@@ -312,14 +312,14 @@ class TestTheJournal:
             (2, "two", "b"),
             (3, "three", "c"),
         ]
-        assert verify(acts) is None
+        assert first_invalid_sequence(acts) is None
         assert store.journal.last() == acts[-1]
         assert store.journal.acts(after=1, limit=1) == acts[1:2]
 
     def test_what_is_altered_in_the_database_is_found(self, store):
         store.commit(lambda txn: [txn.note("act", "a", {"n": i}) for i in range(5)])
         store._base.journal.update_one({"_id": 3}, {"$set": {"who": "b"}})
-        assert verify(store.journal.acts()) == 3
+        assert first_invalid_sequence(store.journal.acts()) == 3
 
 
 def test_a_failure_of_the_database_is_not_hidden(store):

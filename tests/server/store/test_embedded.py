@@ -29,7 +29,7 @@ from tocsin.server.model import (
     Query,
     Submission,
 )
-from tocsin.server.store import Store, Txn
+from tocsin.server.store import Store, Transaction
 from tocsin.server.store.embedded import Engine, database
 
 pytest.importorskip("secantus")
@@ -277,7 +277,7 @@ def test_a_commit_whose_answer_was_lost_is_not_done_twice(engine, said, connect)
     store = connect(engine.uri.replace(f":{port}/", f":{listener.port}/"))
     listener.armed = True
 
-    def work(txn: Txn) -> list[PublishOutcome]:
+    def work(txn: Transaction) -> list[PublishOutcome]:
         txn.note("published", "test", {})
         return txn.publish(FEED.id, [posting(1)])
 

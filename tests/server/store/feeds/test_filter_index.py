@@ -26,15 +26,15 @@ from support.naive_filters import (
 from tocsin.admission.timestamps import micros
 from tocsin.server.index_terms import (
     FIELDS,
-    MOST,
-    facets,
-    holds,
-    wanted,
+    MAX_TERMS,
+    index_terms,
+    matches_filter,
+    parse_filter,
 )
 from tocsin.server.intake.passthrough import posting
 from tocsin.server.model import Collection, CollectionKind, Query
 from tocsin.server.store import Store
-from tocsin.server.store.feeds.packing import Packing
+from tocsin.server.store.feeds.packing import Packer
 
 SIZE = 3_000
 BATCH = 150
@@ -49,7 +49,7 @@ def keys(entries):
 
 
 def query(*asked, **more):
-    return Query(wanted=tuple(wanted(field, values) for field, values in asked), **more)
+    return Query(wanted=tuple(parse_filter(field, values) for field, values in asked), **more)
 
 
 class Library:
@@ -247,7 +247,7 @@ class TestPackedBlocks:
         asked = [query((field, [values_of(field)[1]]), limit=1_000) for field in EVERY_FIELD]
         before, cards = [keys(feed.page(each)) for each in asked], feed.store._base.cards
         many = cards.count_documents({"feed": feed.id})
-        packing = Packing(feed.store._client, feed.store._base, threading.Lock(), many=1)
+        packing = Packer(feed.store._client, feed.store._base, threading.Lock(), many=1)
         while packing.step():
             pass
         assert packing.packed and any(before)
@@ -264,7 +264,7 @@ class TestBounds:
     @given(NUMBER, NUMBER, st.sampled_from(["confidence", "number", "src_port", "dst_port"]))
     def test_the_index_alone_tells_which_numbers_are_within(self, number, bound, name):
         for field, within in ((f"{name}-gte", number >= bound), (f"{name}-lte", number <= bound)):
-            assert indexed({name: number}, wanted(field, [str(bound)])) is within
+            assert indexed({name: number}, parse_filter(field, [str(bound)])) is within
 
     @settings(max_examples=200, deadline=None)
     @given(st.datetimes(), st.datetimes())
@@ -274,17 +274,17 @@ class TestBounds:
             ("modified-gte", instant >= bound),
             ("modified-lte", instant <= bound),
         ):
-            assert indexed({"modified": told}, wanted(field, [asked])) is within
+            assert indexed({"modified": told}, parse_filter(field, [asked])) is within
 
     @pytest.mark.parametrize("field", BOUNDED)
     def test_a_bound_is_few_facets(self, field):
         for value in values_of(field):
-            assert len(wanted(field, [value]).facets) < 50
+            assert len(parse_filter(field, [value]).facets) < 50
 
 
 def indexed(subject, asked):
     """Whether an object would be found from its facets, without a look at it."""
-    own = facets(subject)
+    own = index_terms(subject)
     edges = [number for facet, number in own.numbers if facet == asked.edge]
     finest = {facet for facet, _ in own.numbers}
     return bool({*own.names, *finest} & {*asked.facets}) or any(map(asked.takes, edges))
@@ -293,7 +293,7 @@ def indexed(subject, asked):
 class TestHostileObjects:
     def test_a_hundred_thousand_labels_make_no_more_facets_than_the_bound(self):
         one = made(1, random.Random(1)) | {"labels": [f"label {n}" for n in range(100_000)]}
-        assert len(facets(one).names) < MOST + 40
+        assert len(index_terms(one).names) < MAX_TERMS + 40
 
     def test_an_object_with_too_many_values_is_still_found_by_each(self, feed):
         many = made(1, random.Random(1)) | {"labels": [f"label {n}" for n in range(100_000)]}
@@ -312,16 +312,16 @@ class TestHostileObjects:
 
     def test_many_fields_with_many_values_are_bounded_together(self):
         wide = {name: [f"{name} {n}" for n in range(30)] for name in LISTS}
-        own = facets(made(1, random.Random(1)) | wide)
-        assert len(own.names) < MOST + 40
+        own = index_terms(made(1, random.Random(1)) | wide)
+        assert len(own.names) < MAX_TERMS + 40
         assert "name=" in " ".join(own.names) or "name?" not in own.names
 
     def test_a_value_cannot_pose_as_the_digest_of_a_long_one(self):
-        (long,) = wanted("name", ["x" * 200]).facets
+        (long,) = parse_filter("name", ["x" * 200]).facets
         posing = {"type": "x-a", "id": "x-a--1", "name": long.partition("#")[2]}
         assert long.startswith("name#") and len(long) < 80
-        assert long not in facets(posing).names
-        assert not holds(posing, wanted("name", ["x" * 200]))
+        assert long not in index_terms(posing).names
+        assert not matches_filter(posing, parse_filter("name", ["x" * 200]))
 
     def test_what_was_removed_is_found_no_more(self, feed):
         objects = [made(n, random.Random(n)) | {"labels": ["shared", f"own {n}"]} for n in (1, 2)]

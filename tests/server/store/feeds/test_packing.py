@@ -22,14 +22,14 @@ from tocsin.admission.errors import Unavailable
 from tocsin.server.model import Query, TermFilter
 from tocsin.server.store import Store
 from tocsin.server.store.feeds.blocks import LONGEST_BODY
-from tocsin.server.store.feeds.consistent_read import Steady
-from tocsin.server.store.feeds.packing import MANY, MOST, Packing
+from tocsin.server.store.feeds.consistent_read import ConsistentReader
+from tocsin.server.store.feeds.packing import MANY, MOST, Packer
 
 
 def pack(feed: Feed, many: int = MANY) -> int:
     """Pack all that is due; how many runs were made."""
     store = feed.store
-    packing = Packing(store._client, store._base, threading.Lock(), many)
+    packing = Packer(store._client, store._base, threading.Lock(), many)
     while packing.step():
         pass
     return packing.packed
@@ -209,7 +209,7 @@ class TestReaders:
         assert of_packed.keys() == of_fresh.keys() - {"stamp"} | {"stamps"}
 
     def test_read_again_what_was_packed_while_they_read(self, small):
-        steady, looks = Steady(small.store._base), []
+        steady, looks = ConsistentReader(small.store._base), []
 
         def look() -> int:
             looks.append(pack(small))
@@ -234,7 +234,7 @@ class TestReaders:
 
     def test_give_up_on_what_never_holds_still(self, feed):
         with pytest.raises(Unavailable, match="reorganised"):
-            Steady(feed.store._base).read(feed.id, lambda: None)
+            ConsistentReader(feed.store._base).read(feed.id, lambda: None)
 
 
 class TestWriters:
@@ -326,7 +326,7 @@ def test_writers_packers_and_pollers_at_once_lose_and_repeat_nothing(feed, engin
     stores = [Store.connect(engine_uri, name=base) for _ in range(5)]
 
     def keep_packing(store: Store) -> int:
-        packing = Packing(store._client, store._base, store._lock, many=4)
+        packing = Packer(store._client, store._base, store._lock, many=4)
         while not done.wait(0.02):
             packing.step()
         return packing.packed
