@@ -155,7 +155,7 @@ class Bench:
     def filter(self, name: str) -> Iterator[Object]:
         """The rows of one filter: a rare value, and a common one."""
         for kind, value in values(name, self._entries).items():
-            query = Query(limit=PAGE, wanted=(parse_filter(name, [value]),))
+            query = Query(limit=PAGE, filters=(parse_filter(name, [value]),))
             seconds = []
             for _ in range(3):
                 self._log.on, self._log.sent, self._log.given = True, [], 0

@@ -74,7 +74,7 @@ def measured(uri: str, entries: int, size: int) -> Iterator[Row]:
     longest, steps, began = 0.0, 0, time.monotonic()
     while True:
         start = time.monotonic()
-        if not store.packing.step():
+        if not store.packing.pack_next():
             break
         longest, steps = max(longest, time.monotonic() - start), steps + 1
     seconds = time.monotonic() - began

@@ -97,7 +97,7 @@ def create_app(
         settings=TaxiiSettings(
             title=settings.title,
             contact=settings.contact,
-            cursor_key=seal.cursor_key,
+            cursor_key=seal.page_token_key,
             max_content_length=settings.max_content_length,
             page_size=settings.page_default,
             page_cap=settings.page_cap,

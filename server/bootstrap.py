@@ -64,11 +64,11 @@ def ensure_collection(store: Store, collection: Collection) -> None:
 
 def create_operator(store: Store) -> str | None:
     """The operator's account with a new key; None if there is one already."""
-    if store.people.account(OPERATOR) is not None:
+    if store.accounts.find_account(OPERATOR) is not None:
         return None
 
     def work(txn: Transaction) -> str:
-        txn.people.add_account(Account(OPERATOR, "", operator=True))
+        txn.accounts.add_account(Account(OPERATOR, "", operator=True))
         return issue_key(txn, OPERATOR)
 
     return store.commit(work)
@@ -77,7 +77,7 @@ def create_operator(store: Store) -> str | None:
 def issue_key(txn: Transaction, account: str) -> str:
     """A new key of an account, 256 bits; only its SHA-256 is kept."""
     secret = secrets.token_urlsafe(32)
-    txn.people.add_key(account, hashlib.sha256(secret.encode()).hexdigest())
+    txn.accounts.add_key(account, hashlib.sha256(secret.encode()).hexdigest())
     return secret
 
 

@@ -186,8 +186,8 @@ BOUNDS: dict[str, tuple[str, bool]] = {
 class IndexTerms:
     """What one object is found by."""
 
-    names: tuple[str, ...]
-    numbers: tuple[tuple[str, int], ...]
+    terms: tuple[str, ...]
+    numeric_terms: tuple[tuple[str, int], ...]
     """The facets of finest buckets, each with the number that lies in it."""
 
 
@@ -211,9 +211,9 @@ def matches_filter(subject: StixObject, wanted: TermFilter) -> bool:
     numbers = dict(_numbers(subject))
     own = {each for values in _by_field(subject, numbers).values() for each in values}
     finest = _finest(numbers)
-    if not own.union(finest).isdisjoint(wanted.facets):
+    if not own.union(finest).isdisjoint(wanted.terms):
         return True
-    return wanted.edge in finest and wanted.takes(finest[wanted.edge])
+    return wanted.boundary_term in finest and wanted.includes(finest[wanted.boundary_term])
 
 
 def _finest(numbers: Mapping[str, int]) -> dict[str, int]:
@@ -343,7 +343,7 @@ def parse_filter(field: str, values: Sequence[str]) -> TermFilter:
         return _bound(field, values)
     read, own = _READERS[field], "ref" if field == "relationships-all" else field
     names = {_facet(own, read(value)) for value in values}
-    return TermFilter(field, tuple(sorted(names)), unsure=_unsure(own))
+    return TermFilter(field, tuple(sorted(names)), recheck_term=_unsure(own))
 
 
 def _bound(field: str, values: Sequence[str]) -> TermFilter:
@@ -356,10 +356,10 @@ def _bound(field: str, values: Sequence[str]) -> TermFilter:
     return TermFilter(
         field,
         tuple(sorted(f"{name}~{level}:{bucket}" for level, bucket in beyond)),
-        edge=_bucket(name, 0, bound),
+        boundary_term=_bucket(name, 0, bound),
         low=bound if above else None,
         high=None if above else bound,
-        unsure=_unsure(f"{name}~"),
+        recheck_term=_unsure(f"{name}~"),
     )
 
 

@@ -26,11 +26,11 @@ class JournalEntry:
     """1, 2, 3 … without gaps."""
     at: int
     """µs since 1970 UTC."""
-    act: str
+    action: str
     """A verb phrase: `received`, `key revoked`."""
-    who: str
+    actor: str
     """The account, or the operator's command."""
-    what: Mapping[str, object] = field(default_factory=dict)
+    details: Mapping[str, object] = field(default_factory=dict)
     """JSON values; never the content of an object."""
     previous: str = GENESIS
     """The hash of the act before."""
@@ -63,9 +63,9 @@ def _hash(act: JournalEntry) -> str:
     words = {
         "sequence": act.sequence,
         "at": act.at,
-        "act": act.act,
-        "who": act.who,
-        "what": dict(act.what),
+        "act": act.action,
+        "who": act.actor,
+        "what": dict(act.details),
         "previous": act.previous,
     }
     return hashlib.sha256(rfc8785.dumps(words)).hexdigest()  # type: ignore[arg-type]

@@ -89,18 +89,18 @@ class Aftercare:
     def sweep_once(self, now: int) -> bool:
         """At most one batch of what is due; False if nothing is."""
         hour = now // HOUR
-        dues = self._store.dues
-        swept = dues.swept()
-        since = dues.earliest() if swept is None else swept
+        dues = self._store.schedule
+        swept = dues.swept_hour()
+        since = dues.earliest_hour() if swept is None else swept
         first = hour if since is None else min(since, hour)
         with self._lock:
             if not self._waiting:
-                self._waiting = dues.due(range(first - OVERLAP, hour + 1), READ)
+                self._waiting = dues.find_due(range(first - OVERLAP, hour + 1), READ)
             names, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
         if names:
             self._store.commit(lambda txn: self._look(txn, names, now))
         elif swept is None or swept < hour:
-            dues.mark(hour)
+            dues.mark_swept(hour)
         return bool(names)
 
     def revoke(self, name: str, who: str, reason: str) -> None:
@@ -115,7 +115,7 @@ class Aftercare:
             if not ledger.end(name, RevocationReason.DECIDED):
                 raise Malformed(f"{name} has been revoked already")
             _close(ledger)
-            txn.note("public.revoke", who, {"public": name, "reason": reason})
+            txn.add_journal_entry("public.revoke", who, {"public": name, "reason": reason})
 
         self._store.commit(work)
 
@@ -128,15 +128,15 @@ class Aftercare:
         new = unwanted(text, reason, self._clock())
 
         def work(txn: Transaction) -> int:
-            added = txn.forbid(new)
+            added = txn.add_exclusion(new)
             ledger = self._ledger(txn)
             revoked = sum(
                 ledger.end(name, RevocationReason.DECIDED) for name in self._published(ledger, new)
             )
             _close(ledger)
             if added or revoked:
-                what = {"kind": new.kind, "value": new.value, "reason": reason, "revoked": revoked}
-                txn.note("benign.add", who, what)
+                what = {"kind": new.type, "value": new.value, "reason": reason, "revoked": revoked}
+                txn.add_journal_entry("benign.add", who, what)
             return revoked
 
         return new, self._store.commit(work)
@@ -146,9 +146,9 @@ class Aftercare:
         old = unwanted(text, "", 0)
 
         def work(txn: Transaction) -> None:
-            if not txn.allow(old.kind, old.value):
+            if not txn.remove_exclusion(old.type, old.value):
                 raise NotFound(f"{old.value} is not on the hub's own list")
-            txn.note("benign.remove", who, {"kind": old.kind, "value": old.value})
+            txn.add_journal_entry("benign.remove", who, {"kind": old.type, "value": old.value})
 
         self._store.commit(work)
         return old
@@ -156,12 +156,14 @@ class Aftercare:
     def _look(self, txn: Transaction, names: Sequence[str], now: int) -> None:
         ledger = Ledger(txn, self._publisher.house, now)
         ledger.load(names)
-        txn.undue(n for n in names if n not in ledger.publics or not ledger.publics[n].due)
+        txn.unschedule(
+            n for n in names if n not in ledger.publics or not ledger.publics[n].due_hour
+        )
         changed = [name for name in names if ledger.look_again(name)]
         expired = sum(ledger.publics[name].revoked for name in changed)
         _close(ledger)
         if expired:
-            txn.note("expire", _SWEEPER, {"count": expired})
+            txn.add_journal_entry("expire", _SWEEPER, {"count": expired})
         log.info("swept due=%d published=%d expired=%d", len(names), len(changed), expired)
 
     def _published(self, ledger: Ledger, about: Exclusion) -> Iterable[str]:
@@ -197,7 +199,7 @@ def unwanted(text: str, reason: str, now: int) -> Exclusion:
 
 
 def _alike(about: Exclusion) -> tuple[str, ...]:
-    return ("artifact", "file") if about.kind == "file" else (about.kind,)
+    return ("artifact", "file") if about.type == "file" else (about.type,)
 
 
 def _close(ledger: Ledger) -> None:

@@ -123,16 +123,16 @@ class TermFilter:
 
     field: str
     """Its name, as in `match[field]`."""
-    facets: tuple[str, ...]
+    terms: tuple[str, ...]
     """Any of these will do; sorted."""
-    edge: str = ""
+    boundary_term: str = ""
     """The facet of the numbers that must be compared with the bound."""
     low: int | None = None
     high: int | None = None
-    unsure: str = ""
+    recheck_term: str = ""
     """The facet of the objects that must be looked at themselves."""
 
-    def takes(self, number: int) -> bool:
+    def includes(self, number: int) -> bool:
         """Whether a number is within the bound, which is included."""
         return (self.low is None or number >= self.low) and (
             self.high is None or number <= self.high
@@ -155,7 +155,7 @@ class Query:
     keywords: frozenset[VersionKeyword] = frozenset({VersionKeyword.LAST})
     versions: frozenset[int] = frozenset()
     """Exact versions, as instants."""
-    wanted: tuple[TermFilter, ...] = ()
+    filters: tuple[TermFilter, ...] = ()
     """Filters by facets, in order of their fields."""
 
 
@@ -171,7 +171,7 @@ class FeedHead(NamedTuple):
     removals: int = 0
     """How often something was removed."""
 
-    def reached(self, query: Query) -> bool:
+    def is_past_end(self, query: Query) -> bool:
         """Whether a reader is here already, so that its page is empty whatever the filters."""
         after = -1 if query.added_after is None else query.added_after
         return query.position >= self.position or after >= self.stamp
@@ -210,12 +210,12 @@ class Visibility:
     tlp: Tlp = Tlp.RED
     """The strictest level that it is marked with; RED if that is not known."""
     revoked: bool = False
-    until: int | None = None
+    valid_until: int | None = None
     """Its `valid_until`; 0 if that cannot be read."""
 
     def active(self, instant: int) -> bool:
         """Whether it is neither revoked nor expired at this instant."""
-        return not self.revoked and (self.until is None or self.until > instant)
+        return not self.revoked and (self.valid_until is None or self.valid_until > instant)
 
 
 LEAST_VISIBLE = Visibility(Tlp.RED, revoked=True)
@@ -234,11 +234,11 @@ class NewEntry:
     body: bytes
     digest: bytes
     """16 octets over the object's value; equal for equal objects however they are spelt."""
-    facets: tuple[str, ...] = ()
+    terms: tuple[str, ...] = ()
     """What it is found by, its type and level apart."""
-    numbers: tuple[tuple[str, int], ...] = ()
+    numeric_terms: tuple[tuple[str, int], ...] = ()
     """Facets whose entries are told apart by a number, with the number."""
-    traits: Visibility = Visibility()
+    visibility: Visibility = Visibility()
 
 
 class PublishOutcome(StrEnum):
@@ -275,15 +275,15 @@ class PublicObject:
     contributions: tuple[Contribution, ...]
     """One for each id that a partner has for it; empty once all have been revoked."""
     revoked: bool = False
-    copies: tuple[TlpVersion, ...] = ()
+    tlp_versions: tuple[TlpVersion, ...] = ()
     """Fuller copies for stricter feeds, the strictest last; `digest` is of the least strict one."""
-    ended: str = ""
+    revocation_reason: str = ""
     """Why it was revoked, an `RevocationReason`; empty while it lives."""
     testimonies: tuple[Assessment, ...] = ()
     """Sightings and opinions of it."""
     figures: HubStatistics | None = None
     """As they were last published."""
-    due: int = 0
+    due_hour: int = 0
     """The hour, counted from 1970, in which the sweep must look at it; 0: never."""
 
 
@@ -291,20 +291,20 @@ class PublicObject:
 class PendingReferences:
     """A contribution that lacks some of the objects that it refers to."""
 
-    public: str
+    public_id: str
     """The public object that it belongs to."""
     partner: str
-    sees: Tlp
+    max_tlp: Tlp
     """The strictest level that its submitter may read."""
     targets: frozenset[str]
     """The partner's ids and public ids for which it is worth looking again; empty: none left."""
-    source: str = ""
+    source_id: str = ""
     """The partner's own id for it; empty: whichever of them wait."""
 
     @property
-    def name(self) -> str:
+    def key(self) -> str:
         """Of the contribution."""
-        return "|".join(filter(None, (self.public, self.partner, self.source)))
+        return "|".join(filter(None, (self.public_id, self.partner, self.source_id)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,9 +312,9 @@ class ArrivedIds:
     """What others may have waited for."""
 
     partner: str
-    sources: frozenset[str] = frozenset()
+    source_ids: frozenset[str] = frozenset()
     """Ids of the partner's that stand for something else than before, or are known not to come."""
-    publics: frozenset[str] = frozenset()
+    public_ids: frozenset[str] = frozenset()
     """Public ids, known to everybody, that may be seen more widely than before."""
 
 
@@ -330,7 +330,7 @@ class RevocationReason(StrEnum):
 class Exclusion:
     """A value on the hub's own warning list."""
 
-    kind: str
+    type: str
     """The SCO type: `domain-name`, `ipv4-addr`, `url`, `email-addr`, `file` …"""
     property: str
     """The property within it: `value`, `hashes.'SHA-256'`."""
@@ -344,7 +344,7 @@ class ReviewKind(StrEnum):
     """Why something waits for an analyst."""
 
     HELD = "held"  # nothing was published
-    ASKED = "asked"  # a shortened copy was published; the full text waits
+    REDACTED = "asked"  # a shortened copy was published; the full text waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,13 +352,13 @@ class Review:
     """One question for an analyst."""
 
     id: str
-    question: ReviewKind
+    kind: ReviewKind
     submission: str
     index: int
     """The record's index in its submission."""
     partner: str
     source_id: str
-    asked: int
+    created: int
     object: bytes = field(repr=False)
     """The object before the rules named in `rules` touched it, as JSON."""
     rules: tuple[str, ...] = ()
@@ -413,8 +413,8 @@ class OutboxTask:
     """To see to what waited for what has arrived.  To do one twice does no harm."""
 
     id: str
-    arrivals: ArrivedIds
-    after: str = ""
+    arrived: ArrivedIds
+    resume_after: str = ""
     """Where the next portion begins of the contributions to be completed, if there is one."""
-    revoked: frozenset[str] = frozenset()
+    revoked_ids: frozenset[str] = frozenset()
     """Ids that the partner revoked: nobody need decide any more what waits under them."""

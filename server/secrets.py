@@ -28,13 +28,13 @@ class HubSecrets:
 
     namespace: uuid.UUID
     """Of the public ids."""
-    cursor_key: bytes
+    page_token_key: bytes
     """Authenticates `next`."""
 
     @property
     def fingerprint(self) -> str:
         """Tells two seals apart without giving either away."""
-        return hashlib.sha256(b"tocsin" + self.namespace.bytes + self.cursor_key).hexdigest()
+        return hashlib.sha256(b"tocsin" + self.namespace.bytes + self.page_token_key).hexdigest()
 
     def identity(self, title: str) -> StixObject:
         """The hub as a STIX identity; the author of every public object."""

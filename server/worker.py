@@ -55,7 +55,7 @@ def _pack(store: Store, stop: threading.Event) -> None:
     while not stop.wait(pause):
         began, pause = time.monotonic(), _PACK_IDLE
         try:
-            if store.packing.step():
+            if store.packing.pack_next():
                 pause = min(_PACK_SHARE * (time.monotonic() - began), _PACK_IDLE)
         except OUTAGES as error:
             log.info("the database is away, packing goes on when it is back: %s", error)

@@ -41,8 +41,8 @@ def add_partner(
     may_read, may_write = _collections(hub, reads), _collections(hub, writes)
 
     def work(txn: Transaction) -> Answer:
-        txn.people.add_partner(partner)
-        txn.people.add_account(Account(partner.slug, partner.slug, may_read, may_write))
+        txn.accounts.add_partner(partner)
+        txn.accounts.add_account(Account(partner.slug, partner.slug, may_read, may_write))
         return _with_key(txn, partner.slug)
 
     return {"partner": partner.slug, **hub.services.store.commit(work)}
@@ -67,13 +67,13 @@ def change_partner(hub: Runtime, slug: str, change: Change) -> Answer:
     names = _aliases(hub)
 
     def work(txn: Transaction) -> Answer:
-        partner, account = txn.people.partner(slug), txn.people.account(slug)
+        partner, account = txn.accounts.find_partner(slug), txn.accounts.find_account(slug)
         if partner is None or account is None:
             raise NotFound(f"there is no partner {slug!r}; `tocsin-hub partner list` shows them")
         changed = _changed(partner, change)
-        txn.people.update_partner(changed)
-        txn.people.update_account(_allowed(hub, account, change))
-        said = _partner(changed, txn.people.accounts(slug), names)
+        txn.accounts.update_partner(changed)
+        txn.accounts.update_account(_allowed(hub, account, change))
+        said = _partner(changed, txn.accounts.list_accounts(slug), names)
         fields = sorted(n for n in change.about if getattr(changed, n) != getattr(partner, n))
         what = {"partner": slug, "fields": fields, "accounts": said["accounts"]}
         _note(txn, "partner.change", what)
@@ -114,7 +114,7 @@ def register_certificate(hub: Runtime, account: str, file: bytes) -> Answer:
     kept = certificate_fingerprint(first_certificate(file))
 
     def work(txn: Transaction) -> Answer:
-        txn.people.add_key(account, kept)
+        txn.accounts.add_key(account, kept)
         _note(txn, "key.certificate", {"account": account, "id": kept})
         return {"account": account, "id": kept}
 
@@ -144,7 +144,7 @@ def revoke_key(hub: Runtime, account: str, beginning: str) -> Answer:
         raise NotFound(f"{beginning!r}: {said}; `tocsin-hub key list {account}` shows them")
 
     def work(txn: Transaction) -> Answer:
-        txn.people.revoke_key(found[0])
+        txn.accounts.revoke_key(found[0])
         _note(txn, "key.revoke", {"account": account, "id": found[0]})
         return {"account": account, "revoked": found[0]}
 
@@ -157,7 +157,7 @@ def partners(hub: Runtime) -> list[Answer]:
     accounts = people.accounts()
     return [
         _partner(partner, [each for each in accounts if each.partner == partner.slug], names)
-        for partner in people.partners()
+        for partner in people.list_partners()
     ]
 
 
@@ -295,12 +295,12 @@ def _described(collection: Collection, known: Iterable[Collection]) -> Answer:
 def _asked(review: Review) -> Answer:
     return {
         "review": review.id,
-        "question": review.question.value,
+        "question": review.kind.value,
         "partner": review.partner,
         "submission": review.submission,
         "index": review.index,
         "source_id": review.source_id,
-        "asked": review.asked,
+        "asked": review.created,
         "rules": list(review.rules),
         "findings": [dict(finding) for finding in review.findings],
         "waits_for": list(review.waits_for),
@@ -334,4 +334,4 @@ def _with_key(txn: Transaction, account: str) -> Answer:
 
 
 def _note(txn: Transaction, act: str, what: dict[str, object]) -> None:
-    txn.note(act, OPERATOR, what)
+    txn.add_journal_entry(act, OPERATOR, what)

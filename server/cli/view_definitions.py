@@ -52,7 +52,7 @@ def gathered(store: Store, new: Collection, wish: Wish) -> Collection:
         return replace(new, view=View(ids, wish.types, wish.max_tlp, wish.active))
     if new.kind is CollectionKind.SNAPSHOT:
         (source,) = sources
-        at = store.commit(lambda txn: txn.pin(wish.at))
+        at = store.commit(lambda txn: txn.pin_stamp(wish.at))
         view = replace(source.view or View((source.id,)), at=at)
         return replace(new, view=view, description=f"As it was at {timestamp(at)}.")
     return new if wish.max_tlp is None else replace(new, max_tlp=wish.max_tlp)

@@ -128,7 +128,9 @@ class Examining:
         """The candidates examined, and what their ids become; by nobody's name if `anonymous`."""
         rules, now = self._rules, self._clock()
         revision, benign = self._known_benign()
-        known = self._store.people.partner(submission.partner) if submission.partner else None
+        known = (
+            self._store.accounts.find_partner(submission.partner) if submission.partner else None
+        )
         partner = known or _operator(submission)
         if anonymous:
             partner = replace(partner, consent=Consent.NONE)
@@ -169,10 +171,10 @@ class Examining:
 
     def _known_benign(self) -> tuple[int, Warninglists]:
         """The warning lists with the hub's own, which is joined anew when it has changed."""
-        revision, own = self._store.unwanted.revised()
+        revision, own = self._store.exclusions.list_with_revision()
         before, joined = self._lists
         if own is not before:
-            entries = ((each.kind, each.value, each.reason) for each in own)
+            entries = ((each.type, each.value, each.reason) for each in own)
             joined = WithOwn(entries, self._rules.lists)
             self._lists = (own, joined)
         return revision, joined
@@ -184,7 +186,7 @@ class Examining:
         told, before = identities(subjects), frozenset[str]()
         if told:
             before = self._store.commit(lambda txn: authors(txn, partner.slug, told, hub))
-        terms = [term for each in self._store.people.partners() for term in each.terms]
+        terms = [term for each in self._store.accounts.list_partners() for term in each.terms]
         submitter = partner.submitter()
         terms = list(dict.fromkeys((*submitter.terms, *terms)))
         return apply_consent_labels(
@@ -193,7 +195,7 @@ class Examining:
 
     def _sees(self, name: str) -> Tlp:
         """The strictest level among the feeds that the account reads."""
-        account = self._store.people.account(name)
+        account = self._store.accounts.find_account(name)
         if account is None:
             return Tlp.CLEAR
         if account.operator:
@@ -209,8 +211,8 @@ def check(txn: Transaction, batch: Batch) -> None:
     of two at once one tries again, and sees here what the other did.
     """
     grounds = batch.grounds
-    known = None if grounds.partner is None else txn.people.partner(grounds.partner.slug)
-    if grounds != Grounds(known, txn.unwanted()):
+    known = None if grounds.partner is None else txn.accounts.find_partner(grounds.partner.slug)
+    if grounds != Grounds(known, txn.exclusions_revision()):
         raise Outdated
 
 

@@ -90,7 +90,7 @@ class Intake:
             self.waiting.set()
             return replace(submission, raw=b"")
         self.admit(submission)
-        return self._store.submissions.known(submission.id)
+        return self._store.submissions.require(submission.id)
 
     def work(self) -> bool:
         """Do what others left undone, or admit one submission that waits; False if none does.
@@ -151,7 +151,9 @@ class Intake:
                 collection.id, object_id, keywords=keywords, versions=versions, specs=specs
             )
             if count:
-                txn.note("delete", account.name, {"collection": collection.id, "count": count})
+                txn.add_journal_entry(
+                    "delete", account.name, {"collection": collection.id, "count": count}
+                )
             return count
 
         return self._store.commit(work)
@@ -188,10 +190,12 @@ class Intake:
         def work(txn: Transaction) -> OutboxTask | None:
             check(txn, batch)
             settled = self._publisher.settle(txn, batch)
-            txn.ask(settled.reviews)
+            txn.add_reviews(settled.reviews)
             txn.settle(submission.id, settled.records)
             counts = dict(Counter(each.verdict for each in settled.records))
-            txn.note("admit", submission.account, {"submission": submission.id, **counts})
+            txn.add_journal_entry(
+                "admit", submission.account, {"submission": submission.id, **counts}
+            )
             return self._reviewing.leave(txn, batch, settled)
 
         return self._store.commit(work)
@@ -205,7 +209,9 @@ class Intake:
                 records = deposited(txn, collection, part)
                 txn.settle(submission.id, records)
                 counts = dict(Counter(each.verdict for each in records))
-                txn.note("deposit", submission.account, {"submission": submission.id, **counts})
+                txn.add_journal_entry(
+                    "deposit", submission.account, {"submission": submission.id, **counts}
+                )
 
             self._store.commit(work)
             self._store.submissions.renew(submission.id, self._owner, LEASE)

@@ -48,7 +48,7 @@ def deposited(
             records[index] = _refused(index, raw, str(error))
     outcomes = txn.publish(collection.id, list(postings.values()))
     unversioned = {one.id for one in postings.values() if not one.version}
-    added = txn.first_added(collection.id, unversioned)
+    added = txn.find_first_added(collection.id, unversioned)
     for (index, one), outcome in zip(postings.items(), outcomes, strict=True):
         records[index] = _record(index, one, outcome, one.version or added[one.id, one.spec])
     return [records[index] for index, _ in objects]

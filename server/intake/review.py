@@ -81,7 +81,7 @@ class Reviewing:
     def leave(self, txn: Transaction, batch: Batch, settled: Settled) -> OutboxTask | None:
         """What is to be done when the transaction is over, if anything waits for it."""
         late = _late(txn, batch, settled.reviews)
-        arrivals = replace(settled.arrivals, sources=settled.arrivals.sources | late)
+        arrivals = replace(settled.arrivals, source_ids=settled.arrivals.source_ids | late)
         return self._leave(txn, OutboxTask("", arrivals, settled.after, settled.revoked))
 
     def follow(self, errand: OutboxTask | None) -> None:
@@ -93,7 +93,7 @@ class Reviewing:
     def work(self) -> bool:
         """Do one of those that others left and did not do; False if there is none."""
         if not self._taken:
-            self._taken = self._store.errands.lease(self._owner, LEASE, TAKEN)[::-1]
+            self._taken = self._store.outbox.lease(self._owner, LEASE, TAKEN)[::-1]
         if not self._taken:
             return False
         errand = self._taken.pop()  # whatever goes wrong with it, the next one comes next
@@ -109,7 +109,7 @@ class Reviewing:
             with _alone(review, faults):
                 _, left = self._reject(review, _INTAKE, "was revoked while it waited")
                 yield from filter(None, [left])
-        reviews = self._store.reviews.waiting_for(errand.arrivals)
+        reviews = self._store.reviews.list_waiting_for(errand.arrived)
         reviews = [review for review in reviews if review.rules in _ALONE]
         for number, review in enumerate(reviews, 1):
             last = number == len(reviews) and not faults
@@ -123,26 +123,26 @@ class Reviewing:
                 return  # somebody else goes on
         if faults:
             return
-        self._store.errands.strike(errand.id)
+        self._store.outbox.remove(errand.id)
 
     def _keeps(self, errand: OutboxTask) -> bool:
-        return self._store.errands.renew(errand.id, self._owner, LEASE)
+        return self._store.outbox.renew(errand.id, self._owner, LEASE)
 
     def _complete(self, errand: OutboxTask) -> None:
-        while errand.after:
+        while errand.resume_after:
 
             def work(txn: Transaction, errand: OutboxTask = errand) -> OutboxTask:
-                arrivals, now = errand.arrivals, self._clock()
-                after = self._publisher.complete(txn, arrivals, errand.after, now)
-                errand = replace(errand, after=after)
-                txn.leave(errand, self._owner, LEASE)
+                arrivals, now = errand.arrived, self._clock()
+                after = self._publisher.complete(txn, arrivals, errand.resume_after, now)
+                errand = replace(errand, resume_after=after)
+                txn.put_outbox_task(errand, self._owner, LEASE)
                 return errand
 
             errand = self._store.commit(work)
 
     def _withdrawn(self, errand: OutboxTask) -> Sequence[Review]:
         """What waits for an analyst though its partner has revoked it."""
-        return self._store.reviews.waiting_under(errand.arrivals.partner, errand.revoked)
+        return self._store.reviews.list_waiting_under(errand.arrived.partner, errand.revoked_ids)
 
     def _decide(
         self, review: Review, who: str, waived: frozenset[str], done: str = ""
@@ -158,7 +158,7 @@ class Reviewing:
     def _decide_once(
         self, review: Review, who: str, waived: frozenset[str], done: str
     ) -> tuple[Record, OutboxTask | None]:
-        submission = self._store.submissions.known(review.submission)
+        submission = self._store.submissions.require(review.submission)
         candidates = [candidate_of(review.index, review.object)]
         batch = self._examining.batch(submission, candidates, waived, anonymous=review.anonymous)
 
@@ -170,12 +170,14 @@ class Reviewing:
             if record.verdict == Verdict.HELD:  # nothing was decided: something else holds it still
                 self._ask_further(txn, review, who, (left[0], record))
             else:
-                txn.decide(review.id, "released")
-                txn.ask(left)
-                txn.note("review.released", who, {"review": review.id, "verdict": record.verdict})
-                txn.amend(review.submission, amended(self._record(review), record))
+                txn.decide_review(review.id, "released")
+                txn.add_reviews(left)
+                txn.add_journal_entry(
+                    "review.released", who, {"review": review.id, "verdict": record.verdict}
+                )
+                txn.replace_record(review.submission, amended(self._record(review), record))
             if done:
-                txn.strike(done)
+                txn.remove_outbox_task(done)
             return record, self.leave(txn, batch, settled)
 
         return self._store.commit(work)
@@ -187,18 +189,18 @@ class Reviewing:
         again = further(review, left)
         if again == review:
             return
-        txn.ask_further(again)
+        txn.update_review(again)
         # Through the journal's head, no two can miss each other: of this transaction and one
         # that brings what it waits for from now on, the later one knows of the other.
-        txn.note("review.held", who, {"review": review.id, "rules": list(again.rules)})
+        txn.add_journal_entry("review.held", who, {"review": review.id, "rules": list(again.rules)})
         before = self._record(review)
         if before.verdict == Verdict.HELD:
-            txn.amend(review.submission, still_held(before, record))
+            txn.replace_record(review.submission, still_held(before, record))
 
     def _reject(self, review: Review, who: str, reason: str) -> tuple[Record, OutboxTask | None]:
         def work(txn: Transaction) -> tuple[Record, OutboxTask | None]:
-            txn.decide(review.id, "rejected")
-            txn.note("review.reject", who, {"review": review.id})
+            txn.decide_review(review.id, "rejected")
+            txn.add_journal_entry("review.reject", who, {"review": review.id})
             record = self._record(review)
             if record.verdict == Verdict.HELD:
                 fault = Finding(
@@ -206,7 +208,7 @@ class Reviewing:
                 )
                 findings = (*record.findings, fault.as_json())
                 record = replace(record, verdict=Verdict.REFUSED.value, findings=findings)
-                txn.amend(review.submission, record)
+                txn.replace_record(review.submission, record)
                 self._publisher.give_up(txn, review, self._clock())
             arrivals = ArrivedIds(review.partner, frozenset({review.source_id}))
             return record, self._leave(txn, OutboxTask("", arrivals))
@@ -214,10 +216,10 @@ class Reviewing:
         return self._store.commit(work)
 
     def _leave(self, txn: Transaction, errand: OutboxTask) -> OutboxTask | None:
-        if not errand.after and not txn.expects(errand):
+        if not errand.resume_after and not txn.has_waiting_review(errand):
             return None
         errand = replace(errand, id=str(uuid.uuid4()))
-        txn.leave(errand, self._owner, LEASE)
+        txn.put_outbox_task(errand, self._owner, LEASE)
         return errand
 
     def _record(self, review: Review) -> Record:

@@ -39,7 +39,7 @@ def recalled(
     ledger: Ledger, partner: str, sees: Tlp, targets: Collection[str]
 ) -> dict[str, Minted]:
     """What a partner may mean by ids that are not in its submission."""
-    sources = ledger.txn.sources(partner, targets)
+    sources = ledger.txn.find_public_ids(partner, targets)
     ledger.load({*targets, *sources.values()})
     known: dict[str, Minted] = {}
     hub = ledger.house.identity["id"]
@@ -57,8 +57,8 @@ def recalled(
 
 def definitions(txn: Transaction, partner: str, ids: Collection[str]) -> dict[str, StixObject]:
     """What marking definitions of the partner's own say that are public already."""
-    sources = txn.sources(partner, ids)
-    publics = txn.publics({*ids, *sources.values()})
+    sources = txn.find_public_ids(partner, ids)
+    publics = txn.public_objects({*ids, *sources.values()})
     found: dict[str, StixObject] = {}
     for id_ in ids:
         public = publics.get(sources.get(id_, id_))
@@ -78,7 +78,7 @@ def identities(subjects: Iterable[StixObject]) -> frozenset[str]:
 
 def authors(txn: Transaction, partner: str, told: Collection[str], hub: str) -> frozenset[str]:
     """Of the partner's identities: those that gave way to the hub's."""
-    found = txn.sources(partner, told)
+    found = txn.find_public_ids(partner, told)
     return frozenset(each for each, public in found.items() if public == hub)
 
 
@@ -103,22 +103,22 @@ def contributed(
 
 def complete(ledger: Ledger, arrivals: ArrivedIds, after: str = "") -> str:
     """Complete a portion of what waits for what has arrived; where the next begins, if any."""
-    waits = ledger.txn.waiting(arrivals, after, PORTION)
-    ledger.load({wait.public for wait in waits})
-    ledger.txn.wait([_completed(ledger, wait) for wait in waits])
-    return waits[-1].name if len(waits) == PORTION else ""
+    waits = ledger.txn.find_pending_references(arrivals, after, PORTION)
+    ledger.load({wait.public_id for wait in waits})
+    ledger.txn.put_pending_references([_completed(ledger, wait) for wait in waits])
+    return waits[-1].key if len(waits) == PORTION else ""
 
 
 def _completed(ledger: Ledger, wait: PendingReferences) -> PendingReferences:
     awaited: frozenset[str] = frozenset()
-    for mine in contributions(ledger.publics.get(wait.public)):
-        if mine.partner == wait.partner and wait.source in ("", mine.source_id) and mine.draft:
+    for mine in contributions(ledger.publics.get(wait.public_id)):
+        if mine.partner == wait.partner and wait.source_id in ("", mine.source_id) and mine.draft:
             targets = {target for _, layer in mine.draft for target in references(layer)}
-            known = recalled(ledger, wait.partner, wait.sees, targets)
+            known = recalled(ledger, wait.partner, wait.max_tlp, targets)
             new, more = contributed(mine, mine.draft, known)
             awaited |= more
             if new != mine:
-                ledger.join(wait.public, new)
+                ledger.join(wait.public_id, new)
     return replace(wait, targets=awaited)
 
 

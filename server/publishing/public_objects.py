@@ -101,7 +101,7 @@ class Ledger:
         new = set(names) - self._asked
         if new:
             self._asked |= new
-            found = self.txn.publics(new)
+            found = self.txn.public_objects(new)
             self.publics |= found
             told = {each.id: each for each in self.house.naming.settled(found.values())}
             self._renamed |= {name for name in told if told[name] is not found[name]}
@@ -178,11 +178,11 @@ class Ledger:
         gone = replace(
             before,
             contributions=(),
-            testimonies=(),
+            assessments=(),
             revoked=True,
-            ended=why.value,
+            revocation_reason=why.value,
             figures=self._figures(before),
-            due=0,
+            due_hour=0,
         )
         self._post(gone, aged(before, revoked, self.house.identity["id"], self.now))
         return True
@@ -190,7 +190,7 @@ class Ledger:
     def look_again(self, name: str) -> bool:
         """What time has made of a public object; whether that is published."""
         before = self.publics.get(name)
-        if before is None or before.revoked or before.due > self.now // HOUR:
+        if before is None or before.revoked or before.due_hour > self.now // HOUR:
             return False
         expires = _expiry(before, merge_contributions(before.contributions))
         if expires is not None and expires <= self.now:
@@ -212,7 +212,7 @@ class Ledger:
                 before = self.publics.get(target)
                 if before is None or before.revoked:
                     continue
-                own = {(t.partner, t.source_id): t for t in before.testimonies}
+                own = {(t.partner, t.source_id): t for t in before.assessments}
                 voices = heard.setdefault(target, own)
                 voices.pop((testimony.partner, testimony.source_id), None)
                 if came:
@@ -226,7 +226,7 @@ class Ledger:
         """Public objects and feeds, in this transaction."""
         for name in self._renamed - self._postings.keys():
             self._recompute(name, self.publics[name].contributions, self.publics[name])
-        self.txn.put([self.publics[name] for name in self._changed])
+        self.txn.put_public_objects([self.publics[name] for name in self._changed])
         for feed in self.house.feeds():
             bodies = [
                 self._posting(self.publics[name], fresh)
@@ -239,14 +239,14 @@ class Ledger:
     def _recompute(
         self, name: str, contributed: tuple[Contribution, ...], before: PublicObject | None
     ) -> bool:
-        heard = before.testimonies if before else ()
+        heard = before.assessments if before else ()
         layers = self._layers(contributed, heard)
         level = layers[0][0]
         scope = next(c.scope for c in contributed if c.tlp == level)
         if before is None:
             before = PublicObject(name, self.now, self.now, b"", level, scope, contributed)
             if "|" in scope and name.startswith(_INDICATOR):
-                self.txn.know_scope(scope)
+                self.txn.add_scope(scope)
         public = replace(before, contributions=contributed, tlp=level, scope=scope)
         said = self._figures(public)
         known = before if before.digest else None
@@ -255,7 +255,7 @@ class Ledger:
         changed = any(copy.changed for copy in fresh)
         news = self._news(before, said)
         waits = news and not fresh[0].changed and self._quiet(before, said)
-        public = replace(public, due=self._due(public, layers[0][1], said, waits=waits))
+        public = replace(public, due_hour=self._due(public, layers[0][1], said, waits=waits))
         if not changed and (waits or not news):
             self._keep(public)
             return False
@@ -271,7 +271,7 @@ class Ledger:
 
     def _revoked(self, public: PublicObject) -> list[Layer]:
         """What its readers hold of it, revoked."""
-        layers = self._layers(public.contributions, public.testimonies)
+        layers = self._layers(public.contributions, public.assessments)
         return [(level, {**content, "revoked": True}) for level, content in layers]
 
     def _taken_back(self, before: PublicObject | None, level: Tlp) -> list[Layer]:
@@ -325,7 +325,9 @@ class Ledger:
     def _post(self, public: PublicObject, fresh: list[Fresh]) -> None:
         base, *fuller = (copy for copy in fresh if copy.of.level >= public.tlp)
         stored = tuple(copy.of for copy in fuller)
-        self._keep(replace(public, modified=base.of.modified, digest=base.of.digest, copies=stored))
+        self._keep(
+            replace(public, modified=base.of.modified, digest=base.of.digest, tlp_versions=stored)
+        )
         waiting = self._postings.get(public.id, [])
         below = [copy for copy in waiting if copy.of.level < fresh[0].of.level]
         self._postings[public.id] = [*below, *(also(copy, waiting) for copy in fresh)]

@@ -174,9 +174,9 @@ class Publisher:
         for candidate in in_order(batch.candidates):
             work.take(candidate)
         work.recall()
-        txn.wait(work.waits)
+        txn.put_pending_references(work.waits)
         if said := work.arrived | work.taken_back:
-            txn.remember(batch.partner.slug, batch.submission, said)
+            txn.add_public_ids(batch.partner.slug, batch.submission, said)
         arrivals = ArrivedIds(batch.partner.slug, frozenset(work.arrived), frozenset(work.opened))
         after = complete(work.ledger, arrivals)
         work.ledger.listen()
@@ -195,8 +195,8 @@ class Publisher:
 
     def give_up(self, txn: Transaction, review: Review, now: int) -> None:
         """Nobody need wait any more for what an analyst has refused."""
-        if review.source_id and not txn.sources(review.partner, [review.source_id]):
-            txn.remember(review.partner, review.submission, {review.source_id: ""})
+        if review.source_id and not txn.find_public_ids(review.partner, [review.source_id]):
+            txn.add_public_ids(review.partner, review.submission, {review.source_id: ""})
             self.complete(txn, ArrivedIds(review.partner, frozenset({review.source_id})), "", now)
 
 
@@ -228,7 +228,7 @@ class _Work:
         own = {c.source_id for c in batch.candidates if c.source_id} | batch.authors
         subjects = [layer for c in batch.candidates if c.open for layer in seen(c)]
         outside = {target for subject in subjects for target in references(subject)} - minted.keys()
-        told = self.ledger.txn.sources(batch.partner.slug, own | set(map(revoked, own)))
+        told = self.ledger.txn.find_public_ids(batch.partner.slug, own | set(map(revoked, own)))
         self.sources = {name: told[name] for name in own & told.keys()}
         public = {minted[name].id for name in own & minted.keys()}
         self.ledger.load(public | own | set(self.sources.values()))
@@ -380,7 +380,7 @@ class _Work:
             public = self.ledger.publics.get(placed.id)
             if public is None or not public.revoked:
                 return placed
-            expired = public.ended == RevocationReason.EXPIRED
+            expired = public.revocation_reason == RevocationReason.EXPIRED
             if public.id == own and not (expired and valid):
                 return placed
             if expired and not valid and public.tlp <= self.batch.sees:
@@ -430,7 +430,7 @@ class _Work:
                 self.known[new.source_id] = Minted("", Tlp.RED)
             self._refuse(candidate, _FOR_EVER)
             return True
-        if public is not None and public.ended == RevocationReason.EXPIRED:
+        if public is not None and public.revocation_reason == RevocationReason.EXPIRED:
             remark = note("expired", "it has expired here already: send a later valid_until")
             self.verdicts.close(candidate.noting(remark), Verdict.DUPLICATE, placed.id)
             return True

@@ -37,7 +37,7 @@ def aged(
 ) -> list[Fresh]:
     """The copies that the layers make, with their versions, the least strict first."""
     base = layers[0][0]
-    kept = {copy.level for copy in before.copies} if before else set()
+    kept = {copy.level for copy in before.tlp_versions} if before else set()
     fresh: list[Fresh] = []
     for level in sorted({level for level, _ in layers} | {each for each in kept if each > base}):
         content = layer_at(layers, level)
@@ -75,7 +75,7 @@ def _held(before: PublicObject | None, level: Tlp) -> TlpVersion | None:
     if before is None or before.tlp > level:
         return None
     own = TlpVersion(before.tlp, before.modified, before.digest)
-    return max((copy for copy in (own, *before.copies) if copy.level <= level), key=_by_level)
+    return max((copy for copy in (own, *before.tlp_versions) if copy.level <= level), key=_by_level)
 
 
 def _by_level(copy: TlpVersion) -> Tlp:

@@ -129,7 +129,7 @@ class Verdicts:
     ) -> Review:
         return Review(
             id=str(uuid.uuid4()),
-            question=ReviewKind.HELD if record.verdict == Verdict.HELD else ReviewKind.ASKED,
+            kind=ReviewKind.HELD if record.verdict == Verdict.HELD else ReviewKind.REDACTED,
             submission=self.submission,
             index=record.index,
             partner=self.partner.slug,

@@ -18,7 +18,7 @@ from tocsin.server.store.feeds.blocks import Document
 
 
 class Accounts:
-    """Partners, accounts and keys; within a transaction they are `Transaction.people`."""
+    """Partners, accounts and keys; within a transaction they are `Transaction.accounts`."""
 
     def __init__(self, base: Base, session: Session = None) -> None:
         """Everything is read and written in `session`, if there is one."""
@@ -35,12 +35,12 @@ class Accounts:
         missing = f"there is no partner {partner.slug}"
         self._update(self._partners, _partner_document(partner), missing)
 
-    def partner(self, slug: str) -> Partner | None:
+    def find_partner(self, slug: str) -> Partner | None:
         """The partner with this slug, or None."""
         document = self._partners.find_one({"_id": slug}, session=self._session)
         return None if document is None else _partner(document)
 
-    def partners(self) -> list[Partner]:
+    def list_partners(self) -> list[Partner]:
         """All partners, by slug."""
         found = self._partners.find({}, session=self._session)
         return sorted(map(_partner, found), key=lambda partner: partner.slug)
@@ -55,12 +55,12 @@ class Accounts:
         missing = f"there is no account {account.name}"
         self._update(self._accounts, _account_document(account), missing)
 
-    def account(self, name: str) -> Account | None:
+    def find_account(self, name: str) -> Account | None:
         """The account with this name, or None."""
         document = self._accounts.find_one({"_id": name}, session=self._session)
         return None if document is None else _account(document)
 
-    def accounts(self, partner: str | None = None) -> list[Account]:
+    def list_accounts(self, partner: str | None = None) -> list[Account]:
         """All accounts, by name; of one partner if one is named."""
         wanted = {} if partner is None else {"partner": partner}
         found = self._accounts.find(wanted, session=self._session)
@@ -71,7 +71,7 @@ class Accounts:
 
         Raises NotFound if there is no such account, Conflict if the key opens one already.
         """
-        if self.account(account) is None:
+        if self.find_account(account) is None:
             raise NotFound(f"there is no account {account}")
         self._add(self._keys, {"_id": digest, "account": account}, "this key is in use already")
 
@@ -79,9 +79,9 @@ class Accounts:
     def account_of(self, digest: str) -> Account | None:
         """The account that a key opens, disabled or not; None if it opens none."""
         key = self._keys.find_one({"_id": digest}, session=self._session)
-        return None if key is None else self.account(key["account"])
+        return None if key is None else self.find_account(key["account"])
 
-    def keys_of(self, account: str) -> list[str]:
+    def list_keys(self, account: str) -> list[str]:
         """The digests of the keys that open an account, in order."""
         found = self._keys.find({"account": account}, session=self._session)
         return sorted(key["_id"] for key in found)

@@ -29,11 +29,11 @@ class Exclusions:
         self._base = base
         self._read: tuple[int, tuple[Exclusion, ...]] = (-1, ())
 
-    def all(self) -> tuple[Exclusion, ...]:
+    def list(self) -> tuple[Exclusion, ...]:
         """Everything on the list, by value."""
-        return self.revised()[1]
+        return self.list_with_revision()[1]
 
-    def revised(self) -> tuple[int, tuple[Exclusion, ...]]:
+    def list_with_revision(self) -> tuple[int, tuple[Exclusion, ...]]:
         """The list's revision and everything on it."""
         revision, read = revision_of(self._base), self._read
         if revision != read[0]:
@@ -43,14 +43,14 @@ class Exclusions:
 
 
 def revision_of(base: Base, session: Session = None) -> int:
-    """See `Transaction.unwanted`."""
+    """See `Transaction.exclusions_revision`."""
     kept = base.tails.find_one({"_id": _REVISION}, session=session)
     return 0 if kept is None else int(kept["revision"])
 
 
 def forbid(base: Base, session: ClientSession, new: Exclusion) -> bool:
-    """See `Transaction.forbid`."""
-    name = _id(new.kind, new.value)
+    """See `Transaction.add_exclusion`."""
+    name = _id(new.type, new.value)
     if base.unwanted.find_one({"_id": name}, session=session) is not None:
         return False
     base.unwanted.insert_one(_document(new), session=session)
@@ -59,7 +59,7 @@ def forbid(base: Base, session: ClientSession, new: Exclusion) -> bool:
 
 
 def allow(base: Base, session: ClientSession, kind: str, value: str) -> bool:
-    """See `Transaction.allow`."""
+    """See `Transaction.remove_exclusion`."""
     gone = base.unwanted.delete_one({"_id": _id(kind, value)}, session=session).deleted_count
     if gone:
         _revise(base, session)
@@ -67,7 +67,7 @@ def allow(base: Base, session: ClientSession, kind: str, value: str) -> bool:
 
 
 def know_scope(base: Base, session: ClientSession, scope: str) -> None:
-    """See `Transaction.know_scope`."""
+    """See `Transaction.add_scope`."""
     name = _id("scope", scope)
     if base.scopes.find_one({"_id": name}, {"_id": 1}, session=session) is None:
         base.scopes.insert_one({"_id": name, "scope": scope}, session=session)
@@ -91,8 +91,8 @@ def _id(kind: str, text: str) -> str:
 
 def _document(unwanted: Exclusion) -> Document:
     return {
-        "_id": _id(unwanted.kind, unwanted.value),
-        "kind": unwanted.kind,
+        "_id": _id(unwanted.type, unwanted.value),
+        "kind": unwanted.type,
         "property": unwanted.property,
         "value": unwanted.value,
         "reason": unwanted.reason,
@@ -102,7 +102,7 @@ def _document(unwanted: Exclusion) -> Document:
 
 def _unwanted(document: Document) -> Exclusion:
     return Exclusion(
-        kind=document["kind"],
+        type=document["kind"],
         property=document["property"],
         value=document["value"],
         reason=document["reason"],

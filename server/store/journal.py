@@ -20,11 +20,11 @@ class Journal:
         """`base` is the hub's database."""
         self._base = base
 
-    def last(self) -> JournalEntry | None:
+    def last_entry(self) -> JournalEntry | None:
         """The latest act."""
         return _last(self._base)
 
-    def acts(self, after: int = 0, limit: int = 1_000) -> list[JournalEntry]:
+    def list_entries(self, after: int = 0, limit: int = 1_000) -> list[JournalEntry]:
         """The acts that follow sequence `after`, in order, at most `limit`."""
         wanted = list(range(after + 1, after + 1 + limit))
         found = self._base.journal.find({"_id": {"$in": wanted}})
@@ -77,9 +77,9 @@ def _document(act: JournalEntry) -> Document:
     return {
         "_id": act.sequence,
         "at": act.at,
-        "act": act.act,
-        "who": act.who,
-        "what": dict(act.what),
+        "act": act.action,
+        "who": act.actor,
+        "what": dict(act.details),
         "previous": act.previous,
         "hash": act.hash,
     }
@@ -89,9 +89,9 @@ def _act(document: Document) -> JournalEntry:
     return JournalEntry(
         sequence=document["_id"],
         at=document["at"],
-        act=document["act"],
-        who=document["who"],
-        what=document["what"],
+        action=document["act"],
+        actor=document["who"],
+        details=document["what"],
         previous=document["previous"],
         hash=document["hash"],
     )

@@ -17,7 +17,7 @@ from tocsin.server.store.leases import FREE, is_free, until
 
 
 class Outbox:
-    """What is left to be done; it is left in a transaction (`Transaction.leave`)."""
+    """What is left to be done; it is left in a transaction (`Transaction.put_outbox_task`)."""
 
     def __init__(self, base: Base, clock: Callable[[], int]) -> None:
         """`clock` tells when a lease runs out, in µs since 1970 UTC."""
@@ -44,35 +44,35 @@ class Outbox:
         change = {"$set": {"lease": until(self._clock(), seconds)}}
         return self._errands.update_one({"_id": id, "owner": owner}, change).matched_count > 0
 
-    def strike(self, id: str) -> None:
-        """See `Transaction.strike`."""
+    def remove(self, id: str) -> None:
+        """See `Transaction.remove_outbox_task`."""
         strike(self._base, id)
 
-    def free(self) -> None:
+    def release_all(self) -> None:
         """Take every lease away; only for who knows that nobody else is at work."""
         self._errands.update_many({}, {"$set": FREE})
 
 
 def leave(base: Base, session: ClientSession, errand: OutboxTask, lease: Document) -> None:
-    """See `Transaction.leave`."""
+    """See `Transaction.put_outbox_task`."""
     base.errands.replace_one(
         {"_id": errand.id}, _document(errand) | lease, upsert=True, session=session
     )
 
 
 def strike(base: Base, id: str, session: Session = None) -> None:
-    """See `Transaction.strike`."""
+    """See `Transaction.remove_outbox_task`."""
     base.errands.delete_one({"_id": id}, session=session)
 
 
 def _document(errand: OutboxTask) -> Document:
     return {
         "_id": errand.id,
-        "partner": errand.arrivals.partner,
-        "sources": sorted(errand.arrivals.sources),
-        "publics": sorted(errand.arrivals.publics),
-        "after": errand.after,
-        "revoked": sorted(errand.revoked),
+        "partner": errand.arrived.partner,
+        "sources": sorted(errand.arrived.source_ids),
+        "publics": sorted(errand.arrived.public_ids),
+        "after": errand.resume_after,
+        "revoked": sorted(errand.revoked_ids),
     }
 
 

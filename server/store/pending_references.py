@@ -18,9 +18,9 @@ from tocsin.server.store.feeds.id_index import PORTION
 
 
 def wait(base: Base, session: ClientSession, waits: Sequence[PendingReferences]) -> None:
-    """See `Transaction.wait`."""
+    """See `Transaction.put_pending_references`."""
     for each in waits:
-        key = {"_id": each.name}
+        key = {"_id": each.key}
         if each.targets:
             base.waits.replace_one(key, key | _document(each), upsert=True, session=session)
         else:
@@ -30,9 +30,9 @@ def wait(base: Base, session: ClientSession, waits: Sequence[PendingReferences])
 def waiting(
     base: Base, session: ClientSession, arrivals: ArrivedIds, after: str, most: int
 ) -> list[PendingReferences]:
-    """See `Transaction.waiting`."""
+    """See `Transaction.find_pending_references`."""
     found: dict[str, Document] = {}
-    for wanted in portions(sorted(arrivals.sources | arrivals.publics), PORTION):
+    for wanted in portions(sorted(arrivals.source_ids | arrivals.public_ids), PORTION):
         for document in base.waits.find({"targets": {"$in": wanted}}, session=session):
             if concerns(arrivals, document["partner"], document["targets"]):
                 found[document["_id"]] = document
@@ -41,27 +41,27 @@ def waiting(
 
 def concerns(arrivals: ArrivedIds, partner: str, targets: Collection[str]) -> bool:
     """Whether something has arrived that a partner's object waits for."""
-    known = arrivals.publics
+    known = arrivals.public_ids
     if partner == arrivals.partner:
-        known = known | arrivals.sources
+        known = known | arrivals.source_ids
     return not known.isdisjoint(targets)
 
 
 def _document(each: PendingReferences) -> Document:
     return {
-        "public": each.public,
+        "public": each.public_id,
         "partner": each.partner,
-        "source": each.source,
-        "sees": each.sees.word,
+        "source": each.source_id,
+        "sees": each.max_tlp.word,
         "targets": sorted(each.targets),
     }
 
 
 def _wait(document: Document) -> PendingReferences:
     return PendingReferences(
-        public=document["public"],
+        public_id=document["public"],
         partner=document["partner"],
-        sees=Tlp.of(document["sees"]),
+        max_tlp=Tlp.of(document["sees"]),
         targets=frozenset(document["targets"]),
-        source=document.get("source", ""),  # an older document has none
+        source_id=document.get("source", ""),  # an older document has none
     )

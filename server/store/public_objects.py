@@ -38,17 +38,17 @@ class PublicObjects:
         self._due: dict[str, int] = {}
 
     def read(self, ids: Collection[str]) -> dict[str, PublicObject]:
-        """See `Transaction.publics`."""
+        """See `Transaction.public_objects`."""
         found: dict[str, PublicObject] = {}
         for portion in portions(sorted(set(ids)), PORTION):
             for document in self._publics.find({"_id": {"$in": portion}}, session=self._session):
                 found[document["_id"]] = public = _public(document)
-                self._due[public.id] = public.due
+                self._due[public.id] = public.due_hour
         self._looked_up.update((id, id in found) for id in ids)
         return found
 
     def put(self, publics: Iterable[PublicObject]) -> None:
-        """See `Transaction.put`."""
+        """See `Transaction.put_public_objects`."""
         latest = {public.id: public for public in publics}
         self._look_up([id for id in latest if id not in self._looked_up])
         documents = {id: _document(public) for id, public in latest.items()}
@@ -64,7 +64,7 @@ class PublicObjects:
         if known:
             self._publics.bulk_write(known, session=self._session)
         self._looked_up.update((id, True) for id in latest)
-        hours = {id: p.due for id, p in latest.items() if p.due != self._due.get(id, 0)}
+        hours = {id: p.due_hour for id, p in latest.items() if p.due_hour != self._due.get(id, 0)}
         schedule.write(self._base, self._session, hours, new)
         self._due |= hours
 
@@ -87,13 +87,13 @@ def _document(public: PublicObject) -> Document:
         "revoked": public.revoked,
         "copies": [
             {"tlp": level.word, "modified": modified, "digest": digest}
-            for level, modified, digest in public.copies
+            for level, modified, digest in public.tlp_versions
         ],
-        "ended": public.ended,
+        "ended": public.revocation_reason,
         "contributions": [_contribution_document(each) for each in public.contributions],
-        "testimonies": [_testimony_document(each) for each in public.testimonies],
+        "testimonies": [_testimony_document(each) for each in public.assessments],
         "figures": _figures_document(public.figures),
-        "due": public.due,
+        "due": public.due_hour,
     }
 
 
@@ -154,7 +154,7 @@ def _public(document: Document) -> PublicObject:
         scope=document["scope"],
         revoked=document["revoked"],
         contributions=tuple(map(_contribution, document["contributions"])),
-        copies=tuple(
+        tlp_versions=tuple(
             TlpVersion(Tlp.of(copy["tlp"]), copy["modified"], copy["digest"])
             for copy in document.get("copies", ())
         ),

@@ -29,12 +29,12 @@ class Reviews:
         """`base` is the hub's database."""
         self._base = base
 
-    def waiting(self, partner: str | None = None) -> list[Review]:
+    def list_waiting(self, partner: str | None = None) -> list[Review]:
         """What waits, the oldest first; of one partner if one is named."""
         wanted = {"state": WAITING} | ({} if partner is None else {"partner": partner})
         return _in_order(self._base.reviews.find(wanted))
 
-    def waiting_under(self, partner: str, sources: Iterable[str]) -> list[Review]:
+    def list_waiting_under(self, partner: str, sources: Iterable[str]) -> list[Review]:
         """What waits under these ids of a partner's own, the oldest first."""
         found: list[Document] = []
         for wanted in _under(partner, sources):
@@ -46,7 +46,7 @@ class Reviews:
         document = self._base.reviews.find_one({"_id": id})
         return None if document is None else _review(document)
 
-    def waiting_for(self, arrivals: ArrivedIds) -> list[Review]:
+    def list_waiting_for(self, arrivals: ArrivedIds) -> list[Review]:
         """What waits for something of what has arrived, the oldest first."""
         found: dict[str, Document] = {}
         for wanted in _for(arrivals):
@@ -55,13 +55,13 @@ class Reviews:
 
 
 def ask(base: Base, session: ClientSession, reviews: Sequence[Review]) -> None:
-    """See `Transaction.ask`."""
+    """See `Transaction.add_reviews`."""
     if reviews:
         base.reviews.insert_many(list(map(_document, reviews)), session=session)
 
 
 def ask_further(base: Base, session: ClientSession, review: Review) -> None:
-    """See `Transaction.ask_further`."""
+    """See `Transaction.update_review`."""
     document = _document(review)
     changes = {name: document[name] for name in ("rules", "findings", "waits_for")}
     base.reviews.update_one(
@@ -70,7 +70,7 @@ def ask_further(base: Base, session: ClientSession, review: Review) -> None:
 
 
 def decide(base: Base, session: ClientSession, review_id: str, state: str) -> Review:
-    """See `Transaction.decide`."""
+    """See `Transaction.decide_review`."""
     if state not in ANSWERS:
         raise ValueError(f"a review is {' or '.join(ANSWERS)}, not {state}")
     document = base.reviews.find_one({"_id": review_id}, session=session)
@@ -84,8 +84,8 @@ def decide(base: Base, session: ClientSession, review_id: str, state: str) -> Re
 
 
 def expects(base: Base, session: ClientSession, errand: OutboxTask) -> bool:
-    """See `Transaction.expects`."""
-    wanted = chain(_for(errand.arrivals), _under(errand.arrivals.partner, errand.revoked))
+    """See `Transaction.has_waiting_review`."""
+    wanted = chain(_for(errand.arrived), _under(errand.arrived.partner, errand.revoked_ids))
     return any(
         found["state"] == WAITING
         for each in wanted
@@ -99,9 +99,9 @@ def _for(arrivals: ArrivedIds) -> Iterator[Document]:
     No query names the state as well: the embedded engine uses an index only if it has exactly
     the fields of the query.
     """
-    for wanted in portions(sorted(arrivals.sources), PORTION):
+    for wanted in portions(sorted(arrivals.source_ids), PORTION):
         yield {"partner": arrivals.partner, "waits_for": {"$in": wanted}}
-    for wanted in portions(sorted(arrivals.publics), PORTION):
+    for wanted in portions(sorted(arrivals.public_ids), PORTION):
         yield {"waits_for": {"$in": wanted}}
 
 
@@ -111,18 +111,18 @@ def _under(partner: str, sources: Iterable[str]) -> Iterator[Document]:
 
 
 def _in_order(documents: Iterable[Document]) -> list[Review]:
-    return sorted(map(_review, documents), key=lambda review: (review.asked, review.id))
+    return sorted(map(_review, documents), key=lambda review: (review.created, review.id))
 
 
 def _document(review: Review) -> Document:
     return {
         "_id": review.id,
-        "question": review.question.value,
+        "question": review.kind.value,
         "submission": review.submission,
         "index": review.index,
         "partner": review.partner,
         "source_id": review.source_id,
-        "asked": review.asked,
+        "asked": review.created,
         "object": review.object,
         "rules": list(review.rules),
         "findings": [dict(finding) for finding in review.findings],
@@ -135,12 +135,12 @@ def _document(review: Review) -> Document:
 def _review(document: Document) -> Review:
     return Review(
         id=document["_id"],
-        question=ReviewKind(document["question"]),
+        kind=ReviewKind(document["question"]),
         submission=document["submission"],
         index=document["index"],
         partner=document["partner"],
         source_id=document["source_id"],
-        asked=document["asked"],
+        created=document["asked"],
         object=document["object"],
         rules=tuple(document["rules"]),
         findings=tuple(document["findings"]),

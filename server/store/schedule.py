@@ -20,13 +20,13 @@ _SWEEP = "sweep"
 
 
 class Schedule:
-    """What is due, for reading; it is written with the public objects (`Transaction.put`)."""
+    """What is due, for reading; `Transaction.put_public_objects` writes it."""
 
     def __init__(self, base: Base) -> None:
         """`base` is the hub's database."""
         self._base = base
 
-    def due(self, hours: Sequence[int], limit: int) -> list[str]:
+    def find_due(self, hours: Sequence[int], limit: int) -> list[str]:
         """Ids of public objects that are due in one of these hours, at most `limit`."""
         found: list[str] = []
         for start in range(0, len(hours), _HOURS):
@@ -37,17 +37,17 @@ class Schedule:
                 break
         return found
 
-    def swept(self) -> int | None:
+    def swept_hour(self) -> int | None:
         """The hour up to which nothing is left; None before the first sweep."""
         kept = self._base.tails.find_one({"_id": _SWEEP})
         return None if kept is None else int(kept["hour"])
 
-    def earliest(self) -> int | None:
+    def earliest_hour(self) -> int | None:
         """The first hour in which anything is due; asked once, before the first sweep."""
         first = self._base.dues.find_one({}, {"hour": 1}, sort=[("hour", 1)])
         return None if first is None else int(first["hour"])
 
-    def mark(self, hour: int) -> None:
+    def mark_swept(self, hour: int) -> None:
         """Nothing is left up to this hour; never goes back."""
         tails = self._base.tails
         tails.update_one({"_id": _SWEEP}, {"$setOnInsert": {"hour": hour}}, upsert=True)

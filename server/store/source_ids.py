@@ -20,7 +20,7 @@ Batch = tuple[str, str, int]
 
 
 def remember(base: Base, session: ClientSession, batch: Batch, pairs: Mapping[str, str]) -> None:
-    """See `Transaction.remember`."""
+    """See `Transaction.add_public_ids`."""
     partner, submission, at = batch
     documents: list[Document] = [
         {
@@ -40,7 +40,7 @@ def remember(base: Base, session: ClientSession, batch: Batch, pairs: Mapping[st
 def sources(
     base: Base, session: ClientSession, partner: str, ids: Collection[str]
 ) -> dict[str, str]:
-    """See `Transaction.sources`."""
+    """See `Transaction.find_public_ids`."""
     found: list[Document] = []
     for wanted in by_shelf(ids):
         keys = {"partner": partner, "sources": {"$in": wanted}}

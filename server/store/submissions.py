@@ -62,7 +62,7 @@ class Submissions:
         document = self._base.submissions.find_one({"_id": id})
         return None if document is None else self._submission(document, raw=raw)
 
-    def known(self, id: str) -> Submission:
+    def require(self, id: str) -> Submission:
         """The submission without its bytes; NotFound if there is none."""
         found = self.find(id, raw=False)
         if found is None:
@@ -100,7 +100,7 @@ class Submissions:
         """Give a lease back; nothing happens if it is somebody else's by now."""
         self._base.submissions.update_one({"_id": id, "owner": owner}, {"$set": FREE})
 
-    def free(self) -> None:
+    def release_all(self) -> None:
         """Take every lease away; only for who knows that nobody else is at work."""
         self._base.submissions.update_many({"open": True}, {"$set": FREE})
 
@@ -150,7 +150,7 @@ def settle(base: Base, session: ClientSession, submission: str, records: Sequenc
 
 
 def amend(base: Base, session: ClientSession, submission: str, record: Record) -> None:
-    """See `Transaction.amend`."""
+    """See `Transaction.replace_record`."""
     kept = _kept(base, session, submission)
     batches = base.verdicts.find({"submission": submission}, {"first": 1, "n": 1}, session=session)
     held = [b["_id"] for b in batches if b["first"] <= record.index < b["first"] + b["n"]]

@@ -91,7 +91,7 @@ class Transaction:
         self._base, self._session = base, session
         self.now = clock()
         """µs since 1970 UTC; the same throughout the transaction."""
-        self.people = Accounts(base, session)
+        self.accounts = Accounts(base, session)
         """Partners, accounts and keys."""
         self._publics = PublicObjects(base, session)
         self._notes = JournalWriter(base, session, self.now)
@@ -113,7 +113,7 @@ class Transaction:
         """
         return self._writer(feed).publish(postings, replace=replace)
 
-    def first_added(self, feed: str, ids: Collection[str]) -> dict[tuple[str, str], str]:
+    def find_first_added(self, feed: str, ids: Collection[str]) -> dict[tuple[str, str], str]:
         """The versions that a feed gives objects which have none of their own, by id and spec."""
         found = objects(self._base, feed, ids, self._session) if ids else []
         return {(place.id, place.spec): place.version for place in found if place.own}
@@ -142,38 +142,38 @@ class Transaction:
         )
         return self._writer(feed).remove(query, everything=everything)
 
-    def pin(self, at: int | None) -> int:
+    def pin_stamp(self, at: int | None) -> int:
         """The stamp of a moment to which nothing is added any more: `at`, or None for now.
 
         Raises Malformed if it lies in the future.
         """
         return self._stamps.pin(at)
 
-    def publics(self, ids: Collection[str]) -> dict[str, PublicObject]:
+    def public_objects(self, ids: Collection[str]) -> dict[str, PublicObject]:
         """The public objects with these ids, as far as there are any."""
         return self._publics.read(ids)
 
-    def put(self, publics: Iterable[PublicObject]) -> None:
+    def put_public_objects(self, publics: Iterable[PublicObject]) -> None:
         """Keep public objects, in place of what was kept under their ids."""
         self._publics.put(publics)
 
-    def undue(self, ids: Iterable[str]) -> None:
+    def unschedule(self, ids: Iterable[str]) -> None:
         """Strike these off what is due, whatever their public objects say."""
         schedule.write(self._base, self._session, dict.fromkeys(ids, 0))
 
-    def forbid(self, new: Exclusion) -> bool:
+    def add_exclusion(self, new: Exclusion) -> bool:
         """Put a value on the hub's own warning list; False if it is there already."""
         return exclusions.forbid(self._base, self._session, new)
 
-    def allow(self, kind: str, value: str) -> bool:
+    def remove_exclusion(self, kind: str, value: str) -> bool:
         """Take a value off the hub's own warning list; False if it is not there."""
         return exclusions.allow(self._base, self._session, kind, value)
 
-    def unwanted(self) -> int:
+    def exclusions_revision(self) -> int:
         """The revision of the hub's own warning list."""
         return exclusions.revision_of(self._base, self._session)
 
-    def know_scope(self, scope: str) -> None:
+    def add_scope(self, scope: str) -> None:
         """Remember that something is published under this scope, so that it can be found."""
         exclusions.know_scope(self._base, self._session, scope)
 
@@ -181,30 +181,32 @@ class Transaction:
         """Every scope that was remembered."""
         return exclusions.scopes(self._base, self._session)
 
-    def remember(self, partner: str, submission: str, pairs: Mapping[str, str]) -> None:
+    def add_public_ids(self, partner: str, submission: str, pairs: Mapping[str, str]) -> None:
         """Keep which public id each of a partner's own ids was given."""
         remember(self._base, self._session, (partner, submission, self.now), pairs)
 
-    def sources(self, partner: str, ids: Collection[str]) -> dict[str, str]:
+    def find_public_ids(self, partner: str, ids: Collection[str]) -> dict[str, str]:
         """The newest public id of each of a partner's own ids, as far as there is one."""
         return sources(self._base, self._session, partner, ids)
 
-    def wait(self, waits: Sequence[PendingReferences]) -> None:
+    def put_pending_references(self, waits: Sequence[PendingReferences]) -> None:
         """Keep what contributions wait for, in place of what they waited for before."""
         wait(self._base, self._session, waits)
 
-    def waiting(self, arrivals: ArrivedIds, after: str, most: int) -> list[PendingReferences]:
+    def find_pending_references(
+        self, arrivals: ArrivedIds, after: str, most: int
+    ) -> list[PendingReferences]:
         """Contributions that wait for something of what has arrived, by name.
 
         Those after a name, so many at most.
         """
         return waiting(self._base, self._session, arrivals, after, most)
 
-    def expects(self, errand: OutboxTask) -> bool:
+    def has_waiting_review(self, errand: OutboxTask) -> bool:
         """Whether any question waits for what an errand is about."""
         return expects(self._base, self._session, errand)
 
-    def leave(self, errand: OutboxTask, owner: str, seconds: int) -> None:
+    def put_outbox_task(self, errand: OutboxTask, owner: str, seconds: int) -> None:
         """Leave something to be done after the transaction, or how far it has been done.
 
         By `owner`, or by anybody when so many seconds are over and it is not done.
@@ -212,7 +214,7 @@ class Transaction:
         lease = {"left": self.now, "lease": until(self.now, seconds), "owner": owner}
         leave(self._base, self._session, errand, lease)
 
-    def strike(self, errand_id: str) -> None:
+    def remove_outbox_task(self, errand_id: str) -> None:
         """An errand is done, if nobody has done it before."""
         strike(self._base, errand_id, self._session)
 
@@ -224,29 +226,29 @@ class Transaction:
         """
         settle(self._base, self._session, submission, records)
 
-    def amend(self, submission: str, record: Record) -> None:
+    def replace_record(self, submission: str, record: Record) -> None:
         """Replace one settled record, after a review; the counts move with it.
 
         Raises NotFound if it has not been settled.
         """
         amend(self._base, self._session, submission, record)
 
-    def ask(self, reviews: Sequence[Review]) -> None:
+    def add_reviews(self, reviews: Sequence[Review]) -> None:
         """Put questions to an analyst."""
         ask(self._base, self._session, reviews)
 
-    def ask_further(self, review: Review) -> None:
+    def update_review(self, review: Review) -> None:
         """Put a question that waits for other reasons than before."""
         ask_further(self._base, self._session, review)
 
-    def decide(self, review_id: str, state: str) -> Review:
+    def decide_review(self, review_id: str, state: str) -> Review:
         """Answer a question: `released` or `rejected`; the review as it is now.
 
         Raises NotFound, or Conflict if it was answered before.
         """
         return decide(self._base, self._session, review_id, state)
 
-    def note(self, act: str, who: str, what: Mapping[str, object]) -> None:
+    def add_journal_entry(self, act: str, who: str, what: Mapping[str, object]) -> None:
         """Write an act into the journal."""
         self._notes.add(act, who, what)
 

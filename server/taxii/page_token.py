@@ -76,7 +76,7 @@ class Walk:
     def _digest(self, query: Query) -> bytes:
         filters = (query.ids, query.types, query.specs, query.keywords, query.versions)
         listed = [sorted(values) for values in filters]
-        told = (self.collection, self.endpoint, *listed, *map(astuple, query.wanted))
+        told = (self.collection, self.endpoint, *listed, *map(astuple, query.filters))
         return hashlib.sha256(msgspec.json.encode(told)).digest()[:_DIGEST]
 
 

@@ -94,7 +94,7 @@ class Reading:
             visit().objects = 0
             answer = flask.Response(status=_NOT_MODIFIED)
             answer.set_etag(form)
-        elif head.reached(query):
+        elif head.is_past_end(query):
             answer = self._told(query, Page())
             answer.set_etag(tag)
         else:

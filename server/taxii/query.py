@@ -135,7 +135,7 @@ def asked(
         specs=_values(SPEC, given.get(SPEC)),
         keywords=frozenset({VersionKeyword.LAST}) if keywords is None else keywords,
         versions=versions,
-        wanted=understood(given, _divided),
+        filters=understood(given, _divided),
     )
     return Asked(query, given.get(NEXT), ignored)
 

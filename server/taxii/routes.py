@@ -173,7 +173,7 @@ class Door:
         if not self.hub.feeds.knows(feed.id, object_id):
             raise NotFound("this collection has no such object")
         if query.versions and not query.keywords:
-            anywhere = replace(query, limit=1, added_after=None, wanted=())
+            anywhere = replace(query, limit=1, added_after=None, filters=())
             if not self.hub.feeds.page(feed.id, anywhere, bodies=False).entries:
                 raise NotFound("this collection has no such version of the object")
         return self._read(feed, replace(asked, query=query), endpoint)

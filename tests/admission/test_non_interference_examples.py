@@ -170,7 +170,7 @@ class TestNothingOfIt:
             check(closer.all(foreign), removed)
             reader = Answers(hub, "reader", ("green", "both"))
             check(reader.all(foreign), {*removed, *hidden, AMBER})
-            acts = "\n".join(repr(act) for act in store.journal.acts())
+            acts = "\n".join(repr(act) for act in store.journal.list_entries())
         senders = {*PARTNERS, *identities()}
         check([("journal", acts.encode())], {*(secrets - senders), AMBER})
         check([("log", written.text.encode())], {*(secrets - senders), AMBER})

@@ -38,7 +38,7 @@ class TestMerging:
         assert (
             len(
                 hub.store.commit(
-                    lambda txn: txn.publics([public["id"]])[public["id"]]
+                    lambda txn: txn.public_objects([public["id"]])[public["id"]]
                 ).contributions
             )
             == 2

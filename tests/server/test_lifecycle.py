@@ -82,7 +82,7 @@ class TestExpiry:
         hub.services.lifecycle.sweep()
         [public] = hub.feed("green")
         assert public["revoked"] is True
-        assert hub.store.journal.last().act == "expire"
+        assert hub.store.journal.last_entry().action == "expire"
 
     def test_a_sweep_that_is_repeated_does_nothing(self, hub, clock):
         hub.push(indicator(valid_until=stix_time_after(clock, days=1)))
@@ -206,8 +206,8 @@ class TestAnalysts:
         [public] = hub.feed("green")
         hub.services.lifecycle.revoke(public["id"], "operator", "cleaned")
         assert hub.feed("green")[0]["revoked"] is True
-        act = hub.store.journal.last()
-        assert (act.act, act.what["reason"]) == ("public.revoke", "cleaned")
+        act = hub.store.journal.last_entry()
+        assert (act.action, act.details["reason"]) == ("public.revoke", "cleaned")
 
     def test_reported_again_it_is_a_new_object(self, hub):
         hub.push(indicator())

@@ -45,7 +45,7 @@ def test_it_admits_what_waits_packs_and_ends_when_it_is_told(settings, tmp_path)
         store = hub.services.store
         create_operator(store)
         scratch = next(c for c in store.feeds.collections() if c.alias == "scratch")
-        operator = store.people.account("operator")
+        operator = store.accounts.find_account("operator")
         for many in (1,) * 70 + (settings.inline_objects + 1,):
             objects = [json.dumps(each).encode() for each in indicators(many)]
             raw = b'{"objects": [' + b",".join(objects) + b"]}"
@@ -54,7 +54,7 @@ def test_it_admits_what_waits_packs_and_ends_when_it_is_told(settings, tmp_path)
         worker = working(settings, log)
         try:
             until(lambda: store.submissions.find(last.id).complete)
-            until(lambda: store.packing.so_far()[0] > 0)
+            until(lambda: store.packing.progress()[0] > 0)
         finally:
             worker.send_signal(signal.SIGTERM)
             ended = worker.wait(60)

@@ -39,7 +39,7 @@ class Interrupted(Store):
 
         def done(txn: Transaction) -> T:
             if self.within and self.happens is not None:
-                txn.people.partners()  # what it reads from now on is as it is now
+                txn.accounts.list_partners()  # what it reads from now on is as it is now
                 self._count()
             result = work(txn)
             if self.within and self.happens is None:
@@ -115,7 +115,7 @@ def _lines(hub: HubInProcess) -> Iterator[str]:
         for each in hub.feed(feed, "north"):
             body = {k: v for k, v in each.items() if k not in ("created", "modified")}
             yield f"{feed} {json.dumps(body, sort_keys=True)}"
-    for review in hub.store.reviews.waiting():
+    for review in hub.store.reviews.list_waiting():
         yield f"{review.source_id} waits for {review.rules} {review.waits_for}"
     for submission in hub.store._base.submissions.find({}):
         for record in hub.store.submissions.records(submission["_id"]):

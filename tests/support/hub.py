@@ -72,7 +72,7 @@ class HubInProcess:
         ids = {c.alias: c.id for c in self.store.feeds.collections()}
         may_read = frozenset(ids[alias] for alias in reads)
         writes = frozenset((ids["inbox"], ids["scratch"]))
-        people = self.store.people
+        people = self.store.accounts
         people.add_partner(partner)
         people.add_account(Account(partner.slug, partner.slug, may_read, writes))
         people.add_key(partner.slug, hashlib.sha256(partner.slug.encode()).hexdigest())

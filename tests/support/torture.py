@@ -297,7 +297,7 @@ def _figures(
     finals = record.feeds.values()
     with database(torture.hub.data, lambda text: None) as uri:
         store = Store.connect(uri)
-        packed, blocks = store.packing.so_far()
+        packed, blocks = store.packing.progress()
         store.close()
     return {
         "objects": sum(len(final.last) for final in finals),

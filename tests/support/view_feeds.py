@@ -29,7 +29,7 @@ def view(*feeds: Feed, **definition: object) -> Feed:
 
 def pin(feed: Feed, at: int | None = None) -> int:
     """The stamp of a moment that has passed."""
-    return feed.store.commit(lambda txn: txn.pin(at))
+    return feed.store.commit(lambda txn: txn.pin_stamp(at))
 
 
 def marked(
@@ -37,7 +37,7 @@ def marked(
 ) -> NewEntry:
     """An indicator of a level; `until` is when it expires."""
     tlp = Tlp.of(level)
-    return replace(posting(number, at), traits=Visibility(tlp, revoked, until))
+    return replace(posting(number, at), visibility=Visibility(tlp, revoked, until))
 
 
 def walk(feed: Feed, query: Query, how: str = "position") -> list[Entry]:

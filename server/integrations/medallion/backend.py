@@ -66,7 +66,7 @@ class TocsinBackend(Backend):  # type: ignore[misc]
             self._settings = TaxiiSettings(
                 title=settings.title,
                 contact=settings.contact,
-                cursor_key=hub.seal.cursor_key,
+                cursor_key=hub.seal.page_token_key,
                 max_content_length=settings.max_content_length,
             )
             self._account()
@@ -189,7 +189,7 @@ class TocsinBackend(Backend):  # type: ignore[misc]
 
     def _account(self) -> Account:
         """As it is now: rights may change while medallion runs."""
-        found = self._store.people.account(self._name)
+        found = self._store.accounts.find_account(self._name)
         if found is None or found.disabled:
             raise NotFound(f"the hub has no account {self._name!r} that may be used")
         return found

@@ -238,7 +238,7 @@ def _written(
         records = deposited(txn, collection, objects)
         counts = Counter(record.verdict for record in records)
         if counts[Verdict.ADMITTED]:
-            txn.note("import", "operator", {"collection": collection.id, **counts})
+            txn.add_journal_entry("import", "operator", {"collection": collection.id, **counts})
         return records
 
     return hub.services.store.commit(work)

@@ -79,7 +79,7 @@ def shelf_of(object_id: str) -> int:
 
 def traits_written(traits: Visibility) -> int:
     """Traits as one int64: `valid_until` + 1, a bit for revoked, three for the level."""
-    until = 0 if traits.until is None else max(traits.until, 0) + 1
+    until = 0 if traits.valid_until is None else max(traits.valid_until, 0) + 1
     return until << 4 | traits.revoked << 3 | traits.tlp
 
 
@@ -159,7 +159,7 @@ def _shelf(feed: str, head: Fresh, number: int, entries: Sequence[Fresh]) -> Doc
         "types": [p.type for p in postings],
         "specs": [p.spec for p in postings],
         "versions": [entry.version for entry in entries],
-        "traits": [traits_written(p.traits) for p in postings],
+        "traits": [traits_written(p.visibility) for p in postings],
         "own": [i for i, entry in enumerate(entries) if entry.own],
         "digests": b"".join(p.digest for p in postings),
     }
@@ -180,7 +180,7 @@ def places(shelf: Document, wanted: Iterable[str]) -> Iterator[Place]:
                 position=shelf["first"] + at,
                 stamp=shelf["stamps"][i] if "stamps" in shelf else shelf["stamp"] + at,
                 first=shelf["first"],
-                traits=traits_read(traits[i]) if traits else LEAST_VISIBLE,
+                visibility=traits_read(traits[i]) if traits else LEAST_VISIBLE,
             )
 
 

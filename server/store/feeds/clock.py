@@ -33,7 +33,7 @@ class Stamps:
         return self._latest
 
     def pin(self, at: int | None) -> int:
-        """See `Transaction.pin`."""
+        """See `Transaction.pin_stamp`."""
         latest = max(self._now, self._current())
         if at is not None and at > latest:
             raise Malformed("a snapshot of the future cannot be made: give a time that has passed")

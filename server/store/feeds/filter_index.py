@@ -90,10 +90,10 @@ def card_documents(feed: str, entries: Sequence[Fresh]) -> list[Document]:
     held: dict[str, Holders] = {}
     for entry in entries:
         posting, place = entry.posting, (entry.position - 1) % BLOCK
-        own = (f"type={posting.type}", f"level={posting.traits.tlp.word}")
-        for facet in {*posting.facets, *own}:
+        own = (f"type={posting.type}", f"level={posting.visibility.tlp.word}")
+        for facet in {*posting.terms, *own}:
             held.setdefault(facet, Holders()).add(place)
-        for facet, number in posting.numbers:
+        for facet, number in posting.numeric_terms:
             held.setdefault(facet, Holders()).add(place, number)
     return written(feed, entries[0].position, held)
 
@@ -148,10 +148,10 @@ def joined(cards: Iterable[Document]) -> dict[str, Holders]:
 
 def takes(wanted: TermFilter, facet: str, holders: Holders) -> list[int]:
     """The places of the holders that a filter takes, given that it names their facet."""
-    if facet != wanted.edge:
+    if facet != wanted.boundary_term:
         return holders.places
     pairs = zip(holders.places, holders.numbers, strict=True)
-    return [place for place, number in pairs if wanted.takes(number)]
+    return [place for place, number in pairs if wanted.includes(number)]
 
 
 def _sides(block: int, held: Mapping[str, Holders]) -> Document:
@@ -206,9 +206,9 @@ class _Found:
 def filters(query: Query) -> tuple[TermFilter, ...]:
     """All that a query asks by facets, its types among it."""
     if not query.types:
-        return query.wanted
+        return query.filters
     types = TermFilter("type", tuple(sorted(f"type={type}" for type in query.types)))
-    return (*query.wanted, types)
+    return (*query.filters, types)
 
 
 class Picking:
@@ -251,7 +251,7 @@ class Picking:
 
     def _cost(self, wanted: TermFilter) -> tuple[float, int]:
         asked = self._asked[wanted.field]
-        return (self._left[wanted.field] / asked if asked else 0.0), len(wanted.facets)
+        return (self._left[wanted.field] / asked if asked else 0.0), len(wanted.terms)
 
     def _found(self, wanted: TermFilter, spans: Sequence[int]) -> _Found:
         names, found = self._names[wanted.field], _Found()
@@ -261,7 +261,7 @@ class Picking:
             for card in self._base.cards.find(asked):
                 before = card["block"] * BLOCK + 1
                 for facet, holders in read(card, names):
-                    into = found.doubtful if facet == wanted.unsure else found.sure
+                    into = found.doubtful if facet == wanted.recheck_term else found.sure
                     for place in takes(wanted, facet, holders):
                         into[before + place] = card["first"]
         return found
@@ -269,7 +269,7 @@ class Picking:
 
 def _named(wanted: TermFilter) -> frozenset[str]:
     """The facets that are looked up for a filter."""
-    return frozenset((*wanted.facets, wanted.edge, wanted.unsure)) - {""}
+    return frozenset((*wanted.terms, wanted.boundary_term, wanted.recheck_term)) - {""}
 
 
 def _both(picked: dict[int, Pick] | None, found: _Found, wanted: TermFilter) -> dict[int, Pick]:

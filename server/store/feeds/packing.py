@@ -88,7 +88,7 @@ class Packer:
         self.packed = 0
         """Runs that this process has made out of others."""
 
-    def step(self) -> bool:
+    def pack_next(self) -> bool:
         """Look at one block and pack at most 8 MB of it; False if no block is due.
 
         Nothing happens if somebody else writes to the feed at the same moment.
@@ -106,7 +106,7 @@ class Packer:
         self.packed += made is True
         return True
 
-    def so_far(self) -> tuple[int, int]:
+    def progress(self) -> tuple[int, int]:
         """How often anything was packed, by whomever, and how many full blocks are done with."""
         packs = sum(int(head.get("packs", 0)) for head in self._base.heads.find({}))
         return packs, sum(document["block"] for document in self._base.packing.find({}))
@@ -300,7 +300,7 @@ def _shelf(feed: str, number: int, inside: Sequence[Place]) -> Document:
         "types": [place.type for place in inside],
         "specs": [place.spec for place in inside],
         "versions": [place.version for place in inside],
-        "traits": [traits_written(place.traits) for place in inside],
+        "traits": [traits_written(place.visibility) for place in inside],
         "own": [i for i, place in enumerate(inside) if place.own],
         "digests": b"".join(place.digest for place in inside),
     }

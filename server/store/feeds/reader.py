@@ -192,7 +192,7 @@ class FeedReader:
         Without `bodies` the entries' bodies are empty.  Raises NotFound if there is no such feed.
         """
         head = self.head(feed)
-        if head.reached(query):
+        if head.is_past_end(query):
             return Page()
         if query.ids:
             return self._steady.read(
@@ -353,7 +353,7 @@ class FeedReader:
             for place in Choice(query).among(there)
             if place.position > query.position and place.stamp > _after(query)
         ]
-        kept = self._filtered(feed, query.wanted, chosen) if query.wanted else chosen
+        kept = self._filtered(feed, query.filters, chosen) if query.filters else chosen
         if kept is None:
             return None
         more, chosen = len(kept) > query.limit, kept[: query.limit]

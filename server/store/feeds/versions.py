@@ -37,7 +37,7 @@ class Place:
     stamp: int
     first: int
     """The first position of the run that it lies in."""
-    traits: Visibility = LEAST_VISIBLE
+    visibility: Visibility = LEAST_VISIBLE
 
     @property
     def index(self) -> int:

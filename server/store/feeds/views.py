@@ -83,14 +83,14 @@ def _held(held: Sequence[Place], view: View, instant: int) -> tuple[Sequence[Pla
     if not view.active:
         return held, marks
     past = marks.old | marks.shadowed
-    current = [p for p in held if p.stamp not in past and p.traits.active(instant)]
+    current = [p for p in held if p.stamp not in past and p.visibility.active(instant)]
     return current, Marks()
 
 
 def _admitted(place: Place, view: View) -> bool:
     """Whether an entry alone is one that the view shows."""
     of_type = not view.types or place.type in view.types
-    return of_type and (view.max_tlp is None or place.traits.tlp <= view.max_tlp)
+    return of_type and (view.max_tlp is None or place.visibility.tlp <= view.max_tlp)
 
 
 def _distinct(entries: Sequence[Place], sources: Mapping[int, str]) -> Sequence[Place]:
@@ -204,7 +204,7 @@ class CollectionReader(FeedReader):
             return super().page(feed, query, bodies=bodies)
         for _ in range(_ATTEMPTS):
             sight = self._sight(view)
-            if sight.head.reached(query):
+            if sight.head.is_past_end(query):
                 return Page()
             try:
                 entries = self._up_to_now(sight, query, bodies=bodies)
@@ -250,7 +250,7 @@ class CollectionReader(FeedReader):
         return ViewState(view, horizon, minutes * MINUTE, head)
 
     def _up_to_now(self, sight: ViewState, query: Query, *, bodies: bool) -> Iterator[Entry]:
-        """What is asked for, up to where the sources have come meanwhile: see `FeedReader._walk`."""
+        """What is asked for, up to where the sources are now: see `FeedReader._walk`."""
         for _ in range(_ROUNDS):
             yield from self._entries(sight, query, bodies=bodies)
             now = self._sight(sight.view)
@@ -349,7 +349,7 @@ def _wider(view: View, query: Query) -> Query:
         keywords=_ALL,
         versions=frozenset(),
         specs=_SPECS,
-        wanted=(*query.wanted, *_levels(view)),
+        filters=(*query.filters, *_levels(view)),
     )
 
 

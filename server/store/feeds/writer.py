@@ -200,7 +200,7 @@ def _place(entry: Fresh, first: int) -> Place:
         position=entry.position,
         stamp=entry.stamp,
         first=first,
-        traits=posting.traits,
+        visibility=posting.visibility,
     )
 
 

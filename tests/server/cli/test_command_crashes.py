@@ -54,9 +54,9 @@ def mortal(hub, engine_uri):
 
 
 def state(store):
-    people = store.people
-    keys = [people.keys_of(account.name) for account in people.accounts()]
-    return people.partners(), people.accounts(), keys
+    people = store.accounts
+    keys = [people.list_keys(account.name) for account in people.list_accounts()]
+    return people.list_partners(), people.list_accounts(), keys
 
 
 @pytest.mark.parametrize("within", [True, False])
@@ -67,7 +67,7 @@ def test_whenever_it_dies(hub, mortal, act, within):
     with pytest.raises(Died):
         act(mortal)
     done = state(hub.store) != before
-    noted = len(hub.store.journal.acts()) > acts
+    noted = len(hub.store.journal.list_entries()) > acts
     assert done == noted == (not within)
 
 
@@ -75,7 +75,7 @@ def test_a_partner_whose_account_is_taken_is_not_there_without_one(hub):
     opened = Runtime(HubSettings(), SEAL, hub.services, ADMISSION.policy)
     with pytest.raises(Conflict):
         operations.add_partner(opened, Partner("operator", "Operators Limited"), [], [])
-    assert hub.store.people.partner("operator") is None
+    assert hub.store.accounts.find_partner("operator") is None
 
 
 def test_two_changes_at_once_undo_nothing_of_each_other(hub, mortal):
@@ -88,5 +88,5 @@ def test_two_changes_at_once_undo_nothing_of_each_other(hub, mortal):
         opened, "acme", operations.Change({"consent": Consent.NONE})
     )
     operations.change_partner(mortal, "acme", operations.Change({"reliability": 80}))
-    partner = hub.store.people.partner("acme")
+    partner = hub.store.accounts.find_partner("acme")
     assert (partner.consent, partner.reliability) == (Consent.NONE, 80)

@@ -68,7 +68,7 @@ def push(*objects):
 
 def decide(hub: HubInProcess, decided: Callable[[Review], object]) -> None:
     """What an analyst does until it is done."""
-    for review in hub.store.reviews.waiting():
+    for review in hub.store.reviews.list_waiting():
         if review.rules != ("references",):
             decided(review)
 
@@ -116,7 +116,7 @@ def outcome(uri, scene, after):
         work_later(hub, uri)
         if scene.act in (release, reject):
             scene.act(hub)  # who got no answer does it again, where it is not done
-        assert store.errands.lease("nobody", 0, 9) == []
+        assert store.outbox.lease("nobody", 0, 9) == []
         return died, told(hub)
 
 
@@ -178,7 +178,7 @@ class TestTwoAtOnce:
         versions = hub.feed("green", "north", **{"match[version]": "all"})
         found = sorted(each["type"] for each in versions)
         assert found == ["indicator", "malware", "relationship", "report"]
-        assert hub.store.reviews.waiting() == hub.store.errands.lease("nobody", 0, 9) == []
+        assert hub.store.reviews.list_waiting() == hub.store.outbox.lease("nobody", 0, 9) == []
 
     def test_a_definition_that_comes_while_what_carries_it_is_examined_is_seen(
         self, hub, other, engine_uri

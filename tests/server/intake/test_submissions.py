@@ -163,7 +163,7 @@ class TestReview:
         hub.services.intake.release(review, "operator")
         [public] = hub.feed("green")
         assert public["description"] == "Reported by Jane Doe, [removed: e-mail address]"
-        assert hub.store.reviews.waiting() == []
+        assert hub.store.reviews.list_waiting() == []
 
     def test_sending_it_again_asks_nobody_twice_and_masks_nothing_again(self, hub):
         sent = indicator("evil.top", description="Reported by Jane Doe")
@@ -173,7 +173,7 @@ class TestReview:
         hub.services.intake.release(hub.store.reviews.waiting()[0], "operator")
         assert hub.verdicts(hub.push(sent)) == ["duplicate"]
         assert hub.feed("green")[0]["description"] == "Reported by Jane Doe"
-        assert hub.store.reviews.waiting() == []
+        assert hub.store.reviews.list_waiting() == []
 
 
 class TestBadInput:

@@ -54,8 +54,10 @@ class TestSentLater:
         assert hub.verdicts(hub.push(TEAM, who="north")) == ["admitted"]
 
     def test_it_is_named_once_the_partner_agrees_and_sends_it(self, hub):
-        people = hub.store.people
-        people.update_partner(dataclasses.replace(people.partner("acme"), consent=Consent.EVERYONE))
+        people = hub.store.accounts
+        people.update_partner(
+            dataclasses.replace(people.find_partner("acme"), consent=Consent.EVERYONE)
+        )
         assert hub.verdicts(hub.push(TEAM, by(TEAM, "else.top"))) == ["admitted"] * 2
         [shown] = identities(hub)
         authors = {o["created_by_ref"] for o in told(hub) if o["type"] == "indicator"}
@@ -78,7 +80,7 @@ class TestSentBefore:
     def test_what_was_published_with_consent_goes_when_that_has_ended(self, hub):
         hub.join(Partner("open", "Open Limited", consent=Consent.EVERYONE))
         hub.push(TEAM, by(TEAM), who="open")
-        hub.store.people.update_partner(Partner("open", "Open Limited"))
+        hub.store.accounts.update_partner(Partner("open", "Open Limited"))
         hub.push(by(TEAM, "else.top"), who="open")
         assert all(each["revoked"] and "Kite" not in str(each) for each in identities(hub))
 

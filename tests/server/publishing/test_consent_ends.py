@@ -21,7 +21,7 @@ def shown(hub):
 
 
 def ended(hub):
-    hub.store.people.update_partner(Partner("open", "Open Limited"))
+    hub.store.accounts.update_partner(Partner("open", "Open Limited"))
 
 
 def anonymous(hub):

@@ -43,8 +43,8 @@ class TestNeverAgain:
         assert revoked == 3
         left = [o for o in indicators(hub, "amber") if not o.get("revoked")]
         assert [o["pattern"] for o in left] == ["[domain-name:value = 'other.top']"]
-        act = hub.store.journal.last()
-        assert (act.act, act.what["revoked"]) == ("benign.add", 3)
+        act = hub.store.journal.last_entry()
+        assert (act.action, act.details["revoked"]) == ("benign.add", 3)
 
     @pytest.mark.parametrize(
         ("value", "pattern"),

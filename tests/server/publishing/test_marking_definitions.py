@@ -44,7 +44,7 @@ def test_what_waited_for_one_says_so_and_is_published_with_it(hub):
     hub.push(STATEMENT)
     [entry] = details(hub.ask(f"status/{waiting['id']}/").json)
     assert entry["x_tocsin_verdict"] == "admitted" and entry["message"] == "published"
-    assert hub.store.reviews.waiting() == []
+    assert hub.store.reviews.list_waiting() == []
 
 
 def test_what_waits_for_other_things_too_is_published_with_the_last_of_them(hub):
@@ -58,13 +58,13 @@ def test_what_waits_for_other_things_too_is_published_with_the_last_of_them(hub)
         told.append(entry["message"])
     assert all(other["id"] in said and "definition" not in said for said in told[:2])
     assert one["id"] in told[0] and one["id"] not in told[1]
-    assert told[2] == "published" and hub.store.reviews.waiting() == []
+    assert told[2] == "published" and hub.store.reviews.list_waiting() == []
 
 
 def test_it_is_remembered_of_so_many_for_which_one_waits(hub):
     ids = [sdo("marking-definition")["id"] for _ in range(1_500)]
     assert hub.verdicts(hub.push(indicator(object_marking_refs=[GREEN, *ids]))) == ["held"]
-    [review] = hub.store.reviews.waiting()
+    [review] = hub.store.reviews.list_waiting()
     assert len(review.waits_for) == 1_000
 
 
@@ -97,5 +97,5 @@ def test_another_partner_must_send_it_itself(hub):
 def test_what_else_is_to_be_decided_still_waits(hub):
     hub.push(carrying(value="vpn.acme.example"))
     hub.push(STATEMENT)
-    [review] = hub.store.reviews.waiting()
+    [review] = hub.store.reviews.list_waiting()
     assert "victim_terms" in review.rules

@@ -95,7 +95,7 @@ class TestWhileItWaits:
         else:
             status = hub.push(held)
             assert verdicts(hub, revoked(held)) == ["duplicate"]
-        assert hub.store.reviews.waiting() == []
+        assert hub.store.reviews.list_waiting() == []
         told = hub.ask(f"status/{status['id']}/").json
         assert details(told)[0]["message"] == "not taken: was revoked while it waited"
         assert told["status"] == "complete"
@@ -103,7 +103,7 @@ class TestWhileItWaits:
     def test_nor_if_the_revocation_itself_cannot_be_taken(self, hub, held):
         hub.push(held)
         assert verdicts(hub, revoked(held) | {"object_marking_refs": [RED]}) == ["refused"]
-        assert hub.store.reviews.waiting() == []
+        assert hub.store.reviews.list_waiting() == []
 
     def test_it_may_wait_for_what_is_revoked_with_it(self, hub, clock, held, ends):
         """What else came with that is there for all the others that wait for it."""
@@ -113,12 +113,12 @@ class TestWhileItWaits:
             hub.push(each)
             clock.advance(hours=1)
         hub.push(ends[0], revoked(notes[0]), revoked(held))
-        assert hub.store.reviews.waiting() == []
+        assert hub.store.reviews.list_waiting() == []
         assert sorted(each["type"] for each in hub.feed("green")) == ["malware", "note"]
 
     def test_a_release_that_comes_too_late_publishes_nothing(self, hub, held):
         hub.push(held)
-        [review] = hub.store.reviews.waiting()
+        [review] = hub.store.reviews.list_waiting()
         hub.push(revoked(held))
         with pytest.raises(Conflict):
             hub.services.intake.release(review, "operator")
@@ -150,8 +150,8 @@ class TestWhateverItSays:
     def test_of_what_has_become_the_partners_own_term(self, hub):
         sent = indicator("evil.top", **OLD)
         hub.push(sent)
-        acme = hub.store.people.partner("acme")
-        hub.store.people.update_partner(replace(acme, terms=(*acme.terms, "evil.top")))
+        acme = hub.store.accounts.find_partner("acme")
+        hub.store.accounts.update_partner(replace(acme, terms=(*acme.terms, "evil.top")))
         assert verdicts(hub, revoked(sent)) == ["admitted"]
         assert shown(hub) == {"evil.top": None}
 

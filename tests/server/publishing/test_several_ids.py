@@ -60,7 +60,9 @@ def versions(hub, feed="green"):
 def remembered(hub, number=0):
     """The ids under which partners say it, as the store has them."""
     public = [o for o in hub.feed("amber") if o["type"] in ("indicator", "domain-name")][number]
-    kept = hub.store.commit(lambda txn: txn.publics([public["id"]]))[public["id"]].contributions
+    kept = hub.store.commit(lambda txn: txn.public_objects([public["id"]]))[
+        public["id"]
+    ].contributions
     return {each.source_id for each in kept}
 
 
@@ -267,15 +269,15 @@ class TestLife:
     def test_is_as_it_was_taken_though_the_partner_may_send_less_since(self, hub):
         one, other = older(), newer()
         hub.push(one), hub.push(other)
-        acme = hub.store.people.partner("acme")
-        hub.store.people.update_partner(replace(acme, max_tlp=Tlp.CLEAR, default_tlp=Tlp.CLEAR))
+        acme = hub.store.accounts.find_partner("acme")
+        hub.store.accounts.update_partner(replace(acme, max_tlp=Tlp.CLEAR, default_tlp=Tlp.CLEAR))
         hub.push(moved({**other, "object_marking_refs": [CLEAR]}))
         assert shown(hub)["evil.top"] == "the older"
 
     def test_each_word_that_was_shortened_is_asked_about_and_released_by_itself(self, hub):
         one, other = older(description=f"{NAMED}, one"), newer(description=f"{NAMED}, other")
         hub.push(one), hub.push(other)
-        asked = {r.source_id: r for r in hub.store.reviews.waiting("acme")}
+        asked = {r.source_id: r for r in hub.store.reviews.list_waiting("acme")}
         assert asked.keys() == {one["id"], other["id"]}
         hub.services.intake.release(asked[other["id"]], "analyst")
         hub.services.intake.release(asked[one["id"]], "analyst")

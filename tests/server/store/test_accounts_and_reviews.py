@@ -18,8 +18,8 @@ from tocsin.server.model import (
 
 def review(number: int = 1, partner: str = "acme", **changes: object) -> Review:
     kept = Review(
-        f"review-{number}", ReviewKind.ASKED, "submission", 0, partner, f"report--{number}", number,
-        object=b"{}", rules=("person_names",), findings=({"rule": "person_names"},),
+        f"review-{number}", ReviewKind.REDACTED, "submission", 0, partner, f"report--{number}",
+        number, object=b"{}", rules=("person_names",), findings=({"rule": "person_names"},),
     )  # fmt: skip
     return replace(kept, **changes)  # type: ignore[arg-type]
 
@@ -42,81 +42,81 @@ class TestPeople:
 
     def test_partners_are_kept_by_slug(self, store):
         other = Partner("aaa", "Triple A")
-        store.people.add_partner(self.ACME)
-        store.people.add_partner(other)
-        assert store.people.partner("acme") == self.ACME
-        assert store.people.partner("nobody") is None
-        assert store.people.partners() == [other, self.ACME]
+        store.accounts.add_partner(self.ACME)
+        store.accounts.add_partner(other)
+        assert store.accounts.find_partner("acme") == self.ACME
+        assert store.accounts.find_partner("nobody") is None
+        assert store.accounts.list_partners() == [other, self.ACME]
 
     def test_a_partner_is_changed_only_by_changing_it(self, store):
-        store.people.add_partner(self.ACME)
+        store.accounts.add_partner(self.ACME)
         with pytest.raises(Conflict, match="acme"):
-            store.people.add_partner(replace(self.ACME, name="Other"))
-        store.people.update_partner(replace(self.ACME, name="Other"))
-        assert store.people.partner("acme").name == "Other"
+            store.accounts.add_partner(replace(self.ACME, name="Other"))
+        store.accounts.update_partner(replace(self.ACME, name="Other"))
+        assert store.accounts.find_partner("acme").name == "Other"
         with pytest.raises(NotFound, match="nobody"):
-            store.people.update_partner(Partner("nobody", "Nobody"))
+            store.accounts.update_partner(Partner("nobody", "Nobody"))
 
     def test_accounts_are_kept_by_name(self, store):
         operator = Account("operator", "", operator=True)
-        store.people.add_account(self.BOT)
-        store.people.add_account(operator)
-        assert store.people.account("acme-bot") == self.BOT
-        assert store.people.account("nobody") is None
-        assert store.people.accounts() == [self.BOT, operator]
-        assert store.people.accounts("acme") == [self.BOT]
+        store.accounts.add_account(self.BOT)
+        store.accounts.add_account(operator)
+        assert store.accounts.find_account("acme-bot") == self.BOT
+        assert store.accounts.find_account("nobody") is None
+        assert store.accounts.list_accounts() == [self.BOT, operator]
+        assert store.accounts.list_accounts("acme") == [self.BOT]
 
     def test_an_account_is_changed_only_by_changing_it(self, store):
-        store.people.add_account(self.BOT)
+        store.accounts.add_account(self.BOT)
         with pytest.raises(Conflict, match="acme-bot"):
-            store.people.add_account(self.BOT)
-        store.people.update_account(replace(self.BOT, disabled=True))
-        assert store.people.account("acme-bot").disabled
+            store.accounts.add_account(self.BOT)
+        store.accounts.update_account(replace(self.BOT, disabled=True))
+        assert store.accounts.find_account("acme-bot").disabled
         with pytest.raises(NotFound, match="nobody"):
-            store.people.update_account(Account("nobody", ""))
+            store.accounts.update_account(Account("nobody", ""))
 
     def test_a_key_opens_its_account_until_it_is_revoked(self, store):
-        store.people.add_account(self.BOT)
+        store.accounts.add_account(self.BOT)
         for digest in ("2" * 64, "1" * 64):
-            store.people.add_key("acme-bot", digest)
-        assert store.people.account_of("1" * 64) == self.BOT
-        assert store.people.keys_of("acme-bot") == ["1" * 64, "2" * 64]
-        store.people.revoke_key("1" * 64)
-        assert store.people.account_of("1" * 64) is None
-        assert store.people.account_of("2" * 64) == self.BOT
+            store.accounts.add_key("acme-bot", digest)
+        assert store.accounts.account_of("1" * 64) == self.BOT
+        assert store.accounts.list_keys("acme-bot") == ["1" * 64, "2" * 64]
+        store.accounts.revoke_key("1" * 64)
+        assert store.accounts.account_of("1" * 64) is None
+        assert store.accounts.account_of("2" * 64) == self.BOT
 
     def test_a_key_needs_an_account_of_its_own(self, store):
         with pytest.raises(NotFound):
-            store.people.add_key("acme-bot", "1" * 64)
-        store.people.add_account(self.BOT)
-        store.people.add_key("acme-bot", "1" * 64)
+            store.accounts.add_key("acme-bot", "1" * 64)
+        store.accounts.add_account(self.BOT)
+        store.accounts.add_key("acme-bot", "1" * 64)
         with pytest.raises(Conflict):
-            store.people.add_key("acme-bot", "1" * 64)
+            store.accounts.add_key("acme-bot", "1" * 64)
         with pytest.raises(NotFound):
-            store.people.revoke_key("2" * 64)
+            store.accounts.revoke_key("2" * 64)
 
 
 class TestReviews:
     def test_wait_until_they_are_decided(self, store):
         asked = [review(3), review(1, "other"), review(2)]
-        store.commit(lambda txn: txn.ask(asked))
-        assert [found.id for found in store.reviews.waiting()] == [
+        store.commit(lambda txn: txn.add_reviews(asked))
+        assert [found.id for found in store.reviews.list_waiting()] == [
             "review-1",
             "review-2",
             "review-3",
         ]
-        assert store.reviews.waiting("other") == [review(1, "other")]
-        decided = store.commit(lambda txn: txn.decide("review-3", "released"))
+        assert store.reviews.list_waiting("other") == [review(1, "other")]
+        decided = store.commit(lambda txn: txn.decide_review("review-3", "released"))
         assert decided == review(3, state="released") == store.reviews.find("review-3")
-        assert store.reviews.waiting("acme") == [review(2)]
+        assert store.reviews.list_waiting("acme") == [review(2)]
 
     def test_are_decided_once(self, store):
-        store.commit(lambda txn: txn.ask([review()]))
-        store.commit(lambda txn: txn.decide("review-1", "rejected"))
+        store.commit(lambda txn: txn.add_reviews([review()]))
+        store.commit(lambda txn: txn.decide_review("review-1", "rejected"))
         with pytest.raises(Conflict, match="rejected already"):
-            store.commit(lambda txn: txn.decide("review-1", "released"))
+            store.commit(lambda txn: txn.decide_review("review-1", "released"))
         with pytest.raises(NotFound):
-            store.commit(lambda txn: txn.decide("review-9", "released"))
+            store.commit(lambda txn: txn.decide_review("review-9", "released"))
         assert store.reviews.find("review-9") is None
 
     def test_are_found_by_what_they_wait_for(self, store):
@@ -126,36 +126,36 @@ class TestReviews:
             review(3, waits_for=("b",), state="released"),
             review(4, "other", waits_for=("b",)),
         ]
-        store.commit(lambda txn: txn.ask(waiting))
-        assert store.reviews.waiting_for(ArrivedIds("acme", frozenset("bz"))) == waiting[:2]
-        assert store.reviews.waiting_for(ArrivedIds("acme", frozenset("a"))) == waiting[:1]
-        assert store.reviews.waiting_for(ArrivedIds("acme")) == []
+        store.commit(lambda txn: txn.add_reviews(waiting))
+        assert store.reviews.list_waiting_for(ArrivedIds("acme", frozenset("bz"))) == waiting[:2]
+        assert store.reviews.list_waiting_for(ArrivedIds("acme", frozenset("a"))) == waiting[:1]
+        assert store.reviews.list_waiting_for(ArrivedIds("acme")) == []
 
 
 class TestPublicObjects:
     def test_are_kept_with_their_contributions(self, store):
         kept = {p.id: p for p in (public(i, "acme", "other") for i in range(250))}
-        store.commit(lambda txn: txn.put(kept.values()))
-        found = store.commit(lambda txn: txn.publics([*kept, "public--none"]))
+        store.commit(lambda txn: txn.put_public_objects(kept.values()))
+        found = store.commit(lambda txn: txn.public_objects([*kept, "public--none"]))
         assert found == kept
 
     def test_the_latest_takes_the_place_of_the_former(self, store):
-        store.commit(lambda txn: txn.put([public(1, "acme"), public(2)]))
+        store.commit(lambda txn: txn.put_public_objects([public(1, "acme"), public(2)]))
         changed = replace(public(1), revoked=True, modified=9)
-        store.commit(lambda txn: txn.put([changed, public(3)]))
-        found = store.commit(lambda txn: txn.publics([f"public--{i}" for i in (1, 2, 3)]))
+        store.commit(lambda txn: txn.put_public_objects([changed, public(3)]))
+        found = store.commit(lambda txn: txn.public_objects([f"public--{i}" for i in (1, 2, 3)]))
         assert list(found.values()) == [changed, public(2), public(3)]
 
     def test_the_newest_public_id_of_a_source_counts(self, store):
         many = {f"source--{i}": f"public--{i}" for i in range(300)}
-        store.commit(lambda txn: txn.remember("acme", "s1", many))
-        store.commit(lambda txn: txn.remember("acme", "s2", {"source--7": "public--new"}))
-        store.commit(lambda txn: txn.remember("other", "s3", {"source--7": "public--other"}))
+        store.commit(lambda txn: txn.add_public_ids("acme", "s1", many))
+        store.commit(lambda txn: txn.add_public_ids("acme", "s2", {"source--7": "public--new"}))
+        store.commit(lambda txn: txn.add_public_ids("other", "s3", {"source--7": "public--other"}))
         asked = ["source--7", "source--8", "source--none"]
-        assert store.commit(lambda txn: txn.sources("acme", asked)) == {
+        assert store.commit(lambda txn: txn.find_public_ids("acme", asked)) == {
             "source--7": "public--new",
             "source--8": "public--8",
         }
-        assert store.commit(lambda txn: txn.sources("acme", many)) == many | {
+        assert store.commit(lambda txn: txn.find_public_ids("acme", many)) == many | {
             "source--7": "public--new"
         }

@@ -46,8 +46,8 @@ def records(*verdicts: str, start: int = 0) -> list[Record]:
 
 def review(number: int = 1, partner: str = "acme", **changes: object) -> Review:
     kept = Review(
-        f"review-{number}", ReviewKind.ASKED, "submission", 0, partner, f"report--{number}", number,
-        object=b"{}", rules=("person_names",), findings=({"rule": "person_names"},),
+        f"review-{number}", ReviewKind.REDACTED, "submission", 0, partner, f"report--{number}",
+        number, object=b"{}", rules=("person_names",), findings=({"rule": "person_names"},),
     )  # fmt: skip
     return replace(kept, **changes)  # type: ignore[arg-type]
 
@@ -90,9 +90,9 @@ class TestConnecting:
             Store.connect(server.uri)
 
     def test_preparing_twice_does_no_harm(self, store):
-        store.people.add_partner(Partner("acme", "ACME"))
+        store.accounts.add_partner(Partner("acme", "ACME"))
         store.prepare()
-        assert store.people.partners() == [Partner("acme", "ACME")]
+        assert store.accounts.list_partners() == [Partner("acme", "ACME")]
 
     def test_several_hubs_may_prepare_one_database_at_once(self, engine_uri):
         name = f"test_{uuid.uuid4().hex}"
@@ -100,8 +100,8 @@ class TestConnecting:
             stores = [Store.connect(engine_uri, name=name) for _ in range(4)]
             list(pool.map(Store.prepare, stores))
         for hub in stores:
-            hub.commit(lambda txn: txn.note("started", "test", {}))
-        assert len(stores[0].journal.acts()) == 4
+            hub.commit(lambda txn: txn.add_journal_entry("started", "test", {}))
+        assert len(stores[0].journal.list_entries()) == 4
         stores[0]._client.drop_database(name)
         for hub in stores:
             hub.close()
@@ -126,11 +126,11 @@ class TestCommitting:
 
         def work(txn: Transaction) -> None:
             txn.publish(FEED.id, [posting(1)])
-            txn.put([public(1, "acme")])
-            txn.remember("acme", "s", {"a": "b"})
+            txn.put_public_objects([public(1, "acme")])
+            txn.add_public_ids("acme", "s", {"a": "b"})
             txn.settle(submission().id, records("admitted"))
-            txn.ask([review()])
-            txn.note("admit", "acme", {})
+            txn.add_reviews([review()])
+            txn.add_journal_entry("admit", "acme", {})
             txn.finish()
             raise RuntimeError("struck by lightning")
 
@@ -138,17 +138,17 @@ class TestCommitting:
             store.commit(work)
         assert store.feeds.head(FEED.id) == FeedHead()
         assert not store.feeds.knows(FEED.id, posting(1).id)
-        assert store.commit(lambda txn: txn.publics(["public--1"])) == {}
-        assert store.commit(lambda txn: txn.sources("acme", ["a"])) == {}
+        assert store.commit(lambda txn: txn.public_objects(["public--1"])) == {}
+        assert store.commit(lambda txn: txn.find_public_ids("acme", ["a"])) == {}
         assert store.submissions.find(submission().id) == submission()
         assert store.submissions.records(submission().id) == []
-        assert store.reviews.waiting() == []
-        assert store.journal.last() is None
+        assert store.reviews.list_waiting() == []
+        assert store.journal.last_entry() is None
 
     def test_work_reads_what_it_has_written(self, store):
         def work(txn: Transaction) -> list[PublishOutcome]:
-            txn.put([public(1, "acme")])
-            assert txn.publics(["public--1"]) == {"public--1": public(1, "acme")}
+            txn.put_public_objects([public(1, "acme")])
+            assert txn.public_objects(["public--1"]) == {"public--1": public(1, "acme")}
             return txn.publish(FEED.id, [posting(1)]) + txn.publish(FEED.id, [posting(1)])
 
         assert store.commit(work) == [PublishOutcome.STORED, PublishOutcome.KNOWN]
@@ -172,15 +172,15 @@ class TestCommitting:
 
     def test_threads_take_turns(self, store):
         def work(number: int) -> None:
-            store.commit(lambda txn: txn.note("turn", "test", {"number": number}))
+            store.commit(lambda txn: txn.add_journal_entry("turn", "test", {"number": number}))
 
         threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        acts = store.journal.acts()
-        assert sorted(act.what["number"] for act in acts) == list(range(8))
+        acts = store.journal.list_entries()
+        assert sorted(act.details["number"] for act in acts) == list(range(8))
         assert first_invalid_sequence(acts) is None
 
 
@@ -233,7 +233,7 @@ class TestSubmissions:
         for record in records("held", "held", "refused"):
             store.commit(lambda txn, record=record: txn.settle(submission().id, [record]))
         changed = replace(records("held", "admitted")[1], public_id="public--9")
-        store.commit(lambda txn: txn.amend(submission().id, changed))
+        store.commit(lambda txn: txn.replace_record(submission().id, changed))
         assert store.submissions.find(submission().id).counts == {
             "admitted": 1,
             "held": 1,
@@ -244,7 +244,7 @@ class TestSubmissions:
     def test_what_was_not_settled_cannot_be_amended(self, store):
         store.submissions.receive(submission())
         with pytest.raises(NotFound):
-            store.commit(lambda txn: txn.amend(submission().id, records("held")[0]))
+            store.commit(lambda txn: txn.replace_record(submission().id, records("held")[0]))
         with pytest.raises(NotFound):
             store.commit(lambda txn: txn.settle("another", records("held")))
 
@@ -304,22 +304,29 @@ class TestLeases:
 
 class TestTheJournal:
     def test_chains_acts_across_commits(self, store):
-        store.commit(lambda txn: [txn.note("one", "a", {"n": 1}), txn.note("two", "b", {})])
-        store.commit(lambda txn: txn.note("three", "c", {"deep": {"list": [1, None, "x"]}}))
-        acts = store.journal.acts()
-        assert [(act.sequence, act.act, act.who) for act in acts] == [
+        store.commit(
+            lambda txn: [
+                txn.add_journal_entry("one", "a", {"n": 1}),
+                txn.add_journal_entry("two", "b", {}),
+            ]
+        )
+        store.commit(
+            lambda txn: txn.add_journal_entry("three", "c", {"deep": {"list": [1, None, "x"]}})
+        )
+        acts = store.journal.list_entries()
+        assert [(act.sequence, act.action, act.actor) for act in acts] == [
             (1, "one", "a"),
             (2, "two", "b"),
             (3, "three", "c"),
         ]
         assert first_invalid_sequence(acts) is None
-        assert store.journal.last() == acts[-1]
-        assert store.journal.acts(after=1, limit=1) == acts[1:2]
+        assert store.journal.last_entry() == acts[-1]
+        assert store.journal.list_entries(after=1, limit=1) == acts[1:2]
 
     def test_what_is_altered_in_the_database_is_found(self, store):
-        store.commit(lambda txn: [txn.note("act", "a", {"n": i}) for i in range(5)])
+        store.commit(lambda txn: [txn.add_journal_entry("act", "a", {"n": i}) for i in range(5)])
         store._base.journal.update_one({"_id": 3}, {"$set": {"who": "b"}})
-        assert first_invalid_sequence(store.journal.acts()) == 3
+        assert first_invalid_sequence(store.journal.list_entries()) == 3
 
 
 def test_a_failure_of_the_database_is_not_hidden(store):

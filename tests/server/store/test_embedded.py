@@ -278,32 +278,32 @@ def test_a_commit_whose_answer_was_lost_is_not_done_twice(engine, said, connect)
     listener.armed = True
 
     def work(txn: Transaction) -> list[PublishOutcome]:
-        txn.note("published", "test", {})
+        txn.add_journal_entry("published", "test", {})
         return txn.publish(FEED.id, [posting(1)])
 
     assert store.commit(work) == [PublishOutcome.STORED]
     listener.close()
     assert said == ["the database engine ended (SIGKILL); starting it again"]
-    assert len(connect(engine.uri).journal.acts()) == 1
+    assert len(connect(engine.uri).journal.list_entries()) == 1
 
 
 class TestTheOperatorsCommands:
     def test_use_the_engine_of_a_running_hub(self, engine, data, connect):
         with database(data, print) as uri:
             assert uri == engine.uri
-            connect(uri).commit(lambda txn: txn.note("command", "operator", {}))
-        assert connect(engine.uri).journal.last().act == "command"
+            connect(uri).commit(lambda txn: txn.add_journal_entry("command", "operator", {}))
+        assert connect(engine.uri).journal.last_entry().action == "command"
         assert alive(engine.pid)
 
     def test_start_one_of_their_own_and_stop_it(self, data):
         with database(data, print) as uri, contextlib.closing(Store.connect(uri)) as store:
             store.prepare()
-            store.commit(lambda txn: txn.note("command", "operator", {}))
+            store.commit(lambda txn: txn.add_journal_entry("command", "operator", {}))
             assert locked(data)
             assert not (data / "engine.json").exists()
         assert not locked(data)
         with database(data, print) as uri, contextlib.closing(Store.connect(uri)) as store:
-            assert store.journal.last().act == "command"
+            assert store.journal.last_entry().action == "command"
 
     def test_wait_for_one_another(self, data):
         inside: list[int] = []

@@ -200,4 +200,4 @@ def test_every_field_is_known_where_objects_are_filtered(endpoint):
         if name.startswith(("match[modified", "match[valid")):
             value = "2026-01-01T00:00:00Z"
         asked = filters.asked([(name, value)], endpoint, 1, 1)
-        assert (len(asked.query.wanted), asked.ignored) == (1, ())
+        assert (len(asked.query.filters), asked.ignored) == (1, ())

@@ -52,8 +52,8 @@ def hub(common_store):
     make(hub, "news", CollectionKind.AGGREGATE, Wish(("scratch", "lab")))
     make(hub, "open", CollectionKind.AGGREGATE, Wish(("scratch",), max_tlp=Tlp.GREEN))
     make(hub, "fresh", CollectionKind.AGGREGATE, Wish(("scratch",), active=True))
-    hub.store.people.add_account(Account("operator", "", operator=True))
-    hub.store.people.add_key("operator", hashlib.sha256(b"operator").hexdigest())
+    hub.store.accounts.add_account(Account("operator", "", operator=True))
+    hub.store.accounts.add_key("operator", hashlib.sha256(b"operator").hexdigest())
     hub.join(Partner("lone", "Lone"), ("both",))
     objects = indicators(40)
     for i, to in enumerate(("scratch", "lab", "scratch", "lab")):

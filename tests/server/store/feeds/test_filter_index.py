@@ -49,7 +49,7 @@ def keys(entries):
 
 
 def query(*asked, **more):
-    return Query(wanted=tuple(parse_filter(field, values) for field, values in asked), **more)
+    return Query(filters=tuple(parse_filter(field, values) for field, values in asked), **more)
 
 
 class Library:
@@ -248,7 +248,7 @@ class TestPackedBlocks:
         before, cards = [keys(feed.page(each)) for each in asked], feed.store._base.cards
         many = cards.count_documents({"feed": feed.id})
         packing = Packer(feed.store._client, feed.store._base, threading.Lock(), many=1)
-        while packing.step():
+        while packing.pack_next():
             pass
         assert packing.packed and any(before)
         assert cards.count_documents({"feed": feed.id}) < many / 2
@@ -279,21 +279,21 @@ class TestBounds:
     @pytest.mark.parametrize("field", BOUNDED)
     def test_a_bound_is_few_facets(self, field):
         for value in values_of(field):
-            assert len(parse_filter(field, [value]).facets) < 50
+            assert len(parse_filter(field, [value]).terms) < 50
 
 
 def indexed(subject, asked):
     """Whether an object would be found from its facets, without a look at it."""
     own = index_terms(subject)
-    edges = [number for facet, number in own.numbers if facet == asked.edge]
+    edges = [number for facet, number in own.numbers if facet == asked.boundary_term]
     finest = {facet for facet, _ in own.numbers}
-    return bool({*own.names, *finest} & {*asked.facets}) or any(map(asked.takes, edges))
+    return bool({*own.names, *finest} & {*asked.terms}) or any(map(asked.includes, edges))
 
 
 class TestHostileObjects:
     def test_a_hundred_thousand_labels_make_no_more_facets_than_the_bound(self):
         one = made(1, random.Random(1)) | {"labels": [f"label {n}" for n in range(100_000)]}
-        assert len(index_terms(one).names) < MAX_TERMS + 40
+        assert len(index_terms(one).terms) < MAX_TERMS + 40
 
     def test_an_object_with_too_many_values_is_still_found_by_each(self, feed):
         many = made(1, random.Random(1)) | {"labels": [f"label {n}" for n in range(100_000)]}
@@ -317,10 +317,10 @@ class TestHostileObjects:
         assert "name=" in " ".join(own.names) or "name?" not in own.names
 
     def test_a_value_cannot_pose_as_the_digest_of_a_long_one(self):
-        (long,) = parse_filter("name", ["x" * 200]).facets
+        (long,) = parse_filter("name", ["x" * 200]).terms
         posing = {"type": "x-a", "id": "x-a--1", "name": long.partition("#")[2]}
         assert long.startswith("name#") and len(long) < 80
-        assert long not in index_terms(posing).names
+        assert long not in index_terms(posing).terms
         assert not matches_filter(posing, parse_filter("name", ["x" * 200]))
 
     def test_what_was_removed_is_found_no_more(self, feed):

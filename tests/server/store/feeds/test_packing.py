@@ -30,7 +30,7 @@ def pack(feed: Feed, many: int = MANY) -> int:
     """Pack all that is due; how many runs were made."""
     store = feed.store
     packing = Packer(store._client, store._base, threading.Lock(), many)
-    while packing.step():
+    while packing.pack_next():
         pass
     return packing.packed
 
@@ -51,7 +51,7 @@ def answers(feed: Feed) -> list[object]:
         for types, ids in ((set(), set()), ({"ipv4-addr"}, set()), (set(), map(name, range(4))))
     ]
     asked = TermFilter("labels", ("body 0", "body 3"))
-    queries += [replace(q, wanted=(asked,)) for q in queries]
+    queries += [replace(q, filters=(asked,)) for q in queries]
     queries += [replace(q, limit=7, position=middle.position) for q in queries[::3]]
     queries += [replace(q, limit=7, added_after=middle.stamp) for q in queries[1::3]]
     return [whole, *(feed.store.feeds.page(feed.id, query) for query in queries)]
@@ -60,17 +60,17 @@ def answers(feed: Feed) -> list[object]:
 FACETS = (("labels=a",), ("labels=b",), ("labels?",))
 SOME = frozenset(map(name, range(5, 15)))
 SURE = (TermFilter("labels", ("labels=a",)),)
-UNSURE = (TermFilter("labels", ("labels=a", "labels=b"), unsure="labels?"),)
+UNSURE = (TermFilter("labels", ("labels=a", "labels=b"), recheck_term="labels?"),)
 ASKED = {
     "all": Query(50),
-    "filtered": Query(50, wanted=SURE),
-    "doubtful": Query(50, wanted=UNSURE),
+    "filtered": Query(50, filters=SURE),
+    "doubtful": Query(50, filters=UNSURE),
     "by id": Query(50, ids=SOME),
-    "filtered by id": Query(50, ids=SOME, wanted=UNSURE),
+    "filtered by id": Query(50, ids=SOME, filters=UNSURE),
 }
 
 
-class Packer(monitoring.CommandListener):
+class ConcurrentPacker(monitoring.CommandListener):
     """Packs a feed when a reader is about to ask for documents of a collection, once."""
 
     def __init__(self, feed: Feed, collection: str) -> None:
@@ -131,7 +131,7 @@ class TestABlock:
             feed.publish(posting(i))
         feed.publish(*(posting(i) for i in range(1_000, 2_000)))
         sizes = []
-        while feed.store.packing.step():
+        while feed.store.packing.pack_next():
             sizes.append([run["n"] for run in runs(feed) if run["block"] == 0 and run["n"] > 1])
         rest = 1_000 - 2 * MOST - 50
         assert sizes[:2] == [[MOST, rest], [MOST, MOST, rest]]
@@ -149,7 +149,7 @@ class TestABlock:
     def test_is_looked_at_once_when_there_is_nothing_to_pack(self, feed):
         feed.publish(*(posting(i) for i in range(1_000)))
         assert (pack(feed), pack(feed)) == (0, 0)
-        assert not feed.store.packing.step()
+        assert not feed.store.packing.pack_next()
 
     def test_takes_far_fewer_documents_and_octets(self, small):
         base = small.store._base
@@ -192,7 +192,7 @@ class TestReaders:
     def test_find_entries_by_their_facets_on_fewer_cards(self, feed):
         for i in range(MANY):
             feed.publish(posting(i, body=f"label {i % 3}"))
-        asked = [replace(EVERY, wanted=(TermFilter("labels", (f"label {i}",)),)) for i in range(3)]
+        asked = [replace(EVERY, filters=(TermFilter("labels", (f"label {i}",)),)) for i in range(3)]
         before, cards = [feed.page(each) for each in asked], feed.store._base.cards
         assert cards.count_documents({"feed": feed.id}) == MANY
         pack(feed)
@@ -224,9 +224,9 @@ class TestReaders:
         self, feed, engine_uri, asked, collection
     ):
         for i in range(30):
-            feed.publish(replace(posting(i % 20, at=1 + i // 20), facets=FACETS[i % 3]))
+            feed.publish(replace(posting(i % 20, at=1 + i // 20), terms=FACETS[i % 3]))
         query = ASKED[asked]
-        before, packer = feed.page(query), Packer(feed, collection)
+        before, packer = feed.page(query), ConcurrentPacker(feed, collection)
         with MongoClient(engine_uri, event_listeners=[packer]) as client:
             assert Feed(Store(client, feed.store._base.name), feed.id).page(query) == before
         assert bool(packer.packed) == (collection in packer.asked)
@@ -275,11 +275,11 @@ class TestWriters:
 
         def work(txn):
             tries.append(txn.publish(small.id, [posting(7_000)]))
-            other.packing.step()
+            other.packing.pack_next()
 
         small.store.commit(work)
         assert (len(tries), other.packing.packed) == (1, 0)
-        while other.packing.step():
+        while other.packing.pack_next():
             pass
         other.close()
         assert len([run for run in runs(small) if run["block"] == 0]) == 1
@@ -314,7 +314,7 @@ def watch(
         ended = done.is_set()
         at = log[-1][0] if log else 0
         page = feed.store.feeds.page(
-            feed.id, Query(limit=50, position=at, keywords=ALL, wanted=wanted)
+            feed.id, Query(limit=50, position=at, keywords=ALL, filters=wanted)
         )
         log.extend((entry.position, entry.id, entry.version) for entry in page.entries)
         if ended and not page.more:
@@ -328,7 +328,7 @@ def test_writers_packers_and_pollers_at_once_lose_and_repeat_nothing(feed, engin
     def keep_packing(store: Store) -> int:
         packing = Packer(store._client, store._base, store._lock, many=4)
         while not done.wait(0.02):
-            packing.step()
+            packing.pack_next()
         return packing.packed
 
     with ThreadPoolExecutor() as pool:

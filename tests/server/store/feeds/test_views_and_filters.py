@@ -49,7 +49,7 @@ def pack(*feeds: Feed) -> int:
     """Pack all that is due; how many runs were made."""
     store = feeds[0].store
     packing = Packer(store._client, store._base, threading.Lock(), many=1)
-    while packing.step():
+    while packing.pack_next():
         pass
     return packing.packed
 
@@ -92,7 +92,7 @@ def answers(shown: Feed) -> list[object]:
     whole = shown.page(EVERY)
     middle, some = whole[len(whole) // 2].stamp, frozenset(map(name, range(9)))
     queries = [
-        replace(query, wanted=filters)
+        replace(query, filters=filters)
         for keywords in (LAST, FIRST, ALL)
         for filters in (
             (),
@@ -185,7 +185,7 @@ class TestFilters:
         entries, found = seen.page(plain), 0
         for field in EVERY_FIELD:
             value = values_of(field)[1]
-            asked = replace(plain, wanted=(parse_filter(field, [value]),))
+            asked = replace(plain, filters=(parse_filter(field, [value]),))
             assert [e.stamp for e in seen.page(asked)] == true(entries, field, [value]), field
             found += bool(true(entries, field, [value]))
         assert found > len(EVERY_FIELD) / 2
@@ -193,17 +193,17 @@ class TestFilters:
     def test_by_level_find_in_a_union_what_either_source_has(self, shelf):
         entries = shelf["union"].page(Query(5_000))
         for value in values_of("tlp"):
-            asked = Query(5_000, wanted=(parse_filter("tlp", [value]),))
+            asked = Query(5_000, filters=(parse_filter("tlp", [value]),))
             told = [entry.stamp for entry in shelf["union"].page(asked)]
             assert told == true(entries, "tlp", [value]) != []
 
     def test_by_level_never_widen_what_a_view_shows(self, shelf):
-        asked = Query(5_000, keywords=ALL, wanted=(parse_filter("tlp", ["red", "amber"]),))
+        asked = Query(5_000, keywords=ALL, filters=(parse_filter("tlp", ["red", "amber"]),))
         assert not shelf["green"].page(asked)
         assert shelf["union"].page(asked)
 
     @pytest.mark.parametrize("limit", [1, 13])
     def test_on_a_view_can_be_walked(self, shelf, limit):
-        asked = Query(limit, wanted=(parse_filter("labels", ["labels 1"]),))
+        asked = Query(limit, filters=(parse_filter("labels", ["labels 1"]),))
         expected = true(shelf["union"].page(Query(5_000)), "labels", ["labels 1"])
         assert [entry.stamp for entry in walk(shelf["union"], asked)] == expected

@@ -46,7 +46,7 @@ QUERIES = [
     Query(limit=9),
     Query(limit=6),
     Query(limit=9, types=frozenset({"indicator"})),
-    Query(limit=9, wanted=LABELLED),
+    Query(limit=9, filters=LABELLED),
     Query(limit=9, specs=frozenset({"2.1"})),
     Query(limit=9, added_after=0),
 ]
@@ -79,7 +79,7 @@ class TestAFeed:
     @pytest.mark.parametrize("wanted", [(), LABELLED])
     def test_shows_an_object_that_is_asked_for(self, six, meddle, wanted):
         meddle(renewed(six))
-        (entry,) = six.page(Query(ids=frozenset({name(3)}), wanted=wanted))
+        (entry,) = six.page(Query(ids=frozenset({name(3)}), filters=wanted))
         assert entry.id == name(3) and version(1) in entry.body.decode()
 
     def test_shows_all_versions_to_whoever_asks_for_them(self, six, meddle):
