@@ -134,9 +134,9 @@ def client() -> Iterator[FlaskClient]:
             store = hub.parts.store
             ids = {each.alias: each.id for each in store.feeds.collections()}
             reads = frozenset(ids[alias] for alias in ("clear", "green", "amber"))
-            store.people.add_partner(Partner("acme", "ACME Corporation", terms=("acme.example",)))
-            store.people.add_account(Account("acme", "acme", reads, frozenset({ids["inbox"]})))
-            store.people.add_key("acme", hashlib.sha256(KEY.encode()).hexdigest())
+            store.accounts.add_partner(Partner("acme", "ACME Corporation", terms=("acme.example",)))
+            store.accounts.add_account(Account("acme", "acme", reads, frozenset({ids["inbox"]})))
+            store.accounts.add_key("acme", hashlib.sha256(KEY.encode()).hexdigest())
             yield create_app(hub.parts, hub.seal, settings).test_client()
 
 

@@ -70,7 +70,7 @@ def build_services(
         identity=identity,
         feeds=lambda: [c for c in store.feeds.collections() if c.kind is CollectionKind.FEED],
         well_known=attack_ids() | WELL_KNOWN_IDS,
-        naming=Naming(store.people.partners),
+        naming=Naming(store.accounts.list_partners),
         quiet_period=policy.quiet_period,
         scale=policy.scale,
     )
@@ -83,7 +83,7 @@ def build_services(
 
 def create_app(
     services: HubServices,
-    seal: Seal,
+    seal: HubSecrets,
     settings: HubSettings,
     stopping: threading.Event | None = None,
 ) -> flask.Flask:
@@ -106,7 +106,7 @@ def create_app(
             interop_filters=settings.interop_filters,
         ),
         feeds=services.store.feeds,
-        people=services.store.people,
+        people=services.store.accounts,
         intake=services.intake,
         statuses=services.store.submissions,
         vigil=Vigil(settings.threads // 2, max(settings.threads // 8, 1), stopping),

@@ -43,7 +43,7 @@ _FIRST = (
 )
 
 
-def create_default_collections(store: Store, publisher: Publisher, seal: Seal) -> None:
+def create_default_collections(store: Store, publisher: Publisher, seal: HubSecrets) -> None:
     """Collections, and in the feeds what every reader needs.  Harmless when they are there."""
     there = {collection.alias for collection in store.feeds.collections()}
     for alias, kind, title, description, level in _FIRST:

@@ -279,7 +279,7 @@ class PublicObject:
     """Fuller copies for stricter feeds, the strictest last; `digest` is of the least strict one."""
     revocation_reason: str = ""
     """Why it was revoked, an `RevocationReason`; empty while it lives."""
-    testimonies: tuple[Assessment, ...] = ()
+    assessments: tuple[Assessment, ...] = ()
     """Sightings and opinions of it."""
     figures: HubStatistics | None = None
     """As they were last published."""

@@ -50,7 +50,7 @@ class Runtime:
     """What a command works with."""
 
     settings: HubSettings
-    seal: Seal
+    seal: HubSecrets
     services: HubServices
     policy: Policy
 
@@ -70,7 +70,7 @@ def open_serving_runtime(
     """The same for the hub itself, which keeps the embedded engine alive for all."""
     place = nullcontext(settings.mongo_uri) if settings.mongo_uri else _engine(settings, say)
     with place as uri, _joined(settings, uri, clock) as hub:
-        there = {partner.slug for partner in hub.services.store.people.partners()}
+        there = {partner.slug for partner in hub.services.store.accounts.list_partners()}
         for slug in sorted(hub.policy.partners.keys() - there):
             say(f"policy: [partners.{slug}] has no effect: there is no partner of that short name")
         yield hub
@@ -89,7 +89,7 @@ def _engine(settings: HubSettings, say: Say) -> Iterator[str]:
 
 @contextmanager
 def _joined(settings: HubSettings, uri: str, clock: Clock = wall_clock) -> Iterator[Runtime]:
-    own = seal(settings.data)
+    own = load_secrets(settings.data)
     admission = AdmissionConfig(
         policy_of(policy_text(settings.policy), settings.policy), load(keep=kept)
     )
@@ -121,8 +121,9 @@ def serve(
     with open_serving_runtime(settings, say, clock) as hub:
         key = create_operator(hub.services.store)
         if not settings.mongo_uri:
-            hub.services.store.submissions.free()  # the engine is ours alone: who had them is dead
-            hub.services.store.errands.free()
+            # The engine is ours alone, so whoever held these leases is dead.
+            hub.services.store.submissions.release_all()
+            hub.services.store.outbox.release_all()
         server = _server(hub, stop, tls)
         _listen(server, settings)
         scheme = "https" if tls else "http"

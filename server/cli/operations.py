@@ -24,7 +24,7 @@ from tocsin.server.model import (
     Review,
 )
 from tocsin.server.runtime import Runtime
-from tocsin.server.store import Txn
+from tocsin.server.store import Transaction
 
 Answer = dict[str, object]
 
@@ -130,14 +130,14 @@ def keys(hub: Runtime, account: str) -> list[Answer]:
             "kind": "certificate" if is_certificate_fingerprint(each) else "key",
             "id": each,
         }
-        for each in hub.services.store.people.keys_of(account)
+        for each in hub.services.store.accounts.list_keys(account)
     ]
 
 
 def revoke_key(hub: Runtime, account: str, beginning: str) -> Answer:
     """Let a key or certificate open nothing any more, from the next request on."""
     _check_account(hub, account)
-    known = hub.services.store.people.keys_of(account)
+    known = hub.services.store.accounts.list_keys(account)
     found = [each for each in known if each.startswith(beginning)]
     if len(found) != 1 or not beginning:
         said = "several begin so" if found else "there is none"
@@ -153,8 +153,8 @@ def revoke_key(hub: Runtime, account: str, beginning: str) -> Answer:
 
 def partners(hub: Runtime) -> list[Answer]:
     """Every partner with what its accounts may do."""
-    people, names = hub.services.store.people, _aliases(hub)
-    accounts = people.accounts()
+    people, names = hub.services.store.accounts, _aliases(hub)
+    accounts = people.list_accounts()
     return [
         _partner(partner, [each for each in accounts if each.partner == partner.slug], names)
         for partner in people.list_partners()
@@ -167,7 +167,7 @@ def add_collection(hub: Runtime, collection: Collection) -> Answer:
     ensure_collection(hub.services.store, collection)
     answer = _described(collection, hub.services.store.feeds.collections())
 
-    def work(txn: Txn) -> None:
+    def work(txn: Transaction) -> None:
         hub.services.publisher.furnish(txn)
         what = {name: value for name, value in answer.items() if name not in ("id", "title")}
         _note(txn, "collection.add", what)
@@ -189,7 +189,9 @@ def collections(hub: Runtime) -> list[Answer]:
 
 def reviews(hub: Runtime, partner: str | None) -> list[Answer]:
     """What waits for an analyst, the oldest first."""
-    waiting = sorted(hub.services.store.reviews.waiting(partner), key=lambda review: review.asked)
+    waiting = sorted(
+        hub.services.store.reviews.list_waiting(partner), key=lambda review: review.created
+    )
     return [_asked(review) for review in waiting]
 
 
@@ -225,22 +227,22 @@ def forbid(hub: Runtime, texts: Sequence[str], reason: str) -> list[Answer]:
     answers: list[Answer] = []
     for text in texts:
         new, revoked = hub.services.lifecycle.forbid(text, OPERATOR, reason)
-        answers.append({"kind": new.kind, "value": new.value, "revoked": revoked})
+        answers.append({"kind": new.type, "value": new.value, "revoked": revoked})
     return answers
 
 
 def forbidden(hub: Runtime) -> list[Answer]:
     """The hub's own list."""
     return [
-        {"kind": u.kind, "value": u.value, "reason": u.reason, "since": stix_time(u.since)}
-        for u in hub.services.store.unwanted.all()
+        {"kind": u.type, "value": u.value, "reason": u.reason, "since": stix_time(u.since)}
+        for u in hub.services.store.exclusions.list()
     ]
 
 
 def allow(hub: Runtime, texts: Iterable[str]) -> list[Answer]:
     """Take values off the hub's own list; what was revoked stays revoked."""
     return [
-        {"kind": old.kind, "value": old.value}
+        {"kind": old.type, "value": old.value}
         for old in (hub.services.lifecycle.allow(text, OPERATOR) for text in texts)
     ]
 
@@ -318,7 +320,7 @@ def _decided(review: Review, record: Record) -> Answer:
 
 
 def _check_account(hub: Runtime, name: str) -> None:
-    if hub.services.store.people.account(name) is None:
+    if hub.services.store.accounts.find_account(name) is None:
         raise NotFound(f"there is no account {name!r}; `tocsin-hub partner list` shows them")
 
 

@@ -75,9 +75,9 @@ def posting(raw: bytes) -> NewEntry:
         version=subject.get("modified") or subject.get("created") or "",
         body=raw.strip(),
         digest=object_digest(subject),
-        facets=found_by.names,
-        numbers=found_by.numbers,
-        traits=visibility(subject, strictest_tlp(subject)),
+        terms=found_by.terms,
+        numeric_terms=found_by.numeric_terms,
+        visibility=visibility(subject, strictest_tlp(subject)),
     )
 
 

@@ -218,7 +218,7 @@ class Ledger:
                 if came:
                     voices[testimony.partner, testimony.source_id] = testimony
         for target, voices in heard.items():
-            before = replace(self.publics[target], testimonies=trim_assessments(voices.values()))
+            before = replace(self.publics[target], assessments=trim_assessments(voices.values()))
             self._recompute(target, before.contributions, before)
         self._said.clear()
 
@@ -288,7 +288,7 @@ class Ledger:
 
     def _figures(self, public: PublicObject) -> HubStatistics:
         return compute_statistics(
-            public.contributions, public.testimonies, self.house.scale, self.now
+            public.contributions, public.assessments, self.house.scale, self.now
         )
 
     def _news(self, before: PublicObject, said: HubStatistics) -> bool:
@@ -407,7 +407,7 @@ def posting(subject: StixObject, tlp: Tlp, raw: bytes = b"") -> NewEntry:
         version=subject.get("modified") or subject.get("created") or "",
         body=raw or orjson.dumps(subject),
         digest=object_digest(subject),
-        facets=found_by.names,
-        numbers=found_by.numbers,
-        traits=visibility(subject, tlp),
+        terms=found_by.terms,
+        numeric_terms=found_by.numeric_terms,
+        visibility=visibility(subject, tlp),
     )

@@ -134,7 +134,7 @@ class Verdicts:
             index=record.index,
             partner=self.partner.slug,
             source_id=record.source_id,
-            asked=self.now,
+            created=self.now,
             object=candidate.raw or canonical_json(candidate.original or candidate.object or {}),
             rules=rules,
             findings=record.findings,

@@ -158,10 +158,10 @@ def _public(document: Document) -> PublicObject:
             TlpVersion(Tlp.of(copy["tlp"]), copy["modified"], copy["digest"])
             for copy in document.get("copies", ())
         ),
-        ended=document.get("ended", ""),  # this and what follows is absent in older documents
-        testimonies=tuple(map(_testimony, document.get("testimonies", ()))),
+        revocation_reason=document.get("ended", ""),  # absent in older documents
+        assessments=tuple(map(_testimony, document.get("testimonies", ()))),
         figures=HubStatistics(**document["figures"]) if document.get("figures") else None,
-        due=document.get("due", 0),
+        due_hour=document.get("due", 0),
     )
 
 

@@ -93,7 +93,7 @@ def test_a_hub_says_at_its_start_which_tables_are_for_no_partner_of_its(engine_u
     settings = HubSettings(data=tmp_path, policy=file, mongo_uri=engine_uri, database=name)
     said = []
     with open_serving_runtime(settings, said.append) as hub:
-        hub.services.store.people.add_partner(Partner("acme", "ACME Corp"))
+        hub.services.store.accounts.add_partner(Partner("acme", "ACME Corp"))
     assert len(said) == 2  # nobody is there yet
     with open_serving_runtime(settings, said.append):
         pass

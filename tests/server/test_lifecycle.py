@@ -48,7 +48,10 @@ class TestAge:
     def test_a_day_on_which_nothing_falls_costs_nothing(self, hub, clock):
         hub.push(indicator(confidence=80))
         clock.advance(days=2)
-        assert hub.store.dues.due(range(clock.now // HOUR - 100, clock.now // HOUR + 1), 10) == []
+        assert (
+            hub.store.schedule.find_due(range(clock.now // HOUR - 100, clock.now // HOUR + 1), 10)
+            == []
+        )
 
     def test_a_later_report_of_the_same_makes_it_young_again(self, hub, clock):
         sent = indicator(pattern="[ipv4-addr:value = '45.12.1.2']", confidence=80)

@@ -13,7 +13,7 @@ from support.hub import ADMISSION, SEAL, HubInProcess
 
 from tocsin.config import HubSettings
 from tocsin.server.app import HubServices, build_services, create_app
-from tocsin.server.store import Store, Txn, wall_clock
+from tocsin.server.store import Store, Transaction, wall_clock
 
 T = TypeVar("T")
 

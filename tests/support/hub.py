@@ -29,7 +29,7 @@ from tocsin.server.store import Store
 
 MT = "application/taxii+json;version=2.1"
 ADMISSION = AdmissionConfig(policy_of(policy_text()), load())
-SEAL = Seal(uuid.UUID(int=7), b"k" * 32)
+SEAL = HubSecrets(uuid.UUID(int=7), b"k" * 32)
 
 Object = dict[str, Any]
 

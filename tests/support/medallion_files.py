@@ -110,7 +110,7 @@ class Home:
 
     def acts(self) -> int:
         """How long the journal is."""
-        last = self.hub.services.store.journal.last()
+        last = self.hub.services.store.journal.last_entry()
         return last.sequence if last else 0
 
 

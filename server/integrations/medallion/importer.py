@@ -46,8 +46,8 @@ from tocsin.server.model import (
     VersionKeyword,
 )
 from tocsin.server.runtime import Runtime
-from tocsin.server.secrets import Seal
-from tocsin.server.store import Txn
+from tocsin.server.secrets import HubSecrets
+from tocsin.server.store import Transaction
 from tocsin.server.store.feeds.blocks import LARGEST_OBJECT
 
 NOTICE = (

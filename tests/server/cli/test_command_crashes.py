@@ -32,7 +32,7 @@ def issue(opened):
 
 
 def revoke(opened):
-    [key] = opened.services.store.people.keys_of("acme")
+    [key] = opened.services.store.accounts.list_keys("acme")
     operations.revoke_key(opened, "acme", key)
 
 
@@ -62,7 +62,7 @@ def state(store):
 @pytest.mark.parametrize("within", [True, False])
 @pytest.mark.parametrize("act", [add, change, issue, revoke])
 def test_whenever_it_dies(hub, mortal, act, within):
-    before, acts = state(hub.store), len(hub.store.journal.acts())
+    before, acts = state(hub.store), len(hub.store.journal.list_entries())
     mortal.services.store.within = within
     with pytest.raises(Died):
         act(mortal)

@@ -28,7 +28,7 @@ def waiting(hub):
 
 def release(hub):
     """A yes to the only question; the verdict that follows."""
-    [review] = hub.store.reviews.waiting()
+    [review] = hub.store.reviews.list_waiting()
     return hub.services.intake.release(review, "analyst").verdict
 
 

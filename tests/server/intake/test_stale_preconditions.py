@@ -59,7 +59,7 @@ def test_nor_with_the_rest_of_a_large_submission(hub, other, engine_uri, monkeyp
 
 def test_nor_when_an_analyst_releases_it(hub, other, engine_uri):
     hub.push(HELD, who="north")
-    [review] = hub.store.reviews.waiting()
+    [review] = hub.store.reviews.list_waiting()
     release = lambda: hub.services.intake.release(review, "analyst")  # noqa: E731
     happens = partial(forbid, other, "vpn.open.top")
     interrupted(hub, engine_uri, release, 1, happens, within=True)

@@ -138,7 +138,7 @@ class TestReview:
     def test_released_objects_are_published(self, hub):
         foreign = "marking-definition--11111111-1111-4111-8111-111111111111"
         status = hub.push(indicator(object_marking_refs=[foreign, GREEN]))
-        [review] = hub.store.reviews.waiting()
+        [review] = hub.store.reviews.list_waiting()
         hub.services.intake.release(review, "operator")
         after = hub.ask(f"status/{status['id']}/").json
         assert (after["status"], hub.verdicts(after)) == ("complete", ["admitted"])
@@ -147,7 +147,7 @@ class TestReview:
     def test_rejected_objects_are_refused_with_the_reason(self, hub):
         foreign = "marking-definition--11111111-1111-4111-8111-111111111111"
         status = hub.push(indicator(object_marking_refs=[foreign]))
-        [review] = hub.store.reviews.waiting()
+        [review] = hub.store.reviews.list_waiting()
         hub.services.intake.reject(review, "operator", "say TLP")
         after = hub.ask(f"status/{status['id']}/").json
         assert hub.verdicts(after) == ["refused"]
@@ -159,7 +159,7 @@ class TestReview:
         masked = "[removed: person's name], [removed: e-mail address]"
         assert hub.verdicts(status) == ["admitted"]
         assert [o["description"] for o in hub.feed("green")] == [f"Reported by {masked}"]
-        [review] = hub.store.reviews.waiting()
+        [review] = hub.store.reviews.list_waiting()
         hub.services.intake.release(review, "operator")
         [public] = hub.feed("green")
         assert public["description"] == "Reported by Jane Doe, [removed: e-mail address]"
@@ -169,8 +169,8 @@ class TestReview:
         sent = indicator("evil.top", description="Reported by Jane Doe")
         for verdict in ("admitted", "duplicate"):
             assert hub.verdicts(hub.push(sent)) == [verdict]
-            assert len(hub.store.reviews.waiting()) == 1
-        hub.services.intake.release(hub.store.reviews.waiting()[0], "operator")
+            assert len(hub.store.reviews.list_waiting()) == 1
+        hub.services.intake.release(hub.store.reviews.list_waiting()[0], "operator")
         assert hub.verdicts(hub.push(sent)) == ["duplicate"]
         assert hub.feed("green")[0]["description"] == "Reported by Jane Doe"
         assert hub.store.reviews.list_waiting() == []

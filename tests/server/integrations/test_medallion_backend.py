@@ -273,8 +273,8 @@ class TestStarting:
         backend = TocsinBackend(**chosen | {"account": "gone"})
         try:
             assert backend.get_collections("hub")["collections"]
-            people = home.hub.services.store.people
-            people.update_account(replace(people.account("gone"), disabled=True))
+            people = home.hub.services.store.accounts
+            people.update_account(replace(people.find_account("gone"), disabled=True))
             with pytest.raises(ProcessingError):
                 backend.get_collections("hub")
         finally:

@@ -116,7 +116,7 @@ class TestLabels:
 
     def released(self, hub):
         hub.push(STATEMENT, who="open")
-        for review in hub.store.reviews.waiting():
+        for review in hub.store.reviews.list_waiting():
             assert hub.services.intake.release(review, "analyst").verdict == "admitted"
         return [each for each in told(hub) if each["type"] == "indicator"][-1]
 

@@ -65,7 +65,7 @@ def live(hub):
     for name in ("one", "two"):
         hub.push(held := indicator(f"{name}.acme.example"))
     hub.push(held | {"revoked": True})
-    for review in hub.store.reviews.waiting("acme"):
+    for review in hub.store.reviews.list_waiting("acme"):
         hub.services.intake.release(review, "analyst")
     hub.services.lifecycle.sweep()
     hub.services.lifecycle.forbid("one.top", "analyst", "enough")
