@@ -14,10 +14,10 @@ from typing import Any
 from tocsin.admission import Pipeline
 from tocsin.admission.errors import ShareError
 from tocsin.admission.formats import (
-    Reading,
-    claim,
+    ReadOptions,
+    describe_formats,
+    detect_format,
     read,
-    taken,
 )
 from tocsin.admission.markings.granular import join_layers
 from tocsin.admission.model import (
@@ -131,9 +131,9 @@ class Checker:
         """What admission makes of a file; `now` in µs since 1970 UTC."""
         name = file.form or file.name
         try:
-            if claim(name, file.content) is None:
+            if detect_format(name, file.content) is None:
                 return Preview(file.name, error=_unclaimed())
-            candidates = list(read(name, file.content, Reading(now=now, tlp=self._tlp)))
+            candidates = list(read(name, file.content, ReadOptions(now=now, tlp=self._tlp)))
         except ShareError as error:
             return Preview(file.name, error=str(error))
         sent = tuple(candidate.object for candidate in candidates)
@@ -141,7 +141,8 @@ class Checker:
 
 
 def _unclaimed() -> str:
-    return f"no format claims this file; --as NAME tells what it is (report.txt): {taken()}"
+    remedy = "name its format with --as (report.txt)"
+    return f"no format reads this file; {remedy}. Readable are: {describe_formats()}"
 
 
 def line(file: str, candidate: Candidate) -> Line:
@@ -166,9 +167,9 @@ def unexamined(file: File, now: int, tlp: Tlp) -> Preview:
     """The objects of a file as they are, for a collection that keeps them so."""
     name = file.form or file.name
     try:
-        if claim(name, file.content) is None:
+        if detect_format(name, file.content) is None:
             return Preview(file.name, error=_unclaimed())
-        candidates = tuple(read(name, file.content, Reading(now=now, tlp=tlp)))
+        candidates = tuple(read(name, file.content, ReadOptions(now=now, tlp=tlp)))
     except ShareError as error:
         return Preview(file.name, error=str(error))
     return Preview(file.name, candidates)

@@ -11,7 +11,7 @@ from functools import lru_cache
 from hashlib import sha1
 from typing import Any, Protocol
 
-from tocsin.admission.formats import Reading
+from tocsin.admission.formats import ReadOptions
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import (
     Action,
@@ -67,7 +67,7 @@ class Remarks:
 class Collected:
     """The indicators of one file so far, each pattern once."""
 
-    reading: Reading
+    reading: ReadOptions
     places: dict[str, int] = field(default_factory=dict)
     """The line on which each pattern came first."""
     count: int = 0
@@ -109,12 +109,12 @@ class Collected:
         return Candidate.stated(self.numbered(), made, *told, verdict=Verdict.DUPLICATE)
 
 
-def indicator(value: Told, remarks: Remarks, reading: Reading) -> StixObject:
+def indicator(value: Told, remarks: Remarks, reading: ReadOptions) -> StixObject:
     """A STIX 2.1 indicator that matches `value`."""
     return _indicator(value.value, value.pattern, remarks, reading)
 
 
-def _indicator(value: str, pattern: str, remarks: Remarks, reading: Reading) -> StixObject:
+def _indicator(value: str, pattern: str, remarks: Remarks, reading: ReadOptions) -> StixObject:
     stamp = _stix_time(reading.now if remarks.seen is None else remarks.seen)
     made: StixObject = {
         "type": "indicator",

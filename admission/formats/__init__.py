@@ -1,9 +1,9 @@
-"""A partner's file becomes candidates: one module here is one format.
+"""Input formats: a submitted file becomes candidates.  One module or package here is one format.
 
-Every module of this folder that defines `FORMAT` is a format, found by
-looking, not by a list; modules whose name begins with an underscore are what
-formats share.  A format never raises for one bad row or object: that is a
-refused candidate whose finding names the line, and the rest go on.
+Every module of this folder that defines `FORMAT` is a format; it is found by
+looking, so a new format is one new file.  What formats share is in
+`admission/extraction`.  A format never raises for one bad row or object: that
+becomes a refused candidate whose finding names the line, and the rest go on.
 """
 
 import importlib
@@ -17,60 +17,60 @@ from tocsin.admission.model import Candidate, Tlp
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """How a file is to be read."""
+class ReadOptions:
+    """Defaults for what a file leaves out."""
 
     now: int
     """µs since 1970 UTC; the date of indicators to which the file gives none."""
     tlp: Tlp | None = None
-    """For rows and texts that carry no level of their own."""
+    """The level of rows and texts that state none of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A way in which people write indicators down."""
+    """An input format."""
 
     name: str
-    sentence: str
-    """What it takes, for people who choose a file."""
+    description: str
+    """The files that it reads, for people who choose one."""
     extensions: tuple[str, ...]
-    """Typical endings of file names, with the dot; `claims` decides, not they."""
-    claims: Callable[[str, bytes], bool]
-    """Whether a file, by its name and its first bytes, is in this format."""
-    candidates: Callable[[str, bytes, Reading], Iterator[Candidate]]
-    """See `read`."""
+    """Typical endings of file names, with the dot; `accepts` decides, not they."""
+    accepts: Callable[[str, bytes], bool]
+    """True if a file, by its name and content, is in this format."""
+    read: Callable[[str, bytes, ReadOptions], Iterator[Candidate]]
+    """See the function `read`."""
     rank: int = 0
-    """Formats are asked in this order; those that take nearly everything come last."""
+    """Formats are asked in this order; those that accept nearly everything come last."""
 
 
 @cache
 def formats() -> tuple[Format, ...]:
-    """Every format there is, in the order in which they are asked."""
-    names = sorted(found.name for found in pkgutil.iter_modules(__path__) if found.name[0] != "_")
+    """Every format, in the order in which they are asked."""
+    names = sorted(found.name for found in pkgutil.iter_modules(__path__))
     modules = (importlib.import_module(f"{__name__}.{name}") for name in names)
     found = [module.FORMAT for module in modules if hasattr(module, "FORMAT")]
     return tuple(sorted(found, key=lambda each: (each.rank, each.name)))
 
 
-def claim(name: str, content: bytes) -> Format | None:
-    """The format of a file, by its name and what it begins with; None if none takes it."""
-    return next((each for each in formats() if each.claims(name, content)), None)
+def detect_format(name: str, content: bytes) -> Format | None:
+    """The format of a file, by its name and content; None if no format accepts it."""
+    return next((each for each in formats() if each.accepts(name, content)), None)
 
 
-def taken() -> str:
-    """What kinds of files there are formats for, for people who choose one."""
-    return "; ".join(each.sentence for each in formats())
+def describe_formats() -> str:
+    """The kinds of files that can be read, in one line for people."""
+    return "; ".join(each.description for each in formats())
 
 
-def read(name: str, content: bytes, reading: Reading) -> Iterator[Candidate]:
+def read(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
     """The candidates of a file, numbered from 0 in its order.
 
-    What cannot be read is a refused candidate without object; nothing is lost.
+    A part that cannot be read is a refused candidate without object; nothing is lost.
 
-    Raises Unprocessable if no format takes the file, and Malformed if it is so
-    broken that not even its parts can be told apart.
+    Raises Unprocessable if no format accepts the file, and Malformed if it is so
+    broken that its parts cannot be told apart.
     """
-    format_ = claim(name, content)
+    format_ = detect_format(name, content)
     if format_ is None:
-        raise Unprocessable(f"no format claims this file. What is taken: {taken()}")
-    return format_.candidates(name, content, reading)
+        raise Unprocessable(f"no format reads this file. Readable are: {describe_formats()}")
+    return format_.read(name, content, options)

@@ -17,7 +17,7 @@ from tocsin.admission.extraction.decode import decoded, refusal, words
 from tocsin.admission.extraction.indicators import Collected, Remarks
 from tocsin.admission.extraction.tlp_words import strictest
 from tocsin.admission.extraction.vocabulary import read_as
-from tocsin.admission.formats import Format, Reading
+from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.model import (
     Action,
     Candidate,
@@ -86,7 +86,7 @@ class _Lists:
             self.others.append(name)
 
 
-def _claims(name: str, content: bytes) -> bool:
+def _accepts(name: str, content: bytes) -> bool:
     if decoded(content[:256]).lstrip("\ufeff \t\n")[:1] not in ("{", "["):
         return False
     if _allows(_words(PurePath(name).stem), _ALLOWING_FILES):
@@ -98,7 +98,7 @@ def _claims(name: str, content: bytes) -> bool:
     return any(map(_mostly_values, lists.denied.values()))
 
 
-def _candidates(name: str, content: bytes, reading: Reading) -> Iterator[Candidate]:
+def _read_file(name: str, content: bytes, reading: ReadOptions) -> Iterator[Candidate]:
     lists = _lists(content)
     level, notes = _level(lists, content)
     found = _entries(lists, Remarks(tlp=level), notes, Collected(reading))
@@ -172,9 +172,9 @@ def _left(lists: _Lists) -> tuple[Finding, ...]:
 
 FORMAT = Format(
     name="list",
-    sentence="a block list as JSON: an array of values, or arrays called deny, block or indicators",
+    description="a block list as JSON: an array of values, or arrays named deny, block, indicators",
     extensions=_ENDINGS,
-    claims=_claims,
-    candidates=_candidates,
+    accepts=_accepts,
+    read=_read_file,
     rank=5,
 )

@@ -14,7 +14,7 @@ import msgspec
 from tocsin.admission.errors import Malformed
 from tocsin.admission.extraction.decode import decoded, encoding, refusal
 from tocsin.admission.extraction.json_split import elements, members
-from tocsin.admission.formats import Format, Reading
+from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.model import Action, Candidate, Finding
 from tocsin.admission.stix.ijson import strict
 from tocsin.admission.stix.upgrade import parted
@@ -30,7 +30,7 @@ _ENVELOPE = frozenset(("objects", "more", "next"))
 _MISP = (b'"Event"', b'"Attribute"')
 
 
-def _claims(name: str, content: bytes) -> bool:
+def _accepts(name: str, content: bytes) -> bool:
     raw = _utf8(content).lstrip()
     if not raw.startswith((b"{", b"[")):
         return False
@@ -48,7 +48,7 @@ def _claims(name: str, content: bytes) -> bool:
     return name.lower().endswith(_ENDINGS)  # broken: the reader says where
 
 
-def _candidates(name: str, content: bytes, reading: Reading) -> Iterator[Candidate]:
+def _read_file(name: str, content: bytes, reading: ReadOptions) -> Iterator[Candidate]:
     raw = _utf8(content)
     marked = encoding(content) != "utf-8"
     return _read(_parts(raw), marked)
@@ -152,8 +152,8 @@ def _utf8(content: bytes) -> bytes:
 
 FORMAT = Format(
     name="stix",
-    sentence="STIX 2.0 or 2.1 as JSON: a bundle, a TAXII envelope, a list, or one object a line",
+    description="STIX 2.0 or 2.1 as JSON: a bundle, a TAXII envelope, a list, or one object a line",
     extensions=_ENDINGS,
-    claims=_claims,
-    candidates=_candidates,
+    accepts=_accepts,
+    read=_read_file,
 )

@@ -18,7 +18,7 @@ from tocsin.admission.extraction.indicators import Collected, Remarks
 from tocsin.admission.extraction.list_entries import entry, is_comment, single
 from tocsin.admission.extraction.prose import in_line
 from tocsin.admission.extraction.tlp_words import strictest
-from tocsin.admission.formats import Format, Reading
+from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.model import Candidate
 from tocsin.admission.observables.ioc_types import Recognised
 
@@ -29,11 +29,11 @@ _SAMPLE = 400
 _LONGEST_LINE = 65_536
 
 
-def _claims(name: str, content: bytes) -> bool:
+def _accepts(name: str, content: bytes) -> bool:
     return bool(content) and textual(name, content)
 
 
-def _candidates(name: str, content: bytes, reading: Reading) -> Iterator[Candidate]:
+def _read_file(name: str, content: bytes, reading: ReadOptions) -> Iterator[Candidate]:
     text = decoded(content)
     lines = text.split("\n")
     level, notes = strictest(enumerate(lines, 1))
@@ -91,9 +91,9 @@ def _listing(lines: Sequence[str]) -> bool:
 
 FORMAT = Format(
     name="text",
-    sentence="free text: a report, a list, a hosts file, Markdown or AsciiDoc, defanged or not",
+    description="free text: a report, a list, a hosts file, Markdown or AsciiDoc, defanged or not",
     extensions=_ENDINGS,
-    claims=_claims,
-    candidates=_candidates,
+    accepts=_accepts,
+    read=_read_file,
     rank=20,
 )

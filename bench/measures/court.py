@@ -46,9 +46,9 @@ def objects(subjects: Iterable[dict]) -> Iterator[Candidate]:
 
 def read(name: str, raw: bytes) -> list[Candidate]:
     """The candidates of a file; none if no format claims it."""
-    if formats.claim(name, raw) is None:
+    if formats.detect_format(name, raw) is None:
         return []
-    return list(formats.read(name, raw, formats.Reading(now=NOW, tlp=Tlp.GREEN)))
+    return list(formats.read(name, raw, formats.ReadOptions(now=NOW, tlp=Tlp.GREEN)))
 
 
 def content(path: Path) -> bytes:

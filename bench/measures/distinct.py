@@ -92,7 +92,7 @@ def measure(folder: Path, show: int) -> None:
 
 def tallied(tally: Tally, ruler: Ruler, publisher: str, name: str, raw: bytes) -> None:
     """One file on both sides."""
-    format_ = formats.claim(name, raw)
+    format_ = formats.detect_format(name, raw)
     tally.files[format_.name if format_ else "none"] += 1
     theirs = ruler.indicators(name, raw)
     found: dict[Value, set[str]] = defaultdict(set)

@@ -38,7 +38,7 @@ def measure(folder: Path, show: int) -> None:
 
 def found(name: str, raw: bytes) -> list[str]:
     """The values that our formats find in a file."""
-    reading = formats.Reading(now=NOW)
+    reading = formats.ReadOptions(now=NOW)
     taken = (each.object for each in formats.read(name, raw, reading) if each.object is not None)
     return [each.value for subject in taken for each in observables(subject)]
 

@@ -106,7 +106,7 @@ def opened(folder: Path, show: int, labelled: Mapping[str, frozenset[str]], care
     print(f"   MISP events, all published{', to_ids on everything' if careless else ''}:")
     tally = Tally()
     for entry, raw in corpus(folder, "misp", "reports"):
-        if formats.claim(entry["path"], raw) is not MISP:
+        if formats.detect_format(entry["path"], raw) is not MISP:
             continue
         told = json.dumps(published(json.loads(raw), careless), ensure_ascii=False)
         organisations = frozenset(_ORGANISATION.findall(told)) - {"MISP"}  # as galaxies are

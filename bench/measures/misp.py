@@ -81,7 +81,7 @@ def written(folder: Path) -> tuple[int, int]:
     found = [
         attribute["to_ids"] is True
         for entry, raw in corpus(folder, "misp")
-        if formats.claim(entry["path"], raw) is FORMAT
+        if formats.detect_format(entry["path"], raw) is FORMAT
         for attribute in attributes(json.loads(raw))
     ]
     return len(found), sum(found)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tocsin.admission import Pipeline, policy_of
-from tocsin.admission.formats import Reading, read
+from tocsin.admission.formats import ReadOptions, read
 from tocsin.admission.model import Submitter, Tlp
 from tocsin.admission.warninglists.index import load
 from tocsin.config import policy_text
@@ -20,7 +20,7 @@ def examiner():
 
 def examined(examiner, *subjects):
     sent = json.dumps({"objects": subjects}).encode()
-    return examiner.examine(read("sent.json", sent, Reading(NOW, Tlp.GREEN)), NOW)
+    return examiner.examine(read("sent.json", sent, ReadOptions(NOW, Tlp.GREEN)), NOW)
 
 
 def indicator(name, **more):

@@ -67,5 +67,5 @@ class TestOffering:
         Path("image").write_bytes(b"\x00\x01\x02\xff" * 50)
         code, _, said = tocsin(*options, "image")
         assert (code, "--as NAME" in said) == (1, True)
-        assert [each.name for each in formats() if each.sentence not in said] == []
+        assert [each.name for each in formats() if each.description not in said] == []
         assert len(formats()) > 5

@@ -34,7 +34,7 @@ def object_(name, *attributes, **more):
 
 def read(told, tlp=Tlp.GREEN, name="event.json"):
     content = told if isinstance(told, bytes) else json.dumps(told).encode()
-    return list(formats.read(name, content, formats.Reading(now=NOW, tlp=tlp)))
+    return list(formats.read(name, content, formats.ReadOptions(now=NOW, tlp=tlp)))
 
 
 def made(told, kind="indicator", **how):

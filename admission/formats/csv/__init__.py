@@ -28,7 +28,7 @@ from tocsin.admission.extraction.vocabulary import (
     untaken,
     without_types,
 )
-from tocsin.admission.formats import Format, Reading
+from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.formats.csv.columns import (
     Columns,
     Role,
@@ -92,7 +92,7 @@ _WORDS = {"low": 15, "medium": 50, "moderate": 50, "med": 50, "high": 85, "certa
 """Confidence in words (STIX 2.1 appendix A, none/low/medium/high)."""
 
 
-def _claims(name: str, content: bytes) -> bool:
+def _accepts(name: str, content: bytes) -> bool:
     if not textual(name, content):
         return False
     if name.lower().endswith(_ENDINGS):
@@ -117,7 +117,7 @@ def _several(columns: Columns) -> bool:
     return sum(role is not Role.OTHER for role in columns.roles) >= 2
 
 
-def _candidates(name: str, content: bytes, reading: Reading) -> Iterator[Candidate]:
+def _read_file(name: str, content: bytes, reading: ReadOptions) -> Iterator[Candidate]:
     text = decoded(content)
     ending = name.lower()[-4:]
     found = rows(text, _separator(text, ending))
@@ -407,9 +407,9 @@ def _links(cells: list[str]) -> Iterator[str]:
 
 FORMAT = Format(
     name="csv",
-    sentence="a table (CSV, TSV) with or without headings, defanged or not",
+    description="a table (CSV, TSV) with or without headings, defanged or not",
     extensions=_ENDINGS,
-    claims=_claims,
-    candidates=_candidates,
+    accepts=_accepts,
+    read=_read_file,
     rank=10,
 )

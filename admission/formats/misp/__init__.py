@@ -12,7 +12,7 @@ import msgspec
 from tocsin.admission.errors import Malformed
 from tocsin.admission.extraction.decode import decoded, encoding, refusal
 from tocsin.admission.extraction.json_split import elements, members
-from tocsin.admission.formats import Format, Reading
+from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.formats.misp.event import Event, Numbers
 from tocsin.admission.model import Candidate
 
@@ -25,14 +25,14 @@ _SEARCH = (
 )
 
 
-def _claims(name: str, content: bytes) -> bool:
+def _accepts(name: str, content: bytes) -> bool:
     raw = _utf8(content).lstrip()
     if not raw.startswith((b"{", b"[")):
         return False
     return bool(_events(raw))
 
 
-def _candidates(name: str, content: bytes, reading: Reading) -> Iterator[Candidate]:
+def _read_file(name: str, content: bytes, reading: ReadOptions) -> Iterator[Candidate]:
     raw = _utf8(content).lstrip()
     events = _events(raw) or []
     if events == [raw] and _searched(raw):
@@ -91,9 +91,9 @@ def _utf8(content: bytes) -> bytes:
 
 FORMAT = Format(
     name="misp",
-    sentence="MISP JSON: an event, a list of events, an answer of restSearch, an event of a feed",
+    description="MISP JSON: an event, a list of events, a restSearch response, an event of a feed",
     extensions=_ENDINGS,
-    claims=_claims,
-    candidates=_candidates,
+    accepts=_accepts,
+    read=_read_file,
     rank=-1,
 )

@@ -11,7 +11,7 @@ from tocsin.admission.errors import Malformed
 from tocsin.admission.extraction.decode import refusal
 from tocsin.admission.extraction.json_split import elements, members
 from tocsin.admission.extraction.tlp_words import levels
-from tocsin.admission.formats import Reading
+from tocsin.admission.formats import ReadOptions
 from tocsin.admission.formats.misp.attributes import HASHES, private
 from tocsin.admission.formats.misp.distribution import TAGS, closed
 from tocsin.admission.formats.misp.objects import (
@@ -56,7 +56,7 @@ _PEOPLE = ("person", "victim", "employee", "legal-entity")
 class Numbers:
     """What the events of one file share: places, and the ids that were given."""
 
-    reading: Reading
+    reading: ReadOptions
     count: int = 0
     seen: dict[str, StixObject] = field(default_factory=dict)
 

@@ -14,7 +14,7 @@ from tocsin.admission.extraction.dates import instant
 from tocsin.admission.extraction.indicators import Remarks, indicator
 from tocsin.admission.extraction.tlp_words import levels
 from tocsin.admission.extraction.vocabulary import types_of, without_types
-from tocsin.admission.formats import Reading
+from tocsin.admission.formats import ReadOptions
 from tocsin.admission.formats.misp.attributes import (
     HASHES,
     Meaning,
@@ -80,7 +80,7 @@ class Maker:
 
     body: StixObject
     people: People
-    reading: Reading
+    reading: ReadOptions
     links: tuple[str, ...] = ()
     """Public reports on the same, as URLs."""
     tags_left: int = field(init=False)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tocsin.admission.errors import Malformed, TooLarge, Unprocessable
 from tocsin.admission.extraction.decode import decoded
-from tocsin.admission.formats import Format, Reading, stix
+from tocsin.admission.formats import Format, ReadOptions, stix
 from tocsin.admission.model import Candidate
 from tocsin.admission.timestamps import timestamp
 
@@ -38,21 +38,21 @@ def installed() -> bool:
     return importlib.util.find_spec("stix2elevator") is not None
 
 
-def _claims(name: str, content: bytes) -> bool:
+def _accepts(name: str, content: bytes) -> bool:
     sample = content[:_SAMPLE].replace(b"\x00", b"")  # UTF-16 as well
     return sample.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")[:1] == b"<" and bool(
         _NAMESPACE.search(sample)
     )
 
 
-def _candidates(name: str, content: bytes, reading: Reading) -> Iterator[Candidate]:
+def _read_file(name: str, content: bytes, reading: ReadOptions) -> Iterator[Candidate]:
     if len(content) > _LONGEST:
         raise TooLarge(f"longer than {_LONGEST} octets: send the packages one by one")
     if not installed():
         raise Unprocessable(_MISSING)
     document = _DECLARATION.sub("", decoded(content), count=1).strip()
     _check(document)
-    return stix.FORMAT.candidates(name, _elevated(document, reading.now), reading)
+    return stix.FORMAT.read(name, _elevated(document, reading.now), reading)
 
 
 def _check(document: str) -> None:
@@ -88,8 +88,8 @@ def _elevated(document: str, now: int) -> bytes:
 
 FORMAT = Format(
     name="stix1",
-    sentence="STIX 1.x as XML (needs tocsin[stix1])",
+    description="STIX 1.x as XML (needs tocsin[stix1])",
     extensions=(".xml",),
-    claims=_claims,
-    candidates=_candidates,
+    accepts=_accepts,
+    read=_read_file,
 )

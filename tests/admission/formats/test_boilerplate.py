@@ -10,7 +10,7 @@ MD5, SHA256 = "e" * 32, "c" * 64
 
 def values(text, name="report.txt"):
     """What stands between the quotes of the patterns."""
-    found = formats.read(name, text.encode(), formats.Reading(now=NOW))
+    found = formats.read(name, text.encode(), formats.ReadOptions(now=NOW))
     return [each.object["pattern"].split(" = ")[1][1:-2] for each in found]
 
 

@@ -15,7 +15,7 @@ CERTIFICATE = f"[x509-certificate:hashes.'SHA-1' = '{SHA1}']"
 
 def read(text, name="table.csv", tlp=None):
     content = text if isinstance(text, bytes) else text.encode()
-    return list(formats.read(name, content, formats.Reading(now=NOW, tlp=tlp)))
+    return list(formats.read(name, content, formats.ReadOptions(now=NOW, tlp=tlp)))
 
 
 def subjects(text, **how):
@@ -37,10 +37,10 @@ def domain(name):
 class TestWhatIsATable:
     @pytest.mark.parametrize("name", ["a.csv", "A.CSV", "a.tsv"])
     def test_a_name_says_so(self, name):
-        assert formats.claim(name, b"evil.test\n").name == "csv"
+        assert formats.detect_format(name, b"evil.test\n").name == "csv"
 
     def test_headings_say_so_whatever_the_name(self):
-        assert formats.claim("export", b"type,value\ndomain,evil.com\n").name == "csv"
+        assert formats.detect_format("export", b"type,value\ndomain,evil.com\n").name == "csv"
 
     @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
     def test_any_usual_delimiter_will_do(self, delimiter):
@@ -94,11 +94,11 @@ class TestHeadings:
 
     def test_a_comment_that_names_columns_makes_any_file_a_table(self):
         text = "# made today\n#category|address|note\nbot|198.51.100.7|dest: evil.org\n"
-        assert formats.claim("feed.txt", text.encode()).name == "csv"
+        assert formats.detect_format("feed.txt", text.encode()).name == "csv"
 
     def test_a_table_of_markdown_is_a_text(self):
         text = "|IoC|Type|Note|\n|---|---|---|\n|evil[.]com|Domain||\n"
-        assert formats.claim("a.md", f"# IoCs\n\n{text}".encode()).name == "text"
+        assert formats.detect_format("a.md", f"# IoCs\n\n{text}".encode()).name == "text"
 
     @pytest.mark.parametrize(
         ("headings", "kind"),
@@ -245,7 +245,7 @@ class TestWhatARowSays:
 
     def test_the_same_row_is_the_same_object_again(self):
         text = "value,date\nevil.com,2024-01-02\n"
-        later = formats.Reading(now=NOW + 1_000_000)
+        later = formats.ReadOptions(now=NOW + 1_000_000)
         (again,) = formats.read("b.csv", text.encode(), later)
         assert again.object == subjects(text)[0]
 

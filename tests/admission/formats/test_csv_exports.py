@@ -10,7 +10,7 @@ SHA256 = "c" * 64
 
 
 def taken(text):
-    return list(formats.read("export.csv", text.encode(), formats.Reading(now=NOW)))
+    return list(formats.read("export.csv", text.encode(), formats.ReadOptions(now=NOW)))
 
 
 def values(text):

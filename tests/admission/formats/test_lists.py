@@ -5,11 +5,11 @@ import json
 import pytest
 
 from tocsin.admission.errors import Unprocessable
-from tocsin.admission.formats import Reading, claim, read
+from tocsin.admission.formats import ReadOptions, detect_format, read
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Tlp, Verdict
 
-READING = Reading(1_790_000_000_000_000)
+READING = ReadOptions(1_790_000_000_000_000)
 
 
 def taken(content, name="list.json"):
@@ -24,7 +24,7 @@ def values(content, name="list.json"):
 
 
 def claimed(content, name="list.json"):
-    form = claim(name, json.dumps(content).encode())
+    form = detect_format(name, json.dumps(content).encode())
     return None if form is None else form.name
 
 
@@ -120,7 +120,7 @@ class TestOddEntries:
         assert "entry 2: says again what entry 1 says" in again.findings[-1].message
 
     def test_a_name_that_occurs_twice_loses_nothing_in_silence(self):
-        assert claim("list.json", b'{"deny": ["evil.com"], "deny": ["bad.com"]}') is None
+        assert detect_format("list.json", b'{"deny": ["evil.com"], "deny": ["bad.com"]}') is None
 
 
 class TestLevels:

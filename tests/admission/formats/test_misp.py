@@ -47,7 +47,7 @@ class TestShapes:
 
     def test_stix_is_left_to_stix(self):
         bundle = {"type": "bundle", "id": f"bundle--{EVENT}", "objects": []}
-        assert formats.claim("a.json", json.dumps(bundle).encode()).name == "stix"
+        assert formats.detect_format("a.json", json.dumps(bundle).encode()).name == "stix"
 
     def test_a_search_of_attributes_is_refused_since_it_lacks_the_tags_of_events(self):
         with pytest.raises(Malformed, match="search for events"):
@@ -293,5 +293,5 @@ REAL = Path(os.environ.get("TOCSIN_REAL", "none")) / "misp"
 def test_no_real_event_is_lost_or_raises():
     for path in sorted(REAL.rglob("*.json")):
         content = path.read_bytes()
-        if formats.claim(path.name, content) is not None:
-            assert list(formats.read(path.name, content, formats.Reading(now=NOW)))
+        if formats.detect_format(path.name, content) is not None:
+            assert list(formats.read(path.name, content, formats.ReadOptions(now=NOW)))

@@ -8,7 +8,7 @@ from tocsin.admission import formats
 from tocsin.admission.errors import Malformed, Unprocessable
 from tocsin.admission.model import Verdict
 
-READING = formats.Reading(now=1_790_000_000_000_000)
+READING = formats.ReadOptions(now=1_790_000_000_000_000)
 ONE = {
     "type": "indicator",
     "spec_version": "2.1",
@@ -59,7 +59,7 @@ class TestWrappings:
     @pytest.mark.parametrize("indent", [None, 2])
     def test_the_objects_come_out_as_they_were_sent(self, whole, indent):
         text = json.dumps(whole, indent=indent)
-        assert formats.claim("anything", text.encode()).name == "stix"
+        assert formats.detect_format("anything", text.encode()).name == "stix"
         assert objects(text, name="anything") == [ONE, TWO]
 
     def test_one_object_stands_for_itself(self):

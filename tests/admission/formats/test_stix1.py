@@ -9,15 +9,15 @@ import pytest
 
 from tocsin.admission.errors import Malformed, TooLarge, Unprocessable
 from tocsin.admission.formats import (
-    Reading,
-    claim,
+    ReadOptions,
+    detect_format,
     read,
     stix1,
 )
 from tocsin.admission.markings.tlp import TLP_1_IDS
 from tocsin.admission.model import Tlp
 
-READING = Reading(1_790_000_000_000_000)
+READING = ReadOptions(1_790_000_000_000_000)
 REAL = Path(os.environ.get("TOCSIN_REAL", "none")) / "iocs" / "stix1-xml"
 PACKAGE = """<?xml version="1.0" encoding="UTF-8"?>
 <stix:STIX_Package
@@ -90,11 +90,11 @@ def elevator():
 class TestClaims:
     @pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16"])
     def test_xml_in_the_namespace_of_stix_1_is_claimed_under_any_name(self, coding):
-        assert claim("a.txt", PACKAGE.encode(coding)).name == "stix1"
+        assert detect_format("a.txt", PACKAGE.encode(coding)).name == "stix1"
 
     @pytest.mark.parametrize("content", [b"<a/>", b"http://stix.mitre.org/stix-1", b"{}"])
     def test_nothing_else_is(self, content):
-        found = claim("a.xml", content)
+        found = detect_format("a.xml", content)
         assert found is None or found.name != "stix1"
 
 

@@ -13,7 +13,7 @@ MD5, SHA256 = "e" * 32, "c" * 64
 
 def read(text, name="report.txt", tlp=None):
     content = text if isinstance(text, bytes) else text.encode()
-    return list(formats.read(name, content, formats.Reading(now=NOW, tlp=tlp)))
+    return list(formats.read(name, content, formats.ReadOptions(now=NOW, tlp=tlp)))
 
 
 def values(text, **how):
@@ -314,10 +314,10 @@ class TestNotClaimed:
         ],
     )
     def test_files_of_other_programs_are_nobodys(self, name, content):
-        assert formats.claim(name, content) is None
+        assert formats.detect_format(name, content) is None
 
     def test_reading_one_says_what_is_taken(self):
-        with pytest.raises(Unprocessable, match="no format claims this file.*STIX.*CSV.*text"):
+        with pytest.raises(Unprocessable, match="no format reads this file.*STIX.*CSV.*text"):
             read(b"%PDF-1.7", name="a.pdf")
 
 

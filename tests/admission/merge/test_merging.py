@@ -231,7 +231,7 @@ class TestIndependence:
 
     def test_two_who_list_the_same_value_are_two(self):
         both = [
-            next(formats.read("a.csv", f"value\n{value}\n".encode(), formats.Reading(now=NOW)))
+            next(formats.read("a.csv", f"value\n{value}\n".encode(), formats.ReadOptions(now=NOW)))
             for value in ("evil.top", "evil[.]top")
         ]
         assert both[0].source_id == both[1].source_id

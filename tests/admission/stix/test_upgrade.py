@@ -13,7 +13,7 @@ from support.stix_objects import (
     ref,
 )
 
-from tocsin.admission.formats import Reading, read
+from tocsin.admission.formats import ReadOptions, read
 from tocsin.admission.merge.identity import observable_id
 from tocsin.admission.model import Candidate
 from tocsin.admission.policy import parse
@@ -100,7 +100,7 @@ def observed():
 
 def parted():
     sent = json.dumps({"type": "bundle", "id": ref("bundle"), "objects": [observed()]}).encode()
-    return list(read("a.json", sent, Reading(NOW)))
+    return list(read("a.json", sent, ReadOptions(NOW)))
 
 
 class TestObservedData:
@@ -136,7 +136,7 @@ class TestObservedData:
             "1": {"type": "file", "name": "b", "parent_directory_ref": "0"},
         }
         sent = json.dumps(observed() | {"objects": circle}).encode()
-        assert len(list(read("a.json", sent, Reading(NOW)))) == 3
+        assert len(list(read("a.json", sent, ReadOptions(NOW)))) == 3
 
     def test_a_chain_of_any_length_comes_to_an_end(self):
         chain = {
@@ -144,7 +144,7 @@ class TestObservedData:
             for n in range(999)
         }
         sent = json.dumps(observed() | {"objects": chain}).encode()
-        assert len(list(read("a.json", sent, Reading(NOW)))) == 1_000
+        assert len(list(read("a.json", sent, ReadOptions(NOW)))) == 1_000
 
     def test_sent_to_a_hub_as_it_is_it_is_refused_with_the_remedy(self):
         (told,) = [f for f in validated(observed()).findings if f.action == "refused"]
@@ -155,7 +155,7 @@ class TestObservedData:
 def test_real_bundles_of_2_0_are_taken():
     refused = taken = 0
     for path in sorted(REAL.glob("unit42-playbooks/**/*.json.xz"))[:10]:
-        for candidate in read("a.json", lzma.decompress(path.read_bytes()), Reading(NOW)):
+        for candidate in read("a.json", lzma.decompress(path.read_bytes()), ReadOptions(NOW)):
             if candidate.object and candidate.object.get("type") == "indicator":
                 told = validate(candidate, POLICY, NOW)
                 taken, refused = taken + told.open, refused + (not told.open)
