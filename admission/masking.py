@@ -42,7 +42,8 @@ from tocsin.admission.model import (
     StixObject,
     format_path,
 )
-from tocsin.admission.patterns.canonical import canonical, observables
+from tocsin.admission.observables.extract import extract_observables
+from tocsin.admission.patterns.canonical import canonical
 from tocsin.admission.patterns.grammar import (
     Junction,
     Literal,
@@ -57,7 +58,7 @@ from tocsin.admission.stix.free_text import (
     outer_texts,
     rewritten,
 )
-from tocsin.admission.stix.nested import in_nested
+from tocsin.admission.stix.memo import in_nested
 
 TEXT = ("replace", "ask", "hold", "refuse", "keep")
 """For something in a text: masked, masked with a question to an analyst, and so on."""
@@ -349,7 +350,7 @@ def own_values(subject: StixObject) -> tuple[str, ...]:
 
     Also as they are read in a text that is written in another way.
     """
-    return _own_values(observables(subject))
+    return _own_values(extract_observables(subject))
 
 
 @lru_cache(maxsize=8)  # text after text of one object

@@ -23,10 +23,11 @@ from tocsin.admission.model import (
     StixObject,
     Tlp,
 )
-from tocsin.admission.observables import canonical as values
+from tocsin.admission.observables.canonical_values import canonical_value
+from tocsin.admission.observables.hashes import hash_name
 from tocsin.admission.patterns.canonical import canonical
 from tocsin.admission.stix.free_text import rewritten, texts
-from tocsin.admission.stix.nested import in_nested
+from tocsin.admission.stix.memo import in_nested
 
 _INDICATOR_TYPES = {
     "malicious": "malicious-activity",
@@ -142,13 +143,13 @@ def _values(subject: StixObject) -> StixObject:
     for name in _SPELT:
         value = subject.get(name)
         if isinstance(value, str):
-            spelt = values.normal(kind, name, value)
+            spelt = canonical_value(kind, name, value)
             if spelt != value:
                 changes[name] = spelt
     hashes = subject.get("hashes")
     if isinstance(hashes, dict):
         spelt_hashes = {
-            values.hash_name(name): values.normal(kind, f"hashes.'{values.hash_name(name)}'", text)
+            hash_name(name): canonical_value(kind, f"hashes.'{hash_name(name)}'", text)
             for name, text in hashes.items()
         }
         if spelt_hashes != hashes:

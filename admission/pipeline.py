@@ -17,11 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import (
-    Iterable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -54,7 +50,7 @@ from tocsin.admission.rules import (
     overruled,
     rule,
 )
-from tocsin.admission.stix.extension_definition import AUTHOR
+from tocsin.admission.stix.history_extension import AUTHOR
 from tocsin.admission.stix.validate import validate
 
 

@@ -26,12 +26,8 @@ from stix2patterns.validator import run_validator
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Candidate, Observable
-from tocsin.admission.patterns.canonical import (
-    canonical,
-    field,
-    observables,
-    path_spelt,
-)
+from tocsin.admission.observables.extract import extract_observables
+from tocsin.admission.patterns.canonical import canonical, field, path_spelt
 from tocsin.admission.patterns.grammar import parse
 from tocsin.admission.policy import parse as policy_of
 from tocsin.admission.stix.validate import validate
@@ -287,7 +283,7 @@ def paced(patterns: list[str]) -> None:
 
 
 def about(pattern: str) -> tuple[Observable, ...]:
-    return observables({"type": "indicator", "pattern_type": "stix", "pattern": pattern})
+    return extract_observables({"type": "indicator", "pattern_type": "stix", "pattern": pattern})
 
 
 def hostile() -> None:

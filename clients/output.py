@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from tocsin.admission.markings import tlp as markings
-from tocsin.admission.patterns.canonical import observables
+from tocsin.admission.observables.extract import extract_observables
 from tocsin.clients.state import (
     Cursor,
     Unusable,
@@ -245,7 +245,7 @@ def _values(subject: Mapping[str, Any]) -> list[str]:
         return []
     return [
         each.value
-        for each in observables(dict(subject))
+        for each in extract_observables(dict(subject))
         if each.operator in _PLAIN_OPERATORS and not each.negated and each.value.isprintable()
     ]
 

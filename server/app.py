@@ -15,7 +15,7 @@ import flask
 from tocsin.admission.markings.tlp import WELL_KNOWN_IDS
 from tocsin.admission.model import Warninglists
 from tocsin.admission.policy import Policy
-from tocsin.admission.stix.attack import attack_ids
+from tocsin.admission.stix.mitre_attack import attack_ids
 from tocsin.config import HubSettings
 from tocsin.server import taxii
 from tocsin.server.auth import AuthScheme

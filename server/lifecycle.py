@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.merge.identity import indicator_key
 from tocsin.admission.model import Tlp
-from tocsin.admission.observables import canonical
+from tocsin.admission.observables.canonical_values import canonical_value
 from tocsin.admission.observables.ioc_types import Kind, recognise
 from tocsin.admission.observables.refang import refang
 from tocsin.admission.patterns.grammar import quoted
@@ -194,7 +194,7 @@ def unwanted(text: str, reason: str, now: int) -> Exclusion:
     if found is None:
         raise Malformed(f"{ascii(text[:80])} is no domain, IP address, URL, e-mail address or hash")
     kind, path = _FIELDS[found.kind]
-    value = canonical.normal(kind, path, plain) if found.kind is Kind.EMAIL else found.value
+    value = canonical_value(kind, path, plain) if found.kind is Kind.EMAIL else found.value
     return Exclusion(kind, path, value, reason, now)
 
 

@@ -18,7 +18,7 @@ from tocsin.admission.detectors.accounts import accounts as named_accounts
 from tocsin.admission.detectors.credentials import secrets as quoted_secrets
 from tocsin.admission.detectors.terms import DOT, among
 from tocsin.admission.masking import Span
-from tocsin.admission.observables.ioc_types import known_tld
+from tocsin.admission.observables.domain_names import is_known_tld
 
 USER = "user name in a path"
 ACCOUNT = "account name"
@@ -217,7 +217,7 @@ def _nobodys_mail(local: str, domain: str) -> bool:
     plain = _FANGS.sub("", domain).lower()
     if _OF_NOBODY.fullmatch(local) or _EXAMPLE.fullmatch(plain):
         return True
-    return not known_tld(plain.rpartition(".")[2])
+    return not is_known_tld(plain.rpartition(".")[2])
 
 
 def _hides_a_mail(coded: str) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from tocsin.admission.detectors.terms import among
 from tocsin.admission.masking import Span
-from tocsin.admission.stix.attack import attack_names
+from tocsin.admission.stix.mitre_attack import attack_names
 
 PERSON = "person's name"
 

@@ -6,12 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from tocsin.admission.extraction.decode import words
-from tocsin.admission.observables.ioc_types import (
-    Kind,
-    Recognised,
-    declared_host,
-    recognise,
-)
+from tocsin.admission.observables.domain_names import parse_host_name
+from tocsin.admission.observables.ioc_types import Kind, Recognised, recognise
 
 _MALICIOUS = words(
     "malicious malware phishing smishing c2 c&c cnc botnet ransomware scam spam stealer"
@@ -98,7 +94,7 @@ def without_types(labels: Sequence[str]) -> tuple[str, ...]:
 def read_as(plain: str, *, host: bool) -> Recognised | None:
     """What a refanged value is that somebody declares to be one; `host` if he says a host."""
     found = recognise(plain)
-    if found is None and host and (name := declared_host(plain)):
+    if found is None and host and (name := parse_host_name(plain)):
         return Recognised(Kind.DOMAIN, name)
     if found is None and "/" in plain and "://" not in plain:
         return recognise("http://" + plain)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from tocsin.admission.model import StixObject
-from tocsin.admission.patterns.canonical import observables
+from tocsin.admission.observables.extract import extract_observables
 
 NEUTRAL = 50
 """The reliability of a source that nobody has judged: what it states counts as it stands."""
@@ -122,7 +122,7 @@ def half_life(subject: StixObject, scale: ConfidenceSettings) -> int:
     """
     if subject["type"] != "indicator":
         return 0
-    kinds = {_kind(o.kind, o.property) for o in observables(subject) if not o.negated}
+    kinds = {_kind(o.kind, o.property) for o in extract_observables(subject) if not o.negated}
     lives = [scale.half_lives[kind] for kind in kinds or {"other"}]
     return max(lives) if all(lives) else 0
 

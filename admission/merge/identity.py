@@ -17,7 +17,7 @@ from tocsin.admission.model import (
     Finding,
     StixObject,
 )
-from tocsin.admission.stix.extension_definition import AUTHOR, EXTENSION
+from tocsin.admission.stix.history_extension import AUTHOR, EXTENSION
 from tocsin.admission.stix.schemas import schemas
 
 SCO_NAMESPACE = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")

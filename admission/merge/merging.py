@@ -33,7 +33,7 @@ from tocsin.admission.model import (
     StixObject,
     Tlp,
 )
-from tocsin.admission.stix.extension_definition import EXTENSION
+from tocsin.admission.stix.history_extension import EXTENSION
 from tocsin.admission.timestamps import micros, stix_time
 
 _UNITED = ("indicator_types", "kill_chain_phases", "labels", "external_references")

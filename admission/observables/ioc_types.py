@@ -9,11 +9,9 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache, lru_cache
 
-from publicsuffixlist import PublicSuffixList
-
-from tocsin.admission.observables import canonical
+from tocsin.admission.observables.canonical_values import canonical_address, canonical_url
+from tocsin.admission.observables.domain_names import parse_known_host
 from tocsin.admission.patterns.grammar import quoted
 
 
@@ -60,16 +58,11 @@ _IPV4 = re.compile(
     rf"((?:{_OCTET}\.){{3}}{_OCTET})(?:(/(?:3[0-2]|[12]?\d))|[:|]\d{{1,5}})?", re.ASCII
 )
 _IPV6 = re.compile(r"\[?([0-9A-Fa-f:.]{2,45})(?:(?<!\])(/\d{1,3})|\](?::\d{1,5})?)?", re.ASCII)
-_HOST = re.compile(
-    r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.){1,60}([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)"
-)
-_PORT = re.compile(r":\d{1,5}", re.ASCII)
 _URL = re.compile(r"(https?|ftps?|sftp|wss?)://([^/?#\\\s]{1,512})(?:[/?#]\S{0,4096})?", re.I)
 _SOCKET = re.compile(r"(?:tcp|udp|tls|ssl)://(?=[^/]{1,300}/?$)", re.IGNORECASE)
 _LOCAL = re.compile(r"[A-Za-z0-9.!#$%&'+/=?^_`{|}~-]{1,64}", re.ASCII)
 _SIGNS = frozenset(".:@[({")
 """One of these stands in every value but hashes, defanged or not."""
-_SPECIAL_TLDS = frozenset(("onion", "za"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,42 +109,11 @@ def recognise(word: str) -> Recognised | None:
         return _email(word)
     if word.count(".") >= 3 and word[0].isdigit() and (found := _IPV4.fullmatch(word)):
         plain = found[1]  # without superfluous zeros, so there is no other spelling of it
-        return Recognised(Kind.IPV4, canonical.address(plain + found[2]) if found[2] else plain)
+        return Recognised(Kind.IPV4, canonical_address(plain + found[2]) if found[2] else plain)
     if word.count(":") >= 2:
         return _ipv6(word)
-    name = host(word) if "." in word else None
+    name = parse_known_host(word) if "." in word else None
     return Recognised(Kind.DOMAIN, name) if name else None
-
-
-def declared_host(word: str) -> str | None:
-    """A host name that somebody says is one: any top-level domain will do."""
-    return _host_name(word)
-
-
-def host(word: str) -> str | None:
-    """A host name below a known top-level domain, in its one spelling."""
-    name = _host_name(word)
-    return name if name and known_tld(name.rpartition(".")[2]) else None
-
-
-@lru_cache(maxsize=4096)
-def known_tld(label: str) -> bool:
-    """Whether a label is a top-level domain (IANA's, and `onion` of RFC 7686)."""
-    return label in _SPECIAL_TLDS or bool(_suffixes().publicsuffix("a." + label))
-
-
-@cache
-def _suffixes() -> PublicSuffixList:
-    return PublicSuffixList(accept_unknown=False, only_icann=True)
-
-
-def _host_name(word: str) -> str | None:
-    plain = word.lower() if word.isascii() else canonical.host(word)
-    plain = plain.removeprefix("*").strip(".")
-    if ":" in plain:
-        plain = _PORT.sub("", plain, count=1) if _PORT.search(plain) else plain
-    found = _HOST.fullmatch(plain) if len(plain) <= 253 else None
-    return plain if found and not found[1].isdigit() else None
 
 
 def _url(word: str) -> Recognised | None:
@@ -163,20 +125,20 @@ def _url(word: str) -> Recognised | None:
         return None
     place = found[2].rpartition("@")[2]
     if place.startswith("["):
-        return Recognised(Kind.URL, canonical.url(word)) if _ipv6(place) else None
+        return Recognised(Kind.URL, canonical_url(word)) if _ipv6(place) else None
     ipv4 = _IPV4.fullmatch(place)
-    known = ipv4[1] if ipv4 else host(place)
+    known = ipv4[1] if ipv4 else parse_known_host(place)
     if not known:
         return None
     spelt = known == found[2] and found[1].islower()  # as it should be, without user and port
-    return Recognised(Kind.URL, word if spelt else canonical.url(word))
+    return Recognised(Kind.URL, word if spelt else canonical_url(word))
 
 
 def _email(word: str) -> Recognised | None:
     local, _, domain = word.removeprefix("mailto:").rpartition("@")
     if not _LOCAL.fullmatch(local) or local.startswith("."):
         return None
-    name = host(domain)
+    name = parse_known_host(domain)
     return Recognised(Kind.EMAIL, f"{local.lower()}@{name}") if name else None
 
 
@@ -193,4 +155,4 @@ def _ipv6(word: str) -> Recognised | None:
         return Recognised(Kind.IPV4, str(plain.ipv4_mapped))
     if prefix > 128:
         return None
-    return Recognised(Kind.IPV6, canonical.address(f"{plain}/{prefix}"))
+    return Recognised(Kind.IPV6, canonical_address(f"{plain}/{prefix}"))

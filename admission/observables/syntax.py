@@ -5,14 +5,13 @@ Syntax only: whether an address is private or a name benign is not asked here.
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from encodings.aliases import aliases
 from typing import Any
 
 from tocsin.admission.markings.selectors import is_language_code
-from tocsin.admission.model import Path, StixObject
-from tocsin.admission.observables import canonical
-from tocsin.admission.stix.nested import in_nested
+from tocsin.admission.model import StixObject
+from tocsin.admission.observables.canonical_values import canonical_host, canonical_registry_key
 
 _DOMAIN = re.compile(
     r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_-]{1,63})*", re.ASCII
@@ -23,7 +22,6 @@ _LOCAL_FILE = re.compile(r"file:///?\S", re.IGNORECASE)
 _UNPRINTED = re.compile(r"[\x00-\x1f\x7f]")
 _MAIL = re.compile(r"""(?:[^\s@"<>(),:;\\]{1,128}|"[^"\r\n]{1,128}")@([^\s@<>(),;\\]{1,255})""")
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}", re.ASCII)
-_HEXADECIMAL = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
 _HIVES = frozenset(
     (
         *("HKEY_CLASSES_ROOT", "HKEY_CURRENT_USER", "HKEY_LOCAL_MACHINE", "HKEY_USERS"),
@@ -52,53 +50,9 @@ def value_fault(subject: StixObject) -> tuple[str, str] | None:
     return None if name not in subject or well_written(subject[name]) else (name, complaint)
 
 
-def hash_fault(algorithm: str, value: str) -> str:
-    """What is wrong with a hash; empty if nothing is, or nothing is known of the algorithm.
-
-    >>> hash_fault("md5", "0" * 64)
-    'a MD5 has 32 hexadecimal digits, not 64'
-    """
-    name = canonical.hash_name(algorithm)
-    digits = canonical.HASHES.get(name)
-    if not digits or (len(value) == digits and _HEXADECIMAL.fullmatch(value)):
-        return ""
-    return f"a {name} has {digits} hexadecimal digits, not {len(value)}"
-
-
-@in_nested
-def hash_faults(subject: StixObject) -> Iterator[tuple[Path, str]]:
-    """Every hash of the object that cannot be one, wherever a dictionary of hashes stands."""
-    for path, hashes in hash_tables(subject):
-        for name, value in hashes.items():
-            fault = hash_fault(name, value) if isinstance(value, str) else "not text"
-            if fault:
-                yield (*path, name[:40]), fault
-
-
-def hash_tables(subject: StixObject) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The dictionaries of hashes: the object's own, its references' and its extensions'."""
-    for name in ("hashes", "external_references", "extensions"):
-        if name in subject:
-            yield from _tables((name,), subject[name])
-
-
-def _tables(path: Path, part: object) -> Iterator[tuple[Path, dict[str, Any]]]:
-    if isinstance(part, dict):
-        if str(path[-1]) == "hashes" or str(path[-1]).endswith("_hashes"):
-            yield path, part
-            return
-        for name, value in part.items():
-            if isinstance(value, dict | list):
-                yield from _tables((*path, name), value)
-    elif isinstance(part, list):
-        for place, value in enumerate(part):
-            if isinstance(value, dict | list):
-                yield from _tables((*path, place), value)
-
-
 def domain(text: str) -> bool:
     """Whether it can be a host name, in any script."""
-    return _DOMAIN.fullmatch(canonical.host(text)) is not None
+    return _DOMAIN.fullmatch(canonical_host(text)) is not None
 
 
 def url(text: str) -> bool:
@@ -126,7 +80,7 @@ def mac(text: str) -> bool:
 
 def registry_key(text: str) -> bool:
     """Whether a Windows registry key begins with a hive."""
-    return canonical.registry_key(text).partition("\\")[0].upper() in _HIVES
+    return canonical_registry_key(text).partition("\\")[0].upper() in _HIVES
 
 
 def address(version: int) -> Callable[[str], bool]:

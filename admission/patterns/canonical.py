@@ -27,12 +27,20 @@ from functools import lru_cache
 from itertools import chain, product
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.model import Observable, StixObject
-from tocsin.admission.observables import canonical as values
+from tocsin.admission.observables.canonical_values import (
+    canonical_address,
+    canonical_email,
+    canonical_host,
+    canonical_mac,
+    canonical_registry_key,
+    canonicalizer,
+)
+from tocsin.admission.observables.hashes import hash_name
 from tocsin.admission.patterns.grammar import (
     DEEPEST,
     KEYWORDS,
     LONGEST,
+    SIMPLE_PATTERN,
     Junction,
     Literal,
     Node,
@@ -121,7 +129,7 @@ def _exact(kind: str, path: str, operator: str, literal: Literal) -> bool:
     """Whether LIKE has no wildcard, or ISSUBSET a network of one address: then it is `=`."""
     if operator == "ISSUBSET":
         network = "/" in literal.text and not literal.text.endswith(("/32", "/128"))
-        return not network and field(kind, path) in (values.address, _host_or_address)
+        return not network and field(kind, path) in (canonical_address, _host_or_address)
     return literal.text.isascii() and _EXACT.isdisjoint(literal.text) and not _binary(path)
 
 
@@ -143,7 +151,7 @@ def path_spelt(path: str) -> str:
             continue
         step = bare or re.sub(r"\\(.)", r"\1", name, flags=re.DOTALL)
         if before == "hashes":
-            written = quoted(values.hash_name(step))
+            written = quoted(hash_name(step))
         else:
             written = step if _BARE.fullmatch(step) and step not in KEYWORDS else quoted(step)
         spelt_path += f".{written}" if spelt_path else written
@@ -159,7 +167,7 @@ def _literal_spelt(kind: str, path: str, operator: str, literal: Literal) -> Lit
         speller = field(kind, path)
         return Literal("string", speller(text)) if speller else literal
     if operator in ("ISSUBSET", "ISSUPERSET"):
-        plain = values.address(text)
+        plain = canonical_address(text)
         if operator == "ISSUBSET" and "/" in text and "/" not in plain:
             plain += "/128" if ":" in plain else "/32"  # a matcher takes nothing but networks
         return Literal("string", plain)
@@ -174,23 +182,23 @@ def field(kind: str, path: str) -> Callable[[str], str] | None:
         return _of_reference(kind, referred[1])
     if kind == "windows-registry-key" and _KEYS.fullmatch(path):
         return _registry_key if path == "key" else str.lower
-    return values.speller(kind, path)
+    return canonicalizer(kind, path)
 
 
 def _of_reference(kind: str, name: str) -> Callable[[str], str] | None:
     if kind == "email-message":
-        return values.email if name in _MAILBOXES else None
+        return canonical_email if name in _MAILBOXES else None
     return _host_or_address if kind in _CONNECTED and name in _HOSTS else None
 
 
 def _host_or_address(text: str) -> str:
     """What `src_ref.value` may be: an address, a MAC address or a host name."""
-    return values.address(values.mac(values.host(text)))
+    return canonical_address(canonical_mac(canonical_host(text)))
 
 
 def _registry_key(text: str) -> str:
     """A key in Windows is the same in any case; its hive is written in capitals."""
-    hive, slash, rest = values.registry_key(text).partition("\\")
+    hive, slash, rest = canonical_registry_key(text).partition("\\")
     return hive + slash + rest.lower()
 
 
@@ -508,10 +516,6 @@ def _joined_products(products: list[Product]) -> Node:
     return _joined("OR", sorted((_joined("AND", each) for each in _written(products)), key=str))
 
 
-_SIMPLE = re.compile(
-    r"\[(?!(?:true|false):)([a-z][a-z0-9-]*):((?!(?:true|false)\b)[a-z_]+(?:\.'[A-Za-z0-9-]+'|\.MD5)?)"
-    r" ?= ?'([^'\\]*+)'\]"
-)
 _LONGEST_REMEMBERED = 4096
 
 
@@ -528,7 +532,7 @@ def canonical(pattern: str) -> str:
 
 
 def _canonical(pattern: str) -> str:
-    simple = _SIMPLE.fullmatch(pattern)
+    simple = SIMPLE_PATTERN.fullmatch(pattern)
     if simple and len(pattern) <= LONGEST:
         kind, path, value = simple.groups()
         path = path_spelt(path)
@@ -541,88 +545,3 @@ def _canonical(pattern: str) -> str:
 
 
 _remembered = lru_cache(maxsize=1024)(_canonical)
-
-
-def observables(subject: StixObject) -> tuple[Observable, ...]:
-    """The values that an indicator's STIX pattern, or an SCO, is about.
-
-    Empty for every other object and for a pattern that cannot be read.
-    """
-    global _last  # noqa: PLW0603
-    last, found = _last
-    if last is not subject:
-        found = _observables(subject)
-        _last = subject, found
-    return found
-
-
-_last: tuple[StixObject | None, tuple[Observable, ...]] = (None, ())
-"""The last object and what it is about: rule after rule asks for it, and none changes it."""
-
-
-def _observables(subject: StixObject) -> tuple[Observable, ...]:
-    kind = subject.get("type")
-    if kind == "indicator":
-        pattern = subject.get("pattern")
-        if subject.get("pattern_type", "stix") != "stix" or not isinstance(pattern, str):
-            return ()
-        few = len(pattern) <= _LONGEST_REMEMBERED
-        return _observables_remembered(pattern) if few else _pattern_observables(pattern)
-    return tuple(_sco_observables(str(kind), subject))
-
-
-def _pattern_observables(pattern: str) -> tuple[Observable, ...]:
-    simple = _SIMPLE.fullmatch(pattern)
-    if simple:
-        return (Observable(simple[1], simple[2], simple[3]),)
-    try:
-        tests = tuple(_tests(parse(pattern)))
-    except Malformed:
-        return ()
-    return tuple(
-        Observable(test.kind, test.path, literal.text, test.operator, test.negated)
-        for test in tests
-        for literal in test.values
-    )
-
-
-_observables_remembered = lru_cache(maxsize=1024)(_pattern_observables)
-
-
-def _tests(node: Node) -> Iterator[Test]:
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, Test):
-            yield node
-        elif isinstance(node, Junction):
-            waiting.extend(reversed(node.parts))
-        else:
-            waiting.append(node.test if isinstance(node, Observation) else node.part)
-
-
-_SCO_PROPERTIES: dict[str, tuple[str, ...]] = {
-    "domain-name": ("value",),
-    "ipv4-addr": ("value",),
-    "ipv6-addr": ("value",),
-    "url": ("value",),
-    "email-addr": ("value",),
-    "mac-addr": ("value",),
-    "file": ("name",),
-    "directory": ("path",),
-    "mutex": ("name",),
-    "windows-registry-key": ("key",),
-    "user-account": ("user_id", "account_login"),
-    "software": ("name",),
-    "autonomous-system": ("number",),
-}
-
-
-def _sco_observables(kind: str, subject: StixObject) -> Iterator[Observable]:
-    for name in _SCO_PROPERTIES.get(kind, ()):
-        if name in subject:
-            yield Observable(kind, name, str(subject[name]))
-    hashes = subject.get("hashes")
-    if kind in ("file", "artifact", "x509-certificate") and isinstance(hashes, dict):
-        for name, value in hashes.items():
-            yield Observable(kind, f"hashes.{quoted(name)}", str(value))

@@ -37,6 +37,11 @@ _TOKEN = re.compile(
       | (?P<sign>==|<>|!=|<=|>=|[=<>\[\]().,:*])""",
     re.VERBOSE | re.ASCII | re.DOTALL,
 )
+SIMPLE_PATTERN = re.compile(
+    r"\[(?!(?:true|false):)([a-z][a-z0-9-]*):((?!(?:true|false)\b)[a-z_]+(?:\.'[A-Za-z0-9-]+'|\.MD5)?)"
+    r" ?= ?'([^'\\]*+)'\]"
+)
+"""One comparison with `=` and a string without escapes, which nearly all patterns are."""
 _TYPED = {
     "t": "a timestamp such as t'2026-01-01T00:00:00Z'",
     "h": "an even number of hexadecimal digits such as h'ffd8'",

@@ -32,7 +32,7 @@ from tocsin.admission.model import (
     Submitter,
     format_path,
 )
-from tocsin.admission.patterns.canonical import observables
+from tocsin.admission.observables.extract import extract_observables
 from tocsin.admission.stix.free_text import rewritten
 from tocsin.admission.stix.schemas import standard_types
 
@@ -155,7 +155,7 @@ def _handles(text: str) -> list[Span]:
 
 def _is_post(subject: StixObject) -> bool:
     """Whether it is about what somebody wrote: most often who reported it, seldom a dead drop."""
-    urls = (each.value for each in observables(subject) if each.kind == "url")
+    urls = (each.value for each in extract_observables(subject) if each.kind == "url")
     return any((post := _POST.match(url)) and _STATUS.search(post[0]) for url in urls)
 
 

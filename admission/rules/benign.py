@@ -23,7 +23,7 @@ from tocsin.admission.model import (
     WarninglistHit,
     Warninglists,
 )
-from tocsin.admission.patterns.canonical import observables
+from tocsin.admission.observables.extract import extract_observables
 
 DEFAULTS: Mapping[str, object] = {
     "exact": "refuse",  # for an exact hit on a list that is not named below
@@ -49,7 +49,7 @@ def prepared(around: RuleContext) -> Rule:
         subject = candidate.object
         if subject is None:
             return candidate
-        about = [o for o in observables(subject) if not o.negated]
+        about = [o for o in extract_observables(subject) if not o.negated]
         hits = [_hits(around.lists, observable, modes) for observable in about]
         return _weighed(candidate, subject, hits, modes, settings) if any(hits) else candidate
 

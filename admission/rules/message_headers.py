@@ -19,7 +19,7 @@ from tocsin.admission.model import (
     RuleContext,
     StixObject,
 )
-from tocsin.admission.patterns.canonical import observables
+from tocsin.admission.observables.extract import extract_observables
 
 DEFAULTS: Mapping[str, object] = {
     "recipients": "strip",  # to, cc, bcc
@@ -77,7 +77,7 @@ def prepared(around: RuleContext) -> Rule:
 def _about_recipients(subject: StixObject) -> bool:
     return subject.get("type") == "indicator" and any(
         each.kind == "email-message" and _OF_THE_VICTIM.match(each.property)
-        for each in observables(subject)
+        for each in extract_observables(subject)
     )
 
 

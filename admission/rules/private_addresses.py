@@ -34,7 +34,7 @@ from tocsin.admission.model import (
     StixObject,
     Verdict,
 )
-from tocsin.admission.patterns.canonical import observables
+from tocsin.admission.observables.extract import extract_observables
 
 PRIVATE: tuple[Network, ...] = tuple(
     ip_network(text)
@@ -75,7 +75,7 @@ def prepared(around: RuleContext) -> Rule:
 
 
 def _of_values(candidate: Candidate, subject: StixObject, mixed: str) -> Candidate:
-    every = observables(subject)
+    every = extract_observables(subject)
     private = [_is_private(o) for o in every if o.operator in _POSITIVE and not o.negated]
     hidden = any(map(_holds_private, every)) or _in_other_language(subject)
     if not (hidden or any(private)):

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from tocsin.admission.model import Path, StixObject
-from tocsin.admission.stix.nested import in_nested
+from tocsin.admission.stix.memo import in_nested
 from tocsin.admission.stix.schemas import documents, standard_types
 
 _Node = tuple[str, Mapping[str, Any]]

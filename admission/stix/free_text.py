@@ -13,7 +13,7 @@ from typing import Any
 
 from tocsin.admission.errors import Unprocessable
 from tocsin.admission.model import Path, StixObject
-from tocsin.admission.stix.nested import in_nested
+from tocsin.admission.stix.memo import in_nested
 
 DEEPEST = 100
 """Levels below an object's root; what is deeper is not looked into but refused."""

@@ -21,7 +21,7 @@ from functools import lru_cache
 from typing import Any
 
 from tocsin.admission.model import Path, StixObject
-from tocsin.admission.stix.nested import in_nested
+from tocsin.admission.stix.memo import in_nested
 from tocsin.admission.stix.schemas import schemas
 
 _ADDRESSES = ("ipv4-addr", "ipv6-addr")

@@ -11,9 +11,9 @@ from functools import lru_cache
 from tocsin.admission.errors import Malformed
 from tocsin.admission.markings.selectors import drop_selectors, selects_items_of
 from tocsin.admission.model import Action, Finding, StixObject
-from tocsin.admission.observables import canonical
-from tocsin.admission.observables.syntax import hash_tables
-from tocsin.admission.stix.nested import in_nested
+from tocsin.admission.observables.canonical_values import canonical_value
+from tocsin.admission.observables.hashes import hash_name, hash_tables
+from tocsin.admission.stix.memo import in_nested
 from tocsin.admission.stix.schemas import Schema
 from tocsin.admission.stix.upgrade import upgraded
 from tocsin.admission.timestamps import micros, stix_time, timestamp
@@ -103,7 +103,7 @@ def _values(subject: StixObject, schema: Schema) -> Iterator[_Change]:
     name = _SPELT.get(subject["type"])
     value = subject.get(name) if name else None
     if name and isinstance(value, str):
-        spelt = canonical.normal(subject["type"], name, value)
+        spelt = canonical_value(subject["type"], name, value)
         if spelt != value:
             message = "written in the one spelling of its meaning"
             yield name, spelt, _repaired("spelling", message, name)
@@ -121,7 +121,7 @@ def _misnamed(subject: StixObject) -> Iterator[str]:
     for name in ("external_references", "extensions"):
         if name in subject:
             tables = [table for _, table in hash_tables({name: subject[name]})]
-            if any(canonical.hash_name(each) != each for table in tables for each in table):
+            if any(hash_name(each) != each for table in tables for each in table):
                 yield name
 
 
@@ -129,8 +129,7 @@ def _named(part: object, name: str = "") -> object:
     if isinstance(part, dict):
         hashes = name == "hashes" or name.endswith("_hashes")
         return {
-            canonical.hash_name(each) if hashes else each: _named(value, each)
-            for each, value in part.items()
+            hash_name(each) if hashes else each: _named(value, each) for each, value in part.items()
         }
     return [_named(item, "") for item in part] if isinstance(part, list) else part
 

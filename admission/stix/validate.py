@@ -25,8 +25,10 @@ from tocsin.admission.model import (
     format_path,
 )
 from tocsin.admission.observables import syntax
+from tocsin.admission.observables.extract import extract_observables
+from tocsin.admission.observables.hashes import hash_fault, hash_faults
 from tocsin.admission.patterns import languages
-from tocsin.admission.patterns.canonical import canonical, observables
+from tocsin.admission.patterns.canonical import canonical
 from tocsin.admission.policy import Policy
 from tocsin.admission.stix.custom_properties import cut, undefined
 from tocsin.admission.stix.references import misdirected, pointers
@@ -191,7 +193,7 @@ def _schema_faults(subject: StixObject, schema: Schema) -> Iterator[Finding]:
 def _value_faults(subject: StixObject, schema: Schema, policy: Policy) -> Iterator[Finding]:
     for path, message in selectors.find_marking_errors(subject):
         yield _fault("selectors", message, format_path(path))
-    for path, message in syntax.hash_faults(subject):
+    for path, message in hash_faults(subject):
         yield _fault("hashes", message, format_path(path))
     if subject["type"] == "indicator":
         yield from _pattern_faults(subject, policy)
@@ -306,10 +308,10 @@ def _stix_faults(subject: StixObject) -> Iterator[Finding]:
     except Malformed as error:
         yield _fault("pattern", str(error), "pattern")
         return
-    for observable in observables(subject):
+    for observable in extract_observables(subject):
         if observable.operator in _EXACT and _HASHES in f".{observable.property}":
             name = observable.property.rpartition(".")[2].strip("'")
-            if fault := syntax.hash_fault(name, observable.value):
+            if fault := hash_fault(name, observable.value):
                 yield _fault("hashes", fault, "pattern")
 
 

@@ -30,7 +30,7 @@ from measures.differences import (
 from measures.ruler import Ruler, Value
 from tocsin.admission import formats
 from tocsin.admission.model import Candidate
-from tocsin.admission.patterns.canonical import observables
+from tocsin.admission.observables.extract import extract_observables
 
 KINDS = {
     "domain-name": "domain",
@@ -115,7 +115,7 @@ def values(candidate: Candidate, ruler: Ruler) -> Iterator[Value]:
     """What a candidate that has a key is about, in the ruler's spelling where it has one."""
     if candidate.object is None or not candidate.key:
         return
-    for each in observables(candidate.object):
+    for each in extract_observables(candidate.object):
         yield ruler.spelt(each.value) or (KINDS.get(each.kind, each.kind), each.value)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from measures.court import NOW, content
 from measures.ruler import Ruler, Value, decoded
 from tocsin.admission import formats
-from tocsin.admission.patterns.canonical import observables
+from tocsin.admission.observables.extract import extract_observables
 
 WANTED = {
     "domains": "domain",
@@ -40,7 +40,7 @@ def found(name: str, raw: bytes) -> list[str]:
     """The values that our formats find in a file."""
     reading = formats.ReadOptions(now=NOW)
     taken = (each.object for each in formats.read(name, raw, reading) if each.object is not None)
-    return [each.value for subject in taken for each in observables(subject)]
+    return [each.value for subject in taken for each in extract_observables(subject)]
 
 
 def labelled(folder: Path, ruler: Ruler, show: int) -> None:

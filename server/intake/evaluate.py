@@ -30,7 +30,7 @@ from tocsin.admission.model import (
     Warninglists,
 )
 from tocsin.admission.policy import Policy
-from tocsin.admission.stix.extension_definition import claims
+from tocsin.admission.stix.history_extension import claims
 from tocsin.admission.stix.ijson import divisible, strict
 from tocsin.admission.warninglists.index import WithOwn
 from tocsin.server.model import (

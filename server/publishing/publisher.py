@@ -21,7 +21,7 @@ from tocsin.admission.model import (
     Tlp,
     Verdict,
 )
-from tocsin.admission.stix.extension_definition import author, extension_definition
+from tocsin.admission.stix.history_extension import author, extension_definition
 from tocsin.admission.stix.references import references
 from tocsin.server.model import (
     ArrivedIds,

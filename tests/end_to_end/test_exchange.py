@@ -18,7 +18,7 @@ from support.hub import (
 )
 
 from tocsin.admission.model import Consent, Tlp
-from tocsin.admission.stix.extension_definition import AUTHOR, EXTENSION
+from tocsin.admission.stix.history_extension import AUTHOR, EXTENSION
 from tocsin.server.model import Partner
 from tocsin.server.store import Store
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from hypothesis import strategies as st
 
 from tocsin.admission.model import StixObject
-from tocsin.admission.observables import canonical
+from tocsin.admission.observables.canonical_values import canonical_value
+from tocsin.admission.observables.hashes import hash_name
 
 
 @dataclass(frozen=True)
@@ -286,7 +287,7 @@ def _put(sco: StixObject, path: str, value: object, normal: bool) -> None:
     if "[" in path:
         sco.setdefault("x_list", []).append(value)
     elif steps[0] == "hashes":
-        name = canonical.hash_name(steps[1]) if normal else steps[1]
+        name = hash_name(steps[1]) if normal else steps[1]
         sco["hashes"] = {name: str(value).lower() if normal else value}
     else:
         sco[steps[0]] = _normal(str(sco["type"]), steps[0], value) if normal else value
@@ -296,7 +297,7 @@ def _normal(kind: str, name: str, value: object) -> object:
     """As the field means it: hosts and addresses in one spelling, registry keys in any case."""
     if not isinstance(value, str):
         return value
-    spelt = canonical.normal(kind, name, value)
+    spelt = canonical_value(kind, name, value)
     if kind == "windows-registry-key":
         hive, slash, rest = spelt.partition("\\")
         return hive + slash + rest.lower()

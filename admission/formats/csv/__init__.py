@@ -50,6 +50,7 @@ from tocsin.admission.model import (
     Finding,
     Tlp,
 )
+from tocsin.admission.observables.extract import extract_observables
 from tocsin.admission.observables.ioc_types import (
     HASH_KINDS,
     Kind,
@@ -58,7 +59,6 @@ from tocsin.admission.observables.ioc_types import (
     recognise,
 )
 from tocsin.admission.observables.refang import joined, refang
-from tocsin.admission.patterns.canonical import observables
 
 _ENDINGS = (".csv", ".tsv")
 _COMMENTS = ("#", "//")
@@ -357,7 +357,7 @@ def _of_pattern(cell: str) -> Iterator[Recognised]:
     """The values of a STIX pattern that matches any of them; none if it says more than that."""
     if re.search(r"\b(?:AND|FOLLOWEDBY|NOT|LIKE|MATCHES|WITHIN|REPEATS|START)\b", cell):
         return
-    for each in observables({"type": "indicator", "pattern": cell, "pattern_type": "stix"}):
+    for each in extract_observables({"type": "indicator", "pattern": cell, "pattern_type": "stix"}):
         found = recognise(each.value) if each.operator == "=" else None
         if found is not None and found.pattern.startswith(f"[{each.kind}:{each.property} "):
             yield found

@@ -37,7 +37,7 @@ from tocsin.admission.markings.tlp import (
     split_off_granular_tlp,
 )
 from tocsin.admission.model import Candidate, Submitter, Tlp
-from tocsin.admission.stix.extension_definition import EXTENSION
+from tocsin.admission.stix.history_extension import EXTENSION
 from tocsin.admission.stix.schemas import schemas
 from tocsin.admission.warninglists.index import load
 from tocsin.config import policy_text

@@ -39,7 +39,7 @@ from tocsin.admission.model import (
     Tlp,
 )
 from tocsin.admission.policy import PolicyError
-from tocsin.admission.stix.extension_definition import EXTENSION, author, extension_definition
+from tocsin.admission.stix.history_extension import EXTENSION, author, extension_definition
 from tocsin.admission.stix.schemas import schemas
 from tocsin.config import policy_text
 

@@ -20,7 +20,8 @@ from support.pattern_trees import (
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Observable
-from tocsin.admission.patterns.canonical import canonical, observables
+from tocsin.admission.observables.extract import extract_observables
+from tocsin.admission.patterns.canonical import canonical
 from tocsin.admission.patterns.grammar import DEEPEST, LONGEST, quoted
 
 NOTHING = {
@@ -257,7 +258,7 @@ def test_thousands_of_alternatives_do_not_recurse():
 
 
 def test_the_values_of_a_pattern_are_its_observables():
-    found = observables(
+    found = extract_observables(
         {
             "type": "indicator",
             "pattern_type": "stix",
@@ -273,7 +274,7 @@ def test_the_values_of_a_pattern_are_its_observables():
 
 def test_an_sco_is_about_its_value_and_its_hashes():
     subject = {"type": "file", "name": "x.exe", "hashes": {"MD5": "ab"}}
-    assert observables(subject) == (
+    assert extract_observables(subject) == (
         Observable("file", "name", "x.exe"),
         Observable("file", "hashes.'MD5'", "ab"),
     )

@@ -5,7 +5,7 @@ from support.rules import after, indicator, text_after
 
 from tocsin.admission.model import Action, Verdict
 from tocsin.admission.rules import overruled
-from tocsin.admission.stix.attack import attack_names
+from tocsin.admission.stix.mitre_attack import attack_names
 
 RULE = "personal_data"
 

@@ -15,7 +15,7 @@ from support.clock import (
 from support.hub import AMBER, details, indicator
 
 from tocsin.admission.merge.confidence import DAY
-from tocsin.admission.stix.extension_definition import AUTHOR, EXTENSION
+from tocsin.admission.stix.history_extension import AUTHOR, EXTENSION
 from tocsin.admission.timestamps import stix_time
 from tocsin.server.model import Partner
 

@@ -12,19 +12,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import idna
 
-HASHES: dict[str, int] = {
-    "MD5": 32,
-    "SHA-1": 40,
-    "SHA-224": 56,
-    "SHA-256": 64,
-    "SHA-384": 96,
-    "SHA-512": 128,
-    "SHA3-256": 64,
-    "SHA3-512": 128,
-}
-"""Hash algorithms whose values are hexadecimal, and how many digits each has."""
+from tocsin.admission.observables.hashes import HASHES
 
-_HASH_NAMES = {name.replace("-", "").lower(): name for name in (*HASHES, "SSDEEP", "TLSH")}
 _HIVES = {
     "hkcr": "HKEY_CLASSES_ROOT",
     "hkcu": "HKEY_CURRENT_USER",
@@ -41,10 +30,10 @@ _AFTER = _AROUND + "."
 _LONGEST = 8192
 
 
-def host(text: str) -> str:
+def canonical_host(text: str) -> str:
     """A host name in lower case and IDNA (RFC 5891), without the final dot.
 
-    >>> host("BÜCHER.Example.")
+    >>> canonical_host("BÜCHER.Example.")
     'xn--bcher-kva.example'
     """
     plain = text.strip(_AROUND).rstrip(_AFTER)
@@ -56,10 +45,10 @@ def host(text: str) -> str:
         return plain.lower()
 
 
-def address(text: str) -> str:
+def canonical_address(text: str) -> str:
     """An IP address or network: RFC 5952, host bits zeroed, /32 and /128 dropped.
 
-    >>> address("198.51.100.7/24"), address("2001:DB8::0001/128")
+    >>> canonical_address("198.51.100.7/24"), canonical_address("2001:DB8::0001/128")
     ('198.51.100.0/24', '2001:db8::1')
     """
     plain = text.strip()
@@ -73,10 +62,10 @@ def address(text: str) -> str:
     return str(network.network_address) if whole else str(network)
 
 
-def url(text: str) -> str:
+def canonical_url(text: str) -> str:
     """Scheme and host in lower case, the default port dropped; path and query untouched.
 
-    >>> url("HTTP://Evil.Example:80/Path?Q")
+    >>> canonical_url("HTTP://Evil.Example:80/Path?Q")
     'http://evil.example/Path?Q'
     """
     plain = text.strip()
@@ -91,23 +80,23 @@ def url(text: str) -> str:
     if not name:
         return plain
     user, at, _ = parts.netloc.rpartition("@")
-    place = f"[{address(name)}]" if ":" in name else host(name)
+    place = f"[{canonical_address(name)}]" if ":" in name else canonical_host(name)
     if port is not None and port != _DEFAULT_PORTS.get(parts.scheme):
         place += f":{port}"
     tail = plain.split("://", 1)[1][len(parts.netloc) :]
     return urlunsplit((parts.scheme, user + at + place, "", "", "")) + tail
 
 
-def email(text: str) -> str:
+def canonical_email(text: str) -> str:
     """An e-mail address with its domain in lower case; the local part is kept."""
     local, at, domain = text.strip().rpartition("@")
-    return f"{local}@{host(domain)}" if at else text.strip()
+    return f"{local}@{canonical_host(domain)}" if at else text.strip()
 
 
-def registry_key(text: str) -> str:
+def canonical_registry_key(text: str) -> str:
     r"""A Windows registry key with its hive spelt out.
 
-    >>> registry_key(r"HKLM\Software\x")
+    >>> canonical_registry_key(r"HKLM\Software\x")
     'HKEY_LOCAL_MACHINE\\Software\\x'
     """
     hive, slash, rest = text.strip().partition("\\")
@@ -116,50 +105,41 @@ def registry_key(text: str) -> str:
     )
 
 
-def hash_name(text: str) -> str:
-    """A hash algorithm under its STIX name: `sha256` is `SHA-256`.
-
-    >>> hash_name("sha256"), hash_name("SHA3_512"), hash_name("x_own")
-    ('SHA-256', 'SHA3-512', 'x_own')
-    """
-    return _HASH_NAMES.get(text.replace("-", "").replace("_", "").lower(), text)
-
-
-def mac(text: str) -> str:
+def canonical_mac(text: str) -> str:
     """A MAC address in lower case with colons."""
     plain = text.strip()
     return plain.replace("-", ":").lower() if _MAC.fullmatch(plain) else plain
 
 
-def digest(text: str) -> str:
+def canonical_hash(text: str) -> str:
     """A hash in hexadecimal digits, in lower case."""
     return text.strip().lower()
 
 
 _BY_VALUE: dict[str, Callable[[str], str]] = {
-    "domain-name": host,
-    "ipv4-addr": address,
-    "ipv6-addr": address,
-    "url": url,
-    "email-addr": email,
-    "mac-addr": mac,
+    "domain-name": canonical_host,
+    "ipv4-addr": canonical_address,
+    "ipv6-addr": canonical_address,
+    "url": canonical_url,
+    "email-addr": canonical_email,
+    "mac-addr": canonical_mac,
 }
 
 
-def normal(kind: str, name: str, value: str) -> str:
+def canonical_value(kind: str, name: str, value: str) -> str:
     """The one spelling of `value`, the property `name` of an SCO of type `kind`.
 
-    >>> normal("file", "hashes.'MD5'", "D41D8CD98F00B204E9800998ECF8427E")
+    >>> canonical_value("file", "hashes.'MD5'", "D41D8CD98F00B204E9800998ECF8427E")
     'd41d8cd98f00b204e9800998ecf8427e'
     """
-    spell = speller(kind, name)
+    spell = canonicalizer(kind, name)
     return spell(value) if spell else value
 
 
-def speller(kind: str, name: str) -> Callable[[str], str] | None:
+def canonicalizer(kind: str, name: str) -> Callable[[str], str] | None:
     """How values of that property are spelt; None if every character counts."""
     if name == "value":
         return _BY_VALUE.get(kind)
     if ".hashes." in f".{name}" and name.rpartition(".")[2].strip("'") in HASHES:
-        return digest
-    return registry_key if kind == "windows-registry-key" and name == "key" else None
+        return canonical_hash
+    return canonical_registry_key if kind == "windows-registry-key" and name == "key" else None

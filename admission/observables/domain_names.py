@@ -1,0 +1,51 @@
+"""Host names in text, and the top-level domains that exist.
+
+A dotted word counts as a host name if its top-level domain exists, so that
+`report.final` or an invented domain does not become an indicator.  Where the
+sender declares a value to be a host name, any top-level domain is accepted.
+"""
+
+import re
+from functools import cache, lru_cache
+
+from publicsuffixlist import PublicSuffixList
+
+from tocsin.admission.observables.canonical_values import canonical_host
+
+_HOST = re.compile(
+    r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.){1,60}([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)"
+)
+_PORT = re.compile(r":\d{1,5}", re.ASCII)
+_LONGEST_HOST = 253
+_SPECIAL_TLDS = frozenset(("onion", "za"))
+"""Top-level domains that the list of public suffixes lacks or holds only with a second level."""
+
+
+def parse_host_name(word: str) -> str | None:
+    """The canonical host name, below any top-level domain; None if it is not a host name.
+
+    A leading `*.` and a port are dropped.
+    """
+    plain = word.lower() if word.isascii() else canonical_host(word)
+    plain = plain.removeprefix("*").strip(".")
+    if ":" in plain:
+        plain = _PORT.sub("", plain, count=1) if _PORT.search(plain) else plain
+    found = _HOST.fullmatch(plain) if len(plain) <= _LONGEST_HOST else None
+    return plain if found and not found[1].isdigit() else None
+
+
+def parse_known_host(word: str) -> str | None:
+    """As `parse_host_name`, but only below a top-level domain that exists."""
+    name = parse_host_name(word)
+    return name if name and is_known_tld(name.rpartition(".")[2]) else None
+
+
+@lru_cache(maxsize=4096)
+def is_known_tld(label: str) -> bool:
+    """True if a label is a top-level domain (IANA's, or `onion` of RFC 7686)."""
+    return label in _SPECIAL_TLDS or bool(_suffixes().publicsuffix("a." + label))
+
+
+@cache
+def _suffixes() -> PublicSuffixList:
+    return PublicSuffixList(accept_unknown=False, only_icann=True)

@@ -1,0 +1,76 @@
+"""Hashes: the algorithms' names in STIX, the length of each hash, and where objects hold them."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from tocsin.admission.model import Path, StixObject
+from tocsin.admission.stix.memo import in_nested
+
+HASHES: dict[str, int] = {
+    "MD5": 32,
+    "SHA-1": 40,
+    "SHA-224": 56,
+    "SHA-256": 64,
+    "SHA-384": 96,
+    "SHA-512": 128,
+    "SHA3-256": 64,
+    "SHA3-512": 128,
+}
+"""Hash algorithms with hexadecimal values: STIX name and number of digits."""
+
+_HASH_NAMES = {name.replace("-", "").lower(): name for name in (*HASHES, "SSDEEP", "TLSH")}
+_HEXADECIMAL = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
+
+
+def hash_name(text: str) -> str:
+    """The STIX name of a hash algorithm; a name that is not known comes back unchanged.
+
+    >>> hash_name("sha256"), hash_name("SHA3_512"), hash_name("x_own")
+    ('SHA-256', 'SHA3-512', 'x_own')
+    """
+    return _HASH_NAMES.get(text.replace("-", "").replace("_", "").lower(), text)
+
+
+def hash_fault(algorithm: str, value: str) -> str:
+    """The fault of a hash value; empty if it has none or the algorithm is not known.
+
+    >>> hash_fault("md5", "0" * 64)
+    'a MD5 has 32 hexadecimal digits, not 64'
+    """
+    name = hash_name(algorithm)
+    digits = HASHES.get(name)
+    if not digits or (len(value) == digits and _HEXADECIMAL.fullmatch(value)):
+        return ""
+    return f"a {name} has {digits} hexadecimal digits, not {len(value)}"
+
+
+@in_nested
+def hash_faults(subject: StixObject) -> Iterator[tuple[Path, str]]:
+    """Every faulty hash in any `hashes` dictionary of the object: its path and the fault."""
+    for path, table in hash_tables(subject):
+        for name, value in table.items():
+            fault = hash_fault(name, value) if isinstance(value, str) else "not text"
+            if fault:
+                yield (*path, name[:40]), fault
+
+
+def hash_tables(subject: StixObject) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Every `hashes` dictionary: the object's own, and those of its references and extensions."""
+    for name in ("hashes", "external_references", "extensions"):
+        if name in subject:
+            yield from _nested_tables((name,), subject[name])
+
+
+def _nested_tables(path: Path, part: object) -> Iterator[tuple[Path, dict[str, Any]]]:
+    if isinstance(part, dict):
+        if str(path[-1]) == "hashes" or str(path[-1]).endswith("_hashes"):
+            yield path, part
+            return
+        for name, value in part.items():
+            if isinstance(value, dict | list):
+                yield from _nested_tables((*path, name), value)
+    elif isinstance(part, list):
+        for place, value in enumerate(part):
+            if isinstance(value, dict | list):
+                yield from _nested_tables((*path, place), value)
