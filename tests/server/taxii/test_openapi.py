@@ -1,4 +1,4 @@
-"""The description in OpenAPI 3.1: it is true of the hub, and whole."""
+"""`/openapi.json`: the document matches the routes, the query parameters and real answers."""
 
 import json
 import re
@@ -22,14 +22,15 @@ from support.schemathesis_trial import (
 from support.taxii_hub import MT, Taxii, basic
 from werkzeug.wrappers import Request
 
+from tocsin.admission.model import Verdict
 from tocsin.server.auth import AuthScheme
-from tocsin.server.taxii import openapi, query
+from tocsin.server.taxii import content, long_poll, openapi, query
 from tocsin.server.taxii.protocols import TaxiiSettings
 from tocsin.server.taxii.query import Endpoint
 
 KEY = b"k" * 16
 OWN = TaxiiSettings("Tocsin", KEY, contact="ops@hub.example", max_objects=77, page_cap=55)
-DOCUMENT = json.loads(json.dumps(openapi.document(OWN)))
+DOCUMENT = json.loads(json.dumps(openapi.build_document(OWN)))
 OPERATIONS = {
     operation["operationId"]: (path, method, operation)
     for path, item in DOCUMENT["paths"].items()
@@ -43,12 +44,16 @@ def hub(common_store) -> HubInProcess:
     return filled(HubInProcess(common_store))
 
 
-def named(reference: dict) -> dict:
-    """What a reference leads to."""
+def resolve(reference: dict) -> dict:
+    """The component that a `$ref` names."""
     found = DOCUMENT
     for step in reference["$ref"].removeprefix("#/").split("/"):
         found = found[step]
     return found
+
+
+def resolve_if_reference(node: dict) -> dict:
+    return resolve(node) if "$ref" in node else node
 
 
 def references(value: object) -> Iterator[str]:
@@ -60,7 +65,7 @@ def references(value: object) -> Iterator[str]:
 
 
 def examples(value: object) -> Iterator[tuple[dict, object]]:
-    """Each example with its schema."""
+    """Every example with its schema."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     for each in inner:
         yield from examples(each)
@@ -70,14 +75,14 @@ def examples(value: object) -> Iterator[tuple[dict, object]]:
             yield value["schema"], value["example"]
 
 
-def valid(schema: dict, value: object) -> bool:
+def is_valid(schema: dict, value: object) -> bool:
     whole = schema | {"components": DOCUMENT["components"]}
     validator = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
     return validator.is_valid(value)
 
 
-def normal(path: str) -> str:
-    """A path without the names of what is in its braces, and with its last slash."""
+def normalise_path(path: str) -> str:
+    """A path with nameless parameters and its trailing slash."""
     bare = re.sub(r"<[^>]*>|\{[^}]*\}", "{}", path)
     return bare if bare.endswith((".json", "/")) else f"{bare}/"
 
@@ -86,30 +91,49 @@ class TestTheDocument:
     def test_it_is_openapi_3_1(self):
         assert [each.message for each in OPENAPI_31_VALIDATOR.iter_errors(DOCUMENT)] == []
 
-    def test_it_describes_every_path_and_method_and_nothing_else(self, hub):
+    def test_its_limits_and_words_are_those_of_the_code(self):
+        parameters, headers = (DOCUMENT["components"][kind] for kind in ("parameters", "headers"))
+        for name in (query.ID, query.TYPE, query.SPEC, query.VERSION):
+            (listed,) = (each for each in parameters.values() if each["name"] == name)
+            assert listed["schema"]["maxItems"] == query.MAX_VALUES
+        assert f"at most {long_poll.LONGEST} " in parameters["Prefer"]["description"]
+        assert headers["Content-Encoding"]["schema"]["enum"] == list(content.CODINGS)
+        assert headers["Accept-Encoding"]["example"] == content.TAKEN
+        details = DOCUMENT["components"]["schemas"]["StatusDetails"]["properties"]
+        assert set(details["x_tocsin_verdict"]["enum"]) == {*Verdict, "pending"} - {"open"}
+
+    def test_every_answer_has_the_media_type_of_the_code(self):
+        types = {
+            type
+            for _, _, operation in OPERATIONS.values()
+            for answer in map(resolve_if_reference, operation["responses"].values())
+            for type in answer.get("content", {})
+        }
+        assert types == {content.MEDIA_TYPE, content.OPENAPI}
+
+    def test_it_describes_exactly_the_routes_and_methods_that_are_served(self, hub):
         served = {
-            (normal(rule.rule), method.lower())
+            (normalise_path(rule.rule), method.lower())
             for rule in app_of(hub).url_map.iter_rules()
             for method in rule.methods - {"OPTIONS"}
         }
-        assert {(normal(path), method) for path, method, _ in OPERATIONS.values()} == served
+        assert {(normalise_path(path), method) for path, method, _ in OPERATIONS.values()} == served
 
-    def test_every_reference_leads_somewhere_and_every_component_is_used(self):
-        told = set(references(DOCUMENT))
-        parts = DOCUMENT["components"].items()
-        there = {f"#/components/{kind}/{name}" for kind, of in parts for name in of}
-        apart = {f"#/components/responses/{name}" for name in ("MethodNotAllowed",)}
-        schemes = {each for each in there if "/securitySchemes/" in each}
-        assert told - there == set()
-        assert there - told == apart | schemes
+    def test_every_reference_resolves_and_every_component_is_used(self):
+        used = set(references(DOCUMENT))
+        kinds = DOCUMENT["components"].items()
+        defined = {f"#/components/{kind}/{name}" for kind, of in kinds for name in of}
+        schemes = {each for each in defined if "/securitySchemes/" in each}
+        assert used - defined == set()
+        assert defined - used == {"#/components/responses/MethodNotAllowed"} | schemes
 
     def test_every_example_is_valid(self):
         found = list(examples(DOCUMENT))
         assert len(found) > 40
         for schema, value in found:
-            inner = named(schema) if "$ref" in schema else schema
-            told = int(value) if inner.get("type") == "integer" else value  # as a header writes it
-            assert valid(schema, told), value
+            inner = resolve(schema) if "$ref" in schema else schema
+            read = int(value) if inner.get("type") == "integer" else value  # headers are text
+            assert is_valid(schema, read), value
 
     @pytest.mark.parametrize(
         ("id", "endpoint"),
@@ -121,11 +145,13 @@ class TestTheDocument:
             ("deleteObject", Endpoint.DELETE),
         ],
     )
-    def test_an_endpoint_has_the_parameters_that_the_door_knows(self, id, endpoint):
-        told = [named(each) for each in OPERATIONS[id][2]["parameters"]]
-        assert {each["name"] for each in told if each["in"] == "query"} == query.KNOWN[endpoint]
+    def test_an_endpoint_has_the_query_parameters_that_the_hub_reads(self, id, endpoint):
+        described = [resolve(each) for each in OPERATIONS[id][2]["parameters"]]
+        assert {each["name"] for each in described if each["in"] == "query"} == query.KNOWN[
+            endpoint
+        ]
 
-    def test_head_may_be_asked_what_get_may(self):
+    def test_head_has_the_parameters_and_statuses_of_get(self):
         for id, (_, method, operation) in OPERATIONS.items():
             if method == "get":
                 head = OPERATIONS[id.replace("get", "head")][2]
@@ -133,7 +159,7 @@ class TestTheDocument:
                 assert head["responses"].keys() == operation["responses"].keys()
                 assert "content" not in head["responses"]["200"]
 
-    def test_every_link_leads_to_an_operation_with_these_parameters(self):
+    def test_every_link_names_an_operation_with_these_parameters(self):
         links = [
             link
             for _, _, operation in OPERATIONS.values()
@@ -144,7 +170,7 @@ class TestTheDocument:
         for link in links:
             path, _, operation = OPERATIONS[link["operationId"]]
             every = [*DOCUMENT["paths"][path].get("parameters", []), *operation["parameters"]]
-            known = {f"{each['in']}.{each['name']}" for each in map(named, every)}
+            known = {f"{each['in']}.{each['name']}" for each in map(resolve, every)}
             assert link["parameters"].keys() <= known
 
     @pytest.mark.parametrize(
@@ -164,80 +190,80 @@ class TestTheDocument:
             ("Error", {"title": "Not Found", "http_status": 404}),
         ],
     )
-    def test_a_schema_refuses_what_taxii_does(self, schema, value):
-        assert not valid({"$ref": f"#/components/schemas/{schema}"}, value)
+    def test_a_schema_refuses_what_taxii_forbids(self, schema, value):
+        assert not is_valid({"$ref": f"#/components/schemas/{schema}"}, value)
 
 
-class TestWhatDependsOnTheHub:
+class TestSettings:
     def test_the_limits_are_those_of_this_hub(self):
         assert "55 entries" in DOCUMENT["info"]["description"]
         posted = DOCUMENT["components"]["schemas"]["NewObjects"]["properties"]["objects"]
         assert posted["maxItems"] == 77
 
-    def test_a_generated_client_goes_where_the_description_came_from(self):
+    def test_a_generated_client_uses_the_server_that_the_document_came_from(self):
         assert [each["url"] for each in DOCUMENT["servers"]] == ["/"]
 
-    def test_a_certificate_is_a_credential_only_where_it_is_taken(self):
+    def test_client_certificates_are_described_only_if_enabled(self):
         assert "certificate" not in json.dumps(DOCUMENT["security"])
-        told = openapi.document(replace(OWN, schemes=frozenset(AuthScheme)))
-        assert {"certificate": []} in told["security"]
-        assert told["components"]["securitySchemes"]["certificate"]["type"] == "mutualTLS"
-        assert OPENAPI_31_VALIDATOR.is_valid(json.loads(json.dumps(told)))
+        document = openapi.build_document(replace(OWN, schemes=frozenset(AuthScheme)))
+        assert {"certificate": []} in document["security"]
+        assert document["components"]["securitySchemes"]["certificate"]["type"] == "mutualTLS"
+        assert OPENAPI_31_VALIDATOR.is_valid(json.loads(json.dumps(document)))
 
-    def test_only_the_schemes_of_this_hub_are_named(self):
-        told = openapi.document(replace(OWN, schemes=frozenset({AuthScheme.BEARER})))
-        assert told["security"] == [{"bearer": []}]
-        assert set(told["components"]["securitySchemes"]) == {"bearer"}
+    def test_only_enabled_schemes_are_described(self):
+        document = openapi.build_document(replace(OWN, schemes=frozenset({AuthScheme.BEARER})))
+        assert document["security"] == [{"bearer": []}]
+        assert set(document["components"]["securitySchemes"]) == {"bearer"}
 
-    @pytest.mark.parametrize("asked", [True, False])
-    def test_a_hub_that_asks_for_certificates_says_so(self, hub, asked):
-        chosen = {"tls_client_ca": Path("ca.pem")} if asked else {}
-        told = app_of(hub, **chosen).test_client().get("/openapi.json").json
-        assert ({"certificate": []} in told["security"]) is asked
+    @pytest.mark.parametrize("enabled", [True, False])
+    def test_tls_client_ca_enables_client_certificates(self, hub, enabled):
+        settings = {"tls_client_ca": Path("ca.pem")} if enabled else {}
+        served = app_of(hub, **settings).test_client().get("/openapi.json").json
+        assert ({"certificate": []} in served["security"]) is enabled
 
-    def test_discovery_asks_for_no_credential_where_it_is_public(self):
-        told = openapi.document(TaxiiSettings("Tocsin", KEY, public_discovery=True))
-        assert {} in told["paths"]["/taxii2/"]["get"]["security"]
+    def test_public_discovery_needs_no_credential(self):
+        document = openapi.build_document(TaxiiSettings("Tocsin", KEY, public_discovery=True))
+        assert {} in document["paths"]["/taxii2/"]["get"]["security"]
         assert "security" not in DOCUMENT["paths"]["/taxii2/"]["get"]
 
 
-class TestItsPath:
+class TestThePath:
     @pytest.fixture
     def client(self, hub):
         return app_of(hub).test_client()
 
-    def test_anybody_may_read_it(self, client):
+    def test_it_needs_no_credential(self, client):
         answer = client.get("/openapi.json")
         assert (answer.status_code, answer.json["openapi"]) == (200, "3.1.0")
         assert answer.headers["Content-Type"] == "application/openapi+json;version=3.1"
 
-    def test_it_tells_nothing_of_what_the_hub_holds(self, client, hub):
-        told = client.get("/openapi.json").text
+    def test_it_names_no_collection_and_no_account(self, client, hub):
+        text = client.get("/openapi.json").text
         for collection in hub.store.feeds.collections():
-            assert collection.id not in told
-        assert "acme" not in told
+            assert collection.id not in text
+        assert "acme" not in text
 
-    def test_who_has_it_is_told_so(self, client):
+    def test_a_reader_who_has_it_gets_304(self, client):
         tag = client.get("/openapi.json").headers["ETag"]
         again = client.get("/openapi.json", headers={"If-None-Match": tag})
         assert (again.status_code, again.data) == (304, b"")
 
-    def test_head_has_its_headers(self, client):
+    def test_head_has_the_headers_of_get(self, client):
         head, get = client.head("/openapi.json"), client.get("/openapi.json")
         assert (head.status_code, head.data) == (200, b"")
         for name in ("ETag", "Content-Type", "Content-Length"):
             assert head.headers[name] == get.headers[name]
 
-    def test_it_is_not_written_to(self, client):
+    def test_post_is_answered_with_405(self, client):
         answer = client.post("/openapi.json")
         assert (answer.status_code, answer.headers["Content-Type"]) == (405, MT)
         assert answer.json["http_status"] == "405"
 
 
 class TestTheHub:
-    """Tried by schemathesis; TOCSIN_TEST_EXAMPLES=500 tries harder."""
+    """Real answers, checked by schemathesis; TOCSIN_TEST_EXAMPLES=500 tries harder."""
 
-    def test_it_answers_as_it_is_described(self, hub):
+    def test_it_answers_as_described(self, hub):
         with serving(app_of(hub)) as url:
             trial = tried(url)
         print(trial.told())
@@ -246,14 +272,14 @@ class TestTheHub:
         reached = {"GET 200", "GET 304", "GET 400", "GET 401", "GET 403", "GET 404", "POST 202"}
         assert reached <= trial.answers.keys()
 
-    def test_it_answers_as_described_to_whoever_asks_too_often(self, hub):
+    def test_it_answers_as_described_over_the_rate_limit(self, hub):
         with serving(app_of(hub, requests_per_minute=2)) as url:
-            told = answers(url, "/hub/collections/", "GET", 4)
-        assert set(told) == {200, 429}
+            statuses = answers(url, "/hub/collections/", "GET", 4)
+        assert set(statuses) == {200, 429}
 
 
 def changed(app: Wsgi, change: Callable[[int, dict, bytes], tuple[int, dict, bytes]]) -> Wsgi:
-    """The application with its answers changed on their way."""
+    """The application with changed answers."""
 
     def wrapped(environ, start_response):
         if Request(environ).path == "/openapi.json":
@@ -273,7 +299,7 @@ def changed(app: Wsgi, change: Callable[[int, dict, bytes], tuple[int, dict, byt
 
 
 def body(**changes: object) -> Callable:
-    """Sets properties of what is answered; None takes one out."""
+    """Set properties of the answer; None removes one."""
 
     def change(status, headers, octets):
         if not octets:
@@ -320,17 +346,17 @@ class TestTheTrialItself:
             trial = tried(url, 2, ["getCollections"], first=True)
         assert check in {each.partition(":")[0] for each in trial.complaints}
 
-    def test_it_finds_a_door_that_lets_anybody_in(self, hub):
+    def test_it_finds_missing_authentication(self, hub):
         app = app_of(hub)
 
-        def open_door(environ, start_response):
+        def unguarded(environ, start_response):
             return app({**environ, "HTTP_AUTHORIZATION": basic("acme", "acme")}, start_response)
 
-        with serving(open_door) as url:
+        with serving(unguarded) as url:
             trial = tried(url, 2, ["getCollections"], first=True)
         assert "ignored_auth" in {each.partition(":")[0] for each in trial.complaints}
 
-    def test_it_finds_wrong_data_that_is_taken(self, hub):
+    def test_it_finds_invalid_parameters_that_are_accepted(self, hub):
         app = app_of(hub)
 
         def lenient(environ, start_response):
@@ -341,5 +367,5 @@ class TestTheTrialItself:
         assert "negative_data_rejection" in {each.partition(":")[0] for each in trial.complaints}
 
 
-def test_a_hub_without_the_description_has_no_such_path():
+def test_an_app_without_the_blueprint_has_no_such_path():
     assert Taxii().ask("/openapi.json").status_code == 404
