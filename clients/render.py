@@ -151,12 +151,19 @@ def show_places(screen: Console, places: Sequence[Place]) -> None:
 def bar(what: str, *, counted: bool) -> Progress:
     """A progress bar on standard error; nothing at all unless that is a terminal.
 
-    `counted`: the total is known.
+    Standard output is left alone where it is not the same terminal: a program that
+    reads it gets every line.  `counted`: the total is known.
     """
     count = MofNCompleteColumn() if counted else TextColumn("{task.completed:.0f}")
     columns = [TextColumn(what), BarColumn() if counted else SpinnerColumn(), count]
     hidden = not sys.stderr.isatty()
-    return Progress(*columns, console=console(stderr=True), transient=True, disable=hidden)
+    return Progress(
+        *columns,
+        console=console(stderr=True),
+        transient=True,
+        disable=hidden,
+        redirect_stdout=sys.stdout.isatty(),
+    )
 
 
 _STAGES: dict[str, str] = {

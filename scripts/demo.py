@@ -20,6 +20,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from taxii2client.v21 import Server, as_pages
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -179,7 +180,13 @@ def _show(pushed: dict[str, dict[str, Any]], feeds: dict[str, list[dict[str, Any
 
 
 def _came_in(pushed: dict[str, dict[str, Any]]) -> Table:
-    table = Table(title="What came in", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(
+        title="What came in, and what became of it",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     table.add_column("partner", no_wrap=True)
     for heading in ("received", *VERDICTS, "masked"):
         table.add_column(heading, no_wrap=True, justify="right")
@@ -193,17 +200,22 @@ def _came_in(pushed: dict[str, dict[str, Any]]) -> Table:
 
 
 def _stayed(pushed: dict[str, dict[str, Any]]) -> Table:
-    table = Table("partner", "verdict", "rule", "message", title="Why some of it stayed behind")
+    table = Table(title="What was not published, and why", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("partner", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("why", overflow="fold", ratio=1)
     for slug, answer in pushed.items():
         for line in answer["lines"]:
             if line["verdict"] in ("held", "refused"):
-                last = line["findings"][-1]
-                table.add_row(slug, line["verdict"], last["rule"], last["message"])
+                table.add_row(slug, line["verdict"], Text(line["findings"][-1]["message"]))
     return table
 
 
 def _seen(feeds: dict[str, list[dict[str, Any]]]) -> Table:
-    table = Table("reader", "feed", "objects", "of which", title="What each reader sees")
+    table = Table(title="What each reader sees", title_justify="left", box=SIMPLE_HEAD)
+    for heading in ("reader", "feed", "objects"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("of which", overflow="fold", ratio=1)
     for reader, objects in feeds.items():
         theirs = _partners(objects)
         types = collections.Counter(each["type"] for each in theirs).most_common()

@@ -1,18 +1,36 @@
-"""The demo tells the truth (scripts/demo)."""
+"""The demo tells the truth (scripts/demo), on a terminal and off it."""
 
 import json
 import subprocess
 import sys
 
+import pytest
 from support.paths import ROOT
+from support.terminal import lines_of, run_on_terminal
 
 DEMO = ROOT / "scripts" / "demo.py"
 
 
-def test_it_ends_as_it_says_it_should():
-    told = subprocess.run(
+@pytest.mark.slow
+def test_the_outcome_is_the_expected_one():
+    demo = subprocess.run(
         [sys.executable, DEMO, "--once", "--json"], capture_output=True, text=True, timeout=300
     )
-    last = json.loads(told.stdout.splitlines()[-1])
-    assert (told.returncode, last["ok"], last["faults"]) == (0, True, [])
+    last = json.loads(demo.stdout.splitlines()[-1])
+    assert (demo.returncode, last["ok"], last["faults"]) == (0, True, [])
     assert last["seen"] == {"press": 1, "neighbour": 14, "sister-cert": 16}
+
+
+@pytest.mark.parametrize("columns", [80, pytest.param(120, marks=pytest.mark.slow)])
+def test_it_fits_a_terminal(columns):
+    code, written = run_on_terminal([sys.executable, DEMO, "--once"], columns, timeout=300)
+    lines = lines_of(written)
+    text = "\n".join(lines)
+    assert code == 0, text
+    assert [line for line in lines if len(line) > columns] == []
+    assert '{"' not in text  # what programs read is not shown to people
+    for heading in ("What came in", "What was not published, and why", "What each reader sees"):
+        assert heading in text
+    for word in ("received", "admitted", "duplicate", "refused", "masked", "of which"):
+        assert f" {word}" in text  # no heading is cut
+    assert "marked TLP:RED" in text.replace("\n", " ")

@@ -1,0 +1,43 @@
+"""Programs run on a terminal of a given width, as people see them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
+from collections.abc import Sequence
+from contextlib import closing, suppress
+
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def run_on_terminal(command: Sequence[object], columns: int, timeout: float) -> tuple[int, str]:
+    """The exit code, and all that was written to the terminal (standard output and error)."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR", "CI")}
+    with closing(os.fdopen(ours, "rb", buffering=0)) as screen:
+        program = subprocess.Popen(
+            [str(word) for word in command],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=environment | {"TERM": "xterm-256color"},
+            start_new_session=True,
+        )
+        os.close(theirs)
+        written = bytearray()
+        with suppress(OSError):  # the terminal is closed when the last program has ended
+            while read := screen.read(65_536):
+                written += read
+        return program.wait(timeout), written.decode()
+
+
+def lines_of(written: str) -> list[str]:
+    """The lines that stay on the screen, without colours; what was overwritten is gone."""
+    plain = _CONTROL.sub("", written).replace("\r\n", "\n")
+    return [line.rpartition("\r")[2].rstrip() for line in plain.split("\n")]
