@@ -306,7 +306,7 @@ class TestWaiting:
         [new] = waits.find()
         waits.delete_one({"_id": new["_id"]})
         old = PendingReferences(new["public"], new["partner"], None, frozenset())
-        waits.insert_one({k: v for k, v in {**new, "_id": old.name}.items() if k != "source"})
+        waits.insert_one({k: v for k, v in {**new, "_id": old.key}.items() if k != "source"})
         hub.push(first)
         assert any(o.get("resolves_to_refs") for o in hub.feed("green"))
         assert waits.count_documents({}) == 0
