@@ -55,7 +55,6 @@ LIVES_IN = {
     "werkzeug": DOORS,
     "zstandard": {"tocsin.server.taxii", "tocsin.server.store"},
     "cheroot": {"tocsin.server.http"},
-    "medallion": {"tocsin.server.integrations"},
     "pymongo": {"tocsin.server.store", "tocsin.server.integrations"},
     "bson": {"tocsin.server.store", "tocsin.server.integrations"},
     "secantus": {"tocsin.server.store"},

@@ -1,7 +1,7 @@
-"""In what the hub differs from medallion 3.0.0, and why it is meant.
+"""The intended differences between the hub and medallion 3.0.0.
 
-`docs/medallion.md` tells the same to people; a test compares the two.  Each
-rule holds for as little as possible: a difference that none covers is a fault.
+`docs/medallion.md` documents the same list; a test compares the two.  Each
+rule covers as little as possible: a difference that no rule covers is a fault.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _values(d: Difference, name: str) -> list[str]:
 
 
 def _breaks_on(*junk: str) -> When:
-    """medallion's 500 for dates that end so, in either parameter."""
+    """medallion's 500 for dates with these endings, in either parameter."""
 
     def breaks(d: Difference) -> bool:
         dates = [*_values(d, "added_after"), *_values(d, "match[version]")]
@@ -64,7 +64,7 @@ def _is_closed(d: Difference) -> bool:
 
 
 def _lists_collections(d: Difference) -> bool:
-    """The hub's are medallion's, as they are, but for the closed one."""
+    """The hub lists medallion's collections, unchanged, without the closed one."""
     theirs, ours = ({(c := json.loads(item))["id"]: c for item in x} for x in (d.theirs, d.ours))
     for each in (*theirs.values(), *ours.values()):
         each.pop("media_types")
@@ -76,26 +76,26 @@ def _is_reversed(d: Difference) -> bool:
     return d.question.path.endswith("/versions/") and Counter(d.theirs) == Counter(d.ours)
 
 
-def _is_a_tie(d: Difference) -> bool:
-    """In the manifest, and the dates are in the same order."""
+def _is_tie(d: Difference) -> bool:
+    """A manifest whose dates are in the same order."""
     theirs, ours = (
         [json.loads(x).get("date_added") for x in items] for items in (d.theirs, d.ours)
     )
     return theirs == ours and None not in theirs
 
 
-def _is_chosen_late(d: Difference) -> bool:
+def _is_selected_late(d: Difference) -> bool:
     return d.question.given("added_after") is not None and d.apart <= _VERSIONED
 
 
 def _loses_ties(d: Difference) -> bool:
-    """What it has besides are old versions, which the dates bring up; see `_is_chosen_late`."""
-    besides = {json.loads(item)["id"] for item in Counter(d.theirs) - Counter(d.ours)}
-    return d.question.walk == "added_after" and besides <= _VERSIONED
+    """medallion's extra objects are old versions, see `_is_selected_late`."""
+    extra = {json.loads(item)["id"] for item in Counter(d.theirs) - Counter(d.ours)}
+    return d.question.walk == "added_after" and extra <= _VERSIONED
 
 
-def _is_rated(d: Difference) -> bool:
-    """Of what medallion gives, the hub gives what is rated as asked, and nothing else."""
+def _is_filtered_by_confidence(d: Difference) -> bool:
+    """The hub returns only those of medallion's objects that have the requested confidence."""
     rated = [item for item in d.theirs or [] if json.loads(item)["id"] == SURE["id"]]
     return d.question.given("match[confidence]") == "80" and rated == (d.ours or [])
 
@@ -105,14 +105,14 @@ def _is_empty(d: Difference) -> bool:
     return isinstance(whole, dict) and not whole.keys() - {"more"}
 
 
-def _of(*ids: str) -> When:
-    """A request that is about some object, by its path or in its body."""
+def _concerns(*ids: str) -> When:
+    """A request that names one of these objects in its path or body."""
     return lambda d: any(
         id in d.question.path or id.encode() in (d.question.body or b"") for id in ids
     )
 
 
-def _both(*conditions: When) -> When:
+def _all_of(*conditions: When) -> When:
     return lambda d: all(condition(d) for condition in conditions)
 
 
@@ -124,7 +124,7 @@ def _rule(name: str, reason: str, aspects: tuple[str, ...], when: When) -> Allow
     return Allowed(name, reason, frozenset(aspects), when)
 
 
-_JUDGED = _of(UNKNOWN, threat(400)["id"], '"malware"}]')
+_IS_INVALID = _concerns(UNKNOWN, threat(400)["id"], '"malware"}]')
 _ANSWER = ("status",)
 
 ALLOWED = (
@@ -133,35 +133,37 @@ ALLOWED = (
         "Any `Accept` that TAXII 2.1 satisfies is answered: without version, with wildcards, "
         "q-values or several types, or none at all. medallion answers 406.",
         _ANSWER,
-        _both(_status((406, 200), (406, 422)), _header("Accept")),
+        _all_of(_status((406, 200), (406, 422)), _header("Accept")),
     ),
     _rule(
         "content-type",
-        "`application/taxii+json` without version is taken. medallion answers 415.",
+        "`application/taxii+json` without version is accepted in POST. medallion answers 415.",
         _ANSWER,
-        _both(_status((415, 422)), _header("Content-Type")),
+        _all_of(_status((415, 422)), _header("Content-Type")),
     ),
     _rule(
-        "junk",
-        "A date that is none is 400 and its parameter is named. medallion breaks with 500.",
+        "invalid-timestamp",
+        "An invalid timestamp is 400, and the description names the parameter. medallion fails "
+        "with 500.",
         _ANSWER,
-        _both(_breaks_on("junk", "T10:00:00"), lambda d: d.ours[-1] == 400),
+        _all_of(_breaks_on("junk", "T10:00:00"), lambda d: d.ours[-1] == 400),
     ),
     _rule(
         "offset",
-        "A date with an offset from UTC is understood. medallion breaks with 500.",
+        "A timestamp with a UTC offset is understood. medallion fails with 500.",
         _ANSWER,
         _breaks_on("+00:00"),
     ),
     _rule(
         "all-and-more",
-        "`match[version]=all` beside other versions is 400, as the standard forbids it.",
+        "`match[version]=all` combined with other versions is 400, because the standard forbids "
+        "it.",
         _ANSWER,
         lambda d: d.status == (200, 400) and {"all"} < set(_values(d, "match[version]")),
     ),
     _rule(
         "repeated",
-        "A parameter given twice is 400, as the standard forbids it. medallion takes the first.",
+        "A repeated parameter is 400, because the standard forbids it. medallion uses the first.",
         _ANSWER,
         _is_repeated,
     ),
@@ -173,14 +175,14 @@ ALLOWED = (
     ),
     _rule(
         "no-such-version",
-        "An object asked for only in versions that it has not is 404. medallion answers 200 and "
-        "nothing.",
+        "An object requested only in versions that do not exist is 404. medallion answers 200 "
+        "with nothing.",
         _ANSWER,
         _misses_a_version,
     ),
     _rule(
         "head",
-        "HEAD is answered as GET without the body. medallion breaks with 500.",
+        "HEAD is answered like GET without the body. medallion fails with 500.",
         _ANSWER,
         lambda d: d.question.method == "HEAD" and d.status == (500, 200),
     ),
@@ -193,13 +195,13 @@ ALLOWED = (
     ),
     _rule(
         "collections",
-        "Only collections that the account may know of are listed. medallion lists all.",
+        "Only collections that the account may see are listed. medallion lists all.",
         ("collections",),
         _lists_collections,
     ),
     _rule(
         "media-types",
-        "`media_types` says what a collection can hold. medallion says what it happens to hold.",
+        "`media_types` says what a collection can hold. medallion says what it currently holds.",
         ("media_types",),
         lambda d: set(d.theirs) < set(d.ours),
     ),
@@ -211,66 +213,68 @@ ALLOWED = (
     ),
     _rule(
         "versions-order",
-        "Versions of an object come in the order in which they were added. medallion turns each "
-        "page round.",
+        "Versions of an object are listed in the order in which they were added. medallion "
+        "reverses each page.",
         ("order of versions",),
         _is_reversed,
     ),
     _rule(
         "manifest-ties",
-        "What was added at one moment keeps its order everywhere. medallion's manifests order it "
-        "by id when versions are chosen.",
+        "Entries added at the same moment keep their order in every endpoint. medallion's "
+        "manifests order them by id when versions are selected.",
         ("order of objects",),
-        _is_a_tie,
+        _is_tie,
     ),
     _rule(
         "interop-filters",
         "The match filters of the interoperability document, such as `match[confidence]`, are "
-        "understood. medallion ignores them.",
+        "supported. medallion ignores them.",
         ("objects",),
-        _is_rated,
+        _is_filtered_by_confidence,
     ),
     _rule(
         "version-first",
-        "Which version is the first or last is decided before `added_after` acts, so that an old "
+        "The first and last version are determined before `added_after` applies, so that an old "
         "version that arrives late is never taken for the last one.",
         ("objects",),
-        _is_chosen_late,
+        _is_selected_late,
     ),
     _rule(
         "last-of-each-spec",
-        "Where several STIX versions are asked for, the last version in each of them is given.",
+        "If several STIX versions are requested, the last version in each of them is returned.",
         ("objects",),
         lambda d: len(_values(d, "match[spec_version]")) > 1 and d.apart <= {OLD["id"]},
     ),
     _rule(
         "empty",
-        "An empty envelope says `more: false`. medallion's says nothing.",
+        "An empty envelope says `more: false`. medallion's is empty.",
         ("more",),
         lambda d: _is_empty(d) and (d.theirs, d.ours) == (None, False),
     ),
     _rule(
         "empty-dates",
-        "An empty page repeats `added_after` as both dates, so that a poller stays where it was.",
+        "An empty page repeats `added_after` in both date headers, so that a poller stays where "
+        "it was.",
         _DATES,
         lambda d: _is_empty(d) and d.theirs is None and d.question.given("added_after") is not None,
     ),
     _rule(
         "ties",
-        "Walking by `added_after` = the last `X-TAXII-Date-Added-Last` loses nothing. medallion "
-        "loses what shares a date with the end of a page.",
+        "Paging by `added_after` = the last `X-TAXII-Date-Added-Last` loses nothing. medallion "
+        "loses objects that share a date with the end of a page.",
         ("objects",),
         _loses_ties,
     ),
     _rule(
         "next-twice",
-        "The same `next` gives the same page each time. medallion gives the page after it, or 400.",
+        "The same `next` returns the same page each time. medallion returns the page after it, "
+        "or 400.",
         ("objects", "status"),
         lambda d: d.question.walk == "twice",
     ),
     _rule(
         "next-without-limit",
-        "`next` works without `limit`. medallion breaks with 500.",
+        "`next` works without `limit`. medallion fails with 500.",
         _ANSWER,
         lambda d: (
             d.status == (500, 200) and bool(d.question.walk) and not d.question.given("limit")
@@ -278,47 +282,46 @@ ALLOWED = (
     ),
     _rule(
         "no-objects",
-        "An envelope without objects is 422. medallion takes it.",
+        "An envelope without objects is 422. medallion accepts it.",
         _ANSWER,
         lambda d: d.status == (202, 422) and d.question.body == b'{"objects": []}',
     ),
     _rule(
-        "one-bad",
-        "One bad object in an envelope is its own failure. medallion answers 422 to all and keeps "
-        "those before it.",
+        "one-invalid",
+        "An invalid object in an envelope is a failure of its own. medallion answers 422 for "
+        "the whole envelope and keeps the objects before it.",
         _ANSWER,
-        _both(_status((422, 202)), _JUDGED),
+        _all_of(_status((422, 202)), _IS_INVALID),
     ),
     _rule(
-        "judged",
-        "An object whose id is not of its type, or whose dates are none, is a failure. medallion "
-        "takes it.",
+        "invalid",
+        "An object whose id is not of its type, or whose timestamps are invalid, is a failure. "
+        "medallion accepts it",
         ("status", *_TALLIES),
-        _both(_JUDGED, lambda d: d.status in (None, (200, 404))),
+        _all_of(_IS_INVALID, lambda d: d.status in (None, (200, 404))),
     ),
     _rule(
-        "poison",
-        "So nobody can spoil a collection. At medallion a `modified` that is no date breaks every "
-        "read with 500.",
+        "spoilt-collection",
+        "a `modified` that is not a timestamp then breaks every read with 500.",
         _ANSWER,
-        _both(_status((500, 200)), _of(EMPTY)),
+        _all_of(_status((500, 200)), _concerns(EMPTY)),
     ),
     _rule(
-        "again",
-        "The same object again is a success and changes nothing. medallion calls it a failure.",
+        "sent-again",
+        "The same object sent again is a success and changes nothing. medallion reports a failure.",
         _TALLIES,
-        _of(threat(210)["id"]),
+        _concerns(threat(210)["id"]),
     ),
     _rule(
-        "status-tells-more",
-        "A status tells what became of each object (`x_tocsin_…`).",
+        "status-extensions",
+        "A status says what became of each object (`x_tocsin_…`).",
         ("x_tocsin_counts", "x_tocsin_settled"),
         lambda d: d.theirs is None,
     ),
     _rule(
         "delete-all",
-        "DELETE without `match[version]` takes all versions away. medallion takes the last.",
+        "DELETE without `match[version]` deletes all versions. medallion deletes the last.",
         _ANSWER,
-        _both(_status((200, 404)), _of(TWIN[0]["id"])),
+        _all_of(_status((200, 404)), _concerns(TWIN[0]["id"])),
     ),
 )
