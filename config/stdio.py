@@ -1,19 +1,27 @@
-"""The standard streams of a command, whatever the shell that started it made of them."""
+"""Standard streams and exit codes of the two commands, `tocsin` and `tocsin-hub`."""
 
 import os
 import sys
 
+DONE, FAILED, WRONG_USAGE, UNAVAILABLE = 0, 1, 2, 3
+"""Exit codes.  UNAVAILABLE: the hub or its database cannot be reached."""
 INTERRUPTED, PIPE_CLOSED = 130, 141
-"""What a shell shows for programs that a signal ended: 128 and its number."""
+"""The exit codes that shells report for SIGINT and SIGPIPE: 128 and the signal's number."""
 
 
-def opened() -> None:
-    """Has the streams that are closed (`>&-`) lead nowhere, so that no file takes their place."""
+def open_missing_streams() -> None:
+    """Connect streams that the shell closed (`>&-`) to the null device.
+
+    Otherwise the next file that is opened would take the place of standard output.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
-def dropped() -> None:
-    """What is still in the buffer of standard output must not complain at exit."""
+def discard_output() -> None:
+    """Send what standard output still holds in its buffer to the null device.
+
+    Otherwise Python would report the closed pipe once more at exit.
+    """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,6 +7,7 @@ import json
 import os
 import ssl
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from tocsin.conformance.registry import chosen
 from tocsin.conformance.runner import run
 from tocsin.conformance.server import Subject
 
-SUMMARY = "look at any TAXII 2.1 server from outside, and say what it does not keep"
+SUMMARY = "Check any TAXII 2.1 server against the standard, from outside."
 EPILOG = """\
 examples:
   tocsin-hub conformance https://taxii.example/taxii2/ --key me:secret
@@ -53,9 +54,13 @@ class NoEntry(Exception):
     """The server cannot be reached, or lets the account not in."""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.epilog, parser.formatter_class = EPILOG, argparse.RawDescriptionHelpFormatter
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tocsin-hub conformance",
+        description=SUMMARY,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add(
         "url", nargs="?", metavar="URL", help="the discovery URL, for instance https://host/taxii2/"
@@ -74,10 +79,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="the report as JSON")
     add("--junit", type=Path, metavar="FILE", help="the report as JUnit XML as well")
     add("--list", action="store_true", help="list the checks and ask nothing")
+    return parser
 
 
-def main(options: argparse.Namespace) -> int:
-    """Look at a server; the exit code."""
+def main(arguments: Sequence[str]) -> int:
+    """Look at a server and return the exit code.
+
+    Raises SystemExit for wrong options and for --help, as argparse does.
+    """
+    options = _parser().parse_args(arguments)
     try:
         checks = _wanted(options)
         if options.list:

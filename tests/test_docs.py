@@ -45,15 +45,18 @@ def anchors(page: Path) -> set[str]:
 def branches(command: tuple[str, ...]) -> list[tuple[str, ...]]:
     """A command's subcommands, down to those that have none; as its own --help lists them."""
     program = Path(sys.executable).with_name(command[0])
-    told = subprocess.run(
+    shown = subprocess.run(
         [program, *command[1:], "--help"],
         capture_output=True,
         text=True,
         check=True,
         env={**os.environ, "COLUMNS": "1000"},
     ).stdout
-    listed = re.search(r"^usage: .*\{([\w,-]+)\} \.\.\.", told, re.MULTILINE)
+    listed = re.search(r"^usage: .*\{([\w,-]+)\} \.\.\.", shown, re.MULTILINE)
+    section = re.search(r"^Commands:\n((?:  .*\n)+)", shown, re.MULTILINE)
     inner = listed[1].split(",") if listed else []
+    if section:
+        inner = re.findall(r"^  ([a-z][\w-]*)", section[1], re.MULTILINE)
     return [leaf for each in inner for leaf in branches((*command, each))] or [command]
 
 

@@ -108,7 +108,7 @@ Show the collections that there are for this key.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; answers the exit code."""
-    stdio.opened()
+    stdio.open_missing_streams()
     arguments = parser().parse_args(argv)
     with _warnings_said(logging.INFO if arguments.verbose else logging.WARNING):
         return _run(arguments)
@@ -126,11 +126,11 @@ def _run(arguments: argparse.Namespace) -> int:
         say(str(error))
         return exit_code(error)
     except BrokenPipeError:
-        stdio.dropped()
+        stdio.discard_output()
         return stdio.PIPE_CLOSED
     except OSError as error:
         say(f"{error.filename or 'the output'}: {error.strerror}")
-        stdio.dropped()
+        stdio.discard_output()
         return FAILED
     except KeyboardInterrupt:
         say(

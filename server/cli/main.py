@@ -1,103 +1,92 @@
-"""tocsin-hub: the hub's command.  Words in, words out; what they do is elsewhere."""
+"""The command `tocsin-hub`: its groups of commands, and how a command ends.
+
+Knows no group when it is imported: each is imported when it is asked for, so that a missing
+`server` extra can be reported, and `tocsin-hub conformance` loads neither Flask nor pymongo.
+"""
 
 from __future__ import annotations
 
-import argparse
-import json
-import logging
-import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+
+import click
 
 from tocsin.admission.errors import ShareError, Unavailable
 from tocsin.admission.policy import PolicyError
-from tocsin.config import (
-    ConfigError,
-    HubSettings,
-    load_hub,
-    stdio,
+from tocsin.config import ConfigError, stdio
+from tocsin.config.command_line import CONTEXT, EXIT_CODES, format_examples, run_command
+from tocsin.server.cli.deprecated import modernise
+
+_COMMANDS = {
+    "serve": "serve",
+    "work": "serve",
+    "partner": "partner",
+    "key": "key",
+    "collection": "collection",
+    "review": "review",
+    "object": "object",
+    "exclusion": "exclusion",
+    "import": "medallion",
+    "conformance": "conformance",
+}
+"""The module of each command or group, in the order of the help."""
+
+_SERVER_EXTRA = ("flask", "cheroot", "pymongo", "zstandard")
+_MISSING_EXTRA = """\
+tocsin-hub: this installation has only the clients; {missing} is missing.  Install the hub with
+  pip install 'tocsin[server]'             for a MongoDB of your own
+  pip install 'tocsin[server,embedded]'    with the embedded database engine"""
+
+_EXIT_CODES = {
+    ConfigError: stdio.WRONG_USAGE,
+    PolicyError: stdio.WRONG_USAGE,
+    Unavailable: stdio.UNAVAILABLE,
+    ShareError: stdio.FAILED,
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = import_module(f"tocsin.server.cli.{_COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings=CONTEXT,
+    epilog="\n\n".join(
+        (
+            format_examples(
+                "tocsin-hub serve",
+                'tocsin-hub partner add acme --name "ACME Corp" --term acme.example',
+                "tocsin-hub review list",
+                "tocsin-hub collection --help",
+            ),
+            EXIT_CODES.format(unavailable="the database or the server cannot be reached"),
+        )
+    ),
 )
-from tocsin.conformance import cli as conformance
-from tocsin.server.cli.commands import (
-    Told,
-    parser,
-    say,
-    serving,
-    working,
-)
-from tocsin.server.runtime import open_runtime, run_worker, serve
+@click.version_option(package_name="tocsin", message="tocsin-hub %(version)s")
+def tocsin_hub() -> None:
+    """A TAXII 2.1 hub for automated indicator sharing."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code."""
-    stdio.opened()
-    options = parser().parse_args(arguments)
-    try:
-        code = _run(options)
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:
-        stdio.dropped()
-        return stdio.PIPE_CLOSED
-    except OSError as error:
-        say(f"tocsin-hub: {error.strerror or error}: {error.filename or 'address, file or output'}")
-        stdio.dropped()
-        return 1
-    except KeyboardInterrupt:
-        say("tocsin-hub: interrupted")
-        return stdio.INTERRUPTED
-
-
-def _run(options: argparse.Namespace) -> int:
-    if options.run is conformance.main:
-        return int(conformance.main(options))  # looks at any server: needs no hub here
-    try:
-        settings = load_hub(options.config, os.environ, _overrides(options))
-        logging.basicConfig(
-            level=settings.log_level.upper(),
-            format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        )
-        if options.run is serving:
-            serve(settings, options.ready_file, say)
-            return 0
-        if options.run is working:
-            run_worker(settings, say)
-            return 0
-        logging.getLogger().setLevel(logging.WARNING)
-        return _at_the_desk(settings, options)
-    except (ConfigError, PolicyError) as error:
-        say(f"tocsin-hub: {error}")
-        return 2
-    except ShareError as error:
-        say(f"tocsin-hub: {error}")
-        return 3 if isinstance(error, Unavailable) else 1
-
-
-def _at_the_desk(settings: HubSettings, options: argparse.Namespace) -> int:
-    new = not settings.mongo_uri and not settings.data.exists()
-    with open_runtime(settings, lambda text: None) as hub:
-        if new:
-            say(f"tocsin-hub: there was no hub in {settings.data}, a new one was begun there;")
-            say("  if that is not what you meant, name the data directory of yours with --data")
-        answer = options.run(hub, options)
-    if options.json:
-        print(json.dumps(answer))
-    else:
-        _print(answer)
-    return 0
-
-
-def _overrides(options: argparse.Namespace) -> dict[str, object]:
-    names = ("data", "mongo_uri", "host", "port", "tls_certificate", "tls_key", "tls_client_ca")
-    return {name: getattr(options, name, None) for name in names}
-
-
-def _print(answer: Told) -> None:
-    if answer == []:
-        say("tocsin-hub: there are none")
-    for row in answer if isinstance(answer, list) else [answer]:
-        for name, value in row.items():
-            shown = json.dumps(value) if isinstance(value, list | dict) else value
-            print(f"{name}: {shown}")
-        if isinstance(answer, list):
-            print()
+    """Run one command and return its exit code."""
+    stdio.open_missing_streams()
+    missing = [package for package in _SERVER_EXTRA if find_spec(package) is None]
+    if missing:
+        print(_MISSING_EXTRA.format(missing=", ".join(missing)), file=sys.stderr)
+        return stdio.UNAVAILABLE
+    current, notes = modernise(sys.argv[1:] if arguments is None else arguments)
+    for note in notes:
+        print(f"tocsin-hub: {note}", file=sys.stderr)
+    return run_command(tocsin_hub, "tocsin-hub", current, _EXIT_CODES)

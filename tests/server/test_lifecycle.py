@@ -192,14 +192,14 @@ class TestCommands:
         hub.command("partner", "add", "acme", *rights)
         [partner] = hub.command("partner", "list")
         assert (partner["reliability"], partner["group"]) == (80, "family")
-        [added] = hub.command("benign", "add", "Our-CDN.top", "--reason", "ours")
+        [added] = hub.command("exclusion", "add", "Our-CDN.top", "--reason", "ours")
         assert added == {"kind": "domain-name", "value": "our-cdn.top", "revoked": 0}
-        [listed] = hub.command("benign", "list")
+        [listed] = hub.command("exclusion", "list")
         assert (listed["value"], listed["reason"]) == ("our-cdn.top", "ours")
-        hub.command("benign", "remove", "our-cdn.top")
-        assert hub.command("benign", "list") == []
+        hub.command("exclusion", "remove", "our-cdn.top")
+        assert hub.command("exclusion", "list") == []
         with pytest.raises(subprocess.CalledProcessError):
-            hub.command("public", "revoke", "indicator--x", "--reason", "none")
+            hub.command("object", "revoke", "indicator--x", "--reason", "none")
 
 
 class TestAnalysts:

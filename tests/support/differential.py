@@ -39,7 +39,7 @@ from werkzeug.test import TestResponse
 from tocsin.admission.timestamps import timestamp
 from tocsin.config import HubSettings
 from tocsin.server.app import create_app
-from tocsin.server.cli import operations
+from tocsin.server.cli.partner import add_partner
 from tocsin.server.model import Partner
 
 ROOTS = {"theirs": "/trust/", "ours": "/hub/"}
@@ -102,7 +102,7 @@ class Pair:
         home.take(file)
         slug = f"peer-{uuid.uuid4().hex[:8]}"
         may = [FULL, READ, EMPTY], [FULL, WRITE, EMPTY]  # CLOSED: neither
-        key = operations.add_partner(home.hub, Partner(slug, "Peer"), *may)["key"]
+        key = add_partner(home.hub, Partner(slug, "Peer"), *may)["key"]
         settings = HubSettings(
             data=home.hub.settings.data,
             title="Peer",

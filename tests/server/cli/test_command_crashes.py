@@ -9,7 +9,8 @@ from tocsin.admission.model import Consent
 from tocsin.config import HubSettings
 from tocsin.server.app import build_services
 from tocsin.server.bootstrap import create_operator
-from tocsin.server.cli import operations
+from tocsin.server.cli.key import issue_key, revoke_key
+from tocsin.server.cli.partner import PartnerChange, add_partner, change_partner
 from tocsin.server.model import Partner
 from tocsin.server.runtime import Runtime
 
@@ -17,23 +18,21 @@ EAST = Partner("east", "East Limited")
 
 
 def add(opened):
-    operations.add_partner(opened, EAST, ["green"], ["inbox"])
+    add_partner(opened, EAST, ["green"], ["inbox"])
 
 
 def change(opened):
     about = {"consent": Consent.EVERYONE}
-    operations.change_partner(
-        opened, "acme", operations.Change(about, reads=["clear"], disabled=True)
-    )
+    change_partner(opened, "acme", PartnerChange(about, reads=["clear"], disabled=True))
 
 
 def issue(opened):
-    operations.new_key(opened, "acme")
+    issue_key(opened, "acme")
 
 
 def revoke(opened):
     [key] = opened.services.store.accounts.list_keys("acme")
-    operations.revoke_key(opened, "acme", key)
+    revoke_key(opened, "acme", key)
 
 
 @pytest.fixture
@@ -74,7 +73,7 @@ def test_whenever_it_dies(hub, mortal, act, within):
 def test_a_partner_whose_account_is_taken_is_not_there_without_one(hub):
     opened = Runtime(HubSettings(), SEAL, hub.services, ADMISSION.policy)
     with pytest.raises(Conflict):
-        operations.add_partner(opened, Partner("operator", "Operators Limited"), [], [])
+        add_partner(opened, Partner("operator", "Operators Limited"), [], [])
     assert hub.store.accounts.find_partner("operator") is None
 
 
@@ -84,9 +83,7 @@ def test_two_changes_at_once_undo_nothing_of_each_other(hub, mortal):
     opened = Runtime(HubSettings(), SEAL, hub.services, ADMISSION.policy)
     change(opened)
     store.within = True
-    store.happens = lambda: operations.change_partner(
-        opened, "acme", operations.Change({"consent": Consent.NONE})
-    )
-    operations.change_partner(mortal, "acme", operations.Change({"reliability": 80}))
+    store.happens = lambda: change_partner(opened, "acme", PartnerChange({"consent": Consent.NONE}))
+    change_partner(mortal, "acme", PartnerChange({"reliability": 80}))
     partner = hub.store.accounts.find_partner("acme")
     assert (partner.consent, partner.reliability) == (Consent.NONE, 80)

@@ -75,17 +75,17 @@ def test_a_disabled_account_is_let_in_no_more_until_it_is_enabled(hub):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("nobody", "--group", "isac"), "there is no partner 'nobody'"),
         (("acme", "--read", "clear,nowhere"), "there is no collection 'nowhere'"),
-        (("acme", "--group", "No Slug"), "small letters"),
+        (("acme", "--group", "No Slug"), "lower-case letters"),
         (("acme", "--name", " "), "--name is empty"),
-        (("acme", "--name", "One", "--name", "Two"), "give all of its terms"),
+        (("acme", "--name", "One", "--name", "Two"), "give all terms"),
     ],
 )
-def test_what_cannot_be_is_refused_and_changes_nothing(hub, words, told):
+def test_what_cannot_be_is_refused_and_changes_nothing(hub, words, message):
     before = shown(hub)
     code, said = refused(hub, *words)
-    assert (code, told in said) == (1, True), said
+    assert (code, message in said) == (1, True), said
     assert shown(hub) == before

@@ -9,7 +9,7 @@ from support.hub import HubInProcess, indicator, sdo
 
 from tocsin.admission.model import Consent
 from tocsin.config import HubSettings
-from tocsin.server.cli import operations
+from tocsin.server.cli.partner import PartnerChange, change_partner
 from tocsin.server.intake import intake
 from tocsin.server.model import Partner
 from tocsin.server.runtime import Runtime
@@ -41,7 +41,7 @@ def forbid(other, value):
 
 def withdraw(other):
     opened = Runtime(HubSettings(), None, other.services, None)
-    return operations.change_partner(opened, "open", operations.Change({"consent": Consent.NONE}))
+    return change_partner(opened, "open", PartnerChange({"consent": Consent.NONE}))
 
 
 def test_a_value_that_is_forbidden_is_not_published(hub, other, engine_uri):

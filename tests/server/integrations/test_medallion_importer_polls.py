@@ -38,7 +38,7 @@ from tocsin.clients.poll import Ask, poll
 from tocsin.clients.state import Cursor
 from tocsin.config import HubSettings
 from tocsin.server.app import create_app
-from tocsin.server.cli import operations
+from tocsin.server.cli.partner import add_partner
 from tocsin.server.model import Partner
 from tocsin.server.runtime import open_runtime
 
@@ -188,7 +188,7 @@ def moved(hub, tmp_path):
     home = Home(hub, COLLECTION)
     home.take(file, collections={COLLECTION})
     slug = f"acme-{uuid.uuid4().hex[:6]}"
-    added = operations.add_partner(hub, Partner(slug, "ACME"), [COLLECTION], [])
+    added = add_partner(hub, Partner(slug, "ACME"), [COLLECTION], [])
     with serve_app(create_app(hub.services, hub.seal, hub.settings)) as origin:
         yield origin, f"{slug}:{added['key']}"
 

@@ -22,7 +22,7 @@ from support.hub import (
 from taxii2client.v21 import Collection, as_pages
 
 from tocsin.admission.model import Tlp
-from tocsin.server.cli.view_definitions import Wish, gathered
+from tocsin.server.cli.collection import CollectionSpec, define_collection
 from tocsin.server.model import (
     Account,
     CollectionKind,
@@ -47,11 +47,11 @@ def hub(common_store):
         hub,
         "both",
         CollectionKind.AGGREGATE,
-        Wish(("scratch", "lab"), types=frozenset({"indicator"})),
+        CollectionSpec(("scratch", "lab"), types=frozenset({"indicator"})),
     )
-    make(hub, "news", CollectionKind.AGGREGATE, Wish(("scratch", "lab")))
-    make(hub, "open", CollectionKind.AGGREGATE, Wish(("scratch",), max_tlp=Tlp.GREEN))
-    make(hub, "fresh", CollectionKind.AGGREGATE, Wish(("scratch",), active=True))
+    make(hub, "news", CollectionKind.AGGREGATE, CollectionSpec(("scratch", "lab")))
+    make(hub, "open", CollectionKind.AGGREGATE, CollectionSpec(("scratch",), max_tlp=Tlp.GREEN))
+    make(hub, "fresh", CollectionKind.AGGREGATE, CollectionSpec(("scratch",), active=True))
     hub.store.accounts.add_account(Account("operator", "", operator=True))
     hub.store.accounts.add_key("operator", hashlib.sha256(b"operator").hexdigest())
     hub.join(Partner("lone", "Lone"), ("both",))
@@ -77,7 +77,7 @@ def url(hub):
 
 def make(hub, alias, kind, wish):
     """A view, added as the operator's command does."""
-    new = gathered(hub.store, Made(str(uuid.uuid4()), alias, kind, alias.title()), wish)
+    new = define_collection(hub.store, Made(str(uuid.uuid4()), alias, kind, alias.title()), wish)
     hub.store.feeds.add(new)
     return new
 
@@ -192,7 +192,7 @@ class TestLevels:
             hub,
             "public",
             CollectionKind.AGGREGATE,
-            Wish(("amber", "green", "clear"), max_tlp=Tlp.GREEN),
+            CollectionSpec(("amber", "green", "clear"), max_tlp=Tlp.GREEN),
         )
         marks = (CLEAR, GREEN, AMBER)
         hub.push(*(indicator(f"{i}.top", object_marking_refs=[m]) for i, m in enumerate(marks)))
@@ -245,7 +245,7 @@ class TestRights:
 class TestSnapshot:
     def test_is_what_its_source_was_until_something_is_deleted(self, hub):
         before = ids(page(hub, "lab", limit=1000))
-        make(hub, "kept", CollectionKind.SNAPSHOT, Wish(("lab",)))
+        make(hub, "kept", CollectionKind.SNAPSHOT, CollectionSpec(("lab",)))
         put(hub, [sdo("tool", name="Later")], "lab")
         assert ids(page(hub, "kept", limit=1000)) == before
         assert ask(hub, "kept/").json["description"].startswith("As it was at 20")
@@ -256,6 +256,6 @@ class TestSnapshot:
         )
 
     def test_of_an_aggregate_keeps_its_filters(self, hub):
-        made = make(hub, "pinned", CollectionKind.SNAPSHOT, Wish(("open",)))
+        made = make(hub, "pinned", CollectionKind.SNAPSHOT, CollectionSpec(("open",)))
         assert made.view == replace(hub.collection("open").view, at=made.view.at)
         assert ids(page(hub, "pinned", limit=1000)) == ids(page(hub, "open", limit=1000))

@@ -1,0 +1,109 @@
+"""What the command lines `tocsin` and `tocsin-hub` share: how a command ends, values, examples.
+
+Knows click and nothing of what the commands do.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+from click.shell_completion import shell_complete
+
+from tocsin.config import stdio
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
+"""click's settings for the outermost group."""
+
+EXIT_CODES = """\
+\b
+Exit codes:
+  0    done
+  1    refused or failed
+  2    wrong usage or wrong settings
+  3    {unavailable}
+  130  interrupted
+  141  the reader of the output is gone, for instance `| head`
+"""
+
+
+class ParsedValue(click.ParamType[Any]):
+    """The type of an option whose value `parse` reads.
+
+    `parse` raises one of `errors` with a text that says what would be right.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        parse: Callable[[str], Any],
+        errors: tuple[type[Exception], ...] = (ValueError,),
+    ) -> None:
+        """`name` stands for the value in the help."""
+        self.name = name
+        self._parse = parse
+        self._errors = errors
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See click."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except self._errors as error:
+            self.fail(str(error), param, ctx)
+
+
+def format_examples(*lines: str) -> str:
+    """The end of a command's help.  A line that begins with two spaces continues an example."""
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
+
+
+def run_command(
+    command: click.Command,
+    program: str,
+    arguments: Sequence[str] | None,
+    exit_codes: Mapping[type[Exception], int],
+) -> int:
+    """Run a command line and return its exit code.
+
+    `exit_codes` are those of the errors whose text is written for the user; the first that fits
+    counts.  Other exceptions are bugs and travel on.
+    """
+    complete = os.environ.get(f"_{program.upper().replace('-', '_')}_COMPLETE")
+    if complete:
+        variable = f"_{program.upper().replace('-', '_')}_COMPLETE"
+        return shell_complete(command, {}, program, variable, complete)
+    try:
+        return _invoke(command, program, sys.argv[1:] if arguments is None else arguments)
+    except BrokenPipeError:
+        stdio.discard_output()
+        return stdio.PIPE_CLOSED
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        return stdio.INTERRUPTED
+    except tuple(exit_codes) as error:
+        print(f"{program}: {error}", file=sys.stderr, flush=True)
+        return next(code for kind, code in exit_codes.items() if isinstance(error, kind))
+    except OSError as error:
+        place = error.filename or "address, file or output"
+        print(f"{program}: {error.strerror or error}: {place}", file=sys.stderr, flush=True)
+        stdio.discard_output()
+        return stdio.FAILED
+
+
+def _invoke(command: click.Command, program: str, arguments: Sequence[str]) -> int:
+    try:
+        with command.make_context(program, list(arguments)) as context:
+            code = command.invoke(context)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else stdio.DONE
+    except click.exceptions.Exit as end:
+        sys.stdout.flush()
+        return end.exit_code
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code

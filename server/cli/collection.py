@@ -1,0 +1,244 @@
+"""`tocsin-hub collection`: inboxes, feeds, verbatim collections, aggregates and snapshots.
+
+Readers of an aggregate or a snapshot see through it what its sources hold, whether or not they may
+read the sources. So an inbox, whose content nobody has judged, cannot be a source, and the
+operator sets the limit (`--max-tlp`).
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import click
+
+from tocsin.admission.errors import Malformed, NotFound, ShareError
+from tocsin.admission.model import Tlp
+from tocsin.admission.timestamps import micros, timestamp
+from tocsin.config.command_line import ParsedValue, format_examples
+from tocsin.server.bootstrap import OPERATOR, ensure_collection
+from tocsin.server.cli.command import LIST, TLP, Answer, check_slug, join_lists, with_hub
+from tocsin.server.model import Collection, CollectionKind, View
+from tocsin.server.runtime import Runtime
+from tocsin.server.store import Store, Transaction
+
+_TYPE = re.compile(r"[a-z][a-z0-9-]{1,248}[a-z0-9]")
+_SOURCES_OF = {
+    CollectionKind.AGGREGATE: (CollectionKind.FEED, CollectionKind.VERBATIM),
+    CollectionKind.SNAPSHOT: (
+        CollectionKind.FEED,
+        CollectionKind.VERBATIM,
+        CollectionKind.AGGREGATE,
+    ),
+}
+"""Kinds of collections that a view of this kind may show."""
+_OPTIONS_OF = {
+    CollectionKind.AGGREGATE: {"--source", "--type", "--active-only", "--max-tlp"},
+    CollectionKind.SNAPSHOT: {"--source", "--at"},
+}
+"""Options that these kinds have; the others have only --max-tlp."""
+
+
+def _parse_time(text: str) -> int:
+    try:
+        return micros(text)
+    except ShareError as error:
+        raise ValueError(f"{error}; write it like 2026-01-31T00:00:00Z") from error
+
+
+@click.group("collection")
+def collection_command() -> None:
+    """Collections: inboxes, feeds, verbatim, aggregates, snapshots."""
+
+
+@collection_command.command("list", epilog=format_examples("tocsin-hub collection list --json"))
+@with_hub
+def _list(hub: Runtime) -> list[Answer]:
+    """List the collections with their ids, aliases and definitions."""
+    return list_collections(hub)
+
+
+@collection_command.command(
+    "add",
+    epilog=format_examples(
+        "tocsin-hub collection add ics --kind feed --max-tlp green \\",
+        '  --title "Industrial control"',
+        "tocsin-hub collection add iocs --kind aggregate \\",
+        "  --source clear,scratch --type indicator --active-only",
+        "tocsin-hub collection add october --kind snapshot --source green \\",
+        "  --at 2026-11-01T00:00:00Z",
+    ),
+)
+@click.argument("alias")
+@click.option("--kind", required=True, type=click.Choice([kind.value for kind in CollectionKind]))
+@click.option("--title", default="", help="The title that readers see.")
+@click.option(
+    "--max-tlp", type=TLP, help="Feed, aggregate: the strictest level in it (feed: amber)."
+)
+@click.option(
+    "--source",
+    type=LIST,
+    multiple=True,
+    help="Aggregate, snapshot: the collections that it shows.",
+)
+@click.option("--type", "types", type=LIST, multiple=True, help="Aggregate: only these STIX types.")
+@click.option("--active-only", is_flag=True, help="Aggregate: nothing revoked or expired.")
+@click.option(
+    "--at",
+    type=ParsedValue("TIME", _parse_time),
+    help="Snapshot: the moment that it shows, in UTC (now).",
+)
+@with_hub
+def _add(hub: Runtime, alias: str, kind: str, **options: Any) -> Answer:
+    """Add a collection.
+
+    ALIAS is its short name: lower-case letters, digits and hyphens. Lists are separated by
+    commas. A feed receives what is published from now on.
+    """
+    spec = CollectionSpec(
+        sources=join_lists(options["source"]),
+        types=frozenset(join_lists(options["types"])),
+        max_tlp=options["max_tlp"],
+        active=options["active_only"],
+        at=options["at"],
+    )
+    new = Collection(str(uuid.uuid4()), alias, CollectionKind(kind), options["title"] or alias)
+    return add_collection(hub, define_collection(hub.services.store, new, spec))
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSpec:
+    """What the operator asks of a new collection, apart from its name, kind and title."""
+
+    sources: tuple[str, ...] = ()
+    """Ids or aliases."""
+    types: frozenset[str] = frozenset()
+    """STIX types; empty: all."""
+    max_tlp: Tlp | None = None
+    active: bool = False
+    """Leave out what is revoked or expired."""
+    at: int | None = None
+    """µs since 1970 UTC; None: now."""
+
+
+def define_collection(store: Store, new: Collection, spec: CollectionSpec) -> Collection:
+    """The collection with its level or view as specified; it is not added yet.
+
+    Raises Malformed if its kind does not have what the specification names, NotFound for an
+    unknown source.
+    """
+    _check_spec(new.kind, spec)
+    known = store.feeds.collections()
+    sources = [_find_source(known, name, new.kind) for name in dict.fromkeys(spec.sources)]
+    if new.kind is CollectionKind.AGGREGATE:
+        ids = tuple(dict.fromkeys(source.id for source in sources))
+        return replace(new, view=View(ids, spec.types, spec.max_tlp, spec.active))
+    if new.kind is CollectionKind.SNAPSHOT:
+        (source,) = sources
+        at = store.commit(lambda txn: txn.pin_stamp(spec.at))
+        view = replace(source.view or View((source.id,)), at=at)
+        return replace(new, view=view, description=f"As it was at {timestamp(at)}.")
+    return new if spec.max_tlp is None else replace(new, max_tlp=spec.max_tlp)
+
+
+def add_collection(hub: Runtime, collection: Collection) -> Answer:
+    """Add a collection; a feed receives what is published from now on."""
+    check_slug(collection.alias)
+    ensure_collection(hub.services.store, collection)
+    answer = _format_collection(collection, hub.services.store.feeds.collections())
+
+    def work(txn: Transaction) -> None:
+        hub.services.publisher.furnish(txn)
+        entry = {name: value for name, value in answer.items() if name not in ("id", "title")}
+        txn.add_journal_entry("collection.add", OPERATOR, entry)
+
+    hub.services.store.commit(work)
+    return answer
+
+
+def list_collections(hub: Runtime) -> list[Answer]:
+    """Every collection with its definition."""
+    known = hub.services.store.feeds.collections()
+    return [_format_collection(collection, known) for collection in known]
+
+
+def find_collection_ids(hub: Runtime, names: Iterable[str]) -> frozenset[str]:
+    """The ids of collections that are named by id or alias.
+
+    Raises NotFound.
+    """
+    known = {}
+    for collection in hub.services.store.feeds.collections():
+        known[collection.alias] = known[collection.id] = collection.id
+    names = {name.strip() for name in names if name.strip()}
+    for name in names - known.keys():
+        raise _no_collection(name)
+    return frozenset(known[name] for name in names)
+
+
+def _no_collection(name: str) -> NotFound:
+    return NotFound(
+        f"there is no collection {name!r}; `tocsin-hub collection list` shows the collections"
+    )
+
+
+def _check_spec(kind: CollectionKind, spec: CollectionSpec) -> None:
+    """Raise Malformed if something is specified that this kind does not have."""
+    given = {
+        "--source": bool(spec.sources),
+        "--type": bool(spec.types),
+        "--active-only": spec.active,
+        "--max-tlp": spec.max_tlp is not None,
+        "--at": spec.at is not None,
+    }
+    for option in given:
+        if given[option] and option not in _OPTIONS_OF.get(kind, {"--max-tlp"}):
+            raise Malformed(f"{option} cannot be used with --kind {kind.value}")
+    if kind is CollectionKind.AGGREGATE and not spec.sources:
+        raise Malformed("--source is missing; name the collections that the aggregate shows")
+    if kind is CollectionKind.SNAPSHOT and len(set(spec.sources)) != 1:
+        raise Malformed("--source must name exactly one collection, of which the snapshot is taken")
+    for type in spec.types:
+        if not _TYPE.fullmatch(type):
+            raise Malformed(f"--type: {ascii(type[:40])} is not a STIX type")
+
+
+def _find_source(known: Sequence[Collection], name: str, kind: CollectionKind) -> Collection:
+    """The collection of this id or alias.
+
+    Raises NotFound, or Malformed if a view of this kind cannot show it.
+    """
+    for collection in known:
+        if name in (collection.id, collection.alias):
+            if collection.kind not in _SOURCES_OF.get(kind, ()):
+                kinds = " or ".join(each.value for each in _SOURCES_OF.get(kind, ()))
+                raise Malformed(
+                    f"--source {name}: the kind is {collection.kind.value}, but it must be {kinds}"
+                )
+            return collection
+    raise _no_collection(name)
+
+
+def _format_collection(collection: Collection, known: Iterable[Collection]) -> Answer:
+    answer: Answer = {
+        "id": collection.id,
+        "alias": collection.alias,
+        "kind": collection.kind.value,
+        "title": collection.title,
+        "max_tlp": collection.max_tlp.word,
+    }
+    return answer if collection.view is None else answer | _format_view(collection.view, known)
+
+
+def _format_view(view: View, known: Iterable[Collection]) -> Answer:
+    names = {collection.id: collection.alias or collection.id for collection in known}
+    return {
+        "sources": [names.get(source, source) for source in view.sources],
+        "types": sorted(view.types),
+        "max_tlp": None if view.max_tlp is None else view.max_tlp.word,
+        "active_only": view.active,
+        "at": None if view.at is None else timestamp(view.at),
+    }

@@ -1,0 +1,127 @@
+"""`tocsin-hub key`: the keys and client certificates of accounts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tocsin.admission.errors import NotFound
+from tocsin.config.command_line import format_examples
+from tocsin.server import bootstrap
+from tocsin.server.auth import certificate_fingerprint, is_certificate_fingerprint
+from tocsin.server.bootstrap import OPERATOR
+from tocsin.server.cli.command import Answer, with_hub
+from tocsin.server.http.tls import first_certificate
+from tocsin.server.runtime import Runtime
+from tocsin.server.store import Transaction
+
+
+@click.group("key")
+def key_command() -> None:
+    """Keys and client certificates of accounts.
+
+    An account has the name of its partner; the operator's is `operator`.
+    """
+
+
+@key_command.command("issue", epilog=format_examples("tocsin-hub key issue acme"))
+@click.argument("account")
+@with_hub
+def _issue(hub: Runtime, account: str) -> Answer:
+    """Issue another key for an account; it is shown only once."""
+    return issue_key(hub, account)
+
+
+@key_command.command(
+    "certificate", epilog=format_examples("tocsin-hub key certificate acme acme.crt")
+)
+@click.argument("account")
+@click.argument("file", type=click.Path(path_type=Path))
+@with_hub
+def _certificate(hub: Runtime, account: str, file: Path) -> Answer:
+    """Register a client certificate (PEM or DER) for an account."""
+    return register_certificate(hub, account, file.read_bytes())
+
+
+@key_command.command("list", epilog=format_examples("tocsin-hub key list acme --json"))
+@click.argument("account")
+@with_hub
+def _list(hub: Runtime, account: str) -> list[Answer]:
+    """List the keys and certificates of an account by their SHA-256."""
+    return list_keys(hub, account)
+
+
+@key_command.command("revoke", epilog=format_examples("tocsin-hub key revoke acme 4f2a"))
+@click.argument("account")
+@click.argument("id")
+@with_hub
+def _revoke(hub: Runtime, account: str, id: str) -> Answer:
+    """Revoke a key or certificate: no request is let in with it any more.
+
+    ID is what `key list` shows, or the first characters of it.
+    """
+    return revoke_key(hub, account, id)
+
+
+def issue_key(hub: Runtime, account: str) -> Answer:
+    """Add a key to an account; its other keys stay valid until they are revoked."""
+    _check_account(hub, account)
+    return hub.services.store.commit(lambda txn: add_key(txn, account))
+
+
+def add_key(txn: Transaction, account: str) -> Answer:
+    """Add a key to an account within a transaction; the answer holds its secret."""
+    answer: Answer = {"account": account, "key": bootstrap.issue_key(txn, account)}
+    txn.add_journal_entry("key.issue", OPERATOR, {"account": account})
+    return answer
+
+
+def register_certificate(hub: Runtime, account: str, file: bytes) -> Answer:
+    """Let a client certificate, as its file has it, open an account."""
+    _check_account(hub, account)
+    digest = certificate_fingerprint(first_certificate(file))
+
+    def work(txn: Transaction) -> Answer:
+        txn.accounts.add_key(account, digest)
+        txn.add_journal_entry("key.certificate", OPERATOR, {"account": account, "id": digest})
+        return {"account": account, "id": digest}
+
+    return hub.services.store.commit(work)
+
+
+def list_keys(hub: Runtime, account: str) -> list[Answer]:
+    """The SHA-256 of each key and certificate of an account."""
+    _check_account(hub, account)
+    return [
+        {
+            "account": account,
+            "kind": "certificate" if is_certificate_fingerprint(digest) else "key",
+            "id": digest,
+        }
+        for digest in hub.services.store.accounts.list_keys(account)
+    ]
+
+
+def revoke_key(hub: Runtime, account: str, prefix: str) -> Answer:
+    """Revoke the key or certificate whose SHA-256 begins with `prefix`, from now on."""
+    _check_account(hub, account)
+    digests = hub.services.store.accounts.list_keys(account)
+    found = [digest for digest in digests if prefix and digest.startswith(prefix)]
+    hint = f"`tocsin-hub key list {account}` shows the ids"
+    if not found:
+        raise NotFound(f"{account} has no key or certificate {prefix!r}; {hint}")
+    if len(found) > 1:
+        raise NotFound(f"the prefix {prefix!r} is ambiguous: it matches {len(found)} keys; {hint}")
+
+    def work(txn: Transaction) -> Answer:
+        txn.accounts.revoke_key(found[0])
+        txn.add_journal_entry("key.revoke", OPERATOR, {"account": account, "id": found[0]})
+        return {"account": account, "revoked": found[0]}
+
+    return hub.services.store.commit(work)
+
+
+def _check_account(hub: Runtime, name: str) -> None:
+    if hub.services.store.accounts.find_account(name) is None:
+        raise NotFound(f"there is no account {name!r}; `tocsin-hub partner list` shows them")

@@ -1,0 +1,65 @@
+"""`tocsin-hub import medallion`: take over the collections of a medallion server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tocsin.admission.errors import ShareError
+from tocsin.admission.timestamps import micros
+from tocsin.config.command_line import ParsedValue, format_examples
+from tocsin.server.cli.command import CommandResult, print_notice, with_hub
+from tocsin.server.integrations.medallion.importer import NOTICE, Wish, medallion, take_over
+from tocsin.server.runtime import Runtime
+
+_CURSOR = ParsedValue("ADDED_AFTER", micros, (ShareError,))
+
+
+@click.group("import")
+def import_command() -> None:
+    """Import from other servers."""
+
+
+@import_command.command(
+    "medallion",
+    epilog=format_examples(
+        "tocsin-hub import medallion data.json --dry-run",
+        "tocsin-hub import medallion data.json --root trustgroup1 --into old",
+        "tocsin-hub import medallion mongodb://db.example/ --collection indicators",
+        "tocsin-hub import medallion data.json --cursor 2020-06-02T10:00:00.000000Z",
+    ),
+)
+@click.argument("source")
+@click.option("--root", multiple=True, metavar="NAME", help="Only this API root; repeatable.")
+@click.option(
+    "--collection",
+    multiple=True,
+    metavar="NAME",
+    help="Only this collection, by id, alias or title; repeatable.",
+)
+@click.option("--into", default="", metavar="PREFIX", help="Name the collections PREFIX-….")
+@click.option(
+    "--cursor",
+    type=_CURSOR,
+    help="Show where a poller goes on here that had read up to there on medallion.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be imported; write nothing.")
+@with_hub
+def _medallion(hub: Runtime, source: str, into: str, **options: Any) -> CommandResult:
+    """Import medallion's collections as verbatim collections; repeatable.
+
+    SOURCE is medallion's JSON data file, or the mongodb:// URI of its database.
+    """
+    wish = Wish(
+        roots=frozenset(options["root"]),
+        collections=frozenset(options["collection"]),
+        prefix=into,
+        cursor=options["cursor"],
+        dry=options["dry_run"],
+    )
+    with medallion(source) as sources:
+        imported = take_over(hub, sources, wish)
+    for line in NOTICE:
+        print_notice(line)
+    return imported

@@ -1,0 +1,266 @@
+"""`tocsin-hub partner`: organisations that share, and the rights of their accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import click
+
+from tocsin.admission.errors import Malformed, NotFound
+from tocsin.admission.merge.confidence import parse_reliability
+from tocsin.admission.model import Consent, Tlp
+from tocsin.config.command_line import ParsedValue, format_examples
+from tocsin.server.bootstrap import OPERATOR
+from tocsin.server.cli.collection import find_collection_ids
+from tocsin.server.cli.command import LIST, TLP, Answer, check_slug, join_lists, with_hub
+from tocsin.server.cli.key import add_key
+from tocsin.server.countries import country
+from tocsin.server.model import Account, Partner
+from tocsin.server.runtime import Runtime
+from tocsin.server.store import Transaction
+
+_OPTIONS = (
+    click.option(
+        "--country",
+        type=ParsedValue("CODE", country),
+        help="ISO 3166-1 alpha-2 code, for instance US.",
+    ),
+    click.option("--sector", type=LIST, multiple=True, help="Its sectors."),
+    click.option(
+        "--term",
+        type=LIST,
+        multiple=True,
+        help="Its domains, products, networks: masked in what it submits.",
+    ),
+    click.option("--read", type=LIST, multiple=True, help="Collections that it may read."),
+    click.option("--write", type=LIST, multiple=True, help="Collections that it may write to."),
+    click.option("--max-tlp", type=TLP, help="The strictest level that it may submit."),
+    click.option(
+        "--consent",
+        type=click.Choice([consent.value for consent in Consent]),
+        help="Who may learn its name.",
+    ),
+    click.option(
+        "--reliability",
+        type=ParsedValue("GRADE", parse_reliability),
+        help="Its record: A to F (Admiralty code), or 0 to 100.",
+    ),
+    click.option("--group", metavar="SLUG", help="Partners of one group count as one source."),
+)
+
+
+def _partner_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.group("partner")
+def partner_command() -> None:
+    """Organisations that share, and the rights of their accounts."""
+
+
+@partner_command.command(
+    "add",
+    epilog=format_examples(
+        'tocsin-hub partner add acme --name "ACME Corp" --term acme.example',
+        'tocsin-hub partner add north --name "North Hospital" --country US \\',
+        "  --sector healthcare --read clear,green,amber --max-tlp green --json",
+    ),
+)
+@click.argument("slug")
+@click.option(
+    "--name",
+    "names",
+    required=True,
+    multiple=True,
+    help="What it is called; repeat it for further names.",
+)
+@_partner_options
+@with_hub
+def _add(hub: Runtime, slug: str, **options: Any) -> Answer:
+    """Add a partner with an account and a key, which is shown only once.
+
+    SLUG is its short name: lower-case letters, digits and hyphens, and no word of everyday texts,
+    because it is masked in what the partner submits.
+
+    Lists are separated by commas. Defaults: --read clear,green --write inbox --max-tlp amber
+    --consent none --reliability 50.
+    """
+    first, *others = options["names"]
+    partner = Partner(
+        slug, name=first, terms=(*others, *join_lists(options["term"])), **_partner_fields(options)
+    )
+    partner = replace(partner, default_tlp=min(partner.max_tlp, Tlp.AMBER))
+    reads, writes = _rights(options, "read"), _rights(options, "write")
+    return add_partner(
+        hub,
+        partner,
+        ("clear", "green") if reads is None else reads,
+        ("inbox",) if writes is None else writes,
+    )
+
+
+@partner_command.command(
+    "change",
+    epilog=format_examples(
+        "tocsin-hub partner change acme --read clear,green,amber --reliability B",
+        "tocsin-hub partner change acme --disable",
+    ),
+)
+@click.argument("slug")
+@click.option("--name", "names", multiple=True, help="What it is called.")
+@_partner_options
+@click.option("--disable", "disabled", flag_value=True, type=bool, help="Lock its account out.")
+@click.option("--enable", "disabled", flag_value=False, type=bool, help="Let it in again.")
+@with_hub
+def _change(hub: Runtime, slug: str, disabled: bool | None, **options: Any) -> Answer:
+    """Change what the options name, from the next request on.
+
+    A list takes the place of the whole former list. What was published stays as it is.
+    """
+    fields = _partner_fields(options)
+    names, terms = options["names"], _rights(options, "term")
+    if names:
+        fields["name"] = names[0]
+    if terms is not None:
+        fields["terms"] = (*names[1:], *terms)
+    elif len(names) > 1:
+        raise Malformed("further names are terms: give all terms of the partner with --term too")
+    change = PartnerChange(fields, _rights(options, "read"), _rights(options, "write"), disabled)
+    return change_partner(hub, slug, change)
+
+
+@partner_command.command("list", epilog=format_examples("tocsin-hub partner list --json"))
+@with_hub
+def _list(hub: Runtime) -> list[Answer]:
+    """List partners, their accounts and rights."""
+    return list_partners(hub)
+
+
+def _partner_fields(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those fields of `Partner` that were given, but name and terms."""
+    fields = {name: options[name] for name in ("country", "max_tlp", "reliability", "group")}
+    if options["consent"] is not None:
+        fields["consent"] = Consent(options["consent"])
+    if options["sector"]:
+        fields["sectors"] = join_lists(options["sector"])
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _rights(options: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
+    """The values of a list option; None if it was not given."""
+    return join_lists(options[name]) if options[name] else None
+
+
+def add_partner(
+    hub: Runtime, partner: Partner, reads: Iterable[str], writes: Iterable[str]
+) -> Answer:
+    """Add a partner with one account of its name and a key, which the answer holds.
+
+    `reads` and `writes` are ids or aliases of collections.
+    """
+    check_slug(partner.slug)
+    _check_partner(partner)
+    may_read, may_write = find_collection_ids(hub, reads), find_collection_ids(hub, writes)
+
+    def work(txn: Transaction) -> Answer:
+        txn.accounts.add_partner(partner)
+        txn.accounts.add_account(Account(partner.slug, partner.slug, may_read, may_write))
+        return add_key(txn, partner.slug)
+
+    return {"partner": partner.slug, **hub.services.store.commit(work)}
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerChange:
+    """New values for a partner and its account; None leaves a value as it is."""
+
+    fields: Mapping[str, object] = field(default_factory=dict)
+    """Fields of `Partner`."""
+    reads: Iterable[str] | None = None
+    """Ids or aliases of collections, like `writes`."""
+    writes: Iterable[str] | None = None
+    disabled: bool | None = None
+
+
+def change_partner(hub: Runtime, slug: str, change: PartnerChange) -> Answer:
+    """Change a partner and its account, from the next request on.
+
+    What was published before stays as it is.
+    """
+    aliases = _aliases(hub)
+
+    def work(txn: Transaction) -> Answer:
+        partner, account = txn.accounts.find_partner(slug), txn.accounts.find_account(slug)
+        if partner is None or account is None:
+            raise NotFound(f"there is no partner {slug!r}; `tocsin-hub partner list` shows them")
+        changed = replace(partner, **change.fields)  # type: ignore[arg-type]
+        changed = replace(changed, default_tlp=min(changed.max_tlp, Tlp.AMBER))
+        _check_partner(changed)
+        txn.accounts.update_partner(changed)
+        txn.accounts.update_account(_change_account(hub, account, change))
+        answer = _format_partner(changed, txn.accounts.list_accounts(slug), aliases)
+        names = sorted(n for n in change.fields if getattr(changed, n) != getattr(partner, n))
+        entry = {"partner": slug, "fields": names, "accounts": answer["accounts"]}
+        txn.add_journal_entry("partner.change", OPERATOR, entry)
+        return answer
+
+    return hub.services.store.commit(work)
+
+
+def list_partners(hub: Runtime) -> list[Answer]:
+    """Every partner with the rights of its accounts."""
+    people, aliases = hub.services.store.accounts, _aliases(hub)
+    accounts = people.list_accounts()
+    return [
+        _format_partner(partner, [a for a in accounts if a.partner == partner.slug], aliases)
+        for partner in people.list_partners()
+    ]
+
+
+def _check_partner(partner: Partner) -> None:
+    if partner.group:
+        check_slug(partner.group)
+    if not partner.name.strip():
+        raise Malformed("--name is empty; give the partner's name")
+
+
+def _change_account(hub: Runtime, account: Account, change: PartnerChange) -> Account:
+    reads, writes = change.reads, change.writes
+    return replace(
+        account,
+        reads=account.reads if reads is None else find_collection_ids(hub, reads),
+        writes=account.writes if writes is None else find_collection_ids(hub, writes),
+        disabled=account.disabled if change.disabled is None else change.disabled,
+    )
+
+
+def _aliases(hub: Runtime) -> dict[str, str]:
+    return {each.id: each.alias for each in hub.services.store.feeds.collections()}
+
+
+def _format_partner(
+    partner: Partner, accounts: Iterable[Account], aliases: Mapping[str, str]
+) -> Answer:
+    return {
+        "partner": partner.slug,
+        "name": partner.name,
+        "country": partner.country,
+        "sectors": list(partner.sectors),
+        "max_tlp": partner.max_tlp.word,
+        "consent": partner.consent.value,
+        "reliability": partner.reliability,
+        "group": partner.group,
+        "accounts": [
+            {
+                "account": account.name,
+                "read": sorted(aliases.get(id, id) for id in account.reads),
+                "write": sorted(aliases.get(id, id) for id in account.writes),
+                "disabled": account.disabled,
+            }
+            for account in accounts
+        ],
+    }

@@ -1,0 +1,66 @@
+"""`tocsin-hub serve` and `tocsin-hub work`: the two commands that run until SIGTERM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tocsin.config import HubSettings
+from tocsin.config.command_line import format_examples
+from tocsin.server import runtime
+from tocsin.server.cli.command import print_notice, with_settings
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command(
+    "serve",
+    epilog=format_examples(
+        "tocsin-hub serve",
+        "tocsin-hub serve --data /srv/tocsin --host 127.0.0.1 --port 8420",
+        "tocsin-hub serve --config hub.toml --ready-file ready.json",
+        "tocsin-hub serve --host 0.0.0.0 --port 443 \\",
+        "  --tls-cert hub.pem --tls-key hub.key",
+    ),
+)
+@click.option("--host", help="The address to listen on.")
+@click.option("--port", type=int, help="The port to listen on; 0 takes any free one.")
+@click.option(
+    "--tls-cert",
+    "tls_certificate",
+    type=_FILE,
+    metavar="FILE",
+    help="The hub's certificate and chain, in PEM.",
+)
+@click.option(
+    "--tls-key", type=_FILE, metavar="FILE", help="Its key, unless it is in the same file."
+)
+@click.option(
+    "--tls-client-ca",
+    type=_FILE,
+    metavar="FILE",
+    help="The authorities of client certificates, in PEM.",
+)
+@click.option(
+    "--ready-file",
+    type=_FILE,
+    metavar="FILE",
+    help="Write the URL and the process id there once the hub answers.",
+)
+@with_settings
+def serve_command(settings: HubSettings, ready_file: Path | None) -> None:
+    """Answer TAXII 2.1 requests until SIGTERM."""
+    runtime.serve(settings, ready_file, print_notice)
+
+
+@click.command(
+    "work",
+    epilog=format_examples(
+        "tocsin-hub work --mongo-uri 'mongodb://db.example/?replicaSet=rs0'",
+    ),
+)
+@with_settings
+def work_command(settings: HubSettings) -> None:
+    """Process submissions beside the hubs of a MongoDB."""
+    runtime.run_worker(settings, print_notice)
