@@ -7,6 +7,7 @@ import collections
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -55,7 +56,7 @@ SECRETS = (
 )
 """What must be in no feed."""
 
-out = Console()
+out = Console(record=True)
 
 
 def main() -> int:
@@ -70,6 +71,8 @@ def main() -> int:
         _show(pushed, feeds)
         for fault in faults:
             out.print(f"[red]not as expected:[/] {fault}")
+        if options.svg:
+            _save_picture(options.svg)
         if not options.once:
             _go_on(work, url, keys)
     shutil.rmtree(work, ignore_errors=True)
@@ -84,7 +87,14 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     parser.add_argument("--once", action="store_true", help="stop the hub at the end")
     parser.add_argument("--json", action="store_true", help="counts as JSON on the last line")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="save what is shown as a picture")
     return parser.parse_args()
+
+
+def _save_picture(file: Path) -> None:
+    """Write docs/images/demo.svg, say; without the fonts that rich takes from the net."""
+    picture = out.export_svg(title="scripts/demo", clear=False)
+    file.write_text(re.sub(r"@font-face \{.*?\}\n?", "", picture, flags=re.DOTALL), "utf-8")
 
 
 @contextlib.contextmanager
