@@ -105,21 +105,21 @@ def settled(candidate: Candidate, rule: str, found: Iterable[Found]) -> Candidat
     marked = [(path, mode, why) for path, mode, why in found if mode != "keep"]
     refused = [_refused(rule, path, why) for path, mode, why in marked if mode == "refuse"]
     if refused:
-        return candidate.refused(*refused)
+        return candidate.refuse(*refused)
     held = [_held(rule, path, why) for path, mode, why in marked if mode == "hold"]
     if held:
-        candidate = candidate.held(*held)
+        candidate = candidate.hold(*held)
     gone = [(path, mode, why) for path, mode, why in marked if mode != "hold"]
     if not gone:
         return candidate
     assert candidate.object is not None  # noqa: S101
     smaller = rewritten(candidate.object, {path: None for path, _, _ in gone})
     if is_still_valid(smaller, candidate.object):
-        return candidate.changed(smaller, *(_gone(rule, *each) for each in gone))
+        return candidate.with_object(smaller, *(_gone(rule, *each) for each in gone))
     asked = [_held(rule, path, why) for path, mode, why in gone if mode == "ask"]
     if asked or held:  # nothing would be left of it: the question is whether it goes out at all
-        return candidate.held(*asked)
-    return candidate.refused(*(_refused(rule, path, why) for path, _, why in gone))
+        return candidate.hold(*asked)
+    return candidate.refuse(*(_refused(rule, path, why) for path, _, why in gone))
 
 
 def _gone(rule: str, path: Path, mode: str, why: str) -> Finding:
@@ -457,20 +457,20 @@ def _settled(
     graver: Mapping[str, Sequence[Finding]],
 ) -> Candidate:
     if graver["refuse"]:
-        return candidate.refused(*graver["refuse"])
+        return candidate.refuse(*graver["refuse"])
     if not changes:
         return candidate
     if graver["hold"]:
-        candidate = candidate.held(*graver["hold"])
+        candidate = candidate.hold(*graver["hold"])
     assert candidate.object is not None  # noqa: S101
     without = rewritten(candidate.object, changes)
     if not is_still_valid(without, candidate.object):
         asked = [_asked(finding) for finding in findings if finding.action is Action.ASKED]
         if asked or graver["hold"]:
-            return candidate.held(*asked)
+            return candidate.hold(*asked)
         message = "no valid object without what must not be shared: remove it and send it again"
-        return candidate.refused(*findings, Finding("sanitise", rule, Action.REFUSED, message))
-    return candidate.changed(without, *findings)
+        return candidate.refuse(*findings, Finding("sanitise", rule, Action.REFUSED, message))
+    return candidate.with_object(without, *findings)
 
 
 generalise_Search = Callable[[str], Sequence[Span]]

@@ -60,12 +60,12 @@ class Tlp(IntEnum):
     RED = 4
 
     @property
-    def word(self) -> str:
+    def label(self) -> str:
         """The label in lower case: `clear`, `green`, `amber`, `amber+strict`, `red`."""
         return _LEVELS[self]
 
     @classmethod
-    def of(cls, word: str) -> Tlp:
+    def parse(cls, word: str) -> Tlp:
         """The level that a word names; takes `white`, `TLP:GREEN`, `amber-strict`.
 
         Raises ValueError for any other word.
@@ -136,15 +136,15 @@ class Candidate:
     """The sharing scope: the TLP word, then the ids of other markings, joined by `|`."""
     original: StixObject | None = field(default=None, repr=False)
     """The object as it stood before the first rule asked about it or held it."""
-    fuller: tuple[Layer, ...] = field(default=(), repr=False)
+    stricter_layers: tuple[Layer, ...] = field(default=(), repr=False)
     """The object with the parts that only stricter levels may see, the strictest level last."""
     raw: bytes = field(default=b"", repr=False)
     """Its bytes as they came, if that is how they must be passed on (ACS)."""
-    echo: bool = False
+    from_hub: bool = False
     """Whether it says of itself that the hub made it; told before validation strips that."""
 
     @classmethod
-    def stated(
+    def from_object(
         cls, index: int, subject: StixObject, *findings: Finding, verdict: Verdict = Verdict.OPEN
     ) -> Candidate:
         """The candidate for an object as somebody sent it, or as a file states it.
@@ -165,42 +165,42 @@ class Candidate:
         return candidate
 
     @property
-    def level(self) -> Tlp:
+    def effective_tlp(self) -> Tlp:
         """The level that normalise found; the strictest there is if it was never asked."""
         return self.tlp if self.tlp is not None else Tlp.RED
 
     @property
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         """Whether the next stage should look at it."""
         return self.verdict is _OPEN
 
-    def noting(self, *findings: Finding) -> Candidate:
+    def with_findings(self, *findings: Finding) -> Candidate:
         """With more findings, nothing else changed."""
         return self._with({"findings": self.findings + findings}) if findings else self
 
-    def changed(self, to: StixObject, *findings: Finding) -> Candidate:
+    def with_object(self, to: StixObject, *findings: Finding) -> Candidate:
         """With another object in place of the present one."""
         return self._with({"object": to, "findings": self.findings + findings})
 
-    def again(self, index: int) -> Candidate:
+    def with_index(self, index: int) -> Candidate:
         """The same in another place of the submission."""
         return self._with({"index": index})
 
-    def known_as(self, key: str) -> Candidate:
+    def with_key(self, key: str) -> Candidate:
         """With the key that tells what it is the same as."""
         return self._with({"key": key})
 
-    def at(self, tlp: Tlp, scope: str, to: StixObject, *findings: Finding) -> Candidate:
+    def with_tlp(self, tlp: Tlp, scope: str, to: StixObject, *findings: Finding) -> Candidate:
         """With its level and its sharing scope, and its markings spelt as they say."""
         more = {"findings": self.findings + findings}
         return self._with({"object": to, "tlp": tlp, "scope": scope, **more})
 
-    def refused(self, *findings: Finding) -> Candidate:
+    def refuse(self, *findings: Finding) -> Candidate:
         """Not taken, for the reasons that the findings give; so no analyst is asked any more."""
         told = tuple(f for f in self.findings + findings if f.action not in _FOR_ANALYSTS)
         return self._with({"verdict": Verdict.REFUSED, "findings": told})
 
-    def held(self, *findings: Finding) -> Candidate:
+    def hold(self, *findings: Finding) -> Candidate:
         """Waits for an analyst, for the reasons that the findings give."""
         original = self.original if self.original is not None else self.object
         more = {"findings": self.findings + findings}
@@ -267,7 +267,7 @@ class WarninglistHit:
     """The list's name as its publisher gives it."""
     exact: bool
     """False: merely a subdomain of, or an address inside, what the list names."""
-    own: bool = False
+    excluded: bool = False
     """On the hub's own list of what nobody may send again; no setting is above that."""
 
 
@@ -292,31 +292,31 @@ class Contribution:
     scope: str
     object: StixObject = field(repr=False)
     """Sanitised, references already rewritten to public ids."""
-    fuller: tuple[Layer, ...] = field(default=(), repr=False)
-    """See Candidate.fuller."""
+    stricter_layers: tuple[Layer, ...] = field(default=(), repr=False)
+    """See Candidate.stricter_layers."""
     raw: bytes = field(default=b"", repr=False)
     """See Candidate.raw."""
-    draft: tuple[Layer, ...] = field(default=(), repr=False)
+    unresolved_layers: tuple[Layer, ...] = field(default=(), repr=False)
     """The layers with the submitter's own ids, while some that they refer to have not arrived."""
     reliability: int = 50
     """The partner's, from 0 to 100, as its record stood when this came."""
     group: str = ""
     """The group of partners that the partner belongs to, which count as one source."""
-    first: int = 0
+    first_reported: int = 0
     """When the partner first said so; 0: when it was received."""
-    last: int = 0
+    last_reported: int = 0
     """When the partner last said so; 0: when it was received."""
     unmarked: bool = False
     """Whether it is a marking definition that came without a level of its own."""
-    named: bool = False
+    may_be_named: bool = False
     """Whether the partner agreed to be named when this came."""
 
 
 class AssessmentKind(StrEnum):
     """What a testimony says of an indicator."""
 
-    SEEN = "seen"  # a sighting
-    FALSE = "false"  # a sighting with count 0, an opinion that disagrees
+    SIGHTING = "seen"  # a sighting
+    FALSE_POSITIVE = "false"  # a sighting with count 0, an opinion that disagrees
     OTHER = "other"  # any other opinion: takes the place of what the partner said before
 
 
@@ -327,7 +327,7 @@ class Assessment:
     partner: str
     source_id: str
     """The partner's own id of the sighting or opinion."""
-    word: AssessmentKind
+    kind: AssessmentKind
     when: int
     """When it was seen or said, in µs; never later than it was received."""
     tlp: Tlp
@@ -343,14 +343,14 @@ class RuleContext:
     submitter: Submitter
     now: int
     """µs since 1970 UTC."""
-    lists: Warninglists
+    warninglists: Warninglists
     authors: frozenset[str] = frozenset()
     """Ids of the identities that the submission's objects name as their creators."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The rule's own table of policy.toml."""
     definitions: Mapping[str, StixObject] = field(default_factory=dict)
     """Marking definitions that the submission's objects carry, by id."""
-    disclosing: frozenset[str] = frozenset()
+    author_links: frozenset[str] = frozenset()
     """Ids of the objects that say something of an author: where it is, whom it belongs to."""
 
 

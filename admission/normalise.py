@@ -66,7 +66,7 @@ class DefaultTlp:
     definitions: Mapping[str, Tlp]
     """Of marking definitions, by id: as wide as what is marked with them."""
 
-    def of(self, subject: StixObject) -> Tlp:
+    def level_of(self, subject: StixObject) -> Tlp:
         """The level of one object."""
         return self.definitions.get(str(subject.get("id")), self.level)
 
@@ -88,7 +88,7 @@ def normalise(
         visible = _pattern(visible)  # what was hidden in a value kept it from its one spelling
     spelt = _vocabularies(_values(visible))
     if spelt is not subject:
-        candidate = candidate.changed(spelt, *_respelt(subject, spelt))
+        candidate = candidate.with_object(spelt, *_respelt(subject, spelt))
     marked = _marked(candidate, defaults, definitions)
     return _free_list_items(marked) if "granular_markings" in spelt else marked
 
@@ -105,7 +105,7 @@ def _free_list_items(candidate: Candidate) -> Candidate:
     if respelt is subject:
         return candidate
     findings = (each for each in _respelt(subject, respelt) if each not in candidate.findings)
-    return candidate.changed(respelt, *findings)
+    return candidate.with_object(respelt, *findings)
 
 
 def _respelt(before: StixObject, after: StixObject) -> tuple[Finding, ...]:
@@ -207,8 +207,8 @@ def _marked(
     )
     tlp = marks.tlp
     if tlp is None:
-        tlp = defaults.of(subject)
-        if not marks.unknown:
+        tlp = defaults.level_of(subject)
+        if not marks.unknown_ids:
             findings += (_unmarked(tlp),)
         marks = replace(marks, tlp=tlp)
     marked = markings.write_markings(subject, marks)
@@ -216,13 +216,13 @@ def _marked(
         message = "TLP written with the ids of TLP 2.0"
         place = "object_marking_refs"
         findings = (Finding("normalise", "spelling", Action.REPAIRED, message, place),)
-    scope = "|".join((tlp.word, *marks.others))
-    return candidate.at(tlp, scope, marked, *findings)
+    scope = "|".join((tlp.label, *marks.other_ids))
+    return candidate.with_tlp(tlp, scope, marked, *findings)
 
 
 @cache
 def _unmarked(tlp: Tlp) -> Finding:
-    message = f"carries no TLP marking; TLP:{tlp.word.upper()} is taken"
+    message = f"carries no TLP marking; TLP:{tlp.label.upper()} is taken"
     return Finding("normalise", "marking", Action.NOTED, message, "object_marking_refs")
 
 

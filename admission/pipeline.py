@@ -62,7 +62,7 @@ def sanitise(candidate: Candidate, rules: Sequence[Rule]) -> Candidate:
             break
         candidate = apply(candidate)
     asked = Action.ASKED
-    waits = not candidate.open or any(f.action is asked for f in candidate.findings)
+    waits = not candidate.is_open or any(f.action is asked for f in candidate.findings)
     return replace(candidate, original=full) if waits else candidate
 
 
@@ -130,13 +130,13 @@ class Pipeline:
         for candidate in together:
             key = _spelt(candidate) if times[candidate.source_id] > 1 else b""
             known = once.get(key)
-            told = known.again(candidate.index) if known else None
+            told = known.with_index(candidate.index) if known else None
             examined.append(told or self._alone(candidate, company))
             if key:
                 once.setdefault(key, examined[-1])
         return examined
 
-    def authors(self, together: Iterable[Candidate]) -> frozenset[str]:
+    def find_authors(self, together: Iterable[Candidate]) -> frozenset[str]:
         """The identities that say who the submitter is: as creator, now or before, or by name.
 
         Empty if the submitter agreed to be named.
@@ -163,17 +163,17 @@ class Pipeline:
         except Exception:
             log.exception("candidate %d could not be examined", candidate.index)
             message = "could not be examined; the fault is on this side and has been logged"
-            return candidate.refused(Finding("validate", "fault", Action.REFUSED, message))
+            return candidate.refuse(Finding("validate", "fault", Action.REFUSED, message))
 
     def _examined(self, candidate: Candidate, company: SubmissionContext) -> Candidate:
         candidate = _known(candidate, company.authors)
-        if not candidate.open:
+        if not candidate.is_open:
             return candidate
         checked = validate(candidate, self._policy, company.now)
-        if checked.open and len(candidate.raw) > self._policy.object_octets:
+        if checked.is_open and len(candidate.raw) > self._policy.object_octets:
             message = f"its bytes are more than {self._policy.object_octets}: write it shorter"
-            checked = checked.refused(Finding("validate", "size", Action.REFUSED, message))
-        if not checked.open:
+            checked = checked.refuse(Finding("validate", "size", Action.REFUSED, message))
+        if not checked.is_open:
             return checked
         if is_acs(candidate.object):
             return self._unchanged(candidate, company)
@@ -182,25 +182,27 @@ class Pipeline:
     def _divided(self, candidate: Candidate, company: SubmissionContext) -> Candidate:
         """Each layer of the object on its own, so that none shows in another."""
         subject = candidate.object or {}
-        division = split_by_tlp(subject, company.definitions, company.defaults.of(subject))
-        if division.object is subject and not (division.fuller or division.lost):
+        division = split_by_tlp(subject, company.definitions, company.defaults.level_of(subject))
+        if division.object is subject and not (
+            division.stricter_layers or division.dangling_selectors
+        ):
             judged = self._judged(candidate, company)
             return replace(judged, original=subject) if judged.original is not None else judged
         most = min(self._submitter.max_tlp, Tlp.AMBER_STRICT)
-        wanted = [layer for layer in division.fuller if layer[0] <= most]
-        noted = _of_parts(division, len(wanted) < len(division.fuller))
-        base = self._judged(candidate.changed(division.object, *noted), company)
+        wanted = [layer for layer in division.stricter_layers if layer[0] <= most]
+        noted = _of_parts(division, len(wanted) < len(division.stricter_layers))
+        base = self._judged(candidate.with_object(division.object, *noted), company)
         fuller = [
-            (level, self._judged(candidate.changed(layer), company)) for level, layer in wanted
+            (level, self._judged(candidate.with_object(layer), company)) for level, layer in wanted
         ]
         whole = _joined(base, fuller)
         gone = {f.path for f in candidate.findings if f.rule == "custom_properties"}
-        lost = [each for each in division.lost if each.partition(".")[0] not in gone]
-        if lost and whole.open and "marking" not in self._waived:
+        lost = [each for each in division.dangling_selectors if each.partition(".")[0] not in gone]
+        if lost and whole.is_open and "marking" not in self._waived:
             message = "marks a part that the object does not have: correct the selectors"
             finding = Finding("sanitise", "marking", Action.HELD, message, "granular_markings")
-            whole = whole.held(finding)
-        asked = whole.fuller or whole.original is not None
+            whole = whole.hold(finding)
+        asked = whole.stricter_layers or whole.original is not None
         return replace(whole, original=subject) if asked else whole
 
     def _judged(self, candidate: Candidate, company: SubmissionContext) -> Candidate:
@@ -212,29 +214,29 @@ class Pipeline:
         """A marking definition of ACS as it came: it goes on like that or not at all."""
         subject = candidate.object or {}
         marks = read_markings(subject, company.definitions)
-        tlp = company.defaults.of(subject) if marks.tlp is None else marks.tlp
-        known = replace(candidate, tlp=tlp, scope=tlp.word, key=f"acs:{subject['id']}")
+        tlp = company.defaults.level_of(subject) if marks.tlp is None else marks.tlp
+        known = replace(candidate, tlp=tlp, scope=tlp.label, key=f"acs:{subject['id']}")
         judged = sanitise(known, company.rules)
-        changed = judged.object != subject or marks.others or marks.unknown or marks.repaired
-        if judged.open and changed and "marking" not in self._waived:
+        changed = judged.object != subject or marks.other_ids or marks.unknown_ids or marks.repaired
+        if judged.is_open and changed and "marking" not in self._waived:
             message = (
                 "an ACS marking goes on byte for byte, but this one holds what must not be shared:"
                 " leave out names, personal data and markings of its own"
             )
-            judged = judged.held(Finding("sanitise", "marking", Action.HELD, message))
-        return replace(judged, object=subject, original=None if judged.open else subject)
+            judged = judged.hold(Finding("sanitise", "marking", Action.HELD, message))
+        return replace(judged, object=subject, original=None if judged.is_open else subject)
 
     def _company(self, together: Sequence[Candidate], now: int) -> SubmissionContext:
-        authors = self.authors(together)
+        authors = self.find_authors(together)
         subjects = [candidate.object for candidate in together if candidate.object is not None]
         definitions = {**self._definitions, **_definitions(together)}
         shared = RuleContext(
             submitter=apply_consent_labels(self._submitter, subjects),
             now=now,
-            lists=self._lists,
+            warninglists=self._lists,
             authors=authors,
             definitions=definitions,
-            disclosing=_disclosing(together, authors),
+            author_links=_disclosing(together, authors),
         )
         rules = tuple(
             rule(name, replace(shared, settings=table)) for name, table in self._settings.items()
@@ -263,8 +265,8 @@ def _check_rules(parsed: Policy) -> None:
             defaults(name)
         except PolicyError as error:
             raise PolicyError(f"[sanitise] rules: {error}") from error
-    tables = {"rules": parsed.settings}
-    tables |= {f"partners.{slug}.rules": own for slug, own in parsed.partners.items()}
+    tables = {"rules": parsed.rule_settings}
+    tables |= {f"partners.{slug}.rules": own for slug, own in parsed.partner_settings.items()}
     for place, by_rule in tables.items():
         for name, settings in by_rule.items():
             check(name, settings, place)
@@ -290,7 +292,7 @@ def _settings(
     """What each rule that is applied goes by; a waived one takes out what needs no analyst."""
     found: dict[str, Mapping[str, object]] = {}
     for name in policy.rules:
-        table = policy.settings_of(name, partner)
+        table = policy.settings_for(name, partner)
         check(name, table)
         found[name] = overruled(name, table) if name in waived else table
     return found
@@ -315,9 +317,9 @@ def _carried(
         if candidate.object is not None:
             marks = read_markings(candidate.object, definitions)
             level = (
-                _whole_level(candidate.object, definitions, default) if marks.others else default
+                _whole_level(candidate.object, definitions, default) if marks.other_ids else default
             )
-            for name in marks.others:
+            for name in marks.other_ids:
                 levels[name] = min(level, levels.get(name, level))
     return levels
 
@@ -336,12 +338,14 @@ def _joined(base: Candidate, fuller: Sequence[tuple[Tlp, Candidate]]) -> Candida
         return base
     layers = tuple((level, each.object) for level, each in fuller if each.object is not None)
     said = dict.fromkeys(finding for _, each in fuller for finding in each.findings)
-    joined = replace(base, fuller=layers).noting(*(f for f in said if f not in base.findings))
+    joined = replace(base, stricter_layers=layers).with_findings(
+        *(f for f in said if f not in base.findings)
+    )
     verdicts = {each.verdict for _, each in fuller}
     if Verdict.REFUSED in (base.verdict, *verdicts):
-        return joined.refused()
-    if base.open and Verdict.HELD in verdicts:
-        return joined.held()
+        return joined.refuse()
+    if base.is_open and Verdict.HELD in verdicts:
+        return joined.hold()
     waits = [each.original for _, each in fuller if each.original is not None]
     return replace(joined, original=joined.original or waits[0]) if waits else joined
 
@@ -350,9 +354,9 @@ def _of_parts(division: TlpSplit, dropped: bool) -> list[Finding]:  # noqa: FBT0
     """What is to be told about the markings of parts."""
     notes = []
     if division.raised:
-        word = division.level.word.upper()
+        word = division.level.label.upper()
         notes.append(f"cannot stand without a part that is marked more strictly: TLP:{word}")
-    if division.fuller:
+    if division.stricter_layers:
         notes.append("parts that are marked more strictly are left out where they may not be seen")
     findings = [
         Finding("normalise", "marking", Action.NOTED, note, "granular_markings") for note in notes
@@ -381,7 +385,7 @@ def _disclosing(together: Iterable[Candidate], authors: frozenset[str]) -> froze
 
 def _spelt(candidate: Candidate) -> bytes:
     """What two copies of an object have in common; empty if it is none, or has come so far."""
-    if candidate.object is None or not candidate.open or candidate.findings:
+    if candidate.object is None or not candidate.is_open or candidate.findings:
         return b""
     try:
         return orjson.dumps((candidate.source_version, candidate.object))
@@ -396,15 +400,15 @@ def _text(value: object) -> str:
 def _known(candidate: Candidate, authors: frozenset[str]) -> Candidate:
     """A duplicate, if it stands for what is public already."""
     subject = candidate.object
-    if subject is None or not candidate.open:
+    if subject is None or not candidate.is_open:
         return candidate
     if _text(subject.get("id")) in authors:
         rule, note = "author", "the hub's own identity stands in its place"
     elif is_tlp_definition(subject) or is_well_known(subject):
         rule, note = "well_known", "public already: references to it are kept, copies not passed on"
         if is_tlp_definition(subject) and subject.keys() - _DEFINING:
-            candidate = candidate.noting(_OVERRULED)
+            candidate = candidate.with_findings(_OVERRULED)
     else:
         return candidate
     duplicate = replace(candidate, verdict=Verdict.DUPLICATE)
-    return duplicate.noting(Finding("identify", rule, Action.NOTED, note))
+    return duplicate.with_findings(Finding("identify", rule, Action.NOTED, note))

@@ -37,21 +37,21 @@ class Policy:
     """strip | keep | refuse: properties that STIX 2.1 does not define."""
     quiet_period: int
     """A merge that only raises figures is republished after so many µs at the soonest."""
-    scale: ConfidenceSettings
+    confidence: ConfidenceSettings
     """By which confidence is worked out."""
     rules: tuple[str, ...]
     """Sanitising rules in order."""
-    settings: Mapping[str, Mapping[str, Any]]
+    rule_settings: Mapping[str, Mapping[str, Any]]
     """Each rule's own table, by name."""
-    partners: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    partner_settings: Mapping[str, Mapping[str, Mapping[str, Any]]]
     """By a partner's slug, the tables that go before those of `settings`, by rule."""
     sha256: str
     """Of the text that this policy was parsed from."""
 
-    def settings_of(self, rule: str, partner: str) -> Mapping[str, Any]:
+    def settings_for(self, rule: str, partner: str) -> Mapping[str, Any]:
         """What a rule goes by for one partner; setting by setting its own table goes before."""
-        own = self.partners.get(partner, {}).get(rule, {})
-        return {**self.settings.get(rule, {}), **own}
+        own = self.partner_settings.get(partner, {}).get(rule, {})
+        return {**self.rule_settings.get(rule, {}), **own}
 
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -100,10 +100,10 @@ def parse(text: str) -> Policy:
         unknown_patterns=accept.choice("unknown_patterns"),
         custom_properties=accept.choice("custom_properties"),
         quiet_period=merge.number("quiet_period_seconds") * 1_000_000,
-        scale=_scale(merge, decay),
+        confidence=_scale(merge, decay),
         rules=_rules(tables["sanitise"]["rules"]),
-        settings=_by_rule(tables.get("rules", {}), "rules"),
-        partners=_partners(tables.get("partners", {})),
+        rule_settings=_by_rule(tables.get("rules", {}), "rules"),
+        partner_settings=_partners(tables.get("partners", {})),
         sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
 
@@ -178,11 +178,11 @@ def _scale(merge: _Table, decay: _Table) -> ConfidenceSettings:
     kinds = (*DECAY_KINDS.values(), "hash", "other")
     return ConfidenceSettings(
         ceiling=merge.number("ceiling", most=100),
-        corroboration=merge.number("corroboration_percent", most=90),
-        unreliable=merge.number("unreliable_percent", most=100),
-        reliable=merge.number("reliable_percent", most=100),
-        false_positive=merge.number("false_positive_percent", most=100),
-        refresh=merge.number("refresh_days", least=1) * DAY,
+        corroboration_percent=merge.number("corroboration_percent", most=90),
+        unreliable_percent=merge.number("unreliable_percent", most=100),
+        reliable_percent=merge.number("reliable_percent", most=100),
+        false_positive_percent=merge.number("false_positive_percent", most=100),
+        refresh_interval=merge.number("refresh_days", least=1) * DAY,
         step=decay.number("step", least=10, most=100),
         half_lives=MappingProxyType({k: decay.number(f"{k}_days") * DAY for k in kinds}),
     )

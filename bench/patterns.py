@@ -249,7 +249,7 @@ def labelled(path: Path) -> int:
     cases = [json.loads(line) for line in path.read_text().splitlines()]
     for case in cases:
         subject = {**INDICATOR, "pattern": case["pattern"]}
-        taken = validate(Candidate(0, subject), policy, micros(INDICATOR["created"])).open
+        taken = validate(Candidate(0, subject), policy, micros(INDICATOR["created"])).is_open
         if taken != case["valid"]:
             print(f"labelled {case['valid']}, taken {taken}: {case['pattern']}")
             bad += 1

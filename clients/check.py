@@ -116,7 +116,7 @@ class Checker:
 
         Raises ValueError if a level or a consent is none.
         """
-        self._tlp = Tlp.of(tlp or settings.default_tlp)
+        self._tlp = Tlp.parse(tlp or settings.default_tlp)
         submitter = Submitter(
             partner=settings.partner,
             names=settings.names,
@@ -151,9 +151,9 @@ def line(file: str, candidate: Candidate) -> Line:
         file=file,
         index=candidate.index,
         source_id=candidate.source_id,
-        verdict="ready" if candidate.open else candidate.verdict.value,
+        verdict="ready" if candidate.is_open else candidate.verdict.value,
         findings=tuple(each.as_json() for each in candidate.findings),
-        object=join_layers(candidate) if candidate.open else None,
+        object=join_layers(candidate) if candidate.is_open else None,
         about=_about(candidate.object or {}),
     )
 

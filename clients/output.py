@@ -257,7 +257,7 @@ def _row(object: bytes) -> Iterator[bytes]:
     cells = {
         **subject,
         "value": " | ".join(_values(subject)),
-        "tlp": "" if tlp is None else tlp.word,
+        "tlp": "" if tlp is None else tlp.label,
         "labels": ", ".join(map(str, labels)) if isinstance(labels, list) else "",
     }
     yield _csv_line([cells.get(name, "") for name in COLUMNS])

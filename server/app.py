@@ -72,7 +72,7 @@ def build_services(
         well_known=attack_ids() | WELL_KNOWN_IDS,
         naming=Naming(store.accounts.list_partners),
         quiet_period=policy.quiet_period,
-        scale=policy.scale,
+        scale=policy.confidence,
     )
     publisher = Publisher(Mint(seal.namespace, identity), house)
     rules = Rules(policy, admission.warninglists, settings.inline_objects)

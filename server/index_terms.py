@@ -56,7 +56,7 @@ def strictest_tlp(subject: StixObject) -> Tlp:
     RED if there is none, or if a marking cannot be read: its definition might say anything.
     """
     marks = read_markings(subject, {})
-    return Tlp.RED if marks.tlp is None or marks.unknown else marks.tlp
+    return Tlp.RED if marks.tlp is None or marks.unknown_ids else marks.tlp
 
 
 def _until(subject: StixObject) -> int | None:
@@ -246,7 +246,7 @@ def _values(subject: StixObject) -> Iterator[tuple[str, str]]:
         yield "revoked", _flag(revoked)
     for id in marking_ids(subject):
         if id in _LEVELS:
-            yield "tlp", _LEVELS[id].word
+            yield "tlp", _LEVELS[id].label
     yield from _texts("ref", _references(subject))
     yield from _nested(subject)
 
@@ -382,7 +382,7 @@ def _boolean(text: str) -> str:
 
 def _level(text: str) -> str:
     word = text.replace(" ", "+")
-    words = {level.word: level.word for level in Tlp} | {"white": Tlp.CLEAR.word}
+    words = {level.label: level.label for level in Tlp} | {"white": Tlp.CLEAR.label}
     if word not in words:
         raise Malformed("must be white, clear, green, amber, amber+strict or red")
     return words[word]

@@ -168,7 +168,7 @@ class Aftercare:
 
     def _published(self, ledger: Ledger, about: Exclusion) -> Iterable[str]:
         """Ids of public indicators on exactly that value, in every scope."""
-        scopes = [tlp.word for tlp in Tlp] + sorted(ledger.txn.scopes())
+        scopes = [tlp.label for tlp in Tlp] + sorted(ledger.txn.scopes())
         patterns = [f"[{kind}:{about.property} = {quoted(about.value)}]" for kind in _alike(about)]
         for start in range(0, len(scopes), _SCOPES):
             keys = [

@@ -71,7 +71,7 @@ def open_serving_runtime(
     place = nullcontext(settings.mongo_uri) if settings.mongo_uri else _engine(settings, say)
     with place as uri, _joined(settings, uri, clock) as hub:
         there = {partner.slug for partner in hub.services.store.accounts.list_partners()}
-        for slug in sorted(hub.policy.partners.keys() - there):
+        for slug in sorted(hub.policy.partner_settings.keys() - there):
             say(f"policy: [partners.{slug}] has no effect: there is no partner of that short name")
         yield hub
 

@@ -87,7 +87,7 @@ class Collected:
             return None
         self.places[pattern] = line
         made = _indicator(value.value, pattern, remarks, self.reading)
-        return Candidate.stated(self.numbered(), made, *findings)
+        return Candidate.from_object(self.numbered(), made, *findings)
 
     def placed(
         self,
@@ -102,11 +102,11 @@ class Collected:
         before = self.places.setdefault(pattern, number)
         made = _indicator(value.value, pattern, remarks, self.reading)
         if before == number:
-            return Candidate.stated(self.numbered(), made, *findings)
+            return Candidate.from_object(self.numbered(), made, *findings)
         said = f"{what} {number}: says again what {what} {before} says"
         finding = Finding("validate", "format", Action.NOTED, said)
         told = (*findings, finding)
-        return Candidate.stated(self.numbered(), made, *told, verdict=Verdict.DUPLICATE)
+        return Candidate.from_object(self.numbered(), made, *told, verdict=Verdict.DUPLICATE)
 
 
 def indicator(value: Told, remarks: Remarks, reading: ReadOptions) -> StixObject:

@@ -20,7 +20,7 @@ def levels(text: str) -> Iterable[Tlp]:
         return
     for found in _LEVEL.finditer(text):
         word, amber, strict = found.groups()
-        yield Tlp.of(word) if not amber else Tlp.AMBER_STRICT if strict else Tlp.AMBER
+        yield Tlp.parse(word) if not amber else Tlp.AMBER_STRICT if strict else Tlp.AMBER
 
 
 def strictest(lines: Iterable[tuple[int, str]]) -> tuple[Tlp | None, tuple[Finding, ...]]:
@@ -29,7 +29,6 @@ def strictest(lines: Iterable[tuple[int, str]]) -> tuple[Tlp | None, tuple[Findi
     if not found:
         return None, ()
     level, number = max(found)
-    said = (
-        f"line {-number} says TLP:{level.word.upper()}, the strictest in the file; it holds for all"
-    )
+    label = level.label.upper()
+    said = f"line {-number} says TLP:{label}, the strictest in the file; it holds for all"
     return level, (Finding("validate", "format", Action.NOTED, said, "object_marking_refs"),)

@@ -102,7 +102,7 @@ def _read_file(name: str, content: bytes, reading: ReadOptions) -> Iterator[Cand
     lists = _lists(content)
     level, notes = _level(lists, content)
     found = _entries(lists, Remarks(tlp=level), notes, Collected(reading))
-    yield from (each.noting(*_left(lists)) for each in islice(found, 1))
+    yield from (each.with_findings(*_left(lists)) for each in islice(found, 1))
     yield from found
 
 
@@ -153,7 +153,7 @@ def _mostly_values(entries: list[Any]) -> bool:
 def _level(lists: _Lists, content: bytes) -> tuple[Tlp | None, tuple[Finding, ...]]:
     """The strictest level that the file states, wherever it states one."""
     try:
-        stated = [Tlp.of(word) for word in lists.levels]
+        stated = [Tlp.parse(word) for word in lists.levels]
     except ValueError as error:
         raise Unprocessable(str(error)) from None
     level, notes = strictest(enumerate(decoded(content).split("\n"), 1))

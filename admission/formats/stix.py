@@ -59,14 +59,14 @@ def _read(parts: Iterable[tuple[str, bytes]], marked: bool) -> Iterator[Candidat
     for place, raw in parts:
         try:
             found = [
-                Candidate.stated(index + n, each) for n, each in enumerate(parted(strict(raw)))
+                Candidate.from_object(index + n, each) for n, each in enumerate(parted(strict(raw)))
             ]
         except Malformed as error:
             found = [refusal(index, f"{place}: {error}")]
         if len(found) > 1:
-            found = [found[0].noting(_PARTED), *found[1:]]
+            found = [found[0].with_findings(_PARTED), *found[1:]]
         if marked and index == 0:
-            found = [found[0].noting(_MARK), *found[1:]]
+            found = [found[0].with_findings(_MARK), *found[1:]]
         yield from found
         index += len(found)
 

@@ -238,7 +238,7 @@ def _at_odds(control: Mapping[str, Any], level: Tlp) -> Iterator[str]:
     """Where it contradicts the TLP level beside it."""
     determined = control.get("formal_determination", ())
     released, official = "PUBREL" in determined, "FOUO" in determined
-    word = f"TLP:{level.word.upper()}"
+    word = f"TLP:{level.label.upper()}"
     if released and official:
         yield "PUBREL and FOUO contradict each other"
     if released and level is not Tlp.CLEAR:

@@ -57,11 +57,11 @@ class TlpSplit:
     """The least strict level at which it can stand."""
     object: StixObject
     """What is seen at that level."""
-    fuller: tuple[Layer, ...] = ()
+    stricter_layers: tuple[Layer, ...] = ()
     """What is seen at each stricter level, the strictest last."""
     raised: bool = False
     """A part that it cannot do without is marked more strictly than the whole was."""
-    lost: tuple[str, ...] = ()
+    dangling_selectors: tuple[str, ...] = ()
     """Selectors that select nothing."""
 
 
@@ -110,21 +110,21 @@ def layer_at(layers: Sequence[Layer], level: Tlp) -> StixObject:
 
 def join_layers(candidate: Candidate) -> StixObject | None:
     """A candidate's layers as one object again, its parts marked: what a client sends."""
-    if candidate.object is None or candidate.tlp is None or not candidate.fuller:
+    if candidate.object is None or candidate.tlp is None or not candidate.stricter_layers:
         return candidate.object
-    full = candidate.fuller[-1][1]
-    marks = _marks([(candidate.tlp, candidate.object), *candidate.fuller])
+    full = candidate.stricter_layers[-1][1]
+    marks = _marks([(candidate.tlp, candidate.object), *candidate.stricter_layers])
     return _with_markings(full, [*marks, *full.get("granular_markings", ())])
 
 
 def layers_of(contribution: Contribution) -> tuple[Layer, ...]:
     """All that a partner said, by level."""
-    return ((contribution.tlp, contribution.object), *contribution.fuller)
+    return ((contribution.tlp, contribution.object), *contribution.stricter_layers)
 
 
 def is_repeat(new: Contribution, old: Contribution) -> bool:
     """Whether a partner's word is the same again at every level."""
-    if [level for level, _ in new.fuller] != [level for level, _ in old.fuller]:
+    if [level for level, _ in new.stricter_layers] != [level for level, _ in old.stricter_layers]:
         return False
     both = zip(layers_of(new), layers_of(old), strict=True)
     return all(is_same_content(said, before) for (_, said), (_, before) in both)
@@ -147,14 +147,17 @@ def merge_by_tlp(
     ones is marked with the level that it needs.
     """
     least = min(contribution.tlp for contribution in contributions)
-    if not any(each.fuller or "granular_markings" in each.object for each in contributions):
+    if not any(
+        each.stricter_layers or "granular_markings" in each.object for each in contributions
+    ):
         return [(least, merge(contributions))]
     counted = [contribution for contribution in contributions if contribution.tlp == least]
-    levels = sorted({least, *(level for each in counted for level, _ in each.fuller)})
+    levels = sorted({least, *(level for each in counted for level, _ in each.stricter_layers)})
     found = []
     for level in levels:
         said = [
-            replace(each, object=layer_at(layers_of(each), level), fuller=()) for each in counted
+            replace(each, object=layer_at(layers_of(each), level), stricter_layers=())
+            for each in counted
         ]
         content = merge(said)
         content.pop("granular_markings", None)

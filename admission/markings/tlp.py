@@ -59,9 +59,9 @@ class Markings:
 
     tlp: Tlp | None = None
     """The strictest level; None if no marking names one."""
-    others: tuple[str, ...] = ()
+    other_ids: tuple[str, ...] = ()
     """Ids of known markings that are no TLP level (statements, ACS), sorted."""
-    unknown: tuple[str, ...] = ()
+    unknown_ids: tuple[str, ...] = ()
     """Ids that cannot be read, sorted."""
     repaired: tuple[tuple[str, str], ...] = ()
     """Ids that are nobody's official ones for a level, and that level's id in TLP 2.0.
@@ -71,8 +71,8 @@ class Markings:
     @property
     def scope(self) -> str:
         """The sharing scope: the TLP word and the ids of the other known markings, by `|`."""
-        word = self.tlp.word if self.tlp is not None else ""
-        return "|".join((word, *self.others))
+        word = self.tlp.label if self.tlp is not None else ""
+        return "|".join((word, *self.other_ids))
 
 
 def official_ids() -> frozenset[str]:
@@ -87,8 +87,8 @@ def tlp_definition(tlp: Tlp) -> StixObject:
         "spec_version": "2.1",
         "id": TLP_2_IDS[tlp],
         "created": "2022-10-01T00:00:00.000Z",
-        "name": f"TLP:{tlp.word.upper()}",
-        "extensions": {_EXTENSION: {"extension_type": "property-extension", "tlp_2_0": tlp.word}},
+        "name": f"TLP:{tlp.label.upper()}",
+        "extensions": {_EXTENSION: {"extension_type": "property-extension", "tlp_2_0": tlp.label}},
     }
 
 
@@ -142,7 +142,7 @@ def write_markings(subject: StixObject, marks: Markings) -> StixObject:
     drawn up to the whole; the language of parts stays where it is.
     """
     own = () if marks.tlp is None else (TLP_2_IDS[marks.tlp],)
-    ids = [*own, *sorted((*marks.others, *marks.unknown))]
+    ids = [*own, *sorted((*marks.other_ids, *marks.unknown_ids))]
     if "granular_markings" not in subject and subject.get("object_marking_refs") == ids:
         return subject
     if ids and "granular_markings" not in subject:
@@ -217,7 +217,7 @@ def _level_said(definition: StixObject) -> Tlp | None:
 
 def _understood(word: object) -> Tlp | None:
     try:
-        return Tlp.of(str(word))
+        return Tlp.parse(str(word))
     except ValueError:
         return None
 

@@ -42,15 +42,15 @@ class ConfidenceSettings:
 
     ceiling: int
     """Nothing is surer than this."""
-    corroboration: int
+    corroboration_percent: int
     """Percent of the doubt that remains which a wholly reliable further source removes."""
-    unreliable: int
+    unreliable_percent: int
     """Percent of its word that the least reliable source loses."""
-    reliable: int
+    reliable_percent: int
     """Percent of the doubt in its word that the most reliable source is spared."""
-    false_positive: int
+    false_positive_percent: int
     """Percent of the confidence that a wholly reliable source's report of a false alarm takes."""
-    refresh: int
+    refresh_interval: int
     """µs by which `last_reported` must have moved before that alone makes a new version."""
     step: int
     """Points by which confidence falls with age, all at once."""
@@ -64,7 +64,7 @@ class Source:
 
     reliability: int
     """From 0 to 100; that of its most reliable partner."""
-    word: int | None
+    confidence: int | None
     """The highest weighed confidence that was stated; None: none was."""
 
 
@@ -72,8 +72,8 @@ def weigh_confidence(stated: int, reliability: int, scale: ConfidenceSettings) -
     """A stated confidence as the source's reliability makes it; unchanged at NEUTRAL."""
     away = Fraction(reliability - NEUTRAL, NEUTRAL)
     if away < 0:
-        return math.floor(stated * (1 + away * Fraction(scale.unreliable, 100)))
-    return math.floor(stated + (100 - stated) * away * Fraction(scale.reliable, 100))
+        return math.floor(stated * (1 + away * Fraction(scale.unreliable_percent, 100)))
+    return math.floor(stated + (100 - stated) * away * Fraction(scale.reliable_percent, 100))
 
 
 def combine_confidence(
@@ -84,17 +84,19 @@ def combine_confidence(
     Each source in turn is taken at its word and corroborated by the others; the best counts.
     """
     everyone = list(sources)
-    left = [1 - Fraction(scale.corroboration * each.reliability, 10_000) for each in everyone]
+    left = [
+        1 - Fraction(scale.corroboration_percent * each.reliability, 10_000) for each in everyone
+    ]
     all_left = math.prod(left)
     ceiling = scale.ceiling
     words = [
-        ceiling - (ceiling - min(source.word, ceiling)) * all_left / own
+        ceiling - (ceiling - min(source.confidence, ceiling)) * all_left / own
         for source, own in zip(everyone, left, strict=True)
-        if source.word is not None
+        if source.confidence is not None
     ]
     if not words:
         return None
-    kept = (1 - Fraction(scale.false_positive * each, 10_000) for each in denials)
+    kept = (1 - Fraction(scale.false_positive_percent * each, 10_000) for each in denials)
     return math.floor(max(words) * math.prod(kept))
 
 
@@ -149,5 +151,5 @@ def parse_reliability(text: str) -> int:
 
 def merge_sources(sources: Sequence[Source]) -> Source:
     """One source in place of several that are not independent."""
-    words = [source.word for source in sources if source.word is not None]
+    words = [source.confidence for source in sources if source.confidence is not None]
     return Source(max(s.reliability for s in sources), max(words, default=None))

@@ -74,15 +74,15 @@ def identify(candidate: Candidate, partner: str) -> Candidate:
     kind = subject["type"]
     if kind == "indicator":
         pattern = (subject["pattern_type"], subject["pattern"])
-        return candidate.known_as(indicator_key(*pattern, candidate.scope))
+        return candidate.with_key(indicator_key(*pattern, candidate.scope))
     elif kind == "relationship":
-        return candidate.known_as(relationship_key(subject, candidate.scope))
+        return candidate.with_key(relationship_key(subject, candidate.scope))
     elif is_observable_type(kind):
         name = observable_id(subject)
         whose = "" if has_contributing_properties(subject) else f"{partner}:"
-        return candidate.known_as(f"sco:{whose}{name}").noting(*_renamed(subject, name))
+        return candidate.with_key(f"sco:{whose}{name}").with_findings(*_renamed(subject, name))
     else:
-        return candidate.known_as(submitter_key(partner, subject["id"], candidate.scope))
+        return candidate.with_key(submitter_key(partner, subject["id"], candidate.scope))
 
 
 def submitter_key(partner: str, name: str, scope: str) -> str:

@@ -50,16 +50,16 @@ class HubStatistics:
 
     contributors: int
     """Independent sources."""
-    first: int
+    first_day: int
     """The UTC day, counted from 1970, on which it was first reported."""
-    last: int
+    last_day: int
     """The UTC day on which it was last reported or seen."""
     sightings: int
     """Independent sources that have seen it."""
     false_positives: int
     """Independent sources that say it raises false alarms."""
     confidence: int | None
-    falls: int | None = field(default=None, compare=False)
+    next_decay: int | None = field(default=None, compare=False)
     """When confidence falls next if nothing happens, in µs since 1970; None: never."""
 
 
@@ -144,21 +144,21 @@ def compute_statistics(
     """
     counted = latest_by_partner(contributions)
     heard = newest_by_partner(visible_assessments(testimonies, counted[0]))
-    seen = [each for each in heard if each.word is AssessmentKind.SEEN]
-    denied = [each for each in heard if each.word is AssessmentKind.FALSE]
+    seen = [each for each in heard if each.kind is AssessmentKind.SIGHTING]
+    denied = [each for each in heard if each.kind is AssessmentKind.FALSE_POSITIVE]
     sources = [_source(group, scale) for group in group_by_origin([*counted, *seen])]
     denials = [_source(group, scale).reliability for group in group_by_origin(denied)]
-    spoken = [c.last or c.received for c in counted] + [t.when for t in seen]
+    spoken = [c.last_reported or c.received for c in counted] + [t.when for t in seen]
     full, last = combine_confidence(sources, denials, scale), max(spoken)
     confidence, falls = _as_time_goes(counted[0].object, full, now - last, scale)
     return HubStatistics(
         contributors=len(group_by_origin(counted)),
-        first=min(c.first or c.received for c in counted) // DAY,
-        last=last // DAY,
+        first_day=min(c.first_reported or c.received for c in counted) // DAY,
+        last_day=last // DAY,
         sightings=len(group_by_origin(seen)),
         false_positives=len(denials),
         confidence=confidence,
-        falls=None if falls is None else last + falls,
+        next_decay=None if falls is None else last + falls,
     )
 
 
@@ -172,8 +172,8 @@ def add_statistics(content: StixObject, said: HubStatistics, hub: str) -> StixOb
         "extension_type": "property-extension",
         "hub_ref": hub,
         "contributors": said.contributors,
-        "first_reported": stix_time(said.first * DAY),
-        "last_reported": stix_time(said.last * DAY),
+        "first_reported": stix_time(said.first_day * DAY),
+        "last_reported": stix_time(said.last_day * DAY),
         "sightings": said.sightings,
         "false_positives": said.false_positives,
     }
@@ -210,17 +210,23 @@ def parse_assessments(spoken: Contribution) -> dict[str, Assessment]:
     subject = spoken.object
     if subject["type"] == "sighting":
         targets = [subject["sighting_of_ref"]]
-        word = AssessmentKind.FALSE if subject.get("count") == 0 else AssessmentKind.SEEN
+        word = (
+            AssessmentKind.FALSE_POSITIVE if subject.get("count") == 0 else AssessmentKind.SIGHTING
+        )
     elif subject["type"] == "opinion":
         targets = subject["object_refs"]
-        word = AssessmentKind.FALSE if "disagree" in subject["opinion"] else AssessmentKind.OTHER
+        word = (
+            AssessmentKind.FALSE_POSITIVE
+            if "disagree" in subject["opinion"]
+            else AssessmentKind.OTHER
+        )
     else:
         return {}
     at = subject.get("last_seen") or subject.get("first_seen") or spoken.version
     testimony = Assessment(
         partner=spoken.partner,
         source_id=spoken.source_id,
-        word=word,
+        kind=word,
         when=min(micros(at), spoken.received) if at else spoken.received,
         tlp=spoken.tlp,
         scope=spoken.scope,
@@ -327,9 +333,9 @@ def _least_strict(contributions: Sequence[Contribution]) -> list[Contribution]:
 def _voice(own: Sequence[Contribution]) -> Contribution:
     if len(own) == 1:
         return own[0]
-    first = min(each.first or each.received for each in own)
-    last = max(each.last or each.received for each in own)
-    return replace(max(own, key=version_order), first=first, last=last)
+    first = min(each.first_reported or each.received for each in own)
+    last = max(each.last_reported or each.received for each in own)
+    return replace(max(own, key=version_order), first_reported=first, last_reported=last)
 
 
 def _marks(scope: str) -> set[str]:
@@ -339,8 +345,8 @@ def _marks(scope: str) -> set[str]:
 
 def _age(testimony: Assessment) -> tuple[int, bool, str, str]:
     """Of two at one moment the one that denies is the newer."""
-    denies = testimony.word is AssessmentKind.FALSE
-    return (testimony.when, denies, testimony.source_id, testimony.word.value)
+    denies = testimony.kind is AssessmentKind.FALSE_POSITIVE
+    return (testimony.when, denies, testimony.source_id, testimony.kind.value)
 
 
 def _newest_first(contribution: Contribution) -> tuple[int, bytes]:

@@ -87,13 +87,13 @@ def prepared(around: RuleContext) -> Rule:
         if subject is None or subject.get("id") in around.authors:
             return candidate  # an author's identity gives way to the hub's when it is published
         if anonymous:
-            if subject.get("id") in around.disclosing:
+            if subject.get("id") in around.author_links:
                 message = "says something of the submitter, who stays anonymous: leave it out"
-                return candidate.refused(Finding("sanitise", _RULE, Action.REFUSED, message))
+                return candidate.refuse(Finding("sanitise", _RULE, Action.REFUSED, message))
             candidate = _without_author(candidate, subject, names)
             if _tells(str(subject.get("type")), names):
                 message = "the name of its type says who sent it: give the type another name"
-                return candidate.refused(Finding("sanitise", _RULE, Action.REFUSED, message))
+                return candidate.refuse(Finding("sanitise", _RULE, Action.REFUSED, message))
         if settings["posts"] != "keep" and _is_post(subject):
             return _about_post(candidate, refused=settings["posts"] == "refuse")
         return masked(candidate, _RULE, search, besides=_not_own)
@@ -164,9 +164,9 @@ def _about_post(candidate: Candidate, *, refused: bool) -> Candidate:
     message = "is about a person's post, most likely the one that reported it"
     if refused:
         finding = Finding("sanitise", _RULE, Action.REFUSED, f"{message}: leave it out", place)
-        return candidate.refused(finding)
+        return candidate.refuse(finding)
     message += ": an analyst decides whether an attacker wrote it"
-    return candidate.held(Finding("sanitise", _RULE, Action.HELD, message, place))
+    return candidate.hold(Finding("sanitise", _RULE, Action.HELD, message, place))
 
 
 def _without_author(candidate: Candidate, subject: StixObject, names: tuple[str, ...]) -> Candidate:
@@ -188,4 +188,4 @@ def _without_author(candidate: Candidate, subject: StixObject, names: tuple[str,
         Finding("sanitise", _RULE, Action.STRIPPED, message, format_path(path))
         for path, message in gone
     )
-    return candidate.changed(rewritten(subject, {path: None for path, _ in gone}), *findings)
+    return candidate.with_object(rewritten(subject, {path: None for path, _ in gone}), *findings)

@@ -50,7 +50,7 @@ def prepared(around: RuleContext) -> Rule:
         if subject is None:
             return candidate
         about = [o for o in extract_observables(subject) if not o.negated]
-        hits = [_hits(around.lists, observable, modes) for observable in about]
+        hits = [_hits(around.warninglists, observable, modes) for observable in about]
         return _weighed(candidate, subject, hits, modes, settings) if any(hits) else candidate
 
     return apply
@@ -67,7 +67,7 @@ def _weighed(
     exact = [found[0] for found in hits if found and found[0].exact]
     if exact and subject.get("type") != "indicator":
         message = f"on the warning list {exact[0].list!r}: kept as what was seen"
-        return candidate.noting(Finding("sanitise", _RULE, Action.NOTED, message, "value"))
+        return candidate.with_findings(Finding("sanitise", _RULE, Action.NOTED, message, "value"))
     grave = [hit for hit in exact if modes.of(hit) != "lower"]
     if grave:
         refused = len(grave) == len(hits) and any(modes.of(hit) == "refuse" for hit in grave)
@@ -95,7 +95,7 @@ class _Modes:
         }
 
     def of(self, hit: WarninglistHit) -> str:
-        if hit.own:
+        if hit.excluded:
             return "refuse"
         return "ignore" if self.decided else self._by_list.get(hit.list, self._other)
 
@@ -119,9 +119,9 @@ def _judged(candidate: Candidate, exact: Sequence[WarninglistHit], *, refused: b
     names = ", ".join(sorted({hit.list for hit in exact}))
     if refused:
         message = f"known to be harmless (warning list: {names}): would raise false alarms"
-        return candidate.refused(Finding("sanitise", _RULE, Action.REFUSED, message, "pattern"))
+        return candidate.refuse(Finding("sanitise", _RULE, Action.REFUSED, message, "pattern"))
     message = f"names something known to be harmless (warning list: {names}): leave it out"
-    return candidate.held(Finding("sanitise", _RULE, Action.HELD, message, "pattern"))
+    return candidate.hold(Finding("sanitise", _RULE, Action.HELD, message, "pattern"))
 
 
 def _lowered(
@@ -138,4 +138,4 @@ def _lowered(
     if isinstance(confidence, int):
         changed["confidence"] = max(0, confidence - settings["lower_by"])
         message += f", confidence {confidence} → {changed['confidence']}"
-    return candidate.changed(changed, Finding("sanitise", _RULE, Action.LOWERED, message))
+    return candidate.with_object(changed, Finding("sanitise", _RULE, Action.LOWERED, message))

@@ -39,15 +39,15 @@ def _judged(candidate: Candidate, around: RuleContext, settings: Mapping[str, ob
     """What nobody may release is refused first; then what waits does so for all reasons at once."""
     subject, tlp = candidate.object or {}, candidate.tlp
     if tlp is not None and (tlp is Tlp.RED or tlp > around.submitter.max_tlp):
-        return candidate.refused(_too_strict(tlp, around.submitter.max_tlp))
+        return candidate.refuse(_too_strict(tlp, around.submitter.max_tlp))
     carried = _access_controls(candidate, subject, around)
     if any(is_classified(definition) for definition, _ in carried):
         message = "marked as classified: this hub takes nothing but U (unclassified)"
-        return candidate.refused(_finding(Action.REFUSED, message))
+        return candidate.refuse(_finding(Action.REFUSED, message))
     others = candidate.scope.split("|")[1:]
     unknown = [id_ for id_ in marking_ids(subject) if id_ not in _LEVELS and id_ not in others]
     if unknown and settings["unknown"] == "refuse":
-        return candidate.refused(_finding(Action.REFUSED, _UNKNOWN))
+        return candidate.refuse(_finding(Action.REFUSED, _UNKNOWN))
     if settings.get(DECIDED) or not (unknown or carried):
         return candidate
     held = [_finding(Action.HELD, _UNKNOWN)] if unknown else []
@@ -61,7 +61,7 @@ def _judged(candidate: Candidate, around: RuleContext, settings: Mapping[str, ob
     held += [
         _finding(Action.HELD, f"ACS marking: {reason}") for reason in list(found)[:_MOST_REASONS]
     ]
-    return candidate.held(*held) if held else candidate
+    return candidate.hold(*held) if held else candidate
 
 
 def _access_controls(
@@ -86,12 +86,12 @@ def _carried(subject: StixObject, around: RuleContext) -> Iterator[StixObject]:
 
 
 def _too_strict(tlp: Tlp, highest: Tlp) -> Finding:
-    word = f"TLP:{tlp.word.upper()}"
+    word = f"TLP:{tlp.label.upper()}"
     if tlp is Tlp.RED:
         message = f"marked {word}: for its recipients only, so it cannot be shared through a hub"
     else:
         message = (
-            f"marked {word}, above TLP:{highest.word.upper()}, the strictest that your agreement"
+            f"marked {word}, above TLP:{highest.label.upper()}, the strictest that your agreement"
             " allows: mark it lower if you may, or have the agreement changed"
         )
     return _finding(Action.REFUSED, message)

@@ -85,6 +85,6 @@ def _judged(candidate: Candidate, *, refused: bool) -> Candidate:
     message = "matches on who received a message"
     if refused:
         message += ": match on the sender or the subject"
-        return candidate.refused(Finding("sanitise", _RULE, Action.REFUSED, message, "pattern"))
+        return candidate.refuse(Finding("sanitise", _RULE, Action.REFUSED, message, "pattern"))
     message += ": an analyst decides; one on the sender or the subject passes without"
-    return candidate.held(Finding("sanitise", _RULE, Action.HELD, message, "pattern"))
+    return candidate.hold(Finding("sanitise", _RULE, Action.HELD, message, "pattern"))

@@ -130,9 +130,9 @@ def _judged(candidate: Candidate, subject: StixObject, settings: Mapping[str, ob
     else:
         return candidate
     if mode == "refuse":
-        return candidate.refused(Finding("sanitise", _RULE, Action.REFUSED, refuse, place))
+        return candidate.refuse(Finding("sanitise", _RULE, Action.REFUSED, refuse, place))
     if mode == "hold":
-        return candidate.held(Finding("sanitise", _RULE, Action.HELD, hold, place))
+        return candidate.hold(Finding("sanitise", _RULE, Action.HELD, hold, place))
     return candidate
 
 

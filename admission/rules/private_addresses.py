@@ -90,9 +90,9 @@ def _judged(candidate: Candidate, wholly: bool, mixed: str) -> Candidate:
         message = "names a private, reserved or documentation address among others: leave it out"
     place = "pattern" if candidate.object and "pattern" in candidate.object else "value"
     if wholly or mixed == "refuse":
-        return candidate.refused(Finding("sanitise", _RULE, Action.REFUSED, message, place))
+        return candidate.refuse(Finding("sanitise", _RULE, Action.REFUSED, message, place))
     if mixed == "hold":
-        return candidate.held(Finding("sanitise", _RULE, Action.HELD, message, place))
+        return candidate.hold(Finding("sanitise", _RULE, Action.HELD, message, place))
     return candidate
 
 

@@ -118,7 +118,7 @@ def _values(candidate: Candidate, name: str, mode: str) -> Candidate:
             if wider is not None:
                 note = f"{what}: the pattern now matches any, {_ANY}"
                 finding = Finding("sanitise", _RULE, Action.REPLACED, note, "pattern")
-                return candidate.changed({**candidate.object, "pattern": wider}, finding)
+                return candidate.with_object({**candidate.object, "pattern": wider}, finding)
         if mode != WIDEN:
             return _judged(candidate, what, format_path(path), refused=mode == "refuse")
     return candidate
@@ -135,6 +135,6 @@ def _stix(candidate: Candidate) -> bool:
 def _judged(candidate: Candidate, what: str, place: str, *, refused: bool) -> Candidate:
     if refused:
         message = f"{what}: leave it out or put a variable such as %USERPROFILE% in its place"
-        return candidate.refused(Finding("sanitise", _RULE, Action.REFUSED, message, place))
+        return candidate.refuse(Finding("sanitise", _RULE, Action.REFUSED, message, place))
     message = f"{what}: an analyst decides whether it is the threat's or a victim's"
-    return candidate.held(Finding("sanitise", _RULE, Action.HELD, message, place))
+    return candidate.hold(Finding("sanitise", _RULE, Action.HELD, message, place))

@@ -121,6 +121,6 @@ def _about(candidate: Candidate, about: Mapping[str, str]) -> Candidate:
     if "refuse" in about:
         message = f"{message}: leave it out"
         place = about["refuse"]
-        return candidate.refused(Finding("sanitise", _RULE, Action.REFUSED, message, place))
+        return candidate.refuse(Finding("sanitise", _RULE, Action.REFUSED, message, place))
     message = f"{message}: an analyst decides whether it may be shared"
-    return candidate.held(Finding("sanitise", _RULE, Action.HELD, message, about["hold"]))
+    return candidate.hold(Finding("sanitise", _RULE, Action.HELD, message, about["hold"]))

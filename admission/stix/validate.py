@@ -86,10 +86,10 @@ def validate(candidate: Candidate, policy: Policy, now: int) -> Candidate:
     """The candidate as STIX 2.1, or refused with every fault that was found."""
     subject = candidate.object
     if subject is None:
-        return candidate.refused(_fault("format", "not a JSON object"))
+        return candidate.refuse(_fault("format", "not a JSON object"))
     fault = _shape_fault(subject, policy)
     if fault:
-        return candidate.refused(fault)
+        return candidate.refuse(fault)
     if subject["type"] not in schemas():
         return _foreign(candidate, subject, policy, now)
     return _checked(candidate, subject, policy, now, policy.custom_properties)
@@ -106,8 +106,8 @@ def _checked(
     findings = (*repairs, *stripped, *(faults or _notes(subject)))
     if subject is candidate.object and not findings:
         return candidate
-    checked = candidate.changed(subject, *findings)
-    return checked.refused() if any(f.action is Action.REFUSED for f in findings) else checked
+    checked = candidate.with_object(subject, *findings)
+    return checked.refuse() if any(f.action is Action.REFUSED for f in findings) else checked
 
 
 def _shape_fault(subject: StixObject, policy: Policy) -> Finding | None:
@@ -130,10 +130,10 @@ def _foreign(candidate: Candidate, subject: StixObject, policy: Policy, now: int
     elif mode == "strip" and "created" not in subject:
         what, mode = f"{what}, and without it nothing is left of an observable", "refuse"
     if mode == "refuse":
-        return candidate.refused(_fault("unknown_types", what, "type"))
+        return candidate.refuse(_fault("unknown_types", what, "type"))
     left = "as it is" if mode == "keep" else _LEFT
     noted = Finding("validate", "unknown_types", Action.NOTED, f"{what}; kept {left}", "type")
-    return _checked(candidate.noting(noted), subject, policy, now, mode)
+    return _checked(candidate.with_findings(noted), subject, policy, now, mode)
 
 
 def _within(

@@ -193,7 +193,10 @@ class WithOwn:
         found = self._others.hits(kind, value)
         if reason is None:
             return found
-        return (WarninglistHit(f"{OWN}: {reason}" if reason else OWN, exact=True, own=True), *found)
+        return (
+            WarninglistHit(f"{OWN}: {reason}" if reason else OWN, exact=True, excluded=True),
+            *found,
+        )
 
 
 OWN = "this hub's own"

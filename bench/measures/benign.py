@@ -36,13 +36,13 @@ def measure(folder: Path, show: int) -> None:
         )
         for candidate, (kind, value) in zip(told, batch, strict=True):
             rule = closed_by(candidate)
-            if candidate.open:
+            if candidate.is_open:
                 labels = (candidate.object or {}).get("labels", ())
                 counts["kept, marked as touching a list"] += "benign-infrastructure" in labels
                 counts["kept"] += 1
             else:
                 counts[f"{candidate.verdict.value} by {rule}"] += 1
-            if not candidate.open and rule == "benign" and value.rstrip(".") not in exact:
+            if not candidate.is_open and rule == "benign" and value.rstrip(".") not in exact:
                 why = closing(candidate)
                 wrong.append(f"{kind} {value}: {why.message if why else 'no finding'}")
     for name, count in counts.most_common():

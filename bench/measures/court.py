@@ -41,7 +41,7 @@ def judged(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 def objects(subjects: Iterable[dict]) -> Iterator[Candidate]:
     """Objects as candidates."""
-    return (Candidate.stated(index, subject) for index, subject in enumerate(subjects))
+    return (Candidate.from_object(index, subject) for index, subject in enumerate(subjects))
 
 
 def read(name: str, raw: bytes) -> list[Candidate]:
@@ -70,7 +70,7 @@ def corpus(folder: Path, *sets: str) -> Iterator[tuple[dict, bytes]]:
 def closing(candidate: Candidate) -> Finding | None:
     """Why a candidate is held or refused; rules that look at what is held may say more after it."""
     why = (f for f in reversed(candidate.findings) if f.action in ("refused", "held"))
-    return None if candidate.open else next(why, None)
+    return None if candidate.is_open else next(why, None)
 
 
 def closed_by(candidate: Candidate) -> str:

@@ -120,7 +120,7 @@ def values(candidate: Candidate, ruler: Ruler) -> Iterator[Value]:
 
 
 def fate(candidate: Candidate) -> str:
-    if candidate.open:
+    if candidate.is_open:
         return "open"
     return f"{candidate.verdict.value} by {closed_by(candidate)}"
 

@@ -59,7 +59,7 @@ class Tally:
         self.verdicts[candidate.verdict.value] += 1
         self.asked.update(f.rule for f in candidate.findings if f.action is Action.ASKED)
         subject = candidate.object or {}
-        if candidate.open:
+        if candidate.is_open:
             self.left += names(file, subject, people)
         elif subject.get("type") == "indicator":
             rule = closed_by(candidate)

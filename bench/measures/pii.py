@@ -91,7 +91,7 @@ def through(texts: list[Text]) -> str:
     """How many labelled values stand in the notes that admission lets through."""
     there = total = 0
     for candidate, (text, wanted) in zip(judged(objects(map(note, texts))), texts, strict=True):
-        shared = json.dumps(candidate.object, ensure_ascii=False) if candidate.open else ""
+        shared = json.dumps(candidate.object, ensure_ascii=False) if candidate.is_open else ""
         for start, end, kind in wanted:
             if kind in GUESSED.values():
                 continue

@@ -62,7 +62,7 @@ def as_sent(subject: dict) -> list[Candidate]:
 
 
 def taken(told: Candidate) -> bool:
-    return told.open or told.verdict in ("duplicate", "held")
+    return told.is_open or told.verdict in ("duplicate", "held")
 
 
 def as_it_stands(subject: dict, options: ValidationOptions) -> tuple[bool, str]:

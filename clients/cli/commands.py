@@ -166,7 +166,7 @@ def _previews(arguments: argparse.Namespace, settings: ClientSettings) -> list[P
     tlp = arguments.tlp or settings.default_tlp
     if getattr(arguments, "raw", False):
         return [
-            file if isinstance(file, Preview) else unexamined(file, now, Tlp.of(tlp))
+            file if isinstance(file, Preview) else unexamined(file, now, Tlp.parse(tlp))
             for file in files
         ]
     policy = policy_of(policy_text(settings.policy), settings.policy)

@@ -228,7 +228,7 @@ def _format_collection(collection: Collection, known: Iterable[Collection]) -> A
         "alias": collection.alias,
         "kind": collection.kind.value,
         "title": collection.title,
-        "max_tlp": collection.max_tlp.word,
+        "max_tlp": collection.max_tlp.label,
     }
     return answer if collection.view is None else answer | _format_view(collection.view, known)
 
@@ -238,7 +238,7 @@ def _format_view(view: View, known: Iterable[Collection]) -> Answer:
     return {
         "sources": [names.get(source, source) for source in view.sources],
         "types": sorted(view.types),
-        "max_tlp": None if view.max_tlp is None else view.max_tlp.word,
+        "max_tlp": None if view.max_tlp is None else view.max_tlp.label,
         "active_only": view.active,
         "at": None if view.at is None else timestamp(view.at),
     }

@@ -109,4 +109,4 @@ def check_slug(text: str) -> None:
 
 
 LIST = ParsedValue("LIST", split_list)
-TLP = ParsedValue("LEVEL", Tlp.of)
+TLP = ParsedValue("LEVEL", Tlp.parse)

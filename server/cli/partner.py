@@ -250,7 +250,7 @@ def _format_partner(
         "name": partner.name,
         "country": partner.country,
         "sectors": list(partner.sectors),
-        "max_tlp": partner.max_tlp.word,
+        "max_tlp": partner.max_tlp.label,
         "consent": partner.consent.value,
         "reliability": partner.reliability,
         "group": partner.group,

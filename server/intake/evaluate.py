@@ -72,10 +72,10 @@ def candidate_of(index: int, raw: bytes) -> Candidate:
         subject = strict(raw)
     except Malformed as error:
         fault = Finding("validate", "format", Action.REFUSED, str(error))
-        return Candidate(index, None).refused(fault)
+        return Candidate(index, None).refuse(fault)
     if "Event" in subject and "type" not in subject:
-        return Candidate(index, None).refused(_MISP)
-    candidate = Candidate.stated(index, subject)
+        return Candidate(index, None).refuse(_MISP)
+    candidate = Candidate.from_object(index, subject)
     return replace(candidate, raw=raw) if is_acs(subject) else candidate
 
 
@@ -84,7 +84,7 @@ def about(candidates: Sequence[Candidate]) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for candidate in candidates:
         subject = candidate.object or {}
-        if candidate.open and subject.get("type") in ("sighting", "opinion"):
+        if candidate.is_open and subject.get("type") in ("sighting", "opinion"):
             for target in (subject.get("sighting_of_ref"), *subject.get("object_refs", ())):
                 if target is not None:
                     found[target] = (*found.get(target, ()), str(candidate.source_id))
@@ -139,9 +139,9 @@ class Examining:
         defined = self._defined(partner, candidates)
         examiner = Pipeline(rules.policy, submitter, benign, waived, defined)
         hub = self._publisher.house.identity["id"]
-        candidates = [replace(each, echo=claims(each.object, hub)) for each in candidates]
+        candidates = [replace(each, from_hub=claims(each.object, hub)) for each in candidates]
         examined = examiner.examine(candidates, now)
-        authors = examiner.authors(candidates) | {hub}
+        authors = examiner.find_authors(candidates) | {hub}
         return Batch(
             submission=submission.id,
             partner=partner,

@@ -32,7 +32,7 @@ class Naming:
 
     def settled(self, publics: Collection[PublicObject]) -> list[PublicObject]:
         """The same, without the names of those whose consent has ended."""
-        if not any(each.named for public in publics for each in public.contributions):
+        if not any(each.may_be_named for public in publics for each in public.contributions):
             return list(publics)
         known = {each.slug: each.submitter() for each in self.partners()}
         return [_settled(public, known) for public in publics]
@@ -45,7 +45,7 @@ def _settled(public: PublicObject, known: Mapping[str, Submitter]) -> PublicObje
 
 def _said(spoken: Contribution, known: Mapping[str, Submitter]) -> Contribution:
     submitter = known.get(spoken.partner)
-    if not spoken.named or submitter is None or submitter.consent in CONSENTS_TO_NAME:
+    if not spoken.may_be_named or submitter is None or submitter.consent in CONSENTS_TO_NAME:
         return spoken
 
     def bare(layers: Iterable[Layer]) -> tuple[Layer, ...]:
@@ -54,7 +54,7 @@ def _said(spoken: Contribution, known: Mapping[str, Submitter]) -> Contribution:
     return replace(
         spoken,
         object=nameless(spoken.object, submitter),
-        fuller=bare(spoken.fuller),
-        draft=bare(spoken.draft),
-        named=False,
+        stricter_layers=bare(spoken.stricter_layers),
+        unresolved_layers=bare(spoken.unresolved_layers),
+        may_be_named=False,
     )

@@ -41,7 +41,7 @@ def widened(
     ledger: Ledger, mint: Mint, partner: str, known: Mapping[str, Minted], placed: Placed
 ) -> dict[str, Minted]:
     """Those that an object misses because they are stricter, published at its level."""
-    level = placed.candidate.level
+    level = placed.candidate.effective_tlp
     found: dict[str, Minted] = {}
     for name in placed.rewriting.missing:
         there = known.get(name)
@@ -51,7 +51,7 @@ def widened(
         id_ = (
             there.id
             if said.raw
-            else _living(ledger, mint, submitter_key(partner, name, level.word))
+            else _living(ledger, mint, submitter_key(partner, name, level.label))
         )
         ledger.join(id_, _at(level, said))
         found[name] = Minted(id_, level)
@@ -68,4 +68,4 @@ def _living(ledger: Ledger, mint: Mint, key: str) -> str:
 
 def _at(level: Tlp, said: Contribution) -> Contribution:
     marked = {} if said.raw else {"object_marking_refs": [TLP_2_IDS[level]]}
-    return replace(said, tlp=level, scope=level.word, object={**said.object, **marked})
+    return replace(said, tlp=level, scope=level.label, object={**said.object, **marked})

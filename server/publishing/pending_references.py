@@ -95,8 +95,8 @@ def contributed(
     new = replace(
         contribution,
         object=_ours(rewriting.object),
-        fuller=tuple((level, _ours(layer)) for level, layer in fuller),
-        draft=_lasting(layers, rewriting) if awaited else (),
+        stricter_layers=tuple((level, _ours(layer)) for level, layer in fuller),
+        unresolved_layers=_lasting(layers, rewriting) if awaited else (),
     )
     return new, frozenset(awaited)
 
@@ -112,10 +112,16 @@ def complete(ledger: Ledger, arrivals: ArrivedIds, after: str = "") -> str:
 def _completed(ledger: Ledger, wait: PendingReferences) -> PendingReferences:
     awaited: frozenset[str] = frozenset()
     for mine in contributions(ledger.publics.get(wait.public_id)):
-        if mine.partner == wait.partner and wait.source_id in ("", mine.source_id) and mine.draft:
-            targets = {target for _, layer in mine.draft for target in references(layer)}
+        if (
+            mine.partner == wait.partner
+            and wait.source_id in ("", mine.source_id)
+            and mine.unresolved_layers
+        ):
+            targets = {
+                target for _, layer in mine.unresolved_layers for target in references(layer)
+            }
             known = recalled(ledger, wait.partner, wait.max_tlp, targets)
-            new, more = contributed(mine, mine.draft, known)
+            new, more = contributed(mine, mine.unresolved_layers, known)
             awaited |= more
             if new != mine:
                 ledger.join(wait.public_id, new)

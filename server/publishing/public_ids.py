@@ -92,9 +92,9 @@ class Mint:
                 continue
             if candidate.verdict is Verdict.DUPLICATE:  # public already, under its own id
                 known[candidate.source_id] = Minted(candidate.source_id, Tlp.CLEAR)
-            elif candidate.open and _depends(subject):
+            elif candidate.is_open and _depends(subject):
                 later.append(candidate)
-            elif candidate.open:
+            elif candidate.is_open:
                 self._mint(candidate, known)
         for candidate in sorted(later, key=_is_relationship):
             if not self.place(candidate, known).rewriting.missing:
@@ -219,7 +219,7 @@ def in_order(candidates: Sequence[Candidate]) -> list[Candidate]:
 def seen(candidate: Candidate) -> list[StixObject]:
     """What any level sees of it, the least strict first."""
     base = [candidate.object] if candidate.object is not None else []
-    return base + [layer for _, layer in candidate.fuller]
+    return base + [layer for _, layer in candidate.stricter_layers]
 
 
 def _public(target: str, known: Mapping[str, Minted]) -> bool:
@@ -229,7 +229,7 @@ def _public(target: str, known: Mapping[str, Minted]) -> bool:
 def _prune(candidates: Sequence[Candidate], known: dict[str, Minted]) -> None:
     """Forget what needs something of the same submission that will not be public."""
     sent = [c for c in candidates if c.object is not None]
-    there = {str(c.source_id): c.object for c in sent if c.open and c.object is not None}
+    there = {str(c.source_id): c.object for c in sent if c.is_open and c.object is not None}
     gone = {str(c.source_id) for c in sent} - known.keys()
     while gone:
         lost = {name for name, subject in there.items() if name in known and needs(subject, gone)}
@@ -261,7 +261,7 @@ def _is_relationship(candidate: Candidate) -> bool:
 def _layers(candidate: Candidate) -> list[Layer]:
     if candidate.object is None or candidate.tlp is None:
         raise ValueError("only a candidate that came through admission has layers")
-    return [(candidate.tlp, candidate.object), *candidate.fuller]
+    return [(candidate.tlp, candidate.object), *candidate.stricter_layers]
 
 
 def _translated(candidate: Candidate, known: Mapping[str, Minted]) -> Candidate:
@@ -285,13 +285,15 @@ def _translated(candidate: Candidate, known: Mapping[str, Minted]) -> Candidate:
 
 def _at_level(candidate: Candidate, level: Tlp, layers: Sequence[Layer]) -> Candidate:
     """The candidate raised to a level, with these layers."""
-    scope = "|".join((level.word, *candidate.scope.split("|")[1:]))
+    scope = "|".join((level.label, *candidate.scope.split("|")[1:]))
     if level == candidate.tlp:
         marked = list(layers)
     else:
         marked = [(at, _marked(layer, level)) for at, layer in layers]
     fuller = tuple(layer for layer in marked if layer[0] > level)
-    return replace(candidate, object=layer_at(marked, level), fuller=fuller, tlp=level, scope=scope)
+    return replace(
+        candidate, object=layer_at(marked, level), stricter_layers=fuller, tlp=level, scope=scope
+    )
 
 
 def _marked(subject: StixObject, level: Tlp) -> StixObject:

@@ -116,17 +116,19 @@ class Ledger:
         own = [c for c in contributions(before) if c.partner == new.partner]
         others = [c for c in contributions(before) if c.partner != new.partner]
         self._said += [(c, False) for c in own if c.source_id == new.source_id] + [(new, True)]
-        new = replace(new, first=min([each.first or each.received for each in own] or [0]))
+        new = replace(
+            new, first_reported=min([each.first_reported or each.received for each in own] or [0])
+        )
         own = [c for c in own if c.source_id != new.source_id]
         return self._recompute(name, (*others, *_remembered([*own, new])), before)
 
     def confirm(self, name: str, mine: Contribution, received: int) -> None:
         """The partner says the same again: remembered by the day, of what shows the day."""
         before = self.publics.get(name)
-        if before is None or received // DAY <= (mine.last or mine.received) // DAY:
+        if before is None or received // DAY <= (mine.last_reported or mine.received) // DAY:
             return
         if mine.object["type"] == "indicator":
-            again = replace(mine, last=received)
+            again = replace(mine, last_reported=received)
             rest = (again if c is mine else c for c in before.contributions)
             self._recompute(name, tuple(rest), before)
 
@@ -146,7 +148,9 @@ class Ledger:
     def unname(self, name: str, said: Contribution) -> None:
         """An identity turns out to be who sent it: it goes, and its last version says no more."""
         bare = {each: said.object[each] for each in _BARE if each in said.object}
-        self.join(name, replace(said, object=bare | _NAMELESS, fuller=(), draft=()))
+        self.join(
+            name, replace(said, object=bare | _NAMELESS, stricter_layers=(), unresolved_layers=())
+        )
         if left := self.said(name, said.partner, said.source_id):
             self.leave(name, left)
 
@@ -296,8 +300,8 @@ class Ledger:
         old = before.figures
         if old is None or not before.id.startswith(_INDICATOR):
             return old is None or old.confidence != said.confidence
-        moved = (said.last - old.last) * DAY >= self.house.scale.refresh
-        return moved or replace(said, last=old.last) != old
+        moved = (said.last_day - old.last_day) * DAY >= self.house.scale.refresh_interval
+        return moved or replace(said, last_day=old.last_day) != old
 
     def _quiet(self, before: PublicObject, said: HubStatistics) -> bool:
         """Whether it is too soon after the last version for figures that only rise."""
@@ -313,7 +317,7 @@ class Ledger:
     ) -> int:
         """The hour in which it must be looked at again; 0: in none."""
         until = public.modified + self.house.quiet_period if waits else None
-        moments = [m for m in (_expiry(public, content), said.falls, until) if m is not None]
+        moments = [m for m in (_expiry(public, content), said.next_decay, until) if m is not None]
         return max(min(moments), self.now) // HOUR + 1 if moments else 0
 
     def _author(self, contributed: Sequence[Contribution]) -> str:
@@ -369,7 +373,9 @@ def _remembered(own: Sequence[Contribution]) -> list[Contribution]:
     best = sorted(own, key=lambda each: (-each.tlp, *version_order(each)), reverse=True)
     words, octets = best[:1], 0
     for each in best[1:MOST_WORDS]:
-        octets += sum(len(orjson.dumps(said)) for _, said in (*layers_of(each), *each.draft))
+        octets += sum(
+            len(orjson.dumps(said)) for _, said in (*layers_of(each), *each.unresolved_layers)
+        )
         if octets > MOST_OCTETS:
             break
         words.append(each)
@@ -384,7 +390,12 @@ def _held_since(word: Contribution, moment: str) -> Contribution:
         return tuple((level, {**said, "valid_from": moment}) for level, said in layers)
 
     ((_, subject),) = since([(word.tlp, word.object)])
-    return replace(word, object=subject, fuller=since(word.fuller), draft=since(word.draft))
+    return replace(
+        word,
+        object=subject,
+        stricter_layers=since(word.stricter_layers),
+        unresolved_layers=since(word.unresolved_layers),
+    )
 
 
 def _expiry(public: PublicObject, content: StixObject) -> int | None:

@@ -117,13 +117,13 @@ class Batch:
             source_id=str(candidate.source_id),
             version=version,
             received=self.received,
-            tlp=candidate.level,
+            tlp=candidate.effective_tlp,
             scope=candidate.scope,
             object=candidate.object or {},
             raw=candidate.raw,
             reliability=self.partner.reliability,
             group=self.partner.group,
-            named=self.partner.consent in CONSENTS_TO_NAME,
+            may_be_named=self.partner.consent in CONSENTS_TO_NAME,
             unmarked=candidate.source_id in self.unmarked,
         )
 
@@ -226,7 +226,7 @@ class _Work:
         batch = self.batch
         minted = batch.minted
         own = {c.source_id for c in batch.candidates if c.source_id} | batch.authors
-        subjects = [layer for c in batch.candidates if c.open for layer in seen(c)]
+        subjects = [layer for c in batch.candidates if c.is_open for layer in seen(c)]
         outside = {target for subject in subjects for target in references(subject)} - minted.keys()
         told = self.ledger.txn.find_public_ids(batch.partner.slug, own | set(map(revoked, own)))
         self.sources = {name: told[name] for name in own & told.keys()}
@@ -243,7 +243,7 @@ class _Work:
         for identity in self.batch.authors - {hub}:
             before = self.sources.get(identity, "")
             if said := self._said(before, identity):
-                if said.named and said.received > self.batch.received:
+                if said.may_be_named and said.received > self.batch.received:
                     continue  # it agreed to be named since the submission came
                 self.ledger.unname(before, said)
             self._arrive(identity, hub)
@@ -258,21 +258,21 @@ class _Work:
             if not author:
                 self._arrive(source, public)
             self.verdicts.close(candidate, Verdict.DUPLICATE, public)
-        elif not candidate.open:
+        elif not candidate.is_open:
             if candidate.verdict is Verdict.REFUSED and source not in self.sources:
                 self._arrive(source, "")  # nobody need wait for it
-            told = candidate.noting(*staying(self._said(self._stands_for(source), source)))
+            told = candidate.with_findings(*staying(self._said(self._stands_for(source), source)))
             waits_for = awaited(candidate)[:MOST_AWAITED]
             self.verdicts.close(told, candidate.verdict, waits_for=waits_for)
         elif self._echo(candidate):
-            self.verdicts.close(candidate.noting(ECHO), Verdict.DUPLICATE, source)
+            self.verdicts.close(candidate.with_findings(ECHO), Verdict.DUPLICATE, source)
         else:
             self._place(candidate)
 
     def _takes_back(self, candidate: Candidate) -> bool:
         """Whether it revokes what the partner says: that needs no analyst and nothing else."""
         subject, source = candidate.object or {}, candidate.source_id or ""
-        if subject.get("revoked") is not True or candidate.echo or self._echo(candidate):
+        if subject.get("revoked") is not True or candidate.from_hub or self._echo(candidate):
             return False
         name = self._stands_for(source)
         if self._said(name, source) is None:
@@ -308,7 +308,7 @@ class _Work:
                 self._arrive(name, minted.id)
             placed = self.mint.place(candidate, self.known)
         remarks = raised(candidate, placed.candidate)
-        candidate = placed.candidate.noting(*remarks, *dropped(placed.rewriting))
+        candidate = placed.candidate.with_findings(*remarks, *dropped(placed.rewriting))
         missing = placed.rewriting.missing
         if "marking" in self.batch.waived:
             missing = tuple(each for each in missing if not each.startswith("marking-definition"))
@@ -317,20 +317,22 @@ class _Work:
             message = "waits for what it refers to: " + ", ".join(missing[:5])
             finding = Finding("publish", "references", Action.HELD, message)
             awaited = missing[:MOST_AWAITED]
-            self.verdicts.close(candidate.held(finding), Verdict.HELD, waits_for=awaited)
+            self.verdicts.close(candidate.hold(finding), Verdict.HELD, waits_for=awaited)
             return
-        if candidate.echo:
+        if candidate.from_hub:
             self._copy(replace(placed, candidate=candidate))
             return
         living = self._living(replace(placed, candidate=candidate))
         if living is None:
             message = "was published and revoked too often: an analyst must look at it"
             finding = Finding("publish", "revoked", Action.HELD, message)
-            self.verdicts.close(candidate.held(finding), Verdict.HELD)
+            self.verdicts.close(candidate.hold(finding), Verdict.HELD)
             return
         placed = living
-        parts = stricter_properties(((candidate.level, placed.rewriting.object), *placed.fuller))
-        self.known[str(candidate.source_id)] = Minted(placed.id, candidate.level, parts)
+        parts = stricter_properties(
+            ((candidate.effective_tlp, placed.rewriting.object), *placed.fuller)
+        )
+        self.known[str(candidate.source_id)] = Minted(placed.id, candidate.effective_tlp, parts)
         self._contribute(placed)
 
     def recall(self) -> None:
@@ -358,11 +360,11 @@ class _Work:
         if known is None or not self._may_know(known):
             message = "says that this hub made it, but here is no such object: send it as your own"
             fault = Finding("merge", "echo", Action.REFUSED, message)
-            self.verdicts.close(placed.candidate.refused(fault), Verdict.REFUSED)
+            self.verdicts.close(placed.candidate.refuse(fault), Verdict.REFUSED)
             return
         self.known[str(placed.candidate.source_id)] = Minted(known.id, known.tlp)
         self._arrive(str(placed.candidate.source_id), known.id)
-        self.verdicts.close(placed.candidate.noting(ECHO), Verdict.DUPLICATE, known.id)
+        self.verdicts.close(placed.candidate.with_findings(ECHO), Verdict.DUPLICATE, known.id)
 
     def _may_know(self, public: PublicObject) -> bool:
         """Whether the submitter may read it, or speaks of it itself."""
@@ -400,7 +402,7 @@ class _Work:
         others = [c for c in contributions(public) if c.partner == partner and c is not mine]
         changed = self.ledger.join(placed.id, new)
         self._arrive(new.source_id, placed.id)
-        if awaited or (mine is not None and mine.draft):
+        if awaited or (mine is not None and mine.unresolved_layers):
             self.waits.append(
                 PendingReferences(placed.id, partner, self.batch.sees, awaited, new.source_id)
             )
@@ -411,7 +413,7 @@ class _Work:
         else:
             verdict = self._verdict(public, changed=changed)
         if others:
-            candidate = candidate.noting(*outspoken(new, others))
+            candidate = candidate.with_findings(*outspoken(new, others))
         self.verdicts.close(candidate, verdict, placed.id, kept=True)
 
     def _verdict(self, public: PublicObject | None, *, changed: bool) -> Verdict:
@@ -432,7 +434,7 @@ class _Work:
             return True
         if public is not None and public.revocation_reason == RevocationReason.EXPIRED:
             remark = note("expired", "it has expired here already: send a later valid_until")
-            self.verdicts.close(candidate.noting(remark), Verdict.DUPLICATE, placed.id)
+            self.verdicts.close(candidate.with_findings(remark), Verdict.DUPLICATE, placed.id)
             return True
         if public is not None and public.revoked:
             self._refuse(candidate, _FOR_EVER)
@@ -452,7 +454,7 @@ class _Work:
             if new.unmarked or self.ledger.moved(before, new):
                 return False
             late = "a newer version of it is here already, about something else"
-            candidate = candidate.noting(note("versions", late))
+            candidate = candidate.with_findings(note("versions", late))
         if stays := self.ledger.publics.get(before):
             self.known[new.source_id] = Minted(before, stays.tlp)
         self.verdicts.close(candidate, Verdict.DUPLICATE, before)
@@ -474,7 +476,7 @@ class _Work:
         asks = any(f.action is Action.ASKED for f in candidate.findings)
         if later < 0 or mine.received == new.received or asks:
             version = ("a newer" if later < 0 else "this") + " version of it is here already"
-            candidate = candidate.noting(note("versions", version))
+            candidate = candidate.with_findings(note("versions", version))
             self.verdicts.close(candidate, Verdict.DUPLICATE, placed.id)
         else:
             self._refuse(candidate, "this version is here with other content; raise `modified`")
@@ -483,7 +485,7 @@ class _Work:
     def _contribution(self, placed: Placed) -> tuple[Contribution, frozenset[str]]:
         candidate, sco = placed.candidate, is_observable_type(str(placed.rewriting.object["type"]))
         bare = self.batch.said(candidate, "" if sco else candidate.source_version or "")
-        layers = [(bare.tlp, bare.object), *candidate.fuller]
+        layers = [(bare.tlp, bare.object), *candidate.stricter_layers]
         return (bare, frozenset()) if bare.raw else contributed(bare, layers, self.known)
 
     def _withdraw(self, candidate: Candidate, name: str) -> None:
@@ -492,10 +494,10 @@ class _Work:
         if said is not None:
             self.ledger.leave(name, said)
             remark = note("revoked", WITHDRAWN)
-            self.verdicts.close(candidate.noting(remark), Verdict.ADMITTED, name)
+            self.verdicts.close(candidate.with_findings(remark), Verdict.ADMITTED, name)
         else:
             remark = note("revoked", "nothing of yours is published under it")
-            self.verdicts.close(candidate.noting(remark), Verdict.DUPLICATE)
+            self.verdicts.close(candidate.with_findings(remark), Verdict.DUPLICATE)
             if source not in self.sources:
                 self._arrive(source, "")  # nobody need wait for it
 
@@ -512,4 +514,4 @@ class _Work:
 
     def _refuse(self, candidate: Candidate, message: str) -> None:
         fault = Finding("merge", "versions", Action.REFUSED, message)
-        self.verdicts.close(candidate.refused(fault), Verdict.REFUSED)
+        self.verdicts.close(candidate.refuse(fault), Verdict.REFUSED)

@@ -63,7 +63,7 @@ def raised(sent: Candidate, placed: Candidate) -> list[Finding]:
     """That an object is published more strictly than it was sent."""
     if placed.tlp is None or placed.tlp == sent.tlp:
         return []
-    message = f"what it is about is TLP:{placed.tlp.word.upper()}, so it is too"
+    message = f"what it is about is TLP:{placed.tlp.label.upper()}, so it is too"
     return [Finding("publish", "marking", Action.NOTED, message, "object_marking_refs")]
 
 

@@ -111,8 +111,8 @@ def _partner_document(partner: Partner) -> Document:
         "sectors": list(partner.sectors),
         "terms": list(partner.terms),
         "consent": partner.consent.value,
-        "max_tlp": partner.max_tlp.word,
-        "default_tlp": partner.default_tlp.word,
+        "max_tlp": partner.max_tlp.label,
+        "default_tlp": partner.default_tlp.label,
         "reliability": partner.reliability,
         "group": partner.group,
     }
@@ -126,8 +126,8 @@ def _partner(document: Document) -> Partner:
         sectors=tuple(document["sectors"]),
         terms=tuple(document["terms"]),
         consent=Consent(document["consent"]),
-        max_tlp=Tlp.of(document["max_tlp"]),
-        default_tlp=Tlp.of(document["default_tlp"]),
+        max_tlp=Tlp.parse(document["max_tlp"]),
+        default_tlp=Tlp.parse(document["default_tlp"]),
         reliability=document.get("reliability", NEUTRAL),  # absent in what an earlier build wrote
         group=document.get("group", ""),
     )

@@ -15,7 +15,7 @@ def document_of(collection: Collection) -> Document:
         "kind": collection.kind.value,
         "title": collection.title,
         "description": collection.description,
-        "max_tlp": collection.max_tlp.word,
+        "max_tlp": collection.max_tlp.label,
         "view": _view_document(collection.view),
     }
 
@@ -26,7 +26,7 @@ def _view_document(view: View | None) -> Document | None:
     return {
         "sources": list(view.sources),
         "types": sorted(view.types),
-        "max_tlp": None if view.max_tlp is None else view.max_tlp.word,
+        "max_tlp": None if view.max_tlp is None else view.max_tlp.label,
         "active": view.active,
         "at": view.at,
     }
@@ -40,7 +40,7 @@ def view_of(document: Document | None) -> View | None:
     return View(
         sources=tuple(document["sources"]),
         types=frozenset(document["types"]),
-        max_tlp=None if level is None else Tlp.of(level),
+        max_tlp=None if level is None else Tlp.parse(level),
         active=document["active"],
         at=None if document["at"] is None else int(document["at"]),
     )
@@ -55,6 +55,6 @@ def collection_of(document: Document) -> Collection:
         kind=CollectionKind(document["kind"]),
         title=document["title"],
         description=document["description"],
-        max_tlp=Tlp.of(document["max_tlp"]),
+        max_tlp=Tlp.parse(document["max_tlp"]),
         view=view_of(document.get("view")),
     )

@@ -52,7 +52,7 @@ def _document(each: PendingReferences) -> Document:
         "public": each.public_id,
         "partner": each.partner,
         "source": each.source_id,
-        "sees": each.max_tlp.word,
+        "sees": each.max_tlp.label,
         "targets": sorted(each.targets),
     }
 
@@ -61,7 +61,7 @@ def _wait(document: Document) -> PendingReferences:
     return PendingReferences(
         public_id=document["public"],
         partner=document["partner"],
-        max_tlp=Tlp.of(document["sees"]),
+        max_tlp=Tlp.parse(document["sees"]),
         targets=frozenset(document["targets"]),
         source_id=document.get("source", ""),  # an older document has none
     )

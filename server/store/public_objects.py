@@ -82,11 +82,11 @@ def _document(public: PublicObject) -> Document:
         "created": public.created,
         "modified": public.modified,
         "digest": public.digest,
-        "tlp": public.tlp.word,
+        "tlp": public.tlp.label,
         "scope": public.scope,
         "revoked": public.revoked,
         "copies": [
-            {"tlp": level.word, "modified": modified, "digest": digest}
+            {"tlp": level.label, "modified": modified, "digest": digest}
             for level, modified, digest in public.tlp_versions
         ],
         "ended": public.revocation_reason,
@@ -103,17 +103,17 @@ def _contribution_document(contribution: Contribution) -> Document:
         "source_id": contribution.source_id,
         "version": contribution.version,
         "received": contribution.received,
-        "tlp": contribution.tlp.word,
+        "tlp": contribution.tlp.label,
         "scope": contribution.scope,
         "object": orjson.dumps(contribution.object),
         "raw": contribution.raw,
-        "fuller": _layer_documents(contribution.fuller),
-        "draft": _layer_documents(contribution.draft),
+        "fuller": _layer_documents(contribution.stricter_layers),
+        "draft": _layer_documents(contribution.unresolved_layers),
         "reliability": contribution.reliability,
         "group": contribution.group,
-        "first": contribution.first,
-        "last": contribution.last,
-        "named": contribution.named,
+        "first": contribution.first_reported,
+        "last": contribution.last_reported,
+        "named": contribution.may_be_named,
         "unmarked": contribution.unmarked,
     }
 
@@ -122,9 +122,9 @@ def _testimony_document(testimony: Assessment) -> Document:
     return {
         "partner": testimony.partner,
         "source_id": testimony.source_id,
-        "word": testimony.word.value,
+        "word": testimony.kind.value,
         "when": testimony.when,
-        "tlp": testimony.tlp.word,
+        "tlp": testimony.tlp.label,
         "scope": testimony.scope,
         "reliability": testimony.reliability,
         "group": testimony.group,
@@ -136,8 +136,8 @@ def _figures_document(figures: HubStatistics | None) -> Document | None:
         return None
     return {
         "contributors": figures.contributors,
-        "first": figures.first,
-        "last": figures.last,
+        "first": figures.first_day,
+        "last": figures.last_day,
         "sightings": figures.sightings,
         "false_positives": figures.false_positives,
         "confidence": figures.confidence,
@@ -150,18 +150,31 @@ def _public(document: Document) -> PublicObject:
         created=document["created"],
         modified=document["modified"],
         digest=document["digest"],
-        tlp=Tlp.of(document["tlp"]),
+        tlp=Tlp.parse(document["tlp"]),
         scope=document["scope"],
         revoked=document["revoked"],
         contributions=tuple(map(_contribution, document["contributions"])),
         tlp_versions=tuple(
-            TlpVersion(Tlp.of(copy["tlp"]), copy["modified"], copy["digest"])
+            TlpVersion(Tlp.parse(copy["tlp"]), copy["modified"], copy["digest"])
             for copy in document.get("copies", ())
         ),
         revocation_reason=document.get("ended", ""),  # absent in older documents
         assessments=tuple(map(_testimony, document.get("testimonies", ()))),
-        figures=HubStatistics(**document["figures"]) if document.get("figures") else None,
+        figures=_statistics(document.get("figures")),
         due_hour=document.get("due", 0),
+    )
+
+
+def _statistics(document: Document | None) -> HubStatistics | None:
+    if not document:
+        return None
+    return HubStatistics(
+        contributors=document["contributors"],
+        first_day=document["first"],
+        last_day=document["last"],
+        sightings=document["sightings"],
+        false_positives=document["false_positives"],
+        confidence=document["confidence"],
     )
 
 
@@ -171,36 +184,43 @@ def _contribution(document: Document) -> Contribution:
         source_id=document["source_id"],
         version=document["version"],
         received=document["received"],
-        tlp=Tlp.of(document["tlp"]),
+        tlp=Tlp.parse(document["tlp"]),
         scope=document["scope"],
         object=orjson.loads(document["object"]),
         raw=document.get("raw", b""),
-        fuller=_layers(document.get("fuller", ())),
-        draft=_layers(document.get("draft", ())),
-        **{name: document[name] for name in _LATER if name in document},
+        stricter_layers=_layers(document.get("fuller", ())),
+        unresolved_layers=_layers(document.get("draft", ())),
+        **{field: document[name] for name, field in _LATER.items() if name in document},
     )
 
 
 def _layer_documents(layers: Iterable[Layer]) -> list[Document]:
-    return [{"tlp": level.word, "object": orjson.dumps(subject)} for level, subject in layers]
+    return [{"tlp": level.label, "object": orjson.dumps(subject)} for level, subject in layers]
 
 
 def _layers(documents: Iterable[Document]) -> tuple[Layer, ...]:
-    return tuple((Tlp.of(each["tlp"]), orjson.loads(each["object"])) for each in documents)
+    return tuple((Tlp.parse(each["tlp"]), orjson.loads(each["object"])) for each in documents)
 
 
 def _testimony(document: Document) -> Assessment:
     return Assessment(
         partner=document["partner"],
         source_id=document["source_id"],
-        word=AssessmentKind(document["word"]),
+        kind=AssessmentKind(document["word"]),
         when=document["when"],
-        tlp=Tlp.of(document["tlp"]),
+        tlp=Tlp.parse(document["tlp"]),
         scope=document["scope"],
         reliability=document["reliability"],
         group=document["group"],
     )
 
 
-_LATER = ("reliability", "group", "first", "last", "named", "unmarked")
-"""What contributions written by an earlier build have not."""
+_LATER = {
+    "reliability": "reliability",
+    "group": "group",
+    "first": "first_reported",
+    "last": "last_reported",
+    "named": "may_be_named",
+    "unmarked": "unmarked",
+}
+"""Names in the document, absent where an earlier build wrote it, and the fields they fill."""

@@ -43,7 +43,7 @@ class TestCopies:
             examiner, indicator("evil.test-bad.org"), indicator("evil.test-bad.org")
         )
         assert (first.index, copy.index) == (0, 1)
-        assert first.open and copy.object == first.object
+        assert first.is_open and copy.object == first.object
 
     def test_a_refused_copy_is_refused_with_the_same_words(self, examiner):
         broken = indicator("evil.test-bad.org", confidence=400)
@@ -84,7 +84,7 @@ class TestWhatIsPublishedOtherwise:
         (told,) = examined(examiner, name | {"id": right[:-1] + "0"})
         (message,) = [f.message for f in told.findings if f.rule == "observable_id"]
         (again,) = examined(examiner, name | {"id": message.split()[2].rstrip(",")})
-        assert told.open and "observable_id" not in self.rules(again)
+        assert told.is_open and "observable_id" not in self.rules(again)
 
     @pytest.mark.parametrize(("version", "told"), [("4", False), ("5", True)])
     def test_a_process_which_nothing_gives_an_id_wants_a_random_one(self, examiner, version, told):

@@ -49,7 +49,7 @@ def candidates(sent):
 def open_ones(sent):
     """What goes on of a submission, but for the submitter's identity, which the hub's replaces."""
     for each in EXAMINERS[sent.slug].examine(candidates(sent), NOW):
-        if each.open and each.object.get("name") != NAMES[sent.slug]:
+        if each.is_open and each.object.get("name") != NAMES[sent.slug]:
             yield each
 
 
@@ -58,7 +58,7 @@ class TestAnySubmission:
     @given(any_submission)
     def test_nothing_planted_is_in_what_goes_on_at_whatever_level(self, sent):
         for candidate in open_ones(sent):
-            for level, layer in ((candidate.tlp, candidate.object), *candidate.fuller):
+            for level, layer in ((candidate.tlp, candidate.object), *candidate.stricter_layers):
                 for text in seen(json.dumps(layer).encode()):
                     found = [s for each in sent.secrets for s in forms(each) if s in text]
                     assert not found, (found, layer)
@@ -69,7 +69,7 @@ class TestAnySubmission:
     def test_what_was_normalised_once_stays_as_it_is(self, sent):
         for candidate in candidates(sent):
             valid = validate(candidate, POLICY, NOW)
-            if valid.open:
+            if valid.is_open:
                 once = normalise(valid, DefaultTlp(Tlp.GREEN, {}), {})
                 again = normalise(once, DefaultTlp(Tlp.GREEN, {}), {})
                 assert (again.object, again.scope) == (once.object, once.scope)
@@ -82,5 +82,5 @@ class TestAnySubmission:
             (again,) = EXAMINERS[sent.slug].examine(
                 [Candidate(0, whole, whole["id"], whole.get("modified"))], NOW
             )
-            assert again.open, again.findings
+            assert again.is_open, again.findings
             assert join_layers(again) == whole

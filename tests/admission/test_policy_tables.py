@@ -61,7 +61,7 @@ def test_what_is_accepted_and_how_long_it_may_be(setting, value, subject, outcom
     actions = {finding.action.value for finding in told.findings if finding.stage == "validate"}
     assert (told.verdict is Verdict.REFUSED) == (outcome == "refused") == ("refused" in actions)
     assert ("stripped" in actions) == (outcome == "stripped")
-    assert told.open == (outcome != "refused")
+    assert told.is_open == (outcome != "refused")
     assert (told.object == subject) == (outcome != "stripped")
 
 
@@ -80,7 +80,7 @@ KINDS = {
 @pytest.mark.parametrize("days", [0, 7])
 def test_how_fast_each_kind_ages(setting, days):
     subject = made("indicator", pattern=f"[{KINDS[setting]}]")
-    assert half_life(subject, policy(setting, days).scale) == days * DAY
+    assert half_life(subject, policy(setting, days).confidence) == days * DAY
 
 
 FORMULA = {
@@ -98,14 +98,14 @@ FORMULA = {
         30,
     ),
     "step": (25, lambda scale: decay_confidence(80, 30 * DAY, 30 * DAY, scale.step), 55),
-    "refresh_days": (3, lambda scale: scale.refresh, 3 * DAY),
+    "refresh_days": (3, lambda scale: scale.refresh_interval, 3 * DAY),
 }
 
 
 @pytest.mark.parametrize("setting", FORMULA)
 def test_what_confidence_is_worked_out_by(setting):
     value, worked_out, expected = FORMULA[setting]
-    assert worked_out(policy(setting, value).scale) == expected
+    assert worked_out(policy(setting, value).confidence) == expected
 
 
 def test_every_setting_is_tried():

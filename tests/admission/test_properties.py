@@ -43,16 +43,16 @@ class TestEveryType:
     @given(data=st.data())
     def test_what_was_validated_once_is_valid_as_it_stands(self, kind, data):
         once = validated(data.draw(objects(kind)))
-        if once.open:
+        if once.is_open:
             again = validated(once.object)
-            assert again.open, again.findings
+            assert again.is_open, again.findings
             assert again.object == once.object
 
     @many
     @given(data=st.data())
     def test_what_was_normalised_once_stays_as_it_is(self, kind, data):
         valid = validated(data.draw(objects(kind)))
-        if valid.open:
+        if valid.is_open:
             once = normalised(valid.object)
             again = normalised(once.object)
             assert again.object == once.object
@@ -62,9 +62,9 @@ class TestEveryType:
     @given(data=st.data())
     def test_what_was_normalised_is_valid_still(self, kind, data):
         valid = validated(data.draw(objects(kind)))
-        if valid.open:
+        if valid.is_open:
             again = validated(normalised(valid.object).object)
-            assert again.open, again.findings
+            assert again.is_open, again.findings
 
     @many
     @given(data=st.data())
@@ -73,7 +73,7 @@ class TestEveryType:
         before = json.dumps(subject)
         valid = validated(subject)
         assert json.dumps(subject) == before
-        if valid.open:
+        if valid.is_open:
             between = json.dumps(valid.object)
             normalised(valid.object)
             assert json.dumps(valid.object) == between

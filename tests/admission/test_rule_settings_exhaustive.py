@@ -94,8 +94,8 @@ def wanted(trial):
 
 def going_out(told):
     """All that anybody may see of it."""
-    layers = [told.object, *(layer for _, layer in told.fuller)]
-    return dumps(layers) if told.open else ""
+    layers = [told.object, *(layer for _, layer in told.stricter_layers)]
+    return dumps(layers) if told.is_open else ""
 
 
 def actions(told):
@@ -122,7 +122,7 @@ def check(told, mode, secret):
     assert actions(told) in ACTIONS[mode]
     assert (secret in going_out(told)) == (mode == "keep")
     assert mode == "keep" or secret not in dumps([f.as_json() for f in told.findings])
-    assert not told.open or schema_for(told.object).validator.is_valid(told.object)
+    assert not told.is_open or schema_for(told.object).validator.is_valid(told.object)
     if mode in ("ask", "hold"):
         assert secret in dumps(told.original)
 

@@ -262,7 +262,7 @@ class TestShippedFiles:
 
 class TestWords:
     def test_tlp_levels_are_those_of_admission(self):
-        assert tuple(level.word for level in Tlp) == TLP_WORDS
+        assert tuple(level.label for level in Tlp) == TLP_WORDS
 
     def test_consents_are_those_of_admission(self):
         assert tuple(consent.value for consent in Consent) == CONSENTS

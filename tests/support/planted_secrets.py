@@ -185,7 +185,7 @@ def _may_stand(kind: str, place: Place) -> bool:
     try:
         valid = validate(Candidate(0, subject), POLICY, NOW)
         kept = _PLAIN in json.dumps(valid.object) or place in _STRIPPED
-        return valid.open and kept and _PLAIN not in [text for _, text in values(subject)]
+        return valid.is_open and kept and _PLAIN not in [text for _, text in values(subject)]
     except (Unprocessable, TypeError):
         return False
 

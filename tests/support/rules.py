@@ -24,7 +24,7 @@ def after(name, subject, settings=None, secrets=()):
     for finding in candidate.findings:
         assert finding.stage == "sanitise" and finding.rule == name
         assert not any(secret in finding.message for secret in secrets)
-    if candidate.open:
+    if candidate.is_open:
         assert rule(name, around(settings))(candidate).object == candidate.object
     return candidate
 

@@ -36,7 +36,7 @@ def marked(
     number: int, level: str, at: int = 1, until: int | None = None, *, revoked: bool = False
 ) -> NewEntry:
     """An indicator of a level; `until` is when it expires."""
-    tlp = Tlp.of(level)
+    tlp = Tlp.parse(level)
     return replace(posting(number, at), visibility=Visibility(tlp, revoked, until))
 
 

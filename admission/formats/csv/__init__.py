@@ -262,7 +262,7 @@ class _Table:
         """Every level that is stated for a row: by the file, its column, and in its texts."""
         if self.level is not None:
             yield self.level
-        yield from map(Tlp.of, self._texts(row, Role.TLP))
+        yield from map(Tlp.parse, self._texts(row, Role.TLP))
         yield from levels("\n".join(row.cells))
 
     def _overfull(self, row: Row) -> bool:

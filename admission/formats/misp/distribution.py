@@ -132,7 +132,7 @@ def _speaks_of_level(name: str) -> bool:
 
 def _tlp(name: str) -> Tlp:
     try:
-        return Tlp.of(_LEVEL.sub("", name[:60], count=1))
+        return Tlp.parse(_LEVEL.sub("", name[:60], count=1))
     except ValueError as error:
         raise Malformed(str(error)) from None
 

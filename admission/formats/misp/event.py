@@ -68,14 +68,14 @@ class Numbers:
     def candidate(self, made: StixObject, findings: Sequence[Finding] = ()) -> Candidate:
         """The next candidate; settled at once if the file says the same already."""
         before = self.seen.setdefault(made["id"], made)
-        candidate = Candidate.stated(self.next(), made, *findings)
+        candidate = Candidate.from_object(self.next(), made, *findings)
         if before is made:
             return candidate
         if before == made or made["type"] == "vulnerability":
             said = replace(candidate, verdict=Verdict.DUPLICATE)
-            return said.noting(_finding(Action.NOTED, "the file says so already"))
+            return said.with_findings(_finding(Action.NOTED, "the file says so already"))
         message = "another attribute of the file has the same uuid: give each its own"
-        return candidate.refused(_finding(Action.REFUSED, message))
+        return candidate.refuse(_finding(Action.REFUSED, message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +223,7 @@ class Event:
         notes = [_finding(Action.NOTED, f"{self._called}: {told}")] if told else []
         if len(listed) > _MOST_MEMBERS and last is not None:
             message = f"{self._called}: no report, since it would list more than {_MOST_MEMBERS}"
-            yield last.noting(_finding(Action.NOTED, message), *notes)
+            yield last.with_findings(_finding(Action.NOTED, message), *notes)
             return
         if last is not None:
             yield last

@@ -90,7 +90,7 @@ def card_documents(feed: str, entries: Sequence[Fresh]) -> list[Document]:
     held: dict[str, Holders] = {}
     for entry in entries:
         posting, place = entry.posting, (entry.position - 1) % BLOCK
-        own = (f"type={posting.type}", f"level={posting.visibility.tlp.word}")
+        own = (f"type={posting.type}", f"level={posting.visibility.tlp.label}")
         for facet in {*posting.terms, *own}:
             held.setdefault(facet, Holders()).add(place)
         for facet, number in posting.numeric_terms:

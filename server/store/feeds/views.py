@@ -358,5 +358,5 @@ def _levels(view: View) -> tuple[TermFilter, ...]:
     if view.max_tlp is None:
         return ()
     return (
-        TermFilter("level", tuple(sorted(f"level={t.word}" for t in Tlp if t <= view.max_tlp))),
+        TermFilter("level", tuple(sorted(f"level={t.label}" for t in Tlp if t <= view.max_tlp))),
     )

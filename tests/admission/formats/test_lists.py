@@ -103,7 +103,7 @@ class TestNotTaken:
 class TestOddEntries:
     def test_what_the_same_file_allows_is_refused(self):
         first, second = taken({"deny": ["evil.com", "GOOD.com"], "allow": ["good.com"]})
-        assert first.open
+        assert first.is_open
         assert second.verdict is Verdict.REFUSED
         assert "entry 2, in 'deny': the same file allows it" in second.findings[0].message
 

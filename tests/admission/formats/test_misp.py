@@ -110,7 +110,7 @@ class TestWhatBecomesOfAnAttribute:
     @pytest.mark.parametrize("kind", ["sha224", "tlsh", "vhash", "jarm-fingerprint", "mutex"])
     def test_its_pattern_is_in_the_one_spelling_already(self, kind):
         (indicator, _) = shared(event(attribute(kind, "d" * 56)))
-        assert indicator.open and indicator.findings == ()
+        assert indicator.is_open and indicator.findings == ()
 
     def test_domain_and_address_are_two_indicators(self):
         assert patterns(attribute("domain|ip", "evil.com|45.12.3.4")) == [
@@ -282,7 +282,7 @@ def test_the_example_of_the_documents_is_judged_as_they_say():
         ("indicator", "open"),
         ("report", "open"),
     ]
-    text = json.dumps([each.object for each in told if each.open])
+    text = json.dumps([each.object for each in told if each.is_open])
     assert "Northmole" not in text and "Harbour" not in text and "ines" not in text
 
 

@@ -20,7 +20,7 @@ def hub(store: Store) -> HubInProcess:
 
 
 def objects(told, **how):
-    return [each.object for each in read(told, **how) if each.open]
+    return [each.object for each in read(told, **how) if each.is_open]
 
 
 def twice(number, words, stamp):

@@ -284,7 +284,7 @@ class TestLevelAndDate:
     def test_the_strictest_level_that_the_text_states_holds_for_all(self, text, level):
         (candidate,) = read(text, tlp=Tlp.GREEN)
         assert candidate.object["object_marking_refs"] == [TLP_2_IDS[level]]
-        assert f"TLP:{level.word.upper()}" in candidate.findings[0].message
+        assert f"TLP:{level.label.upper()}" in candidate.findings[0].message
 
     def test_the_callers_level_is_for_texts_that_state_none(self):
         (candidate,) = read("evil[.]com", tlp=Tlp.GREEN)

@@ -20,7 +20,7 @@ def judged(*markings):
 
 class TestTaken:
     def test_a_language_needs_no_marking_beside_it(self):
-        assert judged(GERMAN).open
+        assert judged(GERMAN).is_open
 
     @pytest.mark.parametrize(
         "marking", [{"selectors": ["description"]}, GERMAN | {"marking_ref": AMBER}]
@@ -31,7 +31,7 @@ class TestTaken:
 
     @pytest.mark.parametrize("change", [{"lang": "no language"}, {"selectors": ["other"]}])
     def test_it_is_one_and_of_something(self, change):
-        assert not judged(GERMAN | change).open
+        assert not judged(GERMAN | change).is_open
 
 
 class TestPublished:

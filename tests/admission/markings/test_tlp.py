@@ -82,15 +82,15 @@ class TestLevels:
 class TestOthers:
     def test_a_statement_sent_along_and_mitres_are_known(self):
         marks = read_markings(marked_with(MITRE, FOREIGN), {FOREIGN: STATEMENT})
-        assert (marks.others, marks.unknown) == ((FOREIGN, MITRE), ())
+        assert (marks.other_ids, marks.unknown_ids) == ((FOREIGN, MITRE), ())
 
     def test_what_nobody_defined_is_unknown(self):
-        assert read_markings(marked_with(FOREIGN), {}).unknown == (FOREIGN,)
+        assert read_markings(marked_with(FOREIGN), {}).unknown_ids == (FOREIGN,)
 
     def test_an_access_control_marking_is_unknown(self):
         acs = "extension-definition--3a65884d-005a-4290-8335-cb2d778a83ce"
         body = {**STATEMENT, "extensions": {acs: {"control_set": {"classification": "U"}}}}
-        assert read_markings(marked_with(FOREIGN), {FOREIGN: body}).unknown == (FOREIGN,)
+        assert read_markings(marked_with(FOREIGN), {FOREIGN: body}).unknown_ids == (FOREIGN,)
 
     def test_they_are_part_of_the_scope(self):
         assert Markings(Tlp.GREEN, ("b", "c")).scope == "green|b|c"
@@ -106,7 +106,7 @@ class TestPartsOfAnObject:
     def test_their_markings_count(self):
         subject = {**marked_with(TLP_2_IDS[Tlp.GREEN]), "granular_markings": self.granular}
         marks = read_markings(subject, {})
-        assert (marks.tlp, marks.unknown) == (Tlp.AMBER, (FOREIGN,))
+        assert (marks.tlp, marks.unknown_ids) == (Tlp.AMBER, (FOREIGN,))
 
     def test_and_are_drawn_up_to_the_whole_while_languages_stay(self):
         subject = {"name": "n", "granular_markings": self.granular}
@@ -133,7 +133,7 @@ def test_our_own_definitions_say_what_they_stand_for(tlp):
     own = tlp_definition(tlp)
     assert is_tlp_definition(own)
     assert read_markings(marked_with(FOREIGN), {FOREIGN: own}).tlp is tlp
-    assert own["name"] == f"TLP:{tlp.word.upper()}"
+    assert own["name"] == f"TLP:{tlp.label.upper()}"
 
 
 def test_a_statement_is_no_definition_of_a_level():

@@ -43,7 +43,7 @@ from tocsin.admission.stix.history_extension import EXTENSION, author, extension
 from tocsin.admission.stix.schemas import schemas
 from tocsin.config import policy_text
 
-SCALE = policy_of(policy_text()).scale
+SCALE = policy_of(policy_text()).confidence
 HUB = "identity--00000000-0000-4000-8000-000000000000"
 TABLE = (ROOT / "docs" / "merging.md").read_text("utf-8")
 WORKED = re.findall(r"^\| ([^|]*\([A-F]\)[^|]*) \|([^|]*)\| (\d+|–) \|$", TABLE, re.MULTILINE)
@@ -69,10 +69,10 @@ def said(partner="acme", stated=None, **more):
     return Contribution(partner, **{**fixed, **level, **more}, object=body)
 
 
-def heard(partner="east", word=AssessmentKind.SEEN, **more):
+def heard(partner="east", word=AssessmentKind.SIGHTING, **more):
     fixed = {"source_id": f"sighting--{partner}", "when": NOW}
     level = {"tlp": Tlp.GREEN, "scope": "green"}
-    return Voice(partner, word=word, **{**fixed, **level, **more})
+    return Voice(partner, kind=word, **{**fixed, **level, **more})
 
 
 def sure(*contributions, testimonies=(), now=NOW):
@@ -96,7 +96,7 @@ class TestConfidence:
         ]
         letters = denials.replace(",", " ").split()
         false = [
-            heard(f"q{n}", AssessmentKind.FALSE, reliability=parse_reliability(x))
+            heard(f"q{n}", AssessmentKind.FALSE_POSITIVE, reliability=parse_reliability(x))
             for n, x in enumerate(letters)
         ]
         assert sure(*spoken, testimonies=false) == (None if result == "–" else int(result))
@@ -118,7 +118,7 @@ class TestConfidence:
 
     def test_a_false_alarm_takes_its_share_of_the_confidence(self):
         assert (
-            sure(said(stated=60), testimonies=[heard(word=AssessmentKind.FALSE)]) == 48
+            sure(said(stated=60), testimonies=[heard(word=AssessmentKind.FALSE_POSITIVE)]) == 48
         )  # 60 x 4/5
 
     def test_what_nobody_stated_is_not_invented(self):
@@ -135,14 +135,14 @@ class TestConfidence:
         shuffled = data.draw(st.permutations(sources))
         assert combine_confidence(shuffled, denials, SCALE) == result
         if result is None:
-            assert all(source.word is None for source in sources)
+            assert all(source.confidence is None for source in sources)
             return
         assert 0 <= result <= SCALE.ceiling
         first = sources[0]
         more = replace(first, reliability=min(100, first.reliability + 1))
         assert combine_confidence([more, *sources[1:]], denials, SCALE) >= result
-        if first.word is not None:
-            surer = replace(first, word=min(100, first.word + 7))
+        if first.confidence is not None:
+            surer = replace(first, confidence=min(100, first.confidence + 7))
             assert combine_confidence([surer, *sources[1:]], denials, SCALE) >= result
         assert combine_confidence([*sources, Source(50, 10)], denials, SCALE) >= result
         assert combine_confidence(sources, [*denials, 50], SCALE) <= result
@@ -197,9 +197,9 @@ class TestAge:
     def test_a_later_report_makes_it_young_again(self):
         old = said(stated=80, received=NOW - 300 * DAY)
         assert sure(old) < 30
-        assert sure(replace(old, last=NOW)) == 80
+        assert sure(replace(old, last_reported=NOW)) == 80
         assert sure(old, testimonies=[heard()]) > 80
-        assert sure(old, testimonies=[heard(word=AssessmentKind.FALSE)]) < sure(old)
+        assert sure(old, testimonies=[heard(word=AssessmentKind.FALSE_POSITIVE)]) < sure(old)
 
 
 class TestIndependence:
@@ -275,9 +275,11 @@ class TestTestimonies:
     def test_each_partner_has_one_voice_its_newest(self):
         seen = [heard(source_id=f"sighting--{n}", when=NOW - n) for n in range(5, 9)]
         assert self.told(*seen) == (1, 0)
-        assert self.told(*seen, heard(word=AssessmentKind.FALSE)) == (0, 1)
+        assert self.told(*seen, heard(word=AssessmentKind.FALSE_POSITIVE)) == (0, 1)
         assert self.told(
-            *seen, heard(word=AssessmentKind.FALSE), heard(word=AssessmentKind.OTHER, when=NOW + 1)
+            *seen,
+            heard(word=AssessmentKind.FALSE_POSITIVE),
+            heard(word=AssessmentKind.OTHER, when=NOW + 1),
         ) == (
             0,
             0,
@@ -391,8 +393,10 @@ class TestTheWhole:
         assert shown["extensions"][EXTENSION]["first_reported"].endswith("T00:00:00.000Z")
 
     def test_only_the_day_is_told(self):
-        shown = compute_statistics([said(received=NOW - 3 * DAY, last=NOW)], (), SCALE, NOW)
-        assert (shown.last - shown.first, shown.last) == (3, NOW // DAY)
+        shown = compute_statistics(
+            [said(received=NOW - 3 * DAY, last_reported=NOW)], (), SCALE, NOW
+        )
+        assert (shown.last_day - shown.first_day, shown.last_day) == (3, NOW // DAY)
 
 
 class TestPolicy:

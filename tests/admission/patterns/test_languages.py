@@ -46,7 +46,7 @@ class TestEveryLanguage:
     @pytest.mark.parametrize("language", sorted(KNOWN))
     def test_a_rule_is_taken_as_it_is(self, language):
         told = validated(language, GOOD[language])
-        assert told.open and told.object["pattern"] == GOOD[language] and told.findings == ()
+        assert told.is_open and told.object["pattern"] == GOOD[language] and told.findings == ()
 
     @pytest.mark.parametrize("language", sorted(KNOWN))
     @pytest.mark.parametrize("junk", ["(((", "[", "a\x00b"])
@@ -67,7 +67,7 @@ class TestEveryLanguage:
 
     def test_a_language_that_the_standard_does_not_know_is_kept_and_told(self):
         told = validated("zeek", "signature a { payload /evil/ }")
-        assert told.open and [f.action for f in told.findings] == ["noted"]
+        assert told.is_open and [f.action for f in told.findings] == ["noted"]
 
     def test_the_policy_may_refuse_such_a_language(self):
         strict = parse(

@@ -86,7 +86,7 @@ class TestAccounts:
 
     def test_what_an_indicator_matches_on_is_no_text(self):
         key = "[windows-registry-key:key = 'HKEY_USERS\\\\S-1-5-21-1-2-3-1001\\\\Software']"
-        assert after(RULE, indicator(key)).open
+        assert after(RULE, indicator(key)).is_open
 
 
 class TestKeys:

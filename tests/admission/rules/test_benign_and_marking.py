@@ -85,7 +85,7 @@ class TestBenign:
     )
     def test_what_is_near_a_listed_value_is_labelled_and_loses_confidence(self, pattern):
         candidate = asked("benign", indicator(pattern, confidence=50, labels=["c2"]))
-        assert candidate.open
+        assert candidate.is_open
         assert candidate.object["labels"] == ["c2", "benign-infrastructure"]
         assert candidate.object["confidence"] == 30
         assert candidate.findings[0].action is Action.LOWERED
@@ -102,7 +102,7 @@ class TestBenign:
 
     def test_an_observable_is_only_noted(self):
         candidate = asked("benign", {"type": "ipv4-addr", "value": "8.8.8.8"})
-        assert candidate.open and candidate.findings[0].action is Action.NOTED
+        assert candidate.is_open and candidate.findings[0].action is Action.NOTED
 
 
 class TestMarking:
@@ -119,8 +119,8 @@ class TestMarking:
     @pytest.mark.parametrize("tlp", [Tlp.CLEAR, Tlp.GREEN, Tlp.AMBER])
     def test_up_to_the_agreement_passes(self, tlp):
         subject = {"object_marking_refs": [TLP_2_IDS[tlp], FOREIGN]}
-        candidate = asked("marking", subject, tlp=tlp, scope=f"{tlp.word}|{FOREIGN}")
-        assert candidate.open and not candidate.findings
+        candidate = asked("marking", subject, tlp=tlp, scope=f"{tlp.label}|{FOREIGN}")
+        assert candidate.is_open and not candidate.findings
 
     def test_an_unknown_marking_waits(self):
         subject = {"object_marking_refs": [TLP_2_IDS[Tlp.GREEN], FOREIGN]}

@@ -105,18 +105,18 @@ class TestPlaces:
 
     def test_what_is_no_hash_is_text_though_it_stands_among_hashes(self):
         candidate = judged(made("file", name="a", hashes={"x_key": "ask jane@bank.test"}))
-        assert candidate.open and "hashes" not in candidate.object
+        assert candidate.is_open and "hashes" not in candidate.object
 
     @pytest.mark.parametrize("name", ["ssdeep", "x_key"])
     def test_a_name_among_letters_of_a_hash_is_found(self, name):
         text = "96:s4Ud1Lj96tHHlZDrwciQmA+4uy1I0G4HYuL8:Quux/Motors"
         candidate = judged(made("file", hashes={"MD5": "0" * 32, name: text}))
-        assert candidate.open and candidate.object["hashes"] == {"MD5": "0" * 32}
+        assert candidate.is_open and candidate.object["hashes"] == {"MD5": "0" * 32}
 
     @pytest.mark.parametrize("word", ["quux-motors-at", "078-05-1121"])
     def test_a_word_of_its_own_for_a_relationship_is_text(self, word):
         assert judged(made("relationship", relationship_type=word)).verdict is Verdict.REFUSED
-        assert judged(made("relationship", relationship_type="x-at")).open
+        assert judged(made("relationship", relationship_type="x-at")).is_open
 
     def test_so_is_the_name_of_a_language_of_patterns(self):
         candidate = judged(made("indicator", pattern="a", pattern_type="jane@bank.test"))
@@ -148,10 +148,10 @@ class TestCodesOfLanguages:
     @pytest.mark.parametrize("code", ["de-x-quux", "de-quux"])
     def test_that_tell_who_sent_it_go(self, code):
         candidate = judged(made("malware", lang=code))
-        assert candidate.open and "lang" not in candidate.object
+        assert candidate.is_open and "lang" not in candidate.object
         marked = [{"lang": code, "selectors": ["name"]}]
         told = judged(made("malware", granular_markings=marked))
-        assert not told.open or "quux" not in str(told.object).lower()
+        assert not told.is_open or "quux" not in str(told.object).lower()
 
     @pytest.mark.parametrize("code", ["de", "pt-BR", "zh-Hant-TW", "es-419", "de-CH-1996"])
     def test_that_name_a_language_stay(self, code):

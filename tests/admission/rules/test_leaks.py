@@ -126,7 +126,7 @@ def judged(subject, submitter=ACME):
 def plain(candidate):
     """All that goes on or is told, without defanging, in lower case."""
     told = [finding.as_json() for finding in candidate.findings]
-    text = dumps([candidate.object if candidate.open else None, told], ensure_ascii=False)
+    text = dumps([candidate.object if candidate.is_open else None, told], ensure_ascii=False)
     return text.replace("[.]", ".").replace("[@]", "@").lower()
 
 
@@ -143,9 +143,9 @@ class TestNothingOfIt:
     @given(objects())
     def test_and_judging_the_result_again_changes_nothing(self, made):
         candidate = judged(made[0])
-        if candidate.open:
+        if candidate.is_open:
             again = judged(candidate.object)
-            assert (again.open, again.object) == (True, candidate.object)
+            assert (again.is_open, again.object) == (True, candidate.object)
 
     @pytest.mark.parametrize("kind", sorted(SECRETS))
     def test_each_kind_is_let_through_by_a_policy_without_rules(self, kind):

@@ -57,7 +57,7 @@ class TestNames:
 
     def test_an_analyst_is_asked_about_it_and_the_rest_goes_on(self):
         candidate = after(RULE, indicator(description="Reported by Jane Doe"), secrets=["Jane"])
-        assert candidate.open
+        assert candidate.is_open
         assert [finding.action for finding in candidate.findings] == [Action.ASKED]
 
     def test_a_yes_to_the_name_releases_nothing_else(self):

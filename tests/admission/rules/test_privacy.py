@@ -44,7 +44,7 @@ def after(name, subject, secrets=(), **context):
     for finding in candidate.findings:
         assert finding.stage == "sanitise" and finding.rule == name
         assert not any(secret in finding.message for secret in secrets)
-    if candidate.open:
+    if candidate.is_open:
         assert rule(name, around(**context))(candidate).object == candidate.object
     return candidate
 
@@ -228,7 +228,7 @@ class TestPersonalData:
         person = {"type": "identity", "id": AUTHOR, "name": "J", "identity_class": "individual"}
         assert after("personal_data", person).verdict is Verdict.HELD
         group = {**person, "identity_class": "organization"}
-        assert after("personal_data", group).open
+        assert after("personal_data", group).is_open
 
     @pytest.mark.parametrize("piece", ["a", "1", "1-", "a.", "(1", "+1", "@a", "1[.]", "GB29 "])
     def test_hostile_text_costs_time_in_proportion(self, piece):
@@ -317,7 +317,7 @@ class TestVictimTerms:
     def test_other_hosts_pass(self, host):
         bank = replace(ACME, terms=("acmebank.example",))
         subject = indicator(f"[domain-name:value = '{host}']")
-        assert after("victim_terms", subject, submitter=bank).open
+        assert after("victim_terms", subject, submitter=bank).is_open
 
     def test_so_does_a_rule_in_another_language_and_an_observable(self):
         yara = {**indicator('rule x { strings: $a = "acme.example" condition: $a }')}

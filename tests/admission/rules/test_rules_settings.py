@@ -47,7 +47,7 @@ def judged(partner, more=MORE, waived=frozenset()):
 class TestPartners:
     def test_a_partners_setting_goes_before_the_general_one(self):
         assert judged("acme").verdict is Verdict.HELD
-        assert judged("other").open
+        assert judged("other").is_open
 
     def test_and_the_others_stay_as_they_are(self):
         assert "+49 30 901820" in judged("acme").object["content"]

@@ -178,7 +178,7 @@ class TestGeneralise:
     )
     def test_the_pattern_matches_everybodys(self, before, after_):
         candidate = after(RULE, indicator(before), self.SETTINGS)
-        assert candidate.open
+        assert candidate.is_open
         assert candidate.object["pattern"] == after_
         assert candidate.findings[0].action is Action.REPLACED
 

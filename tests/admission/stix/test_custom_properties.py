@@ -70,25 +70,25 @@ def judged(subject, mode="strip"):
 class TestInside:
     def test_strip_takes_it_out_and_says_so(self, subject, place):
         told = judged(planted(subject, place))
-        assert told.open and told.object == judged(subject).object
+        assert told.is_open and told.object == judged(subject).object
         [finding] = [f for f in told.findings if f.path.endswith("x_own")]
         assert (finding.rule, finding.action) == ("custom_properties", "stripped")
 
     def test_refuse_does_not_take_the_object(self, subject, place):
         if subject["type"] != "x-case":  # that is for `unknown_types` to say
             assert judged(planted(subject, place), "refuse").verdict == "refused"
-            assert judged(subject, "refuse").open
+            assert judged(subject, "refuse").is_open
 
     def test_keep_keeps_it(self, subject, place):
         if subject["type"] != "x-case":
             told = judged(planted(subject, place), "keep")
-            assert told.open and "secret" in str(told.object)
+            assert told.is_open and "secret" in str(told.object)
 
 
 @pytest.mark.parametrize("subject", DICTIONARIES)
 def test_what_people_may_name_is_not_undefined(subject):
     assert list(undefined(subject)) == []
-    assert "x_own" in str(judged(subject, "refuse").object) and judged(subject, "refuse").open
+    assert "x_own" in str(judged(subject, "refuse").object) and judged(subject, "refuse").is_open
 
 
 def test_a_marking_of_it_goes_with_it_and_one_of_nothing_still_holds():
@@ -99,7 +99,7 @@ def test_a_marking_of_it_goes_with_it_and_one_of_nothing_still_holds():
         "external_references"
     }
     astray = [{"marking_ref": AMBER, "selectors": ["external_references.[0].x_more"]}]
-    assert not judged(subject | {"granular_markings": astray}).open
+    assert not judged(subject | {"granular_markings": astray}).is_open
 
 
 def test_nothing_is_remembered_of_types_that_people_make_up():

@@ -51,7 +51,7 @@ def judged(subject, mode="strip"):
 
 
 def refusals(told):
-    assert not told.open
+    assert not told.is_open
     return {(each.rule, each.path) for each in told.findings if each.action == "refused"}
 
 
@@ -60,7 +60,7 @@ class TestStripped:
 
     def test_what_every_object_has_stays_and_what_the_type_says_goes(self):
         told = judged(COMMON | OWN)
-        assert told.open and told.object == COMMON
+        assert told.is_open and told.object == COMMON
         gone = {each.path for each in told.findings if each.action == "stripped"}
         assert gone == {"technique_id", "start_refs", f"extensions.{EXTENSION}"}
         [noted] = [each for each in told.findings if each.rule == "unknown_types"]
@@ -72,14 +72,14 @@ class TestStripped:
 
     def test_personal_data_is_masked(self):
         told = judged(COMMON | {"description": "ask jane.doe@bank.test"})
-        assert told.open and "jane" not in told.object["description"]
+        assert told.is_open and "jane" not in told.object["description"]
 
     @pytest.mark.parametrize(
         "kind", ["x-acme-corp-case", "acme-case", "x-widget-pro", "xacmecase", "x-theacmecorp"]
     )
     def test_a_type_that_names_the_submitter_is_refused(self, kind):
         told = judged(COMMON | {"type": kind, "id": ref(kind)})
-        assert not told.open
+        assert not told.is_open
         assert kind not in str(
             [each.as_json() for each in told.findings if each.stage == "sanitise"]
         )
@@ -101,14 +101,14 @@ class TestKept:
 
     def test_an_observable_too(self):
         hook = {"type": "windows-hook", "id": ref("windows-hook"), "win_hook": "WH_KEYBOARD"}
-        assert judged(hook, "keep").open
+        assert judged(hook, "keep").is_open
 
     def test_a_text_of_its_own_is_looked_at(self):
         told = judged(COMMON | {"story": "ask jane.doe@bank.test"}, "keep")
-        assert told.open and "jane" not in told.object["story"]
+        assert told.is_open and "jane" not in told.object["story"]
 
     def test_a_type_that_names_the_submitter_is_refused(self):
-        assert not judged(COMMON | {"type": "x-acme", "id": ref("x-acme")}, "keep").open
+        assert not judged(COMMON | {"type": "x-acme", "id": ref("x-acme")}, "keep").is_open
 
 
 class TestEitherWay:

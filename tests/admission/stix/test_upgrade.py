@@ -36,7 +36,7 @@ def validated(subject):
 
 def upgraded(subject):
     told = validated(subject)
-    assert told.open, told.findings
+    assert told.is_open, told.findings
     assert [f.rule for f in told.findings if f.rule == "upgrade"] == ["upgrade"]
     return told.object
 
@@ -113,7 +113,7 @@ class TestObservedData:
 
     def test_each_of_them_is_valid_in_2_1_and_has_the_properties_of_2_1(self):
         told = [validate(c, POLICY, NOW) for c in parted()]
-        assert [t.findings for t in told if not t.open] == []
+        assert [t.findings for t in told if not t.is_open] == []
         _, file, directory, process, account, key = [t.object for t in told]
         assert file["ctime"] == TIME and "created" not in file
         assert directory["contains_refs"] == [file["id"]]
@@ -158,5 +158,5 @@ def test_real_bundles_of_2_0_are_taken():
         for candidate in read("a.json", lzma.decompress(path.read_bytes()), ReadOptions(NOW)):
             if candidate.object and candidate.object.get("type") == "indicator":
                 told = validate(candidate, POLICY, NOW)
-                taken, refused = taken + told.open, refused + (not told.open)
+                taken, refused = taken + told.is_open, refused + (not told.is_open)
     assert taken > 100 and refused == 0

@@ -38,7 +38,7 @@ def refusals(subject, policy=POLICY):
 
 def kept(subject):
     told = validated(subject)
-    assert told.open, told.findings
+    assert told.is_open, told.findings
     return told.object
 
 

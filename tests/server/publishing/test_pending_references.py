@@ -244,7 +244,7 @@ class TestCompleting:
         assert [len(o["object_refs"]) for o in hub.feed("green") if o["type"] == "report"] == [2]
 
     def test_the_ids_of_a_submission_are_those_that_will_be_public(self):
-        refused = Candidate(0, indicator()).refused()
+        refused = Candidate(0, indicator()).refuse()
         sighted = sdo("sighting", sighting_of_ref=refused.object["id"])
         noted = sdo("note", content="n", object_refs=[sighted["id"]])
         candidates = [
