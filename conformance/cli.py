@@ -12,12 +12,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tocsin.conformance import report
-from tocsin.conformance.client import Options, Skip, basic
-from tocsin.conformance.http import Answer, Target, Unreachable
+from tocsin.conformance.client import Options, SkipCheck, basic_auth_header
+from tocsin.conformance.http import Response, Target, Unreachable
 from tocsin.conformance.model import Check, Outcome, Result
-from tocsin.conformance.registry import chosen
-from tocsin.conformance.runner import run
-from tocsin.conformance.server import Subject
+from tocsin.conformance.registry import select_checks
+from tocsin.conformance.runner import run_checks
+from tocsin.conformance.server import Server
 
 SUMMARY = "Check any TAXII 2.1 server against the standard, from outside."
 EPILOG = """\
@@ -46,11 +46,11 @@ exit codes: 0 no failure, 1 a failure (with --strict a warning too), 2 wrong usa
 """
 
 
-class Usage(Exception):
+class WrongUsage(Exception):
     """An option that cannot be used; the text says why."""
 
 
-class NoEntry(Exception):
+class CannotConnect(Exception):
     """The server cannot be reached, or lets the account not in."""
 
 
@@ -92,65 +92,69 @@ def main(arguments: Sequence[str]) -> int:
         checks = _wanted(options)
         if options.list:
             return _list(options, checks)
-        subject = Subject(_options(options))
+        subject = Server(_options(options))
         _enter(subject)
         return _run(options, checks, subject)
-    except Usage as error:
+    except WrongUsage as error:
         _say(f"tocsin-hub conformance: {error}")
         return 2
-    except NoEntry as error:
+    except CannotConnect as error:
         _say(f"tocsin-hub conformance: {error}")
         return 3
 
 
 def _wanted(options: argparse.Namespace) -> list[Check]:
     for each in (*options.only, *options.skip):
-        if not chosen([each]):
-            raise Usage(f"no check has the number {each}; see --list")
-    left_out = chosen(options.skip) if options.skip else []
-    return [each for each in chosen(options.only) if each not in left_out]
+        if not select_checks([each]):
+            raise WrongUsage(f"no check has the number {each}; see --list")
+    left_out = select_checks(options.skip) if options.skip else []
+    return [each for each in select_checks(options.only) if each not in left_out]
 
 
 def _list(options: argparse.Namespace, checks: list[Check]) -> int:
     if options.json:
-        print(json.dumps([report.described(each) for each in checks]))
+        print(json.dumps([report.check_as_json(each) for each in checks]))
     else:
-        print("\n".join(report.listing(checks)))
+        print("\n".join(report.list_checks(checks)))
     return 0
 
 
-def _run(options: argparse.Namespace, checks: list[Check], subject: Subject) -> int:
+def _run(options: argparse.Namespace, checks: list[Check], subject: Server) -> int:
     progress = _Progress(len(checks))
     try:
-        results = run(subject, checks, progress)
+        results = run_checks(subject, checks, progress)
     finally:
         progress.clear()
-        left = subject.clean()
+        left = subject.delete_posted()
     if options.junit:
-        _write(options.junit, report.junit(results))
+        _write(options.junit, report.format_junit(results))
     if options.json:
-        print(json.dumps(report.as_json(results, options.url, left)))
+        print(json.dumps(report.format_json(results, options.url, left)))
     else:
-        print("\n".join(report.text(results, colour=_colour(sys.stdout))))
+        print("\n".join(report.format_text(results, colour=_colour(sys.stdout))))
         if left:
             print(f"  {len(left)} objects of the checks could not be deleted, the first: {left[0]}")
-    return 0 if report.passes(results, strict=options.strict) else 1
+    return 0 if report.is_conformant(results, strict=options.strict) else 1
 
 
 def _options(options: argparse.Namespace) -> Options:
     key = options.key or ("" if options.token else os.environ.get("TOCSIN_KEY", ""))
     for name, given in (("--key", key), ("--other-key", options.other_key or "")):
         if given and ":" not in given:
-            raise Usage(f"{name}: account:secret is expected")
+            raise WrongUsage(f"{name}: account:secret is expected")
     if options.key and options.token:
-        raise Usage("either --key or --token")
+        raise WrongUsage("either --key or --token")
     target, discovery = _target(options)
     root = f"/{options.root.strip('/')}/".replace("//", "/") if options.root else ""
     return Options(
         target,
         discovery,
-        credential=basic(key) if key else f"Bearer {options.token}" if options.token else "",
-        other=basic(options.other_key) if options.other_key else "",
+        credential=basic_auth_header(key)
+        if key
+        else f"Bearer {options.token}"
+        if options.token
+        else "",
+        other=basic_auth_header(options.other_key) if options.other_key else "",
         root=root,
         collection=options.collection,
         certificate=bool(options.cert),
@@ -162,13 +166,13 @@ def _target(options: argparse.Namespace) -> tuple[Target, str]:
         parts = urlsplit(options.url or "")
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError as error:
-        raise Usage(f"the URL: {error}") from error
+        raise WrongUsage(f"the URL: {error}") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Usage("a URL is expected, for instance https://host/taxii2/")
+        raise WrongUsage("a URL is expected, for instance https://host/taxii2/")
     if parts.username is not None:
-        raise Usage("give the credential with --key, not in the URL")
+        raise WrongUsage("give the credential with --key, not in the URL")
     if not options.timeout > 0:
-        raise Usage("--timeout: a number of seconds above 0 is expected")
+        raise WrongUsage("--timeout: a number of seconds above 0 is expected")
     tls = _tls(options) if parts.scheme == "https" else None
     path = parts.path if parts.path not in ("", "/") else "/taxii2/"
     return Target(parts.scheme, parts.hostname, port, options.timeout, tls), path
@@ -180,11 +184,11 @@ def _tls(options: argparse.Namespace) -> ssl.SSLContext:
         if options.cert:
             context.load_cert_chain(options.cert)
     except (OSError, ssl.SSLError) as error:
-        raise Usage(f"--ca or --cert cannot be used: {error}") from error
+        raise WrongUsage(f"--ca or --cert cannot be used: {error}") from error
     return context
 
 
-def _enter(subject: Subject) -> None:
+def _enter(subject: Server) -> None:
     """Whether there is a way in; NoEntry says why not."""
     try:
         _let_in(subject.discovery)
@@ -193,27 +197,29 @@ def _enter(subject: Subject) -> None:
     except Unreachable as error:
         target = subject.options.target
         where = f"{target.scheme}://{target.host}:{target.port}"
-        raise NoEntry(f"{where} cannot be reached: {error}") from error
-    except Skip as reason:
-        raise NoEntry(str(reason)) from reason
+        raise CannotConnect(f"{where} cannot be reached: {error}") from error
+    except SkipCheck as reason:
+        raise CannotConnect(str(reason)) from reason
     if subject.options.collection:
         if listed.status != 200:
-            raise NoEntry(f"there are no collections: {listed.asked.path} answers {listed.status}")
+            raise CannotConnect(
+                f"there are no collections: {listed.request.path} answers {listed.status}"
+            )
         _find(subject)
 
 
-def _let_in(answer: Answer) -> None:
+def _let_in(answer: Response) -> None:
     if answer.status in (401, 403):
-        path = answer.asked.path
-        raise NoEntry(f"access denied: {path} answers {answer.status}; see --key and --cert")
+        path = answer.request.path
+        raise CannotConnect(f"access denied: {path} answers {answer.status}; see --key and --cert")
 
 
-def _find(subject: Subject) -> None:
+def _find(subject: Server) -> None:
     try:
-        subject.desk  # noqa: B018  (whether it is there)
-    except Skip as reason:
+        subject.writable_path  # noqa: B018  (whether it is there)
+    except SkipCheck as reason:
         seen = [str(each.get("alias") or each.get("id")) for each in subject.collections]
-        raise Usage(f"--collection: {reason}; it sees {', '.join(seen) or 'none'}") from reason
+        raise WrongUsage(f"--collection: {reason}; it sees {', '.join(seen) or 'none'}") from reason
 
 
 class _Progress:
@@ -247,7 +253,7 @@ def _write(path: Path, body: bytes) -> None:
     try:
         path.write_bytes(body)
     except OSError as error:
-        raise Usage(f"--junit: {error.strerror}: {path}") from error
+        raise WrongUsage(f"--junit: {error.strerror}: {path}") from error
 
 
 def _say(text: str) -> None:

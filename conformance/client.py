@@ -16,10 +16,10 @@ from urllib.parse import quote, urlencode
 
 from tocsin.conformance.http import (
     MEDIA_TYPE,
-    Answer,
-    Asked,
+    Request,
+    Response,
     Target,
-    exchange,
+    send_request,
 )
 
 Query = Mapping[str, str] | Sequence[tuple[str, str]]
@@ -30,14 +30,14 @@ _PAUSE = re.compile("[0-9]{1,2}")
 """A `Retry-After` that is obeyed: less than 100 seconds."""
 
 
-class Skip(Exception):
+class SkipCheck(Exception):
     """A check cannot be made here; the text says why."""
 
 
-class Unmet(Exception):
+class Unexpected(Exception):
     """An expectation without which a check cannot go on was not met."""
 
-    def __init__(self, expected: str, answer: Answer) -> None:
+    def __init__(self, expected: str, answer: Response) -> None:
         super().__init__(expected)
         self.expected, self.answer = expected, answer
 
@@ -60,12 +60,12 @@ class Options:
     """The target's context holds a client certificate."""
 
 
-def basic(key: str) -> str:
+def basic_auth_header(key: str) -> str:
     """The Authorization header for `account:secret` (RFC 7617)."""
     return "Basic " + base64.b64encode(key.encode()).decode()
 
 
-def encoded(query: Query) -> str:
+def encode_query(query: Query) -> str:
     """A query string.
 
     >>> encoded({"match[type]": "a,b"})
@@ -74,7 +74,7 @@ def encoded(query: Query) -> str:
     return urlencode(query, quote_via=quote, safe=",:")
 
 
-class Asker:
+class TaxiiClient:
     """Asks one server, as one account if nothing else is said."""
 
     def __init__(self, options: Options) -> None:
@@ -87,41 +87,43 @@ class Asker:
         query: Query = (),
         headers: Mapping[str, str | None] | None = None,
         **body: Any,
-    ) -> Answer:
+    ) -> Response:
         """One request with the account's credential; a header of None is left out.
 
-        `body` and `chunked` go to `Asked`.  Whoever asks to come again later is obeyed.
+        `body` and `chunked` go to `Request`.  Whoever asks to come again later is obeyed.
         """
         sent = {"User-Agent": _AGENT, "Accept": MEDIA_TYPE, "Authorization": None}
         sent["Authorization"] = self.options.credential or None
         sent |= dict(headers or {})
-        asked = Asked(
+        asked = Request(
             method,
-            path + (f"?{encoded(query)}" if query else ""),
+            path + (f"?{encode_query(query)}" if query else ""),
             {name: value for name, value in sent.items() if value is not None},
             **body,
         )
         for _ in range(_ATTEMPTS):
-            answer = exchange(self.options.target, asked)
+            answer = send_request(self.options.target, asked)
             pause = answer.header("Retry-After") or ""
             if answer.status != 429 or not _PAUSE.fullmatch(pause):
                 break
             time.sleep(int(pause) + 0.2)
         return answer
 
-    def get(self, path: str, query: Query = (), **headers: str | None) -> Answer:
+    def get(self, path: str, query: Query = (), **headers: str | None) -> Response:
         """A GET; headers by their names with underscores."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.ask("GET", path, query, named)
 
-    def read(self, path: str, query: Query = ()) -> Answer:
+    def read(self, path: str, query: Query = ()) -> Response:
         """A GET that must succeed."""
         answer = self.get(path, query)
         if answer.status != 200:
-            raise Unmet("200", answer)
+            raise Unexpected("200", answer)
         return answer
 
     @property
     def wrong_credential(self) -> str:
         """A credential that opens nothing; empty if the account has none."""
-        return basic(f"nobody-{uuid.uuid4().hex}:wrong") if self.options.credential else ""
+        return (
+            basic_auth_header(f"nobody-{uuid.uuid4().hex}:wrong") if self.options.credential else ""
+        )

@@ -27,7 +27,7 @@ class Unreachable(Exception):
     """There was no answer; the text says why, and to what."""
 
 
-class NotJson(Exception):
+class InvalidJson(Exception):
     """A body is not JSON."""
 
 
@@ -40,12 +40,12 @@ class Target:
     port: int
     timeout: float
     tls: ssl.SSLContext | None = field(default=None, repr=False)
-    longest: int = 32 * 1024 * 1024
+    max_body: int = 32 * 1024 * 1024
     """Octets that are read of a body."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Request:
     """A request; only the headers given are sent, beside Host and the length."""
 
     method: str
@@ -59,7 +59,7 @@ class Asked:
         shown = {n: "…" if n.lower() in _HIDDEN else v for n, v in self.headers.items()}
         return self._told([f"{n}: {v}" for n, v in shown.items()])
 
-    def brief(self) -> list[str]:
+    def short_lines(self) -> list[str]:
         """The request without what is the same for all."""
         told = [f"{n}: {v}" for n, v in self.headers.items() if n.lower() not in _USUAL]
         accept = self.headers.get("Accept")
@@ -75,10 +75,10 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What a server answered."""
 
-    asked: Asked
+    request: Request
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
@@ -92,7 +92,7 @@ class Answer:
     @property
     def is_taxii(self) -> bool:
         """Whether the body is declared as TAXII 2.1."""
-        return taxii(self.header("Content-Type"))
+        return is_taxii_media_type(self.header("Content-Type"))
 
     @property
     def json(self) -> Any:
@@ -100,14 +100,14 @@ class Answer:
         try:
             return json.loads(self.body, parse_constant=_constant, object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
-            raise NotJson(str(error)[:200]) from error
+            raise InvalidJson(str(error)[:200]) from error
 
     @property
     def resource(self) -> dict[str, Any]:
         """The body as a JSON object; an empty one if it is none."""
         try:
             found = self.json
-        except NotJson:
+        except InvalidJson:
             return {}
         return found if isinstance(found, dict) else {}
 
@@ -127,7 +127,7 @@ class Answer:
         return [str(each.get("id")) for each in self.objects]
 
 
-def taxii(content_type: str | None) -> bool:
+def is_taxii_media_type(content_type: str | None) -> bool:
     """Whether a Content-Type is that of TAXII 2.1.
 
     >>> taxii("application/taxii+json; version=2.1"), taxii("application/taxii+json")
@@ -139,7 +139,7 @@ def taxii(content_type: str | None) -> bool:
     )
 
 
-def exchange(target: Target, asked: Asked) -> Answer:
+def send_request(target: Target, asked: Request) -> Response:
     """Ask once, over a connection of its own.
 
     Raises Unreachable if nothing that is HTTP comes back in time.
@@ -153,7 +153,7 @@ def exchange(target: Target, asked: Asked) -> Answer:
         line.connect()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             _send(line, asked)  # an answer may come, and the line go, before all is sent
-        answer = _answer(line, asked, target.longest)
+        answer = _answer(line, asked, target.max_body)
         if late.is_set():
             raise TimeoutError
         return answer
@@ -183,7 +183,7 @@ def _cut(line: http.client.HTTPConnection, late: threading.Event) -> None:
             sock.shutdown(2)
 
 
-def _send(line: http.client.HTTPConnection, asked: Asked) -> None:
+def _send(line: http.client.HTTPConnection, asked: Request) -> None:
     line.putrequest(asked.method, asked.path, skip_accept_encoding=True)
     for name, value in asked.headers.items():
         line.putheader(name, value)
@@ -207,13 +207,13 @@ def _pieces(body: bytes) -> Iterable[bytes]:
     return (body[at : at + _PIECE] for at in range(0, len(body), _PIECE))
 
 
-def _answer(line: http.client.HTTPConnection, asked: Asked, longest: int) -> Answer:
+def _answer(line: http.client.HTTPConnection, asked: Request, longest: int) -> Response:
     found = line.response_class(line.sock, method=asked.method)
     try:
         found.begin()
         body = b"" if asked.method == "HEAD" else found.read(longest + 1)
         headers = tuple((name, _plain(value)) for name, value in found.getheaders())
-        return Answer(asked, found.status, headers, body[:longest], len(body) > longest)
+        return Response(asked, found.status, headers, body[:longest], len(body) > longest)
     finally:
         found.close()
 

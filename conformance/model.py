@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tocsin.conformance.http import Answer
-from tocsin.conformance.server import Subject
+from tocsin.conformance.http import Response
+from tocsin.conformance.server import Server
 
 
 class Level(StrEnum):
@@ -28,15 +28,15 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class Failure:
     """One expectation that was not met."""
 
     expected: str
-    answer: Answer | None
+    answer: Response | None
     """What the server answered instead; None: nothing."""
 
 
-Looked = Iterator[Complaint | None]
+Looked = Iterator[Failure | None]
 """What a check yields: for each expectation a complaint, or None if it was met."""
 
 
@@ -50,7 +50,7 @@ class Check:
     """Where the standard says it: a section of the OASIS Standard, or an RFC."""
     level: Level
     sentence: str
-    look: Callable[[Subject], Looked]
+    look: Callable[[Server], Looked]
     also: tuple[str, ...] = ()
     """Other numbers that it answers."""
     risk: int = 0
@@ -75,23 +75,23 @@ class Result:
     check: Check
     outcome: Outcome
     seconds: float
-    complaints: tuple[Complaint, ...] = ()
+    complaints: tuple[Failure, ...] = ()
     reason: str = ""
     """Why it was skipped."""
 
 
 def check(
     number: str, clause: str, level: Level, *also: str, risk: int = 0
-) -> Callable[[Callable[[Subject], Looked]], Check]:
+) -> Callable[[Callable[[Server], Looked]], Check]:
     """Makes a function a check; the first line of its docstring is what is promised."""
 
-    def made(look: Callable[[Subject], Looked]) -> Check:
+    def made(look: Callable[[Server], Looked]) -> Check:
         sentence = (look.__doc__ or look.__name__).splitlines()[0].removesuffix(".")
         return Check(number, clause, level, sentence, look, also, risk)
 
     return made
 
 
-def expect(met: bool, expected: str, answer: Answer | None) -> Complaint | None:
+def expect(met: bool, expected: str, answer: Response | None) -> Failure | None:
     """A complaint unless the expectation is met."""
-    return None if met else Complaint(expected, answer)
+    return None if met else Failure(expected, answer)

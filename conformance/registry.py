@@ -70,6 +70,6 @@ CHECKS: tuple[Check, ...] = tuple(
 )
 
 
-def chosen(only: list[str]) -> list[Check]:
+def select_checks(only: list[str]) -> list[Check]:
     """The checks that some numbers or sections ask for; all, if there are none."""
     return [each for each in CHECKS if not only or any(each.answers(one) for one in only)]

@@ -9,10 +9,10 @@ from itertools import groupby
 from typing import Any
 from xml.etree import ElementTree as Tree
 
-from tocsin.conformance.http import Answer, Asked
+from tocsin.conformance.http import Request, Response
 from tocsin.conformance.model import (
     Check,
-    Complaint,
+    Failure,
     Level,
     Outcome,
     Result,
@@ -45,13 +45,13 @@ _MARKS = {
 }
 
 
-def passes(results: Iterable[Result], *, strict: bool) -> bool:
+def is_conformant(results: Iterable[Result], *, strict: bool) -> bool:
     """Whether a server keeps what it must; with `strict`, what it should as well."""
     wrong = {Outcome.FAILED, Outcome.WARNED} if strict else {Outcome.FAILED}
     return not any(each.outcome in wrong for each in results)
 
 
-def text(results: list[Result], *, colour: bool) -> Iterator[str]:
+def format_text(results: list[Result], *, colour: bool) -> Iterator[str]:
     """The report, line by line."""
     yield "In brackets: the level, and the section of TAXII 2.1 (OASIS Standard, 10 June 2021)."
     for section, those in groupby(results, lambda each: each.check.number.split(".")[0]):
@@ -60,7 +60,7 @@ def text(results: list[Result], *, colour: bool) -> Iterator[str]:
         for each in those:
             yield from _told(each, colour)
     yield ""
-    yield from summary(results, colour=colour)
+    yield from format_summary(results, colour=colour)
 
 
 def _numbers(results: list[Result], outcome: Outcome) -> str:
@@ -68,7 +68,7 @@ def _numbers(results: list[Result], outcome: Outcome) -> str:
     return ", ".join(found)
 
 
-def summary(results: list[Result], *, colour: bool) -> Iterator[str]:
+def format_summary(results: list[Result], *, colour: bool) -> Iterator[str]:
     """How many of each kind, and why checks were skipped."""
     count = Counter(each.outcome for each in results)
     told = [
@@ -100,16 +100,16 @@ def _told(result: Result, colour: bool) -> Iterator[str]:
         yield f"              and {rest} more like this (--json has them)"
 
 
-def _complaint(complaint: Complaint) -> Iterator[str]:
+def _complaint(complaint: Failure) -> Iterator[str]:
     yield from _wrapped("expected", complaint.expected)
     if complaint.answer is not None:
-        yield from _wrapped("asked", "; ".join(_short(complaint.answer.asked)))
+        yield from _wrapped("asked", "; ".join(_short(complaint.answer.request)))
         yield from _wrapped("answer", _line(complaint.answer))
     yield ""
 
 
-def _short(asked: Asked) -> list[str]:
-    line, *rest = asked.brief()
+def _short(asked: Request) -> list[str]:
+    line, *rest = asked.short_lines()
     if len(line) > _LONGEST_LINE:
         line = f"{line[: _LONGEST_LINE // 2]} … {line[-_LONGEST_LINE // 2 :]}"
     return [line, *rest]
@@ -121,16 +121,16 @@ def _wrapped(name: str, words: str) -> list[str]:
     return [f"              {name if not n else '':<9} {line}" for n, line in enumerate(lines)]
 
 
-def _line(answer: Answer) -> str:
+def _line(answer: Response) -> str:
     headers = "; ".join(f"{name}: {value}" for name, value in _telling(answer))
     return f"{answer.status}; {headers}; {_body(answer) or '(no body)'}"
 
 
-def _telling(answer: Answer) -> list[tuple[str, str]]:
+def _telling(answer: Response) -> list[tuple[str, str]]:
     return [pair for pair in answer.headers if pair[0].lower() in _HEADERS]
 
 
-def _body(answer: Answer) -> str:
+def _body(answer: Response) -> str:
     whole = answer.body[: 4 * _SHOWN].decode("utf-8", "replace")
     shown = "".join(each if each.isprintable() else " " for each in whole)
     return shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
@@ -140,7 +140,7 @@ def _painted(words: str, paint: str, colour: bool) -> str:
     return f"\x1b[{paint}m{words}\x1b[0m" if colour and paint else words
 
 
-def as_json(results: list[Result], url: str, left: list[str]) -> dict[str, Any]:
+def format_json(results: list[Result], url: str, left: list[str]) -> dict[str, Any]:
     """The report as JSON."""
     return {
         "url": url,
@@ -152,7 +152,7 @@ def as_json(results: list[Result], url: str, left: list[str]) -> dict[str, Any]:
 
 def _as_json(result: Result) -> dict[str, Any]:
     told: dict[str, Any] = {
-        **described(result.check),
+        **check_as_json(result.check),
         "outcome": str(result.outcome),
         "seconds": round(result.seconds, 3),
     }
@@ -163,17 +163,17 @@ def _as_json(result: Result) -> dict[str, Any]:
     return told
 
 
-def _complaint_as_json(complaint: Complaint) -> dict[str, Any]:
+def _complaint_as_json(complaint: Failure) -> dict[str, Any]:
     told: dict[str, Any] = {"expected": complaint.expected}
     if (answer := complaint.answer) is not None:
-        told["request"] = answer.asked.lines()
+        told["request"] = answer.request.lines()
         told["status"] = answer.status
         told["headers"] = dict(_telling(answer))
         told["body"] = _body(answer)
     return told
 
 
-def described(check: Check) -> dict[str, Any]:
+def check_as_json(check: Check) -> dict[str, Any]:
     """A check as `--list --json` has it."""
     return {
         "number": check.number,
@@ -184,7 +184,7 @@ def described(check: Check) -> dict[str, Any]:
     }
 
 
-def junit(results: list[Result]) -> bytes:
+def format_junit(results: list[Result]) -> bytes:
     """The report as JUnit's XML: warnings are told, and are no failures."""
     count = Counter(each.outcome for each in results)
     suite = Tree.Element(
@@ -224,7 +224,7 @@ def _fit(words: str) -> str:
     return "".join(each for each in words if each >= " " or each in "\n\t")
 
 
-def listing(checks: Iterable[Check]) -> Iterator[str]:
+def list_checks(checks: Iterable[Check]) -> Iterator[str]:
     """What would be looked at."""
     for each in checks:
         also = f" (also {', '.join(each.also)})" if each.also else ""

@@ -20,7 +20,7 @@ CUSTOM = re.compile(r"[a-z0-9_]{3,250}", re.ASCII)
 _WIDEST = 2**53 - 1
 
 
-def instant(text: object) -> str:
+def parse_timestamp(text: object) -> str:
     """A timestamp, the same for all its spellings that differ in zeros alone.
 
     >>> instant("2024-01-01T00:00:00.100Z"), instant("2024-01-01T00:00:00.000Z")
@@ -144,7 +144,7 @@ _PARTS = {
 """What is in the lists of a resource."""
 
 
-def faults(kind: str, resource: object) -> Iterator[Fault]:
+def find_faults(kind: str, resource: object) -> Iterator[Fault]:
     """What a resource has wrong, what is in its lists included.
 
     >>> [fault.told for fault in faults("collections", {"collections": []})]
@@ -157,7 +157,7 @@ def faults(kind: str, resource: object) -> Iterator[Fault]:
     for name, part in _PARTS.get(kind, {}).items():
         inside = resource.get(name)
         for each in inside if isinstance(inside, list) else []:
-            yield from faults(part, each)
+            yield from find_faults(part, each)
 
 
 def _own(kind: str, resource: dict[str, Any]) -> Iterator[Fault]:
@@ -168,12 +168,12 @@ def _own(kind: str, resource: dict[str, Any]) -> Iterator[Fault]:
         elif not type.fits(resource[name]):
             shown = repr(resource[name])[:80]
             yield Fault(type.rule, f"{kind}: {name} is {type.told}, not {shown}")
-    for name in strange(kind, resource):
+    for name in unknown_properties(kind, resource):
         if not CUSTOM.fullmatch(name):
             yield Fault("name", f"{kind}: {name[:80]!r} is no name for a custom property")
 
 
-def strange(kind: str, resource: dict[str, Any]) -> list[str]:
+def unknown_properties(kind: str, resource: dict[str, Any]) -> list[str]:
     """The properties of a resource that are not in its table."""
     forgotten = {"next"} if kind == "versions" else set()  # which the standard left out
     return [name for name in resource if name not in TABLES[kind] and name not in forgotten]

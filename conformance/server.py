@@ -22,12 +22,12 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from tocsin.conformance import samples
 from tocsin.conformance.client import (
-    Asker,
     Options,
     Query,
-    Skip,
+    SkipCheck,
+    TaxiiClient,
 )
-from tocsin.conformance.http import MEDIA_TYPE, Answer, Unreachable
+from tocsin.conformance.http import MEDIA_TYPE, Response, Unreachable
 from tocsin.conformance.samples import StixObject
 
 Collection = dict[str, Any]
@@ -52,27 +52,27 @@ class Feed:
         return self.path + endpoint
 
 
-class once(Generic[T]):
+class computed_once(Generic[T]):
     """A property that is worked out when first needed; that it cannot be had is kept too."""
 
-    def __init__(self, make: Callable[[Subject], T]) -> None:
+    def __init__(self, make: Callable[[Server], T]) -> None:
         self._make = make
         self.__doc__ = make.__doc__
 
-    def __get__(self, subject: Subject, kind: type[Subject]) -> T:
+    def __get__(self, subject: Server, kind: type[Server]) -> T:
         known, name = subject.known, self._make.__name__
         if name not in known:
             try:
                 known[name] = self._make(subject)
-            except Skip as reason:
+            except SkipCheck as reason:
                 known[name] = reason
         found = known[name]
-        if isinstance(found, Skip):
-            raise Skip(str(found))
+        if isinstance(found, SkipCheck):
+            raise SkipCheck(str(found))
         return cast(T, found)
 
 
-class Subject(Asker):
+class Server(TaxiiClient):
     """One server, in one run."""
 
     def __init__(self, options: Options) -> None:
@@ -84,20 +84,20 @@ class Subject(Asker):
 
     def post(
         self, body: bytes | object, headers: Mapping[str, str | None] | None = None, **more: Any
-    ) -> Answer:
+    ) -> Response:
         """POST a body, or an object as JSON, to the objects of the writable collection."""
         octets = body if isinstance(body, bytes) else json.dumps(body).encode()
         sent = {"Content-Type": MEDIA_TYPE} | dict(headers or {})
-        return self.ask("POST", self.desk + "objects/", (), sent, body=octets, **more)
+        return self.ask("POST", self.writable_path + "objects/", (), sent, body=octets, **more)
 
-    def send(self, *objects: object) -> Answer:
+    def send(self, *objects: object) -> Response:
         """POST an envelope; what has an id is deleted in the end."""
-        self.desk  # noqa: B018  (nothing is posted where there is none)
+        self.writable_path  # noqa: B018  (nothing is posted where there is none)
         ids = [o["id"] for o in objects if isinstance(o, dict) and isinstance(o.get("id"), str)]
         self.posted |= dict.fromkeys(ids)
         return self.post({"objects": objects})
 
-    def settled(self, answer: Answer) -> Answer:
+    def wait_until_complete(self, answer: Response) -> Response:
         """The status of a submission once it is complete, or as it is after the time-out."""
         deadline = time.monotonic() + self._patience
         path = f"{self.root}status/{quote(str(answer.resource.get('id')), safe='')}/"
@@ -109,23 +109,25 @@ class Subject(Asker):
             answer = self.get(path)
         return answer
 
-    def place(self, *objects: StixObject) -> list[StixObject]:
+    def add(self, *objects: StixObject) -> list[StixObject]:
         """Put objects into the writable collection; Skip where that cannot be done."""
         answer = self.send(*objects)
-        status = self.settled(answer)
+        status = self.wait_until_complete(answer)
         told = status.resource
         if answer.status != 202 or told.get("status") != "complete":
-            raise Skip(f"objects that it needs could not be added: {_found(answer, told)}")
+            raise SkipCheck(f"objects that it needs could not be added: {_found(answer, told)}")
         if told.get("failure_count"):
-            raise Skip("objects that it needs were refused: " + str(told.get("failures"))[:200])
+            raise SkipCheck(
+                "objects that it needs were refused: " + str(told.get("failures"))[:200]
+            )
         return list(objects)
 
-    @once
-    def discovery(self) -> Answer:
+    @computed_once
+    def discovery(self) -> Response:
         """The discovery resource."""
         return self.get(self.options.discovery)
 
-    @once
+    @computed_once
     def root(self) -> str:
         """The path of the API root."""
         if self.options.root:
@@ -133,7 +135,7 @@ class Subject(Asker):
         told = self.discovery.resource
         roots = [each for each in (told.get("default"), *self.discovery.items("api_roots")) if each]
         if not roots:
-            raise Skip("discovery names no API root; give one with --root")
+            raise SkipCheck("discovery names no API root; give one with --root")
         return self.path_of(str(roots[0]))
 
     def path_of(self, url: str) -> str:
@@ -142,10 +144,12 @@ class Subject(Asker):
         found = urlsplit(urljoin(f"{target.scheme}://{target.host}:{target.port}/", url))
         port = found.port or (443 if found.scheme == "https" else 80)
         if (found.hostname, port) != (target.host.lower(), target.port):
-            raise Skip(f"the API root {url[:200]} is on another server; give a path with --root")
+            raise SkipCheck(
+                f"the API root {url[:200]} is on another server; give a path with --root"
+            )
         return found.path if found.path.endswith("/") else found.path + "/"
 
-    @once
+    @computed_once
     def collections(self) -> list[Collection]:
         """Every collection that the account sees."""
         answer = self.get(self.root + "collections/")
@@ -163,51 +167,51 @@ class Subject(Asker):
             if each.get("can_read") is read and each.get("can_write") is write
         ]
 
-    @once
+    @computed_once
     def writable(self) -> Collection:
         """The collection that may be written."""
         wanted = self.options.collection
         if not wanted:
-            raise Skip("needs a collection to write: --collection")
+            raise SkipCheck("needs a collection to write: --collection")
         named = [each for each in self.collections if wanted in (each.get("id"), each.get("alias"))]
         if not named:
-            raise Skip(f"the account sees no collection {wanted}")
+            raise SkipCheck(f"the account sees no collection {wanted}")
         if not (named[0].get("can_read") is True and named[0].get("can_write") is True):
-            raise Skip(f"the account may not both read and write {wanted}")
+            raise SkipCheck(f"the account may not both read and write {wanted}")
         return named[0]
 
     @property
-    def desk(self) -> str:
+    def writable_path(self) -> str:
         """The path of the collection that may be written."""
         return self.path(self.writable)
 
-    @once
+    @computed_once
     def readable(self) -> str:
         """The path of a collection that may be read, one with objects if there is any."""
         if self.options.collection:
-            return self.desk
+            return self.writable_path
         found = [self.path(each) for each in self.collections if each.get("can_read") is True]
         if not found:
-            raise Skip("the account may read no collection")
+            raise SkipCheck("the account may read no collection")
         return next((p for p in found if self.get(f"{p}objects/", {"limit": "1"}).ids), found[0])
 
-    @once
-    def seven(self) -> list[StixObject]:
+    @computed_once
+    def seven_indicators(self) -> list[StixObject]:
         """Seven indicators, added in one request."""
-        return self.place(*(samples.indicator(name=f"Check {n}") for n in range(7)))
+        return self.add(*(samples.indicator(name=f"Check {n}") for n in range(7)))
 
-    @once
+    @computed_once
     def feed(self) -> Feed:
         """Several objects to read: seven of ours, or whatever is there."""
         if self.options.collection:
-            ids = tuple(each["id"] for each in self.seven)
-            return Feed(self.desk, {"match[id]": ",".join(ids)}, ids)
+            ids = tuple(each["id"] for each in self.seven_indicators)
+            return Feed(self.writable_path, {"match[id]": ",".join(ids)}, ids)
         feed = Feed(self.readable, {})
         if len(self.get(feed.at("objects/"), {"limit": "2"}).ids) < 2:
-            raise Skip("there are no objects to read; --collection lets the checks add some")
+            raise SkipCheck("there are no objects to read; --collection lets the checks add some")
         return feed
 
-    @once
+    @computed_once
     def history(self) -> list[StixObject]:
         """Three versions of one object: 2022, 2023, and then 2021."""
         first = samples.indicator(created="2021-01-01T00:00:00.000Z")
@@ -215,18 +219,18 @@ class Subject(Asker):
             first | {"modified": f"{year}-06-01T00:00:00.000Z"} for year in (2022, 2023, 2021)
         ]
         for each in versions:
-            self.place(each)
+            self.add(each)
         return versions
 
-    @once
-    def kinds(self) -> list[StixObject]:
+    @computed_once
+    def one_of_each_kind(self) -> list[StixObject]:
         """An indicator, an observable, a marking definition, a relationship and a note."""
         one, other = samples.indicator(), samples.address()
         told = (samples.marking(), samples.relationship(one, other), samples.note(one))
-        return self.place(one, other, *told)
+        return self.add(one, other, *told)
 
-    @once
-    def resources(self) -> list[tuple[str, Answer]]:
+    @computed_once
+    def resources(self) -> list[tuple[str, Response]]:
         """One success of each endpoint, with the resource that it has."""
         found = [
             ("discovery", self.discovery),
@@ -236,17 +240,17 @@ class Subject(Asker):
         if self.collections:
             found.append(("collection", self.get(self.path(self.collections[0]))))
         found += [(kind, self.get(path, query)) for kind, path, query in self.pages]
-        with contextlib.suppress(Skip):
-            found.append(("status", self.get(f"{self.root}status/{self.receipt}/")))
+        with contextlib.suppress(SkipCheck):
+            found.append(("status", self.get(f"{self.root}status/{self.status_id}/")))
             found.append(("status", self.send(samples.indicator())))
         return [(kind, answer) for kind, answer in found if answer.status in (200, 202)]
 
-    @once
+    @computed_once
     def pages(self) -> list[tuple[str, str, Query]]:
         """The four endpoints with date headers: kind, path and query."""
         try:
             feed = self.feed
-        except Skip:
+        except SkipCheck:
             return self._empty_pages()
         first = self.get(feed.at("objects/"), {**feed.query, "limit": "1"}).ids
         id = quote((*feed.ids, *first, "none")[0], safe="")
@@ -260,20 +264,20 @@ class Subject(Asker):
     def _empty_pages(self) -> list[tuple[str, str, Query]]:
         try:
             path = self.readable
-        except Skip:
+        except SkipCheck:
             return []
         return [("manifest", f"{path}manifest/", {}), ("envelope", f"{path}objects/", {})]
 
-    @once
-    def receipt(self) -> str:
+    @computed_once
+    def status_id(self) -> str:
         """The id of a status."""
         answer = self.send(samples.indicator())
         if answer.status != 202:
-            raise Skip(f"objects could not be added: {_found(answer, answer.resource)}")
+            raise SkipCheck(f"objects could not be added: {_found(answer, answer.resource)}")
         return quote(str(answer.resource.get("id")), safe="")
 
-    @once
-    def errors(self) -> list[Answer]:
+    @computed_once
+    def errors(self) -> list[Response]:
         """Errors of several kinds, each as the server's own rules make it."""
         wrong = self.wrong_credential
         nowhere = f"{self.root}collections/{uuid.uuid4()}/"
@@ -290,12 +294,12 @@ class Subject(Asker):
             asked += [
                 self.get(path, (), Authorization=wrong) for path in (self.root, self.readable)
             ]
-        with contextlib.suppress(Skip):
+        with contextlib.suppress(SkipCheck):
             asked.append(self.post(b"{}", {"Content-Type": "text/plain"}))
             asked.append(self.post(b"[]"))
         return [answer for answer in asked if answer.status >= 400]
 
-    def clean(self) -> list[str]:
+    def delete_posted(self) -> list[str]:
         """Delete what was posted; the ids that stayed."""
         if not self.options.collection:
             return []
@@ -305,13 +309,13 @@ class Subject(Asker):
     def _deleted(self, id: str) -> bool:
         every = {"match[spec_version]": "2.0,2.1", "match[version]": "all"}
         try:
-            path = f"{self.desk}objects/{quote(id, safe='')}/"
+            path = f"{self.writable_path}objects/{quote(id, safe='')}/"
             answers = (self.ask("DELETE", path, query) for query in (every, {}))
             return any(answer.status in (200, 404) for answer in answers)
-        except (Skip, Unreachable):
+        except (SkipCheck, Unreachable):
             return False
 
 
-def _found(answer: Answer, told: Mapping[str, Any]) -> str:
+def _found(answer: Response, told: Mapping[str, Any]) -> str:
     state = told.get("status")
     return f"POST answered {answer.status}" + (f", status {str(state)[:20]}" if state else "")

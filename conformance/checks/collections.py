@@ -6,18 +6,18 @@ import uuid
 from collections import Counter
 
 from tocsin.conformance.checks.types import of_kind
-from tocsin.conformance.client import Skip
+from tocsin.conformance.client import SkipCheck
 from tocsin.conformance.model import (
     Level,
     Looked,
     check,
     expect,
 )
-from tocsin.conformance.server import Subject
+from tocsin.conformance.server import Server
 
 
 @check("9.1", "5.1.1", Level.MUST)
-def no_collections(on: Subject) -> Looked:
+def no_collections(on: Server) -> Looked:
     """The list of collections is left out where it is empty."""
     who = [on.options.credential or None]
     who += [on.options.other] if on.options.other else []
@@ -28,7 +28,7 @@ def no_collections(on: Subject) -> Looked:
 
 
 @check("9.2", "3.3", Level.MUST)
-def same_order(on: Subject) -> Looked:
+def same_order(on: Server) -> Looked:
     """Collections come in the same order every time."""
     first = [each.get("id") for each in on.collections]
     for _ in range(3):
@@ -38,20 +38,20 @@ def same_order(on: Subject) -> Looked:
 
 
 @check("9.2", "Interop 2.1.7", Level.DECISION)
-def ordered_by_id(on: Subject) -> Looked:
+def ordered_by_id(on: Server) -> Looked:
     """Collections come by ascending id."""
     ids = [str(each.get("id")) for each in on.collections]
     yield expect(ids == sorted(ids), "ascending ids", on.get(f"{on.root}collections/"))
 
 
 @check("9.3", "5.2.1", Level.MUST)
-def properties(on: Subject) -> Looked:
+def properties(on: Server) -> Looked:
     """A collection has id, title, can_read and can_write."""
     yield from of_kind(on, "collections", "collection")
 
 
 @check("9.4", "5.2.1", Level.MUST)
-def flags(on: Subject) -> Looked:
+def flags(on: Server) -> Looked:
     """can_read is true for the one who asks."""
     for each in on.collections[:20]:
         answer = on.get(f"{on.path(each)}objects/", {"limit": "1"})
@@ -61,7 +61,7 @@ def flags(on: Subject) -> Looked:
 
 
 @check("9.5", "5.2.1", Level.MUST)
-def unique_aliases(on: Subject) -> Looked:
+def unique_aliases(on: Server) -> Looked:
     """No alias is given twice."""
     names = Counter(str(each["alias"]) for each in on.collections if "alias" in each)
     twice = [name for name, count in names.items() if count > 1]
@@ -69,18 +69,18 @@ def unique_aliases(on: Subject) -> Looked:
 
 
 @check("9.6", "5.2.1", Level.DECISION)
-def aliases(on: Subject) -> Looked:
+def aliases(on: Server) -> Looked:
     """An alias names the collection in a URL."""
     named = [each for each in on.collections if isinstance(each.get("alias"), str)]
     if not named:
-        raise Skip("no collection has an alias")
+        raise SkipCheck("no collection has an alias")
     for each in named[:5]:
         answer = on.get(f"{on.root}collections/{each['alias']}/")
         yield expect(answer.resource.get("id") == each.get("id"), "the collection", answer)
 
 
 @check("9.7", "5.2.1", Level.MUST)
-def media_types(on: Subject) -> Looked:
+def media_types(on: Server) -> Looked:
     """media_types names media types."""
     for each in on.collections:
         if "media_types" in each:
@@ -90,7 +90,7 @@ def media_types(on: Subject) -> Looked:
 
 
 @check("9.8", "5.2", Level.MUST)
-def unknown(on: Subject) -> Looked:
+def unknown(on: Server) -> Looked:
     """An unknown collection is not found."""
     for tail in ("", "manifest/", "objects/"):
         answer = on.get(f"{on.root}collections/{uuid.uuid4()}/{tail}")
@@ -98,7 +98,7 @@ def unknown(on: Subject) -> Looked:
 
 
 @check("9.8", "5.2", Level.DECISION)
-def malformed(on: Subject) -> Looked:
+def malformed(on: Server) -> Looked:
     """A collection id that is no UUID is not found."""
     for name in ("not-a-uuid", "%00", "%2e%2e"):
         answer = on.get(f"{on.root}collections/{name}/")
@@ -106,7 +106,7 @@ def malformed(on: Subject) -> Looked:
 
 
 @check("9.10", "5.2.1", Level.DECISION)
-def whole(on: Subject) -> Looked:
+def whole(on: Server) -> Looked:
     """The list of collections is always whole."""
     answer = on.get(f"{on.root}collections/", {"limit": "1"})
     count = len(answer.items("collections"))

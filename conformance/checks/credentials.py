@@ -5,29 +5,29 @@ from __future__ import annotations
 import uuid
 
 from tocsin.conformance import samples
-from tocsin.conformance.client import Skip
-from tocsin.conformance.http import Answer
+from tocsin.conformance.client import SkipCheck
+from tocsin.conformance.http import Response
 from tocsin.conformance.model import (
     Level,
     Looked,
     check,
     expect,
 )
-from tocsin.conformance.resource_tables import faults, strange
-from tocsin.conformance.server import Collection, Subject
+from tocsin.conformance.resource_tables import find_faults, unknown_properties
+from tocsin.conformance.server import Collection, Server
 
 DENIED, HIDDEN_OR_DENIED = (401, 404), (403, 404)
 _ABSENT = "indicator--00000000-0000-4000-8000-000000000000"
 
 
-def _closed(on: Subject) -> None:
+def _closed(on: Server) -> None:
     if not on.options.credential:
-        raise Skip("needs an account: --key")
+        raise SkipCheck("needs an account: --key")
     if on.get(f"{on.root}collections/", (), Authorization=None).status == 200:
-        raise Skip("the server shows its collections to anybody")
+        raise SkipCheck("the server shows its collections to anybody")
 
 
-def _knocks(on: Subject) -> list[tuple[str, str]]:
+def _knocks(on: Server) -> list[tuple[str, str]]:
     """Every endpoint of the collections."""
     feed = on.readable
     one = f"{feed}objects/{_ABSENT}/"
@@ -42,7 +42,7 @@ def _knocks(on: Subject) -> list[tuple[str, str]]:
     ]
 
 
-def _uninvited(on: Subject, knocks: list[tuple[str, str]]) -> list[Answer]:
+def _uninvited(on: Server, knocks: list[tuple[str, str]]) -> list[Response]:
     """What is answered without a credential, and to a wrong one."""
     answers = []
     for method, path in knocks:
@@ -54,18 +54,18 @@ def _uninvited(on: Subject, knocks: list[tuple[str, str]]) -> list[Answer]:
 
 
 @check("3.1", "8.2.2", Level.SHOULD)
-def basic_opens(on: Subject) -> Looked:
+def basic_opens(on: Server) -> Looked:
     """HTTP Basic opens, and only with the right password."""
     _closed(on)
     if not on.options.credential.startswith("Basic "):
-        raise Skip("the account has no Basic credential")
+        raise SkipCheck("the account has no Basic credential")
     yield expect(on.get(on.root).status == 200, "200 for the account", on.get(on.root))
     wrong = on.get(f"{on.root}collections/", (), Authorization=on.wrong_credential)
     yield expect(wrong.status != 200, "no 200 for an unknown account", wrong)
 
 
 @check("3.3", "1.6.9, RFC 7235 3.1", Level.MUST)
-def challenges(on: Subject) -> Looked:
+def challenges(on: Server) -> Looked:
     """Every 401 carries a challenge."""
     _closed(on)
     knocks = [("GET", on.options.discovery), ("GET", on.root), *_knocks(on)]
@@ -75,7 +75,7 @@ def challenges(on: Subject) -> Looked:
 
 
 @check("3.4", "5.1 to 5.8", Level.MUST)
-def closed(on: Subject) -> Looked:
+def closed(on: Server) -> Looked:
     """Without a valid credential the collections are closed."""
     _closed(on)
     for answer in _uninvited(on, _knocks(on)):
@@ -83,7 +83,7 @@ def closed(on: Subject) -> Looked:
 
 
 @check("3.5", "4.1 to 4.3", Level.DECISION)
-def closed_information(on: Subject) -> Looked:
+def closed_information(on: Server) -> Looked:
     """Without a valid credential the server tells little."""
     _closed(on)
     paths = (on.options.discovery, on.root, f"{on.root}status/{uuid.uuid4()}/")
@@ -93,44 +93,44 @@ def closed_information(on: Subject) -> Looked:
 
 
 @check("3.6", "5.3, 5.4, 5.6, 5.8", Level.MUST)
-def unreadable(on: Subject) -> Looked:
+def unreadable(on: Server) -> Looked:
     """What may not be read is forbidden or not found."""
     closed = [each for each in on.collections if each.get("can_read") is False]
     if not closed:
-        raise Skip("the account sees no collection that it may not read")
+        raise SkipCheck("the account sees no collection that it may not read")
     for tail in ("manifest/", "objects/", f"objects/{_ABSENT}/", f"objects/{_ABSENT}/versions/"):
         answer = on.get(on.path(closed[0]) + tail)
         yield expect(answer.status in HIDDEN_OR_DENIED, "403 or 404", answer)
 
 
-def _push(on: Subject, collection: Collection, body: bytes, type: str) -> Answer:
+def _push(on: Server, collection: Collection, body: bytes, type: str) -> Response:
     path = on.path(collection) + "objects/"
     return on.ask("POST", path, (), {"Content-Type": type}, body=body)
 
 
 @check("3.7", "5.5", Level.MUST)
-def unwritable(on: Subject) -> Looked:
+def unwritable(on: Server) -> Looked:
     """What may not be written is forbidden or not found."""
     answer = _push(on, _unwritable(on), b'{"objects":[{}]}', "application/taxii+json;version=2.1")
     yield expect(answer.status in HIDDEN_OR_DENIED, "403 or 404", answer)
 
 
 @check("3.7", "5.5", Level.DECISION)
-def unwritable_first(on: Subject) -> Looked:
+def unwritable_first(on: Server) -> Looked:
     """Whether one may write is decided before the body is read."""
     answer = _push(on, _unwritable(on), b"{", "application/taxii+json;version=2.1")
     yield expect(answer.status in HIDDEN_OR_DENIED, "403 or 404, though it is no JSON", answer)
 
 
-def _unwritable(on: Subject) -> Collection:
+def _unwritable(on: Server) -> Collection:
     closed = [each for each in on.collections if each.get("can_write") is False]
     if not closed:
-        raise Skip("the account sees no collection that it may not write")
+        raise SkipCheck("the account sees no collection that it may not write")
     return closed[0]
 
 
 @check("3.8", "5.7", Level.MUST, "14.1")
-def delete_matrix(on: Subject) -> Looked:
+def delete_matrix(on: Server) -> Looked:
     """Deleting takes the right to read and to write."""
     for read, write, status in ((True, False, 403), (False, True, 403), (False, False, 404)):
         for each in on.with_rights(read, write)[:1]:
@@ -139,20 +139,20 @@ def delete_matrix(on: Subject) -> Looked:
             yield expect(answer.status == status, f"{status} where the account {may}", answer)
 
 
-def _other(on: Subject) -> str:
+def _other(on: Server) -> str:
     if not on.options.other:
-        raise Skip("needs a second account: --other-key")
+        raise SkipCheck("needs a second account: --other-key")
     return on.options.other
 
 
 @check("3.10", "appendix B", Level.DECISION, "22.13")
-def hidden(on: Subject) -> Looked:
+def hidden(on: Server) -> Looked:
     """What is hidden is told like what is unknown."""
     listed = on.get(f"{on.root}collections/", (), Authorization=_other(on)).items("collections")
     known = [each.get("id") for each in on.collections]
     secret = [each for each in listed if isinstance(each, dict) and each.get("id") not in known]
     if not secret:
-        raise Skip("the second account sees no collection that the first does not")
+        raise SkipCheck("the second account sees no collection that the first does not")
     found = on.get(on.path(secret[0]))
     unknown = on.get(f"{on.root}collections/{uuid.uuid4()}/")
     same = {**found.resource, "error_id": 0} == {**unknown.resource, "error_id": 0}
@@ -161,12 +161,12 @@ def hidden(on: Subject) -> Looked:
 
 
 @check("3.12", "appendix B", Level.MUST, "17.14")
-def cursor_rights(on: Subject) -> Looked:
+def cursor_rights(on: Server) -> Looked:
     """next gives nobody a right."""
     query = {**on.feed.query, "limit": "1"}
     next = on.get(on.feed.at("objects/"), query).resource.get("next")
     if not isinstance(next, str):
-        raise Skip("the server gives no next")
+        raise SkipCheck("the server gives no next")
     moved = {**query, "next": next}
     if on.options.credential:
         _closed(on)
@@ -181,17 +181,17 @@ def cursor_rights(on: Subject) -> Looked:
 
 
 @check("3.13", "4.3", Level.DECISION)
-def status_is_private(on: Subject) -> Looked:
+def status_is_private(on: Server) -> Looked:
     """A status is told to its submitter only."""
     other = _other(on)
-    path = f"{on.root}status/{on.receipt}/"
+    path = f"{on.root}status/{on.status_id}/"
     yield expect(on.get(path).status == 200, "200 for the submitter", on.get(path))
     answer = on.get(path, (), Authorization=other)
     yield expect(answer.status in HIDDEN_OR_DENIED, "404 or 403 for another account", answer)
 
 
 @check("4.1", "3.6.1", Level.MUST)
-def title(on: Subject) -> Looked:
+def title(on: Server) -> Looked:
     """An error message has a title."""
     for answer in on.errors:
         if answer.is_taxii or answer.resource:
@@ -199,7 +199,7 @@ def title(on: Subject) -> Looked:
 
 
 @check("4.2", "3.6.1", Level.MUST)
-def http_status(on: Subject) -> Looked:
+def http_status(on: Server) -> Looked:
     """http_status in an error is the status, as a string."""
     for answer in on.errors:
         told = answer.resource.get("http_status", str(answer.status))
@@ -207,24 +207,24 @@ def http_status(on: Subject) -> Looked:
 
 
 @check("4.3", "3.6.1", Level.MUST)
-def error_types(on: Subject) -> Looked:
+def error_types(on: Server) -> Looked:
     """The properties of an error have their types."""
     for answer in on.errors:
         if answer.resource:
-            wrong = [f.told for f in faults("error", answer.resource) if f.rule == "string"]
+            wrong = [f.told for f in find_faults("error", answer.resource) if f.rule == "string"]
             yield expect(not wrong, "; ".join(wrong), answer)
 
 
 @check("4.4", "3.8, 7.1.1", Level.SHOULD)
-def error_names(on: Subject) -> Looked:
+def error_names(on: Server) -> Looked:
     """Other properties of an error are named x_…."""
     for answer in on.errors:
-        others = [n for n in strange("error", answer.resource) if not n.startswith("x_")]
+        others = [n for n in unknown_properties("error", answer.resource) if not n.startswith("x_")]
         yield expect(not others, f"names of section 3.6.1 or x_…, not {others}", answer)
 
 
 @check("4.5", "3.6", Level.DECISION)
-def framework_errors(on: Subject) -> Looked:
+def framework_errors(on: Server) -> Looked:
     """Refusals of the framework are TAXII errors too."""
     answers = [
         on.get(f"{on.root}no-such-endpoint/"),
@@ -243,7 +243,7 @@ def framework_errors(on: Subject) -> Looked:
 
 
 @check("12.13", "5.5", Level.DECISION)
-def order(on: Subject) -> Looked:
+def order(on: Server) -> Looked:
     """The credential is looked at before the rest of a request."""
     _closed(on)
     sent = {"Authorization": on.wrong_credential, "Content-Type": "text/plain", "Accept": "a/b"}

@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 from tocsin.conformance import samples
 from tocsin.conformance.checks.reading import version_of
-from tocsin.conformance.client import Skip, Unmet
-from tocsin.conformance.http import Answer
+from tocsin.conformance.client import SkipCheck, Unexpected
+from tocsin.conformance.http import Response
 from tocsin.conformance.model import (
     Level,
     Looked,
@@ -15,62 +15,64 @@ from tocsin.conformance.model import (
     expect,
 )
 from tocsin.conformance.samples import StixObject
-from tocsin.conformance.server import Subject
+from tocsin.conformance.server import Server
 
 ALL = {"match[version]": "all"}
 
 
-def _at(on: Subject, one: StixObject) -> str:
-    return f"{on.desk}objects/{quote(one['id'], safe='')}/"
+def _at(on: Server, one: StixObject) -> str:
+    return f"{on.writable_path}objects/{quote(one['id'], safe='')}/"
 
 
-def _delete(on: Subject, one: StixObject, query: dict[str, str]) -> Answer:
+def _delete(on: Server, one: StixObject, query: dict[str, str]) -> Response:
     answer = on.ask("DELETE", _at(on, one), query)
     if answer.status in (403, 405, 501):
-        raise Skip(f"DELETE answers {answer.status}: the server does not let this account delete")
+        raise SkipCheck(
+            f"DELETE answers {answer.status}: the server does not let this account delete"
+        )
     return answer
 
 
-def _gone(on: Subject, one: StixObject, query: dict[str, str]) -> None:
+def _gone(on: Server, one: StixObject, query: dict[str, str]) -> None:
     answer = _delete(on, one, query)
     if answer.status != 200:
-        raise Unmet("200 for DELETE", answer)
+        raise Unexpected("200 for DELETE", answer)
 
 
-def _versions(on: Subject, one: StixObject) -> tuple[Answer, list[str | None]]:
+def _versions(on: Server, one: StixObject) -> tuple[Response, list[str | None]]:
     answer = on.get(_at(on, one), ALL)
     return answer, [version_of(each) for each in answer.objects]
 
 
-def _two(on: Subject) -> tuple[StixObject, StixObject]:
+def _two(on: Server) -> tuple[StixObject, StixObject]:
     """Two versions of a new object."""
     old = samples.indicator()
     new = old | {"modified": "2024-05-01T00:00:00.000Z"}
-    on.place(old)
-    on.place(new)
+    on.add(old)
+    on.add(new)
     return old, new
 
 
 @check("14.2", "5.7", Level.MUST)
-def answers(on: Subject) -> Looked:
+def answers(on: Server) -> Looked:
     """A deletion answers 200."""
-    (one,) = on.place(samples.indicator())
+    (one,) = on.add(samples.indicator())
     answer = _delete(on, one, ALL)
     yield expect(answer.status == 200, "200", answer)
 
 
 @check("14.2", "5.7", Level.DECISION)
-def no_body(on: Subject) -> Looked:
+def no_body(on: Server) -> Looked:
     """A deletion answers without a body."""
-    (one,) = on.place(samples.indicator())
+    (one,) = on.add(samples.indicator())
     answer = _delete(on, one, ALL)
     yield expect(answer.is_taxii and not answer.body, "the media type and no body", answer)
 
 
 @check("14.3", "5.7", Level.MUST)
-def not_found(on: Subject) -> Looked:
+def not_found(on: Server) -> Looked:
     """What was deleted is not found."""
-    (one,) = on.place(samples.indicator())
+    (one,) = on.add(samples.indicator())
     _gone(on, one, ALL)
     for path in (_at(on, one), _at(on, one) + "versions/"):
         answer = on.get(path)
@@ -78,24 +80,24 @@ def not_found(on: Subject) -> Looked:
 
 
 @check("14.4", "5.7", Level.MUST)
-def not_listed(on: Subject) -> Looked:
+def not_listed(on: Server) -> Looked:
     """What was deleted is in no list."""
-    one, other = on.place(samples.indicator(), samples.indicator())
+    one, other = on.add(samples.indicator(), samples.indicator())
     query = {"match[id]": f"{one['id']},{other['id']}"}
-    first = on.get(f"{on.desk}objects/", {**query, "limit": "1"})
+    first = on.get(f"{on.writable_path}objects/", {**query, "limit": "1"})
     next = first.resource.get("next")
     gone = other if first.ids == [one["id"]] else one
     _gone(on, gone, ALL)
     for endpoint in ("objects/", "manifest/"):
-        answer = on.read(on.desk + endpoint, query)
+        answer = on.read(on.writable_path + endpoint, query)
         yield expect(gone["id"] not in answer.ids, f"no {gone['id']}", answer)
     if isinstance(next, str):
-        answer = on.get(f"{on.desk}objects/", {**query, "limit": "1", "next": next})
+        answer = on.get(f"{on.writable_path}objects/", {**query, "limit": "1", "next": next})
         yield expect(gone["id"] not in answer.ids, "nor by an older next", answer)
 
 
 @check("14.5", "5.7", Level.DECISION, "22.7")
-def bare(on: Subject) -> Looked:
+def bare(on: Server) -> Looked:
     """Without match[version] every version is deleted."""
     one, _ = _two(on)
     _gone(on, one, {})
@@ -105,7 +107,7 @@ def bare(on: Subject) -> Looked:
 
 
 @check("14.6", "5.7, 3.4.1", Level.MUST)
-def named(on: Subject) -> Looked:
+def named(on: Server) -> Looked:
     """A deletion may name versions: last, first, all, a value."""
     for named, left in (("last", 0), ("first", 1), ("2024-05-01T00:00:00.000Z", 0), ("all", None)):
         both = _two(on)
@@ -116,9 +118,9 @@ def named(on: Subject) -> Looked:
 
 
 @check("14.7", "5.7", Level.MUST)
-def unknown(on: Subject) -> Looked:
+def unknown(on: Server) -> Looked:
     """What is not there cannot be deleted."""
-    (one,) = on.place(samples.indicator())
+    (one,) = on.add(samples.indicator())
     _gone(on, one, ALL)
     for each in (one, samples.indicator()):
         answer = _delete(on, each, ALL)
@@ -126,22 +128,22 @@ def unknown(on: Subject) -> Looked:
 
 
 @check("14.7", "5.7", Level.DECISION)
-def unknown_version(on: Subject) -> Looked:
+def unknown_version(on: Server) -> Looked:
     """A version that is not there cannot be deleted."""
-    (one,) = on.place(samples.indicator())
+    (one,) = on.add(samples.indicator())
     answer = _delete(on, one, {"match[version]": "1999-01-01T00:00:00.000Z"})
     yield expect(answer.status == 404, "404", answer)
 
 
 @check("14.9", "5.7", Level.DECISION)
-def again(on: Subject) -> Looked:
+def again(on: Server) -> Looked:
     """What was deleted may be added again, with a new date."""
-    (one,) = on.place(samples.indicator())
+    (one,) = on.add(samples.indicator())
     query = {"match[id]": one["id"]}
-    before = on.read(f"{on.desk}manifest/", query).objects
+    before = on.read(f"{on.writable_path}manifest/", query).objects
     _gone(on, one, ALL)
-    on.place(one)
-    after = on.read(f"{on.desk}manifest/", query)
+    on.add(one)
+    after = on.read(f"{on.writable_path}manifest/", query)
     dates = [each.get("date_added") for each in (*before, *after.objects)]
     good = len(dates) == 2 and str(dates[0]) < str(dates[1])
     yield expect(good, f"a date after {dates[:1]}", after)

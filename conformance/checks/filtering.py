@@ -7,16 +7,16 @@ from datetime import datetime, timedelta
 
 from tocsin.conformance import samples
 from tocsin.conformance.checks.reading import version_of
-from tocsin.conformance.client import Query, Skip, Unmet
-from tocsin.conformance.http import Answer
+from tocsin.conformance.client import Query, SkipCheck, Unexpected
+from tocsin.conformance.http import Response
 from tocsin.conformance.model import (
     Level,
     Looked,
     check,
     expect,
 )
-from tocsin.conformance.resource_tables import instant
-from tocsin.conformance.server import Subject
+from tocsin.conformance.resource_tables import parse_timestamp
+from tocsin.conformance.server import Server
 
 PAST = "2000-01-01T00:00:00.000000Z"
 STIX_TYPES = [
@@ -65,12 +65,12 @@ STIX_TYPES = [
 ]
 
 
-def _objects(on: Subject, query: Query) -> Answer:
+def _objects(on: Server, query: Query) -> Response:
     return on.get(f"{on.readable}objects/", query)
 
 
 @check("16.1", "3.4", Level.MUST)
-def malformed(on: Subject) -> Looked:
+def malformed(on: Server) -> Looked:
     """A malformed parameter is refused."""
     wrong = [("limit", value) for value in ("0", "-1", "1.5", "abc", "")]
     days = ("yesterday", "2020-13-45T00:00:00Z", "")
@@ -83,7 +83,7 @@ def malformed(on: Subject) -> Looked:
 
 
 @check("16.2", "3.4", Level.MUST)
-def added_after_once(on: Subject) -> Looked:
+def added_after_once(on: Server) -> Looked:
     """added_after is given once, with one timestamp."""
     for query in (
         [("added_after", PAST), ("added_after", PAST)],
@@ -98,12 +98,12 @@ def _moment(record: dict[str, object]) -> datetime:
 
 
 @check("16.3", "3.4", Level.MUST)
-def exclusive(on: Subject) -> Looked:
+def exclusive(on: Server) -> Looked:
     """added_after excludes the very moment, and nothing later."""
     records = on.read(on.feed.at("manifest/"), {**on.feed.query, "limit": "1"})
     record = (records.objects or [{}])[0]
     if not re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z$", str(record.get("date_added"))):
-        raise Unmet("a record with date_added", records)
+        raise Unexpected("a record with date_added", records)
     before = (_moment(record) - timedelta(microseconds=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     for endpoint in ("objects/", "manifest/"):
         query = {**on.feed.query, "match[id]": str(record["id"])}
@@ -115,18 +115,18 @@ def exclusive(on: Subject) -> Looked:
 
 
 @check("16.4", "3.4", Level.MUST)
-def unrelated(on: Subject) -> Looked:
+def unrelated(on: Server) -> Looked:
     """added_after has nothing to do with the objects' own dates."""
-    (one,) = on.place(
+    (one,) = on.add(
         samples.indicator(created="2001-01-01T00:00:00.000Z", modified="2001-01-01T00:00:00.000Z")
     )
     query = {"match[id]": one["id"], "added_after": "2010-01-01T00:00:00.000000Z"}
-    answer = on.get(f"{on.desk}objects/", query)
+    answer = on.get(f"{on.writable_path}objects/", query)
     yield expect(answer.ids == [one["id"]], "an object of 2001 that was added today", answer)
 
 
 @check("16.5", "3.4", Level.MUST)
-def oldest_first(on: Subject) -> Looked:
+def oldest_first(on: Server) -> Looked:
     """Without added_after the oldest come first."""
     whole = on.read(on.feed.at("manifest/"), on.feed.query)
     first = on.read(on.feed.at("manifest/"), {**on.feed.query, "limit": "1"})
@@ -136,7 +136,7 @@ def oldest_first(on: Subject) -> Looked:
 
 
 @check("16.6", "3.4", Level.MUST)
-def field_once(on: Subject) -> Looked:
+def field_once(on: Server) -> Looked:
     """A match field is given once."""
     for name, value in (
         ("type", "indicator"),
@@ -148,9 +148,9 @@ def field_once(on: Subject) -> Looked:
 
 
 @check("16.7", "3.4", Level.MUST)
-def joined(on: Subject) -> Looked:
+def joined(on: Server) -> Looked:
     """Fields are joined by and, their values by or."""
-    one, other, third = (each["id"] for each in on.kinds[:3])
+    one, other, third = (each["id"] for each in on.one_of_each_kind[:3])
     every = f"{one},{other},{third}"
     for ids, types, wanted in (
         (every, "indicator", {one}),
@@ -160,13 +160,13 @@ def joined(on: Subject) -> Looked:
         (one, "indicator,ipv4-addr", {one}),
     ):
         query = {"match[id]": ids, "match[type]": types}
-        answer = on.get(f"{on.desk}objects/", query)
+        answer = on.get(f"{on.writable_path}objects/", query)
         told = f"{sorted(wanted)} for match[type]={types}"
         yield expect(answer.status == 200 and set(answer.ids) == wanted, told, answer)
 
 
 @check("16.8", "3.4", Level.DECISION, "22.14")
-def unknown_field(on: Subject) -> Looked:
+def unknown_field(on: Server) -> Looked:
     """An unknown match field is ignored."""
     plain = on.get(on.feed.at("objects/"), {**on.feed.query, "limit": "2"})
     answer = on.get(on.feed.at("objects/"), {**on.feed.query, "limit": "2", "match[x_foo]": "1"})
@@ -174,14 +174,14 @@ def unknown_field(on: Subject) -> Looked:
 
 
 @check("16.9", "3.4", Level.DECISION)
-def unknown_parameter(on: Subject) -> Looked:
+def unknown_parameter(on: Server) -> Looked:
     """An unknown parameter is ignored."""
     answer = _objects(on, {"limit": "1", "foo": "1"})
     yield expect(answer.status == 200, "200", answer)
 
 
 @check("16.10", "3.4", Level.DECISION)
-def brackets(on: Subject) -> Looked:
+def brackets(on: Server) -> Looked:
     """Brackets may be written as they are or percent-encoded."""
     for written in ("match[type]", "match%5Btype%5D", "match%5btype%5d"):
         answer = on.get(f"{on.readable}objects/?{written}=x-no-such-type&limit=1")
@@ -189,7 +189,7 @@ def brackets(on: Subject) -> Looked:
 
 
 @check("16.11", "3.4.1", Level.MUST)
-def stix_types(on: Subject) -> Looked:
+def stix_types(on: Server) -> Looked:
     """No type of STIX 2.1 is an error."""
     for type in STIX_TYPES:
         answer = _objects(on, {"match[type]": type, "limit": "1"})
@@ -197,7 +197,7 @@ def stix_types(on: Subject) -> Looked:
 
 
 @check("16.12", "3.4.1", Level.MUST)
-def only_types(on: Subject) -> Looked:
+def only_types(on: Server) -> Looked:
     """Only the types listed are answered."""
     for type in ("indicator", "indicator,relationship"):
         answer = _objects(on, {"match[type]": type})
@@ -206,26 +206,26 @@ def only_types(on: Subject) -> Looked:
 
 
 @check("16.13", "3.4.1", Level.DECISION)
-def unknown_id(on: Subject) -> Looked:
+def unknown_id(on: Server) -> Looked:
     """An unknown id matches nothing."""
     for endpoint in ("objects/", "manifest/"):
         answer = on.get(on.readable + endpoint, {"match[id]": samples.indicator()["id"]})
         yield expect(answer.status == 200 and not answer.ids, "200 without objects", answer)
 
 
-def _both(on: Subject) -> str:
+def _both(on: Server) -> str:
     """The id of an object that is there in STIX 2.0 and 2.1."""
     listed = on.writable.get("media_types") or []
     if not any("version=2.0" in str(each) for each in listed):
-        raise Skip("the collection does not list STIX 2.0")
+        raise SkipCheck("the collection does not list STIX 2.0")
     new = samples.indicator(modified="2024-07-01T00:00:00.000Z")
-    on.place(samples.old_indicator(new["id"]))
-    on.place(new)
+    on.add(samples.old_indicator(new["id"]))
+    on.add(new)
     return str(new["id"])
 
 
 @check("16.14", "3.4.1", Level.MUST, "19.7")
-def spec_versions(on: Subject) -> Looked:
+def spec_versions(on: Server) -> Looked:
     """Of each object the latest spec version, unless told."""
     id = _both(on)
     for query, wanted in (
@@ -234,25 +234,25 @@ def spec_versions(on: Subject) -> Looked:
         ({"match[spec_version]": "2.1"}, ["2.1"]),
         ({"match[spec_version]": "2.0,2.1", "match[version]": "all"}, ["2.0", "2.1"]),
     ):
-        answer = on.get(f"{on.desk}objects/", {"match[id]": id, **query})
+        answer = on.get(f"{on.writable_path}objects/", {"match[id]": id, **query})
         found = sorted(str(each.get("spec_version", "2.0")) for each in answer.objects)
         yield expect(found == wanted, f"{wanted}", answer)
 
 
 @check("16.15", "3.4.1", Level.DECISION)
-def observable(on: Subject) -> Looked:
+def observable(on: Server) -> Looked:
     """An observable without spec_version is STIX 2.1."""
     one = samples.address()
     del one["spec_version"]
-    on.place(one)
+    on.add(one)
     for spec, wanted in (("2.1", [one["id"]]), ("2.0", [])):
         query = {"match[id]": one["id"], "match[spec_version]": spec}
-        answer = on.get(f"{on.desk}objects/", query)
+        answer = on.get(f"{on.writable_path}objects/", query)
         yield expect(answer.status == 200 and answer.ids == wanted, f"{wanted} for {spec}", answer)
 
 
 @check("16.16", "3.4.1", Level.MUST)
-def versions(on: Subject) -> Looked:
+def versions(on: Server) -> Looked:
     """Last, first, all and exact versions are answered."""
     id = on.history[0]["id"]
     y22, y23, y21 = (str(version_of(each)) for each in on.history)
@@ -267,17 +267,17 @@ def versions(on: Subject) -> Looked:
         (f"first,{y22}", [y21, y22]),
     ):
         more = {"match[version]": asked} if asked else {}
-        answer = on.get(f"{on.desk}objects/", {"match[id]": id, **more})
+        answer = on.get(f"{on.writable_path}objects/", {"match[id]": id, **more})
         found = sorted(str(version_of(each)) for each in answer.objects)
         yield expect(found == wanted, f"{wanted} for match[version]={asked}", answer)
 
 
 @check("16.17", "3.4.1", Level.DECISION)
-def any_spelling(on: Subject) -> Looked:
+def any_spelling(on: Server) -> Looked:
     """An exact version is an instant, however it is written."""
     id, version = on.history[0]["id"], str(version_of(on.history[0]))
     for written in (version.replace(".000Z", "Z"), version.replace(".000Z", ".000000Z")):
-        answer = on.get(f"{on.desk}objects/", {"match[id]": id, "match[version]": written})
+        answer = on.get(f"{on.writable_path}objects/", {"match[id]": id, "match[version]": written})
         yield expect(answer.ids == [id], f"the object for match[version]={written}", answer)
     for odd in ("2020-01-01T00:00:00.1Z", "2020-01-01T00:00:00.123456789Z"):
         answer = _objects(on, {"match[version]": odd, "limit": "1"})
@@ -285,48 +285,50 @@ def any_spelling(on: Subject) -> Looked:
 
 
 @check("16.18", "3.4.1", Level.MUST)
-def by_created(on: Subject) -> Looked:
+def by_created(on: Server) -> Looked:
     """An object without modified is found by created."""
-    marking = on.kinds[2]
+    marking = on.one_of_each_kind[2]
     query = {"match[id]": marking["id"], "match[version]": marking["created"]}
-    answer = on.get(f"{on.desk}objects/", query)
+    answer = on.get(f"{on.writable_path}objects/", query)
     yield expect(answer.ids == [marking["id"]], "the marking definition", answer)
 
 
 @check("16.19", "3.4.1", Level.DECISION)
-def unversioned(on: Subject) -> Looked:
+def unversioned(on: Server) -> Looked:
     """An object without versions is its first, last and all."""
-    id = on.kinds[1]["id"]
+    id = on.one_of_each_kind[1]["id"]
     for keyword in ("first", "last", "all"):
-        answer = on.get(f"{on.desk}objects/", {"match[id]": id, "match[version]": keyword})
+        answer = on.get(f"{on.writable_path}objects/", {"match[id]": id, "match[version]": keyword})
         yield expect(answer.ids == [id], f"the observable for match[version]={keyword}", answer)
 
 
 @check("16.20", "3.4.1", Level.DECISION, "22.9")
-def version_first(on: Subject) -> Looked:
+def version_first(on: Server) -> Looked:
     """The version is chosen before added_after acts."""
     id = on.history[0]["id"]
-    every = on.read(f"{on.desk}manifest/", {"match[id]": id, "match[version]": "all"})
-    dates = {instant(each.get("version")): str(each.get("date_added")) for each in every.objects}
-    newest = instant(version_of(on.history[1]))
+    every = on.read(f"{on.writable_path}manifest/", {"match[id]": id, "match[version]": "all"})
+    dates = {
+        parse_timestamp(each.get("version")): str(each.get("date_added")) for each in every.objects
+    }
+    newest = parse_timestamp(version_of(on.history[1]))
     if newest not in dates:
-        raise Unmet(f"a record of the version {newest}", every)
-    answer = on.get(f"{on.desk}objects/", {"match[id]": id, "added_after": dates[newest]})
+        raise Unexpected(f"a record of the version {newest}", every)
+    answer = on.get(f"{on.writable_path}objects/", {"match[id]": id, "added_after": dates[newest]})
     told = "nothing, as the latest version was added before; an older one is no news"
     yield expect(answer.status == 200 and not answer.ids, told, answer)
 
 
 @check("16.21", "3.4.1", Level.DECISION)
-def all_of_latest(on: Subject) -> Looked:
+def all_of_latest(on: Server) -> Looked:
     """All versions are those of the latest spec version."""
     id = _both(on)
-    answer = on.get(f"{on.desk}objects/", {"match[id]": id, "match[version]": "all"})
+    answer = on.get(f"{on.writable_path}objects/", {"match[id]": id, "match[version]": "all"})
     found = [each.get("spec_version", "2.0") for each in answer.objects]
     yield expect(found == ["2.1"], "the one of STIX 2.1", answer)
 
 
 @check("16.22", "5.3 to 5.8", Level.MUST, "10.5")
-def tables(on: Subject) -> Looked:
+def tables(on: Server) -> Looked:
     """Every endpoint takes the filters of its table."""
     paged = {"added_after": PAST, "limit": "1", "match[spec_version]": "2.0,2.1"}
     wide = paged | {"match[id]": "a", "match[type]": "indicator", "match[version]": "all"}

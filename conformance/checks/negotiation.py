@@ -6,14 +6,14 @@ import gzip
 import json
 
 from tocsin.conformance import samples
-from tocsin.conformance.http import MEDIA_TYPE, NotJson
+from tocsin.conformance.http import MEDIA_TYPE, InvalidJson
 from tocsin.conformance.model import (
     Level,
     Looked,
     check,
     expect,
 )
-from tocsin.conformance.server import Subject
+from tocsin.conformance.server import Server
 
 TAXII = "application/taxii+json"
 ENVELOPE: dict[str, list[dict[str, str]]] = {"objects": [{}]}
@@ -21,21 +21,21 @@ ENVELOPE: dict[str, list[dict[str, str]]] = {"objects": [{}]}
 
 
 @check("2.1", "3.1", Level.MUST)
-def type_of_successes(on: Subject) -> Looked:
+def type_of_successes(on: Server) -> Looked:
     """Every success carries media type and version."""
     for _, answer in on.resources:
         yield expect(answer.is_taxii, f"Content-Type: {MEDIA_TYPE}", answer)
 
 
 @check("2.1", "3.1", Level.MUST)
-def type_of_errors(on: Subject) -> Looked:
+def type_of_errors(on: Server) -> Looked:
     """Every error of an endpoint carries media type and version."""
     for answer in on.errors:
         yield expect(answer.is_taxii, f"Content-Type: {MEDIA_TYPE}", answer)
 
 
 @check("2.2", "3.1", Level.MUST)
-def own_type(on: Subject) -> Looked:
+def own_type(on: Server) -> Looked:
     """The endpoint's own media type is acceptable."""
     for path in (on.options.discovery, on.root, f"{on.root}collections/", f"{on.readable}objects/"):
         answer = on.get(path, (), Accept=MEDIA_TYPE)
@@ -43,7 +43,7 @@ def own_type(on: Subject) -> Looked:
 
 
 @check("2.2", "3.1, 1.6.8.2", Level.MUST)
-def own_type_without_version(on: Subject) -> Looked:
+def own_type_without_version(on: Server) -> Looked:
     """The media type without version is acceptable."""
     for path in (on.options.discovery, on.root, f"{on.root}collections/", f"{on.readable}objects/"):
         answer = on.get(path, (), Accept=TAXII)
@@ -51,7 +51,7 @@ def own_type_without_version(on: Subject) -> Looked:
 
 
 @check("2.3", "3.1", Level.SHOULD)
-def highest_version(on: Subject) -> Looked:
+def highest_version(on: Server) -> Looked:
     """Without version in Accept the highest version answers."""
     answer = on.get(on.root, (), Accept=TAXII)
     versions = [str(each) for each in on.get(on.root).items("versions")]
@@ -62,7 +62,7 @@ def highest_version(on: Subject) -> Looked:
 
 
 @check("2.4", "5.3", Level.MUST)
-def manifest_types(on: Subject) -> Looked:
+def manifest_types(on: Server) -> Looked:
     """A manifest may be asked for with both of its types."""
     both = f"{MEDIA_TYPE},application/stix+json;version=2.1"
     answer = on.get(f"{on.readable}manifest/", (), Accept=both)
@@ -70,7 +70,7 @@ def manifest_types(on: Subject) -> Looked:
 
 
 @check("2.5", "3.1", Level.DECISION)
-def other_types(on: Subject) -> Looked:
+def other_types(on: Server) -> Looked:
     """Other types are satisfied with TAXII or not acceptable."""
     answer = on.get(on.root, (), Accept="text/html")
     told = "406 as a TAXII error, or 200"
@@ -78,7 +78,7 @@ def other_types(on: Subject) -> Looked:
 
 
 @check("2.5", "RFC 7231 5.3.2", Level.DECISION, "22.1")
-def wildcards(on: Subject) -> Looked:
+def wildcards(on: Server) -> Looked:
     """Wildcards in Accept match."""
     for accept in ("*/*", "application/*", "application/json, text/plain, */*"):
         answer = on.get(on.root, (), Accept=accept)
@@ -86,21 +86,21 @@ def wildcards(on: Subject) -> Looked:
 
 
 @check("2.6", "3.1", Level.DECISION, "22.1")
-def no_accept(on: Subject) -> Looked:
+def no_accept(on: Server) -> Looked:
     """A request without Accept is answered."""
     answer = on.get(on.root, (), Accept=None)
     yield expect(answer.status == 200, "200 without Accept", answer)
 
 
 @check("2.7", "1.6.8.2", Level.DECISION)
-def other_version(on: Subject) -> Looked:
+def other_version(on: Server) -> Looked:
     """A version that is not served is not acceptable."""
     answer = on.get(on.root, (), Accept=f"{TAXII};version=1.9")
     yield expect(answer.status == 406, "406 for version=1.9 alone", answer)
 
 
 @check("2.8", "3.1, RFC 7231 5.3.2", Level.MUST)
-def spellings(on: Subject) -> Looked:
+def spellings(on: Server) -> Looked:
     """Accept is read as HTTP has it: lists, case, quality."""
     for accept in (
         f"{TAXII}; version=2.1",
@@ -115,14 +115,14 @@ def spellings(on: Subject) -> Looked:
 
 
 @check("2.8", "RFC 7231 5.3.1", Level.DECISION)
-def excluded(on: Subject) -> Looked:
+def excluded(on: Server) -> Looked:
     """A quality of 0 in Accept excludes."""
     answer = on.get(on.root, (), Accept=f"{MEDIA_TYPE};q=0")
     yield expect(answer.status == 406, "406 for the only type with q=0", answer)
 
 
 @check("2.9", "3.1", Level.MUST, "22.2")
-def own_content_type(on: Subject) -> Looked:
+def own_content_type(on: Server) -> Looked:
     """A defined Content-Type is never unsupported."""
     for given in (MEDIA_TYPE, f"{TAXII}; version=2.1", TAXII):
         answer = on.post(ENVELOPE, {"Content-Type": given})
@@ -130,14 +130,14 @@ def own_content_type(on: Subject) -> Looked:
 
 
 @check("2.9", "3.1", Level.DECISION)
-def content_type_with_charset(on: Subject) -> Looked:
+def content_type_with_charset(on: Server) -> Looked:
     """charset=utf-8 beside a defined Content-Type is taken."""
     answer = on.post(ENVELOPE, {"Content-Type": f"{MEDIA_TYPE};charset=utf-8"})
     yield expect(answer.status != 415, "no 415 for charset=utf-8", answer)
 
 
 @check("2.10", "3.1", Level.DECISION)
-def other_content_type(on: Subject) -> Looked:
+def other_content_type(on: Server) -> Looked:
     """Any other Content-Type is unsupported."""
     for given in ("application/json", None, f"{TAXII};version=2.0", "text/plain"):
         answer = on.post(ENVELOPE, {"Content-Type": given})
@@ -145,7 +145,7 @@ def other_content_type(on: Subject) -> Looked:
 
 
 @check("2.11", "3.1", Level.DECISION)
-def no_slash(on: Subject) -> Looked:
+def no_slash(on: Server) -> Looked:
     """A path without its last slash is served or led on."""
     for path in (f"{on.root}collections", f"{on.readable}objects"):
         answer = on.get(path)
@@ -154,21 +154,21 @@ def no_slash(on: Subject) -> Looked:
 
 
 @check("2.12", "3.1", Level.MUST)
-def bodies(on: Subject) -> Looked:
+def bodies(on: Server) -> Looked:
     """Every success has the endpoint's resource as its body."""
     for kind, answer in on.resources:
         yield expect(answer.body.lstrip()[:1] == b"{", f"a {kind} resource", answer)
 
 
 @check("2.13", "3.1", Level.DECISION)
-def error_bodies(on: Subject) -> Looked:
+def error_bodies(on: Server) -> Looked:
     """Errors have the error message as their body."""
     for answer in on.errors:
         yield expect("title" in answer.resource, "an error message (section 3.6.1)", answer)
 
 
 @check("2.14", "RFC 7231 6.5.5", Level.DECISION)
-def other_methods(on: Subject) -> Looked:
+def other_methods(on: Server) -> Looked:
     """Other methods are told which are allowed."""
     for path in (on.root, f"{on.root}collections/"):
         answer = on.ask("PUT", path)
@@ -177,19 +177,19 @@ def other_methods(on: Subject) -> Looked:
 
 
 @check("2.15", "1.6.7", Level.MUST)
-def strict_answers(on: Subject) -> Looked:
+def strict_answers(on: Server) -> Looked:
     """Answers are strict JSON in UTF-8."""
     for answer in [answer for _, answer in on.resources]:
         try:
             answer.body.decode("utf-8")
             faulty = "" if answer.json is not None else "null"
-        except (UnicodeDecodeError, NotJson) as error:
+        except (UnicodeDecodeError, InvalidJson) as error:
             faulty = str(error)
         yield expect(not faulty, f"I-JSON (RFC 7493), not: {faulty}", answer)
 
 
 @check("2.15", "1.6.7", Level.DECISION, risk=2)
-def strict_bodies(on: Subject) -> Looked:
+def strict_bodies(on: Server) -> Looked:
     """Bodies that are no I-JSON are refused, none is stored."""
     one = json.dumps(samples.indicator())
     for what, body in (
@@ -198,7 +198,7 @@ def strict_bodies(on: Subject) -> Looked:
         ("a lone surrogate", one[:-1] + ', "x_conformance": "\\ud800"}'),
         ("octets that are no UTF-8", one[:-1] + ', "x_conformance": "\xff"}'),
     ):
-        answer = on.settled(on.post(f'{{"objects": [{body}]}}'.encode("latin-1")))
+        answer = on.wait_until_complete(on.post(f'{{"objects": [{body}]}}'.encode("latin-1")))
         taken = answer.status in (200, 202) and answer.resource.get("failure_count") != 1
         if taken:
             on.posted[json.loads(one)["id"]] = None
@@ -207,7 +207,7 @@ def strict_bodies(on: Subject) -> Looked:
 
 
 @check("2.16", "RFC 7231 3.1.2.2", Level.DECISION)
-def packed(on: Subject) -> Looked:
+def packed(on: Server) -> Looked:
     """A body in gzip is taken or unsupported."""
     one = samples.indicator()
     body = gzip.compress(json.dumps({"objects": [one]}).encode())
@@ -218,7 +218,7 @@ def packed(on: Subject) -> Looked:
 
 
 @check("2.17", "3.4", Level.DECISION)
-def dated(on: Subject) -> Looked:
+def dated(on: Server) -> Looked:
     """Every answer tells its Date."""
     for answer in (on.discovery, *(answer for _, answer in on.resources), *on.errors):
         yield expect(bool(answer.header("Date")), "a Date header", answer)

@@ -8,15 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tocsin.conformance import samples
 from tocsin.conformance.checks.reading import LAST
-from tocsin.conformance.client import Skip, Unmet
-from tocsin.conformance.http import Answer
+from tocsin.conformance.client import SkipCheck, Unexpected
+from tocsin.conformance.http import Response
 from tocsin.conformance.model import (
     Level,
     Looked,
     check,
     expect,
 )
-from tocsin.conformance.server import Feed, Subject
+from tocsin.conformance.server import Feed, Server
 
 _MOST = 30
 """Pages that a walk has at most."""
@@ -25,20 +25,24 @@ _READING = 20.0
 """Seconds in which a reader must have seen what several wrote at once."""
 
 
-def _next(answer: Answer) -> str:
+def _next(answer: Response) -> str:
     found = answer.resource.get("next")
     if answer.resource.get("more") is not True:
-        raise Unmet("more: true", answer)
+        raise Unexpected("more: true", answer)
     if not isinstance(found, str):
-        raise Skip("the server gives no next, which it may")
+        raise SkipCheck("the server gives no next, which it may")
     return found
 
 
 def _walk(
-    on: Subject, feed: Feed, limits: tuple[int, ...] = (3,), by: str = "next", at: str = "objects/"
-) -> list[Answer]:
+    on: Server,
+    feed: Feed,
+    limits: tuple[int, ...] = (3,),
+    by: str = "next",
+    at: str = "objects/",
+) -> list[Response]:
     """The pages of a feed, followed by `next`, by `date` or by both in turn."""
-    pages: list[Answer] = []
+    pages: list[Response] = []
     moved: dict[str, str] = {}
     while len(pages) < _MOST:
         limit = str(limits[len(pages) % len(limits)])
@@ -53,24 +57,24 @@ def _walk(
         elif last is not None:
             moved = {"added_after": last}
         else:
-            raise Unmet(f"next or {LAST} beside more: true", page)
+            raise Unexpected(f"next or {LAST} beside more: true", page)
     return pages
 
 
-def _ours(on: Subject) -> Feed:
+def _ours(on: Server) -> Feed:
     """A feed of which every object is known."""
     if not on.feed.ids:
-        raise Skip("needs a collection to write: --collection")
+        raise SkipCheck("needs a collection to write: --collection")
     return on.feed
 
 
-def _whole(feed: Feed, pages: list[Answer]) -> bool:
+def _whole(feed: Feed, pages: list[Response]) -> bool:
     found = [id for page in pages for id in page.ids]
     return sorted(found) == sorted(feed.ids) and pages[-1].resource.get("more") is not True
 
 
 @check("17.1", "3.3", Level.MUST)
-def ascending(on: Subject) -> Looked:
+def ascending(on: Server) -> Looked:
     """Objects and records come by the date at which they were added."""
     records = _walk(on, on.feed, at="manifest/")[:5]
     dates = [str(each.get("date_added")) for page in records for each in page.objects]
@@ -82,7 +86,7 @@ def ascending(on: Subject) -> Looked:
 
 
 @check("17.2", "3.4", Level.MUST)
-def no_more(on: Subject) -> Looked:
+def no_more(on: Server) -> Looked:
     """A page has no more than limit says."""
     for endpoint in ("objects/", "manifest/"):
         for limit in (1, 2, 5):
@@ -91,7 +95,7 @@ def no_more(on: Subject) -> Looked:
 
 
 @check("17.3", "3.4", Level.MUST)
-def all_that_fits(on: Subject) -> Looked:
+def all_that_fits(on: Server) -> Looked:
     """What fits the limit comes at once."""
     feed = _ours(on)
     for limit in (7, 8, 100):
@@ -101,14 +105,14 @@ def all_that_fits(on: Subject) -> Looked:
 
 
 @check("17.4", "3.4", Level.DECISION)
-def high_limit(on: Subject) -> Looked:
+def high_limit(on: Server) -> Looked:
     """A limit above the server's own is no error."""
     answer = on.get(on.feed.at("objects/"), {**on.feed.query, "limit": "1000000"})
     yield expect(answer.status == 200, "200", answer)
 
 
 @check("17.5", "3.4, 3.5", Level.MUST)
-def more(on: Subject) -> Looked:
+def more(on: Server) -> Looked:
     """Where there is more, more is true."""
     for endpoint in ("objects/", "manifest/"):
         answer = on.read(on.feed.at(endpoint), {**on.feed.query, "limit": "1"})
@@ -116,7 +120,7 @@ def more(on: Subject) -> Looked:
 
 
 @check("17.5", "3.5", Level.MUST)
-def walk(on: Subject) -> Looked:
+def walk(on: Server) -> Looked:
     """A walk as the server offers it meets each object once."""
     feed = _ours(on)
     for endpoint in ("objects/", "manifest/"):
@@ -125,7 +129,7 @@ def walk(on: Subject) -> Looked:
 
 
 @check("17.6", "3.5", Level.DECISION)
-def other_limit(on: Subject) -> Looked:
+def other_limit(on: Server) -> Looked:
     """limit may change along the way."""
     feed = _ours(on)
     pages = _walk(on, feed, (1, 3, 2))
@@ -134,7 +138,7 @@ def other_limit(on: Subject) -> Looked:
 
 
 @check("17.7", "3.4", Level.MUST, "16.1")
-def garbage(on: Subject) -> Looked:
+def garbage(on: Server) -> Looked:
     """A next that is none is refused."""
     for endpoint in ("objects/", "manifest/"):
         answer = on.get(on.feed.at(endpoint), {**on.feed.query, "next": "no such next!"})
@@ -142,7 +146,7 @@ def garbage(on: Subject) -> Looked:
 
 
 @check("17.7", "3.5", Level.DECISION)
-def forged(on: Subject) -> Looked:
+def forged(on: Server) -> Looked:
     """A next that was tampered with is refused."""
     query = {**on.feed.query, "limit": "1"}
     given = _next(on.read(on.feed.at("objects/"), query))
@@ -154,7 +158,7 @@ def forged(on: Subject) -> Looked:
 
 
 @check("17.7", "3.5", Level.DECISION)
-def foreign(on: Subject) -> Looked:
+def foreign(on: Server) -> Looked:
     """A next of another endpoint or query is refused."""
     query = {**on.feed.query, "limit": "1"}
     given = _next(on.read(on.feed.at("objects/"), query))
@@ -167,10 +171,10 @@ def foreign(on: Subject) -> Looked:
 
 
 @check("17.7", "3.5", Level.DECISION)
-def shared(on: Subject) -> Looked:
+def shared(on: Server) -> Looked:
     """Another account moves nobody's next."""
     if not on.options.other:
-        raise Skip("needs a second account: --other-key")
+        raise SkipCheck("needs a second account: --other-key")
     query = {**on.feed.query, "limit": "1"}
     first = on.read(on.feed.at("objects/"), query)
     moved = {**query, "next": _next(first)}
@@ -181,7 +185,7 @@ def shared(on: Subject) -> Looked:
 
 
 @check("17.8", "3.5", Level.DECISION)
-def by_date(on: Subject) -> Looked:
+def by_date(on: Server) -> Looked:
     """A walk by added_after alone loses nothing."""
     feed = _ours(on)
     for endpoint in ("objects/", "manifest/"):
@@ -192,7 +196,7 @@ def by_date(on: Subject) -> Looked:
 
 
 @check("17.8", "3.5", Level.DECISION)
-def mixed(on: Subject) -> Looked:
+def mixed(on: Server) -> Looked:
     """A walk by next and by added_after in turn loses nothing."""
     feed = _ours(on)
     pages = _walk(on, feed, (2,), by="mixed")
@@ -200,25 +204,25 @@ def mixed(on: Subject) -> Looked:
 
 
 @check("17.9", "3.5", Level.DECISION)
-def vanished(on: Subject) -> Looked:
+def vanished(on: Server) -> Looked:
     """What vanishes between pages leaves an empty last page."""
-    objects = on.place(*(samples.indicator() for _ in range(2)))
+    objects = on.add(*(samples.indicator() for _ in range(2)))
     query = {"match[id]": ",".join(each["id"] for each in objects), "limit": "1"}
-    first = on.read(f"{on.desk}objects/", query)
+    first = on.read(f"{on.writable_path}objects/", query)
     next = _next(first)
     for each in objects:
         if each["id"] not in first.ids:
-            path = f"{on.desk}objects/{each['id']}/"
+            path = f"{on.writable_path}objects/{each['id']}/"
             gone = on.ask("DELETE", path, {"match[version]": "all"})
             if gone.status != 200:
-                raise Skip(f"DELETE answered {gone.status}")
-    answer = on.get(f"{on.desk}objects/", {**query, "next": next})
+                raise SkipCheck(f"DELETE answered {gone.status}")
+    answer = on.get(f"{on.writable_path}objects/", {**query, "next": next})
     good = answer.status == 200 and not answer.ids and not answer.resource.get("more")
     yield expect(good, "200, no objects, no more", answer)
 
 
 @check("17.10", "3.5", Level.DECISION)
-def idempotent(on: Subject) -> Looked:
+def idempotent(on: Server) -> Looked:
     """The same next gives the same page again."""
     for endpoint in ("objects/", "manifest/"):
         query = {**on.feed.query, "limit": "1"}
@@ -229,25 +233,25 @@ def idempotent(on: Subject) -> Looked:
         yield expect(good, f"{first.ids} once more", again)
 
 
-def _write(on: Subject) -> list[str]:
+def _write(on: Server) -> list[str]:
     """Several small submissions; the ids that were taken."""
     taken = []
     for _ in range(_POSTS):
         objects = [samples.indicator() for _ in range(_EACH)]
-        answer = on.settled(on.send(*objects))
+        answer = on.wait_until_complete(on.send(*objects))
         if answer.resource.get("failure_count") == 0:
             taken += [each["id"] for each in objects]
     return taken
 
 
-def _follow(on: Subject, since: str, done: threading.Event) -> set[str]:
+def _follow(on: Server, since: str, done: threading.Event) -> set[str]:
     """What a reader gets who goes on from the last date, until a while after the writers."""
     seen: set[str] = set()
     deadline, quiet = time.monotonic() + _READING, 0
     while time.monotonic() < deadline and quiet < 3:
         writing = not done.is_set()
         query = {"limit": "100"} | ({"added_after": since} if since else {})
-        page = on.read(f"{on.desk}objects/", query)
+        page = on.read(f"{on.writable_path}objects/", query)
         seen |= set(page.ids)
         since = page.header(LAST) or since
         quiet = 0 if page.ids or writing else quiet + 1
@@ -255,10 +259,10 @@ def _follow(on: Subject, since: str, done: threading.Event) -> set[str]:
 
 
 @check("17.12", "3.5", Level.DECISION)
-def concurrent(on: Subject) -> Looked:
+def concurrent(on: Server) -> Looked:
     """A reader by added_after misses nothing of several writers."""
-    (mark,) = on.place(samples.indicator())
-    page = on.read(f"{on.desk}manifest/", {"match[id]": mark["id"]})
+    (mark,) = on.add(samples.indicator())
+    page = on.read(f"{on.writable_path}manifest/", {"match[id]": mark["id"]})
     since = page.header(LAST) or str((page.objects or [{}])[0].get("date_added", ""))
     done = threading.Event()
     with ThreadPoolExecutor(_WRITERS + 1) as pool:
@@ -270,20 +274,20 @@ def concurrent(on: Subject) -> Looked:
             done.set()
         missed = written - reader.result()
     if not written:
-        raise Skip("no object could be added")
+        raise SkipCheck("no object could be added")
     told = f"all {len(written)} objects of {_WRITERS} writers; {len(missed)} were missed"
     yield expect(not missed, told, None)
 
 
 @check("17.15", "3.5", Level.DECISION)
-def empty_next(on: Subject) -> Looked:
+def empty_next(on: Server) -> Looked:
     """An empty next is refused, or taken for none."""
     answer = on.get(on.feed.at("objects/"), {**on.feed.query, "limit": "1", "next": ""})
     yield expect(answer.status in (200, 400), "400 or 200", answer)
 
 
 @check("17.16", "3.5", Level.DECISION)
-def together(on: Subject) -> Looked:
+def together(on: Server) -> Looked:
     """next and added_after may come together."""
     query = {**on.feed.query, "limit": "1", "added_after": "2000-01-01T00:00:00.000000Z"}
     first = on.read(on.feed.at("objects/"), query)

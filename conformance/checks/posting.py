@@ -6,8 +6,8 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 from tocsin.conformance import samples
-from tocsin.conformance.client import Skip
-from tocsin.conformance.http import Answer
+from tocsin.conformance.client import SkipCheck
+from tocsin.conformance.http import Response
 from tocsin.conformance.model import (
     Level,
     Looked,
@@ -15,54 +15,54 @@ from tocsin.conformance.model import (
     expect,
 )
 from tocsin.conformance.samples import StixObject
-from tocsin.conformance.server import Subject
+from tocsin.conformance.server import Server
 
 DEPTH = 10_000
 _CROWD = 200_000
 
 
-def _there(on: Subject, *ids: str) -> Answer:
+def _there(on: Server, *ids: str) -> Response:
     """Which of these objects are in the collection."""
     query = {"match[id]": ",".join(ids), "match[version]": "all"}
-    return on.read(f"{on.desk}objects/", query)
+    return on.read(f"{on.writable_path}objects/", query)
 
 
-def _count(answer: Answer, name: str) -> object:
+def _count(answer: Response, name: str) -> object:
     return answer.resource.get(f"{name}_count")
 
 
 @check("12.1", "5.5", Level.MUST)
-def accepted(on: Subject) -> Looked:
+def accepted(on: Server) -> Looked:
     """Objects are accepted with 202 and a status."""
     answer = on.send(samples.indicator())
     yield expect(answer.status == 202 and "id" in answer.resource, "202 with a status", answer)
 
 
 @check("12.2", "5.5", Level.MUST, "22.12")
-def duplicate(on: Subject) -> Looked:
+def duplicate(on: Server) -> Looked:
     """A request with an object that is there already is no error."""
-    (one,) = on.place(samples.indicator())
-    answer = on.settled(on.send(one))
+    (one,) = on.add(samples.indicator())
+    answer = on.wait_until_complete(on.send(one))
     yield expect(answer.status in (200, 202), "202 for the same object again", answer)
 
 
 @check("12.2", "5.5", Level.DECISION)
-def duplicate_is_nothing(on: Subject) -> Looked:
+def duplicate_is_nothing(on: Server) -> Looked:
     """An object that is there already is a success, and changes nothing."""
-    (one,) = on.place(samples.indicator())
+    (one,) = on.add(samples.indicator())
     query = {"match[id]": one["id"], "match[version]": "all"}
-    before = on.read(f"{on.desk}manifest/", query)
-    answer = on.settled(on.send(one))
+    before = on.read(f"{on.writable_path}manifest/", query)
+    answer = on.wait_until_complete(on.send(one))
     yield expect(_count(answer, "success") == 1, "a success for the same object again", answer)
-    after = on.read(f"{on.desk}manifest/", query)
+    after = on.read(f"{on.writable_path}manifest/", query)
     yield expect(after.objects == before.objects, f"as before: {before.objects}", after)
 
 
 @check("12.3", "5.5", Level.DECISION, "22.5")
-def conflict(on: Subject) -> Looked:
+def conflict(on: Server) -> Looked:
     """The same version with other content is a failure."""
-    (one,) = on.place(samples.indicator())
-    answer = on.settled(on.send(one | {"name": "Another name"}))
+    (one,) = on.add(samples.indicator())
+    answer = on.wait_until_complete(on.send(one | {"name": "Another name"}))
     good = answer.status == 422 or _count(answer, "failure") == 1
     yield expect(good, "a failure of that object", answer)
     kept = _there(on, one["id"])
@@ -70,30 +70,30 @@ def conflict(on: Subject) -> Looked:
 
 
 @check("12.4", "5.5", Level.DECISION)
-def twice(on: Subject) -> Looked:
+def twice(on: Server) -> Looked:
     """An object twice in an envelope is kept once."""
     one = samples.indicator()
-    answer = on.settled(on.send(one, one))
+    answer = on.wait_until_complete(on.send(one, one))
     found = _there(on, one["id"])
     yield expect(len(found.objects) == 1, f"one object after POST: {answer.status}", found)
 
 
 @check("12.4", "5.5", Level.DECISION)
-def at_once(on: Subject) -> Looked:
+def at_once(on: Server) -> Looked:
     """An object sent by several at once is kept once."""
     many = [samples.indicator() for _ in range(5)]
-    on.desk  # noqa: B018  (known before the threads ask for it)
+    on.writable_path  # noqa: B018  (known before the threads ask for it)
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: on.send(*many), range(4)))
     for answer in answers:
-        on.settled(answer)
+        on.wait_until_complete(answer)
         yield expect(answer.status == 202, "202 for each", answer)
     found = _there(on, *(each["id"] for each in many))
     yield expect(len(found.objects) == len(many), f"{len(many)} objects", found)
 
 
 @check("12.5", "5.5", Level.MUST, "22.4", risk=1)
-def broken_json(on: Subject) -> Looked:
+def broken_json(on: Server) -> Looked:
     """A body that is no JSON is refused."""
     for body in (b"{bad json", b'{"objects": [', b"<html></html>"):
         answer = on.post(body)
@@ -101,7 +101,7 @@ def broken_json(on: Subject) -> Looked:
 
 
 @check("12.5", "5.5", Level.DECISION, "19.3", risk=1)
-def no_envelope(on: Subject) -> Looked:
+def no_envelope(on: Server) -> Looked:
     """JSON that is no envelope cannot be processed."""
     one = samples.indicator()
     bundle = {"type": "bundle", "id": "bundle--" + one["id"][11:], "objects": [one]}
@@ -114,7 +114,7 @@ def no_envelope(on: Subject) -> Looked:
 
 
 @check("12.6", "2, 4.3.1", Level.DECISION, "22.3", risk=1)
-def empty_envelope(on: Subject) -> Looked:
+def empty_envelope(on: Server) -> Looked:
     """An envelope without objects cannot be processed."""
     bodies: list[object] = [{"objects": []}, {}]
     for body in bodies:
@@ -123,11 +123,11 @@ def empty_envelope(on: Subject) -> Looked:
 
 
 @check("12.7", "4.3.1", Level.DECISION, risk=1)
-def one_bad(on: Subject) -> Looked:
+def one_bad(on: Server) -> Looked:
     """One bad object does not sink the others."""
     good = [samples.indicator() for _ in range(3)]
     bad = {name: value for name, value in samples.indicator().items() if name != "id"}
-    answer = on.settled(on.send(*good[:2], bad, good[2]))
+    answer = on.wait_until_complete(on.send(*good[:2], bad, good[2]))
     found = _there(on, *(each["id"] for each in good))
     if answer.status >= 400:
         yield expect(not found.objects, f"nothing stored after {answer.status}", found)
@@ -138,44 +138,44 @@ def one_bad(on: Subject) -> Looked:
 
 
 @check("12.7", "4.3.1", Level.DECISION, risk=2)
-def hollow(on: Subject) -> Looked:
+def hollow(on: Server) -> Looked:
     """An object that is none is a failure."""
     for each in ({"id": "x"}, {"type": "indicator"}, {"id": "indicator--x", "type": "indicator"}):
-        answer = on.settled(on.send(each))
+        answer = on.wait_until_complete(on.send(each))
         good = answer.status == 422 or _count(answer, "failure") == 1
         yield expect(good, f"a failure for {json.dumps(each)}", answer)
 
 
 @check("12.8", "5.2.1", Level.DECISION)
-def other_stix(on: Subject) -> Looked:
+def other_stix(on: Server) -> Looked:
     """A STIX version that the collection does not list is a failure."""
     listed = on.writable.get("media_types")
     if not isinstance(listed, list) or not all("version=2.1" in str(each) for each in listed):
-        raise Skip("the collection takes more than STIX 2.1")
+        raise SkipCheck("the collection takes more than STIX 2.1")
     one = samples.old_indicator(samples.indicator()["id"])
-    answer = on.settled(on.send(one))
+    answer = on.wait_until_complete(on.send(one))
     good = answer.status == 422 or _count(answer, "failure") == 1
     yield expect(good, "a failure for STIX 2.0", answer)
 
 
 @check("12.9", "3.4.1", Level.DECISION)
-def custom_type(on: Subject) -> Looked:
+def custom_type(on: Server) -> Looked:
     """An object of a custom type is refused, or found by its type."""
     one = samples.indicator()
     one |= {
         "type": "x-conformance-thing",
         "id": one["id"].replace("indicator", "x-conformance-thing"),
     }
-    answer = on.settled(on.send(one))
+    answer = on.wait_until_complete(on.send(one))
     yield expect(answer.status in (200, 202, 422), "202 or 422", answer)
     if _count(answer, "success") == 1:
         query = {"match[type]": "x-conformance-thing", "match[id]": one["id"]}
-        found = on.get(f"{on.desk}objects/", query)
+        found = on.get(f"{on.writable_path}objects/", query)
         yield expect(found.ids == [one["id"]], "the object by match[type]", found)
 
 
 @check("12.10", "7.1.1", Level.DECISION)
-def custom_property(on: Subject) -> Looked:
+def custom_property(on: Server) -> Looked:
     """Custom properties of an envelope are ignored."""
     one = samples.indicator()
     on.posted[one["id"]] = None
@@ -189,7 +189,7 @@ def _deep(one: StixObject) -> bytes:
 
 
 @check("12.12", "appendix B", Level.DECISION, "16.23", risk=3)
-def excesses(on: Subject) -> Looked:
+def excesses(on: Server) -> Looked:
     """Excesses are refused and harm nobody."""
     one = samples.indicator(x_conformance="DEEP")
     on.posted[one["id"]] = None
@@ -201,12 +201,12 @@ def excesses(on: Subject) -> Looked:
         answer = on.post(body)
         refused = 400 <= answer.status < 500 or _count(answer, "failure")
         yield expect(bool(refused), f"4xx, or failures, for {what}", answer)
-        alive = on.get(f"{on.desk}objects/", {"limit": "1"})
+        alive = on.get(f"{on.writable_path}objects/", {"limit": "1"})
         yield expect(alive.status == 200, f"200 for a reader after {what}", alive)
 
 
 @check("12.14", "5.5", Level.DECISION, risk=4)
-def poison(on: Subject) -> Looked:
+def poison(on: Server) -> Looked:
     """No object that is stored makes reading fail."""
     odd: list[dict[str, object]] = [
         {"modified": "bogus"},
@@ -216,8 +216,8 @@ def poison(on: Subject) -> Looked:
         {"type": 7},
     ]
     for changes in odd:
-        on.settled(on.send(samples.indicator(**changes)))
+        on.wait_until_complete(on.send(samples.indicator(**changes)))
     for endpoint in ("objects/", "manifest/"):
         for query in ({}, {"match[version]": "all"}, {"match[version]": "last"}):
-            answer = on.get(on.desk + endpoint, query)
+            answer = on.get(on.writable_path + endpoint, query)
             yield expect(answer.status == 200, f"200 after objects with {odd}", answer)

@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 from tocsin.conformance.checks.types import of_kind
-from tocsin.conformance.client import Skip, Unmet
-from tocsin.conformance.http import Answer
+from tocsin.conformance.client import SkipCheck, Unexpected
+from tocsin.conformance.http import Response
 from tocsin.conformance.model import (
     Level,
     Looked,
@@ -18,10 +18,10 @@ from tocsin.conformance.model import (
 from tocsin.conformance.resource_tables import (
     STIX_ID,
     TIMESTAMP,
-    instant,
-    strange,
+    parse_timestamp,
+    unknown_properties,
 )
-from tocsin.conformance.server import Subject
+from tocsin.conformance.server import Server
 
 FIRST, LAST = "X-TAXII-Date-Added-First", "X-TAXII-Date-Added-Last"
 FAR = "2999-01-01T00:00:00.000000Z"
@@ -34,30 +34,30 @@ def version_of(one: dict[str, Any]) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _one(on: Subject, id: str, tail: str = "") -> str:
-    return f"{on.desk}objects/{quote(id, safe='')}/{tail}"
+def _one(on: Server, id: str, tail: str = "") -> str:
+    return f"{on.writable_path}objects/{quote(id, safe='')}/{tail}"
 
 
-def _known(on: Subject) -> str:
+def _known(on: Server) -> str:
     """The path of an object that is there."""
     found = [path for kind, path, _ in on.pages if kind == "versions"]
     if not found:
-        raise Skip("there is no object to look at")
+        raise SkipCheck("there is no object to look at")
     return found[0].removesuffix("versions/")
 
 
-def _absent(on: Subject) -> str:
+def _absent(on: Server) -> str:
     return f"{on.readable}objects/indicator--{uuid.uuid4()}/"
 
 
-def _beside(on: Subject, more: dict[str, str]) -> tuple[Answer, Answer]:
+def _beside(on: Server, more: dict[str, str]) -> tuple[Response, Response]:
     """What objects and manifest answer to the same query."""
     query = {**on.feed.query, **more}
     return on.read(on.feed.at("objects/"), query), on.read(on.feed.at("manifest/"), query)
 
 
 @check("10.1", "5.3", Level.MUST)
-def same_query(on: Subject) -> Looked:
+def same_query(on: Server) -> Looked:
     """A manifest lists what the same query finds."""
     for more in ({}, {"match[type]": "indicator"}, {"match[type]": "tool"}, _EVERY):
         objects, records = _beside(on, more)
@@ -67,7 +67,7 @@ def same_query(on: Subject) -> Looked:
 
 
 @check("10.1", "5.3", Level.DECISION)
-def same_pages(on: Subject) -> Looked:
+def same_pages(on: Server) -> Looked:
     """A manifest has the order and the pages of the same query."""
     for more in ({"limit": "2"}, {"limit": "3", **_EVERY}):
         objects, records = _beside(on, more)
@@ -75,38 +75,38 @@ def same_pages(on: Subject) -> Looked:
 
 
 @check("10.2", "5.3.1", Level.MUST)
-def records(on: Subject) -> Looked:
+def records(on: Server) -> Looked:
     """A record has id, date_added and version."""
     answer = on.read(on.feed.at("manifest/"), on.feed.query)
     if not answer.objects:
-        raise Unmet("records in the manifest", answer)
+        raise Unexpected("records in the manifest", answer)
     yield from of_kind(on, "manifest")
 
 
 @check("10.2", "5.3", Level.MUST)
-def record_per_version(on: Subject) -> Looked:
+def record_per_version(on: Server) -> Looked:
     """There is a record for each version."""
-    id, versions = on.history[0]["id"], {instant(version_of(each)) for each in on.history}
-    answer = on.read(f"{on.desk}manifest/", {"match[id]": id, **_EVERY})
-    told = {instant(each.get("version")) for each in answer.objects}
+    id, versions = on.history[0]["id"], {parse_timestamp(version_of(each)) for each in on.history}
+    answer = on.read(f"{on.writable_path}manifest/", {"match[id]": id, **_EVERY})
+    told = {parse_timestamp(each.get("version")) for each in answer.objects}
     yield expect(told == versions and len(answer.objects) == 3, f"{sorted(versions)}", answer)
 
 
 @check("10.3", "5.3.1", Level.MUST)
-def record_versions(on: Subject) -> Looked:
+def record_versions(on: Server) -> Looked:
     """A record's version is modified, else created."""
-    told = [each for each in on.kinds if version_of(each)]
+    told = [each for each in on.one_of_each_kind if version_of(each)]
     query = {"match[id]": ",".join(each["id"] for each in told)}
-    answer = on.read(f"{on.desk}manifest/", query)
+    answer = on.read(f"{on.writable_path}manifest/", query)
     found = {str(each.get("id")): each.get("version") for each in answer.objects}
     for each in told:
         version = version_of(each)
-        same = instant(found.get(each["id"])) == instant(version)
+        same = parse_timestamp(found.get(each["id"])) == parse_timestamp(version)
         yield expect(same, f"{version} for {each['id']}", answer)
 
 
 @check("10.4", "5.3.1", Level.MUST)
-def empty_manifest(on: Subject) -> Looked:
+def empty_manifest(on: Server) -> Looked:
     """An empty manifest has no objects."""
     answer = on.get(f"{on.readable}manifest/", {"added_after": FAR})
     good = answer.status == 200 and answer.body.lstrip()[:1] == b"{"
@@ -114,36 +114,36 @@ def empty_manifest(on: Subject) -> Looked:
 
 
 @check("10.6", "5.3.1", Level.MUST)
-def record_types(on: Subject) -> Looked:
+def record_types(on: Server) -> Looked:
     """A record's media type is one of the collection's."""
     answer = on.read(on.feed.at("manifest/"), on.feed.query)
     listed = on.read(on.feed.path).items("media_types")
     told = {str(each["media_type"]) for each in answer.objects if "media_type" in each}
     if not told or not listed:
-        raise Skip("the manifest or the collection names no media types")
+        raise SkipCheck("the manifest or the collection names no media types")
     yield expect(told <= set(listed), f"media types among {listed}", answer)
 
 
 @check("10.7", "3.5", Level.DECISION, "22.11")
-def next_everywhere(on: Subject) -> Looked:
+def next_everywhere(on: Server) -> Looked:
     """A manifest and versions with more have next too."""
     answer = on.get(on.feed.at("manifest/"), {**on.feed.query, "limit": "1"})
     yield expect("next" in answer.resource, "next beside more", answer)
 
 
 @check("11.1", "3.7", Level.MUST)
-def envelope(on: Subject) -> Looked:
+def envelope(on: Server) -> Looked:
     """Objects come in an envelope, not in a bundle."""
     for kind, path, query in on.pages:
         if kind == "envelope":
             answer = on.read(path, query)
-            others = strange("envelope", answer.resource)
+            others = unknown_properties("envelope", answer.resource)
             others = [name for name in others if name in ("type", "id", "spec_version")]
             yield expect(not others, f"more, next and objects, not {others}", answer)
 
 
 @check("11.2", "3.7", Level.MUST)
-def stix_objects(on: Subject) -> Looked:
+def stix_objects(on: Server) -> Looked:
     """What is in an envelope are STIX objects."""
     answer = on.read(on.feed.at("objects/"), on.feed.query)
     for each in answer.items("objects"):
@@ -152,7 +152,7 @@ def stix_objects(on: Subject) -> Looked:
 
 
 @check("11.3", "5.4", Level.MUST)
-def nothing_found(on: Subject) -> Looked:
+def nothing_found(on: Server) -> Looked:
     """Nothing found is an envelope without objects."""
     answer = on.get(f"{on.readable}objects/", {"added_after": FAR})
     good = answer.status == 200 and answer.body.lstrip()[:1] == b"{"
@@ -160,48 +160,48 @@ def nothing_found(on: Subject) -> Looked:
 
 
 @check("11.4", "3.7", Level.DECISION)
-def next_with_more(on: Subject) -> Looked:
+def next_with_more(on: Server) -> Looked:
     """next is only there with more."""
     if not on.feed.ids:
-        raise Skip("needs a collection to write: --collection")
+        raise SkipCheck("needs a collection to write: --collection")
     whole = on.read(on.feed.at("objects/"), {**on.feed.query, "limit": "100"})
     good = not whole.resource.get("more") and "next" not in whole.resource
     yield expect(good, "neither more nor next on the last page", whole)
 
 
 @check("11.5", "3.7", Level.DECISION)
-def as_posted(on: Subject) -> Looked:
+def as_posted(on: Server) -> Looked:
     """Objects come back as they were posted."""
-    for each in on.kinds:
+    for each in on.one_of_each_kind:
         answer = on.read(_one(on, each["id"]))
         yield expect(answer.objects == [each], f"as posted: {each}", answer)
 
 
 @check("13.1", "5.6", Level.MUST)
-def by_id(on: Subject) -> Looked:
+def by_id(on: Server) -> Looked:
     """An object answers at its id."""
-    id = on.seven[0]["id"]
+    id = on.seven_indicators[0]["id"]
     for written in (id, id.replace("-", "%2D", 1)):
-        answer = on.get(f"{on.desk}objects/{written}/")
+        answer = on.get(f"{on.writable_path}objects/{written}/")
         yield expect(answer.ids == [id], "the object", answer)
 
 
 @check("13.2", "5.6", Level.MUST)
-def unknown_object(on: Subject) -> Looked:
+def unknown_object(on: Server) -> Looked:
     """An unknown object is not found."""
     answer = on.get(_absent(on))
     yield expect(answer.status == 404, "404", answer)
 
 
 @check("13.2", "5.6", Level.DECISION)
-def malformed_object(on: Subject) -> Looked:
+def malformed_object(on: Server) -> Looked:
     """An id that is none is not found."""
     answer = on.get(f"{on.readable}objects/garbage/")
     yield expect(answer.status in (400, 404), "404", answer)
 
 
 @check("13.3", "5.6", Level.MUST)
-def nothing_left(on: Subject) -> Looked:
+def nothing_left(on: Server) -> Looked:
     """A known object with nothing left is an empty envelope."""
     answer = on.get(_known(on), {"added_after": FAR})
     good = answer.status == 200 and "objects" not in answer.resource
@@ -209,7 +209,7 @@ def nothing_left(on: Subject) -> Looked:
 
 
 @check("13.4", "5.6", Level.MUST)
-def object_filters(on: Subject) -> Looked:
+def object_filters(on: Server) -> Looked:
     """An object takes the filters of its table."""
     for query in (
         {"added_after": "2000-01-01T00:00:00.000000Z"},
@@ -222,7 +222,7 @@ def object_filters(on: Subject) -> Looked:
 
 
 @check("13.5", "3.4.1", Level.MUST)
-def latest(on: Subject) -> Looked:
+def latest(on: Server) -> Looked:
     """An object is its latest version unless another is asked for."""
     answer = on.read(_one(on, on.history[0]["id"]))
     versions = [version_of(each) for each in answer.objects]
@@ -230,7 +230,7 @@ def latest(on: Subject) -> Looked:
 
 
 @check("13.6", "3.7", Level.DECISION)
-def pages_of_versions(on: Subject) -> Looked:
+def pages_of_versions(on: Server) -> Looked:
     """The versions of an object come in pages."""
     query = {**_EVERY, "limit": "1"}
     found: list[str | None] = []
@@ -245,14 +245,14 @@ def pages_of_versions(on: Subject) -> Looked:
 
 
 @check("13.7", "5.6", Level.DECISION, "22.8")
-def absent_version(on: Subject) -> Looked:
+def absent_version(on: Server) -> Looked:
     """A version that the object does not have is not found."""
     answer = on.get(_known(on), {"match[version]": "1999-01-01T00:00:00.000Z"})
     yield expect(answer.status == 404, "404", answer)
 
 
 @check("15.1", "5.8.1", Level.MUST)
-def versions(on: Subject) -> Looked:
+def versions(on: Server) -> Looked:
     """Versions are strings; without any the key is left out."""
     path = f"{_known(on)}versions/"
     answer = on.read(path)
@@ -263,28 +263,28 @@ def versions(on: Subject) -> Looked:
 
 
 @check("15.2", "5.8", Level.MUST)
-def created(on: Subject) -> Looked:
+def created(on: Server) -> Looked:
     """The version of an object without modified is created."""
-    marking = on.kinds[2]
+    marking = on.one_of_each_kind[2]
     answer = on.read(_one(on, marking["id"], "versions/"))
-    told = [instant(each) for each in answer.items("versions")]
-    yield expect(told == [instant(marking["created"])], marking["created"], answer)
+    told = [parse_timestamp(each) for each in answer.items("versions")]
+    yield expect(told == [parse_timestamp(marking["created"])], marking["created"], answer)
 
 
 @check("15.3", "3.4.1", Level.DECISION, "22.6")
-def server_version(on: Subject) -> Looked:
+def server_version(on: Server) -> Looked:
     """An object without dates has one version everywhere."""
-    id = on.kinds[1]["id"]
-    record = on.read(f"{on.desk}manifest/", {"match[id]": id})
+    id = on.one_of_each_kind[1]["id"]
+    record = on.read(f"{on.writable_path}manifest/", {"match[id]": id})
     version = str((record.objects or [{}])[0].get("version"))
     told = on.read(_one(on, id, "versions/"))
     yield expect(told.items("versions") == [version], f"{version} as in the manifest", told)
-    found = on.get(f"{on.desk}objects/", {"match[id]": id, "match[version]": version})
+    found = on.get(f"{on.writable_path}objects/", {"match[id]": id, "match[version]": version})
     yield expect(found.ids == [id], f"the object for match[version]={version}", found)
 
 
 @check("15.4", "5.8", Level.MUST)
-def version_filters(on: Subject) -> Looked:
+def version_filters(on: Server) -> Looked:
     """Versions take the filters of their table."""
     for query in ({"added_after": "2000-01-01T00:00:00.000000Z"}, {"limit": "1"}):
         answer = on.get(f"{_known(on)}versions/", query)
@@ -294,42 +294,42 @@ def version_filters(on: Subject) -> Looked:
 
 
 @check("15.5", "3.5", Level.DECISION)
-def version_order(on: Subject) -> Looked:
+def version_order(on: Server) -> Looked:
     """Versions come by the date at which they were added."""
     answer = on.read(_one(on, on.history[0]["id"], "versions/"))
-    wanted = [instant(version_of(each)) for each in on.history]
-    told = [instant(each) for each in answer.items("versions")]
+    wanted = [parse_timestamp(version_of(each)) for each in on.history]
+    told = [parse_timestamp(each) for each in answer.items("versions")]
     yield expect(told == wanted, f"{wanted}", answer)
 
 
 @check("15.7", "3.5", Level.DECISION)
-def walk_versions(on: Subject) -> Looked:
+def walk_versions(on: Server) -> Looked:
     """Versions can be walked by added_after alone."""
     path, query = _one(on, on.history[0]["id"], "versions/"), {"limit": "2"}
     first = on.read(path, query)
     last = first.header(LAST)
     if last is None:
-        raise Unmet(LAST, first)
+        raise Unexpected(LAST, first)
     second = on.read(path, {**query, "added_after": last})
     found = [*first.items("versions"), *second.items("versions")]
-    wanted = sorted(instant(version_of(each)) for each in on.history)
-    yield expect(sorted(map(instant, found)) == wanted, f"{wanted} on two pages", second)
+    wanted = sorted(parse_timestamp(version_of(each)) for each in on.history)
+    yield expect(sorted(map(parse_timestamp, found)) == wanted, f"{wanted} on two pages", second)
 
 
 @check("15.8", "5.8", Level.MUST)
-def unknown_versions(on: Subject) -> Looked:
+def unknown_versions(on: Server) -> Looked:
     """The versions of an unknown object are not found."""
     answer = on.get(f"{_absent(on)}versions/")
     yield expect(answer.status == 404, "404", answer)
 
 
-def _dated(on: Subject) -> list[Answer]:
+def _dated(on: Server) -> list[Response]:
     answers = [on.get(path, query) for _, path, query in on.pages]
     return [answer for answer in answers if answer.items("objects") or answer.items("versions")]
 
 
 @check("18.1", "3.2", Level.MUST, "15.6", "18.6")
-def date_headers(on: Subject) -> Looked:
+def date_headers(on: Server) -> Looked:
     """Every page tells its first and last date added."""
     for answer in _dated(on):
         good = answer.header(FIRST) is not None and answer.header(LAST) is not None
@@ -337,7 +337,7 @@ def date_headers(on: Subject) -> Looked:
 
 
 @check("18.2", "3.2", Level.MUST)
-def date_form(on: Subject) -> Looked:
+def date_form(on: Server) -> Looked:
     """They are timestamps."""
     for answer in _dated(on):
         for name in (FIRST, LAST):
@@ -347,22 +347,22 @@ def date_form(on: Subject) -> Looked:
 
 
 @check("18.3", "3.2", Level.MUST)
-def date_of_page(on: Subject) -> Looked:
+def date_of_page(on: Server) -> Looked:
     """They are those of the page."""
     query = {**on.feed.query, "limit": "3"}
     records = on.read(on.feed.at("manifest/"), query)
     dates = [each.get("date_added") for each in records.objects]
     if not dates:
-        raise Unmet("records in the manifest", records)
+        raise Unexpected("records in the manifest", records)
     for path in ("manifest/", "objects/"):
         answer = on.read(on.feed.at(path), query)
-        told = [instant(answer.header(name)) for name in (FIRST, LAST)]
-        wanted = [instant(dates[0]), instant(dates[-1])]
+        told = [parse_timestamp(answer.header(name)) for name in (FIRST, LAST)]
+        wanted = [parse_timestamp(dates[0]), parse_timestamp(dates[-1])]
         yield expect(told == wanted, f"{dates[0]} and {dates[-1]}", answer)
 
 
 @check("18.4", "3.2", Level.DECISION, "22.10")
-def date_of_nothing(on: Subject) -> Looked:
+def date_of_nothing(on: Server) -> Looked:
     """On an empty page they move no poller."""
     answer = on.read(f"{on.readable}objects/", {"added_after": FAR})
     told = (answer.header(FIRST), answer.header(LAST))
@@ -372,7 +372,7 @@ def date_of_nothing(on: Subject) -> Looked:
 
 
 @check("18.5", "3.2", Level.DECISION)
-def no_dates(on: Subject) -> Looked:
+def no_dates(on: Server) -> Looked:
     """Elsewhere there are none."""
     for kind, answer in on.resources:
         if kind in ("discovery", "api-root", "collections", "collection", "status"):

@@ -8,13 +8,13 @@ import ssl
 import subprocess
 from dataclasses import replace
 
-from tocsin.conformance.client import Skip
+from tocsin.conformance.client import SkipCheck
 from tocsin.conformance.http import (
-    Answer,
-    Asked,
+    Request,
+    Response,
     Target,
     Unreachable,
-    exchange,
+    send_request,
 )
 from tocsin.conformance.model import (
     Level,
@@ -22,7 +22,7 @@ from tocsin.conformance.model import (
     check,
     expect,
 )
-from tocsin.conformance.server import Subject
+from tocsin.conformance.server import Server
 
 _OLD_CIPHERS = (
     "AES128-SHA:AES256-SHA:AES128-SHA256:AES256-SHA256:AES128-GCM-SHA256:"
@@ -34,22 +34,22 @@ _PIECE, _MOST_READS = 64 * 1024, 64
 """Octets that are read at once, and how often, before a session is looked at."""
 
 
-def _secure(on: Subject) -> Target:
+def _secure(on: Server) -> Target:
     if on.options.target.tls is None:
-        raise Skip("needs TLS: an https URL")
+        raise SkipCheck("needs TLS: an https URL")
     return on.options.target
 
 
 def _with(
-    on: Subject, lowest: ssl.TLSVersion, highest: ssl.TLSVersion, ciphers: str = ""
-) -> Answer | Unreachable:
+    on: Server, lowest: ssl.TLSVersion, highest: ssl.TLSVersion, ciphers: str = ""
+) -> Response | Unreachable:
     """The answer to a handshake that offers only this much."""
     target = _secure(on)
     context = _believing_all(lowest, highest)
     if ciphers:
         context.set_ciphers(ciphers)
     try:
-        return exchange(replace(target, tls=context), Asked("GET", on.options.discovery))
+        return send_request(replace(target, tls=context), Request("GET", on.options.discovery))
     except Unreachable as error:
         return error
 
@@ -64,32 +64,32 @@ def _believing_all(lowest: ssl.TLSVersion, highest: ssl.TLSVersion) -> ssl.SSLCo
 
 
 @check("1.1", "8.2.2", Level.MUST)
-def https(on: Subject) -> Looked:
+def https(on: Server) -> Looked:
     """TAXII is served over HTTPS."""
     _secure(on)
     yield expect(on.discovery.status == 200, "discovery over HTTPS: 200", on.discovery)
 
 
 @check("1.2", "8.2.2", Level.MUST)
-def tls_1_2(on: Subject) -> Looked:
+def tls_1_2(on: Server) -> Looked:
     """TLS 1.2 is taken."""
     if on.options.certificate:
-        raise Skip("not looked at where client certificates are used")
+        raise SkipCheck("not looked at where client certificates are used")
     found = _with(on, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2)
-    yield expect(isinstance(found, Answer), f"a handshake in TLS 1.2, not {found}", None)
+    yield expect(isinstance(found, Response), f"a handshake in TLS 1.2, not {found}", None)
 
 
 @check("1.3", "8.2.2", Level.SHOULD)
-def tls_1_3(on: Subject) -> Looked:
+def tls_1_3(on: Server) -> Looked:
     """TLS 1.3 is taken."""
     if on.options.certificate:
-        raise Skip("not looked at where client certificates are used")
+        raise SkipCheck("not looked at where client certificates are used")
     found = _with(on, ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3)
-    yield expect(isinstance(found, Answer), f"a handshake in TLS 1.3, not {found}", None)
+    yield expect(isinstance(found, Response), f"a handshake in TLS 1.3, not {found}", None)
 
 
 @check("1.4", "8.2.2", Level.MUST)
-def no_early_data(on: Subject) -> Looked:
+def no_early_data(on: Server) -> Looked:
     """TLS 1.3 offers no early data."""
     request = f"GET {on.options.discovery} HTTP/1.1\r\nHost: {_secure(on).host}\r\n"
     octets = f"{request}Connection: close\r\n\r\n".encode()
@@ -97,7 +97,7 @@ def no_early_data(on: Subject) -> Looked:
     yield expect(not offered, f"session tickets without early data, not {offered}", None)
 
 
-def _resumes(on: Subject, request: bytes) -> bool:
+def _resumes(on: Server, request: bytes) -> bool:
     """Whether the server gives session tickets in TLS 1.3; without, there is no early data."""
     target = on.options.target
     context = _believing_all(ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3)
@@ -112,14 +112,14 @@ def _resumes(on: Subject, request: bytes) -> bool:
                     break
             return made.session is not None and made.session.has_ticket
     except OSError as error:
-        raise Skip(f"needs a connection in TLS 1.3, but: {error}") from error
+        raise SkipCheck(f"needs a connection in TLS 1.3, but: {error}") from error
 
 
 def _early_data(target: Target, request: bytes) -> list[str]:
     """How much of it the server's tickets offer, where it is more than nothing."""
     openssl = shutil.which("openssl")
     if not openssl:
-        raise Skip("needs the program openssl")
+        raise SkipCheck("needs the program openssl")
     where = f"{target.host}:{target.port}"
     line = [openssl, "s_client", "-tls1_3", "-connect", where, "-servername", target.host]
     told = subprocess.run(  # noqa: S603  (no shell; the host came from our own command line)
@@ -130,26 +130,26 @@ def _early_data(target: Target, request: bytes) -> list[str]:
 
 
 @check("1.5", "8.2.2", Level.SHOULD)
-def no_weak_ciphers(on: Subject) -> Looked:
+def no_weak_ciphers(on: Server) -> Looked:
     """Weak cipher suites of TLS 1.2 are refused."""
     try:
         found = _with(on, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2, _OLD_CIPHERS)
     except ssl.SSLError as error:
-        raise Skip("the TLS of this machine cannot offer weak suites") from error
+        raise SkipCheck("the TLS of this machine cannot offer weak suites") from error
     yield expect(isinstance(found, Unreachable), f"no handshake with only {_OLD_CIPHERS}", None)
 
 
 @check("1.8", "8.3.1", Level.SHOULD)
-def certificate(on: Subject) -> Looked:
+def certificate(on: Server) -> Looked:
     """A valid client certificate is taken."""
     _secure(on)
     if not on.options.certificate:
-        raise Skip("needs a client certificate: --cert")
+        raise SkipCheck("needs a client certificate: --cert")
     yield expect(on.discovery.status == 200, "200 with the certificate", on.discovery)
 
 
 @check("1.9", "8.2.1", Level.SHOULD)
-def no_user_agent(on: Subject) -> Looked:
+def no_user_agent(on: Server) -> Looked:
     """A request without User-Agent is answered."""
     answer = on.get(f"{on.root}collections/", (), User_Agent=None)
     yield expect(answer.status == 200, "200 without User-Agent", answer)

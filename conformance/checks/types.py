@@ -5,42 +5,44 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tocsin.conformance import samples
-from tocsin.conformance.client import Skip
+from tocsin.conformance.client import SkipCheck
 from tocsin.conformance.model import (
-    Complaint,
+    Failure,
     Level,
     Looked,
     check,
     expect,
 )
-from tocsin.conformance.resource_tables import TIMESTAMP, faults
-from tocsin.conformance.server import Subject
+from tocsin.conformance.resource_tables import TIMESTAMP, find_faults
+from tocsin.conformance.server import Server
 
 _FAR = "2999-01-01T00:00:00.000000Z"
 
 
-def of_kind(on: Subject, *kinds: str, rules: tuple[str, ...] = ()) -> Iterator[Complaint | None]:
+def of_kind(on: Server, *kinds: str, rules: tuple[str, ...] = ()) -> Iterator[Failure | None]:
     """An expectation for each resource of these kinds (none named: of all): free of faults."""
     for kind, answer in on.resources:
         if not kinds or kind in kinds:
-            wrong = [f.told for f in faults(kind, answer.resource) if not rules or f.rule in rules]
+            wrong = [
+                f.told for f in find_faults(kind, answer.resource) if not rules or f.rule in rules
+            ]
             yield expect(not wrong, "; ".join(wrong[:5]), answer)
 
 
 @check("5.1", "2", Level.MUST)
-def booleans(on: Subject) -> Looked:
+def booleans(on: Server) -> Looked:
     """A boolean is true or false."""
     yield from of_kind(on, "collection", "collections", "envelope", "manifest", rules=("boolean",))
 
 
 @check("5.2", "2", Level.MUST)
-def identifiers(on: Subject) -> Looked:
+def identifiers(on: Server) -> Looked:
     """An identifier is a UUID of version 4."""
     yield from of_kind(on, "collection", "collections", "status", rules=("identifier",))
 
 
 @check("5.3", "2", Level.MUST)
-def integers(on: Subject) -> Looked:
+def integers(on: Server) -> Looked:
     """An integer has at most 53 bits."""
     yield from of_kind(on, "api-root", "status", rules=("integer",))
 
@@ -58,7 +60,7 @@ def _empty(value: object, at: str = "") -> Iterator[str]:
 
 
 @check("5.4", "2", Level.MUST)
-def no_empty_lists(on: Subject) -> Looked:
+def no_empty_lists(on: Server) -> Looked:
     """No list is empty and nothing is null."""
     empty = [(k, on.get(p, {**dict(q), "added_after": _FAR})) for k, p, q in on.pages]
     for kind, answer in [*on.resources, *(pair for pair in empty if pair[1].status == 200)]:
@@ -72,7 +74,7 @@ def no_empty_lists(on: Subject) -> Looked:
 
 
 @check("5.5", "2", Level.MUST)
-def timestamps(on: Subject) -> Looked:
+def timestamps(on: Server) -> Looked:
     """A timestamp has six decimals and Z."""
     yield from of_kind(on, "manifest", "status", rules=("timestamp",))
     for _, path, query in on.pages:
@@ -84,7 +86,7 @@ def timestamps(on: Subject) -> Looked:
 
 
 @check("5.6", "2", Level.DECISION)
-def liberal_timestamps(on: Subject) -> Looked:
+def liberal_timestamps(on: Server) -> Looked:
     """Timestamps of clients may have fewer or more decimals."""
     for day in (
         "2020-01-01T00:00:00Z",
@@ -98,31 +100,31 @@ def liberal_timestamps(on: Subject) -> Looked:
 
 
 @check("5.7", "3.8", Level.MUST)
-def required(on: Subject) -> Looked:
+def required(on: Server) -> Looked:
     """Required properties are there, names and literals exact."""
     yield from of_kind(on, rules=("required", "literal"))
 
 
 @check("5.8", "3.4.1", Level.DECISION)
-def versions_as_written(on: Subject) -> Looked:
+def versions_as_written(on: Server) -> Looked:
     """A version is told as it was written."""
     written = ("2020-01-01T00:00:00Z", "2020-01-01T00:00:00.1Z", "2020-01-01T00:00:00.123456Z")
     for version in written:
-        (one,) = on.place(samples.indicator(created=written[0], modified=version))
-        records = on.read(f"{on.desk}manifest/", {"match[id]": one["id"]})
+        (one,) = on.add(samples.indicator(created=written[0], modified=version))
+        records = on.read(f"{on.writable_path}manifest/", {"match[id]": one["id"]})
         told = [each.get("version") for each in records.objects]
         yield expect(told == [version], f"the version {version}", records)
 
 
 @check("12.11", "7.1.1", Level.MUST, "19.4")
-def custom_names(on: Subject) -> Looked:
+def custom_names(on: Server) -> Looked:
     """Custom properties have lower-case names of 3 letters and more."""
     yield from of_kind(on, rules=("name",))
 
 
 @check("19.2", "8.2.1", Level.MUST, "19.1")
-def valid(on: Subject) -> Looked:
+def valid(on: Server) -> Looked:
     """Every answer is the resource that the standard prints."""
     if not on.resources:
-        raise Skip("no endpoint answers with a success")
+        raise SkipCheck("no endpoint answers with a success")
     yield from of_kind(on)

@@ -12,15 +12,15 @@ from support.faulty_server import Fault, broken
 from support.taxii_hub import Taxii
 
 from tocsin.conformance.http import (
-    Asked,
-    NotJson,
+    InvalidJson,
+    Request,
     Target,
     Unreachable,
-    exchange,
+    send_request,
 )
 from tocsin.conformance.model import Outcome
-from tocsin.conformance.registry import chosen
-from tocsin.conformance.runner import run
+from tocsin.conformance.registry import select_checks
+from tocsin.conformance.runner import run_checks
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/taxii+json;version=2.1\r\n"
 
@@ -86,7 +86,7 @@ def endless(line, stop):
 
 
 def ask(target, **more):
-    return exchange(target, Asked("GET", "/", **more))
+    return send_request(target, Request("GET", "/", **more))
 
 
 @pytest.mark.parametrize("answer", [silent, dripping], ids=["silent", "dripping"])
@@ -112,7 +112,7 @@ def test_what_is_no_http_is_no_answer(octets):
 
 def test_a_body_without_end_is_cut_off():
     with server(endless) as target:
-        answer = ask(replace(target, timeout=10, longest=1_000_000))
+        answer = ask(replace(target, timeout=10, max_body=1_000_000))
     assert (answer.cut, len(answer.body)) == (True, 1_000_000)
 
 
@@ -136,7 +136,7 @@ def test_an_answer_before_all_was_sent_is_heard():
             pass
 
     with server(answer) as target:
-        found = exchange(target, Asked("POST", "/", body=b" " * 4_000_000))
+        found = send_request(target, Request("POST", "/", body=b" " * 4_000_000))
     assert found.status == 413
 
 
@@ -148,7 +148,7 @@ def test_what_is_no_json_is_no_resource(body):
     with server(saying(OK + length + body)) as target:
         answer = ask(target)
     assert (answer.resource, answer.objects) == ({}, [])
-    with pytest.raises(NotJson):
+    with pytest.raises(InvalidJson):
         _ = answer.json
 
 
@@ -165,21 +165,21 @@ def test_only_the_headers_that_are_given_are_sent():
         line.sendall(OK + b"Content-Length: 0\r\n\r\n")
 
     with server(listen, heard) as target:
-        exchange(target, Asked("GET", "/", {"X-Own": "1"}))
+        send_request(target, Request("GET", "/", {"X-Own": "1"}))
     names = [row.split(":")[0] for row in heard[0].decode().strip().splitlines()[1:]]
     assert names == ["Host", "X-Own", "Connection"]
 
 
 def test_a_credential_is_not_shown():
-    asked = Asked("GET", "/", {"Authorization": "Basic abc"})
+    asked = Request("GET", "/", {"Authorization": "Basic abc"})
     assert asked.lines() == ["GET /", "Authorization: …"]
-    assert asked.brief() == ["GET /", "no Accept"]
+    assert asked.short_lines() == ["GET /", "no Accept"]
 
 
 def test_a_server_that_went_away_is_not_asked_every_question():
     with server(saying(b"")) as target:
         hub = ConformanceHub(f"http://127.0.0.1:{target.port}/taxii2/", "a:b", "c:d")
-        results = run(hub.subject(timeout=1), chosen(["6", "7"]), lambda result: None)
+        results = run_checks(hub.subject(timeout=1), select_checks(["6", "7"]), lambda result: None)
     assert results[0].complaints
     assert {each.reason for each in results[1:]} == {"the server no longer answers"}
     assert {each.outcome for each in results[1:]} == {Outcome.SKIPPED}
@@ -240,6 +240,8 @@ class TestPatience:
                 x.json = x.json | {"status": "pending"}
 
         with broken(Taxii().app, Fault("slow", (), outwards=pending)) as url:
-            results = run(self.subject(url, 1), chosen(["17.8", "13.5"]), lambda result: None)
+            results = run_checks(
+                self.subject(url, 1), select_checks(["17.8", "13.5"]), lambda result: None
+            )
         reason = "objects that it needs could not be added: POST answered 202, status pending"
         assert {(each.outcome, each.reason) for each in results} == {(Outcome.SKIPPED, reason)}

@@ -10,9 +10,9 @@ from support.conformance_numbers import ELSEWHERE, NOT_HERE, NUMBERS
 
 from tocsin.conformance.model import Check, Outcome
 from tocsin.conformance.registry import CHECKS, SECTIONS
-from tocsin.conformance.report import listing
-from tocsin.conformance.runner import made
-from tocsin.conformance.server import Subject
+from tocsin.conformance.report import list_checks
+from tocsin.conformance.runner import run_check
+from tocsin.conformance.server import Server
 
 TESTS = Path(__file__).parent.parent
 NOT_SEEN = {"12.8": "the collection takes more than STIX 2.1"}
@@ -20,20 +20,20 @@ NOT_SEEN = {"12.8": "the collection takes more than STIX 2.1"}
 
 
 @pytest.fixture(scope="module")
-def subject(conformance_hub: ConformanceHub) -> Iterator[Subject]:
+def subject(conformance_hub: ConformanceHub) -> Iterator[Server]:
     subject = conformance_hub.subject()
     yield subject
-    assert subject.clean() == []
+    assert subject.delete_posted() == []
 
 
 @pytest.fixture(scope="module")
-def certified(conformance_hub: ConformanceHub) -> Subject:
+def certified(conformance_hub: ConformanceHub) -> Server:
     return conformance_hub.certified()
 
 
 @pytest.mark.parametrize("check", sorted(CHECKS, key=lambda c: c.risk), ids=lambda c: c.name)
-def test_the_hub_keeps(check: Check, subject: Subject, certified: Subject):
-    result = made(certified if check.number == "1.8" else subject, check)
+def test_the_hub_keeps(check: Check, subject: Server, certified: Server):
+    result = run_check(certified if check.number == "1.8" else subject, check)
     assert result.complaints == ()
     if result.outcome is Outcome.SKIPPED:
         assert result.reason == NOT_SEEN.get(check.number)
@@ -65,4 +65,4 @@ class TestTheList:
     def test_every_check_says_where_the_standard_says_it(self, check):
         known = r"\d+(\.\d+)*|RFC \d+ [\d.]+|appendix B|Interop [\d.]+"
         assert re.fullmatch(rf"({known})((, | to )({known}))*", check.clause)
-        assert check.clause in next(iter(listing([check])))
+        assert check.clause in next(iter(list_checks([check])))

@@ -15,12 +15,12 @@ from support.processes import free_port
 from support.taxii_hub import Taxii
 from werkzeug.serving import make_server
 
-from tocsin.conformance.client import Options, basic
+from tocsin.conformance.client import Options, basic_auth_header
 from tocsin.conformance.http import Target
 from tocsin.conformance.model import Outcome
-from tocsin.conformance.registry import chosen
-from tocsin.conformance.runner import run
-from tocsin.conformance.server import Subject
+from tocsin.conformance.registry import select_checks
+from tocsin.conformance.runner import run_checks
+from tocsin.conformance.server import Server
 from tocsin.server.cli.main import main
 
 OPENSSL = shutil.which("openssl")
@@ -76,8 +76,10 @@ def listens(port):
 def outcomes(port, folder):
     trust = ssl.create_default_context(cafile=folder / "ca.pem")
     target = Target("https", "127.0.0.1", port, 20, trust)
-    subject = Subject(Options(target, credential=basic("acme-robot:acme-robot-key")))
-    return {r.check.number: r.outcome for r in run(subject, chosen(["1"]), lambda r: None)}
+    subject = Server(Options(target, credential=basic_auth_header("acme-robot:acme-robot-key")))
+    return {
+        r.check.number: r.outcome for r in run_checks(subject, select_checks(["1"]), lambda r: None)
+    }
 
 
 def test_a_server_as_it_should_be_passes(folder):

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tocsin.conformance.client import Options, basic
+from tocsin.conformance.client import Options, basic_auth_header
 from tocsin.conformance.http import Target
 from tocsin.conformance.model import Result
-from tocsin.conformance.registry import chosen
-from tocsin.conformance.runner import run
-from tocsin.conformance.server import Subject
+from tocsin.conformance.registry import select_checks
+from tocsin.conformance.runner import run_checks
+from tocsin.conformance.server import Server
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,16 @@ class ConformanceHub:
     certificate: Path | None = None
     """What opens the first account as well as its key does."""
 
-    def subject(self, timeout: float = 60) -> Subject:
+    def subject(self, timeout: float = 60) -> Server:
         """What the checks ask."""
-        keys = {"credential": basic(self.key), "other": basic(self.other)}
-        return Subject(Options(self._target(timeout), collection=self.collection, **keys))
+        keys = {"credential": basic_auth_header(self.key), "other": basic_auth_header(self.other)}
+        return Server(Options(self._target(timeout), collection=self.collection, **keys))
 
-    def certified(self) -> Subject:
+    def certified(self) -> Server:
         """The same with a certificate in place of the keys."""
         target = self._target(60)
         target.tls.load_cert_chain(self.certificate)
-        return Subject(Options(target, certificate=True))
+        return Server(Options(target, certificate=True))
 
     def _target(self, timeout: float) -> Target:
         parts = urlsplit(self.url)
@@ -53,6 +53,6 @@ class ConformanceHub:
         """The results of some checks."""
         subject = self.subject()
         try:
-            return run(subject, chosen(list(numbers)), lambda result: None)
+            return run_checks(subject, select_checks(list(numbers)), lambda result: None)
         finally:
-            subject.clean()
+            subject.delete_posted()
