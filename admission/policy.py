@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from tocsin.admission.merge.confidence import DAY, DECAY_KINDS, ConfidenceSettings
+from tocsin.admission.merge.confidence import ConfidenceSettings
+from tocsin.admission.merge.decay import DECAY_KINDS
+from tocsin.admission.timestamps import DAY
 
 
 class PolicyError(Exception):

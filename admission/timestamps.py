@@ -89,3 +89,7 @@ def _offset(text: str) -> int:
 
 def _shown(text: object) -> str:
     return ascii(str(text)[:60])
+
+
+DAY = 86_400_000_000
+"""µs."""

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from tocsin.admission.merge.confidence import NEUTRAL
-from tocsin.admission.merge.merging import HubStatistics
+from tocsin.admission.merge.statistics import HubStatistics
 from tocsin.admission.model import (
     Assessment,
     Consent,

@@ -22,8 +22,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tocsin.admission.markings.tlp import TLP_2_IDS, read_markings, split_off_granular_tlp
+from tocsin.admission.merge.content import is_same_content, latest_by_partner
 from tocsin.admission.merge.identity import contributing_properties
-from tocsin.admission.merge.merging import is_same_content, latest_by_partner
 from tocsin.admission.model import (
     Candidate,
     Contribution,

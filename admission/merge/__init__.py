@@ -1,1 +1,9 @@
-"""When two reports are the same thing, and what all reports of one thing say together."""
+"""Merging: many reports of one thing become one public object (docs/merging.md).
+
+When are two reports the same?        `identity`
+Whose name and description win?       `content`
+Which sources are independent?        `sources`
+What do sightings and opinions count? `assessments`
+How is confidence worked out?         `confidence`, and with age `decay`
+What does the hub itself state?       `statistics`
+"""

@@ -1,10 +1,10 @@
-"""How sure the hub is of a public object: the formula of docs/merging.md.
+"""How confidence is worked out from several sources: the formula of docs/merging.md.
 
-Pure and exact: fractions until the last step, so that neither the order of the
-sources nor a rounding in between changes anything.  The result is never above
-the ceiling; it never falls when a source joins, is more reliable or surer, and
-never rises with age or with a report of a false alarm.  What nobody stated is
-not invented.
+Exact: fractions until the last step, so neither the order of the sources nor
+intermediate rounding matters.  The result never exceeds the ceiling, never
+falls when a source joins, is more reliable or more confident, and never rises
+with a false positive.  If no source states a confidence, the result is None.
+Age is the matter of `decay`, the grouping into sources that of `sources`.
 """
 
 from __future__ import annotations
@@ -14,26 +14,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from tocsin.admission.model import StixObject
-from tocsin.admission.observables.extract import extract_observables
-
 NEUTRAL = 50
-"""The reliability of a source that nobody has judged: what it states counts as it stands."""
+"""The reliability of a source that nobody has rated: its stated confidence is unchanged."""
 
 ADMIRALTY: Mapping[str, int] = {"A": 100, "B": 80, "C": 60, "D": 40, "E": 20, "F": NEUTRAL}
-"""The reliability that each letter of the Admiralty code stands for; F: cannot be judged."""
-
-DECAY_KINDS: Mapping[str, str] = {
-    "ipv4-addr": "ipv4",
-    "ipv6-addr": "ipv6",
-    "domain-name": "domain",
-    "url": "url",
-    "email-addr": "email",
-}
-"""Observables that age, by their names in the policy; besides there are `hash` and `other`."""
-
-DAY = 86_400_000_000
-"""µs."""
+"""The reliability for each letter of the Admiralty code; F means that it cannot be judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +26,35 @@ class ConfidenceSettings:
     """The numbers of the formula, from the tables [merge] and [decay] of the policy."""
 
     ceiling: int
-    """Nothing is surer than this."""
+    """The highest confidence that is published."""
     corroboration_percent: int
-    """Percent of the doubt that remains which a wholly reliable further source removes."""
+    """Percent of the remaining doubt that one more source of reliability 100 removes."""
     unreliable_percent: int
-    """Percent of its word that the least reliable source loses."""
+    """Percent of its stated confidence that a source of reliability 0 loses."""
     reliable_percent: int
-    """Percent of the doubt in its word that the most reliable source is spared."""
+    """Percent of the doubt in its statement that a source of reliability 100 is spared."""
     false_positive_percent: int
-    """Percent of the confidence that a wholly reliable source's report of a false alarm takes."""
+    """Percent of the confidence that a false positive of reliability 100 takes away."""
     refresh_interval: int
-    """µs by which `last_reported` must have moved before that alone makes a new version."""
+    """µs by which `last_reported` must move before that alone makes a new version."""
     step: int
-    """Points by which confidence falls with age, all at once."""
+    """Points by which decaying confidence falls at a time."""
     half_lives: Mapping[str, int]
-    """µs after which half of the confidence is left, by kind of observable."""
+    """µs after which half of the confidence is left, by kind of observable (`decay`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One independent source: all contributions that go back to one origin."""
+    """One independent source: everything that goes back to one origin."""
 
     reliability: int
-    """From 0 to 100; that of its most reliable partner."""
+    """From 0 to 100: that of its most reliable partner."""
     confidence: int | None
-    """The highest weighed confidence that was stated; None: none was."""
+    """The highest weighed confidence that it states; None if it states none."""
 
 
 def weigh_confidence(stated: int, reliability: int, scale: ConfidenceSettings) -> int:
-    """A stated confidence as the source's reliability makes it; unchanged at NEUTRAL."""
+    """Adjust a stated confidence by the source's reliability; unchanged at NEUTRAL."""
     away = Fraction(reliability - NEUTRAL, NEUTRAL)
     if away < 0:
         return math.floor(stated * (1 + away * Fraction(scale.unreliable_percent, 100)))
@@ -79,9 +64,10 @@ def weigh_confidence(stated: int, reliability: int, scale: ConfidenceSettings) -
 def combine_confidence(
     sources: Iterable[Source], denials: Iterable[int], scale: ConfidenceSettings
 ) -> int | None:
-    """What independent sources say together; `denials` are the reliabilities of who denies it.
+    """Combine independent sources; `denials` are the reliabilities of those that deny it.
 
-    Each source in turn is taken at its word and corroborated by the others; the best counts.
+    Each source in turn is taken as the first and corroborated by the others; the best result
+    counts.  None if no source states a confidence.
     """
     everyone = list(sources)
     left = [
@@ -100,41 +86,8 @@ def combine_confidence(
     return math.floor(max(words) * math.prod(kept))
 
 
-def decay_confidence(confidence: int, age: int, half_life: int, step: int) -> int:
-    """What is left of it after `age` µs, falling by whole steps."""
-    if half_life == 0 or age <= 0:
-        return confidence
-    lost = confidence - confidence * 2.0 ** (-age / half_life)
-    falls = min(int(lost // step), (confidence - 1) // step)  # something is left for ever
-    return confidence - step * falls
-
-
-def next_decay(confidence: int, age: int, half_life: int, step: int) -> int | None:
-    """The age in µs at which it falls by the next step; None: it has fallen for good."""
-    left = decay_confidence(confidence, age, half_life, step) - step
-    if half_life == 0 or left <= 0:
-        return None
-    return max(age + 1, math.ceil(half_life * math.log2(confidence / left)))
-
-
-def half_life(subject: StixObject, scale: ConfidenceSettings) -> int:
-    """µs in which the object loses half of its worth; 0: it does not age.
-
-    Indicators age, as slowly as the most lasting thing that they are about.
-    """
-    if subject["type"] != "indicator":
-        return 0
-    kinds = {_kind(o.kind, o.property) for o in extract_observables(subject) if not o.negated}
-    lives = [scale.half_lives[kind] for kind in kinds or {"other"}]
-    return max(lives) if all(lives) else 0
-
-
-def _kind(kind: str, path: str) -> str:
-    return "hash" if ".hashes." in f".{path}" else DECAY_KINDS.get(kind, "other")
-
-
 def parse_reliability(text: str) -> int:
-    """The reliability that an operator writes: a letter of the Admiralty code, or 0 to 100.
+    """Parse the reliability an operator writes: a letter of the Admiralty code, or 0 to 100.
 
     >>> reliability_of("b"), reliability_of("75")
     (80, 75)
@@ -150,6 +103,6 @@ def parse_reliability(text: str) -> int:
 
 
 def merge_sources(sources: Sequence[Source]) -> Source:
-    """One source in place of several that are not independent."""
+    """One source in place of several that share an origin."""
     words = [source.confidence for source in sources if source.confidence is not None]
     return Source(max(s.reliability for s in sources), max(words, default=None))

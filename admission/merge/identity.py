@@ -1,9 +1,8 @@
-"""When are two submissions the same thing?
+"""When are two reports the same, and the public id that follows from it.
 
-The key is computed from the object as it stands before sanitising and kept
-beside it; otherwise a resubmission of the original would look new.  The
-sharing scope is part of it: what is known at AMBER never meets what is known
-at GREEN.
+The key is computed before sanitising, so that a resubmission of the original
+has the same key.  The sharing scope is part of it: reports at AMBER and at
+GREEN are never merged.
 """
 
 import hashlib
@@ -63,10 +62,10 @@ _PREFERRED_HASHES = ("MD5", "SHA-1", "SHA-256", "SHA-512")
 
 
 def identify(candidate: Candidate, partner: str) -> Candidate:
-    """The candidate with its key.
+    """Set the candidate's key.
 
-    Indicators, SCOs and relationships are the same whoever sends them; any
-    other object is its submitter's own, so that nobody speaks for another.
+    Indicators, SCOs and relationships have the same key for every sender; any other object
+    belongs to its submitter, so that no partner changes another's.
     """
     subject = candidate.object
     if subject is None:
@@ -80,52 +79,52 @@ def identify(candidate: Candidate, partner: str) -> Candidate:
     elif is_observable_type(kind):
         name = observable_id(subject)
         whose = "" if has_contributing_properties(subject) else f"{partner}:"
-        return candidate.with_key(f"sco:{whose}{name}").with_findings(*_renamed(subject, name))
+        return candidate.with_key(f"sco:{whose}{name}").with_findings(*_id_findings(subject, name))
     else:
         return candidate.with_key(submitter_key(partner, subject["id"], candidate.scope))
 
 
 def submitter_key(partner: str, name: str, scope: str) -> str:
-    """What makes an object that is its submitter's own the same again; `name` is its id there."""
+    """The key of an object that belongs to its submitter; `name` is the submitter's id for it."""
     parts = (name.rpartition("--")[0], partner, name, scope)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def indicator_key(pattern_type: str, pattern: str, scope: str) -> str:
-    """What makes two indicators the same: language, canonical pattern, scope."""
+    """The key of an indicator: pattern language, canonical pattern, scope."""
     parts = ("indicator", pattern_type, pattern, scope)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _renamed(subject: StixObject, name: str) -> tuple[Finding, ...]:
-    """That an SCO is published under another id, which its values give it."""
+def _id_findings(subject: StixObject, name: str) -> tuple[Finding, ...]:
+    """Findings about an SCO whose id is not the deterministic one (STIX 2.1 section 2.9)."""
     sent = subject["id"]
     if name != sent:
-        message = f"published as {name}, the id that its values give it"
+        message = f"published as {name}, the deterministic id for its values"
     elif (
         not has_contributing_properties(subject)
         and uuid.UUID(sent.rpartition("--")[2]).version != 4
     ):
-        message = "nothing of it can give it an id: a UUID of version 4 is wanted"
+        message = "has no ID contributing property: use a UUID of version 4 as its id"
     else:
         return ()
     return (Finding("normalise", "observable_id", Action.REPAIRED, message, "id"),)
 
 
 def has_contributing_properties(subject: StixObject) -> bool:
-    """Whether an SCO has anything that gives it its id."""
-    return bool(_made_of(subject))
+    """True if an SCO has a property that contributes to its id."""
+    return bool(_contributing_names(subject))
 
 
-def _made_of(subject: StixObject) -> list[str]:
-    """The properties that the object has and that give it its id."""
+def _contributing_names(subject: StixObject) -> list[str]:
+    """The names of the object's properties that contribute to its id."""
     return [name for name in contributing_properties(subject["type"]) if name in subject]
 
 
 def relationship_key(subject: StixObject, scope: str) -> str:
-    """What makes two relationships the same: type, ends and scope.
+    """The key of a relationship: type, ends and scope.
 
-    The hub asks again with the public ends; a client has only the submitter's.
+    The hub computes it again with public ids as ends; a client has only the submitter's.
     """
     ends = (subject["source_ref"], subject["target_ref"])
     parts = ("relationship", subject["relationship_type"], *ends, scope)
@@ -133,7 +132,7 @@ def relationship_key(subject: StixObject, scope: str) -> str:
 
 
 def is_observable_type(kind: str) -> bool:
-    """Whether `kind` is a STIX Cyber-observable Object type."""
+    """True if `kind` is a STIX Cyber-observable Object type."""
     schema = schemas().get(kind)
     return schema is not None and schema.observable
 
@@ -141,26 +140,26 @@ def is_observable_type(kind: str) -> bool:
 def observable_id(subject: StixObject) -> str:
     """The deterministic id of an SCO (STIX 2.1 section 2.9).
 
-    An SCO without any contributing property keeps the id that it came with.
+    An SCO without a contributing property keeps the id it was sent with.
     """
     kind = subject["type"]
     chosen = {
         name: _preferred(subject[name]) if name == "hashes" else subject[name]
-        for name in _made_of(subject)
+        for name in _contributing_names(subject)
     }
     if not chosen:
         return str(subject["id"])
-    named = uuid.uuid5(SCO_NAMESPACE, rfc8785.dumps(chosen).decode())
-    return f"{kind}--{named}"
+    identifier = uuid.uuid5(SCO_NAMESPACE, rfc8785.dumps(chosen).decode())
+    return f"{kind}--{identifier}"
 
 
 def contributing_properties(kind: str) -> tuple[str, ...]:
-    """The properties that make an observable of this type what it is."""
+    """The ID contributing properties of an SCO type; empty for any other type."""
     return CONTRIBUTING_PROPERTIES.get(kind, ())
 
 
 def is_well_known(subject: StixObject) -> bool:
-    """Whether it is one of MITRE's ATT&CK, or defines the hubs' extension: the same everywhere."""
+    """True for objects of MITRE ATT&CK and for those that define the hubs' extension."""
     name = subject.get("id")
     if name in (MITRE_MARKING, EXTENSION, AUTHOR):
         return True
@@ -168,6 +167,20 @@ def is_well_known(subject: StixObject) -> bool:
 
 
 def _preferred(hashes: dict[str, str]) -> dict[str, str]:
-    """The one hash that contributes: the first of a fixed order, else the first by name."""
+    """The one hash that contributes: the first in the order of STIX 2.1, else by name."""
     name = next((name for name in _PREFERRED_HASHES if name in hashes), min(hashes, default=""))
     return {name: hashes[name]} if name else {}
+
+
+def public_id(kind: str, key: str, namespace: uuid.UUID) -> str:
+    """The hub's id for the object with this key: stable without a stored table.
+
+    `namespace` is secret, so that outsiders cannot compute ids from values.
+    """
+    return f"{kind}--{uuid.uuid5(namespace, key)}"
+
+
+def public_id_v4(kind: str, key: str, namespace: uuid.UUID) -> str:
+    """The same as a UUID of version 4, for an SCO without contributing properties (section 2.9)."""
+    derived = uuid.uuid5(namespace, key)
+    return f"{kind}--{uuid.UUID(bytes=derived.bytes, version=4)}"

@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 
 from tocsin.admission.errors import Malformed
+from tocsin.admission.merge.content import object_digest
 from tocsin.admission.merge.identity import is_observable_type
-from tocsin.admission.merge.merging import object_digest
 from tocsin.admission.model import (
     Action,
     Finding,

@@ -22,9 +22,10 @@ from tocsin.admission.merge.identity import (
     has_contributing_properties,
     is_observable_type,
     observable_id,
+    public_id,
+    public_id_v4,
     relationship_key,
 )
-from tocsin.admission.merge.merging import public_id, public_id_v4
 from tocsin.admission.model import (
     Candidate,
     Layer,

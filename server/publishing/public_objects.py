@@ -15,20 +15,17 @@ from dataclasses import dataclass, field, replace
 import orjson
 
 from tocsin.admission.markings.granular import layers_of, merge_by_tlp
-from tocsin.admission.merge.confidence import DAY, ConfidenceSettings
-from tocsin.admission.merge.identity import is_observable_type
-from tocsin.admission.merge.merging import (
-    HubStatistics,
-    add_statistics,
-    compute_statistics,
+from tocsin.admission.merge.assessments import parse_assessments, trim_assessments
+from tocsin.admission.merge.confidence import ConfidenceSettings
+from tocsin.admission.merge.content import (
     latest_by_partner,
     merge_contributions,
     object_digest,
-    parse_assessments,
-    trim_assessments,
     version_gap,
     version_order,
 )
+from tocsin.admission.merge.identity import is_observable_type
+from tocsin.admission.merge.statistics import HubStatistics, add_statistics, compute_statistics
 from tocsin.admission.model import (
     Assessment,
     Contribution,
@@ -36,7 +33,7 @@ from tocsin.admission.model import (
     StixObject,
     Tlp,
 )
-from tocsin.admission.timestamps import micros, stix_time
+from tocsin.admission.timestamps import DAY, micros, stix_time
 from tocsin.server.index_terms import index_terms, visibility
 from tocsin.server.model import (
     Collection,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tocsin.admission.markings.granular import layer_at
-from tocsin.admission.merge.merging import object_digest
+from tocsin.admission.merge.content import object_digest
 from tocsin.admission.model import Layer, StixObject, Tlp
 from tocsin.server.model import PublicObject, TlpVersion
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tocsin.admission.merge.merging import canonical_json, latest_by_partner
+from tocsin.admission.merge.content import canonical_json, latest_by_partner
 from tocsin.admission.model import (
     CONSENTS_TO_NAME,
     Action,

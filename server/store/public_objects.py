@@ -13,7 +13,7 @@ import orjson
 from pymongo import ReplaceOne
 from pymongo.client_session import ClientSession
 
-from tocsin.admission.merge.merging import HubStatistics
+from tocsin.admission.merge.statistics import HubStatistics
 from tocsin.admission.model import (
     Assessment,
     AssessmentKind,

@@ -7,17 +7,11 @@ from support.hub import GREEN
 from support.stix_objects import TIME, made, ref
 
 from tocsin.admission import Pipeline, policy_of
-from tocsin.admission.merge.confidence import (
-    DAY,
-    Source,
-    combine_confidence,
-    decay_confidence,
-    half_life,
-    weigh_confidence,
-)
+from tocsin.admission.merge.confidence import Source, combine_confidence, weigh_confidence
+from tocsin.admission.merge.decay import decay_confidence, half_life
 from tocsin.admission.model import Candidate, Submitter, Verdict
 from tocsin.admission.policy import _TABLES
-from tocsin.admission.timestamps import stix_time
+from tocsin.admission.timestamps import DAY, stix_time
 from tocsin.admission.warninglists.index import Lists
 from tocsin.config import policy_text
 

@@ -7,9 +7,8 @@ from typing import Any
 
 from support.hub import HubInProcess, Object, sdo
 
-from tocsin.admission.merge.confidence import DAY
 from tocsin.admission.stix.history_extension import EXTENSION
-from tocsin.admission.timestamps import stix_time
+from tocsin.admission.timestamps import DAY, stix_time
 from tocsin.server.model import Partner
 from tocsin.server.publishing.public_objects import HOUR
 from tocsin.server.store import Store, wall_clock

@@ -9,7 +9,7 @@ from support.misp_events import (
     uuid,
 )
 
-from tocsin.admission.merge.merging import group_by_origin
+from tocsin.admission.merge.sources import group_by_origin
 from tocsin.admission.model import Contribution, Tlp
 from tocsin.server.store import Store
 

@@ -14,9 +14,8 @@ from support.clock import (
 )
 from support.hub import AMBER, details, indicator
 
-from tocsin.admission.merge.confidence import DAY
 from tocsin.admission.stix.history_extension import AUTHOR, EXTENSION
-from tocsin.admission.timestamps import stix_time
+from tocsin.admission.timestamps import DAY, stix_time
 from tocsin.server.model import Partner
 
 

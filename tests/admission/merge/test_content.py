@@ -12,24 +12,17 @@ from support.paths import ROOT
 
 from tocsin.admission import formats, policy_of
 from tocsin.admission.markings.granular import merge_by_tlp
+from tocsin.admission.merge.assessments import trim_assessments
 from tocsin.admission.merge.confidence import (
-    DAY,
     Source,
     combine_confidence,
-    decay_confidence,
-    half_life,
-    next_decay,
     parse_reliability,
     weigh_confidence,
 )
-from tocsin.admission.merge.merging import (
-    add_statistics,
-    canonical_json,
-    compute_statistics,
-    group_by_origin,
-    merge_contributions,
-    trim_assessments,
-)
+from tocsin.admission.merge.content import canonical_json, merge_contributions
+from tocsin.admission.merge.decay import decay_confidence, half_life, next_decay
+from tocsin.admission.merge.sources import group_by_origin
+from tocsin.admission.merge.statistics import add_statistics, compute_statistics
 from tocsin.admission.model import (
     Assessment as Voice,
 )
@@ -41,6 +34,7 @@ from tocsin.admission.model import (
 from tocsin.admission.policy import PolicyError
 from tocsin.admission.stix.history_extension import EXTENSION, author, extension_definition
 from tocsin.admission.stix.schemas import schemas
+from tocsin.admission.timestamps import DAY
 from tocsin.config import policy_text
 
 SCALE = policy_of(policy_text()).confidence

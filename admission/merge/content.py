@@ -1,0 +1,155 @@
+"""Merging the content of several contributions into one public object.
+
+Whose name and description win, which lists are united, from when until when an
+indicator is valid.  The content is computed from all contributions every time,
+so their order does not matter.  The hub's own statements are in `statistics`.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from tocsin.admission.model import (
+    Contribution,
+    StixObject,
+    Tlp,
+)
+from tocsin.admission.timestamps import micros
+
+_MERGED_LISTS = ("indicator_types", "kill_chain_phases", "labels", "external_references")
+"""Lists of which the public object has the union."""
+_SET_BY_HUB = ("id", "created", "modified", "created_by_ref", "revoked", "confidence")
+"""Properties that the hub sets; no contribution determines them."""
+
+
+def object_digest(subject: StixObject, exclude: Iterable[str] = ()) -> bytes:
+    """16 octets over the object's value; equal for equal objects in any order of properties."""
+    skipped = set(exclude)
+    chosen = {name: value for name, value in subject.items() if name not in skipped}
+    return hashlib.blake2b(canonical_json(chosen), digest_size=16).digest()
+
+
+def canonical_json(subject: StixObject) -> bytes:
+    """The object as compact JSON with sorted keys."""
+    return orjson.dumps(subject, option=orjson.OPT_SORT_KEYS)
+
+
+def merge_contributions(contributions: Sequence[Contribution]) -> StixObject:
+    """Merge the contributions into the content of the public object, without `_SET_BY_HUB`.
+
+    The newest contribution is the base; an indicator takes its name and description from all.
+    If contributions have several levels (an SCO keeps its id at every level), only those at the
+    least strict level count, so that nothing known at a stricter level shows.
+    """
+    seen = sorted(latest_by_partner(contributions), key=_newest_first)
+    subjects = [contribution.object for contribution in seen]
+    content = {name: value for name, value in subjects[0].items() if name not in _SET_BY_HUB}
+    if content["type"] == "indicator":
+        content |= _choose_texts(subjects) | _merge_validity(_least_strict_only(contributions))
+    for name in _MERGED_LISTS:
+        union = _merge_lists(subject.get(name, ()) for subject in subjects)
+        if union:
+            content[name] = union
+    return {name: value for name, value in content.items() if value is not None}
+
+
+def latest_by_partner(contributions: Sequence[Contribution]) -> list[Contribution]:
+    """The newest contribution of each partner at the least strict level.
+
+    Its `first_reported` and `last_reported` cover all of the partner's ids for the object.
+    """
+    if len(contributions) == 1:
+        return list(contributions)
+    words: dict[str, list[Contribution]] = {}
+    for each in _least_strict_only(contributions):
+        words.setdefault(each.partner, []).append(each)
+    return [_latest_version(own) for own in words.values()]
+
+
+def version_order(contribution: Contribution) -> tuple[int, str]:
+    """Sort key for one partner's contributions to one object, newest last.
+
+    At the same moment the greater id counts as the newer, so the order of arrival does not
+    matter.  Without a version the time of receipt counts.
+    """
+    version, received = contribution.version, contribution.received
+    return (micros(version) if version else received, contribution.source_id)
+
+
+def _least_strict_only(contributions: Sequence[Contribution]) -> list[Contribution]:
+    least: Tlp = min(contribution.tlp for contribution in contributions)
+    return [contribution for contribution in contributions if contribution.tlp == least]
+
+
+def _latest_version(own: Sequence[Contribution]) -> Contribution:
+    if len(own) == 1:
+        return own[0]
+    first = min(each.first_reported or each.received for each in own)
+    last = max(each.last_reported or each.received for each in own)
+    return replace(max(own, key=version_order), first_reported=first, last_reported=last)
+
+
+def _newest_first(contribution: Contribution) -> tuple[int, bytes]:
+    stamp = micros(contribution.version) if contribution.version else 0
+    return (-stamp, canonical_json(contribution.object))
+
+
+def _merge_validity(spoken: Sequence[Contribution]) -> StixObject:
+    """The earliest `valid_from` and the latest `valid_until`; the latter None if one has none."""
+    subjects = [contribution.object for contribution in spoken]
+    until = None
+    if all("valid_until" in subject for subject in subjects):
+        until = max((subject["valid_until"] for subject in subjects), key=micros)
+    since = min((subject["valid_from"] for subject in subjects), key=micros)
+    return {"valid_from": since, "valid_until": until}
+
+
+def _choose_texts(subjects: Sequence[StixObject]) -> StixObject:
+    content: StixObject = {}
+    for name in ("name", "description"):
+        texts = [subject[name] for subject in subjects if subject.get(name)]
+        if texts:
+            content[name] = min(texts, key=_text_preference)
+    return content
+
+
+def _text_preference(text: str) -> tuple[int, str]:
+    """Sort key: the longest text first, texts with masked parts last."""
+    return (-len(text) + 1000 * text.count("[removed"), text)
+
+
+def _merge_lists(lists: Iterable[Sequence[Any]]) -> list[Any]:
+    by_text: dict[bytes, Any] = {}
+
+    for items in lists:
+        by_text.update({orjson.dumps(item, option=orjson.OPT_SORT_KEYS): item for item in items})
+    return [by_text[text] for text in sorted(by_text)]
+
+
+def is_same_content(new: StixObject, old: StixObject) -> bool:
+    """True if `new` adds nothing to `old`; a later `valid_from` is nothing new."""
+    if new == old:
+        return True
+    if "valid_from" not in new or "valid_from" not in old:
+        return False
+    if micros(new["valid_from"]) < micros(old["valid_from"]):
+        return False
+    return {**new, "valid_from": ""} == {**old, "valid_from": ""}
+
+
+def version_gap(new: Contribution, old: Contribution) -> int:
+    """How much later, in µs, `new` is than what the partner sent under the same id before.
+
+    1 if one of them has no version: the last to arrive is the newer.
+    """
+    if not (old.version and new.version):
+        return 1
+    return micros(new.version) - micros(old.version)
+
+
+def is_same_definition(new: Contribution, old: Contribution) -> bool:
+    """True if two marking definitions that are passed on byte for byte have the same value."""
+    return bool(old.raw) and orjson.loads(old.raw) == orjson.loads(new.raw)

@@ -1,0 +1,58 @@
+"""How confidence decays with age: by whole steps along a half-life per kind of observable.
+
+Indicators decay; no other object does (docs/merging.md, "Age").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from tocsin.admission.merge.confidence import ConfidenceSettings
+from tocsin.admission.model import StixObject
+from tocsin.admission.observables.extract import extract_observables
+
+DECAY_KINDS: Mapping[str, str] = {
+    "ipv4-addr": "ipv4",
+    "ipv6-addr": "ipv6",
+    "domain-name": "domain",
+    "url": "url",
+    "email-addr": "email",
+}
+"""The policy's name of each SCO type with a half-life of its own; else `hash` or `other`."""
+
+
+def decay_confidence(confidence: int, age: int, half_life: int, step: int) -> int:
+    """The confidence left after `age` µs; it falls by whole steps and never to 0.
+
+    A `half_life` of 0 means no decay.
+    """
+    if half_life == 0 or age <= 0:
+        return confidence
+    lost = confidence - confidence * 2.0 ** (-age / half_life)
+    falls = min(int(lost // step), (confidence - 1) // step)  # never below 1
+    return confidence - step * falls
+
+
+def next_decay(confidence: int, age: int, half_life: int, step: int) -> int | None:
+    """The age in µs at which confidence falls by the next step; None if it falls no further."""
+    left = decay_confidence(confidence, age, half_life, step) - step
+    if half_life == 0 or left <= 0:
+        return None
+    return max(age + 1, math.ceil(half_life * math.log2(confidence / left)))
+
+
+def half_life(subject: StixObject, scale: ConfidenceSettings) -> int:
+    """The half-life of the object's confidence in µs; 0 if it does not decay.
+
+    The longest half-life among the observables of an indicator's pattern counts.
+    """
+    if subject["type"] != "indicator":
+        return 0
+    kinds = {_kind(o.kind, o.property) for o in extract_observables(subject) if not o.negated}
+    lives = [scale.half_lives[kind] for kind in kinds or {"other"}]
+    return max(lives) if all(lives) else 0
+
+
+def _kind(kind: str, path: str) -> str:
+    return "hash" if ".hashes." in f".{path}" else DECAY_KINDS.get(kind, "other")
