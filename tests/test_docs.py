@@ -7,10 +7,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from msgspec.structs import fields
 from support.paths import ROOT
 
 from tocsin.config import ClientSettings, HubSettings

@@ -11,6 +11,8 @@ from dataclasses import asdict, replace
 from difflib import get_close_matches
 from pathlib import Path
 
+import msgspec
+
 from tocsin.admission import policy_of
 from tocsin.admission.errors import (
     Malformed,
@@ -170,7 +172,8 @@ def _previews(arguments: argparse.Namespace, settings: ClientSettings) -> list[P
             for file in files
         ]
     policy = policy_of(policy_text(settings.policy), settings.policy)
-    checker = Checker(replace(settings, default_tlp=tlp), policy, load(keep=kept))
+    settings = msgspec.structs.replace(settings, default_tlp=tlp)
+    checker = Checker(settings, policy, load(keep=kept))
     return [file if isinstance(file, Preview) else checker.preview(file, now) for file in files]
 
 

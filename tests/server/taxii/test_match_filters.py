@@ -1,7 +1,5 @@
 """The optional match filters at the door (interoperability document 3.13.2; conformance 20.2)."""
 
-from dataclasses import replace
-
 import pytest
 from support.hub import (
     AMBER,
@@ -173,7 +171,7 @@ def test_a_published_object_is_found_in_its_feed(hub):
     "path", [f"objects/{TOOL['id']}/versions/", "objects/"], ids=["versions", "objects"]
 )
 def test_where_they_are_not_taken_they_are_ignored_and_told(hub, path):
-    off = replace(HubSettings(), interop_filters=False)
+    off = HubSettings(interop_filters=False)
     closed = replace_client(hub, off) if path == "objects/" else hub
     answer = closed.ask(f"collections/scratch/{path}?match[confidence]=high&match[tlp]=red")
     assert answer.status_code == 200

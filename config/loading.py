@@ -1,0 +1,235 @@
+"""Read settings: defaults, then a TOML file, then the environment, then the command line.
+
+A later source takes precedence, but lists of the clients' own names and terms add up. An unknown
+or wrong setting raises ConfigError with its name and what would be right. The values of secrets
+never stand in a message.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import msgspec
+from msgspec import inspect
+from msgspec.structs import FieldInfo, fields
+
+from tocsin.config.settings import ClientSettings, HubSettings, Settings, is_secret
+
+HUB_FILE = "TOCSIN_HUB_CONFIG"
+"""The variable that names the hub's file where the command line does not."""
+CLIENT_FILE = "TOCSIN_CLIENT_CONFIG"
+"""The variable that names the clients' file where the command line does not."""
+
+_PREFIX = "TOCSIN_"
+_OTHER_PREFIXES = ("TOCSIN_TEST_", "TOCSIN_BENCH_", "TOCSIN_DEMO_")
+_SHIPPED_POLICY = Path(__file__).with_name("policy.toml")
+
+S = TypeVar("S", bound=Settings)
+
+
+class ConfigError(Exception):
+    """A setting is unknown or wrong; the text names it and says what would be right."""
+
+
+def load_hub(
+    path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]
+) -> HubSettings:
+    """The hub's settings.
+
+    `path` is the file; None: the one that $TOCSIN_HUB_CONFIG names, if any.
+    `overrides` are those of the command line; None there means not given.
+
+    Raises ConfigError.
+    """
+    file = path or _named_file(environ, HUB_FILE)
+    settings = _load(HubSettings, file, environ, overrides)
+    if settings.page_default > settings.page_cap:
+        raise ConfigError(
+            f"page_default: {settings.page_default} is more than page_cap ({settings.page_cap}); "
+            "lower page_default or raise page_cap"
+        )
+    _check_tls(settings)
+    return settings
+
+
+def load_client(
+    path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]
+) -> ClientSettings:
+    """The clients' settings.
+
+    `path` is the file; None: the one that $TOCSIN_CLIENT_CONFIG names, else
+    `tocsin/client.toml` in the user's configuration folder, if it exists.
+    `overrides` are those of the command line; None there means not given.
+
+    Raises ConfigError.
+    """
+    file = path or _named_file(environ, CLIENT_FILE) or _personal_file(environ)
+    return _load(ClientSettings, file, environ, overrides)
+
+
+def policy_text(path: Path | None = None) -> str:
+    """The admission policy: the operator's file, or the shipped one.
+
+    Raises ConfigError if it cannot be read.
+    """
+    return _read_file(path or _SHIPPED_POLICY, "policy")
+
+
+def _check_tls(settings: HubSettings) -> None:
+    for name in ("tls_key", "tls_client_ca"):
+        if getattr(settings, name) and not settings.tls_certificate:
+            raise ConfigError(f"{name}: has no effect without tls_certificate; set that too")
+    if settings.schemes == {"certificate"} and not settings.tls_client_ca:
+        raise ConfigError(
+            "schemes: with certificates alone nobody could log in without tls_client_ca; set that"
+        )
+
+
+def _load(
+    kind: type[S],
+    file: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, object],
+) -> S:
+    known = {field.name: field for field in fields(kind)}
+    values: dict[str, Any] = {}
+    for source, name, raw in _raw_values(known, file, environ, overrides):
+        if name not in known:
+            raise ConfigError(f"{name}: unknown setting ({source}); known are {_join(known)}")
+        value = _convert(known[name], raw, source)
+        if isinstance(value, Path) and file and source == str(file):
+            value = file.parent / value
+        if isinstance(value, tuple):
+            # A term on the command line must not unmask the terms in the file.
+            value = tuple(dict.fromkeys((*values.get(name, ()), *value)))
+        values[name] = value
+    return kind(**values)
+
+
+def _raw_values(
+    known: Mapping[str, FieldInfo],
+    file: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, object],
+) -> Iterator[tuple[str, str, object]]:
+    """(source, name, raw value), from the weakest source to the strongest."""
+    if file:
+        for name, raw in _parse_toml(file).items():
+            yield str(file), name, raw
+    for variable, raw in _variables(environ).items():
+        name = variable.removeprefix(_PREFIX).lower()
+        if name in known:
+            yield f"${variable}", name, raw
+    for name, raw in overrides.items():
+        if raw is not None:
+            yield f"--{name.replace('_', '-')}", name, raw
+
+
+def _variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables of this project; hub and clients may share one environment."""
+    ours = {name: raw for name, raw in environ.items() if name.startswith(_PREFIX)}
+    settings = (*fields(HubSettings), *fields(ClientSettings))
+    known = {f"{_PREFIX}{each.name.upper()}" for each in settings} | {HUB_FILE, CLIENT_FILE}
+    for name in sorted(ours):
+        if name not in known and not name.startswith(_OTHER_PREFIXES):
+            raise ConfigError(f"${name}: unknown setting; known are {_join(known)}")
+    return ours
+
+
+def _convert(field: FieldInfo, raw: object, source: str) -> Any:
+    """The value in the setting's type: TOML's values as they are, text of any source parsed.
+
+    Raises ConfigError.
+    """
+    if raw == "" and field.default is None:
+        return None
+    secret = is_secret(field)
+    try:
+        prepared = _prepare(raw, inspect.type_info(field.type))
+        strict = not isinstance(raw, str)
+        return msgspec.convert(prepared, field.type, strict=strict, dec_hook=_parse_path)
+    except msgspec.ValidationError as error:
+        given = "something else" if secret else ascii(raw)
+        raise ConfigError(
+            f"{field.name}: must be {_describe(field.type)}, but {source} says {given}"
+        ) from (None if secret else error)
+
+
+def _prepare(raw: object, type_: inspect.Type) -> object:
+    """Split text at commas where a list is expected, and write words in lower case."""
+    match type_:
+        case inspect.Metadata():
+            return _prepare(raw, type_.type)
+        case inspect.FrozenSetType() | inspect.VarTupleType():
+            if not isinstance(raw, str | list | tuple):
+                return raw
+            parts = raw.split(",") if isinstance(raw, str) else raw
+            stripped = [part.strip() if isinstance(part, str) else part for part in parts]
+            return [_prepare(part, type_.item_type) for part in stripped if part != ""]
+        case inspect.LiteralType():
+            return raw.lower() if isinstance(raw, str) else raw
+        case _:
+            return raw
+
+
+def _parse_path(kind: type, raw: object) -> Path:
+    """Raises ValueError, which msgspec turns into a ValidationError."""
+    if isinstance(raw, Path):
+        return raw
+    if not isinstance(raw, str) or not re.fullmatch(r"[^\0]+", raw):
+        raise ValueError("not a path")
+    return Path(raw).expanduser()
+
+
+def _describe(annotation: Any) -> str:
+    """What a value of this type looks like: `must be …`."""
+    if get_origin(annotation) is Literal:  # msgspec would sort the words
+        return f"one of {', '.join(get_args(annotation))}"
+    match inspect.type_info(annotation):
+        case inspect.Metadata(extra_json_schema={"description": str(description)}):
+            return description
+        case inspect.FrozenSetType(item_type=inspect.LiteralType(values=values)):
+            return f"a list of one or more of {', '.join(map(str, values))}"
+        case inspect.IntType(ge=low, le=high):
+            return f"a whole number from {low} to {high}"
+        case inspect.FloatType(ge=low, le=high):
+            return f"a number from {low:g} to {high:g}"
+        case inspect.UnionType():
+            return "a path, or empty"
+        case inspect.VarTupleType():
+            return "a list of texts"
+        case _:
+            return "a path"
+
+
+def _parse_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(_read_file(file, "settings"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: not TOML: {error}") from error
+
+
+def _read_file(file: Path, what: str) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{what}: cannot read {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{what}: {file} is not UTF-8 text") from error
+
+
+def _named_file(environ: Mapping[str, str], variable: str) -> Path | None:
+    return Path(environ[variable]).expanduser() if environ.get(variable) else None
+
+
+def _personal_file(environ: Mapping[str, str]) -> Path | None:
+    """The user's own client.toml, if it exists."""
+    folder = environ.get("XDG_CONFIG_HOME") or environ.get("HOME", "") + "/.config"
+    file = Path(folder) / "tocsin" / "client.toml"
+    return file if file.is_file() else None
+
+
+def _join(names: Mapping[str, object] | set[str]) -> str:
+    return ", ".join(sorted(names))

@@ -1,0 +1,134 @@
+"""The settings of the hub and of the clients: their names, types, limits and defaults.
+
+`hub.toml` and `client.toml` list every setting with its default. Where values come from is the
+business of `loading`, which also checks them: a settings object that a program makes itself is
+not checked.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+import msgspec
+from msgspec import Meta
+
+TlpWord = Literal["clear", "green", "amber", "amber+strict", "red"]
+ConsentWord = Literal["none", "usg", "everyone", "everyone-cisa-proprietary"]
+Scheme = Literal["basic", "bearer", "certificate"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+TLP_WORDS: tuple[TlpWord, ...] = get_args(TlpWord)
+CONSENTS: tuple[ConsentWord, ...] = get_args(ConsentWord)
+SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
+
+Switch = Annotated[bool, Meta(description="true or false")]
+
+SECRET = {"secret": True}
+"""Marks a setting whose value must never be shown."""
+
+
+def _text(pattern: str, description: str, *, secret: Switch = False) -> Meta:
+    """Text that matches `pattern` as a whole; `description` says what would be right."""
+    return Meta(
+        pattern=rf"\A(?:{pattern})\Z", description=description, extra=SECRET if secret else None
+    )
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings that show no secret."""
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in msgspec.structs.fields(self)
+            if not is_secret(field)
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def is_secret(field: msgspec.structs.FieldInfo) -> bool:
+    """True if the value of this setting must not be shown."""
+    metadata = getattr(field.type, "__metadata__", ())
+    return any(isinstance(each, Meta) and each.extra == SECRET for each in metadata)
+
+
+class HubSettings(Settings, frozen=True, kw_only=True):
+    """How a hub runs."""
+
+    data: Path = Path("tocsin-data")
+    """The folder of its secrets and, without `mongo_uri`, of its database."""
+    mongo_uri: Annotated[
+        str, _text(r"(mongodb(\+srv)?://\S+)?", "a mongodb:// URI, or empty", secret=True)
+    ] = ""
+    """The MongoDB; empty: the embedded engine is started. May hold a password."""
+    database: Annotated[
+        str, _text("[A-Za-z0-9_-]{1,63}", "1 to 63 letters, digits, `-` or `_`")
+    ] = "tocsin"
+    """The name of the database within MongoDB."""
+    host: Annotated[str, _text(r"\S+", "an address or host name to listen on")] = "127.0.0.1"
+    """The address to listen on."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8420
+    """The port to listen on; 0: any free one."""
+    tls_certificate: Path | None = None
+    """The hub's certificate and its chain, in PEM; None: plain HTTP."""
+    tls_key: Path | None = None
+    """The key of `tls_certificate`, in PEM; None: it is in the same file."""
+    tls_client_ca: Path | None = None
+    """The authorities of client certificates, in PEM; None: no client is asked for one."""
+    schemes: Annotated[frozenset[Scheme], Meta(min_length=1)] = frozenset(SCHEMES)
+    """How a request may prove its account."""
+    public_discovery: Switch = False
+    """Answer the discovery document without a credential."""
+    threads: Annotated[int, Meta(ge=1, le=1024)] = 16
+    """Requests that are answered at the same time."""
+    title: Annotated[str, _text(r".*\S.*", "a line of text that is not blank")] = "Tocsin"
+    """The title in the discovery document."""
+    contact: Annotated[str, _text(".*", "one line of text")] = ""
+    """The contact in the discovery document; empty: none."""
+    max_content_length: Annotated[int, Meta(ge=1024, le=1 << 31)] = 10 * 1024 * 1024
+    """The longest request body that is accepted, in octets."""
+    page_default: Annotated[int, Meta(ge=1, le=100_000)] = 100
+    """Entries on a page where the reader names no limit."""
+    page_cap: Annotated[int, Meta(ge=1, le=100_000)] = 1000
+    """Entries on a page at most, whatever limit the reader names."""
+    interop_filters: Switch = True
+    """Understand the optional match filters of the interoperability document."""
+    requests_per_minute: Annotated[int, Meta(ge=0, le=1_000_000)] = 600
+    """Requests of one account in a minute; 0: no limit."""
+    inline_objects: Annotated[int, Meta(ge=0, le=1_000_000)] = 200
+    """Submissions of at most so many objects are evaluated inside the request."""
+    policy: Path | None = None
+    """The admission policy; None: the shipped one."""
+    log_level: LogLevel = "info"
+    """The least severe level that is logged."""
+
+
+class ClientSettings(Settings, frozen=True, kw_only=True):
+    """How the clients reach a hub, and what admission must know of their partner."""
+
+    url: Annotated[str, _text(r"(https?://\S+)?", "an http:// or https:// URL, or empty")] = ""
+    """The hub's discovery URL, ending in `/taxii2/`."""
+    key: Annotated[
+        str,
+        _text(r"\S*", "account:secret, or the secret alone, as the hub issued it", secret=True),
+    ] = ""
+    """The credential: `account:secret`, or the secret alone, sent as a Bearer token."""
+    cert: Path | None = None
+    """A client certificate with its private key, in PEM."""
+    ca: Path | None = None
+    """The authority of the hub's certificate; None: those of the system."""
+    partner: Annotated[
+        str, _text("[A-Za-z0-9._-]{0,64}", "the partner's short name at the hub, or empty")
+    ] = ""
+    """The partner's slug, under which the policy may have settings of its own."""
+    names: tuple[str, ...] = ()
+    """Names under which the partner is known."""
+    terms: tuple[str, ...] = ()
+    """The partner's own domains, products and networks, masked in what is shared."""
+    consent: ConsentWord = "none"
+    """Who may learn the partner's name."""
+    default_tlp: TlpWord = "amber"
+    """The level of objects without a TLP marking."""
+    policy: Path | None = None
+    """The admission policy of the preview; None: the shipped one."""
+    timeout: Annotated[float, Meta(ge=0.1, le=3600)] = 30.0
+    """Seconds to wait for an answer."""
