@@ -5,9 +5,10 @@ policy gives the same result in the client, where personal data never leaves
 the partner's premises, and in the hub, which trusts no client.
 """
 
+from tocsin.admission.errors import PolicyError
 from tocsin.admission.model import Action, Candidate, Finding, Submitter, Tlp, Verdict
-from tocsin.admission.pipeline import Pipeline, examine, policy_of
-from tocsin.admission.policy import Policy, PolicyError
+from tocsin.admission.pipeline import Pipeline, examine
+from tocsin.admission.policy import Policy, parse_policy
 
 __all__ = [
     "Action",
@@ -20,5 +21,5 @@ __all__ = [
     "Tlp",
     "Verdict",
     "examine",
-    "policy_of",
+    "parse_policy",
 ]

@@ -62,3 +62,7 @@ class Conflict(ShareError):
 
 class Unavailable(ShareError):
     """Not now: the database or a limit stands in the way; try again later."""
+
+
+class PolicyError(Exception):
+    """A policy cannot be followed as it stands; the text names the setting and what it may be."""

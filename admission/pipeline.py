@@ -19,7 +19,6 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import orjson
 
@@ -43,10 +42,9 @@ from tocsin.admission.model import (
     Warninglists,
 )
 from tocsin.admission.normalise import DefaultTlp, normalise
-from tocsin.admission.policy import Policy, PolicyError, parse
+from tocsin.admission.policy import Policy
 from tocsin.admission.rules import (
     check,
-    defaults,
     overruled,
     rule,
 )
@@ -81,7 +79,7 @@ _OVERRULED = Finding(
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Pipeline", "Policy", "examine", "policy_of"]
+__all__ = ["Pipeline", "examine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,35 +242,6 @@ class Pipeline:
         default = self._submitter.default_tlp
         defaults = DefaultTlp(default, _carried(together, definitions, default))
         return SubmissionContext(definitions, authors, defaults, rules, now)
-
-
-def policy_of(text: str, file: Path | None = None) -> Policy:
-    """The policy that the text of a policy.toml states, its rules and their settings included.
-
-    Raises PolicyError, naming the file and what is wrong.
-    """
-    try:
-        parsed = parse(text)
-        _check_rules(parsed)
-    except PolicyError as error:
-        raise PolicyError(f"{file or 'policy.toml'}: {error}") from error
-    return parsed
-
-
-def _check_rules(parsed: Policy) -> None:
-    for name in parsed.rules:
-        try:
-            defaults(name)
-        except PolicyError as error:
-            raise PolicyError(f"[sanitise] rules: {error}") from error
-    tables = {"rules": parsed.rule_settings}
-    tables |= {f"partners.{slug}.rules": own for slug, own in parsed.partner_settings.items()}
-    for place, by_rule in tables.items():
-        for name, settings in by_rule.items():
-            check(name, settings, place)
-            if name not in parsed.rules:
-                there = f"[{place}.{name}] has no effect: [sanitise] rules does not name {name}"
-                raise PolicyError(f"{there}; add it there, or leave the table out")
 
 
 def examine(

@@ -10,16 +10,15 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from tocsin.admission import rules
+from tocsin.admission.errors import PolicyError
 from tocsin.admission.merge.confidence import ConfidenceSettings
 from tocsin.admission.merge.decay import DECAY_KINDS
 from tocsin.admission.timestamps import DAY
-
-
-class PolicyError(Exception):
-    """A policy cannot be followed as it stands; the text names the setting and what it may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +80,21 @@ _TABLES: dict[str, tuple[str, ...]] = {
 }
 
 
-def parse(text: str) -> Policy:
-    """The policy that the text of a policy.toml states.
+def parse_policy(text: str, file: Path | None = None) -> Policy:
+    """Parse the text of a policy.toml, the rules and their settings included.
 
-    Raises PolicyError, naming the setting, if anything is missing, unknown or
-    of the wrong kind.
+    Raises PolicyError, naming the file and the setting, if anything is missing, unknown or of
+    the wrong type.
     """
+    try:
+        policy = _parse_tables(text)
+        _check_rules(policy)
+    except PolicyError as error:
+        raise PolicyError(f"{file or 'policy.toml'}: {error}") from error
+    return policy
+
+
+def _parse_tables(text: str) -> Policy:
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -108,6 +116,25 @@ def parse(text: str) -> Policy:
         partner_settings=_partners(tables.get("partners", {})),
         sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
+
+
+def _check_rules(policy: Policy) -> None:
+    """Check that each rule exists and that its settings are known and of the right type."""
+    for name in policy.rules:
+        try:
+            rules.defaults(name)
+        except PolicyError as error:
+            raise PolicyError(f"[sanitise] rules: {error}") from error
+    tables = {"rules": policy.rule_settings}
+    tables |= {f"partners.{slug}.rules": own for slug, own in policy.partner_settings.items()}
+    for place, by_rule in tables.items():
+        for name, settings in by_rule.items():
+            rules.check(name, settings, place)
+            if name not in policy.rules:
+                raise PolicyError(
+                    f"[{place}.{name}] has no effect: [sanitise] rules does not name {name};"
+                    " add it there, or leave the table out"
+                )
 
 
 def _check_names(tables: Mapping[str, Any]) -> None:

@@ -29,7 +29,7 @@ from tocsin.admission.model import Candidate, Observable
 from tocsin.admission.observables.extract import extract_observables
 from tocsin.admission.patterns.canonical import canonical, field, path_spelt
 from tocsin.admission.patterns.grammar import parse
-from tocsin.admission.policy import parse as policy_of
+from tocsin.admission.policy import parse_policy
 from tocsin.admission.stix.validate import validate
 from tocsin.admission.timestamps import micros
 
@@ -245,7 +245,7 @@ def labelled(path: Path) -> int:
     if not path.exists():
         return 0
     bad = 0
-    policy = policy_of((Path(__file__).parent.parent / "config" / "policy.toml").read_text())
+    policy = parse_policy((Path(__file__).parent.parent / "config" / "policy.toml").read_text())
     cases = [json.loads(line) for line in path.read_text().splitlines()]
     for case in cases:
         subject = {**INDICATOR, "pattern": case["pattern"]}

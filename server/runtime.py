@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from tocsin.admission import policy_of
+from tocsin.admission import parse_policy
 from tocsin.admission.policy import Policy
 from tocsin.admission.warninglists.index import load
 from tocsin.config import ConfigError, HubSettings, policy_text
@@ -91,7 +91,7 @@ def _engine(settings: HubSettings, say: Say) -> Iterator[str]:
 def _joined(settings: HubSettings, uri: str, clock: Clock = wall_clock) -> Iterator[Runtime]:
     own = load_secrets(settings.data)
     admission = AdmissionConfig(
-        policy_of(policy_text(settings.policy), settings.policy), load(keep=kept)
+        parse_policy(policy_text(settings.policy), settings.policy), load(keep=kept)
     )
     store = Store.connect(uri, name=settings.database, clock=clock)
     try:

@@ -18,8 +18,8 @@ from pkgutil import iter_modules
 from types import ModuleType
 
 from tocsin.admission import masking
+from tocsin.admission.errors import PolicyError
 from tocsin.admission.model import Rule, RuleContext
-from tocsin.admission.policy import PolicyError
 
 _KINDS: Mapping[type, str] = {
     str: "text",

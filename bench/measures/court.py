@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from tocsin.admission import Pipeline, formats, policy_of
+from tocsin.admission import Pipeline, formats, parse_policy
 from tocsin.admission.model import (
     Candidate,
     Finding,
@@ -26,7 +26,7 @@ PARTNER = Submitter(partner="acme", names=("ACME Corp",), terms=("acme-corp.exam
 
 @cache
 def policy() -> Policy:
-    return policy_of(policy_text(None))
+    return parse_policy(policy_text(None))
 
 
 @cache

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from tocsin.admission import policy_of
+from tocsin.admission import parse_policy
 from tocsin.admission.errors import (
     Malformed,
     NotAllowed,
@@ -171,7 +171,7 @@ def _previews(arguments: argparse.Namespace, settings: ClientSettings) -> list[P
             file if isinstance(file, Preview) else unexamined(file, now, Tlp.parse(tlp))
             for file in files
         ]
-    policy = policy_of(policy_text(settings.policy), settings.policy)
+    policy = parse_policy(policy_text(settings.policy), settings.policy)
     settings = msgspec.structs.replace(settings, default_tlp=tlp)
     checker = Checker(settings, policy, load(keep=kept))
     return [file if isinstance(file, Preview) else checker.preview(file, now) for file in files]

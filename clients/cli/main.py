@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from tocsin.admission.errors import ShareError
-from tocsin.admission.policy import PolicyError
+from tocsin.admission.errors import PolicyError, ShareError
 from tocsin.clients.cli import commands
 from tocsin.clients.cli.commands import (
     FAILED,

@@ -13,8 +13,7 @@ from importlib.util import find_spec
 
 import click
 
-from tocsin.admission.errors import ShareError, Unavailable
-from tocsin.admission.policy import PolicyError
+from tocsin.admission.errors import PolicyError, ShareError, Unavailable
 from tocsin.config import ConfigError, stdio
 from tocsin.config.command_line import CONTEXT, EXIT_CODES, format_examples, run_command
 from tocsin.server.cli.deprecated import modernise

@@ -5,7 +5,7 @@ import tracemalloc
 import pytest
 from support.stix_objects import made
 
-from tocsin.admission import Pipeline, policy_of
+from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.model import Candidate, Submitter
 from tocsin.admission.warninglists.index import Lists
 from tocsin.config import policy_text
@@ -18,7 +18,7 @@ LONG = 200_000
 
 def examined(subjects):
     candidates = [Candidate(index, subject) for index, subject in enumerate(subjects)]
-    return Pipeline(policy_of(KEEPING), Submitter(), Lists([])).examine(candidates, NOW)
+    return Pipeline(parse_policy(KEEPING), Submitter(), Lists([])).examine(candidates, NOW)
 
 
 def long(number):

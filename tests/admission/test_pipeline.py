@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tocsin.admission import Pipeline, policy_of
+from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.formats import ReadOptions, read
 from tocsin.admission.model import Submitter, Tlp
 from tocsin.admission.warninglists.index import load
@@ -15,7 +15,7 @@ NOW = 1_790_000_000_000_000
 
 @pytest.fixture(scope="module")
 def examiner():
-    return Pipeline(policy_of(policy_text(None)), Submitter(partner="acme"), load())
+    return Pipeline(parse_policy(policy_text(None)), Submitter(partner="acme"), load())
 
 
 def examined(examiner, *subjects):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.admission import policy_of
-from tocsin.admission.policy import PolicyError
+from tocsin.admission import parse_policy
+from tocsin.admission.errors import PolicyError
 from tocsin.config import HubSettings, policy_text
 from tocsin.server.model import Partner
 from tocsin.server.runtime import open_serving_runtime
@@ -17,7 +17,7 @@ FILE = Path("/srv/tocsin/policy.toml")
 
 def told(text: str) -> str:
     with pytest.raises(PolicyError) as caught:
-        policy_of(text, FILE)
+        parse_policy(text, FILE)
     return str(caught.value)
 
 

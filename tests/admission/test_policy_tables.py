@@ -6,7 +6,7 @@ import pytest
 from support.hub import GREEN
 from support.stix_objects import TIME, made, ref
 
-from tocsin.admission import Pipeline, policy_of
+from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.merge.confidence import Source, combine_confidence, weigh_confidence
 from tocsin.admission.merge.decay import decay_confidence, half_life
 from tocsin.admission.model import Candidate, Submitter, Verdict
@@ -44,7 +44,7 @@ TRIED = [
 def policy(setting, value):
     text, count = re.subn(rf"(?m)^{setting} = \S+", f"{setting} = {value}", policy_text(None))
     assert count == 1
-    return policy_of(text)
+    return parse_policy(text)
 
 
 @pytest.mark.parametrize(("setting", "value", "subject", "outcome"), TRIED)

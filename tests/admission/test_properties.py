@@ -16,12 +16,12 @@ from support.stix_objects import DOMAIN_OBJECTS, OBSERVABLES, objects
 
 from tocsin.admission.model import Candidate, Tlp
 from tocsin.admission.normalise import DefaultTlp, normalise
-from tocsin.admission.policy import parse
+from tocsin.admission.policy import parse_policy
 from tocsin.admission.stix.validate import validate
 from tocsin.config import policy_text
 
 NOW = 1_790_000_000_000_000
-POLICY = parse(policy_text(None))
+POLICY = parse_policy(policy_text(None))
 EVERY = sorted({**DOMAIN_OBJECTS, **OBSERVABLES})
 EXAMPLES = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "20"))
 many = settings(

@@ -19,7 +19,7 @@ from support.setting_trials import (
 )
 from support.stix_objects import made, ref
 
-from tocsin.admission import Pipeline, policy_of
+from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.model import Candidate, Submitter, Verdict
 from tocsin.admission.rules import _listed, defaults, names
 from tocsin.admission.stix.schemas import schema_for
@@ -56,7 +56,7 @@ TRIALS = list(trials())
 
 @cache
 def judge(more, partner, waived):
-    policy = policy_of(f"{KEEPING}\n{more}")
+    policy = parse_policy(f"{KEEPING}\n{more}")
     submitter = ACME if partner is None else Submitter(partner, ACME.names, ACME.terms)
     return Pipeline(policy, submitter, LISTS, frozenset(waived))
 

@@ -13,7 +13,7 @@ from typing import Any
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tocsin.admission import policy_of
+from tocsin.admission import parse_policy
 from tocsin.admission.warninglists.index import load
 from tocsin.config import HubSettings, policy_text
 from tocsin.server.app import (
@@ -28,7 +28,7 @@ from tocsin.server.secrets import HubSecrets
 from tocsin.server.store import Store
 
 MT = "application/taxii+json;version=2.1"
-ADMISSION = AdmissionConfig(policy_of(policy_text()), load())
+ADMISSION = AdmissionConfig(parse_policy(policy_text()), load())
 SEAL = HubSecrets(uuid.UUID(int=7), b"k" * 32)
 
 Object = dict[str, Any]
@@ -48,7 +48,7 @@ class HubInProcess:
 
     def __post_init__(self) -> None:
         settings = HubSettings()
-        policy = policy_of(f"{policy_text()}\n{self.more}")
+        policy = parse_policy(f"{policy_text()}\n{self.more}")
         judging = replace(ADMISSION, policy=policy) if self.more else ADMISSION
         self.services = build_services(self.store, SEAL, settings, judging, self.clock)
         create_default_collections(self.store, self.services.publisher, SEAL)

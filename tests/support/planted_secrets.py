@@ -25,7 +25,7 @@ from support.stix_objects import (
 from tocsin.admission.errors import Unprocessable
 from tocsin.admission.markings.tlp import TLP_1_IDS, TLP_2_IDS
 from tocsin.admission.model import Candidate, Tlp
-from tocsin.admission.policy import parse
+from tocsin.admission.policy import parse_policy
 from tocsin.admission.stix.free_text import values
 from tocsin.admission.stix.schemas import schemas
 from tocsin.admission.stix.validate import validate
@@ -42,7 +42,7 @@ VEXIL = Partner("vexilslug", "Vexil Dairy", terms=("vexil-dairy.example", "45.13
 PARTNERS = {QUUX.slug: "5ec2e701", VEXIL.slug: "5ec2e702"}
 """With which the ids of each begin."""
 NAMES = {QUUX.slug: "Quux Motors", VEXIL.slug: "Vexil Dairy"}
-POLICY = parse(policy_text(None))
+POLICY = parse_policy(policy_text(None))
 
 Object = dict[str, Any]
 

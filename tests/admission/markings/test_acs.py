@@ -15,7 +15,7 @@ from support.hub import (
     indicator,
 )
 
-from tocsin.admission import policy_of
+from tocsin.admission import parse_policy
 from tocsin.admission.markings.acs import (
     ACS_EXTENSION,
     find_errors,
@@ -34,7 +34,7 @@ from tocsin.server.store import Store
 def hub(store: Store) -> HubInProcess:
     """A hub for readers of the federal government."""
     made = HubInProcess(store)
-    policy = policy_of(policy_text() + '\n[rules.marking]\nacs_scopes = ["USA.USG"]\n')
+    policy = parse_policy(policy_text() + '\n[rules.marking]\nacs_scopes = ["USA.USG"]\n')
     made.services = build_services(store, SEAL, HubSettings(), AdmissionConfig(policy, load()))
     made.client = create_app(made.services, SEAL, HubSettings()).test_client()
     return made

@@ -28,7 +28,7 @@ from support.hub import (
     sdo,
 )
 
-from tocsin.admission import examine, policy_of
+from tocsin.admission import examine, parse_policy
 from tocsin.admission.markings.granular import join_layers, resolve_selector
 from tocsin.admission.markings.tlp import (
     TLP_1_IDS,
@@ -122,7 +122,7 @@ class TestLeavingOut:
 
 class TestOnTheWay:
     def test_a_client_sends_the_whole_with_its_parts_marked(self):
-        policy, submitter = policy_of(policy_text()), Submitter(default_tlp=Tlp.GREEN)
+        policy, submitter = parse_policy(policy_text()), Submitter(default_tlp=Tlp.GREEN)
         granular = marks(AMBER, "description", "labels.[1]") + marks(RED, "labels.[0]")
         sent = malware(name="n", description="d", labels=list("abc"), granular_markings=granular)
         now = 1_800_000_000_000_000

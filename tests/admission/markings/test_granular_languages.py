@@ -6,7 +6,7 @@ from support.hub import AMBER, details, indicator
 from support.stix_objects import made
 
 from tocsin.admission.model import Candidate
-from tocsin.admission.policy import parse
+from tocsin.admission.policy import parse_policy
 from tocsin.admission.stix.validate import validate
 from tocsin.config import policy_text
 
@@ -15,7 +15,7 @@ GERMAN = {"lang": "de", "selectors": ["description"]}
 
 def judged(*markings):
     subject = made("malware", description="d", granular_markings=list(markings))
-    return validate(Candidate(0, subject), parse(policy_text(None)), 1_790_000_000_000_000)
+    return validate(Candidate(0, subject), parse_policy(policy_text(None)), 1_790_000_000_000_000)
 
 
 class TestTaken:

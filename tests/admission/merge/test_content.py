@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.paths import ROOT
 
-from tocsin.admission import formats, policy_of
+from tocsin.admission import formats, parse_policy
+from tocsin.admission.errors import PolicyError
 from tocsin.admission.markings.granular import merge_by_tlp
 from tocsin.admission.merge.assessments import trim_assessments
 from tocsin.admission.merge.confidence import (
@@ -31,13 +32,12 @@ from tocsin.admission.model import (
     Contribution,
     Tlp,
 )
-from tocsin.admission.policy import PolicyError
 from tocsin.admission.stix.history_extension import EXTENSION, author, extension_definition
 from tocsin.admission.stix.schemas import schemas
 from tocsin.admission.timestamps import DAY
 from tocsin.config import policy_text
 
-SCALE = policy_of(policy_text()).confidence
+SCALE = parse_policy(policy_text()).confidence
 HUB = "identity--00000000-0000-4000-8000-000000000000"
 TABLE = (ROOT / "docs" / "merging.md").read_text("utf-8")
 WORKED = re.findall(r"^\| ([^|]*\([A-F]\)[^|]*) \|([^|]*)\| (\d+|–) \|$", TABLE, re.MULTILINE)
@@ -409,4 +409,4 @@ class TestPolicy:
         text = policy_text()
         assert line in text
         with pytest.raises(PolicyError, match=r"ceiling|corroboration|step|refresh|ipv4|hash|file"):
-            policy_of(text.replace(line, wrong))
+            parse_policy(text.replace(line, wrong))

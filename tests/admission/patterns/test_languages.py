@@ -13,12 +13,12 @@ from tocsin.admission.patterns.languages import (
     doubts,
     fault,
 )
-from tocsin.admission.policy import parse
+from tocsin.admission.policy import parse_policy
 from tocsin.admission.stix.validate import validate
 from tocsin.config import policy_text
 
 NOW = 1_790_000_000_000_000
-POLICY = parse(policy_text(None))
+POLICY = parse_policy(policy_text(None))
 SIGMA = """
 title: A shell is started
 logsource:
@@ -70,7 +70,7 @@ class TestEveryLanguage:
         assert told.is_open and [f.action for f in told.findings] == ["noted"]
 
     def test_the_policy_may_refuse_such_a_language(self):
-        strict = parse(
+        strict = parse_policy(
             policy_text(None).replace('unknown_patterns = "keep"', 'unknown_patterns = "refuse"')
         )
         told = validated("zeek", "signature a { payload /evil/ }", strict)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tocsin.admission.errors import PolicyError
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import (
     Action,
@@ -11,7 +12,6 @@ from tocsin.admission.model import (
     Tlp,
     Verdict,
 )
-from tocsin.admission.policy import PolicyError
 from tocsin.admission.rules import (
     check,
     defaults,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin.admission import Pipeline, policy_of
+from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.model import Candidate, Submitter
 from tocsin.admission.warninglists.index import Lists
 from tocsin.config import policy_text
@@ -19,7 +19,7 @@ ACME = Submitter(
     names=("ACME Corp",),
     terms=("acme.example", "Widget Pro", "45.12.0.0/16"),
 )
-POLICY = policy_of(
+POLICY = parse_policy(
     policy_text(None).replace('custom_properties = "strip"', 'custom_properties = "keep"')
 )
 

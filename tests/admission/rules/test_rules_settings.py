@@ -5,14 +5,14 @@ from json import dumps
 
 import pytest
 
-from tocsin.admission import Pipeline, policy_of
+from tocsin.admission import Pipeline, parse_policy
+from tocsin.admission.errors import PolicyError
 from tocsin.admission.model import (
     Candidate,
     RuleContext,
     Submitter,
     Verdict,
 )
-from tocsin.admission.policy import PolicyError
 from tocsin.admission.rules import defaults, names, rule
 from tocsin.admission.warninglists.index import Lists, Reach
 from tocsin.clients.check import Checker, File
@@ -38,7 +38,7 @@ email = "hold"
 
 
 def judged(partner, more=MORE, waived=frozenset()):
-    policy = policy_of(policy_text(None) + more)
+    policy = parse_policy(policy_text(None) + more)
     examiner = Pipeline(policy, Submitter(partner=partner), Lists([]), waived)
     (candidate,) = examiner.examine([Candidate(0, NOTE, NOTE["id"])], 1_790_000_000_000_000)
     return candidate
@@ -55,7 +55,7 @@ class TestPartners:
 
     @pytest.mark.parametrize(("partner", "verdict"), [("acme", "held"), ("", "open")])
     def test_the_preview_uses_those_of_the_partner_that_the_client_names(self, partner, verdict):
-        policy = policy_of(policy_text(None) + MORE)
+        policy = parse_policy(policy_text(None) + MORE)
         checker = Checker(ClientSettings(partner=partner), policy, Lists([]))
         bundle = {"type": "bundle", "id": NOTE["id"].replace("note", "bundle"), "objects": [NOTE]}
         preview = checker.preview(File("a.json", dumps(bundle).encode()), 1_790_000_000_000_000)
@@ -77,12 +77,12 @@ class TestPartners:
     )
     def test_what_is_wrong_is_named(self, more, named):
         with pytest.raises(PolicyError, match=named):
-            policy_of(policy_text(None) + "\n" + more)
+            parse_policy(policy_text(None) + "\n" + more)
 
     def test_the_place_is_named_too(self):
         more = '\n[partners.acme.rules.personal_data]\nemial = "hold"'
         with pytest.raises(PolicyError, match=r"\[partners\.acme\.rules\.personal_data\]"):
-            policy_of(policy_text(None) + more)
+            parse_policy(policy_text(None) + more)
 
 
 class TestRelease:

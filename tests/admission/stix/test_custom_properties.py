@@ -6,14 +6,14 @@ import pytest
 from support.hub import AMBER
 from support.stix_objects import made, ref
 
-from tocsin.admission import Pipeline, policy_of
+from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.model import Candidate, Submitter
 from tocsin.admission.stix.custom_properties import _of_type, undefined
 from tocsin.admission.stix.free_text import rewritten
 from tocsin.admission.warninglists.index import Lists
 from tocsin.config import policy_text
 
-SHIPPED = policy_of(policy_text(None))
+SHIPPED = parse_policy(policy_text(None))
 REFERENCE = {"source_name": "a", "external_id": "1"}
 PHASE = {"kill_chain_name": "a", "phase_name": "b"}
 REQUEST = {"request_method": "get", "request_value": "/"}

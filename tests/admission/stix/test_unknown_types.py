@@ -10,7 +10,7 @@ from support.hub import (
 )
 from support.stix_objects import TIME, made, ref
 
-from tocsin.admission import Pipeline, policy_of
+from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.model import Candidate, Submitter
 from tocsin.admission.warninglists.index import Lists
 from tocsin.config import policy_text
@@ -38,7 +38,7 @@ OWN = {
 
 
 def policy(mode):
-    return policy_of(
+    return parse_policy(
         policy_text(None).replace('unknown_types = "strip"', f'unknown_types = "{mode}"')
     )
 

@@ -16,12 +16,12 @@ from support.stix_objects import (
 from tocsin.admission.formats import ReadOptions, read
 from tocsin.admission.merge.identity import observable_id
 from tocsin.admission.model import Candidate
-from tocsin.admission.policy import parse
+from tocsin.admission.policy import parse_policy
 from tocsin.admission.stix.validate import validate
 from tocsin.config import policy_text
 
 NOW = 1_790_000_000_000_000
-POLICY = parse(policy_text(None))
+POLICY = parse_policy(policy_text(None))
 REAL = Path(os.environ.get("TOCSIN_REAL", "none")) / "stix"
 
 

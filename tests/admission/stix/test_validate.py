@@ -13,19 +13,21 @@ from support.stix_objects import (
 )
 
 from tocsin.admission.model import Candidate
-from tocsin.admission.policy import parse
+from tocsin.admission.policy import parse_policy
 from tocsin.admission.stix.validate import validate
 from tocsin.config import policy_text
 
 NOW = 1_790_000_000_000_000
-POLICY = parse(policy_text(None))
+POLICY = parse_policy(policy_text(None))
 MARKING = ref("marking-definition")
 EVERY = sorted({**DOMAIN_OBJECTS, **OBSERVABLES})
 
 
 def custom(mode):
     shipped = policy_text(None)
-    return parse(shipped.replace('custom_properties = "strip"', f'custom_properties = "{mode}"'))
+    return parse_policy(
+        shipped.replace('custom_properties = "strip"', f'custom_properties = "{mode}"')
+    )
 
 
 def validated(subject, policy=POLICY):
