@@ -57,7 +57,6 @@ LIVES_IN = {
     "cheroot": {"tocsin.server.http"},
     "pymongo": {"tocsin.server.store", "tocsin.server.integrations"},
     "bson": {"tocsin.server.store", "tocsin.server.integrations"},
-    "secantus": {"tocsin.server.store"},
     "requests": {"tocsin.clients"},
     "taxii2client": {"tocsin.clients"},
     "urllib3": {"tocsin.clients"},

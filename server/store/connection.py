@@ -46,7 +46,7 @@ _PATIENCE = 10.0
 """Seconds in which a server must be found, unless the URI says otherwise."""
 QUERY_SECONDS = 20.0
 """How long one look-up or one page may take to be read."""
-_AUTHENTICATION_FAILED = 18
+AUTHENTICATION_FAILED = 18
 _DUPLICATE_KEY = 11000
 
 _STANDALONE = (
@@ -80,7 +80,7 @@ def _try_out(client: Client) -> None:
         hello = client.admin.command("hello")
         client.admin.command("listDatabases", nameOnly=True, filter={"name": "admin"})
     except OperationFailure as error:
-        if error.code == _AUTHENTICATION_FAILED:
+        if error.code == AUTHENTICATION_FAILED:
             raise Unavailable("MongoDB does not accept the user or password of the URI") from error
         raise Unavailable(f"MongoDB refuses: {_brief(error)}") from error
     except PyMongoError as error:

@@ -1,8 +1,23 @@
-"""The embedded database, for a hub that has no MongoDB server of its own.
+"""The embedded database engine, for a hub without a MongoDB server of its own.
 
-One process owns a directory at a time.  A running hub keeps the engine for as
-long as it lives and lets the operator's commands use it too; a command that
+The engine (SecantusDB) is a program of its own, started by its command and
+spoken to as a MongoDB server; nothing of it is imported here.
+
+One engine has a data directory at a time.  A running hub keeps its engine as
+long as it lives, and the operator's commands use that one too; a command that
 finds no hub running starts an engine for itself and stops it at the end.
+
+The directory holds, for its owner only:
+
+| file          | content                                                      |
+|---------------|--------------------------------------------------------------|
+| db/           | the engine's data                                            |
+| engine.secret | user and password                                            |
+| engine.toml   | the engine's settings, written anew at each start            |
+| engine.log    | what the engine printed                                      |
+| engine.lock   | locked while an engine starts or runs                        |
+| hub.lock      | locked by the hub                                            |
+| engine.json   | the port of a running hub's engine                           |
 """
 
 from __future__ import annotations
@@ -12,8 +27,10 @@ import fcntl
 import importlib.util
 import json
 import os
+import re
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -22,58 +39,91 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
+
 from tocsin.admission.errors import Unavailable, Unprocessable
+from tocsin.server.store import engine_launcher
+from tocsin.server.store.connection import AUTHENTICATION_FAILED, Client
 
 _LOCK = "engine.lock"
 _HUB_LOCK = "hub.lock"
 _SECRET = "engine.secret"  # noqa: S105 - the file's name
+_SETTINGS = "engine.toml"
 _ADDRESS = "engine.json"
 _LOG = "engine.log"
+_DATA = "db"
 _USER = "tocsin"
+_HOST = "127.0.0.1"
+_LISTENING = re.compile(rb"listening on 127\.0\.0\.1:(\d+)")
+_START_SECONDS = 300.0
+"""A large database whose engine was killed is recovered from its journal first."""
+_LOCK_SECONDS = 30.0
 _STOP_SECONDS = 20.0
 _WAIT_SECONDS = 30.0
 _PROBE_SECONDS = 1.0
-"""Longer than any command looks whether a hub is there, which takes the lock for a moment."""
-_PAUSE = 0.1
-_PAUSES = (0.2, 1.0, 5.0, 15.0)
+"""Longer than any command holds the hub's lock to see whether a hub is running."""
+_PAUSE_SECONDS = 0.1
+_RESTART_PAUSES = (0.2, 1.0, 5.0, 15.0)
+_CONNECTIONS_PER_SIGNAL = 10
+_IDLE_MS = 240_000
+"""Connections are closed after this, since the engine closes them after 300 s."""
+_SETTINGS_TEXT = """\
+[server]
+host = "{host}"
+storage_path = {path}
+log_level = "INFO"
 
-Say = Callable[[str], None]
+[oplog]
+retention_seconds = 60.0
+max_entries = 1000
+
+[storage]
+sync_on_commit = true
+"""
+"""Every commit is on disk before it is answered: the engine honours the journal flag of
+single writes but not that of a transaction."""
+
+Report = Callable[[str], None]
+"""Tells the operator something, in one line."""
 
 
 class Engine:
     """A database engine of our own, running as a child process."""
 
-    def __init__(self, data: Path, say: Say) -> None:
-        """Use `start` instead, which starts it."""
-        self._data, self._say = data, say
-        self._child: subprocess.Popen[str] | None = None
+    def __init__(self, data: Path, report: Report) -> None:
+        """Use `start` or `private` instead, which start it."""
+        self._data, self._report = data, report
+        self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
         self._stopping = threading.Event()
-        self._house = contextlib.ExitStack()
+        self._hub_lock = contextlib.ExitStack()
 
     @classmethod
-    def start(cls, data: Path, say: Say) -> Engine:
-        """Start an engine on `data`, and let the operator's commands know where it is.
+    def start(cls, data: Path, report: Report) -> Engine:
+        """Start a hub's engine on `data`, and let the operator's commands know where it is.
 
-        Raises Unavailable, with a sentence, if there is no engine or another one has the
+        Call it on a thread that lives as long as the engine: the engine ends with it.
+
+        Raises Unavailable, with a sentence, if no engine is installed or another one has the
         directory.
         """
-        _prepare(data)
-        engine = cls(data, say)
-        with contextlib.ExitStack() as house:
-            house.enter_context(_only_hub(data))
+        _prepare_directory(data)
+        engine = cls(data, report)
+        with contextlib.ExitStack() as lock:
+            lock.enter_context(_lock_for_hub(data))
             (data / _ADDRESS).unlink(missing_ok=True)  # of a hub that was killed
-            engine._spawn()
+            engine._start_process()
             engine._announce()
-            engine._house = house.pop_all()
+            engine._hub_lock = lock.pop_all()
         return engine
 
     @classmethod
-    def private(cls, data: Path, say: Say) -> Engine:
-        """Start an engine on `data` for this process only."""
-        _prepare(data)
-        engine = cls(data, say)
-        engine._spawn()
+    def private(cls, data: Path, report: Report) -> Engine:
+        """Start an engine on `data` for this process only.  See `start`."""
+        _prepare_directory(data)
+        engine = cls(data, report)
+        engine._start_process()
         return engine
 
     @property
@@ -83,138 +133,243 @@ class Engine:
 
     @property
     def pid(self) -> int:
-        """The process id of the child."""
-        return self._child.pid if self._child else 0
+        """The engine's process id."""
+        return self._process.pid if self._process else 0
 
     def watch(self) -> None:
-        """Start the engine again, on the same port, whenever it ends unasked."""
+        """Start the engine again, on the same port, whenever it ends unexpectedly."""
         threading.Thread(target=self._keep_alive, name="engine-watch", daemon=True).start()
 
     def stop(self) -> None:
         """Stop the engine; what was committed is on disk already."""
         self._stopping.set()
         (self._data / _ADDRESS).unlink(missing_ok=True)
-        with self._house:
-            child = self._child
-            if child is None:
-                return
-            child.terminate()
-            try:
-                child.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+        with self._hub_lock:
+            if self._process is not None:
+                _stop_process(self._process, self._port)
 
-    def _spawn(self) -> None:
-        log = os.open(self._data / _LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    def _start_process(self) -> None:
+        """Start the engine with authentication; a new one is given its user first."""
+        with _lock_for_engine(self._data) as lock:
+            if not (self._data / _DATA).exists():
+                self._set_password(lock)
+            self._process, self._port = _launch(self._data, lock, self._port)
+            if not _accepts_password(self.uri):
+                _stop_process(self._process, self._port)
+                self._set_password(lock)
+                self._process, self._port = _launch(self._data, lock, self._port)
+        _drop_other_users(self.uri)
+
+    def _set_password(self, lock: int) -> None:
+        """Give the engine our user and password, while it runs without authentication.
+
+        Its command has no other way.  Nobody but this machine's users could connect in that
+        second; a user whom one of them makes in it is dropped before the database is used.
+        """
+        secret = json.loads((self._data / _SECRET).read_text())
+        process, port = _launch(self._data, lock, authenticate=False)
         try:
-            child = subprocess.Popen(  # noqa: S603 - our own module
-                [
-                    *(sys.executable, "-m", "tocsin.server.store.engine"),
-                    *("--data", str(self._data)),
-                    *("--port", str(self._port)),
-                    *("--parent", str(os.getpid())),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
+            with _connect(f"mongodb://{_HOST}:{port}/?directConnection=true") as client:
+                _put_user(client, secret["user"], secret["password"])
         finally:
-            os.close(log)
-        self._port = self._told(child)
-        self._child = child
-
-    def _told(self, child: subprocess.Popen[str]) -> int:
-        """The port that the child says it listens on."""
-        if child.stdout is None:
-            raise AssertionError("the child's output is a pipe")
-        with child.stdout as told:
-            word, _, port = told.readline().strip().partition(" ")
-        if word == "ready":
-            return int(port)
-        child.wait()
-        if word == "busy":
-            raise Unavailable(f"another process is using the database in {self._data}: stop it")
-        raise Unavailable(f"the database engine did not start: see {self._data / _LOG}")
+            _stop_process(process, port)
 
     def _announce(self) -> None:
-        words = {"host": "127.0.0.1", "port": self._port, "pid": self.pid, "hub": os.getpid()}
-        _write(self._data / _ADDRESS, json.dumps(words))
+        address = {"host": _HOST, "port": self._port, "pid": self.pid, "hub": os.getpid()}
+        _write(self._data / _ADDRESS, json.dumps(address))
 
     def _keep_alive(self) -> None:
-        while self._child is not None:
-            code = self._child.wait()
+        while self._process is not None:
+            code = self._process.wait()
             if self._stopping.is_set():
                 return
-            self._say(f"the database engine ended ({_ending(code)}); starting it again")
-            pauses = iter(_PAUSES)
-            while not self._again():
-                if self._stopping.wait(next(pauses, _PAUSES[-1])):
+            self._report(f"the database engine ended ({_format_ending(code)}); starting it again")
+            pauses = iter(_RESTART_PAUSES)
+            while not self._restart():
+                if self._stopping.wait(next(pauses, _RESTART_PAUSES[-1])):
                     return
 
-    def _again(self) -> bool:
+    def _restart(self) -> bool:
         """Start the engine again; False if that failed."""
         try:
-            self._spawn()
+            self._start_process()
         except Unavailable as error:
-            self._say(f"{error}; trying again")
+            self._report(f"{error}; trying again")
             return False
         self._announce()
-        if self._stopping.is_set():  # `stop` came meanwhile and saw only the former child
+        if self._stopping.is_set():  # `stop` came meanwhile and saw only the former process
             self.stop()
         return True
 
 
 @contextlib.contextmanager
-def database(data: Path, say: Say) -> Iterator[str]:
+def database(data: Path, report: Report) -> Iterator[str]:
     """The URI of the database in `data`: a running hub's, or one of our own meanwhile.
 
     Raises Unavailable, with a sentence, if neither can be had.
     """
     deadline = time.monotonic() + _WAIT_SECONDS
     while time.monotonic() < deadline:
-        hub = _held(data / _HUB_LOCK)
-        if not hub and not _held(data / _LOCK):
+        hub = _is_locked(data / _HUB_LOCK)
+        if not hub and not _is_locked(data / _LOCK):
             break
-        if hub and (port := _announced(data)):
+        if hub and (port := _announced_port(data)):
             yield _uri(data, port)
             return
-        time.sleep(_PAUSE)  # another command has it, or a hub is starting
-    engine = Engine.private(data, say)
+        time.sleep(_PAUSE_SECONDS)  # another command has it, or a hub is starting
+    engine = Engine.private(data, report)
     try:
         yield engine.uri
     finally:
         engine.stop()
 
 
-@contextlib.contextmanager
-def _only_hub(data: Path) -> Iterator[None]:
-    """The lock of the hub itself; the kernel gives it back however the hub ends.
+def _launch(
+    data: Path, lock: int, port: int = 0, *, authenticate: bool = True
+) -> tuple[subprocess.Popen[bytes], int]:
+    """A running engine and the port that it listens on; any free one if `port` is 0.
 
-    Raises Unavailable at once if another hub has it: only an engine without a hub, or a
-    command, is worth waiting for.
+    It inherits the open file `lock`, and with it the lock, which the kernel releases when both
+    have closed it.
+    """
+    log = data / _LOG
+    before = log.stat().st_size if log.exists() else 0
+    output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        process = subprocess.Popen(  # noqa: S603 - our own launcher and the engine's command
+            [
+                *(sys.executable, "-P", engine_launcher.__file__, str(os.getpid())),
+                *(sys.executable, "-P", "-m", "secantus"),
+                *("--config", str(data / _SETTINGS), "--port", str(port)),
+                *(["--auth"] if authenticate else []),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "SECANTUS_FORCE_DURABLE": "1"},
+            pass_fds=(lock,),
+            umask=0o077,
+            start_new_session=True,  # Ctrl-C is for its parent
+        )
+    finally:
+        os.close(output)
+    return process, _wait_until_listening(process, data, before)
+
+
+def _wait_until_listening(process: subprocess.Popen[bytes], data: Path, before: int) -> int:
+    """The port that the engine says in its log, after octet `before`, that it listens on."""
+    deadline = time.monotonic() + _START_SECONDS
+    with (data / _LOG).open("rb") as log:
+        log.seek(before)
+        said = b""
+        while process.poll() is None and time.monotonic() < deadline:
+            said += log.read()
+            if found := _LISTENING.search(said):
+                return int(found[1])
+            time.sleep(_PAUSE_SECONDS / 5)
+    process.kill()
+    process.wait()
+    raise Unavailable(f"the database engine did not start: see {data / _LOG}")
+
+
+def _stop_process(process: subprocess.Popen[bytes], port: int) -> None:
+    """Let the engine close its database; kill it if it does not.
+
+    Two weaknesses of the engine are worked around by connecting to it until it has ended.  It
+    closes its listening socket without waking the thread that waits on it.  And it may miss
+    the signal: one that still accepts connections is sent another.
+    """
+    process.terminate()
+    deadline = time.monotonic() + _STOP_SECONDS
+    connected = 0
+    while process.poll() is None:
+        if time.monotonic() > deadline:
+            process.kill()
+        with contextlib.suppress(OSError):
+            socket.create_connection((_HOST, port), timeout=_PAUSE_SECONDS).close()
+            connected += 1
+            if connected % _CONNECTIONS_PER_SIGNAL == 0:
+                process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_PAUSE_SECONDS / 2)
+
+
+def _accepts_password(uri: str) -> bool:
+    try:
+        with _connect(uri) as client:
+            client.admin.command("ping")
+    except OperationFailure as error:
+        if error.code != AUTHENTICATION_FAILED:
+            raise
+        return False
+    return True
+
+
+def _connect(uri: str) -> Client:
+    return MongoClient(uri, serverSelectionTimeoutMS=round(_STOP_SECONDS * 1_000))
+
+
+def _put_user(client: Client, user: str, password: str) -> None:
+    known = {each["user"] for each in client.admin.command("usersInfo", 1)["users"]}
+    client.admin.command(
+        "updateUser" if user in known else "createUser",
+        user,
+        pwd=password,
+        roles=[{"role": "root", "db": "admin"}],
+        mechanisms=["SCRAM-SHA-256"],
+    )
+
+
+def _drop_other_users(uri: str) -> None:
+    with _connect(uri) as client:
+        for each in client.admin.command("usersInfo", {"forAllDBs": True})["users"]:
+            if (each["user"], each["db"]) != (_USER, "admin"):
+                client[each["db"]].command("dropUser", each["user"])
+
+
+@contextlib.contextmanager
+def _lock_for_engine(data: Path) -> Iterator[int]:
+    """The lock of the directory, as a descriptor for the engine to inherit.
+
+    Raises Unavailable if it is not free in time; an engine that is stopping may hold it a moment.
+    """
+    deadline = time.monotonic() + _LOCK_SECONDS
+    descriptor = os.open(data / _LOCK, os.O_WRONLY | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "w") as lock:
+        while not _take_lock(lock):
+            if time.monotonic() > deadline:
+                raise Unavailable(f"another process is using the database in {data}: stop it")
+            time.sleep(_PAUSE_SECONDS)
+        yield descriptor
+
+
+@contextlib.contextmanager
+def _lock_for_hub(data: Path) -> Iterator[None]:
+    """The lock of the hub itself; the kernel releases it however the hub ends.
+
+    Raises Unavailable if another hub has it.  Only an engine without a hub, or a command, is
+    worth waiting for.
     """
     deadline = time.monotonic() + _PROBE_SECONDS
     descriptor = os.open(data / _HUB_LOCK, os.O_WRONLY | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "w") as lock:
-        while not _taken(lock):
+        while not _take_lock(lock):
             if time.monotonic() > deadline:
                 raise Unavailable(f"another hub is using {data}: stop it, or name another --data")
-            time.sleep(_PAUSE)
+            time.sleep(_PAUSE_SECONDS)
         yield
 
 
-def _held(path: Path) -> bool:
-    """Whether a process holds this lock."""
+def _is_locked(path: Path) -> bool:
+    """True if a process holds this lock."""
     if not path.exists():
         return False
     with path.open("a") as lock:
-        return not _taken(lock)
+        return not _take_lock(lock)
 
 
-def _taken(lock: TextIO) -> bool:
-    """Whether the lock is ours now, until it is closed."""
+def _take_lock(lock: TextIO) -> bool:
+    """True if the lock is ours now, until the file is closed."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -222,8 +377,8 @@ def _taken(lock: TextIO) -> bool:
     return True
 
 
-def _announced(data: Path) -> int:
-    """The port that a hub's engine listens on; 0 if it has not said so."""
+def _announced_port(data: Path) -> int:
+    """The port of a hub's engine; 0 if none is announced."""
     try:
         port: int = json.loads((data / _ADDRESS).read_text())["port"]
     except FileNotFoundError:
@@ -231,8 +386,8 @@ def _announced(data: Path) -> int:
     return port
 
 
-def _prepare(data: Path) -> None:
-    """The directory, for nobody else's eyes, with a password for the engine."""
+def _prepare_directory(data: Path) -> None:
+    """Make the directory, readable by its owner only, with a password and the settings."""
     if importlib.util.find_spec("secantus") is None:
         raise Unavailable(
             "there is no embedded database: run pip install 'tocsin[embedded]', "
@@ -242,26 +397,28 @@ def _prepare(data: Path) -> None:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         data.chmod(0o700)
     except OSError as error:
-        said = f"cannot keep the database in {data}: {error.strerror}; name another --data"
-        raise Unprocessable(said) from error
+        message = f"cannot keep the database in {data}: {error.strerror}; name another --data"
+        raise Unprocessable(message) from error
     if not (data / _SECRET).exists():
-        words = {"user": _USER, "password": secrets.token_urlsafe(32)}
-        partial = _written(data / _SECRET, json.dumps(words))
-        with contextlib.suppress(FileExistsError):  # whoever comes second keeps the first one's
+        secret = {"user": _USER, "password": secrets.token_urlsafe(32)}
+        partial = _write_partial(data / _SECRET, json.dumps(secret))
+        with contextlib.suppress(FileExistsError):  # another process was first: its file stays
             os.link(partial, data / _SECRET)
         partial.unlink()
+    path = json.dumps(str((data / _DATA).resolve()), ensure_ascii=False)  # TOML quotes alike
+    _write(data / _SETTINGS, _SETTINGS_TEXT.format(host=_HOST, path=path))
 
 
 def _write(path: Path, text: str) -> None:
     """Write a file that only its owner may read, whole or not at all."""
-    _written(path, text).replace(path)
+    _write_partial(path, text).replace(path)
 
 
-def _written(path: Path, text: str) -> Path:
-    """A file beside `path` with the text, for its owner's eyes only."""
+def _write_partial(path: Path, text: str) -> Path:
+    """A new file next to `path` with the text, readable by its owner only."""
     partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     return partial
 
@@ -269,12 +426,11 @@ def _written(path: Path, text: str) -> Path:
 def _uri(data: Path, port: int) -> str:
     secret = json.loads((data / _SECRET).read_text())
     return (
-        f"mongodb://{secret['user']}:{secret['password']}@127.0.0.1:{port}/"
+        f"mongodb://{secret['user']}:{secret['password']}@{_HOST}:{port}/"
         "?authSource=admin&authMechanism=SCRAM-SHA-256&directConnection=true"
+        f"&maxIdleTimeMS={_IDLE_MS}"
     )
 
 
-def _ending(code: int | None) -> str:
-    if code is not None and code < 0:
-        return signal.Signals(-code).name
-    return f"exit {code}"
+def _format_ending(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit {code}"

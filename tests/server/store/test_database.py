@@ -1,11 +1,16 @@
-"""What the hub keeps, and that it keeps it whole or not at all."""
+"""The store keeps what a transaction writes, all of it or nothing."""
 
 import hashlib
+import importlib.util
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from pymongo.errors import OperationFailure
@@ -67,6 +72,20 @@ def posting(number: int) -> NewEntry:
     return NewEntry(id, "indicator", "2.1", "2024-01-01T00:00:00.000Z", b"{}", b"d" * 16)
 
 
+@contextmanager
+def standalone_server(folder: Path) -> Iterator[str]:
+    """A database server that is no replica set."""
+    if importlib.util.find_spec("secantus") is None:
+        pytest.skip("the embedded engine is not installed")
+    command = [sys.executable, "-m", "secantus", "--standalone", "--port", "0"]
+    with subprocess.Popen(
+        [*command, "--storage-path", str(folder / "db")], stderr=subprocess.PIPE, text=True
+    ) as server:
+        said = next(line for line in server.stderr if "listening on" in line)
+        yield f"mongodb://{said.split()[-1]}/"
+        server.kill()
+
+
 class TestConnecting:
     def test_a_database_that_is_not_there_is_unavailable(self):
         with pytest.raises(Unavailable, match="cannot reach MongoDB"):
@@ -84,10 +103,11 @@ class TestConnecting:
             Store.connect(wrong)
 
     def test_a_server_without_a_replica_set_is_told_how_to_become_one(self, tmp_path):
-        secantus = pytest.importorskip("secantus.server")
-        server = secantus.SecantusDBServer(storage_path=str(tmp_path / "db"), replica_set_name=None)
-        with server, pytest.raises(Unavailable, match=r"--replSet .* rs\.initiate\(\)"):
-            Store.connect(server.uri)
+        with (
+            standalone_server(tmp_path) as uri,
+            pytest.raises(Unavailable, match=r"--replSet .* rs\.initiate\(\)"),
+        ):
+            Store.connect(uri)
 
     def test_preparing_twice_does_no_harm(self, store):
         store.accounts.add_partner(Partner("acme", "ACME"))

@@ -1,0 +1,32 @@
+"""Become the embedded database engine, tied to the process that started it.
+
+`embedded.py` runs this file as a program; it imports nothing of ours and nothing
+of the engine's.  It asks the kernel to kill this process when its parent ends,
+and then replaces itself by the engine's own program, so that a hub that was
+killed leaves no engine behind.  The engine journals every commit: being killed
+loses nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(parent: str, *program: str) -> None:
+    """Run `program` until it or process `parent` ends.
+
+    On other systems than Linux it outlives a parent that was killed, until it is stopped.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() == int(parent):  # else it ended before the kernel was asked
+        os.execv(program[0], program)  # noqa: S606 - the program that embedded.py names
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
