@@ -3,11 +3,11 @@
 import json
 
 import pytest
+from support.warning_lists import warning_lists
 
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.formats import ReadOptions, read
 from tocsin.admission.model import Submitter, Tlp
-from tocsin.admission.warninglists.index import load
 from tocsin.config import policy_text
 
 NOW = 1_790_000_000_000_000
@@ -15,7 +15,7 @@ NOW = 1_790_000_000_000_000
 
 @pytest.fixture(scope="module")
 def examiner():
-    return Pipeline(parse_policy(policy_text(None)), Submitter(partner="acme"), load())
+    return Pipeline(parse_policy(policy_text(None)), Submitter(partner="acme"), warning_lists())
 
 
 def examined(examiner, *subjects):

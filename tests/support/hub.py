@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flask.testing import FlaskClient
+from support.warning_lists import warning_lists
 from werkzeug.test import TestResponse
 
 from tocsin.admission import parse_policy
-from tocsin.admission.warninglists.index import load
 from tocsin.config import HubSettings, policy_text
 from tocsin.server.app import (
     AdmissionConfig,
@@ -28,7 +28,7 @@ from tocsin.server.secrets import HubSecrets
 from tocsin.server.store import Store
 
 MT = "application/taxii+json;version=2.1"
-ADMISSION = AdmissionConfig(parse_policy(policy_text()), load())
+ADMISSION = AdmissionConfig(parse_policy(policy_text()), warning_lists())
 SEAL = HubSecrets(uuid.UUID(int=7), b"k" * 32)
 
 Object = dict[str, Any]

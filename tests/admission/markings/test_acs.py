@@ -14,6 +14,7 @@ from support.hub import (
     details,
     indicator,
 )
+from support.warning_lists import warning_lists
 
 from tocsin.admission import parse_policy
 from tocsin.admission.markings.acs import (
@@ -24,7 +25,6 @@ from tocsin.admission.markings.acs import (
     is_classified,
 )
 from tocsin.admission.model import Tlp
-from tocsin.admission.warninglists.index import load
 from tocsin.config import HubSettings, policy_text
 from tocsin.server.app import AdmissionConfig, build_services, create_app
 from tocsin.server.store import Store
@@ -35,7 +35,9 @@ def hub(store: Store) -> HubInProcess:
     """A hub for readers of the federal government."""
     made = HubInProcess(store)
     policy = parse_policy(policy_text() + '\n[rules.marking]\nacs_scopes = ["USA.USG"]\n')
-    made.services = build_services(store, SEAL, HubSettings(), AdmissionConfig(policy, load()))
+    made.services = build_services(
+        store, SEAL, HubSettings(), AdmissionConfig(policy, warning_lists())
+    )
     made.client = create_app(made.services, SEAL, HubSettings()).test_client()
     return made
 

@@ -27,6 +27,7 @@ from support.hub import (
     relationship,
     sdo,
 )
+from support.warning_lists import warning_lists
 
 from tocsin.admission import examine, parse_policy
 from tocsin.admission.markings.granular import join_layers, resolve_selector
@@ -39,7 +40,6 @@ from tocsin.admission.markings.tlp import (
 from tocsin.admission.model import Candidate, Submitter, Tlp
 from tocsin.admission.stix.history_extension import EXTENSION
 from tocsin.admission.stix.schemas import schemas
-from tocsin.admission.warninglists.index import load
 from tocsin.config import policy_text
 from tocsin.server.store import Store
 
@@ -128,7 +128,7 @@ class TestOnTheWay:
         now = 1_800_000_000_000_000
 
         def examined(subject):
-            [candidate] = examine([Candidate(0, subject)], policy, submitter, load(), now)
+            [candidate] = examine([Candidate(0, subject)], policy, submitter, warning_lists(), now)
             return candidate
 
         once = join_layers(examined(sent))
