@@ -21,11 +21,11 @@ from tocsin.server import taxii
 from tocsin.server.auth import AuthScheme
 from tocsin.server.intake.evaluate import Rules
 from tocsin.server.intake.intake import Intake
-from tocsin.server.lifecycle import Aftercare
+from tocsin.server.lifecycle import Lifecycle
 from tocsin.server.model import CollectionKind
-from tocsin.server.publishing.attribution import Naming
-from tocsin.server.publishing.public_ids import Mint
-from tocsin.server.publishing.public_objects import House
+from tocsin.server.publishing.attribution import Attribution
+from tocsin.server.publishing.public_ids import PublicIds
+from tocsin.server.publishing.public_objects import PublishingConfig
 from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.secrets import HubSecrets
 from tocsin.server.store import OUTAGES, Clock, Store
@@ -52,7 +52,7 @@ class HubServices:
     store: Store
     publisher: Publisher
     intake: Intake
-    lifecycle: Aftercare
+    lifecycle: Lifecycle
 
 
 def build_services(
@@ -66,19 +66,19 @@ def build_services(
     clock = clock or store.clock
     identity = seal.identity(settings.title)
     policy = admission.policy
-    house = House(
+    config = PublishingConfig(
         identity=identity,
         feeds=lambda: [c for c in store.feeds.collections() if c.kind is CollectionKind.FEED],
         well_known=attack_ids() | WELL_KNOWN_IDS,
-        naming=Naming(store.accounts.list_partners),
+        attribution=Attribution(store.accounts.list_partners),
         quiet_period=policy.quiet_period,
         scale=policy.confidence,
     )
-    publisher = Publisher(Mint(seal.namespace, identity), house)
+    publisher = Publisher(PublicIds(seal.namespace, identity), config)
     rules = Rules(policy, admission.warninglists, settings.inline_objects)
     log.info("policy sha256=%s rules=%s", policy.sha256, ",".join(policy.rules))
     intake = Intake(store, publisher, rules, clock)
-    return HubServices(store, publisher, intake, Aftercare(store, publisher, clock))
+    return HubServices(store, publisher, intake, Lifecycle(store, publisher, clock))
 
 
 def create_app(

@@ -50,7 +50,7 @@ def create_default_collections(store: Store, publisher: Publisher, seal: HubSecr
         if alias not in there:
             name = _uuid4(seal, alias)
             ensure_collection(store, Collection(name, alias, kind, title, description, level))
-    store.commit(publisher.furnish)
+    store.commit(publisher.publish_own_objects)
 
 
 def ensure_collection(store: Store, collection: Collection) -> None:

@@ -1,12 +1,12 @@
-"""The life of public objects after publication, without anybody sending anything.
+"""What becomes of published objects without a submission.
 
-The sweep revokes what has expired, tells when age has lowered confidence, and
-publishes what waited for the quiet period.  An analyst revokes, and keeps the
-hub's own list of values that nobody may send again.
+The sweep revokes what has expired, publishes confidence that age has lowered, and
+what waited for the quiet period.  An operator revokes objects and keeps the
+exclusion list: values that nobody may send again.
 
-Each batch of a sweep is a transaction that looks for itself whether an object
-is due, so that several workers may sweep at once and a crash costs nothing:
-what was not done is still due.
+Each batch of a sweep is a transaction that looks for itself if an object is due,
+so several workers may sweep at once and a crash costs nothing: what was not done
+is still due.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ from tocsin.admission.observables.ioc_types import Kind, recognise
 from tocsin.admission.observables.refang import refang
 from tocsin.admission.patterns.grammar import quoted
 from tocsin.server.model import Exclusion, RevocationReason
-from tocsin.server.publishing.public_objects import HOUR, Ledger
+from tocsin.server.publishing.public_objects import HOUR, apply_time, is_news, revoke
 from tocsin.server.publishing.publisher import Publisher
+from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.store import Store, Transaction
 
 log = logging.getLogger(__name__)
 
 BATCH = 200
-"""Public objects that one transaction of a sweep looks at."""
+"""Public objects in one transaction of a sweep."""
 
 READ = 5_000
-"""Ids of what is due that are read together; whether each is due still is looked at again."""
+"""Ids that one read of the schedule gives; the transaction looks if each is still due."""
 
 OVERLAP = 48
 """Hours before the last sweep that are looked at again: clocks of workers may differ."""
 
-REST = 60_000_000
+PAUSE = 60_000_000
 """µs between two sweeps that find nothing."""
 
 _SWEEPER = "sweep"
@@ -57,11 +58,11 @@ _FIELDS: dict[Kind, tuple[str, str]] = {
 }
 
 
-class Aftercare:
-    """Looks after what is published."""
+class Lifecycle:
+    """Expiry, ageing, revocation and exclusion of what is published."""
 
     def __init__(self, store: Store, publisher: Publisher, clock: Callable[[], int]) -> None:
-        """`clock` tells the time in µs since 1970 UTC."""
+        """`clock` gives the time in µs since 1970 UTC."""
         self._store = store
         self._publisher = publisher
         self._clock = clock
@@ -78,7 +79,7 @@ class Aftercare:
         if self.sweep_once(now):
             return True
         with self._lock:
-            self._next = now + REST
+            self._next = now + PAUSE
         return False
 
     def sweep(self) -> None:
@@ -98,94 +99,112 @@ class Aftercare:
                 self._waiting = dues.find_due(range(first - OVERLAP, hour + 1), READ)
             names, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
         if names:
-            self._store.commit(lambda txn: self._look(txn, names, now))
+            self._store.commit(lambda txn: self._sweep(txn, names, now))
         elif swept is None or swept < hour:
             dues.mark_swept(hour)
         return bool(names)
 
-    def revoke(self, name: str, who: str, reason: str) -> None:
-        """An analyst revokes a public object; NotFound, or Malformed if there is nothing to."""
+    def revoke(self, public_id: str, who: str, reason: str) -> None:
+        """Revoke a public object for good.
 
-        def work(txn: Transaction) -> None:
-            ledger = self._ledger(txn)
-            ledger.load([name])
-            public = ledger.publics.get(name)
-            if public is None:
-                raise NotFound(f"there is no public object {name!r}")
-            if not ledger.end(name, RevocationReason.DECIDED):
-                raise Malformed(f"{name} has been revoked already")
-            _close(ledger)
-            txn.add_journal_entry("public.revoke", who, {"public": name, "reason": reason})
-
-        self._store.commit(work)
-
-    def forbid(self, text: str, who: str, reason: str) -> tuple[Exclusion, int]:
-        """Never again: the value is refused from now on, and what is published on it revoked.
-
-        Answers with the value in its one spelling and how many objects were revoked.  On a value
-        that is on the list already the look for published objects is repeated.
+        Raises NotFound if there is none with this id, Malformed if it is revoked already.
         """
-        new = unwanted(text, reason, self._clock())
 
-        def work(txn: Transaction) -> int:
+        def revoke_one(txn: Transaction) -> None:
+            work = self._begin(txn, self._clock())
+            work.load([public_id])
+            copy = work.find(public_id)
+            if copy.public is None:
+                raise NotFound(f"there is no public object {public_id!r}")
+            if not _revoke(work, public_id):
+                raise Malformed(f"{public_id} has been revoked already")
+            work.write()
+            txn.add_journal_entry("public.revoke", who, {"public": public_id, "reason": reason})
+
+        self._store.commit(revoke_one)
+
+    def exclude(self, text: str, who: str, reason: str) -> tuple[Exclusion, int]:
+        """Refuse a value from now on, and revoke what is published on it.
+
+        Answers with the value in its one spelling and how many objects were revoked.  For a
+        value that is on the list already, published objects are looked for once more.
+        """
+        new = parse_exclusion(text, reason, self._clock())
+
+        def add(txn: Transaction) -> int:
             added = txn.add_exclusion(new)
-            ledger = self._ledger(txn)
-            revoked = sum(
-                ledger.end(name, RevocationReason.DECIDED) for name in self._published(ledger, new)
-            )
-            _close(ledger)
+            work = self._begin(txn, self._clock())
+            revoked = sum(_revoke(work, public_id) for public_id in self._published(work, new))
+            work.write()
             if added or revoked:
                 what = {"kind": new.type, "value": new.value, "reason": reason, "revoked": revoked}
                 txn.add_journal_entry("benign.add", who, what)
             return revoked
 
-        return new, self._store.commit(work)
+        return new, self._store.commit(add)
 
-    def allow(self, text: str, who: str) -> Exclusion:
-        """The value may be sent again; NotFound if it was not forbidden."""
-        old = unwanted(text, "", 0)
+    def readmit(self, text: str, who: str) -> Exclusion:
+        """Take a value off the exclusion list; NotFound if it is not there."""
+        old = parse_exclusion(text, "", 0)
 
-        def work(txn: Transaction) -> None:
+        def remove(txn: Transaction) -> None:
             if not txn.remove_exclusion(old.type, old.value):
-                raise NotFound(f"{old.value} is not on the hub's own list")
+                raise NotFound(f"{old.value} is not on the exclusion list")
             txn.add_journal_entry("benign.remove", who, {"kind": old.type, "value": old.value})
 
-        self._store.commit(work)
+        self._store.commit(remove)
         return old
 
-    def _look(self, txn: Transaction, names: Sequence[str], now: int) -> None:
-        ledger = Ledger(txn, self._publisher.house, now)
-        ledger.load(names)
+    def _sweep(self, txn: Transaction, ids: Sequence[str], now: int) -> None:
+        work = self._begin(txn, now)
+        work.load(ids)
+        publics = {public_id: work.find_public(public_id) for public_id in ids}
         txn.unschedule(
-            n for n in names if n not in ledger.publics or not ledger.publics[n].due_hour
+            public_id for public_id, public in publics.items() if not public or not public.due_hour
         )
-        changed = [name for name in names if ledger.look_again(name)]
-        expired = sum(ledger.publics[name].revoked for name in changed)
-        _close(ledger)
+        changed: list[str] = []
+        for public_id in ids:
+            before = work.find(public_id)
+            after = apply_time(before, work.merge)
+            work.put(after)
+            if is_news(before, after):
+                changed.append(public_id)
+        swept = [work.find_public(public_id) for public_id in changed]
+        expired = sum(public is not None and public.revoked for public in swept)
+        work.write()
         if expired:
             txn.add_journal_entry("expire", _SWEEPER, {"count": expired})
-        log.info("swept due=%d published=%d expired=%d", len(names), len(changed), expired)
+        log.info("swept due=%d published=%d expired=%d", len(ids), len(changed), expired)
 
-    def _published(self, ledger: Ledger, about: Exclusion) -> Iterable[str]:
+    def _published(self, work: UnitOfWork, about: Exclusion) -> Iterable[str]:
         """Ids of public indicators on exactly that value, in every scope."""
-        scopes = [tlp.label for tlp in Tlp] + sorted(ledger.txn.scopes())
-        patterns = [f"[{kind}:{about.property} = {quoted(about.value)}]" for kind in _alike(about)]
+        scopes = [tlp.label for tlp in Tlp] + sorted(work.txn.scopes())
+        kinds = ("artifact", "file") if about.type == "file" else (about.type,)
+        patterns = [f"[{kind}:{about.property} = {quoted(about.value)}]" for kind in kinds]
         for start in range(0, len(scopes), _SCOPES):
             keys = [
                 indicator_key("stix", pattern, scope)
                 for scope in scopes[start : start + _SCOPES]
                 for pattern in patterns
             ]
-            names = [n for key in keys for n in self._publisher.mint.generations("indicator", key)]
-            ledger.load(names)
-            yield from (name for name in names if name in ledger.publics)
+            ids = [name for key in keys for name in self._publisher.ids.every_id("indicator", key)]
+            work.load(ids)
+            yield from (public_id for public_id in ids if work.find_public(public_id))
 
-    def _ledger(self, txn: Transaction) -> Ledger:
-        return Ledger(txn, self._publisher.house, self._clock())
+    def _begin(self, txn: Transaction, now: int) -> UnitOfWork:
+        return UnitOfWork.begin(txn, self._publisher.config, now)
 
 
-def unwanted(text: str, reason: str, now: int) -> Exclusion:
-    """A value as admission spells it.
+def _revoke(work: UnitOfWork, public_id: str) -> bool:
+    """Revoke an object by decision; False if there is nothing to revoke."""
+    before = work.find(public_id)
+    after = revoke(before, RevocationReason.DECIDED, work.merge)
+    work.put(after)
+    return after is not before
+
+
+def parse_exclusion(text: str, reason: str, now: int) -> Exclusion:
+    """A value in the spelling of admission.
 
     Raises Malformed if it is no host name, address, URL, e-mail address or hash.
     """
@@ -196,12 +215,3 @@ def unwanted(text: str, reason: str, now: int) -> Exclusion:
     kind, path = _FIELDS[found.kind]
     value = canonical_value(kind, path, plain) if found.kind is Kind.EMAIL else found.value
     return Exclusion(kind, path, value, reason, now)
-
-
-def _alike(about: Exclusion) -> tuple[str, ...]:
-    return ("artifact", "file") if about.type == "file" else (about.type,)
-
-
-def _close(ledger: Ledger) -> None:
-    ledger.listen()
-    ledger.write()

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from tocsin.server.app import HubServices
 from tocsin.server.intake.intake import Intake
-from tocsin.server.lifecycle import Aftercare
+from tocsin.server.lifecycle import Lifecycle
 from tocsin.server.store import OUTAGES, Store
 
 log = logging.getLogger(__name__)
@@ -63,13 +63,13 @@ def _pack(store: Store, stop: threading.Event) -> None:
             log.exception("a block could not be packed; it is tried again later")
 
 
-def run_intake(intake: Intake, aftercare: Aftercare, stop: threading.Event) -> None:
+def run_intake(intake: Intake, lifecycle: Lifecycle, stop: threading.Event) -> None:
     """Admit what was too large to be admitted at once, and sweep, until the hub stops."""
     while not stop.is_set():
         intake.waiting.clear()
         try:
             found = intake.work()
-            found = aftercare.work() or found
+            found = lifecycle.work() or found
         except OUTAGES as error:
             log.warning("the database is away, the work goes on when it is back: %s", error)
             found = False

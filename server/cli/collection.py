@@ -151,7 +151,7 @@ def add_collection(hub: Runtime, collection: Collection) -> Answer:
     answer = _format_collection(collection, hub.services.store.feeds.collections())
 
     def work(txn: Transaction) -> None:
-        hub.services.publisher.furnish(txn)
+        hub.services.publisher.publish_own_objects(txn)
         entry = {name: value for name, value in answer.items() if name not in ("id", "title")}
         txn.add_journal_entry("collection.add", OPERATOR, entry)
 

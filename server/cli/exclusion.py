@@ -10,7 +10,7 @@ from tocsin.admission.timestamps import stix_time
 from tocsin.config.command_line import format_examples
 from tocsin.server.bootstrap import OPERATOR
 from tocsin.server.cli.command import Answer, with_hub
-from tocsin.server.lifecycle import unwanted
+from tocsin.server.lifecycle import parse_exclusion
 from tocsin.server.runtime import Runtime
 
 
@@ -59,10 +59,10 @@ def add_exclusions(hub: Runtime, values: Sequence[str], reason: str) -> list[Ans
     Raises Malformed, before anything is changed, if one of them is of no known kind.
     """
     for value in values:
-        unwanted(value, reason, 0)
+        parse_exclusion(value, reason, 0)
     answers: list[Answer] = []
     for value in values:
-        new, revoked = hub.services.lifecycle.forbid(value, OPERATOR, reason)
+        new, revoked = hub.services.lifecycle.exclude(value, OPERATOR, reason)
         answers.append({"kind": new.type, "value": new.value, "revoked": revoked})
     return answers
 
@@ -79,5 +79,5 @@ def remove_exclusions(hub: Runtime, values: Iterable[str]) -> list[Answer]:
     """Take values off the exclusion list; objects that were revoked stay revoked."""
     return [
         {"kind": old.type, "value": old.value}
-        for old in (hub.services.lifecycle.allow(value, OPERATOR) for value in values)
+        for old in (hub.services.lifecycle.readmit(value, OPERATOR) for value in values)
     ]

@@ -39,13 +39,17 @@ from tocsin.server.model import (
     Partner,
     Submission,
 )
-from tocsin.server.publishing.marking_definitions import unmarked
-from tocsin.server.publishing.pending_references import authors, definitions, identities
+from tocsin.server.publishing.marking_definitions import unmarked_definitions
+from tocsin.server.publishing.pending_references import (
+    find_definitions,
+    find_replaced_authors,
+    identity_ids,
+)
 from tocsin.server.publishing.publisher import (
     Batch,
-    Grounds,
-    Outdated,
+    Preconditions,
     Publisher,
+    StalePreconditions,
 )
 from tocsin.server.store import Store, Transaction
 
@@ -138,7 +142,7 @@ class Examining:
         partner = replace(partner, consent=submitter.consent)
         defined = self._defined(partner, candidates)
         examiner = Pipeline(rules.policy, submitter, benign, waived, defined)
-        hub = self._publisher.house.identity["id"]
+        hub = self._publisher.config.hub
         candidates = [replace(each, from_hub=claims(each.object, hub)) for each in candidates]
         examined = examiner.examine(candidates, now)
         authors = examiner.find_authors(candidates) | {hub}
@@ -146,16 +150,16 @@ class Examining:
             submission=submission.id,
             partner=partner,
             candidates=tuple(examined),
-            minted=self._publisher.mint.minted(examined, authors),
+            refs=self._publisher.ids.assign(examined, authors),
             authors=authors,
             received=submission.received,
             now=now,
-            grounds=Grounds(known, revision),
+            preconditions=Preconditions(known, revision),
             waived=waived,
             refused=frozenset(
                 c.source_id for c in examined if c.source_id and c.verdict is Verdict.REFUSED
             ),
-            unmarked=unmarked(candidates),
+            unmarked=unmarked_definitions(candidates),
             sees=self._sees(submission.account),
             defined=frozenset(defined),
         )
@@ -167,7 +171,7 @@ class Examining:
         wanted -= {str(subject.get("id")) for subject in subjects} | official_ids()
         if not wanted:
             return {}
-        return self._store.commit(lambda txn: definitions(txn, partner.slug, wanted))
+        return self._store.commit(lambda txn: find_definitions(txn, partner.slug, wanted))
 
     def _known_benign(self) -> tuple[int, Warninglists]:
         """The warning lists with the hub's own, which is joined anew when it has changed."""
@@ -182,10 +186,12 @@ class Examining:
     def _submitter(self, partner: Partner, candidates: Sequence[Candidate]) -> Submitter:
         """The partner, with the terms of all partners to be kept out of what is shared."""
         subjects = [each.object for each in candidates if each.object is not None]
-        hub = self._publisher.house.identity["id"]
-        told, before = identities(subjects), frozenset[str]()
+        hub = self._publisher.config.hub
+        told, before = identity_ids(subjects), frozenset[str]()
         if told:
-            before = self._store.commit(lambda txn: authors(txn, partner.slug, told, hub))
+            before = self._store.commit(
+                lambda txn: find_replaced_authors(txn, partner.slug, told, hub)
+            )
         terms = [term for each in self._store.accounts.list_partners() for term in each.terms]
         submitter = partner.submitter()
         terms = list(dict.fromkeys((*submitter.terms, *terms)))
@@ -205,15 +211,16 @@ class Examining:
 
 
 def check(txn: Transaction, batch: Batch) -> None:
-    """Raises Outdated unless what a batch was examined by is as it was.
+    """Raises StalePreconditions unless what a batch was examined by is as it was.
 
     Whoever withdraws a consent or forbids a value writes the journal's head, as who settles does:
     of two at once one tries again, and sees here what the other did.
     """
-    grounds = batch.grounds
-    known = None if grounds.partner is None else txn.accounts.find_partner(grounds.partner.slug)
-    if grounds != Grounds(known, txn.exclusions_revision()):
-        raise Outdated
+    preconditions = batch.preconditions
+    partner = preconditions.partner
+    known = None if partner is None else txn.accounts.find_partner(partner.slug)
+    if preconditions != Preconditions(known, txn.exclusions_revision()):
+        raise StalePreconditions
 
 
 def _operator(submission: Submission) -> Partner:

@@ -38,7 +38,7 @@ from tocsin.server.model import (
     Submission,
     VersionKeyword,
 )
-from tocsin.server.publishing.publisher import Batch, Outdated, Publisher
+from tocsin.server.publishing.publisher import Batch, Publisher, StalePreconditions
 from tocsin.server.store import Store, Transaction
 
 log = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ class Intake:
             part = whole.candidates[settled : settled + BATCH]
             try:
                 left = self._settle(submission, replace(whole, candidates=part, now=self._clock()))
-            except Outdated:
+            except StalePreconditions:
                 whole = self._whole(submission, candidates)
                 continue
             self._store.submissions.renew(submission.id, self._owner, LEASE)

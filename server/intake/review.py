@@ -22,18 +22,18 @@ from tocsin.server.model import (
     Record,
     Review,
 )
-from tocsin.server.publishing.pending_references import definitions
+from tocsin.server.publishing.findings import (
+    merge_held_records,
+    merge_records,
+    update_review,
+    with_waived_rules,
+)
+from tocsin.server.publishing.pending_references import find_definitions
 from tocsin.server.publishing.publisher import (
     Batch,
-    Outdated,
     Publisher,
-    Settled,
-)
-from tocsin.server.publishing.verdicts import (
-    amended,
-    besides,
-    further,
-    still_held,
+    Settlement,
+    StalePreconditions,
 )
 from tocsin.server.store import OUTAGES, Store, Transaction
 
@@ -78,7 +78,7 @@ class Reviewing:
         self.follow(left)
         return record
 
-    def leave(self, txn: Transaction, batch: Batch, settled: Settled) -> OutboxTask | None:
+    def leave(self, txn: Transaction, batch: Batch, settled: Settlement) -> OutboxTask | None:
         """What is to be done when the transaction is over, if anything waits for it."""
         late = _late(txn, batch, settled.reviews)
         arrivals = replace(settled.arrivals, source_ids=settled.arrivals.source_ids | late)
@@ -152,7 +152,7 @@ class Reviewing:
         With that an errand is `done`, if one is named.
         """
         while True:
-            with suppress(Outdated):
+            with suppress(StalePreconditions):
                 return self._decide_once(review, who, waived, done)
 
     def _decide_once(
@@ -166,7 +166,7 @@ class Reviewing:
             check(txn, batch)
             settled = self._publisher.settle(txn, batch)
             record = settled.records[0]
-            left = [besides(each, waived) for each in settled.reviews]
+            left = [with_waived_rules(each, waived) for each in settled.reviews]
             if record.verdict == Verdict.HELD:  # nothing was decided: something else holds it still
                 self._ask_further(txn, review, who, (left[0], record))
             else:
@@ -175,7 +175,7 @@ class Reviewing:
                 txn.add_journal_entry(
                     "review.released", who, {"review": review.id, "verdict": record.verdict}
                 )
-                txn.replace_record(review.submission, amended(self._record(review), record))
+                txn.replace_record(review.submission, merge_records(self._record(review), record))
             if done:
                 txn.remove_outbox_task(done)
             return record, self.leave(txn, batch, settled)
@@ -186,7 +186,7 @@ class Reviewing:
         self, txn: Transaction, review: Review, who: str, held: tuple[Review, Record]
     ) -> None:
         left, record = held
-        again = further(review, left)
+        again = update_review(review, left)
         if again == review:
             return
         txn.update_review(again)
@@ -195,7 +195,7 @@ class Reviewing:
         txn.add_journal_entry("review.held", who, {"review": review.id, "rules": list(again.rules)})
         before = self._record(review)
         if before.verdict == Verdict.HELD:
-            txn.replace_record(review.submission, still_held(before, record))
+            txn.replace_record(review.submission, merge_held_records(before, record))
 
     def _reject(self, review: Review, who: str, reason: str) -> tuple[Record, OutboxTask | None]:
         def work(txn: Transaction) -> tuple[Record, OutboxTask | None]:
@@ -247,4 +247,4 @@ def _late(txn: Transaction, batch: Batch, asked: Sequence[Review]) -> frozenset[
     """Marking definitions that have come since the batch was examined and held for them."""
     held = (each.waits_for for each in asked if each.rules == ("marking",))
     wanted = {id_ for waits_for in held for id_ in waits_for} - batch.defined
-    return frozenset(definitions(txn, batch.partner.slug, wanted) if wanted else ())
+    return frozenset(find_definitions(txn, batch.partner.slug, wanted) if wanted else ())

@@ -1,7 +1,7 @@
-"""Whoever agreed to be named and does so no longer is not named again.
+"""A partner whose consent has ended is not named again.
 
-What was published meanwhile stays as it is.  But whenever the hub looks at such
-an object again, what it remembers of it loses the name, and so does the object.
+What was published meanwhile stays as it is.  But whenever the hub computes such
+an object anew, the contribution loses the name, and so does the next version.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ from tocsin.server.model import Partner, PublicObject
 
 
 @dataclass(frozen=True, slots=True)
-class Naming:
+class Attribution:
     """Who may be named now."""
 
     partners: Callable[[], Iterable[Partner]]
 
-    def settled(self, publics: Collection[PublicObject]) -> list[PublicObject]:
-        """The same, without the names of those whose consent has ended."""
+    def remove_names(self, publics: Collection[PublicObject]) -> list[PublicObject]:
+        """The same objects, without the names of partners whose consent has ended."""
         if not any(each.may_be_named for public in publics for each in public.contributions):
             return list(publics)
         known = {each.slug: each.submitter() for each in self.partners()}
-        return [_settled(public, known) for public in publics]
+        return [_remove_names(public, known) for public in publics]
 
 
-def _settled(public: PublicObject, known: Mapping[str, Submitter]) -> PublicObject:
-    said = tuple(_said(each, known) for each in public.contributions)
-    return public if said == public.contributions else replace(public, contributions=said)
+def _remove_names(public: PublicObject, known: Mapping[str, Submitter]) -> PublicObject:
+    left = tuple(_remove_name(each, known) for each in public.contributions)
+    return public if left == public.contributions else replace(public, contributions=left)
 
 
-def _said(spoken: Contribution, known: Mapping[str, Submitter]) -> Contribution:
-    submitter = known.get(spoken.partner)
-    if not spoken.may_be_named or submitter is None or submitter.consent in CONSENTS_TO_NAME:
-        return spoken
+def _remove_name(named: Contribution, known: Mapping[str, Submitter]) -> Contribution:
+    submitter = known.get(named.partner)
+    if not named.may_be_named or submitter is None or submitter.consent in CONSENTS_TO_NAME:
+        return named
 
     def bare(layers: Iterable[Layer]) -> tuple[Layer, ...]:
         return tuple((level, nameless(layer, submitter)) for level, layer in layers)
 
     return replace(
-        spoken,
-        object=nameless(spoken.object, submitter),
-        stricter_layers=bare(spoken.stricter_layers),
-        unresolved_layers=bare(spoken.unresolved_layers),
+        named,
+        object=nameless(named.object, submitter),
+        stricter_layers=bare(named.stricter_layers),
+        unresolved_layers=bare(named.unresolved_layers),
         may_be_named=False,
     )

@@ -1,7 +1,7 @@
 """Marking definitions that came without a level are seen as widely as what carries them.
 
-In one submission admission sees to that.  Here it is done for those that were sent
-before, alone or with something stricter.
+Within one submission admission sees to that.  Here it is done for definitions
+that were sent before, alone or with something stricter.
 """
 
 from __future__ import annotations
@@ -12,60 +12,62 @@ from dataclasses import replace
 from tocsin.admission.markings.tlp import TLP_2_IDS, official_ids, read_markings
 from tocsin.admission.merge.identity import submitter_key
 from tocsin.admission.model import Candidate, Contribution, Tlp
-from tocsin.server.publishing.public_ids import Mint, Minted, Placed
-from tocsin.server.publishing.public_objects import Ledger
+from tocsin.server.publishing.public_ids import PublicIds, PublicRef, ResolvedCandidate
+from tocsin.server.publishing.public_objects import add_contribution
+from tocsin.server.publishing.unit_of_work import UnitOfWork
 
 
-def unmarked(candidates: Iterable[Candidate]) -> frozenset[str]:
-    """Ids of the definitions among what was sent that say no level of their own."""
+def unmarked_definitions(candidates: Iterable[Candidate]) -> frozenset[str]:
+    """Source ids of the definitions without a level of their own."""
     found = (c for c in candidates if c.object and c.object.get("type") == "marking-definition")
     return frozenset(
         str(c.source_id) for c in found if c.object and read_markings(c.object, {}).tlp is None
     )
 
 
-def awaited(candidate: Candidate) -> tuple[str, ...]:
-    """The markings for whose definitions a candidate waits."""
+def missing_definitions(candidate: Candidate) -> tuple[str, ...]:
+    """The markings of a held candidate whose definitions it waits for."""
     held = {finding.rule for finding in candidate.findings if finding.action == "held"}
     subject = candidate.object or {}
     refs = subject.get("object_marking_refs") if "marking" in held else ()
     return tuple(sorted({str(each) for each in refs or ()} - official_ids()))
 
 
-def narrower(new: Contribution, before: Contribution | None) -> bool:
-    """Whether a definition without a level is there already, and as widely seen."""
+def is_seen_as_widely(new: Contribution, before: Contribution | None) -> bool:
+    """True if a definition without a level is published already, and no more strictly."""
     return new.unmarked and before is not None and before.unmarked and before.tlp <= new.tlp
 
 
-def widened(
-    ledger: Ledger, mint: Mint, partner: str, known: Mapping[str, Minted], placed: Placed
-) -> dict[str, Minted]:
-    """Those that an object misses because they are stricter, published at its level."""
-    level = placed.candidate.effective_tlp
-    found: dict[str, Minted] = {}
-    for name in placed.rewriting.missing:
-        there = known.get(name)
-        said = ledger.said(there.id, partner, name) if there else None
-        if there is None or said is None or not said.unmarked or "|" in said.scope:
+def widen_definitions(
+    work: UnitOfWork,
+    ids: PublicIds,
+    partner: str,
+    known: Mapping[str, PublicRef],
+    resolved: ResolvedCandidate,
+) -> dict[str, PublicRef]:
+    """Publish at an object's level the definitions that it misses because they are stricter."""
+    level = resolved.candidate.effective_tlp
+    found: dict[str, PublicRef] = {}
+    for source in resolved.rewriting.missing:
+        there = known.get(source)
+        sent = work.find(there.id).contribution(partner, source) if there else None
+        if there is None or sent is None or not sent.unmarked or "|" in sent.scope:
             continue
-        id_ = (
-            there.id
-            if said.raw
-            else _living(ledger, mint, submitter_key(partner, name, level.label))
-        )
-        ledger.join(id_, _at(level, said))
-        found[name] = Minted(id_, level)
+        key = submitter_key(partner, source, level.label)
+        id_ = there.id if sent.raw else _first_unrevoked(work, ids, key)
+        work.put(add_contribution(work.find(id_), _at(level, sent), work.merge))
+        found[source] = PublicRef(id_, level)
     return found
 
 
-def _living(ledger: Ledger, mint: Mint, key: str) -> str:
-    """The first id under which it was never taken back."""
-    ids = mint.generations("marking-definition", key)
-    ledger.load(ids)
-    gone = {name for name in ids if name in ledger.publics and ledger.publics[name].revoked}
-    return next((name for name in ids if name not in gone), ids[-1])
+def _first_unrevoked(work: UnitOfWork, ids: PublicIds, key: str) -> str:
+    """The first id under which the definition was not revoked."""
+    names = ids.every_id("marking-definition", key)
+    work.load(names)
+    revoked = {each.id for each in map(work.find_public, names) if each and each.revoked}
+    return next((name for name in names if name not in revoked), names[-1])
 
 
-def _at(level: Tlp, said: Contribution) -> Contribution:
-    marked = {} if said.raw else {"object_marking_refs": [TLP_2_IDS[level]]}
-    return replace(said, tlp=level, scope=level.label, object={**said.object, **marked})
+def _at(level: Tlp, sent: Contribution) -> Contribution:
+    marked = {} if sent.raw else {"object_marking_refs": [TLP_2_IDS[level]]}
+    return replace(sent, tlp=level, scope=level.label, object={**sent.object, **marked})

@@ -1,14 +1,16 @@
-"""What ids from elsewhere stand for, and completing what waited for them.
+"""What the ids in references stand for, and objects that wait for others to arrive.
 
 An object is published with those of its references that are known.  Its draft
-is kept with the others, and each time one of them arrives it is resolved
-anew: the same references in the same order as if all had come at once.
+is kept with the contribution, and each time one of the missing objects arrives
+it is resolved anew: the same references in the same order as if all had come
+at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import orjson
 
@@ -22,9 +24,9 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.stix.references import Rewriting, references
 from tocsin.server.model import ArrivedIds, PendingReferences, PublicObject
-from tocsin.server.publishing.public_ids import Minted, resolved
-from tocsin.server.publishing.public_objects import Ledger, contributions
-from tocsin.server.store import Transaction
+from tocsin.server.publishing.public_ids import GONE, PublicRef, resolve_layers
+from tocsin.server.publishing.public_objects import add_contribution
+from tocsin.server.publishing.unit_of_work import UnitOfWork
 
 PORTION = 200
 """Contributions that one transaction completes."""
@@ -32,61 +34,83 @@ MOST_AWAITED = 1_000
 """Objects that one contribution waits for."""
 
 _OF_THE_SOURCE = ("id", "created", "modified")
-_GONE = Minted("", Tlp.RED)
 
 
-def recalled(
-    ledger: Ledger, partner: str, sees: Tlp, targets: Collection[str]
-) -> dict[str, Minted]:
+class KnownObjects(Protocol):
+    """Where public objects are read: the store, or a transaction."""
+
+    def find_public_ids(self, partner: str, ids: Collection[str]) -> dict[str, str]:
+        """The newest public id of each of a partner's own ids, as far as there is one."""
+        ...
+
+    def public_objects(self, ids: Collection[str]) -> dict[str, PublicObject]:
+        """The public objects with these ids, as far as there are any."""
+        ...
+
+
+def look_up_references(
+    work: UnitOfWork, partner: str, sees: Tlp, targets: Collection[str]
+) -> dict[str, PublicRef]:
     """What a partner may mean by ids that are not in its submission."""
-    sources = ledger.txn.find_public_ids(partner, targets)
-    ledger.load({*targets, *sources.values()})
-    known: dict[str, Minted] = {}
-    hub = ledger.house.identity["id"]
-    for target in targets:
-        name = sources.get(target, target)
-        public = ledger.publics.get(name)
-        if public is not None and may_mean(public, partner, sees):
-            known[target] = Minted(public.id, public.tlp, _parts(public))
+    sources = work.txn.find_public_ids(partner, targets)
+    work.load({*targets, *sources.values()})
+    return resolve_references(work, partner, sees, {t: sources.get(t) for t in targets})
+
+
+def resolve_references(
+    work: UnitOfWork, partner: str, sees: Tlp, targets: Mapping[str, str | None]
+) -> dict[str, PublicRef]:
+    """The same for objects that are loaded; `targets` with the public ids of the partner's own."""
+    config = work.merge.config
+    known: dict[str, PublicRef] = {}
+    for target, own in targets.items():
+        name = target if own is None else own
+        public = work.find_public(name)
+        if public is not None and may_know(public, partner, sees):
+            known[target] = PublicRef(public.id, public.tlp, _parts(public))
         elif name == "":
-            known[target] = _GONE
-        elif target in ledger.house.well_known or name == hub or sources.get(target) == target:
-            known[target] = Minted(name, Tlp.CLEAR)  # public already, under its own id
+            known[target] = GONE
+        elif target in config.well_known or name == config.hub or own == target:
+            known[target] = PublicRef(name, Tlp.CLEAR)  # public already, under its own id
     return known
 
 
-def definitions(txn: Transaction, partner: str, ids: Collection[str]) -> dict[str, StixObject]:
-    """What marking definitions of the partner's own say that are public already."""
-    sources = txn.find_public_ids(partner, ids)
-    publics = txn.public_objects({*ids, *sources.values()})
+def find_definitions(
+    known: KnownObjects, partner: str, ids: Collection[str]
+) -> dict[str, StixObject]:
+    """The partner's own marking definitions with these ids that are public already."""
+    sources = known.find_public_ids(partner, ids)
+    publics = known.public_objects({*ids, *sources.values()})
     found: dict[str, StixObject] = {}
     for id_ in ids:
         public = publics.get(sources.get(id_, id_))
-        for each in contributions(public):
+        for each in public.contributions if public is not None else ():
             if each.partner == partner:
                 raw = orjson.loads(each.raw) if each.raw else each.object
                 found[id_] = {**raw, "id": id_}
     return found
 
 
-def identities(subjects: Iterable[StixObject]) -> frozenset[str]:
-    """Those that are sent, or related to others."""
+def identity_ids(subjects: Iterable[StixObject]) -> frozenset[str]:
+    """Identities that are sent, or related to others."""
     names = ("id", "source_ref", "target_ref")
-    told = {str(subject.get(name)) for subject in subjects for name in names}
-    return frozenset(each for each in told if each.startswith("identity--"))
+    found = {str(subject.get(name)) for subject in subjects for name in names}
+    return frozenset(each for each in found if each.startswith("identity--"))
 
 
-def authors(txn: Transaction, partner: str, told: Collection[str], hub: str) -> frozenset[str]:
-    """Of the partner's identities: those that gave way to the hub's."""
-    found = txn.find_public_ids(partner, told)
+def find_replaced_authors(
+    known: KnownObjects, partner: str, identities: Collection[str], hub: str
+) -> frozenset[str]:
+    """The partner's identities in whose place the hub's own stands."""
+    found = known.find_public_ids(partner, identities)
     return frozenset(each for each, public in found.items() if public == hub)
 
 
-def contributed(
-    contribution: Contribution, layers: Sequence[Layer], known: dict[str, Minted]
+def resolve_contribution(
+    contribution: Contribution, layers: Sequence[Layer], known: Mapping[str, PublicRef]
 ) -> tuple[Contribution, frozenset[str]]:
-    """The contribution with public ids, and the ids for which it is worth looking again."""
-    rewriting, fuller = resolved(layers, known)
+    """The contribution with public ids, and the ids that it waits for."""
+    rewriting, fuller = resolve_layers(layers, known)
     awaited: set[str] = set()
     for _, target in rewriting.dropped:  # what was refused may be sent again, put right
         found = known.get(target)
@@ -94,24 +118,24 @@ def contributed(
     awaited = set(sorted(awaited)[:MOST_AWAITED])
     new = replace(
         contribution,
-        object=_ours(rewriting.object),
-        stricter_layers=tuple((level, _ours(layer)) for level, layer in fuller),
-        unresolved_layers=_lasting(layers, rewriting) if awaited else (),
+        object=_without_own_ids(rewriting.object),
+        stricter_layers=tuple((level, _without_own_ids(layer)) for level, layer in fuller),
+        unresolved_layers=_draft(layers, rewriting) if awaited else (),
     )
     return new, frozenset(awaited)
 
 
-def complete(ledger: Ledger, arrivals: ArrivedIds, after: str = "") -> str:
+def complete_waiting(work: UnitOfWork, arrivals: ArrivedIds, after: str = "") -> str:
     """Complete a portion of what waits for what has arrived; where the next begins, if any."""
-    waits = ledger.txn.find_pending_references(arrivals, after, PORTION)
-    ledger.load({wait.public_id for wait in waits})
-    ledger.txn.put_pending_references([_completed(ledger, wait) for wait in waits])
+    waits = work.txn.find_pending_references(arrivals, after, PORTION)
+    work.load({wait.public_id for wait in waits})
+    work.txn.put_pending_references([_complete(work, wait) for wait in waits])
     return waits[-1].key if len(waits) == PORTION else ""
 
 
-def _completed(ledger: Ledger, wait: PendingReferences) -> PendingReferences:
+def _complete(work: UnitOfWork, wait: PendingReferences) -> PendingReferences:
     awaited: frozenset[str] = frozenset()
-    for mine in contributions(ledger.publics.get(wait.public_id)):
+    for mine in work.find(wait.public_id).contributions:
         if (
             mine.partner == wait.partner
             and wait.source_id in ("", mine.source_id)
@@ -120,16 +144,16 @@ def _completed(ledger: Ledger, wait: PendingReferences) -> PendingReferences:
             targets = {
                 target for _, layer in mine.unresolved_layers for target in references(layer)
             }
-            known = recalled(ledger, wait.partner, wait.max_tlp, targets)
-            new, more = contributed(mine, mine.unresolved_layers, known)
+            known = look_up_references(work, wait.partner, wait.max_tlp, targets)
+            new, more = resolve_contribution(mine, mine.unresolved_layers, known)
             awaited |= more
             if new != mine:
-                ledger.join(wait.public_id, new)
+                work.put(add_contribution(work.find(wait.public_id), new, work.merge))
     return replace(wait, targets=awaited)
 
 
-def may_mean(public: PublicObject, partner: str, sees: Tlp) -> bool:
-    """Whether a partner may know of it: as a reader, or because it speaks of it itself."""
+def may_know(public: PublicObject, partner: str, sees: Tlp) -> bool:
+    """True if a partner may read it, or contributes to it itself."""
     return public.tlp <= sees or any(each.partner == partner for each in public.contributions)
 
 
@@ -138,8 +162,8 @@ def _parts(public: PublicObject) -> tuple[tuple[Tlp, str], ...]:
     return tuple(dict.fromkeys(parts))
 
 
-def _lasting(layers: Sequence[Layer], rewriting: Rewriting) -> tuple[Layer, ...]:
-    """The layers without those references from which an id followed that stands now."""
+def _draft(layers: Sequence[Layer], rewriting: Rewriting) -> tuple[Layer, ...]:
+    """The layers without those references from which the object's own id followed."""
     makers = contributing_properties(rewriting.object["type"])
     lost = {path[0] for path, _ in rewriting.dropped if path[0] in makers}
     return tuple(
@@ -148,5 +172,5 @@ def _lasting(layers: Sequence[Layer], rewriting: Rewriting) -> tuple[Layer, ...]
     )
 
 
-def _ours(subject: StixObject) -> StixObject:
+def _without_own_ids(subject: StixObject) -> StixObject:
     return {name: value for name, value in subject.items() if name not in _OF_THE_SOURCE}

@@ -1,7 +1,7 @@
-"""What the ids of one submission become.
+"""From the ids of one submission to public ids.
 
 Computed for the whole submission before any of it is published, so that the
-order in which its objects come does not matter.
+order of its objects does not matter.  Values only: the store is not known here.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ from tocsin.admission.timestamps import micros
 
 
 @dataclass(frozen=True, slots=True)
-class Minted:
-    """What a source id stands for in public."""
+class PublicRef:
+    """The public object that a source id stands for."""
 
     id: str
-    """Empty: it came and was refused, so nobody need wait for it."""
+    """Empty: the object was refused or revoked, so that nothing waits for it."""
     tlp: Tlp
     parts: tuple[tuple[Tlp, str], ...] = ()
     """Its properties that only stricter levels may see."""
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class ResolvedCandidate:
     """A candidate with its references rewritten and its public id decided."""
 
     candidate: Candidate
@@ -66,58 +66,61 @@ class Placed:
     fuller: tuple[Layer, ...] = ()
     """What stricter levels see of it, rewritten."""
 
-    def holds(self, now: int) -> bool:
-        """Whether its own word is that it holds then."""
+    def is_valid(self, now: int) -> bool:
+        """True if its `valid_until` has not passed then."""
         until = self.rewriting.object.get("valid_until")
         return until is None or micros(until) > now
 
 
-class Mint:
+class PublicIds:
     """Decides public ids under one secret namespace."""
 
     def __init__(self, namespace: uuid.UUID, identity: StixObject) -> None:
         self._namespace = namespace
-        self._hub = Minted(identity["id"], Tlp.CLEAR)
+        self._hub = PublicRef(identity["id"], Tlp.CLEAR)
 
-    def minted(self, candidates: Iterable[Candidate], authors: frozenset[str]) -> dict[str, Minted]:
-        """Every source id of a submission that will have a public one.
+    def assign(
+        self, candidates: Iterable[Candidate], authors: frozenset[str]
+    ) -> dict[str, PublicRef]:
+        """What the source ids of a submission stand for, of all that will be public.
 
-        `authors` are identities that give way to the hub's own.
+        `authors` are identities in whose place the hub's own stands.
         """
         candidates = list(candidates)
-        known: dict[str, Minted] = {author: self._hub for author in authors}
+        known: dict[str, PublicRef] = {author: self._hub for author in authors}
         later: list[Candidate] = []
         for candidate in candidates:
             subject = candidate.object
             if subject is None or candidate.source_id is None or candidate.source_id in known:
                 continue
             if candidate.verdict is Verdict.DUPLICATE:  # public already, under its own id
-                known[candidate.source_id] = Minted(candidate.source_id, Tlp.CLEAR)
+                known[candidate.source_id] = PublicRef(candidate.source_id, Tlp.CLEAR)
             elif candidate.is_open and _depends(subject):
                 later.append(candidate)
             elif candidate.is_open:
-                self._mint(candidate, known)
+                self._assign(candidate, known)
         for candidate in sorted(later, key=_is_relationship):
-            if not self.place(candidate, known).rewriting.missing:
-                self._mint(candidate, known)
+            if not self.resolve(candidate, known).rewriting.missing:
+                self._assign(candidate, known)
         _prune(candidates, known)
         return known
 
-    def place(self, candidate: Candidate, known: Mapping[str, Minted]) -> Placed:
+    def resolve(self, candidate: Candidate, known: Mapping[str, PublicRef]) -> ResolvedCandidate:
         """The candidate as it will be published, given what its references stand for.
 
-        An object joins two others only where both may be seen: its level is
-        raised to that of its ends.  A list of references leaves out those
-        that are stricter than the object itself; where all of them are, it is
-        raised to the least strict of them.
+        A relationship, sighting or translation is raised to the level of the objects that it
+        is about.  A list of references leaves out those that are stricter than the object
+        itself; where all of them are, the object is raised to the least strict of them.
         """
-        candidate = _translated(_raised(candidate, known), known)
+        candidate = _resolve_translation(_raise_level(candidate, known), known)
         subject, tlp = candidate.object, candidate.tlp
         if subject is None or tlp is None:
-            raise ValueError("only a candidate that came through admission can be placed")
+            raise ValueError("only a candidate that came through admission can be resolved")
         if candidate.raw:
-            return Placed(candidate, str(candidate.source_id), candidate.key, Rewriting(subject))
-        rewriting, fuller = resolved(_layers(candidate), known)
+            return ResolvedCandidate(
+                candidate, str(candidate.source_id), candidate.key, Rewriting(subject)
+            )
+        rewriting, fuller = resolve_layers(_layers(candidate), known)
         kind = subject["type"]
         key = candidate.key
         if kind == "relationship" and not rewriting.missing:
@@ -130,58 +133,62 @@ class Mint:
             name = public_id_v4(kind, key, self._namespace)
         else:
             name = public_id(kind, key, self._namespace)
-        return Placed(candidate, name, key, rewriting, fuller)
+        return ResolvedCandidate(candidate, name, key, rewriting, fuller)
 
-    def reborn(self, placed: Placed, generation: int) -> Placed:
-        """The id that a revoked object comes back under: revocation is for ever."""
-        kind = placed.rewriting.object["type"]
-        return replace(placed, id=self._generation(kind, placed.key, generation))
+    def generations(self, resolved: ResolvedCandidate) -> list[ResolvedCandidate]:
+        """The candidate under each id that it may be published under, in order.
 
-    def generations(self, kind: str, key: str) -> list[str]:
-        """Every id that what `key` names may have been published under."""
+        A revoked id is never used again: the next one takes its place.
+        """
+        kind, key = resolved.rewriting.object["type"], resolved.key
+        later = (self._generation(kind, key, n) for n in range(1, GENERATIONS + 1))
+        return [resolved, *(replace(resolved, id=id_) for id_ in later)]
+
+    def every_id(self, kind: str, key: str) -> list[str]:
+        """The ids under which the object that `key` names may be published, in order."""
         return [self._generation(kind, key, n) for n in range(GENERATIONS + 1)]
 
     def _generation(self, kind: str, key: str, number: int) -> str:
         return public_id(kind, f"{key}#{number}" if number else key, self._namespace)
 
-    def _mint(self, candidate: Candidate, known: dict[str, Minted]) -> None:
-        placed = self.place(candidate, known)
-        level = placed.candidate.tlp
-        known[str(candidate.source_id)] = Minted(
-            placed.id,
+    def _assign(self, candidate: Candidate, known: dict[str, PublicRef]) -> None:
+        resolved = self.resolve(candidate, known)
+        level = resolved.candidate.tlp
+        known[str(candidate.source_id)] = PublicRef(
+            resolved.id,
             Tlp.CLEAR if level is None else level,
-            stricter_properties(_layers(placed.candidate)),
+            stricter_properties(_layers(resolved.candidate)),
         )
 
 
-def resolved(
-    layers: Sequence[Layer], known: Mapping[str, Minted]
+def resolve_layers(
+    layers: Sequence[Layer], known: Mapping[str, PublicRef]
 ) -> tuple[Rewriting, tuple[Layer, ...]]:
     """The first layer with public ids, and the fuller ones.
 
-    A stricter level sees more of the references too; not so an observable's, whose id
-    follows from them.
+    A stricter level sees more of the references, except of an observable, whose id follows
+    from them.
     """
     (tlp, subject), *_ = layers
-    rewriting = _rewritten(subject, tlp, known)
+    rewriting = _rewrite(subject, tlp, known)
     levels = {level for level, _ in layers[1:]}
     follows = is_observable_type(subject["type"])
     if not follows:
-        hidden = [known[target].tlp for _, target in rewriting.dropped if _public(target, known)]
+        hidden = [known[target].tlp for _, target in rewriting.dropped if _is_public(target, known)]
         levels |= {level for level in hidden if level < Tlp.RED}
     fuller: list[Layer] = []
     below = rewriting.object
     for level in sorted(levels):
-        layer = _rewritten(layer_at(layers, level), tlp if follows else level, known).object
+        layer = _rewrite(layer_at(layers, level), tlp if follows else level, known).object
         if layer != below:
             fuller.append((level, layer))
             below = layer
     return rewriting, tuple(fuller)
 
 
-def _rewritten(subject: StixObject, tlp: Tlp, known: Mapping[str, Minted]) -> Rewriting:
+def _rewrite(subject: StixObject, tlp: Tlp, known: Mapping[str, PublicRef]) -> Rewriting:
     def resolve(target: str) -> str | None:
-        if target in _LEVELS:
+        if target in TLP_DEFINITIONS:
             return target
         found = known.get(target)
         return found.id or None if found is not None and found.tlp <= tlp else None
@@ -197,8 +204,8 @@ def _rewritten(subject: StixObject, tlp: Tlp, known: Mapping[str, Minted]) -> Re
     return replace(rewriting, missing=missing)
 
 
-def in_order(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates, each after those that it refers to."""
+def sort_by_references(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates, each after those that it references."""
     by_id: dict[str, list[Candidate]] = {}
     for candidate in candidates:
         by_id.setdefault(str(candidate.source_id), []).append(candidate)
@@ -211,24 +218,24 @@ def in_order(candidates: Sequence[Candidate]) -> list[Candidate]:
             ordered.setdefault(candidate.index, waiting.pop())
             continue
         entered.add(candidate.index)
-        targets = {target for layer in seen(candidate) for target in references(layer)}
+        targets = {target for layer in objects_by_level(candidate) for target in references(layer)}
         below = [each for target in sorted(targets) for each in reversed(by_id.get(target, []))]
         waiting += [each for each in below if each.index not in entered]
     return list(ordered.values())
 
 
-def seen(candidate: Candidate) -> list[StixObject]:
-    """What any level sees of it, the least strict first."""
+def objects_by_level(candidate: Candidate) -> list[StixObject]:
+    """The candidate's object as each level sees it, the least strict first."""
     base = [candidate.object] if candidate.object is not None else []
     return base + [layer for _, layer in candidate.stricter_layers]
 
 
-def _public(target: str, known: Mapping[str, Minted]) -> bool:
+def _is_public(target: str, known: Mapping[str, PublicRef]) -> bool:
     return target in known and bool(known[target].id)
 
 
-def _prune(candidates: Sequence[Candidate], known: dict[str, Minted]) -> None:
-    """Forget what needs something of the same submission that will not be public."""
+def _prune(candidates: Sequence[Candidate], known: dict[str, PublicRef]) -> None:
+    """Remove what needs an object of the same submission that will not be public."""
     sent = [c for c in candidates if c.object is not None]
     there = {str(c.source_id): c.object for c in sent if c.is_open and c.object is not None}
     gone = {str(c.source_id) for c in sent} - known.keys()
@@ -240,13 +247,16 @@ def _prune(candidates: Sequence[Candidate], known: dict[str, Minted]) -> None:
 
 
 GENERATIONS = 16
-"""How often a public object may come back after it was revoked."""
-_LEVELS = frozenset(TLP_2_IDS.values())
+"""How often an object may be published again after it was revoked."""
+GONE = PublicRef("", Tlp.RED)
+"""An object that was refused or revoked."""
+TLP_DEFINITIONS = frozenset(TLP_2_IDS.values())
+"""Ids of the TLP 2.0 marking definitions, which are the same everywhere."""
 _ENDS = ("source_ref", "target_ref", "sighting_of_ref", "object_ref")
 
 
 def _depends(subject: StixObject) -> bool:
-    """Whether the object's own id follows from those of others."""
+    """True if the object's own id follows from those that it references."""
     return subject["type"] == "relationship" or any(
         name.endswith(("_ref", "_refs")) for name in subject if name in _CONTRIBUTING_REFS
     )
@@ -265,8 +275,8 @@ def _layers(candidate: Candidate) -> list[Layer]:
     return [(candidate.tlp, candidate.object), *candidate.stricter_layers]
 
 
-def _translated(candidate: Candidate, known: Mapping[str, Minted]) -> Candidate:
-    """A translation, as strict in its parts as what it translates, and of its newest version."""
+def _resolve_translation(candidate: Candidate, known: Mapping[str, PublicRef]) -> Candidate:
+    """A translation: its parts as strict as those that it translates, of the newest version."""
     subject = candidate.object
     if subject is None or subject["type"] != "language-content":
         return candidate
@@ -298,12 +308,14 @@ def _at_level(candidate: Candidate, level: Tlp, layers: Sequence[Layer]) -> Cand
 
 
 def _marked(subject: StixObject, level: Tlp) -> StixObject:
-    others = [mark for mark in subject.get("object_marking_refs", ()) if mark not in _LEVELS]
+    others = [
+        mark for mark in subject.get("object_marking_refs", ()) if mark not in TLP_DEFINITIONS
+    ]
     return {**subject, "object_marking_refs": [TLP_2_IDS[level], *others]}
 
 
-def _of_members(subject: StixObject, known: Mapping[str, Minted]) -> Tlp:
-    """The level below which none of what it lists is seen, if all of that has come."""
+def _level_of_members(subject: StixObject, known: Mapping[str, PublicRef]) -> Tlp:
+    """The level below which none of the objects that it lists is seen, if all have arrived."""
     listed = subject.get("object_refs", ()) if subject["type"] in NEEDED else ()
     members = [known.get(target) for target in listed]
     if not members or not all(members):
@@ -311,13 +323,13 @@ def _of_members(subject: StixObject, known: Mapping[str, Minted]) -> Tlp:
     return min((each.tlp for each in members if each and each.id), default=Tlp.CLEAR)
 
 
-def _raised(candidate: Candidate, known: Mapping[str, Minted]) -> Candidate:
+def _raise_level(candidate: Candidate, known: Mapping[str, PublicRef]) -> Candidate:
     subject = candidate.object
     if subject is None or candidate.tlp is None:
         return candidate
     ends = (known.get(subject[name]) for name in _ENDS if name in subject)
     strictest = max((end.tlp for end in ends if end is not None and end.id), default=candidate.tlp)
-    strictest = max(strictest, _of_members(subject, known))
+    strictest = max(strictest, _level_of_members(subject, known))
     if strictest <= candidate.tlp:
         return candidate
     return _at_level(candidate, strictest, _layers(candidate))

@@ -1,11 +1,12 @@
-"""One batch of examined candidates becomes public, inside one transaction.
+"""A batch of evaluated candidates becomes public, in one transaction.
 
-What is settled in one transaction, and what became of it.
+Load what the batch touches; decide on each candidate by the table of verdicts,
+those that others reference first; carry the decision out on values; write once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tocsin.admission.markings.granular import is_repeat, stricter_properties
@@ -17,7 +18,6 @@ from tocsin.admission.model import (
     Action,
     Candidate,
     Contribution,
-    Finding,
     Tlp,
     Verdict,
 )
@@ -25,6 +25,7 @@ from tocsin.admission.stix.history_extension import author, extension_definition
 from tocsin.admission.stix.references import references
 from tocsin.server.model import (
     ArrivedIds,
+    Collection,
     Partner,
     PendingReferences,
     PublicObject,
@@ -32,86 +33,98 @@ from tocsin.server.model import (
     Review,
     RevocationReason,
 )
-from tocsin.server.publishing.marking_definitions import awaited, narrower, widened
+from tocsin.server.publishing.findings import (
+    Decision,
+    Sender,
+    explain_dropped_references,
+    explain_leading_version,
+    explain_raised_level,
+    explain_what_stays,
+)
+from tocsin.server.publishing.marking_definitions import (
+    is_seen_as_widely,
+    missing_definitions,
+    widen_definitions,
+)
 from tocsin.server.publishing.pending_references import (
     MOST_AWAITED,
-    complete,
-    contributed,
-    may_mean,
-    recalled,
+    complete_waiting,
+    may_know,
+    resolve_contribution,
+    resolve_references,
 )
 from tocsin.server.publishing.public_ids import (
     GENERATIONS,
-    Mint,
-    Minted,
-    Placed,
-    in_order,
-    seen,
+    GONE,
+    TLP_DEFINITIONS,
+    PublicIds,
+    PublicRef,
+    ResolvedCandidate,
+    objects_by_level,
+    sort_by_references,
 )
 from tocsin.server.publishing.public_objects import (
-    House,
-    Ledger,
-    contributions,
-    posting,
+    PublishingConfig,
+    WorkingCopy,
+    add_contribution,
+    confirm_contribution,
+    is_news,
+    new_entry,
+    remove_contribution,
+    remove_identity,
 )
-from tocsin.server.publishing.verdicts import (
-    ECHO,
-    WITHDRAWN,
-    Verdicts,
-    dropped,
-    note,
-    outspoken,
-    raised,
-    staying,
-)
+from tocsin.server.publishing.unit_of_work import UnitOfWork
+from tocsin.server.publishing.verdicts import Effect, OwnState, PublicState, Row, find_row
 from tocsin.server.store import Transaction
 
 
 @dataclass(frozen=True, slots=True)
-class Grounds:
-    """What the hub went by in examining, and may be decided otherwise before it has settled."""
+class Preconditions:
+    """What a batch was evaluated by and what may be decided otherwise before it settles."""
 
     partner: Partner | None
-    """As it was known; None: not at all, as the operator is."""
-    unwanted: int
-    """The revision of the hub's own warning list."""
+    """As it was known; None for the operator."""
+    exclusions: int
+    """The revision of the exclusion list."""
 
 
-class Outdated(Exception):
-    """Something was decided since it was examined; nothing of it may be settled so."""
+class StalePreconditions(Exception):
+    """Something was decided since the batch was evaluated: evaluate it again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A slice of one submission, examined."""
+    """A slice of one submission, evaluated."""
 
     submission: str
     partner: Partner
     """As it wants to be known in this submission."""
     candidates: tuple[Candidate, ...]
-    minted: Mapping[str, Minted]
-    """Of the whole submission."""
+    refs: Mapping[str, PublicRef]
+    """What the source ids of the whole submission stand for."""
     authors: frozenset[str]
-    """Identities that give way to the hub's own."""
+    """Identities in whose place the hub's own stands."""
     received: int
     now: int
-    grounds: Grounds
+    preconditions: Preconditions
+    feeds: Sequence[Collection] | None = None
+    """The hub's feeds, if they were looked up."""
     waived: frozenset[str] = frozenset()
     """Rules that an analyst has overruled."""
     refused: frozenset[str] = frozenset()
     """Source ids of the whole submission that were refused."""
     unmarked: frozenset[str] = frozenset()
-    """Source ids of marking definitions that say no level of their own."""
+    """Source ids of marking definitions without a level of their own."""
     sees: Tlp = Tlp.CLEAR
-    """The strictest level that the submitter may read; what is stricter is not there for it."""
+    """The strictest level that the submitter may read; what is stricter does not exist for it."""
     defined: frozenset[str] = frozenset()
     """Marking definitions that the partner sent before and that were at hand."""
     earlier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """By what they are about: source ids of the sightings and opinions that earlier batches of the
-    submission have settled, when there was nothing yet that could hear them."""
+    """By the object that they are about: source ids of sightings and opinions that earlier
+    batches of the submission settled when that object was not yet published."""
 
-    def said(self, candidate: Candidate, version: str) -> Contribution:
-        """What the partner says with one of its objects."""
+    def contribution(self, candidate: Candidate, version: str) -> Contribution:
+        """A candidate as its partner's contribution."""
         return Contribution(
             partner=self.partner.slug,
             source_id=str(candidate.source_id),
@@ -128,390 +141,497 @@ class Batch:
         )
 
 
-def revoked(source: str) -> str:
-    """Under this it is kept beside a partner's ids that one of them was revoked."""
-    return f"revoked {source}"
-
-
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Settlement:
     """What became of a batch."""
 
     records: tuple[Record, ...]
+    """By index."""
     reviews: tuple[Review, ...]
     arrivals: ArrivedIds
-    """What others may have waited for."""
+    """What other objects may have waited for."""
     after: str = ""
-    """Where the next portion begins of what is to be completed, if there is one."""
+    """Where the next portion begins of the contributions to complete; empty if none is left."""
     revoked: frozenset[str] = frozenset()
-    """Ids that the partner revoked: nobody need decide any more what waits under them."""
-
-
-_FOR_EVER = "this id was revoked, for ever; send it under a new id"
+    """Ids that the partner revoked: reviews of what it sent under them need no decision."""
 
 
 class Publisher:
     """Publishes under the hub's identity into the feeds."""
 
-    def __init__(self, mint: Mint, house: House) -> None:
-        self.mint = mint
-        self.house = house
+    def __init__(self, ids: PublicIds, config: PublishingConfig) -> None:
+        self.ids = ids
+        self.config = config
 
-    def furnish(self, txn: Transaction) -> None:
+    def publish_own_objects(self, txn: Transaction) -> None:
         """What readers need in every feed: the hub's identity, TLP definitions, its extension."""
-        for feed in self.house.feeds():
+        for feed in self.config.feeds():
             levels = [tlp_definition(tlp) for tlp in Tlp if tlp <= feed.max_tlp]
             extension = (author(), extension_definition())
-            every = (self.house.identity, *levels, *extension)
-            own = [posting(subject, Tlp.CLEAR) for subject in every]
-            txn.publish(feed.id, own, replace=True)
+            every = (self.config.identity, *levels, *extension)
+            txn.publish(feed.id, [new_entry(each, Tlp.CLEAR) for each in every], replace=True)
 
-    def settle(self, txn: Transaction, batch: Batch) -> Settled:
-        """Everything about the batch but the submission's own state is written."""
-        verdicts = Verdicts(batch.submission, batch.partner, batch.now)
-        work = _Work(self.mint, Ledger(txn, self.house, batch.now), batch, verdicts)
-        work.keep_authors()
-        for candidate in in_order(batch.candidates):
-            work.take(candidate)
-        work.recall()
-        txn.put_pending_references(work.waits)
-        if said := work.arrived | work.taken_back:
-            txn.add_public_ids(batch.partner.slug, batch.submission, said)
-        arrivals = ArrivedIds(batch.partner.slug, frozenset(work.arrived), frozenset(work.opened))
-        after = complete(work.ledger, arrivals)
-        work.ledger.listen()
-        work.ledger.write()
-        records = sorted(verdicts.records, key=lambda record: record.index)
-        gone = frozenset(name.removeprefix(revoked("")) for name in work.taken_back)
-        return Settled(tuple(records), tuple(verdicts.reviews), arrivals, after, gone)
+    def settle(self, txn: Transaction, batch: Batch) -> Settlement:
+        """Publish a batch and write all of it but the submission's own state."""
+        work = UnitOfWork.begin(txn, self.config, batch.now, batch.feeds)
+        task = _Task(batch, work, self.ids, _load(work, batch))
+        _replace_authors(task)
+        outcomes = [_settle_candidate(task, c) for c in sort_by_references(batch.candidates)]
+        _hear_earlier_testimonies(task)
+        own = task.source_ids
+        txn.put_pending_references([each.waits for each in outcomes if each.waits is not None])
+        if changed := own.assigned | {_revocation(s): p for s, p in own.withdrawn.items()}:
+            txn.add_public_ids(batch.partner.slug, batch.submission, changed)
+        wider = frozenset(each.decision.public_id for each in outcomes if each.is_wider)
+        arrivals = ArrivedIds(batch.partner.slug, frozenset(own.assigned), wider)
+        after = complete_waiting(work, arrivals)
+        work.write()
+        sender = Sender(batch.submission, batch.partner, batch.now)
+        decisions = [each.decision for each in outcomes]
+        return Settlement(
+            records=tuple(sorted((d.record() for d in decisions), key=lambda r: r.index)),
+            reviews=tuple(review for d in decisions for review in d.reviews(sender)),
+            arrivals=arrivals,
+            after=after,
+            revoked=frozenset(own.withdrawn),
+        )
 
     def complete(self, txn: Transaction, arrivals: ArrivedIds, after: str, now: int) -> str:
-        """The next portion of what waits for what has arrived; where the one after it begins."""
-        ledger = Ledger(txn, self.house, now)
-        after = complete(ledger, arrivals, after)
-        ledger.listen()
-        ledger.write()
+        """Complete the next portion of what waits for `arrivals`; where the one after begins."""
+        work = UnitOfWork.begin(txn, self.config, now)
+        after = complete_waiting(work, arrivals, after)
+        work.write()
         return after
 
     def give_up(self, txn: Transaction, review: Review, now: int) -> None:
-        """Nobody need wait any more for what an analyst has refused."""
+        """Let nothing wait any more for an object that an analyst refused."""
         if review.source_id and not txn.find_public_ids(review.partner, [review.source_id]):
             txn.add_public_ids(review.partner, review.submission, {review.source_id: ""})
-            self.complete(txn, ArrivedIds(review.partner, frozenset({review.source_id})), "", now)
+            arrivals = ArrivedIds(review.partner, frozenset({review.source_id}))
+            self.complete(txn, arrivals, "", now)
 
 
 @dataclass(slots=True)
-class _Work:
-    """One candidate after the other gets its verdict."""
+class _SourceIds:
+    """What ids stand for while a batch is settled, the partner's own and those it references."""
 
-    mint: Mint
-    ledger: Ledger
-    batch: Batch
-    verdicts: Verdicts
-    arrived: dict[str, str] = field(default_factory=dict)
-    """What its ids stand for since then."""
-    sources: dict[str, str] = field(default_factory=dict)
-    """What the partner's source ids stood for before this batch."""
-    known: dict[str, Minted] = field(default_factory=dict)
-    """What ids stand for now."""
-    taken_back: dict[str, str] = field(default_factory=dict)
-    """What its ids stood for that it revokes, by what tells so of each (`revoked`)."""
-    revoked: set[str] = field(default_factory=set)
-    """Ids that the partner revoked before; they say nothing again."""
-    waits: list[PendingReferences] = field(default_factory=list)
-    opened: set[str] = field(default_factory=set)
-    """Public ids that may be seen more widely than before."""
+    stored: Mapping[str, str]
+    """Public ids of the partner's own ids before this batch; empty: refused."""
+    refs: dict[str, PublicRef]
+    """What each id may be referenced as now; ids that are unknown are missing."""
+    revoked: set[str]
+    """Own ids that the partner revoked, in this batch or before; they cannot be used again."""
+    assigned: dict[str, str] = field(default_factory=dict)
+    """Own ids that stand for something else since this batch."""
+    withdrawn: dict[str, str] = field(default_factory=dict)
+    """Own ids that the batch revokes, with what they stood for."""
 
-    def __post_init__(self) -> None:
-        batch = self.batch
-        minted = batch.minted
-        own = {c.source_id for c in batch.candidates if c.source_id} | batch.authors
-        subjects = [layer for c in batch.candidates if c.is_open for layer in seen(c)]
-        outside = {target for subject in subjects for target in references(subject)} - minted.keys()
-        told = self.ledger.txn.find_public_ids(batch.partner.slug, own | set(map(revoked, own)))
-        self.sources = {name: told[name] for name in own & told.keys()}
-        public = {minted[name].id for name in own & minted.keys()}
-        self.ledger.load(public | own | set(self.sources.values()))
-        silent = {s for s in own if not self._said(self.sources.get(s, ""), s)}
-        self.revoked = {source for source in silent if revoked(source) in told}
-        self.known = {name: Minted("", Tlp.RED) for name in batch.refused} | dict(minted)
-        self.known |= recalled(self.ledger, batch.partner.slug, batch.sees, outside)
+    def public_id(self, source: str) -> str:
+        """The public id that an own id has now; empty if it has none."""
+        return self.assigned.get(source) or self.stored.get(source, "")
 
-    def keep_authors(self) -> None:
-        """Who is named as author gives way to the hub from now on, also if it was published."""
-        hub = self.ledger.house.identity["id"]
-        for identity in self.batch.authors - {hub}:
-            before = self.sources.get(identity, "")
-            if said := self._said(before, identity):
-                if said.may_be_named and said.received > self.batch.received:
-                    continue  # it agreed to be named since the submission came
-                self.ledger.unname(before, said)
-            self._arrive(identity, hub)
+    def assign(self, source: str, public: str) -> None:
+        """Let an own id stand for a public object from now on."""
+        if source and (source in self.assigned or self.stored.get(source) != public):
+            self.assigned[source] = public
 
-    def take(self, candidate: Candidate) -> None:
-        source = candidate.source_id or ""
-        if self._takes_back(candidate):
-            return
-        if candidate.verdict is Verdict.DUPLICATE:
-            author = source in self.batch.authors
-            public = self.ledger.house.identity["id"] if author else source
-            if not author:
-                self._arrive(source, public)
-            self.verdicts.close(candidate, Verdict.DUPLICATE, public)
-        elif not candidate.is_open:
-            if candidate.verdict is Verdict.REFUSED and source not in self.sources:
-                self._arrive(source, "")  # nobody need wait for it
-            told = candidate.with_findings(*staying(self._said(self._stands_for(source), source)))
-            waits_for = awaited(candidate)[:MOST_AWAITED]
-            self.verdicts.close(told, candidate.verdict, waits_for=waits_for)
-        elif self._echo(candidate):
-            self.verdicts.close(candidate.with_findings(ECHO), Verdict.DUPLICATE, source)
-        else:
-            self._place(candidate)
+    def give_up(self, source: str) -> None:
+        """Let nothing wait for an id under which nothing was ever published."""
+        if source not in self.stored:
+            self.assign(source, "")
 
-    def _takes_back(self, candidate: Candidate) -> bool:
-        """Whether it revokes what the partner says: that needs no analyst and nothing else."""
-        subject, source = candidate.object or {}, candidate.source_id or ""
-        if subject.get("revoked") is not True or candidate.from_hub or self._echo(candidate):
-            return False
-        name = self._stands_for(source)
-        if self._said(name, source) is None:
-            if candidate.verdict is Verdict.DUPLICATE or not source:
-                return False
-            name = ""
-            self.known[source] = Minted("", Tlp.RED)
+    def revoke(self, source: str, public: str) -> None:
+        """Note that the batch revokes an own id."""
         if source not in self.revoked:
             self.revoked.add(source)
-            self.taken_back[revoked(source)] = name
-        if not name and candidate.verdict is Verdict.REFUSED:
-            return False  # but nothing comes any more of what waits under its id
-        self._withdraw(replace(candidate, verdict=Verdict.OPEN, findings=()), name)
-        return True
+            self.withdrawn[source] = public
 
-    def _echo(self, candidate: Candidate) -> bool:
-        """The hub's own object coming back.  An SCO that is named by its value is none."""
-        subject = candidate.object or {}
-        hub = self.ledger.house.identity["id"]
-        public = self.ledger.publics.get(candidate.source_id or "")
-        known = public is not None and not candidate.raw and self._may_know(public)
-        own = candidate.source_id == hub or known
-        return own and not (
-            is_observable_type(str(subject.get("type"))) and has_contributing_properties(subject)
-        )
 
-    def _place(self, candidate: Candidate) -> None:
-        placed = self.mint.place(candidate, self.known)
-        partner = self.batch.partner.slug
-        if wide := widened(self.ledger, self.mint, partner, self.known, placed):
-            self.known |= wide
-            for name, minted in wide.items():
-                self._arrive(name, minted.id)
-            placed = self.mint.place(candidate, self.known)
-        remarks = raised(candidate, placed.candidate)
-        candidate = placed.candidate.with_findings(*remarks, *dropped(placed.rewriting))
-        missing = placed.rewriting.missing
-        if "marking" in self.batch.waived:
-            missing = tuple(each for each in missing if not each.startswith("marking-definition"))
-        if missing:
-            self.known.pop(str(candidate.source_id), None)
-            message = "waits for what it refers to: " + ", ".join(missing[:5])
-            finding = Finding("publish", "references", Action.HELD, message)
-            awaited = missing[:MOST_AWAITED]
-            self.verdicts.close(candidate.hold(finding), Verdict.HELD, waits_for=awaited)
-            return
-        if candidate.from_hub:
-            self._copy(replace(placed, candidate=candidate))
-            return
-        living = self._living(replace(placed, candidate=candidate))
-        if living is None:
-            message = "was published and revoked too often: an analyst must look at it"
-            finding = Finding("publish", "revoked", Action.HELD, message)
-            self.verdicts.close(candidate.hold(finding), Verdict.HELD)
-            return
-        placed = living
-        parts = stricter_properties(
-            ((candidate.effective_tlp, placed.rewriting.object), *placed.fuller)
-        )
-        self.known[str(candidate.source_id)] = Minted(placed.id, candidate.effective_tlp, parts)
-        self._contribute(placed)
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A batch with what is needed to settle it."""
 
-    def recall(self) -> None:
-        """What earlier batches said of indicators that came only now is heard."""
-        names = [
-            self.batch.minted[said].id
-            for candidate in self.batch.candidates
-            for said in self.batch.earlier.get(str(candidate.source_id), ())
-            if said in self.batch.minted
-        ]
-        self.ledger.load(names)
-        for name in names:
-            self.ledger.hear(name, self.batch.partner.slug)
+    batch: Batch
+    work: UnitOfWork
+    ids: PublicIds
+    source_ids: _SourceIds
 
-    def _copy(self, placed: Placed) -> None:
-        """What says that the hub made it, under an id that the hub does not know."""
-        known: PublicObject | None = None
-        for generation in range(GENERATIONS + 1):
-            again = self.mint.reborn(placed, generation) if generation else placed
-            self.ledger.load([again.id])
-            found = self.ledger.publics.get(again.id)
-            if found is None:
-                break
-            known = found
-        if known is None or not self._may_know(known):
-            message = "says that this hub made it, but here is no such object: send it as your own"
-            fault = Finding("merge", "echo", Action.REFUSED, message)
-            self.verdicts.close(placed.candidate.refuse(fault), Verdict.REFUSED)
-            return
-        self.known[str(placed.candidate.source_id)] = Minted(known.id, known.tlp)
-        self._arrive(str(placed.candidate.source_id), known.id)
-        self.verdicts.close(placed.candidate.with_findings(ECHO), Verdict.DUPLICATE, known.id)
+    @property
+    def hub(self) -> str:
+        return self.work.merge.config.hub
 
-    def _may_know(self, public: PublicObject) -> bool:
-        """Whether the submitter may read it, or speaks of it itself."""
-        return may_mean(public, self.batch.partner.slug, self.batch.sees)
+    def find_own(self, public_id: str, source: str) -> Contribution | None:
+        """What the partner says under its id, if that is published there."""
+        return self.work.find(public_id).contribution(self.batch.partner.slug, source)
 
-    def _living(self, placed: Placed) -> Placed | None:
-        """Under an id that is not revoked, unless it is this partner's own that was withdrawn.
+    def may_know(self, public: PublicObject) -> bool:
+        """True if the submitter may read it or contributes to it."""
+        return may_know(public, self.batch.partner.slug, self.batch.sees)
 
-        What has expired comes back if the new report is valid still.
-        """
-        own = self._stands_for(str(placed.candidate.source_id))
-        valid = placed.holds(self.batch.now)
-        for generation in range(1, GENERATIONS + 1):
-            self.ledger.load([placed.id])
-            public = self.ledger.publics.get(placed.id)
-            if public is None or not public.revoked:
-                return placed
-            expired = public.revocation_reason == RevocationReason.EXPIRED
-            if public.id == own and not (expired and valid):
-                return placed
-            if expired and not valid and public.tlp <= self.batch.sees:
-                return placed
-            placed = self.mint.reborn(placed, generation)
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """A decision with what follows of it for other objects."""
+
+    decision: Decision
+    waits: PendingReferences | None = None
+    is_wider: bool = False
+    """The object may be seen more widely than before."""
+
+
+def _revocation(source: str) -> str:
+    """The name under which the database keeps that a partner revoked one of its ids."""
+    return f"revoked {source}"
+
+
+def _load(work: UnitOfWork, batch: Batch) -> _SourceIds:
+    """Read the partner's ids, those that it references, and their objects, in one find each."""
+    own = {c.source_id for c in batch.candidates if c.source_id} | batch.authors
+    layers = [layer for c in batch.candidates if c.is_open for layer in objects_by_level(c)]
+    outside = {target for layer in layers for target in references(layer)} - batch.refs.keys()
+    outside -= TLP_DEFINITIONS
+    partner = batch.partner.slug
+    found = work.txn.find_public_ids(partner, own | outside | set(map(_revocation, own)))
+    stored = {name: found[name] for name in own & found.keys()}
+    targets = {name: found.get(name) for name in outside}
+    public = {batch.refs[name].id for name in own & batch.refs.keys()}
+    work.load(public | own | outside | {found[name] for name in (own | outside) & found.keys()})
+    silent = {
+        name for name in own if work.find(stored.get(name, "")).contribution(partner, name) is None
+    }
+    refs = dict.fromkeys(batch.refused, GONE) | dict(batch.refs)
+    refs |= resolve_references(work, partner, batch.sees, targets)
+    return _SourceIds(stored, refs, {name for name in silent if _revocation(name) in found})
+
+
+def _replace_authors(task: _Task) -> None:
+    """Put the hub in the place of identities that turned out to be the sender's."""
+    work, own = task.work, task.source_ids
+    for identity in task.batch.authors - {task.hub}:
+        before = own.stored.get(identity, "")
+        sent = task.find_own(before, identity)
+        if sent is not None:
+            if sent.may_be_named and sent.received > task.batch.received:
+                continue  # it agreed to be named since the submission came
+            work.put(remove_identity(work.find(before), sent, work.merge))
+        own.assign(identity, task.hub)
+
+
+def _settle_candidate(task: _Task, candidate: Candidate) -> _Outcome:
+    source = candidate.source_id or ""
+    if withdrawn := _withdraw(task, candidate):
+        return withdrawn
+    if candidate.verdict is Verdict.DUPLICATE:
+        is_author = source in task.batch.authors
+        if not is_author:
+            task.source_ids.assign(source, source)
+        public_id = task.hub if is_author else source
+        return _Outcome(Decision(candidate, Verdict.DUPLICATE, public_id))
+    if not candidate.is_open:
+        return _Outcome(_keep_admission_verdict(task, candidate))
+    if _is_hubs_own(task, candidate):
+        return _conclude(candidate, find_row(PublicState.HUBS_OWN), source)
+    return _publish(task, candidate)
+
+
+def _keep_admission_verdict(task: _Task, candidate: Candidate) -> Decision:
+    """Held or refused by admission; what was published under the id before stays."""
+    source, own = candidate.source_id or "", task.source_ids
+    if candidate.verdict is Verdict.REFUSED:
+        own.give_up(source)
+    stays = task.find_own(own.public_id(source), source)
+    candidate = candidate.with_findings(*explain_what_stays(stays))
+    waits_for = missing_definitions(candidate)[:MOST_AWAITED]
+    return Decision(candidate, candidate.verdict, waits_for=waits_for)
+
+
+def _withdraw(task: _Task, candidate: Candidate) -> _Outcome | None:
+    """Carry a revocation out, which needs no analyst whatever else it says; None if it is none."""
+    subject, source = candidate.object or {}, candidate.source_id or ""
+    if subject.get("revoked") is not True or candidate.from_hub or _is_hubs_own(task, candidate):
         return None
+    own, work = task.source_ids, task.work
+    name = own.public_id(source)
+    sent = task.find_own(name, source)
+    if sent is None:
+        if candidate.verdict is Verdict.DUPLICATE or not source:
+            return None
+        name = ""
+        own.refs[source] = GONE
+    own.revoke(source, name)
+    if not name and candidate.verdict is Verdict.REFUSED:
+        return None  # but what waits under its id is not published any more
+    candidate = replace(candidate, verdict=Verdict.OPEN, findings=())
+    if sent is None:
+        own.give_up(source)
+        state = OwnState.NOTHING_TO_WITHDRAW
+    else:
+        work.put(remove_contribution(work.find(name), sent, work.merge))
+        state = OwnState.WITHDRAWN
+    return _conclude(candidate, find_row(PublicState.OWN, state), name)
 
-    def _contribute(self, placed: Placed) -> None:
-        candidate, partner = placed.candidate, self.batch.partner.slug
-        new, awaited = self._contribution(placed)
-        public = self.ledger.publics.get(placed.id)
-        mine = self.ledger.said(placed.id, partner, new.source_id)
-        if self._closed(placed, new, public) or self._elsewhere(placed, new):
-            return
-        if mine is not None and self._decided(placed, mine, new):
-            return
-        others = [c for c in contributions(public) if c.partner == partner and c is not mine]
-        changed = self.ledger.join(placed.id, new)
-        self._arrive(new.source_id, placed.id)
-        if awaited or (mine is not None and mine.unresolved_layers):
-            self.waits.append(
-                PendingReferences(placed.id, partner, self.batch.sees, awaited, new.source_id)
-            )
-        if public is None or public.tlp > new.tlp:
-            self.opened.add(placed.id)
-        if others and (not changed or any(is_repeat(new, each) for each in others)):
-            verdict = Verdict.DUPLICATE
-        else:
-            verdict = self._verdict(public, changed=changed)
-        if others:
-            candidate = candidate.with_findings(*outspoken(new, others))
-        self.verdicts.close(candidate, verdict, placed.id, kept=True)
 
-    def _verdict(self, public: PublicObject | None, *, changed: bool) -> Verdict:
-        """On what joined a public object, given what that was before."""
-        if public is None or public.tlp > self.batch.sees:
-            return Verdict.ADMITTED
-        if any(c.partner != self.batch.partner.slug for c in public.contributions):
-            return Verdict.MERGED
-        return Verdict.ADMITTED if changed else Verdict.DUPLICATE
+def _is_hubs_own(task: _Task, candidate: Candidate) -> bool:
+    """True if the hub's own object comes back; not of an SCO, whose id follows from its value."""
+    subject = candidate.object or {}
+    public = task.work.find_public(candidate.source_id or "")
+    known = public is not None and not candidate.raw and task.may_know(public)
+    own = candidate.source_id == task.hub or known
+    return own and not (
+        is_observable_type(str(subject.get("type"))) and has_contributing_properties(subject)
+    )
 
-    def _closed(self, placed: Placed, new: Contribution, public: PublicObject | None) -> bool:
-        """Whether what it would join is past joining."""
-        candidate = placed.candidate
-        if new.source_id in self.revoked:
-            if public is None:
-                self.known[new.source_id] = Minted("", Tlp.RED)
-            self._refuse(candidate, _FOR_EVER)
-            return True
-        if public is not None and public.revocation_reason == RevocationReason.EXPIRED:
-            remark = note("expired", "it has expired here already: send a later valid_until")
-            self.verdicts.close(candidate.with_findings(remark), Verdict.DUPLICATE, placed.id)
-            return True
-        if public is not None and public.revoked:
-            self._refuse(candidate, _FOR_EVER)
-            return True
-        if new.raw and any(not is_same_definition(new, c) for c in contributions(public)):
-            self._refuse(candidate, "this marking definition is here with other content")
-            return True
-        return False
 
-    def _elsewhere(self, placed: Placed, new: Contribution) -> bool:
-        """Whether what the partner says under that id stays what and where it is."""
-        before = self._stands_for(new.source_id)
-        if before == placed.id:
-            return False
-        candidate = placed.candidate
-        if not narrower(new, self._said(before, new.source_id)):
-            if new.unmarked or self.ledger.moved(before, new):
-                return False
-            late = "a newer version of it is here already, about something else"
-            candidate = candidate.with_findings(note("versions", late))
-        if stays := self.ledger.publics.get(before):
-            self.known[new.source_id] = Minted(before, stays.tlp)
-        self.verdicts.close(candidate, Verdict.DUPLICATE, before)
-        return True
+def _publish(task: _Task, candidate: Candidate) -> _Outcome:
+    """Resolve an open candidate's references and its public id, then merge it."""
+    refs = task.source_ids.refs
+    resolved = _resolve(task, candidate)
+    explained = explain_raised_level(candidate, resolved.candidate)
+    explained += explain_dropped_references(resolved.rewriting)
+    candidate = resolved.candidate.with_findings(*explained)
+    resolved = replace(resolved, candidate=candidate)
+    missing = resolved.rewriting.missing
+    if "marking" in task.batch.waived:
+        missing = tuple(each for each in missing if not each.startswith("marking-definition"))
+    if missing:
+        refs.pop(str(candidate.source_id), None)
+        row = find_row(PublicState.INCOMPLETE)
+        return _conclude(candidate, row, waits_for=missing)
+    if candidate.from_hub:
+        return _settle_copy(task, resolved)
+    living = _find_living_id(task, resolved)
+    if living is None:
+        return _conclude(candidate, find_row(PublicState.EXHAUSTED))
+    parts = stricter_properties(
+        ((candidate.effective_tlp, living.rewriting.object), *living.fuller)
+    )
+    refs[str(candidate.source_id)] = PublicRef(living.id, candidate.effective_tlp, parts)
+    return _merge(task, living)
 
-    def _decided(self, placed: Placed, mine: Contribution, new: Contribution) -> bool:
-        """Whether what the partner sent under the same id before decides the verdict already."""
-        candidate = placed.candidate
-        self._arrive(new.source_id, placed.id)
-        if is_repeat(new, mine) and (not new.raw or new.tlp >= mine.tlp):
-            self.ledger.confirm(placed.id, mine, new.received)
-            self.verdicts.close(candidate, Verdict.DUPLICATE, placed.id)
-            return True
-        if not new.version or new.raw:
-            return False
-        later = version_gap(new, mine)
-        if later > 0 or (later == 0 and self.batch.waived):
-            return False  # newer, or the same again with more of it: an analyst released it
-        asks = any(f.action is Action.ASKED for f in candidate.findings)
-        if later < 0 or mine.received == new.received or asks:
-            version = ("a newer" if later < 0 else "this") + " version of it is here already"
-            candidate = candidate.with_findings(note("versions", version))
-            self.verdicts.close(candidate, Verdict.DUPLICATE, placed.id)
-        else:
-            self._refuse(candidate, "this version is here with other content; raise `modified`")
-        return True
 
-    def _contribution(self, placed: Placed) -> tuple[Contribution, frozenset[str]]:
-        candidate, sco = placed.candidate, is_observable_type(str(placed.rewriting.object["type"]))
-        bare = self.batch.said(candidate, "" if sco else candidate.source_version or "")
-        layers = [(bare.tlp, bare.object), *candidate.stricter_layers]
-        return (bare, frozenset()) if bare.raw else contributed(bare, layers, self.known)
+def _resolve(task: _Task, candidate: Candidate) -> ResolvedCandidate:
+    """The candidate with public ids; marking definitions that it misses are widened for it."""
+    own, partner = task.source_ids, task.batch.partner.slug
+    resolved = task.ids.resolve(candidate, own.refs)
+    wider = widen_definitions(task.work, task.ids, partner, own.refs, resolved)
+    if not wider:
+        return resolved
+    own.refs |= wider
+    for name, ref in wider.items():
+        own.assign(name, ref.id)
+    return task.ids.resolve(candidate, own.refs)
 
-    def _withdraw(self, candidate: Candidate, name: str) -> None:
-        source = str(candidate.source_id)
-        said = self._said(name, source)
-        if said is not None:
-            self.ledger.leave(name, said)
-            remark = note("revoked", WITHDRAWN)
-            self.verdicts.close(candidate.with_findings(remark), Verdict.ADMITTED, name)
-        else:
-            remark = note("revoked", "nothing of yours is published under it")
-            self.verdicts.close(candidate.with_findings(remark), Verdict.DUPLICATE)
-            if source not in self.sources:
-                self._arrive(source, "")  # nobody need wait for it
 
-    def _said(self, name: str, source: str) -> Contribution | None:
-        return self.ledger.said(name, self.batch.partner.slug, source)
+def _settle_copy(task: _Task, resolved: ResolvedCandidate) -> _Outcome:
+    """Settle what says that the hub made it, under an id that the hub does not know."""
+    candidate, own = resolved.candidate, task.source_ids
+    known: PublicObject | None = None
+    every = task.ids.generations(resolved)
+    task.work.load([each.id for each in every])
+    for each in every:
+        found = task.work.find_public(each.id)
+        if found is None:
+            break
+        known = found
+    if known is None or not task.may_know(known):
+        return _conclude(candidate, find_row(PublicState.NOT_THE_HUBS))
+    own.refs[str(candidate.source_id)] = PublicRef(known.id, known.tlp)
+    own.assign(str(candidate.source_id), known.id)
+    return _conclude(candidate, find_row(PublicState.HUBS_COPY), known.id)
 
-    def _arrive(self, source: str, public: str) -> None:
-        if source and (source in self.arrived or self.sources.get(source) != public):
-            self.arrived[source] = public
 
-    def _stands_for(self, source: str) -> str:
-        """The public id that one of the partner's own has now; empty if it has none."""
-        return self.arrived.get(source) or self.sources.get(source, "")
+def _find_living_id(task: _Task, resolved: ResolvedCandidate) -> ResolvedCandidate | None:
+    """Under the first id that is not revoked, or that is this partner's own and was withdrawn.
 
-    def _refuse(self, candidate: Candidate, message: str) -> None:
-        fault = Finding("merge", "versions", Action.REFUSED, message)
-        self.verdicts.close(candidate.refuse(fault), Verdict.REFUSED)
+    What has expired is published again, under the next id, if the new report is still valid.
+    None if every id is revoked.
+    """
+    work, batch = task.work, task.batch
+    work.load([resolved.id])
+    first = work.find_public(resolved.id)
+    if first is None or not first.revoked:
+        return resolved
+    own = task.source_ids.public_id(str(resolved.candidate.source_id))
+    valid = resolved.is_valid(batch.now)
+    every = task.ids.generations(resolved)[:GENERATIONS]
+    work.load([each.id for each in every])
+    for each in every:
+        public = work.find_public(each.id)
+        if public is None or not public.revoked:
+            return each
+        expired = public.revocation_reason == RevocationReason.EXPIRED
+        if public.id == own and not (expired and valid):
+            return each
+        if expired and not valid and public.tlp <= batch.sees:
+            return each
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Proposal:
+    """A candidate with the public object that it would join."""
+
+    candidate: Candidate
+    copy: WorkingCopy
+    new: Contribution
+    """What it would contribute."""
+    awaited: frozenset[str]
+    """Ids of objects that it references and that have not arrived."""
+
+
+def _merge(task: _Task, resolved: ResolvedCandidate) -> _Outcome:
+    """Decide by the table, and carry the decision out."""
+    proposal = _propose(task, resolved)
+    copy, new = proposal.copy, proposal.new
+    public, own = _public_state(task, copy, new), _own_state(task, proposal)
+    row = find_row(public, own)
+    if row.effect is Effect.JOIN:
+        return _join(task, proposal, public)
+    work, ids = task.work, task.source_ids
+    if row.effect in (Effect.REMEMBER, Effect.CONFIRM):
+        ids.assign(new.source_id, copy.id)
+    mine = task.find_own(copy.id, new.source_id)
+    if row.effect is Effect.CONFIRM and mine is not None:
+        work.put(confirm_contribution(copy, mine, new.received, work.merge))
+    public_id = copy.id
+    if own is OwnState.REVOKED and copy.public is None:
+        ids.refs[new.source_id] = GONE
+    elif own in (OwnState.ELSEWHERE, OwnState.AS_WIDE):
+        public_id = ids.public_id(new.source_id)
+        if stays := work.find_public(public_id):
+            ids.refs[new.source_id] = PublicRef(public_id, stays.tlp)
+    return _conclude(resolved.candidate, row, public_id)
+
+
+def _propose(task: _Task, resolved: ResolvedCandidate) -> _Proposal:
+    candidate, copy = resolved.candidate, task.work.find(resolved.id)
+    is_observable = is_observable_type(str(resolved.rewriting.object["type"]))
+    version = "" if is_observable else candidate.source_version or ""
+    bare = task.batch.contribution(candidate, version)
+    if bare.raw:
+        return _Proposal(candidate, copy, bare, frozenset())
+    layers = [(bare.tlp, bare.object), *candidate.stricter_layers]
+    return _Proposal(candidate, copy, *resolve_contribution(bare, layers, task.source_ids.refs))
+
+
+def _public_state(task: _Task, copy: WorkingCopy, new: Contribution) -> PublicState:
+    """The state of the object that a contribution would join."""
+    public = copy.public
+    if public is None:
+        return PublicState.ABSENT
+    if public.revoked:
+        expired = public.revocation_reason == RevocationReason.EXPIRED
+        return PublicState.EXPIRED if expired else PublicState.REVOKED
+    if new.raw and any(not is_same_definition(new, each) for each in public.contributions):
+        return PublicState.DIFFERENT
+    if public.tlp > task.batch.sees:
+        return PublicState.HIDDEN
+    alone = all(each.partner == new.partner for each in public.contributions)
+    return PublicState.OWN if alone else PublicState.SHARED
+
+
+def _own_state(task: _Task, proposal: _Proposal) -> OwnState:
+    """What the partner published under the id: about something else, then in the object."""
+    new, copy = proposal.new, proposal.copy
+    if new.source_id in task.source_ids.revoked:
+        return OwnState.REVOKED
+    before = task.source_ids.public_id(new.source_id)
+    if before != copy.id:
+        there = task.find_own(before, new.source_id)
+        if is_seen_as_widely(new, there):
+            return OwnState.AS_WIDE
+        if there is not None and not new.unmarked and version_gap(new, there) < 0:
+            return OwnState.ELSEWHERE
+    mine = task.find_own(copy.id, new.source_id)
+    if mine is None:
+        return OwnState.NONE
+    asks = any(finding.action is Action.ASKED for finding in proposal.candidate.findings)
+    return _compare(new, mine, released=bool(task.batch.waived), asks=asks)
+
+
+def _compare(new: Contribution, mine: Contribution, *, released: bool, asks: bool) -> OwnState:
+    """What is there, against what comes under the same id.
+
+    `released`: an analyst overruled rules; `asks`: rules took parts out that an analyst may
+    release.
+    """
+    if is_repeat(new, mine) and (not new.raw or new.tlp >= mine.tlp):
+        return OwnState.SAME
+    if not new.version or new.raw:
+        return OwnState.OLDER
+    later = version_gap(new, mine)
+    if later < 0:
+        return OwnState.NEWER
+    if later > 0 or released:
+        return OwnState.OLDER
+    just_sent = mine.received == new.received
+    return OwnState.REPEATED if just_sent or asks else OwnState.CONFLICTING
+
+
+def _join(task: _Task, proposal: _Proposal, public: PublicState) -> _Outcome:
+    """Let the contribution join, and decide by what that adds to the object."""
+    work, partner, copy, new = task.work, task.batch.partner.slug, proposal.copy, proposal.new
+    mine = task.find_own(copy.id, new.source_id)
+    others = [c for c in copy.contributions if c.partner == partner and c is not mine]
+    _leave_former_object(task, copy.id, new)
+    joined = add_contribution(copy, new, work.merge)
+    own = _joined_state(new, others, adds=is_news(copy, joined))
+    work.put(joined)
+    task.source_ids.assign(new.source_id, copy.id)
+    candidate = proposal.candidate
+    if others:
+        candidate = candidate.with_findings(*explain_leading_version(new, others))
+    decision = _conclude(candidate, find_row(public, own), copy.id).decision
+    waits: PendingReferences | None = None
+    if proposal.awaited or (mine is not None and mine.unresolved_layers):
+        sees, awaited = task.batch.sees, proposal.awaited
+        waits = PendingReferences(copy.id, partner, sees, awaited, new.source_id)
+    is_wider = copy.public is None or copy.public.tlp > new.tlp
+    return _Outcome(replace(decision, joined=True), waits, is_wider)
+
+
+def _joined_state(new: Contribution, others: Sequence[Contribution], *, adds: bool) -> OwnState:
+    """Instead of NONE and OLDER; `others` are the partner's under other ids of its own."""
+    if others and (not adds or any(is_repeat(new, each) for each in others)):
+        return OwnState.SYNONYM
+    return OwnState.OLDER if adds else OwnState.UNCHANGED
+
+
+def _leave_former_object(task: _Task, public_id: str, new: Contribution) -> None:
+    """End what the partner said under the id of something else."""
+    before, work = task.source_ids.public_id(new.source_id), task.work
+    sent = task.find_own(before, new.source_id)
+    if before != public_id and not new.unmarked and sent is not None:
+        work.put(remove_contribution(work.find(before), sent, work.merge))
+
+
+def _hear_earlier_testimonies(task: _Task) -> None:
+    """Sightings and opinions of earlier batches reach the indicators that came only now."""
+    refs, work = task.batch.refs, task.work
+    names = [
+        refs[source].id
+        for candidate in task.batch.candidates
+        for source in task.batch.earlier.get(str(candidate.source_id), ())
+        if source in refs
+    ]
+    work.load(names)
+    for name in names:
+        work.hear(name, task.batch.partner.slug)
+
+
+def _conclude(
+    candidate: Candidate, row: Row, public_id: str = "", *, waits_for: tuple[str, ...] = ()
+) -> _Outcome:
+    """The decision that a row of the table makes."""
+    finding = row.finding
+    if finding is not None and waits_for:
+        finding = finding._replace(message=finding.message + ", ".join(waits_for[:5]))
+    findings = () if finding is None else (finding,)
+    if row.verdict is Verdict.HELD:
+        candidate, public_id = candidate.hold(*findings), ""
+    elif row.verdict is Verdict.REFUSED:
+        candidate, public_id = candidate.refuse(*findings), ""
+    else:
+        candidate = candidate.with_findings(*findings)
+    decision = Decision(candidate, row.verdict, public_id, waits_for[:MOST_AWAITED])
+    return _Outcome(decision)

@@ -1,178 +1,192 @@
-"""What merging and publishing say of one object: to its submitter, and to an analyst."""
+"""The verdict on a candidate, by one table; docs/merging.md prints the same one.
+
+A row names the state of the public object that the candidate would join, and the
+state of what the partner itself published before under the candidate's id.  The
+first row that fits decides.  `publisher.py` finds the states and carries the
+action out.  Candidates that admission refused or held do not come here.
+
+Values only: no object, partner or database is known here.
+"""
 
 from __future__ import annotations
 
-import uuid
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import NamedTuple
 
-from tocsin.admission.merge.content import canonical_json, latest_by_partner
-from tocsin.admission.model import (
-    CONSENTS_TO_NAME,
-    Action,
-    Candidate,
-    Contribution,
-    Finding,
-    Verdict,
-)
-from tocsin.admission.stix.references import Rewriting
-from tocsin.server.model import (
-    Partner,
-    Record,
-    Review,
-    ReviewKind,
-)
+from tocsin.admission.model import Action, Finding, Verdict
 
-_Findings = tuple[Mapping[str, str], ...]
 
-MOST = 20
-"""Findings of one kind that a person is shown."""
+class PublicState(StrEnum):
+    """The public object that a candidate would join."""
 
-_DECIDING = (Action.HELD, Action.REFUSED)
+    ABSENT = "not published"
+    OWN = "published, from this partner alone"
+    SHARED = "published, from other partners too"
+    HIDDEN = "stricter than the partner may read"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    DIFFERENT = "a marking definition with other content"
+    EXHAUSTED = "revoked too often"
+    INCOMPLETE = "needs objects that have not arrived"
+    HUBS_OWN = "the hub's own object"
+    HUBS_COPY = "the hub's own object under another id"
+    NOT_THE_HUBS = "claims to be the hub's own, is unknown"
 
-ECHO = Finding("merge", "echo", Action.NOTED, "the hub's own object; it corroborates nothing")
-"""Of what came back."""
+
+class OwnState(StrEnum):
+    """What the partner published before under the candidate's id."""
+
+    NONE = "nothing"
+    OLDER = "an older version"
+    SAME = "the same"
+    NEWER = "a newer version"
+    REPEATED = "this version, just sent or asked about"
+    CONFLICTING = "this version with other content"
+    UNCHANGED = "nothing or older, adds nothing"
+    SYNONYM = "the same under another of its ids"
+    ELSEWHERE = "a newer version about something else"
+    AS_WIDE = "a marking definition seen as widely"
+    REVOKED = "revoked before"
+    WITHDRAWN = "something; the candidate revokes it"
+    NOTHING_TO_WITHDRAW = "nothing; the candidate revokes it"
+
+
+class Effect(StrEnum):
+    """What a verdict changes besides the submission's record."""
+
+    NONE = "none"
+    REMEMBER = "remember the id"  # the partner's id stands for the public object
+    CONFIRM = "confirm"  # and the day on which it was last reported moves on
+    JOIN = "join"  # the contribution joins, in place of what the id stood for
+    WITHDRAW = "withdraw"  # the contribution ends; with the last one the object is revoked
+
+
+class Row(NamedTuple):
+    """One line of the table."""
+
+    public: tuple[PublicState, ...]
+    """Any of these; empty: whatever the object is."""
+    own: tuple[OwnState, ...]
+    """Any of these; empty: whatever the partner published."""
+    verdict: Verdict
+    effect: Effect
+    finding: Finding | None = None
+    """What the submitter is told."""
+
+    def fits(self, public: PublicState, own: OwnState) -> bool:
+        """True if the row decides on these states."""
+        return (not self.public or public in self.public) and (not self.own or own in self.own)
 
 
 WITHDRAWN = "your contribution is withdrawn"
-"""What a partner is told who revokes something."""
+"""The message of a revocation that took effect."""
 
 
-def note(rule: str, message: str) -> Finding:
-    """Merging saw something and changed nothing."""
+def _noted(rule: str, message: str) -> Finding:
     return Finding("merge", rule, Action.NOTED, message)
 
 
-def dropped(rewriting: Rewriting) -> list[Finding]:
-    """One finding for each property, however many references it lost."""
-    lost = Counter(str(path[0]) for path, _ in rewriting.dropped)
-    return [
-        Finding(
-            "publish",
-            "references",
-            Action.STRIPPED,
-            f"{count} of its references lead to what its readers cannot see",
-            name,
-        )
-        for name, count in sorted(lost.items())[:MOST]
-    ]
+def _refused(rule: str, message: str) -> Finding:
+    return Finding("merge", rule, Action.REFUSED, message)
 
 
-def raised(sent: Candidate, placed: Candidate) -> list[Finding]:
-    """That an object is published more strictly than it was sent."""
-    if placed.tlp is None or placed.tlp == sent.tlp:
-        return []
-    message = f"what it is about is TLP:{placed.tlp.label.upper()}, so it is too"
-    return [Finding("publish", "marking", Action.NOTED, message, "object_marking_refs")]
+def _held(rule: str, message: str) -> Finding:
+    return Finding("publish", rule, Action.HELD, message)
 
 
-def staying(said: Contribution | None) -> list[Finding]:
-    """That what is not taken takes the place of nothing."""
-    message = "what you sent under this id before stays published: revoke it if it should not"
-    return [] if said is None else [note("versions", message)]
+_ECHO = _noted("echo", "the hub's own object; it corroborates nothing")
+_ID_REVOKED = _refused("versions", "this id was revoked for good; send it under a new id")
+_P, _O, _V, _E = PublicState, OwnState, Verdict, Effect
+
+TABLE: tuple[Row, ...] = (
+    Row((_P.HUBS_OWN,), (), _V.DUPLICATE, _E.NONE, _ECHO),
+    Row((), (_O.WITHDRAWN,), _V.ADMITTED, _E.WITHDRAW, _noted("revoked", WITHDRAWN)),
+    Row(
+        (),
+        (_O.NOTHING_TO_WITHDRAW,),
+        _V.DUPLICATE,
+        _E.REMEMBER,
+        _noted("revoked", "nothing of yours is published under this id"),
+    ),
+    Row(
+        (_P.INCOMPLETE,),
+        (),
+        _V.HELD,
+        _E.NONE,
+        _held("references", "waits for objects that it references: "),
+    ),
+    Row((_P.HUBS_COPY,), (), _V.DUPLICATE, _E.REMEMBER, _ECHO),
+    Row(
+        (_P.NOT_THE_HUBS,),
+        (),
+        _V.REFUSED,
+        _E.NONE,
+        _refused(
+            "echo",
+            "it says that this hub made it, but the hub has no such object: send it as your own",
+        ),
+    ),
+    Row(
+        (_P.EXHAUSTED,),
+        (),
+        _V.HELD,
+        _E.NONE,
+        _held("revoked", "it was published and revoked too often: an analyst must look at it"),
+    ),
+    Row((), (_O.REVOKED,), _V.REFUSED, _E.NONE, _ID_REVOKED),
+    Row(
+        (_P.EXPIRED,),
+        (),
+        _V.DUPLICATE,
+        _E.NONE,
+        _noted("expired", "it has expired here already: send a later valid_until"),
+    ),
+    Row((_P.REVOKED,), (), _V.REFUSED, _E.NONE, _ID_REVOKED),
+    Row(
+        (_P.DIFFERENT,),
+        (),
+        _V.REFUSED,
+        _E.NONE,
+        _refused("versions", "this marking definition is here with other content"),
+    ),
+    Row((), (_O.AS_WIDE,), _V.DUPLICATE, _E.NONE),
+    Row(
+        (),
+        (_O.ELSEWHERE,),
+        _V.DUPLICATE,
+        _E.NONE,
+        _noted("versions", "a newer version of it is here already, about something else"),
+    ),
+    Row((), (_O.SAME,), _V.DUPLICATE, _E.CONFIRM),
+    Row(
+        (),
+        (_O.NEWER,),
+        _V.DUPLICATE,
+        _E.REMEMBER,
+        _noted("versions", "a newer version of it is here already"),
+    ),
+    Row(
+        (),
+        (_O.REPEATED,),
+        _V.DUPLICATE,
+        _E.REMEMBER,
+        _noted("versions", "this version of it is here already"),
+    ),
+    Row(
+        (),
+        (_O.CONFLICTING,),
+        _V.REFUSED,
+        _E.REMEMBER,
+        _refused("versions", "this version is here with other content; raise `modified`"),
+    ),
+    Row((), (_O.SYNONYM,), _V.DUPLICATE, _E.JOIN),
+    Row((_P.SHARED,), (), _V.MERGED, _E.JOIN),
+    Row((_P.OWN,), (_O.UNCHANGED,), _V.DUPLICATE, _E.JOIN),
+    Row((), (), _V.ADMITTED, _E.JOIN),
+)
+"""Every verdict of merging, the first row that fits first."""
 
 
-def telling(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """As many as a person can read, the reasons for the verdict among them."""
-    if len(findings) <= 2 * MOST:
-        return findings
-    between = [f for f in findings[MOST:-MOST] if f.action in _DECIDING]
-    return (*findings[:MOST], *between[:MOST], *findings[-MOST:])
-
-
-@dataclass(slots=True)
-class Verdicts:
-    """The verdicts on a batch, with the questions that they leave."""
-
-    submission: str
-    partner: Partner
-    """As it wants to be known in this submission."""
-    now: int
-    records: list[Record] = field(default_factory=list)
-    reviews: list[Review] = field(default_factory=list)
-
-    def close(  # noqa: PLR0913
-        self,
-        candidate: Candidate,
-        verdict: Verdict,
-        public: str = "",
-        *,
-        waits_for: tuple[str, ...] = (),
-        kept: bool = False,
-    ) -> None:
-        """Nothing more becomes of the candidate; `kept`: what it says is remembered from now on.
-
-        What was asked about it before, if ever, is not asked again.
-        """
-        record = Record(
-            index=candidate.index,
-            verdict=verdict.value,
-            source_id=candidate.source_id or "",
-            version=candidate.source_version or "",
-            public_id=public,
-            findings=tuple(finding.as_json() for finding in telling(candidate.findings)),
-        )
-        self.records.append(record)
-        held = verdict is Verdict.HELD
-        wanted = Action.HELD if held else Action.ASKED
-        rules = tuple(sorted({f.rule for f in candidate.findings if f.action is wanted}))
-        if held or (rules and kept):
-            self.reviews.append(self._review(candidate, record, rules, waits_for))
-
-    def _review(
-        self,
-        candidate: Candidate,
-        record: Record,
-        rules: tuple[str, ...],
-        waits_for: tuple[str, ...],
-    ) -> Review:
-        return Review(
-            id=str(uuid.uuid4()),
-            kind=ReviewKind.HELD if record.verdict == Verdict.HELD else ReviewKind.REDACTED,
-            submission=self.submission,
-            index=record.index,
-            partner=self.partner.slug,
-            source_id=record.source_id,
-            created=self.now,
-            object=candidate.raw or canonical_json(candidate.original or candidate.object or {}),
-            rules=rules,
-            findings=record.findings,
-            waits_for=waits_for,
-            anonymous=self.partner.consent not in CONSENTS_TO_NAME,
-        )
-
-
-def outspoken(new: Contribution, others: Sequence[Contribution]) -> list[Finding]:
-    """That not this counts, but what the partner says of the same thing under another id."""
-    if any(each.source_id == new.source_id for each in latest_by_partner([*others, new])):
-        return []
-    return [note("versions", "what you say of it under another id is newer, so that counts")]
-
-
-def amended(before: Record, after: Record) -> Record:
-    """What it did not find before is looked for anew; all else that was seen of it stays."""
-    return replace(after, findings=_joined(before.findings, after.findings))
-
-
-def still_held(before: Record, after: Record) -> Record:
-    """What waited and still does, for what holds it now."""
-    seen = tuple(f for f in before.findings if f.get("action") != Action.HELD)
-    return replace(after, findings=_joined(seen, after.findings))
-
-
-def besides(review: Review, waived: frozenset[str]) -> Review:
-    """The question that is left; what was decided before it is not asked again."""
-    return replace(review, rules=tuple(sorted({*review.rules, *waived})))
-
-
-def further(asked: Review, left: Review) -> Review:
-    """The same question, now for what still holds its object; that is all it waits for."""
-    found = _joined(asked.findings, left.findings)
-    return replace(asked, rules=left.rules, waits_for=left.waits_for, findings=found)
-
-
-def _joined(before: _Findings, after: _Findings) -> _Findings:
-    looked = ("publish", "references")
-    kept = tuple(f for f in before if (f.get("stage"), f.get("rule")) != looked)
-    return (*kept, *(f for f in after if f not in kept))
+def find_row(public: PublicState, own: OwnState = OwnState.NONE) -> Row:
+    """The row that decides."""
+    return next(row for row in TABLE if row.fits(public, own))

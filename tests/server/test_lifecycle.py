@@ -17,7 +17,7 @@ from support.hub import AMBER, indicator
 from support.processes import HubProcess
 
 from tocsin.admission.errors import Malformed, NotFound
-from tocsin.server.lifecycle import REST, Aftercare
+from tocsin.server.lifecycle import PAUSE, Lifecycle
 from tocsin.server.model import Partner
 from tocsin.server.publishing.public_objects import HOUR
 from tocsin.server.store import Store
@@ -106,9 +106,9 @@ class TestExpiry:
         names = [f"evil{n}.top" for n in range(250)]
         hub.push(*(indicator(name, valid_until=stix_time_after(clock, days=1)) for name in names))
         clock.advance(days=2)
-        one, two = (Aftercare(s, hub.services.publisher, clock) for s in (hub.store, second))
+        one, two = (Lifecycle(s, hub.services.publisher, clock) for s in (hub.store, second))
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(Aftercare.sweep, (one, two)))
+            list(pool.map(Lifecycle.sweep, (one, two)))
         everything = {"limit": 1000, "match[version]": "all", "match[type]": "indicator"}
         versions = hub.ask("collections/green/manifest/", query_string=everything).json["objects"]
         expired = [o for o in hub.feed("green") if o.get("revoked")]
@@ -120,7 +120,7 @@ class TestExpiry:
         clock.advance(days=2)
         assert hub.services.lifecycle.sweep_once(clock.now)  # and no further
         assert 0 < sum(o.get("revoked", False) for o in hub.feed("green")) < 250
-        Aftercare(hub.store, hub.services.publisher, clock).sweep()
+        Lifecycle(hub.store, hub.services.publisher, clock).sweep()
         assert sum(o.get("revoked", False) for o in hub.feed("green")) == 250
 
     def test_reported_with_a_later_end_it_comes_back_under_a_new_id(self, hub, clock):
@@ -179,7 +179,7 @@ class TestTheWorker:
     def test_it_rests_when_nothing_is_due(self, hub, clock):
         assert not hub.services.lifecycle.work()
         hub.push(indicator(valid_until=stix_time_after(clock, hours=1)))
-        clock.now += REST // 2
+        clock.now += PAUSE // 2
         assert not hub.services.lifecycle.work()
         clock.advance(hours=2)
         assert hub.services.lifecycle.work()

@@ -59,7 +59,7 @@ class HubInProcess:
     @property
     def identity(self) -> str:
         """The hub's own identity."""
-        return str(self.services.publisher.house.identity["id"])
+        return str(self.services.publisher.config.hub)
 
     def collection(self, alias: str) -> Collection:
         """A collection by alias."""

@@ -143,17 +143,17 @@ class TestTheHubsOwnList:
     @pytest.mark.parametrize("mode", ["refuse", "hold", "lower", "ignore"])
     def test_is_above_every_mode(self, store, mode):
         hub = HubInProcess(store, more=f'[rules.benign]\nexact = "{mode}"')
-        hub.services.lifecycle.forbid("evil-portal.top", "analyst", "ours")
+        hub.services.lifecycle.exclude("evil-portal.top", "analyst", "ours")
         assert hub.verdicts(hub.push(indicator())) == ["refused"]
 
     def test_and_above_a_yes(self, store):
         hub = HubInProcess(store, more='[rules.benign]\nexact = "hold"')
         assert hub.verdicts(hub.push(indicator("google.com"))) == ["held"]
-        hub.services.lifecycle.forbid("google.com", "analyst", "ours")
+        hub.services.lifecycle.exclude("google.com", "analyst", "ours")
         assert release(hub) == "refused" and hub.feed("green") == []
 
     def test_what_names_other_values_as_well_still_goes_with_a_yes(self, hub):
-        hub.services.lifecycle.forbid("ours.top", "analyst", "ours")
+        hub.services.lifecycle.exclude("ours.top", "analyst", "ours")
         both = "[domain-name:value = 'ours.top' OR domain-name:value = 'evil-portal.top']"
         assert hub.verdicts(hub.push(indicator(pattern=both))) == ["held"]
         assert release(hub) == "admitted"

@@ -36,7 +36,7 @@ def other(hub, engine_uri):
 
 
 def forbid(other, value):
-    return other.services.lifecycle.forbid(value, "analyst", "enough")
+    return other.services.lifecycle.exclude(value, "analyst", "enough")
 
 
 def withdraw(other):

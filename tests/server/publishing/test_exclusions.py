@@ -16,14 +16,14 @@ STATEMENT = "marking-definition--22222222-2222-4222-8222-222222222222"
 
 class TestNeverAgain:
     def test_the_value_is_refused_for_everybody_with_the_reason(self, hub):
-        hub.services.lifecycle.forbid("Our-CDN[.]top.", "operator", "our own CDN")
+        hub.services.lifecycle.exclude("Our-CDN[.]top.", "operator", "our own CDN")
         for partner in ("acme", "north"):
             status = hub.push(indicator("our-cdn.top"), who=partner)
             assert hub.verdicts(status) == ["refused"]
             assert "our own CDN" in details(status)[0]["message"]
 
     def test_only_the_very_value_is_refused(self, hub):
-        hub.services.lifecycle.forbid("our-cdn.top", "operator", "")
+        hub.services.lifecycle.exclude("our-cdn.top", "operator", "")
         others = indicator("www.our-cdn.top"), indicator("our-cdn.com")
         assert hub.verdicts(hub.push(*others)) == ["admitted", "admitted"]
 
@@ -39,7 +39,7 @@ class TestNeverAgain:
         marked = [[GREEN], [AMBER], [GREEN, STATEMENT]]
         sent = [indicator(object_marking_refs=marks) for marks in marked]
         hub.push(statement, *sent, indicator("other.top"))
-        _, revoked = hub.services.lifecycle.forbid("evil-portal.top", "operator", "ours")
+        _, revoked = hub.services.lifecycle.exclude("evil-portal.top", "operator", "ours")
         assert revoked == 3
         left = [o for o in indicators(hub, "amber") if not o.get("revoked")]
         assert [o["pattern"] for o in left] == ["[domain-name:value = 'other.top']"]
@@ -58,23 +58,23 @@ class TestNeverAgain:
     )
     def test_values_of_every_kind(self, hub, value, pattern):
         hub.push(indicator(pattern=pattern))
-        assert hub.services.lifecycle.forbid(value, "operator", "")[1] == 1
+        assert hub.services.lifecycle.exclude(value, "operator", "")[1] == 1
         assert hub.verdicts(hub.push(indicator(pattern=pattern))) == ["refused"]
 
     def test_what_comes_back_later_is_revoked_too(self, hub):
         hub.push(indicator())
         hub.services.lifecycle.revoke(hub.feed("green")[0]["id"], "operator", "once")
         hub.push(indicator())
-        assert hub.services.lifecycle.forbid("evil-portal.top", "operator", "")[1] == 1
+        assert hub.services.lifecycle.exclude("evil-portal.top", "operator", "")[1] == 1
 
     def test_it_may_be_allowed_again(self, hub):
-        hub.services.lifecycle.forbid("evil-portal.top", "operator", "")
-        hub.services.lifecycle.allow("EVIL-portal.top", "operator")
+        hub.services.lifecycle.exclude("evil-portal.top", "operator", "")
+        hub.services.lifecycle.readmit("EVIL-portal.top", "operator")
         assert hub.verdicts(hub.push(indicator())) == ["admitted"]
         with pytest.raises(NotFound):
-            hub.services.lifecycle.allow("evil-portal.top", "operator")
+            hub.services.lifecycle.readmit("evil-portal.top", "operator")
 
     @pytest.mark.parametrize("value", ["", "two words", "just-a-name", "1.2.3", "abcdef"])
     def test_what_is_no_value_is_refused(self, hub, value):
         with pytest.raises(Malformed):
-            hub.services.lifecycle.forbid(value, "operator", "")
+            hub.services.lifecycle.exclude(value, "operator", "")

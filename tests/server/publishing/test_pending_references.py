@@ -22,7 +22,7 @@ from support.hub import (
 from support.observables import sco
 
 from tocsin.admission.model import Candidate, Tlp
-from tocsin.server.publishing.public_ids import Mint
+from tocsin.server.publishing.public_ids import PublicIds
 from tocsin.server.store import Store
 
 FEW = ("indicator", "malware", "relationship", "report", "sighting")
@@ -252,8 +252,8 @@ class TestCompleting:
             for n, each in enumerate((noted, sighted, indicator()), 1)
         ]
         refused = replace(refused, source_id=refused.object["id"])
-        mint = Mint(uuid.UUID(int=7), {"id": "identity--1"})
-        assert mint.minted([refused, *candidates], frozenset()).keys() == {candidates[2].source_id}
+        ids = PublicIds(uuid.UUID(int=7), {"id": "identity--1"})
+        assert ids.assign([refused, *candidates], frozenset()).keys() == {candidates[2].source_id}
 
     def test_a_definition_that_came_before_is_known(self, hub):
         statement = {
@@ -307,7 +307,10 @@ class TestOfWhatIsStricter:
         [public] = [each for each in hub.feed("amber", "north") if each["type"] == kind]
         assert len(public["object_refs"]) == 2
         [told] = [each for each in findings(status) if each["rule"] == "marking"]
-        assert told["message"] == "what it is about is TLP:AMBER, so it is too"
+        assert (
+            told["message"]
+            == "raised to TLP:AMBER because an object that it references is TLP:AMBER"
+        )
 
     @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
     def test_not_if_one_of_them_may_be_seen_in_whatever_order_they_come(self, hub, order):

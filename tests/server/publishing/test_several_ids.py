@@ -262,7 +262,7 @@ class TestLife:
     def test_ends_under_all_ids_when_an_analyst_forbids_the_value(self, hub):
         one, other = older(), newer()
         hub.push(one), hub.push(other)
-        hub.services.lifecycle.forbid("evil.top", "operator", "it is ours")
+        hub.services.lifecycle.exclude("evil.top", "operator", "it is ours")
         assert shown(hub) == {"evil.top": None}
         assert hub.verdicts(hub.push(one, other)) == ["refused", "refused"]
 
@@ -314,7 +314,7 @@ class TestWaiting:
 
 class TestBounds:
     def test_the_newest_few_are_remembered_in_whatever_order_they_come(self, hub, monkeypatch):
-        monkeypatch.setattr(public_objects, "MOST_WORDS", 3)
+        monkeypatch.setattr(public_objects, "MOST_CONTRIBUTIONS", 3)
         sent = [newer(modified=f"2026-01-0{day}T00:00:00.000Z") for day in range(1, 7)]
         for each in (sent[2], sent[5], sent[0], sent[4], sent[1], sent[3]):
             hub.push(each)
@@ -322,7 +322,7 @@ class TestBounds:
 
     def test_since_when_it_has_held_outlives_what_is_forgotten(self, hub, monkeypatch):
         """Else what is sent daily under new ids would make a version a day."""
-        monkeypatch.setattr(public_objects, "MOST_WORDS", 2)
+        monkeypatch.setattr(public_objects, "MOST_CONTRIBUTIONS", 2)
         stamps = [f"2026-01-0{day}T00:00:00.000Z" for day in range(1, 6)]
         for each in stamps:
             hub.push(older(modified=each, valid_from=each))
@@ -339,7 +339,7 @@ class TestBounds:
         assert remembered(hub) == {each["id"] for each in sent[1:]}
 
     def test_what_is_less_strict_is_remembered_before_what_is_newer(self, hub, monkeypatch):
-        monkeypatch.setattr(public_objects, "MOST_WORDS", 1)
+        monkeypatch.setattr(public_objects, "MOST_CONTRIBUTIONS", 1)
         green = domain("evil.top", 1)
         hub.push(green), hub.push(domain("evil.top", 2, AMBER))
         assert remembered(hub) == {green["id"]}

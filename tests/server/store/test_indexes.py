@@ -68,7 +68,7 @@ def live(hub):
     for review in hub.store.reviews.list_waiting("acme"):
         hub.services.intake.release(review, "analyst")
     hub.services.lifecycle.sweep()
-    hub.services.lifecycle.forbid("one.top", "analyst", "enough")
+    hub.services.lifecycle.exclude("one.top", "analyst", "enough")
     hub.push(sdo("malware", name="m"), to="scratch")
     for query in ({"added_after": TIME}, {"match[type]": "indicator"}, {"match[id]": joined["id"]}):
         hub.feed("green", **query)

@@ -1,0 +1,150 @@
+"""The public objects that one transaction touches: read in few finds, written once.
+
+What happens to an object is decided on values (`public_objects.py`) and put back
+here.  Sightings and opinions that come or go reach the indicators that they are
+about when everything else has been decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection as Some
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tocsin.admission.merge.assessments import parse_assessments
+from tocsin.admission.model import Assessment, Contribution
+from tocsin.server.model import Collection, NewEntry, PublicObject
+from tocsin.server.publishing.public_objects import (
+    INDICATOR,
+    Merge,
+    PublishingConfig,
+    WorkingCopy,
+    entry_for,
+    recompute,
+    replace_assessments,
+)
+from tocsin.server.publishing.tlp_versions import version_for
+from tocsin.server.store import Transaction
+
+_ASSESSED_BY = ("sighting--", "opinion--")
+
+
+@dataclass(slots=True)
+class UnitOfWork:
+    """Working copies by public id; a transaction that is tried again starts with a new one."""
+
+    txn: Transaction
+    merge: Merge
+    feeds: Sequence[Collection]
+    _copies: dict[str, WorkingCopy] = field(default_factory=dict)
+    """Of each id that was looked up, whether there is such an object or not."""
+    _new: set[str] = field(default_factory=set)
+    """Ids of objects that the database does not hold."""
+    _changed: dict[str, None] = field(default_factory=dict)
+    """Ids of objects that differ from what the database holds, in the order of their versions."""
+    _unnamed: set[str] = field(default_factory=set)
+    """Ids of objects that have lost a name since they were published."""
+    _assessments: list[tuple[Contribution, bool]] = field(default_factory=list)
+    """Sightings and opinions that came (True) or went, in order."""
+
+    @classmethod
+    def begin(
+        cls,
+        txn: Transaction,
+        config: PublishingConfig,
+        now: int,
+        feeds: Sequence[Collection] | None = None,
+    ) -> UnitOfWork:
+        """For the feeds, which are looked up unless they are known already."""
+        return cls(txn, Merge(config, now), config.feeds() if feeds is None else feeds)
+
+    def load(self, ids: Some[str]) -> None:
+        """Read the public objects with these ids that were not looked up before."""
+        wanted = set(ids) - self._copies.keys() - {""}
+        if not wanted:
+            return
+        found = self.txn.public_objects(wanted)
+        named = self.merge.config.attribution.remove_names(found.values())
+        current = {public.id: public for public in named}
+        for id_ in wanted:
+            public = current.get(id_)
+            self._copies[id_] = WorkingCopy(id_, public)
+            if public is None:
+                self._new.add(id_)
+            elif public is not found[id_]:
+                self._unnamed.add(id_)
+
+    def find(self, id_: str) -> WorkingCopy:
+        """The object as it is now; an empty copy if it is not published or was not loaded."""
+        return self._copies.get(id_) or WorkingCopy(id_)
+
+    def find_public(self, id_: str) -> PublicObject | None:
+        """The same, without what the transaction will publish of it."""
+        return self.find(id_).public
+
+    def put(self, copy: WorkingCopy) -> None:
+        """Keep a copy that changed; sightings and opinions that came or went are noticed."""
+        before = self.find(copy.id)
+        if copy is before:
+            return
+        if copy.id.startswith(_ASSESSED_BY):
+            gone = [each for each in before.contributions if each not in copy.contributions]
+            come = [each for each in copy.contributions if each not in before.contributions]
+            self._assessments += [(each, False) for each in gone] + [(each, True) for each in come]
+        if copy.pending and not before.pending:  # feeds keep the order of first versions
+            self._changed.pop(copy.id, None)
+        self._changed[copy.id] = None
+        self._copies[copy.id] = copy
+
+    def hear(self, id_: str, partner: str) -> None:
+        """Let the partner's published sighting or opinion reach what it is about once more."""
+        own = [c for c in self.find(id_).contributions if c.partner == partner]
+        self._assessments += [(each, True) for each in own]
+
+    def write(self) -> None:
+        """Write the objects that changed, and their new versions into the feeds."""
+        self._hear_assessments()
+        for copy in [self.find(id_) for id_ in self._unnamed]:
+            if not copy.pending:
+                self.put(recompute(copy, self.merge))
+        changed = [self._copies[id_] for id_ in self._changed]
+        self._remember_scopes(changed)
+        self.txn.put_public_objects([each.public for each in changed if each.public is not None])
+        for feed in self.feeds:
+            if entries := self._entries(feed, changed):
+                self.txn.publish(feed.id, entries, replace=True)
+
+    def _hear_assessments(self) -> None:
+        """Sightings and opinions reach what they are about, each indicator computed once."""
+        events = [(parse_assessments(each), came) for each, came in self._assessments]
+        self.load({target for targets, _ in events for target in targets})
+        heard: dict[str, dict[tuple[str, str], Assessment]] = {}
+        for targets, came in events:
+            for target, assessment in targets.items():
+                public = self.find_public(target)
+                if public is None or public.revoked:
+                    continue
+                known = {(t.partner, t.source_id): t for t in public.assessments}
+                voices = heard.setdefault(target, known)
+                voices.pop((assessment.partner, assessment.source_id), None)
+                if came:
+                    voices[assessment.partner, assessment.source_id] = assessment
+        for target, voices in heard.items():
+            self.put(replace_assessments(self.find(target), voices.values(), self.merge))
+        self._assessments.clear()
+
+    def _remember_scopes(self, changed: Sequence[WorkingCopy]) -> None:
+        """Further markings of new indicators are kept: by them exclusions find the indicators."""
+        for copy in changed:
+            is_new = copy.id in self._new and copy.id.startswith(INDICATOR)
+            if is_new and copy.public is not None and "|" in copy.public.scope:
+                self.txn.add_scope(copy.public.scope)
+
+    def _entries(self, feed: Collection, changed: Sequence[WorkingCopy]) -> list[NewEntry]:
+        """The new versions that a feed takes."""
+        found: list[NewEntry] = []
+        for copy in changed:
+            version = version_for(copy.pending, feed.max_tlp)
+            if copy.public is not None and version is not None and version.changed:
+                found.append(entry_for(copy.public, version, self.merge))
+        return found
