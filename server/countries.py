@@ -1,77 +1,64 @@
-"""Countries by their ISO 3166-1 alpha-2 codes, as STIX has them (STIX 2.1 section 4.11).
+"""Countries by their ISO 3166-1 alpha-2 codes, as in the `country` of a STIX location.
 
-Codes and English names come from MISP's galaxies; only their JSON is read.
+The 249 codes of the standard are in countries.csv, with the English names and the Internet domains
+that MISP's galaxy of countries has.
 """
 
+import csv
+from collections.abc import Iterator
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
+from importlib.resources import files
+from typing import NamedTuple
 
-import msgspec
-
-_NO_CODES = frozenset(("XK", "AN", "CS"))
-"""In the galaxy but not in ISO 3166-1: one that users assigned, and two that were withdrawn."""
-_MOST = 4
+_MAX_SUGGESTIONS = 4
+_MIN_PART = 4
+"""Letters of a name that a shorter text could match by chance."""
 
 
-class _Meta(msgspec.Struct):
-    alpha_2: str = msgspec.field(name="ISO")
-    alpha_3: str = msgspec.field(name="ISO3")
-    tld: str = ""
+class Country(NamedTuple):
+    """One line of countries.csv."""
+
+    alpha_2: str
+    alpha_3: str
+    domain: str
+    """The top-level domain without its dot; empty if there is none."""
+    name: str
 
 
-class _Value(msgspec.Struct):
-    description: str
-    meta: _Meta
+def parse_country(text: str) -> str:
+    """A country's code in capitals; empty for an empty text.
 
-
-class _Cluster(msgspec.Struct):
-    values: list[_Value]
-
-
-def country(text: str) -> str:
-    """A country's code in capitals; empty if nothing is said.
-
-    >>> country("us")
+    >>> parse_country("us")
     'US'
 
-    Raises ValueError, naming the code that seems to be meant.
+    Raises ValueError with the code that was probably meant.
     """
     code = text.strip().upper()
-    if not code or code in _codes():
+    if not code or any(code == country.alpha_2 for country in _countries()):
         return code
-    meant = _meant(text)
-    hint = f"; {' or '.join(meant)} seems to be meant" if meant else ", for instance US"
-    raise ValueError(f"{text!r} is no ISO 3166-1 alpha-2 code: two letters{hint}")
+    probable = _suggest(text)
+    hint = f"; did you mean {' or '.join(probable)}?" if probable else ", for instance US"
+    raise ValueError(f"{text!r} is not an ISO 3166-1 alpha-2 code; use two letters{hint}")
 
 
-def _meant(text: str) -> list[str]:
-    """The codes with their names that somebody may mean who writes so, if they are few."""
+def _suggest(text: str) -> list[str]:
+    """Countries that are written so, or whose names contain the text; none if that fits many."""
     word = " ".join(text.replace(".", "").split()).casefold()
-    exact = [each for each in _countries() if word in _words(each)]
-    near = exact or [each for each in _countries() if len(word) > 3 and word in _name(each)]
-    found = [f"{each.meta.alpha_2} ({each.description})" for each in near]
-    return found if len(found) <= _MOST else []
+    exact = [country for country in _countries() if word in _spellings(country)]
+    near = exact or [
+        country
+        for country in _countries()
+        if len(word) >= _MIN_PART and word in country.name.casefold()
+    ]
+    return [f"{c.alpha_2} ({c.name})" for c in near] if len(near) <= _MAX_SUGGESTIONS else []
 
 
-def _words(each: _Value) -> tuple[str, ...]:
-    """All that names a country and no other; `uk` is a domain."""
-    return _name(each), each.meta.alpha_3.casefold(), each.meta.tld.lstrip(".") or _name(each)
-
-
-def _name(each: _Value) -> str:
-    return each.description.casefold()
-
-
-@cache
-def _codes() -> frozenset[str]:
-    return frozenset(each.meta.alpha_2 for each in _countries())
+def _spellings(country: Country) -> Iterator[str]:
+    """Name, alpha-3 code and domain: `uk` is the domain of GB."""
+    return (each.casefold() for each in country[1:] if each)
 
 
 @cache
-def _countries() -> tuple[_Value, ...]:
-    package = find_spec("pymispgalaxies")
-    assert package is not None and package.origin is not None  # noqa: S101  (a dependency)
-    file = Path(package.origin).parent / "data/misp-galaxy/clusters/country.json"
-    values = msgspec.json.decode(file.read_bytes(), type=_Cluster).values
-    return tuple(each for each in values if each.meta.alpha_2 not in _NO_CODES)
+def _countries() -> tuple[Country, ...]:
+    with files("tocsin.server").joinpath("countries.csv").open(encoding="utf-8") as lines:
+        return tuple(Country(*row) for row in csv.reader(lines))[1:]

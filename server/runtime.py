@@ -21,7 +21,7 @@ from tocsin.admission import parse_policy
 from tocsin.admission.policy import Policy
 from tocsin.admission.warninglists.index import load
 from tocsin.config import ConfigError, HubSettings, policy_text
-from tocsin.config.cache import kept
+from tocsin.config.cache import load_or_build
 from tocsin.server.app import (
     AdmissionConfig,
     HubServices,
@@ -91,7 +91,7 @@ def _engine(settings: HubSettings, say: Say) -> Iterator[str]:
 def _joined(settings: HubSettings, uri: str, clock: Clock = wall_clock) -> Iterator[Runtime]:
     own = load_secrets(settings.data)
     admission = AdmissionConfig(
-        parse_policy(policy_text(settings.policy), settings.policy), load(keep=kept)
+        parse_policy(policy_text(settings.policy), settings.policy), load(keep=load_or_build)
     )
     store = Store.connect(uri, name=settings.database, clock=clock)
     try:

@@ -54,7 +54,7 @@ from tocsin.clients.render import (
 from tocsin.clients.state import Memory, StateFile
 from tocsin.clients.tls import Papers
 from tocsin.config import ClientSettings, policy_text
-from tocsin.config.cache import kept
+from tocsin.config.cache import load_or_build
 
 DONE, FAILED, WRONG_USAGE, NO_ACCESS = 0, 1, 2, 3
 """The exit codes: all well; something failed or was refused; wrong usage; hub not
@@ -173,7 +173,7 @@ def _previews(arguments: argparse.Namespace, settings: ClientSettings) -> list[P
         ]
     policy = parse_policy(policy_text(settings.policy), settings.policy)
     settings = msgspec.structs.replace(settings, default_tlp=tlp)
-    checker = Checker(settings, policy, load(keep=kept))
+    checker = Checker(settings, policy, load(keep=load_or_build))
     return [file if isinstance(file, Preview) else checker.preview(file, now) for file in files]
 
 

@@ -16,7 +16,7 @@ from tocsin.server.bootstrap import OPERATOR
 from tocsin.server.cli.collection import find_collection_ids
 from tocsin.server.cli.command import LIST, TLP, Answer, check_slug, join_lists, with_hub
 from tocsin.server.cli.key import add_key
-from tocsin.server.countries import country
+from tocsin.server.countries import parse_country
 from tocsin.server.model import Account, Partner
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Transaction
@@ -24,7 +24,7 @@ from tocsin.server.store import Transaction
 _OPTIONS = (
     click.option(
         "--country",
-        type=ParsedValue("CODE", country),
+        type=ParsedValue("CODE", parse_country),
         help="ISO 3166-1 alpha-2 code, for instance US.",
     ),
     click.option("--sector", type=LIST, multiple=True, help="Its sectors."),

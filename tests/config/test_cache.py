@@ -1,4 +1,4 @@
-"""What is made once and kept in the user's cache folder."""
+"""The cache: built once, stored in the user's cache folder, never trusted blindly."""
 
 import os
 import stat
@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tocsin.config.cache import cache_folder, kept
+from tocsin.config.cache import cache_folder, load_or_build
 
 
 @pytest.fixture
@@ -17,54 +17,54 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "cache" / "tocsin"
 
 
-class Maker:
+class Builder:
     def __init__(self):
-        self.asked = 0
+        self.builds = 0
 
     def __call__(self):
-        self.asked += 1
-        return b"made %d" % self.asked
+        self.builds += 1
+        return b"made %d" % self.builds
 
 
-def asked(make, times=1, name="kind-1"):
-    """What came of asking so often, and how often it had to be made."""
-    found = [bytes(kept(name, make)) for _ in range(times)]
-    return found[-1], make.asked
+def request(make, times=1, name="kind-1"):
+    """The last answer after so many requests, and how often it was built."""
+    found = [bytes(load_or_build(name, make)) for _ in range(times)]
+    return found[-1], make.builds
 
 
-class TestWhatIsKept:
-    def test_is_made_once(self, folder):
-        assert asked(Maker(), times=3) == (b"made 1", 1)
+class TestCachedData:
+    def test_cached_data_is_built_once(self, folder):
+        assert request(Builder(), times=3) == (b"made 1", 1)
 
-    def test_is_made_anew_under_another_name(self, folder):
-        make = Maker()
-        kept("kind-1", make)
-        assert bytes(kept("kind-2", make)) == b"made 2"
+    def test_data_of_another_name_is_built_separately(self, folder):
+        make = Builder()
+        load_or_build("kind-1", make)
+        assert bytes(load_or_build("kind-2", make)) == b"made 2"
 
-    def test_is_for_its_owner_only(self, folder):
-        kept("kind-1", Maker())
+    def test_cache_files_are_readable_by_their_owner_only(self, folder):
+        load_or_build("kind-1", Builder())
         (file,) = folder.iterdir()
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
-    def test_is_left_for_few_releases(self, folder):
+    def test_only_the_newest_files_of_a_kind_are_kept(self, folder):
         for number in range(9):
-            kept(f"kind-{number}", Maker())
+            load_or_build(f"kind-{number}", Builder())
             os.utime(folder / f"kind-{number}.bin", (number, number))
-        kept("other-1", Maker())
+        load_or_build("other-1", Builder())
         assert {file.name for file in folder.iterdir()} == {
             *(f"kind-{number}.bin" for number in (5, 6, 7, 8)),
             "other-1.bin",
         }
 
     @pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="needs Linux")
-    def test_lies_in_memory_that_processes_share(self, folder):
-        kept("kind-1", lambda: bytes(1_000_000))
-        told = subprocess.run(
+    def test_cached_data_is_mapped_into_shared_memory(self, folder):
+        load_or_build("kind-1", lambda: bytes(1_000_000))
+        done = subprocess.run(
             [
                 *(sys.executable, "-c"),
-                "from tocsin.config.cache import kept\n"
-                "view = kept('kind-1', lambda: 1 / 0)\n"
+                "from tocsin.config.cache import load_or_build\n"
+                "view = load_or_build('kind-1', lambda: 1 / 0)\n"
                 "assert view.readonly and not any(view)\n"
                 "print('kind-1.bin' in open('/proc/self/maps').read())",
             ],
@@ -73,39 +73,39 @@ class TestWhatIsKept:
             text=True,
             check=True,
         )
-        assert told.stdout == "True\n"
+        assert done.stdout == "True\n"
 
 
-class TestWhatIsNotTrusted:
+class TestUntrustedFiles:
     @pytest.mark.parametrize("spoil", ["cut", "changed", "empty"])
-    def test_a_spoilt_file_is_made_anew_and_replaced(self, folder, spoil, caplog):
-        make = Maker()
-        kept("kind-1", make)
+    def test_a_damaged_file_is_rebuilt_and_replaced(self, folder, spoil, caplog):
+        make = Builder()
+        load_or_build("kind-1", make)
         file = folder / "kind-1.bin"
         whole = file.read_bytes()
         file.write_bytes({"cut": whole[:-1], "changed": b"x" + whole[1:], "empty": b""}[spoil])
-        assert asked(make, times=2) == (b"made 2", 2)
-        assert "it is not whole" in caplog.text
+        assert request(make, times=2) == (b"made 2", 2)
+        assert "it is incomplete or damaged" in caplog.text
 
-    def test_one_that_others_can_write(self, folder, caplog):
-        make = Maker()
-        kept("kind-1", make)
+    def test_a_file_that_other_users_can_write_is_rebuilt(self, folder, caplog):
+        make = Builder()
+        load_or_build("kind-1", make)
         (folder / "kind-1.bin").chmod(0o666)
-        assert asked(make) == (b"made 2", 2)
-        assert "others can write it" in caplog.text
+        assert request(make) == (b"made 2", 2)
+        assert "other users can write it" in caplog.text
 
-    def test_a_link_to_elsewhere(self, folder, tmp_path):
-        make = Maker()
-        kept("kind-1", make)
+    def test_a_symbolic_link_is_not_followed(self, folder, tmp_path):
+        make = Builder()
+        load_or_build("kind-1", make)
         os.rename(folder / "kind-1.bin", tmp_path / "elsewhere")
         (folder / "kind-1.bin").symlink_to(tmp_path / "elsewhere")
-        assert asked(make) == (b"made 2", 2)
+        assert request(make) == (b"made 2", 2)
         assert (tmp_path / "elsewhere").read_bytes().startswith(b"made 1")
 
-    def test_a_pipe_that_never_answers(self, folder):
+    def test_a_named_pipe_does_not_block(self, folder):
         folder.mkdir(parents=True)
         os.mkfifo(folder / "kind-1.bin")
-        assert asked(Maker(), times=2) == (b"made 1", 1)
+        assert request(Builder(), times=2) == (b"made 1", 1)
 
 
 class TestAWriteThatIsKilled:
@@ -113,11 +113,11 @@ class TestAWriteThatIsKilled:
         "import os, signal\n"
         "from tocsin.config import cache\n"
         "cache._digest = lambda content: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "cache.kept('kind-1', lambda: bytes(1_000_000))\n"
+        "cache.load_or_build('kind-1', lambda: bytes(1_000_000))\n"
     )
 
     def left(self, folder, age):
-        """What a killed program left, so many seconds ago."""
+        """The file that a program left which was killed `age` seconds ago."""
         environment = {**os.environ, "XDG_CACHE_HOME": str(folder.parent)}
         subprocess.run([sys.executable, "-c", self.KILLED], env=environment)
         (file,) = folder.iterdir()
@@ -125,39 +125,39 @@ class TestAWriteThatIsKilled:
         os.utime(file, (then, then))
         return file
 
-    def test_leaves_nothing_once_the_next_program_has_started(self, folder):
+    def test_a_half_written_file_is_removed_by_the_next_program(self, folder):
         file = self.left(folder, age=61)
-        kept("kind-1", Maker())
+        load_or_build("kind-1", Builder())
         assert [each.name for each in folder.iterdir()] == ["kind-1.bin"] != [file.name]
 
-    def test_even_if_there_is_nothing_to_write(self, folder):
+    def test_a_half_written_file_is_removed_by_a_program_that_only_reads(self, folder):
         file = self.left(folder, age=61)
-        kept("kind-1", Maker())
+        load_or_build("kind-1", Builder())
         (folder / file.name).touch()
         os.utime(folder / file.name, (0, 0))
-        assert asked(Maker())[1] == 0
+        assert request(Builder())[1] == 0
         assert not (folder / file.name).exists()
 
-    def test_is_not_taken_for_one_that_is_in_progress(self, folder):
+    def test_a_write_in_progress_is_left_alone(self, folder):
         file = self.left(folder, age=30)
-        kept("kind-1", Maker())
+        load_or_build("kind-1", Builder())
         assert file.exists()
 
-    def test_what_others_put_there_stays(self, folder):
+    def test_files_of_other_programs_stay(self, folder):
         folder.mkdir(parents=True)
         (folder / "mine.txt").touch()
         os.utime(folder / "mine.txt", (0, 0))
-        kept("kind-1", Maker())
+        load_or_build("kind-1", Builder())
         assert (folder / "mine.txt").exists()
 
 
-class TestWithoutAPlace:
-    def test_it_is_made_each_time(self, tmp_path, monkeypatch):
+class TestWithoutACacheFolder:
+    def test_data_is_built_each_time(self, tmp_path, monkeypatch):
         (tmp_path / "file").touch()
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-        assert asked(Maker(), times=2) == (b"made 2", 2)
+        assert request(Builder(), times=2) == (b"made 2", 2)
 
-    def test_there_is_none_without_a_home(self):
+    def test_no_home_means_no_cache_folder(self):
         assert cache_folder({}) is None
         assert cache_folder({"XDG_CACHE_HOME": "relative"}) is None
         assert str(cache_folder({"HOME": "/home/x"})) == "/home/x/.cache/tocsin"

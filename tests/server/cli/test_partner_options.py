@@ -6,7 +6,7 @@ from tocsin.config.command_line import run_command
 from tocsin.server.cli import partner
 from tocsin.server.cli.command import join_lists
 from tocsin.server.cli.deprecated import modernise
-from tocsin.server.countries import country
+from tocsin.server.countries import parse_country
 
 NAME = ("--name", "ACME Corp")
 
@@ -65,7 +65,7 @@ class TestOrder:
 
 class TestCountry:
     @pytest.mark.parametrize("code", ["US", "us", " Us "])
-    def test_is_an_alpha_2_code_in_capitals(self, code):
+    def test_a_country_code_is_put_in_capitals(self, code):
         assert understood("add", "acme", *NAME, "--country", code)["country"] == "US"
 
     @pytest.mark.parametrize("command", ["add", "change"])
@@ -80,18 +80,19 @@ class TestCountry:
             ("korea", "KP (North Korea) or KR (South Korea)"),
         ],
     )
-    def test_anything_else_is_wrong_usage_with_what_seems_to_be_meant(
+    def test_another_spelling_is_wrong_usage_and_the_probable_code_is_named(
         self, command, written, meant, capsys
     ):
         said = complaint(capsys, command, "acme", *NAME, "--country", written)
-        assert "no ISO 3166-1 alpha-2 code" in said and f"; {meant} seems to be meant" in said
+        assert "not an ISO 3166-1 alpha-2 code" in said
+        assert f"; did you mean {meant}?" in " ".join(said.split())
 
     @pytest.mark.parametrize("written", ["XK", "AN", "ZZ", "EU", "land", "..", "1"])
-    def test_what_means_none_is_not_guessed_at(self, written):
+    def test_a_text_that_fits_no_country_gets_no_suggestion(self, written):
         with pytest.raises(ValueError, match="two letters, for instance US"):
-            country(written)
+            parse_country(written)
 
     def test_the_codes_are_those_of_the_standard(self):
         iso = pytest.importorskip("pycountry").countries
-        assert {country(each.alpha_2) for each in iso} == {each.alpha_2 for each in iso}
+        assert {parse_country(each.alpha_2) for each in iso} == {each.alpha_2 for each in iso}
         assert len(iso) == 249
