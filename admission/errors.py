@@ -35,11 +35,11 @@ class NotAcceptable(ShareError):
     """The answer cannot be given in any media type that was asked for."""
 
 
-class WrongMediaType(ShareError):
+class UnsupportedMediaType(ShareError):
     """The request's body is in a media type that is not taken here."""
 
 
-class WrongCoding(WrongMediaType):
+class UnsupportedCoding(UnsupportedMediaType):
     """The request's body is compressed in a way that is not taken here."""
 
 
@@ -47,7 +47,7 @@ class TooLarge(ShareError):
     """The request's body is longer than `max_content_length`."""
 
 
-class TooOften(ShareError):
+class TooManyRequests(ShareError):
     """This account asks more often than it may."""
 
     def __init__(self, text: str, seconds: int) -> None:

@@ -43,22 +43,22 @@ from tocsin.admission.model import (
     format_path,
 )
 from tocsin.admission.observables.extract import extract_observables
-from tocsin.admission.patterns.canonical import canonical
+from tocsin.admission.patterns.canonical import canonical_pattern
 from tocsin.admission.patterns.grammar import (
+    Comparison,
     Junction,
     Literal,
     Node,
     Observation,
-    Test,
-    parse,
+    parse_pattern,
 )
 from tocsin.admission.stix.free_text import (
     DIGEST,
-    inner_texts,
-    outer_texts,
-    rewritten,
+    nested_free_texts,
+    outer_free_texts,
+    replace_texts,
 )
-from tocsin.admission.stix.memo import in_nested
+from tocsin.admission.stix.memo import memoize_nested
 
 TEXT = ("replace", "ask", "hold", "refuse", "keep")
 """For something in a text: masked, masked with a question to an analyst, and so on."""
@@ -113,7 +113,7 @@ def settled(candidate: Candidate, rule: str, found: Iterable[Found]) -> Candidat
     if not gone:
         return candidate
     assert candidate.object is not None  # noqa: S101
-    smaller = rewritten(candidate.object, {path: None for path, _, _ in gone})
+    smaller = replace_texts(candidate.object, {path: None for path, _, _ in gone})
     if is_still_valid(smaller, candidate.object):
         return candidate.with_object(smaller, *(_gone(rule, *each) for each in gone))
     asked = [_held(rule, path, why) for path, mode, why in gone if mode == "ask"]
@@ -169,7 +169,7 @@ class Search:
     def __init__(self, find: Callable[[str], Iterable[Span]]) -> None:
         self._find = find
         self._known = lru_cache(maxsize=4096)(lambda text: tuple(find(text)))
-        self._inside = in_nested(lambda subject: self._hits(_inner(subject)))
+        self._inside = memoize_nested(lambda subject: self._hits(_inner(subject)))
 
     def __call__(self, text: str) -> Sequence[Span]:
         """Where it stands in a text."""
@@ -261,7 +261,7 @@ def _outer(subject: StixObject) -> tuple[_Word, ...]:
     global _last  # noqa: PLW0603
     walked, found = _last
     if walked is not subject:
-        found = _read(outer_members(subject), outer_texts(subject))
+        found = _read(outer_members(subject), outer_free_texts(subject))
         _last = subject, found
     return found
 
@@ -270,10 +270,10 @@ _last: tuple[StixObject | None, tuple[_Word, ...]] = (None, ())
 """The last object and its words: rule after rule asks for the same, and none changes it."""
 
 
-@in_nested
+@memoize_nested
 def _inner(subject: StixObject) -> tuple[_Word, ...]:
     """The same of its lists and dictionaries."""
-    return _read(inner_members(subject), inner_texts(subject))
+    return _read(inner_members(subject), nested_free_texts(subject))
 
 
 def _read(
@@ -463,7 +463,7 @@ def _settled(
     if graver["hold"]:
         candidate = candidate.hold(*graver["hold"])
     assert candidate.object is not None  # noqa: S101
-    without = rewritten(candidate.object, changes)
+    without = replace_texts(candidate.object, changes)
     if not is_still_valid(without, candidate.object):
         asked = [_asked(finding) for finding in findings if finding.action is Action.ASKED]
         if asked or graver["hold"]:
@@ -480,7 +480,7 @@ _WIDER = frozenset(("=", "IN", "LIKE"))
 def generalised(pattern: str, search: generalise_Search) -> str | None:
     """The pattern with `%` in the place of each span; None where that would be another meaning."""
     try:
-        widened = canonical(str(_widened(parse(pattern), search)))
+        widened = canonical_pattern(str(_widened(parse_pattern(pattern), search)))
     except (Malformed, _OtherMeaning):
         return None
     return None if search(widened) else widened
@@ -491,7 +491,7 @@ class _OtherMeaning(Exception):
 
 
 def _widened(node: Node, search: generalise_Search) -> Node:
-    if isinstance(node, Test):
+    if isinstance(node, Comparison):
         return _test(node, search)
     if isinstance(node, Junction):
         return replace(node, parts=tuple(_widened(part, search) for part in node.parts))
@@ -500,7 +500,7 @@ def _widened(node: Node, search: generalise_Search) -> Node:
     return replace(node, part=_widened(node.part, search))
 
 
-def _test(test: Test, search: generalise_Search) -> Node:
+def _test(test: Comparison, search: generalise_Search) -> Node:
     found = [search(literal.text) for literal in test.values]
     if not any(found):
         return test

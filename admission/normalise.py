@@ -25,9 +25,9 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.observables.canonical_values import canonical_value
 from tocsin.admission.observables.hashes import hash_name
-from tocsin.admission.patterns.canonical import canonical
-from tocsin.admission.stix.free_text import rewritten, texts
-from tocsin.admission.stix.memo import in_nested
+from tocsin.admission.patterns.canonical import canonical_pattern
+from tocsin.admission.stix.free_text import free_texts, replace_texts
+from tocsin.admission.stix.memo import memoize_nested
 
 _INDICATOR_TYPES = {
     "malicious": "malicious-activity",
@@ -123,16 +123,16 @@ def _visible(subject: StixObject) -> StixObject:
         return subject
     changes: dict[Path, str | None] = {
         path: _INVISIBLE.sub("", text)
-        for path, text in texts(subject)
+        for path, text in free_texts(subject)
         if not text.isascii() and _INVISIBLE.search(text)
     }
-    return rewritten(subject, changes) if changes else subject
+    return replace_texts(subject, changes) if changes else subject
 
 
 def _pattern(subject: StixObject) -> StixObject:
     if subject["type"] != "indicator" or subject.get("pattern_type") != "stix":
         return subject
-    spelt = canonical(subject["pattern"])
+    spelt = canonical_pattern(subject["pattern"])
     return subject if spelt == subject["pattern"] else {**subject, "pattern": spelt}
 
 
@@ -167,7 +167,7 @@ def _vocabularies(subject: StixObject) -> StixObject:
     return drop_selectors(kept, empty)
 
 
-@in_nested
+@memoize_nested
 def _respelt_words(subject: StixObject) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The words of vocabularies as they are to be spelt, where they are not."""
     for name in sorted(_VOCABULARIES & subject.keys()):

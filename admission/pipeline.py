@@ -48,7 +48,7 @@ from tocsin.admission.rules import (
     overruled,
     rule,
 )
-from tocsin.admission.stix.history_extension import AUTHOR
+from tocsin.admission.stix.history_extension import AUTHOR_ID
 from tocsin.admission.stix.validate import validate
 
 
@@ -152,7 +152,7 @@ class Pipeline:
         }
         known = creators | selves | self._submitter.identities
         authors = {each for each in known if each.startswith("identity--")}
-        return frozenset(authors - {MITRE, AUTHOR})
+        return frozenset(authors - {MITRE, AUTHOR_ID})
 
     def _alone(self, candidate: Candidate, company: SubmissionContext) -> Candidate:
         """The candidate examined; a fault of ours costs this one and no other."""

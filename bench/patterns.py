@@ -27,8 +27,12 @@ from stix2patterns.validator import run_validator
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Candidate, Observable
 from tocsin.admission.observables.extract import extract_observables
-from tocsin.admission.patterns.canonical import canonical, field, path_spelt
-from tocsin.admission.patterns.grammar import parse
+from tocsin.admission.patterns.canonical import (
+    canonical_path,
+    canonical_pattern,
+    field_canonicalizer,
+)
+from tocsin.admission.patterns.grammar import parse_pattern
 from tocsin.admission.policy import parse_policy
 from tocsin.admission.stix.validate import validate
 from tocsin.admission.timestamps import micros
@@ -111,11 +115,11 @@ def grouped(patterns: Sequence[str]) -> tuple[dict[str, list[str]], dict[str, st
     changed = 0
     for pattern in patterns:
         try:
-            spelt = canonical(pattern)
+            spelt = canonical_pattern(pattern)
         except Malformed as error:
             refused[pattern] = str(error)
             continue
-        if canonical(spelt) != spelt:
+        if canonical_pattern(spelt) != spelt:
             print(f"NOT IDEMPOTENT {pattern[:200]}")
         changed += spelt != pattern
         groups[spelt].append(pattern)
@@ -149,7 +153,7 @@ def matched(patterns: Sequence[str]) -> int:
     bad = 0
     for pattern in patterns:
         try:
-            parse(pattern)
+            parse_pattern(pattern)
         except Malformed:
             continue
         if len(pattern) > 3_000:
@@ -159,12 +163,13 @@ def matched(patterns: Sequence[str]) -> int:
         for left_out in (None, *range(min(len(named), 4))):
             kept = [each for at, each in enumerate(named) if at != left_out]
             verdicts = verdict(pattern, seen(kept, meant=False))
-            again = verdict(canonical(pattern), seen(kept, meant=True))
+            again = verdict(canonical_pattern(pattern), seen(kept, meant=True))
             counts[f"{verdicts} and {again}"] += 1
             if verdicts != again:
                 bad += 1
                 print(
-                    f"MATCHER DISAGREES {verdicts} {again}: {pattern[:300]}\n  {canonical(pattern)}"
+                    f"MATCHER DISAGREES {verdicts} {again}: {pattern[:300]}\n"
+                    f"  {canonical_pattern(pattern)}"
                 )
     print(f"matcher: original and canonical {dict(counts)}")
     return bad
@@ -182,8 +187,8 @@ def seen(named: Sequence[Observable], *, meant: bool) -> dict[str, Any]:
     objects: list[dict[str, Any]] = []
     refs: list[str] = []
     for each in named:
-        path = path_spelt(each.property) if meant else each.property
-        spell = field(each.kind, path_spelt(each.property))
+        path = canonical_path(each.property) if meant else each.property
+        spell = field_canonicalizer(each.kind, canonical_path(each.property))
         value = spell(each.value) if meant and spell else each.value
         sco = next((sco for sco in objects if sco["type"] == each.kind), None)
         if sco is None or not put(sco, objects, path, value):
@@ -268,9 +273,9 @@ def paced(patterns: list[str]) -> None:
     simple = [each for each in patterns if SIMPLE.fullmatch(each)]
     print(f"\n{'patterns':24}{'number':>8}{'a second':>10}{'µs each':>9}")
     rows: tuple[tuple[str, list[str], Callable[[str], object]], ...] = (
-        ("simple", simple, canonical),
-        ("others", sorted(set(patterns) - set(simple)), canonical),
-        ("all, read only", patterns, parse),
+        ("simple", simple, canonical_pattern),
+        ("others", sorted(set(patterns) - set(simple)), canonical_pattern),
+        ("all, read only", patterns, parse_pattern),
         ("all, observables", patterns, about),
     )
     for name, those, work in rows:
@@ -291,7 +296,7 @@ def hostile() -> None:
     for name, pattern in WORST.items():
         started = time.process_time()
         try:
-            told = f"{len(canonical(pattern))} characters"
+            told = f"{len(canonical_pattern(pattern))} characters"
         except Malformed as error:
             told = str(error)
         print(f"{name:28}{len(pattern):11}{1000 * (time.process_time() - started):8.1f}  {told}")

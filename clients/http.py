@@ -52,7 +52,7 @@ from tocsin.admission.errors import (
     TooLarge,
     Unavailable,
     Unprocessable,
-    WrongMediaType,
+    UnsupportedMediaType,
 )
 from tocsin.clients.responses import (
     Page,
@@ -73,7 +73,7 @@ _KINDS: dict[int, type[ShareError]] = {
     404: NotFound,
     406: NotAcceptable,
     413: TooLarge,
-    415: WrongMediaType,
+    415: UnsupportedMediaType,
     422: Unprocessable,
 }
 _ADVICE = {

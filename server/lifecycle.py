@@ -19,9 +19,9 @@ from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.merge.identity import indicator_key
 from tocsin.admission.model import Tlp
 from tocsin.admission.observables.canonical_values import canonical_value
-from tocsin.admission.observables.ioc_types import Kind, recognise
+from tocsin.admission.observables.ioc_types import IocType, recognise_ioc
 from tocsin.admission.observables.refang import refang
-from tocsin.admission.patterns.grammar import quoted
+from tocsin.admission.patterns.grammar import quote_string
 from tocsin.server.model import Exclusion, RevocationReason
 from tocsin.server.publishing.public_objects import HOUR, apply_time, is_news, revoke
 from tocsin.server.publishing.publisher import Publisher
@@ -45,16 +45,16 @@ PAUSE = 60_000_000
 _SWEEPER = "sweep"
 _SCOPES = 20
 """Scopes whose public ids are looked up together."""
-_FIELDS: dict[Kind, tuple[str, str]] = {
-    Kind.DOMAIN: ("domain-name", "value"),
-    Kind.IPV4: ("ipv4-addr", "value"),
-    Kind.IPV6: ("ipv6-addr", "value"),
-    Kind.URL: ("url", "value"),
-    Kind.EMAIL: ("email-addr", "value"),
-    Kind.MD5: ("file", "hashes.'MD5'"),
-    Kind.SHA1: ("file", "hashes.'SHA-1'"),
-    Kind.SHA256: ("file", "hashes.'SHA-256'"),
-    Kind.SHA512: ("file", "hashes.'SHA-512'"),
+_FIELDS: dict[IocType, tuple[str, str]] = {
+    IocType.DOMAIN: ("domain-name", "value"),
+    IocType.IPV4: ("ipv4-addr", "value"),
+    IocType.IPV6: ("ipv6-addr", "value"),
+    IocType.URL: ("url", "value"),
+    IocType.EMAIL: ("email-addr", "value"),
+    IocType.MD5: ("file", "hashes.'MD5'"),
+    IocType.SHA1: ("file", "hashes.'SHA-1'"),
+    IocType.SHA256: ("file", "hashes.'SHA-256'"),
+    IocType.SHA512: ("file", "hashes.'SHA-512'"),
 }
 
 
@@ -180,7 +180,7 @@ class Lifecycle:
         """Ids of public indicators on exactly that value, in every scope."""
         scopes = [tlp.label for tlp in Tlp] + sorted(work.txn.scopes())
         kinds = ("artifact", "file") if about.type == "file" else (about.type,)
-        patterns = [f"[{kind}:{about.property} = {quoted(about.value)}]" for kind in kinds]
+        patterns = [f"[{kind}:{about.property} = {quote_string(about.value)}]" for kind in kinds]
         for start in range(0, len(scopes), _SCOPES):
             keys = [
                 indicator_key("stix", pattern, scope)
@@ -209,9 +209,9 @@ def parse_exclusion(text: str, reason: str, now: int) -> Exclusion:
     Raises Malformed if it is no host name, address, URL, e-mail address or hash.
     """
     plain = refang(text.strip())
-    found = recognise(plain)
+    found = recognise_ioc(plain)
     if found is None:
         raise Malformed(f"{ascii(text[:80])} is no domain, IP address, URL, e-mail address or hash")
     kind, path = _FIELDS[found.kind]
-    value = canonical_value(kind, path, plain) if found.kind is Kind.EMAIL else found.value
+    value = canonical_value(kind, path, plain) if found.kind is IocType.EMAIL else found.value
     return Exclusion(kind, path, value, reason, now)

@@ -19,7 +19,7 @@ from types import FrameType
 
 from tocsin.admission import parse_policy
 from tocsin.admission.policy import Policy
-from tocsin.admission.warninglists.index import load
+from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.config import ConfigError, HubSettings, policy_text
 from tocsin.config.cache import load_or_build
 from tocsin.server.app import (
@@ -91,7 +91,8 @@ def _engine(settings: HubSettings, say: Say) -> Iterator[str]:
 def _joined(settings: HubSettings, uri: str, clock: Clock = wall_clock) -> Iterator[Runtime]:
     own = load_secrets(settings.data)
     admission = AdmissionConfig(
-        parse_policy(policy_text(settings.policy), settings.policy), load(keep=load_or_build)
+        parse_policy(policy_text(settings.policy), settings.policy),
+        load_warning_lists(keep=load_or_build),
     )
     store = Store.connect(uri, name=settings.database, clock=clock)
     try:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tocsin.admission.model import Path, StixObject
-from tocsin.admission.stix.free_text import DEEPEST
+from tocsin.admission.stix.free_text import MAX_DEPTH
 from tocsin.admission.stix.schemas import standard_property_names, standard_types
 
 
@@ -30,7 +30,7 @@ def outer_members(subject: StixObject) -> Iterator[tuple[Path, str]]:
 def inner_members(subject: StixObject) -> Iterator[tuple[Path, str]]:
     """The same of what is in its lists and dictionaries.
 
-    What is deeper than `DEEPEST` is not looked into: `texts` refuses it.
+    What is deeper than `MAX_DEPTH` is not looked into: `texts` refuses it.
     """
     known = standard_property_names()
     waiting: list[tuple[Path, Any]] = [
@@ -40,7 +40,7 @@ def inner_members(subject: StixObject) -> Iterator[tuple[Path, str]]:
     ]
     while waiting:
         path, value = waiting.pop()
-        if len(path) >= DEEPEST:
+        if len(path) >= MAX_DEPTH:
             continue
         if type(value) is dict:
             for name, inside in value.items():

@@ -16,12 +16,12 @@ from tocsin.admission.extraction import mailboxes as _mailboxes
 from tocsin.admission.extraction.decode import words
 from tocsin.admission.extraction.prose import in_line
 from tocsin.admission.observables.ioc_types import (
-    HASH_KINDS,
-    LONGEST,
-    Kind,
-    Recognised,
+    HASH_TYPES,
+    MAX_CHARACTERS,
+    IocType,
+    RecognisedIoc,
 )
-from tocsin.admission.observables.refang import joined, refang
+from tocsin.admission.observables.refang import join_spaced, refang
 
 
 class Aside(Enum):
@@ -107,7 +107,7 @@ _FREE_MAIL = words(
 _NAMING = (None, Aside.PEOPLE, Aside.COMMENT)
 _NOT_OF_HOSTS = re.compile(r"[^a-z0-9.-]+")
 _CELLS = re.compile(r"[|\t]")
-_PLAIN = frozenset((Kind.IPV4, Kind.IPV6, *HASH_KINDS.values()))
+_PLAIN = frozenset((IocType.IPV4, IocType.IPV6, *HASH_TYPES.values()))
 
 
 def asides(lines: Sequence[str], markup: bool) -> list[Aside | None]:
@@ -194,27 +194,27 @@ def _rule_end(lines: Sequence[str], start: int) -> int:
     return 0
 
 
-def said_in(line: str, aside: Aside, markup: bool) -> Iterator[Recognised]:
+def said_in(line: str, aside: Aside, markup: bool) -> Iterator[RecognisedIoc]:
     """The values of a line that count although it is an aside."""
     if aside is Aside.RULE:
         if _HASH_OF_SAMPLE.match(line[:80]):
-            yield from (v for v in in_line(line, False) if v.kind in HASH_KINDS.values())
+            yield from (v for v in in_line(line, False) if v.kind in HASH_TYPES.values())
         return
     if aside is Aside.SIGNATURE:
         yield from in_line(line.partition("(")[0], False)
         for content in _CONTENT.findall(line):
-            yield from (v for v in in_line(content, False) if v.kind is not Kind.EMAIL)
+            yield from (v for v in in_line(content, False) if v.kind is not IocType.EMAIL)
         return
     yield from _made_safe_in(line, aside, markup)
 
 
-def _made_safe_in(line: str, aside: Aside, markup: bool) -> Iterator[Recognised]:
-    safe = " ".join(word for word in joined(line).split() if refang(word) is not word)
+def _made_safe_in(line: str, aside: Aside, markup: bool) -> Iterator[RecognisedIoc]:
+    safe = " ".join(word for word in join_spaced(line).split() if refang(word) is not word)
     if aside is Aside.COMMENT and not safe:
         return
     taken = {value.pattern for value in in_line(safe, False, "", markup)}
     for value in in_line(line, False, "", markup):
-        if value.kind is Kind.EMAIL and aside is not Aside.REFERENCE:
+        if value.kind is IocType.EMAIL and aside is not Aside.REFERENCE:
             continue
         if value.pattern in taken or (value.kind in _PLAIN and aside is not Aside.COMMENT):
             yield value
@@ -233,12 +233,12 @@ class Bystanders:
     ransom: bool
     """Nobody by the words before a mailbox: it is an attacker who writes."""
 
-    def __contains__(self, said: tuple[Recognised, str]) -> bool:
+    def __contains__(self, said: tuple[RecognisedIoc, str]) -> bool:
         """Whether a value, said in a line, is theirs."""
         value, line = said
-        if value.kind not in (Kind.DOMAIN, Kind.URL, Kind.EMAIL):
+        if value.kind not in (IocType.DOMAIN, IocType.URL, IocType.EMAIL):
             return False
-        if value.kind is Kind.EMAIL and self.theirs(value.value, line):
+        if value.kind is IocType.EMAIL and self.theirs(value.value, line):
             return True
         host = value.value.partition("://")[2] or value.value.rpartition("@")[2]
         host = _AFTER_HOST.split(host, maxsplit=1)[0]
@@ -304,13 +304,13 @@ def bystanders(lines: Sequence[str], kinds: Sequence[Aside | None]) -> Bystander
 
 def _mailboxes_in(line: str) -> Iterator[str]:
     if not _mailboxes.of_a_machine(line):
-        yield from (v.value for v in in_line(line[:1000], False) if v.kind is Kind.EMAIL)
+        yield from (v.value for v in in_line(line[:1000], False) if v.kind is IocType.EMAIL)
 
 
 def _made_safe(lines: Iterable[str]) -> Iterator[str]:
     """The hosts in lines that are defanged."""
     defanged = filter(_mailboxes.DEFANGED.search, lines)
-    for word in chain.from_iterable(joined(line).split() for line in defanged):
-        if len(word) <= LONGEST and (clear := refang(word)) is not word:
+    for word in chain.from_iterable(join_spaced(line).split() for line in defanged):
+        if len(word) <= MAX_CHARACTERS and (clear := refang(word)) is not word:
             parts = _NOT_OF_HOSTS.split(clear.lower())
             yield from (part.strip(".-") for part in parts if "." in part)

@@ -2,7 +2,7 @@
 
 import re
 
-from tocsin.admission.observables.ioc_types import recognise
+from tocsin.admission.observables.ioc_types import recognise_ioc
 from tocsin.admission.observables.refang import refang
 
 _COMMENTS = ("#", "//", ";", "!")
@@ -91,4 +91,4 @@ def single(line: str) -> bool:
     words = entry(line).split(None, 2)
     if words and plain.split(None, 1)[0] in _SINKS:
         return True
-    return 0 < len(words) <= 2 and recognise(refang(words[0].strip(_TRIM))) is not None
+    return 0 < len(words) <= 2 and recognise_ioc(refang(words[0].strip(_TRIM))) is not None

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 
 from tocsin.admission.extraction.decode import words
 from tocsin.admission.observables.ioc_types import (
-    LONGEST,
-    Kind,
-    Recognised,
-    promising,
-    recognise,
+    MAX_CHARACTERS,
+    IocType,
+    RecognisedIoc,
+    may_be_ioc,
+    recognise_ioc,
 )
-from tocsin.admission.observables.refang import joined, refang
+from tocsin.admission.observables.refang import join_spaced, refang
 
 _SCHEME = re.compile(r"(?:https?|ftps?|sftp|wss?|tcp|udp)://", re.IGNORECASE)
 _URL_END = re.compile(
@@ -61,15 +61,15 @@ _UNDERSCORED = re.compile(r"_.*_")
 
 def in_line(
     line: str, listing: bool, before: str = "", markup: bool = False
-) -> Iterator[Recognised]:
+) -> Iterator[RecognisedIoc]:
     """The values in one line of text, in its order.
 
     In a `listing`, what stands alone on its line is taken at its word, even if
     it could as well be the name of a file.  `before` is what precedes the line.
     In `markup`, the live targets of words are for its readers.
     """
-    plain = joined(line)
-    if not promising(plain):
+    plain = join_spaced(line)
+    if not may_be_ioc(plain):
         return
     bare = _unbulleted(plain).strip(_TRIM)
     alone = bool(bare) and " " not in bare and "\t" not in bare
@@ -90,9 +90,9 @@ def _unbulleted(line: str) -> str:
 
 def _may_hold(word: str) -> bool:
     """Whether a word is long enough for a hash, or has the signs of another value within it."""
-    if not promising(word) or not 4 <= len(word) <= LONGEST * 4:
+    if not may_be_ioc(word) or not 4 <= len(word) <= MAX_CHARACTERS * 4:
         return False
-    return len(word) >= 32 or not word.isascii() or promising(word.rstrip(".,"))
+    return len(word) >= 32 or not word.isascii() or may_be_ioc(word.rstrip(".,"))
 
 
 def _end(before: str, words: Sequence[str], number: int) -> str:
@@ -103,24 +103,24 @@ def _end(before: str, words: Sequence[str], number: int) -> str:
     return " ".join((before, *near))[-_NEAR:]
 
 
-def _alone(bare: str, listing: bool, line: str) -> Recognised | None:
+def _alone(bare: str, listing: bool, line: str) -> RecognisedIoc | None:
     """What fills its line; in a text, URLs are cut out of their words instead."""
     if "://" not in (clear := refang(bare)):
-        return recognise(clear)
+        return recognise_ioc(clear)
     if not listing:
         return None
     whole = _unbulleted(line).strip(_AROUND_URLS)
-    return recognise(_closed(refang(whole)))
+    return recognise_ioc(_closed(refang(whole)))
 
 
-def _is_meant(found: Recognised, bare: str, before: str) -> bool:
+def _is_meant(found: RecognisedIoc, bare: str, before: str) -> bool:
     """Whether what stands alone on a line of a text is a value."""
-    if found.kind is Kind.DOMAIN:
+    if found.kind is IocType.DOMAIN:
         return _plausible(bare, refang(bare), True)
     return not _other_hash(found, before)
 
 
-def _in_word(word: str, before: str, markup: bool) -> Iterator[Recognised]:
+def _in_word(word: str, before: str, markup: bool) -> Iterator[RecognisedIoc]:
     clear = refang(word)
     written = frozenset(_PIECES.split(word)) if clear is not word else None
     position = 0
@@ -129,7 +129,7 @@ def _in_word(word: str, before: str, markup: bool) -> Iterator[Recognised]:
             continue
         yield from _in_pieces(clear[position : found.start()], written, before)
         url, position = _url_at(clear, found.start())
-        recognised = recognise(url)
+        recognised = recognise_ioc(url)
         if recognised is not None and not (markup and _is_link(word, found.start(), url)):
             yield recognised
     yield from _in_pieces(clear[position:], written, before)
@@ -139,7 +139,7 @@ def _url_at(text: str, start: int) -> tuple[str, int]:
     """The URL that begins here, without what closes the sentence or the markup around it."""
     stop = _URL_END.search(text, start + 6)
     end = stop.start() if stop else len(text)
-    url = text[start : min(end, start + LONGEST)]
+    url = text[start : min(end, start + MAX_CHARACTERS)]
     label = url.partition("?")[0].find("[", url.find("://") + 4)
     if label > 0:  # `https://example.com/a[words]` of AsciiDoc: no path has a bracket
         url, end = url[:label], start + label
@@ -176,7 +176,7 @@ def _closed(url: str) -> str:
     return url[:end]
 
 
-def _in_pieces(text: str, written: frozenset[str] | None, before: str) -> Iterator[Recognised]:
+def _in_pieces(text: str, written: frozenset[str] | None, before: str) -> Iterator[RecognisedIoc]:
     """The values between signs; `written` are the pieces as they stood, if some were defanged."""
     if len(text) < 4:
         return
@@ -187,7 +187,7 @@ def _in_pieces(text: str, written: frozenset[str] | None, before: str) -> Iterat
             continue
         last = before
         for piece in _PIECES.split(part):
-            if 4 <= len(piece) <= LONGEST:
+            if 4 <= len(piece) <= MAX_CHARACTERS:
                 defanged = written is not None and piece not in written
                 found = _in_piece(piece, defanged, before)
                 if found is not None and not any(_means_else(found, b) for b in {before, last}):
@@ -195,17 +195,17 @@ def _in_pieces(text: str, written: frozenset[str] | None, before: str) -> Iterat
             last = piece or last
 
 
-def _with_query(part: str, written: frozenset[str] | None) -> Recognised | None:
+def _with_query(part: str, written: frozenset[str] | None) -> RecognisedIoc | None:
     """`evil.com/path?a=b`, whole: without its query it is another page."""
     path, _, query = part.strip(_TRIM).partition("?")
-    if not query or "/" not in path or not 4 <= len(part) <= LONGEST:
+    if not query or "/" not in path or not 4 <= len(part) <= MAX_CHARACTERS:
         return None
     defanged = written is not None and not any(path.endswith(each) for each in written if each)
     found = _without_scheme(path, defanged)
-    return None if found is None else recognise(f"http://{_closed(path + '?' + query)}")
+    return None if found is None else recognise_ioc(f"http://{_closed(path + '?' + query)}")
 
 
-def _in_piece(piece: str, defanged: bool, before: str) -> Recognised | None:
+def _in_piece(piece: str, defanged: bool, before: str) -> RecognisedIoc | None:
     if len(piece) < 32 and _VALUED.isdisjoint(piece):
         return None
     bare = piece.strip(_TRIM)
@@ -213,44 +213,44 @@ def _in_piece(piece: str, defanged: bool, before: str) -> Recognised | None:
         bare = bare.strip("_")
     if len(bare) < 4:
         return None
-    found = recognise(piece) or (recognise(bare) if bare != piece else None)
+    found = recognise_ioc(piece) or (recognise_ioc(bare) if bare != piece else None)
     found = found or _after_colon(bare) or _beside_bracket(piece)
     if found is not None:
-        if found.kind is Kind.DOMAIN and not defanged and not _plausible(bare, bare, False):
+        if found.kind is IocType.DOMAIN and not defanged and not _plausible(bare, bare, False):
             return None
-        if found.kind is Kind.IPV6 and not _like_ipv6(found.value):
+        if found.kind is IocType.IPV6 and not _like_ipv6(found.value):
             return None
         return found
     return _without_scheme(bare, defanged)
 
 
-def _after_colon(bare: str) -> Recognised | None:
+def _after_colon(bare: str) -> RecognisedIoc | None:
     """`domain:evil.com`, but not the port of a host."""
     label, colon, rest = bare.partition(":")
-    return recognise(rest.strip(_TRIM)) if colon and label.isalnum() and "." in rest else None
+    return recognise_ioc(rest.strip(_TRIM)) if colon and label.isalnum() and "." in rest else None
 
 
-def _beside_bracket(piece: str) -> Recognised | None:
+def _beside_bracket(piece: str) -> RecognisedIoc | None:
     for part in _BRACKETS.split(piece)[:4] if "[" in piece or "]" in piece else ():
-        found = recognise(part.strip(_TRIM))
+        found = recognise_ioc(part.strip(_TRIM))
         if found is not None:
             return found
     return None
 
 
-def _without_scheme(bare: str, defanged: bool) -> Recognised | None:
+def _without_scheme(bare: str, defanged: bool) -> RecognisedIoc | None:
     """`evil.com/path`: browsers read it as http."""
     name, slash, rest = bare.partition("/")
     if not slash or not rest or "\\" in bare or "." not in name:
         return None
-    host = recognise(name)
-    if host is None or host.kind not in (Kind.DOMAIN, Kind.IPV4) or "/" in host.value:
+    host = recognise_ioc(name)
+    if host is None or host.kind not in (IocType.DOMAIN, IocType.IPV4) or "/" in host.value:
         return None
-    if host.kind is Kind.IPV4 and not defanged and rest.isdigit():
+    if host.kind is IocType.IPV4 and not defanged and rest.isdigit():
         return None
-    if host.kind is Kind.DOMAIN and not defanged and not _plausible(name, name, False):
+    if host.kind is IocType.DOMAIN and not defanged and not _plausible(name, name, False):
         return None
-    return recognise("http://" + bare)
+    return recognise_ioc("http://" + bare)
 
 
 def _plausible(word: str, clear: str, alone: bool) -> bool:
@@ -293,15 +293,15 @@ def _like_ipv6(value: str) -> bool:
     return address.count(":") >= 3 or (len(address) >= 6 and any(c.isdigit() for c in address))
 
 
-def _other_hash(found: Recognised, before: str) -> bool:
+def _other_hash(found: RecognisedIoc, before: str) -> bool:
     """A hash of something else than a file, as the word before it says."""
-    if found.kind not in (Kind.MD5, Kind.SHA1) or not before:
+    if found.kind not in (IocType.MD5, IocType.SHA1) or not before:
         return False
     return _OTHER_HASHES.search(before) is not None
 
 
-def _means_else(found: Recognised, before: str) -> bool:
+def _means_else(found: RecognisedIoc, before: str) -> bool:
     """What the word before it calls a hash of something else, or the version of a program."""
-    if found.kind is Kind.IPV4:
+    if found.kind is IocType.IPV4:
         return _VERSION.search(before) is not None
     return _other_hash(found, before)

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from tocsin.admission.extraction.decode import words
 from tocsin.admission.observables.domain_names import parse_host_name
-from tocsin.admission.observables.ioc_types import Kind, Recognised, recognise
+from tocsin.admission.observables.ioc_types import IocType, RecognisedIoc, recognise_ioc
 
 _MALICIOUS = words(
     "malicious malware phishing smishing c2 c&c cnc botnet ransomware scam spam stealer"
@@ -37,7 +37,7 @@ _OF_CERTIFICATES = re.compile(
 )
 _NOT_OF_FILES = re.compile(r"cert|x509|thumbprint|fingerprint|imphash|ssdeep|tlsh|ja3|jarm|serial")
 """In the name of a kind: a hash, but not of a file."""
-_ALGORITHMS = {Kind.MD5: "MD5", Kind.SHA1: "SHA-1", Kind.SHA256: "SHA-256"}
+_ALGORITHMS = {IocType.MD5: "MD5", IocType.SHA1: "SHA-1", IocType.SHA256: "SHA-256"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,9 @@ def fingerprint(plain: str, *, md5: bool = False) -> Fingerprint | None:
     >>> fingerprint("D4:1D:8C:D9:8F:00:B2:04:E9:80:09:98:EC:F8:42:7E", md5=True).algorithm
     'MD5'
     """
-    found = recognise(re.sub(r"(?<=[0-9A-Fa-f]{2})[: ](?=[0-9A-Fa-f]{2})", "", plain[:200]))
+    found = recognise_ioc(re.sub(r"(?<=[0-9A-Fa-f]{2})[: ](?=[0-9A-Fa-f]{2})", "", plain[:200]))
     algorithm = _ALGORITHMS.get(found.kind) if found else None
-    if found is None or algorithm is None or (found.kind is Kind.MD5 and not md5):
+    if found is None or algorithm is None or (found.kind is IocType.MD5 and not md5):
         return None
     return Fingerprint(found.value, algorithm)
 
@@ -91,13 +91,13 @@ def without_types(labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(each for each in labels if each not in _TYPES.values())
 
 
-def read_as(plain: str, *, host: bool) -> Recognised | None:
+def read_as(plain: str, *, host: bool) -> RecognisedIoc | None:
     """What a refanged value is that somebody declares to be one; `host` if he says a host."""
-    found = recognise(plain)
+    found = recognise_ioc(plain)
     if found is None and host and (name := parse_host_name(plain)):
-        return Recognised(Kind.DOMAIN, name)
+        return RecognisedIoc(IocType.DOMAIN, name)
     if found is None and "/" in plain and "://" not in plain:
-        return recognise("http://" + plain)
+        return recognise_ioc("http://" + plain)
     if found is None and not plain.isascii():
-        return recognise(plain.strip("\u200e\u200f\u2060\ufeff"))
+        return recognise_ioc(plain.strip("\u200e\u200f\u2060\ufeff"))
     return found

@@ -24,9 +24,9 @@ from tocsin.admission.model import (
     Finding,
     Tlp,
 )
-from tocsin.admission.observables.ioc_types import Recognised
+from tocsin.admission.observables.ioc_types import RecognisedIoc
 from tocsin.admission.observables.refang import refang
-from tocsin.admission.stix.ijson import parsed
+from tocsin.admission.stix.ijson import parse_json
 
 _ENDINGS = (".json",)
 _DENYING = words(
@@ -123,7 +123,7 @@ def _entries(
 
 def _lists(content: bytes) -> _Lists:
     lists = _Lists()
-    lists.sort("", parsed(decoded(content).removeprefix("\ufeff").encode()))
+    lists.sort("", parse_json(decoded(content).removeprefix("\ufeff").encode()))
     return lists
 
 
@@ -139,7 +139,7 @@ def _allows(said: frozenset[str], words: frozenset[str]) -> bool:
     return bool(said & words) or any(map(_ALLOWING_STEM.match, said))
 
 
-def _value(entry: object) -> Recognised | None:
+def _value(entry: object) -> RecognisedIoc | None:
     if not isinstance(entry, str):
         return None
     return read_as(refang(entry.strip(_TRIM)), host=False)

@@ -16,8 +16,8 @@ from tocsin.admission.extraction.decode import decoded, encoding, refusal
 from tocsin.admission.extraction.json_split import elements, members
 from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.model import Action, Candidate, Finding
-from tocsin.admission.stix.ijson import strict
-from tocsin.admission.stix.upgrade import parted
+from tocsin.admission.stix.ijson import parse_object
+from tocsin.admission.stix.upgrade import split_observed_data
 
 _ENDINGS = (".json", ".stix", ".stix2", ".jsonl", ".ndjson")
 _SAMPLE = 65_536
@@ -59,7 +59,8 @@ def _read(parts: Iterable[tuple[str, bytes]], marked: bool) -> Iterator[Candidat
     for place, raw in parts:
         try:
             found = [
-                Candidate.from_object(index + n, each) for n, each in enumerate(parted(strict(raw)))
+                Candidate.from_object(index + n, each)
+                for n, each in enumerate(split_observed_data(parse_object(raw)))
             ]
         except Malformed as error:
             found = [refusal(index, f"{place}: {error}")]
@@ -95,7 +96,7 @@ def _parts(raw: bytes) -> Iterable[tuple[str, bytes]]:
     lines = [(n, line) for n, line in enumerate(raw.split(b"\n"), 1) if line.strip()]
     if len(lines) > 1 and _object_a_line([line.strip() for _, line in lines[:_FIRST_LINES]]):
         return [part for n, line in lines for part in _on_line(n, line)]
-    strict(raw)  # says what is wrong, and where
+    parse_object(raw)  # says what is wrong, and where
     raise Malformed("not STIX: send a bundle, a list of objects or one object per line")
 
 
@@ -119,7 +120,7 @@ def _contained(raw: bytes) -> list[msgspec.Raw] | None:
     if not _is_container(parts):
         return [msgspec.Raw(raw)]
     held = bytes(parts.get("objects", b"[]"))
-    strict(_without(raw, held))  # what stands around the objects
+    parse_object(_without(raw, held))  # what stands around the objects
     return elements(held)
 
 

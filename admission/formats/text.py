@@ -20,7 +20,7 @@ from tocsin.admission.extraction.prose import in_line
 from tocsin.admission.extraction.tlp_words import strictest
 from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.model import Candidate
-from tocsin.admission.observables.ioc_types import Recognised
+from tocsin.admission.observables.ioc_types import RecognisedIoc
 
 _ENDINGS = (".txt", ".text", ".md", ".adoc", ".lst", ".list", ".hosts")
 _MARKUP = (".md", ".adoc", ".asciidoc")
@@ -45,7 +45,7 @@ def _read_file(name: str, content: bytes, reading: ReadOptions) -> Iterator[Cand
             yield candidate
 
 
-def _values(lines: Sequence[str], markup: bool) -> Iterator[tuple[int, Recognised]]:
+def _values(lines: Sequence[str], markup: bool) -> Iterator[tuple[int, RecognisedIoc]]:
     """The values of a list, or of a text without what it says of itself."""
     if not markup and _listing(lines):
         for number, line in enumerate(lines, 1):

@@ -32,7 +32,7 @@ from tocsin.admission.model import (
     StixObject,
     Tlp,
 )
-from tocsin.admission.stix.free_text import rewritten
+from tocsin.admission.stix.free_text import replace_texts
 from tocsin.admission.stix.schemas import schema_for
 
 MarkedPart = tuple[Tlp, Path]
@@ -208,7 +208,7 @@ def _without(subject: StixObject, strict: Iterable[MarkedPart], level: Tlp) -> S
     paths = {path for at, path in strict if at > level}
     outer = {p for p in paths if not any(p[:end] in paths for end in range(1, len(p)))}
     there = {path: None for path in outer if _there(subject, path)}
-    return rewritten(subject, there)
+    return replace_texts(subject, there)
 
 
 def _there(subject: StixObject, path: Path) -> bool:

@@ -16,7 +16,7 @@ from tocsin.admission.model import (
     Finding,
     StixObject,
 )
-from tocsin.admission.stix.history_extension import AUTHOR, EXTENSION
+from tocsin.admission.stix.history_extension import AUTHOR_ID, EXTENSION_ID
 from tocsin.admission.stix.schemas import schemas
 
 SCO_NAMESPACE = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")
@@ -161,7 +161,7 @@ def contributing_properties(kind: str) -> tuple[str, ...]:
 def is_well_known(subject: StixObject) -> bool:
     """True for objects of MITRE ATT&CK and for those that define the hubs' extension."""
     name = subject.get("id")
-    if name in (MITRE_MARKING, EXTENSION, AUTHOR):
+    if name in (MITRE_MARKING, EXTENSION_ID, AUTHOR_ID):
         return True
     return MITRE in (subject.get("created_by_ref"), name)
 

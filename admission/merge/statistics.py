@@ -24,7 +24,7 @@ from tocsin.admission.model import (
     Contribution,
     StixObject,
 )
-from tocsin.admission.stix.history_extension import EXTENSION
+from tocsin.admission.stix.history_extension import EXTENSION_ID
 from tocsin.admission.timestamps import DAY, stix_time
 
 
@@ -93,7 +93,7 @@ def add_statistics(content: StixObject, statistics: HubStatistics, hub: str) -> 
         "sightings": statistics.sightings,
         "false_positives": statistics.false_positives,
     }
-    return {**content, "extensions": {**content.get("extensions", {}), EXTENSION: history}}
+    return {**content, "extensions": {**content.get("extensions", {}), EXTENSION_ID: history}}
 
 
 def _combine_group(group: Sequence[Evidence], scale: ConfidenceSettings) -> Source:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import idna
 
-from tocsin.admission.observables.hashes import HASHES
+from tocsin.admission.observables.hashes import HASH_DIGITS
 
 _HIVES = {
     "hkcr": "HKEY_CLASSES_ROOT",
@@ -140,6 +140,6 @@ def canonicalizer(kind: str, name: str) -> Callable[[str], str] | None:
     """How values of that property are spelt; None if every character counts."""
     if name == "value":
         return _BY_VALUE.get(kind)
-    if ".hashes." in f".{name}" and name.rpartition(".")[2].strip("'") in HASHES:
+    if ".hashes." in f".{name}" and name.rpartition(".")[2].strip("'") in HASH_DIGITS:
         return canonical_hash
     return canonical_registry_key if kind == "windows-registry-key" and name == "key" else None

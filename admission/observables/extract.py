@@ -9,12 +9,12 @@ from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Observable, StixObject
 from tocsin.admission.patterns.grammar import (
     SIMPLE_PATTERN,
+    Comparison,
     Junction,
     Node,
     Observation,
-    Test,
-    parse,
-    quoted,
+    parse_pattern,
+    quote_string,
 )
 
 _LONGEST_REMEMBERED = 4096
@@ -71,7 +71,7 @@ def _from_pattern(pattern: str) -> tuple[Observable, ...]:
     if simple:
         return (Observable(simple[1], simple[2], simple[3]),)
     try:
-        comparisons = tuple(_comparisons(parse(pattern)))
+        comparisons = tuple(_comparisons(parse_pattern(pattern)))
     except Malformed:
         return ()
     return tuple(
@@ -84,12 +84,12 @@ def _from_pattern(pattern: str) -> tuple[Observable, ...]:
 _remembered_from_pattern = lru_cache(maxsize=1024)(_from_pattern)
 
 
-def _comparisons(node: Node) -> Iterator[Test]:
+def _comparisons(node: Node) -> Iterator[Comparison]:
     """Every comparison of a pattern, from left to right."""
     waiting = [node]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, Test):
+        if isinstance(node, Comparison):
             yield node
         elif isinstance(node, Junction):
             waiting.extend(reversed(node.parts))
@@ -104,4 +104,4 @@ def _from_sco(kind: str, subject: StixObject) -> Iterator[Observable]:
     hashes = subject.get("hashes")
     if kind in _HASHED and isinstance(hashes, dict):
         for name, value in hashes.items():
-            yield Observable(kind, f"hashes.{quoted(name)}", str(value))
+            yield Observable(kind, f"hashes.{quote_string(name)}", str(value))

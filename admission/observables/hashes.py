@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from tocsin.admission.model import Path, StixObject
-from tocsin.admission.stix.memo import in_nested
+from tocsin.admission.stix.memo import memoize_nested
 
-HASHES: dict[str, int] = {
+HASH_DIGITS: dict[str, int] = {
     "MD5": 32,
     "SHA-1": 40,
     "SHA-224": 56,
@@ -19,7 +19,7 @@ HASHES: dict[str, int] = {
 }
 """Hash algorithms with hexadecimal values: STIX name and number of digits."""
 
-_HASH_NAMES = {name.replace("-", "").lower(): name for name in (*HASHES, "SSDEEP", "TLSH")}
+_HASH_NAMES = {name.replace("-", "").lower(): name for name in (*HASH_DIGITS, "SSDEEP", "TLSH")}
 _HEXADECIMAL = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
 
 
@@ -39,23 +39,23 @@ def hash_fault(algorithm: str, value: str) -> str:
     'a MD5 has 32 hexadecimal digits, not 64'
     """
     name = hash_name(algorithm)
-    digits = HASHES.get(name)
+    digits = HASH_DIGITS.get(name)
     if not digits or (len(value) == digits and _HEXADECIMAL.fullmatch(value)):
         return ""
     return f"a {name} has {digits} hexadecimal digits, not {len(value)}"
 
 
-@in_nested
-def hash_faults(subject: StixObject) -> Iterator[tuple[Path, str]]:
+@memoize_nested
+def find_hash_faults(subject: StixObject) -> Iterator[tuple[Path, str]]:
     """Every faulty hash in any `hashes` dictionary of the object: its path and the fault."""
-    for path, table in hash_tables(subject):
+    for path, table in find_hash_tables(subject):
         for name, value in table.items():
             fault = hash_fault(name, value) if isinstance(value, str) else "not text"
             if fault:
                 yield (*path, name[:40]), fault
 
 
-def hash_tables(subject: StixObject) -> Iterator[tuple[Path, dict[str, Any]]]:
+def find_hash_tables(subject: StixObject) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Every `hashes` dictionary: the object's own, and those of its references and extensions."""
     for name in ("hashes", "external_references", "extensions"):
         if name in subject:

@@ -12,10 +12,10 @@ from enum import StrEnum
 
 from tocsin.admission.observables.canonical_values import canonical_address, canonical_url
 from tocsin.admission.observables.domain_names import parse_known_host
-from tocsin.admission.patterns.grammar import quoted
+from tocsin.admission.patterns.grammar import quote_string
 
 
-class Kind(StrEnum):
+class IocType(StrEnum):
     """The kinds of value that become an indicator, as people call them."""
 
     DOMAIN = "domain"
@@ -29,29 +29,29 @@ class Kind(StrEnum):
     SHA512 = "sha512"
 
 
-HASH_KINDS: dict[int, Kind] = {
-    32: Kind.MD5,
-    40: Kind.SHA1,
-    64: Kind.SHA256,
-    128: Kind.SHA512,
+HASH_TYPES: dict[int, IocType] = {
+    32: IocType.MD5,
+    40: IocType.SHA1,
+    64: IocType.SHA256,
+    128: IocType.SHA512,
 }
 """Hashes by their number of hexadecimal digits."""
 
-LONGEST = 4096
+MAX_CHARACTERS = 4096
 """Characters of the longest word that is looked at."""
 
-_TESTED: dict[Kind, str] = {
-    Kind.DOMAIN: "domain-name:value",
-    Kind.IPV4: "ipv4-addr:value",
-    Kind.IPV6: "ipv6-addr:value",
-    Kind.URL: "url:value",
-    Kind.EMAIL: "email-addr:value",
-    Kind.MD5: "file:hashes.'MD5'",
-    Kind.SHA1: "file:hashes.'SHA-1'",
-    Kind.SHA256: "file:hashes.'SHA-256'",
-    Kind.SHA512: "file:hashes.'SHA-512'",
+_TESTED: dict[IocType, str] = {
+    IocType.DOMAIN: "domain-name:value",
+    IocType.IPV4: "ipv4-addr:value",
+    IocType.IPV6: "ipv6-addr:value",
+    IocType.URL: "url:value",
+    IocType.EMAIL: "email-addr:value",
+    IocType.MD5: "file:hashes.'MD5'",
+    IocType.SHA1: "file:hashes.'SHA-1'",
+    IocType.SHA256: "file:hashes.'SHA-256'",
+    IocType.SHA512: "file:hashes.'SHA-512'",
 }
-_SHORTEST_HASH = min(HASH_KINDS)
+_SHORTEST_HASH = min(HASH_TYPES)
 _HEX = re.compile(r"[0-9A-Fa-f]{32,128}")
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(
@@ -66,83 +66,85 @@ _SIGNS = frozenset(".:@[({")
 
 
 @dataclass(frozen=True, slots=True)
-class Recognised:
+class RecognisedIoc:
     """A value that can be told apart from mere words, in its one spelling."""
 
-    kind: Kind
+    kind: IocType
     value: str
 
     @property
     def pattern(self) -> str:
         """The STIX pattern that matches it.
 
-        >>> Recognised(Kind.DOMAIN, "evil.com").pattern
+        >>> RecognisedIoc(IocType.DOMAIN, "evil.com").pattern
         "[domain-name:value = 'evil.com']"
         """
-        return f"[{_TESTED[self.kind]} = {quoted(self.value)}]"
+        return f"[{_TESTED[self.kind]} = {quote_string(self.value)}]"
 
 
-def promising(word: str) -> bool:
+def may_be_ioc(word: str) -> bool:
     """Whether a word, defanged or not, might be a value at all; most words cannot.
 
-    >>> promising("loader"), promising("end."), promising("evil(dot)com")
+    >>> may_be_ioc("loader"), may_be_ioc("end."), may_be_ioc("evil(dot)com")
     (False, True, True)
     """
     return len(word) >= _SHORTEST_HASH or not _SIGNS.isdisjoint(word)
 
 
-def recognise(word: str) -> Recognised | None:
+def recognise_ioc(word: str) -> RecognisedIoc | None:
     """What a refanged word is as a whole; None if it is nothing that can be shared.
 
     Port numbers fall away, as does a leading `*.` of a host name.
 
-    >>> recognise("198.51.100.7:8080")
-    Recognised(kind=<Kind.IPV4: 'ipv4'>, value='198.51.100.7')
+    >>> recognise_ioc("198.51.100.7:8080")
+    RecognisedIoc(kind=<IocType.IPV4: 'ipv4'>, value='198.51.100.7')
     """
-    if not 4 <= len(word) <= LONGEST:
+    if not 4 <= len(word) <= MAX_CHARACTERS:
         return None
-    if len(word) in HASH_KINDS and _HEX.fullmatch(word):
-        return Recognised(HASH_KINDS[len(word)], word.lower())
+    if len(word) in HASH_TYPES and _HEX.fullmatch(word):
+        return RecognisedIoc(HASH_TYPES[len(word)], word.lower())
     if "://" in word:
         return _url(word)
     if "@" in word:
         return _email(word)
     if word.count(".") >= 3 and word[0].isdigit() and (found := _IPV4.fullmatch(word)):
         plain = found[1]  # without superfluous zeros, so there is no other spelling of it
-        return Recognised(Kind.IPV4, canonical_address(plain + found[2]) if found[2] else plain)
+        return RecognisedIoc(
+            IocType.IPV4, canonical_address(plain + found[2]) if found[2] else plain
+        )
     if word.count(":") >= 2:
         return _ipv6(word)
     name = parse_known_host(word) if "." in word else None
-    return Recognised(Kind.DOMAIN, name) if name else None
+    return RecognisedIoc(IocType.DOMAIN, name) if name else None
 
 
-def _url(word: str) -> Recognised | None:
+def _url(word: str) -> RecognisedIoc | None:
     socket = _SOCKET.match(word)
     if socket:
-        return recognise(word[socket.end() :].rstrip("/"))
+        return recognise_ioc(word[socket.end() :].rstrip("/"))
     found = _URL.fullmatch(word)
     if not found:
         return None
     place = found[2].rpartition("@")[2]
     if place.startswith("["):
-        return Recognised(Kind.URL, canonical_url(word)) if _ipv6(place) else None
+        return RecognisedIoc(IocType.URL, canonical_url(word)) if _ipv6(place) else None
     ipv4 = _IPV4.fullmatch(place)
     known = ipv4[1] if ipv4 else parse_known_host(place)
     if not known:
         return None
     spelt = known == found[2] and found[1].islower()  # as it should be, without user and port
-    return Recognised(Kind.URL, word if spelt else canonical_url(word))
+    return RecognisedIoc(IocType.URL, word if spelt else canonical_url(word))
 
 
-def _email(word: str) -> Recognised | None:
+def _email(word: str) -> RecognisedIoc | None:
     local, _, domain = word.removeprefix("mailto:").rpartition("@")
     if not _LOCAL.fullmatch(local) or local.startswith("."):
         return None
     name = parse_known_host(domain)
-    return Recognised(Kind.EMAIL, f"{local.lower()}@{name}") if name else None
+    return RecognisedIoc(IocType.EMAIL, f"{local.lower()}@{name}") if name else None
 
 
-def _ipv6(word: str) -> Recognised | None:
+def _ipv6(word: str) -> RecognisedIoc | None:
     found = _IPV6.fullmatch(word)
     if not found:
         return None
@@ -152,7 +154,7 @@ def _ipv6(word: str) -> Recognised | None:
     except ValueError:
         return None
     if plain.ipv4_mapped:
-        return Recognised(Kind.IPV4, str(plain.ipv4_mapped))
+        return RecognisedIoc(IocType.IPV4, str(plain.ipv4_mapped))
     if prefix > 128:
         return None
-    return Recognised(Kind.IPV6, canonical_address(f"{plain}/{prefix}"))
+    return RecognisedIoc(IocType.IPV6, canonical_address(f"{plain}/{prefix}"))

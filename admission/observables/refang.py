@@ -38,12 +38,12 @@ _SUSPECT = re.compile(
 _PULLED_APART = re.compile(r"[\[({][ \t]?(?:[.@]|[dD][oO][tT]|[aA][tT])[ \t]?[\])}]")
 
 
-def joined(line: str) -> str:
+def join_spaced(line: str) -> str:
     """The line with the spaces taken out of what was pulled apart.
 
-    >>> joined("evil [.] com and joe [at] evil [dot] com")
+    >>> join_spaced("evil [.] com and joe [at] evil [dot] com")
     'evil[.]com and joe[@]evil[.]com'
-    >>> joined("write to joe at evil dot com")
+    >>> join_spaced("write to joe at evil dot com")
     'write to joe@evil.com'
     """
     bracketed = "[" in line or "(" in line or "{" in line

@@ -41,7 +41,7 @@ _FAMILY = re.compile(r"(?:cs|ibm|iso|utf|ebcdic|windows|x?mac|jis|ks|gb|euc|hz|u
 """Character sets that Python lacks, by the first letters of their names at IANA."""
 
 
-def value_fault(subject: StixObject) -> tuple[str, str] | None:
+def find_value_fault(subject: StixObject) -> tuple[str, str] | None:
     """The property whose value is not what the type says, and why; None if all is well."""
     rule = _RULES.get(subject["type"])
     if rule is None:
@@ -50,12 +50,12 @@ def value_fault(subject: StixObject) -> tuple[str, str] | None:
     return None if name not in subject or well_written(subject[name]) else (name, complaint)
 
 
-def domain(text: str) -> bool:
+def is_domain_name(text: str) -> bool:
     """Whether it can be a host name, in any script."""
     return _DOMAIN.fullmatch(canonical_host(text)) is not None
 
 
-def url(text: str) -> bool:
+def is_url(text: str) -> bool:
     """Whether it is a URL (RFC 3986): a scheme, then something."""
     if _UNPRINTED.search(text):
         return False
@@ -64,21 +64,21 @@ def url(text: str) -> bool:
     return _SCHEME.match(text) is not None
 
 
-def email(text: str) -> bool:
+def is_email_address(text: str) -> bool:
     """Whether it is a mailbox and nothing else: no display name (STIX 2.1 section 6.5)."""
     found = _MAIL.fullmatch(text)
     if not found:
         return False
     place = found[1]
-    return domain(place) or (place.startswith("[") and place.endswith("]"))
+    return is_domain_name(place) or (place.startswith("[") and place.endswith("]"))
 
 
-def mac(text: str) -> bool:
+def is_mac_address(text: str) -> bool:
     """Whether it is a MAC address in the spelling of STIX."""
     return _MAC.fullmatch(text) is not None
 
 
-def registry_key(text: str) -> bool:
+def is_registry_key(text: str) -> bool:
     """Whether a Windows registry key begins with a hive."""
     return canonical_registry_key(text).partition("\\")[0].upper() in _HIVES
 
@@ -103,10 +103,10 @@ def _languages(codes: list[str]) -> bool:
     return all(is_language_code(code) for code in codes)
 
 
-def charset(name: str) -> bool:
+def is_charset(name: str) -> bool:
     """Whether a character set has a name of IANA's: those of Python, and of the great families.
 
-    >>> charset("ISO-8859-1"), charset("bla.bla.bla")
+    >>> is_charset("ISO-8859-1"), is_charset("bla.bla.bla")
     (True, False)
     """
     plain = re.sub(r"[-_:+()]", "", name.lower())
@@ -117,13 +117,13 @@ _Rule = tuple[str, Callable[[Any], bool], str]
 _RULES: dict[str, _Rule] = {
     "ipv4-addr": ("value", address(4), "not an address of type ipv4-addr"),
     "ipv6-addr": ("value", address(6), "not an address of type ipv6-addr"),
-    "domain-name": ("value", domain, "not a domain name"),
-    "url": ("value", url, "not a URL: write it with its scheme, such as https://"),
-    "email-addr": ("value", email, "not an e-mail address"),
-    "mac-addr": ("value", mac, "not a MAC address: six pairs of digits with colons"),
-    "windows-registry-key": ("key", registry_key, "does not begin with a hive of the registry"),
+    "domain-name": ("value", is_domain_name, "not a domain name"),
+    "url": ("value", is_url, "not a URL: write it with its scheme, such as https://"),
+    "email-addr": ("value", is_email_address, "not an e-mail address"),
+    "mac-addr": ("value", is_mac_address, "not a MAC address: six pairs of digits with colons"),
+    "windows-registry-key": ("key", is_registry_key, "does not begin with a hive of the registry"),
     "autonomous-system": ("number", _as_number, f"not between 0 and {_LAST_AS}"),
-    "file": ("name_enc", charset, "not the name of a character set"),
-    "directory": ("path_enc", charset, "not the name of a character set"),
+    "file": ("name_enc", is_charset, "not the name of a character set"),
+    "directory": ("path_enc", is_charset, "not the name of a character set"),
     "software": ("languages", _languages, "not language codes (RFC 5646)"),
 }

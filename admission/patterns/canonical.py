@@ -37,18 +37,18 @@ from tocsin.admission.observables.canonical_values import (
 )
 from tocsin.admission.observables.hashes import hash_name
 from tocsin.admission.patterns.grammar import (
-    DEEPEST,
     KEYWORDS,
-    LONGEST,
+    MAX_CHARACTERS,
+    MAX_DEPTH,
     SIMPLE_PATTERN,
+    Comparison,
     Junction,
     Literal,
     Node,
     Observation,
     Qualified,
-    Test,
-    parse,
-    quoted,
+    parse_pattern,
+    quote_string,
 )
 
 _STEP = re.compile(r"'((?:[^'\\]|\\.)*)'|([A-Za-z_][A-Za-z0-9_]*)|(\[[^]]*\])", re.DOTALL)
@@ -63,31 +63,33 @@ _EXACT = frozenset("%_K;`")
 """Wildcards of LIKE, and the ASCII characters that something else becomes under NFC."""
 
 
-def spelt(test: Test) -> Node:
+def canonical_comparison(test: Comparison) -> Node:
     """The comparison as it is always written; several of them where IN would not be understood."""
-    path = path_spelt(test.path)
+    path = canonical_path(test.path)
     operator, negated = test.operator, test.negated
     literals = tuple(_literal_spelt(test.kind, path, operator, each) for each in test.values)
     if operator in ("LIKE", "ISSUBSET") and _exact(test.kind, path, operator, literals[0]):
         operator = "="
         literals = (_literal_spelt(test.kind, path, operator, literals[0]),)
     if operator == "IN":
-        return _set(Test(test.kind, path, operator, literals, negated))
+        return _set(Comparison(test.kind, path, operator, literals, negated))
     if negated and operator in ("=", "!="):
         operator, negated = ("!=" if operator == "=" else "="), False
-    return Test(test.kind, path, operator, literals, negated)
+    return Comparison(test.kind, path, operator, literals, negated)
 
 
-def one_of(kind: str, path: str, chosen: Iterable[Literal], *, negated: bool = False) -> Test:
+def equals_one_of(
+    kind: str, path: str, chosen: Iterable[Literal], *, negated: bool = False
+) -> Comparison:
     """`=` for one value, IN for several, sorted and each once; `!=` and NOT IN if negated."""
     texts = {str(value): value for value in chosen}
     ordered = tuple(texts[text] for text in sorted(texts))
     if len(ordered) == 1:
-        return Test(kind, path, "!=" if negated else "=", ordered)
-    return Test(kind, path, "IN", ordered, negated)
+        return Comparison(kind, path, "!=" if negated else "=", ordered)
+    return Comparison(kind, path, "IN", ordered, negated)
 
 
-def together(test: Test) -> tuple[str, str, str] | None:
+def set_key(test: Comparison) -> tuple[str, str, str] | None:
     """What tests must share for their values to stand in one IN; None if they never do.
 
     The OASIS validator takes no IN for hashes, its matcher none for binaries
@@ -98,24 +100,27 @@ def together(test: Test) -> tuple[str, str, str] | None:
     return test.kind, test.path, test.values[0].kind
 
 
-def several(test: Test) -> bool:
+def may_yield_several(test: Comparison) -> bool:
     """Whether the path may lead to several values, of which one is enough."""
     return "[*]" in test.path
 
 
-def _set(test: Test) -> Node:
+def _set(test: Comparison) -> Node:
     """IN and NOT IN: each kind of value by itself; value by value where IN is not understood."""
     if not test.values:
         return test
     groups: dict[str, list[Literal]] = {}
     single = _one_by_one(test.path)
-    if single and len(test.path) * len(test.values) > LONGEST:
+    if single and len(test.path) * len(test.values) > MAX_CHARACTERS:
         raise Malformed("the pattern is too long with each value of IN compared by itself")
     for value in test.values:
         groups.setdefault(str(value) if single else value.kind, []).append(value)
-    if test.negated and several(test):  # one value that is in neither is more than two
-        return one_of(test.kind, test.path, test.values, negated=True)
-    tests = [one_of(test.kind, test.path, group, negated=test.negated) for group in groups.values()]
+    if test.negated and may_yield_several(test):  # one value that is in neither is more than two
+        return equals_one_of(test.kind, test.path, test.values, negated=True)
+    tests = [
+        equals_one_of(test.kind, test.path, group, negated=test.negated)
+        for group in groups.values()
+    ]
     tests.sort(key=str)
     return tests[0] if len(tests) == 1 else Junction("AND" if test.negated else "OR", tuple(tests))
 
@@ -129,7 +134,10 @@ def _exact(kind: str, path: str, operator: str, literal: Literal) -> bool:
     """Whether LIKE has no wildcard, or ISSUBSET a network of one address: then it is `=`."""
     if operator == "ISSUBSET":
         network = "/" in literal.text and not literal.text.endswith(("/32", "/128"))
-        return not network and field(kind, path) in (canonical_address, _host_or_address)
+        return not network and field_canonicalizer(kind, path) in (
+            canonical_address,
+            _host_or_address,
+        )
     return literal.text.isascii() and _EXACT.isdisjoint(literal.text) and not _binary(path)
 
 
@@ -138,10 +146,10 @@ def _binary(path: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def path_spelt(path: str) -> str:
+def canonical_path(path: str) -> str:
     """Steps bare where they can be, hash names as STIX spells them: hashes.MD5 is hashes.'MD5'.
 
-    >>> path_spelt("'hashes'.sha256"), path_spelt("extensions.'ntfs-ext'.'sid'")
+    >>> canonical_path("'hashes'.sha256"), canonical_path("extensions.'ntfs-ext'.'sid'")
     ("hashes.'SHA-256'", "extensions.'ntfs-ext'.sid")
     """
     spelt_path = before = ""
@@ -151,9 +159,9 @@ def path_spelt(path: str) -> str:
             continue
         step = bare or re.sub(r"\\(.)", r"\1", name, flags=re.DOTALL)
         if before == "hashes":
-            written = quoted(hash_name(step))
+            written = quote_string(hash_name(step))
         else:
-            written = step if _BARE.fullmatch(step) and step not in KEYWORDS else quoted(step)
+            written = step if _BARE.fullmatch(step) and step not in KEYWORDS else quote_string(step)
         spelt_path += f".{written}" if spelt_path else written
         before = step
     return spelt_path
@@ -164,7 +172,7 @@ def _literal_spelt(kind: str, path: str, operator: str, literal: Literal) -> Lit
         return literal
     text = literal.text
     if operator in ("=", "!=", "IN"):
-        speller = field(kind, path)
+        speller = field_canonicalizer(kind, path)
         return Literal("string", speller(text)) if speller else literal
     if operator in ("ISSUBSET", "ISSUPERSET"):
         plain = canonical_address(text)
@@ -175,7 +183,7 @@ def _literal_spelt(kind: str, path: str, operator: str, literal: Literal) -> Lit
 
 
 @lru_cache(maxsize=1024)
-def field(kind: str, path: str) -> Callable[[str], str] | None:
+def field_canonicalizer(kind: str, path: str) -> Callable[[str], str] | None:
     """How values of a field are spelt; None if every character counts."""
     referred = _REFERRED.fullmatch(path)
     if referred:
@@ -202,10 +210,10 @@ def _registry_key(text: str) -> str:
     return hive + slash + rest.lower()
 
 
-MOST_PRODUCTS = 256
+MAX_PRODUCTS = 256
 """How many alternatives a pattern may have to be multiplied out."""
 
-MOST_PARTS = 4096
+MAX_PRODUCT_PARTS = 4096
 """How many parts all these alternatives may have."""
 
 _MUCH_LONGER = 4
@@ -217,7 +225,7 @@ Product = tuple[Node, ...]
 """What must hold together: the parts of an AND, sorted by their text."""
 
 
-def settled(node: Node) -> Node:
+def canonical_expression(node: Node) -> Node:
     """A whole pattern, or what a qualifier or FOLLOWEDBY is about, in canonical form."""
     plain = _plain(node)
     if not isinstance(plain, Junction) or plain.word == "FOLLOWEDBY" or not _small(plain):
@@ -225,7 +233,7 @@ def settled(node: Node) -> Node:
     return _shorter(_joined_products(_together(_least(_products(plain)))), plain)
 
 
-def compared(node: Node) -> Node:
+def canonical_brackets(node: Node) -> Node:
     """What stands in one pair of brackets, in canonical form."""
     plain = _plain_comparison(node)
     if not isinstance(plain, Junction) or not _small(plain):
@@ -247,14 +255,14 @@ def _shorter(found: Node, plain: Node) -> Node:
 
 def _plain(node: Node) -> Node:
     if isinstance(node, Observation):
-        return Observation(compared(node.test))
+        return Observation(canonical_brackets(node.test))
     if isinstance(node, Qualified):
-        part = settled(node.part)
+        part = canonical_expression(node.part)
         return part if node.qualifier == "REPEATS 1 TIMES" else Qualified(part, node.qualifier)
     if not isinstance(node, Junction):
         raise TypeError(node)
     if node.word == "FOLLOWEDBY":
-        return _joined(node.word, _flat(node.word, map(settled, node.parts)))
+        return _joined(node.word, _flat(node.word, map(canonical_expression, node.parts)))
     parts = _flat(node.word, map(_plain, node.parts))
     if node.word == "OR":
         parts = list(_each_once(_bracketed(parts)))
@@ -266,12 +274,14 @@ def _bracketed(parts: list[Node]) -> Iterator[Node]:
     brackets = [part.test for part in parts if isinstance(part, Observation)]
     yield from (part for part in parts if not isinstance(part, Observation))
     if brackets:
-        yield Observation(compared(_joined("OR", brackets)) if len(brackets) > 1 else brackets[0])
+        yield Observation(
+            canonical_brackets(_joined("OR", brackets)) if len(brackets) > 1 else brackets[0]
+        )
 
 
 def _plain_comparison(node: Node) -> Node:
-    if isinstance(node, Test):
-        return spelt(node)
+    if isinstance(node, Comparison):
+        return canonical_comparison(node)
     if not isinstance(node, Junction):
         raise TypeError(node)
     parts = _flat(node.word, map(_plain_comparison, node.parts))
@@ -281,28 +291,28 @@ def _plain_comparison(node: Node) -> Node:
 
 def _sets(parts: Iterable[Node], *, negated: bool) -> Iterator[Node]:
     """`x = 1 OR x = 2` as IN, or `x != 1 AND x != 2` as NOT IN."""
-    groups: dict[tuple[str, str, str], list[Test]] = {}
+    groups: dict[tuple[str, str, str], list[Comparison]] = {}
     for part in parts:
         place = _place(part, negated=negated)
-        if place and isinstance(part, Test):
+        if place and isinstance(part, Comparison):
             groups.setdefault(place, []).append(part)
         else:
             yield part
     for (kind, path, _), tests in groups.items():
-        yield one_of(kind, path, chain(*(test.values for test in tests)), negated=negated)
+        yield equals_one_of(kind, path, chain(*(test.values for test in tests)), negated=negated)
 
 
 def _place(node: Node, *, negated: bool) -> tuple[str, str, str] | None:
     """Where a test that may be drawn into IN (or NOT IN) belongs."""
-    if not isinstance(node, Test):
+    if not isinstance(node, Comparison):
         return None
     if not negated:
-        return together(node) if _equal(node) else None
+        return set_key(node) if _equal(node) else None
     unequal = node.operator == "!=" or (node.operator == "IN" and node.negated)
-    return together(node) if unequal and not several(node) else None
+    return set_key(node) if unequal and not may_yield_several(node) else None
 
 
-def _equal(test: Test) -> bool:
+def _equal(test: Comparison) -> bool:
     return test.operator in ("=", "IN") and not test.negated
 
 
@@ -325,17 +335,17 @@ def _joined(word: str, parts: Iterable[Node]) -> Node:
 
 def _small(node: Node) -> bool:
     products, parts = _measured(node)
-    return products <= MOST_PRODUCTS and parts <= MOST_PARTS
+    return products <= MAX_PRODUCTS and parts <= MAX_PRODUCT_PARTS
 
 
 def _measured(node: Node) -> tuple[int, int]:
     """How many products it has, and parts in all of them, when multiplied out."""
-    if isinstance(node, Test):
+    if isinstance(node, Comparison):
         many = max(1, len(node.values))
         return (many, many) if _equal(node) else (1, many)
     if isinstance(node, Observation):
         products, parts = _measured(node.test)
-        small = products <= MOST_PRODUCTS and parts <= MOST_PARTS
+        small = products <= MAX_PRODUCTS and parts <= MAX_PRODUCT_PARTS
         return (products, products) if small else (1, 1)
     if not isinstance(node, Junction) or node.word == "FOLLOWEDBY":
         return 1, 1
@@ -346,14 +356,14 @@ def _measured(node: Node) -> tuple[int, int]:
             products, parts = products + more, parts + its
         else:
             products, parts = products * more, parts * more + its * products
-        if products > MOST_PRODUCTS:
+        if products > MAX_PRODUCTS:
             break
     return products, parts
 
 
 def _products(node: Node) -> set[Product]:
     """The node multiplied out: one of these products must hold."""
-    if isinstance(node, Test):
+    if isinstance(node, Comparison):
         return _single(node)
     if isinstance(node, Observation) and _small(node.test):
         return {(Observation(_joined("AND", each)),) for each in _written(_products(node.test))}
@@ -361,22 +371,22 @@ def _products(node: Node) -> set[Product]:
         return {(node,)}
     if node.word == "OR":
         return set().union(*map(_products, node.parts))
-    once = isinstance(_leaf(node), Test)
+    once = isinstance(_leaf(node), Comparison)
     found: set[Product] = {()}
     for part in node.parts:
         found = {_merged(one, two, once=once) for one, two in product(found, _products(part))}
     return found
 
 
-def _single(test: Test) -> set[Product]:
+def _single(test: Comparison) -> set[Product]:
     """`x IN (1, 2)` as x = 1 or x = 2; `x NOT IN (1, 2)` as x != 1 and x != 2."""
     if test.operator != "IN" or not test.values:
         return {(test,)}
     if not test.negated:
-        return {(Test(test.kind, test.path, "=", (each,)),) for each in test.values}
-    if several(test):
+        return {(Comparison(test.kind, test.path, "=", (each,)),) for each in test.values}
+    if may_yield_several(test):
         return {(test,)}
-    return {tuple(Test(test.kind, test.path, "!=", (each,)) for each in test.values)}
+    return {tuple(Comparison(test.kind, test.path, "!=", (each,)) for each in test.values)}
 
 
 def _merged(one: Product, two: Product, *, once: bool) -> Product:
@@ -422,7 +432,7 @@ def _needs(part: Node) -> frozenset[Node]:
 
 def _follows(other: Product, each: Product, needs: dict[Node, frozenset[Node]]) -> bool:
     """Whether `other` holds wherever `each` does; the comparisons that it needs are there."""
-    if isinstance(other[0], Test):
+    if isinstance(other[0], Comparison):
         return True
     if len(other) * len(each) <= _MOST_MATCHED:
         return _matched(other, each, needs)
@@ -480,12 +490,12 @@ def _alike(products: list[Product]) -> dict[_Place, dict[Product, Node]]:
 
 
 def _union(parts: list[Node]) -> Node:
-    tests = [part for part in parts if isinstance(part, Test)]
+    tests = [part for part in parts if isinstance(part, Comparison)]
     if tests:
         values = chain(*(test.values for test in tests))
-        return one_of(tests[0].kind, tests[0].path, values)
+        return equals_one_of(tests[0].kind, tests[0].path, values)
     inside = [part.test for part in parts if isinstance(part, Observation)]
-    return Observation(compared(Junction("OR", tuple(inside))))
+    return Observation(canonical_brackets(Junction("OR", tuple(inside))))
 
 
 def _clauses(least: list[Product]) -> list[frozenset[Node]]:
@@ -498,7 +508,7 @@ def _clauses(least: list[Product]) -> list[frozenset[Node]]:
     for each in least if max(map(len, least)) > 1 else ():
         met = [clause for clause in clauses if not clause.isdisjoint(each)]
         unmet = [clause for clause in clauses if clause.isdisjoint(each)]
-        if len(unmet) * len(each) > MOST_PRODUCTS:
+        if len(unmet) * len(each) > MAX_PRODUCTS:
             return []
         for clause in sorted({clause | {part} for clause in unmet for part in each}, key=len):
             if not any(other <= clause for other in met):
@@ -519,28 +529,28 @@ def _joined_products(products: list[Product]) -> Node:
 _LONGEST_REMEMBERED = 4096
 
 
-def canonical(pattern: str) -> str:
+def canonical_pattern(pattern: str) -> str:
     """The one spelling of everything that matches the same.
 
     Idempotent.  Raises Malformed as `parse` does, and if the canonical form
     itself would be too long or too deep.
 
-    >>> canonical("[domain-name:value='EVIL.example'] OR [domain-name:value = 'bad.example']")
-    "[domain-name:value IN ('bad.example', 'evil.example')]"
+    >>> canonical_pattern("[url:value='HTTP://B.example'] OR [url:value = 'http://a.example']")
+    "[url:value IN ('http://a.example', 'http://b.example')]"
     """
     return _remembered(pattern) if len(pattern) <= _LONGEST_REMEMBERED else _canonical(pattern)
 
 
 def _canonical(pattern: str) -> str:
     simple = SIMPLE_PATTERN.fullmatch(pattern)
-    if simple and len(pattern) <= LONGEST:
+    if simple and len(pattern) <= MAX_CHARACTERS:
         kind, path, value = simple.groups()
-        path = path_spelt(path)
-        spell = field(kind, path)
-        return f"[{kind}:{path} = {quoted(spell(value) if spell else value)}]"
-    text = str(settled(parse(pattern)))
-    if len(text) > LONGEST or text.count("(") > DEEPEST:
-        parse(text)  # what we say must be readable in its turn
+        path = canonical_path(path)
+        spell = field_canonicalizer(kind, path)
+        return f"[{kind}:{path} = {quote_string(spell(value) if spell else value)}]"
+    text = str(canonical_expression(parse_pattern(pattern)))
+    if len(text) > MAX_CHARACTERS or text.count("(") > MAX_DEPTH:
+        parse_pattern(text)  # what we say must be readable in its turn
     return text
 
 

@@ -18,9 +18,9 @@ from decimal import Decimal
 from tocsin.admission.errors import Malformed
 from tocsin.admission.timestamps import micros
 
-LONGEST = 64 * 1024
-DEEPEST = 64
-LONGEST_PATH = 1024
+MAX_CHARACTERS = 64 * 1024
+MAX_DEPTH = 64
+MAX_PATH_CHARACTERS = 1024
 _LONGEST_FRACTION = 40
 
 _BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -68,7 +68,7 @@ class Literal:
 
     def __str__(self) -> str:
         if self.kind == "string":
-            return quoted(self.text)
+            return quote_string(self.text)
         return f"{self.kind}'{self.text}'" if self.kind in ("t", "h") else self.text
 
 
@@ -97,7 +97,7 @@ class _Written:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Test(_Written):
+class Comparison(_Written):
     """One comparison inside brackets; EXISTS has no values, IN has several."""
 
     kind: str
@@ -165,28 +165,28 @@ class Qualified(_Written):
         return False
 
 
-Node = Test | Junction | Observation | Qualified
+Node = Comparison | Junction | Observation | Qualified
 _LOOSENESS = {"AND": 0, "OR": 1, "FOLLOWEDBY": 2}
 
 
-def quoted(text: str) -> str:
+def quote_string(text: str) -> str:
     r"""A STIX string literal.
 
-    >>> quoted("it's")
+    >>> quote_string("it's")
     "'it\\'s'"
     """
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def parse(pattern: str) -> Node:
+def parse_pattern(pattern: str) -> Node:
     """The pattern as a tree.
 
     Raises Malformed, saying where, if it is not a STIX pattern, longer than
     LONGEST characters, nested deeper than DEEPEST, or names a property by more
     than LONGEST_PATH characters.
     """
-    if len(pattern) > LONGEST:
-        raise Malformed(f"the pattern is longer than {LONGEST} characters")
+    if len(pattern) > MAX_CHARACTERS:
+        raise Malformed(f"the pattern is longer than {MAX_CHARACTERS} characters")
     return _Reader(pattern).whole()
 
 
@@ -235,8 +235,8 @@ class _Reader:
 
     def _inside(self, words: tuple[str, ...], unit: Callable[[], Node]) -> Node:
         self._depth += 1
-        if self._depth > DEEPEST:
-            raise Malformed(f"the pattern is nested deeper than {DEEPEST} parentheses")
+        if self._depth > MAX_DEPTH:
+            raise Malformed(f"the pattern is nested deeper than {MAX_DEPTH} parentheses")
         node = self._chain(words, unit)
         self._depth -= 1
         self._want(")")
@@ -253,7 +253,7 @@ class _Reader:
         if not positive or (word == "REPEATS" and kind != "integer"):
             raise self._stop("a positive number", back=1)
         self._want("SECONDS" if word == "WITHIN" else "TIMES")
-        return f"{word} {number_spelt(number)} {'SECONDS' if word == 'WITHIN' else 'TIMES'}"
+        return f"{word} {canonical_number(number)} {'SECONDS' if word == 'WITHIN' else 'TIMES'}"
 
     def _instant(self) -> Literal:
         kind, text = self._next()
@@ -266,7 +266,7 @@ class _Reader:
             return self._inside(("OR", "AND"), self._comparison)
         negated = self._takes("NOT")
         if self._takes("EXISTS"):
-            return Test(*self._object_path(), "EXISTS", (), negated)
+            return Comparison(*self._object_path(), "EXISTS", (), negated)
         if negated:
             raise self._stop("EXISTS")
         kind, path = self._object_path()
@@ -274,12 +274,12 @@ class _Reader:
         word = self._next()[1]
         operator = {"==": "=", "<>": "!="}.get(word, word)
         if operator == "IN":
-            return Test(kind, path, operator, self._set(), negated)
+            return Comparison(kind, path, operator, self._set(), negated)
         value = self._literal()
         fits = operator in ("=", "!=") or (operator in _ORDERED and value.kind != "bool")
         if not fits and not (operator in _TEXTUAL and value.kind == "string"):
             raise self._stop("a comparison such as = 'text'", back=2)
-        return Test(kind, path, operator, (value,), negated)
+        return Comparison(kind, path, operator, (value,), negated)
 
     def _set(self) -> tuple[Literal, ...]:
         self._want("(")
@@ -304,8 +304,10 @@ class _Reader:
                     raise self._stop("a list index or *", back=1)
                 self._want("]")
                 path += f"[{token[1].lstrip('+')}]"
-            elif len(path) > LONGEST_PATH:
-                raise Malformed(f"a property's path is longer than {LONGEST_PATH} characters")
+            elif len(path) > MAX_PATH_CHARACTERS:
+                raise Malformed(
+                    f"a property's path is longer than {MAX_PATH_CHARACTERS} characters"
+                )
             else:
                 return kind, path
 
@@ -365,7 +367,7 @@ def _tokens(pattern: str) -> Iterator[tuple[str, str]]:
 
 def _literal(kind: str, text: str) -> Literal:
     if kind in ("integer", "float"):
-        return Literal("number", number_spelt(text))
+        return Literal("number", canonical_number(text))
     if kind == "string":
         return Literal("string", re.sub(r"\\(['\\])", r"\1", text[1:-1]))
     bare = text[2:-1]
@@ -377,11 +379,11 @@ def _literal(kind: str, text: str) -> Literal:
     return Literal("h", bare.lower())
 
 
-def number_spelt(text: str) -> str:
+def canonical_number(text: str) -> str:
     """A number in its one spelling; a fraction is what double precision makes of it.
 
-    >>> number_spelt("+1"), number_spelt("1.50"), number_spelt("-.0"), number_spelt("7.0")
-    ('1', '1.5', '0', '7')
+    >>> [canonical_number(text) for text in ("+1", "1.50", "-.0", "7.0")]
+    ['1', '1.5', '0', '7']
     """
     sign = "-" if text[0] == "-" else ""
     whole, dot, decimals = text.lstrip("+-").partition(".")

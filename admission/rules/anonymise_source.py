@@ -33,7 +33,7 @@ from tocsin.admission.model import (
     format_path,
 )
 from tocsin.admission.observables.extract import extract_observables
-from tocsin.admission.stix.free_text import rewritten
+from tocsin.admission.stix.free_text import replace_texts
 from tocsin.admission.stix.schemas import standard_types
 
 DEFAULTS: Mapping[str, object] = {
@@ -188,4 +188,6 @@ def _without_author(candidate: Candidate, subject: StixObject, names: tuple[str,
         Finding("sanitise", _RULE, Action.STRIPPED, message, format_path(path))
         for path, message in gone
     )
-    return candidate.with_object(rewritten(subject, {path: None for path, _ in gone}), *findings)
+    return candidate.with_object(
+        replace_texts(subject, {path: None for path, _ in gone}), *findings
+    )

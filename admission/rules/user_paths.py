@@ -32,7 +32,7 @@ from tocsin.admission.model import (
     Verdict,
     format_path,
 )
-from tocsin.admission.stix.free_text import values
+from tocsin.admission.stix.free_text import matched_values
 
 DEFAULTS: Mapping[str, object] = {
     "users": "replace",  # in texts: names of people in paths
@@ -74,7 +74,7 @@ def prepared(around: RuleContext) -> Rule:
     def apply(candidate: Candidate) -> Candidate:
         if candidate.object is None:
             return candidate
-        if any(_may_hold(value) for _, value in values(candidate.object)):
+        if any(_may_hold(value) for _, value in matched_values(candidate.object)):
             for name, mode in graver:
                 candidate = _values(candidate, name, mode)
                 if candidate.verdict is Verdict.REFUSED:
@@ -110,7 +110,7 @@ def _values(candidate: Candidate, name: str, mode: str) -> Candidate:
     def search(value: str) -> list[Span]:
         return list(find(value)) if _may_hold(value) else []
 
-    for path, value in values(candidate.object):
+    for path, value in matched_values(candidate.object):
         if not search(value):
             continue
         if mode in (WIDER, WIDEN) and path == ("pattern",) and _stix(candidate):

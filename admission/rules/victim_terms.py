@@ -33,7 +33,7 @@ from tocsin.admission.model import (
     Verdict,
     format_path,
 )
-from tocsin.admission.stix.free_text import values
+from tocsin.admission.stix.free_text import matched_values
 
 DEFAULTS: Mapping[str, object] = {
     "text": "replace",  # or ask, hold, refuse, keep
@@ -60,7 +60,7 @@ def prepared(around: RuleContext) -> Rule:
         if subject is None or not (words or networks):
             return candidate
         about: dict[str, str] = {}
-        for path, value in values(subject):
+        for path, value in matched_values(subject):
             if own != "keep" and _named(value, words, networks, anywhere=True):
                 about.setdefault(own, format_path(path))
             if alike and lookalike(value, alike):

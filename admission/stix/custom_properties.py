@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from tocsin.admission.model import Path, StixObject
-from tocsin.admission.stix.memo import in_nested
+from tocsin.admission.stix.memo import memoize_nested
 from tocsin.admission.stix.schemas import documents, standard_types
 
 _Node = tuple[str, Mapping[str, Any]]
@@ -37,8 +37,8 @@ class _Form:
     """Whether there is nothing but the members."""
 
 
-@in_nested
-def undefined(subject: StixObject) -> Iterator[Path]:
+@memoize_nested
+def find_undefined_properties(subject: StixObject) -> Iterator[Path]:
     """The places of such properties, those of the object itself left out."""
     kind = str(subject.get("type"))
     form = _of_type(kind if kind in standard_types() else "")
@@ -61,15 +61,18 @@ def undefined(subject: StixObject) -> Iterator[Path]:
                     yield (*path, name)
 
 
-def cut(value: Any, paths: Iterable[Path]) -> Any:
+def remove_properties(value: Any, paths: Iterable[Path]) -> Any:
     """A copy without the properties at those places; whatever else it has stays where it is."""
     inside: dict[str | int, list[Path]] = {}
     for path in paths:
         inside.setdefault(path[0], []).append(path[1:])
     if type(value) is list:
-        return [cut(each, inside[i]) if i in inside else each for i, each in enumerate(value)]
+        return [
+            remove_properties(each, inside[i]) if i in inside else each
+            for i, each in enumerate(value)
+        ]
     return {
-        name: cut(each, inside[name]) if name in inside else each
+        name: remove_properties(each, inside[name]) if name in inside else each
         for name, each in value.items()
         if () not in inside.get(name, ())
     }

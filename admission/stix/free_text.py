@@ -13,9 +13,9 @@ from typing import Any
 
 from tocsin.admission.errors import Unprocessable
 from tocsin.admission.model import Path, StixObject
-from tocsin.admission.stix.memo import in_nested
+from tocsin.admission.stix.memo import memoize_nested
 
-DEEPEST = 100
+MAX_DEPTH = 100
 """Levels below an object's root; what is deeper is not looked into but refused."""
 
 _MACHINERY = frozenset(
@@ -87,15 +87,15 @@ _HEX = re.compile(r"[0-9A-Fa-f]{32,256}")
 """Hashes that cannot tell anything; in others, and under names of one's own, may stand words."""
 
 
-def texts(subject: StixObject) -> tuple[tuple[Path, str], ...]:
+def free_texts(subject: StixObject) -> tuple[tuple[Path, str], ...]:
     """Every string that is free text, with its place: the object's own, then those inside.
 
-    Raises Unprocessable if the object is nested deeper than `DEEPEST`.
+    Raises Unprocessable if the object is nested deeper than `MAX_DEPTH`.
     """
-    return (*outer_texts(subject), *_inner_texts(subject))
+    return (*outer_free_texts(subject), *_inner_texts(subject))
 
 
-def outer_texts(subject: StixObject) -> Iterator[tuple[Path, str]]:
+def outer_free_texts(subject: StixObject) -> Iterator[tuple[Path, str]]:
     """Those of the object itself, not of a list or dictionary in it."""
     own = _VALUES.get(subject.get("type", ""), frozenset())
     for name, value in subject.items():
@@ -109,7 +109,7 @@ def outer_texts(subject: StixObject) -> Iterator[tuple[Path, str]]:
             yield (name,), value
 
 
-def inner_texts(subject: StixObject) -> Iterator[tuple[Path, str]]:
+def nested_free_texts(subject: StixObject) -> Iterator[tuple[Path, str]]:
     """Those in its lists and dictionaries.  Raises Unprocessable as `texts` does."""
     own = _VALUES.get(subject.get("type", ""), frozenset())
     for name, value in subject.items():
@@ -120,10 +120,10 @@ def inner_texts(subject: StixObject) -> Iterator[tuple[Path, str]]:
                 yield from _texts((name,), value)
 
 
-_inner_texts = in_nested(inner_texts)
+_inner_texts = memoize_nested(nested_free_texts)
 
 
-def values(subject: StixObject) -> Iterator[tuple[Path, str]]:
+def matched_values(subject: StixObject) -> Iterator[tuple[Path, str]]:
     """What an indicator matches on, or what an observable is: the strings that are not masked."""
     for name in _VALUE_NAMES.get(subject.get("type", ""), ("pattern",)):
         value = subject.get(name)
@@ -133,7 +133,7 @@ def values(subject: StixObject) -> Iterator[tuple[Path, str]]:
             yield from (((name, i), each) for i, each in enumerate(value) if isinstance(each, str))
 
 
-def rewritten(subject: StixObject, changes: Mapping[Path, str | None]) -> StixObject:
+def replace_texts(subject: StixObject, changes: Mapping[Path, str | None]) -> StixObject:
     """A copy in which each place has its new text, or is gone where that is None.
 
     Only what changes is copied.  A list or dictionary that became empty goes
@@ -181,8 +181,8 @@ def _texts(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
 
 
 def _inside(path: Path, value: dict[str, Any] | list[Any]) -> list[tuple[Path, Any]]:
-    if len(path) >= DEEPEST:
-        raise Unprocessable(f"nested deeper than {DEEPEST} levels: flatten the object")
+    if len(path) >= MAX_DEPTH:
+        raise Unprocessable(f"nested deeper than {MAX_DEPTH} levels: flatten the object")
     if isinstance(value, list):
         return [((*path, i), value[i]) for i in range(len(value) - 1, -1, -1)]
     return [((*path, key), value[key]) for key in reversed(value)]

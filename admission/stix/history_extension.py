@@ -10,10 +10,10 @@ import orjson
 
 from tocsin.admission.model import StixObject
 
-EXTENSION = "extension-definition--df3e89f8-38ab-4d37-839d-35f32bcda63e"
+EXTENSION_ID = "extension-definition--df3e89f8-38ab-4d37-839d-35f32bcda63e"
 """The id of the extension's definition."""
 
-AUTHOR = "identity--784a4cac-fbfa-4500-832e-71cb084c051a"
+AUTHOR_ID = "identity--784a4cac-fbfa-4500-832e-71cb084c051a"
 """The identity that defines it."""
 
 _SINCE = "2026-11-25T00:00:00.000Z"
@@ -39,12 +39,12 @@ _SCHEMA = {
 }
 
 
-def author() -> StixObject:
+def extension_author() -> StixObject:
     """The identity that the definition refers to."""
     return {
         "type": "identity",
         "spec_version": "2.1",
-        "id": AUTHOR,
+        "id": AUTHOR_ID,
         "created": _SINCE,
         "modified": _SINCE,
         "name": "Tocsin",
@@ -58,8 +58,8 @@ def extension_definition() -> StixObject:
     return {
         "type": "extension-definition",
         "spec_version": "2.1",
-        "id": EXTENSION,
-        "created_by_ref": AUTHOR,
+        "id": EXTENSION_ID,
+        "created_by_ref": AUTHOR_ID,
         "created": _SINCE,
         "modified": _SINCE,
         "name": "Tocsin history",
@@ -71,11 +71,11 @@ def extension_definition() -> StixObject:
     }
 
 
-def claims(subject: StixObject | None, hub: str) -> bool:
+def claims_hub_authorship(subject: StixObject | None, hub: str) -> bool:
     """Whether an object says that the hub with this identity made it, under whatever id."""
     if subject is None:
         return False
     extensions = subject.get("extensions")
-    own = extensions.get(EXTENSION) if isinstance(extensions, dict) else None
+    own = extensions.get(EXTENSION_ID) if isinstance(extensions, dict) else None
     made = own.get("hub_ref") if isinstance(own, dict) else None
     return hub in (subject.get("created_by_ref"), made) and subject.get("id") != hub

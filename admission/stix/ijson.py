@@ -16,7 +16,7 @@ import orjson
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import StixObject
 
-DEEPEST = 64
+MAX_DEPTH = 64
 """Levels of nesting in one object, itself included."""
 
 _HALF = "half of a surrogate pair, or U+FFFF, in a string: send whole characters"
@@ -31,21 +31,21 @@ _LONGEST_NUMBER = 2**53 - 1
 """The integers of STIX (STIX 2.1 section 2.8) and of I-JSON (RFC 7493 section 2.2)."""
 
 
-def strict(raw: bytes) -> StixObject:
+def parse_object(raw: bytes) -> StixObject:
     """The one JSON object that `raw` is.
 
-    >>> strict(b'{"type": "tool"}')
+    >>> parse_object(b'{"type": "tool"}')
     {'type': 'tool'}
 
-    Raises Malformed if it is not an object in I-JSON, or is nested deeper than `DEEPEST`.
+    Raises Malformed if it is not an object in I-JSON, or is nested deeper than `MAX_DEPTH`.
     """
-    value = parsed(raw)
+    value = parse_json(raw)
     if not isinstance(value, dict):
         raise Malformed("not a JSON object: send one object in braces")
     return value
 
 
-def parsed(raw: bytes) -> Any:
+def parse_json(raw: bytes) -> Any:
     """The JSON value that `raw` is, of any type; otherwise as `strict`."""
     value = _undoubted(raw)
     return _doubted(raw) if value is None else value
@@ -57,7 +57,7 @@ def _undoubted(raw: bytes) -> Any:
     Without escapes every quote is the beginning or the end of a string, so of two members
     with one name, of which parsers drop one, the quotes tell.
     """
-    if b"\\" in raw or raw.count(b"{") + raw.count(b"[") > DEEPEST:
+    if b"\\" in raw or raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
         return None
     try:
         value = orjson.loads(raw)
@@ -94,14 +94,14 @@ def _doubted(raw: bytes) -> Any:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
         raise Malformed(f"not JSON: {error.msg.lower()} at {place}") from error
-    if text.count("{") + text.count("[") > DEEPEST:
+    if text.count("{") + text.count("[") > MAX_DEPTH:
         _measure(value)
     if "\\u" in text:
         _check_surrogates(value)
     return value
 
 
-def divisible(raw: bytes) -> bytes:
+def replace_lone_surrogates(raw: bytes) -> bytes:
     """JSON in which each half of a surrogate pair is written U+FFFF, which `strict` refuses too.
 
     Some parsers stop at it, so that one such object would cost all that stand beside it.
@@ -162,7 +162,7 @@ _DECODER = json.JSONDecoder(
 
 def _measure(value: Any) -> None:
     level = [value]
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         level = [
             each
             for container in level
@@ -185,4 +185,4 @@ def _check_surrogates(value: Any) -> None:
 
 
 def _too_deep() -> Malformed:
-    return Malformed(f"nested deeper than {DEEPEST} levels: flatten the object")
+    return Malformed(f"nested deeper than {MAX_DEPTH} levels: flatten the object")

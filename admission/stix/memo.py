@@ -23,7 +23,7 @@ _MOST = 128
 its own; in our data 512 of them would be asked in vain no less often than 128."""
 
 
-def nested(subject: StixObject) -> StixObject:
+def nested_properties(subject: StixObject) -> StixObject:
     """The object's type, and those of its properties that are lists or dictionaries."""
     found = {"type": subject.get("type")}
     for name, value in subject.items():
@@ -34,7 +34,7 @@ def nested(subject: StixObject) -> StixObject:
     return found
 
 
-def in_nested(
+def memoize_nested(
     walk: Callable[[StixObject], Iterable[_T]],
 ) -> Callable[[StixObject], tuple[_T, ...]]:
     """What `walk` finds in `nested`, remembered for the next object that says the same there.
@@ -50,7 +50,7 @@ def in_nested(
         last, spelt = _last
         if last is not subject:
             spelt = _spelt(subject)
-        return known(spelt) if spelt else tuple(walk(nested(subject)))
+        return known(spelt) if spelt else tuple(walk(nested_properties(subject)))
 
     return found
 
@@ -59,7 +59,7 @@ def _spelt(subject: StixObject) -> bytes:
     """What is nested, as JSON; empty if it is too long, or cannot be written so."""
     global _last  # noqa: PLW0603
     try:
-        spelt = orjson.dumps(nested(subject))
+        spelt = orjson.dumps(nested_properties(subject))
     except (TypeError, RecursionError):  # a number beyond 64 bits, half a character
         spelt = b""
     if len(spelt) > _LONGEST:

@@ -21,7 +21,7 @@ from functools import lru_cache
 from typing import Any
 
 from tocsin.admission.model import Path, StixObject
-from tocsin.admission.stix.memo import in_nested
+from tocsin.admission.stix.memo import memoize_nested
 from tocsin.admission.stix.schemas import schemas
 
 _ADDRESSES = ("ipv4-addr", "ipv6-addr")
@@ -89,10 +89,10 @@ _TARGETS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 """By type and property.  SCO and SDO stand for every object of that kind."""
 
 
-def misdirected(kind: str, path: Path, target: str) -> str:
+def target_fault(kind: str, path: Path, target: str) -> str:
     """What a reference of an object of type `kind` should point at; empty if it does.
 
-    >>> misdirected("process", ("parent_ref",), "file")
+    >>> target_fault("process", ("parent_ref",), "file")
     'must point at process'
     """
     if path[0] in ("source_ref", "target_ref"):
@@ -120,7 +120,7 @@ def _class_of(kind: str) -> str:
     return "SCO" if schema.observable else "SDO"
 
 
-def pointers(subject: StixObject) -> Iterator[tuple[Path, object]]:
+def find_references(subject: StixObject) -> Iterator[tuple[Path, object]]:
     """Every reference with its place; of an observable, those in its parts and extensions too."""
     for name in [name for name in subject if "_ref" in name]:
         value = subject[name]
@@ -129,7 +129,7 @@ def pointers(subject: StixObject) -> Iterator[tuple[Path, object]]:
     yield from _inner(subject)
 
 
-@in_nested
+@memoize_nested
 def _inner(subject: StixObject) -> Iterator[tuple[Path, object]]:
     yield from _pointers(subject, ())
     if subject["type"] in _TARGETS:
@@ -158,10 +158,10 @@ def _inside(part: object, path: Path) -> Iterator[tuple[Path, object]]:
             yield from _inside(item, (*path, place))
 
 
-Resolve = Callable[[str], str | None]
+ResolveId = Callable[[str], str | None]
 """The public id for a source id; None if the audience has no such object."""
 
-NEEDED: dict[str, tuple[str, ...]] = {
+REQUIRED_REFERENCES: dict[str, tuple[str, ...]] = {
     "relationship": ("source_ref", "target_ref"),
     "sighting": ("sighting_of_ref",),
     "report": ("object_refs",),
@@ -175,7 +175,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Rewriting:
+class RewrittenReferences:
     """An object with its references rewritten."""
 
     object: StixObject
@@ -185,7 +185,7 @@ class Rewriting:
     """Those among them that the object needs; it cannot be published without."""
 
 
-def references(subject: StixObject) -> Iterator[str]:
+def referenced_ids(subject: StixObject) -> Iterator[str]:
     """Every id that the object refers to, markings and author included."""
     waiting: list[Any] = [subject]
     while waiting:
@@ -202,9 +202,9 @@ def references(subject: StixObject) -> Iterator[str]:
             waiting.extend(item for item in part if isinstance(item, dict | list))
 
 
-def needs(subject: StixObject, gone: Collection[str]) -> bool:
+def lacks_required_reference(subject: StixObject, gone: Collection[str]) -> bool:
     """Whether an object has lost all of something that it needs, given what is gone."""
-    for name in NEEDED.get(subject["type"], ()):
+    for name in REQUIRED_REFERENCES.get(subject["type"], ()):
         value = subject.get(name)
         targets = value if isinstance(value, list) else [value]
         if targets and all(target in gone for target in targets):
@@ -212,19 +212,19 @@ def needs(subject: StixObject, gone: Collection[str]) -> bool:
     return False
 
 
-def rewritten(subject: StixObject, resolve: Resolve) -> Rewriting:
+def rewrite_references(subject: StixObject, resolve: ResolveId) -> RewrittenReferences:
     """The object with every reference replaced by what `resolve` gives for it."""
     dropped: list[tuple[Path, str]] = []
     body = _walked(subject, resolve, (), dropped)
-    needed = NEEDED.get(subject["type"], ())
+    needed = REQUIRED_REFERENCES.get(subject["type"], ())
     lost = {path[0] for path, _ in dropped if path[0] in needed}
     empty = {name for name in lost if not body.get(name)}
     empty.add("object_marking_refs")  # nothing goes out without a marking that it came with
     missing = tuple(target for path, target in dropped if path[0] in empty)
-    return Rewriting(body, tuple(dropped), missing)
+    return RewrittenReferences(body, tuple(dropped), missing)
 
 
-def _walked(part: Any, resolve: Resolve, path: Path, dropped: list[tuple[Path, str]]) -> Any:
+def _walked(part: Any, resolve: ResolveId, path: Path, dropped: list[tuple[Path, str]]) -> Any:
     if isinstance(part, list):
         return [_walked(item, resolve, (*path, at), dropped) for at, item in enumerate(part)]
     if not isinstance(part, dict):
@@ -249,7 +249,7 @@ def _walked(part: Any, resolve: Resolve, path: Path, dropped: list[tuple[Path, s
 
 
 def _resolved(
-    targets: list[Any], resolve: Resolve, path: Path, dropped: list[tuple[Path, str]]
+    targets: list[Any], resolve: ResolveId, path: Path, dropped: list[tuple[Path, str]]
 ) -> list[str]:
     kept: dict[str, None] = {}
     for at, target in enumerate(targets):

@@ -12,10 +12,10 @@ from tocsin.admission.errors import Malformed
 from tocsin.admission.markings.selectors import drop_selectors, selects_items_of
 from tocsin.admission.model import Action, Finding, StixObject
 from tocsin.admission.observables.canonical_values import canonical_value
-from tocsin.admission.observables.hashes import hash_name, hash_tables
-from tocsin.admission.stix.memo import in_nested
+from tocsin.admission.observables.hashes import find_hash_tables, hash_name
+from tocsin.admission.stix.memo import memoize_nested
 from tocsin.admission.stix.schemas import Schema
-from tocsin.admission.stix.upgrade import upgraded
+from tocsin.admission.stix.upgrade import upgrade
 from tocsin.admission.timestamps import micros, stix_time, timestamp
 
 _MILLIS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
@@ -36,12 +36,12 @@ _SPELT = {"mac-addr": "value", "windows-registry-key": "key"}
 _AUTHOR = "created_by_ref"
 
 
-def mended(subject: StixObject, schema: Schema) -> tuple[StixObject, tuple[Finding, ...]]:
+def repair(subject: StixObject, schema: Schema) -> tuple[StixObject, tuple[Finding, ...]]:
     """The object as the schemas of STIX 2.1 want it, and what was done to it."""
     findings: list[Finding] = []
     changes: StixObject = {}
     if not schema.observable and subject.get("spec_version", "2.0") == "2.0":
-        subject = upgraded(subject)
+        subject = upgrade(subject)
         findings.append(_repaired("upgrade", "upgraded from STIX 2.0 to 2.1", ""))
     for repair in (_times, _lists, _values, _hashes):
         for name, value, finding in repair(subject, schema):
@@ -89,7 +89,7 @@ def _lists(subject: StixObject, schema: Schema) -> Iterator[_Change]:
         yield name, once, _repaired("duplicates", "said twice; once is enough", name)
 
 
-@in_nested
+@memoize_nested
 def _repeating(subject: StixObject) -> Iterator[str]:
     """The lists that say a word twice."""
     for name, value in subject.items():
@@ -116,11 +116,11 @@ def _hashes(subject: StixObject, schema: Schema) -> Iterator[_Change]:
         yield name, _named(subject[name]), _repaired("spelling", message, name)
 
 
-@in_nested
+@memoize_nested
 def _misnamed(subject: StixObject) -> Iterator[str]:
     for name in ("external_references", "extensions"):
         if name in subject:
-            tables = [table for _, table in hash_tables({name: subject[name]})]
+            tables = [table for _, table in find_hash_tables({name: subject[name]})]
             if any(hash_name(each) != each for table in tables for each in table):
                 yield name
 

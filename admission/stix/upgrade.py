@@ -11,7 +11,7 @@ from typing import Any
 
 from tocsin.admission.merge.identity import CONTRIBUTING_PROPERTIES, observable_id
 from tocsin.admission.model import StixObject
-from tocsin.admission.stix.references import references
+from tocsin.admission.stix.references import referenced_ids
 
 _TYPED_LABELS = {
     "indicator": "indicator_types",
@@ -38,10 +38,10 @@ _CONSENT = "ais-consent"
 _MOST_PARTS = 1_000
 
 
-def upgraded(subject: StixObject) -> StixObject:
+def upgrade(subject: StixObject) -> StixObject:
     """A STIX 2.0 object as STIX 2.1.
 
-    >>> upgraded({"type": "malware", "labels": ["worm"]})["malware_types"]
+    >>> upgrade({"type": "malware", "labels": ["worm"]})["malware_types"]
     ['worm']
     """
     newer = _retyped({**subject, "spec_version": "2.1"})
@@ -69,7 +69,7 @@ def _retyped(newer: StixObject) -> StixObject:
     return newer | ({typed: moved} if moved else {}) | ({"labels": kept} if kept else {})
 
 
-def parted(subject: StixObject) -> list[StixObject]:
+def split_observed_data(subject: StixObject) -> list[StixObject]:
     """An observed-data whose observables stand inside it, as one object and theirs.
 
     The first is the observed-data, with references in their place.  Whatever
@@ -132,7 +132,7 @@ class _Parts:
 
     def _within(self, core: StixObject) -> Iterator[str]:
         """The keys of the others to which it refers."""
-        return (target for target in references(core) if target in self._inside)
+        return (target for target in referenced_ids(core) if target in self._inside)
 
     def _own(self, key: str) -> str:
         spelt = hashlib.sha256(f"{self._owner}\n{key}".encode()).digest()

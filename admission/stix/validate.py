@@ -26,13 +26,13 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.observables import syntax
 from tocsin.admission.observables.extract import extract_observables
-from tocsin.admission.observables.hashes import hash_fault, hash_faults
+from tocsin.admission.observables.hashes import find_hash_faults, hash_fault
 from tocsin.admission.patterns import languages
-from tocsin.admission.patterns.canonical import canonical
+from tocsin.admission.patterns.canonical import canonical_pattern
 from tocsin.admission.policy import Policy
-from tocsin.admission.stix.custom_properties import cut, undefined
-from tocsin.admission.stix.references import misdirected, pointers
-from tocsin.admission.stix.repair import mended
+from tocsin.admission.stix.custom_properties import find_undefined_properties, remove_properties
+from tocsin.admission.stix.references import find_references, target_fault
+from tocsin.admission.stix.repair import repair
 from tocsin.admission.stix.schemas import Schema, schema_for, schemas
 from tocsin.admission.timestamps import micros
 
@@ -100,7 +100,7 @@ def _checked(
 ) -> Candidate:
     """The candidate by its schema; `mode` says what becomes of properties that it does not name."""
     schema = schema_for(subject)
-    subject, repairs = mended(subject, schema)
+    subject, repairs = repair(subject, schema)
     subject, stripped = _within(subject, schema, mode)
     faults = tuple(islice(_faults(subject, schema, policy, now), _MOST_FAULTS))
     findings = (*repairs, *stripped, *(faults or _notes(subject)))
@@ -146,7 +146,7 @@ def _within(
     extensions = subject.get("extensions")
     if isinstance(extensions, dict) and subject["type"] not in _EXTENDING:
         foreign += (("extensions", name) for name in extensions.keys() - schema.extensions)
-    foreign += (path for path in undefined(subject) if path[:1] not in foreign)
+    foreign += (path for path in find_undefined_properties(subject) if path[:1] not in foreign)
     if not foreign:
         return subject, ()
     action = Action.REFUSED if mode == "refuse" else Action.STRIPPED
@@ -156,7 +156,7 @@ def _within(
         for path in foreign
     )
     if mode != "refuse":
-        smaller = cut(subject, foreign)
+        smaller = remove_properties(subject, foreign)
         if smaller.get("extensions") == {}:
             del smaller["extensions"]
         subject = selectors.drop_selectors(
@@ -193,11 +193,11 @@ def _schema_faults(subject: StixObject, schema: Schema) -> Iterator[Finding]:
 def _value_faults(subject: StixObject, schema: Schema, policy: Policy) -> Iterator[Finding]:
     for path, message in selectors.find_marking_errors(subject):
         yield _fault("selectors", message, format_path(path))
-    for path, message in hash_faults(subject):
+    for path, message in find_hash_faults(subject):
         yield _fault("hashes", message, format_path(path))
     if subject["type"] == "indicator":
         yield from _pattern_faults(subject, policy)
-    elif schema.observable and (found := syntax.value_fault(subject)):
+    elif schema.observable and (found := syntax.find_value_fault(subject)):
         yield _fault("value", found[1], found[0])
 
 
@@ -271,11 +271,11 @@ def _times(subject: StixObject, schema: Schema) -> Iterator[tuple[str, str]]:
 
 
 def _reference_faults(subject: StixObject) -> Iterator[Finding]:
-    for path, target in pointers(subject):
+    for path, target in find_references(subject):
         if not isinstance(target, str) or len(target) > _LONGEST_ID or not _is_id(target):
             yield _fault("references", "not the id of a STIX object", format_path(path))
             continue
-        fault = misdirected(subject["type"], path, target.partition("--")[0])
+        fault = target_fault(subject["type"], path, target.partition("--")[0])
         if not fault and target == subject["id"] and path[0] in _MARKINGS:
             fault = "a marking cannot mark itself"
         if fault:
@@ -294,8 +294,8 @@ def _pattern_faults(subject: StixObject, policy: Policy) -> Iterator[Finding]:
         yield _fault("pattern", f"the pattern is longer than {most} characters", "pattern")
     elif language == "stix":
         yield from _stix_faults(subject)
-    elif language in languages.KNOWN:
-        if fault := languages.fault(language, pattern):
+    elif language in languages.LANGUAGES:
+        if fault := languages.find_fault(language, pattern):
             yield _fault("pattern", fault, "pattern")
     elif policy.unknown_patterns == "refuse":
         message = "patterns in this language are not taken"
@@ -304,7 +304,7 @@ def _pattern_faults(subject: StixObject, policy: Policy) -> Iterator[Finding]:
 
 def _stix_faults(subject: StixObject) -> Iterator[Finding]:
     try:
-        canonical(subject["pattern"])  # not only its grammar: normalising it must not fail
+        canonical_pattern(subject["pattern"])  # not only its grammar: normalising it must not fail
     except Malformed as error:
         yield _fault("pattern", str(error), "pattern")
         return
@@ -322,8 +322,8 @@ def _notes(subject: StixObject) -> tuple[Finding, ...]:
     if subject["type"] != "indicator" or subject["pattern_type"] == "stix":
         return ()
     language = subject["pattern_type"]
-    if language in languages.KNOWN:
-        note = languages.doubts(language, subject["pattern"])
+    if language in languages.LANGUAGES:
+        note = languages.find_warning(language, subject["pattern"])
     else:
         note = "a pattern in this language cannot be checked here; kept as it is"
     return (Finding("validate", "pattern", Action.NOTED, note, "pattern"),) if note else ()

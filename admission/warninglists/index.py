@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tocsin.admission.model import WarninglistHit, Warninglists
-from tocsin.admission.warninglists.packed_list import Listed, Place, packed
+from tocsin.admission.warninglists.packed_list import Network, PackedList, pack
 
 
 class Reach(Enum):
@@ -38,7 +38,7 @@ class Reach(Enum):
     WITHIN = "within"  # shared by good and bad alike: never exactly, only with less weight
 
 
-COUNTED: Mapping[str, Reach] = {
+LIST_REACH: Mapping[str, Reach] = {
     **dict.fromkeys(
         (
             *("alexa", "cisco_top1000", "moz-top500", "tranco10k"),
@@ -98,7 +98,7 @@ _ADDRESSES = frozenset(("ipv4-addr", "ipv6-addr"))
 _DIGESTS = frozenset(("file", "artifact", "x509-certificate"))
 
 
-class Lists:
+class WarningLists:
     """An index over warning lists; see `tocsin.admission.model.Warninglists`.
 
     Host names are walked up label by label, addresses looked up once: no question
@@ -110,14 +110,14 @@ class Lists:
         self._read(_packed(lists))
 
     @classmethod
-    def of(cls, block: bytes | memoryview) -> Lists:
+    def of(cls, block: bytes | memoryview) -> WarningLists:
         """The index that lies in a block.  Raises ValueError if that is none."""
         made = cls.__new__(cls)
         made._read(block)
         return made
 
     def _read(self, block: bytes | memoryview) -> None:
-        self._listed = Listed(block)
+        self._listed = PackedList(block)
         self._lists = [(name, Reach(reach)) for name, reach in self._listed.about]
 
     def hits(self, kind: str, value: str) -> tuple[WarninglistHit, ...]:
@@ -158,10 +158,10 @@ class Lists:
 
 
 def _packed(lists: Iterable[tuple[str, Reach, Iterable[str]]]) -> bytes:
-    """The lists as a block for `Lists.of`."""
+    """The lists as a block for `WarningLists.of`."""
     about: list[tuple[str, str]] = []
     values: dict[str, tuple[int, ...]] = {}
-    networks: dict[Place, tuple[int, ...]] = {}
+    networks: dict[Network, tuple[int, ...]] = {}
     for number, (name, reach, entries) in enumerate(lists):
         about.append((name, reach.value))
         for entry in entries:
@@ -171,7 +171,7 @@ def _packed(lists: Iterable[tuple[str, Reach, Iterable[str]]]) -> bytes:
                 values[value] = (*values.get(value, ()), number)
             else:
                 networks[place] = (*networks.get(place, ()), number)
-    return packed(about, values, networks)
+    return pack(about, values, networks)
 
 
 class _List(msgspec.Struct):
@@ -179,7 +179,7 @@ class _List(msgspec.Struct):
     entries: list[str] = msgspec.field(name="list")
 
 
-class WithOwn:
+class WithExclusions:
     """Warning lists with the hub's own before them; see `tocsin.admission.model.Warninglists`."""
 
     def __init__(self, own: Iterable[tuple[str, str, str]], others: Warninglists) -> None:
@@ -194,12 +194,16 @@ class WithOwn:
         if reason is None:
             return found
         return (
-            WarninglistHit(f"{OWN}: {reason}" if reason else OWN, exact=True, excluded=True),
+            WarninglistHit(
+                f"{EXCLUSION_LIST}: {reason}" if reason else EXCLUSION_LIST,
+                exact=True,
+                excluded=True,
+            ),
             *found,
         )
 
 
-OWN = "this hub's own"
+EXCLUSION_LIST = "this hub's own"
 """What the hub's own list is called where its reason is shown."""
 
 
@@ -208,22 +212,24 @@ def _own_kind(kind: str) -> str:
     return "file" if kind in _DIGESTS else kind
 
 
-Keep = Callable[[str, Callable[[], bytes]], bytes | memoryview]
+KeepBytes = Callable[[str, Callable[[], bytes]], bytes | memoryview]
 """Gives the bytes kept under a name, or makes and keeps them."""
 
 
-def load(names: Collection[str] | None = None, keep: Keep = lambda _, make: make()) -> Lists:
+def load_warning_lists(
+    names: Collection[str] | None = None, keep: KeepBytes = lambda _, make: make()
+) -> WarningLists:
     """The warning lists that count, or those of them that are named, from the package's files.
 
     To index them takes a few tenths of a second and `keep` saves it: all processes that
     keep in one place share the index, and with it the memory.
     """
-    wanted = COUNTED if names is None else {name: COUNTED[name] for name in names}
+    wanted = LIST_REACH if names is None else {name: LIST_REACH[name] for name in names}
     block = keep(f"warning-lists-{_state(wanted)}", lambda: _packed(_read(wanted)))
     try:
-        return Lists.of(block)
+        return WarningLists.of(block)
     except ValueError:  # spoilt where it was kept
-        return Lists(_read(wanted))
+        return WarningLists(_read(wanted))
 
 
 def _state(wanted: Mapping[str, Reach]) -> str:
@@ -257,7 +263,7 @@ def _folder() -> Path:
     return Path(package.origin).parent / "data" / "misp-warninglists" / "lists"
 
 
-def _place(text: str) -> Place | None:
+def _place(text: str) -> Network | None:
     """The version, prefix length and first address that a text names; None if it is a name."""
     if ":" not in text and not text[-1:].isdigit():
         return None

@@ -16,9 +16,9 @@ from itertools import pairwise
 from typing import Any, Literal
 from zlib import crc32
 
-Place = tuple[int, int, int]
+Network = tuple[int, int, int]
 """A network: IP version, prefix length, first address as a number."""
-Names = tuple[int, ...]
+ListNumbers = tuple[int, ...]
 """Numbers of lists."""
 Cover = tuple[tuple[int, int], ...]
 """Lists that name an address, each with the prefix length at which it does."""
@@ -30,10 +30,12 @@ _CODES: Mapping[str, Literal["B", "I", "Q"]] = {
 _HALF, _LOW = 64, 2**64 - 1
 
 
-def packed(about: object, values: Mapping[str, Names], networks: Mapping[Place, Names]) -> bytes:
+def pack(
+    about: object, values: Mapping[str, ListNumbers], networks: Mapping[Network, ListNumbers]
+) -> bytes:
     """The block for values and networks, each with the numbers of the lists that name it.
 
-    `about` is any JSON value; `Listed.about` gives it back.
+    `about` is any JSON value; `PackedList.about` gives it back.
     """
     seen: dict[Any, int] = {}
     parts = {**_values(values, seen), **_networks(networks, seen)}
@@ -46,7 +48,7 @@ def packed(about: object, values: Mapping[str, Names], networks: Mapping[Place, 
     return b"".join((array("Q", [len(header)]).tobytes(), header, *rest))
 
 
-class Listed:
+class PackedList:
     """A block that answers."""
 
     def __init__(self, block: bytes | memoryview) -> None:
@@ -68,19 +70,19 @@ class Listed:
             for members in sets
         ]
 
-    def names(self, value: str) -> Names:
+    def names(self, value: str) -> ListNumbers:
         """The lists that name a value."""
         wanted = value.encode("utf-8", "surrogatepass")
         total = crc32(wanted)
         at = bisect_left(self._sums, total)
         while at < len(self._sums) and self._sums[at] == total:
             if self._text[self._ends[at - 1] if at else 0 : self._ends[at]] == wanted:
-                found: Names = self._sets[self._named[at]]
+                found: ListNumbers = self._sets[self._named[at]]
                 return found
             at += 1
         return ()
 
-    def covers(self, place: Place) -> Iterator[tuple[int, int]]:
+    def covers(self, place: Network) -> Iterator[tuple[int, int]]:
         """The lists that name a network in which all of `place` lies; its prefix length."""
         version, length, at = place
         if version == 4:
@@ -93,7 +95,7 @@ class Listed:
         return ((number, wide) for number, wide in self._sets[cover] if wide <= length)
 
 
-def _values(values: Mapping[str, Names], seen: dict[Any, int]) -> dict[str, array[int]]:
+def _values(values: Mapping[str, ListNumbers], seen: dict[Any, int]) -> dict[str, array[int]]:
     encoded = ((value.encode("utf-8", "surrogatepass"), names) for value, names in values.items())
     ordered = sorted((crc32(text), text, names) for text, names in encoded)
     found = {name: array(_CODES[name]) for name in ("sums", "ends", "named", "text")}
@@ -105,7 +107,9 @@ def _values(values: Mapping[str, Names], seen: dict[Any, int]) -> dict[str, arra
     return found
 
 
-def _networks(networks: Mapping[Place, Names], seen: dict[Any, int]) -> dict[str, array[int]]:
+def _networks(
+    networks: Mapping[Network, ListNumbers], seen: dict[Any, int]
+) -> dict[str, array[int]]:
     found = {name: array(_CODES[name]) for name in ("v4", "v4covers", "high", "low", "v6covers")}
     for version, bits in ((4, 32), (6, 128)):
         own = {place[1:]: names for place, names in networks.items() if place[0] == version}
@@ -119,7 +123,9 @@ def _networks(networks: Mapping[Place, Names], seen: dict[Any, int]) -> dict[str
     return found
 
 
-def _stretches(networks: Mapping[tuple[int, int], Names], bits: int) -> Iterable[tuple[int, Cover]]:
+def _stretches(
+    networks: Mapping[tuple[int, int], ListNumbers], bits: int
+) -> Iterable[tuple[int, Cover]]:
     """Where a stretch of addresses begins that the same networks cover, from address 0 on.
 
     Networks never overlap but one lies in another, so the open ones form a stack.

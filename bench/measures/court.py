@@ -15,7 +15,7 @@ from tocsin.admission.model import (
     Warninglists,
 )
 from tocsin.admission.policy import Policy
-from tocsin.admission.warninglists.index import load
+from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.config import policy_text
 
 NOW = 1_790_000_000_000_000
@@ -31,7 +31,7 @@ def policy() -> Policy:
 
 @cache
 def lists() -> Warninglists:
-    return load()
+    return load_warning_lists()
 
 
 def judged(candidates: Iterable[Candidate]) -> list[Candidate]:

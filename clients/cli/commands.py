@@ -24,7 +24,7 @@ from tocsin.admission.errors import (
 from tocsin.admission.model import Tlp
 from tocsin.admission.stix import schemas
 from tocsin.admission.timestamps import micros
-from tocsin.admission.warninglists.index import load
+from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.clients.check import (
     Checker,
     File,
@@ -173,7 +173,7 @@ def _previews(arguments: argparse.Namespace, settings: ClientSettings) -> list[P
         ]
     policy = parse_policy(policy_text(settings.policy), settings.policy)
     settings = msgspec.structs.replace(settings, default_tlp=tlp)
-    checker = Checker(settings, policy, load(keep=load_or_build))
+    checker = Checker(settings, policy, load_warning_lists(keep=load_or_build))
     return [file if isinstance(file, Preview) else checker.preview(file, now) for file in files]
 
 

@@ -30,9 +30,9 @@ from tocsin.admission.model import (
     Warninglists,
 )
 from tocsin.admission.policy import Policy
-from tocsin.admission.stix.history_extension import claims
-from tocsin.admission.stix.ijson import divisible, strict
-from tocsin.admission.warninglists.index import WithOwn
+from tocsin.admission.stix.history_extension import claims_hub_authorship
+from tocsin.admission.stix.ijson import parse_object, replace_lone_surrogates
+from tocsin.admission.warninglists.index import WithExclusions
 from tocsin.server.model import (
     CollectionKind,
     Exclusion,
@@ -66,14 +66,14 @@ def split(raw: bytes) -> list[bytes]:
     try:
         envelope = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
     except msgspec.DecodeError:
-        envelope = msgspec.json.decode(divisible(raw), type=dict[str, msgspec.Raw])
+        envelope = msgspec.json.decode(replace_lone_surrogates(raw), type=dict[str, msgspec.Raw])
     return [bytes(one) for one in msgspec.json.decode(envelope["objects"], type=list[msgspec.Raw])]
 
 
 def candidate_of(index: int, raw: bytes) -> Candidate:
     """One object as a candidate; refused if it cannot be read.  ACS markings keep their bytes."""
     try:
-        subject = strict(raw)
+        subject = parse_object(raw)
     except Malformed as error:
         fault = Finding("validate", "format", Action.REFUSED, str(error))
         return Candidate(index, None).refuse(fault)
@@ -143,7 +143,9 @@ class Examining:
         defined = self._defined(partner, candidates)
         examiner = Pipeline(rules.policy, submitter, benign, waived, defined)
         hub = self._publisher.config.hub
-        candidates = [replace(each, from_hub=claims(each.object, hub)) for each in candidates]
+        candidates = [
+            replace(each, from_hub=claims_hub_authorship(each.object, hub)) for each in candidates
+        ]
         examined = examiner.examine(candidates, now)
         authors = examiner.find_authors(candidates) | {hub}
         return Batch(
@@ -179,7 +181,7 @@ class Examining:
         before, joined = self._lists
         if own is not before:
             entries = ((each.type, each.value, each.reason) for each in own)
-            joined = WithOwn(entries, self._rules.lists)
+            joined = WithExclusions(entries, self._rules.lists)
             self._lists = (own, joined)
         return revision, joined
 

@@ -18,7 +18,7 @@ from tocsin.admission.model import (
     StixObject,
     Verdict,
 )
-from tocsin.admission.stix.ijson import strict
+from tocsin.admission.stix.ijson import parse_object
 from tocsin.admission.timestamps import micros
 from tocsin.server.index_terms import index_terms, strictest_tlp, visibility
 from tocsin.server.model import (
@@ -59,7 +59,7 @@ def posting(raw: bytes) -> NewEntry:
 
     Raises Malformed if it would poison the collection.
     """
-    subject = strict(raw)
+    subject = parse_object(raw)
     kind, name = subject.get("type"), subject.get("id")
     found = _ID.fullmatch(name) if isinstance(name, str) else None
     if not isinstance(kind, str) or found is None or found[1].lower() != kind:
@@ -116,7 +116,7 @@ def _refused(index: int, raw: bytes, message: str) -> Record:
     finding = Finding("validate", "format", Action.REFUSED, message)
     name = version = ""
     try:
-        subject = strict(raw)
+        subject = parse_object(raw)
     except Malformed:
         subject = {}  # too broken to have an id; the record's index tells which it was
     if isinstance(subject.get("id"), str):

@@ -20,7 +20,7 @@ from tocsin.admission.model import (
     Finding,
     Verdict,
 )
-from tocsin.admission.stix.references import Rewriting
+from tocsin.admission.stix.references import RewrittenReferences
 from tocsin.server.model import (
     Partner,
     Record,
@@ -36,7 +36,7 @@ MOST = 20
 _DECIDING = (Action.HELD, Action.REFUSED)
 
 
-def explain_dropped_references(rewriting: Rewriting) -> list[Finding]:
+def explain_dropped_references(rewriting: RewrittenReferences) -> list[Finding]:
     """One finding for each property, however many references it lost."""
     lost = Counter(str(path[0]) for path, _ in rewriting.dropped)
     return [

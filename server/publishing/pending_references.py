@@ -22,7 +22,7 @@ from tocsin.admission.model import (
     StixObject,
     Tlp,
 )
-from tocsin.admission.stix.references import Rewriting, references
+from tocsin.admission.stix.references import RewrittenReferences, referenced_ids
 from tocsin.server.model import ArrivedIds, PendingReferences, PublicObject
 from tocsin.server.publishing.public_ids import GONE, PublicRef, resolve_layers
 from tocsin.server.publishing.public_objects import add_contribution
@@ -142,7 +142,7 @@ def _complete(work: UnitOfWork, wait: PendingReferences) -> PendingReferences:
             and mine.unresolved_layers
         ):
             targets = {
-                target for _, layer in mine.unresolved_layers for target in references(layer)
+                target for _, layer in mine.unresolved_layers for target in referenced_ids(layer)
             }
             known = look_up_references(work, wait.partner, wait.max_tlp, targets)
             new, more = resolve_contribution(mine, mine.unresolved_layers, known)
@@ -162,7 +162,7 @@ def _parts(public: PublicObject) -> tuple[tuple[Tlp, str], ...]:
     return tuple(dict.fromkeys(parts))
 
 
-def _draft(layers: Sequence[Layer], rewriting: Rewriting) -> tuple[Layer, ...]:
+def _draft(layers: Sequence[Layer], rewriting: RewrittenReferences) -> tuple[Layer, ...]:
     """The layers without those references from which the object's own id followed."""
     makers = contributing_properties(rewriting.object["type"])
     lost = {path[0] for path, _ in rewriting.dropped if path[0] in makers}

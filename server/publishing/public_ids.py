@@ -34,11 +34,11 @@ from tocsin.admission.model import (
     Verdict,
 )
 from tocsin.admission.stix.references import (
-    NEEDED,
-    Rewriting,
-    needs,
-    references,
-    rewritten,
+    REQUIRED_REFERENCES,
+    RewrittenReferences,
+    lacks_required_reference,
+    referenced_ids,
+    rewrite_references,
 )
 from tocsin.admission.timestamps import micros
 
@@ -62,7 +62,7 @@ class ResolvedCandidate:
     """Its object, level and scope are those that will be published."""
     id: str
     key: str
-    rewriting: Rewriting
+    rewriting: RewrittenReferences
     fuller: tuple[Layer, ...] = ()
     """What stricter levels see of it, rewritten."""
 
@@ -118,7 +118,7 @@ class PublicIds:
             raise ValueError("only a candidate that came through admission can be resolved")
         if candidate.raw:
             return ResolvedCandidate(
-                candidate, str(candidate.source_id), candidate.key, Rewriting(subject)
+                candidate, str(candidate.source_id), candidate.key, RewrittenReferences(subject)
             )
         rewriting, fuller = resolve_layers(_layers(candidate), known)
         kind = subject["type"]
@@ -163,7 +163,7 @@ class PublicIds:
 
 def resolve_layers(
     layers: Sequence[Layer], known: Mapping[str, PublicRef]
-) -> tuple[Rewriting, tuple[Layer, ...]]:
+) -> tuple[RewrittenReferences, tuple[Layer, ...]]:
     """The first layer with public ids, and the fuller ones.
 
     A stricter level sees more of the references, except of an observable, whose id follows
@@ -186,14 +186,14 @@ def resolve_layers(
     return rewriting, tuple(fuller)
 
 
-def _rewrite(subject: StixObject, tlp: Tlp, known: Mapping[str, PublicRef]) -> Rewriting:
+def _rewrite(subject: StixObject, tlp: Tlp, known: Mapping[str, PublicRef]) -> RewrittenReferences:
     def resolve(target: str) -> str | None:
         if target in TLP_DEFINITIONS:
             return target
         found = known.get(target)
         return found.id or None if found is not None and found.tlp <= tlp else None
 
-    rewriting = rewritten(subject, resolve)
+    rewriting = rewrite_references(subject, resolve)
     if not rewriting.dropped:
         return rewriting
     makers = contributing_properties(subject["type"])
@@ -218,7 +218,9 @@ def sort_by_references(candidates: Sequence[Candidate]) -> list[Candidate]:
             ordered.setdefault(candidate.index, waiting.pop())
             continue
         entered.add(candidate.index)
-        targets = {target for layer in objects_by_level(candidate) for target in references(layer)}
+        targets = {
+            target for layer in objects_by_level(candidate) for target in referenced_ids(layer)
+        }
         below = [each for target in sorted(targets) for each in reversed(by_id.get(target, []))]
         waiting += [each for each in below if each.index not in entered]
     return list(ordered.values())
@@ -240,7 +242,11 @@ def _prune(candidates: Sequence[Candidate], known: dict[str, PublicRef]) -> None
     there = {str(c.source_id): c.object for c in sent if c.is_open and c.object is not None}
     gone = {str(c.source_id) for c in sent} - known.keys()
     while gone:
-        lost = {name for name, subject in there.items() if name in known and needs(subject, gone)}
+        lost = {
+            name
+            for name, subject in there.items()
+            if name in known and lacks_required_reference(subject, gone)
+        }
         for name in lost:
             del known[name]
         gone = gone | lost if lost else set()
@@ -316,7 +322,7 @@ def _marked(subject: StixObject, level: Tlp) -> StixObject:
 
 def _level_of_members(subject: StixObject, known: Mapping[str, PublicRef]) -> Tlp:
     """The level below which none of the objects that it lists is seen, if all have arrived."""
-    listed = subject.get("object_refs", ()) if subject["type"] in NEEDED else ()
+    listed = subject.get("object_refs", ()) if subject["type"] in REQUIRED_REFERENCES else ()
     members = [known.get(target) for target in listed]
     if not members or not all(members):
         return Tlp.CLEAR

@@ -21,8 +21,8 @@ from tocsin.admission.model import (
     Tlp,
     Verdict,
 )
-from tocsin.admission.stix.history_extension import author, extension_definition
-from tocsin.admission.stix.references import references
+from tocsin.admission.stix.history_extension import extension_author, extension_definition
+from tocsin.admission.stix.references import referenced_ids
 from tocsin.server.model import (
     ArrivedIds,
     Collection,
@@ -167,7 +167,7 @@ class Publisher:
         """What readers need in every feed: the hub's identity, TLP definitions, its extension."""
         for feed in self.config.feeds():
             levels = [tlp_definition(tlp) for tlp in Tlp if tlp <= feed.max_tlp]
-            extension = (author(), extension_definition())
+            extension = (extension_author(), extension_definition())
             every = (self.config.identity, *levels, *extension)
             txn.publish(feed.id, [new_entry(each, Tlp.CLEAR) for each in every], replace=True)
 
@@ -288,7 +288,7 @@ def _load(work: UnitOfWork, batch: Batch) -> _SourceIds:
     """Read the partner's ids, those that it references, and their objects, in one find each."""
     own = {c.source_id for c in batch.candidates if c.source_id} | batch.authors
     layers = [layer for c in batch.candidates if c.is_open for layer in objects_by_level(c)]
-    outside = {target for layer in layers for target in references(layer)} - batch.refs.keys()
+    outside = {target for layer in layers for target in referenced_ids(layer)} - batch.refs.keys()
     outside -= TLP_DEFINITIONS
     partner = batch.partner.slug
     found = work.txn.find_public_ids(partner, own | outside | set(map(_revocation, own)))

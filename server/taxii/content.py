@@ -32,8 +32,8 @@ from tocsin.admission.errors import (
     Malformed,
     NotAcceptable,
     TooLarge,
-    WrongCoding,
-    WrongMediaType,
+    UnsupportedCoding,
+    UnsupportedMediaType,
 )
 
 GZIP, ZSTD = "gzip", "zstd"
@@ -85,7 +85,7 @@ def of_body(header: str | None) -> str:
     if coding in ("", _IDENTITY):
         return ""
     if coding != GZIP:
-        raise WrongCoding("send the body as it is, or with Content-Encoding: gzip")
+        raise UnsupportedCoding("send the body as it is, or with Content-Encoding: gzip")
     return coding
 
 
@@ -232,4 +232,4 @@ def content_type(header: str | None) -> None:
         or options.get("version", VERSION) != VERSION
         or options.get("charset", "utf-8").lower() not in ("utf-8", "utf8")
     ):
-        raise WrongMediaType(f"send an envelope as Content-Type: {MEDIA_TYPE}")
+        raise UnsupportedMediaType(f"send an envelope as Content-Type: {MEDIA_TYPE}")

@@ -18,9 +18,9 @@ from werkzeug.wrappers import Response as AnyResponse
 from tocsin.admission.errors import (
     NotAuthenticated,
     ShareError,
-    TooOften,
+    TooManyRequests,
     Unavailable,
-    WrongCoding,
+    UnsupportedCoding,
 )
 from tocsin.server.auth import AuthScheme
 from tocsin.server.taxii import content, etags, resources
@@ -140,9 +140,9 @@ def _advice(error: ShareError) -> dict[str, str]:
     """When to try again, or how else to send."""
     if isinstance(error, Unavailable):
         return {"Retry-After": _RETRY_AFTER}
-    if isinstance(error, TooOften):
+    if isinstance(error, TooManyRequests):
         return {"Retry-After": str(error.seconds)}
-    return {"Accept-Encoding": content.TAKEN} if isinstance(error, WrongCoding) else {}
+    return {"Accept-Encoding": content.TAKEN} if isinstance(error, UnsupportedCoding) else {}
 
 
 def _recognise(response: AnyResponse, wanted: str) -> None:

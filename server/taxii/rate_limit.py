@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tocsin.admission.errors import TooOften
+from tocsin.admission.errors import TooManyRequests
 
 WINDOW = 60
 """Seconds in which an empty allowance fills."""
@@ -59,7 +59,7 @@ class Rates:
                 self._full[account] = now + missing
                 return
         seconds = math.ceil(missing - WINDOW)
-        raise TooOften(
+        raise TooManyRequests(
             f"this account may ask {self._quota} times a minute; ask again in {seconds} s, "
             "and for larger pages or with Prefer: wait instead of often",
             seconds,

@@ -21,13 +21,13 @@ from tocsin.admission.errors import (
     NotFound,
     ShareError,
     TooLarge,
-    TooOften,
+    TooManyRequests,
     Unavailable,
     Unprocessable,
-    WrongCoding,
-    WrongMediaType,
+    UnsupportedCoding,
+    UnsupportedMediaType,
 )
-from tocsin.admission.stix.ijson import divisible
+from tocsin.admission.stix.ijson import replace_lone_surrogates
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.server.model import (
     Collection,
@@ -51,10 +51,10 @@ HTTP_STATUS: dict[type[ShareError], HTTPStatus] = {
     NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     Conflict: HTTPStatus.CONFLICT,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    WrongMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    WrongCoding: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    UnsupportedCoding: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     Unprocessable: HTTPStatus.UNPROCESSABLE_ENTITY,
-    TooOften: HTTPStatus.TOO_MANY_REQUESTS,
+    TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     ShareError: HTTPStatus.BAD_REQUEST,
 }
@@ -362,7 +362,7 @@ def _decoded_top(body: bytes) -> dict[_Name, msgspec.Raw]:
         _well_formed(body)
         raise Unprocessable("not an envelope: the body must be a JSON object") from error
     except msgspec.DecodeError as error:
-        whole = divisible(body)
+        whole = replace_lone_surrogates(body)
         if whole != body:
             return _decoded_top(whole)
         raise Malformed(f"the body is not JSON: {error}") from error

@@ -7,7 +7,7 @@ from support.stix_objects import made
 
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.model import Candidate, Submitter
-from tocsin.admission.warninglists.index import Lists
+from tocsin.admission.warninglists.index import WarningLists
 from tocsin.config import policy_text
 
 KEEPING = policy_text(None).replace('custom_properties = "strip"', 'custom_properties = "keep"')
@@ -18,7 +18,7 @@ LONG = 200_000
 
 def examined(subjects):
     candidates = [Candidate(index, subject) for index, subject in enumerate(subjects)]
-    return Pipeline(parse_policy(KEEPING), Submitter(), Lists([])).examine(candidates, NOW)
+    return Pipeline(parse_policy(KEEPING), Submitter(), WarningLists([])).examine(candidates, NOW)
 
 
 def long(number):

@@ -29,13 +29,13 @@ from tocsin.admission.markings.granular import join_layers
 from tocsin.admission.model import Candidate, Tlp
 from tocsin.admission.normalise import DefaultTlp, normalise
 from tocsin.admission.stix.validate import validate
-from tocsin.admission.warninglists.index import Lists
+from tocsin.admission.warninglists.index import WarningLists
 
 EXAMPLES = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "40"))
 many = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 TERMS = (*QUUX.terms, *VEXIL.terms)
 EXAMINERS = {
-    each.slug: Pipeline(POLICY, replace(each.submitter(), terms=TERMS), Lists([]))
+    each.slug: Pipeline(POLICY, replace(each.submitter(), terms=TERMS), WarningLists([]))
     for each in (QUUX, VEXIL)
 }
 any_submission = st.sampled_from(sorted(EXAMINERS)).flatmap(submissions)

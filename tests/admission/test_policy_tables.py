@@ -12,7 +12,7 @@ from tocsin.admission.merge.decay import decay_confidence, half_life
 from tocsin.admission.model import Candidate, Submitter, Verdict
 from tocsin.admission.policy import _TABLES
 from tocsin.admission.timestamps import DAY, stix_time
-from tocsin.admission.warninglists.index import Lists
+from tocsin.admission.warninglists.index import WarningLists
 from tocsin.config import policy_text
 
 NOW = 1_790_000_000_000_000
@@ -50,7 +50,7 @@ def policy(setting, value):
 @pytest.mark.parametrize(("setting", "value", "subject", "outcome"), TRIED)
 def test_what_is_accepted_and_how_long_it_may_be(setting, value, subject, outcome):
     candidate = Candidate(0, subject, subject["id"], subject["modified"])
-    examiner = Pipeline(policy(setting, value), Submitter(), Lists([]))
+    examiner = Pipeline(policy(setting, value), Submitter(), WarningLists([]))
     [told] = examiner.examine([candidate], NOW)
     actions = {finding.action.value for finding in told.findings if finding.stage == "validate"}
     assert (told.verdict is Verdict.REFUSED) == (outcome == "refused") == ("refused" in actions)

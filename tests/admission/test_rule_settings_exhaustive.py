@@ -23,7 +23,7 @@ from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.model import Candidate, Submitter, Verdict
 from tocsin.admission.rules import _listed, defaults, names
 from tocsin.admission.stix.schemas import schema_for
-from tocsin.admission.warninglists.index import Lists, Reach
+from tocsin.admission.warninglists.index import Reach, WarningLists
 from tocsin.config import policy_text
 
 NOW = 1_790_000_000_000_000
@@ -32,7 +32,7 @@ ACME = Submitter(
     names=("ACME Corp",),
     terms=("acme.example", "45.12.0.0/16", "acmewidget.com"),
 )
-LISTS = Lists([("resolvers", Reach.EXACT, ["9.9.9.9"])])
+LISTS = WarningLists([("resolvers", Reach.EXACT, ["9.9.9.9"])])
 KEEPING = (
     policy_text(None)
     .replace('custom_properties = "strip"', 'custom_properties = "keep"')

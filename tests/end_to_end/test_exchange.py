@@ -18,7 +18,7 @@ from support.hub import (
 )
 
 from tocsin.admission.model import Consent, Tlp
-from tocsin.admission.stix.history_extension import AUTHOR, EXTENSION
+from tocsin.admission.stix.history_extension import AUTHOR_ID, EXTENSION_ID
 from tocsin.server.model import Partner
 from tocsin.server.store import Store
 
@@ -344,7 +344,7 @@ class TestMarkings:
 
     def test_the_definitions_that_readers_need_are_in_the_feed(self, hub):
         found = hub.ask("collections/green/objects/").json["objects"]
-        assert [o["id"] for o in found] == [hub.identity, CLEAR, GREEN, AUTHOR, EXTENSION]
+        assert [o["id"] for o in found] == [hub.identity, CLEAR, GREEN, AUTHOR_ID, EXTENSION_ID]
 
     def test_a_statement_goes_with_the_objects_that_carry_it(self, hub):
         statement = {

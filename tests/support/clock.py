@@ -7,7 +7,7 @@ from typing import Any
 
 from support.hub import HubInProcess, Object, sdo
 
-from tocsin.admission.stix.history_extension import EXTENSION
+from tocsin.admission.stix.history_extension import EXTENSION_ID
 from tocsin.admission.timestamps import DAY, stix_time
 from tocsin.server.model import Partner
 from tocsin.server.publishing.public_objects import HOUR
@@ -44,7 +44,7 @@ def hub_and_clock(store: Store) -> tuple[HubInProcess, Clock]:
 
 def hub_extension(public: Object) -> Object:
     """What the hub's extension says."""
-    return dict(public["extensions"][EXTENSION])
+    return dict(public["extensions"][EXTENSION_ID])
 
 
 def report_counts(public: Object) -> tuple[int, ...]:

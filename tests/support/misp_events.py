@@ -5,7 +5,7 @@ import json
 from tocsin.admission import examine, formats, parse_policy
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Submitter, Tlp
-from tocsin.admission.warninglists.index import Lists
+from tocsin.admission.warninglists.index import WarningLists
 from tocsin.config import policy_text
 
 NOW = 1_790_000_000_000_000  # 2026-09-21
@@ -52,7 +52,7 @@ def said(candidates):
 def shared(told, **submitter):
     """What a hub would make of it."""
     around = Submitter(default_tlp=Tlp.GREEN, **submitter)
-    return examine(read(told), parse_policy(policy_text(None)), around, Lists([]), NOW)
+    return examine(read(told), parse_policy(policy_text(None)), around, WarningLists([]), NOW)
 
 
 def level(told, tlp=Tlp.GREEN):

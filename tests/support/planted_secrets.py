@@ -26,7 +26,7 @@ from tocsin.admission.errors import Unprocessable
 from tocsin.admission.markings.tlp import TLP_1_IDS, TLP_2_IDS
 from tocsin.admission.model import Candidate, Tlp
 from tocsin.admission.policy import parse_policy
-from tocsin.admission.stix.free_text import values
+from tocsin.admission.stix.free_text import matched_values
 from tocsin.admission.stix.schemas import schemas
 from tocsin.admission.stix.validate import validate
 from tocsin.config import policy_text
@@ -185,7 +185,9 @@ def _may_stand(kind: str, place: Place) -> bool:
     try:
         valid = validate(Candidate(0, subject), POLICY, NOW)
         kept = _PLAIN in json.dumps(valid.object) or place in _STRIPPED
-        return valid.is_open and kept and _PLAIN not in [text for _, text in values(subject)]
+        return (
+            valid.is_open and kept and _PLAIN not in [text for _, text in matched_values(subject)]
+        )
     except (Unprocessable, TypeError):
         return False
 

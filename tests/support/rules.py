@@ -4,11 +4,11 @@ from json import dumps
 
 from tocsin.admission.model import Candidate, RuleContext, Submitter
 from tocsin.admission.rules import rule
-from tocsin.admission.warninglists.index import Lists
+from tocsin.admission.warninglists.index import WarningLists
 
 
 def around(settings=None, submitter=None):
-    return RuleContext(submitter or Submitter(), 0, Lists([]), settings=settings or {})
+    return RuleContext(submitter or Submitter(), 0, WarningLists([]), settings=settings or {})
 
 
 def indicator(pattern="[domain-name:value = 'evil.test']", **more):

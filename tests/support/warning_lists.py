@@ -2,10 +2,10 @@
 
 from functools import cache
 
-from tocsin.admission.warninglists.index import Lists, load
+from tocsin.admission.warninglists.index import WarningLists, load_warning_lists
 
 
 @cache
-def warning_lists() -> Lists:
+def warning_lists() -> WarningLists:
     """The index; making it takes a second."""
-    return load()
+    return load_warning_lists()

@@ -52,13 +52,13 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.observables.extract import extract_observables
 from tocsin.admission.observables.ioc_types import (
-    HASH_KINDS,
-    Kind,
-    Recognised,
-    promising,
-    recognise,
+    HASH_TYPES,
+    IocType,
+    RecognisedIoc,
+    may_be_ioc,
+    recognise_ioc,
 )
-from tocsin.admission.observables.refang import joined, refang
+from tocsin.admission.observables.refang import join_spaced, refang
 
 _ENDINGS = (".csv", ".tsv")
 _COMMENTS = ("#", "//")
@@ -75,18 +75,18 @@ _BOUND = re.compile(r"(?<=\S)\|(?=\S)")
 """Between the parts of a value of MISP: `filename|sha256`; a file's name may have blanks."""
 _LABELS = re.compile(r"[,;|#\n]+")
 _OVERFULL = "more cells than headings: put cells that hold the delimiter in quotes"
-_SHORTEST_HASH = min(HASH_KINDS)
+_SHORTEST_HASH = min(HASH_TYPES)
 _NOTHING = frozenset(("", "-", "--", "n/a", "na", "none", "null", "nil", "unknown", "tbd", "?"))
 _META = frozenset(("description", "comment", "note", "title", "reference", "source", "report"))
 _PATHS = frozenset(("urlpath", "path"))
-_Value = Recognised | Fingerprint
+_Value = RecognisedIoc | Fingerprint
 _HOSTS = words("domain domains domainname hostname host fqdn domane domaine nomdedomaine dominio")
 _REFUSED_BY_MISP = frozenset(("0", "false", "no"))
-_DECLARED: dict[str, Kind] = {
-    **dict.fromkeys(("md5", "filehashmd5"), Kind.MD5),
-    **dict.fromkeys(("sha1", "filehashsha1"), Kind.SHA1),
-    **dict.fromkeys(("sha256", "filehashsha256"), Kind.SHA256),
-    **dict.fromkeys(("sha512", "filehashsha512"), Kind.SHA512),
+_DECLARED: dict[str, IocType] = {
+    **dict.fromkeys(("md5", "filehashmd5"), IocType.MD5),
+    **dict.fromkeys(("sha1", "filehashsha1"), IocType.SHA1),
+    **dict.fromkeys(("sha256", "filehashsha256"), IocType.SHA256),
+    **dict.fromkeys(("sha512", "filehashsha512"), IocType.SHA512),
 }
 _WORDS = {"low": 15, "medium": 50, "moderate": 50, "med": 50, "high": 85, "certain": 95}
 """Confidence in words (STIX 2.1 appendix A, none/low/medium/high)."""
@@ -156,7 +156,7 @@ def _first_value(sample: list[Row]) -> int:
 
 
 def _is_value(cell: str) -> bool:
-    return promising(cell) and recognise(refang(cell.strip(_TRIM))) is not None
+    return may_be_ioc(cell) and recognise_ioc(refang(cell.strip(_TRIM))) is not None
 
 
 def _layout(sample: list[Row]) -> tuple[int, Columns]:
@@ -237,7 +237,7 @@ class _Table:
             yield from chain.from_iterable(map(_url, cells))
             return
         if not self.columns.roles:
-            found = list(chain.from_iterable(map(_whole, filter(promising, row.cells))))
+            found = list(chain.from_iterable(map(_whole, filter(may_be_ioc, row.cells))))
             yield from (value for value in found if not _beside(value, found))
             return
         for number in self.columns.holding:
@@ -300,38 +300,38 @@ class _Table:
         )
 
 
-def _whole(cell: str) -> Iterator[Recognised]:
+def _whole(cell: str) -> Iterator[RecognisedIoc]:
     """The indicator that a cell is; or a hash with which it begins."""
     whole = cell.strip(_TRIM)
-    found = recognise(refang(whole))
+    found = recognise_ioc(refang(whole))
     if found is None and len(whole) > _SHORTEST_HASH:
         first = whole.split(None, 1)[0]
-        found = recognise(first) if len(first) in HASH_KINDS else None
+        found = recognise_ioc(first) if len(first) in HASH_TYPES else None
     if found is not None:
         yield found
 
 
-def _beside(value: Recognised, row: Sequence[Recognised]) -> bool:
+def _beside(value: RecognisedIoc, row: Sequence[RecognisedIoc]) -> bool:
     """Whether it is somebody's mailbox beside an indicator with which it has nothing in common."""
-    if value.kind is not Kind.EMAIL:
+    if value.kind is not IocType.EMAIL:
         return False
-    others = [each.value for each in row if each.kind is not Kind.EMAIL]
+    others = [each.value for each in row if each.kind is not IocType.EMAIL]
     domain = value.value.rpartition("@")[2]
     return bool(others) and not any(
         domain in each or domain.endswith("." + each) for each in others
     )
 
 
-def _url(cell: str) -> Iterator[Recognised]:
+def _url(cell: str) -> Iterator[RecognisedIoc]:
     """The URL that a cell is, whatever else the row calls it."""
-    found = recognise(refang(cell.strip(_TRIM)))
-    if found is not None and found.kind is Kind.URL:
+    found = recognise_ioc(refang(cell.strip(_TRIM)))
+    if found is not None and found.kind is IocType.URL:
         yield found
 
 
-def _held(cell: str, declared: str) -> Iterator[Recognised]:
+def _held(cell: str, declared: str) -> Iterator[RecognisedIoc]:
     """The indicators in a cell of a column that is there to hold them."""
-    whole = refang(joined(cell.strip(_TRIM)))
+    whole = refang(join_spaced(cell.strip(_TRIM)))
     found = read_as(whole, host=declared in _HOSTS)
     if found is not None:
         yield found
@@ -343,29 +343,29 @@ def _held(cell: str, declared: str) -> Iterator[Recognised]:
         yield from _listed(bound)
 
 
-def _listed(cell: str) -> Iterator[Recognised]:
+def _listed(cell: str) -> Iterator[RecognisedIoc]:
     """The indicators in a cell that begins with one."""
     for number, part in enumerate(_PARTS.split(cell.strip(_TRIM))):
-        found = recognise(refang(part.strip(_TRIM)))
+        found = recognise_ioc(refang(part.strip(_TRIM)))
         if found is not None:
             yield found
         elif number == 0:
             return
 
 
-def _of_pattern(cell: str) -> Iterator[Recognised]:
+def _of_pattern(cell: str) -> Iterator[RecognisedIoc]:
     """The values of a STIX pattern that matches any of them; none if it says more than that."""
     if re.search(r"\b(?:AND|FOLLOWEDBY|NOT|LIKE|MATCHES|WITHIN|REPEATS|START)\b", cell):
         return
     for each in extract_observables({"type": "indicator", "pattern": cell, "pattern_type": "stix"}):
-        found = recognise(each.value) if each.operator == "=" else None
+        found = recognise_ioc(each.value) if each.operator == "=" else None
         if found is not None and found.pattern.startswith(f"[{each.kind}:{each.property} "):
             yield found
 
 
 def _remarked(value: _Value, declared: str, row: Row) -> Iterator[Finding]:
     expected = _DECLARED.get(declared)
-    if expected and isinstance(value, Recognised) and expected is not value.kind:
+    if expected and isinstance(value, RecognisedIoc) and expected is not value.kind:
         said = (
             f"line {row.line}: called {expected.value}, but is a {value.kind.value}; read as such"
         )

@@ -8,7 +8,7 @@ from enum import Enum, auto
 from functools import cached_property, lru_cache
 
 from tocsin.admission.extraction.decode import words
-from tocsin.admission.observables.ioc_types import recognise
+from tocsin.admission.observables.ioc_types import recognise_ioc
 from tocsin.admission.observables.refang import refang
 
 
@@ -149,7 +149,7 @@ class Columns:
 
 def headed(cells: Sequence[str]) -> Columns | None:
     """What a heading row says; None if it is no heading row."""
-    if len(cells) > _MANY or any(recognise(refang(cell.strip())) for cell in cells):
+    if len(cells) > _MANY or any(recognise_ioc(refang(cell.strip())) for cell in cells):
         return None
     roles = [_role(cell) for cell in cells]
     if Role.TYPE not in roles and Role.VALUE in roles and _also(cells, roles, "data", "value"):
@@ -240,7 +240,7 @@ def _mostly_kinds(cells: Sequence[str]) -> bool:
 
 def _share_recognised(cells: Sequence[str]) -> float:
     filled = [cell for cell in cells if cell]
-    return sum(recognise(refang(cell)) is not None for cell in filled) / max(len(cells), 1)
+    return sum(recognise_ioc(refang(cell)) is not None for cell in filled) / max(len(cells), 1)
 
 
 def _nearest_value(kinds: int, shares: Sequence[float]) -> int | None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from tocsin.admission.errors import Malformed
 from tocsin.admission.extraction.decode import words
 from tocsin.admission.extraction.vocabulary import read_as
-from tocsin.admission.observables.ioc_types import Kind
-from tocsin.admission.observables.refang import joined, refang
-from tocsin.admission.patterns.grammar import quoted
+from tocsin.admission.observables.ioc_types import IocType
+from tocsin.admission.observables.refang import join_spaced, refang
+from tocsin.admission.patterns.grammar import quote_string
 
 HASHES = words(
     "md5 sha1 sha224 sha256 sha384 sha512 sha512/224 sha512/256 sha3-224 sha3-256 sha3-384"
@@ -35,13 +35,18 @@ _FREE = words("text comment other link attachment internal-reference campaign-na
 _ADDRESSES = words("ip-src ip-dst ip-src|port ip-dst|port ip")
 _HOSTS = words("domain hostname hostname|port")
 _PORT = words("ip-src|port ip-dst|port hostname|port")
-_DIGESTS = {"md5": Kind.MD5, "sha1": Kind.SHA1, "sha256": Kind.SHA256, "sha512": Kind.SHA512}
-_EXPECTED: Mapping[str, tuple[Kind, ...]] = {
+_DIGESTS = {
+    "md5": IocType.MD5,
+    "sha1": IocType.SHA1,
+    "sha256": IocType.SHA256,
+    "sha512": IocType.SHA512,
+}
+_EXPECTED: Mapping[str, tuple[IocType, ...]] = {
     **{kind: (digest,) for kind, digest in _DIGESTS.items()},
-    **dict.fromkeys(_ADDRESSES, (Kind.IPV4, Kind.IPV6)),
-    **dict.fromkeys(_HOSTS, (Kind.DOMAIN,)),
-    **dict.fromkeys(("email", "email-src"), (Kind.EMAIL,)),
-    **dict.fromkeys(("url", "uri"), (Kind.URL,)),
+    **dict.fromkeys(_ADDRESSES, (IocType.IPV4, IocType.IPV6)),
+    **dict.fromkeys(_HOSTS, (IocType.DOMAIN,)),
+    **dict.fromkeys(("email", "email-src"), (IocType.EMAIL,)),
+    **dict.fromkeys(("url", "uri"), (IocType.URL,)),
 }
 _CERTIFICATE = "x509-certificate:hashes"
 _TLS = "network-traffic:extensions.'tls-ext'"
@@ -135,7 +140,7 @@ def registry_value(key: str, name: object, data: object) -> Meaning:
     """
     parts = [("key", key), ("values[*].name", name), ("values[*].data", data)]
     said = [(at, _plain(what)) for at, what in parts if isinstance(what, str) and what]
-    tests = [f"windows-registry-key:{at} = {quoted(what)}" for at, what in said]
+    tests = [f"windows-registry-key:{at} = {quote_string(what)}" for at, what in said]
     return Meaning(_plain(key), f"[{' AND '.join(tests)}]")
 
 
@@ -182,7 +187,7 @@ def _single(kind: str, plain: str) -> Meaning:
         return Meaning(f"AS{int(found[1])}", f"[autonomous-system:number = {int(found[1])}]")
     if kind not in _PATHS:
         raise Malformed(_UNKNOWN)
-    return Meaning(plain, f"[{_PATHS[kind]} = {quoted(plain)}]")
+    return Meaning(plain, f"[{_PATHS[kind]} = {quote_string(plain)}]")
 
 
 _UNKNOWN = "attributes of this type are not taken as indicators: send them as STIX"
@@ -190,7 +195,7 @@ _UNKNOWN = "attributes of this type are not taken as indicators: send them as ST
 
 def _read(kind: str, plain: str) -> Meaning:
     """A host, address, URL, e-mail address or hash, as other formats read it."""
-    found = read_as(refang(joined(plain)), host=kind in _HOSTS)
+    found = read_as(refang(join_spaced(plain)), host=kind in _HOSTS)
     if found is None:
         raise Malformed("not a value of its type")
     expected = _EXPECTED.get(kind, ())
@@ -204,9 +209,9 @@ def _file(plain: str) -> Meaning:
     if not name:
         raise Malformed("a folder, where a file is wanted")
     folder = plain[: -len(name)].rstrip("\\/")
-    tests = [f"file:name = {quoted(name)}"]
+    tests = [f"file:name = {quote_string(name)}"]
     if folder:
-        tests.append(f"file:parent_directory_ref.path = {quoted(folder)}")
+        tests.append(f"file:parent_directory_ref.path = {quote_string(folder)}")
     return Meaning(plain, f"[{' AND '.join(tests)}]")
 
 

@@ -31,7 +31,7 @@ from tocsin.admission.model import (
     StixObject,
     Verdict,
 )
-from tocsin.admission.stix.ijson import strict
+from tocsin.admission.stix.ijson import parse_object
 
 _LISTS = ("Attribute", "Object")
 _MOST_MEMBERS = 1_000
@@ -263,7 +263,7 @@ def _frame(raw: bytes, parts: dict[str, msgspec.Raw]) -> StixObject:
         held = bytes(parts.get(name, b""))
         if held.startswith(b"[") and len(held) > 2:
             rest = rest.replace(held, b"null", 1)
-    return strict(rest)
+    return parse_object(rest)
 
 
 def _listed(parts: dict[str, msgspec.Raw], name: str) -> list[msgspec.Raw]:
@@ -280,7 +280,7 @@ def _attributes(
     for number, each in enumerate(held, 1):
         place = f"{prefix}attribute {number}"
         try:
-            body = strict(bytes(each))
+            body = parse_object(bytes(each))
         except Malformed as error:
             broken.append(f"{place}: {error}")
             continue

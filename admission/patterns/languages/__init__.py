@@ -14,13 +14,13 @@ from functools import lru_cache
 
 from tocsin.admission.errors import Malformed
 
-LONGEST = 32_768
+MAX_CHARACTERS = 32_768
 """Characters of the longest pattern that is read, whatever the policy takes."""
 
-DEEPEST = 60
+MAX_DEPTH = 60
 """Levels of brackets or indentation."""
 
-KNOWN: dict[str, str] = {
+LANGUAGES: dict[str, str] = {
     "pcre": "pcre",
     "sigma": "sigma",
     "snort": "suricata",
@@ -41,10 +41,10 @@ class Language:
 
 
 @lru_cache(maxsize=64)
-def fault(name: str, pattern: str) -> str:
+def find_fault(name: str, pattern: str) -> str:
     """Why `pattern` is not in the language `name`; empty if it is."""
-    if len(pattern) > LONGEST:
-        return f"the pattern is longer than {LONGEST} characters"
+    if len(pattern) > MAX_CHARACTERS:
+        return f"the pattern is longer than {MAX_CHARACTERS} characters"
     if "\x00" in pattern:
         return "the pattern holds a NUL"
     try:
@@ -56,30 +56,30 @@ def fault(name: str, pattern: str) -> str:
     return ""
 
 
-def doubts(name: str, pattern: str) -> str:
+def find_warning(name: str, pattern: str) -> str:
     """What a reader should know of a pattern without fault; empty if nothing."""
     return _language(name).doubts(pattern)
 
 
-def shallow(pattern: str, opening: str, closing: str) -> None:
+def check_depth(pattern: str, opening: str, closing: str) -> None:
     """Raises Malformed if brackets are nested deeper than a library's recursion can bear."""
     depth = 0
     for sign in pattern:
         if sign in opening:
             depth += 1
-            if depth > DEEPEST:
-                raise Malformed(f"nested deeper than {DEEPEST} levels")
+            if depth > MAX_DEPTH:
+                raise Malformed(f"nested deeper than {MAX_DEPTH} levels")
         elif sign in closing:
             depth = max(0, depth - 1)
 
 
-def said(name: str, message: str) -> Malformed:
+def library_error(name: str, message: str) -> Malformed:
     """A library's complaint in one line, without what it quotes."""
     first = next((line.strip() for line in message.splitlines() if line.strip()), "no reason given")
     return Malformed(f"not {name}: {ascii(first[:160])[1:-1]}")
 
 
 def _language(name: str) -> Language:
-    module = importlib.import_module(f"{__name__}.{KNOWN[name]}")
+    module = importlib.import_module(f"{__name__}.{LANGUAGES[name]}")
     language: Language = module.LANGUAGE
     return language

@@ -10,7 +10,7 @@ range that runs backwards.  Reading is one walk from left to right.
 import re
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.patterns.languages import DEEPEST, Language
+from tocsin.admission.patterns.languages import MAX_DEPTH, Language
 
 _COUNT = re.compile(r"\{(?:(\d{1,9})(?:(,)(\d{0,9}))?|,(\d{1,9}))\}", re.ASCII)
 _DELIMITED = re.compile(r"([/#~!@%])(.+)\1[imsxADSUXJugn]*", re.DOTALL)
@@ -92,8 +92,8 @@ class _Walk:
             found = _OPENING.match(self._text, self._at)
             self._at = found.end() if found else self._at + 1
         self._open.append(False)
-        if len(self._open) > DEEPEST:
-            raise Malformed(f"not a regular expression: deeper than {DEEPEST} levels")
+        if len(self._open) > MAX_DEPTH:
+            raise Malformed(f"not a regular expression: deeper than {MAX_DEPTH} levels")
         self._after = False
 
     def closing(self) -> None:

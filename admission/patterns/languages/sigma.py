@@ -10,10 +10,10 @@ from sigma.exceptions import SigmaError
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.patterns.languages import (
-    DEEPEST,
+    MAX_DEPTH,
     Language,
-    said,
-    shallow,
+    check_depth,
+    library_error,
 )
 
 _MOST_ALIASES = 20
@@ -23,7 +23,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 def check(pattern: str) -> None:
     """Raises Malformed if it is not one or more Sigma rules whose conditions can be read."""
-    shallow(pattern, "[{(", "]})")
+    check_depth(pattern, "[{(", "]})")
     try:
         _measure(pattern)
         rules = SigmaCollection.from_yaml(pattern).rules
@@ -33,9 +33,11 @@ def check(pattern: str) -> None:
             for condition in getattr(getattr(rule, "detection", None), "parsed_condition", ()):
                 condition.parse()
     except SigmaError as error:
-        raise said("Sigma", str(error)) from None
+        raise library_error("Sigma", str(error)) from None
     except yaml.YAMLError as error:
-        raise said("Sigma", str(getattr(error, "problem", None) or "broken YAML")) from None
+        raise library_error(
+            "Sigma", str(getattr(error, "problem", None) or "broken YAML")
+        ) from None
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         # pySigma takes the shape of a rule for granted
         raise Malformed("not Sigma: a rule has title, logsource and detection") from None
@@ -50,7 +52,7 @@ def _measure(pattern: str) -> None:
             depth -= 1
         elif isinstance(event, yaml.AliasEvent):
             aliases += 1
-        if depth > DEEPEST or aliases > _MOST_ALIASES:
+        if depth > MAX_DEPTH or aliases > _MOST_ALIASES:
             raise Malformed("not Sigma: nested too deeply, or too many aliases")
 
 

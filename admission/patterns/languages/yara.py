@@ -10,7 +10,7 @@ import re
 import yara_x
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.patterns.languages import Language, said
+from tocsin.admission.patterns.languages import Language, library_error
 
 _RULE = re.compile(r"\brule\s{1,20}\w")
 
@@ -22,7 +22,7 @@ def check(pattern: str) -> None:
     try:
         compiler.add_source(pattern)
     except yara_x.CompileError as error:
-        raise said("YARA", str(error)) from None
+        raise library_error("YARA", str(error)) from None
     if not _RULE.search(pattern):
         raise Malformed("not YARA: there is no rule in it")
 

@@ -38,7 +38,7 @@ from tocsin.admission.markings.tlp import (
     split_off_granular_tlp,
 )
 from tocsin.admission.model import Candidate, Submitter, Tlp
-from tocsin.admission.stix.history_extension import EXTENSION
+from tocsin.admission.stix.history_extension import EXTENSION_ID
 from tocsin.admission.stix.schemas import schemas
 from tocsin.config import policy_text
 from tocsin.server.store import Store
@@ -147,7 +147,10 @@ class TestMerging:
         part = {"description": "only for some", "granular_markings": marks(AMBER, "description")}
         hub.push(indicator(confidence=40, **part), who="north")
         [green], [amber] = out(hub, "green", "indicator"), out(hub, "amber", "indicator")
-        assert [each["extensions"][EXTENSION]["contributors"] for each in (green, amber)] == [2, 2]
+        assert [each["extensions"][EXTENSION_ID]["contributors"] for each in (green, amber)] == [
+            2,
+            2,
+        ]
         assert green["confidence"] == amber["confidence"] > 40
         assert "description" not in green and amber["description"] == "only for some"
 

@@ -32,7 +32,11 @@ from tocsin.admission.model import (
     Contribution,
     Tlp,
 )
-from tocsin.admission.stix.history_extension import EXTENSION, author, extension_definition
+from tocsin.admission.stix.history_extension import (
+    EXTENSION_ID,
+    extension_author,
+    extension_definition,
+)
 from tocsin.admission.stix.schemas import schemas
 from tocsin.admission.timestamps import DAY
 from tocsin.config import policy_text
@@ -382,9 +386,9 @@ class TestTheWhole:
         )
         stamps = dict.fromkeys(("created", "modified"), "2026-11-25T00:00:00.000Z")
         whole = {**shown, **stamps, "id": "indicator--00000000-0000-4000-8000-000000000001"}
-        for body in (whole, author(), extension_definition()):
+        for body in (whole, extension_author(), extension_definition()):
             assert list(schemas()[body["type"]].validator.iter_errors(body)) == []
-        assert shown["extensions"][EXTENSION]["first_reported"].endswith("T00:00:00.000Z")
+        assert shown["extensions"][EXTENSION_ID]["first_reported"].endswith("T00:00:00.000Z")
 
     def test_only_the_day_is_told(self):
         shown = compute_statistics(

@@ -21,8 +21,8 @@ from support.pattern_trees import (
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Observable
 from tocsin.admission.observables.extract import extract_observables
-from tocsin.admission.patterns.canonical import canonical
-from tocsin.admission.patterns.grammar import DEEPEST, LONGEST, quoted
+from tocsin.admission.patterns.canonical import canonical_pattern
+from tocsin.admission.patterns.grammar import MAX_CHARACTERS, MAX_DEPTH, quote_string
 
 NOTHING = {
     "type": "bundle",
@@ -152,17 +152,17 @@ BROKEN = [
 
 @pytest.mark.parametrize(("one", "other"), SAME)
 def test_what_matches_the_same_is_spelt_the_same(one, other):
-    assert canonical(one) == canonical(other)
+    assert canonical_pattern(one) == canonical_pattern(other)
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
 def test_what_matches_differently_stays_different(one, other):
-    assert canonical(one) != canonical(other)
+    assert canonical_pattern(one) != canonical_pattern(other)
 
 
 @pytest.mark.parametrize("pattern", [one for pair in SAME + DIFFERENT for one in pair])
 def test_the_canonical_form_is_its_own_canonical_form(pattern):
-    assert canonical(canonical(pattern)) == canonical(pattern)
+    assert canonical_pattern(canonical_pattern(pattern)) == canonical_pattern(pattern)
 
 
 def test_the_page_for_analysts_tells_the_truth():
@@ -175,13 +175,13 @@ def test_the_page_for_analysts_tells_the_truth():
         ticked = re.findall(r"`([^`]+)`", published)
         for pattern in re.findall(r"`([^`]+)`", sent):
             if "…" not in pattern:
-                assert canonical(pattern) == ticked[0]
+                assert canonical_pattern(pattern) == ticked[0]
 
 
 @pytest.mark.parametrize("pattern", BROKEN)
 def test_what_is_no_pattern_is_refused_with_the_place(pattern):
     with pytest.raises(Malformed, match="not a|nested|expected"):
-        canonical(pattern)
+        canonical_pattern(pattern)
 
 
 @pytest.mark.parametrize(
@@ -195,66 +195,66 @@ def test_what_is_no_pattern_is_refused_with_the_place(pattern):
     ],
 )
 def test_a_canonical_form_uses_no_words_that_oasis_tools_do_not_take(pattern):
-    assert run_validator(canonical(pattern), "2.1") == []
-    assert canonical(canonical(pattern)) == canonical(pattern)
-    match(canonical(pattern), [NOTHING], stix_version="2.1")
+    assert run_validator(canonical_pattern(pattern), "2.1") == []
+    assert canonical_pattern(canonical_pattern(pattern)) == canonical_pattern(pattern)
+    match(canonical_pattern(pattern), [NOTHING], stix_version="2.1")
 
 
 def test_parentheses_nest_only_so_deep():
     with pytest.raises(Malformed, match="nested deeper"):
-        canonical("(" * (DEEPEST + 1) + "[a:b = 1]" + ")" * (DEEPEST + 1))
+        canonical_pattern("(" * (MAX_DEPTH + 1) + "[a:b = 1]" + ")" * (MAX_DEPTH + 1))
 
 
 def test_a_canonical_form_nests_no_deeper_than_may_be_read():
-    pattern = "(" * (DEEPEST - 2) + "([a:b = 1] AND [a:c = 2])" + ")" * (DEEPEST - 2)
-    assert canonical(pattern) == "[a:b = 1] AND [a:c = 2]"
+    pattern = "(" * (MAX_DEPTH - 2) + "([a:b = 1] AND [a:c = 2])" + ")" * (MAX_DEPTH - 2)
+    assert canonical_pattern(pattern) == "[a:b = 1] AND [a:c = 2]"
     hashes = f"a:hashes.MD5 IN ('{'a' * 32}', '{'b' * 32}') AND a:b = 1"
-    deep = "".join(f"(a:x{n} = 1 OR a:y{n} = 2 AND " for n in range(DEEPEST))
+    deep = "".join(f"(a:x{n} = 1 OR a:y{n} = 2 AND " for n in range(MAX_DEPTH))
     with pytest.raises(Malformed, match="nested deeper"):
-        canonical(f"[a:z = 1 AND {deep}{hashes}{')' * DEEPEST}]")
+        canonical_pattern(f"[a:z = 1 AND {deep}{hashes}{')' * MAX_DEPTH}]")
 
 
 def test_alternatives_that_would_grow_much_longer_stay_as_they_are():
     pairs = [f"([a:b{n} = 1] OR [a:c{n} = 2] WITHIN 5 SECONDS)" for n in range(8)]
-    assert canonical(" AND ".join(pairs)) == " AND ".join(pairs)
+    assert canonical_pattern(" AND ".join(pairs)) == " AND ".join(pairs)
 
 
 def test_the_shorter_of_alternatives_and_factors_is_written():
     pairs = [f"(a:b{n} = 1 OR a:c{n} = 2)" for n in range(8)]
-    assert canonical(f"[{' AND '.join(reversed(pairs))}]") == f"[{' AND '.join(pairs)}]"
+    assert canonical_pattern(f"[{' AND '.join(reversed(pairs))}]") == f"[{' AND '.join(pairs)}]"
 
 
 def test_sets_that_would_be_endless_value_by_value_are_refused():
     path = "a:" + "b." * 400 + "hashes.MD5"
     with pytest.raises(Malformed, match="too long"):
-        canonical(f"[{path} IN ({', '.join(str(n) for n in range(5000))})]")
+        canonical_pattern(f"[{path} IN ({', '.join(str(n) for n in range(5000))})]")
 
 
 @pytest.mark.parametrize("junk", ["[", "(", "'", "/*", "//", "0", "b'", "[a:b=", "\x00", "é"])
 def test_junk_of_any_length_is_refused(junk):
-    for length in (LONGEST, 1_000_000):
+    for length in (MAX_CHARACTERS, 1_000_000):
         with pytest.raises(Malformed):
-            canonical((junk * length)[:length])
+            canonical_pattern((junk * length)[:length])
 
 
 def test_a_path_may_not_be_endless():
     with pytest.raises(Malformed, match="path is longer"):
-        canonical(f"[a:{'b.' * 1000}c = 1]")
+        canonical_pattern(f"[a:{'b.' * 1000}c = 1]")
 
 
 def test_a_pattern_may_not_be_endless():
     with pytest.raises(Malformed, match="longer than"):
-        canonical(f"[a:b = '{'x' * LONGEST}']")
+        canonical_pattern(f"[a:b = '{'x' * MAX_CHARACTERS}']")
 
 
 def test_pairs_of_alternatives_do_not_multiply():
-    spelt = canonical(" AND ".join(f"([a:b = {n}] OR [a:c = {n}])" for n in range(200)))
+    spelt = canonical_pattern(" AND ".join(f"([a:b = {n}] OR [a:c = {n}])" for n in range(200)))
     assert spelt.count("IN") == 0 and spelt.count(" OR ") == 200  # ten pairs take the peer 25 s
 
 
 def test_thousands_of_alternatives_do_not_recurse():
     many = " OR ".join(f"a:b = {n}" for n in range(3000))
-    assert canonical(f"[{many}]").startswith("[a:b IN (0, 1, 10")
+    assert canonical_pattern(f"[{many}]").startswith("[a:b IN (0, 1, 10")
 
 
 def test_the_values_of_a_pattern_are_its_observables():
@@ -298,8 +298,8 @@ fields = st.sampled_from(
 @settings(max_examples=1000, deadline=None)
 @given(fields, st.sampled_from(["=", "!=", "LIKE", "ISSUBSET", "ISSUPERSET"]), beginnings, values)
 def test_canonical_is_idempotent_for_every_value(place, operator, beginning, value):
-    once = canonical(f"[{place} {operator} {quoted(beginning + value)}]")
-    assert canonical(once) == once
+    once = canonical_pattern(f"[{place} {operator} {quote_string(beginning + value)}]")
+    assert canonical_pattern(once) == once
 
 
 def tree(change):
@@ -322,5 +322,5 @@ def test_another_value_order_or_qualifier_is_another_pattern(seed):
     meant = tree(change)
     plain = Writer(0, loose=False).written(meant)
     other = Writer(seed, loose=True).written(otherwise(meant, change))
-    assert canonical(plain) != canonical(other)
-    assert canonical(plain) == canonical(Writer(seed, loose=True).written(meant))
+    assert canonical_pattern(plain) != canonical_pattern(other)
+    assert canonical_pattern(plain) == canonical_pattern(Writer(seed, loose=True).written(meant))

@@ -16,7 +16,7 @@ from stix2patterns.validator import run_validator
 from support.pattern_trees import Writer, patterns
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.patterns.grammar import parse
+from tocsin.admission.patterns.grammar import parse_pattern
 
 WORDS = re.findall(
     r"\S+",
@@ -32,7 +32,7 @@ STRICTER = ("a positive number", "a list index", "not a real date")
 
 def taken(pattern: str) -> bool:
     try:
-        parse(pattern)
+        parse_pattern(pattern)
     except Malformed as error:
         assume(not any(reason in str(error) for reason in STRICTER))
         return False
@@ -82,7 +82,7 @@ def test_a_pattern_with_a_word_changed_is_judged_as_oasis_does(tree, seed, data)
 )
 def test_unusual_patterns_are_patterns(pattern):
     assert taken_by_oasis(pattern)
-    parse(pattern)
+    parse_pattern(pattern)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_unusual_patterns_are_patterns(pattern):
 )
 def test_what_can_never_match_is_refused_though_the_grammar_takes_it(pattern):
     with pytest.raises(Malformed):
-        parse(pattern)
+        parse_pattern(pattern)
 
 
 @pytest.mark.parametrize(
@@ -117,4 +117,4 @@ def test_what_can_never_match_is_refused_though_the_grammar_takes_it(pattern):
 )
 def test_a_pattern_that_breaks_off_is_refused(pattern):
     with pytest.raises(Malformed, match="the end found"):
-        parse(pattern)
+        parse_pattern(pattern)

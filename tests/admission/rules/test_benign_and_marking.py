@@ -18,9 +18,9 @@ from tocsin.admission.rules import (
     names,
     rule,
 )
-from tocsin.admission.warninglists.index import Lists, Reach
+from tocsin.admission.warninglists.index import Reach, WarningLists
 
-LISTS = Lists(
+LISTS = WarningLists(
     [
         ("famous sites", Reach.WIDE, ["good.test"]),
         ("resolvers", Reach.EXACT, ["8.8.8.8"]),

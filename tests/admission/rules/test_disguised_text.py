@@ -9,7 +9,7 @@ from support.stix_objects import made
 from tocsin.admission import Pipeline
 from tocsin.admission.detectors.decoding import readings
 from tocsin.admission.model import Candidate, Submitter, Verdict
-from tocsin.admission.warninglists.index import Lists
+from tocsin.admission.warninglists.index import WarningLists
 
 QUUX = Submitter(partner="quux", names=("Quux Motors",))
 KEEPING = replace(POLICY, custom_properties="keep")
@@ -18,7 +18,7 @@ NOW = 1_790_000_000_000_000
 
 def judged(subject, policy=POLICY):
     candidate = Candidate(0, subject, subject["id"], subject.get("modified"))
-    (candidate,) = Pipeline(policy, QUUX, Lists([])).examine([candidate], NOW)
+    (candidate,) = Pipeline(policy, QUUX, WarningLists([])).examine([candidate], NOW)
     return candidate
 
 

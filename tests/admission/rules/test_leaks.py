@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.model import Candidate, Submitter
-from tocsin.admission.warninglists.index import Lists
+from tocsin.admission.warninglists.index import WarningLists
 from tocsin.config import policy_text
 
 NOW = 1_790_000_000_000_000
@@ -119,7 +119,7 @@ def objects(draw):
 
 def judged(subject, submitter=ACME):
     candidate = Candidate(0, subject, subject["id"], subject["modified"])
-    (candidate,) = Pipeline(POLICY, submitter, Lists([])).examine([candidate], NOW)
+    (candidate,) = Pipeline(POLICY, submitter, WarningLists([])).examine([candidate], NOW)
     return candidate
 
 
@@ -162,5 +162,5 @@ class TestNothingOfIt:
             "object_refs": [AUTHOR],
         }
         candidate = Candidate(0, note, note["id"], note["modified"])
-        (candidate,) = Pipeline(none, ACME, Lists([])).examine([candidate], NOW)
+        (candidate,) = Pipeline(none, ACME, WarningLists([])).examine([candidate], NOW)
         assert part.lower() in plain(candidate)

@@ -17,7 +17,7 @@ from tocsin.admission.model import (
     Verdict,
 )
 from tocsin.admission.rules import rule
-from tocsin.admission.warninglists.index import Lists
+from tocsin.admission.warninglists.index import WarningLists
 
 ID = "indicator--3bc740bc-763a-5f0a-8c7c-c85f319ae188"
 AUTHOR = "identity--96b9f522-7592-502b-a5f7-8fa59a268afd"
@@ -29,7 +29,7 @@ ACME = Submitter(
 
 
 def around(settings=None, submitter=ACME, authors=()):
-    return RuleContext(submitter, 0, Lists([]), frozenset(authors), settings or {})
+    return RuleContext(submitter, 0, WarningLists([]), frozenset(authors), settings or {})
 
 
 def indicator(pattern="[domain-name:value = 'evil.test']", **more):

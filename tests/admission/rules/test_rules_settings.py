@@ -14,7 +14,7 @@ from tocsin.admission.model import (
     Verdict,
 )
 from tocsin.admission.rules import defaults, names, rule
-from tocsin.admission.warninglists.index import Lists, Reach
+from tocsin.admission.warninglists.index import Reach, WarningLists
 from tocsin.clients.check import Checker, File
 from tocsin.config import ClientSettings, policy_text
 
@@ -39,7 +39,7 @@ email = "hold"
 
 def judged(partner, more=MORE, waived=frozenset()):
     policy = parse_policy(policy_text(None) + more)
-    examiner = Pipeline(policy, Submitter(partner=partner), Lists([]), waived)
+    examiner = Pipeline(policy, Submitter(partner=partner), WarningLists([]), waived)
     (candidate,) = examiner.examine([Candidate(0, NOTE, NOTE["id"])], 1_790_000_000_000_000)
     return candidate
 
@@ -56,7 +56,7 @@ class TestPartners:
     @pytest.mark.parametrize(("partner", "verdict"), [("acme", "held"), ("", "open")])
     def test_the_preview_uses_those_of_the_partner_that_the_client_names(self, partner, verdict):
         policy = parse_policy(policy_text(None) + MORE)
-        checker = Checker(ClientSettings(partner=partner), policy, Lists([]))
+        checker = Checker(ClientSettings(partner=partner), policy, WarningLists([]))
         bundle = {"type": "bundle", "id": NOTE["id"].replace("note", "bundle"), "objects": [NOTE]}
         preview = checker.preview(File("a.json", dumps(bundle).encode()), 1_790_000_000_000_000)
         assert [candidate.verdict for candidate in preview.candidates] == [verdict]
@@ -103,7 +103,9 @@ class TestModes:
 
 
 class TestListsOfBenign:
-    LISTS = Lists([("resolvers", Reach.EXACT, ["8.8.8.8"]), ("clouds", Reach.EXACT, ["8.8.8.8"])])
+    LISTS = WarningLists(
+        [("resolvers", Reach.EXACT, ["8.8.8.8"]), ("clouds", Reach.EXACT, ["8.8.8.8"])]
+    )
     SUBJECT = {
         "type": "indicator",
         "pattern": "[ipv4-addr:value = '8.8.8.8']",

@@ -8,9 +8,9 @@ from support.stix_objects import made, ref
 
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.model import Candidate, Submitter
-from tocsin.admission.stix.custom_properties import _of_type, undefined
-from tocsin.admission.stix.free_text import rewritten
-from tocsin.admission.warninglists.index import Lists
+from tocsin.admission.stix.custom_properties import _of_type, find_undefined_properties
+from tocsin.admission.stix.free_text import replace_texts
+from tocsin.admission.warninglists.index import WarningLists
 from tocsin.config import policy_text
 
 SHIPPED = parse_policy(policy_text(None))
@@ -56,13 +56,15 @@ DICTIONARIES = [
 
 
 def planted(subject, place):
-    return rewritten(subject | {"x": 0}, {("x",): None, (*place, "x_own"): "secret"})
+    return replace_texts(subject | {"x": 0}, {("x",): None, (*place, "x_own"): "secret"})
 
 
 def judged(subject, mode="strip"):
     policy = replace(SHIPPED, custom_properties=mode, rules=("marking",))
     candidate = Candidate(0, subject, subject["id"], subject.get("modified"))
-    [told] = Pipeline(policy, Submitter(), Lists([])).examine([candidate], 1_790_000_000_000_000)
+    [told] = Pipeline(policy, Submitter(), WarningLists([])).examine(
+        [candidate], 1_790_000_000_000_000
+    )
     return told
 
 
@@ -87,7 +89,7 @@ class TestInside:
 
 @pytest.mark.parametrize("subject", DICTIONARIES)
 def test_what_people_may_name_is_not_undefined(subject):
-    assert list(undefined(subject)) == []
+    assert list(find_undefined_properties(subject)) == []
     assert "x_own" in str(judged(subject, "refuse").object) and judged(subject, "refuse").is_open
 
 
@@ -103,8 +105,8 @@ def test_a_marking_of_it_goes_with_it_and_one_of_nothing_still_holds():
 
 
 def test_nothing_is_remembered_of_types_that_people_make_up():
-    assert list(undefined(CASE)) == []
+    assert list(find_undefined_properties(CASE)) == []
     before = _of_type.cache_info().currsize
     for number in range(5):
-        assert list(undefined(CASE | {"type": f"x-case{number}"})) == []
+        assert list(find_undefined_properties(CASE | {"type": f"x-case{number}"})) == []
     assert _of_type.cache_info().currsize == before

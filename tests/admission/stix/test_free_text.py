@@ -4,17 +4,17 @@ import pytest
 
 from tocsin.admission.errors import Unprocessable
 from tocsin.admission.stix.free_text import (
-    DEEPEST,
-    rewritten,
-    texts,
-    values,
+    MAX_DEPTH,
+    free_texts,
+    matched_values,
+    replace_texts,
 )
 
 REF = "identity--0c1f0f9e-5b1a-4c43-9e0a-0b7f7b0f1a11"
 
 
 def places(subject):
-    return {path for path, _ in texts(subject)}
+    return {path for path, _ in free_texts(subject)}
 
 
 class TestWhatIsText:
@@ -25,7 +25,7 @@ class TestWhatIsText:
             "labels": ["one", "two"],
             "external_references": [{"source_name": "s", "url": "https://u.test/"}],
         }
-        assert list(texts(subject)) == [
+        assert list(free_texts(subject)) == [
             (("name",), "n"),
             (("description",), "d"),
             (("labels", 0), "one"),
@@ -63,7 +63,7 @@ class TestWhatIsText:
     def test_what_an_observable_is_is_a_value_and_its_other_words_are_text(self):
         subject = {"type": "email-addr", "value": "a@b.test", "display_name": "Jane Doe"}
         assert places(subject) == {("display_name",)}
-        assert list(values(subject)) == [(("value",), "a@b.test")]
+        assert list(matched_values(subject)) == [(("value",), "a@b.test")]
 
     def test_a_well_known_kill_chain_is_not_but_a_private_one_is(self):
         known = {"kill_chain_name": "lockheed-martin-cyber-kill-chain", "phase_name": "delivery"}
@@ -77,27 +77,27 @@ class TestWhatIsText:
         deep = "x"
         for _ in range(5000):
             deep = [deep]
-        with pytest.raises(Unprocessable, match=str(DEEPEST)):
-            list(texts({"x_deep": deep}))
+        with pytest.raises(Unprocessable, match=str(MAX_DEPTH)):
+            list(free_texts({"x_deep": deep}))
 
 
 class TestRewriting:
     def test_changes_only_what_is_named_and_never_its_argument(self):
         subject = {"name": "a", "labels": ["b", "c"], "x": {"y": "z"}}
-        result = rewritten(subject, {("labels", 1): "new"})
+        result = replace_texts(subject, {("labels", 1): "new"})
         assert result == {"name": "a", "labels": ["b", "new"], "x": {"y": "z"}}
         assert subject["labels"] == ["b", "c"]
         assert result["x"] is subject["x"]
 
     def test_removes_several_items_of_one_list(self):
         subject = {"labels": ["a", "b", "c", "d"]}
-        assert rewritten(subject, {("labels", 1): None, ("labels", 3): None}) == {
+        assert replace_texts(subject, {("labels", 1): None, ("labels", 3): None}) == {
             "labels": ["a", "c"]
         }
 
     def test_what_becomes_empty_goes_too(self):
         subject = {"name": "n", "labels": ["a"], "x": {"y": {"z": "w"}}}
-        assert rewritten(subject, {("labels", 0): None, ("x", "y", "z"): None}) == {"name": "n"}
+        assert replace_texts(subject, {("labels", 0): None, ("x", "y", "z"): None}) == {"name": "n"}
 
     def test_a_reference_left_with_only_its_source_goes_too(self):
         subject = {
@@ -107,16 +107,16 @@ class TestRewriting:
             ]
         }
         gone = {("external_references", i, "url"): None for i in (0, 1)}
-        assert rewritten(subject, gone) == {
+        assert replace_texts(subject, gone) == {
             "external_references": [{"source_name": "b", "description": "kept"}]
         }
 
     def test_granular_markings_of_what_is_gone_go_too(self):
         marking = {"lang": "de", "selectors": ["description", "labels.[1]"]}
         subject = {"description": "d", "labels": ["a", "b"], "granular_markings": [marking]}
-        result = rewritten(subject, {("labels", 1): None})
+        result = replace_texts(subject, {("labels", 1): None})
         assert result["granular_markings"] == [{"lang": "de", "selectors": ["description"]}]
 
     def test_nothing_to_change_gives_the_same_object(self):
         subject = {"name": "a"}
-        assert rewritten(subject, {}) is subject
+        assert replace_texts(subject, {}) is subject

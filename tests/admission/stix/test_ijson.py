@@ -3,7 +3,7 @@
 import pytest
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.stix.ijson import DEEPEST, parsed, strict
+from tocsin.admission.stix.ijson import MAX_DEPTH, parse_json, parse_object
 
 
 def nested(levels):
@@ -28,18 +28,18 @@ class TestTaken:
         ],
     )
     def test_an_object_is_what_it_says(self, raw, value):
-        assert strict(raw) == value
+        assert parse_object(raw) == value
 
     def test_brackets_in_strings_are_no_nesting(self):
-        assert strict(b'{"a": "' + b"[{" * 500 + b'"}') == {"a": "[{" * 500}
+        assert parse_object(b'{"a": "' + b"[{" * 500 + b'"}') == {"a": "[{" * 500}
 
     def test_the_deepest_nesting_is_taken_and_one_level_more_is_not(self):
-        assert strict(nested(DEEPEST))
-        with pytest.raises(Malformed, match=f"deeper than {DEEPEST} levels"):
-            strict(nested(DEEPEST + 1))
+        assert parse_object(nested(MAX_DEPTH))
+        with pytest.raises(Malformed, match=f"deeper than {MAX_DEPTH} levels"):
+            parse_object(nested(MAX_DEPTH + 1))
 
     def test_breadth_is_not_depth(self):
-        assert len(strict(b'{"a": [' + b"[]," * 5000 + b"[]]}")["a"]) == 5001
+        assert len(parse_object(b'{"a": [' + b"[]," * 5000 + b"[]]}")["a"]) == 5001
 
 
 class TestRefused:
@@ -79,25 +79,25 @@ class TestRefused:
     )
     def test_what_parsers_disagree_about_is_refused_in_words(self, raw, why):
         with pytest.raises(Malformed, match=why):
-            strict(raw)
+            parse_object(raw)
 
     @pytest.mark.parametrize("raw", [b"[]", b'"a"', b"1", b"null", b"true"])
     def test_anything_but_an_object_is(self, raw):
         with pytest.raises(Malformed, match="not a JSON object"):
-            strict(raw)
+            parse_object(raw)
 
     def test_the_words_never_grow_with_what_was_sent(self):
         name = b"n" * 10_000
         with pytest.raises(Malformed) as refusal:
-            strict(b'{"' + name + b'": 1, "' + name + b'": 2}')
+            parse_object(b'{"' + name + b'": 1, "' + name + b'": 2}')
         assert len(str(refusal.value)) < 200
 
 
 class TestParsed:
     @pytest.mark.parametrize(("raw", "value"), [(b"[1]", [1]), (b'"a"', "a"), (b"null", None)])
     def test_it_takes_any_value(self, raw, value):
-        assert parsed(raw) == value
+        assert parse_json(raw) == value
 
     def test_it_is_as_strict(self):
         with pytest.raises(Malformed):
-            parsed(b'[{"a": 1, "a": 2}]')
+            parse_json(b'[{"a": 1, "a": 2}]')

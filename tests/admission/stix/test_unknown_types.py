@@ -12,7 +12,7 @@ from support.stix_objects import TIME, made, ref
 
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.model import Candidate, Submitter
-from tocsin.admission.warninglists.index import Lists
+from tocsin.admission.warninglists.index import WarningLists
 from tocsin.config import policy_text
 
 NOW = 1_790_000_000_000_000
@@ -46,7 +46,7 @@ def policy(mode):
 def judged(subject, mode="strip"):
     acme = Submitter(partner="acme", names=("ACME Corp",), terms=("Widget Pro",))
     candidate = Candidate(0, subject, subject["id"], subject.get("modified"))
-    [told] = Pipeline(policy(mode), acme, Lists([])).examine([candidate], NOW)
+    [told] = Pipeline(policy(mode), acme, WarningLists([])).examine([candidate], NOW)
     return told
 
 

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.admission.warninglists.index import (
-    COUNTED,
-    Lists,
+    LIST_REACH,
     Reach,
-    load,
+    WarningLists,
+    load_warning_lists,
 )
-from tocsin.admission.warninglists.packed_list import Listed, packed
+from tocsin.admission.warninglists.packed_list import PackedList, pack
 
-LISTS = Lists(
+LISTS = WarningLists(
     [
         ("sites", Reach.WIDE, ["Good.example", ".dotted.example"]),
         ("popular", Reach.EXACT, ["good.example", "8.8.8.8", "2001:4860:4860::8888/128"]),
@@ -117,7 +117,7 @@ class TestTheIndex:
             (str(each), Reach.WIDE, [str(net) for net, number in nets if number == each])
             for each in range(3)
         ]
-        index = Lists(lists)
+        index = WarningLists(lists)
         for asked in close_to([net for net, _ in nets]):
             around = [
                 (net, number)
@@ -134,37 +134,37 @@ class TestTheIndex:
     @given(st.dictionaries(st.text(min_size=1), st.integers(0, 2), max_size=30), st.text())
     def test_finds_the_values_that_it_was_given_and_no_others(self, values, other):
         named = {value: (number,) for value, number in values.items()}
-        listed = Listed(packed("about", named, {}))
+        listed = PackedList(pack("about", named, {}))
         assert listed.about == "about"
         for value in (*values, other, "plumless", "buckeroo"):
             assert listed.names(value) == named.get(value, ())
 
     def test_tells_values_of_one_checksum_apart(self):
-        listed = Listed(packed(None, {"plumless": (0,), "x": (2,)}, {}))
+        listed = PackedList(pack(None, {"plumless": (0,), "x": (2,)}, {}))
         assert crc32(b"plumless") == crc32(b"buckeroo")
         assert (listed.names("plumless"), listed.names("buckeroo")) == ((0,), ())
-        both = Listed(packed(None, {"plumless": (0,), "buckeroo": (1,)}, {}))
+        both = PackedList(pack(None, {"plumless": (0,), "buckeroo": (1,)}, {}))
         assert (both.names("plumless"), both.names("buckeroo")) == ((0,), (1,))
 
     @pytest.mark.parametrize("block", [b"", b"short", bytes(64), b"\xff" * 64])
     def test_refuses_what_is_none(self, block):
         with pytest.raises(ValueError):  # noqa: PT011  (of whatever kind)
-            Listed(block)
+            PackedList(block)
 
     def test_is_made_anew_where_it_was_spoilt(self):
-        spoilt = load(["google"], keep=lambda name, make: make()[:100])
+        spoilt = load_warning_lists(["google"], keep=lambda name, make: make()[:100])
         assert spoilt.hits("domain-name", "google.com")
 
     def test_is_kept_under_another_name_for_other_lists(self):
         names = []
         for chosen in (["google"], ["google"], ["akamai"]):
-            load(chosen, keep=lambda name, make: names.append(name) or make())
+            load_warning_lists(chosen, keep=lambda name, make: names.append(name) or make())
         assert names[0] == names[1] != names[2]
 
 
 @pytest.fixture(scope="module")
 def shipped():
-    return load()
+    return load_warning_lists()
 
 
 class TestTheShippedLists:
@@ -183,13 +183,13 @@ class TestTheShippedLists:
         assert not shipped.hits("url", "https://docs.google.com/forms/d/x")[0].exact
 
     def test_can_be_chosen(self):
-        few = load(["google"])
+        few = load_warning_lists(["google"])
         assert few.hits("domain-name", "google.com") and not few.hits("ipv4-addr", "8.8.8.8")
         with pytest.raises(KeyError):
-            load(["no such list"])
+            load_warning_lists(["no such list"])
 
     def test_leave_out_where_attackers_live(self):
-        assert not {"tranco", "dynamic-dns", "vpn-ipv4", "disposable-email"} & COUNTED.keys()
+        assert not {"tranco", "dynamic-dns", "vpn-ipv4", "disposable-email"} & LIST_REACH.keys()
 
 
 REAL = Path(os.environ.get("TOCSIN_REAL", "none")) / "distinct_indicators.tsv.xz"
@@ -197,7 +197,7 @@ REAL = Path(os.environ.get("TOCSIN_REAL", "none")) / "distinct_indicators.tsv.xz
 
 @pytest.mark.skipif(not REAL.exists(), reason="needs the real data ($TOCSIN_REAL)")
 def test_hardly_a_real_indicator_is_dropped():
-    lists = load()
+    lists = load_warning_lists()
     kinds = {"domain": "domain-name", "ipv4": "ipv4-addr", "ipv6": "ipv6-addr", "url": "url"}
     dropped = 0
     with lzma.open(REAL, "rt", encoding="utf-8") as lines:

@@ -14,7 +14,7 @@ from support.clock import (
 )
 from support.hub import AMBER, details, indicator
 
-from tocsin.admission.stix.history_extension import AUTHOR, EXTENSION
+from tocsin.admission.stix.history_extension import AUTHOR_ID, EXTENSION_ID
 from tocsin.admission.timestamps import DAY, stix_time
 from tocsin.server.model import Partner
 
@@ -35,7 +35,7 @@ class TestTheExtension:
     def test_its_definition_is_in_every_feed(self, hub):
         for feed in ("clear", "green", "amber"):
             found = hub.ask(f"collections/{feed}/objects/").json["objects"]
-            assert {AUTHOR, EXTENSION} <= {each["id"] for each in found}
+            assert {AUTHOR_ID, EXTENSION_ID} <= {each["id"] for each in found}
 
     def test_what_only_rises_waits_for_the_quiet_period_and_then_is_told_once(self, hub, clock):
         hub.push(indicator(confidence=60), who="acme")
@@ -108,7 +108,7 @@ class TestEcho:
         hub.push(indicator(), who="acme")
         [public] = hub.feed("green")
         other = f"identity--{uuid.uuid4()}"
-        extension = {EXTENSION: {**hub_extension(public), "hub_ref": other, "contributors": 99}}
+        extension = {EXTENSION_ID: {**hub_extension(public), "hub_ref": other, "contributors": 99}}
         sent = self.copy(hub, created_by_ref=other, extensions=extension)
         assert hub.verdicts(hub.push(sent, who="north")) == ["merged"]
 

@@ -4,7 +4,7 @@ import pytest
 from support.hub import HubInProcess
 from support.taxii_hub import GREEN, MT, Taxii
 
-from tocsin.admission.errors import TooOften
+from tocsin.admission.errors import TooManyRequests
 from tocsin.server.taxii.rate_limit import Rates
 
 
@@ -90,7 +90,7 @@ class TestTheAllowance:
             try:
                 rates.take(account)
                 let_in += 1
-            except TooOften:
+            except TooManyRequests:
                 pass
         return let_in
 
@@ -118,7 +118,7 @@ class TestTheAllowance:
         rates = Rates(7, clock)
         assert self.taken(rates, 7) == 7
         for _ in range(20):
-            with pytest.raises(TooOften) as refused:
+            with pytest.raises(TooManyRequests) as refused:
                 rates.take("a")
             clock.now += refused.value.seconds
             rates.take("a")
