@@ -1,16 +1,15 @@
-"""What both sides agree an indicator must be.
+"""The admission of one submission: validate → normalise → identify → sanitise.
 
-Pure: no network, no database, no wall clock (time is an argument).  The same
-policy gives the same result in the client, where personal data never leaves
-the partner's premises, and in the hub, which trusts no client.
+Start at `Pipeline.examine`; `_run_stages` takes one candidate through the
+stages.  Everything is an argument, the time and the warning lists included, so
+the client's preview and the hub come to the same result.
 
-The rules of the policy, in order, over one candidate.
+The sanitising rules run in the order of the policy; each sees the result of the
+one before.  After a rule refuses a candidate no other runs.  After one holds it
+the others still run: a later refusal spares the analyst the work, and the
+findings name everything that the analyst decides about.
 
-Each rule sees what the rule before it left.  A rule that refuses a candidate is
-the last to look at it.  One that is held goes on through the others: what no
-analyst could release is refused at once, and he is told of all that he decides.
-What was there before the first rule is kept beside a candidate that waits, so
-that a release can start from the full text.
+Knows nothing of the network, the database or what is published already.
 """
 
 from __future__ import annotations
@@ -51,50 +50,52 @@ from tocsin.admission.rules import (
 from tocsin.admission.stix.history_extension import AUTHOR_ID
 from tocsin.admission.stix.validate import validate
 
+log = logging.getLogger(__name__)
 
-def sanitise(candidate: Candidate, rules: Sequence[Rule]) -> Candidate:
-    """The candidate after every rule."""
-    full, refused = candidate.object, Verdict.REFUSED
-    for apply in rules:
-        if candidate.verdict is refused:
-            break
-        candidate = apply(candidate)
-    asked = Action.ASKED
-    waits = not candidate.is_open or any(f.action is asked for f in candidate.findings)
-    return replace(candidate, original=full) if waits else candidate
+__all__ = ["Pipeline", "examine"]
 
-
-_DEFINING = frozenset(
+_TLP_DEFINITION_PROPERTIES = frozenset(
     (
         *("type", "spec_version", "id", "created", "modified", "created_by_ref", "name"),
         *("definition_type", "definition", "extensions"),
     )
 )
-_OVERRULED = Finding(
+_EXTRA_PROPERTIES_IGNORED = Finding(
     "validate",
     "well_known",
     Action.REPAIRED,
-    "says more than the definition of this TLP level that everyone has, which counts",
+    "extra properties are ignored: the standard definition of this TLP level is used",
 )
-
-log = logging.getLogger(__name__)
-
-__all__ = ["Pipeline", "examine"]
 
 
 @dataclass(frozen=True, slots=True)
 class SubmissionContext:
-    """What the objects of one submission say of each other."""
+    """What the objects of one submission say about each other."""
 
     definitions: Mapping[str, StixObject]
+    """Marking definitions by id, those sent earlier included."""
     authors: frozenset[str]
+    """Ids of the identities that name the submitter."""
     defaults: DefaultTlp
     rules: tuple[Rule, ...]
+    """The sanitising rules, prepared for this submission."""
     now: int
+    """µs since 1970 UTC."""
+
+
+def examine(
+    candidates: Iterable[Candidate],
+    policy: Policy,
+    submitter: Submitter,
+    lists: Warninglists,
+    now: int,
+) -> list[Candidate]:
+    """Examine one submission; see `Pipeline.examine`."""
+    return Pipeline(policy, submitter, lists).examine(candidates, now)
 
 
 class Pipeline:
-    """validate → normalise → identify → sanitise, for one submitter under one policy.
+    """The stages of admission for one submitter under one policy.
 
     Raises PolicyError when the policy names a rule that does not exist.
     """
@@ -107,241 +108,215 @@ class Pipeline:
         waived: frozenset[str] = frozenset(),
         definitions: Mapping[str, StixObject] | None = None,
     ) -> None:
-        """`definitions` are marking definitions that the submitter sent before, by id."""
+        """Prepare the rules for the submitter.
+
+        `waived` are the rules whose findings an analyst has released; `definitions` are marking
+        definitions that the submitter sent earlier, by id.
+        """
         self._policy = policy
         self._submitter = submitter
         self._lists = lists
         self._waived = waived
         self._definitions = definitions or {}
-        self._settings = _settings(policy, submitter.partner, waived)
+        self._settings = _collect_settings(policy, submitter.partner, waived)
 
     def examine(self, candidates: Iterable[Candidate], now: int) -> list[Candidate]:
-        """Every candidate of one submission with its findings; OPEN where it may go on.
+        """Take every candidate of one submission through the stages; OPEN ones may be published.
 
-        In the same order, none missing, and none spoilt by another.
+        The result has the same order and length.  An object sent several times is examined once.
+        A fault in one candidate does not affect the others.
         """
-        together = list(candidates)
-        company = self._company(together, now)
-        times = Counter(candidate.source_id for candidate in together)
-        once: dict[bytes, Candidate] = {}
+        submission = list(candidates)
+        context = self._build_context(submission, now)
+        occurrences = Counter(candidate.source_id for candidate in submission)
+        by_content: dict[bytes, Candidate] = {}
         examined = []
-        for candidate in together:
-            key = _spelt(candidate) if times[candidate.source_id] > 1 else b""
-            known = once.get(key)
-            told = known.with_index(candidate.index) if known else None
-            examined.append(told or self._alone(candidate, company))
+        for candidate in submission:
+            key = _content_key(candidate) if occurrences[candidate.source_id] > 1 else b""
+            known = by_content.get(key)
+            if known:
+                examined.append(known.with_index(candidate.index))
+            else:
+                examined.append(self._examine_one(candidate, context))
             if key:
-                once.setdefault(key, examined[-1])
+                by_content.setdefault(key, examined[-1])
         return examined
 
-    def find_authors(self, together: Iterable[Candidate]) -> frozenset[str]:
-        """The identities that say who the submitter is: as creator, now or before, or by name.
+    def find_authors(self, submission: Iterable[Candidate]) -> frozenset[str]:
+        """Ids of the identities that name the submitter: as creator, now or before, or by name.
 
         Empty if the submitter agreed to be named.
         """
-        subjects = [candidate.object for candidate in together if candidate.object is not None]
+        subjects = [candidate.object for candidate in submission if candidate.object is not None]
         if apply_consent_labels(self._submitter, subjects).consent in CONSENTS_TO_NAME:
             return frozenset()
         creators = {_text(subject.get("created_by_ref")) for subject in subjects}
         names = {name.casefold() for name in self._submitter.names}
-        selves = {
+        named_alike = {
             _text(subject.get("id"))
             for subject in subjects
             if subject.get("type") == "identity"
             and str(subject.get("name", "")).casefold() in names
         }
-        known = creators | selves | self._submitter.identities
+        known = creators | named_alike | self._submitter.identities
         authors = {each for each in known if each.startswith("identity--")}
         return frozenset(authors - {MITRE, AUTHOR_ID})
 
-    def _alone(self, candidate: Candidate, company: SubmissionContext) -> Candidate:
-        """The candidate examined; a fault of ours costs this one and no other."""
-        try:
-            return self._examined(candidate, company)
-        except Exception:
-            log.exception("candidate %d could not be examined", candidate.index)
-            message = "could not be examined; the fault is on this side and has been logged"
-            return candidate.refuse(Finding("validate", "fault", Action.REFUSED, message))
-
-    def _examined(self, candidate: Candidate, company: SubmissionContext) -> Candidate:
-        candidate = _known(candidate, company.authors)
-        if not candidate.is_open:
-            return candidate
-        checked = validate(candidate, self._policy, company.now)
-        if checked.is_open and len(candidate.raw) > self._policy.object_octets:
-            message = f"its bytes are more than {self._policy.object_octets}: write it shorter"
-            checked = checked.refuse(Finding("validate", "size", Action.REFUSED, message))
-        if not checked.is_open:
-            return checked
-        if is_acs(candidate.object):
-            return self._unchanged(candidate, company)
-        return self._divided(checked, company)
-
-    def _divided(self, candidate: Candidate, company: SubmissionContext) -> Candidate:
-        """Each layer of the object on its own, so that none shows in another."""
-        subject = candidate.object or {}
-        division = split_by_tlp(subject, company.definitions, company.defaults.level_of(subject))
-        if division.object is subject and not (
-            division.stricter_layers or division.dangling_selectors
-        ):
-            judged = self._judged(candidate, company)
-            return replace(judged, original=subject) if judged.original is not None else judged
-        most = min(self._submitter.max_tlp, Tlp.AMBER_STRICT)
-        wanted = [layer for layer in division.stricter_layers if layer[0] <= most]
-        noted = _of_parts(division, len(wanted) < len(division.stricter_layers))
-        base = self._judged(candidate.with_object(division.object, *noted), company)
-        fuller = [
-            (level, self._judged(candidate.with_object(layer), company)) for level, layer in wanted
-        ]
-        whole = _joined(base, fuller)
-        gone = {f.path for f in candidate.findings if f.rule == "custom_properties"}
-        lost = [each for each in division.dangling_selectors if each.partition(".")[0] not in gone]
-        if lost and whole.is_open and "marking" not in self._waived:
-            message = "marks a part that the object does not have: correct the selectors"
-            finding = Finding("sanitise", "marking", Action.HELD, message, "granular_markings")
-            whole = whole.hold(finding)
-        asked = whole.stricter_layers or whole.original is not None
-        return replace(whole, original=subject) if asked else whole
-
-    def _judged(self, candidate: Candidate, company: SubmissionContext) -> Candidate:
-        candidate = normalise(candidate, company.defaults, company.definitions)
-        candidate = identify(candidate, self._submitter.partner)
-        return sanitise(candidate, company.rules)
-
-    def _unchanged(self, candidate: Candidate, company: SubmissionContext) -> Candidate:
-        """A marking definition of ACS as it came: it goes on like that or not at all."""
-        subject = candidate.object or {}
-        marks = read_markings(subject, company.definitions)
-        tlp = company.defaults.level_of(subject) if marks.tlp is None else marks.tlp
-        known = replace(candidate, tlp=tlp, scope=tlp.label, key=f"acs:{subject['id']}")
-        judged = sanitise(known, company.rules)
-        changed = judged.object != subject or marks.other_ids or marks.unknown_ids or marks.repaired
-        if judged.is_open and changed and "marking" not in self._waived:
-            message = (
-                "an ACS marking goes on byte for byte, but this one holds what must not be shared:"
-                " leave out names, personal data and markings of its own"
-            )
-            judged = judged.hold(Finding("sanitise", "marking", Action.HELD, message))
-        return replace(judged, object=subject, original=None if judged.is_open else subject)
-
-    def _company(self, together: Sequence[Candidate], now: int) -> SubmissionContext:
-        authors = self.find_authors(together)
-        subjects = [candidate.object for candidate in together if candidate.object is not None]
-        definitions = {**self._definitions, **_definitions(together)}
+    def _build_context(self, submission: Sequence[Candidate], now: int) -> SubmissionContext:
+        authors = self.find_authors(submission)
+        subjects = [candidate.object for candidate in submission if candidate.object is not None]
+        definitions = {**self._definitions, **_find_definitions(submission)}
         shared = RuleContext(
             submitter=apply_consent_labels(self._submitter, subjects),
             now=now,
             warninglists=self._lists,
             authors=authors,
             definitions=definitions,
-            author_links=_disclosing(together, authors),
+            author_links=_find_author_links(submission, authors),
         )
         rules = tuple(
             rule(name, replace(shared, settings=table)) for name, table in self._settings.items()
         )
         default = self._submitter.default_tlp
-        defaults = DefaultTlp(default, _carried(together, definitions, default))
+        defaults = DefaultTlp(default, _find_definition_levels(submission, definitions, default))
         return SubmissionContext(definitions, authors, defaults, rules, now)
 
+    def _examine_one(self, candidate: Candidate, context: SubmissionContext) -> Candidate:
+        """Run the stages; an internal error refuses this candidate only."""
+        try:
+            return self._run_stages(candidate, context)
+        except Exception:
+            log.exception("candidate %d could not be examined", candidate.index)
+            message = "could not be examined: an internal error, which has been logged"
+            return candidate.refuse(Finding("validate", "fault", Action.REFUSED, message))
 
-def examine(
-    candidates: Iterable[Candidate],
-    policy: Policy,
-    submitter: Submitter,
-    lists: Warninglists,
-    now: int,
-) -> list[Candidate]:
-    """What `Pipeline` says of one submission."""
-    return Pipeline(policy, submitter, lists).examine(candidates, now)
+    def _run_stages(self, candidate: Candidate, context: SubmissionContext) -> Candidate:
+        candidate = _mark_known_duplicate(candidate, context.authors)
+        if not candidate.is_open:
+            return candidate
+        valid = validate(candidate, self._policy, context.now)
+        if valid.is_open and len(candidate.raw) > self._policy.object_octets:
+            message = f"longer than {self._policy.object_octets} octets as sent: shorten it"
+            valid = valid.refuse(Finding("validate", "size", Action.REFUSED, message))
+        if not valid.is_open:
+            return valid
+        if is_acs(candidate.object):
+            return self._judge_acs_definition(candidate, context)
+        return self._judge_by_level(valid, context)
+
+    def _judge_by_level(self, candidate: Candidate, context: SubmissionContext) -> Candidate:
+        """Judge the layer of each TLP level separately, so that none shows in another."""
+        subject = candidate.object or {}
+        split = split_by_tlp(subject, context.definitions, context.defaults.level_of(subject))
+        if split.object is subject and not (split.stricter_layers or split.dangling_selectors):
+            judged = self._judge_layer(candidate, context)
+            return replace(judged, original=subject) if judged.original is not None else judged
+        strictest = min(self._submitter.max_tlp, Tlp.AMBER_STRICT)
+        accepted = [layer for layer in split.stricter_layers if layer[0] <= strictest]
+        notes = _note_split(split, dropped=len(accepted) < len(split.stricter_layers))
+        base = self._judge_layer(candidate.with_object(split.object, *notes), context)
+        stricter = [
+            (level, self._judge_layer(candidate.with_object(layer), context))
+            for level, layer in accepted
+        ]
+        whole = _join_layers(base, stricter)
+        removed = {f.path for f in candidate.findings if f.rule == "custom_properties"}
+        dangling = [s for s in split.dangling_selectors if s.partition(".")[0] not in removed]
+        if dangling and whole.is_open and "marking" not in self._waived:
+            message = "marks a part that the object does not have: correct the selectors"
+            whole = whole.hold(
+                Finding("sanitise", "marking", Action.HELD, message, "granular_markings")
+            )
+        keep_original = whole.stricter_layers or whole.original is not None
+        return replace(whole, original=subject) if keep_original else whole
+
+    def _judge_layer(self, candidate: Candidate, context: SubmissionContext) -> Candidate:
+        candidate = normalise(candidate, context.defaults, context.definitions)
+        candidate = identify(candidate, self._submitter.partner)
+        return sanitise(candidate, context.rules)
+
+    def _judge_acs_definition(self, candidate: Candidate, context: SubmissionContext) -> Candidate:
+        """Admit an ACS marking definition byte for byte, or hold it if a rule would change it."""
+        subject = candidate.object or {}
+        markings = read_markings(subject, context.definitions)
+        tlp = context.defaults.level_of(subject) if markings.tlp is None else markings.tlp
+        keyed = replace(candidate, tlp=tlp, scope=tlp.label, key=f"acs:{subject['id']}")
+        judged = sanitise(keyed, context.rules)
+        more = markings.other_ids or markings.unknown_ids or markings.repaired
+        if judged.is_open and (judged.object != subject or more) and "marking" not in self._waived:
+            message = (
+                "an ACS marking definition is published unchanged, but this one contains what must"
+                " not be shared: remove names, personal data and its own markings"
+            )
+            judged = judged.hold(Finding("sanitise", "marking", Action.HELD, message))
+        return replace(judged, object=subject, original=None if judged.is_open else subject)
 
 
-def _settings(
+def sanitise(candidate: Candidate, rules: Sequence[Rule]) -> Candidate:
+    """Apply the rules in order until one refuses the candidate.
+
+    `original` is set to the object before the first rule if an analyst must decide.
+    """
+    full, refused = candidate.object, Verdict.REFUSED
+    for apply in rules:
+        if candidate.verdict is refused:
+            break
+        candidate = apply(candidate)
+    asked = Action.ASKED
+    waits = not candidate.is_open or any(f.action is asked for f in candidate.findings)
+    return replace(candidate, original=full) if waits else candidate
+
+
+def _collect_settings(
     policy: Policy, partner: str, waived: frozenset[str]
 ) -> dict[str, Mapping[str, object]]:
-    """What each rule that is applied goes by; a waived one takes out what needs no analyst."""
-    found: dict[str, Mapping[str, object]] = {}
+    """The settings of each rule, in order; a waived rule still removes what needs no analyst."""
+    settings: dict[str, Mapping[str, object]] = {}
     for name in policy.rules:
         table = policy.settings_for(name, partner)
         check(name, table)
-        found[name] = overruled(name, table) if name in waived else table
-    return found
+        settings[name] = overruled(name, table) if name in waived else table
+    return settings
 
 
-def _definitions(together: Iterable[Candidate]) -> dict[str, StixObject]:
-    """The marking definitions that came along, by id."""
+def _find_definitions(submission: Iterable[Candidate]) -> dict[str, StixObject]:
+    """The marking definitions of the submission, by id."""
     found: dict[str, StixObject] = {}
-    for candidate in together:
+    for candidate in submission:
         subject = candidate.object
         if subject is not None and subject.get("type") == "marking-definition":
             found[_text(subject.get("id"))] = subject
     return found
 
 
-def _carried(
-    together: Iterable[Candidate], definitions: Mapping[str, StixObject], default: Tlp
+def _find_definition_levels(
+    submission: Iterable[Candidate], definitions: Mapping[str, StixObject], default: Tlp
 ) -> dict[str, Tlp]:
-    """How widely each marking definition must be seen: as the widest object that carries it."""
+    """The level of each marking definition: that of the least strict object that carries it."""
     levels: dict[str, Tlp] = {}
-    for candidate in together:
+    for candidate in submission:
         if candidate.object is not None:
-            marks = read_markings(candidate.object, definitions)
-            level = (
-                _whole_level(candidate.object, definitions, default) if marks.other_ids else default
-            )
-            for name in marks.other_ids:
+            markings = read_markings(candidate.object, definitions)
+            level = default
+            if markings.other_ids:
+                level = _object_level(candidate.object, definitions, default)
+            for name in markings.other_ids:
                 levels[name] = min(level, levels.get(name, level))
     return levels
 
 
-def _whole_level(subject: StixObject, definitions: Mapping[str, StixObject], default: Tlp) -> Tlp:
-    """The level of an object as a whole, whatever state it is in."""
+def _object_level(subject: StixObject, definitions: Mapping[str, StixObject], default: Tlp) -> Tlp:
+    """The level of an object that has not been validated yet."""
     try:
         return split_by_tlp(subject, definitions, default).level
     except (TypeError, ValueError, KeyError, AttributeError, Unprocessable):
-        return default  # it is refused when it is looked at
+        return default  # validation refuses it later
 
 
-def _joined(base: Candidate, fuller: Sequence[tuple[Tlp, Candidate]]) -> Candidate:
-    """The layers as one candidate again, which waits or is refused if one of them is."""
-    if not fuller:
-        return base
-    layers = tuple((level, each.object) for level, each in fuller if each.object is not None)
-    said = dict.fromkeys(finding for _, each in fuller for finding in each.findings)
-    joined = replace(base, stricter_layers=layers).with_findings(
-        *(f for f in said if f not in base.findings)
-    )
-    verdicts = {each.verdict for _, each in fuller}
-    if Verdict.REFUSED in (base.verdict, *verdicts):
-        return joined.refuse()
-    if base.is_open and Verdict.HELD in verdicts:
-        return joined.hold()
-    waits = [each.original for _, each in fuller if each.original is not None]
-    return replace(joined, original=joined.original or waits[0]) if waits else joined
-
-
-def _of_parts(division: TlpSplit, dropped: bool) -> list[Finding]:  # noqa: FBT001
-    """What is to be told about the markings of parts."""
-    notes = []
-    if division.raised:
-        word = division.level.label.upper()
-        notes.append(f"cannot stand without a part that is marked more strictly: TLP:{word}")
-    if division.stricter_layers:
-        notes.append("parts that are marked more strictly are left out where they may not be seen")
-    findings = [
-        Finding("normalise", "marking", Action.NOTED, note, "granular_markings") for note in notes
-    ]
-    if dropped:
-        message = "parts that are marked too strictly for this hub are left out"
-        findings.append(
-            Finding("sanitise", "marking", Action.STRIPPED, message, "granular_markings")
-        )
-    return findings
-
-
-def _disclosing(together: Iterable[Candidate], authors: frozenset[str]) -> frozenset[str]:
-    """Relationships with an author at one end, and places at the other."""
+def _find_author_links(submission: Iterable[Candidate], authors: frozenset[str]) -> frozenset[str]:
+    """Ids of the relationships with an author at one end, and of locations at the other."""
     found: set[str] = set()
-    for candidate in together:
+    for candidate in submission:
         subject = candidate.object
         if subject is None or subject.get("type") != "relationship":
             continue
@@ -352,8 +327,8 @@ def _disclosing(together: Iterable[Candidate], authors: frozenset[str]) -> froze
     return frozenset(found)
 
 
-def _spelt(candidate: Candidate) -> bytes:
-    """What two copies of an object have in common; empty if it is none, or has come so far."""
+def _content_key(candidate: Candidate) -> bytes:
+    """Equal for copies of an unexamined object; empty if it cannot be compared."""
     if candidate.object is None or not candidate.is_open or candidate.findings:
         return b""
     try:
@@ -362,22 +337,56 @@ def _spelt(candidate: Candidate) -> bytes:
         return b""
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _known(candidate: Candidate, authors: frozenset[str]) -> Candidate:
-    """A duplicate, if it stands for what is public already."""
+def _mark_known_duplicate(candidate: Candidate, authors: frozenset[str]) -> Candidate:
+    """Close a candidate as DUPLICATE if every hub has the object, or replaces it by its own."""
     subject = candidate.object
     if subject is None or not candidate.is_open:
         return candidate
     if _text(subject.get("id")) in authors:
-        rule, note = "author", "the hub's own identity stands in its place"
+        rule, note = "author", "replaced by the hub's own identity: the submitter is not named"
     elif is_tlp_definition(subject) or is_well_known(subject):
-        rule, note = "well_known", "public already: references to it are kept, copies not passed on"
-        if is_tlp_definition(subject) and subject.keys() - _DEFINING:
-            candidate = candidate.with_findings(_OVERRULED)
+        rule, note = "well_known", "already public: references to it are kept, the copy is dropped"
+        if is_tlp_definition(subject) and subject.keys() - _TLP_DEFINITION_PROPERTIES:
+            candidate = candidate.with_findings(_EXTRA_PROPERTIES_IGNORED)
     else:
         return candidate
     duplicate = replace(candidate, verdict=Verdict.DUPLICATE)
     return duplicate.with_findings(Finding("identify", rule, Action.NOTED, note))
+
+
+def _join_layers(base: Candidate, stricter: Sequence[tuple[Tlp, Candidate]]) -> Candidate:
+    """The layers as one candidate, which is held or refused if one of them is."""
+    if not stricter:
+        return base
+    layers = tuple((level, each.object) for level, each in stricter if each.object is not None)
+    findings = dict.fromkeys(finding for _, each in stricter for finding in each.findings)
+    joined = replace(base, stricter_layers=layers).with_findings(
+        *(finding for finding in findings if finding not in base.findings)
+    )
+    verdicts = {each.verdict for _, each in stricter}
+    if Verdict.REFUSED in (base.verdict, *verdicts):
+        return joined.refuse()
+    if base.is_open and Verdict.HELD in verdicts:
+        return joined.hold()
+    originals = [each.original for _, each in stricter if each.original is not None]
+    return replace(joined, original=joined.original or originals[0]) if originals else joined
+
+
+def _note_split(split: TlpSplit, *, dropped: bool) -> list[Finding]:
+    """Findings about the granular markings; `dropped`: this hub does not take the strictest."""
+    notes = []
+    if split.raised:
+        label = split.level.label.upper()
+        notes.append(f"raised to TLP:{label} because a part that it needs is marked TLP:{label}")
+    if split.stricter_layers:
+        notes.append("parts marked more strictly are left out for readers who may not see them")
+    path = "granular_markings"
+    findings = [Finding("normalise", "marking", Action.NOTED, note, path) for note in notes]
+    if dropped:
+        message = "parts marked more strictly than this hub accepts are removed"
+        findings.append(Finding("sanitise", "marking", Action.STRIPPED, message, path))
+    return findings
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
