@@ -1,21 +1,18 @@
-"""What rules that look for something in text share: masks, modes and findings.
+"""Masks, removals and findings, shared by the sanitising rules.
 
-A rule says where in a text something stands and what it is; here it is
-masked, and the finding written that tells so without repeating it.
+A rule says what it looks for; this module changes the object and reports it.  In order:
 
-How a rule treats what it finds, when the operator chooses by kind.
+- modes: the values of settings that say what is done about a kind of thing;
+- whole objects: hold or refuse one (`hold_or_refuse`);
+- properties: take some out (`remove_properties`);
+- texts: find spans (`TextSearch`) and put masks in their places (`mask_texts`);
+- own values: what an object is about stays in its texts (`exclude_own_values`).
 
-What rules share that take out whole properties: modes and findings.
-
-A pattern on somebody's folder made one on everybody's.
-
-Only where that widens what is matched and nothing else: a plain comparison
-that is not negated gives way to LIKE with a `%` in the place of the name.
+No finding repeats what was removed.  Nothing here knows one rule from another.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import (
     Callable,
     Collection,
@@ -24,14 +21,13 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
-from tocsin.admission.detectors.decoding import Reading, readings
-from tocsin.admission.detectors.property_names import inner_members, outer_members
-from tocsin.admission.errors import Malformed
+from tocsin.admission.detectors.decoding import DecodedText, decode_text
+from tocsin.admission.detectors.property_names import custom_names, nested_custom_names
+from tocsin.admission.detectors.spans import Span, SpanIndex, merge_overlapping_spans
 from tocsin.admission.markings.granular import is_still_valid
 from tocsin.admission.model import (
     Action,
@@ -43,15 +39,6 @@ from tocsin.admission.model import (
     format_path,
 )
 from tocsin.admission.observables.extract import extract_observables
-from tocsin.admission.patterns.canonical import canonical_pattern
-from tocsin.admission.patterns.grammar import (
-    Comparison,
-    Junction,
-    Literal,
-    Node,
-    Observation,
-    parse_pattern,
-)
 from tocsin.admission.stix.free_text import (
     DIGEST,
     nested_free_texts,
@@ -60,190 +47,275 @@ from tocsin.admission.stix.free_text import (
 )
 from tocsin.admission.stix.memo import memoize_nested
 
-TEXT = ("replace", "ask", "hold", "refuse", "keep")
-"""For something in a text: masked, masked with a question to an analyst, and so on."""
-VALUE = ("hold", "refuse", "keep")
-"""For something in what an indicator matches on, which is never masked."""
-PROPERTY = ("strip", "ask", "hold", "refuse", "keep")
+TEXT_MODES = ("replace", "ask", "hold", "refuse", "keep")
+"""For something in a text; `replace` masks it, `ask` masks it and asks an analyst."""
+VALUE_MODES = ("hold", "refuse", "keep")
+"""For something in a pattern or an observable, which is never masked."""
+PROPERTY_MODES = ("strip", "ask", "hold", "refuse", "keep")
 """For a whole property."""
 
-WIDER = "generalise"
-"""For a value: a pattern is widened; held where that would be another pattern."""
-WIDEN = "widen"
-"""The same once an analyst said yes: what cannot be widened is kept.  No operator writes it."""
+GENERALISE = "generalise"
+"""For a value: the pattern is widened, or held where widening would change its meaning."""
+GENERALISE_OR_KEEP = "widen"
+"""The same once an analyst approved: what cannot be widened is kept.  Not for policy.toml."""
+APPROVED = "decided"
+"""A setting, not for policy.toml: an analyst approved, so a rule refuses but no longer holds."""
 
-DECIDED = "decided"
-"""A setting that no operator writes: a rule without modes refuses still, and holds no more."""
+_MODE_AFTER_APPROVAL: Mapping[object, str] = {
+    "ask": "keep",
+    "hold": "keep",
+    GENERALISE: GENERALISE_OR_KEEP,
+}
 
-_AFTER_YES: Mapping[object, str] = {"ask": "keep", "hold": "keep", WIDER: WIDEN}
 
-
-def released(
+def approve_settings(
     settings: Mapping[str, object], modes: Mapping[str, Sequence[str]]
 ) -> dict[str, object]:
-    """The settings after an analyst said yes: what was asked or held for is kept.
+    """The settings once an analyst approved: what was asked or held for is kept.
 
-    What the rule takes out without asking, and what it refuses, it still does.
+    What a rule removes without asking, and what it refuses, it still does.  `modes` are the
+    rule's `MODES`.
     """
-    after = {
-        name: _AFTER_YES.get(value, value) if name in modes else value
+    approved = {
+        name: _MODE_AFTER_APPROVAL.get(value, value) if name in modes else value
         for name, value in settings.items()
     }
-    return {**after, DECIDED: True}
+    return {**approved, APPROVED: True}
 
 
-Found = tuple[Path, str, str]
-"""A property: where it is, its mode (see `_modes.PROPERTY`), and why it should go."""
+def hold_or_refuse(
+    candidate: Candidate, rule: str, mode: str, message: str, path: str = ""
+) -> Candidate:
+    """The candidate held or refused with a finding, as the mode says; unchanged for `keep`."""
+    if mode == "refuse":
+        return candidate.refuse(Finding("sanitise", rule, Action.REFUSED, message, path))
+    if mode == "hold":
+        return candidate.hold(Finding("sanitise", rule, Action.HELD, message, path))
+    return candidate
 
 
-def settled(candidate: Candidate, rule: str, found: Iterable[Found]) -> Candidate:
-    """The candidate without those properties; refused or held for them if a mode says so.
+class Removal(NamedTuple):
+    """A property that should go."""
 
-    So it is if it is no valid object without: held if one of them is asked about, else refused.
+    path: Path
+    mode: str
+    """One of `PROPERTY_MODES`."""
+    reason: str
+    """What the property does, as a finding says it: `says who received the message`."""
+
+
+def remove_properties(candidate: Candidate, rule: str, removals: Iterable[Removal]) -> Candidate:
+    """The candidate without the properties; refused or held if a mode says so.
+
+    If the object would be invalid without them, it is held if a mode is `ask`, else refused.
     """
     assert candidate.object is not None  # noqa: S101
-    marked = [(path, mode, why) for path, mode, why in found if mode != "keep"]
-    refused = [_refused(rule, path, why) for path, mode, why in marked if mode == "refuse"]
+    removals = list(removals)
+    refused = [_refuse_removal(rule, each) for each in removals if each.mode == "refuse"]
     if refused:
         return candidate.refuse(*refused)
-    held = [_held(rule, path, why) for path, mode, why in marked if mode == "hold"]
+    held = [_hold_removal(rule, each) for each in removals if each.mode == "hold"]
     if held:
         candidate = candidate.hold(*held)
-    gone = [(path, mode, why) for path, mode, why in marked if mode != "hold"]
-    if not gone:
+    removed = [each for each in removals if each.mode in ("strip", "ask")]
+    if not removed:
         return candidate
     assert candidate.object is not None  # noqa: S101
-    smaller = replace_texts(candidate.object, {path: None for path, _, _ in gone})
+    smaller = replace_texts(candidate.object, {each.path: None for each in removed})
     if is_still_valid(smaller, candidate.object):
-        return candidate.with_object(smaller, *(_gone(rule, *each) for each in gone))
-    asked = [_held(rule, path, why) for path, mode, why in gone if mode == "ask"]
-    if asked or held:  # nothing would be left of it: the question is whether it goes out at all
+        return candidate.with_object(smaller, *(_report_removal(rule, each) for each in removed))
+    # Nothing would be left: the question is whether the object is published at all.
+    asked = [_hold_removal(rule, each) for each in removed if each.mode == "ask"]
+    if asked or held:
         return candidate.hold(*asked)
-    return candidate.refuse(*(_refused(rule, path, why) for path, _, why in gone))
+    return candidate.refuse(*(_refuse_removal(rule, each) for each in removed))
 
 
-def _gone(rule: str, path: Path, mode: str, why: str) -> Finding:
-    if mode == "ask":
-        message = f"{why}: removed; an analyst may release it"
-        return Finding("sanitise", rule, Action.ASKED, message, format_path(path))
-    return Finding("sanitise", rule, Action.STRIPPED, why, format_path(path))
+def _report_removal(rule: str, removal: Removal) -> Finding:
+    message = f"removed: {removal.reason}"
+    action = Action.STRIPPED
+    if removal.mode == "ask":
+        message = f"{message}; an analyst may release it"
+        action = Action.ASKED
+    return Finding("sanitise", rule, action, message, format_path(removal.path))
 
 
-def _held(rule: str, path: Path, why: str) -> Finding:
-    message = f"{why}: an analyst decides; the rest passes without"
-    return Finding("sanitise", rule, Action.HELD, message, format_path(path))
+def _hold_removal(rule: str, removal: Removal) -> Finding:
+    message = f"held for review: {removal.reason}; without it, the rest is published"
+    return Finding("sanitise", rule, Action.HELD, message, format_path(removal.path))
 
 
-def _refused(rule: str, path: Path, why: str) -> Finding:
-    message = f"{why}: remove it and send the object again"
-    return Finding("sanitise", rule, Action.REFUSED, message, format_path(path))
+def _refuse_removal(rule: str, removal: Removal) -> Finding:
+    message = f"{removal.reason}: remove it and send the object again"
+    return Finding("sanitise", rule, Action.REFUSED, message, format_path(removal.path))
 
 
-STRIPPED_LISTS = frozenset(("labels", "indicator_types", "report_types", "sectors"))
-"""Lists of keywords: one with a mask in it says nothing, so it goes."""
+FilterSpans = Callable[[StixObject, str, Sequence[Span]], Sequence[Span]]
+"""Leaves of the spans found in a text of an object those that should not be there."""
+_LONGEST_CACHED = 200
+"""Length up to which answers on texts and paths are cached."""
 
 
-class Span(NamedTuple):
-    """Something in a text that should not be there."""
+class _Text(NamedTuple):
+    """A text of an object, or a name that people chose."""
 
-    start: int
-    end: int
-    what: str
-    """In words, as the mask and the finding name it: `e-mail address`."""
-
-
-Besides = Callable[[StixObject, str, Sequence[Span]], Sequence[Span]]
-"""Of what was found in a text of an object, what should not be there indeed."""
-_SHORT = 200
+    path: Path
+    text: str
+    is_name: bool
+    decoded: tuple[DecodedText, ...]
+    """Other ways to read it, if it is disguised."""
 
 
-class Search:
-    """What looks for something in texts; spans may overlap and come in any order.
+class TextSearch:
+    """Finds spans in texts, with a detector; spans may overlap and come in any order.
 
-    Its answers on short texts are remembered, as are those on what objects have in lists
-    and dictionaries: the same labels and phrases stand in most objects of a feed.
+    Results on short texts are cached, and so are those on the lists and dictionaries of
+    objects: most objects of a feed share labels and phrases.
     """
 
-    __slots__ = ("_find", "_inside", "_known")
+    __slots__ = ("_cached_find", "_find", "_find_nested")
 
     def __init__(self, find: Callable[[str], Iterable[Span]]) -> None:
         self._find = find
-        self._known = lru_cache(maxsize=4096)(lambda text: tuple(find(text)))
-        self._inside = memoize_nested(lambda subject: self._hits(_inner(subject)))
+        self._cached_find = lru_cache(maxsize=4096)(lambda text: tuple(find(text)))
+        self._find_nested = memoize_nested(lambda subject: self._find_in(_nested_texts(subject)))
 
     def __call__(self, text: str) -> Sequence[Span]:
-        """Where it stands in a text."""
-        return self._known(text) if len(text) <= _SHORT else tuple(self._find(text))
+        """The spans in a text."""
+        return self._cached_find(text) if len(text) <= _LONGEST_CACHED else tuple(self._find(text))
 
-    def hits(self, subject: StixObject) -> list[tuple[_Word, Sequence[Span]]]:
-        """The words of an object in which it stands, or that may be read in another way."""
-        return [*self._hits(_outer(subject)), *self._inside(subject)]
+    def find_in_object(self, subject: StixObject) -> list[tuple[_Text, Sequence[Span]]]:
+        """The texts of an object that have spans, or that are disguised."""
+        return [*self._find_in(_outer_texts(subject)), *self._find_nested(subject)]
 
-    def _hits(self, words: Iterable[_Word]) -> list[tuple[_Word, Sequence[Span]]]:
-        found: list[tuple[_Word, Sequence[Span]]] = []
-        known = self._known  # not by a call of this object: it is asked for every word
-        for word in words:
-            text = word[1]
-            spans = known(text) if len(text) <= _SHORT else tuple(self._find(text))
-            if spans or word[3]:
-                found.append((word, spans))
+    def _find_in(self, texts: Iterable[_Text]) -> list[tuple[_Text, Sequence[Span]]]:
+        found: list[tuple[_Text, Sequence[Span]]] = []
+        cached = self._cached_find  # this loop runs for every text: no call through `__call__`
+        for each in texts:
+            text = each[1]
+            spans = cached(text) if len(text) <= _LONGEST_CACHED else tuple(self._find(text))
+            if spans or each[3]:
+                found.append((each, spans))
         return found
 
 
-def mask(what: str) -> str:
-    """What stands in the place of something removed."""
+_last_outer_texts: tuple[StixObject | None, tuple[_Text, ...]] = (None, ())
+"""The last object and its texts: rule after rule asks for the same, and none changes it."""
+
+
+def _outer_texts(subject: StixObject) -> tuple[_Text, ...]:
+    """The names and texts that are the object's own, names first."""
+    global _last_outer_texts  # noqa: PLW0603
+    last, texts = _last_outer_texts
+    if last is not subject:
+        texts = _decode(custom_names(subject), outer_free_texts(subject))
+        _last_outer_texts = subject, texts
+    return texts
+
+
+@memoize_nested
+def _nested_texts(subject: StixObject) -> tuple[_Text, ...]:
+    """The names and texts in the object's lists and dictionaries."""
+    return _decode(nested_custom_names(subject), nested_free_texts(subject))
+
+
+def _decode(
+    names: Iterable[tuple[Path, str]], texts: Iterable[tuple[Path, str]]
+) -> tuple[_Text, ...]:
+    return (
+        *(_Text(path, name, True, decode_text(name)) for path, name in names),
+        *(_Text(path, text, False, decode_text(text)) for path, text in texts),
+    )
+
+
+REMOVED_WITH_MASK = frozenset(("labels", "indicator_types", "report_types", "sectors"))
+"""Lists of keywords: an item with a mask in it says nothing, so it is removed."""
+
+
+def format_mask(what: str) -> str:
+    """The text in the place of something removed."""
     return f"[removed: {what}]"
 
 
-def masked(
+def mask_spans(text: str, spans: Iterable[Span]) -> str:
+    """The text with a mask in the place of each span."""
+    parts: list[str] = []
+    at = 0
+    for span in merge_overlapping_spans(spans):
+        parts += (text[at : span.start], format_mask(span.what))
+        at = span.end
+    return "".join((*parts, text[at:]))
+
+
+def mask_texts(
     candidate: Candidate,
     rule: str,
-    search: Search,
+    search: TextSearch,
     modes: Mapping[str, str] | None = None,
-    besides: Besides | None = None,
+    filter_spans: FilterSpans | None = None,
 ) -> Candidate:
     """The candidate with everything that `search` finds in its texts masked.
 
-    `modes` says by kind (as `Span.what`) whether to `replace` it, the default,
-    to `ask` an analyst about the mask, or to `hold` or `refuse` the whole object.
-    `besides` leaves of it what is not the object's own.
+    `modes` are `TEXT_MODES` by kind (see `Span.what`), `replace` by default.  A name that
+    holds something is removed with its value.
     """
     subject = candidate.object
     assert subject is not None  # noqa: S101
-    hits = search.hits(subject)
+    hits = search.find_in_object(subject)
     if not hits:
         return candidate
     changes: dict[Path, str | None] = {}
     findings: list[Finding] = []
-    graver: dict[str, list[Finding]] = {"hold": [], "refuse": []}
-    telling: set[Path] = set()
-    for (path, text, name, read), spans in hits:
-        if telling and _below(path, telling):
+    blocking: dict[str, list[Finding]] = {"hold": [], "refuse": []}
+    removed_names: set[Path] = set()
+    for each, spans in hits:
+        path, text, is_name, _ = each
+        if removed_names and _is_below(path, removed_names):
             continue
-        spans = _seen(search, besides, subject, (text, spans, read))
+        spans = _all_spans(search, filter_spans, subject, (each, spans))
         if not spans:
             continue
-        kinds = _by_mode(spans, modes or {})
-        told = path[:-1] if name else path  # what a name tells is not repeated
-        for mode, found in graver.items():
-            found += [_gravely(rule, mode, what, told) for what in kinds.get(mode, ())]
-        new = None if name else _changed(path, text, spans)
-        if name:
-            telling.add(path)
+        kinds = _kinds_by_mode(spans, modes or {})
+        reported = path[:-1] if is_name else path  # a finding must not repeat the name
+        for mode, found in blocking.items():
+            found += [_block_text(rule, mode, what, reported) for what in kinds.get(mode, ())]
+        new = None if is_name else _masked_text(path, text, spans)
+        if is_name:
+            removed_names.add(path)
         changes[path] = new
         if new is None:
-            changes |= _with_it(subject, path)
+            changes |= _removed_with(subject, path)
         asked = tuple(kinds.pop("ask", ()))
         plain = tuple(sorted(chain.from_iterable(kinds.values())))
-        what = _findings if len("".join(map(str, told))) <= _SHORT else _findings.__wrapped__
-        findings += what(rule, told, new is None, plain, asked)
-    return _settled(candidate, rule, changes, findings, graver)
+        findings += _report_masks(rule, reported, new is None, plain, asked)
+    return _apply_masks(candidate, rule, changes, findings, blocking)
 
 
-def _by_mode(spans: Iterable[Span], modes: Mapping[str, str]) -> dict[str, list[str]]:
-    """The kinds of what was found, by what is to be done about them."""
+def _is_below(path: Path, parents: Collection[Path]) -> bool:
+    return any(path[:end] in parents for end in range(1, len(path) + 1))
+
+
+def _all_spans(
+    search: TextSearch,
+    filter_spans: FilterSpans | None,
+    subject: StixObject,
+    hit: tuple[_Text, Sequence[Span]],
+) -> Sequence[Span]:
+    """The spans in a text as it is written, and those in its decoded forms."""
+    (_, text, _, decoded_texts), spans = hit
+    plain = filter_spans(subject, text, spans) if filter_spans and spans else spans
+    decoded_spans: list[Span] = []
+    for decoded in decoded_texts:
+        found = search(decoded.text)
+        kept = filter_spans(subject, decoded.text, found) if filter_spans and found else found
+        decoded_spans += [Span(*decoded.original_span(s.start, s.end), s.what) for s in kept]
+    return [*plain, *decoded_spans] if decoded_spans else plain
+
+
+def _kinds_by_mode(spans: Iterable[Span], modes: Mapping[str, str]) -> dict[str, list[str]]:
+    """The kinds of the spans, by the mode that is set for each."""
     whats = {span.what for span in spans}
-    if len(whats) == 1:
+    if len(whats) == 1:  # nearly always
         (what,) = whats
         return {modes.get(what, "replace"): [what]}
     kinds: dict[str, list[str]] = {}
@@ -252,275 +324,130 @@ def _by_mode(spans: Iterable[Span], modes: Mapping[str, str]) -> dict[str, list[
     return kinds
 
 
-_Word = tuple[Path, str, bool, tuple[Reading, ...]]
-"""A place, what stands there, whether it is a property's name, and how it is read besides."""
-
-
-def _outer(subject: StixObject) -> tuple[_Word, ...]:
-    """What is looked at of the object itself: names that people made up, then texts."""
-    global _last  # noqa: PLW0603
-    walked, found = _last
-    if walked is not subject:
-        found = _read(outer_members(subject), outer_free_texts(subject))
-        _last = subject, found
-    return found
-
-
-_last: tuple[StixObject | None, tuple[_Word, ...]] = (None, ())
-"""The last object and its words: rule after rule asks for the same, and none changes it."""
-
-
-@memoize_nested
-def _inner(subject: StixObject) -> tuple[_Word, ...]:
-    """The same of its lists and dictionaries."""
-    return _read(inner_members(subject), nested_free_texts(subject))
-
-
-def _read(
-    names: Iterable[tuple[Path, str]], others: Iterable[tuple[Path, str]]
-) -> tuple[_Word, ...]:
-    told = [(path, name, True) for path, name in names]
-    told += [(path, text, False) for path, text in others]
-    return tuple((*each, readings(each[1])) for each in told)
-
-
-def _below(path: Path, telling: Collection[Path]) -> bool:
-    return any(path[:end] in telling for end in range(1, len(path) + 1))
-
-
-def _seen(
-    search: Search,
-    besides: Besides | None,
-    subject: StixObject,
-    word: tuple[str, Sequence[Span], Iterable[Reading]],
-) -> Sequence[Span]:
-    """What stands in a text, and what stands there for whoever reads it undisguised."""
-    text, spans, read = word
-    left = besides(subject, text, spans) if besides and spans else spans
-    more: list[Span] = []
-    for reading in read:
-        found = search(reading.text)
-        kept = besides(subject, reading.text, found) if besides and found else found
-        more += [Span(*reading.written(span.start, span.end), span.what) for span in kept]
-    return [*left, *more] if more else left
-
-
-def without_overlap(spans: Iterable[Span]) -> list[Span]:
-    """The spans in order; of those that overlap, the one that starts first, then the longest."""
-    chosen: list[Span] = []
-    spans = list(spans)
-    if len(spans) < 2:
-        return spans
-    for span in sorted(spans, key=lambda span: (span.start, -span.end)):
-        if not chosen or span.start >= chosen[-1].end:
-            chosen.append(span)
-        elif span.end > chosen[-1].end:
-            chosen[-1] = chosen[-1]._replace(end=span.end)
-    return chosen
-
-
-class Zones:
-    """Stretches of a text, asked in logarithmic time."""
-
-    __slots__ = ("_ends", "_starts")
-
-    def __init__(self, stretches: Iterable[tuple[int, int]]) -> None:
-        self._starts: list[int] = []
-        self._ends: list[int] = []
-        for start, end in sorted(stretches):
-            if self._ends and start <= self._ends[-1]:
-                self._ends[-1] = max(end, self._ends[-1])
-            else:
-                self._starts.append(start)
-                self._ends.append(end)
-
-    def touch(self, start: int, end: int) -> bool:
-        """Whether any zone shares a character with that stretch."""
-        place = bisect_left(self._starts, end) - 1
-        return place >= 0 and self._ends[place] > start
-
-    def hold(self, start: int, end: int) -> bool:
-        """Whether that stretch lies in a zone."""
-        place = bisect_right(self._starts, start) - 1
-        return place >= 0 and self._ends[place] >= end
-
-
-def own_values(subject: StixObject) -> tuple[str, ...]:
-    """The values that the object is about: wherever they are named in its texts, they stay.
-
-    Also as they are read in a text that is written in another way.
-    """
-    return _own_values(extract_observables(subject))
-
-
-@lru_cache(maxsize=8)  # text after text of one object
-def _own_values(about: tuple[Observable, ...]) -> tuple[str, ...]:
-    own = {each.value for each in about if each.value and _own(each)}
-    return tuple(own | {reading.text for each in own for reading in readings(each)})
-
-
-def _own(observable: Observable) -> bool:
-    """Not so what stands in the place of a hash but is none."""
-    return "hashes" not in observable.property or DIGEST.fullmatch(observable.value) is not None
-
-
-def outside(subject: StixObject, text: str, spans: Sequence[Span]) -> Sequence[Span]:
-    """The spans that are not inside an own value named in the text, in any case."""
-    lower = text.lower()
-    if len(lower) != len(text):
-        lower = text  # some letters change their number with their case
-    told = [value for value in own_values(subject) if value.lower() in lower] if spans else ()
-    if not told:
-        return spans
-    zones = Zones(place for value in told for place in _places(value.lower(), lower))
-    return [span for span in spans if not zones.hold(span.start, span.end)]
-
-
-def _places(value: str, text: str) -> Iterator[tuple[int, int]]:
-    start = text.find(value)
-    while start >= 0:
-        end = start + len(value)
-        yield start, end
-        start = text.find(value, end)
-
-
-def _changed(path: Path, text: str, spans: Sequence[Span]) -> str | None:
-    """The new text at that place; None to strip it."""
-    if path[0] in STRIPPED_LISTS or (path[0] == "external_references" and path[-1] == "url"):
+def _masked_text(path: Path, text: str, spans: Sequence[Span]) -> str | None:
+    """The new text at that path; None to remove it."""
+    if path[0] in REMOVED_WITH_MASK or (path[0] == "external_references" and path[-1] == "url"):
         return None
     if path[-2:-1] == ("hashes",) or path[-1] == "lang":
-        return None  # with a mask in it it is a hash of nothing, and no code of a language
-    return replaced(text, spans)
+        return None  # with a mask in it, it is no hash and no code of a language
+    return mask_spans(text, spans)
 
 
-def replaced(text: str, spans: Iterable[Span]) -> str:
-    """The text with a mask in the place of each span."""
-    parts: list[str] = []
-    at = 0
-    for span in without_overlap(spans):
-        parts += (text[at : span.start], mask(span.what))
-        at = span.end
-    return "".join((*parts, text[at:]))
-
-
-def _with_it(subject: StixObject, path: Path) -> dict[Path, None]:
-    """The hashes of what an external reference leads to go with the link: they name it too."""
+def _removed_with(subject: StixObject, path: Path) -> dict[Path, None]:
+    """The hashes of an external reference go with its URL: they identify the same document."""
     if path[0] != "external_references" or path[2:] != ("url",):
         return {}
-    there = "hashes" in subject["external_references"][path[1]]
-    return {(*path[:2], "hashes"): None} if there else {}
+    present = "hashes" in subject["external_references"][path[1]]
+    return {(*path[:2], "hashes"): None} if present else {}
+
+
+def _report_masks(
+    rule: str, path: Path, removed: bool, plain: tuple[str, ...], asked: tuple[str, ...]
+) -> tuple[Finding, ...]:
+    short = len("".join(map(str, path))) <= _LONGEST_CACHED
+    report = _cached_mask_findings if short else _cached_mask_findings.__wrapped__
+    return report(rule, path, removed, plain, asked)
 
 
 @lru_cache(maxsize=1024)
-def _findings(
+def _cached_mask_findings(
     rule: str,
     path: Path,
-    gone: bool,  # noqa: FBT001
+    removed: bool,  # noqa: FBT001
     plain: tuple[str, ...],
     asked: tuple[str, ...],
 ) -> tuple[Finding, ...]:
-    """What was masked; apart from it, what was masked until an analyst has decided."""
+    """One finding on the kinds that were masked, one on those that an analyst may release."""
     findings = []
     if plain:
-        action = Action.STRIPPED if gone else Action.REPLACED
-        findings.append(Finding("sanitise", rule, action, _told(plain, gone), format_path(path)))
+        action = Action.STRIPPED if removed else Action.REPLACED
+        message = _describe_mask(plain, removed=removed)
+        findings.append(Finding("sanitise", rule, action, message, format_path(path)))
     if asked:
-        message = f"{_told(asked, gone)}; an analyst may release it"
+        message = f"{_describe_mask(asked, removed=removed)}; an analyst may release it"
         findings.append(Finding("sanitise", rule, Action.ASKED, message, format_path(path)))
     return tuple(findings)
 
 
-def _told(kinds: Sequence[str], gone: bool) -> str:  # noqa: FBT001
+def _describe_mask(kinds: Sequence[str], *, removed: bool) -> str:
     what = " and ".join(kinds)
-    return f"removed: it held {what}" if gone else f"{what} masked"
+    return f"removed: it contained {what}" if removed else f"{what} masked"
 
 
-def _gravely(rule: str, mode: str, what: str, path: Path) -> Finding:
+def _block_text(rule: str, mode: str, what: str, path: Path) -> Finding:
     if mode == "hold":
-        message = f"{what} in the text: an analyst decides; send it without to have it published"
+        message = f"held for review: {what} in the text; without it, the object is published"
         return Finding("sanitise", rule, Action.HELD, message, format_path(path))
     message = f"{what} in the text: remove it and send the object again"
     return Finding("sanitise", rule, Action.REFUSED, message, format_path(path))
 
 
-def _asked(finding: Finding) -> Finding:
-    """What was to be asked about the text, asked about the object: nothing is left without."""
-    message = "no valid object without what an analyst must look at first: he decides"
-    return finding._replace(action=Action.HELD, message=message)
-
-
-def _settled(
+def _apply_masks(
     candidate: Candidate,
     rule: str,
     changes: Mapping[Path, str | None],
     findings: Sequence[Finding],
-    graver: Mapping[str, Sequence[Finding]],
+    blocking: Mapping[str, Sequence[Finding]],
 ) -> Candidate:
-    if graver["refuse"]:
-        return candidate.refuse(*graver["refuse"])
+    if blocking["refuse"]:
+        return candidate.refuse(*blocking["refuse"])
     if not changes:
         return candidate
-    if graver["hold"]:
-        candidate = candidate.hold(*graver["hold"])
+    if blocking["hold"]:
+        candidate = candidate.hold(*blocking["hold"])
     assert candidate.object is not None  # noqa: S101
-    without = replace_texts(candidate.object, changes)
-    if not is_still_valid(without, candidate.object):
-        asked = [_asked(finding) for finding in findings if finding.action is Action.ASKED]
-        if asked or graver["hold"]:
-            return candidate.hold(*asked)
-        message = "no valid object without what must not be shared: remove it and send it again"
-        return candidate.refuse(*findings, Finding("sanitise", rule, Action.REFUSED, message))
-    return candidate.with_object(without, *findings)
+    masked = replace_texts(candidate.object, changes)
+    if is_still_valid(masked, candidate.object):
+        return candidate.with_object(masked, *findings)
+    asked = [_hold_instead(finding) for finding in findings if finding.action is Action.ASKED]
+    if asked or blocking["hold"]:
+        return candidate.hold(*asked)
+    message = (
+        "removing what must not be shared would make the object invalid:"
+        " take it out and send a valid object"
+    )
+    return candidate.refuse(*findings, Finding("sanitise", rule, Action.REFUSED, message))
 
 
-generalise_Search = Callable[[str], Sequence[Span]]
-_WIDER = frozenset(("=", "IN", "LIKE"))
+def _hold_instead(finding: Finding) -> Finding:
+    message = "held for review: removing the flagged text would make the object invalid"
+    return finding._replace(action=Action.HELD, message=message)
 
 
-def generalised(pattern: str, search: generalise_Search) -> str | None:
-    """The pattern with `%` in the place of each span; None where that would be another meaning."""
-    try:
-        widened = canonical_pattern(str(_widened(parse_pattern(pattern), search)))
-    except (Malformed, _OtherMeaning):
-        return None
-    return None if search(widened) else widened
+def own_values(subject: StixObject) -> tuple[str, ...]:
+    """The values that the object is about, which stay wherever its texts name them.
+
+    Their decoded forms are included.
+    """
+    return _own_values(extract_observables(subject))
 
 
-class _OtherMeaning(Exception):
-    """A name stands where a `%` would not simply match more."""
+@lru_cache(maxsize=8)  # asked for text after text of one object
+def _own_values(about: tuple[Observable, ...]) -> tuple[str, ...]:
+    own = {each.value for each in about if each.value and _is_own_value(each)}
+    return tuple(own | {decoded.text for value in own for decoded in decode_text(value)})
 
 
-def _widened(node: Node, search: generalise_Search) -> Node:
-    if isinstance(node, Comparison):
-        return _test(node, search)
-    if isinstance(node, Junction):
-        return replace(node, parts=tuple(_widened(part, search) for part in node.parts))
-    if isinstance(node, Observation):
-        return replace(node, test=_widened(node.test, search))
-    return replace(node, part=_widened(node.part, search))
+def _is_own_value(observable: Observable) -> bool:
+    """False for a text in the place of a hash: it would protect itself."""
+    return "hashes" not in observable.property or DIGEST.fullmatch(observable.value) is not None
 
 
-def _test(test: Comparison, search: generalise_Search) -> Node:
-    found = [search(literal.text) for literal in test.values]
-    if not any(found):
-        return test
-    if test.negated or test.operator not in _WIDER:
-        raise _OtherMeaning
-    rest = tuple(v for v, spans in zip(test.values, found, strict=True) if not spans)
-    wide: list[Node] = [
-        replace(test, operator="LIKE", values=(Literal("string", _wild(literal.text, spans)),))
-        for literal, spans in zip(test.values, found, strict=True)
-        if spans
-    ]
-    if rest:
-        wide.append(replace(test, values=rest))
-    return wide[0] if len(wide) == 1 else Junction("OR", tuple(wide))
+def exclude_own_values(subject: StixObject, text: str, spans: Sequence[Span]) -> Sequence[Span]:
+    """The spans that do not lie inside an own value named in the text, in any case."""
+    lower = text.lower()
+    if len(lower) != len(text):
+        lower = text  # some letters change their length with their case
+    named = [value for value in own_values(subject) if value.lower() in lower] if spans else ()
+    if not named:
+        return spans
+    own = SpanIndex(place for value in named for place in _find_all(value.lower(), lower))
+    return [span for span in spans if not own.contains(span.start, span.end)]
 
 
-def _wild(text: str, spans: Sequence[Span]) -> str:
-    parts: list[str] = []
-    at = 0
-    for span in without_overlap(spans):
-        parts += (text[at : span.start], "%")
-        at = span.end
-    return "".join((*parts, text[at:]))
+def _find_all(value: str, text: str) -> Iterator[tuple[int, int]]:
+    start = text.find(value)
+    while start >= 0:
+        end = start + len(value)
+        yield start, end
+        start = text.find(value, end)

@@ -43,9 +43,9 @@ from tocsin.admission.model import (
 from tocsin.admission.normalise import DefaultTlp, normalise
 from tocsin.admission.policy import Policy
 from tocsin.admission.rules import (
-    check,
-    overruled,
-    rule,
+    approve_settings,
+    build_rule,
+    check_settings,
 )
 from tocsin.admission.stix.history_extension import AUTHOR_ID
 from tocsin.admission.stix.validate import validate
@@ -175,7 +175,8 @@ class Pipeline:
             author_links=_find_author_links(submission, authors),
         )
         rules = tuple(
-            rule(name, replace(shared, settings=table)) for name, table in self._settings.items()
+            build_rule(name, replace(shared, settings=table))
+            for name, table in self._settings.items()
         )
         default = self._submitter.default_tlp
         defaults = DefaultTlp(default, _find_definition_levels(submission, definitions, default))
@@ -274,8 +275,8 @@ def _collect_settings(
     settings: dict[str, Mapping[str, object]] = {}
     for name in policy.rules:
         table = policy.settings_for(name, partner)
-        check(name, table)
-        settings[name] = overruled(name, table) if name in waived else table
+        check_settings(name, table)
+        settings[name] = approve_settings(name, table) if name in waived else table
     return settings
 
 

@@ -122,14 +122,14 @@ def _check_rules(policy: Policy) -> None:
     """Check that each rule exists and that its settings are known and of the right type."""
     for name in policy.rules:
         try:
-            rules.defaults(name)
+            rules.default_settings(name)
         except PolicyError as error:
             raise PolicyError(f"[sanitise] rules: {error}") from error
     tables = {"rules": policy.rule_settings}
     tables |= {f"partners.{slug}.rules": own for slug, own in policy.partner_settings.items()}
     for place, by_rule in tables.items():
         for name, settings in by_rule.items():
-            rules.check(name, settings, place)
+            rules.check_settings(name, settings, place)
             if name not in policy.rules:
                 raise PolicyError(
                     f"[{place}.{name}] has no effect: [sanitise] rules does not name {name};"

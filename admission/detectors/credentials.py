@@ -1,17 +1,45 @@
-"""What opens a door, where a text quotes it: keys of services, credentials in headers of requests.
+"""Credentials in a text: passwords, session ids and keys in URLs and requests, keys of services.
 
-Not passwords by the word before them: those that texts about attacks quote are
-nearly all attackers', of their archives and programs.
+Passwords behind the word for them are not looked for: those in texts about attacks
+nearly all belong to attackers, for their archives and programs.  Parameters of URLs
+stand in `words/secret_parameters.txt`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 
-from tocsin.admission.detectors.terms import among
+from tocsin.admission.detectors.placeholders import PLACEHOLDER
+from tocsin.admission.detectors.spans import Span
+from tocsin.admission.detectors.text_search import contains_any
+from tocsin.admission.detectors.urls import find_urls, path_start
+from tocsin.admission.word_lists import load_alternation
 
-_KEYS = re.compile(
+URL_CREDENTIALS = "credentials in a URL"
+TOKEN = "token"  # noqa: S105  the word for it, no secret
+
+_USERINFO = re.compile(r"(?<=//)(([^\s/?#@:]{1,128}:[^\s/?#@]{1,256}?)(?:@|\[@\]))")
+_PARAMETER = re.compile(
+    rf"""[?&;\#](?:amp;)?{load_alternation(__package__, "secret_parameters")}
+    =(?P<value>[^&;\#\s"'<>\[\]]{{2,2048}})""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_LOGIN_LINK = re.compile(
+    r"/(?:[\w-]{0,20}(?:reset|verif\w{1,8}|confirm|invite|magic|activate|unsubscribe))[\w-]{0,20}/"
+    r"(?P<value>(?=[a-z_-]{0,60}\d)[\w-]{16,512})(?![\w.-])",
+    re.IGNORECASE,
+)
+"""A link that lets its holder in: `/reset-password/…`."""
+_may_hold_login_link = contains_any(
+    *("reset", "verif", "confirm", "invite", "magic", "activate", "unsubscribe")
+)
+_JWT = re.compile(r"(?<![\w-])eyJ[\w-]{6,4096}\.eyJ[\w-]{2,8192}\.[\w-]{8,2048}(?![\w-])")
+_BEARER = re.compile(r"\bbearer\s+(?P<value>[\w~+/.-]{16,2048}=*)", re.IGNORECASE)
+_may_hold_bearer = contains_any("bearer")
+
+_SERVICE_KEY = re.compile(
     r"""(?<![\w/+-])(?:
         (?:AKIA|ASIA)[0-9A-Z]{16}                     # Amazon
       | gh[pousr]_\w{20,255} | github_pat_\w{20,255} | glpat-[\w-]{20,60}
@@ -21,9 +49,13 @@ _KEYS = re.compile(
     )(?![\w-])""",
     re.VERBOSE,
 )
-_HOOK = re.compile(r"hooks\.slack\.com/services/([\w/-]{20,120})", re.IGNORECASE)
+_may_hold_service_key = contains_any(
+    *("akia", "asia", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox"),
+    *("aiza", "ya29.", "k_live_", "k_test_", "sk-", "npm_", "hf_", "sg."),
+)
+_SLACK_WEBHOOK = re.compile(r"hooks\.slack\.com/services/([\w/-]{20,120})", re.IGNORECASE)
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\w+/=\s:,.-]{0,16384}")
-_HEADER = re.compile(
+_REQUEST_HEADER = re.compile(
     r"""(?<![\w-])(?:
         (?:proxy-)?authorization["']?\ ?:\ ?["']?(?:basic|token|digest|apikey|negotiate|ntlm)\ {1,4}
           (?P<credentials>[^\s"'<>]{6,4096})
@@ -31,23 +63,47 @@ _HEADER = re.compile(
     )""",
     re.VERBOSE | re.IGNORECASE,
 )
+_may_hold_request_header = contains_any("authorization", "x-api-", "x-auth-")
 
 
-_may_key = among(
-    *("akia", "asia", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox"),
-    *("aiza", "ya29.", "k_live_", "k_test_", "sk-", "npm_", "hf_", "sg."),
-)
-_may_header = among("authorization", "x-api-", "x-auth-")
+def find_url_credentials(text: str) -> Iterator[Span]:
+    """`user:password@` of a URL."""
+    for start, url in find_urls(text) if "@" in text else ():
+        path = path_start(url)
+        found = _USERINFO.search(url if path < 0 else url[:path])
+        if found and not PLACEHOLDER.match(found[2]):
+            yield Span(start + found.start(1), start + found.end(1), URL_CREDENTIALS)
 
 
-def secrets(text: str) -> Iterator[tuple[int, int]]:
-    """Where keys and credentials of requests stand."""
-    if _may_key(text):
-        yield from (found.span() for found in _KEYS.finditer(text))
+def find_tokens(text: str) -> Iterator[Span]:
+    """Session ids, keys and passwords in URLs; JSON web tokens and bearer tokens anywhere."""
+    for start, url in find_urls(text):
+        links = _LOGIN_LINK.finditer(url) if _may_hold_login_link(url) else ()
+        for found in chain(_PARAMETER.finditer(url) if "=" in url else (), links):
+            if not PLACEHOLDER.match(found["value"]):
+                yield Span(start + found.start("value"), start + found.end("value"), TOKEN)
+    if "eyJ" in text:
+        for found in _JWT.finditer(text):
+            yield Span(*found.span(), TOKEN)
+    if _may_hold_bearer(text):
+        for found in _BEARER.finditer(text):
+            yield Span(*found.span("value"), TOKEN)
+
+
+def find_keys(text: str) -> Iterator[Span]:
+    """Keys of well-known services, private keys, and credentials in headers of requests."""
+    for start, end in _find_keys(text):
+        if not PLACEHOLDER.match(text, start, end):
+            yield Span(start, end, TOKEN)
+
+
+def _find_keys(text: str) -> Iterator[tuple[int, int]]:
+    if _may_hold_service_key(text):
+        yield from (found.span() for found in _SERVICE_KEY.finditer(text))
     if "slack" in text:
-        yield from (found.span(1) for found in _HOOK.finditer(text))
+        yield from (found.span(1) for found in _SLACK_WEBHOOK.finditer(text))
     if "PRIVATE KEY" in text:
         yield from (found.span() for found in _PRIVATE_KEY.finditer(text))
-    if _may_header(text):
-        for found in _HEADER.finditer(text):
+    if _may_hold_request_header(text):
+        for found in _REQUEST_HEADER.finditer(text):
             yield found.span(found.lastgroup or 0)

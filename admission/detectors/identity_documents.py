@@ -1,7 +1,8 @@
-"""Numbers of passports, identity cards and driving licences, right behind the word for it.
+"""Numbers of passports, identity cards and driving licences, right behind the word for them.
 
-Their forms differ from country to country and few have a check digit, so only
-what stands directly behind the word counts, and only if it has digits enough.
+Their forms differ from country to country and few have a check digit.  So a number
+counts only if it stands directly behind one of the words in
+`words/identity_documents.txt` and has at least four digits.
 """
 
 from __future__ import annotations
@@ -9,29 +10,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tocsin.admission.detectors.terms import among
+from tocsin.admission.detectors.national_ids import HAS_FOUR_DIGITS, NATIONAL_ID
+from tocsin.admission.detectors.spans import Span
+from tocsin.admission.detectors.text_search import contains_any
+from tocsin.admission.word_lists import load_alternation
 
-_PAPERS = re.compile(
-    r"""(?<!\w)(?:
-        passport | reisepass | pass(?=-?nr|-?nummer) | passeport | pasaporte | passaporto
-      | passaporte | paspoort | paszport | pasaport | паспорт | 護照 | 护照
-      | personalausweis | ausweis | identit(?:y|ä[th]s)?[ -]?(?:card|karte)
-      | carte\ (?:nationale\ )?d['’]identit[ée] | cni | carta\ d['’]identit[àa]
-      | documento\ de\ identi(?:dad|dade) | id[ -]?card | identiteitskaart | dowód\ osobisty
-      | driver['’]?s?\ licen[cs]e | driving\ licen[cs]e | führerschein | permis\ de\ conduire
-      | permiso\ de\ conducir | patente\ di\ guida | carta\ de\ condução | rijbewijs
-    )
+_DOCUMENT = re.compile(
+    rf"""(?<!\w){load_alternation(__package__, "identity_documents")}
     (?:[ -]?(?:n(?:umber|ummer|umero|úmero|uméro|o|r|°|º|um)|id|\#)s?\.?(?:\ ?[º°])?)?
-    \ ?[:=\#]?\ {0,2}
-    (?P<number>(?=[a-z\d]{0,12}(?:\d[a-z]{0,3}){4})[a-z]{0,3}\d[a-z\d]{4,11})(?![\w@/]|[.-]\w)""",
+    \ ?[:=\#]?\ {{0,2}}
+    (?P<number>(?=[a-z\d]{{0,12}}(?:\d[a-z]{{0,3}}){{4}})[a-z]{{0,3}}\d[a-z\d]{{4,11}})(?![\w@/]|[.-]\w)""",
     re.VERBOSE | re.IGNORECASE,
 )
-_may = among(
+_may_name_document = contains_any(
     *("pas", "ausweis", "ident", "cni", "card", "dow", "licen", "permi", "patent", "condu", "rijb")
 )
+"""Each word of the list in ASCII holds one of these."""
 
 
-def papers(text: str) -> Iterator[tuple[int, int]]:
-    """Where such numbers stand."""
-    if _may(text):
-        yield from (found.span("number") for found in _PAPERS.finditer(text))
+def find_identity_documents(text: str) -> Iterator[Span]:
+    """The numbers; the words before them are not part of the spans."""
+    if HAS_FOUR_DIGITS.search(text) and _may_name_document(text):
+        for found in _DOCUMENT.finditer(text):
+            yield Span(*found.span("number"), NATIONAL_ID)

@@ -1,4 +1,4 @@
-"""IP addresses and networks as they are found in texts, patterns and observables."""
+"""IP addresses and networks in texts, and in the values of patterns and observables."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ _REFANG = re.compile(r"[\[\](){}\\]|dot", re.IGNORECASE)
 
 
 @lru_cache(maxsize=128)
-def addresses(text: str) -> tuple[tuple[int, int, Network], ...]:
-    """Where addresses and networks stand in a text, defanged ones and ports included."""
-    return tuple(_addresses(text))
+def find_ip_networks(text: str) -> tuple[tuple[int, int, Network], ...]:
+    """Start, end and network of each address in a text; defanged ones and ports included."""
+    return tuple(_find_ip_networks(text))
 
 
-def _addresses(text: str) -> Iterator[tuple[int, int, Network]]:
+def _find_ip_networks(text: str) -> Iterator[tuple[int, int, Network]]:
     if text.count(".") >= 3 or "dot" in text.lower():
         for found in _V4.finditer(text):
             plain = _REFANG.sub(lambda m: "." if len(m[0]) == 3 else "", found[1])
-            network = _network(plain + (found[2] or "")) or _network(plain)
+            network = _parse(plain + (found[2] or "")) or _parse(plain)
             if network is not None:
                 yield found.start(), found.end(), network
     if text.count(":") >= 2:
         for found in _V6.finditer(text):
-            network = _network(found[1] + (found[2] or ""))
+            network = _parse(found[1] + (found[2] or ""))
             if network is not None and found[1] != "::":
                 yield found.start(), found.end(), network
 
 
 @lru_cache(maxsize=4096)
-def network_of(value: str) -> Network | None:
-    """The network that an observable's value names: an address, a CIDR, or a URL's host."""
+def parse_network(value: str) -> Network | None:
+    """The network that an observable's value names: an address, a CIDR, or the host of a URL."""
     if "://" in value:
         try:
             value = urlsplit(value).hostname or ""
@@ -60,27 +60,27 @@ def network_of(value: str) -> Network | None:
             return None
     if value.rstrip(".").lower() == "localhost":
         value = "127.0.0.1"
-    return _network(value.strip("[]"))
+    return _parse(value.strip("[]"))
 
 
-def within(network: Network, networks: Iterable[Network]) -> bool:
-    """Whether all of a network lies in one of those given; IPv4 inside IPv6 is IPv4."""
-    network = _mapped(network)
+def is_within_any(network: Network, networks: Iterable[Network]) -> bool:
+    """True if one of the networks contains this one; IPv4 mapped into IPv6 counts as IPv4."""
+    network = _unmap(network)
     return any(
         wide.version == network.version and network.subnet_of(wide)  # type: ignore[arg-type]
         for wide in networks
     )
 
 
-def overlap(network: Network, networks: Iterable[Network]) -> bool:
-    """Whether a network has an address in common with one of those given."""
-    network = _mapped(network)
+def overlaps_any(network: Network, networks: Iterable[Network]) -> bool:
+    """True if the network shares an address with one of the others."""
+    network = _unmap(network)
     return any(wide.version == network.version and wide.overlaps(network) for wide in networks)
 
 
-def _network(text: str) -> Network | None:
+def _parse(text: str) -> Network | None:
     if ":" not in text and not text[-1:].isdigit():
-        return None  # a name
+        return None  # a host name
     try:
         if "/" not in text:
             return ip_network(ip_address(text))
@@ -89,7 +89,7 @@ def _network(text: str) -> Network | None:
         return None
 
 
-def _mapped(network: Network) -> Network:
+def _unmap(network: Network) -> Network:
     if isinstance(network, IPv6Network) and network.prefixlen == 128:
         inner = IPv6Address(network.network_address).ipv4_mapped
         return IPv4Network(inner) if inner is not None else network

@@ -1,7 +1,7 @@
-"""Host names that are made to look like another.
+"""Look-alike domains: host names made to be mistaken for another one.
 
-What an eye takes for the same letter counts as the same: `acrne`, one with a Cyrillic
-letter, `acm3`, `a-c-m-e`, and all of them inside a longer name.
+Characters that the eye confuses count as the same: `acrne`, a Cyrillic letter, `acm3`,
+`a-c-m-e`, also inside a longer name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
-_SAME = str.maketrans(
+_CONFUSABLE = str.maketrans(
     "0135789!|"  # digits and signs
     "\u0456\u0458\u0430\u0435\u043e\u0440\u0441"  # Cyrillic
     "\u0443\u0445\u0455\u0501\u04bb\u04cf\u051b\u051d"
@@ -19,57 +19,58 @@ _SAME = str.maketrans(
     "\u03c1\u03bd\u03b9\u03ba\u03c4\u03c5",
     "olestbgllljaeopcyxsdhlqwljgaopvlktu",
 )
-_PAIRS = (("rn", "m"), ("vv", "w"), ("cl", "d"))
+_CONFUSABLE_PAIRS = (("rn", "m"), ("vv", "w"), ("cl", "d"))
 _HOST = re.compile(r"(?:[\w-]{1,63}\.){1,10}[\w-]{2,63}")
-_FEWEST = 5
+_SHORTEST = 5
+"""Domains with a shorter label would look like too many others."""
 
 
 @lru_cache(maxsize=4096)
 def skeleton(label: str) -> str:
-    """A label as an eye sees it; `i`, `l` and `1` are one letter.
+    """A label of a host name with confusable characters unified; `i`, `l` and `1` are one.
 
     >>> skeleton("AcrNe-c0rp")
     'acmecorp'
     """
-    plain = _unicode(label.lower())
+    plain = _decode_punycode(label.lower())
     plain = unicodedata.normalize("NFKD", plain)
-    return _folded("".join(c for c in plain if not unicodedata.combining(c)))
+    return _unify("".join(c for c in plain if not unicodedata.combining(c)))
 
 
 def skeletons(domains: Iterable[str]) -> frozenset[str]:
-    """What to look for: of each domain the longest label but the last, if it is long enough."""
+    """The skeletons to look for: of each domain the longest label but the last, if long enough."""
     names = (max(domain.split(".")[:-1], key=len) for domain in domains if "." in domain)
-    return frozenset(s for s in map(skeleton, names) if len(s) >= _FEWEST)
+    return frozenset(s for s in map(skeleton, names) if len(s) >= _SHORTEST)
 
 
-def lookalike(value: str, wanted: frozenset[str]) -> bool:
-    """Whether a label of a host in the value looks like one wanted, or holds it."""
-    if not wanted or (value.isascii() and _nowhere(value, wanted)):
+def holds_lookalike(value: str, protected: frozenset[str]) -> bool:
+    """True if a label of a host name in the value holds one of the skeletons."""
+    if not protected or (value.isascii() and not _may_hold_lookalike(value, protected)):
         return False
-    hosts = (label for host in _HOST.findall(value) for label in host.split("."))
-    return any(any(each in skeleton(label) for each in wanted) for label in hosts)
+    labels = (label for host in _HOST.findall(value) for label in host.split("."))
+    return any(any(each in skeleton(label) for each in protected) for label in labels)
 
 
-def _nowhere(value: str, wanted: frozenset[str]) -> bool:
-    """Whether the value as a whole holds nothing that looks like it: most do not."""
+def _may_hold_lookalike(value: str, protected: frozenset[str]) -> bool:
+    """Check the value as a whole, which is cheap and rules out most values."""
     plain = value.lower()
-    if "xn--" in plain or "!" in plain or "|" in plain:  # letters to `_folded`, ends of a label
-        return False
-    whole = _folded(plain)
-    for each in wanted:  # noqa: SIM110  half the time of any()
-        if each in whole:
-            return False
-    return True
+    if "xn--" in plain or "!" in plain or "|" in plain:  # `_unify` takes signs for letters
+        return True
+    unified = _unify(plain)
+    for each in protected:  # noqa: SIM110  any() takes twice the time
+        if each in unified:
+            return True
+    return False
 
 
-def _folded(plain: str) -> str:
-    plain = plain.translate(_SAME).replace("i", "l").replace("-", "").replace("_", "")
-    for pair, one in _PAIRS:
+def _unify(plain: str) -> str:
+    plain = plain.translate(_CONFUSABLE).replace("i", "l").replace("-", "").replace("_", "")
+    for pair, one in _CONFUSABLE_PAIRS:
         plain = plain.replace(pair, one)
     return plain
 
 
-def _unicode(label: str) -> str:
+def _decode_punycode(label: str) -> str:
     if not label.startswith("xn--"):
         return label
     try:

@@ -1,6 +1,6 @@
-"""Numbers of persons that somebody has hidden in part: `XXX-XX-2409`, `**** **** **** 7890`.
+"""Numbers of which somebody has hidden a part: `XXX-XX-2409`, `**** **** **** 7890`.
 
-What is left of them, with a name beside it, is still enough to tell who is meant.
+The rest of such a number, with a name beside it, still identifies a person.
 """
 
 from __future__ import annotations
@@ -8,53 +8,53 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_H = r"[*x•#]"
+from tocsin.admission.detectors.bank_accounts import IBAN
+from tocsin.admission.detectors.payment_cards import CARD
+from tocsin.admission.detectors.spans import Span
+from tocsin.admission.detectors.us_social_security_numbers import US_SSN
+
+_HIDDEN = r"[*x•#]"
 _CARD = re.compile(
-    rf"(?<![\w*])(?:\d{{4}}[ -]?(?:\d\d)?|{_H}{{4}})(?=[ *x•#-]{{4,31}}+\d{{4}}(?!\w))"
-    rf"(?:[ -]?{_H}{{2,4}}){{2,6}}[ -]?\d{{4}}",
+    rf"(?<![\w*])(?:\d{{4}}[ -]?(?:\d\d)?|{_HIDDEN}{{4}})(?=[ *x•#-]{{4,31}}+\d{{4}}(?!\w))"
+    rf"(?:[ -]?{_HIDDEN}{{2,4}}){{2,6}}[ -]?\d{{4}}",
     re.IGNORECASE,
 )
-"""The last digits are looked for first: a line of `####` would be cut in every way there is."""
+"""Looks for the last digits first: else a line of `####` would be tried in every split."""
 _SSN = re.compile(
-    rf"(?<![\w*-])(?:{_H}{{3}}|\d{{3}})-(?:{_H}{{2}}|\d\d)-(?:{_H}{{4}}|\d{{4}})(?![\w*-])",
+    rf"(?<![\w*-])(?:{_HIDDEN}{{3}}|\d{{3}})-(?:{_HIDDEN}{{2}}|\d\d)-(?:{_HIDDEN}{{4}}|\d{{4}})(?![\w*-])",
     re.IGNORECASE,
 )
+_SSN_DIGITS = 9
 _IBAN = re.compile(
     r"(?<!\w)[A-Z]{2}\d\d(?:[\dA-Z]{1,30}|(?: [\dA-Z]{1,4}){1,7}) ?"
-    rf"(?:\.{{3}}|…|{_H}{{4,24}}(?: {_H}{{2,4}}){{0,7}})"
+    rf"(?:\.{{3}}|…|{_HIDDEN}{{4,24}}(?: {_HIDDEN}{{2,4}}){{0,7}})"
     r"(?: ?[\dA-Z]{2,4}(?!\w))?"
 )
 _IBAN_WORD = re.compile(
     r"\b(?:iban|accounts?|wire transfer|bank transfer|routing)\b", re.IGNORECASE
 )
-_BEFORE = 48
-_SIGNS = ("**", "xx", "••", "##", "...", "…")
+_CHARACTERS_BEFORE = 48
+_MARKS = ("**", "xx", "••", "##", "...", "…")
 
 
-def cards(text: str) -> Iterator[tuple[int, int]]:
-    """Cards of which the last four digits are left."""
-    yield from (found.span() for found in _CARD.finditer(text))
-
-
-def ssns(text: str) -> Iterator[tuple[int, int]]:
-    """US social security numbers of which some groups are left."""
+def find_partial_numbers(text: str) -> Iterator[Span]:
+    """Partly hidden card numbers, social security numbers, and IBANs behind a word for them."""
+    if not _may_hide_number(text):
+        return
+    for found in _CARD.finditer(text):
+        yield Span(*found.span(), CARD)
     for found in _SSN.finditer(text):
-        digits = sum(map(str.isdigit, found[0]))
-        if 0 < digits < 9:
-            yield found.span()
-
-
-def ibans(text: str) -> Iterator[tuple[int, int]]:
-    """Account numbers of which the country and the check digits are left, after a word for them."""
+        if 0 < sum(map(str.isdigit, found[0])) < _SSN_DIGITS:
+            yield Span(*found.span(), US_SSN)
     for found in _IBAN.finditer(text):
-        if _IBAN_WORD.search(text[max(0, found.start() - _BEFORE) : found.start()]):
-            yield found.span()
+        if _IBAN_WORD.search(text[max(0, found.start() - _CHARACTERS_BEFORE) : found.start()]):
+            yield Span(*found.span(), IBAN)
 
 
-def maybe(text: str) -> bool:
-    """Whether to look at all: most texts have nothing that hides anything."""
+def _may_hide_number(text: str) -> bool:
+    """False for most texts: they have none of the marks with which digits are hidden."""
     lower = text.lower()
-    for sign in _SIGNS:  # noqa: SIM110  half the time of any()
-        if sign in lower:
+    for mark in _MARKS:  # noqa: SIM110  any() takes twice the time
+        if mark in lower:
             return True
     return False

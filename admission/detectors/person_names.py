@@ -1,8 +1,9 @@
-"""Where a text seems to name a person.
+"""Names of persons in a text, by the words around them.
 
-Forms and the words around them only: a title, `reported by`, `contact:`.  So
-most persons are not found, and what is found is for an analyst to judge.
-Malware, tools and actors are no persons, nor are companies and teams.
+No names are known, only titles (`Mrs`), and words that announce a person (`reported by`,
+`contact:`).  So most persons are not found, and an analyst judges what is found.
+Malware, tools, actors, companies and teams are passed over.  The words stand in
+`words/person_titles.txt`, `person_cues.txt` and `not_person_names.txt`.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tocsin.admission.detectors.terms import among
-from tocsin.admission.masking import Span
+from tocsin.admission.detectors.spans import Span
+from tocsin.admission.detectors.text_search import contains_any
 from tocsin.admission.stix.mitre_attack import attack_names
+from tocsin.admission.word_lists import load_alternation, load_words
 
 PERSON = "person's name"
 
@@ -21,42 +23,29 @@ _WORD = (
     r"(?:[A-ZÀ-ÖØ-Þ](?:['’][A-ZÀ-Þ])?[a-zà-öø-ÿ]+(?:[-'’][A-ZÀ-Þ][a-zà-ÿ]+)?"
     r"|Mc[A-Z][a-z]+)"
 )
-_REST = rf"(?:[ ](?:[A-ZÀ-Þ]\.[ ]?){{0,3}}(?:{_PARTICLE}[ ]){{0,2}}{_WORD})"
+_FURTHER_WORD = rf"(?:[ ](?:[A-ZÀ-Þ]\.[ ]?){{0,3}}(?:{_PARTICLE}[ ]){{0,2}}{_WORD})"
 _TITLED = re.compile(
     rf"""\b(?:
-        (?:Mr|Mrs|Ms|Mx|Dr|Prof|Sr|Sra|Mme|Mlle|Dott|Ing)\.?[ ](?:Dr\.[ ])?
-      | (?:Herr|Frau|Miss|Monsieur|Madame|Señora?|Signora?)[ ]
-    )(?P<name>{_WORD}{_REST}{{0,2}})""",
+        {load_alternation(__package__, "person_titles_dotted")}\.?[ ](?:Dr\.[ ])?
+      | {load_alternation(__package__, "person_titles")}[ ]
+    )(?P<name>{_WORD}{_FURTHER_WORD}{{0,2}})""",
     re.VERBOSE,
 )
 _CUE = re.compile(
-    r"""\b(?i:
-        (?:reported|written|authored|discovered|submitted|investigated|provided|identified
-          |observed|prepared|signed|sent\ in|shared|found|spotted|analy[sz]ed)\ by
-      | (?:gemeldet|erstellt|verfasst|übermittelt)\ (?:von|durch)
-      | (?:signalée?|rédigée?|transmise?)\ par | (?:reportado|redactado|elaborado|relatado)\ por
-      | (?:segnalato|redatto|inviato)\ da | (?:gemeld|opgesteld)\ door
-      | (?:our|my)\ (?:colleague|employee|customer|client)s? | employee | colleague
-      | credits?\ to | thanks\ (?:go\ )?to | on\ behalf\ of | attention | attn | dear
-      | regards,? | sincerely,? | my\ name\ is | (?:full|last|display|account)\ ?name\ ?[:=]
-      | (?:contact|author|analyst|reporter|researcher|creator|patient|customer|employee
-          |recipient|person|kontakt|victim|opfer|geschädigter?|melder(?:in)?|bearbeiter(?:in)?
-          |ansprechpartner(?:in)?|kund(?:e|in)|autor(?:in)?|auteur|victime|v[íi]ctima|vítima
-          |vittima|utente|slachtoffer)(?:\ (?:name|person))?s?\ ?[:=-]
-    )[ \t\r\n:"'*_-]{1,6}""",
-    re.VERBOSE,
+    rf"""\b(?i:{load_alternation(__package__, "person_cues")})[ \t\r\n:"'*_-]{{1,6}}""", re.VERBOSE
 )
-"""Words that announce a person; the name must have two words and stand right behind."""
+"""The name right behind must have two words."""
 _FIELD = re.compile(
     r"""^[\W\d]{0,6}(?:authors?|reporters?|reported\ by|analysts?|creators?|researchers?)
         ["'*\ ]{0,3}[:=]["'*\ ]{0,4}""",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
-_TITLES = (
+_TITLE_STARTS = (
     *("Mr", "Ms", "Mx", "Dr", "Prof", "Sr", "Mme", "Mlle", "Dott", "Ing", "Herr", "Frau", "Miss"),
     *("Monsieur", "Madame", "Señor", "Signor"),
 )
-_may_announce = among(
+"""Each title of the lists begins with one of these; cheaper to look for than the pattern."""
+_may_hold_cue = contains_any(
     *("reported by", "written by", "authored by", "discovered by", "submitted by", "shared by"),
     *("investigated by", "provided by", "identified by", "observed by", "prepared by"),
     *("signed by", "sent by", "sent in by", "found by", "spotted by", "analysed by", "analyzed by"),
@@ -67,76 +56,40 @@ _may_announce = among(
     *("melder", "bearbeiter", "ansprechpartner", "kund", "autor", "auteur", "vittima", "utente"),
     "slachtoffer",
 )
-_may_head = among("author", "report", "analyst", "creator", "researcher")
-_FULL = re.compile(rf"(?P<name>{_WORD}{_REST}{{1,2}})(?![\w’])")
-_FURTHER = re.compile(
-    rf"(?:,[ ]|,?[ ](?:and|und|et|y|&)[ ])(?P<name>{_WORD}{_REST}{{1,2}})(?![\w’])"
+"""Each cue of the list in ASCII holds one of these."""
+_may_hold_field = contains_any("author", "report", "analyst", "creator", "researcher")
+_FULL_NAME = re.compile(rf"(?P<name>{_WORD}{_FURTHER_WORD}{{1,2}})(?![\w’])")
+_NEXT_NAME = re.compile(
+    rf"(?:,[ ]|,?[ ](?:and|und|et|y|&)[ ])(?P<name>{_WORD}{_FURTHER_WORD}{{1,2}})(?![\w’])"
 )
-
-_NO_PERSON = frozenset(
-    (
-        *("agency", "alliance", "antivirus", "association", "authority", "avenue", "bank"),
-        *("bureau", "center", "centre", "cert", "check", "cloud", "college", "commission"),
-        *("committee", "company", "computer", "consulting", "corp", "corporation", "council"),
-        *("crew", "cyber", "cybersecurity", "data", "defender", "defense", "department"),
-        *("detection", "digital", "division", "exchange", "exploit", "explorer", "federal"),
-        *("firm", "force", "forensics", "foundation", "framework", "gang", "government"),
-        *("group", "hackers", "holdings", "hospital", "inc", "incident", "industries"),
-        *("infosec", "institute", "insurance", "intelligence", "international", "internet"),
-        *("joint", "lab", "laboratories", "labs", "limited", "llc", "ltd", "malware"),
-        *("management", "media", "ministry", "mobile", "national", "network", "networks"),
-        *("news", "office", "online", "operations", "organization", "partners", "platform"),
-        *("police", "power", "project", "ransomware", "report", "research", "researchers"),
-        *("response", "sandbox", "scanner", "school", "search", "security", "server"),
-        *("service", "services", "social", "society", "software", "solutions", "studio"),
-        *("support", "systems", "talos", "team", "tech", "technologies", "technology"),
-        *("telecom", "threat", "tracker", "trend", "union", "unit", "university", "windows"),
-        *("january", "february", "march", "april", "may", "june", "july", "august"),
-        *("september", "october", "november", "december"),
-        *("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
-        *("the", "this", "these", "those", "that", "our", "your", "their", "all", "new"),
-        *("united", "states", "kingdom", "north", "south", "east", "west", "american"),
-        *("chinese", "european", "iranian", "korean", "russian", "india"),
-        *("amazon", "apple", "cisco", "crowdstrike", "eset", "fireeye", "google"),
-        *("kaspersky", "mandiant", "microsoft", "palo", "sophos", "symantec"),
-        *("account", "colleague", "colleagues", "customer", "customers", "everyone", "friend"),
-        *("madam", "member", "sir", "user", "valued"),
-        *("ag", "gmbh", "kg", "stadt", "stadtwerke", "gemeinde", "landkreis", "landratsamt"),
-        *("polizei", "bundesamt", "universität", "klinik", "klinikum", "krankenhaus", "amt"),
-        *("sparkasse", "ministerium", "kanton", "verband", "einem", "einer", "unser"),
-        *("société", "banque", "mairie", "ministère", "université", "hôpital", "équipe"),
-        *("ayuntamiento", "universidad", "ministerio", "banco", "equipo", "hospital"),
-        *("comune", "ospedale", "università", "ministero", "câmara", "prefeitura", "gemeente"),
-        *("ziekenhuis", "stichting", "csirt", "soc"),
-    )
-)
-"""Words that a person's name does not have; a name with one of them is somebody else's."""
+_NOT_PERSON_NAMES = frozenset(load_words(__package__, "not_person_names"))
 
 
-def persons(text: str) -> Iterator[Span]:
-    """Names with a title, or right after words that announce a person."""
-    if " " not in text:  # each of them has one
+def find_person_names(text: str) -> Iterator[Span]:
+    """Names with a title, or right behind words that announce a person."""
+    if " " not in text:  # every match has one
         return
-    if any(title in text for title in _TITLES):
+    if any(title in text for title in _TITLE_STARTS):
         for titled in _TITLED.finditer(text):
-            if _person(titled["name"]):
+            if _is_person_name(titled["name"]):
                 yield Span(*titled.span("name"), PERSON)
-    for announced, may in ((_CUE, _may_announce), (_FIELD, _may_head)):
-        for cue in announced.finditer(text) if may(text) else ():
-            yield from _list(text, cue.end())
+    for announcement, may_hold in ((_CUE, _may_hold_cue), (_FIELD, _may_hold_field)):
+        for found in announcement.finditer(text) if may_hold(text) else ():
+            yield from _read_names(text, found.end())
 
 
-def _list(text: str, start: int) -> Iterator[Span]:
+def _read_names(text: str, start: int) -> Iterator[Span]:
     """One name, or several joined by commas or `and`."""
-    name = _FULL.match(text, start)
-    while name and _person(name["name"]):
-        yield Span(*name.span("name"), PERSON)
-        name = _FURTHER.match(text, name.end())
+    found = _FULL_NAME.match(text, start)
+    while found and _is_person_name(found["name"]):
+        yield Span(*found.span("name"), PERSON)
+        found = _NEXT_NAME.match(text, found.end())
 
 
-def _person(name: str) -> bool:
+def _is_person_name(name: str) -> bool:
+    """False if a word of the name shows that it is not a person's, or if ATT&CK knows it."""
     words = name.lower().split()
-    if not _NO_PERSON.isdisjoint(words):
+    if not _NOT_PERSON_NAMES.isdisjoint(words):
         return False
     known = attack_names()
     return name.lower() not in known and "".join(words) not in known

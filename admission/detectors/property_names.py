@@ -1,7 +1,7 @@
-"""Names of properties and types that people made up: they may tell as much as texts do.
+"""Names of properties and types that STIX 2.1 does not define.
 
-The standard lets people name entries of dictionaries, hashes and properties of
-references as they like.  Only names that STIX 2.1 itself defines are passed over.
+People choose the names of custom properties, of entries of dictionaries, hashes and
+references, so a name may hold as much private data as a text.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from tocsin.admission.stix.free_text import MAX_DEPTH
 from tocsin.admission.stix.schemas import standard_property_names, standard_types
 
 
-def outer_members(subject: StixObject) -> Iterator[tuple[Path, str]]:
-    """The object's own properties whose names the standard does not know, with place and name.
+def custom_names(subject: StixObject) -> Iterator[tuple[Path, str]]:
+    """Path and name of the object's own properties that the standard does not define.
 
-    A type that it does not know is a name as well: without it there is no object.
+    A custom type is such a name too, at the path `("type",)`.
     """
     if (kind := str(subject.get("type"))) not in standard_types():
         yield ("type",), kind
@@ -27,10 +27,10 @@ def outer_members(subject: StixObject) -> Iterator[tuple[Path, str]]:
             yield (name,), name
 
 
-def inner_members(subject: StixObject) -> Iterator[tuple[Path, str]]:
-    """The same of what is in its lists and dictionaries.
+def nested_custom_names(subject: StixObject) -> Iterator[tuple[Path, str]]:
+    """Path and name of custom properties inside lists and dictionaries.
 
-    What is deeper than `MAX_DEPTH` is not looked into: `texts` refuses it.
+    Values deeper than `MAX_DEPTH` are passed over; `stix.free_text` refuses them.
     """
     known = standard_property_names()
     waiting: list[tuple[Path, Any]] = [

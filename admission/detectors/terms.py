@@ -1,103 +1,73 @@
-"""Names and domains as they are found in text: any case, spacing or defanging."""
+"""Names and domains of partners in a text: in any case and spacing, also defanged."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from functools import lru_cache
 
-DOT = r"(?:\.|\\{1,4}\.|\s{0,2}[\[({]\s?(?:\.|dot)\s?[\])}]\s{0,2})"
-"""A dot, also defanged or escaped."""
+from tocsin.admission.detectors.text_search import DOT
 
 _START, _END = r"(?<![^\W_])", r"(?![^\W_])"
-_SHORT, _LONG = 3, 8
-_BETWEEN = r"(?:[\s_.+-]|%20|\\){0,4}"
-"""Between two words of a name: as in texts, host names, queries and paths."""
-_RUN = re.compile(r"[^\W_]+")
-_LABELS = re.compile(rf"(?<![\w.-])(?:[\w-]{{1,63}}{DOT})+\Z")
+_CASE_SENSITIVE_LENGTH = 3
+"""Up to this many letters a term is found only in its own case: `IT` is a common word."""
+_EMBEDDED_LENGTH = 8
+"""From this length on a name of several words is found inside longer words too."""
+_BETWEEN_WORDS = r"(?:[\s_.+-]|%20|\\){0,4}"
+"""Between two words of a name, as in texts, host names, queries and paths."""
+_ALPHANUMERICS = re.compile(r"[^\W_]+")
+_SUBDOMAINS = re.compile(rf"(?<![\w.-])(?:[\w-]{{1,63}}{DOT})+\Z")
+_LONGEST_HOSTNAME = 256
 
 
-class Wording:
-    """What finds any of some words, whole; much quicker where there is none of them.
+class TermMatcher:
+    """Finds any of some terms as whole words.
 
-    `ACME Corp` is found as `acme-corp` and `ACMECorp`, `acme.example` as
-    `acme[.]example`.  Up to three letters are found only in their own case,
-    since `IT` is a word of many texts.  With `anywhere` a domain is found
-    inside a longer name too, `notacme.example`, and so are longer names of
-    several words: `myacmecorpvpn`.
+    `ACME Corp` is found as `acme-corp` and `ACMECorp`, `acme.example` as `acme[.]example`.
+    With `embedded`, a domain is found inside a longer name too (`notacme.example`), and so
+    are longer names of several words (`myacmecorpvpn`).
     """
 
-    def __init__(self, words: tuple[str, ...], anywhere: bool = False) -> None:
-        plain = [word.strip(" .") for word in words if _RUN.search(word)]
-        self._runs = {max(_RUN.findall(word), key=len).lower() for word in plain}
-        parts = sorted((_found_as(word, anywhere) for word in plain), key=len, reverse=True)
+    def __init__(self, terms: tuple[str, ...], embedded: bool = False) -> None:
+        plain = [term.strip(" .") for term in terms if _ALPHANUMERICS.search(term)]
+        self._longest_parts = {max(_ALPHANUMERICS.findall(t), key=len).lower() for t in plain}
+        parts = sorted((_term_pattern(t, embedded) for t in plain), key=len, reverse=True)
         self._pattern = re.compile("|".join(parts), re.IGNORECASE) if parts else None
 
-    def places(self, text: str) -> list[tuple[int, int]]:
-        """Where the words stand in a text."""
+    def find(self, text: str) -> list[tuple[int, int]]:
+        """Start and end of each place in the text where a term stands."""
         if self._pattern is None:
             return []
-        if text.isascii():  # other letters have more cases than lower() knows
+        if text.isascii():  # other characters have more cases than lower() knows
+            # Most texts have none of the terms; substrings tell that far sooner than the pattern.
             lower = text.lower()
-            for run in self._runs:
-                if run in lower:
+            for part in self._longest_parts:
+                if part in lower:
                     break
             else:
                 return []
         return [found.span() for found in self._pattern.finditer(text)]
 
 
-wording = lru_cache(maxsize=1024)(Wording)
-"""The same, remembered for the words."""
+term_matcher = lru_cache(maxsize=1024)(TermMatcher)
+"""The matcher for some terms, compiled once."""
 
 
-def among(*words: str) -> Callable[[str], bool]:
-    """Whether any of some words, in small letters of ASCII, may be in a text: a cheap question.
+def hostname_start(text: str, start: int) -> int:
+    """Where the host name begins whose domain begins at `start`.
 
-    Yes for every text with other letters, which have more cases than lower() knows.
-
-    >>> may = among("login", "user")
-    >>> may("USERNAME"), may("ſ"), may("evil.example")
-    (True, True, False)
-    """
-
-    def may(text: str) -> bool:
-        if not text.isascii():
-            return True
-        lower = text.lower()
-        for word in words:  # noqa: SIM110  half the time of any()
-            if word in lower:
-                return True
-        return False
-
-    return may
-
-
-def one_word(text: str) -> bool:
-    """Whether a text is but letters and digits of ASCII, as a hash is.
-
-    >>> one_word("0cc175b9c0f1b6a831c399e269772661"), one_word("evil.example")
-    (True, False)
-    """
-    return text.isascii() and text.isalnum()
-
-
-def subdomains(text: str, start: int) -> int:
-    """Where a host name begins of which a domain at `start` is the end.
-
-    >>> subdomains("on vpn.acme.example", 7)
+    >>> hostname_start("on vpn.acme.example", 7)
     3
     """
-    found = _LABELS.search(text, max(0, start - 256), start)
+    found = _SUBDOMAINS.search(text, max(0, start - _LONGEST_HOSTNAME), start)
     return found.start() if found else start
 
 
-def _found_as(word: str, anywhere: bool) -> str:
-    tokens = [re.escape(token).replace(r"\.", DOT) for token in word.split()]
-    pattern = _BETWEEN.join(tokens)
-    if len(word) <= _SHORT:
+def _term_pattern(term: str, embedded: bool) -> str:
+    words = [re.escape(word).replace(r"\.", DOT) for word in term.split()]
+    pattern = _BETWEEN_WORDS.join(words)
+    if len(term) <= _CASE_SENSITIVE_LENGTH:
         pattern = f"(?-i:{pattern})"
-    if anywhere and len(tokens) > 1 and len(word) >= _LONG:
+    if embedded and len(words) > 1 and len(term) >= _EMBEDDED_LENGTH:
         return pattern
-    start = "" if anywhere and "." in word and len(word) > _SHORT else _START
-    return f"{start}{pattern}{_END}"
+    may_follow_letters = embedded and "." in term and len(term) > _CASE_SENSITIVE_LENGTH
+    return f"{'' if may_follow_letters else _START}{pattern}{_END}"

@@ -1,14 +1,15 @@
 """Sanitising rules: one file, one rule, found by folder.
 
-A rule is a module with
+To add a rule, write `admission/rules/<name>.py`, name it in policy.toml and explain it in
+docs/privacy.md.  The module has
 
-- `prepared(around)`, the rule for one submission: a pure function that returns
-  a candidate as it came if there is nothing to do, and may be applied to its own
-  result.  What the settings say is read once, not for each candidate;
-- `DEFAULTS`, its settings with their defaults; `around.settings` goes before;
-- `MODES`, if some settings are modes (see `_modes`): what each of them may be;
-- `CHOICES`, the same for other settings.  A table has such choices as its values,
-  a list as its members.
+- `build_rule(context)`: the rule for one submission, a pure function from candidate to
+  candidate.  It returns the candidate itself if there is nothing to do, and may be applied
+  to its own result.  Read settings here, once, not for each candidate;
+- `DEFAULTS`: its settings with their defaults; those in `context.settings` go before;
+- `MODES`, if settings are modes (see `tocsin.admission.masking`): what each may be;
+- `CHOICES`: the same for other settings.  The choices of a table are those of its values,
+  the choices of a list those of its items.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,45 +22,65 @@ from tocsin.admission import masking
 from tocsin.admission.errors import PolicyError
 from tocsin.admission.model import Rule, RuleContext
 
-_KINDS: Mapping[type, str] = {
+_TYPE_NAMES: Mapping[type, str] = {
     str: "text",
     list: "a list of words",
     bool: "true or false",
     int: "a whole number from 0",
     dict: "a table",
 }
-"""What TOML's types are called."""
-_MANY = 20
-"""So many choices are not all told."""
+"""Types of TOML values as messages name them."""
+_MOST_CHOICES_NAMED = 20
 
-__all__ = ["Rule", "check", "defaults", "names", "overruled", "rule"]
+__all__ = [
+    "Rule",
+    "approve_settings",
+    "build_rule",
+    "check_settings",
+    "default_settings",
+    "rule_names",
+    "setting_choices",
+    "setting_modes",
+]
 
 
-def names() -> tuple[str, ...]:
-    """The rules that there are, in alphabetical order."""
+def rule_names() -> tuple[str, ...]:
+    """The names of all rules, in alphabetical order."""
     found = (module.name for module in iter_modules(__path__))
     return tuple(sorted(name for name in found if not name.startswith("_")))
 
 
-def rule(name: str, around: RuleContext) -> Rule:
+def build_rule(name: str, context: RuleContext) -> Rule:
     """The rule of that name, for one submission.  Raises PolicyError if there is none."""
-    apply: Rule = _module(name).prepared(around)
-    return apply
+    rule: Rule = _load_module(name).build_rule(context)
+    return rule
 
 
-def defaults(name: str) -> Mapping[str, object]:
+def default_settings(name: str) -> Mapping[str, object]:
     """The settings of a rule.  Raises PolicyError if there is no such rule."""
-    settings: Mapping[str, object] = _module(name).DEFAULTS
+    settings: Mapping[str, object] = _load_module(name).DEFAULTS
     return settings
 
 
-def check(name: str, settings: Mapping[str, object], table: str = "rules") -> None:
-    """Raises PolicyError if the rule has no such setting, or it is of another kind.
+def setting_modes(name: str) -> Mapping[str, Sequence[str]]:
+    """The modes that each setting of a rule may have, for settings that are modes."""
+    modes: Mapping[str, Sequence[str]] = getattr(_load_module(name), "MODES", {})
+    return modes
+
+
+def setting_choices(name: str) -> Mapping[str, Sequence[str]]:
+    """The values that other settings of a rule may have, for those with a fixed choice."""
+    choices: Mapping[str, Sequence[str]] = getattr(_load_module(name), "CHOICES", {})
+    return choices
+
+
+def check_settings(name: str, settings: Mapping[str, object], table: str = "rules") -> None:
+    """Raise PolicyError if the rule has no such setting, or its type or value is wrong.
 
     `table` is where in policy.toml the settings stand: `partners.acme.rules`.
     """
     try:
-        known, choices = defaults(name), {**_listed(name, "CHOICES"), **_listed(name, "MODES")}
+        known, choices = default_settings(name), {**setting_choices(name), **setting_modes(name)}
     except PolicyError as error:
         raise PolicyError(f"[{table}.{name}]: {error}") from error
     for setting, value in settings.items():
@@ -70,46 +91,41 @@ def check(name: str, settings: Mapping[str, object], table: str = "rules") -> No
             )
         negative = isinstance(value, int) and value < 0
         if type(value) is not type(known[setting]) or negative:
-            wanted = _KINDS[type(known[setting])]
-            raise PolicyError(f"{place} must be {wanted}, not {ascii(value)[:80]}")
-        _check_inside(place, value)
+            expected = _TYPE_NAMES[type(known[setting])]
+            raise PolicyError(f"{place} must be {expected}, not {ascii(value)[:80]}")
+        _check_items(place, value)
         if setting in choices:
             _check_choices(place, value, choices[setting])
 
 
-def overruled(name: str, settings: Mapping[str, object]) -> dict[str, object]:
-    """The rule's settings once an analyst has said yes to what it asked or held for."""
-    return masking.released({**defaults(name), **settings}, _listed(name, "MODES"))
+def approve_settings(name: str, settings: Mapping[str, object]) -> dict[str, object]:
+    """The rule's settings once an analyst approved what it asked or held for."""
+    return masking.approve_settings({**default_settings(name), **settings}, setting_modes(name))
 
 
-def _check_inside(place: str, value: object) -> None:
-    """A list is of words."""
+def _check_items(place: str, value: object) -> None:
     if isinstance(value, list) and not all(isinstance(each, str) for each in value):
         raise PolicyError(f"{place} must be a list of words")
 
 
 def _check_choices(place: str, value: object, choices: Sequence[str]) -> None:
-    wanted = ", ".join(choices)
-    if len(choices) > _MANY:
-        wanted = f"{', '.join(choices[:3])} … {choices[-1]}"
-    for each in _parts(value):
+    allowed = ", ".join(choices)
+    if len(choices) > _MOST_CHOICES_NAMED:
+        allowed = f"{', '.join(choices[:3])} … {choices[-1]}"
+    for each in _values_in(value):
         if each not in choices:
-            raise PolicyError(f"{place} must be one of {wanted}, not {ascii(each)[:80]}")
+            raise PolicyError(f"{place} must be one of {allowed}, not {ascii(each)[:80]}")
 
 
-def _parts(value: object) -> Iterable[object]:
+def _values_in(value: object) -> Iterable[object]:
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else (value,)
 
 
-def _listed(name: str, what: str) -> Mapping[str, Sequence[str]]:
-    listed: Mapping[str, Sequence[str]] = getattr(_module(name), what, {})
-    return listed
-
-
 @cache
-def _module(name: str) -> ModuleType:
-    if name not in names():
-        raise PolicyError(f"no sanitising rule {ascii(name[:40])} (there are {', '.join(names())})")
+def _load_module(name: str) -> ModuleType:
+    if name not in rule_names():
+        known = ", ".join(rule_names())
+        raise PolicyError(f"no sanitising rule {ascii(name[:40])} (there are {known})")
     return import_module(f"{__name__}.{name}")

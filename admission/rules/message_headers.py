@@ -1,8 +1,8 @@
-"""Who received an e-mail message says who was attacked.
+"""Remove from e-mail messages what says who received them, and so who was attacked.
 
-Recipients and the way that the message took go; sender and date stay.  What
-it was about, its subject and its body, may tell as much: they wait for an
-analyst while the rest goes on.  A pattern on a recipient waits as a whole.
+Recipients and the route of the message are removed; sender and date stay.  Subject and
+body may say as much: they are removed and an analyst is asked.  A pattern on a recipient
+is held.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from tocsin.admission.masking import PROPERTY, VALUE, settled
+from tocsin.admission.masking import (
+    PROPERTY_MODES,
+    VALUE_MODES,
+    Removal,
+    hold_or_refuse,
+    remove_properties,
+)
 from tocsin.admission.model import (
-    Action,
     Candidate,
-    Finding,
     Rule,
     RuleContext,
     StixObject,
@@ -30,21 +34,22 @@ DEFAULTS: Mapping[str, object] = {
     "body": "ask",
     "values": "hold",  # a pattern on recipients or received lines
 }
-MODES = {**{name: PROPERTY for name in DEFAULTS if name != "values"}, "values": VALUE}
+MODES = {**{name: PROPERTY_MODES for name in DEFAULTS if name != "values"}, "values": VALUE_MODES}
 
 _RULE = "message_headers"
 _PROPERTIES = {
     "to_refs": ("recipients", "says who received the message"),
     "cc_refs": ("recipients", "says who received the message"),
     "bcc_refs": ("recipients", "says who received the message"),
-    "received_lines": ("received", "says which way the message took"),
+    "received_lines": ("received", "says which servers the message passed"),
     "additional_header_fields": ("headers", "may say who received the message"),
-    "raw_email_ref": ("raw", "the whole message, its recipients included"),
-    "subject": ("subject", "may say whom the message was written for"),
-    "body": ("body", "may say whom the message was written for"),
-    "body_multipart": ("body", "may say whom the message was written for"),
+    "raw_email_ref": ("raw", "refers to the whole message with its recipients"),
+    "subject": ("subject", "may say who received the message"),
+    "body": ("body", "may say who received the message"),
+    "body_multipart": ("body", "may say who received the message"),
 }
-_OF_THE_VICTIM = re.compile(
+"""By property of an e-mail message (STIX 2.1 section 6.6.1): its setting, and the reason."""
+_RECIPIENT_PATH = re.compile(
     r"(?:to|cc|bcc)_refs\b|received_lines\b"
     r"|additional_header_fields\.'?(?:(?:resent-)?(?:to|cc|bcc)|delivered-to|x-original-to"
     r"|envelope-to|received|x-(?:forwarded|envelope)-to)\b",
@@ -52,39 +57,37 @@ _OF_THE_VICTIM = re.compile(
 )
 
 
-def prepared(around: RuleContext) -> Rule:
-    """Takes out what says who received a message."""
-    settings = {**DEFAULTS, **around.settings}
+def build_rule(context: RuleContext) -> Rule:
+    """Remove what says who received a message; hold patterns on it."""
+    settings = {**DEFAULTS, **context.settings}
 
     def apply(candidate: Candidate) -> Candidate:
         subject = candidate.object
         if subject is None:
             return candidate
         if subject.get("type") == "email-message":
-            found = [
-                ((name,), str(settings[mode]), message)
-                for name, (mode, message) in _PROPERTIES.items()
+            removals = [
+                Removal((name,), str(settings[setting]), reason)
+                for name, (setting, reason) in _PROPERTIES.items()
                 if name in subject
             ]
-            return settled(candidate, _RULE, found)
-        if settings["values"] != "keep" and _about_recipients(subject):
-            return _judged(candidate, refused=settings["values"] == "refuse")
+            return remove_properties(candidate, _RULE, removals)
+        if settings["values"] != "keep" and _matches_on_recipients(subject):
+            return _block(candidate, str(settings["values"]))
         return candidate
 
     return apply
 
 
-def _about_recipients(subject: StixObject) -> bool:
+def _matches_on_recipients(subject: StixObject) -> bool:
     return subject.get("type") == "indicator" and any(
-        each.kind == "email-message" and _OF_THE_VICTIM.match(each.property)
+        each.kind == "email-message" and _RECIPIENT_PATH.match(each.property)
         for each in extract_observables(subject)
     )
 
 
-def _judged(candidate: Candidate, *, refused: bool) -> Candidate:
-    message = "matches on who received a message"
-    if refused:
-        message += ": match on the sender or the subject"
-        return candidate.refuse(Finding("sanitise", _RULE, Action.REFUSED, message, "pattern"))
-    message += ": an analyst decides; one on the sender or the subject passes without"
-    return candidate.hold(Finding("sanitise", _RULE, Action.HELD, message, "pattern"))
+def _block(candidate: Candidate, mode: str) -> Candidate:
+    message = "matches on who received a message: match on the sender or the subject"
+    if mode == "hold":
+        message = f"held for review: {message} to have it published at once"
+    return hold_or_refuse(candidate, _RULE, mode, message, "pattern")

@@ -1,9 +1,8 @@
-"""What was carried or typed is looked at by nobody's eyes here, so it does not pass unseen.
+"""Remove or hold contents that no rule can read: files, traffic, command lines.
 
-The hashes and the name of an artifact pass; its content waits for an analyst.
-Traffic goes on without what was in it, a process without its environment, and
-a command line waits while the rest goes on.  A command line in a pattern is
-what the indicator matches on, so it stays.
+An artifact with its content is held; its hashes and its name pass.  Traffic loses what was
+sent, a process its environment.  A command line is removed and an analyst is asked; one in
+a pattern stays, since the indicator matches on it.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tocsin.admission.masking import PROPERTY, Found, settled
-from tocsin.admission.model import Candidate, Rule, RuleContext, StixObject
+from tocsin.admission.masking import PROPERTY_MODES, Removal, remove_properties
+from tocsin.admission.model import Candidate, Path, Rule, RuleContext, StixObject
 
 DEFAULTS: Mapping[str, object] = {
     "artifact": "hold",  # a file's content
@@ -22,21 +21,22 @@ DEFAULTS: Mapping[str, object] = {
     "command_line": "ask",
     "environment": "strip",
 }
-MODES = dict.fromkeys(DEFAULTS, PROPERTY)
+MODES = dict.fromkeys(DEFAULTS, PROPERTY_MODES)
 
 _RULE = "payloads"
 _PROPERTIES: Mapping[str, Mapping[str, tuple[str, str]]] = {
-    "artifact": {"payload_bin": ("artifact", "carries a file's content")},
-    "file": {"content_ref": ("content", "leads to the file's content")},
+    "artifact": {"payload_bin": ("artifact", "contains a file's content")},
+    "file": {"content_ref": ("content", "refers to the file's content")},
     "network-traffic": {
-        "src_payload_ref": ("traffic", "leads to what was sent"),
-        "dst_payload_ref": ("traffic", "leads to what was sent"),
+        "src_payload_ref": ("traffic", "refers to what was sent"),
+        "dst_payload_ref": ("traffic", "refers to what was sent"),
     },
     "process": {
-        "command_line": ("command_line", "may hold names, hosts and passwords"),
-        "environment_variables": ("environment", "says how somebody's machine is set up"),
+        "command_line": ("command_line", "may contain names, hosts and passwords"),
+        "environment_variables": ("environment", "says how somebody's machine is configured"),
     },
 }
+"""By type and property: its setting, and the reason."""
 _SECRET_HEADERS = frozenset(
     (
         *("cookie", "set-cookie", "authorization", "proxy-authorization", "x-api-key"),
@@ -45,39 +45,43 @@ _SECRET_HEADERS = frozenset(
 )
 
 
-def prepared(around: RuleContext) -> Rule:
-    """Takes out what a file, a connection or a process carried."""
-    settings = {**DEFAULTS, **around.settings}
+def build_rule(context: RuleContext) -> Rule:
+    """Remove or hold what a file, a connection or a process carried."""
+    settings = {**DEFAULTS, **context.settings}
 
     def apply(candidate: Candidate) -> Candidate:
         subject = candidate.object
         if subject is None:
             return candidate
-        found = [(path, str(settings[mode]), why) for path, mode, why in _found(subject)]
-        return settled(candidate, _RULE, found) if found else candidate
+        removals = [
+            Removal(path, str(settings[setting]), reason)
+            for path, setting, reason in _find_payloads(subject)
+        ]
+        return remove_properties(candidate, _RULE, removals) if removals else candidate
 
     return apply
 
 
-def _found(subject: StixObject) -> Iterator[Found]:
-    """What there is of it, with the names of settings for modes."""
-    for name, (mode, why) in _PROPERTIES.get(str(subject.get("type")), {}).items():
+def _find_payloads(subject: StixObject) -> Iterator[tuple[Path, str, str]]:
+    """Path, setting and reason of each property that carries a payload."""
+    for name, (setting, reason) in _PROPERTIES.get(str(subject.get("type")), {}).items():
         if name in subject:
-            yield (name,), mode, why
+            yield (name,), setting, reason
     if subject.get("type") == "network-traffic":
-        yield from _requests(subject)
+        yield from _find_http_payloads(subject)
 
 
-def _requests(subject: StixObject) -> Iterator[Found]:
-    request = _inside(_inside(subject, "extensions"), "http-request-ext")
-    place = ("extensions", "http-request-ext")
+def _find_http_payloads(subject: StixObject) -> Iterator[tuple[Path, str, str]]:
+    request = _dict_at(_dict_at(subject, "extensions"), "http-request-ext")
+    path = ("extensions", "http-request-ext")
     if "message_body_data_ref" in request:
-        yield (*place, "message_body_data_ref"), "traffic", "leads to what was sent"
-    for name in _inside(request, "request_header"):
+        yield (*path, "message_body_data_ref"), "traffic", "refers to what was sent"
+    for name in _dict_at(request, "request_header"):
         if name.lower() in _SECRET_HEADERS:
-            yield (*place, "request_header", name), "secrets", "says who asked, or opens a door"
+            reason = "says who sent the request, or contains credentials"
+            yield (*path, "request_header", name), "secrets", reason
 
 
-def _inside(value: dict[str, Any], name: str) -> dict[str, Any]:
+def _dict_at(value: dict[str, Any], name: str) -> dict[str, Any]:
     inner = value.get(name)
     return inner if isinstance(inner, dict) else {}

@@ -1,9 +1,9 @@
-"""Personal data in text: addresses, telephones, cards, accounts, ids, names.
+"""Mask personal data in texts: contact data, numbers of persons, names, postal addresses.
 
-What an indicator matches on and what an observable is stays untouched: the
-phisher's address is the threat.  The same address named in the object's own
-text stays too; every other one is masked.  Names and postal addresses are
-guessed, so an analyst is asked.  A person's identity is held.
+The pattern of an indicator and the values of an observable stay: the phisher's address is
+the threat.  The same address in the object's own texts stays too; every other one is
+masked.  Names and postal addresses are only guessed, so an analyst is asked.  An identity
+that describes a person is held.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from collections.abc import (
     Callable,
     Iterable,
+    Iterator,
     Mapping,
     Sequence,
 )
@@ -20,25 +21,37 @@ from itertools import chain
 
 from phonenumbers import SUPPORTED_REGIONS
 
-from tocsin.admission.detectors import contact_data as personal
-from tocsin.admission.detectors.national_ids import NATIONAL, national
-from tocsin.admission.detectors.person_names import PERSON, persons
-from tocsin.admission.detectors.postal_addresses import ADDRESS, postal
-from tocsin.admission.detectors.terms import one_word
+from tocsin.admission.detectors import bank_accounts
+from tocsin.admission.detectors.bank_accounts import IBAN, find_bank_accounts
+from tocsin.admission.detectors.email_addresses import (
+    EMAIL,
+    find_email_addresses,
+    normalise_email_address,
+)
+from tocsin.admission.detectors.identity_documents import find_identity_documents
+from tocsin.admission.detectors.national_ids import NATIONAL_ID, find_national_ids
+from tocsin.admission.detectors.partial_numbers import find_partial_numbers
+from tocsin.admission.detectors.payment_cards import CARD, find_payment_cards
+from tocsin.admission.detectors.person_names import PERSON, find_person_names
+from tocsin.admission.detectors.postal_addresses import POSTAL_ADDRESS, find_postal_addresses
+from tocsin.admission.detectors.spans import Span, SpanIndex
+from tocsin.admission.detectors.telephone_numbers import TELEPHONE, find_telephone_numbers
+from tocsin.admission.detectors.text_search import count_digits, is_single_word
+from tocsin.admission.detectors.us_social_security_numbers import (
+    US_SSN,
+    find_us_social_security_numbers,
+)
 from tocsin.admission.masking import (
-    TEXT,
-    VALUE,
-    Search,
-    Span,
-    Zones,
-    masked,
-    outside,
+    TEXT_MODES,
+    VALUE_MODES,
+    TextSearch,
+    exclude_own_values,
+    hold_or_refuse,
+    mask_texts,
     own_values,
 )
 from tocsin.admission.model import (
-    Action,
     Candidate,
-    Finding,
     Rule,
     RuleContext,
     StixObject,
@@ -46,8 +59,8 @@ from tocsin.admission.model import (
 )
 
 DEFAULTS: Mapping[str, object] = {
-    # Each kind is replaced by a mask, an analyst asked about the mask,
-    # or the object held or refused for it, or it is kept.
+    # Each kind is replaced by a mask, or an analyst is asked about the mask,
+    # or the object is held or refused for it, or it is kept.
     "email": "replace",
     "telephone": "replace",
     "card": "replace",
@@ -61,95 +74,135 @@ DEFAULTS: Mapping[str, object] = {
     "regions": ["US", "GB"],  # whose national telephone numbers are known by form alone
 }
 
-_KINDS = {
-    "email": personal.EMAIL,
-    "telephone": personal.PHONE,
-    "card": personal.CARD,
-    "iban": personal.IBAN,
-    "us_ssn": personal.SSN,
-    "national_id": NATIONAL,
-    "postal_address": ADDRESS,
+KINDS = {
+    "email": EMAIL,
+    "telephone": TELEPHONE,
+    "card": CARD,
+    "iban": IBAN,
+    "us_ssn": US_SSN,
+    "national_id": NATIONAL_ID,
+    "postal_address": POSTAL_ADDRESS,
     "person": PERSON,
 }
+"""The kind of span that each setting is about."""
 MODES = {
-    **dict.fromkeys(_KINDS, TEXT),
-    **dict.fromkeys(("individuals", "other_languages"), VALUE),
+    **dict.fromkeys(KINDS, TEXT_MODES),
+    **dict.fromkeys(("individuals", "other_languages"), VALUE_MODES),
 }
 CHOICES = {"regions": tuple(sorted(SUPPORTED_REGIONS))}
-_GUESSED: Mapping[str, Callable[[str], Iterable[Span]]] = {ADDRESS: postal, PERSON: persons}
+_GUESSED: Mapping[str, Callable[[str], Iterable[Span]]] = {
+    POSTAL_ADDRESS: find_postal_addresses,
+    PERSON: find_person_names,
+}
 _RULE = "personal_data"
+_LONGEST_UNBROKEN = 40
+"""Nothing looked for has more characters without a blank or a sign."""
+_FEWEST_DIGITS = 7
+_SEVEN_DIGITS = re.compile(r"\d(?:[ ().\-/]{0,3}\d){6}")
+"""Cards, social security and telephone numbers begin so; far cheaper than looking for each."""
+_EMAIL_IN_PATTERN = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{2,80}")
 
 
-_MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{2,80}")
-
-
-def prepared(around: RuleContext) -> Rule:
-    """Takes personal data out of texts; holds a person's identity."""
-    settings = {**DEFAULTS, **around.settings}
-    modes = {what: str(settings[name]) for name, what in _KINDS.items()}
+def build_rule(context: RuleContext) -> Rule:
+    """Mask personal data in texts; hold the identity of a person."""
+    settings = {**DEFAULTS, **context.settings}
+    modes = {what: str(settings[name]) for name, what in KINDS.items()}
     kinds = frozenset(what for what, mode in modes.items() if mode != "keep")
-    search = _finder(kinds, tuple(settings["regions"]))
+    search = _text_search(kinds, tuple(settings["regions"]))
 
     def apply(candidate: Candidate) -> Candidate:
         if candidate.object is None:
             return candidate
-        candidate = _judged(candidate, candidate.object, settings)
+        candidate = _check_object(candidate, candidate.object, settings)
         if candidate.verdict is Verdict.REFUSED:
             return candidate
-        return masked(candidate, _RULE, search, modes, _not_own)
+        return mask_texts(candidate, _RULE, search, modes, _exclude_own)
 
     return apply
 
 
 @lru_cache(maxsize=64)
-def _finder(kinds: frozenset[str], regions: tuple[str, ...]) -> Search:
-    return Search(lambda text: _found(text, kinds, regions))
+def _text_search(kinds: frozenset[str], regions: tuple[str, ...]) -> TextSearch:
+    return TextSearch(lambda text: find_personal_data(text, kinds, regions))
 
 
-def _found(text: str, kinds: frozenset[str], regions: tuple[str, ...]) -> list[Span]:
-    """Personal data in a text; what is an identity number by its word is no telephone or card."""
-    if len(text) > personal.LONGEST and one_word(text):
+def find_personal_data(text: str, kinds: frozenset[str], regions: tuple[str, ...]) -> list[Span]:
+    """Personal data of the kinds (values of `KINDS`) in a text.
+
+    A number that is an identity number by its word is no telephone, card or account.
+    """
+    if len(text) > _LONGEST_UNBROKEN and is_single_word(text):
         return []
-    numbers = list(national(text)) if NATIONAL in kinds else []
-    taken = Zones((span.start, span.end) for span in numbers)
-    spans = [s for s in personal.found(text, kinds, regions) if not taken.touch(s.start, s.end)]
+    ids: list[Span] = []
+    if NATIONAL_ID in kinds:
+        ids = [*find_identity_documents(text), *find_national_ids(text)]
+    taken = SpanIndex((span.start, span.end) for span in ids)
+    contacts = _find_contact_data(text, kinds, regions)
+    rest = [span for span in contacts if not taken.overlaps(span.start, span.end)]
     guessed = (find(text) for what, find in _GUESSED.items() if what in kinds)
-    return [*numbers, *spans, *chain.from_iterable(guessed)]
+    return [*ids, *rest, *chain.from_iterable(guessed)]
 
 
-def _judged(candidate: Candidate, subject: StixObject, settings: Mapping[str, object]) -> Candidate:
-    """Held or refused if it is about a person as a whole, or a pattern hides an address."""
+def _find_contact_data(text: str, kinds: frozenset[str], regions: tuple[str, ...]) -> list[Span]:
+    spans: list[Span] = []
+    if EMAIL in kinds:
+        spans += find_email_addresses(text)
+    spans += [span for span in find_partial_numbers(text) if span.what in kinds]
+    digits = count_digits(text)  # once for all: most texts have too few for any number
+    if IBAN in kinds and digits >= bank_accounts.FEWEST_DIGITS:
+        spans += find_bank_accounts(text)
+    if digits >= _FEWEST_DIGITS and _SEVEN_DIGITS.search(text):
+        spans += _find_numbers(text, kinds)
+        if TELEPHONE in kinds:
+            taken = SpanIndex((span.start, span.end) for span in spans)
+            telephones = find_telephone_numbers(text, regions)
+            spans += [s for s in telephones if not taken.overlaps(s.start, s.end)]
+    return spans
+
+
+def _find_numbers(text: str, kinds: frozenset[str]) -> Iterator[Span]:
+    if CARD in kinds:
+        yield from find_payment_cards(text)
+    if US_SSN in kinds:
+        yield from find_us_social_security_numbers(text)
+
+
+def _check_object(
+    candidate: Candidate, subject: StixObject, settings: Mapping[str, object]
+) -> Candidate:
+    """Hold or refuse a person's identity, and a pattern that is not STIX with an address in it."""
     if subject.get("type") == "identity" and subject.get("identity_class") == "individual":
-        mode, place = settings["individuals"], ""
-        hold = "describes a person: an analyst decides; send the organisation instead"
-        refuse = "describes a person: send the organisation instead"
-    elif _in_other_language(subject):
-        mode, place = settings["other_languages"], "pattern"
-        hold = "holds an e-mail address: an analyst decides whether it is the threat's"
-        refuse = "holds an e-mail address: send a STIX pattern instead"
-    else:
-        return candidate
-    if mode == "refuse":
-        return candidate.refuse(Finding("sanitise", _RULE, Action.REFUSED, refuse, place))
-    if mode == "hold":
-        return candidate.hold(Finding("sanitise", _RULE, Action.HELD, hold, place))
+        mode = str(settings["individuals"])
+        message = "describes a person: send the organisation instead"
+        if mode == "hold":
+            message = f"held for review: {message}"
+        return hold_or_refuse(candidate, _RULE, mode, message)
+    if _is_other_pattern_with_email(subject):
+        mode = str(settings["other_languages"])
+        message = "the pattern contains an e-mail address: send a STIX pattern instead"
+        if mode == "hold":
+            message = (
+                "held for review: the pattern contains an e-mail address;"
+                " an analyst decides whether it is the threat's"
+            )
+        return hold_or_refuse(candidate, _RULE, mode, message, "pattern")
     return candidate
 
 
-def _in_other_language(subject: StixObject) -> bool:
-    """Whether a Snort, YARA or other pattern that is not STIX holds an e-mail address."""
+def _is_other_pattern_with_email(subject: StixObject) -> bool:
+    """True for a Snort, YARA or other pattern that is not STIX and holds an e-mail address."""
     other = subject.get("type") == "indicator" and subject.get("pattern_type") != "stix"
-    return other and _MAIL.search(str(subject.get("pattern"))) is not None
+    return other and _EMAIL_IN_PATTERN.search(str(subject.get("pattern"))) is not None
 
 
-def _not_own(subject: StixObject, text: str, spans: Sequence[Span]) -> list[Span]:
+def _exclude_own(subject: StixObject, text: str, spans: Sequence[Span]) -> list[Span]:
     """The spans that are not what the object is about.
 
     An e-mail address must be the whole value: one in the query of a URL is
     likely to be a victim's.
     """
-    addresses = {value.lower() for value in own_values(subject) if "@" in value}
-    emails = [s for s in spans if s.what == personal.EMAIL]
-    rest = [s for s in spans if s.what != personal.EMAIL]
-    theirs = [s for s in emails if personal.plain(text[s.start : s.end]) not in addresses]
-    return [*theirs, *outside(subject, text, rest)]
+    own = {value.lower() for value in own_values(subject) if "@" in value}
+    emails = [s for s in spans if s.what == EMAIL]
+    rest = [s for s in spans if s.what != EMAIL]
+    others = [s for s in emails if normalise_email_address(text[s.start : s.end]) not in own]
+    return [*others, *exclude_own_values(subject, text, rest)]

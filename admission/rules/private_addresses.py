@@ -1,8 +1,8 @@
-"""Addresses that mean something only inside somebody's network.
+"""Refuse indicators on private addresses, and mask private addresses in texts.
 
-As an indicator such an address would match in every reader's own network, so
-it is refused; in text it tells how the submitter's network is built, so it is
-masked, whatever looks like one: a version number `10.0.0.1` goes as well.
+As an indicator such an address would match in every reader's own network.  In a text it
+shows how the submitter's network is built; a version number that looks like one
+(`10.0.0.1`) is masked too.
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ from ipaddress import ip_network
 
 from tocsin.admission.detectors.ip_addresses import (
     Network,
-    addresses,
-    network_of,
-    within,
+    find_ip_networks,
+    is_within_any,
+    parse_network,
 )
+from tocsin.admission.detectors.spans import Span
 from tocsin.admission.masking import (
-    VALUE,
-    Search,
-    Span,
-    masked,
-    outside,
+    VALUE_MODES,
+    TextSearch,
+    exclude_own_values,
+    hold_or_refuse,
+    mask_texts,
 )
 from tocsin.admission.model import (
-    Action,
     Candidate,
-    Finding,
     Observable,
     Rule,
     RuleContext,
@@ -50,79 +49,83 @@ PRIVATE: tuple[Network, ...] = tuple(
 
 DEFAULTS: Mapping[str, object] = {
     "text": True,  # mask such addresses in texts
-    "mixed": "hold",  # an indicator that names others as well: hold, refuse or keep
+    "mixed": "hold",  # an indicator that contains others as well: hold, refuse or keep
 }
-MODES = {"mixed": VALUE}
+MODES = {"mixed": VALUE_MODES}
 
-_WHAT = "private address"
+_PRIVATE_ADDRESS = "private address"
 _RULE = "private_addresses"
-_POSITIVE = frozenset(("=", "IN", "LIKE", "ISSUBSET", "ISSUPERSET"))
+_POSITIVE_OPERATORS = frozenset(("=", "IN", "LIKE", "ISSUBSET", "ISSUPERSET"))
 
 
-def prepared(around: RuleContext) -> Rule:
-    """Refuses or holds what is about private addresses; masks them in texts."""
-    settings = {**DEFAULTS, **around.settings}
+def build_rule(context: RuleContext) -> Rule:
+    """Refuse or hold what is about private addresses; mask them in texts."""
+    settings = {**DEFAULTS, **context.settings}
 
     def apply(candidate: Candidate) -> Candidate:
         if candidate.object is None:
             return candidate
-        candidate = _of_values(candidate, candidate.object, str(settings["mixed"]))
+        candidate = _check_values(candidate, candidate.object, str(settings["mixed"]))
         if candidate.verdict is Verdict.REFUSED or not settings["text"]:
             return candidate
-        return masked(candidate, _RULE, _found, besides=outside)
+        return mask_texts(
+            candidate, _RULE, _find_private_addresses, filter_spans=exclude_own_values
+        )
 
     return apply
 
 
-def _of_values(candidate: Candidate, subject: StixObject, mixed: str) -> Candidate:
+def _check_values(candidate: Candidate, subject: StixObject, mixed: str) -> Candidate:
     every = extract_observables(subject)
-    private = [_is_private(o) for o in every if o.operator in _POSITIVE and not o.negated]
-    hidden = any(map(_holds_private, every)) or _in_other_language(subject)
-    if not (hidden or any(private)):
+    private = [
+        _is_private_value(each)
+        for each in every
+        if each.operator in _POSITIVE_OPERATORS and not each.negated
+    ]
+    mentioned = any(map(_mentions_private, every)) or _is_other_pattern_with_private(subject)
+    if not (mentioned or any(private)):
         return candidate
-    return _judged(candidate, bool(private) and all(private), mixed)
-
-
-def _judged(candidate: Candidate, wholly: bool, mixed: str) -> Candidate:
-    if wholly:
+    path = "pattern" if "pattern" in subject else "value"
+    if private and all(private):
         message = "a private, reserved or documentation address is no indicator: leave it out"
-    else:
-        message = "names a private, reserved or documentation address among others: leave it out"
-    place = "pattern" if candidate.object and "pattern" in candidate.object else "value"
-    if wholly or mixed == "refuse":
-        return candidate.refuse(Finding("sanitise", _RULE, Action.REFUSED, message, place))
-    if mixed == "hold":
-        return candidate.hold(Finding("sanitise", _RULE, Action.HELD, message, place))
-    return candidate
+        return hold_or_refuse(candidate, _RULE, "refuse", message, path)
+    message = "contains a private, reserved or documentation address among others: leave it out"
+    return hold_or_refuse(candidate, _RULE, mixed, message, path)
 
 
-def _is_private(observable: Observable) -> bool:
-    network = network_of(observable.value)
-    return network is not None and _private(network)
+def _is_private_value(observable: Observable) -> bool:
+    network = parse_network(observable.value)
+    return network is not None and _is_private(network)
 
 
-def _holds_private(observable: Observable) -> bool:
-    """Whether a command line, a path or a name mentions one; loopback says nothing of anybody."""
-    return "hashes" not in observable.property and _mentions(observable.value)
+def _mentions_private(observable: Observable) -> bool:
+    """True if a command line, a path or a name mentions one, loopback excepted."""
+    return "hashes" not in observable.property and _text_mentions_private(observable.value)
 
 
-def _in_other_language(subject: StixObject) -> bool:
-    """Whether a Snort, YARA or other pattern that is not STIX mentions one."""
+def _is_other_pattern_with_private(subject: StixObject) -> bool:
+    """True for a Snort, YARA or other pattern that is not STIX and mentions one."""
     other = subject.get("type") == "indicator" and subject.get("pattern_type") != "stix"
-    return other and _mentions(str(subject.get("pattern")))
+    return other and _text_mentions_private(str(subject.get("pattern")))
 
 
-def _mentions(text: str) -> bool:
-    return any(_private(net) and not net.is_loopback for _, _, net in addresses(text))
+def _text_mentions_private(text: str) -> bool:
+    networks = (network for _, _, network in find_ip_networks(text))
+    # Loopback says nothing about anybody's network.
+    return any(_is_private(network) and not network.is_loopback for network in networks)
 
 
 @lru_cache(maxsize=4096)
-def _private(network: Network) -> bool:
-    return within(network, PRIVATE)
+def _is_private(network: Network) -> bool:
+    return is_within_any(network, PRIVATE)
 
 
-@Search
-def _found(text: str) -> list[Span]:
-    if "." not in text and ":" not in text:
+@TextSearch
+def _find_private_addresses(text: str) -> list[Span]:
+    if "." not in text and ":" not in text:  # every address has one
         return []
-    return [Span(start, end, _WHAT) for start, end, found in addresses(text) if _private(found)]
+    return [
+        Span(start, end, _PRIVATE_ADDRESS)
+        for start, end, network in find_ip_networks(text)
+        if _is_private(network)
+    ]

@@ -1,9 +1,9 @@
-r"""Names and secrets in paths and URLs.
+r"""Mask user names, account names and secrets in paths, URLs and texts.
 
-`C:\Users\jane\…` names a person, `?email=` often the victim, and a session id
-opens a door.  In texts they are masked.  What an indicator matches on is never
-changed silently: a pattern or an observable that names somebody waits, or the
-pattern is made to match everybody's folder if the policy says `generalise`.
+`C:\Users\jane\…` names a person, `?email=` often the victim, and a session id lets its
+holder in.  In texts they are masked.  What an indicator matches on is never changed
+silently: a pattern or an observable that names somebody is held, or the pattern is
+widened to everybody's folder if the policy says `generalise`.
 """
 
 from __future__ import annotations
@@ -11,17 +11,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 
-from tocsin.admission.detectors import paths as paths
+from tocsin.admission.detectors.accounts import ACCOUNT, find_account_names
+from tocsin.admission.detectors.credentials import (
+    TOKEN,
+    URL_CREDENTIALS,
+    find_keys,
+    find_tokens,
+    find_url_credentials,
+)
+from tocsin.admission.detectors.email_addresses import (
+    EMAIL_IN_URL,
+    find_email_addresses_in_urls,
+)
+from tocsin.admission.detectors.home_directories import (
+    USER_IN_PATH,
+    find_user_names_in_paths,
+)
+from tocsin.admission.detectors.spans import Span
 from tocsin.admission.masking import (
-    TEXT,
-    VALUE,
-    WIDEN,
-    WIDER,
-    Search,
-    Span,
-    generalised,
-    masked,
-    outside,
+    GENERALISE,
+    GENERALISE_OR_KEEP,
+    TEXT_MODES,
+    VALUE_MODES,
+    TextSearch,
+    exclude_own_values,
+    hold_or_refuse,
+    mask_texts,
 )
 from tocsin.admission.model import (
     Action,
@@ -32,6 +47,7 @@ from tocsin.admission.model import (
     Verdict,
     format_path,
 )
+from tocsin.admission.patterns.generalise import generalise_pattern
 from tocsin.admission.stix.free_text import matched_values
 
 DEFAULTS: Mapping[str, object] = {
@@ -45,96 +61,99 @@ DEFAULTS: Mapping[str, object] = {
     "value_tokens": "keep",  # nearly always the attacker's, and what tells one page from another
     "value_emails": "hold",
 }
-_WIDER = (WIDER, *VALUE)
 MODES = {
-    **dict.fromkeys(("users", "credentials", "tokens", "emails"), TEXT),
-    **dict.fromkeys(("value_users", "value_credentials", "value_tokens", "value_emails"), _WIDER),
+    **dict.fromkeys(("users", "credentials", "tokens", "emails"), TEXT_MODES),
+    **dict.fromkeys(
+        ("value_users", "value_credentials", "value_tokens", "value_emails"),
+        (GENERALISE, *VALUE_MODES),
+    ),
 }
 
+Find = Callable[[str], Iterable[Span]]
 _RULE = "user_paths"
-_KINDS: dict[str, tuple[str, Callable[[str], Iterable[Span]]]] = {
-    "users": (paths.USER, paths.users),
-    "credentials": (paths.CREDENTIALS, paths.credentials),
-    "tokens": (paths.TOKEN, paths.tokens),
-    "emails": (paths.EMAIL, paths.emails),
+_KINDS: Mapping[str, tuple[str, Find]] = {
+    "users": (USER_IN_PATH, find_user_names_in_paths),
+    "credentials": (URL_CREDENTIALS, find_url_credentials),
+    "tokens": (TOKEN, find_tokens),
+    "emails": (EMAIL_IN_URL, find_email_addresses_in_urls),
 }
+"""By setting: the kind of span and its detector, in texts and in values."""
+_ONLY_IN_TEXTS: Mapping[str, Find] = {"users": find_account_names, "tokens": find_keys}
+"""By setting: a further detector for texts."""
 
-_QUOTED = {"users": paths.accounts, "tokens": paths.secrets}
-"""What is looked for in texts besides, under the same setting."""
 
-
-def prepared(around: RuleContext) -> Rule:
-    """Masks names and secrets; holds what is itself about one."""
-    settings = {**DEFAULTS, **around.settings}
+def build_rule(context: RuleContext) -> Rule:
+    """Mask names and secrets in texts; hold what is itself about one."""
+    settings = {**DEFAULTS, **context.settings}
     modes = {what: str(settings[name]) for name, (what, _) in _KINDS.items()}
-    modes[paths.ACCOUNT] = modes[paths.USER]
-    graver = [(name, str(settings[f"value_{name}"])) for name in _KINDS]
-    search = _finder(tuple(name for name in _KINDS if settings[name] != "keep"))
+    modes[ACCOUNT] = modes[USER_IN_PATH]
+    value_modes = [(name, str(settings[f"value_{name}"])) for name in _KINDS]
+    search = _text_search(tuple(name for name in _KINDS if settings[name] != "keep"))
 
     def apply(candidate: Candidate) -> Candidate:
         if candidate.object is None:
             return candidate
-        if any(_may_hold(value) for _, value in matched_values(candidate.object)):
-            for name, mode in graver:
-                candidate = _values(candidate, name, mode)
+        if any(_may_match(value) for _, value in matched_values(candidate.object)):
+            for name, mode in value_modes:
+                candidate = _check_values(candidate, name, mode)
                 if candidate.verdict is Verdict.REFUSED:
                     return candidate
-        return masked(candidate, _RULE, search, modes, outside)
+        return mask_texts(candidate, _RULE, search, modes, exclude_own_values)
 
     return apply
 
 
 @lru_cache(maxsize=64)
-def _finder(names: tuple[str, ...]) -> Search:
-    quoted = [_QUOTED[name] for name in names if name in _QUOTED]
+def _text_search(names: tuple[str, ...]) -> TextSearch:
+    further = [_ONLY_IN_TEXTS[name] for name in names if name in _ONLY_IN_TEXTS]
 
-    def found(text: str) -> list[Span]:
-        may = names if _may_hold(text) else ()
-        spans = [span for name in may for span in _KINDS[name][1](text)]
-        return [*spans, *(span for find in quoted for span in find(text))]
+    def find(text: str) -> list[Span]:
+        possible = names if _may_match(text) else ()
+        spans = [span for name in possible for span in _KINDS[name][1](text)]
+        return [*spans, *(span for find_more in further for span in find_more(text))]
 
-    return Search(found)
+    return TextSearch(find)
 
 
-def _may_hold(text: str) -> bool:
-    """Whether there is a path, a URL or a token in it."""
+def _may_match(text: str) -> bool:
+    """True if there may be a path, a URL or a token; most texts have none."""
     return "/" in text or "\\" in text or "eyJ" in text or "earer" in text.lower()
 
 
-def _values(candidate: Candidate, name: str, mode: str) -> Candidate:
-    """The candidate held or refused, or its pattern generalised, for one kind of thing."""
+def _check_values(candidate: Candidate, name: str, mode: str) -> Candidate:
+    """Hold, refuse or generalise what matches on one kind of thing."""
     if candidate.object is None or mode == "keep":
         return candidate
     what, find = _KINDS[name]
 
     def search(value: str) -> list[Span]:
-        return list(find(value)) if _may_hold(value) else []
+        return list(find(value)) if _may_match(value) else []
 
     for path, value in matched_values(candidate.object):
         if not search(value):
             continue
-        if mode in (WIDER, WIDEN) and path == ("pattern",) and _stix(candidate):
-            wider = generalised(value, search)
-            if wider is not None:
-                note = f"{what}: the pattern now matches any, {_ANY}"
-                finding = Finding("sanitise", _RULE, Action.REPLACED, note, "pattern")
-                return candidate.with_object({**candidate.object, "pattern": wider}, finding)
-        if mode != WIDEN:
-            return _judged(candidate, what, format_path(path), refused=mode == "refuse")
+        may_widen = mode in (GENERALISE, GENERALISE_OR_KEEP)
+        if may_widen and path == ("pattern",) and _is_stix_pattern(candidate):
+            widened = generalise_pattern(value, search)
+            if widened is not None:
+                message = f"{what}: the pattern now matches any, with LIKE and `%` in its place"
+                finding = Finding("sanitise", _RULE, Action.REPLACED, message, "pattern")
+                return candidate.with_object({**candidate.object, "pattern": widened}, finding)
+        if mode != GENERALISE_OR_KEEP:
+            return _block(candidate, what, mode, format_path(path))
     return candidate
 
 
-_ANY = "`%` with LIKE stands in its place"
-
-
-def _stix(candidate: Candidate) -> bool:
+def _is_stix_pattern(candidate: Candidate) -> bool:
     subject = candidate.object or {}
     return bool(subject.get("pattern_type", "stix") == "stix")
 
 
-def _judged(candidate: Candidate, what: str, place: str, *, refused: bool) -> Candidate:
-    if refused:
+def _block(candidate: Candidate, what: str, mode: str, path: str) -> Candidate:
+    if mode == "refuse":
         message = f"{what}: leave it out or put a variable such as %USERPROFILE% in its place"
-        return candidate.refuse(Finding("sanitise", _RULE, Action.REFUSED, message, place))
-    message = f"{what}: an analyst decides whether it is the threat's or a victim's"
-    return candidate.hold(Finding("sanitise", _RULE, Action.HELD, message, place))
+        return hold_or_refuse(candidate, _RULE, "refuse", message, path)
+    message = (
+        f"held for review: {what}; an analyst decides whether it is the threat's or a victim's"
+    )
+    return hold_or_refuse(candidate, _RULE, "hold", message, path)

@@ -11,23 +11,34 @@ from measures.court import (
     judged,
     objects,
 )
-from tocsin.admission.detectors import contact_data as personal
-from tocsin.admission.detectors.person_names import PERSON, persons
-from tocsin.admission.detectors.postal_addresses import ADDRESS, postal
-from tocsin.admission.rules import personal_data
+from tocsin.admission.detectors.bank_accounts import IBAN
+from tocsin.admission.detectors.email_addresses import EMAIL
+from tocsin.admission.detectors.payment_cards import CARD
+from tocsin.admission.detectors.person_names import PERSON
+from tocsin.admission.detectors.postal_addresses import POSTAL_ADDRESS
+from tocsin.admission.detectors.telephone_numbers import TELEPHONE
+from tocsin.admission.detectors.us_social_security_numbers import US_SSN
+from tocsin.admission.rules import (
+    personal_data,
+)
 
 KINDS = {
-    "EMAIL_ADDRESS": personal.EMAIL,
-    "EMAIL": personal.EMAIL,
-    "CREDIT_CARD": personal.CARD,
-    "IBAN_CODE": personal.IBAN,
-    "IBAN": personal.IBAN,
-    "US_SSN": personal.SSN,
-    "SSN": personal.SSN,
-    "PHONE_NUMBER": personal.PHONE,
-    "PHONE": personal.PHONE,
+    "EMAIL_ADDRESS": EMAIL,
+    "EMAIL": EMAIL,
+    "CREDIT_CARD": CARD,
+    "IBAN_CODE": IBAN,
+    "IBAN": IBAN,
+    "US_SSN": US_SSN,
+    "SSN": US_SSN,
+    "PHONE_NUMBER": TELEPHONE,
+    "PHONE": TELEPHONE,
 }
-GUESSED = {"PERSON": PERSON, "NAME": PERSON, "STREET_ADDRESS": ADDRESS, "ADDRESS": ADDRESS}
+GUESSED = {
+    "PERSON": PERSON,
+    "NAME": PERSON,
+    "STREET_ADDRESS": POSTAL_ADDRESS,
+    "ADDRESS": POSTAL_ADDRESS,
+}
 """What an analyst is asked about: most is not found, what is found should be right."""
 LABELS = {**KINDS, **GUESSED}
 Span = tuple[int, int, str]
@@ -41,8 +52,7 @@ def measure(folder: Path, show: int) -> None:
         scores: dict[str, Counter[str]] = {kind: Counter() for kind in kinds}
         misses: list[str] = []
         for text, wanted in texts:
-            got = personal.found(text, frozenset(KINDS.values()), regions)
-            got += [*persons(text), *postal(text)]
+            got = personal_data.find_personal_data(text, frozenset(kinds), regions)
             found = [(span.start, span.end, span.what) for span in got]
             score(text, wanted, found, scores, misses)
         print(f"{name} ({len(texts)} texts)        wanted found  wrong missed precision recall")

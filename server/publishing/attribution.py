@@ -20,7 +20,7 @@ from tocsin.admission.model import (
     Layer,
     Submitter,
 )
-from tocsin.admission.rules.anonymise_source import nameless
+from tocsin.admission.rules.anonymise_source import anonymise_object
 from tocsin.server.model import Partner, PublicObject
 
 
@@ -49,11 +49,11 @@ def _remove_name(named: Contribution, known: Mapping[str, Submitter]) -> Contrib
         return named
 
     def bare(layers: Iterable[Layer]) -> tuple[Layer, ...]:
-        return tuple((level, nameless(layer, submitter)) for level, layer in layers)
+        return tuple((level, anonymise_object(layer, submitter)) for level, layer in layers)
 
     return replace(
         named,
-        object=nameless(named.object, submitter),
+        object=anonymise_object(named.object, submitter),
         stricter_layers=bare(named.stricter_layers),
         unresolved_layers=bare(named.unresolved_layers),
         may_be_named=False,

@@ -21,7 +21,12 @@ from support.stix_objects import made, ref
 
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.model import Candidate, Submitter, Verdict
-from tocsin.admission.rules import _listed, defaults, names
+from tocsin.admission.rules import (
+    default_settings,
+    rule_names,
+    setting_choices,
+    setting_modes,
+)
 from tocsin.admission.stix.schemas import schema_for
 from tocsin.admission.warninglists.index import Reach, WarningLists
 from tocsin.config import policy_text
@@ -141,16 +146,16 @@ class TestModes:
 
 
 class TestEverySetting:
-    @pytest.mark.parametrize("rule", names())
+    @pytest.mark.parametrize("rule", rule_names())
     def test_is_tried_here(self, rule):
         here = {setting for of, setting in TEXTS | VALUES | PROPERTIES if of == rule}
-        assert here == set(_listed(rule, "MODES"))
-        assert here | OTHERS.get(rule, set()) == set(defaults(rule))
+        assert here == set(setting_modes(rule))
+        assert here | OTHERS.get(rule, set()) == set(default_settings(rule))
 
-    @pytest.mark.parametrize("rule", names())
+    @pytest.mark.parametrize("rule", rule_names())
     def test_that_is_a_word_is_one_of_those_that_are_named(self, rule):
-        words = {name for name, value in defaults(rule).items() if type(value) is str}
-        named = {*_listed(rule, "MODES"), *_listed(rule, "CHOICES")}
+        words = {name for name, value in default_settings(rule).items() if type(value) is str}
+        named = {*setting_modes(rule), *setting_choices(rule)}
         assert words - named <= {"label"}
 
 

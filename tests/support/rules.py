@@ -3,7 +3,9 @@
 from json import dumps
 
 from tocsin.admission.model import Candidate, RuleContext, Submitter
-from tocsin.admission.rules import rule
+from tocsin.admission.rules import (
+    build_rule,
+)
 from tocsin.admission.warninglists.index import WarningLists
 
 
@@ -19,13 +21,13 @@ def indicator(pattern="[domain-name:value = 'evil.test']", **more):
 def after(name, subject, settings=None, secrets=()):
     """What the rule makes of an object; it must not change its argument or tell a secret."""
     before = dumps(subject)
-    candidate = rule(name, around(settings))(Candidate(0, subject))
+    candidate = build_rule(name, around(settings))(Candidate(0, subject))
     assert dumps(subject) == before
     for finding in candidate.findings:
         assert finding.stage == "sanitise" and finding.rule == name
         assert not any(secret in finding.message for secret in secrets)
     if candidate.is_open:
-        assert rule(name, around(settings))(candidate).object == candidate.object
+        assert build_rule(name, around(settings))(candidate).object == candidate.object
     return candidate
 
 

@@ -14,7 +14,9 @@ from support.stix_objects import (
     ref,
 )
 
-from tocsin.admission.rules import _listed
+from tocsin.admission.rules import (
+    setting_modes,
+)
 
 Object = dict[str, Any]
 
@@ -205,6 +207,6 @@ def trials() -> Iterator[Trial]:
     ]
     others = [(*setting, *each) for setting, many in (VALUES | PROPERTIES).items() for each in many]
     for rule, setting, subject, secret in of_texts + others:
-        for mode in _listed(rule, "MODES")[setting]:
+        for mode in setting_modes(rule)[setting]:
             marks = {} if "object_marking_refs" in subject else {"object_marking_refs": [GREEN]}
             yield Trial(rule, setting, mode, subject | marks, dumps(secret)[1:-1])

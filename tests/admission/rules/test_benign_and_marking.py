@@ -13,10 +13,10 @@ from tocsin.admission.model import (
     Verdict,
 )
 from tocsin.admission.rules import (
-    check,
-    defaults,
-    names,
-    rule,
+    build_rule,
+    check_settings,
+    default_settings,
+    rule_names,
 )
 from tocsin.admission.warninglists.index import Reach, WarningLists
 
@@ -36,7 +36,7 @@ def indicator(pattern, **more):
 
 def asked(name, subject, settings=None, submitter=None, **candidate):
     around = RuleContext(submitter or Submitter(), 0, LISTS, settings=settings or {})
-    return rule(name, around)(Candidate(0, subject, **candidate))
+    return build_rule(name, around)(Candidate(0, subject, **candidate))
 
 
 class TestBenign:
@@ -139,7 +139,7 @@ class TestMarking:
 
 class TestRules:
     def test_are_found_by_folder(self):
-        assert set(names()) >= {
+        assert set(rule_names()) >= {
             *("anonymise_source", "personal_data", "victim_terms"),
             *("private_addresses", "benign", "marking"),
         }
@@ -147,17 +147,17 @@ class TestRules:
     @pytest.mark.parametrize("name", ["nonsense", "_masking", "os.path", ""])
     def test_others_do_not_exist(self, name):
         with pytest.raises(PolicyError, match="no sanitising rule"):
-            check(name, {})
+            check_settings(name, {})
 
-    @pytest.mark.parametrize("name", names())
+    @pytest.mark.parametrize("name", rule_names())
     def test_each_takes_its_own_defaults(self, name):
-        check(name, defaults(name))
+        check_settings(name, default_settings(name))
 
     @pytest.mark.parametrize("settings", [{"hodl": []}, {"hold": "resolvers"}])
     def test_wrong_settings_are_named(self, settings):
         with pytest.raises(PolicyError, match=next(iter(settings))):
-            check("benign", settings)
+            check_settings("benign", settings)
 
-    @pytest.mark.parametrize("name", names())
+    @pytest.mark.parametrize("name", rule_names())
     def test_none_minds_an_object_that_could_not_be_read(self, name):
         assert asked(name, None).object is None

@@ -7,7 +7,7 @@ from support.planted_secrets import POLICY, SPELLINGS
 from support.stix_objects import made
 
 from tocsin.admission import Pipeline
-from tocsin.admission.detectors.decoding import readings
+from tocsin.admission.detectors.decoding import decode_text
 from tocsin.admission.model import Candidate, Submitter, Verdict
 from tocsin.admission.warninglists.index import WarningLists
 
@@ -86,7 +86,7 @@ class TestDisguises:
 
     def test_each_character_is_known_by_its_place_in_what_was_written(self):
         text = "a%40b\u200d&#46;c \\u0040"
-        (reading,) = readings(text)
+        (reading,) = decode_text(text)
         assert reading.text == "a@b.c @"
         assert [text[start:end] for start, end in reading.places] == [
             *("a", "%40", "b", "&#46;", "c", " ", "\\u0040")

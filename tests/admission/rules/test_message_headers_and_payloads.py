@@ -4,7 +4,9 @@ import pytest
 from support.rules import after, indicator
 
 from tocsin.admission.model import Action, Verdict
-from tocsin.admission.rules import overruled
+from tocsin.admission.rules import (
+    approve_settings,
+)
 
 SENDER = "email-addr--11111111-1111-5111-8111-111111111111"
 VICTIM = "email-addr--22222222-2222-5222-8222-222222222222"
@@ -50,7 +52,7 @@ class TestMessageHeaders:
         assert kept["subject"] == MESSAGE["subject"] and kept["to_refs"] == [VICTIM]
 
     def test_a_yes_to_the_subject_releases_no_recipient(self):
-        released = after("message_headers", MESSAGE, overruled("message_headers", {})).object
+        released = after("message_headers", MESSAGE, approve_settings("message_headers", {})).object
         assert released["subject"] == MESSAGE["subject"]
         assert "to_refs" not in released and "received_lines" not in released
 

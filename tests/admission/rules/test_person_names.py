@@ -4,7 +4,9 @@ import pytest
 from support.rules import after, indicator, text_after
 
 from tocsin.admission.model import Action, Verdict
-from tocsin.admission.rules import overruled
+from tocsin.admission.rules import (
+    approve_settings,
+)
 from tocsin.admission.stix.mitre_attack import attack_names
 
 RULE = "personal_data"
@@ -62,7 +64,7 @@ class TestNames:
 
     def test_a_yes_to_the_name_releases_nothing_else(self):
         subject = indicator(description="Reported by Jane Doe, jane@bank.test")
-        released = after(RULE, subject, overruled(RULE, {})).object["description"]
+        released = after(RULE, subject, approve_settings(RULE, {})).object["description"]
         assert released == "Reported by Jane Doe, [removed: e-mail address]"
 
     def test_a_yes_to_a_person_releases_no_address_of_it(self):
@@ -73,7 +75,7 @@ class TestNames:
             "contact_information": "jane@bank.test",
         }
         assert after(RULE, person).verdict is Verdict.HELD
-        released = after(RULE, person, overruled(RULE, {}))
+        released = after(RULE, person, approve_settings(RULE, {}))
         assert released.object["contact_information"] == "[removed: e-mail address]"
 
 

@@ -16,7 +16,9 @@ from tocsin.admission.model import (
     Submitter,
     Verdict,
 )
-from tocsin.admission.rules import rule
+from tocsin.admission.rules import (
+    build_rule,
+)
 from tocsin.admission.warninglists.index import WarningLists
 
 ID = "indicator--3bc740bc-763a-5f0a-8c7c-c85f319ae188"
@@ -39,13 +41,13 @@ def indicator(pattern="[domain-name:value = 'evil.test']", **more):
 def after(name, subject, secrets=(), **context):
     """What the rule makes of an object; it must not change its argument or tell a secret."""
     before = dumps(subject)
-    candidate = rule(name, around(**context))(Candidate(0, subject))
+    candidate = build_rule(name, around(**context))(Candidate(0, subject))
     assert dumps(subject) == before
     for finding in candidate.findings:
         assert finding.stage == "sanitise" and finding.rule == name
         assert not any(secret in finding.message for secret in secrets)
     if candidate.is_open:
-        assert rule(name, around(**context))(candidate).object == candidate.object
+        assert build_rule(name, around(**context))(candidate).object == candidate.object
     return candidate
 
 
@@ -70,7 +72,7 @@ ALL = ("anonymise_source", "personal_data", "victim_terms", "private_addresses")
 )
 def test_indicators_times_and_counts_in_text_stay(name, text):
     candidate = Candidate(0, indicator(description=text))
-    assert rule(name, around())(candidate) is candidate
+    assert build_rule(name, around())(candidate) is candidate
 
 
 class TestAnonymiseSource:
@@ -332,7 +334,7 @@ class TestVictimTerms:
 
     def test_a_submitter_without_names_and_terms_has_nothing_to_hide(self):
         candidate = Candidate(0, indicator(description="acme.example"))
-        assert rule("victim_terms", around(submitter=Submitter()))(candidate) is candidate
+        assert build_rule("victim_terms", around(submitter=Submitter()))(candidate) is candidate
 
     def test_consent_to_everyone_frees_the_name_and_not_the_domains(self):
         everyone = replace(ACME, consent=Consent.EVERYONE)

@@ -13,7 +13,11 @@ from tocsin.admission.model import (
     Submitter,
     Verdict,
 )
-from tocsin.admission.rules import defaults, names, rule
+from tocsin.admission.rules import (
+    build_rule,
+    default_settings,
+    rule_names,
+)
 from tocsin.admission.warninglists.index import Reach, WarningLists
 from tocsin.clients.check import Checker, File
 from tocsin.config import ClientSettings, policy_text
@@ -93,11 +97,11 @@ class TestRelease:
 
 
 class TestModes:
-    @pytest.mark.parametrize("name", names())
+    @pytest.mark.parametrize("name", rule_names())
     def test_each_default_is_one_of_its_modes(self, name):
         module = vars(import_module(f"tocsin.admission.rules.{name}"))
         for setting, modes in {**module.get("MODES", {}), **module.get("CHOICES", {})}.items():
-            default = defaults(name)[setting]
+            default = default_settings(name)[setting]
             members = [*default] if isinstance(default, dict | list) else [default]
             assert set(members) <= set(modes)
 
@@ -115,7 +119,7 @@ class TestListsOfBenign:
 
     def after(self, **settings):
         around = RuleContext(Submitter(), 0, self.LISTS, settings=settings)
-        return rule("benign", around)(Candidate(0, self.SUBJECT))
+        return build_rule("benign", around)(Candidate(0, self.SUBJECT))
 
     @pytest.mark.parametrize(
         ("lists", "verdict"),

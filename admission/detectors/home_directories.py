@@ -1,0 +1,69 @@
+r"""User names in paths: `C:\Users\jane\…`, `/home/jane`, `\\fs01\home$\jane`.
+
+Paths are found as in a log, in JSON or in a regular expression, so several
+backslashes count as one.  Folders of Windows stand in `words/windows_user_folders.txt`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tocsin.admission.detectors.placeholders import is_personal_account
+from tocsin.admission.detectors.spans import Span
+from tocsin.admission.detectors.text_search import contains_any
+from tocsin.admission.word_lists import load_alternation
+
+USER_IN_PATH = "user name in a path"
+
+_NAME = r"""(?P<name>[^\\/:*?"<>|'`,;()\r\n\t ]{1,64}
+    (?:(?:\ [^\\/:*?"<>|'`,;()\r\n\t ]{1,30}){1,2}(?=\\|(?<=\w)/))?)"""
+_WINDOWS = re.compile(
+    rf"""(?:\\{{1,8}}|(?<![a-z])[a-z]:[\\/]{{1,8}})
+    {load_alternation(__package__, "windows_user_folders")}
+    (?:\\{{1,8}}|(?<=\w)/(?!/)){_NAME}""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_SHARE = re.compile(
+    rf"""(?:(?<![a-z])[d-z]:|(?<![\w\\])\\{{2,8}}[\w.-]{{1,63}})[\\/]{{1,8}}
+        (?:homes?|profiles?|users?|userdata|home(?:dir|folder|drive)s?|redirect\w{{0,10}})\$?(?:\\{{1,8}}|/){_NAME}""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""On another drive or machine, where people's folders are moved to."""
+_UNIX = re.compile(
+    rf"""(?:(?<![\w.\-~/@\]){{}}])|(?<=file://))
+        /(?:(?:export|usr|var|nfs|data|srv|(?:mnt/|cygdrive/|host_mnt/)?\w)/)?(?:home|Users)/{_NAME}""",
+    re.VERBOSE,
+)
+_SHAREPOINT = re.compile(
+    r"(?:/|%2f)personal(?:/|%2f)(?P<name>[a-z0-9-]{1,40}(?:(?:_|%5f)[a-z0-9-]{1,40}){1,7}"
+    r"(?:_|%5f)[a-z]{2,15})(?=/|%2f|[^\w%.-]|$)",
+    re.IGNORECASE,
+)
+"""A person's site, named after their mailbox: `/personal/jane_doe_bank_com/`."""
+_DEBUG_FILE = re.compile(
+    r"""(?:[\\/]{1,8}(?:(?!\.\w{1,5}\s)[^\\/"'<>|:;,*?\r\n]){1,60}){0,16}
+        [\\/]{1,8}[^\s\\/"'<>|:;,]{1,80}\.pdb\b""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""The rest of a path to a `.pdb` file; folders may have blanks, the file has none."""
+_may_hold_path = contains_any(
+    *("home", "profile", "redirect", "user", "documents", "docume~", "dokumente", "benutzer"),
+    *("utilisateurs", "usuarios", "utenti", "gebruikers", "personal"),
+)
+_MASK_START = "[removed"
+"""Begins the mask of an earlier rule: `jdoe.[removed: submitter's name]`."""
+
+
+def find_user_names_in_paths(text: str) -> Iterator[Span]:
+    """Names of people's folders; a path to a `.pdb` file is passed over.
+
+    Such a path names who built a program, most often the attacker.
+    """
+    if not _may_hold_path(text):
+        return
+    for pattern in (_WINDOWS, _SHARE, _UNIX, _SHAREPOINT):
+        for found in pattern.finditer(text):
+            name = found["name"].partition(_MASK_START)[0].rstrip(" ._-")
+            if is_personal_account(name) and not _DEBUG_FILE.match(text, found.end()):
+                yield Span(found.start("name"), found.start("name") + len(name), USER_IN_PATH)

@@ -1,0 +1,48 @@
+"""Handles of people on social media, and links to their profiles and posts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tocsin.admission.detectors.spans import Span
+from tocsin.admission.detectors.text_search import DOT
+from tocsin.admission.word_lists import load_words
+
+HANDLE = "reporter's handle"
+
+_LINK = re.compile(
+    rf"""(?<![\w.@-])(?:h(?:tt|xx)ps?(?::|\[:\])//)?(?:www{DOT}|mobile{DOT})?
+    (?: (?:(?:fx|vx)?twitter{DOT}com|x{DOT}com|nitter{DOT}net)/@?\w{{1,30}}(?:/status(?:es)?/\d+)?
+      | bsky{DOT}app/profile/[\w.:-]{{1,80}}(?:/post/\w+)?
+      | (?:[a-z]{{2}}{DOT})?linkedin{DOT}com/(?:in/[\w%-]{{2,100}}|posts/[^\W_]+-[\w%-]{{2,200}})
+      | threads{DOT}(?:net|com)/@[\w.]{{1,30}}(?:/post/\w+)?
+      | [\w-]{{1,63}}(?:{DOT}[\w-]{{1,63}}){{1,4}}/@\w{{1,30}}(?:@[\w.-]{{1,80}})?(?:/\d+)?
+    )""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_POST = re.compile(r"/(?:status(?:es)?|posts?)/[\w-]|/@[\w.@-]+/\d", re.IGNORECASE)
+"""The part of a link that leads to a post; a profile may be an attacker's own."""
+_SITE = re.compile(r"/@|(?:com|net|app)/", re.IGNORECASE)
+"""Every link has one of these; cheaper to look for than the links."""
+_HANDLE = re.compile(
+    r"(?<![\w@./+%=\]-])(?:@|\[@\])(\w[\w.]{0,29}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}|\w{2,30})(?![\w/(]|\.\w|@)"
+)
+_NOT_HANDLES = frozenset(load_words(__package__, "not_handles"))
+
+
+def find_handles(text: str) -> Iterator[Span]:
+    """Handles (`@name`), and links to profiles and posts."""
+    if "/" in text and _SITE.search(text):
+        for found in _LINK.finditer(text):
+            yield Span(*found.span(), HANDLE)
+    if "@" in text:
+        for found in _HANDLE.finditer(text):
+            if found[1].lower() not in _NOT_HANDLES:
+                yield Span(*found.span(), HANDLE)
+
+
+def is_post(url: str) -> bool:
+    """True if a URL begins with a link to a post, not only to a profile."""
+    link = _LINK.match(url)
+    return link is not None and _POST.search(link[0]) is not None
