@@ -2,6 +2,6 @@
 
 from tocsin.server.store.connection import OUTAGES
 from tocsin.server.store.database import Clock, Store, wall_clock
-from tocsin.server.store.transaction import Transaction
+from tocsin.server.store.transaction import Snapshot, Transaction
 
-__all__ = ["OUTAGES", "Clock", "Store", "Transaction", "wall_clock"]
+__all__ = ["OUTAGES", "Clock", "Snapshot", "Store", "Transaction", "wall_clock"]

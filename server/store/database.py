@@ -35,7 +35,7 @@ from tocsin.server.store.outbox import Outbox
 from tocsin.server.store.reviews import Reviews
 from tocsin.server.store.schedule import Schedule
 from tocsin.server.store.submissions import Submissions
-from tocsin.server.store.transaction import CommitCheck, Transaction
+from tocsin.server.store.transaction import CommitCheck, Snapshot, Transaction
 
 T = TypeVar("T")
 Clock = Callable[[], int]
@@ -76,8 +76,18 @@ class Store:
         return cls(reach(uri), name, clock)
 
     def prepare(self) -> None:
-        """Make collections and indexes; harmless when they are there."""
+        """Make collections and indexes; harmless when they are there.
+
+        Raises Unavailable if the database's schema is of another version than the program's.
+        """
         schema.prepare(self._base)
+
+    def migrate(self) -> tuple[int, int]:
+        """Bring an older database to the program's schema; the versions before and after.
+
+        See `schema.migrate`.
+        """
+        return schema.migrate(self._base)
 
     def close(self) -> None:
         """Let the connections go; the store is of no use afterwards."""
@@ -114,6 +124,24 @@ class Store:
                     if not collided(error):
                         raise
             return self._once(work)
+
+    def read(self, work: Callable[[Snapshot], T]) -> T:
+        """What `work` finds in the database as it is at one moment; nothing is written.
+
+        It may run more than once.
+        """
+
+        def attempt(session: ClientSession) -> T:
+            found = work(Snapshot(self._base, session))
+            session.abort_transaction()  # there is nothing to commit
+            return found
+
+        with self._client.start_session() as session:
+            return session.with_transaction(
+                attempt,
+                read_concern=ReadConcern("snapshot"),
+                read_preference=ReadPreference.PRIMARY,
+            )
 
     def _once(self, work: Callable[[Transaction], T]) -> T:
         turn = self._turns.begin()

@@ -1,20 +1,35 @@
-"""The collections of the database and their indexes.
+"""The database's schema: its collections, their indexes, and its version.
 
 Every read is an equality or a bounded set of keys, never an open range, so it
 costs the same at every size (feeds.md section 3).
+
+A change of documents that the program cannot read as they are raises
+`SCHEMA_VERSION` and appends a function to `MIGRATIONS`.
 """
 
 from __future__ import annotations
 
-from pymongo import ASCENDING, IndexModel
-from pymongo.errors import OperationFailure
+from collections.abc import Callable, Sequence
 
+from pymongo import ASCENDING, IndexModel
+from pymongo.errors import DuplicateKeyError, OperationFailure
+
+from tocsin.admission.errors import Unavailable
 from tocsin.server.store.connection import Base
 from tocsin.server.store.feeds.clock import found
 
+Migration = Callable[[Base], None]
+"""Brings a database from one version to the next; harmless when it is run again."""
+
+MIGRATIONS: tuple[Migration, ...] = ()
+"""In order: the first one leads from version 1 to version 2."""
+SCHEMA_VERSION = 1 + len(MIGRATIONS)
+"""The version that this program reads and writes."""
+_VERSION = "version"
 _EXISTS = 48
 
 INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "schema": (),
     "collections": (),
     "heads": (),
     "clock": (),
@@ -47,11 +62,23 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "secrets": (),
     "turns": (),
 }
-"""Each collection with the indexes that it has besides the one on `_id`."""
+"""Each collection with its indexes, apart from the one on `_id`.
+
+The names are those of existing databases; what they hold today is called:
+runs: entry batches; cards: filter index; shelves: id index; marks: status bits;
+publics: public objects; dues: schedule; unwanted: exclusion list; sources:
+public ids by source id; raws: bodies of submissions; waits: pending references;
+errands: outbox; tails: heads of the journal and of the sweep; turns: commit check.
+"""
 
 
 def prepare(base: Base) -> None:
-    """Make what is missing; harmless when nothing is."""
+    """Make the collections and indexes that are missing; harmless when none is.
+
+    Raises Unavailable if the database has another version than this program.
+    """
+    _stamp(base)
+    check(base)
     present = set(base.list_collection_names())
     for name, indexes in INDEXES.items():
         if name not in present:
@@ -62,6 +89,54 @@ def prepare(base: Base) -> None:
     base.collections.create_indexes([IndexModel([("alias", ASCENDING)], unique=True)])
     found(base)
     base.tails.update_one({"_id": "journal"}, {"$setOnInsert": {"sequence": 0}}, upsert=True)
+
+
+def check(base: Base, supported: int = SCHEMA_VERSION) -> None:
+    """Refuse a database that this program cannot use as it is, with what to do about it."""
+    version = find_version(base)
+    if version > supported:
+        raise Unavailable(
+            f"the database has schema version {version}, newer than this program's {supported}: "
+            "run the newer tocsin-hub that wrote it, or restore a backup made before"
+        )
+    if version < supported:
+        raise Unavailable(
+            f"the database has schema version {version}, older than this program's {supported}: "
+            "stop every hub, make a backup, and run `tocsin-hub migrate`"
+        )
+
+
+def find_version(base: Base) -> int:
+    """The database's version; 1 if none is written down, as in the first hubs' databases."""
+    document = base.schema.find_one({"_id": _VERSION})
+    return 1 if document is None else int(document["version"])
+
+
+def migrate(base: Base, migrations: Sequence[Migration] = MIGRATIONS) -> tuple[int, int]:
+    """Bring the database to this program's version; its versions before and after.
+
+    Each step is written down when it is done, so an interrupted run is continued by the next
+    one.  No hub may be running.  Raises Unavailable if the database is newer than the program.
+    """
+    before, supported = find_version(base), 1 + len(migrations)
+    if before > supported:
+        check(base, supported)
+    for version, migration in enumerate(migrations[before - 1 :], before + 1):
+        migration(base)
+        base.schema.update_one({"_id": _VERSION}, {"$set": {"version": version}}, upsert=True)
+    return before, max(before, supported)
+
+
+def _stamp(base: Base) -> None:
+    """Write the version down before anything else: a new database has the program's own."""
+    if base.schema.find_one({"_id": _VERSION}) is not None:
+        return
+    present = set(base.list_collection_names())
+    version = 1 if present & (INDEXES.keys() - {"schema"}) else SCHEMA_VERSION
+    try:
+        base.schema.insert_one({"_id": _VERSION, "version": version})
+    except DuplicateKeyError:
+        return  # another hub was preparing it at the same moment
 
 
 def _create(base: Base, name: str) -> None:

@@ -83,17 +83,33 @@ class CommitCheck:
         return kept is not None and kept["turn"] == turn
 
 
-class Transaction:
+class Snapshot:
+    """The public objects as they are at one moment; `Store.read` makes it."""
+
+    def __init__(self, base: Base, session: ClientSession) -> None:
+        """Everything is read in `session`."""
+        self._base, self._session = base, session
+        self._publics = PublicObjects(base, session)
+
+    def public_objects(self, ids: Collection[str]) -> dict[str, PublicObject]:
+        """The public objects with these ids, as far as there are any."""
+        return self._publics.read(ids)
+
+    def find_public_ids(self, partner: str, ids: Collection[str]) -> dict[str, str]:
+        """The newest public id of each of a partner's own ids, as far as there is one."""
+        return sources(self._base, self._session, partner, ids)
+
+
+class Transaction(Snapshot):
     """One transaction; `Store.commit` makes it."""
 
     def __init__(self, base: Base, session: ClientSession, clock: Callable[[], int]) -> None:
         """Everything is read and written in `session`."""
-        self._base, self._session = base, session
+        super().__init__(base, session)
         self.now = clock()
         """µs since 1970 UTC; the same throughout the transaction."""
         self.accounts = Accounts(base, session)
         """Partners, accounts and keys."""
-        self._publics = PublicObjects(base, session)
         self._notes = JournalWriter(base, session, self.now)
         self._stamps = Stamps(base, session, self.now)
 
@@ -149,10 +165,6 @@ class Transaction:
         """
         return self._stamps.pin(at)
 
-    def public_objects(self, ids: Collection[str]) -> dict[str, PublicObject]:
-        """The public objects with these ids, as far as there are any."""
-        return self._publics.read(ids)
-
     def put_public_objects(self, publics: Iterable[PublicObject]) -> None:
         """Keep public objects, in place of what was kept under their ids."""
         self._publics.put(publics)
@@ -184,10 +196,6 @@ class Transaction:
     def add_public_ids(self, partner: str, submission: str, pairs: Mapping[str, str]) -> None:
         """Keep which public id each of a partner's own ids was given."""
         remember(self._base, self._session, (partner, submission, self.now), pairs)
-
-    def find_public_ids(self, partner: str, ids: Collection[str]) -> dict[str, str]:
-        """The newest public id of each of a partner's own ids, as far as there is one."""
-        return sources(self._base, self._session, partner, ids)
 
     def put_pending_references(self, waits: Sequence[PendingReferences]) -> None:
         """Keep what contributions wait for, in place of what they waited for before."""
