@@ -173,7 +173,7 @@ class Examining:
         wanted -= {str(subject.get("id")) for subject in subjects} | official_ids()
         if not wanted:
             return {}
-        return self._store.commit(lambda txn: find_definitions(txn, partner.slug, wanted))
+        return self._store.read(lambda known: find_definitions(known, partner.slug, wanted))
 
     def _known_benign(self) -> tuple[int, Warninglists]:
         """The warning lists with the hub's own, which is joined anew when it has changed."""
@@ -191,8 +191,8 @@ class Examining:
         hub = self._publisher.config.hub
         told, before = identity_ids(subjects), frozenset[str]()
         if told:
-            before = self._store.commit(
-                lambda txn: find_replaced_authors(txn, partner.slug, told, hub)
+            before = self._store.read(
+                lambda known: find_replaced_authors(known, partner.slug, told, hub)
             )
         terms = [term for each in self._store.accounts.list_partners() for term in each.terms]
         submitter = partner.submitter()
