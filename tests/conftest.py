@@ -13,6 +13,7 @@ from support.conformance_hub import ConformanceHub
 from support.databases import drop_all, emptied
 from support.feed_postings import Feed
 from support.hub import HubInProcess
+from support.paths import ROOT
 from support.processes import HubProcess
 from support.taxii_servers import KEY, Medallion, serve_medallion
 
@@ -21,13 +22,14 @@ from tocsin.server.model import Collection, CollectionKind
 from tocsin.server.store import Store
 from tocsin.server.store.embedded import Engine
 
+CACHE = ROOT / ".pytest_cache" / "tocsin"
+"""What is kept between starts is kept among the tests, not in the home of who runs them."""
 
-@pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What is kept between starts is kept among these tests, not in the home of who runs them."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
+
+def pytest_configure() -> None:
+    """Share the cache among the workers and runs; it is built once."""
+    CACHE.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.environ["XDG_CACHE_HOME"] = str(CACHE)
 
 
 @pytest.fixture(scope="session")

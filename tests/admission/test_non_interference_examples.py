@@ -24,18 +24,18 @@ from hypothesis import (
 from support.clock import hub_and_clock
 from support.databases import emptied
 from support.hub import (
-    ADMISSION,
+    AMBER as AMBER_TLP,
+)
+from support.hub import (
     CLEAR,
     GREEN,
     MT,
     SEAL,
     HubInProcess,
+    default_admission,
     indicator,
     relationship,
     sdo,
-)
-from support.hub import (
-    AMBER as AMBER_TLP,
 )
 from support.planted_secrets import (
     AMBER,
@@ -230,7 +230,9 @@ def unstamped(public):
 
 def bare(hub, *rules):
     """The hub with no other rules than these; so that the test above can fail."""
-    admission = AdmissionConfig(replace(ADMISSION.policy, rules=rules), ADMISSION.warninglists)
+    admission = AdmissionConfig(
+        replace(default_admission().policy, rules=rules), default_admission().warninglists
+    )
     hub.services = build_services(hub.store, SEAL, HubSettings(), admission)
     hub.client = create_app(hub.services, SEAL, HubSettings()).test_client()
     return hub

@@ -8,6 +8,7 @@ import json
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from flask.testing import FlaskClient
@@ -28,10 +29,15 @@ from tocsin.server.secrets import HubSecrets
 from tocsin.server.store import Store
 
 MT = "application/taxii+json;version=2.1"
-ADMISSION = AdmissionConfig(parse_policy(policy_text()), warning_lists())
 SEAL = HubSecrets(uuid.UUID(int=7), b"k" * 32)
 
 Object = dict[str, Any]
+
+
+@cache
+def default_admission() -> AdmissionConfig:
+    """The shipped policy and warning lists."""
+    return AdmissionConfig(parse_policy(policy_text()), warning_lists())
 
 
 @dataclass
@@ -49,7 +55,7 @@ class HubInProcess:
     def __post_init__(self) -> None:
         settings = HubSettings()
         policy = parse_policy(f"{policy_text()}\n{self.more}")
-        judging = replace(ADMISSION, policy=policy) if self.more else ADMISSION
+        judging = replace(default_admission(), policy=policy) if self.more else default_admission()
         self.services = build_services(self.store, SEAL, settings, judging, self.clock)
         create_default_collections(self.store, self.services.publisher, SEAL)
         self.client = create_app(self.services, SEAL, settings).test_client()

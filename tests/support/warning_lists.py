@@ -3,9 +3,10 @@
 from functools import cache
 
 from tocsin.admission.warninglists.index import WarningLists, load_warning_lists
+from tocsin.config.cache import load_or_build
 
 
 @cache
 def warning_lists() -> WarningLists:
-    """The index; making it takes a second."""
-    return load_warning_lists()
+    """The index; making it takes a second, so test processes share it on disk."""
+    return load_warning_lists(keep=load_or_build)
