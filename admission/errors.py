@@ -1,22 +1,21 @@
-"""The ways this system says no.
+"""Errors that the other party causes or must know about.
 
-One small vocabulary, used by every layer.  An error's text is always safe to
-show to the other party, and says what that party can do about it.  What each
-kind means in HTTP is decided once, in `server/taxii/resources.py`; nothing below
-the doors knows HTTP.
+One vocabulary for every layer.  The text of an error is always safe to show to
+the other party and says what they can do about it.  `server/taxii/resources.py`
+maps each error to an HTTP status, once; the layers below do not know HTTP.
 """
 
 
 class ShareError(Exception):
-    """The other party is to blame; the text is written for them."""
+    """The other party caused it; the text is written for them."""
 
 
 class Malformed(ShareError):
-    """The words themselves cannot be understood: broken JSON, a bad parameter."""
+    """The input cannot be parsed: broken JSON, a bad parameter."""
 
 
 class Unprocessable(ShareError):
-    """Well-formed, but not something that can be acted on here."""
+    """Well-formed, but cannot be processed here."""
 
 
 class NotAuthenticated(ShareError):
@@ -24,23 +23,23 @@ class NotAuthenticated(ShareError):
 
 
 class NotAllowed(ShareError):
-    """Known, and visible, but not for this account."""
+    """The account is known but has no right to this."""
 
 
 class NotFound(ShareError):
-    """It does not exist, or the asker may not know that it does."""
+    """It does not exist, or the account may not know that it does."""
 
 
 class NotAcceptable(ShareError):
-    """The answer cannot be given in any media type that was asked for."""
+    """None of the requested media types can be produced."""
 
 
 class UnsupportedMediaType(ShareError):
-    """The request's body is in a media type that is not taken here."""
+    """The media type of the request's body is not supported."""
 
 
 class UnsupportedCoding(UnsupportedMediaType):
-    """The request's body is compressed in a way that is not taken here."""
+    """The content coding of the request's body is not supported."""
 
 
 class TooLarge(ShareError):
@@ -48,20 +47,20 @@ class TooLarge(ShareError):
 
 
 class TooManyRequests(ShareError):
-    """This account asks more often than it may."""
+    """The account exceeds its rate limit."""
 
     def __init__(self, text: str, seconds: int) -> None:
-        """After so many seconds it may ask again."""
+        """`seconds`: how long the account must wait."""
         super().__init__(text)
         self.seconds = seconds
 
 
 class Conflict(ShareError):
-    """It is there already, with other content."""
+    """It exists already with other content."""
 
 
 class Unavailable(ShareError):
-    """Not now: the database or a limit stands in the way; try again later."""
+    """The database is unreachable or a limit is reached; try again later."""
 
 
 class PolicyError(Exception):

@@ -1,8 +1,8 @@
-"""One spelling for one value: hosts, addresses, URLs, hashes, registry keys.
+"""Canonical form of single values: host names, addresses, URLs, hashes, registry keys.
 
 Nothing here changes what a value matches: a host name is the same in any
-case, `10.1.2.3/32` is `10.1.2.3`.  What cannot be understood comes back as it
-came; whether it is valid is for `validate` to say.
+case, `10.1.2.3/32` is `10.1.2.3`.  A value that cannot be parsed comes back
+unchanged; `validate` decides whether it is valid.
 """
 
 import ipaddress
@@ -127,7 +127,7 @@ _BY_VALUE: dict[str, Callable[[str], str]] = {
 
 
 def canonical_value(kind: str, name: str, value: str) -> str:
-    """The one spelling of `value`, the property `name` of an SCO of type `kind`.
+    """The canonical form of `value`, the property `name` of an SCO of type `kind`.
 
     >>> canonical_value("file", "hashes.'MD5'", "D41D8CD98F00B204E9800998ECF8427E")
     'd41d8cd98f00b204e9800998ecf8427e'
@@ -137,7 +137,7 @@ def canonical_value(kind: str, name: str, value: str) -> str:
 
 
 def canonicalizer(kind: str, name: str) -> Callable[[str], str] | None:
-    """How values of that property are spelt; None if every character counts."""
+    """The canonical form of that property, as a function; None if every character counts."""
     if name == "value":
         return _BY_VALUE.get(kind)
     if ".hashes." in f".{name}" and name.rpartition(".")[2].strip("'") in HASH_DIGITS:

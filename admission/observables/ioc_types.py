@@ -1,8 +1,7 @@
-"""What a word is: a host name, an address, a URL, an e-mail address, a hash.
+"""Recognise the type of an indicator of compromise: host, address, URL, e-mail, hash.
 
-A word is looked at as a whole; finding words in prose is for
-`formats/text.py`.  Whether a value is private, benign or worth sharing is not
-asked here.
+A word is examined as a whole; `extraction/prose.py` finds words in text.  This
+module does not know whether a value is private, benign or worth sharing.
 """
 
 import ipaddress
@@ -83,7 +82,7 @@ class RecognisedIoc:
 
 
 def may_be_ioc(word: str) -> bool:
-    """Whether a word, defanged or not, might be a value at all; most words cannot.
+    """True if a word, defanged or not, might be an IOC; a quick test that most words fail.
 
     >>> may_be_ioc("loader"), may_be_ioc("end."), may_be_ioc("evil(dot)com")
     (False, True, True)
@@ -92,7 +91,7 @@ def may_be_ioc(word: str) -> bool:
 
 
 def recognise_ioc(word: str) -> RecognisedIoc | None:
-    """What a refanged word is as a whole; None if it is nothing that can be shared.
+    """The IOC that a refanged word as a whole is; None if it is not one.
 
     Port numbers fall away, as does a leading `*.` of a host name.
 

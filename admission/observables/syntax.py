@@ -1,6 +1,7 @@
-"""How a value must be written to be what its observable says: addresses, names, keys, hashes.
+"""Syntax checks for the values of SCOs: addresses, names, registry keys.
 
-Syntax only: whether an address is private or a name benign is not asked here.
+Syntax only: this module does not know whether an address is private or a name benign.
+Hash lengths are checked in `hashes`.
 """
 
 import ipaddress
@@ -42,7 +43,7 @@ _FAMILY = re.compile(r"(?:cs|ibm|iso|utf|ebcdic|windows|x?mac|jis|ks|gb|euc|hz|u
 
 
 def find_value_fault(subject: StixObject) -> tuple[str, str] | None:
-    """The property whose value is not what the type says, and why; None if all is well."""
+    """The name of the property whose value is invalid and the fault; None if it is valid."""
     rule = _RULES.get(subject["type"])
     if rule is None:
         return None
@@ -51,12 +52,12 @@ def find_value_fault(subject: StixObject) -> tuple[str, str] | None:
 
 
 def is_domain_name(text: str) -> bool:
-    """Whether it can be a host name, in any script."""
+    """True for a host name, in any script."""
     return _DOMAIN.fullmatch(canonical_host(text)) is not None
 
 
 def is_url(text: str) -> bool:
-    """Whether it is a URL (RFC 3986): a scheme, then something."""
+    """True for a URL (RFC 3986): a scheme, then something."""
     if _UNPRINTED.search(text):
         return False
     if "://" in text[:40]:
@@ -65,7 +66,7 @@ def is_url(text: str) -> bool:
 
 
 def is_email_address(text: str) -> bool:
-    """Whether it is a mailbox and nothing else: no display name (STIX 2.1 section 6.5)."""
+    """True for an e-mail address without display name (STIX 2.1 section 6.5)."""
     found = _MAIL.fullmatch(text)
     if not found:
         return False
@@ -74,17 +75,17 @@ def is_email_address(text: str) -> bool:
 
 
 def is_mac_address(text: str) -> bool:
-    """Whether it is a MAC address in the spelling of STIX."""
+    """True for a MAC address as STIX writes it (section 6.9)."""
     return _MAC.fullmatch(text) is not None
 
 
 def is_registry_key(text: str) -> bool:
-    """Whether a Windows registry key begins with a hive."""
+    """True for a Windows registry key that begins with a hive."""
     return canonical_registry_key(text).partition("\\")[0].upper() in _HIVES
 
 
 def address(version: int) -> Callable[[str], bool]:
-    """Whether a text is an address or network of IPv4 or IPv6."""
+    """A test for addresses and networks of that IP version."""
 
     def is_one(text: str) -> bool:
         try:
@@ -104,7 +105,7 @@ def _languages(codes: list[str]) -> bool:
 
 
 def is_charset(name: str) -> bool:
-    """Whether a character set has a name of IANA's: those of Python, and of the great families.
+    """True for a character set name of IANA's: those of Python, and of the large families.
 
     >>> is_charset("ISO-8859-1"), is_charset("bla.bla.bla")
     (True, False)

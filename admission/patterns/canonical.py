@@ -1,21 +1,15 @@
-"""One comparison of a STIX pattern in its one spelling: path, operator, values.
+"""The canonical form of a STIX pattern: patterns that match the same get the same text.
 
-The value of a field that has a normal form is spelt as the field means it (a
-host name in lower case); everything else keeps every character.
+1. Each comparison: path, operator and values in one spelling.  A value whose
+   field has a canonical form takes it (`observables/canonical_values.py`); every
+   other value keeps every character.
+2. The structure of AND and OR: flat, without duplicates, alternatives merged
+   into IN.  A small structure is then multiplied out, redundant alternatives
+   are dropped, and alternatives that differ in one place are merged again.  A
+   larger one keeps its structure, which bounds the cost of any pattern.
+3. Nothing moves across FOLLOWEDBY or a qualifier.
 
-The canonical shape of a STIX pattern: what is joined by AND and OR, in one way.
-
-First the structure: flat, without repetition, alternatives drawn together.
-Then, if that is small, its alternatives are multiplied out, what adds nothing
-falls away, and what differs in one place only is drawn together again.  All
-equal patterns that are small enough come out the same; larger ones keep their
-structure, so that no pattern costs more than it should.
-
-Nothing is moved across FOLLOWEDBY or a qualifier.
-
-STIX patterns: said in one canonical way, and what they are about.
-
-Simple patterns, which nearly all are, never meet the reader of the grammar.
+A simple pattern, as nearly all are, is handled without the parser.
 """
 
 from __future__ import annotations
@@ -90,7 +84,7 @@ def equals_one_of(
 
 
 def set_key(test: Comparison) -> tuple[str, str, str] | None:
-    """What tests must share for their values to stand in one IN; None if they never do.
+    """The key that comparisons must share to be merged into one IN; None if they cannot be.
 
     The OASIS validator takes no IN for hashes, its matcher none for binaries
     and no set of different kinds of values.
@@ -101,7 +95,7 @@ def set_key(test: Comparison) -> tuple[str, str, str] | None:
 
 
 def may_yield_several(test: Comparison) -> bool:
-    """Whether the path may lead to several values, of which one is enough."""
+    """True if the path may yield several values, one of which is enough."""
     return "[*]" in test.path
 
 
@@ -131,7 +125,7 @@ def _one_by_one(path: str) -> bool:
 
 
 def _exact(kind: str, path: str, operator: str, literal: Literal) -> bool:
-    """Whether LIKE has no wildcard, or ISSUBSET a network of one address: then it is `=`."""
+    """True if `=` means the same: LIKE without wildcard, or ISSUBSET of a single address."""
     if operator == "ISSUBSET":
         network = "/" in literal.text and not literal.text.endswith(("/32", "/128"))
         return not network and field_canonicalizer(kind, path) in (
@@ -184,7 +178,7 @@ def _literal_spelt(kind: str, path: str, operator: str, literal: Literal) -> Lit
 
 @lru_cache(maxsize=1024)
 def field_canonicalizer(kind: str, path: str) -> Callable[[str], str] | None:
-    """How values of a field are spelt; None if every character counts."""
+    """The function that makes values of a field canonical; None if every character counts."""
     referred = _REFERRED.fullmatch(path)
     if referred:
         return _of_reference(kind, referred[1])
@@ -200,7 +194,7 @@ def _of_reference(kind: str, name: str) -> Callable[[str], str] | None:
 
 
 def _host_or_address(text: str) -> str:
-    """What `src_ref.value` may be: an address, a MAC address or a host name."""
+    """Canonical form of `src_ref.value`: an address, a MAC address or a host name."""
     return canonical_address(canonical_mac(canonical_host(text)))
 
 
@@ -211,10 +205,10 @@ def _registry_key(text: str) -> str:
 
 
 MAX_PRODUCTS = 256
-"""How many alternatives a pattern may have to be multiplied out."""
+"""Maximum alternatives of a pattern that is multiplied out."""
 
 MAX_PRODUCT_PARTS = 4096
-"""How many parts all these alternatives may have."""
+"""Maximum parts in all these alternatives together."""
 
 _MUCH_LONGER = 4
 _MOST_ROUNDS = 16
@@ -222,7 +216,7 @@ _MOST_COMPARED = 64
 _MOST_MATCHED = 64
 
 Product = tuple[Node, ...]
-"""What must hold together: the parts of an AND, sorted by their text."""
+"""The parts of an AND, sorted by their text."""
 
 
 def canonical_expression(node: Node) -> Node:
@@ -234,7 +228,7 @@ def canonical_expression(node: Node) -> Node:
 
 
 def canonical_brackets(node: Node) -> Node:
-    """What stands in one pair of brackets, in canonical form."""
+    """The content of one pair of brackets in canonical form."""
     plain = _plain_comparison(node)
     if not isinstance(plain, Junction) or not _small(plain):
         return plain
@@ -249,7 +243,7 @@ def canonical_brackets(node: Node) -> Node:
 
 
 def _shorter(found: Node, plain: Node) -> Node:
-    """What was found, unless that says the same at far greater length."""
+    """The canonical form, unless it is far longer than the plain one."""
     return found if len(str(found)) <= _MUCH_LONGER * len(str(plain)) else plain
 
 
@@ -339,7 +333,7 @@ def _small(node: Node) -> bool:
 
 
 def _measured(node: Node) -> tuple[int, int]:
-    """How many products it has, and parts in all of them, when multiplied out."""
+    """Number of products, and of parts in all of them, when multiplied out."""
     if isinstance(node, Comparison):
         many = max(1, len(node.values))
         return (many, many) if _equal(node) else (1, many)
@@ -431,7 +425,7 @@ def _needs(part: Node) -> frozenset[Node]:
 
 
 def _follows(other: Product, each: Product, needs: dict[Node, frozenset[Node]]) -> bool:
-    """Whether `other` holds wherever `each` does; the comparisons that it needs are there."""
+    """True if `other` follows from `each`, whose comparisons include all that `other` needs."""
     if isinstance(other[0], Comparison):
         return True
     if len(other) * len(each) <= _MOST_MATCHED:
@@ -442,7 +436,7 @@ def _follows(other: Product, each: Product, needs: dict[Node, frozenset[Node]]) 
 
 
 def _matched(other: Product, each: Product, needs: dict[Node, frozenset[Node]]) -> bool:
-    """Whether every part of `other` follows from a part of `each`, no two from the same one."""
+    """True if each part of `other` follows from a part of `each` of its own."""
     taken: dict[int, int] = {}
 
     def placed(at: int, tried: set[int]) -> bool:
@@ -532,7 +526,7 @@ _LONGEST_REMEMBERED = 4096
 def canonical_pattern(pattern: str) -> str:
     """The one spelling of everything that matches the same.
 
-    Idempotent.  Raises Malformed as `parse` does, and if the canonical form
+    Idempotent.  Raises Malformed as `parse_pattern` does, and if the canonical form
     itself would be too long or too deep.
 
     >>> canonical_pattern("[url:value='HTTP://B.example'] OR [url:value = 'http://a.example']")

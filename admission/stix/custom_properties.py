@@ -1,8 +1,8 @@
-"""Which properties inside an object STIX 2.1 does not define.
+"""Find and remove nested properties that STIX 2.1 does not define (custom properties).
 
-The schemas leave open what else an external reference, a phase of a kill chain,
-an extension or a registry value has.  Where the standard wants a dictionary, with
-names that people make up, nothing is undefined.
+The schemas do not restrict what else an external reference, a phase of a kill chain,
+an extension or a registry value has.  Where the standard has a dictionary, whose
+keys the author chooses, no property counts as undefined.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _SAYING = ("properties", "patternProperties", "$ref", *_JOINING)
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """What the standard says of a value, whichever of its alternatives it is."""
+    """The members that the standard allows in a value, over all of its alternatives."""
 
     members: Mapping[str, _Form]
     items: _Form | None
     closed: bool
-    """Whether there is nothing but the members."""
+    """True if no other members are allowed."""
 
 
 @memoize_nested
 def find_undefined_properties(subject: StixObject) -> Iterator[Path]:
-    """The places of such properties, those of the object itself left out."""
+    """The paths of undefined properties below the top level of the object."""
     kind = str(subject.get("type"))
     form = _of_type(kind if kind in standard_types() else "")
     waiting: list[tuple[Path, Any, _Form | None]] = [
@@ -62,7 +62,7 @@ def find_undefined_properties(subject: StixObject) -> Iterator[Path]:
 
 
 def remove_properties(value: Any, paths: Iterable[Path]) -> Any:
-    """A copy without the properties at those places; whatever else it has stays where it is."""
+    """A copy without the properties at those paths; everything else keeps its place."""
     inside: dict[str | int, list[Path]] = {}
     for path in paths:
         inside.setdefault(path[0], []).append(path[1:])
@@ -101,7 +101,7 @@ def _form(nodes: Iterable[_Node]) -> _Form:
 
 
 def _is_open(node: Mapping[str, Any]) -> bool:
-    """Whether people may make up names here."""
+    """True if the standard lets the author choose the names of members here."""
     bare = node.get("type") == "object" and not any(word in node for word in _SAYING)
     return bare or not all(_named(name) for name, _ in _patterns(node))
 

@@ -1,8 +1,8 @@
-"""Which strings of an object are words that people wrote, and how to change them.
+"""Find the free text of an object, and replace it.
 
-Everything counts as text unless it is known to be machinery: unknown and
-custom properties are text, so that a rule for privacy looks at them.  What an
-indicator matches on, and what an observable is, is never text but a value.
+A string counts as free text unless it is known to be structural: unknown and
+custom properties are text, so that the privacy rules examine them.  The values
+that an indicator matches or that identify an observable are never text.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ _CONTAINERS = (dict, list)
 _REFERS = ("_ref", "_refs")
 _REFERENCE = re.compile(r"[a-z0-9][a-z0-9-]*--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 DIGEST = re.compile(r"(?=\D*\d)(?!\w{1,20}://)[A-Za-z0-9+][A-Za-z0-9+/:]{15,255}")
-"""What hashes look like, fuzzy ones included."""
+"""The shape of a hash, fuzzy hashes included."""
 _PLAIN_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|\d{3}))?", re.ASCII)
 """Language, script and country; what else a code may say, `de-x-…`, are words of somebody's."""
 _HEX = re.compile(r"[0-9A-Fa-f]{32,256}")
@@ -88,7 +88,7 @@ _HEX = re.compile(r"[0-9A-Fa-f]{32,256}")
 
 
 def free_texts(subject: StixObject) -> tuple[tuple[Path, str], ...]:
-    """Every string that is free text, with its place: the object's own, then those inside.
+    """Every free text with its path: first those at the top level, then nested ones.
 
     Raises Unprocessable if the object is nested deeper than `MAX_DEPTH`.
     """
@@ -96,7 +96,7 @@ def free_texts(subject: StixObject) -> tuple[tuple[Path, str], ...]:
 
 
 def outer_free_texts(subject: StixObject) -> Iterator[tuple[Path, str]]:
-    """Those of the object itself, not of a list or dictionary in it."""
+    """The free texts at the top level of the object."""
     own = _VALUES.get(subject.get("type", ""), frozenset())
     for name, value in subject.items():
         if type(value) is not str or not value or name in _MACHINERY or name in own:
@@ -110,7 +110,7 @@ def outer_free_texts(subject: StixObject) -> Iterator[tuple[Path, str]]:
 
 
 def nested_free_texts(subject: StixObject) -> Iterator[tuple[Path, str]]:
-    """Those in its lists and dictionaries.  Raises Unprocessable as `texts` does."""
+    """The free texts in its lists and dictionaries.  Raises Unprocessable as `free_texts` does."""
     own = _VALUES.get(subject.get("type", ""), frozenset())
     for name, value in subject.items():
         if type(value) in _CONTAINERS and name not in own:
@@ -124,7 +124,7 @@ _inner_texts = memoize_nested(nested_free_texts)
 
 
 def matched_values(subject: StixObject) -> Iterator[tuple[Path, str]]:
-    """What an indicator matches on, or what an observable is: the strings that are not masked."""
+    """The values that an indicator matches or that identify an SCO; they are never masked."""
     for name in _VALUE_NAMES.get(subject.get("type", ""), ("pattern",)):
         value = subject.get(name)
         if isinstance(value, str):
@@ -189,7 +189,7 @@ def _inside(path: Path, value: dict[str, Any] | list[Any]) -> list[tuple[Path, A
 
 
 def _structural(path: Path, value: str) -> bool:
-    """Whether a string is machinery because of what it holds as well as its name."""
+    """True if both the property's name and the string itself show that it is not free text."""
     name = path[-1]
     if isinstance(name, int):
         name = path[-2]
@@ -241,7 +241,7 @@ def _reselected(before: StixObject, subject: StixObject) -> StixObject:
 
 
 def _selects(before: Any, subject: Any, selector: object) -> bool:
-    """Whether a selector selects what it did before: places in a list that got shorter do not."""
+    """True if a selector still selects the same part; an item of a shortened list does not."""
     for step in str(selector).split("."):
         if isinstance(subject, dict) and step in subject:
             before, subject = before[step], subject[step]

@@ -1,7 +1,7 @@
-"""What the hub adds to a public indicator: how many said so, and when.
+"""The extension that a hub adds to public indicators: how many sources reported one, and when.
 
-A STIX 2.1 property extension (section 7.3) with an id and an author of its
-own, the same in every hub, so that a reader of two hubs learns it once.
+A STIX 2.1 property extension (section 7.3).  Its id and author are the same in
+every hub, so that a consumer of several hubs handles it once.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def extension_definition() -> StixObject:
 
 
 def claims_hub_authorship(subject: StixObject | None, hub: str) -> bool:
-    """Whether an object says that the hub with this identity made it, under whatever id."""
+    """True if an object claims that the hub with this identity created it, under any id."""
     if subject is None:
         return False
     extensions = subject.get("extensions")

@@ -1,9 +1,9 @@
-"""JSON that means the same to everyone: I-JSON (RFC 7493).
+"""Strict JSON parsing: only input that every parser reads alike, I-JSON (RFC 7493).
 
 Where parsers disagree, one partner's hub would publish something else than
 another's client showed: the last of two equal names, a number too long for a
-double, half of a surrogate pair.  So all of that is refused, here and only
-here, with a sentence that says what to change.
+double, half of a surrogate pair.  All of that is refused here, and
+only here, with a message that says what to change.
 """
 
 import json
@@ -32,7 +32,7 @@ _LONGEST_NUMBER = 2**53 - 1
 
 
 def parse_object(raw: bytes) -> StixObject:
-    """The one JSON object that `raw` is.
+    """Parse one JSON object.
 
     >>> parse_object(b'{"type": "tool"}')
     {'type': 'tool'}
@@ -46,13 +46,13 @@ def parse_object(raw: bytes) -> StixObject:
 
 
 def parse_json(raw: bytes) -> Any:
-    """The JSON value that `raw` is, of any type; otherwise as `strict`."""
+    """Parse a JSON value of any type; otherwise as `parse_object`."""
     value = _undoubted(raw)
     return _doubted(raw) if value is None else value
 
 
 def _undoubted(raw: bytes) -> Any:
-    """The value, if no two parsers can differ about it; None says to look closer.
+    """The value, if no two parsers can disagree about it; None if it needs the slow parser.
 
     Without escapes every quote is the beginning or the end of a string, so of two members
     with one name, of which parsers drop one, the quotes tell.
@@ -67,7 +67,7 @@ def _undoubted(raw: bytes) -> Any:
 
 
 def _strings(value: Any) -> int:
-    """How many strings a value has, names of members included; -1 if it has doubtful numbers."""
+    """Number of strings in a value, member names included; -1 if a number needs a closer look."""
     count = 0
     rest = [value]
     while rest:
@@ -102,7 +102,7 @@ def _doubted(raw: bytes) -> Any:
 
 
 def replace_lone_surrogates(raw: bytes) -> bytes:
-    """JSON in which each half of a surrogate pair is written U+FFFF, which `strict` refuses too.
+    """Replace each half of a surrogate pair by U+FFFF, which `parse_object` refuses too.
 
     Some parsers stop at it, so that one such object would cost all that stand beside it.
     """

@@ -1,7 +1,7 @@
-"""What the lists and dictionaries of an object hold, looked at once.
+"""Memo for results that depend only on the lists and dictionaries of an object.
 
 The objects of a feed differ in their ids, times and patterns; in labels, kill chain
-phases, markings and references they say the same again and again.
+phases, markings and references they repeat each other.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def nested_properties(subject: StixObject) -> StixObject:
 def memoize_nested(
     walk: Callable[[StixObject], Iterable[_T]],
 ) -> Callable[[StixObject], tuple[_T, ...]]:
-    """What `walk` finds in `nested`, remembered for the next object that says the same there.
+    """Decorator: remember what `walk` finds in the nested properties of an object.
 
-    It must ask for nothing else; and nobody may change what it gives.
+    `walk` must read nothing but `nested_properties`, and no caller may change its results.
     """
 
     @lru_cache(maxsize=_MOST)
@@ -56,7 +56,7 @@ def memoize_nested(
 
 
 def _spelt(subject: StixObject) -> bytes:
-    """What is nested, as JSON; empty if it is too long, or cannot be written so."""
+    """The nested properties as JSON; empty if that is too long or impossible."""
     global _last  # noqa: PLW0603
     try:
         spelt = orjson.dumps(nested_properties(subject))

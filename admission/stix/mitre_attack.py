@@ -22,14 +22,14 @@ _KINDS = {
     "mitre-malware": "malware",
     "mitre-tool": "tool",
 }
-"""Which of MISP's clusters hold which STIX type."""
+"""MISP's clusters and the STIX type that each holds."""
 
 
 _NAMING = (
     *("mitre-intrusion-set", "mitre-malware", "mitre-tool"),
     *("threat-actor", "ransomware", "malpedia", "tool"),
 )
-"""Which of them name actors, malware and tools."""
+"""The clusters that name actors, malware and tools."""
 
 
 class _Meta(msgspec.Struct):

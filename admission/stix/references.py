@@ -1,13 +1,12 @@
-"""References from one object to others, and their rewriting.
+"""References between objects: which target types are allowed, finding and rewriting them.
 
 A reference is any property whose name ends in `_ref` or `_refs` (STIX 2.1
 section 3.1), at any depth.  Markings are references too, but of another kind;
 `markings` owns those of TLP.
 
-What a reference may point at, by the sections of STIX 2.1.
-
-The OASIS schemas say it for some properties and leave the rest open.  A type
-that the standard does not define may stand for any kind of object.
+The OASIS schemas restrict the target types of some properties only; the table
+here covers all of STIX 2.1, by section.  A type that the standard does not
+define is accepted wherever any SCO or SDO is.
 """
 
 from collections.abc import (
@@ -90,7 +89,7 @@ _TARGETS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 
 
 def target_fault(kind: str, path: Path, target: str) -> str:
-    """What a reference of an object of type `kind` should point at; empty if it does.
+    """The fault of a reference from an object of type `kind` to type `target`; empty if none.
 
     >>> target_fault("process", ("parent_ref",), "file")
     'must point at process'
@@ -171,7 +170,7 @@ REQUIRED_REFERENCES: dict[str, tuple[str, ...]] = {
     "language-content": ("object_ref",),
     "observed-data": ("object_refs",),
 }
-"""References without which an object of the type says nothing."""
+"""References without which an object of the type has no meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +202,7 @@ def referenced_ids(subject: StixObject) -> Iterator[str]:
 
 
 def lacks_required_reference(subject: StixObject, gone: Collection[str]) -> bool:
-    """Whether an object has lost all of something that it needs, given what is gone."""
+    """True if all targets of a reference that the object requires are in `gone`."""
     for name in REQUIRED_REFERENCES.get(subject["type"], ()):
         value = subject.get(name)
         targets = value if isinstance(value, list) else [value]

@@ -1,7 +1,7 @@
-"""What can be put right without asking, before the schemas look and refuse it.
+"""Repair what is certain before the schemas would refuse it.
 
-STIX 2.0 objects, the spelling of timestamps, an author that is none, words
-that a list says twice, the spelling of addresses and of hash names.
+STIX 2.0 objects, the format of timestamps, an author that is not an identity,
+duplicates in lists, the spelling of MAC addresses, registry keys and hash names.
 """
 
 import re
@@ -31,13 +31,13 @@ _SETS = frozenset(
         *("infrastructure_types", "secondary_motivations", "implementation_languages"),
     )
 )
-"""Lists in which a word counts once."""
+"""Lists in which duplicates have no meaning."""
 _SPELT = {"mac-addr": "value", "windows-registry-key": "key"}
 _AUTHOR = "created_by_ref"
 
 
 def repair(subject: StixObject, schema: Schema) -> tuple[StixObject, tuple[Finding, ...]]:
-    """The object as the schemas of STIX 2.1 want it, and what was done to it."""
+    """The object as the schemas of STIX 2.1 require it, and a finding for each repair."""
     findings: list[Finding] = []
     changes: StixObject = {}
     if not schema.observable and subject.get("spec_version", "2.0") == "2.0":
@@ -91,7 +91,7 @@ def _lists(subject: StixObject, schema: Schema) -> Iterator[_Change]:
 
 @memoize_nested
 def _repeating(subject: StixObject) -> Iterator[str]:
-    """The lists that say a word twice."""
+    """The names of lists with duplicates."""
     for name, value in subject.items():
         if type(value) is list and len(value) > 1 and (name in _SETS or name.endswith("_refs")):
             words = all(type(each) is str for each in value)
@@ -135,7 +135,7 @@ def _named(part: object, name: str = "") -> object:
 
 
 def _authored(subject: StixObject, findings: list[Finding]) -> StixObject:
-    """Without an author that is no identity; nothing else hangs on it."""
+    """The object without an author that is not an identity."""
     author = subject.get(_AUTHOR, "identity--")
     if not isinstance(author, str) or author.startswith("identity--") or "--" not in author:
         return subject  # the schema says what is wrong

@@ -1,7 +1,7 @@
-"""STIX 2.0 as STIX 2.1: what moved, what was renamed, what became required.
+"""Upgrade STIX 2.0 objects to STIX 2.1: moved, renamed and newly required properties.
 
 One object at a time, whose meaning stays.  The observables of a STIX 2.0
-observed-data stand inside it, and become objects of their own: see `parted`.
+observed-data stand inside it, and become objects of their own: see `split_observed_data`.
 """
 
 import hashlib
@@ -107,7 +107,7 @@ class _Parts:
         return {**self._referring(self._inside[key]), "id": self._ids[key]}
 
     def _settle(self, key: str) -> None:
-        """Gives it its id, and before that those of which its own is made."""
+        """Assign its id, after the ids of the observables that its own id depends on."""
         waiting = [key]
         begun: set[str] = set()
         while waiting:
@@ -125,7 +125,7 @@ class _Parts:
                 waiting.pop()
 
     def _core(self, key: str) -> StixObject:
-        """What gives one of them its id."""
+        """The properties that determine its id."""
         part = self._inside[key]
         names = ("type", *CONTRIBUTING_PROPERTIES.get(part["type"], ()))
         return {name: part[name] for name in names if name in part}

@@ -1,4 +1,4 @@
-"""Is it a STIX 2.1 object that we take?
+"""Validate one object as STIX 2.1.
 
 The OASIS schema of its type first, then what a schema cannot say: real dates
 in the right order, references to the right types, selectors of what is there,
@@ -65,7 +65,7 @@ _HASHES = ".hashes."
 _EXACT = ("=", "!=", "IN")
 _LEFT = "with what every object has, its name and its description"
 _EXTENDING = ("marking-definition", "extension-definition")
-"""Whose extensions are what they are for."""
+"""Types whose extensions are never custom content."""
 _MARKINGS = ("object_marking_refs", "created_by_ref")
 _UNSIGNED = Finding(
     "validate",
@@ -75,7 +75,7 @@ _UNSIGNED = Finding(
     "created_by_ref",
 )
 _NO_TIME = r'(\.[0-9]+)?Z$"'
-"""How the complaint of the schemas' pattern for timestamps ends."""
+"""The end of the message with which the schemas reject a timestamp."""
 _APART = (
     "observables inside an observed-data are of STIX 2.0: send them as objects of their own and "
     "refer to them in `object_refs`, as `tocsin push` does for files"
@@ -202,7 +202,7 @@ def _value_faults(subject: StixObject, schema: Schema, policy: Policy) -> Iterat
 
 
 def _said(place: str, message: str) -> str:
-    """A schema's complaint in words; its regular expressions help nobody."""
+    """A schema's error message in plain words, without its regular expressions."""
     if message.endswith(_NO_TIME):
         return "not a timestamp: write it as 2026-01-31T23:59:59.000Z"
     if place == "id":
@@ -224,7 +224,7 @@ def _word_faults(subject: StixObject) -> Iterator[Finding]:
 
 
 def _definition_faults(subject: StixObject) -> Iterator[Finding]:
-    """What the schema leaves open of an extension definition (STIX 2.1 section 7.3)."""
+    """Rules for an extension definition that the schema lacks (STIX 2.1 section 7.3)."""
     if not _VERSION.fullmatch(subject["version"]):
         yield _fault("extension", "not a semantic version, such as 1.0.0", "version")
     if "extension_properties" in subject and _TOPLEVEL not in subject["extension_types"]:
@@ -316,7 +316,7 @@ def _stix_faults(subject: StixObject) -> Iterator[Finding]:
 
 
 def _notes(subject: StixObject) -> tuple[Finding, ...]:
-    """What is worth knowing of an object that is taken."""
+    """Findings about an object that is accepted."""
     if subject["type"] == "extension-definition" and "created_by_ref" not in subject:
         return (_UNSIGNED,)  # a client took it out
     if subject["type"] != "indicator" or subject["pattern_type"] == "stix":

@@ -1,10 +1,10 @@
-"""Warning lists: what is surely harmless, asked by value.
+"""Warning lists: look up which lists name a value as harmless.
 
 The lists are MISP's, as the package pymispwarninglists ships them, of which
 only the JSON is used, and one of certificates that anybody can sign with.  Not
-every list says that a value is harmless (the million most visited sites hold
-many broken-into ones), so each list that counts is named here with how far its
-word reaches.
+every list shows that a value is harmless (the million most visited sites
+include many compromised ones), so `LIST_REACH` names each list that counts and
+the values for which its entries count.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tocsin.admission.warninglists.packed_list import Network, PackedList, pack
 
 
 class Reach(Enum):
-    """How far a list's word reaches."""
+    """The values for which an entry of a list counts."""
 
     EXACT = "exact"  # the very value that it names
     WIDE = "wide"  # that value; and, with less weight, subdomains and addresses inside
@@ -204,7 +204,7 @@ class WithExclusions:
 
 
 EXCLUSION_LIST = "this hub's own"
-"""What the hub's own list is called where its reason is shown."""
+"""Name of the hub's own list where its reason is shown."""
 
 
 def _own_kind(kind: str) -> str:

@@ -1,10 +1,10 @@
-"""Indicator patterns in other languages than STIX: is this a rule at all?
+"""Check indicator patterns in languages other than STIX: YARA, Sigma, Snort, Suricata, PCRE.
 
 One module here is one language, and is loaded when the first pattern of that
 language is seen: the libraries behind them are heavy, and most submissions
-hold none.  A pattern is read, never run.  What it says must cost little
-whatever it says: every module bounds depth before it hands over, and the
-length is bounded by the policy.
+hold none.  A pattern is parsed, never run.  Any pattern must be cheap to
+check: every module bounds the depth before it calls a library, and the policy
+bounds the length.
 """
 
 import importlib
@@ -37,7 +37,7 @@ class Language:
     check: Callable[[str], None]
     """Raises Malformed, saying why, if a text is not in the language."""
     doubts: Callable[[str], str] = lambda text: ""
-    """What a reader should know of a text that is in the language; empty if nothing."""
+    """A warning about a valid pattern; empty if there is none."""
 
 
 @lru_cache(maxsize=64)
@@ -57,7 +57,7 @@ def find_fault(name: str, pattern: str) -> str:
 
 
 def find_warning(name: str, pattern: str) -> str:
-    """What a reader should know of a pattern without fault; empty if nothing."""
+    """A warning about a valid pattern; empty if there is none."""
     return _language(name).doubts(pattern)
 
 
@@ -74,7 +74,7 @@ def check_depth(pattern: str, opening: str, closing: str) -> None:
 
 
 def library_error(name: str, message: str) -> Malformed:
-    """A library's complaint in one line, without what it quotes."""
+    """The first line of a library's error message as an error for the submitter."""
     first = next((line.strip() for line in message.splitlines() if line.strip()), "no reason given")
     return Malformed(f"not {name}: {ascii(first[:160])[1:-1]}")
 
