@@ -1,8 +1,8 @@
-"""One spelling for one meaning; what an object matches is never changed.
+"""Normalise a candidate: one spelling per meaning, without changing what it matches.
 
-Idempotent: what has been normalised once comes out as it went in.  Patterns
-take their canonical form, observables their one spelling, open vocabularies
-their words, and TLP markings of every generation become those of TLP 2.0.
+Patterns get their canonical form, observables their canonical spelling, open
+vocabularies their standard words, and TLP markings of any version the ids of
+TLP 2.0.  Idempotent.
 """
 
 import re
@@ -51,65 +51,66 @@ _VOCABULARIES = frozenset(
         "labels",
     )
 )
-_SPELT = ("value", "key")
-_WORD = re.compile(r"(?!(?:\D*\d){5})[^\W_][\w -]*")
-"""As vocabularies have them; a number is none."""
+_CANONICAL_PROPERTIES = ("value", "key")
+_VOCABULARY_WORD = re.compile(r"(?!(?:\D*\d){5})[^\W_][\w -]*")
+"""A vocabulary word; a string with five digits or more is not one."""
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060-\u2064\u2066-\u2069\u202a-\u202e\ufeff]")
 """Soft hyphens, zero-width spaces, direction overrides; not the joiners that scripts need."""
 
 
 @dataclass(frozen=True, slots=True)
 class DefaultTlp:
-    """The levels of what carries no TLP marking."""
+    """The TLP levels of objects without a TLP marking."""
 
     level: Tlp
     definitions: Mapping[str, Tlp]
-    """Of marking definitions, by id: as wide as what is marked with them."""
+    """Of marking definitions, by id: the level of the least strict object that carries them."""
 
     def level_of(self, subject: StixObject) -> Tlp:
-        """The level of one object."""
+        """The default level of one object."""
         return self.definitions.get(str(subject.get("id")), self.level)
 
 
 def normalise(
     candidate: Candidate, defaults: DefaultTlp, definitions: Mapping[str, StixObject]
 ) -> Candidate:
-    """The candidate in normal form, its strictest TLP level and its sharing scope set.
+    """Normalise the candidate and set its TLP level and sharing scope.
 
-    `definitions` are the marking definitions that came in the same
-    submission, by id; a marking that neither they nor the hub define is left
-    in place for the marking rule to hold.
+    `definitions` are the marking definitions of the submission, by id.  A marking that is
+    defined neither there nor in the hub stays in place: the rule `marking` holds the object.
     """
     subject = candidate.object
     if subject is None:
         return candidate
-    visible = _visible(_pattern(subject))
+    visible = _remove_invisible(_normalise_pattern(subject))
     if visible is not subject:
-        visible = _pattern(visible)  # what was hidden in a value kept it from its one spelling
-    spelt = _vocabularies(_values(visible))
+        visible = _normalise_pattern(visible)  # it may have become canonical only now
+    spelt = _normalise_vocabularies(_normalise_values(visible))
     if spelt is not subject:
-        candidate = candidate.with_object(spelt, *_respelt(subject, spelt))
-    marked = _marked(candidate, defaults, definitions)
-    return _free_list_items(marked) if "granular_markings" in spelt else marked
+        candidate = candidate.with_object(spelt, *_find_rewritten(subject, spelt))
+    marked = _normalise_markings(candidate, defaults, definitions)
+    return _normalise_released_items(marked) if "granular_markings" in spelt else marked
 
 
-def _free_list_items(candidate: Candidate) -> Candidate:
-    """The candidate with vocabularies respelt once more, if items had to keep their place.
+def _normalise_released_items(candidate: Candidate) -> Candidate:
+    """Normalise vocabularies once more, now that no marking selects their items.
 
-    A list item that a granular marking selects keeps its place; once `_marked` has moved
-    that marking to the object as a whole, nothing selects the item any more.
+    A list item that a granular marking selects keeps its position; `_normalise_markings` moves
+    that marking to the whole object.
     """
     subject = candidate.object
     assert subject is not None  # noqa: S101  (`normalise` checked it)
-    respelt = _vocabularies(subject)
-    if respelt is subject:
+    normalised = _normalise_vocabularies(subject)
+    if normalised is subject:
         return candidate
-    findings = (each for each in _respelt(subject, respelt) if each not in candidate.findings)
-    return candidate.with_object(respelt, *findings)
+    findings = (
+        each for each in _find_rewritten(subject, normalised) if each not in candidate.findings
+    )
+    return candidate.with_object(normalised, *findings)
 
 
-def _respelt(before: StixObject, after: StixObject) -> tuple[Finding, ...]:
-    message = "written in the one spelling of its meaning"
+def _find_rewritten(before: StixObject, after: StixObject) -> tuple[Finding, ...]:
+    message = "rewritten in its canonical spelling"
     return tuple(
         Finding("normalise", "spelling", Action.REPAIRED, message, name)
         for name, value in before.items()
@@ -117,9 +118,9 @@ def _respelt(before: StixObject, after: StixObject) -> tuple[Finding, ...]:
     )
 
 
-def _visible(subject: StixObject) -> StixObject:
-    """Texts without invisible characters: they hide words from rules and from readers."""
-    if orjson.dumps(subject).isascii():  # a tenth of what it costs to look for texts
+def _remove_invisible(subject: StixObject) -> StixObject:
+    """Remove invisible characters, which hide words from rules and readers."""
+    if orjson.dumps(subject).isascii():  # ten times as fast as looking for texts
         return subject
     changes: dict[Path, str | None] = {
         path: _INVISIBLE.sub("", text)
@@ -129,18 +130,18 @@ def _visible(subject: StixObject) -> StixObject:
     return replace_texts(subject, changes) if changes else subject
 
 
-def _pattern(subject: StixObject) -> StixObject:
+def _normalise_pattern(subject: StixObject) -> StixObject:
     if subject["type"] != "indicator" or subject.get("pattern_type") != "stix":
         return subject
     spelt = canonical_pattern(subject["pattern"])
     return subject if spelt == subject["pattern"] else {**subject, "pattern": spelt}
 
 
-def _values(subject: StixObject) -> StixObject:
-    """Observables of an SCO in their one spelling, hash names included."""
+def _normalise_values(subject: StixObject) -> StixObject:
+    """Rewrite the values of an SCO in their canonical spelling, hash names included."""
     kind = subject["type"]
     changes: StixObject = {}
-    for name in _SPELT:
+    for name in _CANONICAL_PROPERTIES:
         value = subject.get(name)
         if isinstance(value, str):
             spelt = canonical_value(kind, name, value)
@@ -148,17 +149,17 @@ def _values(subject: StixObject) -> StixObject:
                 changes[name] = spelt
     hashes = subject.get("hashes")
     if isinstance(hashes, dict):
-        spelt_hashes = {
+        normal_hashes = {
             hash_name(name): canonical_value(kind, f"hashes.'{hash_name(name)}'", text)
             for name, text in hashes.items()
         }
-        if spelt_hashes != hashes:
-            changes["hashes"] = spelt_hashes
+        if normal_hashes != hashes:
+            changes["hashes"] = normal_hashes
     return {**subject, **changes} if changes else subject
 
 
-def _vocabularies(subject: StixObject) -> StixObject:
-    changes = {name: list(words) for name, words in _respelt_words(subject)}
+def _normalise_vocabularies(subject: StixObject) -> StixObject:
+    changes = {name: list(words) for name, words in _find_vocabulary_changes(subject)}
     if not changes:
         return subject
     merged = {**subject, **changes}
@@ -168,52 +169,56 @@ def _vocabularies(subject: StixObject) -> StixObject:
 
 
 @memoize_nested
-def _respelt_words(subject: StixObject) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The words of vocabularies as they are to be spelt, where they are not."""
+def _find_vocabulary_changes(subject: StixObject) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The vocabulary properties whose words change, with the normalised words."""
     for name in sorted(_VOCABULARIES & subject.keys()):
         words = subject[name]
         if isinstance(words, list) and all(isinstance(word, str) for word in words):
-            spelt = _words(name, words)
+            spelt = _normalise_words(name, words)
             if not selects_items_of(subject, name):
                 spelt = list(dict.fromkeys(word for word in spelt if word))
             if spelt != words:
                 yield name, tuple(spelt)
 
 
-def _words(name: str, words: list[Any]) -> list[str]:
+def _normalise_words(name: str, words: list[Any]) -> list[str]:
     if name == "labels":
         plain = [word.strip() for word in words]
     else:
-        plain = [_word(word.strip()) for word in words]
+        plain = [_normalise_word(word.strip()) for word in words]
     if name == "indicator_types":
         plain = [_INDICATOR_TYPES.get(word, word) for word in plain]
     return plain
 
 
-def _word(text: str) -> str:
-    """A word as vocabularies spell it; what is no word stays, for the rules to read it."""
-    return text.lower().replace("_", "-").replace(" ", "-") if _WORD.fullmatch(text) else text
+def _normalise_word(text: str) -> str:
+    """Normalise a vocabulary word; other text stays as it is, so that the rules can read it."""
+    return (
+        text.lower().replace("_", "-").replace(" ", "-")
+        if _VOCABULARY_WORD.fullmatch(text)
+        else text
+    )
 
 
-def _marked(
+def _normalise_markings(
     candidate: Candidate, defaults: DefaultTlp, definitions: Mapping[str, StixObject]
 ) -> Candidate:
     subject = candidate.object
     assert subject is not None  # noqa: S101  (the caller looked)
     marks = markings.read_markings(subject, definitions)
     findings = tuple(
-        _repaired(f"{old} is not a TLP marking of FIRST's; read as {new}")
+        _repair_finding(f"{old} is not an official TLP marking; read as {new}")
         for old, new in marks.repaired
     )
     tlp = marks.tlp
     if tlp is None:
         tlp = defaults.level_of(subject)
         if not marks.unknown_ids:
-            findings += (_unmarked(tlp),)
+            findings += (_no_marking_finding(tlp),)
         marks = replace(marks, tlp=tlp)
     marked = markings.write_markings(subject, marks)
     if marked is not subject and not findings:
-        message = "TLP written with the ids of TLP 2.0"
+        message = "TLP marking rewritten with the id of TLP 2.0"
         place = "object_marking_refs"
         findings = (Finding("normalise", "spelling", Action.REPAIRED, message, place),)
     scope = "|".join((tlp.label, *marks.other_ids))
@@ -221,10 +226,10 @@ def _marked(
 
 
 @cache
-def _unmarked(tlp: Tlp) -> Finding:
-    message = f"carries no TLP marking; TLP:{tlp.label.upper()} is taken"
+def _no_marking_finding(tlp: Tlp) -> Finding:
+    message = f"has no TLP marking: TLP:{tlp.label.upper()} is assumed"
     return Finding("normalise", "marking", Action.NOTED, message, "object_marking_refs")
 
 
-def _repaired(message: str) -> Finding:
+def _repair_finding(message: str) -> Finding:
     return Finding("normalise", "marking", Action.REPAIRED, message, "object_marking_refs")

@@ -1,8 +1,8 @@
-"""The policy: what an operator decides about admission, as one frozen value.
+"""The policy: the operator's decisions about admission, parsed from policy.toml.
 
-Parsed strictly from policy.toml: an unknown setting or a wrong value is an
-error that names it, for a policy that is silently half-read protects nobody.
-Its SHA-256 is logged, so that a log line proves which rules judged.
+Parsing is strict: an unknown setting or a wrong value is an error that names it,
+because a policy that is silently half-read protects nobody.  The SHA-256 is
+logged, so that a log line proves which policy was in force.
 """
 
 import hashlib
@@ -23,10 +23,10 @@ from tocsin.admission.timestamps import DAY
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What admission takes, and which rules look at it in which order."""
+    """What admission accepts, and which rules run in which order."""
 
     object_octets: int
-    """The longest object, as compact JSON."""
+    """Maximum size of an object as compact JSON."""
     pattern_characters: int
     clock_skew: int
     """How far in the future `created` and `modified` may lie, in µs."""
@@ -37,27 +37,27 @@ class Policy:
     custom_properties: str
     """strip | keep | refuse: properties that STIX 2.1 does not define."""
     quiet_period: int
-    """A merge that only raises figures is republished after so many µs at the soonest."""
+    """Minimum time in µs before a merge that only raises counts is republished."""
     confidence: ConfidenceSettings
-    """By which confidence is worked out."""
+    """The numbers of the confidence formula."""
     rules: tuple[str, ...]
     """Sanitising rules in order."""
     rule_settings: Mapping[str, Mapping[str, Any]]
     """Each rule's own table, by name."""
     partner_settings: Mapping[str, Mapping[str, Mapping[str, Any]]]
-    """By a partner's slug, the tables that go before those of `settings`, by rule."""
+    """By partner slug, then by rule: settings that override `rule_settings`."""
     sha256: str
-    """Of the text that this policy was parsed from."""
+    """Of the text of policy.toml."""
 
     def settings_for(self, rule: str, partner: str) -> Mapping[str, Any]:
-        """What a rule goes by for one partner; setting by setting its own table goes before."""
+        """The settings of a rule for one partner; the partner's own override the general ones."""
         own = self.partner_settings.get(partner, {}).get(rule, {})
         return {**self.rule_settings.get(rule, {}), **own}
 
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 """A partner's short name."""
-_MOST = 1_000_000_000
+_MAX_NUMBER = 1_000_000_000
 _CHOICES = {
     "unknown_types": ("strip", "keep", "refuse"),
     "unknown_patterns": ("keep", "refuse"),
@@ -110,10 +110,10 @@ def _parse_tables(text: str) -> Policy:
         unknown_patterns=accept.choice("unknown_patterns"),
         custom_properties=accept.choice("custom_properties"),
         quiet_period=merge.number("quiet_period_seconds") * 1_000_000,
-        confidence=_scale(merge, decay),
-        rules=_rules(tables["sanitise"]["rules"]),
-        rule_settings=_by_rule(tables.get("rules", {}), "rules"),
-        partner_settings=_partners(tables.get("partners", {})),
+        confidence=_parse_confidence(merge, decay),
+        rules=_parse_rules(tables["sanitise"]["rules"]),
+        rule_settings=_parse_rule_settings(tables.get("rules", {}), "rules"),
+        partner_settings=_parse_partners(tables.get("partners", {})),
         sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
 
@@ -142,24 +142,24 @@ def _check_names(tables: Mapping[str, Any]) -> None:
     for table in tables:
         if table not in known:
             there = ", ".join(f"[{each}]" for each in known)
-            raise PolicyError(f"[{table}] is no table of a policy (there are {there})")
+            raise PolicyError(f"[{table}] is not a table of a policy (known: {there})")
     for table, names in _TABLES.items():
         given = tables.get(table)
         if not isinstance(given, dict):
             raise PolicyError(f"the table [{table}] is missing; it has {', '.join(names)}")
         for name in sorted(given.keys() - set(names)):
-            raise PolicyError(f"[{table}] {name} is unknown (there are {', '.join(names)})")
+            raise PolicyError(f"[{table}] {name} is unknown (known: {', '.join(names)})")
         for name in sorted(set(names) - given.keys()):
             raise PolicyError(f"[{table}] {name} is missing; the shipped policy.toml has it")
 
 
 class _Table:
-    """One of the tables, which says where it stands when a value is wrong."""
+    """One table of policy.toml; its errors name the table and the setting."""
 
     def __init__(self, tables: Mapping[str, Any], name: str) -> None:
         self._name, self._values = name, tables[name]
 
-    def number(self, name: str, least: int = 0, most: int = _MOST) -> int:
+    def number(self, name: str, least: int = 0, most: int = _MAX_NUMBER) -> int:
         value = self._values[name]
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
             raise self._wrong(name, f"a whole number from {least} to {most}")
@@ -176,34 +176,34 @@ class _Table:
         return PolicyError(f"[{self._name}] {name} must be {wanted}, not {said}")
 
 
-def _by_rule(tables: object, name: str) -> Mapping[str, Mapping[str, Any]]:
+def _parse_rule_settings(tables: object, name: str) -> Mapping[str, Mapping[str, Any]]:
     found = {}
-    for rule, table in _table(tables, name).items():
-        found[rule] = MappingProxyType(_table(table, f"{name}.{rule}"))
+    for rule, table in _require_table(tables, name).items():
+        found[rule] = MappingProxyType(_require_table(table, f"{name}.{rule}"))
     return MappingProxyType(found)
 
 
-def _partners(tables: object) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+def _parse_partners(tables: object) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
     found = {}
-    for slug, table in _table(tables, "partners").items():
+    for slug, table in _require_table(tables, "partners").items():
         place = f"partners.{slug}"
         if not SLUG.fullmatch(slug):
             wanted = "1 to 63 small letters, digits and hyphens"
             raise PolicyError(f"[{place}]: the short name of a partner is {wanted}")
-        for name in _table(table, place):
+        for name in _require_table(table, place):
             if name != "rules":
                 raise PolicyError(f"[{place}] {name} is unknown (there is rules)")
-        found[slug] = _by_rule(table.get("rules", {}), f"{place}.rules")
+        found[slug] = _parse_rule_settings(table.get("rules", {}), f"{place}.rules")
     return MappingProxyType(found)
 
 
-def _table(value: object, name: str) -> dict[str, Any]:
+def _require_table(value: object, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise PolicyError(f"[{name}] must be a table")
     return value
 
 
-def _scale(merge: _Table, decay: _Table) -> ConfidenceSettings:
+def _parse_confidence(merge: _Table, decay: _Table) -> ConfidenceSettings:
     kinds = (*DECAY_KINDS.values(), "hash", "other")
     return ConfidenceSettings(
         ceiling=merge.number("ceiling", most=100),
@@ -217,7 +217,7 @@ def _scale(merge: _Table, decay: _Table) -> ConfidenceSettings:
     )
 
 
-def _rules(given: object) -> tuple[str, ...]:
+def _parse_rules(given: object) -> tuple[str, ...]:
     if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
         raise PolicyError("[sanitise] rules must be a list of rule names")
     if "marking" not in given:

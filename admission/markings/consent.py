@@ -1,7 +1,7 @@
-"""Consent that an identity itself gives, in a label (exchange of AIS): it may only be less.
+"""AIS consent labels on a submitter's own identities: they can only reduce its consent.
 
-More than the partner agreed to with the hub is not taken from a label, which
-anybody may write onto an identity that he passes on.
+A label never grants more than the partner agreed to with the hub, because
+anybody who forwards an identity can add one.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from tocsin.admission.model import (
     Submitter,
 )
 
-_LESS = {f"ais-consent-{each.value}": each for each in (Consent.NONE, Consent.USG)}
+_REDUCING_LABELS = {f"ais-consent-{each.value}": each for each in (Consent.NONE, Consent.USG)}
 
 
 def apply_consent_labels(submitter: Submitter, subjects: Iterable[StixObject]) -> Submitter:
-    """The submitter as its own identities want it in this submission."""
+    """Reduce the submitter's consent to what its identities in this submission state."""
     if submitter.consent not in CONSENTS_TO_NAME:
         return submitter
     sent = list(subjects)
@@ -30,7 +30,7 @@ def apply_consent_labels(submitter: Submitter, subjects: Iterable[StixObject]) -
         own = str(each.get("id")) in creators or str(each.get("name", "")).casefold() in names
         labels = each.get("labels")
         if own and each.get("type") == "identity" and isinstance(labels, list):
-            said = (_LESS.get(str(label).strip().lower()) for label in labels)
+            said = (_REDUCING_LABELS.get(str(label).strip().lower()) for label in labels)
             if less := next(filter(None, said), None):
                 return replace(submitter, consent=less)
     return submitter

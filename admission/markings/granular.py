@@ -1,10 +1,9 @@
-"""Parts of an object that are marked more strictly than the whole.
+"""Granular markings: parts of an object that are marked more strictly than the whole.
 
-The sender's selectors are used once, on the object as it was sent: it is
-divided into what everybody who gets it may see and fuller layers for stricter
-feeds.  Each layer then goes its own way through spelling, rules and merging,
-so that nothing of a stricter one can show in a less strict one.  Selectors of
-what is published are found at the end, from what the layers do not share.
+The sender's selectors are used once, on the object as sent: it is split into
+one layer per TLP level.  Each layer is normalised, sanitised and merged
+separately, so nothing of a stricter layer can show in a less strict one.  The
+selectors of a published object are computed from the differences of its layers.
 """
 
 from __future__ import annotations
@@ -36,14 +35,14 @@ from tocsin.admission.stix.free_text import replace_texts
 from tocsin.admission.stix.schemas import schema_for
 
 MarkedPart = tuple[Tlp, Path]
-"""A part by its place, and its level."""
+"""The level and the path of a part."""
 
-_NEEDED = (
+_REQUIRED_PROPERTIES = (
     *("type", "id", "spec_version", "created", "modified", "revoked"),
     "object_marking_refs",
 )
-"""Without these an object would be another one, or say the opposite."""
-_FIRST = re.compile(
+"""Properties that no layer may lack: without them it would be another object, or not revoked."""
+_TOP_LEVEL_STEP = re.compile(
     r"(?!(?:type|spec_version|object_marking_refs|granular_markings)$)[a-z0-9_-]{3,249}"
 )
 _STEP = re.compile(r"\[\d+\]|[a-z0-9_-]{1,250}")
@@ -51,26 +50,26 @@ _STEP = re.compile(r"\[\d+\]|[a-z0-9_-]{1,250}")
 
 @dataclass(frozen=True, slots=True)
 class TlpSplit:
-    """An object divided by the levels of its parts."""
+    """An object split into one layer per TLP level."""
 
     level: Tlp
-    """The least strict level at which it can stand."""
+    """The least strict level at which the object can be published."""
     object: StixObject
-    """What is seen at that level."""
+    """The layer of that level."""
     stricter_layers: tuple[Layer, ...] = ()
-    """What is seen at each stricter level, the strictest last."""
+    """The layers of stricter levels, the strictest last."""
     raised: bool = False
-    """A part that it cannot do without is marked more strictly than the whole was."""
+    """True if a part that the object needs is marked more strictly than the whole."""
     dangling_selectors: tuple[str, ...] = ()
-    """Selectors that select nothing."""
+    """Selectors that select no part."""
 
 
 def split_by_tlp(
     subject: StixObject, definitions: Mapping[str, StixObject], default: Tlp
 ) -> TlpSplit:
-    """The object by levels; `default` is the level of an object without any.
+    """Split the object by its granular TLP markings; `default` is the level without a marking.
 
-    A part that is marked less strictly than the whole is as strict as the whole.
+    A part that is marked less strictly than the whole has the level of the whole.
     """
     whole, levels = split_off_granular_tlp(subject, definitions)
     own = read_markings(whole, definitions).tlp
@@ -83,47 +82,49 @@ def split_by_tlp(
     (level, base), *fuller = withhold_parts([(own, whole)], strict)
     raised = level > own
     if raised:
-        base, *rest = [_raised(each, level) for each in (base, *(layer for _, layer in fuller))]
+        base, *rest = [
+            _raise_level(each, level) for each in (base, *(layer for _, layer in fuller))
+        ]
         fuller = [(at, layer) for (at, _), layer in zip(fuller, rest, strict=True)]
     return TlpSplit(level, base, tuple(fuller), raised, lost)
 
 
 def withhold_parts(layers: Sequence[Layer], strict: Collection[MarkedPart]) -> list[Layer]:
-    """The layers with parts taken out of those below their levels.
+    """Remove each part from the layers below its level.
 
-    A layer that cannot stand without its parts is left away, as is one that shows no more
-    than the one below.
+    A layer that would be invalid without its parts is dropped, as is one that equals the layer
+    below.
     """
     levels = sorted({level for level, _ in (*layers, *strict) if level >= layers[0][0]})
-    found = [(at, _without(layer_at(layers, at), strict, at)) for at in levels]
+    found = [(at, _remove_parts(layer_at(layers, at), strict, at)) for at in levels]
     full = found[-1][1]
-    found = [*(layer for layer in found[:-1] if _stands(layer[1], full)), found[-1]]
+    found = [*(layer for layer in found[:-1] if _is_complete(layer[1], full)), found[-1]]
     kept = found[:1]
     kept += [layer for layer in found[1:] if layer[1] != layer_at(found, Tlp(layer[0] - 1))]
     return kept
 
 
 def layer_at(layers: Sequence[Layer], level: Tlp) -> StixObject:
-    """The fullest layer that a level may see; the first if it may see none."""
+    """The strictest layer that a level may see; the first if there is none."""
     return next((layer for at, layer in reversed(layers) if at <= level), layers[0][1])
 
 
 def join_layers(candidate: Candidate) -> StixObject | None:
-    """A candidate's layers as one object again, its parts marked: what a client sends."""
+    """Join a candidate's layers into one object with granular markings, as a client sends it."""
     if candidate.object is None or candidate.tlp is None or not candidate.stricter_layers:
         return candidate.object
     full = candidate.stricter_layers[-1][1]
-    marks = _marks([(candidate.tlp, candidate.object), *candidate.stricter_layers])
-    return _with_markings(full, [*marks, *full.get("granular_markings", ())])
+    marks = _mark_additions([(candidate.tlp, candidate.object), *candidate.stricter_layers])
+    return _add_granular_markings(full, [*marks, *full.get("granular_markings", ())])
 
 
 def layers_of(contribution: Contribution) -> tuple[Layer, ...]:
-    """All that a partner said, by level."""
+    """All layers of a contribution, the least strict first."""
     return ((contribution.tlp, contribution.object), *contribution.stricter_layers)
 
 
 def is_repeat(new: Contribution, old: Contribution) -> bool:
-    """Whether a partner's word is the same again at every level."""
+    """True if a contribution adds nothing to an earlier one at any level."""
     if [level for level, _ in new.stricter_layers] != [level for level, _ in old.stricter_layers]:
         return False
     both = zip(layers_of(new), layers_of(old), strict=True)
@@ -131,7 +132,7 @@ def is_repeat(new: Contribution, old: Contribution) -> bool:
 
 
 def stricter_properties(layers: Sequence[Layer]) -> tuple[tuple[Tlp, str], ...]:
-    """The properties that are not the same at every level, with the level that each needs."""
+    """The properties that differ between layers, each with the level that it needs."""
     found: list[tuple[Tlp, str]] = []
     for (_, below), (level, above) in zip(layers, layers[1:], strict=False):
         found += [(level, name) for name, value in above.items() if below.get(name) != value]
@@ -141,10 +142,10 @@ def stricter_properties(layers: Sequence[Layer]) -> tuple[tuple[Tlp, str], ...]:
 def merge_by_tlp(
     contributions: Sequence[Contribution], merge: Callable[[Sequence[Contribution]], StixObject]
 ) -> list[Layer]:
-    """What all contributions together say at each level, from the least strict upwards.
+    """Merge the contributions at each level, the least strict first.
 
-    Parts are taken out before anything is merged.  What a copy has beyond the less strict
-    ones is marked with the level that it needs.
+    Parts are removed before merging.  What a layer has beyond the less strict ones gets a
+    granular marking with the level that it needs.
     """
     least = min(contribution.tlp for contribution in contributions)
     if not any(
@@ -161,16 +162,16 @@ def merge_by_tlp(
         ]
         content = merge(said)
         content.pop("granular_markings", None)
-        found.append((level, content, _languages(content, latest_by_partner(said))))
+        found.append((level, content, _merge_language_markings(content, latest_by_partner(said))))
     bare = [(level, content) for level, content, _ in found]
     return [
-        (level, _with_markings(content, [*_marks(bare[: at + 1]), *languages]))
+        (level, _add_granular_markings(content, [*_mark_additions(bare[: at + 1]), *languages]))
         for at, (level, content, languages) in enumerate(found)
     ]
 
 
 def resolve_selector(subject: Any, selector: object) -> Path | None:
-    """The place that a selector selects (STIX 2.1 section 7.2.3); None if there is none."""
+    """The path of the part that a selector selects; None if there is none."""
     path: list[str | int] = []
     for step in str(selector).split("."):
         if isinstance(subject, dict) and step in subject:
@@ -184,50 +185,50 @@ def resolve_selector(subject: Any, selector: object) -> Path | None:
 
 
 def is_still_valid(less: StixObject, full: StixObject) -> bool:
-    """Whether a valid object is one still, in the standard's eyes, without some of its parts."""
+    """True if `less` is valid by the schema, or `full` was not valid either."""
     validator = schema_for(full).validator
     return validator.is_valid(less) or not validator.is_valid(full)
 
 
-def _stands(layer: StixObject, full: StixObject) -> bool:
-    """Whether the layer is a whole object still, and the same one."""
-    needed = (*_NEEDED, *contributing_properties(str(full.get("type"))))
+def _is_complete(layer: StixObject, full: StixObject) -> bool:
+    """True if the layer is still a complete object, and the same one."""
+    needed = (*_REQUIRED_PROPERTIES, *contributing_properties(str(full.get("type"))))
     if any(layer.get(name) != full.get(name) for name in needed):
         return False
-    return _judging(layer) == _judging(full) and is_still_valid(layer, full)
+    return _sharing_markings(layer) == _sharing_markings(full) and is_still_valid(layer, full)
 
 
-def _judging(subject: StixObject) -> list[StixObject]:
-    """Markings of parts that say more than in which language they are."""
+def _sharing_markings(subject: StixObject) -> list[StixObject]:
+    """Granular markings other than language markings."""
     markings = subject.get("granular_markings")
     there = markings if isinstance(markings, list) else []
     return [each for each in there if not isinstance(each, dict) or "lang" not in each]
 
 
-def _without(subject: StixObject, strict: Iterable[MarkedPart], level: Tlp) -> StixObject:
+def _remove_parts(subject: StixObject, strict: Iterable[MarkedPart], level: Tlp) -> StixObject:
     paths = {path for at, path in strict if at > level}
     outer = {p for p in paths if not any(p[:end] in paths for end in range(1, len(p)))}
-    there = {path: None for path in outer if _there(subject, path)}
+    there = {path: None for path in outer if _has_path(subject, path)}
     return replace_texts(subject, there)
 
 
-def _there(subject: StixObject, path: Path) -> bool:
+def _has_path(subject: StixObject, path: Path) -> bool:
     try:
-        _at(subject, path)
+        _value_at(subject, path)
     except (KeyError, IndexError, TypeError):
         return False
     return True
 
 
-def _raised(subject: StixObject, level: Tlp) -> StixObject:
+def _raise_level(subject: StixObject, level: Tlp) -> StixObject:
     refs = [*subject.get("object_marking_refs", ()), TLP_2_IDS[level]]
     return {**subject, "object_marking_refs": list(dict.fromkeys(refs))}
 
 
-def _marks(copies: Sequence[Layer]) -> list[StixObject]:
-    """Granular markings of the last copy, by what less strict ones do not have."""
+def _mark_additions(copies: Sequence[Layer]) -> list[StixObject]:
+    """Granular markings for what the last layer has beyond the less strict ones."""
     _, content = copies[-1]
-    missing = [list(_beyond(below, content, "")) for _, below in copies]
+    missing = [list(_find_additions(below, content, "")) for _, below in copies]
     found: list[StixObject] = []
     for at in range(1, len(copies)):
         selectors = [one for one in missing[at - 1] if one not in missing[at]]
@@ -236,8 +237,8 @@ def _marks(copies: Sequence[Layer]) -> list[StixObject]:
     return found
 
 
-def _beyond(below: Any, above: Any, place: str) -> Iterator[str]:
-    """Selectors of what one value has and the other has not."""
+def _find_additions(below: Any, above: Any, place: str) -> Iterator[str]:
+    """Selectors of the parts of `above` that `below` does not have."""
     if below == above:
         return
     steps: list[tuple[str, Any, Any]] | None = None
@@ -247,23 +248,23 @@ def _beyond(below: Any, above: Any, place: str) -> Iterator[str]:
         new = [(f"[{at}]", item) for at, item in enumerate(above) if item not in below]
         steps = [(step, None, item) for step, item in new]
     if not place:
-        steps = [step for step in steps or () if _FIRST.fullmatch(step[0])]
+        steps = [step for step in steps or () if _TOP_LEVEL_STEP.fullmatch(step[0])]
     if steps is None or not all(_STEP.fullmatch(step) for step, _, _ in steps):
         yield place
         return
     for step, lower, upper in steps:
-        yield from _beyond(lower, upper, f"{place}.{step}" if place else step)
+        yield from _find_additions(lower, upper, f"{place}.{step}" if place else step)
 
 
-def _languages(content: StixObject, said: Sequence[Contribution]) -> list[StixObject]:
-    """The languages of parts that are in the copy as somebody sent them."""
+def _merge_language_markings(content: StixObject, said: Sequence[Contribution]) -> list[StixObject]:
+    """Language markings of parts that the merged content has exactly as sent."""
     found: dict[tuple[str, str], None] = {}
     for contribution in said:
         for marking in contribution.object.get("granular_markings", ()):
             for selector in marking["selectors"]:
                 path = resolve_selector(content, selector)
                 same = path is not None and path == resolve_selector(contribution.object, selector)
-                if same and _at(content, path) == _at(contribution.object, path):
+                if same and _value_at(content, path) == _value_at(contribution.object, path):
                     found[str(marking.get("lang")), selector] = None
     by_language: dict[str, list[str]] = {}
     for language, selector in sorted(found):
@@ -271,11 +272,11 @@ def _languages(content: StixObject, said: Sequence[Contribution]) -> list[StixOb
     return [{"lang": lang, "selectors": selectors} for lang, selectors in by_language.items()]
 
 
-def _at(subject: Any, path: Path | None) -> Any:
+def _value_at(subject: Any, path: Path | None) -> Any:
     for step in path or ():
         subject = subject[step]
     return subject
 
 
-def _with_markings(content: StixObject, markings: list[StixObject]) -> StixObject:
+def _add_granular_markings(content: StixObject, markings: list[StixObject]) -> StixObject:
     return {**content, "granular_markings": markings} if markings else content

@@ -1,7 +1,6 @@
-"""Selectors: which part of an object a granular marking is about (STIX 2.1 section 7.2.3).
+"""Selectors of granular markings: which part of an object is marked (STIX 2.1 section 7.2.3).
 
-What a selector names must be there; a marking of what is not there would be
-read by everyone in another way.
+A selector must select a part that exists; implementations disagree about any other.
 """
 
 import re
@@ -14,12 +13,12 @@ _PROPERTY = re.compile(r"[a-z0-9_]{3,250}", re.ASCII)
 
 
 def is_language_code(code: object) -> bool:
-    """Whether it is the code of a language (RFC 5646)."""
+    """True if it is a language code (RFC 5646)."""
     return isinstance(code, str) and _LANGUAGE.fullmatch(code) is not None
 
 
 def format_selector(path: Path) -> str:
-    """The selector of a place.
+    """Format the selector of a path.
 
     >>> of(("labels", 1))
     'labels.[1]'
@@ -28,7 +27,7 @@ def format_selector(path: Path) -> str:
 
 
 def selector_exists(subject: StixObject, selector: str) -> bool:
-    """Whether the object has what the selector names.
+    """True if the object has the part that the selector selects.
 
     >>> selects({"labels": ["a", "b"]}, "labels.[1]"), selects({"labels": ["a"]}, "labels.[1]")
     (True, False)
@@ -37,7 +36,7 @@ def selector_exists(subject: StixObject, selector: str) -> bool:
     for step in selector.split("."):
         if isinstance(part, list):
             digits = step[1:-1]
-            if not (step.startswith("[") and step.endswith("]") and _digits(digits)):
+            if not (step.startswith("[") and step.endswith("]") and _is_index(digits)):
                 return False
             if int(digits) >= len(part):
                 return False
@@ -50,7 +49,7 @@ def selector_exists(subject: StixObject, selector: str) -> bool:
 
 
 def find_marking_errors(subject: StixObject) -> Iterator[tuple[Path, str]]:
-    """What is wrong with the object's granular markings, with its place."""
+    """The errors in the object's granular markings, each with its path."""
     for place, marking in enumerate(subject.get("granular_markings", ())):
         path: Path = ("granular_markings", place)
         if "lang" in marking and not is_language_code(marking["lang"]):
@@ -63,7 +62,7 @@ def find_marking_errors(subject: StixObject) -> Iterator[tuple[Path, str]]:
 
 
 def selects_items_of(subject: StixObject, name: str) -> bool:
-    """Whether a granular marking is about one item of that list, which must keep its place."""
+    """True if a granular marking selects an item of the list, which must keep its position."""
     return any(
         isinstance(selector, str) and selector.startswith(f"{name}.[")
         for marking in subject.get("granular_markings", ())
@@ -73,11 +72,11 @@ def selects_items_of(subject: StixObject, name: str) -> bool:
 
 
 def drop_selectors(subject: StixObject, names: Collection[str]) -> StixObject:
-    """The object, its granular markings no longer about the properties that were taken out."""
+    """Drop the selectors of the properties `names`, which have been removed from the object."""
     markings = subject.get("granular_markings")
     if not isinstance(markings, list) or not names:
         return subject
-    kept = [each for marking in markings if (each := _without(marking, names))]
+    kept = [each for marking in markings if (each := _drop_from_marking(marking, names))]
     if kept == markings:
         return subject
     changed = {**subject, "granular_markings": kept}
@@ -87,32 +86,32 @@ def drop_selectors(subject: StixObject, names: Collection[str]) -> StixObject:
 
 
 def find_translation_errors(subject: StixObject) -> Iterator[tuple[Path, str]]:
-    """What is wrong with the translations of a language-content (STIX 2.1 section 7.1)."""
+    """The errors in the translations of a language-content object (STIX 2.1 section 7.1)."""
     for code, texts in subject["contents"].items():
         if not is_language_code(code):
             yield ("contents", code[:40]), "not a language code (RFC 5646), such as en or pt-BR"
         if not isinstance(texts, dict) or not texts:
-            yield ("contents", code[:40]), "a dictionary of translated properties is wanted"
+            yield ("contents", code[:40]), "must be a dictionary of translated properties"
             continue
         for name in texts:
             if not _PROPERTY.fullmatch(name):
                 yield ("contents", code[:40], name[:40]), "not the name of a property"
 
 
-def _without(marking: object, names: Collection[str]) -> object:
-    """The marking without selectors below `names`; None if nothing is left of it."""
+def _drop_from_marking(marking: object, names: Collection[str]) -> object:
+    """The marking without selectors of `names` or below; None if no selector is left."""
     selectors = marking.get("selectors") if isinstance(marking, dict) else None
     if not isinstance(marking, dict) or not isinstance(selectors, list):
         return marking
-    kept = [each for each in selectors if not _below(each, names)]
+    kept = [each for each in selectors if not _is_below(each, names)]
     return {**marking, "selectors": kept} if kept else None
 
 
-def _below(selector: object, names: Collection[str]) -> bool:
+def _is_below(selector: object, names: Collection[str]) -> bool:
     return isinstance(selector, str) and any(
         selector == name or selector.startswith(f"{name}.") for name in names
     )
 
 
-def _digits(text: str) -> bool:
+def _is_index(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 9

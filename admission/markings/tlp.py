@@ -1,9 +1,8 @@
-"""Markings: what they say about sharing, whoever spelt them.
+"""TLP markings: read them in any version or spelling, write them with the ids of TLP 2.0.
 
-The Traffic Light Protocol has one id per level (TLP 2.0); the ids of TLP 1.0,
-ids that people invented and definitions sent along under foreign ids are read
-and given their proper name.  What cannot be read is unknown, and the rule
-`marking` holds it.
+TLP 2.0 has one id per level.  Ids of TLP 1.0, invented ids that begin like real
+ones, and definitions under other ids are recognised and repaired.  A marking
+that cannot be read is unknown, and the rule `marking` holds the object.
 """
 
 from __future__ import annotations
@@ -33,40 +32,40 @@ TLP_1_IDS: Mapping[Tlp, str] = {
 }
 """The ids of TLP 1.0 (STIX 2.1 section 7.2.1.4)."""
 
-_LENGTH = len("marking-definition--94868c89")
+_PREFIX_LENGTH = len("marking-definition--94868c89")
 
 ID_PREFIXES: Mapping[str, Tlp] = {
-    **{id_[:_LENGTH]: level for level, id_ in TLP_1_IDS.items()},
-    **{id_[:_LENGTH]: level for level, id_ in TLP_2_IDS.items()},
+    **{id_[:_PREFIX_LENGTH]: level for level, id_ in TLP_1_IDS.items()},
+    **{id_[:_PREFIX_LENGTH]: level for level, id_ in TLP_2_IDS.items()},
     "marking-definition--826578e1": Tlp.AMBER_STRICT,  # OpenCTI's, in many spellings
 }
-"""Ids seen in the wild are real ones with the end invented, so the beginning decides."""
+"""Levels by the beginning of an id: ids seen in the wild are real ones with an invented end."""
 
 WELL_KNOWN_IDS = frozenset(("marking-definition--fa42a846-8d90-4e51-bc29-71d5b4802168",))
-"""Markings that are no TLP level but known without their definition: MITRE ATT&CK's statement."""
+"""Markings other than TLP that need no definition: MITRE ATT&CK's statement."""
 
 _OFFICIAL: Mapping[str, Tlp] = {
     id_: level for table in (TLP_1_IDS, TLP_2_IDS) for level, id_ in table.items()
 }
 _NAMES_A_LEVEL = re.compile(r"\bTLP\b|\b(?:strictly )?confidential\b|\bclassified\b", re.IGNORECASE)
-"""A statement that says how far to share is no mere statement; an analyst reads it."""
+"""A statement with such words limits sharing, so an analyst must read it."""
 _EXTENSION = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
 
 
 @dataclass(frozen=True, slots=True)
 class Markings:
-    """What an object's markings say, on the whole object and on parts of it."""
+    """The meaning of an object's markings, granular ones included."""
 
     tlp: Tlp | None = None
     """The strictest level; None if no marking names one."""
     other_ids: tuple[str, ...] = ()
-    """Ids of known markings that are no TLP level (statements, ACS), sorted."""
+    """Ids of known markings other than TLP (statements, ACS), sorted."""
     unknown_ids: tuple[str, ...] = ()
-    """Ids that cannot be read, sorted."""
+    """Ids of unknown markings, sorted."""
     repaired: tuple[tuple[str, str], ...] = ()
-    """Ids that are nobody's official ones for a level, and that level's id in TLP 2.0.
+    """Unofficial ids of a level, each with the id of that level in TLP 2.0.
 
-    TLP 1.0's own ids need no repair, though `marked` writes those of TLP 2.0."""
+    Ids of TLP 1.0 are official, though `write_markings` replaces them."""
 
     @property
     def scope(self) -> str:
@@ -76,7 +75,7 @@ class Markings:
 
 
 def official_ids() -> frozenset[str]:
-    """The ids that every hub knows without their definitions."""
+    """The ids of all markings that need no definition."""
     return WELL_KNOWN_IDS | _OFFICIAL.keys()
 
 
@@ -93,31 +92,31 @@ def tlp_definition(tlp: Tlp) -> StixObject:
 
 
 def is_tlp_definition(subject: StixObject) -> bool:
-    """Whether an object defines a TLP level, under whatever id."""
+    """True if an object defines a TLP level, under any id."""
     if subject.get("type") != "marking-definition":
         return False
-    return _level(str(subject.get("id", "")), subject) is not None
+    return _find_level(str(subject.get("id", "")), subject) is not None
 
 
 def read_markings(subject: StixObject, definitions: Mapping[str, StixObject]) -> Markings:
-    """What the markings of an object say; `definitions` are those sent along, by id."""
+    """Read the markings of an object; `definitions` are those of the submission, by id."""
     ids = marking_ids(subject)
     said = {id_: definitions[id_] for id_ in ids if id_ in definitions}
-    return _read(ids, said) if said else _undefined(ids)
+    return _read_ids(ids, said) if said else _read_undefined_ids(ids)
 
 
-def _read(ids: Iterable[str], definitions: Mapping[str, StixObject]) -> Markings:
+def _read_ids(ids: Iterable[str], definitions: Mapping[str, StixObject]) -> Markings:
     levels: list[Tlp] = []
     others: set[str] = set()
     unknown: set[str] = set()
     repaired: dict[str, str] = {}
     for id_ in ids:
-        level = _level(id_, definitions.get(id_))
+        level = _find_level(id_, definitions.get(id_))
         if level is not None:
             levels.append(level)
             if _OFFICIAL.get(id_) != level:
                 repaired[id_] = TLP_2_IDS[level]
-        elif id_ in WELL_KNOWN_IDS or _readable(definitions.get(id_)):
+        elif id_ in WELL_KNOWN_IDS or _is_readable(definitions.get(id_)):
             others.add(id_)
         else:
             unknown.add(id_)
@@ -130,16 +129,16 @@ def _read(ids: Iterable[str], definitions: Mapping[str, StixObject]) -> Markings
 
 
 @lru_cache(maxsize=1024)
-def _undefined(ids: tuple[str, ...]) -> Markings:
-    """The same for ids that nobody defined: those of TLP, most often, on every object."""
-    return _read(ids, {})
+def _read_undefined_ids(ids: tuple[str, ...]) -> Markings:
+    """Cached for ids without definitions, which are the TLP ids on nearly every object."""
+    return _read_ids(ids, {})
 
 
 def write_markings(subject: StixObject, marks: Markings) -> StixObject:
-    """The object with its markings spelt properly.
+    """Write the markings to the object, the TLP level with its id of TLP 2.0.
 
-    Markings that are still on parts of it (`parts` takes the levels off) are
-    drawn up to the whole; the language of parts stays where it is.
+    Granular markings become markings of the whole object (levels of parts have been taken out
+    by `split_off_granular_tlp`); language markings stay granular.
     """
     own = () if marks.tlp is None else (TLP_2_IDS[marks.tlp],)
     ids = [*own, *sorted((*marks.other_ids, *marks.unknown_ids))]
@@ -147,7 +146,7 @@ def write_markings(subject: StixObject, marks: Markings) -> StixObject:
         return subject
     if ids and "granular_markings" not in subject:
         return {**subject, "object_marking_refs": ids}
-    languages = [m for m in _granular(subject) if "marking_ref" not in m]
+    languages = [m for m in _granular_markings(subject) if "marking_ref" not in m]
     wanted = {"object_marking_refs": ids, "granular_markings": languages}
     result = {name: value for name, value in subject.items() if wanted.get(name) != []}
     result.update({name: value for name, value in wanted.items() if value})
@@ -157,12 +156,12 @@ def write_markings(subject: StixObject, marks: Markings) -> StixObject:
 def split_off_granular_tlp(
     subject: StixObject, definitions: Mapping[str, StixObject]
 ) -> tuple[StixObject, list[tuple[Tlp, str]]]:
-    """The object without the TLP levels of its parts, and those levels with their selectors."""
+    """The object without granular TLP markings, and those as (level, selector)."""
     levels: list[tuple[Tlp, str]] = []
     kept: list[StixObject] = []
-    for marking in _granular(subject):
+    for marking in _granular_markings(subject):
         id_ = str(marking.get("marking_ref", ""))
-        level = _level(id_, definitions.get(id_)) if id_ else None
+        level = _find_level(id_, definitions.get(id_)) if id_ else None
         selectors = marking.get("selectors")
         if level is None or not isinstance(selectors, list):
             kept.append(marking)
@@ -175,60 +174,62 @@ def split_off_granular_tlp(
 
 
 def marking_ids(subject: StixObject) -> tuple[str, ...]:
-    """The ids of all markings of an object, those of its parts included."""
+    """The ids of all markings of an object, granular ones included."""
     refs = subject.get("object_marking_refs")
     ids = tuple(map(str, refs)) if isinstance(refs, list) else ()
     if "granular_markings" not in subject:
         return ids
-    parts = (each.get("marking_ref") for each in _granular(subject) if "marking_ref" in each)
+    parts = (
+        each.get("marking_ref") for each in _granular_markings(subject) if "marking_ref" in each
+    )
     return (*ids, *map(str, parts))
 
 
-def _granular(subject: StixObject) -> list[StixObject]:
+def _granular_markings(subject: StixObject) -> list[StixObject]:
     markings = subject.get("granular_markings")
     return [m for m in markings if isinstance(m, dict)] if isinstance(markings, list) else []
 
 
-def _level(id_: str, definition: StixObject | None) -> Tlp | None:
-    """The level that an id stands for; where id and definition differ, the stricter."""
+def _find_level(id_: str, definition: StixObject | None) -> Tlp | None:
+    """The level of a marking; the stricter one if id and definition differ."""
     if is_acs(definition) and id_ not in _OFFICIAL:
-        return None  # whatever its name says
-    named = _OFFICIAL.get(id_, ID_PREFIXES.get(id_[:_LENGTH]))
-    said = _level_said(definition) if definition is not None else None
+        return None  # even if its name contains a TLP label
+    named = _OFFICIAL.get(id_, ID_PREFIXES.get(id_[:_PREFIX_LENGTH]))
+    said = _stated_level(definition) if definition is not None else None
     if named is None or said is None:
         return said if named is None else named
     return max(named, said)
 
 
-def _level_said(definition: StixObject) -> Tlp | None:
-    """The level that a definition states: by TLP 2.0's extension, TLP 1.0's body or its name."""
+def _stated_level(definition: StixObject) -> Tlp | None:
+    """The level a definition states: by extension (TLP 2.0), body (TLP 1.0) or name."""
     extensions = definition.get("extensions")
     body = definition.get("definition")
     extension = extensions.get(_EXTENSION) if isinstance(extensions, dict) else None
     if isinstance(extension, dict) and "tlp_2_0" in extension:
-        return _understood(extension["tlp_2_0"])
+        return _parse_level(extension["tlp_2_0"])
     if isinstance(body, dict) and "tlp" in body:
-        return _understood(body["tlp"])
+        return _parse_level(body["tlp"])
     statement = body.get("statement", "") if isinstance(body, dict) else ""
     names = [str(name) for name in (definition.get("name", ""), statement)]
-    levels = [_understood(name) for name in names if name.upper().startswith("TLP:")]
+    levels = [_parse_level(name) for name in names if name.upper().startswith("TLP:")]
     return max((level for level in levels if level is not None), default=None)
 
 
-def _understood(word: object) -> Tlp | None:
+def _parse_level(word: object) -> Tlp | None:
     try:
         return Tlp.parse(str(word))
     except ValueError:
         return None
 
 
-def _readable(definition: StixObject | None) -> bool:
-    """Whether a definition says something that the rule `marking` can judge."""
-    return is_acs(definition) or _statement(definition)
+def _is_readable(definition: StixObject | None) -> bool:
+    """True if the rule `marking` can judge a definition."""
+    return is_acs(definition) or _is_plain_statement(definition)
 
 
-def _statement(definition: StixObject | None) -> bool:
-    """Whether a definition is a plain statement, with no extension that might say more."""
+def _is_plain_statement(definition: StixObject | None) -> bool:
+    """True for a plain statement without an extension that could restrict sharing."""
     return (
         definition is not None
         and definition.get("definition_type") == "statement"

@@ -46,7 +46,7 @@ def test_a_wrong_line(line, instead, said):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ("[limit]", ("[limit] is no table", "[limits], [accept]")),
+        ("[limit]", ("[limit] is not a table", "[limits], [accept]")),
         ("[rules.bening]\nx = 1", ("[rules.bening]", "no sanitising rule 'bening'", "benign")),
         ("[rules.benign]\nlower = 1", ("[rules.benign] lower is unknown", "lower_by")),
         ('[rules.benign]\nlower_by = "1"', ("[rules.benign] lower_by", "whole number", "'1'")),
