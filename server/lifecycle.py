@@ -123,6 +123,27 @@ class Lifecycle:
 
         self._store.commit(revoke_one)
 
+    def revoke_value(self, text: str, who: str, reason: str) -> list[str]:
+        """Revoke the public indicators on exactly this value, in every scope; their ids.
+
+        Raises NotFound if none is published, Malformed if the value is of no known kind.
+        """
+        about = parse_exclusion(text, reason, 0)
+
+        def revoke_all(txn: Transaction) -> list[str]:
+            work = self._begin(txn, self._clock())
+            published = self._published(work, about)
+            revoked = [public_id for public_id in published if _revoke(work, public_id)]
+            if not revoked:
+                raise NotFound(f"no indicator in force is published on {about.value}")
+            work.write()
+            for public_id in revoked:
+                what = {"public": public_id, "reason": reason}
+                txn.add_journal_entry("public.revoke", who, what)
+            return revoked
+
+        return self._store.commit(revoke_all)
+
     def exclude(self, text: str, who: str, reason: str) -> tuple[Exclusion, int]:
         """Refuse a value from now on, and revoke what is published on it.
 

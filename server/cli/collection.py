@@ -69,7 +69,7 @@ def _list(hub: Runtime) -> list[Answer]:
         "tocsin-hub collection add iocs --kind aggregate \\",
         "  --source clear,scratch --type indicator --active-only",
         "tocsin-hub collection add october --kind snapshot --source green \\",
-        "  --at 2026-11-01T00:00:00Z",
+        "  --at 2025-11-01T00:00:00Z",
     ),
 )
 @click.argument("alias")

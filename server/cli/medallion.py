@@ -26,7 +26,6 @@ def import_command() -> None:
     epilog=format_examples(
         "tocsin-hub import medallion data.json --dry-run",
         "tocsin-hub import medallion data.json --root trustgroup1 --into old",
-        "tocsin-hub import medallion mongodb://db.example/ --collection indicators",
         "tocsin-hub import medallion data.json --cursor 2020-06-02T10:00:00.000000Z",
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import click
@@ -10,6 +11,8 @@ from tocsin.config.command_line import format_examples
 from tocsin.server.bootstrap import OPERATOR
 from tocsin.server.cli.command import Answer, with_hub
 from tocsin.server.runtime import Runtime
+
+_OBJECT_ID = re.compile("[a-z][a-z0-9-]*--[A-Za-z0-9-]+")
 
 
 @click.group("object")
@@ -22,23 +25,32 @@ def object_command() -> None:
     epilog=format_examples(
         "tocsin-hub object revoke indicator--2f6b1b5c-6d0f-4a63-8a4c-0d9f6f1f1b52 \\",
         '  --reason "the host was cleaned"',
+        'tocsin-hub object revoke evil-portal.top --reason "a false alarm"',
     ),
 )
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.argument("names", nargs=-1, required=True, metavar="ID_OR_VALUE...")
 @click.option("--reason", required=True, help="Recorded in the journal.")
 @with_hub
-def _revoke(hub: Runtime, ids: tuple[str, ...], reason: str) -> list[Answer]:
-    """Revoke published objects in every feed, by their public ids.
+def _revoke(hub: Runtime, names: tuple[str, ...], reason: str) -> list[Answer]:
+    """Revoke published objects in every feed.
 
-    A revocation is final; a later report of the same makes a new object.
+    Name them by public id, or by value (a domain, IP address, URL, e-mail address or file hash),
+    which stands for all indicators on exactly that value.
+
+    A revocation is final; a later report of the same makes a new object. To refuse later reports
+    too, use `tocsin-hub exclusion add`.
     """
-    return revoke_objects(hub, ids, reason)
+    return revoke_objects(hub, names, reason)
 
 
-def revoke_objects(hub: Runtime, ids: Iterable[str], reason: str) -> list[Answer]:
-    """Revoke public objects; a later report of the same makes new ones."""
+def revoke_objects(hub: Runtime, names: Iterable[str], reason: str) -> list[Answer]:
+    """Revoke public objects by id or value; a later report of the same makes new ones."""
     answers: list[Answer] = []
-    for id in ids:
-        hub.services.lifecycle.revoke(id, OPERATOR, reason)
-        answers.append({"public": id, "revoked": True})
+    for name in names:
+        if _OBJECT_ID.fullmatch(name):
+            hub.services.lifecycle.revoke(name, OPERATOR, reason)
+            ids = [name]
+        else:
+            ids = hub.services.lifecycle.revoke_value(name, OPERATOR, reason)
+        answers += ({"public": public_id, "revoked": True} for public_id in ids)
     return answers

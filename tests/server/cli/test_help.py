@@ -1,0 +1,116 @@
+"""The help of `tocsin-hub`: it fits 80 columns, and its examples work."""
+
+import re
+import shlex
+import uuid
+
+import click
+import pytest
+from support.certificates import authority
+from support.medallion_files import collection, day, threat, written
+from support.processes import HubProcess, indicators
+
+from tocsin.server.cli.main import main, tocsin_hub
+
+EVIL = "evil-portal.top"
+
+
+def commands(command: click.Command = tocsin_hub, path=()):
+    """Every command below one, with the words that call it."""
+    yield path, command
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            yield from commands(command.get_command(click.Context(command), name), (*path, name))
+
+
+COMMANDS = {" ".join(path): command for path, command in commands()}
+
+
+def examples(command: click.Command) -> list[str]:
+    """The example lines of a command's help, continued lines joined."""
+    listed = (command.epilog or "").partition("Examples:\n")[2].partition("\n\n")[0]
+    return re.findall(r"^ +(tocsin-hub .*)$", listed.replace("\\\n", ""), re.MULTILINE)
+
+
+ALL = list(dict.fromkeys(line for command in COMMANDS.values() for line in examples(command)))
+LASTING = [line for line in ALL if shlex.split(line)[1] in ("serve", "work")]
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_help_fits_80_columns(words, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    try:
+        assert main([*words.split(), "--help"]) == 0
+    except SystemExit as end:  # argparse in the conformance suite
+        assert end.code == 0
+        return
+    assert [line for line in capsys.readouterr().out.splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize(
+    "words", [w for w, c in COMMANDS.items() if not isinstance(c, click.Group)]
+)
+def test_every_command_but_conformance_has_an_example(words):
+    assert words == "conformance" or examples(COMMANDS[words])
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A served hub with an object on EVIL, two held objects and an indicator; its folder."""
+    folder = tmp_path_factory.mktemp("examples")
+    hub = HubProcess(folder / "data")
+    hub.join("city")
+    hub.start()
+    evil, plain, *held = indicators(4)
+    evil["pattern"] = f"[domain-name:value = '{EVIL}']"
+    for each in held:
+        each["object_marking_refs"] = [f"marking-definition--{uuid.uuid4()}"]
+    assert hub.post([evil, plain, *held]).status_code == 202
+    ca = authority()
+    written(folder, collection((day(1), threat(1))), root="trustgroup1")
+    (folder / "acme.crt").write_text(ca.issue("acme").certificate)
+    yield hub, folder
+    hub.kill()
+
+
+def replace_placeholders(hub: HubProcess, words: list[str]) -> list[str]:
+    """Put ids of this hub in the place of those that an example has."""
+    if words[:2] == ["key", "revoke"]:
+        keys = [each["id"] for each in hub.command("key", "list", "acme") if each["kind"] == "key"]
+        return [*words[:3], keys[0][:12]]
+    if words[0] == "review" and words[1] != "list":
+        return [*words[:2], hub.command("review", "list")[0]["review"], *words[3:]]
+    if words[:2] == ["object", "revoke"] and words[2].startswith("indicator--"):
+        plain = [each for each in hub.walk("green") if EVIL not in each.get("pattern", EVIL)]
+        return [*words[:2], plain[0]["id"], *words[3:]]
+    return words
+
+
+def test_examples_run(prepared, monkeypatch, capsys):
+    hub, folder = prepared
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("TOCSIN_DATA", str(hub.data))
+    failed = []
+    for line in (line for line in ALL if line not in LASTING):
+        words = replace_placeholders(hub, shlex.split(line)[1:])
+        capsys.readouterr()
+        if main(words) != 0:
+            failed.append((line, capsys.readouterr().err))
+    assert failed == []
+
+
+@pytest.mark.parametrize("line", [line for line in LASTING if " serve" in line])
+def test_examples_of_serve_start_a_hub(line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    holder = authority().server()
+    (tmp_path / "hub.pem").write_text(holder.certificate)
+    (tmp_path / "hub.key").write_text(holder.key)
+    (tmp_path / "hub.key").chmod(0o600)
+    (tmp_path / "hub.toml").touch()
+    words = shlex.split(line)[1:]
+    hub = HubProcess(tmp_path / "data", program=(HubProcess.program[0], *words))
+    try:
+        hub.start()
+    finally:
+        if hub.process:
+            hub.kill()
