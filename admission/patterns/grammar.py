@@ -358,7 +358,7 @@ def _tokens(pattern: str) -> Iterator[tuple[str, str]]:
     while at < len(pattern):
         found = _TOKEN.match(pattern, at)
         if not found:
-            raise Malformed(f"not a STIX pattern: cannot read on at character {at + 1}")
+            raise Malformed(f"not a STIX pattern: unexpected text at character {at + 1}")
         at = found.end()
         if found.lastgroup not in ("space", "comment"):
             yield str(found.lastgroup), found[0]

@@ -98,7 +98,7 @@ def target_fault(kind: str, path: Path, target: str) -> str:
         return f"a relationship cannot join a {target}" if target in _NO_END else ""
     wanted = _COMMON.get(str(path[0])) or _wanted(kind, path)
     if wanted is None:
-        return "a bundle is no object to point at" if target == "bundle" else ""
+        return "a bundle is not an object: refer to an object in it" if target == "bundle" else ""
     if target in wanted or _class_of(target) in wanted:
         return ""
     if target not in schemas() and {"SCO", "SDO"}.intersection(wanted):

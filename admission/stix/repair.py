@@ -86,7 +86,7 @@ def _spelt(precise: bool, text: str) -> str:  # noqa: FBT001
 def _lists(subject: StixObject, schema: Schema) -> Iterator[_Change]:
     for name in _repeating(subject):
         once = list(dict.fromkeys(subject[name]))
-        yield name, once, _repaired("duplicates", "said twice; once is enough", name)
+        yield name, once, _repaired("duplicates", "duplicate values removed", name)
 
 
 @memoize_nested
@@ -105,7 +105,7 @@ def _values(subject: StixObject, schema: Schema) -> Iterator[_Change]:
     if name and isinstance(value, str):
         spelt = canonical_value(subject["type"], name, value)
         if spelt != value:
-            message = "written in the one spelling of its meaning"
+            message = "rewritten in canonical form"
             yield name, spelt, _repaired("spelling", message, name)
 
 
@@ -139,7 +139,7 @@ def _authored(subject: StixObject, findings: list[Finding]) -> StixObject:
     author = subject.get(_AUTHOR, "identity--")
     if not isinstance(author, str) or author.startswith("identity--") or "--" not in author:
         return subject  # the schema says what is wrong
-    message = "must point at identity; left out"
+    message = "removed: must point at identity"
     findings.append(Finding("validate", "references", Action.STRIPPED, message, _AUTHOR))
     kept = {name: value for name, value in subject.items() if name != _AUTHOR}
     return drop_selectors(kept, (_AUTHOR,))

@@ -126,9 +126,9 @@ def _foreign(candidate: Candidate, subject: StixObject, policy: Policy, now: int
     what = f"STIX 2.1 does not define the type {subject['type']}"
     mode = policy.unknown_types
     if subject["type"] == "bundle":
-        what, mode = "a bundle is no object (STIX 2.1 section 8): send the objects in it", "refuse"
+        mode, what = "refuse", "a bundle is not an object (STIX 2.1 section 8): send its objects"
     elif mode == "strip" and "created" not in subject:
-        what, mode = f"{what}, and without it nothing is left of an observable", "refuse"
+        what, mode = f"{what}, and nothing else of an observable could be kept", "refuse"
     if mode == "refuse":
         return candidate.refuse(_fault("unknown_types", what, "type"))
     left = "as it is" if mode == "keep" else _LEFT
@@ -208,9 +208,9 @@ def _said(place: str, message: str) -> str:
     if place == "id":
         return "`id` must be the type, two hyphens and a UUID of version 1 to 5"
     if "of the schemas listed in the" in message:
-        return "lacks a property that STIX wants here, or has two that exclude each other"
+        return "lacks a required property, or has two that exclude each other"
     value, unlike, _ = message.rpartition(' does not match "')
-    return f"{value[:150]} does not have the form that STIX wants here" if unlike else message[:200]
+    return f"{value[:150]} does not have the form that STIX requires" if unlike else message[:200]
 
 
 def _word_faults(subject: StixObject) -> Iterator[Finding]:
@@ -298,7 +298,7 @@ def _pattern_faults(subject: StixObject, policy: Policy) -> Iterator[Finding]:
         if fault := languages.find_fault(language, pattern):
             yield _fault("pattern", fault, "pattern")
     elif policy.unknown_patterns == "refuse":
-        message = "patterns in this language are not taken"
+        message = "patterns in this language are not accepted here"
         yield _fault("unknown_patterns", message, "pattern_type")
 
 

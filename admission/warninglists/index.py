@@ -203,7 +203,7 @@ class WithExclusions:
         )
 
 
-EXCLUSION_LIST = "this hub's own"
+EXCLUSION_LIST = "this hub's exclusion list"
 """Name of the hub's own list where its reason is shown."""
 
 

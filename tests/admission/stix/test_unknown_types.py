@@ -134,7 +134,7 @@ class TestEitherWay:
     def test_a_bundle_is_no_object(self, mode):
         told = judged({"type": "bundle", "id": ref("bundle"), "objects": [made("tool")]}, mode)
         assert refusals(told) == {("unknown_types", "type")}
-        assert "send the objects in it" in told.findings[-1].message
+        assert "send its objects" in told.findings[-1].message
 
     def test_refused_if_the_policy_says_so(self):
         assert refusals(judged(COMMON, "refuse")) == {("unknown_types", "type")}
@@ -165,4 +165,6 @@ class TestThroughTheHub:
     def test_the_status_says_what_to_do_with_an_observable(self, hub):
         hook = {"type": "windows-hook", "id": ref("windows-hook"), "hook": "WH_KEYBOARD"}
         [entry] = details(hub.push(hook))
-        assert entry["x_tocsin_verdict"] == "refused" and "nothing is left" in str(entry)
+        assert entry["x_tocsin_verdict"] == "refused" and "nothing else of an observable" in str(
+            entry
+        )

@@ -97,7 +97,7 @@ class TestTimes:
         ("name", "value", "said"),
         [
             ("modified", "bogus", "not a timestamp: write it as 2026-01-31T23:59:59.000Z"),
-            ("created_by_ref", "me", '"me" does not have the form that STIX wants here'),
+            ("created_by_ref", "me", '"me" does not have the form that STIX requires'),
         ],
     )
     def test_nobody_is_shown_a_regular_expression(self, name, value, said):
