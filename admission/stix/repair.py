@@ -105,7 +105,7 @@ def _values(subject: StixObject, schema: Schema) -> Iterator[_Change]:
     if name and isinstance(value, str):
         spelt = canonical_value(subject["type"], name, value)
         if spelt != value:
-            message = "rewritten in canonical form"
+            message = "rewritten in its canonical spelling"
             yield name, spelt, _repaired("spelling", message, name)
 
 
