@@ -137,7 +137,7 @@ def client() -> Iterator[FlaskClient]:
             store.accounts.add_partner(Partner("acme", "ACME Corporation", terms=("acme.example",)))
             store.accounts.add_account(Account("acme", "acme", reads, frozenset({ids["inbox"]})))
             store.accounts.add_key("acme", hashlib.sha256(KEY.encode()).hexdigest())
-            yield create_app(hub.parts, hub.seal, settings).test_client()
+            yield create_app(hub.parts, hub.secrets, settings).test_client()
 
 
 def ask(client: FlaskClient, path: str, body: bytes | None = None) -> dict[str, Any]:

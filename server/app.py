@@ -30,9 +30,9 @@ from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.secrets import HubSecrets
 from tocsin.server.store import OUTAGES, Clock, Store
 from tocsin.server.taxii import openapi
-from tocsin.server.taxii.long_poll import Vigil
+from tocsin.server.taxii.long_poll import LongPolls
 from tocsin.server.taxii.protocols import TaxiiServices, TaxiiSettings
-from tocsin.server.taxii.rate_limit import Rates
+from tocsin.server.taxii.rate_limit import RateLimiter
 
 log = logging.getLogger(__name__)
 
@@ -57,14 +57,14 @@ class HubServices:
 
 def build_services(
     store: Store,
-    seal: HubSecrets,
+    secrets: HubSecrets,
     settings: HubSettings,
     admission: AdmissionConfig,
     clock: Clock | None = None,
 ) -> HubServices:
     """Build the services that admit and publish; `clock` defaults to the store's."""
     clock = clock or store.clock
-    identity = seal.identity(settings.title)
+    identity = secrets.identity(settings.title)
     policy = admission.policy
     config = PublishingConfig(
         identity=identity,
@@ -74,7 +74,7 @@ def build_services(
         quiet_period=policy.quiet_period,
         scale=policy.confidence,
     )
-    publisher = Publisher(PublicIds(seal.namespace, identity), config)
+    publisher = Publisher(PublicIds(secrets.namespace, identity), config)
     rules = Rules(policy, admission.warninglists, settings.inline_objects)
     log.info("policy sha256=%s rules=%s", policy.sha256, ",".join(policy.rules))
     intake = Intake(store, publisher, rules, clock)
@@ -83,7 +83,7 @@ def build_services(
 
 def create_app(
     services: HubServices,
-    seal: HubSecrets,
+    secrets: HubSecrets,
     settings: HubSettings,
     stopping: threading.Event | None = None,
 ) -> flask.Flask:
@@ -97,7 +97,7 @@ def create_app(
         settings=TaxiiSettings(
             title=settings.title,
             contact=settings.contact,
-            cursor_key=seal.page_token_key,
+            page_token_key=secrets.page_token_key,
             max_content_length=settings.max_content_length,
             page_size=settings.page_default,
             page_cap=settings.page_cap,
@@ -106,11 +106,11 @@ def create_app(
             interop_filters=settings.interop_filters,
         ),
         feeds=services.store.feeds,
-        people=services.store.accounts,
+        accounts=services.store.accounts,
         intake=services.intake,
         statuses=services.store.submissions,
-        vigil=Vigil(settings.threads // 2, max(settings.threads // 8, 1), stopping),
-        rates=Rates(settings.requests_per_minute),
+        long_polls=LongPolls(settings.threads // 2, max(settings.threads // 8, 1), stopping),
+        rate_limiter=RateLimiter(settings.requests_per_minute),
     )
     app.register_blueprint(taxii.blueprint(hub))
     app.register_blueprint(openapi.blueprint(hub))

@@ -1,12 +1,11 @@
-"""Who is asking, and what may they do: the only place that decides rights.
+"""Authentication and authorisation: the only place that decides rights.
 
-A credential is a high-entropy secret, or a certificate that TLS has verified;
-either is known here by its SHA-256 alone, so one look-up decides.  Whoever
-fails is told the same, after the same work, whether the account is unknown,
-the secret wrong or the account disabled.  What an account may not see does not
-exist for it: the refusal is that of an unknown name, word for word.
+A credential is a high-entropy secret, or a client certificate that TLS has verified; both are
+stored as a SHA-256 only, so one look-up decides.  Every failure gives the same error after the
+same work, whether the account is unknown, the secret wrong or the account disabled.  A collection
+that an account may not see does not exist for it: the error is that of an unknown name.
 
-Neither HTTP's status codes nor the database are known here.
+Knows neither HTTP status codes nor the database.
 """
 
 import base64
@@ -27,38 +26,38 @@ from tocsin.server.model import (
 
 
 class AccountLookup(Protocol):
-    """Who holds which credential."""
+    """Accounts by credential; the store implements it."""
 
-    def account_of(self, digest: str) -> Account | None:
-        """The account whose secret has this digest, or whose certificate this fingerprint."""
+    def find_account_by_credential(self, digest: str) -> Account | None:
+        """The account of a secret (by `hash_secret`) or certificate (by its fingerprint)."""
         ...
 
 
 class AuthScheme(StrEnum):
-    """How a request may prove its account."""
+    """The ways in which a request can authenticate."""
 
     BASIC = "basic"  # account and secret (RFC 7617)
     BEARER = "bearer"  # the secret, or both (RFC 6750)
-    CERTIFICATE = "certificate"  # of the connection, by TLS
+    CERTIFICATE = "certificate"  # client certificate of the TLS connection
 
 
 _CERTIFICATE = "x509:"
-_WAYS = {
+_ADVICE = {
     AuthScheme.BASIC: "send the account and its key as HTTP Basic",
     AuthScheme.BEARER: "send the key as Bearer",
-    AuthScheme.CERTIFICATE: "show a certificate that is registered here",
+    AuthScheme.CERTIFICATE: "use a registered client certificate",
 }
 
 
 class _Claim(NamedTuple):
-    """A secret, and the names under which it was presented."""
+    """A secret, and the account names presented with it."""
 
     names: tuple[str, ...]
     secret: str
 
 
 def hash_secret(secret: str) -> str:
-    """What is kept of a secret: its SHA-256 in hex.
+    """The stored form of a secret: its SHA-256 in hex.
 
     >>> hash_secret("")[:12]
     'e3b0c44298fc'
@@ -67,7 +66,7 @@ def hash_secret(secret: str) -> str:
 
 
 def certificate_fingerprint(certificate: bytes) -> str:
-    """What is kept of a client's certificate (DER); never the digest of a secret.
+    """The stored form of a client certificate (DER); never equal to that of a secret.
 
     >>> certificate_fingerprint(b"")[:17]
     'x509:e3b0c44298fc'
@@ -75,64 +74,65 @@ def certificate_fingerprint(certificate: bytes) -> str:
     return f"{_CERTIFICATE}{hashlib.sha256(certificate).hexdigest()}"
 
 
-def is_certificate_fingerprint(kept: str) -> bool:
-    """Whether what is kept is a certificate's, not a secret's."""
-    return kept.startswith(_CERTIFICATE)
+def is_certificate_fingerprint(digest: str) -> bool:
+    """True for the stored form of a certificate, False for that of a secret."""
+    return digest.startswith(_CERTIFICATE)
 
 
 def authenticate(
     header: str | None,
-    people: AccountLookup,
+    accounts: AccountLookup,
     certificate: str = "",
     schemes: Some[AuthScheme] = frozenset(AuthScheme),
 ) -> Account:
-    """The account that an `Authorization` header proves, or else the connection's certificate.
+    """Identify the account by the `Authorization` header, or without one by the certificate.
 
-    `certificate` is the fingerprint of one that TLS has verified and that is
-    valid now.  A header that is there decides, whatever the certificate.
+    `certificate` is the fingerprint of a client certificate that TLS has verified and that has
+    not expired; empty without one.  A header takes precedence, even if it is wrong.
 
-    Taken are Basic `account:secret` and Bearer (or Token) `secret` or
-    `account:secret`.  The account named must be the secret's, by its own name
-    or by its partner's.  As people paste keys whole, `account:secret` is taken
-    for a Basic password too.
+    Accepted are Basic `account:secret` and Bearer (or Token) `secret` or `account:secret`.  The
+    name must be that of the secret's account or of its partner.  People paste keys whole, so
+    `account:secret` is also accepted as a Basic password.
 
     Raises NotAuthenticated, always with the same text.
     """
-    shown: list[tuple[str, tuple[str, ...]]]
+    presented: list[tuple[str, tuple[str, ...]]]
     if header is None and certificate and AuthScheme.CERTIFICATE in schemes:
-        shown = [(certificate, ())]
+        presented = [(certificate, ())]
     else:
-        shown = [
-            (hash_secret(claim.secret), claim.names) for claim in _claims(header or "", schemes)
+        presented = [
+            (hash_secret(claim.secret), claim.names)
+            for claim in _parse_header(header or "", schemes)
         ]
-    holders = [(people.account_of(kept), names) for kept, names in shown]
-    for holder, names in holders:
-        if holder and not holder.disabled and all(_is_named(holder, name) for name in names):
+    # Every credential is looked up before any is compared, so that all failures cost the same.
+    found = [(accounts.find_account_by_credential(d), names) for d, names in presented]
+    for holder, names in found:
+        if holder and not holder.disabled and all(_has_name(holder, name) for name in names):
             return holder
-    ways = ", or ".join(_WAYS[scheme] for scheme in AuthScheme if scheme in schemes)
-    raise NotAuthenticated(f"no valid credential; {ways}")
+    advice = ", or ".join(_ADVICE[scheme] for scheme in AuthScheme if scheme in schemes)
+    raise NotAuthenticated(f"no valid credential; {advice}")
 
 
 def may_see(account: Account, collection: Collection) -> bool:
-    """Whether the account may know that the collection exists.
+    """True if the account may know that the collection exists.
 
-    Any grant shows it, even one that its kind makes void: an inbox in `reads`
-    is listed, with `can_read` false.
+    Any grant makes it visible, even one without effect for its kind: an inbox in `reads` is
+    listed, with `can_read` false.
     """
     return account.operator or collection.id in account.reads | account.writes
 
 
 def may_read(account: Account, collection: Collection) -> bool:
-    """Whether the account may read its objects.  Nobody reads an inbox."""
+    """True if the account may read its objects.  Nobody may read an inbox."""
     if collection.kind is CollectionKind.INBOX:
         return False
     return account.operator or collection.id in account.reads
 
 
 def may_write(account: Account, collection: Collection) -> bool:
-    """Whether the account may post to it.
+    """True if the account may add objects to it.
 
-    Nobody posts to a feed, which admission writes, or to what only shows other collections.
+    Nobody may add to a feed, which only admission writes, or to a view of other collections.
     """
     if collection.kind not in (CollectionKind.INBOX, CollectionKind.VERBATIM):
         return False
@@ -142,33 +142,33 @@ def may_write(account: Account, collection: Collection) -> bool:
 
 
 def may_delete(account: Account, collection: Collection) -> bool:
-    """Whether the account may delete from it: who reads and writes (TAXII 2.1 section 5.7)."""
+    """True if the account may both read and write it (TAXII 2.1 section 5.7)."""
     return may_read(account, collection) and may_write(account, collection)
 
 
 def may_read_status(account: Account, submission: Submission) -> bool:
-    """Whether the account may learn what became of a submission: its partner's, or any."""
+    """True for submissions of the account's partner, and for an operator."""
     return account.operator or (account.partner != "" and account.partner == submission.partner)
 
 
 def visible_collections(account: Account, collections: Iterable[Collection]) -> list[Collection]:
-    """Those that the account may know of, by ascending id (TAXII 2.1 section 3.3)."""
+    """The collections that the account may see, by ascending id (TAXII 2.1 section 3.3)."""
     return sorted((c for c in collections if may_see(account, c)), key=lambda c: c.id)
 
 
 def find_collection(account: Account, collections: Iterable[Collection], name: str) -> Collection:
     """The collection of this id, else of this alias.
 
-    Raises NotFound if there is none, or none that the account may know of.
+    Raises NotFound if there is none that the account may see.
     """
     known = visible_collections(account, collections)
     for collection in [c for c in known if c.id == name] or [c for c in known if c.alias == name]:
         return collection
-    raise _unknown()
+    raise _not_found()
 
 
 def find_readable(account: Account, collections: Iterable[Collection], name: str) -> Collection:
-    """As `find`; raises NotAllowed if the account may see but not read it."""
+    """As `find_collection`; raises NotAllowed if the account may see but not read it."""
     collection = find_collection(account, collections, name)
     if not may_read(account, collection):
         raise NotAllowed("this account may not read this collection")
@@ -176,7 +176,7 @@ def find_readable(account: Account, collections: Iterable[Collection], name: str
 
 
 def find_writable(account: Account, collections: Iterable[Collection], name: str) -> Collection:
-    """As `find`; raises NotAllowed if the account may see but not write to it."""
+    """As `find_collection`; raises NotAllowed if the account may see but not write to it."""
     collection = find_collection(account, collections, name)
     if not may_write(account, collection):
         raise NotAllowed("this account may not add objects to this collection")
@@ -184,38 +184,39 @@ def find_writable(account: Account, collections: Iterable[Collection], name: str
 
 
 def find_deletable(account: Account, collections: Iterable[Collection], name: str) -> Collection:
-    """As `find`; for the account must both read and write it.
+    """As `find_collection`, for an account that may both read and write it.
 
-    With neither right the collection does not exist, with one of them deleting
-    is refused (TAXII 2.1 section 5.7).
+    Raises NotFound if it has neither right, NotAllowed if it has one (TAXII 2.1 section 5.7).
     """
     collection = find_collection(account, collections, name)
     if may_delete(account, collection):
         return collection
     if may_read(account, collection) or may_write(account, collection):
-        raise NotAllowed("deleting takes both the right to read and the right to write here")
-    raise _unknown()
+        raise NotAllowed(
+            "deleting needs both the right to read and the right to write this collection"
+        )
+    raise _not_found()
 
 
-def _unknown() -> NotFound:
-    return NotFound("there is no such collection, or this account may not know of it")
+def _not_found() -> NotFound:
+    return NotFound("no such collection, or this account may not see it")
 
 
-def _is_named(account: Account, name: str) -> bool:
+def _has_name(account: Account, name: str) -> bool:
     return name != "" and name in (account.name, account.partner)
 
 
-def _claims(header: str, schemes: Some[AuthScheme]) -> list[_Claim]:
+def _parse_header(header: str, schemes: Some[AuthScheme]) -> list[_Claim]:
     scheme, _, rest = header.strip().partition(" ")
     match scheme.lower():
         case "basic" if AuthScheme.BASIC in schemes:
-            return _basic(rest.strip())
+            return _parse_basic(rest.strip())
         case "bearer" | "token" if AuthScheme.BEARER in schemes:
-            return _readings(rest.strip())
+            return _parse_secret(rest.strip())
     return []
 
 
-def _basic(token: str) -> list[_Claim]:
+def _parse_basic(token: str) -> list[_Claim]:
     try:
         text = base64.b64decode(token, validate=True).decode()
     except (binascii.Error, ValueError):
@@ -223,11 +224,11 @@ def _basic(token: str) -> list[_Claim]:
     name, colon, password = text.partition(":")
     if not colon:
         return []
-    return [_Claim((name, *claim.names), claim.secret) for claim in _readings(password)]
+    return [_Claim((name, *claim.names), claim.secret) for claim in _parse_secret(password)]
 
 
-def _readings(text: str) -> list[_Claim]:
-    """What was meant: all of it the secret, or `account:secret`."""
+def _parse_secret(text: str) -> list[_Claim]:
+    """Both readings of a text: all of it is the secret, or it is `account:secret`."""
     name, colon, secret = text.partition(":")
     whole = _Claim((), text)
     return [whole, _Claim((name,), secret)] if colon else [whole]

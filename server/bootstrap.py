@@ -1,13 +1,14 @@
-"""What a hub has from its first start: its collections, and later its operator."""
+"""First start of a hub: default collections, operator account and its key."""
 
 from __future__ import annotations
 
 import hashlib
-import secrets
 import uuid
+from secrets import token_urlsafe
 
 from tocsin.admission.errors import Conflict
 from tocsin.admission.model import Tlp
+from tocsin.server.auth import hash_secret
 from tocsin.server.model import Account, Collection, CollectionKind
 from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.secrets import HubSecrets
@@ -43,18 +44,18 @@ _FIRST = (
 )
 
 
-def create_default_collections(store: Store, publisher: Publisher, seal: HubSecrets) -> None:
-    """Collections, and in the feeds what every reader needs.  Harmless when they are there."""
-    there = {collection.alias for collection in store.feeds.collections()}
+def create_default_collections(store: Store, publisher: Publisher, secrets: HubSecrets) -> None:
+    """Create the missing default collections, and publish the hub's own objects.  Idempotent."""
+    existing = {collection.alias for collection in store.feeds.collections()}
     for alias, kind, title, description, level in _FIRST:
-        if alias not in there:
-            name = _uuid4(seal, alias)
-            ensure_collection(store, Collection(name, alias, kind, title, description, level))
+        if alias not in existing:
+            id = _collection_id(secrets, alias)
+            ensure_collection(store, Collection(id, alias, kind, title, description, level))
     store.commit(publisher.publish_own_objects)
 
 
 def ensure_collection(store: Store, collection: Collection) -> None:
-    """A collection, unless another process was quicker with the same one."""
+    """Add a collection; no error if another process has just added the same one."""
     try:
         store.feeds.add(collection)
     except Conflict:
@@ -63,7 +64,7 @@ def ensure_collection(store: Store, collection: Collection) -> None:
 
 
 def create_operator(store: Store) -> str | None:
-    """The operator's account with a new key; None if there is one already."""
+    """Create the operator's account and return its new key; None if the account exists."""
     if store.accounts.find_account(OPERATOR) is not None:
         return None
 
@@ -75,13 +76,13 @@ def create_operator(store: Store) -> str | None:
 
 
 def issue_key(txn: Transaction, account: str) -> str:
-    """A new key of an account, 256 bits; only its SHA-256 is kept."""
-    secret = secrets.token_urlsafe(32)
-    txn.accounts.add_key(account, hashlib.sha256(secret.encode()).hexdigest())
+    """Issue a new key (256 bits) for an account; only its SHA-256 is stored."""
+    secret = token_urlsafe(32)
+    txn.accounts.add_key(account, hash_secret(secret))
     return secret
 
 
-def _uuid4(seal: HubSecrets, alias: str) -> str:
-    """The same for every process of a hub, and shaped as TAXII wants it: version 4."""
-    digest = hashlib.blake2b(f"collection {alias}".encode(), key=seal.namespace.bytes)
+def _collection_id(secrets: HubSecrets, alias: str) -> str:
+    """The same id in every process of a hub, in the form of a UUID version 4 (TAXII 2.1)."""
+    digest = hashlib.blake2b(f"collection {alias}".encode(), key=secrets.namespace.bytes)
     return str(uuid.UUID(bytes=digest.digest()[:16], version=4))

@@ -1,6 +1,7 @@
-"""A hub opened: secrets, database, parts.  For `serve` and for every command beside it.
+"""Run a hub: open its secrets, database and services; serve requests; work without serving.
 
-A hub that answers, a worker that only works, and a clean end for both.
+`serve` and `run_worker` end cleanly at SIGTERM or SIGINT: work in progress is finished first.
+Commands that run beside the hub use `open_runtime`.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ from tocsin.server.app import (
 from tocsin.server.bootstrap import OPERATOR, create_default_collections, create_operator
 from tocsin.server.http.server import (
     DRAIN,
-    Contexts,
     HttpServer,
     ListenAddress,
+    TlsContextSource,
     build_server,
 )
 from tocsin.server.http.tls import server_context
@@ -42,45 +43,53 @@ from tocsin.server.store import Clock, Store, wall_clock
 from tocsin.server.store.embedded import Engine, database
 from tocsin.server.worker import join_workers, start_workers
 
-Say = Callable[[str], None]
+Echo = Callable[[str], None]
+"""Shows the operator one line of text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What a command works with."""
+    """An open hub."""
 
     settings: HubSettings
-    seal: HubSecrets
+    secrets: HubSecrets
     services: HubServices
     policy: Policy
 
 
 @contextmanager
-def open_runtime(settings: HubSettings, say: Say, clock: Clock = wall_clock) -> Iterator[Runtime]:
-    """The hub's parts over its database, for a command beside the hub or without it."""
-    place = nullcontext(settings.mongo_uri) if settings.mongo_uri else database(settings.data, say)
-    with place as uri, _joined(settings, uri, clock) as hub:
+def open_runtime(settings: HubSettings, echo: Echo, clock: Clock = wall_clock) -> Iterator[Runtime]:
+    """Open the hub for a command, whether a hub is running or not."""
+    uri = settings.mongo_uri
+    with (
+        nullcontext(uri) if uri else database(settings.data, echo) as found,
+        _connect(settings, found, clock) as hub,
+    ):
         yield hub
 
 
 @contextmanager
 def open_serving_runtime(
-    settings: HubSettings, say: Say, clock: Clock = wall_clock
+    settings: HubSettings, echo: Echo, clock: Clock = wall_clock
 ) -> Iterator[Runtime]:
-    """The same for the hub itself, which keeps the embedded engine alive for all."""
-    place = nullcontext(settings.mongo_uri) if settings.mongo_uri else _engine(settings, say)
-    with place as uri, _joined(settings, uri, clock) as hub:
-        there = {partner.slug for partner in hub.services.store.accounts.list_partners()}
-        for slug in sorted(hub.policy.partner_settings.keys() - there):
-            say(f"policy: [partners.{slug}] has no effect: there is no partner of that short name")
+    """Open the hub for `serve`, which keeps the embedded engine alive for all commands."""
+    uri = settings.mongo_uri
+    with (
+        nullcontext(uri) if uri else _embedded_engine(settings, echo) as found,
+        _connect(settings, found, clock) as hub,
+    ):
+        known = {partner.slug for partner in hub.services.store.accounts.list_partners()}
+        for slug in sorted(hub.policy.partner_settings.keys() - known):
+            echo(f"policy: [partners.{slug}] has no effect: no partner has that short name")
         yield hub
 
 
 @contextmanager
-def _engine(settings: HubSettings, say: Say) -> Iterator[str]:
-    engine = Engine.start(settings.data, say)
+def _embedded_engine(settings: HubSettings, echo: Echo) -> Iterator[str]:
+    """Start and supervise the embedded engine; gives its URI."""
+    engine = Engine.start(settings.data, echo)
     try:
-        say(f"database: the embedded engine, in {settings.data}")
+        echo(f"database: the embedded engine, in {settings.data}")
         engine.watch()
         yield engine.uri
     finally:
@@ -88,141 +97,138 @@ def _engine(settings: HubSettings, say: Say) -> Iterator[str]:
 
 
 @contextmanager
-def _joined(settings: HubSettings, uri: str, clock: Clock = wall_clock) -> Iterator[Runtime]:
-    own = load_secrets(settings.data)
-    admission = AdmissionConfig(
-        parse_policy(policy_text(settings.policy), settings.policy),
-        load_warning_lists(keep=load_or_build),
-    )
+def _connect(settings: HubSettings, uri: str, clock: Clock) -> Iterator[Runtime]:
+    """The hub's services over the database at `uri`."""
+    secrets = load_secrets(settings.data)
+    policy = parse_policy(policy_text(settings.policy), settings.policy)
+    admission = AdmissionConfig(policy, load_warning_lists(keep=load_or_build))
     store = Store.connect(uri, name=settings.database, clock=clock)
     try:
         store.prepare()
-        store.check_secrets(own.fingerprint)
-        services = build_services(store, own, settings, admission)
-        create_default_collections(store, services.publisher, own)
-        yield Runtime(settings, own, services, admission.policy)
+        store.check_secrets(secrets.fingerprint)
+        services = build_services(store, secrets, settings, admission)
+        create_default_collections(store, services.publisher, secrets)
+        yield Runtime(settings, secrets, services, policy)
     finally:
         store.close()
 
 
-_RISK = "keys can be read on the way"
-_ADVICE = "set tls_certificate, or let a proxy do TLS and listen on 127.0.0.1"
+def serve(settings: HubSettings, ready: Path | None, echo: Echo, clock: Clock = wall_clock) -> None:
+    """Serve requests, and work in the background, until SIGTERM or SIGINT.
 
-
-def serve(
-    settings: HubSettings,
-    ready: Path | None,
-    say: Callable[[str], None],
-    clock: Clock = wall_clock,
-) -> None:
-    """Answer until SIGTERM or SIGINT; what is in hand is finished first."""
+    `ready` is a file to write, with the URL and the process id as JSON, once requests are served.
+    """
     stop = threading.Event()
-    _on_signal(stop)
-    tls = _tls(settings, say)
-    with open_serving_runtime(settings, say, clock) as hub:
+    _stop_on_signal(stop)
+    tls = _tls_contexts(settings, echo)
+    with open_serving_runtime(settings, echo, clock) as hub:
         key = create_operator(hub.services.store)
         if not settings.mongo_uri:
             # The engine is ours alone, so whoever held these leases is dead.
             hub.services.store.submissions.release_all()
             hub.services.store.outbox.release_all()
-        server = _server(hub, stop, tls)
+        server = _build_server(hub, stop, tls)
         _listen(server, settings)
         scheme = "https" if tls else "http"
-        url = f"{scheme}://{_shown(settings.host)}:{server.bind_addr[1]}/taxii2/"
-        answering = threading.Thread(target=server.serve, name="http", daemon=True)
-        answering.start()
+        url = f"{scheme}://{_url_host(settings.host)}:{server.bind_addr[1]}/taxii2/"
+        http = threading.Thread(target=server.serve, name="http", daemon=True)
+        http.start()
         workers = start_workers(hub.services, stop)
-        _settle()
+        _freeze_loaded_objects()
         try:
-            _announce(url, key, ready, say)
+            _announce(url, key, ready, echo)
             if not tls and not _is_loopback(settings.host):
-                say(f"warning: plain HTTP at {settings.host}: {_RISK}; {_ADVICE}")
+                echo(_PLAIN_HTTP_WARNING.format(settings.host))
             stop.wait()
-            say("stopping: finishing what is in hand")
-        finally:  # the workers keep the process alive until they are told
+            echo("stopping: finishing work in progress")
+        finally:  # the workers keep the process alive until `stop` is set
             stop.set()
             server.stop()
-            answering.join(DRAIN)
+            http.join(DRAIN)
             join_workers(workers, DRAIN)
         if ready is not None:
             ready.unlink(missing_ok=True)
-    say("stopped")
+    echo("stopped")
 
 
-def run_worker(
-    settings: HubSettings, say: Callable[[str], None], clock: Clock = wall_clock
-) -> None:
-    """Admit what waits, and pack, beside the hubs that answer, until SIGTERM or SIGINT.
+_PLAIN_HTTP_WARNING = (
+    "warning: plain HTTP at {}: keys can be intercepted; set tls_certificate, "
+    "or let a proxy do TLS and listen on 127.0.0.1"
+)
 
-    Raises ConfigError on the embedded engine, which ends with its hub: that one works itself.
+
+def run_worker(settings: HubSettings, echo: Echo, clock: Clock = wall_clock) -> None:
+    """Work in the background, beside hubs that serve, until SIGTERM or SIGINT.
+
+    Raises ConfigError on the embedded engine, which belongs to one serving hub.
     """
     if not settings.mongo_uri:
         raise ConfigError(
-            "mongo_uri: `work` is for a MongoDB; beside the embedded engine the hub works"
+            "mongo_uri: `work` needs a MongoDB; with the embedded engine the hub itself works"
         )
     stop = threading.Event()
-    _on_signal(stop)
-    with open_runtime(settings, say, clock) as hub:
+    _stop_on_signal(stop)
+    with open_runtime(settings, echo, clock) as hub:
         workers = start_workers(hub.services, stop)
-        _settle()
-        say("working")
+        _freeze_loaded_objects()
+        echo("working")
         stop.wait()
-        say("stopping: finishing what is in hand")
+        echo("stopping: finishing work in progress")
         join_workers(workers, DRAIN)
-    say("stopped")
+    echo("stopped")
 
 
-def _settle() -> None:
-    """What is loaded now stays to the end: no collection of garbage need look at it again."""
+def _freeze_loaded_objects() -> None:
+    """Exempt what is loaded now, which stays to the end, from garbage collection."""
     gc.collect()
     gc.freeze()
 
 
-def _server(hub: Runtime, stop: threading.Event, tls: Contexts | None) -> HttpServer:
+def _build_server(hub: Runtime, stop: threading.Event, tls: TlsContextSource | None) -> HttpServer:
     settings = hub.settings
-    place = ListenAddress(settings.host, settings.port, settings.threads, tls)
-    return build_server(place, create_app(hub.services, hub.seal, settings, stop))
+    address = ListenAddress(settings.host, settings.port, settings.threads, tls)
+    return build_server(address, create_app(hub.services, hub.secrets, settings, stop))
 
 
 def _listen(server: HttpServer, settings: HubSettings) -> None:
-    """Raises ConfigError if the address is another's, or none of this machine."""
+    """Bind the socket.  Raises ConfigError if the address is in use or not of this machine."""
     try:
         server.prepare()
     except OSError as error:
-        why = str(error).rpartition("] ")[2].rstrip(")")  # cheroot's text holds the cause's
-        place = f"{settings.host}:{settings.port}"
+        reason = str(error).rpartition("] ")[2].rstrip(")")  # cheroot's text holds the cause's
+        address = f"{settings.host}:{settings.port}"
         raise ConfigError(
-            f"cannot listen at {place}: {why}; name another --port or --host"
+            f"cannot listen at {address}: {reason}; choose another --port or --host"
         ) from error
 
 
-def _tls(settings: HubSettings, say: Callable[[str], None]) -> Contexts | None:
-    """TLS, if there is a certificate; renewed from the same files at SIGHUP.
+def _tls_contexts(settings: HubSettings, echo: Echo) -> TlsContextSource | None:
+    """The TLS context for new connections, reloaded from its files at SIGHUP; None without TLS.
 
-    A context that is in use stays as it is: who came in while it was changed would be refused.
+    A context in use is never changed: a connection made during the change would fail.
     """
     certificate = settings.tls_certificate
     if certificate is None:
         return None
 
-    def made() -> ssl.SSLContext:
+    def load_context() -> ssl.SSLContext:
         return server_context(certificate, settings.tls_key, settings.tls_client_ca)
 
-    context = made()
+    context = load_context()
 
-    def renew(number: int, frame: FrameType | None) -> None:
+    def reload(number: int, frame: FrameType | None) -> None:
         nonlocal context
         try:
-            context = made()
-            say(f"new connections are shown {certificate} as it is now")
+            context = load_context()
+            echo(f"reloaded {certificate} for new connections")
         except ConfigError as error:
-            say(f"the certificate stays as it was: {error}")
+            echo(f"the certificate was not reloaded, the previous one stays in use: {error}")
 
-    signal.signal(signal.SIGHUP, renew)
+    signal.signal(signal.SIGHUP, reload)
     return lambda: context
 
 
-def _on_signal(stop: threading.Event) -> None:
+def _stop_on_signal(stop: threading.Event) -> None:
     def end(number: int, frame: FrameType | None) -> None:
         stop.set()
 
@@ -230,12 +236,12 @@ def _on_signal(stop: threading.Event) -> None:
     signal.signal(signal.SIGINT, end)
 
 
-def _announce(url: str, key: str | None, ready: Path | None, say: Callable[[str], None]) -> None:
-    say(f"answering at {url}")
+def _announce(url: str, key: str | None, ready: Path | None, echo: Echo) -> None:
+    echo(f"answering at {url}")
     if key is not None:
-        say(f"operator account: {OPERATOR}  key: {key}")
-        say("  the key is shown this once; `tocsin-hub key issue operator` makes another")
-        say("  next: tocsin-hub partner add acme --name 'ACME Corp' --read clear,green")
+        echo(f"operator account: {OPERATOR}  key: {key}")
+        echo("  this key is shown only once; `tocsin-hub key issue operator` makes another")
+        echo("  next: tocsin-hub partner add acme --name 'ACME Corp' --read clear,green")
     if ready is not None:
         partial = ready.with_name(f"{ready.name}.partial")
         try:
@@ -245,7 +251,8 @@ def _announce(url: str, key: str | None, ready: Path | None, say: Callable[[str]
             raise ConfigError(f"--ready-file: cannot write {ready}: {error.strerror}") from error
 
 
-def _shown(host: str) -> str:
+def _url_host(host: str) -> str:
+    """The host to name in a URL."""
     if host in ("0.0.0.0", "::", ""):  # noqa: S104  (compared, not bound)
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host

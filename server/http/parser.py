@@ -274,7 +274,7 @@ def _framing(fields: dict[bytes, bytes], protocol: bytes) -> str:
 
 def refusal(code: HTTPStatus, why: str, *, with_body: bool = True) -> bytes:
     """A whole answer, with a TAXII error in it."""
-    octets = resources.encoded(resources.error(code, why))
+    octets = resources.encode(resources.format_error(code, why))
     head = (
         f"HTTP/1.1 {code.value} {code.phrase}",
         f"Content-Type: {MEDIA_TYPE}",

@@ -45,7 +45,7 @@ _IDLE_CONNECTIONS = 500
 """How many connections may wait for a request; those beyond are closed."""
 
 
-Contexts = Callable[[], ssl.SSLContext]
+TlsContextSource = Callable[[], ssl.SSLContext]
 """The TLS that a new connection is made with."""
 
 
@@ -58,7 +58,7 @@ class ListenAddress:
     """0: any free one."""
     threads: int
     """How many requests are answered at the same time."""
-    tls: Contexts | None = None
+    tls: TlsContextSource | None = None
     """None: in the clear."""
 
 
@@ -175,7 +175,7 @@ class _Connection(parser.Connection):
 class _Tls(Adapter):
     """TLS for cheroot, without its handshake on the thread that accepts."""
 
-    def __init__(self, contexts: Contexts) -> None:
+    def __init__(self, contexts: TlsContextSource) -> None:
         self._contexts = contexts
 
     def bind(self, sock: socket.socket) -> socket.socket:

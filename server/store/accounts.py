@@ -76,7 +76,7 @@ class Accounts:
         self._add(self._keys, {"_id": digest, "account": account}, "this key is in use already")
 
     @timely()
-    def account_of(self, digest: str) -> Account | None:
+    def find_account_by_credential(self, digest: str) -> Account | None:
         """The account that a key opens, disabled or not; None if it opens none."""
         key = self._keys.find_one({"_id": digest}, session=self._session)
         return None if key is None else self.find_account(key["account"])

@@ -1,7 +1,7 @@
-"""The door for programs: TAXII 2.1.
+"""The TAXII 2.1 endpoints, as a Flask blueprint and its middleware.
 
-app.register_blueprint(blueprint(hub))
-register(app, hub)
+app.register_blueprint(blueprint(services))
+register(app, services)
 """
 
 from tocsin.server.taxii.middleware import register

@@ -1,9 +1,9 @@
-"""Entity tags: whether a reader has the answer already (RFC 9110 sections 8.8.3 and 13.1.2).
+"""Entity tags, which spare a reader an answer that it already has (RFC 9110 section 8.8.3, 13.1.2).
 
-The tag of a page is made of what decides the page: the feed's head, which
-changes whenever anything is added, superseded or removed, and what was asked
-by whom.  So a page that nobody needs is never read.  Each coding of an answer
-has a tag of its own, for a strong tag stands for octets.
+The tag of a page is computed from what determines the page: the feed's head, which changes
+whenever anything is added, superseded or removed, the query, and the account.  So an unchanged
+page is never read.  Each content coding has a tag of its own, because a strong tag stands for
+octets.
 """
 
 import base64
@@ -21,64 +21,64 @@ from tocsin.server.model import (
     FeedHead,
     Query,
 )
-from tocsin.server.taxii.query import Asked
+from tocsin.server.taxii.query import ParsedQuery
 
-_SPELLING = 1
-"""To be raised whenever a page is spelt differently for the same feed and query."""
+_FORMAT = 1
+"""To be increased whenever the same feed and query give a page of other octets."""
 _OCTETS = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """What an account asks of an endpoint; together with a head it decides the answer."""
+class PageKey:
+    """What determines a page, together with the feed's head."""
 
     account: Account
     collection: Collection
     endpoint: str
-    asked: Asked
+    query: ParsedQuery
 
     def tag(self, key: bytes, head: FeedHead) -> str:
-        """The tag of the page, in no coding.  It tells nothing without the key."""
+        """The tag of the uncoded page.  It reveals nothing without the key."""
         account, collection = self.account, self.collection
-        told = (
-            _SPELLING,
+        determinants = (
+            _FORMAT,
             (collection.id, self.endpoint, tuple(head)),
             (account.operator, auth.may_write(account, collection)),
-            (self.asked.next, self.asked.ignored, _spelt(self.asked.query)),
+            (self.query.next, self.query.ignored, _field_values(self.query.query)),
         )
-        return _text(hmac.digest(key, b"tag:" + msgspec.json.encode(told), "sha256"))
+        return _encode(hmac.digest(key, b"tag:" + msgspec.json.encode(determinants), "sha256"))
 
 
-def tag_of(octets: bytes) -> str:
-    """The tag of an answer that is at hand, in no coding."""
-    return _text(hashlib.sha256(octets).digest())
+def hash_body(octets: bytes) -> str:
+    """The tag of an uncoded answer, from its octets."""
+    return _encode(hashlib.sha256(octets).digest())
 
 
-def coded(tag: str, coding: str) -> str:
-    """The tag of the same answer in a coding.
+def etag_in_coding(tag: str, coding: str) -> str:
+    """The tag of the same answer in a content coding.
 
-    >>> coded("abc", "gzip"), coded("abc", "")
+    >>> etag_in_coding("abc", "gzip"), etag_in_coding("abc", "")
     ('abc.gzip', 'abc')
     """
     return f"{tag}.{coding}" if coding else tag
 
 
-def known(tags: ETags, tag: str, coding: str) -> str | None:
-    """Which form of the answer a reader has, of those that it would be given now.
+def match_etag(tags: ETags, tag: str, coding: str) -> str | None:
+    """The tag under which the reader has the answer already; None if it does not.
 
-    `tags` are those of `If-None-Match`, `tag` is the answer's in no coding,
-    `coding` the one that was negotiated, in which a short answer is not sent.
+    `tags` are those of `If-None-Match`, `tag` is that of the uncoded answer and `coding` the
+    negotiated one, in which short answers are not sent.
     """
-    for form in (coded(tag, coding), tag):
+    for form in (etag_in_coding(tag, coding), tag):
         if tags.contains_weak(form):
             return form
     return None
 
 
-def _spelt(query: Query) -> list[object]:
+def _field_values(query: Query) -> list[object]:
     values = (getattr(query, each.name) for each in fields(query))
     return [sorted(value) if isinstance(value, frozenset) else value for value in values]
 
 
-def _text(digest: bytes) -> str:
+def _encode(digest: bytes) -> str:
     return base64.urlsafe_b64encode(digest[:_OCTETS]).decode()

@@ -1,8 +1,8 @@
-"""`Prefer: wait=N`: an answer that is put off until there is news (RFC 7240 section 4.3).
+"""Long polling: `Prefer: wait=N` delays an answer until the feed changes (RFC 7240 section 4.3).
 
-Whoever waits looks at the feed's head from time to time, all of them together
-at one reading of it.  Each wait holds one of the hub's threads, so there are
-bounds; beyond them the answer comes at once, as it would without the wish.
+Waiting requests poll the feed's head; all that wait for one feed share one reading of it.  Each
+wait occupies one of the hub's threads, so their number is bounded; beyond the bound a request is
+answered at once, as without the preference.
 """
 
 import re
@@ -16,67 +16,68 @@ from urllib.request import parse_http_list
 
 from tocsin.server.model import FeedHead
 
-LONGEST = 60
-"""Seconds; who asks for more is given this."""
-INTERVAL = 0.25
+MAX_WAIT = 60
+"""Seconds; a longer wait is shortened to this."""
+CHECK_INTERVAL = 0.25
 """Seconds between two readings of one head."""
 
 _SECONDS = re.compile(r'"?([0-9]{1,9})"?', re.ASCII)
 
 
-def asked(headers: Iterable[str]) -> int:
-    """Seconds that `Prefer` allows for the answer; 0 if it does not say.
+def parse_prefer_wait(headers: Iterable[str]) -> int:
+    """The seconds of `Prefer: wait`; 0 without one.
 
-    >>> asked(["return=minimal, Wait=20"])
+    >>> parse_prefer_wait(["return=minimal, Wait=20"])
     20
 
-    The first wish of a name counts, and one that cannot be understood is none
+    The first preference of a name counts, and an invalid one counts as absent
     (RFC 7240 section 2).
     """
-    for wish in parse_http_list(", ".join(headers)):
-        name, _, value = wish.partition(";")[0].partition("=")
+    for preference in parse_http_list(", ".join(headers)):
+        name, _, value = preference.partition(";")[0].partition("=")
         if name.strip().lower() == "wait":
             found = _SECONDS.fullmatch(value.strip())
-            return min(int(found[1]), LONGEST) if found else 0
+            return min(int(found[1]), MAX_WAIT) if found else 0
     return 0
 
 
 @dataclass(slots=True)
-class _Lookout:
-    """One feed's head as it was last read, for all that wait for it."""
+class _SharedHead:
+    """The latest reading of one feed's head, shared by the requests that wait for it."""
 
     head: FeedHead | None = None
-    read: float = -INTERVAL
+    read_at: float = -CHECK_INTERVAL
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class Vigil:
-    """All who wait."""
+class LongPolls:
+    """The waiting requests of this process."""
 
     def __init__(
-        self, places: int = 8, each: int = 2, stopping: threading.Event | None = None
+        self, total: int = 8, per_account: int = 2, stopping: threading.Event | None = None
     ) -> None:
-        """At most `places` wait at once, of one account at most `each`.
+        """At most `total` requests wait at once, and at most `per_account` of one account.
 
-        Nobody waits on once `stopping` is set.
+        Setting `stopping` ends every wait.
         """
-        self._places, self._each = places, each
+        self._total, self._per_account = total, per_account
         self._stopping = stopping or threading.Event()
         self._waiting: Counter[str] = Counter()
-        self._lookouts: dict[str, _Lookout] = {}
+        self._heads: dict[str, _SharedHead] = {}
         self._lock = threading.Lock()
 
     @property
     def waiting(self) -> int:
-        """How many wait now."""
+        """The number of requests that wait now."""
         with self._lock:
             return self._waiting.total()
 
     @contextmanager
-    def place(self, account: str) -> Iterator[bool]:
-        """A place among those who wait, kept for the block; False if there is none left."""
+    def slot(self, account: str) -> Iterator[bool]:
+        """Hold one of the account's slots during the block; False if none is free."""
         with self._lock:
-            free = self._waiting.total() < self._places and self._waiting[account] < self._each
+            total, own = self._waiting.total(), self._waiting[account]
+            free = total < self._total and own < self._per_account
             self._waiting[account] += free
         try:
             yield free
@@ -85,26 +86,26 @@ class Vigil:
                 self._waiting[account] -= free
                 self._waiting = +self._waiting
 
-    def moved(
+    def wait_for_change(
         self, feed: str, seen: FeedHead, deadline: float, read: Callable[[str], FeedHead]
     ) -> bool:
-        """Waits until a feed was written to after `seen`; False if the time ran out before.
+        """Block until the feed is written to after `seen`; False if the deadline comes first.
 
         `deadline` is in `time.monotonic`.  Raises what `read` raises.
         """
         while (left := deadline - time.monotonic()) > 0:
-            if self._stopping.wait(min(INTERVAL, left)):
+            if self._stopping.wait(min(CHECK_INTERVAL, left)):
                 return False
             if self._head(feed, read).writes > seen.writes:
                 return True
         return False
 
     def _head(self, feed: str, read: Callable[[str], FeedHead]) -> FeedHead:
-        """The head of a feed, read by the first who asks in an interval."""
+        """The feed's head, read by the first request of an interval."""
         with self._lock:
-            lookout = self._lookouts.setdefault(feed, _Lookout())
-        with lookout.lock:
+            shared = self._heads.setdefault(feed, _SharedHead())
+        with shared.lock:
             now = time.monotonic()
-            if lookout.head is None or now - lookout.read >= INTERVAL * 0.9:
-                lookout.head, lookout.read = read(feed), now
-            return lookout.head
+            if shared.head is None or now - shared.read_at >= CHECK_INTERVAL * 0.9:
+                shared.head, shared.read_at = read(feed), now
+            return shared.head

@@ -1,7 +1,7 @@
-"""What holds for every answer at the door: errors, headers, one line in the log.
+"""Middleware of the TAXII endpoints: errors, headers, compression, one line in the log.
 
-Whatever goes wrong, the framework's own refusals included, is told as a TAXII
-error, except on the paths of other doors.
+Every error, including Flask's own, becomes a TAXII error message, except on paths that other
+blueprints own.
 """
 
 import logging
@@ -26,151 +26,155 @@ from tocsin.server.auth import AuthScheme
 from tocsin.server.taxii import content, etags, resources
 from tocsin.server.taxii.content import MEDIA_TYPE, OPENAPI
 from tocsin.server.taxii.protocols import TaxiiServices, TaxiiSettings
-from tocsin.server.taxii.request_context import plain, visit
-from tocsin.server.taxii.routes import DISCOVERY, Door
+from tocsin.server.taxii.request_context import request_context, sanitise_log_text
+from tocsin.server.taxii.routes import DISCOVERY, Endpoints
 
-LOG = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _RETRY_AFTER = "5"
-"""Seconds after which to try again what is unavailable now."""
+"""Seconds, for a 503."""
 
-_PLAIN_WORDS = {
-    HTTPStatus.NOT_FOUND: "nothing is served at this path; begin at /taxii2/",
-    HTTPStatus.METHOD_NOT_ALLOWED: "not served by this method; see the header Allow",
+_DESCRIPTIONS = {
+    HTTPStatus.NOT_FOUND: "nothing is served at this path; start at /taxii2/",
+    HTTPStatus.METHOD_NOT_ALLOWED: "this method is not served here; see the Allow header",
 }
 
 
 def register(
     app: flask.Flask,
-    hub: TaxiiServices,
-    besides: Collection[str] = (),
+    services: TaxiiServices,
+    other_paths: Collection[str] = (),
     outages: Collection[type[Exception]] = (),
 ) -> None:
-    """Gives an application with `blueprint(hub)` the door's manners.
+    """Install the middleware in an application that has `blueprint(services)`.
 
-    `besides` are path prefixes of other doors, whose answers are left alone;
-    `outages` are what the store raises while its database cannot be reached.
+    `other_paths` are path prefixes whose answers are left alone; `outages` are the exceptions of
+    a store whose database cannot be reached.
     """
-    manners = _Manners(hub, tuple(besides))
+    middleware = _Middleware(services, tuple(other_paths))
     app.url_map.merge_slashes = False
-    app.before_request(manners.greet)
-    app.register_error_handler(ShareError, manners.refused)
-    app.register_error_handler(HTTPException, manners.turned_away)
-    app.register_error_handler(Exception, manners.broken)
+    app.before_request(middleware.begin_request)
+    app.register_error_handler(ShareError, middleware.answer_share_error)
+    app.register_error_handler(HTTPException, middleware.answer_http_exception)
+    app.register_error_handler(Exception, middleware.answer_bug)
     for kind in outages:
-        app.register_error_handler(kind, manners.out)
-    app.after_request(manners.leave)
+        app.register_error_handler(kind, middleware.answer_outage)
+    app.after_request(middleware.finish_response)
 
 
 @dataclass(frozen=True, slots=True)
-class _Manners:
-    hub: TaxiiServices
-    besides: tuple[str, ...]
+class _Middleware:
+    services: TaxiiServices
+    other_paths: tuple[str, ...]
 
-    def greet(self) -> None:
-        """Paths below ours that lead nowhere are told so only to those with a credential."""
-        visit()
-        below = f"{request.path}/".startswith((DISCOVERY, resources.ROOT))
-        if request.endpoint is None and below:
-            Door(self.hub).admit()
+    def begin_request(self) -> None:
+        """Start the clock; an unknown path below ours needs a credential before its 404."""
+        request_context()
+        is_ours = f"{request.path}/".startswith((DISCOVERY, resources.ROOT))
+        if request.endpoint is None and is_ours:
+            Endpoints(self.services).authenticate()
 
-    def refused(self, error: ShareError) -> flask.Response:
-        if self._is_elsewhere():
+    def answer_share_error(self, error: ShareError) -> flask.Response:
+        """An error of the client's, or Unavailable."""
+        if self._is_other_path():
             raise error
-        answer = _error(resources.http_status(error), str(error))
+        answer = _answer(resources.http_status(error), str(error))
         if isinstance(error, NotAuthenticated):
-            for challenge in _challenges(self.hub.settings):
+            for challenge in _challenges(self.services.settings):
                 answer.headers.add("WWW-Authenticate", challenge)
         answer.headers.update(_advice(error))
         return answer
 
-    def turned_away(self, error: HTTPException) -> flask.Response | HTTPException:
-        """What Flask itself refuses."""
-        if self._is_elsewhere() or error.code is None:
+    def answer_http_exception(self, error: HTTPException) -> flask.Response | HTTPException:
+        """An error raised by Flask itself."""
+        if self._is_other_path() or error.code is None:
             return error
         status = HTTPStatus(error.code)
-        answer = _error(status, _PLAIN_WORDS.get(status, ""))
+        answer = _answer(status, _DESCRIPTIONS.get(status, ""))
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
             answer.headers["Allow"] = ", ".join(sorted(error.valid_methods))
         return answer
 
-    def broken(self, error: Exception) -> flask.Response:
-        """A bug: the log says all, the answer only where to look in it."""
-        if self._is_elsewhere():
+    def answer_bug(self, error: Exception) -> flask.Response:
+        """Any other exception: the details are in the log, under the error_id."""
+        if self._is_other_path():
             raise error
-        LOG.error("request %s broke", visit().id, exc_info=error)
-        return _error(HTTPStatus.INTERNAL_SERVER_ERROR, error_id=visit().id)
+        log.error("request %s failed", request_context().id, exc_info=error)
+        return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, error_id=request_context().id)
 
-    def out(self, error: Exception) -> flask.Response:
-        """The database cannot be reached at the moment; what was acknowledged is safe."""
-        if self._is_elsewhere():
+    def answer_outage(self, error: Exception) -> flask.Response:
+        """The database cannot be reached; submissions that were acknowledged are safe."""
+        if self._is_other_path():
             raise error
-        LOG.warning("request %s found no database: %s", visit().id, plain(str(error)[:200]))
-        return self.refused(Unavailable("the database cannot be reached; try again in a moment"))
+        reason = sanitise_log_text(str(error)[:200])
+        log.warning("request %s: no database: %s", request_context().id, reason)
+        unavailable = Unavailable("the database cannot be reached; try again in a moment")
+        return self.answer_share_error(unavailable)
 
-    def leave(self, response: AnyResponse) -> AnyResponse:
-        if self._is_elsewhere():
+    def finish_response(self, response: AnyResponse) -> AnyResponse:
+        """Set headers, compress, discard an unread body, log."""
+        if self._is_other_path():
             return response
         response.headers["Vary"] = "Accept-Encoding"
         if response.content_type != OPENAPI:
             response.headers["Content-Type"] = MEDIA_TYPE
-        if allowance := visit().allowance:
+        if allowance := request_context().allowance:
             response.headers.update(allowance.headers())
-        wanted = content.negotiated(request.headers.get("Accept-Encoding"))
-        _recognise(response, wanted)
-        _compress(response, wanted)
+        coding = content.negotiate_coding(request.headers.get("Accept-Encoding"))
+        _set_etag(response, coding)
+        _compress(response, coding)
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Cache-Control"] = "private, no-cache"
-        response.headers["X-Request-Id"] = visit().id
-        if not content.cleared(self.hub.settings.max_content_length):
+        response.headers["X-Request-Id"] = request_context().id
+        if not content.discard_body(self.services.settings.max_content_length):
             response.headers["Connection"] = "close"
         _log(response.status_code)
         return response
 
-    def _is_elsewhere(self) -> bool:
-        return bool(self.besides) and request.path.startswith(self.besides)
+    def _is_other_path(self) -> bool:
+        return bool(self.other_paths) and request.path.startswith(self.other_paths)
 
 
-def _error(status: HTTPStatus, description: str = "", error_id: str = "") -> flask.Response:
-    told = resources.encoded(resources.error(status, description, error_id))
-    return flask.Response(told, status, content_type=MEDIA_TYPE)
+def _answer(status: HTTPStatus, description: str = "", error_id: str = "") -> flask.Response:
+    body = resources.encode(resources.format_error(status, description, error_id))
+    return flask.Response(body, status, content_type=MEDIA_TYPE)
 
 
 def _advice(error: ShareError) -> dict[str, str]:
-    """When to try again, or how else to send."""
+    """Headers that say when to retry, or which coding to use."""
     if isinstance(error, Unavailable):
         return {"Retry-After": _RETRY_AFTER}
     if isinstance(error, TooManyRequests):
         return {"Retry-After": str(error.seconds)}
-    return {"Accept-Encoding": content.TAKEN} if isinstance(error, UnsupportedCoding) else {}
+    return {"Accept-Encoding": content.ACCEPTED_CODING} if isinstance(error, UnsupportedCoding) else {}
 
 
-def _recognise(response: AnyResponse, wanted: str) -> None:
-    """Gives an answer its tag, and leaves the answer out if the reader has it."""
+def _set_etag(response: AnyResponse, coding: str) -> None:
+    """Tag a successful answer, and turn it into a 304 if the reader has it."""
     if request.method not in ("GET", "HEAD") or response.status_code != HTTPStatus.OK:
         return
-    tag = response.get_etag()[0] or etags.tag_of(response.data)
-    form = etags.known(request.if_none_match, tag, wanted)
-    response.set_etag(form or tag)
-    if form is not None:
+    tag = response.get_etag()[0] or etags.hash_body(response.data)
+    known_tag = etags.match_etag(request.if_none_match, tag, coding)
+    response.set_etag(known_tag or tag)
+    if known_tag is not None:
         response.status_code, response.data = HTTPStatus.NOT_MODIFIED, b""
 
 
-def _compress(response: AnyResponse, wanted: str) -> None:
-    """Sends an answer in the coding that was negotiated, under that form's tag."""
-    if not wanted or len(response.data) < content.WORTH_IT:
+def _compress(response: AnyResponse, coding: str) -> None:
+    """Apply the negotiated coding, and the tag of the coded answer."""
+    if not coding or len(response.data) < content.MIN_COMPRESSED_LENGTH:
         return
-    response.data = content.compressed(response.data, wanted)
-    response.headers["Content-Encoding"] = wanted
+    response.data = content.compress(response.data, coding)
+    response.headers["Content-Encoding"] = coding
     tag, _ = response.get_etag()
     if tag is not None:
-        response.set_etag(etags.coded(tag, wanted))
+        response.set_etag(etags.etag_in_coding(tag, coding))
 
 
 _CHALLENGES = {
     AuthScheme.BASIC: 'Basic realm="{}", charset="UTF-8"',
     AuthScheme.BEARER: 'Bearer realm="{}"',
-    AuthScheme.CERTIFICATE: 'Certificate realm="{}"',  # not registered; a 401 must name something
+    AuthScheme.CERTIFICATE: 'Certificate realm="{}"',  # unregistered; a 401 must name something
 }
 
 
@@ -182,15 +186,15 @@ def _challenges(settings: TaxiiSettings) -> list[str]:
 
 
 def _log(status: int) -> None:
-    call = visit()
-    LOG.info(
+    context = request_context()
+    log.info(
         "request=%s account=%s %s %s collection=%s status=%d objects=%s ms=%.1f",
-        call.id,
-        plain(call.account.name) if call.account else "-",
-        plain(request.method),
-        plain(request.path),
-        plain(call.collection) or "-",
+        context.id,
+        sanitise_log_text(context.account.name) if context.account else "-",
+        sanitise_log_text(request.method),
+        sanitise_log_text(request.path),
+        sanitise_log_text(context.collection) or "-",
         status,
-        "-" if call.objects is None else call.objects,
-        call.milliseconds,
+        "-" if context.objects is None else context.objects,
+        context.milliseconds,
     )

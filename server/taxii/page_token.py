@@ -1,10 +1,9 @@
-"""`next`: where a reader stopped, as an opaque string.
+"""`next`: an opaque, signed token that says where the following page starts.
 
-The server remembers nothing.  The token holds the last position, the instant
-from which the walk began, a digest of what is being walked (collection,
-endpoint and filters, but not `limit`, which clients change on the way) and a
-MAC over all three.  It is never trusted for rights: those are decided afresh
-on every page.
+The server keeps no state.  A token holds the last position, the `added_after` of the first page,
+a digest of what is being paged (collection, endpoint and filters, but not `limit`, which clients
+change between pages) and a MAC over all three.  It grants no rights: those are checked on every
+page.
 """
 
 import base64
@@ -19,16 +18,17 @@ import msgspec
 from tocsin.admission.errors import Malformed
 from tocsin.server.model import Query
 
-_PLACE = struct.Struct(">qq")
+_POSITION = struct.Struct(">qq")
+"""The last position, and `added_after` in µs since 1970 UTC."""
 _DIGEST = 16
 _MAC = 16
-_NONE = -(2**63)
-"""Stands for a walk that began at the oldest entry."""
+_NO_FLOOR = -(2**63)
+"""Stands for no `added_after`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
-    """What is being read page by page."""
+class PageTokens:
+    """The tokens of one endpoint of one collection."""
 
     key: bytes
     collection: str
@@ -36,49 +36,55 @@ class Walk:
     endpoint: str
 
     def issue(self, query: Query, position: int) -> str:
-        """The token that resumes after `position`."""
-        floor = _NONE if query.added_after is None else query.added_after
-        told = _PLACE.pack(position, floor) + self._digest(query)
-        return base64.urlsafe_b64encode(told + self._mac(told)).decode()
+        """The token for the page after `position`."""
+        floor = _NO_FLOOR if query.added_after is None else query.added_after
+        payload = _POSITION.pack(position, floor) + self._digest(query)
+        return base64.urlsafe_b64encode(payload + self._mac(payload)).decode()
 
     def resume(self, query: Query, token: str) -> Query:
-        """`query`, from where the token says.
+        """`query`, continued where the token says.
 
-        `added_after` may be left out or be later than when the walk began: then
-        both hold.  Raises Malformed for a token that is not ours, or of another
-        collection, endpoint or set of filters.
+        `added_after` may be absent or later than that of the first page; the later one holds.
+        Raises Malformed for a token that is not ours, or of another collection, endpoint or set
+        of filters.
         """
-        told = self._verified(token)
-        position, floor = _PLACE.unpack_from(told)
-        if told[_PLACE.size :] != self._digest(query):
-            raise Malformed("next: belongs to another collection, endpoint or set of filters")
+        payload = self._verify(token)
+        position, floor = _POSITION.unpack_from(payload)
+        if payload[_POSITION.size :] != self._digest(query):
+            raise Malformed(
+                "next: belongs to another collection, endpoint or set of filters; "
+                "repeat the filters of the first page"
+            )
         if query.added_after is None:
-            return replace(query, position=position, added_after=None if floor == _NONE else floor)
+            added_after = None if floor == _NO_FLOOR else floor
+            return replace(query, position=position, added_after=added_after)
         if query.added_after < floor:
-            raise Malformed("next: added_after is earlier than when this walk began")
+            raise Malformed("next: added_after is earlier than that of the first page")
         return replace(query, position=position)
 
-    def _verified(self, token: str) -> bytes:
+    def _verify(self, token: str) -> bytes:
+        """The payload of a token.  Raises Malformed if it is not ours."""
         try:
             octets = base64.b64decode(token.encode("ascii"), b"-_", validate=True)
         except (binascii.Error, ValueError) as error:
-            raise _foreign() from error
+            raise _invalid() from error
         if base64.urlsafe_b64encode(octets).decode() != token:
-            raise _foreign()
-        told, mac = octets[:-_MAC], octets[-_MAC:]
-        if len(told) != _PLACE.size + _DIGEST or not hmac.compare_digest(mac, self._mac(told)):
-            raise _foreign()
-        return told
+            raise _invalid()
+        payload, mac = octets[:-_MAC], octets[-_MAC:]
+        expected = _POSITION.size + _DIGEST
+        if len(payload) != expected or not hmac.compare_digest(mac, self._mac(payload)):
+            raise _invalid()
+        return payload
 
-    def _mac(self, told: bytes) -> bytes:
-        return hmac.digest(self.key, b"next:" + told, "sha256")[:_MAC]
+    def _mac(self, payload: bytes) -> bytes:
+        return hmac.digest(self.key, b"next:" + payload, "sha256")[:_MAC]
 
     def _digest(self, query: Query) -> bytes:
         filters = (query.ids, query.types, query.specs, query.keywords, query.versions)
-        listed = [sorted(values) for values in filters]
-        told = (self.collection, self.endpoint, *listed, *map(astuple, query.filters))
-        return hashlib.sha256(msgspec.json.encode(told)).digest()[:_DIGEST]
+        sorted_filters = [sorted(values) for values in filters]
+        paged = (self.collection, self.endpoint, *sorted_filters, *map(astuple, query.filters))
+        return hashlib.sha256(msgspec.json.encode(paged)).digest()[:_DIGEST]
 
 
-def _foreign() -> Malformed:
-    return Malformed("next: not a cursor of this server; begin again without it")
+def _invalid() -> Malformed:
+    return Malformed("next: not a token of this server; start again without it")

@@ -1,6 +1,6 @@
-"""What the door for programs needs of the house behind it.
+"""Interfaces and settings that the TAXII endpoints need from the rest of the hub.
 
-The store and the intake satisfy these; nothing in `taxii/` knows either.
+The store and the intake implement the protocols; nothing in `taxii/` knows either.
 """
 
 from __future__ import annotations
@@ -20,58 +20,57 @@ from tocsin.server.model import (
     Submission,
     VersionKeyword,
 )
-from tocsin.server.taxii.long_poll import Vigil
-from tocsin.server.taxii.rate_limit import Rates
+from tocsin.server.taxii.long_poll import LongPolls
+from tocsin.server.taxii.rate_limit import RateLimiter
 
 MIN_KEY_LENGTH = 16
-"""Octets that a cursor key must have at least."""
+"""Minimum octets of `page_token_key`."""
 
 
 CLIENT_CERTIFICATE = "tocsin.certificate"
-"""Where the WSGI server puts the connection's `ClientCertificate`, if there is one."""
+"""WSGI environ key of the connection's `ClientCertificate`; absent without one."""
 
 
 class ClientCertificate(NamedTuple):
-    """A client's certificate, verified when the connection was made."""
+    """A client certificate that was verified in the TLS handshake."""
 
     fingerprint: str
-    """As in `access.fingerprint`."""
+    """As in `auth.certificate_fingerprint`."""
     expires: float
     """Seconds since 1970 UTC; a connection may outlive it."""
 
 
 class CollectionReader(Protocol):
-    """Collections and what is in them."""
+    """Collections and their contents."""
 
     def collections(self) -> Sequence[Collection]:
         """All of them, in any order."""
         ...
 
     def head(self, feed: str) -> FeedHead:
-        """How far the feed has come; cheap."""
+        """The latest position and stamp of a feed; cheap."""
         ...
 
     def page(self, feed: str, query: Query, *, bodies: bool = True) -> Page:
-        """The entries of the feed (a collection id) that `query` asks for, in order of position.
+        """The entries of the feed (a collection id) that `query` selects, in order of position.
 
-        The version is chosen first, over each object's entries in the spec
-        versions asked for; `added_after` and `position` then act on what is left
-        (decision 16.20).
+        The version is chosen first, over each object's entries in the requested spec
+        versions; `added_after` and `position` then filter the rest (decision 16.20).
         """
         ...
 
     def knows(self, feed: str, object_id: str) -> bool:
-        """Whether any version of the object is in the feed."""
+        """True if any version of the object is in the feed."""
         ...
 
 
 class ObjectIntake(Protocol):
-    """Where objects are taken in and taken out."""
+    """Adding and deleting objects."""
 
     def receive(
         self, account: Account, collection: Collection, objects: list[bytes], raw: bytes
     ) -> Submission:
-        """Writes the submission down, durably, and lets as much of it settle as is quick."""
+        """Store the submission durably, and settle as much of it as is quick."""
         ...
 
     def remove(  # noqa: PLR0913
@@ -83,68 +82,66 @@ class ObjectIntake(Protocol):
         versions: frozenset[int],
         specs: frozenset[str],
     ) -> int:
-        """Takes versions of an object out of a verbatim collection; how many there were.
+        """Delete versions of an object from a verbatim collection; returns their number.
 
-        `keywords` None and no `versions`: all of them.  No `specs`: of every spec version
-        if all are meant, else of the latest that the object has.
+        `keywords` None and no `versions`: all versions.  No `specs`: of every spec version
+        if all versions are meant, else of the latest that the object has.
         """
         ...
 
 
 class StatusReader(Protocol):
-    """What became of submissions."""
+    """Submissions and their records."""
 
     def find(self, id: str, *, raw: bool = False) -> Submission | None:
         """The submission of this id; with `raw=False` without its bytes."""
         ...
 
     def records(self, id: str) -> Sequence[Record]:
-        """What became of its objects, in order of index; those not settled may be left out."""
+        """The record of each object, by index; unsettled ones may be missing."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class TaxiiSettings:
-    """What an operator may choose about the door."""
+    """The operator's settings for the TAXII endpoints."""
 
     title: str
-    cursor_key: bytes = field(repr=False)
-    """Secret of the hub; the same in all its processes, or `next` breaks between them."""
+    page_token_key: bytes = field(repr=False)
+    """Secret of the hub; all its processes need the same, or `next` fails between them."""
     description: str = ""
     contact: str = ""
     max_content_length: int = 10 * 1024 * 1024
-    """Octets of a request's body."""
+    """Octets of a request body."""
     max_objects: int = 100_000
-    """Of one envelope."""
+    """In one envelope."""
     page_size: int = 100
-    """Objects on a page if no `limit` is asked for."""
+    """Objects per page without `limit`."""
     page_cap: int = 1000
-    """Objects on a page at most."""
+    """Maximum objects per page."""
     interop_filters: bool = True
-    """Whether the optional match filters of the interoperability document are understood."""
+    """Enables the optional match filters of the interoperability document."""
     public_discovery: bool = False
-    """Whether `/taxii2/` answers without a credential."""
+    """Serves `/taxii2/` without a credential."""
     schemes: frozenset[AuthScheme] = frozenset({AuthScheme.BASIC, AuthScheme.BEARER})
-    """How a request may prove its account."""
+    """The enabled authentication schemes."""
 
     def __post_init__(self) -> None:
-        """Stops a start with a key that could be guessed or limits that cannot be kept."""
-        if len(self.cursor_key) < MIN_KEY_LENGTH:
-            raise ValueError(f"cursor_key must have at least {MIN_KEY_LENGTH} octets")
+        """Refuse a guessable key and limits below one."""
+        if len(self.page_token_key) < MIN_KEY_LENGTH:
+            raise ValueError(f"page_token_key must have at least {MIN_KEY_LENGTH} octets")
         if min(self.max_content_length, self.max_objects, self.page_size, self.page_cap) < 1:
-            raise ValueError("the door's limits must be greater than zero")
+            raise ValueError("limits must be greater than zero")
 
 
 @dataclass(frozen=True, slots=True)
 class TaxiiServices:
-    """The house, as seen from the door."""
+    """The hub's services, as the TAXII endpoints use them."""
 
     settings: TaxiiSettings
     feeds: CollectionReader
-    people: AccountLookup
+    accounts: AccountLookup
     intake: ObjectIntake
     statuses: StatusReader
-    vigil: Vigil = field(default_factory=Vigil)
-    """Who waits for news."""
-    rates: Rates = field(default_factory=lambda: Rates(0))
-    """Who asked how often."""
+    long_polls: LongPolls = field(default_factory=LongPolls)
+    rate_limiter: RateLimiter = field(default_factory=lambda: RateLimiter(0))

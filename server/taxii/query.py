@@ -1,13 +1,11 @@
-"""The query string, understood (TAXII 2.1 section 3.4).
+"""Parsing of query strings (TAXII 2.1 section 3.4).
 
-What is malformed is refused, by the parameter's name.  A match field that an
-endpoint does not know is left out and told to the reader, because leaving it
-out widens the answer; where it would widen a deletion it is refused.
+A malformed parameter is refused by its name.  A match field that an endpoint does not support is
+ignored and reported to the reader, because ignoring it widens the answer; in DELETE, where it
+would widen the deletion, it is refused.
 
-The optional match filters of the interoperability document, as they are spelt in a URL.
-
-TAXII 2.1 Interoperability Test Document 1.0, section 3.13.2.  What each field
-means is decided in `facets.py`; here only how many and what is refused.
+The optional match filters are those of the TAXII 2.1 Interoperability Test Document 1.0,
+section 3.13.2.  `index_terms.py` defines what each field means; here are only their limits.
 """
 
 from __future__ import annotations
@@ -23,45 +21,45 @@ from tocsin.server.index_terms import FIELDS, parse_filter
 from tocsin.server.model import Query, TermFilter, VersionKeyword
 
 MAX_FILTERS = 10
-"""Filters of this kind in one request."""
+"""Maximum optional match filters in one request."""
 MAX_VALUE = 4_096
-"""Characters of one value."""
+"""Maximum characters of one value of theirs."""
 
-NAMES = {f"match[{field}]": field for field in FIELDS}
-"""The parameters."""
+INTEROP_PARAMETERS = {f"match[{field}]": field for field in FIELDS}
+"""Their parameters, with the field of each."""
 
 
-def understood(
-    given: Mapping[str, str], listed: Callable[[str, str], list[str]]
+def parse_match_filters(
+    given: Mapping[str, str], split: Callable[[str, str], list[str]]
 ) -> tuple[TermFilter, ...]:
-    """What is asked, in order of the fields; `listed` divides a parameter's values.
+    """The optional match filters, by name; `split` splits the values of a parameter.
 
     Raises Malformed, naming the parameter.
     """
-    own = sorted(name for name in given if name in NAMES)
+    own = sorted(name for name in given if name in INTEROP_PARAMETERS)
     if len(own) > MAX_FILTERS:
-        raise Malformed(f"{own[MAX_FILTERS]}: more than {MAX_FILTERS} filters; ask for less")
-    return tuple(_understood(name, listed(name, given[name])) for name in own)
+        raise Malformed(f"{own[MAX_FILTERS]}: more than {MAX_FILTERS} filters; use fewer")
+    return tuple(_match_filter(name, split(name, given[name])) for name in own)
 
 
-def _understood(name: str, values: list[str]) -> TermFilter:
+def _match_filter(name: str, values: list[str]) -> TermFilter:
     if any(len(value) > MAX_VALUE for value in values):
         raise Malformed(f"{name}: a value is longer than {MAX_VALUE:,} characters")
     try:
-        return parse_filter(NAMES[name], values)
+        return parse_filter(INTEROP_PARAMETERS[name], values)
     except Malformed as error:
         raise Malformed(f"{name}: {error}") from error
 
 
 MAX_VALUES = 500
-"""Values that one field may list."""
+"""Maximum values of one match field."""
 
 ADDED_AFTER, LIMIT, NEXT = "added_after", "limit", "next"
 ID, TYPE, VERSION, SPEC = "match[id]", "match[type]", "match[version]", "match[spec_version]"
 
 
 class Endpoint(StrEnum):
-    """What is filtered."""
+    """The endpoints that take query parameters."""
 
     MANIFEST = "manifest"
     OBJECTS = "objects"
@@ -71,7 +69,7 @@ class Endpoint(StrEnum):
 
 
 _PAGED = frozenset({ADDED_AFTER, LIMIT, NEXT, SPEC})
-KNOWN: dict[Endpoint, frozenset[str]] = {
+PARAMETERS: dict[Endpoint, frozenset[str]] = {
     Endpoint.MANIFEST: _PAGED | {ID, TYPE, VERSION},
     Endpoint.OBJECTS: _PAGED | {ID, TYPE, VERSION},
     Endpoint.OBJECT: _PAGED | {VERSION},
@@ -79,8 +77,8 @@ KNOWN: dict[Endpoint, frozenset[str]] = {
     Endpoint.DELETE: frozenset({VERSION, SPEC}),
 }
 """The parameters of each endpoint (TAXII 2.1 sections 5.3 to 5.8)."""
-INTEROP = frozenset({Endpoint.MANIFEST, Endpoint.OBJECTS, Endpoint.OBJECT})
-"""The endpoints that also take the filters of `interop.py`."""
+INTEROP_ENDPOINTS = frozenset({Endpoint.MANIFEST, Endpoint.OBJECTS, Endpoint.OBJECT})
+"""The endpoints that also take the optional match filters."""
 
 _SINGLE = frozenset({ADDED_AFTER, LIMIT, NEXT})
 _NUMBER = re.compile(r"0*([1-9][0-9]*)", re.ASCII)
@@ -90,102 +88,104 @@ _EARLIEST, _LATEST = micros("0001-01-01T00:00:00Z"), micros("9999-12-31T23:59:59
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A query as asked, before `next` moved it."""
+class ParsedQuery:
+    """The parameters of a page request; `next` is not applied yet."""
 
     query: Query
     next: str | None = None
     ignored: tuple[str, ...] = ()
-    """Match fields that were left out; safe to show in a header."""
+    """Match fields that were ignored; safe in a header."""
 
 
 @dataclass(frozen=True, slots=True)
-class Doomed:
-    """Which versions of an object are to be deleted."""
+class DeleteQuery:
+    """Which versions of an object to delete."""
 
     keywords: frozenset[VersionKeyword] | None
-    """None, and no `versions`: all."""
+    """None, and no `versions`: all versions."""
     versions: frozenset[int]
     specs: frozenset[str]
 
 
-def asked(
+def parse_query(
     pairs: Iterable[tuple[str, str]],
     endpoint: Endpoint,
     page_size: int,
     page_cap: int,
     interop_filters: bool = True,
-) -> Asked:
-    """What a reader asks of an endpoint, from the query string's names and values in order.
+) -> ParsedQuery:
+    """Parse the query string of an endpoint, given as its names and values in order.
 
     Raises Malformed, naming the parameter.
     """
-    own = KNOWN[endpoint]
-    if interop_filters and endpoint in INTEROP:
-        own |= NAMES.keys()
-    given, ignored = _given(pairs, own)
-    keywords, versions = _versions(given.get(VERSION))
+    supported = PARAMETERS[endpoint]
+    if interop_filters and endpoint in INTEROP_ENDPOINTS:
+        supported |= INTEROP_PARAMETERS.keys()
+    given, ignored = _split_supported(pairs, supported)
+    keywords, versions = _parse_versions(given.get(VERSION))
     if endpoint is Endpoint.VERSIONS:
         keywords = frozenset({VersionKeyword.ALL})
     query = Query(
-        limit=min(_limit(given[LIMIT]) if LIMIT in given else page_size, page_cap),
-        added_after=_added_after(given[ADDED_AFTER]) if ADDED_AFTER in given else None,
+        limit=min(_parse_limit(given[LIMIT]) if LIMIT in given else page_size, page_cap),
+        added_after=_parse_added_after(given[ADDED_AFTER]) if ADDED_AFTER in given else None,
         ids=_values(ID, given.get(ID)),
         types=_values(TYPE, given.get(TYPE)),
         specs=_values(SPEC, given.get(SPEC)),
         keywords=frozenset({VersionKeyword.LAST}) if keywords is None else keywords,
         versions=versions,
-        filters=understood(given, _divided),
+        filters=parse_match_filters(given, _split_values),
     )
-    return Asked(query, given.get(NEXT), ignored)
+    return ParsedQuery(query, given.get(NEXT), ignored)
 
 
-def doomed(pairs: Iterable[tuple[str, str]]) -> Doomed:
-    """Which versions a DELETE means.
+def parse_delete_query(pairs: Iterable[tuple[str, str]]) -> DeleteQuery:
+    """Parse the query string of a DELETE.
 
-    Raises Malformed, naming the parameter; also for a filter that is not known
-    here, since to ignore it would delete more than was meant.
+    Raises Malformed, naming the parameter; also for an unsupported filter, because ignoring it
+    would delete more than was meant.
     """
     pairs = list(pairs)
-    given, _ = _given(pairs, KNOWN[Endpoint.DELETE])
+    given, _ = _split_supported(pairs, PARAMETERS[Endpoint.DELETE])
     for name, _ in pairs:
         if name not in given and (_is_match(name) or name in _SINGLE):
-            raise Malformed(f"{_safe(name)}: not a filter of DELETE; nothing was deleted")
-    keywords, versions = _versions(given.get(VERSION))
-    return Doomed(keywords, versions, _values(SPEC, given.get(SPEC)))
+            raise Malformed(f"{_safe_name(name)}: not supported in DELETE; nothing was deleted")
+    keywords, versions = _parse_versions(given.get(VERSION))
+    return DeleteQuery(keywords, versions, _values(SPEC, given.get(SPEC)))
 
 
-def _given(
-    pairs: Iterable[tuple[str, str]], known: frozenset[str]
+def _split_supported(
+    pairs: Iterable[tuple[str, str]], supported: frozenset[str]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """An endpoint's own parameters by name, and the match fields that are not its own."""
+    """Supported parameters by name, and the match fields that are not supported."""
     seen: dict[str, str] = {}
     for name, value in pairs:
         if name in seen and (_is_match(name) or name in _SINGLE):
-            raise Malformed(f"{_safe(name)}: may be given only once; join values with commas")
+            raise Malformed(
+                f"{_safe_name(name)}: given more than once; join the values with commas"
+            )
         seen[name] = value
-    own = {name: value for name, value in seen.items() if name in known}
-    return own, tuple(_safe(name) for name in seen if _is_match(name) and name not in own)
+    given = {name: value for name, value in seen.items() if name in supported}
+    return given, tuple(_safe_name(name) for name in seen if _is_match(name) and name not in given)
 
 
 def _is_match(name: str) -> bool:
     return name.startswith("match[") and name.endswith("]")
 
 
-def _safe(name: str) -> str:
+def _safe_name(name: str) -> str:
     return name if name in _SINGLE or _FIELD_NAME.fullmatch(name) else "match[?]"
 
 
-def _limit(text: str) -> int:
+def _parse_limit(text: str) -> int:
     found = _NUMBER.fullmatch(text)
     if not found:
         raise Malformed("limit: must be a whole number greater than zero")
     return int(found[1][:_MAX_DIGITS])
 
 
-def _added_after(text: str) -> int:
+def _parse_added_after(text: str) -> int:
     try:
-        # An offset's plus sign that was not percent-encoded arrives as a blank.
+        # The plus sign of a UTC offset that was not percent-encoded arrives as a space.
         stamp = micros(text.replace(" ", "+"))
     except Malformed as error:
         raise Malformed(f"{ADDED_AFTER}: {error}") from error
@@ -193,42 +193,42 @@ def _added_after(text: str) -> int:
 
 
 def _values(name: str, text: str | None) -> frozenset[str]:
-    return frozenset(_listed(name, text)) if text is not None else frozenset()
+    return frozenset(_split_bare_values(name, text)) if text is not None else frozenset()
 
 
-def _listed(name: str, text: str) -> list[str]:
-    values = _divided(name, text)
+def _split_bare_values(name: str, text: str) -> list[str]:
+    values = _split_values(name, text)
     if any(c.isspace() for c in text):
-        raise Malformed(f"{name}: must be values joined by commas, without blanks")
+        raise Malformed(f"{name}: must be values joined by commas, without spaces")
     return values
 
 
-def _divided(name: str, text: str) -> list[str]:
-    """The values of a field, which may hold blanks."""
+def _split_values(name: str, text: str) -> list[str]:
+    """Split at commas; values may contain spaces."""
     values = text.split(",")
     if len(values) > MAX_VALUES:
-        raise Malformed(f"{name}: more than {MAX_VALUES} values; ask in several requests")
+        raise Malformed(f"{name}: more than {MAX_VALUES} values; send several requests")
     if not all(values):
         raise Malformed(f"{name}: must be values joined by commas, none of them empty")
     return values
 
 
-def _versions(text: str | None) -> tuple[frozenset[VersionKeyword] | None, frozenset[int]]:
-    """Keywords and exact instants; no keywords at all (None) if nothing was asked."""
+def _parse_versions(text: str | None) -> tuple[frozenset[VersionKeyword] | None, frozenset[int]]:
+    """Keywords and exact versions (µs since 1970 UTC); keywords are None without the parameter."""
     if text is None:
         return None, frozenset()
-    values = _listed(VERSION, text.replace(" ", "+"))
+    values = _split_bare_values(VERSION, text.replace(" ", "+"))
     words = [value for value in values if value in set(VersionKeyword)]
     if len(words) > len(set(words)):
-        raise Malformed(f"{VERSION}: names a keyword twice")
+        raise Malformed(f"{VERSION}: a keyword is given twice")
     if VersionKeyword.ALL in words and len(values) > 1:
-        raise Malformed(f"{VERSION}: all stands alone")
-    instants = frozenset(_instant(value) for value in values if value not in words)
+        raise Malformed(f"{VERSION}: all cannot be combined with other versions")
+    instants = frozenset(_parse_instant(value) for value in values if value not in words)
     return frozenset(VersionKeyword(word) for word in words), instants
 
 
-def _instant(text: str) -> int:
+def _parse_instant(text: str) -> int:
     try:
         return micros(text)
     except Malformed as error:
-        raise Malformed(f"{VERSION}: last, first, all or a timestamp; {error}") from error
+        raise Malformed(f"{VERSION}: must be last, first, all or a timestamp; {error}") from error

@@ -1,9 +1,9 @@
-"""How often an account may ask, and how it is told (draft-ietf-httpapi-ratelimit-headers).
+"""Request quota of each account, and the headers that report it.
 
-Each account has an allowance that fills evenly: whoever was quiet for a minute
-may ask as often as a minute allows at once, whoever asks steadily is never
-stopped for long.  Kept in memory, one number for each account; of several hub
-processes each counts for itself.
+The headers follow draft-ietf-httpapi-ratelimit-headers.  Each account has a token bucket that
+refills evenly: after a quiet minute it can send a minute's quota at once, and a steady client is
+never blocked for long.  Kept in memory, one number for each account; every hub process counts
+for itself.
 """
 
 import math
@@ -15,62 +15,62 @@ from dataclasses import dataclass
 from tocsin.admission.errors import TooManyRequests
 
 WINDOW = 60
-"""Seconds in which an empty allowance fills."""
-_NAME = '"account"'
+"""Seconds in which an empty bucket refills."""
+_POLICY_NAME = '"account"'
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What an account has left."""
+    """The remaining requests of an account."""
 
     quota: int
     """Requests in a window."""
     left: int
-    """Requests that it may make at once now."""
+    """Requests that can be sent at once now."""
     full_in: int
-    """Seconds until all of the quota is there again, if it asks nothing."""
+    """Seconds until the whole quota is available again, without further requests."""
 
     def headers(self) -> dict[str, str]:
-        """How a client is told."""
+        """The response headers."""
         return {
-            "RateLimit-Policy": f"{_NAME};q={self.quota};w={WINDOW}",
-            "RateLimit": f"{_NAME};r={self.left};t={self.full_in}",
+            "RateLimit-Policy": f"{_POLICY_NAME};q={self.quota};w={WINDOW}",
+            "RateLimit": f"{_POLICY_NAME};r={self.left};t={self.full_in}",
         }
 
 
-class Rates:
-    """What each account has left."""
+class RateLimiter:
+    """The token buckets of all accounts."""
 
     def __init__(self, quota: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """`quota` requests a minute for each account; 0: as many as it likes."""
+        """`quota` is requests per minute and account; 0: unlimited."""
         self._quota, self._clock = quota, clock
-        self._full: dict[str, float] = {}
+        self._full_at: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def take(self, account: str) -> None:
-        """Count one request of the account's.  Raises TooOften if it has none left."""
+        """Count one request of an account.  Raises TooManyRequests if none is left."""
         if not self._quota:
             return
-        each = WINDOW / self._quota
+        seconds_each = WINDOW / self._quota
         with self._lock:
             now = self._clock()
-            missing = max(self._full.get(account, now) - now, 0.0) + each
-            if missing <= WINDOW + each / 1000:  # a sum of many parts may miss by a hair
-                self._full[account] = now + missing
+            missing = max(self._full_at.get(account, now) - now, 0.0) + seconds_each
+            if missing <= WINDOW + seconds_each / 1000:  # tolerates the rounding of a long sum
+                self._full_at[account] = now + missing
                 return
         seconds = math.ceil(missing - WINDOW)
         raise TooManyRequests(
-            f"this account may ask {self._quota} times a minute; ask again in {seconds} s, "
-            "and for larger pages or with Prefer: wait instead of often",
+            f"more than {self._quota} requests a minute from this account; retry in {seconds} s, "
+            "and use larger pages or Prefer: wait instead of frequent requests",
             seconds,
         )
 
     def allowance(self, account: str) -> Allowance | None:
-        """What the account has left; None if nobody counts."""
+        """The remaining requests of an account; None if they are unlimited."""
         if not self._quota:
             return None
         with self._lock:
             now = self._clock()
-            missing = max(self._full.get(account, now) - now, 0.0)
+            missing = max(self._full_at.get(account, now) - now, 0.0)
         left = math.floor((WINDOW - missing) * self._quota / WINDOW + 0.001)
         return Allowance(self._quota, max(left, 0), math.ceil(missing))

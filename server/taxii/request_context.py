@@ -1,7 +1,7 @@
-"""One request on its way through the middleware: account, collection, start, allowance.
+"""State of one request: its id, account, collection, counts and rate limit.
 
-The one thing that is edited in place here, because Flask hands a request from
-function to function; it ends as one line in the log.
+The one object here that is edited in place, because Flask passes a request from function to
+function; it ends as one line in the log.
 """
 
 import secrets
@@ -13,51 +13,50 @@ from flask import g
 from tocsin.server.model import Account
 from tocsin.server.taxii.rate_limit import Allowance
 
-_SHOWN = 120
+_MAX_LOGGED = 120
 
 
 @dataclass(slots=True)
-class Visit:
-    """What is known so far about the request in hand."""
+class RequestContext:
+    """What is known so far about the current request."""
 
     id: str = field(default_factory=lambda: secrets.token_hex(8))
-    """For the log; also the error_id of what went wrong."""
+    """For the log, X-Request-Id and the error_id of a 500."""
     started: float = field(default_factory=time.monotonic)
     account: Account | None = None
     collection: str = ""
-    """The alias, else the id, of the collection once it was found."""
+    """The collection's alias, else its id; empty until it is found."""
     objects: int | None = None
-    """Entries on the page, objects in the envelope, versions deleted."""
-
+    """Entries of the page, objects of the envelope, or versions deleted."""
     allowance: Allowance | None = None
-    """What the account has left of its requests, if they are counted."""
+    """The account's remaining requests; None without a rate limit."""
 
     @property
-    def guest(self) -> Account:
-        """The account that was authenticated; there is one behind every guarded path."""
+    def authenticated(self) -> Account:
+        """The authenticated account; only public discovery is served without one."""
         if self.account is None:
-            raise RuntimeError("a guarded path was reached without authentication")
+            raise RuntimeError("a protected endpoint was reached without authentication")
         return self.account
 
     @property
     def milliseconds(self) -> float:
-        """Since the request came in."""
+        """Since the request arrived."""
         return (time.monotonic() - self.started) * 1000
 
 
-def visit() -> Visit:
-    """The request in hand."""
-    if "visit" not in g:
-        g.visit = Visit()
-    found: Visit = g.visit
-    return found
+def request_context() -> RequestContext:
+    """The context of the current request."""
+    if "tocsin_context" not in g:
+        g.tocsin_context = RequestContext()
+    context: RequestContext = g.tocsin_context
+    return context
 
 
-def plain(text: str) -> str:
-    """Text of a stranger's, fit for one line of the log.
+def sanitise_log_text(text: str) -> str:
+    """Text from a client, cut and reduced to printable ASCII, safe within one line of the log.
 
-    >>> plain("/hub/\\nINFO all well")
+    >>> sanitise_log_text("/hub/\\nINFO all well")
     '/hub/?INFO?all?well'
     """
-    kept = "".join(c if "!" <= c <= "~" else "?" for c in text[:_SHOWN])
-    return kept + ("..." if len(text) > _SHOWN else "")
+    safe = "".join(c if "!" <= c <= "~" else "?" for c in text[:_MAX_LOGGED])
+    return safe + ("..." if len(text) > _MAX_LOGGED else "")

@@ -29,8 +29,8 @@ from support.hub import (
 from support.hub import (
     CLEAR,
     GREEN,
+    HUB_SECRETS,
     MT,
-    SEAL,
     HubInProcess,
     default_admission,
     indicator,
@@ -233,8 +233,8 @@ def bare(hub, *rules):
     admission = AdmissionConfig(
         replace(default_admission().policy, rules=rules), default_admission().warninglists
     )
-    hub.services = build_services(hub.store, SEAL, HubSettings(), admission)
-    hub.client = create_app(hub.services, SEAL, HubSettings()).test_client()
+    hub.services = build_services(hub.store, HUB_SECRETS, HubSettings(), admission)
+    hub.client = create_app(hub.services, HUB_SECRETS, HubSettings()).test_client()
     return hub
 
 

@@ -159,7 +159,7 @@ class TestTls:
             time.sleep(0.05)
         (tmp_path / "hub.pem").write_text("broken")
         hub.process.send_signal(signal.SIGHUP)
-        while "the certificate stays as it was: tls_certificate" not in hub.told():
+        while "the previous one stays in use: tls_certificate" not in hub.told():
             assert time.monotonic() < deadline, hub.told()
             time.sleep(0.05)
         assert ssl.get_server_certificate(place, ca_certs=tmp_path / "ca.pem") != before

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from support.hub import SEAL, HubInProcess, default_admission
+from support.hub import HUB_SECRETS, HubInProcess, default_admission
 
 from tocsin.config import HubSettings
 from tocsin.server.app import HubServices, build_services, create_app
@@ -67,8 +67,8 @@ def beside(store: Store, uri: str, kind: type[Store] = Store, late: int = 0) -> 
 def housed(hub: HubInProcess, store: Store) -> HubServices:
     """The hub goes on with other parts, over this store."""
     settings = HubSettings()
-    hub.services = build_services(store, SEAL, settings, default_admission(), hub.clock)
-    hub.client = create_app(hub.services, SEAL, settings).test_client()
+    hub.services = build_services(store, HUB_SECRETS, settings, default_admission(), hub.clock)
+    hub.client = create_app(hub.services, HUB_SECRETS, settings).test_client()
     return hub.services
 
 
@@ -99,7 +99,7 @@ def interrupted(
 def work_later(hub: HubInProcess, uri: str) -> None:
     """Another worker does what there is to do, when nobody waits any more for who died."""
     store = beside(hub.store, uri, late=LATER)
-    parts = build_services(store, SEAL, HubSettings(), default_admission(), hub.clock)
+    parts = build_services(store, HUB_SECRETS, HubSettings(), default_admission(), hub.clock)
     while parts.intake.work():
         pass
     store.close()

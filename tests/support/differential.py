@@ -115,7 +115,7 @@ class Pair:
         self.backend = MemoryBackend(filename=str(file), check_interval=3600)
         theirs = medallion_app(self.backend, PAGE)
         theirs.logger.disabled = True
-        ours = create_app(home.hub.services, home.hub.seal, settings)
+        ours = create_app(home.hub.services, home.hub.secrets, settings)
         self.apps = {"theirs": theirs, "ours": ours}
         self.keys = {"theirs": KEY, "ours": f"{slug}:{key}"}
         self.answers = 0

@@ -29,7 +29,7 @@ from tocsin.server.secrets import HubSecrets
 from tocsin.server.store import Store
 
 MT = "application/taxii+json;version=2.1"
-SEAL = HubSecrets(uuid.UUID(int=7), b"k" * 32)
+HUB_SECRETS = HubSecrets(uuid.UUID(int=7), b"k" * 32)
 
 Object = dict[str, Any]
 
@@ -56,9 +56,9 @@ class HubInProcess:
         settings = HubSettings()
         policy = parse_policy(f"{policy_text()}\n{self.more}")
         judging = replace(default_admission(), policy=policy) if self.more else default_admission()
-        self.services = build_services(self.store, SEAL, settings, judging, self.clock)
-        create_default_collections(self.store, self.services.publisher, SEAL)
-        self.client = create_app(self.services, SEAL, settings).test_client()
+        self.services = build_services(self.store, HUB_SECRETS, settings, judging, self.clock)
+        create_default_collections(self.store, self.services.publisher, HUB_SECRETS)
+        self.client = create_app(self.services, HUB_SECRETS, settings).test_client()
         for slug in ("acme", "north"):
             self.join(Partner(slug, f"{slug.title()} Corporation", terms=(f"{slug}.example",)))
 

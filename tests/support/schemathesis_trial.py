@@ -26,7 +26,7 @@ from schemathesis.core.failures import AcceptedNegativeData, Failure
 from schemathesis.engine import events, from_schema
 from schemathesis.engine.recorder import ScenarioRecorder
 from schemathesis.openapi.checks import RejectedPositiveData
-from support.hub import SEAL, HubInProcess, indicator
+from support.hub import HUB_SECRETS, HubInProcess, indicator
 from support.taxii_hub import basic
 
 from tocsin.config import HubSettings
@@ -73,7 +73,7 @@ def app_of(hub: HubInProcess, **chosen: Any) -> flask.Flask:
     stopping = threading.Event()
     stopping.set()
     settings = {"requests_per_minute": 0, "max_content_length": 64 * 1024} | chosen
-    return create_app(hub.services, SEAL, HubSettings(**settings), stopping)
+    return create_app(hub.services, HUB_SECRETS, HubSettings(**settings), stopping)
 
 
 @contextmanager

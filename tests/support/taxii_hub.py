@@ -30,9 +30,9 @@ from tocsin.server.model import (
     VersionKeyword,
 )
 from tocsin.server.taxii import blueprint, register
-from tocsin.server.taxii.long_poll import Vigil
+from tocsin.server.taxii.long_poll import LongPolls
 from tocsin.server.taxii.protocols import TaxiiServices, TaxiiSettings
-from tocsin.server.taxii.rate_limit import Rates
+from tocsin.server.taxii.rate_limit import RateLimiter
 
 MT = "application/taxii+json;version=2.1"
 EPOCH = micros("2024-01-01T00:00:00Z")
@@ -58,7 +58,7 @@ class People:
         self.by_digest[auth.hash_secret(f"{account.name}-key")] = account
         return account
 
-    def account_of(self, digest: str) -> Account | None:
+    def find_account_by_credential(self, digest: str) -> Account | None:
         self.asked += 1
         return self.by_digest.get(digest)
 
@@ -224,7 +224,7 @@ class Taxii:
     def __init__(
         self,
         quota: int = 0,
-        vigil: Vigil | None = None,
+        long_polls: LongPolls | None = None,
         feeds: Feeds | None = None,
         **settings,
     ) -> None:
@@ -233,19 +233,19 @@ class Taxii:
         self.statuses = Statuses()
         self.intake = Intake(self.feeds, self.statuses)
         self.settings = TaxiiSettings(
-            "Tocsin", **{"cursor_key": b"k" * 32, "contact": "ops@hub.example"} | settings
+            "Tocsin", **{"page_token_key": b"k" * 32, "contact": "ops@hub.example"} | settings
         )
         self.acme = self.account("acme-robot", "acme", {GREEN, SCRATCH}, {INBOX, SCRATCH})
         self.blind = self.account("blind", "blindfold", set(), set())
         self.operator = self.people.add(Account("operator", "", operator=True))
-        self.vigil = vigil or Vigil()
-        limits = (self.vigil, Rates(quota))
+        self.long_polls = long_polls or LongPolls()
+        limits = (self.long_polls, RateLimiter(quota))
         hub = TaxiiServices(
             self.settings, self.feeds, self.people, self.intake, self.statuses, *limits
         )
         self.app = flask.Flask("hub")
         self.app.register_blueprint(blueprint(hub))
-        register(self.app, hub, besides=("/console/",))
+        register(self.app, hub, other_paths=("/console/",))
         self.client: FlaskClient = self.app.test_client()
 
     def account(self, name: str, partner: str, reads: set, writes: set) -> Account:

@@ -95,7 +95,7 @@ def take_over(hub: Runtime, sources: Sequence[Source], wish: Wish) -> list[Answe
     Raises NotFound if there is nothing of what is wished for, Conflict if a collection's id
     belongs to an inbox or a feed here.
     """
-    named = zip(sources, _ids(sources, hub.seal), strict=True)
+    named = zip(sources, _ids(sources, hub.secrets), strict=True)
     wanted = [(source, id) for source, id in named if _wished(source, wish)]
     if not wanted:
         known = ", ".join(sorted({f"{each.root}: {each.title or each.id}" for each in sources}))

@@ -9,7 +9,7 @@ from support.hub import (
     AMBER,
     CLEAR,
     GREEN,
-    SEAL,
+    HUB_SECRETS,
     HubInProcess,
     details,
     indicator,
@@ -36,9 +36,9 @@ def hub(store: Store) -> HubInProcess:
     made = HubInProcess(store)
     policy = parse_policy(policy_text() + '\n[rules.marking]\nacs_scopes = ["USA.USG"]\n')
     made.services = build_services(
-        store, SEAL, HubSettings(), AdmissionConfig(policy, warning_lists())
+        store, HUB_SECRETS, HubSettings(), AdmissionConfig(policy, warning_lists())
     )
-    made.client = create_app(made.services, SEAL, HubSettings()).test_client()
+    made.client = create_app(made.services, HUB_SECRETS, HubSettings()).test_client()
     return made
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 from support.crash import Died, Interrupted
-from support.hub import SEAL, HubInProcess, default_admission
+from support.hub import HUB_SECRETS, HubInProcess, default_admission
 
 from tocsin.admission.errors import Conflict
 from tocsin.admission.model import Consent
@@ -48,8 +48,8 @@ def mortal(hub, engine_uri):
     store.left = 1
     yield Runtime(
         HubSettings(),
-        SEAL,
-        build_services(store, SEAL, HubSettings(), default_admission()),
+        HUB_SECRETS,
+        build_services(store, HUB_SECRETS, HubSettings(), default_admission()),
         default_admission().policy,
     )
     store.close()
@@ -74,7 +74,7 @@ def test_whenever_it_dies(hub, mortal, act, within):
 
 
 def test_a_partner_whose_account_is_taken_is_not_there_without_one(hub):
-    opened = Runtime(HubSettings(), SEAL, hub.services, default_admission().policy)
+    opened = Runtime(HubSettings(), HUB_SECRETS, hub.services, default_admission().policy)
     with pytest.raises(Conflict):
         add_partner(opened, Partner("operator", "Operators Limited"), [], [])
     assert hub.store.accounts.find_partner("operator") is None
@@ -83,7 +83,7 @@ def test_a_partner_whose_account_is_taken_is_not_there_without_one(hub):
 def test_two_changes_at_once_undo_nothing_of_each_other(hub, mortal):
     """Who withdrew a consent need not look whether it stayed so."""
     store = mortal.services.store
-    opened = Runtime(HubSettings(), SEAL, hub.services, default_admission().policy)
+    opened = Runtime(HubSettings(), HUB_SECRETS, hub.services, default_admission().policy)
     change(opened)
     store.within = True
     store.happens = lambda: change_partner(opened, "acme", PartnerChange({"consent": Consent.NONE}))

@@ -43,7 +43,7 @@ def test_an_address_that_cannot_be_listened_at_is_named(alone, host):
     last = said.splitlines()[-1]
     assert code == 2
     assert last.startswith(f"tocsin-hub: cannot listen at {host}:{port}: ")
-    assert last.endswith("; name another --port or --host") and "cheroot" not in last
+    assert last.endswith("; choose another --port or --host") and "cheroot" not in last
 
 
 def test_a_time_without_hours_is_told_what_one_looks_like(alone):

@@ -189,7 +189,7 @@ def moved(hub, tmp_path):
     home.take(file, collections={COLLECTION})
     slug = f"acme-{uuid.uuid4().hex[:6]}"
     added = add_partner(hub, Partner(slug, "ACME"), [COLLECTION], [])
-    with serve_app(create_app(hub.services, hub.seal, hub.settings)) as origin:
+    with serve_app(create_app(hub.services, hub.secrets, hub.settings)) as origin:
         yield origin, f"{slug}:{added['key']}"
 
 

@@ -97,7 +97,7 @@ class TestWhileItWaits:
             assert verdicts(hub, revoked(held)) == ["duplicate"]
         assert hub.store.reviews.list_waiting() == []
         told = hub.ask(f"status/{status['id']}/").json
-        assert details(told)[0]["message"] == "not taken: was revoked while it waited"
+        assert details(told)[0]["message"] == "refused: was revoked while it waited"
         assert told["status"] == "complete"
 
     def test_nor_if_the_revocation_itself_cannot_be_taken(self, hub, held):

@@ -79,11 +79,11 @@ class TestPeople:
         store.accounts.add_account(self.BOT)
         for digest in ("2" * 64, "1" * 64):
             store.accounts.add_key("acme-bot", digest)
-        assert store.accounts.account_of("1" * 64) == self.BOT
+        assert store.accounts.find_account_by_credential("1" * 64) == self.BOT
         assert store.accounts.list_keys("acme-bot") == ["1" * 64, "2" * 64]
         store.accounts.revoke_key("1" * 64)
-        assert store.accounts.account_of("1" * 64) is None
-        assert store.accounts.account_of("2" * 64) == self.BOT
+        assert store.accounts.find_account_by_credential("1" * 64) is None
+        assert store.accounts.find_account_by_credential("2" * 64) == self.BOT
 
     def test_a_key_needs_an_account_of_its_own(self, store):
         with pytest.raises(NotFound):

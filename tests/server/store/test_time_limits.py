@@ -50,7 +50,7 @@ def test_the_database_is_told_how_long_each_read_of_a_poll_may_take(engine_uri):
         store.feeds.add(Collection(id, "timely", CollectionKind.FEED, "A feed"))
         Feed(store, id).publish(posting(1))
         limits.told.clear()
-        store.accounts.account_of("nobody")
+        store.accounts.find_account_by_credential("nobody")
         store.feeds.collections()
         store.feeds.page(id, Query())
         store.submissions.find("none")

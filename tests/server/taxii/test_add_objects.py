@@ -53,7 +53,7 @@ def test_12_7_one_bad_object_does_not_sink_the_others(taxii):
 
 def test_11_5_objects_arrive_octet_for_octet():
     body = b'{"type": "x-acme",  "id":"x-acme--1", "n":1e400, "big":123456789012345678901}'
-    assert resources.envelope(b'{"objects":[' + body + b" , 5]}") == [body, b"5"]
+    assert resources.parse_envelope(b'{"objects":[' + body + b" , 5]}") == [body, b"5"]
 
 
 def test_the_intake_is_given_the_body_as_received(taxii):
@@ -126,20 +126,20 @@ def test_12_5_a_bundle_is_told_what_to_do(taxii):
 
 
 def test_12_12_objects_are_counted():
-    assert len(resources.envelope(b'{"objects":[{"a":1},{"a":2}]}', 2)) == 2
+    assert len(resources.parse_envelope(b'{"objects":[{"a":1},{"a":2}]}', 2)) == 2
     with pytest.raises(Unprocessable, match="more than 2 objects"):
-        resources.envelope(b'{"objects":[{"a":1},{"a":2},{"a":3}]}', 2)
+        resources.parse_envelope(b'{"objects":[{"a":1},{"a":2},{"a":3}]}', 2)
 
 
 def test_12_12_a_million_scraps_are_refused_before_they_are_taken_apart():
     with pytest.raises(Unprocessable, match="more values"):
-        resources.envelope(b'{"objects":[' + b"0," * 1_000_000 + b"0]}")
+        resources.parse_envelope(b'{"objects":[' + b"0," * 1_000_000 + b"0]}")
 
 
 @pytest.mark.parametrize("depth", [20_000, 1_000_000])  # less is for admission to refuse
 def test_12_12_depth_is_answered_not_suffered(depth):
     with pytest.raises(Malformed, match="deeply"):
-        resources.envelope(b'{"objects":[' + b'{"a":' * depth + b"1" + b"}" * depth + b"]}")
+        resources.parse_envelope(b'{"objects":[' + b'{"a":' * depth + b"1" + b"}" * depth + b"]}")
 
 
 SURPLUS = [(-1, 202), (0, 202), (1, 413)]

@@ -155,7 +155,7 @@ def test_what_is_gone_is_not_found_even_with_any_tag_welcome(taxii):
 def test_a_tag_tells_nothing_without_the_hubs_key():
     tags = set()
     for key in (b"k" * 32, b"l" * 32):
-        taxii = Taxii(cursor_key=key)
+        taxii = Taxii(page_token_key=key)
         taxii.feeds.add(GREEN.id, indicator())
         tags.add(tag(taxii, "green/objects/"))
     assert len(tags) == 2

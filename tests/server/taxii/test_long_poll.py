@@ -16,7 +16,7 @@ from support.taxii_hub import (
 
 from tocsin.server.model import FeedHead
 from tocsin.server.taxii import long_poll
-from tocsin.server.taxii.long_poll import Vigil
+from tocsin.server.taxii.long_poll import LongPolls
 
 APPLIED = "Preference-Applied"
 NEWER = f"green/objects/?added_after={stamp(1)}"
@@ -32,7 +32,7 @@ def stopping():
 
 @pytest.fixture
 def taxii(stopping):
-    taxii = Taxii(vigil=Vigil(places=3, each=2, stopping=stopping))
+    taxii = Taxii(long_polls=LongPolls(total=3, per_account=2, stopping=stopping))
     taxii.account("north-robot", "north", {GREEN}, set())
     taxii.feeds.add(GREEN.id, indicator(1))
     return taxii
@@ -54,7 +54,7 @@ def wait(taxii, path=NEWER, seconds=20, **more):
 
 def until_waiting(taxii, number=1):
     """Until so many wait, or a bound is reached."""
-    while taxii.vigil.waiting < number:
+    while taxii.long_polls.waiting < number:
         time.sleep(0.01)
 
 
@@ -131,7 +131,7 @@ def test_all_who_wait_look_together(taxii, pool):
     until_waiting(taxii, 3)
     before = taxii.feeds.heads
     assert [each.result()[0].status_code for each in waits] == [200] * 3
-    assert taxii.feeds.heads - before <= 2 / long_poll.INTERVAL + 2
+    assert taxii.feeds.heads - before <= 2 / long_poll.CHECK_INTERVAL + 2
 
 
 class TestBounds:
@@ -155,14 +155,14 @@ class TestBounds:
 
     def test_a_place_is_given_back(self, taxii):
         assert APPLIED in wait(taxii, seconds=1)[0].headers
-        assert taxii.vigil.waiting == 0
+        assert taxii.long_polls.waiting == 0
 
     def test_a_place_is_given_back_after_an_error_too(self, taxii, pool):
         answer = pool.submit(wait, taxii)
         until_waiting(taxii)
         taxii.feeds.last = None
         assert answer.result()[0].status_code == 500
-        assert taxii.vigil.waiting == 0
+        assert taxii.long_polls.waiting == 0
 
     def test_a_hub_that_stops_answers_at_once(self, taxii, pool, stopping):
         answer = pool.submit(wait, taxii)
@@ -204,11 +204,13 @@ class TestBounds:
     ],
 )
 def test_the_wish_is_read_as_rfc_7240_has_it(headers, seconds):
-    assert long_poll.asked(headers) == seconds
+    assert long_poll.parse_prefer_wait(headers) == seconds
 
 
 def test_a_head_that_was_read_before_is_no_news(stopping):
-    vigil, heads = Vigil(stopping=stopping), iter([FeedHead(1, 1, 1), FeedHead(2, 2, 2)])
+    polls, heads = LongPolls(stopping=stopping), iter([FeedHead(1, 1, 1), FeedHead(2, 2, 2)])
     soon = time.monotonic() + 0.3
-    assert not vigil.moved("feed", FeedHead(2, 2, 2), soon, lambda feed: next(heads))
-    assert not vigil.moved("feed", FeedHead(2, 2, 2), soon + 0.3, lambda feed: next(heads))
+    assert not polls.wait_for_change("feed", FeedHead(2, 2, 2), soon, lambda feed: next(heads))
+    assert not polls.wait_for_change(
+        "feed", FeedHead(2, 2, 2), soon + 0.3, lambda feed: next(heads)
+    )

@@ -4,7 +4,7 @@ import pytest
 from support.hub import (
     AMBER,
     GREEN_1,
-    SEAL,
+    HUB_SECRETS,
     HubInProcess,
     indicator,
     sdo,
@@ -13,7 +13,7 @@ from support.hub import (
 from tocsin.config import HubSettings
 from tocsin.server.app import create_app
 from tocsin.server.taxii import query as filters
-from tocsin.server.taxii.query import MAX_FILTERS, NAMES, Endpoint
+from tocsin.server.taxii.query import INTEROP_PARAMETERS, MAX_FILTERS, Endpoint
 
 WHITE_1 = "marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9"
 STRICT = "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003"
@@ -130,8 +130,14 @@ def test_a_field_is_given_once(hub):
 
 
 def test_the_number_of_filters_is_bounded(hub):
-    several = dict.fromkeys(sorted(set(NAMES) - {"match[tlp]", "match[revoked]"})[:8], "1")
-    asked = [(name, "1") for name in NAMES if NAMES[name].isupper() or NAMES[name].endswith("s")]
+    several = dict.fromkeys(
+        sorted(set(INTEROP_PARAMETERS) - {"match[tlp]", "match[revoked]"})[:8], "1"
+    )
+    asked = [
+        (name, "1")
+        for name in INTEROP_PARAMETERS
+        if INTEROP_PARAMETERS[name].isupper() or INTEROP_PARAMETERS[name].endswith("s")
+    ]
     path = "collections/scratch/objects/"
     assert len(several) < MAX_FILTERS < len(asked)
     assert hub.ask(path, query_string=dict(asked[:MAX_FILTERS])).status_code == 200
@@ -181,7 +187,7 @@ def test_where_they_are_not_taken_they_are_ignored_and_told(hub, path):
 def replace_client(hub, settings):
     other = object.__new__(HubInProcess)
     other.store, other.services = hub.store, hub.services
-    other.client = create_app(hub.services, SEAL, settings).test_client()
+    other.client = create_app(hub.services, HUB_SECRETS, settings).test_client()
     return other
 
 
@@ -193,9 +199,9 @@ def test_a_deletion_by_them_is_refused(hub):
 
 @pytest.mark.parametrize("endpoint", [Endpoint.OBJECTS, Endpoint.MANIFEST, Endpoint.OBJECT])
 def test_every_field_is_known_where_objects_are_filtered(endpoint):
-    for name in NAMES:
+    for name in INTEROP_PARAMETERS:
         value = {"match[tlp]": "red", "match[revoked]": "true"}.get(name, "1")
         if name.startswith(("match[modified", "match[valid")):
             value = "2026-01-01T00:00:00Z"
-        asked = filters.asked([(name, value)], endpoint, 1, 1)
+        asked = filters.parse_query([(name, value)], endpoint, 1, 1)
         assert (len(asked.query.filters), asked.ignored) == (1, ())

@@ -96,9 +96,9 @@ class TestTheDocument:
         for name in (query.ID, query.TYPE, query.SPEC, query.VERSION):
             (listed,) = (each for each in parameters.values() if each["name"] == name)
             assert listed["schema"]["maxItems"] == query.MAX_VALUES
-        assert f"at most {long_poll.LONGEST} " in parameters["Prefer"]["description"]
+        assert f"at most {long_poll.MAX_WAIT} " in parameters["Prefer"]["description"]
         assert headers["Content-Encoding"]["schema"]["enum"] == list(content.CODINGS)
-        assert headers["Accept-Encoding"]["example"] == content.TAKEN
+        assert headers["Accept-Encoding"]["example"] == content.ACCEPTED_CODING
         details = DOCUMENT["components"]["schemas"]["StatusDetails"]["properties"]
         assert set(details["x_tocsin_verdict"]["enum"]) == {*Verdict, "pending"} - {"open"}
 
@@ -147,7 +147,7 @@ class TestTheDocument:
     )
     def test_an_endpoint_has_the_query_parameters_that_the_hub_reads(self, id, endpoint):
         described = [resolve(each) for each in OPERATIONS[id][2]["parameters"]]
-        assert {each["name"] for each in described if each["in"] == "query"} == query.KNOWN[
+        assert {each["name"] for each in described if each["in"] == "query"} == query.PARAMETERS[
             endpoint
         ]
 

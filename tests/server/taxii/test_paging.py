@@ -108,7 +108,7 @@ def test_17_7_a_cursor_cut_or_lengthened_is_refused(taxii, change):
 
 
 def test_17_7_a_cursor_of_a_hub_with_another_key_is_refused(taxii):
-    other = Taxii(feeds=taxii.feeds, cursor_key=b"other" * 8)
+    other = Taxii(feeds=taxii.feeds, page_token_key=b"other" * 8)
     next = objects(other, "?limit=2").json["next"]
     assert objects(taxii, f"?next={next}").status_code == 400
 

@@ -209,11 +209,11 @@ def test_16_8_match_fields_left_out_are_told(taxii, tail, query, told):
 @pytest.mark.parametrize("endpoint", list(Endpoint))
 def test_16_22_each_endpoint_has_its_own_parameters(endpoint):
     numbers = {"manifest": 7, "objects": 7, "object": 5, "versions": 4, "delete": 2}
-    assert len(filters.KNOWN[endpoint]) == numbers[endpoint]
+    assert len(filters.PARAMETERS[endpoint]) == numbers[endpoint]
 
 
 def test_16_23_the_number_of_values_is_capped():
     pairs = [("match[id]", ",".join(map(str, range(filters.MAX_VALUES))))]
-    assert len(filters.asked(pairs, Endpoint.OBJECTS, 1, 1).query.ids) == filters.MAX_VALUES
+    assert len(filters.parse_query(pairs, Endpoint.OBJECTS, 1, 1).query.ids) == filters.MAX_VALUES
     with pytest.raises(Malformed, match="several requests"):
-        filters.asked([("match[id]", pairs[0][1] + ",x")], Endpoint.OBJECTS, 1, 1)
+        filters.parse_query([("match[id]", pairs[0][1] + ",x")], Endpoint.OBJECTS, 1, 1)

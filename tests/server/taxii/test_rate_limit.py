@@ -5,7 +5,7 @@ from support.hub import HubInProcess
 from support.taxii_hub import GREEN, MT, Taxii
 
 from tocsin.admission.errors import TooManyRequests
-from tocsin.server.taxii.rate_limit import Rates
+from tocsin.server.taxii.rate_limit import RateLimiter
 
 
 @pytest.fixture
@@ -96,12 +96,12 @@ class TestTheAllowance:
 
     @pytest.mark.parametrize("quota", [1, 3, 7, 600, 1_000])
     def test_a_quiet_account_may_use_all_of_it_at_once(self, clock, quota):
-        rates = Rates(quota, clock)
+        rates = RateLimiter(quota, clock)
         assert self.taken(rates, quota + 5) == quota
         assert rates.allowance("a").left == 0
 
     def test_it_fills_evenly(self, clock):
-        rates = Rates(6, clock)
+        rates = RateLimiter(6, clock)
         assert self.taken(rates, 9) == 6
         clock.now += 10
         assert self.taken(rates, 9) == 1
@@ -109,13 +109,13 @@ class TestTheAllowance:
         assert self.taken(rates, 9) == 3
 
     def test_it_never_holds_more_than_the_quota(self, clock):
-        rates = Rates(6, clock)
+        rates = RateLimiter(6, clock)
         rates.take("a")
         clock.now += 86_400
         assert (rates.allowance("a").left, self.taken(rates, 9)) == (6, 6)
 
     def test_whoever_comes_back_when_told_is_let_in(self, clock):
-        rates = Rates(7, clock)
+        rates = RateLimiter(7, clock)
         assert self.taken(rates, 7) == 7
         for _ in range(20):
             with pytest.raises(TooManyRequests) as refused:
@@ -124,7 +124,7 @@ class TestTheAllowance:
             rates.take("a")
 
     def test_a_refused_request_costs_nothing(self, clock):
-        rates = Rates(6, clock)
+        rates = RateLimiter(6, clock)
         self.taken(rates, 500)
         clock.now += 10
         assert self.taken(rates, 2) == 1

@@ -57,11 +57,11 @@ def test_7_2_the_api_root_tells_versions_and_length(taxii):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"max_content_length": 0}, {"page_size": 0}, {"page_cap": -1}, {"cursor_key": b"short"}],
+    [{"max_content_length": 0}, {"page_size": 0}, {"page_cap": -1}, {"page_token_key": b"short"}],
 )
 def test_7_4_limits_that_cannot_be_kept_stop_the_start(wrong):
     with pytest.raises(ValueError, match="greater than zero|octets"):
-        TaxiiSettings(**({"title": "t", "cursor_key": b"k" * 32} | wrong))
+        TaxiiSettings(**({"title": "t", "page_token_key": b"k" * 32} | wrong))
 
 
 def test_9_1_without_collections_the_key_is_left_out(taxii):
@@ -135,14 +135,14 @@ def test_8_3_what_nobody_looked_at_yet_is_pending_and_unsettled(taxii):
 
 def test_8_3_records_that_are_not_there_yet_count_as_pending(taxii):
     sent = taxii.statuses.add(taxii.acme, INBOX, [Record(0, "pending"), Record(1, "pending")])
-    told = resources.status(sent, [])
+    told = resources.format_status(sent, [])
     assert (told["total_count"], told["pending_count"], told["status"]) == (2, 2, "pending")
     assert "pendings" not in told
 
 
 def test_8_4_a_status_is_not_complete_before_its_submission_is(taxii):
     sent = taxii.statuses.add(taxii.acme, INBOX, [Record(0, "pending")])
-    assert resources.status(sent, [SETTLED[0]])["status"] == "pending"
+    assert resources.format_status(sent, [SETTLED[0]])["status"] == "pending"
 
 
 def test_8_5_lists_are_left_out_when_empty(taxii):
@@ -165,7 +165,7 @@ def test_8_6_an_object_without_an_id_goes_by_its_place(taxii):
     entry = follow(taxii, *SETTLED)["failures"][0]
     assert entry["id"] == "record--00000000-0000-4000-8000-000000000003"
     assert STIX_ID.fullmatch(entry["id"])
-    assert entry["message"] == "not taken: it has no id"
+    assert entry["message"] == "refused: it has no id"
 
 
 @pytest.mark.parametrize(
