@@ -10,7 +10,12 @@ from tocsin.admission.errors import ShareError
 from tocsin.admission.timestamps import micros
 from tocsin.config.command_line import ParsedValue, format_examples
 from tocsin.server.cli.command import CommandResult, print_notice, with_hub
-from tocsin.server.integrations.medallion.importer import NOTICE, Wish, medallion, take_over
+from tocsin.server.integrations.medallion.importer import (
+    NOTICE,
+    ImportOptions,
+    import_collections,
+    open_source,
+)
 from tocsin.server.runtime import Runtime
 
 _CURSOR = ParsedValue("ADDED_AFTER", micros, (ShareError,))
@@ -50,15 +55,15 @@ def _medallion(hub: Runtime, source: str, into: str, **options: Any) -> CommandR
 
     SOURCE is medallion's JSON data file, or the mongodb:// URI of its database.
     """
-    wish = Wish(
+    import_options = ImportOptions(
         roots=frozenset(options["root"]),
         collections=frozenset(options["collection"]),
         prefix=into,
         cursor=options["cursor"],
-        dry=options["dry_run"],
+        dry_run=options["dry_run"],
     )
-    with medallion(source) as sources:
-        imported = take_over(hub, sources, wish)
+    with open_source(source) as sources:
+        imported = import_collections(hub, sources, import_options)
     for line in NOTICE:
         print_notice(line)
     return imported

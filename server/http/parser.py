@@ -1,11 +1,11 @@
-"""How requests are read: HTTP/1.1 to the letter, in bounded memory, at no slow sender's mercy.
+"""HTTP/1.1 parser: strict, in bounded memory, with deadlines against slow senders.
 
-cheroot reads more kindly than RFC 9112 allows.  What two servers in a row could
-read differently is refused here, so that nobody hides a request in another
-one's body.  Whatever arrives slower than a trickle is too slow.  What is refused
-before there is a request is told as a TAXII error, like everything else.
+cheroot is more lenient than RFC 9112 allows.  A request that two servers in a row could read
+differently is refused here, so that nobody can smuggle a request inside the body of another.  A
+sender below a minimum rate is disconnected.  Errors before there is a request are TAXII errors,
+like all others.
 
-Who listens, and when a connection has a thread, is in `listening.py`.
+`server.py` owns the sockets and decides when a connection gets a thread.
 """
 
 from __future__ import annotations
@@ -31,47 +31,51 @@ from tocsin.server.taxii.content import MEDIA_TYPE
 log = logging.getLogger(__name__)
 
 NAME = "tocsin"
-PATIENCE = 20
+TIMEOUT = 20
 """Seconds for the head of a request, and as many again for its body."""
-PACE = 16 * 1024
-"""Octets that buy another second."""
+MIN_RATE = 16 * 1024
+"""Octets that extend a deadline by one second."""
 
 _CRLF = b"\r\n"
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*\r\n")
-_ONCE = frozenset((b"Authorization", b"Content-Length", b"Content-Type", b"Host"))
+_SINGLE_FIELDS = frozenset((b"Authorization", b"Content-Length", b"Content-Type", b"Host"))
 _LENGTH = re.compile(rb"[0-9]{1,18}")
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
-_LINE = 4096
-"""Octets of a line between chunks."""
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
+_MAX_LINE = 4096
+"""Maximum octets of a line between chunks."""
 _MAX_TRAILERS = 64
 
 
 class Connection(HTTPConnection):
-    """A connection that is read against the clock; `server` has a `timeout` and a `pace`."""
+    """A connection that is read with deadlines; `server` has a `timeout` and a `min_rate`."""
 
     lingering = False
-    """Whether the other side may still be sending what nobody will read."""
+    """True while the client may still be sending octets that will not be read."""
 
     def __init__(self, server: Any, sock: socket.socket, makefile: Callable[..., Any]) -> None:
-        def opened(sock: socket.socket, mode: str, size: int) -> Any:
-            return Reader(sock, size, server.pace) if "r" in mode else makefile(sock, mode, size)
+        def open_file(sock: socket.socket, mode: str, size: int) -> Any:
+            return (
+                DeadlineReader(sock, size, server.min_rate)
+                if "r" in mode
+                else makefile(sock, mode, size)
+            )
 
-        super().__init__(server, sock, opened)
+        super().__init__(server, sock, open_file)
         self.RequestHandlerClass = Request
 
-    def hurry(self) -> None:
-        """Starts the clock."""
-        self.rfile.paced.deadline = time.monotonic() + self.server.timeout
+    def set_deadline(self) -> None:
+        """Give the head, or the body, its time from now."""
+        self.rfile.deadline_socket.deadline = time.monotonic() + self.server.timeout
 
 
-class Paced(socket.SocketIO):
-    """A socket that is read until a deadline, which moves with what arrives."""
+class DeadlineSocket(socket.SocketIO):
+    """A socket that is read until a deadline, which every octet extends."""
 
     deadline = float("inf")
 
-    def __init__(self, sock: socket.socket, pace: float) -> None:
+    def __init__(self, sock: socket.socket, min_rate: float) -> None:
         super().__init__(sock, "r")
-        self._peer, self._pace = sock, pace
+        self._peer, self._min_rate = sock, min_rate
 
     def readinto(self, buffer: Any) -> int | None:
         """See `io.RawIOBase`.  Raises TimeoutError after the deadline."""
@@ -83,35 +87,35 @@ class Paced(socket.SocketIO):
             count = super().readinto(buffer)
         finally:
             self._peer.settimeout(usual)
-        self.deadline += (count or 0) / self._pace
+        self.deadline += (count or 0) / self._min_rate
         return count
 
 
-class Reader(StreamReader):
-    """cheroot's buffer over a paced socket."""
+class DeadlineReader(StreamReader):
+    """cheroot's buffer over a `DeadlineSocket`."""
 
     is_over = False
-    """Whether nobody will read what is left."""
+    """True if the rest will not be read."""
 
-    def __init__(self, sock: socket.socket, size: int, pace: float) -> None:
-        self.paced = Paced(sock, pace)
-        super(StreamReader, self).__init__(self.paced, size)
+    def __init__(self, sock: socket.socket, size: int, min_rate: float) -> None:
+        self.deadline_socket = DeadlineSocket(sock, min_rate)
+        super(StreamReader, self).__init__(self.deadline_socket, size)
         self.bytes_read = 0
         self._peer = sock
 
     def has_data(self) -> bool:
-        """See cheroot; knows also of octets that TLS has unpacked and nobody has read."""
+        """See cheroot; includes octets that TLS has decrypted and buffers."""
         if self.is_over:
             return False
-        unpacked = isinstance(self._peer, ssl.SSLSocket) and self._peer.pending()
-        return bool(unpacked or super().has_data())  # type: ignore[no-untyped-call]
+        decrypted = isinstance(self._peer, ssl.SSLSocket) and self._peer.pending()
+        return bool(decrypted or super().has_data())  # type: ignore[no-untyped-call]
 
 
-class Fields(HeaderReader):
-    """Header fields, none of which has two readings (RFC 9112 section 5)."""
+class StrictHeaderReader(HeaderReader):
+    """Header fields, read without ambiguity (RFC 9112 section 5)."""
 
     def __call__(self, rfile: Any, hdict: dict[bytes, bytes] | None = None) -> dict[bytes, bytes]:
-        """All of them up to the empty line.  Raises ValueError."""
+        """All fields up to the empty line.  Raises ValueError."""
         found = {} if hdict is None else hdict
         while (line := rfile.readline()) != _CRLF:
             field = _FIELD.fullmatch(line)
@@ -119,70 +123,69 @@ class Fields(HeaderReader):
                 raise ValueError("a header field is malformed, folded or cut off")
             name, value = field[1].title(), field[2]
             if b"_" in name:
-                continue  # in WSGI it would pass for the one with a hyphen
-            if name in found and name in _ONCE:
+                continue  # in WSGI it would collide with the name that has a hyphen
+            if name in found and name in _SINGLE_FIELDS:
                 raise ValueError(f"the header field {name.decode()} is given twice")
-            joint = b"; " if name == b"Cookie" else b", "
-            found[name] = joint.join((found[name], value)) if name in found else value
+            separator = b"; " if name == b"Cookie" else b", "
+            found[name] = separator.join((found[name], value)) if name in found else value
         return found
 
 
 class Request(HTTPRequest):
-    """A request whose head leaves no doubt where its body ends."""
+    """A request whose head says unambiguously where its body ends."""
 
-    header_reader = Fields()
+    header_reader = StrictHeaderReader()
 
     def parse_request(self) -> None:
-        """Reads the head, against the clock."""
-        self.conn.hurry()
+        """Read the head, before the deadline."""
+        self.conn.set_deadline()
         super().parse_request()
 
     def read_request_line(self) -> bool:
-        """Whether it is one."""
+        """See cheroot; True if the request line is valid."""
         try:
             return bool(super().read_request_line())  # type: ignore[no-untyped-call]
-        except ValueError:  # urllib's, about brackets in what would be a host
+        except ValueError:  # from urllib, about brackets in a host
             self.simple_response("400 Bad Request", "Malformed Request-URI")
             return False
 
     def read_request_headers(self) -> bool:
-        """Whether they can be gone by."""
+        """See cheroot; True if the header fields are valid."""
         if not super().read_request_headers():  # type: ignore[no-untyped-call]
             return False
-        fault = _framing(self.inheaders, self.request_protocol)
+        fault = _framing_fault(self.inheaders, self.request_protocol)
         if fault:
             self.simple_response("400 Bad Request", fault)
         return not fault
 
     def simple_response(self, status: str, msg: str = "") -> None:
-        """An answer to what is no request; afterwards the connection is closed."""
+        """Answer an invalid request; the connection is closed afterwards."""
         code = HTTPStatus(int(str(status)[:3]))
-        if code is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:  # cheroot's word for a long head
+        if code is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:  # cheroot's status for a long head
             code = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-        log.info("no request from %s: %d %s", self.conn.remote_addr, code, ascii(msg))
+        log.info("invalid request from %s: %d %s", self.conn.remote_addr, code, ascii(msg))
         self.close_connection = self.conn.lingering = True
         with_body = getattr(self, "method", b"") != b"HEAD"
         try:
-            self.conn.wfile.write(refusal(code, msg, with_body=with_body))
+            self.conn.wfile.write(format_error_response(code, msg, with_body=with_body))
         except OSError as error:
-            log.debug("nobody is there to be told: %s", error)
+            log.debug("the client has gone: %s", error)
 
 
-class Gateway(Gateway_10):
-    """Hands a request to the application.
+class WsgiGateway(Gateway_10):
+    """Passes a request to the application.
 
-    Closes the connection where the application says so: after a body that was
-    refused unread, what is left of it would otherwise be read as the next
-    request.
+    Closes the connection if the application says so: after a body that was refused unread, the
+    rest of it would otherwise be read as the next request.
     """
 
     def get_environ(self) -> dict[str, Any]:  # type: ignore[override]
-        """WSGI's environ (PEP 3333), with a body that comes piece by piece."""
-        told: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
-        self.req.conn.hurry()
+        """The WSGI environ (PEP 3333); a chunked body is read as it arrives."""
+        environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
+        self.req.conn.set_deadline()
         if self.req.chunked_read:
-            told["wsgi.input"] = Chunks(self.req.conn.rfile)
-        return told
+            environ["wsgi.input"] = ChunkedBody(self.req.conn.rfile)
+        return environ
 
     def start_response(
         self,
@@ -190,23 +193,23 @@ class Gateway(Gateway_10):
         headers: list[tuple[str, str]],
         exc_info: object = None,
     ) -> object:
-        """WSGI's start_response (PEP 3333)."""
+        """The WSGI start_response (PEP 3333)."""
         if ("Connection", "close") in headers:
             self.req.close_connection = self.req.conn.lingering = True
         return super().start_response(status, headers, exc_info)
 
 
-class Chunks(io.RawIOBase):
-    """A body in chunks (RFC 9112 section 7.1), of which no more is held than is asked for.
+class ChunkedBody(io.RawIOBase):
+    """A chunked body (RFC 9112 section 7.1), buffered no further than it is read.
 
-    Reading raises ValueError where the chunks are malformed and OSError where they
-    break off, and again whenever it is tried afterwards.
+    Reading raises ValueError for malformed chunks and OSError for an incomplete body, and so
+    does every later read.
     """
 
     def __init__(self, rfile: Any) -> None:
         self._rfile = rfile
         self._left: int | None = None
-        """Of the chunk in hand; None before the first and after the last."""
+        """Octets left of the current chunk; None before the first and after the last."""
         self._done = self._broken = False
 
     def readable(self) -> bool:
@@ -216,50 +219,50 @@ class Chunks(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """See `io.RawIOBase`."""
         if self._broken:
-            raise ValueError("the chunks were malformed before")
+            raise ValueError("the chunks were malformed")
         self._broken = True
-        count = self._piece(memoryview(buffer))
+        count = self._read_piece(memoryview(buffer))
         self._broken = False
         return count
 
-    def _piece(self, buffer: memoryview) -> int:
+    def _read_piece(self, buffer: memoryview) -> int:
         if not self._left and not self._done:
-            self._next()
+            self._next_chunk()
         size = min(len(buffer), self._left or 0)
         octets = self._rfile.read1(size) if size else b""
         if size and not octets:
-            raise OSError("the body broke off")
+            raise OSError("the body is incomplete")
         buffer[: len(octets)] = octets
         self._left = (self._left or 0) - len(octets)
         return len(octets)
 
-    def _next(self) -> None:
-        """To the next chunk, or past the end of the body."""
-        if self._left == 0 and self._line() != _CRLF:
+    def _next_chunk(self) -> None:
+        """Go to the next chunk, or past the end of the body."""
+        if self._left == 0 and self._read_line() != _CRLF:
             raise ValueError("a chunk is longer than it says")
-        size = _CHUNK.fullmatch(self._line())
+        size = _CHUNK_SIZE.fullmatch(self._read_line())
         if size is None:
             raise ValueError("a chunk without its size")
         self._left = int(size[1], 16)
         if not self._left:
             self._done = True
-            self._past_trailers()
+            self._skip_trailers()
 
-    def _past_trailers(self) -> None:
+    def _skip_trailers(self) -> None:
         for _ in range(_MAX_TRAILERS):
-            if self._line() == _CRLF:
+            if self._read_line() == _CRLF:
                 return
         raise ValueError("too many trailers")
 
-    def _line(self) -> bytes:
-        line: bytes = self._rfile.readline(_LINE)
+    def _read_line(self) -> bytes:
+        line: bytes = self._rfile.readline(_MAX_LINE)
         if not line.endswith(_CRLF):
             raise ValueError("a line between chunks is too long or cut off")
         return line
 
 
-def _framing(fields: dict[bytes, bytes], protocol: bytes) -> str:
-    """What makes it doubtful where the body ends (RFC 9112 section 6.3); empty: nothing."""
+def _framing_fault(fields: dict[bytes, bytes], protocol: bytes) -> str:
+    """Why the length of the body is ambiguous (RFC 9112 section 6.3); empty if it is not."""
     length, coding = fields.get(b"Content-Length"), fields.get(b"Transfer-Encoding")
     if length is not None and not _LENGTH.fullmatch(length):
         return "Content-Length must be digits"
@@ -272,9 +275,9 @@ def _framing(fields: dict[bytes, bytes], protocol: bytes) -> str:
     return ""
 
 
-def refusal(code: HTTPStatus, why: str, *, with_body: bool = True) -> bytes:
-    """A whole answer, with a TAXII error in it."""
-    octets = resources.encode(resources.format_error(code, why))
+def format_error_response(code: HTTPStatus, description: str, *, with_body: bool = True) -> bytes:
+    """A complete HTTP response with a TAXII error message."""
+    octets = resources.encode(resources.format_error(code, description))
     head = (
         f"HTTP/1.1 {code.value} {code.phrase}",
         f"Content-Type: {MEDIA_TYPE}",

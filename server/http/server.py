@@ -1,10 +1,10 @@
-"""The sockets: HTTP/1.1 in the clear or in TLS, by cheroot.
+"""HTTP server: sockets, with or without TLS, on cheroot.
 
-A connection has a thread only while something arrives on it: it waits for its
-first octets, for each step of a TLS handshake, and after a refusal for its end,
-without one.  So nobody who connects and says nothing keeps others out.
+A connection has a thread only while octets arrive: it waits without one for its first octets,
+for each step of the TLS handshake and, after an error, for its end.  So idle connections do not
+keep others out.
 
-How requests are read is in `reading.py`.
+`parser.py` reads the requests.
 """
 
 from __future__ import annotations
@@ -34,146 +34,148 @@ from tocsin.server.taxii.protocols import CLIENT_CERTIFICATE, ClientCertificate
 log = logging.getLogger(__name__)
 
 DRAIN = 60
-"""Seconds that requests in hand have to finish when the hub stops."""
-_HANDSHAKE = 10
-"""Seconds from a connection to the end of its TLS handshake."""
-_FAREWELL = 10
-"""Seconds that a connection may take to end after a refusal."""
+"""Seconds that running requests have to finish when the hub stops."""
+_HANDSHAKE_TIMEOUT = 10
+"""Seconds from the connection to the end of its TLS handshake."""
+_LINGER_TIMEOUT = 10
+"""Seconds that the client has to close its side after an error."""
 _PIECE, _PIECES = 64 * 1024, 16
-"""Octets that are thrown away at once, and how many times before others have the thread."""
+"""Octets discarded at once, and how many times before the thread serves others."""
 _IDLE_CONNECTIONS = 500
-"""How many connections may wait for a request; those beyond are closed."""
+"""Maximum idle connections; further ones are closed."""
 
 
 TlsContextSource = Callable[[], ssl.SSLContext]
-"""The TLS that a new connection is made with."""
+"""Gives the TLS context of a new connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """Where to listen."""
+    """Where to listen, and how."""
 
     host: str
     port: int
-    """0: any free one."""
+    """0: any free port."""
     threads: int
-    """How many requests are answered at the same time."""
+    """Requests served at the same time."""
     tls: TlsContextSource | None = None
-    """None: in the clear."""
+    """None: plain HTTP."""
 
 
-def build_server(place: ListenAddress, application: object) -> HttpServer:
-    """A server for a WSGI application: to `prepare`, `serve` and `stop`."""
+def build_server(address: ListenAddress, application: object) -> HttpServer:
+    """Build a server for a WSGI application; call `prepare`, `serve` and `stop`."""
     server = HttpServer(
-        (place.host, place.port),
+        (address.host, address.port),
         application,
-        numthreads=place.threads,
+        numthreads=address.threads,
         server_name=parser.NAME,
         request_queue_size=128,
-        timeout=parser.PATIENCE,
+        timeout=parser.TIMEOUT,
         shutdown_timeout=DRAIN,
     )
-    server.gateway = parser.Gateway
+    server.gateway = parser.WsgiGateway
     server.ConnectionClass = _Connection
     server.keep_alive_conn_limit = _IDLE_CONNECTIONS
     server.max_request_header_size = 64 * 1024
-    if place.tls is not None:
-        server.ssl_adapter = _Tls(place.tls)
+    if address.tls is not None:
+        server.ssl_adapter = _Tls(address.tls)
     return server
 
 
 class HttpServer(Server):
-    """Hands a connection to a thread only once it has something to say.
+    """Gives a connection a thread only when octets have arrived.
 
-    Its `timeout` is its patience with a head, with a body, and with silence.
+    `timeout` is in seconds, for a request's head, for its body, and for an idle connection.
     """
 
-    pace: float = parser.PACE
-    """Octets that buy another second."""
+    min_rate: float = parser.MIN_RATE
+    """Octets that extend a deadline by one second."""
 
     def process_conn(self, conn: HTTPConnection) -> None:
-        """See cheroot; called for what was just accepted and for what can be read."""
+        """See cheroot; called for new connections and for those with octets to read."""
         if conn.last_used is not None:
             super().process_conn(conn)
         elif self.can_add_keepalive_connection:
             self.put_conn(conn)
         else:
-            log.warning("too many connections wait for a request; %s is let go", conn.remote_addr)
+            log.warning("too many idle connections; closed that of %s", conn.remote_addr)
             conn.close()
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
-        """What cheroot has to say, in one line of the log."""
-        if isinstance(sys.exc_info()[1], ssl.SSLError):  # somebody left without a word
+        """Log a message of cheroot's in one line."""
+        if isinstance(sys.exc_info()[1], ssl.SSLError):  # a client closed without TLS's farewell
             level, traceback = logging.INFO, False
         log.log(level, "%s", ascii(msg), exc_info=traceback)
 
 
 class _Connection(parser.Connection):
-    """Makes its TLS handshake, if there is one to be made, before its first request."""
+    """Does the TLS handshake, if any, before the first request."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._shaken_by = time.monotonic() + _HANDSHAKE
-        self._gone_by: float | None = None
-        """When to wait no longer for the end; None: it is not awaited."""
+        self._handshake_deadline = time.monotonic() + _HANDSHAKE_TIMEOUT
+        self._linger_deadline: float | None = None
+        """Until when to wait for the client to close; None: not lingering."""
 
     def communicate(self) -> bool:
-        """See cheroot; whether to keep the connection."""
-        if self._gone_by is not None:
-            return self._is_heard_out(self._gone_by)
-        return self._goes_on() or (self.lingering and self._takes_leave())
+        """See cheroot; True keeps the connection."""
+        if self._linger_deadline is not None:
+            return self._discard_input(self._linger_deadline)
+        return self._continue() or (self.lingering and self._begin_lingering())
 
-    def _goes_on(self) -> bool:
+    def _continue(self) -> bool:
         if not isinstance(self.socket, ssl.SSLSocket) or self.ssl_env:
             return bool(super().communicate())  # type: ignore[no-untyped-call]
         try:
-            self.ssl_env = _shaken(self.socket, self._shaken_by, self.server.timeout)
+            self.ssl_env = _continue_handshake(
+                self.socket, self._handshake_deadline, self.server.timeout
+            )
         except ssl.SSLWantReadError:
-            return True  # to come back with more of the handshake
+            return True  # the handshake continues when more octets arrive
         except (OSError, ValueError) as error:
-            self._turn_away(error)
+            self._refuse_handshake(error)
             return False
-        return True  # to come back with a request
+        return True  # the request is read when it arrives
 
-    def _turn_away(self, error: Exception) -> None:
+    def _refuse_handshake(self, error: Exception) -> None:
         self.lingering = True
-        log.info("no TLS with %s: %s", self.remote_addr, ascii(str(error)))
+        log.info("TLS handshake with %s failed: %s", self.remote_addr, ascii(str(error)))
         if isinstance(error, ssl.SSLError) and error.reason == "HTTP_REQUEST":
-            said = "this port speaks HTTPS only; begin the URL with https"
-            octets = parser.refusal(HTTPStatus.BAD_REQUEST, said)
-            with contextlib.suppress(OSError):  # it went away; there is nobody to be told
+            text = "this port speaks HTTPS only; begin the URL with https"
+            octets = parser.format_error_response(HTTPStatus.BAD_REQUEST, text)
+            with contextlib.suppress(OSError):  # the client has gone
                 socket.socket.sendall(self.socket, octets)
 
-    def _takes_leave(self) -> bool:
-        """Lets the other side read what it was told, and close; whether that is to be awaited.
+    def _begin_lingering(self) -> bool:
+        """Close our side and let the client read the error; True while its end is awaited.
 
-        A connection that is closed with octets unread is reset, and what was sent
-        last, an alert or a 413, is lost.
+        A connection closed with unread octets is reset, and the client would lose the last
+        thing sent, an alert or a 413.
         """
-        self._gone_by = time.monotonic() + _FAREWELL
+        self._linger_deadline = time.monotonic() + _LINGER_TIMEOUT
         self.rfile.is_over = True
         try:
             socket.socket.shutdown(self.socket, socket.SHUT_WR)
-        except OSError:  # it went away
+        except OSError:  # the client has gone
             return False
         self.socket.setblocking(False)
-        return self._is_heard_out(self._gone_by)
+        return self._discard_input(self._linger_deadline)
 
-    def _is_heard_out(self, until: float) -> bool:
-        """Throws away what has arrived; whether to come back for more."""
+    def _discard_input(self, until: float) -> bool:
+        """Discard what has arrived; True to wait for more."""
         try:
             for _ in range(_PIECES):
                 if not socket.socket.recv(self.socket, _PIECE):
                     return False
         except BlockingIOError:
             pass  # nothing more for now
-        except OSError:  # it went away
+        except OSError:  # the client has gone
             return False
         return time.monotonic() < until
 
 
 class _Tls(Adapter):
-    """TLS for cheroot, without its handshake on the thread that accepts."""
+    """TLS for cheroot, without a handshake on the accepting thread."""
 
     def __init__(self, contexts: TlsContextSource) -> None:
         self._contexts = contexts
@@ -183,14 +185,14 @@ class _Tls(Adapter):
         return sock
 
     def wrap(self, sock: socket.socket) -> tuple[ssl.SSLSocket, dict[str, Any]]:
-        """See cheroot; `_Connection` makes the handshake."""
+        """See cheroot; `_Connection` does the handshake."""
         try:
-            made = self._contexts().wrap_socket(
+            wrapped = self._contexts().wrap_socket(
                 sock, server_side=True, do_handshake_on_connect=False
             )
         except OSError as error:
             raise FatalSSLAlert(*error.args) from error
-        return made, {}
+        return wrapped, {}
 
     def get_environ(self) -> dict[str, Any]:
         """See cheroot."""
@@ -200,28 +202,28 @@ class _Tls(Adapter):
         self, sock: ssl.SSLSocket, mode: str = "r", bufsize: int = io.DEFAULT_BUFFER_SIZE
     ) -> StreamReader | StreamWriter:
         """See cheroot."""
-        made: StreamReader | StreamWriter = MakeFile(sock, mode, bufsize)
-        return made
+        file: StreamReader | StreamWriter = MakeFile(sock, mode, bufsize)
+        return file
 
 
-def _shaken(sock: ssl.SSLSocket, until: float, patience: float) -> dict[str, Any]:
-    """Goes on with the handshake; at its end, what the application may know of it.
+def _continue_handshake(sock: ssl.SSLSocket, deadline: float, timeout: float) -> dict[str, Any]:
+    """Continue the handshake; at its end, the WSGI environ entries about it.
 
-    Raises ssl.SSLWantReadError while the other side is to say more, OSError
-    (of which ssl.SSLError is one) if it fails.
+    Raises ssl.SSLWantReadError while the client has to send more, OSError (the base of
+    ssl.SSLError) if the handshake fails.
     """
-    if time.monotonic() > until:
+    if time.monotonic() > deadline:
         raise TimeoutError("the handshake took too long")
     sock.setblocking(False)
     try:
         sock.do_handshake()
-    except ssl.SSLWantWriteError:  # rare: all that is said fits the socket's buffer
+    except ssl.SSLWantWriteError:  # rare: a handshake fits the socket's buffer
         sock.settimeout(1)
         sock.do_handshake()
-    sock.settimeout(patience)
+    sock.settimeout(timeout)
     environ: dict[str, Any] = {"wsgi.url_scheme": "https"}
-    shown, told = sock.getpeercert(binary_form=True), sock.getpeercert()
-    if shown and told:
-        expires = ssl.cert_time_to_seconds(str(told["notAfter"]))
-        environ[CLIENT_CERTIFICATE] = ClientCertificate(certificate_fingerprint(shown), expires)
+    der, certificate = sock.getpeercert(binary_form=True), sock.getpeercert()
+    if der and certificate:
+        expires = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
+        environ[CLIENT_CERTIFICATE] = ClientCertificate(certificate_fingerprint(der), expires)
     return environ

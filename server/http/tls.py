@@ -1,9 +1,9 @@
-"""TLS as the hub speaks it (TAXII 2.1 section 8.2.2), and the certificates of its clients.
+"""TLS settings of the server (TAXII 2.1 section 8.2.2), and reading of client certificates.
 
-Version 1.2 or later; at 1.2 only suites that keep the past secret and are not
-on HTTP/2's block list.  No tickets are given, so there is no early data.
+Version 1.2 or later; in 1.2 only suites with forward secrecy that are not on HTTP/2's block
+list.  No session tickets, so no early data.
 
-What a certificate opens is not decided here but in `access.py`.
+`auth.py` decides what a client certificate gives access to.
 """
 
 from __future__ import annotations
@@ -17,56 +17,56 @@ from tocsin.admission.errors import Malformed
 from tocsin.config import ConfigError
 
 _SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
-"""Of TLS 1.2; those of 1.3 are all fit."""
+"""Of TLS 1.2; all suites of 1.3 are acceptable."""
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 class _Encrypted(Exception):
-    """A key is kept under a passphrase."""
+    """The private key has a passphrase."""
 
 
 def server_context(
     certificate: Path, key: Path | None = None, client_ca: Path | None = None
 ) -> ssl.SSLContext:
-    """How the hub shows itself, and with `client_ca` whom it believes.
+    """The TLS context of the server, from PEM files.
 
-    With it a client may show a certificate, and need not; one that is not
-    valid under those authorities (RFC 5280) ends the handshake.
+    With `client_ca`, client certificates are optional; one that is not valid under those
+    authorities (RFC 5280) ends the handshake.
 
-    Raises ConfigError, by the setting's name.
+    Raises ConfigError, naming the setting.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_SUITES)
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.num_tickets = 0
-    _show(context, certificate, key)
+    _load_server_certificate(context, certificate, key)
     if client_ca is not None:
         context.verify_mode = ssl.CERT_OPTIONAL
-        _believe(context, client_ca)
+        _load_client_ca(context, client_ca)
     return context
 
 
-def _show(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
-    _read(certificate, "tls_certificate")
+def _load_server_certificate(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
+    _check_readable(certificate, "tls_certificate")
     secret = key or certificate
     name = "tls_key" if key else "tls_certificate"
-    _read(secret, name)
+    _check_readable(secret, name)
     if stat.S_IMODE(secret.stat().st_mode) & stat.S_IROTH:
-        raise ConfigError(f"{name}: everybody may read the key in {secret}; chmod 600 it")
-    _load(context, certificate, secret, name)
+        raise ConfigError(f"{name}: every user can read the key in {secret}; run chmod 600 on it")
+    _load_chain(context, certificate, secret, name)
 
 
-def _load(context: ssl.SSLContext, certificate: Path, secret: Path, name: str) -> None:
+def _load_chain(context: ssl.SSLContext, certificate: Path, secret: Path, name: str) -> None:
     try:
         context.load_cert_chain(certificate, secret, password=_no_passphrase)
     except _Encrypted:
-        raise ConfigError(f"{name}: the key in {secret} has a passphrase; take it off") from None
+        raise ConfigError(f"{name}: the key in {secret} has a passphrase; remove it") from None
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            raise ConfigError(f"{name}: is not the key of tls_certificate: {secret}") from error
+            raise ConfigError(f"{name}: {secret} is not the key of tls_certificate") from error
         raise ConfigError(
-            f"tls_certificate: no certificate and its key, in PEM, can be read from {certificate}"
+            f"tls_certificate: cannot read a certificate and its key, in PEM, from {certificate}"
             f" and {secret}"
         ) from error
 
@@ -75,25 +75,25 @@ def _no_passphrase() -> str:
     raise _Encrypted
 
 
-def _believe(context: ssl.SSLContext, authorities: Path) -> None:
-    _read(authorities, "tls_client_ca")
+def _load_client_ca(context: ssl.SSLContext, authorities: Path) -> None:
+    _check_readable(authorities, "tls_client_ca")
     try:
         context.load_verify_locations(authorities)
     except ssl.SSLError as error:
         raise ConfigError(f"tls_client_ca: no certificate in PEM in {authorities}") from error
     if not context.cert_store_stats()["x509_ca"]:
-        raise ConfigError(f"tls_client_ca: no authority's certificate in {authorities}")
+        raise ConfigError(f"tls_client_ca: no CA certificate in {authorities}")
 
 
-def _read(file: Path, name: str) -> bytes:
+def _check_readable(file: Path, name: str) -> None:
     try:
-        return file.read_bytes()
+        file.read_bytes()
     except OSError as error:
         raise ConfigError(f"{name}: cannot read {file}: {error.strerror}") from error
 
 
 def first_certificate(octets: bytes) -> bytes:
-    """The certificate in a file, in DER; of several in PEM the first, which is the holder's own.
+    """The certificate in a file's octets, in DER; of a PEM chain the first, the holder's own.
 
     Raises Malformed if there is none.
     """

@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tocsin.config import HubSettings
-from tocsin.server.integrations.medallion.importer import Wish, medallion, take_over
+from tocsin.server.integrations.medallion.importer import (
+    ImportOptions,
+    import_collections,
+    open_source,
+)
 from tocsin.server.model import (
     Collection,
     Entry,
@@ -90,9 +94,11 @@ class Home:
 
     def take(self, place: Path | str, **wish: Any) -> list[Object]:
         """Import; the answers, one for each collection."""
-        wanted = Wish(**{k: frozenset(v) if isinstance(v, set) else v for k, v in wish.items()})
-        with medallion(str(place)) as sources:
-            return take_over(self.hub, sources, wanted)
+        wanted = ImportOptions(
+            **{k: frozenset(v) if isinstance(v, set) else v for k, v in wish.items()}
+        )
+        with open_source(str(place)) as sources:
+            return import_collections(self.hub, sources, wanted)
 
     def had(self, *added: tuple[str, Object], **more: Any) -> Object:
         """`collection` with this home's id."""

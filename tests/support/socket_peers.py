@@ -93,7 +93,7 @@ def hub(
 ) -> Iterator[int]:
     """A hub in memory behind the hub's own server, with two threads; its port."""
     server = build_server(ListenAddress("127.0.0.1", 0, 2, tls and (lambda: tls)), taxii().app)
-    server.timeout, server.pace = patience, pace
+    server.timeout, server.min_rate = patience, pace
     server.prepare()
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()

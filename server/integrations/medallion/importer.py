@@ -1,9 +1,8 @@
-"""Moving in from medallion: its collections become verbatim collections of the hub.
+"""Import from medallion: its collections become verbatim collections of the hub.
 
-Everything goes in by way of `deposit`, in the order in which medallion added
-it, one transaction for some hundreds of objects.  What is here already changes
-nothing, so an import that was killed is simply run again.  Neither statuses
-nor users come along.
+Objects are stored by `intake.passthrough`, in the order in which medallion added them, with one
+transaction for some hundreds of objects.  Objects that are here already stay unchanged, so an
+interrupted import is simply repeated.  Statuses and users are not imported.
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ from tocsin.admission.model import Verdict
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.server.bootstrap import ensure_collection
 from tocsin.server.intake.passthrough import deposited, posting
-from tocsin.server.integrations.medallion.mongodb import from_mongo
+from tocsin.server.integrations.medallion.mongodb import open_mongodb
 from tocsin.server.integrations.medallion.sources import (
-    Kept,
-    LeftOut,
-    Source,
-    from_file,
+    SkippedObject,
+    SourceCollection,
+    StoredVersion,
+    read_data_file,
 )
 from tocsin.server.model import (
     Collection,
@@ -51,12 +50,13 @@ from tocsin.server.store import Transaction
 from tocsin.server.store.feeds.blocks import LARGEST_OBJECT
 
 NOTICE = (
-    "medallion's users and passwords are not imported: make accounts with `tocsin-hub partner add`",
+    "medallion's users and passwords are not imported: create accounts with "
+    "`tocsin-hub partner add`",
     "statuses are not imported",
 )
-"""What an operator must know besides."""
+"""What the import leaves to the operator."""
 
-Answer = dict[str, object]
+Report = dict[str, object]
 
 _BATCH = 500
 _BATCH_OCTETS = 4_000_000
@@ -64,65 +64,71 @@ _ALIAS = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What of a medallion is wanted, and how."""
+class ImportOptions:
+    """What to import, and how."""
 
     roots: frozenset[str] = frozenset()
     """API roots by name; empty: all."""
     collections: frozenset[str] = frozenset()
     """Collections by id, alias or title; empty: all."""
     prefix: str = ""
-    """What the aliases here begin with; empty: medallion's own aliases."""
+    """Prefix of the aliases here; empty: medallion's own aliases."""
     cursor: int | None = None
-    """An `added_after` of medallion's whose counterpart here is asked for."""
-    dry: bool = False
-    """Nothing is written."""
+    """An `added_after` at medallion, in µs since 1970 UTC, to be translated."""
+    dry_run: bool = False
+    """Write nothing."""
 
 
-def medallion(place: str) -> AbstractContextManager[Sequence[Source]]:
-    """The collections of a data file or a MongoDB, whichever `place` names.
+def open_source(location: str) -> AbstractContextManager[Sequence[SourceCollection]]:
+    """The collections of a data file (by path) or of a MongoDB (by URI).
 
-    Raises Malformed or Unavailable, with a sentence.
+    Raises Malformed or Unavailable, with a message for the operator.
     """
-    if place.startswith(("mongodb://", "mongodb+srv://")):
-        return from_mongo(place)
-    return nullcontext(from_file(Path(place)))
+    if location.startswith(("mongodb://", "mongodb+srv://")):
+        return open_mongodb(location)
+    return nullcontext(read_data_file(Path(location)))
 
 
-def take_over(hub: Runtime, sources: Sequence[Source], wish: Wish) -> list[Answer]:
-    """Take collections over; an answer for each.
+def import_collections(
+    hub: Runtime, sources: Sequence[SourceCollection], options: ImportOptions
+) -> list[Report]:
+    """Import the selected collections; one report for each.
 
-    Raises NotFound if there is nothing of what is wished for, Conflict if a collection's id
-    belongs to an inbox or a feed here.
+    Raises NotFound if none is selected, Conflict if a collection's id belongs to an inbox or a
+    feed here.
     """
     named = zip(sources, _ids(sources, hub.secrets), strict=True)
-    wanted = [(source, id) for source, id in named if _wished(source, wish)]
-    if not wanted:
+    selected = [(source, id) for source, id in named if _is_selected(source, options)]
+    if not selected:
         known = ", ".join(sorted({f"{each.root}: {each.title or each.id}" for each in sources}))
-        raise NotFound(f"medallion has no such collection; it has {known}")
-    with _bar() as bar:
-        return [_taken(hub, source, id, wish, bar) for source, id in wanted]
+        raise NotFound(f"medallion has no such collection; choose from {known}")
+    with _progress_bar() as bar:
+        return [_import_collection(hub, source, id, options, bar) for source, id in selected]
 
 
-def _bar() -> Progress:
-    """A progress bar on standard error; nothing at all unless that is a terminal."""
+def _progress_bar() -> Progress:
+    """A progress bar on standard error, hidden unless that is a terminal."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     hidden = not sys.stderr.isatty()
     return Progress(*columns, console=Console(stderr=True), transient=True, disable=hidden)
 
 
-def _wished(source: Source, wish: Wish) -> bool:
+def _is_selected(source: SourceCollection, options: ImportOptions) -> bool:
     names = {source.id, source.alias, source.title} - {""}
-    return (not wish.roots or source.root in wish.roots) and (
-        not wish.collections or bool(names & wish.collections)
+    return (not options.roots or source.root in options.roots) and (
+        not options.collections or bool(names & options.collections)
     )
 
 
-def _ids(sources: Iterable[Source], seal: HubSecrets) -> Iterator[str]:
-    """The id of each here: its own if TAXII allows it and no other root has it too."""
+def _ids(sources: Iterable[SourceCollection], secrets: HubSecrets) -> Iterator[str]:
+    """The id of each collection here: its own if TAXII allows it and no other root uses it."""
     seen: set[str] = set()
     for source in sources:
-        yield source.id if _is_uuid4(source.id) and source.id not in seen else _minted(source, seal)
+        yield (
+            source.id
+            if _is_uuid4(source.id) and source.id not in seen
+            else _derived_id(source, secrets)
+        )
         seen.add(source.id)
 
 
@@ -134,88 +140,92 @@ def _is_uuid4(text: str) -> bool:
     return str(found) == text and found.version == 4
 
 
-def _minted(source: Source, seal: HubSecrets) -> str:
-    """A UUID version 4 that is the same at every import."""
-    words = f"medallion {len(source.root)} {source.root} {source.id}".encode()
-    digest = hashlib.blake2b(words, key=seal.namespace.bytes).digest()
+def _derived_id(source: SourceCollection, secrets: HubSecrets) -> str:
+    """A UUID version 4 that is the same in every import."""
+    name = f"medallion {len(source.root)} {source.root} {source.id}".encode()
+    digest = hashlib.blake2b(name, key=secrets.namespace.bytes).digest()
     return str(uuid.UUID(bytes=digest[:16], version=4))
 
 
-def _taken(hub: Runtime, source: Source, id: str, wish: Wish, bar: Progress) -> Answer:
+def _import_collection(
+    hub: Runtime, source: SourceCollection, id: str, options: ImportOptions, bar: Progress
+) -> Report:
     known = {collection.id: collection for collection in hub.services.store.feeds.collections()}
-    here = known.get(id) or _made(source, id, wish, known.values())
+    here = known.get(id) or _new_collection(source, id, options, known.values())
     if here.kind is not CollectionKind.VERBATIM:
         raise Conflict(f"{id} is the id of the {here.kind.value} {here.alias!r} of this hub")
-    if id not in known and not wish.dry:
+    if id not in known and not options.dry_run:
         ensure_collection(hub.services.store, here)
     task = bar.add_task(f"{source.root}: {source.title or source.id}"[:40], total=source.count)
-    tally = _Tally(wish.cursor)
-    for batch in _batches(source, tally):
-        tally.count(batch, _written(hub, here, batch, dry=wish.dry))
+    tally = _Tally(options.cursor)
+    for batch in _split_batches(source, tally):
+        tally.count(batch, _store_batch(hub, here, batch, dry_run=options.dry_run))
         bar.update(task, completed=tally.found)
-    return _described(source, here, tally) | _cursors(hub, here, tally, wish)
+    return _report(source, here, tally) | _cursors(hub, here, tally, options)
 
 
-def _made(source: Source, id: str, wish: Wish, others: Iterable[Collection]) -> Collection:
+def _new_collection(
+    source: SourceCollection, id: str, options: ImportOptions, others: Iterable[Collection]
+) -> Collection:
     taken = {name for other in others for name in (other.id, other.alias)}
-    alias = _alias(source, wish.prefix)
+    alias = _alias(source, options.prefix)
     title = source.title or source.id or id
     free = alias if alias not in taken else ""
     return Collection(id, free, CollectionKind.VERBATIM, title, source.description)
 
 
-def _alias(source: Source, prefix: str) -> str:
-    """The alias it would have; empty if there is none that a URL could hold."""
+def _alias(source: SourceCollection, prefix: str) -> str:
+    """The alias to use here; empty if medallion's is not a valid one."""
     if not prefix:
         return source.alias if _ALIAS.fullmatch(source.alias) else ""
     words = re.sub(r"[^a-z0-9]+", "-", (source.alias or source.title).lower()).strip("-")
-    wanted = f"{prefix}-{words}"[:63].strip("-")
-    if not _ALIAS.fullmatch(wanted):
-        raise Malformed(f"--into {prefix!r}: use small letters, digits and hyphens")
-    return wanted
+    alias = f"{prefix}-{words}"[:63].strip("-")
+    if not _ALIAS.fullmatch(alias):
+        raise Malformed(f"--into {prefix!r}: use lower-case letters, digits and hyphens")
+    return alias
 
 
 @dataclass(slots=True)
 class _Tally:
-    """How far one collection has come."""
+    """Progress of one collection."""
 
     cursor: int | None
     found: int = 0
     counts: Counter[str] = field(default_factory=Counter)
-    left_out: list[LeftOut] = field(default_factory=list)
+    skipped: list[SkippedObject] = field(default_factory=list)
     dates: tuple[int, int] | None = None
-    """Of the first and the last object, as medallion had them."""
+    """`date_added` of the first and the last object at medallion."""
     last: Record | None = None
-    """The last one that is here now."""
+    """The last object that is here now."""
     before: Record | None = None
-    """The last one here that medallion added before `cursor`."""
+    """The last object here that medallion added before `cursor`."""
 
-    def leave_out(self, item: LeftOut) -> None:
+    def skip(self, item: SkippedObject) -> None:
         self.found += 1
-        self.left_out.append(item)
+        self.skipped.append(item)
 
-    def count(self, batch: Sequence[Kept], records: Sequence[Record]) -> None:
-        for kept, record in zip(batch, records, strict=True):
+    def count(self, batch: Sequence[StoredVersion], records: Sequence[Record]) -> None:
+        for stored, record in zip(batch, records, strict=True):
             if record.verdict == Verdict.REFUSED:
-                self.leave_out(LeftOut(kept.id, record.findings[-1]["message"]))
+                self.skip(SkippedObject(stored.id, record.findings[-1]["message"]))
                 continue
             self.found += 1
             self.counts[record.verdict] += 1
-            self.dates = (self.dates or (kept.added, 0))[0], kept.added
+            self.dates = (self.dates or (stored.added, 0))[0], stored.added
             self.last = record
-            if self.cursor is not None and kept.added < self.cursor:
+            if self.cursor is not None and stored.added < self.cursor:
                 self.before = record
 
 
-def _batches(source: Source, tally: _Tally) -> Iterator[list[Kept]]:
-    """What can be taken, in portions for one transaction each."""
-    batch: list[Kept] = []
+def _split_batches(source: SourceCollection, tally: _Tally) -> Iterator[list[StoredVersion]]:
+    """The objects to import, in batches for one transaction each; the others are tallied."""
+    batch: list[StoredVersion] = []
     octets = 0
     for item in source.objects():
-        if isinstance(item, LeftOut):
-            tally.leave_out(item)
+        if isinstance(item, SkippedObject):
+            tally.skip(item)
         elif len(item.body) > LARGEST_OBJECT:
-            tally.leave_out(LeftOut(item.id, f"longer than {LARGEST_OBJECT:,} octets"))
+            tally.skip(SkippedObject(item.id, f"longer than {LARGEST_OBJECT:,} octets"))
         else:
             batch.append(item)
             octets += len(item.body)
@@ -226,13 +236,13 @@ def _batches(source: Source, tally: _Tally) -> Iterator[list[Kept]]:
         yield batch
 
 
-def _written(
-    hub: Runtime, collection: Collection, batch: Sequence[Kept], *, dry: bool
+def _store_batch(
+    hub: Runtime, collection: Collection, batch: Sequence[StoredVersion], *, dry_run: bool
 ) -> list[Record]:
-    """What becomes of each."""
-    if dry:
-        return [_judged(index, kept.body) for index, kept in enumerate(batch)]
-    objects = [(index, kept.body) for index, kept in enumerate(batch)]
+    """Store a batch; the record of each object."""
+    if dry_run:
+        return [_dry_record(index, stored.body) for index, stored in enumerate(batch)]
+    objects = [(index, stored.body) for index, stored in enumerate(batch)]
 
     def work(txn: Transaction) -> list[Record]:
         records = deposited(txn, collection, objects)
@@ -244,8 +254,8 @@ def _written(
     return hub.services.store.commit(work)
 
 
-def _judged(index: int, body: bytes) -> Record:
-    """What would become of an object that is not here yet."""
+def _dry_record(index: int, body: bytes) -> Record:
+    """The record that an object would get if it is not here yet."""
     try:
         one = posting(body)
     except Malformed as error:
@@ -253,46 +263,48 @@ def _judged(index: int, body: bytes) -> Record:
     return Record(index, Verdict.ADMITTED.value, one.id, one.version)
 
 
-def _described(source: Source, here: Collection, tally: _Tally) -> Answer:
-    told: Answer = {"collection": here.id, "alias": here.alias, "title": here.title}
-    told["root"] = source.root
+def _report(source: SourceCollection, here: Collection, tally: _Tally) -> Report:
+    report: Report = {"collection": here.id, "alias": here.alias, "title": here.title}
+    report["root"] = source.root
     if here.id != source.id:
-        told["formerly"] = source.id
+        report["formerly"] = source.id
     if source.alias and here.alias != source.alias:
-        told["former_alias"] = source.alias
-    told["found"] = tally.found
-    told["added"] = tally.counts[Verdict.ADMITTED]
-    told["known"] = tally.counts[Verdict.DUPLICATE]
-    told["left_out"] = [item._asdict() for item in tally.left_out]
+        report["former_alias"] = source.alias
+    report["found"] = tally.found
+    report["added"] = tally.counts[Verdict.ADMITTED]
+    report["known"] = tally.counts[Verdict.DUPLICATE]
+    report["left_out"] = [item._asdict() for item in tally.skipped]
     if tally.dates:
-        told["date_added"] = [timestamp(date) for date in tally.dates]
-    return told | {"rights": _rights(source, here.id)}
+        report["date_added"] = [timestamp(date) for date in tally.dates]
+    return report | {"rights": _rights(source, here.id)}
 
 
-def _rights(source: Source, id: str) -> str:
-    """medallion's flags hold for all its users alike; here each partner has its own."""
-    flags = [f"--{word} {id}" for word in _flags(source)]
+def _rights(source: SourceCollection, id: str) -> str:
+    """What all users of medallion could do; here each account has rights of its own."""
+    flags = [f"--{word} {id}" for word in _right_names(source)]
     if not flags:
         return "nobody could read or write it"
-    return f"every user could {' and '.join(_flags(source))} it; grant it by {' '.join(flags)}"
+    return (
+        f"every user could {' and '.join(_right_names(source))} it; grant it with {' '.join(flags)}"
+    )
 
 
-def _flags(source: Source) -> list[str]:
+def _right_names(source: SourceCollection) -> list[str]:
     return ["read"] * source.can_read + ["write"] * source.can_write
 
 
-def _cursors(hub: Runtime, here: Collection, tally: _Tally, wish: Wish) -> Answer:
-    """Where pollers go on; nothing where they begin at the beginning."""
-    if wish.dry:
+def _cursors(hub: Runtime, here: Collection, tally: _Tally, options: ImportOptions) -> Report:
+    """Where pollers continue; empty if they start at the beginning."""
+    if options.dry_run:
         return {}
     found = {"cursor": _date_added(hub, here, tally.last)}
-    if wish.cursor is not None:
+    if options.cursor is not None:
         found["cursor_for"] = _date_added(hub, here, tally.before)
     return {name: stamp for name, stamp in found.items() if stamp}
 
 
 def _date_added(hub: Runtime, here: Collection, record: Record | None) -> str:
-    """When the hub added an object version; empty if it is not here."""
+    """The date_added of an object version in the hub; empty if it is not here."""
     if record is None:
         return ""
     versions = frozenset({micros(record.version)}) if record.version else frozenset()

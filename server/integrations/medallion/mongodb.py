@@ -1,8 +1,8 @@
-"""medallion's MongoDB read: a database for each API root, and one for discovery.
+"""Reader of medallion's MongoDB: one database for each API root, and one for discovery.
 
-Objects lie in `objects`, each with its collection and its manifest record in
-hidden fields.  `created` and `modified` are seconds as floats; they are spelt
-again as medallion spells them to its readers.
+`objects` holds the objects, each with its collection and its manifest record in hidden fields.
+`created` and `modified` are seconds as floats; they are written as medallion writes them to its
+readers.
 """
 
 from __future__ import annotations
@@ -24,52 +24,54 @@ from tocsin.admission.errors import Malformed, Unavailable
 from tocsin.admission.timestamps import micros, stix_time, timestamp
 from tocsin.server.integrations.medallion.sources import (
     Item,
-    Kept,
-    LeftOut,
-    Source,
-    described,
+    SkippedObject,
+    SourceCollection,
+    StoredVersion,
+    describe_collection,
 )
 
 Document = dict[str, Any]
 
 _HIDDEN = ("_id", "_collection_id", "_manifest")
-_PATIENCE = "serverSelectionTimeoutMS"
-_PATIENCE_MS = 10_000
-"""How long a server is looked for, unless the URI says otherwise."""
-_PORTION = 200
-"""Objects that are fetched at once."""
+_TIMEOUT = "serverSelectionTimeoutMS"
+_DEFAULT_TIMEOUT_MS = 10_000
+"""Time to find a server, unless the URI sets another."""
+_BATCH = 200
+"""Objects per request."""
 _CODEC: CodecOptions[Document] = CodecOptions(
-    datetime_conversion=DatetimeConversion.DATETIME_MS,  # dates beyond year 9999 break nothing
+    datetime_conversion=DatetimeConversion.DATETIME_MS,  # accepts years beyond 9999
     unicode_decode_error_handler="replace",
 )
 
 
 @contextmanager
-def from_mongo(uri: str) -> Iterator[list[Source]]:
-    """The collections in a medallion's MongoDB, which stays connected meanwhile.
+def open_mongodb(uri: str) -> Iterator[list[SourceCollection]]:
+    """The collections in medallion's MongoDB; it stays connected during the block.
 
-    Raises Unavailable if it cannot be reached, Malformed if medallion was never there.
+    Raises Unavailable if it cannot be reached, Malformed if medallion never used it.
     """
     with _client(uri) as client:
-        with _told():
+        with _driver_errors():
             found = list(_sources(client))
         if not found:
-            raise Malformed("no medallion has collections here: see its discovery_database")
+            raise Malformed(
+                "no collections of medallion in this MongoDB; check its discovery_database"
+            )
         yield found
 
 
 def _client(uri: str) -> MongoClient[Document]:
     try:
-        patience = parse_uri(uri)["options"].get(_PATIENCE, _PATIENCE_MS / 1_000)
-        options: Document = {_PATIENCE: round(patience * 1_000)}
+        timeout = parse_uri(uri)["options"].get(_TIMEOUT, _DEFAULT_TIMEOUT_MS / 1_000)
+        options: Document = {_TIMEOUT: round(timeout * 1_000)}
         return MongoClient[Document](uri, appname="tocsin", **options)
     except (ConfigurationError, InvalidURI, ValueError) as error:
         raise Unavailable("not a usable mongodb:// URI of medallion's database") from error
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """What the driver raises, as a sentence about medallion's database."""
+def _driver_errors() -> Iterator[None]:
+    """Turn the driver's exceptions into Unavailable, with a message about medallion's database."""
     try:
         yield
     except PyMongoError as error:
@@ -77,71 +79,71 @@ def _told() -> Iterator[None]:
         raise Unavailable(f"cannot read the database of medallion: {brief}") from error
 
 
-def _sources(client: MongoClient[Document]) -> Iterator[Source]:
+def _sources(client: MongoClient[Document]) -> Iterator[SourceCollection]:
     roots = client["discovery_database"]["api_root_info"].find({}, {"_name": 1})
     for name in sorted({str(root["_name"]) for root in roots if root.get("_name")}):
         base = client[name]
         objects = base.get_collection("objects", codec_options=_CODEC)
-        for told in base["collections"].find({}).sort("_id", 1):
+        for described in base["collections"].find({}).sort("_id", 1):
             yield replace(
-                described(name, told),
-                count=objects.count_documents({"_collection_id": told.get("id")}),
-                objects=partial(_in_order, objects, told.get("id")),
+                describe_collection(name, described),
+                count=objects.count_documents({"_collection_id": described.get("id")}),
+                objects=partial(_by_date_added, objects, described.get("id")),
             )
 
 
-def _in_order(objects: Collection[Document], collection: object) -> Iterator[Item]:
-    with _told():
+def _by_date_added(objects: Collection[Document], collection: object) -> Iterator[Item]:
+    with _driver_errors():
         dates: list[tuple[int, object]] = []
         for each in objects.find({"_collection_id": collection}, {"id": 1, "_manifest": 1}):
             try:
                 dates.append((_micros(_manifest(each).get("date_added")), each["_id"]))
             except Malformed as error:
-                yield LeftOut(str(each.get("id", "")), f"date_added in its manifest: {error}")
-        dates.sort(key=lambda date: date[0])  # equal dates stay as they were inserted
-        for start in range(0, len(dates), _PORTION):
-            portion = dates[start : start + _PORTION]
-            fetched = objects.find({"_id": {"$in": [key for _, key in portion]}})
+                yield SkippedObject(str(each.get("id", "")), f"date_added in its manifest: {error}")
+        dates.sort(key=lambda date: date[0])  # equal dates stay in the order of insertion
+        for start in range(0, len(dates), _BATCH):
+            batch = dates[start : start + _BATCH]
+            fetched = objects.find({"_id": {"$in": [key for _, key in batch]}})
             documents = {document["_id"]: document for document in fetched}
-            for added, key in portion:
-                if key in documents:  # else medallion has deleted it meanwhile
+            for added, key in batch:
+                if key in documents:  # else medallion has deleted it since
                     yield _item(added, documents[key])
 
 
 def _manifest(document: Document) -> Document:
-    kept = document.get("_manifest")
-    return kept if isinstance(kept, dict) else {}
+    manifest = document.get("_manifest")
+    return manifest if isinstance(manifest, dict) else {}
 
 
 def _item(added: int, document: Document) -> Item:
-    shown = {name: value for name, value in document.items() if name not in _HIDDEN}
+    visible = {name: value for name, value in document.items() if name not in _HIDDEN}
     id = str(document.get("id", ""))
     try:
         for name in ("created", "modified"):
-            if isinstance(shown.get(name), float | int):
-                shown[name] = _spelt(_micros(shown[name]))
-        return Kept(added, id, json.dumps(shown, allow_nan=False).encode())
+            if isinstance(visible.get(name), float | int):
+                visible[name] = _format_instant(_micros(visible[name]))
+        return StoredVersion(added, id, json.dumps(visible, allow_nan=False).encode())
     except (Malformed, TypeError, ValueError, RecursionError) as error:
-        return LeftOut(id, f"cannot be written as JSON: {error}")
+        return SkippedObject(id, f"cannot be written as JSON: {error}")
 
 
-def _spelt(instant: int) -> str:
-    """Three decimals, or six where three do not suffice; as medallion answers."""
+def _format_instant(instant: int) -> str:
+    """As medallion writes it: three decimals, or six if three do not suffice."""
     return timestamp(instant) if instant % 1_000 else stix_time(instant)
 
 
 def _micros(value: object) -> int:
-    """An instant from medallion's seconds; hand-made databases have text as well.
+    """µs since 1970 UTC, from medallion's seconds or from a timestamp.
 
     Raises Malformed if it is neither.
     """
     if isinstance(value, str):
         return micros(value)
     if not isinstance(value, float | int):
-        raise Malformed("it is missing, or no number of seconds")
+        raise Malformed("it is missing or not a number of seconds")
     try:
         instant = round(value * 1_000_000)
     except (ValueError, OverflowError) as error:
-        raise Malformed("it is no instant") from error
-    timestamp(instant)  # refuses what is outside the calendar
+        raise Malformed("it is not a date") from error
+    timestamp(instant)  # raises Malformed outside the years 1 to 9999
     return instant

@@ -296,24 +296,24 @@ class TestFiles:
                 server_context(*files)
 
     def test_a_key_of_another_certificate_is_refused(self, folder):
-        with pytest.raises(ConfigError, match="tls_key: is not the key of tls_certificate"):
+        with pytest.raises(ConfigError, match="tls_key: .* is not the key of tls_certificate"):
             server_context(folder / "hub.pem", folder / "acme.pem")
 
     def test_what_holds_no_certificate_is_refused(self, folder):
         text = written(folder / "text.pem", "no certificate")
-        with pytest.raises(ConfigError, match="tls_certificate: no certificate"):
+        with pytest.raises(ConfigError, match="tls_certificate: cannot read a certificate"):
             server_context(text, folder / "hub.pem")
         with pytest.raises(ConfigError, match="tls_client_ca: no certificate"):
             server_context(folder / "hub.pem", None, text)
 
     def test_a_certificate_that_issues_none_is_no_authority(self, folder):
-        with pytest.raises(ConfigError, match="tls_client_ca: no authority"):
+        with pytest.raises(ConfigError, match="tls_client_ca: no CA certificate"):
             server_context(folder / "hub.pem", None, folder / "acme.pem")
 
     def test_a_key_that_everybody_may_read_is_refused(self, tmp_path):
         file = OWN.server().both(tmp_path)
         file.chmod(0o644)
-        with pytest.raises(ConfigError, match="everybody may read the key .* chmod 600"):
+        with pytest.raises(ConfigError, match="every user can read the key .* chmod 600"):
             server_context(file)
 
     def test_a_key_under_a_passphrase_is_refused_and_none_is_asked_for(self, folder, tmp_path):

@@ -111,7 +111,7 @@ class TestACollection:
         second = home.had(id="0d1bf9a4-0e54-4d5e-9b4e-3f1ec87ff5f4", title="Second")
         file = written(tmp_path, home.had(), second, other=[home.had(title="Third")])
         titles = [
-            [each["title"] for each in home.take(file, dry=True, **wish)]
+            [each["title"] for each in home.take(file, dry_run=True, **wish)]
             for wish in ({"roots": {"trust"}}, {"collections": {"Third", home.feed}}, {})
         ]
         assert titles == [
@@ -197,7 +197,7 @@ class TestWhatIsLeftOut:
 
     def test_an_object_that_the_manifest_lacks_was_never_given_to_anybody(self, take):
         answer = take((day(1), threat(1)), objects=[threat(1), threat(2)])
-        assert "nobody was given it" in reasons(answer)[threat(2)["id"]]
+        assert "medallion never served it" in reasons(answer)[threat(2)["id"]]
         assert answer["added"] == 1
 
     def test_a_manifest_record_without_an_object_is_told(self, take):
@@ -231,7 +231,7 @@ class TestRunAgain:
         bad = threat(3, modified="bogus")
         file = written(tmp_path, home.had((day(1), threat(1)), (day(2), bad)))
         before = home.feeds.collections(), home.acts()
-        (foretold,) = home.take(file, dry=True)
+        (foretold,) = home.take(file, dry_run=True)
         assert (home.feeds.collections(), home.acts()) == before
         (answer,) = home.take(file)
         assert foretold == {k: v for k, v in answer.items() if k != "cursor"}
@@ -241,13 +241,13 @@ class TestTheFile:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("", "breaks off"),
-            ('{"trust": {"collections": [', "breaks off"),
+            ("", "incomplete"),
+            ('{"trust": {"collections": [', "incomplete"),
             ("nonsense", "is not JSON"),
             ('{"trust" 1}', "is missing"),
             ("[]", "has no collections"),
             ('{"trust": 1, "/discovery": {"collections": 2}}', "has no collections"),
-            ("{} {}", "more after its end"),
+            ("{} {}", "text after its end"),
             ('{"trust": ' + "[" * 100_000, "nested too deeply"),
         ],
         ids=range(8),

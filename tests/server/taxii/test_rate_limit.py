@@ -36,7 +36,7 @@ def test_whoever_asks_too_often_is_told_when_to_come_back(taxii, path):
     answer = taxii.ask(path)
     assert (answer.status_code, answer.json["http_status"]) == (429, "429")
     assert (answer.headers["Content-Type"], answer.headers["Retry-After"]) == (MT, "20")
-    assert "again in 20 s" in answer.json["description"]
+    assert "retry in 20 s" in answer.json["description"]
     assert told(answer)[1] == '"account";r=0;t=60'
 
 
