@@ -50,7 +50,7 @@ _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 def negotiate_coding(header: str | None) -> str:
     """The coding that `Accept-Encoding` selects (RFC 9110 section 12.5.3); "" for none.
 
-    >>> negotiated("gzip, deflate, zstd;q=0.5")
+    >>> negotiate_coding("gzip, deflate, zstd;q=0.5")
     'gzip'
 
     An absent header selects none.

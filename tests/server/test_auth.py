@@ -148,7 +148,11 @@ def test_3_2_a_scheme_that_is_off_opens_nothing_and_is_not_advised(certified, sc
     others = set(auth.AuthScheme) - {scheme}
     with pytest.raises(NotAuthenticated) as refusal:
         auth.authenticate(shown[0], certified, shown[1], others)
-    advice = {"basic": "HTTP Basic", "bearer": "as Bearer", "certificate": "a certificate"}
+    advice = {
+        "basic": "HTTP Basic",
+        "bearer": "as Bearer",
+        "certificate": "use a registered client certificate",
+    }
     assert [name for name, words in advice.items() if words not in str(refusal.value)] == [scheme]
 
 
