@@ -146,7 +146,9 @@ def _advice(error: ShareError) -> dict[str, str]:
         return {"Retry-After": _RETRY_AFTER}
     if isinstance(error, TooManyRequests):
         return {"Retry-After": str(error.seconds)}
-    return {"Accept-Encoding": content.ACCEPTED_CODING} if isinstance(error, UnsupportedCoding) else {}
+    return (
+        {"Accept-Encoding": content.ACCEPTED_CODING} if isinstance(error, UnsupportedCoding) else {}
+    )
 
 
 def _set_etag(response: AnyResponse, coding: str) -> None:

@@ -64,7 +64,7 @@ class Endpoints:
     services: TaxiiServices
 
     def authenticate(self) -> None:
-        """Identify the account and count the request; raises NotAuthenticated, TooOften.
+        """Identify the account and count the request; raises NotAuthenticated, TooManyRequests.
 
         Only discovery can be public, and then not with a wrong credential.
         """
