@@ -1,6 +1,6 @@
-"""Every setting of every rule does what docs/privacy.md says of it, wherever it looks.
+"""Each mode of each setting does what docs/privacy.md says, wherever private data stands.
 
-Whoever adds a setting adds what it is tried on; the last tests say if one is missing.
+A new setting needs a trial in tests/support/setting_trials.py; the last tests fail without one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from support.setting_trials import (
     PROPERTIES,
     TEXTS,
     VALUES,
-    compared,
+    comparing,
     trials,
 )
 from support.stix_objects import made, ref
@@ -201,12 +201,12 @@ class TestOthers:
         ],
     )
     def test_warning_lists(self, said, verdict, confidence):
-        subject = compared("ipv4-addr:value", "9.9.9.9") | {"confidence": 50}
+        subject = comparing("ipv4-addr:value", "9.9.9.9") | {"confidence": 50}
         told = judged(subject, f"[rules.benign]\n{said}")
         assert told.verdict is verdict
         assert confidence is None or told.object["confidence"] == confidence
 
     def test_the_label_of_what_is_lowered(self):
         more = '[rules.benign]\nexact = "lower"\nlabel = "rented"'
-        told = judged(compared("ipv4-addr:value", "9.9.9.9"), more)
+        told = judged(comparing("ipv4-addr:value", "9.9.9.9"), more)
         assert told.object["labels"] == ["rented"]

@@ -1,4 +1,4 @@
-"""Submissions in which secrets are planted, wherever the standard lets text stand (hypothesis)."""
+"""Generated submissions with secrets wherever STIX allows text (hypothesis strategies)."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from tocsin.server.model import Partner
 
 NOW = 1_790_000_000_000_000
 SENT = "2019-03-07T04:05:06.789Z"
-"""When everything was created, which would tell where it comes from."""
+"""The creation time of everything sent; published, it would show where an object comes from."""
 AMBER = "zamberqword"
-"""In every text that is for readers of AMBER only."""
+"""Part of every text that only readers of TLP:AMBER may see."""
 QUUX = Partner("quuxslug", "Quux Motors", terms=("quux-motors.example", "Zorbl Nine"))
 VEXIL = Partner("vexilslug", "Vexil Dairy", terms=("vexil-dairy.example", "45.13.0.0/16"))
 PARTNERS = {QUUX.slug: "5ec2e701", VEXIL.slug: "5ec2e702"}
-"""With which the ids of each begin."""
+"""The start of the ids that each partner sends."""
 NAMES = {QUUX.slug: "Quux Motors", VEXIL.slug: "Vexil Dairy"}
 POLICY = parse_policy(policy_text(None))
 
@@ -70,13 +70,13 @@ SECRETS = {
     "handle": ("@jqroez_x", "jqroez"),
     "post": ("https://x.com/jqroez/status/2081543335966347395", "jqroez"),
 }
-"""What is planted, and the part of it that may never be seen again."""
+"""By kind: the planted text, and the part of it that must never be published."""
 
 _GUESSED = frozenset(("person", "postal address"))
-"""What is known by its capitals and its words: planted as it is, in a sentence."""
+"""Kinds that are recognised by capitals and words, so they are planted without disguise."""
 _WITH_CASE = frozenset(("user", "home", "address in base64", "slug"))
 _IN_VALUES = ("name", "domain", "product", "network", "user", "password", "address in a URL")
-"""What holds an indicator or an observable that is itself about it."""
+"""Kinds for which an indicator or an observable on the value is held."""
 
 
 def _wide(text: str) -> str:
@@ -123,7 +123,7 @@ SHAPES: dict[str, Callable[[Any], Any]] = {
     "values": lambda text: {"key": [text]},
     "names deeper": lambda text: {"key": {text: "value"}},
 }
-"""In what a text may stand."""
+"""Values that contain the text."""
 
 _DEEPER: dict[str, Callable[[Any], Any]] = {
     "external_references.source_name": lambda x: [{"source_name": x, "external_id": "1"}],
@@ -161,7 +161,7 @@ class Place:
     name: str
     shape: str
 
-    def planted(self, subject: Object, text: str) -> Object:
+    def plant(self, subject: Object, text: str) -> Object:
         """The object with the text there."""
         held = SHAPES[self.shape](text)
         value = _DEEPER[self.name](held) if self.name in _DEEPER else held
@@ -169,19 +169,19 @@ class Place:
 
 
 _STRIPPED = (Place("x_own", "value"), Place("x_own", "names deeper"))
-"""Of the properties that the standard does not know; they are taken out."""
+"""Places in custom properties, which are removed."""
 
 
 @cache
 def places(kind: str) -> tuple[Place, ...]:
-    """Everywhere where an object of the type may have a text and is valid still."""
+    """The places in objects of the type that may hold a text and leave the object valid."""
     names = [*sorted(schemas()[kind].properties - _FIXED), *_DEEPER, "x_own"]
     every = (Place(name, shape) for name in names for shape in SHAPES)
     return tuple(place for place in every if _may_stand(kind, place))
 
 
 def _may_stand(kind: str, place: Place) -> bool:
-    subject = place.planted(made(kind), _PLAIN)
+    subject = place.plant(made(kind), _PLAIN)
     try:
         valid = validate(Candidate(0, subject), POLICY, NOW)
         kept = _PLAIN in json.dumps(valid.object) or place in _STRIPPED
@@ -194,14 +194,14 @@ def _may_stand(kind: str, place: Place) -> bool:
 
 @dataclass
 class Planted:
-    """What one partner sends, and what must not be seen of it."""
+    """A submission of one partner, and the secrets in it."""
 
     slug: str
     objects: list[Object] = field(default_factory=list)
     secrets: set[str] = field(default_factory=set)
 
     def body(self, escaped: bool) -> bytes:  # noqa: FBT001
-        """The envelope; each character of each text escaped as JSON allows, if so wished."""
+        """The envelope; with `escaped`, each character of each text as a JSON escape."""
         text = json.dumps({"objects": self.objects})
         if escaped:
             text = re.sub(r"(?<=: \")[^\"\\]+(?=\")", lambda m: _all_escaped(m[0]), text)
@@ -214,7 +214,7 @@ def _all_escaped(text: str) -> str:
 
 @st.composite
 def secrets(draw: st.DrawFn, slug: str, kinds: tuple[str, ...]) -> tuple[str, str]:
-    """A text with a secret in it, spelt in one of many ways, and the secret."""
+    """A text with a secret in one of many spellings, and the secret."""
     kind = draw(st.sampled_from(kinds))
     text, part = (
         each.replace("{name}", NAMES[slug]).replace("{slug}", slug) for each in SECRETS[kind]
@@ -237,7 +237,7 @@ def submissions(draw: st.DrawFn, slug: str) -> Planted:
         for place in chosen:
             known = tuple(k for k in SECRETS if place.shape == "text" or k not in _GUESSED)
             text, part = draw(secrets(slug, known))
-            subject = place.planted(subject, text)
+            subject = place.plant(subject, text)
             sent.secrets.add(part)
         sent.objects = [each for each in sent.objects if each["type"] != kind]
         sent.objects.append(draw(marked(subject)))
@@ -248,7 +248,7 @@ def submissions(draw: st.DrawFn, slug: str) -> Planted:
 
 @st.composite
 def marked(draw: st.DrawFn, subject: Object) -> Object:
-    """At one of three levels; for AMBER its texts say so, and some texts of others are AMBER."""
+    """The object at one of three TLP levels, with the word AMBER in texts of that level."""
     level = draw(st.sampled_from((Tlp.CLEAR, Tlp.GREEN, Tlp.AMBER)))
     ids = draw(st.sampled_from((TLP_1_IDS, TLP_2_IDS)))
     subject = {**subject, "object_marking_refs": [ids[level]]}
@@ -305,7 +305,7 @@ def _stamped(subject: Object) -> Object:
 
 
 def seen(body: bytes) -> Iterator[str]:
-    """What somebody can make of an answer who tries to read it in every way."""
+    """The text of an answer as received, and decoded in all known ways."""
     text = body.decode("utf-8", "replace")
     with contextlib.suppress(ValueError):  # with its headers it is no JSON
         text += json.dumps(json.loads(text[text.find("{") :]), ensure_ascii=False)
@@ -318,6 +318,6 @@ def seen(body: bytes) -> Iterator[str]:
 
 
 def forms(secret: str) -> tuple[str, ...]:
-    """The secret, and as base64 would write its middle."""
+    """The secret, and its middle in base64 at each alignment."""
     coded = [base64.b64encode(b"x" * n + secret.encode()).decode()[4:-4] for n in range(3)]
     return (secret, *(each.lower() for each in coded if len(each) > 7))  # noqa: PLR2004

@@ -1,15 +1,13 @@
-"""What the tests of rules share: an object, a rule, and what must never happen."""
+"""Apply one rule to one object, and check what must hold for every rule."""
 
 from json import dumps
 
 from tocsin.admission.model import Candidate, RuleContext, Submitter
-from tocsin.admission.rules import (
-    build_rule,
-)
+from tocsin.admission.rules import build_rule
 from tocsin.admission.warninglists.index import WarningLists
 
 
-def around(settings=None, submitter=None):
+def rule_context(settings=None, submitter=None):
     return RuleContext(submitter or Submitter(), 0, WarningLists([]), settings=settings or {})
 
 
@@ -18,18 +16,24 @@ def indicator(pattern="[domain-name:value = 'evil.test']", **more):
     return {"type": "indicator", "id": id_, "pattern": pattern, "pattern_type": "stix", **more}
 
 
-def after(name, subject, settings=None, secrets=()):
-    """What the rule makes of an object; it must not change its argument or tell a secret."""
+def apply_rule(name, subject, settings=None, secrets=()):
+    """The candidate after the rule.
+
+    The rule must not change its argument, repeat a secret in a finding, or change its own
+    result when it is applied again.
+    """
     before = dumps(subject)
-    candidate = build_rule(name, around(settings))(Candidate(0, subject))
+    candidate = build_rule(name, rule_context(settings))(Candidate(0, subject))
     assert dumps(subject) == before
     for finding in candidate.findings:
         assert finding.stage == "sanitise" and finding.rule == name
         assert not any(secret in finding.message for secret in secrets)
     if candidate.is_open:
-        assert build_rule(name, around(settings))(candidate).object == candidate.object
+        again = build_rule(name, rule_context(settings))(candidate)
+        assert again.object == candidate.object
     return candidate
 
 
-def text_after(name, text, settings=None):
-    return after(name, indicator(description=text), settings).object["description"]
+def sanitise_description(name, text, settings=None):
+    """A text after the rule, as the description of an indicator."""
+    return apply_rule(name, indicator(description=text), settings).object["description"]

@@ -1,4 +1,4 @@
-"""What every setting of a rule that is a mode is tried on: see test_settings.py."""
+"""Objects on which each mode of each rule setting is tried (test_rule_settings_exhaustive.py)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TEXTS = {
     ("user_paths", "tokens"): ("https://evil.test/?sid=0123abcd", "0123abcd"),
     ("user_paths", "emails"): ("https://evil.test/?to=joan%40bank.com", "joan"),
 }
-"""What a mode for texts is tried on, and the part of it that tells."""
+"""For each text mode a text, and the part of it that must be masked."""
 
 LATE = {"marking_ref": AMBER}
 STATEMENT = {
@@ -58,7 +58,7 @@ PLACES = {
     "phase": lambda text: made(
         "malware", kill_chain_phases=[{"kill_chain_name": "a", "phase_name": text}]
     ),
-    "property of somebody's own": lambda text: made("malware", x_note={"a": [{"id": text}]}),
+    "custom property": lambda text: made("malware", x_note={"a": [{"id": text}]}),
     "name of a property": lambda text: made("malware", x_note={text: "a", "b": "c"}),
     "part marked more strictly": lambda text: made(
         "malware", description=text, granular_markings=[LATE | {"selectors": ["description"]}]
@@ -66,7 +66,7 @@ PLACES = {
     "item marked more strictly": lambda text: made(
         "malware", labels=["a", text], granular_markings=[LATE | {"selectors": ["labels.[1]"]}]
     ),
-    "type of somebody's own": lambda text: CASE | {"x_note": text},
+    "custom type": lambda text: CASE | {"x_note": text},
     "observable's display name": lambda text: made("email-addr", display_name=text),
     "translation": lambda text: made("language-content", contents={"de": {"description": text}}),
     "statement of a marking": lambda text: STATEMENT | {"definition": {"statement": text}},
@@ -82,29 +82,29 @@ def pattern(text: str, language: str = "stix") -> Object:
     return made("indicator", pattern=text, pattern_type=language)
 
 
-def compared(kind: str, value: str) -> Object:
-    """An indicator on one value."""
+def comparing(kind: str, value: str) -> Object:
+    """An indicator with one comparison."""
     value = value.replace("\\", "\\\\")
     return pattern(f"[{kind} = '{value}']")
 
 
 VALUES = {
-    ("anonymise_source", "posts"): [(compared("url:value", POST), "joan_roe")],
+    ("anonymise_source", "posts"): [(comparing("url:value", POST), "joan_roe")],
     ("user_paths", "value_users"): [
-        (compared("file:name", PATH), "jroe"),
+        (comparing("file:name", PATH), "jroe"),
         (pattern(r"[file:name MATCHES 'C:\\Users\\jroe\\x.exe']"), "jroe"),
         (made("directory", path=PATH), "jroe"),
     ],
     ("user_paths", "value_credentials"): [
-        (compared("url:value", URL), "hunter2"),
+        (comparing("url:value", URL), "hunter2"),
         (made("url", value=URL), "hunter2"),
     ],
     ("user_paths", "value_tokens"): [
-        (compared("url:value", "https://evil.test/?sid=0123abcd"), "0123abcd"),
+        (comparing("url:value", "https://evil.test/?sid=0123abcd"), "0123abcd"),
         (made("url", value="https://evil.test/?sid=0123abcd"), "0123abcd"),
     ],
     ("user_paths", "value_emails"): [
-        (compared("url:value", "https://evil.test/?to=joan%40bank.com"), "joan"),
+        (comparing("url:value", "https://evil.test/?to=joan%40bank.com"), "joan"),
         (made("url", value="https://evil.test/?to=joan%40bank.com"), "joan"),
     ],
     ("personal_data", "individuals"): [
@@ -115,18 +115,18 @@ VALUES = {
         (pattern("joan@bank.test", "made-up"), "joan"),
     ],
     ("victim_terms", "values"): [
-        (compared("domain-name:value", "acme.example.login.test"), "acme.example"),
-        (compared("ipv4-addr:value", "45.12.3.4"), "45.12.3.4"),
+        (comparing("domain-name:value", "acme.example.login.test"), "acme.example"),
+        (comparing("ipv4-addr:value", "45.12.3.4"), "45.12.3.4"),
         (made("domain-name", value="vpn.acme.example"), "acme.example"),
         (pattern("vpn.acme.example", "pcre"), "acme.example"),
     ],
     ("victim_terms", "lookalikes"): [
-        (compared("domain-name:value", "acrnewidget.test"), "acrnewidget"),
+        (comparing("domain-name:value", "acrnewidget.test"), "acrnewidget"),
         (made("domain-name", value="acrnewidget.test"), "acrnewidget"),
     ],
     ("message_headers", "values"): [
-        (compared("email-message:to_refs[*].value", "joan@bank.test"), "joan"),
-        (compared("email-message:received_lines[*]", "from joan"), "joan"),
+        (comparing("email-message:to_refs[*].value", "joan@bank.test"), "joan"),
+        (comparing("email-message:received_lines[*]", "from joan"), "joan"),
     ],
     ("private_addresses", "mixed"): [
         (
@@ -136,7 +136,7 @@ VALUES = {
         (pattern("10.1.2.3", "pcre"), "10.1.2.3"),
     ],
 }
-"""What a mode for patterns and observables is tried on."""
+"""For each value mode patterns and observables, with the part that must not be published."""
 
 ARTIFACT = ref("artifact", UUID.replace("1", "3"))
 VICTIM = ref("email-addr", UUID.replace("1", "4"))
@@ -182,11 +182,11 @@ PROPERTIES = {
         (made("process", environment_variables={"A": "secret"}), "secret")
     ],
 }
-"""What a mode for properties is tried on."""
+"""For each property mode objects, with the part that must be removed."""
 
 
 class Trial(NamedTuple):
-    """A setting, a mode of it, and an object that it is about."""
+    """One mode of one setting, an object that it is about, and the secret in it."""
 
     rule: str
     setting: str
@@ -199,7 +199,7 @@ class Trial(NamedTuple):
 
 
 def trials() -> Iterator[Trial]:
-    """Every setting in every mode on everything that it is about."""
+    """Each setting in each mode on each object that it is about."""
     of_texts = [
         (*setting, place(text), secret)
         for setting, (text, secret) in TEXTS.items()

@@ -1,7 +1,7 @@
-"""user_paths: whose folder, account or session a text names, and keys that it quotes."""
+"""user_paths: user folders, account names, and keys of services in a text."""
 
 import pytest
-from support.rules import after, indicator, text_after
+from support.rules import apply_rule, indicator, sanitise_description
 
 RULE = "user_paths"
 
@@ -19,8 +19,10 @@ class TestFolders:
             "/cygdrive/c/Users/jdoe/x",
         ],
     )
-    def test_those_on_other_drives_machines_and_mounts_are_somebodys(self, path):
-        assert text_after(RULE, path) == path.replace("jdoe", "[removed: user name in a path]")
+    def test_users_folders_on_other_drives_and_mounts_are_masked(self, path):
+        assert sanitise_description(RULE, path) == path.replace(
+            "jdoe", "[removed: user name in a path]"
+        )
 
     @pytest.mark.parametrize(
         "path",
@@ -30,13 +32,13 @@ class TestFolders:
             r"D:\Home\Public\x",
         ],
     )
-    def test_other_folders_are_not(self, path):
-        assert text_after(RULE, path) == path
+    def test_folders_that_belong_to_nobody_stay(self, path):
+        assert sanitise_description(RULE, path) == path
 
-    def test_a_mask_behind_the_name_hides_it_from_no_rule(self):
+    def test_a_mask_behind_a_user_name_hides_it_from_no_rule(self):
         before = r"C:\Users\jdoe.[removed: submitter's name]\x.exe"
         masked = before.replace("jdoe", "[removed: user name in a path]")
-        assert text_after(RULE, before) == masked
+        assert sanitise_description(RULE, before) == masked
 
 
 class TestAccounts:
@@ -56,14 +58,16 @@ class TestAccounts:
             "CN=jdoe,OU=Staff,DC=corp,DC=test",
         ],
     )
-    def test_one_beside_its_label_or_in_a_log_is_masked(self, text):
+    def test_an_account_name_beside_its_label_or_in_a_log_is_masked(self, text):
         name = "j.doe" if "j.doe" in text else "jdoe"
-        assert text_after(RULE, text) == text.replace(name, "[removed: account name]")
+        assert sanitise_description(RULE, text) == text.replace(name, "[removed: account name]")
 
-    def test_a_person_s_security_identifier_names_it_too(self):
+    def test_a_persons_security_identifier_is_masked(self):
         domain = "S-1-5-21-3623811015-3361044348-30300820"
-        assert text_after(RULE, f"run as {domain}-1013") == "run as [removed: account name]"
-        assert text_after(RULE, f"run as {domain}-500") == f"run as {domain}-500"
+        assert (
+            sanitise_description(RULE, f"run as {domain}-1013") == "run as [removed: account name]"
+        )
+        assert sanitise_description(RULE, f"run as {domain}-500") == f"run as {domain}-500"
 
     @pytest.mark.parametrize(
         "text",
@@ -78,15 +82,15 @@ class TestAccounts:
             "CN=evil.test,O=Evil,C=US",
         ],
     )
-    def test_what_is_nobodys_stays(self, text):
-        assert text_after(RULE, text) == text
+    def test_shared_accounts_and_placeholders_stay(self, text):
+        assert sanitise_description(RULE, text) == text
 
     def test_the_setting_for_users_is_theirs(self):
-        assert text_after(RULE, "user: jdoe", {"users": "keep"}) == "user: jdoe"
+        assert sanitise_description(RULE, "user: jdoe", {"users": "keep"}) == "user: jdoe"
 
     def test_what_an_indicator_matches_on_is_no_text(self):
         key = "[windows-registry-key:key = 'HKEY_USERS\\\\S-1-5-21-1-2-3-1001\\\\Software']"
-        assert after(RULE, indicator(key)).is_open
+        assert apply_rule(RULE, indicator(key)).is_open
 
 
 class TestKeys:
@@ -112,7 +116,7 @@ class TestKeys:
         ],
     )
     def test_what_opens_a_door_is_masked(self, text, secret):
-        assert text_after(RULE, text) == text.replace(secret, "[removed: token]")
+        assert sanitise_description(RULE, text) == text.replace(secret, "[removed: token]")
 
     @pytest.mark.parametrize(
         "text",
@@ -124,4 +128,4 @@ class TestKeys:
         ],
     )
     def test_what_opens_none_stays(self, text):
-        assert text_after(RULE, text) == text
+        assert sanitise_description(RULE, text) == text

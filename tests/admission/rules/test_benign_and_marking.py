@@ -1,4 +1,4 @@
-"""The rules that judge a whole object: benign and marking; and how rules are found."""
+"""The rules about a whole object, benign and marking; and how rules are found."""
 
 import pytest
 
@@ -49,16 +49,16 @@ class TestBenign:
             "[url:value = 'https://good.test/']",
         ],
     )
-    def test_an_indicator_on_nothing_but_listed_values_is_refused(self, pattern):
+    def test_an_indicator_on_listed_values_only_is_refused(self, pattern):
         candidate = asked("benign", indicator(pattern))
         assert candidate.verdict is Verdict.REFUSED
         assert "warning list" in candidate.findings[0].message
 
-    def test_one_that_names_others_as_well_waits(self):
+    def test_an_indicator_on_listed_and_other_values_is_held(self):
         candidate = asked("benign", indicator("[domain-name:value IN ('good.test', 'evil.test')]"))
         assert candidate.verdict is Verdict.HELD
 
-    def test_a_list_may_hold_instead_or_not_be_asked(self):
+    def test_a_warning_list_may_hold_or_be_ignored(self):
         subject = indicator("[ipv4-addr:value = '8.8.8.8']")
         held = asked("benign", subject, {"hold": ["resolvers"]})
         ignored = asked("benign", subject, {"ignore": ["resolvers"]})
@@ -72,7 +72,7 @@ class TestBenign:
             "[domain-name:value = 'evil.test']",
         ],
     )
-    def test_what_does_not_match_on_a_listed_value_is_untouched(self, pattern):
+    def test_a_pattern_that_does_not_match_on_a_listed_value_stays(self, pattern):
         assert asked("benign", indicator(pattern)).findings == ()
 
     @pytest.mark.parametrize(
@@ -83,81 +83,81 @@ class TestBenign:
             "[ipv4-addr:value = '52.1.2.3']",
         ],
     )
-    def test_what_is_near_a_listed_value_is_labelled_and_loses_confidence(self, pattern):
+    def test_a_value_close_to_a_listed_one_is_labelled_and_loses_confidence(self, pattern):
         candidate = asked("benign", indicator(pattern, confidence=50, labels=["c2"]))
         assert candidate.is_open
         assert candidate.object["labels"] == ["c2", "benign-infrastructure"]
         assert candidate.object["confidence"] == 30
         assert candidate.findings[0].action is Action.LOWERED
 
-    def test_and_loses_it_only_once_however_often_it_is_examined(self):
+    def test_confidence_is_lowered_only_once(self):
         subject = indicator("[ipv4-addr:value = '52.1.2.3']", confidence=50)
         once = asked("benign", subject).object
         assert asked("benign", once).object == once
         assert "labels" not in subject
 
-    def test_a_confidence_that_was_not_stated_is_not_invented(self):
+    def test_missing_confidence_is_not_invented(self):
         candidate = asked("benign", indicator("[ipv4-addr:value = '52.1.2.3']"))
         assert "confidence" not in candidate.object
 
-    def test_an_observable_is_only_noted(self):
+    def test_an_observable_on_a_warning_list_is_only_noted(self):
         candidate = asked("benign", {"type": "ipv4-addr", "value": "8.8.8.8"})
         assert candidate.is_open and candidate.findings[0].action is Action.NOTED
 
 
 class TestMarking:
-    def test_red_is_refused_whatever_the_partner_may_send(self):
+    def test_tlp_red_is_refused_whatever_the_partner_may_send(self):
         every = Submitter(max_tlp=Tlp.RED)
         candidate = asked("marking", {}, submitter=every, tlp=Tlp.RED)
         assert candidate.verdict is Verdict.REFUSED
 
-    def test_above_the_agreement_is_refused_with_advice(self):
+    def test_a_level_above_the_agreement_is_refused_with_advice(self):
         candidate = asked("marking", {}, tlp=Tlp.AMBER, submitter=Submitter(max_tlp=Tlp.GREEN))
         assert candidate.verdict is Verdict.REFUSED
         assert "TLP:GREEN" in candidate.findings[0].message
 
     @pytest.mark.parametrize("tlp", [Tlp.CLEAR, Tlp.GREEN, Tlp.AMBER])
-    def test_up_to_the_agreement_passes(self, tlp):
+    def test_a_level_up_to_the_agreement_passes(self, tlp):
         subject = {"object_marking_refs": [TLP_2_IDS[tlp], FOREIGN]}
         candidate = asked("marking", subject, tlp=tlp, scope=f"{tlp.label}|{FOREIGN}")
         assert candidate.is_open and not candidate.findings
 
-    def test_an_unknown_marking_waits(self):
+    def test_an_unknown_marking_is_held(self):
         subject = {"object_marking_refs": [TLP_2_IDS[Tlp.GREEN], FOREIGN]}
         candidate = asked("marking", subject, tlp=Tlp.GREEN, scope="green")
         assert candidate.verdict is Verdict.HELD
 
-    def test_so_does_one_on_a_part(self):
+    def test_an_unknown_marking_on_a_part_is_held(self):
         subject = {"granular_markings": [{"marking_ref": FOREIGN, "selectors": ["name"]}]}
         assert asked("marking", subject, tlp=Tlp.GREEN, scope="green").verdict is Verdict.HELD
 
-    def test_it_may_be_refused_instead(self):
+    def test_an_unknown_marking_may_be_refused(self):
         subject = {"object_marking_refs": [FOREIGN]}
         candidate = asked("marking", subject, {"unknown": "refuse"}, tlp=Tlp.GREEN, scope="green")
         assert candidate.verdict is Verdict.REFUSED
 
 
 class TestRules:
-    def test_are_found_by_folder(self):
+    def test_rules_are_found_by_folder(self):
         assert set(rule_names()) >= {
             *("anonymise_source", "personal_data", "victim_terms"),
             *("private_addresses", "benign", "marking"),
         }
 
     @pytest.mark.parametrize("name", ["nonsense", "_masking", "os.path", ""])
-    def test_others_do_not_exist(self, name):
+    def test_unknown_rules_are_refused(self, name):
         with pytest.raises(PolicyError, match="no sanitising rule"):
             check_settings(name, {})
 
     @pytest.mark.parametrize("name", rule_names())
-    def test_each_takes_its_own_defaults(self, name):
+    def test_each_rule_accepts_its_own_defaults(self, name):
         check_settings(name, default_settings(name))
 
     @pytest.mark.parametrize("settings", [{"hodl": []}, {"hold": "resolvers"}])
-    def test_wrong_settings_are_named(self, settings):
+    def test_wrong_settings_of_a_rule_are_named(self, settings):
         with pytest.raises(PolicyError, match=next(iter(settings))):
             check_settings("benign", settings)
 
     @pytest.mark.parametrize("name", rule_names())
-    def test_none_minds_an_object_that_could_not_be_read(self, name):
+    def test_every_rule_passes_an_object_that_could_not_be_read(self, name):
         assert asked(name, None).object is None

@@ -1,4 +1,4 @@
-"""What must not be shared is found in names of properties too, and however it is written."""
+"""Private data is found in property names, and in disguised text."""
 
 from dataclasses import replace
 
@@ -28,13 +28,13 @@ def described(text):
 
 class TestNamesOfProperties:
     @pytest.mark.parametrize("name", ["x_quux_motors", "jane@bank.test", "to 10.1.2.3", "Quux"])
-    def test_one_that_tells_goes_with_what_it_names(self, name):
+    def test_a_property_name_with_private_data_is_removed_with_its_value(self, name):
         reference = {"source_name": "a", "external_id": "1", "x_more": {name: "b", "c": "d"}}
         candidate = judged(made("malware", external_references=[reference]), KEEPING)
         assert candidate.object["external_references"][0]["x_more"] == {"c": "d"}
         assert not any(name in f"{f.path} {f.message}" for f in candidate.findings)
 
-    def test_what_it_names_is_not_looked_at_twice(self):
+    def test_the_value_of_a_removed_name_is_not_searched_again(self):
         told = {"jane@bank.test": {"of": "joan@bank.test"}}
         reference = {"source_name": "a", "external_id": "1", "x_more": told}
         candidate = judged(made("malware", external_references=[reference]), KEEPING)
@@ -43,11 +43,11 @@ class TestNamesOfProperties:
             "external_references[0].x_more"
         ]
 
-    def test_an_object_that_cannot_do_without_is_refused(self):
+    def test_an_object_that_would_be_invalid_without_the_name_is_refused(self):
         candidate = judged(made("file", name=None, hashes={"x_quux_motors": "0" * 32}))
         assert candidate.verdict is Verdict.REFUSED
 
-    def test_the_standards_own_names_and_others_stay(self):
+    def test_names_of_the_standard_and_harmless_names_stay(self):
         told = {"document_info_dict": {"Author": "nobody", "quux": "b", "Title": "c"}}
         candidate = judged(made("file", name="a.pdf", extensions={"pdf-ext": told}))
         assert candidate.object["extensions"]["pdf-ext"] == {
@@ -60,7 +60,7 @@ class TestDisguises:
     @pytest.mark.parametrize(
         "text", ["jane.doe@bank.test", "10.1.2.3", "Quux Motors", "DE89 3704 0044 0532 0130 00"]
     )
-    def test_it_is_masked_however_it_is_spelt(self, text, spelling):
+    def test_private_data_is_masked_in_every_disguise(self, text, spelling):
         told = described(f"Seen: {SPELLINGS[spelling](text)} today")
         assert told.startswith("Seen: [removed: ") and told.endswith("] today")
 
@@ -71,7 +71,7 @@ class TestDisguises:
             *("Tel:+49 30 901820", "card:4111 1111 1111 1111"),
         ],
     )
-    def test_so_it_is_where_it_is_joined_to_a_word(self, text):
+    def test_private_data_joined_to_a_word_is_masked(self, text):
         assert "[removed: " in described(text)
 
     @pytest.mark.parametrize(
@@ -81,10 +81,10 @@ class TestDisguises:
             *("Ünïcödé – 日本語 ①", "https://evil.top/a%20b?c=%41", "\\x41\\x42"),
         ],
     )
-    def test_what_tells_nothing_stays_as_it_is_written(self, text):
+    def test_harmless_text_stays_as_it_is_written(self, text):
         assert described(text) == text
 
-    def test_each_character_is_known_by_its_place_in_what_was_written(self):
+    def test_each_decoded_character_keeps_its_place_in_the_original(self):
         text = "a%40b\u200d&#46;c \\u0040"
         (reading,) = decode_text(text)
         assert reading.text == "a@b.c @"
@@ -99,26 +99,26 @@ class TestDisguises:
 
 class TestPlaces:
     @pytest.mark.parametrize("text", ["/home/jane/.ssh/id_1", "https://x.com/jane/status/2081543"])
-    def test_no_path_and_no_link_is_taken_for_a_hash(self, text):
+    def test_paths_and_links_are_not_taken_for_hashes(self, text):
         candidate = judged(made("file", name="a", hashes={"x_key": text}))
         assert "jane" not in str(candidate.object)
 
-    def test_what_is_no_hash_is_text_though_it_stands_among_hashes(self):
+    def test_a_text_among_hashes_is_searched(self):
         candidate = judged(made("file", name="a", hashes={"x_key": "ask jane@bank.test"}))
         assert candidate.is_open and "hashes" not in candidate.object
 
     @pytest.mark.parametrize("name", ["ssdeep", "x_key"])
-    def test_a_name_among_letters_of_a_hash_is_found(self, name):
+    def test_a_name_among_the_letters_of_a_hash_is_found(self, name):
         text = "96:s4Ud1Lj96tHHlZDrwciQmA+4uy1I0G4HYuL8:Quux/Motors"
         candidate = judged(made("file", hashes={"MD5": "0" * 32, name: text}))
         assert candidate.is_open and candidate.object["hashes"] == {"MD5": "0" * 32}
 
     @pytest.mark.parametrize("word", ["quux-motors-at", "078-05-1121"])
-    def test_a_word_of_its_own_for_a_relationship_is_text(self, word):
+    def test_a_custom_relationship_type_is_searched(self, word):
         assert judged(made("relationship", relationship_type=word)).verdict is Verdict.REFUSED
         assert judged(made("relationship", relationship_type="x-at")).is_open
 
-    def test_so_is_the_name_of_a_language_of_patterns(self):
+    def test_a_custom_pattern_type_is_searched(self):
         candidate = judged(made("indicator", pattern="a", pattern_type="jane@bank.test"))
         assert "jane" not in str(candidate.object)
 
@@ -136,7 +136,7 @@ class TestPlaces:
         ("kind", "name"),
         [("autonomous-system", "rir"), ("x509-certificate", "signature_algorithm")],
     )
-    def test_what_says_nothing_of_what_an_observable_is_is_text(self, kind, name):
+    def test_properties_that_do_not_identify_an_observable_are_searched(self, kind, name):
         candidate = judged(made(kind, **{name: "jane@bank.test"}))
         assert candidate.object[name] == "[removed: e-mail address]"
 
@@ -146,7 +146,7 @@ class TestPlaces:
 
 class TestCodesOfLanguages:
     @pytest.mark.parametrize("code", ["de-x-quux", "de-quux"])
-    def test_that_tell_who_sent_it_go(self, code):
+    def test_language_codes_that_contain_the_submitters_name_are_removed(self, code):
         candidate = judged(made("malware", lang=code))
         assert candidate.is_open and "lang" not in candidate.object
         marked = [{"lang": code, "selectors": ["name"]}]
@@ -154,7 +154,7 @@ class TestCodesOfLanguages:
         assert not told.is_open or "quux" not in str(told.object).lower()
 
     @pytest.mark.parametrize("code", ["de", "pt-BR", "zh-Hant-TW", "es-419", "de-CH-1996"])
-    def test_that_name_a_language_stay(self, code):
+    def test_language_codes_that_name_a_language_stay(self, code):
         marked = [{"lang": code, "selectors": ["name"]}]
         told = judged(made("malware", lang=code, granular_markings=marked)).object
         assert (told["lang"], told["granular_markings"]) == (code, marked)

@@ -1,7 +1,7 @@
-"""personal_data: identity numbers of more countries, and the numbers of people's papers."""
+"""personal_data: national identity numbers, and numbers of identity documents."""
 
 import pytest
-from support.rules import text_after
+from support.rules import sanitise_description
 
 RULE = "personal_data"
 MASK = "[removed: national identity number]"
@@ -28,8 +28,8 @@ class TestNumbers:
             ("SIN", "123-456-782"),
         ],
     )
-    def test_one_is_masked_beside_its_word(self, words, number):
-        assert text_after(RULE, f"im Formular {words} {number} war") == (
+    def test_a_national_id_beside_its_word_is_masked(self, words, number):
+        assert sanitise_description(RULE, f"im Formular {words} {number} war") == (
             f"im Formular {words} {MASK} war"
         )
 
@@ -43,8 +43,8 @@ class TestNumbers:
             "rut 12.531.909-3",
         ],
     )
-    def test_one_with_a_wrong_check_digit_or_without_the_word_stays(self, text):
-        assert text_after(RULE, text) == text
+    def test_a_national_id_with_wrong_check_digit_or_no_word_stays(self, text):
+        assert sanitise_description(RULE, text) == text
 
 
 class TestPapers:
@@ -61,12 +61,14 @@ class TestPapers:
             ("Führerschein", "B072RRE2I55"),
         ],
     )
-    def test_a_number_right_behind_the_word_for_the_paper_is_masked(self, words, number):
-        assert text_after(RULE, f"scan of {words} {number}.") == f"scan of {words} {MASK}."
+    def test_a_number_right_behind_a_word_for_a_document_is_masked(self, words, number):
+        assert (
+            sanitise_description(RULE, f"scan of {words} {number}.") == f"scan of {words} {MASK}."
+        )
 
     @pytest.mark.parametrize("text", ["passport533401372", "ReisepassNrC01X00T47"])
     def test_one_is_masked_though_nothing_parts_it_from_the_word_nor_both_from_a_text(self, text):
-        assert text_after(RULE, text) == text[: -len("533401372")] + MASK
+        assert sanitise_description(RULE, text) == text[: -len("533401372")] + MASK
 
     @pytest.mark.parametrize(
         "text",
@@ -78,12 +80,14 @@ class TestPapers:
             "the passport of 12345678",
         ],
     )
-    def test_other_numbers_stay(self, text):
-        assert text_after(RULE, text) == text
+    def test_numbers_without_a_word_for_a_document_stay(self, text):
+        assert sanitise_description(RULE, text) == text
 
 
 @pytest.mark.parametrize("letter", ["\u0130", "\u0131", "\u017f", "\u212a"])
 def test_a_letter_that_is_taken_for_one_of_ascii_behind_an_account_number_is_no_end_of_time(letter):
     number = "DE89370400440532013000"
-    assert number not in text_after(RULE, f"{number}closedfr{letter}day")
-    assert text_after(RULE, f"ab12 1234 1234 12{letter}x") == f"ab12 1234 1234 12{letter}x"
+    assert number not in sanitise_description(RULE, f"{number}closedfr{letter}day")
+    assert (
+        sanitise_description(RULE, f"ab12 1234 1234 12{letter}x") == f"ab12 1234 1234 12{letter}x"
+    )

@@ -1,4 +1,4 @@
-"""Whatever is planted wherever in an object, nothing of it is in the object that goes on."""
+"""A secret planted anywhere in an object is not in the sanitised object (hypothesis)."""
 
 from dataclasses import replace
 from json import dumps
@@ -133,7 +133,7 @@ def plain(candidate):
 class TestNothingOfIt:
     @settings(max_examples=400, deadline=None)
     @given(objects())
-    def test_is_in_the_object_that_goes_on_nor_in_a_finding(self, made):
+    def test_no_secret_is_in_the_object_or_in_a_finding(self, made):
         subject, secret = made
         seen = plain(judged(subject))
         assert secret.lower() not in seen
@@ -141,14 +141,14 @@ class TestNothingOfIt:
 
     @settings(max_examples=100, deadline=None)
     @given(objects())
-    def test_and_judging_the_result_again_changes_nothing(self, made):
+    def test_sanitising_the_result_again_changes_nothing(self, made):
         candidate = judged(made[0])
         if candidate.is_open:
             again = judged(candidate.object)
             assert (again.is_open, again.object) == (True, candidate.object)
 
     @pytest.mark.parametrize("kind", sorted(SECRETS))
-    def test_each_kind_is_let_through_by_a_policy_without_rules(self, kind):
+    def test_without_rules_every_secret_passes(self, kind):
         """So that the tests above can fail."""
         none = replace(POLICY, rules=("marking",))
         text, part = SECRETS[kind]

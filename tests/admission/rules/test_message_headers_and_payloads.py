@@ -1,7 +1,7 @@
-"""message_headers and payloads: what a message, a file, a connection or a process carried."""
+"""message_headers and payloads: contents of messages, files, connections and processes."""
 
 import pytest
-from support.rules import after, indicator
+from support.rules import apply_rule, indicator
 
 from tocsin.admission.model import Action, Verdict
 from tocsin.admission.rules import (
@@ -33,8 +33,8 @@ def actions(candidate):
 
 
 class TestMessageHeaders:
-    def test_sender_and_date_stay_and_who_received_it_goes(self):
-        candidate = after("message_headers", MESSAGE, secrets=["jane", "Jane", "acme"])
+    def test_sender_and_date_stay_and_recipients_are_removed(self):
+        candidate = apply_rule("message_headers", MESSAGE, secrets=["jane", "Jane", "acme"])
         assert set(candidate.object) == {"type", "is_multipart", "date", "from_ref"}
         stripped = {path for path, action in actions(candidate).items() if action == "stripped"}
         assert stripped == {
@@ -44,15 +44,17 @@ class TestMessageHeaders:
 
     @pytest.mark.parametrize("name", ["subject", "body"])
     def test_an_analyst_is_asked_about_subject_and_body(self, name):
-        assert actions(after("message_headers", MESSAGE))[name] is Action.ASKED
+        assert actions(apply_rule("message_headers", MESSAGE))[name] is Action.ASKED
 
-    def test_each_may_be_kept(self):
+    def test_each_property_of_a_message_may_be_kept(self):
         settings = {"subject": "keep", "recipients": "keep"}
-        kept = after("message_headers", MESSAGE, settings).object
+        kept = apply_rule("message_headers", MESSAGE, settings).object
         assert kept["subject"] == MESSAGE["subject"] and kept["to_refs"] == [VICTIM]
 
-    def test_a_yes_to_the_subject_releases_no_recipient(self):
-        released = after("message_headers", MESSAGE, approve_settings("message_headers", {})).object
+    def test_approving_the_subject_releases_no_recipient(self):
+        released = apply_rule(
+            "message_headers", MESSAGE, approve_settings("message_headers", {})
+        ).object
         assert released["subject"] == MESSAGE["subject"]
         assert "to_refs" not in released and "received_lines" not in released
 
@@ -66,8 +68,8 @@ class TestMessageHeaders:
             " email-message:received_lines[*] LIKE '%acme%']",
         ],
     )
-    def test_a_pattern_on_a_recipient_waits(self, pattern):
-        candidate = after("message_headers", indicator(pattern), secrets=["jane", "acme"])
+    def test_a_pattern_on_a_recipient_is_held(self, pattern):
+        candidate = apply_rule("message_headers", indicator(pattern), secrets=["jane", "acme"])
         assert candidate.verdict is Verdict.HELD
         assert candidate.object["pattern"] == pattern
 
@@ -79,20 +81,20 @@ class TestMessageHeaders:
             "[email-message:additional_header_fields.'X-Mailer' = 'Evil']",
         ],
     )
-    def test_one_on_the_sender_or_the_subject_passes(self, pattern):
-        assert after("message_headers", indicator(pattern)).findings == ()
+    def test_a_pattern_on_sender_or_subject_passes(self, pattern):
+        assert apply_rule("message_headers", indicator(pattern)).findings == ()
 
 
 class TestPayloads:
-    def test_a_files_content_waits(self):
+    def test_an_artifact_with_its_content_is_held(self):
         artifact = {"type": "artifact", "payload_bin": "AAAA", "hashes": {"MD5": "0" * 32}}
-        assert after("payloads", artifact).verdict is Verdict.HELD
+        assert apply_rule("payloads", artifact).verdict is Verdict.HELD
 
-    def test_without_it_an_artifact_passes(self):
+    def test_an_artifact_without_content_passes(self):
         artifact = {"type": "artifact", "url": "http://evil.test/a", "hashes": {"MD5": "0" * 32}}
-        assert after("payloads", artifact).findings == ()
+        assert apply_rule("payloads", artifact).findings == ()
 
-    def test_traffic_goes_on_without_what_was_sent(self):
+    def test_traffic_is_published_without_what_was_sent(self):
         traffic = {
             "type": "network-traffic",
             "protocols": ["http"],
@@ -107,7 +109,7 @@ class TestPayloads:
                 }
             },
         }
-        result = after("payloads", traffic, secrets=["id=1"]).object
+        result = apply_rule("payloads", traffic, secrets=["id=1"]).object
         request = result["extensions"]["http-request-ext"]
         assert set(result) == {"type", "protocols", "extensions"}
         assert request == {
@@ -118,48 +120,48 @@ class TestPayloads:
 
     def test_an_analyst_is_asked_about_a_command_line(self):
         process = {"type": "process", "pid": 7, "command_line": "net use /user:jane hunter2"}
-        candidate = after("payloads", process, secrets=["jane", "hunter2"])
+        candidate = apply_rule("payloads", process, secrets=["jane", "hunter2"])
         assert candidate.object == {"type": "process", "pid": 7}
         assert actions(candidate) == {"command_line": Action.ASKED}
 
-    def test_a_process_that_is_nothing_else_waits(self):
+    def test_a_process_that_is_only_its_command_line_is_held(self):
         process = {
             "type": "process",
             "id": "process--3bc740bc-763a-5f0a-8c7c-c85f319ae188",
             "command_line": "whoami",
         }
-        assert after("payloads", process).verdict is Verdict.HELD
+        assert apply_rule("payloads", process).verdict is Verdict.HELD
 
-    def test_the_environment_goes(self):
+    def test_the_environment_of_a_process_is_removed(self):
         process = {"type": "process", "pid": 7, "environment_variables": {"USERNAME": "jane"}}
-        assert after("payloads", process).object == {"type": "process", "pid": 7}
+        assert apply_rule("payloads", process).object == {"type": "process", "pid": 7}
 
-    def test_a_file_goes_on_without_its_content(self):
+    def test_a_file_is_published_without_its_content(self):
         file = {"type": "file", "name": "a.exe", "content_ref": ARTIFACT}
-        assert after("payloads", file).object == {"type": "file", "name": "a.exe"}
+        assert apply_rule("payloads", file).object == {"type": "file", "name": "a.exe"}
 
-    def test_a_command_line_in_a_pattern_is_what_it_matches_on(self):
+    def test_a_command_line_in_a_pattern_stays(self):
         subject = indicator("[process:command_line LIKE '%whoami%']")
-        assert after("payloads", subject).object == subject
+        assert apply_rule("payloads", subject).object == subject
 
     @pytest.mark.parametrize(
         ("mode", "verdict"),
         [("hold", Verdict.HELD), ("refuse", Verdict.REFUSED), ("keep", Verdict.OPEN)],
     )
-    def test_each_may_be_treated_otherwise(self, mode, verdict):
+    def test_each_payload_setting_may_be_changed(self, mode, verdict):
         process = {"type": "process", "pid": 7, "command_line": "whoami"}
-        assert after("payloads", process, {"command_line": mode}).verdict is verdict
+        assert apply_rule("payloads", process, {"command_line": mode}).verdict is verdict
 
 
-class TestWhatALinkLeadsTo:
-    """The hashes in an external reference are those of the page that it leads to."""
+class TestHashesOfReferences:
+    """The hashes in an external reference are those of the document at its URL."""
 
     @pytest.mark.parametrize("more", [{}, {"description": "a page"}, {"external_id": "1"}])
-    def test_they_go_with_the_link(self, more):
+    def test_hashes_of_a_reference_are_removed_with_its_url(self, more):
         link = {"source_name": "s", "url": "https://x.com/jane_doe/status/1"}
         other = {"source_name": "t", "url": "https://t.test/a", "hashes": {"MD5": "1" * 32}}
         subject = indicator(
             external_references=[{**link, "hashes": {"MD5": "0" * 32}, **more}, other]
         )
-        left = after("anonymise_source", subject).object["external_references"]
+        left = apply_rule("anonymise_source", subject).object["external_references"]
         assert left == ([{"source_name": "s", **more}, other] if more else [other])

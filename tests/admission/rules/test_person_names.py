@@ -1,7 +1,7 @@
-"""personal_data: people's names, where they live, and their numbers at home."""
+"""personal_data: names of persons, postal addresses, national and partly hidden numbers."""
 
 import pytest
-from support.rules import after, indicator, text_after
+from support.rules import apply_rule, indicator, sanitise_description
 
 from tocsin.admission.model import Action, Verdict
 from tocsin.admission.rules import (
@@ -29,8 +29,8 @@ class TestNames:
             ("Opfer: Jane Doe", "Opfer: {}"),
         ],
     )
-    def test_one_that_is_announced_is_masked(self, before, after):
-        assert text_after(RULE, before) == after.replace("{}", "[removed: person's name]")
+    def test_an_announced_person_is_masked(self, before, after):
+        assert sanitise_description(RULE, before) == after.replace("{}", "[removed: person's name]")
 
     @pytest.mark.parametrize(
         "text",
@@ -47,35 +47,40 @@ class TestNames:
             "signalé par Mairie Valmont",
         ],
     )
-    def test_teams_companies_and_what_nobody_announces_stay(self, text):
-        assert text_after(RULE, text) == text
+    def test_teams_companies_and_unannounced_names_stay(self, text):
+        assert sanitise_description(RULE, text) == text
 
     @pytest.mark.skipif(not attack_names(), reason="needs the galaxies of the server extra")
     @pytest.mark.parametrize(
         "name", ["Lazarus Group", "Cobalt Strike", "Agent Tesla", "Wizard Spider"]
     )
-    def test_malware_and_actors_are_no_persons(self, name):
-        assert text_after(RULE, f"sent in by {name} operators") == f"sent in by {name} operators"
+    def test_malware_and_actors_are_not_persons(self, name):
+        assert (
+            sanitise_description(RULE, f"sent in by {name} operators")
+            == f"sent in by {name} operators"
+        )
 
-    def test_an_analyst_is_asked_about_it_and_the_rest_goes_on(self):
-        candidate = after(RULE, indicator(description="Reported by Jane Doe"), secrets=["Jane"])
+    def test_an_analyst_is_asked_about_a_name_and_the_rest_is_published(self):
+        candidate = apply_rule(
+            RULE, indicator(description="Reported by Jane Doe"), secrets=["Jane"]
+        )
         assert candidate.is_open
         assert [finding.action for finding in candidate.findings] == [Action.ASKED]
 
-    def test_a_yes_to_the_name_releases_nothing_else(self):
+    def test_approving_a_name_releases_nothing_else(self):
         subject = indicator(description="Reported by Jane Doe, jane@bank.test")
-        released = after(RULE, subject, approve_settings(RULE, {})).object["description"]
+        released = apply_rule(RULE, subject, approve_settings(RULE, {})).object["description"]
         assert released == "Reported by Jane Doe, [removed: e-mail address]"
 
-    def test_a_yes_to_a_person_releases_no_address_of_it(self):
+    def test_approving_an_identity_releases_no_address_of_it(self):
         person = {
             "type": "identity",
             "identity_class": "individual",
             "name": "Jane",
             "contact_information": "jane@bank.test",
         }
-        assert after(RULE, person).verdict is Verdict.HELD
-        released = after(RULE, person, approve_settings(RULE, {}))
+        assert apply_rule(RULE, person).verdict is Verdict.HELD
+        released = apply_rule(RULE, person, approve_settings(RULE, {}))
         assert released.object["contact_information"] == "[removed: e-mail address]"
 
 
@@ -93,7 +98,7 @@ class TestPostalAddresses:
         ],
     )
     def test_street_number_and_postcode_together_are_masked(self, address):
-        text = text_after(RULE, f"sent to {address}")
+        text = sanitise_description(RULE, f"sent to {address}")
         assert text == "sent to [removed: postal address]"
 
     @pytest.mark.parametrize(
@@ -105,8 +110,8 @@ class TestPostalAddresses:
             "IP address: 45.12.3.4",
         ],
     )
-    def test_other_numbers_and_streets_stay(self, text):
-        assert text_after(RULE, text) == text
+    def test_other_numbers_and_streets_are_no_postal_address(self, text):
+        assert sanitise_description(RULE, text) == text
 
 
 class TestNationalNumbers:
@@ -127,16 +132,16 @@ class TestNationalNumbers:
             "身份证号码 {110101199003074514}",
         ],
     )
-    def test_one_with_its_word_and_right_check_digits_is_masked(self, text):
+    def test_a_national_id_with_its_word_and_check_digits_is_masked(self, text):
         plain = text.replace("{", "").replace("}", "")
         before = text[: text.index("{")]
-        assert text_after(RULE, plain) == before + "[removed: national identity number]"
+        assert sanitise_description(RULE, plain) == before + "[removed: national identity number]"
 
     @pytest.mark.parametrize(
         "text", ["order 44051401359", "PESEL 44051401358", "hash 390.533.447-05", "bsn 12345678"]
     )
-    def test_without_either_it_stays(self, text):
-        assert text_after(RULE, text) == text
+    def test_a_national_id_without_word_or_check_digits_stays(self, text):
+        assert sanitise_description(RULE, text) == text
 
 
 class TestNumbersHiddenInPart:
@@ -154,8 +159,8 @@ class TestNumbersHiddenInPart:
             ("account DE89 3704 **** **** **** 00 was", "IBAN"),
         ],
     )
-    def test_what_is_left_is_masked(self, before, what):
-        after = text_after(RULE, before)
+    def test_a_partly_hidden_number_is_masked(self, before, what):
+        after = sanitise_description(RULE, before)
         assert f"[removed: {what}]" in after
         assert not any(c.isdigit() for c in after)
 
@@ -169,5 +174,5 @@ class TestNumbersHiddenInPart:
             "XXX-XX-XXXX",
         ],
     )
-    def test_wildcards_and_headings_stay(self, text):
-        assert text_after(RULE, text) == text
+    def test_wildcards_and_headings_are_no_hidden_numbers(self, text):
+        assert sanitise_description(RULE, text) == text

@@ -1,4 +1,4 @@
-"""The rules that keep people and victims out of what is shared.
+"""The privacy rules: personal data, victims, submitters and private addresses are removed.
 
 Every finding is checked for what it must never do: repeat what was removed.
 """
@@ -76,7 +76,7 @@ def test_indicators_times_and_counts_in_text_stay(name, text):
 
 
 class TestAnonymiseSource:
-    def test_the_authors_reference_goes(self):
+    def test_the_reference_to_the_author_is_removed(self):
         candidate = after("anonymise_source", indicator(created_by_ref=AUTHOR))
         assert "created_by_ref" not in candidate.object
         assert [(f.action, f.path) for f in candidate.findings] == [
@@ -85,7 +85,7 @@ class TestAnonymiseSource:
 
     @pytest.mark.parametrize("consent", [Consent.NONE, Consent.USG])
     @pytest.mark.parametrize("spelling", ["ACME Corp", "acme  corp", "acme-corp", "AcmeCorp"])
-    def test_the_submitters_names_are_masked_however_spelt(self, consent, spelling):
+    def test_the_submitters_names_are_masked_in_every_spelling(self, consent, spelling):
         seen = text_after(
             "anonymise_source",
             f"Seen by {spelling}.",
@@ -94,7 +94,7 @@ class TestAnonymiseSource:
         )
         assert seen == "Seen by [removed: submitter's name]."
 
-    def test_only_whole_words_are_and_short_names_only_in_their_own_case(self):
+    def test_short_names_are_masked_only_as_whole_words_in_their_own_case(self):
         text = "acmecorporation, a btx terminal"
         assert text_after("anonymise_source", text) == text
         assert "BTX" not in text_after("anonymise_source", "from BTX")
@@ -105,13 +105,13 @@ class TestAnonymiseSource:
         candidate = after("anonymise_source", subject, submitter=replace(ACME, consent=consent))
         assert candidate.object == subject
 
-    def test_references_to_its_own_source_go_and_others_stay(self):
+    def test_references_to_the_submitters_own_source_are_removed(self):
         other = {"source_name": "mitre-attack", "external_id": "T1566"}
         own = {"source_name": "Acme Corp blog", "url": "https://blog.test/1"}
         subject = indicator(external_references=[own, other])
         assert after("anonymise_source", subject).object["external_references"] == [other]
 
-    def test_an_authors_identity_is_left_to_publication(self):
+    def test_the_identity_of_an_author_is_left_to_publishing(self):
         subject = {"type": "identity", "id": AUTHOR, "name": "ACME Corp"}
         assert after("anonymise_source", subject, authors=[AUTHOR]).object == subject
 
@@ -126,7 +126,7 @@ class TestAnonymiseSource:
             "https://bsky.app/profile/jane-doe.test/post/3kabc",
         ],
     )
-    def test_reporters_handles_and_posts_are_masked_whatever_the_consent(self, handle):
+    def test_handles_and_posts_of_reporters_are_masked_whatever_the_consent(self, handle):
         everyone = replace(ACME, consent=Consent.EVERYONE)
         text = text_after(
             "anonymise_source", f"Reported by {handle}.", submitter=everyone, secrets=["jane"]
@@ -161,7 +161,7 @@ class TestPersonalData:
             ("078-05-1121", "US social security number"),
         ],
     )
-    def test_is_masked_in_text(self, secret, what):
+    def test_personal_data_in_a_text_is_masked(self, secret, what):
         text = text_after("personal_data", f"Belongs to {secret}, it seems.", secrets=[secret])
         assert text == f"Belongs to [removed: {what}], it seems."
 
@@ -169,14 +169,14 @@ class TestPersonalData:
         "text",
         ["Phone: 467 3395", "call me on 01.84.17.61.18", "5403926876 mobile", "Tel. 030/1234567"],
     )
-    def test_a_number_with_the_word_for_it_beside_is_a_telephone(self, text):
+    def test_a_number_beside_a_word_for_it_is_a_telephone_number(self, text):
         assert "[removed: telephone number]" in text_after("personal_data", text)
 
     @pytest.mark.parametrize("text", ["id 4111 1111 1111 1112", "ref GB30 NWBK 6016 1331 9268 19"])
-    def test_wrong_check_digits_with_no_word_beside_prove_nothing(self, text):
+    def test_wrong_check_digits_without_a_word_beside_are_not_masked(self, text):
         assert text_after("personal_data", text) == text
 
-    def test_is_masked_in_every_text_of_an_object(self):
+    def test_personal_data_in_every_text_of_an_object_is_masked(self):
         subject = indicator(
             name="a@b.test",
             labels=["by a@b.test", "phishing"],
@@ -187,7 +187,7 @@ class TestPersonalData:
         assert "a@b.test" not in dumps(result)
         assert result["labels"] == ["phishing"]
 
-    def test_a_display_name_is_text_while_the_address_itself_is_a_value(self):
+    def test_a_display_name_is_a_text_and_an_address_is_a_value(self):
         subject = {"type": "email-addr", "value": "a@evil.test", "display_name": "x@bank.test"}
         result = after("personal_data", subject).object
         assert result["value"] == "a@evil.test" and "bank" not in result["display_name"]
@@ -208,32 +208,32 @@ class TestPersonalData:
         result = after("personal_data", indicator(f"[url:value = '{url}']", name=url)).object
         assert result["name"] == "https://evil.test/?to=[removed: e-mail address]"
 
-    def test_a_kind_may_be_kept(self):
+    def test_a_kind_of_personal_data_may_be_kept(self):
         text = "a@b.test"
         assert text_after("personal_data", text, settings={"email": "keep"}) == text
 
     @pytest.mark.parametrize(
         ("mode", "verdict"), [("hold", Verdict.HELD), ("refuse", Verdict.REFUSED)]
     )
-    def test_a_kind_may_hold_or_refuse_the_whole_object(self, mode, verdict):
+    def test_a_kind_of_personal_data_may_hold_or_refuse_the_object(self, mode, verdict):
         subject = indicator(description="card 4111111111111111")
         candidate = after("personal_data", subject, ["4111"], settings={"card": mode})
         assert candidate.verdict is verdict
 
-    def test_a_held_object_is_masked_with_its_original_kept_beside(self):
+    def test_a_held_object_is_masked_and_its_original_kept(self):
         subject = indicator(description="card 4111111111111111")
         candidate = after("personal_data", subject, settings={"card": "hold"})
         assert candidate.original == subject
         assert "4111" not in candidate.object["description"]
 
-    def test_a_person_waits_for_an_analyst(self):
+    def test_an_individuals_identity_is_held(self):
         person = {"type": "identity", "id": AUTHOR, "name": "J", "identity_class": "individual"}
         assert after("personal_data", person).verdict is Verdict.HELD
         group = {**person, "identity_class": "organization"}
         assert after("personal_data", group).is_open
 
     @pytest.mark.parametrize("piece", ["a", "1", "1-", "a.", "(1", "+1", "@a", "1[.]", "GB29 "])
-    def test_hostile_text_costs_time_in_proportion(self, piece):
+    def test_searching_hostile_text_takes_linear_time(self, piece):
         text = (piece * 50_000)[:50_000]
         after("personal_data", indicator(description=f"a@b 12345678 {text}"))
 
@@ -257,21 +257,21 @@ class TestVictimTerms:
             "2a00:bad::17",
         ],
     )
-    def test_are_masked_in_text_however_spelt(self, secret):
+    def test_victim_terms_are_masked_in_every_spelling(self, secret):
         text = text_after("victim_terms", f"Against {secret} only", secrets=[secret])
         assert text == f"Against {self.MASK} only"
 
-    def test_are_found_in_paths_urls_and_file_names(self):
+    def test_victim_terms_are_found_in_paths_urls_and_file_names(self):
         text = r"\\srv01.acme.example\share, https://acme.example/x, acmecorp_pw.txt"
         assert text_after("victim_terms", text) == (
             rf"\\{self.MASK}\share, https://{self.MASK}/x, {self.MASK}_pw.txt"
         )
 
-    def test_longer_words_and_other_networks_stay(self):
+    def test_longer_words_and_other_networks_are_no_victim_terms(self):
         text = "notacme.example, acmecorporation, 45.13.7.8, 2a00:bae::17"
         assert text_after("victim_terms", text) == text
 
-    def test_labels_and_urls_of_references_are_stripped(self):
+    def test_labels_and_reference_urls_with_victim_terms_are_removed(self):
         reference = {"source_name": "s", "url": "https://acme.example/", "external_id": "1"}
         subject = indicator(labels=["acme corp", "apt"], external_references=[reference])
         result = after("victim_terms", subject).object
@@ -292,7 +292,7 @@ class TestVictimTerms:
             "[file:name = 'ACME Corp invoice.exe']",
         ],
     )
-    def test_an_indicator_about_them_waits_unchanged(self, pattern):
+    def test_an_indicator_on_a_victim_term_is_held_unchanged(self, pattern):
         candidate = after("victim_terms", indicator(pattern), ["acme", "45.12"])
         assert candidate.verdict is Verdict.HELD
         assert candidate.object["pattern"] == pattern
@@ -309,34 +309,34 @@ class TestVictimTerms:
             r"[directory:path = 'D:\\acme\\corp\\share']",
         ],
     )
-    def test_so_does_one_on_a_host_or_path_made_to_look_like_them(self, pattern):
+    def test_an_indicator_on_a_lookalike_host_or_path_is_held(self, pattern):
         bank = replace(ACME, terms=("acmebank.example", "acmebanc.example"))
         candidate = after("victim_terms", indicator(pattern), submitter=bank)
         assert candidate.verdict is Verdict.HELD
         assert candidate.object["pattern"] == pattern
 
     @pytest.mark.parametrize("host", ["acmeban.test", "macbank.test", "bank.acne.test"])
-    def test_other_hosts_pass(self, host):
+    def test_indicators_on_other_hosts_pass(self, host):
         bank = replace(ACME, terms=("acmebank.example",))
         subject = indicator(f"[domain-name:value = '{host}']")
         assert after("victim_terms", subject, submitter=bank).is_open
 
-    def test_so_does_a_rule_in_another_language_and_an_observable(self):
+    def test_other_pattern_languages_and_observables_with_victim_terms_are_held(self):
         yara = {**indicator('rule x { strings: $a = "acme.example" condition: $a }')}
         assert after("victim_terms", {**yara, "pattern_type": "yara"}).verdict is Verdict.HELD
         host = {"type": "domain-name", "value": "mail.acme.example"}
         assert after("victim_terms", host).verdict is Verdict.HELD
 
-    def test_it_may_be_refused_instead(self):
+    def test_an_indicator_on_a_victim_term_may_be_refused(self):
         subject = indicator("[domain-name:value = 'acme.example']")
         refused = after("victim_terms", subject, settings={"values": "refuse"})
         assert refused.verdict is Verdict.REFUSED
 
-    def test_a_submitter_without_names_and_terms_has_nothing_to_hide(self):
+    def test_a_submitter_without_names_and_terms_has_nothing_masked(self):
         candidate = Candidate(0, indicator(description="acme.example"))
         assert build_rule("victim_terms", around(submitter=Submitter()))(candidate) is candidate
 
-    def test_consent_to_everyone_frees_the_name_and_not_the_domains(self):
+    def test_consent_to_everyone_frees_the_name_but_not_the_domains(self):
         everyone = replace(ACME, consent=Consent.EVERYONE)
         text = text_after("victim_terms", "ACME Corp, acme.example", submitter=everyone)
         assert text == f"ACME Corp, {self.MASK}"
@@ -346,7 +346,7 @@ class TestPrivateAddresses:
     @pytest.mark.parametrize(
         ("address", "verdict"), [("10.1.2.3", Verdict.HELD), ("127.0.0.1", Verdict.OPEN)]
     )
-    def test_one_in_a_command_line_waits_unless_it_is_everybodys(self, address, verdict):
+    def test_a_private_address_in_a_command_line_holds_unless_loopback(self, address, verdict):
         subject = indicator(f"[process:command_line = 'cmd /c ping {address} -n 9']")
         assert after("private_addresses", subject).verdict is verdict
 
@@ -365,15 +365,15 @@ class TestPrivateAddresses:
             "2001:db8::1",
         ],
     )
-    def test_are_masked_in_text(self, secret):
+    def test_private_addresses_in_a_text_are_masked(self, secret):
         text = text_after("private_addresses", f"Moved to {secret}.", secrets=[secret])
         assert text == "Moved to [removed: private address]."
 
-    def test_only_the_address_of_a_url_is_masked(self):
+    def test_only_the_private_address_of_a_url_is_masked(self):
         text = text_after("private_addresses", "see http://192.168.1.1:8080/admin")
         assert text == "see http://[removed: private address]/admin"
 
-    def test_public_ones_stay(self):
+    def test_public_addresses_stay(self):
         text = "8.8.8.8, 45.12.3.4:80, 2a00:1450::1, 172.32.0.1, 11.0.0.1"
         assert text_after("private_addresses", text) == text
 
@@ -388,10 +388,10 @@ class TestPrivateAddresses:
             "[url:value = 'http://[fe80::1]/']",
         ],
     )
-    def test_an_indicator_about_nothing_else_is_refused(self, pattern):
+    def test_an_indicator_on_private_addresses_only_is_refused(self, pattern):
         assert after("private_addresses", indicator(pattern)).verdict is Verdict.REFUSED
 
-    def test_one_that_names_others_as_well_waits(self):
+    def test_an_indicator_on_private_and_public_addresses_is_held(self):
         subject = indicator("[ipv4-addr:value IN ('10.0.0.1', '45.12.3.4')]")
         assert after("private_addresses", subject).verdict is Verdict.HELD
 
@@ -403,6 +403,6 @@ class TestPrivateAddresses:
         ("kind", "value"),
         [("ipv4-addr", "10.0.0.0/8"), ("ipv6-addr", "::1"), ("url", "http://192.168.1.1/")],
     )
-    def test_observables_are_refused(self, kind, value):
+    def test_observables_of_private_addresses_are_refused(self, kind, value):
         subject = {"type": kind, "value": value}
         assert after("private_addresses", subject).verdict is Verdict.REFUSED

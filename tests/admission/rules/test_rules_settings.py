@@ -1,4 +1,4 @@
-"""What the policy says of rules: for all partners, and for one."""
+"""Settings of rules in policy.toml, for all partners and for one."""
 
 from importlib import import_module
 from json import dumps
@@ -49,16 +49,16 @@ def judged(partner, more=MORE, waived=frozenset()):
 
 
 class TestPartners:
-    def test_a_partners_setting_goes_before_the_general_one(self):
+    def test_a_partners_setting_overrides_the_general_one(self):
         assert judged("acme").verdict is Verdict.HELD
         assert judged("other").is_open
 
-    def test_and_the_others_stay_as_they_are(self):
+    def test_other_settings_keep_their_general_value(self):
         assert "+49 30 901820" in judged("acme").object["content"]
         assert "jane@bank.test" in judged("other").object["content"]
 
     @pytest.mark.parametrize(("partner", "verdict"), [("acme", "held"), ("", "open")])
-    def test_the_preview_uses_those_of_the_partner_that_the_client_names(self, partner, verdict):
+    def test_the_preview_uses_the_settings_of_the_clients_partner(self, partner, verdict):
         policy = parse_policy(policy_text(None) + MORE)
         checker = Checker(ClientSettings(partner=partner), policy, WarningLists([]))
         bundle = {"type": "bundle", "id": NOTE["id"].replace("note", "bundle"), "objects": [NOTE]}
@@ -79,11 +79,11 @@ class TestPartners:
             ('[rules]\npersonal_data = "keep"', "personal_data"),
         ],
     )
-    def test_what_is_wrong_is_named(self, more, named):
+    def test_a_wrong_setting_is_named(self, more, named):
         with pytest.raises(PolicyError, match=named):
             parse_policy(policy_text(None) + "\n" + more)
 
-    def test_the_place_is_named_too(self):
+    def test_the_table_of_a_wrong_setting_is_named(self):
         more = '\n[partners.acme.rules.personal_data]\nemial = "hold"'
         with pytest.raises(PolicyError, match=r"\[partners\.acme\.rules\.personal_data\]"):
             parse_policy(policy_text(None) + more)
@@ -98,7 +98,7 @@ class TestRelease:
 
 class TestModes:
     @pytest.mark.parametrize("name", rule_names())
-    def test_each_default_is_one_of_its_modes(self, name):
+    def test_each_default_is_one_of_the_settings_modes(self, name):
         module = vars(import_module(f"tocsin.admission.rules.{name}"))
         for setting, modes in {**module.get("MODES", {}), **module.get("CHOICES", {})}.items():
             default = default_settings(name)[setting]
@@ -130,14 +130,14 @@ class TestListsOfBenign:
             ({"resolvers": "ignore", "clouds": "ignore"}, Verdict.OPEN),
         ],
     )
-    def test_each_has_its_mode_and_the_gravest_counts(self, lists, verdict):
+    def test_each_warning_list_has_its_mode_and_the_strictest_counts(self, lists, verdict):
         assert self.after(lists=lists).verdict is verdict
 
-    def test_one_that_lowers_costs_confidence_and_ignored_ones_nothing(self):
+    def test_a_list_that_lowers_costs_confidence_and_ignored_lists_nothing(self):
         lowered = self.after(lists={"resolvers": "lower", "clouds": "ignore"}).object
         assert (lowered["confidence"], lowered["labels"]) == (30, ["benign-infrastructure"])
         assert self.after(ignore=["resolvers", "clouds"]).object == self.SUBJECT
 
-    def test_the_mode_of_all_other_lists_may_be_chosen(self):
+    def test_the_mode_of_all_other_warning_lists_may_be_set(self):
         assert self.after(exact="hold").verdict is Verdict.HELD
         assert self.after(exact="hold", lists={"clouds": "refuse"}).verdict is Verdict.REFUSED

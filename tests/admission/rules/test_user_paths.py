@@ -3,7 +3,7 @@
 import base64
 
 import pytest
-from support.rules import after, indicator, text_after
+from support.rules import apply_rule, indicator, sanitise_description
 
 from tocsin.admission.model import Action, Verdict
 
@@ -32,9 +32,9 @@ class TestInTexts:
             ),
         ],
     )
-    def test_the_name_in_a_path_is_masked_and_the_path_stays(self, before, after):
+    def test_a_user_name_in_a_path_is_masked_and_the_path_stays(self, before, after):
         mask = "[removed: user name in a path]"
-        assert text_after(RULE, f"at {before}, seen") == f"at {after.format(mask)}, seen"
+        assert sanitise_description(RULE, f"at {before}, seen") == f"at {after.format(mask)}, seen"
 
     @pytest.mark.parametrize(
         "path",
@@ -46,12 +46,12 @@ class TestInTexts:
             *("https://evil.test/home/index.html", "POST /users/list", r"C:\Users\[^\\]+\\x"),
         ],
     )
-    def test_names_that_stand_for_anybody_and_other_paths_stay(self, path):
-        assert text_after(RULE, path) == path
+    def test_placeholder_names_and_other_paths_stay(self, path):
+        assert sanitise_description(RULE, path) == path
 
-    def test_the_path_of_a_debugging_file_stays_for_it_is_the_developers(self):
+    def test_the_user_name_in_a_path_to_a_debugging_file_stays(self):
         path = r"C:\Users\viktor\Visual Studio 2015\loader\Release\loader.pdb"
-        assert text_after(RULE, path) == path
+        assert sanitise_description(RULE, path) == path
 
     @pytest.mark.parametrize(
         ("before", "after"),
@@ -82,29 +82,29 @@ class TestInTexts:
         ],
     )
     def test_secrets_in_urls_are_masked(self, before, after):
-        assert text_after(RULE, before) == after
+        assert sanitise_description(RULE, before) == after
 
-    def test_a_web_token_is_masked_anywhere(self):
+    def test_a_json_web_token_is_masked_anywhere(self):
         token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJqYW5lIn0.c2lnbmF0dXJl"
-        assert text_after(RULE, f"sent {token} back") == "sent [removed: token] back"
+        assert sanitise_description(RULE, f"sent {token} back") == "sent [removed: token] back"
 
     @pytest.mark.parametrize(
         "text",
         ["https://cdn.test/npm/vue@2.6.14/vue.js", "https://evil.test:8443/a?b=c", "key=value"],
     )
-    def test_other_urls_stay(self, text):
-        assert text_after(RULE, text) == text
+    def test_urls_without_secrets_stay(self, text):
+        assert sanitise_description(RULE, text) == text
 
     def test_a_url_that_is_itself_the_indicator_keeps_its_token(self):
         url = "https://evil.test/?token=af31"
         subject = indicator(f"[url:value = '{url}']", name=url)
-        assert after(RULE, subject).object == subject
+        assert apply_rule(RULE, subject).object == subject
 
     @pytest.mark.parametrize(
         "piece", ["C:\\Users\\", "/home/", "http://a:", "?key=", "eyJ", "a@b."]
     )
-    def test_hostile_text_costs_time_in_proportion(self, piece):
-        after(RULE, indicator(description=f"http://x/{piece * 20_000} /home/"))
+    def test_searching_hostile_paths_takes_linear_time(self, piece):
+        apply_rule(RULE, indicator(description=f"http://x/{piece * 20_000} /home/"))
 
 
 class TestInPatternsAndObservables:
@@ -121,8 +121,8 @@ class TestInPatternsAndObservables:
             "[url:value = 'https://bank-my.sharepoint.test/personal/jane_bank_com/a.zip']",
         ],
     )
-    def test_one_that_names_somebody_waits_unchanged(self, pattern):
-        candidate = after(RULE, indicator(pattern), secrets=["jdoe", "jane"])
+    def test_a_pattern_that_names_a_user_is_held_unchanged(self, pattern):
+        candidate = apply_rule(RULE, indicator(pattern), secrets=["jdoe", "jane"])
         assert candidate.verdict is Verdict.HELD
         assert candidate.object["pattern"] == pattern
 
@@ -137,23 +137,23 @@ class TestInPatternsAndObservables:
             r"[file:name = 'C:\\Users\\viktor\\loader.pdb']",
         ],
     )
-    def test_one_that_names_nobody_passes(self, pattern):
-        assert after(RULE, indicator(pattern)).findings == ()
+    def test_a_pattern_that_names_no_user_passes(self, pattern):
+        assert apply_rule(RULE, indicator(pattern)).findings == ()
 
-    def test_so_does_an_observable(self):
+    def test_an_observable_that_names_a_user_is_held(self):
         folder = {"type": "directory", "path": r"C:\Users\jdoe\AppData"}
-        assert after(RULE, folder).verdict is Verdict.HELD
+        assert apply_rule(RULE, folder).verdict is Verdict.HELD
 
-    def test_and_a_rule_in_another_language(self):
+    def test_a_pattern_in_another_language_that_names_a_user_is_held(self):
         subject = {**indicator(r'strings: $a = "C:\\Users\\jdoe\\x"'), "pattern_type": "yara"}
-        assert after(RULE, subject).verdict is Verdict.HELD
+        assert apply_rule(RULE, subject).verdict is Verdict.HELD
         generalise = {"value_users": "generalise"}
-        assert after(RULE, subject, generalise).verdict is Verdict.HELD
+        assert apply_rule(RULE, subject, generalise).verdict is Verdict.HELD
 
-    def test_it_may_be_refused_instead_or_kept(self):
+    def test_a_pattern_that_names_a_user_may_be_refused_or_kept(self):
         subject = indicator(r"[file:name = 'C:\\Users\\jdoe\\x.exe']")
-        assert after(RULE, subject, {"value_users": "refuse"}).verdict is Verdict.REFUSED
-        assert after(RULE, subject, {"value_users": "keep"}).object == subject
+        assert apply_rule(RULE, subject, {"value_users": "refuse"}).verdict is Verdict.REFUSED
+        assert apply_rule(RULE, subject, {"value_users": "keep"}).object == subject
 
 
 class TestGeneralise:
@@ -176,8 +176,8 @@ class TestGeneralise:
             ),
         ],
     )
-    def test_the_pattern_matches_everybodys(self, before, after_):
-        candidate = after(RULE, indicator(before), self.SETTINGS)
+    def test_a_generalised_pattern_matches_every_users_folder(self, before, after_):
+        candidate = apply_rule(RULE, indicator(before), self.SETTINGS)
         assert candidate.is_open
         assert candidate.object["pattern"] == after_
         assert candidate.findings[0].action is Action.REPLACED
@@ -190,11 +190,11 @@ class TestGeneralise:
             "[file:name NOT IN ('/home/jdoe/a', 'b')]",
         ],
     )
-    def test_one_that_would_match_less_or_something_else_waits(self, pattern):
-        candidate = after(RULE, indicator(pattern), self.SETTINGS)
+    def test_a_pattern_that_cannot_be_widened_is_held(self, pattern):
+        candidate = apply_rule(RULE, indicator(pattern), self.SETTINGS)
         assert candidate.verdict is Verdict.HELD
         assert candidate.object["pattern"] == pattern
 
-    def test_the_old_pattern_in_the_text_is_masked_as_well(self):
+    def test_the_old_pattern_in_the_text_is_masked_too(self):
         subject = indicator("[file:name = '/home/jdoe/a']", name="/home/jdoe/a")
-        assert "jdoe" not in after(RULE, subject, self.SETTINGS).object["name"]
+        assert "jdoe" not in apply_rule(RULE, subject, self.SETTINGS).object["name"]
