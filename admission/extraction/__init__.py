@@ -1,1 +1,1 @@
-"""Finding indicators in what people write; shared by the formats."""
+"""What the input formats share: decoding files, finding values, building indicators."""

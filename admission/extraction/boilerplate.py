@@ -1,8 +1,8 @@
-"""What a text says of itself: who wrote it, whom to ask, what it refers to, whom it happened to.
+"""Lines in which a text speaks of itself: authors, contacts, victims, references, rules.
 
-Values in such lines are the writer's own, a reader's next page or a victim's,
-so only those count that somebody made safe to be read, `evil[.]com`; and no
-mailbox beside the name of somebody at all.
+Values in such lines belong to the writer, the victim or another web page, so they
+count only if the text defangs them (`evil[.]com`).  A mailbox beside a person's
+name never counts.
 """
 
 import re
@@ -12,9 +12,8 @@ from enum import Enum, auto
 from functools import lru_cache
 from itertools import chain
 
-from tocsin.admission.extraction import mailboxes as _mailboxes
-from tocsin.admission.extraction.decode import words
-from tocsin.admission.extraction.prose import in_line
+from tocsin.admission.extraction import mailboxes
+from tocsin.admission.extraction.prose import find_in_line
 from tocsin.admission.observables.ioc_types import (
     HASH_TYPES,
     MAX_CHARACTERS,
@@ -22,65 +21,41 @@ from tocsin.admission.observables.ioc_types import (
     RecognisedIoc,
 )
 from tocsin.admission.observables.refang import join_spaced, refang
+from tocsin.admission.word_lists import load_alternation, load_words
 
 
-class Aside(Enum):
-    """What a line is besides a place for values."""
+class LineRole(Enum):
+    """What a line is if it is not an ordinary line of the text."""
 
     COMMENT = auto()
-    PEOPLE = auto()  # who wrote the text, whom to ask, whom it happened to
+    PEOPLE = auto()  # names authors, contacts or victims
     REFERENCE = auto()
-    RULE = auto()  # of YARA
-    SIGNATURE = auto()  # a rule of Snort or Suricata
+    YARA_RULE = auto()
+    IDS_RULE = auto()  # of Snort or Suricata
 
 
-_COMMENTS = ("#", "//", ";", "!")
+_PACKAGE = "tocsin.admission.extraction"
+_COMMENT_SIGNS = ("#", "//", ";", "!")
 _BULLET = r"[\s>#/;!*_+-]*+(?:\[?\d{1,3}[\].)]\s*+[*_]*+)?+"
-_LABELLED = (
-    r"authors?|reporters?|analysts?|maintainers?|contributors?|contacts?"
-    r"|contact (?:us|person|point)|point of contact|phone|tel|telephone|credits?|feedback"
-    r"|acknowledge?ments?|questions|to|cc|bcc|delivered-to|x-original-to|customers?|clients?"
-    r"|victims?|recipients?|affected (?:users?|accounts?|organi[sz]ations?)"
-    r"|upn|userprincipalname|watchers?|assignee|affected user|opened by|requested by"
-    r"|autor(?:in|en|es)?|bearbeiter(?:in)?|melder(?:in)?|geschädigter?|nutzer(?:in)?|verfasser(?:in)?|ansprechpartner(?:in)?|kontakt|telefon|opfer|betroffene"
-    r"|empf[äa]nger|auteurs?|destinataires?|victimes?|contacto|v[ií]ctimas?|destinatarios?"
-    r"|afectad[oa]s?|autores|v[ií]timas?|destinat[áa]ri[oa]s?|contato|d[úu]vidas|telefone"
-    r"|autor[ei]|contatt[oi]|vittim[ae]|destinatar[io]{1,2}|telefono|cell"
-    r"|slachtoffers?|ontvangers?|vragen|melding|ofiar[ay]|odbiorca|zg[łl]oszenia|tel[ée]phone|an"
+_PEOPLE_LABEL = re.compile(
+    rf"{_BULLET}{load_alternation(_PACKAGE, 'people_labels')}[*_]*\s*[:=]", re.IGNORECASE
 )
-_SAID = (
-    r"(?:prepared|written|authored|reported|analy[sz]ed|compiled|provided|maintained|published) by"
-    r"|(?:for|any) (?:questions?|comments?|corrections?|feedback)|please (?:contact|send|forward)"
-    r"|copyright|(?:erstellt|verfasst|gemeldet) (?:von|durch)|r[ée]dig[ée] par|signal[ée] par"
-    r"|(?:redactado|elaborado|reportado) por|(?:redatto|segnalato|a cura) d[ai]|opgesteld door"
-    r"|pour toute question|per informazioni|bei (?:rück)?fragen|rückmeldungen an"
+_PEOPLE_PHRASE = re.compile(
+    rf"{_BULLET}(?:feed )?{load_alternation(_PACKAGE, 'people_phrases')}\b", re.IGNORECASE
 )
-_LABEL = re.compile(rf"{_BULLET}(?:{_LABELLED})[*_]*\s*[:=]", re.IGNORECASE)
-_SENTENCE = re.compile(rf"{_BULLET}(?:feed )?(?:{_SAID})\b", re.IGNORECASE)
-_CONTACT = re.compile(r"(?:^|[\s(])please contact\b", re.IGNORECASE)
-_REFERRING = (
-    r"references?|refs?|sources?|blog|read more|more info(?:rmation)?|see also"
-    r"|(?:blog|full|original|public|our) ?(?:post|report|article|analysis)"
-    r"|further (?:reading|information)|quellen?|referenz(?:en)?|siehe(?: auch)?"
-    r"|weitere informationen|r[ée]f[ée]rences?|voir(?: aussi)?|en savoir plus"
-    r"|referencias?|fuentes?|v[ée]ase|m[áa]s informaci[óo]n"
+_PLEASE_CONTACT = re.compile(r"(?:^|[\s(])please contact\b", re.IGNORECASE)
+_REFERENCE_LABEL = re.compile(
+    rf"{_BULLET}{load_alternation(_PACKAGE, 'reference_labels')}[*_]*\s*[:=]", re.IGNORECASE
 )
-_REFERENCE = re.compile(rf"{_BULLET}(?:{_REFERRING})[*_]*\s*[:=]", re.IGNORECASE)
-_POINTER = re.compile(
+_READ_MORE = re.compile(
     r"\b(?:(?:information|details|analysis|report|article|more) (?:is |are )?(?:available |here )?"
     r"(?:at|on|in|from|here|via)|see):? {0,2}<?https?://[^\s\"<>]{1,2000}",
     re.IGNORECASE,
 )
 """`more information at https://…` in the middle of a line."""
-_REFERENCES = words(
-    "references reference sources reporting bibliography credits acknowledgements acknowledgments"
-    " quellen referenzen literatur références bibliographie referencias fuentes bibliografía"
-    " further-reading external-references external-links external-analysis related-reading"
-    " weiterführende-links"
-)
-"""Headings above what a text refers to."""
-_HEADINGS = _REFERENCES | _mailboxes.HEADINGS
-_RULED = re.compile(
+_REFERENCE_HEADINGS = frozenset(load_words(_PACKAGE, "reference_headings"))
+_HEADINGS = _REFERENCE_HEADINGS | mailboxes.PEOPLE_HEADINGS
+_HEADING_TEXT = re.compile(
     r"[#=*_\s]*(?:\d{1,2}(?:\.\d{1,2})?[.)]?\s)?([^\d./@,|()\[\]\"]{3,40}?)[#=*_:\s]*"
 )
 _HEADING = re.compile(r"\s*(?:#{1,6}|={1,6})\s+\S|\s*\S[^./@:]{0,60}:\s*$")
@@ -89,70 +64,68 @@ _YARA = re.compile(
     r"\s*(?:(?:private|global)\s+){0,2}rule\s+\w{1,200}\s*(?::[\w\s]{0,200})?\{?\s*$"
 )
 _LONGEST_RULE = 500
-_HASH_OF_SAMPLE = re.compile(r"\s*\w{0,20}(?:hash|md5|sha|sample)\w{0,20}\s*=", re.IGNORECASE)
-_SIGNATURE = re.compile(
+"""Lines of a YARA rule."""
+_SAMPLE_HASH = re.compile(r"\s*\w{0,20}(?:hash|md5|sha|sample)\w{0,20}\s*=", re.IGNORECASE)
+_IDS_RULE = re.compile(
     r"[\s#]*(?:alert|drop|reject\w{0,5}|pass|log|sdrop)\s+\w{1,20}\s+\S+\s+\S+\s+(?:->|<>)\s[^(]*\("
 )
-_CONTENT = re.compile(r'\bcontent\s*:\s*+(?:!\s*+)?"([^"]{1,2000})"')
-_SENDER = re.compile(
-    rf"{_BULLET}(?:from|(?:x-)?sender|reply-to|return-path|von|absender|de|exp[ée]diteur|remitente)"
-    r"[*_`]*\s*[:|]",
-    re.IGNORECASE,
+_RULE_CONTENT = re.compile(r'\bcontent\s*:\s*+(?:!\s*+)?"([^"]{1,2000})"')
+_SENDER_LABEL = re.compile(
+    rf"{_BULLET}{load_alternation(_PACKAGE, 'sender_labels')}[*_`]*\s*[:|]", re.IGNORECASE
 )
 _AFTER_HOST = re.compile(r"[/?#:]")
-_FREE_MAIL = words(
-    "gmail.com googlemail.com outlook.com hotmail.com live.com yahoo.com gmx.de gmx.net web.de"
-    " protonmail.com proton.me mail.ru yandex.ru icloud.com aol.com qq.com 163.com t-online.de"
-)
-_NAMING = (None, Aside.PEOPLE, Aside.COMMENT)
-_NOT_OF_HOSTS = re.compile(r"[^a-z0-9.-]+")
+_FREE_MAIL = frozenset(load_words(_PACKAGE, "free_mail_providers"))
+_MAY_NAME_MAILBOXES = (None, LineRole.PEOPLE, LineRole.COMMENT)
+_NOT_IN_HOSTS = re.compile(r"[^a-z0-9.-]+")
 _CELLS = re.compile(r"[|\t]")
-_PLAIN = frozenset((IocType.IPV4, IocType.IPV6, *HASH_TYPES.values()))
+_UNDEFANGED_KINDS = frozenset((IocType.IPV4, IocType.IPV6, *HASH_TYPES.values()))
+"""Kinds that count in boilerplate although they are not defanged."""
 
 
-def asides(lines: Sequence[str], markup: bool) -> list[Aside | None]:
-    """What each line is; in `markup` a line that begins with `#` is a heading."""
-    found: list[Aside | None] = []
-    referring = people = False
-    rule_ends = _rules(lines)
+def classify_lines(lines: Sequence[str], markup: bool) -> list[LineRole | None]:
+    """The role of each line; in `markup` a line that begins with `#` is a heading."""
+    found: list[LineRole | None] = []
+    in_references = in_people = False
+    rule_ends = _find_yara_rules(lines)
     end = 0
     for number, line in enumerate(lines):
         end = max(end, rule_ends.get(number, 0))
         if _begins_section(lines, number):
-            referring = _heading(line) in _REFERENCES
-            people = _heading(line) in _mailboxes.HEADINGS
-        elif people and not line.strip() and not _begins_section(lines, number - 1):
-            people = False
-        section = Aside.PEOPLE if people else Aside.REFERENCE if referring else None
-        found.append(Aside.RULE if number < end else _aside(line, markup) or section)
+            in_references = _heading(line) in _REFERENCE_HEADINGS
+            in_people = _heading(line) in mailboxes.PEOPLE_HEADINGS
+        elif in_people and not line.strip() and not _begins_section(lines, number - 1):
+            in_people = False
+        section = LineRole.PEOPLE if in_people else LineRole.REFERENCE if in_references else None
+        rule = number < end
+        found.append(LineRole.YARA_RULE if rule else _classify_line(line, markup) or section)
     return found
 
 
-def _aside(line: str, markup: bool) -> Aside | None:
+def _classify_line(line: str, markup: bool) -> LineRole | None:
     start = line[:400]
-    if ("->" in start or "<>" in start) and _SIGNATURE.match(start):
-        return Aside.SIGNATURE
+    if ("->" in start or "<>" in start) and _IDS_RULE.match(start):
+        return LineRole.IDS_RULE
     labelled = ":" in start or "=" in start
-    if _of_people(start, labelled):
-        return Aside.PEOPLE
-    if not markup and line.lstrip(" \t\ufeff").startswith(_COMMENTS):
-        return Aside.COMMENT
-    return Aside.REFERENCE if labelled and _REFERENCE.match(start) else None
+    if _names_people(start, labelled):
+        return LineRole.PEOPLE
+    if not markup and line.lstrip(" \t\ufeff").startswith(_COMMENT_SIGNS):
+        return LineRole.COMMENT
+    return LineRole.REFERENCE if labelled and _REFERENCE_LABEL.match(start) else None
 
 
-def _of_people(start: str, labelled: bool) -> bool:
-    if (labelled and _LABEL.match(start)) or _SENTENCE.match(start):
+def _names_people(start: str, labelled: bool) -> bool:
+    if (labelled and _PEOPLE_LABEL.match(start)) or _PEOPLE_PHRASE.match(start):
         return True
-    return "contact" in start.lower() and _CONTACT.search(start) is not None
+    return "contact" in start.lower() and _PLEASE_CONTACT.search(start) is not None
 
 
-def without_pointers(line: str) -> str:
-    """A line without the URLs to which it sends its readers.
+def remove_read_more_links(line: str) -> str:
+    """The line without URLs at which the reader finds more.
 
-    >>> without_pointers("evil.com, see https://example.com/a for more")
+    >>> remove_read_more_links("evil.com, see https://example.com/a for more")
     'evil.com,  for more'
     """
-    return _POINTER.sub("", line) if "://" in line else line
+    return _READ_MORE.sub("", line) if "://" in line else line
 
 
 def _begins_section(lines: Sequence[str], number: int) -> bool:
@@ -166,22 +139,24 @@ def _begins_section(lines: Sequence[str], number: int) -> bool:
 
 
 def _heading(line: str) -> str:
-    found = _RULED.fullmatch(line)
+    """The words of a heading in lower case with `-` between them; empty if it is none."""
+    found = _HEADING_TEXT.fullmatch(line)
     return "-".join(found[1].lower().split()) if found and len(line) <= 80 else ""
 
 
-def _rules(lines: Sequence[str]) -> dict[int, int]:
-    """Where rules of YARA begin, and the line after each."""
+def _find_yara_rules(lines: Sequence[str]) -> dict[int, int]:
+    """The first line of each YARA rule, and the line after its last."""
     found = {}
     for number, line in enumerate(lines):
         if "rule" in line[:40] and _YARA.match(line[:400]):
-            end = _rule_end(lines, number)
+            end = _find_rule_end(lines, number)
             if end:
                 found[number] = end
     return found
 
 
-def _rule_end(lines: Sequence[str], start: int) -> int:
+def _find_rule_end(lines: Sequence[str], start: int) -> int:
+    """The line after a YARA rule; 0 if the rule does not end."""
     condition = False
     for number in range(start + 1, min(len(lines), start + _LONGEST_RULE)):
         plain = lines[number].strip()
@@ -194,76 +169,78 @@ def _rule_end(lines: Sequence[str], start: int) -> int:
     return 0
 
 
-def said_in(line: str, aside: Aside, markup: bool) -> Iterator[RecognisedIoc]:
-    """The values of a line that count although it is an aside."""
-    if aside is Aside.RULE:
-        if _HASH_OF_SAMPLE.match(line[:80]):
-            yield from (v for v in in_line(line, False) if v.kind in HASH_TYPES.values())
+def find_in_boilerplate(line: str, role: LineRole, markup: bool) -> Iterator[RecognisedIoc]:
+    """The values of a line that count although the line is boilerplate."""
+    if role is LineRole.YARA_RULE:
+        if _SAMPLE_HASH.match(line[:80]):
+            yield from (v for v in find_in_line(line, False) if v.kind in HASH_TYPES.values())
         return
-    if aside is Aside.SIGNATURE:
-        yield from in_line(line.partition("(")[0], False)
-        for content in _CONTENT.findall(line):
-            yield from (v for v in in_line(content, False) if v.kind is not IocType.EMAIL)
+    if role is LineRole.IDS_RULE:
+        yield from find_in_line(line.partition("(")[0], False)
+        for content in _RULE_CONTENT.findall(line):
+            yield from (v for v in find_in_line(content, False) if v.kind is not IocType.EMAIL)
         return
-    yield from _made_safe_in(line, aside, markup)
+    yield from _find_defanged(line, role, markup)
 
 
-def _made_safe_in(line: str, aside: Aside, markup: bool) -> Iterator[RecognisedIoc]:
-    safe = " ".join(word for word in join_spaced(line).split() if refang(word) is not word)
-    if aside is Aside.COMMENT and not safe:
+def _find_defanged(line: str, role: LineRole, markup: bool) -> Iterator[RecognisedIoc]:
+    defanged = " ".join(word for word in join_spaced(line).split() if refang(word) is not word)
+    if role is LineRole.COMMENT and not defanged:
         return
-    taken = {value.pattern for value in in_line(safe, False, "", markup)}
-    for value in in_line(line, False, "", markup):
-        if value.kind is IocType.EMAIL and aside is not Aside.REFERENCE:
+    patterns = {value.pattern for value in find_in_line(defanged, False, "", markup)}
+    for value in find_in_line(line, False, "", markup):
+        if value.kind is IocType.EMAIL and role is not LineRole.REFERENCE:
             continue
-        if value.pattern in taken or (value.kind in _PLAIN and aside is not Aside.COMMENT):
+        plain = value.kind in _UNDEFANGED_KINDS and role is not LineRole.COMMENT
+        if value.pattern in patterns or plain:
             yield value
 
 
 @dataclass(frozen=True, slots=True)
-class Bystanders:
-    """Whose hosts and mailboxes a text names without making them safe, since they are no threat."""
+class BystanderFilter:
+    """Excludes the hosts and mailboxes of a text's authors, contacts and victims."""
 
     domains: frozenset[str]
-    """Of the mailboxes beside the names of people, and in comments."""
-    mailboxes: bool
-    """Everybody with a mailbox that is written plainly, as others are made safe."""
-    safe: frozenset[str]
-    """The hosts that the text makes safe; if it does, everybody at a mailbox elsewhere."""
-    ransom: bool
-    """Nobody by the words before a mailbox: it is an attacker who writes."""
+    """Domains of the mailboxes beside the names of people, and in comments."""
+    defangs_mailboxes: bool
+    """True if the text defangs mailboxes, so that one written plainly is a bystander's."""
+    defanged_hosts: frozenset[str]
+    """Hosts that the text defangs; if there are any, mailboxes elsewhere are bystanders'."""
+    ransom_note: bool
+    """True if the words before a mailbox never make it a bystander's: an attacker writes."""
 
-    def __contains__(self, said: tuple[RecognisedIoc, str]) -> bool:
-        """Whether a value, said in a line, is theirs."""
-        value, line = said
+    def excludes(self, value: RecognisedIoc, line: str) -> bool:
+        """True if a value of a line belongs to a bystander."""
         if value.kind not in (IocType.DOMAIN, IocType.URL, IocType.EMAIL):
             return False
-        if value.kind is IocType.EMAIL and self.theirs(value.value, line):
+        if value.kind is IocType.EMAIL and self.owns_mailbox(value.value, line):
             return True
         host = value.value.partition("://")[2] or value.value.rpartition("@")[2]
         host = _AFTER_HOST.split(host, maxsplit=1)[0]
-        if not any(_below(host, each) for each in self.domains):
+        if not any(_is_below(host, each) for each in self.domains):
             return False
         return host in _lower(line) and "hxxp" not in _lower(line)
 
-    def theirs(self, address: str, line: str) -> bool:
-        """Whether a mailbox in a line is no attacker's, by its writing and the words before it."""
-        if _mailboxes.of_a_machine(line):
+    def owns_mailbox(self, address: str, line: str) -> bool:
+        """True if a mailbox is a bystander's, by its writing and the words before it."""
+        if mailboxes.holds_message_ids(line):
             return True
         place = _lower(line).find(address)
-        if place < 0 or _SENDER.match(line):
+        if place < 0 or _SENDER_LABEL.match(line):
             return False
-        said = _mailboxes.before(line, place)
-        if _mailboxes.of_a_person(said) and not self.ransom:
+        words = mailboxes.words_before(line, place)
+        if mailboxes.suggest_bystander(words) and not self.ransom_note:
             return True
-        if _mailboxes.of_a_threat(said):
+        if mailboxes.suggest_attacker(words):
             return False
-        return self.mailboxes or (self._elsewhere(address) and not _alone(address, line))
+        if self.defangs_mailboxes:
+            return True
+        return self._is_elsewhere(address) and not _stands_alone(address, line)
 
-    def _elsewhere(self, address: str) -> bool:
+    def _is_elsewhere(self, address: str) -> bool:
         domain = address.rpartition("@")[2]
-        return bool(self.safe) and not any(
-            _below(domain, each) or _below(each, domain) for each in self.safe
+        return bool(self.defanged_hosts) and not any(
+            _is_below(domain, each) or _is_below(each, domain) for each in self.defanged_hosts
         )
 
 
@@ -272,45 +249,49 @@ def _lower(line: str) -> str:
     return line.lower()
 
 
-def _below(host: str, domain: str) -> bool:
+def _is_below(host: str, domain: str) -> bool:
     return host == domain or host.endswith("." + domain)
 
 
-def _alone(address: str, line: str) -> bool:
-    """Whether a line is the mailbox and nothing else, or a cell of a table begins with it."""
+def _stands_alone(address: str, line: str) -> bool:
+    """True if the line is the mailbox and nothing else, or a table cell begins with it."""
     cells = [cell.strip(" \t`*-<>\u2022").lower() for cell in _CELLS.split(line)]
     return cells[0] == address or any(cell.startswith(address) for cell in cells[1:])
 
 
-def bystanders(lines: Sequence[str], kinds: Sequence[Aside | None]) -> Bystanders:
-    """Those of a text, given what its lines are."""
-    reported = [line for line, aside in zip(lines, kinds, strict=True) if line and aside is None]
-    text = "\0".join(reported)  # searched at once; no blank, so nothing spans two lines
-    safe = frozenset(_made_safe(reported) if _mailboxes.DEFANGED.search(text) else ())
-    known = Bystanders(frozenset(), _mailboxes.made_safe(text), safe, _mailboxes.ransom(text))
+def find_bystanders(lines: Sequence[str], roles: Sequence[LineRole | None]) -> BystanderFilter:
+    """The bystanders of a text, given the roles of its lines."""
+    ordinary = [line for line, role in zip(lines, roles, strict=True) if line and role is None]
+    text = "\0".join(ordinary)  # one search for all lines; NUL matches no space between words
+    defangs = mailboxes.DEFANGED.search(text)
+    hosts = frozenset(_find_defanged_hosts(ordinary) if defangs else ())
+    known = BystanderFilter(
+        frozenset(), mailboxes.has_defanged_mailbox(text), hosts, mailboxes.is_ransom_note(text)
+    )
     people: set[str] = set()
     attacked: set[str] = set()
     attackers: set[str] = set()
-    for line, aside in zip(lines, kinds, strict=True):
-        for address in _mailboxes_in(line) if "@" in line and aside in _NAMING else ():
-            if aside is not None:
-                people.add(address.partition("@")[2])
+    for line, role in zip(lines, roles, strict=True):
+        for address in _find_mailboxes(line) if "@" in line and role in _MAY_NAME_MAILBOXES else ():
+            domain = address.partition("@")[2]
+            if role is not None:
+                people.add(domain)
             else:
-                theirs = known.theirs(address, line[:1000])
-                (attacked if theirs else attackers).add(address.partition("@")[2])
+                bystander = known.owns_mailbox(address, line[:1000])
+                (attacked if bystander else attackers).add(domain)
     domains = people | (attacked - attackers)
-    return replace(known, domains=frozenset(domains - _FREE_MAIL - safe))
+    return replace(known, domains=frozenset(domains - _FREE_MAIL - hosts))
 
 
-def _mailboxes_in(line: str) -> Iterator[str]:
-    if not _mailboxes.of_a_machine(line):
-        yield from (v.value for v in in_line(line[:1000], False) if v.kind is IocType.EMAIL)
+def _find_mailboxes(line: str) -> Iterator[str]:
+    if not mailboxes.holds_message_ids(line):
+        found = find_in_line(line[:1000], False)
+        yield from (value.value for value in found if value.kind is IocType.EMAIL)
 
 
-def _made_safe(lines: Iterable[str]) -> Iterator[str]:
-    """The hosts in lines that are defanged."""
-    defanged = filter(_mailboxes.DEFANGED.search, lines)
+def _find_defanged_hosts(lines: Iterable[str]) -> Iterator[str]:
+    defanged = filter(mailboxes.DEFANGED.search, lines)
     for word in chain.from_iterable(join_spaced(line).split() for line in defanged):
         if len(word) <= MAX_CHARACTERS and (clear := refang(word)) is not word:
-            parts = _NOT_OF_HOSTS.split(clear.lower())
+            parts = _NOT_IN_HOSTS.split(clear.lower())
             yield from (part.strip(".-") for part in parts if "." in part)

@@ -1,4 +1,4 @@
-"""Dates as people write them in tables; only those that mean one day and no other."""
+"""Dates as people write them in tables; an ambiguous date is not read."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -17,24 +17,24 @@ _ORDERED = re.compile(
 )
 _COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)", re.ASCII)
 _DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
-"""Whoever writes dots names the day first."""
+"""With dots, the day comes first."""
 _NAMED = re.compile(r"([A-Za-z]{3})[a-z]{0,6}\.? (\d{1,2}),? (\d{4})", re.ASCII)
 _DAY_FIRST = re.compile(r"(\d{1,2})[ -]([A-Za-z]{3})[a-z]{0,6}[ -](\d{4})", re.ASCII)
 
 
-def instant(text: str, latest: int) -> int | None:
-    """The instant that a cell names, in µs since 1970 UTC; None if that is not certain.
+def parse_date(text: str, latest: int) -> int | None:
+    """The date of a cell in µs since 1970 UTC; None if it is ambiguous or out of range.
 
-    `10/11/18` may be October or November, so it is not taken; nor is what lies
-    after `latest` or before 1990.
+    `10/11/18` may be October or November.  Dates before 1990 and after `latest`
+    are out of range.
     """
-    found = _instant(text.strip()[:40])
+    found = _parse(text.strip()[:40])
     return found if found is not None and _EARLIEST <= found <= latest else None
 
 
 @lru_cache(maxsize=1024)  # the rows of a table share their dates
-def _instant(plain: str) -> int | None:
-    found = _by_numbers(plain) or _by_month(plain)
+def _parse(plain: str) -> int | None:
+    found = _parse_numeric(plain) or _parse_with_month_name(plain)
     if found is not None:
         return found
     try:
@@ -43,16 +43,16 @@ def _instant(plain: str) -> int | None:
         return None
 
 
-def _by_numbers(text: str) -> int | None:
+def _parse_numeric(text: str) -> int | None:
     if found := _ORDERED.fullmatch(text):
-        return _stamp([int(part or 0) for part in found.groups()])
+        return _to_micros([int(part or 0) for part in found.groups()])
     if found := _DOTTED.fullmatch(text):
-        return _stamp([int(part) for part in found.groups()[::-1]] + [0, 0, 0])
+        return _to_micros([int(part) for part in found.groups()[::-1]] + [0, 0, 0])
     found = _COMPACT.fullmatch(text)
-    return _stamp([int(part) for part in found.groups()] + [0, 0, 0]) if found else None
+    return _to_micros([int(part) for part in found.groups()] + [0, 0, 0]) if found else None
 
 
-def _by_month(text: str) -> int | None:
+def _parse_with_month_name(text: str) -> int | None:
     if named := _NAMED.fullmatch(text):
         month, day, year = named.groups()
     elif first := _DAY_FIRST.fullmatch(text):
@@ -62,10 +62,10 @@ def _by_month(text: str) -> int | None:
     place = _MONTHS.find(month.lower())
     if place % 3:
         return None
-    return _stamp([int(year), place // 3 + 1, int(day), 0, 0, 0])
+    return _to_micros([int(year), place // 3 + 1, int(day), 0, 0, 0])
 
 
-def _stamp(parts: list[int]) -> int | None:
+def _to_micros(parts: list[int]) -> int | None:
     year, month, day, hour, minute, second = parts
     try:
         moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)

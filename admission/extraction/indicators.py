@@ -1,7 +1,7 @@
-"""Indicators made of single values, as STIX 2.1 objects.
+"""Build STIX 2.1 indicators, and their candidates, from single values of a file.
 
-The id follows from the pattern, so that whoever sends the same file again
-sends the same indicators again.
+The id is derived from the pattern, so the same file sent twice gives the same
+indicators.
 """
 
 import uuid
@@ -21,137 +21,173 @@ from tocsin.admission.model import (
     Tlp,
     Verdict,
 )
+from tocsin.admission.observables.domain_names import parse_host_name
+from tocsin.admission.observables.ioc_types import (
+    IocType,
+    RecognisedIoc,
+    recognise_ioc,
+)
 from tocsin.admission.timestamps import stix_time
 
 _NAMESPACE = uuid.UUID("7f0c0b52-5d0f-4b3e-9a57-6f1f1d3c9b4e")
-"""Of the ids of indicators that were made from plain values."""
+"""Of the ids of indicators that are built from plain values."""
 _VARIANT = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}
-"""The digit by which a UUID says whose it is (RFC 9562 section 4.1)."""
+"""Hexadecimal digits with the variant bits of a UUID (RFC 9562 section 4.1) set."""
 _stix_time = lru_cache(maxsize=1024)(stix_time)  # the rows of a file share their dates
 
 
-class Told(Protocol):
-    """What a file tells of: a value under its usual name, and the pattern that matches it."""
+class IndicatorValue(Protocol):
+    """A value that an indicator matches, with its pattern."""
 
     @property
     def value(self) -> str:
-        """How people call it."""
+        """The value as people write it; the default name of the indicator."""
         ...
 
     @property
     def pattern(self) -> str:
-        """What matches it."""
+        """The STIX pattern that matches it."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Remarks:
-    """What a file says about a value besides the value."""
+class IndicatorDetails:
+    """What a file says about a value."""
 
-    seen: int | None = None
-    """µs since 1970 UTC; when it was first seen or noted down."""
-    until: int | None = None
-    """µs since 1970 UTC; when it ceases to matter."""
+    first_seen: int | None = None
+    """µs since 1970 UTC; when it was first seen or recorded."""
+    valid_until: int | None = None
+    """µs since 1970 UTC; when it expires."""
     name: str = ""
     description: str = ""
     tlp: Tlp | None = None
     confidence: int | None = None
     types: tuple[str, ...] = ()
-    """In the words of STIX's open vocabulary for `indicator_types`."""
+    """`indicator_types` in the words of the open vocabulary (STIX 2.1 section 10.13)."""
     labels: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
     """URLs of reports."""
 
 
 @dataclass(slots=True)
-class Collected:
-    """The indicators of one file so far, each pattern once."""
+class CandidateBuilder:
+    """Numbers the candidates of one file and detects values that it repeats."""
 
-    reading: ReadOptions
+    options: ReadOptions
     places: dict[str, int] = field(default_factory=dict)
-    """The line on which each pattern came first."""
+    """The line or entry on which each pattern came first."""
     count: int = 0
-    """Candidates so far: the next one's index."""
+    """Candidates so far; the index of the next."""
 
-    def numbered(self) -> int:
+    def next_index(self) -> int:
         """The next candidate's index."""
         self.count += 1
         return self.count - 1
 
-    def first(
-        self, value: Told, remarks: Remarks, line: int, findings: Sequence[Finding] = ()
+    def build_unless_seen(
+        self,
+        value: IndicatorValue,
+        details: IndicatorDetails,
+        line: int,
+        findings: Sequence[Finding] = (),
     ) -> Candidate | None:
-        """The next candidate: an indicator for `value`; None if an earlier place has it as well."""
+        """The next candidate, an indicator for `value`; None if an earlier line has the value."""
         pattern = value.pattern
         if pattern in self.places:
             return None
         self.places[pattern] = line
-        made = _indicator(value.value, pattern, remarks, self.reading)
-        return Candidate.from_object(self.numbered(), made, *findings)
+        made = _build(value.value, pattern, details, self.options)
+        return Candidate.from_object(self.next_index(), made, *findings)
 
-    def placed(
+    def build(
         self,
-        value: Told,
-        remarks: Remarks,
+        value: IndicatorValue,
+        details: IndicatorDetails,
         place: tuple[str, int],
         findings: Sequence[Finding] = (),
     ) -> Candidate:
-        """The next candidate, settled if an earlier place, `("line", 3)`, has the value as well."""
-        what, number = place
+        """The next candidate, an indicator for `value`.
+
+        It is a duplicate if the value occurred before `place`, `("line", 3)`.
+        """
+        unit, number = place
         pattern = value.pattern
         before = self.places.setdefault(pattern, number)
-        made = _indicator(value.value, pattern, remarks, self.reading)
+        made = _build(value.value, pattern, details, self.options)
         if before == number:
-            return Candidate.from_object(self.numbered(), made, *findings)
-        said = f"{what} {number}: says again what {what} {before} says"
-        finding = Finding("validate", "format", Action.NOTED, said)
-        told = (*findings, finding)
-        return Candidate.from_object(self.numbered(), made, *told, verdict=Verdict.DUPLICATE)
+            return Candidate.from_object(self.next_index(), made, *findings)
+        message = f"{unit} {number}: duplicate of {unit} {before}"
+        noted = (*findings, Finding("validate", "format", Action.NOTED, message))
+        return Candidate.from_object(self.next_index(), made, *noted, verdict=Verdict.DUPLICATE)
 
 
-def indicator(value: Told, remarks: Remarks, reading: ReadOptions) -> StixObject:
+def build_indicator(
+    value: IndicatorValue, details: IndicatorDetails, options: ReadOptions
+) -> StixObject:
     """A STIX 2.1 indicator that matches `value`."""
-    return _indicator(value.value, value.pattern, remarks, reading)
+    return _build(value.value, value.pattern, details, options)
 
 
-def _indicator(value: str, pattern: str, remarks: Remarks, reading: ReadOptions) -> StixObject:
-    stamp = _stix_time(reading.now if remarks.seen is None else remarks.seen)
+def refused_candidate(index: int, message: str) -> Candidate:
+    """A candidate for a part that cannot be read; the message names its place and the remedy."""
+    finding = Finding("validate", "format", Action.REFUSED, message)
+    return Candidate(index=index, object=None, verdict=Verdict.REFUSED, findings=(finding,))
+
+
+def recognise_declared(refanged: str, *, host: bool) -> RecognisedIoc | None:
+    """The value of a cell or attribute that is declared to be an indicator.
+
+    More lenient than `recognise`: any top-level domain if it is declared a `host`, URLs
+    without their scheme, and invisible characters around it.
+    """
+    found = recognise_ioc(refanged)
+    if found is None and host and (name := parse_host_name(refanged)):
+        return RecognisedIoc(IocType.DOMAIN, name)
+    if found is None and "/" in refanged and "://" not in refanged:
+        return recognise_ioc("http://" + refanged)
+    if found is None and not refanged.isascii():
+        return recognise_ioc(refanged.strip("\u200e\u200f\u2060\ufeff"))
+    return found
+
+
+def _build(value: str, pattern: str, details: IndicatorDetails, options: ReadOptions) -> StixObject:
+    stamp = _stix_time(options.now if details.first_seen is None else details.first_seen)
     made: StixObject = {
         "type": "indicator",
         "spec_version": "2.1",
-        "id": f"indicator--{_uuid(pattern)}",
+        "id": f"indicator--{_uuid5(pattern)}",
         "created": stamp,
         "modified": stamp,
-        "name": remarks.name or value,
+        "name": details.name or value,
         "pattern": pattern,
         "pattern_type": "stix",
         "valid_from": stamp,
     }
-    tlp = reading.tlp if remarks.tlp is None else remarks.tlp
+    tlp = options.tlp if details.tlp is None else details.tlp
     if tlp is not None:
         made["object_marking_refs"] = [TLP_2_IDS[tlp]]
-    made.update(_said(remarks))
+    made.update(_optional_properties(details))
     return made
 
 
-def _said(remarks: Remarks) -> Iterator[tuple[str, Any]]:
-    if remarks.description:
-        yield "description", remarks.description
-    if remarks.types:
-        yield "indicator_types", list(remarks.types)
-    if remarks.labels:
-        yield "labels", list(remarks.labels)
-    if remarks.references:
-        links = [{"source_name": "report", "url": url} for url in remarks.references]
+def _optional_properties(details: IndicatorDetails) -> Iterator[tuple[str, Any]]:
+    if details.description:
+        yield "description", details.description
+    if details.types:
+        yield "indicator_types", list(details.types)
+    if details.labels:
+        yield "labels", list(details.labels)
+    if details.references:
+        links = [{"source_name": "report", "url": url} for url in details.references]
         yield "external_references", links
-    if remarks.until is not None:
-        yield "valid_until", _stix_time(remarks.until)
-    if remarks.confidence is not None:
-        yield "confidence", remarks.confidence
+    if details.valid_until is not None:
+        yield "valid_until", _stix_time(details.valid_until)
+    if details.confidence is not None:
+        yield "confidence", details.confidence
 
 
-def _uuid(pattern: str) -> str:
-    """What `uuid.uuid5` says, without an object for it: a file has thousands."""
+def _uuid5(pattern: str) -> str:
+    """`uuid.uuid5` as text, faster since no object is made: a file has thousands."""
     digits = sha1(_NAMESPACE.bytes + pattern.encode(), usedforsecurity=False).hexdigest()
     parts = (
         digits[:8],

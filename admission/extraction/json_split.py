@@ -1,6 +1,7 @@
-"""JSON taken apart without being read: the members of an object, the elements of a list, as bytes.
+"""Split JSON into the members of an object or the elements of an array, as bytes, unparsed.
 
-So that whoever reads the parts can refuse one and keep its neighbours.
+The caller parses each part by itself, so one broken part can be refused and its
+neighbours kept.
 """
 
 import json
@@ -11,57 +12,57 @@ import msgspec
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _BETWEEN = re.compile(r"[ \t\r\n,:]*")
-_ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
-_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def elements(raw: bytes) -> list[msgspec.Raw] | None:
-    """The elements of a JSON list; None if it is none, or cannot be taken apart."""
+def split_array(raw: bytes) -> list[msgspec.Raw] | None:
+    """The elements of a JSON array; None if it is not one, or cannot be split."""
     try:
-        return _ELEMENTS.decode(raw)
+        return _ARRAY.decode(raw)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        found = _scanned(raw, b"[")
+        found = _scan(raw, b"[")
         return None if found is None else [msgspec.Raw(value) for _, value in found]
 
 
-def members(raw: bytes) -> dict[str, msgspec.Raw] | None:
-    """The members of a JSON object, the last of equal names; None as for `elements`."""
+def split_object(raw: bytes) -> dict[str, msgspec.Raw] | None:
+    """The members of a JSON object, the last of equal names; None as for `split_array`."""
     try:
-        return _MEMBERS.decode(raw)
+        return _OBJECT.decode(raw)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        found = _scanned(raw, b"{")
+        found = _scan(raw, b"{")
         return None if found is None else {name: msgspec.Raw(value) for name, value in found}
 
 
-def _scanned(raw: bytes, opening: bytes) -> list[tuple[str, bytes]] | None:
-    """The parts of an array or object as bytes, names first; None if they cannot be told apart.
+def _scan(raw: bytes, opening: bytes) -> list[tuple[str, bytes]] | None:
+    """The parts of an array or object as (name, bytes); None if they cannot be told apart.
 
     Slow, and more lenient than JSON: for files in which one part holds NaN or half of a
-    surrogate pair.  Whoever reads the parts refuses that one.
+    surrogate pair.  The parser of that part refuses it.
     """
     if not raw.lstrip().startswith(opening):
         return None
     try:
-        json.loads(raw)  # so that what is broken is not scanned for every part
-        return list(_parts_of(raw.decode(), opening == b"{"))
+        json.loads(raw)  # fails early, before the scan, if the syntax is broken
+        return list(_scan_parts(raw.decode(), opening == b"{"))
     except (ValueError, RecursionError):
         return None
 
 
-def _parts_of(text: str, named: bool) -> Iterator[tuple[str, bytes]]:
+def _scan_parts(text: str, named: bool) -> Iterator[tuple[str, bytes]]:
     decoder = json.JSONDecoder()
-    position = _after(_SPACE, text, 0) + 1
-    position = _after(_SPACE, text, position)
+    position = _skip(_SPACE, text, 0) + 1
+    position = _skip(_SPACE, text, position)
     while text[position] not in "]}":
         name = ""
         if named:
             name, position = decoder.raw_decode(text, position)
-            position = _after(_BETWEEN, text, position)
+            position = _skip(_BETWEEN, text, position)
         _, end = decoder.raw_decode(text, position)
         yield name, text[position:end].encode()
-        position = _after(_BETWEEN, text, end)
+        position = _skip(_BETWEEN, text, end)
 
 
-def _after(signs: re.Pattern[str], text: str, position: int) -> int:
-    found = signs.match(text, position)
+def _skip(characters: re.Pattern[str], text: str, position: int) -> int:
+    found = characters.match(text, position)
     return found.end() if found else position

@@ -1,4 +1,4 @@
-"""Levels of the Traffic Light Protocol, where people write them in the text itself."""
+"""TLP levels that people write in the text itself: `TLP:AMBER+STRICT`, `tlp: white`."""
 
 import re
 from collections.abc import Iterable
@@ -10,10 +10,10 @@ _LEVEL = re.compile(
 )
 
 
-def levels(text: str) -> Iterable[Tlp]:
+def find_tlp_levels(text: str) -> Iterable[Tlp]:
     """Every level that a text states.
 
-    >>> list(levels("TLP:AMBER+STRICT, once tlp: white"))
+    >>> list(find_tlp_levels("TLP:AMBER+STRICT, once tlp: white"))
     [<Tlp.AMBER_STRICT: 3>, <Tlp.CLEAR: 0>]
     """
     if "TLP" not in text and "tlp" not in text and "Tlp" not in text:
@@ -23,12 +23,16 @@ def levels(text: str) -> Iterable[Tlp]:
         yield Tlp.parse(word) if not amber else Tlp.AMBER_STRICT if strict else Tlp.AMBER
 
 
-def strictest(lines: Iterable[tuple[int, str]]) -> tuple[Tlp | None, tuple[Finding, ...]]:
-    """The strictest level that numbered lines state, and a word about it."""
-    found = [(level, -number) for number, line in lines for level in levels(line)]
+def find_strictest_tlp(
+    lines: Iterable[tuple[int, str]],
+) -> tuple[Tlp | None, tuple[Finding, ...]]:
+    """The strictest level that numbered lines state, and a finding that reports it."""
+    found = [(level, -number) for number, line in lines for level in find_tlp_levels(line)]
     if not found:
         return None, ()
     level, number = max(found)
-    label = level.label.upper()
-    said = f"line {-number} says TLP:{label}, the strictest in the file; it holds for all"
-    return level, (Finding("validate", "format", Action.NOTED, said, "object_marking_refs"),)
+    message = (
+        f"TLP:{level.label.upper()} on line {-number} is the strictest level in the file"
+        " and applies to all of it"
+    )
+    return level, (Finding("validate", "format", Action.NOTED, message, "object_marking_refs"),)

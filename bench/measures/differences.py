@@ -16,17 +16,17 @@ from measures.court import (
 )
 from measures.ruler import Ruler, Value, decoded
 from tocsin.admission.extraction.boilerplate import (
-    Aside,
-    asides,
-    bystanders,
+    LineRole,
+    classify_lines,
+    find_bystanders,
     without_pointers,
 )
-from tocsin.admission.extraction.prose import in_line
+from tocsin.admission.extraction.prose import find_in_line
 from tocsin.admission.formats.csv.columns import (
     Columns,
     Role,
-    guessed,
-    headed,
+    guess_columns,
+    parse_headings,
 )
 
 UNEXPLAINED = "no reason found"
@@ -195,17 +195,19 @@ def places(wanted: set[Value], name: str, raw: bytes, ruler: Ruler) -> dict[Valu
     table = name.lower().endswith((".csv", ".tsv"))
     markup = name.lower().endswith(MARKUP)
     lines = decoded(raw).splitlines()
-    kinds = asides(lines, markup)
-    theirs = bystanders(lines, kinds)
+    kinds = classify_lines(lines, markup)
+    bystanders = find_bystanders(lines, kinds)
     for place in in_table(name, decoded(raw)) if table else in_text(lines, kinds):
         told = ruler.classify(place.word)
         if told in wanted:
-            whose = any((each, place.line) in theirs for each in in_line(place.word, False))
+            whose = any(
+                bystanders.excludes(each, place.line) for each in find_in_line(place.word, False)
+            )
             found[told].append(replace(place, bystander=whose and not table))
     return found
 
 
-def in_text(lines: list[str], kinds: list[Aside | None]) -> Iterator[Place]:
+def in_text(lines: list[str], kinds: list[LineRole | None]) -> Iterator[Place]:
     for line, aside in zip(lines, kinds, strict=True):
         for word in line.split():
             pointed = word not in without_pointers(line)
@@ -216,11 +218,13 @@ def in_table(name: str, text: str) -> Iterator[Place]:
     plain = text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
     separator = "\t" if name.lower().endswith(".tsv") else ","
     rows = list(csv.reader(io.StringIO(plain), delimiter=separator))
-    top = next((each for each in islice(rows, 50) if any(each) and headed(each)), [])
-    columns = (headed(top) if top else None) or guessed([each for each in rows[:200] if any(each)])
+    top = next((each for each in islice(rows, 50) if any(each) and parse_headings(each)), [])
+    columns = (parse_headings(top) if top else None) or guess_columns(
+        [each for each in rows[:200] if any(each)]
+    )
     for row in rows:
         line = ",".join(row)
-        kinds = columns.of(Role.TYPE)
+        kinds = columns.with_role(Role.TYPE)
         declared = row[kinds[0]] if kinds and kinds[0] < len(row) else ""
         for number, cell in enumerate(row):
             heading = top[number] if number < len(top) else ""

@@ -1,4 +1,4 @@
-"""Invented events of MISP for tests, and what is made of them."""
+"""Invented events of MISP for tests, and what is built_objects of them."""
 
 import json
 
@@ -19,43 +19,43 @@ def uuid(number):
 
 
 def attribute(kind="domain", value="evil.com", number=1, **more):
-    said = {"uuid": uuid(number), "type": kind, "value": value, "to_ids": True}
-    return said | {"timestamp": STAMP, "category": "Network activity", **more}
+    body = {"uuid": uuid(number), "type": kind, "value": value, "to_ids": True}
+    return body | {"timestamp": STAMP, "category": "Network activity", **more}
 
 
 def event(*attributes, **more):
-    said = {"uuid": EVENT, "info": "Invoices", "date": "2026-02-01", "timestamp": STAMP}
-    return {"Event": said | {"Attribute": list(attributes), **more}}
+    body = {"uuid": EVENT, "info": "Invoices", "date": "2026-02-01", "timestamp": STAMP}
+    return {"Event": body | {"Attribute": list(attributes), **more}}
 
 
 def object_(name, *attributes, **more):
     return {"name": name, "uuid": uuid(900), "Attribute": list(attributes), **more}
 
 
-def read(told, tlp=Tlp.GREEN, name="event.json"):
-    content = told if isinstance(told, bytes) else json.dumps(told).encode()
-    return list(formats.read(name, content, formats.ReadOptions(now=NOW, tlp=tlp)))
+def read(content, tlp=Tlp.GREEN, name="event.json"):
+    raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return list(formats.read(name, raw, formats.ReadOptions(now=NOW, tlp=tlp)))
 
 
-def made(told, kind="indicator", **how):
-    return [c.object for c in read(told, **how) if c.object and c.object["type"] == kind]
+def built_objects(content, kind="indicator", **how):
+    return [c.object for c in read(content, **how) if c.object and c.object["type"] == kind]
 
 
 def patterns(*attributes, **more):
-    return [each["pattern"] for each in made(event(*attributes, **more))]
+    return [each["pattern"] for each in built_objects(event(*attributes, **more))]
 
 
-def said(candidates):
+def messages(candidates):
     return [finding.message for each in candidates for finding in each.findings]
 
 
-def shared(told, **submitter):
-    """What a hub would make of it."""
-    around = Submitter(default_tlp=Tlp.GREEN, **submitter)
-    return examine(read(told), parse_policy(policy_text(None)), around, WarningLists([]), NOW)
+def examined(content, **submitter):
+    """The candidates after admission with the default policy."""
+    sender = Submitter(default_tlp=Tlp.GREEN, **submitter)
+    return examine(read(content), parse_policy(policy_text(None)), sender, WarningLists([]), NOW)
 
 
-def level(told, tlp=Tlp.GREEN):
-    (indicator,) = made(told, tlp=tlp)
+def tlp_of(content, tlp=Tlp.GREEN):
+    (indicator,) = built_objects(content, tlp=tlp)
     (mark,) = indicator["object_marking_refs"]
     return next(each for each in Tlp if TLP_2_IDS[each] == mark)

@@ -1,8 +1,8 @@
 """The rows of a table, whatever its delimiter and however broken its quotes.
 
-A quote that is never closed swallows the rest of a file in most readers, or
-every second row where each has one; here a row may span a bounded number of
-lines if its quotes close where cells end, and otherwise they are plain characters.
+In most readers a quote that is never closed swallows the rest of a file, or every
+second row if each has one.  Here a row may span a bounded number of lines if its
+quotes close at the end of cells; otherwise quotes are plain characters.
 """
 
 import csv
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 DELIMITERS = (",", "\t", ";", "|")
-NONE = "\x1f"
-"""In place of a delimiter, for a table of one column: a character that no text has."""
+NO_DELIMITER = "\x1f"
+"""In place of a delimiter, for a table of one column: a character that does not occur in text."""
 _LONGEST_ROW = 65_536
 _MOST_LINES = 40
 
@@ -25,23 +25,23 @@ class Row:
     """The line on which it begins, from 1."""
     cells: tuple[str, ...]
     broken: bool = False
-    """It opens a quote that nothing closes."""
+    """True if it opens a quote that is never closed."""
 
     @property
     def comment(self) -> bool:
-        """Whether it is a comment."""
+        """True if it is a comment."""
         return self.cells[0].lstrip("\ufeff \t").startswith(("#", "//"))
 
     @property
     def blank(self) -> bool:
-        """Whether it says nothing, or is a comment or a title of a section."""
+        """True if it is empty, a comment or the title of a section."""
         filled = list(islice((cell for cell in self.cells if cell and not cell.isspace()), 2))
         if not filled:
             return True
         return self.comment or (len(filled) == 1 and self.cells[0].endswith(":"))
 
 
-def rows(text: str, delimiter: str) -> Iterator[Row]:
+def parse_rows(text: str, delimiter: str) -> Iterator[Row]:
     """Every row of a table, broken ones included."""
     lines = text.split("\n")
     number = 0
@@ -51,31 +51,31 @@ def rows(text: str, delimiter: str) -> Iterator[Row]:
             yield Row(number + 1, tuple(line.split(delimiter)))
             number += 1
             continue
-        taken = _lines_of_row(lines, number)
+        taken = _count_lines_of_row(lines, number)
         if not taken:
             yield Row(number + 1, tuple(line.split(delimiter)), broken=True)
             number += 1
             continue
-        row, taken = _quoted(number + 1, lines[number : number + taken], delimiter)
-        if taken > 1 and not _closed(lines[number : number + taken], delimiter):
+        row, taken = _parse_quoted(number + 1, lines[number : number + taken], delimiter)
+        if taken > 1 and not _quotes_end_cells(lines[number : number + taken], delimiter):
             row, taken = Row(number + 1, tuple(line.split(delimiter)), broken=True), 1
         yield row
         number += taken
 
 
-def delimiter(text: str, ending: str) -> str:
-    """The delimiter of a table, by its first lines; `ending` of the name decides a tie."""
-    sample = [line for line in text[:_LONGEST_ROW].split("\n")[:40] if _counts(line)]
+def detect_delimiter(text: str, ending: str) -> str:
+    """The delimiter of a table, by its first lines; the `ending` of the file name breaks a tie."""
+    sample = [line for line in text[:_LONGEST_ROW].split("\n")[:40] if _has_cells(line)]
     likely = "\t" if ending == ".tsv" else ","
-    return max(DELIMITERS, key=lambda each: (_steadiness(sample, each), each == likely))
+    return max(DELIMITERS, key=lambda each: (_regularity(sample, each), each == likely))
 
 
-def _counts(line: str) -> bool:
+def _has_cells(line: str) -> bool:
     return bool(line.strip()) and not line.startswith("#")
 
 
-def _steadiness(sample: Sequence[str], delimiter: str) -> float:
-    """How many of the lines have it equally often, outside quotes."""
+def _regularity(sample: Sequence[str], delimiter: str) -> float:
+    """The share of lines with the same number of delimiters outside quotes, from 0 to 1."""
     if not sample:
         return 0
     counts = [_outside_quotes(line).count(delimiter) for line in sample]
@@ -88,8 +88,8 @@ def _outside_quotes(line: str) -> str:
     return "".join(line.split('"')[::2])
 
 
-def _lines_of_row(lines: Sequence[str], start: int) -> int:
-    """How many lines the row that starts here spans; 0 if its quotes never close."""
+def _count_lines_of_row(lines: Sequence[str], start: int) -> int:
+    """The number of lines that the row at `start` spans; 0 if its quotes never close."""
     quotes = length = 0
     for taken in range(1, min(_MOST_LINES, len(lines) - start) + 1):
         line = lines[start + taken - 1]
@@ -102,17 +102,17 @@ def _lines_of_row(lines: Sequence[str], start: int) -> int:
     return 0
 
 
-def _quoted(number: int, lines: Sequence[str], delimiter: str) -> tuple[Row, int]:
-    """The row that begins these lines, and how many of them it takes.
+def _parse_quoted(number: int, lines: Sequence[str], delimiter: str) -> tuple[Row, int]:
+    """The first row of these lines, and the number of lines that it takes.
 
-    A quote in the middle of a cell is a plain character, so that may be fewer than all.
+    A quote in the middle of a cell is a plain character, so it may be fewer than all.
     """
     reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter, skipinitialspace=True)
     cells = next(reader, [])
     return Row(number, tuple(cells)), reader.line_num
 
 
-def _closed(lines: Sequence[str], delimiter: str) -> bool:
-    """Whether each quote of a row ends its cell, so that none was meant for a row before it."""
+def _quotes_end_cells(lines: Sequence[str], delimiter: str) -> bool:
+    """True if each quote of a row ends a cell, so that none belongs to an earlier row."""
     outside = "\n".join(lines).replace('""', "").split('"')[2::2]
     return all(part.lstrip(" \t\r")[:1] in ("", delimiter, "\n") for part in outside)

@@ -1,8 +1,8 @@
-"""Events of MISP as JSON: one, a list, an answer of restSearch, a file of a feed.
+"""MISP events as JSON: one, a list, a restSearch response, a file of a feed.
 
-Attributes with `to_ids` become indicators under the attribute's own UUID, so that
-whoever forwards an event sends the same indicators; what an event tells besides is not
-shared: see docs/misp.md.  One attribute that cannot be read costs no other.
+Attributes with `to_ids` become indicators with the attribute's own UUID, so that
+everybody who forwards an event sends the same indicators.  The rest of an event is not
+shared: see docs/misp.md.  An attribute that cannot be read is refused by itself.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,65 +10,65 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.extraction.decode import decoded, encoding, refusal
-from tocsin.admission.extraction.json_split import elements, members
+from tocsin.admission.extraction.indicators import refused_candidate
+from tocsin.admission.extraction.json_split import split_array, split_object
+from tocsin.admission.extraction.text_encoding import normalise_json_bytes
 from tocsin.admission.formats import Format, ReadOptions
-from tocsin.admission.formats.misp.event import Event, Numbers
+from tocsin.admission.formats.misp.event import CandidateCollector, Event
 from tocsin.admission.model import Candidate
 
 _ENDINGS = (".json", ".misp")
-_BOM = b"\xef\xbb\xbf"
 _BARE = frozenset(("info", "Attribute", "Object", "Orgc", "threat_level_id", "EventTag"))
 _SEARCH = (
-    "a search of attributes leaves out what marks their events, TLP tags for instance: "
+    "a search for attributes leaves out the TLP tags and other markings of their events: "
     "search for events instead"
 )
 
 
 def _accepts(name: str, content: bytes) -> bool:
-    raw = _utf8(content).lstrip()
+    raw = normalise_json_bytes(content).lstrip()
     if not raw.startswith((b"{", b"[")):
         return False
-    return bool(_events(raw))
+    return bool(_split_events(raw))
 
 
-def _read_file(name: str, content: bytes, reading: ReadOptions) -> Iterator[Candidate]:
-    raw = _utf8(content).lstrip()
-    events = _events(raw) or []
-    if events == [raw] and _searched(raw):
+def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
+    raw = normalise_json_bytes(content).lstrip()
+    events = _split_events(raw) or []
+    if events == [raw] and _is_attribute_search(raw):
         raise Malformed(_SEARCH)
-    numbers = Numbers(reading)
+    collector = CandidateCollector(options)
     for number, each in enumerate(events, 1):
         place = f"event {number}" if len(events) > 1 else ""
         try:
-            event = Event.of(each, place, numbers)
+            event = Event.parse(each, place, collector)
         except Malformed as error:
-            yield refusal(numbers.next(), f"{place or 'the event'}: {error}")
+            yield refused_candidate(collector.next_index(), f"{place or 'the event'}: {error}")
         else:
-            yield from event.candidates()
+            yield from event.build_candidates()
 
 
-def _events(raw: bytes) -> list[bytes] | None:
-    """Every event of a file as bytes, without what it is wrapped in; None if it holds none."""
-    whole = elements(raw) if raw.startswith(b"[") else None
+def _split_events(raw: bytes) -> list[bytes] | None:
+    """Every event of a file as bytes, without its wrapper; None if the file holds none."""
+    whole = split_array(raw) if raw.startswith(b"[") else None
     if whole is not None:
-        found = [_unwrapped(each, members(each)) for each in map(bytes, whole)]
-        taken = any(each is not None for each in found)
-        return [e or bytes(w) for e, w in zip(found, whole, strict=True)] if taken else None
-    parts = members(raw)
+        found = [_unwrap(each, split_object(each)) for each in map(bytes, whole)]
+        is_list = any(each is not None for each in found)
+        return [e or bytes(w) for e, w in zip(found, whole, strict=True)] if is_list else None
+    parts = split_object(raw)
     if parts is not None and "response" in parts:
         inner = bytes(parts["response"]).lstrip()
-        if _searched(raw):
+        if _is_attribute_search(raw):
             return [raw]
         if inner.startswith(b"["):
-            return _events(inner)
-        raw, parts = inner, members(inner)
-    one = _unwrapped(raw, parts)
+            return _split_events(inner)
+        raw, parts = inner, split_object(inner)
+    one = _unwrap(raw, parts)
     return None if one is None else [one]
 
 
-def _unwrapped(raw: bytes, parts: Mapping[str, msgspec.Raw] | None) -> bytes | None:
-    """The event in `raw`, which has these parts, wrapped in `Event` or bare; None if it is none."""
+def _unwrap(raw: bytes, parts: Mapping[str, msgspec.Raw] | None) -> bytes | None:
+    """The event in `raw`, wrapped in `Event` or bare; None if it is not an event."""
     if parts is None:
         return None
     if "Event" in parts and "type" not in parts:
@@ -77,16 +77,10 @@ def _unwrapped(raw: bytes, parts: Mapping[str, msgspec.Raw] | None) -> bytes | N
     return raw if bare else None
 
 
-def _searched(raw: bytes) -> bool:
-    """Whether it is the answer to a search of attributes, not of events."""
-    answer = members(bytes((members(raw) or {}).get("response", b"")))
+def _is_attribute_search(raw: bytes) -> bool:
+    """True for a restSearch response for attributes instead of events."""
+    answer = split_object(bytes((split_object(raw) or {}).get("response", b"")))
     return answer is not None and "Attribute" in answer
-
-
-def _utf8(content: bytes) -> bytes:
-    if encoding(content) == "utf-16":
-        return decoded(content).encode("utf-8", "replace")
-    return content.removeprefix(_BOM)
 
 
 FORMAT = Format(

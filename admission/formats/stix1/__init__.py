@@ -1,8 +1,8 @@
-"""STIX 1.x as XML, by the OASIS elevator in a process of its own.
+"""STIX 1.x as XML, converted by the OASIS elevator in a process of its own.
 
-The only format that leaves this process: see docs/decisions/0022.  Nothing
-that a document type could bring along gets that far, no entity, no file, no
-address: a declaration of one is refused here.
+The only format that starts a process: see docs/decisions/0022.  Documents with a
+document type or entity are refused before the elevator sees them, so it never
+follows a file or address that one names.
 """
 
 import importlib.util
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tocsin.admission.errors import Malformed, TooLarge, Unprocessable
-from tocsin.admission.extraction.decode import decoded
+from tocsin.admission.extraction.text_encoding import decode_text
 from tocsin.admission.formats import Format, ReadOptions, stix
 from tocsin.admission.model import Candidate
 from tocsin.admission.timestamps import timestamp
@@ -27,14 +27,14 @@ _LONGEST_ANSWER = 64_000_000
 _DEEPEST = 200
 _SECONDS = 300
 _DECLARATION = re.compile(r"\s*<\?xml[^>]{0,200}\?>")
-_FOREIGN = re.compile(r"<!\s*(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION)", re.IGNORECASE)
+_TYPE_DECLARATION = re.compile(r"<!\s*(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION)", re.IGNORECASE)
 _TAG = re.compile(r"<(/?)[A-Za-z_][^<>]*?(/?)>")
-_ENDLESS = "the elevator did not come to an end: send smaller packages"
+_TIMED_OUT = "the elevator ran out of time or memory: send smaller packages"
 _MISSING = "STIX 1.x needs the elevator: install it with pip install 'tocsin[stix1]'"
 
 
-def installed() -> bool:
-    """Whether the elevator is there: it is an extra."""
+def is_installed() -> bool:
+    """True if the elevator is installed; it is an extra."""
     return importlib.util.find_spec("stix2elevator") is not None
 
 
@@ -45,18 +45,18 @@ def _accepts(name: str, content: bytes) -> bool:
     )
 
 
-def _read_file(name: str, content: bytes, reading: ReadOptions) -> Iterator[Candidate]:
+def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
     if len(content) > _LONGEST:
         raise TooLarge(f"longer than {_LONGEST} octets: send the packages one by one")
-    if not installed():
+    if not is_installed():
         raise Unprocessable(_MISSING)
-    document = _DECLARATION.sub("", decoded(content), count=1).strip()
+    document = _DECLARATION.sub("", decode_text(content), count=1).strip()
     _check(document)
-    return stix.FORMAT.read(name, _elevated(document, reading.now), reading)
+    return stix.FORMAT.read(name, _elevate(document, options.now), options)
 
 
 def _check(document: str) -> None:
-    if _FOREIGN.search(document):
+    if _TYPE_DECLARATION.search(document):
         raise Malformed("an XML document type or entity: leave it out, STIX needs none")
     depth = 0
     for tag in _TAG.finditer(document):
@@ -65,25 +65,25 @@ def _check(document: str) -> None:
             raise Malformed(f"nested deeper than {_DEEPEST} levels")
 
 
-def _elevated(document: str, now: int) -> bytes:
+def _elevate(document: str, now: int) -> bytes:
     moment = timestamp(now)
     command = [sys.executable, "-I", str(_PROGRAM), moment]
     try:
         with tempfile.TemporaryDirectory(prefix="tocsin-") as home:
-            told = subprocess.run(  # noqa: S603  (our own program, no shell)
+            process = subprocess.run(  # noqa: S603  (our own program, no shell)
                 command,
                 input=document.encode(),
                 capture_output=True,
                 timeout=_SECONDS,
-                env={"HOME": home},  # a library of the elevator's keeps tables there
+                env={"HOME": home},  # a library of the elevator writes tables there
             )
     except subprocess.TimeoutExpired:
-        raise Malformed(_ENDLESS) from None
-    if told.returncode < 0:  # ended by one of its limits
-        raise Malformed(_ENDLESS)
-    if told.returncode or not told.stdout or len(told.stdout) > _LONGEST_ANSWER:
+        raise Malformed(_TIMED_OUT) from None
+    if process.returncode < 0:  # a resource limit ended it
+        raise Malformed(_TIMED_OUT)
+    if process.returncode or not process.stdout or len(process.stdout) > _LONGEST_ANSWER:
         raise Malformed("the elevator cannot read this as STIX 1.x: check it against its schemas")
-    return told.stdout
+    return process.stdout
 
 
 FORMAT = Format(

@@ -1,9 +1,9 @@
-"""The program that makes STIX 2.1 of STIX 1.x: XML on standard input, JSON on standard output.
+"""The program that converts STIX 1.x to STIX 2.1: XML on standard input, JSON on standard output.
 
 Run by `stix1` in a process of its own and never imported: the elevator keeps
-its options in module globals, prints what it thinks, and parses what a
-stranger wrote.  So it gets little memory and time, may write no file once it
-looks at that, and may not reach the network.
+its options in module globals, prints messages, and parses untrusted input.
+Its memory and time are limited, it cannot write files while it converts, and it
+cannot reach the network.
 """
 
 import contextlib
@@ -20,8 +20,8 @@ from typing import Any
 _MEMORY = 1_500_000_000
 _SECONDS = 120
 _TABLES = 1_000_000
-"""The longest file, in octets, while the elevator is loaded: a library of its own keeps tables
-in the home that it finds, which is an empty one."""
+"""The longest file, in octets, while the elevator is loaded: a library of it writes tables to
+the home directory, an empty one."""
 _CORE = "{http://stix.mitre.org/stix-1}"
 _FORBIDDEN = ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto")
 _NO_PROCESS = ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn")
@@ -29,7 +29,7 @@ _NO_PROCESS = ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_
 
 def _guard(event: str, details: tuple[object, ...]) -> None:
     if event in _FORBIDDEN or event in _NO_PROCESS:
-        raise PermissionError(f"{event} is not for this program")
+        raise PermissionError(f"this program must not use {event}")
 
 
 def _limit() -> None:
@@ -40,9 +40,9 @@ def _limit() -> None:
 
 
 def _packages(etree: Any, content: bytes) -> Iterator[bytes]:
-    """The package, and those inside it one by one: the elevator passes them by.
+    """The package, then those nested in it, which the elevator ignores.
 
-    What marks the whole marks what is in it.
+    The markings of a package apply to those nested in it.
     """
     yield content
     if b"Related_Package" not in content:
@@ -50,14 +50,14 @@ def _packages(etree: Any, content: bytes) -> Iterator[bytes]:
     parser = etree.XMLParser(resolve_entities=False, no_network=True)
     whole = etree.fromstring(content, parser)
     inside = [each for each in whole.iter(f"{_CORE}Package") if len(each)]
-    for package in reversed(inside):  # the innermost first, as each takes over what is around it
+    for package in reversed(inside):  # the innermost first: each inherits from those around it
         _mark(etree, package)
         package.tag = f"{_CORE}STIX_Package"
         yield etree.tostring(package, with_tail=False)
 
 
 def _mark(etree: Any, package: Any) -> None:
-    """Marks a package with what marks the packages around it, besides its own."""
+    """Add the markings of the packages around a package to its own."""
     around = package.iterancestors(f"{_CORE}STIX_Package", f"{_CORE}Package")
     handling = f"{_CORE}STIX_Header/{_CORE}Handling/*"
     marks = [copy.deepcopy(mark) for outer in around for mark in outer.iterfind(handling)]
@@ -74,7 +74,7 @@ def _mark(etree: Any, package: Any) -> None:
 
 
 def main(moment: str) -> int:
-    """Elevates; `moment` is the time of what has none.  1 if it is no STIX 1.x."""
+    """Convert; `moment` is the date of objects that have none.  1 if it is not STIX 1.x."""
     _limit()
     sys.addaudithook(_guard)
     objects: list[object] = []

@@ -1,4 +1,4 @@
-"""What a text says of itself is not what it reports: authors, references, victims, rules."""
+"""Boilerplate in a text: authors, references, victims and rules are not indicators."""
 
 import pytest
 
@@ -9,14 +9,14 @@ MD5, SHA256 = "e" * 32, "c" * 64
 
 
 def values(text, name="report.txt"):
-    """What stands between the quotes of the patterns."""
+    """The values in the patterns."""
     found = formats.read(name, text.encode(), formats.ReadOptions(now=NOW))
     return [each.object["pattern"].split(" = ")[1][1:-2] for each in found]
 
 
 class TestComments:
     @pytest.mark.parametrize("sign", ["#", "##", ";", "//", "!"])
-    def test_those_of_a_feed_name_whom_to_ask_and_where_to_read(self, sign):
+    def test_values_in_comments_of_a_feed_are_not_indicators(self, sign):
         text = (
             f"{sign} Feed by Jane Doe, jane@lab.org // http://lab.org\n"
             f"{sign} Mail: jane [at] lab [dot] org, licence: https://lab.org/l.txt, 198.51.100.9\n"
@@ -24,10 +24,10 @@ class TestComments:
         )
         assert values(text) == ["evil.com", "evil.net", "evil.biz"]
 
-    def test_what_is_defanged_in_one_counts(self):
+    def test_a_defanged_value_in_a_comment_is_an_indicator(self):
         assert values("# about evil[.]com and good.org\nNo more was seen of it.\n") == ["evil.com"]
 
-    def test_headings_of_markdown_are_none(self):
+    def test_markdown_headings_are_not_comments(self):
         assert values("# evil.com\n\nNo more was seen.\n", "report.md") == ["evil.com"]
 
 
@@ -48,26 +48,26 @@ class TestPeople:
             "Víctima: jane@lab.org",
         ],
     )
-    def test_who_wrote_it_whom_to_ask_and_whom_it_happened_to_stays_out(self, line):
+    def test_authors_contacts_and_victims_are_not_indicators(self, line):
         assert values(f"They used evil.com then.\n{line}\nAnd evil.org later.\n") == [
             "evil.com",
             "evil.org",
         ]
 
-    def test_so_does_what_else_is_at_their_domain_if_it_is_not_made_safe(self):
+    def test_hosts_in_a_victims_domain_count_only_if_defanged(self):
         text = (
             "Victim: joe@acme.org\nThe mail to jane@acme.org led to vpn.acme.org,\n"
             "see www.acme.org/a, and from there to\nvpn.acme[.]org and evil.com.\n"
         )
         assert values(text) == ["vpn.acme.org", "evil.com"]
 
-    def test_a_mailbox_written_plainly_beside_some_made_safe_is_none_of_the_attackers(self):
+    def test_a_plain_mailbox_among_defanged_ones_is_not_an_indicator(self):
         text = "It came from joe@bad[.]com and bob[@]bad.com\nto our customer jane@acme.org then.\n"
         assert values(text) == ["joe@bad.com", "bob@bad.com"]
         assert values(text + "From: ann@bad.net\n")[2:] == ["ann@bad.net"]
         assert values("It came from joe@bad.com,\nnot from evil[.]com\n")[0] == "joe@bad.com"
 
-    def test_a_free_mailbox_says_nothing_of_its_provider(self):
+    def test_the_domain_of_a_free_mail_provider_is_not_excluded(self):
         text = "Author: joe@mail.ru\nIt loads http://cloud.mail.ru/a then\n"
         assert values(text) == ["http://cloud.mail.ru/a"]
 
@@ -75,10 +75,10 @@ class TestPeople:
         "line",
         ["It sends all to joe@bad.com then", "Victims are led to evil.com", "E-mail: joe@bad.com"],
     )
-    def test_the_attackers_are_not_meant(self, line):
+    def test_lines_about_attackers_are_not_boilerplate(self, line):
         assert len(values(line + "\n")) == 1
 
-    def test_addresses_and_hashes_count_even_there(self):
+    def test_addresses_and_hashes_in_lines_about_people_are_indicators(self):
         assert values(f"Reporter: jane@lab.org saw 198.51.100.7 and {MD5}\n") == [
             "198.51.100.7",
             MD5,
@@ -98,10 +98,10 @@ class TestReferences:
             "(see https://lab.org/a)",
         ],
     )
-    def test_where_to_read_on_is_none_of_the_indicators(self, line):
+    def test_links_to_further_reading_are_not_indicators(self, line):
         assert values(f"It is evil.com.\n{line}\n", "report.md") == ["evil.com"]
 
-    def test_what_else_stands_in_the_line_counts(self):
+    def test_other_values_beside_a_further_reading_link_are_indicators(self):
         text = "evil.com was seen, see https://lab.org/a, with http://evil.org/a\n"
         assert values(text) == ["evil.com", "http://evil.org/a"]
 
@@ -116,7 +116,7 @@ class TestReferences:
             "Sources\n-----",
         ],
     )
-    def test_nor_is_what_stands_below_such_a_heading(self, heading):
+    def test_links_below_a_references_heading_are_not_indicators(self, heading):
         text = (
             f"It is evil.com.\n\n{heading}\n\n[1] https://lab.org/a\n[2] lab.org/b hxxp://evil[.]net/a\n"
             "\n## Hosts\nevil.org\n"
@@ -131,7 +131,7 @@ class TestReferences:
             "Links: https://evil.com/a",
         ],
     )
-    def test_other_urls_count(self, line):
+    def test_urls_after_other_labels_are_indicators(self, line):
         assert values(line + "\n") == ["https://evil.com/a"]
 
 
@@ -152,14 +152,14 @@ class TestRules:
 """
 
     @pytest.mark.parametrize("name", ["report.md", "report.txt"])
-    def test_of_one_in_yara_only_the_hashes_of_samples_count(self, name):
+    def test_only_sample_hashes_in_a_yara_rule_are_indicators(self, name):
         text = f"It is evil.com.\n\n```yara\n{self.YARA}```\n\nAnd evil.org.\n"
         assert values(text, name) == ["evil.com", SHA256, "evil.org"]
 
-    def test_one_that_never_ends_hides_nothing(self):
+    def test_a_yara_rule_that_never_ends_hides_nothing(self):
         assert values("The first\nrule Loader {\nis evil.com and\n" * 3) == ["evil.com"]
 
-    def test_of_one_in_suricata_only_what_it_looks_for_counts(self):
+    def test_only_addresses_and_content_of_a_suricata_rule_are_indicators(self):
         text = (
             'alert dns any any -> 198.51.100.7 any (msg:"By jane@lab.org"; dns.query; http.host; '
             'content:"evil.com"; content:"joe@acme.org"; reference:url,lab.org/a; sid:1;)\n'
@@ -185,5 +185,5 @@ class TestHostile:
             "http://" + "a" * 500_000,
         ],
     )
-    def test_a_megabyte_of_one_thing_is_read(self, unit):
+    def test_a_megabyte_of_repeated_boilerplate_is_read(self, unit):
         assert len(values(unit * (1_000_000 // len(unit)))) <= 1

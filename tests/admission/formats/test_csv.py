@@ -1,4 +1,4 @@
-"""Tables of indicators, as partners really keep them."""
+"""Tables of indicators as partners keep them."""
 
 import re
 
@@ -26,7 +26,7 @@ def patterns(text, **how):
     return [each["pattern"] for each in subjects(text, **how)]
 
 
-def said(candidate):
+def messages(candidate):
     return " ".join(finding.message for finding in candidate.findings)
 
 
@@ -34,28 +34,28 @@ def domain(name):
     return f"[domain-name:value = '{name}']"
 
 
-class TestWhatIsATable:
+class TestDetection:
     @pytest.mark.parametrize("name", ["a.csv", "A.CSV", "a.tsv"])
-    def test_a_name_says_so(self, name):
+    def test_a_csv_file_name_is_accepted(self, name):
         assert formats.detect_format(name, b"evil.test\n").name == "csv"
 
-    def test_headings_say_so_whatever_the_name(self):
+    def test_headings_make_a_table_whatever_the_file_name(self):
         assert formats.detect_format("export", b"type,value\ndomain,evil.com\n").name == "csv"
 
     @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-    def test_any_usual_delimiter_will_do(self, delimiter):
+    def test_comma_semicolon_tab_and_bar_are_delimiters(self, delimiter):
         text = f"value{delimiter}note\nevil.com{delimiter}a, b\n"
         assert patterns(text) == [domain("evil.com")]
 
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
-    def test_bytes_are_read_as_they_were_written(self, encoding):
+    def test_a_table_is_decoded_in_its_encoding(self, encoding):
         mark = b"\xff\xfe" if encoding == "utf-16-le" else b""
         text = "value,note\nevil.com,Büro\n".encode(encoding)
         (made,) = subjects(mark + text)
         assert (made["pattern"], made["description"]) == (domain("evil.com"), "Büro")
 
     @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-    def test_lines_end_in_any_way(self, end):
+    def test_line_feeds_and_carriage_returns_end_lines(self, end):
         assert patterns(end.join(["value,note", "evil.com,x", "evil.org,y"])) == [
             domain("evil.com"),
             domain("evil.org"),
@@ -63,15 +63,15 @@ class TestWhatIsATable:
 
 
 class TestHeadings:
-    def test_they_may_be_written_in_many_ways(self):
+    def test_a_value_heading_may_have_many_spellings(self):
         for heading in ["IOC", "Indicator Value", "domain_name", "C2 Domain", "Hostname"]:
             assert patterns(f"{heading},Reporter\nevil.com,someone.org\n") == [domain("evil.com")]
 
-    def test_columns_of_something_else_are_no_indicators(self):
+    def test_columns_about_victims_and_reporters_hold_no_indicators(self):
         text = "domain,registrar,victim domain,reporter\nevil.com,good.com,acme.org,joe@cert.org\n"
         assert patterns(text) == [domain("evil.com")]
 
-    def test_titles_and_comments_may_stand_above_them(self):
+    def test_titles_and_comments_may_precede_the_headings(self):
         text = "Indicators of the week\n\n# by hand\nvalue,note\nevil.com,x\n"
         assert patterns(text) == [domain("evil.com")]
 
@@ -96,7 +96,7 @@ class TestHeadings:
         text = "# made today\n#category|address|note\nbot|198.51.100.7|dest: evil.org\n"
         assert formats.detect_format("feed.txt", text.encode()).name == "csv"
 
-    def test_a_table_of_markdown_is_a_text(self):
+    def test_a_markdown_table_is_read_as_text(self):
         text = "|IoC|Type|Note|\n|---|---|---|\n|evil[.]com|Domain||\n"
         assert formats.detect_format("a.md", f"# IoCs\n\n{text}".encode()).name == "text"
 
@@ -108,7 +108,7 @@ class TestHeadings:
             ("Tipo;Indicador;Descripción;Fecha;Informante;Fuente", "Dominio"),
         ],
     )
-    def test_they_may_be_in_other_languages(self, headings, kind):
+    def test_headings_may_be_in_other_languages(self, headings, kind):
         row = f"{kind};evil[.]com;Büro;2.1.2024;joe@cert.org;https://cert.org/1\n"
         (made,) = subjects(f"{headings}\n{row}", name="a.csv")
         assert (made["pattern"], made["description"]) == (domain("evil.com"), "Büro")
@@ -116,28 +116,28 @@ class TestHeadings:
         assert "cert.org" not in str(made)
 
     @pytest.mark.parametrize("kind", ["cert_sha1", "x509-fingerprint-sha1", "Certificate SHA1"])
-    def test_the_fingerprint_of_a_certificate_is_no_hash_of_a_file(self, kind):
+    def test_a_certificate_fingerprint_is_not_a_file_hash(self, kind):
         assert patterns(f"type,value\n{kind},{SHA1}\n") == [CERTIFICATE]
 
     @pytest.mark.parametrize(
         "heading", ["Certificate", "cert_sha1", "TLS certificate fingerprint", "Thumbprint"]
     )
-    def test_a_column_may_hold_them(self, heading):
+    def test_a_column_may_hold_certificate_fingerprints(self, heading):
         colons = ":".join(re.findall("..", SHA1.upper()))
         table = f"SHA256,Package Name,{heading}\n{SHA256},com.topspy,{SHA1}\n,com.spy,{colons}\n"
         certificate, sample, again = read(table)
         assert certificate.object["pattern"] == again.object["pattern"] == CERTIFICATE
         assert sample.object["pattern"] == f"[file:hashes.'SHA-256' = '{SHA256}']"
-        assert said(again) == "line 3: says again what line 2 says"
+        assert messages(again) == "line 3: duplicate of line 2"
 
     @pytest.mark.parametrize(
         "heading",
         ["Certificate serial", "Certificate subject", "Certificate name", "SSL", "Fingerprint"],
     )
-    def test_what_else_is_said_of_certificates_is_not_taken(self, heading):
+    def test_serials_and_subjects_of_certificates_are_not_indicators(self, heading):
         assert patterns(f"domain,{heading}\nevil.com,{SHA1}\n") == [domain("evil.com")]
 
-    def test_a_serial_number_is_no_fingerprint_though_as_long_as_an_md5(self):
+    def test_a_certificate_serial_is_not_read_as_an_md5_fingerprint(self):
         serial = " ".join(re.findall("..", MD5))
         (candidate,) = read(f"type,value\nCode-Signing Certificate,{serial}\n")
         assert candidate.verdict is Verdict.REFUSED
@@ -156,12 +156,12 @@ class TestHeadings:
             f"[file:hashes.'SHA-256' = '{SHA256}']",
         ]
 
-    def test_a_hash_called_by_another_name_is_read_by_its_length_and_that_is_said(self):
+    def test_a_mislabelled_hash_is_read_by_its_length_with_a_finding(self):
         (candidate,) = read(f"type,value\nsha256,{MD5}\n")
         assert candidate.object["pattern"] == f"[file:hashes.'MD5' = '{MD5}']"
-        assert "line 2: called sha256, but is a md5" in said(candidate)
+        assert "line 2: declared as sha256, but is a md5" in messages(candidate)
 
-    def test_a_whole_url_in_a_row_about_paths_is_one_and_a_mere_path_is_none(self):
+    def test_in_rows_of_paths_only_whole_urls_are_indicators(self):
         text = "type,value\nurl_path,hxxps://evil[.]com/a.apk\nurl_path,/a.com/b\nurl_path,a.zip\nfilename,b.zip\n"
         assert patterns(text) == ["[url:value = 'https://evil.com/a.apk']"]
 
@@ -184,7 +184,7 @@ class TestWithoutHeadings:
             "[email-addr:value = 'bob@bad.com']",
         ]
 
-    def test_where_one_column_names_the_kinds_links_elsewhere_are_no_indicators(self):
+    def test_without_headings_links_beside_a_type_column_are_not_indicators(self):
         row = "2024-01-02 10:00:00,domain,{},#tag,https://x.com/someone/1\n"
         assert patterns(row.format("evil.com") + row.format("evil.org")) == [
             domain("evil.com"),
@@ -207,12 +207,12 @@ class TestDefanged:
             ("joe[at]bad[.]com", "[email-addr:value = 'joe@bad.com']"),
         ],
     )
-    def test_it_is_read_as_it_would_be_clicked_on(self, written, pattern):
+    def test_a_defanged_cell_is_refanged(self, written, pattern):
         assert patterns(f"value,note\n{written},x\n") == [pattern]
 
 
-class TestWhatARowSays:
-    def test_everything_that_is_known_of_it_is_kept(self):
+class TestDetails:
+    def test_all_details_of_a_row_are_kept(self):
         (made,) = subjects(
             "value,confidence,tags,classification,description,first seen,valid until,reference\n"
             'evil.com,85%,"emotet, loader",malware,Seen twice,2024-01-02,2030-01-01,'
@@ -234,29 +234,29 @@ class TestWhatARowSays:
             ("January 2, 2024", "2024-01-02T00:00:00.000Z"),
         ],
     )
-    def test_its_date_is_the_indicators(self, written, read_as):
+    def test_the_date_of_a_row_is_that_of_its_indicator(self, written, read_as):
         (made,) = subjects(f'value,first_seen\nevil.com,"{written}"\n')
         assert {made["created"], made["modified"], made["valid_from"]} == {read_as}
 
     @pytest.mark.parametrize("written", ["10/11/18", "2024-02-30", "2999-01-01", "soon", "-"])
-    def test_a_date_that_is_not_certain_is_not_guessed(self, written):
+    def test_an_ambiguous_date_is_ignored(self, written):
         (made,) = subjects(f"value,date\nevil.com,{written}\n")
         assert made["created"] == "2026-09-21T14:13:20.000Z"
 
-    def test_the_same_row_is_the_same_object_again(self):
+    def test_reading_a_row_twice_gives_the_same_object(self):
         text = "value,date\nevil.com,2024-01-02\n"
         later = formats.ReadOptions(now=NOW + 1_000_000)
         (again,) = formats.read("b.csv", text.encode(), later)
         assert again.object == subjects(text)[0]
 
 
-class TestLevels:
-    def test_each_row_has_its_own(self):
+class TestTlpLevels:
+    def test_each_row_has_its_own_tlp_level(self):
         made = subjects("value,tlp\nevil.com,TLP:GREEN\nevil.org,amber+strict\nevil.net,\n")
         marks = [each.get("object_marking_refs") for each in made]
         assert marks == [[TLP_2_IDS[Tlp.GREEN]], [TLP_2_IDS[Tlp.AMBER_STRICT]], None]
 
-    def test_the_callers_is_for_rows_that_have_none(self):
+    def test_the_default_level_applies_to_rows_without_one(self):
         made = subjects("value,tlp\nevil.com,green\nevil.org,\n", tlp=Tlp.CLEAR)
         marks = [each["object_marking_refs"] for each in made]
         assert marks == [[TLP_2_IDS[Tlp.GREEN]], [TLP_2_IDS[Tlp.CLEAR]]]
@@ -272,35 +272,35 @@ class TestLevels:
             "evil.com,TLP:AMBER\n",
         ],
     )
-    def test_what_the_file_states_beside_it_counts_too_and_the_strictest_wins(self, text):
+    def test_the_strictest_of_row_and_file_level_counts(self, text):
         (made,) = subjects(text, tlp=Tlp.CLEAR)
         assert made["object_marking_refs"] == [TLP_2_IDS[Tlp.AMBER]]
 
-    def test_an_unknown_one_refuses_the_row(self):
+    def test_an_unknown_tlp_level_refuses_the_row(self):
         first, second = read("value,tlp\nevil.com,purple\nevil.org,green\n")
         assert (first.verdict, second.verdict) == (Verdict.REFUSED, Verdict.OPEN)
-        assert "line 2: not a TLP level: 'purple'" in said(first)
+        assert "line 2: not a TLP level: 'purple'" in messages(first)
 
-    def test_one_that_may_have_moved_to_another_column_refuses_the_row(self):
+    def test_a_tlp_cell_that_may_be_shifted_refuses_the_row(self):
         (candidate,) = read("value,note,tlp\nevil.com,one, two,red\n")
         assert candidate.verdict is Verdict.REFUSED
-        assert "line 2: more cells than headings" in said(candidate)
+        assert "line 2: more cells than headings" in messages(candidate)
 
 
 class TestBrokenRows:
-    def test_a_row_without_an_indicator_is_refused_with_its_line_and_the_rest_go_on(self):
+    def test_a_row_without_an_indicator_is_refused_with_its_line(self):
         verdicts = read("domain,note\nevil.com,a\nnothing here,b\nevil.org,c\n")
         assert [each.verdict.value for each in verdicts] == ["open", "refused", "open"]
         assert [each.index for each in verdicts] == [0, 1, 2]
-        assert said(verdicts[1]).startswith("line 3: no indicator")
+        assert messages(verdicts[1]).startswith("line 3: no indicator")
 
     def test_a_quote_that_is_never_closed_does_not_swallow_the_rest(self):
         first, second = read('value,note\n"evil.com,x\nevil.org,y\n')
         assert first.object["pattern"] == domain("evil.com")
-        assert "line 2: a quote is never closed" in said(first)
+        assert "line 2: a quote is never closed" in messages(first)
         assert second.object["pattern"] == domain("evil.org")
 
-    def test_a_quote_that_the_next_row_seems_to_close_swallows_no_row(self):
+    def test_a_quote_closed_in_the_next_row_does_not_join_the_rows(self):
         text = 'value,note\nevil.com,"one\nevil.org,"two\nevil.net,"three\nevil.biz,"four\n'
         made = subjects(text)
         assert [each["pattern"] for each in made] == [
@@ -318,20 +318,20 @@ class TestBrokenRows:
         ]
         assert made[2]["description"] == "e\nf"
 
-    def test_kinds_that_are_not_taken_are_refused_with_their_name(self):
+    def test_unsupported_types_are_refused_by_name(self):
         (candidate,) = read("type,value\nregistry key,HKLM\\evil.com\n")
         assert candidate.verdict is Verdict.REFUSED
-        assert "line 2: rows of this kind (registrykey) are not taken" in said(candidate)
+        assert "line 2: values of this type (registrykey) are not supported" in messages(candidate)
 
-    def test_rows_of_an_export_of_misp_are_taken_as_its_events_are(self):
-        taken, told, victim, mine = read(
+    def test_rows_of_a_misp_csv_export_follow_the_rules_for_events(self):
+        shared, undetected, victim, registrant = read(
             "uuid,type,value,to_ids,date\n1,domain,evil.com,1,20240102\n2,url,http://good.org/,0,\n"
             "3,target-email,joe@acme.org,1,\n4,whois-registrant-email,joe@bad.com,1,\n"
         )
-        assert taken.object["created"] == "2024-01-02T00:00:00.000Z"
-        assert "without to_ids" in said(told)
-        assert victim.verdict is mine.verdict is Verdict.REFUSED
-        assert "never shared" in said(victim) and "joe" not in said(mine)
+        assert shared.object["created"] == "2024-01-02T00:00:00.000Z"
+        assert "to_ids is not set" in messages(undetected)
+        assert victim.verdict is registrant.verdict is Verdict.REFUSED
+        assert "never shared" in messages(victim) and "joe" not in messages(registrant)
 
     @pytest.mark.parametrize(
         "headings", ["Name,E-Mail,Phone", "first name,last name,email", "Vorname,Mail,Abteilung"]
@@ -339,25 +339,25 @@ class TestBrokenRows:
     def test_a_list_of_people_is_refused_row_by_row(self, headings):
         (candidate,) = read(f"{headings}\nJane,jane@acme.org,Doe\n")
         assert candidate.verdict is Verdict.REFUSED
-        assert "people" in said(candidate) and "jane" not in said(candidate)
+        assert "people" in messages(candidate) and "jane" not in messages(candidate)
 
-    def test_the_mailboxes_of_attackers_have_no_names_beside_them(self):
+    def test_mailboxes_without_names_beside_them_are_indicators(self):
         assert len(patterns("email,note\njoe@bad.com,sends invoices\n")) == 1
 
-    def test_comments_and_blank_rows_are_neither_taken_nor_refused(self):
+    def test_comments_and_blank_rows_are_skipped(self):
         assert patterns("value,note\n# evil.org\n\n,,\n// evil.net\nevil.com,x\n") == [
             domain("evil.com")
         ]
 
-    def test_a_value_said_again_is_a_duplicate_that_names_both_lines(self):
+    def test_a_repeated_value_is_a_duplicate_that_names_both_lines(self):
         first, second = read("value,note\nevil.com,a\nEVIL[.]com,b\n")
         assert (first.verdict, second.verdict) == (Verdict.OPEN, Verdict.DUPLICATE)
-        assert said(second) == "line 3: says again what line 2 says"
+        assert messages(second) == "line 3: duplicate of line 2"
 
 
 class TestHostile:
     @pytest.mark.parametrize("formula", ["=cmd|' /C calc'!A0", "@SUM(1)", "+1+1", "-2+3"])
-    def test_formulas_are_no_indicators(self, formula):
+    def test_spreadsheet_formulas_are_refused(self, formula):
         (candidate,) = read(f"value,note\n{formula},x\n")
         assert candidate.verdict is Verdict.REFUSED
 
@@ -372,9 +372,9 @@ class TestHostile:
         ]
 
     @pytest.mark.parametrize("unit", ['"', ",", '"\n', '"a"\n"', "\n", "\r", "a", "["])
-    def test_much_of_one_thing_gives_nothing(self, unit):
+    def test_a_megabyte_of_one_character_gives_nothing(self, unit):
         assert subjects(unit * (1_000_000 // len(unit))) == []
 
-    def test_a_cell_beyond_the_longest_is_refused(self):
+    def test_an_overlong_cell_is_refused(self):
         (candidate,) = read("value,note\n" + "x" * 200_000 + ".com,y\n")
         assert candidate.verdict is Verdict.REFUSED

@@ -1,4 +1,4 @@
-"""Tables as programs export them: headings in camel case, patterns, logs of one's own machines."""
+"""Tables that programs export: camel-case headings, STIX patterns, logs of local machines."""
 
 import pytest
 
@@ -9,13 +9,13 @@ NOW = 1_790_000_000_000_000
 SHA256 = "c" * 64
 
 
-def taken(text):
+def read_candidates(text):
     return list(formats.read("export.csv", text.encode(), formats.ReadOptions(now=NOW)))
 
 
 def values(text):
-    """What stands between the quotes of the patterns; refusals are left out."""
-    made = (each.object for each in taken(text) if each.object is not None)
+    """The values in the patterns, without refusals."""
+    made = (each.object for each in read_candidates(text) if each.object is not None)
     return [each["pattern"].split(" = ")[1][1:-2] for each in made]
 
 
@@ -24,15 +24,15 @@ class TestHeadings:
         "heading",
         ["RemoteIP", "IPAddress", "SenderIPv4", "DestinationIp", "IndicatorValue", "dest_ip"],
     )
-    def test_capitals_begin_words(self, heading):
+    def test_camel_case_headings_are_split_into_words(self, heading):
         assert values(f"When,{heading},Other\nnow,198.51.100.7,198.51.100.8\n") == ["198.51.100.7"]
 
-    def test_the_kind_may_be_in_camel_case_as_well(self):
+    def test_types_may_be_in_camel_case(self):
         text = (
             "IndicatorType,IndicatorValue,Title\n"
             f"FileSha256,{SHA256},a\nCertificateThumbprint,{'a' * 40},b\n"
         )
-        sample, certificate = (each.object["pattern"] for each in taken(text))
+        sample, certificate = (each.object["pattern"] for each in read_candidates(text))
         assert sample == f"[file:hashes.'SHA-256' = '{SHA256}']"
         assert certificate == f"[x509-certificate:hashes.'SHA-1' = '{'a' * 40}']"
 
@@ -47,7 +47,7 @@ class TestHeadings:
             "InternalIp",
         ],
     )
-    def test_whose_machine_or_mailbox_was_concerned_is_no_indicator(self, heading):
+    def test_columns_of_local_machines_and_recipients_hold_no_indicators(self, heading):
         value = "jane@acme.org" if "mail" in heading.lower() else "198.51.100.8"
         assert values(f"{heading},RemoteUrl\n{value},evil.com\n") == ["evil.com"]
 
@@ -55,11 +55,11 @@ class TestHeadings:
 class TestLogs:
     @pytest.mark.parametrize("host", ["host", "hostname", "Host Name"])
     @pytest.mark.parametrize("other", ["dest_ip", "Destination address", "remote_ip"])
-    def test_the_host_is_the_one_that_wrote_them(self, host, other):
+    def test_the_host_column_of_a_log_is_not_an_indicator(self, host, other):
         text = f"_time,{host},{other},url\n1,px.acme.org,198.51.100.7,http://evil.com/a\n"
         assert "px.acme.org" not in values(text)
 
-    def test_in_a_list_without_directions_the_host_is_an_indicator(self):
+    def test_the_host_column_of_a_list_is_an_indicator(self):
         assert values("host,ip\nevil.com,198.51.100.7\n") == ["evil.com", "198.51.100.7"]
 
 
@@ -88,14 +88,14 @@ class TestCells:
             "[domain-name:value = 'evil.com'",
         ],
     )
-    def test_one_that_says_more_than_its_values_is_refused(self, pattern):
-        (candidate,) = taken(f'name;pattern\nx;"{pattern}"\n')
+    def test_a_pattern_that_is_not_a_list_of_values_is_refused(self, pattern):
+        (candidate,) = read_candidates(f'name;pattern\nx;"{pattern}"\n')
         assert candidate.verdict is Verdict.REFUSED
 
-    def test_a_hash_may_stand_behind_the_name_of_its_file(self):
+    def test_a_hash_may_follow_its_file_name(self):
         assert values(f"type,value\nfilename|sha256,a.js|{SHA256}\n") == [SHA256]
         assert values(f"type,value\nfilename|sha256,a b.js|{SHA256}\n") == [SHA256]
 
-    def test_without_headings_a_mailbox_beside_an_indicator_is_somebody_elses(self):
+    def test_without_headings_an_unrelated_mailbox_is_not_an_indicator(self):
         text = "evil.com,x,jane@acme.org\nbad.org,x,joe@bad.org\nann@bad.net,x,y\n"
         assert values(text) == ["evil.com", "bad.org", "joe@bad.org", "ann@bad.net"]

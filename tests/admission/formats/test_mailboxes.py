@@ -1,4 +1,4 @@
-"""Whose a mailbox in a text is: the words before it, and how the others are written."""
+"""Mailboxes in a text: the words before one decide whether it is an attacker's."""
 
 import pytest
 
@@ -8,7 +8,7 @@ NOW = 1_790_000_000_000_000
 
 
 def values(text, name="report.txt"):
-    """What stands between the quotes of the patterns."""
+    """The values in the patterns."""
     found = formats.read(name, text.encode(), formats.ReadOptions(now=NOW))
     return [each.object["pattern"].split(" = ")[1][1:-2] for each in found]
 
@@ -31,7 +31,7 @@ class TestWordsBefore:
             "requested by J. Doe, H. Roe (",
         ],
     )
-    def test_those_of_people_keep_a_mailbox_and_its_domain_out(self, words):
+    def test_words_for_bystanders_exclude_a_mailbox_and_its_domain(self, words):
         text = f"They used evil.com, {words} jane@lab.org then.\nIt stopped at vpn.lab.org.\n"
         assert values(text) == ["evil.com"]
 
@@ -51,36 +51,36 @@ class TestWordsBefore:
             "afkomstig van",
         ],
     )
-    def test_those_of_attackers_keep_it_in_and_the_nearest_count(self, words):
+    def test_words_for_attackers_keep_a_mailbox_and_the_nearest_words_count(self, words):
         assert values(f"Seen hxxp://evil[.]com/a; it {words} joe@bad.com then.\n") == [
             "http://evil.com/a",
             "joe@bad.com",
         ]
 
-    def test_words_of_the_sentence_before_do_not_count(self):
+    def test_words_of_the_previous_sentence_do_not_count(self):
         text = "We told our customer. It was joe@bad.com who wrote.\n"
         assert values(text) == ["joe@bad.com"]
 
-    def test_whom_an_extortionist_tells_his_victims_to_write_to_is_an_attackers(self):
+    def test_the_contact_mailbox_of_a_ransom_note_is_an_indicator(self):
         text = "All your files are encrypted!\nTo restore them, contact us: joe@bad.com\n"
         assert values(text) == ["joe@bad.com"]
 
 
-class TestWriting:
-    def test_a_plain_mailbox_is_nobodys_where_hosts_are_made_safe(self):
+class TestDefangedTexts:
+    def test_a_plain_mailbox_is_excluded_where_hosts_are_defanged(self):
         text = "It loads evil[.]com.\njoe@lab.org confirmed that www.lab.org was hit.\n"
         assert values(text) == ["evil.com"]
 
     @pytest.mark.parametrize("host", ["bad[.]com", "www.bad[.]com", "hxxps://bad.com/a"])
-    def test_unless_it_is_at_a_host_that_is_made_safe_itself(self, host):
+    def test_a_plain_mailbox_at_a_defanged_host_is_an_indicator(self, host):
         assert "joe@bad.com" in values(f"It loads {host} here.\nHe is joe@bad.com, they say.\n")
 
     @pytest.mark.parametrize("line", ["joe@bad.com", "- `joe@bad.com`", "a | joe@bad.com, old | b"])
-    def test_or_stands_alone_in_its_line_or_cell(self, line):
+    def test_a_plain_mailbox_alone_in_its_line_or_cell_is_an_indicator(self, line):
         assert "joe@bad.com" in values(f"It loads evil[.]com here.\nMailboxes\n{line}\n")
 
     @pytest.mark.parametrize("name", ["Message-ID", "> In-Reply-To", "- Message-Id", "References"])
-    def test_the_number_of_a_message_is_no_mailbox(self, name):
+    def test_a_message_id_is_not_a_mailbox(self, name):
         text = f"From: joe@bad.com\n{name}: <20260917.6B1C@mx.bad.com>\n"
         assert values(text) == ["joe@bad.com"]
 
@@ -97,10 +97,10 @@ class TestHeadings:
             "Kontakt\n-------",
         ],
     )
-    def test_below_one_of_people_nothing_is_the_attackers(self, heading):
+    def test_values_below_a_contact_or_victim_heading_are_excluded(self, heading):
         text = f"They used evil.com.\n\n{heading}\nCHU (dsi@chu.fr), www.chu.fr\n\nand evil.org\n"
         assert values(text) == ["evil.com", "evil.org"]
 
-    def test_addresses_and_hashes_count_even_there(self):
+    def test_addresses_and_hashes_below_a_victims_heading_are_indicators(self):
         text = f"Victims\nLab (it@lab.org): 198.51.100.7, {'e' * 32}\n"
         assert values(text) == ["198.51.100.7", "e" * 32]

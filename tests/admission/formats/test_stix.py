@@ -1,4 +1,4 @@
-"""STIX as JSON, in every wrapping in which partners send it."""
+"""STIX as JSON in every container in which partners send it."""
 
 import json
 
@@ -32,7 +32,7 @@ def objects(content, **how):
     return [each.object for each in read(content, **how)]
 
 
-def said(candidate):
+def messages(candidate):
     return " ".join(finding.message for finding in candidate.findings)
 
 
@@ -45,7 +45,7 @@ def bundle(*members):
 GOOD = json.dumps(ONE)
 
 
-class TestWrappings:
+class TestContainers:
     @pytest.mark.parametrize(
         "whole",
         [
@@ -57,15 +57,15 @@ class TestWrappings:
         ],
     )
     @pytest.mark.parametrize("indent", [None, 2])
-    def test_the_objects_come_out_as_they_were_sent(self, whole, indent):
+    def test_objects_are_passed_on_as_they_were_sent(self, whole, indent):
         text = json.dumps(whole, indent=indent)
         assert formats.detect_format("anything", text.encode()).name == "stix"
         assert objects(text, name="anything") == [ONE, TWO]
 
-    def test_one_object_stands_for_itself(self):
+    def test_a_single_object_is_read(self):
         assert objects(json.dumps(ONE, indent=2)) == [ONE]
 
-    def test_one_object_a_line_will_do_blank_lines_and_all(self):
+    def test_json_lines_with_blank_lines_are_read(self):
         text = f"{GOOD}\n\n{json.dumps(TWO)}\r\n"
         assert objects(text, name="a.jsonl") == [ONE, TWO]
 
@@ -85,17 +85,17 @@ class TestWrappings:
         assert (second.index, second.source_id, second.source_version) == (1, TWO["id"], None)
 
     @pytest.mark.parametrize("value", [{}, [], 7, None])
-    def test_an_id_that_is_no_text_is_none(self, value):
+    def test_an_id_that_is_not_text_is_no_source_id(self, value):
         (candidate,) = read(bundle(json.dumps({"type": "tool", "id": value, "modified": value})))
         assert (candidate.source_id, candidate.source_version) == (None, None)
 
 
-class TestBytes:
+class TestEncoding:
     @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-    def test_a_byte_order_mark_is_taken_off_and_that_is_said(self, encoding):
+    def test_a_byte_order_mark_is_removed_with_a_finding(self, encoding):
         first, second = read(json.dumps([ONE, TWO]).encode(encoding))
         assert (first.object, second.object) == (ONE, TWO)
-        assert "byte order mark" in said(first)
+        assert "byte order mark" in messages(first)
         assert second.findings == ()
 
 
@@ -114,18 +114,18 @@ class TestOneBadObject:
             ("[]", "not a JSON object"),
         ],
     )
-    def test_it_is_refused_with_its_place_and_its_neighbours_are_not(self, bad, why):
+    def test_a_bad_object_is_refused_with_its_place_and_its_neighbours_are_not(self, bad, why):
         before, refused, after = read(bundle(GOOD, bad, GOOD))
         assert (before.object, after.object) == (ONE, ONE)
         assert (refused.index, refused.verdict, refused.object) == (1, Verdict.REFUSED, None)
-        assert said(refused).startswith("object 2: ")
-        assert why in said(refused)
+        assert messages(refused).startswith("object 2: ")
+        assert why in messages(refused)
 
     def test_bytes_that_are_not_utf_8_are_refused_with_their_place(self):
         bad = b'{"type": "tool", "name": "\xff"}'
         first, second = read(bundle(GOOD, "BAD").encode().replace(b"BAD", bad))
         assert first.object == ONE
-        assert said(second) == "object 2: not UTF-8 at byte 26: encode JSON as UTF-8"
+        assert messages(second) == "object 2: not UTF-8 at byte 26: encode JSON as UTF-8"
 
     @pytest.mark.parametrize(
         "bad",
@@ -139,10 +139,10 @@ class TestOneBadObject:
         assert [each.verdict is Verdict.REFUSED for each in candidates] == [
             number == place for number in range(3)
         ]
-        assert said(candidates[place]).startswith(f"line {place + 1}: ")
+        assert messages(candidates[place]).startswith(f"line {place + 1}: ")
 
 
-class TestBrokenAsAWhole:
+class TestBrokenFile:
     @pytest.mark.parametrize(
         ("content", "why"),
         [
@@ -154,14 +154,14 @@ class TestBrokenAsAWhole:
             ("{", "not JSON"),
         ],
     )
-    def test_it_says_what_to_change(self, content, why):
+    def test_a_broken_file_is_refused_with_the_reason(self, content, why):
         with pytest.raises(Malformed, match=why):
             read(content)
 
 
 class TestHostile:
     @pytest.mark.parametrize("unit", ["[", "{", '{"a":', '"', "[]", "{}\n", '{"id":"a--'])
-    def test_a_megabyte_of_one_thing_is_answered(self, unit):
+    def test_a_megabyte_of_repeated_json_is_answered(self, unit):
         try:
             candidates = read(unit * (1_000_000 // len(unit)), name="a.json")
         except (Malformed, Unprocessable):

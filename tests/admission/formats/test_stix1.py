@@ -1,4 +1,4 @@
-"""STIX 1.x as XML, by the elevator in a process of its own."""
+"""STIX 1.x as XML, converted by the elevator in a process of its own."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from tocsin.admission.formats import (
 from tocsin.admission.markings.tlp import TLP_1_IDS
 from tocsin.admission.model import Tlp
 
-READING = ReadOptions(1_790_000_000_000_000)
+OPTIONS = ReadOptions(1_790_000_000_000_000)
 REAL = Path(os.environ.get("TOCSIN_REAL", "none")) / "iocs" / "stix1-xml"
 PACKAGE = """<?xml version="1.0" encoding="UTF-8"?>
 <stix:STIX_Package
@@ -73,51 +73,51 @@ def wrapped(text, header=""):
 
 
 def indicators(text):
-    found = [c.object for c in read("a.xml", text.encode(), READING)]
+    found = [c.object for c in read("a.xml", text.encode(), OPTIONS)]
     return [each for each in found if each and each["type"] == "indicator"]
 
 
-def with_type(declaration):
+def with_document_type(declaration):
     return PACKAGE.replace("?>", f"?>\n{declaration}", 1).encode()
 
 
 @pytest.fixture
 def elevator():
-    if not stix1.installed():
+    if not stix1.is_installed():
         pytest.skip("needs tocsin[stix1]")
 
 
-class TestClaims:
+class TestDetection:
     @pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16"])
-    def test_xml_in_the_namespace_of_stix_1_is_claimed_under_any_name(self, coding):
+    def test_xml_in_the_namespace_of_stix_1_is_accepted_under_any_name(self, coding):
         assert detect_format("a.txt", PACKAGE.encode(coding)).name == "stix1"
 
     @pytest.mark.parametrize("content", [b"<a/>", b"http://stix.mitre.org/stix-1", b"{}"])
-    def test_nothing_else_is(self, content):
+    def test_other_xml_is_not_accepted(self, content):
         found = detect_format("a.xml", content)
         assert found is None or found.name != "stix1"
 
 
 class TestReading:
-    def test_a_package_becomes_objects_of_2_1(self, elevator):
-        found = [c.object for c in read("a.xml", PACKAGE.encode(), READING)]
+    def test_a_package_becomes_stix_2_1_objects(self, elevator):
+        found = [c.object for c in read("a.xml", PACKAGE.encode(), OPTIONS)]
         (indicator,) = [each for each in found if each["type"] == "indicator"]
         assert indicator["pattern"] == "[domain-name:value = 'evil-shop.ru']"
         assert indicator["id"] == "indicator--2a111111-1111-4111-8111-111111111111"
         assert indicator["spec_version"] == "2.1"
 
-    def test_nothing_of_it_is_left_in_the_home_of_who_runs_it(
+    def test_the_elevator_leaves_no_files_in_the_home_directory(
         self, elevator, tmp_path, monkeypatch
     ):
         monkeypatch.setenv("HOME", str(tmp_path))
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-        assert list(read("a.xml", PACKAGE.encode(), READING))
+        assert list(read("a.xml", PACKAGE.encode(), OPTIONS))
         assert not list(tmp_path.iterdir())
 
     def test_another_encoding_is_the_same_package(self, elevator):
         sixteen = PACKAGE.replace("UTF-8", "UTF-16").encode("utf-16")
         (found,) = [
-            c.object for c in read("a.xml", sixteen, READING) if c.object["type"] == "indicator"
+            c.object for c in read("a.xml", sixteen, OPTIONS) if c.object["type"] == "indicator"
         ]
         assert found["pattern"] == "[domain-name:value = 'evil-shop.ru']"
 
@@ -128,7 +128,7 @@ class TestReading:
             (indicator,) = indicators(text)
             assert indicator["pattern"] == "[domain-name:value = 'evil-shop.ru']"
 
-    def test_what_marks_a_package_marks_those_inside_it(self, elevator):
+    def test_the_markings_of_a_package_apply_to_nested_packages(self, elevator):
         header = "<stix:STIX_Header><stix:Title>Their own</stix:Title></stix:STIX_Header>"
         for text in (wrapped(INDICATORS, RED), wrapped(header + INDICATORS, RED)):
             (indicator,) = indicators(text)
@@ -137,7 +137,7 @@ class TestReading:
 
     def test_broken_xml_is_refused_with_a_remedy(self, elevator):
         with pytest.raises(Malformed, match="check it against its schemas"):
-            list(read("a.xml", PACKAGE[:-30].encode(), READING))
+            list(read("a.xml", PACKAGE[:-30].encode(), OPTIONS))
 
 
 class TestHostile:
@@ -152,37 +152,37 @@ class TestHostile:
     )
     @pytest.mark.parametrize("coding", ["utf-8", "utf-16"])
     def test_a_document_type_is_refused_before_anything_reads_it(self, declaration, coding):
-        hostile = with_type(declaration).decode().encode(coding)
-        with pytest.raises((Malformed, Unprocessable)) as told:
-            list(read("a.xml", hostile, READING))
-        assert "document type" in str(told.value) or "tocsin[stix1]" in str(told.value)
+        hostile = with_document_type(declaration).decode().encode(coding)
+        with pytest.raises((Malformed, Unprocessable)) as process:
+            list(read("a.xml", hostile, OPTIONS))
+        assert "document type" in str(process.value) or "tocsin[stix1]" in str(process.value)
 
-    def test_an_encoding_that_hides_one_does_not_help(self, elevator):
-        hidden = with_type("+ADwAIQ-DOCTYPE a+AD4").replace(b"UTF-8", b"UTF-7")
+    def test_a_document_type_hidden_by_utf_7_is_refused(self, elevator):
+        hidden = with_document_type("+ADwAIQ-DOCTYPE a+AD4").replace(b"UTF-8", b"UTF-7")
         with pytest.raises(Malformed):
-            list(read("a.xml", hidden, READING))
+            list(read("a.xml", hidden, OPTIONS))
 
     def test_deep_nesting_is_refused(self, elevator):
         deep = PACKAGE.replace("</stix:STIX_Package>", "<a>" * 5000 + "</a>" * 5000)
         with pytest.raises(Malformed, match="nested"):
-            list(read("a.xml", deep.encode(), READING))
+            list(read("a.xml", deep.encode(), OPTIONS))
 
-    def test_what_is_too_long_is_refused(self):
+    def test_an_overlong_file_is_refused(self):
         with pytest.raises(TooLarge):
-            list(read("a.xml", PACKAGE.encode() + b" " * 8_000_000, READING))
+            list(read("a.xml", PACKAGE.encode() + b" " * 8_000_000, OPTIONS))
 
-    def test_the_program_may_not_reach_the_network(self):
+    def test_the_elevator_cannot_reach_the_network(self):
         program = Path(stix1.__file__).with_name("elevate.py")
         code = (
             f"import runpy, socket, sys; own = runpy.run_path({str(program)!r});"
             "sys.addaudithook(own['_guard']); socket.create_connection(('127.0.0.1', 9))"
         )
         command = [sys.executable, "-c", code]
-        told = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert told.returncode and "PermissionError" in told.stderr
+        process = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert process.returncode and "PermissionError" in process.stderr
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs the real data ($TOCSIN_REAL)")
-def test_real_packages_are_taken(elevator):
+def test_real_packages_are_read(elevator):
     for path in sorted(REAL.rglob("*.xml"))[:2]:
-        assert list(read(path.name, path.read_bytes(), READING))
+        assert list(read(path.name, path.read_bytes(), OPTIONS))

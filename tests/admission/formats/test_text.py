@@ -1,4 +1,4 @@
-"""Indicators in what people write: reports, lists, hosts files."""
+"""Indicators in free text: reports, lists, hosts files."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def read(text, name="report.txt", tlp=None):
 
 
 def values(text, **how):
-    """What stands between the quotes of the patterns."""
+    """The values in the patterns."""
     return [each.object["pattern"].split(" = ")[1][1:-2] for each in read(text, **how)]
 
 
@@ -50,7 +50,7 @@ class TestDefanged:
             ("joe at bad dot com", "joe@bad.com"),
         ],
     )
-    def test_a_value_is_read_as_it_would_be_clicked_on(self, written, value):
+    def test_a_defanged_value_is_refanged(self, written, value):
         assert values(f"They used {written} then.\n") == [value]
 
     def test_ordinary_brackets_change_nothing(self):
@@ -58,7 +58,7 @@ class TestDefanged:
 
 
 class TestProse:
-    def test_values_are_found_in_their_order_and_nothing_else_is(self):
+    def test_only_values_are_found_in_their_order(self):
         text = (
             "The actor (evil.com, 198.51.100.7) sent mail from joe@bad.com.\n"
             f"It loads hxxp://evil.org/a.php?x=1. SHA256: {SHA256}; see README.md and node.js.\n"
@@ -90,11 +90,11 @@ class TestProse:
             "class com.android.vending.billing",
         ],
     )
-    def test_what_only_looks_like_a_value_is_none(self, text):
+    def test_words_that_look_like_values_are_not_indicators(self, text):
         assert values(text + " as they say\n") == []
 
     @pytest.mark.parametrize("host", ["cuddly-lamp.vercel.app", "www.bank.pl", "ksiegarnia24.pl"])
-    def test_a_host_below_an_ending_of_files_is_told_by_its_length(self, host):
+    def test_a_long_host_below_a_file_extension_tld_is_an_indicator(self, host):
         assert values(f"They hid behind {host} for weeks\n") == [host]
 
     @pytest.mark.parametrize(
@@ -128,17 +128,17 @@ class TestProse:
     def test_a_url_without_its_scheme_keeps_its_query(self, written, url):
         assert values(f"Loads {written} then") == [url]
 
-    def test_an_ending_of_files_is_no_host_because_its_neighbour_is_defanged(self):
+    def test_a_file_name_beside_a_defanged_value_is_not_a_host(self):
         assert values("see magnet[:]?xt=urn[:]btih&dn=setup-1.7.zip there\n") == []
 
     def test_words_around_the_values_are_never_shared(self):
         (candidate,) = read("Jane Doe of ACME reports evil[.]com to us\n")
         assert "Jane" not in str(candidate.object)
 
-    def test_a_value_said_twice_is_one(self):
+    def test_a_repeated_value_is_one_candidate(self):
         assert values("evil[.]com and EVIL.COM and evil[.]com\n") == ["evil.com"]
 
-    def test_no_value_is_no_candidate(self):
+    def test_a_text_without_values_has_no_candidates(self):
         assert read("Nothing to see here.\n") == []
 
 
@@ -148,7 +148,7 @@ class TestMarkup:
         ["[our blog](https://example.com/a)", "https://example.com/a[our blog]"],
     )
     @pytest.mark.parametrize("name", ["report.md", "README.adoc"])
-    def test_the_target_of_words_is_a_reference(self, written, name):
+    def test_the_target_of_a_link_is_a_reference(self, written, name):
         assert values(f"They told of it in {written} first.\n", name=name) == []
 
     @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ class TestMarkup:
             "(http://evil.com/a)",
         ],
     )
-    def test_what_is_defanged_or_shown_itself_is_none(self, written):
+    def test_a_defanged_or_visible_link_target_is_an_indicator(self, written):
         assert values(f"Loads {written} then\n", name="report.md") == ["http://evil.com/a"]
 
     def test_in_a_plain_text_every_url_counts(self):
@@ -175,29 +175,29 @@ class TestLists:
     def test_a_url_keeps_its_last_character(self, url):
         assert values(f"{url}\nhttp://evil.org/\n") == [url, "http://evil.org/"]
 
-    def test_comments_do_not_count(self):
+    def test_comments_in_a_list_are_skipped(self):
         text = "# evil.net\n! evil.info\n; evil.biz\nevil.com\nevil.org # since May\n"
         assert values(text) == ["evil.com", "evil.org"]
 
-    def test_headings_of_markdown_are_no_comments(self):
+    def test_markdown_headings_are_not_comments(self):
         text = "# Samples at 198.51.100.7\n\nevil.com\nevil.org\n"
         assert values(text, name="report.md") == ["198.51.100.7", "evil.com", "evil.org"]
 
-    def test_lines_of_nothing_but_unusual_spaces_are_no_entries(self):
+    def test_lines_of_unusual_spaces_are_skipped(self):
         assert values("evil.com\n\x0b\n\ufeff\nevil.org\n") == ["evil.com", "evil.org"]
 
-    def test_what_stands_alone_is_taken_at_its_word(self):
+    def test_a_word_alone_on_a_line_of_a_list_is_a_value(self):
         assert values("evil.com\nevil.org\nsetup.zip\n") == ["evil.com", "evil.org", "setup.zip"]
 
-    def test_the_address_of_a_hosts_file_is_no_indicator(self):
+    def test_the_sink_address_of_a_hosts_file_is_not_an_indicator(self):
         text = "127.0.0.1\tevil.com\n0.0.0.0 evil.org # c\n::1 evil.net\n"
         assert values(text) == ["evil.com", "evil.org", "evil.net"]
 
-    def test_the_names_of_a_hosts_file_may_stand_side_by_side(self):
+    def test_a_line_of_a_hosts_file_may_name_several_hosts(self):
         text = "# by joe@lab.org\n127.0.0.1 localhost\n0.0.0.0 evil.com www.evil.com # see a.org\n"
         assert values(text) == ["evil.com", "www.evil.com"]
 
-    def test_a_list_for_browsers_is_read_without_what_it_excepts_hides_or_asks_for(self):
+    def test_a_browser_list_is_read_without_exceptions_and_element_rules(self):
         text = (
             "[Adblock Plus 2.0]\n! Homepage: https://lab.org/a\n||evil.com^\n||evil.org^$document\n"
             "||evil.net/a/b.html$doc\n@@||good.com^\n||shop.com^$popup,domain=a.com|b.com\n"
@@ -215,7 +215,7 @@ class TestLists:
             "*.evil.com 300 IN CNAME rpz-drop.",
         ],
     )
-    def test_a_list_for_resolvers_is_read(self, line):
+    def test_a_resolver_list_is_read(self, line):
         assert values(f"# by joe@lab.org\n{line}\n") == ["evil.com"]
 
     @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ class TestLists:
             "jane@good.com  OK",
         ],
     )
-    def test_what_a_list_for_resolvers_or_mail_lets_through_is_not_taken(self, line):
+    def test_exceptions_of_a_resolver_or_mail_list_are_not_indicators(self, line):
         assert values(f"evil.com CNAME .\n{line}\n") == ["evil.com"]
         assert values(f"{line}\n{line}\nevil.com CNAME .\n") == ["evil.com"]
 
@@ -238,18 +238,18 @@ class TestLists:
         assert values(text) == ["evil.com", "evil.org", "evil.net"]
 
     @pytest.mark.parametrize("own", ["10.5.0.20", "192.168.2.3", "172.20.1.1", "fd12:34::5"])
-    def test_what_stands_beside_an_address_of_ones_own_network_is_no_entry(self, own):
+    def test_a_name_beside_a_private_address_is_not_an_indicator(self, own):
         text = f"{own} sap.corp.com sap\n0.0.0.0 evil.com\n198.51.100.7 evil.org\n"
         assert values(text) == [own, "evil.com", "198.51.100.7", "evil.org"]
 
-    def test_what_a_zone_says_of_itself_is_no_entry(self):
+    def test_records_of_the_zone_itself_are_not_indicators(self):
         text = (
             "$TTL 30\n@ SOA rpz.lab.org. joe.lab.org. 1 2 3 4 5\n NS localhost.\n; by joe@lab.org\n"
             "evil.com CNAME . ; seen\nevil.org CNAME .\n"
         )
         assert values(text) == ["evil.com", "evil.org"]
 
-    def test_bullets_fall_away(self):
+    def test_bullets_are_dropped(self):
         assert values("- evil[.]com\n* evil[.]org\n1. evil[.]net\n") == [
             "evil.com",
             "evil.org",
@@ -257,20 +257,20 @@ class TestLists:
         ]
 
     @pytest.mark.parametrize("line", ["198.51.100.7 - 5", "198.51.100.7 - -", "198.51.100.7 * 5"])
-    def test_a_dash_behind_a_value_is_no_bullet(self, line):
+    def test_a_dash_after_a_value_is_not_a_bullet(self, line):
         assert values(f"{line}\n{line}\n") == ["198.51.100.7"]
 
 
-class TestBytes:
+class TestEncoding:
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
-    def test_a_text_is_read_in_the_encoding_that_it_has(self, encoding):
+    def test_a_text_is_decoded_in_its_encoding(self, encoding):
         assert values("Über evil[.]com und bücher.de\n".encode(encoding)) == [
             "evil.com",
             "xn--bcher-kva.de",
         ]
 
 
-class TestLevelAndDate:
+class TestTlpLevelAndDate:
     @pytest.mark.parametrize(
         ("text", "level"),
         [
@@ -281,22 +281,22 @@ class TestLevelAndDate:
             ("# TLP:WHITE\nevil.com\n", Tlp.CLEAR),
         ],
     )
-    def test_the_strictest_level_that_the_text_states_holds_for_all(self, text, level):
+    def test_the_strictest_tlp_level_of_the_text_applies_to_all(self, text, level):
         (candidate,) = read(text, tlp=Tlp.GREEN)
         assert candidate.object["object_marking_refs"] == [TLP_2_IDS[level]]
         assert f"TLP:{level.label.upper()}" in candidate.findings[0].message
 
-    def test_the_callers_level_is_for_texts_that_state_none(self):
+    def test_the_default_level_applies_to_texts_without_one(self):
         (candidate,) = read("evil[.]com", tlp=Tlp.GREEN)
         assert candidate.object["object_marking_refs"] == [TLP_2_IDS[Tlp.GREEN]]
 
-    def test_the_id_follows_from_the_value_and_the_date_is_that_of_the_reading(self):
+    def test_the_id_is_derived_from_the_value_and_the_date_is_now(self):
         (one,), (other,) = read("evil[.]com"), read("so: EVIL.com\n", name="b.md")
         assert one.source_id == other.source_id
         assert one.object["created"] == "2026-09-21T14:13:20.000Z"
 
 
-class TestNotClaimed:
+class TestNotAccepted:
     @pytest.mark.parametrize(
         ("name", "content"),
         [
@@ -313,10 +313,10 @@ class TestNotClaimed:
             ("other.json", b'{"a": 1}'),
         ],
     )
-    def test_files_of_other_programs_are_nobodys(self, name, content):
+    def test_files_of_other_programs_are_not_accepted(self, name, content):
         assert formats.detect_format(name, content) is None
 
-    def test_reading_one_says_what_is_taken(self):
+    def test_an_unreadable_file_is_refused_with_the_list_of_formats(self):
         with pytest.raises(Unprocessable, match="no format reads this file.*STIX.*CSV.*text"):
             read(b"%PDF-1.7", name="a.pdf")
 
@@ -327,7 +327,7 @@ class TestHostile:
         ["a", ".", "@", "[", "a.", "1.", ":", "http://", "evil.com/", "a at b dot ", "[.]"]
         + ["http://" + ")" * 4000 + " ", "++http://", "x" + " " * 60_000 + "y\n"],
     )
-    def test_a_megabyte_of_one_thing_is_read(self, unit):
+    def test_a_megabyte_of_repeated_text_is_read(self, unit):
         assert len(read(unit * (1_000_000 // len(unit)))) <= 1
 
     def test_a_value_after_a_very_long_word_is_found(self):

@@ -1,4 +1,5 @@
-"""The entries of lists: hosts files, block lists of resolvers and browsers, plain values."""
+"""Entries of host lists: hosts files, block lists of resolvers (RPZ, dnsmasq, unbound) and
+browsers (Adblock), plain values one a line."""
 
 import re
 
@@ -6,24 +7,24 @@ from tocsin.admission.observables.ioc_types import recognise_ioc
 from tocsin.admission.observables.refang import refang
 
 _COMMENTS = ("#", "//", ";", "!")
-_AFTER = re.compile(r"[ \t][#;].*", re.DOTALL)
+_TRAILING_COMMENT = re.compile(r"[ \t][#;].*", re.DOTALL)
 _SINKS = frozenset(("0.0.0.0", "127.0.0.1", "::", "::1"))  # noqa: S104 - read, not bound to
 _OWN = re.compile(r"(?:10|192\.168|172\.(?:1[6-9]|2\d|3[01])|169\.254)\.[\d.]+\Z|f[cd][\da-f]{2}:")
-"""An address in somebody's own network: what stands beside it is a machine of that network."""
+"""A private address: the name beside it is a machine of the submitter's own network."""
 _TRIM = " \t\ufeff\u200b\"'`<>,;|*-()[]{}"
 _BARE = re.compile(r"[\w.:-][\w.:/-]{0,500}", re.ASCII)
-"""A line without the signs of any syntax."""
+"""A line without any list syntax."""
 _HEADER = re.compile(
     r"\[(?:adblock|adguard|ublock)[^\]]{0,60}\]\s*$"
     r"|\$(?:TTL|ORIGIN)\b|[^\s#]{0,253}\s*\b(?:\d{1,9}\s+)?(?:IN\s+)?(?:SOA|NS)\s+\S",
     re.IGNORECASE,
 )
-"""The title of a list for browsers; what a zone says of itself."""
+"""The title of a browser list; a zone's own records (SOA, NS)."""
 _BLOCKED = re.compile(r"\|\|([^\s|^$*]{3,2000})\^?\|?(?:\$(\S{0,2000}))?")
-"""Browsers: `||host^`, `||host/path$document`."""
+"""Browser lists: `||host^`, `||host/path$document`."""
 _CONDITION = re.compile(r"(?:^|,)(?:domain=|denyallow=|badfilter)")
-_EXCEPTED = ("@@", "/")
-"""Of browsers: what is let through, and regular expressions."""
+_EXCEPTION_SIGNS = ("@@", "/")
+"""Browser lists: exceptions, and regular expressions."""
 _HIDING = re.compile(r"#@?[?$%]?#")
 _RESOLVER = re.compile(
     r"(?:address|server|local)=/([^\s]{3,1000})/(\S{0,60})"  # dnsmasq
@@ -31,43 +32,45 @@ _RESOLVER = re.compile(
     r"|(?:\*\.)?([\w.-]{3,253})\.?\s+(?:\d{1,9}\s+)?(?:IN\s+)?CNAME\s+(?:\.|\*\.|rpz-\w{1,20}\.)\s*$",
     re.IGNORECASE,
 )
-_LET_THROUGH = re.compile(
-    r"server=/\S{1,1000}/[^#\s]"  # dnsmasq: another resolver answers, for names of one's own
+_EXCEPTIONS = re.compile(
+    r"server=/\S{1,1000}/[^#\s]"  # dnsmasq: another resolver answers, for internal names
     r"|local-zone:\s*\"[^\"]{1,253}\"\s+(?:always_|type)?transparent"  # unbound
     r"|\S{1,253}\s+(?:\d{1,9}\s+)?(?:IN\s+)?CNAME\s+rpz-passthru\."
     r"|\S{1,253}\s+(?:ok|dunno|permit|relay)\s*$",  # mail servers
     re.IGNORECASE,
 )
-"""Answered or accepted as ever, since the list excepts it or the network is its own."""
+"""Exceptions: resolved or accepted although a wider entry may block."""
 
 
 def is_comment(line: str) -> bool:
-    """Whether a line of a list is a comment, its title, or about its zone."""
+    """True if a line of a list is a comment, its title or a record of the zone itself."""
     plain = line.lstrip(" \t\ufeff")
     if plain.startswith(_COMMENTS):
         return True
     return _BARE.fullmatch(line) is None and _HEADER.match(plain[:400]) is not None
 
 
-def entry(line: str) -> str:
-    """What a line of a list is about, without its syntax and its comment; "" if nothing.
+def parse_entry(line: str) -> str:
+    """The value of a line, without list syntax and comment; empty if the line blocks nothing.
 
-    >>> entry("0.0.0.0 evil.com # since May"), entry("||evil.com^$all"), entry("@@||good.com^")
-    ('evil.com', 'evil.com', '')
+    >>> parse_entry("0.0.0.0 evil.com # since May"), parse_entry("||evil.com^$all")
+    ('evil.com', 'evil.com')
+    >>> parse_entry("@@||good.com^")
+    ''
     """
     if _BARE.fullmatch(line):
         return line
-    return "" if is_comment(line) else _about(_uncommented(line.lstrip(" \t\ufeff")))
+    return "" if is_comment(line) else _parse_syntax(_strip_comment(line.lstrip(" \t\ufeff")))
 
 
-def _uncommented(line: str) -> str:
-    return _AFTER.sub("", line) if "#" in line or ";" in line else line
+def _strip_comment(line: str) -> str:
+    return _TRAILING_COMMENT.sub("", line) if "#" in line or ";" in line else line
 
 
-def _about(plain: str) -> str:
-    if plain.startswith(_EXCEPTED) or _HIDING.search(plain[:1000]):
+def _parse_syntax(plain: str) -> str:
+    if plain.startswith(_EXCEPTION_SIGNS) or _HIDING.search(plain[:1000]):
         return ""
-    if _LET_THROUGH.match(plain[:1000]):
+    if _EXCEPTIONS.match(plain[:1000]):
         return ""
     blocked = _BLOCKED.fullmatch(plain.rstrip())
     if blocked:
@@ -81,14 +84,14 @@ def _about(plain: str) -> str:
     return words[0] if len(words) == 2 and _OWN.match(words[0]) else plain
 
 
-def single(line: str) -> bool:
-    """Whether a line is one value, or as lists of hosts, resolvers and browsers have them."""
+def is_entry(line: str) -> bool:
+    """True if a line is one value, or an entry or exception of a host list."""
     plain = line.lstrip(" \t\ufeff")
     if plain.startswith(("@@||", "||")) or _HIDING.search(plain[:1000]):
         return True
-    if _LET_THROUGH.match(plain[:1000]):
+    if _EXCEPTIONS.match(plain[:1000]):
         return True
-    words = entry(line).split(None, 2)
+    words = parse_entry(line).split(None, 2)
     if words and plain.split(None, 1)[0] in _SINKS:
         return True
     return 0 < len(words) <= 2 and recognise_ioc(refang(words[0].strip(_TRIM))) is not None

@@ -1,27 +1,27 @@
-"""Whom an event of MISP names: its organisations, its creator, victims and persons.
+"""Names in a MISP event that must not be shared: organisations, creator, victims, persons.
 
-None of them goes out, and since comments speak of them as well, they are masked
-wherever the event's texts have them.  Rules do the rest: they know no names.
+Comments mention them as well, so they are masked in all texts of the event.  The
+sanitising rules find other personal data, but do not know these names.
 """
 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tocsin.admission.formats.misp.attributes import private
+from tocsin.admission.formats.misp.attribute_types import is_private_type
 from tocsin.admission.model import StixObject
 
 MASK = "[removed: name or victim]"
 _SENDERS = frozenset(("Org", "Orgc", "Organisation"))
 _NAMED = _SENDERS | {"event_creator_email", "creator_email", "org", "orgc", "reporter"}
 _NOBODY = frozenset(("misp",))
-"""Names that say nothing of anybody: every galaxy is of an organisation called MISP."""
-_NAMING = frozenset(("alias", "name", "username", "user", "portrait-name"))
-_TELLING = frozenset(("person", "victim", "employee", "organization", "legal-entity"))
+"""Names of nobody: every galaxy is of an organisation called MISP."""
+_NAME_RELATIONS = frozenset(("alias", "name", "username", "user", "portrait-name"))
+_PERSON_OBJECTS = frozenset(("person", "victim", "employee", "organization", "legal-entity"))
 _NO_NAMES = frozenset(("gender", "nationality", "email-body", "email-header"))
-_SIGNS = re.compile(r"\A[\W_]+|[\W_]+\Z")
+_PUNCTUATION = re.compile(r"\A[\W_]+|[\W_]+\Z")
 _JOINS = dict.fromkeys(map(ord, "\t\n\xa0_-\u2010\u2011\u2013"), " ")
-"""What words are joined with, each as a blank."""
+"""Characters between the words of a name, replaced by a space."""
 _SHORTEST, _LONGEST, _MOST, _MOST_LETTERS = 3, 200, 300, 10_000
 _SHORTEST_IN_LINK = 5
 _LONGEST_TEXT = 2_000
@@ -29,22 +29,22 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
-class People:
-    """Whom an event names."""
+class PrivateNames:
+    """The names of an event that must not be shared."""
 
     terms: re.Pattern[str] | None = None
-    """What must not stand in its texts; None if it names nobody."""
+    """Matches the names in texts; None if the event names nobody."""
     attacked: frozenset[str] = frozenset()
-    """Who sent it and who was attacked, in small letters: never an indicator."""
+    """Senders and victims in lower case: never an indicator."""
     senders: tuple[str, ...] = ()
-    """The names of those who sent it, letters and digits only."""
+    """The names of the senders, letters and digits only, in lower case."""
 
-    silent: bool = False
-    """Whether they are too many to be looked for, so that no text is shared at all."""
+    too_many: bool = False
+    """True if they are too many to search for; then no text is shared at all."""
 
-    def clean(self, text: object) -> str:
-        """A text without those who are named in its event; empty if it is none."""
-        if not isinstance(text, str) or self.silent:
+    def mask(self, text: object) -> str:
+        """The text with the names masked; empty if it is not text."""
+        if not isinstance(text, str) or self.too_many:
             return ""
         plain = _CONTROL.sub(" ", text[: 2 * _LONGEST_TEXT]).strip()
         parts: list[str] = []
@@ -54,49 +54,53 @@ class People:
             at = found.end()
         return "".join((*parts, plain[at:]))[:_LONGEST_TEXT]
 
-    def in_label(self, label: str) -> bool:
-        """Whether a label or URL names one of them, or whoever sent the event, in one word."""
+    def occur_in(self, label: str) -> bool:
+        """True if a label or URL holds one of the names, or a sender's name in one word."""
         found = self.terms is not None and self.terms.search(label.translate(_JOINS)) is not None
         letters = "".join(filter(str.isalnum, label.lower()))
-        return found or self.silent or any(each in letters for each in self.senders)
+        return found or self.too_many or any(each in letters for each in self.senders)
 
 
-def named(body: StixObject, attributes: Iterable[tuple[str, StixObject]]) -> People:
-    """Whom an event names; its attributes come with the name of the object that each is in."""
+def find_private_names(
+    body: StixObject, attributes: Iterable[tuple[str, StixObject]]
+) -> PrivateNames:
+    """The names in an event; `attributes` are pairs (name of its object, attribute)."""
     listed = list(attributes)
     parts = (body, *(attribute for _, attribute in listed))
-    senders = [each for part in parts for each in _senders(part) if each.lower() not in _NOBODY]
-    victims = dict(_victims(listed))
-    found = {_SIGNS.sub("", each) for each in (*senders, *victims)}
+    senders = [
+        each for part in parts for each in _find_senders(part) if each.lower() not in _NOBODY
+    ]
+    victims = dict(_find_victims(listed))
+    found = {_PUNCTUATION.sub("", each) for each in (*senders, *victims)}
     terms = [term for term in found if _SHORTEST <= len(term) <= _LONGEST]
     attacked = [*senders, *(value for value, kind in victims.items() if kind.startswith("target"))]
     if not terms:
-        return People()
+        return PrivateNames()
     if len(terms) > _MOST or sum(map(len, terms)) > _MOST_LETTERS:
-        return People(attacked=frozenset(each.lower() for each in attacked), silent=True)
-    either = "|".join(map(re.escape, _however_joined(terms)))
+        return PrivateNames(attacked=frozenset(each.lower() for each in attacked), too_many=True)
+    either = "|".join(map(re.escape, _spelling_variants(terms)))
     pattern = re.compile(rf"(?<![^\W_])(?:{either})(?![^\W_])", re.IGNORECASE)
     squeezed = dict.fromkeys("".join(filter(str.isalnum, each.lower())) for each in senders)
-    return People(
+    return PrivateNames(
         pattern,
         frozenset(each.lower() for each in attacked),
         tuple(each for each in squeezed if len(each) >= _SHORTEST_IN_LINK),
     )
 
 
-def _however_joined(terms: Iterable[str]) -> list[str]:
-    """Names with blanks between their words and with nothing, the longest first."""
+def _spelling_variants(terms: Iterable[str]) -> list[str]:
+    """The names with spaces between their words and without, the longest first."""
     spaced = [" ".join(term.translate(_JOINS).split()) for term in terms]
     whole = (each.replace(" ", "") for each in spaced)
     found = {*spaced, *(each for each in whole if len(each) >= _SHORTEST_IN_LINK)}
     return sorted(found, key=lambda term: (-len(term), term))
 
 
-def _senders(part: object) -> Iterator[str]:
-    """Organisations and creators, those of related events and of sightings included."""
+def _find_senders(part: object) -> Iterator[str]:
+    """Organisations and creators, including those of related events and sightings."""
     if isinstance(part, list):
         for each in part:
-            yield from _senders(each)
+            yield from _find_senders(each)
     elif isinstance(part, dict):
         for name, value in part.items():
             if name in _SENDERS and isinstance(value, dict) and isinstance(value.get("name"), str):
@@ -104,15 +108,15 @@ def _senders(part: object) -> Iterator[str]:
             elif name in _NAMED and isinstance(value, str):
                 yield value.strip()
             elif isinstance(value, dict | list):
-                yield from _senders(value)
+                yield from _find_senders(value)
 
 
-def _victims(attributes: Iterable[tuple[str, StixObject]]) -> Iterator[tuple[str, str]]:
-    """Their values, each with its type."""
+def _find_victims(attributes: Iterable[tuple[str, StixObject]]) -> Iterator[tuple[str, str]]:
+    """Values of attributes on people and victims, each with its type."""
     for owner, attribute in attributes:
         kind, value = attribute.get("type"), attribute.get("value")
         if not isinstance(kind, str) or not isinstance(value, str):
             continue
-        naming = owner in _TELLING and attribute.get("object_relation") in _NAMING
-        if naming or (private(kind) and kind not in _NO_NAMES):
+        naming = owner in _PERSON_OBJECTS and attribute.get("object_relation") in _NAME_RELATIONS
+        if naming or (is_private_type(kind) and kind not in _NO_NAMES):
             yield value.strip(), kind

@@ -1,13 +1,6 @@
-"""What the formats share: bytes to text, and the refusal of a part of a file."""
+"""Bytes of a submitted file as text: byte order marks, UTF-8, UTF-16, Windows-1252."""
 
 import codecs
-
-from tocsin.admission.model import (
-    Action,
-    Candidate,
-    Finding,
-    Verdict,
-)
 
 _SAMPLE = 16_384
 _MARKS: tuple[tuple[bytes, str], ...] = (
@@ -24,43 +17,39 @@ _OTHER_FORMATS = tuple(
 )
 
 
-def words(text: str) -> frozenset[str]:
-    """The words of a text, each once."""
-    return frozenset(text.split())
-
-
-def encoding(content: bytes) -> str:
+def detect_encoding(content: bytes) -> str:
     """The encoding that a byte order mark announces, else UTF-8."""
     return next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
 
 
-def decoded(content: bytes) -> str:
-    """The text of a file: UTF-8, UTF-16 with a byte order mark, else Windows' Latin.
+def decode_text(content: bytes) -> str:
+    """The text of a file: UTF-8, UTF-16 with a byte order mark, else Windows-1252.
 
     NULs are dropped, and lines end in a line feed only.
     """
     try:
-        text = content.decode(encoding(content))
+        text = content.decode(detect_encoding(content))
     except UnicodeDecodeError:
         text = content.decode("cp1252", "replace")
     return text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def textual(name: str, content: bytes) -> bool:
-    """Whether a file may be text that people wrote, not a program's file in another format."""
+def normalise_json_bytes(content: bytes) -> bytes:
+    """The bytes of a JSON file as UTF-8 without a byte order mark."""
+    if detect_encoding(content) == "utf-16":
+        return decode_text(content).encode("utf-8", "replace")
+    return content.removeprefix(codecs.BOM_UTF8)
+
+
+def is_plain_text(name: str, content: bytes) -> bool:
+    """True if a file may be text written by people, not another format written by a program."""
     if name.lower().endswith(_OTHER_FORMATS) or content.startswith(_BINARY):
         return False
     sample = content[:_SAMPLE]
-    if encoding(content) == "utf-16":
+    if detect_encoding(content) == "utf-16":
         return True
     unprintable = len(sample) - len(sample.translate(None, _CONTROL))
     if unprintable * 20 > len(sample) or sample.count(0) * 4 > len(sample):
         return False
     start = sample.removeprefix(codecs.BOM_UTF8).lstrip()[:200].lower()
     return not start.startswith((b"<?xml", b"<!doctype", b"<html", b"<stix", b"<ioc", b"<svg"))
-
-
-def refusal(index: int, message: str) -> Candidate:
-    """A candidate for what could not be read; the message names the place and the remedy."""
-    finding = Finding("validate", "format", Action.REFUSED, message)
-    return Candidate(index=index, object=None, verdict=Verdict.REFUSED, findings=(finding,))
