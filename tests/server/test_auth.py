@@ -46,12 +46,12 @@ def people():
         f"Token {KEY}",
     ],
 )
-def test_3_1_a_key_opens_however_it_is_presented(people, header):
+def test_3_1_a_key_is_accepted_in_every_form(people, header):
     assert auth.authenticate(header, people) == ROBOT
 
 
 @pytest.mark.parametrize("secret", ["with:colon:inside", "pässwörter-✓", ":", "a:"])
-def test_3_1_secrets_may_hold_colons_and_any_letters(people, secret):
+def test_3_1_secrets_may_contain_colons_and_any_letters(people, secret):
     people.by_digest[auth.hash_secret(secret)] = ROBOT
     assert auth.authenticate(basic("acme", secret), people) == ROBOT
 
@@ -81,7 +81,7 @@ def test_3_1_secrets_may_hold_colons_and_any_letters(people, secret):
         KEY,
     ],
 )
-def test_3_3_anything_else_is_refused_in_the_same_words(people, header):
+def test_3_3_every_wrong_credential_gets_the_same_error(people, header):
     with pytest.raises(NotAuthenticated) as refusal:
         auth.authenticate(header, people)
     with pytest.raises(NotAuthenticated) as usual:
@@ -115,7 +115,7 @@ def certified(people):
     return people
 
 
-def test_3_2_a_registered_certificate_opens_where_no_header_says_otherwise(certified):
+def test_3_2_a_registered_certificate_authenticates_without_a_header(certified):
     assert auth.authenticate(None, certified, PRINT) == ROBOT
     assert auth.authenticate("Bearer operator-key", certified, PRINT) == OPERATOR
     for header in ("", "Bearer wrong"):
@@ -123,7 +123,7 @@ def test_3_2_a_registered_certificate_opens_where_no_header_says_otherwise(certi
             auth.authenticate(header, certified, PRINT)
 
 
-def test_1_8_a_certificate_of_no_account_or_of_a_disabled_one_opens_nothing(certified):
+def test_1_8_a_certificate_without_an_enabled_account_is_refused(certified):
     with pytest.raises(NotAuthenticated):
         auth.authenticate(None, certified, auth.certificate_fingerprint(b"another"))
     certified.by_digest[PRINT] = replace(ROBOT, disabled=True)
@@ -131,14 +131,14 @@ def test_1_8_a_certificate_of_no_account_or_of_a_disabled_one_opens_nothing(cert
         auth.authenticate(None, certified, PRINT)
 
 
-def test_a_fingerprint_is_no_secret(certified):
+def test_a_certificate_fingerprint_is_not_accepted_as_a_secret(certified):
     for secret in (PRINT, "a certificate"):
         with pytest.raises(NotAuthenticated):
             auth.authenticate(f"Bearer {secret}", certified)
 
 
 @pytest.mark.parametrize("scheme", auth.AuthScheme)
-def test_3_2_a_scheme_that_is_off_opens_nothing_and_is_not_advised(certified, scheme):
+def test_3_2_a_disabled_scheme_is_neither_accepted_nor_advised(certified, scheme):
     shown = {
         "basic": (basic("robot", KEY), ""),
         "bearer": (f"Bearer {KEY}", ""),
@@ -167,14 +167,14 @@ def rights(account, collection):
 @pytest.mark.parametrize(
     ("collection", "expected"), [(GREEN, "sr--"), (INBOX, "s-w-"), (SCRATCH, "srwd")]
 )
-def test_no_grant_lifts_what_a_kind_forbids(collection, expected):
+def test_no_grant_overrides_what_a_collection_kind_forbids(collection, expected):
     assert rights(ROBOT, collection) == expected
 
 
 @pytest.mark.parametrize(
     ("collection", "expected"), [(GREEN, "sr--"), (INBOX, "s---"), (SCRATCH, "srwd")]
 )
-def test_the_operator_reads_feeds_and_works_in_verbatim_collections(collection, expected):
+def test_the_operator_reads_feeds_and_writes_verbatim_collections(collection, expected):
     assert rights(OPERATOR, collection) == expected
 
 
@@ -182,12 +182,12 @@ def test_an_operator_may_be_given_an_inbox():
     assert rights(replace(OPERATOR, writes=frozenset({INBOX.id})), INBOX) == "s-w-"
 
 
-def test_9_9_a_void_grant_shows_a_collection_without_opening_it():
+def test_9_9_a_grant_without_effect_makes_a_collection_visible_only():
     listed = Account("listed", "acme", reads=frozenset({INBOX.id}))
     assert rights(listed, INBOX) == "s---"
 
 
-def test_without_a_grant_nothing_is_visible():
+def test_without_a_grant_no_collection_is_visible():
     assert rights(Account("blind", "acme"), SCRATCH) == "----"
 
 
@@ -195,7 +195,7 @@ def test_without_a_grant_nothing_is_visible():
     ("reads", "writes", "refusal"),
     [(False, False, NotFound), (True, False, NotAllowed), (False, True, NotAllowed)],
 )
-def test_3_8_deleting_takes_both_rights(reads, writes, refusal):
+def test_3_8_deleting_needs_both_rights(reads, writes, refusal):
     none, grant = frozenset(), frozenset({SCRATCH.id})
     account = Account("x", "acme", grant if reads else none, grant if writes else none)
     with pytest.raises(refusal):
@@ -206,13 +206,13 @@ def test_3_8_with_both_rights_deleting_is_allowed():
     assert auth.find_deletable(ROBOT, SHELVES, "scratch") == SCRATCH
 
 
-def test_3_8_deleting_where_neither_right_can_be_had_finds_nothing():
+def test_3_8_deleting_without_either_right_is_not_found():
     with pytest.raises(NotFound):
         auth.find_deletable(OPERATOR, SHELVES, "inbox")
 
 
 @pytest.mark.parametrize("choose", [auth.find_readable, auth.find_writable, auth.find_deletable])
-def test_3_10_hidden_and_unknown_are_told_in_the_same_words(choose):
+def test_3_10_hidden_and_unknown_collections_get_the_same_error(choose):
     texts = set()
     for name in ("hidden", HIDDEN.id, "never-was", ""):
         with pytest.raises(NotFound) as refusal:
@@ -226,18 +226,18 @@ def test_9_2_collections_are_listed_by_id():
     assert auth.visible_collections(ROBOT, reversed(SHELVES)) == [GREEN, SCRATCH, INBOX]
 
 
-def test_an_id_goes_before_an_alias_of_the_same_spelling():
+def test_an_id_takes_precedence_over_an_equal_alias():
     impostor = replace(SCRATCH, alias=GREEN.id)
     assert auth.find_collection(ROBOT, [impostor, GREEN], GREEN.id) == GREEN
 
 
-def test_3_13_a_status_is_its_partners_and_the_operators():
+def test_3_13_a_status_is_readable_by_its_partner_and_the_operator():
     sent = Submission("id", "robot", "acme", INBOX.id, 0, 1)
     assert auth.may_read_status(replace(ROBOT, name="colleague"), sent)
     assert auth.may_read_status(OPERATOR, sent)
     assert not auth.may_read_status(replace(ROBOT, partner="rival"), sent)
 
 
-def test_3_13_the_operators_own_submissions_are_nobody_elses():
+def test_3_13_submissions_of_the_operator_are_readable_by_nobody_else():
     sent = Submission("id", "operator", "", SCRATCH.id, 0, 1)
     assert not auth.may_read_status(Account("stray", ""), sent)

@@ -40,7 +40,7 @@ def until(true, seconds=60):
         time.sleep(0.1)
 
 
-def test_it_admits_what_waits_packs_and_ends_when_it_is_told(settings, tmp_path):
+def test_a_worker_evaluates_packs_and_ends_at_sigterm(settings, tmp_path):
     with open_runtime(settings, print) as hub, (tmp_path / "log").open("wb") as log:
         store = hub.services.store
         create_operator(store)
@@ -61,7 +61,7 @@ def test_it_admits_what_waits_packs_and_ends_when_it_is_told(settings, tmp_path)
     assert ended == 0
 
 
-def test_beside_the_embedded_engine_the_hub_works_itself(tmp_path):
+def test_work_is_refused_with_the_embedded_engine(tmp_path):
     command = [BIN / "tocsin-hub", "work", "--data", tmp_path]
     refused = subprocess.run(command, capture_output=True, timeout=60)
     assert refused.returncode == 2

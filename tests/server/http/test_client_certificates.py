@@ -98,7 +98,7 @@ class TestTransport:
         assert answer.headers["Content-Type"] == MT
 
     @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-    def test_1_2_1_3_both_versions_are_spoken(self, port, trusting, version):
+    def test_1_2_1_3_tls_1_2_and_1_3_are_supported(self, port, trusting, version):
         trusting.minimum_version = trusting.maximum_version = version
         with shaken(port, trusting) as made:
             assert made.version() == version.name.replace("_", ".")
@@ -123,13 +123,13 @@ class TestTransport:
     @pytest.mark.parametrize(
         "suite", ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"]
     )
-    def test_1_5_suites_with_forward_secrecy_are_taken(self, port, trusting, suite):
+    def test_1_5_suites_with_forward_secrecy_are_accepted(self, port, trusting, suite):
         trusting.maximum_version = ssl.TLSVersion.TLSv1_2
         trusting.set_ciphers(suite)
         with shaken(port, trusting) as made:
             assert made.cipher()[0] == suite
 
-    def test_1_4_no_ticket_is_given_so_there_is_no_early_data(self, port, trusting):
+    def test_1_4_no_session_ticket_is_issued(self, port, trusting):
         trusting.minimum_version = ssl.TLSVersion.TLSv1_3
         with shaken(port, trusting) as first:
             first.sendall(NOWHERE)
@@ -139,7 +139,7 @@ class TestTransport:
         with shaken(port, trusting, session=session) as second:
             assert not second.session_reused
 
-    def test_plain_http_is_told_to_begin_with_https(self, port):
+    def test_plain_http_on_the_tls_port_gets_an_error_naming_https(self, port):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         connection.request("GET", "/taxii2/")
         answer = connection.getresponse()
@@ -148,14 +148,14 @@ class TestTransport:
         connection.close()
 
     @pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02\x00\x01\x00"])
-    def test_whoever_connects_and_says_too_little_keeps_nobody_out(self, port, trusting, said):
+    def test_incomplete_handshakes_do_not_block_others(self, port, trusting, said):
         with ExitStack() as stack:
             for _ in range(20):
                 bare = socket.create_connection(("127.0.0.1", port), 10)
                 stack.enter_context(bare).sendall(said)
             assert ask(port, trusting, **KEY)[0].status == 200
 
-    def test_requests_that_come_all_at_once_are_all_answered(self, port, trusting):
+    def test_pipelined_requests_are_all_answered(self, port, trusting):
         one = NOWHERE[:-2] + b"X: " + b"y" * (507 - len(NOWHERE)) + b"\r\n\r\n"
         assert len(one) == 512  # so that the hub's buffer ends where a request does
         with shaken(port, trusting) as made:
@@ -166,7 +166,9 @@ class TestTransport:
                 assert piece, told[-100:]
                 told += piece
 
-    def test_7_6_a_body_far_too_long_is_told_so_before_the_connection_ends(self, port, trusting):
+    def test_7_6_a_far_too_long_body_gets_its_413_before_the_connection_closes(
+        self, port, trusting
+    ):
         path, headers = "/hub/collections/scratch/objects/", KEY | {"Content-Type": MT}
         answer, told = ask(port, trusting, path, "POST", b" " * 8_000_000, **headers)
         assert (answer.status, json.loads(told)["http_status"]) == (413, "413")
@@ -177,15 +179,15 @@ class TestClientCertificates:
         trusting.load_cert_chain(folder / f"{name}.pem")
         return trusting
 
-    def test_one_that_is_registered_opens_its_account(self, port, folder, trusting):
+    def test_a_registered_certificate_authenticates_its_account(self, port, folder, trusting):
         answer, told = ask(port, self.shown(folder, trusting, "acme"), "/hub/collections/")
         assert answer.status == 200
         assert "inbox" in {one["alias"] for one in json.loads(told)["collections"]}
 
-    def test_nobody_needs_one(self, port, trusting):
+    def test_a_client_certificate_is_optional(self, port, trusting):
         assert ask(port, trusting, **KEY)[0].status == 200
 
-    def test_1_8_a_valid_one_of_no_account_is_challenged(self, port, folder, trusting):
+    def test_1_8_a_valid_certificate_without_an_account_is_401(self, port, folder, trusting):
         answer, _ = ask(port, self.shown(folder, trusting, "nobody"))
         assert answer.status == 401
         assert answer.headers.get_all("WWW-Authenticate") == CHALLENGES
@@ -199,14 +201,14 @@ class TestClientCertificates:
             ("server", "unsupported certificate"),
         ],
     )
-    def test_1_8_one_that_is_not_valid_is_refused(
+    def test_1_8_an_invalid_certificate_is_refused(
         self, port, folder, trusting, name, alert, version
     ):
         trusting.maximum_version = version
         with pytest.raises(ssl.SSLError, match=f"alert {alert}"):
             ask(port, self.shown(folder, trusting, name))
 
-    def test_a_session_that_is_resumed_is_still_its_own(self, port, folder, trusting):
+    def test_a_resumed_session_keeps_its_certificate(self, port, folder, trusting):
         self.shown(folder, trusting, "acme").maximum_version = ssl.TLSVersion.TLSv1_2
         with ExitStack() as stack:
             first = stack.enter_context(shaken(port, trusting))
@@ -215,12 +217,14 @@ class TestClientCertificates:
             second.sendall(NOWHERE.replace(b"/nowhere", b"/hub/"))
             assert second.recv(12) == b"HTTP/1.1 200"
 
-    def test_a_key_in_the_request_goes_before_it(self, port, folder, trusting):
+    def test_an_authorization_header_takes_precedence_over_the_certificate(
+        self, port, folder, trusting
+    ):
         assert ask(port, self.shown(folder, trusting, "nobody"), **KEY)[0].status == 200
         wrong = {"Authorization": "Bearer wrong"}
         assert ask(port, self.shown(folder, trusting, "acme"), **wrong)[0].status == 401
 
-    def test_one_that_runs_out_opens_nothing_more_on_a_connection_that_stays(self):
+    def test_an_expired_certificate_is_refused_on_an_open_connection(self):
         taxii = Taxii(schemes=frozenset(AuthScheme))
         print_ = auth.certificate_fingerprint(ACME.der)
         taxii.people.by_digest[print_] = taxii.acme
@@ -287,7 +291,7 @@ class TestClients:
 
 
 class TestFiles:
-    def test_one_that_is_missing_is_named_with_its_setting(self, folder):
+    def test_a_missing_file_is_named_with_its_setting(self, folder):
         hub, none = folder / "hub.pem", folder / "none.pem"
         for files, name in (((none,), "certificate"), ((hub, none), "key"), ((hub, hub, none), "")):
             with pytest.raises(
@@ -299,24 +303,24 @@ class TestFiles:
         with pytest.raises(ConfigError, match="tls_key: .* is not the key of tls_certificate"):
             server_context(folder / "hub.pem", folder / "acme.pem")
 
-    def test_what_holds_no_certificate_is_refused(self, folder):
+    def test_a_file_without_a_certificate_is_refused(self, folder):
         text = written(folder / "text.pem", "no certificate")
         with pytest.raises(ConfigError, match="tls_certificate: cannot read a certificate"):
             server_context(text, folder / "hub.pem")
         with pytest.raises(ConfigError, match="tls_client_ca: no certificate"):
             server_context(folder / "hub.pem", None, text)
 
-    def test_a_certificate_that_issues_none_is_no_authority(self, folder):
+    def test_a_leaf_certificate_is_refused_as_client_ca(self, folder):
         with pytest.raises(ConfigError, match="tls_client_ca: no CA certificate"):
             server_context(folder / "hub.pem", None, folder / "acme.pem")
 
-    def test_a_key_that_everybody_may_read_is_refused(self, tmp_path):
+    def test_a_world_readable_key_is_refused(self, tmp_path):
         file = OWN.server().both(tmp_path)
         file.chmod(0o644)
         with pytest.raises(ConfigError, match="every user can read the key .* chmod 600"):
             server_context(file)
 
-    def test_a_key_under_a_passphrase_is_refused_and_none_is_asked_for(self, folder, tmp_path):
+    def test_a_key_with_a_passphrase_is_refused_without_a_prompt(self, folder, tmp_path):
         head = "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC," + "00" * 16 + "\n\n"
         pem = ACME.key.replace("KEY-----\n", f"KEY-----\n{head}", 1)
         with pytest.raises(ConfigError, match="passphrase"):
@@ -330,6 +334,6 @@ class TestFiles:
         assert first_certificate(chain) == first_certificate(ACME.der) == ACME.der
 
     @pytest.mark.parametrize("octets", [b"", b"text", ACME.key.encode(), ACME.der[:-1]])
-    def test_what_is_no_certificate_is_not_registered(self, octets):
+    def test_a_file_that_is_not_a_certificate_cannot_be_registered(self, octets):
         with pytest.raises(Malformed, match="not a certificate"):
             first_certificate(octets)

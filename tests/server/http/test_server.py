@@ -43,7 +43,7 @@ def peer(port):
     peer.close()
 
 
-class TestWhatIsNoRequest:
+class TestInvalidRequests:
     @pytest.mark.parametrize(
         "octets",
         [
@@ -69,7 +69,7 @@ class TestWhatIsNoRequest:
             b"GET /hub/ HTTP/1.1\r\nAuthorization: a\r\nAuthorization: b\r\n\r\n",
         ],
     )
-    def test_it_is_told_so_and_the_connection_closed(self, port, peer, octets):
+    def test_an_invalid_request_gets_an_error_and_the_connection_closes(self, port, peer, octets):
         told = peer.say(octets).hear()
         assert (told.status, told.is_taxii, told.headers["connection"]) == (400, True, "close")
         assert peer.hear() is None
@@ -86,17 +86,19 @@ class TestWhatIsNoRequest:
             (b"GET /hub/ HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
         ],
     )
-    def test_it_is_told_what_was_wrong(self, port, peer, octets, status):
+    def test_the_status_names_what_is_wrong_with_an_invalid_request(
+        self, port, peer, octets, status
+    ):
         told = peer.say(octets).hear()
         assert (told.status, told.is_taxii) == (status, True)
         assert still_answers(port)
 
-    def test_head_is_told_so_without_a_body(self, peer):
+    def test_an_invalid_head_request_gets_an_error_without_a_body(self, peer):
         told = peer.say(b"HEAD /hub/ HTTP/1.1\r\nno colon\r\n\r\n").ends()
         head, body = told.file.read().split(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 400 ") and not body
 
-    def test_whoever_stays_after_a_refusal_holds_no_thread(self, port):
+    def test_a_client_that_stays_after_an_error_holds_no_thread(self, port):
         staying = [Peer(port).say(b"GET\r\n\r\n") for _ in range(8)]
         assert {each.hear().status for each in staying} == {400}
         assert still_answers(port)
@@ -104,14 +106,14 @@ class TestWhatIsNoRequest:
             assert each.say(b"more").hear() is None
             each.close()
 
-    def test_a_connection_that_ends_in_the_middle_leaves_no_trace(self, port):
+    def test_a_connection_that_ends_in_the_middle_stores_nothing(self, port):
         for octets in (b"", b"GET", ROOT[:-2], (POST + "Content-Length: 9\r\n\r\n").encode()):
             peer = Peer(port).say(octets)
             peer.close()
         assert still_answers(port)
 
 
-class TestWhereABodyEnds:
+class TestBodyLength:
     @pytest.mark.parametrize(
         "fields",
         [
@@ -127,12 +129,12 @@ class TestWhereABodyEnds:
             "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
         ],
     )
-    def test_what_could_be_read_in_two_ways_is_refused(self, peer, fields):
+    def test_an_ambiguous_body_length_is_refused(self, peer, fields):
         told = peer.say(f"{POST}{fields}\r\nabcde{ROOT.decode()}".encode()).hear()
         assert (told.status, told.is_taxii) == (400, True)
         assert peer.hear() is None
 
-    def test_a_field_with_an_underscore_does_not_pass_for_another(self, peer):
+    def test_a_header_field_with_an_underscore_is_ignored(self, peer):
         fields = (
             f"Content_Length: 5\r\nContent-Length: {len(BODY)}\r\nAccept_Encoding: gzip\r\n\r\n"
         )
@@ -164,7 +166,7 @@ class TestWhereABodyEnds:
         assert peer.hear() is None
         assert still_answers(port)
 
-    def test_trailers_and_extensions_are_read_past(self, peer):
+    def test_trailers_and_chunk_extensions_are_skipped(self, peer):
         head = f"{POST}Transfer-Encoding: Chunked\r\n\r\n".encode()
         chunks = b"5;name=value\r\n" + BODY[:5] + b"\r\n" + chunk(BODY[5:]) + b"0\r\nA: b\r\n\r\n"
         assert peer.say(head + chunks + ROOT).hear().status == 202
@@ -172,7 +174,7 @@ class TestWhereABodyEnds:
 
     @pytest.mark.parametrize("size", [b"7fffffff", b"fffffffffff"])
     @pytest.mark.parametrize("start", [POST, STRANGER], ids=["partner", "stranger"])
-    def test_a_chunk_costs_no_more_than_arrives_of_it(self, peer, start, size):
+    def test_a_chunk_takes_no_more_memory_than_arrives_of_it(self, peer, start, size):
         head = f"{start}Transfer-Encoding: chunked\r\n\r\n".encode()
         before = peak()
         told = peer.say(head + size + b"\r\n" + b"a" * 3 * LIMIT).hear()
@@ -207,7 +209,7 @@ class TestBodies:
             b'{"objects":' * 1000,
         ],
     )
-    def test_broken_json_is_a_fault_of_the_request_only(self, peer, octets):
+    def test_broken_json_keeps_the_connection_usable(self, peer, octets):
         told = self.send(peer, octets)
         assert (told.status, told.is_taxii) == (400, True)
         assert self.send(peer, BODY).status == 202
@@ -223,7 +225,7 @@ class TestBodies:
         ],
         ids=["cut off", "only a head", "no gzip", "two members", "a bomb"],
     )
-    def test_broken_gzip_is_a_fault_of_the_request_only(self, port, peer, octets, status):
+    def test_broken_gzip_keeps_the_connection_usable(self, port, peer, octets, status):
         told = self.send(peer, octets, "Content-Encoding: gzip\r\n")
         assert (told.status, told.is_taxii) == (status, True)
         closed = told.headers.get("connection") == "close"
@@ -237,7 +239,7 @@ class TestBodies:
         assert (told.status, told.is_taxii) == (400, True)
         assert still_answers(port)
 
-    def test_what_follows_a_body_is_the_next_request(self, peer):
+    def test_octets_after_a_body_are_the_next_request(self, peer):
         head = f"{POST}Content-Length: {len(BODY)}\r\n\r\n".encode()
         peer.say(head + BODY + b"junk\r\n\r\n")
         assert peer.hear().status == 202
@@ -245,7 +247,7 @@ class TestBodies:
 
 
 class TestTheLog:
-    def test_no_stranger_writes_a_line_of_it(self, port, peer, caplog):
+    def test_clients_cannot_inject_lines_into_the_log(self, port, peer, caplog):
         caplog.set_level(logging.DEBUG)
         lie = "%0d%0aINFO%20request=x%20account=operator"
         liar = basic("a\nINFO b", "c")
@@ -275,7 +277,7 @@ class TestSlowPeers:
         with hub(0.5, 200) as port:
             yield port
 
-    def test_those_who_say_nothing_hold_no_thread(self, port):
+    def test_silent_clients_hold_no_thread(self, port):
         silent = [Peer(port) for _ in range(8)]
         assert still_answers(port)
         for each in silent:
@@ -291,12 +293,12 @@ class TestSlowPeers:
         ],
         ids=["head", "body", "chunk", "stranger's body"],
     )
-    def test_a_trickle_is_cut_off(self, impatient, start):
+    def test_a_client_below_the_minimum_rate_is_disconnected(self, impatient, start):
         slow = [Peer(impatient).say(start) for _ in range(2)]
         assert {told and told.status for told in dripped(slow)} <= {408, 400, 401, None}
         assert still_answers(impatient)
 
-    def test_what_keeps_coming_is_waited_for(self, impatient):
+    def test_a_steady_slow_body_is_accepted(self, impatient):
         peer = Peer(impatient).say(f"{POST}Content-Length: {len(BODY)}\r\n\r\n".encode())
         for at in range(0, len(BODY), 20):
             time.sleep(0.08)

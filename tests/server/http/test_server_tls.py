@@ -58,19 +58,21 @@ def peer(port, trusting):
     ],
     ids=["a folded field", "a long field", "no chunk", "a huge chunk"],
 )
-def test_what_is_refused_is_told_and_the_connection_closed(port, trusting, peer, octets, status):
+def test_an_invalid_request_gets_an_error_and_the_connection_closes(
+    port, trusting, peer, octets, status
+):
     told = peer.say(octets).hear()
     assert (told.status, told.is_taxii) == (status, True)
     assert peer.hear() is None
     assert still_answers(port, trusting)
 
 
-def test_what_follows_a_body_is_the_next_request(peer):
+def test_octets_after_a_body_are_the_next_request(peer):
     peer.say(f"{POST}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY + ROOT)
     assert [peer.hear().status for _ in range(2)] == [202, 200]
 
 
-def test_whoever_stays_after_a_refusal_holds_no_thread(port, trusting):
+def test_a_client_that_stays_after_an_error_holds_no_thread(port, trusting):
     staying = [Peer(port, trusting).say(b"GET\r\n\r\n") for _ in range(8)]
     assert {each.hear().status for each in staying} == {400}
     assert still_answers(port, trusting)
@@ -79,7 +81,7 @@ def test_whoever_stays_after_a_refusal_holds_no_thread(port, trusting):
 
 
 @pytest.mark.parametrize("start", [b"GET /hub/ HTTP/1.1\r\nA: ", LONG], ids=["head", "body"])
-def test_a_trickle_is_cut_off(shown, trusting, start):
+def test_a_client_below_the_minimum_rate_is_disconnected(shown, trusting, start):
     with hub(0.5, 200, server_context(shown / "hub.pem")) as impatient:
         slow = [Peer(impatient, trusting).say(start) for _ in range(2)]
         assert {told and told.status for told in dripped(slow)} <= {408, 400, None}

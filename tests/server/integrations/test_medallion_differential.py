@@ -29,22 +29,22 @@ def report(home, tmp_path_factory):
     return compare(Pair(home, tmp_path_factory.mktemp("peer")), questions(400), ALLOWED)
 
 
-def test_no_answer_differs_but_in_what_is_meant(report):
+def test_answers_differ_only_as_documented(report):
     assert report.asked >= 400
     assert [str(each)[:600] for each in report.unexpected] == []
 
 
-def test_every_difference_that_is_meant_was_seen(report):
+def test_every_documented_difference_occurs(report):
     assert [name for name, times in report.allowed.items() if not times] == []
 
 
-def test_what_is_meant_is_told_to_people_word_for_word():
+def test_the_documentation_lists_every_difference_word_for_word():
     told = " ".join(PAGE.read_text("utf-8").split())
     assert [rule.reason for rule in ALLOWED if rule.reason not in told] == []
 
 
 class TestTheComparisonCanFail:
-    def test_an_object_that_only_one_of_both_has_is_seen(self, engine_uri, tmp_path):
+    def test_an_object_that_only_one_server_has_is_found(self, engine_uri, tmp_path):
         with opened_home(engine_uri, tmp_path / "hub") as other:
             pair = Pair(other, tmp_path)
             store = other.hub.services.store
@@ -53,7 +53,7 @@ class TestTheComparisonCanFail:
         (difference,) = found.unexpected
         assert (difference.aspect, difference.apart) == ("objects", {threat(7)["id"]})
 
-    def test_a_rule_that_covers_nothing_is_seen(self, engine_uri, tmp_path):
+    def test_a_rule_that_covers_nothing_is_found(self, engine_uri, tmp_path):
         with opened_home(engine_uri, tmp_path / "hub") as other:
             found = compare(Pair(other, tmp_path), [Question("/taxii2/")], ALLOWED)
         assert set(found.allowed.values()) == {0}

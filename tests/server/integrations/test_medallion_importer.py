@@ -64,25 +64,25 @@ class TestACollection:
         )
         assert here.kind is CollectionKind.VERBATIM
 
-    def test_whose_alias_is_taken_does_without_and_is_told_so(self, take, home):
+    def test_a_collection_whose_alias_is_taken_gets_none_and_the_report_says_so(self, take, home):
         answer = take(alias="green")
         assert home.collection().alias == ""
         assert (answer["alias"], answer["former_alias"]) == ("", "green")
 
-    def test_gets_an_alias_with_the_prefix_that_was_wished_for(self, home, tmp_path):
+    def test_a_collection_gets_an_alias_with_the_requested_prefix(self, home, tmp_path):
         home.take(written(tmp_path, home.had(title="Über Threats, 2020")), prefix="old")
         assert home.collection().alias == "old-ber-threats-2020"
 
     @pytest.mark.parametrize(
         "id", ["high-value", FEED.upper(), "91a7b528-80eb-12ed-a74d-c6fbd5a26116"]
     )
-    def test_whose_id_is_no_uuid_of_version_4_gets_one_that_stays_the_same(self, take, home, id):
+    def test_an_id_that_is_not_a_uuid_4_is_replaced_by_a_stable_one(self, take, home, id):
         first, second = take((day(1), threat(1)), id=id), take((day(1), threat(1)), id=id)
         assert first["formerly"] == id
         assert first["collection"] == second["collection"] != id
         assert (first["added"], second["known"]) == (1, 1)
 
-    def test_with_the_id_of_another_roots_collection_gets_its_own(self, home, tmp_path):
+    def test_a_second_collection_of_one_id_gets_its_own(self, home, tmp_path):
         theirs = home.had((day(1), threat(2)), title="Theirs")
         file = written(tmp_path, home.had((day(1), threat(1))), other=[theirs])
         first, second = home.take(file)
@@ -91,7 +91,7 @@ class TestACollection:
         (again,) = home.take(file, roots={"other"})
         assert (again["collection"], again["known"]) == (second["collection"], 1)
 
-    def test_with_the_id_of_a_feed_is_refused(self, home, take):
+    def test_a_collection_with_the_id_of_a_feed_is_refused(self, home, take):
         green = next(c for c in home.feeds.collections() if c.alias == "green")
         with pytest.raises(Conflict, match="feed 'green'"):
             take((day(1), threat(1)), id=green.id)
@@ -104,10 +104,10 @@ class TestACollection:
             ((False, False), "nobody could"),
         ],
     )
-    def test_tells_what_medallions_users_could_do(self, home, take, flags, said):
+    def test_the_report_says_what_medallions_users_could_do(self, home, take, flags, said):
         assert said.format(home.feed) in take(can_read=flags[0], can_write=flags[1])["rights"]
 
-    def test_can_be_chosen_by_root_title_or_id(self, home, tmp_path):
+    def test_collections_are_selected_by_root_title_or_id(self, home, tmp_path):
         second = home.had(id="0d1bf9a4-0e54-4d5e-9b4e-3f1ec87ff5f4", title="Second")
         file = written(tmp_path, home.had(), second, other=[home.had(title="Third")])
         titles = [
@@ -120,35 +120,35 @@ class TestACollection:
             ["High value", "Second", "Third"],
         ]
 
-    def test_that_is_not_there_is_refused_with_those_that_are(self, home, tmp_path):
+    def test_an_unknown_collection_is_refused_with_the_known_ones(self, home, tmp_path):
         with pytest.raises(NotFound, match="trust: High value"):
             home.take(written(tmp_path, home.had()), collections={"nosuch"})
 
 
 class TestObjects:
-    def test_arrive_once_in_the_order_in_which_they_were_added(self, take, home):
+    def test_objects_are_imported_once_in_the_order_of_date_added(self, take, home):
         added = [(day(3), threat(1)), (day(1), threat(2)), (day(2), threat(3)), (day(1), threat(4))]
         assert take(*added)["added"] == 4
         assert [each["name"] for each in home.bodies()] == ["No. 2", "No. 4", "No. 3", "No. 1"]
         stamps = [entry.stamp for entry in home.entries()]
         assert stamps == sorted(set(stamps))
 
-    def test_arrive_in_all_their_versions(self, take, home):
+    def test_objects_are_imported_in_all_versions(self, take, home):
         take((day(1), threat(1, 2)), (day(2), threat(1, 1)), (day(3), threat(1, 3)))
         assert [entry.version[8:10] for entry in home.entries()] == ["02", "01", "03"]
 
-    def test_keep_their_bytes(self, home, tmp_path):
+    def test_objects_keep_their_octets(self, home, tmp_path):
         file = written(tmp_path, home.had((day(1), threat(1))))
         spelt = ' { "x_odd":[1.10,1e3 ,"\\u00e4ä"],\n' + json.dumps(threat(1))[1:-1] + ' ,"a":0}'
         file.write_text(file.read_text("utf-8").replace(json.dumps(threat(1)), spelt), "utf-8")
         home.take(file)
         assert [entry.body.decode() for entry in home.entries()] == [spelt.strip()]
 
-    def test_do_not_show_medallions_hidden_date(self, take, home):
+    def test_medallions_hidden_date_is_removed(self, take, home):
         take((day(2), ADDRESS))
         assert home.bodies() == [{k: v for k, v in ADDRESS.items() if k != "_date_added"}]
 
-    def test_get_new_dates_and_pollers_are_told_where_to_go_on(self, home, tmp_path):
+    def test_objects_get_new_dates_and_the_report_has_a_cursor(self, home, tmp_path):
         added = [(day(1), threat(1)), (day(2), threat(2)), (day(2), threat(3)), (day(3), ADDRESS)]
         file = written(tmp_path, home.had(*added))
         (answer,) = home.take(file, cursor=micros(day(2)))
@@ -157,13 +157,13 @@ class TestObjects:
         assert answer["cursor"] == stamps[-1]
         assert answer["cursor_for"] == stamps[0]  # of equal dates, medallion may have lost some
 
-    def test_a_cursor_from_before_the_first_begins_at_the_beginning(self, home, tmp_path):
+    def test_a_cursor_before_the_first_object_has_no_counterpart(self, home, tmp_path):
         file = written(tmp_path, home.had((day(2), threat(1))))
         (answer,) = home.take(file, cursor=micros(day(1)))
         assert "cursor_for" not in answer
 
 
-class TestWhatIsLeftOut:
+class TestSkippedObjects:
     @pytest.mark.parametrize(
         ("poison", "reason"),
         [
@@ -177,44 +177,42 @@ class TestWhatIsLeftOut:
         ],
         ids=["modified", "number", "type", "spec", "nan", "surrogate", "large"],
     )
-    def test_an_object_that_is_poison_is_told_and_costs_only_itself(
-        self, take, home, poison, reason
-    ):
+    def test_an_invalid_object_is_reported_and_skipped_alone(self, take, home, poison, reason):
         bad = {**threat(1), **poison}
         answer = take((day(1), bad), (day(2), threat(2)))
         assert reason in reasons(answer)[bad["id"]]
         assert [each["name"] for each in home.bodies()] == ["No. 2"]
         assert (answer["found"], answer["added"]) == (2, 1)
 
-    def test_an_object_without_an_id_is_told(self, take):
+    def test_an_object_without_an_id_is_reported(self, take):
         nameless = {k: v for k, v in threat(1).items() if k != "id"}
         assert "`id`" in reasons(take((day(1), nameless)))[""]
 
     @pytest.mark.parametrize("value", [None, 7, "text", ["list"]])
-    def test_what_is_no_object_is_told(self, take, value):
+    def test_a_value_that_is_not_an_object_is_reported(self, take, value):
         answer = take(objects=[value, threat(1)], manifest=[value, record(threat(1), day(1))])
         assert (answer["added"], reasons(answer).keys()) == (1, {""})
 
-    def test_an_object_that_the_manifest_lacks_was_never_given_to_anybody(self, take):
+    def test_an_object_missing_in_the_manifest_is_reported(self, take):
         answer = take((day(1), threat(1)), objects=[threat(1), threat(2)])
         assert "medallion never served it" in reasons(answer)[threat(2)["id"]]
         assert answer["added"] == 1
 
-    def test_a_manifest_record_without_an_object_is_told(self, take):
+    def test_a_manifest_record_without_an_object_is_reported(self, take):
         answer = take(manifest=[record(threat(1), day(1))])
         assert reasons(answer) == {threat(1)["id"]: "a manifest record without an object"}
 
-    def test_a_manifest_record_without_a_date_is_told(self, take):
+    def test_a_manifest_record_without_a_date_is_reported(self, take):
         assert "date_added" in take(("yesterday", threat(1)))["left_out"][0]["reason"]
 
-    def test_a_second_content_of_one_version_is_told_and_the_first_stays(self, take, home):
+    def test_a_second_content_of_one_version_is_reported_and_the_first_stays(self, take, home):
         answer = take((day(1), threat(1)), (day(2), threat(1, name="Another")))
         assert "other content" in reasons(answer)[threat(1)["id"]]
         assert [each["name"] for each in home.bodies()] == ["No. 1"]
 
 
-class TestRunAgain:
-    def test_it_adds_nothing(self, home, tmp_path):
+class TestRepeatedImport:
+    def test_a_repeated_import_adds_nothing(self, home, tmp_path):
         file = written(tmp_path, home.had((day(1), threat(1)), (day(2), ADDRESS)))
         home.take(file)
         before = home.feeds.head(home.feed), home.acts()
@@ -222,12 +220,12 @@ class TestRunAgain:
         assert (answer["added"], answer["known"]) == (0, 2)
         assert (home.feeds.head(home.feed), home.acts()) == before
 
-    def test_it_brings_what_medallion_has_taken_since(self, take, home):
+    def test_a_repeated_import_adds_new_objects(self, take, home):
         take((day(1), threat(1)))
         take((day(1), threat(1)), (day(2), threat(2)))
         assert [each["name"] for each in home.bodies()] == ["No. 1", "No. 2"]
 
-    def test_a_dry_run_writes_nothing_and_tells_the_same(self, home, tmp_path):
+    def test_a_dry_run_writes_nothing_and_reports_the_same(self, home, tmp_path):
         bad = threat(3, modified="bogus")
         file = written(tmp_path, home.had((day(1), threat(1)), (day(2), bad)))
         before = home.feeds.collections(), home.acts()
@@ -252,7 +250,7 @@ class TestTheFile:
         ],
         ids=range(8),
     )
-    def test_that_is_none_of_medallions_is_refused_with_a_sentence(
+    def test_a_file_that_is_not_medallions_is_refused_with_a_message(
         self, home, tmp_path, text, said
     ):
         file = tmp_path / "data.json"

@@ -107,7 +107,7 @@ def home(hub, peer):
 
 class TestItsDatabase:
     @pytest.mark.filterwarnings("ignore:datetime.datetime.utcfromtimestamp")  # medallion's own
-    def test_arrives_as_medallion_showed_it_in_the_order_it_was_added(self, home, peer):
+    def test_a_mongodb_is_imported_as_medallion_serves_it(self, home, peer):
         backend = MongoBackend(uri=peer.uri, check_interval=3600)
         finer = threat(3, modified="2019-01-01T00:00:00.123456Z")
         with serve_over(backend) as url, backend.client:
@@ -130,14 +130,14 @@ class TestItsDatabase:
             peer.root[-8:],
         )
 
-    def test_is_taken_over_again_without_adding_anything(self, home, peer):
+    def test_a_repeated_import_from_mongodb_adds_nothing(self, home, peer):
         manifest = {"date_added": 1.5e9}
         peer.put({**threat(1), "_manifest": manifest}, {**ADDRESS, "_manifest": manifest})
         home.take(peer.uri, roots={peer.root})
         (answer,) = home.take(peer.uri, roots={peer.root})
         assert (answer["added"], answer["known"]) == (0, 2)
 
-    def test_keeps_the_date_to_the_microsecond(self, home, peer):
+    def test_dates_keep_their_microseconds(self, home, peer):
         peer.put({**threat(1), "_manifest": {"date_added": 1591005600.123456}})
         (answer,) = home.take(peer.uri, roots={peer.root})
         assert answer["date_added"][0] == "2020-06-01T10:00:00.123456Z"
@@ -156,7 +156,9 @@ class TestItsDatabase:
         ],
         ids=range(8),
     )
-    def test_what_cannot_be_shared_is_told_and_costs_only_itself(self, home, peer, poison, reason):
+    def test_an_object_that_cannot_be_written_as_json_is_reported_and_skipped_alone(
+        self, home, peer, poison, reason
+    ):
         good = {"_manifest": {"date_added": 1.5e9}}
         peer.put({**threat(1), **good, **poison}, {**threat(2), **good})
         (answer,) = home.take(peer.uri, roots={peer.root})
@@ -165,12 +167,12 @@ class TestItsDatabase:
         assert [each["name"] for each in home.bodies()] == ["No. 2"]
 
     @pytest.mark.parametrize("place", ["127.0.0.1:9/?serverSelectionTimeoutMS=50", "", "h:port"])
-    def test_that_cannot_be_reached_is_told_without_its_password(self, home, place):
+    def test_the_error_for_an_unreachable_database_has_no_password(self, home, place):
         with pytest.raises(Unavailable, match="medallion") as told:
             home.take(f"mongodb://user:let-me-in@{place}")
         assert "let-me-in" not in str(told.value)
 
-    def test_in_which_no_medallion_ever_was_is_told(self, home, engine_uri):
+    def test_a_database_without_medallion_is_reported(self, home, engine_uri):
         with MongoClient(engine_uri) as client:
             client["discovery_database"]["api_root_info"].delete_many({})
         with pytest.raises(Malformed, match="no medallion"):
@@ -235,7 +237,7 @@ class Kept:
 
 
 class TestTheCommand:
-    def test_works_before_a_hub_runs_and_while_it_does(self, tmp_path):
+    def test_the_command_works_with_and_without_a_running_hub(self, tmp_path):
         file = written(tmp_path, collection((day(1), threat(1)), (day(2), threat(2))))
         hub = HubProcess(tmp_path / "data")
         command = ("import", "medallion", str(file))
@@ -247,14 +249,14 @@ class TestTheCommand:
             hub.stop()
         assert (before["added"], meanwhile["added"], meanwhile["known"]) == (2, 0, 2)
 
-    def test_says_that_users_and_statuses_stay_behind(self, tmp_path):
+    def test_the_command_says_that_users_and_statuses_are_not_imported(self, tmp_path):
         file = written(tmp_path, collection())
         command = [BIN / "tocsin-hub", "import", "medallion", file, "--data", tmp_path / "data"]
         said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
         assert "users and passwords are not imported" in said.stderr
         assert "statuses are not imported" in said.stderr
 
-    def test_that_is_killed_goes_on_when_it_is_run_again(self, tmp_path):
+    def test_a_killed_import_continues_when_repeated(self, tmp_path):
         many = [(day(1 + number // 500), threat(number)) for number in range(5_000)]
         file = written(tmp_path, collection(*many))
         hub = HubProcess(tmp_path / "data").start()

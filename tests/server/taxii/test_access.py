@@ -70,11 +70,11 @@ def test_3_3_a_disabled_account_is_challenged(taxii):
 @pytest.mark.parametrize(
     "header", ["Bearer acme-robot-key", "Token acme-robot-key", basic("acme", "acme-robot-key")]
 )
-def test_3_2_each_scheme_opens(taxii, header):
+def test_3_2_each_scheme_authenticates(taxii, header):
     assert taxii.ask("/hub/", by=None, headers={"Authorization": header}).status_code == 200
 
 
-def test_3_2_a_scheme_that_is_off_is_neither_taken_nor_named():
+def test_3_2_a_disabled_scheme_is_neither_accepted_nor_named():
     taxii = Taxii(schemes=frozenset({AuthScheme.BEARER}))
     answer = taxii.ask("/hub/")
     assert answer.status_code == 401
@@ -83,7 +83,7 @@ def test_3_2_a_scheme_that_is_off_is_neither_taken_nor_named():
     assert taxii.ask("/hub/", by=None, headers=bearer).status_code == 200
 
 
-def test_6_8_a_public_discovery_needs_no_credential_but_no_wrong_one_either():
+def test_6_8_public_discovery_needs_no_credential_but_refuses_a_wrong_one():
     taxii = Taxii(public_discovery=True)
     assert taxii.ask("/taxii2/", by=None).json["api_roots"] == ["/hub/"]
     assert taxii.ask("/hub/", by=None).status_code == 401
@@ -94,12 +94,12 @@ def test_6_8_a_public_discovery_needs_no_credential_but_no_wrong_one_either():
 @pytest.mark.parametrize(
     "tail", ["manifest/", "objects/", f"objects/{OBJECT}/", f"objects/{OBJECT}/versions/"]
 )
-def test_3_6_who_may_not_read_is_refused_where_he_sees_and_told_nothing_where_not(taxii, tail):
+def test_3_6_reading_without_the_right_is_403_if_visible_else_404(taxii, tail):
     assert taxii.get(f"inbox/{tail}").status_code == 403
     assert taxii.get(f"hidden/{tail}").status_code == 404
 
 
-def test_3_7_who_may_not_write_is_refused_before_the_body_is_looked_at(taxii):
+def test_3_7_writing_without_the_right_is_refused_before_the_body_is_read(taxii):
     assert taxii.post("green", b"{bad").status_code == 403
     assert taxii.post("hidden", b"{bad").status_code == 404
 
@@ -108,7 +108,7 @@ def test_3_7_who_may_not_write_is_refused_before_the_body_is_looked_at(taxii):
     ("reads", "writes", "status"),
     [(set(), set(), 404), ({SCRATCH}, set(), 403), (set(), {SCRATCH}, 403)],
 )
-def test_3_8_the_delete_matrix(taxii, reads, writes, status):
+def test_3_8_the_status_of_delete_for_each_combination_of_rights(taxii, reads, writes, status):
     taxii.feeds.add(SCRATCH.id, indicator())
     taxii.account("other", "other", reads, writes)
     answer = taxii.get(f"scratch/objects/{OBJECT}/", method="DELETE", by="other")
@@ -120,26 +120,26 @@ def test_3_8_the_delete_matrix(taxii, reads, writes, status):
     "tail", ["", "manifest/", "objects/", f"objects/{OBJECT}/", f"objects/{OBJECT}/versions/"]
 )
 @pytest.mark.parametrize("name", ["hidden", HIDDEN.id])
-def test_3_10_a_hidden_collection_is_told_like_an_unknown_one(taxii, name, tail):
+def test_3_10_a_hidden_collection_looks_like_an_unknown_one(taxii, name, tail):
     hidden, unknown = taxii.get(f"{name}/{tail}"), taxii.get(f"never-was/{tail}")
     assert (hidden.status_code, hidden.data) == (unknown.status_code, unknown.data)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-def test_3_10_so_it_is_for_other_methods(taxii, method):
+def test_3_10_a_hidden_collection_looks_unknown_to_other_methods_too(taxii, method):
     tail, more = "objects/", {"method": method, "data": b"{", "headers": {"Content-Type": MT}}
     hidden, unknown = taxii.get(f"hidden/{tail}", **more), taxii.get(f"never-was/{tail}", **more)
     assert (hidden.status_code, hidden.data) == (unknown.status_code, unknown.data)
 
 
-def test_3_12_a_cursor_gives_no_rights(taxii):
+def test_3_12_a_page_token_grants_no_rights(taxii):
     taxii.feeds.add(GREEN.id, indicator(2))
     next = taxii.get("green/objects/?limit=1").json["next"]
     assert taxii.get(f"green/objects/?next={next}").status_code == 200
     assert taxii.get(f"green/objects/?next={next}", by="blind").status_code == 404
 
 
-def test_3_13_a_status_is_told_to_its_submitters_only(taxii):
+def test_3_13_a_status_is_readable_by_its_submitter_only(taxii):
     taxii.account("colleague", "acme", set(), set())
     id = taxii.post("inbox", {"objects": [indicator()]}).json["id"]
     told = {by: taxii.ask(f"/hub/status/{id}/", by=by) for by in ("colleague", "operator", "blind")}
@@ -167,7 +167,7 @@ LONG, BROKEN, BARE = b"x" * 3000, b"{bad", b"{}"
         ("acme-robot", "scratch", {}, BARE, 422),
     ],
 )
-def test_12_13_checks_come_in_one_order(by, name, headers, body, status):
+def test_12_13_checks_are_made_in_a_fixed_order(by, name, headers, body, status):
     taxii = Taxii(max_content_length=2000)
     answer = taxii.post(name, body, by=by, headers=headers)
     assert answer.status_code == status
@@ -195,7 +195,7 @@ def test_4_5_every_error_is_a_taxii_error(taxii, path, status):
     assert all(isinstance(value, str) for value in answer.json.values())
 
 
-def test_4_5_a_bug_is_told_by_number_only(taxii, caplog):
+def test_4_5_a_500_carries_only_an_error_id(taxii, caplog):
     taxii.intake.failing = ZeroDivisionError("secret detail")
     answer = taxii.post("scratch", {"objects": [indicator()]})
     assert (answer.status_code, answer.headers["Content-Type"]) == (500, MT)
@@ -204,19 +204,19 @@ def test_4_5_a_bug_is_told_by_number_only(taxii, caplog):
     assert "secret detail" in caplog.text
 
 
-def test_an_outage_says_when_to_come_back(taxii):
+def test_an_outage_is_503_with_retry_after(taxii):
     taxii.intake.failing = errors.Unavailable("the database is away")
     answer = taxii.post("scratch", {"objects": [indicator()]})
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
 
 
-def test_4_each_kind_of_refusal_has_its_status():
+def test_4_each_kind_of_error_has_a_status():
     kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, ShareError)]
     assert set(kinds) == set(resources.HTTP_STATUS)
     assert resources.http_status(errors.NotFound("x")) == 404
 
 
-def test_other_doors_answer_in_their_own_way(taxii):
+def test_other_paths_keep_their_own_answers(taxii):
     @taxii.app.get("/console/")
     def console():
         raise errors.NotFound("for the console's own handler")
@@ -235,7 +235,7 @@ def test_one_line_is_logged_per_request(taxii, caplog):
     assert " status=200 objects=1 ms=" in line
 
 
-def test_nobody_writes_lines_into_the_log(taxii, caplog):
+def test_clients_cannot_inject_lines_into_the_log(taxii, caplog):
     caplog.set_level(logging.INFO, "tocsin.server.taxii")
     taxii.ask("/hub/x%0d%0aERROR%20forged/" + "y" * 500)
     (line,) = caplog.messages

@@ -87,7 +87,7 @@ def test_12_10_custom_properties_of_the_envelope_are_ignored(taxii):
         b"nothing",
     ],
 )
-def test_2_15_what_is_not_json_is_malformed(taxii, body):
+def test_2_15_a_body_that_is_not_json_is_malformed(taxii, body):
     answer = taxii.post("scratch", body)
     assert (answer.status_code, answer.headers["Content-Type"]) == (400, MT)
     assert answer.json["description"]
@@ -115,29 +115,29 @@ def test_2_15_a_byte_order_mark_is_named(taxii):
         json.dumps(BUNDLE).encode(),
     ],
 )
-def test_12_5_json_that_is_no_envelope_cannot_be_processed(taxii, body):
+def test_12_5_json_that_is_not_an_envelope_is_422(taxii, body):
     answer = taxii.post("scratch", body)
     assert (answer.status_code, answer.json["http_status"]) == (422, "422")
     assert taxii.intake.received == []
 
 
-def test_12_5_a_bundle_is_told_what_to_do(taxii):
+def test_12_5_the_error_for_a_bundle_says_what_to_send(taxii):
     assert "bundle is not an envelope" in taxii.post("scratch", BUNDLE).json["description"]
 
 
-def test_12_12_objects_are_counted():
+def test_12_12_the_number_of_objects_is_limited():
     assert len(resources.parse_envelope(b'{"objects":[{"a":1},{"a":2}]}', 2)) == 2
     with pytest.raises(Unprocessable, match="more than 2 objects"):
         resources.parse_envelope(b'{"objects":[{"a":1},{"a":2},{"a":3}]}', 2)
 
 
-def test_12_12_a_million_scraps_are_refused_before_they_are_taken_apart():
+def test_12_12_too_many_values_are_refused_before_decoding():
     with pytest.raises(Unprocessable, match="more values"):
         resources.parse_envelope(b'{"objects":[' + b"0," * 1_000_000 + b"0]}")
 
 
 @pytest.mark.parametrize("depth", [20_000, 1_000_000])  # less is for admission to refuse
-def test_12_12_depth_is_answered_not_suffered(depth):
+def test_12_12_deep_nesting_is_refused(depth):
     with pytest.raises(Malformed, match="deeply"):
         resources.parse_envelope(b'{"objects":[' + b'{"a":' * depth + b"1" + b"}" * depth + b"]}")
 
@@ -151,13 +151,13 @@ def padded(length):
 
 
 @pytest.mark.parametrize(("surplus", "status"), SURPLUS)
-def test_7_5_a_body_may_be_as_long_as_announced_and_no_longer(taxii, surplus, status):
+def test_7_5_a_body_may_have_max_content_length_octets_and_no_more(taxii, surplus, status):
     answer = taxii.post("scratch", padded(5000 + surplus))
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, MT)
 
 
 @pytest.mark.parametrize(("surplus", "status"), SURPLUS)
-def test_7_6_a_body_in_chunks_is_counted(taxii, surplus, status):
+def test_7_6_the_length_of_a_chunked_body_is_limited(taxii, surplus, status):
     answer = stream(taxii, "scratch", io.BytesIO(padded(5000 + surplus)))
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, MT)
 
@@ -172,7 +172,7 @@ class Endless(io.RawIOBase):
 
 
 @pytest.mark.parametrize(("name", "status"), [("scratch", 413), ("green", 403)])
-def test_7_6_an_announced_excess_is_not_read_at_all(taxii, name, status):
+def test_7_6_a_body_with_a_too_large_content_length_is_not_read(taxii, name, status):
     body = Endless()
     answer = stream(taxii, name, body, CONTENT_LENGTH="5001")
     assert (answer.status_code, answer.headers["Connection"]) == (status, "close")
@@ -180,7 +180,7 @@ def test_7_6_an_announced_excess_is_not_read_at_all(taxii, name, status):
 
 
 @pytest.mark.parametrize(("name", "status"), [("scratch", 413), ("green", 403)])
-def test_7_6_an_endless_body_is_read_no_further_than_it_may_be_long(taxii, name, status):
+def test_7_6_an_endless_body_is_read_up_to_the_limit_only(taxii, name, status):
     body = Endless()
     answer = stream(taxii, name, body)
     assert (answer.status_code, answer.headers["Connection"]) == (status, "close")
@@ -192,7 +192,7 @@ class Broken(io.RawIOBase):
         raise ValueError("Bad chunked transfer size")
 
 
-def test_a_body_that_breaks_off_is_malformed(taxii):
+def test_an_incomplete_body_is_malformed(taxii):
     answer = stream(taxii, "scratch", Broken())
     assert (answer.status_code, answer.headers["Connection"]) == (400, "close")
 
@@ -204,7 +204,7 @@ def test_a_refused_request_leaves_nothing_of_its_body_on_the_connection(taxii):
     assert body.read() == b"" and "Connection" not in answer.headers
 
 
-def test_12_12_what_was_refused_leaves_the_collection_readable(taxii):
+def test_12_12_a_refused_body_leaves_the_collection_readable(taxii):
     taxii.post("scratch", b'{"objects":[{"a":' + b"[" * 3000)
     assert taxii.get("scratch/objects/").status_code == 200
     assert SCRATCH.id not in taxii.feeds.logs

@@ -33,7 +33,7 @@ def test_14_2_a_deletion_answers_without_a_body(scratch):
     assert answer.headers["Content-Length"] == "0"
 
 
-def test_14_5_a_bare_deletion_takes_every_version(scratch):
+def test_14_5_delete_without_filters_deletes_every_version(scratch):
     next = scratch.get("scratch/objects/?match[version]=all&limit=1").json["next"]
     delete(scratch)
     assert scratch.get(f"scratch/objects/{ONE}/").status_code == 404
@@ -52,13 +52,13 @@ def test_14_5_a_bare_deletion_takes_every_version(scratch):
         ("?match[version]=2021-01-01T00:00:00Z,last&match[spec_version]=2.1", ["2020"]),
     ],
 )
-def test_14_6_a_deletion_may_name_versions(scratch, query, left):
+def test_14_6_delete_can_name_versions(scratch, query, left):
     assert delete(scratch, query).status_code == 200
     told = scratch.get(f"scratch/objects/{ONE}/versions/").json["versions"]
     assert [version[:4] for version in told] == left
 
 
-def test_14_6_all_and_every_spec_version_leave_nothing(scratch):
+def test_14_6_delete_of_all_versions_in_every_spec_leaves_nothing(scratch):
     assert delete(scratch, "?match[version]=all&match[spec_version]=2.1").status_code == 200
     assert delete(scratch).status_code == 404
 
@@ -66,7 +66,7 @@ def test_14_6_all_and_every_spec_version_leave_nothing(scratch):
 @pytest.mark.parametrize(
     "query", ["?match[version]=1999-01-01T00:00:00Z", "?match[spec_version]=2.0"]
 )
-def test_14_7_what_is_not_there_cannot_be_deleted(scratch, query):
+def test_14_7_deleting_an_unknown_object_is_404(scratch, query):
     assert delete(scratch, query).status_code == 404
     assert delete(scratch, id=indicator(99)["id"]).status_code == 404
 
@@ -82,6 +82,6 @@ def test_14_7_what_is_not_there_cannot_be_deleted(scratch, query):
         "?match[version]=",
     ],
 )
-def test_14_6_a_filter_that_is_not_understood_deletes_nothing(scratch, query):
+def test_14_6_delete_with_an_unsupported_filter_deletes_nothing(scratch, query):
     assert delete(scratch, query).status_code == 400
     assert len(scratch.get(f"scratch/objects/{ONE}/versions/").json["versions"]) == 3

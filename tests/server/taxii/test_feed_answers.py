@@ -32,7 +32,7 @@ def test_11_1_an_envelope_is_no_bundle(taxii):
 
 
 @pytest.mark.parametrize("query", ["?match[type]=nonexistent", "?added_after=2999-01-01T00:00:00Z"])
-def test_11_3_nothing_found_is_an_envelope_without_objects(taxii, query):
+def test_11_3_an_empty_result_is_an_envelope_without_objects(taxii, query):
     answer = objects(taxii, query)
     assert (answer.status_code, answer.json) == (200, {"more": False})
 
@@ -44,7 +44,7 @@ def test_10_4_an_empty_manifest_is_an_empty_object(taxii):
 @pytest.mark.parametrize(
     "query", ["", "?match[type]=indicator&limit=3", "?match[version]=all", f"?match[id]={ONE}"]
 )
-def test_10_1_a_manifest_lists_what_the_same_query_finds(taxii, query):
+def test_10_1_a_manifest_lists_the_objects_of_the_same_query(taxii, query):
     manifest, found = taxii.get(f"green/manifest/{query}"), objects(taxii, query)
     assert ids(manifest) == ids(found)
     assert manifest.json["more"] == found.json["more"]
@@ -149,7 +149,7 @@ def test_15_3_an_object_without_version_has_its_date_added_everywhere(taxii):
     assert ids(taxii.get(f"green/objects/{id}/?match[version]={stamp(10)}")) == [9]
 
 
-def test_15_7_versions_can_be_walked_by_date_alone(taxii):
+def test_15_7_versions_can_be_paged_by_added_after_alone(taxii):
     seen, after = [], "2000-01-01T00:00:00Z"
     while after:
         answer = taxii.get(f"green/objects/{ONE}/versions/?limit=2&added_after={after}")
@@ -159,27 +159,27 @@ def test_15_7_versions_can_be_walked_by_date_alone(taxii):
 
 
 @pytest.mark.parametrize("tail", ENDPOINTS)
-def test_18_1_the_first_and_last_date_are_told(taxii, tail):
+def test_18_1_pages_have_headers_with_the_first_and_last_date_added(taxii, tail):
     answer = taxii.get(f"green/{tail}")
     expected = {"manifest/": (2, 10), "objects/": (2, 10), f"objects/{ONE}/": (8, 8)}
     first, last = expected.get(tail, (1, 9))
     assert (answer.headers[FIRST], answer.headers[LAST]) == (stamp(first), stamp(last))
 
 
-def test_18_3_they_are_those_of_the_page(taxii):
+def test_18_3_the_date_added_headers_are_those_of_the_page(taxii):
     answer = objects(taxii, "?limit=2")
     assert (answer.headers[FIRST], answer.headers[LAST]) == (stamp(2), stamp(3))
 
 
 @pytest.mark.parametrize("tail", ENDPOINTS)
-def test_18_4_on_an_empty_page_they_echo_added_after(taxii, tail):
+def test_18_4_the_date_added_headers_of_an_empty_page_repeat_added_after(taxii, tail):
     answer = taxii.get(f"green/{tail}?added_after=2999-01-01T00:00:00Z")
     told = (answer.headers[FIRST], answer.headers[LAST])
     assert told == ("2999-01-01T00:00:00.000000Z",) * 2
 
 
 @pytest.mark.parametrize("query", ["", "?match[type]=malware"])
-def test_18_4_and_are_left_out_if_there_is_none(taxii, query):
+def test_18_4_an_empty_page_without_added_after_has_no_date_added_headers(taxii, query):
     answer = taxii.get(f"scratch/objects/{query}")
     assert FIRST not in answer.headers and LAST not in answer.headers
 
@@ -193,5 +193,5 @@ def test_18_4_the_end_of_time_is_no_error(taxii, far):
 @pytest.mark.parametrize(
     "path", ["/taxii2/", "/hub/", "/hub/collections/", "/hub/collections/green/"]
 )
-def test_18_5_elsewhere_there_are_none(taxii, path):
+def test_18_5_other_resources_have_no_date_added_headers(taxii, path):
     assert FIRST not in taxii.ask(path).headers

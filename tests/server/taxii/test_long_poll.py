@@ -59,7 +59,7 @@ def until_waiting(taxii, number=1):
 
 
 @pytest.mark.parametrize("path", [NEWER, NEWER.replace("objects", "manifest")])
-def test_news_end_the_wait(taxii, pool, path):
+def test_an_added_object_ends_the_wait(taxii, pool, path):
     answer = pool.submit(wait, taxii, path)
     until_waiting(taxii)
     taxii.feeds.add(GREEN.id, indicator(2))
@@ -68,13 +68,13 @@ def test_news_end_the_wait(taxii, pool, path):
     assert took < 5
 
 
-def test_without_news_the_answer_comes_when_the_time_is_over(taxii):
+def test_without_news_the_answer_comes_at_the_deadline(taxii):
     answer, took = wait(taxii, seconds=1)
     assert (answer.status_code, ids(answer), answer.headers[APPLIED]) == (200, [], "wait=1")
     assert 1 <= took < 5
 
 
-def test_what_is_there_already_is_not_waited_for(taxii):
+def test_a_page_with_objects_is_answered_at_once(taxii):
     answer, took = wait(taxii, "green/objects/")
     assert (ids(answer), answer.headers[APPLIED]) == ([1], "wait=20") and took < 5
 
@@ -87,13 +87,13 @@ def test_a_reader_that_has_the_page_waits_for_another(taxii, pool):
     assert ids(answer.result()[0]) == [1, 2]
 
 
-def test_a_reader_that_has_the_page_is_told_so_when_the_time_is_over(taxii):
+def test_a_reader_that_has_the_page_gets_304_at_the_deadline(taxii):
     had = {"If-None-Match": taxii.get("green/objects/").headers["ETag"]}
     answer, _ = wait(taxii, "green/objects/", seconds=1, headers=had)
     assert (answer.status_code, answer.headers[APPLIED]) == (304, "wait=1")
 
 
-def test_a_removal_is_news_to_a_reader_that_has_the_page(taxii, pool):
+def test_a_deletion_ends_the_wait_of_a_reader_that_has_the_page(taxii, pool):
     taxii.feeds.add(SCRATCH.id, indicator(5))
     had = {"If-None-Match": taxii.get("scratch/objects/").headers["ETag"]}
     answer = pool.submit(wait, taxii, "scratch/objects/", headers=had)
@@ -102,7 +102,7 @@ def test_a_removal_is_news_to_a_reader_that_has_the_page(taxii, pool):
     assert (answer.result()[0].status_code, ids(answer.result()[0])) == (200, [])
 
 
-def test_what_the_filter_leaves_out_is_no_news(taxii, pool):
+def test_an_object_outside_the_filter_does_not_end_the_wait(taxii, pool):
     answer = pool.submit(wait, taxii, f"{NEWER}&match[type]=tool", seconds=1)
     until_waiting(taxii)
     taxii.feeds.add(GREEN.id, indicator(2))
@@ -110,14 +110,14 @@ def test_what_the_filter_leaves_out_is_no_news(taxii, pool):
     assert ids(answer) == [] and took >= 1
 
 
-def test_another_feeds_news_do_not_end_the_wait(taxii, pool):
+def test_a_write_to_another_feed_does_not_end_the_wait(taxii, pool):
     answer = pool.submit(wait, taxii, seconds=1)
     until_waiting(taxii)
     taxii.feeds.add(SCRATCH.id, indicator(2))
     assert answer.result()[1] >= 1
 
 
-def test_whoever_loses_the_right_while_waiting_is_refused(taxii, pool):
+def test_an_account_that_loses_the_right_while_waiting_is_refused(taxii, pool):
     answer = pool.submit(wait, taxii)
     until_waiting(taxii)
     taxii.account("acme-robot", "acme", {SCRATCH}, set())
@@ -125,7 +125,7 @@ def test_whoever_loses_the_right_while_waiting_is_refused(taxii, pool):
     assert answer.result()[0].status_code == 404
 
 
-def test_all_who_wait_look_together(taxii, pool):
+def test_waiting_requests_share_the_readings_of_the_head(taxii, pool):
     waits = [pool.submit(wait, taxii, seconds=2) for _ in range(2)]
     waits.append(pool.submit(wait, taxii, seconds=2, by="north-robot"))
     until_waiting(taxii, 3)
@@ -135,7 +135,7 @@ def test_all_who_wait_look_together(taxii, pool):
 
 
 class TestBounds:
-    def test_one_account_may_not_take_all_places(self, taxii, pool):
+    def test_one_account_cannot_take_all_slots(self, taxii, pool):
         waits = [pool.submit(wait, taxii) for _ in range(2)]
         until_waiting(taxii, 2)
         answer, took = wait(taxii)
@@ -144,7 +144,7 @@ class TestBounds:
         taxii.feeds.add(GREEN.id, indicator(2))
         assert [ids(each.result()[0]) for each in waits] == [[2], [2]]
 
-    def test_beyond_all_places_the_answer_comes_at_once(self, taxii, pool):
+    def test_without_a_free_slot_the_answer_comes_at_once(self, taxii, pool):
         waits = [pool.submit(wait, taxii) for _ in range(2)]
         waits.append(pool.submit(wait, taxii, by="north-robot"))
         until_waiting(taxii, 3)
@@ -153,11 +153,11 @@ class TestBounds:
         taxii.feeds.add(GREEN.id, indicator(2))
         assert [ids(each.result()[0]) for each in waits] == [[2]] * 3
 
-    def test_a_place_is_given_back(self, taxii):
+    def test_a_slot_is_released_after_the_answer(self, taxii):
         assert APPLIED in wait(taxii, seconds=1)[0].headers
         assert taxii.long_polls.waiting == 0
 
-    def test_a_place_is_given_back_after_an_error_too(self, taxii, pool):
+    def test_a_slot_is_released_after_an_error(self, taxii, pool):
         answer = pool.submit(wait, taxii)
         until_waiting(taxii)
         taxii.feeds.last = None
@@ -171,7 +171,7 @@ class TestBounds:
         assert answer.result()[0].status_code == 200 and answer.result()[1] < 5
 
     @pytest.mark.parametrize("path", ["", "objects/"])
-    def test_nobody_waits_for_what_may_not_be_read(self, taxii, path):
+    def test_a_reader_without_the_right_does_not_wait(self, taxii, path):
         answer, took = wait(taxii, f"hidden/{path}")
         assert (answer.status_code, took < 1) == (404, True)
 
@@ -203,11 +203,11 @@ class TestBounds:
         ([], 0),
     ],
 )
-def test_the_wish_is_read_as_rfc_7240_has_it(headers, seconds):
+def test_prefer_is_parsed_as_in_rfc_7240(headers, seconds):
     assert long_poll.parse_prefer_wait(headers) == seconds
 
 
-def test_a_head_that_was_read_before_is_no_news(stopping):
+def test_an_older_head_is_not_a_change(stopping):
     polls, heads = LongPolls(stopping=stopping), iter([FeedHead(1, 1, 1), FeedHead(2, 2, 2)])
     soon = time.monotonic() + 0.3
     assert not polls.wait_for_change("feed", FeedHead(2, 2, 2), soon, lambda feed: next(heads))

@@ -79,7 +79,7 @@ CASES = [
 
 @pytest.mark.parametrize("end", ["objects", "manifest"])
 @pytest.mark.parametrize(("query", "found"), CASES)
-def test_filters_join_by_and_their_values_by_or(hub, end, query, found):
+def test_filters_combine_with_and_their_values_with_or(hub, end, query, found):
     assert names(hub, f"collections/scratch/{end}/", **query) == found
 
 
@@ -91,7 +91,7 @@ def test_a_plus_sign_may_be_encoded_or_not(hub, raw):
     assert [one["id"] for one in answer.json["objects"]] == [TOOL["id"]]
 
 
-def test_an_object_is_asked_for_by_them_too(hub):
+def test_the_object_endpoint_supports_match_filters(hub):
     path = f"collections/scratch/objects/{TOOL['id']}/"
     assert names(hub, path, **{"match[confidence-gte]": "30"}) == [1]
     assert names(hub, path, **{"match[confidence-gte]": "31"}) == []
@@ -124,12 +124,12 @@ def test_a_bad_value_is_refused_by_the_name_of_the_field(hub, field, value):
     assert f"match[{field}]: " in answer.text
 
 
-def test_a_field_is_given_once(hub):
+def test_a_repeated_match_filter_is_refused(hub):
     answer = hub.ask("collections/scratch/objects/?match[labels]=a&match[labels]=b")
     assert (answer.status_code, "match[labels]" in answer.text) == (400, True)
 
 
-def test_the_number_of_filters_is_bounded(hub):
+def test_the_number_of_match_filters_is_limited(hub):
     several = dict.fromkeys(
         sorted(set(INTEROP_PARAMETERS) - {"match[tlp]", "match[revoked]"})[:8], "1"
     )
@@ -145,7 +145,7 @@ def test_the_number_of_filters_is_bounded(hub):
     assert (answer.status_code, "more than 10 filters" in answer.text) == (400, True)
 
 
-def test_next_belongs_to_the_filters(hub):
+def test_a_page_token_is_bound_to_the_match_filters(hub):
     path = "collections/scratch/objects/"
     asked = {"match[confidence-gte]": "30", "limit": "1"}
     first = hub.ask(path, query_string=asked).json
@@ -176,7 +176,7 @@ def test_a_published_object_is_found_in_its_feed(hub):
 @pytest.mark.parametrize(
     "path", [f"objects/{TOOL['id']}/versions/", "objects/"], ids=["versions", "objects"]
 )
-def test_where_they_are_not_taken_they_are_ignored_and_told(hub, path):
+def test_disabled_match_filters_are_ignored_and_named(hub, path):
     off = HubSettings(interop_filters=False)
     closed = replace_client(hub, off) if path == "objects/" else hub
     answer = closed.ask(f"collections/scratch/{path}?match[confidence]=high&match[tlp]=red")
@@ -191,7 +191,7 @@ def replace_client(hub, settings):
     return other
 
 
-def test_a_deletion_by_them_is_refused(hub):
+def test_delete_with_match_filters_is_refused(hub):
     path = f"collections/scratch/objects/{TOOL['id']}/?match[confidence]=30"
     answer = hub.ask(path, method="DELETE")
     assert (answer.status_code, "nothing was deleted" in answer.text) == (400, True)

@@ -59,7 +59,7 @@ POST = "/hub/collections/scratch/objects/"
 CHUNKED = {"Content_Type": MT, "Transfer_Encoding": "chunked"}
 
 
-def test_21_1_the_official_client_walks_a_feed_meeting_each_object_once(port):
+def test_21_1_the_official_client_reads_each_object_of_a_feed_once(port):
     url = f"http://127.0.0.1:{port}/hub/collections/{GREEN.id}/"
     collection = Collection(url, user="acme", password="acme-robot-key")
     for ask in (collection.get_objects, collection.get_manifest):
@@ -101,7 +101,7 @@ RAW = {
 
 
 @pytest.mark.parametrize("said", RAW.values(), ids=RAW)
-def test_4_5_what_is_no_http_is_told_so_in_taxii_and_ends_the_connection(port, said):
+def test_4_5_invalid_http_gets_a_taxii_error_and_the_connection_closes(port, said):
     with socket.create_connection(("127.0.0.1", port), 10) as bare:
         bare.sendall(said)
         answer = http.client.HTTPResponse(bare)
@@ -112,13 +112,13 @@ def test_4_5_what_is_no_http_is_told_so_in_taxii_and_ends_the_connection(port, s
     assert told["http_status"] == str(answer.status) and answer.status >= 400
 
 
-def test_7_6_a_body_far_too_long_is_told_so_before_the_connection_ends(port):
+def test_7_6_a_far_too_long_body_gets_its_413_before_the_connection_closes(port):
     with connected(port) as connection:
         answer, told = send(connection, "POST", POST, b" " * 8_000_000, Content_Type=MT)
     assert (answer.status, json.loads(told)["http_status"]) == (413, "413")
 
 
-def test_whoever_connects_and_says_nothing_keeps_nobody_out(port):
+def test_idle_connections_do_not_block_others(port):
     with ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(socket.create_connection(("127.0.0.1", port), 10))
@@ -134,7 +134,7 @@ def test_head_keeps_the_connection_usable(port, path):
         assert send(connection, "GET", "/hub/")[0].status == 200
 
 
-def test_the_clients_of_ours_are_answered_in_gzip_without_asking_for_it(port):
+def test_our_clients_get_gzip_by_default(port):
     with Hub(f"http://127.0.0.1:{port}/taxii2/", "acme:acme-robot-key") as hub:
         place = hub.place("green")
         page = hub.page(place, {"limit": "1000"})

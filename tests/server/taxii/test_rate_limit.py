@@ -30,7 +30,7 @@ def test_every_answer_tells_what_is_left(taxii):
 
 
 @pytest.mark.parametrize("path", ["/hub/", "/hub/collections/green/objects/", "/hub/nowhere/"])
-def test_whoever_asks_too_often_is_told_when_to_come_back(taxii, path):
+def test_too_many_requests_are_429_with_retry_after(taxii, path):
     for _ in range(3):
         taxii.ask(path)
     answer = taxii.ask(path)

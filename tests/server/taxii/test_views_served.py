@@ -215,14 +215,14 @@ class TestLevels:
             ({"revoked": "yes"}, False),
         ],
     )
-    def test_what_is_revoked_or_expired_is_not_active(self, hub, said, active):
+    def test_revoked_and_expired_objects_are_not_active(self, hub, said, active):
         one = sdo("tool", name="T", **said)
         put(hub, [one], "scratch")
         assert (one["id"] in ids(page(hub, "fresh", limit=1000))) is active
 
 
 class TestRights:
-    def test_nobody_writes_to_one_or_deletes_from_it(self, hub):
+    def test_views_cannot_be_written_or_deleted_from(self, hub):
         body = json.dumps({"objects": indicators(1)})
         for who in ("operator", "lone"):
             posted = hub.ask("collections/both/objects/", who, "POST", data=body)
@@ -231,13 +231,13 @@ class TestRights:
         seen = ask(hub, "both/", who="lone").json
         assert (seen["can_read"], seen["can_write"]) == (True, False)
 
-    def test_it_does_not_exist_for_whoever_was_not_given_it(self, hub):
+    def test_a_view_does_not_exist_without_a_grant(self, hub):
         assert ask(hub, "both/objects/", who="acme").status_code == 404
         assert "both" not in [
             each["alias"] for each in ask(hub, "", who="acme").json["collections"]
         ]
 
-    def test_its_reader_needs_no_right_to_its_sources(self, hub):
+    def test_a_view_is_readable_without_rights_to_its_sources(self, hub):
         assert ask(hub, "both/objects/", who="lone").status_code == 200
         assert ask(hub, "lab/objects/", who="lone").status_code == 404
 
