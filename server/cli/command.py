@@ -73,15 +73,16 @@ def with_hub(command: Callable[..., CommandResult]) -> Callable[..., None]:
                     "  If you meant another hub, name its data directory with --data."
                 )
             result = command(hub, **arguments)
-        if as_json:
-            print(json.dumps(result))
-        else:
-            _print_result(result)
+        print_result(result, as_json=as_json)
 
     return run
 
 
-def _print_result(result: CommandResult) -> None:
+def print_result(result: CommandResult, *, as_json: bool) -> None:
+    """Print a result on standard output: as JSON, or a line for each value."""
+    if as_json:
+        print(json.dumps(result))
+        return
     if result == []:
         print_notice("tocsin-hub: the list is empty")
     for record in result if isinstance(result, list) else [result]:

@@ -21,6 +21,7 @@ from tocsin.server.cli.deprecated import modernise
 _COMMANDS = {
     "serve": "serve",
     "work": "serve",
+    "migrate": "migrate",
     "partner": "partner",
     "key": "key",
     "collection": "collection",

@@ -1,0 +1,44 @@
+"""`tocsin-hub migrate`: bring the database to the schema of this version."""
+
+from __future__ import annotations
+
+from contextlib import closing, nullcontext
+
+import click
+
+from tocsin.admission.errors import NotFound
+from tocsin.config import HubSettings
+from tocsin.config.command_line import format_examples
+from tocsin.server.cli.command import Answer, print_notice, print_result, with_settings
+from tocsin.server.store import Store
+from tocsin.server.store.embedded import database
+
+
+@click.command(
+    "migrate",
+    epilog=format_examples("tocsin-hub migrate", "tocsin-hub migrate --data /srv/tocsin --json"),
+)
+@with_settings
+@click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+def migrate_command(settings: HubSettings, as_json: bool) -> None:
+    """Bring the database to the schema of this version.
+
+    Stop every hub and worker first, and make a backup. An interrupted migration is continued by
+    running it again; on a current database it changes nothing.
+    """
+    print_result(migrate_database(settings), as_json=as_json)
+
+
+def migrate_database(settings: HubSettings) -> Answer:
+    """Migrate the database of these settings; its schema versions before and after.
+
+    Raises NotFound if the data directory has no hub, Unavailable if the database is newer than
+    this program.
+    """
+    if not settings.mongo_uri and not settings.data.exists():
+        raise NotFound(f"{settings.data} has no hub; name its data directory with --data")
+    own = settings.mongo_uri
+    place = nullcontext(own) if own else database(settings.data, print_notice)
+    with place as uri, closing(Store.connect(uri, name=settings.database)) as store:
+        before, after = store.migrate()
+    return {"from_version": before, "to_version": after}

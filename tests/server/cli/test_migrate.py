@@ -1,0 +1,26 @@
+"""`tocsin-hub migrate`, against the database of this session."""
+
+import json
+import uuid
+
+import pytest
+
+from tocsin.server.cli.main import main
+from tocsin.server.store.schema import SCHEMA_VERSION
+
+
+def test_a_current_database_stays_as_it_is(engine_uri, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TOCSIN_DATABASE", f"test_{uuid.uuid4().hex}")
+    place = ("--mongo-uri", engine_uri, "--data", str(tmp_path / "data"), "--json")
+    assert main(["collection", "list", *place]) == 0
+    capsys.readouterr()
+    assert main(["migrate", *place]) == 0
+    versions = {"from_version": SCHEMA_VERSION, "to_version": SCHEMA_VERSION}
+    assert json.loads(capsys.readouterr().out) == versions
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_a_folder_without_a_hub_is_refused_and_stays_empty(words, tmp_path, capsys):
+    assert main(["migrate", "--data", str(tmp_path / "none"), *words]) == 1
+    assert "has no hub; name its data directory with --data" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
