@@ -75,7 +75,7 @@ def explain_leading_version(new: Contribution, others: Sequence[Contribution]) -
 
 
 def limit_findings(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """At most 3 × `MOST` findings, the reasons for the verdict among them."""
+    """At most 3 × `MAX_BATCHES_PER_STEP` findings, the reasons for the verdict among them."""
     if len(findings) <= 2 * MOST:
         return findings
     between = [f for f in findings[MOST:-MOST] if f.action in _DECIDING]

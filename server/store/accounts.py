@@ -13,7 +13,7 @@ from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.merge.confidence import NEUTRAL
 from tocsin.admission.model import Consent, Tlp
 from tocsin.server.model import Account, Partner
-from tocsin.server.store.connection import Base, Session, timely
+from tocsin.server.store.connection import Base, Session, time_limit
 from tocsin.server.store.feeds.blocks import Document
 
 

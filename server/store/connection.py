@@ -38,9 +38,9 @@ Session = ClientSession | None
 
 OUTAGES = (ConnectionFailure, ExecutionTimeout, WaitQueueTimeoutError)
 """What any reading or writing raises while the database cannot be reached in time."""
-SAFE = WriteConcern(w="majority", j=True)
+MAJORITY_JOURNALED = WriteConcern(w="majority", j=True)
 """Acknowledged once a majority has it in its journal."""
-STEADY = ReadConcern("majority")
+MAJORITY = ReadConcern("majority")
 """Only what will not be rolled back."""
 _PATIENCE = 10.0
 """Seconds in which a server must be found, unless the URI says otherwise."""
@@ -55,7 +55,7 @@ _STANDALONE = (
 )
 
 
-def reach(uri: str) -> Client:
+def open_client(uri: str) -> Client:
     """A client of the database at `uri`, tried out.
 
     Raises Unavailable, with a sentence, if it cannot be reached or has no transactions.
@@ -98,7 +98,7 @@ def _brief(error: PyMongoError) -> str:
 
 
 @contextmanager
-def timely(seconds: float = QUERY_SECONDS) -> Iterator[None]:
+def time_limit(seconds: float = QUERY_SECONDS) -> Iterator[None]:
     """A time limit on all that is read within, here and, as maxTimeMS, in the database.
 
     Raises Unavailable when it is over.
@@ -114,12 +114,12 @@ def timely(seconds: float = QUERY_SECONDS) -> Iterator[None]:
         ) from error
 
 
-def portions(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+def chunk_keys(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     """The keys in portions of at most `size`, for one `$in` each."""
     return (keys[i : i + size] for i in range(0, len(keys), size))
 
 
-def collided(error: DuplicateKeyError | BulkWriteError) -> bool:
+def is_key_collision(error: DuplicateKeyError | BulkWriteError) -> bool:
     """Whether somebody else wrote the same key at the same moment; then another try helps."""
     if isinstance(error, DuplicateKeyError):
         return True

@@ -21,11 +21,11 @@ from tocsin.admission.errors import Unavailable
 from tocsin.server.store import schema
 from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.connection import (
-    SAFE,
-    STEADY,
+    MAJORITY,
+    MAJORITY_JOURNALED,
     Client,
-    collided,
-    reach,
+    is_key_collision,
+    open_client,
 )
 from tocsin.server.store.exclusions import Exclusions
 from tocsin.server.store.feeds.packing import Packer
@@ -53,10 +53,12 @@ class Store:
     def __init__(self, client: Client, name: str, clock: Clock = wall_clock) -> None:
         """Use `connect` instead, which tries the database out first."""
         self._client = client
-        self._base = client.get_database(name, read_concern=STEADY, write_concern=SAFE)
+        self._base = client.get_database(
+            name, read_concern=MAJORITY, write_concern=MAJORITY_JOURNALED
+        )
         self.clock = clock
         self._lock = threading.Lock()
-        self._turns = CommitCheck(self._base)
+        self._commit_check = CommitCheck(self._base)
         self.feeds = CollectionReader(self._base, clock)
         self.accounts = Accounts(self._base)
         self.submissions = Submissions(self._base, clock)
@@ -73,7 +75,7 @@ class Store:
 
         Raises Unavailable, with a sentence, if it cannot be reached or has no transactions.
         """
-        return cls(reach(uri), name, clock)
+        return cls(open_client(uri), name, clock)
 
     def prepare(self) -> None:
         """Make collections and indexes; harmless when they are there.
@@ -121,7 +123,7 @@ class Store:
                 try:
                     return self._once(work)
                 except (DuplicateKeyError, BulkWriteError) as error:
-                    if not collided(error):
+                    if not is_key_collision(error):
                         raise
             return self._once(work)
 
@@ -144,22 +146,22 @@ class Store:
             )
 
     def _once(self, work: Callable[[Transaction], T]) -> T:
-        turn = self._turns.begin()
+        turn = self._commit_check.begin()
         results: list[T] = []
 
         def attempt(session: ClientSession) -> T:
-            if results and self._turns.taken(turn):
+            if results and self._commit_check.is_committed(turn):
                 return results[-1]
             txn = Transaction(self._base, session, self.clock)
             results.append(work(txn))
             txn.finish()
-            self._turns.take(turn, session)
+            self._commit_check.record(turn, session)
             return results[-1]
 
         with self._client.start_session() as session:
             return session.with_transaction(
                 attempt,
                 read_concern=ReadConcern("snapshot"),
-                write_concern=SAFE,
+                write_concern=MAJORITY_JOURNALED,
                 read_preference=ReadPreference.PRIMARY,
             )

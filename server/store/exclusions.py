@@ -48,7 +48,7 @@ def revision_of(base: Base, session: Session = None) -> int:
     return 0 if kept is None else int(kept["revision"])
 
 
-def forbid(base: Base, session: ClientSession, new: Exclusion) -> bool:
+def add_exclusion(base: Base, session: ClientSession, new: Exclusion) -> bool:
     """See `Transaction.add_exclusion`."""
     name = _id(new.type, new.value)
     if base.unwanted.find_one({"_id": name}, session=session) is not None:
@@ -58,7 +58,7 @@ def forbid(base: Base, session: ClientSession, new: Exclusion) -> bool:
     return True
 
 
-def allow(base: Base, session: ClientSession, kind: str, value: str) -> bool:
+def remove_exclusion(base: Base, session: ClientSession, kind: str, value: str) -> bool:
     """See `Transaction.remove_exclusion`."""
     gone = base.unwanted.delete_one({"_id": _id(kind, value)}, session=session).deleted_count
     if gone:
@@ -66,7 +66,7 @@ def allow(base: Base, session: ClientSession, kind: str, value: str) -> bool:
     return bool(gone)
 
 
-def know_scope(base: Base, session: ClientSession, scope: str) -> None:
+def add_scope(base: Base, session: ClientSession, scope: str) -> None:
     """See `Transaction.add_scope`."""
     name = _id("scope", scope)
     if base.scopes.find_one({"_id": name}, {"_id": 1}, session=session) is None:

@@ -9,7 +9,7 @@ FREE: Document = {"lease": 0, "owner": ""}
 _SECOND = 1_000_000
 
 
-def until(now: int, seconds: int) -> int:
+def lease_end(now: int, seconds: int) -> int:
     """When a lease ends that is given now."""
     return now + seconds * _SECOND
 
@@ -20,4 +20,4 @@ def is_free(document: Document, now: int, seconds: int) -> bool:
     A lease that ends much later than any that is given now does not count: the clock has
     stepped back since, and its owner may be dead for long before it ends.
     """
-    return not now < document["lease"] <= until(now, 2 * seconds)
+    return not now < document["lease"] <= lease_end(now, 2 * seconds)

@@ -13,7 +13,7 @@ from pymongo.client_session import ClientSession
 from tocsin.server.model import ArrivedIds, OutboxTask
 from tocsin.server.store.connection import Base, Session
 from tocsin.server.store.feeds.blocks import Document
-from tocsin.server.store.leases import FREE, is_free, until
+from tocsin.server.store.leases import FREE, is_free, lease_end
 
 
 class Outbox:
@@ -29,7 +29,7 @@ class Outbox:
         They are `owner`'s for so many seconds.
         """
         now = self._clock()
-        change = {"$set": {"lease": until(now, seconds), "owner": owner}}
+        change = {"$set": {"lease": lease_end(now, seconds), "owner": owner}}
         every = self._errands.find({}).sort("left")
         free = [each for each in every if is_free(each, now, seconds)][:most]
         return [_errand(each) for each in free if self._change(each, change)]
@@ -41,26 +41,26 @@ class Outbox:
 
     def renew(self, id: str, owner: str, seconds: int) -> bool:
         """Keep one for so many seconds from now; False if it is done, or somebody else's by now."""
-        change = {"$set": {"lease": until(self._clock(), seconds)}}
+        change = {"$set": {"lease": lease_end(self._clock(), seconds)}}
         return self._errands.update_one({"_id": id, "owner": owner}, change).matched_count > 0
 
     def remove(self, id: str) -> None:
         """See `Transaction.remove_outbox_task`."""
-        strike(self._base, id)
+        remove_task(self._base, id)
 
     def release_all(self) -> None:
         """Take every lease away; only for who knows that nobody else is at work."""
         self._errands.update_many({}, {"$set": FREE})
 
 
-def leave(base: Base, session: ClientSession, errand: OutboxTask, lease: Document) -> None:
+def put_task(base: Base, session: ClientSession, errand: OutboxTask, lease: Document) -> None:
     """See `Transaction.put_outbox_task`."""
     base.errands.replace_one(
         {"_id": errand.id}, _document(errand) | lease, upsert=True, session=session
     )
 
 
-def strike(base: Base, id: str, session: Session = None) -> None:
+def remove_task(base: Base, id: str, session: Session = None) -> None:
     """See `Transaction.remove_outbox_task`."""
     base.errands.delete_one({"_id": id}, session=session)
 

@@ -12,12 +12,14 @@ from pymongo.client_session import ClientSession
 
 from tocsin.admission.model import Tlp
 from tocsin.server.model import ArrivedIds, PendingReferences
-from tocsin.server.store.connection import Base, portions
+from tocsin.server.store.connection import Base, chunk_keys
 from tocsin.server.store.feeds.blocks import Document
-from tocsin.server.store.feeds.id_index import PORTION
+from tocsin.server.store.feeds.id_index import MAX_KEYS
 
 
-def wait(base: Base, session: ClientSession, waits: Sequence[PendingReferences]) -> None:
+def put_pending_references(
+    base: Base, session: ClientSession, waits: Sequence[PendingReferences]
+) -> None:
     """See `Transaction.put_pending_references`."""
     for each in waits:
         key = {"_id": each.key}
@@ -27,12 +29,12 @@ def wait(base: Base, session: ClientSession, waits: Sequence[PendingReferences])
             base.waits.delete_one(key, session=session)
 
 
-def waiting(
+def find_pending_references(
     base: Base, session: ClientSession, arrivals: ArrivedIds, after: str, most: int
 ) -> list[PendingReferences]:
     """See `Transaction.find_pending_references`."""
     found: dict[str, Document] = {}
-    for wanted in portions(sorted(arrivals.source_ids | arrivals.public_ids), PORTION):
+    for wanted in chunk_keys(sorted(arrivals.source_ids | arrivals.public_ids), MAX_KEYS):
         for document in base.waits.find({"targets": {"$in": wanted}}, session=session):
             if concerns(arrivals, document["partner"], document["targets"]):
                 found[document["_id"]] = document

@@ -23,9 +23,9 @@ from tocsin.admission.model import (
 )
 from tocsin.server.model import PublicObject, TlpVersion
 from tocsin.server.store import schedule
-from tocsin.server.store.connection import Base, portions
+from tocsin.server.store.connection import Base, chunk_keys
 from tocsin.server.store.feeds.blocks import Document
-from tocsin.server.store.feeds.id_index import PORTION
+from tocsin.server.store.feeds.id_index import MAX_KEYS
 
 
 class PublicObjects:
@@ -40,7 +40,7 @@ class PublicObjects:
     def read(self, ids: Collection[str]) -> dict[str, PublicObject]:
         """See `Transaction.public_objects`."""
         found: dict[str, PublicObject] = {}
-        for portion in portions(sorted(set(ids)), PORTION):
+        for portion in chunk_keys(sorted(set(ids)), MAX_KEYS):
             for document in self._publics.find({"_id": {"$in": portion}}, session=self._session):
                 found[document["_id"]] = public = _public(document)
                 self._due[public.id] = public.due_hour
@@ -65,12 +65,12 @@ class PublicObjects:
             self._publics.bulk_write(known, session=self._session)
         self._looked_up.update((id, True) for id in latest)
         hours = {id: p.due_hour for id, p in latest.items() if p.due_hour != self._due.get(id, 0)}
-        schedule.write(self._base, self._session, hours, new)
+        schedule.write_schedule(self._base, self._session, hours, new)
         self._due |= hours
 
     def _look_up(self, ids: list[str]) -> None:
         self._looked_up.update((id, False) for id in ids)
-        for portion in portions(ids, PORTION):
+        for portion in chunk_keys(ids, MAX_KEYS):
             wanted = {"_id": {"$in": portion}}
             for document in self._publics.find(wanted, {"_id": 1}, session=self._session):
                 self._looked_up[document["_id"]] = True

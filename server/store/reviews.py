@@ -14,9 +14,9 @@ from tocsin.server.model import (
     Review,
     ReviewKind,
 )
-from tocsin.server.store.connection import Base, portions
+from tocsin.server.store.connection import Base, chunk_keys
 from tocsin.server.store.feeds.blocks import Document
-from tocsin.server.store.feeds.id_index import PORTION
+from tocsin.server.store.feeds.id_index import MAX_KEYS
 
 WAITING = "waiting"
 ANSWERS = ("released", "rejected")
@@ -54,13 +54,13 @@ class Reviews:
         return _in_order(each for each in found.values() if each["state"] == WAITING)
 
 
-def ask(base: Base, session: ClientSession, reviews: Sequence[Review]) -> None:
+def insert_reviews(base: Base, session: ClientSession, reviews: Sequence[Review]) -> None:
     """See `Transaction.add_reviews`."""
     if reviews:
         base.reviews.insert_many(list(map(_document, reviews)), session=session)
 
 
-def ask_further(base: Base, session: ClientSession, review: Review) -> None:
+def update_review(base: Base, session: ClientSession, review: Review) -> None:
     """See `Transaction.update_review`."""
     document = _document(review)
     changes = {name: document[name] for name in ("rules", "findings", "waits_for")}
@@ -69,7 +69,7 @@ def ask_further(base: Base, session: ClientSession, review: Review) -> None:
     )
 
 
-def decide(base: Base, session: ClientSession, review_id: str, state: str) -> Review:
+def decide_review(base: Base, session: ClientSession, review_id: str, state: str) -> Review:
     """See `Transaction.decide_review`."""
     if state not in ANSWERS:
         raise ValueError(f"a review is {' or '.join(ANSWERS)}, not {state}")
@@ -83,7 +83,7 @@ def decide(base: Base, session: ClientSession, review_id: str, state: str) -> Re
     return _review(document | change)
 
 
-def expects(base: Base, session: ClientSession, errand: OutboxTask) -> bool:
+def has_waiting_review(base: Base, session: ClientSession, errand: OutboxTask) -> bool:
     """See `Transaction.has_waiting_review`."""
     wanted = chain(_for(errand.arrived), _under(errand.arrived.partner, errand.revoked_ids))
     return any(
@@ -99,14 +99,14 @@ def _for(arrivals: ArrivedIds) -> Iterator[Document]:
     No query names the state as well: the embedded engine uses an index only if it has exactly
     the fields of the query.
     """
-    for wanted in portions(sorted(arrivals.source_ids), PORTION):
+    for wanted in chunk_keys(sorted(arrivals.source_ids), MAX_KEYS):
         yield {"partner": arrivals.partner, "waits_for": {"$in": wanted}}
-    for wanted in portions(sorted(arrivals.public_ids), PORTION):
+    for wanted in chunk_keys(sorted(arrivals.public_ids), MAX_KEYS):
         yield {"waits_for": {"$in": wanted}}
 
 
 def _under(partner: str, sources: Iterable[str]) -> Iterator[Document]:
-    for wanted in portions(sorted(sources), PORTION):
+    for wanted in chunk_keys(sorted(sources), MAX_KEYS):
         yield {"partner": partner, "source_id": {"$in": wanted}}
 
 

@@ -54,7 +54,7 @@ class Schedule:
         tails.update_one({"_id": _SWEEP, "hour": {"$lt": hour}}, {"$set": {"hour": hour}})
 
 
-def write(
+def write_schedule(
     base: Base, session: ClientSession, hours: Mapping[str, int], fresh: Collection[str] = ()
 ) -> None:
     """The hours in which public objects are due now; 0: in none.

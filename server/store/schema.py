@@ -16,7 +16,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from tocsin.admission.errors import Unavailable
 from tocsin.server.store.connection import Base
-from tocsin.server.store.feeds.clock import found
+from tocsin.server.store.feeds.clock import ensure_clock
 
 Migration = Callable[[Base], None]
 """Brings a database from one version to the next; harmless when it is run again."""
@@ -87,7 +87,7 @@ def prepare(base: Base) -> None:
             keys = ([(field, ASCENDING) for field in fields] for fields in indexes)
             base[name].create_indexes([IndexModel(key) for key in keys])
     base.collections.create_indexes([IndexModel([("alias", ASCENDING)], unique=True)])
-    found(base)
+    ensure_clock(base)
     base.tails.update_one({"_id": "journal"}, {"$setOnInsert": {"sequence": 0}}, upsert=True)
 
 

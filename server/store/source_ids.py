@@ -13,13 +13,15 @@ from pymongo.client_session import ClientSession
 
 from tocsin.server.store.connection import Base
 from tocsin.server.store.feeds.blocks import Document
-from tocsin.server.store.feeds.id_index import by_shelf
+from tocsin.server.store.feeds.id_index import group_by_bucket
 
 Batch = tuple[str, str, int]
 """Partner, submission, and when."""
 
 
-def remember(base: Base, session: ClientSession, batch: Batch, pairs: Mapping[str, str]) -> None:
+def insert_public_ids(
+    base: Base, session: ClientSession, batch: Batch, pairs: Mapping[str, str]
+) -> None:
     """See `Transaction.add_public_ids`."""
     partner, submission, at = batch
     documents: list[Document] = [
@@ -31,18 +33,18 @@ def remember(base: Base, session: ClientSession, batch: Batch, pairs: Mapping[st
             "sources": sources,
             "publics": [pairs[source] for source in sources],
         }
-        for sources in by_shelf(pairs)
+        for sources in group_by_bucket(pairs)
     ]
     if documents:
         base.sources.insert_many(documents, session=session)
 
 
-def sources(
+def find_public_ids(
     base: Base, session: ClientSession, partner: str, ids: Collection[str]
 ) -> dict[str, str]:
     """See `Transaction.find_public_ids`."""
     found: list[Document] = []
-    for wanted in by_shelf(ids):
+    for wanted in group_by_bucket(ids):
         keys = {"partner": partner, "sources": {"$in": wanted}}
         found.extend(base.sources.find(keys, session=session))
     asked = frozenset(ids)

@@ -21,9 +21,9 @@ from pymongo.errors import DuplicateKeyError
 
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.server.model import Record, Submission
-from tocsin.server.store.connection import Base, timely
+from tocsin.server.store.connection import Base, time_limit
 from tocsin.server.store.feeds.blocks import Document
-from tocsin.server.store.leases import FREE, is_free, until
+from tocsin.server.store.leases import FREE, is_free, lease_end
 
 _PIECE = 8_000_000
 _NO_SUCH = "there is no such submission"
@@ -56,7 +56,7 @@ class Submissions:
                 raise Conflict("a submission with this id has been received before") from error
             # Ours: the database went down after it had written and before it had said so.
 
-    @timely()
+    @time_limit()
     def find(self, id: str, *, raw: bool = True) -> Submission | None:
         """The submission, or None; with `raw=False` its bytes are left out."""
         document = self._base.submissions.find_one({"_id": id})
@@ -69,7 +69,7 @@ class Submissions:
             raise NotFound(f"there is no submission {id}")
         return found
 
-    @timely()
+    @time_limit()
     def records(self, id: str) -> list[Record]:
         """What became of each object that is settled, by index."""
         batches = self._base.verdicts.find({"submission": id})
@@ -82,7 +82,7 @@ class Submissions:
         It is `owner`'s for so many seconds; a lease that has run out is free again.
         """
         now, submissions = self._clock(), self._base.submissions
-        change = {"$set": {"lease": until(now, seconds), "owner": owner}}
+        change = {"$set": {"lease": lease_end(now, seconds), "owner": owner}}
         for found in submissions.find({"open": True}, {"lease": 1}).sort("received"):
             key = {"_id": found["_id"], "lease": found["lease"]}
             if is_free(found, now, seconds) and submissions.update_one(key, change).matched_count:
@@ -105,7 +105,7 @@ class Submissions:
         self._base.submissions.update_many({"open": True}, {"$set": FREE})
 
     def _until(self, seconds: int) -> int:
-        return until(self._clock(), seconds)
+        return lease_end(self._clock(), seconds)
 
     def _submission(self, document: Document, *, raw: bool) -> Submission:
         names = [_piece_id(document["_id"], i) for i in range(document["pieces"])] if raw else []
@@ -149,7 +149,7 @@ def settle(base: Base, session: ClientSession, submission: str, records: Sequenc
     base.submissions.update_one({"_id": submission}, {"$set": change}, session=session)
 
 
-def amend(base: Base, session: ClientSession, submission: str, record: Record) -> None:
+def replace_record(base: Base, session: ClientSession, submission: str, record: Record) -> None:
     """See `Transaction.replace_record`."""
     kept = _kept(base, session, submission)
     batches = base.verdicts.find({"submission": submission}, {"first": 1, "n": 1}, session=session)

@@ -38,22 +38,22 @@ from tocsin.server.model import (
 from tocsin.server.store import exclusions, schedule
 from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.connection import Base
-from tocsin.server.store.feeds.clock import Stamps
-from tocsin.server.store.feeds.id_index import objects
+from tocsin.server.store.feeds.clock import HubClock
+from tocsin.server.store.feeds.id_index import find_entries
 from tocsin.server.store.feeds.writer import Writer
 from tocsin.server.store.journal import JournalWriter
-from tocsin.server.store.leases import until
-from tocsin.server.store.outbox import leave, strike
-from tocsin.server.store.pending_references import wait, waiting
+from tocsin.server.store.leases import lease_end
+from tocsin.server.store.outbox import put_task, remove_task
+from tocsin.server.store.pending_references import find_pending_references, put_pending_references
 from tocsin.server.store.public_objects import PublicObjects
 from tocsin.server.store.reviews import (
-    ask,
-    ask_further,
-    decide,
-    expects,
+    decide_review,
+    has_waiting_review,
+    insert_reviews,
+    update_review,
 )
-from tocsin.server.store.source_ids import remember, sources
-from tocsin.server.store.submissions import amend, settle
+from tocsin.server.store.source_ids import find_public_ids, insert_public_ids
+from tocsin.server.store.submissions import replace_record, settle
 
 
 class CommitCheck:
@@ -73,11 +73,11 @@ class CommitCheck:
         self._latest += 1
         return self._latest
 
-    def take(self, turn: int, session: ClientSession) -> None:
+    def record(self, turn: int, session: ClientSession) -> None:
         """Write the turn down as part of its transaction."""
         self._turns.update_one({"_id": self._id}, {"$set": {"turn": turn}}, session=session)
 
-    def taken(self, turn: int) -> bool:
+    def is_committed(self, turn: int) -> bool:
         """Whether the turn's transaction was committed."""
         kept = self._turns.find_one({"_id": self._id})
         return kept is not None and kept["turn"] == turn
@@ -97,7 +97,7 @@ class Snapshot:
 
     def find_public_ids(self, partner: str, ids: Collection[str]) -> dict[str, str]:
         """The newest public id of each of a partner's own ids, as far as there is one."""
-        return sources(self._base, self._session, partner, ids)
+        return find_public_ids(self._base, self._session, partner, ids)
 
 
 class Transaction(Snapshot):
@@ -111,7 +111,7 @@ class Transaction(Snapshot):
         self.accounts = Accounts(base, session)
         """Partners, accounts and keys."""
         self._notes = JournalWriter(base, session, self.now)
-        self._stamps = Stamps(base, session, self.now)
+        self._stamps = HubClock(base, session, self.now)
 
     def publish(
         self, feed: str, postings: Sequence[NewEntry], *, replace: bool = False
@@ -131,7 +131,7 @@ class Transaction(Snapshot):
 
     def find_first_added(self, feed: str, ids: Collection[str]) -> dict[tuple[str, str], str]:
         """The versions that a feed gives objects which have none of their own, by id and spec."""
-        found = objects(self._base, feed, ids, self._session) if ids else []
+        found = find_entries(self._base, feed, ids, self._session) if ids else []
         return {(place.id, place.spec): place.version for place in found if place.own}
 
     def remove(
@@ -171,15 +171,15 @@ class Transaction(Snapshot):
 
     def unschedule(self, ids: Iterable[str]) -> None:
         """Strike these off what is due, whatever their public objects say."""
-        schedule.write(self._base, self._session, dict.fromkeys(ids, 0))
+        schedule.write_schedule(self._base, self._session, dict.fromkeys(ids, 0))
 
     def add_exclusion(self, new: Exclusion) -> bool:
         """Put a value on the hub's own warning list; False if it is there already."""
-        return exclusions.forbid(self._base, self._session, new)
+        return exclusions.add_exclusion(self._base, self._session, new)
 
     def remove_exclusion(self, kind: str, value: str) -> bool:
         """Take a value off the hub's own warning list; False if it is not there."""
-        return exclusions.allow(self._base, self._session, kind, value)
+        return exclusions.remove_exclusion(self._base, self._session, kind, value)
 
     def exclusions_revision(self) -> int:
         """The revision of the hub's own warning list."""
@@ -187,7 +187,7 @@ class Transaction(Snapshot):
 
     def add_scope(self, scope: str) -> None:
         """Remember that something is published under this scope, so that it can be found."""
-        exclusions.know_scope(self._base, self._session, scope)
+        exclusions.add_scope(self._base, self._session, scope)
 
     def scopes(self) -> Iterator[str]:
         """Every scope that was remembered."""
@@ -195,11 +195,11 @@ class Transaction(Snapshot):
 
     def add_public_ids(self, partner: str, submission: str, pairs: Mapping[str, str]) -> None:
         """Keep which public id each of a partner's own ids was given."""
-        remember(self._base, self._session, (partner, submission, self.now), pairs)
+        insert_public_ids(self._base, self._session, (partner, submission, self.now), pairs)
 
     def put_pending_references(self, waits: Sequence[PendingReferences]) -> None:
         """Keep what contributions wait for, in place of what they waited for before."""
-        wait(self._base, self._session, waits)
+        put_pending_references(self._base, self._session, waits)
 
     def find_pending_references(
         self, arrivals: ArrivedIds, after: str, most: int
@@ -208,23 +208,23 @@ class Transaction(Snapshot):
 
         Those after a name, so many at most.
         """
-        return waiting(self._base, self._session, arrivals, after, most)
+        return find_pending_references(self._base, self._session, arrivals, after, most)
 
     def has_waiting_review(self, errand: OutboxTask) -> bool:
         """Whether any question waits for what an errand is about."""
-        return expects(self._base, self._session, errand)
+        return has_waiting_review(self._base, self._session, errand)
 
     def put_outbox_task(self, errand: OutboxTask, owner: str, seconds: int) -> None:
         """Leave something to be done after the transaction, or how far it has been done.
 
         By `owner`, or by anybody when so many seconds are over and it is not done.
         """
-        lease = {"left": self.now, "lease": until(self.now, seconds), "owner": owner}
-        leave(self._base, self._session, errand, lease)
+        lease = {"left": self.now, "lease": lease_end(self.now, seconds), "owner": owner}
+        put_task(self._base, self._session, errand, lease)
 
     def remove_outbox_task(self, errand_id: str) -> None:
         """An errand is done, if nobody has done it before."""
-        strike(self._base, errand_id, self._session)
+        remove_task(self._base, errand_id, self._session)
 
     def settle(self, submission: str, records: Sequence[Record]) -> None:
         """Write down the verdicts of the next records of a submission.
@@ -239,22 +239,22 @@ class Transaction(Snapshot):
 
         Raises NotFound if it has not been settled.
         """
-        amend(self._base, self._session, submission, record)
+        replace_record(self._base, self._session, submission, record)
 
     def add_reviews(self, reviews: Sequence[Review]) -> None:
         """Put questions to an analyst."""
-        ask(self._base, self._session, reviews)
+        insert_reviews(self._base, self._session, reviews)
 
     def update_review(self, review: Review) -> None:
         """Put a question that waits for other reasons than before."""
-        ask_further(self._base, self._session, review)
+        update_review(self._base, self._session, review)
 
     def decide_review(self, review_id: str, state: str) -> Review:
         """Answer a question: `released` or `rejected`; the review as it is now.
 
         Raises NotFound, or Conflict if it was answered before.
         """
-        return decide(self._base, self._session, review_id, state)
+        return decide_review(self._base, self._session, review_id, state)
 
     def add_journal_entry(self, act: str, who: str, what: Mapping[str, object]) -> None:
         """Write an act into the journal."""

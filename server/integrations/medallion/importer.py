@@ -47,7 +47,7 @@ from tocsin.server.model import (
 from tocsin.server.runtime import Runtime
 from tocsin.server.secrets import HubSecrets
 from tocsin.server.store import Transaction
-from tocsin.server.store.feeds.blocks import LARGEST_OBJECT
+from tocsin.server.store.feeds.blocks import MAX_OBJECT_OCTETS
 
 NOTICE = (
     "medallion's users and passwords are not imported: create accounts with "

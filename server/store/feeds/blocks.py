@@ -32,18 +32,18 @@ import zstandard
 from tocsin.admission.errors import TooLarge
 from tocsin.admission.model import Tlp
 from tocsin.server.model import LEAST_VISIBLE, NewEntry, Visibility
-from tocsin.server.store.feeds.versions import Columns, Marks, Place
+from tocsin.server.store.feeds.versions import BatchColumns, IndexedEntry, StatusBits
 
 Document = dict[str, Any]
 """A document as the driver gives and takes it."""
 
-BLOCK = 1_000
+BLOCK_SIZE = 1_000
 """Positions in a block; a run never crosses a block's border."""
-LONGEST_BODY = 8_000_000
+MAX_BODY_OCTETS = 8_000_000
 """Octets of body after which a run is closed."""
-LARGEST_OBJECT = 15_000_000
+MAX_OBJECT_OCTETS = 15_000_000
 """Octets; a document of the database ends at 16 MiB."""
-SHELVES = 32
+ID_BUCKETS = 32
 """Into how many shelves a full run is divided; a power of two."""
 _PER_SHELF = 32
 _DIGEST = 16
@@ -52,7 +52,7 @@ _LEVEL = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Fresh:
+class PlacedEntry:
     """A posting that was accepted, with its place in the feed."""
 
     posting: NewEntry
@@ -62,34 +62,34 @@ class Fresh:
     stamp: int
 
 
-def block_of(position: int) -> int:
+def block_number(position: int) -> int:
     """The number of the block in which a position lies."""
-    return (position - 1) // BLOCK
+    return (position - 1) // BLOCK_SIZE
 
 
-def run_id(feed: str, first: int) -> str:
+def batch_id(feed: str, first: int) -> str:
     """The id of the run that begins at position `first`."""
     return f"{feed}/{first}"
 
 
-def shelf_of(object_id: str) -> int:
+def id_bucket(object_id: str) -> int:
     """The number of the shelf, in a full run, on which an object stands."""
-    return zlib.crc32(object_id.encode()) % SHELVES
+    return zlib.crc32(object_id.encode()) % ID_BUCKETS
 
 
-def traits_written(traits: Visibility) -> int:
+def pack_visibility(traits: Visibility) -> int:
     """Traits as one int64: `valid_until` + 1, a bit for revoked, three for the level."""
     until = 0 if traits.valid_until is None else max(traits.valid_until, 0) + 1
     return until << 4 | traits.revoked << 3 | traits.tlp
 
 
-def traits_read(written: int) -> Visibility:
-    """The inverse of `traits_written`."""
+def unpack_visibility(written: int) -> Visibility:
+    """The inverse of `pack_visibility`."""
     until = written >> 4
     return Visibility(Tlp(written & 7), bool(written & 8), until - 1 if until else None)
 
 
-def divided(fresh: Sequence[Fresh]) -> Iterator[Sequence[Fresh]]:
+def split_batches(fresh: Sequence[PlacedEntry]) -> Iterator[Sequence[PlacedEntry]]:
     """Consecutive entries cut into what becomes one run each.
 
     Raises TooLarge if one object alone does not fit.
@@ -97,10 +97,10 @@ def divided(fresh: Sequence[Fresh]) -> Iterator[Sequence[Fresh]]:
     start = size = 0
     for i, entry in enumerate(fresh):
         length = len(entry.posting.body)
-        if length > LARGEST_OBJECT:
-            raise TooLarge(f"{entry.posting.id} is longer than {LARGEST_OBJECT:,} octets")
-        border = block_of(entry.position) != block_of(fresh[start].position)
-        if i > start and (border or size + length > LONGEST_BODY):
+        if length > MAX_OBJECT_OCTETS:
+            raise TooLarge(f"{entry.posting.id} is longer than {MAX_OBJECT_OCTETS:,} octets")
+        border = block_number(entry.position) != block_number(fresh[start].position)
+        if i > start and (border or size + length > MAX_BODY_OCTETS):
             yield fresh[start:i]
             start, size = i, 0
         size += length
@@ -108,14 +108,14 @@ def divided(fresh: Sequence[Fresh]) -> Iterator[Sequence[Fresh]]:
         yield fresh[start:]
 
 
-def run_document(feed: str, entries: Sequence[Fresh]) -> Document:
+def batch_document(feed: str, entries: Sequence[PlacedEntry]) -> Document:
     """The run that holds these entries."""
     postings = [entry.posting for entry in entries]
     first = entries[0].position
     return {
-        "_id": run_id(feed, first),
+        "_id": batch_id(feed, first),
         "feed": feed,
-        "block": block_of(first),
+        "block": block_number(first),
         "first": first,
         "n": len(entries),
         "stamp": entries[0].stamp,
@@ -129,29 +129,29 @@ def run_document(feed: str, entries: Sequence[Fresh]) -> Document:
     }
 
 
-def shelf_documents(feed: str, entries: Sequence[Fresh]) -> list[Document]:
+def id_documents(feed: str, entries: Sequence[PlacedEntry]) -> list[Document]:
     """The shelves of the run that holds these entries."""
-    count = shelf_count(len(entries))
-    shelves: dict[int, list[Fresh]] = {}
+    count = id_bucket_count(len(entries))
+    shelves: dict[int, list[PlacedEntry]] = {}
     for entry in entries:
-        shelves.setdefault(shelf_of(entry.posting.id) % count, []).append(entry)
+        shelves.setdefault(id_bucket(entry.posting.id) % count, []).append(entry)
     return [_shelf(feed, entries[0], number, shelf) for number, shelf in sorted(shelves.items())]
 
 
-def shelf_count(entries: int) -> int:
+def id_bucket_count(entries: int) -> int:
     """Into how many shelves so many entries are divided."""
     count = 1
-    while count < SHELVES and count * _PER_SHELF < entries:
+    while count < ID_BUCKETS and count * _PER_SHELF < entries:
         count *= 2
     return count
 
 
-def _shelf(feed: str, head: Fresh, number: int, entries: Sequence[Fresh]) -> Document:
+def _shelf(feed: str, head: PlacedEntry, number: int, entries: Sequence[PlacedEntry]) -> Document:
     postings = [entry.posting for entry in entries]
     return {
-        "_id": f"{run_id(feed, head.position)}/{number}",
+        "_id": f"{batch_id(feed, head.position)}/{number}",
         "feed": feed,
-        "run": run_id(feed, head.position),
+        "run": batch_id(feed, head.position),
         "first": head.position,
         "stamp": head.stamp,
         "at": [entry.position - head.position for entry in entries],
@@ -159,18 +159,18 @@ def _shelf(feed: str, head: Fresh, number: int, entries: Sequence[Fresh]) -> Doc
         "types": [p.type for p in postings],
         "specs": [p.spec for p in postings],
         "versions": [entry.version for entry in entries],
-        "traits": [traits_written(p.visibility) for p in postings],
+        "traits": [pack_visibility(p.visibility) for p in postings],
         "own": [i for i, entry in enumerate(entries) if entry.own],
         "digests": b"".join(p.digest for p in postings),
     }
 
 
-def places(shelf: Document, wanted: Iterable[str]) -> Iterator[Place]:
+def indexed_entries(shelf: Document, wanted: Iterable[str]) -> Iterator[IndexedEntry]:
     """The entries of the wanted objects on a shelf."""
     ids, wanted, traits = shelf["ids"], frozenset(wanted), shelf.get("traits")
     for i, at in enumerate(shelf["at"]):
         if ids[i] in wanted:
-            yield Place(
+            yield IndexedEntry(
                 id=ids[i],
                 type=shelf["types"][i],
                 spec=shelf["specs"][i],
@@ -180,17 +180,17 @@ def places(shelf: Document, wanted: Iterable[str]) -> Iterator[Place]:
                 position=shelf["first"] + at,
                 stamp=shelf["stamps"][i] if "stamps" in shelf else shelf["stamp"] + at,
                 first=shelf["first"],
-                visibility=traits_read(traits[i]) if traits else LEAST_VISIBLE,
+                visibility=unpack_visibility(traits[i]) if traits else LEAST_VISIBLE,
             )
 
 
-def columns(run: Document, picked: Collection[int] | None = None) -> Columns:
+def batch_columns(run: Document, picked: Collection[int] | None = None) -> BatchColumns:
     """What a choice looks at in a run; of only the `picked` positions, if any are named.
 
     A plain choice needs neither types nor versions, so they may not have been read.
     """
     indexes = None if picked is None else sorted(position - run["first"] for position in picked)
-    return Columns(
+    return BatchColumns(
         n=run["n"],
         types=run.get("types", ()),
         specs=run.get("specs", ()),
@@ -200,7 +200,7 @@ def columns(run: Document, picked: Collection[int] | None = None) -> Columns:
     )
 
 
-def stamp_of(run: Document, index: int) -> int:
+def entry_stamp(run: Document, index: int) -> int:
     """An entry's stamp."""
     stamp: int = run["stamps"][index] if "stamps" in run else run["stamp"] + index
     return stamp
@@ -213,10 +213,10 @@ def index_after(run: Document, stamp: int) -> int:
     return max(0, stamp + 1 - int(run["stamp"]))
 
 
-def opened(run: Document) -> Document:
+def decompress_batch(run: Document) -> Document:
     """The run with its body, if that was read, as it was before packing.
 
-    `body_of` takes no other.
+    `entry_body` takes no other.
     """
     if not run.get("zstd") or "body" not in run:
         return run
@@ -225,28 +225,28 @@ def opened(run: Document) -> Document:
     return {**run, "body": body, "zstd": False}
 
 
-def body_of(run: Document, index: int) -> bytes:
+def entry_body(run: Document, index: int) -> bytes:
     """One object's JSON, as it was posted."""
     ends = run["ends"]
     body: bytes = run["body"]
     return body[ends[index - 1] if index else 0 : ends[index]]
 
 
-def marks_of(document: Document | None) -> Marks:
+def read_status_bits(document: Document | None) -> StatusBits:
     """A run's marks; a run that has no document of marks has none."""
     if document is None:
-        return Marks()
-    return Marks(*(frozenset(document[mark]) for mark in ("old", "later", "shadowed")))
+        return StatusBits()
+    return StatusBits(*(frozenset(document[mark]) for mark in ("old", "later", "shadowed")))
 
 
-def run_without(run: Document, indexes: frozenset[int]) -> Document:
+def batch_without(run: Document, indexes: frozenset[int]) -> Document:
     """The fields of a run that change when entries are cut out of it.
 
     Bytes and id go; the positions stay.
     """
-    run = opened(run)
+    run = decompress_batch(run)
     kept = [i not in indexes for i in range(run["n"])]
-    bodies = [body_of(run, i) if kept[i] else b"" for i in range(run["n"])]
+    bodies = [entry_body(run, i) if kept[i] else b"" for i in range(run["n"])]
     return {
         "ids": [id if kept[i] else "" for i, id in enumerate(run["ids"])],
         "versions": [version if kept[i] else "" for i, version in enumerate(run["versions"])],
@@ -256,7 +256,7 @@ def run_without(run: Document, indexes: frozenset[int]) -> Document:
     }
 
 
-def shelf_without(shelf: Document, indexes: frozenset[int]) -> Document:
+def id_document_without(shelf: Document, indexes: frozenset[int]) -> Document:
     """The fields of a shelf that change when entries (by index in the run) are taken out."""
     kept = [i for i, at in enumerate(shelf["at"]) if at not in indexes]
     own, digests = frozenset(shelf["own"]), shelf["digests"]

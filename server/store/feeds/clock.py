@@ -18,7 +18,7 @@ from tocsin.server.store.connection import Base
 _HUB = "hub"
 
 
-class Stamps:
+class HubClock:
     """The clock within one transaction."""
 
     def __init__(self, base: Base, session: ClientSession, now: int) -> None:
@@ -67,7 +67,7 @@ class Stamps:
         return self._latest
 
 
-def found(base: Base) -> None:
+def ensure_clock(base: Base) -> None:
     """Make the clock, later than every stamp so far; harmless when there is one."""
     if base.clock.find_one({"_id": _HUB}) is None:
         latest = max((head["stamp"] for head in base.heads.find({})), default=0)
@@ -77,7 +77,7 @@ def found(base: Base) -> None:
             return  # another process was quicker, and nobody publishes without a clock
 
 
-def since(base: Base) -> int:
+def joint_clock_since(base: Base) -> int:
     """The stamp up to which feeds had clocks of their own; 0: never."""
     kept = base.clock.find_one({"_id": _HUB})
     if kept is None:

@@ -38,11 +38,11 @@ from itertools import accumulate
 from tocsin.server.model import Query, TermFilter
 from tocsin.server.store.connection import Base
 from tocsin.server.store.feeds.blocks import (
-    BLOCK,
+    BLOCK_SIZE,
     Document,
-    Fresh,
-    block_of,
-    run_id,
+    PlacedEntry,
+    batch_id,
+    block_number,
 )
 from tocsin.server.store.feeds.consistent_read import ConsistentReader
 
@@ -53,7 +53,7 @@ _PER_CARD = 32
 
 
 @dataclass(slots=True)
-class Holders:
+class TermEntries:
     """The entries of a block that have one facet."""
 
     places: list[int] = field(default_factory=list)
@@ -67,54 +67,56 @@ class Holders:
         if number is not None:
             self.numbers.append(number)
 
-    def without(self, places: Container[int]) -> Holders:
+    def without(self, places: Container[int]) -> TermEntries:
         """Those that stay when these places are cut out."""
         kept = [i for i, place in enumerate(self.places) if place not in places]
         numbers = [self.numbers[i] for i in kept] if self.numbers else []
-        return Holders([self.places[i] for i in kept], numbers)
+        return TermEntries([self.places[i] for i in kept], numbers)
 
 
-def keys(spans: Iterable[int], facets: Iterable[str]) -> list[str]:
+def term_keys(spans: Iterable[int], facets: Iterable[str]) -> list[str]:
     """How the facets are written on the cards of these spans."""
     facets = tuple(facets)
     return [_key(span, facet) for span in spans for facet in facets]
 
 
-def span_of(block: int) -> int:
+def span_number(block: int) -> int:
     """The number of the span in which a block lies."""
     return block // SPAN
 
 
-def card_documents(feed: str, entries: Sequence[Fresh]) -> list[Document]:
+def filter_documents(feed: str, entries: Sequence[PlacedEntry]) -> list[Document]:
     """The cards of the run that holds these entries."""
-    held: dict[str, Holders] = {}
+    held: dict[str, TermEntries] = {}
     for entry in entries:
-        posting, place = entry.posting, (entry.position - 1) % BLOCK
+        posting, place = entry.posting, (entry.position - 1) % BLOCK_SIZE
         own = (f"type={posting.type}", f"level={posting.visibility.tlp.label}")
         for facet in {*posting.terms, *own}:
-            held.setdefault(facet, Holders()).add(place)
+            held.setdefault(facet, TermEntries()).add(place)
         for facet, number in posting.numeric_terms:
-            held.setdefault(facet, Holders()).add(place, number)
-    return written(feed, entries[0].position, held)
+            held.setdefault(facet, TermEntries()).add(place, number)
+    return build_filter_documents(feed, entries[0].position, held)
 
 
-def written(feed: str, first: int, held: Mapping[str, Holders]) -> list[Document]:
+def build_filter_documents(
+    feed: str, first: int, held: Mapping[str, TermEntries]
+) -> list[Document]:
     """The cards of the run that begins at position `first`."""
     facets = sorted(held)
     parts = [facets[i : i + _PER_CARD] for i in range(0, len(facets), _PER_CARD)]
     return [
         {
-            "_id": f"{run_id(feed, first)}/{number}",
+            "_id": f"{batch_id(feed, first)}/{number}",
             "feed": feed,
-            "block": block_of(first),
+            "block": block_number(first),
             "first": first,
-            **_sides(block_of(first), {facet: held[facet] for facet in part}),
+            **_sides(block_number(first), {facet: held[facet] for facet in part}),
         }
         for number, part in enumerate(parts)
     ]
 
 
-def read(card: Document, facets: Container[str]) -> Iterator[tuple[str, Holders]]:
+def read_terms(card: Document, facets: Container[str]) -> Iterator[tuple[str, TermEntries]]:
     """Those of the facets that are on a card."""
     begins = 0
     for key, ends in zip(card["facets"], card["ends"], strict=True):
@@ -122,31 +124,34 @@ def read(card: Document, facets: Container[str]) -> Iterator[tuple[str, Holders]
         if facet in facets:
             places = struct.unpack_from(f"<{ends - begins}H", card["places"], begins * 2)
             octets = card["numbers"].get(facet, b"")
-            yield facet, Holders(list(places), list(struct.unpack(f"<{len(octets) // 8}q", octets)))
+            yield (
+                facet,
+                TermEntries(list(places), list(struct.unpack(f"<{len(octets) // 8}q", octets))),
+            )
         begins = ends
 
 
-def card_without(card: Document, places: Container[int]) -> Document | None:
+def filter_document_without(card: Document, places: Container[int]) -> Document | None:
     """The fields of a card that change when places of the block are cut out; None if none do."""
-    before = dict(read(card, _Everything()))
+    before = dict(read_terms(card, _Everything()))
     after = {facet: holders.without(places) for facet, holders in before.items()}
     if after == before:
         return None
     return _sides(card["block"], {facet: each for facet, each in after.items() if each.places})
 
 
-def joined(cards: Iterable[Document]) -> dict[str, Holders]:
+def merge_terms(cards: Iterable[Document]) -> dict[str, TermEntries]:
     """What is on several cards of one block, for writing fewer of them with `written`."""
-    held: dict[str, Holders] = {}
+    held: dict[str, TermEntries] = {}
     for card in sorted(cards, key=lambda card: card["first"]):
-        for facet, holders in read(card, _Everything()):
-            one = held.setdefault(facet, Holders())
+        for facet, holders in read_terms(card, _Everything()):
+            one = held.setdefault(facet, TermEntries())
             one.places += holders.places
             one.numbers += holders.numbers
     return held
 
 
-def takes(wanted: TermFilter, facet: str, holders: Holders) -> list[int]:
+def matching_places(wanted: TermFilter, facet: str, holders: TermEntries) -> list[int]:
     """The places of the holders that a filter takes, given that it names their facet."""
     if facet != wanted.boundary_term:
         return holders.places
@@ -154,10 +159,10 @@ def takes(wanted: TermFilter, facet: str, holders: Holders) -> list[int]:
     return [place for place, number in pairs if wanted.includes(number)]
 
 
-def _sides(block: int, held: Mapping[str, Holders]) -> Document:
+def _sides(block: int, held: Mapping[str, TermEntries]) -> Document:
     places = [place for holders in held.values() for place in holders.places]
     return {
-        "facets": [_key(span_of(block), facet) for facet in held],
+        "facets": [_key(span_number(block), facet) for facet in held],
         "ends": list(accumulate(len(holders.places) for holders in held.values())),
         "places": struct.pack(f"<{len(places)}H", *places),
         "numbers": {
@@ -179,19 +184,19 @@ class _Everything(Container[str]):
         return True
 
 
-KEYS = 128
+MAX_KEYS_PER_QUERY = 128
 """Keys in one question, if the values of one filter are not more already."""
-MANY = 20_000
+MANY_MATCHES = 20_000
 """Entries that the filters of one group of spans may find before the next group is smaller."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pick:
+class Match:
     """An entry that the filters ask for."""
 
     first: int
     """Where its run began when it was written."""
-    doubts: tuple[TermFilter, ...] = ()
+    unresolved: tuple[TermFilter, ...] = ()
     """The filters that only the object itself can answer."""
 
 
@@ -203,7 +208,7 @@ class _Found:
     doubtful: dict[int, int] = field(default_factory=dict)
 
 
-def filters(query: Query) -> tuple[TermFilter, ...]:
+def all_filters(query: Query) -> tuple[TermFilter, ...]:
     """All that a query asks by facets, its types among it."""
     if not query.types:
         return query.filters
@@ -211,7 +216,7 @@ def filters(query: Query) -> tuple[TermFilter, ...]:
     return (*query.filters, types)
 
 
-class Picking:
+class FilterSearch:
     """The filters of one query on their way through one feed."""
 
     def __init__(self, base: Base, feed: str, wanted: Sequence[TermFilter]) -> None:
@@ -221,19 +226,24 @@ class Picking:
         self._left: Counter[str] = Counter()
         self._asked: Counter[str] = Counter()
 
-    def picks(self, first: int, last: int, steady: ConsistentReader) -> Iterator[tuple[int, Pick]]:
+    def matches(
+        self, first: int, last: int, steady: ConsistentReader
+    ) -> Iterator[tuple[int, Match]]:
         """The positions, in order, of what all filters take from block `first` to `last`."""
-        spans = range(span_of(first), span_of(last) + 1)
+        spans = range(span_number(first), span_number(last) + 1)
         width = 1
         while spans:
             before = self._left.total()
-            picked = steady.read(self._feed, partial(self.among, spans[:width]))
+            picked = steady.read(self._feed, partial(self.find_in_spans, spans[:width]))
             found = sorted(picked.items(), key=lambda item: item[0])
-            yield from (each for each in found if block_of(each[0]) >= first)
-            few = self._left.total() - before < MANY
-            spans, width = spans[width:], min(width * 2, KEYS) if few else max(width // 2, 1)
+            yield from (each for each in found if block_number(each[0]) >= first)
+            few = self._left.total() - before < MANY_MATCHES
+            spans, width = (
+                spans[width:],
+                min(width * 2, MAX_KEYS_PER_QUERY) if few else max(width // 2, 1),
+            )
 
-    def among(self, spans: Iterable[int]) -> dict[int, Pick]:
+    def find_in_spans(self, spans: Iterable[int]) -> dict[int, Match]:
         """The entries in some spans that all filters take, by position.
 
         True only while nothing of the feed is packed (steady.py).
@@ -244,7 +254,7 @@ class Picking:
             picked = _both(picked, found, wanted)
             self._asked[wanted.field] += len(left)
             self._left[wanted.field] += len(found.sure) + len(found.doubtful)
-            left = sorted({span_of(block_of(position)) for position in picked})
+            left = sorted({span_number(block_number(position)) for position in picked})
             if not left:
                 break
         return picked or {}
@@ -255,14 +265,14 @@ class Picking:
 
     def _found(self, wanted: TermFilter, spans: Sequence[int]) -> _Found:
         names, found = self._names[wanted.field], _Found()
-        width = max(1, KEYS // len(names))
+        width = max(1, MAX_KEYS_PER_QUERY // len(names))
         for i in range(0, len(spans), width):
-            asked = {"feed": self._feed, "facets": {"$in": keys(spans[i : i + width], names)}}
+            asked = {"feed": self._feed, "facets": {"$in": term_keys(spans[i : i + width], names)}}
             for card in self._base.cards.find(asked):
-                before = card["block"] * BLOCK + 1
-                for facet, holders in read(card, names):
+                before = card["block"] * BLOCK_SIZE + 1
+                for facet, holders in read_terms(card, names):
                     into = found.doubtful if facet == wanted.recheck_term else found.sure
-                    for place in takes(wanted, facet, holders):
+                    for place in matching_places(wanted, facet, holders):
                         into[before + place] = card["first"]
         return found
 
@@ -272,13 +282,13 @@ def _named(wanted: TermFilter) -> frozenset[str]:
     return frozenset((*wanted.terms, wanted.boundary_term, wanted.recheck_term)) - {""}
 
 
-def _both(picked: dict[int, Pick] | None, found: _Found, wanted: TermFilter) -> dict[int, Pick]:
+def _both(picked: dict[int, Match] | None, found: _Found, wanted: TermFilter) -> dict[int, Match]:
     """What was picked by the filters before and is found by this one."""
     every = found.doubtful | found.sure
     if picked is None:
-        picked = {position: Pick(first) for position, first in every.items()}
+        picked = {position: Match(first) for position, first in every.items()}
     return {
-        position: pick if position in found.sure else Pick(pick.first, (*pick.doubts, wanted))
+        position: pick if position in found.sure else Match(pick.first, (*pick.unresolved, wanted))
         for position, pick in picked.items()
         if position in every
     }

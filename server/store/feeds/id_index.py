@@ -9,48 +9,52 @@ from collections.abc import (
 from tocsin.server.store.connection import (
     Base,
     Session,
-    portions,
+    chunk_keys,
 )
 from tocsin.server.store.feeds.blocks import (
-    SHELVES,
+    ID_BUCKETS,
     Document,
-    places,
-    shelf_of,
+    id_bucket,
+    indexed_entries,
 )
 from tocsin.server.store.feeds.versions import (
-    Place,
+    IndexedEntry,
 )
 
-PORTION = 100
+MAX_KEYS = 100
 """Keys in one `$in` on `_id`."""
 _UNDIVIDED = 32
 
 
-def objects(base: Base, feed: str, ids: Iterable[str], session: Session = None) -> list[Place]:
+def find_entries(
+    base: Base, feed: str, ids: Iterable[str], session: Session = None
+) -> list[IndexedEntry]:
     """Every entry in the feed of the objects with these ids, in no order."""
-    found: list[Place] = []
-    for wanted in by_shelf(ids):
+    found: list[IndexedEntry] = []
+    for wanted in group_by_bucket(ids):
         keys = {"feed": feed, "ids": {"$in": wanted}}
         for shelf in base.shelves.find(keys, session=session):
-            found.extend(places(shelf, wanted))
+            found.extend(indexed_entries(shelf, wanted))
     return found
 
 
-def mark_documents(base: Base, runs: Iterable[str], session: Session = None) -> dict[str, Document]:
+def find_status_documents(
+    base: Base, runs: Iterable[str], session: Session = None
+) -> dict[str, Document]:
     """The documents of marks of those among the runs that have one, by run."""
     return {
         document["_id"]: document
-        for portion in portions(sorted(set(runs)), PORTION)
+        for portion in chunk_keys(sorted(set(runs)), MAX_KEYS)
         for document in base.marks.find({"_id": {"$in": portion}}, session=session)
     }
 
 
-def by_shelf(ids: Iterable[str]) -> list[list[str]]:
+def group_by_bucket(ids: Iterable[str]) -> list[list[str]]:
     """The ids in groups that stand on the same shelves of full runs; each id once."""
     distinct = sorted(set(ids))
     if len(distinct) <= _UNDIVIDED:
         return [distinct] if distinct else []
-    groups: list[list[str]] = [[] for _ in range(SHELVES)]
+    groups: list[list[str]] = [[] for _ in range(ID_BUCKETS)]
     for id in distinct:
-        groups[shelf_of(id)].append(id)
+        groups[id_bucket(id)].append(id)
     return [group for group in groups if group]

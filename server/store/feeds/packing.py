@@ -29,37 +29,37 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
 from tocsin.server.store.connection import (
-    SAFE,
+    MAJORITY_JOURNALED,
     Base,
     Client,
-    portions,
+    chunk_keys,
 )
 from tocsin.server.store.feeds.blocks import (
-    BLOCK,
-    LONGEST_BODY,
+    BLOCK_SIZE,
+    MAX_BODY_OCTETS,
     Document,
+    batch_id,
     body_fields,
-    opened,
-    places,
-    run_id,
-    shelf_count,
-    shelf_of,
-    stamp_of,
-    traits_written,
+    decompress_batch,
+    entry_stamp,
+    id_bucket,
+    id_bucket_count,
+    indexed_entries,
+    pack_visibility,
 )
-from tocsin.server.store.feeds.filter_index import joined, written
-from tocsin.server.store.feeds.id_index import PORTION
-from tocsin.server.store.feeds.versions import Place
+from tocsin.server.store.feeds.filter_index import build_filter_documents, merge_terms
+from tocsin.server.store.feeds.id_index import MAX_KEYS
+from tocsin.server.store.feeds.versions import IndexedEntry
 
 log = logging.getLogger(__name__)
 
-MANY = 64
+PACK_AFTER_WRITES = 64
 """Writes to a block that is not full yet, after which it is packed so far."""
-MOST = 100
+MAX_BATCHES_PER_STEP = 100
 """Runs that one step packs: it holds up whoever publishes in this process."""
-LARGEST = 15_000_000
+MAX_DOCUMENT_OCTETS = 15_000_000
 """Octets of a packed run, all its fields; a document of the database ends at 16 MiB."""
-PATIENCE = 5
+MAX_YIELDS = 5
 """How often in a row the packer gives way."""
 _SIZES = {"first": 1, "n": 1, "ends": 1, "stamps": 1}
 _CONFLICT = "TransientTransactionError"
@@ -80,7 +80,9 @@ class _Due:
 class Packer:
     """Packs, one step at a time; any number of processes may do it at once."""
 
-    def __init__(self, client: Client, base: Base, lock: threading.Lock, many: int = MANY) -> None:
+    def __init__(
+        self, client: Client, base: Base, lock: threading.Lock, many: int = PACK_AFTER_WRITES
+    ) -> None:
         """`lock` is held by whoever in this process is in a transaction."""
         self._client, self._base, self._lock = client, base, lock
         self._many = many
@@ -117,9 +119,9 @@ class Packer:
         for head in self._base.heads.find({}, {"position": 1, "writes": 1}):
             feed, writes = head["_id"], int(head["writes"])
             before = done.get(feed, {"block": 0, "writes": 0})
-            if before["block"] < head["position"] // BLOCK:
+            if before["block"] < head["position"] // BLOCK_SIZE:
                 yield _Due(feed, before["block"], writes, full=True)
-            elif head["position"] % BLOCK and writes - before["writes"] >= self._many:
+            elif head["position"] % BLOCK_SIZE and writes - before["writes"] >= self._many:
                 yield _Due(feed, before["block"], writes, full=False)
 
     def _advance(self, due: _Due) -> None:
@@ -132,9 +134,9 @@ class Packer:
         with self._client.start_session() as session:
             try:
                 with session.start_transaction(
-                    ReadConcern("snapshot"), SAFE, ReadPreference.PRIMARY
+                    ReadConcern("snapshot"), MAJORITY_JOURNALED, ReadPreference.PRIMARY
                 ):
-                    if self._waited >= PATIENCE:
+                    if self._waited >= MAX_YIELDS:
                         _take_head(self._base, session, due.feed)
                     return _pack(self._base, session, due)
             except PyMongoError as error:
@@ -154,19 +156,19 @@ def _pack(base: Base, session: ClientSession, due: _Due) -> bool:
     first, last = group[0]["first"], group[-1]["first"]
     within = {**block, "first": {"$gte": first, "$lte": last}}
     runs = list(base.runs.find(within, session=session).sort("first", 1))
-    packed = packed_run(runs)
-    if len(bson.encode(packed)) > LARGEST:
+    packed = merge_batches(runs)
+    if len(bson.encode(packed)) > MAX_DOCUMENT_OCTETS:
         log.warning("the rest of block %d of %s stays as it is: too long", due.block, due.feed)
         return False
     ids = [run["_id"] for run in runs]
     shelves = _shelves_of(base, session, ids)
     marks = [each for each in base.marks.find(block, session=session) if each["_id"] in ids]
     base.runs.replace_one({"_id": packed["_id"]}, packed, session=session)
-    for portion in portions(ids[1:], PORTION):
+    for portion in chunk_keys(ids[1:], MAX_KEYS):
         base.runs.delete_many({"_id": {"$in": list(portion)}}, session=session)
-    for portion in portions(ids, PORTION):
+    for portion in chunk_keys(ids, MAX_KEYS):
         base.shelves.delete_many({"run": {"$in": list(portion)}}, session=session)
-    fresh = packed_shelves(due.feed, first, chain.from_iterable(map(_all, shelves)))
+    fresh = merge_id_documents(due.feed, first, chain.from_iterable(map(_all, shelves)))
     if fresh:
         base.shelves.insert_many(fresh, session=session)
     _write_marks(base, session, runs, marks)
@@ -186,7 +188,9 @@ def _group(sizes: Sequence[Document], *, full: bool) -> Sequence[Document] | Non
     So as not to pack anything again and again, what is packed already waits until the block
     is full and few runs are left in it.
     """
-    groups = _groups(_unpacked(sizes)) if not full or len(sizes) > MOST else iter(())
+    groups = (
+        _groups(_unpacked(sizes)) if not full or len(sizes) > MAX_BATCHES_PER_STEP else iter(())
+    )
     return next(chain(groups, _groups(sizes) if full else ()), None)
 
 
@@ -195,7 +199,7 @@ def _groups(sizes: Sequence[Document]) -> Iterator[Sequence[Document]]:
     start = total = 0
     for i, run in enumerate(sizes):
         length = run["ends"][-1]
-        if i > start and (total + length > LONGEST_BODY or i - start == MOST):
+        if i > start and (total + length > MAX_BODY_OCTETS or i - start == MAX_BATCHES_PER_STEP):
             if i - start > 1:
                 yield sizes[start:i]
             start, total = i, 0
@@ -213,7 +217,7 @@ def _unpacked(sizes: Sequence[Document]) -> Sequence[Document]:
 def _shelves_of(base: Base, session: ClientSession, ids: Sequence[str]) -> list[Document]:
     return [
         shelf
-        for portion in portions(ids, PORTION)
+        for portion in chunk_keys(ids, MAX_KEYS)
         for shelf in base.shelves.find({"run": {"$in": list(portion)}}, session=session)
     ]
 
@@ -223,32 +227,32 @@ def _write_marks(
 ) -> None:
     if not marks:
         return
-    packed = packed_marks(runs, marks)
+    packed = merge_status_bits(runs, marks)
     base.marks.replace_one({"_id": packed["_id"]}, packed, upsert=True, session=session)
     others = [each["_id"] for each in marks if each["_id"] != packed["_id"]]
-    for portion in portions(others, PORTION):
+    for portion in chunk_keys(others, MAX_KEYS):
         base.marks.delete_many({"_id": {"$in": list(portion)}}, session=session)
 
 
 def _join_cards(base: Base, session: ClientSession, feed: str, within: Document) -> None:
     """Write the cards of some runs anew, as those of the first one, which is there alone now."""
     cards = list(base.cards.find(within, session=session))
-    for portion in portions([card["_id"] for card in cards], PORTION):
+    for portion in chunk_keys([card["_id"] for card in cards], MAX_KEYS):
         base.cards.delete_many({"_id": {"$in": list(portion)}}, session=session)
-    fresh = written(feed, within["first"]["$gte"], joined(cards))
+    fresh = build_filter_documents(feed, within["first"]["$gte"], merge_terms(cards))
     if fresh:
         base.cards.insert_many(fresh, session=session)
 
 
-def packed_run(runs: Sequence[Document]) -> Document:
+def merge_batches(runs: Sequence[Document]) -> Document:
     """The run that holds what consecutive runs of a block held; it has the first one's id."""
-    runs = [opened(run) for run in runs]
+    runs = [decompress_batch(run) for run in runs]
     lengths = (_lengths(run["ends"]) for run in runs)
     head = runs[0]
     return {
         **{name: head[name] for name in ("_id", "feed", "block", "first", "stamp")},
         "n": sum(run["n"] for run in runs),
-        "stamps": [stamp_of(run, i) for run in runs for i in range(run["n"])],
+        "stamps": [entry_stamp(run, i) for run in runs for i in range(run["n"])],
         **{name: _joined(runs, name) for name in ("ids", "types", "specs", "versions")},
         "ends": list(accumulate(chain.from_iterable(lengths))),
         **body_fields(b"".join(run["body"] for run in runs), packed=True),
@@ -264,7 +268,7 @@ def _lengths(ends: Sequence[int]) -> Iterator[int]:
     return (end - begin for begin, end in zip([0, *ends], ends, strict=False))
 
 
-def packed_marks(runs: Sequence[Document], marks: Iterable[Document]) -> Document:
+def merge_status_bits(runs: Sequence[Document], marks: Iterable[Document]) -> Document:
     """The marks of a packed run, given those of the runs that it was made of."""
     firsts = {run["_id"]: run["first"] for run in runs}
     head = runs[0]
@@ -277,22 +281,22 @@ def packed_marks(runs: Sequence[Document], marks: Iterable[Document]) -> Documen
     return {**{name: head[name] for name in ("_id", "feed", "block")}, **sorted_}
 
 
-def packed_shelves(feed: str, first: int, entries: Iterable[Place]) -> list[Document]:
+def merge_id_documents(feed: str, first: int, entries: Iterable[IndexedEntry]) -> list[Document]:
     """The shelves of a packed run that begins at position `first`."""
     kept = sorted((replace(each, first=first) for each in entries), key=lambda p: p.position)
-    count = shelf_count(len(kept))
-    shelves: dict[int, list[Place]] = {}
+    count = id_bucket_count(len(kept))
+    shelves: dict[int, list[IndexedEntry]] = {}
     for place in kept:
-        shelves.setdefault(shelf_of(place.id) % count, []).append(place)
+        shelves.setdefault(id_bucket(place.id) % count, []).append(place)
     return [_shelf(feed, number, inside) for number, inside in sorted(shelves.items())]
 
 
-def _shelf(feed: str, number: int, inside: Sequence[Place]) -> Document:
+def _shelf(feed: str, number: int, inside: Sequence[IndexedEntry]) -> Document:
     first = inside[0].first
     return {
-        "_id": f"{run_id(feed, first)}/{number}",
+        "_id": f"{batch_id(feed, first)}/{number}",
         "feed": feed,
-        "run": run_id(feed, first),
+        "run": batch_id(feed, first),
         "first": first,
         "stamps": [place.stamp for place in inside],
         "at": [place.index for place in inside],
@@ -300,11 +304,11 @@ def _shelf(feed: str, number: int, inside: Sequence[Place]) -> Document:
         "types": [place.type for place in inside],
         "specs": [place.spec for place in inside],
         "versions": [place.version for place in inside],
-        "traits": [traits_written(place.visibility) for place in inside],
+        "traits": [pack_visibility(place.visibility) for place in inside],
         "own": [i for i, place in enumerate(inside) if place.own],
         "digests": b"".join(place.digest for place in inside),
     }
 
 
-def _all(shelf: Document) -> Iterator[Place]:
-    return places(shelf, shelf["ids"])
+def _all(shelf: Document) -> Iterator[IndexedEntry]:
+    return indexed_entries(shelf, shelf["ids"])

@@ -39,73 +39,73 @@ from tocsin.server.model import (
 from tocsin.server.store.collections import collection_of, document_of
 from tocsin.server.store.connection import (
     Base,
-    portions,
-    timely,
+    chunk_keys,
+    time_limit,
 )
 from tocsin.server.store.feeds.blocks import (
-    BLOCK,
+    BLOCK_SIZE,
     Document,
-    block_of,
-    body_of,
-    columns,
+    batch_columns,
+    batch_id,
+    block_number,
+    decompress_batch,
+    entry_body,
+    entry_stamp,
     index_after,
-    marks_of,
-    opened,
-    run_id,
-    stamp_of,
+    read_status_bits,
 )
 from tocsin.server.store.feeds.consistent_read import ConsistentReader
 from tocsin.server.store.feeds.filter_index import (
-    Pick,
-    Picking,
-    filters,
-    span_of,
+    FilterSearch,
+    Match,
+    all_filters,
+    span_number,
 )
-from tocsin.server.store.feeds.id_index import PORTION, mark_documents, objects
+from tocsin.server.store.feeds.id_index import MAX_KEYS, find_entries, find_status_documents
 from tocsin.server.store.feeds.versions import (
-    Choice,
-    Marks,
-    Place,
-    newest,
+    IndexedEntry,
+    StatusBits,
+    VersionFilter,
+    keep_newest,
 )
 
-RUNS = 8
+MAX_BATCHES = 8
 """Runs of one portion at most; each may be as long as a body may be."""
 
 
 @dataclass(frozen=True, slots=True)
-class Portion:
+class Selection:
     """Whole blocks, or the entries of them that filters pick."""
 
     blocks: tuple[int, ...]
-    picks: Mapping[int, Pick] | None = None
+    matches: Mapping[int, Match] | None = None
     """By position, in order; None: whole blocks."""
 
     @property
-    def doubtful(self) -> bool:
+    def needs_bodies(self) -> bool:
         """Whether the bodies of some must be looked at."""
-        return any(pick.doubts for pick in (self.picks or {}).values())
+        return any(pick.unresolved for pick in (self.matches or {}).values())
 
-    def within(self, runs: Sequence[Document]) -> bool:
+    def is_covered_by(self, runs: Sequence[Document]) -> bool:
         """Whether the runs, in order, hold everything that was picked, and nothing twice."""
         begins = [run["first"] for run in runs]
         ends = [run["first"] + run["n"] for run in runs]
         apart = all(end <= begin for end, begin in zip(ends, begins[1:], strict=False))
-        places = ((position, bisect_right(begins, position)) for position in self.picks or ())
+        places = ((position, bisect_right(begins, position)) for position in self.matches or ())
         return apart and all(i and position < ends[i - 1] for position, i in places)
 
     def holds(self, run: Document, index: int) -> bool:
         """Whether an entry that was picked is what was asked for."""
-        doubts = self.picks[run["first"] + index].doubts if self.picks is not None else ()
-        return not doubts or answered(body_of(run, index), doubts)
+        doubts = self.matches[run["first"] + index].unresolved if self.matches is not None else ()
+        return not doubts or satisfies(entry_body(run, index), doubts)
 
 
-def divided_picks(picks: Iterable[tuple[int, Pick]], enough: int) -> Iterator[Portion]:
+def split_matches(picks: Iterable[tuple[int, Match]], enough: int) -> Iterator[Selection]:
     """Picks, in order of position, in portions of a few runs and no more than enough entries."""
-    part: dict[int, Pick] = {}
+    part: dict[int, Match] = {}
     runs: set[int] = set()
     for position, pick in picks:
-        if len(runs | {pick.first}) > RUNS:
+        if len(runs | {pick.first}) > MAX_BATCHES:
             yield _portion(part)
             part, runs = {}, set()
         part[position] = pick
@@ -117,11 +117,11 @@ def divided_picks(picks: Iterable[tuple[int, Pick]], enough: int) -> Iterator[Po
         yield _portion(part)
 
 
-def _portion(picks: Mapping[int, Pick]) -> Portion:
-    return Portion(tuple(sorted({block_of(position) for position in picks})), picks)
+def _portion(picks: Mapping[int, Match]) -> Selection:
+    return Selection(tuple(sorted({block_number(position) for position in picks})), picks)
 
 
-def answered(body: bytes | None, doubts: Iterable[TermFilter]) -> bool:
+def satisfies(body: bytes | None, doubts: Iterable[TermFilter]) -> bool:
     """Whether an object holds what is asked; one that was withdrawn meanwhile holds nothing."""
     return bool(body) and all(matches_filter(orjson.loads(body or b""), each) for each in doubts)
 
@@ -131,7 +131,7 @@ _WITHOUT_BODY = {"body": 0, "ends": 0}
 _PLACES = {"first": 1, "n": 1, "stamp": 1, "stamps": 1, "gone": 1}
 """Enough to tell that an entry is there, if a query does not look at types or versions."""
 _ONLY_BODY = {"body": 1, "zstd": 1, "ends": 1, "gone": 1}
-_NONE = Marks()
+_NONE = StatusBits()
 _ROUNDS = 100
 """How often a page goes on to where the feed has come; each time it finds only what is new."""
 
@@ -145,7 +145,7 @@ class FeedReader:
         self._starts: dict[tuple[str, int], int] = {}
         self._steady = ConsistentReader(base)
 
-    @timely()
+    @time_limit()
     def collections(self) -> list[Collection]:
         """All collections, by id."""
         return sorted(map(collection_of, self._base.collections.find({})), key=lambda c: c.id)
@@ -168,7 +168,7 @@ class FeedReader:
         except DuplicateKeyError as error:
             raise Conflict("another collection has this id or alias") from error
 
-    @timely()
+    @time_limit()
     def head(self, feed: str) -> FeedHead:
         """How far the feed has come.
 
@@ -179,13 +179,13 @@ class FeedReader:
             raise NotFound("there is no such collection")
         return FeedHead(*(int(head[name]) for name in FeedHead._fields))
 
-    @timely()
+    @time_limit()
     def knows(self, feed: str, object_id: str) -> bool:
         """Whether any version of the object is in the feed."""
         wanted = {"feed": feed, "ids": object_id}
         return self._base.shelves.find_one(wanted, {"_id": 1}) is not None
 
-    @timely()
+    @time_limit()
     def page(self, feed: str, query: Query, *, bodies: bool = True) -> Page:
         """What the query asks for, in order of position; `more` is exact.
 
@@ -203,8 +203,8 @@ class FeedReader:
         more = len(found) == query.limit and (
             self._more(feed, query, head, found[-1]) or next(walk, None) is not None
         )
-        entries = [_entry(run, i, body_of(run, i) if bodies else b"") for run, i in found]
-        return Page(newest(entries, query), more=more)
+        entries = [_entry(run, i, entry_body(run, i) if bodies else b"") for run, i in found]
+        return Page(keep_newest(entries, query), more=more)
 
     def _more(self, feed: str, query: Query, head: FeedHead, last: tuple[Document, int]) -> bool:
         """Whether marks alone tell that the block behind a page holds more of what is asked.
@@ -213,19 +213,19 @@ class FeedReader:
         the last one.
         """
         position = last[0]["first"] + last[1] + 1
-        begins = block_of(position) > block_of(position - 1)
-        if not begins or head.removals or filters(query) or not Choice(query).plain:
+        begins = block_number(position) > block_number(position - 1)
+        if not begins or head.removals or all_filters(query) or not VersionFilter(query).plain:
             return False
 
         def dead() -> set[int]:
-            marks = self._base.marks.find({"feed": feed, "block": block_of(position)})
+            marks = self._base.marks.find({"feed": feed, "block": block_number(position)})
             return {
                 int(document["_id"].rpartition("/")[2]) + i
                 for document in marks
                 for i in (*document["old"], *document["shadowed"])
             }
 
-        end = min(head.position, position + BLOCK - 1)
+        end = min(head.position, position + BLOCK_SIZE - 1)
         return not self._steady.read(feed, dead).issuperset(range(position, end + 1))
 
     def _walk(
@@ -236,16 +236,16 @@ class FeedReader:
         It goes on to where the feed has come meanwhile: an entry that is superseded before its
         marks are read is left out, and what superseded it lies there.
         """
-        choice, found = Choice(query), 0
+        choice, found = VersionFilter(query), 0
         for _ in range(_ROUNDS):
             for portion in self._portions(feed, query, last):
-                fields = _WHOLE if bodies or portion.doubtful else _WITHOUT_BODY
-                if found >= query.limit and not portion.doubtful:
+                fields = _WHOLE if bodies or portion.needs_bodies else _WITHOUT_BODY
+                if found >= query.limit and not portion.needs_bodies:
                     fields = _PLACES if choice.plain else _WITHOUT_BODY
                 runs, marks = self._read(feed, portion, last, fields)
                 for run in runs:
                     passed = max(query.position + 1 - run["first"], index_after(run, _after(query)))
-                    looked_at = columns(run, portion.picks)
+                    looked_at = batch_columns(run, portion.matches)
                     for i in choice.indexes(looked_at, marks.get(run["_id"], _NONE), passed):
                         if run["first"] + i <= last and portion.holds(run, i):
                             found += 1
@@ -256,45 +256,45 @@ class FeedReader:
             query, last = replace(query, position=last), now
         raise Unavailable("the collection changes faster than it can be read; ask again")
 
-    def _portions(self, feed: str, query: Query, last: int) -> Iterator[Portion]:
+    def _portions(self, feed: str, query: Query, last: int) -> Iterator[Selection]:
         """What is read at once, in order: whole blocks, or what filters pick out of them."""
-        end = block_of(last)
-        start = max(block_of(query.position + 1), self._block_after(feed, query, end))
-        wanted = filters(query)
+        end = block_number(last)
+        start = max(block_number(query.position + 1), self._block_after(feed, query, end))
+        wanted = all_filters(query)
         if not wanted:
-            yield from (Portion((block,)) for block in range(start, end + 1))
+            yield from (Selection((block,)) for block in range(start, end + 1))
             return
-        picks = Picking(self._base, feed, wanted).picks(start, end, self._steady)
+        picks = FilterSearch(self._base, feed, wanted).matches(start, end, self._steady)
         ahead = ((p, pick) for p, pick in picks if query.position < p <= last)
-        yield from divided_picks(ahead, query.limit + 1)
+        yield from split_matches(ahead, query.limit + 1)
 
     def _read(
-        self, feed: str, portion: Portion, last: int, fields: Document
-    ) -> tuple[list[Document], dict[str, Marks]]:
+        self, feed: str, portion: Selection, last: int, fields: Document
+    ) -> tuple[list[Document], dict[str, StatusBits]]:
         """The runs of a portion in order, and their marks, read after them."""
-        if portion.picks is None:
+        if portion.matches is None:
             return self._blocks(feed, portion.blocks, last, fields)
-        ids = sorted({run_id(feed, pick.first) for pick in portion.picks.values()})
+        ids = sorted({batch_id(feed, pick.first) for pick in portion.matches.values()})
         runs, marks = self._steady.read(feed, partial(self._runs, ids, fields))
-        if not portion.within(runs):  # they have been packed since their cards were read
+        if not portion.is_covered_by(runs):  # they have been packed since their cards were read
             return self._blocks(feed, portion.blocks, last, fields)
         return runs, marks
 
     def _runs(
         self, ids: Sequence[str], fields: Document
-    ) -> tuple[list[Document], dict[str, Marks]]:
+    ) -> tuple[list[Document], dict[str, StatusBits]]:
         """Those of the runs that are there, in order, and their marks, read after them."""
         found = self._base.runs.find({"_id": {"$in": ids}}, fields)
         runs = sorted(found, key=lambda run: int(run["first"]))
-        documents = mark_documents(self._base, ids)
-        marks = {run: marks_of(document) for run, document in documents.items()}
-        return [opened(run) for run in runs], marks
+        documents = find_status_documents(self._base, ids)
+        marks = {run: read_status_bits(document) for run, document in documents.items()}
+        return [decompress_batch(run) for run in runs], marks
 
     def _blocks(
         self, feed: str, blocks: Iterable[int], last: int, fields: Document
-    ) -> tuple[list[Document], dict[str, Marks]]:
+    ) -> tuple[list[Document], dict[str, StatusBits]]:
         runs: list[Document] = []
-        marks: dict[str, Marks] = {}
+        marks: dict[str, StatusBits] = {}
         for block in blocks:
             more, theirs = self._block(feed, block, last, fields)
             runs += more
@@ -303,17 +303,17 @@ class FeedReader:
 
     def _block(
         self, feed: str, block: int, last: int, fields: Document
-    ) -> tuple[list[Document], dict[str, Marks]]:
+    ) -> tuple[list[Document], dict[str, StatusBits]]:
         """The runs of a block in order, and their marks, read after them."""
         wanted = {"feed": feed, "block": block}
 
-        def read() -> tuple[list[Document], dict[str, Marks]] | None:
+        def read() -> tuple[list[Document], dict[str, StatusBits]] | None:
             runs = list(self._base.runs.find(wanted, fields).sort("first", 1))
             if not _whole(runs, block, last):
                 return None
             marks = self._base.marks.find(wanted)
-            kept = {document["_id"]: marks_of(document) for document in marks}
-            return [opened(run) for run in runs], kept
+            kept = {document["_id"]: read_status_bits(document) for document in marks}
+            return [decompress_batch(run) for run in runs], kept
 
         return self._steady.read(feed, read)
 
@@ -334,7 +334,7 @@ class FeedReader:
     def _start(self, feed: str, block: int) -> int:
         """The stamp of a block's first entry, which never changes."""
         if (feed, block) not in self._starts:
-            wanted = {"feed": feed, "block": block, "first": block * BLOCK + 1}
+            wanted = {"feed": feed, "block": block, "first": block * BLOCK_SIZE + 1}
             run = self._base.runs.find_one(wanted, {"stamp": 1})
             if run is None:
                 raise Unavailable("the collection is being reorganised; try again in a moment")
@@ -347,46 +347,46 @@ class FeedReader:
         All that there was of the objects up to `last` tells what superseded what, so what comes
         while it is read changes nothing.
         """
-        there = [p for p in objects(self._base, feed, query.ids) if p.position <= last]
+        there = [p for p in find_entries(self._base, feed, query.ids) if p.position <= last]
         chosen = [
             place
-            for place in Choice(query).among(there)
+            for place in VersionFilter(query).select(there)
             if place.position > query.position and place.stamp > _after(query)
         ]
         kept = self._filtered(feed, query.filters, chosen) if query.filters else chosen
         if kept is None:
             return None
         more, chosen = len(kept) > query.limit, kept[: query.limit]
-        runs = self._bodies({run_id(feed, p.first) for p in chosen}) if bodies else {}
+        runs = self._bodies({batch_id(feed, p.first) for p in chosen}) if bodies else {}
         if runs is None:
             return None
         entries = _with_bodies(feed, runs, chosen) if bodies else map(_bare, chosen)
         return Page(tuple(entries), more=more)
 
     def _filtered(
-        self, feed: str, wanted: Sequence[TermFilter], chosen: Sequence[Place]
-    ) -> list[Place] | None:
+        self, feed: str, wanted: Sequence[TermFilter], chosen: Sequence[IndexedEntry]
+    ) -> list[IndexedEntry] | None:
         """Those of the places that the filters take; None if a run was packed away meanwhile."""
-        spans = sorted({span_of(block_of(place.position)) for place in chosen})
-        picks = Picking(self._base, feed, wanted).among(spans)
+        spans = sorted({span_number(block_number(place.position)) for place in chosen})
+        picks = FilterSearch(self._base, feed, wanted).find_in_spans(spans)
         picked = [place for place in chosen if place.position in picks]
-        doubtful = [place for place in picked if picks[place.position].doubts]
-        runs = self._bodies({run_id(feed, place.first) for place in doubtful})
+        doubtful = [place for place in picked if picks[place.position].unresolved]
+        runs = self._bodies({batch_id(feed, place.first) for place in doubtful})
         if runs is None:
             return None
         bodies = {entry.position: entry.body for entry in _with_bodies(feed, runs, doubtful)}
         refused = {
             place.position
             for place in doubtful
-            if not answered(bodies.get(place.position), picks[place.position].doubts)
+            if not satisfies(bodies.get(place.position), picks[place.position].unresolved)
         }
         return [place for place in picked if place.position not in refused]
 
     def _bodies(self, wanted: set[str]) -> dict[str, Document] | None:
         """The bodies of some runs, by run; None unless all of them are there."""
         runs = {
-            run["_id"]: opened(run)
-            for portion in portions(sorted(wanted), PORTION)
+            run["_id"]: decompress_batch(run)
+            for portion in chunk_keys(sorted(wanted), MAX_KEYS)
             for run in self._base.runs.find({"_id": {"$in": portion}}, _ONLY_BODY)
         }
         return runs if runs.keys() == wanted else None
@@ -396,28 +396,30 @@ def _after(query: Query) -> int:
     return -1 if query.added_after is None else query.added_after
 
 
-def _with_bodies(feed: str, runs: dict[str, Document], chosen: Sequence[Place]) -> Iterator[Entry]:
+def _with_bodies(
+    feed: str, runs: dict[str, Document], chosen: Sequence[IndexedEntry]
+) -> Iterator[Entry]:
     """The entries with their bodies, less what was withdrawn meanwhile."""
     for place in chosen:
-        run = runs[run_id(feed, place.first)]
+        run = runs[batch_id(feed, place.first)]
         if place.index not in run["gone"]:
-            yield _bare(place, body_of(run, place.index))
+            yield _bare(place, entry_body(run, place.index))
 
 
 def _whole(runs: Sequence[Document], block: int, last: int) -> bool:
     """Whether the runs follow one another from the block's beginning to its end or the head."""
-    expected = block * BLOCK + 1
+    expected = block * BLOCK_SIZE + 1
     for run in runs:
         if run["first"] != expected:
             return False
         expected += run["n"]
-    return expected > min(last, (block + 1) * BLOCK)
+    return expected > min(last, (block + 1) * BLOCK_SIZE)
 
 
 def _entry(run: Document, i: int, body: bytes) -> Entry:
     return Entry(
         position=run["first"] + i,
-        stamp=stamp_of(run, i),
+        stamp=entry_stamp(run, i),
         id=run["ids"][i],
         version=run["versions"][i],
         spec=run["specs"][i],
@@ -425,5 +427,5 @@ def _entry(run: Document, i: int, body: bytes) -> Entry:
     )
 
 
-def _bare(place: Place, body: bytes = b"") -> Entry:
+def _bare(place: IndexedEntry, body: bytes = b"") -> Entry:
     return Entry(place.position, place.stamp, place.id, place.version, place.spec, body)

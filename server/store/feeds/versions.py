@@ -23,7 +23,7 @@ from tocsin.server.model import (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class IndexedEntry:
     """One entry of a feed, without its body."""
 
     id: str
@@ -51,7 +51,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class StatusBits:
     """What is known of a run's entries beyond themselves, by index."""
 
     old: frozenset[int] = frozenset()
@@ -62,7 +62,7 @@ class Marks:
     """The same object is in the feed in a newer spec_version."""
 
 
-def marked(places: Sequence[Place]) -> dict[str, set[int]]:
+def status_positions(places: Sequence[IndexedEntry]) -> dict[str, set[int]]:
     """The positions that carry each mark, given all entries of one object."""
     newest = max((_rank(place.spec) for place in places), default=(0, ""))
     marks: dict[str, set[int]] = {"old": set(), "later": set(), "shadowed": set()}
@@ -77,7 +77,7 @@ def marked(places: Sequence[Place]) -> dict[str, set[int]]:
     return marks
 
 
-class Choice:
+class VersionFilter:
     """The part of a query that looks at one entry at a time."""
 
     def __init__(self, query: Query) -> None:
@@ -94,19 +94,21 @@ class Choice:
         )
         """Whether the last version of everything is asked for, which marks alone can tell."""
 
-    def takes(self, place: Place, marks: Marks) -> bool:
+    def includes(self, place: IndexedEntry, marks: StatusBits) -> bool:
         """Whether the entry is one of those asked for."""
         return self._takes(place.index, marks, _names(place))
 
-    def among(self, places: Iterable[Place]) -> list[Place]:
+    def select(self, places: Iterable[IndexedEntry]) -> list[IndexedEntry]:
         """Those asked for of all the entries that some objects have, in order of position."""
-        chosen: list[Place] = []
-        for entries in by_object(places).values():
-            marks = Marks(**{mark: frozenset(found) for mark, found in marked(entries).items()})
+        chosen: list[IndexedEntry] = []
+        for entries in group_by_object(places).values():
+            marks = StatusBits(
+                **{mark: frozenset(found) for mark, found in status_positions(entries).items()}
+            )
             chosen += (p for p in entries if self._takes(p.position, marks, _names(p)))
         return sorted(chosen, key=lambda place: place.position)
 
-    def indexes(self, columns: Columns, marks: Marks, start: int) -> Iterator[int]:
+    def indexes(self, columns: BatchColumns, marks: StatusBits, start: int) -> Iterator[int]:
         """The indexes, from `start` on, of a run's entries that are asked for."""
         within = columns.indexes(start)
         if self.plain:
@@ -118,7 +120,7 @@ class Choice:
             if i not in columns.gone and self._takes(i, marks, names):
                 yield i
 
-    def _takes(self, index: int, marks: Marks, names: tuple[str, str, str]) -> bool:
+    def _takes(self, index: int, marks: StatusBits, names: tuple[str, str, str]) -> bool:
         type, spec, version = names
         if self._types and type not in self._types:
             return False
@@ -126,7 +128,7 @@ class Choice:
             return False
         return self._takes_version(index, marks, version)
 
-    def _takes_version(self, index: int, marks: Marks, version: str) -> bool:
+    def _takes_version(self, index: int, marks: StatusBits, version: str) -> bool:
         return (
             self._all
             or (self._last and index not in marks.old)
@@ -136,8 +138,8 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
-    """What `Choice` looks at in a whole run: one list per property, one item per entry."""
+class BatchColumns:
+    """What `VersionFilter` looks at in a whole run: one list per property, one item per entry."""
 
     n: int
     types: Sequence[str]
@@ -154,7 +156,7 @@ class Columns:
         return (i for i in self.picked if i >= start)
 
 
-def newest(entries: Sequence[Entry], query: Query) -> tuple[Entry, ...]:
+def keep_newest(entries: Sequence[Entry], query: Query) -> tuple[Entry, ...]:
     """Of an object that was superseded while a page was read, only what superseded it."""
     if query.versions or query.keywords - {VersionKeyword.LAST}:
         return tuple(entries)
@@ -163,15 +165,15 @@ def newest(entries: Sequence[Entry], query: Query) -> tuple[Entry, ...]:
     return tuple(entry for entry in entries if entry.position in kept)
 
 
-def by_object(places: Iterable[Place]) -> dict[str, list[Place]]:
+def group_by_object(places: Iterable[IndexedEntry]) -> dict[str, list[IndexedEntry]]:
     """The entries of each object, by its id."""
-    found: dict[str, list[Place]] = {}
+    found: dict[str, list[IndexedEntry]] = {}
     for place in places:
         found.setdefault(place.id, []).append(place)
     return found
 
 
-def _names(place: Place) -> tuple[str, str, str]:
+def _names(place: IndexedEntry) -> tuple[str, str, str]:
     return place.type, place.spec, place.version
 
 

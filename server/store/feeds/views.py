@@ -44,24 +44,26 @@ from tocsin.server.model import (
     View,
 )
 from tocsin.server.store.collections import view_of
-from tocsin.server.store.connection import Base, timely
-from tocsin.server.store.feeds.clock import since
-from tocsin.server.store.feeds.id_index import objects
+from tocsin.server.store.connection import Base, time_limit
+from tocsin.server.store.feeds.clock import joint_clock_since
+from tocsin.server.store.feeds.id_index import find_entries
 from tocsin.server.store.feeds.reader import FeedReader
 from tocsin.server.store.feeds.versions import (
-    Choice,
-    Marks,
-    Place,
-    by_object,
-    marked,
-    newest,
+    IndexedEntry,
+    StatusBits,
+    VersionFilter,
+    group_by_object,
+    keep_newest,
+    status_positions,
 )
 
-Found = tuple[str, Place]
+Found = tuple[str, IndexedEntry]
 """An entry of a source, with the source's id."""
 
 
-def chosen(found: Mapping[int, Found], view: View, choice: Choice, instant: int) -> list[int]:
+def select_entries(
+    found: Mapping[int, Found], view: View, choice: VersionFilter, instant: int
+) -> list[int]:
     """The stamps of the entries that the view holds and the choice takes, in order.
 
     `found` has all entries of some objects in the view's sources, up to its end, by
@@ -70,30 +72,34 @@ def chosen(found: Mapping[int, Found], view: View, choice: Choice, instant: int)
     places = (_by_stamp(found[stamp][1]) for stamp in sorted(found))
     sources = {stamp: source for stamp, (source, _) in found.items()}
     stamps: list[int] = []
-    for entries in by_object(places).values():
+    for entries in group_by_object(places).values():
         admitted = [place for place in entries if _admitted(place, view)]
         held, marks = _held(_distinct(admitted, sources), view, instant)
-        stamps += [place.stamp for place in held if choice.takes(place, marks)]
+        stamps += [place.stamp for place in held if choice.includes(place, marks)]
     return sorted(stamps)
 
 
-def _held(held: Sequence[Place], view: View, instant: int) -> tuple[Sequence[Place], Marks]:
+def _held(
+    held: Sequence[IndexedEntry], view: View, instant: int
+) -> tuple[Sequence[IndexedEntry], StatusBits]:
     """What a view holds of one object, and which of its entries are superseded in it."""
-    marks = Marks(**{mark: frozenset(found) for mark, found in marked(held).items()})
+    marks = StatusBits(**{mark: frozenset(found) for mark, found in status_positions(held).items()})
     if not view.active:
         return held, marks
     past = marks.old | marks.shadowed
     current = [p for p in held if p.stamp not in past and p.visibility.active(instant)]
-    return current, Marks()
+    return current, StatusBits()
 
 
-def _admitted(place: Place, view: View) -> bool:
+def _admitted(place: IndexedEntry, view: View) -> bool:
     """Whether an entry alone is one that the view shows."""
     of_type = not view.types or place.type in view.types
     return of_type and (view.max_tlp is None or place.visibility.tlp <= view.max_tlp)
 
 
-def _distinct(entries: Sequence[Place], sources: Mapping[int, str]) -> Sequence[Place]:
+def _distinct(
+    entries: Sequence[IndexedEntry], sources: Mapping[int, str]
+) -> Sequence[IndexedEntry]:
     """The entries, in order of stamp, without those that say again what another source said.
 
     Of one version the first stands, whatever the others say.  Where an object has no
@@ -101,9 +107,9 @@ def _distinct(entries: Sequence[Place], sources: Mapping[int, str]) -> Sequence[
     """
     if len(entries) < 2:
         return entries
-    kept: list[Place] = []
+    kept: list[IndexedEntry] = []
     versions: set[tuple[str, int]] = set()
-    latest: dict[str, Place] = {}
+    latest: dict[str, IndexedEntry] = {}
     for place in entries:
         version = (place.spec, place.instant)
         if place.own:
@@ -118,14 +124,14 @@ def _distinct(entries: Sequence[Place], sources: Mapping[int, str]) -> Sequence[
     return kept
 
 
-def _repeats(place: Place, latest: Place | None, sources: Mapping[int, str]) -> bool:
+def _repeats(place: IndexedEntry, latest: IndexedEntry | None, sources: Mapping[int, str]) -> bool:
     """Whether the content is what another source said last."""
     if latest is None or latest.digest != place.digest:
         return False
     return sources[latest.stamp] != sources[place.stamp]
 
 
-def _by_stamp(place: Place) -> Place:
+def _by_stamp(place: IndexedEntry) -> IndexedEntry:
     """The entry as part of a view, where its stamp is its position and its index."""
     return replace(place, position=place.stamp, first=0)
 
@@ -179,7 +185,7 @@ class CollectionReader(FeedReader):
             self._check(collection.view)
         super().add(collection)
 
-    @timely()
+    @time_limit()
     def head(self, feed: str) -> FeedHead:
         """How far the collection has come.
 
@@ -188,7 +194,7 @@ class CollectionReader(FeedReader):
         view = self._view_of(feed)
         return super().head(feed) if view is None else self._sight(view).head
 
-    @timely()
+    @time_limit()
     def knows(self, feed: str, object_id: str) -> bool:
         """Whether any version of the object is in the collection."""
         if self._view_of(feed) is None:
@@ -196,7 +202,7 @@ class CollectionReader(FeedReader):
         query = Query(limit=1, ids=frozenset({object_id}), keywords=_ALL)
         return bool(self.page(feed, query, bodies=False).entries)
 
-    @timely()
+    @time_limit()
     def page(self, feed: str, query: Query, *, bodies: bool = True) -> Page:
         """See `FeedReader.page`; in a view the position is the stamp."""
         view = self._view_of(feed)
@@ -211,7 +217,7 @@ class CollectionReader(FeedReader):
                 found = tuple(islice(entries, query.limit + 1))
             except _Moved:
                 continue
-            return Page(newest(found[: query.limit], query), more=len(found) > query.limit)
+            return Page(keep_newest(found[: query.limit], query), more=len(found) > query.limit)
         raise Unavailable("the collection changed while it was read; ask again")
 
     def _view_of(self, feed: str) -> View | None:
@@ -232,7 +238,7 @@ class CollectionReader(FeedReader):
             return
         heads = {source: super(CollectionReader, self).head(source) for source in view.sources}
         begun = [source for source, head in heads.items() if head.position]
-        if sum(self._start(source, 0) <= since(self._base) for source in begun) > 1:
+        if sum(self._start(source, 0) <= joint_clock_since(self._base) for source in begun) > 1:
             raise Conflict(
                 "these collections were begun by an earlier version, where each had a clock of "
                 "its own, so they have no common order: gather one of them, or newer ones"
@@ -308,7 +314,7 @@ class CollectionReader(FeedReader):
             judged = {place.id for _, place in found.values()}
             looked = {source: judged - already for source, already in looked.items()}
         found |= self._looked_up(sight, looked)
-        standing = frozenset(chosen(found, sight.view, Choice(query), sight.instant))
+        standing = frozenset(select_entries(found, sight.view, VersionFilter(query), sight.instant))
         for _, entry in portion:
             if entry.id in judged and entry.stamp not in found:
                 raise _Moved
@@ -320,7 +326,9 @@ class CollectionReader(FeedReader):
         return {
             place.stamp: (source, place)
             for source, wanted in ids.items()
-            for place in self._steady.read(source, partial(objects, self._base, source, wanted))
+            for place in self._steady.read(
+                source, partial(find_entries, self._base, source, wanted)
+            )
             if place.stamp <= sight.horizon
         }
 

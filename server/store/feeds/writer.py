@@ -24,26 +24,26 @@ from tocsin.admission.timestamps import micros, timestamp
 from tocsin.server.model import NewEntry, PublishOutcome, Query
 from tocsin.server.store.connection import Base
 from tocsin.server.store.feeds.blocks import (
-    BLOCK,
+    BLOCK_SIZE,
     Document,
-    Fresh,
-    block_of,
-    divided,
-    marks_of,
-    run_document,
-    run_id,
-    run_without,
-    shelf_documents,
-    shelf_without,
+    PlacedEntry,
+    batch_document,
+    batch_id,
+    batch_without,
+    block_number,
+    id_document_without,
+    id_documents,
+    read_status_bits,
+    split_batches,
 )
-from tocsin.server.store.feeds.clock import Stamps
-from tocsin.server.store.feeds.filter_index import card_documents, card_without
-from tocsin.server.store.feeds.id_index import mark_documents, objects
+from tocsin.server.store.feeds.clock import HubClock
+from tocsin.server.store.feeds.filter_index import filter_document_without, filter_documents
+from tocsin.server.store.feeds.id_index import find_entries, find_status_documents
 from tocsin.server.store.feeds.versions import (
-    Choice,
-    Place,
-    by_object,
-    marked,
+    IndexedEntry,
+    VersionFilter,
+    group_by_object,
+    status_positions,
 )
 
 _UNPLACED = 0
@@ -53,7 +53,7 @@ _DIGEST_LENGTH = 16
 class Writer:
     """One feed within one transaction, its head in hand."""
 
-    def __init__(self, base: Base, session: ClientSession, feed: str, stamps: Stamps) -> None:
+    def __init__(self, base: Base, session: ClientSession, feed: str, stamps: HubClock) -> None:
         """Read the feed's head; raises NotFound if there is no such feed."""
         self._base, self._session, self._feed = base, session, feed
         head = base.heads.find_one({"_id": feed}, session=session)
@@ -68,9 +68,9 @@ class Writer:
         if any(len(posting.digest) != _DIGEST_LENGTH for posting in postings):
             raise ValueError("a digest has 16 octets")
         self._stamps.take()
-        found = objects(self._base, self._feed, (p.id for p in postings), self._session)
-        here = by_object(found)
-        fresh: list[Fresh] = []
+        found = find_entries(self._base, self._feed, (p.id for p in postings), self._session)
+        here = group_by_object(found)
+        fresh: list[PlacedEntry] = []
         outcomes: list[PublishOutcome] = []
         for posting in postings:
             entries = here.setdefault(posting.id, [])
@@ -85,14 +85,17 @@ class Writer:
 
     def remove(self, query: Query, *, everything: bool) -> int:
         """Cut out the entries of one object that the query chooses, or all of them."""
-        found = objects(self._base, self._feed, query.ids, self._session)
-        documents = mark_documents(self._base, map(self._run, found), self._session)
-        choice = Choice(query)
+        found = find_entries(self._base, self._feed, query.ids, self._session)
+        documents = find_status_documents(self._base, map(self._run, found), self._session)
+        choice = VersionFilter(query)
         chosen = [
             place
             for place in found
             if (everything and (not query.specs or place.spec in query.specs))
-            or (not everything and choice.takes(place, marks_of(documents.get(self._run(place)))))
+            or (
+                not everything
+                and choice.includes(place, read_status_bits(documents.get(self._run(place))))
+            )
         ]
         for run, places in _by_run(self._feed, chosen).items():
             self._cut(run, frozenset(place.index for place in places))
@@ -101,10 +104,10 @@ class Writer:
             self._move_head(removed=True)
         return len(chosen)
 
-    def _placed(self, posting: NewEntry) -> Fresh:
+    def _placed(self, posting: NewEntry) -> PlacedEntry:
         self._position += 1
         self._stamp = self._stamps.next(self._stamp)
-        return Fresh(
+        return PlacedEntry(
             posting=posting,
             version=posting.version or timestamp(self._stamp),
             own=not posting.version,
@@ -112,25 +115,25 @@ class Writer:
             stamp=self._stamp,
         )
 
-    def _insert(self, fresh: Sequence[Fresh]) -> Iterator[Place]:
+    def _insert(self, fresh: Sequence[PlacedEntry]) -> Iterator[IndexedEntry]:
         """Write the runs and shelves; the entries with their places, as they are written."""
-        for entries in divided(fresh):
-            self._base.runs.insert_one(run_document(self._feed, entries), session=self._session)
-            shelves = shelf_documents(self._feed, entries)
+        for entries in split_batches(fresh):
+            self._base.runs.insert_one(batch_document(self._feed, entries), session=self._session)
+            shelves = id_documents(self._feed, entries)
             self._base.shelves.insert_many(shelves, session=self._session)
-            cards = card_documents(self._feed, entries)
+            cards = filter_documents(self._feed, entries)
             self._base.cards.insert_many(cards, session=self._session)
             yield from (_place(entry, entries[0].position) for entry in entries)
 
-    def _mark(self, places: Sequence[Place], cleared: Sequence[Place] = ()) -> None:
+    def _mark(self, places: Sequence[IndexedEntry], cleared: Sequence[IndexedEntry] = ()) -> None:
         """Bring the marks up to date, given all that the feed has of some objects now."""
-        groups = [group for group in by_object(places).values() if len(group) > 1 or cleared]
+        groups = [group for group in group_by_object(places).values() if len(group) > 1 or cleared]
         touched = _by_run(self._feed, [*chain.from_iterable(groups), *cleared])
         wanted: dict[str, set[int]] = {"old": set(), "later": set(), "shadowed": set()}
         for group in groups:
-            for mark, positions in marked(group).items():
+            for mark, positions in status_positions(group).items():
                 wanted[mark].update(positions)
-        documents = mark_documents(self._base, touched, self._session)
+        documents = find_status_documents(self._base, touched, self._session)
         changes = [
             ReplaceOne({"_id": run}, document, upsert=True)
             for run, inside in touched.items()
@@ -144,19 +147,19 @@ class Writer:
         kept = self._base.runs.find_one({"_id": run}, session=self._session)
         if kept is None:
             raise LookupError(f"no run {run}")
-        change = {"$set": run_without(kept, indexes)}
+        change = {"$set": batch_without(kept, indexes)}
         self._base.runs.update_one({"_id": run}, change, session=self._session)
         for shelf in list(self._base.shelves.find({"run": run}, session=self._session)):
             if indexes.intersection(shelf["at"]):
-                change = {"$set": shelf_without(shelf, indexes)}
+                change = {"$set": id_document_without(shelf, indexes)}
                 self._base.shelves.update_one({"_id": shelf["_id"]}, change, session=self._session)
         self._cut_cards(kept, indexes)
 
     def _cut_cards(self, run: Document, indexes: frozenset[int]) -> None:
-        places = {(run["first"] + index - 1) % BLOCK for index in indexes}
+        places = {(run["first"] + index - 1) % BLOCK_SIZE for index in indexes}
         wanted = {"feed": self._feed, "block": run["block"]}
         for card in list(self._base.cards.find(wanted, session=self._session)):
-            if (change := card_without(card, places)) is not None:
+            if (change := filter_document_without(card, places)) is not None:
                 self._base.cards.update_one(
                     {"_id": card["_id"]}, {"$set": change}, session=self._session
                 )
@@ -169,11 +172,13 @@ class Writer:
         }
         self._base.heads.update_one({"_id": self._feed}, change, session=self._session)
 
-    def _run(self, place: Place) -> str:
-        return run_id(self._feed, place.first)
+    def _run(self, place: IndexedEntry) -> str:
+        return batch_id(self._feed, place.first)
 
 
-def _outcome(posting: NewEntry, entries: Sequence[Place], *, replace: bool) -> PublishOutcome:
+def _outcome(
+    posting: NewEntry, entries: Sequence[IndexedEntry], *, replace: bool
+) -> PublishOutcome:
     """What a posting is to the entries that its object has already."""
     alike = [place for place in entries if place.spec == posting.spec]
     if posting.version:
@@ -188,9 +193,9 @@ def _outcome(posting: NewEntry, entries: Sequence[Place], *, replace: bool) -> P
     return PublishOutcome.STORED if replace and not posting.version else PublishOutcome.CONFLICT
 
 
-def _place(entry: Fresh, first: int) -> Place:
+def _place(entry: PlacedEntry, first: int) -> IndexedEntry:
     posting = entry.posting
-    return Place(
+    return IndexedEntry(
         id=posting.id,
         type=posting.type,
         spec=posting.spec,
@@ -204,25 +209,25 @@ def _place(entry: Fresh, first: int) -> Place:
     )
 
 
-def _by_run(feed: str, places: Iterable[Place]) -> dict[str, list[Place]]:
-    found: dict[str, list[Place]] = {}
+def _by_run(feed: str, places: Iterable[IndexedEntry]) -> dict[str, list[IndexedEntry]]:
+    found: dict[str, list[IndexedEntry]] = {}
     for place in places:
-        found.setdefault(run_id(feed, place.first), []).append(place)
+        found.setdefault(batch_id(feed, place.first), []).append(place)
     return found
 
 
 def _remarked(
     feed: str,
-    inside: Sequence[Place],
+    inside: Sequence[IndexedEntry],
     wanted: Mapping[str, set[int]],
     document: Document | None,
 ) -> Document:
     """A run's document of marks, those of the entries `inside` set anew."""
     touched = {place.index for place in inside}
     fresh: Document = {
-        "_id": run_id(feed, inside[0].first),
+        "_id": batch_id(feed, inside[0].first),
         "feed": feed,
-        "block": block_of(inside[0].first),
+        "block": block_number(inside[0].first),
     }
     for mark, positions in wanted.items():
         kept = set(document[mark]) - touched if document else set()

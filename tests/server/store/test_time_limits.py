@@ -11,7 +11,7 @@ from support.feed_postings import Feed, posting
 from tocsin.admission.errors import Unavailable
 from tocsin.server.model import Collection, CollectionKind, Query
 from tocsin.server.store import Store
-from tocsin.server.store.connection import QUERY_SECONDS, timely
+from tocsin.server.store.connection import QUERY_SECONDS, time_limit
 
 
 class Limits(CommandListener):
@@ -30,13 +30,13 @@ class Limits(CommandListener):
 
 
 def test_a_read_that_takes_too_long_ends_with_a_sentence(feed):
-    with pytest.raises(Unavailable, match="does not answer in time"), timely(0.000_001):
+    with pytest.raises(Unavailable, match="does not answer in time"), time_limit(0.000_001):
         feed.store.feeds.head(feed.id)
 
 
 def test_a_read_works_again_after_one_that_took_too_long(feed):
     feed.publish(posting(1))
-    with pytest.raises(Unavailable), timely(0.000_001):
+    with pytest.raises(Unavailable), time_limit(0.000_001):
         feed.page()
     assert len(feed.page()) == 1
 

@@ -21,12 +21,12 @@ from support.feed_postings import (
 from tocsin.admission.errors import Unavailable
 from tocsin.server.model import Query, TermFilter
 from tocsin.server.store import Store
-from tocsin.server.store.feeds.blocks import LONGEST_BODY
+from tocsin.server.store.feeds.blocks import MAX_BODY_OCTETS
 from tocsin.server.store.feeds.consistent_read import ConsistentReader
-from tocsin.server.store.feeds.packing import MANY, MOST, Packer
+from tocsin.server.store.feeds.packing import MAX_BATCHES_PER_STEP, PACK_AFTER_WRITES, Packer
 
 
-def pack(feed: Feed, many: int = MANY) -> int:
+def pack(feed: Feed, many: int = PACK_AFTER_WRITES) -> int:
     """Pack all that is due; how many runs were made."""
     store = feed.store
     packing = Packer(store._client, store._base, threading.Lock(), many)
@@ -111,34 +111,37 @@ class TestABlock:
         assert len([run for run in runs(small) if run["block"] == 1]) == before
 
     def test_that_is_being_filled_is_packed_so_far_after_many_writes(self, feed):
-        for i in range(MANY):
+        for i in range(PACK_AFTER_WRITES):
             feed.publish(posting(i))
         assert pack(feed) == 1
         feed.publish(posting(1_000))
-        assert [run["n"] for run in runs(feed)] == [MANY, 1]
+        assert [run["n"] for run in runs(feed)] == [PACK_AFTER_WRITES, 1]
 
     def test_what_was_packed_so_far_is_not_packed_again_until_it_is_full(self, feed):
-        for i in range(2 * MANY):
+        for i in range(2 * PACK_AFTER_WRITES):
             feed.publish(posting(i))
             pack(feed)
-        assert [run["n"] for run in runs(feed)] == [MANY, MANY]
+        assert [run["n"] for run in runs(feed)] == [PACK_AFTER_WRITES, PACK_AFTER_WRITES]
         feed.publish(*(posting(i) for i in range(1_000, 2_000)))
         pack(feed)
-        assert [run["n"] for run in runs(feed)] == [1_000, 2 * MANY]
+        assert [run["n"] for run in runs(feed)] == [1_000, 2 * PACK_AFTER_WRITES]
 
     def test_of_very_many_runs_is_packed_in_small_steps(self, feed):
-        for i in range(2 * MOST + 50):
+        for i in range(2 * MAX_BATCHES_PER_STEP + 50):
             feed.publish(posting(i))
         feed.publish(*(posting(i) for i in range(1_000, 2_000)))
         sizes = []
         while feed.store.packing.pack_next():
             sizes.append([run["n"] for run in runs(feed) if run["block"] == 0 and run["n"] > 1])
-        rest = 1_000 - 2 * MOST - 50
-        assert sizes[:2] == [[MOST, rest], [MOST, MOST, rest]]
+        rest = 1_000 - 2 * MAX_BATCHES_PER_STEP - 50
+        assert sizes[:2] == [
+            [MAX_BATCHES_PER_STEP, rest],
+            [MAX_BATCHES_PER_STEP, MAX_BATCHES_PER_STEP, rest],
+        ]
         assert sizes[-1] == [1_000]
 
     def test_of_long_bodies_stays_several_runs(self, feed):
-        long = "x" * (LONGEST_BODY // 5)
+        long = "x" * (MAX_BODY_OCTETS // 5)
         for i in range(9):
             feed.publish(posting(i, body=long))
         before = feed.page()
@@ -190,14 +193,14 @@ class TestReaders:
         assert [*begun, *walk] == list(small.page())
 
     def test_find_entries_by_their_facets_on_fewer_cards(self, feed):
-        for i in range(MANY):
+        for i in range(PACK_AFTER_WRITES):
             feed.publish(posting(i, body=f"label {i % 3}"))
         asked = [replace(EVERY, filters=(TermFilter("labels", (f"label {i}",)),)) for i in range(3)]
         before, cards = [feed.page(each) for each in asked], feed.store._base.cards
-        assert cards.count_documents({"feed": feed.id}) == MANY
+        assert cards.count_documents({"feed": feed.id}) == PACK_AFTER_WRITES
         pack(feed)
         assert [feed.page(each) for each in asked] == before
-        assert sum(map(len, before)) == MANY
+        assert sum(map(len, before)) == PACK_AFTER_WRITES
         assert cards.count_documents({"feed": feed.id}) == 1
 
     def test_meet_every_field_in_a_packed_run_that_others_have(self, small):
@@ -252,7 +255,7 @@ class TestWriters:
 
     def test_remove_what_is_packed_without_a_trace(self, small):
         small.publish(posting(3, at=2, body="jane-doe"))
-        for i in range(MANY):
+        for i in range(PACK_AFTER_WRITES):
             small.publish(posting(10_000 + i))
         pack(small)
         before = {entry.id: entry for entry in small.page()}
