@@ -1,22 +1,20 @@
-"""What an object can be found by: the match filters of the TAXII interoperability document.
+"""The index terms of an object, for the match filters of the TAXII interoperability document.
 
-A *facet* is a short string that an object has or has not: `labels=phishing`,
-`confidence=80`.  Each object gets its facets once, when it is put into a feed;
-a filter becomes a few facets that are looked up in an index (section 3.13.2,
-five groups).  Numbers and instants also have facets for the buckets that they
-lie in, so that a bound is a few buckets and one edge, in which the numbers
-themselves are compared.
+An *index term* is a short string that an object has or has not:
+`labels=phishing`, `confidence=80`.  Each object gets its terms once, when it is
+put into a feed; a filter becomes a few terms that are looked up in an index
+(section 3.13.2, five groups).  Numbers and instants also have terms for the
+buckets that they lie in, so a bound is a few buckets and one boundary bucket, in
+which the numbers themselves are compared.
 
-An object has at most `MAX_TERMS` facets.  A field that would not fit has a single
-facet instead, which says only that whoever looks for a value of this field
-must look at the object itself.
+An object has at most `MAX_TERMS` terms.  A field that would not fit has a single
+term instead, which says only that a search for a value of this field must look
+at the object itself.
+
+Also here: the `Visibility` of an object, by which views select: TLP level,
+revoked, expiry.  What cannot be read counts as the least visible.
 
 Pure; neither HTTP nor the database is known here.
-
-What is written down of an object so that views can choose: level, revoked, expiry.
-
-Read once, when the object goes into a feed; whoever reads the feed never parses
-it again.  What cannot be read is taken for the least that may be shown.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Who did what: a chain of acts in which nothing can be altered unseen.
+"""The journal: a hash chain of what was done and by whom.
 
-Each act carries a hash over its own words and over the hash of the act before
-it, so whoever keeps one hash can tell later whether anything up to there was
-changed, removed or slipped in.  Pure: where the acts are kept is not known
-here.
+Each entry carries a hash over its own fields and over the hash of the entry
+before it.  With one hash kept elsewhere, anybody can verify later that nothing
+up to it was changed, removed or inserted.  Pure: where the entries are kept is
+not known here.
 """
 
 from __future__ import annotations

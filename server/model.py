@@ -1,9 +1,7 @@
-"""The hub's nouns: who shares, what is kept, what is asked of a feed.
+"""The hub's nouns: accounts, collections and their entries, public objects, submissions.
 
 Values only; neither HTTP nor MongoDB is known here.  Stamps are int64
 microseconds since 1970 UTC.
-
-What a transaction leaves to be done after it.
 """
 
 from __future__ import annotations

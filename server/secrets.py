@@ -1,9 +1,9 @@
-"""What is the hub's own: its secrets and its identity.
+"""The hub's secrets file, and the hub's identity.
 
-The namespace of the public ids is secret, so that nobody outside can tell
-which submission became which public object.  Secrets live in one file with
-mode 0600 in the data directory; losing it means minting every id anew, so it
-belongs in the backup.
+The namespace of the public ids is secret, so that nobody outside can tell which
+submission became which public object.  The secrets are in one file with mode
+0600 in the data directory.  Without it every object would get a new public id,
+so it belongs in the backup.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""MongoDB: the only place that knows its driver (feeds.md)."""
+"""MongoDB: the only package that knows its driver (feeds.md)."""
 
 from tocsin.server.store.connection import OUTAGES
 from tocsin.server.store.database import Clock, Store, wall_clock

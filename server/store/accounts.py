@@ -1,7 +1,7 @@
-"""Who shares: partners, their accounts, and the keys that open an account.
+"""Partners, their accounts, and the keys that authenticate an account.
 
-Of a key only its SHA-256 is kept, so nobody who reads the database can use it;
-of a client certificate its fingerprint, which `access.py` spells differently.
+Of a key only its SHA-256 is kept, so a reader of the database cannot use it; of
+a client certificate its fingerprint, which `auth.py` computes.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.merge.confidence import NEUTRAL
 from tocsin.admission.model import Consent, Tlp
 from tocsin.server.model import Account, Partner
-from tocsin.server.store.connection import Base, Session, time_limit
-from tocsin.server.store.feeds.blocks import Document
+from tocsin.server.store.connection import Base, Document, Session, time_limit
 
 
 class Accounts:

@@ -1,14 +1,18 @@
-"""Reaching the database, and refusing one that cannot keep our promises.
+"""Connections to MongoDB, and the refusal of a server that cannot keep our promises.
 
-A feed's promise needs transactions, and transactions need a replica set, of
-one node if need be.  Everything is written with write concern majority and
-the journal, and read at majority: what a poller has seen is never rolled back.
+A feed's promise needs transactions, and transactions need a replica set; one
+node is enough.  Everything is written with write concern majority and the
+journal, and read at majority: what a poller has seen is never rolled back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import (
+    Iterator,
+    Sequence,
+)
 from contextlib import contextmanager
+from typing import Any
 
 import pymongo
 from pymongo import MongoClient
@@ -30,8 +34,9 @@ from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
 
 from tocsin.admission.errors import Unavailable
-from tocsin.server.store.feeds.blocks import Document
 
+Document = dict[str, Any]
+"""A document as the driver gives and takes it."""
 Base = Database[Document]
 Client = MongoClient[Document]
 Session = ClientSession | None

@@ -1,8 +1,9 @@
-"""The store: everything the hub keeps, and the one way to change it.
+"""The store: everything that the hub keeps, and the one way to change it.
 
-Reading goes through `feeds`, `people`, `submissions`, `reviews`, `dues`, `errands`,
-`unwanted` and `journal`.  Whatever belongs together is written in one `commit`: all of it
-becomes visible at once, or none of it.
+Readers use `feeds`, `accounts`, `submissions`, `reviews`, `schedule`, `outbox`,
+`exclusions` and `journal`, or `read` for several look-ups at one moment.  What
+belongs together is written in one `commit`: all of it becomes visible at once,
+or none of it.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ from tocsin.server.store.feeds.packing import Packer
 from tocsin.server.store.feeds.views import CollectionReader
 from tocsin.server.store.journal import Journal
 from tocsin.server.store.outbox import Outbox
+from tocsin.server.store.public_objects import Schedule
 from tocsin.server.store.reviews import Reviews
-from tocsin.server.store.schedule import Schedule
 from tocsin.server.store.submissions import Submissions
 from tocsin.server.store.transaction import CommitCheck, Snapshot, Transaction
 

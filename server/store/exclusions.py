@@ -1,10 +1,9 @@
-"""The hub's own warning list, and under which scopes anything was published.
+"""The exclusion list, and the scopes under which anything was published.
 
-The list is small and asked for by every submission, so it is read once and
-again only when its revision has changed.  The scopes beyond the plain TLP
-levels are kept because public ids follow from them: with all scopes at hand
-everything published on a value is found by its ids, without an index over
-values.
+The list is small and every submission needs it, so it is read once and again
+only when its revision has changed.  Scopes beyond the plain TLP levels are kept
+because public ids are derived from them: with all scopes known, everything
+published on a value is found by its ids, without an index over values.
 """
 
 from __future__ import annotations
@@ -15,8 +14,7 @@ from collections.abc import Iterator
 from pymongo.client_session import ClientSession
 
 from tocsin.server.model import Exclusion
-from tocsin.server.store.connection import Base, Session
-from tocsin.server.store.feeds.blocks import Document
+from tocsin.server.store.connection import Base, Document, Session
 
 _REVISION = "unwanted"
 

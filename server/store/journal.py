@@ -1,4 +1,4 @@
-"""The journal's place in the database; what an act is stands in `server/journal.py`."""
+"""The journal in the database; `server/journal.py` defines an entry and its hash."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pymongo.client_session import ClientSession
 
 from tocsin.server.journal import GENESIS, JournalEntry, with_hash
-from tocsin.server.store.connection import Base, Session
-from tocsin.server.store.feeds.blocks import Document
+from tocsin.server.store.connection import Base, Document, Session
 
 _HEAD = "journal"
 

@@ -1,7 +1,7 @@
-"""Errands that were left in a transaction and are not done yet.
+"""The outbox: tasks that a transaction left to be done after it.
 
-There are few at any time, so they are read without an index: each is done right
-after its transaction, unless whoever left it has died.
+There are few at any time, so they are read without an index.  Each is done
+right after its transaction, unless the process that left it has died.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from collections.abc import Callable
 from pymongo.client_session import ClientSession
 
 from tocsin.server.model import ArrivedIds, OutboxTask
-from tocsin.server.store.connection import Base, Session
-from tocsin.server.store.feeds.blocks import Document
-from tocsin.server.store.leases import FREE, is_free, lease_end
+from tocsin.server.store.connection import Base, Document, Session
+from tocsin.server.store.submissions import FREE, is_free, lease_end
 
 
 class Outbox:

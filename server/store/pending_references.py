@@ -1,7 +1,7 @@
-"""Which public objects wait for others that they refer to and that have not arrived.
+"""Contributions that refer to objects which have not arrived yet.
 
-One small document for each contribution that waits, replaced or removed with
-what it waits for.
+One small document for each such contribution, replaced or removed when what it
+waits for changes.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from pymongo.client_session import ClientSession
 
 from tocsin.admission.model import Tlp
 from tocsin.server.model import ArrivedIds, PendingReferences
-from tocsin.server.store.connection import Base, chunk_keys
-from tocsin.server.store.feeds.blocks import Document
+from tocsin.server.store.connection import Base, Document, chunk_keys
 from tocsin.server.store.feeds.id_index import MAX_KEYS
 
 

@@ -1,16 +1,27 @@
-"""The public objects with their private contributions.
+"""The public objects with their private contributions, found by their ids alone.
 
-One small document per public object, found by its id alone: nothing else is
-asked of them, and each index more would halve the speed of writing.  When they
-must be looked at again is kept beside them (`dues.py`).
+- `publics`: one document per public object.  Nothing else is asked of them, and
+  every further index would halve the speed of writing.
+- `sources`: the public id that each of a partner's own ids was given; the newest
+  counts.  Kept in batches as they came, in the buckets of the id index and for
+  the same reason (`feeds/blocks.py`).
+- `dues`: the hour in which the sweep must look at a public object again.  Most
+  are never due, so this is kept apart.  A sweep asks for the hours since the last
+  one, each by name: no open range, so it costs what is due and nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import (
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 
 import orjson
-from pymongo import ReplaceOne
+from bson import ObjectId
+from pymongo import DeleteOne, ReplaceOne
 from pymongo.client_session import ClientSession
 
 from tocsin.admission.merge.statistics import HubStatistics
@@ -22,10 +33,108 @@ from tocsin.admission.model import (
     Tlp,
 )
 from tocsin.server.model import PublicObject, TlpVersion
-from tocsin.server.store import schedule
-from tocsin.server.store.connection import Base, chunk_keys
-from tocsin.server.store.feeds.blocks import Document
-from tocsin.server.store.feeds.id_index import MAX_KEYS
+from tocsin.server.store.connection import Base, Document, chunk_keys
+from tocsin.server.store.feeds.id_index import MAX_KEYS, group_by_bucket
+
+Batch = tuple[str, str, int]
+"""Partner, submission, and when."""
+
+
+def insert_public_ids(
+    base: Base, session: ClientSession, batch: Batch, pairs: Mapping[str, str]
+) -> None:
+    """See `Transaction.add_public_ids`."""
+    partner, submission, at = batch
+    documents: list[Document] = [
+        {
+            "_id": ObjectId(),
+            "partner": partner,
+            "submission": submission,
+            "at": at,
+            "sources": sources,
+            "publics": [pairs[source] for source in sources],
+        }
+        for sources in group_by_bucket(pairs)
+    ]
+    if documents:
+        base.sources.insert_many(documents, session=session)
+
+
+def find_public_ids(
+    base: Base, session: ClientSession, partner: str, ids: Collection[str]
+) -> dict[str, str]:
+    """See `Transaction.find_public_ids`."""
+    found: list[Document] = []
+    for wanted in group_by_bucket(ids):
+        keys = {"partner": partner, "sources": {"$in": wanted}}
+        found.extend(base.sources.find(keys, session=session))
+    asked = frozenset(ids)
+    newest: dict[str, str] = {}
+    for document in sorted(found, key=lambda document: (document["at"], document["_id"])):
+        pairs = zip(document["sources"], document["publics"], strict=True)
+        newest.update((source, public) for source, public in pairs if source in asked)
+    return newest
+
+
+_HOURS = 500
+"""Hours in one `$in`."""
+_SWEEP = "sweep"
+
+
+class Schedule:
+    """What is due, for reading; `Transaction.put_public_objects` writes it."""
+
+    def __init__(self, base: Base) -> None:
+        """`base` is the hub's database."""
+        self._base = base
+
+    def find_due(self, hours: Sequence[int], limit: int) -> list[str]:
+        """Ids of public objects that are due in one of these hours, at most `limit`."""
+        found: list[str] = []
+        for start in range(0, len(hours), _HOURS):
+            wanted = {"hour": {"$in": list(hours[start : start + _HOURS])}}
+            left = limit - len(found)
+            found += [d["_id"] for d in self._base.dues.find(wanted, {"_id": 1}).limit(left)]
+            if len(found) >= limit:
+                break
+        return found
+
+    def swept_hour(self) -> int | None:
+        """The hour up to which nothing is left; None before the first sweep."""
+        kept = self._base.tails.find_one({"_id": _SWEEP})
+        return None if kept is None else int(kept["hour"])
+
+    def earliest_hour(self) -> int | None:
+        """The first hour in which anything is due; asked once, before the first sweep."""
+        first = self._base.dues.find_one({}, {"hour": 1}, sort=[("hour", 1)])
+        return None if first is None else int(first["hour"])
+
+    def mark_swept(self, hour: int) -> None:
+        """Nothing is left up to this hour; never goes back."""
+        tails = self._base.tails
+        tails.update_one({"_id": _SWEEP}, {"$setOnInsert": {"hour": hour}}, upsert=True)
+        tails.update_one({"_id": _SWEEP, "hour": {"$lt": hour}}, {"$set": {"hour": hour}})
+
+
+def write_schedule(
+    base: Base, session: ClientSession, hours: Mapping[str, int], fresh: Collection[str] = ()
+) -> None:
+    """The hours in which public objects are due now; 0: in none.
+
+    Those that are `fresh` have not been due before, which saves looking for them.
+    """
+    new = [{"_id": id, "hour": hour} for id, hour in hours.items() if hour and id in fresh]
+    if new:
+        base.dues.insert_many(new, session=session)
+    changes = [
+        ReplaceOne({"_id": id}, {"_id": id, "hour": hour}, upsert=True)
+        if hour
+        else DeleteOne({"_id": id})
+        for id, hour in hours.items()
+        if id not in fresh
+    ]
+    if changes:
+        base.dues.bulk_write(changes, session=session)
 
 
 class PublicObjects:
@@ -65,7 +174,7 @@ class PublicObjects:
             self._publics.bulk_write(known, session=self._session)
         self._looked_up.update((id, True) for id in latest)
         hours = {id: p.due_hour for id, p in latest.items() if p.due_hour != self._due.get(id, 0)}
-        schedule.write_schedule(self._base, self._session, hours, new)
+        write_schedule(self._base, self._session, hours, new)
         self._due |= hours
 
     def _look_up(self, ids: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The questions that wait for an analyst."""
+"""Reviews: what waits for an analyst."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from tocsin.server.model import (
     Review,
     ReviewKind,
 )
-from tocsin.server.store.connection import Base, chunk_keys
-from tocsin.server.store.feeds.blocks import Document
+from tocsin.server.store.connection import Base, Document, chunk_keys
 from tocsin.server.store.feeds.id_index import MAX_KEYS
 
 WAITING = "waiting"

@@ -1,7 +1,8 @@
-"""Submissions: kept before they are judged, and how far their admission has come.
+"""Submissions: kept before they are evaluated, with the progress of their evaluation.
 
 The raw bytes are kept apart, in pieces, and never touched again; the verdicts
-are kept in the batches in which they were reached.
+are kept in the batches in which they were reached.  A worker leases a
+submission for a limited time; when that is over, another one may take it.
 """
 
 from __future__ import annotations
@@ -21,9 +22,26 @@ from pymongo.errors import DuplicateKeyError
 
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.server.model import Record, Submission
-from tocsin.server.store.connection import Base, time_limit
-from tocsin.server.store.feeds.blocks import Document
-from tocsin.server.store.leases import FREE, is_free, lease_end
+from tocsin.server.store.connection import Base, Document, time_limit
+
+FREE: Document = {"lease": 0, "owner": ""}
+"""What nobody has in hand."""
+_SECOND = 1_000_000
+
+
+def lease_end(now: int, seconds: int) -> int:
+    """When a lease ends that is given now."""
+    return now + seconds * _SECOND
+
+
+def is_free(document: Document, now: int, seconds: int) -> bool:
+    """Whether nobody has it in hand, where leases are given for so many seconds.
+
+    A lease that ends much later than any that is given now does not count: the clock has
+    stepped back since, and its owner may be dead for long before it ends.
+    """
+    return not now < document["lease"] <= lease_end(now, 2 * seconds)
+
 
 _PIECE = 8_000_000
 _NO_SUCH = "there is no such submission"

@@ -1,11 +1,10 @@
-"""What can be written together: the hub's acts within one transaction.
+"""The unit of work: everything that can be written in one transaction.
 
-Whether a transaction whose answer was lost had been committed after all.
-
-A database that is killed between writing a commit down and saying so may not
-remember the transaction when it is asked again.  So each store keeps one small
-document with the number of its latest turn, written in the same transaction:
-if the number is there, so is everything else.
+`CommitCheck` tells whether a transaction whose answer was lost was committed.
+A database that is killed between writing a commit and answering it may not know
+the transaction afterwards.  So each store keeps one small document with the
+number of its latest commit, written in the same transaction: if the number is
+there, so is everything else.
 """
 
 from __future__ import annotations
@@ -35,25 +34,23 @@ from tocsin.server.model import (
     Review,
     VersionKeyword,
 )
-from tocsin.server.store import exclusions, schedule
+from tocsin.server.store import exclusions, public_objects
 from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.connection import Base
 from tocsin.server.store.feeds.clock import HubClock
 from tocsin.server.store.feeds.id_index import find_entries
 from tocsin.server.store.feeds.writer import Writer
 from tocsin.server.store.journal import JournalWriter
-from tocsin.server.store.leases import lease_end
 from tocsin.server.store.outbox import put_task, remove_task
 from tocsin.server.store.pending_references import find_pending_references, put_pending_references
-from tocsin.server.store.public_objects import PublicObjects
+from tocsin.server.store.public_objects import PublicObjects, find_public_ids, insert_public_ids
 from tocsin.server.store.reviews import (
     decide_review,
     has_waiting_review,
     insert_reviews,
     update_review,
 )
-from tocsin.server.store.source_ids import find_public_ids, insert_public_ids
-from tocsin.server.store.submissions import replace_record, settle
+from tocsin.server.store.submissions import lease_end, replace_record, settle
 
 
 class CommitCheck:
@@ -171,7 +168,7 @@ class Transaction(Snapshot):
 
     def unschedule(self, ids: Iterable[str]) -> None:
         """Strike these off what is due, whatever their public objects say."""
-        schedule.write_schedule(self._base, self._session, dict.fromkeys(ids, 0))
+        public_objects.write_schedule(self._base, self._session, dict.fromkeys(ids, 0))
 
     def add_exclusion(self, new: Exclusion) -> bool:
         """Put a value on the hub's own warning list; False if it is there already."""

@@ -1,16 +1,15 @@
-"""The documents that a feed consists of: runs, shelves and marks.
+"""The documents of a feed: entry batches, the id index and status bits.  Pure.
 
-A *run* is what was written together and is read together: up to 1,000
-consecutive entries with their bodies one after the other.  Its *shelves* hold
-the ids, so that looking an object up never touches a body; each shelf takes
-about 32 entries, chosen by a hash of the id, because an engine that compares
-a list of wanted ids with a list of present ones pays for the product of both.
-Its *marks* say which entries are superseded; they change, runs do not.
+An entry *batch* (collection `runs`) is written and read as one document: up to
+1,000 consecutive entries with their bodies one after the other.  Its *id
+documents* (`shelves`) hold the ids, so that looking an object up never touches a
+body; each takes about 32 entries, chosen by a hash of the id, because an engine
+that compares a list of wanted ids with a list of present ones pays for the
+product of both.  Its *status bits* (`marks`) say which entries are superseded;
+they change, batches do not.
 
-What was written in many small runs is *packed* into one later: such a run lists
-its stamps, since they are not consecutive any more, and its body is compressed.
-
-Only shapes are known here, no database.
+What was written in many small batches is *packed* into one later: such a batch
+lists its stamps, which are no longer consecutive, and its body is compressed.
 """
 
 from __future__ import annotations
@@ -25,17 +24,14 @@ from collections.abc import (
 )
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
 
 import zstandard
 
 from tocsin.admission.errors import TooLarge
 from tocsin.admission.model import Tlp
 from tocsin.server.model import LEAST_VISIBLE, NewEntry, Visibility
+from tocsin.server.store.connection import Document
 from tocsin.server.store.feeds.versions import BatchColumns, IndexedEntry, StatusBits
-
-Document = dict[str, Any]
-"""A document as the driver gives and takes it."""
 
 BLOCK_SIZE = 1_000
 """Positions in a block; a run never crosses a block's border."""

@@ -1,10 +1,10 @@
-"""The one clock of a hub: the stamps of all feeds.
+"""The hub's one clock: the stamps of all feeds.
 
 A stamp is taken inside the publishing transaction from one document, which is
-written with it.  Of two transactions at once one tries again, so stamps are
-unique among all feeds, and they become visible in their order: whoever sees a
-stamp sees everything that was stamped before it, in whatever feed.  A merge of
-several feeds by stamp rests on that.
+written with it.  Of two concurrent transactions one retries, so stamps are
+unique among all feeds and become visible in order: a reader that sees a stamp
+sees everything stamped before it, in every feed.  Merging feeds by stamp rests
+on that.
 """
 
 from __future__ import annotations

@@ -1,22 +1,18 @@
-"""Reading a feed in several steps while its runs may be packed.
+"""Read a feed in several steps while its batches may be packed.
 
-Packing changes no answer, but it moves entries from one document to another.
-A reader that takes the runs before and the marks after it would apply marks
-to runs that they are not of.  So each packing raises a number in the feed's
-head, and what was read while it rose is read again.
+Packing changes no answer, but it moves entries from one document to another.  A
+reader that took the batches before it and the status bits after it would apply
+the bits to other batches.  So each packing raises a number in the feed's head,
+and what was read while it rose is read again.
 """
 
 from __future__ import annotations
 
-from collections.abc import (
-    Callable,
-)
+from collections.abc import Callable
 from typing import TypeVar
 
 from tocsin.admission.errors import NotFound, Unavailable
-from tocsin.server.store.connection import (
-    Base,
-)
+from tocsin.server.store.connection import Base
 
 T = TypeVar("T")
 _ATTEMPTS = 5

@@ -1,23 +1,19 @@
-"""The cards that lead from a facet to the entries that have it, as in a library's catalogue.
+"""The filter index of a feed: which entries have an index term, and the search in it.
 
-A run has one card for about 32 facets, with the places of their entries, so
-whoever looks for a facet reads a small document and no body.  A card counts in
-places of a block, which never change: it stays true however the runs of the
+A batch has one document (collection `cards`) for about 32 terms, with the places
+of their entries, so a search reads small documents and no body.  Places count
+within a block and never change: a document stays true however the batches of its
 block are rewritten.
 
-On a card a facet is written after its *span*, four blocks of which it is
-looked up at once.  So a question is always an equality or one list of keys on
-one field, the only shape that every engine answers from an index of arrays;
-and what is written at the same time lies together in that index.
+A term is written after its *span*, the four blocks that are looked up at once.
+So a query is always an equality or one list of keys on one field, the only shape
+that every engine answers from an index of arrays; and what is written at the same
+time lies together in that index.
 
-Only shapes are known here, no database.
-
-Finding the entries of a feed that filters by facets ask for, from the cards alone.
-
-Spans are asked about in growing groups, so a rare facet of a large feed is
-found in a few questions and a common one costs no more than its first span.
-Of several filters the one that has left the fewest entries so far goes first,
-and the next ones are asked only about the spans that it has left.
+Spans are searched in growing groups: a rare term of a large feed is found in a
+few queries, and a common one costs no more than its first span.  Of several
+filters the one that matched the fewest entries so far goes first, and the others
+are looked up only in the spans that it left.
 """
 
 from __future__ import annotations
@@ -36,10 +32,9 @@ from functools import partial
 from itertools import accumulate
 
 from tocsin.server.model import Query, TermFilter
-from tocsin.server.store.connection import Base
+from tocsin.server.store.connection import Base, Document
 from tocsin.server.store.feeds.blocks import (
     BLOCK_SIZE,
-    Document,
     PlacedEntry,
     batch_id,
     block_number,

@@ -1,25 +1,17 @@
-"""Finding an object's entries by its id, without touching a body."""
+"""Find an object's entries by its id, without touching a body."""
 
 from __future__ import annotations
 
-from collections.abc import (
-    Iterable,
-)
+from collections.abc import Iterable
 
 from tocsin.server.store.connection import (
     Base,
+    Document,
     Session,
     chunk_keys,
 )
-from tocsin.server.store.feeds.blocks import (
-    ID_BUCKETS,
-    Document,
-    id_bucket,
-    indexed_entries,
-)
-from tocsin.server.store.feeds.versions import (
-    IndexedEntry,
-)
+from tocsin.server.store.feeds.blocks import ID_BUCKETS, id_bucket, indexed_entries
+from tocsin.server.store.feeds.versions import IndexedEntry
 
 MAX_KEYS = 100
 """Keys in one `$in` on `_id`."""

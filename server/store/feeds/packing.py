@@ -1,16 +1,16 @@
-"""Packing: many small runs of a block become one, so that history is read in large pieces.
+"""Packing: many small batches of a block become one, so history is read in large pieces.
 
-A block that is full is packed whole; the one that is being filled is packed
-from time to time, what came since the last time.  Positions and stamps stay,
-superseded versions stay, and no answer changes: so a feed's `writes` stays
-too, and whoever has an answer may keep it.
+A full block is packed whole; in the one that is being filled, from time to time,
+what came since the last time.  Positions and stamps stay, superseded versions
+stay, and no answer changes: so a feed's `writes` stays too, and cached answers
+remain valid.
 
 One transaction packs up to 8 MB.  Like every writer of the feed it writes the
 head at its end, so nothing can be published, superseded or removed meanwhile;
-unlike them it does not try again at once, but gives way.  After it has done so
-some times it writes the head first, so that others try again for once.
+unlike them it does not retry at once, but yields.  After it has yielded some
+times it writes the head first, so that the others retry once.
 
-How far each feed was packed is remembered in one small document, never in the
+How far each feed was packed is remembered in one small document outside the
 feed: nobody waits for it, and if it is lost, packed blocks are looked at again.
 """
 
@@ -32,12 +32,12 @@ from tocsin.server.store.connection import (
     MAJORITY_JOURNALED,
     Base,
     Client,
+    Document,
     chunk_keys,
 )
 from tocsin.server.store.feeds.blocks import (
     BLOCK_SIZE,
     MAX_BODY_OCTETS,
-    Document,
     batch_id,
     body_fields,
     decompress_batch,

@@ -1,13 +1,9 @@
-"""Reading a feed: pages of it, in the one order that it has.
+"""Read a feed page by page, in its one order.
 
-Reading needs no transaction.  Positions are dense and become visible in
-order, so what a reader sees of a feed is always its beginning, and the entry
-after the last one it was given is the next one for ever (feeds.md).  A walk
-that has come to its end has met every object that was there all the time.
-
-What a reader takes from the database at once: a block, or some entries of a few runs.
-
-Only what is to be read, and what of it was asked for; no database.
+Reading needs no transaction.  Positions are dense and become visible in order,
+so a reader always sees a prefix of the feed, and the entry after the last one it
+was given stays the next one (feeds.md).  A poll that has reached the end has met
+every object that was there throughout.
 """
 
 from __future__ import annotations
@@ -27,24 +23,26 @@ import orjson
 from pymongo.errors import DuplicateKeyError
 
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
+from tocsin.admission.model import Tlp
 from tocsin.server.index_terms import matches_filter
 from tocsin.server.model import (
     Collection,
+    CollectionKind,
     Entry,
     FeedHead,
     Page,
     Query,
     TermFilter,
+    View,
 )
-from tocsin.server.store.collections import collection_of, document_of
 from tocsin.server.store.connection import (
     Base,
+    Document,
     chunk_keys,
     time_limit,
 )
 from tocsin.server.store.feeds.blocks import (
     BLOCK_SIZE,
-    Document,
     batch_columns,
     batch_id,
     block_number,
@@ -68,6 +66,60 @@ from tocsin.server.store.feeds.versions import (
     VersionFilter,
     keep_newest,
 )
+
+
+def document_of(collection: Collection) -> Document:
+    """The collection as it is written down."""
+    return {
+        "_id": collection.id,
+        "alias": collection.alias or collection.id,
+        "kind": collection.kind.value,
+        "title": collection.title,
+        "description": collection.description,
+        "max_tlp": collection.max_tlp.label,
+        "view": _view_document(collection.view),
+    }
+
+
+def _view_document(view: View | None) -> Document | None:
+    if view is None:
+        return None
+    return {
+        "sources": list(view.sources),
+        "types": sorted(view.types),
+        "max_tlp": None if view.max_tlp is None else view.max_tlp.label,
+        "active": view.active,
+        "at": view.at,
+    }
+
+
+def view_of(document: Document | None) -> View | None:
+    """What is shown of others, as it was written down with a collection."""
+    if document is None:
+        return None
+    level = document["max_tlp"]
+    return View(
+        sources=tuple(document["sources"]),
+        types=frozenset(document["types"]),
+        max_tlp=None if level is None else Tlp.parse(level),
+        active=document["active"],
+        at=None if document["at"] is None else int(document["at"]),
+    )
+
+
+def collection_of(document: Document) -> Collection:
+    """The collection that was written down so."""
+    alias = document["alias"]
+    return Collection(
+        id=document["_id"],
+        alias="" if alias == document["_id"] else alias,
+        kind=CollectionKind(document["kind"]),
+        title=document["title"],
+        description=document["description"],
+        max_tlp=Tlp.parse(document["max_tlp"]),
+        view=view_of(document.get("view")),
+    )
+
 
 MAX_BATCHES = 8
 """Runs of one portion at most; each may be as long as a body may be."""

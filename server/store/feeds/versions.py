@@ -1,9 +1,8 @@
-"""Which version is the last, which the first, and which of them a query chooses.
+"""The last and first version of each object, and which versions a query selects.  Pure.
 
-The choice is made among everything that a feed holds of an object, before any
-other filter acts: otherwise an old version that arrives late would be served
-as the last one to whoever asks for recent additions (feeds.md section 4).
-Pure; no database is known here.
+The version is selected among everything that a feed holds of an object, before
+any other filter acts: otherwise an old version that arrives late would be served
+as the last one to a reader who asks for recent additions (feeds.md section 4).
 """
 
 from __future__ import annotations

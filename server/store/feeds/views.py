@@ -1,17 +1,14 @@
-"""Reading aggregates and snapshots: several feeds as one log, nothing copied.
+"""Read aggregates and snapshots: several feeds as one log, without copying anything.
 
-All feeds have one clock (clock.py).  So the latest stamp of the sources is a
-horizon: all that was stamped up to it can be seen by whoever reads after it was
-read.  A page is a merge of the sources by stamp up to there, and the stamp is
-the position.  Whether an entry stands is then decided among all that the
-sources have of its object (members.py): one look-up in each source.
+All feeds have one clock (`clock.py`), so the latest stamp of the sources is a
+horizon: everything stamped up to it is visible to a read that begins afterwards.
+A page is a merge of the sources by stamp up to there, and the stamp is the
+position.  Whether a view holds an entry is then decided among all entries that
+the sources have of its object: one look-up in each source.
 
-Which entries of an object a view holds, given all that its sources have of it.
-
-Every choice looks only at entries added before the one in question, or takes
-entries away, so nothing comes to stand where a reader has passed already; only
+Each such decision looks only at entries added before the one in question, or
+takes entries away, so nothing appears where a reader has passed already; only
 the removal of an entry from a source can bring back another that it hid.
-Pure; no database is known here.
 """
 
 from __future__ import annotations
@@ -43,11 +40,10 @@ from tocsin.server.model import (
     VersionKeyword,
     View,
 )
-from tocsin.server.store.collections import view_of
 from tocsin.server.store.connection import Base, time_limit
 from tocsin.server.store.feeds.clock import joint_clock_since
 from tocsin.server.store.feeds.id_index import find_entries
-from tocsin.server.store.feeds.reader import FeedReader
+from tocsin.server.store.feeds.reader import FeedReader, view_of
 from tocsin.server.store.feeds.versions import (
     IndexedEntry,
     StatusBits,

@@ -1,9 +1,9 @@
-"""Writing a feed: one clock for all feeds, and every entry in its place.
+"""Write a feed: one clock for all feeds, and every entry at its position.
 
-Only ever inside a transaction.  The feed's head is read and written in it, so
-of two publishers at once one tries again: nothing becomes visible before
-something earlier, and what was looked up is still true when it is committed
-(feeds.md section 2).
+Used only inside a transaction.  The feed's head is read and written in it, so
+one of two concurrent publishers retries: nothing becomes visible before
+something earlier, and what was looked up is still true at commit (feeds.md
+section 2).
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ from pymongo.client_session import ClientSession
 from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.server.model import NewEntry, PublishOutcome, Query
-from tocsin.server.store.connection import Base
+from tocsin.server.store.connection import Base, Document
 from tocsin.server.store.feeds.blocks import (
     BLOCK_SIZE,
-    Document,
     PlacedEntry,
     batch_document,
     batch_id,
