@@ -15,12 +15,12 @@ from dataclasses import dataclass, field, replace
 import rfc8785
 
 GENESIS = "0" * 64
-"""What stands in place of a hash before the first act."""
+"""Stands in place of a hash before the first entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """One thing that somebody did."""
+    """One action of one actor."""
 
     sequence: int
     """1, 2, 3 … without gaps."""
@@ -29,26 +29,26 @@ class JournalEntry:
     action: str
     """A verb phrase: `received`, `key revoked`."""
     actor: str
-    """The account, or the operator's command."""
+    """The account, or `operator` for a command."""
     details: Mapping[str, object] = field(default_factory=dict)
     """JSON values; never the content of an object."""
     previous: str = GENESIS
-    """The hash of the act before."""
+    """The hash of the entry before."""
     hash: str = ""
 
 
 def with_hash(act: JournalEntry) -> JournalEntry:
-    """The act with its hash: SHA-256 over its canonical JSON (RFC 8785), `previous` included."""
+    """The entry with its hash: SHA-256 over its canonical JSON (RFC 8785), `previous` included."""
     return replace(act, hash=_hash(act))
 
 
 def first_invalid_sequence(
     acts: Iterable[JournalEntry], *, after: JournalEntry | None = None
 ) -> int | None:
-    """The sequence of the first act that does not fit; None if the chain is whole.
+    """The sequence of the first entry that breaks the chain; None if the chain is valid.
 
-    The acts come in order; `after` is the act before the first of them, left
-    out if they begin at the beginning.
+    The entries come in order; `after` is the entry before the first of them, left out if they
+    begin with the journal's first.
     """
     sequence, previous = (after.sequence, after.hash) if after else (0, GENESIS)
     for act in acts:

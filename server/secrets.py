@@ -33,7 +33,7 @@ class HubSecrets:
 
     @property
     def fingerprint(self) -> str:
-        """Tells two seals apart without giving either away."""
+        """Identifies these secrets without revealing them."""
         return hashlib.sha256(b"tocsin" + self.namespace.bytes + self.page_token_key).hexdigest()
 
     def identity(self, title: str) -> StixObject:
@@ -50,7 +50,7 @@ class HubSecrets:
 
 
 def load_secrets(directory: Path) -> HubSecrets:
-    """The secrets kept in `directory`; made on first use."""
+    """The secrets stored in `directory`; created on first use."""
     file = directory / _FILE
     if not file.exists():
         _create(file)
@@ -67,7 +67,7 @@ def _create(file: Path) -> None:
         out.flush()
         os.fsync(out.fileno())
     try:
-        os.link(partial, file)  # whoever comes second keeps the first one's
+        os.link(partial, file)  # another process was first: its file stays
     except FileExistsError:
         pass
     finally:

@@ -20,17 +20,17 @@ class Accounts:
     """Partners, accounts and keys; within a transaction they are `Transaction.accounts`."""
 
     def __init__(self, base: Base, session: Session = None) -> None:
-        """Everything is read and written in `session`, if there is one."""
+        """Read and write in `session`, if there is one."""
         self._partners, self._accounts, self._keys = base.partners, base.accounts, base.keys
         self._session = session
 
     def add_partner(self, partner: Partner) -> None:
-        """Keep a new partner; Conflict if its slug is taken."""
+        """Store a new partner; Conflict if its slug is taken."""
         there = f"there is a partner {partner.slug} already; `partner change` changes it"
         self._add(self._partners, _partner_document(partner), there)
 
     def update_partner(self, partner: Partner) -> None:
-        """Keep the partner in place of the one with its slug; NotFound if there is none."""
+        """Replace the partner with this slug; NotFound if there is none."""
         missing = f"there is no partner {partner.slug}"
         self._update(self._partners, _partner_document(partner), missing)
 
@@ -45,12 +45,12 @@ class Accounts:
         return sorted(map(_partner, found), key=lambda partner: partner.slug)
 
     def add_account(self, account: Account) -> None:
-        """Keep a new account; Conflict if its name is taken."""
+        """Store a new account; Conflict if its name is taken."""
         there = f"there is an account {account.name} already"
         self._add(self._accounts, _account_document(account), there)
 
     def update_account(self, account: Account) -> None:
-        """Keep the account in place of the one with its name; NotFound if there is none."""
+        """Replace the account with this name; NotFound if there is none."""
         missing = f"there is no account {account.name}"
         self._update(self._accounts, _account_document(account), missing)
 
@@ -66,9 +66,9 @@ class Accounts:
         return sorted(map(_account, found), key=lambda account: account.name)
 
     def add_key(self, account: str, digest: str) -> None:
-        """Let a key open an account; `digest` is the hex SHA-256 of the secret.
+        """Add a key to an account; `digest` is the hex SHA-256 of the secret.
 
-        Raises NotFound if there is no such account, Conflict if the key opens one already.
+        Raises NotFound if there is no such account, Conflict if the key is in use.
         """
         if self.find_account(account) is None:
             raise NotFound(f"there is no account {account}")
@@ -81,12 +81,12 @@ class Accounts:
         return None if key is None else self.find_account(key["account"])
 
     def list_keys(self, account: str) -> list[str]:
-        """The digests of the keys that open an account, in order."""
+        """The digests of an account's keys, in order."""
         found = self._keys.find({"account": account}, session=self._session)
         return sorted(key["_id"] for key in found)
 
     def revoke_key(self, digest: str) -> None:
-        """Let a key open nothing any more; NotFound if it did not open anything."""
+        """Delete a key; NotFound if there is no such key."""
         if not self._keys.delete_one({"_id": digest}, session=self._session).deleted_count:
             raise NotFound("there is no such key")
 

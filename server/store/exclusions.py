@@ -20,7 +20,7 @@ _REVISION = "unwanted"
 
 
 class Exclusions:
-    """The hub's own warning list, for reading; it is changed in a transaction."""
+    """The exclusion list, for reading; a `Transaction` changes it."""
 
     def __init__(self, base: Base) -> None:
         """`base` is the hub's database."""
@@ -28,7 +28,7 @@ class Exclusions:
         self._read: tuple[int, tuple[Exclusion, ...]] = (-1, ())
 
     def list(self) -> tuple[Exclusion, ...]:
-        """Everything on the list, by value."""
+        """All exclusions, by value."""
         return self.list_with_revision()[1]
 
     def list_with_revision(self) -> tuple[int, tuple[Exclusion, ...]]:

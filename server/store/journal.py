@@ -20,32 +20,32 @@ class Journal:
         self._base = base
 
     def last_entry(self) -> JournalEntry | None:
-        """The latest act."""
+        """The latest entry; None if there is none."""
         return _last(self._base)
 
     def list_entries(self, after: int = 0, limit: int = 1_000) -> list[JournalEntry]:
-        """The acts that follow sequence `after`, in order, at most `limit`."""
+        """At most `limit` entries after sequence `after`, in order."""
         wanted = list(range(after + 1, after + 1 + limit))
         found = self._base.journal.find({"_id": {"$in": wanted}})
         return sorted(map(_act, found), key=lambda act: act.sequence)
 
 
 class JournalWriter:
-    """The acts of one transaction, written at its end."""
+    """Collects the entries of one transaction and writes them at its end."""
 
     def __init__(self, base: Base, session: ClientSession, now: int) -> None:
-        """All acts of a transaction happen at its time, `now`."""
+        """All entries of a transaction have its time, `now`."""
         self._base, self._session, self._now = base, session, now
         self._acts: list[tuple[str, str, Mapping[str, object]]] = []
 
     def add(self, act: str, who: str, what: Mapping[str, object]) -> None:
-        """Gather one act."""
+        """Collect one entry."""
         self._acts.append((act, who, what))
 
     def write(self) -> None:
-        """Chain the acts to the journal.
+        """Append the entries to the chain.
 
-        Its head is part of the transaction, so of two writers at once one tries again.
+        Its head is part of the transaction, so one of two concurrent writers retries.
         """
         if not self._acts:
             return

@@ -16,17 +16,14 @@ from tocsin.server.store.submissions import FREE, is_free, lease_end
 
 
 class Outbox:
-    """What is left to be done; it is left in a transaction (`Transaction.put_outbox_task`)."""
+    """Tasks that are not done yet; `Transaction.put_outbox_task` adds them."""
 
     def __init__(self, base: Base, clock: Callable[[], int]) -> None:
         """`clock` tells when a lease runs out, in µs since 1970 UTC."""
         self._base, self._errands, self._clock = base, base.errands, clock
 
     def lease(self, owner: str, seconds: int, most: int) -> list[OutboxTask]:
-        """Those that nobody has in hand, the oldest first, so many at most.
-
-        They are `owner`'s for so many seconds.
-        """
+        """Lease at most `most` free tasks, the oldest first, to `owner` for `seconds`."""
         now = self._clock()
         change = {"$set": {"lease": lease_end(now, seconds), "owner": owner}}
         every = self._errands.find({}).sort("left")
@@ -39,7 +36,7 @@ class Outbox:
         return self._errands.update_one(key, change).matched_count > 0
 
     def renew(self, id: str, owner: str, seconds: int) -> bool:
-        """Keep one for so many seconds from now; False if it is done, or somebody else's by now."""
+        """Extend a lease to `seconds` from now; False if the task is done or another owner's."""
         change = {"$set": {"lease": lease_end(self._clock(), seconds)}}
         return self._errands.update_one({"_id": id, "owner": owner}, change).matched_count > 0
 
@@ -48,7 +45,7 @@ class Outbox:
         remove_task(self._base, id)
 
     def release_all(self) -> None:
-        """Take every lease away; only for who knows that nobody else is at work."""
+        """End every lease; only while no other process is at work."""
         self._errands.update_many({}, {"$set": FREE})
 
 

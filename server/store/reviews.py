@@ -22,19 +22,19 @@ ANSWERS = ("released", "rejected")
 
 
 class Reviews:
-    """Questions, for reading; they are asked and decided in a transaction."""
+    """Reviews, for reading; a `Transaction` adds and decides them."""
 
     def __init__(self, base: Base) -> None:
         """`base` is the hub's database."""
         self._base = base
 
     def list_waiting(self, partner: str | None = None) -> list[Review]:
-        """What waits, the oldest first; of one partner if one is named."""
+        """Waiting reviews, the oldest first; of one partner if one is named."""
         wanted = {"state": WAITING} | ({} if partner is None else {"partner": partner})
         return _in_order(self._base.reviews.find(wanted))
 
     def list_waiting_under(self, partner: str, sources: Iterable[str]) -> list[Review]:
-        """What waits under these ids of a partner's own, the oldest first."""
+        """Waiting reviews of these ids of a partner's own, the oldest first."""
         found: list[Document] = []
         for wanted in _under(partner, sources):
             found.extend(self._base.reviews.find(wanted))
@@ -46,7 +46,7 @@ class Reviews:
         return None if document is None else _review(document)
 
     def list_waiting_for(self, arrivals: ArrivedIds) -> list[Review]:
-        """What waits for something of what has arrived, the oldest first."""
+        """Waiting reviews that wait for any of the arrived ids, the oldest first."""
         found: dict[str, Document] = {}
         for wanted in _for(arrivals):
             found.update((d["_id"], d) for d in self._base.reviews.find(wanted))
@@ -93,7 +93,7 @@ def has_waiting_review(base: Base, session: ClientSession, errand: OutboxTask) -
 
 
 def _for(arrivals: ArrivedIds) -> Iterator[Document]:
-    """Queries for what waits, or waited, for something of it.
+    """Queries for reviews that wait, or waited, for any of the arrived ids.
 
     No query names the state as well: the embedded engine uses an index only if it has exactly
     the fields of the query.

@@ -35,10 +35,10 @@ def lease_end(now: int, seconds: int) -> int:
 
 
 def is_free(document: Document, now: int, seconds: int) -> bool:
-    """Whether nobody has it in hand, where leases are given for so many seconds.
+    """True if no lease is running, where leases last `seconds`.
 
-    A lease that ends much later than any that is given now does not count: the clock has
-    stepped back since, and its owner may be dead for long before it ends.
+    A lease that ends much later than any given now does not count: the clock has stepped back
+    since, and its owner may be dead long before it ends.
     """
     return not now < document["lease"] <= lease_end(now, 2 * seconds)
 
@@ -57,10 +57,10 @@ class Submissions:
     def receive(
         self, submission: Submission, *, owner: str | None = None, seconds: int = 0
     ) -> None:
-        """Keep a submission; when this returns it is in the journal of a majority.
+        """Store a submission; when this returns it is in the journal of a majority.
 
-        With an `owner` it is leased to that one from the beginning.  Raises Conflict if there
-        is a submission with this id.
+        With an `owner` it is leased to that one for `seconds`.  Raises Conflict if there is a
+        submission with this id.
         """
         pieces = list(_pieces(submission))
         lease = {"lease": self._until(seconds), "owner": owner} if owner else FREE
@@ -89,16 +89,13 @@ class Submissions:
 
     @time_limit()
     def records(self, id: str) -> list[Record]:
-        """What became of each object that is settled, by index."""
+        """The records that have a verdict, by index."""
         batches = self._base.verdicts.find({"submission": id})
         records = chain.from_iterable(batch["records"] for batch in batches)
         return sorted(map(_record, records), key=lambda record: record.index)
 
     def lease(self, owner: str, seconds: int) -> Submission | None:
-        """The oldest submission that waits to be settled and that nobody is at work on.
-
-        It is `owner`'s for so many seconds; a lease that has run out is free again.
-        """
+        """Lease the oldest open and free submission to `owner` for `seconds`; None if there is none."""
         now, submissions = self._clock(), self._base.submissions
         change = {"$set": {"lease": lease_end(now, seconds), "owner": owner}}
         for found in submissions.find({"open": True}, {"lease": 1}).sort("received"):
@@ -109,17 +106,17 @@ class Submissions:
         return None
 
     def renew(self, id: str, owner: str, seconds: int) -> bool:
-        """Keep a lease for so many seconds from now; False if it is somebody else's by now."""
+        """Extend a lease to `seconds` from now; False if it is another owner's by now."""
         change = {"$set": {"lease": self._until(seconds)}}
         found = self._base.submissions.update_one({"_id": id, "owner": owner}, change)
         return found.matched_count > 0
 
     def release(self, id: str, owner: str) -> None:
-        """Give a lease back; nothing happens if it is somebody else's by now."""
+        """End a lease; nothing happens if it is another owner's by now."""
         self._base.submissions.update_one({"_id": id, "owner": owner}, {"$set": FREE})
 
     def release_all(self) -> None:
-        """Take every lease away; only for who knows that nobody else is at work."""
+        """End every lease; only while no other process is at work."""
         self._base.submissions.update_many({"open": True}, {"$set": FREE})
 
     def _until(self, seconds: int) -> int:

@@ -54,7 +54,7 @@ from tocsin.server.store.submissions import lease_end, replace_record, settle
 
 
 class CommitCheck:
-    """The commits of one store, counted."""
+    """Counts the commits of one store."""
 
     def __init__(self, base: Base) -> None:
         """Nothing is written before the first commit."""
@@ -63,7 +63,7 @@ class CommitCheck:
         self._latest = 0
 
     def begin(self) -> int:
-        """The number of a new turn."""
+        """The number of a new commit."""
         if not self._latest:
             nothing = {"$setOnInsert": {"turn": 0}}
             self._turns.update_one({"_id": self._id}, nothing, upsert=True)
@@ -71,11 +71,11 @@ class CommitCheck:
         return self._latest
 
     def record(self, turn: int, session: ClientSession) -> None:
-        """Write the turn down as part of its transaction."""
+        """Store the number as part of its transaction."""
         self._turns.update_one({"_id": self._id}, {"$set": {"turn": turn}}, session=session)
 
     def is_committed(self, turn: int) -> bool:
-        """Whether the turn's transaction was committed."""
+        """True if the transaction with this number was committed."""
         kept = self._turns.find_one({"_id": self._id})
         return kept is not None and kept["turn"] == turn
 
@@ -84,16 +84,16 @@ class Snapshot:
     """The public objects as they are at one moment; `Store.read` makes it."""
 
     def __init__(self, base: Base, session: ClientSession) -> None:
-        """Everything is read in `session`."""
+        """Read in `session`."""
         self._base, self._session = base, session
         self._publics = PublicObjects(base, session)
 
     def public_objects(self, ids: Collection[str]) -> dict[str, PublicObject]:
-        """The public objects with these ids, as far as there are any."""
+        """The public objects with these ids, by id; ids without one are left out."""
         return self._publics.read(ids)
 
     def find_public_ids(self, partner: str, ids: Collection[str]) -> dict[str, str]:
-        """The newest public id of each of a partner's own ids, as far as there is one."""
+        """The newest public id of each of a partner's own ids that has one."""
         return find_public_ids(self._base, self._session, partner, ids)
 
 
@@ -101,7 +101,7 @@ class Transaction(Snapshot):
     """One transaction; `Store.commit` makes it."""
 
     def __init__(self, base: Base, session: ClientSession, clock: Callable[[], int]) -> None:
-        """Everything is read and written in `session`."""
+        """Read and write in `session`."""
         super().__init__(base, session)
         self.now = clock()
         """µs since 1970 UTC; the same throughout the transaction."""
@@ -113,7 +113,7 @@ class Transaction(Snapshot):
     def publish(
         self, feed: str, postings: Sequence[NewEntry], *, replace: bool = False
     ) -> list[PublishOutcome]:
-        """Put objects into a feed; what became of each, in order.
+        """Publish objects in a feed; the outcome of each, in order.
 
         Positions are dense.  Stamps are unique among all feeds and strictly increase in commit
         order, whatever the clock does.  The same id, spec and version with the same digest is
@@ -127,7 +127,7 @@ class Transaction(Snapshot):
         return self._writer(feed).publish(postings, replace=replace)
 
     def find_first_added(self, feed: str, ids: Collection[str]) -> dict[tuple[str, str], str]:
-        """The versions that a feed gives objects which have none of their own, by id and spec."""
+        """The versions a feed gave to objects without one of their own, by id and spec_version."""
         found = find_entries(self._base, feed, ids, self._session) if ids else []
         return {(place.id, place.spec): place.version for place in found if place.own}
 
@@ -140,7 +140,7 @@ class Transaction(Snapshot):
         versions: frozenset[int] = frozenset(),
         specs: frozenset[str] = frozenset(),
     ) -> int:
-        """Withdraw versions of an object from a feed; how many.
+        """Remove versions of an object from a feed; the number removed.
 
         Without keywords and versions all of them go (of the specs, if any are named); else
         those that a reader with the same filters would be given.  The bytes are cut out at
@@ -156,75 +156,72 @@ class Transaction(Snapshot):
         return self._writer(feed).remove(query, everything=everything)
 
     def pin_stamp(self, at: int | None) -> int:
-        """The stamp of a moment to which nothing is added any more: `at`, or None for now.
+        """A stamp up to which nothing is added any more: `at`, or the latest if it is None.
 
         Raises Malformed if it lies in the future.
         """
         return self._stamps.pin(at)
 
     def put_public_objects(self, publics: Iterable[PublicObject]) -> None:
-        """Keep public objects, in place of what was kept under their ids."""
+        """Store public objects, replacing those with the same ids."""
         self._publics.put(publics)
 
     def unschedule(self, ids: Iterable[str]) -> None:
-        """Strike these off what is due, whatever their public objects say."""
+        """Take public objects off the schedule, whatever `due_hour` they have."""
         public_objects.write_schedule(self._base, self._session, dict.fromkeys(ids, 0))
 
     def add_exclusion(self, new: Exclusion) -> bool:
-        """Put a value on the hub's own warning list; False if it is there already."""
+        """Add a value to the exclusion list; False if it is there already."""
         return exclusions.add_exclusion(self._base, self._session, new)
 
     def remove_exclusion(self, kind: str, value: str) -> bool:
-        """Take a value off the hub's own warning list; False if it is not there."""
+        """Remove a value from the exclusion list; False if it is not there."""
         return exclusions.remove_exclusion(self._base, self._session, kind, value)
 
     def exclusions_revision(self) -> int:
-        """The revision of the hub's own warning list."""
+        """The revision of the exclusion list; it grows with every change."""
         return exclusions.revision_of(self._base, self._session)
 
     def add_scope(self, scope: str) -> None:
-        """Remember that something is published under this scope, so that it can be found."""
+        """Record a scope under which something is published, so that it can be found."""
         exclusions.add_scope(self._base, self._session, scope)
 
     def scopes(self) -> Iterator[str]:
-        """Every scope that was remembered."""
+        """Every recorded scope."""
         return exclusions.scopes(self._base, self._session)
 
     def add_public_ids(self, partner: str, submission: str, pairs: Mapping[str, str]) -> None:
-        """Keep which public id each of a partner's own ids was given."""
+        """Record the public ids that a partner's own ids were given, by own id."""
         insert_public_ids(self._base, self._session, (partner, submission, self.now), pairs)
 
     def put_pending_references(self, waits: Sequence[PendingReferences]) -> None:
-        """Keep what contributions wait for, in place of what they waited for before."""
+        """Store what contributions wait for, replacing what they waited for before."""
         put_pending_references(self._base, self._session, waits)
 
     def find_pending_references(
         self, arrivals: ArrivedIds, after: str, most: int
     ) -> list[PendingReferences]:
-        """Contributions that wait for something of what has arrived, by name.
-
-        Those after a name, so many at most.
-        """
+        """Contributions that wait for any of the arrived ids, by key; at most `most` after `after`."""
         return find_pending_references(self._base, self._session, arrivals, after, most)
 
     def has_waiting_review(self, errand: OutboxTask) -> bool:
-        """Whether any question waits for what an errand is about."""
+        """True if a review waits for what the task is about."""
         return has_waiting_review(self._base, self._session, errand)
 
     def put_outbox_task(self, errand: OutboxTask, owner: str, seconds: int) -> None:
-        """Leave something to be done after the transaction, or how far it has been done.
+        """Leave a task to be done after the transaction, or record its progress.
 
-        By `owner`, or by anybody when so many seconds are over and it is not done.
+        It is leased to `owner` for `seconds`; after that any worker may take it.
         """
         lease = {"left": self.now, "lease": lease_end(self.now, seconds), "owner": owner}
         put_task(self._base, self._session, errand, lease)
 
     def remove_outbox_task(self, errand_id: str) -> None:
-        """An errand is done, if nobody has done it before."""
+        """Delete a task that is done; nothing happens if it is gone already."""
         remove_task(self._base, errand_id, self._session)
 
     def settle(self, submission: str, records: Sequence[Record]) -> None:
-        """Write down the verdicts of the next records of a submission.
+        """Store the verdicts of the next records of a submission.
 
         Raises Conflict unless they begin with the first record that has none, so that a
         resumed worker cannot count anything twice; NotFound if there is no such submission.
@@ -239,26 +236,26 @@ class Transaction(Snapshot):
         replace_record(self._base, self._session, submission, record)
 
     def add_reviews(self, reviews: Sequence[Review]) -> None:
-        """Put questions to an analyst."""
+        """Store reviews for an analyst."""
         insert_reviews(self._base, self._session, reviews)
 
     def update_review(self, review: Review) -> None:
-        """Put a question that waits for other reasons than before."""
+        """Replace the rules, findings and pending references of a waiting review."""
         update_review(self._base, self._session, review)
 
     def decide_review(self, review_id: str, state: str) -> Review:
-        """Answer a question: `released` or `rejected`; the review as it is now.
+        """Answer a review, `released` or `rejected`; the review as it is now.
 
         Raises NotFound, or Conflict if it was answered before.
         """
         return decide_review(self._base, self._session, review_id, state)
 
     def add_journal_entry(self, act: str, who: str, what: Mapping[str, object]) -> None:
-        """Write an act into the journal."""
+        """Append an entry to the journal; the arguments are those of `JournalEntry`."""
         self._notes.add(act, who, what)
 
     def finish(self) -> None:
-        """Write what was gathered for the end; `Store.commit` calls it."""
+        """Write the journal entries and the clock; `Store.commit` calls it."""
         self._notes.write()
         self._stamps.write()
 
