@@ -74,9 +74,9 @@ class Accounts:
             raise NotFound(f"there is no account {account}")
         self._add(self._keys, {"_id": digest, "account": account}, "this key is in use already")
 
-    @timely()
+    @time_limit()
     def find_account_by_credential(self, digest: str) -> Account | None:
-        """The account that a key opens, disabled or not; None if it opens none."""
+        """The account of a credential, disabled or not; None if there is none."""
         key = self._keys.find_one({"_id": digest}, session=self._session)
         return None if key is None else self.find_account(key["account"])
 

@@ -95,7 +95,7 @@ class Submissions:
         return sorted(map(_record, records), key=lambda record: record.index)
 
     def lease(self, owner: str, seconds: int) -> Submission | None:
-        """Lease the oldest open and free submission to `owner` for `seconds`; None if there is none."""
+        """Lease the oldest free submission that is not settled; None if there is none."""
         now, submissions = self._clock(), self._base.submissions
         change = {"$set": {"lease": lease_end(now, seconds), "owner": owner}}
         for found in submissions.find({"open": True}, {"lease": 1}).sort("received"):

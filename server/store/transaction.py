@@ -201,7 +201,7 @@ class Transaction(Snapshot):
     def find_pending_references(
         self, arrivals: ArrivedIds, after: str, most: int
     ) -> list[PendingReferences]:
-        """Contributions that wait for any of the arrived ids, by key; at most `most` after `after`."""
+        """At most `most` contributions that wait for any of these ids, by key, after `after`."""
         return find_pending_references(self._base, self._session, arrivals, after, most)
 
     def has_waiting_review(self, errand: OutboxTask) -> bool:

@@ -224,8 +224,8 @@ def _split_batches(source: SourceCollection, tally: _Tally) -> Iterator[list[Sto
     for item in source.objects():
         if isinstance(item, SkippedObject):
             tally.skip(item)
-        elif len(item.body) > LARGEST_OBJECT:
-            tally.skip(SkippedObject(item.id, f"longer than {LARGEST_OBJECT:,} octets"))
+        elif len(item.body) > MAX_OBJECT_OCTETS:
+            tally.skip(SkippedObject(item.id, f"longer than {MAX_OBJECT_OCTETS:,} octets"))
         else:
             batch.append(item)
             octets += len(item.body)
