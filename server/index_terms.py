@@ -182,7 +182,7 @@ BOUNDS: dict[str, tuple[str, bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class IndexTerms:
-    """What one object is found by."""
+    """The index terms of one object."""
 
     terms: tuple[str, ...]
     numeric_terms: tuple[tuple[str, int], ...]
@@ -205,7 +205,7 @@ def index_terms(subject: StixObject) -> IndexTerms:
 
 
 def matches_filter(subject: StixObject, wanted: TermFilter) -> bool:
-    """Whether an object is what a filter asks for, by the object itself."""
+    """True if an object matches a filter, decided by the object itself."""
     numbers = dict(_numbers(subject))
     own = {each for values in _by_field(subject, numbers).values() for each in values}
     finest = _finest(numbers)
@@ -261,7 +261,7 @@ def _nested(subject: StixObject) -> Iterator[tuple[str, str]]:
 
 
 def _numbers(subject: StixObject) -> Iterator[tuple[str, int]]:
-    """What an object has of the properties that have bounds; instants in µs."""
+    """The object's values of properties that have bounds; instants in µs."""
     for name, scale in SCALES.items():
         value = subject.get(name)
         number = _instant(value) if scale is _TIME else value
@@ -332,7 +332,7 @@ def _instant(text: object) -> int | None:
 
 
 def parse_filter(field: str, values: Sequence[str]) -> TermFilter:
-    """What a match field with these values asks for; any of them will do.
+    """The filter for a match field; any of the values matches.
 
     Raises Malformed if the field is typed and a value is not of its type; KeyError if there
     is no such field.

@@ -23,7 +23,7 @@ from tocsin.admission.model import (
 
 
 class CollectionKind(StrEnum):
-    """What a collection is for."""
+    """The kinds of collection."""
 
     INBOX = "inbox"  # partners write, admission reads
     FEED = "feed"  # admission writes, partners read
@@ -34,7 +34,7 @@ class CollectionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What an aggregate or a snapshot shows of other collections; it never changes."""
+    """The selection of entries that an aggregate or a snapshot shows; it never changes."""
 
     sources: tuple[str, ...]
     """Ids of feeds and verbatim collections."""
@@ -61,7 +61,7 @@ class Collection:
     max_tlp: Tlp = Tlp.AMBER
     """The strictest level that a feed takes; of no meaning for other kinds."""
     view: View | None = None
-    """Of an aggregate or a snapshot."""
+    """Set for an aggregate or a snapshot only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,12 @@ class Partner:
     max_tlp: Tlp = Tlp.AMBER
     default_tlp: Tlp = Tlp.AMBER
     reliability: int = NEUTRAL
-    """How far it has proved right, from 0 to 100."""
+    """Share of its reports that proved right, 0 to 100."""
     group: str = ""
     """Partners of one group, which tell each other, count as one source."""
 
     def submitter(self) -> Submitter:
-        """What admission must know of it."""
+        """The partner as admission sees it."""
         return Submitter(
             partner=self.slug,
             names=(self.name,),
@@ -131,7 +131,7 @@ class TermFilter:
     """The facet of the objects that must be looked at themselves."""
 
     def includes(self, number: int) -> bool:
-        """Whether a number is within the bound, which is included."""
+        """True if a number is within the bounds, which are included."""
         return (self.low is None or number >= self.low) and (
             self.high is None or number <= self.high
         )
@@ -139,7 +139,7 @@ class TermFilter:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a reader asks: fields are joined by AND, values of one by OR; empty ones ask nothing."""
+    """A reader's query: fields are joined by AND, values of one by OR; empty fields match all."""
 
     limit: int = 100
     position: int = 0
@@ -158,7 +158,7 @@ class Query:
 
 
 class FeedHead(NamedTuple):
-    """How far a feed has come; equal heads mean that nothing of it has changed."""
+    """The end of a feed; equal heads mean that nothing of it has changed."""
 
     position: int = 0
     """Of its last entry; 0: it has none yet."""
@@ -167,10 +167,10 @@ class FeedHead(NamedTuple):
     writes: int = 0
     """Grows whenever anything is added, superseded or removed."""
     removals: int = 0
-    """How often something was removed."""
+    """Number of removals so far."""
 
     def is_past_end(self, query: Query) -> bool:
-        """Whether a reader is here already, so that its page is empty whatever the filters."""
+        """True if a query starts at or after this head, so its page is empty."""
         after = -1 if query.added_after is None else query.added_after
         return query.position >= self.position or after >= self.stamp
 
@@ -203,7 +203,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Visibility:
-    """What decides whether a view shows an entry, besides its type."""
+    """The properties, besides the type, by which a view selects an entry."""
 
     tlp: Tlp = Tlp.RED
     """The strictest level that it is marked with; RED if that is not known."""
@@ -212,12 +212,12 @@ class Visibility:
     """Its `valid_until`; 0 if that cannot be read."""
 
     def active(self, instant: int) -> bool:
-        """Whether it is neither revoked nor expired at this instant."""
+        """True if it is neither revoked nor expired at this instant."""
         return not self.revoked and (self.valid_until is None or self.valid_until > instant)
 
 
 LEAST_VISIBLE = Visibility(Tlp.RED, revoked=True)
-"""Of an entry of which nothing was written down."""
+"""The visibility of an entry without a recorded one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,14 +233,14 @@ class NewEntry:
     digest: bytes
     """16 octets over the object's value; equal for equal objects however they are spelt."""
     terms: tuple[str, ...] = ()
-    """What it is found by, its type and level apart."""
+    """Index terms, without those of its type and level."""
     numeric_terms: tuple[tuple[str, int], ...] = ()
     """Facets whose entries are told apart by a number, with the number."""
     visibility: Visibility = Visibility()
 
 
 class PublishOutcome(StrEnum):
-    """What became of a posting."""
+    """The outcome of publishing one entry."""
 
     STORED = "stored"
     KNOWN = "known"  # the same version with the same content is here already
@@ -307,7 +307,7 @@ class PendingReferences:
 
 @dataclass(frozen=True, slots=True)
 class ArrivedIds:
-    """What others may have waited for."""
+    """Ids that others may have waited for."""
 
     partner: str
     source_ids: frozenset[str] = frozenset()
@@ -370,7 +370,7 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What became of one object of a submission, as its submitter may see it."""
+    """The outcome of one object of a submission, as its submitter may see it."""
 
     index: int
     verdict: str
@@ -396,13 +396,13 @@ class Submission:
     raw: bytes = field(default=b"", repr=False)
     """The body as received; immutable."""
     settled: int = 0
-    """How many records have a verdict; records are settled in order."""
+    """Number of records that have a verdict; records are settled in order."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """Settled records by verdict."""
 
     @property
     def complete(self) -> bool:
-        """Whether nothing about it will change: all settled, none held."""
+        """True if nothing about it will change: all settled, none held."""
         return self.settled == self.total and not self.counts.get("held", 0)
 
 

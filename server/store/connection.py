@@ -42,7 +42,7 @@ Client = MongoClient[Document]
 Session = ClientSession | None
 
 OUTAGES = (ConnectionFailure, ExecutionTimeout, WaitQueueTimeoutError)
-"""What any reading or writing raises while the database cannot be reached in time."""
+"""Errors of any read or write while the database cannot be reached in time."""
 MAJORITY_JOURNALED = WriteConcern(w="majority", j=True)
 """Acknowledged once a majority has it in its journal."""
 MAJORITY = ReadConcern("majority")
@@ -50,7 +50,7 @@ MAJORITY = ReadConcern("majority")
 _PATIENCE = 10.0
 """Seconds in which a server must be found, unless the URI says otherwise."""
 QUERY_SECONDS = 20.0
-"""How long one look-up or one page may take to be read."""
+"""Time limit of one look-up or one page."""
 AUTHENTICATION_FAILED = 18
 _DUPLICATE_KEY = 11000
 
@@ -125,7 +125,7 @@ def chunk_keys(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 
 def is_key_collision(error: DuplicateKeyError | BulkWriteError) -> bool:
-    """Whether somebody else wrote the same key at the same moment; then another try helps."""
+    """True if another process wrote the same key at the same moment; then a retry helps."""
     if isinstance(error, DuplicateKeyError):
         return True
     codes = {fault["code"] for fault in (error.details or {}).get("writeErrors", [])}

@@ -31,7 +31,7 @@ class Outbox:
         return [_errand(each) for each in free if self._change(each, change)]
 
     def _change(self, found: Document, change: Document) -> bool:
-        """Whether it was still as it was found."""
+        """True if the task was still as it was found, and is changed now."""
         key = {"_id": found["_id"], "lease": found["lease"]}
         return self._errands.update_one(key, change).matched_count > 0
 

@@ -41,7 +41,7 @@ def find_pending_references(
 
 
 def concerns(arrivals: ArrivedIds, partner: str, targets: Collection[str]) -> bool:
-    """Whether something has arrived that a partner's object waits for."""
+    """True if something has arrived that a partner's object waits for."""
     known = arrivals.public_ids
     if partner == arrivals.partner:
         known = known | arrivals.source_ids

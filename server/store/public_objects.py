@@ -82,7 +82,7 @@ _SWEEP = "sweep"
 
 
 class Schedule:
-    """What is due, for reading; `Transaction.put_public_objects` writes it."""
+    """The schedule, for reading; `Transaction.put_public_objects` writes it."""
 
     def __init__(self, base: Base) -> None:
         """`base` is the hub's database."""

@@ -25,7 +25,7 @@ from tocsin.server.model import Record, Submission
 from tocsin.server.store.connection import Base, Document, time_limit
 
 FREE: Document = {"lease": 0, "owner": ""}
-"""What nobody has in hand."""
+"""The lease of a submission or task that is free."""
 _SECOND = 1_000_000
 
 

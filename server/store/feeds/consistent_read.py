@@ -19,7 +19,7 @@ _ATTEMPTS = 5
 
 
 class ConsistentReader:
-    """What was packed last of each feed, as far as this process has seen it."""
+    """Remembers how often each feed was packed when this process last looked."""
 
     def __init__(self, base: Base) -> None:
         """`base` is the hub's database."""

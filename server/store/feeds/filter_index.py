@@ -63,14 +63,14 @@ class TermEntries:
             self.numbers.append(number)
 
     def without(self, places: Container[int]) -> TermEntries:
-        """Those that stay when these places are cut out."""
+        """The entries that stay when these places are cut out."""
         kept = [i for i, place in enumerate(self.places) if place not in places]
         numbers = [self.numbers[i] for i in kept] if self.numbers else []
         return TermEntries([self.places[i] for i in kept], numbers)
 
 
 def term_keys(spans: Iterable[int], facets: Iterable[str]) -> list[str]:
-    """How the facets are written on the cards of these spans."""
+    """The keys under which the terms are indexed in these spans."""
     facets = tuple(facets)
     return [_key(span, facet) for span in spans for facet in facets]
 
@@ -112,7 +112,7 @@ def build_filter_documents(
 
 
 def read_terms(card: Document, facets: Container[str]) -> Iterator[tuple[str, TermEntries]]:
-    """Those of the facets that are on a card."""
+    """The terms among `facets` that a document has, with their entries."""
     begins = 0
     for key, ends in zip(card["facets"], card["ends"], strict=True):
         facet = key.partition("|")[2]
@@ -136,7 +136,7 @@ def filter_document_without(card: Document, places: Container[int]) -> Document 
 
 
 def merge_terms(cards: Iterable[Document]) -> dict[str, TermEntries]:
-    """What is on several cards of one block, for writing fewer of them with `written`."""
+    """The terms of several documents of one block, for writing fewer of them."""
     held: dict[str, TermEntries] = {}
     for card in sorted(cards, key=lambda card: card["first"]):
         for facet, holders in read_terms(card, _Everything()):
@@ -197,7 +197,7 @@ class Match:
 
 @dataclass(slots=True)
 class _Found:
-    """What one filter takes, by position."""
+    """The entries that one filter matches, by position."""
 
     sure: dict[int, int] = field(default_factory=dict)
     doubtful: dict[int, int] = field(default_factory=dict)
@@ -278,7 +278,7 @@ def _named(wanted: TermFilter) -> frozenset[str]:
 
 
 def _both(picked: dict[int, Match] | None, found: _Found, wanted: TermFilter) -> dict[int, Match]:
-    """What was picked by the filters before and is found by this one."""
+    """The matches of the filters before that this one matches too."""
     every = found.doubtful | found.sure
     if picked is None:
         picked = {position: Match(first) for position, first in every.items()}

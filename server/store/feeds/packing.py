@@ -60,7 +60,7 @@ MAX_BATCHES_PER_STEP = 100
 MAX_DOCUMENT_OCTETS = 15_000_000
 """Octets of a packed run, all its fields; a document of the database ends at 16 MiB."""
 MAX_YIELDS = 5
-"""How often in a row the packer gives way."""
+"""Times in a row that the packer yields to other writers."""
 _SIZES = {"first": 1, "n": 1, "ends": 1, "stamps": 1}
 _CONFLICT = "TransientTransactionError"
 _UNKNOWN = "UnknownTransactionCommitResult"
@@ -109,7 +109,7 @@ class Packer:
         return True
 
     def progress(self) -> tuple[int, int]:
-        """How often anything was packed, by whomever, and how many full blocks are done with."""
+        """(times any process packed anything, full blocks that are done with)."""
         packs = sum(int(head.get("packs", 0)) for head in self._base.heads.find({}))
         return packs, sum(document["block"] for document in self._base.packing.find({}))
 
@@ -130,7 +130,7 @@ class Packer:
         self._base.packing.update_one({"_id": due.feed}, {"$max": change}, upsert=True)
 
     def _try(self, due: _Due) -> bool | None:
-        """Whether there was something to pack; None if way was given to somebody else."""
+        """True if something was packed, False if nothing was left; None after yielding."""
         with self._client.start_session() as session:
             try:
                 with session.start_transaction(

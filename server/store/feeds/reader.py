@@ -94,7 +94,7 @@ def _view_document(view: View | None) -> Document | None:
 
 
 def view_of(document: Document | None) -> View | None:
-    """What is shown of others, as it was written down with a collection."""
+    """The view that was stored with a collection."""
     if document is None:
         return None
     level = document["max_tlp"]
@@ -135,11 +135,11 @@ class Selection:
 
     @property
     def needs_bodies(self) -> bool:
-        """Whether the bodies of some must be looked at."""
+        """True if the bodies of some entries must be looked at."""
         return any(pick.unresolved for pick in (self.matches or {}).values())
 
     def is_covered_by(self, runs: Sequence[Document]) -> bool:
-        """Whether the runs, in order, hold everything that was picked, and nothing twice."""
+        """True if the batches, in order, hold every match, and none twice."""
         begins = [run["first"] for run in runs]
         ends = [run["first"] + run["n"] for run in runs]
         apart = all(end <= begin for end, begin in zip(ends, begins[1:], strict=False))
@@ -147,7 +147,7 @@ class Selection:
         return apart and all(i and position < ends[i - 1] for position, i in places)
 
     def holds(self, run: Document, index: int) -> bool:
-        """Whether an entry that was picked is what was asked for."""
+        """True if a matched entry is one that was asked for."""
         doubts = self.matches[run["first"] + index].unresolved if self.matches is not None else ()
         return not doubts or satisfies(entry_body(run, index), doubts)
 
@@ -174,7 +174,7 @@ def _portion(picks: Mapping[int, Match]) -> Selection:
 
 
 def satisfies(body: bytes | None, doubts: Iterable[TermFilter]) -> bool:
-    """Whether an object holds what is asked; one that was withdrawn meanwhile holds nothing."""
+    """True if an object matches the filters; an object removed meanwhile matches none."""
     return bool(body) and all(matches_filter(orjson.loads(body or b""), each) for each in doubts)
 
 
@@ -185,7 +185,7 @@ _PLACES = {"first": 1, "n": 1, "stamp": 1, "stamps": 1, "gone": 1}
 _ONLY_BODY = {"body": 1, "zstd": 1, "ends": 1, "gone": 1}
 _NONE = StatusBits()
 _ROUNDS = 100
-"""How often a page goes on to where the feed has come; each time it finds only what is new."""
+"""Times that a page goes on to the feed's new end; each time it finds only what is new."""
 
 
 class FeedReader:
@@ -233,7 +233,7 @@ class FeedReader:
 
     @time_limit()
     def knows(self, feed: str, object_id: str) -> bool:
-        """Whether any version of the object is in the feed."""
+        """True if any version of the object is in the feed."""
         wanted = {"feed": feed, "ids": object_id}
         return self._base.shelves.find_one(wanted, {"_id": 1}) is not None
 
@@ -309,7 +309,7 @@ class FeedReader:
         raise Unavailable("the collection changes faster than it can be read; ask again")
 
     def _portions(self, feed: str, query: Query, last: int) -> Iterator[Selection]:
-        """What is read at once, in order: whole blocks, or what filters pick out of them."""
+        """The selections to be read one at a time, in order: whole blocks, or matches in them."""
         end = block_number(last)
         start = max(block_number(query.position + 1), self._block_after(feed, query, end))
         wanted = all_filters(query)
@@ -335,7 +335,7 @@ class FeedReader:
     def _runs(
         self, ids: Sequence[str], fields: Document
     ) -> tuple[list[Document], dict[str, StatusBits]]:
-        """Those of the runs that are there, in order, and their marks, read after them."""
+        """The batches that are there, in order, and their status bits, read after them."""
         found = self._base.runs.find({"_id": {"$in": ids}}, fields)
         runs = sorted(found, key=lambda run: int(run["first"]))
         documents = find_status_documents(self._base, ids)
@@ -418,7 +418,7 @@ class FeedReader:
     def _filtered(
         self, feed: str, wanted: Sequence[TermFilter], chosen: Sequence[IndexedEntry]
     ) -> list[IndexedEntry] | None:
-        """Those of the places that the filters take; None if a run was packed away meanwhile."""
+        """The entries that the filters match; None if a batch was packed away meanwhile."""
         spans = sorted({span_number(block_number(place.position)) for place in chosen})
         picks = FilterSearch(self._base, feed, wanted).find_in_spans(spans)
         picked = [place for place in chosen if place.position in picks]
@@ -459,7 +459,7 @@ def _with_bodies(
 
 
 def _whole(runs: Sequence[Document], block: int, last: int) -> bool:
-    """Whether the runs follow one another from the block's beginning to its end or the head."""
+    """True if the batches follow one another from the block's start to its end or the head."""
     expected = block * BLOCK_SIZE + 1
     for run in runs:
         if run["first"] != expected:

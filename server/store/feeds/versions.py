@@ -51,7 +51,7 @@ class IndexedEntry:
 
 @dataclass(frozen=True, slots=True)
 class StatusBits:
-    """What is known of a run's entries beyond themselves, by index."""
+    """Status bits of a batch's entries, by index."""
 
     old: frozenset[int] = frozenset()
     """A later version of the same object and spec_version is in the feed."""
@@ -91,14 +91,14 @@ class VersionFilter:
         self.plain = (
             self._last and len(keywords) == 1 and not (query.types or query.specs or query.versions)
         )
-        """Whether the last version of everything is asked for, which marks alone can tell."""
+        """True if only last versions are asked for, which status bits alone can tell."""
 
     def includes(self, place: IndexedEntry, marks: StatusBits) -> bool:
-        """Whether the entry is one of those asked for."""
+        """True if the entry is one of those asked for."""
         return self._takes(place.index, marks, _names(place))
 
     def select(self, places: Iterable[IndexedEntry]) -> list[IndexedEntry]:
-        """Those asked for of all the entries that some objects have, in order of position."""
+        """The entries asked for, of all that some objects have, in order of position."""
         chosen: list[IndexedEntry] = []
         for entries in group_by_object(places).values():
             marks = StatusBits(
@@ -138,7 +138,7 @@ class VersionFilter:
 
 @dataclass(frozen=True, slots=True)
 class BatchColumns:
-    """What `VersionFilter` looks at in a whole run: one list per property, one item per entry."""
+    """The columns of a batch that `VersionFilter` reads: one item per entry."""
 
     n: int
     types: Sequence[str]
@@ -149,14 +149,14 @@ class BatchColumns:
     """The indexes, in order, of the entries that filters by facets ask for; None: all."""
 
     def indexes(self, start: int) -> Iterable[int]:
-        """Those that are to be looked at, from `start` on."""
+        """The indexes to be looked at, from `start` on."""
         if self.picked is None:
             return range(start, self.n)
         return (i for i in self.picked if i >= start)
 
 
 def keep_newest(entries: Sequence[Entry], query: Query) -> tuple[Entry, ...]:
-    """Of an object that was superseded while a page was read, only what superseded it."""
+    """Drop entries of the page that a later entry of the same object superseded meanwhile."""
     if query.versions or query.keywords - {VersionKeyword.LAST}:
         return tuple(entries)
     latest = {(e.id, e.spec if query.specs else ""): e.position for e in entries}

@@ -78,7 +78,7 @@ def select_entries(
 def _held(
     held: Sequence[IndexedEntry], view: View, instant: int
 ) -> tuple[Sequence[IndexedEntry], StatusBits]:
-    """What a view holds of one object, and which of its entries are superseded in it."""
+    """The entries of one object that a view holds, and which of them are superseded in it."""
     marks = StatusBits(**{mark: frozenset(found) for mark, found in status_positions(held).items()})
     if not view.active:
         return held, marks
@@ -88,7 +88,7 @@ def _held(
 
 
 def _admitted(place: IndexedEntry, view: View) -> bool:
-    """Whether an entry alone is one that the view shows."""
+    """True if the view shows an entry of this type and level."""
     of_type = not view.types or place.type in view.types
     return of_type and (view.max_tlp is None or place.visibility.tlp <= view.max_tlp)
 
@@ -121,7 +121,7 @@ def _distinct(
 
 
 def _repeats(place: IndexedEntry, latest: IndexedEntry | None, sources: Mapping[int, str]) -> bool:
-    """Whether the content is what another source said last."""
+    """True if the content is what another source said last."""
     if latest is None or latest.digest != place.digest:
         return False
     return sources[latest.stamp] != sources[place.stamp]
@@ -192,7 +192,7 @@ class CollectionReader(FeedReader):
 
     @time_limit()
     def knows(self, feed: str, object_id: str) -> bool:
-        """Whether any version of the object is in the collection."""
+        """True if any version of the object is in the collection."""
         if self._view_of(feed) is None:
             return super().knows(feed, object_id)
         query = Query(limit=1, ids=frozenset({object_id}), keywords=_ALL)
@@ -217,7 +217,7 @@ class CollectionReader(FeedReader):
         raise Unavailable("the collection changed while it was read; ask again")
 
     def _view_of(self, feed: str) -> View | None:
-        """What the collection shows of others; None of a feed.  It never changes, so it is kept."""
+        """The collection's view; None for a feed.  It never changes, so it is remembered."""
         if feed not in self._views:
             document = self._base.collections.find_one({"_id": feed})
             if document is None:
@@ -252,7 +252,7 @@ class CollectionReader(FeedReader):
         return ViewState(view, horizon, minutes * MINUTE, head)
 
     def _up_to_now(self, sight: ViewState, query: Query, *, bodies: bool) -> Iterator[Entry]:
-        """What is asked for, up to where the sources are now: see `FeedReader._walk`."""
+        """The entries asked for, up to where the sources are now: see `FeedReader._walk`."""
         for _ in range(_ROUNDS):
             yield from self._entries(sight, query, bodies=bodies)
             now = self._sight(sight.view)
@@ -262,7 +262,7 @@ class CollectionReader(FeedReader):
         raise _Moved
 
     def _entries(self, sight: ViewState, query: Query, *, bodies: bool) -> Iterator[Entry]:
-        """What is asked for, in order of stamp."""
+        """The entries asked for, in order of stamp."""
         view = sight.view
         types = query.types & view.types if query.types and view.types else query.types | view.types
         if (query.types or view.types) and not types:
@@ -330,7 +330,7 @@ class CollectionReader(FeedReader):
 
 
 class _Moved(Exception):
-    """What was found a moment ago is not there any more; the page must be read anew."""
+    """An entry that was found a moment ago is gone; the page must be read again."""
 
 
 def _after(query: Query) -> int:
@@ -339,7 +339,7 @@ def _after(query: Query) -> int:
 
 
 def _plain(view: View, query: Query) -> bool:
-    """Whether what is superseded in its source is so in the view, and nothing else is asked."""
+    """True if the plain last versions are asked for, so superseded in a source means superseded."""
     asked = query.keywords == _LAST and not query.versions and not query.specs
     return asked and not view.active and view.max_tlp is None and view.at is None
 

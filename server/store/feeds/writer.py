@@ -178,7 +178,7 @@ class Writer:
 def _outcome(
     posting: NewEntry, entries: Sequence[IndexedEntry], *, replace: bool
 ) -> PublishOutcome:
-    """What a posting is to the entries that its object has already."""
+    """The outcome of a new entry, given the entries that its object has already."""
     alike = [place for place in entries if place.spec == posting.spec]
     if posting.version:
         instant = micros(posting.version)
