@@ -109,8 +109,8 @@ class TestSources:
 
 class TestWrong:
     def test_an_unknown_setting_in_the_file_is_named_with_the_known_ones(self, file):
-        said = complaint(load_hub, file("prot = 1"))
-        assert "prot: unknown setting" in said and "port" in said
+        message = complaint(load_hub, file("prot = 1"))
+        assert "prot: unknown setting" in message and "port" in message
 
     def test_an_unknown_variable_is_named(self):
         assert "$TOCSIN_PROT" in complaint(load_hub, environ={"TOCSIN_PROT": "1"})
@@ -120,8 +120,8 @@ class TestWrong:
 
     @pytest.mark.parametrize("raw", [-1, 65536, "many", "", 1.5, True, "٣", [1]])
     def test_a_wrong_port_says_what_would_be_right(self, raw):
-        said = complaint(load_hub, overrides={"port": raw})
-        assert said.startswith("port: must be a whole number from 0 to 65535, but --port says")
+        message = complaint(load_hub, overrides={"port": raw})
+        assert message.startswith("port: must be a whole number from 0 to 65535, but --port says")
 
     @pytest.mark.parametrize(
         ("name", "raw"),
@@ -169,7 +169,7 @@ class TestWrong:
         assert "$TOCSIN_PORT" in complaint(load_hub, environ={"TOCSIN_PORT": "many"})
 
     @pytest.mark.parametrize(
-        ("text", "said"),
+        ("text", "message"),
         [
             ("prot = 1", ("prot: unknown setting", "page_cap, page_default, policy, port")),
             ("[hub]\nport = 1", ("hub: unknown setting", "page_cap, page_default, policy, port")),
@@ -180,10 +180,10 @@ class TestWrong:
             ("port = 1\nport = 2", ("not TOML", "line 2")),
         ],
     )
-    def test_a_mistake_in_a_file_is_told_with_file_key_and_what_is_right(self, file, text, said):
+    def test_a_mistake_in_a_file_names_file_key_and_what_is_right(self, file, text, message):
         wrong = file(f"{text}\n")
-        told = complaint(load_hub, wrong)
-        assert [each for each in (str(wrong), *said) if each not in told] == []
+        shown = complaint(load_hub, wrong)
+        assert [each for each in (str(wrong), *message) if each not in shown] == []
 
     @pytest.mark.parametrize("load", [load_hub, load_client])
     def test_a_file_that_cannot_be_read_is_named_with_the_reason(self, load, tmp_path):
@@ -221,8 +221,8 @@ class TestSecrets:
         ],
     )
     def test_a_wrong_secret_is_named_but_not_shown(self, load, name, raw):
-        said = complaint(load, overrides={name: raw})
-        assert said.startswith(f"{name}: must be ") and "hunter2" not in said
+        message = complaint(load, overrides={name: raw})
+        assert message.startswith(f"{name}: must be ") and "hunter2" not in message
 
     def test_printed_settings_show_no_secret(self):
         uri = "mongodb://u:hunter2@db/?replicaSet=rs0"

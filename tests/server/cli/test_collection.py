@@ -31,7 +31,7 @@ def new(kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "wish", "said"),
+    ("kind", "spec", "message"),
     [
         (Kind.AGGREGATE, Spec(), "--source is missing"),
         (Kind.AGGREGATE, Spec(("feed", "inbox")), "the kind is inbox"),
@@ -65,9 +65,9 @@ def new(kind):
         (Kind.VERBATIM, Spec(active=True), "--active-only cannot be used"),
     ],
 )
-def test_what_cannot_be_made_is_refused_with_the_reason(made, kind, wish, said):
-    with pytest.raises(Malformed, match=said):
-        define_collection(made, new(kind), wish)
+def test_what_cannot_be_made_is_refused_with_the_reason(made, kind, spec, message):
+    with pytest.raises(Malformed, match=message):
+        define_collection(made, new(kind), spec)
 
 
 def test_a_source_that_is_not_there_is_named(made):
@@ -101,15 +101,15 @@ class TestCommands:
 
         def run(*words):
             code = main([*words, *place])
-            told = capsys.readouterr()
-            return json.loads(told.out) if code == 0 else (code, told.err)
+            answer = capsys.readouterr()
+            return json.loads(answer.out) if code == 0 else (code, answer.err)
 
         return run
 
     def test_an_aggregate_and_a_snapshot_of_it_are_made_and_listed(self, run):
         words = ("collection", "add", "iocs", "--kind", "aggregate", "--source", "clear,scratch")
         more = ("--source", "green", "--type", "indicator,malware", "--max-tlp", "green")
-        told = run(*words, *more, "--active-only", "--title", "All indicators")
+        answer = run(*words, *more, "--active-only", "--title", "All indicators")
         definition = {
             "sources": ["clear", "scratch", "green"],
             "types": ["indicator", "malware"],
@@ -117,13 +117,13 @@ class TestCommands:
             "active_only": True,
             "at": None,
         }
-        assert definition.items() <= told.items()
+        assert definition.items() <= answer.items()
         words = ("collection", "add", "then", "--kind", "snapshot", "--source", "iocs")
         at = "2026-11-25T00:00:00.000000Z"
         pinned = run(*words, "--at", "2026-11-25T00:00:00Z")
         assert (definition | {"at": at}).items() <= pinned.items()
         listed = {each["alias"]: each for each in run("collection", "list")}
-        assert (listed["iocs"], listed["then"]) == (told, pinned)
+        assert (listed["iocs"], listed["then"]) == (answer, pinned)
         assert "sources" not in listed["clear"]
 
     def test_what_is_refused_is_told_with_an_exit_code(self, run, capsys):
