@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.certificates import authority, written
-from support.clock import Clock, hub_and_clock
+from support.clock import ManualClock, hub_and_clock
 from support.conformance_hub import ConformanceHub
 from support.databases import drop_all, emptied
 from support.feed_postings import Feed
@@ -77,19 +77,19 @@ def feed(new: Callable[[], Feed]) -> Feed:
 
 
 @pytest.fixture
-def timed(store: Store) -> tuple[HubInProcess, Clock]:
+def timed(store: Store) -> tuple[HubInProcess, ManualClock]:
     """A hub, and the clock by which it tells the time."""
     return hub_and_clock(store)
 
 
 @pytest.fixture
-def hub(timed: tuple[HubInProcess, Clock]) -> HubInProcess:
+def hub(timed: tuple[HubInProcess, ManualClock]) -> HubInProcess:
     """The same hub."""
     return timed[0]
 
 
 @pytest.fixture
-def clock(timed: tuple[HubInProcess, Clock]) -> Clock:
+def clock(timed: tuple[HubInProcess, ManualClock]) -> ManualClock:
     """Its clock, which stands until it is moved."""
     return timed[1]
 

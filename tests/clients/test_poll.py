@@ -5,7 +5,7 @@ import json
 import pytest
 from support.taxii_servers import (
     Answer,
-    Asked,
+    ReceivedRequest,
     indicator,
     serve_script,
 )
@@ -31,7 +31,7 @@ def page(numbers, *, more=False, next=None, stamps=None) -> Answer:
     return Answer(body | ({"next": next} if next else {}), headers=headers)
 
 
-def walked(script, **ask) -> tuple[list[int], list[Asked]]:
+def walked(script, **ask) -> tuple[list[int], list[ReceivedRequest]]:
     """The numbers of the indicators that a poll brings, and what it asked for."""
     known = {indicator(n)["id"]: n for n in range(100)}
     with serve_script(script) as server, Hub(server.url, "", HASTY) as hub:

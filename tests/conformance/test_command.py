@@ -14,7 +14,7 @@ from support.taxii_hub import (
     HIDDEN,
     INBOX,
     SCRATCH,
-    Taxii,
+    TaxiiHub,
     indicator,
 )
 
@@ -51,7 +51,7 @@ def run(capsys, monkeypatch):
 @pytest.fixture
 def serving():
     """The words for a hub in memory, behind a fault if one is named."""
-    taxii = Taxii()
+    taxii = TaxiiHub()
     taxii.account("north-robot", "north", {GREEN, SCRATCH, HIDDEN}, {INBOX})
     taxii.feeds.add(GREEN.id, *(indicator(n) for n in range(1, 8)))
     with broken(taxii.app, Fault("none", ())) as url:
@@ -60,7 +60,7 @@ def serving():
 
 @pytest.fixture
 def wrong():
-    with broken(Taxii().app, BY_NAME["malformed is ignored"]) as url:
+    with broken(TaxiiHub().app, BY_NAME["malformed is ignored"]) as url:
         yield [url, "--key", "acme-robot:acme-robot-key", "--collection", "scratch"]
 
 
@@ -76,7 +76,7 @@ class TestHowItEnds:
         assert "FAIL 16.1" in told.stdout
 
     def test_with_0_where_only_a_decision_is_not_kept_unless_that_is_asked_for(self, run):
-        with broken(Taxii().app, BY_NAME["next works once"]) as url:
+        with broken(TaxiiHub().app, BY_NAME["next works once"]) as url:
             words = [url, "--key", "acme-robot:acme-robot-key", "--collection", "scratch"]
             assert run(*words, "--only", "17.10").returncode == 0
             assert run(*words, "--only", "17.10", "--strict").returncode == 1
@@ -118,7 +118,7 @@ class TestHowItEnds:
         assert "access denied" in told.stderr
 
     def test_with_3_where_there_are_no_collections(self, run):
-        with broken(Taxii().app, BREAKS) as url:
+        with broken(TaxiiHub().app, BREAKS) as url:
             told = run(url, "--key", "acme-robot:acme-robot-key", "--collection", "scratch")
         assert told.returncode == 3
         assert "answers 500" in told.stderr

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from support.conformance_hub import ConformanceHub
 from support.faulty_server import Fault, broken
-from support.taxii_hub import Taxii
+from support.taxii_hub import TaxiiHub
 
 from tocsin.conformance.http import (
     InvalidJson,
@@ -202,7 +202,7 @@ def test_no_answer_is_too_odd_for_a_check(odd, inside):
         if told and not (inside and x.path == "/hub/collections/"):
             x.json = told
 
-    with broken(Taxii().app, Fault("odd", (), outwards=strange)) as url:
+    with broken(TaxiiHub().app, Fault("odd", (), outwards=strange)) as url:
         results = ConformanceHub(url, "acme-robot:acme-robot-key", "blind:blind-key").look()
     told = {c.expected for result in results for c in result.complaints}
     assert [each for each in told if each.startswith("an answer that can be read")] == []
@@ -222,7 +222,7 @@ class TestPatience:
             if len(asked) < 3:
                 x.status, x.answered = 429, {"Retry-After": "0"}
 
-        with broken(Taxii().app, Fault("busy", (), busy)) as url:
+        with broken(TaxiiHub().app, Fault("busy", (), busy)) as url:
             answer = self.subject(url).get("/hub/")
         assert (answer.status, asked) == (200, ["/hub/"] * 3)
 
@@ -231,7 +231,7 @@ class TestPatience:
         def busy(x):
             x.status, x.answered = 429, {"Retry-After": pause}
 
-        with broken(Taxii().app, Fault("busy", (), busy)) as url:
+        with broken(TaxiiHub().app, Fault("busy", (), busy)) as url:
             assert self.subject(url).get("/hub/").status == 429
 
     def test_a_status_that_never_completes_is_not_waited_for(self):
@@ -239,7 +239,7 @@ class TestPatience:
             if "total_count" in x.json:
                 x.json = x.json | {"status": "pending"}
 
-        with broken(Taxii().app, Fault("slow", (), outwards=pending)) as url:
+        with broken(TaxiiHub().app, Fault("slow", (), outwards=pending)) as url:
             results = run_checks(
                 self.subject(url, 1), select_checks(["17.8", "13.5"]), lambda result: None
             )

@@ -12,7 +12,7 @@ from support.taxii_hub import (
     HIDDEN,
     INBOX,
     SCRATCH,
-    Taxii,
+    TaxiiHub,
 )
 
 from tocsin.conformance.model import Outcome
@@ -21,7 +21,7 @@ from tocsin.conformance.registry import CHECKS
 
 @pytest.fixture
 def taxii():
-    taxii = Taxii()
+    taxii = TaxiiHub()
     taxii.account("north-robot", "north", {GREEN, SCRATCH, HIDDEN}, {INBOX})
     return taxii
 
@@ -31,14 +31,14 @@ def conformance_hub(url: str) -> ConformanceHub:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_broken_rule_is_found(fault: Fault, taxii: Taxii):
+def test_a_broken_rule_is_found(fault: Fault, taxii: TaxiiHub):
     with broken(taxii.app, fault) as url:
         results = conformance_hub(url).look(*fault.found_by)
     wrong = {r.check.number for r in results if r.outcome in (Outcome.FAILED, Outcome.WARNED)}
     assert set(fault.found_by) - wrong == set()
 
 
-def test_a_server_that_breaks_none_is_not_blamed(taxii: Taxii):
+def test_a_server_that_breaks_none_is_not_blamed(taxii: TaxiiHub):
     with broken(taxii.app, Fault("none", ())) as url:
         results = conformance_hub(url).look(
             *{number for fault in FAULTS for number in fault.found_by}

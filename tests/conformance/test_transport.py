@@ -12,7 +12,7 @@ import pytest
 from support.certificates import authority, written
 from support.faulty_server import _Quiet
 from support.processes import free_port
-from support.taxii_hub import Taxii
+from support.taxii_hub import TaxiiHub
 from werkzeug.serving import make_server
 
 from tocsin.conformance.client import Options, basic_auth_header
@@ -49,7 +49,7 @@ def serving(folder, ciphers=MODERN, clients=False, **settings):
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(folder / "ca.pem")
     server = make_server(
-        "127.0.0.1", 0, Taxii().app, threaded=True, request_handler=_Quiet, ssl_context=context
+        "127.0.0.1", 0, TaxiiHub().app, threaded=True, request_handler=_Quiet, ssl_context=context
     )
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()

@@ -17,7 +17,7 @@ LATER = "2026-02-01T00:00:00.000Z"
 
 
 @dataclass
-class Clock:
+class ManualClock:
     """The time of day, which a test may move."""
 
     now: int
@@ -32,9 +32,9 @@ class Clock:
         self.now += round(sum(units[name] * span for name, span in spans.items()))
 
 
-def hub_and_clock(store: Store) -> tuple[HubInProcess, Clock]:
+def hub_and_clock(store: Store) -> tuple[HubInProcess, ManualClock]:
     """A hub with some more partners, two of them of one group."""
-    clock = Clock(wall_clock())
+    clock = ManualClock(wall_clock())
     hub = HubInProcess(store, clock)
     hub.join(Partner("east", "East Limited"))
     hub.join(Partner("sister", "Sister Limited", group="family"))
@@ -67,8 +67,8 @@ def indicators(hub: HubInProcess, feed: str = "green") -> list[Object]:
     return [each for each in hub.feed(feed) if each["type"] == "indicator"]
 
 
-def stix_time_after(clock: Clock, **span: float) -> str:
+def stix_time_after(clock: ManualClock, **span: float) -> str:
     """A moment from now, as STIX writes it."""
-    then = Clock(clock.now)
+    then = ManualClock(clock.now)
     then.advance(**span)
     return stix_time(then.now)

@@ -32,7 +32,7 @@ from support.differential_questions import (
     Question,
     data,
 )
-from support.medallion_files import Home, day, written
+from support.medallion_files import ImportTarget, day, write_data_file
 from support.taxii_servers import KEY, MEDIA_TYPE, medallion_app
 from werkzeug.test import TestResponse
 
@@ -93,8 +93,8 @@ class Report:
 class Pair:
     """medallion and a hub that took its data over."""
 
-    def __init__(self, home: Home, folder: Path) -> None:
-        file = written(folder, *data())
+    def __init__(self, home: ImportTarget, folder: Path) -> None:
+        file = write_data_file(folder, *data())
         told = json.loads(file.read_text())
         told["/discovery"] |= {"title": "Peer", "default": "/trust/", "api_roots": ["/trust/"]}
         told["trust"]["information"] |= {"title": "Peer", "versions": [MEDIA_TYPE]}
@@ -172,7 +172,7 @@ class Pair:
         """All aspects that differ, over all pages of a walk."""
         walks = [self.walk(side, question) for side in ROOTS]
         self.answers += sum(map(len, walks))
-        theirs, ours = (merged(walk) for walk in walks)
+        theirs, ours = (merge_pages(walk) for walk in walks)
         for aspect in _compared(theirs, ours):
             one, other = theirs.get(aspect), ours.get(aspect)
             if one != other:
@@ -211,7 +211,7 @@ class Pair:
         return answers
 
 
-def merged(walk: Sequence[Answer]) -> dict[str, Any]:
+def merge_pages(walk: Sequence[Answer]) -> dict[str, Any]:
     """A walk as one answer: all its entries, and a list of what each page said besides."""
     found: dict[str, Any] = {"status": [answer.status for answer in walk]}
     for name in sorted({name for answer in walk for name in answer.aspects} - {"status"}):

@@ -73,7 +73,9 @@ def collection(*added: tuple[str, Object], id: str = FEED, **more: Any) -> Objec
     }
 
 
-def written(folder: Path, *collections: Object, root: str = "trust", **roots: list[Object]) -> Path:
+def write_data_file(
+    folder: Path, *collections: Object, root: str = "trust", **roots: list[Object]
+) -> Path:
     """A data file; further API roots by name."""
     told: Object = {"/discovery": {"title": "Some TAXII Server"}}
     for name, listed in {root: list(collections), **roots}.items():
@@ -84,7 +86,7 @@ def written(folder: Path, *collections: Object, root: str = "trust", **roots: li
     return path
 
 
-class Home:
+class ImportTarget:
     """A hub opened as commands open it, and the id of the collection to look at."""
 
     def __init__(self, hub: Runtime, feed: str = FEED) -> None:
@@ -121,8 +123,8 @@ class Home:
 
 
 @contextmanager
-def opened_home(uri: str, folder: Path) -> Iterator[Home]:
+def open_import_target(uri: str, folder: Path) -> Iterator[ImportTarget]:
     """A new hub on a database server."""
     name = f"test_{uuid.uuid4().hex}"
     with open_runtime(HubSettings(data=folder, mongo_uri=uri, database=name), print) as hub:
-        yield Home(hub)
+        yield ImportTarget(hub)

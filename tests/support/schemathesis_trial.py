@@ -59,7 +59,7 @@ class Trial:
         return f"{self.answers.total()} requests, {self.checks.total()} checks; {answers}"
 
 
-def filled(hub: HubInProcess) -> HubInProcess:
+def fill(hub: HubInProcess) -> HubInProcess:
     """The hub with objects in its feed and in its verbatim collection, one in two versions."""
     hub.push(*(indicator(f"bad{n}.top") for n in range(30)))
     again = indicator("worse.top", seed="again")
@@ -68,7 +68,7 @@ def filled(hub: HubInProcess) -> HubInProcess:
     return hub
 
 
-def app_of(hub: HubInProcess, **chosen: Any) -> flask.Flask:
+def build_app(hub: HubInProcess, **chosen: Any) -> flask.Flask:
     """The hub's application, which answers at once whoever wishes to wait."""
     stopping = threading.Event()
     stopping.set()
@@ -90,7 +90,7 @@ def serving(app: Wsgi) -> Iterator[str]:
         thread.join(30)
 
 
-def tried(
+def run_trial(
     url: str, examples: int = EXAMPLES, only: Collection[str] = (), *, first: bool = False
 ) -> Trial:
     """The hub's description tried on the hub; `only` some operations, or all of it.
@@ -100,7 +100,7 @@ def tried(
     Every phase of schemathesis': the examples, the corners of each schema, random data that
     is right and random data that is wrong, and the links from one operation to the next.
     """
-    document = closed(requests.get(f"{url}/openapi.json", timeout=60).json())
+    document = forbid_unknown_properties(requests.get(f"{url}/openapi.json", timeout=60).json())
     schema = schemathesis.openapi.from_dict(document, config=_config(url, examples, first))
     schema.hook("filter_failure")(_is_fault)
     schema.hook("map_path_parameters")(_mostly_writable)
@@ -119,7 +119,7 @@ def answers(url: str, path: str, method: str, times: int) -> list[int]:
 
     Raises if one is not as described.  Nothing is asked again after 429, as `tried` would.
     """
-    document = closed(requests.get(f"{url}/openapi.json", timeout=60).json())
+    document = forbid_unknown_properties(requests.get(f"{url}/openapi.json", timeout=60).json())
     schema = schemathesis.openapi.from_dict(document, config=_config(url, 1, first=False))
     case = schema[path][method].Case(headers={"Authorization": basic("acme", "acme")})
     made = [case.call(base_url=url) for _ in range(times)]
@@ -128,7 +128,7 @@ def answers(url: str, path: str, method: str, times: int) -> list[int]:
     return [each.status_code for each in made]
 
 
-def closed(document: Document) -> Document:
+def forbid_unknown_properties(document: Document) -> Document:
     """The description without room for properties that it does not name."""
     told = copy.deepcopy(document)
     for name, schema in told["components"]["schemas"].items():

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from support.taxii_hub import (
     GREEN,
     MT,
-    Taxii,
+    TaxiiHub,
     basic,
     indicator,
 )
@@ -33,7 +33,7 @@ BODY = json.dumps({"objects": [indicator()]}).encode()
 
 
 @dataclass
-class Told:
+class Response:
     """One answer."""
 
     status: int
@@ -68,7 +68,7 @@ class Peer:
             self.socket.shutdown(socket.SHUT_WR)
         return self
 
-    def hear(self) -> Told | None:
+    def hear(self) -> Response | None:
         """The next answer; None if the connection was closed instead."""
         try:
             first = self.file.readline()
@@ -77,7 +77,7 @@ class Peer:
             status = int(first.split()[1])
             lines = iter(lambda: self.file.readline().strip().decode("latin-1"), "")
             headers = {n.lower(): v for n, _, v in (each.partition(": ") for each in lines)}
-            return Told(status, headers, self.file.read(int(headers.get("content-length", 0))))
+            return Response(status, headers, self.file.read(int(headers.get("content-length", 0))))
         except ConnectionResetError:
             return None
 
@@ -88,11 +88,13 @@ class Peer:
 
 
 @contextmanager
-def hub(
+def serve_hub(
     patience: float = 20, pace: float = 16 * 1024, tls: ssl.SSLContext | None = None
 ) -> Iterator[int]:
     """A hub in memory behind the hub's own server, with two threads; its port."""
-    server = build_server(ListenAddress("127.0.0.1", 0, 2, tls and (lambda: tls)), taxii().app)
+    server = build_server(
+        ListenAddress("127.0.0.1", 0, 2, tls and (lambda: tls)), build_taxii_hub().app
+    )
     server.timeout, server.min_rate = patience, pace
     server.prepare()
     thread = threading.Thread(target=server.serve, daemon=True)
@@ -102,8 +104,8 @@ def hub(
     thread.join(10)
 
 
-def taxii() -> Taxii:
-    taxii = Taxii(max_content_length=LIMIT)
+def build_taxii_hub() -> TaxiiHub:
+    taxii = TaxiiHub(max_content_length=LIMIT)
     taxii.feeds.add(GREEN.id, *(indicator(n) for n in range(1, 9)))
     return taxii
 
@@ -117,10 +119,10 @@ def still_answers(port, trusting: ssl.SSLContext | None = None) -> bool:
     return [each and each.status for each in told] == [200, 200]
 
 
-def dripped(slow: list[Peer]) -> list[Told | None]:
+def send_slowly(slow: list[Peer]) -> list[Response | None]:
     """What each was told while it said an octet at a time, and on and on."""
     until = time.monotonic() + 8
-    heard: list[Told | None] = []
+    heard: list[Response | None] = []
     for each in slow:
         each.socket.settimeout(0.05)
         while time.monotonic() < until:

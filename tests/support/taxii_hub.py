@@ -215,7 +215,7 @@ def finding(action: str, message: str) -> dict[str, str]:
     return {"stage": "validate", "rule": "r", "path": "", "action": action, "message": message}
 
 
-class Taxii:
+class TaxiiHub:
     """The door over a hub in memory, and a way to knock as one of its accounts.
 
     `acme` reads green, reads and writes scratch, writes the inbox; `blind` sees nothing.
@@ -309,9 +309,9 @@ def stamp(position: int) -> str:
     return timestamp(EPOCH + position)
 
 
-def filled() -> Taxii:
+def filled_hub() -> TaxiiHub:
     """Green holds seven indicators; then 1 twice more, the older version last, and an SCO."""
-    taxii = Taxii()
+    taxii = TaxiiHub()
     taxii.feeds.add(GREEN.id, *(indicator(n) for n in range(1, 8)))
     taxii.feeds.add(GREEN.id, indicator(1, modified="2022-01-01T00:00:00Z"))
     taxii.feeds.add(GREEN.id, indicator(1, modified="2021-01-01T00:00:00.000Z"), address(9))

@@ -126,7 +126,7 @@ def _medallion_content() -> dict:
 
 
 @dataclass
-class Asked:
+class ReceivedRequest:
     """A request that a scripted server got."""
 
     method: str
@@ -150,19 +150,19 @@ class Answer:
 @dataclass
 class Scripted:
     url: str
-    asked: list[Asked]
+    asked: list[ReceivedRequest]
 
     def paths(self, method: str = "GET") -> list[str]:
         return [each.path for each in self.asked if each.method == method]
 
 
-Script = Callable[[Asked], Answer | None]
+Script = Callable[[ReceivedRequest], Answer | None]
 
 
 @contextmanager
 def serve_script(script: Script, max_content_length: int = 100_000) -> Iterator[Scripted]:
     """A server that answers discovery properly and leaves the rest to `script`."""
-    asked: list[Asked] = []
+    asked: list[ReceivedRequest] = []
 
     class Responder(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -172,7 +172,7 @@ def serve_script(script: Script, max_content_length: int = 100_000) -> Iterator[
             parts = urlsplit(self.path)
             length = int(self.headers.get("Content-Length", 0))
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-            request = Asked(
+            request = ReceivedRequest(
                 self.command, parts.path, query, dict(self.headers), self.rfile.read(length)
             )
             asked.append(request)
@@ -206,7 +206,7 @@ def serve_script(script: Script, max_content_length: int = 100_000) -> Iterator[
         yield Scripted(f"http://127.0.0.1:{server.server_port}/taxii2/", asked)
 
 
-def _usual(asked: Asked, max_content_length: int) -> Answer | None:
+def _usual(asked: ReceivedRequest, max_content_length: int) -> Answer | None:
     resources = {
         "/taxii2/": {"title": "Scripted", "api_roots": ["/root/"]},
         "/root/": {

@@ -7,7 +7,7 @@ import uuid
 import click
 import pytest
 from support.certificates import authority
-from support.medallion_files import collection, day, threat, written
+from support.medallion_files import collection, day, threat, write_data_file
 from support.processes import HubProcess, indicators
 
 from tocsin.server.cli.main import main, tocsin_hub
@@ -67,7 +67,7 @@ def prepared(tmp_path_factory):
         each["object_marking_refs"] = [f"marking-definition--{uuid.uuid4()}"]
     assert hub.post([evil, plain, *held]).status_code == 202
     ca = authority()
-    written(folder, collection((day(1), threat(1))), root="trustgroup1")
+    write_data_file(folder, collection((day(1), threat(1))), root="trustgroup1")
     (folder / "acme.crt").write_text(ca.issue("acme").certificate)
     yield hub, folder
     hub.kill()

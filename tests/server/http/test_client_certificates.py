@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 from support.certificates import SERVER, authority, written
-from support.taxii_hub import MT, Taxii, basic
+from support.taxii_hub import MT, TaxiiHub, basic
 
 from tocsin.admission.errors import Malformed, NotAuthenticated, Unavailable
 from tocsin.clients.http import Hub, Patience
@@ -64,7 +64,7 @@ def serving(application, folder):
 
 @pytest.fixture(scope="module")
 def port(folder):
-    taxii = Taxii(schemes=frozenset(AuthScheme), max_content_length=10_000)
+    taxii = TaxiiHub(schemes=frozenset(AuthScheme), max_content_length=10_000)
     taxii.people.by_digest[auth.certificate_fingerprint(ACME.der)] = taxii.acme
     with serving(taxii.app, folder) as port:
         yield port
@@ -225,7 +225,7 @@ class TestClientCertificates:
         assert ask(port, self.shown(folder, trusting, "acme"), **wrong)[0].status == 401
 
     def test_an_expired_certificate_is_refused_on_an_open_connection(self):
-        taxii = Taxii(schemes=frozenset(AuthScheme))
+        taxii = TaxiiHub(schemes=frozenset(AuthScheme))
         print_ = auth.certificate_fingerprint(ACME.der)
         taxii.people.by_digest[print_] = taxii.acme
         told = [

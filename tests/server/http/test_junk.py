@@ -16,7 +16,7 @@ from support.socket_peers import (
     Peer,
     chunk,
     get,
-    hub,
+    serve_hub,
     still_answers,
 )
 from support.taxii_hub import MT
@@ -45,7 +45,7 @@ SCRAPS = (
 
 @pytest.fixture(scope="module")
 def port():
-    with hub() as port:
+    with serve_hub() as port:
         yield port
 
 

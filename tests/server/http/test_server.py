@@ -17,9 +17,9 @@ from support.socket_peers import (
     STRANGER,
     Peer,
     chunk,
-    dripped,
     get,
-    hub,
+    send_slowly,
+    serve_hub,
     still_answers,
 )
 from support.taxii_hub import basic
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 @pytest.fixture(scope="module")
 def port():
-    with hub() as port:
+    with serve_hub() as port:
         yield port
 
 
@@ -274,7 +274,7 @@ class TestSlowPeers:
     @pytest.fixture
     def impatient(self):
         """A hub with less patience than the shipped one; two hundred octets buy a second."""
-        with hub(0.5, 200) as port:
+        with serve_hub(0.5, 200) as port:
             yield port
 
     def test_silent_clients_hold_no_thread(self, port):
@@ -295,7 +295,7 @@ class TestSlowPeers:
     )
     def test_a_client_below_the_minimum_rate_is_disconnected(self, impatient, start):
         slow = [Peer(impatient).say(start) for _ in range(2)]
-        assert {told and told.status for told in dripped(slow)} <= {408, 400, 401, None}
+        assert {told and told.status for told in send_slowly(slow)} <= {408, 400, 401, None}
         assert still_answers(impatient)
 
     def test_a_steady_slow_body_is_accepted(self, impatient):

@@ -12,8 +12,8 @@ from support.socket_peers import (
     POST,
     ROOT,
     Peer,
-    dripped,
-    hub,
+    send_slowly,
+    serve_hub,
     still_answers,
 )
 
@@ -38,7 +38,7 @@ def trusting(shown):
 
 @pytest.fixture(scope="module")
 def port(shown):
-    with hub(tls=server_context(shown / "hub.pem")) as port:
+    with serve_hub(tls=server_context(shown / "hub.pem")) as port:
         yield port
 
 
@@ -82,7 +82,7 @@ def test_a_client_that_stays_after_an_error_holds_no_thread(port, trusting):
 
 @pytest.mark.parametrize("start", [b"GET /hub/ HTTP/1.1\r\nA: ", LONG], ids=["head", "body"])
 def test_a_client_below_the_minimum_rate_is_disconnected(shown, trusting, start):
-    with hub(0.5, 200, server_context(shown / "hub.pem")) as impatient:
+    with serve_hub(0.5, 200, server_context(shown / "hub.pem")) as impatient:
         slow = [Peer(impatient, trusting).say(start) for _ in range(2)]
-        assert {told and told.status for told in dripped(slow)} <= {408, 400, None}
+        assert {told and told.status for told in send_slowly(slow)} <= {408, 400, None}
         assert still_answers(impatient, trusting)

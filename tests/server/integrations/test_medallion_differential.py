@@ -12,7 +12,7 @@ from support.differential_questions import (
     questions,
 )
 from support.medallion_differences import ALLOWED
-from support.medallion_files import opened_home, threat
+from support.medallion_files import open_import_target, threat
 from support.paths import ROOT
 
 PAGE = ROOT / "docs" / "medallion.md"
@@ -20,7 +20,7 @@ PAGE = ROOT / "docs" / "medallion.md"
 
 @pytest.fixture(scope="module")
 def home(engine_uri, tmp_path_factory):
-    with opened_home(engine_uri, tmp_path_factory.mktemp("home")) as home:
+    with open_import_target(engine_uri, tmp_path_factory.mktemp("home")) as home:
         yield home
 
 
@@ -45,7 +45,7 @@ def test_the_documentation_lists_every_difference_word_for_word():
 
 class TestTheComparisonCanFail:
     def test_an_object_that_only_one_server_has_is_found(self, engine_uri, tmp_path):
-        with opened_home(engine_uri, tmp_path / "hub") as other:
+        with open_import_target(engine_uri, tmp_path / "hub") as other:
             pair = Pair(other, tmp_path)
             store = other.hub.services.store
             store.commit(lambda txn: txn.remove(FULL, threat(7)["id"]))
@@ -54,6 +54,6 @@ class TestTheComparisonCanFail:
         assert (difference.aspect, difference.apart) == ("objects", {threat(7)["id"]})
 
     def test_a_rule_that_covers_nothing_is_found(self, engine_uri, tmp_path):
-        with opened_home(engine_uri, tmp_path / "hub") as other:
+        with open_import_target(engine_uri, tmp_path / "hub") as other:
             found = compare(Pair(other, tmp_path), [Question("/taxii2/")], ALLOWED)
         assert set(found.allowed.values()) == {0}

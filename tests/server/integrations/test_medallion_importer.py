@@ -6,12 +6,12 @@ import uuid
 import pytest
 from support.medallion_files import (
     FEED,
-    Home,
+    ImportTarget,
     day,
-    opened_home,
+    open_import_target,
     record,
     threat,
-    written,
+    write_data_file,
 )
 
 from tocsin.admission.errors import Conflict, Malformed, NotFound
@@ -28,14 +28,14 @@ ADDRESS = {
 
 @pytest.fixture(scope="module")
 def hub(engine_uri, tmp_path_factory):
-    with opened_home(engine_uri, tmp_path_factory.mktemp("home")) as home:
+    with open_import_target(engine_uri, tmp_path_factory.mktemp("home")) as home:
         yield home.hub
 
 
 @pytest.fixture
 def home(hub):
     """The hub of this file, and the id of a collection of this test's own."""
-    return Home(hub, str(uuid.uuid4()))
+    return ImportTarget(hub, str(uuid.uuid4()))
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def take(home, tmp_path):
     """Imports the one collection that is described; the answer."""
 
     def take(*added, **more):
-        (answer,) = home.take(written(tmp_path, home.had(*added, **more)))
+        (answer,) = home.take(write_data_file(tmp_path, home.had(*added, **more)))
         return answer
 
     return take
@@ -70,7 +70,7 @@ class TestACollection:
         assert (answer["alias"], answer["former_alias"]) == ("", "green")
 
     def test_a_collection_gets_an_alias_with_the_requested_prefix(self, home, tmp_path):
-        home.take(written(tmp_path, home.had(title="Über Threats, 2020")), prefix="old")
+        home.take(write_data_file(tmp_path, home.had(title="Über Threats, 2020")), prefix="old")
         assert home.collection().alias == "old-ber-threats-2020"
 
     @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ class TestACollection:
 
     def test_a_second_collection_of_one_id_gets_its_own(self, home, tmp_path):
         theirs = home.had((day(1), threat(2)), title="Theirs")
-        file = written(tmp_path, home.had((day(1), threat(1))), other=[theirs])
+        file = write_data_file(tmp_path, home.had((day(1), threat(1))), other=[theirs])
         first, second = home.take(file)
         assert first["collection"] == home.feed != second["collection"]
         assert [each["name"] for each in home.bodies()] == ["No. 1"]
@@ -109,7 +109,7 @@ class TestACollection:
 
     def test_collections_are_selected_by_root_title_or_id(self, home, tmp_path):
         second = home.had(id="0d1bf9a4-0e54-4d5e-9b4e-3f1ec87ff5f4", title="Second")
-        file = written(tmp_path, home.had(), second, other=[home.had(title="Third")])
+        file = write_data_file(tmp_path, home.had(), second, other=[home.had(title="Third")])
         titles = [
             [each["title"] for each in home.take(file, dry_run=True, **wish)]
             for wish in ({"roots": {"trust"}}, {"collections": {"Third", home.feed}}, {})
@@ -122,7 +122,7 @@ class TestACollection:
 
     def test_an_unknown_collection_is_refused_with_the_known_ones(self, home, tmp_path):
         with pytest.raises(NotFound, match="trust: High value"):
-            home.take(written(tmp_path, home.had()), collections={"nosuch"})
+            home.take(write_data_file(tmp_path, home.had()), collections={"nosuch"})
 
 
 class TestObjects:
@@ -138,7 +138,7 @@ class TestObjects:
         assert [entry.version[8:10] for entry in home.entries()] == ["02", "01", "03"]
 
     def test_objects_keep_their_octets(self, home, tmp_path):
-        file = written(tmp_path, home.had((day(1), threat(1))))
+        file = write_data_file(tmp_path, home.had((day(1), threat(1))))
         spelt = ' { "x_odd":[1.10,1e3 ,"\\u00e4ä"],\n' + json.dumps(threat(1))[1:-1] + ' ,"a":0}'
         file.write_text(file.read_text("utf-8").replace(json.dumps(threat(1)), spelt), "utf-8")
         home.take(file)
@@ -150,7 +150,7 @@ class TestObjects:
 
     def test_objects_get_new_dates_and_the_report_has_a_cursor(self, home, tmp_path):
         added = [(day(1), threat(1)), (day(2), threat(2)), (day(2), threat(3)), (day(3), ADDRESS)]
-        file = written(tmp_path, home.had(*added))
+        file = write_data_file(tmp_path, home.had(*added))
         (answer,) = home.take(file, cursor=micros(day(2)))
         stamps = [timestamp(entry.stamp) for entry in home.entries()]
         assert answer["date_added"] == [day(1), day(3)]
@@ -158,7 +158,7 @@ class TestObjects:
         assert answer["cursor_for"] == stamps[0]  # of equal dates, medallion may have lost some
 
     def test_a_cursor_before_the_first_object_has_no_counterpart(self, home, tmp_path):
-        file = written(tmp_path, home.had((day(2), threat(1))))
+        file = write_data_file(tmp_path, home.had((day(2), threat(1))))
         (answer,) = home.take(file, cursor=micros(day(1)))
         assert "cursor_for" not in answer
 
@@ -213,7 +213,7 @@ class TestSkippedObjects:
 
 class TestRepeatedImport:
     def test_a_repeated_import_adds_nothing(self, home, tmp_path):
-        file = written(tmp_path, home.had((day(1), threat(1)), (day(2), ADDRESS)))
+        file = write_data_file(tmp_path, home.had((day(1), threat(1)), (day(2), ADDRESS)))
         home.take(file)
         before = home.feeds.head(home.feed), home.acts()
         (answer,) = home.take(file)
@@ -227,7 +227,7 @@ class TestRepeatedImport:
 
     def test_a_dry_run_writes_nothing_and_reports_the_same(self, home, tmp_path):
         bad = threat(3, modified="bogus")
-        file = written(tmp_path, home.had((day(1), threat(1)), (day(2), bad)))
+        file = write_data_file(tmp_path, home.had((day(1), threat(1)), (day(2), bad)))
         before = home.feeds.collections(), home.acts()
         (foretold,) = home.take(file, dry_run=True)
         assert (home.feeds.collections(), home.acts()) == before

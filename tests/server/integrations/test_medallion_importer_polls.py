@@ -12,12 +12,12 @@ from bson import ObjectId
 from medallion.backends.mongodb_backend import MongoBackend
 from pymongo import MongoClient
 from support.medallion_files import (
-    Home,
+    ImportTarget,
     collection,
     day,
-    opened_home,
+    open_import_target,
     threat,
-    written,
+    write_data_file,
 )
 from support.processes import BIN
 from support.processes import HubProcess as HubProcess
@@ -96,13 +96,13 @@ def peer(engine_uri):
 
 @pytest.fixture(scope="module")
 def hub(engine_uri, tmp_path_factory):
-    with opened_home(engine_uri, tmp_path_factory.mktemp("home")) as home:
+    with open_import_target(engine_uri, tmp_path_factory.mktemp("home")) as home:
         yield home.hub
 
 
 @pytest.fixture
 def home(hub, peer):
-    return Home(hub, peer.feed)
+    return ImportTarget(hub, peer.feed)
 
 
 class TestItsDatabase:
@@ -187,7 +187,7 @@ def moved(hub, tmp_path):
             partner.add(*(threat(number) for number in range(start, start + 5)))
         file = tmp_path / "data.json"
         partner.backend.save_data_to_file(str(file), indent=2)
-    home = Home(hub, COLLECTION)
+    home = ImportTarget(hub, COLLECTION)
     home.take(file, collections={COLLECTION})
     slug = f"acme-{uuid.uuid4().hex[:6]}"
     added = add_partner(hub, Partner(slug, "ACME"), [COLLECTION], [])
@@ -238,7 +238,7 @@ class Kept:
 
 class TestTheCommand:
     def test_the_command_works_with_and_without_a_running_hub(self, tmp_path):
-        file = written(tmp_path, collection((day(1), threat(1)), (day(2), threat(2))))
+        file = write_data_file(tmp_path, collection((day(1), threat(1)), (day(2), threat(2))))
         hub = HubProcess(tmp_path / "data")
         command = ("import", "medallion", str(file))
         (before,) = hub.command(*command)
@@ -250,7 +250,7 @@ class TestTheCommand:
         assert (before["added"], meanwhile["added"], meanwhile["known"]) == (2, 0, 2)
 
     def test_the_command_says_that_users_and_statuses_are_not_imported(self, tmp_path):
-        file = written(tmp_path, collection())
+        file = write_data_file(tmp_path, collection())
         command = [BIN / "tocsin-hub", "import", "medallion", file, "--data", tmp_path / "data"]
         said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
         assert "users and passwords are not imported" in said.stderr
@@ -258,12 +258,12 @@ class TestTheCommand:
 
     def test_a_killed_import_continues_when_repeated(self, tmp_path):
         many = [(day(1 + number // 500), threat(number)) for number in range(5_000)]
-        file = written(tmp_path, collection(*many))
+        file = write_data_file(tmp_path, collection(*many))
         hub = HubProcess(tmp_path / "data").start()
         words = ["import", "medallion", str(file)]
         try:
             with open_runtime(HubSettings(data=hub.data), print) as beside:
-                home = Home(beside)
+                home = ImportTarget(beside)
                 command = [BIN / "tocsin-hub", *words, "--data", hub.data]
                 with subprocess.Popen(command, stderr=subprocess.DEVNULL) as running:
                     while not some(home):

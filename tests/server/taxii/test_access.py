@@ -9,7 +9,7 @@ from support.taxii_hub import (
     INBOX,
     MT,
     SCRATCH,
-    Taxii,
+    TaxiiHub,
     basic,
     indicator,
 )
@@ -43,7 +43,7 @@ GUARDED = [
 
 @pytest.fixture
 def taxii():
-    taxii = Taxii()
+    taxii = TaxiiHub()
     taxii.feeds.add(GREEN.id, indicator())
     taxii.feeds.add(HIDDEN.id, indicator())
     return taxii
@@ -75,7 +75,7 @@ def test_3_2_each_scheme_authenticates(taxii, header):
 
 
 def test_3_2_a_disabled_scheme_is_neither_accepted_nor_named():
-    taxii = Taxii(schemes=frozenset({AuthScheme.BEARER}))
+    taxii = TaxiiHub(schemes=frozenset({AuthScheme.BEARER}))
     answer = taxii.ask("/hub/")
     assert answer.status_code == 401
     assert answer.headers.getlist("WWW-Authenticate") == ['Bearer realm="Tocsin"']
@@ -84,7 +84,7 @@ def test_3_2_a_disabled_scheme_is_neither_accepted_nor_named():
 
 
 def test_6_8_public_discovery_needs_no_credential_but_refuses_a_wrong_one():
-    taxii = Taxii(public_discovery=True)
+    taxii = TaxiiHub(public_discovery=True)
     assert taxii.ask("/taxii2/", by=None).json["api_roots"] == ["/hub/"]
     assert taxii.ask("/hub/", by=None).status_code == 401
     wrong = {"Authorization": "Bearer wrong"}
@@ -168,7 +168,7 @@ LONG, BROKEN, BARE = b"x" * 3000, b"{bad", b"{}"
     ],
 )
 def test_12_13_checks_are_made_in_a_fixed_order(by, name, headers, body, status):
-    taxii = Taxii(max_content_length=2000)
+    taxii = TaxiiHub(max_content_length=2000)
     answer = taxii.post(name, body, by=by, headers=headers)
     assert answer.status_code == status
 

@@ -8,7 +8,7 @@ from support.chunked_posts import stream
 from support.taxii_hub import (
     MT,
     SCRATCH,
-    Taxii,
+    TaxiiHub,
     indicator,
 )
 
@@ -18,7 +18,7 @@ from tocsin.server.taxii import resources
 
 @pytest.fixture
 def taxii():
-    return Taxii(max_content_length=5000)
+    return TaxiiHub(max_content_length=5000)
 
 
 BUNDLE = {"type": "bundle", "id": "bundle--x", "objects": [indicator()]}

@@ -13,7 +13,7 @@ from support.chunked_posts import stream
 from support.taxii_hub import (
     GREEN,
     MT,
-    Taxii,
+    TaxiiHub,
     indicator,
 )
 
@@ -29,7 +29,7 @@ UNDO = {
 
 @pytest.fixture
 def taxii():
-    taxii = Taxii(max_content_length=5000)
+    taxii = TaxiiHub(max_content_length=5000)
     taxii.feeds.add(GREEN.id, *(indicator(n) for n in range(40)))
     return taxii
 

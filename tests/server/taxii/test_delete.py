@@ -3,7 +3,7 @@
 import pytest
 from support.taxii_hub import (
     SCRATCH,
-    filled,
+    filled_hub,
     ids,
     indicator,
 )
@@ -13,7 +13,7 @@ ONE = indicator(1)["id"]
 
 @pytest.fixture
 def taxii():
-    return filled()
+    return filled_hub()
 
 
 def delete(taxii, query="", id=ONE):

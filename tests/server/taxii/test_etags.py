@@ -6,8 +6,8 @@ from support.hub import indicator as sent
 from support.taxii_hub import (
     GREEN,
     SCRATCH,
-    Taxii,
-    filled,
+    TaxiiHub,
+    filled_hub,
     indicator,
 )
 
@@ -18,7 +18,7 @@ RESOURCES = ["/taxii2/", "/hub/", "/hub/collections/", "/hub/collections/green/"
 
 @pytest.fixture
 def taxii():
-    return filled()
+    return filled_hub()
 
 
 def again(taxii, path, tag, **more):
@@ -155,7 +155,7 @@ def test_a_deleted_object_is_404_even_with_if_none_match_star(taxii):
 def test_a_tag_reveals_nothing_without_the_hubs_key():
     tags = set()
     for key in (b"k" * 32, b"l" * 32):
-        taxii = Taxii(page_token_key=key)
+        taxii = TaxiiHub(page_token_key=key)
         taxii.feeds.add(GREEN.id, indicator())
         tags.add(tag(taxii, "green/objects/"))
     assert len(tags) == 2

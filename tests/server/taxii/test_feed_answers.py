@@ -4,7 +4,7 @@ import pytest
 from support.taxii_hub import (
     SCRATCH,
     address,
-    filled,
+    filled_hub,
     ids,
     indicator,
     stamp,
@@ -15,7 +15,7 @@ ONE = indicator(1)["id"]
 
 @pytest.fixture
 def taxii():
-    return filled()
+    return filled_hub()
 
 
 FIRST, LAST = "X-TAXII-Date-Added-First", "X-TAXII-Date-Added-Last"

@@ -8,7 +8,7 @@ import pytest
 from support.taxii_hub import (
     GREEN,
     SCRATCH,
-    Taxii,
+    TaxiiHub,
     ids,
     indicator,
     stamp,
@@ -32,7 +32,7 @@ def stopping():
 
 @pytest.fixture
 def taxii(stopping):
-    taxii = Taxii(long_polls=LongPolls(total=3, per_account=2, stopping=stopping))
+    taxii = TaxiiHub(long_polls=LongPolls(total=3, per_account=2, stopping=stopping))
     taxii.account("north-robot", "north", {GREEN}, set())
     taxii.feeds.add(GREEN.id, indicator(1))
     return taxii

@@ -4,7 +4,7 @@ import pytest
 from support.taxii_hub import (
     GREEN,
     MT,
-    Taxii,
+    TaxiiHub,
     address,
     indicator,
 )
@@ -25,7 +25,7 @@ READS = [
 
 @pytest.fixture
 def taxii():
-    taxii = Taxii()
+    taxii = TaxiiHub()
     taxii.feeds.add(GREEN.id, indicator(), address(7))
     return taxii
 

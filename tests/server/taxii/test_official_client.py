@@ -11,7 +11,7 @@ import pytest
 from support.taxii_hub import (
     GREEN,
     MT,
-    Taxii,
+    TaxiiHub,
     basic,
     indicator,
 )
@@ -26,7 +26,7 @@ LIMIT = 5000
 
 @pytest.fixture(scope="module")
 def port():
-    taxii = Taxii(max_content_length=LIMIT)
+    taxii = TaxiiHub(max_content_length=LIMIT)
     taxii.feeds.add(GREEN.id, *(indicator(n) for n in range(1, 24)))
     server = build_server(ListenAddress("127.0.0.1", 0, 2), taxii.app)
     server.prepare()

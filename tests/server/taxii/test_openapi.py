@@ -14,12 +14,12 @@ from support.schemathesis_trial import (
     EXAMPLES,
     Wsgi,
     answers,
-    app_of,
-    filled,
+    build_app,
+    fill,
+    run_trial,
     serving,
-    tried,
 )
-from support.taxii_hub import MT, Taxii, basic
+from support.taxii_hub import MT, TaxiiHub, basic
 from werkzeug.wrappers import Request
 
 from tocsin.admission.model import Verdict
@@ -41,7 +41,7 @@ OPERATIONS = {
 
 @pytest.fixture(scope="module")
 def hub(common_store) -> HubInProcess:
-    return filled(HubInProcess(common_store))
+    return fill(HubInProcess(common_store))
 
 
 def resolve(reference: dict) -> dict:
@@ -114,7 +114,7 @@ class TestTheDocument:
     def test_it_describes_exactly_the_routes_and_methods_that_are_served(self, hub):
         served = {
             (normalise_path(rule.rule), method.lower())
-            for rule in app_of(hub).url_map.iter_rules()
+            for rule in build_app(hub).url_map.iter_rules()
             for method in rule.methods - {"OPTIONS"}
         }
         assert {(normalise_path(path), method) for path, method, _ in OPERATIONS.values()} == served
@@ -218,7 +218,7 @@ class TestSettings:
     @pytest.mark.parametrize("enabled", [True, False])
     def test_tls_client_ca_enables_client_certificates(self, hub, enabled):
         settings = {"tls_client_ca": Path("ca.pem")} if enabled else {}
-        served = app_of(hub, **settings).test_client().get("/openapi.json").json
+        served = build_app(hub, **settings).test_client().get("/openapi.json").json
         assert ({"certificate": []} in served["security"]) is enabled
 
     def test_public_discovery_needs_no_credential(self):
@@ -230,7 +230,7 @@ class TestSettings:
 class TestThePath:
     @pytest.fixture
     def client(self, hub):
-        return app_of(hub).test_client()
+        return build_app(hub).test_client()
 
     def test_it_needs_no_credential(self, client):
         answer = client.get("/openapi.json")
@@ -264,8 +264,8 @@ class TestTheHub:
     """Real answers, checked by schemathesis; TOCSIN_TEST_EXAMPLES=500 tries harder."""
 
     def test_it_answers_as_described(self, hub):
-        with serving(app_of(hub)) as url:
-            trial = tried(url)
+        with serving(build_app(hub)) as url:
+            trial = run_trial(url)
         print(trial.told())
         assert trial.complaints == []
         assert trial.answers.total() > 25 * EXAMPLES
@@ -273,7 +273,7 @@ class TestTheHub:
         assert reached <= trial.answers.keys()
 
     def test_it_answers_as_described_over_the_rate_limit(self, hub):
-        with serving(app_of(hub, requests_per_minute=2)) as url:
+        with serving(build_app(hub, requests_per_minute=2)) as url:
             statuses = answers(url, "/hub/collections/", "GET", 4)
         assert set(statuses) == {200, 429}
 
@@ -342,30 +342,30 @@ class TestTheTrialItself:
     @pytest.mark.parametrize("fault", FAULTS)
     def test_it_finds_a_fault(self, hub, fault):
         change, check = FAULTS[fault]
-        with serving(changed(app_of(hub), change)) as url:
-            trial = tried(url, 2, ["getCollections"], first=True)
+        with serving(changed(build_app(hub), change)) as url:
+            trial = run_trial(url, 2, ["getCollections"], first=True)
         assert check in {each.partition(":")[0] for each in trial.complaints}
 
     def test_it_finds_missing_authentication(self, hub):
-        app = app_of(hub)
+        app = build_app(hub)
 
         def unguarded(environ, start_response):
             return app({**environ, "HTTP_AUTHORIZATION": basic("acme", "acme")}, start_response)
 
         with serving(unguarded) as url:
-            trial = tried(url, 2, ["getCollections"], first=True)
+            trial = run_trial(url, 2, ["getCollections"], first=True)
         assert "ignored_auth" in {each.partition(":")[0] for each in trial.complaints}
 
     def test_it_finds_invalid_parameters_that_are_accepted(self, hub):
-        app = app_of(hub)
+        app = build_app(hub)
 
         def lenient(environ, start_response):
             return app({**environ, "QUERY_STRING": ""}, start_response)
 
         with serving(lenient) as url:
-            trial = tried(url, 4, ["getObjects"], first=True)
+            trial = run_trial(url, 4, ["getObjects"], first=True)
         assert "negative_data_rejection" in {each.partition(":")[0] for each in trial.complaints}
 
 
 def test_an_app_without_the_blueprint_has_no_such_path():
-    assert Taxii().ask("/openapi.json").status_code == 404
+    assert TaxiiHub().ask("/openapi.json").status_code == 404

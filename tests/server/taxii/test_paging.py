@@ -4,8 +4,8 @@ import pytest
 from support.taxii_hub import (
     GREEN,
     SCRATCH,
-    Taxii,
-    filled,
+    TaxiiHub,
+    filled_hub,
     ids,
     indicator,
     stamp,
@@ -16,7 +16,7 @@ ONE = indicator(1)["id"]
 
 @pytest.fixture
 def taxii():
-    return filled()
+    return filled_hub()
 
 
 LAST = "X-TAXII-Date-Added-Last"
@@ -52,7 +52,7 @@ def test_17_8_a_walk_by_date_alone_loses_nothing(taxii, limit):
 
 
 def test_17_4_a_limit_over_the_cap_is_capped():
-    taxii = Taxii(page_size=2, page_cap=3)
+    taxii = TaxiiHub(page_size=2, page_cap=3)
     taxii.feeds.add(GREEN.id, *(indicator(n) for n in range(5)))
     assert (len(ids(objects(taxii))), len(ids(objects(taxii, "?limit=1000000")))) == (2, 3)
     assert objects(taxii, "?limit=1000000").json["more"] is True
@@ -108,14 +108,14 @@ def test_17_7_a_cursor_cut_or_lengthened_is_refused(taxii, change):
 
 
 def test_17_7_a_cursor_of_a_hub_with_another_key_is_refused(taxii):
-    other = Taxii(feeds=taxii.feeds, page_token_key=b"other" * 8)
+    other = TaxiiHub(feeds=taxii.feeds, page_token_key=b"other" * 8)
     next = objects(other, "?limit=2").json["next"]
     assert objects(taxii, f"?next={next}").status_code == 400
 
 
 def test_17_11_a_cursor_outlives_the_process(taxii):
     next = objects(taxii, "?limit=2").json["next"]
-    restarted = Taxii(feeds=taxii.feeds)
+    restarted = TaxiiHub(feeds=taxii.feeds)
     assert ids(objects(restarted, f"?limit=1&next={next}")) == [4]
 
 

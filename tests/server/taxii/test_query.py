@@ -4,7 +4,7 @@ import pytest
 from support.taxii_hub import (
     EPOCH,
     SCRATCH,
-    filled,
+    filled_hub,
     ids,
     indicator,
     stamp,
@@ -20,7 +20,7 @@ ONE = indicator(1)["id"]
 
 @pytest.fixture
 def taxii():
-    return filled()
+    return filled_hub()
 
 
 ENDPOINTS = ["manifest/", "objects/", f"objects/{ONE}/", f"objects/{ONE}/versions/"]

@@ -2,7 +2,7 @@
 
 import pytest
 from support.hub import HubInProcess
-from support.taxii_hub import GREEN, MT, Taxii
+from support.taxii_hub import GREEN, MT, TaxiiHub
 
 from tocsin.admission.errors import TooManyRequests
 from tocsin.server.taxii.rate_limit import RateLimiter
@@ -10,7 +10,7 @@ from tocsin.server.taxii.rate_limit import RateLimiter
 
 @pytest.fixture
 def taxii():
-    taxii = Taxii(quota=3)
+    taxii = TaxiiHub(quota=3)
     taxii.account("north-robot", "north", {GREEN}, set())
     return taxii
 
@@ -61,7 +61,7 @@ def test_a_refused_request_counts_and_an_unknown_credential_uses_up_nobodys(taxi
 
 
 def test_nobody_counts_unless_told_to():
-    taxii = Taxii()
+    taxii = TaxiiHub()
     assert [taxii.ask("/hub/").status_code for _ in range(50)] == [200] * 50
     assert "RateLimit" not in taxii.ask("/hub/").headers
 

@@ -7,7 +7,7 @@ from support.taxii_hub import (
     GREEN,
     INBOX,
     MT,
-    Taxii,
+    TaxiiHub,
     finding,
     indicator,
 )
@@ -23,7 +23,7 @@ STIX_ID = re.compile(r"[a-z0-9-]+--[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @pytest.fixture
 def taxii():
-    return Taxii()
+    return TaxiiHub()
 
 
 def follow(taxii, *records, collection=INBOX):
