@@ -1,14 +1,15 @@
 """Warning lists: look up which lists name a value as harmless.
 
-The lists are MISP's, as the package pymispwarninglists ships them, of which
-only the JSON is used, and one of certificates that anybody can sign with.  Not
-every list shows that a value is harmless (the million most visited sites
-include many compromised ones), so `LIST_REACH` names each list that counts and
-the values for which its entries count.
+The lists are MISP's, vendored in `misp_lists.json.xz`, which
+`scripts/update-vendored-data` renews, and one of certificates that anybody can
+sign with.  Not every list shows that a value is harmless (the million most
+visited sites include many compromised ones), so `LIST_REACH` names each list
+that counts and the values for which its entries count.
 """
 
 from __future__ import annotations
 
+import lzma
 import sys
 from collections.abc import (
     Callable,
@@ -19,10 +20,10 @@ from collections.abc import (
 )
 from enum import Enum
 from hashlib import blake2b
-from importlib.util import find_spec
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
+from zlib import crc32
 
 import msgspec
 
@@ -93,6 +94,7 @@ _BESIDES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """Lists besides MISP's, with their titles: what anybody can sign with, good and bad do."""
 
+_FILE = Path(__file__).with_name("misp_lists.json.xz")
 _HOSTS = frozenset(("domain-name", "url"))
 _ADDRESSES = frozenset(("ipv4-addr", "ipv6-addr"))
 _DIGESTS = frozenset(("file", "artifact", "x509-certificate"))
@@ -179,6 +181,10 @@ class _List(msgspec.Struct):
     entries: list[str] = msgspec.field(name="list")
 
 
+class _Document(msgspec.Struct):
+    lists: dict[str, _List]
+
+
 class WithExclusions:
     """Warning lists with the hub's own before them; see `tocsin.admission.model.Warninglists`."""
 
@@ -219,7 +225,7 @@ KeepBytes = Callable[[str, Callable[[], bytes]], bytes | memoryview]
 def load_warning_lists(
     names: Collection[str] | None = None, keep: KeepBytes = lambda _, make: make()
 ) -> WarningLists:
-    """The warning lists that count, or those of them that are named, from the package's files.
+    """The warning lists that count, or those of them that are named, from the vendored file.
 
     To index them takes a few tenths of a second and `keep` saves it: all processes that
     keep in one place share the index, and with it the memory.
@@ -233,34 +239,19 @@ def load_warning_lists(
 
 
 def _state(wanted: Mapping[str, Reach]) -> str:
-    """Another word for other lists, another release of them, or another way to write them."""
-    found: list[tuple[object, ...]] = [(1, sys.byteorder)]
-    for name, reach in wanted.items():
-        if name in _BESIDES:
-            found.append((name, reach.value, *_BESIDES[name]))
-        path = _folder() / name / "list.json"
-        if path.exists():
-            said = path.stat()
-            found.append((name, reach.value, said.st_size, said.st_mtime_ns))
+    """A digest of the lists and of how they are packed."""
+    found = (2, sys.byteorder, crc32(_FILE.read_bytes()), [*wanted.items()], [*_BESIDES.items()])
     return blake2b(repr(found).encode(), digest_size=12).hexdigest()
 
 
 def _read(wanted: Mapping[str, Reach]) -> Iterator[tuple[str, Reach, list[str]]]:
-    decoder = msgspec.json.Decoder(_List)
+    vendored = msgspec.json.decode(lzma.decompress(_FILE.read_bytes()), type=_Document).lists
     for name, reach in wanted.items():
         if name in _BESIDES:
             title, entries = _BESIDES[name]
             yield title, reach, list(entries)
-        path = _folder() / name / "list.json"
-        if path.exists():  # the package's selection changes from release to release
-            found = decoder.decode(path.read_bytes())
-            yield found.name, reach, found.entries
-
-
-def _folder() -> Path:
-    package = find_spec("pymispwarninglists")  # its data only, so it is not imported
-    assert package is not None and package.origin is not None  # noqa: S101  (a dependency)
-    return Path(package.origin).parent / "data" / "misp-warninglists" / "lists"
+        if name in vendored:
+            yield vendored[name].name, reach, vendored[name].entries
 
 
 def _place(text: str) -> Network | None:
