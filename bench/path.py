@@ -35,7 +35,7 @@ from pymongo import monitoring
 from tocsin.config import HubSettings
 from tocsin.server.app import create_app
 from tocsin.server.model import Account, Partner
-from tocsin.server.runtime import housed
+from tocsin.server.runtime import open_serving_runtime
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("admission/", "server/", "config/")
@@ -130,14 +130,14 @@ def client() -> Iterator[FlaskClient]:
         uri = os.environ.get("TOCSIN_TEST_MONGO", "")
         name = f"path_{uuid.uuid4().hex[:8]}"
         settings = HubSettings(data=Path(folder), mongo_uri=uri, database=name)
-        with housed(settings, lambda text: None) as hub:
-            store = hub.parts.store
+        with open_serving_runtime(settings, lambda text: None) as hub:
+            store = hub.services.store
             ids = {each.alias: each.id for each in store.feeds.collections()}
             reads = frozenset(ids[alias] for alias in ("clear", "green", "amber"))
             store.accounts.add_partner(Partner("acme", "ACME Corporation", terms=("acme.example",)))
             store.accounts.add_account(Account("acme", "acme", reads, frozenset({ids["inbox"]})))
             store.accounts.add_key("acme", hashlib.sha256(KEY.encode()).hexdigest())
-            yield create_app(hub.parts, hub.secrets, settings).test_client()
+            yield create_app(hub.services, hub.secrets, settings).test_client()
 
 
 def ask(client: FlaskClient, path: str, body: bytes | None = None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ microseconds since 1970 UTC.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -404,6 +404,13 @@ class Submission:
     def complete(self) -> bool:
         """True if nothing about it will change: all settled, none held."""
         return self.settled == self.total and not self.counts.get("held", 0)
+
+
+class Receipt(NamedTuple):
+    """A submission that was received, and its records as far as they are settled."""
+
+    submission: Submission
+    records: Sequence[Record]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,13 @@
-"""A submission examined, with all that the hub knows and admission does not.
+"""Evaluate a submission: admission's pipeline with what the hub knows and admission does not.
 
-Who its partner is and whose words must not be shared, what was sent before, what nobody may
-send again, and what its ids become.  This reads; whether it still holds is seen when it is settled.
-
-What is in a submission: its objects, each as a candidate.  Knows no store.
+The partner, the terms of all partners, what was sent before, the exclusion list,
+and the public ids that result.  Reads only; the transaction that settles checks
+that what was read still holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -34,8 +33,8 @@ from tocsin.admission.stix.history_extension import claims_hub_authorship
 from tocsin.admission.stix.ijson import parse_object, replace_lone_surrogates
 from tocsin.admission.warninglists.index import WithExclusions
 from tocsin.server.model import (
-    CollectionKind,
-    Exclusion,
+    Account,
+    Collection,
     Partner,
     Submission,
 )
@@ -61,8 +60,8 @@ _MISP = Finding(
 )
 
 
-def split(raw: bytes) -> list[bytes]:
-    """The objects of an envelope that the door has understood already."""
+def split_envelope(raw: bytes) -> list[bytes]:
+    """The objects of an envelope that was accepted before."""
     try:
         envelope = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
     except msgspec.DecodeError:
@@ -70,7 +69,7 @@ def split(raw: bytes) -> list[bytes]:
     return [bytes(one) for one in msgspec.json.decode(envelope["objects"], type=list[msgspec.Raw])]
 
 
-def candidate_of(index: int, raw: bytes) -> Candidate:
+def parse_candidate(index: int, raw: bytes) -> Candidate:
     """One object as a candidate; refused if it cannot be read.  ACS markings keep their bytes."""
     try:
         subject = parse_object(raw)
@@ -83,7 +82,7 @@ def candidate_of(index: int, raw: bytes) -> Candidate:
     return replace(candidate, raw=raw) if is_acs(subject) else candidate
 
 
-def about(candidates: Sequence[Candidate]) -> dict[str, tuple[str, ...]]:
+def group_testimonies(candidates: Sequence[Candidate]) -> dict[str, tuple[str, ...]]:
     """The sightings and opinions of a submission, by the source ids that they are about."""
     found: dict[str, tuple[str, ...]] = {}
     for candidate in candidates:
@@ -95,22 +94,35 @@ def about(candidates: Sequence[Candidate]) -> dict[str, tuple[str, ...]]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A submission, with what was looked up when it came in."""
+
+    submission: Submission
+    account: Account | None = None
+    """Whose it is; looked up if it is not given."""
+    feeds: tuple[Collection, ...] = ()
+    """The hub's feeds; looked up if they are not given."""
+    anonymous: bool = False
+    """The partner did not agree to be named when this was sent."""
+
+
 OPERATOR = Partner(slug="operator", name="")
-"""Whose submissions the operator's are."""
+"""The partner of the operator's submissions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """By what submissions are judged."""
+    """By what submissions are evaluated."""
 
     policy: Policy
     lists: Warninglists
     inline: int
-    """Submissions of up to so many objects are admitted while the submitter waits."""
+    """Submissions of up to so many objects are settled before the request is answered."""
 
 
-class Examining:
-    """Examines submissions as wholes."""
+class Evaluator:
+    """Evaluates whole submissions: the pipeline of admission, with what the hub knows."""
 
     def __init__(
         self, store: Store, publisher: Publisher, rules: Rules, clock: Callable[[], int]
@@ -119,35 +131,35 @@ class Examining:
         self._publisher = publisher
         self._rules = rules
         self._clock = clock
-        self._lists: tuple[tuple[Exclusion, ...], Warninglists] = ((), rules.lists)
+        self._exclusions: tuple[int, Warninglists] | None = None
+        """The revision of the exclusion list, and the warning lists with it, as last read."""
 
-    def batch(
-        self,
-        submission: Submission,
-        candidates: Sequence[Candidate],
-        waived: frozenset[str] = frozenset(),
-        *,
-        anonymous: bool = False,
+    def evaluate(
+        self, sent: Sent, candidates: Sequence[Candidate], waived: frozenset[str] = frozenset()
     ) -> Batch:
-        """The candidates examined, and what their ids become; by nobody's name if `anonymous`."""
-        rules, now = self._rules, self._clock()
-        revision, benign = self._known_benign()
-        known = (
-            self._store.accounts.find_partner(submission.partner) if submission.partner else None
-        )
+        """Evaluate the candidates and assign their public ids.
+
+        Nothing is written; `check` says within the transaction if the result still holds.
+        """
+        submission, rules, now = sent.submission, self._rules, self._clock()
+        revision, lists = self._known_exclusions()
+        partners = {each.slug: each for each in self._store.accounts.list_partners()}
+        known = partners.get(submission.partner) if submission.partner else None
         partner = known or _operator(submission)
-        if anonymous:
+        if sent.anonymous:
             partner = replace(partner, consent=Consent.NONE)
-        submitter = self._submitter(partner, candidates)
+        submitter = self._submitter(partner, partners.values(), candidates)
         partner = replace(partner, consent=submitter.consent)
         defined = self._defined(partner, candidates)
-        examiner = Pipeline(rules.policy, submitter, benign, waived, defined)
+        pipeline = Pipeline(rules.policy, submitter, lists, waived, defined)
         hub = self._publisher.config.hub
         candidates = [
             replace(each, from_hub=claims_hub_authorship(each.object, hub)) for each in candidates
         ]
-        examined = examiner.examine(candidates, now)
-        authors = examiner.find_authors(candidates) | {hub}
+        examined = pipeline.examine(candidates, now)
+        authors = pipeline.find_authors(candidates) | {hub}
+        account = sent.account or self._store.accounts.find_account(submission.account)
+        feeds = tuple(sent.feeds or self._publisher.config.feeds())
         return Batch(
             submission=submission.id,
             partner=partner,
@@ -157,14 +169,27 @@ class Examining:
             received=submission.received,
             now=now,
             preconditions=Preconditions(known, revision),
+            feeds=feeds,
             waived=waived,
             refused=frozenset(
                 c.source_id for c in examined if c.source_id and c.verdict is Verdict.REFUSED
             ),
             unmarked=unmarked_definitions(candidates),
-            sees=self._sees(submission.account),
+            sees=_strictest_readable(account, feeds),
             defined=frozenset(defined),
         )
+
+    def check(self, txn: Transaction, batch: Batch) -> None:
+        """Raises StalePreconditions unless what a batch was evaluated by is as it was.
+
+        A change of consent or of the exclusion list writes the journal's head, as settling
+        does: of two at once one tries again, and sees here what the other did.
+        """
+        before = batch.preconditions
+        known = before.partner and txn.accounts.find_partner(before.partner.slug)
+        if before != Preconditions(known, txn.exclusions_revision()):
+            self._exclusions = None
+            raise StalePreconditions
 
     def _defined(self, partner: Partner, candidates: Sequence[Candidate]) -> dict[str, StixObject]:
         """Marking definitions that the partner sent before and that objects carry now."""
@@ -175,54 +200,38 @@ class Examining:
             return {}
         return self._store.read(lambda known: find_definitions(known, partner.slug, wanted))
 
-    def _known_benign(self) -> tuple[int, Warninglists]:
-        """The warning lists with the hub's own, which is joined anew when it has changed."""
-        revision, own = self._store.exclusions.list_with_revision()
-        before, joined = self._lists
-        if own is not before:
-            entries = ((each.type, each.value, each.reason) for each in own)
-            joined = WithExclusions(entries, self._rules.lists)
-            self._lists = (own, joined)
-        return revision, joined
+    def _known_exclusions(self) -> tuple[int, Warninglists]:
+        """The exclusion list as last read: if it has changed, `check` finds out."""
+        if self._exclusions is None:
+            revision, excluded = self._store.exclusions.list_with_revision()
+            entries = ((each.type, each.value, each.reason) for each in excluded)
+            self._exclusions = revision, WithExclusions(entries, self._rules.lists)
+        return self._exclusions
 
-    def _submitter(self, partner: Partner, candidates: Sequence[Candidate]) -> Submitter:
-        """The partner, with the terms of all partners to be kept out of what is shared."""
+    def _submitter(
+        self, partner: Partner, partners: Iterable[Partner], candidates: Sequence[Candidate]
+    ) -> Submitter:
+        """The partner, with the terms of all partners, which are masked in what it sends."""
         subjects = [each.object for each in candidates if each.object is not None]
         hub = self._publisher.config.hub
-        told, before = identity_ids(subjects), frozenset[str]()
-        if told:
+        named, before = identity_ids(subjects), frozenset[str]()
+        if named:
             before = self._store.read(
-                lambda known: find_replaced_authors(known, partner.slug, told, hub)
+                lambda known: find_replaced_authors(known, partner.slug, named, hub)
             )
-        terms = [term for each in self._store.accounts.list_partners() for term in each.terms]
         submitter = partner.submitter()
-        terms = list(dict.fromkeys((*submitter.terms, *terms)))
-        return apply_consent_labels(
-            replace(submitter, terms=tuple(terms), identities=before), subjects
-        )
-
-    def _sees(self, name: str) -> Tlp:
-        """The strictest level among the feeds that the account reads."""
-        account = self._store.accounts.find_account(name)
-        if account is None:
-            return Tlp.CLEAR
-        if account.operator:
-            return Tlp.RED
-        feeds = [c for c in self._store.feeds.collections() if c.kind is CollectionKind.FEED]
-        return max((c.max_tlp for c in feeds if c.id in account.reads), default=Tlp.CLEAR)
+        terms = [*submitter.terms, *(term for each in partners for term in each.terms)]
+        submitter = replace(submitter, terms=tuple(dict.fromkeys(terms)), identities=before)
+        return apply_consent_labels(submitter, subjects)
 
 
-def check(txn: Transaction, batch: Batch) -> None:
-    """Raises StalePreconditions unless what a batch was examined by is as it was.
-
-    Whoever withdraws a consent or forbids a value writes the journal's head, as who settles does:
-    of two at once one tries again, and sees here what the other did.
-    """
-    preconditions = batch.preconditions
-    partner = preconditions.partner
-    known = None if partner is None else txn.accounts.find_partner(partner.slug)
-    if preconditions != Preconditions(known, txn.exclusions_revision()):
-        raise StalePreconditions
+def _strictest_readable(account: Account | None, feeds: Iterable[Collection]) -> Tlp:
+    """The strictest level among the feeds that an account reads."""
+    if account is None:
+        return Tlp.CLEAR
+    if account.operator:
+        return Tlp.RED
+    return max((feed.max_tlp for feed in feeds if feed.id in account.reads), default=Tlp.CLEAR)
 
 
 def _operator(submission: Submission) -> Partner:

@@ -13,26 +13,27 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.model import Candidate
 from tocsin.server.intake.evaluate import (
-    Examining,
+    Evaluator,
     Rules,
-    about,
-    candidate_of,
-    check,
-    split,
+    Sent,
+    group_testimonies,
+    parse_candidate,
+    split_envelope,
 )
 from tocsin.server.intake.passthrough import deposited
-from tocsin.server.intake.review import Reviewing
+from tocsin.server.intake.review import Reviewer
 from tocsin.server.model import (
     Account,
     Collection,
     CollectionKind,
     OutboxTask,
+    Receipt,
     Record,
     Review,
     Submission,
@@ -61,18 +62,24 @@ class Intake:
         self._rules = rules
         self._clock = clock
         self._owner = uuid.uuid4().hex
-        self._examining = Examining(store, publisher, rules, clock)
-        self._reviewing = Reviewing(store, publisher, self._examining, clock)
+        self._evaluator = Evaluator(store, publisher, rules, clock)
+        self._reviewer = Reviewer(store, publisher, self._evaluator, clock)
         self._turn = False
         self.waiting = threading.Event()
         """Set when a submission has come that is too large to be admitted at once."""
 
-    def receive(
-        self, account: Account, collection: Collection, objects: list[bytes], raw: bytes
-    ) -> Submission:
-        """Durable when this returns; settled too if it is small.
+    def receive(  # noqa: PLR0913
+        self,
+        account: Account,
+        collection: Collection,
+        objects: list[bytes],
+        raw: bytes,
+        collections: Sequence[Collection] = (),
+    ) -> Receipt:
+        """Store a submission durably, and settle it if it is small.
 
-        `objects` are the envelope's, as bytes; `raw` is the whole body.
+        `objects` are the envelope's, as bytes; `raw` is the whole body; `collections` are all
+        of the hub's, if they were looked up already.
         """
         submission = Submission(
             id=str(uuid.uuid4()),
@@ -88,9 +95,15 @@ class Intake:
         self._store.submissions.receive(submission, owner=owner, seconds=LEASE)
         if not inline:
             self.waiting.set()
-            return replace(submission, raw=b"")
-        self.admit(submission)
-        return self._store.submissions.require(submission.id)
+            return Receipt(replace(submission, raw=b""), ())
+        feeds = tuple(each for each in collections if each.kind is CollectionKind.FEED)
+        records = self._admit(Sent(submission, account, feeds), collection, objects)
+        if records is None:
+            settled = self._store.submissions.require(submission.id)
+            return Receipt(settled, self._store.submissions.records(submission.id))
+        counts = Counter(record.verdict for record in records)
+        done = replace(submission, raw=b"", settled=len(records), counts=counts)
+        return Receipt(done, tuple(records))
 
     def work(self) -> bool:
         """Do what others left undone, or admit one submission that waits; False if none does.
@@ -99,8 +112,8 @@ class Intake:
         """
         self._turn = not self._turn
         if self._turn:
-            return self._reviewing.work() or self._next()
-        return self._next() or self._reviewing.work()
+            return self._reviewer.work() or self._next()
+        return self._next() or self._reviewer.work()
 
     def _next(self) -> bool:
         submission = self._store.submissions.lease(self._owner, LEASE)
@@ -110,14 +123,27 @@ class Intake:
         return True
 
     def admit(self, submission: Submission) -> None:
-        """Settle every record that is not settled yet."""
-        started = time.monotonic()
+        """Settle every record that is not settled yet; goes on where a crash left off."""
+        collection = self._collection(submission.collection)
+        self._admit(Sent(submission), collection, split_envelope(submission.raw))
+
+    def _admit(
+        self, sent: Sent, collection: Collection, objects: Sequence[bytes]
+    ) -> list[Record] | None:
+        """Settle what is left; all records as they are now, or None if they must be read."""
+        started, submission = time.monotonic(), sent.submission
+        records: list[Record] | None = []
+        if submission.settled == submission.total:  # it died before it gave the lease back
+            self._store.submissions.release(submission.id, self._owner)
+            return None
         try:
-            self._settle_all(submission)
+            if collection.kind is CollectionKind.VERBATIM:
+                records = self._deposit(submission, collection, objects)
+            else:
+                records = self._evaluate(sent, objects)
         except Conflict:  # the lease ran out, however short the time: clocks may step
-            log.warning("somebody else goes on with submission=%s", submission.id)
-            return
-        self._store.submissions.release(submission.id, self._owner)
+            log.warning("another worker took over submission=%s", submission.id)
+            return None
         log.info(
             "admitted submission=%s account=%s records=%d ms=%d policy=%s",
             submission.id,
@@ -126,14 +152,7 @@ class Intake:
             (time.monotonic() - started) * 1000,
             self._rules.policy.sha256[:12],
         )
-
-    def _settle_all(self, submission: Submission) -> None:
-        collection = self._collection(submission.collection)
-        objects = split(submission.raw)
-        if collection.kind is CollectionKind.VERBATIM:
-            self._deposit(submission, collection, objects)
-        else:
-            self._examine(submission, objects)
+        return records if submission.settled == 0 else None
 
     def remove(  # noqa: PLR0913
         self,
@@ -159,70 +178,83 @@ class Intake:
         return self._store.commit(work)
 
     def release(self, review: Review, who: str) -> Record:
-        """See `Reviewing.release`."""
-        return self._reviewing.release(review, who)
+        """See `Reviewer.release`."""
+        return self._reviewer.release(review, who)
 
     def reject(self, review: Review, who: str, reason: str) -> Record:
-        """See `Reviewing.reject`."""
-        return self._reviewing.reject(review, who, reason)
+        """See `Reviewer.reject`."""
+        return self._reviewer.reject(review, who, reason)
 
-    def _examine(self, submission: Submission, objects: Sequence[bytes]) -> None:
-        candidates = [candidate_of(index, raw) for index, raw in enumerate(objects)]
-        settled, whole = submission.settled, self._whole(submission, candidates)
+    def _evaluate(self, sent: Sent, objects: Sequence[bytes]) -> list[Record] | None:
+        """Evaluate the whole submission, and settle it batch by batch."""
+        candidates = [parse_candidate(index, raw) for index, raw in enumerate(objects)]
+        records: list[Record] = []
+        settled, whole = sent.submission.settled, self._whole(sent, candidates)
+        is_final = True
         while settled < len(candidates):
             part = whole.candidates[settled : settled + BATCH]
             try:
-                left = self._settle(submission, replace(whole, candidates=part, now=self._clock()))
+                batch = replace(whole, candidates=part, now=self._clock())
+                new, task = self._settle(sent.submission, batch)
             except StalePreconditions:
-                whole = self._whole(submission, candidates)
+                whole = self._whole(replace(sent, feeds=()), candidates)
                 continue
-            self._store.submissions.renew(submission.id, self._owner, LEASE)
-            self._reviewing.follow(left)
+            records += new
             settled += BATCH
+            if settled < len(candidates):
+                self._store.submissions.renew(sent.submission.id, self._owner, LEASE)
+                whole = replace(whole, feeds=None)  # one may have been added meanwhile
+            if task is not None:
+                is_final = False  # what follows may replace records
+                self._reviewer.follow(task)
+        return records if is_final else None
 
-    def _whole(self, submission: Submission, candidates: Sequence[Candidate]) -> Batch:
-        whole = self._examining.batch(submission, candidates)
+    def _whole(self, sent: Sent, candidates: Sequence[Candidate]) -> Batch:
+        whole = self._evaluator.evaluate(sent, candidates)
         if len(candidates) > BATCH:
-            whole = replace(whole, earlier=about(whole.candidates))
+            whole = replace(whole, earlier=group_testimonies(whole.candidates))
         return whole
 
-    def _settle(self, submission: Submission, batch: Batch) -> OutboxTask | None:
-        def work(txn: Transaction) -> OutboxTask | None:
-            check(txn, batch)
-            settled = self._publisher.settle(txn, batch)
-            txn.add_reviews(settled.reviews)
-            txn.settle(submission.id, settled.records)
-            counts = dict(Counter(each.verdict for each in settled.records))
-            txn.add_journal_entry(
-                "admit", submission.account, {"submission": submission.id, **counts}
-            )
-            return self._reviewing.leave(txn, batch, settled)
+    def _settle(
+        self, submission: Submission, batch: Batch
+    ) -> tuple[Sequence[Record], OutboxTask | None]:
+        def settle(txn: Transaction) -> tuple[Sequence[Record], OutboxTask | None]:
+            self._evaluator.check(txn, batch)
+            settlement = self._publisher.settle(txn, batch)
+            txn.add_reviews(settlement.reviews)
+            self._finish(txn, "admit", submission, settlement.records)
+            return settlement.records, self._reviewer.leave_task(txn, batch, settlement)
 
-        return self._store.commit(work)
+        return self._store.commit(settle)
 
     def _deposit(
         self, submission: Submission, collection: Collection, objects: Sequence[bytes]
+    ) -> list[Record]:
+        """Put objects into a passthrough collection as they are, batch by batch."""
+        records: list[Record] = []
+        for start in range(submission.settled, len(objects), BATCH):
+            part = list(enumerate(objects))[start : start + BATCH]
+
+            def deposit(txn: Transaction, part: Sequence[tuple[int, bytes]] = part) -> list[Record]:
+                new = deposited(txn, collection, part)
+                self._finish(txn, "deposit", submission, new)
+                return new
+
+            records += self._store.commit(deposit)
+            if start + BATCH < len(objects):
+                self._store.submissions.renew(submission.id, self._owner, LEASE)
+        return records
+
+    def _finish(
+        self, txn: Transaction, action: str, submission: Submission, records: Sequence[Record]
     ) -> None:
-        for part in _slices(tuple(enumerate(objects)), submission.settled):
-
-            def work(txn: Transaction, part: Sequence[tuple[int, bytes]] = part) -> None:
-                records = deposited(txn, collection, part)
-                txn.settle(submission.id, records)
-                counts = dict(Counter(each.verdict for each in records))
-                txn.add_journal_entry(
-                    "deposit", submission.account, {"submission": submission.id, **counts}
-                )
-
-            self._store.commit(work)
-            self._store.submissions.renew(submission.id, self._owner, LEASE)
+        """Write a batch's records and the journal."""
+        txn.settle(submission.id, records, total=submission.total)
+        counts = dict(Counter(each.verdict for each in records))
+        txn.add_journal_entry(action, submission.account, {"submission": submission.id, **counts})
 
     def _collection(self, name: str) -> Collection:
         for collection in self._store.feeds.collections():
             if collection.id == name:
                 return collection
         raise NotFound(f"there is no collection {name}")
-
-
-def _slices(items: tuple, start: int) -> Iterator[tuple]:  # type: ignore[type-arg]
-    for first in range(start, len(items), BATCH):
-        yield items[first : first + BATCH]

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.model import Action, Finding, Verdict
-from tocsin.server.intake.evaluate import Examining, candidate_of, check
+from tocsin.server.intake.evaluate import Evaluator, Sent, parse_candidate
 from tocsin.server.model import (
     ArrivedIds,
     OutboxTask,
@@ -53,15 +53,15 @@ _ALONE = (("references",), ("marking",))
 """What is held for nothing else is admitted by itself."""
 
 
-class Reviewing:
+class Reviewer:
     """Decides what waits."""
 
     def __init__(
-        self, store: Store, publisher: Publisher, examining: Examining, clock: Callable[[], int]
+        self, store: Store, publisher: Publisher, evaluator: Evaluator, clock: Callable[[], int]
     ) -> None:
         self._store = store
         self._publisher = publisher
-        self._examining = examining
+        self._evaluator = evaluator
         self._clock = clock
         self._owner = uuid.uuid4().hex
         self._taken: list[OutboxTask] = []
@@ -78,7 +78,7 @@ class Reviewing:
         self.follow(left)
         return record
 
-    def leave(self, txn: Transaction, batch: Batch, settled: Settlement) -> OutboxTask | None:
+    def leave_task(self, txn: Transaction, batch: Batch, settled: Settlement) -> OutboxTask | None:
         """What is to be done when the transaction is over, if anything waits for it."""
         late = _late(txn, batch, settled.reviews)
         arrivals = replace(settled.arrivals, source_ids=settled.arrivals.source_ids | late)
@@ -159,11 +159,13 @@ class Reviewing:
         self, review: Review, who: str, waived: frozenset[str], done: str
     ) -> tuple[Record, OutboxTask | None]:
         submission = self._store.submissions.require(review.submission)
-        candidates = [candidate_of(review.index, review.object)]
-        batch = self._examining.batch(submission, candidates, waived, anonymous=review.anonymous)
+        candidates = [parse_candidate(review.index, review.object)]
+        batch = self._evaluator.evaluate(
+            Sent(submission, anonymous=review.anonymous), candidates, waived
+        )
 
         def work(txn: Transaction) -> tuple[Record, OutboxTask | None]:
-            check(txn, batch)
+            self._evaluator.check(txn, batch)
             settled = self._publisher.settle(txn, batch)
             record = settled.records[0]
             left = [with_waived_rules(each, waived) for each in settled.reviews]
@@ -178,7 +180,7 @@ class Reviewing:
                 txn.replace_record(review.submission, merge_records(self._record(review), record))
             if done:
                 txn.remove_outbox_task(done)
-            return record, self.leave(txn, batch, settled)
+            return record, self.leave_task(txn, batch, settled)
 
         return self._store.commit(work)
 

@@ -110,9 +110,9 @@ class UnitOfWork:
         changed = [self._copies[id_] for id_ in self._changed]
         self._remember_scopes(changed)
         self.txn.put_public_objects([each.public for each in changed if each.public is not None])
-        for feed in self.feeds:
-            if entries := self._entries(feed, changed):
-                self.txn.publish(feed.id, entries, replace=True)
+        entries = {feed.id: self._entries(feed, changed) for feed in self.feeds}
+        if entries := {feed: each for feed, each in entries.items() if each}:
+            self.txn.publish_to_feeds(entries, self._new)
 
     def _hear_assessments(self) -> None:
         """Sightings and opinions reach what they are about, each indicator computed once."""

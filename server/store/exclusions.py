@@ -16,7 +16,7 @@ from pymongo.client_session import ClientSession
 from tocsin.server.model import Exclusion
 from tocsin.server.store.connection import Base, Document, Session
 
-_REVISION = "unwanted"
+REVISION = "unwanted"
 
 
 class Exclusions:
@@ -42,7 +42,7 @@ class Exclusions:
 
 def revision_of(base: Base, session: Session = None) -> int:
     """See `Transaction.exclusions_revision`."""
-    kept = base.tails.find_one({"_id": _REVISION}, session=session)
+    kept = base.tails.find_one({"_id": REVISION}, session=session)
     return 0 if kept is None else int(kept["revision"])
 
 
@@ -78,7 +78,7 @@ def scopes(base: Base, session: ClientSession) -> Iterator[str]:
 
 
 def _revise(base: Base, session: ClientSession) -> None:
-    key = {"_id": _REVISION}
+    key = {"_id": REVISION}
     base.tails.update_one(key, {"$inc": {"revision": 1}}, upsert=True, session=session)
 
 

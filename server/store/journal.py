@@ -9,7 +9,7 @@ from pymongo.client_session import ClientSession
 from tocsin.server.journal import GENESIS, JournalEntry, with_hash
 from tocsin.server.store.connection import Base, Document, Session
 
-_HEAD = "journal"
+HEAD = "journal"
 
 
 class Journal:
@@ -37,6 +37,8 @@ class JournalWriter:
         """All entries of a transaction have its time, `now`."""
         self._base, self._session, self._now = base, session, now
         self._acts: list[tuple[str, str, Mapping[str, object]]] = []
+        self.head: Document | None = None
+        """The journal's head, if it was read in this transaction already."""
 
     def add(self, act: str, who: str, what: Mapping[str, object]) -> None:
         """Collect one entry."""
@@ -49,8 +51,7 @@ class JournalWriter:
         """
         if not self._acts:
             return
-        last = _last(self._base, self._session)
-        sequence, previous = (last.sequence, last.hash) if last else (0, GENESIS)
+        sequence, previous = self._end()
         chained: list[JournalEntry] = []
         for act, who, what in self._acts:
             sequence += 1
@@ -58,14 +59,26 @@ class JournalWriter:
             previous = chained[-1].hash
         self._keep(chained)
 
+    def _end(self) -> tuple[int, str]:
+        """Sequence and hash of the last entry."""
+        head = self.head or self._base.tails.find_one({"_id": HEAD}, session=self._session)
+        if head is None or not head["sequence"]:
+            return 0, GENESIS
+        if head.get("hash_of") == head["sequence"]:  # an older program leaves the hash behind
+            return int(head["sequence"]), str(head["hash"])
+        found = self._base.journal.find_one({"_id": head["sequence"]}, session=self._session)
+        return (0, GENESIS) if found is None else (int(found["_id"]), str(found["hash"]))
+
     def _keep(self, acts: Sequence[JournalEntry]) -> None:
         self._base.journal.insert_many(list(map(_document, acts)), session=self._session)
-        head = {"$set": {"sequence": acts[-1].sequence}}
-        self._base.tails.update_one({"_id": _HEAD}, head, session=self._session)
+        last = acts[-1]
+        end = {"sequence": last.sequence, "hash": last.hash, "hash_of": last.sequence}
+        head = {"$set": end}
+        self._base.tails.update_one({"_id": HEAD}, head, session=self._session)
 
 
 def _last(base: Base, session: Session = None) -> JournalEntry | None:
-    head = base.tails.find_one({"_id": _HEAD}, session=session)
+    head = base.tails.find_one({"_id": HEAD}, session=session)
     if head is None or not head["sequence"]:
         return None
     found = base.journal.find_one({"_id": head["sequence"]}, session=session)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 
 from pymongo.client_session import ClientSession
 
@@ -16,6 +15,7 @@ from tocsin.server.model import (
 )
 from tocsin.server.store.connection import Base, Document, chunk_keys
 from tocsin.server.store.feeds.id_index import MAX_KEYS
+from tocsin.server.store.pending_references import concerns
 
 WAITING = "waiting"
 ANSWERS = ("released", "rejected")
@@ -50,7 +50,7 @@ class Reviews:
         found: dict[str, Document] = {}
         for wanted in _for(arrivals):
             found.update((d["_id"], d) for d in self._base.reviews.find(wanted))
-        return _in_order(each for each in found.values() if each["state"] == WAITING)
+        return _in_order(each for each in found.values() if _waits_for(each, arrivals))
 
 
 def insert_reviews(base: Base, session: ClientSession, reviews: Sequence[Review]) -> None:
@@ -84,12 +84,23 @@ def decide_review(base: Base, session: ClientSession, review_id: str, state: str
 
 def has_waiting_review(base: Base, session: ClientSession, errand: OutboxTask) -> bool:
     """See `Transaction.has_waiting_review`."""
-    wanted = chain(_for(errand.arrived), _under(errand.arrived.partner, errand.revoked_ids))
+    fields = {"state": 1, "partner": 1, "waits_for": 1}
+    for wanted in _for(errand.arrived):
+        found = base.reviews.find(wanted, fields, session=session)
+        if any(_waits_for(each, errand.arrived) for each in found):
+            return True
     return any(
         found["state"] == WAITING
-        for each in wanted
+        for each in _under(errand.arrived.partner, errand.revoked_ids)
         for found in base.reviews.find(each, {"state": 1}, session=session)
     )
+
+
+def _waits_for(document: Document, arrivals: ArrivedIds) -> bool:
+    """True if a review is not decided and waits for something that has arrived."""
+    if document["state"] != WAITING:
+        return False
+    return concerns(arrivals, document["partner"], document["waits_for"])
 
 
 def _for(arrivals: ArrivedIds) -> Iterator[Document]:
@@ -98,9 +109,7 @@ def _for(arrivals: ArrivedIds) -> Iterator[Document]:
     No query names the state as well: the embedded engine uses an index only if it has exactly
     the fields of the query.
     """
-    for wanted in chunk_keys(sorted(arrivals.source_ids), MAX_KEYS):
-        yield {"partner": arrivals.partner, "waits_for": {"$in": wanted}}
-    for wanted in chunk_keys(sorted(arrivals.public_ids), MAX_KEYS):
+    for wanted in chunk_keys(sorted(arrivals.source_ids | arrivals.public_ids), MAX_KEYS):
         yield {"waits_for": {"$in": wanted}}
 
 

@@ -140,17 +140,32 @@ class Submissions:
         )
 
 
-def settle(base: Base, session: ClientSession, submission: str, records: Sequence[Record]) -> None:
+def settle(
+    base: Base,
+    session: ClientSession,
+    submission: str,
+    records: Sequence[Record],
+    total: int | None = None,
+) -> None:
     """See `Transaction.settle`."""
     if not records:
         return
-    kept = _kept(base, session, submission)
-    start: int = kept["settled"]
-    if [record.index for record in records] != list(range(start, start + len(records))):
-        raise Conflict(f"the next record of this submission to be settled is {start}")
-    settled = start + len(records)
-    if settled > kept["total"]:
-        raise Conflict(f"this submission has only {kept['total']} records")
+    if total is None:
+        total = int(_kept(base, session, submission)["total"])
+    start, settled = records[0].index, records[0].index + len(records)
+    if [record.index for record in records] != list(range(start, settled)):
+        raise Conflict("records are settled in order, without gaps")
+    if settled > total:
+        raise Conflict(f"this submission has only {total} records")
+    counts = Counter(record.verdict for record in records)
+    state: Document = {"settled": settled, "open": settled < total}
+    if settled == total:
+        state |= FREE
+    change = {"$set": state, "$inc": {f"counts.{verdict}": n for verdict, n in counts.items()}}
+    key = {"_id": submission, "settled": start}
+    if not base.submissions.update_one(key, change, session=session).matched_count:
+        kept = _kept(base, session, submission)
+        raise Conflict(f"the next record of this submission to be settled is {kept['settled']}")
     batch = {
         "_id": f"{submission}/{start}",
         "submission": submission,
@@ -159,9 +174,6 @@ def settle(base: Base, session: ClientSession, submission: str, records: Sequenc
         "records": [_record_document(record) for record in records],
     }
     base.verdicts.insert_one(batch, session=session)
-    counts = _counted(kept["counts"], Counter(record.verdict for record in records))
-    change = {"settled": settled, "counts": counts, "open": settled < kept["total"]}
-    base.submissions.update_one({"_id": submission}, {"$set": change}, session=session)
 
 
 def replace_record(base: Base, session: ClientSession, submission: str, record: Record) -> None:

@@ -39,8 +39,8 @@ from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.connection import Base
 from tocsin.server.store.feeds.clock import HubClock
 from tocsin.server.store.feeds.id_index import find_entries
-from tocsin.server.store.feeds.writer import Writer
-from tocsin.server.store.journal import JournalWriter
+from tocsin.server.store.feeds.writer import Writer, find_heads, publish_to_feeds
+from tocsin.server.store.journal import HEAD, JournalWriter
 from tocsin.server.store.outbox import put_task, remove_task
 from tocsin.server.store.pending_references import find_pending_references, put_pending_references
 from tocsin.server.store.public_objects import PublicObjects, find_public_ids, insert_public_ids
@@ -126,6 +126,16 @@ class Transaction(Snapshot):
         """
         return self._writer(feed).publish(postings, replace=replace)
 
+    def publish_to_feeds(
+        self, entries: Mapping[str, Sequence[NewEntry]], new: Collection[str] = ()
+    ) -> None:
+        """Put objects into several feeds, each as `publish` does with `replace`.
+
+        In as many commands for ten feeds as for one.  Objects with ids in `new` must be in no
+        feed yet: nobody looks.
+        """
+        publish_to_feeds(self._base, self._session, self._stamps, entries, new)
+
     def find_first_added(self, feed: str, ids: Collection[str]) -> dict[tuple[str, str], str]:
         """The versions a feed gave to objects without one of their own, by id and spec_version."""
         found = find_entries(self._base, feed, ids, self._session) if ids else []
@@ -179,8 +189,11 @@ class Transaction(Snapshot):
         return exclusions.remove_exclusion(self._base, self._session, kind, value)
 
     def exclusions_revision(self) -> int:
-        """The revision of the exclusion list; it grows with every change."""
-        return exclusions.revision_of(self._base, self._session)
+        """The revision of the hub's own warning list."""
+        wanted = {"_id": {"$in": [exclusions.REVISION, HEAD]}}
+        found = {each["_id"]: each for each in self._base.tails.find(wanted, session=self._session)}
+        self._notes.head = found.get(HEAD)  # who asks this writes the journal too
+        return int(found.get(exclusions.REVISION, {"revision": 0})["revision"])
 
     def add_scope(self, scope: str) -> None:
         """Record a scope under which something is published, so that it can be found."""
@@ -220,13 +233,18 @@ class Transaction(Snapshot):
         """Delete a task that is done; nothing happens if it is gone already."""
         remove_task(self._base, errand_id, self._session)
 
-    def settle(self, submission: str, records: Sequence[Record]) -> None:
-        """Store the verdicts of the next records of a submission.
+    def settle(
+        self, submission: str, records: Sequence[Record], *, total: int | None = None
+    ) -> None:
+        """Write down the verdicts of the next records of a submission.
+
+        `total` is the number of all its records, if that is known.  With the last of them its
+        lease is given back.
 
         Raises Conflict unless they begin with the first record that has none, so that a
         resumed worker cannot count anything twice; NotFound if there is no such submission.
         """
-        settle(self._base, self._session, submission, records)
+        settle(self._base, self._session, submission, records, total)
 
     def replace_record(self, submission: str, record: Record) -> None:
         """Replace one settled record, after a review; the counts move with it.
@@ -260,4 +278,5 @@ class Transaction(Snapshot):
         self._stamps.write()
 
     def _writer(self, feed: str) -> Writer:
-        return Writer(self._base, self._session, feed, self._stamps)
+        (head,) = find_heads(self._base, self._session, [feed])
+        return Writer(self._base, self._session, head, self._stamps)

@@ -16,6 +16,7 @@ from tocsin.server.model import (
     FeedHead,
     Page,
     Query,
+    Receipt,
     Record,
     Submission,
     VersionKeyword,
@@ -67,10 +68,18 @@ class CollectionReader(Protocol):
 class ObjectIntake(Protocol):
     """Adding and deleting objects."""
 
-    def receive(
-        self, account: Account, collection: Collection, objects: list[bytes], raw: bytes
-    ) -> Submission:
-        """Store the submission durably, and settle as much of it as is quick."""
+    def receive(  # noqa: PLR0913
+        self,
+        account: Account,
+        collection: Collection,
+        objects: list[bytes],
+        raw: bytes,
+        collections: Sequence[Collection] = (),
+    ) -> Receipt:
+        """Store the submission durably, and settle as much of it as is quick.
+
+        `collections` are all of the hub's, so that they are not looked up again.
+        """
         ...
 
     def remove(  # noqa: PLR0913

@@ -137,16 +137,16 @@ class Endpoints:
     def add_objects(self, name: str) -> flask.Response:
         """POST …/objects/ (section 5.5)."""
         account = request_context().authenticated
-        inbox = _note(auth.find_writable(account, self.services.feeds.collections(), name))
+        collections = self.services.feeds.collections()
+        inbox = _note(auth.find_writable(account, collections, name))
         content.check_accept(request.headers.get("Accept"))
         content.check_content_type(request.headers.get("Content-Type"))
         coding = content.parse_content_encoding(request.headers.get("Content-Encoding"))
         octets = content.read_body(self.services.settings.max_content_length, coding)
         objects = resources.parse_envelope(octets, self.services.settings.max_objects)
         request_context().objects = len(objects)
-        submission = self.services.intake.receive(account, inbox, objects, octets)
-        records = self.services.statuses.records(submission.id)
-        return _answer(resources.format_status(submission, records), 202)
+        receipt = self.services.intake.receive(account, inbox, objects, octets, collections)
+        return _answer(resources.format_status(receipt.submission, receipt.records), 202)
 
     def delete_object(self, name: str, object_id: str) -> flask.Response:
         """DELETE …/objects/<id>/ (section 5.7): all versions, unless some are named."""

@@ -49,7 +49,7 @@ def test_a_worker_evaluates_packs_and_ends_at_sigterm(settings, tmp_path):
         for many in (1,) * 70 + (settings.inline_objects + 1,):
             objects = [json.dumps(each).encode() for each in indicators(many)]
             raw = b'{"objects": [' + b",".join(objects) + b"]}"
-            last = hub.services.intake.receive(operator, scratch, objects, raw)
+            last = hub.services.intake.receive(operator, scratch, objects, raw).submission
         assert not last.settled
         worker = working(settings, log)
         try:

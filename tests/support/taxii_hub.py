@@ -25,6 +25,7 @@ from tocsin.server.model import (
     FeedHead,
     Page,
     Query,
+    Receipt,
     Record,
     Submission,
     VersionKeyword,
@@ -145,9 +146,14 @@ class Intake:
     received: list[bytes] = field(default_factory=list)
     failing: Exception | None = None
 
-    def receive(
-        self, account: Account, collection: Collection, objects: list[bytes], raw: bytes
-    ) -> Submission:
+    def receive(  # noqa: PLR0913
+        self,
+        account: Account,
+        collection: Collection,
+        objects: list[bytes],
+        raw: bytes,
+        collections: Sequence[Collection] = (),
+    ) -> Receipt:
         if self.failing:
             raise self.failing
         self.received.append(raw)
@@ -155,7 +161,8 @@ class Intake:
             records = [Record(i, "pending") for i in range(len(objects))]
         else:
             records = [self.take(collection, i, body) for i, body in enumerate(objects)]
-        return self.statuses.add(account, collection, records)
+        submission = self.statuses.add(account, collection, records)
+        return Receipt(submission, self.statuses.records(submission.id))
 
     def take(self, collection: Collection, index: int, body: bytes) -> Record:
         one = json.loads(body)

@@ -26,6 +26,8 @@ class HubClock:
         self._base, self._session, self._now = base, session, now
         self._read: int | None = None
         self._latest = 0
+        self._reserved = 0
+        """The clock stands at least there already."""
 
     def next(self, after: int) -> int:
         """A stamp later than all that were given, and than `after`."""
@@ -41,14 +43,16 @@ class HubClock:
         self._latest = max(self._current(), at)
         return at
 
-    def take(self) -> None:
-        """Take the clock in hand.
+    def take(self, most: int = 0) -> None:
+        """Take the clock in hand, for at most so many stamps if that is known.
 
         It is written at once, so that of two who want it one fails now, with little done,
-        and not at the end with everything done in vain.
+        and not at the end with everything done in vain.  Unless the clock is ahead of the
+        world, what is written now is not exceeded, so that nothing is written at the end.
         """
         if self._read is None:
-            change = {"$inc": {"takes": 1}}
+            self._reserved = self._now + most - 1 if most else 0
+            change = {"$inc": {"takes": 1}, "$max": {"stamp": self._reserved}}
             kept = self._base.clock.find_one_and_update(
                 {"_id": _HUB}, change, session=self._session
             )
@@ -58,7 +62,7 @@ class HubClock:
 
     def write(self) -> None:
         """Write the clock down, if it was moved."""
-        if self._latest != self._read and self._read is not None:
+        if self._read is not None and self._latest > max(self._read, self._reserved):
             change = {"$set": {"stamp": self._latest}}
             self._base.clock.update_one({"_id": _HUB}, change, session=self._session)
 

@@ -9,14 +9,16 @@ section 2).
 from __future__ import annotations
 
 from collections.abc import (
+    Collection,
     Iterable,
     Iterator,
     Mapping,
     Sequence,
 )
+from dataclasses import dataclass
 from itertools import chain
 
-from pymongo import ReplaceOne
+from pymongo import ReplaceOne, UpdateOne
 from pymongo.client_session import ClientSession
 
 from tocsin.admission.errors import NotFound
@@ -52,22 +54,33 @@ _DIGEST_LENGTH = 16
 class Writer:
     """One feed within one transaction, its head in hand."""
 
-    def __init__(self, base: Base, session: ClientSession, feed: str, stamps: HubClock) -> None:
-        """Read the feed's head; raises NotFound if there is no such feed."""
-        self._base, self._session, self._feed = base, session, feed
-        head = base.heads.find_one({"_id": feed}, session=session)
-        if head is None:
-            raise NotFound("there is no such collection")
+    def __init__(
+        self, base: Base, session: ClientSession, head: Document, stamps: HubClock
+    ) -> None:
+        """`head` is the feed's, as it was read in the session."""
+        self._base, self._session, self._feed = base, session, str(head["_id"])
         self._position: int = head["position"]
         self._stamp: int = head["stamp"]
         self._stamps = stamps
 
     def publish(self, postings: Sequence[NewEntry], *, replace: bool) -> list[PublishOutcome]:
         """See `Transaction.publish`."""
+        self._stamps.take()
+        staged = self.stage(postings, replace=replace)
+        write_staged(self._base, self._session, [staged])
+        return staged.outcomes
+
+    def stage(
+        self, postings: Sequence[NewEntry], *, replace: bool, new: Collection[str] = ()
+    ) -> Staged:
+        """The entries with their positions and stamps, not written yet.
+
+        Objects with ids in `new` are known to be in no feed, so that they are not looked for.
+        """
         if any(len(posting.digest) != _DIGEST_LENGTH for posting in postings):
             raise ValueError("a digest has 16 octets")
-        self._stamps.take()
-        found = find_entries(self._base, self._feed, (p.id for p in postings), self._session)
+        wanted = (p.id for p in postings if p.id not in new)
+        found = find_entries(self._base, self._feed, wanted, self._session)
         here = group_by_object(found)
         fresh: list[PlacedEntry] = []
         outcomes: list[PublishOutcome] = []
@@ -77,10 +90,7 @@ class Writer:
             if outcomes[-1] is PublishOutcome.STORED:
                 fresh.append(self._placed(posting))
                 entries.append(_place(fresh[-1], _UNPLACED))
-        if fresh:
-            self._mark([*found, *self._insert(fresh)])
-            self._move_head()
-        return outcomes
+        return Staged(self, outcomes, found, list(split_batches(fresh)) if fresh else [])
 
     def remove(self, query: Query, *, everything: bool) -> int:
         """Cut out the entries of one object that the query chooses, or all of them."""
@@ -99,8 +109,8 @@ class Writer:
         for run, places in _by_run(self._feed, chosen).items():
             self._cut(run, frozenset(place.index for place in places))
         if chosen:
-            self._mark([place for place in found if place not in chosen], cleared=chosen)
-            self._move_head(removed=True)
+            self.mark([place for place in found if place not in chosen], cleared=chosen)
+            self._base.heads.bulk_write([self.head_change(removed=True)], session=self._session)
         return len(chosen)
 
     def _placed(self, posting: NewEntry) -> PlacedEntry:
@@ -114,17 +124,15 @@ class Writer:
             stamp=self._stamp,
         )
 
-    def _insert(self, fresh: Sequence[PlacedEntry]) -> Iterator[IndexedEntry]:
-        """Write the runs and shelves; the entries with their places, as they are written."""
-        for entries in split_batches(fresh):
-            self._base.runs.insert_one(batch_document(self._feed, entries), session=self._session)
-            shelves = id_documents(self._feed, entries)
-            self._base.shelves.insert_many(shelves, session=self._session)
-            cards = filter_documents(self._feed, entries)
-            self._base.cards.insert_many(cards, session=self._session)
-            yield from (_place(entry, entries[0].position) for entry in entries)
+    def documents(
+        self, runs: Sequence[Sequence[PlacedEntry]]
+    ) -> Iterator[tuple[str, list[Document]]]:
+        """What is inserted for some runs, by the name of the database's collection."""
+        yield "runs", [batch_document(self._feed, entries) for entries in runs]
+        yield "shelves", [each for run in runs for each in id_documents(self._feed, run)]
+        yield "cards", [each for run in runs for each in filter_documents(self._feed, run)]
 
-    def _mark(self, places: Sequence[IndexedEntry], cleared: Sequence[IndexedEntry] = ()) -> None:
+    def mark(self, places: Sequence[IndexedEntry], cleared: Sequence[IndexedEntry] = ()) -> None:
         """Bring the marks up to date, given all that the feed has of some objects now."""
         groups = [group for group in group_by_object(places).values() if len(group) > 1 or cleared]
         touched = _by_run(self._feed, [*chain.from_iterable(groups), *cleared])
@@ -163,22 +171,79 @@ class Writer:
                     {"_id": card["_id"]}, {"$set": change}, session=self._session
                 )
 
-    def _move_head(self, *, removed: bool = False) -> None:
-        """Write the head, though only entries were removed: whoever else writes must notice."""
+    def head_change(self, *, removed: bool = False) -> UpdateOne:
+        """Moves the head, though only entries were removed: other writers must notice."""
         change = {
             "$set": {"position": self._position, "stamp": self._stamp},
             "$inc": {"writes": 1, "removals": int(removed)},
         }
-        self._base.heads.update_one({"_id": self._feed}, change, session=self._session)
+        return UpdateOne({"_id": self._feed}, change)
 
     def _run(self, place: IndexedEntry) -> str:
         return batch_id(self._feed, place.first)
 
 
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What will be written to one feed."""
+
+    writer: Writer
+    outcomes: list[PublishOutcome]
+    """Of each entry, in order."""
+    found: Sequence[IndexedEntry]
+    """Entries that the feed has of the same find_entries already."""
+    runs: Sequence[Sequence[PlacedEntry]]
+    """New entries, split_batches as they are stored."""
+
+    def places(self) -> list[IndexedEntry]:
+        """All that the feed has of these find_entries afterwards."""
+        return [*self.found, *(_place(each, run[0].position) for run in self.runs for each in run)]
+
+
+def publish_to_feeds(
+    base: Base,
+    session: ClientSession,
+    stamps: HubClock,
+    entries: Mapping[str, Sequence[NewEntry]],
+    new: Collection[str],
+) -> None:
+    """See `Transaction.publish_to_feeds`."""
+    found = {head["_id"]: head for head in find_heads(base, session, list(entries))}
+    stamps.take(sum(map(len, entries.values())))
+    staged = [
+        Writer(base, session, found[feed], stamps).stage(each, replace=True, new=new)
+        for feed, each in entries.items()
+    ]
+    write_staged(base, session, staged)
+
+
+def find_heads(base: Base, session: ClientSession, feeds: Sequence[str]) -> list[Document]:
+    """The heads of feeds; raises NotFound if there is no such feed."""
+    heads = list(base.heads.find({"_id": {"$in": feeds}}, session=session))
+    if len(heads) < len(feeds):
+        raise NotFound("there is no such collection")
+    return heads
+
+
+def write_staged(base: Base, session: ClientSession, staged: Sequence[Staged]) -> None:
+    """Write what was staged, for all feeds together."""
+    staged = [each for each in staged if each.runs]
+    inserted: dict[str, list[Document]] = {}
+    for each in staged:
+        for name, documents in each.writer.documents(each.runs):
+            inserted.setdefault(name, []).extend(documents)
+    for name, documents in inserted.items():
+        base[name].insert_many(documents, session=session)
+    for each in staged:
+        each.writer.mark(each.places())
+    if staged:
+        base.heads.bulk_write([each.writer.head_change() for each in staged], session=session)
+
+
 def _outcome(
     posting: NewEntry, entries: Sequence[IndexedEntry], *, replace: bool
 ) -> PublishOutcome:
-    """The outcome of a new entry, given the entries that its object has already."""
+    """What a posting is to the entries that its object has already."""
     alike = [place for place in entries if place.spec == posting.spec]
     if posting.version:
         instant = micros(posting.version)
