@@ -1,9 +1,9 @@
-"""A submission from receipt to publication.
+"""Receive a submission, evaluate it and settle it.
 
-`receive` writes down what came before anything is judged, so that 202 can be
-promised.  `admit` judges and publishes, one transaction for each batch; it is
-idempotent and goes on where a crash left off.  Small submissions are admitted
-inside the request, large ones by whoever leases them next.
+`receive` stores what came before anything is evaluated, so that 202 can be
+promised.  `admit` evaluates and publishes, one transaction for each batch; it is
+idempotent and goes on where a crash left off.  Small submissions are settled
+within the request, large ones by the worker that leases them next.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ LEASE = 60
 
 
 class Intake:
-    """Takes submissions in; the only way into a collection."""
+    """Receives and settles submissions; the only way into a collection."""
 
     def __init__(
         self, store: Store, publisher: Publisher, rules: Rules, clock: Callable[[], int]
@@ -64,9 +64,9 @@ class Intake:
         self._owner = uuid.uuid4().hex
         self._evaluator = Evaluator(store, publisher, rules, clock)
         self._reviewer = Reviewer(store, publisher, self._evaluator, clock)
-        self._turn = False
+        self._outbox_first = False
         self.waiting = threading.Event()
-        """Set when a submission has come that is too large to be admitted at once."""
+        """Set when a submission was received that is too large to be settled at once."""
 
     def receive(  # noqa: PLR0913
         self,
@@ -106,12 +106,12 @@ class Intake:
         return Receipt(done, tuple(records))
 
     def work(self) -> bool:
-        """Do what others left undone, or admit one submission that waits; False if none does.
+        """Do one task of the outbox or settle one waiting submission; False if there is none.
 
-        They take turns, so that neither waits for the other, however often that fails.
+        They alternate, so that neither waits for the other, however often one fails.
         """
-        self._turn = not self._turn
-        if self._turn:
+        self._outbox_first = not self._outbox_first
+        if self._outbox_first:
             return self._reviewer.work() or self._next()
         return self._next() or self._reviewer.work()
 
@@ -163,7 +163,7 @@ class Intake:
         versions: frozenset[int],
         specs: frozenset[str],
     ) -> int:
-        """Takes versions of an object out of a verbatim collection; how many (TAXII 2.1 §5.7)."""
+        """Delete versions of an object from a verbatim collection; how many (TAXII 2.1 §5.7)."""
 
         def work(txn: Transaction) -> int:
             count = txn.remove(

@@ -1,7 +1,7 @@
-"""Verbatim collections: what an authorised account posts is what readers get.
+"""Verbatim collections: readers get what an authorised account posts.
 
-Nothing is judged but what would poison the collection for its readers: an
-object needs a type, an id of that type, and timestamps that are timestamps.
+Nothing is evaluated but what would break the collection for its readers: an
+object needs a type, an id of that type, and valid timestamps.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _META = ("marking-definition", "language-content", "extension-definition")
 def deposited(
     txn: Transaction, collection: Collection, objects: Sequence[tuple[int, bytes]]
 ) -> list[Record]:
-    """The objects, each with its index, into the collection; what became of each."""
+    """Publish the objects, each with its index, and return their records."""
     records: dict[int, Record] = {}
     postings: dict[int, NewEntry] = {}
     for index, raw in objects:
@@ -55,15 +55,17 @@ def deposited(
 
 
 def posting(raw: bytes) -> NewEntry:
-    """The object as it stands, on its way into a collection.
+    """An object as it goes into a collection, in its own bytes.
 
-    Raises Malformed if it would poison the collection.
+    Raises Malformed if it would break the collection for its readers.
     """
     subject = parse_object(raw)
     kind, name = subject.get("type"), subject.get("id")
     found = _ID.fullmatch(name) if isinstance(name, str) else None
     if not isinstance(kind, str) or found is None or found[1].lower() != kind:
-        raise Malformed("a STIX object has a `type`, and an `id` of the type, two hyphens, a UUID")
+        raise Malformed(
+            "a STIX object needs a `type`, and an `id` of the type, two hyphens and a UUID"
+        )
     for stamp in ("created", "modified"):
         if stamp in subject:
             _check(stamp, subject[stamp])
@@ -91,7 +93,7 @@ def _check(name: str, value: object) -> None:
 
 
 def _spec(subject: StixObject) -> str:
-    """The STIX version: as stated, else 2.1 for what STIX 2.0 has not got, else 2.0."""
+    """The STIX version: as stated, else 2.1 for types that STIX 2.0 lacks, else 2.0."""
     stated = subject.get("spec_version")
     if stated is None:
         newer = is_observable_type(subject["type"]) or subject["type"] in _META[1:]
@@ -102,7 +104,7 @@ def _spec(subject: StixObject) -> str:
 
 
 def _record(index: int, one: NewEntry, outcome: PublishOutcome, version: str) -> Record:
-    """What became of one; `version` is the one that readers of the collection are told."""
+    """The record of one object; `version` is the one that readers of the collection see."""
     if outcome is PublishOutcome.CONFLICT:
         message = "this id and version are here with other content; raise `modified`"
         finding = Finding("publish", "versions", Action.REFUSED, message)

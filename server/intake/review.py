@@ -1,8 +1,9 @@
-"""What waits is decided: by an analyst, or because what it waited for has come.
+"""Decide on what waits: an analyst does, or the arrival of what it waited for.
 
-Whatever has arrived may be what others waited for.  To see to them is an errand, left in
-the transaction that brought it and done when that is over; what is admitted then may leave an
-errand again.  If whoever left one dies, another worker does it.
+What arrives in a transaction may be what other objects waited for.  Looking after
+them is a task in the outbox, left in that same transaction and done when it is
+over; what is admitted then may leave a task again.  If the worker that left it
+dies, another one does it.  A task may be done twice without harm.
 """
 
 from __future__ import annotations
@@ -40,21 +41,21 @@ from tocsin.server.store import OUTAGES, Store, Transaction
 log = logging.getLogger(__name__)
 
 LEASE = 60
-"""Seconds after which another worker may take over an errand that is not done."""
+"""Seconds after which another worker may take over a task that is not done."""
 
 PORTION = 50
-"""Questions that are decided before it is told that the errand is still in hand."""
+"""Reviews that are decided between two renewals of the lease."""
 
 TAKEN = 100
-"""Errands of others that are taken over together."""
+"""Tasks that are taken over together."""
 
 _INTAKE = "intake"
-_ALONE = (("references",), ("marking",))
-"""What is held for nothing else is admitted by itself."""
+_BY_ITSELF = (("references",), ("marking",))
+"""Reviews for these rules alone need no analyst once what they wait for has arrived."""
 
 
 class Reviewer:
-    """Decides what waits."""
+    """Decides reviews and works the outbox off."""
 
     def __init__(
         self, store: Store, publisher: Publisher, evaluator: Evaluator, clock: Callable[[], int]
@@ -67,95 +68,97 @@ class Reviewer:
         self._taken: list[OutboxTask] = []
 
     def release(self, review: Review, who: str) -> Record:
-        """Admit what waits, the rules that asked waived, as the partner's contribution."""
-        record, left = self._decide(review, who, frozenset(review.rules))
+        """Admit a waiting object as its partner's contribution, its review's rules waived."""
+        record, left = self._decide_review(review, who, frozenset(review.rules))
         self.follow(left)
         return record
 
     def reject(self, review: Review, who: str, reason: str) -> Record:
-        """What was held is refused; what was asked about stays as it was published."""
-        record, left = self._reject(review, who, reason)
+        """Refuse a held object; one that was published without some parts stays as it is."""
+        record, left = self._refuse(review, who, reason)
         self.follow(left)
         return record
 
-    def leave_task(self, txn: Transaction, batch: Batch, settled: Settlement) -> OutboxTask | None:
-        """What is to be done when the transaction is over, if anything waits for it."""
-        late = _late(txn, batch, settled.reviews)
-        arrivals = replace(settled.arrivals, source_ids=settled.arrivals.source_ids | late)
-        return self._leave(txn, OutboxTask("", arrivals, settled.after, settled.revoked))
+    def leave_task(
+        self, txn: Transaction, batch: Batch, settlement: Settlement
+    ) -> OutboxTask | None:
+        """Leave a task for what waits for this batch; None if nothing does."""
+        late = _late_definitions(txn, batch, settlement.reviews)
+        arrivals = replace(settlement.arrivals, source_ids=settlement.arrivals.source_ids | late)
+        return self._put_task(txn, OutboxTask("", arrivals, settlement.after, settlement.revoked))
 
-    def follow(self, errand: OutboxTask | None) -> None:
-        """Do an errand, and those that come of it."""
-        left = [] if errand is None else [errand]
+    def follow(self, task: OutboxTask | None) -> None:
+        """Do a task, and those that it leaves."""
+        left = [] if task is None else [task]
         while left:
-            left.extend(self._see_to(left.pop()))
+            left.extend(self._do_task(left.pop()))
 
     def work(self) -> bool:
-        """Do one of those that others left and did not do; False if there is none."""
+        """Do one task that another worker left undone; False if there is none."""
         if not self._taken:
             self._taken = self._store.outbox.lease(self._owner, LEASE, TAKEN)[::-1]
         if not self._taken:
             return False
-        errand = self._taken.pop()  # whatever goes wrong with it, the next one comes next
-        if self._keeps(errand):
-            self.follow(errand)
+        task = self._taken.pop()  # whatever goes wrong with it, the next one comes next
+        if self._renew(task):
+            self.follow(task)
         return True
 
-    def _see_to(self, errand: OutboxTask) -> Iterator[OutboxTask]:
-        """What comes of it.  After a fault it stays, for who takes it over a minute later."""
-        self._complete(errand)
+    def _do_task(self, task: OutboxTask) -> Iterator[OutboxTask]:
+        """Do a task; gives those that it leaves.  After a fault it is tried again later."""
+        self._complete_waiting(task)
         faults: list[Exception] = []
-        for review in self._withdrawn(errand):
-            with _alone(review, faults):
-                _, left = self._reject(review, _INTAKE, "was revoked while it waited")
+        for review in self._list_revoked(task):
+            with _isolated(review, faults):
+                _, left = self._refuse(review, _INTAKE, "was revoked while it waited")
                 yield from filter(None, [left])
-        reviews = self._store.reviews.list_waiting_for(errand.arrived)
-        reviews = [review for review in reviews if review.rules in _ALONE]
+        reviews = self._store.reviews.list_waiting_for(task.arrived)
+        reviews = [review for review in reviews if review.rules in _BY_ITSELF]
         for number, review in enumerate(reviews, 1):
             last = number == len(reviews) and not faults
-            with _alone(review, faults):
-                done = errand.id if last else ""
-                _, left = self._decide(review, _INTAKE, frozenset(), done)
+            with _isolated(review, faults):
+                done = task.id if last else ""
+                _, left = self._decide_review(review, _INTAKE, frozenset(), done)
                 yield from filter(None, [left])
                 if last:
                     return
-            if number % PORTION == 0 and not self._keeps(errand):
+            if number % PORTION == 0 and not self._renew(task):
                 return  # somebody else goes on
         if faults:
             return
-        self._store.outbox.remove(errand.id)
+        self._store.outbox.remove(task.id)
 
-    def _keeps(self, errand: OutboxTask) -> bool:
-        return self._store.outbox.renew(errand.id, self._owner, LEASE)
+    def _renew(self, task: OutboxTask) -> bool:
+        return self._store.outbox.renew(task.id, self._owner, LEASE)
 
-    def _complete(self, errand: OutboxTask) -> None:
-        while errand.resume_after:
+    def _complete_waiting(self, task: OutboxTask) -> None:
+        while task.resume_after:
 
-            def work(txn: Transaction, errand: OutboxTask = errand) -> OutboxTask:
-                arrivals, now = errand.arrived, self._clock()
-                after = self._publisher.complete(txn, arrivals, errand.resume_after, now)
-                errand = replace(errand, resume_after=after)
-                txn.put_outbox_task(errand, self._owner, LEASE)
-                return errand
+            def write(txn: Transaction, task: OutboxTask = task) -> OutboxTask:
+                arrivals, now = task.arrived, self._clock()
+                after = self._publisher.complete(txn, arrivals, task.resume_after, now)
+                task = replace(task, resume_after=after)
+                txn.put_outbox_task(task, self._owner, LEASE)
+                return task
 
-            errand = self._store.commit(work)
+            task = self._store.commit(write)
 
-    def _withdrawn(self, errand: OutboxTask) -> Sequence[Review]:
-        """What waits for an analyst though its partner has revoked it."""
-        return self._store.reviews.list_waiting_under(errand.arrived.partner, errand.revoked_ids)
+    def _list_revoked(self, task: OutboxTask) -> Sequence[Review]:
+        """Waiting reviews of objects that their partner has revoked."""
+        return self._store.reviews.list_waiting_under(task.arrived.partner, task.revoked_ids)
 
-    def _decide(
+    def _decide_review(
         self, review: Review, who: str, waived: frozenset[str], done: str = ""
     ) -> tuple[Record, OutboxTask | None]:
-        """Admit what waits with some rules waived; what others ask about is asked then.
+        """Admit a waiting object with some rules waived; other rules may ask again.
 
-        With that an errand is `done`, if one is named.
+        The task `done`, if one is named, is removed in the same transaction.
         """
         while True:
             with suppress(StalePreconditions):
-                return self._decide_once(review, who, waived, done)
+                return self._try_decide(review, who, waived, done)
 
-    def _decide_once(
+    def _try_decide(
         self, review: Review, who: str, waived: frozenset[str], done: str
     ) -> tuple[Record, OutboxTask | None]:
         submission = self._store.submissions.require(review.submission)
@@ -164,27 +167,29 @@ class Reviewer:
             Sent(submission, anonymous=review.anonymous), candidates, waived
         )
 
-        def work(txn: Transaction) -> tuple[Record, OutboxTask | None]:
+        def write(txn: Transaction) -> tuple[Record, OutboxTask | None]:
             self._evaluator.check(txn, batch)
-            settled = self._publisher.settle(txn, batch)
-            record = settled.records[0]
-            left = [with_waived_rules(each, waived) for each in settled.reviews]
+            settlement = self._publisher.settle(txn, batch)
+            record = settlement.records[0]
+            left = [with_waived_rules(each, waived) for each in settlement.reviews]
             if record.verdict == Verdict.HELD:  # nothing was decided: something else holds it still
-                self._ask_further(txn, review, who, (left[0], record))
+                self._keep_waiting(txn, review, who, (left[0], record))
             else:
                 txn.decide_review(review.id, "released")
                 txn.add_reviews(left)
                 txn.add_journal_entry(
                     "review.released", who, {"review": review.id, "verdict": record.verdict}
                 )
-                txn.replace_record(review.submission, merge_records(self._record(review), record))
+                txn.replace_record(
+                    review.submission, merge_records(self._find_record(review), record)
+                )
             if done:
                 txn.remove_outbox_task(done)
-            return record, self.leave_task(txn, batch, settled)
+            return record, self.leave_task(txn, batch, settlement)
 
-        return self._store.commit(work)
+        return self._store.commit(write)
 
-    def _ask_further(
+    def _keep_waiting(
         self, txn: Transaction, review: Review, who: str, held: tuple[Review, Record]
     ) -> None:
         left, record = held
@@ -195,15 +200,15 @@ class Reviewer:
         # Through the journal's head, no two can miss each other: of this transaction and one
         # that brings what it waits for from now on, the later one knows of the other.
         txn.add_journal_entry("review.held", who, {"review": review.id, "rules": list(again.rules)})
-        before = self._record(review)
+        before = self._find_record(review)
         if before.verdict == Verdict.HELD:
             txn.replace_record(review.submission, merge_held_records(before, record))
 
-    def _reject(self, review: Review, who: str, reason: str) -> tuple[Record, OutboxTask | None]:
-        def work(txn: Transaction) -> tuple[Record, OutboxTask | None]:
+    def _refuse(self, review: Review, who: str, reason: str) -> tuple[Record, OutboxTask | None]:
+        def write(txn: Transaction) -> tuple[Record, OutboxTask | None]:
             txn.decide_review(review.id, "rejected")
             txn.add_journal_entry("review.reject", who, {"review": review.id})
-            record = self._record(review)
+            record = self._find_record(review)
             if record.verdict == Verdict.HELD:
                 fault = Finding(
                     "review", "analyst", Action.REFUSED, reason or "an analyst refused it"
@@ -213,18 +218,18 @@ class Reviewer:
                 txn.replace_record(review.submission, record)
                 self._publisher.give_up(txn, review, self._clock())
             arrivals = ArrivedIds(review.partner, frozenset({review.source_id}))
-            return record, self._leave(txn, OutboxTask("", arrivals))
+            return record, self._put_task(txn, OutboxTask("", arrivals))
 
-        return self._store.commit(work)
+        return self._store.commit(write)
 
-    def _leave(self, txn: Transaction, errand: OutboxTask) -> OutboxTask | None:
-        if not errand.resume_after and not txn.has_waiting_review(errand):
+    def _put_task(self, txn: Transaction, task: OutboxTask) -> OutboxTask | None:
+        if not task.resume_after and not txn.has_waiting_review(task):
             return None
-        errand = replace(errand, id=str(uuid.uuid4()))
-        txn.put_outbox_task(errand, self._owner, LEASE)
-        return errand
+        task = replace(task, id=str(uuid.uuid4()))
+        txn.put_outbox_task(task, self._owner, LEASE)
+        return task
 
-    def _record(self, review: Review) -> Record:
+    def _find_record(self, review: Review) -> Record:
         for record in self._store.submissions.records(review.submission):
             if record.index == review.index:
                 return record
@@ -232,8 +237,8 @@ class Reviewer:
 
 
 @contextmanager
-def _alone(review: Review, faults: list[Exception]) -> Iterator[None]:
-    """A fault costs one question and no other; but without a database there are no others."""
+def _isolated(review: Review, faults: list[Exception]) -> Iterator[None]:
+    """Let a fault cost one review and no other, except if the database is away."""
     try:
         yield
     except (NotFound, Conflict):
@@ -241,12 +246,12 @@ def _alone(review: Review, faults: list[Exception]) -> Iterator[None]:
     except (*OUTAGES, Unavailable):
         raise
     except Exception as fault:
-        log.exception("review %s could not be decided; it is tried again later", review.id)
+        log.exception("cannot decide review %s; it is tried again later", review.id)
         faults.append(fault)
 
 
-def _late(txn: Transaction, batch: Batch, asked: Sequence[Review]) -> frozenset[str]:
-    """Marking definitions that have come since the batch was examined and held for them."""
+def _late_definitions(txn: Transaction, batch: Batch, asked: Sequence[Review]) -> frozenset[str]:
+    """Marking definitions that arrived after the batch was evaluated and held for them."""
     held = (each.waits_for for each in asked if each.rules == ("marking",))
     wanted = {id_ for waits_for in held for id_ in waits_for} - batch.defined
     return frozenset(find_definitions(txn, batch.partner.slug, wanted) if wanted else ())

@@ -193,6 +193,6 @@ class TestTwoAtOnce:
         hub.push({**JOINED, "object_marking_refs": [GREEN, STATEMENT["id"]]})
         hub.push(ONE)
         act, happens = partial(hub.push, STATEMENT, CARRYING), partial(other.push, OTHER)
-        interrupted(hub, engine_uri, act, 3, happens, within=True)
+        interrupted(hub, engine_uri, act, 2, happens, within=True)
         found = sorted(each["type"] for each in hub.feed("green"))
         assert found == ["indicator", "indicator", "malware", "relationship"]

@@ -23,7 +23,7 @@ UNKNOWN = "marking-definition--11111111-1111-4111-8111-111111111111"
 
 
 def waiting(hub):
-    return [(each.question.value, each.rules) for each in hub.store.reviews.list_waiting()]
+    return [(each.kind.value, each.rules) for each in hub.store.reviews.list_waiting()]
 
 
 def release(hub):
