@@ -133,7 +133,7 @@ class TestMarkings:
         marks = [AMBER, ID, UNKNOWN]
         status = hub.push(control(), indicator(object_marking_refs=marks))
         told = [each["message"] for each in details(status)[1]["x_tocsin_findings"]]
-        assert any("cannot read" in each for each in told)
+        assert any("without a known definition" in each for each in told)
         assert any(each.startswith("ACS marking") for each in told)
 
 
