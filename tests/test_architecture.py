@@ -12,28 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.layers import LAYERS, ROOMS
 from support.paths import ROOT
-
-ROOMS = ("admission", "server", "clients", "config", "conformance")
-
-LAYERS = (
-    ("tocsin.clients.__main__",),
-    ("tocsin.server.cli", "tocsin.clients.cli"),
-    ("tocsin.server.integrations",),
-    ("tocsin.server.runtime",),
-    ("tocsin.server.bootstrap", "tocsin.server.worker", "tocsin.server.http"),
-    ("tocsin.server.app",),
-    ("tocsin.server.taxii", "tocsin.server.console", "tocsin.server.export"),
-    ("tocsin.server.intake", "tocsin.server.lifecycle"),
-    ("tocsin.server.publishing",),
-    ("tocsin.server.store", "tocsin.server.auth"),
-    ("tocsin.server.journal", "tocsin.server.secrets", "tocsin.server.index_terms")
-    + ("tocsin.server.countries",),
-    ("tocsin.server.model", "tocsin.clients"),
-    ("tocsin.admission",),
-)
-"""Top to bottom.  A package imports only from lines below its own; neighbours do not know each
-other.  The hub and the clients share nothing but `admission` and `config`."""
 
 ALONE = {"tocsin.server"}
 """Packages that hold other packages and have no code of their own."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import fields
+from support.layers import LAYERS, ROOMS
 from support.paths import ROOT
 
 from tocsin.config import ClientSettings, HubSettings
@@ -24,7 +25,6 @@ OTHER_VARIABLES = {
     "TOCSIN_TEST_EXAMPLES",
     "TOCSIN_TEST_MONGO",
 }
-ROOMS = ("admission", "server", "clients", "config")
 MODULES = sorted(
     ".".join(("tocsin", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
     for room in ROOMS
@@ -107,3 +107,39 @@ class TestCommands:
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_in_docstrings_are_true(name):
     assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+DEVELOP = TEXTS[ROOT / "docs" / "develop.md"]
+
+
+def section(heading: str) -> str:
+    """The text of docs/develop.md below a heading."""
+    return DEVELOP.split(f"\n## {heading}", 1)[1].split("\n## ", 1)[0]
+
+
+def resolve(name: str) -> object:
+    """The function of a dotted name; raises if there is none."""
+    parts = name.split(".")
+    for end in range(len(parts) - 1, 0, -1):
+        try:
+            found: object = importlib.import_module(".".join(parts[:end]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[end:]:
+            found = getattr(found, part)
+        return found
+    raise LookupError(name)
+
+
+@pytest.mark.parametrize("heading", ["A submission", "A poll"])
+def test_every_step_of_a_walk_is_a_function(heading: str) -> None:
+    steps = re.findall(r"^\d+\. `([\w.]+)` ", section(heading), re.MULTILINE)
+    assert len(steps) == len(re.findall(r"^\d+\. ", section(heading), re.MULTILINE)) <= 10
+    assert [name for name in steps if not callable(resolve(name))] == []
+
+
+def test_the_layers_are_drawn_as_they_are_held() -> None:
+    """Copy the drawing from the failure when LAYERS changes."""
+    lines = (" | ".join(each.removeprefix("tocsin.") for each in line) for line in LAYERS)
+    [drawing] = re.findall(r"```text\n(.*?)```", section("Layers"), re.DOTALL)
+    assert drawing == "".join(f"{line}\n" for line in lines)

@@ -35,7 +35,7 @@ _COMMANDS = {
 
 _SERVER_EXTRA = ("flask", "cheroot", "pymongo", "zstandard")
 _MISSING_EXTRA = """\
-tocsin-hub: this installation has only the clients; {missing} is missing.  Install the hub with
+tocsin-hub: this installation has only the clients (missing: {missing}).  Install the hub with
   pip install 'tocsin[server]'             for a MongoDB of your own
   pip install 'tocsin[server,embedded]'    with the embedded database engine"""
 
