@@ -7,7 +7,6 @@ TOCSIN_TEST_EXAMPLES=1000 tries harder.
 
 import json
 import logging
-import os
 import uuid
 from dataclasses import replace
 
@@ -23,6 +22,7 @@ from hypothesis import (
 )
 from support.clock import hub_and_clock
 from support.databases import emptied
+from support.examples import examples
 from support.hub import (
     AMBER as AMBER_TLP,
 )
@@ -61,7 +61,7 @@ from tocsin.server.model import (
     View,
 )
 
-EXAMPLES = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "12"))
+EXAMPLES = examples(12)
 FIXED = 1_790_000_000_000_000
 FIRST = "2026-01-01T00:00:00Z"
 TOLD = {"name": "Quux Motors", "slug": QUUX.slug}

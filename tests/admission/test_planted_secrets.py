@@ -1,7 +1,6 @@
 """Admission of made-up submissions with secrets planted in them, before any hub is there."""
 
 import json
-import os
 from dataclasses import replace
 
 from hypothesis import (
@@ -12,6 +11,7 @@ from hypothesis import (
 from hypothesis import (
     strategies as st,
 )
+from support.examples import examples
 from support.planted_secrets import (
     AMBER,
     NAMES,
@@ -31,7 +31,7 @@ from tocsin.admission.normalise import DefaultTlp, normalise
 from tocsin.admission.stix.validate import validate
 from tocsin.admission.warninglists.index import WarningLists
 
-EXAMPLES = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "40"))
+EXAMPLES = examples(40)
 many = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 TERMS = (*QUUX.terms, *VEXIL.terms)
 EXAMINERS = {

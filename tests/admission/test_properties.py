@@ -1,7 +1,6 @@
 """What holds of every object, whatever it is: found by making many of each type."""
 
 import json
-import os
 
 import pytest
 from hypothesis import (
@@ -12,6 +11,7 @@ from hypothesis import (
 from hypothesis import (
     strategies as st,
 )
+from support.examples import examples
 from support.stix_objects import DOMAIN_OBJECTS, OBSERVABLES, objects
 
 from tocsin.admission.model import Candidate, Tlp
@@ -23,7 +23,7 @@ from tocsin.config import policy_text
 NOW = 1_790_000_000_000_000
 POLICY = parse_policy(policy_text(None))
 EVERY = sorted({**DOMAIN_OBJECTS, **OBSERVABLES})
-EXAMPLES = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "20"))
+EXAMPLES = examples(20)
 many = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
 )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import gzip
 import json
-import os
 import threading
 import zlib
 from collections import Counter
@@ -26,6 +25,7 @@ from schemathesis.core.failures import AcceptedNegativeData, Failure
 from schemathesis.engine import events, from_schema
 from schemathesis.engine.recorder import ScenarioRecorder
 from schemathesis.openapi.checks import RejectedPositiveData
+from support.examples import examples
 from support.hub import HUB_SECRETS, HubInProcess, indicator
 from support.taxii_hub import basic
 
@@ -33,7 +33,7 @@ from tocsin.config import HubSettings
 from tocsin.server.app import create_app
 from tocsin.server.http.server import ListenAddress, build_server
 
-EXAMPLES = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "8"))
+EXAMPLES = examples(8, 2)
 """For each method of each path and each way of trying it; the files' own time grows with it."""
 _SEED = 20261125
 _OPEN = ("StixObject", "NewObjects")

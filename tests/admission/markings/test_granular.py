@@ -15,6 +15,7 @@ from hypothesis import (
     strategies as st,
 )
 from support.clock import hub_and_clock
+from support.examples import examples
 from support.granular_markings import malware, marks, out
 from support.hub import (
     AMBER,
@@ -314,7 +315,7 @@ class TestAnyMarkings:
         st.lists(objects(), min_size=4, max_size=12), st.lists(objects(), min_size=1, max_size=6)
     )
     @settings(
-        max_examples=12,
+        max_examples=examples(12),
         deadline=None,
         phases=(Phase.explicit, Phase.generate),  # to shrink an example takes minutes
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

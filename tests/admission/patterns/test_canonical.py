@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stix2matcher.matcher import match
 from stix2patterns.validator import run_validator
+from support.examples import examples
 from support.paths import ROOT
 from support.pattern_trees import (
     Asked,
@@ -295,7 +296,7 @@ fields = st.sampled_from(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 @given(fields, st.sampled_from(["=", "!=", "LIKE", "ISSUBSET", "ISSUPERSET"]), beginnings, values)
 def test_canonical_is_idempotent_for_every_value(place, operator, beginning, value):
     once = canonical_pattern(f"[{place} {operator} {quote_string(beginning + value)}]")

@@ -13,6 +13,7 @@ from hypothesis import (
     strategies as st,
 )
 from stix2patterns.validator import run_validator
+from support.examples import examples
 from support.pattern_trees import Writer, patterns
 
 from tocsin.admission.errors import Malformed
@@ -43,7 +44,7 @@ def taken_by_oasis(pattern: str) -> bool:
     return not run_validator(pattern, "2.1")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=12), st.sampled_from(["", " "]))
 def test_any_words_in_brackets_are_judged_as_oasis_does(words, between):
     pattern = "[" + between.join(words)
@@ -51,7 +52,7 @@ def test_any_words_in_brackets_are_judged_as_oasis_does(words, between):
     assert taken(pattern) == taken_by_oasis(pattern)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(patterns, st.integers(0, 2**32), st.data())
 def test_a_pattern_with_a_word_changed_is_judged_as_oasis_does(tree, seed, data):
     words = Writer(seed, loose=False).written(tree).split(" ")

@@ -10,6 +10,7 @@ from hypothesis import (
 )
 from stix2matcher.matcher import match
 from stix2patterns.validator import run_validator
+from support.examples import examples
 from support.pattern_trees import (
     Writer,
     bundle,
@@ -22,7 +23,7 @@ from tocsin.admission.patterns.canonical import canonical_pattern
 seeds = st.integers(0, 2**32)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(patterns, observations, seeds)
 def test_a_canonical_pattern_matches_the_same_observations(tree, observed, seed):
     writer = Writer(seed, loose=False)
@@ -38,7 +39,7 @@ def test_a_canonical_pattern_matches_the_same_observations(tree, observed, seed)
 PAIRS = " AND ".join(f"(x:a{n} = 1 OR x:b{n} = 2)" for n in range(9))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(patterns, observations, seeds)
 def test_so_does_one_that_is_too_large_to_be_multiplied_out(tree, observed, seed):
     pattern = Writer(seed, loose=False, beside=PAIRS).written(tree)
@@ -51,7 +52,7 @@ def test_so_does_one_that_is_too_large_to_be_multiplied_out(tree, observed, seed
     assert canonical_pattern(spelt) == spelt
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(patterns, seeds)
 def test_however_it_is_written_it_is_one_pattern(tree, seed):
     plain = Writer(0, loose=False).written(tree)
@@ -60,7 +61,7 @@ def test_however_it_is_written_it_is_one_pattern(tree, seed):
     assert canonical_pattern(other) == canonical_pattern(plain)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(patterns, seeds)
 def test_a_canonical_pattern_is_valid_and_its_own_canonical_form(tree, seed):
     pattern = Writer(seed, loose=True).written(tree)

@@ -6,6 +6,7 @@ from json import dumps
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.model import Candidate, Submitter
@@ -131,7 +132,7 @@ def plain(candidate):
 
 
 class TestNothingOfIt:
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=examples(400), deadline=None)
     @given(objects())
     def test_no_secret_is_in_the_object_or_in_a_finding(self, made):
         subject, secret = made
@@ -139,7 +140,7 @@ class TestNothingOfIt:
         assert secret.lower() not in seen
         assert "acme" not in seen and AUTHOR not in seen
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=examples(100), deadline=None)
     @given(objects())
     def test_sanitising_the_result_again_changes_nothing(self, made):
         candidate = judged(made[0])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from contextlib import closing
 
 import pytest
+from support.examples import examples
 from support.socket_peers import (
     BODY,
     HOST,
@@ -21,7 +21,7 @@ from support.socket_peers import (
 )
 from support.taxii_hub import MT
 
-CASES = 40 * int(os.environ.get("TOCSIN_TEST_EXAMPLES", "8"))
+CASES = 40 * examples(8, 2)
 SEEDS = (
     ROOT,
     get("/hub/collections/green/objects/?limit=1&match[type]=indicator", "Prefer: wait=0\r\n"),

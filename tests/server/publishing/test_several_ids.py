@@ -19,6 +19,7 @@ from support.clock import (
     stix_time_after,
 )
 from support.databases import emptied
+from support.examples import examples
 from support.hub import (
     AMBER,
     CLEAR,
@@ -359,7 +360,7 @@ ACTS = st.lists(
 
 
 class TestNothingIsLost:
-    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(15), deadline=None, suppress_health_check=list(HealthCheck))
     @given(ACTS)
     def test_a_value_is_in_the_feed_if_and_only_if_somebody_stands_behind_it(
         self, engine_uri, acts

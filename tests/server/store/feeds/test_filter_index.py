@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymongo import MongoClient, monitoring
+from support.examples import examples
 from support.feed_postings import ALL, Feed, version
 from support.naive_filters import (
     BOUNDED,
@@ -105,7 +106,7 @@ class TestEveryFilter:
         found = [len(library.true((field, [value]))) for value in values_of(field)]
         assert max(found) > 0 and min(found) < len(library.last)
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=examples(30), deadline=None)
     @given(
         st.lists(st.sampled_from(EVERY_FIELD), min_size=2, max_size=3, unique=True),
         st.randoms(use_true_random=False),
@@ -260,13 +261,13 @@ NUMBER = st.integers(-(2**53) + 1, 2**53 - 1) | st.integers(-5, 70_000) | st.int
 
 
 class TestBounds:
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=examples(400), deadline=None)
     @given(NUMBER, NUMBER, st.sampled_from(["confidence", "number", "src_port", "dst_port"]))
     def test_the_index_alone_tells_which_numbers_are_within(self, number, bound, name):
         for field, within in ((f"{name}-gte", number >= bound), (f"{name}-lte", number <= bound)):
             assert indexed({name: number}, parse_filter(field, [str(bound)])) is within
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=examples(200), deadline=None)
     @given(st.datetimes(), st.datetimes())
     def test_the_index_alone_tells_which_instants_are_within(self, instant, bound):
         told, asked = (f"{each.isoformat(timespec='microseconds')}Z" for each in (instant, bound))
