@@ -122,7 +122,7 @@ def outcome(uri, scene, after):
 
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("what", SCENES)
-def test_whenever_it_dies_all_ends_as_if_it_had_lived(engine_uri, what):
+def test_a_crash_after_any_transaction_changes_nothing_in_the_end(engine_uri, what):
     _, lived = outcome(engine_uri, SCENES[what], -1)
     assert lived
     died, after = True, 0
@@ -170,7 +170,7 @@ def other(hub, engine_uri):
 
 class TestTwoAtOnce:
     @pytest.mark.parametrize("after", range(1, 5))
-    def test_one_who_takes_over_too_early_does_no_harm(self, hub, engine_uri, after):
+    def test_a_worker_that_takes_over_too_early_does_no_harm(self, hub, engine_uri, after):
         hub.push(LISTED, JOINED)
         hub.push(ONE)
         happens = partial(work_later, hub, engine_uri)
@@ -187,7 +187,7 @@ class TestTwoAtOnce:
         interrupted(hub, engine_uri, partial(hub.push, CARRYING), 1, happens)
         assert [each["type"] for each in hub.feed("green")] == ["indicator"]
 
-    def test_so_is_an_end_that_comes_while_the_definition_is_looked_for(
+    def test_a_relationship_end_that_arrives_while_its_review_is_decided_is_seen(
         self, hub, other, engine_uri
     ):
         hub.push({**JOINED, "object_marking_refs": [GREEN, STATEMENT["id"]]})

@@ -42,13 +42,13 @@ def names(hub):
 
 
 @pytest.mark.usefixtures("failing")
-def test_what_else_waits_is_admitted(hub):
+def test_other_waiting_objects_are_admitted(hub):
     hub.push(OTHER, who="north")
     assert names(hub) == {"related-to"}
 
 
 @pytest.mark.usefixtures("failing")
-def test_it_is_tried_again(hub, monkeypatch, engine_uri):
+def test_a_failed_review_is_tried_again(hub, monkeypatch, engine_uri):
     hub.push(OTHER, who="north")
     monkeypatch.undo()
     work_later(hub, engine_uri)

@@ -146,7 +146,7 @@ class TestTheHubsOwnList:
         hub.services.lifecycle.exclude("evil-portal.top", "analyst", "ours")
         assert hub.verdicts(hub.push(indicator())) == ["refused"]
 
-    def test_and_above_a_yes(self, store):
+    def test_an_exclusion_is_above_a_release(self, store):
         hub = HubInProcess(store, more='[rules.benign]\nexact = "hold"')
         assert hub.verdicts(hub.push(indicator("google.com"))) == ["held"]
         hub.services.lifecycle.exclude("google.com", "analyst", "ours")

@@ -44,20 +44,20 @@ def withdraw(other):
     return change_partner(opened, "open", PartnerChange({"consent": Consent.NONE}))
 
 
-def test_a_value_that_is_forbidden_is_not_published(hub, other, engine_uri):
+def test_a_value_excluded_during_evaluation_is_not_published(hub, other, engine_uri):
     push = partial(hub.push, indicator("one.top"))
     interrupted(hub, engine_uri, push, 1, partial(forbid, other, "one.top"), within=True)
     assert hub.feed("green") == []
 
 
-def test_nor_with_the_rest_of_a_large_submission(hub, other, engine_uri, monkeypatch):
+def test_a_value_excluded_between_batches_is_not_published(hub, other, engine_uri, monkeypatch):
     monkeypatch.setattr(intake, "BATCH", 1)
     push = partial(hub.push, *(indicator(f"{name}.top") for name in ("one", "two", "three")))
     interrupted(hub, engine_uri, push, 1, partial(forbid, other, "three.top"))
     assert sorted(o["pattern"][-9:-2] for o in hub.feed("green")) == ["one.top", "two.top"]
 
 
-def test_nor_when_an_analyst_releases_it(hub, other, engine_uri):
+def test_a_value_excluded_during_a_release_is_not_published(hub, other, engine_uri):
     hub.push(HELD, who="north")
     [review] = hub.store.reviews.list_waiting()
     release = lambda: hub.services.intake.release(review, "analyst")  # noqa: E731
@@ -66,7 +66,7 @@ def test_nor_when_an_analyst_releases_it(hub, other, engine_uri):
     assert hub.feed("green") == []
 
 
-def test_who_does_not_agree_any_more_is_not_named(hub, other, engine_uri):
+def test_consent_withdrawn_during_evaluation_removes_the_name(hub, other, engine_uri):
     hub.push(OPEN, who="open")
     push = partial(hub.push, NAMED, who="open")
     interrupted(hub, engine_uri, push, 1, partial(withdraw, other), within=True)

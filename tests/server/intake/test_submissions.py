@@ -234,14 +234,14 @@ class TestBadInput:
         assert verdicts[1] in ("refused", "held", "admitted")
 
     @pytest.mark.parametrize("kind", [["x"], {}, None, 5, "report"])
-    def test_nor_if_it_has_the_id_of_a_neighbour(self, hub, kind):
+    def test_a_broken_object_with_the_id_of_a_neighbour_is_refused_alone(self, hub, kind):
         good, other = indicator("one.top"), indicator("two.top")
         status = hub.push(good, {"type": kind, "id": good["id"], "object_refs": 5}, other)
         assert hub.verdicts(status) == ["admitted", "refused", "admitted"]
 
     @pytest.mark.parametrize("half", ["\\ud83d", "\\uDE00 and so on", "\\\\\\ud83d", "\\uffff"])
     @pytest.mark.parametrize("to", ["inbox", "scratch"])
-    def test_nor_does_half_of_a_character(self, hub, half, to):
+    def test_half_of_a_surrogate_pair_is_refused(self, hub, half, to):
         """As a program leaves it that cuts a text in the middle of a smiley."""
         sent = [indicator(f"{n}.top", description="\U0001f600 %") for n in ("one", "bad", "two")]
         texts = [json.dumps(each) for each in sent]
@@ -313,7 +313,7 @@ class TestDurability:
         hub.services.intake.admit(submission)
         assert hub.ask(f"status/{status['id']}/").json == status
 
-    def test_what_somebody_else_has_gone_on_with_is_left_to_him(self, hub):
+    def test_a_submission_that_another_worker_took_over_is_left_alone(self, hub):
         status = hub.push(indicator("one.top"), to="scratch")
         overtaken = replace(hub.store.submissions.find(status["id"]), settled=0)
         before = hub.feed("scratch")

@@ -45,7 +45,7 @@ class TestSentLater:
         assert entry["x_tocsin_public_id"] == hub.identity
         assert identities(hub) == []
 
-    def test_where_it_is_stays_unknown(self, hub):
+    def test_the_location_of_an_author_is_not_published(self, hub):
         status = hub.push(PLACE, relationship(TEAM, "located-at", PLACE))
         assert hub.verdicts(status) == ["refused", "refused"]
         assert "Smallville" not in str(told(hub))
@@ -53,7 +53,7 @@ class TestSentLater:
     def test_another_partner_may_speak_of_it(self, hub):
         assert hub.verdicts(hub.push(TEAM, who="north")) == ["admitted"]
 
-    def test_it_is_named_once_the_partner_agrees_and_sends_it(self, hub):
+    def test_an_author_is_named_once_the_partner_consents_and_sends_it(self, hub):
         people = hub.store.accounts
         people.update_partner(
             dataclasses.replace(people.find_partner("acme"), consent=Consent.EVERYONE)
@@ -65,26 +65,26 @@ class TestSentLater:
 
 
 class TestSentBefore:
-    def test_it_goes_when_it_turns_out_who_it_is(self, hub):
+    def test_a_published_identity_is_revoked_when_it_turns_out_to_be_the_author(self, hub):
         hub.push(TEAM)
         assert len(identities(hub)) == 1
         hub.push(by(TEAM))
         [gone] = identities(hub)
         assert gone["revoked"] and "Kite" not in str(gone) and "energy" not in str(gone)
 
-    def test_it_does_not_come_again(self, hub):
+    def test_a_revoked_author_is_not_published_again(self, hub):
         hub.push(TEAM), hub.push(by(TEAM))
         hub.push(TEAM | {"modified": "2026-03-01T00:00:00.000Z"})
         assert [each["revoked"] for each in identities(hub)] == [True]
 
-    def test_what_was_published_with_consent_goes_when_that_has_ended(self, hub):
+    def test_an_author_published_with_consent_is_revoked_when_consent_has_ended(self, hub):
         hub.join(Partner("open", "Open Limited", consent=Consent.EVERYONE))
         hub.push(TEAM, by(TEAM), who="open")
         hub.store.accounts.update_partner(Partner("open", "Open Limited"))
         hub.push(by(TEAM, "else.top"), who="open")
         assert all(each["revoked"] and "Kite" not in str(each) for each in identities(hub))
 
-    def test_nothing_becomes_of_it_where_it_is_only_related_to(self, hub):
+    def test_a_related_author_is_not_published(self, hub):
         hub.push(TEAM), hub.push(by(TEAM) | {"created_by_ref": TEAM["id"]}, who="north")
         assert not any("revoked" in each for each in identities(hub))
 
@@ -121,13 +121,13 @@ class TestLabels:
         return [each for each in told(hub) if each["type"] == "indicator"][-1]
 
     @pytest.mark.parametrize("more", WAITING)
-    def test_what_waits_for_longer_goes_out_as_anonymous_as_it_came(self, hub, more):
+    def test_an_object_that_waited_is_published_as_anonymous_as_it_was_sent(self, hub, more):
         self.pushed(hub, Consent.EVERYONE, "ais-consent-none", **more)
         shown = self.released(hub)
         assert shown["created_by_ref"] == hub.identity and "Open" not in str(shown)
         assert "saw it" in shown["description"]
 
-    def test_and_who_agreed_in_a_later_submission_stays_named(self, hub, clock):
+    def test_consent_in_a_later_submission_keeps_the_author_named(self, hub, clock):
         self.pushed(hub, Consent.EVERYONE, "ais-consent-none", **self.WAITING[0])
         clock.advance(hours=1)
         hub.push(TEAM, by(TEAM, "else.top"), who="open")
@@ -140,7 +140,7 @@ class TestLabels:
         assert "Open Limited" in str(told(hub))
 
 
-def test_its_place_waits_no_longer_when_it_turns_out_who_it_is(hub):
+def test_the_location_of_an_author_stops_waiting(hub):
     """The relationship came first, when nobody knew whose identity it is."""
     hub.push(PLACE, relationship(TEAM, "located-at", PLACE, object_marking_refs=[GREEN]))
     hub.push(by(TEAM))

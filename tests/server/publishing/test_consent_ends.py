@@ -39,7 +39,7 @@ def report(hub):
     return sent
 
 
-def test_while_the_partner_agrees_it_stays_named(hub, report):
+def test_a_consenting_partner_stays_named(hub, report):
     hub.push(sighting(shown(hub)), who="north")
     assert "Open Limited" in shown(hub)["description"]
     assert shown(hub)["created_by_ref"] != hub.identity
@@ -60,19 +60,19 @@ def test_not_when_another_partner_has_seen_it(hub, clock, report):
     assert anonymous(hub)
 
 
-def test_not_when_it_is_sent_again_as_it_was(hub, report):
+def test_a_resent_object_loses_the_name(hub, report):
     ended(hub)
     assert hub.verdicts(hub.push(report, who="open")) == ["duplicate"]
     assert anonymous(hub)
 
 
-def test_not_when_it_is_revoked(hub, report):
+def test_a_revoked_object_loses_the_name(hub, report):
     ended(hub)
     hub.push(report | {"revoked": True, "modified": LATER}, who="open")
     assert shown(hub)["revoked"] and anonymous(hub)
 
 
-def test_not_when_it_is_looked_after(hub, clock, report):
+def test_a_swept_object_loses_the_name(hub, clock, report):
     hub.push(report | {"valid_until": "2026-12-24T00:00:00.000Z", "modified": LATER}, who="open")
     ended(hub)
     clock.advance(days=60)
@@ -80,7 +80,7 @@ def test_not_when_it_is_looked_after(hub, clock, report):
     assert shown(hub)["revoked"] and anonymous(hub)
 
 
-def test_not_when_what_it_waited_for_arrives(hub):
+def test_a_completed_object_loses_the_name(hub):
     hub.join(Partner("open", "Open Limited", consent=Consent.EVERYONE))
     tool = sdo("tool", name="t")
     note = {"object_refs": [tool["id"], sdo("malware")["id"]], "content": "by Open Limited"}

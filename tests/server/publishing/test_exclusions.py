@@ -14,7 +14,7 @@ from tocsin.admission.errors import Malformed, NotFound
 STATEMENT = "marking-definition--22222222-2222-4222-8222-222222222222"
 
 
-class TestNeverAgain:
+class TestExcludedValue:
     def test_the_value_is_refused_for_everybody_with_the_reason(self, hub):
         hub.services.lifecycle.exclude("Our-CDN[.]top.", "operator", "our own CDN")
         for partner in ("acme", "north"):
@@ -27,7 +27,7 @@ class TestNeverAgain:
         others = indicator("www.our-cdn.top"), indicator("our-cdn.com")
         assert hub.verdicts(hub.push(*others)) == ["admitted", "admitted"]
 
-    def test_what_is_published_on_it_is_revoked_in_every_scope(self, hub):
+    def test_objects_on_an_excluded_value_are_revoked_in_every_scope(self, hub):
         statement = {
             "type": "marking-definition",
             "spec_version": "2.1",
@@ -61,13 +61,13 @@ class TestNeverAgain:
         assert hub.services.lifecycle.exclude(value, "operator", "")[1] == 1
         assert hub.verdicts(hub.push(indicator(pattern=pattern))) == ["refused"]
 
-    def test_what_comes_back_later_is_revoked_too(self, hub):
+    def test_excluding_again_revokes_what_was_published_meanwhile(self, hub):
         hub.push(indicator())
         hub.services.lifecycle.revoke(hub.feed("green")[0]["id"], "operator", "once")
         hub.push(indicator())
         assert hub.services.lifecycle.exclude("evil-portal.top", "operator", "")[1] == 1
 
-    def test_it_may_be_allowed_again(self, hub):
+    def test_an_excluded_value_may_be_readmitted(self, hub):
         hub.services.lifecycle.exclude("evil-portal.top", "operator", "")
         hub.services.lifecycle.readmit("EVIL-portal.top", "operator")
         assert hub.verdicts(hub.push(indicator())) == ["admitted"]
@@ -75,6 +75,6 @@ class TestNeverAgain:
             hub.services.lifecycle.readmit("evil-portal.top", "operator")
 
     @pytest.mark.parametrize("value", ["", "two words", "just-a-name", "1.2.3", "abcdef"])
-    def test_what_is_no_value_is_refused(self, hub, value):
+    def test_a_text_that_is_no_value_cannot_be_excluded(self, hub, value):
         with pytest.raises(Malformed):
             hub.services.lifecycle.exclude(value, "operator", "")

@@ -38,7 +38,7 @@ def test_in_whatever_order_they_come(hub, order):
     assert len(marks) == 2 and set(marks) <= defined
 
 
-def test_what_waited_for_one_says_so_and_is_published_with_it(hub):
+def test_an_object_waits_for_its_definition_and_is_published_with_it(hub):
     waiting = hub.push(carrying())
     assert hub.verdicts(waiting) == ["held"]
     hub.push(STATEMENT)
@@ -47,7 +47,7 @@ def test_what_waited_for_one_says_so_and_is_published_with_it(hub):
     assert hub.store.reviews.list_waiting() == []
 
 
-def test_what_waits_for_other_things_too_is_published_with_the_last_of_them(hub):
+def test_an_object_that_waits_for_several_things_is_published_with_the_last(hub):
     one, other = indicator(), sdo("malware", name="evil", is_family=False)
     marks = [GREEN, STATEMENT["id"]]
     waiting = hub.push(relationship(one, "indicates", other, object_marking_refs=marks))
@@ -61,14 +61,14 @@ def test_what_waits_for_other_things_too_is_published_with_the_last_of_them(hub)
     assert told[2] == "published" and hub.store.reviews.list_waiting() == []
 
 
-def test_it_is_remembered_of_so_many_for_which_one_waits(hub):
+def test_the_definitions_that_an_object_waits_for_are_limited(hub):
     ids = [sdo("marking-definition")["id"] for _ in range(1_500)]
     assert hub.verdicts(hub.push(indicator(object_marking_refs=[GREEN, *ids]))) == ["held"]
     [review] = hub.store.reviews.list_waiting()
     assert len(review.waits_for) == 1_000
 
 
-def test_it_may_come_alone_again_and_again(hub):
+def test_a_definition_may_be_sent_alone_repeatedly(hub):
     for number in range(20):
         hub.push(STATEMENT)
         assert hub.verdicts(hub.push(carrying(value=f"evil{number}.top"))) == ["admitted"]
@@ -76,7 +76,7 @@ def test_it_may_come_alone_again_and_again(hub):
     assert len(marks) == 20 and set(marks) == defined and len(defined) == 1
 
 
-def test_what_is_stricter_carries_the_one_that_is_there(hub):
+def test_a_stricter_object_carries_the_published_definition(hub):
     hub.push(STATEMENT, carrying())
     hub.push(STATEMENT, carrying(AMBER, "strict.top"))
     marks, defined = carried(hub, "amber")
@@ -89,12 +89,12 @@ def test_one_that_says_its_level_keeps_it(hub):
     assert carried(hub) == ([], set())
 
 
-def test_another_partner_must_send_it_itself(hub):
+def test_another_partner_must_send_the_definition_itself(hub):
     hub.push(STATEMENT)
     assert hub.verdicts(hub.push(carrying(), who="north")) == ["held"]
 
 
-def test_what_else_is_to_be_decided_still_waits(hub):
+def test_a_definition_does_not_answer_other_reviews(hub):
     hub.push(carrying(value="vpn.acme.example"))
     hub.push(STATEMENT)
     [review] = hub.store.reviews.list_waiting()

@@ -133,7 +133,7 @@ class TestOrder:
         assert len(said["n0"]) == len(FEW)
         assert {tuple(texts) for texts in said.values()} == {tuple(said["n0"])}
 
-    def test_so_do_orders_of_a_whole_graph_with_observables(self, hub):
+    def test_the_order_of_a_graph_with_observables_does_not_matter(self, hub):
         chosen = random.Random(7)
         orders = [chosen.sample(ALL, len(ALL)) for _ in range(SAMPLE)]
         pushed(hub, [ALL, ALL[::-1], *orders])
@@ -142,7 +142,7 @@ class TestOrder:
         assert "elsewhere" not in str(said["n0"])
         assert {tuple(texts) for texts in said.values()} == {tuple(said["n0"])}
 
-    def test_so_does_one_submission(self, hub):
+    def test_the_order_within_one_submission_does_not_matter(self, hub):
         hub.push(*graph("n1").values())
         pushed(hub, [ALL[::-1]])
         said = told(hub, "green", ["n0", "n1"])
@@ -163,7 +163,7 @@ class TestCompleting:
         assert [names[ref] for ref in full["object_refs"]] == [late["pattern"], first["pattern"]]
         assert full["id"] == early["id"] and full["modified"] > early["modified"]
 
-    def test_what_completes_nothing_makes_no_version(self, hub):
+    def test_an_arrival_that_completes_nothing_makes_no_version(self, hub):
         member = indicator("one.top")
         refs = [member["id"], f"indicator--{uuid.uuid4()}"]
         told = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=refs)
@@ -234,7 +234,7 @@ class TestCompleting:
         [traffic] = [o for o in hub.feed("green") if o["type"] == "network-traffic"]
         assert "src_ref" not in traffic
 
-    def test_what_was_refused_and_comes_again_put_right_completes(self, hub):
+    def test_a_refused_object_that_is_sent_again_corrected_completes_others(self, hub):
         one, two = indicator("one.top"), indicator("two.top", object_marking_refs=[RED])
         refs = [two["id"], one["id"]]
         told = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=refs)
@@ -280,7 +280,7 @@ class TestCompleting:
         assert [details(s)[0]["x_tocsin_verdict"] for s in statuses] == ["admitted"] * 4
 
 
-def test_what_waited_does_not_say_so_any_more_once_it_is_published(hub):
+def test_the_finding_of_waiting_is_gone_once_the_object_is_published(hub):
     ends = sdo("malware", name="m", is_family=True), sdo("tool", name="t")
     waiting = hub.push(relationship(ends[0], "uses", ends[1]))
     hub.push(*ends)
@@ -294,11 +294,11 @@ MEMBERS |= {"note": {"content": "n"}, "opinion": {"opinion": "disagree"}}
 MEMBERS |= {"grouping": {"context": "unspecified"}}
 
 
-class TestOfWhatIsStricter:
+class TestStricterReferences:
     """A list of references of which the least strict is stricter than the object itself."""
 
     @pytest.mark.parametrize("kind", MEMBERS)
-    def test_it_is_as_strict_as_the_least_strict_of_them(self, hub, kind):
+    def test_a_report_is_as_strict_as_the_least_strict_object_it_lists(self, hub, kind):
         strict = [indicator(f"a{n}.top", object_marking_refs=[AMBER]) for n in range(2)]
         listed = sdo(kind, object_refs=[each["id"] for each in strict], **MEMBERS[kind])
         status = hub.push(listed, *strict)
@@ -321,7 +321,7 @@ class TestOfWhatIsStricter:
         [public] = [each for each in hub.feed("green", "north") if each["type"] == "report"]
         assert len(public["object_refs"]) == 1
 
-    def test_an_opinion_of_it_is_heard(self, hub):
+    def test_an_opinion_on_a_stricter_indicator_counts(self, hub):
         strict = indicator("a.top", object_marking_refs=[AMBER])
         hub.push(strict, sdo("opinion", object_refs=[strict["id"]], **MEMBERS["opinion"]))
         [public] = [each for each in hub.feed("amber", "north") if each["type"] == "indicator"]

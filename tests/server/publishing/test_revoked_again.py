@@ -1,4 +1,4 @@
-"""What a partner revoked stays revoked when its older versions come again, from an export say."""
+"""A revoked id stays revoked when its older versions are sent again, from an export say."""
 
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ def two():
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_an_id_that_was_revoked_beside_another_says_no_more(hub, two, together):
+def test_a_revoked_id_is_refused_while_another_id_stands(hub, two, together):
     first, second = two
     hub.push(first, second)
     if together:
@@ -42,7 +42,7 @@ def test_an_id_that_was_revoked_beside_another_says_no_more(hub, two, together):
     assert shown(hub) == {"evil.top": None}
 
 
-def test_nor_does_one_that_was_given_another_value_before(hub):
+def test_a_revoked_id_is_refused_for_a_value_that_it_had_before(hub):
     sent = indicator("evil.top", **OLD)
     hub.push(sent), hub.push(moved(sent))
     hub.push({**revoked(moved(sent)), "modified": "2026-03-01T00:00:00.000Z"})
@@ -50,13 +50,13 @@ def test_nor_does_one_that_was_given_another_value_before(hub):
     assert shown(hub) == {"evil.top": None, "else.top": None}
 
 
-def test_a_newer_version_does_not_bring_it_back(hub, two):
+def test_a_newer_version_under_a_revoked_id_is_refused(hub, two):
     first, second = two
     hub.push(first, second), hub.push(revoked(first))
     assert verdicts(hub, {**first, "modified": "2026-03-01T00:00:00.000Z"}) == ["refused"]
 
 
-def test_a_new_id_may_say_it_again_and_so_may_other_partners(hub, two):
+def test_a_new_id_or_another_partner_may_report_it_again(hub, two):
     first, second = two
     hub.push(first, second), hub.push(revoked(first))
     third = indicator("evil.top", modified=LATER)
@@ -65,7 +65,7 @@ def test_a_new_id_may_say_it_again_and_so_may_other_partners(hub, two):
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_what_comes_after_its_revocation_is_not_published(hub, two, together):
+def test_an_object_sent_after_its_revocation_is_not_published(hub, two, together):
     """Nobody knows in which order an export is sent."""
     first, second = two
     if together:
@@ -77,7 +77,7 @@ def test_what_comes_after_its_revocation_is_not_published(hub, two, together):
     assert verdicts(hub, second) == ["admitted"]
 
 
-class TestWhileItWaits:
+class TestRevokedWhileWaiting:
     """What waits for an analyst, or for what it refers to, may be revoked like anything else."""
 
     @pytest.fixture
@@ -89,7 +89,7 @@ class TestWhileItWaits:
         return sdo("malware", name="m", is_family=True), sdo("tool", name="t")
 
     @pytest.mark.parametrize("together", [True, False])
-    def test_an_analyst_need_not_decide_any_more(self, hub, held, together):
+    def test_a_revocation_closes_the_review(self, hub, held, together):
         if together:
             status = hub.push(held, revoked(held))
         else:
@@ -100,12 +100,12 @@ class TestWhileItWaits:
         assert details(told)[0]["message"] == "refused: was revoked while it waited"
         assert told["status"] == "complete"
 
-    def test_nor_if_the_revocation_itself_cannot_be_taken(self, hub, held):
+    def test_a_refused_revocation_closes_the_review(self, hub, held):
         hub.push(held)
         assert verdicts(hub, revoked(held) | {"object_marking_refs": [RED]}) == ["refused"]
         assert hub.store.reviews.list_waiting() == []
 
-    def test_it_may_wait_for_what_is_revoked_with_it(self, hub, clock, held, ends):
+    def test_an_object_may_wait_for_one_that_is_revoked_with_it(self, hub, clock, held, ends):
         """What else came with that is there for all the others that wait for it."""
         notes = [sdo("note", content="n", object_refs=[ends[0]["id"]]) for _ in range(2)]
         notes[0]["object_refs"].append(held["id"])
@@ -124,18 +124,18 @@ class TestWhileItWaits:
             hub.services.intake.release(review, "operator")
         assert shown(hub) == {}
 
-    def test_what_it_refers_to_comes_and_it_stays_away(self, hub, ends):
+    def test_a_revoked_relationship_is_not_published_when_its_ends_arrive(self, hub, ends):
         link = relationship(ends[0], "uses", ends[1])
         hub.push(link)
         assert verdicts(hub, revoked(link)) == ["duplicate"]
         hub.push(*ends)
         assert {each["type"] for each in hub.feed("green", "north")} == {"malware", "tool"}
 
-    def test_nothing_is_published_that_leads_to_it(self, hub, ends):
+    def test_a_relationship_to_a_revoked_object_is_held(self, hub, ends):
         status = hub.push(revoked(ends[0]), ends[1], relationship(ends[0], "uses", ends[1]))
         assert hub.verdicts(status) == ["duplicate", "admitted", "held"]
 
-    def test_nor_when_it_is_sent_again(self, hub, ends):
+    def test_a_report_leaves_out_a_revoked_object_that_is_sent_again(self, hub, ends):
         hub.push(revoked(ends[0]))
         report = sdo("report", name="r", published=LATER, object_refs=[each["id"] for each in ends])
         assert hub.verdicts(hub.push(*ends, report)) == ["refused", "admitted", "admitted"]
@@ -144,10 +144,10 @@ class TestWhileItWaits:
         assert public["object_refs"] == [tool["id"]]
 
 
-class TestWhateverItSays:
+class TestContentOfARevocation:
     """A revocation is not judged by what it says: it shares nothing."""
 
-    def test_of_what_has_become_the_partners_own_term(self, hub):
+    def test_a_value_that_became_the_partners_own_term_can_be_revoked(self, hub):
         sent = indicator("evil.top", **OLD)
         hub.push(sent)
         acme = hub.store.accounts.find_partner("acme")
@@ -159,20 +159,20 @@ class TestWhateverItSays:
         "more",
         [{"object_marking_refs": [RED]}, {"pattern": "[broken"}, {"description": 5}],
     )
-    def test_of_what_would_not_be_taken_any_more(self, hub, more):
+    def test_a_revocation_that_would_be_refused_takes_effect(self, hub, more):
         sent = indicator("evil.top", **OLD)
         hub.push(sent)
         assert verdicts(hub, revoked(sent) | more) == ["admitted"]
         assert shown(hub) == {"evil.top": None}
 
-    def test_of_a_relationship_whose_ends_are_not_to_be_seen(self, hub):
+    def test_a_revocation_with_unknown_ends_takes_effect(self, hub):
         ends = sdo("malware", name="m", is_family=True), sdo("tool", name="t")
         link = relationship(ends[0], "uses", ends[1])
         hub.push(*ends, link)
         other = relationship(sdo("malware"), "uses", ends[1], id=link["id"])
         assert verdicts(hub, revoked(other)) == ["admitted"]
 
-    def test_the_status_says_what_became_of_it(self, hub):
+    def test_the_status_of_a_revocation_says_withdrawn(self, hub):
         sent = indicator("evil.top", **OLD)
         hub.push(sent)
         [entry] = details(hub.push(revoked(sent)))

@@ -67,10 +67,10 @@ def remembered(hub, number=0):
     return {each.source_id for each in kept}
 
 
-class TestWhatIsLeft:
+class TestRemainingContributions:
     @pytest.mark.parametrize("ending", [revoked, moved])
     @pytest.mark.parametrize("order", [1, -1])
-    def test_stands_when_the_newer_one_goes(self, hub, ending, order):
+    def test_the_older_contribution_counts_when_the_newer_ends(self, hub, ending, order):
         sent = [older(), newer()]
         for each in sent[::order]:
             hub.push(each)
@@ -78,12 +78,12 @@ class TestWhatIsLeft:
         assert hub.verdicts(hub.push(ending(sent[1]))) == ["admitted"]
         assert shown(hub)["evil.top"] == "the older"
 
-    def test_stands_when_both_come_and_one_goes_in_one_submission(self, hub):
+    def test_one_submission_may_bring_two_contributions_and_end_one(self, hub):
         one, other = older(), newer()
         hub.push(one, other, moved(other))
         assert shown(hub) == {"evil.top": "the older", "else.top": "the newer"}
 
-    def test_is_as_it_was_when_the_older_one_goes(self, hub):
+    def test_nothing_changes_when_the_older_contribution_ends(self, hub):
         one, other = older(), newer()
         hub.push(one), hub.push(other)
         before = versions(hub)
@@ -91,32 +91,32 @@ class TestWhatIsLeft:
         assert versions(hub) == before
         assert shown(hub) == {"evil.top": "the newer"}
 
-    def test_is_nothing_when_all_have_gone(self, hub):
+    def test_the_object_is_revoked_when_all_contributions_have_ended(self, hub):
         one, other = older(), newer()
         hub.push(one), hub.push(other), hub.push(revoked(other)), hub.push(revoked(one))
         assert shown(hub) == {"evil.top": None}
 
-    def test_is_what_others_say_when_all_of_the_partners_have_gone(self, hub):
+    def test_other_partners_contributions_remain(self, hub):
         one, other = older(), newer()
         hub.push(older(description="of another", modified=JANUARY), who="north")
         hub.push(one), hub.push(other), hub.push(revoked(other)), hub.push(revoked(one))
         assert shown(hub) == {"evil.top": "of another"}
 
-    def test_is_untouched_by_an_id_that_says_nothing_of_it(self, hub):
+    def test_revoking_an_unpublished_id_changes_nothing(self, hub):
         hub.push(older())
         status = hub.push(revoked(newer()))
         assert hub.verdicts(status) == ["duplicate"]
         assert "nothing of yours" in findings(status)[-1]["message"]
         assert shown(hub) == {"evil.top": "the older"}
 
-    def test_is_nothing_of_an_older_version_that_the_same_id_had(self, hub):
+    def test_an_older_version_of_a_moved_id_does_not_remain(self, hub):
         sent = older("old.top")
         hub.push(sent, moved(sent, "new.top"))
         assert shown(hub) == {"old.top": None, "new.top": "the older"}
 
 
-class TestOneVoice:
-    def test_counts_once_and_corroborates_nothing(self, hub, clock):
+class TestPartnerCountsOnce:
+    def test_two_ids_of_one_partner_corroborate_nothing(self, hub, clock):
         hub.push(older(confidence=60)), hub.push(newer(confidence=50))
         [public] = hub.feed("green")
         assert (public["confidence"], report_counts(public)) == (50, (1, 0, 0))
@@ -126,7 +126,7 @@ class TestOneVoice:
         hub.services.lifecycle.sweep()
         assert hub_extension(hub.feed("green")[0])["contributors"] == 2
 
-    def test_takes_no_turns(self, hub):
+    def test_resending_two_ids_makes_no_versions(self, hub):
         one, other = older(), newer()
         hub.push(one), hub.push(other)
         before = versions(hub)
@@ -134,7 +134,7 @@ class TestOneVoice:
             assert hub.verdicts(hub.push(each)) == ["duplicate"]
         assert versions(hub) == before
 
-    def test_nor_do_observables_which_have_no_versions(self, hub):
+    def test_resending_two_ids_of_an_observable_makes_no_versions(self, hub):
         one = domain("evil.top", 1, defanged=False)
         other = domain("evil.top", 2, defanged=True)
         hub.push(one), hub.push(other)
@@ -143,19 +143,19 @@ class TestOneVoice:
             assert hub.verdicts(hub.push(each)) == ["duplicate"]
         assert versions(hub) == before
 
-    def test_is_told_that_another_word_of_its_own_counts(self, hub):
+    def test_a_finding_says_that_another_id_takes_precedence(self, hub):
         hub.push(newer())
         status = hub.push(older())
         assert hub.verdicts(status) == ["duplicate"]
         assert "under another id" in findings(status)[-1]["message"]
         assert details(status)[0]["x_tocsin_public_id"] == hub.feed("green")[0]["id"]
 
-    def test_of_the_same_under_another_id_is_a_duplicate_for_all_that_others_say(self, hub):
+    def test_the_same_under_another_id_is_a_duplicate_beside_other_partners(self, hub):
         hub.push(older(), who="north")
         hub.push(older())
         assert hub.verdicts(hub.push(older(modified=FEBRUARY))) == ["duplicate"]
 
-    def test_has_spoken_since_the_first_of_its_words(self, hub, clock):
+    def test_first_reported_is_that_of_the_first_id(self, hub, clock):
         hub.push(older())
         clock.advance(days=10)
         hub.push(newer())
@@ -164,7 +164,7 @@ class TestOneVoice:
         )
         assert int(last[8:10]) != int(first[8:10])
 
-    def test_is_young_again_when_any_of_its_words_comes_again(self, hub, clock):
+    def test_resending_any_id_restores_confidence(self, hub, clock):
         one = older(pattern="[ipv4-addr:value = '45.12.1.2']", confidence=80)
         hub.push(one), hub.push({**newer(confidence=80), "pattern": one["pattern"]})
         clock.advance(days=31)
@@ -175,8 +175,8 @@ class TestOneVoice:
         assert hub.feed("green")[0]["confidence"] == 80
 
 
-class TestLevels:
-    def test_of_indicators_stay_apart(self, hub):
+class TestLevelsOfSeveralIds:
+    def test_indicators_of_two_levels_stay_apart(self, hub):
         one, other = older(object_marking_refs=[AMBER]), newer()
         hub.push(one), hub.push(other), hub.push(revoked(other))
         assert shown(hub) == {"evil.top": None}
@@ -184,7 +184,7 @@ class TestLevels:
         assert told == {"the newer": True, "the older": False}
 
     @pytest.mark.parametrize("left", ["acme", "north"])
-    def test_of_an_observable_whose_green_word_goes_take_it_back_from_green(self, hub, left):
+    def test_an_observable_left_at_amber_is_revoked_in_green(self, hub, left):
         hub.push(domain("evil.top", 1, AMBER, defanged=True), who=left)
         hub.push(domain("evil.top", 2))
         assert shown(hub) == shown(hub, "amber") == {"evil.top": ""}
@@ -194,18 +194,18 @@ class TestLevels:
         taken = next(o for o in hub.feed("green") if o.get("revoked"))
         assert taken["object_marking_refs"] == [GREEN] and "defanged" not in taken
 
-    def test_do_so_though_more_becomes_of_it_in_the_same_submission(self, hub):
+    def test_green_gets_the_revocation_though_amber_changes_in_the_same_submission(self, hub):
         hub.push(domain("evil.top", 1, AMBER)), hub.push(domain("evil.top", 2))
         hub.push(domain("else.top", 2), domain("evil.top", 1, AMBER, defanged=True))
         assert shown(hub) == {"evil.top": None, "else.top": ""}
 
-    def test_do_not_while_somebody_stands_behind_it(self, hub):
+    def test_green_keeps_an_observable_that_another_partner_reports(self, hub):
         hub.push(domain("evil.top", 1, AMBER)), hub.push(domain("evil.top", 2))
         hub.push(domain("evil.top", 3), who="north")
         hub.push(domain("else.top", 2))
         assert shown(hub) == {"evil.top": "", "else.top": ""}
 
-    def test_give_it_back_when_it_is_said_again(self, hub):
+    def test_green_gets_a_withdrawn_observable_again(self, hub):
         hub.push(domain("evil.top", 1, AMBER)), hub.push(domain("evil.top", 2))
         hub.push(domain("else.top", 2)), hub.push(domain("evil.top", 3))
         assert shown(hub) == {"evil.top": "", "else.top": ""}
@@ -232,7 +232,7 @@ class TestLevels:
         assert "secret" not in str(hub.feed("amber"))
 
 
-class TestLife:
+class TestValidity:
     def test_lasts_as_long_as_the_last_of_its_words(self, hub, clock):
         hub.push(older(valid_until=stix_time_after(clock, days=3)))
         hub.push(newer(valid_until=stix_time_after(clock, days=1)))
@@ -244,7 +244,7 @@ class TestLife:
         assert shown(hub) == {"evil.top": None}
 
     @pytest.mark.parametrize("order", [1, -1])
-    def test_has_lasted_since_the_first_of_them(self, hub, order):
+    def test_valid_from_is_the_earliest_of_several_ids(self, hub, order):
         early, late = older(valid_from=JANUARY), newer(valid_from=FEBRUARY)
         for each in [early, late][::order]:
             hub.push(each)
@@ -287,8 +287,8 @@ class TestLife:
         assert shown(hub)["evil.top"].endswith("one")
 
 
-class TestWaiting:
-    def test_each_word_is_completed_when_what_it_refers_to_comes(self, hub):
+class TestSeveralIdsWaiting:
+    def test_each_contribution_is_completed_when_its_references_arrive(self, hub):
         first, second = (domain(f"to{n}.top", n) for n in (1, 2))
         one = domain("evil.top", 3, resolves_to_refs=[first["id"]])
         other = domain("evil.top", 4, resolves_to_refs=[second["id"]])
