@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.layers import LAYERS, ROOMS
@@ -179,11 +180,11 @@ CHECKS = (homeless, trespasses, circles, hidden_imports, unshipped)
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_the_house_stands(check):
+def test_the_house_stands(check: Any) -> None:
     assert check(ROOT) == []
 
 
-def test_the_clients_load_neither_flask_nor_pymongo():
+def test_the_clients_load_neither_flask_nor_pymongo() -> None:
     code = "import sys, tocsin.clients.cli.main; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert loaded.returncode == 0, loaded.stderr
@@ -191,7 +192,7 @@ def test_the_clients_load_neither_flask_nor_pymongo():
 
 
 @pytest.fixture
-def house(tmp_path):
+def house(tmp_path: Path) -> Any:
     """Builds a small house from {path: text}; folders get an __init__.py and are shipped."""
 
     def build(files: dict[str, str], packages: tuple[str, ...] | None = None) -> Path:
@@ -210,7 +211,7 @@ def house(tmp_path):
 
 
 class TestTheChecksCanFail:
-    def test_a_house_in_order_has_no_complaint(self, house):
+    def test_a_house_in_order_has_no_complaint(self, house: Any) -> None:
         root = house(
             {
                 "server/cli/main.py": "from tocsin.config import load\nimport tocsin.server.app",
@@ -231,7 +232,7 @@ class TestTheChecksCanFail:
         assert [complaint for check in CHECKS for complaint in check(root)] == []
 
     @pytest.mark.parametrize("file", ["server/extra.py", "server/extra/deep.py"])
-    def test_a_module_without_a_layer_is_named(self, house, file):
+    def test_a_module_without_a_layer_is_named(self, house: Any, file: str) -> None:
         assert "tocsin.server.extra" in homeless(house({file: ""}))[0]
 
     @pytest.mark.parametrize(
@@ -257,7 +258,7 @@ class TestTheChecksCanFail:
             ("config/__init__.py", "from tocsin.admission.model import Tlp"),
         ],
     )
-    def test_a_forbidden_import_is_named(self, house, file, line):
+    def test_a_forbidden_import_is_named(self, house: Any, file: str, line: str) -> None:
         root = house(
             {
                 **dict.fromkeys(("server/auth.py", "server/lifecycle.py"), ""),
@@ -268,7 +269,7 @@ class TestTheChecksCanFail:
         module = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         assert complaint.startswith(f"tocsin.{module}:1 imports ")
 
-    def test_modules_that_know_each_other_are_named(self, house):
+    def test_modules_that_know_each_other_are_named(self, house: Any) -> None:
         root = house(
             {
                 "admission/patterns/canonical.py": "from tocsin.admission.stix import ijson",
@@ -283,26 +284,26 @@ class TestTheChecksCanFail:
     @pytest.mark.parametrize(
         "text", ["def f():\n    import json", "class A:\n    async def f(self):\n        import os"]
     )
-    def test_an_import_inside_a_function_is_named(self, house, text):
+    def test_an_import_inside_a_function_is_named(self, house: Any, text: str) -> None:
         (complaint,) = hidden_imports(house({"server/intake/intake.py": text}))
         assert "tocsin.server.intake.intake" in complaint and "inside a function" in complaint
 
-    def test_a_relative_import_is_named(self, house):
+    def test_a_relative_import_is_named(self, house: Any) -> None:
         (complaint,) = hidden_imports(house({"server/intake/intake.py": "from . import model"}))
         assert complaint == "tocsin.server.intake.intake:1 imports relatively"
 
-    def test_a_package_that_is_not_listed_is_named(self, house):
+    def test_a_package_that_is_not_listed_is_named(self, house: Any) -> None:
         root = house({"server/store/__init__.py": "", "server/__init__.py": ""}, ("tocsin.server",))
         assert unshipped(root) == ["tocsin.server.store: not among the packages of pyproject.toml"]
 
-    def test_a_folder_without_an_init_is_named(self, house):
+    def test_a_folder_without_an_init_is_named(self, house: Any) -> None:
         root = house({"server/model.py": ""}, ("tocsin.server",))
         assert unshipped(root) == ["tocsin.server: has no __init__.py"]
 
-    def test_a_listed_package_that_is_not_there_is_named(self, house):
+    def test_a_listed_package_that_is_not_there_is_named(self, house: Any) -> None:
         root = house({"server/__init__.py": ""}, ("tocsin.server", "tocsin.server.console"))
         assert unshipped(root) == ["tocsin.server.console: in pyproject.toml, but no folder"]
 
-    def test_a_file_that_no_package_ships_is_named(self, house):
+    def test_a_file_that_no_package_ships_is_named(self, house: Any) -> None:
         root = house({"server/model.py": "", "server/store/schema.json": "{}"})
         assert unshipped(root) == ["server/store/schema.json: no package ships it"]

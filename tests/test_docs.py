@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import fields
@@ -71,7 +72,7 @@ def mentions(text: str, program: str) -> Iterator[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_every_link_leads_somewhere(page):
+def test_every_link_leads_somewhere(page: Any) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", TEXTS[page]):
         file, _, anchor = target.partition("#")
         assert "://" not in target, f"{target}: link to files of the project only"
@@ -80,13 +81,13 @@ def test_every_link_leads_somewhere(page):
         assert not anchor or anchor in anchors(place), target
 
 
-def test_every_variable_named_is_one_that_is_read():
+def test_every_variable_named_is_one_that_is_read() -> None:
     settings = {each.name for kind in (HubSettings, ClientSettings) for each in fields(kind)}
     known = {f"TOCSIN_{name.upper()}" for name in settings} | OTHER_VARIABLES
     assert set(re.findall(r"\bTOCSIN_[A-Z_]+\b", "\n".join(TEXTS.values()))) - known == set()
 
 
-def test_every_decision_answers_its_question():
+def test_every_decision_answers_its_question() -> None:
     for page in (ROOT / "docs" / "decisions").glob("*.md"):
         text = TEXTS[page]
         assert text.startswith(f"# {page.name[:4]} "), page.name
@@ -95,18 +96,18 @@ def test_every_decision_answers_its_question():
 
 @pytest.mark.parametrize("program", ["tocsin", "tocsin-hub"])
 class TestCommands:
-    def test_every_subcommand_is_documented(self, program):
+    def test_every_subcommand_is_documented(self, program: str) -> None:
         missing = [" ".join(each) for each in branches((program,)) if " ".join(each) not in GUIDES]
         assert missing == []
 
-    def test_every_command_documented_is_there(self, program):
+    def test_every_command_documented_is_there(self, program: str) -> None:
         known = branches((program,))
         for given in mentions(GUIDES, program):
             assert any(given[: len(each)] == each or each[: len(given)] == given for each in known)
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_the_examples_in_docstrings_are_true(name):
+def test_the_examples_in_docstrings_are_true(name: Any) -> None:
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 

@@ -1,6 +1,7 @@
 """What admission remembers from object to object is bounded, whatever a partner sends."""
 
 import tracemalloc
+from typing import Any
 
 import pytest
 from support.stix_objects import made
@@ -16,29 +17,29 @@ SENT = 40
 LONG = 200_000
 
 
-def examined(subjects):
+def examined(subjects: Any) -> Any:
     candidates = [Candidate(index, subject) for index, subject in enumerate(subjects)]
     return Pipeline(parse_policy(KEEPING), Submitter(), WarningLists([])).examine(candidates, NOW)
 
 
-def long(number):
+def long(number: Any) -> Any:
     return f"{number}{'x' * LONG}"
 
 
-def a_time(number):
+def a_time(number: Any) -> Any:
     return made("indicator", valid_from=long(number))
 
 
-def a_reference(number):
+def a_reference(number: Any) -> Any:
     return made("indicator", x_seen_ref=long(number))
 
 
-def a_name(number):
+def a_name(number: Any) -> Any:
     return made("indicator", x_own={long(number): "ask jane@bank.test"})
 
 
 @pytest.mark.parametrize("sent", [a_time, a_reference, a_name])
-def test_nothing_that_is_long_is_remembered(sent):
+def test_nothing_that_is_long_is_remembered(sent: Any) -> None:
     examined([sent(0)])
     tracemalloc.start()
     try:
@@ -50,10 +51,10 @@ def test_nothing_that_is_long_is_remembered(sent):
     assert left < SENT * LONG / 4
 
 
-def test_what_is_disguised_all_over_is_remembered_for_few_objects():
+def test_what_is_disguised_all_over_is_remembered_for_few_objects() -> None:
     said = "a_1 a%40b " * 85
 
-    def disguised(number):
+    def disguised(number: Any) -> Any:
         links = [{"source_name": f"s{number}", "description": said}]
         return made("malware", is_family=True, name="a", external_references=links)
 

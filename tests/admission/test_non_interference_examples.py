@@ -8,7 +8,9 @@ TOCSIN_TEST_EXAMPLES=1000 tries harder.
 import json
 import logging
 import uuid
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import (
@@ -60,6 +62,7 @@ from tocsin.server.model import (
     Partner,
     View,
 )
+from tocsin.server.store import Store
 
 EXAMPLES = examples(12)
 FIXED = 1_790_000_000_000_000
@@ -74,7 +77,7 @@ whole = settings(
 )
 
 
-def founded(store):
+def founded(store: Any) -> Any:
     """A hub with two partners that send, and two that only read: up to GREEN, and up to AMBER."""
     hub = HubInProcess(store)
     hub.join(QUUX)
@@ -89,17 +92,17 @@ def founded(store):
 class Answers:
     """Every answer that a reader can get, headers included."""
 
-    def __init__(self, hub, who, feeds):
+    def __init__(self, hub: Any, who: Any, feeds: Any) -> None:
         self.hub, self.who, self.feeds = hub, who, feeds
         self.told = []
 
-    def ask(self, path, method="GET", **query):
+    def ask(self, path: Any, method: Any = "GET", **query: Any) -> Any:
         answer = self.hub.ask(path, self.who, method, query_string=query)
         headers = "\n".join(f"{name}: {value}" for name, value in answer.headers)
         self.told.append((path, headers.encode() + b"\n" + answer.data))
         return answer
 
-    def all(self, foreign):
+    def all(self, foreign: Any) -> Any:
         """`foreign` are statuses of others."""
         self.told.append(
             ("discovery", self.hub.client.get("/taxii2/", headers={"Accept": MT}).data)
@@ -113,7 +116,7 @@ class Answers:
             self.feed(f"collections/{alias}/")
         return self.told
 
-    def feed(self, path):
+    def feed(self, path: Any) -> None:
         every = {"match[version]": "all"}
         objects = self.ask(f"{path}objects/", **every).json.get("objects", [])
         self.ask(f"{path}manifest/", **every)
@@ -125,12 +128,12 @@ class Answers:
             self.ask(f"{path}objects/{id}/")
             self.ask(f"{path}objects/{id}/versions/")
 
-    def ids(self, alias):
+    def ids(self, alias: Any) -> Any:
         answer = self.ask(f"collections/{alias}/objects/", limit=1000)
         return {each["id"] for each in answer.json.get("objects", [])}
 
 
-def check(told, secrets):
+def check(told: Any, secrets: Any) -> None:
     for path, answer in told:
         for text in seen(answer):
             found = [each for secret in secrets for each in forms(secret) if each in text]
@@ -138,14 +141,14 @@ def check(told, secrets):
             assert not found, f"{found} in {path}: {text[at : at + 300]}"
 
 
-def identities():
+def identities() -> Any:
     """What tells who sent it: ids and times of theirs, and words of their own."""
     stamp = SENT.partition("T")[2].lower()
     return {*(name.lower() for name in NAMES.values()), *PARTNERS, *PARTNERS.values(), stamp}
 
 
 @pytest.fixture
-def written(caplog):
+def written(caplog: pytest.LogCaptureFixture) -> Iterator[Any]:
     caplog.set_level(logging.INFO)
     yield caplog
     caplog.clear()  # thousands of lines would hide what went wrong
@@ -154,7 +157,9 @@ def written(caplog):
 class TestNothingOfIt:
     @whole
     @given(st.lists(st.sampled_from(sorted(PARTNERS)), min_size=1, max_size=3), st.data())
-    def test_reaches_a_reader_whatever_is_sent(self, engine_uri, written, slugs, data):
+    def test_reaches_a_reader_whatever_is_sent(
+        self, engine_uri: str, written: Any, slugs: Any, data: Any
+    ) -> None:
         sent = [data.draw(submissions(slug)) for slug in slugs]
         secrets = set().union(*(each.secrets for each in sent))
         written.clear()
@@ -180,7 +185,7 @@ DAY = "2026-01-0{}T00:00:00Z"
 
 
 @st.composite
-def drafts(draw, slug, version):
+def drafts(draw: Any, slug: Any, version: Any) -> Any:
     """One or two things that others report too, each under one or two ids, and what joins them."""
     number, level = draw(st.integers(0, 1)), draw(st.sampled_from((CLEAR, GREEN, AMBER_TLP)))
     seed = f"{slug}{number}{level}"
@@ -209,7 +214,7 @@ def drafts(draw, slug, version):
     return draw(st.sampled_from(([found], [bad], [joined], [found, joined], [joined, bad])))
 
 
-def published(uri, sent):
+def published(uri: Any, sent: Any) -> Any:
     """What each feed shows in the end, without the hub's stamps; and who has what verdict."""
     with emptied(uri) as store:
         hub, clock = hub_and_clock(store)
@@ -224,11 +229,11 @@ def published(uri, sent):
         }
 
 
-def unstamped(public):
+def unstamped(public: Any) -> Any:
     return {name: value for name, value in public.items() if name not in ("created", "modified")}
 
 
-def bare(hub, *rules):
+def bare(hub: Any, *rules: Any) -> Any:
     """The hub with no other rules than these; so that the test above can fail."""
     admission = AdmissionConfig(
         replace(default_admission().policy, rules=rules), default_admission().warninglists
@@ -239,7 +244,7 @@ def bare(hub, *rules):
 
 
 @pytest.fixture(scope="module")
-def shown_by_a_bare_hub(common_store):
+def shown_by_a_bare_hub(common_store: Store) -> Any:
     hub = bare(founded(common_store), "marking")
     for kind in SECRETS:
         hub.push(sdo("tool", name=SECRETS[kind][0].format(**TOLD)), who=QUUX.slug)
@@ -249,17 +254,19 @@ def shown_by_a_bare_hub(common_store):
 
 class TestThatItWouldShow:
     @pytest.mark.parametrize("kind", sorted(SECRETS))
-    def test_without_rules_every_secret_does(self, shown_by_a_bare_hub, kind):
+    def test_without_rules_every_secret_does(self, shown_by_a_bare_hub: Any, kind: Any) -> None:
         assert any(SECRETS[kind][1].format(**TOLD).lower() in each for each in shown_by_a_bare_hub)
 
 
 class TestIds:
     """Of observables that nothing gives an id."""
 
-    def sent(self, hub, subject, who="acme"):
+    def sent(self, hub: Any, subject: Any, who: Any = "acme") -> Any:
         return hub.push({**subject, "object_marking_refs": [GREEN]}, who=who)
 
-    def test_the_submitters_shows_nowhere_and_its_next_version_keeps_the_hubs(self, store):
+    def test_the_submitters_shows_nowhere_and_its_next_version_keeps_the_hubs(
+        self, store: Store
+    ) -> None:
         hub = HubInProcess(store)
         process = made("process", image_ref=None)
         self.sent(hub, process)
@@ -268,20 +275,22 @@ class TestIds:
         assert first["id"] == second["id"] != process["id"]
         assert uuid.UUID(first["id"].partition("--")[2]).version == 4
 
-    def test_the_same_id_from_two_partners_is_no_reason_to_take_them_for_one(self, store):
+    def test_the_same_id_from_two_partners_is_no_reason_to_take_them_for_one(
+        self, store: Store
+    ) -> None:
         hub = HubInProcess(store)
         for who in ("acme", "north"):
             self.sent(hub, made("process", image_ref=None), who)
         assert len({each["id"] for each in hub.feed("green")}) == 2
 
-    def test_one_of_the_hubs_own_that_comes_back_is_a_duplicate(self, store):
+    def test_one_of_the_hubs_own_that_comes_back_is_a_duplicate(self, store: Store) -> None:
         hub = HubInProcess(store)
         self.sent(hub, made("process", image_ref=None))
         (public,) = hub.feed("green")
         assert hub.verdicts(hub.push(public, who="north")) == ["duplicate"]
         assert len(hub.feed("green")) == 1
 
-    def test_an_id_tells_nothing_of_what_was_taken_out(self, store):
+    def test_an_id_tells_nothing_of_what_was_taken_out(self, store: Store) -> None:
         """A digest of a subject would answer guesses."""
         hub = HubInProcess(store)
         message = made("email-message", is_multipart=False, from_ref=None, subject="Hello Jane")
@@ -296,7 +305,9 @@ class TestOrder:
 
     @whole
     @given(st.data())
-    def test_of_submissions_changes_no_byte_but_the_hubs_own_stamps(self, engine_uri, data):
+    def test_of_submissions_changes_no_byte_but_the_hubs_own_stamps(
+        self, engine_uri: str, data: Any
+    ) -> None:
         sent = [
             (slug, data.draw(drafts(slug, version)))
             for slug in ("acme", "north", "east", "sister", "brother")

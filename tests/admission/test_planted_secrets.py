@@ -1,7 +1,9 @@
 """Admission of made-up submissions with secrets planted in them, before any hub is there."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import (
     HealthCheck,
@@ -41,12 +43,12 @@ EXAMINERS = {
 any_submission = st.sampled_from(sorted(EXAMINERS)).flatmap(submissions)
 
 
-def candidates(sent):
+def candidates(sent: Any) -> Any:
     objects = json.loads(sent.body(escaped=False))["objects"]
     return [Candidate(i, each, each["id"], each.get("modified")) for i, each in enumerate(objects)]
 
 
-def open_ones(sent):
+def open_ones(sent: Any) -> Iterator[Any]:
     """What goes on of a submission, but for the submitter's identity, which the hub's replaces."""
     for each in EXAMINERS[sent.slug].examine(candidates(sent), NOW):
         if each.is_open and each.object.get("name") != NAMES[sent.slug]:
@@ -56,7 +58,7 @@ def open_ones(sent):
 class TestAnySubmission:
     @many
     @given(any_submission)
-    def test_nothing_planted_is_in_what_goes_on_at_whatever_level(self, sent):
+    def test_nothing_planted_is_in_what_goes_on_at_whatever_level(self, sent: Any) -> None:
         for candidate in open_ones(sent):
             for level, layer in ((candidate.tlp, candidate.object), *candidate.stricter_layers):
                 for text in seen(json.dumps(layer).encode()):
@@ -66,7 +68,7 @@ class TestAnySubmission:
 
     @many
     @given(any_submission)
-    def test_what_was_normalised_once_stays_as_it_is(self, sent):
+    def test_what_was_normalised_once_stays_as_it_is(self, sent: Any) -> None:
         for candidate in candidates(sent):
             valid = validate(candidate, POLICY, NOW)
             if valid.is_open:
@@ -76,7 +78,7 @@ class TestAnySubmission:
 
     @many
     @given(any_submission)
-    def test_what_went_through_admission_goes_through_unchanged_again(self, sent):
+    def test_what_went_through_admission_goes_through_unchanged_again(self, sent: Any) -> None:
         for candidate in open_ones(sent):
             whole = join_layers(candidate)
             (again,) = EXAMINERS[sent.slug].examine(

@@ -2,7 +2,9 @@
 
 import re
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +38,7 @@ def told(text: str) -> str:
         ("rules", "rules == []", ("not TOML", "at line ")),
     ],
 )
-def test_a_wrong_line(line, instead, said):
+def test_a_wrong_line(line: str, instead: str, said: Any) -> None:
     text = re.sub(rf"^{line} = (\[[^]]*\]|.*)", instead, policy_text(), count=1, flags=re.MULTILINE)
     answer = told(text)
     assert answer.startswith(f"{FILE}: ")
@@ -63,21 +65,21 @@ def test_a_wrong_line(line, instead, said):
         ("[partners.ACME.rules.benign]\nlower_by = 1", ("[partners.ACME]", "small letters")),
     ],
 )
-def test_a_wrong_table(more, said):
+def test_a_wrong_table(more: str, said: Any) -> None:
     answer = told(f"{policy_text()}\n{more}\n")
     assert answer.startswith(f"{FILE}: ")
     assert [each for each in said if each not in answer] == []
 
 
 @pytest.mark.parametrize("place", ["rules", "partners.acme.rules"])
-def test_a_table_of_a_rule_that_is_not_applied(place):
+def test_a_table_of_a_rule_that_is_not_applied(place: str) -> None:
     text = policy_text().replace('    "benign",\n', "")
     assert "benign" not in text.partition("rules = [")[2].partition("]")[0]
     answer = told(f"{text}\n[{place}.benign]\nlower_by = 5\n")
     assert answer.startswith(f"{FILE}: [{place}.benign] has no effect: [sanitise] rules does not")
 
 
-def test_the_clients_say_it_with_the_file_that_is_theirs(tocsin):
+def test_the_clients_say_it_with_the_file_that_is_theirs(tocsin: Callable[..., Any]) -> None:
     Path("mine.toml").write_text("[limit]")
     Path("client.toml").write_text('policy = "mine.toml"')
     Path("iocs.txt").write_text("evil-portal.top")
@@ -85,7 +87,9 @@ def test_the_clients_say_it_with_the_file_that_is_theirs(tocsin):
     assert (code, lines, said.startswith("tocsin: mine.toml: [limit]")) == (2, [], True)
 
 
-def test_a_hub_says_at_its_start_which_tables_are_for_no_partner_of_its(engine_uri, tmp_path):
+def test_a_hub_says_at_its_start_which_tables_are_for_no_partner_of_its(
+    engine_uri: str, tmp_path: Path
+) -> None:
     file = tmp_path / "policy.toml"
     tables = "".join(f"[partners.{slug}.rules.benign]\nlower_by = 5\n" for slug in ("acme", "amce"))
     file.write_text(f"{policy_text()}\n{tables}")

@@ -1,6 +1,7 @@
 """[limits], [accept], [merge] and [decay] of the policy: each setting is what decides."""
 
 import re
+from typing import Any
 
 import pytest
 from support.hub import GREEN
@@ -41,14 +42,16 @@ TRIED = [
 ]
 
 
-def policy(setting, value):
+def policy(setting: Any, value: Any) -> Any:
     text, count = re.subn(rf"(?m)^{setting} = \S+", f"{setting} = {value}", policy_text(None))
     assert count == 1
     return parse_policy(text)
 
 
 @pytest.mark.parametrize(("setting", "value", "subject", "outcome"), TRIED)
-def test_what_is_accepted_and_how_long_it_may_be(setting, value, subject, outcome):
+def test_what_is_accepted_and_how_long_it_may_be(
+    setting: Any, value: Any, subject: Any, outcome: Any
+) -> None:
     candidate = Candidate(0, subject, subject["id"], subject["modified"])
     examiner = Pipeline(policy(setting, value), Submitter(), WarningLists([]))
     [told] = examiner.examine([candidate], NOW)
@@ -72,7 +75,7 @@ KINDS = {
 
 @pytest.mark.parametrize("setting", KINDS)
 @pytest.mark.parametrize("days", [0, 7])
-def test_how_fast_each_kind_ages(setting, days):
+def test_how_fast_each_kind_ages(setting: Any, days: int) -> None:
     subject = made("indicator", pattern=f"[{KINDS[setting]}]")
     assert half_life(subject, policy(setting, days).confidence) == days * DAY
 
@@ -97,12 +100,12 @@ FORMULA = {
 
 
 @pytest.mark.parametrize("setting", FORMULA)
-def test_what_confidence_is_worked_out_by(setting):
+def test_what_confidence_is_worked_out_by(setting: Any) -> None:
     value, worked_out, expected = FORMULA[setting]
     assert worked_out(policy(setting, value).confidence) == expected
 
 
-def test_every_setting_is_tried():
+def test_every_setting_is_tried() -> None:
     tried = {setting for setting, *_ in TRIED} | KINDS.keys() | FORMULA.keys()
     elsewhere = {"quiet_period_seconds", "rules"}  # test_sightings.py, test_settings.py
     assert tried | elsewhere == {setting for table in _TABLES.values() for setting in table}

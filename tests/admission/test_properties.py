@@ -1,6 +1,7 @@
 """What holds of every object, whatever it is: found by making many of each type."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import (
@@ -29,11 +30,11 @@ many = settings(
 )
 
 
-def validated(subject):
+def validated(subject: Any) -> Any:
     return validate(Candidate(index=0, object=subject), POLICY, NOW)
 
 
-def normalised(subject):
+def normalised(subject: Any) -> Any:
     return normalise(Candidate(index=0, object=subject), DefaultTlp(Tlp.GREEN, {}), {})
 
 
@@ -41,7 +42,7 @@ def normalised(subject):
 class TestEveryType:
     @many
     @given(data=st.data())
-    def test_what_was_validated_once_is_valid_as_it_stands(self, kind, data):
+    def test_what_was_validated_once_is_valid_as_it_stands(self, kind: Any, data: Any) -> None:
         once = validated(data.draw(objects(kind)))
         if once.is_open:
             again = validated(once.object)
@@ -50,7 +51,7 @@ class TestEveryType:
 
     @many
     @given(data=st.data())
-    def test_what_was_normalised_once_stays_as_it_is(self, kind, data):
+    def test_what_was_normalised_once_stays_as_it_is(self, kind: Any, data: Any) -> None:
         valid = validated(data.draw(objects(kind)))
         if valid.is_open:
             once = normalised(valid.object)
@@ -60,7 +61,7 @@ class TestEveryType:
 
     @many
     @given(data=st.data())
-    def test_what_was_normalised_is_valid_still(self, kind, data):
+    def test_what_was_normalised_is_valid_still(self, kind: Any, data: Any) -> None:
         valid = validated(data.draw(objects(kind)))
         if valid.is_open:
             again = validated(normalised(valid.object).object)
@@ -68,7 +69,7 @@ class TestEveryType:
 
     @many
     @given(data=st.data())
-    def test_neither_stage_changes_its_argument(self, kind, data):
+    def test_neither_stage_changes_its_argument(self, kind: Any, data: Any) -> None:
         subject = data.draw(objects(kind))
         before = json.dumps(subject)
         valid = validated(subject)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import cache
 from json import dumps
+from typing import Any
 
 import pytest
 from support.hub import RED
@@ -60,13 +61,13 @@ TRIALS = list(trials())
 
 
 @cache
-def judge(more, partner, waived):
+def judge(more: Any, partner: Any, waived: Any) -> Any:
     policy = parse_policy(f"{KEEPING}\n{more}")
     submitter = ACME if partner is None else Submitter(partner, ACME.names, ACME.terms)
     return Pipeline(policy, submitter, LISTS, frozenset(waived))
 
 
-def judged(subject, more="", waived=(), partner=None):
+def judged(subject: Any, more: Any = "", waived: Any = (), partner: Any = None) -> Any:
     candidate = Candidate(0, subject, subject["id"], subject.get("modified"))
     [told] = judge(more, partner, waived).examine([candidate], NOW)
     assert [
@@ -75,7 +76,7 @@ def judged(subject, more="", waived=(), partner=None):
     return told
 
 
-def tried(trial, waived=(), partner=None):
+def tried(trial: Any, waived: Any = (), partner: Any = None) -> Any:
     """What becomes of it, all other settings being such that they leave it alone."""
     tables = {trial.rule: {}}
     for rule, setting in TEXTS | VALUES | PROPERTIES:
@@ -89,7 +90,7 @@ def tried(trial, waived=(), partner=None):
     return judged(trial.subject, "\n".join(lines), waived, partner)
 
 
-def wanted(trial):
+def wanted(trial: Any) -> Any:
     """What the mode comes to here."""
     if trial.mode == "generalise":
         plain = trial.subject["type"] == "indicator" and " = " in trial.subject["pattern"]
@@ -97,13 +98,13 @@ def wanted(trial):
     return NOTHING_LEFT.get((trial.rule, trial.setting), {}).get(trial.mode, trial.mode)
 
 
-def going_out(told):
+def going_out(told: Any) -> Any:
     """All that anybody may see of it."""
     layers = [told.object, *(layer for _, layer in told.stricter_layers)]
     return dumps(layers) if told.is_open else ""
 
 
-def actions(told):
+def actions(told: Any) -> Any:
     """What was done, spelling and notes apart."""
     stages = [f for f in told.findings if f.stage == "sanitise"]
     return {f.action.value for f in stages} - {"noted"}
@@ -121,7 +122,7 @@ VERDICTS = {"hold": Verdict.HELD, "refuse": Verdict.REFUSED}
 AFTER_YES = {"ask": "keep", "hold": "keep"}
 
 
-def check(told, mode, secret):
+def check(told: Any, mode: Any, secret: Any) -> None:
     """That it is as the mode says: the verdict, what is told, what goes out."""
     assert told.verdict is VERDICTS.get(mode, Verdict.OPEN)
     assert actions(told) in ACTIONS[mode]
@@ -134,26 +135,26 @@ def check(told, mode, secret):
 
 @pytest.mark.parametrize("trial", TRIALS, ids=str)
 class TestModes:
-    def test_each_does_what_it_says(self, trial):
+    def test_each_does_what_it_says(self, trial: Any) -> None:
         check(tried(trial), wanted(trial), trial.secret)
 
-    def test_and_for_one_partner_in_its_own_table(self, trial):
+    def test_and_for_one_partner_in_its_own_table(self, trial: Any) -> None:
         check(tried(trial, partner="north"), wanted(trial), trial.secret)
 
-    def test_a_yes_lets_out_what_was_asked_or_held_for_and_nothing_else(self, trial):
+    def test_a_yes_lets_out_what_was_asked_or_held_for_and_nothing_else(self, trial: Any) -> None:
         mode = wanted(trial)
         check(tried(trial, (trial.rule,)), AFTER_YES.get(mode, mode), trial.secret)
 
 
 class TestEverySetting:
     @pytest.mark.parametrize("rule", rule_names())
-    def test_is_tried_here(self, rule):
+    def test_is_tried_here(self, rule: Any) -> None:
         here = {setting for of, setting in TEXTS | VALUES | PROPERTIES if of == rule}
         assert here == set(setting_modes(rule))
         assert here | OTHERS.get(rule, set()) == set(default_settings(rule))
 
     @pytest.mark.parametrize("rule", rule_names())
-    def test_that_is_a_word_is_one_of_those_that_are_named(self, rule):
+    def test_that_is_a_word_is_one_of_those_that_are_named(self, rule: Any) -> None:
         words = {name for name, value in default_settings(rule).items() if type(value) is str}
         named = {*setting_modes(rule), *setting_choices(rule)}
         assert words - named <= {"label"}
@@ -161,7 +162,7 @@ class TestEverySetting:
 
 class TestOthers:
     @pytest.mark.parametrize(("said", "seen"), [("true", False), ("false", True)])
-    def test_handles_and_private_addresses_in_texts(self, said, seen):
+    def test_handles_and_private_addresses_in_texts(self, said: str, seen: bool) -> None:
         more = (
             f"[rules.anonymise_source]\nhandles = {said}\n[rules.private_addresses]\ntext = {said}"
         )
@@ -170,7 +171,7 @@ class TestOthers:
             assert (text in going_out(told)) == seen
 
     @pytest.mark.parametrize(("regions", "seen"), [('["US"]', False), ("[]", True)])
-    def test_regions(self, regions, seen):
+    def test_regions(self, regions: str, seen: bool) -> None:
         more = f"[rules.personal_data]\nregions = {regions}"
         told = judged(made("malware", description="Try (212) 456-7890 today"), more)
         assert ("456-7890" in going_out(told)) == seen
@@ -178,12 +179,14 @@ class TestOthers:
     @pytest.mark.parametrize(
         ("said", "verdict"), [("hold", Verdict.HELD), ("refuse", Verdict.REFUSED)]
     )
-    def test_unknown_markings(self, said, verdict):
+    def test_unknown_markings(self, said: str, verdict: Any) -> None:
         subject = made("malware", object_marking_refs=[ref("marking-definition")])
         assert judged(subject, f'[rules.marking]\nunknown = "{said}"').verdict is verdict
 
     @pytest.mark.parametrize("rule", ["benign", "marking"])
-    def test_a_yes_to_a_rule_without_modes_releases_nothing_that_is_refused(self, rule):
+    def test_a_yes_to_a_rule_without_modes_releases_nothing_that_is_refused(
+        self, rule: str
+    ) -> None:
         subject = made("malware", object_marking_refs=[RED])
         assert judged(subject, waived=(rule,)).verdict is Verdict.REFUSED
 
@@ -200,13 +203,13 @@ class TestOthers:
             ('ignore = ["resolvers"]', Verdict.OPEN, 50),
         ],
     )
-    def test_warning_lists(self, said, verdict, confidence):
+    def test_warning_lists(self, said: str, verdict: Any, confidence: None | int) -> None:
         subject = comparing("ipv4-addr:value", "9.9.9.9") | {"confidence": 50}
         told = judged(subject, f"[rules.benign]\n{said}")
         assert told.verdict is verdict
         assert confidence is None or told.object["confidence"] == confidence
 
-    def test_the_label_of_what_is_lowered(self):
+    def test_the_label_of_what_is_lowered(self) -> None:
         more = '[rules.benign]\nexact = "lower"\nlabel = "rented"'
         told = judged(comparing("ipv4-addr:value", "9.9.9.9"), more)
         assert told.object["labels"] == ["rented"]

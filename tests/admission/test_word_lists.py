@@ -1,6 +1,7 @@
 """Word lists: one entry a line, each file with a line that says what it is for."""
 
 import re
+from typing import Any
 
 import pytest
 from support.paths import ROOT
@@ -9,7 +10,7 @@ LISTS = sorted((ROOT / "admission").rglob("words/*.txt"))
 
 
 @pytest.mark.parametrize("path", LISTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_word_list_says_what_it_is_for_and_repeats_no_entry(path):
+def test_a_word_list_says_what_it_is_for_and_repeats_no_entry(path: Any) -> None:
     first, *entries = path.read_text(encoding="utf-8").splitlines()
     assert re.match(r"# \S", first)
     words = [line for line in entries if line and not line.startswith("#")]
@@ -17,6 +18,6 @@ def test_a_word_list_says_what_it_is_for_and_repeats_no_entry(path):
 
 
 @pytest.mark.parametrize("path", LISTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_entry_of_a_word_list_is_a_valid_pattern(path):
+def test_every_entry_of_a_word_list_is_a_valid_pattern(path: Any) -> None:
     for line in path.read_text(encoding="utf-8").splitlines()[1:]:
         re.compile(line)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import asdict, fields
@@ -25,14 +26,14 @@ from tocsin.config import (
 CONFIG = ROOT / "config"
 
 
-def complaint(load, path=None, environ=None, overrides=None) -> str:
+def complaint(load: Any, path: Any = None, environ: Any = None, overrides: Any = None) -> str:
     with pytest.raises(ConfigError) as caught:
         load(path, environ or {}, overrides or {})
     return str(caught.value)
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path: Path) -> Any:
     def write(text: str) -> Path:
         path = tmp_path / "settings.toml"
         path.write_text(text, encoding="utf-8")
@@ -42,84 +43,88 @@ def file(tmp_path):
 
 
 class TestSources:
-    def test_a_hub_needs_no_settings(self):
+    def test_a_hub_needs_no_settings(self) -> None:
         assert load_hub(None, {}, {}) == HubSettings()
 
-    def test_clients_need_no_settings(self):
+    def test_clients_need_no_settings(self) -> None:
         assert load_client(None, {}, {}) == ClientSettings()
 
-    def test_the_file_goes_before_the_defaults(self, file):
+    def test_the_file_goes_before_the_defaults(self, file: Any) -> None:
         assert load_hub(file("port = 1"), {}, {}).port == 1
 
-    def test_the_environment_goes_before_the_file(self, file):
+    def test_the_environment_goes_before_the_file(self, file: Any) -> None:
         assert load_hub(file("port = 1"), {"TOCSIN_PORT": "2"}, {}).port == 2
 
-    def test_the_command_line_goes_before_the_environment(self, file):
+    def test_the_command_line_goes_before_the_environment(self, file: Any) -> None:
         assert load_hub(file("port = 1"), {"TOCSIN_PORT": "2"}, {"port": 3}).port == 3
 
-    def test_what_the_command_line_leaves_out_changes_nothing(self, file):
+    def test_what_the_command_line_leaves_out_changes_nothing(self, file: Any) -> None:
         assert load_hub(file("port = 1"), {}, {"port": None}).port == 1
 
     @pytest.mark.parametrize("raw", [False, "false", "FALSE"])
-    def test_a_switch_is_turned_off_in_any_spelling(self, raw):
+    def test_a_switch_is_turned_off_in_any_spelling(self, raw: bool | str) -> None:
         assert load_hub(None, {}, {"interop_filters": raw}).interop_filters is False
 
-    def test_the_environment_may_name_the_file(self, file):
+    def test_the_environment_may_name_the_file(self, file: Any) -> None:
         named = {"TOCSIN_HUB_CONFIG": str(file("port = 1"))}
         assert load_hub(None, named, {}).port == 1
 
-    def test_the_users_own_client_file_is_found(self, tmp_path):
+    def test_the_users_own_client_file_is_found(self, tmp_path: Path) -> None:
         (tmp_path / "tocsin").mkdir()
         (tmp_path / "tocsin" / "client.toml").write_text('consent = "usg"')
         assert load_client(None, {"XDG_CONFIG_HOME": str(tmp_path)}, {}).consent == "usg"
 
-    def test_hub_and_clients_may_share_one_environment(self):
+    def test_hub_and_clients_may_share_one_environment(self) -> None:
         both = {"TOCSIN_PORT": "2", "TOCSIN_URL": "https://hub.example/taxii2/"}
         assert load_hub(None, both, {}).port == 2
         assert load_client(None, both, {}).url == "https://hub.example/taxii2/"
 
-    def test_variables_of_others_are_left_alone(self):
+    def test_variables_of_others_are_left_alone(self) -> None:
         assert load_hub(None, {"PORT": "many", "TOCSIN_TEST_MONGO": "x"}, {}) == HubSettings()
 
-    def test_a_term_on_the_command_line_uncovers_none_of_the_files(self, file):
+    def test_a_term_on_the_command_line_uncovers_none_of_the_files(self, file: Any) -> None:
         listed = file('terms = ["acme.example"]')
         more = load_client(listed, {"TOCSIN_TERMS": "acme.test, "}, {"terms": ["a.test"]})
         assert more.terms == ("acme.example", "acme.test", "a.test")
 
-    def test_a_path_in_a_file_is_relative_to_the_file(self, file):
+    def test_a_path_in_a_file_is_relative_to_the_file(self, file: Any) -> None:
         written = file('data = "here"\npolicy = "mine.toml"')
         settings = load_hub(written, {}, {})
         assert settings.data == written.parent / "here"
         assert settings.policy == written.parent / "mine.toml"
 
-    def test_a_path_on_the_command_line_is_relative_to_the_working_directory(self, file):
+    def test_a_path_on_the_command_line_is_relative_to_the_working_directory(
+        self, file: Any
+    ) -> None:
         assert load_hub(file("port = 1"), {}, {"data": "here"}).data == Path("here")
 
-    def test_schemes_do_not_add_up_so_that_the_last_word_may_be_the_narrower(self, file):
+    def test_schemes_do_not_add_up_so_that_the_last_word_may_be_the_narrower(
+        self, file: Any
+    ) -> None:
         both = file('schemes = ["basic", "bearer"]')
         assert load_hub(both, {"TOCSIN_SCHEMES": "Bearer"}, {}).schemes == {"bearer"}
 
     @pytest.mark.parametrize("raw", [True, "true", "True"])
-    def test_discovery_may_be_made_public(self, raw):
+    def test_discovery_may_be_made_public(self, raw: bool | str) -> None:
         assert load_hub(None, {}, {"public_discovery": raw}).public_discovery is True
 
-    def test_an_empty_policy_is_the_shipped_one(self, file):
+    def test_an_empty_policy_is_the_shipped_one(self, file: Any) -> None:
         assert load_hub(file('policy = ""'), {}, {}).policy is None
 
 
 class TestWrong:
-    def test_an_unknown_setting_in_the_file_is_named_with_the_known_ones(self, file):
+    def test_an_unknown_setting_in_the_file_is_named_with_the_known_ones(self, file: Any) -> None:
         message = complaint(load_hub, file("prot = 1"))
         assert "prot: unknown setting" in message and "port" in message
 
-    def test_an_unknown_variable_is_named(self):
+    def test_an_unknown_variable_is_named(self) -> None:
         assert "$TOCSIN_PROT" in complaint(load_hub, environ={"TOCSIN_PROT": "1"})
 
-    def test_an_unknown_option_is_named(self):
+    def test_an_unknown_option_is_named(self) -> None:
         assert "prot" in complaint(load_hub, overrides={"prot": 1})
 
     @pytest.mark.parametrize("raw", [-1, 65536, "many", "", 1.5, True, "٣", [1]])
-    def test_a_wrong_port_says_what_would_be_right(self, raw):
+    def test_a_wrong_port_says_what_would_be_right(self, raw: Any) -> None:
         message = complaint(load_hub, overrides={"port": raw})
         assert message.startswith("port: must be a whole number from 0 to 65535, but --port says")
 
@@ -144,7 +149,7 @@ class TestWrong:
             ("interop_filters", 1),
         ],
     )
-    def test_every_wrong_setting_of_the_hub_is_named(self, name, raw):
+    def test_every_wrong_setting_of_the_hub_is_named(self, name: str, raw: int | str) -> None:
         assert complaint(load_hub, overrides={name: raw}).startswith(f"{name}: must be ")
 
     @pytest.mark.parametrize(
@@ -160,10 +165,10 @@ class TestWrong:
             ("names", [7]),
         ],
     )
-    def test_every_wrong_setting_of_the_clients_is_named(self, name, raw):
+    def test_every_wrong_setting_of_the_clients_is_named(self, name: str, raw: Any) -> None:
         assert complaint(load_client, overrides={name: raw}).startswith(f"{name}: must be ")
 
-    def test_the_source_of_a_wrong_setting_is_named(self, file):
+    def test_the_source_of_a_wrong_setting_is_named(self, file: Any) -> None:
         wrong = file('port = "many"')
         assert str(wrong) in complaint(load_hub, wrong)
         assert "$TOCSIN_PORT" in complaint(load_hub, environ={"TOCSIN_PORT": "many"})
@@ -180,33 +185,37 @@ class TestWrong:
             ("port = 1\nport = 2", ("not TOML", "line 2")),
         ],
     )
-    def test_a_mistake_in_a_file_names_file_key_and_what_is_right(self, file, text, message):
+    def test_a_mistake_in_a_file_names_file_key_and_what_is_right(
+        self, file: Any, text: str, message: Any
+    ) -> None:
         wrong = file(f"{text}\n")
         shown = complaint(load_hub, wrong)
         assert [each for each in (str(wrong), *message) if each not in shown] == []
 
     @pytest.mark.parametrize("load", [load_hub, load_client])
-    def test_a_file_that_cannot_be_read_is_named_with_the_reason(self, load, tmp_path):
+    def test_a_file_that_cannot_be_read_is_named_with_the_reason(
+        self, load: Any, tmp_path: Path
+    ) -> None:
         assert f"{tmp_path}: Is a directory" in complaint(load, tmp_path)
         assert f"{tmp_path / 'x'}: No such file" in complaint(load, tmp_path / "x")
 
-    def test_a_default_page_longer_than_the_longest_is_wrong(self):
+    def test_a_default_page_longer_than_the_longest_is_wrong(self) -> None:
         assert "page_cap" in complaint(load_hub, overrides={"page_default": 50, "page_cap": 10})
 
     @pytest.mark.parametrize("name", ["tls_key", "tls_client_ca"])
-    def test_half_of_tls_is_wrong(self, name):
+    def test_half_of_tls_is_wrong(self, name: str) -> None:
         assert complaint(load_hub, overrides={name: "x.pem"}).startswith(f"{name}: ")
 
-    def test_certificates_alone_without_their_authorities_are_wrong(self):
+    def test_certificates_alone_without_their_authorities_are_wrong(self) -> None:
         assert "tls_client_ca" in complaint(load_hub, overrides={"schemes": "certificate"})
 
-    def test_a_file_that_is_not_there_is_named(self, tmp_path):
+    def test_a_file_that_is_not_there_is_named(self, tmp_path: Path) -> None:
         assert "absent.toml" in complaint(load_hub, tmp_path / "absent.toml")
 
-    def test_a_file_that_is_not_toml_is_named_with_the_line(self, file):
+    def test_a_file_that_is_not_toml_is_named_with_the_line(self, file: Any) -> None:
         assert "line 1" in complaint(load_hub, file("port: 1"))
 
-    def test_a_file_that_is_not_text_is_named(self, tmp_path):
+    def test_a_file_that_is_not_text_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "settings.toml").write_bytes(b"\xff\xfe")
         assert "not UTF-8" in complaint(load_hub, tmp_path / "settings.toml")
 
@@ -220,11 +229,11 @@ class TestSecrets:
             (load_client, "key", "hunter2 and more"),
         ],
     )
-    def test_a_wrong_secret_is_named_but_not_shown(self, load, name, raw):
+    def test_a_wrong_secret_is_named_but_not_shown(self, load: Any, name: str, raw: str) -> None:
         message = complaint(load, overrides={name: raw})
         assert message.startswith(f"{name}: must be ") and "hunter2" not in message
 
-    def test_printed_settings_show_no_secret(self):
+    def test_printed_settings_show_no_secret(self) -> None:
         uri = "mongodb://u:hunter2@db/?replicaSet=rs0"
         assert "hunter2" not in repr(load_hub(None, {"TOCSIN_MONGO_URI": uri}, {}))
         assert "hunter2" not in repr(load_client(None, {"TOCSIN_KEY": "acme:hunter2"}, {}))
@@ -241,19 +250,19 @@ FILES = [("hub.toml", HubSettings, load_hub), ("client.toml", ClientSettings, lo
 
 class TestShippedFiles:
     @pytest.mark.parametrize(("file", "settings", "load"), FILES)
-    def test_list_every_setting_in_order(self, file, settings, load):
+    def test_list_every_setting_in_order(self, file: Any, settings: Any, load: Any) -> None:
         assert list(described(file)) == [each.name for each in fields(settings)]
 
     @pytest.mark.parametrize(("file", "settings", "load"), FILES)
-    def test_show_the_true_defaults(self, file, settings, load):
+    def test_show_the_true_defaults(self, file: Any, settings: Any, load: Any) -> None:
         assert asdict(load(None, {}, described(file))) == asdict(settings())
 
     @pytest.mark.parametrize(("file", "settings", "load"), FILES)
-    def test_change_nothing_as_shipped(self, file, settings, load):
+    def test_change_nothing_as_shipped(self, file: Any, settings: Any, load: Any) -> None:
         assert load(CONFIG / file, {}, {}) == settings()
 
     @pytest.mark.parametrize(("file", "settings", "load"), FILES)
-    def test_explain_every_setting(self, file, settings, load):
+    def test_explain_every_setting(self, file: Any, settings: Any, load: Any) -> None:
         lines = (CONFIG / file).read_text(encoding="utf-8").splitlines()
         for name in described(file):
             place = next(n for n, line in enumerate(lines) if line.startswith(f"#{name} ="))
@@ -261,27 +270,27 @@ class TestShippedFiles:
 
 
 class TestWords:
-    def test_tlp_levels_are_those_of_admission(self):
+    def test_tlp_levels_are_those_of_admission(self) -> None:
         assert tuple(level.label for level in Tlp) == TLP_WORDS
 
-    def test_consents_are_those_of_admission(self):
+    def test_consents_are_those_of_admission(self) -> None:
         assert tuple(consent.value for consent in Consent) == CONSENTS
 
 
 class TestPolicy:
-    def test_one_is_shipped(self):
+    def test_one_is_shipped(self) -> None:
         assert "rules" in tomllib.loads(policy_text())["sanitise"]
 
-    def test_the_operators_own_goes_before_it(self, tmp_path):
+    def test_the_operators_own_goes_before_it(self, tmp_path: Path) -> None:
         (tmp_path / "mine.toml").write_text("# mine")
         assert policy_text(tmp_path / "mine.toml") == "# mine"
 
-    def test_one_that_is_not_there_is_named(self, tmp_path):
+    def test_one_that_is_not_there_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"policy: cannot read .*mine\.toml"):
             policy_text(tmp_path / "mine.toml")
 
 
-def test_reading_settings_loads_nothing_but_msgspec():
+def test_reading_settings_loads_nothing_but_msgspec() -> None:
     code = "import sys; before = set(sys.modules); import tocsin.config; "
     code += "print(*{name.split('.')[0] for name in set(sys.modules) - before})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

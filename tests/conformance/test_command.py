@@ -1,7 +1,10 @@
 """`tocsin-hub conformance`: what it is told, what it tells, how it ends."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -33,11 +36,11 @@ class Told:
 
 
 @pytest.fixture
-def run(capsys, monkeypatch):
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
     """The command, in this process."""
     monkeypatch.delenv("TOCSIN_KEY", raising=False)
 
-    def command(*words):
+    def command(*words: Any) -> Any:
         capsys.readouterr()
         try:
             code = main(["conformance", *map(str, words)])
@@ -49,7 +52,7 @@ def run(capsys, monkeypatch):
 
 
 @pytest.fixture
-def serving():
+def serving() -> Iterator[Any]:
     """The words for a hub in memory, behind a fault if one is named."""
     taxii = TaxiiHub()
     taxii.account("north-robot", "north", {GREEN, SCRATCH, HIDDEN}, {INBOX})
@@ -59,23 +62,25 @@ def serving():
 
 
 @pytest.fixture
-def wrong():
+def wrong() -> Iterator[Any]:
     with broken(TaxiiHub().app, BY_NAME["malformed is ignored"]) as url:
         yield [url, "--key", "acme-robot:acme-robot-key", "--collection", "scratch"]
 
 
 class TestHowItEnds:
-    def test_with_0_where_nothing_fails(self, run, serving):
+    def test_with_0_where_nothing_fails(self, run: Any, serving: Any) -> None:
         told = run(*serving.words(), "--only", "16.1", "--only", "17")
         assert told.returncode == 0, told.stdout
         assert "0 failed" in told.stdout
 
-    def test_with_1_where_a_must_is_not_kept(self, run, wrong):
+    def test_with_1_where_a_must_is_not_kept(self, run: Any, wrong: Any) -> None:
         told = run(*wrong, "--only", "16.1")
         assert told.returncode == 1
         assert "FAIL 16.1" in told.stdout
 
-    def test_with_0_where_only_a_decision_is_not_kept_unless_that_is_asked_for(self, run):
+    def test_with_0_where_only_a_decision_is_not_kept_unless_that_is_asked_for(
+        self, run: Any
+    ) -> None:
         with broken(TaxiiHub().app, BY_NAME["next works once"]) as url:
             words = [url, "--key", "acme-robot:acme-robot-key", "--collection", "scratch"]
             assert run(*words, "--only", "17.10").returncode == 0
@@ -97,27 +102,29 @@ class TestHowItEnds:
             ["http://host/", "--no-such-option"],
         ],
     )
-    def test_with_2_where_it_is_used_wrongly(self, run, words):
+    def test_with_2_where_it_is_used_wrongly(self, run: Any, words: Any) -> None:
         told = run(*words)
         assert (told.returncode, told.stdout) == (2, "")
         assert "secret" not in told.stderr.replace("account:secret", "").replace("user:secret", "")
 
-    def test_with_2_where_the_collection_is_not_there_naming_those_that_are(self, run, serving):
+    def test_with_2_where_the_collection_is_not_there_naming_those_that_are(
+        self, run: Any, serving: Any
+    ) -> None:
         told = run(serving.url, "--key", serving.key, "--collection", "scrach")
         assert told.returncode == 2
         assert "scratch" in told.stderr
 
-    def test_with_3_where_nobody_answers(self, run):
+    def test_with_3_where_nobody_answers(self, run: Any) -> None:
         told = run(f"http://127.0.0.1:{free_port()}/taxii2/")
         assert told.returncode == 3
         assert "cannot be reached" in told.stderr
 
-    def test_with_3_where_the_account_is_not_let_in(self, run, serving):
+    def test_with_3_where_the_account_is_not_let_in(self, run: Any, serving: Any) -> None:
         told = run(serving.url, "--key", "acme-robot:wrong")
         assert told.returncode == 3
         assert "access denied" in told.stderr
 
-    def test_with_3_where_there_are_no_collections(self, run):
+    def test_with_3_where_there_are_no_collections(self, run: Any) -> None:
         with broken(TaxiiHub().app, BREAKS) as url:
             told = run(url, "--key", "acme-robot:acme-robot-key", "--collection", "scratch")
         assert told.returncode == 3
@@ -125,7 +132,9 @@ class TestHowItEnds:
 
 
 class TestWhatItTells:
-    def test_to_people_by_section_with_request_answer_and_expectation(self, run, wrong):
+    def test_to_people_by_section_with_request_answer_and_expectation(
+        self, run: Any, wrong: Any
+    ) -> None:
         told = run(*wrong, "--only", "16.1").stdout
         assert "16 Filters" in told
         assert "expected  400 for limit=0" in told
@@ -133,33 +142,33 @@ class TestWhatItTells:
         assert "answer    200; " in told
         assert "\x1b" not in told
 
-    def test_as_json(self, run, wrong):
+    def test_as_json(self, run: Any, wrong: Any) -> None:
         told = json.loads(run(*wrong, "--only", "16.2", "--only", "6.3", "--json").stdout)
         assert told["counts"] == {"failed": 1, "passed": 1}
         assert told["left_behind"] == []
         last = told["results"][-1]
         assert (last["number"], last["taxii_section"], last["level"]) == ("16.2", "3.4", "MUST")
 
-    def test_as_junit(self, run, wrong, tmp_path):
+    def test_as_junit(self, run: Any, wrong: Any, tmp_path: Path) -> None:
         run(*wrong, "--only", "16.2", "--only", "1.1", "--junit", tmp_path / "report.xml")
         suite = ElementTree.parse(tmp_path / "report.xml").getroot()
         assert suite.attrib["failures"] == "1"
         assert suite.attrib["skipped"] == "1"
         assert suite.find("testcase/failure").attrib["message"] == "400"
 
-    def test_the_list_of_checks_without_asking_anybody(self, run):
+    def test_the_list_of_checks_without_asking_anybody(self, run: Any) -> None:
         told = json.loads(run("--list", "--json").stdout)
         assert len(told) == len(CHECKS)
         assert run("--list", "--only", "17.10").stdout.startswith("17.10")
 
-    def test_no_secret(self, run, serving, wrong):
+    def test_no_secret(self, run: Any, serving: Any, wrong: Any) -> None:
         for words in (serving.words(), wrong):
             told = run(*words, "--only", "3", "--only", "16.1", "--json")
             assert "robot-key" not in told.stdout + told.stderr
 
 
 class TestWhatItDoes:
-    def test_without_a_collection_it_only_reads(self, run, serving):
+    def test_without_a_collection_it_only_reads(self, run: Any, serving: Any) -> None:
         told = json.loads(run(serving.url, "--key", serving.key, "--json").stdout)
         asked = [line for r in told["results"] for c in r.get("complaints", ()) for line in c]
         assert asked == [] and told["left_behind"] == []
@@ -167,20 +176,22 @@ class TestWhatItDoes:
         assert reasons["12.1"] == "needs a collection to write: --collection"
         assert reasons["17.10"] is None and reasons["16.3"] is None
 
-    def test_what_it_adds_it_deletes(self, run, serving):
+    def test_what_it_adds_it_deletes(self, run: Any, serving: Any) -> None:
         told = json.loads(run(*serving.words(), "--json").stdout)
         assert told["left_behind"] == []
 
-    def test_a_check_that_is_left_out_is_not_made(self, run, serving):
+    def test_a_check_that_is_left_out_is_not_made(self, run: Any, serving: Any) -> None:
         told = json.loads(
             run(serving.url, "--key", serving.key, "--only", "6", "--skip", "6.4", "--json").stdout
         )
         assert "6.4" not in {r["number"] for r in told["results"]}
 
-    def test_the_key_may_come_from_the_environment(self, run, serving, monkeypatch):
+    def test_the_key_may_come_from_the_environment(
+        self, run: Any, serving: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("TOCSIN_KEY", serving.key)
         assert run(serving.url, "--only", "6.3").returncode == 0
 
-    def test_a_bearer_token_will_do(self, run, serving):
+    def test_a_bearer_token_will_do(self, run: Any, serving: Any) -> None:
         assert run(serving.url, "--token", "acme-robot-key", "--only", "6.3").returncode == 0
         assert run(serving.url, "--token", "wrong", "--only", "6.3").returncode == 3

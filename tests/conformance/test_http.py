@@ -3,8 +3,10 @@
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from support.conformance_hub import ConformanceHub
@@ -26,13 +28,13 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/taxii+json;version=2.1\r\n"
 
 
 @contextmanager
-def server(answer, heard=None):
+def server(answer: Any, heard: Any = None) -> Iterator[Any]:
     """A server that does as `answer` says with each connection."""
     listening = socket.create_server(("127.0.0.1", 0))
     listening.settimeout(0.05)
     stop = threading.Event()
 
-    def one(line):
+    def one(line: Any) -> None:
         with line:
             try:
                 line.settimeout(10)
@@ -43,7 +45,7 @@ def server(answer, heard=None):
             except OSError:
                 return
 
-    def serve():
+    def serve() -> None:
         those = []
         while not stop.is_set():
             try:
@@ -65,32 +67,32 @@ def server(answer, heard=None):
         listening.close()
 
 
-def saying(octets):
+def saying(octets: Any) -> Any:
     return lambda line, stop: line.sendall(octets)
 
 
-def silent(line, stop):
+def silent(line: Any, stop: Any) -> None:
     stop.wait()
 
 
-def dripping(line, stop):
+def dripping(line: Any, stop: Any) -> None:
     line.sendall(b"HTTP/1.1 200 OK\r\n")
     while not stop.wait(0.05):
         line.sendall(b"X")
 
 
-def endless(line, stop):
+def endless(line: Any, stop: Any) -> None:
     line.sendall(OK + b"Transfer-Encoding: chunked\r\n\r\n")
     while not stop.is_set():
         line.sendall(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
 
 
-def ask(target, **more):
+def ask(target: Any, **more: Any) -> Any:
     return send_request(target, Request("GET", "/", **more))
 
 
 @pytest.mark.parametrize("answer", [silent, dripping], ids=["silent", "dripping"])
-def test_a_server_that_does_not_come_to_an_end_is_not_waited_for(answer):
+def test_a_server_that_does_not_come_to_an_end_is_not_waited_for(answer: Any) -> None:
     with server(answer) as target, pytest.raises(Unreachable, match="no answer within 1 s"):
         ask(target)
 
@@ -105,18 +107,18 @@ def test_a_server_that_does_not_come_to_an_end_is_not_waited_for(answer):
     ],
     ids=["nothing", "another protocol", "no status", "headers without end"],
 )
-def test_what_is_no_http_is_no_answer(octets):
+def test_what_is_no_http_is_no_answer(octets: Any) -> None:
     with server(saying(octets)) as target, pytest.raises(Unreachable, match="GET /"):
         ask(target)
 
 
-def test_a_body_without_end_is_cut_off():
+def test_a_body_without_end_is_cut_off() -> None:
     with server(endless) as target:
         answer = ask(replace(target, timeout=10, max_body=1_000_000))
     assert (answer.cut, len(answer.body)) == (True, 1_000_000)
 
 
-def test_a_redirect_is_told_and_not_followed():
+def test_a_redirect_is_told_and_not_followed() -> None:
     moved = (
         b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere.example/\r\nContent-Length: 0\r\n\r\n"
     )
@@ -125,10 +127,10 @@ def test_a_redirect_is_told_and_not_followed():
     assert (answer.status, answer.header("location")) == (302, "http://elsewhere.example/")
 
 
-def test_an_answer_before_all_was_sent_is_heard():
+def test_an_answer_before_all_was_sent_is_heard() -> None:
     early = b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}"
 
-    def answer(line, stop):
+    def answer(line: Any, stop: Any) -> None:
         line.sendall(early)
         line.shutdown(socket.SHUT_WR)
         time.sleep(0.1)
@@ -143,7 +145,7 @@ def test_an_answer_before_all_was_sent_is_heard():
 @pytest.mark.parametrize(
     "body", [b"", b"<html>", b'{"a": NaN}', b'{"a": 1, "a": 2}', b"[" * 100_000, b"\xff"]
 )
-def test_what_is_no_json_is_no_resource(body):
+def test_what_is_no_json_is_no_resource(body: Any) -> None:
     length = f"Content-Length: {len(body)}\r\n\r\n".encode()
     with server(saying(OK + length + body)) as target:
         answer = ask(target)
@@ -152,16 +154,16 @@ def test_what_is_no_json_is_no_resource(body):
         _ = answer.json
 
 
-def test_control_characters_of_a_server_do_not_reach_the_terminal():
+def test_control_characters_of_a_server_do_not_reach_the_terminal() -> None:
     octets = OK + b"WWW-Authenticate: a\x1b[31mred\r\nContent-Length: 0\r\n\r\n"
     with server(saying(octets)) as target:
         assert ask(target).header("WWW-Authenticate") == "a?[31mred"
 
 
-def test_only_the_headers_that_are_given_are_sent():
+def test_only_the_headers_that_are_given_are_sent() -> None:
     heard = []
 
-    def listen(line, stop):
+    def listen(line: Any, stop: Any) -> None:
         line.sendall(OK + b"Content-Length: 0\r\n\r\n")
 
     with server(listen, heard) as target:
@@ -170,13 +172,13 @@ def test_only_the_headers_that_are_given_are_sent():
     assert names == ["Host", "X-Own", "Connection"]
 
 
-def test_a_credential_is_not_shown():
+def test_a_credential_is_not_shown() -> None:
     asked = Request("GET", "/", {"Authorization": "Basic abc"})
     assert asked.lines() == ["GET /", "Authorization: …"]
     assert asked.short_lines() == ["GET /", "no Accept"]
 
 
-def test_a_server_that_went_away_is_not_asked_every_question():
+def test_a_server_that_went_away_is_not_asked_every_question() -> None:
     with server(saying(b"")) as target:
         hub = ConformanceHub(f"http://127.0.0.1:{target.port}/taxii2/", "a:b", "c:d")
         results = run_checks(hub.subject(timeout=1), select_checks(["6", "7"]), lambda result: None)
@@ -190,8 +192,8 @@ ODD = (None, [], 7, "x", {"a": None}, [[], 7, "x"])
 
 @pytest.mark.parametrize("odd", ODD, ids=str)
 @pytest.mark.parametrize("inside", [False, True], ids=["properties", "parts"])
-def test_no_answer_is_too_odd_for_a_check(odd, inside):
-    def strange(x):
+def test_no_answer_is_too_odd_for_a_check(odd: Any, inside: bool) -> None:
+    def strange(x: Any) -> None:
         told = x.json
         for name in told:
             parts = told[name] if isinstance(told[name], list) else []
@@ -210,14 +212,14 @@ def test_no_answer_is_too_odd_for_a_check(odd, inside):
 
 
 class TestPatience:
-    def subject(self, url, timeout=60):
+    def subject(self, url: Any, timeout: Any = 60) -> Any:
         hub = ConformanceHub(url, "acme-robot:acme-robot-key", "blind:blind-key")
         return hub.subject(timeout)
 
-    def test_a_server_that_asks_to_come_again_later_is_obeyed(self):
+    def test_a_server_that_asks_to_come_again_later_is_obeyed(self) -> None:
         asked = []
 
-        def busy(x):
+        def busy(x: Any) -> None:
             asked.append(x.path)
             if len(asked) < 3:
                 x.status, x.answered = 429, {"Retry-After": "0"}
@@ -227,15 +229,15 @@ class TestPatience:
         assert (answer.status, asked) == (200, ["/hub/"] * 3)
 
     @pytest.mark.parametrize("pause", ["soon", "", "1000000", "9" * 5000, "²"])
-    def test_who_asks_to_come_much_later_is_taken_at_the_word(self, pause):
-        def busy(x):
+    def test_who_asks_to_come_much_later_is_taken_at_the_word(self, pause: str) -> None:
+        def busy(x: Any) -> None:
             x.status, x.answered = 429, {"Retry-After": pause}
 
         with broken(TaxiiHub().app, Fault("busy", (), busy)) as url:
             assert self.subject(url).get("/hub/").status == 429
 
-    def test_a_status_that_never_completes_is_not_waited_for(self):
-        def pending(x):
+    def test_a_status_that_never_completes_is_not_waited_for(self) -> None:
+        def pending(x: Any) -> None:
             if "total_count" in x.json:
                 x.json = x.json | {"status": "pending"}
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.conformance_hub import ConformanceHub
@@ -32,7 +33,7 @@ def certified(conformance_hub: ConformanceHub) -> Server:
 
 
 @pytest.mark.parametrize("check", sorted(CHECKS, key=lambda c: c.risk), ids=lambda c: c.name)
-def test_the_hub_keeps(check: Check, subject: Server, certified: Server):
+def test_the_hub_keeps(check: Check, subject: Server, certified: Server) -> None:
     result = run_check(certified if check.number == "1.8" else subject, check)
     assert result.complaints == ()
     if result.outcome is Outcome.SKIPPED:
@@ -42,27 +43,29 @@ def test_the_hub_keeps(check: Check, subject: Server, certified: Server):
 
 class TestTheList:
     @pytest.mark.parametrize("number", NUMBERS)
-    def test_every_row_is_looked_at_by_a_check_or_by_a_test_or_said_not_to_be(self, number):
+    def test_every_row_is_looked_at_by_a_check_or_by_a_test_or_said_not_to_be(
+        self, number: Any
+    ) -> None:
         checked = any(number in (check.number, *check.also) for check in CHECKS)
         assert checked + (number in ELSEWHERE) + (number in NOT_HERE) == 1
 
     @pytest.mark.parametrize("place", ELSEWHERE.values())
-    def test_the_tests_that_are_named_are_there(self, place):
+    def test_the_tests_that_are_named_are_there(self, place: Any) -> None:
         file, name = place.split("::")
         text = (TESTS / file).read_text(encoding="utf-8")
         assert re.search(rf"^ *def {name}\(", text, re.MULTILINE)
 
-    def test_no_check_has_a_number_that_is_not_in_the_list(self):
+    def test_no_check_has_a_number_that_is_not_in_the_list(self) -> None:
         assert {n for check in CHECKS for n in (check.number, *check.also)} <= set(NUMBERS)
 
-    def test_every_section_of_the_list_has_a_check_and_a_name(self):
+    def test_every_section_of_the_list_has_a_check_and_a_name(self) -> None:
         assert {check.number.split(".")[0] for check in CHECKS} == set(SECTIONS)
 
-    def test_no_two_checks_go_by_the_same_name(self):
+    def test_no_two_checks_go_by_the_same_name(self) -> None:
         assert len({check.name for check in CHECKS}) == len(CHECKS)
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda c: c.name)
-    def test_every_check_says_where_the_standard_says_it(self, check):
+    def test_every_check_says_where_the_standard_says_it(self, check: Any) -> None:
         known = r"\d+(\.\d+)*|RFC \d+ [\d.]+|appendix B|Interop [\d.]+"
         assert re.fullmatch(rf"({known})((, | to )({known}))*", check.clause)
         assert check.clause in next(iter(list_checks([check])))

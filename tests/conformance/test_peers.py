@@ -6,6 +6,7 @@ import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from support.paths import ROOT
@@ -56,16 +57,16 @@ def outcomes(report: dict, number: str) -> set[str]:
 
 
 @pytest.mark.parametrize("defect", KNOWN)
-def test_a_known_defect_of_medallion_is_found(report, defect):
+def test_a_known_defect_of_medallion_is_found(report: dict, defect: Any) -> None:
     assert outcomes(report, KNOWN[defect]) & {"failed", "warned"}
 
 
 @pytest.mark.parametrize("number", ["6.1", "7.2", "9.3", "12.1", "13.5", "16.16", "17.2", "18.1"])
-def test_what_medallion_does_right_is_not_blamed(report, number):
+def test_what_medallion_does_right_is_not_blamed(report: dict, number: str) -> None:
     assert outcomes(report, number) == {"passed"}
 
 
-def test_a_complaint_has_the_request_the_answer_and_what_was_expected(report):
+def test_a_complaint_has_the_request_the_answer_and_what_was_expected(report: dict) -> None:
     told = next(each for each in report["results"] if each["number"] == "16.1")
     first = told["complaints"][0]
     assert first["expected"] == "400 for added_after=yesterday"
@@ -74,7 +75,7 @@ def test_a_complaint_has_the_request_the_answer_and_what_was_expected(report):
     assert "Internal Server Error" in first["body"]
 
 
-def test_no_credential_is_in_a_report(report):
+def test_no_credential_is_in_a_report(report: dict) -> None:
     told = json.dumps(report, ensure_ascii=False)
     assert "let-me-in" not in told
     assert "Authorization: …" in told

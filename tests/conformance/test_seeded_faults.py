@@ -1,5 +1,7 @@
 """Every kind of check can fail: a rule is broken on purpose, and the check of it says so."""
 
+from typing import Any
+
 import pytest
 from support.conformance_hub import ConformanceHub
 from support.faulty_server import (
@@ -20,7 +22,7 @@ from tocsin.conformance.registry import CHECKS
 
 
 @pytest.fixture
-def taxii():
+def taxii() -> Any:
     taxii = TaxiiHub()
     taxii.account("north-robot", "north", {GREEN, SCRATCH, HIDDEN}, {INBOX})
     return taxii
@@ -31,14 +33,14 @@ def conformance_hub(url: str) -> ConformanceHub:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_broken_rule_is_found(fault: Fault, taxii: TaxiiHub):
+def test_a_broken_rule_is_found(fault: Fault, taxii: TaxiiHub) -> None:
     with broken(taxii.app, fault) as url:
         results = conformance_hub(url).look(*fault.found_by)
     wrong = {r.check.number for r in results if r.outcome in (Outcome.FAILED, Outcome.WARNED)}
     assert set(fault.found_by) - wrong == set()
 
 
-def test_a_server_that_breaks_none_is_not_blamed(taxii: TaxiiHub):
+def test_a_server_that_breaks_none_is_not_blamed(taxii: TaxiiHub) -> None:
     with broken(taxii.app, Fault("none", ())) as url:
         results = conformance_hub(url).look(
             *{number for fault in FAULTS for number in fault.found_by}
@@ -47,7 +49,7 @@ def test_a_server_that_breaks_none_is_not_blamed(taxii: TaxiiHub):
     assert blamed <= {"2.15 Bodies that are no I-JSON are refused, none is stored"}  # in memory
 
 
-def test_most_checks_are_seen_to_fail():
+def test_most_checks_are_seen_to_fail() -> None:
     seen = {number for fault in FAULTS for number in fault.found_by}
     unseen = [check.name for check in CHECKS if check.number not in seen]
     assert len(unseen) < len(CHECKS) / 4, unseen

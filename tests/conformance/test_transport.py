@@ -6,7 +6,9 @@ import ssl
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from support.certificates import authority, written
@@ -29,7 +31,7 @@ MODERN = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The certificates of a server and of a client, and of their authority."""
     folder, own = tmp_path_factory.mktemp("papers"), authority()
     written(folder / "ca.pem", own.certificate)
@@ -39,7 +41,9 @@ def folder(tmp_path_factory):
 
 
 @contextmanager
-def serving(folder, ciphers=MODERN, clients=False, **settings):
+def serving(
+    folder: Any, ciphers: Any = MODERN, clients: Any = False, **settings: Any
+) -> Iterator[Any]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_ciphers(ciphers)
     context.load_cert_chain(folder / "hub.pem")
@@ -61,7 +65,7 @@ def serving(folder, ciphers=MODERN, clients=False, **settings):
         server.server_close()
 
 
-def listens(port):
+def listens(port: Any) -> None:
     """Waits until somebody listens there."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
@@ -73,7 +77,7 @@ def listens(port):
     raise AssertionError("nobody listens")
 
 
-def outcomes(port, folder):
+def outcomes(port: Any, folder: Any) -> Any:
     trust = ssl.create_default_context(cafile=folder / "ca.pem")
     target = Target("https", "127.0.0.1", port, 20, trust)
     subject = Server(Options(target, credential=basic_auth_header("acme-robot:acme-robot-key")))
@@ -82,7 +86,7 @@ def outcomes(port, folder):
     }
 
 
-def test_a_server_as_it_should_be_passes(folder):
+def test_a_server_as_it_should_be_passes(folder: Any) -> None:
     with serving(folder) as port:
         found = outcomes(port, folder)
     assert found.pop("1.8") is Outcome.SKIPPED
@@ -100,19 +104,19 @@ def test_a_server_as_it_should_be_passes(folder):
     ],
     ids=["no TLS 1.2", "no TLS 1.3", "no early data without it", "weak suites"],
 )
-def test_a_server_that_is_not_is_found(folder, made, number, outcome):
+def test_a_server_that_is_not_is_found(folder: Any, made: Any, number: str, outcome: Any) -> None:
     with serving(folder, **made) as port:
         assert outcomes(port, folder)[number] is outcome
 
 
 @needs_openssl
-def test_tickets_are_no_fault_where_they_offer_no_early_data(folder):
+def test_tickets_are_no_fault_where_they_offer_no_early_data(folder: Any) -> None:
     with serving(folder, num_tickets=2) as port:
         assert outcomes(port, folder)["1.4"] is Outcome.PASSED
 
 
 @needs_openssl
-def test_early_data_is_found(folder):
+def test_early_data_is_found(folder: Any) -> None:
     port = free_port()
     line = [OPENSSL, "s_server", "-accept", f"127.0.0.1:{port}", "-cert", folder / "hub.pem"]
     line += ["-quiet", "-www", "-early_data", "-max_early_data", "9999"]
@@ -125,7 +129,9 @@ def test_early_data_is_found(folder):
         server.wait()
 
 
-def test_a_client_certificate_is_shown_if_it_is_given(folder, capsys):
+def test_a_client_certificate_is_shown_if_it_is_given(
+    folder: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     with serving(folder, clients=True) as port:
         words = ["conformance", f"https://127.0.0.1:{port}/taxii2/", "--ca", str(folder / "ca.pem")]
         words += ["--key", "acme-robot:acme-robot-key", "--only", "1.8"]
@@ -134,7 +140,9 @@ def test_a_client_certificate_is_shown_if_it_is_given(folder, capsys):
     assert "1 passed" in capsys.readouterr().out
 
 
-def test_a_certificate_of_an_unknown_authority_is_not_trusted(folder, capsys):
+def test_a_certificate_of_an_unknown_authority_is_not_trusted(
+    folder: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     with serving(folder) as port:
         assert main(["conformance", f"https://127.0.0.1:{port}/taxii2/", "--only", "1"]) == 3
     assert "certificate verify failed" in capsys.readouterr().err

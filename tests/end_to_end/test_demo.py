@@ -12,7 +12,7 @@ DEMO = ROOT / "scripts" / "demo.py"
 
 
 @pytest.mark.slow
-def test_the_outcome_is_the_expected_one():
+def test_the_outcome_is_the_expected_one() -> None:
     demo = subprocess.run(
         [sys.executable, DEMO, "--once", "--json"], capture_output=True, text=True, timeout=300
     )
@@ -22,7 +22,7 @@ def test_the_outcome_is_the_expected_one():
 
 
 @pytest.mark.parametrize("columns", [80, pytest.param(120, marks=pytest.mark.slow)])
-def test_it_fits_a_terminal(columns):
+def test_it_fits_a_terminal(columns: int) -> None:
     code, written = run_on_terminal([sys.executable, DEMO, "--once"], columns, timeout=300)
     lines = lines_of(written)
     text = "\n".join(lines)

@@ -2,6 +2,7 @@
 and what other partners may know comes out."""
 
 import json
+from typing import Any
 
 import pytest
 from support.hub import (
@@ -29,7 +30,7 @@ def hub(store: Store) -> HubInProcess:
 
 
 class TestMerging:
-    def test_two_partners_one_domain_give_one_public_indicator(self, hub):
+    def test_two_partners_one_domain_give_one_public_indicator(self, hub: HubInProcess) -> None:
         hub.push(indicator("evil.top"), who="acme")
         status = hub.push(indicator("EVIL.top."), who="north")
         [public] = hub.feed("green")
@@ -44,7 +45,7 @@ class TestMerging:
             == 2
         )
 
-    def test_neither_partner_is_visible_in_any_feed(self, hub):
+    def test_neither_partner_is_visible_in_any_feed(self, hub: HubInProcess) -> None:
         author = sdo("identity", name="Acme Corporation", identity_class="organization")
         sent = indicator(
             created_by_ref=author["id"], description="seen by ACME corporation at mail.acme.example"
@@ -54,7 +55,9 @@ class TestMerging:
         assert "acme" not in text and author["id"] not in text and sent["id"] not in text
         assert hub.feed("green")[0]["created_by_ref"] == hub.identity
 
-    def test_amber_and_green_are_two_public_objects_and_green_says_nothing_of_amber(self, hub):
+    def test_amber_and_green_are_two_public_objects_and_green_says_nothing_of_amber(
+        self, hub: HubInProcess
+    ) -> None:
         hub.push(indicator(object_marking_refs=[AMBER], description="amber words"), who="acme")
         hub.push(indicator(object_marking_refs=[GREEN], description="green words"), who="north")
         [green] = hub.feed("green")
@@ -62,7 +65,7 @@ class TestMerging:
         assert {o["description"] for o in hub.feed("amber")} == {"amber words", "green words"}
         assert len({o["id"] for o in hub.feed("amber")}) == 2
 
-    def test_the_order_of_arrival_does_not_matter(self, hub):
+    def test_the_order_of_arrival_does_not_matter(self, hub: HubInProcess) -> None:
         early = {"valid_from": "2025-01-01T00:00:00Z", "labels": ["a"], "confidence": 40}
         late = {"valid_from": "2025-06-01T00:00:00Z", "labels": ["b"], "confidence": 60}
         for domain, first, second in (("one.top", early, late), ("two.top", late, early)):
@@ -73,34 +76,36 @@ class TestMerging:
             assert one[name] == two[name]
         assert (one["valid_from"], one["labels"]) == ("2025-01-01T00:00:00Z", ["a", "b"])
 
-    def test_sending_the_same_again_is_a_duplicate_and_changes_nothing(self, hub):
+    def test_sending_the_same_again_is_a_duplicate_and_changes_nothing(
+        self, hub: HubInProcess
+    ) -> None:
         sent = indicator()
         hub.push(sent)
         before = hub.ask("collections/green/manifest/").json
         assert hub.verdicts(hub.push(sent)) == ["duplicate"]
         assert hub.ask("collections/green/manifest/").json == before
 
-    def test_the_hubs_own_object_coming_back_corroborates_nothing(self, hub):
+    def test_the_hubs_own_object_coming_back_corroborates_nothing(self, hub: HubInProcess) -> None:
         hub.push(indicator(), who="acme")
         [public] = hub.feed("green")
         assert hub.verdicts(hub.push(public, who="north")) == ["duplicate"]
         assert hub.feed("green") == [public]
 
-    def test_a_new_version_replaces_the_partners_contribution(self, hub):
+    def test_a_new_version_replaces_the_partners_contribution(self, hub: HubInProcess) -> None:
         sent = indicator(description="first")
         hub.push(sent)
         status = hub.push({**sent, "modified": "2026-02-01T00:00:00.000Z", "description": "second"})
         [public] = hub.feed("green")
         assert (hub.verdicts(status), public["description"]) == (["admitted"], "second")
 
-    def test_the_same_version_with_other_content_is_refused(self, hub):
+    def test_the_same_version_with_other_content_is_refused(self, hub: HubInProcess) -> None:
         sent = indicator(description="first")
         hub.push(sent)
         status = hub.push({**sent, "description": "second"})
         assert hub.verdicts(status) == ["refused"]
         assert hub.feed("green")[0]["description"] == "first"
 
-    def test_a_new_pattern_under_an_old_id_moves_the_contribution(self, hub):
+    def test_a_new_pattern_under_an_old_id_moves_the_contribution(self, hub: HubInProcess) -> None:
         sent = indicator("old.top")
         hub.push(sent)
         hub.push({**indicator("new.top"), "id": sent["id"], "modified": "2026-02-01T00:00:00.000Z"})
@@ -110,21 +115,23 @@ class TestMerging:
             "[domain-name:value = 'new.top']": False,
         }
 
-    def test_it_moves_also_to_what_the_partner_says_under_another_id_already(self, hub):
+    def test_it_moves_also_to_what_the_partner_says_under_another_id_already(
+        self, hub: HubInProcess
+    ) -> None:
         sent, other = indicator("old.top"), indicator("new.top")
         hub.push(sent, other)
         again = {**other, "id": sent["id"], "modified": "2026-02-01T00:00:00.000Z"}
         assert hub.verdicts(hub.push(again)) == ["duplicate"]
         assert revoked(hub) == {"old.top": True, "new.top": False}
 
-    def test_what_the_partner_said_since_under_another_id_stays(self, hub):
+    def test_what_the_partner_said_since_under_another_id_stays(self, hub: HubInProcess) -> None:
         one = indicator("old.top")
         hub.push(one)
         hub.push(indicator("old.top", modified="2026-01-05T00:00:00.000Z", description="more"))
         hub.push({**indicator("new.top"), "id": one["id"], "modified": "2026-02-01T00:00:00.000Z"})
         assert revoked(hub) == {"old.top": False, "new.top": False}
 
-    def test_an_old_version_that_comes_late_moves_nothing_back(self, hub):
+    def test_an_old_version_that_comes_late_moves_nothing_back(self, hub: HubInProcess) -> None:
         old = indicator("old.top")
         new = {**indicator("new.top"), "id": old["id"], "modified": "2026-02-01T00:00:00.000Z"}
         hub.push(new)
@@ -133,7 +140,9 @@ class TestMerging:
         assert "a newer version" in findings(status)[-1]["message"]
         assert revoked(hub) == {"new.top": False}
 
-    def test_what_comes_with_such_an_old_version_leads_to_what_is_there(self, hub):
+    def test_what_comes_with_such_an_old_version_leads_to_what_is_there(
+        self, hub: HubInProcess
+    ) -> None:
         first = indicator("evil.top")
         other = first | {"pattern": "[domain-name:value = 'else.top']"}
         hub.push(other | {"modified": "2026-03-01T00:00:00.000Z"})
@@ -145,7 +154,9 @@ class TestMerging:
         assert found["report"]["object_refs"] == [found["indicator"]["id"]]
 
     @pytest.mark.parametrize("times", [("2026-01-01T00:00:00Z", None), (None, "yesterday")])
-    def test_an_observable_moves_whatever_it_calls_its_version(self, hub, times):
+    def test_an_observable_moves_whatever_it_calls_its_version(
+        self, hub: HubInProcess, times: Any
+    ) -> None:
         for digest, time in zip("ab", times, strict=True):
             said = {"modified": time} if time else {}
             file = {"type": "file", "spec_version": "2.1", "hashes": {"MD5": digest * 32}}
@@ -155,18 +166,18 @@ class TestMerging:
         assert [o.get("revoked") for o in hub.feed("green")] == [True, None]
 
 
-def revoked(hub):
+def revoked(hub: Any) -> Any:
     """By the value of each indicator in the feed, whether it is revoked."""
     return {o["pattern"].split("'")[1]: o.get("revoked", False) for o in hub.feed("green")}
 
 
-def everything(hub, feed):
+def everything(hub: Any, feed: Any) -> Any:
     """The hub's own objects too."""
     return hub.ask(f"collections/{feed}/objects/").json["objects"]
 
 
 class TestWhoSpeaks:
-    def test_nobody_changes_what_another_partner_said(self, hub):
+    def test_nobody_changes_what_another_partner_said(self, hub: HubInProcess) -> None:
         said = sdo("malware", name="Foo", is_family=True, description="as it is")
         hub.push(said, who="acme")
         forged = {**said, "modified": "2026-06-01T00:00:00.000Z", "description": "forged"}
@@ -174,7 +185,9 @@ class TestWhoSpeaks:
         [first, *_] = hub.feed("green")
         assert (first["description"], first.get("revoked")) == ("as it is", None)
 
-    def test_who_wants_to_be_named_is_while_nobody_else_says_it_under_however_many_ids(self, hub):
+    def test_who_wants_to_be_named_is_while_nobody_else_says_it_under_however_many_ids(
+        self, hub: HubInProcess
+    ) -> None:
         hub.join(Partner("open", "Open Limited", consent=Consent.EVERYONE))
         author = sdo("identity", name="Open Limited", identity_class="organization")
         named = {"created_by_ref": author["id"]}
@@ -184,7 +197,9 @@ class TestWhoSpeaks:
         hub.push(indicator(labels=["b"]), who="north")
         assert hub.feed("green")[0]["created_by_ref"] == hub.identity
 
-    def test_nobody_is_named_where_his_words_are_taken_back_for_stricter_ones(self, hub):
+    def test_nobody_is_named_where_his_words_are_taken_back_for_stricter_ones(
+        self, hub: HubInProcess
+    ) -> None:
         hub.join(Partner("open", "Open Limited", consent=Consent.EVERYONE))
         author = sdo("identity", name="Open Limited", identity_class="organization")
         green, amber = (
@@ -200,14 +215,16 @@ class TestWhoSpeaks:
         assert gone["sighting_of_ref"] != left["sighting_of_ref"] and "revoked" not in left
         assert gone["id"] == left["id"] and gone["modified"] < left["modified"]
 
-    def test_nobody_revokes_by_the_public_id(self, hub):
+    def test_nobody_revokes_by_the_public_id(self, hub: HubInProcess) -> None:
         hub.push(indicator(), who="acme")
         [public] = hub.feed("green")
         hub.push({**public, "revoked": True, "modified": "2026-11-25T00:00:00.000Z"}, who="north")
         assert hub.feed("green") == [public]
 
     @pytest.mark.parametrize("more", [{}, {"created_by_ref": None}])
-    def test_nobody_learns_from_an_id_that_something_stricter_is_there(self, hub, more):
+    def test_nobody_learns_from_an_id_that_something_stricter_is_there(
+        self, hub: HubInProcess, more: Any
+    ) -> None:
         """Who got hold of an id that only readers of AMBER know is told what he would be anyway."""
         hub.join(Partner("low", "Low Limited"), reads=("clear", "green"))
         hub.push(indicator("evil.top", object_marking_refs=[AMBER]))
@@ -219,22 +236,22 @@ class TestWhoSpeaks:
             told.append(hub.verdicts(hub.push(sent, who="low")))
         assert told[0] == told[1] == (["admitted"] if more else ["refused"])
 
-    def test_authors_of_notes_are_people_and_stay_unnamed(self, hub):
+    def test_authors_of_notes_are_people_and_stay_unnamed(self, hub: HubInProcess) -> None:
         one = indicator()
         note = sdo("note", content="seen", authors=["Jo Doe"], object_refs=[one["id"]])
         hub.push(one, note)
         assert "Jo Doe" not in json.dumps(hub.feed("green"))
 
-    def test_invisible_characters_hide_no_name(self, hub):
+    def test_invisible_characters_hide_no_name(self, hub: HubInProcess) -> None:
         hub.push(indicator(description="A\u200bcme Corp\u00adoration was hit"))
         assert hub.feed("green")[0]["description"] == "[removed: submitter's name] was hit"
 
-    def test_what_a_file_carried_waits_for_an_analyst(self, hub):
+    def test_what_a_file_carried_waits_for_an_analyst(self, hub: HubInProcess) -> None:
         name = "artifact--5e4bfb8b-c1c9-5fa3-a6a1-9d7d5b5fa2c0"
         sent = {"type": "artifact", "spec_version": "2.1", "id": name, "payload_bin": "YWNtZQ=="}
         assert hub.verdicts(hub.push(sent)) == ["held"]
 
-    def test_recipients_of_a_message_are_not_passed_on(self, hub):
+    def test_recipients_of_a_message_are_not_passed_on(self, hub: HubInProcess) -> None:
         victim = {
             "type": "email-addr",
             "spec_version": "2.1",
@@ -255,7 +272,7 @@ class TestWhoSpeaks:
         assert "to_refs" not in public and "received_lines" not in public
         assert public["from_ref"].startswith("email-addr--")
 
-    def test_every_partners_terms_are_kept_out_whoever_writes_them(self, hub):
+    def test_every_partners_terms_are_kept_out_whoever_writes_them(self, hub: HubInProcess) -> None:
         hub.push(indicator(description="acme.example was hit first"), who="north")
         assert "acme.example" not in json.dumps(hub.feed("green"))
         assert hub.verdicts(hub.push(indicator("mail.acme.example"), who="north")) == ["held"]
@@ -267,29 +284,33 @@ class TestWhoSpeaks:
             ("yara", 'rule a { meta: by = "jo@bank.test" condition: true }'),
         ],
     )
-    def test_patterns_of_other_languages_are_searched_too(self, hub, language, pattern):
+    def test_patterns_of_other_languages_are_searched_too(
+        self, hub: HubInProcess, language: str, pattern: str
+    ) -> None:
         assert hub.verdicts(hub.push(indicator(pattern=pattern, pattern_type=language))) == ["held"]
 
-    def test_a_private_address_in_a_url_waits_for_an_analyst(self, hub):
+    def test_a_private_address_in_a_url_waits_for_an_analyst(self, hub: HubInProcess) -> None:
         url = "[url:value = 'http://evil.top/?ip=10.1.2.3']"
         assert hub.verdicts(hub.push(indicator(pattern=url))) == ["held"]
 
 
 class TestRevocation:
-    def test_a_partner_withdraws_only_its_own_contribution(self, hub):
+    def test_a_partner_withdraws_only_its_own_contribution(self, hub: HubInProcess) -> None:
         sent = indicator()
         hub.push(sent, who="acme")
         hub.push(indicator(), who="north")
         hub.push({**sent, "modified": "2026-02-01T00:00:00.000Z", "revoked": True}, who="acme")
         assert "revoked" not in hub.feed("green")[0]
 
-    def test_with_the_last_contribution_the_public_object_is_revoked(self, hub):
+    def test_with_the_last_contribution_the_public_object_is_revoked(
+        self, hub: HubInProcess
+    ) -> None:
         sent = indicator()
         hub.push(sent)
         hub.push({**sent, "modified": "2026-02-01T00:00:00.000Z", "revoked": True})
         assert hub.feed("green")[0]["revoked"] is True
 
-    def test_what_was_revoked_comes_back_under_a_new_id(self, hub):
+    def test_what_was_revoked_comes_back_under_a_new_id(self, hub: HubInProcess) -> None:
         sent = indicator()
         hub.push(sent)
         hub.push({**sent, "modified": "2026-02-01T00:00:00.000Z", "revoked": True})
@@ -299,12 +320,14 @@ class TestRevocation:
 
 
 class TestMarkings:
-    def test_red_is_refused(self, hub):
+    def test_red_is_refused(self, hub: HubInProcess) -> None:
         status = hub.push(indicator(object_marking_refs=[RED]))
         assert hub.verdicts(status) == ["refused"]
         assert "RED" in details(status)[0]["message"]
 
-    def test_who_makes_it_red_is_told_that_the_version_before_stays(self, hub):
+    def test_who_makes_it_red_is_told_that_the_version_before_stays(
+        self, hub: HubInProcess
+    ) -> None:
         sent = indicator("evil.top")
         hub.push(sent)
         later = {"modified": "2026-02-01T00:00:00.000Z", "object_marking_refs": [RED]}
@@ -313,40 +336,40 @@ class TestMarkings:
         assert "stays published: revoke it" in findings(status)[-1]["message"]
         assert hub.verdicts(hub.push(sent | later | {"revoked": True})) == ["admitted"]
 
-    def test_an_unknown_marking_waits_for_an_analyst(self, hub):
+    def test_an_unknown_marking_waits_for_an_analyst(self, hub: HubInProcess) -> None:
         foreign = "marking-definition--11111111-1111-4111-8111-111111111111"
         status = hub.push(indicator(object_marking_refs=[foreign]))
         assert (status["status"], hub.verdicts(status)) == ("pending", ["held"])
         assert hub.feed("amber") == []
 
-    def test_both_generations_of_green_are_one_scope(self, hub):
+    def test_both_generations_of_green_are_one_scope(self, hub: HubInProcess) -> None:
         hub.push(indicator(object_marking_refs=[GREEN_1]), who="acme")
         status = hub.push(indicator(object_marking_refs=[GREEN]), who="north")
         assert hub.verdicts(status) == ["merged"]
         assert hub.feed("green")[0]["object_marking_refs"] == [GREEN]
 
-    def test_what_carries_no_mark_is_taken_as_the_partner_agreed(self, hub):
+    def test_what_carries_no_mark_is_taken_as_the_partner_agreed(self, hub: HubInProcess) -> None:
         sent = indicator()
         del sent["object_marking_refs"]
         hub.push(sent)
         assert hub.feed("green") == []
         assert hub.feed("amber")[0]["object_marking_refs"] == [AMBER]
 
-    def test_above_the_partners_level_is_refused(self, hub):
+    def test_above_the_partners_level_is_refused(self, hub: HubInProcess) -> None:
         hub.join(Partner("low", "Low Limited", max_tlp=Tlp.CLEAR, default_tlp=Tlp.CLEAR))
         assert hub.verdicts(hub.push(indicator(), who="low")) == ["refused"]
 
-    def test_each_feed_has_what_it_takes_and_nothing_stricter(self, hub):
+    def test_each_feed_has_what_it_takes_and_nothing_stricter(self, hub: HubInProcess) -> None:
         marks = {"c.top": CLEAR, "g.top": GREEN, "a.top": AMBER}
         hub.push(*(indicator(d, object_marking_refs=[mark]) for d, mark in marks.items()))
         seen = {feed: len(hub.feed(feed)) for feed in ("clear", "green", "amber")}
         assert seen == {"clear": 1, "green": 2, "amber": 3}
 
-    def test_the_definitions_that_readers_need_are_in_the_feed(self, hub):
+    def test_the_definitions_that_readers_need_are_in_the_feed(self, hub: HubInProcess) -> None:
         found = hub.ask("collections/green/objects/").json["objects"]
         assert [o["id"] for o in found] == [hub.identity, CLEAR, GREEN, AUTHOR_ID, EXTENSION_ID]
 
-    def test_a_statement_goes_with_the_objects_that_carry_it(self, hub):
+    def test_a_statement_goes_with_the_objects_that_carry_it(self, hub: HubInProcess) -> None:
         statement = {
             "type": "marking-definition",
             "spec_version": "2.1",
@@ -361,7 +384,7 @@ class TestMarkings:
         [carried] = [found[ref] for ref in carrier["object_marking_refs"] if ref != GREEN]
         assert carried["definition"]["statement"] == "Copyright [removed: submitter's name]"
 
-    def test_an_object_waits_rather_than_lose_a_marking(self, hub):
+    def test_an_object_waits_rather_than_lose_a_marking(self, hub: HubInProcess) -> None:
         strict = {
             "type": "marking-definition",
             "spec_version": "2.1",

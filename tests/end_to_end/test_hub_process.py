@@ -13,7 +13,10 @@ import sys
 import time
 from base64 import b64encode
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 from support.certificates import authority, written
@@ -32,35 +35,35 @@ FOLLOW = ROOT / "bench" / "follow.py"
 
 
 @pytest.fixture(scope="module")
-def founded(tmp_path_factory):
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A data directory with one partner, whose hub has never run."""
     hub = HubProcess(tmp_path_factory.mktemp("founded") / "data")
     hub.join()
     return hub
 
 
-def copied(founded, folder):
+def copied(founded: Any, folder: Any) -> Any:
     """A hub of its own on a copy of the directory."""
     shutil.copytree(founded.data, folder / "data")
     return HubProcess(folder / "data", key=founded.key).start()
 
 
 @pytest.fixture(scope="module")
-def hub(founded, tmp_path_factory):
+def hub(founded: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     hub = copied(founded, tmp_path_factory.mktemp("hub"))
     yield hub
     hub.kill()
 
 
 @pytest.fixture
-def fragile(founded, tmp_path):
+def fragile(founded: Any, tmp_path: Path) -> Iterator[Any]:
     hub = copied(founded, tmp_path)
     yield hub
     hub.kill()
 
 
 class TestServe:
-    def test_the_first_start_says_once_how_to_use_it(self, fragile):
+    def test_the_first_start_says_once_how_to_use_it(self, fragile: Any) -> None:
         assert "operator account: operator  key: " in fragile.told()
         before = {c["alias"]: c["id"] for c in fragile.command("collection", "list")}
         assert set(before) == {"inbox", "clear", "green", "amber", "scratch"}
@@ -70,31 +73,31 @@ class TestServe:
         assert "key: " not in fragile.told()[said:]
         assert {c["alias"]: c["id"] for c in fragile.command("collection", "list")} == before
 
-    def test_secrets_are_for_nobody_elses_eyes(self, hub):
+    def test_secrets_are_for_nobody_elses_eyes(self, hub: Any) -> None:
         modes = {path.name: path.stat().st_mode & 0o777 for path in hub.data.iterdir()}
         assert hub.data.stat().st_mode & 0o777 == 0o700
         assert modes["secrets.json"] == modes["engine.secret"] == 0o600
         assert hub.key.split(":")[1] not in hub.told()
 
-    def test_commands_work_before_a_hub_runs(self, founded, hub):
+    def test_commands_work_before_a_hub_runs(self, founded: Any, hub: Any) -> None:
         assert founded.started == 0
         assert hub.ask("collections/", key=founded.key).status_code == 200
 
-    def test_commands_work_while_it_runs(self, hub):
+    def test_commands_work_while_it_runs(self, hub: Any) -> None:
         secret = hub.command("key", "issue", "acme")["key"]
         assert hub.ask("collections/", key=f"acme:{secret}").status_code == 200
         hub.command("collection", "add", "ics", "--kind", "feed", "--max-tlp", "green")
         hub.command("partner", "add", "ics-reader", "--name", "R", "--read", "ics")
         assert hub.command("review", "list") == []
 
-    def test_a_second_hub_on_the_same_data_stops_with_a_sentence(self, hub):
+    def test_a_second_hub_on_the_same_data_stops_with_a_sentence(self, hub: Any) -> None:
         command = [BIN / "tocsin-hub", "serve", "--data", hub.data, "--port", "0"]
         second = subprocess.run(command, capture_output=True, timeout=120)
         assert second.returncode == 3
         assert b"another hub is using" in second.stderr and b"Traceback" not in second.stderr
         assert hub.ask("collections/").status_code == 200
 
-    def test_a_request_in_hand_is_finished_when_it_stops(self, fragile):
+    def test_a_request_in_hand_is_finished_when_it_stops(self, fragile: Any) -> None:
         with begun(fragile, indicators(20)) as (connection, rest):
             fragile.process.send_signal(signal.SIGTERM)
             time.sleep(0.5)
@@ -105,12 +108,12 @@ class TestServe:
         status = json.loads(answer.partition(b"\r\n\r\n")[2])["id"]
         assert fragile.start().settled(status)["success_count"] == 20
 
-    def test_a_command_right_after_a_kill_is_not_misled(self, fragile):
+    def test_a_command_right_after_a_kill_is_not_misled(self, fragile: Any) -> None:
         fragile.kill()
         aliases = {c["alias"] for c in fragile.command("collection", "list")}
         assert aliases == {"inbox", "clear", "green", "amber", "scratch"}
 
-    def test_a_standalone_mongod_is_sent_home_with_advice(self, tmp_path):
+    def test_a_standalone_mongod_is_sent_home_with_advice(self, tmp_path: Path) -> None:
         command = ["serve", "--mongo-uri", "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=500"]
         away = subprocess.run(
             [BIN / "tocsin-hub", *command, "--data", tmp_path / "d"], capture_output=True
@@ -119,7 +122,7 @@ class TestServe:
 
 
 @pytest.fixture
-def secure(founded, tmp_path, monkeypatch):
+def secure(founded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A hub that does TLS, and the authority of its certificate and its clients'."""
     own = authority()
     written(tmp_path / "ca.pem", own.certificate)
@@ -131,7 +134,9 @@ def secure(founded, tmp_path, monkeypatch):
 
 
 class TestTls:
-    def test_a_partner_comes_in_with_a_certificate_until_it_is_revoked(self, secure, tmp_path):
+    def test_a_partner_comes_in_with_a_certificate_until_it_is_revoked(
+        self, secure: Any, tmp_path: Path
+    ) -> None:
         hub, own = secure
         assert hub.url.startswith("https://") and f"answering at {hub.url}" in hub.told()
         file = own.issue("acme").both(tmp_path)
@@ -147,7 +152,9 @@ class TestTls:
         assert refused.returncode == 3 and "401" in refused.stderr
         assert [one["kind"] for one in hub.command("key", "list", "acme")] == ["key"]
 
-    def test_a_renewed_certificate_is_shown_after_a_hangup(self, secure, tmp_path):
+    def test_a_renewed_certificate_is_shown_after_a_hangup(
+        self, secure: Any, tmp_path: Path
+    ) -> None:
         hub, own = secure
         place = ("127.0.0.1", hub.port)
         before = ssl.get_server_certificate(place, ca_certs=tmp_path / "ca.pem")
@@ -164,7 +171,9 @@ class TestTls:
             time.sleep(0.05)
         assert ssl.get_server_certificate(place, ca_certs=tmp_path / "ca.pem") != before
 
-    def test_nobody_is_refused_while_a_certificate_is_renewed(self, secure, tmp_path):
+    def test_nobody_is_refused_while_a_certificate_is_renewed(
+        self, secure: Any, tmp_path: Path
+    ) -> None:
         hub, own = secure
         place, ca = ("127.0.0.1", hub.port), tmp_path / "ca.pem"
         texts = itertools.cycle(
@@ -180,7 +189,7 @@ class TestTls:
                 time.sleep(0.001)
         assert len({each.result() for each in asked}) > 1
 
-    def test_a_wrong_file_stops_the_start_with_a_sentence(self, tmp_path):
+    def test_a_wrong_file_stops_the_start_with_a_sentence(self, tmp_path: Path) -> None:
         command = [BIN / "tocsin-hub", "serve", "--data", tmp_path / "data", "--tls-cert", "none"]
         stopped = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert stopped.returncode == 2
@@ -188,8 +197,8 @@ class TestTls:
         assert stopped.stderr == said
 
     def test_plain_http_is_warned_of_beyond_the_machine_only(
-        self, founded, hub, tmp_path, monkeypatch
-    ):
+        self, founded: Any, hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         assert "warning: " not in hub.told()
         monkeypatch.setenv("TOCSIN_HOST", "::ffff:127.0.0.1")
         public = copied(founded, tmp_path)
@@ -199,7 +208,7 @@ class TestTls:
         finally:
             public.kill()
 
-    def test_only_what_is_there_is_revoked(self, hub):
+    def test_only_what_is_there_is_revoked(self, hub: Any) -> None:
         for wrong in ("x509:none", ""):
             line = [BIN / "tocsin-hub", "key", "revoke", "acme", wrong, "--data", hub.data]
             refused = subprocess.run(line, capture_output=True, text=True, timeout=60)
@@ -215,22 +224,24 @@ class TestBadInput:
             (b'{"objects": 1}', 422),
         ],
     )
-    def test_what_is_no_envelope(self, hub, body, code):
+    def test_what_is_no_envelope(self, hub: Any, body: Any, code: int) -> None:
         answer = hub.ask("collections/inbox/objects/", "POST", data=body)
         assert (answer.status_code, answer.headers["Content-Type"]) == (code, MT)
         assert answer.json()["title"]
 
-    def test_a_wrong_key_and_an_unknown_collection(self, hub):
+    def test_a_wrong_key_and_an_unknown_collection(self, hub: Any) -> None:
         assert hub.ask("collections/", key="acme:wrong").status_code == 401
         assert hub.ask("collections/nowhere/objects/").status_code == 404
 
-    def test_an_overlong_body_announced_or_in_pieces(self, hub):
+    def test_an_overlong_body_announced_or_in_pieces(self, hub: Any) -> None:
         long = b" " * (10 * 1024 * 1024 + 1)
         assert hub.ask("collections/inbox/objects/", "POST", data=long).status_code == 413
         pieces = (long[:65536] for _ in range(200))
         assert hub.ask("collections/inbox/objects/", "POST", data=pieces).status_code == 413
 
-    def test_a_bogus_version_and_endless_depth_are_failures_of_those_objects_only(self, hub):
+    def test_a_bogus_version_and_endless_depth_are_failures_of_those_objects_only(
+        self, hub: Any
+    ) -> None:
         good, bad, deep = indicators(3)
         depth = "[" * 10_000 + "]" * 10_000
         texts = [json.dumps(good), json.dumps({**bad, "modified": "bogus"})]
@@ -246,7 +257,7 @@ class TestBadInput:
             assert (status["failure_count"], status["success_count"]) == (1, 1)
         assert good["pattern"] in {o.get("pattern") for o in hub.walk()}
 
-    def test_none_of_it_ends_the_worker(self, hub):
+    def test_none_of_it_ends_the_worker(self, hub: Any) -> None:
         broken = [{**each, "modified": "bogus"} for each in indicators(250)]
         assert hub.settled(hub.post(broken).json()["id"])["failure_count"] == 250
         many = indicators(250)  # more than are admitted inside the request
@@ -255,7 +266,7 @@ class TestBadInput:
         assert "Traceback" not in hub.told()
 
 
-def test_two_pollers_follow_four_writers_without_loss():
+def test_two_pollers_follow_four_writers_without_loss() -> None:
     followed = subprocess.run(
         [sys.executable, FOLLOW, "--seconds", "4", "--json"], capture_output=True, timeout=120
     )
@@ -265,7 +276,7 @@ def test_two_pollers_follow_four_writers_without_loss():
 
 
 class TestKills:
-    def test_everything_acknowledged_survives_kill_9_of_the_hub(self, fragile):
+    def test_everything_acknowledged_survives_kill_9_of_the_hub(self, fragile: Any) -> None:
         writers = Writers(fragile)
         for _ in range(2):
             writers.wait_for(4)
@@ -275,7 +286,7 @@ class TestKills:
         writers.stop()
         _all_there(fragile, writers)
 
-    def test_everything_acknowledged_survives_kill_9_of_the_database(self, fragile):
+    def test_everything_acknowledged_survives_kill_9_of_the_database(self, fragile: Any) -> None:
         large = fragile.post(indicators(1_000)).json()["id"]
         writers = Writers(fragile)
         for _ in range(2):
@@ -288,7 +299,9 @@ class TestKills:
         writers.statuses.append(large)
         _all_there(fragile, writers)
 
-    def test_while_the_database_is_away_everybody_is_asked_to_come_again(self, fragile):
+    def test_while_the_database_is_away_everybody_is_asked_to_come_again(
+        self, fragile: Any
+    ) -> None:
         with locked_out(fragile):
             answer = fragile.ask("collections/green/objects/")
         assert (answer.status_code, answer.headers["Content-Type"]) == (503, MT)
@@ -296,7 +309,7 @@ class TestKills:
         assert "try again" in answer.json()["description"]
         assert fragile.settled(fragile.post(indicators(1)).json()["id"])["success_count"] == 1
 
-    def test_a_large_submission_goes_on_where_a_crash_left_it(self, fragile):
+    def test_a_large_submission_goes_on_where_a_crash_left_it(self, fragile: Any) -> None:
         many = indicators(2_500)
         status = fragile.post(many).json()
         while not status["success_count"]:
@@ -312,7 +325,7 @@ class TestKills:
 
 
 @contextlib.contextmanager
-def begun(hub, objects):
+def begun(hub: Any, objects: Any) -> Iterator[Any]:
     """A post of which the hub has read the half; the connection, and what it waits for."""
     body = json.dumps({"objects": objects}).encode()
     head = (
@@ -327,7 +340,7 @@ def begun(hub, objects):
 
 
 @contextlib.contextmanager
-def locked_out(hub):
+def locked_out(hub: Any) -> Iterator[Any]:
     """The database killed, and kept from being started again meanwhile."""
     with (hub.data / "engine.lock").open("a") as lock:
         hub.kill_engine()
@@ -335,7 +348,7 @@ def locked_out(hub):
         yield
 
 
-def _all_there(hub, writers):
+def _all_there(hub: Any, writers: Any) -> None:
     """Every acknowledged submission is settled, and each of its objects is in the feed once."""
     for status in writers.statuses:
         assert json.dumps(hub.settled(status, 150)["x_tocsin_counts"])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.paths import ROOT
@@ -16,7 +17,7 @@ TOOLS = ("bash", "cat", "cksum", "dirname", "env", "ln", "mkdir")
 
 
 @pytest.fixture
-def machine(tmp_path):
+def machine(tmp_path: Path) -> Any:
     """A folder with a copy of the script, and only the tools that it may count on."""
     (tmp_path / "scripts").mkdir()
     (tmp_path / "bin").mkdir()
@@ -51,46 +52,48 @@ exec(sys.argv[1])' "$2\""""
 
 
 class TestSetup:
-    def test_without_a_python_it_says_which_is_needed(self, machine):
+    def test_without_a_python_it_says_which_is_needed(self, machine: Any) -> None:
         said = setup(machine)
         assert said.returncode == 1
         assert "no Python from 3.11 on was found" in said.stderr
 
-    def test_a_python_without_venv_gets_a_sentence_that_says_what_to_install(self, machine):
+    def test_a_python_without_venv_gets_a_sentence_that_says_what_to_install(
+        self, machine: Any
+    ) -> None:
         python(machine, "python3", BARE)
         said = setup(machine)
         major, minor = sys.version_info[:2]
         assert said.returncode == 1
         assert f"apt install python{major}.{minor}-venv" in said.stderr
 
-    def test_a_python_that_is_too_old_is_refused_by_name(self, machine):
+    def test_a_python_that_is_too_old_is_refused_by_name(self, machine: Any) -> None:
         old = python(machine, "python3", "exit 1")
         said = setup(machine, PYTHON=str(old))
         assert said.returncode == 1
         assert f"PYTHON={old} is no Python from 3.11 on" in said.stderr
 
-    def test_another_python_is_taken_where_the_first_will_not_do(self, machine):
+    def test_another_python_is_taken_where_the_first_will_not_do(self, machine: Any) -> None:
         python(machine, "python3", "exit 1")
         python(machine, "python3.11", f'[ "$2" = venv ] && exit 7; exec {sys.executable} "$@"')
         said = setup(machine)
         assert "making .venv with Python" in said.stdout
         assert said.returncode == 7
 
-    def test_the_links_for_mypy_lead_to_the_rooms(self, machine):
+    def test_the_links_for_mypy_lead_to_the_rooms(self, machine: Any) -> None:
         (machine / "server").mkdir()
         setup(machine)
         assert (machine / ".typing" / "tocsin" / "server").resolve() == machine / "server"
 
 
 class TestLock:
-    def test_every_package_has_a_hash(self):
+    def test_every_package_has_a_hash(self) -> None:
         packages = re.findall(r"^[a-z0-9].*$", LOCK, re.MULTILINE)
         assert packages and all(re.search(r"==\S+ .*\\$", each) for each in packages)
 
-    def test_no_package_index_is_named(self):
+    def test_no_package_index_is_named(self) -> None:
         assert not re.search(r"://|--(extra-)?index-url|--find-links", LOCK)
 
-    def test_everything_that_pyproject_asks_for_is_locked(self):
+    def test_everything_that_pyproject_asks_for_is_locked(self) -> None:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         extras = project["optional-dependencies"].values()
         asked = [*project["dependencies"], *(each for extra in extras for each in extra)]
@@ -102,7 +105,7 @@ class TestLock:
 @pytest.mark.parametrize(
     "script", [".ci/run", *(f"scripts/{n}" for n in ("setup", "test", "lint"))]
 )
-def test_the_scripts_can_be_run_and_stop_at_the_first_fault(script):
+def test_the_scripts_can_be_run_and_stop_at_the_first_fault(script: Any) -> None:
     path = ROOT / script
     assert os.access(path, os.X_OK)
     assert "set -euo pipefail" in path.read_text(encoding="utf-8")

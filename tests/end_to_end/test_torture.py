@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from support.paths import ROOT
@@ -19,7 +20,7 @@ TORTURE = ROOT / "tests" / "support" / "torture.py"
 
 
 @pytest.mark.parametrize("more", [[], ["--apart"]])
-def test_nothing_is_lost_whatever_is_killed(more):
+def test_nothing_is_lost_whatever_is_killed(more: Any) -> None:
     asked = ["--minutes", "0.2", "--every", "3", "--writers", "3", "--json", *more]
     tortured = subprocess.run(
         [sys.executable, TORTURE, *asked], capture_output=True, text=True, timeout=300
@@ -41,7 +42,7 @@ def entry(number: int, edition: int = 1, at: int = 0, asked: float = 0.0) -> Ent
 
 
 @pytest.fixture
-def record():
+def record() -> Any:
     """All is well: 1 was superseded, 3 withdrawn after one poller had seen it."""
     whole = [entry(1), entry(2), entry(1, 2, at=4), entry(5)]
     last = [entry(2), entry(1, 2, at=4), entry(5)]
@@ -65,58 +66,60 @@ def kinds(record: Record) -> list[str]:
 
 
 class TestTheJudge:
-    def test_finds_nothing_where_nothing_is_wrong(self, record):
+    def test_finds_nothing_where_nothing_is_wrong(self, record: Any) -> None:
         assert kinds(record) == []
 
     @pytest.mark.parametrize("log", [0, 1])
-    def test_finds_what_a_poller_was_not_given(self, record, log):
+    def test_finds_what_a_poller_was_not_given(self, record: Any, log: int) -> None:
         del record.logs[log].entries[-1]
         assert kinds(record) == ["lost"]
 
-    def test_does_not_ask_for_what_is_superseded_unless_all_was_asked_for(self, record):
+    def test_does_not_ask_for_what_is_superseded_unless_all_was_asked_for(
+        self, record: Any
+    ) -> None:
         del record.logs[0].entries[0]
         assert judged(record)["lost"] == ["manifest was not given indicator--1 v1"]
 
-    def test_finds_what_was_acknowledged_and_is_not_there(self, record):
+    def test_finds_what_was_acknowledged_and_is_not_there(self, record: Any) -> None:
         record.stored["scratch"].add(("indicator--9", "v1"))
         assert kinds(record) == ["lost"]
 
     @pytest.mark.parametrize("published", [{}, {"[a]": 1}])
-    def test_finds_an_edition_that_was_not_published(self, record, published):
+    def test_finds_an_edition_that_was_not_published(self, record: Any, published: Any) -> None:
         assert kinds(replace(record, published=published)) == ["lost"]
 
     @pytest.mark.parametrize("log", [0, 1])
-    def test_finds_what_came_twice(self, record, log):
+    def test_finds_what_came_twice(self, record: Any, log: int) -> None:
         record.logs[log].entries.append(record.logs[log].entries[-1]._replace(date_added=""))
         assert kinds(record) == ["duplicated"]
 
     @pytest.mark.parametrize("log", [0, 1])
-    def test_finds_an_inversion(self, record, log):
+    def test_finds_an_inversion(self, record: Any, log: int) -> None:
         entries = record.logs[log].entries
         entries[-1], entries[-2] = entries[-2], entries[-1]
         assert kinds(record) == ["out of order"]
 
-    def test_finds_pages_that_overlap(self, record):
+    def test_finds_pages_that_overlap(self, record: Any) -> None:
         record.logs[0].pages[1] = (date(3), date(5))
         assert kinds(record) == ["out of order"]
 
-    def test_finds_a_feed_whose_dates_do_not_increase(self, record):
+    def test_finds_a_feed_whose_dates_do_not_increase(self, record: Any) -> None:
         record.feeds["scratch"].all[1] = entry(2, at=4)
         assert "out of order" in kinds(record)
 
-    def test_finds_what_the_feed_never_had(self, record):
+    def test_finds_what_the_feed_never_had(self, record: Any) -> None:
         record.logs[0].entries.append(entry(7))
         assert kinds(record) == ["from nowhere"]
 
-    def test_finds_a_withdrawn_object_in_the_feed(self, record):
+    def test_finds_a_withdrawn_object_in_the_feed(self, record: Any) -> None:
         for entries in (record.feeds["scratch"].all, record.feeds["scratch"].last):
             entries.insert(2 if len(entries) > 3 else 1, entry(3))
         assert "withdrawn and still there" in kinds(record)
 
-    def test_finds_a_withdrawn_object_that_was_given_afterwards(self, record):
+    def test_finds_a_withdrawn_object_that_was_given_afterwards(self, record: Any) -> None:
         record.logs[0].entries[2] = entry(3, asked=3.0)
         assert kinds(record) == ["withdrawn and still there"]
 
     @pytest.mark.parametrize("kind", ["missing", "unsettled", "refused", "strange"])
-    def test_finds_whatever_else_went_wrong(self, record, kind):
+    def test_finds_whatever_else_went_wrong(self, record: Any, kind: str) -> None:
         assert len(kinds(replace(record, **{kind: ["told"]}))) == 1

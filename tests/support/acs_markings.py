@@ -1,5 +1,7 @@
 """ACS marking definitions for tests."""
 
+from typing import Any
+
 from tocsin.admission.markings.acs import (
     ACS_EXTENSION,
 )
@@ -13,7 +15,7 @@ POLICY = "urn:isa:policy:acs:ns:v3.0?privdefault={}&sharedefault={}"
 ALL = ["permitted_nationalities", "permitted_organizations", "shareability", "entity"]
 
 
-def acs(**changes):
+def acs(**changes: Any) -> Any:
     """A definition as AIS makes them for what the federal government may see."""
     marking = {
         "extension_type": "property-extension",
@@ -38,5 +40,5 @@ def acs(**changes):
     return {**head, "extensions": {ACS_EXTENSION: marking}}
 
 
-def control(**changes):
+def control(**changes: Any) -> Any:
     return acs(control_set={"classification": "U", "formal_determination": ["FOUO"], **changes})

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from tocsin.config import load_hub
 from tocsin.server.runtime import serve
@@ -24,7 +25,7 @@ def main() -> int:
     options = parser.parse_args()
     commit = Store.commit
 
-    def last(store, work):
+    def last(store: Any, work: Any) -> Any:
         done = commit(store, work)
         if options.last.exists():
             options.last.unlink()

@@ -62,7 +62,7 @@ class _Quiet(WSGIRequestHandler):
 def broken(app: Callable[..., Any], fault: Fault) -> Iterator[str]:
     """The discovery URL of a server that answers as an application does, but for a fault."""
 
-    def application(environ, start_response):
+    def application(environ: Any, start_response: Any) -> Any:
         exchange = _asked(environ)
         fault.inwards(exchange)
         if not exchange.status:

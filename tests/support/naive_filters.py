@@ -5,7 +5,9 @@ Nothing here knows the product: `naive` looks at one parsed object, field by fie
 
 import random
 import uuid
+from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 TEXTS = [
     "account_type",
@@ -96,7 +98,7 @@ TLP = {
 }
 
 
-def naive(one, field, values):
+def naive(one: Any, field: Any, values: Any) -> Any:
     """Whether an object has one of the values, given as in a URL."""
     if field in BOUNDED:
         return bounded(one, field, values)
@@ -111,7 +113,7 @@ def naive(one, field, values):
     return bool({each for each in texts(one, field) if isinstance(each, str)} & set(values))
 
 
-def texts(one, field):
+def texts(one: Any, field: Any) -> Any:
     if field == "data_type":
         return [one.get(field), *(each.get("data_type") for each in one.get("values", []))]
     if field in TEXTS:
@@ -136,7 +138,7 @@ def texts(one, field):
     return [table.get(field) for table in tables if table]
 
 
-def references_of(value, name=""):
+def references_of(value: Any, name: Any = "") -> Iterator[Any]:
     if isinstance(value, dict):
         for inner_name, inner in value.items():
             yield from references_of(inner, inner_name)
@@ -147,7 +149,7 @@ def references_of(value, name=""):
         yield value
 
 
-def bounded(one, field, values):
+def bounded(one: Any, field: Any, values: Any) -> Any:
     name, _, end = field.rpartition("-")
     if name in NUMBERS:
         read = int
@@ -184,7 +186,7 @@ COUNTS = {
 OWNERS = [f"identity--{uuid.UUID(int=n)}" for n in range(9)]
 
 
-def values_of(field):
+def values_of(field: Any) -> Any:
     """Values, as in a URL, that some of the objects have, and one that none has."""
     name = field.rpartition("-")[0]
     if field in BOUNDED:
@@ -200,17 +202,17 @@ def values_of(field):
     return [f"{field} {n}" for n in range(4)] + [LONG + field, "Ünïcode ☃", f"no {field}", "#"]
 
 
-def made(number, dice):
+def made(number: Any, dice: Any) -> Any:
     """An object with any properties, some of them of a wrong type, with the given number."""
     known = {f: values_of(f)[:-2] for f in EVERY_FIELD if f not in (*BOUNDED, *COUNTS, "tlp")}
 
-    def word(field):
+    def word(field: Any) -> Any:
         return dice.choice([*known[field], known[field][0], 7, True, None, [known[field][0]]])
 
-    def some(fields, share=0.25):
+    def some(fields: Any, share: Any = 0.25) -> Any:
         return [field for field in fields if dice.random() < share]
 
-    def hashes():
+    def hashes() -> Any:
         return {name: word(name) for name in some(HASHES)}
 
     kind = dice.choice(["x-one", "x-two", "indicator"])
@@ -251,7 +253,7 @@ def made(number, dice):
     return one
 
 
-def corpus(size, seed=7):
+def corpus(size: Any, seed: Any = 7) -> Any:
     """Objects, each tenth of them in a second version right after the first ones."""
     dice = random.Random(seed)
     return [made(number if number % 10 else number // 2, dice) for number in range(1, size + 1)]

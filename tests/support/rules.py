@@ -1,22 +1,23 @@
 """Apply one rule to one object, and check what must hold for every rule."""
 
 from json import dumps
+from typing import Any
 
 from tocsin.admission.model import Candidate, RuleContext, Submitter
 from tocsin.admission.rules import build_rule
 from tocsin.admission.warninglists.index import WarningLists
 
 
-def rule_context(settings=None, submitter=None):
+def rule_context(settings: Any = None, submitter: Any = None) -> Any:
     return RuleContext(submitter or Submitter(), 0, WarningLists([]), settings=settings or {})
 
 
-def indicator(pattern="[domain-name:value = 'evil.test']", **more):
+def indicator(pattern: Any = "[domain-name:value = 'evil.test']", **more: Any) -> Any:
     id_ = "indicator--3bc740bc-763a-5f0a-8c7c-c85f319ae188"
     return {"type": "indicator", "id": id_, "pattern": pattern, "pattern_type": "stix", **more}
 
 
-def apply_rule(name, subject, settings=None, secrets=()):
+def apply_rule(name: Any, subject: Any, settings: Any = None, secrets: Any = ()) -> Any:
     """The candidate after the rule.
 
     The rule must not change its argument, repeat a secret in a finding, or change its own
@@ -34,6 +35,6 @@ def apply_rule(name, subject, settings=None, secrets=()):
     return candidate
 
 
-def sanitise_description(name, text, settings=None):
+def sanitise_description(name: Any, text: Any, settings: Any = None) -> Any:
     """A text after the rule, as the description of an indicator."""
     return apply_rule(name, indicator(description=text), settings).object["description"]

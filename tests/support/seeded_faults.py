@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 from datetime import datetime, timedelta
+from typing import Any
 
 from support.faulty_server import (
     DATES,
@@ -12,7 +13,7 @@ from support.faulty_server import (
 )
 
 
-def told(change):
+def told(change: Any) -> Any:
     """A change of a resource."""
 
     def outwards(x: Exchange) -> None:
@@ -22,20 +23,20 @@ def told(change):
     return outwards
 
 
-def put(where, **properties):
+def put(where: Any, **properties: Any) -> Any:
     """Properties of the resource that succeeds at a path."""
     return told(lambda x, r: r | properties if x.is_at(where) and x.status < 300 else None)
 
 
-def left_out(where, name):
+def left_out(where: Any, name: Any) -> Any:
     """A property that is missing."""
     return told(lambda x, r: {k: v for k, v in r.items() if k != name} if x.is_at(where) else None)
 
 
-def each(where, name, **properties):
+def each(where: Any, name: Any, **properties: Any) -> Any:
     """Properties of each part of a list."""
 
-    def change(x, r):
+    def change(x: Any, r: Any) -> Any:
         if x.is_at(where) and name in r:
             return r | {name: [part | properties for part in r[name]]}
         return None
@@ -43,7 +44,7 @@ def each(where, name, **properties):
     return told(change)
 
 
-def ignored(*names):
+def ignored(*names: Any) -> Any:
     """Parameters that the server does not look at."""
 
     def inwards(x: Exchange) -> None:
@@ -56,7 +57,9 @@ def once(x: Exchange) -> None:
     x.query = list(dict(x.query).items())
 
 
-def answering(status, *, when, body=b"", type="application/taxii+json;version=2.1"):
+def answering(
+    status: Any, *, when: Any, body: Any = b"", type: Any = "application/taxii+json;version=2.1"
+) -> Any:
     """Another answer, without asking the hub."""
 
     def inwards(x: Exchange) -> None:
@@ -66,7 +69,7 @@ def answering(status, *, when, body=b"", type="application/taxii+json;version=2.
     return inwards
 
 
-def turned(old, new, *, where=lambda x: True):
+def turned(old: Any, new: Any, *, where: Any = lambda x: True) -> Any:
     """Another status."""
 
     def outwards(x: Exchange) -> None:
@@ -76,7 +79,7 @@ def turned(old, new, *, where=lambda x: True):
     return outwards
 
 
-def header(name, change, *, when=lambda x: True):
+def header(name: Any, change: Any, *, when: Any = lambda x: True) -> Any:
     """Another value of a header; None: it is gone."""
 
     def outwards(x: Exchange) -> None:
@@ -99,7 +102,7 @@ def now_as_date(x: Exchange) -> None:
 
 
 def inclusive(x: Exchange) -> None:
-    def earlier(name, value):
+    def earlier(name: Any, value: Any) -> Any:
         with contextlib.suppress(ValueError):
             if name == "added_after":
                 moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
@@ -119,12 +122,12 @@ def one_more(x: Exchange) -> None:
     x.query = [(n, limits.get(v, v) if n == "limit" else v) for n, v in x.query]
 
 
-def last_lost(x, r):
+def last_lost(x: Any, r: Any) -> Any:
     """The last object of a page with more is not sent."""
     return r | {"objects": r["objects"][:-1]} if r.get("more") and len(r["objects"]) > 1 else None
 
 
-def backwards(x, r):
+def backwards(x: Any, r: Any) -> Any:
     return r | {"objects": r["objects"][::-1]} if "objects" in r else None
 
 
@@ -134,22 +137,22 @@ def newest(x: Exchange) -> None:
         x.headers["X-LAST"] = "yes"
 
 
-def only_last(x, r):
+def only_last(x: Any, r: Any) -> Any:
     wanted = "X-LAST" in x.headers and "objects" in r
     return r | {"objects": r["objects"][-1:], "more": True} if wanted else None
 
 
-def shuffled():
+def shuffled() -> Any:
     turns = itertools.count()
 
-    def change(x, r):
+    def change(x: Any, r: Any) -> Any:
         again = x.is_at("collections/") and next(turns) % 2
         return r | {"collections": r["collections"][::-1]} if again else None
 
     return told(change)
 
 
-def moving():
+def moving() -> Any:
     """`next` goes on by itself: the second time it is another page."""
     used: set[str] = set()
 
@@ -164,7 +167,7 @@ def moving():
     return inwards
 
 
-def reformatted(x, r):
+def reformatted(x: Any, r: Any) -> Any:
     return json.loads(json.dumps(r).replace(".123456Z", ".123Z"))
 
 

@@ -1,19 +1,21 @@
 """Objects reported under several ids for tests."""
 
+from typing import Any
+
 from support.clock import (
     LATER,
 )
 
 
-def revoked(sent):
+def revoked(sent: Any) -> Any:
     return {**sent, "modified": LATER, "revoked": True}
 
 
-def moved(sent, value="else.top"):
+def moved(sent: Any, value: Any = "else.top") -> Any:
     return {**sent, "modified": LATER, "pattern": f"[domain-name:value = '{value}']"}
 
 
-def shown(hub, feed="green"):
+def shown(hub: Any, feed: Any = "green") -> Any:
     """What a feed says of each value, and None of what is revoked."""
     found = {}
     for each in hub.feed(feed):

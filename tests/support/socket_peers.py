@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from support.taxii_hub import (
     GREEN,
@@ -110,7 +111,7 @@ def build_taxii_hub() -> TaxiiHub:
     return taxii
 
 
-def still_answers(port, trusting: ssl.SSLContext | None = None) -> bool:
+def still_answers(port: Any, trusting: ssl.SSLContext | None = None) -> bool:
     """Whether every thread of the hub is free."""
     peers = [Peer(port, trusting).say(ROOT) for _ in range(2)]
     told = [each.hear() for each in peers]

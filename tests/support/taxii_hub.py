@@ -10,6 +10,7 @@ import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import flask
 from flask.testing import FlaskClient
@@ -123,7 +124,7 @@ class Feeds:
         return entry.spec in specs and chosen(entry, same, query.keywords, query.versions)
 
 
-def chosen(entry, same, keywords, versions) -> bool:
+def chosen(entry: Any, same: Any, keywords: Any, versions: Any) -> bool:
     at = sorted(same, key=lambda e: micros(e.version))
     return (
         VersionKeyword.ALL in keywords
@@ -177,7 +178,15 @@ class Intake:
         entry = self.feeds.put(collection.id, one, body)
         return Record(index, "admitted", entry.id, entry.version, entry.id)
 
-    def remove(self, account, collection, object_id, keywords, versions, specs) -> int:
+    def remove(
+        self,
+        account: Any,
+        collection: Any,
+        object_id: Any,
+        keywords: Any,
+        versions: Any,
+        specs: Any,
+    ) -> int:
         every = self.feeds.of(collection.id, object_id)
         if keywords is None and not versions:
             gone = [e for e in every if not specs or e.spec in specs]
@@ -233,7 +242,7 @@ class TaxiiHub:
         quota: int = 0,
         long_polls: LongPolls | None = None,
         feeds: Feeds | None = None,
-        **settings,
+        **settings: Any,
     ) -> None:
         self.people = People()
         self.feeds = feeds or Feeds([HIDDEN, SCRATCH, GREEN, INBOX])
@@ -259,18 +268,20 @@ class TaxiiHub:
         ids = [frozenset(c.id for c in those) for those in (reads, writes)]
         return self.people.add(Account(name, partner, *ids))
 
-    def ask(self, path: str, *, method: str = "GET", by: str | None = "acme-robot", **more):
+    def ask(
+        self, path: str, *, method: str = "GET", by: str | None = "acme-robot", **more: Any
+    ) -> Any:
         headers = {"Accept": MT} | more.pop("headers", {})
         if by:
             headers = {"Authorization": basic(by, f"{by}-key")} | headers
         headers = {name: value for name, value in headers.items() if value is not None}
         return self.client.open(path, method=method, headers=headers, **more)
 
-    def get(self, path: str, **more) -> TestResponse:
+    def get(self, path: str, **more: Any) -> TestResponse:
         """GET below the collections: `green/objects/?limit=1`."""
         return self.ask(f"/hub/collections/{path}", **more)
 
-    def post(self, name: str, body: bytes | dict, **more) -> TestResponse:
+    def post(self, name: str, body: bytes | dict, **more: Any) -> TestResponse:
         octets = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"Content-Type": MT} | more.pop("headers", {})
         path = f"/hub/collections/{name}/objects/"
@@ -281,7 +292,7 @@ def basic(name: str, secret: str) -> str:
     return "Basic " + base64.b64encode(f"{name}:{secret}".encode()).decode()
 
 
-def indicator(number: int = 1, **changes) -> dict:
+def indicator(number: int = 1, **changes: Any) -> dict:
     """An indicator whose id ends in its number."""
     told = {
         "type": "indicator",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import medallion
@@ -230,7 +231,7 @@ def _usual(asked: ReceivedRequest, max_content_length: int) -> Answer | None:
 
 
 @contextmanager
-def _running(server) -> Iterator[None]:
+def _running(server: Any) -> Iterator[None]:
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

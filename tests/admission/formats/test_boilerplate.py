@@ -1,5 +1,7 @@
 """Boilerplate in a text: authors, references, victims and rules are not indicators."""
 
+from typing import Any
+
 import pytest
 
 from tocsin.admission import formats
@@ -8,7 +10,7 @@ NOW = 1_790_000_000_000_000
 MD5, SHA256 = "e" * 32, "c" * 64
 
 
-def values(text, name="report.txt"):
+def values(text: Any, name: Any = "report.txt") -> Any:
     """The values in the patterns."""
     found = formats.read(name, text.encode(), formats.ReadOptions(now=NOW))
     return [each.object["pattern"].split(" = ")[1][1:-2] for each in found]
@@ -16,7 +18,7 @@ def values(text, name="report.txt"):
 
 class TestComments:
     @pytest.mark.parametrize("sign", ["#", "##", ";", "//", "!"])
-    def test_values_in_comments_of_a_feed_are_not_indicators(self, sign):
+    def test_values_in_comments_of_a_feed_are_not_indicators(self, sign: str) -> None:
         text = (
             f"{sign} Feed by Jane Doe, jane@lab.org // http://lab.org\n"
             f"{sign} Mail: jane [at] lab [dot] org, licence: https://lab.org/l.txt, 198.51.100.9\n"
@@ -24,10 +26,10 @@ class TestComments:
         )
         assert values(text) == ["evil.com", "evil.net", "evil.biz"]
 
-    def test_a_defanged_value_in_a_comment_is_an_indicator(self):
+    def test_a_defanged_value_in_a_comment_is_an_indicator(self) -> None:
         assert values("# about evil[.]com and good.org\nNo more was seen of it.\n") == ["evil.com"]
 
-    def test_markdown_headings_are_not_comments(self):
+    def test_markdown_headings_are_not_comments(self) -> None:
         assert values("# evil.com\n\nNo more was seen.\n", "report.md") == ["evil.com"]
 
 
@@ -48,26 +50,26 @@ class TestPeople:
             "Víctima: jane@lab.org",
         ],
     )
-    def test_authors_contacts_and_victims_are_not_indicators(self, line):
+    def test_authors_contacts_and_victims_are_not_indicators(self, line: str) -> None:
         assert values(f"They used evil.com then.\n{line}\nAnd evil.org later.\n") == [
             "evil.com",
             "evil.org",
         ]
 
-    def test_hosts_in_a_victims_domain_count_only_if_defanged(self):
+    def test_hosts_in_a_victims_domain_count_only_if_defanged(self) -> None:
         text = (
             "Victim: joe@acme.org\nThe mail to jane@acme.org led to vpn.acme.org,\n"
             "see www.acme.org/a, and from there to\nvpn.acme[.]org and evil.com.\n"
         )
         assert values(text) == ["vpn.acme.org", "evil.com"]
 
-    def test_a_plain_mailbox_among_defanged_ones_is_not_an_indicator(self):
+    def test_a_plain_mailbox_among_defanged_ones_is_not_an_indicator(self) -> None:
         text = "It came from joe@bad[.]com and bob[@]bad.com\nto our customer jane@acme.org then.\n"
         assert values(text) == ["joe@bad.com", "bob@bad.com"]
         assert values(text + "From: ann@bad.net\n")[2:] == ["ann@bad.net"]
         assert values("It came from joe@bad.com,\nnot from evil[.]com\n")[0] == "joe@bad.com"
 
-    def test_the_domain_of_a_free_mail_provider_is_not_excluded(self):
+    def test_the_domain_of_a_free_mail_provider_is_not_excluded(self) -> None:
         text = "Author: joe@mail.ru\nIt loads http://cloud.mail.ru/a then\n"
         assert values(text) == ["http://cloud.mail.ru/a"]
 
@@ -75,10 +77,10 @@ class TestPeople:
         "line",
         ["It sends all to joe@bad.com then", "Victims are led to evil.com", "E-mail: joe@bad.com"],
     )
-    def test_lines_about_attackers_are_not_boilerplate(self, line):
+    def test_lines_about_attackers_are_not_boilerplate(self, line: str) -> None:
         assert len(values(line + "\n")) == 1
 
-    def test_addresses_and_hashes_in_lines_about_people_are_indicators(self):
+    def test_addresses_and_hashes_in_lines_about_people_are_indicators(self) -> None:
         assert values(f"Reporter: jane@lab.org saw 198.51.100.7 and {MD5}\n") == [
             "198.51.100.7",
             MD5,
@@ -98,10 +100,10 @@ class TestReferences:
             "(see https://lab.org/a)",
         ],
     )
-    def test_links_to_further_reading_are_not_indicators(self, line):
+    def test_links_to_further_reading_are_not_indicators(self, line: str) -> None:
         assert values(f"It is evil.com.\n{line}\n", "report.md") == ["evil.com"]
 
-    def test_other_values_beside_a_further_reading_link_are_indicators(self):
+    def test_other_values_beside_a_further_reading_link_are_indicators(self) -> None:
         text = "evil.com was seen, see https://lab.org/a, with http://evil.org/a\n"
         assert values(text) == ["evil.com", "http://evil.org/a"]
 
@@ -116,7 +118,7 @@ class TestReferences:
             "Sources\n-----",
         ],
     )
-    def test_links_below_a_references_heading_are_not_indicators(self, heading):
+    def test_links_below_a_references_heading_are_not_indicators(self, heading: str) -> None:
         text = (
             f"It is evil.com.\n\n{heading}\n\n[1] https://lab.org/a\n[2] lab.org/b hxxp://evil[.]net/a\n"
             "\n## Hosts\nevil.org\n"
@@ -131,7 +133,7 @@ class TestReferences:
             "Links: https://evil.com/a",
         ],
     )
-    def test_urls_after_other_labels_are_indicators(self, line):
+    def test_urls_after_other_labels_are_indicators(self, line: str) -> None:
         assert values(line + "\n") == ["https://evil.com/a"]
 
 
@@ -152,14 +154,14 @@ class TestRules:
 """
 
     @pytest.mark.parametrize("name", ["report.md", "report.txt"])
-    def test_only_sample_hashes_in_a_yara_rule_are_indicators(self, name):
+    def test_only_sample_hashes_in_a_yara_rule_are_indicators(self, name: str) -> None:
         text = f"It is evil.com.\n\n```yara\n{self.YARA}```\n\nAnd evil.org.\n"
         assert values(text, name) == ["evil.com", SHA256, "evil.org"]
 
-    def test_a_yara_rule_that_never_ends_hides_nothing(self):
+    def test_a_yara_rule_that_never_ends_hides_nothing(self) -> None:
         assert values("The first\nrule Loader {\nis evil.com and\n" * 3) == ["evil.com"]
 
-    def test_only_addresses_and_content_of_a_suricata_rule_are_indicators(self):
+    def test_only_addresses_and_content_of_a_suricata_rule_are_indicators(self) -> None:
         text = (
             'alert dns any any -> 198.51.100.7 any (msg:"By jane@lab.org"; dns.query; http.host; '
             'content:"evil.com"; content:"joe@acme.org"; reference:url,lab.org/a; sid:1;)\n'
@@ -185,5 +187,5 @@ class TestHostile:
             "http://" + "a" * 500_000,
         ],
     )
-    def test_a_megabyte_of_repeated_boilerplate_is_read(self, unit):
+    def test_a_megabyte_of_repeated_boilerplate_is_read(self, unit: str) -> None:
         assert len(values(unit * (1_000_000 // len(unit)))) <= 1

@@ -1,6 +1,7 @@
 """Tables of indicators as partners keep them."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -13,49 +14,49 @@ MD5, SHA1, SHA256 = "a" * 32, "b" * 40, "c" * 64
 CERTIFICATE = f"[x509-certificate:hashes.'SHA-1' = '{SHA1}']"
 
 
-def read(text, name="table.csv", tlp=None):
+def read(text: Any, name: Any = "table.csv", tlp: Any = None) -> Any:
     content = text if isinstance(text, bytes) else text.encode()
     return list(formats.read(name, content, formats.ReadOptions(now=NOW, tlp=tlp)))
 
 
-def subjects(text, **how):
+def subjects(text: Any, **how: Any) -> Any:
     return [each.object for each in read(text, **how) if each.object is not None]
 
 
-def patterns(text, **how):
+def patterns(text: Any, **how: Any) -> Any:
     return [each["pattern"] for each in subjects(text, **how)]
 
 
-def messages(candidate):
+def messages(candidate: Any) -> Any:
     return " ".join(finding.message for finding in candidate.findings)
 
 
-def domain(name):
+def domain(name: Any) -> Any:
     return f"[domain-name:value = '{name}']"
 
 
 class TestDetection:
     @pytest.mark.parametrize("name", ["a.csv", "A.CSV", "a.tsv"])
-    def test_a_csv_file_name_is_accepted(self, name):
+    def test_a_csv_file_name_is_accepted(self, name: str) -> None:
         assert formats.detect_format(name, b"evil.test\n").name == "csv"
 
-    def test_headings_make_a_table_whatever_the_file_name(self):
+    def test_headings_make_a_table_whatever_the_file_name(self) -> None:
         assert formats.detect_format("export", b"type,value\ndomain,evil.com\n").name == "csv"
 
     @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-    def test_comma_semicolon_tab_and_bar_are_delimiters(self, delimiter):
+    def test_comma_semicolon_tab_and_bar_are_delimiters(self, delimiter: str) -> None:
         text = f"value{delimiter}note\nevil.com{delimiter}a, b\n"
         assert patterns(text) == [domain("evil.com")]
 
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
-    def test_a_table_is_decoded_in_its_encoding(self, encoding):
+    def test_a_table_is_decoded_in_its_encoding(self, encoding: str) -> None:
         mark = b"\xff\xfe" if encoding == "utf-16-le" else b""
         text = "value,note\nevil.com,Büro\n".encode(encoding)
         (made,) = subjects(mark + text)
         assert (made["pattern"], made["description"]) == (domain("evil.com"), "Büro")
 
     @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-    def test_line_feeds_and_carriage_returns_end_lines(self, end):
+    def test_line_feeds_and_carriage_returns_end_lines(self, end: str) -> None:
         assert patterns(end.join(["value,note", "evil.com,x", "evil.org,y"])) == [
             domain("evil.com"),
             domain("evil.org"),
@@ -63,15 +64,15 @@ class TestDetection:
 
 
 class TestHeadings:
-    def test_a_value_heading_may_have_many_spellings(self):
+    def test_a_value_heading_may_have_many_spellings(self) -> None:
         for heading in ["IOC", "Indicator Value", "domain_name", "C2 Domain", "Hostname"]:
             assert patterns(f"{heading},Reporter\nevil.com,someone.org\n") == [domain("evil.com")]
 
-    def test_columns_about_victims_and_reporters_hold_no_indicators(self):
+    def test_columns_about_victims_and_reporters_hold_no_indicators(self) -> None:
         text = "domain,registrar,victim domain,reporter\nevil.com,good.com,acme.org,joe@cert.org\n"
         assert patterns(text) == [domain("evil.com")]
 
-    def test_titles_and_comments_may_precede_the_headings(self):
+    def test_titles_and_comments_may_precede_the_headings(self) -> None:
         text = "Indicators of the week\n\n# by hand\nvalue,note\nevil.com,x\n"
         assert patterns(text) == [domain("evil.com")]
 
@@ -82,21 +83,21 @@ class TestHeadings:
             '"id","url","link","reporter"\n"1", "http://evil.com/a", "https://feed.org/1", "j,k"\n',
         ],
     )
-    def test_the_last_line_of_a_comment_may_name_the_columns(self, text):
+    def test_the_last_line_of_a_comment_may_name_the_columns(self, text: str) -> None:
         comment = "# A feed\n# Updated: today\n# Terms: https://feed.org/terms\n#\n#\n#\n# "
         (made,) = subjects(comment + text)
         assert made["pattern"] == "[url:value = 'http://evil.com/a']"
         assert made["external_references"][0]["url"] == "https://feed.org/1"
 
-    def test_a_sentence_in_a_comment_names_no_columns(self):
+    def test_a_sentence_in_a_comment_names_no_columns(self) -> None:
         text = "# domain, comment, reporter and more\nx,evil.com\ny,evil.org\n"
         assert patterns(text) == [domain("evil.com"), domain("evil.org")]
 
-    def test_a_comment_that_names_columns_makes_any_file_a_table(self):
+    def test_a_comment_that_names_columns_makes_any_file_a_table(self) -> None:
         text = "# made today\n#category|address|note\nbot|198.51.100.7|dest: evil.org\n"
         assert formats.detect_format("feed.txt", text.encode()).name == "csv"
 
-    def test_a_markdown_table_is_read_as_text(self):
+    def test_a_markdown_table_is_read_as_text(self) -> None:
         text = "|IoC|Type|Note|\n|---|---|---|\n|evil[.]com|Domain||\n"
         assert formats.detect_format("a.md", f"# IoCs\n\n{text}".encode()).name == "text"
 
@@ -108,7 +109,7 @@ class TestHeadings:
             ("Tipo;Indicador;Descripción;Fecha;Informante;Fuente", "Dominio"),
         ],
     )
-    def test_headings_may_be_in_other_languages(self, headings, kind):
+    def test_headings_may_be_in_other_languages(self, headings: str, kind: str) -> None:
         row = f"{kind};evil[.]com;Büro;2.1.2024;joe@cert.org;https://cert.org/1\n"
         (made,) = subjects(f"{headings}\n{row}", name="a.csv")
         assert (made["pattern"], made["description"]) == (domain("evil.com"), "Büro")
@@ -116,13 +117,13 @@ class TestHeadings:
         assert "cert.org" not in str(made)
 
     @pytest.mark.parametrize("kind", ["cert_sha1", "x509-fingerprint-sha1", "Certificate SHA1"])
-    def test_a_certificate_fingerprint_is_not_a_file_hash(self, kind):
+    def test_a_certificate_fingerprint_is_not_a_file_hash(self, kind: str) -> None:
         assert patterns(f"type,value\n{kind},{SHA1}\n") == [CERTIFICATE]
 
     @pytest.mark.parametrize(
         "heading", ["Certificate", "cert_sha1", "TLS certificate fingerprint", "Thumbprint"]
     )
-    def test_a_column_may_hold_certificate_fingerprints(self, heading):
+    def test_a_column_may_hold_certificate_fingerprints(self, heading: str) -> None:
         colons = ":".join(re.findall("..", SHA1.upper()))
         table = f"SHA256,Package Name,{heading}\n{SHA256},com.topspy,{SHA1}\n,com.spy,{colons}\n"
         certificate, sample, again = read(table)
@@ -134,49 +135,49 @@ class TestHeadings:
         "heading",
         ["Certificate serial", "Certificate subject", "Certificate name", "SSL", "Fingerprint"],
     )
-    def test_serials_and_subjects_of_certificates_are_not_indicators(self, heading):
+    def test_serials_and_subjects_of_certificates_are_not_indicators(self, heading: str) -> None:
         assert patterns(f"domain,{heading}\nevil.com,{SHA1}\n") == [domain("evil.com")]
 
-    def test_a_certificate_serial_is_not_read_as_an_md5_fingerprint(self):
+    def test_a_certificate_serial_is_not_read_as_an_md5_fingerprint(self) -> None:
         serial = " ".join(re.findall("..", MD5))
         (candidate,) = read(f"type,value\nCode-Signing Certificate,{serial}\n")
         assert candidate.verdict is Verdict.REFUSED
         (made,) = subjects(f"type,value\ncert md5,{serial}\n")
         assert made["pattern"] == f"[x509-certificate:hashes.'MD5' = '{MD5}']"
 
-    def test_a_table_may_hold_nothing_but_certificates(self):
+    def test_a_table_may_hold_nothing_but_certificates(self) -> None:
         assert patterns(f"Certificate,App\n{SHA1},TopSpy\n") == [CERTIFICATE]
         (candidate,) = read(f"type,value\nx509 serial,{SHA1}\n")
         assert candidate.verdict is Verdict.REFUSED
 
-    def test_several_hash_columns_give_an_indicator_each(self):
+    def test_several_hash_columns_give_an_indicator_each(self) -> None:
         assert patterns(f"md5,sha1,sha256\n{MD5},{SHA1},{SHA256.upper()}\n") == [
             f"[file:hashes.'MD5' = '{MD5}']",
             f"[file:hashes.'SHA-1' = '{SHA1}']",
             f"[file:hashes.'SHA-256' = '{SHA256}']",
         ]
 
-    def test_a_mislabelled_hash_is_read_by_its_length_with_a_finding(self):
+    def test_a_mislabelled_hash_is_read_by_its_length_with_a_finding(self) -> None:
         (candidate,) = read(f"type,value\nsha256,{MD5}\n")
         assert candidate.object["pattern"] == f"[file:hashes.'MD5' = '{MD5}']"
         assert "line 2: declared as sha256, but is a md5" in messages(candidate)
 
-    def test_in_rows_of_paths_only_whole_urls_are_indicators(self):
+    def test_in_rows_of_paths_only_whole_urls_are_indicators(self) -> None:
         text = "type,value\nurl_path,hxxps://evil[.]com/a.apk\nurl_path,/a.com/b\nurl_path,a.zip\nfilename,b.zip\n"
         assert patterns(text) == ["[url:value = 'https://evil.com/a.apk']"]
 
-    def test_a_single_heading_means_a_single_column(self):
+    def test_a_single_heading_means_a_single_column(self) -> None:
         assert patterns("url\nhttp://evil.com/a,b;c|d\n") == [
             "[url:value = 'http://evil.com/a,b;c|d']"
         ]
 
-    def test_a_cell_may_hold_several_values(self):
+    def test_a_cell_may_hold_several_values(self) -> None:
         text = "value\nevil.com evil.org|evil.net\n"
         assert patterns(text) == [domain("evil.com"), domain("evil.org"), domain("evil.net")]
 
 
 class TestWithoutHeadings:
-    def test_every_cell_that_is_an_indicator_as_a_whole_counts(self):
+    def test_every_cell_that_is_an_indicator_as_a_whole_counts(self) -> None:
         text = "hxxps[://]evil[.]com/a?b=1,foo,198[.]51[.]100[.]7\nbob@bad.com,x,see good.com now\n"
         assert patterns(text) == [
             "[url:value = 'https://evil.com/a?b=1']",
@@ -184,7 +185,7 @@ class TestWithoutHeadings:
             "[email-addr:value = 'bob@bad.com']",
         ]
 
-    def test_without_headings_links_beside_a_type_column_are_not_indicators(self):
+    def test_without_headings_links_beside_a_type_column_are_not_indicators(self) -> None:
         row = "2024-01-02 10:00:00,domain,{},#tag,https://x.com/someone/1\n"
         assert patterns(row.format("evil.com") + row.format("evil.org")) == [
             domain("evil.com"),
@@ -207,12 +208,12 @@ class TestDefanged:
             ("joe[at]bad[.]com", "[email-addr:value = 'joe@bad.com']"),
         ],
     )
-    def test_a_defanged_cell_is_refanged(self, written, pattern):
+    def test_a_defanged_cell_is_refanged(self, written: str, pattern: Any) -> None:
         assert patterns(f"value,note\n{written},x\n") == [pattern]
 
 
 class TestDetails:
-    def test_all_details_of_a_row_are_kept(self):
+    def test_all_details_of_a_row_are_kept(self) -> None:
         (made,) = subjects(
             "value,confidence,tags,classification,description,first seen,valid until,reference\n"
             'evil.com,85%,"emotet, loader",malware,Seen twice,2024-01-02,2030-01-01,'
@@ -234,16 +235,16 @@ class TestDetails:
             ("January 2, 2024", "2024-01-02T00:00:00.000Z"),
         ],
     )
-    def test_the_date_of_a_row_is_that_of_its_indicator(self, written, read_as):
+    def test_the_date_of_a_row_is_that_of_its_indicator(self, written: str, read_as: str) -> None:
         (made,) = subjects(f'value,first_seen\nevil.com,"{written}"\n')
         assert {made["created"], made["modified"], made["valid_from"]} == {read_as}
 
     @pytest.mark.parametrize("written", ["10/11/18", "2024-02-30", "2999-01-01", "soon", "-"])
-    def test_an_ambiguous_date_is_ignored(self, written):
+    def test_an_ambiguous_date_is_ignored(self, written: str) -> None:
         (made,) = subjects(f"value,date\nevil.com,{written}\n")
         assert made["created"] == "2026-09-21T14:13:20.000Z"
 
-    def test_reading_a_row_twice_gives_the_same_object(self):
+    def test_reading_a_row_twice_gives_the_same_object(self) -> None:
         text = "value,date\nevil.com,2024-01-02\n"
         later = formats.ReadOptions(now=NOW + 1_000_000)
         (again,) = formats.read("b.csv", text.encode(), later)
@@ -251,12 +252,12 @@ class TestDetails:
 
 
 class TestTlpLevels:
-    def test_each_row_has_its_own_tlp_level(self):
+    def test_each_row_has_its_own_tlp_level(self) -> None:
         made = subjects("value,tlp\nevil.com,TLP:GREEN\nevil.org,amber+strict\nevil.net,\n")
         marks = [each.get("object_marking_refs") for each in made]
         assert marks == [[TLP_2_IDS[Tlp.GREEN]], [TLP_2_IDS[Tlp.AMBER_STRICT]], None]
 
-    def test_the_default_level_applies_to_rows_without_one(self):
+    def test_the_default_level_applies_to_rows_without_one(self) -> None:
         made = subjects("value,tlp\nevil.com,green\nevil.org,\n", tlp=Tlp.CLEAR)
         marks = [each["object_marking_refs"] for each in made]
         assert marks == [[TLP_2_IDS[Tlp.GREEN]], [TLP_2_IDS[Tlp.CLEAR]]]
@@ -272,35 +273,35 @@ class TestTlpLevels:
             "evil.com,TLP:AMBER\n",
         ],
     )
-    def test_the_strictest_of_row_and_file_level_counts(self, text):
+    def test_the_strictest_of_row_and_file_level_counts(self, text: str) -> None:
         (made,) = subjects(text, tlp=Tlp.CLEAR)
         assert made["object_marking_refs"] == [TLP_2_IDS[Tlp.AMBER]]
 
-    def test_an_unknown_tlp_level_refuses_the_row(self):
+    def test_an_unknown_tlp_level_refuses_the_row(self) -> None:
         first, second = read("value,tlp\nevil.com,purple\nevil.org,green\n")
         assert (first.verdict, second.verdict) == (Verdict.REFUSED, Verdict.OPEN)
         assert "line 2: not a TLP level: 'purple'" in messages(first)
 
-    def test_a_tlp_cell_that_may_be_shifted_refuses_the_row(self):
+    def test_a_tlp_cell_that_may_be_shifted_refuses_the_row(self) -> None:
         (candidate,) = read("value,note,tlp\nevil.com,one, two,red\n")
         assert candidate.verdict is Verdict.REFUSED
         assert "line 2: more cells than headings" in messages(candidate)
 
 
 class TestBrokenRows:
-    def test_a_row_without_an_indicator_is_refused_with_its_line(self):
+    def test_a_row_without_an_indicator_is_refused_with_its_line(self) -> None:
         verdicts = read("domain,note\nevil.com,a\nnothing here,b\nevil.org,c\n")
         assert [each.verdict.value for each in verdicts] == ["open", "refused", "open"]
         assert [each.index for each in verdicts] == [0, 1, 2]
         assert messages(verdicts[1]).startswith("line 3: no indicator")
 
-    def test_a_quote_that_is_never_closed_does_not_swallow_the_rest(self):
+    def test_a_quote_that_is_never_closed_does_not_swallow_the_rest(self) -> None:
         first, second = read('value,note\n"evil.com,x\nevil.org,y\n')
         assert first.object["pattern"] == domain("evil.com")
         assert "line 2: a quote is never closed" in messages(first)
         assert second.object["pattern"] == domain("evil.org")
 
-    def test_a_quote_closed_in_the_next_row_does_not_join_the_rows(self):
+    def test_a_quote_closed_in_the_next_row_does_not_join_the_rows(self) -> None:
         text = 'value,note\nevil.com,"one\nevil.org,"two\nevil.net,"three\nevil.biz,"four\n'
         made = subjects(text)
         assert [each["pattern"] for each in made] == [
@@ -308,7 +309,7 @@ class TestBrokenRows:
         ]
         assert not any("evil" in each["description"] for each in made)
 
-    def test_quotes_in_the_middle_of_cells_are_plain_characters(self):
+    def test_quotes_in_the_middle_of_cells_are_plain_characters(self) -> None:
         text = 'value,note\nevil.com,a "b\nevil.org,c" d\nevil.net,"e\nf"\n'
         made = subjects(text)
         assert [each["pattern"] for each in made] == [
@@ -318,12 +319,12 @@ class TestBrokenRows:
         ]
         assert made[2]["description"] == "e\nf"
 
-    def test_unsupported_types_are_refused_by_name(self):
+    def test_unsupported_types_are_refused_by_name(self) -> None:
         (candidate,) = read("type,value\nregistry key,HKLM\\evil.com\n")
         assert candidate.verdict is Verdict.REFUSED
         assert "line 2: values of this type (registrykey) are not supported" in messages(candidate)
 
-    def test_rows_of_a_misp_csv_export_follow_the_rules_for_events(self):
+    def test_rows_of_a_misp_csv_export_follow_the_rules_for_events(self) -> None:
         shared, undetected, victim, registrant = read(
             "uuid,type,value,to_ids,date\n1,domain,evil.com,1,20240102\n2,url,http://good.org/,0,\n"
             "3,target-email,joe@acme.org,1,\n4,whois-registrant-email,joe@bad.com,1,\n"
@@ -336,20 +337,20 @@ class TestBrokenRows:
     @pytest.mark.parametrize(
         "headings", ["Name,E-Mail,Phone", "first name,last name,email", "Vorname,Mail,Abteilung"]
     )
-    def test_a_list_of_people_is_refused_row_by_row(self, headings):
+    def test_a_list_of_people_is_refused_row_by_row(self, headings: str) -> None:
         (candidate,) = read(f"{headings}\nJane,jane@acme.org,Doe\n")
         assert candidate.verdict is Verdict.REFUSED
         assert "people" in messages(candidate) and "jane" not in messages(candidate)
 
-    def test_mailboxes_without_names_beside_them_are_indicators(self):
+    def test_mailboxes_without_names_beside_them_are_indicators(self) -> None:
         assert len(patterns("email,note\njoe@bad.com,sends invoices\n")) == 1
 
-    def test_comments_and_blank_rows_are_skipped(self):
+    def test_comments_and_blank_rows_are_skipped(self) -> None:
         assert patterns("value,note\n# evil.org\n\n,,\n// evil.net\nevil.com,x\n") == [
             domain("evil.com")
         ]
 
-    def test_a_repeated_value_is_a_duplicate_that_names_both_lines(self):
+    def test_a_repeated_value_is_a_duplicate_that_names_both_lines(self) -> None:
         first, second = read("value,note\nevil.com,a\nEVIL[.]com,b\n")
         assert (first.verdict, second.verdict) == (Verdict.OPEN, Verdict.DUPLICATE)
         assert messages(second) == "line 3: duplicate of line 2"
@@ -357,14 +358,14 @@ class TestBrokenRows:
 
 class TestHostile:
     @pytest.mark.parametrize("formula", ["=cmd|' /C calc'!A0", "@SUM(1)", "+1+1", "-2+3"])
-    def test_spreadsheet_formulas_are_refused(self, formula):
+    def test_spreadsheet_formulas_are_refused(self, formula: str) -> None:
         (candidate,) = read(f"value,note\n{formula},x\n")
         assert candidate.verdict is Verdict.REFUSED
 
-    def test_nuls_are_dropped(self):
+    def test_nuls_are_dropped(self) -> None:
         assert patterns("value,note\nevil\0.com,\0x\n") == [domain("evil.com")]
 
-    def test_a_hundred_thousand_columns_are_read(self):
+    def test_a_hundred_thousand_columns_are_read(self) -> None:
         wide = ",".join(["x"] * 100_000)
         assert patterns(f"evil.com,{wide}\n{wide},evil.org\n") == [
             domain("evil.com"),
@@ -372,9 +373,9 @@ class TestHostile:
         ]
 
     @pytest.mark.parametrize("unit", ['"', ",", '"\n', '"a"\n"', "\n", "\r", "a", "["])
-    def test_a_megabyte_of_one_character_gives_nothing(self, unit):
+    def test_a_megabyte_of_one_character_gives_nothing(self, unit: str) -> None:
         assert subjects(unit * (1_000_000 // len(unit))) == []
 
-    def test_an_overlong_cell_is_refused(self):
+    def test_an_overlong_cell_is_refused(self) -> None:
         (candidate,) = read("value,note\n" + "x" * 200_000 + ".com,y\n")
         assert candidate.verdict is Verdict.REFUSED

@@ -1,5 +1,7 @@
 """Tables that programs export: camel-case headings, STIX patterns, logs of local machines."""
 
+from typing import Any
+
 import pytest
 
 from tocsin.admission import formats
@@ -9,11 +11,11 @@ NOW = 1_790_000_000_000_000
 SHA256 = "c" * 64
 
 
-def read_candidates(text):
+def read_candidates(text: Any) -> Any:
     return list(formats.read("export.csv", text.encode(), formats.ReadOptions(now=NOW)))
 
 
-def values(text):
+def values(text: Any) -> Any:
     """The values in the patterns, without refusals."""
     made = (each.object for each in read_candidates(text) if each.object is not None)
     return [each["pattern"].split(" = ")[1][1:-2] for each in made]
@@ -24,10 +26,10 @@ class TestHeadings:
         "heading",
         ["RemoteIP", "IPAddress", "SenderIPv4", "DestinationIp", "IndicatorValue", "dest_ip"],
     )
-    def test_camel_case_headings_are_split_into_words(self, heading):
+    def test_camel_case_headings_are_split_into_words(self, heading: str) -> None:
         assert values(f"When,{heading},Other\nnow,198.51.100.7,198.51.100.8\n") == ["198.51.100.7"]
 
-    def test_types_may_be_in_camel_case(self):
+    def test_types_may_be_in_camel_case(self) -> None:
         text = (
             "IndicatorType,IndicatorValue,Title\n"
             f"FileSha256,{SHA256},a\nCertificateThumbprint,{'a' * 40},b\n"
@@ -47,7 +49,9 @@ class TestHeadings:
             "InternalIp",
         ],
     )
-    def test_columns_of_local_machines_and_recipients_hold_no_indicators(self, heading):
+    def test_columns_of_local_machines_and_recipients_hold_no_indicators(
+        self, heading: str
+    ) -> None:
         value = "jane@acme.org" if "mail" in heading.lower() else "198.51.100.8"
         assert values(f"{heading},RemoteUrl\n{value},evil.com\n") == ["evil.com"]
 
@@ -55,11 +59,11 @@ class TestHeadings:
 class TestLogs:
     @pytest.mark.parametrize("host", ["host", "hostname", "Host Name"])
     @pytest.mark.parametrize("other", ["dest_ip", "Destination address", "remote_ip"])
-    def test_the_host_column_of_a_log_is_not_an_indicator(self, host, other):
+    def test_the_host_column_of_a_log_is_not_an_indicator(self, host: str, other: str) -> None:
         text = f"_time,{host},{other},url\n1,px.acme.org,198.51.100.7,http://evil.com/a\n"
         assert "px.acme.org" not in values(text)
 
-    def test_the_host_column_of_a_list_is_an_indicator(self):
+    def test_the_host_column_of_a_list_is_an_indicator(self) -> None:
         assert values("host,ip\nevil.com,198.51.100.7\n") == ["evil.com", "198.51.100.7"]
 
 
@@ -75,7 +79,7 @@ class TestCells:
             ),
         ],
     )
-    def test_a_pattern_gives_its_values(self, pattern, found):
+    def test_a_pattern_gives_its_values(self, pattern: str, found: Any) -> None:
         assert values(f'name;pattern;pattern_type\nx;"{pattern}";stix\n') == found
 
     @pytest.mark.parametrize(
@@ -88,14 +92,14 @@ class TestCells:
             "[domain-name:value = 'evil.com'",
         ],
     )
-    def test_a_pattern_that_is_not_a_list_of_values_is_refused(self, pattern):
+    def test_a_pattern_that_is_not_a_list_of_values_is_refused(self, pattern: str) -> None:
         (candidate,) = read_candidates(f'name;pattern\nx;"{pattern}"\n')
         assert candidate.verdict is Verdict.REFUSED
 
-    def test_a_hash_may_follow_its_file_name(self):
+    def test_a_hash_may_follow_its_file_name(self) -> None:
         assert values(f"type,value\nfilename|sha256,a.js|{SHA256}\n") == [SHA256]
         assert values(f"type,value\nfilename|sha256,a b.js|{SHA256}\n") == [SHA256]
 
-    def test_without_headings_an_unrelated_mailbox_is_not_an_indicator(self):
+    def test_without_headings_an_unrelated_mailbox_is_not_an_indicator(self) -> None:
         text = "evil.com,x,jane@acme.org\nbad.org,x,joe@bad.org\nann@bad.net,x,y\n"
         assert values(text) == ["evil.com", "bad.org", "joe@bad.org", "ann@bad.net"]

@@ -1,6 +1,7 @@
 """Block lists as JSON: lists that deny are read, lists that allow are not."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -12,24 +13,24 @@ from tocsin.admission.model import Tlp, Verdict
 OPTIONS = ReadOptions(1_790_000_000_000_000)
 
 
-def read_candidates(content, name="list.json"):
+def read_candidates(content: Any, name: Any = "list.json") -> Any:
     text = content if isinstance(content, str) else json.dumps(content)
     return list(read(name, text.encode(), OPTIONS))
 
 
-def values(content, name="list.json"):
+def values(content: Any, name: Any = "list.json") -> Any:
     """The values in the patterns, without refusals."""
     made = (each.object for each in read_candidates(content, name) if each.object is not None)
     return [each["pattern"].split(" = ")[1][1:-2] for each in made]
 
 
-def detected_format(content, name="list.json"):
+def detected_format(content: Any, name: Any = "list.json") -> Any:
     form = detect_format(name, json.dumps(content).encode())
     return None if form is None else form.name
 
 
 class TestListsThatAreRead:
-    def test_a_plain_array_is_a_list(self):
+    def test_a_plain_array_is_a_list(self) -> None:
         content = ["evil.com", "198.51.100.7", "hxxps://bad[.]com/a", "evil.net/login"]
         assert values(content) == [
             "evil.com",
@@ -42,17 +43,17 @@ class TestListsThatAreRead:
         "name",
         ["deny", "denySub", "block_list", "blockedDomains", "BLACKLIST", "phishing-hosts", "iocs"],
     )
-    def test_an_array_whose_name_denies_is_read(self, name):
+    def test_an_array_whose_name_denies_is_read(self, name: str) -> None:
         assert values({name: ["evil.com"]}) == ["evil.com"]
 
-    def test_lists_may_stand_within_objects(self):
+    def test_lists_may_stand_within_objects(self) -> None:
         assert values({"data": {"v1": {"blocklist": ["evil.com"]}}}) == ["evil.com"]
 
-    def test_two_lists_of_one_name_are_both_read(self):
+    def test_two_lists_of_one_name_are_both_read(self) -> None:
         content = {"deny": {"web": ["evil.com"]}, "deny.web": ["bad.com"]}
         assert values(content) == ["evil.com", "bad.com"]
 
-    def test_a_byte_order_mark_changes_nothing(self):
+    def test_a_byte_order_mark_changes_nothing(self) -> None:
         assert values('\ufeff["evil.com"]') == ["evil.com"]
 
 
@@ -65,14 +66,14 @@ class TestListsThatAreIgnored:
             *("blocked.whitelisteddomains", "phishing.approved", "malicious.fps", "ioc_clean"),
         ],
     )
-    def test_an_array_whose_name_allows_is_not_read(self, name):
+    def test_an_array_whose_name_allows_is_not_read(self, name: Any) -> None:
         assert values({name: ["good.com"], "deny": ["evil.com"]}) == ["evil.com"]
 
-    def test_a_deny_list_within_an_allow_list_is_not_read(self):
+    def test_a_deny_list_within_an_allow_list_is_not_read(self) -> None:
         assert values({"allow": {"deny": ["good.com"]}, "deny": ["evil.com"]}) == ["evil.com"]
 
     @pytest.mark.parametrize("name", ["list", "domains", "hosts", "entries"])
-    def test_a_neutral_name_is_not_a_block_list(self, name):
+    def test_a_neutral_name_is_not_a_block_list(self, name: str) -> None:
         assert detected_format({name: ["evil.com", "bad.com"]}) is None
 
     @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ class TestListsThatAreIgnored:
             *("exclusions.json", "safelist.json", "false-positives.json", "trusted.json"),
         ],
     )
-    def test_a_file_whose_name_allows_is_not_accepted(self, name):
+    def test_a_file_whose_name_allows_is_not_accepted(self, name: Any) -> None:
         with pytest.raises(Unprocessable):
             read_candidates(["good.com"], name)
 
@@ -90,10 +91,10 @@ class TestListsThatAreIgnored:
         "content",
         [{"blocked": ["yes", "no"]}, {"deny": []}, {"indicators": [{"a": 1}]}, [1, 2], ["a", "b"]],
     )
-    def test_arrays_without_values_are_not_accepted(self, content):
+    def test_arrays_without_values_are_not_accepted(self, content: Any) -> None:
         assert detected_format(content) is None
 
-    def test_a_finding_names_the_ignored_lists(self):
+    def test_a_finding_names_the_ignored_lists(self) -> None:
         first, second = read_candidates({"allow": ["good.com"], "deny": ["evil.com", "bad.com"]})
         (note,) = first.findings
         assert "'allow'" in note.message
@@ -101,36 +102,36 @@ class TestListsThatAreIgnored:
 
 
 class TestOddEntries:
-    def test_an_entry_that_the_file_also_allows_is_refused(self):
+    def test_an_entry_that_the_file_also_allows_is_refused(self) -> None:
         first, second = read_candidates({"deny": ["evil.com", "GOOD.com"], "allow": ["good.com"]})
         assert first.is_open
         assert second.verdict is Verdict.REFUSED
         assert "entry 2, in 'deny': the same file allows it" in second.findings[0].message
 
-    def test_only_the_entry_that_is_not_an_indicator_is_refused(self):
+    def test_only_the_entry_that_is_not_an_indicator_is_refused(self) -> None:
         kinds = [
             each.verdict for each in read_candidates(["evil.com", "bad.com", "what?", "worse.com"])
         ]
         assert kinds == [Verdict.OPEN, Verdict.OPEN, Verdict.REFUSED, Verdict.OPEN]
 
-    def test_an_entry_that_is_not_text_is_refused(self):
+    def test_an_entry_that_is_not_text_is_refused(self) -> None:
         assert read_candidates(["evil.com", "bad.com", {"a": 1}])[2].verdict is Verdict.REFUSED
 
-    def test_a_repeated_entry_is_a_duplicate(self):
+    def test_a_repeated_entry_is_a_duplicate(self) -> None:
         again = read_candidates({"deny": ["evil.com"], "block": ["EVIL.com"]})[1]
         assert again.verdict is Verdict.DUPLICATE
         assert "entry 2: duplicate of entry 1" in again.findings[-1].message
 
-    def test_a_file_with_a_repeated_name_is_not_accepted(self):
+    def test_a_file_with_a_repeated_name_is_not_accepted(self) -> None:
         assert detect_format("list.json", b'{"deny": ["evil.com"], "deny": ["bad.com"]}') is None
 
 
 class TestTlpLevels:
     @pytest.mark.parametrize("stated", [{"tlp": "amber"}, {"about": {"note": "TLP:AMBER only"}}])
-    def test_a_tlp_level_of_the_file_applies_to_all_entries(self, stated):
+    def test_a_tlp_level_of_the_file_applies_to_all_entries(self, stated: Any) -> None:
         for candidate in read_candidates({**stated, "deny": ["evil.com", "bad.com"]}):
             assert candidate.object["object_marking_refs"] == [TLP_2_IDS[Tlp.AMBER]]
 
-    def test_an_unknown_tlp_level_refuses_the_file(self):
+    def test_an_unknown_tlp_level_refuses_the_file(self) -> None:
         with pytest.raises(Unprocessable, match="not a TLP level"):
             read_candidates({"tlp": "mauve", "deny": ["evil.com"]})

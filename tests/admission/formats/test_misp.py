@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.misp_events import (
@@ -42,20 +43,20 @@ class TestWrappers:
             [BARE],
         ],
     )
-    def test_an_event_is_read_however_it_is_wrapped(self, content):
+    def test_an_event_is_read_however_it_is_wrapped(self, content: Any) -> None:
         assert [each["pattern"] for each in built_objects(content)] == [
             "[domain-name:value = 'evil.com']"
         ]
 
-    def test_a_stix_bundle_is_not_read_as_misp(self):
+    def test_a_stix_bundle_is_not_read_as_misp(self) -> None:
         bundle = {"type": "bundle", "id": f"bundle--{EVENT}", "objects": []}
         assert formats.detect_format("a.json", json.dumps(bundle).encode()).name == "stix"
 
-    def test_a_search_of_attributes_is_refused_since_it_lacks_the_tags_of_events(self):
+    def test_a_search_of_attributes_is_refused_since_it_lacks_the_tags_of_events(self) -> None:
         with pytest.raises(Malformed, match="search for events"):
             read({"response": {"Attribute": [attribute()]}})
 
-    def test_a_broken_event_does_not_spoil_the_others(self):
+    def test_a_broken_event_does_not_spoil_the_others(self) -> None:
         candidates = read([{"Event": "gone"}, event(attribute())])
         assert [each.verdict for each in candidates] == [
             Verdict.REFUSED,
@@ -110,42 +111,44 @@ class TestAttributes:
             ("ja3-fingerprint-md5", MD5, f"[network-traffic:extensions.'tls-ext'.ja3 = '{MD5}']"),
         ],
     )
-    def test_an_attribute_becomes_an_indicator_on_its_value(self, kind, value, pattern):
+    def test_an_attribute_becomes_an_indicator_on_its_value(
+        self, kind: str, value: Any, pattern: str
+    ) -> None:
         assert patterns(attribute(kind, value)) == [pattern]
 
     @pytest.mark.parametrize("kind", ["sha224", "tlsh", "vhash", "jarm-fingerprint", "mutex"])
-    def test_the_pattern_of_an_attribute_is_canonical(self, kind):
+    def test_the_pattern_of_an_attribute_is_canonical(self, kind: str) -> None:
         (indicator, _) = examined(event(attribute(kind, "d" * 56)))
         assert indicator.is_open and indicator.findings == ()
 
-    def test_domain_and_address_are_two_indicators(self):
+    def test_domain_and_address_are_two_indicators(self) -> None:
         assert patterns(attribute("domain|ip", "evil.com|45.12.3.4")) == [
             "[domain-name:value = 'evil.com']",
             "[ipv4-addr:value = '45.12.3.4']",
         ]
 
     @pytest.mark.parametrize("kind", ["yara", "sigma", "snort", "suricata"])
-    def test_a_rule_keeps_its_language(self, kind):
+    def test_a_rule_keeps_its_language(self, kind: str) -> None:
         (rule,) = built_objects(event(attribute(kind, "rule x { condition: true }")))
         assert (rule["pattern_type"], rule["name"]) == (kind, f"{kind} rule")
 
     @pytest.mark.parametrize("to_ids", [True, False])
-    def test_a_vulnerability_is_shared_with_and_without_to_ids(self, to_ids):
+    def test_a_vulnerability_is_shared_with_and_without_to_ids(self, to_ids: bool) -> None:
         content = event(attribute("vulnerability", "cve-2021-44228", to_ids=to_ids))
         (found,) = built_objects(content, "vulnerability")
         assert found["name"] == "CVE-2021-44228"
 
-    def test_a_mislabelled_value_is_read_as_its_kind_with_a_finding(self):
+    def test_a_mislabelled_value_is_read_as_its_kind_with_a_finding(self) -> None:
         candidates = read(event(attribute("md5", SHA256)))
         assert candidates[0].object["pattern"] == f"[file:hashes.'SHA-256' = '{SHA256}']"
         assert "attribute 1: is a sha256" in messages(candidates)[0]
 
-    def test_an_attribute_without_to_ids_is_counted_and_not_shared(self):
+    def test_an_attribute_without_to_ids_is_counted_and_not_shared(self) -> None:
         candidates = read(event(attribute(), attribute("domain", "good.com", 2, to_ids=False)))
         assert [each.object["type"] for each in candidates] == ["indicator", "report"]
         assert messages(candidates) == ["the event: not shared: 1 domain without to_ids"]
 
-    def test_comment_tags_and_dates_of_an_attribute_are_kept(self):
+    def test_comment_tags_and_dates_of_an_attribute_are_kept(self) -> None:
         tags = [{"name": n} for n in ("Emotet", "phishing", 'misp-galaxy:threat-actor="Bad Bear"')]
         more = {"comment": "Seen twice", "Tag": tags, "first_seen": "2026-01-01T01:00:00+01:00"}
         (found,) = built_objects(event(attribute(**more)))
@@ -156,13 +159,13 @@ class TestAttributes:
         assert found["created"] == found["modified"] == "2026-02-02T02:40:00.000Z"
 
     @pytest.mark.parametrize(("stamp", "day"), [(0, "01"), ("junk", "01"), ("9999999999", "01")])
-    def test_an_impossible_timestamp_is_ignored(self, stamp, day):
+    def test_an_impossible_timestamp_is_ignored(self, stamp: int | str, day: str) -> None:
         content = event(attribute(timestamp=stamp), timestamp=stamp)
         assert built_objects(content)[0]["modified"] == f"2026-02-{day}T00:00:00.000Z"
 
 
 class TestObjects:
-    def test_each_hash_of_a_file_object_is_an_indicator_and_its_name_is_not(self):
+    def test_each_hash_of_a_file_object_is_an_indicator_and_its_name_is_not(self) -> None:
         parts = [attribute("filename", "setup.exe", 1), attribute("md5", MD5, 2)]
         content = event(Object=[object_("file", *parts, attribute("sha1", SHA1, 3))])
         assert [each["pattern"] for each in built_objects(content)] == [
@@ -170,7 +173,7 @@ class TestObjects:
             f"[file:hashes.'SHA-1' = '{SHA1}']",
         ]
 
-    def test_a_registry_key_is_matched_with_its_value(self):
+    def test_a_registry_key_is_matched_with_its_value(self) -> None:
         key = attribute("regkey", "HKEY_CURRENT_USER\\Run", 1, object_relation="key")
         data = attribute("text", "x.exe", 2, object_relation="data", to_ids=False)
         assert patterns(Object=[object_("registry-key", key, data)]) == [
@@ -178,38 +181,38 @@ class TestObjects:
             " AND windows-registry-key:values[*].data = 'x.exe']"
         ]
 
-    def test_the_certificate_hash_of_an_app_is_not_a_file_hash(self):
+    def test_the_certificate_hash_of_an_app_is_not_a_file_hash(self) -> None:
         part = attribute("sha1", SHA1, object_relation="certificate")
         content = event(Object=[object_("android-app", part)])
         assert (
             built_objects(content)[0]["pattern"] == f"[x509-certificate:hashes.'SHA-1' = '{SHA1}']"
         )
 
-    def test_the_hash_of_a_pe_section_is_not_a_file_hash(self):
+    def test_the_hash_of_a_pe_section_is_not_a_file_hash(self) -> None:
         candidates = read(event(Object=[object_("pe-section", attribute("md5", MD5))]))
         assert "1 md5 of a part of a file" in messages(candidates)[0]
 
 
 class TestIds:
-    def test_an_indicator_has_the_uuid_of_its_attribute(self):
+    def test_an_indicator_has_the_uuid_of_its_attribute(self) -> None:
         assert built_objects(event(attribute()))[0]["id"] == f"indicator--{uuid(1)}"
 
-    def test_reading_an_event_twice_gives_the_same_objects(self):
+    def test_reading_an_event_twice_gives_the_same_objects(self) -> None:
         content = event(attribute("domain|ip", "evil.com|45.12.3.4"), attribute(uuid="junk"))
         assert [each.object for each in read(content)] == [each.object for each in read(content)]
 
-    def test_a_repeated_event_is_a_duplicate(self):
+    def test_a_repeated_event_is_a_duplicate(self) -> None:
         candidates = read([event(attribute()), event(attribute())])
         verdicts = [each.verdict for each in candidates]
         assert verdicts == [Verdict.OPEN, Verdict.OPEN, Verdict.DUPLICATE, Verdict.DUPLICATE]
 
-    def test_a_second_attribute_with_the_same_uuid_is_refused(self):
+    def test_a_second_attribute_with_the_same_uuid_is_refused(self) -> None:
         candidates = read(event(attribute(), attribute(value="evil.org")))
         assert (
             candidates[1].verdict is Verdict.REFUSED and "the same uuid" in messages(candidates)[0]
         )
 
-    def test_a_value_has_the_same_pattern_in_a_table_and_in_misp(self):
+    def test_a_value_has_the_same_pattern_in_a_table_and_in_misp(self) -> None:
         values = ["evil.com", "45.12.3.4:80", "http://evil.com/a", "Joe@evil.com", SHA256]
         kinds = ["domain", "ip-dst|port", "url", "email-src", "sha256"]
         content = event(
@@ -223,14 +226,14 @@ class TestIds:
 
 
 class TestReport:
-    def test_the_report_lists_the_objects_of_the_event(self):
+    def test_the_report_lists_the_objects_of_the_event(self) -> None:
         content = event(attribute(), attribute("vulnerability", "CVE-2021-44228", 2))
         (report,) = built_objects(content, "report")
         listed = [c.object["id"] for c in read(content)[:-1]]
         assert (report["id"], report["name"]) == (f"report--{EVENT}", "Invoices")
         assert report["object_refs"] == listed and len(listed) == 2
 
-    def test_links_to_analyses_are_references_unless_they_name_the_sender(self):
+    def test_links_to_analyses_are_references_unless_they_name_the_sender(self) -> None:
         links = ["https://reports.example/1", "https://blog.acmecorp.example/2"]
         parts = [
             attribute("link", url, n, to_ids=False, category="External analysis")
@@ -239,13 +242,13 @@ class TestReport:
         (found,) = built_objects(event(attribute(), *parts, Orgc={"name": "ACME Corp"}))
         assert [each["url"] for each in found["external_references"]] == links[:1]
 
-    def test_an_event_with_too_many_objects_has_no_report_but_a_finding(self):
+    def test_an_event_with_too_many_objects_has_no_report_but_a_finding(self) -> None:
         many = [attribute("domain", f"a{n}.evil.com", n) for n in range(1001)]
         candidates = read(event(*many))
         assert {each.object["type"] for each in candidates} == {"indicator"}
         assert "no report" in messages(candidates)[0]
 
-    def test_an_event_without_indicators_is_refused_with_the_reason(self):
+    def test_an_event_without_indicators_is_refused_with_the_reason(self) -> None:
         (candidate,) = read(event(attribute("text", "a", to_ids=False)))
         assert candidate.verdict is Verdict.REFUSED
         assert "it has no indicators to share; not shared: 1 text" in messages([candidate])[0]
@@ -253,30 +256,30 @@ class TestReport:
 
 class TestSightings:
     @staticmethod
-    def sighted(*kinds):
+    def sighted(*kinds: Any) -> Any:
         return [{"type": k, "date_sighting": str(1771000000 + n)} for n, k in enumerate(kinds)]
 
-    def test_sightings_become_one_with_a_count(self):
+    def test_sightings_become_one_with_a_count(self) -> None:
         (found,) = built_objects(event(attribute(Sighting=self.sighted("0", "0"))), "sighting")
         assert (found["count"], found["sighting_of_ref"]) == (2, f"indicator--{uuid(1)}")
         assert found["first_seen"] < found["last_seen"]
 
-    def test_a_false_alarm_is_a_sighting_with_count_zero(self):
+    def test_a_false_alarm_is_a_sighting_with_count_zero(self) -> None:
         (found,) = built_objects(event(attribute(Sighting=self.sighted("1"))), "sighting")
         assert found["count"] == 0
 
-    def test_an_expiration_ends_an_indicator_that_was_not_seen_since(self):
+    def test_an_expiration_ends_an_indicator_that_was_not_seen_since(self) -> None:
         (over,) = built_objects(event(attribute(Sighting=self.sighted("0", "2"))))
         (alive,) = built_objects(event(attribute(Sighting=self.sighted("2", "0"))))
         assert over["valid_until"] == "2026-02-13T16:26:41.000Z" and "valid_until" not in alive
 
-    def test_sightings_do_not_name_organisations(self):
+    def test_sightings_do_not_name_organisations(self) -> None:
         who = {"source": "sensor-7", "Organisation": {"name": "Blue Team"}}
         candidates = read(event(attribute(Sighting=[self.sighted("0")[0] | who])))
         assert "sensor-7" not in json.dumps([c.object for c in candidates])
         assert "Blue" not in json.dumps([c.object for c in candidates])
 
-    def test_sightings_without_a_date_are_counted(self):
+    def test_sightings_without_a_date_are_counted(self) -> None:
         candidates = read(event(attribute(Sighting=[{"type": "0"}, None])))
         assert "2 sightings without a date" in messages(candidates)[0]
 
@@ -284,7 +287,7 @@ class TestSightings:
 EXAMPLE = ROOT / "docs" / "examples" / "harbour-isac.misp.json"
 
 
-def test_the_documented_example_gets_the_documented_verdicts():
+def test_the_documented_example_gets_the_documented_verdicts() -> None:
     candidates = examined(json.loads(EXAMPLE.read_text("utf-8")))
     assert [(each.object["type"], each.verdict.value) for each in candidates] == [
         ("indicator", "open"),
@@ -302,7 +305,7 @@ REAL = Path(os.environ.get("TOCSIN_REAL", "none")) / "misp"
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs the real data ($TOCSIN_REAL)")
-def test_every_real_event_is_read_without_an_error():
+def test_every_real_event_is_read_without_an_error() -> None:
     for path in sorted(REAL.rglob("*.json")):
         content = path.read_bytes()
         if formats.detect_format(path.name, content) is not None:

@@ -1,6 +1,7 @@
 """MISP events: how widely they may be shared, what is never shared, hostile input."""
 
 import json
+from typing import Any
 
 import pytest
 from support.misp_events import (
@@ -35,41 +36,41 @@ class TestTlpAndDistribution:
         ],
     )
     def test_the_strictest_tag_of_event_and_attribute_counts(
-        self, of_event, of_attribute, expected
-    ):
+        self, of_event: Any, of_attribute: Any, expected: Any
+    ) -> None:
         tags = [{"name": each} for each in of_event]
         own = [{"name": each} for each in of_attribute]
         assert tlp_of(event(attribute(Tag=own), Tag=tags)) is expected
 
-    def test_a_tag_of_an_object_applies_to_its_attributes(self):
+    def test_a_tag_of_an_object_applies_to_its_attributes(self) -> None:
         tags = [{"name": "tlp:amber"}]
         assert tlp_of(event(Object=[object_("url", attribute(), Tag=tags)])) is Tlp.AMBER
 
-    def test_nested_event_tags_are_read(self):
+    def test_nested_event_tags_are_read(self) -> None:
         assert tlp_of(event(attribute(), EventTag=[{"Tag": {"name": "TLP:AMBER"}}])) is Tlp.AMBER
 
     @pytest.mark.parametrize("where", ["info", "comment"])
-    def test_a_tlp_level_in_a_text_counts(self, where):
+    def test_a_tlp_level_in_a_text_counts(self, where: str) -> None:
         more = {where: "TLP:AMBER, do not forward"}
         content = event(attribute(**more)) if where == "comment" else event(attribute(), **more)
         assert tlp_of(content) is Tlp.AMBER
 
     @pytest.mark.parametrize("where", ["info", "comment"])
-    def test_a_tlp_level_at_the_end_of_a_long_text_counts(self, where):
+    def test_a_tlp_level_at_the_end_of_a_long_text_counts(self, where: str) -> None:
         more = {where: "word " * 600 + "TLP:AMBER"}
         content = event(attribute(**more)) if where == "comment" else event(attribute(), **more)
         assert tlp_of(content) is Tlp.AMBER
 
-    def test_a_tlp_level_in_the_comment_of_an_object_applies_to_its_attributes(self):
+    def test_a_tlp_level_in_the_comment_of_an_object_applies_to_its_attributes(self) -> None:
         assert tlp_of(event(Object=[object_("url", attribute(), comment="TLP:AMBER")])) is Tlp.AMBER
 
-    def test_a_tlp_level_in_the_comment_of_a_vulnerability_counts(self):
+    def test_a_tlp_level_in_the_comment_of_a_vulnerability_counts(self) -> None:
         content = attribute("vulnerability", "CVE-2021-44228", comment="TLP:RED")
         (vulnerability,) = built_objects(event(content), "vulnerability")
         assert vulnerability["object_marking_refs"] == [TLP_2_IDS[Tlp.RED]]
 
     @pytest.mark.parametrize("tag", ['"tlp:red"', "\u200btlp:red", "\uff34\uff2c\uff30:red"])
-    def test_a_disguised_tlp_tag_is_not_ignored(self, tag):
+    def test_a_disguised_tlp_tag_is_not_ignored(self, tag: str) -> None:
         (candidate, *_) = read(event(attribute(Tag=[{"name": tag}])))
         refused = candidate.verdict is Verdict.REFUSED
         assert refused or candidate.object["object_marking_refs"] == [TLP_2_IDS[Tlp.RED]]
@@ -85,37 +86,41 @@ class TestTlpAndDistribution:
             ("2", None, Tlp.AMBER),
         ],
     )
-    def test_a_distribution_is_never_widened(self, distribution, tlp, expected):
+    def test_a_distribution_is_never_widened(
+        self, distribution: int | str, tlp: Any, expected: Any
+    ) -> None:
         assert tlp_of(event(attribute(), distribution=distribution), tlp=tlp) is expected
 
-    def test_a_distribution_overrides_a_wider_tag(self):
+    def test_a_distribution_overrides_a_wider_tag(self) -> None:
         content = event(attribute(), distribution="1", Tag=[{"name": "tlp:clear"}])
         assert tlp_of(content) is Tlp.AMBER
 
     @pytest.mark.parametrize("distribution", ["0", "4", 0, "9", [], True])
-    def test_distribution_to_the_organisation_or_a_sharing_group_is_refused(self, distribution):
+    def test_distribution_to_the_organisation_or_a_sharing_group_is_refused(
+        self, distribution: Any
+    ) -> None:
         (whole,) = read(event(attribute(), distribution=distribution))
         (alone, _) = read(event(attribute(distribution=distribution)))
         assert whole.verdict is alone.verdict is Verdict.REFUSED
 
     @pytest.mark.parametrize("tag", ["tlp:ex:chr", "tlp:unclear", "tlp:"])
-    def test_an_unknown_tlp_level_is_refused(self, tag):
+    def test_an_unknown_tlp_level_is_refused(self, tag: str) -> None:
         (candidate,) = read(event(attribute(), Tag=[{"name": tag}]))
         assert candidate.verdict is Verdict.REFUSED
 
     @pytest.mark.parametrize("tags", ["tlp:red", [None], [{"name": 1}], {"name": "tlp:red"}])
-    def test_unreadable_tags_are_refused(self, tags):
+    def test_unreadable_tags_are_refused(self, tags: Any) -> None:
         candidates = read(event(attribute(Tag=tags), attribute(value="evil.org", number=2)))
         assert [each.verdict for each in candidates[:2]] == [Verdict.REFUSED, Verdict.OPEN]
 
     @pytest.mark.parametrize("published", [False, "0", 0])
-    def test_a_draft_is_refused(self, published):
+    def test_a_draft_is_refused(self, published: bool | int | str) -> None:
         (candidate,) = read(event(attribute(), published=published))
         assert "publish it in MISP" in messages([candidate])[0]
 
 
 class TestNeverShared:
-    def test_senders_creators_and_sharing_groups_are_not_shared(self):
+    def test_senders_creators_and_sharing_groups_are_not_shared(self) -> None:
         content = event(
             attribute(comment="ACME Corp saw it, ask bob@acme.example; Blue Team too"),
             info="ACME Corp: invoices",
@@ -131,7 +136,7 @@ class TestNeverShared:
         assert "invoices" in text
 
     @pytest.mark.parametrize("kind", ["target-org", "target-email", "target-machine", "full-name"])
-    def test_victims_and_persons_of_the_event_are_masked_in_texts(self, kind):
+    def test_victims_and_persons_of_the_event_are_masked_in_texts(self, kind: str) -> None:
         victim = attribute(kind, "North Mill", 2, to_ids=False)
         content = event(attribute(comment="Sent to north mill"), victim)
         assert built_objects(content)[0]["description"] == "Sent to [removed: name or victim]"
@@ -141,28 +146,28 @@ class TestNeverShared:
     @pytest.mark.parametrize(
         "kind", ["target-user", "full-name", "phone-number", "email-body", "text", "attachment"]
     )
-    def test_people_and_free_text_with_to_ids_are_refused(self, kind):
+    def test_people_and_free_text_with_to_ids_are_refused(self, kind: str) -> None:
         candidates = read(event(attribute(kind, "Jane Doe of North Mill")))
         assert {each.verdict for each in candidates} == {Verdict.REFUSED}
         assert not any("Jane" in message for message in messages(candidates))
 
-    def test_texts_are_left_out_if_too_many_names_would_be_masked(self):
+    def test_texts_are_left_out_if_too_many_names_would_be_masked(self) -> None:
         victims = [attribute("target-user", f"user{n}", n, to_ids=False) for n in range(2, 400)]
         content = event(attribute(comment="user399 clicked", Tag=[{"name": "user399"}]), *victims)
         (found,) = built_objects(content)
         assert "description" not in found and "labels" not in found
         assert any("too many" in message for message in messages(read(content)))
 
-    def test_a_victims_own_host_is_not_an_indicator(self):
+    def test_a_victims_own_host_is_not_an_indicator(self) -> None:
         victim = attribute("target-machine", "mill.example.com", 2, to_ids=False)
         candidates = read(event(attribute("hostname", "mill.example.com"), victim))
         assert candidates[0].verdict is Verdict.REFUSED
 
-    def test_a_recipient_is_held_for_review(self):
+    def test_a_recipient_is_held_for_review(self) -> None:
         (candidate, _) = examined(event(attribute("email-dst", "jane@mill.com")))
         assert candidate.verdict is Verdict.HELD
 
-    def test_a_person_object_is_not_shared(self):
+    def test_a_person_object_is_not_shared(self) -> None:
         part = attribute("email-src", "jane@mill.com", object_relation="e-mail")
         assert patterns(Object=[object_("person", part)]) == []
 
@@ -175,7 +180,7 @@ class TestNeverShared:
         ],
     )
     @pytest.mark.parametrize("of_object", [False, True])
-    def test_a_restricted_or_deleted_link_is_not_shared(self, more, of_object):
+    def test_a_restricted_or_deleted_link_is_not_shared(self, more: Any, of_object: bool) -> None:
         shown = {"category": "External analysis", "to_ids": False}
         link = attribute("link", "https://blog.example.net/a", 2, **shown)
         inner = object_("report", link, **more) if of_object else object_("report", link | more)
@@ -183,36 +188,40 @@ class TestNeverShared:
         assert "external_references" not in indicator
 
     @pytest.mark.parametrize("deleted", [True, 1, "1", "TRUE", "yes"])
-    def test_deleted_attributes_are_not_shared_in_any_spelling_of_the_flag(self, deleted):
+    def test_deleted_attributes_are_not_shared_in_any_spelling_of_the_flag(
+        self, deleted: bool | int | str
+    ) -> None:
         assert patterns(attribute(deleted=deleted)) == []
 
     @pytest.mark.parametrize("exportable", [False, 0, "0", "false"])
     def test_tags_that_are_not_exportable_are_not_shared_in_any_spelling_of_the_flag(
-        self, exportable
-    ):
+        self, exportable: bool | int | str
+    ) -> None:
         tags = [{"name": "harbour-case", "exportable": exportable}]
         (indicator,) = built_objects(event(attribute(Tag=tags)))
         assert "labels" not in indicator
 
     @pytest.mark.parametrize("label", ["quux-motors", "QuuxMotors", "quux_motors_soc"])
-    def test_a_sender_in_a_free_tag_or_comment_is_not_shared_however_it_is_joined(self, label):
+    def test_a_sender_in_a_free_tag_or_comment_is_not_shared_however_it_is_joined(
+        self, label: str
+    ) -> None:
         content = attribute(Tag=[{"name": label}], comment=f"as {label} has it")
         (indicator,) = built_objects(event(content, Orgc={"name": "(Quux Motors)"}))
         assert "labels" not in indicator
         assert "otors" not in indicator["description"]
 
-    def test_an_unshared_tag_of_an_object_is_counted_once(self):
+    def test_an_unshared_tag_of_an_object_is_counted_once(self) -> None:
         tags = [{"name": "harbour-case", "local": True}]
         inner = object_("url", attribute(), attribute(value="bad.com", number=2), Tag=tags)
         assert any("not shared: 1 tags" in each for each in messages(read(event(Object=[inner]))))
 
-    def test_names_in_proposals_are_masked(self):
+    def test_names_in_proposals_are_masked(self) -> None:
         proposal = {"type": "target-user", "value": "@jane_quux"}
         content = attribute(comment="sent to jane_quux", ShadowAttribute=[proposal])
         (indicator,) = built_objects(event(content))
         assert indicator["description"] == "sent to [removed: name or victim]"
 
-    def test_deleted_attributes_and_proposals_are_not_shared(self):
+    def test_deleted_attributes_and_proposals_are_not_shared(self) -> None:
         gone = attribute(value="old.com", number=2, deleted=True)
         content = event(attribute(ShadowAttribute=[{"value": "maybe.com"}]), gone)
         content["Event"]["ShadowAttribute"] = [{"value": "perhaps.com"}]
@@ -224,7 +233,7 @@ class TestNeverShared:
             and "2 proposals" in messages(read(content))[0]
         )
 
-    def test_the_bytes_of_a_sample_are_not_shared(self):
+    def test_the_bytes_of_a_sample_are_not_shared(self) -> None:
         candidates = read(event(attribute("malware-sample", f"x|{MD5}", data="UEsDBA==")))
         assert "UEsDBA" not in json.dumps([each.object for each in candidates])
 
@@ -239,7 +248,7 @@ class TestNeverShared:
             {"name": 'customer:name="North Mill"'},
         ],
     )
-    def test_tags_about_anything_but_the_threat_are_not_shared(self, tag):
+    def test_tags_about_anything_but_the_threat_are_not_shared(self, tag: Any) -> None:
         candidates = read(event(attribute(Tag=[tag])))
         assert "labels" not in candidates[0].object
         assert "1 tags" in messages(candidates)[0]
@@ -249,7 +258,7 @@ class TestHostile:
     @pytest.mark.parametrize(
         "value", [None, 7, [], {}, "", " ", "a\x00b.com", "a\nb.com", "x" * 9000]
     )
-    def test_a_bad_value_does_not_spoil_its_neighbours(self, value):
+    def test_a_bad_value_does_not_spoil_its_neighbours(self, value: Any) -> None:
         candidates = read(event(attribute(value=value), attribute(value="evil.org", number=2)))
         assert [each.verdict for each in candidates] == [
             Verdict.REFUSED,
@@ -259,14 +268,16 @@ class TestHostile:
         assert messages(candidates)[0].startswith("attribute 1 (domain): ")
 
     @pytest.mark.parametrize("raw", [b"NaN", b'{"a": 1, "a": 2}', b'"\\ud800"', b"1e999", b"[]"])
-    def test_an_attribute_of_broken_json_does_not_spoil_its_neighbours(self, raw):
+    def test_an_attribute_of_broken_json_does_not_spoil_its_neighbours(self, raw: bytes) -> None:
         good = json.dumps(attribute()).encode()
         candidates = read(b'{"Event": {"info": "a", "Attribute": [%s, %s]}}' % (raw, good))
         assert [c.verdict for c in candidates] == [Verdict.REFUSED, Verdict.OPEN, Verdict.OPEN]
 
     @pytest.mark.parametrize("name", ["Attribute", "Object", "Tag"])
     @pytest.mark.parametrize("value", ["text", 7, {"a": 1}])
-    def test_a_property_that_should_be_a_list_is_refused_by_name(self, name, value):
+    def test_a_property_that_should_be_a_list_is_refused_by_name(
+        self, name: str, value: Any
+    ) -> None:
         candidates = read({"Event": {"info": "a", "Attribute": [], name: value}})
         assert [c.verdict for c in candidates] == [Verdict.REFUSED]
 
@@ -278,7 +289,9 @@ class TestHostile:
         ],
     )
     @pytest.mark.parametrize("value", [None, 7, "x", [1], {"a": [None]}, True])
-    def test_an_attribute_property_of_a_wrong_type_does_not_raise(self, name, value):
+    def test_an_attribute_property_of_a_wrong_type_does_not_raise(
+        self, name: Any, value: Any
+    ) -> None:
         part = attribute(number=1) | {name: value}
         neighbour = attribute("domain", "evil.org", 2)
         content = examined(
@@ -289,14 +302,14 @@ class TestHostile:
 
     @pytest.mark.parametrize("name", ["info", "date", "timestamp", "uuid", "Orgc", "published"])
     @pytest.mark.parametrize("value", [None, 7, [1], {"a": None}])
-    def test_an_event_property_of_a_wrong_type_does_not_raise(self, name, value):
+    def test_an_event_property_of_a_wrong_type_does_not_raise(self, name: str, value: Any) -> None:
         assert examined(event(attribute(), **{name: value}))
 
-    def test_a_quote_in_a_value_is_escaped_in_the_pattern(self):
+    def test_a_quote_in_a_value_is_escaped_in_the_pattern(self) -> None:
         (found,) = built_objects(event(attribute("mutex", "a' OR file:name = 'b")))
         assert found["pattern"] == "[mutex:name = 'a\\' OR file:name = \\'b']"
 
-    def test_a_long_object_is_parsed_once_for_all_its_attributes(self):
+    def test_a_long_object_is_parsed_once_for_all_its_attributes(self) -> None:
         inner = [attribute(value=f"evil{i}.com", number=i + 1) for i in range(2_000)]
         more = {
             "comment": "TLP" + "x" * 2_000_000,
@@ -304,23 +317,23 @@ class TestHostile:
         }
         assert len(built_objects(event(Object=[object_("url", *inner, **more)]))) == 2_000
 
-    def test_texts_are_left_out_if_the_names_are_too_long(self):
+    def test_texts_are_left_out_if_the_names_are_too_long(self) -> None:
         names = ["a " * 90 + f"b{i}" for i in range(200)]
         content = [attribute("target-user", each, 9 + i) for i, each in enumerate(names)]
         (indicator,) = built_objects(event(attribute(comment="a " * 900), *content))
         assert "description" not in indicator
 
-    def test_an_attribute_nested_too_deeply_is_refused(self):
+    def test_an_attribute_nested_too_deeply_is_refused(self) -> None:
         deep = b"[" * 100 + b"]" * 100
         part = json.dumps(attribute()).encode()
         raw = b'{"Event": {"info": "a", "Attribute": [{"x": %s}, %s]}}' % (deep, part)
         assert [c.verdict for c in read(raw)][:2] == [Verdict.REFUSED, Verdict.OPEN]
 
-    def test_an_invalid_yara_rule_is_refused(self):
+    def test_an_invalid_yara_rule_is_refused(self) -> None:
         (candidate, _) = examined(event(attribute("yara", "not a rule")))
         assert candidate.verdict is Verdict.REFUSED
 
-    def test_refusals_do_not_repeat_the_value(self):
+    def test_refusals_do_not_repeat_the_value(self) -> None:
         candidates = read(
             event(attribute("domain", "no host of Jane's"), attribute("md5", "Jane", 2))
         )

@@ -1,6 +1,7 @@
 """STIX as JSON in every container in which partners send it."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -23,20 +24,20 @@ TWO = {"type": "tool", "id": "tool--0c1f0f9e-5b1a-4c43-9e0a-0b7f7b0f1a12", "name
 BUNDLE_ID = "bundle--0c1f0f9e-5b1a-4c43-9e0a-0b7f7b0f1a13"
 
 
-def read(content, name="submission.json"):
+def read(content: Any, name: Any = "submission.json") -> Any:
     raw = content if isinstance(content, bytes) else content.encode()
     return list(formats.read(name, raw, READING))
 
 
-def objects(content, **how):
+def objects(content: Any, **how: Any) -> Any:
     return [each.object for each in read(content, **how)]
 
 
-def messages(candidate):
+def messages(candidate: Any) -> Any:
     return " ".join(finding.message for finding in candidate.findings)
 
 
-def bundle(*members):
+def bundle(*members: Any) -> Any:
     """A bundle of JSON texts."""
     inside = ",\n".join(members)
     return f'{{"type": "bundle", "id": "{BUNDLE_ID}", "objects": [{inside}]}}'
@@ -57,25 +58,25 @@ class TestContainers:
         ],
     )
     @pytest.mark.parametrize("indent", [None, 2])
-    def test_objects_are_passed_on_as_they_were_sent(self, whole, indent):
+    def test_objects_are_passed_on_as_they_were_sent(self, whole: Any, indent: None | int) -> None:
         text = json.dumps(whole, indent=indent)
         assert formats.detect_format("anything", text.encode()).name == "stix"
         assert objects(text, name="anything") == [ONE, TWO]
 
-    def test_a_single_object_is_read(self):
+    def test_a_single_object_is_read(self) -> None:
         assert objects(json.dumps(ONE, indent=2)) == [ONE]
 
-    def test_json_lines_with_blank_lines_are_read(self):
+    def test_json_lines_with_blank_lines_are_read(self) -> None:
         text = f"{GOOD}\n\n{json.dumps(TWO)}\r\n"
         assert objects(text, name="a.jsonl") == [ONE, TWO]
 
-    def test_a_line_may_hold_a_bundle(self):
+    def test_a_line_may_hold_a_bundle(self) -> None:
         assert objects(f"{bundle(GOOD)}\n{json.dumps(TWO)}\n") == [ONE, TWO]
 
-    def test_an_empty_bundle_has_no_candidates(self):
+    def test_an_empty_bundle_has_no_candidates(self) -> None:
         assert read(json.dumps({"type": "bundle", "id": BUNDLE_ID})) == []
 
-    def test_id_and_version_are_the_submitters(self):
+    def test_id_and_version_are_the_submitters(self) -> None:
         first, second = read(json.dumps([ONE, TWO]))
         assert (first.index, first.source_id, first.source_version) == (
             0,
@@ -85,14 +86,14 @@ class TestContainers:
         assert (second.index, second.source_id, second.source_version) == (1, TWO["id"], None)
 
     @pytest.mark.parametrize("value", [{}, [], 7, None])
-    def test_an_id_that_is_not_text_is_no_source_id(self, value):
+    def test_an_id_that_is_not_text_is_no_source_id(self, value: Any) -> None:
         (candidate,) = read(bundle(json.dumps({"type": "tool", "id": value, "modified": value})))
         assert (candidate.source_id, candidate.source_version) == (None, None)
 
 
 class TestEncoding:
     @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-    def test_a_byte_order_mark_is_removed_with_a_finding(self, encoding):
+    def test_a_byte_order_mark_is_removed_with_a_finding(self, encoding: str) -> None:
         first, second = read(json.dumps([ONE, TWO]).encode(encoding))
         assert (first.object, second.object) == (ONE, TWO)
         assert "byte order mark" in messages(first)
@@ -114,14 +115,16 @@ class TestOneBadObject:
             ("[]", "not a JSON object"),
         ],
     )
-    def test_a_bad_object_is_refused_with_its_place_and_its_neighbours_are_not(self, bad, why):
+    def test_a_bad_object_is_refused_with_its_place_and_its_neighbours_are_not(
+        self, bad: str, why: str
+    ) -> None:
         before, refused, after = read(bundle(GOOD, bad, GOOD))
         assert (before.object, after.object) == (ONE, ONE)
         assert (refused.index, refused.verdict, refused.object) == (1, Verdict.REFUSED, None)
         assert messages(refused).startswith("object 2: ")
         assert why in messages(refused)
 
-    def test_bytes_that_are_not_utf_8_are_refused_with_their_place(self):
+    def test_bytes_that_are_not_utf_8_are_refused_with_their_place(self) -> None:
         bad = b'{"type": "tool", "name": "\xff"}'
         first, second = read(bundle(GOOD, "BAD").encode().replace(b"BAD", bad))
         assert first.object == ONE
@@ -132,7 +135,7 @@ class TestOneBadObject:
         ['{"type": "tool" "id"}', '{"type": "tool", "id": "tool--1", "x": NaN}', '{"type": "tool"'],
     )
     @pytest.mark.parametrize("place", [0, 1, 2])
-    def test_a_broken_line_is_refused_wherever_it_stands(self, bad, place):
+    def test_a_broken_line_is_refused_wherever_it_stands(self, bad: str, place: int) -> None:
         lines = [GOOD, GOOD]
         lines.insert(place, bad)
         candidates = read("\n".join(lines), name="a.jsonl")
@@ -154,19 +157,19 @@ class TestBrokenFile:
             ("{", "not JSON"),
         ],
     )
-    def test_a_broken_file_is_refused_with_the_reason(self, content, why):
+    def test_a_broken_file_is_refused_with_the_reason(self, content: Any, why: str) -> None:
         with pytest.raises(Malformed, match=why):
             read(content)
 
 
 class TestHostile:
     @pytest.mark.parametrize("unit", ["[", "{", '{"a":', '"', "[]", "{}\n", '{"id":"a--'])
-    def test_a_megabyte_of_repeated_json_is_answered(self, unit):
+    def test_a_megabyte_of_repeated_json_is_answered(self, unit: str) -> None:
         try:
             candidates = read(unit * (1_000_000 // len(unit)), name="a.json")
         except (Malformed, Unprocessable):
             return
         assert all(each.verdict is Verdict.REFUSED for each in candidates)
 
-    def test_thirty_thousand_copies_are_thirty_thousand_candidates(self):
+    def test_thirty_thousand_copies_are_thirty_thousand_candidates(self) -> None:
         assert len(read(bundle(*[GOOD] * 30_000))) == 30_000

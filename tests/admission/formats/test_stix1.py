@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ RED = """
 """
 
 
-def wrapped(text, header=""):
+def wrapped(text: Any, header: Any = "") -> Any:
     """The package's content in a package that is related to one that has nothing else."""
     inner = (
         "<stix:Related_Packages><stix:Related_Package>"
@@ -72,34 +73,34 @@ def wrapped(text, header=""):
     return PACKAGE.replace(INDICATORS, header + inner)
 
 
-def indicators(text):
+def indicators(text: Any) -> Any:
     found = [c.object for c in read("a.xml", text.encode(), OPTIONS)]
     return [each for each in found if each and each["type"] == "indicator"]
 
 
-def with_document_type(declaration):
+def with_document_type(declaration: Any) -> Any:
     return PACKAGE.replace("?>", f"?>\n{declaration}", 1).encode()
 
 
 @pytest.fixture
-def elevator():
+def elevator() -> None:
     if not stix1.is_installed():
         pytest.skip("needs tocsin[stix1]")
 
 
 class TestDetection:
     @pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16"])
-    def test_xml_in_the_namespace_of_stix_1_is_accepted_under_any_name(self, coding):
+    def test_xml_in_the_namespace_of_stix_1_is_accepted_under_any_name(self, coding: str) -> None:
         assert detect_format("a.txt", PACKAGE.encode(coding)).name == "stix1"
 
     @pytest.mark.parametrize("content", [b"<a/>", b"http://stix.mitre.org/stix-1", b"{}"])
-    def test_other_xml_is_not_accepted(self, content):
+    def test_other_xml_is_not_accepted(self, content: bytes) -> None:
         found = detect_format("a.xml", content)
         assert found is None or found.name != "stix1"
 
 
 class TestReading:
-    def test_a_package_becomes_stix_2_1_objects(self, elevator):
+    def test_a_package_becomes_stix_2_1_objects(self, elevator: Any) -> None:
         found = [c.object for c in read("a.xml", PACKAGE.encode(), OPTIONS)]
         (indicator,) = [each for each in found if each["type"] == "indicator"]
         assert indicator["pattern"] == "[domain-name:value = 'evil-shop.ru']"
@@ -107,35 +108,35 @@ class TestReading:
         assert indicator["spec_version"] == "2.1"
 
     def test_the_elevator_leaves_no_files_in_the_home_directory(
-        self, elevator, tmp_path, monkeypatch
-    ):
+        self, elevator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("HOME", str(tmp_path))
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
         assert list(read("a.xml", PACKAGE.encode(), OPTIONS))
         assert not list(tmp_path.iterdir())
 
-    def test_another_encoding_is_the_same_package(self, elevator):
+    def test_another_encoding_is_the_same_package(self, elevator: Any) -> None:
         sixteen = PACKAGE.replace("UTF-8", "UTF-16").encode("utf-16")
         (found,) = [
             c.object for c in read("a.xml", sixteen, OPTIONS) if c.object["type"] == "indicator"
         ]
         assert found["pattern"] == "[domain-name:value = 'evil-shop.ru']"
 
-    def test_packages_inside_a_package_are_read_however_deep(self, elevator):
+    def test_packages_inside_a_package_are_read_however_deep(self, elevator: Any) -> None:
         deeper = wrapped(INDICATORS)
         deeper = deeper[deeper.index("<stix:Related_Packages>") : deeper.index("</stix:STIX_P")]
         for text in (wrapped(INDICATORS), wrapped(deeper)):
             (indicator,) = indicators(text)
             assert indicator["pattern"] == "[domain-name:value = 'evil-shop.ru']"
 
-    def test_the_markings_of_a_package_apply_to_nested_packages(self, elevator):
+    def test_the_markings_of_a_package_apply_to_nested_packages(self, elevator: Any) -> None:
         header = "<stix:STIX_Header><stix:Title>Their own</stix:Title></stix:STIX_Header>"
         for text in (wrapped(INDICATORS, RED), wrapped(header + INDICATORS, RED)):
             (indicator,) = indicators(text)
             (marking,) = indicator["object_marking_refs"]
             assert marking == TLP_1_IDS[Tlp.RED]
 
-    def test_broken_xml_is_refused_with_a_remedy(self, elevator):
+    def test_broken_xml_is_refused_with_a_remedy(self, elevator: Any) -> None:
         with pytest.raises(Malformed, match="check it against its schemas"):
             list(read("a.xml", PACKAGE[:-30].encode(), OPTIONS))
 
@@ -151,27 +152,29 @@ class TestHostile:
         ],
     )
     @pytest.mark.parametrize("coding", ["utf-8", "utf-16"])
-    def test_a_document_type_is_refused_before_anything_reads_it(self, declaration, coding):
+    def test_a_document_type_is_refused_before_anything_reads_it(
+        self, declaration: str, coding: str
+    ) -> None:
         hostile = with_document_type(declaration).decode().encode(coding)
         with pytest.raises((Malformed, Unprocessable)) as process:
             list(read("a.xml", hostile, OPTIONS))
         assert "document type" in str(process.value) or "tocsin[stix1]" in str(process.value)
 
-    def test_a_document_type_hidden_by_utf_7_is_refused(self, elevator):
+    def test_a_document_type_hidden_by_utf_7_is_refused(self, elevator: Any) -> None:
         hidden = with_document_type("+ADwAIQ-DOCTYPE a+AD4").replace(b"UTF-8", b"UTF-7")
         with pytest.raises(Malformed):
             list(read("a.xml", hidden, OPTIONS))
 
-    def test_deep_nesting_is_refused(self, elevator):
+    def test_deep_nesting_is_refused(self, elevator: Any) -> None:
         deep = PACKAGE.replace("</stix:STIX_Package>", "<a>" * 5000 + "</a>" * 5000)
         with pytest.raises(Malformed, match="nested"):
             list(read("a.xml", deep.encode(), OPTIONS))
 
-    def test_an_overlong_file_is_refused(self):
+    def test_an_overlong_file_is_refused(self) -> None:
         with pytest.raises(TooLarge):
             list(read("a.xml", PACKAGE.encode() + b" " * 8_000_000, OPTIONS))
 
-    def test_the_elevator_cannot_reach_the_network(self):
+    def test_the_elevator_cannot_reach_the_network(self) -> None:
         program = Path(stix1.__file__).with_name("elevate.py")
         code = (
             f"import runpy, socket, sys; own = runpy.run_path({str(program)!r});"
@@ -183,6 +186,6 @@ class TestHostile:
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs the real data ($TOCSIN_REAL)")
-def test_real_packages_are_read(elevator):
+def test_real_packages_are_read(elevator: Any) -> None:
     for path in sorted(REAL.rglob("*.xml"))[:2]:
         assert list(read(path.name, path.read_bytes(), OPTIONS))

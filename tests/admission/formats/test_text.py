@@ -1,5 +1,7 @@
 """Indicators in free text: reports, lists, hosts files."""
 
+from typing import Any
+
 import pytest
 
 from tocsin.admission import formats
@@ -11,12 +13,12 @@ NOW = 1_790_000_000_000_000
 MD5, SHA256 = "e" * 32, "c" * 64
 
 
-def read(text, name="report.txt", tlp=None):
+def read(text: Any, name: Any = "report.txt", tlp: Any = None) -> Any:
     content = text if isinstance(text, bytes) else text.encode()
     return list(formats.read(name, content, formats.ReadOptions(now=NOW, tlp=tlp)))
 
 
-def values(text, **how):
+def values(text: Any, **how: Any) -> Any:
     """The values in the patterns."""
     return [each.object["pattern"].split(" = ")[1][1:-2] for each in read(text, **how)]
 
@@ -50,15 +52,15 @@ class TestDefanged:
             ("joe at bad dot com", "joe@bad.com"),
         ],
     )
-    def test_a_defanged_value_is_refanged(self, written, value):
+    def test_a_defanged_value_is_refanged(self, written: str, value: str) -> None:
         assert values(f"They used {written} then.\n") == [value]
 
-    def test_ordinary_brackets_change_nothing(self):
+    def test_ordinary_brackets_change_nothing(self) -> None:
         assert values("see f(x), a[0] and {y}.") == []
 
 
 class TestProse:
-    def test_only_values_are_found_in_their_order(self):
+    def test_only_values_are_found_in_their_order(self) -> None:
         text = (
             "The actor (evil.com, 198.51.100.7) sent mail from joe@bad.com.\n"
             f"It loads hxxp://evil.org/a.php?x=1. SHA256: {SHA256}; see README.md and node.js.\n"
@@ -90,11 +92,11 @@ class TestProse:
             "class com.android.vending.billing",
         ],
     )
-    def test_words_that_look_like_values_are_not_indicators(self, text):
+    def test_words_that_look_like_values_are_not_indicators(self, text: str) -> None:
         assert values(text + " as they say\n") == []
 
     @pytest.mark.parametrize("host", ["cuddly-lamp.vercel.app", "www.bank.pl", "ksiegarnia24.pl"])
-    def test_a_long_host_below_a_file_extension_tld_is_an_indicator(self, host):
+    def test_a_long_host_below_a_file_extension_tld_is_an_indicator(self, host: str) -> None:
         assert values(f"They hid behind {host} for weeks\n") == [host]
 
     @pytest.mark.parametrize(
@@ -112,7 +114,9 @@ class TestProse:
             ("http://evil.com/a?b[]=1", "http://evil.com/a?b[]=1"),
         ],
     )
-    def test_a_url_ends_where_its_sentence_or_markup_closes_it(self, written, url):
+    def test_a_url_ends_where_its_sentence_or_markup_closes_it(
+        self, written: str, url: str
+    ) -> None:
         assert values(f"Loads {written} then") == [url]
 
     @pytest.mark.parametrize(
@@ -125,20 +129,20 @@ class TestProse:
             ('src="evil.com/a?b=c"', "http://evil.com/a?b=c"),
         ],
     )
-    def test_a_url_without_its_scheme_keeps_its_query(self, written, url):
+    def test_a_url_without_its_scheme_keeps_its_query(self, written: str, url: str) -> None:
         assert values(f"Loads {written} then") == [url]
 
-    def test_a_file_name_beside_a_defanged_value_is_not_a_host(self):
+    def test_a_file_name_beside_a_defanged_value_is_not_a_host(self) -> None:
         assert values("see magnet[:]?xt=urn[:]btih&dn=setup-1.7.zip there\n") == []
 
-    def test_words_around_the_values_are_never_shared(self):
+    def test_words_around_the_values_are_never_shared(self) -> None:
         (candidate,) = read("Jane Doe of ACME reports evil[.]com to us\n")
         assert "Jane" not in str(candidate.object)
 
-    def test_a_repeated_value_is_one_candidate(self):
+    def test_a_repeated_value_is_one_candidate(self) -> None:
         assert values("evil[.]com and EVIL.COM and evil[.]com\n") == ["evil.com"]
 
-    def test_a_text_without_values_has_no_candidates(self):
+    def test_a_text_without_values_has_no_candidates(self) -> None:
         assert read("Nothing to see here.\n") == []
 
 
@@ -148,7 +152,7 @@ class TestMarkup:
         ["[our blog](https://example.com/a)", "https://example.com/a[our blog]"],
     )
     @pytest.mark.parametrize("name", ["report.md", "README.adoc"])
-    def test_the_target_of_a_link_is_a_reference(self, written, name):
+    def test_the_target_of_a_link_is_a_reference(self, written: str, name: str) -> None:
         assert values(f"They told of it in {written} first.\n", name=name) == []
 
     @pytest.mark.parametrize(
@@ -161,10 +165,10 @@ class TestMarkup:
             "(http://evil.com/a)",
         ],
     )
-    def test_a_defanged_or_visible_link_target_is_an_indicator(self, written):
+    def test_a_defanged_or_visible_link_target_is_an_indicator(self, written: str) -> None:
         assert values(f"Loads {written} then\n", name="report.md") == ["http://evil.com/a"]
 
-    def test_in_a_plain_text_every_url_counts(self):
+    def test_in_a_plain_text_every_url_counts(self) -> None:
         assert values("Loads [here](http://evil.com/a) then\n") == ["http://evil.com/a"]
 
 
@@ -172,32 +176,32 @@ class TestLists:
     @pytest.mark.parametrize(
         "url", ["http://evil.com/a~~", "http://evil.com/a-", "ftp://evil.com/"]
     )
-    def test_a_url_keeps_its_last_character(self, url):
+    def test_a_url_keeps_its_last_character(self, url: str) -> None:
         assert values(f"{url}\nhttp://evil.org/\n") == [url, "http://evil.org/"]
 
-    def test_comments_in_a_list_are_skipped(self):
+    def test_comments_in_a_list_are_skipped(self) -> None:
         text = "# evil.net\n! evil.info\n; evil.biz\nevil.com\nevil.org # since May\n"
         assert values(text) == ["evil.com", "evil.org"]
 
-    def test_markdown_headings_are_not_comments(self):
+    def test_markdown_headings_are_not_comments(self) -> None:
         text = "# Samples at 198.51.100.7\n\nevil.com\nevil.org\n"
         assert values(text, name="report.md") == ["198.51.100.7", "evil.com", "evil.org"]
 
-    def test_lines_of_unusual_spaces_are_skipped(self):
+    def test_lines_of_unusual_spaces_are_skipped(self) -> None:
         assert values("evil.com\n\x0b\n\ufeff\nevil.org\n") == ["evil.com", "evil.org"]
 
-    def test_a_word_alone_on_a_line_of_a_list_is_a_value(self):
+    def test_a_word_alone_on_a_line_of_a_list_is_a_value(self) -> None:
         assert values("evil.com\nevil.org\nsetup.zip\n") == ["evil.com", "evil.org", "setup.zip"]
 
-    def test_the_sink_address_of_a_hosts_file_is_not_an_indicator(self):
+    def test_the_sink_address_of_a_hosts_file_is_not_an_indicator(self) -> None:
         text = "127.0.0.1\tevil.com\n0.0.0.0 evil.org # c\n::1 evil.net\n"
         assert values(text) == ["evil.com", "evil.org", "evil.net"]
 
-    def test_a_line_of_a_hosts_file_may_name_several_hosts(self):
+    def test_a_line_of_a_hosts_file_may_name_several_hosts(self) -> None:
         text = "# by joe@lab.org\n127.0.0.1 localhost\n0.0.0.0 evil.com www.evil.com # see a.org\n"
         assert values(text) == ["evil.com", "www.evil.com"]
 
-    def test_a_browser_list_is_read_without_exceptions_and_element_rules(self):
+    def test_a_browser_list_is_read_without_exceptions_and_element_rules(self) -> None:
         text = (
             "[Adblock Plus 2.0]\n! Homepage: https://lab.org/a\n||evil.com^\n||evil.org^$document\n"
             "||evil.net/a/b.html$doc\n@@||good.com^\n||shop.com^$popup,domain=a.com|b.com\n"
@@ -215,7 +219,7 @@ class TestLists:
             "*.evil.com 300 IN CNAME rpz-drop.",
         ],
     )
-    def test_a_resolver_list_is_read(self, line):
+    def test_a_resolver_list_is_read(self, line: str) -> None:
         assert values(f"# by joe@lab.org\n{line}\n") == ["evil.com"]
 
     @pytest.mark.parametrize(
@@ -229,27 +233,27 @@ class TestLists:
             "jane@good.com  OK",
         ],
     )
-    def test_exceptions_of_a_resolver_or_mail_list_are_not_indicators(self, line):
+    def test_exceptions_of_a_resolver_or_mail_list_are_not_indicators(self, line: str) -> None:
         assert values(f"evil.com CNAME .\n{line}\n") == ["evil.com"]
         assert values(f"{line}\n{line}\nevil.com CNAME .\n") == ["evil.com"]
 
-    def test_a_line_for_a_resolver_may_name_several_hosts(self):
+    def test_a_line_for_a_resolver_may_name_several_hosts(self) -> None:
         text = "address=/evil.com/evil.org/0.0.0.0\nserver=/evil.net/#\n"
         assert values(text) == ["evil.com", "evil.org", "evil.net"]
 
     @pytest.mark.parametrize("own", ["10.5.0.20", "192.168.2.3", "172.20.1.1", "fd12:34::5"])
-    def test_a_name_beside_a_private_address_is_not_an_indicator(self, own):
+    def test_a_name_beside_a_private_address_is_not_an_indicator(self, own: str) -> None:
         text = f"{own} sap.corp.com sap\n0.0.0.0 evil.com\n198.51.100.7 evil.org\n"
         assert values(text) == [own, "evil.com", "198.51.100.7", "evil.org"]
 
-    def test_records_of_the_zone_itself_are_not_indicators(self):
+    def test_records_of_the_zone_itself_are_not_indicators(self) -> None:
         text = (
             "$TTL 30\n@ SOA rpz.lab.org. joe.lab.org. 1 2 3 4 5\n NS localhost.\n; by joe@lab.org\n"
             "evil.com CNAME . ; seen\nevil.org CNAME .\n"
         )
         assert values(text) == ["evil.com", "evil.org"]
 
-    def test_bullets_are_dropped(self):
+    def test_bullets_are_dropped(self) -> None:
         assert values("- evil[.]com\n* evil[.]org\n1. evil[.]net\n") == [
             "evil.com",
             "evil.org",
@@ -257,13 +261,13 @@ class TestLists:
         ]
 
     @pytest.mark.parametrize("line", ["198.51.100.7 - 5", "198.51.100.7 - -", "198.51.100.7 * 5"])
-    def test_a_dash_after_a_value_is_not_a_bullet(self, line):
+    def test_a_dash_after_a_value_is_not_a_bullet(self, line: str) -> None:
         assert values(f"{line}\n{line}\n") == ["198.51.100.7"]
 
 
 class TestEncoding:
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
-    def test_a_text_is_decoded_in_its_encoding(self, encoding):
+    def test_a_text_is_decoded_in_its_encoding(self, encoding: str) -> None:
         assert values("Über evil[.]com und bücher.de\n".encode(encoding)) == [
             "evil.com",
             "xn--bcher-kva.de",
@@ -281,16 +285,18 @@ class TestTlpLevelAndDate:
             ("# TLP:WHITE\nevil.com\n", Tlp.CLEAR),
         ],
     )
-    def test_the_strictest_tlp_level_of_the_text_applies_to_all(self, text, level):
+    def test_the_strictest_tlp_level_of_the_text_applies_to_all(
+        self, text: str, level: Any
+    ) -> None:
         (candidate,) = read(text, tlp=Tlp.GREEN)
         assert candidate.object["object_marking_refs"] == [TLP_2_IDS[level]]
         assert f"TLP:{level.label.upper()}" in candidate.findings[0].message
 
-    def test_the_default_level_applies_to_texts_without_one(self):
+    def test_the_default_level_applies_to_texts_without_one(self) -> None:
         (candidate,) = read("evil[.]com", tlp=Tlp.GREEN)
         assert candidate.object["object_marking_refs"] == [TLP_2_IDS[Tlp.GREEN]]
 
-    def test_the_id_is_derived_from_the_value_and_the_date_is_now(self):
+    def test_the_id_is_derived_from_the_value_and_the_date_is_now(self) -> None:
         (one,), (other,) = read("evil[.]com"), read("so: EVIL.com\n", name="b.md")
         assert one.source_id == other.source_id
         assert one.object["created"] == "2026-09-21T14:13:20.000Z"
@@ -313,10 +319,10 @@ class TestNotAccepted:
             ("other.json", b'{"a": 1}'),
         ],
     )
-    def test_files_of_other_programs_are_not_accepted(self, name, content):
+    def test_files_of_other_programs_are_not_accepted(self, name: str, content: Any) -> None:
         assert formats.detect_format(name, content) is None
 
-    def test_an_unreadable_file_is_refused_with_the_list_of_formats(self):
+    def test_an_unreadable_file_is_refused_with_the_list_of_formats(self) -> None:
         with pytest.raises(Unprocessable, match="no format reads this file.*STIX.*CSV.*text"):
             read(b"%PDF-1.7", name="a.pdf")
 
@@ -327,11 +333,11 @@ class TestHostile:
         ["a", ".", "@", "[", "a.", "1.", ":", "http://", "evil.com/", "a at b dot ", "[.]"]
         + ["http://" + ")" * 4000 + " ", "++http://", "x" + " " * 60_000 + "y\n"],
     )
-    def test_a_megabyte_of_repeated_text_is_read(self, unit):
+    def test_a_megabyte_of_repeated_text_is_read(self, unit: Any) -> None:
         assert len(read(unit * (1_000_000 // len(unit)))) <= 1
 
-    def test_a_value_after_a_very_long_word_is_found(self):
+    def test_a_value_after_a_very_long_word_is_found(self) -> None:
         assert values("x" * 5_000_000 + " evil[.]com\n") == ["evil.com"]
 
-    def test_nuls_are_dropped(self):
+    def test_nuls_are_dropped(self) -> None:
         assert values("ev\0il[.]com is\0 bad\n") == ["evil.com"]

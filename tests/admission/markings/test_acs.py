@@ -2,6 +2,7 @@
 
 import copy
 import json
+from typing import Any
 
 import pytest
 from support.acs_markings import ID, POLICY, acs, control
@@ -42,13 +43,13 @@ def hub(store: Store) -> HubInProcess:
     return made
 
 
-def sent(definition, level=AMBER, **more):
+def sent(definition: Any, level: Any = AMBER, **more: Any) -> Any:
     """An indicator with the marking, after its definition."""
     return definition, indicator(object_marking_refs=[level, ID], **more)
 
 
 class TestBytes:
-    def test_the_bytes_of_the_feed_are_those_that_were_sent(self, hub):
+    def test_the_bytes_of_the_feed_are_those_that_were_sent(self, hub: HubInProcess) -> None:
         spelt = json.dumps(acs(name="Bits \u00e9"), indent=3, ensure_ascii=True)
         carrier = json.dumps(indicator(object_marking_refs=[AMBER, ID]))
         hub.push_raw(f'{{"objects": [{carrier}, {spelt}]}}'.encode())
@@ -57,56 +58,62 @@ class TestBytes:
         carried = [o for o in answer.json["objects"] if o["type"] == "indicator"]
         assert carried[0]["object_marking_refs"] == [AMBER, ID]
 
-    def test_it_is_in_every_feed_of_what_carries_it_and_in_no_other(self, hub):
+    def test_it_is_in_every_feed_of_what_carries_it_and_in_no_other(
+        self, hub: HubInProcess
+    ) -> None:
         hub.push(*sent(acs(), AMBER))
         feeds = ("clear", "green", "amber")
 
-        def having():
+        def having() -> Any:
             return [f for f in feeds if ID in hub.ask(f"collections/{f}/objects/").text]
 
         assert having() == ["amber"]
         hub.push(*sent(acs(), GREEN), who="north")
         assert having() == ["green", "amber"]
 
-    def test_it_is_not_passed_on_at_any_length(self, hub):
+    def test_it_is_not_passed_on_at_any_length(self, hub: HubInProcess) -> None:
         long = json.dumps(acs()).replace(": ", ":" + " " * 600_000, 2)
         status = hub.push_raw(f'{{"objects": [{long}]}}'.encode())
         assert hub.verdicts(status) == ["refused"]
 
-    def test_nobody_gives_it_other_content(self, hub):
+    def test_nobody_gives_it_other_content(self, hub: HubInProcess) -> None:
         hub.push(*sent(acs()))
         status = hub.push(*sent(acs(further_sharing=None), AMBER), who="north")
         assert "admitted" not in hub.verdicts(status)
         assert "USA.USG" in hub.ask("collections/amber/objects/").text
 
-    def test_one_that_names_its_sender_waits_rather_than_be_changed(self, hub):
+    def test_one_that_names_its_sender_waits_rather_than_be_changed(
+        self, hub: HubInProcess
+    ) -> None:
         status = hub.push(acs(name="From Acme Corporation"))
         assert hub.verdicts(status) == ["held"]
         assert hub.verdicts(hub.push({**acs(), "created_by_ref": f"identity--{ID[20:]}"})) == [
             "held"
         ]
 
-    def test_what_carries_a_definition_that_did_not_come_waits(self, hub):
+    def test_what_carries_a_definition_that_did_not_come_waits(self, hub: HubInProcess) -> None:
         assert hub.verdicts(hub.push(indicator(object_marking_refs=[AMBER, ID]))) == ["held"]
 
 
 class TestKeeping:
-    def test_classified_is_refused(self, hub):
+    def test_classified_is_refused(self, hub: HubInProcess) -> None:
         status = hub.push(*sent(control(classification="S")))
         assert hub.verdicts(status) == ["refused", "refused"]
         assert "classified" in details(status)[1]["message"]
 
-    def test_without_a_word_on_its_readers_a_hub_holds_what_is_restricted(self, store):
+    def test_without_a_word_on_its_readers_a_hub_holds_what_is_restricted(
+        self, store: Store
+    ) -> None:
         plain = HubInProcess(store)
         assert set(plain.verdicts(plain.push(*sent(acs())))) == {"held"}
 
-    def test_a_marking_that_is_out_of_shape_waits_with_a_sentence(self, hub):
+    def test_a_marking_that_is_out_of_shape_waits_with_a_sentence(self, hub: HubInProcess) -> None:
         status = hub.push(*sent(acs(policy_reference="none")))
         assert set(hub.verdicts(status)) == {"held"}
         assert "policy_reference" in details(status)[1]["message"]
 
     @pytest.mark.parametrize("part", ["description", "pattern"])
-    def test_on_a_part_it_counts_for_the_whole(self, hub, part):
+    def test_on_a_part_it_counts_for_the_whole(self, hub: HubInProcess, part: str) -> None:
         granular = [{"marking_ref": ID, "selectors": [part]}]
         narrow = acs(further_sharing=None)
         status = hub.push(narrow, indicator(description="d", granular_markings=granular))
@@ -116,7 +123,7 @@ class TestKeeping:
 class TestReasons:
     usg = ("USA.USG",)
 
-    def test_what_ais_sends_may_go_to_whom_it_says(self):
+    def test_what_ais_sends_may_go_to_whom_it_says(self) -> None:
         assert find_sharing_obstacles(acs(), Tlp.AMBER, self.usg) == ()
         assert find_sharing_obstacles(acs(), Tlp.AMBER, ("FOREIGNGOV",)) != ()
         assert find_sharing_obstacles(acs(), Tlp.AMBER, ("USA.USG", "SECTOR")) != ()
@@ -140,11 +147,13 @@ class TestReasons:
             control(formal_determination=["PUBREL", "FOUO"]),
         ],
     )
-    def test_what_is_narrower_than_the_readers_or_at_odds_with_its_level_waits(self, definition):
+    def test_what_is_narrower_than_the_readers_or_at_odds_with_its_level_waits(
+        self, definition: Any
+    ) -> None:
         assert find_errors(definition) == ()
         assert find_sharing_obstacles(definition, Tlp.AMBER, self.usg) != ()
 
-    def test_clear_is_for_the_public_or_not_at_all(self):
+    def test_clear_is_for_the_public_or_not_at_all(self) -> None:
         public = acs(
             control_set={"classification": "U", "formal_determination": ["PUBREL"]},
             policy_reference=POLICY.format("permit", "permit"),
@@ -154,7 +163,7 @@ class TestReasons:
         assert find_sharing_obstacles(public, Tlp.GREEN, ()) != ()
         assert find_sharing_obstacles(acs(), Tlp.CLEAR, self.usg) != ()
 
-    def test_a_denial_to_others_than_the_readers_is_none_to_them(self):
+    def test_a_denial_to_others_than_the_readers_is_none_to_them(self) -> None:
         denied = [{"sharing_scope": ["FOREIGNGOV"], "rule_effect": "deny"}]
         open_ = acs(policy_reference=POLICY.format("deny", "permit"), further_sharing=denied)
         assert find_sharing_obstacles(open_, Tlp.AMBER, self.usg) == ()
@@ -162,7 +171,7 @@ class TestReasons:
 
 
 class TestShape:
-    def test_a_right_one_has_no_fault(self):
+    def test_a_right_one_has_no_fault(self) -> None:
         assert (is_acs(acs()), is_classified(acs()), find_errors(acs())) == (True, False, ())
 
     @pytest.mark.parametrize(
@@ -183,11 +192,11 @@ class TestShape:
             {"unheard_of": True},
         ],
     )
-    def test_each_fault_is_found(self, change):
+    def test_each_fault_is_found(self, change: Any) -> None:
         assert find_errors(acs(**change))
         assert find_sharing_obstacles(acs(**change), Tlp.AMBER, ("USA.USG",))
 
-    def test_anything_may_come_in_its_place(self):
+    def test_anything_may_come_in_its_place(self) -> None:
         for odd in (
             None,
             7,
@@ -200,7 +209,7 @@ class TestShape:
             definition["extensions"][ACS_EXTENSION] = odd
             assert find_errors(definition) and isinstance(is_classified(definition), bool)
 
-    def test_it_is_no_level_whatever_its_name_says(self, hub):
+    def test_it_is_no_level_whatever_its_name_says(self, hub: HubInProcess) -> None:
         named = {**acs(), "name": "TLP:CLEAR"}
         hub.push(*sent(named, AMBER))
         assert ID not in hub.ask("collections/clear/objects/").text

@@ -3,6 +3,8 @@
 import itertools
 import json
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import (
@@ -57,7 +59,7 @@ LEVELS = (Tlp.CLEAR, Tlp.GREEN, Tlp.AMBER)
 
 
 class TestLeavingOut:
-    def test_each_feed_has_the_parts_that_it_may_show(self, hub):
+    def test_each_feed_has_the_parts_that_it_may_show(self, hub: HubInProcess) -> None:
         granular = marks(AMBER, "description", "labels.[1]")
         hub.push(malware(name="n", description="d", labels=list("abc"), granular_markings=granular))
         [green], [amber] = out(hub, "green"), out(hub, "amber")
@@ -67,12 +69,12 @@ class TestLeavingOut:
         assert amber["granular_markings"] == marks(AMBER, "description", "labels.[1]")
         assert green["id"] == amber["id"] and green["modified"] < amber["modified"]
 
-    def test_what_an_object_cannot_do_without_makes_it_stricter(self, hub):
+    def test_what_an_object_cannot_do_without_makes_it_stricter(self, hub: HubInProcess) -> None:
         hub.push(malware(name="n", granular_markings=marks(AMBER, "is_family")))
         assert out(hub, "green") == []
         assert out(hub, "amber")[0]["object_marking_refs"] == [AMBER]
 
-    def test_so_does_what_makes_an_observable_what_it_is(self, hub):
+    def test_so_does_what_makes_an_observable_what_it_is(self, hub: HubInProcess) -> None:
         file = {
             "type": "file",
             "spec_version": "2.1",
@@ -87,23 +89,23 @@ class TestLeavingOut:
         hub.push({**file, "name": "worse.exe", "granular_markings": marks(AMBER, "name")})
         assert "worse" not in json.dumps(out(hub, "green", "file"))
 
-    def test_red_parts_go_nowhere(self, hub):
+    def test_red_parts_go_nowhere(self, hub: HubInProcess) -> None:
         granular = marks(RED, "description")
         status = hub.push(malware(name="n", description="r", granular_markings=granular))
         assert [(o["name"], "description" in o) for o in out(hub, "amber")] == [("n", False)]
         assert any(f["action"] == "stripped" for f in findings(status))
 
-    def test_a_less_strict_part_is_as_strict_as_the_whole(self, hub):
+    def test_a_less_strict_part_is_as_strict_as_the_whole(self, hub: HubInProcess) -> None:
         strict = {"object_marking_refs": [AMBER], "granular_markings": marks(CLEAR, "name")}
         hub.push(malware(name="n", **strict))
         assert out(hub, "green") == []
         assert "granular_markings" not in out(hub, "amber")[0]
 
-    def test_a_selector_that_selects_nothing_is_refused(self, hub):
+    def test_a_selector_that_selects_nothing_is_refused(self, hub: HubInProcess) -> None:
         status = hub.push(malware(name="n", granular_markings=marks(AMBER, "descriptoin")))
         assert hub.verdicts(status) == ["refused"]
 
-    def test_places_are_those_of_the_object_as_it_was_sent(self, hub):
+    def test_places_are_those_of_the_object_as_it_was_sent(self, hub: HubInProcess) -> None:
         labels = ["acme.example", "open", "shut"]
         hub.push(malware(name="n", labels=labels, granular_markings=marks(AMBER, "labels.[2]")))
         assert out(hub, "green")[0]["labels"] == ["open"]
@@ -111,7 +113,7 @@ class TestLeavingOut:
         assert amber["labels"] == ["open", "shut"]
         assert amber["granular_markings"] == marks(AMBER, "labels.[1]")
 
-    def test_what_waits_for_others_is_still_parted_when_they_come(self, hub):
+    def test_what_waits_for_others_is_still_parted_when_they_come(self, hub: HubInProcess) -> None:
         found, bad = indicator(), malware(name="n")
         granular = marks(AMBER, "description")
         joined = relationship(found, "indicates", bad, description="d", granular_markings=granular)
@@ -122,13 +124,13 @@ class TestLeavingOut:
 
 
 class TestOnTheWay:
-    def test_a_client_sends_the_whole_with_its_parts_marked(self):
+    def test_a_client_sends_the_whole_with_its_parts_marked(self) -> None:
         policy, submitter = parse_policy(policy_text()), Submitter(default_tlp=Tlp.GREEN)
         granular = marks(AMBER, "description", "labels.[1]") + marks(RED, "labels.[0]")
         sent = malware(name="n", description="d", labels=list("abc"), granular_markings=granular)
         now = 1_800_000_000_000_000
 
-        def examined(subject):
+        def examined(subject: Any) -> Any:
             [candidate] = examine([Candidate(0, subject)], policy, submitter, warning_lists(), now)
             return candidate
 
@@ -140,8 +142,8 @@ class TestOnTheWay:
 
 class TestMerging:
     def test_a_second_source_shows_in_the_less_strict_copy_though_it_brings_a_stricter_part(
-        self, store
-    ):
+        self, store: Store
+    ) -> None:
         hub, clock = hub_and_clock(store)
         hub.push(indicator(confidence=40), who="acme")
         clock.advance(hours=2)
@@ -155,7 +157,9 @@ class TestMerging:
         assert green["confidence"] == amber["confidence"] > 40
         assert "description" not in green and amber["description"] == "only for some"
 
-    def test_a_stricter_part_of_one_partner_is_in_no_less_strict_copy(self, hub):
+    def test_a_stricter_part_of_one_partner_is_in_no_less_strict_copy(
+        self, hub: HubInProcess
+    ) -> None:
         strict = {
             "description": "a long and strict description",
             "confidence": 80,
@@ -171,7 +175,9 @@ class TestMerging:
         [marking] = amber["granular_markings"]
         assert sorted(marking["selectors"]) == ["confidence", "description", "labels.[2]"]
 
-    def test_a_change_that_a_feed_may_not_see_leaves_no_trace_in_it(self, hub):
+    def test_a_change_that_a_feed_may_not_see_leaves_no_trace_in_it(
+        self, hub: HubInProcess
+    ) -> None:
         sent = malware(name="n", description="one", granular_markings=marks(AMBER, "description"))
         hub.push(sent)
         before = hub.ask("collections/green/manifest/")
@@ -181,7 +187,9 @@ class TestMerging:
         assert out(hub, "amber")[0]["description"] == "two"
         assert (after.json, after.headers.get("ETag")) == (before.json, before.headers.get("ETag"))
 
-    def test_a_change_that_all_may_see_makes_no_copy_older_than_a_poorer_one(self, hub):
+    def test_a_change_that_all_may_see_makes_no_copy_older_than_a_poorer_one(
+        self, hub: HubInProcess
+    ) -> None:
         sent = malware(name="n", description="d", granular_markings=marks(AMBER, "description"))
         hub.push(sent)
         hub.push({**sent, "name": "m", "modified": "2026-02-01T00:00:00.000Z"})
@@ -189,7 +197,7 @@ class TestMerging:
         assert (green["name"], amber["name"], amber["description"]) == ("m", "m", "d")
         assert green["modified"] < amber["modified"]
 
-    def test_nor_does_one_that_its_copy_does_not_show(self, hub):
+    def test_nor_does_one_that_its_copy_does_not_show(self, hub: HubInProcess) -> None:
         strict = {
             "description": "long and strict",
             "granular_markings": marks(AMBER, "description"),
@@ -203,7 +211,9 @@ class TestMerging:
         assert (green["description"], amber["description"]) == ("other", "long and strict")
         assert green["modified"] < amber["modified"]
 
-    def test_an_indicator_with_parts_is_the_same_again_if_it_holds_since_later(self, hub):
+    def test_an_indicator_with_parts_is_the_same_again_if_it_holds_since_later(
+        self, hub: HubInProcess
+    ) -> None:
         sent = indicator(description="d", granular_markings=marks(AMBER, "description"))
         hub.push(sent)
         again = hub.push({**sent, "valid_from": "2026-01-05T00:00:00Z"})
@@ -211,7 +221,9 @@ class TestMerging:
         other = hub.push({**sent, "description": "e"})
         assert hub.verdicts(other) == ["refused"]
 
-    def test_marking_a_part_later_takes_it_out_of_the_newest_version(self, hub):
+    def test_marking_a_part_later_takes_it_out_of_the_newest_version(
+        self, hub: HubInProcess
+    ) -> None:
         sent = malware(name="n", description="d")
         hub.push(sent)
         newer = {"modified": "2026-02-01T00:00:00.000Z"}
@@ -219,7 +231,7 @@ class TestMerging:
         assert "description" not in out(hub, "green")[0]
         assert out(hub, "amber")[0]["description"] == "d"
 
-    def test_revoking_revokes_every_copy(self, hub):
+    def test_revoking_revokes_every_copy(self, hub: HubInProcess) -> None:
         sent = malware(name="n", description="d", granular_markings=marks(AMBER, "description"))
         hub.push(sent)
         hub.push({**sent, "revoked": True, "modified": "2026-02-01T00:00:00.000Z"})
@@ -228,13 +240,15 @@ class TestMerging:
 
 
 class TestTranslations:
-    def translated(self, bad, **more):
+    def translated(self, bad: Any, **more: Any) -> Any:
         contents = {"de": {"name": "Name", "description": "geheim"}}
         stamp = {"object_modified": bad["modified"]}
         return sdo("language-content", object_ref=bad["id"], contents=contents, **stamp, **more)
 
     @pytest.mark.parametrize("together", [True, False])
-    def test_a_translation_is_as_strict_as_what_it_translates(self, hub, together):
+    def test_a_translation_is_as_strict_as_what_it_translates(
+        self, hub: HubInProcess, together: bool
+    ) -> None:
         bad = malware(name="n", description="d", granular_markings=marks(AMBER, "description"))
         told = self.translated(bad)
         for each in [(told, bad)] if together else [(told,), (bad,)]:
@@ -247,25 +261,25 @@ class TestTranslations:
         assert amber["contents"]["de"]["description"] == "geheim"
         assert green["object_ref"] == out(hub, "green")[0]["id"]
 
-    def test_it_is_of_the_newest_public_version(self, hub):
+    def test_it_is_of_the_newest_public_version(self, hub: HubInProcess) -> None:
         bad = malware(name="n")
         hub.push(bad, self.translated(bad))
         assert "object_modified" not in out(hub, "green", "language-content")[0]
 
-    def test_its_words_are_searched_like_any_others(self, hub):
+    def test_its_words_are_searched_like_any_others(self, hub: HubInProcess) -> None:
         bad = malware(name="n")
         told = self.translated(bad) | {"contents": {"de": {"name": "Angriff auf acme.example"}}}
         hub.push(bad, told)
         assert "acme.example" not in json.dumps(out(hub, "green", "language-content"))
 
 
-def word(level):
+def word(level: Any) -> Any:
     """A word that tells for whom it is."""
     return f"word{int(level)}x{next(NUMBERS)}y"
 
 
 @st.composite
-def objects(draw):
+def objects(draw: Any) -> Any:
     """An object, whole and parts marked at random, with words that tell for whom they are."""
     whole = draw(st.sampled_from([*LEVELS, None]))
     own = Tlp.AMBER if whole is None else whole
@@ -301,7 +315,7 @@ def objects(draw):
     return {**made, **body}
 
 
-def words_of(value, path=()):
+def words_of(value: Any, path: Any = ()) -> Iterator[Any]:
     if isinstance(value, str):
         yield from ((path, Tlp(int(found[1]))) for found in WORD.finditer(value))
     elif isinstance(value, dict | list):
@@ -320,7 +334,9 @@ class TestAnyMarkings:
         phases=(Phase.explicit, Phase.generate),  # to shrink an example takes minutes
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
-    def test_no_word_reaches_a_feed_for_which_it_is_too_strict(self, hub, one, other):
+    def test_no_word_reaches_a_feed_for_which_it_is_too_strict(
+        self, hub: HubInProcess, one: Any, other: Any
+    ) -> None:
         hub.push(*one, who="acme")
         hub.push(*other, who="north")
         for feed, level in FEEDS.items():
@@ -340,7 +356,7 @@ class TestAnyMarkings:
                     match[0] for match in WORD.finditer(amber)
                 )
 
-    def check_markings(self, copy):
+    def check_markings(self, copy: Any) -> None:
         """What is marked is there, and every word is marked as strictly as it must be."""
         whole, levels = split_off_granular_tlp(copy, {})
         marked = [(resolve_selector(copy, selector), level) for level, selector in levels]

@@ -4,6 +4,7 @@ import random
 import re
 from dataclasses import replace
 from itertools import permutations
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -48,7 +49,7 @@ WORKED = re.findall(r"^\| ([^|]*\([A-F]\)[^|]*) \|([^|]*)\| (\d+|–) \|$", TABL
 NOW = 1_800_000_000_000_000
 
 
-def said(partner="acme", stated=None, **more):
+def said(partner: Any = "acme", stated: Any = None, **more: Any) -> Any:
     """A contribution about one domain; `references` and others go to their places."""
     body = {
         "type": "indicator",
@@ -67,13 +68,13 @@ def said(partner="acme", stated=None, **more):
     return Contribution(partner, **{**fixed, **level, **more}, object=body)
 
 
-def heard(partner="east", word=AssessmentKind.SIGHTING, **more):
+def heard(partner: Any = "east", word: Any = AssessmentKind.SIGHTING, **more: Any) -> Any:
     fixed = {"source_id": f"sighting--{partner}", "when": NOW}
     level = {"tlp": Tlp.GREEN, "scope": "green"}
     return Voice(partner, kind=word, **{**fixed, **level, **more})
 
 
-def sure(*contributions, testimonies=(), now=NOW):
+def sure(*contributions: Any, testimonies: Any = (), now: Any = NOW) -> Any:
     return compute_statistics(contributions, testimonies, SCALE, now).confidence
 
 
@@ -82,11 +83,13 @@ class TestConfidence:
         ("reliability", "stated", "counts"),
         [("F", 60, 60), ("50", 60, 60), ("A", 60, 68), ("B", 60, 64), ("E", 60, 38), ("0", 60, 24)],
     )
-    def test_the_word_of_a_source_counts_by_its_reliability(self, reliability, stated, counts):
+    def test_the_word_of_a_source_counts_by_its_reliability(
+        self, reliability: str, stated: int, counts: int
+    ) -> None:
         assert weigh_confidence(stated, parse_reliability(reliability), SCALE) == counts
 
     @pytest.mark.parametrize(("sources", "denials", "result"), WORKED)
-    def test_the_worked_table_is_right(self, sources, denials, result):
+    def test_the_worked_table_is_right(self, sources: Any, denials: Any, result: Any) -> None:
         words = [each.rstrip(")").split(" (") for each in sources.split(", ")]
         spoken = [
             said(f"p{n}", None if word == "–" else int(word), reliability=parse_reliability(letter))
@@ -99,27 +102,27 @@ class TestConfidence:
         ]
         assert sure(*spoken, testimonies=false) == (None if result == "–" else int(result))
 
-    def test_the_table_is_there(self):
+    def test_the_table_is_there(self) -> None:
         assert len(WORKED) == 13
 
     @pytest.mark.parametrize("text", ["G", "101", "-1", "", "½", "AA"])
-    def test_what_is_no_reliability_is_refused(self, text):
+    def test_what_is_no_reliability_is_refused(self, text: str) -> None:
         with pytest.raises(ValueError, match="A to F, or 0 to 100"):
             parse_reliability(text)
 
-    def test_alone_a_neutral_source_is_taken_at_its_word(self):
+    def test_alone_a_neutral_source_is_taken_at_its_word(self) -> None:
         assert sure(said(stated=60)) == 60
 
-    def test_each_further_source_takes_its_share_of_the_doubt(self):
+    def test_each_further_source_takes_its_share_of_the_doubt(self) -> None:
         assert sure(said("a", 60), said("b", 40)) == 64  # 95 - 35 x 7/8
         assert sure(said("a", 60), said("b", 40), said("c")) == 68  # 95 - 35 x 49/64
 
-    def test_a_false_alarm_takes_its_share_of_the_confidence(self):
+    def test_a_false_alarm_takes_its_share_of_the_confidence(self) -> None:
         assert (
             sure(said(stated=60), testimonies=[heard(word=AssessmentKind.FALSE_POSITIVE)]) == 48
         )  # 60 x 4/5
 
-    def test_what_nobody_stated_is_not_invented(self):
+    def test_what_nobody_stated_is_not_invented(self) -> None:
         assert sure(said("a"), said("b"), testimonies=[heard()]) is None
 
     @given(
@@ -127,7 +130,9 @@ class TestConfidence:
         st.lists(st.integers(0, 100), max_size=5),
         st.data(),
     )
-    def test_it_is_bounded_and_monotone_whatever_the_order(self, pairs, denials, data):
+    def test_it_is_bounded_and_monotone_whatever_the_order(
+        self, pairs: Any, denials: Any, data: Any
+    ) -> None:
         sources = [Source(*pair) for pair in pairs]
         result = combine_confidence(sources, denials, SCALE)
         shuffled = data.draw(st.permutations(sources))
@@ -146,21 +151,23 @@ class TestConfidence:
         assert combine_confidence(sources, [*denials, 50], SCALE) <= result
 
     @given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 99))
-    def test_a_more_reliable_source_is_never_believed_less(self, stated, more, reliability):
+    def test_a_more_reliable_source_is_never_believed_less(
+        self, stated: Any, more: Any, reliability: Any
+    ) -> None:
         before = weigh_confidence(stated, reliability, SCALE)
         assert 0 <= before <= weigh_confidence(stated, reliability + 1, SCALE) <= 100
         assert weigh_confidence(min(stated, more), reliability, SCALE) <= before or more > stated
 
 
 class TestAge:
-    def test_it_falls_by_ten_points_at_a_time(self):
+    def test_it_falls_by_ten_points_at_a_time(self) -> None:
         days = [decay_confidence(80, day * DAY, 30 * DAY, 10) for day in range(200)]
         assert sorted(set(days), reverse=True) == [80, 70, 60, 50, 40, 30, 20, 10]
         assert days == sorted(days, reverse=True)
         assert (days[5], days[6], days[30]) == (80, 70, 40)
 
     @given(st.integers(1, 100), st.integers(0, 10**15), st.integers(1, 400))
-    def test_the_next_fall_is_known_beforehand(self, confidence, age, days):
+    def test_the_next_fall_is_known_beforehand(self, confidence: Any, age: Any, days: Any) -> None:
         half = days * DAY
         before = decay_confidence(confidence, age, half, 10)
         moment = next_decay(confidence, age, half, 10)
@@ -184,15 +191,15 @@ class TestAge:
             ("[mutex:name = 'x']", 365),
         ],
     )
-    def test_each_kind_of_observable_ages_at_its_own_pace(self, pattern, days):
+    def test_each_kind_of_observable_ages_at_its_own_pace(self, pattern: str, days: int) -> None:
         assert half_life(said(pattern=pattern).object, SCALE) == days * DAY
 
-    def test_what_does_not_age_is_the_most_lasting(self):
+    def test_what_does_not_age_is_the_most_lasting(self) -> None:
         scale = replace(SCALE, half_lives={**SCALE.half_lives, "domain": 0})
         both = "[ipv4-addr:value = '45.12.1.2' AND domain-name:value = 'evil.top']"
         assert half_life(said(pattern=both).object, scale) == 0
 
-    def test_a_later_report_makes_it_young_again(self):
+    def test_a_later_report_makes_it_young_again(self) -> None:
         old = said(stated=80, received=NOW - 300 * DAY)
         assert sure(old) < 30
         assert sure(replace(old, last_reported=NOW)) == 80
@@ -201,19 +208,19 @@ class TestAge:
 
 
 class TestIndependence:
-    def report(self, **reference):
+    def report(self, **reference: Any) -> Any:
         return {"external_references": [{"source_name": "blog", **reference}]}
 
-    def count(self, *contributions):
+    def count(self, *contributions: Any) -> Any:
         return compute_statistics(contributions, (), SCALE, NOW).contributors
 
-    def test_different_partners_are_different_sources(self):
+    def test_different_partners_are_different_sources(self) -> None:
         assert self.count(said("a"), said("b")) == 2
 
-    def test_partners_of_a_group_are_one(self):
+    def test_partners_of_a_group_are_one(self) -> None:
         assert self.count(said("a", group="g"), said("b", group="g"), said("c", group="h")) == 2
 
-    def test_who_forwards_the_same_object_is_one(self):
+    def test_who_forwards_the_same_object_is_one(self) -> None:
         assert self.count(said("a", source_id="x"), said("b", source_id="x")) == 1
 
     @pytest.mark.parametrize(
@@ -224,10 +231,10 @@ class TestIndependence:
             ("indicator--6f1e0c6a-9d1b-3f0a-8c3d-1a2b3c4d5e6f", 2),
         ],
     )
-    def test_an_id_that_follows_from_the_value_is_no_origin(self, name, sources):
+    def test_an_id_that_follows_from_the_value_is_no_origin(self, name: str, sources: int) -> None:
         assert self.count(said("a", source_id=name), said("b", source_id=name)) == sources
 
-    def test_two_who_list_the_same_value_are_two(self):
+    def test_two_who_list_the_same_value_are_two(self) -> None:
         both = [
             next(formats.read("a.csv", f"value\n{value}\n".encode(), formats.ReadOptions(now=NOW)))
             for value in ("evil.top", "evil[.]top")
@@ -237,7 +244,7 @@ class TestIndependence:
         assert self.count(*spoken) == 2
 
     @pytest.mark.parametrize("same", [{"url": "https://a.example/r/1"}, {"external_id": "R-1"}])
-    def test_who_quotes_the_same_report_is_one(self, same):
+    def test_who_quotes_the_same_report_is_one(self, same: Any) -> None:
         assert self.count(said("a", **self.report(**same)), said("b", **self.report(**same))) == 1
 
     @pytest.mark.parametrize(
@@ -248,29 +255,29 @@ class TestIndependence:
             {"source_name": "cve", "external_id": "CVE-2026-1", "url": "https://nvd.example/1"},
         ],
     )
-    def test_a_site_or_a_catalogue_is_no_report(self, common):
+    def test_a_site_or_a_catalogue_is_no_report(self, common: Any) -> None:
         both = self.report(**common)
         assert self.count(said("a", **both), said("b", **both)) == 2
 
-    def test_one_origin_leads_to_the_next(self):
+    def test_one_origin_leads_to_the_next(self) -> None:
         first = said("a", group="g")
         second = said("b", group="g", **self.report(external_id="R-1"))
         third = said("c", **self.report(external_id="R-1"))
         assert len(group_by_origin([first, third])) == 2
         assert len(group_by_origin([first, second, third])) == 1
 
-    def test_the_sighting_of_a_contributor_corroborates_nothing(self):
+    def test_the_sighting_of_a_contributor_corroborates_nothing(self) -> None:
         once = said("a", 60)
         with_own = compute_statistics([once], [heard("a")], SCALE, NOW)
         assert (with_own.confidence, with_own.sightings) == (60, 1)
 
 
 class TestTestimonies:
-    def told(self, *testimonies, about=None):
+    def told(self, *testimonies: Any, about: Any = None) -> Any:
         found = compute_statistics([about or said(stated=60)], testimonies, SCALE, NOW)
         return (found.sightings, found.false_positives)
 
-    def test_each_partner_has_one_voice_its_newest(self):
+    def test_each_partner_has_one_voice_its_newest(self) -> None:
         seen = [heard(source_id=f"sighting--{n}", when=NOW - n) for n in range(5, 9)]
         assert self.told(*seen) == (1, 0)
         assert self.told(*seen, heard(word=AssessmentKind.FALSE_POSITIVE)) == (0, 1)
@@ -283,16 +290,16 @@ class TestTestimonies:
             0,
         )
 
-    def test_a_group_has_one_voice(self):
+    def test_a_group_has_one_voice(self) -> None:
         assert self.told(heard("a", group="g"), heard("b", group="g"), heard("c")) == (2, 0)
 
-    def test_what_is_known_at_a_stricter_level_counts_nothing(self):
+    def test_what_is_known_at_a_stricter_level_counts_nothing(self) -> None:
         stricter = heard(tlp=Tlp.AMBER, scope="amber")
         assert self.told(stricter) == (0, 0)
         assert self.told(heard(scope="green|marking-definition--1")) == (0, 0)
         assert self.told(stricter, about=said(tlp=Tlp.AMBER, scope="amber")) == (1, 0)
 
-    def test_of_each_partner_the_newest_few_are_remembered(self):
+    def test_of_each_partner_the_newest_few_are_remembered(self) -> None:
         many = [heard("a", source_id=str(n), when=n) for n in range(100)] + [heard("b")]
         random.Random(1).shuffle(many)
         left = trim_assessments(many)
@@ -307,7 +314,7 @@ TIMES = st.integers(NOW - 400 * DAY, NOW)
 
 
 @st.composite
-def contributions(draw):
+def contributions(draw: Any) -> Any:
     level, scope = draw(LEVELS)
     until = draw(st.none() | st.sampled_from(["2027-01-01T00:00:00Z", "2028-01-01T00:00:00Z"]))
     return said(
@@ -325,7 +332,7 @@ def contributions(draw):
 
 
 @st.composite
-def voices_of(draw):
+def voices_of(draw: Any) -> Any:
     level, scope = draw(LEVELS)
     word, number = draw(st.sampled_from(AssessmentKind)), draw(st.integers(0, 3))
     when = draw(st.sampled_from([NOW - DAY, NOW]) | TIMES)
@@ -333,7 +340,7 @@ def voices_of(draw):
     return heard(draw(PARTNERS), word, source_id=name, when=when, tlp=level, scope=scope)
 
 
-def public(spoken, voices):
+def public(spoken: Any, voices: Any) -> Any:
     return canonical_json(
         add_statistics(
             merge_contributions(spoken), compute_statistics(spoken, voices, SCALE, NOW), HUB
@@ -348,7 +355,7 @@ class TestTheWhole:
         ),
         st.lists(voices_of(), max_size=4, unique_by=lambda t: (t.partner, t.source_id)),
     )
-    def test_the_order_of_arrival_changes_no_byte(self, spoken, voices):
+    def test_the_order_of_arrival_changes_no_byte(self, spoken: Any, voices: Any) -> None:
         expected = public(spoken, trim_assessments(voices))
         for order in permutations(spoken):
             assert public(order, trim_assessments(voices)) == expected
@@ -361,14 +368,14 @@ class TestTheWhole:
         ),
         st.lists(voices_of(), max_size=4),
     )
-    def test_nothing_of_a_stricter_level_shows(self, spoken, voices):
+    def test_nothing_of_a_stricter_level_shows(self, spoken: Any, voices: Any) -> None:
         green = [c for c in spoken if c.tlp is Tlp.GREEN]
         if green:
             shown = public(spoken, voices)
             assert b"amber" not in shown
             assert shown == public(green, [t for t in voices if t.tlp is Tlp.GREEN])
 
-    def test_a_word_that_does_not_count_marks_no_language(self):
+    def test_a_word_that_does_not_count_marks_no_language(self) -> None:
         one, other = (said(source_id=f"indicator--{name}", labels=["Hand"]) for name in "ab")
         german = {"granular_markings": [{"lang": "de", "selectors": ["labels"]}]}
         marked = [replace(each, object={**each.object, **german}) for each in (one, other)]
@@ -378,7 +385,7 @@ class TestTheWhole:
         ]
         assert ["granular_markings" in each for each in told] == [False, True]
 
-    def test_what_is_published_is_valid_by_the_schema(self):
+    def test_what_is_published_is_valid_by_the_schema(self) -> None:
         shown = add_statistics(
             merge_contributions([said(stated=60)]),
             compute_statistics([said(stated=60)], (), SCALE, NOW),
@@ -390,7 +397,7 @@ class TestTheWhole:
             assert list(schemas()[body["type"]].validator.iter_errors(body)) == []
         assert shown["extensions"][EXTENSION_ID]["first_reported"].endswith("T00:00:00.000Z")
 
-    def test_only_the_day_is_told(self):
+    def test_only_the_day_is_told(self) -> None:
         shown = compute_statistics(
             [said(received=NOW - 3 * DAY, last_reported=NOW)], (), SCALE, NOW
         )
@@ -409,7 +416,7 @@ class TestPolicy:
             ("hash_days = 1_095", "file_days = 1"),
         ],
     )
-    def test_a_wrong_number_is_named(self, line, wrong):
+    def test_a_wrong_number_is_named(self, line: str, wrong: str) -> None:
         text = policy_text()
         assert line in text
         with pytest.raises(PolicyError, match=r"ceiling|corroboration|step|refresh|ipv4|hash|file"):

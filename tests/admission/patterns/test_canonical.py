@@ -2,6 +2,7 @@
 
 import random
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -152,21 +153,21 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("one", "other"), SAME)
-def test_what_matches_the_same_is_spelt_the_same(one, other):
+def test_what_matches_the_same_is_spelt_the_same(one: Any, other: Any) -> None:
     assert canonical_pattern(one) == canonical_pattern(other)
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
-def test_what_matches_differently_stays_different(one, other):
+def test_what_matches_differently_stays_different(one: Any, other: Any) -> None:
     assert canonical_pattern(one) != canonical_pattern(other)
 
 
 @pytest.mark.parametrize("pattern", [one for pair in SAME + DIFFERENT for one in pair])
-def test_the_canonical_form_is_its_own_canonical_form(pattern):
+def test_the_canonical_form_is_its_own_canonical_form(pattern: Any) -> None:
     assert canonical_pattern(canonical_pattern(pattern)) == canonical_pattern(pattern)
 
 
-def test_the_page_for_analysts_tells_the_truth():
+def test_the_page_for_analysts_tells_the_truth() -> None:
     page = ROOT / "docs" / "patterns.md"
     rows = [
         line.strip("|").split(" | ") for line in page.read_text().splitlines() if "| `[" in line
@@ -180,7 +181,7 @@ def test_the_page_for_analysts_tells_the_truth():
 
 
 @pytest.mark.parametrize("pattern", BROKEN)
-def test_what_is_no_pattern_is_refused_with_the_place(pattern):
+def test_what_is_no_pattern_is_refused_with_the_place(pattern: Any) -> None:
     with pytest.raises(Malformed, match="not a|nested|expected"):
         canonical_pattern(pattern)
 
@@ -195,18 +196,18 @@ def test_what_is_no_pattern_is_refused_with_the_place(pattern):
         "[artifact:payload_bin IN (h'00', b'/9g=')]",
     ],
 )
-def test_a_canonical_form_uses_no_words_that_oasis_tools_do_not_take(pattern):
+def test_a_canonical_form_uses_no_words_that_oasis_tools_do_not_take(pattern: str) -> None:
     assert run_validator(canonical_pattern(pattern), "2.1") == []
     assert canonical_pattern(canonical_pattern(pattern)) == canonical_pattern(pattern)
     match(canonical_pattern(pattern), [NOTHING], stix_version="2.1")
 
 
-def test_parentheses_nest_only_so_deep():
+def test_parentheses_nest_only_so_deep() -> None:
     with pytest.raises(Malformed, match="nested deeper"):
         canonical_pattern("(" * (MAX_DEPTH + 1) + "[a:b = 1]" + ")" * (MAX_DEPTH + 1))
 
 
-def test_a_canonical_form_nests_no_deeper_than_may_be_read():
+def test_a_canonical_form_nests_no_deeper_than_may_be_read() -> None:
     pattern = "(" * (MAX_DEPTH - 2) + "([a:b = 1] AND [a:c = 2])" + ")" * (MAX_DEPTH - 2)
     assert canonical_pattern(pattern) == "[a:b = 1] AND [a:c = 2]"
     hashes = f"a:hashes.MD5 IN ('{'a' * 32}', '{'b' * 32}') AND a:b = 1"
@@ -215,50 +216,50 @@ def test_a_canonical_form_nests_no_deeper_than_may_be_read():
         canonical_pattern(f"[a:z = 1 AND {deep}{hashes}{')' * MAX_DEPTH}]")
 
 
-def test_alternatives_that_would_grow_much_longer_stay_as_they_are():
+def test_alternatives_that_would_grow_much_longer_stay_as_they_are() -> None:
     pairs = [f"([a:b{n} = 1] OR [a:c{n} = 2] WITHIN 5 SECONDS)" for n in range(8)]
     assert canonical_pattern(" AND ".join(pairs)) == " AND ".join(pairs)
 
 
-def test_the_shorter_of_alternatives_and_factors_is_written():
+def test_the_shorter_of_alternatives_and_factors_is_written() -> None:
     pairs = [f"(a:b{n} = 1 OR a:c{n} = 2)" for n in range(8)]
     assert canonical_pattern(f"[{' AND '.join(reversed(pairs))}]") == f"[{' AND '.join(pairs)}]"
 
 
-def test_sets_that_would_be_endless_value_by_value_are_refused():
+def test_sets_that_would_be_endless_value_by_value_are_refused() -> None:
     path = "a:" + "b." * 400 + "hashes.MD5"
     with pytest.raises(Malformed, match="too long"):
         canonical_pattern(f"[{path} IN ({', '.join(str(n) for n in range(5000))})]")
 
 
 @pytest.mark.parametrize("junk", ["[", "(", "'", "/*", "//", "0", "b'", "[a:b=", "\x00", "é"])
-def test_junk_of_any_length_is_refused(junk):
+def test_junk_of_any_length_is_refused(junk: str) -> None:
     for length in (MAX_CHARACTERS, 1_000_000):
         with pytest.raises(Malformed):
             canonical_pattern((junk * length)[:length])
 
 
-def test_a_path_may_not_be_endless():
+def test_a_path_may_not_be_endless() -> None:
     with pytest.raises(Malformed, match="path is longer"):
         canonical_pattern(f"[a:{'b.' * 1000}c = 1]")
 
 
-def test_a_pattern_may_not_be_endless():
+def test_a_pattern_may_not_be_endless() -> None:
     with pytest.raises(Malformed, match="longer than"):
         canonical_pattern(f"[a:b = '{'x' * MAX_CHARACTERS}']")
 
 
-def test_pairs_of_alternatives_do_not_multiply():
+def test_pairs_of_alternatives_do_not_multiply() -> None:
     spelt = canonical_pattern(" AND ".join(f"([a:b = {n}] OR [a:c = {n}])" for n in range(200)))
     assert spelt.count("IN") == 0 and spelt.count(" OR ") == 200  # ten pairs take the peer 25 s
 
 
-def test_thousands_of_alternatives_do_not_recurse():
+def test_thousands_of_alternatives_do_not_recurse() -> None:
     many = " OR ".join(f"a:b = {n}" for n in range(3000))
     assert canonical_pattern(f"[{many}]").startswith("[a:b IN (0, 1, 10")
 
 
-def test_the_values_of_a_pattern_are_its_observables():
+def test_the_values_of_a_pattern_are_its_observables() -> None:
     found = extract_observables(
         {
             "type": "indicator",
@@ -273,7 +274,7 @@ def test_the_values_of_a_pattern_are_its_observables():
     )
 
 
-def test_an_sco_is_about_its_value_and_its_hashes():
+def test_an_sco_is_about_its_value_and_its_hashes() -> None:
     subject = {"type": "file", "name": "x.exe", "hashes": {"MD5": "ab"}}
     assert extract_observables(subject) == (
         Observable("file", "name", "x.exe"),
@@ -298,12 +299,14 @@ fields = st.sampled_from(
 
 @settings(max_examples=examples(1000), deadline=None)
 @given(fields, st.sampled_from(["=", "!=", "LIKE", "ISSUBSET", "ISSUPERSET"]), beginnings, values)
-def test_canonical_is_idempotent_for_every_value(place, operator, beginning, value):
+def test_canonical_is_idempotent_for_every_value(
+    place: Any, operator: Any, beginning: Any, value: Any
+) -> None:
     once = canonical_pattern(f"[{place} {operator} {quote_string(beginning + value)}]")
     assert canonical_pattern(once) == once
 
 
-def tree(change):
+def tree(change: Any) -> Any:
     """A pattern that asks each field once, so that no part of it is idle."""
     fields = [Asked(n, "=", (change.randrange(2),)) for n in (0, 1, 3, 5, 6, 7, 8, 9)]
     change.shuffle(fields)
@@ -318,7 +321,7 @@ def tree(change):
 
 
 @pytest.mark.parametrize("seed", range(100))
-def test_another_value_order_or_qualifier_is_another_pattern(seed):
+def test_another_value_order_or_qualifier_is_another_pattern(seed: Any) -> None:
     change = random.Random(seed)
     meant = tree(change)
     plain = Writer(0, loose=False).written(meant)

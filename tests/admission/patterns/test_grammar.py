@@ -1,6 +1,7 @@
 """What is a STIX pattern: the same answer as the OASIS grammar, for every text."""
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import (
@@ -46,7 +47,7 @@ def taken_by_oasis(pattern: str) -> bool:
 
 @settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=12), st.sampled_from(["", " "]))
-def test_any_words_in_brackets_are_judged_as_oasis_does(words, between):
+def test_any_words_in_brackets_are_judged_as_oasis_does(words: Any, between: Any) -> None:
     pattern = "[" + between.join(words)
     note(pattern)
     assert taken(pattern) == taken_by_oasis(pattern)
@@ -54,7 +55,9 @@ def test_any_words_in_brackets_are_judged_as_oasis_does(words, between):
 
 @settings(max_examples=examples(100), deadline=None)
 @given(patterns, st.integers(0, 2**32), st.data())
-def test_a_pattern_with_a_word_changed_is_judged_as_oasis_does(tree, seed, data):
+def test_a_pattern_with_a_word_changed_is_judged_as_oasis_does(
+    tree: Any, seed: Any, data: Any
+) -> None:
     words = Writer(seed, loose=False).written(tree).split(" ")
     at = data.draw(st.integers(0, len(words) - 1))
     words[at : at + data.draw(st.integers(0, 1))] = [data.draw(st.sampled_from(["", *WORDS]))]
@@ -81,7 +84,7 @@ def test_a_pattern_with_a_word_changed_is_judged_as_oasis_does(tree, seed, data)
         "[a:b = 1] START t'2026-01-01T00:00:00Z' STOP t'2026-01-01T23:59:60.123456789Z'",
     ],
 )
-def test_unusual_patterns_are_patterns(pattern):
+def test_unusual_patterns_are_patterns(pattern: str) -> None:
     assert taken_by_oasis(pattern)
     parse_pattern(pattern)
 
@@ -96,7 +99,7 @@ def test_unusual_patterns_are_patterns(pattern):
         "[a:b = t'0000-01-01T00:00:00Z']",
     ],
 )
-def test_what_can_never_match_is_refused_though_the_grammar_takes_it(pattern):
+def test_what_can_never_match_is_refused_though_the_grammar_takes_it(pattern: str) -> None:
     with pytest.raises(Malformed):
         parse_pattern(pattern)
 
@@ -116,6 +119,6 @@ def test_what_can_never_match_is_refused_though_the_grammar_takes_it(pattern):
         "(",
     ],
 )
-def test_a_pattern_that_breaks_off_is_refused(pattern):
+def test_a_pattern_that_breaks_off_is_refused(pattern: str) -> None:
     with pytest.raises(Malformed, match="the end found"):
         parse_pattern(pattern)

@@ -1,5 +1,7 @@
 """A canonical pattern matches what the pattern matched, in the eyes of the OASIS matcher."""
 
+from typing import Any
+
 from hypothesis import (
     given,
     note,
@@ -25,7 +27,9 @@ seeds = st.integers(0, 2**32)
 
 @settings(max_examples=examples(150), deadline=None)
 @given(patterns, observations, seeds)
-def test_a_canonical_pattern_matches_the_same_observations(tree, observed, seed):
+def test_a_canonical_pattern_matches_the_same_observations(
+    tree: Any, observed: Any, seed: Any
+) -> None:
     writer = Writer(seed, loose=False)
     pattern = writer.written(tree)
     as_seen = bundle(observed, writer, normal=False)
@@ -41,7 +45,9 @@ PAIRS = " AND ".join(f"(x:a{n} = 1 OR x:b{n} = 2)" for n in range(9))
 
 @settings(max_examples=examples(100), deadline=None)
 @given(patterns, observations, seeds)
-def test_so_does_one_that_is_too_large_to_be_multiplied_out(tree, observed, seed):
+def test_so_does_one_that_is_too_large_to_be_multiplied_out(
+    tree: Any, observed: Any, seed: Any
+) -> None:
     pattern = Writer(seed, loose=False, beside=PAIRS).written(tree)
     writer = Writer(seed, loose=False)
     spelt = canonical_pattern(pattern)
@@ -54,7 +60,7 @@ def test_so_does_one_that_is_too_large_to_be_multiplied_out(tree, observed, seed
 
 @settings(max_examples=examples(150), deadline=None)
 @given(patterns, seeds)
-def test_however_it_is_written_it_is_one_pattern(tree, seed):
+def test_however_it_is_written_it_is_one_pattern(tree: Any, seed: Any) -> None:
     plain = Writer(0, loose=False).written(tree)
     other = Writer(seed, loose=True).written(tree)
     note(f"{plain}\n{other}")
@@ -63,7 +69,7 @@ def test_however_it_is_written_it_is_one_pattern(tree, seed):
 
 @settings(max_examples=examples(150), deadline=None)
 @given(patterns, seeds)
-def test_a_canonical_pattern_is_valid_and_its_own_canonical_form(tree, seed):
+def test_a_canonical_pattern_is_valid_and_its_own_canonical_form(tree: Any, seed: Any) -> None:
     pattern = Writer(seed, loose=True).written(tree)
     spelt = canonical_pattern(pattern)
     note(f"{pattern}\n{spelt}")

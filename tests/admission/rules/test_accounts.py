@@ -19,7 +19,7 @@ class TestFolders:
             "/cygdrive/c/Users/jdoe/x",
         ],
     )
-    def test_users_folders_on_other_drives_and_mounts_are_masked(self, path):
+    def test_users_folders_on_other_drives_and_mounts_are_masked(self, path: str) -> None:
         assert sanitise_description(RULE, path) == path.replace(
             "jdoe", "[removed: user name in a path]"
         )
@@ -32,10 +32,10 @@ class TestFolders:
             r"D:\Home\Public\x",
         ],
     )
-    def test_folders_that_belong_to_nobody_stay(self, path):
+    def test_folders_that_belong_to_nobody_stay(self, path: str) -> None:
         assert sanitise_description(RULE, path) == path
 
-    def test_a_mask_behind_a_user_name_hides_it_from_no_rule(self):
+    def test_a_mask_behind_a_user_name_hides_it_from_no_rule(self) -> None:
         before = r"C:\Users\jdoe.[removed: submitter's name]\x.exe"
         masked = before.replace("jdoe", "[removed: user name in a path]")
         assert sanitise_description(RULE, before) == masked
@@ -58,11 +58,11 @@ class TestAccounts:
             "CN=jdoe,OU=Staff,DC=corp,DC=test",
         ],
     )
-    def test_an_account_name_beside_its_label_or_in_a_log_is_masked(self, text):
+    def test_an_account_name_beside_its_label_or_in_a_log_is_masked(self, text: str) -> None:
         name = "j.doe" if "j.doe" in text else "jdoe"
         assert sanitise_description(RULE, text) == text.replace(name, "[removed: account name]")
 
-    def test_a_persons_security_identifier_is_masked(self):
+    def test_a_persons_security_identifier_is_masked(self) -> None:
         domain = "S-1-5-21-3623811015-3361044348-30300820"
         assert (
             sanitise_description(RULE, f"run as {domain}-1013") == "run as [removed: account name]"
@@ -82,13 +82,13 @@ class TestAccounts:
             "CN=evil.test,O=Evil,C=US",
         ],
     )
-    def test_shared_accounts_and_placeholders_stay(self, text):
+    def test_shared_accounts_and_placeholders_stay(self, text: str) -> None:
         assert sanitise_description(RULE, text) == text
 
-    def test_the_setting_for_users_is_theirs(self):
+    def test_the_setting_for_users_is_theirs(self) -> None:
         assert sanitise_description(RULE, "user: jdoe", {"users": "keep"}) == "user: jdoe"
 
-    def test_what_an_indicator_matches_on_is_no_text(self):
+    def test_what_an_indicator_matches_on_is_no_text(self) -> None:
         key = "[windows-registry-key:key = 'HKEY_USERS\\\\S-1-5-21-1-2-3-1001\\\\Software']"
         assert apply_rule(RULE, indicator(key)).is_open
 
@@ -115,7 +115,7 @@ class TestKeys:
             ('-H "X-Api-Key: af31c09d7e11"', "af31c09d7e11"),
         ],
     )
-    def test_what_opens_a_door_is_masked(self, text, secret):
+    def test_what_opens_a_door_is_masked(self, text: str, secret: str) -> None:
         assert sanitise_description(RULE, text) == text.replace(secret, "[removed: token]")
 
     @pytest.mark.parametrize(
@@ -127,5 +127,5 @@ class TestKeys:
             "task-AKIA",
         ],
     )
-    def test_what_opens_none_stays(self, text):
+    def test_what_opens_none_stays(self, text: str) -> None:
         assert sanitise_description(RULE, text) == text

@@ -1,6 +1,7 @@
 """Private data is found in property names, and in disguised text."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from support.planted_secrets import POLICY, SPELLINGS
@@ -16,25 +17,25 @@ KEEPING = replace(POLICY, custom_properties="keep")
 NOW = 1_790_000_000_000_000
 
 
-def judged(subject, policy=POLICY):
+def judged(subject: Any, policy: Any = POLICY) -> Any:
     candidate = Candidate(0, subject, subject["id"], subject.get("modified"))
     (candidate,) = Pipeline(policy, QUUX, WarningLists([])).examine([candidate], NOW)
     return candidate
 
 
-def described(text):
+def described(text: Any) -> Any:
     return judged(made("malware", description=text)).object["description"]
 
 
 class TestNamesOfProperties:
     @pytest.mark.parametrize("name", ["x_quux_motors", "jane@bank.test", "to 10.1.2.3", "Quux"])
-    def test_a_property_name_with_private_data_is_removed_with_its_value(self, name):
+    def test_a_property_name_with_private_data_is_removed_with_its_value(self, name: str) -> None:
         reference = {"source_name": "a", "external_id": "1", "x_more": {name: "b", "c": "d"}}
         candidate = judged(made("malware", external_references=[reference]), KEEPING)
         assert candidate.object["external_references"][0]["x_more"] == {"c": "d"}
         assert not any(name in f"{f.path} {f.message}" for f in candidate.findings)
 
-    def test_the_value_of_a_removed_name_is_not_searched_again(self):
+    def test_the_value_of_a_removed_name_is_not_searched_again(self) -> None:
         told = {"jane@bank.test": {"of": "joan@bank.test"}}
         reference = {"source_name": "a", "external_id": "1", "x_more": told}
         candidate = judged(made("malware", external_references=[reference]), KEEPING)
@@ -43,11 +44,11 @@ class TestNamesOfProperties:
             "external_references[0].x_more"
         ]
 
-    def test_an_object_that_would_be_invalid_without_the_name_is_refused(self):
+    def test_an_object_that_would_be_invalid_without_the_name_is_refused(self) -> None:
         candidate = judged(made("file", name=None, hashes={"x_quux_motors": "0" * 32}))
         assert candidate.verdict is Verdict.REFUSED
 
-    def test_names_of_the_standard_and_harmless_names_stay(self):
+    def test_names_of_the_standard_and_harmless_names_stay(self) -> None:
         told = {"document_info_dict": {"Author": "nobody", "quux": "b", "Title": "c"}}
         candidate = judged(made("file", name="a.pdf", extensions={"pdf-ext": told}))
         assert candidate.object["extensions"]["pdf-ext"] == {
@@ -60,7 +61,7 @@ class TestDisguises:
     @pytest.mark.parametrize(
         "text", ["jane.doe@bank.test", "10.1.2.3", "Quux Motors", "DE89 3704 0044 0532 0130 00"]
     )
-    def test_private_data_is_masked_in_every_disguise(self, text, spelling):
+    def test_private_data_is_masked_in_every_disguise(self, text: str, spelling: Any) -> None:
         told = described(f"Seen: {SPELLINGS[spelling](text)} today")
         assert told.startswith("Seen: [removed: ") and told.endswith("] today")
 
@@ -71,7 +72,7 @@ class TestDisguises:
             *("Tel:+49 30 901820", "card:4111 1111 1111 1111"),
         ],
     )
-    def test_private_data_joined_to_a_word_is_masked(self, text):
+    def test_private_data_joined_to_a_word_is_masked(self, text: Any) -> None:
         assert "[removed: " in described(text)
 
     @pytest.mark.parametrize(
@@ -81,10 +82,10 @@ class TestDisguises:
             *("Ünïcödé – 日本語 ①", "https://evil.top/a%20b?c=%41", "\\x41\\x42"),
         ],
     )
-    def test_harmless_text_stays_as_it_is_written(self, text):
+    def test_harmless_text_stays_as_it_is_written(self, text: Any) -> None:
         assert described(text) == text
 
-    def test_each_decoded_character_keeps_its_place_in_the_original(self):
+    def test_each_decoded_character_keeps_its_place_in_the_original(self) -> None:
         text = "a%40b\u200d&#46;c \\u0040"
         (reading,) = decode_text(text)
         assert reading.text == "a@b.c @"
@@ -92,37 +93,37 @@ class TestDisguises:
             *("a", "%40", "b", "&#46;", "c", " ", "\\u0040")
         ]
 
-    def test_a_password_in_a_defanged_url_is_masked(self):
+    def test_a_password_in_a_defanged_url_is_masked(self) -> None:
         told = described("hxxps://jane:hunter2[@]evil[.]top/x")
         assert told == "hxxps://[removed: credentials in a URL]evil[.]top/x"
 
 
 class TestPlaces:
     @pytest.mark.parametrize("text", ["/home/jane/.ssh/id_1", "https://x.com/jane/status/2081543"])
-    def test_paths_and_links_are_not_taken_for_hashes(self, text):
+    def test_paths_and_links_are_not_taken_for_hashes(self, text: str) -> None:
         candidate = judged(made("file", name="a", hashes={"x_key": text}))
         assert "jane" not in str(candidate.object)
 
-    def test_a_text_among_hashes_is_searched(self):
+    def test_a_text_among_hashes_is_searched(self) -> None:
         candidate = judged(made("file", name="a", hashes={"x_key": "ask jane@bank.test"}))
         assert candidate.is_open and "hashes" not in candidate.object
 
     @pytest.mark.parametrize("name", ["ssdeep", "x_key"])
-    def test_a_name_among_the_letters_of_a_hash_is_found(self, name):
+    def test_a_name_among_the_letters_of_a_hash_is_found(self, name: str) -> None:
         text = "96:s4Ud1Lj96tHHlZDrwciQmA+4uy1I0G4HYuL8:Quux/Motors"
         candidate = judged(made("file", hashes={"MD5": "0" * 32, name: text}))
         assert candidate.is_open and candidate.object["hashes"] == {"MD5": "0" * 32}
 
     @pytest.mark.parametrize("word", ["quux-motors-at", "078-05-1121"])
-    def test_a_custom_relationship_type_is_searched(self, word):
+    def test_a_custom_relationship_type_is_searched(self, word: str) -> None:
         assert judged(made("relationship", relationship_type=word)).verdict is Verdict.REFUSED
         assert judged(made("relationship", relationship_type="x-at")).is_open
 
-    def test_a_custom_pattern_type_is_searched(self):
+    def test_a_custom_pattern_type_is_searched(self) -> None:
         candidate = judged(made("indicator", pattern="a", pattern_type="jane@bank.test"))
         assert "jane" not in str(candidate.object)
 
-    def test_what_is_no_word_of_a_vocabulary_is_left_for_the_rules_to_read(self):
+    def test_what_is_no_word_of_a_vocabulary_is_left_for_the_rules_to_read(self) -> None:
         candidate = judged(made("tool", tool_types=["seen: PESEL 44051401359 today"]))
         assert candidate.object["tool_types"] == [
             "seen: PESEL [removed: national identity number] today"
@@ -136,17 +137,19 @@ class TestPlaces:
         ("kind", "name"),
         [("autonomous-system", "rir"), ("x509-certificate", "signature_algorithm")],
     )
-    def test_properties_that_do_not_identify_an_observable_are_searched(self, kind, name):
+    def test_properties_that_do_not_identify_an_observable_are_searched(
+        self, kind: str, name: str
+    ) -> None:
         candidate = judged(made(kind, **{name: "jane@bank.test"}))
         assert candidate.object[name] == "[removed: e-mail address]"
 
-    def test_the_short_name_by_which_the_hub_knows_the_submitter_is_masked(self):
+    def test_the_short_name_by_which_the_hub_knows_the_submitter_is_masked(self) -> None:
         assert described("Seen at QUUX.") == "Seen at [removed: submitter's name]."
 
 
 class TestCodesOfLanguages:
     @pytest.mark.parametrize("code", ["de-x-quux", "de-quux"])
-    def test_language_codes_that_contain_the_submitters_name_are_removed(self, code):
+    def test_language_codes_that_contain_the_submitters_name_are_removed(self, code: str) -> None:
         candidate = judged(made("malware", lang=code))
         assert candidate.is_open and "lang" not in candidate.object
         marked = [{"lang": code, "selectors": ["name"]}]
@@ -154,7 +157,7 @@ class TestCodesOfLanguages:
         assert not told.is_open or "quux" not in str(told.object).lower()
 
     @pytest.mark.parametrize("code", ["de", "pt-BR", "zh-Hant-TW", "es-419", "de-CH-1996"])
-    def test_language_codes_that_name_a_language_stay(self, code):
+    def test_language_codes_that_name_a_language_stay(self, code: str) -> None:
         marked = [{"lang": code, "selectors": ["name"]}]
         told = judged(made("malware", lang=code, granular_markings=marked)).object
         assert (told["lang"], told["granular_markings"]) == (code, marked)
@@ -168,7 +171,7 @@ class TestOwnValues:
             "https://evil.com/a%2fb/report_2?session_id=4ac98b2d9c63",
         ],
     )
-    def test_stay_in_the_object_s_own_texts_though_they_are_read_otherwise(self, url):
+    def test_stay_in_the_object_s_own_texts_though_they_are_read_otherwise(self, url: str) -> None:
         told = {"pattern": f"[url:value = '{url}']", "pattern_type": "stix"}
         more = {"valid_from": "2026-01-01T00:00:00Z", "name": url}
         candidate = judged(made("indicator", **told, **more))

@@ -28,7 +28,7 @@ class TestNumbers:
             ("SIN", "123-456-782"),
         ],
     )
-    def test_a_national_id_beside_its_word_is_masked(self, words, number):
+    def test_a_national_id_beside_its_word_is_masked(self, words: str, number: str) -> None:
         assert sanitise_description(RULE, f"im Formular {words} {number} war") == (
             f"im Formular {words} {MASK} war"
         )
@@ -43,7 +43,7 @@ class TestNumbers:
             "rut 12.531.909-3",
         ],
     )
-    def test_a_national_id_with_wrong_check_digit_or_no_word_stays(self, text):
+    def test_a_national_id_with_wrong_check_digit_or_no_word_stays(self, text: str) -> None:
         assert sanitise_description(RULE, text) == text
 
 
@@ -61,13 +61,17 @@ class TestPapers:
             ("Führerschein", "B072RRE2I55"),
         ],
     )
-    def test_a_number_right_behind_a_word_for_a_document_is_masked(self, words, number):
+    def test_a_number_right_behind_a_word_for_a_document_is_masked(
+        self, words: str, number: str
+    ) -> None:
         assert (
             sanitise_description(RULE, f"scan of {words} {number}.") == f"scan of {words} {MASK}."
         )
 
     @pytest.mark.parametrize("text", ["passport533401372", "ReisepassNrC01X00T47"])
-    def test_one_is_masked_though_nothing_parts_it_from_the_word_nor_both_from_a_text(self, text):
+    def test_one_is_masked_though_nothing_parts_it_from_the_word_nor_both_from_a_text(
+        self, text: str
+    ) -> None:
         assert sanitise_description(RULE, text) == text[: -len("533401372")] + MASK
 
     @pytest.mark.parametrize(
@@ -80,12 +84,14 @@ class TestPapers:
             "the passport of 12345678",
         ],
     )
-    def test_numbers_without_a_word_for_a_document_stay(self, text):
+    def test_numbers_without_a_word_for_a_document_stay(self, text: str) -> None:
         assert sanitise_description(RULE, text) == text
 
 
 @pytest.mark.parametrize("letter", ["\u0130", "\u0131", "\u017f", "\u212a"])
-def test_a_letter_that_is_taken_for_one_of_ascii_behind_an_account_number_is_no_end_of_time(letter):
+def test_a_letter_that_is_taken_for_one_of_ascii_behind_an_account_number_is_no_end_of_time(
+    letter: str,
+) -> None:
     number = "DE89370400440532013000"
     assert number not in sanitise_description(RULE, f"{number}closedfr{letter}day")
     assert (

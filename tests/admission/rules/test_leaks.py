@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from json import dumps
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -57,7 +58,7 @@ AS_WRITTEN = frozenset(["person", "postal address", "telephone", "user", "home"]
 
 
 @st.composite
-def planted(draw):
+def planted(draw: Any) -> Any:
     """A text with a secret in it, and the secret."""
     kind = draw(st.sampled_from(sorted(SECRETS)))
     text, part = SECRETS[kind]
@@ -69,7 +70,7 @@ def planted(draw):
     return f"{before}{text}{behind}", part
 
 
-def nested(leaf):
+def nested(leaf: Any) -> Any:
     return st.recursive(
         leaf,
         lambda inner: st.one_of(
@@ -89,7 +90,7 @@ PLACES = ["name", "description", "label", "reference", "source", "url", "x_note"
 
 
 @st.composite
-def objects(draw):
+def objects(draw: Any) -> Any:
     """An indicator with a secret in one of its texts, and what may not be seen."""
     text, secret = draw(planted())
     place = draw(st.sampled_from(PLACES))
@@ -118,13 +119,13 @@ def objects(draw):
     return subject, secret
 
 
-def judged(subject, submitter=ACME):
+def judged(subject: Any, submitter: Any = ACME) -> Any:
     candidate = Candidate(0, subject, subject["id"], subject["modified"])
     (candidate,) = Pipeline(POLICY, submitter, WarningLists([])).examine([candidate], NOW)
     return candidate
 
 
-def plain(candidate):
+def plain(candidate: Any) -> Any:
     """All that goes on or is told, without defanging, in lower case."""
     told = [finding.as_json() for finding in candidate.findings]
     text = dumps([candidate.object if candidate.is_open else None, told], ensure_ascii=False)
@@ -134,7 +135,7 @@ def plain(candidate):
 class TestNothingOfIt:
     @settings(max_examples=examples(400), deadline=None)
     @given(objects())
-    def test_no_secret_is_in_the_object_or_in_a_finding(self, made):
+    def test_no_secret_is_in_the_object_or_in_a_finding(self, made: Any) -> None:
         subject, secret = made
         seen = plain(judged(subject))
         assert secret.lower() not in seen
@@ -142,14 +143,14 @@ class TestNothingOfIt:
 
     @settings(max_examples=examples(100), deadline=None)
     @given(objects())
-    def test_sanitising_the_result_again_changes_nothing(self, made):
+    def test_sanitising_the_result_again_changes_nothing(self, made: Any) -> None:
         candidate = judged(made[0])
         if candidate.is_open:
             again = judged(candidate.object)
             assert (again.is_open, again.object) == (True, candidate.object)
 
     @pytest.mark.parametrize("kind", sorted(SECRETS))
-    def test_without_rules_every_secret_passes(self, kind):
+    def test_without_rules_every_secret_passes(self, kind: Any) -> None:
         """So that the tests above can fail."""
         none = replace(POLICY, rules=("marking",))
         text, part = SECRETS[kind]

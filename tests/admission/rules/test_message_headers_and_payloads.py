@@ -1,5 +1,7 @@
 """message_headers and payloads: contents of messages, files, connections and processes."""
 
+from typing import Any
+
 import pytest
 from support.rules import apply_rule, indicator
 
@@ -28,12 +30,12 @@ MESSAGE = {
 }
 
 
-def actions(candidate):
+def actions(candidate: Any) -> Any:
     return {finding.path: finding.action for finding in candidate.findings}
 
 
 class TestMessageHeaders:
-    def test_sender_and_date_stay_and_recipients_are_removed(self):
+    def test_sender_and_date_stay_and_recipients_are_removed(self) -> None:
         candidate = apply_rule("message_headers", MESSAGE, secrets=["jane", "Jane", "acme"])
         assert set(candidate.object) == {"type", "is_multipart", "date", "from_ref"}
         stripped = {path for path, action in actions(candidate).items() if action == "stripped"}
@@ -43,15 +45,15 @@ class TestMessageHeaders:
         }
 
     @pytest.mark.parametrize("name", ["subject", "body"])
-    def test_an_analyst_is_asked_about_subject_and_body(self, name):
+    def test_an_analyst_is_asked_about_subject_and_body(self, name: str) -> None:
         assert actions(apply_rule("message_headers", MESSAGE))[name] is Action.ASKED
 
-    def test_each_property_of_a_message_may_be_kept(self):
+    def test_each_property_of_a_message_may_be_kept(self) -> None:
         settings = {"subject": "keep", "recipients": "keep"}
         kept = apply_rule("message_headers", MESSAGE, settings).object
         assert kept["subject"] == MESSAGE["subject"] and kept["to_refs"] == [VICTIM]
 
-    def test_approving_the_subject_releases_no_recipient(self):
+    def test_approving_the_subject_releases_no_recipient(self) -> None:
         released = apply_rule(
             "message_headers", MESSAGE, approve_settings("message_headers", {})
         ).object
@@ -68,7 +70,7 @@ class TestMessageHeaders:
             " email-message:received_lines[*] LIKE '%acme%']",
         ],
     )
-    def test_a_pattern_on_a_recipient_is_held(self, pattern):
+    def test_a_pattern_on_a_recipient_is_held(self, pattern: str) -> None:
         candidate = apply_rule("message_headers", indicator(pattern), secrets=["jane", "acme"])
         assert candidate.verdict is Verdict.HELD
         assert candidate.object["pattern"] == pattern
@@ -81,20 +83,20 @@ class TestMessageHeaders:
             "[email-message:additional_header_fields.'X-Mailer' = 'Evil']",
         ],
     )
-    def test_a_pattern_on_sender_or_subject_passes(self, pattern):
+    def test_a_pattern_on_sender_or_subject_passes(self, pattern: str) -> None:
         assert apply_rule("message_headers", indicator(pattern)).findings == ()
 
 
 class TestPayloads:
-    def test_an_artifact_with_its_content_is_held(self):
+    def test_an_artifact_with_its_content_is_held(self) -> None:
         artifact = {"type": "artifact", "payload_bin": "AAAA", "hashes": {"MD5": "0" * 32}}
         assert apply_rule("payloads", artifact).verdict is Verdict.HELD
 
-    def test_an_artifact_without_content_passes(self):
+    def test_an_artifact_without_content_passes(self) -> None:
         artifact = {"type": "artifact", "url": "http://evil.test/a", "hashes": {"MD5": "0" * 32}}
         assert apply_rule("payloads", artifact).findings == ()
 
-    def test_traffic_is_published_without_what_was_sent(self):
+    def test_traffic_is_published_without_what_was_sent(self) -> None:
         traffic = {
             "type": "network-traffic",
             "protocols": ["http"],
@@ -118,13 +120,13 @@ class TestPayloads:
             "request_header": {"User-Agent": ["evil/1.0"]},
         }
 
-    def test_an_analyst_is_asked_about_a_command_line(self):
+    def test_an_analyst_is_asked_about_a_command_line(self) -> None:
         process = {"type": "process", "pid": 7, "command_line": "net use /user:jane hunter2"}
         candidate = apply_rule("payloads", process, secrets=["jane", "hunter2"])
         assert candidate.object == {"type": "process", "pid": 7}
         assert actions(candidate) == {"command_line": Action.ASKED}
 
-    def test_a_process_that_is_only_its_command_line_is_held(self):
+    def test_a_process_that_is_only_its_command_line_is_held(self) -> None:
         process = {
             "type": "process",
             "id": "process--3bc740bc-763a-5f0a-8c7c-c85f319ae188",
@@ -132,15 +134,15 @@ class TestPayloads:
         }
         assert apply_rule("payloads", process).verdict is Verdict.HELD
 
-    def test_the_environment_of_a_process_is_removed(self):
+    def test_the_environment_of_a_process_is_removed(self) -> None:
         process = {"type": "process", "pid": 7, "environment_variables": {"USERNAME": "jane"}}
         assert apply_rule("payloads", process).object == {"type": "process", "pid": 7}
 
-    def test_a_file_is_published_without_its_content(self):
+    def test_a_file_is_published_without_its_content(self) -> None:
         file = {"type": "file", "name": "a.exe", "content_ref": ARTIFACT}
         assert apply_rule("payloads", file).object == {"type": "file", "name": "a.exe"}
 
-    def test_a_command_line_in_a_pattern_stays(self):
+    def test_a_command_line_in_a_pattern_stays(self) -> None:
         subject = indicator("[process:command_line LIKE '%whoami%']")
         assert apply_rule("payloads", subject).object == subject
 
@@ -148,7 +150,7 @@ class TestPayloads:
         ("mode", "verdict"),
         [("hold", Verdict.HELD), ("refuse", Verdict.REFUSED), ("keep", Verdict.OPEN)],
     )
-    def test_each_payload_setting_may_be_changed(self, mode, verdict):
+    def test_each_payload_setting_may_be_changed(self, mode: str, verdict: Any) -> None:
         process = {"type": "process", "pid": 7, "command_line": "whoami"}
         assert apply_rule("payloads", process, {"command_line": mode}).verdict is verdict
 
@@ -157,7 +159,7 @@ class TestHashesOfReferences:
     """The hashes in an external reference are those of the document at its URL."""
 
     @pytest.mark.parametrize("more", [{}, {"description": "a page"}, {"external_id": "1"}])
-    def test_hashes_of_a_reference_are_removed_with_its_url(self, more):
+    def test_hashes_of_a_reference_are_removed_with_its_url(self, more: Any) -> None:
         link = {"source_name": "s", "url": "https://x.com/jane_doe/status/1"}
         other = {"source_name": "t", "url": "https://t.test/a", "hashes": {"MD5": "1" * 32}}
         subject = indicator(

@@ -29,7 +29,7 @@ class TestNames:
             ("Opfer: Jane Doe", "Opfer: {}"),
         ],
     )
-    def test_an_announced_person_is_masked(self, before, after):
+    def test_an_announced_person_is_masked(self, before: str, after: str) -> None:
         assert sanitise_description(RULE, before) == after.replace("{}", "[removed: person's name]")
 
     @pytest.mark.parametrize(
@@ -47,32 +47,32 @@ class TestNames:
             "signalé par Mairie Valmont",
         ],
     )
-    def test_teams_companies_and_unannounced_names_stay(self, text):
+    def test_teams_companies_and_unannounced_names_stay(self, text: str) -> None:
         assert sanitise_description(RULE, text) == text
 
     @pytest.mark.skipif(not attack_names(), reason="needs the galaxies of the server extra")
     @pytest.mark.parametrize(
         "name", ["Lazarus Group", "Cobalt Strike", "Agent Tesla", "Wizard Spider"]
     )
-    def test_malware_and_actors_are_not_persons(self, name):
+    def test_malware_and_actors_are_not_persons(self, name: str) -> None:
         assert (
             sanitise_description(RULE, f"sent in by {name} operators")
             == f"sent in by {name} operators"
         )
 
-    def test_an_analyst_is_asked_about_a_name_and_the_rest_is_published(self):
+    def test_an_analyst_is_asked_about_a_name_and_the_rest_is_published(self) -> None:
         candidate = apply_rule(
             RULE, indicator(description="Reported by Jane Doe"), secrets=["Jane"]
         )
         assert candidate.is_open
         assert [finding.action for finding in candidate.findings] == [Action.ASKED]
 
-    def test_approving_a_name_releases_nothing_else(self):
+    def test_approving_a_name_releases_nothing_else(self) -> None:
         subject = indicator(description="Reported by Jane Doe, jane@bank.test")
         released = apply_rule(RULE, subject, approve_settings(RULE, {})).object["description"]
         assert released == "Reported by Jane Doe, [removed: e-mail address]"
 
-    def test_approving_an_identity_releases_no_address_of_it(self):
+    def test_approving_an_identity_releases_no_address_of_it(self) -> None:
         person = {
             "type": "identity",
             "identity_class": "individual",
@@ -97,7 +97,7 @@ class TestPostalAddresses:
             "Via Roma 1, 00184 Roma",
         ],
     )
-    def test_street_number_and_postcode_together_are_masked(self, address):
+    def test_street_number_and_postcode_together_are_masked(self, address: str) -> None:
         text = sanitise_description(RULE, f"sent to {address}")
         assert text == "sent to [removed: postal address]"
 
@@ -110,7 +110,7 @@ class TestPostalAddresses:
             "IP address: 45.12.3.4",
         ],
     )
-    def test_other_numbers_and_streets_are_no_postal_address(self, text):
+    def test_other_numbers_and_streets_are_no_postal_address(self, text: str) -> None:
         assert sanitise_description(RULE, text) == text
 
 
@@ -132,7 +132,7 @@ class TestNationalNumbers:
             "身份证号码 {110101199003074514}",
         ],
     )
-    def test_a_national_id_with_its_word_and_check_digits_is_masked(self, text):
+    def test_a_national_id_with_its_word_and_check_digits_is_masked(self, text: str) -> None:
         plain = text.replace("{", "").replace("}", "")
         before = text[: text.index("{")]
         assert sanitise_description(RULE, plain) == before + "[removed: national identity number]"
@@ -140,7 +140,7 @@ class TestNationalNumbers:
     @pytest.mark.parametrize(
         "text", ["order 44051401359", "PESEL 44051401358", "hash 390.533.447-05", "bsn 12345678"]
     )
-    def test_a_national_id_without_word_or_check_digits_stays(self, text):
+    def test_a_national_id_without_word_or_check_digits_stays(self, text: str) -> None:
         assert sanitise_description(RULE, text) == text
 
 
@@ -159,7 +159,7 @@ class TestNumbersHiddenInPart:
             ("account DE89 3704 **** **** **** 00 was", "IBAN"),
         ],
     )
-    def test_a_partly_hidden_number_is_masked(self, before, what):
+    def test_a_partly_hidden_number_is_masked(self, before: str, what: str) -> None:
         after = sanitise_description(RULE, before)
         assert f"[removed: {what}]" in after
         assert not any(c.isdigit() for c in after)
@@ -174,5 +174,5 @@ class TestNumbersHiddenInPart:
             "XXX-XX-XXXX",
         ],
     )
-    def test_wildcards_and_headings_are_no_hidden_numbers(self, text):
+    def test_wildcards_and_headings_are_no_hidden_numbers(self, text: str) -> None:
         assert sanitise_description(RULE, text) == text

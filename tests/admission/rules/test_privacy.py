@@ -5,6 +5,7 @@ Every finding is checked for what it must never do: repeat what was removed.
 
 from dataclasses import replace
 from json import dumps
+from typing import Any
 
 import pytest
 
@@ -30,15 +31,15 @@ ACME = Submitter(
 )
 
 
-def around(settings=None, submitter=ACME, authors=()):
+def around(settings: Any = None, submitter: Any = ACME, authors: Any = ()) -> Any:
     return RuleContext(submitter, 0, WarningLists([]), frozenset(authors), settings or {})
 
 
-def indicator(pattern="[domain-name:value = 'evil.test']", **more):
+def indicator(pattern: Any = "[domain-name:value = 'evil.test']", **more: Any) -> Any:
     return {"type": "indicator", "id": ID, "pattern": pattern, "pattern_type": "stix", **more}
 
 
-def after(name, subject, secrets=(), **context):
+def after(name: Any, subject: Any, secrets: Any = (), **context: Any) -> Any:
     """What the rule makes of an object; it must not change its argument or tell a secret."""
     before = dumps(subject)
     candidate = build_rule(name, around(**context))(Candidate(0, subject))
@@ -51,7 +52,7 @@ def after(name, subject, secrets=(), **context):
     return candidate
 
 
-def text_after(name, text, **context):
+def text_after(name: Any, text: Any, **context: Any) -> Any:
     return after(name, indicator(description=text), **context).object["description"]
 
 
@@ -70,13 +71,13 @@ ALL = ("anonymise_source", "personal_data", "victim_terms", "private_addresses")
         "std::vector<int> a::b, @echo off, npm i @scope/name, 12:34:56 and 00:1b:44:11:3a:b7",
     ],
 )
-def test_indicators_times_and_counts_in_text_stay(name, text):
+def test_indicators_times_and_counts_in_text_stay(name: Any, text: str) -> None:
     candidate = Candidate(0, indicator(description=text))
     assert build_rule(name, around())(candidate) is candidate
 
 
 class TestAnonymiseSource:
-    def test_the_reference_to_the_author_is_removed(self):
+    def test_the_reference_to_the_author_is_removed(self) -> None:
         candidate = after("anonymise_source", indicator(created_by_ref=AUTHOR))
         assert "created_by_ref" not in candidate.object
         assert [(f.action, f.path) for f in candidate.findings] == [
@@ -85,7 +86,9 @@ class TestAnonymiseSource:
 
     @pytest.mark.parametrize("consent", [Consent.NONE, Consent.USG])
     @pytest.mark.parametrize("spelling", ["ACME Corp", "acme  corp", "acme-corp", "AcmeCorp"])
-    def test_the_submitters_names_are_masked_in_every_spelling(self, consent, spelling):
+    def test_the_submitters_names_are_masked_in_every_spelling(
+        self, consent: Any, spelling: str
+    ) -> None:
         seen = text_after(
             "anonymise_source",
             f"Seen by {spelling}.",
@@ -94,24 +97,24 @@ class TestAnonymiseSource:
         )
         assert seen == "Seen by [removed: submitter's name]."
 
-    def test_short_names_are_masked_only_as_whole_words_in_their_own_case(self):
+    def test_short_names_are_masked_only_as_whole_words_in_their_own_case(self) -> None:
         text = "acmecorporation, a btx terminal"
         assert text_after("anonymise_source", text) == text
         assert "BTX" not in text_after("anonymise_source", "from BTX")
 
     @pytest.mark.parametrize("consent", [Consent.EVERYONE, Consent.EVERYONE_PROPRIETARY])
-    def test_with_consent_to_everyone_author_and_name_stay(self, consent):
+    def test_with_consent_to_everyone_author_and_name_stay(self, consent: Any) -> None:
         subject = indicator(created_by_ref=AUTHOR, description="Seen by ACME Corp.")
         candidate = after("anonymise_source", subject, submitter=replace(ACME, consent=consent))
         assert candidate.object == subject
 
-    def test_references_to_the_submitters_own_source_are_removed(self):
+    def test_references_to_the_submitters_own_source_are_removed(self) -> None:
         other = {"source_name": "mitre-attack", "external_id": "T1566"}
         own = {"source_name": "Acme Corp blog", "url": "https://blog.test/1"}
         subject = indicator(external_references=[own, other])
         assert after("anonymise_source", subject).object["external_references"] == [other]
 
-    def test_the_identity_of_an_author_is_left_to_publishing(self):
+    def test_the_identity_of_an_author_is_left_to_publishing(self) -> None:
         subject = {"type": "identity", "id": AUTHOR, "name": "ACME Corp"}
         assert after("anonymise_source", subject, authors=[AUTHOR]).object == subject
 
@@ -126,21 +129,23 @@ class TestAnonymiseSource:
             "https://bsky.app/profile/jane-doe.test/post/3kabc",
         ],
     )
-    def test_handles_and_posts_of_reporters_are_masked_whatever_the_consent(self, handle):
+    def test_handles_and_posts_of_reporters_are_masked_whatever_the_consent(
+        self, handle: str
+    ) -> None:
         everyone = replace(ACME, consent=Consent.EVERYONE)
         text = text_after(
             "anonymise_source", f"Reported by {handle}.", submitter=everyone, secrets=["jane"]
         )
         assert text == "Reported by [removed: reporter's handle]."
 
-    def test_a_reference_to_a_post_loses_its_url_and_a_label_its_place(self):
+    def test_a_reference_to_a_post_loses_its_url_and_a_label_its_place(self) -> None:
         reference = {"source_name": "twitter", "url": "https://x.com/jane/status/1"}
         subject = indicator(external_references=[reference], labels=["@jane", "phishing"])
         result = after("anonymise_source", subject).object
         assert "external_references" not in result
         assert result["labels"] == ["phishing"]
 
-    def test_a_profile_that_is_itself_the_indicator_stays(self):
+    def test_a_profile_that_is_itself_the_indicator_stays(self) -> None:
         subject = indicator("[url:value = 'https://x.com/evil']", name="https://x.com/evil")
         assert after("anonymise_source", subject).object == subject
 
@@ -161,7 +166,7 @@ class TestPersonalData:
             ("078-05-1121", "US social security number"),
         ],
     )
-    def test_personal_data_in_a_text_is_masked(self, secret, what):
+    def test_personal_data_in_a_text_is_masked(self, secret: str, what: str) -> None:
         text = text_after("personal_data", f"Belongs to {secret}, it seems.", secrets=[secret])
         assert text == f"Belongs to [removed: {what}], it seems."
 
@@ -169,14 +174,14 @@ class TestPersonalData:
         "text",
         ["Phone: 467 3395", "call me on 01.84.17.61.18", "5403926876 mobile", "Tel. 030/1234567"],
     )
-    def test_a_number_beside_a_word_for_it_is_a_telephone_number(self, text):
+    def test_a_number_beside_a_word_for_it_is_a_telephone_number(self, text: str) -> None:
         assert "[removed: telephone number]" in text_after("personal_data", text)
 
     @pytest.mark.parametrize("text", ["id 4111 1111 1111 1112", "ref GB30 NWBK 6016 1331 9268 19"])
-    def test_wrong_check_digits_without_a_word_beside_are_not_masked(self, text):
+    def test_wrong_check_digits_without_a_word_beside_are_not_masked(self, text: str) -> None:
         assert text_after("personal_data", text) == text
 
-    def test_personal_data_in_every_text_of_an_object_is_masked(self):
+    def test_personal_data_in_every_text_of_an_object_is_masked(self) -> None:
         subject = indicator(
             name="a@b.test",
             labels=["by a@b.test", "phishing"],
@@ -187,12 +192,12 @@ class TestPersonalData:
         assert "a@b.test" not in dumps(result)
         assert result["labels"] == ["phishing"]
 
-    def test_a_display_name_is_a_text_and_an_address_is_a_value(self):
+    def test_a_display_name_is_a_text_and_an_address_is_a_value(self) -> None:
         subject = {"type": "email-addr", "value": "a@evil.test", "display_name": "x@bank.test"}
         result = after("personal_data", subject).object
         assert result["value"] == "a@evil.test" and "bank" not in result["display_name"]
 
-    def test_the_address_that_the_indicator_is_about_stays_wherever_it_is_named(self):
+    def test_the_address_that_the_indicator_is_about_stays_wherever_it_is_named(self) -> None:
         subject = indicator(
             "[email-addr:value = 'Phisher@evil.test']",
             name="phisher@evil.test",
@@ -203,37 +208,39 @@ class TestPersonalData:
         assert result["description"] == "phisher[@]evil[.]test wrote to [removed: e-mail address]"
         assert result["pattern"] == subject["pattern"]
 
-    def test_an_address_in_the_query_of_an_own_url_is_masked_in_text(self):
+    def test_an_address_in_the_query_of_an_own_url_is_masked_in_text(self) -> None:
         url = "https://evil.test/?to=victim@bank.test"
         result = after("personal_data", indicator(f"[url:value = '{url}']", name=url)).object
         assert result["name"] == "https://evil.test/?to=[removed: e-mail address]"
 
-    def test_a_kind_of_personal_data_may_be_kept(self):
+    def test_a_kind_of_personal_data_may_be_kept(self) -> None:
         text = "a@b.test"
         assert text_after("personal_data", text, settings={"email": "keep"}) == text
 
     @pytest.mark.parametrize(
         ("mode", "verdict"), [("hold", Verdict.HELD), ("refuse", Verdict.REFUSED)]
     )
-    def test_a_kind_of_personal_data_may_hold_or_refuse_the_object(self, mode, verdict):
+    def test_a_kind_of_personal_data_may_hold_or_refuse_the_object(
+        self, mode: str, verdict: Any
+    ) -> None:
         subject = indicator(description="card 4111111111111111")
         candidate = after("personal_data", subject, ["4111"], settings={"card": mode})
         assert candidate.verdict is verdict
 
-    def test_a_held_object_is_masked_and_its_original_kept(self):
+    def test_a_held_object_is_masked_and_its_original_kept(self) -> None:
         subject = indicator(description="card 4111111111111111")
         candidate = after("personal_data", subject, settings={"card": "hold"})
         assert candidate.original == subject
         assert "4111" not in candidate.object["description"]
 
-    def test_an_individuals_identity_is_held(self):
+    def test_an_individuals_identity_is_held(self) -> None:
         person = {"type": "identity", "id": AUTHOR, "name": "J", "identity_class": "individual"}
         assert after("personal_data", person).verdict is Verdict.HELD
         group = {**person, "identity_class": "organization"}
         assert after("personal_data", group).is_open
 
     @pytest.mark.parametrize("piece", ["a", "1", "1-", "a.", "(1", "+1", "@a", "1[.]", "GB29 "])
-    def test_searching_hostile_text_takes_linear_time(self, piece):
+    def test_searching_hostile_text_takes_linear_time(self, piece: str) -> None:
         text = (piece * 50_000)[:50_000]
         after("personal_data", indicator(description=f"a@b 12345678 {text}"))
 
@@ -257,21 +264,21 @@ class TestVictimTerms:
             "2a00:bad::17",
         ],
     )
-    def test_victim_terms_are_masked_in_every_spelling(self, secret):
+    def test_victim_terms_are_masked_in_every_spelling(self, secret: str) -> None:
         text = text_after("victim_terms", f"Against {secret} only", secrets=[secret])
         assert text == f"Against {self.MASK} only"
 
-    def test_victim_terms_are_found_in_paths_urls_and_file_names(self):
+    def test_victim_terms_are_found_in_paths_urls_and_file_names(self) -> None:
         text = r"\\srv01.acme.example\share, https://acme.example/x, acmecorp_pw.txt"
         assert text_after("victim_terms", text) == (
             rf"\\{self.MASK}\share, https://{self.MASK}/x, {self.MASK}_pw.txt"
         )
 
-    def test_longer_words_and_other_networks_are_no_victim_terms(self):
+    def test_longer_words_and_other_networks_are_no_victim_terms(self) -> None:
         text = "notacme.example, acmecorporation, 45.13.7.8, 2a00:bae::17"
         assert text_after("victim_terms", text) == text
 
-    def test_labels_and_reference_urls_with_victim_terms_are_removed(self):
+    def test_labels_and_reference_urls_with_victim_terms_are_removed(self) -> None:
         reference = {"source_name": "s", "url": "https://acme.example/", "external_id": "1"}
         subject = indicator(labels=["acme corp", "apt"], external_references=[reference])
         result = after("victim_terms", subject).object
@@ -292,7 +299,7 @@ class TestVictimTerms:
             "[file:name = 'ACME Corp invoice.exe']",
         ],
     )
-    def test_an_indicator_on_a_victim_term_is_held_unchanged(self, pattern):
+    def test_an_indicator_on_a_victim_term_is_held_unchanged(self, pattern: str) -> None:
         candidate = after("victim_terms", indicator(pattern), ["acme", "45.12"])
         assert candidate.verdict is Verdict.HELD
         assert candidate.object["pattern"] == pattern
@@ -309,34 +316,34 @@ class TestVictimTerms:
             r"[directory:path = 'D:\\acme\\corp\\share']",
         ],
     )
-    def test_an_indicator_on_a_lookalike_host_or_path_is_held(self, pattern):
+    def test_an_indicator_on_a_lookalike_host_or_path_is_held(self, pattern: str) -> None:
         bank = replace(ACME, terms=("acmebank.example", "acmebanc.example"))
         candidate = after("victim_terms", indicator(pattern), submitter=bank)
         assert candidate.verdict is Verdict.HELD
         assert candidate.object["pattern"] == pattern
 
     @pytest.mark.parametrize("host", ["acmeban.test", "macbank.test", "bank.acne.test"])
-    def test_indicators_on_other_hosts_pass(self, host):
+    def test_indicators_on_other_hosts_pass(self, host: str) -> None:
         bank = replace(ACME, terms=("acmebank.example",))
         subject = indicator(f"[domain-name:value = '{host}']")
         assert after("victim_terms", subject, submitter=bank).is_open
 
-    def test_other_pattern_languages_and_observables_with_victim_terms_are_held(self):
+    def test_other_pattern_languages_and_observables_with_victim_terms_are_held(self) -> None:
         yara = {**indicator('rule x { strings: $a = "acme.example" condition: $a }')}
         assert after("victim_terms", {**yara, "pattern_type": "yara"}).verdict is Verdict.HELD
         host = {"type": "domain-name", "value": "mail.acme.example"}
         assert after("victim_terms", host).verdict is Verdict.HELD
 
-    def test_an_indicator_on_a_victim_term_may_be_refused(self):
+    def test_an_indicator_on_a_victim_term_may_be_refused(self) -> None:
         subject = indicator("[domain-name:value = 'acme.example']")
         refused = after("victim_terms", subject, settings={"values": "refuse"})
         assert refused.verdict is Verdict.REFUSED
 
-    def test_a_submitter_without_names_and_terms_has_nothing_masked(self):
+    def test_a_submitter_without_names_and_terms_has_nothing_masked(self) -> None:
         candidate = Candidate(0, indicator(description="acme.example"))
         assert build_rule("victim_terms", around(submitter=Submitter()))(candidate) is candidate
 
-    def test_consent_to_everyone_frees_the_name_but_not_the_domains(self):
+    def test_consent_to_everyone_frees_the_name_but_not_the_domains(self) -> None:
         everyone = replace(ACME, consent=Consent.EVERYONE)
         text = text_after("victim_terms", "ACME Corp, acme.example", submitter=everyone)
         assert text == f"ACME Corp, {self.MASK}"
@@ -346,7 +353,9 @@ class TestPrivateAddresses:
     @pytest.mark.parametrize(
         ("address", "verdict"), [("10.1.2.3", Verdict.HELD), ("127.0.0.1", Verdict.OPEN)]
     )
-    def test_a_private_address_in_a_command_line_holds_unless_loopback(self, address, verdict):
+    def test_a_private_address_in_a_command_line_holds_unless_loopback(
+        self, address: str, verdict: Any
+    ) -> None:
         subject = indicator(f"[process:command_line = 'cmd /c ping {address} -n 9']")
         assert after("private_addresses", subject).verdict is verdict
 
@@ -365,15 +374,15 @@ class TestPrivateAddresses:
             "2001:db8::1",
         ],
     )
-    def test_private_addresses_in_a_text_are_masked(self, secret):
+    def test_private_addresses_in_a_text_are_masked(self, secret: str) -> None:
         text = text_after("private_addresses", f"Moved to {secret}.", secrets=[secret])
         assert text == "Moved to [removed: private address]."
 
-    def test_only_the_private_address_of_a_url_is_masked(self):
+    def test_only_the_private_address_of_a_url_is_masked(self) -> None:
         text = text_after("private_addresses", "see http://192.168.1.1:8080/admin")
         assert text == "see http://[removed: private address]/admin"
 
-    def test_public_addresses_stay(self):
+    def test_public_addresses_stay(self) -> None:
         text = "8.8.8.8, 45.12.3.4:80, 2a00:1450::1, 172.32.0.1, 11.0.0.1"
         assert text_after("private_addresses", text) == text
 
@@ -388,14 +397,14 @@ class TestPrivateAddresses:
             "[url:value = 'http://[fe80::1]/']",
         ],
     )
-    def test_an_indicator_on_private_addresses_only_is_refused(self, pattern):
+    def test_an_indicator_on_private_addresses_only_is_refused(self, pattern: str) -> None:
         assert after("private_addresses", indicator(pattern)).verdict is Verdict.REFUSED
 
-    def test_an_indicator_on_private_and_public_addresses_is_held(self):
+    def test_an_indicator_on_private_and_public_addresses_is_held(self) -> None:
         subject = indicator("[ipv4-addr:value IN ('10.0.0.1', '45.12.3.4')]")
         assert after("private_addresses", subject).verdict is Verdict.HELD
 
-    def test_one_that_excludes_them_waits_too_for_readers_would_learn_of_them(self):
+    def test_one_that_excludes_them_waits_too_for_readers_would_learn_of_them(self) -> None:
         pattern = "[ipv4-addr:value = '45.12.3.4' AND ipv4-addr:value != '10.0.0.1']"
         assert after("private_addresses", indicator(pattern)).verdict is Verdict.HELD
 
@@ -403,6 +412,6 @@ class TestPrivateAddresses:
         ("kind", "value"),
         [("ipv4-addr", "10.0.0.0/8"), ("ipv6-addr", "::1"), ("url", "http://192.168.1.1/")],
     )
-    def test_observables_of_private_addresses_are_refused(self, kind, value):
+    def test_observables_of_private_addresses_are_refused(self, kind: str, value: str) -> None:
         subject = {"type": kind, "value": value}
         assert after("private_addresses", subject).verdict is Verdict.REFUSED

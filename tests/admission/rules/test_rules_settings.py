@@ -2,6 +2,7 @@
 
 from importlib import import_module
 from json import dumps
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ email = "hold"
 """
 
 
-def judged(partner, more=MORE, waived=frozenset()):
+def judged(partner: Any, more: Any = MORE, waived: Any = frozenset()) -> Any:
     policy = parse_policy(policy_text(None) + more)
     examiner = Pipeline(policy, Submitter(partner=partner), WarningLists([]), waived)
     (candidate,) = examiner.examine([Candidate(0, NOTE, NOTE["id"])], 1_790_000_000_000_000)
@@ -49,16 +50,18 @@ def judged(partner, more=MORE, waived=frozenset()):
 
 
 class TestPartners:
-    def test_a_partners_setting_overrides_the_general_one(self):
+    def test_a_partners_setting_overrides_the_general_one(self) -> None:
         assert judged("acme").verdict is Verdict.HELD
         assert judged("other").is_open
 
-    def test_other_settings_keep_their_general_value(self):
+    def test_other_settings_keep_their_general_value(self) -> None:
         assert "+49 30 901820" in judged("acme").object["content"]
         assert "jane@bank.test" in judged("other").object["content"]
 
     @pytest.mark.parametrize(("partner", "verdict"), [("acme", "held"), ("", "open")])
-    def test_the_preview_uses_the_settings_of_the_clients_partner(self, partner, verdict):
+    def test_the_preview_uses_the_settings_of_the_clients_partner(
+        self, partner: str, verdict: str
+    ) -> None:
         policy = parse_policy(policy_text(None) + MORE)
         checker = Checker(ClientSettings(partner=partner), policy, WarningLists([]))
         bundle = {"type": "bundle", "id": NOTE["id"].replace("note", "bundle"), "objects": [NOTE]}
@@ -79,18 +82,18 @@ class TestPartners:
             ('[rules]\npersonal_data = "keep"', "personal_data"),
         ],
     )
-    def test_a_wrong_setting_is_named(self, more, named):
+    def test_a_wrong_setting_is_named(self, more: str, named: str) -> None:
         with pytest.raises(PolicyError, match=named):
             parse_policy(policy_text(None) + "\n" + more)
 
-    def test_the_table_of_a_wrong_setting_is_named(self):
+    def test_the_table_of_a_wrong_setting_is_named(self) -> None:
         more = '\n[partners.acme.rules.personal_data]\nemial = "hold"'
         with pytest.raises(PolicyError, match=r"\[partners\.acme\.rules\.personal_data\]"):
             parse_policy(policy_text(None) + more)
 
 
 class TestRelease:
-    def test_what_was_asked_about_goes_out_and_what_is_always_masked_does_not(self):
+    def test_what_was_asked_about_goes_out_and_what_is_always_masked_does_not(self) -> None:
         content = judged("x", "", waived=frozenset(["personal_data"])).object["content"]
         assert content.endswith("Reported by Jane Doe.")
         assert "jane@bank.test" not in content and "901820" not in content
@@ -98,7 +101,7 @@ class TestRelease:
 
 class TestModes:
     @pytest.mark.parametrize("name", rule_names())
-    def test_each_default_is_one_of_the_settings_modes(self, name):
+    def test_each_default_is_one_of_the_settings_modes(self, name: Any) -> None:
         module = vars(import_module(f"tocsin.admission.rules.{name}"))
         for setting, modes in {**module.get("MODES", {}), **module.get("CHOICES", {})}.items():
             default = default_settings(name)[setting]
@@ -117,7 +120,7 @@ class TestListsOfBenign:
         "confidence": 50,
     }
 
-    def after(self, **settings):
+    def after(self, **settings: Any) -> Any:
         around = RuleContext(Submitter(), 0, self.LISTS, settings=settings)
         return build_rule("benign", around)(Candidate(0, self.SUBJECT))
 
@@ -130,14 +133,16 @@ class TestListsOfBenign:
             ({"resolvers": "ignore", "clouds": "ignore"}, Verdict.OPEN),
         ],
     )
-    def test_each_warning_list_has_its_mode_and_the_strictest_counts(self, lists, verdict):
+    def test_each_warning_list_has_its_mode_and_the_strictest_counts(
+        self, lists: Any, verdict: Any
+    ) -> None:
         assert self.after(lists=lists).verdict is verdict
 
-    def test_a_list_that_lowers_costs_confidence_and_ignored_lists_nothing(self):
+    def test_a_list_that_lowers_costs_confidence_and_ignored_lists_nothing(self) -> None:
         lowered = self.after(lists={"resolvers": "lower", "clouds": "ignore"}).object
         assert (lowered["confidence"], lowered["labels"]) == (30, ["benign-infrastructure"])
         assert self.after(ignore=["resolvers", "clouds"]).object == self.SUBJECT
 
-    def test_the_mode_of_all_other_warning_lists_may_be_set(self):
+    def test_the_mode_of_all_other_warning_lists_may_be_set(self) -> None:
         assert self.after(exact="hold").verdict is Verdict.HELD
         assert self.after(exact="hold", lists={"clouds": "refuse"}).verdict is Verdict.REFUSED

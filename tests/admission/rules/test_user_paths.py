@@ -1,6 +1,7 @@
 """user_paths: names and secrets in paths and URLs."""
 
 import base64
+from typing import Any
 
 import pytest
 from support.rules import apply_rule, indicator, sanitise_description
@@ -32,7 +33,9 @@ class TestInTexts:
             ),
         ],
     )
-    def test_a_user_name_in_a_path_is_masked_and_the_path_stays(self, before, after):
+    def test_a_user_name_in_a_path_is_masked_and_the_path_stays(
+        self, before: str, after: str
+    ) -> None:
         mask = "[removed: user name in a path]"
         assert sanitise_description(RULE, f"at {before}, seen") == f"at {after.format(mask)}, seen"
 
@@ -46,10 +49,10 @@ class TestInTexts:
             *("https://evil.test/home/index.html", "POST /users/list", r"C:\Users\[^\\]+\\x"),
         ],
     )
-    def test_placeholder_names_and_other_paths_stay(self, path):
+    def test_placeholder_names_and_other_paths_stay(self, path: Any) -> None:
         assert sanitise_description(RULE, path) == path
 
-    def test_the_user_name_in_a_path_to_a_debugging_file_stays(self):
+    def test_the_user_name_in_a_path_to_a_debugging_file_stays(self) -> None:
         path = r"C:\Users\viktor\Visual Studio 2015\loader\Release\loader.pdb"
         assert sanitise_description(RULE, path) == path
 
@@ -81,10 +84,10 @@ class TestInTexts:
             ("Authorization: Bearer abcdef0123456789abc", "Authorization: Bearer [removed: token]"),
         ],
     )
-    def test_secrets_in_urls_are_masked(self, before, after):
+    def test_secrets_in_urls_are_masked(self, before: str, after: str) -> None:
         assert sanitise_description(RULE, before) == after
 
-    def test_a_json_web_token_is_masked_anywhere(self):
+    def test_a_json_web_token_is_masked_anywhere(self) -> None:
         token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJqYW5lIn0.c2lnbmF0dXJl"
         assert sanitise_description(RULE, f"sent {token} back") == "sent [removed: token] back"
 
@@ -92,10 +95,10 @@ class TestInTexts:
         "text",
         ["https://cdn.test/npm/vue@2.6.14/vue.js", "https://evil.test:8443/a?b=c", "key=value"],
     )
-    def test_urls_without_secrets_stay(self, text):
+    def test_urls_without_secrets_stay(self, text: str) -> None:
         assert sanitise_description(RULE, text) == text
 
-    def test_a_url_that_is_itself_the_indicator_keeps_its_token(self):
+    def test_a_url_that_is_itself_the_indicator_keeps_its_token(self) -> None:
         url = "https://evil.test/?token=af31"
         subject = indicator(f"[url:value = '{url}']", name=url)
         assert apply_rule(RULE, subject).object == subject
@@ -103,7 +106,7 @@ class TestInTexts:
     @pytest.mark.parametrize(
         "piece", ["C:\\Users\\", "/home/", "http://a:", "?key=", "eyJ", "a@b."]
     )
-    def test_searching_hostile_paths_takes_linear_time(self, piece):
+    def test_searching_hostile_paths_takes_linear_time(self, piece: str) -> None:
         apply_rule(RULE, indicator(description=f"http://x/{piece * 20_000} /home/"))
 
 
@@ -121,7 +124,7 @@ class TestInPatternsAndObservables:
             "[url:value = 'https://bank-my.sharepoint.test/personal/jane_bank_com/a.zip']",
         ],
     )
-    def test_a_pattern_that_names_a_user_is_held_unchanged(self, pattern):
+    def test_a_pattern_that_names_a_user_is_held_unchanged(self, pattern: str) -> None:
         candidate = apply_rule(RULE, indicator(pattern), secrets=["jdoe", "jane"])
         assert candidate.verdict is Verdict.HELD
         assert candidate.object["pattern"] == pattern
@@ -137,20 +140,20 @@ class TestInPatternsAndObservables:
             r"[file:name = 'C:\\Users\\viktor\\loader.pdb']",
         ],
     )
-    def test_a_pattern_that_names_no_user_passes(self, pattern):
+    def test_a_pattern_that_names_no_user_passes(self, pattern: str) -> None:
         assert apply_rule(RULE, indicator(pattern)).findings == ()
 
-    def test_an_observable_that_names_a_user_is_held(self):
+    def test_an_observable_that_names_a_user_is_held(self) -> None:
         folder = {"type": "directory", "path": r"C:\Users\jdoe\AppData"}
         assert apply_rule(RULE, folder).verdict is Verdict.HELD
 
-    def test_a_pattern_in_another_language_that_names_a_user_is_held(self):
+    def test_a_pattern_in_another_language_that_names_a_user_is_held(self) -> None:
         subject = {**indicator(r'strings: $a = "C:\\Users\\jdoe\\x"'), "pattern_type": "yara"}
         assert apply_rule(RULE, subject).verdict is Verdict.HELD
         generalise = {"value_users": "generalise"}
         assert apply_rule(RULE, subject, generalise).verdict is Verdict.HELD
 
-    def test_a_pattern_that_names_a_user_may_be_refused_or_kept(self):
+    def test_a_pattern_that_names_a_user_may_be_refused_or_kept(self) -> None:
         subject = indicator(r"[file:name = 'C:\\Users\\jdoe\\x.exe']")
         assert apply_rule(RULE, subject, {"value_users": "refuse"}).verdict is Verdict.REFUSED
         assert apply_rule(RULE, subject, {"value_users": "keep"}).object == subject
@@ -176,7 +179,9 @@ class TestGeneralise:
             ),
         ],
     )
-    def test_a_generalised_pattern_matches_every_users_folder(self, before, after_):
+    def test_a_generalised_pattern_matches_every_users_folder(
+        self, before: str, after_: str
+    ) -> None:
         candidate = apply_rule(RULE, indicator(before), self.SETTINGS)
         assert candidate.is_open
         assert candidate.object["pattern"] == after_
@@ -190,11 +195,11 @@ class TestGeneralise:
             "[file:name NOT IN ('/home/jdoe/a', 'b')]",
         ],
     )
-    def test_a_pattern_that_cannot_be_widened_is_held(self, pattern):
+    def test_a_pattern_that_cannot_be_widened_is_held(self, pattern: str) -> None:
         candidate = apply_rule(RULE, indicator(pattern), self.SETTINGS)
         assert candidate.verdict is Verdict.HELD
         assert candidate.object["pattern"] == pattern
 
-    def test_the_old_pattern_in_the_text_is_masked_too(self):
+    def test_the_old_pattern_in_the_text_is_masked_too(self) -> None:
         subject = indicator("[file:name = '/home/jdoe/a']", name="/home/jdoe/a")
         assert "jdoe" not in apply_rule(RULE, subject, self.SETTINGS).object["name"]

@@ -1,6 +1,7 @@
 """Properties inside an object that STIX 2.1 does not define: `custom_properties` of the policy."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from support.hub import AMBER
@@ -55,11 +56,11 @@ DICTIONARIES = [
 """Where the standard lets people make up names."""
 
 
-def planted(subject, place):
+def planted(subject: Any, place: Any) -> Any:
     return replace_texts(subject | {"x": 0}, {("x",): None, (*place, "x_own"): "secret"})
 
 
-def judged(subject, mode="strip"):
+def judged(subject: Any, mode: Any = "strip") -> Any:
     policy = replace(SHIPPED, custom_properties=mode, rules=("marking",))
     candidate = Candidate(0, subject, subject["id"], subject.get("modified"))
     [told] = Pipeline(policy, Submitter(), WarningLists([])).examine(
@@ -70,30 +71,30 @@ def judged(subject, mode="strip"):
 
 @pytest.mark.parametrize(("subject", "place"), INSIDE)
 class TestInside:
-    def test_strip_takes_it_out_and_says_so(self, subject, place):
+    def test_strip_takes_it_out_and_says_so(self, subject: Any, place: Any) -> None:
         told = judged(planted(subject, place))
         assert told.is_open and told.object == judged(subject).object
         [finding] = [f for f in told.findings if f.path.endswith("x_own")]
         assert (finding.rule, finding.action) == ("custom_properties", "stripped")
 
-    def test_refuse_does_not_take_the_object(self, subject, place):
+    def test_refuse_does_not_take_the_object(self, subject: Any, place: Any) -> None:
         if subject["type"] != "x-case":  # that is for `unknown_types` to say
             assert judged(planted(subject, place), "refuse").verdict == "refused"
             assert judged(subject, "refuse").is_open
 
-    def test_keep_keeps_it(self, subject, place):
+    def test_keep_keeps_it(self, subject: Any, place: Any) -> None:
         if subject["type"] != "x-case":
             told = judged(planted(subject, place), "keep")
             assert told.is_open and "secret" in str(told.object)
 
 
 @pytest.mark.parametrize("subject", DICTIONARIES)
-def test_what_people_may_name_is_not_undefined(subject):
+def test_what_people_may_name_is_not_undefined(subject: Any) -> None:
     assert list(find_undefined_properties(subject)) == []
     assert "x_own" in str(judged(subject, "refuse").object) and judged(subject, "refuse").is_open
 
 
-def test_a_marking_of_it_goes_with_it_and_one_of_nothing_still_holds():
+def test_a_marking_of_it_goes_with_it_and_one_of_nothing_still_holds() -> None:
     marks = [{"marking_ref": AMBER, "selectors": ["external_references.[0].x_own"]}]
     reference = {**REFERENCE, "x_own": "secret"}
     subject = made("malware", external_references=[reference], granular_markings=marks)
@@ -104,7 +105,7 @@ def test_a_marking_of_it_goes_with_it_and_one_of_nothing_still_holds():
     assert not judged(subject | {"granular_markings": astray}).is_open
 
 
-def test_nothing_is_remembered_of_types_that_people_make_up():
+def test_nothing_is_remembered_of_types_that_people_make_up() -> None:
     assert list(find_undefined_properties(CASE)) == []
     before = _of_type.cache_info().currsize
     for number in range(5):

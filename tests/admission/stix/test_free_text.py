@@ -1,5 +1,7 @@
 """Which strings of an object are text, and how they are changed."""
 
+from typing import Any
+
 import pytest
 
 from tocsin.admission.errors import Unprocessable
@@ -13,12 +15,12 @@ from tocsin.admission.stix.free_text import (
 REF = "identity--0c1f0f9e-5b1a-4c43-9e0a-0b7f7b0f1a11"
 
 
-def places(subject):
+def places(subject: Any) -> Any:
     return {path for path, _ in free_texts(subject)}
 
 
 class TestWhatIsText:
-    def test_names_descriptions_labels_and_references_are(self):
+    def test_names_descriptions_labels_and_references_are(self) -> None:
         subject = {
             "name": "n",
             "description": "d",
@@ -34,7 +36,7 @@ class TestWhatIsText:
             (("external_references", 0, "url"), "https://u.test/"),
         ]
 
-    def test_unknown_and_custom_properties_are_at_any_depth(self):
+    def test_unknown_and_custom_properties_are_at_any_depth(self) -> None:
         subject = {"x_note": "a", "x_deep": {"type": "b", "list": [["c"]]}}
         assert places(subject) == {
             ("x_note",),
@@ -42,7 +44,7 @@ class TestWhatIsText:
             ("x_deep", "list", 0, 0),
         }
 
-    def test_patterns_ids_times_and_hashes_are_not(self):
+    def test_patterns_ids_times_and_hashes_are_not(self) -> None:
         subject = {
             "type": "indicator",
             "id": "indicator--x",
@@ -56,16 +58,16 @@ class TestWhatIsText:
         }
         assert places(subject) == set()
 
-    def test_what_merely_claims_to_be_a_reference_or_a_hash_is(self):
+    def test_what_merely_claims_to_be_a_reference_or_a_hash_is(self) -> None:
         subject = {"x_ref": "ask Jane Doe", "x": {"hashes": {"MD5": "ask jane@doe.test"}}}
         assert len(places(subject)) == 2
 
-    def test_what_an_observable_is_is_a_value_and_its_other_words_are_text(self):
+    def test_what_an_observable_is_is_a_value_and_its_other_words_are_text(self) -> None:
         subject = {"type": "email-addr", "value": "a@b.test", "display_name": "Jane Doe"}
         assert places(subject) == {("display_name",)}
         assert list(matched_values(subject)) == [(("value",), "a@b.test")]
 
-    def test_a_well_known_kill_chain_is_not_but_a_private_one_is(self):
+    def test_a_well_known_kill_chain_is_not_but_a_private_one_is(self) -> None:
         known = {"kill_chain_name": "lockheed-martin-cyber-kill-chain", "phase_name": "delivery"}
         own = {"kill_chain_name": "acme-chain", "phase_name": "p"}
         subject = {"kill_chain_phases": [known, own]}
@@ -73,7 +75,7 @@ class TestWhatIsText:
         assert ("kill_chain_phases", 1, "kill_chain_name") in found
         assert ("kill_chain_phases", 0, "kill_chain_name") not in found
 
-    def test_an_object_nested_too_deep_is_refused_without_recursion(self):
+    def test_an_object_nested_too_deep_is_refused_without_recursion(self) -> None:
         deep = "x"
         for _ in range(5000):
             deep = [deep]
@@ -82,24 +84,24 @@ class TestWhatIsText:
 
 
 class TestRewriting:
-    def test_changes_only_what_is_named_and_never_its_argument(self):
+    def test_changes_only_what_is_named_and_never_its_argument(self) -> None:
         subject = {"name": "a", "labels": ["b", "c"], "x": {"y": "z"}}
         result = replace_texts(subject, {("labels", 1): "new"})
         assert result == {"name": "a", "labels": ["b", "new"], "x": {"y": "z"}}
         assert subject["labels"] == ["b", "c"]
         assert result["x"] is subject["x"]
 
-    def test_removes_several_items_of_one_list(self):
+    def test_removes_several_items_of_one_list(self) -> None:
         subject = {"labels": ["a", "b", "c", "d"]}
         assert replace_texts(subject, {("labels", 1): None, ("labels", 3): None}) == {
             "labels": ["a", "c"]
         }
 
-    def test_what_becomes_empty_goes_too(self):
+    def test_what_becomes_empty_goes_too(self) -> None:
         subject = {"name": "n", "labels": ["a"], "x": {"y": {"z": "w"}}}
         assert replace_texts(subject, {("labels", 0): None, ("x", "y", "z"): None}) == {"name": "n"}
 
-    def test_a_reference_left_with_only_its_source_goes_too(self):
+    def test_a_reference_left_with_only_its_source_goes_too(self) -> None:
         subject = {
             "external_references": [
                 {"source_name": "a", "url": "https://u.test/"},
@@ -111,12 +113,12 @@ class TestRewriting:
             "external_references": [{"source_name": "b", "description": "kept"}]
         }
 
-    def test_granular_markings_of_what_is_gone_go_too(self):
+    def test_granular_markings_of_what_is_gone_go_too(self) -> None:
         marking = {"lang": "de", "selectors": ["description", "labels.[1]"]}
         subject = {"description": "d", "labels": ["a", "b"], "granular_markings": [marking]}
         result = replace_texts(subject, {("labels", 1): None})
         assert result["granular_markings"] == [{"lang": "de", "selectors": ["description"]}]
 
-    def test_nothing_to_change_gives_the_same_object(self):
+    def test_nothing_to_change_gives_the_same_object(self) -> None:
         subject = {"name": "a"}
         assert replace_texts(subject, {}) is subject

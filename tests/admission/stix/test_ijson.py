@@ -1,12 +1,14 @@
 """JSON that means the same to everyone."""
 
+from typing import Any
+
 import pytest
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.stix.ijson import MAX_DEPTH, parse_json, parse_object
 
 
-def nested(levels):
+def nested(levels: Any) -> Any:
     """An object that is `levels` deep, itself included."""
     return b'{"a":' * (levels - 1) + b"{}" + b"}" * (levels - 1)
 
@@ -27,18 +29,18 @@ class TestTaken:
             (b'{"__proto__": {"a": 1}}', {"__proto__": {"a": 1}}),
         ],
     )
-    def test_an_object_is_what_it_says(self, raw, value):
+    def test_an_object_is_what_it_says(self, raw: Any, value: Any) -> None:
         assert parse_object(raw) == value
 
-    def test_brackets_in_strings_are_no_nesting(self):
+    def test_brackets_in_strings_are_no_nesting(self) -> None:
         assert parse_object(b'{"a": "' + b"[{" * 500 + b'"}') == {"a": "[{" * 500}
 
-    def test_the_deepest_nesting_is_taken_and_one_level_more_is_not(self):
+    def test_the_deepest_nesting_is_taken_and_one_level_more_is_not(self) -> None:
         assert parse_object(nested(MAX_DEPTH))
         with pytest.raises(Malformed, match=f"deeper than {MAX_DEPTH} levels"):
             parse_object(nested(MAX_DEPTH + 1))
 
-    def test_breadth_is_not_depth(self):
+    def test_breadth_is_not_depth(self) -> None:
         assert len(parse_object(b'{"a": [' + b"[]," * 5000 + b"[]]}")["a"]) == 5001
 
 
@@ -77,16 +79,16 @@ class TestRefused:
             (b"[" * 100_000 + b"]" * 100_000, "nested deeper"),
         ],
     )
-    def test_what_parsers_disagree_about_is_refused_in_words(self, raw, why):
+    def test_what_parsers_disagree_about_is_refused_in_words(self, raw: Any, why: str) -> None:
         with pytest.raises(Malformed, match=why):
             parse_object(raw)
 
     @pytest.mark.parametrize("raw", [b"[]", b'"a"', b"1", b"null", b"true"])
-    def test_anything_but_an_object_is(self, raw):
+    def test_anything_but_an_object_is(self, raw: bytes) -> None:
         with pytest.raises(Malformed, match="not a JSON object"):
             parse_object(raw)
 
-    def test_the_words_never_grow_with_what_was_sent(self):
+    def test_the_words_never_grow_with_what_was_sent(self) -> None:
         name = b"n" * 10_000
         with pytest.raises(Malformed) as refusal:
             parse_object(b'{"' + name + b'": 1, "' + name + b'": 2}')
@@ -95,9 +97,9 @@ class TestRefused:
 
 class TestParsed:
     @pytest.mark.parametrize(("raw", "value"), [(b"[1]", [1]), (b'"a"', "a"), (b"null", None)])
-    def test_it_takes_any_value(self, raw, value):
+    def test_it_takes_any_value(self, raw: bytes, value: Any) -> None:
         assert parse_json(raw) == value
 
-    def test_it_is_as_strict(self):
+    def test_it_is_as_strict(self) -> None:
         with pytest.raises(Malformed):
             parse_json(b'[{"a": 1, "a": 2}]')
