@@ -82,7 +82,7 @@ def parse_candidate(index: int, raw: bytes) -> Candidate:
     return replace(candidate, raw=raw) if is_acs(subject) else candidate
 
 
-def group_testimonies(candidates: Sequence[Candidate]) -> dict[str, tuple[str, ...]]:
+def group_assessments(candidates: Sequence[Candidate]) -> dict[str, tuple[str, ...]]:
     """The sightings and opinions of a submission, by the source ids that they are about."""
     found: dict[str, tuple[str, ...]] = {}
     for candidate in candidates:

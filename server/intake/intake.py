@@ -22,7 +22,7 @@ from tocsin.server.intake.evaluate import (
     Evaluator,
     Rules,
     Sent,
-    group_testimonies,
+    group_assessments,
     parse_candidate,
     split_envelope,
 )
@@ -212,7 +212,7 @@ class Intake:
     def _whole(self, sent: Sent, candidates: Sequence[Candidate]) -> Batch:
         whole = self._evaluator.evaluate(sent, candidates)
         if len(candidates) > BATCH:
-            whole = replace(whole, earlier=group_testimonies(whole.candidates))
+            whole = replace(whole, earlier=group_assessments(whole.candidates))
         return whole
 
     def _settle(

@@ -251,20 +251,20 @@ def _recompute(
     if before is None:
         before = PublicObject(copy.id, now, now, b"", level, scope, contributions)
     public = replace(before, contributions=contributions, tlp=level, scope=scope)
-    said = _figures(public, merge)
+    figures = _figures(public, merge)
     known = before if before.digest else None
     every = [*_withdrawn_layers(known, level, merge), *layers]
     versions = next_versions(known, every, _author(contributions, merge), now)
     changed = any(version.changed for version in versions)
-    news = _are_news(before, said, merge)
-    waits = news and not versions[0].changed and _is_quiet(copy, before, said, merge)
-    due = _next_hour(public, layers[0][1], said.next_decay, merge, waits=waits)
+    news = _are_news(before, figures, merge)
+    waits = news and not versions[0].changed and _is_quiet(copy, before, figures, merge)
+    due = _next_hour(public, layers[0][1], figures.next_decay, merge, waits=waits)
     public = replace(public, due_hour=due)
     if not changed and (waits or not news):
         return replace(copy, public=public)
     if news and not waits and not versions[0].changed:  # the least strict readers learn of it too
         versions = renew_versions(versions, now)
-    return _post(copy, replace(public, figures=before.figures if waits else said), versions)
+    return _post(copy, replace(public, figures=before.figures if waits else figures), versions)
 
 
 def _post(copy: WorkingCopy, public: PublicObject, versions: Sequence[NextVersion]) -> WorkingCopy:
@@ -309,23 +309,25 @@ def _figures(public: PublicObject, merge: Merge) -> HubStatistics:
     return compute_statistics(public.contributions, public.assessments, scale, merge.now)
 
 
-def _are_news(before: PublicObject, said: HubStatistics, merge: Merge) -> bool:
+def _are_news(before: PublicObject, figures: HubStatistics, merge: Merge) -> bool:
     """True if readers do not know the figures; of all but indicators they see confidence alone."""
     old = before.figures
     if old is None or not before.id.startswith(INDICATOR):
-        return old is None or old.confidence != said.confidence
-    moved = (said.last_day - old.last_day) * DAY >= merge.config.scale.refresh_interval
-    return moved or replace(said, last_day=old.last_day) != old
+        return old is None or old.confidence != figures.confidence
+    moved = (figures.last_day - old.last_day) * DAY >= merge.config.scale.refresh_interval
+    return moved or replace(figures, last_day=old.last_day) != old
 
 
-def _is_quiet(copy: WorkingCopy, before: PublicObject, said: HubStatistics, merge: Merge) -> bool:
+def _is_quiet(
+    copy: WorkingCopy, before: PublicObject, figures: HubStatistics, merge: Merge
+) -> bool:
     """True if it is too soon after the last version for figures that only rise."""
     recent = merge.now - before.modified < merge.config.quiet_period
     if not recent or copy.pending or before.figures is None:
         return False
     old = before.figures
-    surer = (said.confidence or 0) >= (old.confidence or 0)
-    return surer and said.false_positives <= old.false_positives
+    surer = (figures.confidence or 0) >= (old.confidence or 0)
+    return surer and figures.false_positives <= old.false_positives
 
 
 def _next_hour(
@@ -362,7 +364,7 @@ def _limit_own(own: Sequence[Contribution]) -> list[Contribution]:
     limited, octets = best[:1], 0
     for each in best[1:MOST_CONTRIBUTIONS]:
         octets += sum(
-            len(orjson.dumps(said)) for _, said in (*layers_of(each), *each.unresolved_layers)
+            len(orjson.dumps(layer)) for _, layer in (*layers_of(each), *each.unresolved_layers)
         )
         if octets > MOST_OCTETS:
             break
@@ -375,7 +377,7 @@ def _limit_own(own: Sequence[Contribution]) -> list[Contribution]:
 
 def _valid_since(contribution: Contribution, moment: str) -> Contribution:
     def since(layers: Sequence[Layer]) -> tuple[Layer, ...]:
-        return tuple((level, {**said, "valid_from": moment}) for level, said in layers)
+        return tuple((level, {**layer, "valid_from": moment}) for level, layer in layers)
 
     ((_, subject),) = since([(contribution.tlp, contribution.object)])
     fuller, draft = since(contribution.stricter_layers), since(contribution.unresolved_layers)

@@ -177,7 +177,7 @@ class Publisher:
         task = _Task(batch, work, self.ids, _load(work, batch))
         _replace_authors(task)
         outcomes = [_settle_candidate(task, c) for c in sort_by_references(batch.candidates)]
-        _hear_earlier_testimonies(task)
+        _apply_earlier_assessments(task)
         own = task.source_ids
         txn.put_pending_references([each.waits for each in outcomes if each.waits is not None])
         if changed := own.assigned | {_revocation(s): p for s, p in own.withdrawn.items()}:
@@ -598,14 +598,14 @@ def _joined_state(new: Contribution, others: Sequence[Contribution], *, adds: bo
 
 
 def _leave_former_object(task: _Task, public_id: str, new: Contribution) -> None:
-    """End what the partner said under the id of something else."""
+    """Remove what the partner published about something else under the id."""
     before, work = task.source_ids.public_id(new.source_id), task.work
     sent = task.find_own(before, new.source_id)
     if before != public_id and not new.unmarked and sent is not None:
         work.put(remove_contribution(work.find(before), sent, work.merge))
 
 
-def _hear_earlier_testimonies(task: _Task) -> None:
+def _apply_earlier_assessments(task: _Task) -> None:
     """Sightings and opinions of earlier batches reach the indicators that came only now."""
     refs, work = task.batch.refs, task.work
     names = [
@@ -616,7 +616,7 @@ def _hear_earlier_testimonies(task: _Task) -> None:
     ]
     work.load(names)
     for name in names:
-        work.hear(name, task.batch.partner.slug)
+        work.apply_again(name, task.batch.partner.slug)
 
 
 def _conclude(

@@ -96,14 +96,14 @@ class UnitOfWork:
         self._changed[copy.id] = None
         self._copies[copy.id] = copy
 
-    def hear(self, id_: str, partner: str) -> None:
-        """Let the partner's published sighting or opinion reach what it is about once more."""
+    def apply_again(self, id_: str, partner: str) -> None:
+        """Apply the partner's published sighting or opinion once more to what it is about."""
         own = [c for c in self.find(id_).contributions if c.partner == partner]
         self._assessments += [(each, True) for each in own]
 
     def write(self) -> None:
         """Write the objects that changed, and their new versions into the feeds."""
-        self._hear_assessments()
+        self._apply_assessments()
         for copy in [self.find(id_) for id_ in self._unnamed]:
             if not copy.pending:
                 self.put(recompute(copy, self.merge))
@@ -114,23 +114,23 @@ class UnitOfWork:
         if entries := {feed: each for feed, each in entries.items() if each}:
             self.txn.publish_to_feeds(entries, self._new)
 
-    def _hear_assessments(self) -> None:
+    def _apply_assessments(self) -> None:
         """Sightings and opinions reach what they are about, each indicator computed once."""
         events = [(parse_assessments(each), came) for each, came in self._assessments]
         self.load({target for targets, _ in events for target in targets})
-        heard: dict[str, dict[tuple[str, str], Assessment]] = {}
+        by_target: dict[str, dict[tuple[str, str], Assessment]] = {}
         for targets, came in events:
             for target, assessment in targets.items():
                 public = self.find_public(target)
                 if public is None or public.revoked:
                     continue
                 known = {(t.partner, t.source_id): t for t in public.assessments}
-                voices = heard.setdefault(target, known)
-                voices.pop((assessment.partner, assessment.source_id), None)
+                current = by_target.setdefault(target, known)
+                current.pop((assessment.partner, assessment.source_id), None)
                 if came:
-                    voices[assessment.partner, assessment.source_id] = assessment
-        for target, voices in heard.items():
-            self.put(replace_assessments(self.find(target), voices.values(), self.merge))
+                    current[assessment.partner, assessment.source_id] = assessment
+        for target, current in by_target.items():
+            self.put(replace_assessments(self.find(target), current.values(), self.merge))
         self._assessments.clear()
 
     def _remember_scopes(self, changed: Sequence[WorkingCopy]) -> None:
