@@ -109,7 +109,7 @@ def create_app(
         accounts=services.store.accounts,
         intake=services.intake,
         statuses=services.store.submissions,
-        long_polls=LongPolls(settings.threads // 2, max(settings.threads // 8, 1), stopping),
+        long_polls=LongPolls.for_threads(settings.threads, stopping or threading.Event()),
         rate_limiter=RateLimiter(settings.requests_per_minute),
     )
     app.register_blueprint(taxii.blueprint(hub))

@@ -75,6 +75,15 @@ def create_operator(store: Store) -> str | None:
     return store.commit(work)
 
 
+def first_start_lines(key: str) -> tuple[str, ...]:
+    """The text that the first start prints, with the operator's key, which is shown once."""
+    return (
+        f"operator account: {OPERATOR}  key: {key}",
+        "  this key is shown only once; `tocsin-hub key issue operator` makes another",
+        "  next: tocsin-hub partner add acme --name 'ACME Corp' --read clear,green",
+    )
+
+
 def issue_key(txn: Transaction, account: str) -> str:
     """Issue a new key (256 bits) for an account; only its SHA-256 is stored."""
     secret = token_urlsafe(32)

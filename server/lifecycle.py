@@ -18,15 +18,13 @@ from collections.abc import Callable, Iterable, Sequence
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.merge.identity import indicator_key
 from tocsin.admission.model import Tlp
-from tocsin.admission.observables.canonical_values import canonical_value
-from tocsin.admission.observables.ioc_types import IocType, recognise_ioc
-from tocsin.admission.observables.refang import refang
 from tocsin.admission.patterns.grammar import quote_string
 from tocsin.server.model import Exclusion, RevocationReason
 from tocsin.server.publishing.public_objects import HOUR, apply_time, is_news, revoke
 from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.store import Store, Transaction
+from tocsin.server.store.exclusions import parse_exclusion
 
 log = logging.getLogger(__name__)
 
@@ -45,17 +43,6 @@ PAUSE = 60_000_000
 _SWEEPER = "sweep"
 _SCOPES = 20
 """Scopes whose public ids are looked up together."""
-_FIELDS: dict[IocType, tuple[str, str]] = {
-    IocType.DOMAIN: ("domain-name", "value"),
-    IocType.IPV4: ("ipv4-addr", "value"),
-    IocType.IPV6: ("ipv6-addr", "value"),
-    IocType.URL: ("url", "value"),
-    IocType.EMAIL: ("email-addr", "value"),
-    IocType.MD5: ("file", "hashes.'MD5'"),
-    IocType.SHA1: ("file", "hashes.'SHA-1'"),
-    IocType.SHA256: ("file", "hashes.'SHA-256'"),
-    IocType.SHA512: ("file", "hashes.'SHA-512'"),
-}
 
 
 class Lifecycle:
@@ -222,17 +209,3 @@ def _revoke(work: UnitOfWork, public_id: str) -> bool:
     after = revoke(before, RevocationReason.DECIDED, work.merge)
     work.put(after)
     return after is not before
-
-
-def parse_exclusion(text: str, reason: str, now: int) -> Exclusion:
-    """A value in the spelling of admission.
-
-    Raises Malformed if it is no host name, address, URL, e-mail address or hash.
-    """
-    plain = refang(text.strip())
-    found = recognise_ioc(plain)
-    if found is None:
-        raise Malformed(f"{ascii(text[:80])} is no domain, IP address, URL, e-mail address or hash")
-    kind, path = _FIELDS[found.kind]
-    value = canonical_value(kind, path, plain) if found.kind is IocType.EMAIL else found.value
-    return Exclusion(kind, path, value, reason, now)

@@ -29,7 +29,7 @@ from tocsin.server.app import (
     build_services,
     create_app,
 )
-from tocsin.server.bootstrap import OPERATOR, create_default_collections, create_operator
+from tocsin.server.bootstrap import create_default_collections, create_operator, first_start_lines
 from tocsin.server.http.server import (
     DRAIN,
     HttpServer,
@@ -239,9 +239,8 @@ def _stop_on_signal(stop: threading.Event) -> None:
 def _announce(url: str, key: str | None, ready: Path | None, echo: Echo) -> None:
     echo(f"answering at {url}")
     if key is not None:
-        echo(f"operator account: {OPERATOR}  key: {key}")
-        echo("  this key is shown only once; `tocsin-hub key issue operator` makes another")
-        echo("  next: tocsin-hub partner add acme --name 'ACME Corp' --read clear,green")
+        for line in first_start_lines(key):
+            echo(line)
     if ready is not None:
         partial = ready.with_name(f"{ready.name}.partial")
         try:

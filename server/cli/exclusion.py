@@ -10,8 +10,8 @@ from tocsin.admission.timestamps import stix_time
 from tocsin.config.command_line import format_examples
 from tocsin.server.bootstrap import OPERATOR
 from tocsin.server.cli.command import Answer, with_hub
-from tocsin.server.lifecycle import parse_exclusion
 from tocsin.server.runtime import Runtime
+from tocsin.server.store.exclusions import parse_exclusion
 
 
 @click.group("exclusion")

@@ -13,6 +13,10 @@ from collections.abc import Iterator
 
 from pymongo.client_session import ClientSession
 
+from tocsin.admission.errors import Malformed
+from tocsin.admission.observables.canonical_values import canonical_value
+from tocsin.admission.observables.ioc_types import IocType, recognise_ioc
+from tocsin.admission.observables.refang import refang
 from tocsin.server.model import Exclusion
 from tocsin.server.store.connection import Base, Document, Session
 
@@ -106,3 +110,30 @@ def _unwanted(document: Document) -> Exclusion:
         reason=document["reason"],
         since=document["since"],
     )
+
+
+_FIELDS: dict[IocType, tuple[str, str]] = {
+    IocType.DOMAIN: ("domain-name", "value"),
+    IocType.IPV4: ("ipv4-addr", "value"),
+    IocType.IPV6: ("ipv6-addr", "value"),
+    IocType.URL: ("url", "value"),
+    IocType.EMAIL: ("email-addr", "value"),
+    IocType.MD5: ("file", "hashes.'MD5'"),
+    IocType.SHA1: ("file", "hashes.'SHA-1'"),
+    IocType.SHA256: ("file", "hashes.'SHA-256'"),
+    IocType.SHA512: ("file", "hashes.'SHA-512'"),
+}
+
+
+def parse_exclusion(text: str, reason: str, now: int) -> Exclusion:
+    """A value in the spelling of admission.
+
+    Raises Malformed if it is no host name, address, URL, e-mail address or hash.
+    """
+    plain = refang(text.strip())
+    found = recognise_ioc(plain)
+    if found is None:
+        raise Malformed(f"{ascii(text[:80])} is no domain, IP address, URL, e-mail address or hash")
+    kind, path = _FIELDS[found.kind]
+    value = canonical_value(kind, path, plain) if found.kind is IocType.EMAIL else found.value
+    return Exclusion(kind, path, value, reason, now)

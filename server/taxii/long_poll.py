@@ -5,6 +5,8 @@ wait occupies one of the hub's threads, so their number is bounded; beyond the b
 answered at once, as without the preference.
 """
 
+from __future__ import annotations
+
 import re
 import threading
 import time
@@ -65,6 +67,11 @@ class LongPolls:
         self._waiting: Counter[str] = Counter()
         self._heads: dict[str, _SharedHead] = {}
         self._lock = threading.Lock()
+
+    @classmethod
+    def for_threads(cls, threads: int, stopping: threading.Event) -> LongPolls:
+        """At most half of the hub's threads wait, and at most an eighth for one account."""
+        return cls(threads // 2, max(threads // 8, 1), stopping)
 
     @property
     def waiting(self) -> int:
