@@ -1,12 +1,12 @@
-"""What one indicator and one page cost: modules and functions on the way, database commands.
+"""Cost of one indicator and of one page: modules and functions that run, database commands.
 
     python bench/path.py [--commands] [--modules]
 
 Starts a hub in this process, on the embedded engine or on the MongoDB that
 $TOCSIN_TEST_MONGO names, and lets a partner post three indicators and poll two
 pages, so that caches are filled as in a hub that has run for a while.  Then it
-counts what runs between a fourth POST and its answer, by which the submission
-is settled, and what runs for one page of 100 objects.
+counts what runs between a fourth POST and its answer, when the submission is
+complete, and what runs for one page of 100 objects.
 
 A module counts if any of its functions runs; a function counts once.  With
 `--commands` every database command is listed in order, with `--modules` every
@@ -48,21 +48,21 @@ BOOKKEEPING = ("commitTransaction", "abortTransaction", "endSessions", "hello", 
 
 @dataclass
 class Commands(monitoring.CommandListener):
-    """The commands that were sent while it was on, each as `name collection`."""
+    """Records the commands sent while it is on: name and document."""
 
     on: bool = False
     sent: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
-        """A command goes out."""
+        """Record the command."""
         if self.on:
             self.sent.append((event.command_name, dict(event.command)))
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        """Its answer comes in."""
+        """Ignore the answer."""
 
     def failed(self, event: monitoring.CommandFailedEvent) -> None:
-        """It failed; whoever sent it is told."""
+        """Ignore the failure, which pymongo raises where the command was sent."""
 
 
 COMMANDS = Commands()
@@ -80,7 +80,7 @@ class Trace:
             self.seen.add(frame.f_code)
 
     def by_module(self) -> dict[str, list[str]]:
-        """Names of functions by path; code that ran while a module was loaded is left out."""
+        """Names of functions by path, without code that ran while a module was imported."""
         found: dict[str, list[str]] = {}
         for code in self.seen:
             path = Path(code.co_filename).resolve()
@@ -93,13 +93,13 @@ class Trace:
 
 @dataclass
 class Cost:
-    """What one request took."""
+    """Modules, functions and commands of one request."""
 
     modules: dict[str, list[str]]
     commands: list[tuple[str, dict[str, Any]]]
 
     def as_json(self) -> dict[str, Any]:
-        """Figures."""
+        """The figures to print."""
         working = [each for each in self.commands if each[0] not in BOOKKEEPING]
         return {
             "modules": len(self.modules),
@@ -110,8 +110,8 @@ class Cost:
         }
 
 
-def cost(request: Callable[[], Any]) -> Cost:
-    """Counts what a request takes."""
+def measure_request(request: Callable[[], Any]) -> Cost:
+    """Measure a request."""
     trace = Trace()
     COMMANDS.sent, COMMANDS.on = [], True
     sys.setprofile(trace)
@@ -140,8 +140,8 @@ def client() -> Iterator[FlaskClient]:
             yield create_app(hub.services, hub.secrets, settings).test_client()
 
 
-def ask(client: FlaskClient, path: str, body: bytes | None = None) -> dict[str, Any]:
-    """The answer to a request below the API root."""
+def send(client: FlaskClient, path: str, body: bytes | None = None) -> dict[str, Any]:
+    """Send a request below the API root; POST if there is a body."""
     token = base64.b64encode(f"acme:{KEY}".encode()).decode()
     headers = {"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE, "Authorization": f"Basic {token}"}
     method = "GET" if body is None else "POST"
@@ -168,25 +168,25 @@ def indicator(value: str) -> bytes:
 
 
 def measure() -> dict[str, Cost]:
-    """One indicator submitted, and one page polled, in a hub that has been used."""
+    """Submit one indicator and poll one page in a hub with warm caches."""
     monitoring.register(COMMANDS)
     inbox, page = "collections/inbox/objects/", "collections/green/objects/?limit=100"
     with client() as hub:
         for number in range(3):
-            ask(hub, inbox, indicator(f"evil-{number}.top"))
+            send(hub, inbox, indicator(f"evil-{number}.top"))
         for _ in range(2):
-            ask(hub, page)
+            send(hub, page)
         status: dict[str, Any] = {}
         body = indicator("evil-portal.top")
-        posted = cost(lambda: status.update(ask(hub, inbox, body)))
+        posted = measure_request(lambda: status.update(send(hub, inbox, body)))
         if status.get("status") != "complete":
-            raise SystemExit(f"not settled: {status}")
-        polled = cost(lambda: ask(hub, page))
+            raise SystemExit(f"the submission is not complete: {status}")
+        polled = measure_request(lambda: send(hub, page))
     return {"one indicator": posted, "one page": polled}
 
 
-def shape(command: dict[str, Any]) -> str:
-    """Of a command: its collection and what it asks by."""
+def format_command(command: dict[str, Any]) -> str:
+    """One line for a command: name, collection and criteria."""
     name, where = next(iter(command.items()))
     for key in ("filter", "updates", "documents", "deletes", "query"):
         if key in command:
@@ -207,7 +207,7 @@ def main() -> None:
         print(name, json.dumps(found.as_json()))
         if chosen.commands:
             for _, command in found.commands:
-                print("   ", shape(command))
+                print("   ", format_command(command))
         if chosen.modules:
             for module, functions in found.modules.items():
                 print("   ", module, len(functions), ", ".join(functions))

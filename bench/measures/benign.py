@@ -1,16 +1,16 @@
-"""Warning lists over real indicators: none may be dropped but by an exact hit."""
+"""Warning lists over real indicators: only an exact hit may close one."""
 
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from measures.court import (
-    closed_by,
-    closing,
-    content,
+from measures.fixtures import (
+    as_candidates,
+    closing_finding,
+    closing_rule,
+    examine_batch,
     indicator,
-    judged,
-    objects,
+    read_content,
 )
 
 PATTERNS = {
@@ -27,23 +27,25 @@ PATTERNS = {
 
 
 def measure(folder: Path, show: int) -> None:
-    exact = listed(folder / "benign")
+    exact = read_list_entries(folder / "benign")
     counts: Counter[str] = Counter()
     wrong: list[str] = []
-    for batch in batches(folder):
-        told = judged(
-            objects(indicator(n, on(kind, value)) for n, (kind, value) in enumerate(batch))
+    for batch in read_batches(folder):
+        examined = examine_batch(
+            as_candidates(
+                indicator(n, pattern_for(kind, value)) for n, (kind, value) in enumerate(batch)
+            )
         )
-        for candidate, (kind, value) in zip(told, batch, strict=True):
-            rule = closed_by(candidate)
+        for candidate, (kind, value) in zip(examined, batch, strict=True):
+            rule = closing_rule(candidate)
             if candidate.is_open:
                 labels = (candidate.object or {}).get("labels", ())
-                counts["kept, marked as touching a list"] += "benign-infrastructure" in labels
+                counts["kept, labelled by a list"] += "benign-infrastructure" in labels
                 counts["kept"] += 1
             else:
                 counts[f"{candidate.verdict.value} by {rule}"] += 1
             if not candidate.is_open and rule == "benign" and value.rstrip(".") not in exact:
-                why = closing(candidate)
+                why = closing_finding(candidate)
                 wrong.append(f"{kind} {value}: {why.message if why else 'no finding'}")
     for name, count in counts.most_common():
         print(f"   {name:40} {count:8}")
@@ -52,17 +54,19 @@ def measure(folder: Path, show: int) -> None:
         print("     ", each)
 
 
-def listed(folder: Path) -> frozenset[str]:
-    """Every line of every list, in lower case."""
+def read_list_entries(folder: Path) -> frozenset[str]:
+    """Every entry of every list, in lower case."""
     found: set[str] = set()
     for path in folder.rglob("list.json*"):
-        found.update(word.strip().strip('",').lower() for word in content(path).decode().split())
+        found.update(
+            word.strip().strip('",').lower() for word in read_content(path).decode().split()
+        )
     return frozenset(found)
 
 
-def batches(folder: Path, size: int = 2_000) -> Iterator[list[tuple[str, str]]]:
+def read_batches(folder: Path, size: int = 2_000) -> Iterator[list[tuple[str, str]]]:
     batch: list[tuple[str, str]] = []
-    for line in content(folder / "distinct_indicators.tsv.xz").decode().splitlines():
+    for line in read_content(folder / "distinct_indicators.tsv.xz").decode().splitlines():
         kind, value, _ = line.split("\t")
         batch.append((kind, value))
         if len(batch) == size:
@@ -71,7 +75,7 @@ def batches(folder: Path, size: int = 2_000) -> Iterator[list[tuple[str, str]]]:
     yield batch
 
 
-def on(kind: str, value: str) -> str:
+def pattern_for(kind: str, value: str) -> str:
     """The pattern for a value."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return PATTERNS[kind].format(escaped)

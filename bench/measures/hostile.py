@@ -1,7 +1,7 @@
-"""Hostile files: how long each takes, how much memory, and that nothing crashes.
+"""Hostile files: CPU time and memory of each, and whether any crashes.
 
-Each file is judged in a process of its own, forked from one that is warm, as a client or
-a worker would be.  Time is the processor's, memory what the process needs beyond that.
+Each file is examined in a process of its own, forked from a warm one, as a client or a
+worker would be.  Memory is what the child needs beyond its parent.
 """
 
 import gc
@@ -12,15 +12,19 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from measures.court import content, judged, read
+from measures.fixtures import examine_batch, read_candidates, read_content
 from tocsin.admission.errors import ShareError
 
 _SLOW, _LARGE = 1.0, 200.0
-_PATIENCE = 60
+_TIMEOUT = 60
 
 
 def measure(folder: Path, show: int) -> None:
-    judged(read("warm.txt", b"198.51.100.7 evil.example a@evil.example http://evil.example/x"))
+    examine_batch(
+        read_candidates(
+            "warm.txt", b"198.51.100.7 evil.example a@evil.example http://evil.example/x"
+        )
+    )
     gc.collect()
     gc.freeze()  # as a hub does once all is loaded
     files = [p for p in sorted((folder / "hostile").rglob("*")) if p.is_file()]
@@ -29,8 +33,8 @@ def measure(folder: Path, show: int) -> None:
     for path in files:
         if path.suffix in (".md", ".py") or path.name == "index.jsonl":
             continue
-        for name, raw in forms(path):
-            outcome, seconds, mebibytes = tried(name, raw)
+        for name, raw in packed_and_unpacked(path):
+            outcome, seconds, mebibytes = run_in_child(name, raw)
             outcomes[outcome] += 1
             worst.append((seconds, mebibytes, name))
             if outcome in ("crash", "hung") or seconds > _SLOW or mebibytes > _LARGE:
@@ -44,37 +48,39 @@ def measure(folder: Path, show: int) -> None:
         print(f"      {seconds:6.2f} s {mebibytes:6.0f} MiB  {name}")
 
 
-def forms(path: Path) -> list[tuple[str, bytes]]:
+def packed_and_unpacked(path: Path) -> list[tuple[str, bytes]]:
     """The file as it is, and unpacked."""
-    raw = content(path)
+    raw = read_content(path)
     name = path.name.removesuffix(".xz")
     if path.suffix != ".gz":
         return [(name, raw)]
     return [(name, raw), (name.removesuffix(".gz"), gzip.decompress(raw))]
 
 
-def tried(name: str, raw: bytes) -> tuple[str, float, float]:
+def run_in_child(name: str, raw: bytes) -> tuple[str, float, float]:
     ours, theirs = multiprocessing.get_context("fork").Pipe()
-    child = multiprocessing.get_context("fork").Process(target=judge, args=(name, raw, theirs))
+    child = multiprocessing.get_context("fork").Process(
+        target=examine_and_report, args=(name, raw, theirs)
+    )
     child.start()
     theirs.close()
-    if not ours.poll(_PATIENCE):
+    if not ours.poll(_TIMEOUT):
         child.kill()
-        return "hung", _PATIENCE, 0.0
+        return "hung", _TIMEOUT, 0.0
     try:
-        told: tuple[str, float, float] = ours.recv()
+        result: tuple[str, float, float] = ours.recv()
     except EOFError:
-        told = ("crash", 0.0, 0.0)
+        result = ("crash", 0.0, 0.0)
     child.join()
-    return told
+    return result
 
 
-def judge(name: str, raw: bytes, pipe) -> None:
+def examine_and_report(name: str, raw: bytes, pipe) -> None:
     started = time.process_time()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
-        told = Counter(c.verdict.value for c in judged(read(name, raw)))
-        outcome = "judged" if told else "not claimed"
+        verdicts = Counter(c.verdict.value for c in examine_batch(read_candidates(name, raw)))
+        outcome = "judged" if verdicts else "not claimed"
     except ShareError:
         outcome = "refused"
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024

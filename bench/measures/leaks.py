@@ -1,10 +1,10 @@
-"""Real submissions: whose names get through, and which indicators a privacy rule costs.
+"""Real submissions: which names of people leak, and which indicators a privacy rule closes.
 
-Who is named in a file is read from the file itself, as its publisher writes
-it: TweetFeed's column of reporters, MISP's creators, the authors under a Unit 42
-note.  None of them may stand in what would be shared, wherever it stands.
+The people named in a file are read from the file itself, as its publisher writes them:
+TweetFeed's column of reporters, MISP's creators, the authors under a Unit 42 note.  None of
+their names may occur anywhere in a shared object.
 
-Events of MISP are tried twice more, since most of those that name people are drafts: once
+MISP events are measured twice more, because most of those that name people are drafts: once
 with all of them published to everyone, and once with `to_ids` on everything as well, as a
 careless partner might.  Then not even organisations and victims may show.
 """
@@ -16,13 +16,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from measures.court import (
-    closed_by,
-    closing,
-    corpus,
-    judged,
-    lines,
-    read,
+from measures.fixtures import (
+    closing_finding,
+    closing_rule,
+    examine_batch,
+    read_candidates,
+    read_corpus,
+    read_json_lines,
 )
 from tocsin.admission import formats
 from tocsin.admission.errors import ShareError
@@ -40,11 +40,11 @@ _SIGNED = re.compile(r"^AUTHORS?:\s*((?:[-* ]*\w[^\n:]*\n)+)", re.MULTILINE)
 _AUTHOR = re.compile(r"(?im)^\W{0,5}(?:author|reporter|reported by|analyst)s?\W+([^\n]{3,60})$")
 _ORGANISATION = re.compile(r'"Orgc?"\s*:\s*\{[^{}]*?"name"\s*:\s*"([^"\\]{3,})"')
 _NOT_READ = frozenset(("pattern", "id", "value", "created_by_ref"))
-"""What an indicator is about, and ids: nobody's words."""
+"""Properties that hold values and ids, not words that a person wrote."""
 
 
 class Tally:
-    """What became of real files."""
+    """Outcomes of real files."""
 
     def __init__(self) -> None:
         self.verdicts: Counter[str] = Counter()
@@ -55,26 +55,26 @@ class Tally:
         self.explained: list[str] = []
         self.named = 0
 
-    def take(self, file: str, candidate: Candidate, people: frozenset[str]) -> None:
+    def add_candidate(self, file: str, candidate: Candidate, people: frozenset[str]) -> None:
         self.verdicts[candidate.verdict.value] += 1
         self.asked.update(f.rule for f in candidate.findings if f.action is Action.ASKED)
         subject = candidate.object or {}
         if candidate.is_open:
-            self.left += names(file, subject, people)
+            self.left += find_leaks(file, subject, people)
         elif subject.get("type") == "indicator":
-            rule = closed_by(candidate)
+            rule = closing_rule(candidate)
             self.lost[f"{candidate.verdict.value} {rule}"] += 1
-            why = closing(candidate)
+            why = closing_finding(candidate)
             if rule in PRIVACY and why:
                 self.explained.append(f"{file}: {subject.get('pattern', '')[:120]}: {why.message}")
 
-    def tell(self, show: int) -> None:
+    def print_totals(self, show: int) -> None:
         costs = {name: count for name, count in self.lost.items() if name.split()[1] in PRIVACY}
         print(f"   verdicts {dict(self.verdicts)}")
         print(f"   files {dict(self.files)}")
         print(f"   indicators closed, by rule {dict(self.lost.most_common())}")
         print(f"   of these by a privacy rule {costs}")
-        print(f"   objects about which an analyst is asked, by rule {dict(self.asked)}")
+        print(f"   objects with a question to an analyst, by rule {dict(self.asked)}")
         print(f"   people named in the files that were read {self.named}")
         print(f"   handles, creators and authors left {len(self.left)}")
         for each in (*self.left[:show], *self.explained[:show]):
@@ -82,65 +82,67 @@ class Tally:
 
 
 def measure(folder: Path, show: int) -> None:
-    labelled = labels(folder)
+    labelled = read_labels(folder)
     tally = Tally()
-    for entry, raw in corpus(folder, "stix", "reports", "iocs", "misp"):
+    for entry, raw in read_corpus(folder, "stix", "reports", "iocs", "misp"):
         file = entry["file"]
         try:
-            candidates = read(entry["path"], raw)
+            candidates = read_candidates(entry["path"], raw)
         except ShareError:
             tally.files["refused as a whole"] += 1
             continue
         tally.files["read" if candidates else "claimed by no format, or empty"] += 1
-        people = named_in(raw.decode("utf-8", "replace")) | labelled.get(file, frozenset())
+        people = find_people(raw.decode("utf-8", "replace")) | labelled.get(file, frozenset())
         tally.named += len(people) if candidates else 0
-        for candidate in judged(candidates):
-            tally.take(file, candidate, people)
-    tally.tell(show)
+        for candidate in examine_batch(candidates):
+            tally.add_candidate(file, candidate, people)
+    tally.print_totals(show)
     for careless in (False, True):
-        opened(folder, show, labelled, careless)
+        measure_published_events(folder, show, labelled, careless)
 
 
-def opened(folder: Path, show: int, labelled: Mapping[str, frozenset[str]], careless: bool) -> None:
-    """The events of MISP, as if all had been published to everyone."""
+def measure_published_events(
+    folder: Path, show: int, labelled: Mapping[str, frozenset[str]], careless: bool
+) -> None:
+    """Measure the MISP events as if all had been published to everyone."""
     print(f"   MISP events, all published{', to_ids on everything' if careless else ''}:")
     tally = Tally()
-    for entry, raw in corpus(folder, "misp", "reports"):
+    for entry, raw in read_corpus(folder, "misp", "reports"):
         if formats.detect_format(entry["path"], raw) is not MISP:
             continue
-        told = json.dumps(published(json.loads(raw), careless), ensure_ascii=False)
-        organisations = frozenset(_ORGANISATION.findall(told)) - {"MISP"}  # as galaxies are
-        people = labelled.get(entry["file"], frozenset()) | named_in(told) | organisations
+        text = json.dumps(publish_all(json.loads(raw), careless), ensure_ascii=False)
+        organisations = frozenset(_ORGANISATION.findall(text)) - {"MISP"}  # as galaxies are
+        people = labelled.get(entry["file"], frozenset()) | find_people(text) | organisations
         tally.files["read"] += 1
         tally.named += len(people)
-        for candidate in judged(read(entry["path"], told.encode())):
-            tally.take(entry["file"], candidate, people)
-    tally.tell(show)
+        for candidate in examine_batch(read_candidates(entry["path"], text.encode())):
+            tally.add_candidate(entry["file"], candidate, people)
+    tally.print_totals(show)
 
 
-def published(part: Any, careless: bool) -> Any:
-    """The same, with nothing in it that keeps it in MISP."""
+def publish_all(part: Any, careless: bool) -> Any:
+    """A copy of the event without anything that keeps it from being shared."""
     if isinstance(part, list):
-        return [published(each, careless) for each in part]
+        return [publish_all(each, careless) for each in part]
     if not isinstance(part, dict):
         return part
-    said = {name: published(value, careless) for name, value in part.items()}
-    said |= {"published": True} if "published" in part else {}
-    said |= {"distribution": "3"} if "distribution" in part else {}
-    return said | ({"to_ids": True} if careless and "to_ids" in part else {})
+    copied = {name: publish_all(value, careless) for name, value in part.items()}
+    copied |= {"published": True} if "published" in part else {}
+    copied |= {"distribution": "3"} if "distribution" in part else {}
+    return copied | ({"to_ids": True} if careless and "to_ids" in part else {})
 
 
-def labels(folder: Path) -> dict[str, frozenset[str]]:
-    """The analysts and victims of each file, as somebody labelled them."""
+def read_labels(folder: Path) -> dict[str, frozenset[str]]:
+    """The analysts and victims of each file, from hand-made labels."""
     found: dict[str, set[str]] = defaultdict(set)
-    for each in lines(folder / "pii" / "misp-labels" / "labels.jsonl"):
+    for each in read_json_lines(folder / "pii" / "misp-labels" / "labels.jsonl"):
         if each["label"] in ("analyst", "victim"):
             found[each["file"]].add(each["value"])
     return {file: frozenset(people) for file, people in found.items()}
 
 
-def named_in(text: str) -> frozenset[str]:
-    """The people whom a file names as those who reported, created or wrote it."""
+def find_people(text: str) -> frozenset[str]:
+    """The people whom a file names as its reporters, creators or authors."""
     signed = (
         name.strip(" -*\r\t")
         for block in _SIGNED.findall(text.replace("\r", ""))
@@ -150,12 +152,12 @@ def named_in(text: str) -> frozenset[str]:
     return frozenset(name for name in found if len(name) > 2)
 
 
-def names(path: str, subject: dict, people: frozenset[str]) -> list[str]:
-    """What names a person in the texts of an object that would be shared."""
+def find_leaks(path: str, subject: dict, people: frozenset[str]) -> list[str]:
+    """The names of people in the texts of an object that would be shared, each with its file."""
     kept = {k: v for k, v in subject.items() if k not in _NOT_READ}
     text = json.dumps(kept, ensure_ascii=False)
     lower = text.lower()
-    found = [name for name in people if name.lower() in lower and whole(name, text)]
+    found = [name for name in people if name.lower() in lower and is_whole_word(name, text)]
     found += [
         m[0]
         for value in kept.values()
@@ -166,6 +168,6 @@ def names(path: str, subject: dict, people: frozenset[str]) -> list[str]:
     return [f"{path}: {each!r} in {text[:160]}" for each in found]
 
 
-def whole(name: str, text: str) -> bool:
-    """Whether a name stands there as a word of its own."""
+def is_whole_word(name: str, text: str) -> bool:
+    """True if the name occurs as a word of its own."""
     return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) is not None

@@ -1,15 +1,15 @@
-"""Personal data in labelled texts: what is found, and what gets through."""
+"""Personal data in labelled texts: precision and recall of the detectors, and what leaks."""
 
 import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from measures.court import (
+from measures.fixtures import (
     GREEN,
-    content,
-    judged,
-    objects,
+    as_candidates,
+    examine_batch,
+    read_content,
 )
 from tocsin.admission.detectors.bank_accounts import IBAN
 from tocsin.admission.detectors.email_addresses import EMAIL
@@ -39,7 +39,7 @@ GUESSED = {
     "STREET_ADDRESS": POSTAL_ADDRESS,
     "ADDRESS": POSTAL_ADDRESS,
 }
-"""What an analyst is asked about: most is not found, what is found should be right."""
+"""Kinds that a rule only asks an analyst about: recall is low, precision should be high."""
 LABELS = {**KINDS, **GUESSED}
 Span = tuple[int, int, str]
 Text = tuple[str, list[Span]]
@@ -47,7 +47,7 @@ Text = tuple[str, list[Span]]
 
 def measure(folder: Path, show: int) -> None:
     regions = tuple(personal_data.DEFAULTS["regions"])
-    for name, texts in sets(folder):
+    for name, texts in labelled_sets(folder):
         kinds = (*KINDS.values(), *GUESSED.values())
         scores: dict[str, Counter[str]] = {kind: Counter() for kind in kinds}
         misses: list[str] = []
@@ -57,8 +57,8 @@ def measure(folder: Path, show: int) -> None:
             score(text, wanted, found, scores, misses)
         print(f"{name} ({len(texts)} texts)        wanted found  wrong missed precision recall")
         for kind, counts in scores.items():
-            told(kind, counts)
-        print(f"   values still there after admission: {through(texts)}")
+            print_score(kind, counts)
+        print(f"   values still there after admission: {count_leaks(texts)}")
         for miss in misses[:show]:
             print("     ", miss)
 
@@ -70,25 +70,25 @@ def score(
     scores: dict[str, Counter[str]],
     misses: list[str],
 ) -> None:
-    """A label is found if something that is masked covers it; a mask without a label is wrong."""
+    """Score one text: a label is found if a mask overlaps it; a mask without a label is wrong."""
     for start, end, kind in wanted:
-        hit = any(s < end and start < e for s, e, what in found if same(kind, what))
+        hit = any(s < end and start < e for s, e, what in found if is_same_kind(kind, what))
         scores[kind]["right" if hit else "missed"] += 1
         if not hit:
             misses.append(f"missed {kind}: {text[start:end]!r} in {text[:110]!r}")
     for start, end, kind in found:
-        if not any(s < end and start < e for s, e, what in wanted if same(what, kind)):
+        if not any(s < end and start < e for s, e, what in wanted if is_same_kind(what, kind)):
             scores[kind]["wrong"] += 1
             misses.append(f"wrong {kind}: {text[start:end]!r} in {text[:110]!r}")
 
 
-def same(one: str, other: str) -> bool:
-    """Kinds of numbers are masked alike; what is only guessed counts for itself."""
+def is_same_kind(one: str, other: str) -> bool:
+    """True if a mask of one kind counts for the other: numbers are masked alike, names are not."""
     guessed = GUESSED.values()
     return one == other or (one not in guessed and other not in guessed)
 
 
-def told(kind: str, counts: Counter[str]) -> None:
+def print_score(kind: str, counts: Counter[str]) -> None:
     right, wrong, missed = counts["right"], counts["wrong"], counts["missed"]
     if right + missed + wrong:
         print(
@@ -97,10 +97,12 @@ def told(kind: str, counts: Counter[str]) -> None:
         )
 
 
-def through(texts: list[Text]) -> str:
-    """How many labelled values stand in the notes that admission lets through."""
+def count_leaks(texts: list[Text]) -> str:
+    """Count the labelled values in the notes that admission lets through, as `3 of 100`."""
     there = total = 0
-    for candidate, (text, wanted) in zip(judged(objects(map(note, texts))), texts, strict=True):
+    for candidate, (text, wanted) in zip(
+        examine_batch(as_candidates(map(make_note, texts))), texts, strict=True
+    ):
         shared = json.dumps(candidate.object, ensure_ascii=False) if candidate.is_open else ""
         for start, end, kind in wanted:
             if kind in GUESSED.values():
@@ -110,7 +112,7 @@ def through(texts: list[Text]) -> str:
     return f"{there} of {total}"
 
 
-def note(text: Text) -> dict:
+def make_note(text: Text) -> dict:
     return {
         "type": "note",
         "spec_version": "2.1",
@@ -123,15 +125,15 @@ def note(text: Text) -> dict:
     }
 
 
-def sets(folder: Path) -> Iterator[tuple[str, list[Text]]]:
+def labelled_sets(folder: Path) -> Iterator[tuple[str, list[Text]]]:
     pii = folder / "pii"
     for path in sorted((pii / "presidio-research").rglob("*.json.xz")):
-        yield path.name, [spanned(case) for case in json.loads(content(path))]
+        yield path.name, [parse_spans(case) for case in json.loads(read_content(path))]
     for path in sorted((pii / "nannigalaxy").rglob("*.json.xz")):
-        yield path.name, [entities(case) for case in json.loads(content(path))]
+        yield path.name, [parse_entities(case) for case in json.loads(read_content(path))]
 
 
-def spanned(case: dict) -> Text:
+def parse_spans(case: dict) -> Text:
     spans = [
         (span["start_position"], span["end_position"], LABELS[span["entity_type"]])
         for span in case["spans"]
@@ -140,7 +142,7 @@ def spanned(case: dict) -> Text:
     return case["full_text"], spans
 
 
-def entities(case: dict) -> Text:
+def parse_entities(case: dict) -> Text:
     text = case["text"]
     spans = []
     for each in case["NER"]:

@@ -1,4 +1,4 @@
-"""How many indicators one process examines in a second of the processor's time."""
+"""Indicators that one process examines per second of CPU time."""
 
 import cProfile
 import gc
@@ -10,56 +10,56 @@ import statistics
 import time
 from pathlib import Path
 
-from measures.court import (
-    corpus,
-    judged,
-    lists,
-    objects,
+from measures.fixtures import (
+    as_candidates,
+    examine_batch,
     policy,
+    read_corpus,
+    warning_lists,
 )
 
 _SIMPLE = re.compile(r"\[\s*[\w-]+:[\w.'\"-]+\s*=\s*'(?:[^'\\]|\\.)*'\s*\]")
 
 
 def measure(folder: Path, show: int) -> None:
-    policy(), lists()
+    policy(), warning_lists()
     gc.collect()
     gc.freeze()  # as a hub does once all is loaded
     simple: list[dict] = []
     others: list[dict] = []
-    for entry, raw in corpus(folder, "stix"):
-        for subject in indicators(entry["path"], raw):
+    for entry, raw in read_corpus(folder, "stix"):
+        for subject in find_indicators(entry["path"], raw):
             plain = "." not in subject["pattern"].partition("=")[0].partition(":")[2]
             one = subject["pattern"].count("=") == 1 and len(subject["pattern"]) < 300
             (simple if one and (plain or "hashes" in subject["pattern"]) else others).append(
                 subject
             )
     for name, those in (("one comparison", simple), ("all other", others)):
-        judged(objects(those[:200]))
+        examine_batch(as_candidates(those[:200]))
         rates = []
         for _ in range(3):
             started = time.process_time()
             for at in range(0, len(those), 500):
-                judged(objects(those[at : at + 500]))
+                examine_batch(as_candidates(those[at : at + 500]))
             rates.append(len(those) / (time.process_time() - started))
         print(
             f"   {name:16} {len(those):6} indicators, median of 3: "
             f"{statistics.median(rates):7.0f} a second"
         )
     if show:
-        profile(simple, show)
+        print_profile(simple, show)
 
 
-def profile(those: list[dict], show: int) -> None:
-    told = io.StringIO()
+def print_profile(those: list[dict], show: int) -> None:
+    output = io.StringIO()
     with cProfile.Profile() as profiler:
-        judged(objects(those))
-    pstats.Stats(profiler, stream=told).sort_stats("tottime").print_stats(show)
-    print(told.getvalue())
+        examine_batch(as_candidates(those))
+    pstats.Stats(profiler, stream=output).sort_stats("tottime").print_stats(show)
+    print(output.getvalue())
 
 
-def indicators(name: str, raw: bytes) -> list[dict]:
-    """The indicators of a file of STIX, wherever they stand."""
+def find_indicators(name: str, raw: bytes) -> list[dict]:
+    """The indicators of a STIX file; empty for any other file."""
     if not name.endswith((".json", ".stix2")):
         return []
     try:

@@ -1,4 +1,4 @@
-"""What the measures share: reading files, and admission as a hub would do it."""
+"""Shared by the measures: reading the data, and admission as a hub runs it."""
 
 import json
 import lzma
@@ -30,57 +30,57 @@ def policy() -> Policy:
 
 
 @cache
-def lists() -> Warninglists:
+def warning_lists() -> Warninglists:
     return load_warning_lists()
 
 
-def judged(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """One submission, examined under the policy that ships."""
-    return Pipeline(policy(), PARTNER, lists()).examine(candidates, NOW)
+def examine_batch(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Examine one submission under the default policy."""
+    return Pipeline(policy(), PARTNER, warning_lists()).examine(candidates, NOW)
 
 
-def objects(subjects: Iterable[dict]) -> Iterator[Candidate]:
-    """Objects as candidates."""
+def as_candidates(subjects: Iterable[dict]) -> Iterator[Candidate]:
+    """Make candidates of STIX objects."""
     return (Candidate.from_object(index, subject) for index, subject in enumerate(subjects))
 
 
-def read(name: str, raw: bytes) -> list[Candidate]:
+def read_candidates(name: str, raw: bytes) -> list[Candidate]:
     """The candidates of a file; none if no format claims it."""
     if formats.detect_format(name, raw) is None:
         return []
     return list(formats.read(name, raw, formats.ReadOptions(now=NOW, tlp=Tlp.GREEN)))
 
 
-def content(path: Path) -> bytes:
+def read_content(path: Path) -> bytes:
     raw = path.read_bytes()
     return lzma.decompress(raw) if path.suffix == ".xz" else raw
 
 
-def lines(path: Path) -> Iterator[dict]:
-    return map(json.loads, content(path).decode().splitlines())
+def read_json_lines(path: Path) -> Iterator[dict]:
+    return map(json.loads, read_content(path).decode().splitlines())
 
 
-def corpus(folder: Path, *sets: str) -> Iterator[tuple[dict, bytes]]:
-    """The files of these sets, as the manifest lists them."""
-    for entry in lines(folder / "manifest.jsonl"):
+def read_corpus(folder: Path, *sets: str) -> Iterator[tuple[dict, bytes]]:
+    """The manifest entry and the content of each file of these sets, in the manifest's order."""
+    for entry in read_json_lines(folder / "manifest.jsonl"):
         if entry["set"] in sets:
-            yield entry, content(folder / entry["file"])
+            yield entry, read_content(folder / entry["file"])
 
 
-def closing(candidate: Candidate) -> Finding | None:
-    """Why a candidate is held or refused; rules that look at what is held may say more after it."""
+def closing_finding(candidate: Candidate) -> Finding | None:
+    """The last finding that held or refused the candidate; None if it is open."""
     why = (f for f in reversed(candidate.findings) if f.action in ("refused", "held"))
     return None if candidate.is_open else next(why, None)
 
 
-def closed_by(candidate: Candidate) -> str:
-    """The rule that closed a candidate; of several the last."""
-    why = closing(candidate)
+def closing_rule(candidate: Candidate) -> str:
+    """The last rule that held or refused the candidate; `-` if none did."""
+    why = closing_finding(candidate)
     return "-" if why is None else why.rule
 
 
 def indicator(number: int, pattern: str) -> dict:
-    """An indicator on a pattern, with nothing else to find fault with."""
+    """A valid TLP:GREEN indicator with this pattern."""
     return {
         "type": "indicator",
         "spec_version": "2.1",
