@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import (
-    Callable,
     Collection,
     Iterable,
     Iterator,
     Mapping,
     Sequence,
 )
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+from tocsin.admission.markings.selectors import resolve_selector, value_at
 from tocsin.admission.markings.tlp import TLP_2_IDS, read_markings, split_off_granular_tlp
-from tocsin.admission.merge.content import is_same_content, latest_by_partner
 from tocsin.admission.merge.identity import contributing_properties
 from tocsin.admission.model import (
     Candidate,
@@ -114,21 +113,30 @@ def join_layers(candidate: Candidate) -> StixObject | None:
     if candidate.object is None or candidate.tlp is None or not candidate.stricter_layers:
         return candidate.object
     full = candidate.stricter_layers[-1][1]
-    marks = _mark_additions([(candidate.tlp, candidate.object), *candidate.stricter_layers])
-    return _add_granular_markings(full, [*marks, *full.get("granular_markings", ())])
+    marks = mark_additions([(candidate.tlp, candidate.object), *candidate.stricter_layers])
+    return add_granular_markings(full, [*marks, *full.get("granular_markings", ())])
+
+
+def mark_additions(layers: Sequence[Layer]) -> list[StixObject]:
+    """Granular markings for the parts of the last layer that the less strict ones lack."""
+    _, content = layers[-1]
+    missing = [list(_find_additions(below, content, "")) for _, below in layers]
+    found: list[StixObject] = []
+    for at in range(1, len(layers)):
+        selectors = [one for one in missing[at - 1] if one not in missing[at]]
+        if selectors:
+            found.append({"marking_ref": TLP_2_IDS[layers[at][0]], "selectors": selectors})
+    return found
+
+
+def add_granular_markings(content: StixObject, markings: list[StixObject]) -> StixObject:
+    """Set the granular markings; unchanged if there are none."""
+    return {**content, "granular_markings": markings} if markings else content
 
 
 def layers_of(contribution: Contribution) -> tuple[Layer, ...]:
     """All layers of a contribution, the least strict first."""
     return ((contribution.tlp, contribution.object), *contribution.stricter_layers)
-
-
-def is_repeat(new: Contribution, old: Contribution) -> bool:
-    """True if a contribution adds nothing to an earlier one at any level."""
-    if [level for level, _ in new.stricter_layers] != [level for level, _ in old.stricter_layers]:
-        return False
-    both = zip(layers_of(new), layers_of(old), strict=True)
-    return all(is_same_content(said, before) for (_, said), (_, before) in both)
 
 
 def stricter_properties(layers: Sequence[Layer]) -> tuple[tuple[Tlp, str], ...]:
@@ -137,51 +145,6 @@ def stricter_properties(layers: Sequence[Layer]) -> tuple[tuple[Tlp, str], ...]:
     for (_, below), (level, above) in zip(layers, layers[1:], strict=False):
         found += [(level, name) for name, value in above.items() if below.get(name) != value]
     return tuple(found)
-
-
-def merge_by_tlp(
-    contributions: Sequence[Contribution], merge: Callable[[Sequence[Contribution]], StixObject]
-) -> list[Layer]:
-    """Merge the contributions at each level, the least strict first.
-
-    Parts are removed before merging.  What a layer has beyond the less strict ones gets a
-    granular marking with the level that it needs.
-    """
-    least = min(contribution.tlp for contribution in contributions)
-    if not any(
-        each.stricter_layers or "granular_markings" in each.object for each in contributions
-    ):
-        return [(least, merge(contributions))]
-    counted = [contribution for contribution in contributions if contribution.tlp == least]
-    levels = sorted({least, *(level for each in counted for level, _ in each.stricter_layers)})
-    found = []
-    for level in levels:
-        said = [
-            replace(each, object=layer_at(layers_of(each), level), stricter_layers=())
-            for each in counted
-        ]
-        content = merge(said)
-        content.pop("granular_markings", None)
-        found.append((level, content, _merge_language_markings(content, latest_by_partner(said))))
-    bare = [(level, content) for level, content, _ in found]
-    return [
-        (level, _add_granular_markings(content, [*_mark_additions(bare[: at + 1]), *languages]))
-        for at, (level, content, languages) in enumerate(found)
-    ]
-
-
-def resolve_selector(subject: Any, selector: object) -> Path | None:
-    """The path of the part that a selector selects; None if there is none."""
-    path: list[str | int] = []
-    for step in str(selector).split("."):
-        if isinstance(subject, dict) and step in subject:
-            path.append(step)
-        elif isinstance(subject, list) and step[1:-1].isdigit() and int(step[1:-1]) < len(subject):
-            path.append(int(step[1:-1]))
-        else:
-            return None
-        subject = subject[path[-1]]
-    return tuple(path)
 
 
 def is_still_valid(less: StixObject, full: StixObject) -> bool:
@@ -214,7 +177,7 @@ def _remove_parts(subject: StixObject, strict: Iterable[MarkedPart], level: Tlp)
 
 def _has_path(subject: StixObject, path: Path) -> bool:
     try:
-        _value_at(subject, path)
+        value_at(subject, path)
     except (KeyError, IndexError, TypeError):
         return False
     return True
@@ -223,18 +186,6 @@ def _has_path(subject: StixObject, path: Path) -> bool:
 def _raise_level(subject: StixObject, level: Tlp) -> StixObject:
     refs = [*subject.get("object_marking_refs", ()), TLP_2_IDS[level]]
     return {**subject, "object_marking_refs": list(dict.fromkeys(refs))}
-
-
-def _mark_additions(copies: Sequence[Layer]) -> list[StixObject]:
-    """Granular markings for what the last layer has beyond the less strict ones."""
-    _, content = copies[-1]
-    missing = [list(_find_additions(below, content, "")) for _, below in copies]
-    found: list[StixObject] = []
-    for at in range(1, len(copies)):
-        selectors = [one for one in missing[at - 1] if one not in missing[at]]
-        if selectors:
-            found.append({"marking_ref": TLP_2_IDS[copies[at][0]], "selectors": selectors})
-    return found
 
 
 def _find_additions(below: Any, above: Any, place: str) -> Iterator[str]:
@@ -254,29 +205,3 @@ def _find_additions(below: Any, above: Any, place: str) -> Iterator[str]:
         return
     for step, lower, upper in steps:
         yield from _find_additions(lower, upper, f"{place}.{step}" if place else step)
-
-
-def _merge_language_markings(content: StixObject, said: Sequence[Contribution]) -> list[StixObject]:
-    """Language markings of parts that the merged content has exactly as sent."""
-    found: dict[tuple[str, str], None] = {}
-    for contribution in said:
-        for marking in contribution.object.get("granular_markings", ()):
-            for selector in marking["selectors"]:
-                path = resolve_selector(content, selector)
-                same = path is not None and path == resolve_selector(contribution.object, selector)
-                if same and _value_at(content, path) == _value_at(contribution.object, path):
-                    found[str(marking.get("lang")), selector] = None
-    by_language: dict[str, list[str]] = {}
-    for language, selector in sorted(found):
-        by_language.setdefault(language, []).append(selector)
-    return [{"lang": lang, "selectors": selectors} for lang, selectors in by_language.items()]
-
-
-def _value_at(subject: Any, path: Path | None) -> Any:
-    for step in path or ():
-        subject = subject[step]
-    return subject
-
-
-def _add_granular_markings(content: StixObject, markings: list[StixObject]) -> StixObject:
-    return {**content, "granular_markings": markings} if markings else content

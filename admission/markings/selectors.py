@@ -5,10 +5,12 @@ A selector must select a part that exists; implementations disagree about any ot
 
 import re
 from collections.abc import Collection, Iterator
+from typing import Any
 
 from tocsin.admission.model import Path, StixObject
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,6}", re.ASCII)
+_INDEX = re.compile(r"\[(\d{1,9})\]", re.ASCII)
 _PROPERTY = re.compile(r"[a-z0-9_]{3,250}", re.ASCII)
 
 
@@ -20,32 +22,33 @@ def is_language_code(code: object) -> bool:
 def format_selector(path: Path) -> str:
     """Format the selector of a path.
 
-    >>> of(("labels", 1))
+    >>> format_selector(("labels", 1))
     'labels.[1]'
     """
     return ".".join(f"[{step}]" if isinstance(step, int) else step for step in path)
 
 
-def selector_exists(subject: StixObject, selector: str) -> bool:
-    """True if the object has the part that the selector selects.
+def resolve_selector(subject: object, selector: object) -> Path | None:
+    """The path of the part that a selector selects; None if the object has no such part.
 
-    >>> selects({"labels": ["a", "b"]}, "labels.[1]"), selects({"labels": ["a"]}, "labels.[1]")
-    (True, False)
+    >>> resolve_selector({"labels": ["a", "b"]}, "labels.[1]")
+    ('labels', 1)
     """
-    part: object = subject
-    for step in selector.split("."):
-        if isinstance(part, list):
-            digits = step[1:-1]
-            if not (step.startswith("[") and step.endswith("]") and _is_index(digits)):
-                return False
-            if int(digits) >= len(part):
-                return False
-            part = part[int(digits)]
-        elif isinstance(part, dict) and step in part:
-            part = part[step]
-        else:
-            return False
-    return True
+    path: list[str | int] = []
+    for text in str(selector).split("."):
+        step = _parse_step(subject, text)
+        if step is None:
+            return None
+        path.append(step)
+        subject = value_at(subject, (step,))
+    return tuple(path)
+
+
+def value_at(subject: Any, path: Path) -> Any:
+    """The value at the path.  Raises KeyError, IndexError or TypeError if there is none."""
+    for step in path:
+        subject = subject[step]
+    return subject
 
 
 def find_marking_errors(subject: StixObject) -> Iterator[tuple[Path, str]]:
@@ -57,7 +60,7 @@ def find_marking_errors(subject: StixObject) -> Iterator[tuple[Path, str]]:
         if marking.get("marking_ref") == subject["id"]:
             yield (*path, "marking_ref"), "a marking cannot mark itself"
         for number, selector in enumerate(marking["selectors"]):
-            if not selector_exists(subject, selector):
+            if resolve_selector(subject, selector) is None:
                 yield (*path, "selectors", number), "selects what the object does not have"
 
 
@@ -113,5 +116,11 @@ def _is_below(selector: object, names: Collection[str]) -> bool:
     )
 
 
-def _is_index(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 9
+def _parse_step(subject: object, text: str) -> str | int | None:
+    """The property name or list index that a step of a selector means here; None if absent."""
+    if isinstance(subject, dict):
+        return text if text in subject else None
+    index = _INDEX.fullmatch(text)
+    if not isinstance(subject, list) or not index or int(index[1]) >= len(subject):
+        return None
+    return int(index[1])

@@ -1,19 +1,32 @@
 """Merging the content of several contributions into one public object.
 
-Whose name and description win, which lists are united, from when until when an
-indicator is valid.  The content is computed from all contributions every time,
-so their order does not matter.  The hub's own statements are in `statistics`.
+Which name and description win, which lists are united, when an indicator is
+valid, and what each TLP level shows.  The content is computed from all
+contributions every time, so their order does not matter.  The hub's own
+statements are in `statistics`.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import (
+    Callable,
+    Iterable,
+    Sequence,
+)
 from dataclasses import replace
 from typing import Any
 
 import orjson
 
+from tocsin.admission.markings.granular import (
+    add_granular_markings,
+    layer_at,
+    layers_of,
+    mark_additions,
+)
+from tocsin.admission.markings.selectors import resolve_selector, value_at
 from tocsin.admission.model import (
     Contribution,
+    Layer,
     StixObject,
     Tlp,
 )
@@ -56,6 +69,39 @@ def merge_contributions(contributions: Sequence[Contribution]) -> StixObject:
     return {name: value for name, value in content.items() if value is not None}
 
 
+def merge_by_tlp(
+    contributions: Sequence[Contribution], merge: Callable[[Sequence[Contribution]], StixObject]
+) -> list[Layer]:
+    """Merge the contributions at each level, the least strict first.
+
+    Parts are removed before merging.  What a layer has beyond the less strict ones gets a
+    granular marking with the level that it needs.
+    """
+    least = min(contribution.tlp for contribution in contributions)
+    if not any(
+        each.stricter_layers or "granular_markings" in each.object for each in contributions
+    ):
+        return [(least, merge(contributions))]
+    counted = [contribution for contribution in contributions if contribution.tlp == least]
+    levels = sorted({least, *(level for each in counted for level, _ in each.stricter_layers)})
+    found = []
+    for level in levels:
+        at_level = [
+            replace(each, object=layer_at(layers_of(each), level), stricter_layers=())
+            for each in counted
+        ]
+        content = merge(at_level)
+        content.pop("granular_markings", None)
+        found.append(
+            (level, content, _merge_language_markings(content, latest_by_partner(at_level)))
+        )
+    bare = [(level, content) for level, content, _ in found]
+    return [
+        (level, add_granular_markings(content, [*mark_additions(bare[: at + 1]), *languages]))
+        for at, (level, content, languages) in enumerate(found)
+    ]
+
+
 def latest_by_partner(contributions: Sequence[Contribution]) -> list[Contribution]:
     """The newest contribution of each partner at the least strict level.
 
@@ -63,10 +109,44 @@ def latest_by_partner(contributions: Sequence[Contribution]) -> list[Contributio
     """
     if len(contributions) == 1:
         return list(contributions)
-    words: dict[str, list[Contribution]] = {}
+    by_partner: dict[str, list[Contribution]] = {}
     for each in _least_strict_only(contributions):
-        words.setdefault(each.partner, []).append(each)
-    return [_latest_version(own) for own in words.values()]
+        by_partner.setdefault(each.partner, []).append(each)
+    return [_latest_version(own) for own in by_partner.values()]
+
+
+def is_repeat(new: Contribution, old: Contribution) -> bool:
+    """True if a contribution adds nothing to an earlier one at any level."""
+    if [level for level, _ in new.stricter_layers] != [level for level, _ in old.stricter_layers]:
+        return False
+    both = zip(layers_of(new), layers_of(old), strict=True)
+    return all(is_same_content(now, before) for (_, now), (_, before) in both)
+
+
+def is_same_content(new: StixObject, old: StixObject) -> bool:
+    """True if `new` adds nothing to `old`; a later `valid_from` is nothing new."""
+    if new == old:
+        return True
+    if "valid_from" not in new or "valid_from" not in old:
+        return False
+    if micros(new["valid_from"]) < micros(old["valid_from"]):
+        return False
+    return {**new, "valid_from": ""} == {**old, "valid_from": ""}
+
+
+def is_same_definition(new: Contribution, old: Contribution) -> bool:
+    """True if two marking definitions that are passed on byte for byte have the same value."""
+    return bool(old.raw) and orjson.loads(old.raw) == orjson.loads(new.raw)
+
+
+def version_gap(new: Contribution, old: Contribution) -> int:
+    """How much later, in µs, `new` is than what the partner sent under the same id before.
+
+    1 if one of them has no version: the last to arrive is the newer.
+    """
+    if not (old.version and new.version):
+        return 1
+    return micros(new.version) - micros(old.version)
 
 
 def version_order(contribution: Contribution) -> tuple[int, str]:
@@ -77,6 +157,25 @@ def version_order(contribution: Contribution) -> tuple[int, str]:
     """
     version, received = contribution.version, contribution.received
     return (micros(version) if version else received, contribution.source_id)
+
+
+def _merge_language_markings(
+    content: StixObject, contributions: Sequence[Contribution]
+) -> list[StixObject]:
+    """Language markings of parts that the merged content has exactly as sent."""
+    found: dict[tuple[str, str], None] = {}
+    for contribution in contributions:
+        for marking in contribution.object.get("granular_markings", ()):
+            for selector in marking["selectors"]:
+                path = resolve_selector(content, selector)
+                if path is None or path != resolve_selector(contribution.object, selector):
+                    continue
+                if value_at(content, path) == value_at(contribution.object, path):
+                    found[str(marking.get("lang")), selector] = None
+    by_language: dict[str, list[str]] = {}
+    for language, selector in sorted(found):
+        by_language.setdefault(language, []).append(selector)
+    return [{"lang": lang, "selectors": selectors} for lang, selectors in by_language.items()]
 
 
 def _least_strict_only(contributions: Sequence[Contribution]) -> list[Contribution]:
@@ -97,9 +196,9 @@ def _newest_first(contribution: Contribution) -> tuple[int, bytes]:
     return (-stamp, canonical_json(contribution.object))
 
 
-def _merge_validity(spoken: Sequence[Contribution]) -> StixObject:
+def _merge_validity(contributions: Sequence[Contribution]) -> StixObject:
     """The earliest `valid_from` and the latest `valid_until`; the latter None if one has none."""
-    subjects = [contribution.object for contribution in spoken]
+    subjects = [contribution.object for contribution in contributions]
     until = None
     if all("valid_until" in subject for subject in subjects):
         until = max((subject["valid_until"] for subject in subjects), key=micros)
@@ -123,33 +222,6 @@ def _text_preference(text: str) -> tuple[int, str]:
 
 def _merge_lists(lists: Iterable[Sequence[Any]]) -> list[Any]:
     by_text: dict[bytes, Any] = {}
-
     for items in lists:
         by_text.update({orjson.dumps(item, option=orjson.OPT_SORT_KEYS): item for item in items})
     return [by_text[text] for text in sorted(by_text)]
-
-
-def is_same_content(new: StixObject, old: StixObject) -> bool:
-    """True if `new` adds nothing to `old`; a later `valid_from` is nothing new."""
-    if new == old:
-        return True
-    if "valid_from" not in new or "valid_from" not in old:
-        return False
-    if micros(new["valid_from"]) < micros(old["valid_from"]):
-        return False
-    return {**new, "valid_from": ""} == {**old, "valid_from": ""}
-
-
-def version_gap(new: Contribution, old: Contribution) -> int:
-    """How much later, in µs, `new` is than what the partner sent under the same id before.
-
-    1 if one of them has no version: the last to arrive is the newer.
-    """
-    if not (old.version and new.version):
-        return 1
-    return micros(new.version) - micros(old.version)
-
-
-def is_same_definition(new: Contribution, old: Contribution) -> bool:
-    """True if two marking definitions that are passed on byte for byte have the same value."""
-    return bool(old.raw) and orjson.loads(old.raw) == orjson.loads(new.raw)

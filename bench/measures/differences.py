@@ -19,7 +19,7 @@ from tocsin.admission.extraction.boilerplate import (
     LineRole,
     classify_lines,
     find_bystanders,
-    without_pointers,
+    remove_read_more_links,
 )
 from tocsin.admission.extraction.prose import find_in_line
 from tocsin.admission.formats.csv.columns import (
@@ -214,7 +214,7 @@ def find_occurrences(
 def occurrences_in_text(lines: list[str], kinds: list[LineRole | None]) -> Iterator[Occurrence]:
     for line, aside in zip(lines, kinds, strict=True):
         for word in line.split():
-            pointed = word not in without_pointers(line)
+            pointed = word not in remove_read_more_links(line)
             yield Occurrence(word, line, aside=aside is not None or pointed)
 
 

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from tocsin.admission.markings.granular import layers_of, merge_by_tlp
+from tocsin.admission.markings.granular import layers_of
 from tocsin.admission.merge.assessments import trim_assessments
 from tocsin.admission.merge.confidence import ConfidenceSettings
 from tocsin.admission.merge.content import (
     latest_by_partner,
+    merge_by_tlp,
     merge_contributions,
     object_digest,
     version_order,

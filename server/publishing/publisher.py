@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tocsin.admission.markings.granular import is_repeat, stricter_properties
+from tocsin.admission.markings.granular import stricter_properties
 from tocsin.admission.markings.tlp import tlp_definition
-from tocsin.admission.merge.content import is_same_definition, version_gap
+from tocsin.admission.merge.content import is_repeat, is_same_definition, version_gap
 from tocsin.admission.merge.identity import has_contributing_properties, is_observable_type
 from tocsin.admission.model import (
     CONSENTS_TO_NAME,

@@ -33,7 +33,8 @@ from support.hub import (
 from support.warning_lists import warning_lists
 
 from tocsin.admission import examine, parse_policy
-from tocsin.admission.markings.granular import join_layers, resolve_selector
+from tocsin.admission.markings.granular import join_layers
+from tocsin.admission.markings.selectors import resolve_selector
 from tocsin.admission.markings.tlp import (
     TLP_1_IDS,
     TLP_2_IDS,

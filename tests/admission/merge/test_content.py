@@ -13,7 +13,6 @@ from support.paths import ROOT
 
 from tocsin.admission import formats, parse_policy
 from tocsin.admission.errors import PolicyError
-from tocsin.admission.markings.granular import merge_by_tlp
 from tocsin.admission.merge.assessments import trim_assessments
 from tocsin.admission.merge.confidence import (
     Source,
@@ -21,7 +20,7 @@ from tocsin.admission.merge.confidence import (
     parse_reliability,
     weigh_confidence,
 )
-from tocsin.admission.merge.content import canonical_json, merge_contributions
+from tocsin.admission.merge.content import canonical_json, merge_by_tlp, merge_contributions
 from tocsin.admission.merge.decay import decay_confidence, half_life, next_decay
 from tocsin.admission.merge.sources import group_by_origin
 from tocsin.admission.merge.statistics import add_statistics, compute_statistics
