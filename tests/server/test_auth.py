@@ -2,6 +2,7 @@
 
 import base64
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from support.taxii_hub import (
@@ -25,7 +26,7 @@ SHELVES = [GREEN, SCRATCH, INBOX, HIDDEN]
 
 
 @pytest.fixture
-def people():
+def people() -> Any:
     people = People()
     people.add(ROBOT)
     people.add(OPERATOR)
@@ -46,12 +47,12 @@ def people():
         f"Token {KEY}",
     ],
 )
-def test_3_1_a_key_is_accepted_in_every_form(people, header):
+def test_3_1_a_key_is_accepted_in_every_form(people: Any, header: Any) -> None:
     assert auth.authenticate(header, people) == ROBOT
 
 
 @pytest.mark.parametrize("secret", ["with:colon:inside", "pässwörter-✓", ":", "a:"])
-def test_3_1_secrets_may_contain_colons_and_any_letters(people, secret):
+def test_3_1_secrets_may_contain_colons_and_any_letters(people: Any, secret: str) -> None:
     people.by_digest[auth.hash_secret(secret)] = ROBOT
     assert auth.authenticate(basic("acme", secret), people) == ROBOT
 
@@ -81,7 +82,7 @@ def test_3_1_secrets_may_contain_colons_and_any_letters(people, secret):
         KEY,
     ],
 )
-def test_3_3_every_wrong_credential_gets_the_same_error(people, header):
+def test_3_3_every_wrong_credential_gets_the_same_error(people: Any, header: Any) -> None:
     with pytest.raises(NotAuthenticated) as refusal:
         auth.authenticate(header, people)
     with pytest.raises(NotAuthenticated) as usual:
@@ -90,7 +91,9 @@ def test_3_3_every_wrong_credential_gets_the_same_error(people, header):
 
 
 @pytest.mark.parametrize("secret", ["wrong", "acme:wrong"])
-def test_3_10_an_unknown_account_costs_the_same_look_ups_as_a_wrong_secret(people, secret):
+def test_3_10_an_unknown_account_costs_the_same_look_ups_as_a_wrong_secret(
+    people: Any, secret: str
+) -> None:
     asked = []
     for name in ("robot", "nobody"):
         before = people.asked
@@ -100,7 +103,7 @@ def test_3_10_an_unknown_account_costs_the_same_look_ups_as_a_wrong_secret(peopl
     assert asked[0] == asked[1] > 0
 
 
-def test_3_3_a_disabled_account_is_refused(people):
+def test_3_3_a_disabled_account_is_refused(people: Any) -> None:
     people.add(replace(ROBOT, disabled=True))
     with pytest.raises(NotAuthenticated):
         auth.authenticate(basic("robot", KEY), people)
@@ -110,12 +113,12 @@ PRINT = auth.certificate_fingerprint(b"a certificate")
 
 
 @pytest.fixture
-def certified(people):
+def certified(people: Any) -> Any:
     people.by_digest[PRINT] = ROBOT
     return people
 
 
-def test_3_2_a_registered_certificate_authenticates_without_a_header(certified):
+def test_3_2_a_registered_certificate_authenticates_without_a_header(certified: Any) -> None:
     assert auth.authenticate(None, certified, PRINT) == ROBOT
     assert auth.authenticate("Bearer operator-key", certified, PRINT) == OPERATOR
     for header in ("", "Bearer wrong"):
@@ -123,7 +126,7 @@ def test_3_2_a_registered_certificate_authenticates_without_a_header(certified):
             auth.authenticate(header, certified, PRINT)
 
 
-def test_1_8_a_certificate_without_an_enabled_account_is_refused(certified):
+def test_1_8_a_certificate_without_an_enabled_account_is_refused(certified: Any) -> None:
     with pytest.raises(NotAuthenticated):
         auth.authenticate(None, certified, auth.certificate_fingerprint(b"another"))
     certified.by_digest[PRINT] = replace(ROBOT, disabled=True)
@@ -131,14 +134,14 @@ def test_1_8_a_certificate_without_an_enabled_account_is_refused(certified):
         auth.authenticate(None, certified, PRINT)
 
 
-def test_a_certificate_fingerprint_is_not_accepted_as_a_secret(certified):
+def test_a_certificate_fingerprint_is_not_accepted_as_a_secret(certified: Any) -> None:
     for secret in (PRINT, "a certificate"):
         with pytest.raises(NotAuthenticated):
             auth.authenticate(f"Bearer {secret}", certified)
 
 
 @pytest.mark.parametrize("scheme", auth.AuthScheme)
-def test_3_2_a_disabled_scheme_is_neither_accepted_nor_advised(certified, scheme):
+def test_3_2_a_disabled_scheme_is_neither_accepted_nor_advised(certified: Any, scheme: Any) -> None:
     shown = {
         "basic": (basic("robot", KEY), ""),
         "bearer": (f"Bearer {KEY}", ""),
@@ -156,7 +159,7 @@ def test_3_2_a_disabled_scheme_is_neither_accepted_nor_advised(certified, scheme
     assert [name for name, words in advice.items() if words not in str(refusal.value)] == [scheme]
 
 
-def rights(account, collection):
+def rights(account: Any, collection: Any) -> Any:
     asked = (auth.may_see, auth.may_read, auth.may_write, auth.may_delete)
     return "".join(
         letter if may(account, collection) else "-"
@@ -167,27 +170,29 @@ def rights(account, collection):
 @pytest.mark.parametrize(
     ("collection", "expected"), [(GREEN, "sr--"), (INBOX, "s-w-"), (SCRATCH, "srwd")]
 )
-def test_no_grant_overrides_what_a_collection_kind_forbids(collection, expected):
+def test_no_grant_overrides_what_a_collection_kind_forbids(collection: Any, expected: str) -> None:
     assert rights(ROBOT, collection) == expected
 
 
 @pytest.mark.parametrize(
     ("collection", "expected"), [(GREEN, "sr--"), (INBOX, "s---"), (SCRATCH, "srwd")]
 )
-def test_the_operator_reads_feeds_and_writes_verbatim_collections(collection, expected):
+def test_the_operator_reads_feeds_and_writes_verbatim_collections(
+    collection: Any, expected: str
+) -> None:
     assert rights(OPERATOR, collection) == expected
 
 
-def test_an_operator_may_be_given_an_inbox():
+def test_an_operator_may_be_given_an_inbox() -> None:
     assert rights(replace(OPERATOR, writes=frozenset({INBOX.id})), INBOX) == "s-w-"
 
 
-def test_9_9_a_grant_without_effect_makes_a_collection_visible_only():
+def test_9_9_a_grant_without_effect_makes_a_collection_visible_only() -> None:
     listed = Account("listed", "acme", reads=frozenset({INBOX.id}))
     assert rights(listed, INBOX) == "s---"
 
 
-def test_without_a_grant_no_collection_is_visible():
+def test_without_a_grant_no_collection_is_visible() -> None:
     assert rights(Account("blind", "acme"), SCRATCH) == "----"
 
 
@@ -195,24 +200,24 @@ def test_without_a_grant_no_collection_is_visible():
     ("reads", "writes", "refusal"),
     [(False, False, NotFound), (True, False, NotAllowed), (False, True, NotAllowed)],
 )
-def test_3_8_deleting_needs_both_rights(reads, writes, refusal):
+def test_3_8_deleting_needs_both_rights(reads: bool, writes: bool, refusal: Any) -> None:
     none, grant = frozenset(), frozenset({SCRATCH.id})
     account = Account("x", "acme", grant if reads else none, grant if writes else none)
     with pytest.raises(refusal):
         auth.find_deletable(account, SHELVES, "scratch")
 
 
-def test_3_8_with_both_rights_deleting_is_allowed():
+def test_3_8_with_both_rights_deleting_is_allowed() -> None:
     assert auth.find_deletable(ROBOT, SHELVES, "scratch") == SCRATCH
 
 
-def test_3_8_deleting_without_either_right_is_not_found():
+def test_3_8_deleting_without_either_right_is_not_found() -> None:
     with pytest.raises(NotFound):
         auth.find_deletable(OPERATOR, SHELVES, "inbox")
 
 
 @pytest.mark.parametrize("choose", [auth.find_readable, auth.find_writable, auth.find_deletable])
-def test_3_10_hidden_and_unknown_collections_get_the_same_error(choose):
+def test_3_10_hidden_and_unknown_collections_get_the_same_error(choose: Any) -> None:
     texts = set()
     for name in ("hidden", HIDDEN.id, "never-was", ""):
         with pytest.raises(NotFound) as refusal:
@@ -221,23 +226,23 @@ def test_3_10_hidden_and_unknown_collections_get_the_same_error(choose):
     assert len(texts) == 1
 
 
-def test_9_2_collections_are_listed_by_id():
+def test_9_2_collections_are_listed_by_id() -> None:
     assert auth.visible_collections(OPERATOR, SHELVES) == [GREEN, SCRATCH, INBOX, HIDDEN]
     assert auth.visible_collections(ROBOT, reversed(SHELVES)) == [GREEN, SCRATCH, INBOX]
 
 
-def test_an_id_takes_precedence_over_an_equal_alias():
+def test_an_id_takes_precedence_over_an_equal_alias() -> None:
     impostor = replace(SCRATCH, alias=GREEN.id)
     assert auth.find_collection(ROBOT, [impostor, GREEN], GREEN.id) == GREEN
 
 
-def test_3_13_a_status_is_readable_by_its_partner_and_the_operator():
+def test_3_13_a_status_is_readable_by_its_partner_and_the_operator() -> None:
     sent = Submission("id", "robot", "acme", INBOX.id, 0, 1)
     assert auth.may_read_status(replace(ROBOT, name="colleague"), sent)
     assert auth.may_read_status(OPERATOR, sent)
     assert not auth.may_read_status(replace(ROBOT, partner="rival"), sent)
 
 
-def test_3_13_submissions_of_the_operator_are_readable_by_nobody_else():
+def test_3_13_submissions_of_the_operator_are_readable_by_nobody_else() -> None:
     sent = Submission("id", "operator", "", SCRATCH.id, 0, 1)
     assert not auth.may_read_status(Account("stray", ""), sent)

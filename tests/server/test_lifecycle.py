@@ -3,17 +3,21 @@
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 from support.clock import (
     LATER,
+    ManualClock,
     hub_extension,
     indicators,
     opinion,
     stix_time_after,
 )
-from support.hub import AMBER, indicator
+from support.hub import AMBER, HubInProcess, indicator
 from support.processes import HubProcess
 
 from tocsin.admission.errors import Malformed, NotFound
@@ -25,7 +29,7 @@ from tocsin.server.worker import run_intake
 
 
 @pytest.fixture
-def second(store: Store, engine_uri: str):
+def second(store: Store, engine_uri: str) -> Iterator[Any]:
     """Another worker's store on the same database."""
     other = Store.connect(engine_uri, name=store._base.name)
     yield other
@@ -33,7 +37,9 @@ def second(store: Store, engine_uri: str):
 
 
 class TestAge:
-    def test_confidence_falls_by_steps_and_pollers_are_told(self, hub, clock):
+    def test_confidence_falls_by_steps_and_pollers_are_told(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         hub.push(indicator(pattern="[ipv4-addr:value = '45.12.1.2']", confidence=80))
         told = []
         for _ in range(61):
@@ -45,7 +51,9 @@ class TestAge:
         assert told[0] == 80 and told[29] == 50 and told[30] == 40
         assert (told[-1], len(versions)) == (20, 7)
 
-    def test_a_day_on_which_nothing_falls_costs_nothing(self, hub, clock):
+    def test_a_day_on_which_nothing_falls_costs_nothing(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         hub.push(indicator(confidence=80))
         clock.advance(days=2)
         assert (
@@ -53,7 +61,9 @@ class TestAge:
             == []
         )
 
-    def test_a_later_report_of_the_same_makes_it_young_again(self, hub, clock):
+    def test_a_later_report_of_the_same_makes_it_young_again(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         sent = indicator(pattern="[ipv4-addr:value = '45.12.1.2']", confidence=80)
         hub.push(sent)
         clock.advance(days=31)
@@ -65,7 +75,9 @@ class TestAge:
         assert public["confidence"] == 80
         assert hub_extension(public)["last_reported"] > hub_extension(public)["first_reported"]
 
-    def test_the_same_sent_daily_makes_a_version_a_week(self, hub, clock):
+    def test_the_same_sent_daily_makes_a_version_a_week(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         sent = indicator()
         for _ in range(15):
             hub.push(sent)
@@ -76,7 +88,7 @@ class TestAge:
 
 
 class TestExpiry:
-    def test_pollers_learn_that_it_has_expired(self, hub, clock):
+    def test_pollers_learn_that_it_has_expired(self, hub: HubInProcess, clock: ManualClock) -> None:
         hub.push(indicator(valid_until=stix_time_after(clock, days=1)))
         clock.advance(hours=23)
         hub.services.lifecycle.sweep()
@@ -87,7 +99,9 @@ class TestExpiry:
         assert public["revoked"] is True
         assert hub.store.journal.last_entry().action == "expire"
 
-    def test_a_sweep_that_is_repeated_does_nothing(self, hub, clock):
+    def test_a_sweep_that_is_repeated_does_nothing(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         hub.push(indicator(valid_until=stix_time_after(clock, days=1)))
         clock.advance(days=2)
         hub.services.lifecycle.sweep()
@@ -95,14 +109,18 @@ class TestExpiry:
         hub.services.lifecycle.sweep()
         assert hub.ask("collections/green/manifest/").json == before
 
-    def test_a_hub_that_was_down_for_long_catches_up(self, hub, clock):
+    def test_a_hub_that_was_down_for_long_catches_up(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         hub.services.lifecycle.sweep()
         hub.push(indicator(valid_until=stix_time_after(clock, days=1)))
         clock.advance(days=400)
         hub.services.lifecycle.sweep()
         assert hub.feed("green")[0]["revoked"] is True
 
-    def test_several_workers_may_sweep_at_once(self, hub, clock, second):
+    def test_several_workers_may_sweep_at_once(
+        self, hub: HubInProcess, clock: ManualClock, second: Any
+    ) -> None:
         names = [f"evil{n}.top" for n in range(250)]
         hub.push(*(indicator(name, valid_until=stix_time_after(clock, days=1)) for name in names))
         clock.advance(days=2)
@@ -114,7 +132,9 @@ class TestExpiry:
         expired = [o for o in hub.feed("green") if o.get("revoked")]
         assert (len(expired), len(versions)) == (250, 500)
 
-    def test_a_worker_that_dies_in_between_leaves_the_rest_due(self, hub, clock):
+    def test_a_worker_that_dies_in_between_leaves_the_rest_due(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         names = [f"evil{n}.top" for n in range(250)]
         hub.push(*(indicator(name, valid_until=stix_time_after(clock, days=1)) for name in names))
         clock.advance(days=2)
@@ -123,7 +143,9 @@ class TestExpiry:
         Lifecycle(hub.store, hub.services.publisher, clock).sweep()
         assert sum(o.get("revoked", False) for o in hub.feed("green")) == 250
 
-    def test_reported_with_a_later_end_it_comes_back_under_a_new_id(self, hub, clock):
+    def test_reported_with_a_later_end_it_comes_back_under_a_new_id(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         sent = indicator(valid_until=stix_time_after(clock, days=1))
         hub.push(sent)
         clock.advance(days=2)
@@ -135,7 +157,9 @@ class TestExpiry:
         old, new = hub.feed("green")
         assert (old["revoked"], new.get("revoked"), old["id"] == new["id"]) == (True, None, False)
 
-    def test_nobody_learns_that_something_expired_which_it_may_not_see(self, hub, clock):
+    def test_nobody_learns_that_something_expired_which_it_may_not_see(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         hub.join(Partner("low", "Low Limited"), reads=("green",))
         sent = indicator(valid_until=stix_time_after(clock, days=1), object_marking_refs=[AMBER])
         hub.push(sent, who="acme")
@@ -144,14 +168,18 @@ class TestExpiry:
         other = {**sent, "id": indicator()["id"]}
         assert hub.verdicts(hub.push(other, who="low")) == ["admitted"]
 
-    def test_a_later_end_in_time_keeps_it_alive(self, hub, clock):
+    def test_a_later_end_in_time_keeps_it_alive(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         hub.push(indicator(valid_until=stix_time_after(clock, days=1)), who="acme")
         hub.push(indicator(valid_until=stix_time_after(clock, days=9)), who="north")
         clock.advance(days=2)
         hub.services.lifecycle.sweep()
         assert "revoked" not in hub.feed("green")[0]
 
-    def test_what_had_expired_before_it_came_is_published_as_it_is(self, hub, clock):
+    def test_what_had_expired_before_it_came_is_published_as_it_is(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         hub.push(indicator(valid_until="2026-03-01T00:00:00Z"))
         clock.advance(days=2)
         hub.services.lifecycle.sweep()
@@ -159,7 +187,7 @@ class TestExpiry:
 
 
 class TestTheWorker:
-    def test_a_served_hub_sweeps_by_itself(self, hub, clock):
+    def test_a_served_hub_sweeps_by_itself(self, hub: HubInProcess, clock: ManualClock) -> None:
         hub.push(indicator(valid_until=stix_time_after(clock, days=1)))
         clock.advance(days=2)
         stop = threading.Event()
@@ -176,7 +204,7 @@ class TestTheWorker:
             stop.set()
             worker.join(60)
 
-    def test_it_rests_when_nothing_is_due(self, hub, clock):
+    def test_it_rests_when_nothing_is_due(self, hub: HubInProcess, clock: ManualClock) -> None:
         assert not hub.services.lifecycle.work()
         hub.push(indicator(valid_until=stix_time_after(clock, hours=1)))
         clock.now += PAUSE // 2
@@ -186,7 +214,7 @@ class TestTheWorker:
 
 
 class TestCommands:
-    def test_an_operator_has_a_command_for_each(self, tmp_path):
+    def test_an_operator_has_a_command_for_each(self, tmp_path: Path) -> None:
         hub = HubProcess(tmp_path / "data")
         rights = ("--name", "ACME", "--reliability", "b", "--group", "family")
         hub.command("partner", "add", "acme", *rights)
@@ -203,7 +231,7 @@ class TestCommands:
 
 
 class TestAnalysts:
-    def test_an_analyst_revokes_for_all(self, hub):
+    def test_an_analyst_revokes_for_all(self, hub: HubInProcess) -> None:
         hub.push(indicator(), who="acme")
         hub.push(indicator(), who="north")
         [public] = hub.feed("green")
@@ -212,13 +240,13 @@ class TestAnalysts:
         act = hub.store.journal.last_entry()
         assert (act.action, act.details["reason"]) == ("public.revoke", "cleaned")
 
-    def test_reported_again_it_is_a_new_object(self, hub):
+    def test_reported_again_it_is_a_new_object(self, hub: HubInProcess) -> None:
         hub.push(indicator())
         hub.services.lifecycle.revoke(hub.feed("green")[0]["id"], "operator", "cleaned")
         hub.push(indicator(), who="north")
         assert [o.get("revoked") for o in hub.feed("green")] == [True, None]
 
-    def test_what_is_not_there_cannot_be_revoked(self, hub):
+    def test_what_is_not_there_cannot_be_revoked(self, hub: HubInProcess) -> None:
         with pytest.raises(NotFound):
             hub.services.lifecycle.revoke("indicator--x", "operator", "why")
         hub.push(indicator())
@@ -227,7 +255,9 @@ class TestAnalysts:
         with pytest.raises(Malformed):
             hub.services.lifecycle.revoke(name, "operator", "why")
 
-    def test_a_sighting_that_is_revoked_is_taken_back(self, hub, clock):
+    def test_a_sighting_that_is_revoked_is_taken_back(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         hub.push(indicator(confidence=60))
         hub.push(opinion(hub.feed("green")[0]), who="north")
         [said] = [o for o in hub.feed("green") if o["type"] == "opinion"]

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import time
 import uuid
+from pathlib import Path
+from typing import Any
 
 import pytest
 from support.processes import BIN, indicators
@@ -16,14 +18,14 @@ from tocsin.server.runtime import open_runtime
 
 
 @pytest.fixture
-def settings(engine_uri, tmp_path):
+def settings(engine_uri: str, tmp_path: Path) -> Any:
     """Of a hub on a database of its own that somebody else runs."""
     return HubSettings(
         data=tmp_path / "data", mongo_uri=engine_uri, database=f"w{uuid.uuid4().hex}"
     )
 
 
-def working(settings, log):
+def working(settings: Any, log: Any) -> Any:
     environment = {
         **os.environ,
         "TOCSIN_MONGO_URI": settings.mongo_uri,
@@ -33,14 +35,14 @@ def working(settings, log):
     return subprocess.Popen(command, env=environment, stderr=log)
 
 
-def until(true, seconds=60):
+def until(true: Any, seconds: Any = 60) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
-def test_a_worker_evaluates_packs_and_ends_at_sigterm(settings, tmp_path):
+def test_a_worker_evaluates_packs_and_ends_at_sigterm(settings: Any, tmp_path: Path) -> None:
     with open_runtime(settings, print) as hub, (tmp_path / "log").open("wb") as log:
         store = hub.services.store
         create_operator(store)
@@ -61,7 +63,7 @@ def test_a_worker_evaluates_packs_and_ends_at_sigterm(settings, tmp_path):
     assert ended == 0
 
 
-def test_work_is_refused_with_the_embedded_engine(tmp_path):
+def test_work_is_refused_with_the_embedded_engine(tmp_path: Path) -> None:
     command = [BIN / "tocsin-hub", "work", "--data", tmp_path]
     refused = subprocess.run(command, capture_output=True, timeout=60)
     assert refused.returncode == 2

@@ -2,6 +2,8 @@
 
 import json
 import uuid
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,13 +12,14 @@ from tocsin.admission.model import Tlp
 from tocsin.server.cli.collection import CollectionSpec, define_collection
 from tocsin.server.cli.main import main
 from tocsin.server.model import Collection, CollectionKind, View
+from tocsin.server.store import Store
 
 Kind, Spec = CollectionKind, CollectionSpec
 FUTURE = 32_000_000_000_000_000
 
 
 @pytest.fixture(scope="module")
-def made(common_store):
+def made(common_store: Store) -> Any:
     """A store with one collection of each kind, named as its kind."""
     for kind in CollectionKind:
         view = (
@@ -26,7 +29,7 @@ def made(common_store):
     return common_store
 
 
-def new(kind):
+def new(kind: Any) -> Any:
     return Collection(str(uuid.uuid4()), "new", kind, "New")
 
 
@@ -65,17 +68,19 @@ def new(kind):
         (Kind.VERBATIM, Spec(active=True), "--active-only cannot be used"),
     ],
 )
-def test_what_cannot_be_made_is_refused_with_the_reason(made, kind, spec, message):
+def test_what_cannot_be_made_is_refused_with_the_reason(
+    made: Any, kind: Any, spec: Any, message: str
+) -> None:
     with pytest.raises(Malformed, match=message):
         define_collection(made, new(kind), spec)
 
 
-def test_a_source_that_is_not_there_is_named(made):
+def test_a_source_that_is_not_there_is_named(made: Any) -> None:
     with pytest.raises(NotFound, match="no collection 'nowhere'"):
         define_collection(made, new(CollectionKind.AGGREGATE), CollectionSpec(("feed", "nowhere")))
 
 
-def test_a_source_counts_once_by_whatever_name(made):
+def test_a_source_counts_once_by_whatever_name(made: Any) -> None:
     made.feeds.add(Collection("green-id", "green", CollectionKind.FEED, "Green"))
     view = define_collection(
         made, new(CollectionKind.AGGREGATE), CollectionSpec(("green", "green-id", "feed"))
@@ -83,7 +88,7 @@ def test_a_source_counts_once_by_whatever_name(made):
     assert view.sources == ("green-id", "feed")
 
 
-def test_a_feed_without_a_limit_takes_up_to_amber(made):
+def test_a_feed_without_a_limit_takes_up_to_amber(made: Any) -> None:
     assert define_collection(made, new(CollectionKind.FEED), CollectionSpec()).max_tlp == Tlp.AMBER
     assert (
         define_collection(made, new(CollectionKind.FEED), CollectionSpec(max_tlp=Tlp.GREEN)).max_tlp
@@ -95,18 +100,24 @@ class TestCommands:
     """The same in words, against the database of this session."""
 
     @pytest.fixture
-    def run(self, engine_uri, tmp_path, monkeypatch, capsys):
+    def run(
+        self,
+        engine_uri: str,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> Any:
         monkeypatch.setenv("TOCSIN_DATABASE", f"test_{uuid.uuid4().hex}")
         place = ("--mongo-uri", engine_uri, "--data", str(tmp_path / "data"), "--json")
 
-        def run(*words):
+        def run(*words: Any) -> Any:
             code = main([*words, *place])
             answer = capsys.readouterr()
             return json.loads(answer.out) if code == 0 else (code, answer.err)
 
         return run
 
-    def test_an_aggregate_and_a_snapshot_of_it_are_made_and_listed(self, run):
+    def test_an_aggregate_and_a_snapshot_of_it_are_made_and_listed(self, run: Any) -> None:
         words = ("collection", "add", "iocs", "--kind", "aggregate", "--source", "clear,scratch")
         more = ("--source", "green", "--type", "indicator,malware", "--max-tlp", "green")
         answer = run(*words, *more, "--active-only", "--title", "All indicators")
@@ -126,7 +137,9 @@ class TestCommands:
         assert (listed["iocs"], listed["then"]) == (answer, pinned)
         assert "sources" not in listed["clear"]
 
-    def test_what_is_refused_is_told_with_an_exit_code(self, run, capsys):
+    def test_what_is_refused_is_told_with_an_exit_code(
+        self, run: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         words = ("collection", "add", "x", "--kind", "aggregate", "--source")
         assert run(*words, "inbox") == (
             1,

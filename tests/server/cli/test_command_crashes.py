@@ -1,5 +1,8 @@
 """What an operator does is done whole, and is in the journal then, or it is not done at all."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from support.crash import Died, Interrupted
 from support.hub import HUB_SECRETS, HubInProcess, default_admission
@@ -13,36 +16,37 @@ from tocsin.server.cli.key import issue_key, revoke_key
 from tocsin.server.cli.partner import PartnerChange, add_partner, change_partner
 from tocsin.server.model import Partner
 from tocsin.server.runtime import Runtime
+from tocsin.server.store import Store
 
 EAST = Partner("east", "East Limited")
 
 
-def add(opened):
+def add(opened: Any) -> None:
     add_partner(opened, EAST, ["green"], ["inbox"])
 
 
-def change(opened):
+def change(opened: Any) -> None:
     about = {"consent": Consent.EVERYONE}
     change_partner(opened, "acme", PartnerChange(about, reads=["clear"], disabled=True))
 
 
-def issue(opened):
+def issue(opened: Any) -> None:
     issue_key(opened, "acme")
 
 
-def revoke(opened):
+def revoke(opened: Any) -> None:
     [key] = opened.services.store.accounts.list_keys("acme")
     revoke_key(opened, "acme", key)
 
 
 @pytest.fixture
-def hub(store):
+def hub(store: Store) -> Any:
     create_operator(store)
     return HubInProcess(store)
 
 
 @pytest.fixture
-def mortal(hub, engine_uri):
+def mortal(hub: Any, engine_uri: str) -> Iterator[Any]:
     """The desk over a store that dies in its next transaction, or right after it."""
     store = Interrupted.connect(engine_uri, name=hub.store._base.name)
     store.left = 1
@@ -55,7 +59,7 @@ def mortal(hub, engine_uri):
     store.close()
 
 
-def state(store):
+def state(store: Any) -> Any:
     people = store.accounts
     keys = [people.list_keys(account.name) for account in people.list_accounts()]
     return people.list_partners(), people.list_accounts(), keys
@@ -63,7 +67,7 @@ def state(store):
 
 @pytest.mark.parametrize("within", [True, False])
 @pytest.mark.parametrize("act", [add, change, issue, revoke])
-def test_whenever_it_dies(hub, mortal, act, within):
+def test_whenever_it_dies(hub: Any, mortal: Any, act: Any, within: bool) -> None:
     before, acts = state(hub.store), len(hub.store.journal.list_entries())
     mortal.services.store.within = within
     with pytest.raises(Died):
@@ -73,14 +77,14 @@ def test_whenever_it_dies(hub, mortal, act, within):
     assert done == noted == (not within)
 
 
-def test_a_partner_whose_account_is_taken_is_not_there_without_one(hub):
+def test_a_partner_whose_account_is_taken_is_not_there_without_one(hub: Any) -> None:
     opened = Runtime(HubSettings(), HUB_SECRETS, hub.services, default_admission().policy)
     with pytest.raises(Conflict):
         add_partner(opened, Partner("operator", "Operators Limited"), [], [])
     assert hub.store.accounts.find_partner("operator") is None
 
 
-def test_two_changes_at_once_undo_nothing_of_each_other(hub, mortal):
+def test_two_changes_at_once_undo_nothing_of_each_other(hub: Any, mortal: Any) -> None:
     """Who withdrew a consent need not look whether it stayed so."""
     store = mortal.services.store
     opened = Runtime(HubSettings(), HUB_SECRETS, hub.services, default_admission().policy)

@@ -32,7 +32,7 @@ from tocsin.server.cli.main import main
         ),
     ],
 )
-def test_an_old_command_line_is_translated_with_a_note(old, new, note):
+def test_an_old_command_line_is_translated_with_a_note(old: str, new: str, note: str) -> None:
     assert modernise(old.split()) == (new.split(), [note])
 
 
@@ -46,11 +46,13 @@ def test_an_old_command_line_is_translated_with_a_note(old, new, note):
         "",
     ],
 )
-def test_a_current_command_line_is_left_alone(line):
+def test_a_current_command_line_is_left_alone(line: str) -> None:
     assert modernise(line.split()) == (line.split(), [])
 
 
-def test_old_names_are_hidden_from_help_and_noted_on_standard_error(capsys):
+def test_old_names_are_hidden_from_help_and_noted_on_standard_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["--help"]) == 0
     assert "benign" not in capsys.readouterr().out
     assert main(["benign", "--help"]) == 0

@@ -3,6 +3,9 @@
 import re
 import shlex
 import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -15,7 +18,7 @@ from tocsin.server.cli.main import main, tocsin_hub
 EVIL = "evil-portal.top"
 
 
-def commands(command: click.Command = tocsin_hub, path=()):
+def commands(command: click.Command = tocsin_hub, path: Any = ()) -> Iterator[Any]:
     """Every command below one, with the words that call it."""
     yield path, command
     if isinstance(command, click.Group):
@@ -37,7 +40,9 @@ LASTING = [line for line in ALL if shlex.split(line)[1] in ("serve", "work")]
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_help_fits_80_columns(words, capsys, monkeypatch):
+def test_help_fits_80_columns(
+    words: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     try:
         assert main([*words.split(), "--help"]) == 0
@@ -50,12 +55,12 @@ def test_help_fits_80_columns(words, capsys, monkeypatch):
 @pytest.mark.parametrize(
     "words", [w for w, c in COMMANDS.items() if not isinstance(c, click.Group)]
 )
-def test_every_command_but_conformance_has_an_example(words):
+def test_every_command_but_conformance_has_an_example(words: Any) -> None:
     assert words == "conformance" or examples(COMMANDS[words])
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A served hub with an object on EVIL, two held objects and an indicator; its folder."""
     folder = tmp_path_factory.mktemp("examples")
     hub = HubProcess(folder / "data")
@@ -88,7 +93,9 @@ def replace_placeholders(hub: HubProcess, words: list[str]) -> list[str]:
     return words
 
 
-def test_examples_run(prepared, monkeypatch, capsys):
+def test_examples_run(
+    prepared: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     hub, folder = prepared
     monkeypatch.chdir(folder)
     monkeypatch.setenv("TOCSIN_DATA", str(hub.data))
@@ -102,7 +109,9 @@ def test_examples_run(prepared, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("line", [line for line in LASTING if " serve" in line])
-def test_examples_of_serve_start_a_hub(line, tmp_path, monkeypatch):
+def test_examples_of_serve_start_a_hub(
+    line: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     holder = authority().server()
     (tmp_path / "hub.pem").write_text(holder.certificate)

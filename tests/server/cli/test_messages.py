@@ -2,6 +2,7 @@
 
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 from support.processes import BIN
@@ -15,7 +16,7 @@ def ran(*words: str) -> tuple[int, str, str]:
     return ended.returncode, ended.stdout, ended.stderr
 
 
-def test_a_command_in_the_wrong_folder_says_that_it_created_a_hub(alone):
+def test_a_command_in_the_wrong_folder_says_that_it_created_a_hub(alone: None) -> None:
     code, out, message = ran("partner", "list")
     assert (code, out) == (0, "")
     assert "tocsin-data had no hub; a new one was created there" in message
@@ -23,20 +24,20 @@ def test_a_command_in_the_wrong_folder_says_that_it_created_a_hub(alone):
     assert ran("partner", "list", "--json") == (0, "[]\n", "")
 
 
-def test_adding_a_partner_twice_points_to_partner_change(alone):
+def test_adding_a_partner_twice_points_to_partner_change(alone: None) -> None:
     ran("partner", "add", "acme", "--name", "ACME")
     code, _, message = ran("partner", "add", "acme", "--name", "ACME")
     assert (code, "`partner change` changes it" in message) == (1, True)
 
 
-def test_a_data_directory_that_is_a_file_exits_with_1(alone, tmp_path):
+def test_a_data_directory_that_is_a_file_exits_with_1(alone: None, tmp_path: Path) -> None:
     (tmp_path / "afile").touch()
     code, _, message = ran("partner", "list", "--data", "afile")
     assert (code, "name another --data" in message) == (1, True)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "nosuch.invalid"])
-def test_an_address_that_is_in_use_or_unknown_is_named(alone, host):
+def test_an_address_that_is_in_use_or_unknown_is_named(alone: None, host: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         code, _, message = ran("serve", "--port", port, "--host", host)
@@ -46,11 +47,11 @@ def test_an_address_that_is_in_use_or_unknown_is_named(alone, host):
     assert last.endswith("; choose another --port or --host") and "cheroot" not in last
 
 
-def test_a_date_without_a_time_is_refused_with_an_example(alone):
+def test_a_date_without_a_time_is_refused_with_an_example(alone: None) -> None:
     code, _, message = ran("collection", "add", "x", "--kind", "snapshot", "--at", "2026-01-01")
     assert (code, "write it like 2026-01-31T00:00:00Z" in message) == (2, True)
 
 
-def test_the_version_can_be_asked_for(alone):
+def test_the_version_can_be_asked_for(alone: None) -> None:
     code, out, _ = ran("--version")
     assert (code, out.split()[0]) == (0, "tocsin-hub")

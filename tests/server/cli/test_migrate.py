@@ -2,6 +2,8 @@
 
 import json
 import uuid
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +11,12 @@ from tocsin.server.cli.main import main
 from tocsin.server.store.schema import SCHEMA_VERSION
 
 
-def test_a_current_database_stays_as_it_is(engine_uri, tmp_path, monkeypatch, capsys):
+def test_a_current_database_stays_as_it_is(
+    engine_uri: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.setenv("TOCSIN_DATABASE", f"test_{uuid.uuid4().hex}")
     place = ("--mongo-uri", engine_uri, "--data", str(tmp_path / "data"), "--json")
     assert main(["collection", "list", *place]) == 0
@@ -20,7 +27,9 @@ def test_a_current_database_stays_as_it_is(engine_uri, tmp_path, monkeypatch, ca
 
 
 @pytest.mark.parametrize("words", [[], ["--json"]])
-def test_a_folder_without_a_hub_is_refused_and_stays_empty(words, tmp_path, capsys):
+def test_a_folder_without_a_hub_is_refused_and_stays_empty(
+    words: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["migrate", "--data", str(tmp_path / "none"), *words]) == 1
     assert "has no hub; name its data directory with --data" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

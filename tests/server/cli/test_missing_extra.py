@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,9 @@ sys.exit(main(sys.argv[1:]))
     "hidden", [("flask", "werkzeug", "cheroot", "pymongo", "bson", "zstandard"), ("cheroot",)]
 )
 @pytest.mark.parametrize("words", [["serve"], ["partner", "list"], ["--help"]])
-def test_without_the_server_extra_the_command_to_install_it_is_named(hidden, words):
+def test_without_the_server_extra_the_command_to_install_it_is_named(
+    hidden: Any, words: Any
+) -> None:
     line = [sys.executable, "-c", HIDING.format(hidden=hidden), *words]
     ended = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
     assert (ended.returncode, ended.stdout) == (3, "")
@@ -40,7 +43,7 @@ def test_without_the_server_extra_the_command_to_install_it_is_named(hidden, wor
     assert "cheroot" in ended.stderr and "Traceback" not in ended.stderr
 
 
-def test_importing_the_command_loads_neither_flask_nor_pymongo():
+def test_importing_the_command_loads_neither_flask_nor_pymongo() -> None:
     code = "import sys, tocsin.server.cli.main; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert loaded.returncode == 0, loaded.stderr

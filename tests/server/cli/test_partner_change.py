@@ -2,13 +2,15 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from support.processes import BIN, HubProcess
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory):
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     hub = HubProcess(tmp_path_factory.mktemp("change") / "data")
     hub.join()
     hub.start()
@@ -17,21 +19,21 @@ def hub(tmp_path_factory):
     hub.kill()
 
 
-def shown(hub, slug="acme"):
+def shown(hub: Any, slug: Any = "acme") -> Any:
     """What `partner list` says of a partner, and of its account."""
     (partner,) = (each for each in hub.command("partner", "list") if each["partner"] == slug)
     (account,) = partner.pop("accounts")
     return partner, account
 
 
-def refused(hub, *words):
+def refused(hub: Any, *words: Any) -> Any:
     line = [BIN / "tocsin-hub", "partner", "change", *words, "--data", hub.data]
     ended = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
     assert "Traceback" not in ended.stderr
     return ended.returncode, ended.stderr
 
 
-def test_a_new_collection_can_be_read_from_the_next_request_on(hub):
+def test_a_new_collection_can_be_read_from_the_next_request_on(hub: Any) -> None:
     assert hub.ask("collections/iocs/objects/").status_code == 404
     answer = hub.command("partner", "change", "acme", "--read", "clear,green,iocs")
     assert answer["accounts"][0]["read"] == ["clear", "green", "iocs"]
@@ -39,7 +41,7 @@ def test_a_new_collection_can_be_read_from_the_next_request_on(hub):
     assert hub.ask("collections/amber/objects/").status_code == 404  # was taken away
 
 
-def test_what_is_not_named_stays_as_it_is(hub):
+def test_what_is_not_named_stays_as_it_is(hub: Any) -> None:
     before, rights = shown(hub)
     hub.command("partner", "change", "acme", "--reliability", "B", "--group", "isac")
     after, same = shown(hub)
@@ -48,7 +50,7 @@ def test_what_is_not_named_stays_as_it_is(hub):
     assert after["reliability"] > before["reliability"]
 
 
-def test_terms_are_masked_from_the_next_submission_on(hub):
+def test_terms_are_masked_from_the_next_submission_on(hub: Any) -> None:
     hub.command("partner", "change", "acme", "--term", "quux-motors.example", "--write", "inbox")
     name = "indicator--7d3a3c6a-8c0f-4c57-9d2b-0f6f0f6b1a11"
     posted = hub.post(
@@ -67,7 +69,7 @@ def test_terms_are_masked_from_the_next_submission_on(hub):
     assert "quux" not in json.dumps(public)
 
 
-def test_a_disabled_account_is_let_in_no_more_until_it_is_enabled(hub):
+def test_a_disabled_account_is_let_in_no_more_until_it_is_enabled(hub: Any) -> None:
     hub.command("partner", "change", "acme", "--disable")
     assert hub.ask("collections/").status_code == 401
     hub.command("partner", "change", "acme", "--enable")
@@ -84,7 +86,7 @@ def test_a_disabled_account_is_let_in_no_more_until_it_is_enabled(hub):
         (("acme", "--name", "One", "--name", "Two"), "give all terms"),
     ],
 )
-def test_what_cannot_be_is_refused_and_changes_nothing(hub, words, message):
+def test_what_cannot_be_is_refused_and_changes_nothing(hub: Any, words: Any, message: str) -> None:
     before = shown(hub)
     code, said = refused(hub, *words)
     assert (code, message in said) == (1, True), said

@@ -1,5 +1,7 @@
 """The options of `tocsin-hub partner`: their order does not matter, countries are those of ISO."""
 
+from typing import Any
+
 import pytest
 
 from tocsin.config.command_line import run_command
@@ -11,18 +13,18 @@ from tocsin.server.countries import parse_country
 NAME = ("--name", "ACME Corp")
 
 
-def understood(*given: str):
+def understood(*given: str) -> Any:
     """What click makes of a command line; the command is not run."""
     (_, action, *words), _ = modernise(["partner", *given])
     command = partner.partner_command.commands[action]
     return command.make_context(action, words).params
 
 
-def values(options, name):
+def values(options: Any, name: Any) -> Any:
     return join_lists(options[name])
 
 
-def complaint(capsys, *given: str) -> str:
+def complaint(capsys: Any, *given: str) -> str:
     (_, *words), _ = modernise(["partner", *given])
     assert run_command(partner.partner_command, "tocsin-hub partner", words, {}) == 2
     return capsys.readouterr().err
@@ -42,30 +44,34 @@ class TestOrder:
             "--term acme.example other.example acme --sector energy",
         ],
     )
-    def test_terms_may_stand_before_the_short_name_or_behind_it(self, given):
+    def test_terms_may_stand_before_the_short_name_or_behind_it(self, given: str) -> None:
         options = understood("add", *NAME, *given.split())
         assert options["slug"] == "acme"
         assert values(options, "term") == ("acme.example", "other.example")
 
     @pytest.mark.parametrize("option", ["--sector", "--read", "--write"])
     @pytest.mark.parametrize("given", ["{0} one two acme", "{0} one,two acme", "acme {0} one two"])
-    def test_a_list_option_may_stand_before_the_short_name_or_behind_it(self, option, given):
+    def test_a_list_option_may_stand_before_the_short_name_or_behind_it(
+        self, option: str, given: str
+    ) -> None:
         options = understood("change", *given.format(option).split())
         assert options["slug"] == "acme"
         assert values(options, option[2:]) == ("one", "two")
 
     @pytest.mark.parametrize("given", ["", "--term one", "--term one two --sector three four"])
-    def test_without_a_short_name_nothing_is_guessed(self, given, capsys):
+    def test_without_a_short_name_nothing_is_guessed(
+        self, given: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         assert "Missing argument 'SLUG'" in complaint(capsys, "add", *NAME, *given.split())
 
-    def test_no_rights_at_all_can_be_given(self):
+    def test_no_rights_at_all_can_be_given(self) -> None:
         options = understood("add", "acme", *NAME, "--write", "")
         assert options["write"] and values(options, "write") == ()
 
 
 class TestCountry:
     @pytest.mark.parametrize("code", ["US", "us", " Us "])
-    def test_a_country_code_is_put_in_capitals(self, code):
+    def test_a_country_code_is_put_in_capitals(self, code: str) -> None:
         assert understood("add", "acme", *NAME, "--country", code)["country"] == "US"
 
     @pytest.mark.parametrize("command", ["add", "change"])
@@ -81,18 +87,18 @@ class TestCountry:
         ],
     )
     def test_another_spelling_is_wrong_usage_and_the_probable_code_is_named(
-        self, command, written, meant, capsys
-    ):
+        self, command: str, written: str, meant: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         said = complaint(capsys, command, "acme", *NAME, "--country", written)
         assert "not an ISO 3166-1 alpha-2 code" in said
         assert f"; did you mean {meant}?" in " ".join(said.split())
 
     @pytest.mark.parametrize("written", ["XK", "AN", "ZZ", "EU", "land", "..", "1"])
-    def test_a_text_that_fits_no_country_gets_no_suggestion(self, written):
+    def test_a_text_that_fits_no_country_gets_no_suggestion(self, written: str) -> None:
         with pytest.raises(ValueError, match="two letters, for instance US"):
             parse_country(written)
 
-    def test_the_codes_are_those_of_the_standard(self):
+    def test_the_codes_are_those_of_the_standard(self) -> None:
         iso = pytest.importorskip("pycountry").countries
         assert {parse_country(each.alpha_2) for each in iso} == {each.alpha_2 for each in iso}
         assert len(iso) == 249

@@ -9,7 +9,10 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 from support.certificates import SERVER, authority, written
@@ -38,7 +41,7 @@ HASTY = Patience(connect=5, answer=5, retries=0)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The authority's certificate, and those that it issued, in files."""
     folder = tmp_path_factory.mktemp("papers")
     written(folder / "ca.pem", OWN.certificate)
@@ -50,7 +53,7 @@ def folder(tmp_path_factory):
 
 
 @contextmanager
-def serving(application, folder):
+def serving(application: Any, folder: Any) -> Iterator[Any]:
     """The port of a hub with two threads that takes certificates of the authority."""
     tls = server_context(folder / "hub.pem", None, folder / "ca.pem")
     server = build_server(ListenAddress("127.0.0.1", 0, 2, lambda: tls), application)
@@ -63,7 +66,7 @@ def serving(application, folder):
 
 
 @pytest.fixture(scope="module")
-def port(folder):
+def port(folder: Any) -> Iterator[Any]:
     taxii = TaxiiHub(schemes=frozenset(AuthScheme), max_content_length=10_000)
     taxii.people.by_digest[auth.certificate_fingerprint(ACME.der)] = taxii.acme
     with serving(taxii.app, folder) as port:
@@ -71,12 +74,19 @@ def port(folder):
 
 
 @pytest.fixture
-def trusting(folder):
+def trusting(folder: Any) -> Any:
     """What a client believes and shows."""
     return ssl.create_default_context(cafile=folder / "ca.pem")
 
 
-def ask(port, trusting, path="/taxii2/", method="GET", body=None, **headers):
+def ask(
+    port: Any,
+    trusting: Any,
+    path: Any = "/taxii2/",
+    method: Any = "GET",
+    body: Any = None,
+    **headers: Any,
+) -> Any:
     connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=trusting)
     try:
         connection.request(method, path, body, {"Accept": MT, **headers})
@@ -86,24 +96,26 @@ def ask(port, trusting, path="/taxii2/", method="GET", body=None, **headers):
         connection.close()
 
 
-def shaken(port, trusting, **more):
+def shaken(port: Any, trusting: Any, **more: Any) -> Any:
     bare = socket.create_connection(("127.0.0.1", port), 10)
     return trusting.wrap_socket(bare, server_hostname="localhost", **more)
 
 
 class TestTransport:
-    def test_1_1_discovery_is_answered_over_https(self, port, trusting):
+    def test_1_1_discovery_is_answered_over_https(self, port: Any, trusting: Any) -> None:
         answer, told = ask(port, trusting, **KEY)
         assert (answer.status, json.loads(told)["default"]) == (200, "/hub/")
         assert answer.headers["Content-Type"] == MT
 
     @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-    def test_1_2_1_3_tls_1_2_and_1_3_are_supported(self, port, trusting, version):
+    def test_1_2_1_3_tls_1_2_and_1_3_are_supported(
+        self, port: Any, trusting: Any, version: Any
+    ) -> None:
         trusting.minimum_version = trusting.maximum_version = version
         with shaken(port, trusting) as made:
             assert made.version() == version.name.replace("_", ".")
 
-    def test_1_2_an_older_version_is_refused(self, port):
+    def test_1_2_an_older_version_is_refused(self, port: Any) -> None:
         hello = b"\x03\x02" + b"r" * 32 + b"\0" + b"\0\x02\xc0\x13" + b"\x01\0"  # TLS 1.1
         message = b"\x01" + len(hello).to_bytes(3) + hello
         with socket.create_connection(("127.0.0.1", port), 10) as bare:
@@ -114,7 +126,9 @@ class TestTransport:
     @pytest.mark.parametrize(
         "suite", ["AES128-SHA", "AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA256"]
     )
-    def test_1_5_suites_on_the_block_list_are_refused(self, port, trusting, suite):
+    def test_1_5_suites_on_the_block_list_are_refused(
+        self, port: Any, trusting: Any, suite: str
+    ) -> None:
         trusting.maximum_version = ssl.TLSVersion.TLSv1_2
         trusting.set_ciphers(f"{suite}:@SECLEVEL=0")
         with pytest.raises(ssl.SSLError, match="(?i)alert handshake failure"):
@@ -123,13 +137,15 @@ class TestTransport:
     @pytest.mark.parametrize(
         "suite", ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"]
     )
-    def test_1_5_suites_with_forward_secrecy_are_accepted(self, port, trusting, suite):
+    def test_1_5_suites_with_forward_secrecy_are_accepted(
+        self, port: Any, trusting: Any, suite: str
+    ) -> None:
         trusting.maximum_version = ssl.TLSVersion.TLSv1_2
         trusting.set_ciphers(suite)
         with shaken(port, trusting) as made:
             assert made.cipher()[0] == suite
 
-    def test_1_4_no_session_ticket_is_issued(self, port, trusting):
+    def test_1_4_no_session_ticket_is_issued(self, port: Any, trusting: Any) -> None:
         trusting.minimum_version = ssl.TLSVersion.TLSv1_3
         with shaken(port, trusting) as first:
             first.sendall(NOWHERE)
@@ -139,7 +155,7 @@ class TestTransport:
         with shaken(port, trusting, session=session) as second:
             assert not second.session_reused
 
-    def test_plain_http_on_the_tls_port_gets_an_error_naming_https(self, port):
+    def test_plain_http_on_the_tls_port_gets_an_error_naming_https(self, port: Any) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         connection.request("GET", "/taxii2/")
         answer = connection.getresponse()
@@ -148,14 +164,16 @@ class TestTransport:
         connection.close()
 
     @pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02\x00\x01\x00"])
-    def test_incomplete_handshakes_do_not_block_others(self, port, trusting, said):
+    def test_incomplete_handshakes_do_not_block_others(
+        self, port: Any, trusting: Any, said: bytes
+    ) -> None:
         with ExitStack() as stack:
             for _ in range(20):
                 bare = socket.create_connection(("127.0.0.1", port), 10)
                 stack.enter_context(bare).sendall(said)
             assert ask(port, trusting, **KEY)[0].status == 200
 
-    def test_pipelined_requests_are_all_answered(self, port, trusting):
+    def test_pipelined_requests_are_all_answered(self, port: Any, trusting: Any) -> None:
         one = NOWHERE[:-2] + b"X: " + b"y" * (507 - len(NOWHERE)) + b"\r\n\r\n"
         assert len(one) == 512  # so that the hub's buffer ends where a request does
         with shaken(port, trusting) as made:
@@ -167,27 +185,31 @@ class TestTransport:
                 told += piece
 
     def test_7_6_a_far_too_long_body_gets_its_413_before_the_connection_closes(
-        self, port, trusting
-    ):
+        self, port: Any, trusting: Any
+    ) -> None:
         path, headers = "/hub/collections/scratch/objects/", KEY | {"Content-Type": MT}
         answer, told = ask(port, trusting, path, "POST", b" " * 8_000_000, **headers)
         assert (answer.status, json.loads(told)["http_status"]) == (413, "413")
 
 
 class TestClientCertificates:
-    def shown(self, folder, trusting, name):
+    def shown(self, folder: Any, trusting: Any, name: Any) -> Any:
         trusting.load_cert_chain(folder / f"{name}.pem")
         return trusting
 
-    def test_a_registered_certificate_authenticates_its_account(self, port, folder, trusting):
+    def test_a_registered_certificate_authenticates_its_account(
+        self, port: Any, folder: Any, trusting: Any
+    ) -> None:
         answer, told = ask(port, self.shown(folder, trusting, "acme"), "/hub/collections/")
         assert answer.status == 200
         assert "inbox" in {one["alias"] for one in json.loads(told)["collections"]}
 
-    def test_a_client_certificate_is_optional(self, port, trusting):
+    def test_a_client_certificate_is_optional(self, port: Any, trusting: Any) -> None:
         assert ask(port, trusting, **KEY)[0].status == 200
 
-    def test_1_8_a_valid_certificate_without_an_account_is_401(self, port, folder, trusting):
+    def test_1_8_a_valid_certificate_without_an_account_is_401(
+        self, port: Any, folder: Any, trusting: Any
+    ) -> None:
         answer, _ = ask(port, self.shown(folder, trusting, "nobody"))
         assert answer.status == 401
         assert answer.headers.get_all("WWW-Authenticate") == CHALLENGES
@@ -202,13 +224,15 @@ class TestClientCertificates:
         ],
     )
     def test_1_8_an_invalid_certificate_is_refused(
-        self, port, folder, trusting, name, alert, version
-    ):
+        self, port: Any, folder: Any, trusting: Any, name: str, alert: str, version: Any
+    ) -> None:
         trusting.maximum_version = version
         with pytest.raises(ssl.SSLError, match=f"alert {alert}"):
             ask(port, self.shown(folder, trusting, name))
 
-    def test_a_resumed_session_keeps_its_certificate(self, port, folder, trusting):
+    def test_a_resumed_session_keeps_its_certificate(
+        self, port: Any, folder: Any, trusting: Any
+    ) -> None:
         self.shown(folder, trusting, "acme").maximum_version = ssl.TLSVersion.TLSv1_2
         with ExitStack() as stack:
             first = stack.enter_context(shaken(port, trusting))
@@ -218,13 +242,13 @@ class TestClientCertificates:
             assert second.recv(12) == b"HTTP/1.1 200"
 
     def test_an_authorization_header_takes_precedence_over_the_certificate(
-        self, port, folder, trusting
-    ):
+        self, port: Any, folder: Any, trusting: Any
+    ) -> None:
         assert ask(port, self.shown(folder, trusting, "nobody"), **KEY)[0].status == 200
         wrong = {"Authorization": "Bearer wrong"}
         assert ask(port, self.shown(folder, trusting, "acme"), **wrong)[0].status == 401
 
-    def test_an_expired_certificate_is_refused_on_an_open_connection(self):
+    def test_an_expired_certificate_is_refused_on_an_open_connection(self) -> None:
         taxii = TaxiiHub(schemes=frozenset(AuthScheme))
         print_ = auth.certificate_fingerprint(ACME.der)
         taxii.people.by_digest[print_] = taxii.acme
@@ -240,35 +264,37 @@ class TestClientCertificates:
 
 
 class TestClients:
-    def hub(self, port, folder, cert="acme.pem", ca="ca.pem", **more):
+    def hub(
+        self, port: Any, folder: Any, cert: Any = "acme.pem", ca: Any = "ca.pem", **more: Any
+    ) -> Any:
         papers = Papers(cert=cert and folder / cert, ca=ca and folder / ca)
         return Hub(f"https://127.0.0.1:{port}/taxii2/", more.get("key", ""), HASTY, papers)
 
-    def test_come_in_with_a_certificate_alone(self, port, folder):
+    def test_come_in_with_a_certificate_alone(self, port: Any, folder: Any) -> None:
         with self.hub(port, folder) as hub:
             assert {place.alias for place in hub.places()} == {"green", "scratch", "inbox"}
             assert hub.page(hub.place("green"), {}).objects == ()
 
     def test_believe_the_authority_that_they_are_given_whatever_the_environment_says(
-        self, port, folder, monkeypatch
-    ):
+        self, port: Any, folder: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(folder / "stranger.pem"))
         with self.hub(port, folder) as hub:
             assert hub.places()
 
-    def test_do_not_believe_a_hub_of_another_authority(self, port, folder):
+    def test_do_not_believe_a_hub_of_another_authority(self, port: Any, folder: Any) -> None:
         with self.hub(port, folder, ca=None) as hub, pytest.raises(Unavailable, match="--ca"):
             hub.places()
 
     @pytest.mark.parametrize("name", ["old", "stranger"])
-    def test_say_whose_certificate_was_refused(self, port, folder, name):
+    def test_say_whose_certificate_was_refused(self, port: Any, folder: Any, name: str) -> None:
         with (
             self.hub(port, folder, f"{name}.pem") as hub,
             pytest.raises(NotAuthenticated, match="does not take our certificate"),
         ):
             hub.places()
 
-    def test_show_it_to_the_hub_only(self, folder):
+    def test_show_it_to_the_hub_only(self, folder: Any) -> None:
         papers = Papers("https://hub.example/taxii2/", folder / "acme.pem", folder / "ca.pem")
         for url in ("https://hub.example/hub/", "https://hub.example:443/hub/"):
             assert papers.shown(url) and papers.verify(url)
@@ -284,14 +310,16 @@ class TestClients:
             (None, "text.pem", "--ca: no certificate"),
         ],
     )
-    def test_say_at_once_which_file_is_of_no_use(self, port, folder, cert, ca, said):
+    def test_say_at_once_which_file_is_of_no_use(
+        self, port: Any, folder: Any, cert: None | str, ca: None | str, said: str
+    ) -> None:
         written(folder / "text.pem", "no certificate")
         with pytest.raises(Malformed, match=said):
             self.hub(port, folder, cert, ca)
 
 
 class TestFiles:
-    def test_a_missing_file_is_named_with_its_setting(self, folder):
+    def test_a_missing_file_is_named_with_its_setting(self, folder: Any) -> None:
         hub, none = folder / "hub.pem", folder / "none.pem"
         for files, name in (((none,), "certificate"), ((hub, none), "key"), ((hub, hub, none), "")):
             with pytest.raises(
@@ -299,28 +327,30 @@ class TestFiles:
             ):
                 server_context(*files)
 
-    def test_a_key_of_another_certificate_is_refused(self, folder):
+    def test_a_key_of_another_certificate_is_refused(self, folder: Any) -> None:
         with pytest.raises(ConfigError, match="tls_key: .* is not the key of tls_certificate"):
             server_context(folder / "hub.pem", folder / "acme.pem")
 
-    def test_a_file_without_a_certificate_is_refused(self, folder):
+    def test_a_file_without_a_certificate_is_refused(self, folder: Any) -> None:
         text = written(folder / "text.pem", "no certificate")
         with pytest.raises(ConfigError, match="tls_certificate: cannot read a certificate"):
             server_context(text, folder / "hub.pem")
         with pytest.raises(ConfigError, match="tls_client_ca: no certificate"):
             server_context(folder / "hub.pem", None, text)
 
-    def test_a_leaf_certificate_is_refused_as_client_ca(self, folder):
+    def test_a_leaf_certificate_is_refused_as_client_ca(self, folder: Any) -> None:
         with pytest.raises(ConfigError, match="tls_client_ca: no CA certificate"):
             server_context(folder / "hub.pem", None, folder / "acme.pem")
 
-    def test_a_world_readable_key_is_refused(self, tmp_path):
+    def test_a_world_readable_key_is_refused(self, tmp_path: Path) -> None:
         file = OWN.server().both(tmp_path)
         file.chmod(0o644)
         with pytest.raises(ConfigError, match="every user can read the key .* chmod 600"):
             server_context(file)
 
-    def test_a_key_with_a_passphrase_is_refused_without_a_prompt(self, folder, tmp_path):
+    def test_a_key_with_a_passphrase_is_refused_without_a_prompt(
+        self, folder: Any, tmp_path: Path
+    ) -> None:
         head = "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC," + "00" * 16 + "\n\n"
         pem = ACME.key.replace("KEY-----\n", f"KEY-----\n{head}", 1)
         with pytest.raises(ConfigError, match="passphrase"):
@@ -329,11 +359,11 @@ class TestFiles:
         with pytest.raises(Malformed, match="passphrase"):
             Papers(cert=both).check()
 
-    def test_the_first_certificate_of_a_file_is_its_holders(self):
+    def test_the_first_certificate_of_a_file_is_its_holders(self) -> None:
         chain = (ACME.key + ACME.certificate + OWN.certificate).encode()
         assert first_certificate(chain) == first_certificate(ACME.der) == ACME.der
 
     @pytest.mark.parametrize("octets", [b"", b"text", ACME.key.encode(), ACME.der[:-1]])
-    def test_a_file_that_is_not_a_certificate_cannot_be_registered(self, octets):
+    def test_a_file_that_is_not_a_certificate_cannot_be_registered(self, octets: Any) -> None:
         with pytest.raises(Malformed, match="not a certificate"):
             first_certificate(octets)

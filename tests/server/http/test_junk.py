@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 from support.examples import examples
@@ -44,13 +46,13 @@ SCRAPS = (
 
 
 @pytest.fixture(scope="module")
-def port():
+def port() -> Iterator[Any]:
     with serve_hub() as port:
         yield port
 
 
 @pytest.fixture
-def peer(port):
+def peer(port: Any) -> Iterator[Any]:
     peer = Peer(port)
     yield peer
     peer.close()
@@ -74,7 +76,7 @@ class TestPathsAndQueries:
             "/%0d%0a",
         ],
     )
-    def test_junk_in_a_path_is_not_found(self, port, peer, path):
+    def test_junk_in_a_path_is_not_found(self, port: Any, peer: Any, path: str) -> None:
         told = peer.say(get(path)).hear()
         assert (told.status, told.is_taxii) == (404, True)
         assert "x-injected" not in told.headers
@@ -98,7 +100,9 @@ class TestPathsAndQueries:
             ("&&&===&&", 200),
         ],
     )
-    def test_junk_in_a_query_is_refused_or_ignored(self, peer, query, status):
+    def test_junk_in_a_query_is_refused_or_ignored(
+        self, peer: Any, query: Any, status: int
+    ) -> None:
         told = peer.say(get(f"/hub/collections/green/objects/?{query}")).hear()
         assert told.status == status
         assert status == 200 or told.is_taxii
@@ -122,7 +126,7 @@ class TestPathsAndQueries:
             "Content-Type: \xff;charset=\xff\r\n",
         ],
     )
-    def test_odd_header_fields_are_harmless(self, peer, fields):
+    def test_odd_header_fields_are_harmless(self, peer: Any, fields: str) -> None:
         told = peer.say(get("/hub/collections/green/manifest/", fields)).hear()
         assert told.status == 200
         assert peer.say(ROOT).hear().status == 200
@@ -131,7 +135,7 @@ class TestPathsAndQueries:
         "credential",
         ["Basic ", "Basic \xff", "Basic AAAA", "Basic " + "QQ==" * 9999, "Bearer", "Bearer \xff"],
     )
-    def test_an_odd_credential_is_401(self, peer, credential):
+    def test_an_odd_credential_is_401(self, peer: Any, credential: str) -> None:
         octets = f"GET /hub/ HTTP/1.1\r\n{HOST}Authorization: {credential}\r\n\r\n"
         told = peer.say(octets.encode("latin-1")).hear()
         assert (told.status, told.is_taxii) == (401, True)
@@ -148,7 +152,7 @@ def mutated(chance: random.Random) -> bytes:
     return bytes(octets)
 
 
-def test_every_mutated_request_is_answered_or_disconnected(port):
+def test_every_mutated_request_is_answered_or_disconnected(port: Any) -> None:
     chance, seen = random.Random(2026), set()
     for number in range(CASES):
         octets = mutated(chance)

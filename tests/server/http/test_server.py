@@ -6,6 +6,8 @@ import gzip
 import logging
 import socket
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from support.socket_peers import (
@@ -31,13 +33,13 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @pytest.fixture(scope="module")
-def port():
+def port() -> Iterator[Any]:
     with serve_hub() as port:
         yield port
 
 
 @pytest.fixture
-def peer(port):
+def peer(port: Any) -> Iterator[Any]:
     peer = Peer(port)
     yield peer
     peer.close()
@@ -69,7 +71,9 @@ class TestInvalidRequests:
             b"GET /hub/ HTTP/1.1\r\nAuthorization: a\r\nAuthorization: b\r\n\r\n",
         ],
     )
-    def test_an_invalid_request_gets_an_error_and_the_connection_closes(self, port, peer, octets):
+    def test_an_invalid_request_gets_an_error_and_the_connection_closes(
+        self, port: Any, peer: Any, octets: bytes
+    ) -> None:
         told = peer.say(octets).hear()
         assert (told.status, told.is_taxii, told.headers["connection"]) == (400, True, "close")
         assert peer.hear() is None
@@ -87,18 +91,18 @@ class TestInvalidRequests:
         ],
     )
     def test_the_status_names_what_is_wrong_with_an_invalid_request(
-        self, port, peer, octets, status
-    ):
+        self, port: Any, peer: Any, octets: Any, status: int
+    ) -> None:
         told = peer.say(octets).hear()
         assert (told.status, told.is_taxii) == (status, True)
         assert still_answers(port)
 
-    def test_an_invalid_head_request_gets_an_error_without_a_body(self, peer):
+    def test_an_invalid_head_request_gets_an_error_without_a_body(self, peer: Any) -> None:
         told = peer.say(b"HEAD /hub/ HTTP/1.1\r\nno colon\r\n\r\n").ends()
         head, body = told.file.read().split(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 400 ") and not body
 
-    def test_a_client_that_stays_after_an_error_holds_no_thread(self, port):
+    def test_a_client_that_stays_after_an_error_holds_no_thread(self, port: Any) -> None:
         staying = [Peer(port).say(b"GET\r\n\r\n") for _ in range(8)]
         assert {each.hear().status for each in staying} == {400}
         assert still_answers(port)
@@ -106,7 +110,7 @@ class TestInvalidRequests:
             assert each.say(b"more").hear() is None
             each.close()
 
-    def test_a_connection_that_ends_in_the_middle_stores_nothing(self, port):
+    def test_a_connection_that_ends_in_the_middle_stores_nothing(self, port: Any) -> None:
         for octets in (b"", b"GET", ROOT[:-2], (POST + "Content-Length: 9\r\n\r\n").encode()):
             peer = Peer(port).say(octets)
             peer.close()
@@ -129,12 +133,12 @@ class TestBodyLength:
             "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
         ],
     )
-    def test_an_ambiguous_body_length_is_refused(self, peer, fields):
+    def test_an_ambiguous_body_length_is_refused(self, peer: Any, fields: str) -> None:
         told = peer.say(f"{POST}{fields}\r\nabcde{ROOT.decode()}".encode()).hear()
         assert (told.status, told.is_taxii) == (400, True)
         assert peer.hear() is None
 
-    def test_a_header_field_with_an_underscore_is_ignored(self, peer):
+    def test_a_header_field_with_an_underscore_is_ignored(self, peer: Any) -> None:
         fields = (
             f"Content_Length: 5\r\nContent-Length: {len(BODY)}\r\nAccept_Encoding: gzip\r\n\r\n"
         )
@@ -158,7 +162,9 @@ class TestBodyLength:
         ],
     )
     @pytest.mark.parametrize("start", [POST, STRANGER], ids=["partner", "stranger"])
-    def test_malformed_chunks_end_the_connection(self, port, peer, start, chunks):
+    def test_malformed_chunks_end_the_connection(
+        self, port: Any, peer: Any, start: Any, chunks: Any
+    ) -> None:
         head = f"{start}Transfer-Encoding: chunked\r\n\r\n".encode()
         told = peer.say(head + chunks + ROOT).hear()
         assert (told.status, told.is_taxii) == (400 if start == POST else 401, True)
@@ -166,7 +172,7 @@ class TestBodyLength:
         assert peer.hear() is None
         assert still_answers(port)
 
-    def test_trailers_and_chunk_extensions_are_skipped(self, peer):
+    def test_trailers_and_chunk_extensions_are_skipped(self, peer: Any) -> None:
         head = f"{POST}Transfer-Encoding: Chunked\r\n\r\n".encode()
         chunks = b"5;name=value\r\n" + BODY[:5] + b"\r\n" + chunk(BODY[5:]) + b"0\r\nA: b\r\n\r\n"
         assert peer.say(head + chunks + ROOT).hear().status == 202
@@ -174,7 +180,9 @@ class TestBodyLength:
 
     @pytest.mark.parametrize("size", [b"7fffffff", b"fffffffffff"])
     @pytest.mark.parametrize("start", [POST, STRANGER], ids=["partner", "stranger"])
-    def test_a_chunk_takes_no_more_memory_than_arrives_of_it(self, peer, start, size):
+    def test_a_chunk_takes_no_more_memory_than_arrives_of_it(
+        self, peer: Any, start: Any, size: bytes
+    ) -> None:
         head = f"{start}Transfer-Encoding: chunked\r\n\r\n".encode()
         before = peak()
         told = peer.say(head + size + b"\r\n" + b"a" * 3 * LIMIT).hear()
@@ -190,7 +198,7 @@ def peak() -> int:
 
 
 class TestBodies:
-    def send(self, peer, octets, fields=""):
+    def send(self, peer: Any, octets: Any, fields: Any = "") -> Any:
         head = f"{POST}{fields}Content-Length: {len(octets)}\r\n\r\n"
         return peer.say(head.encode() + octets).hear()
 
@@ -209,7 +217,7 @@ class TestBodies:
             b'{"objects":' * 1000,
         ],
     )
-    def test_broken_json_keeps_the_connection_usable(self, peer, octets):
+    def test_broken_json_keeps_the_connection_usable(self, peer: Any, octets: Any) -> None:
         told = self.send(peer, octets)
         assert (told.status, told.is_taxii) == (400, True)
         assert self.send(peer, BODY).status == 202
@@ -225,21 +233,23 @@ class TestBodies:
         ],
         ids=["cut off", "only a head", "no gzip", "two members", "a bomb"],
     )
-    def test_broken_gzip_keeps_the_connection_usable(self, port, peer, octets, status):
+    def test_broken_gzip_keeps_the_connection_usable(
+        self, port: Any, peer: Any, octets: Any, status: int
+    ) -> None:
         told = self.send(peer, octets, "Content-Encoding: gzip\r\n")
         assert (told.status, told.is_taxii) == (status, True)
         closed = told.headers.get("connection") == "close"
         assert peer.hear() is None if closed else self.send(peer, BODY).status == 202
         assert still_answers(port)
 
-    def test_a_body_shorter_than_announced_is_malformed(self, port, peer):
+    def test_a_body_shorter_than_announced_is_malformed(self, port: Any, peer: Any) -> None:
         peer.say(f"{POST}Content-Length: {len(BODY) + 5}\r\n\r\n".encode() + BODY)
         peer.socket.shutdown(socket.SHUT_WR)
         told = peer.hear()
         assert (told.status, told.is_taxii) == (400, True)
         assert still_answers(port)
 
-    def test_octets_after_a_body_are_the_next_request(self, peer):
+    def test_octets_after_a_body_are_the_next_request(self, peer: Any) -> None:
         head = f"{POST}Content-Length: {len(BODY)}\r\n\r\n".encode()
         peer.say(head + BODY + b"junk\r\n\r\n")
         assert peer.hear().status == 202
@@ -247,7 +257,9 @@ class TestBodies:
 
 
 class TestTheLog:
-    def test_clients_cannot_inject_lines_into_the_log(self, port, peer, caplog):
+    def test_clients_cannot_inject_lines_into_the_log(
+        self, port: Any, peer: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
         caplog.set_level(logging.DEBUG)
         lie = "%0d%0aINFO%20request=x%20account=operator"
         liar = basic("a\nINFO b", "c")
@@ -272,12 +284,12 @@ class TestTheLog:
 
 class TestSlowPeers:
     @pytest.fixture
-    def impatient(self):
+    def impatient(self) -> Iterator[Any]:
         """A hub with less patience than the shipped one; two hundred octets buy a second."""
         with serve_hub(0.5, 200) as port:
             yield port
 
-    def test_silent_clients_hold_no_thread(self, port):
+    def test_silent_clients_hold_no_thread(self, port: Any) -> None:
         silent = [Peer(port) for _ in range(8)]
         assert still_answers(port)
         for each in silent:
@@ -293,12 +305,14 @@ class TestSlowPeers:
         ],
         ids=["head", "body", "chunk", "stranger's body"],
     )
-    def test_a_client_below_the_minimum_rate_is_disconnected(self, impatient, start):
+    def test_a_client_below_the_minimum_rate_is_disconnected(
+        self, impatient: Any, start: Any
+    ) -> None:
         slow = [Peer(impatient).say(start) for _ in range(2)]
         assert {told and told.status for told in send_slowly(slow)} <= {408, 400, 401, None}
         assert still_answers(impatient)
 
-    def test_a_steady_slow_body_is_accepted(self, impatient):
+    def test_a_steady_slow_body_is_accepted(self, impatient: Any) -> None:
         peer = Peer(impatient).say(f"{POST}Content-Length: {len(BODY)}\r\n\r\n".encode())
         for at in range(0, len(BODY), 20):
             time.sleep(0.08)

@@ -1,7 +1,9 @@
 """What is promised of the hub's socket holds where the octets come encrypted as well."""
 
 import ssl
+from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 from support.certificates import authority, written
@@ -23,7 +25,7 @@ CHUNKED = f"{POST}Transfer-Encoding: chunked\r\n\r\n".encode()
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory):
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The folder with the hub's certificate and that of its authority."""
     folder, own = tmp_path_factory.mktemp("papers"), authority()
     written(folder / "ca.pem", own.certificate)
@@ -32,18 +34,18 @@ def shown(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trusting(shown):
+def trusting(shown: Any) -> Any:
     return ssl.create_default_context(cafile=shown / "ca.pem")
 
 
 @pytest.fixture(scope="module")
-def port(shown):
+def port(shown: Any) -> Iterator[Any]:
     with serve_hub(tls=server_context(shown / "hub.pem")) as port:
         yield port
 
 
 @pytest.fixture
-def peer(port, trusting):
+def peer(port: Any, trusting: Any) -> Iterator[Any]:
     with closing(Peer(port, trusting)) as peer:
         yield peer
 
@@ -59,20 +61,20 @@ def peer(port, trusting):
     ids=["a folded field", "a long field", "no chunk", "a huge chunk"],
 )
 def test_an_invalid_request_gets_an_error_and_the_connection_closes(
-    port, trusting, peer, octets, status
-):
+    port: Any, trusting: Any, peer: Any, octets: Any, status: int
+) -> None:
     told = peer.say(octets).hear()
     assert (told.status, told.is_taxii) == (status, True)
     assert peer.hear() is None
     assert still_answers(port, trusting)
 
 
-def test_octets_after_a_body_are_the_next_request(peer):
+def test_octets_after_a_body_are_the_next_request(peer: Any) -> None:
     peer.say(f"{POST}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY + ROOT)
     assert [peer.hear().status for _ in range(2)] == [202, 200]
 
 
-def test_a_client_that_stays_after_an_error_holds_no_thread(port, trusting):
+def test_a_client_that_stays_after_an_error_holds_no_thread(port: Any, trusting: Any) -> None:
     staying = [Peer(port, trusting).say(b"GET\r\n\r\n") for _ in range(8)]
     assert {each.hear().status for each in staying} == {400}
     assert still_answers(port, trusting)
@@ -81,7 +83,9 @@ def test_a_client_that_stays_after_an_error_holds_no_thread(port, trusting):
 
 
 @pytest.mark.parametrize("start", [b"GET /hub/ HTTP/1.1\r\nA: ", LONG], ids=["head", "body"])
-def test_a_client_below_the_minimum_rate_is_disconnected(shown, trusting, start):
+def test_a_client_below_the_minimum_rate_is_disconnected(
+    shown: Any, trusting: Any, start: Any
+) -> None:
     with serve_hub(0.5, 200, server_context(shown / "hub.pem")) as impatient:
         slow = [Peer(impatient, trusting).say(start) for _ in range(2)]
         assert {told and told.status for told in send_slowly(slow)} <= {408, 400, None}

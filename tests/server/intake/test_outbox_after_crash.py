@@ -3,11 +3,13 @@
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -38,6 +40,7 @@ from tocsin.server.intake import review as reviewing
 from tocsin.server.intake.review import LEASE
 from tocsin.server.model import Review
 from tocsin.server.publishing import pending_references
+from tocsin.server.store import Store
 
 ONE, OTHER = indicator("one.top"), sdo("malware", name="evil", is_family=False)
 JOINED = relationship(ONE, "indicates", OTHER)
@@ -62,7 +65,7 @@ class Scene:
     act: Callable[[HubInProcess], object]
 
 
-def push(*objects):
+def push(*objects: Any) -> Any:
     return lambda hub: hub.push(*objects, who="north")
 
 
@@ -73,11 +76,11 @@ def decide(hub: HubInProcess, decided: Callable[[Review], object]) -> None:
             decided(review)
 
 
-def release(hub):
+def release(hub: Any) -> None:
     decide(hub, lambda review: hub.services.intake.release(review, "analyst"))
 
 
-def reject(hub):
+def reject(hub: Any) -> None:
     decide(hub, lambda review: hub.services.intake.reject(review, "analyst", "no"))
 
 
@@ -99,14 +102,14 @@ SCENES = {
 
 
 @pytest.fixture
-def few(monkeypatch):
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few objects fill a transaction."""
     monkeypatch.setattr(pending_references, "PORTION", 2)
     monkeypatch.setattr(intake, "BATCH", 3)
     monkeypatch.setattr(reviewing, "PORTION", 1)
 
 
-def outcome(uri, scene, after):
+def outcome(uri: Any, scene: Any, after: Any) -> Any:
     """Whether the hub died, and what there is in the end."""
     with emptied(uri) as store:
         hub = HubInProcess(store)
@@ -122,7 +125,9 @@ def outcome(uri, scene, after):
 
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("what", SCENES)
-def test_a_crash_after_any_transaction_changes_nothing_in_the_end(engine_uri, what):
+def test_a_crash_after_any_transaction_changes_nothing_in_the_end(
+    engine_uri: str, what: Any
+) -> None:
     _, lived = outcome(engine_uri, SCENES[what], -1)
     assert lived
     died, after = True, 0
@@ -133,7 +138,7 @@ def test_a_crash_after_any_transaction_changes_nothing_in_the_end(engine_uri, wh
     assert after > 2
 
 
-def test_a_hub_that_is_killed_goes_on_as_soon_as_it_is_started(tmp_path):
+def test_a_hub_that_is_killed_goes_on_as_soon_as_it_is_started(tmp_path: Path) -> None:
     last = tmp_path / "last"
     program = (sys.executable, ROOT / "tests" / "support" / "crashing_hub.py", "--last", last)
     hub = HubProcess(tmp_path / "data", program=program)
@@ -155,12 +160,12 @@ def test_a_hub_that_is_killed_goes_on_as_soon_as_it_is_started(tmp_path):
 
 
 @pytest.fixture
-def hub(store):
+def hub(store: Store) -> Any:
     return HubInProcess(store)
 
 
 @pytest.fixture
-def other(hub, engine_uri):
+def other(hub: Any, engine_uri: str) -> Iterator[Any]:
     """Another process of the same hub."""
     there = copy(hub)
     with closing(beside(hub.store, engine_uri)) as store:
@@ -170,7 +175,9 @@ def other(hub, engine_uri):
 
 class TestTwoAtOnce:
     @pytest.mark.parametrize("after", range(1, 5))
-    def test_a_worker_that_takes_over_too_early_does_no_harm(self, hub, engine_uri, after):
+    def test_a_worker_that_takes_over_too_early_does_no_harm(
+        self, hub: Any, engine_uri: str, after: Any
+    ) -> None:
         hub.push(LISTED, JOINED)
         hub.push(ONE)
         happens = partial(work_later, hub, engine_uri)
@@ -181,15 +188,15 @@ class TestTwoAtOnce:
         assert hub.store.reviews.list_waiting() == hub.store.outbox.lease("nobody", 0, 9) == []
 
     def test_a_definition_that_comes_while_what_carries_it_is_examined_is_seen(
-        self, hub, other, engine_uri
-    ):
+        self, hub: Any, other: Any, engine_uri: str
+    ) -> None:
         happens = partial(other.push, STATEMENT)
         interrupted(hub, engine_uri, partial(hub.push, CARRYING), 1, happens)
         assert [each["type"] for each in hub.feed("green")] == ["indicator"]
 
     def test_a_relationship_end_that_arrives_while_its_review_is_decided_is_seen(
-        self, hub, other, engine_uri
-    ):
+        self, hub: Any, other: Any, engine_uri: str
+    ) -> None:
         hub.push({**JOINED, "object_marking_refs": [GREEN, STATEMENT["id"]]})
         hub.push(ONE)
         act, happens = partial(hub.push, STATEMENT, CARRYING), partial(other.push, OTHER)

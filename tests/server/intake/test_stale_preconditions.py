@@ -1,7 +1,9 @@
 """What is decided while a submission is examined holds for it: it is looked at when it settles."""
 
+from collections.abc import Iterator
 from copy import copy
 from functools import partial
+from typing import Any
 
 import pytest
 from support.crash import beside, housed, interrupted
@@ -13,6 +15,7 @@ from tocsin.server.cli.partner import PartnerChange, change_partner
 from tocsin.server.intake import intake
 from tocsin.server.model import Partner
 from tocsin.server.runtime import Runtime
+from tocsin.server.store import Store
 
 OPEN = sdo("identity", name="Open Limited", identity_class="organization")
 NAMED = indicator("one.top", created_by_ref=OPEN["id"], description="seen by Open Limited")
@@ -20,14 +23,14 @@ HELD = indicator("vpn.open.top")
 
 
 @pytest.fixture
-def hub(store):
+def hub(store: Store) -> Any:
     hub = HubInProcess(store)
     hub.join(Partner("open", "Open Limited", terms=("open.top",), consent=Consent.EVERYONE))
     return hub
 
 
 @pytest.fixture
-def other(hub, engine_uri):
+def other(hub: Any, engine_uri: str) -> Iterator[Any]:
     """Another process of the same hub."""
     there, store = copy(hub), beside(hub.store, engine_uri)
     housed(there, store)
@@ -35,29 +38,35 @@ def other(hub, engine_uri):
     store.close()
 
 
-def forbid(other, value):
+def forbid(other: Any, value: Any) -> Any:
     return other.services.lifecycle.exclude(value, "analyst", "enough")
 
 
-def withdraw(other):
+def withdraw(other: Any) -> Any:
     opened = Runtime(HubSettings(), None, other.services, None)
     return change_partner(opened, "open", PartnerChange({"consent": Consent.NONE}))
 
 
-def test_a_value_excluded_during_evaluation_is_not_published(hub, other, engine_uri):
+def test_a_value_excluded_during_evaluation_is_not_published(
+    hub: Any, other: Any, engine_uri: str
+) -> None:
     push = partial(hub.push, indicator("one.top"))
     interrupted(hub, engine_uri, push, 1, partial(forbid, other, "one.top"), within=True)
     assert hub.feed("green") == []
 
 
-def test_a_value_excluded_between_batches_is_not_published(hub, other, engine_uri, monkeypatch):
+def test_a_value_excluded_between_batches_is_not_published(
+    hub: Any, other: Any, engine_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(intake, "BATCH", 1)
     push = partial(hub.push, *(indicator(f"{name}.top") for name in ("one", "two", "three")))
     interrupted(hub, engine_uri, push, 1, partial(forbid, other, "three.top"))
     assert sorted(o["pattern"][-9:-2] for o in hub.feed("green")) == ["one.top", "two.top"]
 
 
-def test_a_value_excluded_during_a_release_is_not_published(hub, other, engine_uri):
+def test_a_value_excluded_during_a_release_is_not_published(
+    hub: Any, other: Any, engine_uri: str
+) -> None:
     hub.push(HELD, who="north")
     [review] = hub.store.reviews.list_waiting()
     release = lambda: hub.services.intake.release(review, "analyst")  # noqa: E731
@@ -66,7 +75,9 @@ def test_a_value_excluded_during_a_release_is_not_published(hub, other, engine_u
     assert hub.feed("green") == []
 
 
-def test_consent_withdrawn_during_evaluation_removes_the_name(hub, other, engine_uri):
+def test_consent_withdrawn_during_evaluation_removes_the_name(
+    hub: Any, other: Any, engine_uri: str
+) -> None:
     hub.push(OPEN, who="open")
     push = partial(hub.push, NAMED, who="open")
     interrupted(hub, engine_uri, push, 1, partial(withdraw, other), within=True)

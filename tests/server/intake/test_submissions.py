@@ -3,6 +3,7 @@
 import json
 import uuid
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from support.hub import (
@@ -26,31 +27,33 @@ def hub(store: Store) -> HubInProcess:
 
 
 class TestReferences:
-    def test_two_reports_may_refer_to_each_other(self, hub):
+    def test_two_reports_may_refer_to_each_other(self, hub: HubInProcess) -> None:
         one = sdo("report", name="A", published="2026-01-01T00:00:00Z")
         two = sdo("report", name="B", published="2026-01-01T00:00:00Z")
         one["object_refs"], two["object_refs"] = [two["id"]], [one["id"]]
         assert hub.verdicts(hub.push(one, two)) == ["admitted", "admitted"]
 
-    def test_a_relationship_is_rewritten_to_the_public_ends(self, hub):
+    def test_a_relationship_is_rewritten_to_the_public_ends(self, hub: HubInProcess) -> None:
         one, malware = indicator(), sdo("malware", name="Foo", is_family=True)
         hub.push(one, malware, relationship(one, "indicates", malware))
         public = {o["type"]: o for o in hub.feed("green")}
         assert public["relationship"]["source_ref"] == public["indicator"]["id"]
         assert public["relationship"]["target_ref"] == public["malware"]["id"]
 
-    def test_the_order_within_a_submission_does_not_matter(self, hub):
+    def test_the_order_within_a_submission_does_not_matter(self, hub: HubInProcess) -> None:
         one, malware = indicator(), sdo("malware", name="Foo", is_family=True)
         status = hub.push(relationship(one, "indicates", malware), malware, one)
         assert hub.verdicts(status) == ["admitted"] * 3
 
-    def test_an_object_of_an_earlier_submission_is_found(self, hub):
+    def test_an_object_of_an_earlier_submission_is_found(self, hub: HubInProcess) -> None:
         one, malware = indicator(), sdo("malware", name="Foo", is_family=True)
         hub.push(one)
         status = hub.push(malware, relationship(one, "indicates", malware))
         assert hub.verdicts(status) == ["admitted", "admitted"]
 
-    def test_a_relationship_waits_for_its_ends_and_is_then_admitted(self, hub):
+    def test_a_relationship_waits_for_its_ends_and_is_then_admitted(
+        self, hub: HubInProcess
+    ) -> None:
         one, malware = indicator(), sdo("malware", name="Foo", is_family=True)
         early = hub.push(relationship(one, "indicates", malware))
         assert hub.verdicts(early) == ["held"]
@@ -58,7 +61,9 @@ class TestReferences:
         later = hub.ask(f"status/{early['id']}/").json
         assert (later["status"], hub.verdicts(later)) == ("complete", ["admitted"])
 
-    def test_what_joins_two_objects_is_as_strict_as_the_stricter_end(self, hub):
+    def test_what_joins_two_objects_is_as_strict_as_the_stricter_end(
+        self, hub: HubInProcess
+    ) -> None:
         one = indicator(object_marking_refs=[AMBER])
         malware = sdo("malware", name="Foo", is_family=True)
         hub.push(one, malware, relationship(one, "indicates", malware))
@@ -66,7 +71,7 @@ class TestReferences:
         joined = next(o for o in hub.feed("amber") if o["type"] == "relationship")
         assert joined["object_marking_refs"] == [AMBER]
 
-    def test_a_report_leaves_out_what_its_readers_cannot_see(self, hub):
+    def test_a_report_leaves_out_what_its_readers_cannot_see(self, hub: HubInProcess) -> None:
         seen, hidden = indicator("g.top"), indicator("a.top", object_marking_refs=[AMBER])
         report = sdo(
             "report",
@@ -78,7 +83,7 @@ class TestReferences:
         public = {o["type"]: o for o in hub.feed("green")}
         assert public["report"]["object_refs"] == [public["indicator"]["id"]]
 
-    def test_attack_keeps_its_ids_in_references(self, hub):
+    def test_attack_keeps_its_ids_in_references(self, hub: HubInProcess) -> None:
         technique = sdo(
             "attack-pattern",
             name="T",
@@ -90,7 +95,7 @@ class TestReferences:
         assert joined["target_ref"] == technique["id"]
         assert hub.verdicts(status) == ["duplicate", "admitted", "admitted"]
 
-    def test_where_the_submitter_is_stays_unsaid(self, hub):
+    def test_where_the_submitter_is_stays_unsaid(self, hub: HubInProcess) -> None:
         author = sdo("identity", name="Acme Corporation", identity_class="organization")
         place = sdo("location", country="LI")
         located = relationship(author, "located-at", place)
@@ -98,7 +103,9 @@ class TestReferences:
         assert hub.verdicts(status) == ["duplicate", "refused", "refused", "admitted"]
         assert [o["type"] for o in hub.feed("amber")] == ["indicator"]
 
-    def test_what_a_reader_may_not_see_answers_as_if_it_were_not_there(self, hub):
+    def test_what_a_reader_may_not_see_answers_as_if_it_were_not_there(
+        self, hub: HubInProcess
+    ) -> None:
         hub.join(Partner("low", "Low Limited"), reads=("clear", "green"))
         name = "domain-name--5e4bfb8b-c1c9-5fa3-a6a1-9d7d5b5fa2c0"
         secret = {"type": "domain-name", "spec_version": "2.1", "id": name, "value": "evil.top"}
@@ -114,15 +121,15 @@ class TestReferences:
 
 
 class TestObservables:
-    def test_an_sco_keeps_the_id_that_its_value_gives_it(self, hub):
+    def test_an_sco_keeps_the_id_that_its_value_gives_it(self, hub: HubInProcess) -> None:
         known = "domain-name--5e4bfb8b-c1c9-5fa3-a6a1-9d7d5b5fa2c0"
         sent = {"type": "domain-name", "spec_version": "2.1", "id": known, "value": "EVIL.top"}
         hub.push(sent | {"object_marking_refs": [GREEN]})
         [public] = hub.feed("green")
         assert public["value"] == "evil.top" and public["id"] != known
 
-    def test_green_knowledge_of_an_sco_says_nothing_of_amber(self, hub):
-        def sco(mark):
+    def test_green_knowledge_of_an_sco_says_nothing_of_amber(self, hub: HubInProcess) -> None:
+        def sco(mark: Any) -> Any:
             name = "domain-name--5e4bfb8b-c1c9-5fa3-a6a1-9d7d5b5fa2c0"
             value = {"type": "domain-name", "spec_version": "2.1", "id": name, "value": "evil.top"}
             return value | {"object_marking_refs": [mark]}
@@ -135,7 +142,7 @@ class TestObservables:
 
 
 class TestReview:
-    def test_released_objects_are_published(self, hub):
+    def test_released_objects_are_published(self, hub: HubInProcess) -> None:
         foreign = "marking-definition--11111111-1111-4111-8111-111111111111"
         status = hub.push(indicator(object_marking_refs=[foreign, GREEN]))
         [review] = hub.store.reviews.list_waiting()
@@ -144,7 +151,7 @@ class TestReview:
         assert (after["status"], hub.verdicts(after)) == ("complete", ["admitted"])
         assert len(hub.feed("green")) == 1
 
-    def test_rejected_objects_are_refused_with_the_reason(self, hub):
+    def test_rejected_objects_are_refused_with_the_reason(self, hub: HubInProcess) -> None:
         foreign = "marking-definition--11111111-1111-4111-8111-111111111111"
         status = hub.push(indicator(object_marking_refs=[foreign]))
         [review] = hub.store.reviews.list_waiting()
@@ -153,7 +160,9 @@ class TestReview:
         assert hub.verdicts(after) == ["refused"]
         assert findings(after)[-1]["message"] == "say TLP"
 
-    def test_what_was_asked_about_follows_in_a_fuller_version_and_nothing_else(self, hub):
+    def test_what_was_asked_about_follows_in_a_fuller_version_and_nothing_else(
+        self, hub: HubInProcess
+    ) -> None:
         text = "Reported by Jane Doe, jane@bank.test"
         status = hub.push(indicator("evil.top", description=text))
         masked = "[removed: person's name], [removed: e-mail address]"
@@ -165,7 +174,9 @@ class TestReview:
         assert public["description"] == "Reported by Jane Doe, [removed: e-mail address]"
         assert hub.store.reviews.list_waiting() == []
 
-    def test_sending_it_again_asks_nobody_twice_and_masks_nothing_again(self, hub):
+    def test_sending_it_again_asks_nobody_twice_and_masks_nothing_again(
+        self, hub: HubInProcess
+    ) -> None:
         sent = indicator("evil.top", description="Reported by Jane Doe")
         for verdict in ("admitted", "duplicate"):
             assert hub.verdicts(hub.push(sent)) == [verdict]
@@ -177,7 +188,7 @@ class TestReview:
 
 
 class TestBadInput:
-    def test_one_bad_object_does_not_spoil_the_rest(self, hub):
+    def test_one_bad_object_does_not_spoil_the_rest(self, hub: HubInProcess) -> None:
         status = hub.push({"type": "indicator"}, indicator(), indicator(modified="bogus"), 7)
         assert hub.verdicts(status) == ["refused", "admitted", "refused", "refused"]
         assert (status["total_count"], status["success_count"], status["failure_count"]) == (
@@ -186,11 +197,11 @@ class TestBadInput:
             3,
         )
 
-    def test_a_refusal_says_where_and_why(self, hub):
+    def test_a_refusal_says_where_and_why(self, hub: HubInProcess) -> None:
         [entry] = details(hub.push(indicator(modified="bogus")))
         assert "modified" in json.dumps(entry["x_tocsin_findings"])
 
-    def test_a_bogus_version_poisons_no_feed(self, hub):
+    def test_a_bogus_version_poisons_no_feed(self, hub: HubInProcess) -> None:
         for collection in ("inbox", "scratch"):
             hub.push(indicator(modified="bogus"), to=collection)
         assert hub.feed("scratch") == hub.feed("amber") == []
@@ -205,7 +216,9 @@ class TestBadInput:
             (b'{"type": "bundle", "objects": [{}]}', 422),
         ],
     )
-    def test_what_is_no_envelope_is_a_taxii_error(self, hub, body, code):
+    def test_what_is_no_envelope_is_a_taxii_error(
+        self, hub: HubInProcess, body: Any, code: int
+    ) -> None:
         answer = hub.ask("collections/inbox/objects/", method="POST", data=body)
         assert (answer.status_code, "title" in answer.json) == (code, True)
         assert hub.ask("collections/green/objects/").status_code == 200
@@ -227,21 +240,27 @@ class TestBadInput:
             {"type": ["x"]},
         ],
     )
-    def test_no_shape_of_an_object_costs_its_neighbours(self, hub, poison):
+    def test_no_shape_of_an_object_costs_its_neighbours(
+        self, hub: HubInProcess, poison: Any
+    ) -> None:
         status = hub.push(indicator("one.top"), indicator("bad.top") | poison, indicator("two.top"))
         verdicts = hub.verdicts(status)
         assert (verdicts[0], verdicts[2]) == ("admitted", "admitted")
         assert verdicts[1] in ("refused", "held", "admitted")
 
     @pytest.mark.parametrize("kind", [["x"], {}, None, 5, "report"])
-    def test_a_broken_object_with_the_id_of_a_neighbour_is_refused_alone(self, hub, kind):
+    def test_a_broken_object_with_the_id_of_a_neighbour_is_refused_alone(
+        self, hub: HubInProcess, kind: Any
+    ) -> None:
         good, other = indicator("one.top"), indicator("two.top")
         status = hub.push(good, {"type": kind, "id": good["id"], "object_refs": 5}, other)
         assert hub.verdicts(status) == ["admitted", "refused", "admitted"]
 
     @pytest.mark.parametrize("half", ["\\ud83d", "\\uDE00 and so on", "\\\\\\ud83d", "\\uffff"])
     @pytest.mark.parametrize("to", ["inbox", "scratch"])
-    def test_half_of_a_surrogate_pair_is_refused(self, hub, half, to):
+    def test_half_of_a_surrogate_pair_is_refused(
+        self, hub: HubInProcess, half: str, to: str
+    ) -> None:
         """As a program leaves it that cuts a text in the middle of a smiley."""
         sent = [indicator(f"{n}.top", description="\U0001f600 %") for n in ("one", "bad", "two")]
         texts = [json.dumps(each) for each in sent]
@@ -252,13 +271,13 @@ class TestBadInput:
         assert "send whole characters" in details(status)[1]["message"]
         assert len(hub.feed("green" if to == "inbox" else to)) == 2
 
-    def test_thousands_of_dead_references_are_one_finding(self, hub):
+    def test_thousands_of_dead_references_are_one_finding(self, hub: HubInProcess) -> None:
         refs = [f"indicator--{uuid.uuid4()}" for _ in range(3000)]
         report = sdo("report", name="R", published="2026-01-01T00:00:00Z", object_refs=refs)
         [entry] = details(hub.push(report))
         assert len(entry["x_tocsin_findings"]) < 10
 
-    def test_revoking_again_and_again_ends_with_an_analyst(self, hub):
+    def test_revoking_again_and_again_ends_with_an_analyst(self, hub: HubInProcess) -> None:
         for _ in range(18):
             one = indicator()
             gone = {**one, "modified": "2026-02-01T00:00:00.000Z", "revoked": True}
@@ -267,18 +286,20 @@ class TestBadInput:
 
 
 class TestVerbatim:
-    def test_what_is_posted_is_what_is_read(self, hub):
+    def test_what_is_posted_is_what_is_read(self, hub: HubInProcess) -> None:
         odd = {"type": "x-own", "id": "x-own--5e4bfb8b-c1c9-4fa3-a6a1-9d7d5b5fa2c0", "ü": [1, {}]}
         status = hub.push(odd, to="scratch")
         assert (hub.verdicts(status), hub.feed("scratch")) == (["admitted"], [odd])
 
-    def test_the_same_version_with_other_content_keeps_the_first(self, hub):
+    def test_the_same_version_with_other_content_keeps_the_first(self, hub: HubInProcess) -> None:
         sent = indicator(name="first")
         hub.push(sent, to="scratch")
         assert hub.verdicts(hub.push({**sent, "name": "second"}, to="scratch")) == ["refused"]
         assert hub.feed("scratch")[0]["name"] == "first"
 
-    def test_8_7_an_object_without_a_version_is_told_one_and_the_same_everywhere(self, hub):
+    def test_8_7_an_object_without_a_version_is_told_one_and_the_same_everywhere(
+        self, hub: HubInProcess
+    ) -> None:
         sco = {"type": "ipv4-addr", "spec_version": "2.1", "value": "198.51.100.7"}
         sco["id"] = f"ipv4-addr--{uuid.uuid4()}"
         first, again = (details(hub.push(sco, to="scratch"))[0] for _ in range(2))
@@ -291,7 +312,7 @@ class TestVerbatim:
         assert told == {version} == {listed["date_added"]}
         assert hub.ask(f"{path}?match[version]={version}").json["objects"] == [sco]
 
-    def test_who_may_read_and_write_may_delete(self, hub):
+    def test_who_may_read_and_write_may_delete(self, hub: HubInProcess) -> None:
         sent = indicator()
         hub.push(sent, to="scratch")
         path = f"collections/scratch/objects/{sent['id']}/"
@@ -300,20 +321,24 @@ class TestVerbatim:
 
 
 class TestDurability:
-    def test_a_large_submission_is_settled_in_the_background(self, hub):
+    def test_a_large_submission_is_settled_in_the_background(self, hub: HubInProcess) -> None:
         many = [indicator(f"d{n}.top") for n in range(1100)]
         status = hub.push(*many)
         assert (status["status"], status["success_count"]) == ("complete", 1100)
         page = hub.ask("collections/green/objects/?limit=1000").json
         assert (len({o["id"] for o in page["objects"]}), page["more"]) == (1000, True)
 
-    def test_a_settled_submission_can_be_admitted_again_without_a_trace(self, hub):
+    def test_a_settled_submission_can_be_admitted_again_without_a_trace(
+        self, hub: HubInProcess
+    ) -> None:
         status = hub.push(indicator())
         submission = hub.store.submissions.find(status["id"])
         hub.services.intake.admit(submission)
         assert hub.ask(f"status/{status['id']}/").json == status
 
-    def test_a_submission_that_another_worker_took_over_is_left_alone(self, hub):
+    def test_a_submission_that_another_worker_took_over_is_left_alone(
+        self, hub: HubInProcess
+    ) -> None:
         status = hub.push(indicator("one.top"), to="scratch")
         overtaken = replace(hub.store.submissions.find(status["id"]), settled=0)
         before = hub.feed("scratch")
@@ -321,6 +346,6 @@ class TestDurability:
         assert hub.feed("scratch") == before
         assert hub.ask(f"status/{status['id']}/").json["success_count"] == 1
 
-    def test_a_status_belongs_to_its_submitter(self, hub):
+    def test_a_status_belongs_to_its_submitter(self, hub: HubInProcess) -> None:
         status = hub.push(indicator(), who="acme")
         assert hub.ask(f"status/{status['id']}/", "north").status_code == 404

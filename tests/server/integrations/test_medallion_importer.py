@@ -2,6 +2,9 @@
 
 import json
 import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from support.medallion_files import (
@@ -27,34 +30,34 @@ ADDRESS = {
 
 
 @pytest.fixture(scope="module")
-def hub(engine_uri, tmp_path_factory):
+def hub(engine_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with open_import_target(engine_uri, tmp_path_factory.mktemp("home")) as home:
         yield home.hub
 
 
 @pytest.fixture
-def home(hub):
+def home(hub: Any) -> Any:
     """The hub of this file, and the id of a collection of this test's own."""
     return ImportTarget(hub, str(uuid.uuid4()))
 
 
 @pytest.fixture
-def take(home, tmp_path):
+def take(home: Any, tmp_path: Path) -> Any:
     """Imports the one collection that is described; the answer."""
 
-    def take(*added, **more):
+    def take(*added: Any, **more: Any) -> Any:
         (answer,) = home.take(write_data_file(tmp_path, home.had(*added, **more)))
         return answer
 
     return take
 
 
-def reasons(answer):
+def reasons(answer: Any) -> Any:
     return {each["id"]: each["reason"] for each in answer["left_out"]}
 
 
 class TestACollection:
-    def test_keeps_its_id_title_description_and_alias(self, take, home):
+    def test_keeps_its_id_title_description_and_alias(self, take: Any, home: Any) -> None:
         take(alias="high-value", description="Of high value.")
         here = home.collection()
         assert (here.title, here.description, here.alias) == (
@@ -64,25 +67,31 @@ class TestACollection:
         )
         assert here.kind is CollectionKind.VERBATIM
 
-    def test_a_collection_whose_alias_is_taken_gets_none_and_the_report_says_so(self, take, home):
+    def test_a_collection_whose_alias_is_taken_gets_none_and_the_report_says_so(
+        self, take: Any, home: Any
+    ) -> None:
         answer = take(alias="green")
         assert home.collection().alias == ""
         assert (answer["alias"], answer["former_alias"]) == ("", "green")
 
-    def test_a_collection_gets_an_alias_with_the_requested_prefix(self, home, tmp_path):
+    def test_a_collection_gets_an_alias_with_the_requested_prefix(
+        self, home: Any, tmp_path: Path
+    ) -> None:
         home.take(write_data_file(tmp_path, home.had(title="Über Threats, 2020")), prefix="old")
         assert home.collection().alias == "old-ber-threats-2020"
 
     @pytest.mark.parametrize(
         "id", ["high-value", FEED.upper(), "91a7b528-80eb-12ed-a74d-c6fbd5a26116"]
     )
-    def test_an_id_that_is_not_a_uuid_4_is_replaced_by_a_stable_one(self, take, home, id):
+    def test_an_id_that_is_not_a_uuid_4_is_replaced_by_a_stable_one(
+        self, take: Any, home: Any, id: Any
+    ) -> None:
         first, second = take((day(1), threat(1)), id=id), take((day(1), threat(1)), id=id)
         assert first["formerly"] == id
         assert first["collection"] == second["collection"] != id
         assert (first["added"], second["known"]) == (1, 1)
 
-    def test_a_second_collection_of_one_id_gets_its_own(self, home, tmp_path):
+    def test_a_second_collection_of_one_id_gets_its_own(self, home: Any, tmp_path: Path) -> None:
         theirs = home.had((day(1), threat(2)), title="Theirs")
         file = write_data_file(tmp_path, home.had((day(1), threat(1))), other=[theirs])
         first, second = home.take(file)
@@ -91,7 +100,7 @@ class TestACollection:
         (again,) = home.take(file, roots={"other"})
         assert (again["collection"], again["known"]) == (second["collection"], 1)
 
-    def test_a_collection_with_the_id_of_a_feed_is_refused(self, home, take):
+    def test_a_collection_with_the_id_of_a_feed_is_refused(self, home: Any, take: Any) -> None:
         green = next(c for c in home.feeds.collections() if c.alias == "green")
         with pytest.raises(Conflict, match="feed 'green'"):
             take((day(1), threat(1)), id=green.id)
@@ -104,10 +113,12 @@ class TestACollection:
             ((False, False), "nobody could"),
         ],
     )
-    def test_the_report_says_what_medallions_users_could_do(self, home, take, flags, said):
+    def test_the_report_says_what_medallions_users_could_do(
+        self, home: Any, take: Any, flags: Any, said: str
+    ) -> None:
         assert said.format(home.feed) in take(can_read=flags[0], can_write=flags[1])["rights"]
 
-    def test_collections_are_selected_by_root_title_or_id(self, home, tmp_path):
+    def test_collections_are_selected_by_root_title_or_id(self, home: Any, tmp_path: Path) -> None:
         second = home.had(id="0d1bf9a4-0e54-4d5e-9b4e-3f1ec87ff5f4", title="Second")
         file = write_data_file(tmp_path, home.had(), second, other=[home.had(title="Third")])
         titles = [
@@ -120,35 +131,41 @@ class TestACollection:
             ["High value", "Second", "Third"],
         ]
 
-    def test_an_unknown_collection_is_refused_with_the_known_ones(self, home, tmp_path):
+    def test_an_unknown_collection_is_refused_with_the_known_ones(
+        self, home: Any, tmp_path: Path
+    ) -> None:
         with pytest.raises(NotFound, match="trust: High value"):
             home.take(write_data_file(tmp_path, home.had()), collections={"nosuch"})
 
 
 class TestObjects:
-    def test_objects_are_imported_once_in_the_order_of_date_added(self, take, home):
+    def test_objects_are_imported_once_in_the_order_of_date_added(
+        self, take: Any, home: Any
+    ) -> None:
         added = [(day(3), threat(1)), (day(1), threat(2)), (day(2), threat(3)), (day(1), threat(4))]
         assert take(*added)["added"] == 4
         assert [each["name"] for each in home.bodies()] == ["No. 2", "No. 4", "No. 3", "No. 1"]
         stamps = [entry.stamp for entry in home.entries()]
         assert stamps == sorted(set(stamps))
 
-    def test_objects_are_imported_in_all_versions(self, take, home):
+    def test_objects_are_imported_in_all_versions(self, take: Any, home: Any) -> None:
         take((day(1), threat(1, 2)), (day(2), threat(1, 1)), (day(3), threat(1, 3)))
         assert [entry.version[8:10] for entry in home.entries()] == ["02", "01", "03"]
 
-    def test_objects_keep_their_octets(self, home, tmp_path):
+    def test_objects_keep_their_octets(self, home: Any, tmp_path: Path) -> None:
         file = write_data_file(tmp_path, home.had((day(1), threat(1))))
         spelt = ' { "x_odd":[1.10,1e3 ,"\\u00e4ä"],\n' + json.dumps(threat(1))[1:-1] + ' ,"a":0}'
         file.write_text(file.read_text("utf-8").replace(json.dumps(threat(1)), spelt), "utf-8")
         home.take(file)
         assert [entry.body.decode() for entry in home.entries()] == [spelt.strip()]
 
-    def test_medallions_hidden_date_is_removed(self, take, home):
+    def test_medallions_hidden_date_is_removed(self, take: Any, home: Any) -> None:
         take((day(2), ADDRESS))
         assert home.bodies() == [{k: v for k, v in ADDRESS.items() if k != "_date_added"}]
 
-    def test_objects_get_new_dates_and_the_report_has_a_cursor(self, home, tmp_path):
+    def test_objects_get_new_dates_and_the_report_has_a_cursor(
+        self, home: Any, tmp_path: Path
+    ) -> None:
         added = [(day(1), threat(1)), (day(2), threat(2)), (day(2), threat(3)), (day(3), ADDRESS)]
         file = write_data_file(tmp_path, home.had(*added))
         (answer,) = home.take(file, cursor=micros(day(2)))
@@ -157,7 +174,9 @@ class TestObjects:
         assert answer["cursor"] == stamps[-1]
         assert answer["cursor_for"] == stamps[0]  # of equal dates, medallion may have lost some
 
-    def test_a_cursor_before_the_first_object_has_no_counterpart(self, home, tmp_path):
+    def test_a_cursor_before_the_first_object_has_no_counterpart(
+        self, home: Any, tmp_path: Path
+    ) -> None:
         file = write_data_file(tmp_path, home.had((day(2), threat(1))))
         (answer,) = home.take(file, cursor=micros(day(1)))
         assert "cursor_for" not in answer
@@ -177,42 +196,46 @@ class TestSkippedObjects:
         ],
         ids=["modified", "number", "type", "spec", "nan", "surrogate", "large"],
     )
-    def test_an_invalid_object_is_reported_and_skipped_alone(self, take, home, poison, reason):
+    def test_an_invalid_object_is_reported_and_skipped_alone(
+        self, take: Any, home: Any, poison: Any, reason: str
+    ) -> None:
         bad = {**threat(1), **poison}
         answer = take((day(1), bad), (day(2), threat(2)))
         assert reason in reasons(answer)[bad["id"]]
         assert [each["name"] for each in home.bodies()] == ["No. 2"]
         assert (answer["found"], answer["added"]) == (2, 1)
 
-    def test_an_object_without_an_id_is_reported(self, take):
+    def test_an_object_without_an_id_is_reported(self, take: Any) -> None:
         nameless = {k: v for k, v in threat(1).items() if k != "id"}
         assert "`id`" in reasons(take((day(1), nameless)))[""]
 
     @pytest.mark.parametrize("value", [None, 7, "text", ["list"]])
-    def test_a_value_that_is_not_an_object_is_reported(self, take, value):
+    def test_a_value_that_is_not_an_object_is_reported(self, take: Any, value: Any) -> None:
         answer = take(objects=[value, threat(1)], manifest=[value, record(threat(1), day(1))])
         assert (answer["added"], reasons(answer).keys()) == (1, {""})
 
-    def test_an_object_missing_in_the_manifest_is_reported(self, take):
+    def test_an_object_missing_in_the_manifest_is_reported(self, take: Any) -> None:
         answer = take((day(1), threat(1)), objects=[threat(1), threat(2)])
         assert "medallion never served it" in reasons(answer)[threat(2)["id"]]
         assert answer["added"] == 1
 
-    def test_a_manifest_record_without_an_object_is_reported(self, take):
+    def test_a_manifest_record_without_an_object_is_reported(self, take: Any) -> None:
         answer = take(manifest=[record(threat(1), day(1))])
         assert reasons(answer) == {threat(1)["id"]: "a manifest record without an object"}
 
-    def test_a_manifest_record_without_a_date_is_reported(self, take):
+    def test_a_manifest_record_without_a_date_is_reported(self, take: Any) -> None:
         assert "date_added" in take(("yesterday", threat(1)))["left_out"][0]["reason"]
 
-    def test_a_second_content_of_one_version_is_reported_and_the_first_stays(self, take, home):
+    def test_a_second_content_of_one_version_is_reported_and_the_first_stays(
+        self, take: Any, home: Any
+    ) -> None:
         answer = take((day(1), threat(1)), (day(2), threat(1, name="Another")))
         assert "other content" in reasons(answer)[threat(1)["id"]]
         assert [each["name"] for each in home.bodies()] == ["No. 1"]
 
 
 class TestRepeatedImport:
-    def test_a_repeated_import_adds_nothing(self, home, tmp_path):
+    def test_a_repeated_import_adds_nothing(self, home: Any, tmp_path: Path) -> None:
         file = write_data_file(tmp_path, home.had((day(1), threat(1)), (day(2), ADDRESS)))
         home.take(file)
         before = home.feeds.head(home.feed), home.acts()
@@ -220,12 +243,12 @@ class TestRepeatedImport:
         assert (answer["added"], answer["known"]) == (0, 2)
         assert (home.feeds.head(home.feed), home.acts()) == before
 
-    def test_a_repeated_import_adds_new_objects(self, take, home):
+    def test_a_repeated_import_adds_new_objects(self, take: Any, home: Any) -> None:
         take((day(1), threat(1)))
         take((day(1), threat(1)), (day(2), threat(2)))
         assert [each["name"] for each in home.bodies()] == ["No. 1", "No. 2"]
 
-    def test_a_dry_run_writes_nothing_and_reports_the_same(self, home, tmp_path):
+    def test_a_dry_run_writes_nothing_and_reports_the_same(self, home: Any, tmp_path: Path) -> None:
         bad = threat(3, modified="bogus")
         file = write_data_file(tmp_path, home.had((day(1), threat(1)), (day(2), bad)))
         before = home.feeds.collections(), home.acts()
@@ -251,8 +274,8 @@ class TestTheFile:
         ids=range(8),
     )
     def test_a_file_that_is_not_medallions_is_refused_with_a_message(
-        self, home, tmp_path, text, said
-    ):
+        self, home: Any, tmp_path: Path, text: str, said: str
+    ) -> None:
         file = tmp_path / "data.json"
         file.write_text(text, "utf-8")
         with pytest.raises(Malformed, match=said):

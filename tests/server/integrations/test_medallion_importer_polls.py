@@ -5,6 +5,9 @@ import signal
 import subprocess
 import time
 import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -49,7 +52,7 @@ ADDRESS = {
 }
 
 
-def post(url, feed, *objects):
+def post(url: Any, feed: Any, *objects: Any) -> None:
     """What a partner of medallion's does."""
     place = f"{url.replace('/taxii2/', '/' + feed)}/objects/"
     headers = {"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE}
@@ -61,7 +64,7 @@ def post(url, feed, *objects):
 class Peer:
     """A medallion with its MongoDB backend."""
 
-    def __init__(self, client, uri):
+    def __init__(self, client: Any, uri: Any) -> None:
         self.uri = uri
         self.root = f"root_{uuid.uuid4().hex}"
         self.feed = str(uuid.uuid4())
@@ -74,20 +77,20 @@ class Peer:
         flags = {"can_read": True, "can_write": True, "media_types": []}
         self.base["collections"].insert_one({**described, **flags})
 
-    def add(self, url, *objects):
+    def add(self, url: Any, *objects: Any) -> None:
         post(url, f"{self.root}/collections/{self.feed}", *objects)
 
-    def put(self, *documents):
+    def put(self, *documents: Any) -> None:
         """Straight into its database, past medallion."""
         self.base["objects"].insert_many({"_collection_id": self.feed, **d} for d in documents)
 
-    def drop(self):
+    def drop(self) -> None:
         self.client.drop_database(self.root)
         self.client["discovery_database"]["api_root_info"].delete_one({"_name": self.root})
 
 
 @pytest.fixture
-def peer(engine_uri):
+def peer(engine_uri: str) -> Iterator[Any]:
     with MongoClient(engine_uri) as client:
         peer = Peer(client, engine_uri)
         yield peer
@@ -95,19 +98,19 @@ def peer(engine_uri):
 
 
 @pytest.fixture(scope="module")
-def hub(engine_uri, tmp_path_factory):
+def hub(engine_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with open_import_target(engine_uri, tmp_path_factory.mktemp("home")) as home:
         yield home.hub
 
 
 @pytest.fixture
-def home(hub, peer):
+def home(hub: Any, peer: Any) -> Any:
     return ImportTarget(hub, peer.feed)
 
 
 class TestItsDatabase:
     @pytest.mark.filterwarnings("ignore:datetime.datetime.utcfromtimestamp")  # medallion's own
-    def test_a_mongodb_is_imported_as_medallion_serves_it(self, home, peer):
+    def test_a_mongodb_is_imported_as_medallion_serves_it(self, home: Any, peer: Any) -> None:
         backend = MongoBackend(uri=peer.uri, check_interval=3600)
         finer = threat(3, modified="2019-01-01T00:00:00.123456Z")
         with serve_over(backend) as url, backend.client:
@@ -130,14 +133,14 @@ class TestItsDatabase:
             peer.root[-8:],
         )
 
-    def test_a_repeated_import_from_mongodb_adds_nothing(self, home, peer):
+    def test_a_repeated_import_from_mongodb_adds_nothing(self, home: Any, peer: Any) -> None:
         manifest = {"date_added": 1.5e9}
         peer.put({**threat(1), "_manifest": manifest}, {**ADDRESS, "_manifest": manifest})
         home.take(peer.uri, roots={peer.root})
         (answer,) = home.take(peer.uri, roots={peer.root})
         assert (answer["added"], answer["known"]) == (0, 2)
 
-    def test_dates_keep_their_microseconds(self, home, peer):
+    def test_dates_keep_their_microseconds(self, home: Any, peer: Any) -> None:
         peer.put({**threat(1), "_manifest": {"date_added": 1591005600.123456}})
         (answer,) = home.take(peer.uri, roots={peer.root})
         assert answer["date_added"][0] == "2020-06-01T10:00:00.123456Z"
@@ -157,8 +160,8 @@ class TestItsDatabase:
         ids=range(8),
     )
     def test_an_object_that_cannot_be_written_as_json_is_reported_and_skipped_alone(
-        self, home, peer, poison, reason
-    ):
+        self, home: Any, peer: Any, poison: Any, reason: str
+    ) -> None:
         good = {"_manifest": {"date_added": 1.5e9}}
         peer.put({**threat(1), **good, **poison}, {**threat(2), **good})
         (answer,) = home.take(peer.uri, roots={peer.root})
@@ -167,12 +170,14 @@ class TestItsDatabase:
         assert [each["name"] for each in home.bodies()] == ["No. 2"]
 
     @pytest.mark.parametrize("place", ["127.0.0.1:9/?serverSelectionTimeoutMS=50", "", "h:port"])
-    def test_the_error_for_an_unreachable_database_has_no_password(self, home, place):
+    def test_the_error_for_an_unreachable_database_has_no_password(
+        self, home: Any, place: str
+    ) -> None:
         with pytest.raises(Unavailable, match="medallion") as told:
             home.take(f"mongodb://user:let-me-in@{place}")
         assert "let-me-in" not in str(told.value)
 
-    def test_a_database_without_medallion_is_reported(self, home, engine_uri):
+    def test_a_database_without_medallion_is_reported(self, home: Any, engine_uri: str) -> None:
         with MongoClient(engine_uri) as client:
             client["discovery_database"]["api_root_info"].delete_many({})
         with pytest.raises(Malformed, match="no medallion"):
@@ -180,7 +185,7 @@ class TestItsDatabase:
 
 
 @pytest.fixture
-def moved(hub, tmp_path):
+def moved(hub: Any, tmp_path: Path) -> Iterator[Any]:
     """(URL, key, collection) of a hub that took over what was posted to a real medallion."""
     with serve_medallion() as partner:
         for start in range(0, 20, 5):  # each POST has one date
@@ -197,7 +202,9 @@ def moved(hub, tmp_path):
 
 class TestPollers:
     @pytest.mark.parametrize("limit", [1, 7, 100])
-    def test_the_official_client_gets_everything_once_and_in_order(self, moved, limit):
+    def test_the_official_client_gets_everything_once_and_in_order(
+        self, moved: Any, limit: int
+    ) -> None:
         origin, key = moved
         user, password = key.split(":", 1)
         url = f"{origin}/hub/collections/{COLLECTION}/"
@@ -206,7 +213,7 @@ class TestPollers:
         names = [each["name"] for page in pages for each in page["objects"]]
         assert names == [f"No. {number}" for number in range(20)]
 
-    def test_our_client_gets_everything_once_and_in_order(self, moved):
+    def test_our_client_gets_everything_once_and_in_order(self, moved: Any) -> None:
         origin, key = moved
         kept = Kept()
         with Hub(f"{origin}/taxii2/", key, Patience(2, 5, 1, 0.01)) as hub:
@@ -221,23 +228,23 @@ class Kept:
 
     stepwise = True
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.objects = []
 
     def resume(self, cursor: Cursor) -> None:
         pass
 
-    def write(self, objects):
+    def write(self, objects: Any) -> None:
         self.objects += objects
 
-    def keep(self):
+    def keep(self) -> Any:
         return "", 0
 
     finish = keep
 
 
 class TestTheCommand:
-    def test_the_command_works_with_and_without_a_running_hub(self, tmp_path):
+    def test_the_command_works_with_and_without_a_running_hub(self, tmp_path: Path) -> None:
         file = write_data_file(tmp_path, collection((day(1), threat(1)), (day(2), threat(2))))
         hub = HubProcess(tmp_path / "data")
         command = ("import", "medallion", str(file))
@@ -249,14 +256,16 @@ class TestTheCommand:
             hub.stop()
         assert (before["added"], meanwhile["added"], meanwhile["known"]) == (2, 0, 2)
 
-    def test_the_command_says_that_users_and_statuses_are_not_imported(self, tmp_path):
+    def test_the_command_says_that_users_and_statuses_are_not_imported(
+        self, tmp_path: Path
+    ) -> None:
         file = write_data_file(tmp_path, collection())
         command = [BIN / "tocsin-hub", "import", "medallion", file, "--data", tmp_path / "data"]
         said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
         assert "users and passwords are not imported" in said.stderr
         assert "statuses are not imported" in said.stderr
 
-    def test_a_killed_import_continues_when_repeated(self, tmp_path):
+    def test_a_killed_import_continues_when_repeated(self, tmp_path: Path) -> None:
         many = [(day(1 + number // 500), threat(number)) for number in range(5_000)]
         file = write_data_file(tmp_path, collection(*many))
         hub = HubProcess(tmp_path / "data").start()
@@ -280,7 +289,7 @@ class TestTheCommand:
         assert names == [f"No. {number}" for number in range(5_000)]
 
 
-def some(home):
+def some(home: Any) -> Any:
     """Whether the import has got anywhere."""
     there = any(each.id == home.feed for each in home.feeds.collections())
     return there and home.feeds.head(home.feed).position > 0

@@ -1,10 +1,13 @@
 """Identities that say who sent something, whenever they do: in one submission, before, or after."""
 
 import dataclasses
+from typing import Any
 
 import pytest
+from support.clock import ManualClock
 from support.hub import (
     GREEN,
+    HubInProcess,
     details,
     indicator,
     relationship,
@@ -19,41 +22,43 @@ TEAM = sdo("identity", name="Blue Kite Team", identity_class="organization", sec
 PLACE = sdo("location", city="Smallville", country="US")
 
 
-def by(author, value="evil.top"):
+def by(author: Any, value: Any = "evil.top") -> Any:
     return indicator(value, created_by_ref=author["id"])
 
 
-def told(hub, feed="green"):
+def told(hub: Any, feed: Any = "green") -> Any:
     """What partners sent and identities but the hub's, as a reader of the feed gets it."""
     answer = hub.ask(f"collections/{feed}/objects/", "north", query_string={"limit": 1000})
     own = ("marking-definition", "extension-definition")
     return [o for o in answer.json["objects"] if o["type"] not in own and o["id"] != hub.identity]
 
 
-def identities(hub):
+def identities(hub: Any) -> Any:
     return [o for o in told(hub) if o["type"] == "identity" and o["name"] != "Tocsin"]
 
 
 class TestSentLater:
     @pytest.fixture(autouse=True)
-    def named(self, hub):
+    def named(self, hub: HubInProcess) -> None:
         hub.push(by(TEAM))
 
-    def test_the_identity_gives_way_to_the_hubs(self, hub):
+    def test_the_identity_gives_way_to_the_hubs(self, hub: HubInProcess) -> None:
         [entry] = details(hub.push(TEAM))
         assert entry["x_tocsin_verdict"] == "duplicate"
         assert entry["x_tocsin_public_id"] == hub.identity
         assert identities(hub) == []
 
-    def test_the_location_of_an_author_is_not_published(self, hub):
+    def test_the_location_of_an_author_is_not_published(self, hub: HubInProcess) -> None:
         status = hub.push(PLACE, relationship(TEAM, "located-at", PLACE))
         assert hub.verdicts(status) == ["refused", "refused"]
         assert "Smallville" not in str(told(hub))
 
-    def test_another_partner_may_speak_of_it(self, hub):
+    def test_another_partner_may_speak_of_it(self, hub: HubInProcess) -> None:
         assert hub.verdicts(hub.push(TEAM, who="north")) == ["admitted"]
 
-    def test_an_author_is_named_once_the_partner_consents_and_sends_it(self, hub):
+    def test_an_author_is_named_once_the_partner_consents_and_sends_it(
+        self, hub: HubInProcess
+    ) -> None:
         people = hub.store.accounts
         people.update_partner(
             dataclasses.replace(people.find_partner("acme"), consent=Consent.EVERYONE)
@@ -65,26 +70,30 @@ class TestSentLater:
 
 
 class TestSentBefore:
-    def test_a_published_identity_is_revoked_when_it_turns_out_to_be_the_author(self, hub):
+    def test_a_published_identity_is_revoked_when_it_turns_out_to_be_the_author(
+        self, hub: HubInProcess
+    ) -> None:
         hub.push(TEAM)
         assert len(identities(hub)) == 1
         hub.push(by(TEAM))
         [gone] = identities(hub)
         assert gone["revoked"] and "Kite" not in str(gone) and "energy" not in str(gone)
 
-    def test_a_revoked_author_is_not_published_again(self, hub):
+    def test_a_revoked_author_is_not_published_again(self, hub: HubInProcess) -> None:
         hub.push(TEAM), hub.push(by(TEAM))
         hub.push(TEAM | {"modified": "2026-03-01T00:00:00.000Z"})
         assert [each["revoked"] for each in identities(hub)] == [True]
 
-    def test_an_author_published_with_consent_is_revoked_when_consent_has_ended(self, hub):
+    def test_an_author_published_with_consent_is_revoked_when_consent_has_ended(
+        self, hub: HubInProcess
+    ) -> None:
         hub.join(Partner("open", "Open Limited", consent=Consent.EVERYONE))
         hub.push(TEAM, by(TEAM), who="open")
         hub.store.accounts.update_partner(Partner("open", "Open Limited"))
         hub.push(by(TEAM, "else.top"), who="open")
         assert all(each["revoked"] and "Kite" not in str(each) for each in identities(hub))
 
-    def test_a_related_author_is_not_published(self, hub):
+    def test_a_related_author_is_not_published(self, hub: HubInProcess) -> None:
         hub.push(TEAM), hub.push(by(TEAM) | {"created_by_ref": TEAM["id"]}, who="north")
         assert not any("revoked" in each for each in identities(hub))
 
@@ -92,19 +101,19 @@ class TestSentBefore:
 class TestLabels:
     """What an identity says of itself: `ais-consent-…`."""
 
-    def pushed(self, hub, consent, *labels, **more):
+    def pushed(self, hub: Any, consent: Any, *labels: Any, **more: Any) -> Any:
         hub.join(Partner("open", "Open Limited", consent=consent))
         text = {"description": "Open Limited saw it"}
         return hub.push(TEAM | {"labels": list(labels)}, by(TEAM) | text | more, who="open")
 
     @pytest.mark.parametrize("label", ["ais-consent-none", "AIS-Consent-USG"])
-    def test_less_than_the_partner_agreed_to_is_obeyed(self, hub, label):
+    def test_less_than_the_partner_agreed_to_is_obeyed(self, hub: HubInProcess, label: str) -> None:
         self.pushed(hub, Consent.EVERYONE, "other", label)
         assert identities(hub) == []
         [shown] = [each for each in told(hub) if each["type"] == "indicator"]
         assert shown["created_by_ref"] == hub.identity and "Open" not in str(shown)
 
-    def test_more_is_not(self, hub):
+    def test_more_is_not(self, hub: HubInProcess) -> None:
         self.pushed(hub, Consent.NONE, "ais-consent-everyone")
         assert identities(hub) == [] and "Open" not in str(told(hub))
 
@@ -114,33 +123,37 @@ class TestLabels:
         {"object_marking_refs": [GREEN, STATEMENT["id"]]},
     )
 
-    def released(self, hub):
+    def released(self, hub: Any) -> Any:
         hub.push(STATEMENT, who="open")
         for review in hub.store.reviews.list_waiting():
             assert hub.services.intake.release(review, "analyst").verdict == "admitted"
         return [each for each in told(hub) if each["type"] == "indicator"][-1]
 
     @pytest.mark.parametrize("more", WAITING)
-    def test_an_object_that_waited_is_published_as_anonymous_as_it_was_sent(self, hub, more):
+    def test_an_object_that_waited_is_published_as_anonymous_as_it_was_sent(
+        self, hub: HubInProcess, more: Any
+    ) -> None:
         self.pushed(hub, Consent.EVERYONE, "ais-consent-none", **more)
         shown = self.released(hub)
         assert shown["created_by_ref"] == hub.identity and "Open" not in str(shown)
         assert "saw it" in shown["description"]
 
-    def test_consent_in_a_later_submission_keeps_the_author_named(self, hub, clock):
+    def test_consent_in_a_later_submission_keeps_the_author_named(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         self.pushed(hub, Consent.EVERYONE, "ais-consent-none", **self.WAITING[0])
         clock.advance(hours=1)
         hub.push(TEAM, by(TEAM, "else.top"), who="open")
         assert "Open" not in str(self.released(hub))
         assert ["revoked" in each for each in identities(hub)] == [False]
 
-    def test_an_identity_that_is_not_the_author_decides_nothing(self, hub):
+    def test_an_identity_that_is_not_the_author_decides_nothing(self, hub: HubInProcess) -> None:
         other = sdo("identity")["id"]
         self.pushed(hub, Consent.EVERYONE, "ais-consent-none", created_by_ref=other)
         assert "Open Limited" in str(told(hub))
 
 
-def test_the_location_of_an_author_stops_waiting(hub):
+def test_the_location_of_an_author_stops_waiting(hub: HubInProcess) -> None:
     """The relationship came first, when nobody knew whose identity it is."""
     hub.push(PLACE, relationship(TEAM, "located-at", PLACE, object_marking_refs=[GREEN]))
     hub.push(by(TEAM))

@@ -1,10 +1,11 @@
 """Whoever agreed to be named, and does so no longer, is not named again."""
 
 import json
+from typing import Any
 
 import pytest
-from support.clock import LATER, sighting
-from support.hub import indicator, relationship, sdo
+from support.clock import LATER, ManualClock, sighting
+from support.hub import HubInProcess, indicator, relationship, sdo
 
 from tocsin.admission.model import Consent
 from tocsin.server.model import Partner
@@ -14,23 +15,23 @@ NAMED = {"created_by_ref": OPEN["id"], "description": "Open Limited saw it on it
 CITED = {"external_references": [{"source_name": "Open Limited", "external_id": "OL-1"}]}
 
 
-def shown(hub):
+def shown(hub: Any) -> Any:
     """The newest version of the one indicator."""
     [public] = [each for each in hub.feed("green", "north") if each["type"] == "indicator"]
     return public
 
 
-def ended(hub):
+def ended(hub: Any) -> None:
     hub.store.accounts.update_partner(Partner("open", "Open Limited"))
 
 
-def anonymous(hub):
+def anonymous(hub: Any) -> Any:
     public = shown(hub)
     return public["created_by_ref"] == hub.identity and "Open" not in json.dumps(public)
 
 
 @pytest.fixture
-def report(hub):
+def report(hub: HubInProcess) -> Any:
     """An indicator published under its partner's name."""
     hub.join(Partner("open", "Open Limited", consent=Consent.EVERYONE))
     sent = indicator("evil.top", **NAMED, **CITED)
@@ -39,13 +40,15 @@ def report(hub):
     return sent
 
 
-def test_a_consenting_partner_stays_named(hub, report):
+def test_a_consenting_partner_stays_named(hub: HubInProcess, report: Any) -> None:
     hub.push(sighting(shown(hub)), who="north")
     assert "Open Limited" in shown(hub)["description"]
     assert shown(hub)["created_by_ref"] != hub.identity
 
 
-def test_not_when_a_newer_report_without_the_name_is_revoked(hub, report):
+def test_not_when_a_newer_report_without_the_name_is_revoked(
+    hub: HubInProcess, report: Any
+) -> None:
     ended(hub)
     newer = indicator("evil.top", modified=LATER, created_by_ref=OPEN["id"])
     hub.push(newer, who="open")
@@ -53,26 +56,28 @@ def test_not_when_a_newer_report_without_the_name_is_revoked(hub, report):
     assert anonymous(hub) and "own gateway" in shown(hub)["description"]
 
 
-def test_not_when_another_partner_has_seen_it(hub, clock, report):
+def test_not_when_another_partner_has_seen_it(
+    hub: HubInProcess, clock: ManualClock, report: Any
+) -> None:
     ended(hub)
     clock.advance(hours=2)
     hub.push(sighting(shown(hub)), who="north")
     assert anonymous(hub)
 
 
-def test_a_resent_object_loses_the_name(hub, report):
+def test_a_resent_object_loses_the_name(hub: HubInProcess, report: Any) -> None:
     ended(hub)
     assert hub.verdicts(hub.push(report, who="open")) == ["duplicate"]
     assert anonymous(hub)
 
 
-def test_a_revoked_object_loses_the_name(hub, report):
+def test_a_revoked_object_loses_the_name(hub: HubInProcess, report: Any) -> None:
     ended(hub)
     hub.push(report | {"revoked": True, "modified": LATER}, who="open")
     assert shown(hub)["revoked"] and anonymous(hub)
 
 
-def test_a_swept_object_loses_the_name(hub, clock, report):
+def test_a_swept_object_loses_the_name(hub: HubInProcess, clock: ManualClock, report: Any) -> None:
     hub.push(report | {"valid_until": "2026-12-24T00:00:00.000Z", "modified": LATER}, who="open")
     ended(hub)
     clock.advance(days=60)
@@ -80,7 +85,7 @@ def test_a_swept_object_loses_the_name(hub, clock, report):
     assert shown(hub)["revoked"] and anonymous(hub)
 
 
-def test_a_completed_object_loses_the_name(hub):
+def test_a_completed_object_loses_the_name(hub: HubInProcess) -> None:
     hub.join(Partner("open", "Open Limited", consent=Consent.EVERYONE))
     tool = sdo("tool", name="t")
     note = {"object_refs": [tool["id"], sdo("malware")["id"]], "content": "by Open Limited"}

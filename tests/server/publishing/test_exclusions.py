@@ -5,6 +5,7 @@ from support.clock import indicators
 from support.hub import (
     AMBER,
     GREEN,
+    HubInProcess,
     details,
     indicator,
 )
@@ -15,19 +16,21 @@ STATEMENT = "marking-definition--22222222-2222-4222-8222-222222222222"
 
 
 class TestExcludedValue:
-    def test_the_value_is_refused_for_everybody_with_the_reason(self, hub):
+    def test_the_value_is_refused_for_everybody_with_the_reason(self, hub: HubInProcess) -> None:
         hub.services.lifecycle.exclude("Our-CDN[.]top.", "operator", "our own CDN")
         for partner in ("acme", "north"):
             status = hub.push(indicator("our-cdn.top"), who=partner)
             assert hub.verdicts(status) == ["refused"]
             assert "our own CDN" in details(status)[0]["message"]
 
-    def test_only_the_very_value_is_refused(self, hub):
+    def test_only_the_very_value_is_refused(self, hub: HubInProcess) -> None:
         hub.services.lifecycle.exclude("our-cdn.top", "operator", "")
         others = indicator("www.our-cdn.top"), indicator("our-cdn.com")
         assert hub.verdicts(hub.push(*others)) == ["admitted", "admitted"]
 
-    def test_objects_on_an_excluded_value_are_revoked_in_every_scope(self, hub):
+    def test_objects_on_an_excluded_value_are_revoked_in_every_scope(
+        self, hub: HubInProcess
+    ) -> None:
         statement = {
             "type": "marking-definition",
             "spec_version": "2.1",
@@ -56,18 +59,18 @@ class TestExcludedValue:
             ("A" * 64, f"[file:hashes.'SHA-256' = '{'a' * 64}']"),
         ],
     )
-    def test_values_of_every_kind(self, hub, value, pattern):
+    def test_values_of_every_kind(self, hub: HubInProcess, value: str, pattern: str) -> None:
         hub.push(indicator(pattern=pattern))
         assert hub.services.lifecycle.exclude(value, "operator", "")[1] == 1
         assert hub.verdicts(hub.push(indicator(pattern=pattern))) == ["refused"]
 
-    def test_excluding_again_revokes_what_was_published_meanwhile(self, hub):
+    def test_excluding_again_revokes_what_was_published_meanwhile(self, hub: HubInProcess) -> None:
         hub.push(indicator())
         hub.services.lifecycle.revoke(hub.feed("green")[0]["id"], "operator", "once")
         hub.push(indicator())
         assert hub.services.lifecycle.exclude("evil-portal.top", "operator", "")[1] == 1
 
-    def test_an_excluded_value_may_be_readmitted(self, hub):
+    def test_an_excluded_value_may_be_readmitted(self, hub: HubInProcess) -> None:
         hub.services.lifecycle.exclude("evil-portal.top", "operator", "")
         hub.services.lifecycle.readmit("EVIL-portal.top", "operator")
         assert hub.verdicts(hub.push(indicator())) == ["admitted"]
@@ -75,6 +78,8 @@ class TestExcludedValue:
             hub.services.lifecycle.readmit("evil-portal.top", "operator")
 
     @pytest.mark.parametrize("value", ["", "two words", "just-a-name", "1.2.3", "abcdef"])
-    def test_a_text_that_is_no_value_cannot_be_excluded(self, hub, value):
+    def test_a_text_that_is_no_value_cannot_be_excluded(
+        self, hub: HubInProcess, value: str
+    ) -> None:
         with pytest.raises(Malformed):
             hub.services.lifecycle.exclude(value, "operator", "")

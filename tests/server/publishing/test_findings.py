@@ -8,12 +8,12 @@ def noted(number: int) -> Finding:
     return Finding("sanitise", "benign", Action.NOTED, f"note {number}")
 
 
-def test_few_findings_are_all_shown():
+def test_few_findings_are_all_shown() -> None:
     few = tuple(noted(n) for n in range(2 * MOST))
     assert limit_findings(few) == few
 
 
-def test_of_many_findings_the_reasons_for_the_verdict_are_shown_wherever_they_stand():
+def test_of_many_findings_the_reasons_for_the_verdict_are_shown_wherever_they_stand() -> None:
     why = Finding("sanitise", "victim_terms", Action.HELD, "an analyst decides")
     many = [noted(n) for n in range(6 * MOST)]
     many[3 * MOST] = why

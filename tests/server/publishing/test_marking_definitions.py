@@ -1,11 +1,13 @@
 """Marking definitions that come before or after what carries them, or alone."""
 
 import itertools
+from typing import Any
 
 import pytest
 from support.hub import (
     AMBER,
     GREEN,
+    HubInProcess,
     details,
     indicator,
     relationship,
@@ -14,11 +16,11 @@ from support.hub import (
 from support.statement_marking import STATEMENT
 
 
-def carrying(level=GREEN, value="evil.top"):
+def carrying(level: Any = GREEN, value: Any = "evil.top") -> Any:
     return indicator(value, object_marking_refs=[level, STATEMENT["id"]])
 
 
-def carried(hub, feed="green"):
+def carried(hub: Any, feed: Any = "green") -> Any:
     """What the indicators of a feed carry besides their level, and the definitions there."""
     answer = hub.ask(f"collections/{feed}/objects/", "north", query_string={"limit": 1000})
     objects = answer.json["objects"]
@@ -28,7 +30,7 @@ def carried(hub, feed="green"):
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-def test_in_whatever_order_they_come(hub, order):
+def test_in_whatever_order_they_come(hub: HubInProcess, order: Any) -> None:
     sent = STATEMENT, carrying(), carrying(AMBER, "strict.top")
     for at in order:
         hub.push(sent[at])
@@ -38,7 +40,7 @@ def test_in_whatever_order_they_come(hub, order):
     assert len(marks) == 2 and set(marks) <= defined
 
 
-def test_an_object_waits_for_its_definition_and_is_published_with_it(hub):
+def test_an_object_waits_for_its_definition_and_is_published_with_it(hub: HubInProcess) -> None:
     waiting = hub.push(carrying())
     assert hub.verdicts(waiting) == ["held"]
     hub.push(STATEMENT)
@@ -47,7 +49,9 @@ def test_an_object_waits_for_its_definition_and_is_published_with_it(hub):
     assert hub.store.reviews.list_waiting() == []
 
 
-def test_an_object_that_waits_for_several_things_is_published_with_the_last(hub):
+def test_an_object_that_waits_for_several_things_is_published_with_the_last(
+    hub: HubInProcess,
+) -> None:
     one, other = indicator(), sdo("malware", name="evil", is_family=False)
     marks = [GREEN, STATEMENT["id"]]
     waiting = hub.push(relationship(one, "indicates", other, object_marking_refs=marks))
@@ -61,14 +65,14 @@ def test_an_object_that_waits_for_several_things_is_published_with_the_last(hub)
     assert told[2] == "published" and hub.store.reviews.list_waiting() == []
 
 
-def test_the_definitions_that_an_object_waits_for_are_limited(hub):
+def test_the_definitions_that_an_object_waits_for_are_limited(hub: HubInProcess) -> None:
     ids = [sdo("marking-definition")["id"] for _ in range(1_500)]
     assert hub.verdicts(hub.push(indicator(object_marking_refs=[GREEN, *ids]))) == ["held"]
     [review] = hub.store.reviews.list_waiting()
     assert len(review.waits_for) == 1_000
 
 
-def test_a_definition_may_be_sent_alone_repeatedly(hub):
+def test_a_definition_may_be_sent_alone_repeatedly(hub: HubInProcess) -> None:
     for number in range(20):
         hub.push(STATEMENT)
         assert hub.verdicts(hub.push(carrying(value=f"evil{number}.top"))) == ["admitted"]
@@ -76,25 +80,25 @@ def test_a_definition_may_be_sent_alone_repeatedly(hub):
     assert len(marks) == 20 and set(marks) == defined and len(defined) == 1
 
 
-def test_a_stricter_object_carries_the_published_definition(hub):
+def test_a_stricter_object_carries_the_published_definition(hub: HubInProcess) -> None:
     hub.push(STATEMENT, carrying())
     hub.push(STATEMENT, carrying(AMBER, "strict.top"))
     marks, defined = carried(hub, "amber")
     assert set(marks) == defined and len(marks) == 2
 
 
-def test_one_that_says_its_level_keeps_it(hub):
+def test_one_that_says_its_level_keeps_it(hub: HubInProcess) -> None:
     hub.push(STATEMENT | {"object_marking_refs": [AMBER]})
     assert hub.verdicts(hub.push(carrying())) == ["held"]
     assert carried(hub) == ([], set())
 
 
-def test_another_partner_must_send_the_definition_itself(hub):
+def test_another_partner_must_send_the_definition_itself(hub: HubInProcess) -> None:
     hub.push(STATEMENT)
     assert hub.verdicts(hub.push(carrying(), who="north")) == ["held"]
 
 
-def test_a_definition_does_not_answer_other_reviews(hub):
+def test_a_definition_does_not_answer_other_reviews(hub: HubInProcess) -> None:
     hub.push(carrying(value="vpn.acme.example"))
     hub.push(STATEMENT)
     [review] = hub.store.reviews.list_waiting()

@@ -5,6 +5,7 @@ import json
 import random
 import uuid
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from support.clock import hub_extension
@@ -35,7 +36,7 @@ def hub(store: Store) -> HubInProcess:
     return HubInProcess(store)
 
 
-def graph(tag):
+def graph(tag: Any) -> Any:
     """Objects that refer to one another, by type; `tag` keeps them apart from other graphs."""
     number = int(tag[1:])
     address = sco("ipv4-addr", value=f"45.77.{number // 256}.{number % 256}")
@@ -66,7 +67,7 @@ def graph(tag):
     return {each["type"]: each for each in together}
 
 
-def pushed(hub, orders):
+def pushed(hub: Any, orders: Any) -> None:
     """Each order with a graph of its own, object by object in separate submissions."""
     graphs = [(f"n{number}", order) for number, order in enumerate(orders)]
     whole = {tag: graph(tag) for tag, _ in graphs}
@@ -77,7 +78,7 @@ def pushed(hub, orders):
 _OF_THE_HUB = ("created", "modified", "extensions")
 
 
-def told(hub, feed, tags):
+def told(hub: Any, feed: Any, tags: Any) -> Any:
     """What a feed says of each graph, with names for ids; without stamps and the hub's figures.
 
     Figures that only rise wait for the quiet period, so they tell in what order things came.
@@ -96,7 +97,7 @@ def told(hub, feed, tags):
     return {tag: sorted(texts) for tag, texts in said.items()}
 
 
-def read(hub, feed):
+def read(hub: Any, feed: Any) -> Any:
     found, query = [], {"limit": 500}
     while True:
         page = hub.ask(f"collections/{feed}/objects/", query_string=query).json
@@ -107,7 +108,7 @@ def read(hub, feed):
         query["next"] = page["next"]
 
 
-def tag_of(subject, found):
+def tag_of(subject: Any, found: Any) -> Any:
     for name in ("name", "description"):
         if name in subject:
             return subject[name]
@@ -119,21 +120,21 @@ def tag_of(subject, found):
     return subject.get("labels", [subject.get("value", "").partition(".")[0]])[0]
 
 
-def references_in(body):
+def references_in(body: Any) -> Any:
     refs = [v for k, v in body.items() if k.endswith("_ref")]
     refs += [each for k, v in body.items() if k.endswith("_refs") for each in v]
     return {ref for ref in refs if not ref.startswith(("marking-definition--", "identity--"))}
 
 
 class TestOrder:
-    def test_every_order_of_a_few_objects_gives_the_same_feed(self, hub):
+    def test_every_order_of_a_few_objects_gives_the_same_feed(self, hub: HubInProcess) -> None:
         orders = list(itertools.permutations(FEW))
         pushed(hub, orders)
         said = told(hub, "green", [f"n{number}" for number in range(len(orders))])
         assert len(said["n0"]) == len(FEW)
         assert {tuple(texts) for texts in said.values()} == {tuple(said["n0"])}
 
-    def test_the_order_of_a_graph_with_observables_does_not_matter(self, hub):
+    def test_the_order_of_a_graph_with_observables_does_not_matter(self, hub: HubInProcess) -> None:
         chosen = random.Random(7)
         orders = [chosen.sample(ALL, len(ALL)) for _ in range(SAMPLE)]
         pushed(hub, [ALL, ALL[::-1], *orders])
@@ -142,7 +143,7 @@ class TestOrder:
         assert "elsewhere" not in str(said["n0"])
         assert {tuple(texts) for texts in said.values()} == {tuple(said["n0"])}
 
-    def test_the_order_within_one_submission_does_not_matter(self, hub):
+    def test_the_order_within_one_submission_does_not_matter(self, hub: HubInProcess) -> None:
         hub.push(*graph("n1").values())
         pushed(hub, [ALL[::-1]])
         said = told(hub, "green", ["n0", "n1"])
@@ -150,7 +151,9 @@ class TestOrder:
 
 
 class TestCompleting:
-    def test_a_report_is_out_at_once_and_completed_when_its_members_come(self, hub):
+    def test_a_report_is_out_at_once_and_completed_when_its_members_come(
+        self, hub: HubInProcess
+    ) -> None:
         first, late = indicator("one.top"), indicator("two.top")
         refs = [late["id"], first["id"]]
         told = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=refs)
@@ -163,7 +166,7 @@ class TestCompleting:
         assert [names[ref] for ref in full["object_refs"]] == [late["pattern"], first["pattern"]]
         assert full["id"] == early["id"] and full["modified"] > early["modified"]
 
-    def test_an_arrival_that_completes_nothing_makes_no_version(self, hub):
+    def test_an_arrival_that_completes_nothing_makes_no_version(self, hub: HubInProcess) -> None:
         member = indicator("one.top")
         refs = [member["id"], f"indicator--{uuid.uuid4()}"]
         told = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=refs)
@@ -172,7 +175,7 @@ class TestCompleting:
         hub.push(indicator("else.top", object_marking_refs=[AMBER]))
         assert hub.feed("green") == before
 
-    def test_a_member_that_only_others_may_see_is_in_their_copy(self, hub):
+    def test_a_member_that_only_others_may_see_is_in_their_copy(self, hub: HubInProcess) -> None:
         told = sdo("report", name="r", published="2026-01-01T00:00:00Z")
         seen, hidden = indicator("one.top"), indicator("two.top", object_marking_refs=[AMBER])
         told["object_refs"] = [seen["id"], hidden["id"]]
@@ -185,7 +188,9 @@ class TestCompleting:
         }
         assert counts == {"green": 1, "amber": 2}
 
-    def test_an_end_that_another_partner_sends_later_joins_the_relationship(self, hub):
+    def test_an_end_that_another_partner_sends_later_joins_the_relationship(
+        self, hub: HubInProcess
+    ) -> None:
         address = sco("ipv4-addr", value="45.77.1.1")
         found = indicator("one.top")
         joined = relationship(found, "based-on", address)
@@ -194,14 +199,16 @@ class TestCompleting:
         [out] = [o for o in hub.feed("green") if o["type"] == "relationship"]
         assert out["target_ref"] == address["id"]
 
-    def test_nobody_joins_what_another_calls_by_the_same_private_id(self, hub):
+    def test_nobody_joins_what_another_calls_by_the_same_private_id(
+        self, hub: HubInProcess
+    ) -> None:
         private = sdo("malware", name="m", is_family=True)
         found = indicator("one.top")
         hub.push(found, relationship(found, "indicates", private), who="acme")
         hub.push(private, who="north")
         assert "relationship" not in {o["type"] for o in hub.feed("green")}
 
-    def test_nothing_waits_for_what_was_refused(self, hub):
+    def test_nothing_waits_for_what_was_refused(self, hub: HubInProcess) -> None:
         inside = sco("ipv4-addr", value="10.1.2.3")
         outside = sco("ipv4-addr", value="45.77.1.1")
         ends = {"src_ref": inside["id"], "dst_ref": outside["id"]}
@@ -218,13 +225,13 @@ class TestCompleting:
         assert len(out) == 3
         assert all("src_ref" not in o and o["dst_ref"] == outside["id"] for o in out)
 
-    def test_nothing_refers_to_what_is_held(self, hub):
+    def test_nothing_refers_to_what_is_held(self, hub: HubInProcess) -> None:
         joined = relationship(indicator("a.top"), "indicates", sdo("malware", name="m"))
         told = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=[joined["id"]])
         assert hub.verdicts(hub.push(told, joined)) == ["held", "held"]
         assert hub.feed("green") == []
 
-    def test_what_an_analyst_refuses_is_waited_for_no_longer(self, hub):
+    def test_what_an_analyst_refuses_is_waited_for_no_longer(self, hub: HubInProcess) -> None:
         inside = sco("domain-name", value="acme.example")  # a partner's own: an analyst looks
         outside = sco("ipv4-addr", value="45.77.1.1")
         ends = {"src_ref": inside["id"], "dst_ref": outside["id"]}
@@ -234,7 +241,9 @@ class TestCompleting:
         [traffic] = [o for o in hub.feed("green") if o["type"] == "network-traffic"]
         assert "src_ref" not in traffic
 
-    def test_a_refused_object_that_is_sent_again_corrected_completes_others(self, hub):
+    def test_a_refused_object_that_is_sent_again_corrected_completes_others(
+        self, hub: HubInProcess
+    ) -> None:
         one, two = indicator("one.top"), indicator("two.top", object_marking_refs=[RED])
         refs = [two["id"], one["id"]]
         told = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=refs)
@@ -243,7 +252,7 @@ class TestCompleting:
         hub.push({**two, **right})
         assert [len(o["object_refs"]) for o in hub.feed("green") if o["type"] == "report"] == [2]
 
-    def test_the_ids_of_a_submission_are_those_that_will_be_public(self):
+    def test_the_ids_of_a_submission_are_those_that_will_be_public(self) -> None:
         refused = Candidate(0, indicator()).refuse()
         sighted = sdo("sighting", sighting_of_ref=refused.object["id"])
         noted = sdo("note", content="n", object_refs=[sighted["id"]])
@@ -255,7 +264,7 @@ class TestCompleting:
         ids = PublicIds(uuid.UUID(int=7), {"id": "identity--1"})
         assert ids.assign([refused, *candidates], frozenset()).keys() == {candidates[2].source_id}
 
-    def test_a_definition_that_came_before_is_known(self, hub):
+    def test_a_definition_that_came_before_is_known(self, hub: HubInProcess) -> None:
         statement = {
             "type": "marking-definition",
             "spec_version": "2.1",
@@ -270,7 +279,7 @@ class TestCompleting:
         one, two = hub.feed("green")
         assert one["object_marking_refs"] == two["object_marking_refs"]
 
-    def test_the_status_tells_at_last_that_all_is_out(self, hub):
+    def test_the_status_tells_at_last_that_all_is_out(self, hub: HubInProcess) -> None:
         found, bad = indicator("a.top"), sdo("malware", name="m", is_family=True)
         told = sdo("report", name="r", published="2026-01-01T00:00:00Z")
         joined = relationship(found, "indicates", bad)
@@ -280,7 +289,7 @@ class TestCompleting:
         assert [details(s)[0]["x_tocsin_verdict"] for s in statuses] == ["admitted"] * 4
 
 
-def test_the_finding_of_waiting_is_gone_once_the_object_is_published(hub):
+def test_the_finding_of_waiting_is_gone_once_the_object_is_published(hub: HubInProcess) -> None:
     ends = sdo("malware", name="m", is_family=True), sdo("tool", name="t")
     waiting = hub.push(relationship(ends[0], "uses", ends[1]))
     hub.push(*ends)
@@ -298,7 +307,9 @@ class TestStricterReferences:
     """A list of references of which the least strict is stricter than the object itself."""
 
     @pytest.mark.parametrize("kind", MEMBERS)
-    def test_a_report_is_as_strict_as_the_least_strict_object_it_lists(self, hub, kind):
+    def test_a_report_is_as_strict_as_the_least_strict_object_it_lists(
+        self, hub: HubInProcess, kind: Any
+    ) -> None:
         strict = [indicator(f"a{n}.top", object_marking_refs=[AMBER]) for n in range(2)]
         listed = sdo(kind, object_refs=[each["id"] for each in strict], **MEMBERS[kind])
         status = hub.push(listed, *strict)
@@ -313,7 +324,9 @@ class TestStricterReferences:
         )
 
     @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-    def test_not_if_one_of_them_may_be_seen_in_whatever_order_they_come(self, hub, order):
+    def test_not_if_one_of_them_may_be_seen_in_whatever_order_they_come(
+        self, hub: HubInProcess, order: Any
+    ) -> None:
         strict, plain = indicator("a.top", object_marking_refs=[AMBER]), indicator("b.top")
         listed = sdo("report", object_refs=[strict["id"], plain["id"]], **MEMBERS["report"])
         for at in order:
@@ -321,7 +334,7 @@ class TestStricterReferences:
         [public] = [each for each in hub.feed("green", "north") if each["type"] == "report"]
         assert len(public["object_refs"]) == 1
 
-    def test_an_opinion_on_a_stricter_indicator_counts(self, hub):
+    def test_an_opinion_on_a_stricter_indicator_counts(self, hub: HubInProcess) -> None:
         strict = indicator("a.top", object_marking_refs=[AMBER])
         hub.push(strict, sdo("opinion", object_refs=[strict["id"]], **MEMBERS["opinion"]))
         [public] = [each for each in hub.feed("amber", "north") if each["type"] == "indicator"]

@@ -1,11 +1,13 @@
 """A revoked id stays revoked when its older versions are sent again, from an export say."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from support.clock import LATER
+from support.clock import LATER, ManualClock
 from support.hub import (
     RED,
+    HubInProcess,
     details,
     indicator,
     relationship,
@@ -18,18 +20,20 @@ from tocsin.admission.errors import Conflict
 OLD = {"modified": "2026-01-01T00:00:00.000Z"}
 
 
-def verdicts(hub, *objects):
+def verdicts(hub: Any, *objects: Any) -> Any:
     return hub.verdicts(hub.push(*objects))
 
 
 @pytest.fixture
-def two():
+def two() -> Any:
     """One value under two ids of one partner."""
     return indicator("evil.top", **OLD), indicator("evil.top", **OLD)
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_a_revoked_id_is_refused_while_another_id_stands(hub, two, together):
+def test_a_revoked_id_is_refused_while_another_id_stands(
+    hub: HubInProcess, two: Any, together: bool
+) -> None:
     first, second = two
     hub.push(first, second)
     if together:
@@ -42,7 +46,7 @@ def test_a_revoked_id_is_refused_while_another_id_stands(hub, two, together):
     assert shown(hub) == {"evil.top": None}
 
 
-def test_a_revoked_id_is_refused_for_a_value_that_it_had_before(hub):
+def test_a_revoked_id_is_refused_for_a_value_that_it_had_before(hub: HubInProcess) -> None:
     sent = indicator("evil.top", **OLD)
     hub.push(sent), hub.push(moved(sent))
     hub.push({**revoked(moved(sent)), "modified": "2026-03-01T00:00:00.000Z"})
@@ -50,13 +54,13 @@ def test_a_revoked_id_is_refused_for_a_value_that_it_had_before(hub):
     assert shown(hub) == {"evil.top": None, "else.top": None}
 
 
-def test_a_newer_version_under_a_revoked_id_is_refused(hub, two):
+def test_a_newer_version_under_a_revoked_id_is_refused(hub: HubInProcess, two: Any) -> None:
     first, second = two
     hub.push(first, second), hub.push(revoked(first))
     assert verdicts(hub, {**first, "modified": "2026-03-01T00:00:00.000Z"}) == ["refused"]
 
 
-def test_a_new_id_or_another_partner_may_report_it_again(hub, two):
+def test_a_new_id_or_another_partner_may_report_it_again(hub: HubInProcess, two: Any) -> None:
     first, second = two
     hub.push(first, second), hub.push(revoked(first))
     third = indicator("evil.top", modified=LATER)
@@ -65,7 +69,9 @@ def test_a_new_id_or_another_partner_may_report_it_again(hub, two):
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_an_object_sent_after_its_revocation_is_not_published(hub, two, together):
+def test_an_object_sent_after_its_revocation_is_not_published(
+    hub: HubInProcess, two: Any, together: bool
+) -> None:
     """Nobody knows in which order an export is sent."""
     first, second = two
     if together:
@@ -81,15 +87,17 @@ class TestRevokedWhileWaiting:
     """What waits for an analyst, or for what it refers to, may be revoked like anything else."""
 
     @pytest.fixture
-    def held(self):
+    def held(self) -> Any:
         return indicator("vpn.acme.example", **OLD)
 
     @pytest.fixture
-    def ends(self):
+    def ends(self) -> Any:
         return sdo("malware", name="m", is_family=True), sdo("tool", name="t")
 
     @pytest.mark.parametrize("together", [True, False])
-    def test_a_revocation_closes_the_review(self, hub, held, together):
+    def test_a_revocation_closes_the_review(
+        self, hub: HubInProcess, held: Any, together: bool
+    ) -> None:
         if together:
             status = hub.push(held, revoked(held))
         else:
@@ -100,12 +108,14 @@ class TestRevokedWhileWaiting:
         assert details(told)[0]["message"] == "refused: was revoked while it waited"
         assert told["status"] == "complete"
 
-    def test_a_refused_revocation_closes_the_review(self, hub, held):
+    def test_a_refused_revocation_closes_the_review(self, hub: HubInProcess, held: Any) -> None:
         hub.push(held)
         assert verdicts(hub, revoked(held) | {"object_marking_refs": [RED]}) == ["refused"]
         assert hub.store.reviews.list_waiting() == []
 
-    def test_an_object_may_wait_for_one_that_is_revoked_with_it(self, hub, clock, held, ends):
+    def test_an_object_may_wait_for_one_that_is_revoked_with_it(
+        self, hub: HubInProcess, clock: ManualClock, held: Any, ends: Any
+    ) -> None:
         """What else came with that is there for all the others that wait for it."""
         notes = [sdo("note", content="n", object_refs=[ends[0]["id"]]) for _ in range(2)]
         notes[0]["object_refs"].append(held["id"])
@@ -116,7 +126,9 @@ class TestRevokedWhileWaiting:
         assert hub.store.reviews.list_waiting() == []
         assert sorted(each["type"] for each in hub.feed("green")) == ["malware", "note"]
 
-    def test_a_release_that_comes_too_late_publishes_nothing(self, hub, held):
+    def test_a_release_that_comes_too_late_publishes_nothing(
+        self, hub: HubInProcess, held: Any
+    ) -> None:
         hub.push(held)
         [review] = hub.store.reviews.list_waiting()
         hub.push(revoked(held))
@@ -124,18 +136,22 @@ class TestRevokedWhileWaiting:
             hub.services.intake.release(review, "operator")
         assert shown(hub) == {}
 
-    def test_a_revoked_relationship_is_not_published_when_its_ends_arrive(self, hub, ends):
+    def test_a_revoked_relationship_is_not_published_when_its_ends_arrive(
+        self, hub: HubInProcess, ends: Any
+    ) -> None:
         link = relationship(ends[0], "uses", ends[1])
         hub.push(link)
         assert verdicts(hub, revoked(link)) == ["duplicate"]
         hub.push(*ends)
         assert {each["type"] for each in hub.feed("green", "north")} == {"malware", "tool"}
 
-    def test_a_relationship_to_a_revoked_object_is_held(self, hub, ends):
+    def test_a_relationship_to_a_revoked_object_is_held(self, hub: HubInProcess, ends: Any) -> None:
         status = hub.push(revoked(ends[0]), ends[1], relationship(ends[0], "uses", ends[1]))
         assert hub.verdicts(status) == ["duplicate", "admitted", "held"]
 
-    def test_a_report_leaves_out_a_revoked_object_that_is_sent_again(self, hub, ends):
+    def test_a_report_leaves_out_a_revoked_object_that_is_sent_again(
+        self, hub: HubInProcess, ends: Any
+    ) -> None:
         hub.push(revoked(ends[0]))
         report = sdo("report", name="r", published=LATER, object_refs=[each["id"] for each in ends])
         assert hub.verdicts(hub.push(*ends, report)) == ["refused", "admitted", "admitted"]
@@ -147,7 +163,9 @@ class TestRevokedWhileWaiting:
 class TestContentOfARevocation:
     """A revocation is not judged by what it says: it shares nothing."""
 
-    def test_a_value_that_became_the_partners_own_term_can_be_revoked(self, hub):
+    def test_a_value_that_became_the_partners_own_term_can_be_revoked(
+        self, hub: HubInProcess
+    ) -> None:
         sent = indicator("evil.top", **OLD)
         hub.push(sent)
         acme = hub.store.accounts.find_partner("acme")
@@ -159,20 +177,22 @@ class TestContentOfARevocation:
         "more",
         [{"object_marking_refs": [RED]}, {"pattern": "[broken"}, {"description": 5}],
     )
-    def test_a_revocation_that_would_be_refused_takes_effect(self, hub, more):
+    def test_a_revocation_that_would_be_refused_takes_effect(
+        self, hub: HubInProcess, more: Any
+    ) -> None:
         sent = indicator("evil.top", **OLD)
         hub.push(sent)
         assert verdicts(hub, revoked(sent) | more) == ["admitted"]
         assert shown(hub) == {"evil.top": None}
 
-    def test_a_revocation_with_unknown_ends_takes_effect(self, hub):
+    def test_a_revocation_with_unknown_ends_takes_effect(self, hub: HubInProcess) -> None:
         ends = sdo("malware", name="m", is_family=True), sdo("tool", name="t")
         link = relationship(ends[0], "uses", ends[1])
         hub.push(*ends, link)
         other = relationship(sdo("malware"), "uses", ends[1], id=link["id"])
         assert verdicts(hub, revoked(other)) == ["admitted"]
 
-    def test_the_status_of_a_revocation_says_withdrawn(self, hub):
+    def test_the_status_of_a_revocation_says_withdrawn(self, hub: HubInProcess) -> None:
         sent = indicator("evil.top", **OLD)
         hub.push(sent)
         [entry] = details(hub.push(revoked(sent)))

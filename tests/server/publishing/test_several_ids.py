@@ -3,6 +3,7 @@ each stands by itself, and all of it together is one voice."""
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import (
@@ -14,6 +15,7 @@ from hypothesis import (
     strategies as st,
 )
 from support.clock import (
+    ManualClock,
     hub_extension,
     report_counts,
     stix_time_after,
@@ -39,26 +41,26 @@ JANUARY, FEBRUARY = "2026-01-01T00:00:00.000Z", "2026-01-20T00:00:00.000Z"
 NAMED = "said by Mr John Smith, tel. +1 202 555 0142"
 
 
-def older(value="evil.top", **more):
+def older(value: Any = "evil.top", **more: Any) -> Any:
     return indicator(value, **{"modified": JANUARY, "description": "the older", **more})
 
 
-def newer(value="evil.top", **more):
+def newer(value: Any = "evil.top", **more: Any) -> Any:
     return indicator(value, **{"modified": FEBRUARY, "description": "the newer", **more})
 
 
-def domain(value, number, mark=GREEN, **more):
+def domain(value: Any, number: Any, mark: Any = GREEN, **more: Any) -> Any:
     """An SCO under an id that its value does not give it."""
     name = f"domain-name--{number:08}-1111-4111-8111-111111111111"
     body = {"type": "domain-name", "spec_version": "2.1", "id": name, "value": value}
     return {**body, "object_marking_refs": [mark], **more}
 
 
-def versions(hub, feed="green"):
+def versions(hub: Any, feed: Any = "green") -> Any:
     return hub.ask(f"collections/{feed}/manifest/", query_string={"match[version]": "all"}).json
 
 
-def remembered(hub, number=0):
+def remembered(hub: Any, number: Any = 0) -> Any:
     """The ids under which partners say it, as the store has them."""
     public = [o for o in hub.feed("amber") if o["type"] in ("indicator", "domain-name")][number]
     kept = hub.store.commit(lambda txn: txn.public_objects([public["id"]]))[
@@ -70,7 +72,9 @@ def remembered(hub, number=0):
 class TestRemainingContributions:
     @pytest.mark.parametrize("ending", [revoked, moved])
     @pytest.mark.parametrize("order", [1, -1])
-    def test_the_older_contribution_counts_when_the_newer_ends(self, hub, ending, order):
+    def test_the_older_contribution_counts_when_the_newer_ends(
+        self, hub: HubInProcess, ending: Any, order: int
+    ) -> None:
         sent = [older(), newer()]
         for each in sent[::order]:
             hub.push(each)
@@ -78,12 +82,14 @@ class TestRemainingContributions:
         assert hub.verdicts(hub.push(ending(sent[1]))) == ["admitted"]
         assert shown(hub)["evil.top"] == "the older"
 
-    def test_one_submission_may_bring_two_contributions_and_end_one(self, hub):
+    def test_one_submission_may_bring_two_contributions_and_end_one(
+        self, hub: HubInProcess
+    ) -> None:
         one, other = older(), newer()
         hub.push(one, other, moved(other))
         assert shown(hub) == {"evil.top": "the older", "else.top": "the newer"}
 
-    def test_nothing_changes_when_the_older_contribution_ends(self, hub):
+    def test_nothing_changes_when_the_older_contribution_ends(self, hub: HubInProcess) -> None:
         one, other = older(), newer()
         hub.push(one), hub.push(other)
         before = versions(hub)
@@ -91,32 +97,36 @@ class TestRemainingContributions:
         assert versions(hub) == before
         assert shown(hub) == {"evil.top": "the newer"}
 
-    def test_the_object_is_revoked_when_all_contributions_have_ended(self, hub):
+    def test_the_object_is_revoked_when_all_contributions_have_ended(
+        self, hub: HubInProcess
+    ) -> None:
         one, other = older(), newer()
         hub.push(one), hub.push(other), hub.push(revoked(other)), hub.push(revoked(one))
         assert shown(hub) == {"evil.top": None}
 
-    def test_other_partners_contributions_remain(self, hub):
+    def test_other_partners_contributions_remain(self, hub: HubInProcess) -> None:
         one, other = older(), newer()
         hub.push(older(description="of another", modified=JANUARY), who="north")
         hub.push(one), hub.push(other), hub.push(revoked(other)), hub.push(revoked(one))
         assert shown(hub) == {"evil.top": "of another"}
 
-    def test_revoking_an_unpublished_id_changes_nothing(self, hub):
+    def test_revoking_an_unpublished_id_changes_nothing(self, hub: HubInProcess) -> None:
         hub.push(older())
         status = hub.push(revoked(newer()))
         assert hub.verdicts(status) == ["duplicate"]
         assert "nothing of yours" in findings(status)[-1]["message"]
         assert shown(hub) == {"evil.top": "the older"}
 
-    def test_an_older_version_of_a_moved_id_does_not_remain(self, hub):
+    def test_an_older_version_of_a_moved_id_does_not_remain(self, hub: HubInProcess) -> None:
         sent = older("old.top")
         hub.push(sent, moved(sent, "new.top"))
         assert shown(hub) == {"old.top": None, "new.top": "the older"}
 
 
 class TestPartnerCountsOnce:
-    def test_two_ids_of_one_partner_corroborate_nothing(self, hub, clock):
+    def test_two_ids_of_one_partner_corroborate_nothing(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         hub.push(older(confidence=60)), hub.push(newer(confidence=50))
         [public] = hub.feed("green")
         assert (public["confidence"], report_counts(public)) == (50, (1, 0, 0))
@@ -126,7 +136,7 @@ class TestPartnerCountsOnce:
         hub.services.lifecycle.sweep()
         assert hub_extension(hub.feed("green")[0])["contributors"] == 2
 
-    def test_resending_two_ids_makes_no_versions(self, hub):
+    def test_resending_two_ids_makes_no_versions(self, hub: HubInProcess) -> None:
         one, other = older(), newer()
         hub.push(one), hub.push(other)
         before = versions(hub)
@@ -134,7 +144,7 @@ class TestPartnerCountsOnce:
             assert hub.verdicts(hub.push(each)) == ["duplicate"]
         assert versions(hub) == before
 
-    def test_resending_two_ids_of_an_observable_makes_no_versions(self, hub):
+    def test_resending_two_ids_of_an_observable_makes_no_versions(self, hub: HubInProcess) -> None:
         one = domain("evil.top", 1, defanged=False)
         other = domain("evil.top", 2, defanged=True)
         hub.push(one), hub.push(other)
@@ -143,19 +153,23 @@ class TestPartnerCountsOnce:
             assert hub.verdicts(hub.push(each)) == ["duplicate"]
         assert versions(hub) == before
 
-    def test_a_finding_says_that_another_id_takes_precedence(self, hub):
+    def test_a_finding_says_that_another_id_takes_precedence(self, hub: HubInProcess) -> None:
         hub.push(newer())
         status = hub.push(older())
         assert hub.verdicts(status) == ["duplicate"]
         assert "under another id" in findings(status)[-1]["message"]
         assert details(status)[0]["x_tocsin_public_id"] == hub.feed("green")[0]["id"]
 
-    def test_the_same_under_another_id_is_a_duplicate_beside_other_partners(self, hub):
+    def test_the_same_under_another_id_is_a_duplicate_beside_other_partners(
+        self, hub: HubInProcess
+    ) -> None:
         hub.push(older(), who="north")
         hub.push(older())
         assert hub.verdicts(hub.push(older(modified=FEBRUARY))) == ["duplicate"]
 
-    def test_first_reported_is_that_of_the_first_id(self, hub, clock):
+    def test_first_reported_is_that_of_the_first_id(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         hub.push(older())
         clock.advance(days=10)
         hub.push(newer())
@@ -164,7 +178,9 @@ class TestPartnerCountsOnce:
         )
         assert int(last[8:10]) != int(first[8:10])
 
-    def test_resending_any_id_restores_confidence(self, hub, clock):
+    def test_resending_any_id_restores_confidence(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         one = older(pattern="[ipv4-addr:value = '45.12.1.2']", confidence=80)
         hub.push(one), hub.push({**newer(confidence=80), "pattern": one["pattern"]})
         clock.advance(days=31)
@@ -176,7 +192,7 @@ class TestPartnerCountsOnce:
 
 
 class TestLevelsOfSeveralIds:
-    def test_indicators_of_two_levels_stay_apart(self, hub):
+    def test_indicators_of_two_levels_stay_apart(self, hub: HubInProcess) -> None:
         one, other = older(object_marking_refs=[AMBER]), newer()
         hub.push(one), hub.push(other), hub.push(revoked(other))
         assert shown(hub) == {"evil.top": None}
@@ -184,7 +200,9 @@ class TestLevelsOfSeveralIds:
         assert told == {"the newer": True, "the older": False}
 
     @pytest.mark.parametrize("left", ["acme", "north"])
-    def test_an_observable_left_at_amber_is_revoked_in_green(self, hub, left):
+    def test_an_observable_left_at_amber_is_revoked_in_green(
+        self, hub: HubInProcess, left: str
+    ) -> None:
         hub.push(domain("evil.top", 1, AMBER, defanged=True), who=left)
         hub.push(domain("evil.top", 2))
         assert shown(hub) == shown(hub, "amber") == {"evil.top": ""}
@@ -194,29 +212,37 @@ class TestLevelsOfSeveralIds:
         taken = next(o for o in hub.feed("green") if o.get("revoked"))
         assert taken["object_marking_refs"] == [GREEN] and "defanged" not in taken
 
-    def test_green_gets_the_revocation_though_amber_changes_in_the_same_submission(self, hub):
+    def test_green_gets_the_revocation_though_amber_changes_in_the_same_submission(
+        self, hub: HubInProcess
+    ) -> None:
         hub.push(domain("evil.top", 1, AMBER)), hub.push(domain("evil.top", 2))
         hub.push(domain("else.top", 2), domain("evil.top", 1, AMBER, defanged=True))
         assert shown(hub) == {"evil.top": None, "else.top": ""}
 
-    def test_green_keeps_an_observable_that_another_partner_reports(self, hub):
+    def test_green_keeps_an_observable_that_another_partner_reports(
+        self, hub: HubInProcess
+    ) -> None:
         hub.push(domain("evil.top", 1, AMBER)), hub.push(domain("evil.top", 2))
         hub.push(domain("evil.top", 3), who="north")
         hub.push(domain("else.top", 2))
         assert shown(hub) == {"evil.top": "", "else.top": ""}
 
-    def test_green_gets_a_withdrawn_observable_again(self, hub):
+    def test_green_gets_a_withdrawn_observable_again(self, hub: HubInProcess) -> None:
         hub.push(domain("evil.top", 1, AMBER)), hub.push(domain("evil.top", 2))
         hub.push(domain("else.top", 2)), hub.push(domain("evil.top", 3))
         assert shown(hub) == {"evil.top": "", "else.top": ""}
 
     @pytest.mark.parametrize("order", list(itertools.permutations((CLEAR, GREEN, AMBER))))
-    def test_of_one_observable_count_by_the_least_strict_whichever_comes_last(self, hub, order):
+    def test_of_one_observable_count_by_the_least_strict_whichever_comes_last(
+        self, hub: HubInProcess, order: Any
+    ) -> None:
         for number, mark in enumerate(order):
             hub.push(domain("evil.top", number, mark))
         assert shown(hub, "clear") == {"evil.top": ""}
 
-    def test_parts_that_the_one_left_marks_stay_out_of_what_is_less_strict(self, hub):
+    def test_parts_that_the_one_left_marks_stay_out_of_what_is_less_strict(
+        self, hub: HubInProcess
+    ) -> None:
         marked = [{"marking_ref": AMBER, "selectors": ["description"]}]
         one, other = older(granular_markings=marked), newer()
         hub.push(one), hub.push(other)
@@ -225,7 +251,7 @@ class TestLevelsOfSeveralIds:
         assert shown(hub) == {"evil.top": ""}
         assert shown(hub, "amber") == {"evil.top": "the older"}
 
-    def test_parts_of_a_word_that_does_not_count_show_nowhere(self, hub):
+    def test_parts_of_a_word_that_does_not_count_show_nowhere(self, hub: HubInProcess) -> None:
         marked = [{"marking_ref": AMBER, "selectors": ["description", "labels.[0]"]}]
         hub.push(older(granular_markings=marked, labels=["secret", "open"])), hub.push(newer())
         assert shown(hub, "amber") == {"evil.top": "the newer"}
@@ -233,7 +259,9 @@ class TestLevelsOfSeveralIds:
 
 
 class TestValidity:
-    def test_lasts_as_long_as_the_last_of_its_words(self, hub, clock):
+    def test_lasts_as_long_as_the_last_of_its_words(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         hub.push(older(valid_until=stix_time_after(clock, days=3)))
         hub.push(newer(valid_until=stix_time_after(clock, days=1)))
         clock.advance(days=2)
@@ -244,14 +272,16 @@ class TestValidity:
         assert shown(hub) == {"evil.top": None}
 
     @pytest.mark.parametrize("order", [1, -1])
-    def test_valid_from_is_the_earliest_of_several_ids(self, hub, order):
+    def test_valid_from_is_the_earliest_of_several_ids(self, hub: HubInProcess, order: int) -> None:
         early, late = older(valid_from=JANUARY), newer(valid_from=FEBRUARY)
         for each in [early, late][::order]:
             hub.push(each)
         [public] = hub.feed("green")
         assert public["valid_from"] == JANUARY
 
-    def test_ends_with_what_is_left_if_that_has_expired(self, hub, clock):
+    def test_ends_with_what_is_left_if_that_has_expired(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         other = newer()
         hub.push(older(valid_until=stix_time_after(clock, days=1))), hub.push(other)
         clock.advance(days=2)
@@ -260,14 +290,16 @@ class TestValidity:
         hub.services.lifecycle.sweep()
         assert shown(hub) == {"evil.top": None}
 
-    def test_ends_under_all_ids_when_an_analyst_forbids_the_value(self, hub):
+    def test_ends_under_all_ids_when_an_analyst_forbids_the_value(self, hub: HubInProcess) -> None:
         one, other = older(), newer()
         hub.push(one), hub.push(other)
         hub.services.lifecycle.exclude("evil.top", "operator", "it is ours")
         assert shown(hub) == {"evil.top": None}
         assert hub.verdicts(hub.push(one, other)) == ["refused", "refused"]
 
-    def test_is_as_it_was_taken_though_the_partner_may_send_less_since(self, hub):
+    def test_is_as_it_was_taken_though_the_partner_may_send_less_since(
+        self, hub: HubInProcess
+    ) -> None:
         one, other = older(), newer()
         hub.push(one), hub.push(other)
         acme = hub.store.accounts.find_partner("acme")
@@ -275,7 +307,9 @@ class TestValidity:
         hub.push(moved({**other, "object_marking_refs": [CLEAR]}))
         assert shown(hub)["evil.top"] == "the older"
 
-    def test_each_word_that_was_shortened_is_asked_about_and_released_by_itself(self, hub):
+    def test_each_word_that_was_shortened_is_asked_about_and_released_by_itself(
+        self, hub: HubInProcess
+    ) -> None:
         one, other = older(description=f"{NAMED}, one"), newer(description=f"{NAMED}, other")
         hub.push(one), hub.push(other)
         asked = {r.source_id: r for r in hub.store.reviews.list_waiting("acme")}
@@ -288,7 +322,9 @@ class TestValidity:
 
 
 class TestSeveralIdsWaiting:
-    def test_each_contribution_is_completed_when_its_references_arrive(self, hub):
+    def test_each_contribution_is_completed_when_its_references_arrive(
+        self, hub: HubInProcess
+    ) -> None:
         first, second = (domain(f"to{n}.top", n) for n in (1, 2))
         one = domain("evil.top", 3, resolves_to_refs=[first["id"]])
         other = domain("evil.top", 4, resolves_to_refs=[second["id"]])
@@ -300,7 +336,7 @@ class TestSeveralIdsWaiting:
         found = {o["value"]: o.get("resolves_to_refs") for o in hub.feed("green")}
         assert found["evil.top"] == [ids["to1.top"]]
 
-    def test_what_an_earlier_build_left_waiting_is_completed_too(self, hub):
+    def test_what_an_earlier_build_left_waiting_is_completed_too(self, hub: HubInProcess) -> None:
         first = domain("to1.top", 1)
         hub.push(domain("evil.top", 3, resolves_to_refs=[first["id"]]))
         waits = hub.store._base.waits
@@ -314,14 +350,18 @@ class TestSeveralIdsWaiting:
 
 
 class TestBounds:
-    def test_the_newest_few_are_remembered_in_whatever_order_they_come(self, hub, monkeypatch):
+    def test_the_newest_few_are_remembered_in_whatever_order_they_come(
+        self, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(public_objects, "MOST_CONTRIBUTIONS", 3)
         sent = [newer(modified=f"2026-01-0{day}T00:00:00.000Z") for day in range(1, 7)]
         for each in (sent[2], sent[5], sent[0], sent[4], sent[1], sent[3]):
             hub.push(each)
         assert remembered(hub) == {each["id"] for each in sent[-3:]}
 
-    def test_since_when_it_has_held_outlives_what_is_forgotten(self, hub, monkeypatch):
+    def test_since_when_it_has_held_outlives_what_is_forgotten(
+        self, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Else what is sent daily under new ids would make a version a day."""
         monkeypatch.setattr(public_objects, "MOST_CONTRIBUTIONS", 2)
         stamps = [f"2026-01-0{day}T00:00:00.000Z" for day in range(1, 6)]
@@ -331,7 +371,9 @@ class TestBounds:
         assert public["valid_from"] == JANUARY
         assert len([o for o in versions(hub)["objects"] if o["id"] == public["id"]]) == 1
 
-    def test_what_is_large_is_remembered_while_there_is_room(self, hub, monkeypatch):
+    def test_what_is_large_is_remembered_while_there_is_room(
+        self, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(public_objects, "MOST_OCTETS", 5_000)
         stamps = [f"2026-01-0{day}T00:00:00.000Z" for day in (1, 2, 3)]
         sent = [newer(modified=stamp, labels=["x" * 4_000]) for stamp in stamps]
@@ -339,7 +381,9 @@ class TestBounds:
             hub.push(each)
         assert remembered(hub) == {each["id"] for each in sent[1:]}
 
-    def test_what_is_less_strict_is_remembered_before_what_is_newer(self, hub, monkeypatch):
+    def test_what_is_less_strict_is_remembered_before_what_is_newer(
+        self, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(public_objects, "MOST_CONTRIBUTIONS", 1)
         green = domain("evil.top", 1)
         hub.push(green), hub.push(domain("evil.top", 2, AMBER))
@@ -363,8 +407,8 @@ class TestNothingIsLost:
     @settings(max_examples=examples(15), deadline=None, suppress_health_check=list(HealthCheck))
     @given(ACTS)
     def test_a_value_is_in_the_feed_if_and_only_if_somebody_stands_behind_it(
-        self, engine_uri, acts
-    ):
+        self, engine_uri: str, acts: Any
+    ) -> None:
         """`together`: in one submission with what comes before."""
         stands, gone, posts = {}, set(), []
         for number, (who, id, value, together) in enumerate(acts):

@@ -1,10 +1,12 @@
 """What the hub itself says of an indicator (docs/merging.md): sources, echoes, sightings."""
 
 import uuid
+from typing import Any
 
 import pytest
 from support.clock import (
     LATER,
+    ManualClock,
     hub_extension,
     indicators,
     opinion,
@@ -12,7 +14,7 @@ from support.clock import (
     sighting,
     stix_time_after,
 )
-from support.hub import AMBER, details, indicator
+from support.hub import AMBER, HubInProcess, details, indicator
 
 from tocsin.admission.stix.history_extension import AUTHOR_ID, EXTENSION_ID
 from tocsin.admission.timestamps import DAY, stix_time
@@ -20,7 +22,9 @@ from tocsin.server.model import Partner
 
 
 class TestTheExtension:
-    def test_an_indicator_tells_how_many_and_since_when(self, hub, clock):
+    def test_an_indicator_tells_how_many_and_since_when(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         hub.push(indicator())
         [public] = hub.feed("green")
         today = stix_time(clock.now // DAY * DAY)
@@ -32,12 +36,14 @@ class TestTheExtension:
         )
         assert hub_extension(public)["hub_ref"] == hub.identity
 
-    def test_its_definition_is_in_every_feed(self, hub):
+    def test_its_definition_is_in_every_feed(self, hub: HubInProcess) -> None:
         for feed in ("clear", "green", "amber"):
             found = hub.ask(f"collections/{feed}/objects/").json["objects"]
             assert {AUTHOR_ID, EXTENSION_ID} <= {each["id"] for each in found}
 
-    def test_what_only_rises_waits_for_the_quiet_period_and_then_is_told_once(self, hub, clock):
+    def test_what_only_rises_waits_for_the_quiet_period_and_then_is_told_once(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         hub.push(indicator(confidence=60), who="acme")
         before = hub.feed("green")
         for partner in ("north", "east"):
@@ -50,7 +56,9 @@ class TestTheExtension:
         hub.services.lifecycle.sweep()
         assert hub.feed("green") == [public]
 
-    def test_the_first_day_stays_when_a_partner_sends_a_new_version(self, hub, clock):
+    def test_the_first_day_stays_when_a_partner_sends_a_new_version(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         sent = indicator(confidence=50)
         hub.push(sent)
         clock.advance(days=3)
@@ -62,7 +70,7 @@ class TestTheExtension:
             stix_time_after(clock)[:10],
         ]
 
-    def test_a_group_of_partners_is_one_source(self, hub, clock):
+    def test_a_group_of_partners_is_one_source(self, hub: HubInProcess, clock: ManualClock) -> None:
         for partner in ("sister", "brother"):
             hub.push(indicator(confidence=60), who=partner)
         clock.advance(hours=2)
@@ -70,19 +78,21 @@ class TestTheExtension:
         [public] = hub.feed("green")
         assert (report_counts(public), public["confidence"]) == ((1, 0, 0), 60)
 
-    def test_a_partners_reliability_weighs_its_word(self, hub):
+    def test_a_partners_reliability_weighs_its_word(self, hub: HubInProcess) -> None:
         hub.join(Partner("sure", "Sure Limited", reliability=100))
         hub.push(indicator(confidence=60), who="sure")
         assert hub.feed("green")[0]["confidence"] == 68
 
 
 class TestEcho:
-    def copy(self, hub, **more):
+    def copy(self, hub: Any, **more: Any) -> Any:
         [public] = hub.feed("green")
         return {**public, "id": f"indicator--{uuid.uuid4()}", **more}
 
     @pytest.mark.parametrize("lost", ["created_by_ref", "extensions"])
-    def test_a_copy_under_a_new_id_corroborates_nothing(self, hub, clock, lost):
+    def test_a_copy_under_a_new_id_corroborates_nothing(
+        self, hub: HubInProcess, clock: ManualClock, lost: str
+    ) -> None:
         hub.push(indicator(confidence=60), who="acme")
         [public] = hub.feed("green")
         copy = {name: value for name, value in self.copy(hub).items() if name != lost}
@@ -93,18 +103,18 @@ class TestEcho:
         hub.services.lifecycle.sweep()
         assert report_counts(indicators(hub)[0]) == (1, 1, 0)
 
-    def test_what_the_hub_never_made_is_refused_in_its_name(self, hub):
+    def test_what_the_hub_never_made_is_refused_in_its_name(self, hub: HubInProcess) -> None:
         status = hub.push(indicator(created_by_ref=hub.identity))
         assert hub.verdicts(status) == ["refused"]
         assert "send it as your own" in details(status)[0]["message"]
 
-    def test_nobody_learns_so_of_what_it_may_not_see(self, hub):
+    def test_nobody_learns_so_of_what_it_may_not_see(self, hub: HubInProcess) -> None:
         hub.join(Partner("low", "Low Limited"), reads=("clear",))
         hub.push(indicator(object_marking_refs=[AMBER]), who="acme")
         forged = indicator(object_marking_refs=[AMBER], created_by_ref=hub.identity)
         assert hub.verdicts(hub.push(forged, who="low")) == ["refused"]
 
-    def test_the_object_of_another_hub_is_a_report_like_any(self, hub):
+    def test_the_object_of_another_hub_is_a_report_like_any(self, hub: HubInProcess) -> None:
         hub.push(indicator(), who="acme")
         [public] = hub.feed("green")
         other = f"identity--{uuid.uuid4()}"
@@ -112,22 +122,24 @@ class TestEcho:
         sent = self.copy(hub, created_by_ref=other, extensions=extension)
         assert hub.verdicts(hub.push(sent, who="north")) == ["merged"]
 
-    def test_the_definitions_coming_back_are_known(self, hub):
+    def test_the_definitions_coming_back_are_known(self, hub: HubInProcess) -> None:
         found = hub.ask("collections/green/objects/").json["objects"]
         assert set(hub.verdicts(hub.push(*found))) == {"duplicate"}
 
 
 class TestSightings:
-    def public(self, hub, **more):
+    def public(self, hub: Any, **more: Any) -> Any:
         hub.push(indicator(confidence=60, **more), who="acme")
         return indicators(hub, "amber")[0]
 
-    def later(self, hub, clock, feed="green"):
+    def later(self, hub: Any, clock: Any, feed: Any = "green") -> Any:
         clock.advance(hours=2)
         hub.services.lifecycle.sweep()
         return indicators(hub, feed)[0]
 
-    def test_a_sighting_adds_to_history_and_confidence(self, hub, clock):
+    def test_a_sighting_adds_to_history_and_confidence(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         hub.push(sighting(self.public(hub), count=7), who="north")
         public = self.later(hub, clock)
         assert (report_counts(public), public["confidence"]) == ((1, 1, 0), 64)
@@ -140,19 +152,21 @@ class TestSightings:
             lambda target: opinion(target, "disagree"),
         ],
     )
-    def test_a_false_alarm_lowers_confidence_at_once(self, hub, denial):
+    def test_a_false_alarm_lowers_confidence_at_once(self, hub: HubInProcess, denial: Any) -> None:
         hub.push(denial(self.public(hub)), who="north")
         [public] = indicators(hub)
         assert (report_counts(public), public["confidence"]) == ((1, 0, 1), 48)
 
-    def test_each_partner_has_one_voice(self, hub, clock):
+    def test_each_partner_has_one_voice(self, hub: HubInProcess, clock: ManualClock) -> None:
         target = self.public(hub)
         hub.push(*(sighting(target, count=n) for n in range(1, 9)), who="north")
         hub.push(opinion(target), who="east")
         hub.push(opinion(target, "disagree"), who="east")
         assert report_counts(self.later(hub, clock)) == (1, 1, 1)
 
-    def test_one_that_is_withdrawn_is_taken_back(self, hub, clock):
+    def test_one_that_is_withdrawn_is_taken_back(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         target = self.public(hub)
         said = opinion(target)
         hub.push(said, who="north")
@@ -160,13 +174,17 @@ class TestSightings:
         public = self.later(hub, clock)
         assert (report_counts(public), public["confidence"]) == ((1, 0, 0), 60)
 
-    def test_a_new_version_replaces_what_it_said(self, hub, clock):
+    def test_a_new_version_replaces_what_it_said(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         said = sighting(self.public(hub), count=0)
         hub.push(said, who="north")
         hub.push({**said, "modified": LATER, "count": 3}, who="north")
         assert report_counts(self.later(hub, clock)) == (1, 1, 0)
 
-    def test_one_at_a_stricter_level_shows_nothing_in_a_less_strict_indicator(self, hub, clock):
+    def test_one_at_a_stricter_level_shows_nothing_in_a_less_strict_indicator(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         target = self.public(hub)
         before = hub.feed("green")
         strict = {"object_marking_refs": [AMBER]}
@@ -174,26 +192,30 @@ class TestSightings:
         self.later(hub, clock)
         assert hub.feed("green") == before
 
-    def test_nobody_speaks_of_what_it_may_not_see(self, hub, clock):
+    def test_nobody_speaks_of_what_it_may_not_see(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
         hub.join(Partner("low", "Low Limited"), reads=("green",))
         target = self.public(hub, object_marking_refs=[AMBER])
         status = hub.push(opinion(target, object_marking_refs=[AMBER]), who="low")
         assert hub.verdicts(status) == ["held"]
         assert report_counts(self.later(hub, clock, "amber")) == (1, 0, 0)
 
-    def test_it_may_come_before_its_indicator_in_one_submission(self, hub):
+    def test_it_may_come_before_its_indicator_in_one_submission(self, hub: HubInProcess) -> None:
         sent = indicator(confidence=60)
         hub.push(sighting(sent), sent)
         assert report_counts(indicators(hub)[0]) == (1, 1, 0)
 
-    def test_it_may_come_in_an_earlier_batch_of_a_large_submission(self, hub):
+    def test_it_may_come_in_an_earlier_batch_of_a_large_submission(self, hub: HubInProcess) -> None:
         sent = indicator(confidence=60)
         filling = [{"type": "x"}] * 600
         hub.push(sighting(sent), *filling, sent)
         assert report_counts(indicators(hub)[0]) == (1, 1, 0)
 
     @pytest.mark.parametrize("order", [("acme", "north", "east"), ("east", "north", "acme")])
-    def test_the_order_of_partners_does_not_matter(self, hub, clock, order):
+    def test_the_order_of_partners_does_not_matter(
+        self, hub: HubInProcess, clock: ManualClock, order: Any
+    ) -> None:
         sent = {
             "acme": indicator(confidence=60, labels=["a"], seed="acme"),
             "north": indicator(confidence=30, labels=["b"], seed="north"),

@@ -1,6 +1,7 @@
 """The table of verdicts is complete, and docs/merging.md prints the same one."""
 
 import itertools
+from typing import Any
 
 import pytest
 from support.paths import ROOT
@@ -31,29 +32,29 @@ def cells(row: Row) -> list[str]:
     return [*states, row.verdict.value, row.effect.value, message]
 
 
-def test_the_document_prints_the_table_of_the_code():
+def test_the_document_prints_the_table_of_the_code() -> None:
     assert printed() == [cells(row) for row in TABLE]
 
 
 @pytest.mark.parametrize("public", PublicState)
 @pytest.mark.parametrize("own", OwnState)
-def test_every_pair_of_states_has_a_verdict(public, own):
+def test_every_pair_of_states_has_a_verdict(public: Any, own: Any) -> None:
     row = find_row(public, own)
     assert row.verdict in set(Verdict) - {Verdict.OPEN}
     assert (row.verdict in (Verdict.REFUSED, Verdict.HELD)) <= (row.effect is not Effect.JOIN)
 
 
-def test_every_row_decides_on_some_pair_of_states():
+def test_every_row_decides_on_some_pair_of_states() -> None:
     pairs = itertools.product(PublicState, OwnState)
     assert {find_row(*pair) for pair in pairs} == set(TABLE)
 
 
-def test_an_object_that_the_partner_may_not_read_counts_as_not_published():
+def test_an_object_that_the_partner_may_not_read_counts_as_not_published() -> None:
     for own in OwnState:
         assert find_row(PublicState.HIDDEN, own) is find_row(PublicState.ABSENT, own)
 
 
-def test_a_revoked_id_is_refused_whatever_is_published():
+def test_a_revoked_id_is_refused_whatever_is_published() -> None:
     living = (PublicState.ABSENT, PublicState.OWN, PublicState.SHARED, PublicState.HIDDEN)
     verdicts = {find_row(public, OwnState.REVOKED).verdict for public in living}
     assert verdicts == {Verdict.REFUSED}

@@ -14,6 +14,7 @@ from tocsin.server.model import (
     Review,
     ReviewKind,
 )
+from tocsin.server.store import Store
 
 
 def review(number: int = 1, partner: str = "acme", **changes: object) -> Review:
@@ -40,7 +41,7 @@ class TestPeople:
     )
     BOT = Account("acme-bot", "acme", frozenset({"a"}), frozenset({"b", "c"}))
 
-    def test_partners_are_kept_by_slug(self, store):
+    def test_partners_are_kept_by_slug(self, store: Store) -> None:
         other = Partner("aaa", "Triple A")
         store.accounts.add_partner(self.ACME)
         store.accounts.add_partner(other)
@@ -48,7 +49,7 @@ class TestPeople:
         assert store.accounts.find_partner("nobody") is None
         assert store.accounts.list_partners() == [other, self.ACME]
 
-    def test_a_partner_is_changed_only_by_changing_it(self, store):
+    def test_a_partner_is_changed_only_by_changing_it(self, store: Store) -> None:
         store.accounts.add_partner(self.ACME)
         with pytest.raises(Conflict, match="acme"):
             store.accounts.add_partner(replace(self.ACME, name="Other"))
@@ -57,7 +58,7 @@ class TestPeople:
         with pytest.raises(NotFound, match="nobody"):
             store.accounts.update_partner(Partner("nobody", "Nobody"))
 
-    def test_accounts_are_kept_by_name(self, store):
+    def test_accounts_are_kept_by_name(self, store: Store) -> None:
         operator = Account("operator", "", operator=True)
         store.accounts.add_account(self.BOT)
         store.accounts.add_account(operator)
@@ -66,7 +67,7 @@ class TestPeople:
         assert store.accounts.list_accounts() == [self.BOT, operator]
         assert store.accounts.list_accounts("acme") == [self.BOT]
 
-    def test_an_account_is_changed_only_by_changing_it(self, store):
+    def test_an_account_is_changed_only_by_changing_it(self, store: Store) -> None:
         store.accounts.add_account(self.BOT)
         with pytest.raises(Conflict, match="acme-bot"):
             store.accounts.add_account(self.BOT)
@@ -75,7 +76,7 @@ class TestPeople:
         with pytest.raises(NotFound, match="nobody"):
             store.accounts.update_account(Account("nobody", ""))
 
-    def test_a_key_opens_its_account_until_it_is_revoked(self, store):
+    def test_a_key_opens_its_account_until_it_is_revoked(self, store: Store) -> None:
         store.accounts.add_account(self.BOT)
         for digest in ("2" * 64, "1" * 64):
             store.accounts.add_key("acme-bot", digest)
@@ -85,7 +86,7 @@ class TestPeople:
         assert store.accounts.find_account_by_credential("1" * 64) is None
         assert store.accounts.find_account_by_credential("2" * 64) == self.BOT
 
-    def test_a_key_needs_an_account_of_its_own(self, store):
+    def test_a_key_needs_an_account_of_its_own(self, store: Store) -> None:
         with pytest.raises(NotFound):
             store.accounts.add_key("acme-bot", "1" * 64)
         store.accounts.add_account(self.BOT)
@@ -97,7 +98,7 @@ class TestPeople:
 
 
 class TestReviews:
-    def test_wait_until_they_are_decided(self, store):
+    def test_wait_until_they_are_decided(self, store: Store) -> None:
         asked = [review(3), review(1, "other"), review(2)]
         store.commit(lambda txn: txn.add_reviews(asked))
         assert [found.id for found in store.reviews.list_waiting()] == [
@@ -110,7 +111,7 @@ class TestReviews:
         assert decided == review(3, state="released") == store.reviews.find("review-3")
         assert store.reviews.list_waiting("acme") == [review(2)]
 
-    def test_are_decided_once(self, store):
+    def test_are_decided_once(self, store: Store) -> None:
         store.commit(lambda txn: txn.add_reviews([review()]))
         store.commit(lambda txn: txn.decide_review("review-1", "rejected"))
         with pytest.raises(Conflict, match="rejected already"):
@@ -119,7 +120,7 @@ class TestReviews:
             store.commit(lambda txn: txn.decide_review("review-9", "released"))
         assert store.reviews.find("review-9") is None
 
-    def test_are_found_by_what_they_wait_for(self, store):
+    def test_are_found_by_what_they_wait_for(self, store: Store) -> None:
         waiting = [
             review(1, waits_for=("a", "b")),
             review(2, waits_for=("b",)),
@@ -133,20 +134,20 @@ class TestReviews:
 
 
 class TestPublicObjects:
-    def test_are_kept_with_their_contributions(self, store):
+    def test_are_kept_with_their_contributions(self, store: Store) -> None:
         kept = {p.id: p for p in (public(i, "acme", "other") for i in range(250))}
         store.commit(lambda txn: txn.put_public_objects(kept.values()))
         found = store.commit(lambda txn: txn.public_objects([*kept, "public--none"]))
         assert found == kept
 
-    def test_the_latest_takes_the_place_of_the_former(self, store):
+    def test_the_latest_takes_the_place_of_the_former(self, store: Store) -> None:
         store.commit(lambda txn: txn.put_public_objects([public(1, "acme"), public(2)]))
         changed = replace(public(1), revoked=True, modified=9)
         store.commit(lambda txn: txn.put_public_objects([changed, public(3)]))
         found = store.commit(lambda txn: txn.public_objects([f"public--{i}" for i in (1, 2, 3)]))
         assert list(found.values()) == [changed, public(2), public(3)]
 
-    def test_the_newest_public_id_of_a_source_counts(self, store):
+    def test_the_newest_public_id_of_a_source_counts(self, store: Store) -> None:
         many = {f"source--{i}": f"public--{i}" for i in range(300)}
         store.commit(lambda txn: txn.add_public_ids("acme", "s1", many))
         store.commit(lambda txn: txn.add_public_ids("acme", "s2", {"source--7": "public--new"}))

@@ -87,34 +87,34 @@ def standalone_server(folder: Path) -> Iterator[str]:
 
 
 class TestConnecting:
-    def test_a_database_that_is_not_there_is_unavailable(self):
+    def test_a_database_that_is_not_there_is_unavailable(self) -> None:
         with pytest.raises(Unavailable, match="cannot reach MongoDB"):
             Store.connect("mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=300")
 
-    def test_a_uri_that_is_none_is_unavailable(self):
+    def test_a_uri_that_is_none_is_unavailable(self) -> None:
         with pytest.raises(Unavailable, match="not a usable mongodb:// URI"):
             Store.connect("http://localhost/")
 
-    def test_a_wrong_password_is_unavailable(self, engine_uri):
+    def test_a_wrong_password_is_unavailable(self, engine_uri: str) -> None:
         wrong = engine_uri.replace("tocsin:", "tocsin:x")
         if wrong == engine_uri:
             pytest.skip("the server of this run needs no password")
         with pytest.raises(Unavailable, match="user or password"):
             Store.connect(wrong)
 
-    def test_a_server_without_a_replica_set_is_told_how_to_become_one(self, tmp_path):
+    def test_a_server_without_a_replica_set_is_told_how_to_become_one(self, tmp_path: Path) -> None:
         with (
             standalone_server(tmp_path) as uri,
             pytest.raises(Unavailable, match=r"--replSet .* rs\.initiate\(\)"),
         ):
             Store.connect(uri)
 
-    def test_preparing_twice_does_no_harm(self, store):
+    def test_preparing_twice_does_no_harm(self, store: Store) -> None:
         store.accounts.add_partner(Partner("acme", "ACME"))
         store.prepare()
         assert store.accounts.list_partners() == [Partner("acme", "ACME")]
 
-    def test_several_hubs_may_prepare_one_database_at_once(self, engine_uri):
+    def test_several_hubs_may_prepare_one_database_at_once(self, engine_uri: str) -> None:
         name = f"test_{uuid.uuid4().hex}"
         with ThreadPoolExecutor() as pool:
             stores = [Store.connect(engine_uri, name=name) for _ in range(4)]
@@ -126,7 +126,7 @@ class TestConnecting:
         for hub in stores:
             hub.close()
 
-    def test_the_secrets_of_the_first_hub_stay(self, store):
+    def test_the_secrets_of_the_first_hub_stay(self, store: Store) -> None:
         store.check_secrets("one")
         store.check_secrets("one")
         with pytest.raises(Unavailable, match="belongs to a hub with other secrets"):
@@ -135,13 +135,13 @@ class TestConnecting:
 
 class TestCommitting:
     @pytest.fixture(autouse=True)
-    def feed(self, store):
+    def feed(self, store: Store) -> None:
         store.feeds.add(FEED)
 
-    def test_what_the_work_returns_is_returned(self, store):
+    def test_what_the_work_returns_is_returned(self, store: Store) -> None:
         assert store.commit(lambda txn: 42) == 42
 
-    def test_nothing_is_kept_of_work_that_fails(self, store):
+    def test_nothing_is_kept_of_work_that_fails(self, store: Store) -> None:
         store.submissions.receive(submission())
 
         def work(txn: Transaction) -> None:
@@ -165,7 +165,7 @@ class TestCommitting:
         assert store.reviews.list_waiting() == []
         assert store.journal.last_entry() is None
 
-    def test_work_reads_what_it_has_written(self, store):
+    def test_work_reads_what_it_has_written(self, store: Store) -> None:
         def work(txn: Transaction) -> list[PublishOutcome]:
             txn.put_public_objects([public(1, "acme")])
             assert txn.public_objects(["public--1"]) == {"public--1": public(1, "acme")}
@@ -173,7 +173,9 @@ class TestCommitting:
 
         assert store.commit(work) == [PublishOutcome.STORED, PublishOutcome.KNOWN]
 
-    def test_of_two_hubs_that_write_at_once_one_tries_again(self, store, engine_uri):
+    def test_of_two_hubs_that_write_at_once_one_tries_again(
+        self, store: Store, engine_uri: str
+    ) -> None:
         other = Store.connect(engine_uri, name=store._base.name)
         tries: list[int] = []
 
@@ -190,7 +192,7 @@ class TestCommitting:
         ids = [entry.id for entry in store.feeds.page(FEED.id, Query()).entries]
         assert ids == [posting(2).id, posting(1).id]
 
-    def test_threads_take_turns(self, store):
+    def test_threads_take_turns(self, store: Store) -> None:
         def work(number: int) -> None:
             store.commit(lambda txn: txn.add_journal_entry("turn", "test", {"number": number}))
 
@@ -205,26 +207,26 @@ class TestCommitting:
 
 
 class TestSubmissions:
-    def test_are_kept_as_received(self, store):
+    def test_are_kept_as_received(self, store: Store) -> None:
         store.submissions.receive(submission())
         assert store.submissions.find(submission().id) == submission()
         assert store.submissions.find(submission().id, raw=False) == submission(raw=b"")
         assert store.submissions.find("another") is None
 
-    def test_may_be_longer_than_a_document(self, store):
+    def test_may_be_longer_than_a_document(self, store: Store) -> None:
         long = submission(raw=bytes(range(256)) * 70_000)
         store.submissions.receive(long)
         found = store.submissions.find(long.id)
         assert hashlib.sha256(found.raw).digest() == hashlib.sha256(long.raw).digest()
 
     @pytest.mark.parametrize("raw", [b"", b"raw"])
-    def test_are_not_received_twice(self, store, raw):
+    def test_are_not_received_twice(self, store: Store, raw: bytes) -> None:
         store.submissions.receive(submission(raw=raw))
         with pytest.raises(Conflict):
             store.submissions.receive(submission(raw=raw, total=9))
         assert store.submissions.find(submission().id).total == 3
 
-    def test_settling_counts_and_keeps_the_records(self, store):
+    def test_settling_counts_and_keeps_the_records(self, store: Store) -> None:
         store.submissions.receive(submission())
         first, rest = records("admitted", "held"), records("admitted", start=2)
         store.commit(lambda txn: txn.settle(submission().id, first))
@@ -236,19 +238,19 @@ class TestSubmissions:
         assert store.submissions.records(submission().id) == first + rest
 
     @pytest.mark.parametrize("start", [0, 1, 3])
-    def test_nothing_is_settled_twice_or_out_of_order(self, store, start):
+    def test_nothing_is_settled_twice_or_out_of_order(self, store: Store, start: int) -> None:
         store.submissions.receive(submission(total=9))
         store.commit(lambda txn: txn.settle(submission().id, records("admitted", "held")))
         with pytest.raises(Conflict, match="is 2"):
             store.commit(lambda txn: txn.settle(submission().id, records("held", start=start)))
         assert store.submissions.find(submission().id).counts == {"admitted": 1, "held": 1}
 
-    def test_no_more_is_settled_than_was_received(self, store):
+    def test_no_more_is_settled_than_was_received(self, store: Store) -> None:
         store.submissions.receive(submission(total=1))
         with pytest.raises(Conflict, match="only 1"):
             store.commit(lambda txn: txn.settle(submission().id, records("held", "held")))
 
-    def test_amending_moves_the_counts(self, store):
+    def test_amending_moves_the_counts(self, store: Store) -> None:
         store.submissions.receive(submission())
         for record in records("held", "held", "refused"):
             store.commit(lambda txn, record=record: txn.settle(submission().id, [record]))
@@ -261,7 +263,7 @@ class TestSubmissions:
         }
         assert store.submissions.records(submission().id)[1] == changed
 
-    def test_what_was_not_settled_cannot_be_amended(self, store):
+    def test_what_was_not_settled_cannot_be_amended(self, store: Store) -> None:
         store.submissions.receive(submission())
         with pytest.raises(NotFound):
             store.commit(lambda txn: txn.replace_record(submission().id, records("held")[0]))
@@ -271,20 +273,20 @@ class TestSubmissions:
 
 class TestLeases:
     @pytest.fixture
-    def clock(self, store, engine_uri) -> Iterator[list[int]]:
+    def clock(self, store: Store, engine_uri: str) -> Iterator[list[int]]:
         """The time, in µs, that `self.store` believes in."""
         now = [1_000_000_000]
         self.store = Store.connect(engine_uri, name=store._base.name, clock=lambda: now[0])
         yield now
         self.store.close()
 
-    def test_the_oldest_comes_first_and_nobody_gets_it_twice(self, clock):
+    def test_the_oldest_comes_first_and_nobody_gets_it_twice(self, clock: list[int]) -> None:
         for number in (2, 1, 3):
             self.store.submissions.receive(submission(number))
         leased = [self.store.submissions.lease(f"worker-{i}", 60) for i in range(4)]
         assert leased == [submission(1), submission(2), submission(3), None]
 
-    def test_one_that_has_run_out_is_free_again(self, clock):
+    def test_one_that_has_run_out_is_free_again(self, clock: list[int]) -> None:
         self.store.submissions.receive(submission())
         assert self.store.submissions.lease("one", 60)
         clock[0] += 59_999_999
@@ -292,21 +294,23 @@ class TestLeases:
         clock[0] += 1
         assert self.store.submissions.lease("two", 60) == submission()
 
-    def test_one_that_was_given_before_the_clock_stepped_far_back_is_free_again(self, clock):
+    def test_one_that_was_given_before_the_clock_stepped_far_back_is_free_again(
+        self, clock: list[int]
+    ) -> None:
         self.store.submissions.receive(submission(), owner="one", seconds=60)
         clock[0] -= 50_000_000
         assert self.store.submissions.lease("two", 60) is None
         clock[0] -= 500_000_000
         assert self.store.submissions.lease("two", 60) == submission()
 
-    def test_one_that_was_given_back_is_free(self, clock):
+    def test_one_that_was_given_back_is_free(self, clock: list[int]) -> None:
         self.store.submissions.receive(submission(), owner="one", seconds=60)
         self.store.submissions.release(submission().id, "two")
         assert self.store.submissions.lease("two", 60) is None
         self.store.submissions.release(submission().id, "one")
         assert self.store.submissions.lease("two", 60)
 
-    def test_only_its_owner_can_renew_it(self, clock):
+    def test_only_its_owner_can_renew_it(self, clock: list[int]) -> None:
         self.store.submissions.receive(submission(), owner="one", seconds=60)
         clock[0] += 50_000_000
         assert self.store.submissions.renew(submission().id, "one", 60)
@@ -314,7 +318,7 @@ class TestLeases:
         clock[0] += 50_000_000
         assert self.store.submissions.lease("two", 60) is None
 
-    def test_what_is_settled_is_not_leased(self, clock):
+    def test_what_is_settled_is_not_leased(self, clock: list[int]) -> None:
         self.store.submissions.receive(submission(total=2))
         self.store.commit(lambda txn: txn.settle(submission().id, records("admitted")))
         assert self.store.submissions.lease("one", 0).settled == 1
@@ -323,7 +327,7 @@ class TestLeases:
 
 
 class TestTheJournal:
-    def test_chains_acts_across_commits(self, store):
+    def test_chains_acts_across_commits(self, store: Store) -> None:
         store.commit(
             lambda txn: [
                 txn.add_journal_entry("one", "a", {"n": 1}),
@@ -343,12 +347,12 @@ class TestTheJournal:
         assert store.journal.last_entry() == acts[-1]
         assert store.journal.list_entries(after=1, limit=1) == acts[1:2]
 
-    def test_what_is_altered_in_the_database_is_found(self, store):
+    def test_what_is_altered_in_the_database_is_found(self, store: Store) -> None:
         store.commit(lambda txn: [txn.add_journal_entry("act", "a", {"n": i}) for i in range(5)])
         store._base.journal.update_one({"_id": 3}, {"$set": {"who": "b"}})
         assert first_invalid_sequence(store.journal.list_entries()) == 3
 
 
-def test_a_failure_of_the_database_is_not_hidden(store):
+def test_a_failure_of_the_database_is_not_hidden(store: Store) -> None:
     with pytest.raises(OperationFailure):
         store.commit(lambda txn: txn._base.runs.find_one({"$nonsense": 1}, session=txn._session))

@@ -16,6 +16,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pymongo import MongoClient
@@ -109,7 +110,7 @@ def connect(engine: Engine) -> Iterator[Callable[[str], Store]]:
 
 
 class TestTheDirectory:
-    def test_is_for_nobody_else(self, engine, data):
+    def test_is_for_nobody_else(self, engine: Engine, data: Path) -> None:
         assert stat.S_IMODE(data.stat().st_mode) == 0o700
         files = [path for path in data.rglob("*") if path.is_file()]
         assert {"engine.secret", "engine.json", "engine.log", "engine.lock"} <= {
@@ -119,38 +120,42 @@ class TestTheDirectory:
             path: 0 for path in files
         }
 
-    def test_says_where_the_engine_is_but_not_the_password(self, engine, data):
+    def test_says_where_the_engine_is_but_not_the_password(
+        self, engine: Engine, data: Path
+    ) -> None:
         announced = (data / "engine.json").read_text()
         password = json.loads((data / "engine.secret").read_text())["password"]
         assert password in engine.uri
         assert password not in announced
         assert json.loads(announced)["pid"] == engine.pid
 
-    def test_keeps_its_password(self, engine, data):
+    def test_keeps_its_password(self, engine: Engine, data: Path) -> None:
         former = engine.uri
         engine.stop()
         again = Engine.start(data, print)
         again.stop()
         assert again.uri.split("@")[0] == former.split("@")[0]
 
-    def test_that_cannot_be_made_is_told(self, tmp_path):
+    def test_that_cannot_be_made_is_told(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         with pytest.raises(Unprocessable, match="cannot keep the database in"):
             Engine.start(tmp_path / "file", print)
 
 
 class TestTheDoor:
-    def test_is_closed_to_whoever_has_no_password(self, engine):
+    def test_is_closed_to_whoever_has_no_password(self, engine: Engine) -> None:
         without = "mongodb://" + engine.uri.partition("@")[2].partition("/")[0]
         with MongoClient(without) as client, pytest.raises(OperationFailure, match="auth"):
             client.tocsin.feeds.find_one({})
 
-    def test_is_on_the_loopback_interface_only(self, engine):
+    def test_is_on_the_loopback_interface_only(self, engine: Engine) -> None:
         assert "@127.0.0.1:" in engine.uri
 
 
 class TestEnding:
-    def test_what_was_written_is_there_at_the_next_start(self, engine, data, connect):
+    def test_what_was_written_is_there_at_the_next_start(
+        self, engine: Engine, data: Path, connect: Callable[[str], Store]
+    ) -> None:
         store = connect(engine.uri)
         store.commit(lambda txn: txn.publish(FEED.id, [posting(1)]))
         store.close()
@@ -163,7 +168,7 @@ class TestEnding:
         again.stop()
         assert [entry.body for entry in page.entries] == [posting(1).body]
 
-    def test_the_engine_ends_by_itself_when_its_parent_is_killed(self, data):
+    def test_the_engine_ends_by_itself_when_its_parent_is_killed(self, data: Path) -> None:
         script = (
             "import sys, time; from pathlib import Path\n"
             "from tocsin.server.store.embedded import Engine\n"
@@ -179,7 +184,9 @@ class TestEnding:
         assert eventually(lambda: not alive(pid) and not locked(data))
         Engine.start(data, print).stop()
 
-    def test_a_watched_engine_that_dies_is_started_again_on_its_port(self, engine, said, connect):
+    def test_a_watched_engine_that_dies_is_started_again_on_its_port(
+        self, engine: Engine, said: list[str], connect: Callable[[str], Store]
+    ) -> None:
         engine.watch()
         store, uri = connect(engine.uri), engine.uri
         os.kill(engine.pid, signal.SIGKILL)
@@ -201,7 +208,9 @@ def write(store: Store, numbers: range, sent: list[int], acknowledged: list[int]
 
 
 @pytest.mark.parametrize("turn", range(3))
-def test_a_kill_in_mid_write_loses_nothing_and_repeats_nothing(engine, connect, turn):
+def test_a_kill_in_mid_write_loses_nothing_and_repeats_nothing(
+    engine: Engine, connect: Callable[[str], Store], turn: Any
+) -> None:
     engine.watch()
     store = connect(engine.uri)
     sent: list[int] = []
@@ -219,7 +228,9 @@ def test_a_kill_in_mid_write_loses_nothing_and_repeats_nothing(engine, connect, 
 
 
 @pytest.mark.parametrize("turn", range(3))
-def test_a_commit_is_on_disk_when_it_returns(engine, connect, turn):
+def test_a_commit_is_on_disk_when_it_returns(
+    engine: Engine, connect: Callable[[str], Store], turn: Any
+) -> None:
     engine.watch()
     store = connect(engine.uri)
     for number in range(5 + turn):
@@ -271,7 +282,9 @@ class Listener:
                 end.shutdown(socket.SHUT_RDWR)  # wakes the thread of the other direction
 
 
-def test_a_commit_whose_answer_was_lost_is_not_done_twice(engine, said, connect):
+def test_a_commit_whose_answer_was_lost_is_not_done_twice(
+    engine: Engine, said: list[str], connect: Callable[[str], Store]
+) -> None:
     engine.watch()
     port = int(engine.uri.rpartition(":")[2].partition("/")[0])
     listener = Listener(port, lambda: os.kill(engine.pid, signal.SIGKILL))
@@ -289,14 +302,16 @@ def test_a_commit_whose_answer_was_lost_is_not_done_twice(engine, said, connect)
 
 
 class TestTheOperatorsCommands:
-    def test_use_the_engine_of_a_running_hub(self, engine, data, connect):
+    def test_use_the_engine_of_a_running_hub(
+        self, engine: Engine, data: Path, connect: Callable[[str], Store]
+    ) -> None:
         with database(data, print) as uri:
             assert uri == engine.uri
             connect(uri).commit(lambda txn: txn.add_journal_entry("command", "operator", {}))
         assert connect(engine.uri).journal.last_entry().action == "command"
         assert alive(engine.pid)
 
-    def test_start_one_of_their_own_and_stop_it(self, data):
+    def test_start_one_of_their_own_and_stop_it(self, data: Path) -> None:
         with database(data, print) as uri, contextlib.closing(Store.connect(uri)) as store:
             store.prepare()
             store.commit(lambda txn: txn.add_journal_entry("command", "operator", {}))
@@ -306,7 +321,7 @@ class TestTheOperatorsCommands:
         with database(data, print) as uri, contextlib.closing(Store.connect(uri)) as store:
             assert store.journal.last_entry().action == "command"
 
-    def test_wait_for_one_another(self, data):
+    def test_wait_for_one_another(self, data: Path) -> None:
         inside: list[int] = []
 
         def command(number: int) -> None:
@@ -322,7 +337,7 @@ class TestTheOperatorsCommands:
             thread.join()
         assert inside in ([0, 0, 1, 1], [1, 1, 0, 0])
 
-    def test_are_not_misled_by_a_hub_that_was_killed(self, engine, data):
+    def test_are_not_misled_by_a_hub_that_was_killed(self, engine: Engine, data: Path) -> None:
         former = engine.uri
         (data / "kept.json").write_text((data / "engine.json").read_text())
         engine.stop()
@@ -332,13 +347,15 @@ class TestTheOperatorsCommands:
             Store.connect(uri).close()
 
 
-def test_a_second_engine_is_refused_while_the_first_one_runs(engine, data, monkeypatch):
+def test_a_second_engine_is_refused_while_the_first_one_runs(
+    engine: Engine, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(embedded, "_LOCK_SECONDS", 0)
     with pytest.raises(Unavailable, match="another process is using the database"):
         Engine.private(data, print)
 
 
-def test_an_engine_that_does_not_start_names_its_log(data):
+def test_an_engine_that_does_not_start_names_its_log(data: Path) -> None:
     data.mkdir()
     (data / "db").write_text("not a database")
     with pytest.raises(Unavailable, match=r"did not start: see .*engine\.log"):

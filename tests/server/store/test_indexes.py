@@ -2,6 +2,8 @@
 
 import json
 import uuid
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pymongo import MongoClient
@@ -23,30 +25,30 @@ SMALL = {"collections", "errands", "heads", "packing", "partners", "scopes", "ta
 class Asked(CommandListener):
     """Remembers what was looked up, once for each kind of query."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.filters = {}
 
-    def started(self, event):
+    def started(self, event: Any) -> None:
         command = event.command
         if event.command_name in ("find", "findAndModify"):
             query = command.get("filter", command.get("query", {}))
             place = command[event.command_name]
             self.filters[place, tuple(query)] = query, command.get("sort", {})
 
-    def succeeded(self, event):
+    def succeeded(self, event: Any) -> None:
         """Nothing to remember."""
 
-    def failed(self, event):
+    def failed(self, event: Any) -> None:
         """Nothing to remember."""
 
 
 @pytest.fixture
-def asked():
+def asked() -> Any:
     return Asked()
 
 
 @pytest.fixture
-def hub(engine_uri, asked):
+def hub(engine_uri: str, asked: Any) -> Iterator[Any]:
     with MongoClient(engine_uri, event_listeners=[asked]) as client:
         name = f"test_{uuid.uuid4().hex}"
         store = Store(client, name)
@@ -55,7 +57,7 @@ def hub(engine_uri, asked):
         client.drop_database(name)
 
 
-def live(hub):
+def live(hub: Any) -> None:
     """All that a submission can lead to."""
     ends = indicator("one.top"), sdo("malware", name="m", is_family=False)
     joined = relationship(ends[0], "indicates", ends[1])
@@ -74,7 +76,7 @@ def live(hub):
         hub.feed("green", **query)
 
 
-def test_every_query_has_one(hub, asked):
+def test_every_query_has_one(hub: Any, asked: Any) -> None:
     live(hub)
     base, scans = hub.store._base, []
     for (place, fields), (query, order) in dict(asked.filters).items():

@@ -20,28 +20,28 @@ class Limits(CommandListener):
     def __init__(self) -> None:
         self.told: dict[str, Any] = {}
 
-    def started(self, event):
+    def started(self, event: Any) -> None:
         if event.command_name == "find":
             self.told[event.command["find"]] = event.command.get("maxTimeMS")
 
-    def succeeded(self, event): ...
+    def succeeded(self, event: Any) -> None: ...
 
-    def failed(self, event): ...
+    def failed(self, event: Any) -> None: ...
 
 
-def test_a_read_that_takes_too_long_ends_with_a_sentence(feed):
+def test_a_read_that_takes_too_long_ends_with_a_sentence(feed: Feed) -> None:
     with pytest.raises(Unavailable, match="does not answer in time"), time_limit(0.000_001):
         feed.store.feeds.head(feed.id)
 
 
-def test_a_read_works_again_after_one_that_took_too_long(feed):
+def test_a_read_works_again_after_one_that_took_too_long(feed: Feed) -> None:
     feed.publish(posting(1))
     with pytest.raises(Unavailable), time_limit(0.000_001):
         feed.page()
     assert len(feed.page()) == 1
 
 
-def test_the_database_is_told_how_long_each_read_of_a_poll_may_take(engine_uri):
+def test_the_database_is_told_how_long_each_read_of_a_poll_may_take(engine_uri: str) -> None:
     limits = Limits()
     with MongoClient(engine_uri, event_listeners=[limits]) as client:
         store = Store(client, f"test_{uuid.uuid4().hex}")

@@ -1,6 +1,7 @@
 """Authentication, authorisation and errors at the door (conformance 3, 4 and 12.13)."""
 
 import logging
+from typing import Any
 
 import pytest
 from support.taxii_hub import (
@@ -42,7 +43,7 @@ GUARDED = [
 
 
 @pytest.fixture
-def taxii():
+def taxii() -> Any:
     taxii = TaxiiHub()
     taxii.feeds.add(GREEN.id, indicator())
     taxii.feeds.add(HIDDEN.id, indicator())
@@ -51,7 +52,9 @@ def taxii():
 
 @pytest.mark.parametrize("header", [None, basic("acme", "wrong"), "Bearer wrong", "Nonsense"])
 @pytest.mark.parametrize(("method", "path"), GUARDED)
-def test_3_3_without_a_valid_credential_every_path_challenges(taxii, method, path, header):
+def test_3_3_without_a_valid_credential_every_path_challenges(
+    taxii: Any, method: Any, path: Any, header: Any
+) -> None:
     answer = taxii.ask(path, method=method, by=None, headers={"Authorization": header})
     assert (answer.status_code, answer.headers["Content-Type"]) == (401, MT)
     assert answer.headers.getlist("WWW-Authenticate") == [
@@ -61,7 +64,7 @@ def test_3_3_without_a_valid_credential_every_path_challenges(taxii, method, pat
     assert method == "HEAD" or answer.json["title"] == "Unauthorized"
 
 
-def test_3_3_a_disabled_account_is_challenged(taxii):
+def test_3_3_a_disabled_account_is_challenged(taxii: Any) -> None:
     account = taxii.account("gone", "acme", {GREEN}, set())
     object.__setattr__(account, "disabled", True)
     assert taxii.ask("/hub/", by="gone").status_code == 401
@@ -70,11 +73,11 @@ def test_3_3_a_disabled_account_is_challenged(taxii):
 @pytest.mark.parametrize(
     "header", ["Bearer acme-robot-key", "Token acme-robot-key", basic("acme", "acme-robot-key")]
 )
-def test_3_2_each_scheme_authenticates(taxii, header):
+def test_3_2_each_scheme_authenticates(taxii: Any, header: Any) -> None:
     assert taxii.ask("/hub/", by=None, headers={"Authorization": header}).status_code == 200
 
 
-def test_3_2_a_disabled_scheme_is_neither_accepted_nor_named():
+def test_3_2_a_disabled_scheme_is_neither_accepted_nor_named() -> None:
     taxii = TaxiiHub(schemes=frozenset({AuthScheme.BEARER}))
     answer = taxii.ask("/hub/")
     assert answer.status_code == 401
@@ -83,7 +86,7 @@ def test_3_2_a_disabled_scheme_is_neither_accepted_nor_named():
     assert taxii.ask("/hub/", by=None, headers=bearer).status_code == 200
 
 
-def test_6_8_public_discovery_needs_no_credential_but_refuses_a_wrong_one():
+def test_6_8_public_discovery_needs_no_credential_but_refuses_a_wrong_one() -> None:
     taxii = TaxiiHub(public_discovery=True)
     assert taxii.ask("/taxii2/", by=None).json["api_roots"] == ["/hub/"]
     assert taxii.ask("/hub/", by=None).status_code == 401
@@ -94,12 +97,12 @@ def test_6_8_public_discovery_needs_no_credential_but_refuses_a_wrong_one():
 @pytest.mark.parametrize(
     "tail", ["manifest/", "objects/", f"objects/{OBJECT}/", f"objects/{OBJECT}/versions/"]
 )
-def test_3_6_reading_without_the_right_is_403_if_visible_else_404(taxii, tail):
+def test_3_6_reading_without_the_right_is_403_if_visible_else_404(taxii: Any, tail: str) -> None:
     assert taxii.get(f"inbox/{tail}").status_code == 403
     assert taxii.get(f"hidden/{tail}").status_code == 404
 
 
-def test_3_7_writing_without_the_right_is_refused_before_the_body_is_read(taxii):
+def test_3_7_writing_without_the_right_is_refused_before_the_body_is_read(taxii: Any) -> None:
     assert taxii.post("green", b"{bad").status_code == 403
     assert taxii.post("hidden", b"{bad").status_code == 404
 
@@ -108,7 +111,9 @@ def test_3_7_writing_without_the_right_is_refused_before_the_body_is_read(taxii)
     ("reads", "writes", "status"),
     [(set(), set(), 404), ({SCRATCH}, set(), 403), (set(), {SCRATCH}, 403)],
 )
-def test_3_8_the_status_of_delete_for_each_combination_of_rights(taxii, reads, writes, status):
+def test_3_8_the_status_of_delete_for_each_combination_of_rights(
+    taxii: Any, reads: Any, writes: Any, status: int
+) -> None:
     taxii.feeds.add(SCRATCH.id, indicator())
     taxii.account("other", "other", reads, writes)
     answer = taxii.get(f"scratch/objects/{OBJECT}/", method="DELETE", by="other")
@@ -120,26 +125,30 @@ def test_3_8_the_status_of_delete_for_each_combination_of_rights(taxii, reads, w
     "tail", ["", "manifest/", "objects/", f"objects/{OBJECT}/", f"objects/{OBJECT}/versions/"]
 )
 @pytest.mark.parametrize("name", ["hidden", HIDDEN.id])
-def test_3_10_a_hidden_collection_looks_like_an_unknown_one(taxii, name, tail):
+def test_3_10_a_hidden_collection_looks_like_an_unknown_one(
+    taxii: Any, name: Any, tail: str
+) -> None:
     hidden, unknown = taxii.get(f"{name}/{tail}"), taxii.get(f"never-was/{tail}")
     assert (hidden.status_code, hidden.data) == (unknown.status_code, unknown.data)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-def test_3_10_a_hidden_collection_looks_unknown_to_other_methods_too(taxii, method):
+def test_3_10_a_hidden_collection_looks_unknown_to_other_methods_too(
+    taxii: Any, method: str
+) -> None:
     tail, more = "objects/", {"method": method, "data": b"{", "headers": {"Content-Type": MT}}
     hidden, unknown = taxii.get(f"hidden/{tail}", **more), taxii.get(f"never-was/{tail}", **more)
     assert (hidden.status_code, hidden.data) == (unknown.status_code, unknown.data)
 
 
-def test_3_12_a_page_token_grants_no_rights(taxii):
+def test_3_12_a_page_token_grants_no_rights(taxii: Any) -> None:
     taxii.feeds.add(GREEN.id, indicator(2))
     next = taxii.get("green/objects/?limit=1").json["next"]
     assert taxii.get(f"green/objects/?next={next}").status_code == 200
     assert taxii.get(f"green/objects/?next={next}", by="blind").status_code == 404
 
 
-def test_3_13_a_status_is_readable_by_its_submitter_only(taxii):
+def test_3_13_a_status_is_readable_by_its_submitter_only(taxii: Any) -> None:
     taxii.account("colleague", "acme", set(), set())
     id = taxii.post("inbox", {"objects": [indicator()]}).json["id"]
     told = {by: taxii.ask(f"/hub/status/{id}/", by=by) for by in ("colleague", "operator", "blind")}
@@ -167,7 +176,9 @@ LONG, BROKEN, BARE = b"x" * 3000, b"{bad", b"{}"
         ("acme-robot", "scratch", {}, BARE, 422),
     ],
 )
-def test_12_13_checks_are_made_in_a_fixed_order(by, name, headers, body, status):
+def test_12_13_checks_are_made_in_a_fixed_order(
+    by: str, name: str, headers: Any, body: Any, status: int
+) -> None:
     taxii = TaxiiHub(max_content_length=2000)
     answer = taxii.post(name, body, by=by, headers=headers)
     assert answer.status_code == status
@@ -187,7 +198,7 @@ def test_12_13_checks_are_made_in_a_fixed_order(by, name, headers, body, status)
         ("/hub/collections/green/objects/?limit=0", 400),
     ],
 )
-def test_4_5_every_error_is_a_taxii_error(taxii, path, status):
+def test_4_5_every_error_is_a_taxii_error(taxii: Any, path: str, status: int) -> None:
     answer = taxii.ask(path)
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, MT)
     assert answer.json["http_status"] == str(status)
@@ -195,7 +206,7 @@ def test_4_5_every_error_is_a_taxii_error(taxii, path, status):
     assert all(isinstance(value, str) for value in answer.json.values())
 
 
-def test_4_5_a_500_carries_only_an_error_id(taxii, caplog):
+def test_4_5_a_500_carries_only_an_error_id(taxii: Any, caplog: pytest.LogCaptureFixture) -> None:
     taxii.intake.failing = ZeroDivisionError("secret detail")
     answer = taxii.post("scratch", {"objects": [indicator()]})
     assert (answer.status_code, answer.headers["Content-Type"]) == (500, MT)
@@ -204,21 +215,21 @@ def test_4_5_a_500_carries_only_an_error_id(taxii, caplog):
     assert "secret detail" in caplog.text
 
 
-def test_an_outage_is_503_with_retry_after(taxii):
+def test_an_outage_is_503_with_retry_after(taxii: Any) -> None:
     taxii.intake.failing = errors.Unavailable("the database is away")
     answer = taxii.post("scratch", {"objects": [indicator()]})
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
 
 
-def test_4_each_kind_of_error_has_a_status():
+def test_4_each_kind_of_error_has_a_status() -> None:
     kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, ShareError)]
     assert set(kinds) == set(resources.HTTP_STATUS)
     assert resources.http_status(errors.NotFound("x")) == 404
 
 
-def test_other_paths_keep_their_own_answers(taxii):
+def test_other_paths_keep_their_own_answers(taxii: Any) -> None:
     @taxii.app.get("/console/")
-    def console():
+    def console() -> None:
         raise errors.NotFound("for the console's own handler")
 
     assert taxii.ask("/console/nowhere").headers["Content-Type"].startswith("text/html")
@@ -226,7 +237,7 @@ def test_other_paths_keep_their_own_answers(taxii):
     assert taxii.ask("/console/").headers["Content-Type"].startswith("text/html")
 
 
-def test_one_line_is_logged_per_request(taxii, caplog):
+def test_one_line_is_logged_per_request(taxii: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "tocsin.server.taxii")
     answer = taxii.get("green/objects/")
     (line,) = caplog.messages
@@ -235,21 +246,23 @@ def test_one_line_is_logged_per_request(taxii, caplog):
     assert " status=200 objects=1 ms=" in line
 
 
-def test_clients_cannot_inject_lines_into_the_log(taxii, caplog):
+def test_clients_cannot_inject_lines_into_the_log(
+    taxii: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "tocsin.server.taxii")
     taxii.ask("/hub/x%0d%0aERROR%20forged/" + "y" * 500)
     (line,) = caplog.messages
     assert "\n" not in line and "ERROR forged" not in line and len(line) < 400
 
 
-def test_no_credential_reaches_the_log(taxii, caplog):
+def test_no_credential_reaches_the_log(taxii: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     taxii.ask("/hub/")
     taxii.ask("/hub/", by=None, headers={"Authorization": "Bearer wrong-secret"})
     assert "robot-key" not in caplog.text and "wrong-secret" not in caplog.text
 
 
-def test_visible_collections_differ_by_account(taxii):
+def test_visible_collections_differ_by_account(taxii: Any) -> None:
     listed = {
         by: [c["id"] for c in taxii.ask("/hub/collections/", by=by).json.get("collections", [])]
         for by in ("acme-robot", "operator", "blind")

@@ -2,6 +2,7 @@
 
 import io
 import json
+from typing import Any
 
 import pytest
 from support.chunked_posts import stream
@@ -17,20 +18,20 @@ from tocsin.server.taxii import resources
 
 
 @pytest.fixture
-def taxii():
+def taxii() -> Any:
     return TaxiiHub(max_content_length=5000)
 
 
 BUNDLE = {"type": "bundle", "id": "bundle--x", "objects": [indicator()]}
 
 
-def test_12_1_a_post_is_accepted_with_its_status(taxii):
+def test_12_1_a_post_is_accepted_with_its_status(taxii: Any) -> None:
     answer = taxii.post("scratch", {"objects": [indicator()]})
     assert (answer.status_code, answer.headers["Content-Type"]) == (202, MT)
     assert (answer.json["status"], answer.json["success_count"]) == ("complete", 1)
 
 
-def test_12_2_a_duplicate_is_a_success_that_changes_nothing(taxii):
+def test_12_2_a_duplicate_is_a_success_that_changes_nothing(taxii: Any) -> None:
     taxii.post("scratch", {"objects": [indicator()]})
     before = taxii.get("scratch/manifest/").json
     again = taxii.post("scratch", {"objects": [indicator()]})
@@ -38,31 +39,31 @@ def test_12_2_a_duplicate_is_a_success_that_changes_nothing(taxii):
     assert taxii.get("scratch/manifest/").json == before
 
 
-def test_12_3_the_same_version_with_other_content_fails_alone(taxii):
+def test_12_3_the_same_version_with_other_content_fails_alone(taxii: Any) -> None:
     taxii.post("scratch", {"objects": [indicator()]})
     other = taxii.post("scratch", {"objects": [indicator(name="other"), indicator(2)]}).json
     assert (other["failure_count"], other["success_count"]) == (1, 1)
     assert "other content" in other["failures"][0]["message"]
 
 
-def test_12_7_one_bad_object_does_not_sink_the_others(taxii):
+def test_12_7_one_bad_object_does_not_sink_the_others(taxii: Any) -> None:
     objects = [indicator(1), {"type": "indicator"}, 7, indicator(2)]
     told = taxii.post("scratch", {"objects": objects}).json
     assert (told["success_count"], told["failure_count"]) == (2, 2)
 
 
-def test_11_5_objects_arrive_octet_for_octet():
+def test_11_5_objects_arrive_octet_for_octet() -> None:
     body = b'{"type": "x-acme",  "id":"x-acme--1", "n":1e400, "big":123456789012345678901}'
     assert resources.parse_envelope(b'{"objects":[' + body + b" , 5]}") == [body, b"5"]
 
 
-def test_the_intake_is_given_the_body_as_received(taxii):
+def test_the_intake_is_given_the_body_as_received(taxii: Any) -> None:
     body = b' {"objects": [ {"type":"x","id":"x--1"} ], "x_acme_note": [1, 2]}\n'
     assert taxii.post("scratch", body).status_code == 202
     assert taxii.intake.received == [body]
 
 
-def test_12_10_custom_properties_of_the_envelope_are_ignored(taxii):
+def test_12_10_custom_properties_of_the_envelope_are_ignored(taxii: Any) -> None:
     told = taxii.post("scratch", {"objects": [indicator()], "x_a": {"b": []}, "more": False})
     assert (told.status_code, told.json["total_count"]) == (202, 1)
 
@@ -87,14 +88,14 @@ def test_12_10_custom_properties_of_the_envelope_are_ignored(taxii):
         b"nothing",
     ],
 )
-def test_2_15_a_body_that_is_not_json_is_malformed(taxii, body):
+def test_2_15_a_body_that_is_not_json_is_malformed(taxii: Any, body: Any) -> None:
     answer = taxii.post("scratch", body)
     assert (answer.status_code, answer.headers["Content-Type"]) == (400, MT)
     assert answer.json["description"]
     assert taxii.intake.received == []
 
 
-def test_2_15_a_byte_order_mark_is_named(taxii):
+def test_2_15_a_byte_order_mark_is_named(taxii: Any) -> None:
     body = b'\xef\xbb\xbf{"objects":[{}]}'
     assert "byte order mark" in taxii.post("scratch", body).json["description"]
 
@@ -115,29 +116,29 @@ def test_2_15_a_byte_order_mark_is_named(taxii):
         json.dumps(BUNDLE).encode(),
     ],
 )
-def test_12_5_json_that_is_not_an_envelope_is_422(taxii, body):
+def test_12_5_json_that_is_not_an_envelope_is_422(taxii: Any, body: Any) -> None:
     answer = taxii.post("scratch", body)
     assert (answer.status_code, answer.json["http_status"]) == (422, "422")
     assert taxii.intake.received == []
 
 
-def test_12_5_the_error_for_a_bundle_says_what_to_send(taxii):
+def test_12_5_the_error_for_a_bundle_says_what_to_send(taxii: Any) -> None:
     assert "bundle is not an envelope" in taxii.post("scratch", BUNDLE).json["description"]
 
 
-def test_12_12_the_number_of_objects_is_limited():
+def test_12_12_the_number_of_objects_is_limited() -> None:
     assert len(resources.parse_envelope(b'{"objects":[{"a":1},{"a":2}]}', 2)) == 2
     with pytest.raises(Unprocessable, match="more than 2 objects"):
         resources.parse_envelope(b'{"objects":[{"a":1},{"a":2},{"a":3}]}', 2)
 
 
-def test_12_12_too_many_values_are_refused_before_decoding():
+def test_12_12_too_many_values_are_refused_before_decoding() -> None:
     with pytest.raises(Unprocessable, match="more values"):
         resources.parse_envelope(b'{"objects":[' + b"0," * 1_000_000 + b"0]}")
 
 
 @pytest.mark.parametrize("depth", [20_000, 1_000_000])  # less is for admission to refuse
-def test_12_12_deep_nesting_is_refused(depth):
+def test_12_12_deep_nesting_is_refused(depth: int) -> None:
     with pytest.raises(Malformed, match="deeply"):
         resources.parse_envelope(b'{"objects":[' + b'{"a":' * depth + b"1" + b"}" * depth + b"]}")
 
@@ -145,19 +146,21 @@ def test_12_12_deep_nesting_is_refused(depth):
 SURPLUS = [(-1, 202), (0, 202), (1, 413)]
 
 
-def padded(length):
+def padded(length: Any) -> Any:
     body = json.dumps({"objects": [indicator()]}).encode()
     return body + b" " * (length - len(body))
 
 
 @pytest.mark.parametrize(("surplus", "status"), SURPLUS)
-def test_7_5_a_body_may_have_max_content_length_octets_and_no_more(taxii, surplus, status):
+def test_7_5_a_body_may_have_max_content_length_octets_and_no_more(
+    taxii: Any, surplus: Any, status: Any
+) -> None:
     answer = taxii.post("scratch", padded(5000 + surplus))
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, MT)
 
 
 @pytest.mark.parametrize(("surplus", "status"), SURPLUS)
-def test_7_6_the_length_of_a_chunked_body_is_limited(taxii, surplus, status):
+def test_7_6_the_length_of_a_chunked_body_is_limited(taxii: Any, surplus: Any, status: Any) -> None:
     answer = stream(taxii, "scratch", io.BytesIO(padded(5000 + surplus)))
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, MT)
 
@@ -165,14 +168,16 @@ def test_7_6_the_length_of_a_chunked_body_is_limited(taxii, surplus, status):
 class Endless(io.RawIOBase):
     given = 0
 
-    def readinto(self, buffer):
+    def readinto(self, buffer: Any) -> Any:
         self.given += len(buffer)
         buffer[:] = b" " * len(buffer)
         return len(buffer)
 
 
 @pytest.mark.parametrize(("name", "status"), [("scratch", 413), ("green", 403)])
-def test_7_6_a_body_with_a_too_large_content_length_is_not_read(taxii, name, status):
+def test_7_6_a_body_with_a_too_large_content_length_is_not_read(
+    taxii: Any, name: str, status: int
+) -> None:
     body = Endless()
     answer = stream(taxii, name, body, CONTENT_LENGTH="5001")
     assert (answer.status_code, answer.headers["Connection"]) == (status, "close")
@@ -180,7 +185,9 @@ def test_7_6_a_body_with_a_too_large_content_length_is_not_read(taxii, name, sta
 
 
 @pytest.mark.parametrize(("name", "status"), [("scratch", 413), ("green", 403)])
-def test_7_6_an_endless_body_is_read_up_to_the_limit_only(taxii, name, status):
+def test_7_6_an_endless_body_is_read_up_to_the_limit_only(
+    taxii: Any, name: str, status: int
+) -> None:
     body = Endless()
     answer = stream(taxii, name, body)
     assert (answer.status_code, answer.headers["Connection"]) == (status, "close")
@@ -188,23 +195,23 @@ def test_7_6_an_endless_body_is_read_up_to_the_limit_only(taxii, name, status):
 
 
 class Broken(io.RawIOBase):
-    def readinto(self, buffer):
+    def readinto(self, buffer: Any) -> None:
         raise ValueError("Bad chunked transfer size")
 
 
-def test_an_incomplete_body_is_malformed(taxii):
+def test_an_incomplete_body_is_malformed(taxii: Any) -> None:
     answer = stream(taxii, "scratch", Broken())
     assert (answer.status_code, answer.headers["Connection"]) == (400, "close")
 
 
-def test_a_refused_request_leaves_nothing_of_its_body_on_the_connection(taxii):
+def test_a_refused_request_leaves_nothing_of_its_body_on_the_connection(taxii: Any) -> None:
     body = io.BytesIO(b'{"objects": []}' * 100)
     answer = stream(taxii, "green", body)
     assert answer.status_code == 403
     assert body.read() == b"" and "Connection" not in answer.headers
 
 
-def test_12_12_a_refused_body_leaves_the_collection_readable(taxii):
+def test_12_12_a_refused_body_leaves_the_collection_readable(taxii: Any) -> None:
     taxii.post("scratch", b'{"objects":[{"a":' + b"[" * 3000)
     assert taxii.get("scratch/objects/").status_code == 200
     assert SCRATCH.id not in taxii.feeds.logs

@@ -5,6 +5,7 @@ import io
 import json
 import tracemalloc
 import zlib
+from typing import Any
 
 import pytest
 import requests
@@ -28,13 +29,13 @@ UNDO = {
 
 
 @pytest.fixture
-def taxii():
+def taxii() -> Any:
     taxii = TaxiiHub(max_content_length=5000)
     taxii.feeds.add(GREEN.id, *(indicator(n) for n in range(40)))
     return taxii
 
 
-def read(taxii, accept, path="green/objects/", **headers):
+def read(taxii: Any, accept: Any, path: Any = "green/objects/", **headers: Any) -> Any:
     return taxii.get(path, headers={"Accept-Encoding": accept, **headers})
 
 
@@ -63,7 +64,9 @@ class TestAnswers:
             (";;;,", None),
         ],
     )
-    def test_the_coding_with_the_highest_quality_is_chosen(self, taxii, accept, chosen):
+    def test_the_coding_with_the_highest_quality_is_chosen(
+        self, taxii: Any, accept: None | str, chosen: None | str
+    ) -> None:
         answer = read(taxii, accept)
         assert (answer.status_code, answer.headers.get("Content-Encoding")) == (200, chosen)
         assert UNDO[chosen](answer.data) == read(taxii, None).data
@@ -71,73 +74,75 @@ class TestAnswers:
         assert (answer.headers["Content-Type"], answer.headers["Vary"]) == (MT, "Accept-Encoding")
 
     @pytest.mark.parametrize("accept", ["gzip", "zstd"])
-    def test_compression_makes_an_answer_shorter(self, taxii, accept):
+    def test_compression_makes_an_answer_shorter(self, taxii: Any, accept: str) -> None:
         assert len(read(taxii, accept).data) * 4 < len(read(taxii, None).data)
 
-    def test_a_short_answer_is_not_compressed(self, taxii):
+    def test_a_short_answer_is_not_compressed(self, taxii: Any) -> None:
         answer = read(taxii, "gzip", "green/objects/?limit=1")
         assert "Content-Encoding" not in answer.headers and answer.json["objects"]
 
-    def test_head_has_the_headers_of_the_compressed_answer(self, taxii):
+    def test_head_has_the_headers_of_the_compressed_answer(self, taxii: Any) -> None:
         asked = {"Accept-Encoding": "gzip"}
         head = taxii.get("green/objects/", method="HEAD", headers=asked)
         get = taxii.get("green/objects/", headers=asked)
         for name in ("Content-Encoding", "Content-Length", "ETag"):
             assert head.headers[name] == get.headers[name]
 
-    def test_each_coding_has_its_own_strong_tag(self, taxii):
+    def test_each_coding_has_its_own_strong_tag(self, taxii: Any) -> None:
         tags = {read(taxii, accept).headers["ETag"] for accept in (None, "gzip", "zstd")}
         assert len(tags) == 3 and not any(tag.startswith("W/") for tag in tags)
 
     @pytest.mark.parametrize("accept", ["gzip", "zstd"])
-    def test_equal_tags_stand_for_equal_octets(self, taxii, accept):
+    def test_equal_tags_stand_for_equal_octets(self, taxii: Any, accept: str) -> None:
         first, second = read(taxii, accept), read(taxii, accept)
         assert (first.headers["ETag"], first.data) == (second.headers["ETag"], second.data)
 
     @pytest.mark.parametrize("accept", [None, "gzip", "zstd"])
     @pytest.mark.parametrize("path", ["green/objects/", "green/objects/?limit=1"])
-    def test_a_tag_matches_in_its_coding(self, taxii, accept, path):
+    def test_a_tag_matches_in_its_coding(self, taxii: Any, accept: None | str, path: str) -> None:
         tag = read(taxii, accept, path).headers["ETag"]
         answer = read(taxii, accept, path, **{"If-None-Match": tag})
         assert (answer.status_code, answer.headers["ETag"], answer.data) == (304, tag, b"")
         assert "Content-Encoding" not in answer.headers
 
-    def test_the_tag_of_a_coding_that_is_not_accepted_now_does_not_match(self, taxii):
+    def test_the_tag_of_a_coding_that_is_not_accepted_now_does_not_match(self, taxii: Any) -> None:
         tag = read(taxii, "zstd").headers["ETag"]
         assert read(taxii, "gzip", **{"If-None-Match": tag}).status_code == 200
 
-    def test_errors_have_a_vary_header_too(self, taxii):
+    def test_errors_have_a_vary_header_too(self, taxii: Any) -> None:
         assert read(taxii, "gzip", "nowhere/").headers["Vary"] == "Accept-Encoding"
 
-    def test_the_clients_library_asks_for_gzip_by_itself(self):
+    def test_the_clients_library_asks_for_gzip_by_itself(self) -> None:
         asked = requests.Session().headers["Accept-Encoding"]
         assert content.negotiate_coding(str(asked)) in ("gzip", "zstd")
 
 
-def envelope(length):
+def envelope(length: Any) -> Any:
     body = json.dumps({"objects": [indicator()]}).encode()
     return body + b" " * (length - len(body))
 
 
 class TestBodies:
-    def post(self, taxii, octets, name="gzip"):
+    def post(self, taxii: Any, octets: Any, name: Any = "gzip") -> Any:
         return taxii.post("scratch", octets, headers={"Content-Encoding": name})
 
     @pytest.mark.parametrize("name", ["gzip", "GZIP", "x-gzip"])
-    def test_a_gzip_body_is_accepted_and_stored_decompressed(self, taxii, name):
+    def test_a_gzip_body_is_accepted_and_stored_decompressed(self, taxii: Any, name: str) -> None:
         body = envelope(600)
         assert self.post(taxii, gzip.compress(body), name).status_code == 202
         assert taxii.intake.received == [body]
 
     @pytest.mark.parametrize("name", ["identity", ""])
-    def test_identity_is_accepted_as_a_coding(self, taxii, name):
+    def test_identity_is_accepted_as_a_coding(self, taxii: Any, name: str) -> None:
         assert self.post(taxii, envelope(600), name).status_code == 202
 
     @pytest.mark.parametrize(("surplus", "status"), [(-1, 202), (0, 202), (1, 413)])
-    def test_the_limit_counts_decompressed_octets(self, taxii, surplus, status):
+    def test_the_limit_counts_decompressed_octets(
+        self, taxii: Any, surplus: int, status: int
+    ) -> None:
         assert self.post(taxii, gzip.compress(envelope(5000 + surplus))).status_code == status
 
-    def test_a_gzip_bomb_is_refused_before_it_is_decompressed(self, taxii):
+    def test_a_gzip_bomb_is_refused_before_it_is_decompressed(self, taxii: Any) -> None:
         packed = zlib.compressobj(9, zlib.DEFLATED, 31)
         bomb = b"".join(packed.compress(b" " * 1_000_000) for _ in range(4)) + packed.flush()
         assert len(bomb) < 5000
@@ -145,7 +150,7 @@ class TestBodies:
         assert (answer.status_code, answer.json["http_status"]) == (413, "413")
         assert taxii.intake.received == []
 
-    def test_a_gzip_bomb_takes_no_more_memory_than_the_limit(self):
+    def test_a_gzip_bomb_takes_no_more_memory_than_the_limit(self) -> None:
         bomb = gzip.compress(b" " * 50_000_000)
         tracemalloc.start()
         with pytest.raises(TooLarge):
@@ -154,11 +159,11 @@ class TestBodies:
         tracemalloc.stop()
         assert most < 1_000_000
 
-    def test_a_gzip_body_longer_than_the_limit_is_not_read(self, taxii):
+    def test_a_gzip_body_longer_than_the_limit_is_not_read(self, taxii: Any) -> None:
         answer = self.post(taxii, b"\x1f\x8b" * 2501)
         assert answer.status_code == 413
 
-    def test_chunks_are_decompressed_as_they_arrive(self, taxii):
+    def test_chunks_are_decompressed_as_they_arrive(self, taxii: Any) -> None:
         body = io.BytesIO(gzip.compress(envelope(4000)))
         environ = {"HTTP_CONTENT_ENCODING": "gzip"}
         assert stream(taxii, "scratch", body, **environ).status_code == 202
@@ -176,7 +181,9 @@ class TestBodies:
             lambda octets: gzip.decompress(octets),
         ],
     )
-    def test_a_body_that_is_not_one_complete_gzip_stream_is_malformed(self, taxii, spoil):
+    def test_a_body_that_is_not_one_complete_gzip_stream_is_malformed(
+        self, taxii: Any, spoil: Any
+    ) -> None:
         answer = self.post(taxii, spoil(gzip.compress(envelope(600))))
         assert (answer.status_code, answer.headers["Content-Type"]) == (400, MT)
         assert "gzip" in answer.json["description"]

@@ -2,7 +2,9 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from support.taxii_hub import (
@@ -24,14 +26,14 @@ NEWER = f"green/objects/?added_after={stamp(1)}"
 
 
 @pytest.fixture
-def stopping():
+def stopping() -> Iterator[Any]:
     event = threading.Event()
     yield event
     event.set()
 
 
 @pytest.fixture
-def taxii(stopping):
+def taxii(stopping: Any) -> Any:
     taxii = TaxiiHub(long_polls=LongPolls(total=3, per_account=2, stopping=stopping))
     taxii.account("north-robot", "north", {GREEN}, set())
     taxii.feeds.add(GREEN.id, indicator(1))
@@ -39,12 +41,12 @@ def taxii(stopping):
 
 
 @pytest.fixture
-def pool():
+def pool() -> Iterator[Any]:
     with ThreadPoolExecutor(8) as pool:
         yield pool
 
 
-def wait(taxii, path=NEWER, seconds=20, **more):
+def wait(taxii: Any, path: Any = NEWER, seconds: Any = 20, **more: Any) -> Any:
     """Asks, with the wish to wait; the answer and the seconds that it took."""
     headers = {"Prefer": f"wait={seconds}"} | more.pop("headers", {})
     began = time.monotonic()
@@ -52,14 +54,14 @@ def wait(taxii, path=NEWER, seconds=20, **more):
     return answer, time.monotonic() - began
 
 
-def until_waiting(taxii, number=1):
+def until_waiting(taxii: Any, number: Any = 1) -> None:
     """Until so many wait, or a bound is reached."""
     while taxii.long_polls.waiting < number:
         time.sleep(0.01)
 
 
 @pytest.mark.parametrize("path", [NEWER, NEWER.replace("objects", "manifest")])
-def test_an_added_object_ends_the_wait(taxii, pool, path):
+def test_an_added_object_ends_the_wait(taxii: Any, pool: Any, path: Any) -> None:
     answer = pool.submit(wait, taxii, path)
     until_waiting(taxii)
     taxii.feeds.add(GREEN.id, indicator(2))
@@ -68,18 +70,18 @@ def test_an_added_object_ends_the_wait(taxii, pool, path):
     assert took < 5
 
 
-def test_without_news_the_answer_comes_at_the_deadline(taxii):
+def test_without_news_the_answer_comes_at_the_deadline(taxii: Any) -> None:
     answer, took = wait(taxii, seconds=1)
     assert (answer.status_code, ids(answer), answer.headers[APPLIED]) == (200, [], "wait=1")
     assert 1 <= took < 5
 
 
-def test_a_page_with_objects_is_answered_at_once(taxii):
+def test_a_page_with_objects_is_answered_at_once(taxii: Any) -> None:
     answer, took = wait(taxii, "green/objects/")
     assert (ids(answer), answer.headers[APPLIED]) == ([1], "wait=20") and took < 5
 
 
-def test_a_reader_that_has_the_page_waits_for_another(taxii, pool):
+def test_a_reader_that_has_the_page_waits_for_another(taxii: Any, pool: Any) -> None:
     had = {"If-None-Match": taxii.get("green/objects/").headers["ETag"]}
     answer = pool.submit(wait, taxii, "green/objects/", headers=had)
     until_waiting(taxii)
@@ -87,13 +89,13 @@ def test_a_reader_that_has_the_page_waits_for_another(taxii, pool):
     assert ids(answer.result()[0]) == [1, 2]
 
 
-def test_a_reader_that_has_the_page_gets_304_at_the_deadline(taxii):
+def test_a_reader_that_has_the_page_gets_304_at_the_deadline(taxii: Any) -> None:
     had = {"If-None-Match": taxii.get("green/objects/").headers["ETag"]}
     answer, _ = wait(taxii, "green/objects/", seconds=1, headers=had)
     assert (answer.status_code, answer.headers[APPLIED]) == (304, "wait=1")
 
 
-def test_a_deletion_ends_the_wait_of_a_reader_that_has_the_page(taxii, pool):
+def test_a_deletion_ends_the_wait_of_a_reader_that_has_the_page(taxii: Any, pool: Any) -> None:
     taxii.feeds.add(SCRATCH.id, indicator(5))
     had = {"If-None-Match": taxii.get("scratch/objects/").headers["ETag"]}
     answer = pool.submit(wait, taxii, "scratch/objects/", headers=had)
@@ -102,7 +104,7 @@ def test_a_deletion_ends_the_wait_of_a_reader_that_has_the_page(taxii, pool):
     assert (answer.result()[0].status_code, ids(answer.result()[0])) == (200, [])
 
 
-def test_an_object_outside_the_filter_does_not_end_the_wait(taxii, pool):
+def test_an_object_outside_the_filter_does_not_end_the_wait(taxii: Any, pool: Any) -> None:
     answer = pool.submit(wait, taxii, f"{NEWER}&match[type]=tool", seconds=1)
     until_waiting(taxii)
     taxii.feeds.add(GREEN.id, indicator(2))
@@ -110,14 +112,14 @@ def test_an_object_outside_the_filter_does_not_end_the_wait(taxii, pool):
     assert ids(answer) == [] and took >= 1
 
 
-def test_a_write_to_another_feed_does_not_end_the_wait(taxii, pool):
+def test_a_write_to_another_feed_does_not_end_the_wait(taxii: Any, pool: Any) -> None:
     answer = pool.submit(wait, taxii, seconds=1)
     until_waiting(taxii)
     taxii.feeds.add(SCRATCH.id, indicator(2))
     assert answer.result()[1] >= 1
 
 
-def test_an_account_that_loses_the_right_while_waiting_is_refused(taxii, pool):
+def test_an_account_that_loses_the_right_while_waiting_is_refused(taxii: Any, pool: Any) -> None:
     answer = pool.submit(wait, taxii)
     until_waiting(taxii)
     taxii.account("acme-robot", "acme", {SCRATCH}, set())
@@ -125,7 +127,7 @@ def test_an_account_that_loses_the_right_while_waiting_is_refused(taxii, pool):
     assert answer.result()[0].status_code == 404
 
 
-def test_waiting_requests_share_the_readings_of_the_head(taxii, pool):
+def test_waiting_requests_share_the_readings_of_the_head(taxii: Any, pool: Any) -> None:
     waits = [pool.submit(wait, taxii, seconds=2) for _ in range(2)]
     waits.append(pool.submit(wait, taxii, seconds=2, by="north-robot"))
     until_waiting(taxii, 3)
@@ -135,7 +137,7 @@ def test_waiting_requests_share_the_readings_of_the_head(taxii, pool):
 
 
 class TestBounds:
-    def test_one_account_cannot_take_all_slots(self, taxii, pool):
+    def test_one_account_cannot_take_all_slots(self, taxii: Any, pool: Any) -> None:
         waits = [pool.submit(wait, taxii) for _ in range(2)]
         until_waiting(taxii, 2)
         answer, took = wait(taxii)
@@ -144,7 +146,7 @@ class TestBounds:
         taxii.feeds.add(GREEN.id, indicator(2))
         assert [ids(each.result()[0]) for each in waits] == [[2], [2]]
 
-    def test_without_a_free_slot_the_answer_comes_at_once(self, taxii, pool):
+    def test_without_a_free_slot_the_answer_comes_at_once(self, taxii: Any, pool: Any) -> None:
         waits = [pool.submit(wait, taxii) for _ in range(2)]
         waits.append(pool.submit(wait, taxii, by="north-robot"))
         until_waiting(taxii, 3)
@@ -153,25 +155,25 @@ class TestBounds:
         taxii.feeds.add(GREEN.id, indicator(2))
         assert [ids(each.result()[0]) for each in waits] == [[2]] * 3
 
-    def test_a_slot_is_released_after_the_answer(self, taxii):
+    def test_a_slot_is_released_after_the_answer(self, taxii: Any) -> None:
         assert APPLIED in wait(taxii, seconds=1)[0].headers
         assert taxii.long_polls.waiting == 0
 
-    def test_a_slot_is_released_after_an_error(self, taxii, pool):
+    def test_a_slot_is_released_after_an_error(self, taxii: Any, pool: Any) -> None:
         answer = pool.submit(wait, taxii)
         until_waiting(taxii)
         taxii.feeds.last = None
         assert answer.result()[0].status_code == 500
         assert taxii.long_polls.waiting == 0
 
-    def test_a_hub_that_stops_answers_at_once(self, taxii, pool, stopping):
+    def test_a_hub_that_stops_answers_at_once(self, taxii: Any, pool: Any, stopping: Any) -> None:
         answer = pool.submit(wait, taxii)
         until_waiting(taxii)
         stopping.set()
         assert answer.result()[0].status_code == 200 and answer.result()[1] < 5
 
     @pytest.mark.parametrize("path", ["", "objects/"])
-    def test_a_reader_without_the_right_does_not_wait(self, taxii, path):
+    def test_a_reader_without_the_right_does_not_wait(self, taxii: Any, path: str) -> None:
         answer, took = wait(taxii, f"hidden/{path}")
         assert (answer.status_code, took < 1) == (404, True)
 
@@ -203,11 +205,11 @@ class TestBounds:
         ([], 0),
     ],
 )
-def test_prefer_is_parsed_as_in_rfc_7240(headers, seconds):
+def test_prefer_is_parsed_as_in_rfc_7240(headers: Any, seconds: int) -> None:
     assert long_poll.parse_prefer_wait(headers) == seconds
 
 
-def test_an_older_head_is_not_a_change(stopping):
+def test_an_older_head_is_not_a_change(stopping: Any) -> None:
     polls, heads = LongPolls(stopping=stopping), iter([FeedHead(1, 1, 1), FeedHead(2, 2, 2)])
     soon = time.monotonic() + 0.3
     assert not polls.wait_for_change("feed", FeedHead(2, 2, 2), soon, lambda feed: next(heads))

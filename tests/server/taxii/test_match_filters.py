@@ -1,5 +1,7 @@
 """The optional match filters at the door (interoperability document 3.13.2; conformance 20.2)."""
 
+from typing import Any
+
 import pytest
 from support.hub import (
     AMBER,
@@ -12,6 +14,7 @@ from support.hub import (
 
 from tocsin.config import HubSettings
 from tocsin.server.app import create_app
+from tocsin.server.store import Store
 from tocsin.server.taxii import query as filters
 from tocsin.server.taxii.query import INTEROP_PARAMETERS, MAX_FILTERS, Endpoint
 
@@ -22,7 +25,7 @@ IGNORED = "X-Tocsin-Ignored-Filters"
 
 
 @pytest.fixture(scope="module")
-def hub(common_store):
+def hub(common_store: Store) -> Any:
     hub = HubInProcess(common_store)
     hub.push(*OBJECTS, to="scratch")
     return hub
@@ -47,7 +50,7 @@ LINK = sdo(
 OBJECTS = [MALWARE, TOOL, RULE, LINK]
 
 
-def names(hub, path, **query):
+def names(hub: Any, path: Any, **query: Any) -> Any:
     """The answer's objects by number, in the order in which they were posted."""
     answer = hub.ask(path, query_string=query)
     assert answer.status_code == 200, answer.text
@@ -79,19 +82,21 @@ CASES = [
 
 @pytest.mark.parametrize("end", ["objects", "manifest"])
 @pytest.mark.parametrize(("query", "found"), CASES)
-def test_filters_combine_with_and_their_values_with_or(hub, end, query, found):
+def test_filters_combine_with_and_their_values_with_or(
+    hub: Any, end: str, query: Any, found: Any
+) -> None:
     assert names(hub, f"collections/scratch/{end}/", **query) == found
 
 
 @pytest.mark.parametrize(
     "raw", ["match[tlp]=amber+strict", "match%5Btlp%5D=amber%2Bstrict", "match[name]=Remote+Helper"]
 )
-def test_a_plus_sign_may_be_encoded_or_not(hub, raw):
+def test_a_plus_sign_may_be_encoded_or_not(hub: Any, raw: str) -> None:
     answer = hub.ask(f"collections/scratch/objects/?{raw}")
     assert [one["id"] for one in answer.json["objects"]] == [TOOL["id"]]
 
 
-def test_the_object_endpoint_supports_match_filters(hub):
+def test_the_object_endpoint_supports_match_filters(hub: Any) -> None:
     path = f"collections/scratch/objects/{TOOL['id']}/"
     assert names(hub, path, **{"match[confidence-gte]": "30"}) == [1]
     assert names(hub, path, **{"match[confidence-gte]": "31"}) == []
@@ -118,18 +123,18 @@ def test_the_object_endpoint_supports_match_filters(hub):
         ("name", ",".join(map(str, range(501)))),
     ],
 )
-def test_a_bad_value_is_refused_by_the_name_of_the_field(hub, field, value):
+def test_a_bad_value_is_refused_by_the_name_of_the_field(hub: Any, field: str, value: Any) -> None:
     answer = hub.ask("collections/scratch/objects/", query_string={f"match[{field}]": value})
     assert answer.status_code == 400
     assert f"match[{field}]: " in answer.text
 
 
-def test_a_repeated_match_filter_is_refused(hub):
+def test_a_repeated_match_filter_is_refused(hub: Any) -> None:
     answer = hub.ask("collections/scratch/objects/?match[labels]=a&match[labels]=b")
     assert (answer.status_code, "match[labels]" in answer.text) == (400, True)
 
 
-def test_the_number_of_match_filters_is_limited(hub):
+def test_the_number_of_match_filters_is_limited(hub: Any) -> None:
     several = dict.fromkeys(
         sorted(set(INTEROP_PARAMETERS) - {"match[tlp]", "match[revoked]"})[:8], "1"
     )
@@ -145,7 +150,7 @@ def test_the_number_of_match_filters_is_limited(hub):
     assert (answer.status_code, "more than 10 filters" in answer.text) == (400, True)
 
 
-def test_a_page_token_is_bound_to_the_match_filters(hub):
+def test_a_page_token_is_bound_to_the_match_filters(hub: Any) -> None:
     path = "collections/scratch/objects/"
     asked = {"match[confidence-gte]": "30", "limit": "1"}
     first = hub.ask(path, query_string=asked).json
@@ -156,8 +161,8 @@ def test_a_page_token_is_bound_to_the_match_filters(hub):
         assert answer.status_code == 400
 
 
-def test_the_tag_of_a_page_tells_filters_apart(hub):
-    def tags():
+def test_the_tag_of_a_page_tells_filters_apart(hub: Any) -> None:
+    def tags() -> Any:
         path = "collections/scratch/objects/"
         return [hub.ask(path, query_string=query).headers["ETag"] for query, _ in CASES]
 
@@ -166,7 +171,7 @@ def test_the_tag_of_a_page_tells_filters_apart(hub):
     assert len(set(one)) == len(one)
 
 
-def test_a_published_object_is_found_in_its_feed(hub):
+def test_a_published_object_is_found_in_its_feed(hub: Any) -> None:
     hub.push(indicator("feeds.top", labels=["only-here"], confidence=55))
     (found,) = hub.feed("green", **{"match[labels]": "only-here", "match[confidence-lte]": "60"})
     assert "feeds.top" in found["pattern"]
@@ -176,7 +181,7 @@ def test_a_published_object_is_found_in_its_feed(hub):
 @pytest.mark.parametrize(
     "path", [f"objects/{TOOL['id']}/versions/", "objects/"], ids=["versions", "objects"]
 )
-def test_disabled_match_filters_are_ignored_and_named(hub, path):
+def test_disabled_match_filters_are_ignored_and_named(hub: Any, path: str) -> None:
     off = HubSettings(interop_filters=False)
     closed = replace_client(hub, off) if path == "objects/" else hub
     answer = closed.ask(f"collections/scratch/{path}?match[confidence]=high&match[tlp]=red")
@@ -184,21 +189,21 @@ def test_disabled_match_filters_are_ignored_and_named(hub, path):
     assert answer.headers[IGNORED] == "match[confidence], match[tlp]"
 
 
-def replace_client(hub, settings):
+def replace_client(hub: Any, settings: Any) -> Any:
     other = object.__new__(HubInProcess)
     other.store, other.services = hub.store, hub.services
     other.client = create_app(hub.services, HUB_SECRETS, settings).test_client()
     return other
 
 
-def test_delete_with_match_filters_is_refused(hub):
+def test_delete_with_match_filters_is_refused(hub: Any) -> None:
     path = f"collections/scratch/objects/{TOOL['id']}/?match[confidence]=30"
     answer = hub.ask(path, method="DELETE")
     assert (answer.status_code, "nothing was deleted" in answer.text) == (400, True)
 
 
 @pytest.mark.parametrize("endpoint", [Endpoint.OBJECTS, Endpoint.MANIFEST, Endpoint.OBJECT])
-def test_every_field_is_known_where_objects_are_filtered(endpoint):
+def test_every_field_is_known_where_objects_are_filtered(endpoint: Any) -> None:
     for name in INTEROP_PARAMETERS:
         value = {"match[tlp]": "red", "match[revoked]": "true"}.get(name, "1")
         if name.startswith(("match[modified", "match[valid")):

@@ -1,5 +1,7 @@
 """Media types and methods (TAXII 2.1 sections 1.6.8 and 3.1; conformance 2)."""
 
+from typing import Any
+
 import pytest
 from support.taxii_hub import (
     GREEN,
@@ -24,21 +26,21 @@ READS = [
 
 
 @pytest.fixture
-def taxii():
+def taxii() -> Any:
     taxii = TaxiiHub()
     taxii.feeds.add(GREEN.id, indicator(), address(7))
     return taxii
 
 
 @pytest.mark.parametrize("path", READS)
-def test_2_1_every_answer_carries_type_and_version(taxii, path):
+def test_2_1_every_answer_carries_type_and_version(taxii: Any, path: Any) -> None:
     answer = taxii.ask(path)
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, MT)
     assert isinstance(answer.json, dict)
 
 
 @pytest.mark.parametrize("path", READS)
-def test_2_11_a_path_without_its_last_slash_is_served_too(taxii, path):
+def test_2_11_a_path_without_its_last_slash_is_served_too(taxii: Any, path: Any) -> None:
     assert taxii.ask(path.rstrip("/")).data == taxii.ask(path).data
 
 
@@ -66,7 +68,7 @@ def test_2_11_a_path_without_its_last_slash_is_served_too(taxii, path):
         "*/*;q=0, application/taxii+json",
     ],
 )
-def test_2_8_accept_is_parsed_as_in_rfc_7231(taxii, accept):
+def test_2_8_accept_is_parsed_as_in_rfc_7231(taxii: Any, accept: None | str) -> None:
     answer = taxii.ask("/hub/", headers={"Accept": accept})
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, MT)
 
@@ -87,7 +89,7 @@ def test_2_8_accept_is_parsed_as_in_rfc_7231(taxii, accept):
         ";;;",
     ],
 )
-def test_2_5_an_unsupported_media_type_is_406(taxii, accept):
+def test_2_5_an_unsupported_media_type_is_406(taxii: Any, accept: str) -> None:
     answer = taxii.ask("/hub/", headers={"Accept": accept})
     assert (answer.status_code, answer.json["http_status"]) == (406, "406")
     assert answer.headers["Content-Type"] == MT
@@ -101,7 +103,7 @@ def test_2_5_an_unsupported_media_type_is_406(taxii, accept):
         "application/stix+json",
     ],
 )
-def test_2_4_a_manifest_accepts_both_of_its_media_types(taxii, accept):
+def test_2_4_a_manifest_accepts_both_of_its_media_types(taxii: Any, accept: str) -> None:
     answer = taxii.get("green/manifest/", headers={"Accept": accept})
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, MT)
 
@@ -116,7 +118,7 @@ def test_2_4_a_manifest_accepts_both_of_its_media_types(taxii, accept):
         'Application/TAXII+json;Version="2.1";Charset=UTF-8',
     ],
 )
-def test_2_9_the_taxii_content_type_is_accepted(taxii, type):
+def test_2_9_the_taxii_content_type_is_accepted(taxii: Any, type: Any) -> None:
     body = {"objects": [indicator()]}
     assert taxii.post("scratch", body, headers={"Content-Type": type}).status_code == 202
 
@@ -133,7 +135,7 @@ def test_2_9_the_taxii_content_type_is_accepted(taxii, type):
         "text/plain",
     ],
 )
-def test_2_10_any_other_content_type_is_refused(taxii, type):
+def test_2_10_any_other_content_type_is_refused(taxii: Any, type: None | str) -> None:
     answer = taxii.post("scratch", {"objects": [indicator()]}, headers={"Content-Type": type})
     assert (answer.status_code, answer.headers["Content-Type"]) == (415, MT)
     assert "Accept-Encoding" not in answer.headers
@@ -141,7 +143,7 @@ def test_2_10_any_other_content_type_is_refused(taxii, type):
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "deflate", "gzip, gzip", "identity, br"])
-def test_2_16_a_coding_other_than_gzip_is_415_with_accept_encoding(taxii, coding):
+def test_2_16_a_coding_other_than_gzip_is_415_with_accept_encoding(taxii: Any, coding: str) -> None:
     answer = taxii.post("scratch", b"\x1f\x8b", headers={"Content-Encoding": coding})
     assert (answer.status_code, answer.headers["Accept-Encoding"]) == (415, "gzip")
 
@@ -156,13 +158,15 @@ def test_2_16_a_coding_other_than_gzip_is_415_with_accept_encoding(taxii, coding
         (f"/hub/collections/green/objects/{OBJECT}/", "POST", "DELETE, GET, HEAD, OPTIONS"),
     ],
 )
-def test_2_14_other_methods_are_405_with_allow(taxii, path, method, allow):
+def test_2_14_other_methods_are_405_with_allow(
+    taxii: Any, path: str, method: str, allow: str
+) -> None:
     answer = taxii.ask(path, method=method)
     assert (answer.status_code, answer.headers["Allow"]) == (405, allow)
     assert (answer.json["http_status"], answer.headers["Content-Type"]) == ("405", MT)
 
 
-def test_2_14_options_lists_the_methods(taxii):
+def test_2_14_options_lists_the_methods(taxii: Any) -> None:
     answer = taxii.get("green/objects/", method="OPTIONS")
     assert (answer.status_code, answer.data) == (200, b"")
     assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
@@ -170,7 +174,7 @@ def test_2_14_options_lists_the_methods(taxii):
 
 
 @pytest.mark.parametrize("path", READS)
-def test_2_12_head_has_the_headers_of_get_and_no_body(taxii, path):
+def test_2_12_head_has_the_headers_of_get_and_no_body(taxii: Any, path: Any) -> None:
     head, get = taxii.ask(path, method="HEAD"), taxii.ask(path)
     assert (head.status_code, head.data) == (200, b"")
     varies = {"X-Request-Id"}
@@ -179,7 +183,7 @@ def test_2_12_head_has_the_headers_of_get_and_no_body(taxii, path):
     ]
 
 
-def test_9_7_media_types_name_each_stix_version_that_a_collection_can_hold(taxii):
+def test_9_7_media_types_name_each_stix_version_that_a_collection_can_hold(taxii: Any) -> None:
     types = {
         c["alias"]: c["media_types"] for c in taxii.ask("/hub/collections/").json["collections"]
     }

@@ -5,7 +5,9 @@ import http.client
 import json
 import socket
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import pytest
 from support.taxii_hub import (
@@ -25,7 +27,7 @@ LIMIT = 5000
 
 
 @pytest.fixture(scope="module")
-def port():
+def port() -> Iterator[Any]:
     taxii = TaxiiHub(max_content_length=LIMIT)
     taxii.feeds.add(GREEN.id, *(indicator(n) for n in range(1, 24)))
     server = build_server(ListenAddress("127.0.0.1", 0, 2), taxii.app)
@@ -38,17 +40,17 @@ def port():
 
 
 @contextmanager
-def connected(port):
+def connected(port: Any) -> Iterator[Any]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     yield connection
     connection.close()
 
 
-def chunks(total, size=1000):
+def chunks(total: Any, size: Any = 1000) -> Iterator[Any]:
     yield from (b" " * min(size, total - at) for at in range(0, total, size))
 
 
-def send(connection, method, path, body=None, **headers):
+def send(connection: Any, method: Any, path: Any, body: Any = None, **headers: Any) -> Any:
     headers = AUTH | {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method, path, body, headers, encode_chunked=hasattr(body, "__next__"))
     answer = connection.getresponse()
@@ -59,7 +61,7 @@ POST = "/hub/collections/scratch/objects/"
 CHUNKED = {"Content_Type": MT, "Transfer_Encoding": "chunked"}
 
 
-def test_21_1_the_official_client_reads_each_object_of_a_feed_once(port):
+def test_21_1_the_official_client_reads_each_object_of_a_feed_once(port: Any) -> None:
     url = f"http://127.0.0.1:{port}/hub/collections/{GREEN.id}/"
     collection = Collection(url, user="acme", password="acme-robot-key")
     for ask in (collection.get_objects, collection.get_manifest):
@@ -69,7 +71,7 @@ def test_21_1_the_official_client_reads_each_object_of_a_feed_once(port):
     collection.close()
 
 
-def test_the_official_client_finds_its_way_from_discovery_to_a_status(port):
+def test_the_official_client_finds_its_way_from_discovery_to_a_status(port: Any) -> None:
     server = Server(f"http://127.0.0.1:{port}/taxii2/", user="acme", password="acme-robot-key")
     by_alias = {one.title: one for one in server.default.collections}
     status = by_alias["Scratch"].add_objects({"objects": [indicator()]})
@@ -78,7 +80,7 @@ def test_the_official_client_finds_its_way_from_discovery_to_a_status(port):
     server.close()
 
 
-def test_2_17_every_answer_carries_one_date(port):
+def test_2_17_every_answer_carries_one_date(port: Any) -> None:
     with connected(port) as connection:
         for path in ("/taxii2/", "/nowhere/"):
             answer, _ = send(connection, "GET", path)
@@ -101,7 +103,9 @@ RAW = {
 
 
 @pytest.mark.parametrize("said", RAW.values(), ids=RAW)
-def test_4_5_invalid_http_gets_a_taxii_error_and_the_connection_closes(port, said):
+def test_4_5_invalid_http_gets_a_taxii_error_and_the_connection_closes(
+    port: Any, said: Any
+) -> None:
     with socket.create_connection(("127.0.0.1", port), 10) as bare:
         bare.sendall(said)
         answer = http.client.HTTPResponse(bare)
@@ -112,13 +116,13 @@ def test_4_5_invalid_http_gets_a_taxii_error_and_the_connection_closes(port, sai
     assert told["http_status"] == str(answer.status) and answer.status >= 400
 
 
-def test_7_6_a_far_too_long_body_gets_its_413_before_the_connection_closes(port):
+def test_7_6_a_far_too_long_body_gets_its_413_before_the_connection_closes(port: Any) -> None:
     with connected(port) as connection:
         answer, told = send(connection, "POST", POST, b" " * 8_000_000, Content_Type=MT)
     assert (answer.status, json.loads(told)["http_status"]) == (413, "413")
 
 
-def test_idle_connections_do_not_block_others(port):
+def test_idle_connections_do_not_block_others(port: Any) -> None:
     with ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(socket.create_connection(("127.0.0.1", port), 10))
@@ -127,14 +131,14 @@ def test_idle_connections_do_not_block_others(port):
 
 
 @pytest.mark.parametrize("path", ["/taxii2/", "/nowhere/", "/hub/collections/green/objects/"])
-def test_head_keeps_the_connection_usable(port, path):
+def test_head_keeps_the_connection_usable(port: Any, path: str) -> None:
     with connected(port) as connection:
         answer, body = send(connection, "HEAD", path)
         assert body == b"" and int(answer.headers["Content-Length"]) > 0
         assert send(connection, "GET", "/hub/")[0].status == 200
 
 
-def test_our_clients_get_gzip_by_default(port):
+def test_our_clients_get_gzip_by_default(port: Any) -> None:
     with Hub(f"http://127.0.0.1:{port}/taxii2/", "acme:acme-robot-key") as hub:
         place = hub.place("green")
         page = hub.page(place, {"limit": "1000"})
@@ -144,7 +148,7 @@ def test_our_clients_get_gzip_by_default(port):
     assert len(page.objects) == 23
 
 
-def test_not_modified_keeps_the_connection_usable(port):
+def test_not_modified_keeps_the_connection_usable(port: Any) -> None:
     with connected(port) as connection:
         answer, _ = send(connection, "GET", "/hub/collections/green/objects/")
         tag = answer.headers["ETag"]
@@ -156,7 +160,9 @@ def test_not_modified_keeps_the_connection_usable(port):
         assert send(connection, "GET", "/hub/")[0].status == 200
 
 
-def test_a_body_in_gzip_may_come_in_chunks_and_a_bomb_leaves_the_connection_usable(port):
+def test_a_body_in_gzip_may_come_in_chunks_and_a_bomb_leaves_the_connection_usable(
+    port: Any,
+) -> None:
     good = gzip.compress(json.dumps({"objects": [indicator(3)]}).encode())
     bomb = gzip.compress(b" " * (LIMIT + 1))
     packed = CHUNKED | {"Content_Encoding": "gzip"}
@@ -166,7 +172,7 @@ def test_a_body_in_gzip_may_come_in_chunks_and_a_bomb_leaves_the_connection_usab
             assert answer.status == status
 
 
-def test_7_6_a_body_in_chunks_is_taken(port):
+def test_7_6_a_body_in_chunks_is_taken(port: Any) -> None:
     body = json.dumps({"objects": [indicator()]}).encode()
     pieces = iter([body[:50], body[50:]])
     with connected(port) as connection:
@@ -174,7 +180,7 @@ def test_7_6_a_body_in_chunks_is_taken(port):
     assert (answer.status, json.loads(told)["success_count"]) == (202, 1)
 
 
-def test_7_6_too_many_chunks_are_refused(port):
+def test_7_6_too_many_chunks_are_refused(port: Any) -> None:
     with connected(port) as connection:
         answer, told = send(connection, "POST", POST, chunks(LIMIT + 1), **CHUNKED)
     assert (answer.status, json.loads(told)["http_status"]) == (413, "413")
@@ -182,7 +188,7 @@ def test_7_6_too_many_chunks_are_refused(port):
 
 
 @pytest.mark.parametrize("surplus", [-1, 0])
-def test_7_5_a_body_of_the_announced_length_is_not_too_large(port, surplus):
+def test_7_5_a_body_of_the_announced_length_is_not_too_large(port: Any, surplus: int) -> None:
     body = json.dumps({"objects": [indicator()]}).encode()
     with connected(port) as connection:
         padded = body.ljust(LIMIT + surplus)
@@ -190,7 +196,9 @@ def test_7_5_a_body_of_the_announced_length_is_not_too_large(port, surplus):
 
 
 @pytest.mark.parametrize("method", ["POST", "GET", "PUT"])
-def test_the_body_of_a_refused_request_is_not_taken_for_the_next_one(port, method):
+def test_the_body_of_a_refused_request_is_not_taken_for_the_next_one(
+    port: Any, method: str
+) -> None:
     smuggled = b"GET /hub/collections/green/objects/ HTTP/1.1\r\nHost: x\r\n\r\n"
     with connected(port) as connection:
         path = "/hub/collections/never-was/objects/"

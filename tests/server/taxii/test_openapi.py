@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema_rs
 import pytest
@@ -24,6 +25,7 @@ from werkzeug.wrappers import Request
 
 from tocsin.admission.model import Verdict
 from tocsin.server.auth import AuthScheme
+from tocsin.server.store import Store
 from tocsin.server.taxii import content, long_poll, openapi, query
 from tocsin.server.taxii.protocols import TaxiiSettings
 from tocsin.server.taxii.query import Endpoint
@@ -40,7 +42,7 @@ OPERATIONS = {
 
 
 @pytest.fixture(scope="module")
-def hub(common_store) -> HubInProcess:
+def hub(common_store: Store) -> HubInProcess:
     return fill(HubInProcess(common_store))
 
 
@@ -88,10 +90,10 @@ def normalise_path(path: str) -> str:
 
 
 class TestTheDocument:
-    def test_it_is_openapi_3_1(self):
+    def test_it_is_openapi_3_1(self) -> None:
         assert [each.message for each in OPENAPI_31_VALIDATOR.iter_errors(DOCUMENT)] == []
 
-    def test_its_limits_and_words_are_those_of_the_code(self):
+    def test_its_limits_and_words_are_those_of_the_code(self) -> None:
         parameters, headers = (DOCUMENT["components"][kind] for kind in ("parameters", "headers"))
         for name in (query.ID, query.TYPE, query.SPEC, query.VERSION):
             (listed,) = (each for each in parameters.values() if each["name"] == name)
@@ -102,7 +104,7 @@ class TestTheDocument:
         details = DOCUMENT["components"]["schemas"]["StatusDetails"]["properties"]
         assert set(details["x_tocsin_verdict"]["enum"]) == {*Verdict, "pending"} - {"open"}
 
-    def test_every_answer_has_the_media_type_of_the_code(self):
+    def test_every_answer_has_the_media_type_of_the_code(self) -> None:
         types = {
             type
             for _, _, operation in OPERATIONS.values()
@@ -111,7 +113,9 @@ class TestTheDocument:
         }
         assert types == {content.MEDIA_TYPE, content.OPENAPI}
 
-    def test_it_describes_exactly_the_routes_and_methods_that_are_served(self, hub):
+    def test_it_describes_exactly_the_routes_and_methods_that_are_served(
+        self, hub: HubInProcess
+    ) -> None:
         served = {
             (normalise_path(rule.rule), method.lower())
             for rule in build_app(hub).url_map.iter_rules()
@@ -119,7 +123,7 @@ class TestTheDocument:
         }
         assert {(normalise_path(path), method) for path, method, _ in OPERATIONS.values()} == served
 
-    def test_every_reference_resolves_and_every_component_is_used(self):
+    def test_every_reference_resolves_and_every_component_is_used(self) -> None:
         used = set(references(DOCUMENT))
         kinds = DOCUMENT["components"].items()
         defined = {f"#/components/{kind}/{name}" for kind, of in kinds for name in of}
@@ -127,7 +131,7 @@ class TestTheDocument:
         assert used - defined == set()
         assert defined - used == {"#/components/responses/MethodNotAllowed"} | schemes
 
-    def test_every_example_is_valid(self):
+    def test_every_example_is_valid(self) -> None:
         found = list(examples(DOCUMENT))
         assert len(found) > 40
         for schema, value in found:
@@ -145,13 +149,15 @@ class TestTheDocument:
             ("deleteObject", Endpoint.DELETE),
         ],
     )
-    def test_an_endpoint_has_the_query_parameters_that_the_hub_reads(self, id, endpoint):
+    def test_an_endpoint_has_the_query_parameters_that_the_hub_reads(
+        self, id: str, endpoint: Any
+    ) -> None:
         described = [resolve(each) for each in OPERATIONS[id][2]["parameters"]]
         assert {each["name"] for each in described if each["in"] == "query"} == query.PARAMETERS[
             endpoint
         ]
 
-    def test_head_has_the_parameters_and_statuses_of_get(self):
+    def test_head_has_the_parameters_and_statuses_of_get(self) -> None:
         for id, (_, method, operation) in OPERATIONS.items():
             if method == "get":
                 head = OPERATIONS[id.replace("get", "head")][2]
@@ -159,7 +165,7 @@ class TestTheDocument:
                 assert head["responses"].keys() == operation["responses"].keys()
                 assert "content" not in head["responses"]["200"]
 
-    def test_every_link_names_an_operation_with_these_parameters(self):
+    def test_every_link_names_an_operation_with_these_parameters(self) -> None:
         links = [
             link
             for _, _, operation in OPERATIONS.values()
@@ -190,38 +196,40 @@ class TestTheDocument:
             ("Error", {"title": "Not Found", "http_status": 404}),
         ],
     )
-    def test_a_schema_refuses_what_taxii_forbids(self, schema, value):
+    def test_a_schema_refuses_what_taxii_forbids(self, schema: str, value: Any) -> None:
         assert not is_valid({"$ref": f"#/components/schemas/{schema}"}, value)
 
 
 class TestSettings:
-    def test_the_limits_are_those_of_this_hub(self):
+    def test_the_limits_are_those_of_this_hub(self) -> None:
         assert "55 entries" in DOCUMENT["info"]["description"]
         posted = DOCUMENT["components"]["schemas"]["NewObjects"]["properties"]["objects"]
         assert posted["maxItems"] == 77
 
-    def test_a_generated_client_uses_the_server_that_the_document_came_from(self):
+    def test_a_generated_client_uses_the_server_that_the_document_came_from(self) -> None:
         assert [each["url"] for each in DOCUMENT["servers"]] == ["/"]
 
-    def test_client_certificates_are_described_only_if_enabled(self):
+    def test_client_certificates_are_described_only_if_enabled(self) -> None:
         assert "certificate" not in json.dumps(DOCUMENT["security"])
         document = openapi.build_document(replace(OWN, schemes=frozenset(AuthScheme)))
         assert {"certificate": []} in document["security"]
         assert document["components"]["securitySchemes"]["certificate"]["type"] == "mutualTLS"
         assert OPENAPI_31_VALIDATOR.is_valid(json.loads(json.dumps(document)))
 
-    def test_only_enabled_schemes_are_described(self):
+    def test_only_enabled_schemes_are_described(self) -> None:
         document = openapi.build_document(replace(OWN, schemes=frozenset({AuthScheme.BEARER})))
         assert document["security"] == [{"bearer": []}]
         assert set(document["components"]["securitySchemes"]) == {"bearer"}
 
     @pytest.mark.parametrize("enabled", [True, False])
-    def test_tls_client_ca_enables_client_certificates(self, hub, enabled):
+    def test_tls_client_ca_enables_client_certificates(
+        self, hub: HubInProcess, enabled: bool
+    ) -> None:
         settings = {"tls_client_ca": Path("ca.pem")} if enabled else {}
         served = build_app(hub, **settings).test_client().get("/openapi.json").json
         assert ({"certificate": []} in served["security"]) is enabled
 
-    def test_public_discovery_needs_no_credential(self):
+    def test_public_discovery_needs_no_credential(self) -> None:
         document = openapi.build_document(TaxiiSettings("Tocsin", KEY, public_discovery=True))
         assert {} in document["paths"]["/taxii2/"]["get"]["security"]
         assert "security" not in DOCUMENT["paths"]["/taxii2/"]["get"]
@@ -229,32 +237,32 @@ class TestSettings:
 
 class TestThePath:
     @pytest.fixture
-    def client(self, hub):
+    def client(self, hub: HubInProcess) -> Any:
         return build_app(hub).test_client()
 
-    def test_it_needs_no_credential(self, client):
+    def test_it_needs_no_credential(self, client: Any) -> None:
         answer = client.get("/openapi.json")
         assert (answer.status_code, answer.json["openapi"]) == (200, "3.1.0")
         assert answer.headers["Content-Type"] == "application/openapi+json;version=3.1"
 
-    def test_it_names_no_collection_and_no_account(self, client, hub):
+    def test_it_names_no_collection_and_no_account(self, client: Any, hub: HubInProcess) -> None:
         text = client.get("/openapi.json").text
         for collection in hub.store.feeds.collections():
             assert collection.id not in text
         assert "acme" not in text
 
-    def test_a_reader_who_has_it_gets_304(self, client):
+    def test_a_reader_who_has_it_gets_304(self, client: Any) -> None:
         tag = client.get("/openapi.json").headers["ETag"]
         again = client.get("/openapi.json", headers={"If-None-Match": tag})
         assert (again.status_code, again.data) == (304, b"")
 
-    def test_head_has_the_headers_of_get(self, client):
+    def test_head_has_the_headers_of_get(self, client: Any) -> None:
         head, get = client.head("/openapi.json"), client.get("/openapi.json")
         assert (head.status_code, head.data) == (200, b"")
         for name in ("ETag", "Content-Type", "Content-Length"):
             assert head.headers[name] == get.headers[name]
 
-    def test_post_is_answered_with_405(self, client):
+    def test_post_is_answered_with_405(self, client: Any) -> None:
         answer = client.post("/openapi.json")
         assert (answer.status_code, answer.headers["Content-Type"]) == (405, MT)
         assert answer.json["http_status"] == "405"
@@ -263,7 +271,7 @@ class TestThePath:
 class TestTheHub:
     """Real answers, checked by schemathesis; TOCSIN_TEST_EXAMPLES=500 tries harder."""
 
-    def test_it_answers_as_described(self, hub):
+    def test_it_answers_as_described(self, hub: HubInProcess) -> None:
         with serving(build_app(hub)) as url:
             trial = run_trial(url)
         print(trial.told())
@@ -272,7 +280,7 @@ class TestTheHub:
         reached = {"GET 200", "GET 304", "GET 400", "GET 401", "GET 403", "GET 404", "POST 202"}
         assert reached <= trial.answers.keys()
 
-    def test_it_answers_as_described_over_the_rate_limit(self, hub):
+    def test_it_answers_as_described_over_the_rate_limit(self, hub: HubInProcess) -> None:
         with serving(build_app(hub, requests_per_minute=2)) as url:
             statuses = answers(url, "/hub/collections/", "GET", 4)
         assert set(statuses) == {200, 429}
@@ -281,12 +289,12 @@ class TestTheHub:
 def changed(app: Wsgi, change: Callable[[int, dict, bytes], tuple[int, dict, bytes]]) -> Wsgi:
     """The application with changed answers."""
 
-    def wrapped(environ, start_response):
+    def wrapped(environ: Any, start_response: Any) -> Any:
         if Request(environ).path == "/openapi.json":
             return app(environ, start_response)
         told = {}
 
-        def start(status, headers, exc_info=None):
+        def start(status: Any, headers: Any, exc_info: Any = None) -> None:
             told["status"], told["headers"] = int(status.split()[0]), dict(headers)
 
         octets = b"".join(app({**environ, "HTTP_ACCEPT_ENCODING": ""}, start))
@@ -301,7 +309,7 @@ def changed(app: Wsgi, change: Callable[[int, dict, bytes], tuple[int, dict, byt
 def body(**changes: object) -> Callable:
     """Set properties of the answer; None removes one."""
 
-    def change(status, headers, octets):
+    def change(status: Any, headers: Any, octets: Any) -> Any:
         if not octets:
             return status, headers, octets
         told = json.loads(octets) | changes
@@ -312,7 +320,7 @@ def body(**changes: object) -> Callable:
 
 
 def header(name: str, value: str | None) -> Callable:
-    def change(status, headers, octets):
+    def change(status: Any, headers: Any, octets: Any) -> Any:
         others = {key: told for key, told in headers.items() if key != name}
         return status, others | ({name: value} if value else {}), octets
 
@@ -320,7 +328,7 @@ def header(name: str, value: str | None) -> Callable:
 
 
 def status(code: int) -> Callable:
-    def change(before, headers, octets):
+    def change(before: Any, headers: Any, octets: Any) -> Any:
         return (code if before == 200 else before), headers, octets
 
     return change
@@ -340,26 +348,26 @@ FAULTS = {
 
 class TestTheTrialItself:
     @pytest.mark.parametrize("fault", FAULTS)
-    def test_it_finds_a_fault(self, hub, fault):
+    def test_it_finds_a_fault(self, hub: HubInProcess, fault: Any) -> None:
         change, check = FAULTS[fault]
         with serving(changed(build_app(hub), change)) as url:
             trial = run_trial(url, 2, ["getCollections"], first=True)
         assert check in {each.partition(":")[0] for each in trial.complaints}
 
-    def test_it_finds_missing_authentication(self, hub):
+    def test_it_finds_missing_authentication(self, hub: HubInProcess) -> None:
         app = build_app(hub)
 
-        def unguarded(environ, start_response):
+        def unguarded(environ: Any, start_response: Any) -> Any:
             return app({**environ, "HTTP_AUTHORIZATION": basic("acme", "acme")}, start_response)
 
         with serving(unguarded) as url:
             trial = run_trial(url, 2, ["getCollections"], first=True)
         assert "ignored_auth" in {each.partition(":")[0] for each in trial.complaints}
 
-    def test_it_finds_invalid_parameters_that_are_accepted(self, hub):
+    def test_it_finds_invalid_parameters_that_are_accepted(self, hub: HubInProcess) -> None:
         app = build_app(hub)
 
-        def lenient(environ, start_response):
+        def lenient(environ: Any, start_response: Any) -> Any:
             return app({**environ, "QUERY_STRING": ""}, start_response)
 
         with serving(lenient) as url:
@@ -367,5 +375,5 @@ class TestTheTrialItself:
         assert "negative_data_rejection" in {each.partition(":")[0] for each in trial.complaints}
 
 
-def test_an_app_without_the_blueprint_has_no_such_path():
+def test_an_app_without_the_blueprint_has_no_such_path() -> None:
     assert TaxiiHub().ask("/openapi.json").status_code == 404

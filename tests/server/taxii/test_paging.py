@@ -1,5 +1,7 @@
 """Walking a feed page by page (TAXII 2.1 sections 3.4 and 3.5; conformance 17)."""
 
+from typing import Any
+
 import pytest
 from support.taxii_hub import (
     GREEN,
@@ -15,20 +17,20 @@ ONE = indicator(1)["id"]
 
 
 @pytest.fixture
-def taxii():
+def taxii() -> Any:
     return filled_hub()
 
 
 LAST = "X-TAXII-Date-Added-Last"
 
 
-def objects(taxii, query=""):
+def objects(taxii: Any, query: Any = "") -> Any:
     return taxii.get(f"green/objects/{query}")
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8, 9, 1000, 10**30])
 @pytest.mark.parametrize("tail", ["objects/", "manifest/"])
-def test_17_1_a_walk_by_next_meets_each_once_in_order(taxii, tail, limit):
+def test_17_1_a_walk_by_next_meets_each_once_in_order(taxii: Any, tail: str, limit: int) -> None:
     seen, next = [], ""
     while True:
         answer = taxii.get(f"green/{tail}?limit={limit}{next}")
@@ -42,7 +44,7 @@ def test_17_1_a_walk_by_next_meets_each_once_in_order(taxii, tail, limit):
 
 
 @pytest.mark.parametrize("limit", [1, 3, 8])
-def test_17_8_a_walk_by_date_alone_loses_nothing(taxii, limit):
+def test_17_8_a_walk_by_date_alone_loses_nothing(taxii: Any, limit: int) -> None:
     seen, after = [], "2000-01-01T00:00:00Z"
     while after:
         answer = objects(taxii, f"?limit={limit}&added_after={after}")
@@ -51,21 +53,21 @@ def test_17_8_a_walk_by_date_alone_loses_nothing(taxii, limit):
     assert seen == [2, 3, 4, 5, 6, 7, 1, 9]
 
 
-def test_17_4_a_limit_over_the_cap_is_capped():
+def test_17_4_a_limit_over_the_cap_is_capped() -> None:
     taxii = TaxiiHub(page_size=2, page_cap=3)
     taxii.feeds.add(GREEN.id, *(indicator(n) for n in range(5)))
     assert (len(ids(objects(taxii))), len(ids(objects(taxii, "?limit=1000000")))) == (2, 3)
     assert objects(taxii, "?limit=1000000").json["more"] is True
 
 
-def test_17_10_the_same_next_gives_the_same_page(taxii):
+def test_17_10_the_same_next_gives_the_same_page(taxii: Any) -> None:
     next = objects(taxii, "?limit=3").json["next"]
     assert (
         objects(taxii, f"?limit=3&next={next}").data == objects(taxii, f"?limit=3&next={next}").data
     )
 
 
-def test_17_6_limit_may_change_on_the_way(taxii):
+def test_17_6_limit_may_change_on_the_way(taxii: Any) -> None:
     next = objects(taxii, "?limit=2").json["next"]
     assert ids(objects(taxii, f"?limit=4&next={next}")) == [4, 5, 6, 7]
     assert ids(objects(taxii, f"?next={next}")) == [4, 5, 6, 7, 1, 9]
@@ -86,13 +88,13 @@ def test_17_6_limit_may_change_on_the_way(taxii):
         f"green/objects/{ONE}/versions/?",
     ],
 )
-def test_17_7_a_cursor_of_another_walk_is_refused(taxii, path):
+def test_17_7_a_cursor_of_another_walk_is_refused(taxii: Any, path: str) -> None:
     taxii.feeds.add(SCRATCH.id, indicator(1))
     next = objects(taxii, "?limit=2").json["next"]
     assert taxii.get(f"{path}next={next}").status_code == 400
 
 
-def test_17_7_a_cursor_with_any_character_changed_is_refused(taxii):
+def test_17_7_a_cursor_with_any_character_changed_is_refused(taxii: Any) -> None:
     next = objects(taxii, "?limit=2").json["next"]
     for place in range(len(next)):
         forged = next[:place] + ("A" if next[place] != "A" else "B") + next[place + 1 :]
@@ -102,18 +104,18 @@ def test_17_7_a_cursor_with_any_character_changed_is_refused(taxii):
 @pytest.mark.parametrize(
     "change", [lambda t: t[:-1], lambda t: t + "A", lambda t: t + "=", lambda t: t[4:]]
 )
-def test_17_7_a_cursor_cut_or_lengthened_is_refused(taxii, change):
+def test_17_7_a_cursor_cut_or_lengthened_is_refused(taxii: Any, change: Any) -> None:
     next = objects(taxii, "?limit=2").json["next"]
     assert objects(taxii, f"?next={change(next)}").status_code == 400
 
 
-def test_17_7_a_cursor_of_a_hub_with_another_key_is_refused(taxii):
+def test_17_7_a_cursor_of_a_hub_with_another_key_is_refused(taxii: Any) -> None:
     other = TaxiiHub(feeds=taxii.feeds, page_token_key=b"other" * 8)
     next = objects(other, "?limit=2").json["next"]
     assert objects(taxii, f"?next={next}").status_code == 400
 
 
-def test_17_11_a_cursor_outlives_the_process(taxii):
+def test_17_11_a_cursor_outlives_the_process(taxii: Any) -> None:
     next = objects(taxii, "?limit=2").json["next"]
     restarted = TaxiiHub(feeds=taxii.feeds)
     assert ids(objects(restarted, f"?limit=1&next={next}")) == [4]
@@ -128,19 +130,19 @@ def test_17_11_a_cursor_outlives_the_process(taxii):
         (f"&added_after={stamp(6)}", [7, 1, 9]),  # later: both hold
     ],
 )
-def test_17_16_next_and_added_after_both_hold(taxii, then, found):
+def test_17_16_next_and_added_after_both_hold(taxii: Any, then: str, found: Any) -> None:
     next = objects(taxii, f"?limit=2&added_after={stamp(2)}").json["next"]
     assert ids(objects(taxii, f"?next={next}{then}")) == found
 
 
-def test_17_16_added_after_may_come_in_later_but_not_move_back(taxii):
+def test_17_16_added_after_may_come_in_later_but_not_move_back(taxii: Any) -> None:
     next = objects(taxii, "?limit=2").json["next"]
     assert ids(objects(taxii, f"?next={next}&added_after={stamp(6)}")) == [7, 1, 9]
     next = objects(taxii, f"?limit=2&added_after={stamp(2)}").json["next"]
     assert objects(taxii, f"?next={next}&added_after={stamp(1)}").status_code == 400
 
 
-def test_17_9_what_vanishes_between_pages_leaves_an_empty_last_page(taxii):
+def test_17_9_what_vanishes_between_pages_leaves_an_empty_last_page(taxii: Any) -> None:
     next = objects(taxii, "?limit=7").json["next"]
     taxii.feeds.logs[GREEN.id].pop()
     answer = objects(taxii, f"?next={next}")

@@ -1,5 +1,7 @@
 """The query string (TAXII 2.1 section 3.4; conformance 16)."""
 
+from typing import Any
+
 import pytest
 from support.taxii_hub import (
     EPOCH,
@@ -19,14 +21,14 @@ ONE = indicator(1)["id"]
 
 
 @pytest.fixture
-def taxii():
+def taxii() -> Any:
     return filled_hub()
 
 
 ENDPOINTS = ["manifest/", "objects/", f"objects/{ONE}/", f"objects/{ONE}/versions/"]
 
 
-def objects(taxii, query=""):
+def objects(taxii: Any, query: Any = "") -> Any:
     return taxii.get(f"green/objects/{query}")
 
 
@@ -68,7 +70,7 @@ def objects(taxii, query=""):
         "match[id]=" + ",".join(["x"] * (filters.MAX_VALUES + 1)),
     ],
 )
-def test_16_1_a_malformed_parameter_is_refused_by_name(taxii, query):
+def test_16_1_a_malformed_parameter_is_refused_by_name(taxii: Any, query: Any) -> None:
     answer = objects(taxii, f"?{query}")
     assert answer.status_code == 400
     name = query.partition("=")[0].replace("%5B", "[").replace("%5D", "]")
@@ -76,7 +78,7 @@ def test_16_1_a_malformed_parameter_is_refused_by_name(taxii, query):
 
 
 @pytest.mark.parametrize("tail", ENDPOINTS)
-def test_16_2_so_it_is_on_every_endpoint(taxii, tail):
+def test_16_2_so_it_is_on_every_endpoint(taxii: Any, tail: Any) -> None:
     assert taxii.get(f"green/{tail}?limit=0").status_code == 400
 
 
@@ -92,7 +94,7 @@ def test_16_2_so_it_is_on_every_endpoint(taxii, tail):
         ("0001-01-01T00:00:00%2B23:59", [2, 3, 4, 5, 6, 7, 1, 9]),
     ],
 )
-def test_16_3_added_after_is_exclusive_and_liberal(taxii, text, found):
+def test_16_3_added_after_is_exclusive_and_liberal(taxii: Any, text: Any, found: Any) -> None:
     assert ids(objects(taxii, f"?added_after={text}")) == found
 
 
@@ -116,16 +118,16 @@ def test_16_3_added_after_is_exclusive_and_liberal(taxii, text, found):
         ("Limit=1&MATCH[type]=x&match[version]=first&limit=1", [1]),
     ],
 )
-def test_16_7_filters_join_by_and_their_values_by_or(taxii, query, found):
+def test_16_7_filters_join_by_and_their_values_by_or(taxii: Any, query: str, found: Any) -> None:
     assert ids(objects(taxii, f"?{query}")) == found
 
 
-def test_16_14_the_latest_spec_version_by_default(taxii):
+def test_16_14_the_latest_spec_version_by_default(taxii: Any) -> None:
     old = indicator(1)
     del old["spec_version"]
     taxii.feeds.add(SCRATCH.id, old, indicator(1))
 
-    def specs(query):
+    def specs(query: Any) -> Any:
         told = taxii.get(f"scratch/manifest/?{query}").json["objects"]
         return [one["media_type"][-3:] for one in told]
 
@@ -181,11 +183,11 @@ STIX_TYPES = [
 
 
 @pytest.mark.parametrize("type", STIX_TYPES)
-def test_16_11_no_stix_type_is_an_error(taxii, type):
+def test_16_11_no_stix_type_is_an_error(taxii: Any, type: Any) -> None:
     assert objects(taxii, f"?match[type]={type}").status_code == 200
 
 
-def test_16_20_the_version_is_chosen_before_added_after_acts(taxii):
+def test_16_20_the_version_is_chosen_before_added_after_acts(taxii: Any) -> None:
     """The version of 2021 came last but is not the latest."""
     assert ids(objects(taxii, f"?added_after={stamp(8)}")) == [9]
 
@@ -201,18 +203,20 @@ def test_16_20_the_version_is_chosen_before_added_after_acts(taxii):
         (f"objects/{ONE}/versions/", "match[version]=last", "match[version]"),
     ],
 )
-def test_16_8_match_fields_left_out_are_told(taxii, tail, query, told):
+def test_16_8_match_fields_left_out_are_told(
+    taxii: Any, tail: str, query: str, told: None | str
+) -> None:
     answer = taxii.get(f"green/{tail}?{query}")
     assert (answer.status_code, answer.headers.get("X-Tocsin-Ignored-Filters")) == (200, told)
 
 
 @pytest.mark.parametrize("endpoint", list(Endpoint))
-def test_16_22_each_endpoint_has_its_own_parameters(endpoint):
+def test_16_22_each_endpoint_has_its_own_parameters(endpoint: Any) -> None:
     numbers = {"manifest": 7, "objects": 7, "object": 5, "versions": 4, "delete": 2}
     assert len(filters.PARAMETERS[endpoint]) == numbers[endpoint]
 
 
-def test_16_23_the_number_of_values_is_capped():
+def test_16_23_the_number_of_values_is_capped() -> None:
     pairs = [("match[id]", ",".join(map(str, range(filters.MAX_VALUES))))]
     assert len(filters.parse_query(pairs, Endpoint.OBJECTS, 1, 1).query.ids) == filters.MAX_VALUES
     with pytest.raises(Malformed, match="several requests"):

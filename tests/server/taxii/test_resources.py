@@ -1,6 +1,8 @@
 """Discovery, API root, status and collections (conformance 5 to 9)."""
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from support.taxii_hub import (
@@ -22,17 +24,17 @@ STIX_ID = re.compile(r"[a-z0-9-]+--[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @pytest.fixture
-def taxii():
+def taxii() -> Any:
     return TaxiiHub()
 
 
-def follow(taxii, *records, collection=INBOX):
+def follow(taxii: Any, *records: Any, collection: Any = INBOX) -> Any:
     """The status resource of a submission that stands as its records say."""
     sent = taxii.statuses.add(taxii.acme, collection, list(records))
     return taxii.ask(f"/hub/status/{sent.id}/").json
 
 
-def test_6_discovery_tells_title_contact_and_the_root(taxii):
+def test_6_discovery_tells_title_contact_and_the_root(taxii: Any) -> None:
     assert taxii.ask("/taxii2/").json == {
         "title": "Tocsin",
         "contact": "ops@hub.example",
@@ -41,11 +43,11 @@ def test_6_discovery_tells_title_contact_and_the_root(taxii):
     }
 
 
-def test_6_2_the_root_that_discovery_names_answers(taxii):
+def test_6_2_the_root_that_discovery_names_answers(taxii: Any) -> None:
     assert taxii.ask(taxii.ask("/taxii2/").json["default"]).status_code == 200
 
 
-def test_7_2_the_api_root_tells_versions_and_length(taxii):
+def test_7_2_the_api_root_tells_versions_and_length(taxii: Any) -> None:
     told = taxii.ask("/hub/").json
     assert told == {
         "title": "Tocsin",
@@ -59,24 +61,24 @@ def test_7_2_the_api_root_tells_versions_and_length(taxii):
     "wrong",
     [{"max_content_length": 0}, {"page_size": 0}, {"page_cap": -1}, {"page_token_key": b"short"}],
 )
-def test_7_4_limits_that_cannot_be_kept_stop_the_start(wrong):
+def test_7_4_limits_that_cannot_be_kept_stop_the_start(wrong: Any) -> None:
     with pytest.raises(ValueError, match="greater than zero|octets"):
         TaxiiSettings(**({"title": "t", "page_token_key": b"k" * 32} | wrong))
 
 
-def test_9_1_without_collections_the_key_is_left_out(taxii):
+def test_9_1_without_collections_the_key_is_left_out(taxii: Any) -> None:
     assert taxii.ask("/hub/collections/", by="blind").json == {}
 
 
-def test_9_2_collections_come_by_ascending_id_every_time(taxii):
+def test_9_2_collections_come_by_ascending_id_every_time(taxii: Any) -> None:
     told = [c["id"] for c in taxii.ask("/hub/collections/").json["collections"]]
     taxii.feeds.known.reverse()
     again = [c["id"] for c in taxii.ask("/hub/collections/").json["collections"]]
     assert told == again == sorted(told)
 
 
-def test_9_4_rights_are_told_for_the_one_who_asks(taxii):
-    def flags(by):
+def test_9_4_rights_are_told_for_the_one_who_asks(taxii: Any) -> None:
+    def flags(by: Any) -> Any:
         told = taxii.ask("/hub/collections/", by=by).json["collections"]
         return {c["alias"]: (c["can_read"], c["can_write"]) for c in told}
 
@@ -88,14 +90,14 @@ def test_9_4_rights_are_told_for_the_one_who_asks(taxii):
     assert flags("operator")["inbox"] == (False, False)
 
 
-def test_9_6_alias_and_id_name_the_same_collection(taxii):
+def test_9_6_alias_and_id_name_the_same_collection(taxii: Any) -> None:
     by_alias, by_id = taxii.get("green/"), taxii.get(f"{GREEN.id}/")
     assert by_alias.json == by_id.json
     assert (by_alias.json["id"], by_alias.json["alias"]) == (GREEN.id, "green")
     assert "description" not in by_alias.json
 
 
-def test_9_6_a_cursor_from_the_alias_serves_the_id(taxii):
+def test_9_6_a_cursor_from_the_alias_serves_the_id(taxii: Any) -> None:
     taxii.feeds.add(GREEN.id, indicator(1), indicator(2))
     next = taxii.get("green/objects/?limit=1").json["next"]
     assert taxii.get(f"{GREEN.id}/objects/?limit=1&next={next}").status_code == 200
@@ -110,7 +112,7 @@ SETTLED = (
 HELD = Record(4, "held", "indicator--d", "2020", findings=(finding("held", "marked TLP:RED"),))
 
 
-def test_8_1_a_settled_status_is_complete_and_counts_every_record(taxii):
+def test_8_1_a_settled_status_is_complete_and_counts_every_record(taxii: Any) -> None:
     told = follow(taxii, *SETTLED)
     assert UUID4.fullmatch(told["id"])
     assert SIX_DECIMALS.fullmatch(told["request_timestamp"])
@@ -121,36 +123,36 @@ def test_8_1_a_settled_status_is_complete_and_counts_every_record(taxii):
     assert told["x_tocsin_settled"] is True
 
 
-def test_8_3_what_is_held_is_pending_though_settled(taxii):
+def test_8_3_what_is_held_is_pending_though_settled(taxii: Any) -> None:
     told = follow(taxii, *SETTLED, HELD)
     assert (told["status"], told["pending_count"], told["x_tocsin_settled"]) == ("pending", 1, True)
     assert told["pendings"][0]["message"] == "waits for an analyst: marked TLP:RED"
 
 
-def test_8_3_what_nobody_looked_at_yet_is_pending_and_unsettled(taxii):
+def test_8_3_what_nobody_looked_at_yet_is_pending_and_unsettled(taxii: Any) -> None:
     told = follow(taxii, *SETTLED, Record(4, "pending"))
     assert (told["status"], told["x_tocsin_settled"]) == ("pending", False)
     assert told["x_tocsin_counts"]["pending"] == 1
 
 
-def test_8_3_records_that_are_not_there_yet_count_as_pending(taxii):
+def test_8_3_records_that_are_not_there_yet_count_as_pending(taxii: Any) -> None:
     sent = taxii.statuses.add(taxii.acme, INBOX, [Record(0, "pending"), Record(1, "pending")])
     told = resources.format_status(sent, [])
     assert (told["total_count"], told["pending_count"], told["status"]) == (2, 2, "pending")
     assert "pendings" not in told
 
 
-def test_8_4_a_status_is_not_complete_before_its_submission_is(taxii):
+def test_8_4_a_status_is_not_complete_before_its_submission_is(taxii: Any) -> None:
     sent = taxii.statuses.add(taxii.acme, INBOX, [Record(0, "pending")])
     assert resources.format_status(sent, [SETTLED[0]])["status"] == "pending"
 
 
-def test_8_5_lists_are_left_out_when_empty(taxii):
+def test_8_5_lists_are_left_out_when_empty(taxii: Any) -> None:
     told = follow(taxii, SETTLED[0])
     assert "successes" in told and not {"failures", "pendings"} & told.keys()
 
 
-def test_8_6_every_entry_has_id_version_and_what_became_of_it(taxii):
+def test_8_6_every_entry_has_id_version_and_what_became_of_it(taxii: Any) -> None:
     told = follow(taxii, *SETTLED, HELD)
     entries = told["successes"] + told["failures"] + told["pendings"]
     assert all(entry["id"] and entry["version"] and entry["message"] for entry in entries)
@@ -161,7 +163,7 @@ def test_8_6_every_entry_has_id_version_and_what_became_of_it(taxii):
     assert "x_tocsin_public_id" not in told["failures"][0]
 
 
-def test_8_6_an_object_without_an_id_goes_by_its_place(taxii):
+def test_8_6_an_object_without_an_id_goes_by_its_place(taxii: Any) -> None:
     entry = follow(taxii, *SETTLED)["failures"][0]
     assert entry["id"] == "record--00000000-0000-4000-8000-000000000003"
     assert STIX_ID.fullmatch(entry["id"])
@@ -171,7 +173,7 @@ def test_8_6_an_object_without_an_id_goes_by_its_place(taxii):
 @pytest.mark.parametrize(
     "id", ["8", "indicator--1", "a--00000000-0000-4000-8000-000000000000", "x\n", "\ud7ff" * 300]
 )
-def test_8_6_what_is_no_stix_id_is_not_told_as_one(taxii, id):
+def test_8_6_what_is_no_stix_id_is_not_told_as_one(taxii: Any, id: str) -> None:
     (entry,) = follow(taxii, Record(5, "refused", id, findings=(finding("refused", "so"),)))[
         "failures"
     ]
@@ -179,23 +181,23 @@ def test_8_6_what_is_no_stix_id_is_not_told_as_one(taxii, id):
 
 
 @pytest.mark.parametrize("version", ["soon", "2020", "2020-13-01T00:00:00Z", "1\n"])
-def test_8_7_what_is_no_timestamp_is_not_told_as_a_version(taxii, version):
+def test_8_7_what_is_no_timestamp_is_not_told_as_a_version(taxii: Any, version: str) -> None:
     told = follow(taxii, Record(0, "refused", indicator()["id"], version))
     (entry,) = told["failures"]
     assert entry["id"] == indicator()["id"]
     assert entry["version"] == told["request_timestamp"]
 
 
-def test_8_7_an_object_without_a_version_has_the_time_of_receipt(taxii):
+def test_8_7_an_object_without_a_version_has_the_time_of_receipt(taxii: Any) -> None:
     told = follow(taxii, *SETTLED)
     assert told["failures"][0]["version"] == told["request_timestamp"]
 
 
-def test_8_7_a_version_is_told_as_it_was_sent(taxii):
+def test_8_7_a_version_is_told_as_it_was_sent(taxii: Any) -> None:
     assert follow(taxii, *SETTLED)["successes"][0]["version"] == "2020-01-01T00:00:00Z"
 
 
-def test_a_message_names_what_was_done_and_stays_short(taxii):
+def test_a_message_names_what_was_done_and_stays_short(taxii: Any) -> None:
     many = tuple(finding("stripped", f"took out {n}") for n in range(200))
     noted = finding("repaired", "spelling")
     told = follow(taxii, Record(0, "admitted", "indicator--a", "2020", findings=(noted, *many)))
@@ -205,16 +207,16 @@ def test_a_message_names_what_was_done_and_stays_short(taxii):
 
 
 @pytest.mark.parametrize("id", ["00000000-0000-4000-8000-000000000000", "foo", "%00", "a" * 300])
-def test_8_9_an_unknown_status_is_not_found(taxii, id):
+def test_8_9_an_unknown_status_is_not_found(taxii: Any, id: str) -> None:
     assert taxii.ask(f"/hub/status/{id}/").status_code == 404
 
 
-def test_the_status_of_a_post_is_the_one_that_is_polled(taxii):
+def test_the_status_of_a_post_is_the_one_that_is_polled(taxii: Any) -> None:
     posted = taxii.post("scratch", {"objects": [indicator(), {"type": "x"}]}).json
     assert taxii.ask(f"/hub/status/{posted['id']}/").json == posted
 
 
-def walk(value):
+def walk(value: Any) -> Iterator[Any]:
     yield value
     for inner in (
         value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -223,7 +225,7 @@ def walk(value):
 
 
 @pytest.mark.parametrize("by", ["acme-robot", "operator", "blind"])
-def test_5_4_no_list_is_empty_and_nothing_is_null(taxii, by):
+def test_5_4_no_list_is_empty_and_nothing_is_null(taxii: Any, by: str) -> None:
     told = [taxii.ask(path, by=by).json for path in ("/taxii2/", "/hub/", "/hub/collections/")]
     told += [taxii.get(f"scratch/{tail}/", by=by).json for tail in ("objects", "manifest")]
     assert not [value for value in walk(told) if value is None or value == []]

@@ -5,8 +5,10 @@ import json
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from cheroot import wsgi
@@ -31,12 +33,13 @@ from tocsin.server.model import (
 from tocsin.server.model import (
     Collection as Made,
 )
+from tocsin.server.store import Store
 
 LAST = "X-TAXII-Date-Added-Last"
 
 
 @pytest.fixture(scope="module")
-def hub(common_store):
+def hub(common_store: Store) -> Any:
     """A hub whose scratch and lab hold 40 indicators, ten of them in both.
 
     The operator's account may do all; `lone` reads nothing but the aggregate `both`.
@@ -64,7 +67,7 @@ def hub(common_store):
 
 
 @pytest.fixture(scope="module")
-def url(hub):
+def url(hub: Any) -> Iterator[Any]:
     """Where the hub is served."""
     server = wsgi.Server(("127.0.0.1", 0), hub.client.application, numthreads=2)
     server.prepare()
@@ -75,39 +78,39 @@ def url(hub):
     thread.join()
 
 
-def make(hub, alias, kind, wish):
+def make(hub: Any, alias: Any, kind: Any, wish: Any) -> Any:
     """A view, added as the operator's command does."""
     new = define_collection(hub.store, Made(str(uuid.uuid4()), alias, kind, alias.title()), wish)
     hub.store.feeds.add(new)
     return new
 
 
-def indicators(count):
+def indicators(count: Any) -> Any:
     return [indicator(f"{uuid.uuid4().hex}.top") for _ in range(count)]
 
 
-def put(hub, objects, to):
+def put(hub: Any, objects: Any, to: Any) -> None:
     """Post to a verbatim collection as the operator."""
     status = hub.push(*objects, who="operator", to=to)
     assert status["failure_count"] == 0, status
 
 
-def ask(hub, path, method="GET", who="operator", **headers):
+def ask(hub: Any, path: Any, method: Any = "GET", who: Any = "operator", **headers: Any) -> Any:
     """A request below the collections."""
     told = {name.replace("_", "-"): value for name, value in headers.items()}
     return hub.ask(f"collections/{path}", who, method, headers=told)
 
 
-def page(hub, name, who="operator", **query):
+def page(hub: Any, name: Any, who: Any = "operator", **query: Any) -> Any:
     return hub.ask(f"collections/{name}/objects/", who, query_string=query)
 
 
-def ids(answer):
+def ids(answer: Any) -> Any:
     return [each["id"] for each in answer.json.get("objects", [])]
 
 
 class TestReading:
-    def test_taxii2_client_is_given_each_once_by_pages(self, hub, url):
+    def test_taxii2_client_is_given_each_once_by_pages(self, hub: Any, url: Any) -> None:
         id = hub.collection("both").id
         both = Collection(f"{url}collections/{id}/", user="lone", password="lone")
         for ask_for in (both.get_objects, both.get_manifest):
@@ -117,14 +120,14 @@ class TestReading:
         stamps = [each["date_added"] for each in pages[0]]
         assert stamps == sorted(set(stamps))
 
-    def test_whoever_goes_by_the_date_is_given_each_once(self, hub):
+    def test_whoever_goes_by_the_date_is_given_each_once(self, hub: Any) -> None:
         got, query = [], {"limit": 7}
         while found := ids(answer := page(hub, "both", **query)):
             got += found
             query["added_after"] = answer.headers[LAST]
         assert got == hub.sent
 
-    def test_filters_and_single_objects_work_as_elsewhere(self, hub):
+    def test_filters_and_single_objects_work_as_elsewhere(self, hub: Any) -> None:
         one, none = hub.sent[3], "indicator--00000000-0000-4000-8000-000000000000"
         assert ids(page(hub, "both", **{"match[id]": one})) == [one]
         assert ids(page(hub, "both", **{"match[type]": "malware"})) == []
@@ -132,7 +135,7 @@ class TestReading:
         assert len(ask(hub, f"both/objects/{one}/versions/").json["versions"]) == 1
         assert ask(hub, f"both/objects/{none}/").status_code == 404
 
-    def test_optional_filters_work_as_elsewhere_and_a_page_is_bound_to_them(self, hub):
+    def test_optional_filters_work_as_elsewhere_and_a_page_is_bound_to_them(self, hub: Any) -> None:
         marks = (AMBER, GREEN, AMBER)
         tools = [sdo("tool", name="Of both", object_marking_refs=[mark]) for mark in marks]
         put(hub, tools[:2], "scratch")
@@ -147,12 +150,12 @@ class TestReading:
         assert page(hub, "news", limit=1, next=token, **green).status_code == 400
         assert page(hub, "news", limit=1, **green).headers["ETag"] != first.headers["ETag"]
 
-    def test_a_page_that_the_reader_has_is_not_sent_again(self, hub):
+    def test_a_page_that_the_reader_has_is_not_sent_again(self, hub: Any) -> None:
         tag = page(hub, "both", limit=7).headers["ETag"]
         assert ask(hub, "both/objects/?limit=7", If_None_Match=tag).status_code == 304
         assert ask(hub, "both/objects/?limit=7", "HEAD").headers["ETag"] == tag
 
-    def test_news_in_any_source_end_a_wait_and_change_the_tag(self, hub):
+    def test_news_in_any_source_end_a_wait_and_change_the_tag(self, hub: Any) -> None:
         before = page(hub, "news", limit=1000)
         path = f"news/objects/?added_after={before.headers[LAST]}"
         malware = sdo("malware", name="M", is_family=False)
@@ -168,7 +171,7 @@ class TestReading:
 
 
 class TestLevels:
-    def test_an_object_counts_as_what_it_is_marked_with(self, hub):
+    def test_an_object_counts_as_what_it_is_marked_with(self, hub: Any) -> None:
         part = [{"marking_ref": AMBER, "selectors": ["pattern"]}]
         stranger = "marking-definition--" + str(uuid.uuid4())
         marks = {
@@ -187,7 +190,7 @@ class TestLevels:
         assert seen == ["clear", "green of TLP 1"]
         assert ask(hub, f"open/objects/{objects['amber']['id']}/").status_code == 404
 
-    def test_feeds_are_gathered_by_the_level_that_admission_found(self, hub):
+    def test_feeds_are_gathered_by_the_level_that_admission_found(self, hub: Any) -> None:
         make(
             hub,
             "public",
@@ -215,14 +218,16 @@ class TestLevels:
             ({"revoked": "yes"}, False),
         ],
     )
-    def test_revoked_and_expired_objects_are_not_active(self, hub, said, active):
+    def test_revoked_and_expired_objects_are_not_active(
+        self, hub: Any, said: Any, active: bool
+    ) -> None:
         one = sdo("tool", name="T", **said)
         put(hub, [one], "scratch")
         assert (one["id"] in ids(page(hub, "fresh", limit=1000))) is active
 
 
 class TestRights:
-    def test_views_cannot_be_written_or_deleted_from(self, hub):
+    def test_views_cannot_be_written_or_deleted_from(self, hub: Any) -> None:
         body = json.dumps({"objects": indicators(1)})
         for who in ("operator", "lone"):
             posted = hub.ask("collections/both/objects/", who, "POST", data=body)
@@ -231,19 +236,19 @@ class TestRights:
         seen = ask(hub, "both/", who="lone").json
         assert (seen["can_read"], seen["can_write"]) == (True, False)
 
-    def test_a_view_does_not_exist_without_a_grant(self, hub):
+    def test_a_view_does_not_exist_without_a_grant(self, hub: Any) -> None:
         assert ask(hub, "both/objects/", who="acme").status_code == 404
         assert "both" not in [
             each["alias"] for each in ask(hub, "", who="acme").json["collections"]
         ]
 
-    def test_a_view_is_readable_without_rights_to_its_sources(self, hub):
+    def test_a_view_is_readable_without_rights_to_its_sources(self, hub: Any) -> None:
         assert ask(hub, "both/objects/", who="lone").status_code == 200
         assert ask(hub, "lab/objects/", who="lone").status_code == 404
 
 
 class TestSnapshot:
-    def test_is_what_its_source_was_until_something_is_deleted(self, hub):
+    def test_is_what_its_source_was_until_something_is_deleted(self, hub: Any) -> None:
         before = ids(page(hub, "lab", limit=1000))
         make(hub, "kept", CollectionKind.SNAPSHOT, CollectionSpec(("lab",)))
         put(hub, [sdo("tool", name="Later")], "lab")
@@ -255,7 +260,7 @@ class TestSnapshot:
             hub.ask("collections/kept/objects/", "operator", "POST", data="{}").status_code == 403
         )
 
-    def test_of_an_aggregate_keeps_its_filters(self, hub):
+    def test_of_an_aggregate_keeps_its_filters(self, hub: Any) -> None:
         made = make(hub, "pinned", CollectionKind.SNAPSHOT, CollectionSpec(("open",)))
         assert made.view == replace(hub.collection("open").view, at=made.view.at)
         assert ids(page(hub, "pinned", limit=1000)) == ids(page(hub, "open", limit=1000))

@@ -2,8 +2,10 @@
 
 import random
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from support.feed_postings import (
@@ -27,16 +29,16 @@ from tocsin.server.store import Store
 
 
 @pytest.fixture
-def one(new):
+def one(new: Callable[[], Feed]) -> Any:
     return new()
 
 
 @pytest.fixture
-def other(new):
+def other(new: Callable[[], Feed]) -> Any:
     return new()
 
 
-def test_stamps_of_all_feeds_are_unique_and_in_the_order_of_writing(one, other):
+def test_stamps_of_all_feeds_are_unique_and_in_the_order_of_writing(one: Any, other: Any) -> None:
     for n in range(10):
         one.publish(posting(n))
         other.publish(posting(n), posting(100 + n))
@@ -48,7 +50,9 @@ def test_stamps_of_all_feeds_are_unique_and_in_the_order_of_writing(one, other):
     assert [e.stamp for e in one.page()] < [e.stamp for e in other.page()]
 
 
-def test_one_that_steps_back_loses_nothing_in_a_union(one, other, engine_uri):
+def test_one_that_steps_back_loses_nothing_in_a_union(
+    one: Any, other: Any, engine_uri: str
+) -> None:
     both = view(one, other)
     one.publish(posting(1))
     reached = both.page()[0].stamp
@@ -60,10 +64,10 @@ def test_one_that_steps_back_loses_nothing_in_a_union(one, other, engine_uri):
     assert [entry.id for entry in both.page(Query(added_after=reached))] == [name(2)]
 
 
-def test_a_transaction_that_is_given_up_moves_nothing(one):
+def test_a_transaction_that_is_given_up_moves_nothing(one: Any) -> None:
     before = one.store._base.clock.find_one({})
 
-    def fail(txn):
+    def fail(txn: Any) -> None:
         txn.publish(one.id, [posting(1)])
         raise Conflict("given up")
 
@@ -73,7 +77,7 @@ def test_a_transaction_that_is_given_up_moves_nothing(one):
 
 
 @pytest.fixture
-def old(store):
+def old(store: Store) -> Any:
     """Two feeds of a database that was made when each had a clock of its own."""
     for id in ("one", "two"):
         store.feeds.add(Collection(id, id, CollectionKind.FEED, id))
@@ -85,7 +89,7 @@ def old(store):
     return feeds
 
 
-def test_it_goes_on_from_the_latest_stamp_of_an_older_database(old):
+def test_it_goes_on_from_the_latest_stamp_of_an_older_database(old: Any) -> None:
     latest = max(feed.page()[-1].stamp for feed in old)
     assert old[0].store._base.clock.find_one({})["stamp"] == latest
     late = Store(old[0].store._client, old[0].store._base.name, clock=lambda: 1)
@@ -93,13 +97,13 @@ def test_it_goes_on_from_the_latest_stamp_of_an_older_database(old):
     assert old[0].page()[-1].stamp == latest + 1
 
 
-def test_feeds_that_were_begun_without_it_are_not_gathered(old):
+def test_feeds_that_were_begun_without_it_are_not_gathered(old: Any) -> None:
     with pytest.raises(Conflict, match="no common order"):
         view(*old)
     assert len(view(old[0]).page()) == 1
 
 
-def test_one_that_was_is_gathered_with_those_begun_since(old):
+def test_one_that_was_is_gathered_with_those_begun_since(old: Any) -> None:
     store = old[0].store
     store.feeds.add(Collection("new", "new", CollectionKind.FEED, "New"))
     new = Feed(store, "new")
@@ -118,7 +122,7 @@ def write(store: Store, feeds: list[str], number: int) -> None:
         store.commit(lambda txn, sent=sent, into=into: [txn.publish(f, sent) for f in into])
 
 
-def follow(feed: Feed, how: str, done: threading.Event, keywords=ALL) -> list[Entry]:
+def follow(feed: Feed, how: str, done: threading.Event, keywords: Any = ALL) -> list[Entry]:
     """All that a poller is given until the writers are done, by next, added_after or both."""
     log: list[Entry] = []
     dice = random.Random(how)
@@ -135,7 +139,9 @@ def follow(feed: Feed, how: str, done: threading.Event, keywords=ALL) -> list[En
             return log
 
 
-def test_publishers_and_followers_at_once_lose_and_repeat_nothing(new, engine_uri):
+def test_publishers_and_followers_at_once_lose_and_repeat_nothing(
+    new: Callable[[], Feed], engine_uri: str
+) -> None:
     feeds = [new() for _ in range(3)]
     union, done = view(*feeds), threading.Event()
     stores = [Store.connect(engine_uri, name=union.store._base.name) for _ in range(4)]

@@ -5,7 +5,9 @@ import random
 import threading
 import uuid
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -41,22 +43,22 @@ SIZE = 3_000
 BATCH = 150
 
 
-def publish(feed, objects):
+def publish(feed: Any, objects: Any) -> None:
     feed.publish(*(posting(json.dumps(each).encode()) for each in objects))
 
 
-def keys(entries):
+def keys(entries: Any) -> Any:
     return [(entry.id, entry.version) for entry in entries]
 
 
-def query(*asked, **more):
+def query(*asked: Any, **more: Any) -> Any:
     return Query(filters=tuple(parse_filter(field, values) for field, values in asked), **more)
 
 
 class Library:
     """A feed with the corpus in it, and the corpus as it stands there."""
 
-    def __init__(self, feed):
+    def __init__(self, feed: Any) -> None:
         self.feed, self.everything = feed, corpus(SIZE)
         for start in range(0, SIZE, BATCH):
             publish(feed, self.everything[start : start + BATCH])
@@ -70,10 +72,10 @@ class Library:
         kept = {(one["id"], one["modified"]) for one in last}
         self.last = [one for one in self.stored if (one["id"], one["modified"]) in kept]
 
-    def found(self, *asked, limit=1_000, **more):
+    def found(self, *asked: Any, limit: Any = 1_000, **more: Any) -> Any:
         return keys(self.feed.walk(query(*asked, limit=limit, **more)))
 
-    def true(self, *asked, among=None):
+    def true(self, *asked: Any, among: Any = None) -> Any:
         return [
             (one["id"], one["modified"])
             for one in (self.last if among is None else among)
@@ -82,19 +84,19 @@ class Library:
 
 
 @pytest.fixture(scope="module")
-def library(common_store):
+def library(common_store: Store) -> Any:
     id = str(uuid.uuid4())
     common_store.feeds.add(Collection(id, "library", CollectionKind.VERBATIM, "Library"))
     return Library(Feed(common_store, id))
 
 
 class TestEveryFilter:
-    def test_all_five_groups_are_there(self):
+    def test_all_five_groups_are_there(self) -> None:
         assert sorted(FIELDS) == sorted(EVERY_FIELD)
         assert len(FIELDS) == 22 + 16 + 19 + 1 + 12
 
     @pytest.mark.parametrize("field", EVERY_FIELD)
-    def test_is_what_looking_at_every_object_gives(self, library, field):
+    def test_is_what_looking_at_every_object_gives(self, library: Any, field: Any) -> None:
         values = values_of(field)
         asked = [[values[0]], [values[len(values) // 2]], values[-1:]]
         asked += [values[1::2]] if field != "revoked" else []
@@ -102,7 +104,7 @@ class TestEveryFilter:
             assert library.found((field, some)) == library.true((field, some)), some
 
     @pytest.mark.parametrize("field", EVERY_FIELD)
-    def test_tells_some_from_others(self, library, field):
+    def test_tells_some_from_others(self, library: Any, field: Any) -> None:
         found = [len(library.true((field, [value]))) for value in values_of(field)]
         assert max(found) > 0 and min(found) < len(library.last)
 
@@ -111,12 +113,12 @@ class TestEveryFilter:
         st.lists(st.sampled_from(EVERY_FIELD), min_size=2, max_size=3, unique=True),
         st.randoms(use_true_random=False),
     )
-    def test_several_join_by_and(self, library, fields, dice):
+    def test_several_join_by_and(self, library: Any, fields: Any, dice: Any) -> None:
         asked = [(field, [dice.choice(values_of(field))]) for field in fields]
         assert library.found(*asked) == library.true(*asked)
 
     @pytest.mark.parametrize("limit", [1, 2, 7, 30])
-    def test_pages_of_any_length_follow_each_other(self, library, limit):
+    def test_pages_of_any_length_follow_each_other(self, library: Any, limit: int) -> None:
         asked = [("labels", ["labels 1"]), ("number-gte", ["65000"])]
         found = library.true(*asked)
         assert len(found) > 8
@@ -124,7 +126,7 @@ class TestEveryFilter:
         exact = library.feed.store.feeds.page(library.feed.id, query(*asked, limit=len(found)))
         assert (keys(exact.entries), exact.more) == (found, False)
 
-    def test_works_with_types_and_ids_and_versions(self, library):
+    def test_works_with_types_and_ids_and_versions(self, library: Any) -> None:
         asked = ("labels", ["labels 1"])
         some = library.last[::7]
         ids = frozenset(one["id"] for one in some)
@@ -133,13 +135,13 @@ class TestEveryFilter:
         assert library.found(asked, types=frozenset({"x-one"})) == library.true(asked, among=typed)
         assert library.found(asked, keywords=ALL) == library.true(asked, among=library.stored)
 
-    def test_begins_after_added_after(self, library):
+    def test_begins_after_added_after(self, library: Any) -> None:
         entries = list(library.feed.walk(query(("labels", ["labels 1"]), limit=900)))
         middle = entries[len(entries) // 2]
         rest = library.found(("labels", ["labels 1"]), added_after=middle.stamp)
         assert rest == keys(entries)[len(entries) // 2 + 1 :]
 
-    def test_the_manifest_is_of_the_same_entries(self, library):
+    def test_the_manifest_is_of_the_same_entries(self, library: Any) -> None:
         asked = query(("relationships-all", [OWNERS[3]]), limit=60)
         store = library.feed.store
         told = store.feeds.page(library.feed.id, asked, bodies=False)
@@ -151,22 +153,22 @@ class TestEveryFilter:
 class Watch(monitoring.CommandListener):
     """What the database was asked and gave."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.asked, self.given = [], []
 
-    def started(self, event):
+    def started(self, event: Any) -> None:
         self.asked.append((event.command_name, dict(event.command)))
 
-    def succeeded(self, event):
+    def succeeded(self, event: Any) -> None:
         cursor = event.reply.get("cursor", {})
         self.given += cursor.get("firstBatch", []) + cursor.get("nextBatch", [])
 
-    def failed(self, event):
+    def failed(self, event: Any) -> None:
         raise AssertionError(event.failure)
 
 
 @pytest.fixture
-def watched(library, engine_uri):
+def watched(library: Any, engine_uri: str) -> Iterator[Any]:
     """The library's feed through a connection that is watched."""
     watch = Watch()
     base = library.feed.store._base
@@ -187,7 +189,9 @@ RARE = [
 
 class TestReading:
     @pytest.mark.parametrize("asked", RARE)
-    def test_reads_only_runs_that_hold_matches(self, library, watched, asked):
+    def test_reads_only_runs_that_hold_matches(
+        self, library: Any, watched: Any, asked: Any
+    ) -> None:
         watch, feed, base = watched
         page = feed.store.feeds.page(feed.id, query(*asked, limit=1_000, keywords=ALL))
         runs = [document for document in watch.given if "versions" in document]
@@ -201,7 +205,7 @@ class TestReading:
         assert sorted(run["first"] for run in runs) == sorted(holding) != sorted(dict(spans))
 
     @pytest.mark.parametrize("asked", RARE)
-    def test_every_question_is_answered_from_an_index_alone(self, watched, asked):
+    def test_every_question_is_answered_from_an_index_alone(self, watched: Any, asked: Any) -> None:
         watch, feed, base = watched
         feed.store.feeds.page(feed.id, query(*asked, limit=1_000))
         assert {name for name, _ in watch.asked} <= {"find", "getMore"}
@@ -213,7 +217,7 @@ class TestReading:
             examined += told["executionStats"]["totalDocsExamined"]
         assert examined == len(watch.given)
 
-    def test_a_card_is_read_only_where_the_facet_is_on_it(self, watched):
+    def test_a_card_is_read_only_where_the_facet_is_on_it(self, watched: Any) -> None:
         watch, feed, _ = watched
         rare = query(("name", ["name 1"]), limit=1_000)
         feed.store.feeds.page(feed.id, rare)
@@ -222,13 +226,17 @@ class TestReading:
         for card in cards:
             assert {f.partition("|")[2] for f in card["facets"]} & {"name=name 1", "name?"}
 
-    def test_the_first_page_of_a_common_value_reads_no_further_than_it_must(self, watched):
+    def test_the_first_page_of_a_common_value_reads_no_further_than_it_must(
+        self, watched: Any
+    ) -> None:
         watch, feed, _ = watched
         feed.store.feeds.page(feed.id, query(("revoked", ["false"]), limit=10))
         runs = [document for document in watch.given if "versions" in document]
         assert {run["block"] for run in runs} == {0}
 
-    def test_a_rare_value_of_a_long_feed_takes_few_questions(self, feed, engine_uri):
+    def test_a_rare_value_of_a_long_feed_takes_few_questions(
+        self, feed: Feed, engine_uri: str
+    ) -> None:
         """400 blocks, of which the cards alone are written, and nothing is in them but one."""
         publish(feed, [made(1, random.Random(1))])
         base, watch = feed.store._base, Watch()
@@ -240,7 +248,7 @@ class TestReading:
 
 
 class TestPackedBlocks:
-    def test_give_the_same_answers_from_fewer_cards(self, new):
+    def test_give_the_same_answers_from_fewer_cards(self, new: Callable[[], Feed]) -> None:
         feed = new()
         objects = corpus(400, seed=9)
         for start in range(0, 400, 20):
@@ -263,13 +271,17 @@ NUMBER = st.integers(-(2**53) + 1, 2**53 - 1) | st.integers(-5, 70_000) | st.int
 class TestBounds:
     @settings(max_examples=examples(400), deadline=None)
     @given(NUMBER, NUMBER, st.sampled_from(["confidence", "number", "src_port", "dst_port"]))
-    def test_the_index_alone_tells_which_numbers_are_within(self, number, bound, name):
+    def test_the_index_alone_tells_which_numbers_are_within(
+        self, number: Any, bound: Any, name: Any
+    ) -> None:
         for field, within in ((f"{name}-gte", number >= bound), (f"{name}-lte", number <= bound)):
             assert indexed({name: number}, parse_filter(field, [str(bound)])) is within
 
     @settings(max_examples=examples(200), deadline=None)
     @given(st.datetimes(), st.datetimes())
-    def test_the_index_alone_tells_which_instants_are_within(self, instant, bound):
+    def test_the_index_alone_tells_which_instants_are_within(
+        self, instant: Any, bound: Any
+    ) -> None:
         told, asked = (f"{each.isoformat(timespec='microseconds')}Z" for each in (instant, bound))
         for field, within in (
             ("modified-gte", instant >= bound),
@@ -278,12 +290,12 @@ class TestBounds:
             assert indexed({"modified": told}, parse_filter(field, [asked])) is within
 
     @pytest.mark.parametrize("field", BOUNDED)
-    def test_a_bound_is_few_facets(self, field):
+    def test_a_bound_is_few_facets(self, field: Any) -> None:
         for value in values_of(field):
             assert len(parse_filter(field, [value]).terms) < 50
 
 
-def indexed(subject, asked):
+def indexed(subject: Any, asked: Any) -> Any:
     """Whether an object would be found from its facets, without a look at it."""
     own = index_terms(subject)
     edges = [number for facet, number in own.numbers if facet == asked.boundary_term]
@@ -292,11 +304,11 @@ def indexed(subject, asked):
 
 
 class TestHostileObjects:
-    def test_a_hundred_thousand_labels_make_no_more_facets_than_the_bound(self):
+    def test_a_hundred_thousand_labels_make_no_more_facets_than_the_bound(self) -> None:
         one = made(1, random.Random(1)) | {"labels": [f"label {n}" for n in range(100_000)]}
         assert len(index_terms(one).terms) < MAX_TERMS + 40
 
-    def test_an_object_with_too_many_values_is_still_found_by_each(self, feed):
+    def test_an_object_with_too_many_values_is_still_found_by_each(self, feed: Feed) -> None:
         many = made(1, random.Random(1)) | {"labels": [f"label {n}" for n in range(100_000)]}
         few = made(2, random.Random(2)) | {"labels": ["label 99999"], "modified": version(1)}
         publish(feed, [many, few])
@@ -311,20 +323,20 @@ class TestHostileObjects:
         found = feed.store.feeds.page(feed.id, query(("labels", ["label 5"])), bodies=False)
         assert [(each.id, each.body) for each in found.entries] == [(many["id"], b"")]
 
-    def test_many_fields_with_many_values_are_bounded_together(self):
+    def test_many_fields_with_many_values_are_bounded_together(self) -> None:
         wide = {name: [f"{name} {n}" for n in range(30)] for name in LISTS}
         own = index_terms(made(1, random.Random(1)) | wide)
         assert len(own.names) < MAX_TERMS + 40
         assert "name=" in " ".join(own.names) or "name?" not in own.names
 
-    def test_a_value_cannot_pose_as_the_digest_of_a_long_one(self):
+    def test_a_value_cannot_pose_as_the_digest_of_a_long_one(self) -> None:
         (long,) = parse_filter("name", ["x" * 200]).terms
         posing = {"type": "x-a", "id": "x-a--1", "name": long.partition("#")[2]}
         assert long.startswith("name#") and len(long) < 80
         assert long not in index_terms(posing).terms
         assert not matches_filter(posing, parse_filter("name", ["x" * 200]))
 
-    def test_what_was_removed_is_found_no_more(self, feed):
+    def test_what_was_removed_is_found_no_more(self, feed: Feed) -> None:
         objects = [made(n, random.Random(n)) | {"labels": ["shared", f"own {n}"]} for n in (1, 2)]
         publish(feed, objects)
         feed.remove(objects[0]["id"])

@@ -5,6 +5,7 @@ import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from pymongo import MongoClient, monitoring
@@ -76,20 +77,20 @@ class ConcurrentPacker(monitoring.CommandListener):
     def __init__(self, feed: Feed, collection: str) -> None:
         self.feed, self.collection, self.packed, self.asked = feed, collection, 0, set()
 
-    def started(self, event):
+    def started(self, event: Any) -> None:
         self.asked.add(event.command.get("find"))
         if self.collection in self.asked and not self.packed:
             self.packed = pack(self.feed, many=1)
 
-    def succeeded(self, event):
+    def succeeded(self, event: Any) -> None:
         """Nothing is done then."""
 
-    def failed(self, event):
+    def failed(self, event: Any) -> None:
         raise AssertionError(event.failure)
 
 
 @pytest.fixture
-def small(feed):
+def small(feed: Feed) -> Any:
     """A full block and a half, in small runs."""
     numbers = itertools.count()
     for size in itertools.cycle((1, 30, 25, 40)):
@@ -100,24 +101,24 @@ def small(feed):
 
 
 class TestABlock:
-    def test_becomes_one_run_when_it_is_full(self, small):
+    def test_becomes_one_run_when_it_is_full(self, small: Any) -> None:
         assert pack(small) > 0
         assert [run["n"] for run in runs(small)][0] == 1_000
         assert len([run for run in runs(small) if run["block"] == 0]) == 1
 
-    def test_that_is_being_filled_is_left_alone_for_a_while(self, small):
+    def test_that_is_being_filled_is_left_alone_for_a_while(self, small: Any) -> None:
         before = len([run for run in runs(small) if run["block"] == 1])
         pack(small)
         assert len([run for run in runs(small) if run["block"] == 1]) == before
 
-    def test_that_is_being_filled_is_packed_so_far_after_many_writes(self, feed):
+    def test_that_is_being_filled_is_packed_so_far_after_many_writes(self, feed: Feed) -> None:
         for i in range(PACK_AFTER_WRITES):
             feed.publish(posting(i))
         assert pack(feed) == 1
         feed.publish(posting(1_000))
         assert [run["n"] for run in runs(feed)] == [PACK_AFTER_WRITES, 1]
 
-    def test_what_was_packed_so_far_is_not_packed_again_until_it_is_full(self, feed):
+    def test_what_was_packed_so_far_is_not_packed_again_until_it_is_full(self, feed: Feed) -> None:
         for i in range(2 * PACK_AFTER_WRITES):
             feed.publish(posting(i))
             pack(feed)
@@ -126,7 +127,7 @@ class TestABlock:
         pack(feed)
         assert [run["n"] for run in runs(feed)] == [1_000, 2 * PACK_AFTER_WRITES]
 
-    def test_of_very_many_runs_is_packed_in_small_steps(self, feed):
+    def test_of_very_many_runs_is_packed_in_small_steps(self, feed: Feed) -> None:
         for i in range(2 * MAX_BATCHES_PER_STEP + 50):
             feed.publish(posting(i))
         feed.publish(*(posting(i) for i in range(1_000, 2_000)))
@@ -140,7 +141,7 @@ class TestABlock:
         ]
         assert sizes[-1] == [1_000]
 
-    def test_of_long_bodies_stays_several_runs(self, feed):
+    def test_of_long_bodies_stays_several_runs(self, feed: Feed) -> None:
         long = "x" * (MAX_BODY_OCTETS // 5)
         for i in range(9):
             feed.publish(posting(i, body=long))
@@ -149,12 +150,12 @@ class TestABlock:
         assert [run["n"] for run in runs(feed)] == [4, 4, 1]
         assert feed.page() == before
 
-    def test_is_looked_at_once_when_there_is_nothing_to_pack(self, feed):
+    def test_is_looked_at_once_when_there_is_nothing_to_pack(self, feed: Feed) -> None:
         feed.publish(*(posting(i) for i in range(1_000)))
         assert (pack(feed), pack(feed)) == (0, 0)
         assert not feed.store.packing.pack_next()
 
-    def test_takes_far_fewer_documents_and_octets(self, small):
+    def test_takes_far_fewer_documents_and_octets(self, small: Any) -> None:
         base = small.store._base
         counted = [base[c].count_documents({"feed": small.id}) for c in ("runs", "shelves")]
         octets = sum(len(run["body"]) for run in runs(small))
@@ -166,7 +167,7 @@ class TestABlock:
 
 class TestReaders:
     @pytest.mark.parametrize("seed", range(2))
-    def test_are_told_the_same_whatever_the_history(self, feed, seed):
+    def test_are_told_the_same_whatever_the_history(self, feed: Feed, seed: Any) -> None:
         dice = random.Random(seed)
         for _ in range(6):
             for _ in range(4):
@@ -181,18 +182,18 @@ class TestReaders:
             assert pack(feed, many=1) == 1
             assert answers(feed) == before
 
-    def test_who_know_the_feed_need_nothing_new(self, small):
+    def test_who_know_the_feed_need_nothing_new(self, small: Any) -> None:
         before = small.store.feeds.head(small.id)
         assert pack(small)
         assert small.store.feeds.head(small.id) == before
 
-    def test_walk_on_where_they_were(self, small):
+    def test_walk_on_where_they_were(self, small: Any) -> None:
         walk = small.walk(Query(limit=170, keywords=ALL))
         begun = list(itertools.islice(walk, 400))
         pack(small)
         assert [*begun, *walk] == list(small.page())
 
-    def test_find_entries_by_their_facets_on_fewer_cards(self, feed):
+    def test_find_entries_by_their_facets_on_fewer_cards(self, feed: Feed) -> None:
         for i in range(PACK_AFTER_WRITES):
             feed.publish(posting(i, body=f"label {i % 3}"))
         asked = [replace(EVERY, filters=(TermFilter("labels", (f"label {i}",)),)) for i in range(3)]
@@ -203,7 +204,7 @@ class TestReaders:
         assert sum(map(len, before)) == PACK_AFTER_WRITES
         assert cards.count_documents({"feed": feed.id}) == 1
 
-    def test_meet_every_field_in_a_packed_run_that_others_have(self, small):
+    def test_meet_every_field_in_a_packed_run_that_others_have(self, small: Any) -> None:
         pack(small)
         packed, *_, fresh = runs(small)
         assert packed.keys() == fresh.keys() | {"stamps", "zstd"}
@@ -211,7 +212,7 @@ class TestReaders:
         of_packed, of_fresh = (shelves.find_one({"run": run["_id"]}) for run in (packed, fresh))
         assert of_packed.keys() == of_fresh.keys() - {"stamp"} | {"stamps"}
 
-    def test_read_again_what_was_packed_while_they_read(self, small):
+    def test_read_again_what_was_packed_while_they_read(self, small: Any) -> None:
         steady, looks = ConsistentReader(small.store._base), []
 
         def look() -> int:
@@ -224,8 +225,8 @@ class TestReaders:
     @pytest.mark.parametrize("asked", ["all", "filtered", "doubtful", "by id", "filtered by id"])
     @pytest.mark.parametrize("collection", ["cards", "runs", "marks", "shelves"])
     def test_are_told_the_same_when_it_is_packed_between_two_questions(
-        self, feed, engine_uri, asked, collection
-    ):
+        self, feed: Feed, engine_uri: str, asked: str, collection: str
+    ) -> None:
         for i in range(30):
             feed.publish(replace(posting(i % 20, at=1 + i // 20), terms=FACETS[i % 3]))
         query = ASKED[asked]
@@ -235,13 +236,13 @@ class TestReaders:
         assert bool(packer.packed) == (collection in packer.asked)
         assert before and feed.page(query) == before
 
-    def test_give_up_on_what_never_holds_still(self, feed):
+    def test_give_up_on_what_never_holds_still(self, feed: Feed) -> None:
         with pytest.raises(Unavailable, match="reorganised"):
             ConsistentReader(feed.store._base).read(feed.id, lambda: None)
 
 
 class TestWriters:
-    def test_supersede_what_is_packed(self, small):
+    def test_supersede_what_is_packed(self, small: Any) -> None:
         pack(small)
         small.publish(posting(3, at=2))
         assert [e.version for e in small.page(Query(ids=frozenset({name(3)})))] == [
@@ -249,11 +250,11 @@ class TestWriters:
         ]
         assert name(3) not in [e.id for e in small.page(Query(limit=1_000))]
 
-    def test_know_what_is_packed(self, small):
+    def test_know_what_is_packed(self, small: Any) -> None:
         pack(small)
         assert [each.value for each in small.publish(posting(3, body="body 3"))] == ["known"]
 
-    def test_remove_what_is_packed_without_a_trace(self, small):
+    def test_remove_what_is_packed_without_a_trace(self, small: Any) -> None:
         small.publish(posting(3, at=2, body="jane-doe"))
         for i in range(PACK_AFTER_WRITES):
             small.publish(posting(10_000 + i))
@@ -272,11 +273,11 @@ class TestWriters:
         ]
         assert "jane-doe" not in str(documents) and name(3) not in str(documents)
 
-    def test_go_first(self, small, engine_uri):
+    def test_go_first(self, small: Any, engine_uri: str) -> None:
         other = Store.connect(engine_uri, name=small.store._base.name)
         tries = []
 
-        def work(txn):
+        def work(txn: Any) -> None:
             tries.append(txn.publish(small.id, [posting(7_000)]))
             other.packing.pack_next()
 
@@ -324,7 +325,9 @@ def watch(
             return log
 
 
-def test_writers_packers_and_pollers_at_once_lose_and_repeat_nothing(feed, engine_uri):
+def test_writers_packers_and_pollers_at_once_lose_and_repeat_nothing(
+    feed: Feed, engine_uri: str
+) -> None:
     base, done = feed.store._base.name, threading.Event()
     stores = [Store.connect(engine_uri, name=base) for _ in range(5)]
 

@@ -3,6 +3,7 @@
 import itertools
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from support.feed_postings import (
@@ -12,6 +13,7 @@ from support.feed_postings import (
     KNOWN,
     LAST,
     STORED,
+    Feed,
     name,
     posting,
     version,
@@ -22,7 +24,7 @@ from tocsin.server.model import Entry, Query, VersionKeyword
 
 
 class TestVersions:
-    def test_a_new_version_supersedes(self, feed):
+    def test_a_new_version_supersedes(self, feed: Feed) -> None:
         feed.publish(posting(1, at=1), posting(2))
         feed.publish(posting(1, at=2))
         assert [(e.id, e.version) for e in feed.page(Query())] == [
@@ -30,7 +32,7 @@ class TestVersions:
             (name(1), version(2)),
         ]
 
-    def test_an_older_version_that_arrives_late_is_old_at_once(self, feed):
+    def test_an_older_version_that_arrives_late_is_old_at_once(self, feed: Feed) -> None:
         feed.publish(posting(1, at=2))
         feed.publish(posting(1, at=1))
         assert feed.versions() == [version(2)]
@@ -38,12 +40,12 @@ class TestVersions:
         assert feed.versions(keywords=FIRST) == [version(1)]
         assert feed.versions(keywords=ALL) == [version(2), version(1)]
 
-    def test_they_may_come_in_one_call(self, feed):
+    def test_they_may_come_in_one_call(self, feed: Feed) -> None:
         feed.publish(posting(1, at=2), posting(1, at=3), posting(1, at=1))
         assert feed.versions() == [version(3)]
         assert feed.versions(keywords=FIRST) == [version(1)]
 
-    def test_the_choice_is_made_before_anything_else(self, feed):
+    def test_the_choice_is_made_before_anything_else(self, feed: Feed) -> None:
         feed.publish(posting(1, at=1))
         feed.publish(posting(1, at=2))
         first = feed.page()[0]
@@ -65,8 +67,8 @@ class TestVersions:
     )
     @pytest.mark.parametrize("ids", [(), (1,)])
     def test_keywords_and_exact_versions_are_joined_by_or(
-        self, feed, keywords, exact, expected, ids
-    ):
+        self, feed: Feed, keywords: Any, exact: Any, expected: Any, ids: Any
+    ) -> None:
         feed.publish(*(posting(1, at=i) for i in (1, 2, 3)))
         found = feed.versions(
             keywords=keywords,
@@ -75,14 +77,14 @@ class TestVersions:
         )
         assert found == [version(i) for i in expected]
 
-    def test_an_exact_version_is_an_instant(self, feed):
+    def test_an_exact_version_is_an_instant(self, feed: Feed) -> None:
         feed.publish(posting(1, at="2024-01-01T01:00:01+01:00"))
         exact = frozenset({micros(version(1))})
         assert len(feed.versions(keywords=frozenset(), versions=exact)) == 1
 
 
 class TestSpecVersions:
-    def test_the_newest_of_each_object_is_the_default(self, feed):
+    def test_the_newest_of_each_object_is_the_default(self, feed: Feed) -> None:
         feed.publish(posting(1, at=5, spec="2.0"), posting(2, spec="2.0"))
         feed.publish(posting(1, at=1, spec="2.1"))
         assert [(e.id, e.spec) for e in feed.page(Query())] == [
@@ -90,25 +92,25 @@ class TestSpecVersions:
             (name(1), "2.1"),
         ]
 
-    def test_an_older_one_that_arrives_late_is_shadowed_at_once(self, feed):
+    def test_an_older_one_that_arrives_late_is_shadowed_at_once(self, feed: Feed) -> None:
         feed.publish(posting(1, at=1, spec="2.1"))
         feed.publish(posting(1, at=5, spec="2.0"))
         assert [entry.spec for entry in feed.page(Query())] == ["2.1"]
 
     @pytest.mark.parametrize("specs", [{"2.0"}, {"2.1"}, {"2.0", "2.1"}, {"3.0"}])
-    def test_the_last_is_chosen_within_each(self, feed, specs):
+    def test_the_last_is_chosen_within_each(self, feed: Feed, specs: Any) -> None:
         for spec, at in itertools.product(("2.0", "2.1"), (1, 2)):
             feed.publish(posting(1, at=at, spec=spec))
         found = [(e.spec, e.version) for e in feed.page(Query(specs=frozenset(specs)))]
         assert found == [(spec, version(2)) for spec in ("2.0", "2.1") if spec in specs]
 
-    def test_all_means_all_of_the_newest(self, feed):
+    def test_all_means_all_of_the_newest(self, feed: Feed) -> None:
         feed.publish(posting(1, at=1, spec="2.0"), posting(1, at=2), posting(1, at=3))
         assert feed.versions(keywords=ALL) == [version(2), version(3)]
 
 
 class TestObjectsWithoutVersions:
-    def test_their_version_is_their_first_date_added(self, feed):
+    def test_their_version_is_their_first_date_added(self, feed: Feed) -> None:
         feed.publish(posting(1, at=""))
         (entry,) = feed.page()
         assert entry.version == timestamp(entry.stamp)
@@ -117,36 +119,36 @@ class TestObjectsWithoutVersions:
         exact = frozenset({entry.stamp})
         assert feed.versions(keywords=frozenset(), versions=exact) == [entry.version]
 
-    def test_it_stays_for_ever(self, feed):
+    def test_it_stays_for_ever(self, feed: Feed) -> None:
         feed.publish(posting(1, at=""))
         before = feed.page()
         assert feed.publish(posting(1, at="")) == [KNOWN]
         assert feed.publish(posting(1, at="", body="other")) == [CONFLICT]
         assert feed.page() == before
 
-    def test_replaced_they_become_a_newer_version(self, feed):
+    def test_replaced_they_become_a_newer_version(self, feed: Feed) -> None:
         feed.publish(posting(1, at=""))
         other = posting(1, at="", body="other")
         assert feed.publish(other, replace=True) == [STORED]
         assert [entry.body for entry in feed.page(Query())] == [other.body]
         assert feed.publish(other, posting(1, at=""), replace=True) == [KNOWN, STORED]
 
-    def test_replacing_does_not_touch_versions_that_were_given(self, feed):
+    def test_replacing_does_not_touch_versions_that_were_given(self, feed: Feed) -> None:
         feed.publish(posting(1))
         assert feed.publish(posting(1, body="other"), replace=True) == [CONFLICT]
 
 
 class TestFilters:
     @pytest.fixture
-    def mixed(self, feed):
+    def mixed(self, feed: Feed) -> Any:
         feed.publish(*(posting(i, at="" if i % 3 == 0 else 1) for i in range(1, 10)))
         return feed
 
-    def test_by_id(self, mixed):
+    def test_by_id(self, mixed: Any) -> None:
         wanted = frozenset({name(2), name(7), name(55)})
         assert [entry.position for entry in mixed.page(Query(ids=wanted))] == [2, 7]
 
-    def test_by_many_ids(self, feed):
+    def test_by_many_ids(self, feed: Feed) -> None:
         feed.publish(*(posting(i) for i in range(200)))
         wanted = frozenset(name(i) for i in range(100, 300))
         page = feed.store.feeds.page(feed.id, Query(ids=wanted, limit=60, position=120))
@@ -154,15 +156,15 @@ class TestFilters:
         assert page.more
         assert page.entries[0].body == posting(120).body
 
-    def test_by_type(self, mixed):
+    def test_by_type(self, mixed: Any) -> None:
         found = mixed.page(Query(types=frozenset({"ipv4-addr"})))
         assert [entry.position for entry in found] == [3, 6, 9]
 
-    def test_fields_are_joined_by_and(self, mixed):
+    def test_fields_are_joined_by_and(self, mixed: Any) -> None:
         both = Query(ids=frozenset({name(2), name(3, "ipv4-addr")}), types=frozenset({"indicator"}))
         assert [entry.position for entry in mixed.page(both)] == [2]
 
-    def test_an_unknown_value_matches_nothing(self, mixed):
+    def test_an_unknown_value_matches_nothing(self, mixed: Any) -> None:
         assert not mixed.page(Query(types=frozenset({"malware"})))
         assert not mixed.page(Query(ids=frozenset({name(99)})))
 
@@ -192,7 +194,7 @@ def chosen(log: Sequence[Entry], query: Query) -> list[Entry]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_any_history_reads_as_the_obvious_model_says(feed, seed):
+def test_any_history_reads_as_the_obvious_model_says(feed: Feed, seed: Any) -> None:
     dice = random.Random(seed)
     everything = Query(limit=10_000, keywords=ALL, specs=frozenset({"2.0", "2.1"}))
     for _ in range(12):

@@ -3,7 +3,9 @@
 import itertools
 import random
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from support.feed_postings import (
@@ -41,17 +43,19 @@ ADDRESSES = frozenset({"ipv4-addr"})
 
 
 @pytest.fixture
-def one(new):
+def one(new: Callable[[], Feed]) -> Any:
     return new()
 
 
 @pytest.fixture
-def other(new):
+def other(new: Callable[[], Feed]) -> Any:
     return new()
 
 
 class TestUnion:
-    def test_is_its_sources_in_the_order_in_which_they_were_written(self, one, other):
+    def test_is_its_sources_in_the_order_in_which_they_were_written(
+        self, one: Any, other: Any
+    ) -> None:
         both = view(one, other)
         one.publish(posting(1))
         other.publish(posting(2), posting(3))
@@ -60,14 +64,16 @@ class TestUnion:
         assert [entry.body for entry in both.page()] == [posting(n).body for n in (1, 2, 3, 4)]
         assert [entry.position for entry in both.page()] == [e.stamp for e in both.page()]
 
-    def test_an_object_in_two_sources_is_there_once_where_it_came_first(self, one, other):
+    def test_an_object_in_two_sources_is_there_once_where_it_came_first(
+        self, one: Any, other: Any
+    ) -> None:
         both = view(one, other)
         other.publish(posting(1))
         one.publish(posting(1), posting(2), posting(3, at=""))
         other.publish(posting(3, at=""))
         assert told(both.page()) == told([other.page()[0], *one.page()[1:]])
 
-    def test_the_last_version_is_chosen_among_all_sources(self, one, other):
+    def test_the_last_version_is_chosen_among_all_sources(self, one: Any, other: Any) -> None:
         both = view(one, other)
         one.publish(posting(1, at=1), posting(2))
         assert both.versions(ids=frozenset({name(1)})) == [version(1)]
@@ -78,7 +84,7 @@ class TestUnion:
         ]
         assert both.versions(keywords=FIRST, ids=frozenset({name(1)})) == [version(1)]
 
-    def test_an_older_version_in_another_source_is_old_at_once(self, one, other):
+    def test_an_older_version_in_another_source_is_old_at_once(self, one: Any, other: Any) -> None:
         both = view(one, other)
         one.publish(posting(1, at=2))
         reached = both.page()[0].stamp
@@ -86,20 +92,24 @@ class TestUnion:
         assert both.versions(added_after=reached) == []
         assert both.versions(added_after=reached, keywords=ALL) == [version(1)]
 
-    def test_the_latest_spec_version_is_chosen_among_all_sources(self, one, other):
+    def test_the_latest_spec_version_is_chosen_among_all_sources(
+        self, one: Any, other: Any
+    ) -> None:
         both = view(one, other)
         one.publish(posting(1, spec="2.0"))
         other.publish(posting(1, spec="2.1"))
         assert [entry.spec for entry in both.page(Query())] == ["2.1"]
         assert [e.spec for e in both.page(Query(specs=frozenset({"2.0"})))] == ["2.0"]
 
-    def test_of_two_contents_of_one_version_the_first_stands(self, one, other):
+    def test_of_two_contents_of_one_version_the_first_stands(self, one: Any, other: Any) -> None:
         both = view(one, other)
         one.publish(posting(1, body="first"))
         other.publish(posting(1, body="second"))
         assert [entry.body for entry in both.page()] == [posting(1, body="first").body]
 
-    def test_an_object_without_versions_comes_again_when_its_content_changes(self, one, other):
+    def test_an_object_without_versions_comes_again_when_its_content_changes(
+        self, one: Any, other: Any
+    ) -> None:
         both, bodies = view(one, other), ("a", "b", "a")
         for body, feed in itertools.product(bodies, (one, other)):
             feed.publish(replace(posting(1, at="", body=body)), replace=True)
@@ -108,35 +118,35 @@ class TestUnion:
         ]
         assert both.page(Query())[0].body == posting(1, at="", body="a").body
 
-    def test_what_was_hidden_shows_when_what_hid_it_is_removed(self, one, other):
+    def test_what_was_hidden_shows_when_what_hid_it_is_removed(self, one: Any, other: Any) -> None:
         both = view(one, other)
         one.publish(posting(1))
         other.publish(posting(1))
         one.remove(name(1))
         assert told(both.page()) == told(other.page())
 
-    def test_an_object_whose_changes_were_removed_stays(self, one, other):
+    def test_an_object_whose_changes_were_removed_stays(self, one: Any, other: Any) -> None:
         both, id = view(one, other), name(1, "ipv4-addr")
         for feed, body in ((one, "a"), (other, "a"), (one, "b"), (one, "a")):
             feed.publish(posting(1, at="", body=body), replace=True)
         one.remove(id, versions=frozenset({micros(one.page()[1].version)}))
         assert told(both.page(Query())) == told(one.page(Query())) != []
 
-    def test_nobody_writes_to_it(self, one, other):
+    def test_nobody_writes_to_it(self, one: Any, other: Any) -> None:
         both = view(one, other)
         with pytest.raises(NotFound):
             both.publish(posting(1))
         with pytest.raises(NotFound):
             both.remove(name(1))
 
-    def test_one_that_nobody_made_is_not_found(self, store):
+    def test_one_that_nobody_made_is_not_found(self, store: Store) -> None:
         for ask in (store.feeds.head, lambda id: store.feeds.page(id, Query())):
             with pytest.raises(NotFound):
                 ask("nowhere")
 
 
 @pytest.fixture(scope="module")
-def long(common_store):
+def long(common_store: Store) -> Any:
     """A union of two feeds of some 2,000 entries, many of them in both, in odd batches."""
     feeds = []
     for id in (str(uuid.uuid4()), str(uuid.uuid4())):
@@ -154,24 +164,24 @@ def long(common_store):
 class TestPages:
     @pytest.mark.parametrize("how", ["position", "added_after"])
     @pytest.mark.parametrize("limit", [333, 5_000])
-    def test_a_walk_meets_each_once_in_order(self, long, limit, how):
+    def test_a_walk_meets_each_once_in_order(self, long: Any, limit: int, how: str) -> None:
         both, feeds = long
         assert told(walk(both, Query(limit=limit, keywords=ALL), how)) == expected(*feeds)
 
-    def test_a_walk_of_the_last_versions_too(self, long):
+    def test_a_walk_of_the_last_versions_too(self, long: Any) -> None:
         both, feeds = long
         last = {id: entry for *entry, id in ((s, v, id) for s, id, v in expected(*feeds))}
         wanted = sorted((stamp, id, v) for id, (stamp, v) in last.items())
         assert told(walk(both, Query(limit=500))) == wanted
 
-    def test_more_is_exact(self, long):
+    def test_more_is_exact(self, long: Any) -> None:
         both, feeds = long
         whole = expected(*feeds)
         for limit in (len(whole) - 1, len(whole), len(whole) + 1):
             page = both.store.feeds.page(both.id, Query(limit=limit, keywords=ALL))
             assert (len(page.entries), page.more) == (min(limit, len(whole)), limit < len(whole))
 
-    def test_any_instant_finds_its_place(self, long):
+    def test_any_instant_finds_its_place(self, long: Any) -> None:
         both, feeds = long
         whole = expected(*feeds)
         for i in (0, 5, 702, 1_000, 1_702, len(whole) - 2):
@@ -180,7 +190,7 @@ class TestPages:
                 assert told(page) == [whole[i + 1]]
         assert not both.page(Query(added_after=whole[-1][0]))
 
-    def test_bodies_are_left_out_on_demand(self, long):
+    def test_bodies_are_left_out_on_demand(self, long: Any) -> None:
         both, _ = long
         full = both.page(Query(limit=3))
         bare = both.store.feeds.page(both.id, Query(limit=3), bodies=False).entries
@@ -188,7 +198,7 @@ class TestPages:
 
 
 class TestFilters:
-    def test_only_the_types_that_it_shows(self, one, other):
+    def test_only_the_types_that_it_shows(self, one: Any, other: Any) -> None:
         both = view(one, other, types=ADDRESSES)
         one.publish(posting(1), posting(2, at=""))
         other.publish(posting(3), posting(4, at=""))
@@ -201,7 +211,7 @@ class TestFilters:
         assert not both.store.feeds.knows(both.id, name(1))
         assert both.store.feeds.knows(both.id, name(4, "ipv4-addr"))
 
-    def test_only_up_to_a_level(self, one, other):
+    def test_only_up_to_a_level(self, one: Any, other: Any) -> None:
         both = view(one, other, max_tlp=Tlp.GREEN)
         one.publish(marked(1, "clear"), marked(2, "amber"), marked(3, "green"))
         other.publish(marked(4, "amber+strict"), marked(5, "red"), marked(6, "green"), posting(7))
@@ -209,13 +219,13 @@ class TestFilters:
         assert not both.page(Query(ids=frozenset({name(2)})))
         assert not both.store.feeds.knows(both.id, name(2))
 
-    def test_what_a_stricter_version_says_is_not_seen_by_its_absence(self, one):
+    def test_what_a_stricter_version_says_is_not_seen_by_its_absence(self, one: Any) -> None:
         green = view(one, max_tlp=Tlp.GREEN)
         one.publish(marked(1, "green", at=1))
         one.publish(marked(1, "amber", at=2))
         assert green.versions() == [version(1)]
 
-    def test_a_rare_level_is_found_wherever_it_is(self, one):
+    def test_a_rare_level_is_found_wherever_it_is(self, one: Any) -> None:
         clear = view(one, max_tlp=Tlp.CLEAR)
         one.publish(*(marked(n, "amber") for n in range(990)))
         one.publish(marked(5_000, "clear"))
@@ -223,14 +233,14 @@ class TestFilters:
         one.publish(marked(5_001, "clear"))
         assert [e.id for e in walk(clear, Query(limit=1))] == [name(5_000), name(5_001)]
 
-    def test_only_what_is_active(self, one, other):
+    def test_only_what_is_active(self, one: Any, other: Any) -> None:
         both = view(one, other, active=True)
         future, past = wall_clock() + 3_600_000_000, wall_clock() - 3_600_000_000
         one.publish(marked(1, "green"), marked(2, "green", until=past))
         other.publish(marked(3, "green", until=future), marked(4, "green", revoked=True))
         assert [entry.id for entry in both.page()] == [name(1), name(3)]
 
-    def test_a_revocation_in_another_source_counts(self, one, other):
+    def test_a_revocation_in_another_source_counts(self, one: Any, other: Any) -> None:
         both = view(one, other, active=True)
         one.publish(marked(1, "green", at=1))
         assert both.versions() == [version(1)]
@@ -238,13 +248,13 @@ class TestFilters:
         for keywords in (ALL, FIRST, frozenset({VersionKeyword.LAST})):
             assert both.versions(keywords=keywords) == []
 
-    def test_of_what_is_active_only_current_versions(self, one):
+    def test_of_what_is_active_only_current_versions(self, one: Any) -> None:
         active = view(one, active=True)
         one.publish(marked(1, "green", at=1))
         one.publish(marked(1, "green", at=2))
         assert active.versions(keywords=ALL) == [version(2)]
 
-    def test_what_expires_leaves_and_the_head_says_so(self, store, engine_uri):
+    def test_what_expires_leaves_and_the_head_says_so(self, store: Store, engine_uri: str) -> None:
         now = [micros("2026-01-01T00:00:00Z")]
         timed = Store.connect(engine_uri, name=store._base.name, clock=lambda: now[0])
         feed = Feed(timed, "one")
@@ -260,7 +270,7 @@ class TestFilters:
         assert timed.feeds.head(active.id).writes > before.writes
         timed.close()
 
-    def test_entries_of_which_nothing_was_written_down_are_left_out(self, one):
+    def test_entries_of_which_nothing_was_written_down_are_left_out(self, one: Any) -> None:
         strict, active = view(one, max_tlp=Tlp.AMBER_STRICT), view(one, active=True)
         one.publish(marked(1, "clear"))
         one.store._base.shelves.update_many({"feed": one.id}, {"$unset": {"traits": 1}})
@@ -269,7 +279,7 @@ class TestFilters:
 
 
 class TestSnapshot:
-    def test_stays_as_it_was_while_its_source_goes_on(self, one):
+    def test_stays_as_it_was_while_its_source_goes_on(self, one: Any) -> None:
         one.publish(posting(1, at=2), posting(2), posting(3, at=""))
         kept = view(one, at=pin(one))
         before = kept.page(), kept.page(Query()), kept.store.feeds.head(kept.id)
@@ -277,7 +287,7 @@ class TestSnapshot:
         assert (kept.page(), kept.page(Query()), kept.store.feeds.head(kept.id)) == before
         assert kept.versions(keywords=FIRST) == [version(2), version(1), one.page()[2].version]
 
-    def test_loses_what_is_removed_from_its_source(self, one):
+    def test_loses_what_is_removed_from_its_source(self, one: Any) -> None:
         one.publish(posting(1, body="jane-doe"), posting(2))
         kept = view(one, at=pin(one))
         before = kept.store.feeds.head(kept.id)
@@ -285,7 +295,7 @@ class TestSnapshot:
         assert [entry.id for entry in kept.page()] == [name(2)]
         assert kept.store.feeds.head(kept.id).writes > before.writes
 
-    def test_of_a_moment_that_has_passed(self, one):
+    def test_of_a_moment_that_has_passed(self, one: Any) -> None:
         one.publish(posting(1), posting(2))
         one.publish(posting(2, at=2), posting(3))
         first = one.page()[0].stamp
@@ -293,7 +303,7 @@ class TestSnapshot:
         assert not view(one, at=pin(one, first - 1)).page()
         assert told(view(one, at=pin(one)).page()) == told(one.page())
 
-    def test_of_several_sources(self, one, other):
+    def test_of_several_sources(self, one: Any, other: Any) -> None:
         one.publish(posting(1, at=1))
         other.publish(posting(1, at=2), posting(2))
         kept = view(one, other, at=pin(one))
@@ -303,27 +313,29 @@ class TestSnapshot:
             (name(2), version(1)),
         ]
 
-    def test_what_was_active_then_is_in_it_for_ever(self, one):
+    def test_what_was_active_then_is_in_it_for_ever(self, one: Any) -> None:
         soon = pin(one) + 100_000
         one.publish(marked(1, "green", until=soon), marked(2, "green", until=1))
         kept = view(one, active=True, at=pin(one, one.page()[1].stamp))
         one.publish(marked(1, "green", at=2, revoked=True))
         assert [entry.id for entry in kept.page()] == [name(1)]
 
-    def test_nothing_is_added_before_a_moment_that_was_pinned(self, one, engine_uri):
+    def test_nothing_is_added_before_a_moment_that_was_pinned(
+        self, one: Any, engine_uri: str
+    ) -> None:
         at = pin(one)
         late = Store.connect(engine_uri, name=one.store._base.name, clock=lambda: at - 10_000_000)
         late.commit(lambda txn: txn.publish(one.id, [posting(1)]))
         late.close()
         assert one.page()[0].stamp > at
 
-    def test_one_of_the_future_is_refused(self, one):
+    def test_one_of_the_future_is_refused(self, one: Any) -> None:
         with pytest.raises(Malformed, match="future"):
             pin(one, wall_clock() + 60_000_000)
 
 
 class TestHead:
-    def test_moves_whenever_a_source_does(self, one, other):
+    def test_moves_whenever_a_source_does(self, one: Any, other: Any) -> None:
         both = view(one, other)
         assert both.store.feeds.head(both.id) == FeedHead()
         seen = []
@@ -338,7 +350,9 @@ class TestHead:
         assert [head.writes for head in seen] == [1, 2, 3, 4]
         assert seen[-1].position == seen[-1].stamp == other.page()[-1].stamp
 
-    def test_does_not_move_with_other_feeds(self, one, other, new):
+    def test_does_not_move_with_other_feeds(
+        self, one: Any, other: Any, new: Callable[[], Feed]
+    ) -> None:
         both = view(one, other)
         one.publish(posting(1))
         before = both.store.feeds.head(both.id)
@@ -348,7 +362,7 @@ class TestHead:
 
 class TestSources:
     @pytest.mark.parametrize("kind", [CollectionKind.INBOX, CollectionKind.AGGREGATE])
-    def test_inboxes_and_views_are_none(self, store, kind):
+    def test_inboxes_and_views_are_none(self, store: Store, kind: Any) -> None:
         inner = View(("feed",)) if kind is CollectionKind.AGGREGATE else None
         store.feeds.add(Collection("feed", "feed", CollectionKind.FEED, "Feed"))
         store.feeds.add(Collection("c", "c", kind, "C", view=inner))
@@ -358,7 +372,7 @@ class TestSources:
                     Collection("v", "v", CollectionKind.AGGREGATE, "V", view=View(sources))
                 )
 
-    def test_definitions_are_kept(self, store):
+    def test_definitions_are_kept(self, store: Store) -> None:
         store.feeds.add(Collection("feed", "feed", CollectionKind.VERBATIM, "Feed"))
         shown = View(("feed",), INDICATORS, Tlp.GREEN, active=True)
         added = [

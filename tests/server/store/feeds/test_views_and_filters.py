@@ -3,7 +3,9 @@
 import json
 import threading
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from support.feed_postings import (
@@ -39,6 +41,7 @@ from tocsin.server.model import (
     Query,
     TermFilter,
 )
+from tocsin.server.store import Store
 from tocsin.server.store.feeds.packing import Packer
 
 LEVELS = ("clear", "green", "amber", "amber+strict", "red")
@@ -55,7 +58,7 @@ def pack(*feeds: Feed) -> int:
 
 
 @pytest.fixture
-def sources(new):
+def sources(new: Callable[[], Feed]) -> Any:
     """Two feeds of small runs: all levels, some revoked or expired, copies, versions, removals."""
     one, other = new(), new()
     for number in range(60):
@@ -113,7 +116,7 @@ def answers(shown: Feed) -> list[object]:
 
 
 class TestPacking:
-    def test_changes_no_view(self, sources):
+    def test_changes_no_view(self, sources: Any) -> None:
         views = made(*sources)
         before = {kind: answers(shown) for kind, shown in views.items()}
         assert all(told[0] for told in before.values())
@@ -121,13 +124,15 @@ class TestPacking:
         for kind, shown in views.items():
             assert answers(shown) == before[kind], kind
 
-    def test_changes_no_head_of_a_view(self, sources):
+    def test_changes_no_head_of_a_view(self, sources: Any) -> None:
         both = view(*sources)
         before = both.store.feeds.head(both.id)
         assert pack(*sources)
         assert both.store.feeds.head(both.id) == before
 
-    def test_leaves_views_right_when_more_is_published_and_removed_after_it(self, sources):
+    def test_leaves_views_right_when_more_is_published_and_removed_after_it(
+        self, sources: Any
+    ) -> None:
         one, other = sources
         views = made(one, other)
         pack(*sources)
@@ -145,7 +150,7 @@ class TestPacking:
         )
         assert views["union"].page(Query(ids=frozenset({name(6)})))[0].body == posting(6, 3).body
 
-    def test_lets_a_walk_go_on_where_it_was(self, sources):
+    def test_lets_a_walk_go_on_where_it_was(self, sources: Any) -> None:
         both = view(*sources)
         whole = both.page(EVERY)
         begun = both.page(replace(EVERY, limit=40))
@@ -155,7 +160,7 @@ class TestPacking:
 
 
 @pytest.fixture(scope="module")
-def shelf(common_store):
+def shelf(common_store: Store) -> Any:
     """A union of two feeds that share some of their objects, and those of one level; packed."""
     feeds = []
     for id in (str(uuid.uuid4()), str(uuid.uuid4())):
@@ -179,7 +184,9 @@ def true(entries: tuple[Entry, ...], field: str, values: list[str]) -> list[int]
 class TestFilters:
     @pytest.mark.parametrize("keywords", [LAST, ALL])
     @pytest.mark.parametrize("shown", ["union", "green"])
-    def test_on_a_view_are_what_looking_at_every_object_gives(self, shelf, shown, keywords):
+    def test_on_a_view_are_what_looking_at_every_object_gives(
+        self, shelf: Any, shown: str, keywords: Any
+    ) -> None:
         seen = shelf[shown]
         plain = Query(5_000, keywords=keywords)
         entries, found = seen.page(plain), 0
@@ -190,20 +197,20 @@ class TestFilters:
             found += bool(true(entries, field, [value]))
         assert found > len(EVERY_FIELD) / 2
 
-    def test_by_level_find_in_a_union_what_either_source_has(self, shelf):
+    def test_by_level_find_in_a_union_what_either_source_has(self, shelf: Any) -> None:
         entries = shelf["union"].page(Query(5_000))
         for value in values_of("tlp"):
             asked = Query(5_000, filters=(parse_filter("tlp", [value]),))
             told = [entry.stamp for entry in shelf["union"].page(asked)]
             assert told == true(entries, "tlp", [value]) != []
 
-    def test_by_level_never_widen_what_a_view_shows(self, shelf):
+    def test_by_level_never_widen_what_a_view_shows(self, shelf: Any) -> None:
         asked = Query(5_000, keywords=ALL, filters=(parse_filter("tlp", ["red", "amber"]),))
         assert not shelf["green"].page(asked)
         assert shelf["union"].page(asked)
 
     @pytest.mark.parametrize("limit", [1, 13])
-    def test_on_a_view_can_be_walked(self, shelf, limit):
+    def test_on_a_view_can_be_walked(self, shelf: Any, limit: int) -> None:
         asked = Query(limit, filters=(parse_filter("labels", ["labels 1"]),))
         expected = true(shelf["union"].page(Query(5_000)), "labels", ["labels 1"])
         assert [entry.stamp for entry in walk(shelf["union"], asked)] == expected
