@@ -94,7 +94,7 @@ class Answers:
 
     def __init__(self, hub: Any, who: Any, feeds: Any) -> None:
         self.hub, self.who, self.feeds = hub, who, feeds
-        self.told = []
+        self.told: list[Any] = []
 
     def ask(self, path: Any, method: Any = "GET", **query: Any) -> Any:
         answer = self.hub.ask(path, self.who, method, query_string=query)

@@ -95,7 +95,7 @@ def test_a_hub_says_at_its_start_which_tables_are_for_no_partner_of_its(
     file.write_text(f"{policy_text()}\n{tables}")
     name = f"test_{uuid.uuid4().hex}"
     settings = HubSettings(data=tmp_path, policy=file, mongo_uri=engine_uri, database=name)
-    said = []
+    said: list[Any] = []
     with open_serving_runtime(settings, said.append) as hub:
         hub.services.store.accounts.add_partner(Partner("acme", "ACME Corp"))
     assert len(said) == 2  # nobody is there yet

@@ -1,6 +1,7 @@
 """[limits], [accept], [merge] and [decay] of the policy: each setting is what decides."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -80,7 +81,7 @@ def test_how_fast_each_kind_ages(setting: Any, days: int) -> None:
     assert half_life(subject, policy(setting, days).confidence) == days * DAY
 
 
-FORMULA = {
+FORMULA: dict[str, tuple[int, Callable[[Any], int | None], int]] = {
     "ceiling": (80, lambda scale: combine_confidence([Source(50, 100)], [], scale), 80),
     "corroboration_percent": (
         50,

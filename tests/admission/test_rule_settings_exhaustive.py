@@ -78,7 +78,7 @@ def judged(subject: Any, more: Any = "", waived: Any = (), partner: Any = None) 
 
 def tried(trial: Any, waived: Any = (), partner: Any = None) -> Any:
     """What becomes of it, all other settings being such that they leave it alone."""
-    tables = {trial.rule: {}}
+    tables: dict[str, dict[str, str]] = {trial.rule: {}}
     for rule, setting in TEXTS | VALUES | PROPERTIES:
         tables.setdefault(rule, {})[setting] = "keep"
     tables[trial.rule][trial.setting] = trial.mode
@@ -110,7 +110,7 @@ def actions(told: Any) -> Any:
     return {f.action.value for f in stages} - {"noted"}
 
 
-ACTIONS = {
+ACTIONS: dict[str, list[set[str]]] = {
     "replace": [{"replaced"}, {"stripped"}, {"replaced", "stripped"}],
     "strip": [{"stripped"}],
     "ask": [{"asked"}],

@@ -161,7 +161,7 @@ def test_control_characters_of_a_server_do_not_reach_the_terminal() -> None:
 
 
 def test_only_the_headers_that_are_given_are_sent() -> None:
-    heard = []
+    heard: list[Any] = []
 
     def listen(line: Any, stop: Any) -> None:
         line.sendall(OK + b"Content-Length: 0\r\n\r\n")
@@ -187,7 +187,7 @@ def test_a_server_that_went_away_is_not_asked_every_question() -> None:
     assert {each.outcome for each in results[1:]} == {Outcome.SKIPPED}
 
 
-ODD = (None, [], 7, "x", {"a": None}, [[], 7, "x"])
+ODD: tuple[Any, ...] = (None, [], 7, "x", {"a": None}, [[], 7, "x"])
 
 
 @pytest.mark.parametrize("odd", ODD, ids=str)

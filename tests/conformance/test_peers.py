@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support.paths import ROOT
+from support.presence import present
 
 BENCH = ROOT / "bench"
 HUB = Path(sys.executable).with_name("tocsin-hub")
@@ -38,13 +39,13 @@ KNOWN = {
 def bench_peers() -> ModuleType:
     """The bench's module by its file, so that no test finds the bench's modules by their names."""
     spec = spec_from_file_location("bench_peers", BENCH / "peers.py")
-    found = sys.modules[spec.name] = module_from_spec(spec)
-    spec.loader.exec_module(found)
+    found = sys.modules[present(spec).name] = module_from_spec(present(spec))
+    present(present(spec).loader).exec_module(found)
     return found
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with bench_peers().medallion(sys.executable, tmp_path_factory.mktemp("medallion")) as peer:
         line = [HUB, "conformance", *peer.words(), "--json"]
         told = subprocess.run(line, capture_output=True, timeout=300)
@@ -52,21 +53,23 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
     return json.loads(told.stdout)
 
 
-def outcomes(report: dict, number: str) -> set[str]:
+def outcomes(report: dict[str, Any], number: str) -> set[str]:
     return {each["outcome"] for each in report["results"] if each["number"] == number}
 
 
 @pytest.mark.parametrize("defect", KNOWN)
-def test_a_known_defect_of_medallion_is_found(report: dict, defect: Any) -> None:
+def test_a_known_defect_of_medallion_is_found(report: dict[str, Any], defect: Any) -> None:
     assert outcomes(report, KNOWN[defect]) & {"failed", "warned"}
 
 
 @pytest.mark.parametrize("number", ["6.1", "7.2", "9.3", "12.1", "13.5", "16.16", "17.2", "18.1"])
-def test_what_medallion_does_right_is_not_blamed(report: dict, number: str) -> None:
+def test_what_medallion_does_right_is_not_blamed(report: dict[str, Any], number: str) -> None:
     assert outcomes(report, number) == {"passed"}
 
 
-def test_a_complaint_has_the_request_the_answer_and_what_was_expected(report: dict) -> None:
+def test_a_complaint_has_the_request_the_answer_and_what_was_expected(
+    report: dict[str, Any],
+) -> None:
     told = next(each for each in report["results"] if each["number"] == "16.1")
     first = told["complaints"][0]
     assert first["expected"] == "400 for added_after=yesterday"
@@ -75,7 +78,7 @@ def test_a_complaint_has_the_request_the_answer_and_what_was_expected(report: di
     assert "Internal Server Error" in first["body"]
 
 
-def test_no_credential_is_in_a_report(report: dict) -> None:
+def test_no_credential_is_in_a_report(report: dict[str, Any]) -> None:
     told = json.dumps(report, ensure_ascii=False)
     assert "let-me-in" not in told
     assert "Authorization: …" in told

@@ -190,7 +190,14 @@ class TestTls:
         assert len({each.result() for each in asked}) > 1
 
     def test_a_wrong_file_stops_the_start_with_a_sentence(self, tmp_path: Path) -> None:
-        command = [BIN / "tocsin-hub", "serve", "--data", tmp_path / "data", "--tls-cert", "none"]
+        command: list[str | Path] = [
+            BIN / "tocsin-hub",
+            "serve",
+            "--data",
+            tmp_path / "data",
+            "--tls-cert",
+            "none",
+        ]
         stopped = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert stopped.returncode == 2
         said = "tocsin-hub: tls_certificate: cannot read none: No such file or directory\n"

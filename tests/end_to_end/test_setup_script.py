@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from support.paths import ROOT
+from support.presence import present
 
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 TOOLS = ("bash", "cat", "cksum", "dirname", "env", "ln", "mkdir")
@@ -25,7 +26,7 @@ def machine(tmp_path: Path) -> Any:
     for name in ("requirements.lock", "pyproject.toml"):
         (tmp_path / name).touch()
     for tool in TOOLS:
-        (tmp_path / "bin" / tool).symlink_to(shutil.which(tool))
+        (tmp_path / "bin" / tool).symlink_to(present(shutil.which(tool)))
     return tmp_path
 
 

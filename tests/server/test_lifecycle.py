@@ -18,6 +18,7 @@ from support.clock import (
     stix_time_after,
 )
 from support.hub import AMBER, HubInProcess, indicator
+from support.presence import present
 from support.processes import HubProcess
 
 from tocsin.admission.errors import Malformed, NotFound
@@ -97,7 +98,7 @@ class TestExpiry:
         hub.services.lifecycle.sweep()
         [public] = hub.feed("green")
         assert public["revoked"] is True
-        assert hub.store.journal.last_entry().action == "expire"
+        assert present(hub.store.journal.last_entry()).action == "expire"
 
     def test_a_sweep_that_is_repeated_does_nothing(
         self, hub: HubInProcess, clock: ManualClock
@@ -238,7 +239,7 @@ class TestAnalysts:
         hub.services.lifecycle.revoke(public["id"], "operator", "cleaned")
         assert hub.feed("green")[0]["revoked"] is True
         act = hub.store.journal.last_entry()
-        assert (act.action, act.details["reason"]) == ("public.revoke", "cleaned")
+        assert (present(act).action, present(act).details["reason"]) == ("public.revoke", "cleaned")
 
     def test_reported_again_it_is_a_new_object(self, hub: HubInProcess) -> None:
         hub.push(indicator())

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.presence import present
 from support.processes import BIN, indicators
 
 from tocsin.config import HubSettings
@@ -51,11 +52,11 @@ def test_a_worker_evaluates_packs_and_ends_at_sigterm(settings: Any, tmp_path: P
         for many in (1,) * 70 + (settings.inline_objects + 1,):
             objects = [json.dumps(each).encode() for each in indicators(many)]
             raw = b'{"objects": [' + b",".join(objects) + b"]}"
-            last = hub.services.intake.receive(operator, scratch, objects, raw).submission
+            last = hub.services.intake.receive(present(operator), scratch, objects, raw).submission
         assert not last.settled
         worker = working(settings, log)
         try:
-            until(lambda: store.submissions.find(last.id).complete)
+            until(lambda: present(store.submissions.find(last.id)).complete)
             until(lambda: store.packing.progress()[0] > 0)
         finally:
             worker.send_signal(signal.SIGTERM)
@@ -64,7 +65,7 @@ def test_a_worker_evaluates_packs_and_ends_at_sigterm(settings: Any, tmp_path: P
 
 
 def test_work_is_refused_with_the_embedded_engine(tmp_path: Path) -> None:
-    command = [BIN / "tocsin-hub", "work", "--data", tmp_path]
+    command: list[str | Path] = [BIN / "tocsin-hub", "work", "--data", tmp_path]
     refused = subprocess.run(command, capture_output=True, timeout=60)
     assert refused.returncode == 2
     assert b"the hub works" in refused.stderr and b"Traceback" not in refused.stderr

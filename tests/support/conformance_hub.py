@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from support.presence import present
+
 from tocsin.conformance.client import Options, basic_auth_header
 from tocsin.conformance.http import Target
 from tocsin.conformance.model import Result
@@ -30,19 +32,22 @@ class ConformanceHub:
 
     def subject(self, timeout: float = 60) -> Server:
         """What the checks ask."""
-        keys = {"credential": basic_auth_header(self.key), "other": basic_auth_header(self.other)}
-        return Server(Options(self._target(timeout), collection=self.collection, **keys))
+        keys = basic_auth_header(self.key), basic_auth_header(self.other)
+        target = self._target(timeout)
+        return Server(
+            Options(target, credential=keys[0], other=keys[1], collection=self.collection)
+        )
 
     def certified(self) -> Server:
         """The same with a certificate in place of the keys."""
         target = self._target(60)
-        target.tls.load_cert_chain(self.certificate)
+        present(target.tls).load_cert_chain(present(self.certificate))
         return Server(Options(target, certificate=True))
 
     def _target(self, timeout: float) -> Target:
         parts = urlsplit(self.url)
         trust = ssl.create_default_context(cafile=self.ca) if self.ca else None
-        return Target(parts.scheme, parts.hostname, parts.port, timeout, trust)
+        return Target(parts.scheme, present(parts.hostname), present(parts.port), timeout, trust)
 
     def words(self) -> list[str]:
         """The same for the command."""

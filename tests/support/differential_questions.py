@@ -171,6 +171,7 @@ LOOK = (
     Question(OBJECTS, (("limit", "5"), ("match[version]", "all")), walk="next"),
     Question(MANIFEST, (("limit", "20"),), walk="next"),
 )
+ODD_BODIES: tuple[object, ...] = (b"{nonsense", b"", [], {}, {"objects": []}, {"objects": 7})
 WRITES = (
     *(
         _posted({"objects": NEW[:1]}, f"collections/{id}/objects/")
@@ -180,7 +181,7 @@ WRITES = (
     _posted({"objects": NEW[:1]}, Content_Type="application/json"),
     _posted({"objects": NEW[:1]}, Content_Type=None),
     _posted({}, Accept="*/*"),
-    *(_posted(body) for body in (b"{nonsense", b"", [], {}, {"objects": []}, {"objects": 7})),
+    *(_posted(body) for body in ODD_BODIES),
     _posted({"objects": [threat(1, description="a" * 9000)]}),
     _posted({"objects": NEW}),
     *LOOK,

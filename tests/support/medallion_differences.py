@@ -18,8 +18,8 @@ from support.differential_questions import (
     SURE,
     TWIN,
     UNKNOWN,
-    threat,
 )
+from support.medallion_files import threat
 
 HTML = "text/html; charset=utf-8"
 _DATES = ("X-TAXII-Date-Added-First", "X-TAXII-Date-Added-Last")

@@ -96,9 +96,10 @@ class ImportTarget:
 
     def take(self, place: Path | str, **wish: Any) -> list[Object]:
         """Import; the answers, one for each collection."""
-        wanted = ImportOptions(
-            **{k: frozenset(v) if isinstance(v, set) else v for k, v in wish.items()}
-        )
+        fields: dict[str, Any] = {
+            k: frozenset(v) if isinstance(v, set) else v for k, v in wish.items()
+        }
+        wanted = ImportOptions(**fields)
         with open_source(str(place)) as sources:
             return import_collections(self.hub, sources, wanted)
 

@@ -5,7 +5,7 @@ Nothing here knows the product: `naive` looks at one parsed object, field by fie
 
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -151,6 +151,7 @@ def references_of(value: Any, name: Any = "") -> Iterator[Any]:
 
 def bounded(one: Any, field: Any, values: Any) -> Any:
     name, _, end = field.rpartition("-")
+    read: Callable[[Any], Any]
     if name in NUMBERS:
         read = int
         if type(one.get(name)) is not int:

@@ -45,7 +45,13 @@ class HubProcess:
         """Serve, on the same port as before; returns once it answers."""
         ready = self.data.with_suffix(".ready")
         ready.unlink(missing_ok=True)
-        command = [*map(str, self.program), "--data", self.data, "--port", str(self.port)]
+        command: list[str | Path] = [
+            *map(str, self.program),
+            "--data",
+            self.data,
+            "--port",
+            str(self.port),
+        ]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([*command, "--ready-file", ready], stderr=log)
         deadline = time.monotonic() + 60
@@ -68,7 +74,7 @@ class HubProcess:
 
     def command(self, *words: str) -> Any:
         """The JSON answer of a `tocsin-hub` command."""
-        line = [BIN / "tocsin-hub", *words, "--data", self.data, "--json"]
+        line: list[str | Path] = [BIN / "tocsin-hub", *words, "--data", self.data, "--json"]
         return json.loads(subprocess.check_output(line, timeout=60))
 
     def join(self, slug: str = "acme") -> str:

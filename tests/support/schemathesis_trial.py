@@ -190,14 +190,16 @@ def _is_fault(context: object, failure: Failure, case: Any, response: Any) -> bo
 
 
 def _is_about_next(response: Any, case: Any) -> bool:
-    return case.method == "HEAD" or response.json()["description"].startswith("next:")
+    return case.method == "HEAD" or str(response.json()["description"]).startswith("next:")
 
 
 def _mostly_writable(
     context: object, path_parameters: dict[str, Any] | None
 ) -> dict[str, Any] | None:
     """Three of four times the collection that can be read, written and deleted from."""
-    name = (path_parameters or {}).get("collection")
+    if path_parameters is None:
+        return None
+    name = path_parameters.get("collection")
     if isinstance(name, str) and zlib.crc32(repr(sorted(path_parameters.items())).encode()) % 4:
         return path_parameters | {"collection": "scratch"}
     return path_parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from json import dumps
 from typing import Any, NamedTuple
 
@@ -46,7 +46,7 @@ STATEMENT = {
     "definition_type": "statement",
 }
 CASE = made("malware", is_family=None) | {"type": "x-case", "id": ref("x-case")}
-PLACES = {
+PLACES: dict[str, Callable[[str], Object]] = {
     "text": lambda text: made("malware", description=text),
     "label": lambda text: made("malware", labels=[text]),
     "reference": lambda text: made(

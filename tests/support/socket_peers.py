@@ -94,7 +94,7 @@ def serve_hub(
 ) -> Iterator[int]:
     """A hub in memory behind the hub's own server, with two threads; its port."""
     server = build_server(
-        ListenAddress("127.0.0.1", 0, 2, tls and (lambda: tls)), build_taxii_hub().app
+        ListenAddress("127.0.0.1", 0, 2, (lambda: tls) if tls else None), build_taxii_hub().app
     )
     server.timeout, server.min_rate = patience, pace
     server.prepare()

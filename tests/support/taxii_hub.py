@@ -14,6 +14,7 @@ from typing import Any
 
 import flask
 from flask.testing import FlaskClient
+from support.presence import present
 from werkzeug.test import TestResponse
 
 from tocsin.admission.timestamps import micros, timestamp
@@ -85,10 +86,10 @@ class Feeds:
         self.heads += 1
         return FeedHead(self.last.get(feed, 0), self.stamps[feed], self.writes[feed])
 
-    def add(self, feed: str, *objects: dict) -> list[Entry]:
+    def add(self, feed: str, *objects: dict[str, Any]) -> list[Entry]:
         return [self.put(feed, one, json.dumps(one).encode()) for one in objects]
 
-    def put(self, feed: str, one: dict, body: bytes) -> Entry:
+    def put(self, feed: str, one: dict[str, Any], body: bytes) -> Entry:
         position = self.last.get(feed, 0) + 1
         self.writes[feed] += 1
         self.last[feed], self.clock = position, self.clock + 1
@@ -134,7 +135,7 @@ def chosen(entry: Any, same: Any, keywords: Any, versions: Any) -> bool:
     )
 
 
-def spec_of(one: dict) -> str:
+def spec_of(one: dict[str, Any]) -> str:
     return one.get("spec_version") or ("2.0" if "created" in one else "2.1")
 
 
@@ -264,9 +265,9 @@ class TaxiiHub:
         register(self.app, hub, other_paths=("/console/",))
         self.client: FlaskClient = self.app.test_client()
 
-    def account(self, name: str, partner: str, reads: set, writes: set) -> Account:
-        ids = [frozenset(c.id for c in those) for those in (reads, writes)]
-        return self.people.add(Account(name, partner, *ids))
+    def account(self, name: str, partner: str, reads: set[Any], writes: set[Any]) -> Account:
+        may_read, may_write = (frozenset(c.id for c in those) for those in (reads, writes))
+        return self.people.add(Account(name, partner, may_read, may_write))
 
     def ask(
         self, path: str, *, method: str = "GET", by: str | None = "acme-robot", **more: Any
@@ -277,11 +278,11 @@ class TaxiiHub:
         headers = {name: value for name, value in headers.items() if value is not None}
         return self.client.open(path, method=method, headers=headers, **more)
 
-    def get(self, path: str, **more: Any) -> TestResponse:
+    def get(self, path: str, **more: Any) -> Any:
         """GET below the collections: `green/objects/?limit=1`."""
         return self.ask(f"/hub/collections/{path}", **more)
 
-    def post(self, name: str, body: bytes | dict, **more: Any) -> TestResponse:
+    def post(self, name: str, body: bytes | dict[str, Any], **more: Any) -> Any:
         octets = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"Content-Type": MT} | more.pop("headers", {})
         path = f"/hub/collections/{name}/objects/"
@@ -292,7 +293,7 @@ def basic(name: str, secret: str) -> str:
     return "Basic " + base64.b64encode(f"{name}:{secret}".encode()).decode()
 
 
-def indicator(number: int = 1, **changes: Any) -> dict:
+def indicator(number: int = 1, **changes: Any) -> dict[str, Any]:
     """An indicator whose id ends in its number."""
     told = {
         "type": "indicator",
@@ -307,7 +308,7 @@ def indicator(number: int = 1, **changes: Any) -> dict:
     return told | changes
 
 
-def address(number: int = 1) -> dict:
+def address(number: int = 1) -> dict[str, Any]:
     """An SCO: no created, no modified."""
     return {
         "type": "ipv4-addr",
@@ -319,7 +320,7 @@ def address(number: int = 1) -> dict:
 
 def ids(response: TestResponse) -> list[int]:
     """The numbers of the objects on a page."""
-    return [int(one["id"][-12:]) for one in response.json.get("objects", [])]
+    return [int(one["id"][-12:]) for one in present(response.json).get("objects", [])]
 
 
 def stamp(position: int) -> str:

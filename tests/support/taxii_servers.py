@@ -30,7 +30,7 @@ OTHER = "91a7b528-80eb-42ed-a74d-c6fbd5a26116"
 KEY = "partner:let-me-in"
 
 
-def indicator(number: int) -> dict:
+def indicator(number: int) -> dict[str, Any]:
     day = "2026-01-02T03:04:05.000Z"
     return {
         "type": "indicator",
@@ -54,7 +54,7 @@ class Medallion:
     url: str
     backend: MemoryBackend
 
-    def add(self, *added: dict) -> None:
+    def add(self, *added: dict[str, Any]) -> None:
         """What one POST does: all objects share one date_added."""
         now = medallion.common.get_timestamp()
         self.backend.add_objects("partner", COLLECTION, {"objects": list(added)}, now)
@@ -89,9 +89,9 @@ def serve_app(app: Flask) -> Iterator[str]:
 def medallion_app(backend: Backend, page: int = 1000) -> Flask:
     """medallion's views, users and refusals in an application of their own."""
     app = Flask("partner")
-    app.users_backend = dict([KEY.split(":")])
-    app.taxii_config = {"max_page_size": page}
-    app.medallion_backend = backend
+    setattr(app, "users_backend", dict([KEY.split(":")]))  # noqa: B010 (of no type that mypy knows)
+    setattr(app, "taxii_config", {"max_page_size": page})  # noqa: B010
+    setattr(app, "medallion_backend", backend)  # noqa: B010
     for blueprint in (
         collections.collections_bp,
         discovery.discovery_bp,
@@ -104,8 +104,8 @@ def medallion_app(backend: Backend, page: int = 1000) -> Flask:
     return app
 
 
-def _medallion_content() -> dict:
-    def collection(id: str, title: str, *, readable: bool) -> dict:
+def _medallion_content() -> dict[str, Any]:
+    def collection(id: str, title: str, *, readable: bool) -> dict[str, Any]:
         flags = {"can_read": readable, "can_write": readable}
         return {"id": id, "title": title, **flags, "media_types": [], "objects": [], "manifest": []}
 

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+from support.presence import present
 
 from tocsin.admission import formats
 from tocsin.admission.markings.tlp import TLP_2_IDS
@@ -38,10 +39,12 @@ def domain(name: Any) -> Any:
 class TestDetection:
     @pytest.mark.parametrize("name", ["a.csv", "A.CSV", "a.tsv"])
     def test_a_csv_file_name_is_accepted(self, name: str) -> None:
-        assert formats.detect_format(name, b"evil.test\n").name == "csv"
+        assert present(formats.detect_format(name, b"evil.test\n")).name == "csv"
 
     def test_headings_make_a_table_whatever_the_file_name(self) -> None:
-        assert formats.detect_format("export", b"type,value\ndomain,evil.com\n").name == "csv"
+        assert (
+            present(formats.detect_format("export", b"type,value\ndomain,evil.com\n")).name == "csv"
+        )
 
     @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
     def test_comma_semicolon_tab_and_bar_are_delimiters(self, delimiter: str) -> None:
@@ -95,11 +98,11 @@ class TestHeadings:
 
     def test_a_comment_that_names_columns_makes_any_file_a_table(self) -> None:
         text = "# made today\n#category|address|note\nbot|198.51.100.7|dest: evil.org\n"
-        assert formats.detect_format("feed.txt", text.encode()).name == "csv"
+        assert present(formats.detect_format("feed.txt", text.encode())).name == "csv"
 
     def test_a_markdown_table_is_read_as_text(self) -> None:
         text = "|IoC|Type|Note|\n|---|---|---|\n|evil[.]com|Domain||\n"
-        assert formats.detect_format("a.md", f"# IoCs\n\n{text}".encode()).name == "text"
+        assert present(formats.detect_format("a.md", f"# IoCs\n\n{text}".encode())).name == "text"
 
     @pytest.mark.parametrize(
         ("headings", "kind"),

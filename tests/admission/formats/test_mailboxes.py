@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from support.presence import present
 
 from tocsin.admission import formats
 
@@ -12,7 +13,7 @@ NOW = 1_790_000_000_000_000
 def values(text: Any, name: Any = "report.txt") -> Any:
     """The values in the patterns."""
     found = formats.read(name, text.encode(), formats.ReadOptions(now=NOW))
-    return [each.object["pattern"].split(" = ")[1][1:-2] for each in found]
+    return [present(each.object)["pattern"].split(" = ")[1][1:-2] for each in found]
 
 
 class TestWordsBefore:

@@ -23,6 +23,7 @@ from support.misp_events import (
     uuid,
 )
 from support.paths import ROOT
+from support.presence import present
 
 from tocsin.admission import formats
 from tocsin.admission.errors import Malformed
@@ -50,7 +51,7 @@ class TestWrappers:
 
     def test_a_stix_bundle_is_not_read_as_misp(self) -> None:
         bundle = {"type": "bundle", "id": f"bundle--{EVENT}", "objects": []}
-        assert formats.detect_format("a.json", json.dumps(bundle).encode()).name == "stix"
+        assert present(formats.detect_format("a.json", json.dumps(bundle).encode())).name == "stix"
 
     def test_a_search_of_attributes_is_refused_since_it_lacks_the_tags_of_events(self) -> None:
         with pytest.raises(Malformed, match="search for events"):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.presence import present
 
 from tocsin.admission.errors import Malformed, TooLarge, Unprocessable
 from tocsin.admission.formats import (
@@ -91,7 +92,7 @@ def elevator() -> None:
 class TestDetection:
     @pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16"])
     def test_xml_in_the_namespace_of_stix_1_is_accepted_under_any_name(self, coding: str) -> None:
-        assert detect_format("a.txt", PACKAGE.encode(coding)).name == "stix1"
+        assert present(detect_format("a.txt", PACKAGE.encode(coding))).name == "stix1"
 
     @pytest.mark.parametrize("content", [b"<a/>", b"http://stix.mitre.org/stix-1", b"{}"])
     def test_other_xml_is_not_accepted(self, content: bytes) -> None:
@@ -102,10 +103,10 @@ class TestDetection:
 class TestReading:
     def test_a_package_becomes_stix_2_1_objects(self, elevator: Any) -> None:
         found = [c.object for c in read("a.xml", PACKAGE.encode(), OPTIONS)]
-        (indicator,) = [each for each in found if each["type"] == "indicator"]
-        assert indicator["pattern"] == "[domain-name:value = 'evil-shop.ru']"
-        assert indicator["id"] == "indicator--2a111111-1111-4111-8111-111111111111"
-        assert indicator["spec_version"] == "2.1"
+        (indicator,) = [each for each in found if present(each)["type"] == "indicator"]
+        assert present(indicator)["pattern"] == "[domain-name:value = 'evil-shop.ru']"
+        assert present(indicator)["id"] == "indicator--2a111111-1111-4111-8111-111111111111"
+        assert present(indicator)["spec_version"] == "2.1"
 
     def test_the_elevator_leaves_no_files_in_the_home_directory(
         self, elevator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -118,9 +119,11 @@ class TestReading:
     def test_another_encoding_is_the_same_package(self, elevator: Any) -> None:
         sixteen = PACKAGE.replace("UTF-8", "UTF-16").encode("utf-16")
         (found,) = [
-            c.object for c in read("a.xml", sixteen, OPTIONS) if c.object["type"] == "indicator"
+            c.object
+            for c in read("a.xml", sixteen, OPTIONS)
+            if present(c.object)["type"] == "indicator"
         ]
-        assert found["pattern"] == "[domain-name:value = 'evil-shop.ru']"
+        assert present(found)["pattern"] == "[domain-name:value = 'evil-shop.ru']"
 
     def test_packages_inside_a_package_are_read_however_deep(self, elevator: Any) -> None:
         deeper = wrapped(INDICATORS)

@@ -94,7 +94,7 @@ def objects(draw: Any) -> Any:
     """An indicator with a secret in one of its texts, and what may not be seen."""
     text, secret = draw(planted())
     place = draw(st.sampled_from(PLACES))
-    subject = {
+    subject: dict[str, Any] = {
         "type": "indicator",
         "spec_version": "2.1",
         "id": "indicator--3bc740bc-763a-4f0a-8c7c-c85f319ae188",
@@ -154,7 +154,7 @@ class TestNothingOfIt:
         """So that the tests above can fail."""
         none = replace(POLICY, rules=("marking",))
         text, part = SECRETS[kind]
-        note = {
+        note: dict[str, Any] = {
             "type": "note",
             "spec_version": "2.1",
             "id": "note--3bc740bc-763a-4f0a-8c7c-c85f319ae188",

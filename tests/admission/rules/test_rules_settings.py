@@ -23,7 +23,7 @@ from tocsin.admission.warninglists.index import Reach, WarningLists
 from tocsin.clients.check import Checker, File
 from tocsin.config import ClientSettings, policy_text
 
-NOTE = {
+NOTE: dict[str, Any] = {
     "type": "note",
     "spec_version": "2.1",
     "id": "note--3bc740bc-763a-4f0a-8c7c-c85f319ae188",

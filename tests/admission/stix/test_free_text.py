@@ -76,7 +76,7 @@ class TestWhatIsText:
         assert ("kill_chain_phases", 0, "kill_chain_name") not in found
 
     def test_an_object_nested_too_deep_is_refused_without_recursion(self) -> None:
-        deep = "x"
+        deep: Any = "x"
         for _ in range(5000):
             deep = [deep]
         with pytest.raises(Unprocessable, match=str(MAX_DEPTH)):
@@ -108,7 +108,9 @@ class TestRewriting:
                 {"source_name": "b", "url": "https://v.test/", "description": "kept"},
             ]
         }
-        gone = {("external_references", i, "url"): None for i in (0, 1)}
+        gone: dict[tuple[str | int, ...], str | None] = {
+            ("external_references", i, "url"): None for i in (0, 1)
+        }
         assert replace_texts(subject, gone) == {
             "external_references": [{"source_name": "b", "description": "kept"}]
         }

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.presence import present
 from support.stix_objects import (
     LATER,
     TIME,
@@ -80,7 +81,7 @@ class TestObjects:
         assert validated(subject).object == subject and validated(subject).findings == ()
 
 
-INSIDE = {
+INSIDE: dict[str, dict[str, Any]] = {
     "0": {
         "type": "file",
         "name": "a.exe",
@@ -113,14 +114,14 @@ class TestObservedData:
         assert "objects" not in first.object and first.findings[0].rule == "observed"
 
     def test_each_of_them_is_valid_in_2_1_and_has_the_properties_of_2_1(self) -> None:
-        told = [validate(c, POLICY, NOW) for c in parted()]
+        told: list[Any] = [validate(c, POLICY, NOW) for c in parted()]
         assert [t.findings for t in told if not t.is_open] == []
         _, file, directory, process, account, key = [t.object for t in told]
-        assert file["ctime"] == TIME and "created" not in file
-        assert directory["contains_refs"] == [file["id"]]
-        assert file["parent_directory_ref"] == directory["id"]
-        assert process["image_ref"] == file["id"] and process["command_line"] == "a -b c"
-        assert account["credential_last_changed"] == TIME and key["modified_time"] == LATER
+        assert present(file)["ctime"] == TIME and "created" not in file
+        assert present(directory)["contains_refs"] == [file["id"]]
+        assert present(file)["parent_directory_ref"] == directory["id"]
+        assert present(process)["image_ref"] == file["id"] and process["command_line"] == "a -b c"
+        assert present(account)["credential_last_changed"] == TIME and key["modified_time"] == LATER
 
     def test_their_ids_are_those_that_their_values_give_them(self) -> None:
         _, file, directory, process, *_ = [c.object for c in parted()]

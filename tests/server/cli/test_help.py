@@ -11,6 +11,7 @@ import click
 import pytest
 from support.certificates import authority
 from support.medallion_files import collection, day, threat, write_data_file
+from support.presence import present
 from support.processes import HubProcess, indicators
 
 from tocsin.server.cli.main import main, tocsin_hub
@@ -23,7 +24,9 @@ def commands(command: click.Command = tocsin_hub, path: Any = ()) -> Iterator[An
     yield path, command
     if isinstance(command, click.Group):
         for name in command.list_commands(click.Context(command)):
-            yield from commands(command.get_command(click.Context(command), name), (*path, name))
+            yield from commands(
+                present(command.get_command(click.Context(command), name)), (*path, name)
+            )
 
 
 COMMANDS = {" ".join(path): command for path, command in commands()}

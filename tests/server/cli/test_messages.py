@@ -10,7 +10,7 @@ from support.processes import BIN
 
 def ran(*words: str) -> tuple[int, str, str]:
     """Run a command; its exit code, standard output and standard error."""
-    line = [BIN / "tocsin-hub", *words]
+    line: list[str | Path] = [BIN / "tocsin-hub", *words]
     ended = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
     assert "Traceback" not in ended.stderr
     return ended.returncode, ended.stdout, ended.stderr

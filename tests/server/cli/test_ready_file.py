@@ -12,7 +12,16 @@ HUB = Path(sys.executable).with_name("tocsin-hub")
 class TestAReadyFileThatCannotBeWritten:
     def test_ends_the_start_with_its_name(self, tmp_path: Path) -> None:
         ready = tmp_path / "missing" / "ready.json"
-        line = [HUB, "serve", "--data", tmp_path / "data", "--port", "0", "--ready-file", ready]
+        line: list[str | Path] = [
+            HUB,
+            "serve",
+            "--data",
+            tmp_path / "data",
+            "--port",
+            "0",
+            "--ready-file",
+            ready,
+        ]
         ended = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
         assert ended.returncode == 2
         assert f"--ready-file: cannot write {ready}" in ended.stderr

@@ -31,6 +31,7 @@ from support.hub import (
 )
 from support.observables import sco
 from support.paths import ROOT
+from support.presence import present
 from support.processes import HubProcess
 from support.statement_marking import STATEMENT
 from support.stix_objects import TIME
@@ -61,7 +62,7 @@ LARGE = [sighting(ONE), ONE, *MANY, OTHER, JOINED]
 class Scene:
     """What came before, and what is being done when the hub dies."""
 
-    before: list[tuple]
+    before: list[tuple[Any, ...]]
     act: Callable[[HubInProcess], object]
 
 
@@ -148,7 +149,7 @@ def test_a_hub_that_is_killed_goes_on_as_soon_as_it_is_started(tmp_path: Path) -
     last.touch()
     with pytest.raises(requests.ConnectionError):
         hub.post([OTHER])
-    assert hub.process.wait() == -signal.SIGKILL
+    assert present(hub.process).wait() == -signal.SIGKILL
     try:
         hub.start()
         deadline = time.monotonic() + LEASE / 2

@@ -16,6 +16,7 @@ from support.hub import (
     relationship,
     sdo,
 )
+from support.presence import present
 
 from tocsin.server.model import Partner
 from tocsin.server.store import Store
@@ -333,7 +334,7 @@ class TestDurability:
     ) -> None:
         status = hub.push(indicator())
         submission = hub.store.submissions.find(status["id"])
-        hub.services.intake.admit(submission)
+        hub.services.intake.admit(present(submission))
         assert hub.ask(f"status/{status['id']}/").json == status
 
     def test_a_submission_that_another_worker_took_over_is_left_alone(
@@ -342,7 +343,7 @@ class TestDurability:
         status = hub.push(indicator("one.top"), to="scratch")
         overtaken = replace(hub.store.submissions.find(status["id"]), settled=0)
         before = hub.feed("scratch")
-        hub.services.intake.admit(overtaken)
+        hub.services.intake.admit(present(overtaken))
         assert hub.feed("scratch") == before
         assert hub.ask(f"status/{status['id']}/").json["success_count"] == 1
 

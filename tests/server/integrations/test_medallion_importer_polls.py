@@ -229,7 +229,7 @@ class Kept:
     stepwise = True
 
     def __init__(self) -> None:
-        self.objects = []
+        self.objects: list[Any] = []
 
     def resume(self, cursor: Cursor) -> None:
         pass
@@ -260,7 +260,14 @@ class TestTheCommand:
         self, tmp_path: Path
     ) -> None:
         file = write_data_file(tmp_path, collection())
-        command = [BIN / "tocsin-hub", "import", "medallion", file, "--data", tmp_path / "data"]
+        command: list[str | Path] = [
+            BIN / "tocsin-hub",
+            "import",
+            "medallion",
+            file,
+            "--data",
+            tmp_path / "data",
+        ]
         said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
         assert "users and passwords are not imported" in said.stderr
         assert "statuses are not imported" in said.stderr
@@ -273,7 +280,7 @@ class TestTheCommand:
         try:
             with open_runtime(HubSettings(data=hub.data), print) as beside:
                 home = ImportTarget(beside)
-                command = [BIN / "tocsin-hub", *words, "--data", hub.data]
+                command: list[str | Path] = [BIN / "tocsin-hub", *words, "--data", hub.data]
                 with subprocess.Popen(command, stderr=subprocess.DEVNULL) as running:
                     while not some(home):
                         assert running.poll() is None

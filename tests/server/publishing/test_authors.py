@@ -13,6 +13,7 @@ from support.hub import (
     relationship,
     sdo,
 )
+from support.presence import present
 from support.statement_marking import STATEMENT
 
 from tocsin.admission.model import Consent
@@ -61,7 +62,7 @@ class TestSentLater:
     ) -> None:
         people = hub.store.accounts
         people.update_partner(
-            dataclasses.replace(people.find_partner("acme"), consent=Consent.EVERYONE)
+            present(dataclasses.replace(people.find_partner("acme"), consent=Consent.EVERYONE))
         )
         assert hub.verdicts(hub.push(TEAM, by(TEAM, "else.top"))) == ["admitted"] * 2
         [shown] = identities(hub)

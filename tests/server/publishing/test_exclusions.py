@@ -9,6 +9,7 @@ from support.hub import (
     details,
     indicator,
 )
+from support.presence import present
 
 from tocsin.admission.errors import Malformed, NotFound
 
@@ -47,7 +48,7 @@ class TestExcludedValue:
         left = [o for o in indicators(hub, "amber") if not o.get("revoked")]
         assert [o["pattern"] for o in left] == ["[domain-name:value = 'other.top']"]
         act = hub.store.journal.last_entry()
-        assert (act.action, act.details["revoked"]) == ("benign.add", 3)
+        assert (present(act).action, present(act).details["revoked"]) == ("benign.add", 3)
 
     @pytest.mark.parametrize(
         ("value", "pattern"),

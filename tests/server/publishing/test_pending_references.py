@@ -21,6 +21,7 @@ from support.hub import (
     sdo,
 )
 from support.observables import sco
+from support.presence import present
 
 from tocsin.admission.model import Candidate, Tlp
 from tocsin.server.publishing.public_ids import PublicIds
@@ -254,13 +255,13 @@ class TestCompleting:
 
     def test_the_ids_of_a_submission_are_those_that_will_be_public(self) -> None:
         refused = Candidate(0, indicator()).refuse()
-        sighted = sdo("sighting", sighting_of_ref=refused.object["id"])
+        sighted = sdo("sighting", sighting_of_ref=present(refused.object)["id"])
         noted = sdo("note", content="n", object_refs=[sighted["id"]])
         candidates = [
             Candidate(n, each, each["id"], tlp=Tlp.GREEN, scope="green", key=each["id"])
             for n, each in enumerate((noted, sighted, indicator()), 1)
         ]
-        refused = replace(refused, source_id=refused.object["id"])
+        refused = replace(refused, source_id=present(refused.object)["id"])
         ids = PublicIds(uuid.UUID(int=7), {"id": "identity--1"})
         assert ids.assign([refused, *candidates], frozenset()).keys() == {candidates[2].source_id}
 

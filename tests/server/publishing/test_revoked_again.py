@@ -13,6 +13,7 @@ from support.hub import (
     relationship,
     sdo,
 )
+from support.presence import present
 from support.several_ids import moved, revoked, shown
 
 from tocsin.admission.errors import Conflict
@@ -169,7 +170,9 @@ class TestContentOfARevocation:
         sent = indicator("evil.top", **OLD)
         hub.push(sent)
         acme = hub.store.accounts.find_partner("acme")
-        hub.store.accounts.update_partner(replace(acme, terms=(*acme.terms, "evil.top")))
+        hub.store.accounts.update_partner(
+            present(replace(acme, terms=(*present(acme).terms, "evil.top")))
+        )
         assert verdicts(hub, revoked(sent)) == ["admitted"]
         assert shown(hub) == {"evil.top": None}
 

@@ -31,6 +31,7 @@ from support.hub import (
     findings,
     indicator,
 )
+from support.presence import present
 from support.several_ids import moved, revoked, shown
 
 from tocsin.admission.model import Tlp
@@ -303,7 +304,9 @@ class TestValidity:
         one, other = older(), newer()
         hub.push(one), hub.push(other)
         acme = hub.store.accounts.find_partner("acme")
-        hub.store.accounts.update_partner(replace(acme, max_tlp=Tlp.CLEAR, default_tlp=Tlp.CLEAR))
+        hub.store.accounts.update_partner(
+            present(replace(acme, max_tlp=Tlp.CLEAR, default_tlp=Tlp.CLEAR))
+        )
         hub.push(moved({**other, "object_marking_refs": [CLEAR]}))
         assert shown(hub)["evil.top"] == "the older"
 

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
+from support.presence import present
 
 from tocsin.admission.errors import Unavailable, Unprocessable
 from tocsin.server.model import (
@@ -178,7 +179,7 @@ class TestEnding:
             [sys.executable, "-c", script, str(data)], stdout=subprocess.PIPE, text=True
         )
         with hub:
-            pid = int(hub.stdout.readline())
+            pid = int(present(hub.stdout).readline())
             assert alive(pid)
             hub.kill()
         assert eventually(lambda: not alive(pid) and not locked(data))
@@ -308,7 +309,7 @@ class TestTheOperatorsCommands:
         with database(data, print) as uri:
             assert uri == engine.uri
             connect(uri).commit(lambda txn: txn.add_journal_entry("command", "operator", {}))
-        assert connect(engine.uri).journal.last_entry().action == "command"
+        assert present(connect(engine.uri).journal.last_entry()).action == "command"
         assert alive(engine.pid)
 
     def test_start_one_of_their_own_and_stop_it(self, data: Path) -> None:
@@ -319,7 +320,7 @@ class TestTheOperatorsCommands:
             assert not (data / "engine.json").exists()
         assert not locked(data)
         with database(data, print) as uri, contextlib.closing(Store.connect(uri)) as store:
-            assert store.journal.last_entry().action == "command"
+            assert present(store.journal.last_entry()).action == "command"
 
     def test_wait_for_one_another(self, data: Path) -> None:
         inside: list[int] = []

@@ -26,7 +26,7 @@ class Asked(CommandListener):
     """Remembers what was looked up, once for each kind of query."""
 
     def __init__(self) -> None:
-        self.filters = {}
+        self.filters: dict[Any, Any] = {}
 
     def started(self, event: Any) -> None:
         command = event.command

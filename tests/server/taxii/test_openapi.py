@@ -11,6 +11,7 @@ import jsonschema_rs
 import pytest
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from support.hub import HubInProcess
+from support.presence import present
 from support.schemathesis_trial import (
     EXAMPLES,
     Wsgi,
@@ -46,7 +47,7 @@ def hub(common_store: Store) -> HubInProcess:
     return fill(HubInProcess(common_store))
 
 
-def resolve(reference: dict) -> dict:
+def resolve(reference: dict[str, Any]) -> dict[str, Any]:
     """The component that a `$ref` names."""
     found = DOCUMENT
     for step in reference["$ref"].removeprefix("#/").split("/"):
@@ -54,7 +55,7 @@ def resolve(reference: dict) -> dict:
     return found
 
 
-def resolve_if_reference(node: dict) -> dict:
+def resolve_if_reference(node: dict[str, Any]) -> dict[str, Any]:
     return resolve(node) if "$ref" in node else node
 
 
@@ -66,7 +67,7 @@ def references(value: object) -> Iterator[str]:
         yield value["$ref"]
 
 
-def examples(value: object) -> Iterator[tuple[dict, object]]:
+def examples(value: object) -> Iterator[tuple[dict[str, Any], object]]:
     """Every example with its schema."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     for each in inner:
@@ -77,7 +78,7 @@ def examples(value: object) -> Iterator[tuple[dict, object]]:
             yield value["schema"], value["example"]
 
 
-def is_valid(schema: dict, value: object) -> bool:
+def is_valid(schema: dict[str, Any], value: object) -> bool:
     whole = schema | {"components": DOCUMENT["components"]}
     validator = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
     return validator.is_valid(value)
@@ -227,7 +228,7 @@ class TestSettings:
     ) -> None:
         settings = {"tls_client_ca": Path("ca.pem")} if enabled else {}
         served = build_app(hub, **settings).test_client().get("/openapi.json").json
-        assert ({"certificate": []} in served["security"]) is enabled
+        assert ({"certificate": []} in present(served)["security"]) is enabled
 
     def test_public_discovery_needs_no_credential(self) -> None:
         document = openapi.build_document(TaxiiSettings("Tocsin", KEY, public_discovery=True))
@@ -286,7 +287,9 @@ class TestTheHub:
         assert set(statuses) == {200, 429}
 
 
-def changed(app: Wsgi, change: Callable[[int, dict, bytes], tuple[int, dict, bytes]]) -> Wsgi:
+def changed(
+    app: Wsgi, change: Callable[[int, dict[str, Any], bytes], tuple[int, dict[str, Any], bytes]]
+) -> Wsgi:
     """The application with changed answers."""
 
     def wrapped(environ: Any, start_response: Any) -> Any:
@@ -306,7 +309,7 @@ def changed(app: Wsgi, change: Callable[[int, dict, bytes], tuple[int, dict, byt
     return wrapped
 
 
-def body(**changes: object) -> Callable:
+def body(**changes: object) -> Callable[..., Any]:
     """Set properties of the answer; None removes one."""
 
     def change(status: Any, headers: Any, octets: Any) -> Any:
@@ -319,7 +322,7 @@ def body(**changes: object) -> Callable:
     return change
 
 
-def header(name: str, value: str | None) -> Callable:
+def header(name: str, value: str | None) -> Callable[..., Any]:
     def change(status: Any, headers: Any, octets: Any) -> Any:
         others = {key: told for key, told in headers.items() if key != name}
         return status, others | ({name: value} if value else {}), octets
@@ -327,7 +330,7 @@ def header(name: str, value: str | None) -> Callable:
     return change
 
 
-def status(code: int) -> Callable:
+def status(code: int) -> Callable[..., Any]:
     def change(before: Any, headers: Any, octets: Any) -> Any:
         return (code if before == 200 else before), headers, octets
 

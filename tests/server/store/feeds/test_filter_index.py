@@ -65,7 +65,7 @@ class Library:
         self.stored = [
             json.loads(entry.body) for entry in feed.walk(Query(limit=900, keywords=ALL))
         ]
-        newest = {}
+        newest: dict[Any, Any] = {}
         for one in self.stored:
             newest.setdefault(one["id"], []).append(one)
         last = [max(each, key=lambda one: micros(one["modified"])) for each in newest.values()]
