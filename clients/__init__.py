@@ -1,1 +1,1 @@
-"""What talks to a hub, over the wire only."""
+"""The clients of a TAXII 2.1 server: check, push and poll.  They know it over the wire only."""

@@ -1,4 +1,4 @@
-"""`python -m tocsin.clients` is the command `tocsin`."""
+"""`python -m tocsin.clients` runs the command `tocsin`."""
 
 import sys
 

@@ -1,7 +1,7 @@
-"""The preview: what admission makes of files, before anything is sent.
+"""The preview: run admission on files before anything is sent.
 
-The same admission as in the hub, run at the partner's own place, so that what
-must not be shared never leaves it.  Knows no network.
+It is the hub's own admission, run on the partner's side, so that what must not be shared never
+leaves it.  Knows no network.
 """
 
 from __future__ import annotations
@@ -13,12 +13,7 @@ from typing import Any
 
 from tocsin.admission import Pipeline
 from tocsin.admission.errors import ShareError
-from tocsin.admission.formats import (
-    ReadOptions,
-    describe_formats,
-    detect_format,
-    read,
-)
+from tocsin.admission.formats import ReadOptions, describe_formats, detect_format, read
 from tocsin.admission.markings.granular import join_layers
 from tocsin.admission.model import (
     Candidate,
@@ -31,52 +26,50 @@ from tocsin.admission.model import (
 from tocsin.admission.policy import Policy
 from tocsin.config import ClientSettings
 
-WORDS = ("ready", "admitted", "merged", "duplicate", "held", "refused", "pending", "unsent")
-"""The verdicts of a `Line`, in the order of a table.
+VERDICTS = ("ready", "admitted", "merged", "duplicate", "held", "refused", "pending", "unsent")
+"""The verdicts of an `ObjectResult`, in the order in which they are counted.
 
-`ready` is check's word for what would be offered to a hub; `admitted` to
-`refused` are admission's; `pending` is not settled yet in the hub, `unsent`
-did not reach it.
+`ready` comes from the preview: fit to be sent.  `admitted` to `refused` are admission's verdicts.
+`pending`: the hub has not decided.  `unsent`: the object did not reach the hub.
 """
 
-
-_TELLING = ("pattern", "value", "name", "key", "path")
-"""Properties by one of which a person knows an object."""
+_NAMING_PROPERTIES = ("pattern", "value", "name", "key", "path")
+"""Properties by which a person recognises an object; the first that exists is shown."""
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class InputFile:
     """A file to be shared."""
 
     name: str
-    """As the user gave it; names it in every line."""
+    """As the user gave it; every result names it."""
     content: bytes = field(repr=False)
     form: str = ""
-    """A name that says what format it has, where `name` does not: `report.txt`."""
+    """A file name that shows the format if `name` does not: `report.txt`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """What became of one object of a file."""
+class ObjectResult:
+    """The verdict on one object of a file, with its findings."""
 
     file: str
     index: int
     source_id: str | None
     verdict: str
-    """One of WORDS."""
+    """One of VERDICTS."""
     findings: tuple[Mapping[str, str], ...]
     object: StixObject | None = field(repr=False)
-    """What would be, or was, sent; None where nothing is."""
+    """The object as it would be, or was, sent; None if it is not sent."""
     public_id: str = ""
     """The hub's id for it."""
     before: StixObject | None = field(default=None, repr=False)
-    """As it was read; kept where somebody wants to compare."""
-    about: str = field(default="", repr=False)
-    """What a person knows it by: its pattern, value or name; nothing for programs."""
+    """The object as it was read; only on request."""
+    label: str = field(default="", repr=False)
+    """Its pattern, value or name, for people; not part of the JSON."""
 
     def as_json(self) -> dict[str, Any]:
-        """The line as `--json` prints it; `public_id` and `before` only where there is one."""
-        line = {
+        """The result as `--json` prints it; `public_id` and `before` only if they are known."""
+        result = {
             "file": self.file,
             "index": self.index,
             "source_id": self.source_id,
@@ -84,37 +77,39 @@ class Line:
             "findings": [dict(each) for each in self.findings],
             "object": self.object,
         }
-        more = {"public_id": self.public_id, "before": self.before}
-        return line | {name: value for name, value in more.items() if value}
+        optional = {"public_id": self.public_id, "before": self.before}
+        return result | {name: value for name, value in optional.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """Everything about one file that can be said without a hub."""
+    """A file's candidates with the verdicts that are known without a hub."""
 
     file: str
     candidates: tuple[Candidate, ...] = ()
     error: str = ""
     """Why the file as a whole could not be read; then there are no candidates."""
-    read: tuple[StixObject | None, ...] = field(default=(), repr=False)
+    originals: tuple[StixObject | None, ...] = field(default=(), repr=False)
     """The candidates' objects as they were read."""
 
-    def lines(self, *, before: bool = False) -> Iterator[Line]:
-        """A line for each candidate; on request with what it was before."""
-        for at, candidate in enumerate(self.candidates):
-            told = line(self.file, candidate)
-            yield replace(told, before=self.read[at]) if before and self.read else told
+    def results(self, *, before: bool = False) -> Iterator[ObjectResult]:
+        """The result of each candidate; with `before`, including the object as it was read."""
+        for position, candidate in enumerate(self.candidates):
+            result = describe_candidate(self.file, candidate)
+            if before and self.originals:
+                result = replace(result, before=self.originals[position])
+            yield result
 
 
 class Checker:
-    """Reads and examines files for one partner."""
+    """Reads and examines the files of one partner."""
 
     def __init__(
         self, settings: ClientSettings, policy: Policy, lists: Warninglists, tlp: str = ""
     ) -> None:
-        """`tlp` goes before the settings' level for what carries no mark.
+        """`tlp` overrides the settings' level for objects without a TLP marking.
 
-        Raises ValueError if a level or a consent is none.
+        Raises ValueError if a level or a consent is unknown.
         """
         self._tlp = Tlp.parse(tlp or settings.default_tlp)
         submitter = Submitter(
@@ -123,61 +118,62 @@ class Checker:
             terms=settings.terms,
             consent=Consent(settings.consent),
             default_tlp=self._tlp,
-            max_tlp=Tlp.AMBER_STRICT,  # the agreement's limit is the hub's to know
+            max_tlp=Tlp.AMBER_STRICT,  # only the hub knows the agreed limit
         )
-        self._examiner = Pipeline(policy, submitter, lists)
+        self._pipeline = Pipeline(policy, submitter, lists)
 
-    def preview(self, file: File, now: int) -> Preview:
-        """What admission makes of a file; `now` in µs since 1970 UTC."""
-        name = file.form or file.name
-        try:
-            if detect_format(name, file.content) is None:
-                return Preview(file.name, error=_unclaimed())
-            candidates = list(read(name, file.content, ReadOptions(now=now, tlp=self._tlp)))
-        except ShareError as error:
-            return Preview(file.name, error=str(error))
-        sent = tuple(candidate.object for candidate in candidates)
-        return Preview(file.name, tuple(self._examiner.examine(candidates, now)), read=sent)
+    def preview(self, file: InputFile, now: int) -> Preview:
+        """Run admission on a file; `now` in µs since 1970 UTC."""
+        preview = read_unexamined(file, now, self._tlp)
+        if preview.error:
+            return preview
+        candidates = preview.candidates
+        originals = tuple(candidate.object for candidate in candidates)
+        examined = tuple(self._pipeline.examine(list(candidates), now))
+        return Preview(file.name, examined, originals=originals)
 
 
-def _unclaimed() -> str:
-    remedy = "name its format with --as (report.txt)"
-    return f"no format reads this file; {remedy}. Readable are: {describe_formats()}"
+def read_unexamined(file: InputFile, now: int, tlp: Tlp) -> Preview:
+    """The objects of a file as they are, for a collection that keeps them unchanged.
 
-
-def line(file: str, candidate: Candidate) -> Line:
-    """The line that says what admission made of a candidate."""
-    return Line(
-        file=file,
-        index=candidate.index,
-        source_id=candidate.source_id,
-        verdict="ready" if candidate.is_open else candidate.verdict.value,
-        findings=tuple(each.as_json() for each in candidate.findings),
-        object=join_layers(candidate) if candidate.is_open else None,
-        about=_about(candidate.object or {}),
-    )
-
-
-def _about(subject: StixObject) -> str:
-    told = (subject.get(name) for name in _TELLING)
-    return next((each for each in told if isinstance(each, str) and each), "")
-
-
-def unexamined(file: File, now: int, tlp: Tlp) -> Preview:
-    """The objects of a file as they are, for a collection that keeps them so."""
+    `now` in µs since 1970 UTC.
+    """
     name = file.form or file.name
     try:
         if detect_format(name, file.content) is None:
-            return Preview(file.name, error=_unclaimed())
+            return Preview(file.name, error=_unknown_format())
         candidates = tuple(read(name, file.content, ReadOptions(now=now, tlp=tlp)))
     except ShareError as error:
         return Preview(file.name, error=str(error))
     return Preview(file.name, candidates)
 
 
-def counted(lines: Iterable[Line], always: Iterable[str] = ()) -> dict[str, int]:
-    """How many lines there are in all and of each verdict; the words in `always` even if none."""
-    found = Counter(each.verdict for each in lines)
-    wanted = set(always)
-    told = {word: found[word] for word in WORDS if found[word] or word in wanted}
-    return {"received": found.total()} | told
+def _unknown_format() -> str:
+    remedy = "name its format with --as (report.txt)"
+    return f"no format reads this file; {remedy}. Readable are: {describe_formats()}"
+
+
+def describe_candidate(file: str, candidate: Candidate) -> ObjectResult:
+    """The result of a candidate after admission; open candidates are ready to be sent."""
+    return ObjectResult(
+        file=file,
+        index=candidate.index,
+        source_id=candidate.source_id,
+        verdict="ready" if candidate.is_open else candidate.verdict.value,
+        findings=tuple(each.as_json() for each in candidate.findings),
+        object=join_layers(candidate) if candidate.is_open else None,
+        label=_find_label(candidate.object or {}),
+    )
+
+
+def _find_label(subject: StixObject) -> str:
+    values = (subject.get(name) for name in _NAMING_PROPERTIES)
+    return next((value for value in values if isinstance(value, str) and value), "")
+
+
+def count_verdicts(results: Iterable[ObjectResult], always: Iterable[str] = ()) -> dict[str, int]:
+    """The number of results in all and of each verdict; those in `always` even if zero."""
+    found = Counter(each.verdict for each in results)
+    required = set(always)
+    counts = {word: found[word] for word in VERDICTS if found[word] or word in required}
+    return {"received": found.total()} | counts

@@ -1,19 +1,14 @@
-"""How long the clients wait, how often they ask again, and what they say in the end.
+"""The connection to a TAXII 2.1 server: timeouts, retries, errors and the requests themselves.
 
-A request that did not arrive, or that the server put off (429, 502, 503, 504),
-is sent again after a growing pause, or after the one that `Retry-After` names.
-Whatever is left over becomes an error in words.
+A request that did not arrive, or that the server put off (429, 502, 503, 504), is sent again
+after a growing pause, or after the pause that `Retry-After` asks for.  A failure that remains
+becomes an error with a text for the user.
 
-A TAXII 2.1 server as the clients see it.
-
-taxii2-client speaks the protocol for discovery, API roots, collections, pushes
-and statuses; `patience` gives it the time-outs and retries that it lacks.  Its
-classes for collections and statuses are passed by where they refuse what other
-servers answer: a count that does not agree with a list is no reason to lose the rest.
-Pages of objects are asked for directly, since taxii2-client drops the response
-headers that say how to go on (release 2.3.0), and each page is asked for once:
-some servers move on when they are asked, so that asking again after a lost
-answer would skip a page.
+taxii2-client does discovery and API roots.  Its classes for collections and statuses are not
+used: they refuse answers that other servers give, for instance a count that disagrees with a
+list.  Pages of objects are requested directly, because taxii2-client 2.3.0 drops the response
+headers that say how to go on.  A page is requested only once: some servers count a page as read
+when it is requested, so repeating the request after a lost answer would skip a page.
 """
 
 from __future__ import annotations
@@ -54,19 +49,21 @@ from tocsin.admission.errors import (
     Unprocessable,
     UnsupportedMediaType,
 )
-from tocsin.clients.responses import (
-    Page,
-    StatusReport,
-    page,
-    report,
-)
-from tocsin.clients.tls import PORTS, Papers, origin
+from tocsin.clients.responses import Page, StatusReport, parse_page, parse_status
+from tocsin.clients.tls import DEFAULT_PORTS, TlsFiles, origin
 
-_ALERT = re.compile(r" alert ((?:[a-z]+ ?)*(?:certificate|unknown ca|access denied)[a-z ]*)")
-"""What OpenSSL says where the other side does not believe a certificate."""
-_PUT_OFF = (429, 502, 503, 504)
-_NOT_BEGUN = (429, 503)
-_KINDS: dict[int, type[ShareError]] = {
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/taxii+json;version=2.1"
+
+_CERTIFICATE_ALERT = re.compile(
+    r" alert ((?:[a-z]+ ?)*(?:certificate|unknown ca|access denied)[a-z ]*)"
+)
+"""OpenSSL's text when the server rejects the client certificate."""
+_RETRIED_STATUSES = (429, 502, 503, 504)
+_UNPROCESSED_STATUSES = (429, 503)
+"""With these the server says that it did not start on the request."""
+_ERRORS: dict[int, type[ShareError]] = {
     400: Malformed,
     401: NotAuthenticated,
     403: NotAllowed,
@@ -77,45 +74,47 @@ _KINDS: dict[int, type[ShareError]] = {
     422: Unprocessable,
 }
 _ADVICE = {
-    401: "it does not know this key; give one of its own with --key or TOCSIN_KEY, or use --cert",
-    403: "this key may not do that there; ask the operator of the server for the right",
-    404: "there is nothing of that name for this key; `tocsin collections` lists what there is",
-    406: "it does not speak TAXII 2.1; is the URL the right one?",
+    401: "it does not know this key; give one that it issued with --key or TOCSIN_KEY, "
+    "or use --cert",
+    403: "this key lacks the right; ask the operator of the server for it",
+    404: "this key sees nothing of that name; `tocsin collections` lists what it sees",
+    406: "it does not speak TAXII 2.1; check the URL",
     413: "the envelope is too long for it",
-    429: "it wants to be asked less often; try again later",
+    429: "it limits the rate of requests; try again later",
 }
-_LONGEST_TITLE = 300
-_LONGEST_RETRY_AFTER = 120
-"""Seconds; a server that asks for more is told to the user instead."""
+_MAX_TITLE = 300
+"""Characters of a server's message that are shown."""
+_MAX_RETRY_AFTER = 120
+"""Seconds; a longer wait is reported to the user instead."""
 
 
 class NotTaxii(Unavailable):
-    """Something answers, but no TAXII 2.1 server."""
+    """Something answered, but it is not a TAXII 2.1 server."""
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """Time-outs and retries, in seconds and times."""
+class RetrySettings:
+    """Timeouts and retries; times in seconds."""
 
     connect: float = 10.0
-    """How long a connection may take to be made."""
+    """Timeout for opening a connection."""
     answer: float = 60.0
-    """How long the server may be silent."""
+    """Timeout for each read from the server."""
     retries: int = 3
     pause: float = 0.5
-    """Before the second retry; doubled from one to the next."""
+    """Pause before the second retry; doubled from retry to retry."""
     longest_pause: float = 30.0
 
-    def again(self) -> Retry:
-        """For requests that may be repeated though they may have arrived."""
-        return self._retry(self.retries, _PUT_OFF)
+    def repeatable(self) -> Retry:
+        """Retries for requests that are safe to repeat even if they arrived."""
+        return self._retry(self.retries, _RETRIED_STATUSES)
 
-    def once(self) -> Retry:
-        """For requests that are repeated only if the server did not begin on them."""
-        return self._retry(0, _NOT_BEGUN)
+    def unrepeatable(self) -> Retry:
+        """Retries for requests that are repeated only if the server did not start on them."""
+        return self._retry(0, _UNPROCESSED_STATUSES)
 
     def _retry(self, read: int, statuses: tuple[int, ...]) -> Retry:
-        return _Bounded(
+        return _BoundedRetry(
             total=self.retries,
             read=read,
             other=read,
@@ -127,8 +126,8 @@ class Patience:
         )
 
 
-class _Bounded(Retry):
-    """Gives up rather than sleep for the hour that a server may ask for."""
+class _BoundedRetry(Retry):
+    """Gives up instead of sleeping for an hour when a server asks for that."""
 
     def increment(
         self,
@@ -140,23 +139,23 @@ class _Bounded(Retry):
         _stacktrace: TracebackType | None = None,
     ) -> Self:
         """See urllib3."""
-        asked = (response.headers.get("Retry-After") or "") if response else ""
-        if _pool and response and asked.isdecimal() and int(asked) > _LONGEST_RETRY_AFTER:
-            cause = ResponseError(f"asked to wait {asked} s")
+        wait = (response.headers.get("Retry-After") or "") if response else ""
+        if _pool and response and wait.isdecimal() and int(wait) > _MAX_RETRY_AFTER:
+            cause = ResponseError(f"asked to wait {wait} s")
             raise MaxRetryError(_pool, url or "", cause)
         return super().increment(method, url, response, error, _pool, _stacktrace)
 
 
-class _Equipped(HTTPAdapter):
-    """Gives every request a time-out, which requests itself has not, and the papers for its server.
+class _Adapter(HTTPAdapter):
+    """Adds a timeout to every request, which requests itself lacks, and the server's TLS files.
 
-    Here and not by the session, since requests lets REQUESTS_CA_BUNDLE go
-    before what a session says.
+    The TLS files are set here and not on the session, because requests prefers
+    REQUESTS_CA_BUNDLE to the session's settings.
     """
 
-    def __init__(self, patience: Patience, retry: Retry, papers: Papers) -> None:
-        self._limits = (patience.connect, patience.answer)
-        self._papers = papers
+    def __init__(self, settings: RetrySettings, retry: Retry, tls: TlsFiles) -> None:
+        self._timeouts = (settings.connect, settings.answer)
+        self._tls = tls
         super().__init__(max_retries=retry)
 
     def send(  # noqa: PLR0913 - the signature of requests
@@ -170,59 +169,66 @@ class _Equipped(HTTPAdapter):
     ) -> requests.Response:
         """See requests."""
         url = str(request.url)
-        verify, cert = self._papers.verify(url) or verify, self._papers.shown(url) or cert
-        return super().send(request, stream, timeout or self._limits, verify, cert, proxies)
+        verify, cert = self._tls.ca_for(url) or verify, self._tls.cert_for(url) or cert
+        return super().send(request, stream, timeout or self._timeouts, verify, cert, proxies)
 
 
-def equip(session: requests.Session, patience: Patience, retry: Retry, papers: Papers) -> None:
-    """Give a session the time-outs of `patience`, the retries of `retry`, and papers."""
+def mount_adapter(
+    session: requests.Session, settings: RetrySettings, retry: Retry, tls: TlsFiles
+) -> None:
+    """Give a session the timeouts of `settings`, the retries of `retry`, and TLS files."""
     for scheme in ("http://", "https://"):
-        session.mount(scheme, _Equipped(patience, retry, papers))
+        session.mount(scheme, _Adapter(settings, retry, tls))
 
 
 @contextmanager
-def answering(url: str) -> Iterator[None]:
-    """Turn what goes wrong between us and the server at `url` into errors in words."""
+def translate_errors(url: str) -> Iterator[None]:
+    """Turn each failure of a request to `url` into a ShareError with a text for the user."""
     host = urlsplit(url).netloc.rpartition("@")[2]
     try:
         yield
     except requests.HTTPError as error:
-        raise _refusal(host, error.response) from error
+        raise _explain_status(host, error.response) from error
     except requests.Timeout as error:
-        raise Unavailable(f"{host} does not answer in time; try again later") from error
+        raise Unavailable(f"{host} did not answer in time; try again later") from error
     except AccessError as error:
-        raise NotAllowed(f"{host} lets this key not do that: {error}") from error
+        raise NotAllowed(
+            f"{host} does not let this key do that ({error}); ask its operator for the right"
+        ) from error
     except (requests.exceptions.JSONDecodeError, msgspec.DecodeError, RecursionError) as error:
-        raise NotTaxii(f"{url} does not answer in JSON; is the URL the right one?") from error
+        raise NotTaxii(f"{url} did not answer in JSON; check the URL") from error
     except requests.RequestException as error:
-        raise _unreached(host, error) from error
+        raise _explain_failure(host, error) from error
     except (TAXIIServiceException, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise NotTaxii(f"{url} does not answer in TAXII 2.1; is the URL the right one?") from error
+        raise NotTaxii(f"{url} did not answer in TAXII 2.1; check the URL") from error
 
 
-def _unreached(host: str, error: requests.RequestException) -> ShareError:
-    """Why there is no answer: an alert is the server's word on our certificate."""
-    if alert := _ALERT.search(str(error)):
+def _explain_failure(host: str, error: requests.RequestException) -> ShareError:
+    """The error for a request without an answer.
+
+    A TLS alert about a certificate concerns ours; any other TLS failure, the server's.
+    """
+    if alert := _CERTIFICATE_ALERT.search(str(error)):
         return NotAuthenticated(
-            f"{host} does not take our certificate, or none ({alert[1].strip()}); "
+            f"{host} requires a client certificate that it knows ({alert[1].strip()}); "
             "give one that its operator has registered with --cert or TOCSIN_CERT"
         )
     if "WRONG_VERSION_NUMBER" in str(error):
-        return Unavailable(f"{host} speaks no TLS on this port; does its URL begin with http://?")
+        return Unavailable(f"{host} does not speak TLS on this port; try a URL with http://")
     if isinstance(error, requests.exceptions.SSLError):
         return Unavailable(
-            f"the certificate of {host} cannot be trusted ({_cause(error)}); "
-            "--ca or TOCSIN_CA names the file of an authority of your own"
+            f"the certificate of {host} cannot be trusted ({_innermost_cause(error)}); "
+            "if it is from a private CA, give that CA's certificate with --ca or TOCSIN_CA"
         )
-    return Unavailable(f"{host} cannot be reached ({_cause(error)}); is the URL right?")
+    return Unavailable(f"{host} cannot be reached ({_innermost_cause(error)}); check the URL")
 
 
-def _refusal(host: str, response: requests.Response) -> ShareError:
-    """What a failed answer means, with the server's own words."""
+def _explain_status(host: str, response: requests.Response) -> ShareError:
+    """The error for a 4xx or 5xx answer, with the server's own message."""
     status = response.status_code
-    kind = _KINDS.get(status, Unavailable if status >= 500 or status == 429 else Unprocessable)
-    said = _own_words(response)
-    parts = [f"{host} says {status}", f": {said}" if said else "", _advice(status, response)]
+    kind = _ERRORS.get(status, Unavailable if status >= 500 or status == 429 else Unprocessable)
+    message = _read_message(response)
+    parts = [f"{host} says {status}", f": {message}" if message else "", _advice(status, response)]
     return kind("".join(parts))
 
 
@@ -237,23 +243,23 @@ def _advice(status: int, response: requests.Response) -> str:
     return "; try again later" if status >= 500 else ""
 
 
-def _own_words(response: requests.Response) -> str:
-    """Title and description of a TAXII error message, else the name of the status."""
+def _read_message(response: requests.Response) -> str:
+    """Title and description of a TAXII error message, or else the name of the HTTP status."""
     try:
         body = response.json()
     except (ValueError, RecursionError):
         body = None
     if isinstance(body, dict):
-        words = [body.get("title"), body.get("description")]
-        told = [word for word in words if isinstance(word, str) and word]
-        if told:
-            return ": ".join(dict.fromkeys(told))[:_LONGEST_TITLE]
-    known = {each.value: each.phrase for each in HTTPStatus}
-    return known.get(response.status_code, "")
+        parts = (body.get("title"), body.get("description"))
+        texts = [part for part in parts if isinstance(part, str) and part]
+        if texts:
+            return ": ".join(dict.fromkeys(texts))[:_MAX_TITLE]
+    phrases = {each.value: each.phrase for each in HTTPStatus}
+    return phrases.get(response.status_code, "")
 
 
-def _cause(error: Exception) -> str:
-    """The innermost reason, without the wrapping of two libraries."""
+def _innermost_cause(error: Exception) -> str:
+    """The reason of an error, without the wrapping of requests and urllib3."""
     reason: object = error
     while True:
         inner = getattr(reason, "reason", None)
@@ -262,19 +268,12 @@ def _cause(error: Exception) -> str:
         if inner is None or isinstance(inner, str):
             break
         reason = inner
-    return str(reason).rpartition(": ")[2][:_LONGEST_TITLE] or type(error).__name__
-
-
-log = logging.getLogger(__name__)
-
-MEDIA_TYPE = "application/taxii+json;version=2.1"
-_TRIED_ON = (NotFound, NotTaxii, NotAuthenticated, NotAllowed)
-"""After these, the discovery URL is tried where the user gave another one."""
+    return str(reason).rpartition(": ")[2][:_MAX_TITLE] or type(error).__name__
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A collection of a server, found."""
+class Collection:
+    """A collection of a server (TAXII 2.1 section 5.2)."""
 
     id: str
     alias: str
@@ -287,10 +286,10 @@ class Place:
     url: str
     """The collection's URL, by id."""
     exact: bool = False
-    """The server's stamps are unique and in order, so that `added_after` loses nothing."""
+    """True if the server's stamps are unique and in order, so that `added_after` loses nothing."""
 
-    def answers_to(self, name: str) -> int:
-        """How well `name` names it: 3 by id, 2 by alias, 1 by title, 0 not at all."""
+    def rank_name(self, name: str) -> int:
+        """How closely `name` names it: 3 by id, 2 by alias, 1 by title, 0 not at all."""
         if name == self.id:
             return 3
         if self.alias and name == self.alias:
@@ -299,36 +298,36 @@ class Place:
 
 
 class Hub:
-    """A TAXII 2.1 server: Tocsin's hub or anybody's."""
+    """A TAXII 2.1 server: Tocsin's hub or another."""
 
     def __init__(
         self,
         url: str,
         key: str = "",
-        patience: Patience | None = None,
-        papers: Papers | None = None,
+        retries: RetrySettings | None = None,
+        tls: TlsFiles | None = None,
     ) -> None:
         """`url` may be the discovery URL, the server's root or an API root.
 
-        Nothing is sent yet.  Raises Malformed if `url` is not one, or if a file
-        of `papers`, which are for this hub whatever URL they name, is of no use.
+        Sends nothing yet.  `tls` is used for this hub, whatever URL it names.
+        Raises Malformed if `url` or a file of `tls` cannot be used.
         """
-        self.url = _checked(url)
-        papers = replace(papers or Papers(), url=self.url)
-        papers.check()
-        self.patience = patience = patience or Patience()
-        auth = _Key(key, self.url) if key else _NoKey()
-        if key and self.url.startswith("http:") and not _loopback(self.url):
+        self.url = _check_url(url)
+        tls = replace(tls or TlsFiles(), url=self.url)
+        tls.check()
+        self.retries = retries = retries or RetrySettings()
+        auth = _KeyAuth(key, self.url) if key else _NoAuth()
+        if key and self.url.startswith("http:") and not _is_loopback(self.url):
             log.warning("the key goes to %s unencrypted; use https", urlsplit(self.url).hostname)
         agent = f"tocsin/{version('tocsin')}"
         self._connection = _HTTPConnection(version="2.1", auth=auth, user_agent=agent)
-        equip(self._connection.session, patience, patience.again(), papers)
-        self._connection.session.headers["User-Agent"] = agent  # its POST leaves it out
+        mount_adapter(self._connection.session, retries, retries.repeatable(), tls)
+        self._connection.session.headers["User-Agent"] = agent  # taxii2-client's POST omits it
         self._pages = requests.Session()
         self._pages.auth = auth
         self._pages.headers.update({"User-Agent": agent, "Accept": MEDIA_TYPE})
-        equip(self._pages, patience, patience.once(), papers)
-        self._known: tuple[Any, ...] = ()
+        mount_adapter(self._pages, retries, retries.unrepeatable(), tls)
+        self._known_roots: tuple[Any, ...] = ()
 
     def __enter__(self) -> Hub:
         """The hub itself."""
@@ -339,73 +338,78 @@ class Hub:
         self.close()
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._connection.close()
         self._pages.close()
 
-    def places(self) -> list[Place]:
+    def list_collections(self) -> list[Collection]:
         """Every collection of every API root that answers, in the server's order.
 
-        Raises what the first root says if none answers.
+        Raises the error of the first root if no root answers.
         """
-        found: list[Place] = []
-        silent: list[ShareError] = []
+        found: list[Collection] = []
+        errors: list[ShareError] = []
         roots = self._roots()
         for root in roots:
             try:
-                found += self._places_of(root)
+                found += self._list_root(root)
             except ShareError as error:
                 log.warning("the API root %s is left out: %s", root.url, error)
-                silent.append(error)
-        if len(silent) == len(roots):
-            raise silent[0]
+                errors.append(error)
+        if len(errors) == len(roots):
+            raise errors[0]
         return found
 
-    def place(self, name: str, wanted: str = "can_read") -> Place:
-        """The collection with this id, alias or title, in whatever API root.
+    def find_collection(self, name: str, right: str = "can_read") -> Collection:
+        """The collection with this id, alias or title, in any API root.
 
-        `wanted` (can_read or can_write) decides between two that answer to the
-        name.  Raises NotFound if there is none, Malformed if there are several.
+        `right` (can_read or can_write) decides between two that have the name.
+        Raises NotFound if there is none, Malformed if there are several.
         """
-        places = self.places()
-        best = max((place.answers_to(name) for place in places), default=0)
-        named = [place for place in places if best and place.answers_to(name) == best]
+        collections = self.list_collections()
+        best = max((each.rank_name(name) for each in collections), default=0)
+        named = [each for each in collections if best and each.rank_name(name) == best]
         if not named:
-            known = ", ".join(sorted(each.alias or each.title for each in places))
-            raise NotFound(f"no collection {ascii(name)} for this key; there are: {known or '-'}")
-        able = [place for place in named if getattr(place, wanted)] or named
-        if len(able) > 1:
-            ids = ", ".join(place.id for place in able)
+            known = ", ".join(sorted(each.alias or each.title for each in collections))
+            raise NotFound(
+                f"this key sees no collection {ascii(name)}; it sees: {known or 'none at all'}"
+            )
+        usable = [each for each in named if getattr(each, right)] or named
+        if len(usable) > 1:
+            ids = ", ".join(each.id for each in usable)
             raise Malformed(f"{ascii(name)} names several collections; use an id: {ids}")
-        return able[0]
+        return usable[0]
 
-    def max_content_length(self, place: Place) -> int:
-        """The longest body that the collection's API root takes, in octets."""
-        root = next((each for each in self._roots() if each.url == place.root), None)
-        root = root or ApiRoot(place.root, conn=self._connection)
-        with answering(root.url):
+    def max_content_length(self, collection: Collection) -> int:
+        """The longest body that the collection's API root accepts, in octets."""
+        root = next((each for each in self._roots() if each.url == collection.root), None)
+        root = root or ApiRoot(collection.root, conn=self._connection)
+        with translate_errors(root.url):
             longest = root.max_content_length
         if not isinstance(longest, int) or longest <= 0:
-            raise Malformed(f"{root.url} gives no usable max_content_length (TAXII 2.1 4.2.1)")
+            raise Malformed(
+                f"{root.url} gives no usable max_content_length (TAXII 2.1 section 4.2.1); "
+                "ask its operator to set one"
+            )
         return longest
 
-    def page(self, place: Place, query: Mapping[str, str]) -> Page:
-        """One page of a collection's objects; asked for once, see the module's word."""
-        url = place.url + "objects/"
-        with answering(url):
+    def fetch_page(self, collection: Collection, query: Mapping[str, str]) -> Page:
+        """One page of a collection's objects; requested once, see the module's docstring."""
+        url = collection.url + "objects/"
+        with translate_errors(url):
             response = self._pages.get(url, params=dict(query))
             response.raise_for_status()
-            return page(response.content, response.headers)
+            return parse_page(response.content, response.headers)
 
-    def post(self, place: Place, envelope: bytes) -> StatusReport:
-        """Offer an envelope; sent again where the answer was lost, which is safe."""
+    def post_envelope(self, collection: Collection, envelope: bytes) -> StatusReport:
+        """Submit an envelope; repeated if the answer was lost, which is safe."""
         headers = {"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE}
-        with answering(place.url):
-            url = place.url + "objects/"
-            return report(self._connection.post(url, headers=headers, data=envelope))
+        with translate_errors(collection.url):
+            url = collection.url + "objects/"
+            return parse_status(self._connection.post(url, headers=headers, data=envelope))
 
-    def status(self, id: str, root: str = "") -> StatusReport:
-        """What has become of a submission; sought in every API root unless `root` is given.
+    def fetch_status(self, id: str, root: str = "") -> StatusReport:
+        """The status of a submission; looked for in every API root unless `root` is given.
 
         Raises NotFound if no root knows it.
         """
@@ -413,19 +417,22 @@ class Hub:
         for url in [root] if root else [each.url for each in self._roots()]:
             address = f"{url}status/{quote(id, safe='')}/"
             try:
-                with answering(address):
-                    return report(self._connection.get(address))
+                with translate_errors(address):
+                    return parse_status(self._connection.get(address))
             except (NotFound, NotAllowed) as error:
                 refused = error
         if isinstance(refused, NotAllowed):
             raise refused
-        raise NotFound(f"{self.url} knows no status {ascii(id)}; it may be too old, or another's")
+        raise NotFound(
+            f"{self.url} knows no status {ascii(id)} of this key; "
+            "check the id: it may be of another partner, or removed because of its age"
+        )
 
-    def _places_of(self, root: Any) -> list[Place]:
-        with answering(root.url):
+    def _list_root(self, root: Any) -> list[Collection]:
+        with translate_errors(root.url):
             exact = any(name.startswith("x_tocsin_") for name in root.custom_properties)
             return [
-                Place(
+                Collection(
                     id=each.id,
                     alias=each.alias or "",
                     title=each.title,
@@ -440,45 +447,52 @@ class Hub:
             ]
 
     def _roots(self) -> tuple[Any, ...]:
-        if not self._known:
-            self._known = self._discovered()
-        if not self._known:
-            raise NotAllowed(f"{self.url} names no API root for this key; is it the right one?")
-        return self._known
+        if not self._known_roots:
+            self._known_roots = self._discover_roots()
+        if not self._known_roots:
+            raise NotAllowed(
+                f"{self.url} names no API root for this key; "
+                "check the key, or ask the operator for access"
+            )
+        return self._known_roots
 
-    def _discovered(self) -> tuple[Any, ...]:
-        """The API roots that the URL stands for, whichever kind of URL it is."""
+    def _discover_roots(self) -> tuple[Any, ...]:
+        """The API roots behind the URL, of whichever kind it is.
+
+        If the URL leads nowhere, the discovery URL of the same server is tried (TAXII 2.1
+        section 4.1).
+        """
         discovery = urljoin(self.url, "/taxii2/")
         try:
-            server = self._server(self.url)
-        except _TRIED_ON:
+            server = self._fetch_discovery(self.url)
+        except (NotFound, NotTaxii, NotAuthenticated, NotAllowed):
             if self.url == discovery:
                 raise
-            server = self._server(discovery)
+            server = self._fetch_discovery(discovery)
         if "max_content_length" in server.custom_properties:
             return (ApiRoot(server.url, conn=self._connection),)
-        urls = dict.fromkeys(_checked(root.url) for root in server.api_roots)
+        urls = dict.fromkeys(_check_url(root.url) for root in server.api_roots)
         for url in urls:
             if origin(url) != origin(self.url):
                 log.warning("the API root %s is on another server; it does not get the key", url)
         return tuple(ApiRoot(url, conn=self._connection) for url in urls)
 
-    def _server(self, url: str) -> Any:
+    def _fetch_discovery(self, url: str) -> Any:
         server = Server(url, conn=self._connection)
-        with answering(url):
+        with translate_errors(url):
             server.refresh()
         return server
 
 
-class _Key(AuthBase):
-    """A credential that goes to one origin only.
+class _KeyAuth(AuthBase):
+    """Sends the key to one origin only.
 
-    A discovery document may name API roots anywhere; the key is for the hub
-    whose URL the user gave.
+    A discovery document may name API roots on any server; the key is for the hub whose URL the
+    user gave.
     """
 
     def __init__(self, key: str, url: str) -> None:
-        """`account:secret` goes as Basic, a key without a colon as Bearer."""
+        """`account:secret` is sent as Basic, a key without a colon as Bearer."""
         self._origin = origin(url)
         basic = base64.b64encode(key.encode()).decode("ascii")
         self._header = f"Basic {basic}" if ":" in key else f"Bearer {key}"
@@ -489,30 +503,30 @@ class _Key(AuthBase):
         return request
 
 
-class _NoKey(AuthBase):
-    """No credential; keeps requests from sending one that it finds in ~/.netrc."""
+class _NoAuth(AuthBase):
+    """Sends no key; keeps requests from sending one that it finds in ~/.netrc."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return request
 
 
-def _checked(url: str) -> str:
-    """The URL with its trailing slash."""
+def _check_url(url: str) -> str:
+    """The URL with a slash at its end.  Raises Malformed."""
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in PORTS and bool(parts.hostname) and parts.port != 0
+        usable = parts.scheme in DEFAULT_PORTS and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
     if not usable or parts.query or parts.fragment:
         raise Malformed(
-            f"not the URL of a TAXII server: {ascii(url[:80])}; "
-            "it looks like https://hub.example/taxii2/"
+            f"{ascii(url[:80])} cannot be the URL of a TAXII server; "
+            "give one like https://hub.example/taxii2/"
         )
     if parts.username or parts.password:
-        raise Malformed("give the key with --key or TOCSIN_KEY, not within the URL")
+        raise Malformed("the URL holds a key; give it with --key or TOCSIN_KEY instead")
     return url.rstrip("/") + "/"
 
 
-def _loopback(url: str) -> bool:
+def _is_loopback(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     return host in ("localhost", "::1") or host.startswith("127.")

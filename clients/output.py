@@ -1,10 +1,9 @@
-"""Where polled objects are written to, and in what form.
+"""The output of a poll: the file or stream that objects are written to, and their format.
 
-JSON lines and bundles keep each object's JSON as received.  CSV and the plain
-list show the values that an indicator or an observable is about.  With a state,
-lines go to a file's end, so that one file can gather many polls.  Otherwise, and
-for a bundle, which is one document, a new file takes the old one's place once
-it is complete: a firewall that reads it never finds half a list, or none.
+JSON lines and bundles keep each object's JSON as received.  CSV and the plain list show the
+values that an indicator or an observable is about.  With a state, lines are appended, so that
+one file collects many polls.  Otherwise, and always for a bundle, which is one document, a new
+file replaces the old one once it is complete: a firewall that reads it never finds half a list.
 """
 
 import csv
@@ -13,12 +12,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import (
-    Callable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,12 +20,7 @@ import msgspec
 
 from tocsin.admission.markings import tlp as markings
 from tocsin.admission.observables.extract import extract_observables
-from tocsin.clients.state import (
-    Cursor,
-    Unusable,
-    sync_folder,
-    unwritable,
-)
+from tocsin.clients.state import Cursor, UnusableFile, explain_write_error, sync_folder
 
 FORMATS = ("jsonl", "bundle", "csv", "list")
 COLUMNS = (
@@ -45,41 +34,45 @@ COLUMNS = (
     "valid_until",
     "labels",
 )
-_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
-_PLAIN_OPERATORS = ("=", "IN")
+_FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
+_EQUALITY_OPERATORS = ("=", "IN")
 
-LinesOf = Callable[[bytes], Iterator[bytes]]
+LineFormatter = Callable[[bytes], Iterator[bytes]]
+"""From an object's JSON to its lines, each with its line end."""
 
 
-class Lines:
-    """A sink of lines: each object becomes some, complete with their line ends."""
+class LineOutput:
+    """An output of lines; see `poll.Output`."""
 
-    stepwise = True
+    incremental = True
 
     def __init__(
         self,
         stream: BinaryIO,
-        lines_of: LinesOf,
+        format_lines: LineFormatter,
         header: bytes = b"",
         path: Path | None = None,
-        fresh: bool = False,
+        replaces: bool = False,
     ) -> None:
-        """`path` is the file's, None for a stream that cannot be read back; see `_fresh`."""
+        """`path`: the file; None for a stream that cannot be read back.
+
+        `replaces`: the stream is a new file that replaces `path` at the end.
+        """
         self._stream = stream
-        self._lines_of = lines_of
+        self._format_lines = format_lines
         self._header = header
         self._name = str(path) if path else ""
-        self._becomes = path if fresh else None
-        self._left_over: set[bytes] = set()
+        self._replaced = path if replaces else None
+        self._already_written: set[bytes] = set()
 
     def resume(self, cursor: Cursor) -> None:
-        """Take up a file where a poll broke off; see Sink.resume.
+        """Continue a file where a poll broke off.
 
-        Lines behind the cursor's place were written without the cursor having
-        moved; their objects come again and are then left out.
+        Lines beyond the cursor's size were written without the cursor having been saved: their
+        objects come a second time and are then left out.
         """
         if self._name and cursor.output == self._name:
-            self._left_over = _behind(self._stream, cursor.size)
+            self._already_written = _read_lines_after(self._stream, cursor.size)
         if self._name and self._stream.seek(0, os.SEEK_END):
             self._stream.seek(-1, os.SEEK_END)
             if self._stream.read(1) != b"\n":
@@ -89,23 +82,23 @@ class Lines:
         self._header = b""
 
     def write(self, objects: Sequence[bytes]) -> None:
-        """See Sink.write."""
+        """See Output.write."""
         for each in objects:
-            for line in self._lines_of(each):
-                if line in self._left_over:
-                    self._left_over.discard(line)
+            for line in self._format_lines(each):
+                if line in self._already_written:
+                    self._already_written.discard(line)
                 else:
                     self._stream.write(line)
 
     def close(self) -> None:
-        """Let go of the file; a new one that is not finished is removed."""
+        """Close the file; an unfinished replacement is removed."""
         if self._name:
             self._stream.close()
-        if self._becomes:
+        if self._replaced:
             Path(self._stream.name).unlink(missing_ok=True)
 
-    def keep(self) -> tuple[str, int]:
-        """See Sink.keep; a file is forced to the disk."""
+    def sync(self) -> tuple[str, int]:
+        """See Output.sync."""
         self._stream.flush()
         if not self._name:
             return "", 0
@@ -113,81 +106,87 @@ class Lines:
         return self._name, self._stream.tell()
 
     def finish(self) -> tuple[str, int]:
-        """See Sink.finish."""
-        kept = self.keep()
-        if self._becomes:
-            _settle(self._stream, self._becomes)
-            self._becomes = None
-        return kept
+        """See Output.finish."""
+        place = self.sync()
+        if self._replaced:
+            _replace_file(self._stream, self._replaced)
+            self._replaced = None
+        return place
 
 
-class Bundle:
-    """A sink that makes one STIX bundle of all objects."""
+class BundleOutput:
+    """An output of one STIX bundle; see `poll.Output`."""
 
-    stepwise = False
+    incremental = False
 
     def __init__(self, path: Path | None, stream: BinaryIO) -> None:
-        """`stream` is where it is written; with `path`, a new file that becomes `path` at last."""
+        """With `path`, `stream` is a new file that replaces `path` at the end."""
         self._path = path
         self._stream = stream
         self._empty = True
 
     def resume(self, cursor: Cursor) -> None:
-        """See Sink.resume."""
+        """Begin the bundle; nothing of an earlier poll is continued."""
         self._stream.write(b'{"type":"bundle","id":"bundle--%s"' % str(uuid.uuid4()).encode())
 
     def write(self, objects: Sequence[bytes]) -> None:
-        """See Sink.write."""
+        """See Output.write."""
         for each in objects:
             self._stream.write(b',"objects":[\n' if self._empty else b",\n")
             self._stream.write(each)
             self._empty = False
 
-    def keep(self) -> tuple[str, int]:
-        """Nothing stands before the end; see Sink.stepwise."""
+    def sync(self) -> tuple[str, int]:
+        """Do nothing: a bundle is of no use before its end; see Output.incremental."""
         return "", 0
 
     def close(self) -> None:
-        """Let go of the file; one that is not finished is removed."""
+        """Close the file; an unfinished replacement is removed."""
         if self._path:
             self._stream.close()
             Path(self._stream.name).unlink(missing_ok=True)
 
     def finish(self) -> tuple[str, int]:
-        """Close the brackets and put the file in its place."""
+        """Close the brackets and replace the old file."""
         self._stream.write(b"}\n" if self._empty else b"\n]}\n")
         self._stream.flush()
         if self._path:
-            _settle(self._stream, self._path)
+            _replace_file(self._stream, self._path)
         return "", 0
 
 
-def sink(format: str, path: Path | None, stdout: BinaryIO, *, append: bool) -> Lines | Bundle:
-    """The sink for a format; `path` None: standard output.  `append` keeps what is in the file.
+def open_output(
+    format: str, path: Path | None, stdout: BinaryIO, *, append: bool
+) -> LineOutput | BundleOutput:
+    """The output in one of FORMATS; `path` None: standard output.
 
-    Raises Unusable if the file cannot be opened.
+    `append` keeps the file's lines.  Raises UnusableFile if the file cannot be opened.
     """
     if path and path.exists() and not path.is_file() and not path.is_dir():
-        raise Unusable(f"--output: {path} is no file; leave --output out and write > {path}")
+        raise UnusableFile(
+            f"--output: {path} is a device or a pipe, not a file; omit --output and write > {path}"
+        )
     try:
         if path and path.is_dir():
             raise IsADirectoryError
         target = Path(os.path.realpath(path)) if path else None
         if format == "bundle":
-            return Bundle(target, _fresh(target) if target else stdout)
-        lines_of, header = _form(format)
+            return BundleOutput(target, _open_replacement(target) if target else stdout)
+        format_lines, header = _line_format(format)
         if target is None:
-            return Lines(stdout, lines_of, header)
+            return LineOutput(stdout, format_lines, header)
         if append:
             stream: BinaryIO = target.open("r+b" if target.exists() else "w+b")
-            return Lines(stream, lines_of, header, target)
-        return Lines(_fresh(target), lines_of, header, target, fresh=True)
+            return LineOutput(stream, format_lines, header, target)
+        return LineOutput(_open_replacement(target), format_lines, header, target, replaces=True)
     except OSError as error:
-        raise Unusable(f"--output: {path} {unwritable(path or Path(), error)}") from error
+        raise UnusableFile(
+            f"--output: {path} {explain_write_error(path or Path(), error)}"
+        ) from error
 
 
-def _fresh(path: Path) -> BinaryIO:
-    """A new file beside one whose place it takes when it is complete."""
+def _open_replacement(path: Path) -> BinaryIO:
+    """A new file in the same folder, with the permissions of the one that it will replace."""
     file = path.with_name(f".{path.name}-{os.getpid()}")
     stream = file.open("w+b")
     if path.exists():
@@ -195,21 +194,22 @@ def _fresh(path: Path) -> BinaryIO:
     return stream
 
 
-def _settle(stream: BinaryIO, path: Path) -> None:
-    """Puts a complete file in its place."""
+def _replace_file(stream: BinaryIO, path: Path) -> None:
+    """Let a complete file take the place of `path`, durably."""
     os.fsync(stream.fileno())
     os.replace(stream.name, path)
     sync_folder(path.parent)
 
 
-def _form(format: str) -> tuple[LinesOf, bytes]:
+def _line_format(format: str) -> tuple[LineFormatter, bytes]:
+    """The formatter and the header line."""
     if format == "csv":
-        return _row, _csv_line(COLUMNS)
-    return (_Values(), b"") if format == "list" else (_json_line, b"")
+        return _format_csv_row, _csv_line(COLUMNS)
+    return (_UniqueValues(), b"") if format == "list" else (_format_json_line, b"")
 
 
-def _behind(stream: BinaryIO, size: int) -> set[bytes]:
-    """The complete lines behind `size`; a broken last one is cut off."""
+def _read_lines_after(stream: BinaryIO, size: int) -> set[bytes]:
+    """The complete lines after the first `size` octets; an incomplete last line is cut off."""
     if stream.seek(0, os.SEEK_END) <= size:
         return set()
     stream.seek(size)
@@ -219,44 +219,44 @@ def _behind(stream: BinaryIO, size: int) -> set[bytes]:
     return {line + b"\n" for line in whole.split(b"\n")}
 
 
-def _json_line(object: bytes) -> Iterator[bytes]:
+def _format_json_line(object: bytes) -> Iterator[bytes]:
     if b"\n" in object or b"\r" in object:
         object = json.dumps(json.loads(object), ensure_ascii=False).encode()
     yield object + b"\n"
 
 
-class _Values:
-    """The plain values that objects say are bad, each once."""
+class _UniqueValues:
+    """A formatter for block lists: each value once, over all objects."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
 
     def __call__(self, object: bytes) -> Iterator[bytes]:
-        """A line for each value that is not known yet."""
-        for value in _values(_parsed(object)):
+        """A line for each value that did not occur before."""
+        for value in _list_values(_parse_object(object)):
             if value not in self._known:
                 self._known.add(value)
                 yield value.encode() + b"\n"
 
 
-def _values(subject: Mapping[str, Any]) -> list[str]:
-    """What a block list can use: values that must be equal, on one line."""
+def _list_values(subject: Mapping[str, Any]) -> list[str]:
+    """The values that a block list can use: compared for equality, and on one line."""
     if subject.get("revoked") is True:
         return []
     return [
         each.value
         for each in extract_observables(dict(subject))
-        if each.operator in _PLAIN_OPERATORS and not each.negated and each.value.isprintable()
+        if each.operator in _EQUALITY_OPERATORS and not each.negated and each.value.isprintable()
     ]
 
 
-def _row(object: bytes) -> Iterator[bytes]:
-    subject = _parsed(object)
+def _format_csv_row(object: bytes) -> Iterator[bytes]:
+    subject = _parse_object(object)
     tlp = markings.read_markings(dict(subject), {}).tlp
     labels = subject.get("labels")
     cells = {
         **subject,
-        "value": " | ".join(_values(subject)),
+        "value": " | ".join(_list_values(subject)),
         "tlp": "" if tlp is None else tlp.label,
         "labels": ", ".join(map(str, labels)) if isinstance(labels, list) else "",
     }
@@ -265,18 +265,18 @@ def _row(object: bytes) -> Iterator[bytes]:
 
 def _csv_line(cells: Sequence[object]) -> bytes:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow([_cell(each) for each in cells])
+    csv.writer(line, lineterminator="\n").writerow([_format_cell(each) for each in cells])
     return line.getvalue().encode()
 
 
-def _cell(value: object) -> str:
+def _format_cell(value: object) -> str:
     """One line of text that no spreadsheet takes for a formula."""
     text = "" if value is None else str(value)
-    if text.startswith(_FORMULA):
+    if text.startswith(_FORMULA_STARTS):
         text = "'" + text
     return " ".join(text.splitlines())
 
 
-def _parsed(object: bytes) -> Mapping[str, Any]:
+def _parse_object(object: bytes) -> Mapping[str, Any]:
     value = msgspec.json.decode(object)
     return value if isinstance(value, dict) else {}

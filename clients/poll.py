@@ -1,12 +1,12 @@
-"""Follow a collection without losing anything.
+"""Read what is new in a collection without losing an object.
 
-A walk goes from page to page by `next`.  Only from one walk to the other, and
-where a server gives no `next`, is `added_after` used: set just before the
-last stamp, since on other servers than ours many objects may share a stamp
-and a page may end among them.  What comes twice that way is left out.
+Within a walk over the pages, `next` leads from page to page.  `added_after` is used only to
+begin a walk, and when a server gives no `next`.  It is set just before the last stamp, because on
+other servers many objects may share a stamp and a page may end among them.  Objects that come
+twice for that reason are left out.
 
-A walk that breaks starts again behind what was delivered, never with the old
-`next`: some servers count a page as read when it is asked for.
+A walk that breaks off starts again after the delivered objects, never with the old `next`: some
+servers count a page as read when it is requested.
 """
 
 import logging
@@ -18,244 +18,249 @@ from typing import Protocol
 
 import msgspec
 
-from tocsin.admission.errors import (
-    Malformed,
-    NotFound,
-    ShareError,
-    Unavailable,
-)
+from tocsin.admission.errors import Malformed, NotFound, ShareError, Unavailable
 from tocsin.admission.timestamps import micros, timestamp
-from tocsin.clients.http import Hub, NotTaxii, Place
+from tocsin.clients.http import Collection, Hub, NotTaxii
 from tocsin.clients.responses import Page
-from tocsin.clients.state import Cursor, Memory, state_key
+from tocsin.clients.state import Cursor, MemoryState, cursor_key
 
 log = logging.getLogger(__name__)
 
-_EMPTY_PAGES = 20
-_RESTARTS = 3
-_CIRCLE = (
-    "the server gives the same page again and says that there is more; "
-    "the poll stops here, what was delivered is kept"
+_MAX_EMPTY_PAGES = 20
+_MAX_RESTARTS = 3
+_ADVICE = (
+    "the poll stops; what was delivered is kept. "
+    "Try another --limit, or tell the operator of the server"
+)
+_SAME_PAGE = f"the server gave the same page twice and says that there is more; {_ADVICE}"
+_ONLY_EMPTY_PAGES = (
+    f"the server gave {_MAX_EMPTY_PAGES} empty pages and says that there is more; {_ADVICE}"
+)
+_NO_NEXT_PAGE = (
+    "the server says that there is more, but not how to go on "
+    f"(neither `next` nor X-TAXII-Date-Added-Last); {_ADVICE}"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """What is wanted of a collection."""
+class PollQuery:
+    """Which objects of a collection to read."""
 
     types: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
     added_after: str = ""
-    """Where to begin; a cursor that is further on goes before it."""
+    """RFC 3339; where to begin, unless the cursor is further on."""
     limit: int = 1000
     """Objects a page; the server may give fewer."""
 
     def filters(self) -> dict[str, str]:
         """The match filters (TAXII 2.1 section 3.4.1)."""
-        asked = {"match[type]": ",".join(self.types), "match[id]": ",".join(self.ids)}
-        return {name: value for name, value in asked.items() if value}
+        filters = {"match[type]": ",".join(self.types), "match[id]": ",".join(self.ids)}
+        return {name: value for name, value in filters.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """New objects, and the cursor that is true once they are written away."""
+    """New objects of a page, and the cursor that holds once they are written."""
 
     objects: tuple[bytes, ...]
     cursor: Cursor
 
 
-class Sink(Protocol):
-    """Where objects are written to."""
+class Output(Protocol):
+    """Where objects are written to: `LineOutput` or `BundleOutput`."""
 
-    stepwise: bool
-    """Whether what is written stands after each `keep`; otherwise only after `finish`."""
+    incremental: bool
+    """True if written objects are durable after each `sync`; otherwise only after `finish`."""
 
     def resume(self, cursor: Cursor) -> None:
-        """Get ready to go on where `cursor` was; called once, first."""
+        """Prepare to continue at `cursor`; called once, before anything else."""
         ...
 
     def write(self, objects: Sequence[bytes]) -> None:
-        """Take objects, each as its JSON."""
+        """Write objects, each given as its JSON."""
         ...
 
-    def keep(self) -> tuple[str, int]:
-        """Make durable what was written; answers the file's name and length, or ("", 0)."""
+    def sync(self) -> tuple[str, int]:
+        """Force the written objects to the disk; the file's name and length, or ("", 0)."""
         ...
 
     def finish(self) -> tuple[str, int]:
-        """Complete the output; like `keep`."""
+        """Complete the output; the result is that of `sync`."""
         ...
 
 
 class State(Protocol):
-    """What remembers cursors: `StateFile` or `Memory`."""
+    """Where cursors are kept: `StateFile` or `MemoryState`."""
 
-    def cursor(self, key: str) -> Cursor:
-        """Where to go on."""
+    def load(self, key: str) -> Cursor:
+        """The cursor; at the beginning if none was saved."""
         ...
 
-    def move(self, key: str, cursor: Cursor) -> None:
-        """Remember it."""
+    def save(self, key: str, cursor: Cursor) -> None:
+        """Keep the cursor."""
         ...
 
 
-def poll(hub: Hub, place: Place, ask: Ask, sink: Sink, state: State | None = None) -> Iterator[int]:
-    """Write what is new in a collection to `sink`; yields how many objects each page brought.
+def poll(
+    hub: Hub, collection: Collection, query: PollQuery, output: Output, state: State | None = None
+) -> Iterator[int]:
+    """Write what is new in a collection to `output`; yields the number of new objects of each page.
 
-    With `state` the poll goes on where the last one ended.  The cursor moves
-    only after what it covers is written away, so a crash may repeat objects
-    but not lose them; a file that is appended to is looked through for those.
+    With `state` the poll goes on where the last one ended.  The cursor is saved only after the
+    objects that it covers are durable, so a crash may repeat objects but not lose them;
+    `Output.resume` finds the repeated ones in a file that is appended to.
     """
-    state = state or Memory()
-    key = state_key(place.url, ask.filters())
-    kept = state.cursor(key)
-    sink.resume(kept)
-    if sink.stepwise and not kept.output:
-        kept = _begun(kept, sink, state, key)
-    cursor = kept
-    for batch in batches(hub, place, ask, kept):
-        sink.write(batch.objects)
+    state = state or MemoryState()
+    key = cursor_key(collection.url, query.filters())
+    saved = state.load(key)
+    output.resume(saved)
+    if output.incremental and not saved.output:
+        saved = _save_output_place(saved, output, state, key)
+    cursor = saved
+    for batch in poll_batches(hub, collection, query, saved):
+        output.write(batch.objects)
         cursor = batch.cursor
-        if sink.stepwise and (batch.objects or cursor != kept):
-            output, size = sink.keep()
-            kept = cursor = replace(cursor, output=output, size=size)
-            state.move(key, kept)
+        if output.incremental and (batch.objects or cursor != saved):
+            name, size = output.sync()
+            saved = cursor = replace(cursor, output=name, size=size)
+            state.save(key, saved)
         yield len(batch.objects)
-    output, size = sink.finish()
-    if cursor != kept or kept == Cursor():
-        state.move(key, replace(cursor, output=output, size=size))
+    name, size = output.finish()
+    if cursor != saved or saved == Cursor():
+        state.save(key, replace(cursor, output=name, size=size))
 
 
-def _begun(cursor: Cursor, sink: Sink, state: State, key: str) -> Cursor:
-    """The cursor with the output's place before the first page, so that no crash repeats one."""
-    output, size = sink.keep()
-    if output:
-        cursor = replace(cursor, output=output, size=size)
-        state.move(key, cursor)
+def _save_output_place(cursor: Cursor, output: Output, state: State, key: str) -> Cursor:
+    """Save the output's name and length before the first page, so that a crash repeats none."""
+    name, size = output.sync()
+    if name:
+        cursor = replace(cursor, output=name, size=size)
+        state.save(key, cursor)
     return cursor
 
 
-def batches(hub: Hub, place: Place, ask: Ask, cursor: Cursor) -> Iterator[Batch]:
+def poll_batches(
+    hub: Hub, collection: Collection, query: PollQuery, cursor: Cursor
+) -> Iterator[Batch]:
     """The new objects of a collection, page by page.
 
-    Raises Malformed if the server goes in circles, Unavailable if it stays away.
+    Raises Malformed if the server's pages have no end, Unavailable if it stays unreachable.
     """
-    walk = _Walk(ask, place.exact, cursor)
-    while not walk.over:
+    pager = _Pager(query, collection.exact, cursor)
+    while not pager.is_done:
         try:
-            page = hub.page(place, walk.query())
+            page = hub.fetch_page(collection, pager.parameters())
         except (Unavailable, Malformed, NotFound) as error:
-            pause = walk.start_again(error)
-            time.sleep(pause * hub.patience.pause)
+            pauses = pager.restart(error)
+            time.sleep(pauses * hub.retries.pause)
         else:
-            yield Batch(walk.take(page), walk.cursor)
+            yield Batch(pager.accept(page), pager.cursor)
 
 
 @dataclass(slots=True)
-class _Walk:
+class _Pager:
     """The state of one walk over a collection's pages."""
 
-    ask: Ask
+    query: PollQuery
     exact: bool
+    """See Collection.exact."""
     cursor: Cursor
-    over: bool = False
+    is_done: bool = False
     limit: int = 0
-    after: str = ""
-    token: str = ""
+    added_after: str = ""
+    next: str = ""
     restarts: int = 0
-    empty: int = 0
-    stuck: bytes = b""
-    """The page that brought nothing new; wider, it must bring something else."""
+    empty_pages: int = 0
+    stuck_digest: bytes = b""
+    """The page that brought nothing new; with a greater limit it must bring something else."""
     digests: set[bytes] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.limit = self.ask.limit
-        self.after = self._behind()
+        self.limit = self.query.limit
+        self.added_after = self._after_cursor()
 
-    def query(self) -> dict[str, str]:
+    def parameters(self) -> dict[str, str]:
         """The parameters of the next page; within a walk only `next` changes."""
-        asked = {**self.ask.filters(), "limit": str(self.limit)}
-        asked |= {"added_after": self.after} if self.after else {}
-        return asked | ({"next": self.token} if self.token else {})
+        parameters = {**self.query.filters(), "limit": str(self.limit)}
+        parameters |= {"added_after": self.added_after} if self.added_after else {}
+        return parameters | ({"next": self.next} if self.next else {})
 
-    def take(self, page: Page) -> tuple[bytes, ...]:
-        """The page's new objects; decides how to go on."""
-        self._check(page)
-        marks = [mark(each) for each in page.objects]
-        fresh = {
-            each_mark: each
-            for each_mark, each in zip(marks, page.objects, strict=True)
-            if each_mark not in self.cursor.seen
+    def accept(self, page: Page) -> tuple[bytes, ...]:
+        """Move on to after `page`; its new objects."""
+        self._check_progress(page)
+        fingerprints = [version_fingerprint(each) for each in page.objects]
+        new = {
+            fingerprint: each
+            for fingerprint, each in zip(fingerprints, page.objects, strict=True)
+            if fingerprint not in self.cursor.seen
         }
-        self.cursor = _moved(self.cursor, page, frozenset(marks))
-        self.restarts = 0 if fresh else self.restarts
-        self.over, self.token = not page.more, page.next
+        self.cursor = _advance_cursor(self.cursor, page, frozenset(fingerprints))
+        self.restarts = 0 if new else self.restarts
+        self.is_done, self.next = not page.more, page.next
         if page.more and not page.next:
-            self._without_next(page, progress=bool(fresh))
-        return tuple(fresh.values())
+            self._go_on_by_stamp(page, progress=bool(new))
+        return tuple(new.values())
 
-    def start_again(self, error: ShareError) -> int:
-        """Begin a new walk behind what was delivered; answers after how many pauses.
+    def restart(self, error: ShareError) -> int:
+        """Begin a new walk after the delivered objects; the number of pauses to wait before it.
 
-        Raises `error` if that is no use.
+        Raises `error` if a new walk would not help.
         """
         expired = not isinstance(error, Unavailable)
-        useless = (expired and not self.token) or isinstance(error, NotTaxii)
-        if useless or self.restarts >= _RESTARTS:
+        useless = (expired and not self.next) or isinstance(error, NotTaxii)
+        if useless or self.restarts >= _MAX_RESTARTS:
             raise error
-        log.info("starting again behind what was delivered: %s", error)
+        log.info("polling again after the delivered objects: %s", error)
         self.restarts += 1
-        self.token, self.after = "", self._behind()
+        self.next, self.added_after = "", self._after_cursor()
         self.digests.clear()
         return 0 if expired else 2**self.restarts
 
-    def _check(self, page: Page) -> None:
+    def _check_progress(self, page: Page) -> None:
         if page.objects and page.digest in self.digests:
-            raise Malformed(_CIRCLE)
+            raise Malformed(_SAME_PAGE)
         self.digests.add(page.digest)
-        self.empty = 0 if page.objects else self.empty + 1
-        if self.empty > _EMPTY_PAGES:
-            raise Malformed(
-                f"the server gave {_EMPTY_PAGES} empty pages and says that there is more; "
-                "the poll stops here, what was delivered is kept"
-            )
+        self.empty_pages = 0 if page.objects else self.empty_pages + 1
+        if self.empty_pages > _MAX_EMPTY_PAGES:
+            raise Malformed(_ONLY_EMPTY_PAGES)
 
-    def _without_next(self, page: Page, progress: bool) -> None:
-        """Go on by `added_after` (TAXII 2.1 section 3.5); a wider page if ties fill this one."""
+    def _go_on_by_stamp(self, page: Page, progress: bool) -> None:
+        """Go on by `added_after` (TAXII 2.1 section 3.5).
+
+        If objects of one stamp fill the page, the next one is requested with twice the limit.
+        """
         if page.last is None:
-            raise Malformed(
-                "the server says that there is more, but not how to go on "
-                "(neither `next` nor X-TAXII-Date-Added-Last)"
-            )
-        if not progress and page.digest == self.stuck:
-            raise Malformed(_CIRCLE)
-        self.stuck = b"" if progress else page.digest
+            raise Malformed(_NO_NEXT_PAGE)
+        if not progress and page.digest == self.stuck_digest:
+            raise Malformed(_SAME_PAGE)
+        self.stuck_digest = b"" if progress else page.digest
         self.limit = self.limit if progress else self.limit * 2
-        self.after = self._behind()
+        self.added_after = self._after_cursor()
         self.digests.clear()
 
-    def _behind(self) -> str:
-        """`added_after` for a walk that shall miss nothing after the cursor."""
+    def _after_cursor(self) -> str:
+        """The `added_after` of a walk that misses nothing after the cursor."""
         if self.cursor.last is None:
-            return self.ask.added_after
-        behind = self.cursor.last - (not self.exact)
-        if self.ask.added_after:
-            behind = max(behind, micros(self.ask.added_after))
-        return timestamp(behind)
+            return self.query.added_after
+        stamp = self.cursor.last - (not self.exact)
+        if self.query.added_after:
+            stamp = max(stamp, micros(self.query.added_after))
+        return timestamp(stamp)
 
 
-def mark(object: bytes) -> str:
-    """What tells an object version from others: over id and version, or else the whole.
+def version_fingerprint(object: bytes) -> str:
+    """A hash that tells object versions apart: over id and version, or else over the whole object.
 
-    A cursor keeps the marks of what was delivered with its last stamp.
+    A cursor keeps the fingerprints of the versions that were read with its last stamp.
     """
     try:
-        head = _heads.decode(object)
+        head = _head_decoder.decode(object)
     except msgspec.ValidationError:
         head = _Head()
     version = head.modified or head.created
-    named = f"{head.id} {version}".encode() if head.id and version else object
-    return blake2b(named, digest_size=9).hexdigest()
+    hashed = f"{head.id} {version}".encode() if head.id and version else object
+    return blake2b(hashed, digest_size=9).hexdigest()
 
 
 class _Head(msgspec.Struct):
@@ -264,11 +269,11 @@ class _Head(msgspec.Struct):
     created: str | None = None
 
 
-_heads = msgspec.json.Decoder(_Head)
+_head_decoder = msgspec.json.Decoder(_Head)
 
 
-def _moved(cursor: Cursor, page: Page, marks: frozenset[str]) -> Cursor:
-    """The cursor after a page: all with earlier stamps than its last are behind us."""
+def _advance_cursor(cursor: Cursor, page: Page, fingerprints: frozenset[str]) -> Cursor:
+    """The cursor after a page.  Versions with earlier stamps than its last need no fingerprint."""
     if page.last is None or (cursor.last is not None and page.last <= cursor.last):
-        return replace(cursor, seen=cursor.seen | marks)
-    return replace(cursor, last=page.last, seen=marks)
+        return replace(cursor, seen=cursor.seen | fingerprints)
+    return replace(cursor, last=page.last, seen=fingerprints)

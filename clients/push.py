@@ -1,137 +1,150 @@
-"""Offer what the preview found fit to a collection, and tell what became of it.
+"""Submit what the preview found fit to a collection, and report the verdict on each object.
 
-Only what is open after the preview is sent, in its sanitised form.  What goes
-out is cut into envelopes that the server takes; one that it refuses as a whole
-is halved until the object that spoils it is found, so that one bad object
-costs only itself.  Sending twice is safe, so a lost answer is asked for again.
+Only candidates that are open after the preview are sent, in their sanitised form.  They are cut
+into envelopes that the server accepts.  An envelope that the server refuses as a whole is halved
+until the faulty object is found, so that one bad object costs only itself.  Sending an object
+twice is safe, so a request whose answer was lost is repeated.
 """
 
 import json
 import time
 from collections import deque
-from collections.abc import (
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tocsin.admission.errors import (
-    Malformed,
-    ShareError,
-    TooLarge,
-    Unprocessable,
-)
-from tocsin.clients.check import WORDS, Line, Preview
-from tocsin.clients.http import Hub, Place
-from tocsin.clients.responses import Detail, StatusReport
+from tocsin.admission.errors import Malformed, ShareError, TooLarge, Unprocessable
+from tocsin.clients.check import VERDICTS, ObjectResult, Preview
+from tocsin.clients.http import Collection, Hub
+from tocsin.clients.responses import StatusDetail, StatusReport
 
 _FRAME = len(b'{"objects":[]}')
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
-_HOPELESS = 20
-"""So many objects refused one by one, none taken: the rest is not tried singly."""
+"""Seconds between two requests for a status."""
+_MAX_SINGLE_REFUSALS = 20
+"""After this many refused parts, and none accepted, envelopes are no longer halved."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
-    """How to send."""
+class PushOptions:
+    """How to push."""
 
     wait: bool = True
-    """Until each status is settled."""
-    longest_wait: float = 300.0
-    """Seconds, for all statuses together, once everything is sent."""
-    largest: int = 1000
+    """Wait until each status is settled."""
+    timeout: float = 300.0
+    """Seconds to wait for all statuses together, after everything was sent."""
+    max_objects: int = 1000
     """Objects an envelope."""
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """What became of some objects."""
+class PushResult:
+    """The results of some objects that were handled together."""
 
-    lines: tuple[Line, ...]
+    results: tuple[ObjectResult, ...]
     status: StatusReport | None = None
-    """The TAXII status that says so; None: they were not sent."""
+    """The status that the results come from; None: the objects were not sent."""
     error: ShareError | None = None
-    """What ended the push, or the waiting."""
+    """The error that ended the push, or the wait for the status."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Item:
     """An object within an envelope."""
 
-    line: Line
+    result: ObjectResult
     body: bytes = field(repr=False)
-    again: bool = False
-    """Sent before; here only because others refer to it."""
+    repeated: bool = False
+    """True for a marking definition that was sent before and is only here to be referred to."""
+
+    @property
+    def object(self) -> Mapping[str, Any]:
+        return self.result.object or {}
+
+    @property
+    def is_definition(self) -> bool:
+        return self.object.get("type") == "marking-definition"
+
+
+_Envelope = list[_Item]
 
 
 def push(
-    hub: Hub, place: Place, previews: Iterable[Preview], sending: Sending | None = None
-) -> Iterator[Delivery]:
-    """Send what is open in `previews` to a collection; every candidate is in one delivery.
+    hub: Hub,
+    collection: Collection,
+    previews: Iterable[Preview],
+    options: PushOptions | None = None,
+) -> Iterator[PushResult]:
+    """Send the open candidates of `previews`; every candidate is in one of the results.
 
-    The first delivery holds what is not sent, with the preview's own verdicts.
+    The first result holds the objects that are not sent, with the preview's own verdicts.
     """
-    sending = sending or Sending()
-    lines = [line for preview in previews for line in preview.lines()]
-    longest = hub.max_content_length(place)
-    items, unfit = _sorted(lines, longest)
+    options = options or PushOptions()
+    results = [result for preview in previews for result in preview.results()]
+    max_length = hub.max_content_length(collection)
+    items, unfit = _select_items(results, max_length)
     if unfit:
-        yield Delivery(tuple(unfit))
-    waiting: deque[tuple[list[_Item], StatusReport]] = deque()
-    for part, answer in _offered(hub, place, _envelopes(items, longest, sending.largest)):
+        yield PushResult(tuple(unfit))
+    waiting: deque[tuple[_Envelope, StatusReport]] = deque()
+    envelopes = _cut_envelopes(items, max_length, options.max_objects)
+    for part, answer in _send_envelopes(hub, collection, envelopes):
         if isinstance(answer, StatusReport):
             waiting.append((part, answer))
             while waiting and waiting[0][1].settled:
-                yield _delivery(*waiting.popleft(), waited=True)
+                yield _read_status(*waiting.popleft(), settled=True)
         else:
-            yield Delivery(_turned_away(part, answer), error=_ending(answer))
-    deadline = time.monotonic() + sending.longest_wait
+            yield PushResult(_reject_part(part, answer), error=_fatal_error(answer))
+    deadline = time.monotonic() + options.timeout
     while waiting:
         part, report = waiting.popleft()
         yield (
-            _waited(hub, place, part, report, deadline)
-            if sending.wait
-            else (_delivery(part, report, waited=False))
+            _wait_for_status(hub, collection, part, report, deadline)
+            if options.wait
+            else _read_status(part, report, settled=False)
         )
 
 
-def _sorted(lines: Iterable[Line], longest: int) -> tuple[list[_Item], list[Line]]:
-    """What goes out, marking definitions first, and what does not."""
+def _select_items(
+    results: Iterable[ObjectResult], max_length: int
+) -> tuple[list[_Item], list[ObjectResult]]:
+    """The objects to send, marking definitions first, and the results of those not to send."""
     items: list[_Item] = []
-    unfit: list[Line] = []
-    for line in lines:
-        if line.verdict != "ready":
-            unfit.append(line)
+    unfit: list[ObjectResult] = []
+    room = max_length - _FRAME - 1
+    for result in results:
+        if result.verdict != "ready":
+            unfit.append(result)
             continue
-        body = json.dumps(line.object, ensure_ascii=False, separators=(",", ":"))
-        item = _Item(line, body.encode("utf-8", "backslashreplace"))
-        room = longest - _FRAME - 1
+        text = json.dumps(result.object, ensure_ascii=False, separators=(",", ":"))
+        item = _Item(result, text.encode("utf-8", "backslashreplace"))
         if len(item.body) <= room:
             items.append(item)
         else:
-            said = f"{len(item.body)} octets, but the server takes at most {room} an object"
-            unfit.append(_refused(line, said))
-    items.sort(key=lambda item: not _defines(item))
+            message = (
+                f"the object has {len(item.body)} octets, but the server accepts at most {room}; "
+                "shorten it or split it"
+            )
+            unfit.append(_refuse(result, message))
+    items.sort(key=lambda item: not item.is_definition)
     return items, unfit
 
 
-def _envelopes(items: Sequence[_Item], longest: int, largest: int) -> Iterator[list[_Item]]:
-    """Cut into envelopes shorter than `longest` octets, each with the definitions that it needs."""
-    definitions = {str(_object(item).get("id")): item for item in items if _defines(item)}
-    envelope: list[_Item] = []
+def _cut_envelopes(
+    items: Sequence[_Item], max_length: int, max_objects: int
+) -> Iterator[_Envelope]:
+    """Envelopes shorter than `max_length` octets, each with the definitions that it refers to."""
+    definitions = {str(item.object.get("id")): item for item in items if item.is_definition}
+    envelope: _Envelope = []
     size = _FRAME
     for item in items:
-        needed = _needed(item, envelope, definitions)
+        needed = _missing_definitions(item, envelope, definitions)
         more = sum(len(each.body) + 1 for each in (*needed, item))
-        if envelope and (size + more >= longest or len(envelope) >= largest):
+        if envelope and (size + more >= max_length or len(envelope) >= max_objects):
             yield envelope
             envelope, size = [], _FRAME
-            needed = _needed(item, envelope, definitions)
+            needed = _missing_definitions(item, envelope, definitions)
             more = sum(len(each.body) + 1 for each in (*needed, item))
-        if size + more >= longest:
+        if size + more >= max_length:
             needed, more = [], len(item.body) + 1
         envelope += [*needed, item]
         size += more
@@ -139,137 +152,135 @@ def _envelopes(items: Sequence[_Item], longest: int, largest: int) -> Iterator[l
         yield envelope
 
 
-def _needed(
+def _missing_definitions(
     item: _Item, envelope: Sequence[_Item], definitions: Mapping[str, _Item]
 ) -> list[_Item]:
     """The definitions that an object refers to and that the envelope does not hold yet."""
-    refs = _object(item).get("object_marking_refs")
-    wanted = [definitions[ref] for ref in refs or () if ref in definitions]
-    if not wanted:
+    refs = item.object.get("object_marking_refs")
+    needed = [definitions[ref] for ref in refs or () if ref in definitions]
+    if not needed:
         return []
-    there = {each.body for each in envelope if _defines(each)}
-    return [replace(each, again=True) for each in wanted if each.body not in there]
+    present = {each.body for each in envelope if each.is_definition}
+    return [replace(each, repeated=True) for each in needed if each.body not in present]
 
 
-def _offered(
-    hub: Hub, place: Place, envelopes: Iterable[list[_Item]]
-) -> Iterator[tuple[list[_Item], StatusReport | ShareError]]:
-    """Every part of every envelope with the server's answer.
+def _send_envelopes(
+    hub: Hub, collection: Collection, envelopes: Iterable[_Envelope]
+) -> Iterator[tuple[_Envelope, StatusReport | ShareError]]:
+    """Each part of each envelope with the server's answer.
 
-    After an answer that ends the push, what is left comes with that answer, unsent.
+    After a fatal error the remaining parts come with that error, unsent.
     """
-    ended: ShareError | None = None
-    taken = refused = 0
+    fatal: ShareError | None = None
+    accepted = refused = 0
     for envelope in envelopes:
-        waiting = [envelope]
-        while waiting:
-            part = waiting.pop()
-            if ended:
-                yield part, ended
+        parts = [envelope]
+        while parts:
+            part = parts.pop()
+            if fatal:
+                yield part, fatal
                 continue
             try:
-                report = hub.post(place, _body(part))
+                report = hub.post_envelope(collection, _encode_envelope(part))
             except ShareError as error:
-                ended = _ending(error)
-                if not ended and len(part) > 1 and (taken or refused < _HOPELESS):
+                fatal = _fatal_error(error)
+                may_halve = accepted or refused < _MAX_SINGLE_REFUSALS
+                if not fatal and len(part) > 1 and may_halve:
                     middle = len(part) // 2
-                    waiting += [part[middle:], part[:middle]]
+                    parts += [part[middle:], part[:middle]]
                     continue
                 refused += 1
                 yield part, error
             else:
-                taken += 1
+                accepted += 1
                 yield part, report
 
 
-def _ending(error: ShareError) -> ShareError | None:
-    """The error, if it concerns more than the envelope that it answered."""
+def _fatal_error(error: ShareError) -> ShareError | None:
+    """The error, if it concerns more than the envelope that was answered with it."""
     return None if isinstance(error, TooLarge | Unprocessable | Malformed) else error
 
 
-def _turned_away(part: Iterable[_Item], error: ShareError) -> tuple[Line, ...]:
-    unsent = _ending(error) is not None
+def _reject_part(part: Iterable[_Item], error: ShareError) -> tuple[ObjectResult, ...]:
+    unsent = _fatal_error(error) is not None
     return tuple(
-        replace(item.line, verdict="unsent") if unsent else _refused(item.line, str(error))
+        replace(item.result, verdict="unsent") if unsent else _refuse(item.result, str(error))
         for item in part
-        if not item.again
+        if not item.repeated
     )
 
 
-def _waited(
-    hub: Hub, place: Place, part: Sequence[_Item], report: StatusReport, deadline: float
-) -> Delivery:
-    """Ask for the status, with growing pauses, until it is settled or time is up."""
+def _wait_for_status(
+    hub: Hub, collection: Collection, part: _Envelope, report: StatusReport, deadline: float
+) -> PushResult:
+    """Request the status, with growing pauses, until it is settled or the deadline is over.
+
+    `deadline` in seconds of `time.monotonic`.
+    """
     pause = _FIRST_PAUSE
     while not report.settled and (left := deadline - time.monotonic()) > 0:
         time.sleep(min(pause, left))
         pause = min(pause * 1.6, _LONGEST_PAUSE)
         try:
-            report = hub.status(report.id, place.root)
+            report = hub.fetch_status(report.id, collection.root)
         except ShareError as error:
-            return replace(_delivery(part, report, waited=False), error=error)
-    return _delivery(part, report, waited=report.settled)
+            return replace(_read_status(part, report, settled=False), error=error)
+    return _read_status(part, report, settled=report.settled)
 
 
-def _delivery(part: Sequence[_Item], report: StatusReport, *, waited: bool) -> Delivery:
+def _read_status(part: _Envelope, report: StatusReport, *, settled: bool) -> PushResult:
+    """The results of a part's objects; `settled`: the server will not change them by itself."""
     by_index = {each.index: each for each in report.details if each.index is not None}
-    by_id: dict[str, list[Detail]] = {}
+    by_id: dict[str, list[StatusDetail]] = {}
     for each in report.details:
         if each.index is None:
             by_id.setdefault(each.id, []).append(each)
-    lines = []
+    results = []
     for index, item in enumerate(part):
-        detail = by_index.get(index) or _named(item, by_id)
-        if not item.again:
-            lines.append(_told(item.line, detail, report, waited=waited))
-    return Delivery(tuple(lines), status=report)
+        detail = by_index.get(index) or _take_detail(item, by_id)
+        if not item.repeated:
+            results.append(_add_detail(item.result, detail, report, settled=settled))
+    return PushResult(tuple(results), status=report)
 
 
-def _named(item: _Item, by_id: Mapping[str, list[Detail]]) -> Detail | None:
-    """The detail of an object where the server gives no index: by id and version, else by id."""
-    sent = _object(item)
-    details = by_id.get(str(sent.get("id")), [])
-    version = sent.get("modified") or sent.get("created")
-    place = next((n for n, each in enumerate(details) if each.version == version), 0)
-    return details.pop(place) if details else None
+def _take_detail(item: _Item, by_id: Mapping[str, list[StatusDetail]]) -> StatusDetail | None:
+    """The detail of an object if the server gives no index: by id and version, else by id."""
+    details = by_id.get(str(item.object.get("id")), [])
+    version = item.object.get("modified") or item.object.get("created")
+    position = next((n for n, each in enumerate(details) if each.version == version), 0)
+    return details.pop(position) if details else None
 
 
-def _told(line: Line, detail: Detail | None, report: StatusReport, *, waited: bool) -> Line:
-    """The line with what the server says; a server that gives no details speaks for all."""
-    outcome = detail.outcome if detail else report.outcome_of_all() or "pending"
-    verdict = detail.verdict if detail and detail.verdict in WORDS else ""
+def _add_detail(
+    result: ObjectResult, detail: StatusDetail | None, report: StatusReport, *, settled: bool
+) -> ObjectResult:
+    """The result with the server's verdict; without a detail, the status's common outcome."""
+    outcome = detail.outcome if detail else report.common_outcome() or "pending"
+    verdict = detail.verdict if detail and detail.verdict in VERDICTS else ""
     if not verdict:
-        pending = "held" if waited and detail else "pending"
+        pending = "held" if settled and detail else "pending"
         verdict = {"success": "admitted", "failure": "refused"}.get(outcome, pending)
-    told = list(detail.findings) if detail else []
-    if detail and detail.message and not told and outcome != "success":
-        told = [_finding(verdict, detail.message)]
+    findings = list(detail.findings) if detail else []
+    if detail and detail.message and not findings and outcome != "success":
+        findings = [_server_finding(verdict, detail.message)]
     return replace(
-        line,
+        result,
         verdict=verdict,
-        findings=line.findings + tuple(each for each in told if each not in line.findings),
+        findings=result.findings + tuple(each for each in findings if each not in result.findings),
         public_id=detail.public_id if detail else "",
     )
 
 
-def _refused(line: Line, message: str) -> Line:
-    findings = (*line.findings, _finding("refused", message))
-    return replace(line, verdict="refused", findings=findings, object=None)
+def _refuse(result: ObjectResult, message: str) -> ObjectResult:
+    findings = (*result.findings, _server_finding("refused", message))
+    return replace(result, verdict="refused", findings=findings, object=None)
 
 
-def _finding(verdict: str, message: str) -> dict[str, str]:
-    """A finding in the words of a server that has none of its own."""
+def _server_finding(verdict: str, message: str) -> dict[str, str]:
+    """A finding for the message of a server that gives no findings."""
     action = verdict if verdict in ("refused", "held") else "noted"
     return {"stage": "publish", "rule": "server", "path": "", "action": action, "message": message}
 
 
-def _body(part: Iterable[_Item]) -> bytes:
+def _encode_envelope(part: Iterable[_Item]) -> bytes:
     return b'{"objects":[' + b",".join(item.body for item in part) + b"]}"
-
-
-def _object(item: _Item) -> Mapping[str, Any]:
-    return item.line.object or {}
-
-
-def _defines(item: _Item) -> bool:
-    return _object(item).get("type") == "marking-definition"

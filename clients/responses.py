@@ -1,7 +1,7 @@
-"""What a TAXII server answers, as values.
+"""The answers of a TAXII server as values: pages of objects and statuses.
 
-Servers other than ours leave things out or send null for nothing; what is
-missing is empty here.  Objects stay the bytes that were received.
+Other servers omit properties or send null for nothing; both are empty values here.  Objects
+stay the bytes that were received.  Knows no network.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ import msgspec
 from tocsin.admission.errors import Malformed
 from tocsin.admission.timestamps import micros
 
-FIRST, LAST = "X-TAXII-Date-Added-First", "X-TAXII-Date-Added-Last"
+FIRST_HEADER, LAST_HEADER = "X-TAXII-Date-Added-First", "X-TAXII-Date-Added-Last"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,13 @@ class Page:
     """Each object's JSON as received."""
     more: bool
     next: str
-    """Empty: the server gave none."""
+    """The page token; empty if the server gave none."""
     first: int | None
-    """X-TAXII-Date-Added-First in µs since 1970 UTC; None: not given or not a timestamp."""
+    """X-TAXII-Date-Added-First in µs since 1970 UTC; None: absent or not a timestamp."""
     last: int | None
+    """X-TAXII-Date-Added-Last, likewise."""
     digest: bytes = field(repr=False)
-    """Over the objects; equal pages have equal ones."""
+    """Over the objects; equal pages have equal digests."""
 
 
 class _Envelope(msgspec.Struct):
@@ -39,17 +40,17 @@ class _Envelope(msgspec.Struct):
     next: str | int | None = None
 
 
-_envelopes = msgspec.json.Decoder(_Envelope)
+_envelope_decoder = msgspec.json.Decoder(_Envelope)
 
 
-def page(body: bytes, headers: Mapping[str, str]) -> Page:
-    """The page that a response is.
+def parse_page(body: bytes, headers: Mapping[str, str]) -> Page:
+    """Read a page from the body and headers of a response.
 
     Raises msgspec.DecodeError if the body is not an envelope.
     """
-    envelope = _envelopes.decode(body)
+    envelope = _envelope_decoder.decode(body)
     objects = tuple(bytes(each) for each in envelope.objects or ())
-    stamps = [_stamp(headers.get(name, "")) for name in (FIRST, LAST)]
+    stamps = [_parse_stamp(headers.get(name, "")) for name in (FIRST_HEADER, LAST_HEADER)]
     if None not in stamps:
         stamps.sort(key=lambda stamp: stamp or 0)  # one server is known to swap them
     return Page(
@@ -63,8 +64,8 @@ def page(body: bytes, headers: Mapping[str, str]) -> Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Detail:
-    """What a status says of one object (TAXII 2.1 section 4.3.1)."""
+class StatusDetail:
+    """A status's entry for one object (TAXII 2.1 section 4.3.1)."""
 
     outcome: str
     """success, failure or pending."""
@@ -72,7 +73,7 @@ class Detail:
     version: str
     message: str
     index: int | None
-    """Its place in the envelope; None where the server is not ours."""
+    """The object's place in the envelope; only Tocsin's hub gives it."""
     verdict: str
     public_id: str
     findings: tuple[Mapping[str, str], ...]
@@ -80,30 +81,30 @@ class Detail:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """A status resource."""
+    """A status resource (TAXII 2.1 section 4.3)."""
 
     id: str
     complete: bool
     settled: bool
-    """Nothing more will happen by itself: complete, or all that is pending waits for people."""
+    """True if nothing more happens by itself: complete, or all pending objects wait for people."""
     success: int
     failure: int
     pending: int
-    details: tuple[Detail, ...]
+    details: tuple[StatusDetail, ...]
     resource: Mapping[str, Any] = field(repr=False)
     """As received."""
 
-    def outcome_of_all(self) -> str:
-        """The one outcome that all objects have, or empty if that cannot be told."""
-        counted = {"success": self.success, "failure": self.failure, "pending": self.pending}
-        outcomes = [outcome for outcome, count in counted.items() if count]
+    def common_outcome(self) -> str:
+        """The outcome that all objects have; empty if they differ or nothing was counted."""
+        counts = {"success": self.success, "failure": self.failure, "pending": self.pending}
+        outcomes = [outcome for outcome, count in counts.items() if count]
         return outcomes[0] if len(outcomes) == 1 else ""
 
 
-def report(resource: Mapping[str, Any]) -> StatusReport:
-    """The status that a resource is.
+def parse_status(resource: Mapping[str, Any]) -> StatusReport:
+    """Read a status resource.
 
-    Raises TypeError if it is none.
+    Raises TypeError if it is not one.
     """
     if not isinstance(resource.get("id"), str) or not isinstance(resource.get("status"), str):
         raise TypeError("not a TAXII status")
@@ -116,21 +117,21 @@ def report(resource: Mapping[str, Any]) -> StatusReport:
         failure=_count(resource, "failure_count"),
         pending=_count(resource, "pending_count"),
         details=tuple(
-            _detail(outcome, each)
+            _parse_detail(outcome, each)
             for outcome, name in (
                 ("success", "successes"),
                 ("failure", "failures"),
                 ("pending", "pendings"),
             )
-            for each in _tables(resource.get(name))
+            for each in _objects(resource.get(name))
         ),
         resource=resource,
     )
 
 
-def _detail(outcome: str, entry: Mapping[str, Any]) -> Detail:
+def _parse_detail(outcome: str, entry: Mapping[str, Any]) -> StatusDetail:
     index = entry.get("x_tocsin_index")
-    return Detail(
+    return StatusDetail(
         outcome=outcome,
         id=_text(entry, "id"),
         version=_text(entry, "version"),
@@ -140,12 +141,12 @@ def _detail(outcome: str, entry: Mapping[str, Any]) -> Detail:
         public_id=_text(entry, "x_tocsin_public_id"),
         findings=tuple(
             {str(key): str(value) for key, value in finding.items()}
-            for finding in _tables(entry.get("x_tocsin_findings"))
+            for finding in _objects(entry.get("x_tocsin_findings"))
         ),
     )
 
 
-def _tables(value: object) -> Iterable[Mapping[str, Any]]:
+def _objects(value: object) -> Iterable[Mapping[str, Any]]:
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
@@ -159,7 +160,7 @@ def _count(table: Mapping[str, Any], name: str) -> int:
     return value if isinstance(value, int) and value > 0 else 0
 
 
-def _stamp(text: str) -> int | None:
+def _parse_stamp(text: str) -> int | None:
     try:
         return micros(text)
     except Malformed:

@@ -1,8 +1,8 @@
-"""Cursors that survive anything.
+"""Durable cursors: how far each collection was read, for `tocsin poll --state`.
 
-One file may hold the cursors of many collections and servers.  It is written
-whole to a new file beside it, forced to the disk and then renamed over the
-old one, so that whatever crashes, either the old or the new state is there.
+One file holds the cursors of any number of collections and servers.  A change is written to a
+new file in the same folder, forced to the disk and renamed over the old one, so that a crash
+leaves either the old or the new state.  Knows neither the network nor the output formats.
 """
 
 import json
@@ -19,46 +19,47 @@ from tocsin.admission.errors import Malformed, ShareError
 from tocsin.admission.timestamps import micros, timestamp
 
 _VERSION = 1
-_ABANDONED = 60
-"""Seconds after which a half-written file belongs to nobody."""
+_ABANDONED_AFTER = 60
+"""Seconds after which a temporary file is left over from a program that was killed."""
 
 
-class Unusable(ShareError):
+class UnusableFile(ShareError):
     """A file of the user's own cannot be read or written; the hub has no part in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far a collection has been read and written away."""
+    """How far a collection was read and its objects written to the output."""
 
     last: int | None = None
-    """The greatest X-TAXII-Date-Added-Last so far, µs since 1970 UTC."""
+    """The greatest X-TAXII-Date-Added-Last so far, µs since 1970 UTC; None: nothing was read."""
     seen: frozenset[str] = field(default=frozenset(), repr=False)
-    """What was delivered with that stamp, maybe more; see `poll.mark`."""
+    """Fingerprints of the versions that were read with that stamp, and perhaps of others; see
+    `poll.version_fingerprint`."""
     output: str = ""
-    """The file that the objects went to."""
+    """The file that the objects were written to."""
     size: int = 0
-    """How long that file was when the cursor was moved."""
+    """The length of that file, in octets, when the cursor was saved."""
 
 
-class Memory:
+class MemoryState:
     """Cursors that end with the program."""
 
     def __init__(self) -> None:
-        """Nothing is remembered yet."""
+        """Starts without cursors."""
         self._cursors: dict[str, Cursor] = {}
 
-    def cursor(self, key: str) -> Cursor:
-        """Where to go on; the beginning if nothing is remembered."""
+    def load(self, key: str) -> Cursor:
+        """The cursor; at the beginning if none was saved."""
         return self._cursors.get(key, Cursor())
 
-    def move(self, key: str, cursor: Cursor) -> None:
-        """Remember `cursor`."""
+    def save(self, key: str, cursor: Cursor) -> None:
+        """Remember the cursor."""
         self._cursors[key] = cursor
 
 
 class StateFile:
-    """The file that remembers cursors by server, collection and filters."""
+    """The file that keeps cursors by server, collection and filters."""
 
     def __init__(self, path: Path) -> None:
         """`path` need not exist yet."""
@@ -66,51 +67,53 @@ class StateFile:
         self._swept = False
 
     def check(self) -> None:
-        """Raises Malformed or Unusable if it will be of no use, before anything is polled."""
+        """Raises Malformed or UnusableFile if the file cannot be used, before a poll begins."""
         try:
             if self._path.is_dir():
                 raise IsADirectoryError
             tempfile.TemporaryFile(dir=self._path.parent).close()
         except OSError as error:
-            raise Unusable(f"--state: {self._path} {unwritable(self._path, error)}") from error
-        self._cursors()
+            raise UnusableFile(
+                f"--state: {self._path} {explain_write_error(self._path, error)}"
+            ) from error
+        self._read_cursors()
 
-    def cursor(self, key: str) -> Cursor:
-        """Where to go on; the beginning if nothing is remembered.
+    def load(self, key: str) -> Cursor:
+        """The cursor; at the beginning if none was saved.
 
-        Raises Malformed if the file is not one of ours or is damaged: guessing
-        would lose objects or deliver all of them again.
+        Raises Malformed if the file is damaged or not a state file: guessing would lose
+        objects or deliver all of them a second time.
         """
-        entry = self._cursors().get(key)
+        entry = self._read_cursors().get(key)
         try:
-            return Cursor() if entry is None else _cursor(entry)
+            return Cursor() if entry is None else _parse_cursor(entry)
         except (KeyError, TypeError, ValueError, AttributeError, Malformed) as error:
             raise self._damaged("a cursor is incomplete") from error
 
-    def move(self, key: str, cursor: Cursor) -> None:
-        """Remember `cursor`, durably.
+    def save(self, key: str, cursor: Cursor) -> None:
+        """Keep the cursor durably.
 
-        Raises Unusable if the file cannot be written.
+        Raises UnusableFile if the file cannot be written.
         """
-        cursors = {**self._cursors(), key: _entry(cursor)}
+        cursors = {**self._read_cursors(), key: _format_cursor(cursor)}
         text = json.dumps({"tocsin_state": _VERSION, "cursors": cursors}, indent=1) + "\n"
         try:
             self._replace(text.encode())
         except OSError as error:
-            raise Unusable(
-                f"the state file {self._path} {unwritable(self._path, error)}. "
+            raise UnusableFile(
+                f"the state file {self._path} {explain_write_error(self._path, error)}. "
                 "Nothing is lost: the next poll goes on from the last cursor"
             ) from error
 
-    def _cursors(self) -> dict[str, Any]:
+    def _read_cursors(self) -> dict[str, Any]:
         try:
             content = json.loads(self._path.read_bytes())
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise Unusable(
+            raise UnusableFile(
                 f"the state file {self._path} cannot be read ({error.strerror}); "
-                "let this user read it, or name another with --state"
+                "let this user read it, or name another file with --state"
             ) from error
         except (ValueError, RecursionError) as error:
             raise self._damaged("it is not JSON") from error
@@ -128,48 +131,48 @@ class StateFile:
         )
 
     def _replace(self, content: bytes) -> None:
-        beginning = f".{self._path.name}-"
+        prefix = f".{self._path.name}-"
         if not self._swept:
-            _sweep(self._path.parent, beginning)
+            _remove_abandoned_files(self._path.parent, prefix)
             self._swept = True
-        handle, fresh = tempfile.mkstemp(dir=self._path.parent, prefix=beginning)
+        handle, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=prefix)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(fresh, self._path)
+            os.replace(temporary, self._path)
         except BaseException:
             with suppress(FileNotFoundError):
-                os.unlink(fresh)
+                os.unlink(temporary)
             raise
         sync_folder(self._path.parent)
 
 
-def unwritable(path: Path, error: OSError) -> str:
-    """Why a file cannot be written, and what to do: the end of a sentence about it."""
+def explain_write_error(path: Path, error: OSError) -> str:
+    """The end of a sentence about a file that cannot be written: why, and what to do."""
     folder = path.parent
     if not folder.is_dir():
         return f"cannot be written: there is no folder {folder}; make it, or name another file"
     if path.is_dir():
         return "cannot be written: it is a folder; name a file in it"
     if isinstance(error, PermissionError):
-        return "cannot be written: this user may not; name another file"
+        return "cannot be written: this user lacks the permission; name another file"
     return f"cannot be written: {error.strerror or error}"
 
 
-def _sweep(folder: Path, beginning: str) -> None:
-    """Remove what killed programs left; a write in progress is younger."""
-    for left in folder.iterdir():
-        if left.name.startswith(beginning):
+def _remove_abandoned_files(folder: Path, prefix: str) -> None:
+    """Remove temporary files of killed programs; those of a write in progress are younger."""
+    for file in folder.iterdir():
+        if file.name.startswith(prefix):
             with suppress(FileNotFoundError):
-                if time.time() - left.stat().st_mtime > _ABANDONED:
-                    left.unlink()
+                if time.time() - file.stat().st_mtime > _ABANDONED_AFTER:
+                    file.unlink()
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` durable, where the system can."""
-    with suppress(OSError):  # Windows opens no folders
+    """Make a rename in `folder` durable, on systems that can."""
+    with suppress(OSError):  # Windows cannot open folders
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -177,13 +180,13 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def state_key(url: str, filters: Mapping[str, str]) -> str:
-    """What a cursor is kept under: the collection's URL (by id) and what is asked of it."""
-    asked = "&".join(f"{name}={value}" for name, value in sorted(filters.items()))
-    return f"{url}objects/?{asked}" if asked else f"{url}objects/"
+def cursor_key(url: str, filters: Mapping[str, str]) -> str:
+    """The key of a cursor: the collection's URL, by id, with the filters of the poll."""
+    query = "&".join(f"{name}={value}" for name, value in sorted(filters.items()))
+    return f"{url}objects/?{query}" if query else f"{url}objects/"
 
 
-def _entry(cursor: Cursor) -> dict[str, Any]:
+def _format_cursor(cursor: Cursor) -> dict[str, Any]:
     return {
         "last": None if cursor.last is None else timestamp(cursor.last),
         "seen": sorted(cursor.seen),
@@ -192,7 +195,7 @@ def _entry(cursor: Cursor) -> dict[str, Any]:
     }
 
 
-def _cursor(entry: Mapping[str, Any]) -> Cursor:
+def _parse_cursor(entry: Mapping[str, Any]) -> Cursor:
     last, seen, output, size = (entry[name] for name in ("last", "seen", "output", "size"))
     if not (isinstance(seen, list) and isinstance(output, str) and isinstance(size, int)):
         raise TypeError("wrong kind of value")

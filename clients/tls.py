@@ -1,4 +1,7 @@
-"""What the clients show a hub over TLS, and by what they know it."""
+"""TLS client certificate and CA settings for one hub.
+
+Knows no requests: `tocsin.clients.http` gives the files to it.
+"""
 
 from __future__ import annotations
 
@@ -9,30 +12,30 @@ from urllib.parse import urlsplit
 
 from tocsin.admission.errors import Malformed
 
-PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 Origin = tuple[str, str, int]
 
 
-class _Encrypted(Exception):
-    """A key is kept under a passphrase."""
+class _KeyIsEncrypted(Exception):
+    """OpenSSL asks for a passphrase."""
 
 
 @dataclass(frozen=True, slots=True)
-class Papers:
-    """For one hub only: no other server that it names is shown the certificate."""
+class TlsFiles:
+    """The files for one hub.  Another server that the hub names never sees the certificate."""
 
     url: str = ""
-    """The hub's."""
+    """The hub's URL."""
     cert: Path | None = None
-    """A certificate with its private key, in PEM; None: none is shown."""
+    """A client certificate with its private key, in PEM; None: no certificate is sent."""
     ca: Path | None = None
-    """The authorities that the hub's certificate is checked against; None: the system's."""
+    """The CA certificates that the hub's certificate is checked against; None: the system's."""
 
     def check(self) -> None:
-        """Raises Malformed if a file is of no use, before anything is sent."""
+        """Raises Malformed if a file cannot be used, before anything is sent."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if self.cert is not None:
-            _load(context, self.cert)
+            _load_certificate(context, self.cert)
         if self.ca is not None:
             try:
                 context.load_verify_locations(self.ca)
@@ -41,26 +44,28 @@ class Papers:
             except OSError as error:
                 raise Malformed(f"--ca: cannot read {self.ca}: {error.strerror}") from error
 
-    def verify(self, url: str) -> str | None:
-        """The file that the server at `url` is checked against; None: as usual."""
+    def ca_for(self, url: str) -> str | None:
+        """The CA file for the server at `url`; None: requests' default."""
         return str(self.ca) if self.ca and origin(url) == origin(self.url) else None
 
-    def shown(self, url: str) -> str | None:
-        """The file with the certificate that the server at `url` is shown, if any."""
+    def cert_for(self, url: str) -> str | None:
+        """The certificate file for the server at `url`; None: no certificate."""
         return str(self.cert) if self.cert and origin(url) == origin(self.url) else None
 
 
 def origin(url: str) -> Origin:
     """Scheme, host and port of a URL."""
     parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0)
+    return parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
 
 
-def _load(context: ssl.SSLContext, file: Path) -> None:
+def _load_certificate(context: ssl.SSLContext, file: Path) -> None:
     try:
-        context.load_cert_chain(file, password=_no_passphrase)
-    except _Encrypted:
-        raise Malformed(f"--cert: the key in {file} has a passphrase; take it off") from None
+        context.load_cert_chain(file, password=_refuse_passphrase)
+    except _KeyIsEncrypted:
+        raise Malformed(
+            f"--cert: the key in {file} has a passphrase; remove it, for instance with openssl pkey"
+        ) from None
     except ssl.SSLError as error:
         raise Malformed(
             f"--cert: {file} must hold a certificate and its private key, both in PEM"
@@ -69,5 +74,5 @@ def _load(context: ssl.SSLContext, file: Path) -> None:
         raise Malformed(f"--cert: cannot read {file}: {error.strerror}") from error
 
 
-def _no_passphrase() -> str:
-    raise _Encrypted
+def _refuse_passphrase() -> str:
+    raise _KeyIsEncrypted

@@ -28,6 +28,15 @@ Exit codes:
 """
 
 
+def printable(text: object) -> str:
+    """The text with control characters escaped: they could rewrite what a terminal shows.
+
+    >>> printable("a\\x1b[2Jb")
+    'a\\\\x1b[2Jb'
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
 class ParsedValue(click.ParamType[Any]):
     """The type of an option whose value `parse` reads.
 
@@ -84,7 +93,7 @@ def run_command(
         print(f"{program}: interrupted", file=sys.stderr)
         return stdio.INTERRUPTED
     except tuple(exit_codes) as error:
-        print(f"{program}: {error}", file=sys.stderr, flush=True)
+        print(f"{program}: {printable(error)}", file=sys.stderr, flush=True)
         return next(code for kind, code in exit_codes.items() if isinstance(error, kind))
     except OSError as error:
         place = error.filename or "address, file or output"

@@ -1,1 +1,1 @@
-"""tocsin: the commands of partners and analysts."""
+"""`tocsin`, the command of partners and analysts."""

@@ -49,7 +49,7 @@ def test_the_cursor_never_moves_beyond_what_was_written(partner):
 def test_an_output_that_takes_no_more_is_1_and_moves_no_cursor(partner):
     partner.add(*(indicator(n) for n in range(300)))
     codes, _, said = shell(f"{COMMAND} poll {COLLECTION} --state s > /dev/full")
-    assert (codes, said) == (["1"], "tocsin: the output: No space left on device\n")
+    assert (codes, said) == (["1"], "tocsin: No space left on device: address, file or output\n")
     _, out, _ = shell(f"{COMMAND} poll {COLLECTION} --state s")
     assert out.count("\n") == 300
 

@@ -11,11 +11,11 @@ from support.taxii_servers import (
 )
 
 from tocsin.admission.errors import Malformed, ShareError, Unavailable
-from tocsin.clients.http import Hub, Patience
-from tocsin.clients.poll import Ask, batches
+from tocsin.clients.http import Hub, RetrySettings
+from tocsin.clients.poll import PollQuery, poll_batches
 from tocsin.clients.state import Cursor
 
-HASTY = Patience(connect=2, answer=0.3, retries=1, pause=0.01)
+HASTY = RetrySettings(connect=2, answer=0.3, retries=1, pause=0.01)
 DAY = "2026-03-01T00:00:{:02}.000000Z"
 
 
@@ -37,7 +37,7 @@ def walked(script, **ask) -> tuple[list[int], list[ReceivedRequest]]:
     with serve_script(script) as server, Hub(server.url, "", HASTY) as hub:
         arrived = [
             known[json.loads(each)["id"]]
-            for batch in batches(hub, hub.place("feed"), Ask(**ask), Cursor())
+            for batch in poll_batches(hub, hub.find_collection("feed"), PollQuery(**ask), Cursor())
             for each in batch.objects
         ]
         return arrived, [each for each in server.asked if each.path.endswith("/objects/")]
@@ -160,7 +160,7 @@ def test_a_key_does_not_go_to_another_server():
         serve_script(elsewhere(other.url)) as server,
         Hub(server.url, "partner:secret", HASTY) as hub,
     ):
-        assert hub.place("feed").root.startswith(other.url.removesuffix("taxii2/"))
+        assert hub.find_collection("feed").root.startswith(other.url.removesuffix("taxii2/"))
         assert all("Authorization" in each.headers for each in server.asked)
         assert not any("Authorization" in each.headers for each in other.asked)
 
@@ -171,13 +171,13 @@ def test_a_key_does_not_go_to_another_server():
 )
 def test_a_key_with_a_colon_is_basic_and_one_without_is_bearer(key, sent):
     with serve_script(lambda asked: None) as server, Hub(server.url, key, HASTY) as hub:
-        hub.places()
+        hub.list_collections()
         assert {each.headers["Authorization"] for each in server.asked} == {sent}
 
 
 def test_the_server_learns_the_clients_name_and_version():
     with serve_script(lambda asked: None) as server, Hub(server.url, "", HASTY) as hub:
-        hub.places()
+        hub.list_collections()
         assert all(each.headers["User-Agent"].startswith("tocsin/") for each in server.asked)
 
 

@@ -23,12 +23,12 @@ from tocsin.admission.errors import (
 )
 from tocsin.admission.model import Candidate
 from tocsin.clients.check import Preview
-from tocsin.clients.http import Hub, Patience
-from tocsin.clients.poll import Ask, batches, poll
+from tocsin.clients.http import Hub, RetrySettings
+from tocsin.clients.poll import PollQuery, poll, poll_batches
 from tocsin.clients.push import push
 from tocsin.clients.state import Cursor, StateFile
 
-HASTY = Patience(connect=2, answer=5, retries=1, pause=0.01)
+HASTY = RetrySettings(connect=2, answer=5, retries=1, pause=0.01)
 
 
 @pytest.fixture
@@ -44,9 +44,9 @@ def hub(partner):
 
 
 class Kept:
-    """A sink that remembers, and can break down."""
+    """An output that remembers, and can break down."""
 
-    stepwise = True
+    incremental = True
 
     def __init__(self, pages: int = 1000) -> None:
         self.objects: list[bytes] = []
@@ -61,10 +61,10 @@ class Kept:
             raise InterruptedError("the disk is full")
         self.objects += objects
 
-    def keep(self):
+    def sync(self):
         return "", 0
 
-    finish = keep
+    finish = sync
 
 
 def ids(objects: list[bytes]) -> list[str]:
@@ -80,36 +80,36 @@ def test_everything_arrives_once_whatever_the_page_size(partner, hub, limit):
     partner.add(*(indicator(n) for n in range(7)))
     partner.add(*(indicator(n) for n in range(7, 10)))
     kept = Kept()
-    list(poll(hub, hub.place(COLLECTION), Ask(limit=limit), kept))
+    list(poll(hub, hub.find_collection(COLLECTION), PollQuery(limit=limit), kept))
     assert ids(kept.objects) == expected(10)
 
 
 def test_a_later_poll_brings_only_what_is_new(partner, hub, tmp_path):
     state, kept = StateFile(tmp_path / "state"), Kept()
-    place = hub.place(COLLECTION)
+    place = hub.find_collection(COLLECTION)
     partner.add(*(indicator(n) for n in range(5)))
-    assert list(poll(hub, place, Ask(), kept, state)) == [5]
-    assert sum(poll(hub, place, Ask(), kept, state)) == 0
+    assert list(poll(hub, place, PollQuery(), kept, state)) == [5]
+    assert sum(poll(hub, place, PollQuery(), kept, state)) == 0
     partner.add(indicator(5))
-    assert sum(poll(hub, place, Ask(), kept, state)) == 1
+    assert sum(poll(hub, place, PollQuery(), kept, state)) == 1
     assert ids(kept.objects) == expected(6)
 
 
 @pytest.mark.parametrize("pages", [0, 1, 2, 3])
 def test_a_poll_that_broke_down_among_objects_of_one_stamp_goes_on(partner, hub, tmp_path, pages):
     partner.add(*(indicator(n) for n in range(9)))
-    state, place = StateFile(tmp_path / "state"), hub.place(COLLECTION)
+    state, place = StateFile(tmp_path / "state"), hub.find_collection(COLLECTION)
     first, second = Kept(pages), Kept()
     with pytest.raises(InterruptedError):
-        list(poll(hub, place, Ask(limit=2), first, state))
-    list(poll(hub, place, Ask(limit=2), second, state))
+        list(poll(hub, place, PollQuery(limit=2), first, state))
+    list(poll(hub, place, PollQuery(limit=2), second, state))
     assert ids(first.objects + second.objects) == expected(9)
 
 
 def test_a_walk_whose_next_has_expired_starts_again_without_loss(partner, hub):
     partner.add(*(indicator(n) for n in range(9)))
     arrived: list[bytes] = []
-    walk = batches(hub, hub.place(COLLECTION), Ask(limit=2), Cursor())
+    walk = poll_batches(hub, hub.find_collection(COLLECTION), PollQuery(limit=2), Cursor())
     arrived += next(walk).objects
     arrived += next(walk).objects
     partner.backend.next.clear()
@@ -122,7 +122,7 @@ def test_the_types_asked_for_are_those_that_come(partner, hub):
     tool = {**indicator(1), "type": "tool", "id": indicator(1)["id"].replace("indicator", "tool")}
     partner.add(indicator(0), tool)
     kept = Kept()
-    list(poll(hub, hub.place(COLLECTION), Ask(types=("tool",)), kept))
+    list(poll(hub, hub.find_collection(COLLECTION), PollQuery(types=("tool",)), kept))
     assert ids(kept.objects) == [tool["id"]]
 
 
@@ -137,65 +137,67 @@ def preview(*objects: dict) -> Preview:
 
 def test_what_is_pushed_arrives_in_as_many_envelopes_as_it_takes(partner, hub):
     sent = preview(*(indicator(n) for n in range(50)))  # the partner takes 9,000 octets at a time
-    deliveries = list(push(hub, hub.place(COLLECTION), [sent]))
-    lines = [line for each in deliveries for line in each.lines]
+    deliveries = list(push(hub, hub.find_collection(COLLECTION), [sent]))
+    lines = [line for each in deliveries for line in each.results]
     assert [line.index for line in lines] == list(range(50))
     assert {line.verdict for line in lines} == {"admitted"}
     assert len({each.status.id for each in deliveries}) > 1
     kept = Kept()
-    list(poll(hub, hub.place(COLLECTION), Ask(), kept))
+    list(poll(hub, hub.find_collection(COLLECTION), PollQuery(), kept))
     assert ids(kept.objects) == expected(50)
 
 
 def test_what_the_partner_refuses_is_told_with_its_words(partner, hub):
     partner.add(indicator(0))
-    place = hub.place(COLLECTION)
+    place = hub.find_collection(COLLECTION)
     (delivery,) = push(hub, place, [preview(indicator(0), indicator(1))])
-    assert [line.verdict for line in delivery.lines] == ["refused", "admitted"]
-    assert delivery.lines[0].findings[-1]["message"] == "Unable to process object"
+    assert [line.verdict for line in delivery.results] == ["refused", "admitted"]
+    assert delivery.results[0].findings[-1]["message"] == "Unable to process object"
 
 
 def test_an_object_that_spoils_the_envelope_costs_only_itself(hub):
     objects = [indicator(n) for n in range(7)]
     sent = preview(*objects)
     del objects[3]["id"]  # medallion answers 422 to the whole envelope
-    lines = [line for each in push(hub, hub.place(COLLECTION), [sent]) for line in each.lines]
+    lines = [
+        line for each in push(hub, hub.find_collection(COLLECTION), [sent]) for line in each.results
+    ]
     assert sorted(line.index for line in lines) == list(range(7))
     assert [line.index for line in lines if line.object is None] == [3]
 
 
 def test_the_status_of_a_push_can_be_asked_for_later(hub):
-    (delivery,) = push(hub, hub.place(COLLECTION), [preview(indicator(0))])
-    assert hub.status(delivery.status.id).success == 1
+    (delivery,) = push(hub, hub.find_collection(COLLECTION), [preview(indicator(0))])
+    assert hub.fetch_status(delivery.status.id).success == 1
 
 
 @pytest.mark.parametrize("name", [COLLECTION, "Sightings of ours", "sightings of OURS"])
 def test_a_collection_goes_by_id_and_title(hub, name):
-    assert hub.place(name).id == COLLECTION
+    assert hub.find_collection(name).id == COLLECTION
 
 
 @pytest.mark.parametrize("path", ["/taxii2/", "/taxii2", "/", "", "/partner/", "/partner"])
 def test_any_url_of_the_server_will_do(partner, path):
     url = partner.url.removesuffix("/taxii2/") + path
     with Hub(url, KEY, HASTY) as hub:
-        assert [place.id for place in hub.places()][0] == COLLECTION
+        assert [place.id for place in hub.list_collections()][0] == COLLECTION
 
 
 def test_an_unknown_collection_is_refused_with_those_that_there_are(hub):
     with pytest.raises(NotFound, match="Sightings of ours"):
-        hub.place("nosuch")
+        hub.find_collection("nosuch")
 
 
 def test_a_wrong_key_is_no_access(partner):
     with Hub(partner.url, "partner:wrong", HASTY) as hub, pytest.raises(NotAuthenticated):
-        hub.places()
+        hub.list_collections()
 
 
 def test_a_closed_collection_is_no_access(hub):
     with pytest.raises(NotAllowed, match="403"):
-        list(poll(hub, hub.place("Closed"), Ask(), Kept()))
+        list(poll(hub, hub.find_collection("Closed"), PollQuery(), Kept()))
 
 
 def test_a_server_that_is_not_there_is_unavailable():
     with Hub("http://127.0.0.1:9/taxii2/", KEY, HASTY) as hub, pytest.raises(Unavailable):
-        hub.places()
+        hub.list_collections()

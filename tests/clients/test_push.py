@@ -13,11 +13,11 @@ from tocsin.admission.model import (
     Finding,
     Verdict,
 )
-from tocsin.clients.check import Line, Preview, counted
-from tocsin.clients.http import Hub, Patience
-from tocsin.clients.push import Sending, push
+from tocsin.clients.check import ObjectResult, Preview, count_verdicts
+from tocsin.clients.http import Hub, RetrySettings
+from tocsin.clients.push import PushOptions, push
 
-HASTY = Patience(connect=2, answer=2, retries=2, pause=0.01)
+HASTY = RetrySettings(connect=2, answer=2, retries=2, pause=0.01)
 STATEMENT = {
     "type": "marking-definition",
     "spec_version": "2.1",
@@ -51,13 +51,13 @@ class Desk:
         return whole | {"status": "pending" if self.pending > 0 else "complete"} | self.resource
 
 
-def pushed(desk, *candidates, sending=None, longest=100_000) -> list[Line]:
+def pushed(desk, *candidates, options=None, longest=100_000) -> list[ObjectResult]:
     with serve_script(desk, longest) as server, Hub(server.url, "", HASTY) as hub:
         preview = Preview("file", tuple(candidates))
-        deliveries = list(push(hub, hub.place("feed", "can_write"), [preview], sending))
+        deliveries = list(push(hub, hub.find_collection("feed", "can_write"), [preview], options))
         desk.errors = [each.error for each in deliveries if each.error]
         desk.asked = server.asked
-        return [line for each in deliveries for line in each.lines]
+        return [line for each in deliveries for line in each.results]
 
 
 def candidate(index: int, object: dict | None = None, **more) -> Candidate:
@@ -118,7 +118,7 @@ class TestLines:
             (2, "admitted"),
         ]
         assert desk.envelopes == [[indicator(2)]]
-        assert counted(lines) == {"received": 3, "admitted": 1, "held": 1, "refused": 1}
+        assert count_verdicts(lines) == {"received": 3, "admitted": 1, "held": 1, "refused": 1}
 
 
 class TestEnvelopes:
@@ -134,7 +134,7 @@ class TestEnvelopes:
 
     def test_none_has_more_objects_than_wanted(self):
         desk = Desk()
-        pushed(desk, *map(candidate, range(5)), sending=Sending(largest=2))
+        pushed(desk, *map(candidate, range(5)), options=PushOptions(max_objects=2))
         assert [len(each) for each in desk.envelopes] == [2, 2, 1]
 
     def test_an_object_that_fits_in_none_is_refused_here(self):
@@ -151,7 +151,7 @@ class TestEnvelopes:
             for n in range(3)
         ]
         desk = Desk()
-        lines = pushed(desk, *marked, candidate(3, STATEMENT), sending=Sending(largest=2))
+        lines = pushed(desk, *marked, candidate(3, STATEMENT), options=PushOptions(max_objects=2))
         assert all(envelope[0] == STATEMENT for envelope in desk.envelopes)
         assert sorted(line.index for line in lines) == [0, 1, 2, 3]
 
@@ -190,12 +190,12 @@ class TestWaiting:
 
     def test_it_does_not_wait_if_told_so(self):
         pending = {"success_count": 0, "pending_count": 1, "status": "pending"}
-        (line,) = pushed(Desk(**pending), candidate(0), sending=Sending(wait=False))
+        (line,) = pushed(Desk(**pending), candidate(0), options=PushOptions(wait=False))
         assert line.verdict == "pending"
 
     def test_it_does_not_wait_for_ever(self):
         pending = {"success_count": 0, "pending_count": 1, "status": "pending"}
-        (line,) = pushed(Desk(**pending), candidate(0), sending=Sending(longest_wait=0.3))
+        (line,) = pushed(Desk(**pending), candidate(0), options=PushOptions(timeout=0.3))
         assert line.verdict == "pending"
 
 
@@ -229,12 +229,12 @@ class TestBreaks:
                 return Answer({"title": "Gone"}, 500) if gone else super().__call__(asked)
 
         desk = Fading()
-        lines = pushed(desk, *map(candidate, range(5)), sending=Sending(largest=2))
+        lines = pushed(desk, *map(candidate, range(5)), options=PushOptions(max_objects=2))
         assert [line.verdict for line in lines] == ["admitted"] * 2 + ["unsent"] * 3
         assert isinstance(desk.errors[0], Unavailable)
 
     def test_a_right_that_is_missing_ends_the_push(self):
         desk = Failing(Answer({"title": "No"}, 403))
-        lines = pushed(desk, *map(candidate, range(3)), sending=Sending(largest=1))
+        lines = pushed(desk, *map(candidate, range(3)), options=PushOptions(max_objects=1))
         assert {line.verdict for line in lines} == {"unsent"}
         assert isinstance(desk.errors[0], NotAllowed)

@@ -9,12 +9,12 @@ import pytest
 from support.taxii_servers import indicator
 
 from tocsin.admission.errors import Malformed
-from tocsin.clients.output import sink
+from tocsin.clients.output import open_output
 from tocsin.clients.state import (
     Cursor,
     StateFile,
-    Unusable,
-    state_key,
+    UnusableFile,
+    cursor_key,
 )
 
 CURSOR = Cursor(last=1_700_000_000_000_001, seen=frozenset({"a", "b"}), output="/x", size=7)
@@ -27,20 +27,20 @@ def as_bytes(*objects: dict) -> list[bytes]:
 
 class TestState:
     def test_a_cursor_comes_back_as_it_was(self, tmp_path):
-        StateFile(tmp_path / "state").move("key", CURSOR)
-        assert StateFile(tmp_path / "state").cursor("key") == CURSOR
+        StateFile(tmp_path / "state").save("key", CURSOR)
+        assert StateFile(tmp_path / "state").load("key") == CURSOR
 
     def test_one_file_holds_the_cursors_of_many_collections(self, tmp_path):
         state = StateFile(tmp_path / "state")
-        state.move("one", CURSOR)
-        state.move("two", Cursor(last=5))
-        assert (state.cursor("one"), state.cursor("two").last) == (CURSOR, 5)
-        assert state.cursor("three") == Cursor()
+        state.save("one", CURSOR)
+        state.save("two", Cursor(last=5))
+        assert (state.load("one"), state.load("two").last) == (CURSOR, 5)
+        assert state.load("three") == Cursor()
 
     def test_collections_and_filters_have_cursors_of_their_own(self):
         filters = [{}, {"match[type]": "tool"}, {"match[id]": "tool"}]
         urls = ["https://a.example/root/collections/1/", "https://a.example/root/collections/2/"]
-        assert len({state_key(url, asked) for url in urls for asked in filters}) == 6
+        assert len({cursor_key(url, asked) for url in urls for asked in filters}) == 6
 
     @pytest.mark.parametrize(
         "damage", [b"", b"{", b"[]", b'{"tocsin_state": 99}', b"\xff", b"[" * 100_000]
@@ -48,9 +48,9 @@ class TestState:
     def test_a_damaged_file_is_refused_and_left_as_it_is(self, tmp_path, damage):
         (tmp_path / "state").write_bytes(damage)
         with pytest.raises(Malformed, match="left as it is"):
-            StateFile(tmp_path / "state").cursor("key")
+            StateFile(tmp_path / "state").load("key")
         with pytest.raises(Malformed):
-            StateFile(tmp_path / "state").move("key", CURSOR)
+            StateFile(tmp_path / "state").save("key", CURSOR)
         assert (tmp_path / "state").read_bytes() == damage
 
     @pytest.mark.parametrize("entry", [{}, [], {"last": 5}, {"last": "x", "seen": []}])
@@ -58,20 +58,20 @@ class TestState:
         content = {"tocsin_state": 1, "cursors": {"key": entry}}
         (tmp_path / "state").write_text(json.dumps(content))
         with pytest.raises(Malformed, match="incomplete"):
-            StateFile(tmp_path / "state").cursor("key")
+            StateFile(tmp_path / "state").load("key")
 
     def test_a_file_that_cannot_be_written_is_told(self, tmp_path):
-        with pytest.raises(Unusable, match="cannot be written"):
-            StateFile(tmp_path / "nosuch" / "state").move("key", CURSOR)
+        with pytest.raises(UnusableFile, match="cannot be written"):
+            StateFile(tmp_path / "nosuch" / "state").save("key", CURSOR)
 
     def test_nothing_is_left_beside_the_file(self, tmp_path):
-        StateFile(tmp_path / "state").move("key", CURSOR)
+        StateFile(tmp_path / "state").save("key", CURSOR)
         assert os.listdir(tmp_path) == ["state"]
 
 
 class TestFiles:
     def written(self, path, cursor, objects, format="jsonl", append=True):
-        target = sink(format, path, io.BytesIO(), append=append)
+        target = open_output(format, path, io.BytesIO(), append=append)
         target.resume(cursor)
         target.write(objects)
         output, size = target.finish()
@@ -118,10 +118,10 @@ class TestFiles:
     def test_a_file_that_is_not_finished_leaves_the_old_one(self, tmp_path, format):
         path = tmp_path / "out"
         path.write_text("old")
-        target = sink(format, path, io.BytesIO(), append=False)
+        target = open_output(format, path, io.BytesIO(), append=False)
         target.resume(Cursor())
         target.write(as_bytes(indicator(0)))
-        target.keep()
+        target.sync()
         target.close()
         assert (path.read_text(), os.listdir(tmp_path)) == ("old", ["out"])
 
@@ -142,7 +142,7 @@ class TestFiles:
     def test_later_polls_of_a_follower_add_to_the_file_that_took_its_place(self, tmp_path, format):
         path, objects = tmp_path / "out", as_bytes(*map(indicator, range(4)))
         path.write_text("old")
-        target = sink(format, path, io.BytesIO(), append=False)
+        target = open_output(format, path, io.BytesIO(), append=False)
         cursor = Cursor()
         for some in (objects[:2], objects[2:]):
             target.resume(cursor)
@@ -158,7 +158,7 @@ class TestFiles:
 class TestForms:
     def shown(self, format, *objects):
         stream = io.BytesIO()
-        target = sink(format, None, stream, append=False)
+        target = open_output(format, None, stream, append=False)
         target.resume(Cursor())
         target.write([each if isinstance(each, bytes) else as_bytes(each)[0] for each in objects])
         target.finish()

@@ -20,7 +20,7 @@ from tocsin.admission.rules import (
     rule_names,
 )
 from tocsin.admission.warninglists.index import Reach, WarningLists
-from tocsin.clients.check import Checker, File
+from tocsin.clients.check import Checker, InputFile
 from tocsin.config import ClientSettings, policy_text
 
 NOTE: dict[str, Any] = {
@@ -65,7 +65,9 @@ class TestPartners:
         policy = parse_policy(policy_text(None) + MORE)
         checker = Checker(ClientSettings(partner=partner), policy, WarningLists([]))
         bundle = {"type": "bundle", "id": NOTE["id"].replace("note", "bundle"), "objects": [NOTE]}
-        preview = checker.preview(File("a.json", dumps(bundle).encode()), 1_790_000_000_000_000)
+        preview = checker.preview(
+            InputFile("a.json", dumps(bundle).encode()), 1_790_000_000_000_000
+        )
         assert [candidate.verdict for candidate in preview.candidates] == [verdict]
 
     @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from support.certificates import SERVER, authority, written
 from support.taxii_hub import MT, TaxiiHub, basic
 
 from tocsin.admission.errors import Malformed, NotAuthenticated, Unavailable
-from tocsin.clients.http import Hub, Patience
-from tocsin.clients.tls import Papers
+from tocsin.clients.http import Hub, RetrySettings
+from tocsin.clients.tls import TlsFiles
 from tocsin.config import ConfigError
 from tocsin.server import auth
 from tocsin.server.auth import AuthScheme
@@ -37,13 +37,13 @@ CHALLENGES = [
     'Certificate realm="Tocsin"',
 ]
 NOWHERE = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
-HASTY = Patience(connect=5, answer=5, retries=0)
+HASTY = RetrySettings(connect=5, answer=5, retries=0)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The authority's certificate, and those that it issued, in files."""
-    folder = tmp_path_factory.mktemp("papers")
+    folder = tmp_path_factory.mktemp("certificates")
     written(folder / "ca.pem", OWN.certificate)
     strangers = (authority("other").issue("stranger"), OWN.issue("old", days=0.5))
     wrong = OWN.issue("server", uses=SERVER)
@@ -267,39 +267,43 @@ class TestClients:
     def hub(
         self, port: Any, folder: Any, cert: Any = "acme.pem", ca: Any = "ca.pem", **more: Any
     ) -> Any:
-        papers = Papers(cert=cert and folder / cert, ca=ca and folder / ca)
-        return Hub(f"https://127.0.0.1:{port}/taxii2/", more.get("key", ""), HASTY, papers)
+        tls = TlsFiles(cert=cert and folder / cert, ca=ca and folder / ca)
+        return Hub(f"https://127.0.0.1:{port}/taxii2/", more.get("key", ""), HASTY, tls)
 
     def test_come_in_with_a_certificate_alone(self, port: Any, folder: Any) -> None:
         with self.hub(port, folder) as hub:
-            assert {place.alias for place in hub.places()} == {"green", "scratch", "inbox"}
-            assert hub.page(hub.place("green"), {}).objects == ()
+            assert {place.alias for place in hub.list_collections()} == {
+                "green",
+                "scratch",
+                "inbox",
+            }
+            assert hub.fetch_page(hub.find_collection("green"), {}).objects == ()
 
     def test_believe_the_authority_that_they_are_given_whatever_the_environment_says(
         self, port: Any, folder: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(folder / "stranger.pem"))
         with self.hub(port, folder) as hub:
-            assert hub.places()
+            assert hub.list_collections()
 
     def test_do_not_believe_a_hub_of_another_authority(self, port: Any, folder: Any) -> None:
         with self.hub(port, folder, ca=None) as hub, pytest.raises(Unavailable, match="--ca"):
-            hub.places()
+            hub.list_collections()
 
     @pytest.mark.parametrize("name", ["old", "stranger"])
     def test_say_whose_certificate_was_refused(self, port: Any, folder: Any, name: str) -> None:
         with (
             self.hub(port, folder, f"{name}.pem") as hub,
-            pytest.raises(NotAuthenticated, match="does not take our certificate"),
+            pytest.raises(NotAuthenticated, match="requires a client certificate"),
         ):
-            hub.places()
+            hub.list_collections()
 
     def test_show_it_to_the_hub_only(self, folder: Any) -> None:
-        papers = Papers("https://hub.example/taxii2/", folder / "acme.pem", folder / "ca.pem")
+        tls = TlsFiles("https://hub.example/taxii2/", folder / "acme.pem", folder / "ca.pem")
         for url in ("https://hub.example/hub/", "https://hub.example:443/hub/"):
-            assert papers.shown(url) and papers.verify(url)
+            assert tls.cert_for(url) and tls.ca_for(url)
         for url in ("https://hub.example.evil/", "https://hub.example:444/", "http://hub.example/"):
-            assert papers.shown(url) is None and papers.verify(url) is None
+            assert tls.cert_for(url) is None and tls.ca_for(url) is None
 
     @pytest.mark.parametrize(
         ("cert", "ca", "said"),
@@ -357,7 +361,7 @@ class TestFiles:
             server_context(folder / "hub.pem", written(tmp_path / "key.pem", pem))
         both = written(tmp_path / "both.pem", ACME.certificate + pem)
         with pytest.raises(Malformed, match="passphrase"):
-            Papers(cert=both).check()
+            TlsFiles(cert=both).check()
 
     def test_the_first_certificate_of_a_file_is_its_holders(self) -> None:
         chain = (ACME.key + ACME.certificate + OWN.certificate).encode()

@@ -36,8 +36,8 @@ from taxii2client.v21 import Collection as PeerCollection
 from taxii2client.v21 import as_pages
 
 from tocsin.admission.errors import Malformed, Unavailable
-from tocsin.clients.http import Hub, Patience
-from tocsin.clients.poll import Ask, poll
+from tocsin.clients.http import Hub, RetrySettings
+from tocsin.clients.poll import PollQuery, poll
 from tocsin.clients.state import Cursor
 from tocsin.config import HubSettings
 from tocsin.server.app import create_app
@@ -216,17 +216,21 @@ class TestPollers:
     def test_our_client_gets_everything_once_and_in_order(self, moved: Any) -> None:
         origin, key = moved
         kept = Kept()
-        with Hub(f"{origin}/taxii2/", key, Patience(2, 5, 1, 0.01)) as hub:
-            assert list(poll(hub, hub.place(COLLECTION), Ask(limit=7), kept)) == [7, 7, 6]
+        with Hub(f"{origin}/taxii2/", key, RetrySettings(2, 5, 1, 0.01)) as hub:
+            assert list(poll(hub, hub.find_collection(COLLECTION), PollQuery(limit=7), kept)) == [
+                7,
+                7,
+                6,
+            ]
         assert [json.loads(each)["name"] for each in kept.objects] == [
             f"No. {number}" for number in range(20)
         ]
 
 
 class Kept:
-    """A sink that remembers."""
+    """An output that remembers."""
 
-    stepwise = True
+    incremental = True
 
     def __init__(self) -> None:
         self.objects: list[Any] = []
@@ -237,10 +241,10 @@ class Kept:
     def write(self, objects: Any) -> None:
         self.objects += objects
 
-    def keep(self) -> Any:
+    def sync(self) -> Any:
         return "", 0
 
-    finish = keep
+    finish = sync
 
 
 class TestTheCommand:

@@ -140,9 +140,9 @@ def test_head_keeps_the_connection_usable(port: Any, path: str) -> None:
 
 def test_our_clients_get_gzip_by_default(port: Any) -> None:
     with Hub(f"http://127.0.0.1:{port}/taxii2/", "acme:acme-robot-key") as hub:
-        place = hub.place("green")
-        page = hub.page(place, {"limit": "1000"})
-        raw = hub._pages.get(f"{place.url}objects/", stream=True)
+        collection = hub.find_collection("green")
+        page = hub.fetch_page(collection, {"limit": "1000"})
+        raw = hub._pages.get(f"{collection.url}objects/", stream=True)
         assert raw.headers["Content-Encoding"] == "gzip"
         assert len(raw.raw.read(decode_content=False)) * 3 < sum(map(len, page.objects))
     assert len(page.objects) == 23

@@ -1,0 +1,102 @@
+"""`tocsin check`: what the hub would make of files, without sending them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import click
+
+from tocsin.clients.check import ObjectResult, Preview, count_verdicts
+from tocsin.clients.cli.command import (
+    PREVIEW_VERDICTS,
+    Inputs,
+    json_option,
+    preview_files,
+    print_file_errors,
+    print_totals,
+    with_inputs,
+    with_settings,
+)
+from tocsin.clients.render import (
+    open_console,
+    print_difference,
+    print_json,
+    print_result,
+    print_stages,
+)
+from tocsin.config import ClientSettings, stdio
+from tocsin.config.command_line import format_examples
+
+
+@dataclass(frozen=True, slots=True)
+class _Display:
+    as_json: bool
+    explain: bool
+    diff: bool
+
+
+@click.command(
+    "check",
+    short_help="Show what the hub would make of files; nothing is sent.",
+    epilog=format_examples(
+        "tocsin check report.txt bundle.json",
+        "cat iocs | tocsin check - --as iocs.txt --json",
+        "tocsin check bundle.json --term acme.example --term 'ACME Corp'",
+        "tocsin check report.txt --explain --diff",
+    ),
+)
+@with_inputs
+@click.option("--explain", is_flag=True, help="Show each stage: what it did, where and why.")
+@click.option("--diff", is_flag=True, help="Show each object before and after.")
+@json_option
+@with_settings
+def check_command(
+    settings: ClientSettings, inputs: Inputs, explain: bool, diff: bool, as_json: bool
+) -> int:
+    """Show what the hub would make of files; nothing is sent.
+
+    FILE may be in any format that the hub reads; - is standard input.
+
+    \b
+    Verdicts:
+      ready      would be sent to a hub
+      duplicate  the hub publishes it anyway
+      held       an analyst must look at it; it is not sent
+      refused    never shared; the findings say why
+
+    With --json: a line for each object; {"file", "error"} for a file that no
+    format reads; at the end {"counts": ...}. With --diff each line also has the
+    object "before". The exit code is 1 if an object was refused or a file could
+    not be read.
+    """
+    previews = preview_files(settings, inputs)
+    results = _print_previews(previews, _Display(as_json, explain, diff))
+    failed = sum(bool(preview.error) for preview in previews)
+    counts = count_verdicts(results, PREVIEW_VERDICTS)
+    print_totals(counts | ({"failed_files": failed} if failed else {}), as_json=as_json)
+    refused = any(result.verdict == "refused" for result in results)
+    return stdio.FAILED if failed or refused else stdio.DONE
+
+
+def _print_previews(previews: Iterable[Preview], display: _Display) -> list[ObjectResult]:
+    """Print each object; the results without their objects."""
+    printed: list[ObjectResult] = []
+    for preview in previews:
+        print_file_errors([preview], as_json=display.as_json)
+        for result in preview.results(before=display.diff):
+            _print_object(result, display)
+            printed.append(replace(result, object=None, before=None))
+    return printed
+
+
+def _print_object(result: ObjectResult, display: _Display) -> None:
+    if display.as_json:
+        print_json(result.as_json())
+        return
+    console = open_console()
+    print_result(console, replace(result, findings=()) if display.explain else result)
+    if display.explain:
+        print_stages(console, result)
+    if display.diff:
+        print_difference(console, result)

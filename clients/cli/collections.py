@@ -1,0 +1,40 @@
+"""`tocsin collections`: the collections that a key sees."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from tocsin.clients.cli.command import (
+    json_option,
+    open_hub,
+    with_connection_options,
+    with_settings,
+)
+from tocsin.clients.render import open_console, print_collections, print_json
+from tocsin.config import ClientSettings, stdio
+from tocsin.config.command_line import format_examples
+
+
+@click.command(
+    "collections",
+    short_help="List the collections that this key sees.",
+    epilog=format_examples("tocsin collections", "tocsin collections --json"),
+)
+@json_option
+@with_connection_options
+@with_settings
+def collections_command(settings: ClientSettings, as_json: bool) -> int:
+    """List the collections that this key sees, and its rights to each.
+
+    With --json: a line for each collection.
+    """
+    with open_hub(settings) as hub:
+        collections = hub.list_collections()
+    if as_json:
+        for each in collections:
+            print_json({name: value for name, value in asdict(each).items() if name != "exact"})
+    else:
+        print_collections(open_console(), collections)
+    return stdio.DONE

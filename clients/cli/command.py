@@ -1,0 +1,237 @@
+"""What the commands of `tocsin` share: settings, the hub, input files and their preview."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from tocsin.admission import parse_policy
+from tocsin.admission.errors import Malformed
+from tocsin.admission.model import Tlp
+from tocsin.admission.warninglists.index import load_warning_lists
+from tocsin.clients.check import Checker, InputFile, Preview, read_unexamined
+from tocsin.clients.http import Hub, RetrySettings
+from tocsin.clients.render import open_console, print_counts, print_json, print_message
+from tocsin.clients.tls import TlsFiles
+from tocsin.config import CLIENT_FILE, TLP_WORDS, ClientSettings, load_client, policy_text
+from tocsin.config.cache import load_or_build
+from tocsin.config.command_line import ParsedValue
+
+FILE = click.Path(readable=False, allow_dash=True)
+"""A path that the command opens itself, so that it can say what went wrong."""
+PREVIEW_VERDICTS = ("ready", "duplicate", "held", "refused")
+"""The verdicts that a preview always counts."""
+
+_SETTINGS = ("url", "key", "cert", "ca", "terms")
+"""The settings that are options of some command."""
+
+
+class WrongUsage(Exception):
+    """The command line asks for the impossible; the text says what to give instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The files to be shared, as the command line names them."""
+
+    names: tuple[str, ...]
+    """Paths; `-` is standard input."""
+    form: str
+    """See InputFile.form."""
+    tlp: str
+    """The level of objects without a TLP marking; empty: that of the settings."""
+
+
+def with_settings(command: Callable[..., int]) -> Callable[..., int]:
+    """Pass the clients' settings to a command, and print warnings that are logged meanwhile."""
+
+    @click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="A client.toml to read.",
+    )
+    @click.option("--verbose", is_flag=True, help="Print more on standard error.")
+    @wraps(command)
+    def run(config: Path | None, verbose: bool, **arguments: Any) -> int:
+        overrides = {name: arguments.pop(name, None) for name in _SETTINGS}
+        overrides["terms"] = ",".join(overrides["terms"]) if overrides["terms"] else None
+        local = Path("client.toml")
+        if not config and not os.environ.get(CLIENT_FILE) and local.is_file():
+            config = local
+        with _print_warnings(logging.INFO if verbose else logging.WARNING):
+            return command(load_client(config, os.environ, overrides), **arguments)
+
+    return run
+
+
+def with_connection_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options that say which hub, and with which key; they become settings."""
+    for option in reversed(
+        (
+            click.option("--url", help="The hub's discovery URL, or an API root's."),
+            click.option(
+                "--key",
+                metavar="KEY",
+                help="account:secret; with TOCSIN_KEY it is not in the list of processes.",
+            ),
+            click.option(
+                "--cert",
+                type=FILE,
+                metavar="FILE",
+                help="A client certificate with its private key, in PEM.",
+            ),
+            click.option(
+                "--ca", type=FILE, metavar="FILE", help="The CA of the hub's certificate, in PEM."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def with_inputs(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options of the files to be shared, and pass them to a command as `inputs`."""
+
+    @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=FILE)
+    @click.option(
+        "--as",
+        "form",
+        metavar="NAME",
+        help="Read the files as if they had this name: report.txt",
+    )
+    @click.option(
+        "--tlp", type=click.Choice(TLP_WORDS), help="The level of objects without a TLP marking."
+    )
+    @click.option(
+        "--term",
+        "terms",
+        multiple=True,
+        metavar="TERM",
+        help="A name, domain or network of yours that must not be shared; separate several "
+        "by commas.",
+    )
+    @wraps(command)
+    def run(files: tuple[str, ...], form: str | None, tlp: str | None, **arguments: Any) -> int:
+        return command(inputs=Inputs(files, form or "", tlp or ""), **arguments)
+
+    return run
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
+
+
+def _parse_seconds(text: str) -> float:
+    message = "must be a number of seconds greater than 0"
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise ValueError(message) from None
+    if not 0 < seconds < 10**7:
+        raise ValueError(message)
+    return seconds
+
+
+SECONDS = ParsedValue("SECONDS", _parse_seconds)
+
+
+def open_hub(settings: ClientSettings) -> Hub:
+    """The hub of the settings; nothing is sent yet.
+
+    Raises WrongUsage if a setting cannot be used.
+    """
+    if not settings.url:
+        raise WrongUsage("no hub is named; give --url, TOCSIN_URL or `url` in client.toml")
+    try:
+        return Hub(
+            settings.url,
+            settings.key,
+            RetrySettings(answer=settings.timeout),
+            TlsFiles(cert=settings.cert, ca=settings.ca),
+        )
+    except Malformed as error:
+        raise WrongUsage(str(error)) from error
+
+
+def preview_files(
+    settings: ClientSettings, inputs: Inputs, *, examine: bool = True
+) -> list[Preview]:
+    """The preview of each file; without `examine`, its objects as they are."""
+    files = list(_read_files(inputs))
+    now = time.time_ns() // 1000
+    tlp = inputs.tlp or settings.default_tlp
+    if not examine:
+        return [
+            file if isinstance(file, Preview) else read_unexamined(file, now, Tlp.parse(tlp))
+            for file in files
+        ]
+    policy = parse_policy(policy_text(settings.policy), settings.policy)
+    settings = msgspec.structs.replace(settings, default_tlp=tlp)
+    checker = Checker(settings, policy, load_warning_lists(keep=load_or_build))
+    return [file if isinstance(file, Preview) else checker.preview(file, now) for file in files]
+
+
+def _read_files(inputs: Inputs) -> Iterator[InputFile | Preview]:
+    """Each file; in place of one that cannot be read, a preview with the error."""
+    for name in inputs.names:
+        try:
+            content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        except OSError as error:
+            yield Preview(name, error=f"cannot be read: {error.strerror}")
+        else:
+            yield InputFile(name, content, inputs.form)
+
+
+def print_file_errors(previews: Iterable[Preview], *, as_json: bool) -> int:
+    """Print each file without objects; the number of those that could not be read."""
+    failed = 0
+    for preview in previews:
+        if preview.error:
+            failed += 1
+            if as_json:
+                print_json({"file": preview.file, "error": preview.error})
+            print_message(f"{preview.file}: {preview.error}")
+        elif not preview.candidates:
+            print_message(f"{preview.file}: nothing to share was found in it")
+    return failed
+
+
+def print_totals(counts: dict[str, int], *, as_json: bool) -> None:
+    """Print the counts at the end of `tocsin check` or, for people, `tocsin push`."""
+    if as_json:
+        print_json({"counts": counts})
+    else:
+        print_counts(open_console(), counts)
+
+
+class _WarningPrinter(logging.Handler):
+    """Prints what our own modules log; libraries log for developers."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print_message(record.getMessage())
+
+
+@contextmanager
+def _print_warnings(level: int) -> Iterator[None]:
+    handler = _WarningPrinter()
+    handler.addFilter(logging.Filter("tocsin"))
+    own, root = logging.getLogger("tocsin"), logging.getLogger()
+    before = own.level
+    own.setLevel(level)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        own.setLevel(before)

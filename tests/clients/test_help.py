@@ -1,0 +1,85 @@
+"""The help of `tocsin`: it fits 80 columns, and its examples work."""
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+from support.taxii_servers import indicator
+
+from tocsin.clients.cli.main import main, tocsin
+
+COMMANDS = {"": tocsin, **tocsin.commands}
+
+
+def examples(command: click.Command) -> list[str]:
+    """The example lines of a command's help."""
+    listed = (command.epilog or "").partition("Examples:\n")[2].partition("\n\n")[0]
+    return re.findall(r"^ +(.*tocsin .*)$", listed, re.MULTILINE)
+
+
+ALL = list(dict.fromkeys(line for command in COMMANDS.values() for line in examples(command)))
+FOLLOWING = [line for line in ALL if "--follow" in line]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_fits_80_columns_and_has_examples(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([*name.split(), "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+    assert any(f"  tocsin {name}".rstrip() in line for line in lines)
+
+
+def test_version_names_the_program(capsys):
+    assert main(["--version"]) == 0
+    assert re.fullmatch(r"tocsin \d+\.\d+\.\d+.*\n", capsys.readouterr().out)
+
+
+@pytest.fixture
+def prepared(partner, monkeypatch):
+    """The files and collections that the examples name, on a server of another make."""
+    for collection, title in zip(
+        partner.backend.data["partner"]["collections"], ("green", "inbox"), strict=True
+    ):
+        collection |= {"title": title, "can_read": True, "can_write": True}
+    partner.add(indicator(0))
+    bundle = {"type": "bundle", "id": indicator(1)["id"].replace("indicator", "bundle")}
+    Path("bundle.json").write_text(json.dumps(bundle | {"objects": [indicator(1)]}))
+    for name in ("report.txt", "iocs"):
+        Path(name).write_text("evil-portal.top\n")
+    Path("iocs.csv").write_text("domain\nevil-portal.top\n")
+
+
+@pytest.mark.parametrize("line", [line for line in ALL if line not in FOLLOWING])
+def test_examples_run(line, prepared, tocsin, monkeypatch):
+    source, _, command = line.rpartition(" | ")
+    words = shlex.split(command.partition(" > ")[0])[1:]
+    if "--url" in words:
+        del words[words.index("--url") :]
+    if words[0] == "status":
+        _, lines, _ = tocsin("push", "report.txt", "--to", "inbox", "--json")
+        words[1] = json.loads(lines[-1])["status"]["id"]
+    with Path(source.removeprefix("cat ") or "/dev/null").open() as stream:
+        monkeypatch.setattr("sys.stdin", stream)
+        code, _, said = tocsin(*words)
+    assert (code, said) == (0, "")
+
+
+@pytest.mark.parametrize("line", FOLLOWING)
+def test_examples_of_follow_run_until_interrupted(line, prepared):
+    command = [sys.executable, "-m", "tocsin.clients", *shlex.split(line)[1:]]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as running:
+        deadline = time.monotonic() + 60
+        while not (Path("all.jsonl").exists() and Path("all.jsonl").read_bytes()):
+            assert time.monotonic() < deadline and running.poll() is None
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=30)
+    assert running.returncode == 130
