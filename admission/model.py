@@ -356,7 +356,7 @@ class RuleContext:
 def format_path(path: Path) -> str:
     """Format a path for people.
 
-    >>> shown(("external_references", 0, "url"))
+    >>> format_path(("external_references", 0, "url"))
     'external_references[0].url'
     """
     text = ""

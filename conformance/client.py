@@ -68,7 +68,7 @@ def basic_auth_header(key: str) -> str:
 def encode_query(query: Query) -> str:
     """A query string.
 
-    >>> encoded({"match[type]": "a,b"})
+    >>> encode_query({"match[type]": "a,b"})
     'match%5Btype%5D=a,b'
     """
     return urlencode(query, quote_via=quote, safe=",:")

@@ -130,7 +130,7 @@ class Response:
 def is_taxii_media_type(content_type: str | None) -> bool:
     """Whether a Content-Type is that of TAXII 2.1.
 
-    >>> taxii("application/taxii+json; version=2.1"), taxii("application/taxii+json")
+    >>> is_taxii_media_type("application/taxii+json; version=2.1"), is_taxii_media_type("application/taxii+json")
     (True, False)
     """
     type, *parameters = (content_type or "").lower().replace(" ", "").split(";")

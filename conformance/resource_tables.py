@@ -23,7 +23,7 @@ _WIDEST = 2**53 - 1
 def parse_timestamp(text: object) -> str:
     """A timestamp, the same for all its spellings that differ in zeros alone.
 
-    >>> instant("2024-01-01T00:00:00.100Z"), instant("2024-01-01T00:00:00.000Z")
+    >>> parse_timestamp("2024-01-01T00:00:00.100Z"), parse_timestamp("2024-01-01T00:00:00.000Z")
     ('2024-01-01T00:00:00.1Z', '2024-01-01T00:00:00Z')
     """
     return re.sub(r"\.?0*Z$", "Z", str(text)) if "." in str(text) else str(text)
@@ -147,7 +147,7 @@ _PARTS = {
 def find_faults(kind: str, resource: object) -> Iterator[Fault]:
     """What a resource has wrong, what is in its lists included.
 
-    >>> [fault.told for fault in faults("collections", {"collections": []})]
+    >>> [fault.told for fault in find_faults("collections", {"collections": []})]
     ['collections: collections is a list of at least one object, not []']
     """
     if not isinstance(resource, dict):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from support.certificates import authority, written
 from support.clock import ManualClock, hub_and_clock
 from support.conformance_hub import ConformanceHub
@@ -24,6 +25,11 @@ from tocsin.server.store.embedded import Engine
 
 CACHE = ROOT / ".pytest_cache" / "tocsin"
 """What is kept between starts is kept among the tests, not in the home of who runs them."""
+
+
+settings.register_profile("gate", derandomize=True)
+if "TOCSIN_TEST_EXAMPLES" not in os.environ:
+    settings.load_profile("gate")  # the same examples each time; more of them find new ones
 
 
 def pytest_configure() -> None:

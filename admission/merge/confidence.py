@@ -89,7 +89,7 @@ def combine_confidence(
 def parse_reliability(text: str) -> int:
     """Parse the reliability an operator writes: a letter of the Admiralty code, or 0 to 100.
 
-    >>> reliability_of("b"), reliability_of("75")
+    >>> parse_reliability("b"), parse_reliability("75")
     (80, 75)
 
     Raises ValueError for anything else.

@@ -1,6 +1,7 @@
 """The torture test: small each time the tests run, long with scripts/torture; and its judge."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,14 +17,19 @@ from support.torture_judge import (
     judged,
 )
 
-TORTURE = ROOT / "tests" / "support" / "torture.py"
+TORTURE = (sys.executable, "-m", "support.torture")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [[], ["--apart"]])
 def test_nothing_is_lost_whatever_is_killed(more: Any) -> None:
     asked = ["--minutes", "0.2", "--every", "3", "--writers", "3", "--json", *more]
     tortured = subprocess.run(
-        [sys.executable, TORTURE, *asked], capture_output=True, text=True, timeout=300
+        [*TORTURE, *asked],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
     )
     assert tortured.returncode == 0, tortured
     figures = json.loads(tortured.stdout)

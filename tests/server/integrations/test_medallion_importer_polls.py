@@ -180,7 +180,7 @@ class TestItsDatabase:
     def test_a_database_without_medallion_is_reported(self, home: Any, engine_uri: str) -> None:
         with MongoClient(engine_uri) as client:
             client["discovery_database"]["api_root_info"].delete_many({})
-        with pytest.raises(Malformed, match="no medallion"):
+        with pytest.raises(Malformed, match="no collections of medallion"):
             home.take(engine_uri)
 
 

@@ -298,8 +298,8 @@ class TestBounds:
 def indexed(subject: Any, asked: Any) -> Any:
     """Whether an object would be found from its facets, without a look at it."""
     own = index_terms(subject)
-    edges = [number for facet, number in own.numbers if facet == asked.boundary_term]
-    finest = {facet for facet, _ in own.numbers}
+    edges = [number for facet, number in own.numeric_terms if facet == asked.boundary_term]
+    finest = {facet for facet, _ in own.numeric_terms}
     return bool({*own.names, *finest} & {*asked.terms}) or any(map(asked.includes, edges))
 
 
