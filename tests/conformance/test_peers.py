@@ -50,7 +50,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         line = [HUB, "conformance", *peer.words(), "--json"]
         told = subprocess.run(line, capture_output=True, timeout=300)
     assert (told.returncode, told.stderr) == (1, b"")
-    return json.loads(told.stdout)
+    found: dict[str, Any] = json.loads(told.stdout)
+    return found
 
 
 def outcomes(report: dict[str, Any], number: str) -> set[str]:

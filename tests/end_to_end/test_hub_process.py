@@ -157,11 +157,11 @@ class TestTls:
     ) -> None:
         hub, own = secure
         place = ("127.0.0.1", hub.port)
-        before = ssl.get_server_certificate(place, ca_certs=tmp_path / "ca.pem")
+        before = ssl.get_server_certificate(place, ca_certs=str(tmp_path / "ca.pem"))
         own.server().both(tmp_path)
         hub.process.send_signal(signal.SIGHUP)
         deadline = time.monotonic() + 30
-        while ssl.get_server_certificate(place, ca_certs=tmp_path / "ca.pem") == before:
+        while ssl.get_server_certificate(place, ca_certs=str(tmp_path / "ca.pem")) == before:
             assert time.monotonic() < deadline, hub.told()
             time.sleep(0.05)
         (tmp_path / "hub.pem").write_text("broken")
@@ -169,13 +169,13 @@ class TestTls:
         while "the previous one stays in use: tls_certificate" not in hub.told():
             assert time.monotonic() < deadline, hub.told()
             time.sleep(0.05)
-        assert ssl.get_server_certificate(place, ca_certs=tmp_path / "ca.pem") != before
+        assert ssl.get_server_certificate(place, ca_certs=str(tmp_path / "ca.pem")) != before
 
     def test_nobody_is_refused_while_a_certificate_is_renewed(
         self, secure: Any, tmp_path: Path
     ) -> None:
         hub, own = secure
-        place, ca = ("127.0.0.1", hub.port), tmp_path / "ca.pem"
+        place, ca = ("127.0.0.1", hub.port), str(tmp_path / "ca.pem")
         texts = itertools.cycle(
             each.certificate + each.key for each in (own.server(), own.server())
         )

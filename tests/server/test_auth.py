@@ -201,7 +201,8 @@ def test_without_a_grant_no_collection_is_visible() -> None:
     [(False, False, NotFound), (True, False, NotAllowed), (False, True, NotAllowed)],
 )
 def test_3_8_deleting_needs_both_rights(reads: bool, writes: bool, refusal: Any) -> None:
-    none, grant = frozenset(), frozenset({SCRATCH.id})
+    none: frozenset[str] = frozenset()
+    grant = frozenset({SCRATCH.id})
     account = Account("x", "acme", grant if reads else none, grant if writes else none)
     with pytest.raises(refusal):
         auth.find_deletable(account, SHELVES, "scratch")

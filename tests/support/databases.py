@@ -7,7 +7,7 @@ tenth of that.  So databases that were used are emptied and used again.
 import os
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ class _Prepared:
     """A database that `Store.prepare` has made, and what it held right afterwards."""
 
     name: str
-    documents: Mapping[str, Sequence[Mapping[str, Any]]]
+    documents: dict[str, list[dict[str, Any]]]
 
 
 _FREE: defaultdict[str, list[_Prepared]] = defaultdict(list)

@@ -162,7 +162,7 @@ def bounded(one: Any, field: Any, values: Any) -> Any:
             datetime.fromisoformat(one.get(name))
         except (TypeError, ValueError):
             return False
-    value = one[name] if read is int else read(one[name])
+    value: Any = one[name] if read is int else read(one[name])
     return any(value >= read(v) if end == "gte" else value <= read(v) for v in values)
 
 

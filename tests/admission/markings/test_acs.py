@@ -197,14 +197,15 @@ class TestShape:
         assert find_sharing_obstacles(acs(**change), Tlp.AMBER, ("USA.USG",))
 
     def test_anything_may_come_in_its_place(self) -> None:
-        for odd in (
+        oddities: tuple[Any, ...] = (
             None,
             7,
             [],
             "text",
             {"control_set": 7},
             {"control_set": {"classification": []}},
-        ):
+        )
+        for odd in oddities:
             definition = copy.deepcopy(acs())
             definition["extensions"][ACS_EXTENSION] = odd
             assert find_errors(definition) and isinstance(is_classified(definition), bool)

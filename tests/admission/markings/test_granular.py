@@ -136,9 +136,9 @@ class TestOnTheWay:
             [candidate] = examine([Candidate(0, subject)], policy, submitter, warning_lists(), now)
             return candidate
 
-        once = join_layers(examined(sent))
-        assert (present(once)["description"], once["labels"]) == ("d", ["b", "c"])
-        assert present(once)["granular_markings"] == marks(AMBER, "description", "labels.[0]")
+        once = present(join_layers(examined(sent)))
+        assert (once["description"], once["labels"]) == ("d", ["b", "c"])
+        assert once["granular_markings"] == marks(AMBER, "description", "labels.[0]")
         assert join_layers(examined(once)) == once
 
 

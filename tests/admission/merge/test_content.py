@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.paths import ROOT
+from support.presence import present
 
 from tocsin.admission import formats, parse_policy
 from tocsin.admission.errors import PolicyError
@@ -142,12 +143,12 @@ class TestConfidence:
         assert 0 <= result <= SCALE.ceiling
         first = sources[0]
         more = replace(first, reliability=min(100, first.reliability + 1))
-        assert combine_confidence([more, *sources[1:]], denials, SCALE) >= result
+        assert present(combine_confidence([more, *sources[1:]], denials, SCALE)) >= result
         if first.confidence is not None:
             surer = replace(first, confidence=min(100, first.confidence + 7))
-            assert combine_confidence([surer, *sources[1:]], denials, SCALE) >= result
-        assert combine_confidence([*sources, Source(50, 10)], denials, SCALE) >= result
-        assert combine_confidence(sources, [*denials, 50], SCALE) <= result
+            assert present(combine_confidence([surer, *sources[1:]], denials, SCALE)) >= result
+        assert present(combine_confidence([*sources, Source(50, 10)], denials, SCALE)) >= result
+        assert present(combine_confidence(sources, [*denials, 50], SCALE)) <= result
 
     @given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 99))
     def test_a_more_reliable_source_is_never_believed_less(

@@ -48,7 +48,7 @@ def hub(store: Store) -> Any:
 @pytest.fixture
 def mortal(hub: Any, engine_uri: str) -> Iterator[Any]:
     """The desk over a store that dies in its next transaction, or right after it."""
-    store = Interrupted.connect(engine_uri, name=hub.store._base.name)
+    store: Any = Interrupted.connect(engine_uri, name=hub.store._base.name)
     store.left = 1
     yield Runtime(
         HubSettings(),

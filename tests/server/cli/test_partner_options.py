@@ -27,7 +27,7 @@ def values(options: Any, name: Any) -> Any:
 def complaint(capsys: Any, *given: str) -> str:
     (_, *words), _ = modernise(["partner", *given])
     assert run_command(partner.partner_command, "tocsin-hub partner", words, {}) == 2
-    return capsys.readouterr().err
+    return str(capsys.readouterr().err)
 
 
 class TestOrder:

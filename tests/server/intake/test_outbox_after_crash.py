@@ -85,7 +85,9 @@ def reject(hub: Any) -> None:
     decide(hub, lambda review: hub.services.intake.reject(review, "analyst", "no"))
 
 
-ABOUT_OWN = [(sdo("report", name="r", published=TIME, object_refs=[TRAFFIC["id"]]),)]
+ABOUT_OWN: list[tuple[Any, ...]] = [
+    (sdo("report", name="r", published=TIME, object_refs=[TRAFFIC["id"]]),)
+]
 ABOUT_OWN += [(TRAFFIC,), (OWN, OUTSIDE)]
 HELD = indicator("vpn.acme.example")
 NOTES = [sdo("note", content="n", object_refs=[HELD["id"]]) for _ in range(2)]

@@ -43,7 +43,8 @@ def forbid(other: Any, value: Any) -> Any:
 
 
 def withdraw(other: Any) -> Any:
-    opened = Runtime(HubSettings(), None, other.services, None)
+    absent: Any = None
+    opened = Runtime(HubSettings(), absent, other.services, absent)
     return change_partner(opened, "open", PartnerChange({"consent": Consent.NONE}))
 
 

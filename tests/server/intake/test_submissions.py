@@ -341,7 +341,7 @@ class TestDurability:
         self, hub: HubInProcess
     ) -> None:
         status = hub.push(indicator("one.top"), to="scratch")
-        overtaken = replace(hub.store.submissions.find(status["id"]), settled=0)
+        overtaken = replace(present(hub.store.submissions.find(status["id"])), settled=0)
         before = hub.feed("scratch")
         hub.services.intake.admit(present(overtaken))
         assert hub.feed("scratch") == before

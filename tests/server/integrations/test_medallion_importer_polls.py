@@ -56,7 +56,7 @@ def post(url: Any, feed: Any, *objects: Any) -> None:
     """What a partner of medallion's does."""
     place = f"{url.replace('/taxii2/', '/' + feed)}/objects/"
     headers = {"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE}
-    auth = tuple(KEY.split(":"))
+    auth: Any = tuple(KEY.split(":"))
     answer = requests.post(place, json={"objects": objects}, headers=headers, auth=auth, timeout=10)
     assert answer.json()["success_count"] == len(objects), answer.text
 
@@ -91,7 +91,7 @@ class Peer:
 
 @pytest.fixture
 def peer(engine_uri: str) -> Iterator[Any]:
-    with MongoClient(engine_uri) as client:
+    with MongoClient[dict[str, Any]](engine_uri) as client:
         peer = Peer(client, engine_uri)
         yield peer
         peer.drop()
@@ -118,7 +118,7 @@ class TestItsDatabase:
                 peer.add(url, each)
             place = f"{url.replace('taxii2', peer.root)}collections/{peer.feed}/"
             query = {"match[version]": "all"}
-            auth = tuple(KEY.split(":"))
+            auth: Any = tuple(KEY.split(":"))
             asked = requests.get(
                 f"{place}objects/", query, headers={"Accept": MEDIA_TYPE}, auth=auth, timeout=10
             )
@@ -178,7 +178,7 @@ class TestItsDatabase:
         assert "let-me-in" not in str(told.value)
 
     def test_a_database_without_medallion_is_reported(self, home: Any, engine_uri: str) -> None:
-        with MongoClient(engine_uri) as client:
+        with MongoClient[dict[str, Any]](engine_uri) as client:
             client["discovery_database"]["api_root_info"].delete_many({})
         with pytest.raises(Malformed, match="no collections of medallion"):
             home.take(engine_uri)

@@ -62,7 +62,7 @@ class TestSentLater:
     ) -> None:
         people = hub.store.accounts
         people.update_partner(
-            present(dataclasses.replace(people.find_partner("acme"), consent=Consent.EVERYONE))
+            dataclasses.replace(present(people.find_partner("acme")), consent=Consent.EVERYONE)
         )
         assert hub.verdicts(hub.push(TEAM, by(TEAM, "else.top"))) == ["admitted"] * 2
         [shown] = identities(hub)

@@ -86,7 +86,7 @@ def told(hub: Any, feed: Any, tags: Any) -> Any:
     """
     found = {o["id"]: o for o in read(hub, feed)}
     name_of = {id: f"{o['type']}--of-{tag}" for id, o in found.items() if (tag := tag_of(o, found))}
-    said = {tag: [] for tag in tags}
+    said: dict[Any, list[Any]] = {tag: [] for tag in tags}
     for id, each in found.items():
         tag = name_of[id].partition("--of-")[2]
         body = {k: v for k, v in each.items() if k not in _OF_THE_HUB}

@@ -171,7 +171,7 @@ class TestContentOfARevocation:
         hub.push(sent)
         acme = hub.store.accounts.find_partner("acme")
         hub.store.accounts.update_partner(
-            present(replace(acme, terms=(*present(acme).terms, "evil.top")))
+            replace(present(acme), terms=(*present(acme).terms, "evil.top"))
         )
         assert verdicts(hub, revoked(sent)) == ["admitted"]
         assert shown(hub) == {"evil.top": None}

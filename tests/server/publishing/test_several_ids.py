@@ -305,7 +305,7 @@ class TestValidity:
         hub.push(one), hub.push(other)
         acme = hub.store.accounts.find_partner("acme")
         hub.store.accounts.update_partner(
-            present(replace(acme, max_tlp=Tlp.CLEAR, default_tlp=Tlp.CLEAR))
+            replace(present(acme), max_tlp=Tlp.CLEAR, default_tlp=Tlp.CLEAR)
         )
         hub.push(moved({**other, "object_marking_refs": [CLEAR]}))
         assert shown(hub)["evil.top"] == "the older"
@@ -345,7 +345,8 @@ class TestSeveralIdsWaiting:
         waits = hub.store._base.waits
         [new] = waits.find()
         waits.delete_one({"_id": new["_id"]})
-        old = PendingReferences(new["public"], new["partner"], None, frozenset())
+        level: Any = None
+        old = PendingReferences(new["public"], new["partner"], level, frozenset())
         waits.insert_one({k: v for k, v in {**new, "_id": old.key}.items() if k != "source"})
         hub.push(first)
         assert any(o.get("resolves_to_refs") for o in hub.feed("green"))
@@ -413,7 +414,8 @@ class TestNothingIsLost:
         self, engine_uri: str, acts: Any
     ) -> None:
         """`together`: in one submission with what comes before."""
-        stands, gone, posts = {}, set(), []
+        posts: list[Any] = []
+        stands, gone = {}, set()
         for number, (who, id, value, together) in enumerate(acts):
             if (who, id) in gone:
                 continue

@@ -187,7 +187,7 @@ class TestSightings:
     ) -> None:
         target = self.public(hub)
         before = hub.feed("green")
-        strict = {"object_marking_refs": [AMBER]}
+        strict: dict[str, Any] = {"object_marking_refs": [AMBER]}
         hub.push(sighting(target, count=5, **strict), opinion(target, **strict), who="north")
         self.later(hub, clock)
         assert hub.feed("green") == before

@@ -146,7 +146,10 @@ class TestTheDirectory:
 class TestTheDoor:
     def test_is_closed_to_whoever_has_no_password(self, engine: Engine) -> None:
         without = "mongodb://" + engine.uri.partition("@")[2].partition("/")[0]
-        with MongoClient(without) as client, pytest.raises(OperationFailure, match="auth"):
+        with (
+            MongoClient[dict[str, Any]](without) as client,
+            pytest.raises(OperationFailure, match="auth"),
+        ):
             client.tocsin.feeds.find_one({})
 
     def test_is_on_the_loopback_interface_only(self, engine: Engine) -> None:
@@ -198,12 +201,16 @@ class TestEnding:
         assert said == ["the database engine ended (SIGKILL); starting it again"]
 
 
+def publish(store: Store, batch: Any) -> None:
+    store.commit(lambda txn: txn.publish(FEED.id, batch))
+
+
 def write(store: Store, numbers: range, sent: list[int], acknowledged: list[int]) -> None:
     """Publish five objects and submit something, for each number."""
     for number in numbers:
         sent.append(number)
         batch = [posting(number * 10 + i) for i in range(5)]
-        store.commit(lambda txn, batch=batch: txn.publish(FEED.id, batch))
+        publish(store, batch)
         store.submissions.receive(submission(number))
         acknowledged.append(number)
 
@@ -235,7 +242,7 @@ def test_a_commit_is_on_disk_when_it_returns(
     engine.watch()
     store = connect(engine.uri)
     for number in range(5 + turn):
-        store.commit(lambda txn, number=number: txn.publish(FEED.id, [posting(number)]))
+        publish(store, [posting(number)])
     os.kill(engine.pid, signal.SIGKILL)
     assert store.feeds.head(FEED.id)[0] == 5 + turn
     assert len(store.feeds.page(FEED.id, Query()).entries) == 5 + turn

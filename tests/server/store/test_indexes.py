@@ -49,7 +49,7 @@ def asked() -> Any:
 
 @pytest.fixture
 def hub(engine_uri: str, asked: Any) -> Iterator[Any]:
-    with MongoClient(engine_uri, event_listeners=[asked]) as client:
+    with MongoClient[dict[str, Any]](engine_uri, event_listeners=[asked]) as client:
         name = f"test_{uuid.uuid4().hex}"
         store = Store(client, name)
         store.prepare()

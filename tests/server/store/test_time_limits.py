@@ -43,7 +43,7 @@ def test_a_read_works_again_after_one_that_took_too_long(feed: Feed) -> None:
 
 def test_the_database_is_told_how_long_each_read_of_a_poll_may_take(engine_uri: str) -> None:
     limits = Limits()
-    with MongoClient(engine_uri, event_listeners=[limits]) as client:
+    with MongoClient[dict[str, Any]](engine_uri, event_listeners=[limits]) as client:
         store = Store(client, f"test_{uuid.uuid4().hex}")
         store.prepare()
         id = str(uuid.uuid4())

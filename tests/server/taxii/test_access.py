@@ -228,9 +228,10 @@ def test_4_each_kind_of_error_has_a_status() -> None:
 
 
 def test_other_paths_keep_their_own_answers(taxii: Any) -> None:
-    @taxii.app.get("/console/")
     def console() -> None:
         raise errors.NotFound("for the console's own handler")
+
+    taxii.app.get("/console/")(console)
 
     assert taxii.ask("/console/nowhere").headers["Content-Type"].startswith("text/html")
     taxii.app.config["PROPAGATE_EXCEPTIONS"] = False

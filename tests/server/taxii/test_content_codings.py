@@ -5,6 +5,7 @@ import io
 import json
 import tracemalloc
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from support.taxii_hub import (
 from tocsin.admission.errors import TooLarge
 from tocsin.server.taxii import content
 
-UNDO = {
+UNDO: dict[str | None, Callable[[bytes], bytes]] = {
     "gzip": gzip.decompress,
     "zstd": lambda octets: zstandard.ZstdDecompressor().decompress(octets),
     None: bytes,

@@ -154,7 +154,8 @@ def test_15_3_an_object_without_version_has_its_date_added_everywhere(taxii: Any
 
 
 def test_15_7_versions_can_be_paged_by_added_after_alone(taxii: Any) -> None:
-    seen, after = [], "2000-01-01T00:00:00Z"
+    seen: list[Any] = []
+    after: str | None = "2000-01-01T00:00:00Z"
     while after:
         answer = taxii.get(f"green/objects/{ONE}/versions/?limit=2&added_after={after}")
         seen += answer.json["versions"]

@@ -45,7 +45,8 @@ def test_17_1_a_walk_by_next_meets_each_once_in_order(taxii: Any, tail: str, lim
 
 @pytest.mark.parametrize("limit", [1, 3, 8])
 def test_17_8_a_walk_by_date_alone_loses_nothing(taxii: Any, limit: int) -> None:
-    seen, after = [], "2000-01-01T00:00:00Z"
+    seen: list[Any] = []
+    after: str | None = "2000-01-01T00:00:00Z"
     while after:
         answer = objects(taxii, f"?limit={limit}&added_after={after}")
         seen += ids(answer)

@@ -44,7 +44,7 @@ def hub(common_store: Store) -> Any:
 
     The operator's account may do all; `lone` reads nothing but the aggregate `both`.
     """
-    hub = HubInProcess(common_store)
+    hub: Any = HubInProcess(common_store)
     hub.store.feeds.add(Made(str(uuid.uuid4()), "lab", CollectionKind.VERBATIM, "Lab"))
     make(
         hub,
@@ -174,7 +174,7 @@ class TestLevels:
     def test_an_object_counts_as_what_it_is_marked_with(self, hub: Any) -> None:
         part = [{"marking_ref": AMBER, "selectors": ["pattern"]}]
         stranger = "marking-definition--" + str(uuid.uuid4())
-        marks = {
+        marks: dict[str, dict[str, Any]] = {
             "clear": {"object_marking_refs": [CLEAR]},
             "green of TLP 1": {"object_marking_refs": [GREEN_1]},
             "amber": {"object_marking_refs": [AMBER]},

@@ -111,6 +111,10 @@ def test_one_that_was_is_gathered_with_those_begun_since(old: Any) -> None:
     assert told(view(old[0], new).page()) == expected(old[0], new)
 
 
+def publish_to_all(store: Store, feeds: list[str], sent: Any) -> None:
+    store.commit(lambda txn: [txn.publish(feed, sent) for feed in feeds])
+
+
 def write(store: Store, feeds: list[str], number: int) -> None:
     """Batches into one feed or all of them, some objects shared by all writers, some removed."""
     dice = random.Random(number)
@@ -119,7 +123,7 @@ def write(store: Store, feeds: list[str], number: int) -> None:
         sent = [posting(start + i) for i in range(dice.randrange(1, 12))]
         sent.append(posting(7_777, at=number * 15 + batch))
         into = feeds if batch % 3 == 0 else [dice.choice(feeds)]
-        store.commit(lambda txn, sent=sent, into=into: [txn.publish(f, sent) for f in into])
+        publish_to_all(store, into, sent)
 
 
 def follow(feed: Feed, how: str, done: threading.Event, keywords: Any = ALL) -> list[Entry]:
@@ -132,7 +136,8 @@ def follow(feed: Feed, how: str, done: threading.Event, keywords: Any = ALL) -> 
         if log:
             last = {"position": log[-1].position, "added_after": log[-1].stamp}
             names = last if how == "both" else [how]
-            query = replace(query, **{each: last[each] for each in names})
+            changes: dict[str, Any] = {each: last[each] for each in names}
+            query = replace(query, **changes)
         page = feed.store.feeds.page(feed.id, query)
         log.extend(page.entries)
         if ended and not page.more:

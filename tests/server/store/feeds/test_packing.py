@@ -36,7 +36,15 @@ def pack(feed: Feed, many: int = PACK_AFTER_WRITES) -> int:
     return packing.packed
 
 
-def runs(feed: Feed) -> list[dict[str, object]]:
+def publish(store: Store, feed: str, sent: Any) -> None:
+    store.commit(lambda txn: txn.publish(feed, sent))
+
+
+def remove(store: Store, feed: str, id: str) -> None:
+    store.commit(lambda txn: txn.remove(feed, id))
+
+
+def runs(feed: Feed) -> list[dict[str, Any]]:
     found = feed.store._base.runs.find({"feed": feed.id})
     return sorted(found, key=lambda run: run["first"])
 
@@ -75,7 +83,8 @@ class ConcurrentPacker(monitoring.CommandListener):
     """Packs a feed when a reader is about to ask for documents of a collection, once."""
 
     def __init__(self, feed: Feed, collection: str) -> None:
-        self.feed, self.collection, self.packed, self.asked = feed, collection, 0, set()
+        self.feed, self.collection, self.packed = feed, collection, 0
+        self.asked: set[Any] = set()
 
     def started(self, event: Any) -> None:
         self.asked.add(event.command.get("find"))
@@ -231,7 +240,7 @@ class TestReaders:
             feed.publish(replace(posting(i % 20, at=1 + i // 20), terms=FACETS[i % 3]))
         query = ASKED[asked]
         before, packer = feed.page(query), ConcurrentPacker(feed, collection)
-        with MongoClient(engine_uri, event_listeners=[packer]) as client:
+        with MongoClient[dict[str, Any]](engine_uri, event_listeners=[packer]) as client:
             assert Feed(Store(client, feed.store._base.name), feed.id).page(query) == before
         assert bool(packer.packed) == (collection in packer.asked)
         assert before and feed.page(query) == before
@@ -291,16 +300,17 @@ class TestWriters:
 
 def disturb(store: Store, feed: str, number: int) -> set[str]:
     """New objects, new versions of old ones, and removals; what was removed."""
-    dice, gone, old = random.Random(number), set(), []
+    dice, gone = random.Random(number), set()
+    old: list[Any] = []
     for batch in range(40):
         start = 1_000 * number + 10 * batch
         sent = [posting(start + i) for i in range(3)]
         sent += [posting(dice.choice([*old, start]), at=2 + batch)]
-        store.commit(lambda txn, sent=sent: txn.publish(feed, sent))
+        publish(store, feed, sent)
         old.append(start + 1)
         if batch % 8 == 7:
             id = name(start)
-            store.commit(lambda txn, id=id: txn.remove(feed, id))
+            remove(store, feed, id)
             gone.add(id)
     return gone
 

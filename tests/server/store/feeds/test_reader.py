@@ -339,6 +339,10 @@ class TestRemoving:
         ]
 
 
+def publish(store: Store, feed: str, sent: Any) -> None:
+    store.commit(lambda txn: txn.publish(feed, sent))
+
+
 def write(store: Store, feed: str, number: int) -> None:
     """Fifteen batches of a writer's own objects, each with one that all writers share."""
     dice = random.Random(number)
@@ -346,7 +350,7 @@ def write(store: Store, feed: str, number: int) -> None:
         start = number * 10_000 + batch * 100
         sent = [posting(start + i) for i in range(dice.randrange(1, 14))]
         sent.append(posting(7_777, at=batch))
-        store.commit(lambda txn, sent=sent: txn.publish(feed, sent))
+        publish(store, feed, sent)
 
 
 def follow(feed: Feed, how: str, done: threading.Event) -> list[Entry]:
@@ -358,7 +362,8 @@ def follow(feed: Feed, how: str, done: threading.Event) -> list[Entry]:
         query = Query(limit=dice.randrange(1, 50), keywords=ALL)
         if log:
             last = {"position": log[-1].position, "added_after": log[-1].stamp}
-            query = replace(query, **{how: last[how]})
+            changes: dict[str, Any] = {how: last[how]}
+            query = replace(query, **changes)
         page = feed.store.feeds.page(feed.id, query)
         log.extend(page.entries)
         if ended and not page.more:

@@ -339,12 +339,13 @@ class TestHead:
         both = view(one, other)
         assert both.store.feeds.head(both.id) == FeedHead()
         seen = []
-        for act in (
+        acts: tuple[Callable[[], Any], ...] = (
             lambda: one.publish(posting(1)),
             lambda: other.publish(posting(2)),
             lambda: one.remove(name(1)),
             lambda: other.publish(posting(2, at=2)),
-        ):
+        )
+        for act in acts:
             act()
             seen.append(both.store.feeds.head(both.id))
         assert [head.writes for head in seen] == [1, 2, 3, 4]
