@@ -154,7 +154,8 @@ class Watch(monitoring.CommandListener):
     """What the database was asked and gave."""
 
     def __init__(self) -> None:
-        self.asked, self.given = [], []
+        self.asked: list[Any] = []
+        self.given: list[Any] = []
 
     def started(self, event: Any) -> None:
         self.asked.append((event.command_name, dict(event.command)))
@@ -172,7 +173,7 @@ def watched(library: Any, engine_uri: str) -> Iterator[Any]:
     """The library's feed through a connection that is watched."""
     watch = Watch()
     base = library.feed.store._base
-    with MongoClient(engine_uri, event_listeners=[watch]) as client:
+    with MongoClient[dict[str, Any]](engine_uri, event_listeners=[watch]) as client:
         feed = Feed(Store(client, base.name), library.feed.id)
         feed.store.feeds.head(feed.id)
         watch.asked, watch.given = [], []
@@ -241,7 +242,7 @@ class TestReading:
         publish(feed, [made(1, random.Random(1))])
         base, watch = feed.store._base, Watch()
         base.heads.update_one({"_id": feed.id}, {"$set": {"position": 400_000}})
-        with MongoClient(engine_uri, event_listeners=[watch]) as client:
+        with MongoClient[dict[str, Any]](engine_uri, event_listeners=[watch]) as client:
             there = Feed(Store(client, base.name), feed.id)
             assert not there.page(query(("name", ["nowhere"])))
         assert Counter(command.get("find") for _, command in watch.asked)["cards"] == 7
@@ -297,7 +298,7 @@ class TestBounds:
 
 def indexed(subject: Any, asked: Any) -> Any:
     """Whether an object would be found from its facets, without a look at it."""
-    own = index_terms(subject)
+    own: Any = index_terms(subject)
     edges = [number for facet, number in own.numeric_terms if facet == asked.boundary_term]
     finest = {facet for facet, _ in own.numeric_terms}
     return bool({*own.names, *finest} & {*asked.terms}) or any(map(asked.includes, edges))
@@ -325,7 +326,7 @@ class TestHostileObjects:
 
     def test_many_fields_with_many_values_are_bounded_together(self) -> None:
         wide = {name: [f"{name} {n}" for n in range(30)] for name in LISTS}
-        own = index_terms(made(1, random.Random(1)) | wide)
+        own: Any = index_terms(made(1, random.Random(1)) | wide)
         assert len(own.names) < MAX_TERMS + 40
         assert "name=" in " ".join(own.names) or "name?" not in own.names
 
