@@ -130,8 +130,10 @@ class Response:
 def is_taxii_media_type(content_type: str | None) -> bool:
     """Whether a Content-Type is that of TAXII 2.1.
 
-    >>> is_taxii_media_type("application/taxii+json; version=2.1"), is_taxii_media_type("application/taxii+json")
-    (True, False)
+    >>> is_taxii_media_type("application/taxii+json; version=2.1")
+    True
+    >>> is_taxii_media_type("application/taxii+json")
+    False
     """
     type, *parameters = (content_type or "").lower().replace(" ", "").split(";")
     return type == "application/taxii+json" and (
