@@ -1,8 +1,8 @@
-"""Instants as int64 microseconds since 1970 UTC, and their spellings.
+"""Instants as int64 microseconds since 1970 UTC: parsing and formatting timestamps.
 
 A float loses microseconds and a BSON date keeps only milliseconds, so neither
-is used anywhere.  TAXII wants exactly six decimals, STIX `modified` exactly
-three; whoever reads takes any number of them.
+is used anywhere.  TAXII requires exactly six decimals, STIX `modified` exactly
+three; parsing accepts any number of them.
 """
 
 import re
@@ -35,7 +35,7 @@ def micros(text: str) -> int:
     Raises Malformed if `text` is not an RFC 3339 timestamp or not a real date.
     """
     if not isinstance(text, str):
-        raise Malformed(f"not an RFC 3339 timestamp: {_shown(text)}")
+        raise Malformed(f"not an RFC 3339 timestamp: {_quote(text)}")
     return _micros(text)
 
 
@@ -43,20 +43,20 @@ def micros(text: str) -> int:
 def _micros(text: str) -> int:
     found = _RFC3339.fullmatch(text)
     if not found:
-        raise Malformed(f"not an RFC 3339 timestamp: {_shown(text)}")
+        raise Malformed(f"not an RFC 3339 timestamp: {_quote(text)}")
     year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
     leap, second = second == 60, min(second, 59)  # RFC 3339 allows a leap second
     try:
         moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError as error:
-        raise Malformed(f"not a real date: {_shown(text)}") from error
+        raise Malformed(f"not a real date: {_quote(text)}") from error
     whole = (moment - _EPOCH) // _MICROSECOND + leap * 1_000_000
     decimals = (found[7] or "")[:6].ljust(6, "0")
     return whole + int(decimals) - _offset(found[8])
 
 
 def timestamp(stamp: int) -> str:
-    """TAXII's spelling, six decimals (TAXII 2.1 section 2).
+    """Format an instant for TAXII, with six decimals (TAXII 2.1 section 2).
 
     >>> timestamp(1700000000000001)
     '2023-11-14T22:13:20.000001Z'
@@ -70,7 +70,7 @@ def timestamp(stamp: int) -> str:
 
 
 def stix_time(stamp: int) -> str:
-    """STIX's spelling of `created` and `modified`, three decimals (STIX 2.1 section 3.2).
+    """Format an instant for STIX `created` and `modified`, three decimals (STIX 2.1 section 3.2).
 
     >>> stix_time(1700000000123999)
     '2023-11-14T22:13:20.123Z'
@@ -87,9 +87,9 @@ def _offset(text: str) -> int:
     return (-1 if text[0] == "-" else 1) * (hours * 60 + minutes) * 60_000_000
 
 
-def _shown(text: object) -> str:
+def _quote(text: object) -> str:
     return ascii(str(text)[:60])
 
 
 DAY = 86_400_000_000
-"""µs."""
+"""One day in µs."""

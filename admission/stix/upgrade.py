@@ -1,7 +1,7 @@
 """Upgrade STIX 2.0 objects to STIX 2.1: moved, renamed and newly required properties.
 
-One object at a time, whose meaning stays.  The observables of a STIX 2.0
-observed-data stand inside it, and become objects of their own: see `split_observed_data`.
+One object at a time; its meaning is kept.  The observables inside a STIX 2.0
+observed-data become objects of their own: see `split_observed_data`.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ _TYPED_LABELS = {
     "tool": "tool_types",
     "identity": "roles",
 }
-"""Where STIX 2.1 keeps what STIX 2.0 kept in `labels`."""
+"""The STIX 2.1 property for the values that STIX 2.0 kept in `labels`, by type."""
 
 _RENAMED: Mapping[str, Mapping[str, str]] = {
     "directory": {"created": "ctime", "modified": "mtime", "accessed": "atime"},
@@ -35,7 +35,7 @@ _DROPPED: Mapping[str, tuple[str, ...]] = {
     "process": ("name", "arguments"),
 }
 _CONSENT = "ais-consent"
-_MOST_PARTS = 1_000
+_MAX_OBSERVABLES = 1_000
 
 
 def upgrade(subject: StixObject) -> StixObject:
@@ -44,7 +44,7 @@ def upgrade(subject: StixObject) -> StixObject:
     >>> upgrade({"type": "malware", "labels": ["worm"]})["malware_types"]
     ['worm']
     """
-    newer = _retyped({**subject, "spec_version": "2.1"})
+    newer = _move_labels({**subject, "spec_version": "2.1"})
     kind, created = subject["type"], subject.get("created")
     if kind == "indicator":
         newer.setdefault("pattern_type", "stix")
@@ -58,8 +58,8 @@ def upgrade(subject: StixObject) -> StixObject:
     return newer
 
 
-def _retyped(newer: StixObject) -> StixObject:
-    """Labels that said what kind of thing it is, under their new name."""
+def _move_labels(newer: StixObject) -> StixObject:
+    """Move labels that classify the object to the property that STIX 2.1 has for them."""
     typed, labels = _TYPED_LABELS.get(newer["type"]), newer.get("labels")
     if not typed or typed in newer or not isinstance(labels, list) or not labels:
         return newer
@@ -70,11 +70,10 @@ def _retyped(newer: StixObject) -> StixObject:
 
 
 def split_observed_data(subject: StixObject) -> list[StixObject]:
-    """An observed-data whose observables stand inside it, as one object and theirs.
+    """Split a STIX 2.0 observed-data into itself, with references, and its observables.
 
-    The first is the observed-data, with references in their place.  Whatever
-    is not an observed-data of that kind comes back alone, as it is.  Ids are
-    the deterministic ones, so the same file gives the same objects again.
+    The observed-data comes first.  Any other object is returned alone and unchanged.  Ids
+    are deterministic, so the same file gives the same objects each time.
     """
     inside = subject.get("objects")
     if subject.get("type") != "observed-data" or not isinstance(inside, dict):
@@ -82,9 +81,9 @@ def split_observed_data(subject: StixObject) -> list[StixObject]:
     whole = all(
         isinstance(each, dict) and isinstance(each.get("type"), str) for each in inside.values()
     )
-    if not whole or not 0 < len(inside) <= _MOST_PARTS or "object_refs" in subject:
+    if not whole or not 0 < len(inside) <= _MAX_OBSERVABLES or "object_refs" in subject:
         return [subject]
-    parts = _Parts(str(subject.get("id")), inside)
+    parts = _InnerObservables(str(subject.get("id")), inside)
     found = [parts.object(key) for key in inside]
     marks = {name: subject[name] for name in ("object_marking_refs",) if name in subject}
     observed = {name: value for name, value in subject.items() if name != "objects"}
@@ -92,63 +91,64 @@ def split_observed_data(subject: StixObject) -> list[StixObject]:
     return [observed, *({**each, **marks} for each in found)]
 
 
-class _Parts:
+class _InnerObservables:
     """The observables inside one observed-data, by their keys."""
 
     def __init__(self, owner: str, inside: Mapping[str, StixObject]) -> None:
         self._owner = owner
-        self._inside = {key: _renamed(part) for key, part in inside.items()}
+        self._inside = {key: _rename_properties(part) for key, part in inside.items()}
         self._ids: dict[str, str] = {}
         for key in self._inside:
-            self._settle(key)
+            self._assign_id(key)
 
     def object(self, key: str) -> StixObject:
-        """One of them as an object of its own, references to the others included."""
-        return {**self._referring(self._inside[key]), "id": self._ids[key]}
+        """The observable as an object of its own, with references by id."""
+        return {**self._replace_references(self._inside[key]), "id": self._ids[key]}
 
-    def _settle(self, key: str) -> None:
-        """Assign its id, after the ids of the observables that its own id depends on."""
+    def _assign_id(self, key: str) -> None:
+        """Assign the id of an observable, after the ids on which it depends."""
         waiting = [key]
         begun: set[str] = set()
         while waiting:
             current = waiting[-1]
             begun.add(current)
-            core = self._core(current)
+            core = self._id_properties(current)
             first = next(
-                (k for k in self._within(core) if k not in self._ids and k not in begun), ""
+                (k for k in self._inner_references(core) if k not in self._ids and k not in begun),
+                "",
             )
             if first:
                 waiting.append(first)
-            else:  # what leads back to itself stands under an id of its own meanwhile
-                told = self._referring(core) | {"id": self._own(current)}
-                self._ids.setdefault(current, observable_id(told))
+            else:  # in a cycle of references, _fallback_id stands in for the id not yet known
+                content = self._replace_references(core) | {"id": self._fallback_id(current)}
+                self._ids.setdefault(current, observable_id(content))
                 waiting.pop()
 
-    def _core(self, key: str) -> StixObject:
-        """The properties that determine its id."""
+    def _id_properties(self, key: str) -> StixObject:
+        """The properties that determine the id of an observable."""
         part = self._inside[key]
         names = ("type", *CONTRIBUTING_PROPERTIES.get(part["type"], ()))
         return {name: part[name] for name in names if name in part}
 
-    def _within(self, core: StixObject) -> Iterator[str]:
-        """The keys of the others to which it refers."""
+    def _inner_references(self, core: StixObject) -> Iterator[str]:
+        """The keys of the inner observables to which it refers."""
         return (target for target in referenced_ids(core) if target in self._inside)
 
-    def _own(self, key: str) -> str:
-        spelt = hashlib.sha256(f"{self._owner}\n{key}".encode()).digest()
-        return f"{self._inside[key]['type']}--{uuid.UUID(bytes=spelt[:16], version=4)}"
+    def _fallback_id(self, key: str) -> str:
+        digest = hashlib.sha256(f"{self._owner}\n{key}".encode()).digest()
+        return f"{self._inside[key]['type']}--{uuid.UUID(bytes=digest[:16], version=4)}"
 
-    def _referring(self, part: Any, name: str = "") -> Any:
+    def _replace_references(self, part: Any, name: str = "") -> Any:
         if isinstance(part, dict):
-            return {each: self._referring(value, each) for each, value in part.items()}
+            return {each: self._replace_references(value, each) for each, value in part.items()}
         if isinstance(part, list):
-            return [self._referring(item, name) for item in part]
+            return [self._replace_references(item, name) for item in part]
         if not (name.endswith(("_ref", "_refs")) and isinstance(part, str)):
             return part
-        return (self._ids.get(part) or self._own(part)) if part in self._inside else part
+        return (self._ids.get(part) or self._fallback_id(part)) if part in self._inside else part
 
 
-def _renamed(part: StixObject) -> StixObject:
+def _rename_properties(part: StixObject) -> StixObject:
     kind = part["type"]
     names = _RENAMED.get(kind, {})
     dropped = _DROPPED.get(kind, ())

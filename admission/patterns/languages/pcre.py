@@ -1,10 +1,10 @@
-"""Regular expressions in the dialect of Perl (PCRE), looked at and never run.
+"""Check regular expressions in the Perl dialect (PCRE) without running them.
 
-Python's own dialect is another one: it lacks possessive groups by number,
-recursion, verbs, `\\Q…\\E` and named classes, so compiling would refuse what
-is right.  What is refused here is wrong in every dialect: brackets that do
-not match, a class or an escape that does not end, a quantifier of nothing, a
-range that runs backwards.  Reading is one walk from left to right.
+Python's own dialect lacks possessive groups by number, recursion, verbs,
+`\\Q…\\E` and named classes, so compiling would refuse valid expressions.  Only
+errors in every dialect are refused: unbalanced brackets, a class or an escape
+that does not end, a quantifier with nothing to repeat, a range that runs
+backwards.  One pass from left to right.
 """
 
 import re
@@ -23,16 +23,18 @@ _LARGEST = 65_535
 _ENDLESS = frozenset("*+")
 
 
-class _Walk:
-    """One walk over an expression."""
+class _Scanner:
+    """One pass over an expression."""
 
     def __init__(self, text: str, extended: bool) -> None:
         self._text = text
         self._extended = extended
         self._at = 0
-        self._open: list[bool] = []  # for each open group: whether it repeats endlessly inside
-        self._after = False  # whether there is something to quantify
-        self._closed = False  # whether what stands there repeats endlessly inside
+        self._open: list[
+            bool
+        ] = []  # for each open group: True if it has an unbounded repetition inside
+        self._after = False  # True if a quantifier may follow
+        self._closed = False  # True if a group with an unbounded repetition was just closed
         self.explosive = False
 
     def run(self) -> None:
@@ -52,7 +54,7 @@ class _Walk:
         self._after, self._closed = True, False
 
     def escape(self) -> None:
-        """A backslash and what it means."""
+        """Skip a backslash and the character or the quoted text after it."""
         if self._at + 1 >= len(self._text):
             raise Malformed("not a regular expression: ends with a backslash")
         if self._text[self._at + 1] == "Q":
@@ -63,7 +65,7 @@ class _Walk:
         self._atom(2)
 
     def character_class(self) -> None:
-        """From `[` to its `]`."""
+        """Skip a character class, from `[` to its `]`."""
         text, at = self._text, self._at + 1
         at += text.startswith("^", at)
         at += text.startswith("]", at)
@@ -79,7 +81,7 @@ class _Walk:
         self._atom(at + 1 - self._at)
 
     def opening(self) -> None:
-        """A parenthesis that opens."""
+        """Open a group, or skip a comment."""
         if self._text.startswith("(?#", self._at):
             end = self._text.find(")", self._at)
             if end < 0:
@@ -97,9 +99,9 @@ class _Walk:
         self._after = False
 
     def closing(self) -> None:
-        """A parenthesis that closes."""
+        """Close a group."""
         if not self._open:
-            raise Malformed("not a regular expression: a parenthesis closes what is not open")
+            raise Malformed("not a regular expression: a closing parenthesis has no opening one")
         self._closed = self._open.pop()
         self._at += 1
         self._after = True
@@ -107,7 +109,7 @@ class _Walk:
             self._open[-1] = True
 
     def comment(self) -> None:
-        """A hash, which in the extended mode hides the rest of its line."""
+        """Skip a `#`, in extended mode with the rest of its line."""
         if not self._extended:
             return self._atom(1)
         end = self._text.find("\n", self._at)
@@ -115,16 +117,16 @@ class _Walk:
         return None
 
     def alternative(self) -> None:
-        """A bar."""
+        """Start the next alternative after `|`."""
         self._at += 1
         self._after = False
 
     def quantifier(self) -> None:
-        """`*`, `+`, `?` or a count."""
+        """Check `*`, `+`, `?` or a count."""
         sign = self._text[self._at]
         found = _COUNT.match(self._text, self._at) if sign == "{" else None
         if sign == "{" and not found:
-            return self._atom(1)  # a brace that is no count stands for itself
+            return self._atom(1)  # a brace without a count is a literal
         if not self._after:
             raise Malformed("not a regular expression: a quantifier has nothing to repeat")
         if found:
@@ -141,7 +143,7 @@ class _Walk:
 
 
 def _range(text: str, at: int) -> int:
-    """The length of what stands in a class: one sign, or a range of them."""
+    """The length of the next member of a class: one character or a range."""
     if text[at + 1 : at + 2] != "-" or text[at + 2 : at + 3] in ("", "]", "\\", "["):
         return 1
     if text[at] > text[at + 2]:
@@ -156,40 +158,40 @@ def _check_count(found: re.Match[str]) -> None:
 
 
 _STEPS = {
-    "\\": _Walk.escape,
-    "[": _Walk.character_class,
-    "(": _Walk.opening,
-    ")": _Walk.closing,
-    "|": _Walk.alternative,
-    "#": _Walk.comment,
-    "*": _Walk.quantifier,
-    "+": _Walk.quantifier,
-    "?": _Walk.quantifier,
-    "{": _Walk.quantifier,
+    "\\": _Scanner.escape,
+    "[": _Scanner.character_class,
+    "(": _Scanner.opening,
+    ")": _Scanner.closing,
+    "|": _Scanner.alternative,
+    "#": _Scanner.comment,
+    "*": _Scanner.quantifier,
+    "+": _Scanner.quantifier,
+    "?": _Scanner.quantifier,
+    "{": _Scanner.quantifier,
 }
 
 
 def check(pattern: str) -> None:
-    """Raises Malformed if it is wrong in every dialect."""
-    _walked(pattern)
+    """Raises Malformed if the pattern is wrong in every dialect."""
+    _scan(pattern)
 
 
 def doubts(pattern: str) -> str:
-    """A word of warning about an expression that may run for ever."""
-    if _walked(pattern).explosive:
+    """A warning about an expression that may take exponential time; empty if there is none."""
+    if _scan(pattern).explosive:
         return "an endless repetition within another: it may take a matcher exponential time"
     return ""
 
 
-def _walked(pattern: str) -> _Walk:
+def _scan(pattern: str) -> _Scanner:
     if not pattern.strip():
         raise Malformed("not a regular expression: it is empty")
     delimited = _DELIMITED.fullmatch(pattern)
     text = delimited[2] if delimited else pattern
     flags = pattern[delimited.end(2) + 1 :] if delimited else ""
-    walk = _Walk(text, "x" in flags or _EXTENDED.search(text) is not None)
-    walk.run()
-    return walk
+    scanner = _Scanner(text, "x" in flags or _EXTENDED.search(text) is not None)
+    scanner.run()
+    return scanner
 
 
 LANGUAGE = Language(check, doubts)
