@@ -89,13 +89,13 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     page_default: Annotated[int, Meta(ge=1, le=100_000)] = 100
     """Entries on a page where the reader names no limit."""
     page_cap: Annotated[int, Meta(ge=1, le=100_000)] = 1000
-    """Entries on a page at most, whatever limit the reader names."""
+    """Maximum entries on a page, even if the reader asks for more."""
     interop_filters: Switch = True
     """Understand the optional match filters of the interoperability document."""
     requests_per_minute: Annotated[int, Meta(ge=0, le=1_000_000)] = 600
     """Requests of one account in a minute; 0: no limit."""
     inline_objects: Annotated[int, Meta(ge=0, le=1_000_000)] = 200
-    """Submissions of at most so many objects are evaluated inside the request."""
+    """Maximum objects of a submission that is evaluated inside the request."""
     policy: Path | None = None
     """The admission policy; None: the shipped one."""
     log_level: LogLevel = "info"

@@ -44,7 +44,7 @@ from tocsin.server.model import TermFilter, Visibility
 
 
 def visibility(subject: StixObject, tlp: Tlp) -> Visibility:
-    """The traits of an object of this level."""
+    """The visibility of an object of this level."""
     return Visibility(tlp, subject.get("revoked", False) is not False, _until(subject))
 
 
@@ -58,19 +58,19 @@ def strictest_tlp(subject: StixObject) -> Tlp:
 
 
 def _until(subject: StixObject) -> int | None:
-    said = subject.get("valid_until")
-    if said is None:
+    value = subject.get("valid_until")
+    if value is None:
         return None
     try:
-        return micros(said) if isinstance(said, str) else 0
+        return micros(value) if isinstance(value, str) else 0
     except Malformed:
         return 0
 
 
 MAX_TERMS = 128
-"""Facets of one object, those apart that stand for fields with too many."""
+"""Terms of one object, not counting those that stand for fields with too many values."""
 MAX_VALUE_OCTETS = 64
-"""Octets of a value that stands in a facet as it is; of a longer one its digest does."""
+"""Octets of a value that stands in a term as it is; a longer one is replaced by its digest."""
 
 WORDS = frozenset(
     (
@@ -129,7 +129,7 @@ class BucketScale:
     """Buckets of numbers: some of the finest make one of the next size, and so on.
 
     What lies outside counts as the first or the last; in the edge of a bound the numbers
-    themselves are compared, so that is no harm.
+    themselves are compared, so that does no harm.
     """
 
     bits: int
@@ -186,11 +186,11 @@ class IndexTerms:
 
     terms: tuple[str, ...]
     numeric_terms: tuple[tuple[str, int], ...]
-    """The facets of finest buckets, each with the number that lies in it."""
+    """The terms of finest buckets, each with the number that lies in it."""
 
 
 def index_terms(subject: StixObject) -> IndexTerms:
-    """The facets of an object, no more than the bound."""
+    """The terms of an object, at most `MAX_TERMS`."""
     names: list[str] = []
     left = MAX_TERMS
     numbers = dict(_numbers(subject))
@@ -215,15 +215,15 @@ def matches_filter(subject: StixObject, wanted: TermFilter) -> bool:
 
 
 def _finest(numbers: Mapping[str, int]) -> dict[str, int]:
-    """The facets of finest buckets, each with the number that lies in it."""
+    """The terms of finest buckets, each with the number that lies in it."""
     return {_bucket(name, 0, number): number for name, number in numbers.items()}
 
 
 def _by_field(subject: StixObject, numbers: Mapping[str, int]) -> dict[str, set[str]]:
-    """All facets of an object but those of finest buckets, by their field."""
+    """All terms of an object but those of finest buckets, by their field."""
     found: dict[str, set[str]] = {}
     for field, value in _values(subject):
-        found.setdefault(field, set()).add(_facet(field, value))
+        found.setdefault(field, set()).add(_term(field, value))
     for name, number in numbers.items():
         scale = SCALES[name]
         found[f"{name}~"] = {_bucket(name, level, number) for level in scale.levels()[1:]}
@@ -287,7 +287,7 @@ def _references(subject: StixObject) -> Iterator[object]:
 
 
 def _at(value: Any, path: Sequence[str]) -> Iterator[Any]:
-    """Whatever stands at a path."""
+    """All values at a path."""
     if not path:
         yield value
     elif path[0] == _EACH:
@@ -301,7 +301,7 @@ def _texts(field: str, values: Iterable[object]) -> Iterator[tuple[str, str]]:
     return ((field, value) for value in values if isinstance(value, str))
 
 
-def _facet(field: str, value: str) -> str:
+def _term(field: str, value: str) -> str:
     octets = value.encode()
     if len(octets) <= MAX_VALUE_OCTETS:
         return f"{field}={value}"
@@ -340,7 +340,7 @@ def parse_filter(field: str, values: Sequence[str]) -> TermFilter:
     if field in BOUNDS:
         return _bound(field, values)
     read, own = _READERS[field], "ref" if field == "relationships-all" else field
-    names = {_facet(own, read(value)) for value in values}
+    names = {_term(own, read(value)) for value in values}
     return TermFilter(field, tuple(sorted(names)), recheck_term=_unsure(own))
 
 

@@ -45,7 +45,7 @@ class View:
     active: bool = False
     """Only current versions that are neither revoked nor expired."""
     at: int | None = None
-    """Only what was added until this stamp; None: whatever is there."""
+    """Only entries added up to this stamp; None: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,18 +117,18 @@ class VersionKeyword(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TermFilter:
-    """One filter by facets: what an entry must be found by (facets.py)."""
+    """One filter by index terms (see `index_terms`)."""
 
     field: str
     """Its name, as in `match[field]`."""
     terms: tuple[str, ...]
-    """Any of these will do; sorted."""
+    """An entry matches if it has any of these; sorted."""
     boundary_term: str = ""
-    """The facet of the numbers that must be compared with the bound."""
+    """The term of the bucket whose numbers must be compared with the bound."""
     low: int | None = None
     high: int | None = None
     recheck_term: str = ""
-    """The facet of the objects that must be looked at themselves."""
+    """The term of the objects that must themselves be compared with the filter."""
 
     def includes(self, number: int) -> bool:
         """True if a number is within the bounds, which are included."""
@@ -154,7 +154,7 @@ class Query:
     versions: frozenset[int] = frozenset()
     """Exact versions, as instants."""
     filters: tuple[TermFilter, ...] = ()
-    """Filters by facets, in order of their fields."""
+    """Filters by index terms, in order of their fields."""
 
 
 class FeedHead(NamedTuple):
@@ -203,7 +203,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Visibility:
-    """The properties, besides the type, by which a view selects an entry."""
+    """The properties, apart from the type, by which a view selects an entry."""
 
     tlp: Tlp = Tlp.RED
     """The strictest level that it is marked with; RED if that is not known."""
@@ -231,11 +231,11 @@ class NewEntry:
     """`modified`, else `created`; empty if the object has neither."""
     body: bytes
     digest: bytes
-    """16 octets over the object's value; equal for equal objects however they are spelt."""
+    """16 octets over the object's value; equal for equal objects in any JSON spelling."""
     terms: tuple[str, ...] = ()
     """Index terms, without those of its type and level."""
     numeric_terms: tuple[tuple[str, int], ...] = ()
-    """Facets whose entries are told apart by a number, with the number."""
+    """Bucket terms, each with the number that lies in the bucket."""
     visibility: Visibility = Visibility()
 
 
@@ -365,7 +365,7 @@ class Review:
     state: str = "waiting"  # or released, or rejected
     waits_for: tuple[str, ...] = ()
     """Source ids that the object refers to and that have not arrived yet."""
-    anonymous: bool = False  # whoever sent it did not agree to be named with it
+    anonymous: bool = False  # the submitter did not consent to be named
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,11 +415,14 @@ class Receipt(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OutboxTask:
-    """To see to what waited for what has arrived.  To do one twice does no harm."""
+    """Durable follow-up: re-evaluate objects that waited for ids that have now arrived.
+
+    Idempotent.
+    """
 
     id: str
     arrived: ArrivedIds
     resume_after: str = ""
-    """Where the next portion begins of the contributions to be completed, if there is one."""
+    """Key after which the next batch of waiting contributions begins; empty: at the start."""
     revoked_ids: frozenset[str] = frozenset()
-    """Ids that the partner revoked: nobody need decide any more what waits under them."""
+    """Ids that the partner revoked: reviews that wait under them are closed."""

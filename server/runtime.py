@@ -124,7 +124,7 @@ def serve(settings: HubSettings, ready: Path | None, echo: Echo, clock: Clock = 
     with open_serving_runtime(settings, echo, clock) as hub:
         key = create_operator(hub.services.store)
         if not settings.mongo_uri:
-            # The engine is ours alone, so whoever held these leases is dead.
+            # Only this process uses the engine, so the holders of these leases are dead.
             hub.services.store.submissions.release_all()
             hub.services.store.outbox.release_all()
         server = _build_server(hub, stop, tls)

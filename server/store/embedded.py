@@ -261,10 +261,10 @@ def _wait_until_listening(process: subprocess.Popen[bytes], data: Path, before: 
     deadline = time.monotonic() + _START_SECONDS
     with (data / _LOG).open("rb") as log:
         log.seek(before)
-        said = b""
+        output = b""
         while process.poll() is None and time.monotonic() < deadline:
-            said += log.read()
-            if found := _LISTENING.search(said):
+            output += log.read()
+            if found := _LISTENING.search(output):
                 return int(found[1])
             time.sleep(_PAUSE_SECONDS / 5)
     process.kill()

@@ -87,7 +87,7 @@ def _revise(base: Base, session: ClientSession) -> None:
 
 
 def _id(kind: str, text: str) -> str:
-    """A key of bounded length, whatever the text."""
+    """A key of bounded length for a text of any length."""
     return hashlib.sha256(f"{kind}\n{text}".encode()).hexdigest()
 
 

@@ -49,10 +49,10 @@ class Outbox:
         self._errands.update_many({}, {"$set": FREE})
 
 
-def put_task(base: Base, session: ClientSession, errand: OutboxTask, lease: Document) -> None:
+def put_task(base: Base, session: ClientSession, task: OutboxTask, lease: Document) -> None:
     """See `Transaction.put_outbox_task`."""
     base.errands.replace_one(
-        {"_id": errand.id}, _document(errand) | lease, upsert=True, session=session
+        {"_id": task.id}, _document(task) | lease, upsert=True, session=session
     )
 
 
@@ -61,14 +61,14 @@ def remove_task(base: Base, id: str, session: Session = None) -> None:
     base.errands.delete_one({"_id": id}, session=session)
 
 
-def _document(errand: OutboxTask) -> Document:
+def _document(task: OutboxTask) -> Document:
     return {
-        "_id": errand.id,
-        "partner": errand.arrived.partner,
-        "sources": sorted(errand.arrived.source_ids),
-        "publics": sorted(errand.arrived.public_ids),
-        "after": errand.resume_after,
-        "revoked": sorted(errand.revoked_ids),
+        "_id": task.id,
+        "partner": task.arrived.partner,
+        "sources": sorted(task.arrived.source_ids),
+        "publics": sorted(task.arrived.public_ids),
+        "after": task.resume_after,
+        "revoked": sorted(task.revoked_ids),
     }
 
 

@@ -82,16 +82,16 @@ def decide_review(base: Base, session: ClientSession, review_id: str, state: str
     return _review(document | change)
 
 
-def has_waiting_review(base: Base, session: ClientSession, errand: OutboxTask) -> bool:
+def has_waiting_review(base: Base, session: ClientSession, task: OutboxTask) -> bool:
     """See `Transaction.has_waiting_review`."""
     fields = {"state": 1, "partner": 1, "waits_for": 1}
-    for wanted in _for(errand.arrived):
+    for wanted in _for(task.arrived):
         found = base.reviews.find(wanted, fields, session=session)
-        if any(_waits_for(each, errand.arrived) for each in found):
+        if any(_waits_for(each, task.arrived) for each in found):
             return True
     return any(
         found["state"] == WAITING
-        for each in _under(errand.arrived.partner, errand.revoked_ids)
+        for each in _under(task.arrived.partner, task.revoked_ids)
         for found in base.reviews.find(each, {"state": 1}, session=session)
     )
 

@@ -116,7 +116,7 @@ class Transaction(Snapshot):
         """Publish objects in a feed; the outcome of each, in order.
 
         Positions are dense.  Stamps are unique among all feeds and strictly increase in commit
-        order, whatever the clock does.  The same id, spec and version with the same digest is
+        order, even if the clock goes back.  The same id, spec and version with the same digest is
         KNOWN, with another digest a CONFLICT, within one call too.  An object without a version
         gets its first date_added for one; posted again with other content it is a CONFLICT, or with
         `replace` a newer version.
@@ -177,7 +177,7 @@ class Transaction(Snapshot):
         self._publics.put(publics)
 
     def unschedule(self, ids: Iterable[str]) -> None:
-        """Take public objects off the schedule, whatever `due_hour` they have."""
+        """Take public objects off the schedule, regardless of their `due_hour`."""
         public_objects.write_schedule(self._base, self._session, dict.fromkeys(ids, 0))
 
     def add_exclusion(self, new: Exclusion) -> bool:
@@ -217,17 +217,17 @@ class Transaction(Snapshot):
         """At most `most` contributions that wait for any of these ids, by key, after `after`."""
         return find_pending_references(self._base, self._session, arrivals, after, most)
 
-    def has_waiting_review(self, errand: OutboxTask) -> bool:
+    def has_waiting_review(self, task: OutboxTask) -> bool:
         """True if a review waits for what the task is about."""
-        return has_waiting_review(self._base, self._session, errand)
+        return has_waiting_review(self._base, self._session, task)
 
-    def put_outbox_task(self, errand: OutboxTask, owner: str, seconds: int) -> None:
+    def put_outbox_task(self, task: OutboxTask, owner: str, seconds: int) -> None:
         """Leave a task to be done after the transaction, or record its progress.
 
         It is leased to `owner` for `seconds`; after that any worker may take it.
         """
         lease = {"left": self.now, "lease": lease_end(self.now, seconds), "owner": owner}
-        put_task(self._base, self._session, errand, lease)
+        put_task(self._base, self._session, task, lease)
 
     def remove_outbox_task(self, errand_id: str) -> None:
         """Delete a task that is done; nothing happens if it is gone already."""

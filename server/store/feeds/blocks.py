@@ -34,22 +34,22 @@ from tocsin.server.store.connection import Document
 from tocsin.server.store.feeds.versions import BatchColumns, IndexedEntry, StatusBits
 
 BLOCK_SIZE = 1_000
-"""Positions in a block; a run never crosses a block's border."""
+"""Positions in a block; a batch never crosses the border of a block."""
 MAX_BODY_OCTETS = 8_000_000
-"""Octets of body after which a run is closed."""
+"""Octets of bodies after which a batch is closed."""
 MAX_OBJECT_OCTETS = 15_000_000
-"""Octets; a document of the database ends at 16 MiB."""
+"""Octets of one object; the database takes documents of at most 16 MiB."""
 ID_BUCKETS = 32
-"""Into how many shelves a full run is divided; a power of two."""
-_PER_SHELF = 32
+"""Id documents of a full batch; a power of two."""
+_ENTRIES_PER_BUCKET = 32
 _DIGEST = 16
 _LEVEL = 3
-"""Of zstd: higher ones take much longer for little."""
+"""Of zstd; higher levels take much longer and save little."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedEntry:
-    """A posting that was accepted, with its place in the feed."""
+    """A new entry that was accepted, with its place in the feed."""
 
     posting: NewEntry
     version: str
@@ -64,19 +64,19 @@ def block_number(position: int) -> int:
 
 
 def batch_id(feed: str, first: int) -> str:
-    """The id of the run that begins at position `first`."""
+    """The id of the batch that begins at position `first`."""
     return f"{feed}/{first}"
 
 
 def id_bucket(object_id: str) -> int:
-    """The number of the shelf, in a full run, on which an object stands."""
+    """The number of the id document of a full batch that holds an object."""
     return zlib.crc32(object_id.encode()) % ID_BUCKETS
 
 
-def pack_visibility(traits: Visibility) -> int:
-    """Traits as one int64: `valid_until` + 1, a bit for revoked, three for the level."""
-    until = 0 if traits.valid_until is None else max(traits.valid_until, 0) + 1
-    return until << 4 | traits.revoked << 3 | traits.tlp
+def pack_visibility(visibility: Visibility) -> int:
+    """Visibility as one int64: `valid_until` + 1, a bit for revoked, three for the level."""
+    until = 0 if visibility.valid_until is None else max(visibility.valid_until, 0) + 1
+    return until << 4 | visibility.revoked << 3 | visibility.tlp
 
 
 def unpack_visibility(written: int) -> Visibility:
@@ -85,27 +85,27 @@ def unpack_visibility(written: int) -> Visibility:
     return Visibility(Tlp(written & 7), bool(written & 8), until - 1 if until else None)
 
 
-def split_batches(fresh: Sequence[PlacedEntry]) -> Iterator[Sequence[PlacedEntry]]:
-    """Consecutive entries cut into what becomes one run each.
+def split_batches(entries: Sequence[PlacedEntry]) -> Iterator[Sequence[PlacedEntry]]:
+    """Split consecutive entries into batches.
 
-    Raises TooLarge if one object alone does not fit.
+    Raises TooLarge if one object exceeds `MAX_OBJECT_OCTETS`.
     """
     start = size = 0
-    for i, entry in enumerate(fresh):
+    for i, entry in enumerate(entries):
         length = len(entry.posting.body)
         if length > MAX_OBJECT_OCTETS:
             raise TooLarge(f"{entry.posting.id} is longer than {MAX_OBJECT_OCTETS:,} octets")
-        border = block_number(entry.position) != block_number(fresh[start].position)
+        border = block_number(entry.position) != block_number(entries[start].position)
         if i > start and (border or size + length > MAX_BODY_OCTETS):
-            yield fresh[start:i]
+            yield entries[start:i]
             start, size = i, 0
         size += length
-    if fresh:
-        yield fresh[start:]
+    if entries:
+        yield entries[start:]
 
 
 def batch_document(feed: str, entries: Sequence[PlacedEntry]) -> Document:
-    """The run that holds these entries."""
+    """The batch that holds these entries."""
     postings = [entry.posting for entry in entries]
     first = entries[0].position
     return {
@@ -126,23 +126,27 @@ def batch_document(feed: str, entries: Sequence[PlacedEntry]) -> Document:
 
 
 def id_documents(feed: str, entries: Sequence[PlacedEntry]) -> list[Document]:
-    """The shelves of the run that holds these entries."""
+    """The id documents of the batch that holds these entries."""
     count = id_bucket_count(len(entries))
-    shelves: dict[int, list[PlacedEntry]] = {}
+    buckets: dict[int, list[PlacedEntry]] = {}
     for entry in entries:
-        shelves.setdefault(id_bucket(entry.posting.id) % count, []).append(entry)
-    return [_shelf(feed, entries[0], number, shelf) for number, shelf in sorted(shelves.items())]
+        buckets.setdefault(id_bucket(entry.posting.id) % count, []).append(entry)
+    return [
+        _id_document(feed, entries[0], number, inside) for number, inside in sorted(buckets.items())
+    ]
 
 
 def id_bucket_count(entries: int) -> int:
-    """Into how many shelves so many entries are divided."""
+    """The number of id documents for a batch of this many entries."""
     count = 1
-    while count < ID_BUCKETS and count * _PER_SHELF < entries:
+    while count < ID_BUCKETS and count * _ENTRIES_PER_BUCKET < entries:
         count *= 2
     return count
 
 
-def _shelf(feed: str, head: PlacedEntry, number: int, entries: Sequence[PlacedEntry]) -> Document:
+def _id_document(
+    feed: str, head: PlacedEntry, number: int, entries: Sequence[PlacedEntry]
+) -> Document:
     postings = [entry.posting for entry in entries]
     return {
         "_id": f"{batch_id(feed, head.position)}/{number}",
@@ -161,111 +165,108 @@ def _shelf(feed: str, head: PlacedEntry, number: int, entries: Sequence[PlacedEn
     }
 
 
-def indexed_entries(shelf: Document, wanted: Iterable[str]) -> Iterator[IndexedEntry]:
-    """The entries of the wanted objects on a shelf."""
-    ids, wanted, traits = shelf["ids"], frozenset(wanted), shelf.get("traits")
-    for i, at in enumerate(shelf["at"]):
+def indexed_entries(document: Document, wanted: Iterable[str]) -> Iterator[IndexedEntry]:
+    """The entries of the wanted objects in an id document."""
+    ids, wanted, visibility = document["ids"], frozenset(wanted), document.get("traits")
+    for i, at in enumerate(document["at"]):
         if ids[i] in wanted:
             yield IndexedEntry(
                 id=ids[i],
-                type=shelf["types"][i],
-                spec=shelf["specs"][i],
-                version=shelf["versions"][i],
-                digest=shelf["digests"][i * _DIGEST : (i + 1) * _DIGEST],
-                own=i in shelf["own"],
-                position=shelf["first"] + at,
-                stamp=shelf["stamps"][i] if "stamps" in shelf else shelf["stamp"] + at,
-                first=shelf["first"],
-                visibility=unpack_visibility(traits[i]) if traits else LEAST_VISIBLE,
+                type=document["types"][i],
+                spec=document["specs"][i],
+                version=document["versions"][i],
+                digest=document["digests"][i * _DIGEST : (i + 1) * _DIGEST],
+                own=i in document["own"],
+                position=document["first"] + at,
+                stamp=document["stamps"][i] if "stamps" in document else document["stamp"] + at,
+                first=document["first"],
+                visibility=unpack_visibility(visibility[i]) if visibility else LEAST_VISIBLE,
             )
 
 
-def batch_columns(run: Document, picked: Collection[int] | None = None) -> BatchColumns:
-    """What a choice looks at in a run; of only the `picked` positions, if any are named.
+def batch_columns(batch: Document, matched: Collection[int] | None = None) -> BatchColumns:
+    """The columns of a batch for `VersionFilter`; None for `matched` positions means all.
 
-    A plain choice needs neither types nor versions, so they may not have been read.
+    A plain filter needs neither types nor versions, so they may not have been read.
     """
-    indexes = None if picked is None else sorted(position - run["first"] for position in picked)
+    indexes = None if matched is None else sorted(position - batch["first"] for position in matched)
     return BatchColumns(
-        n=run["n"],
-        types=run.get("types", ()),
-        specs=run.get("specs", ()),
-        versions=run.get("versions", ()),
-        gone=frozenset(run["gone"]),
-        picked=indexes and [i for i in indexes if 0 <= i < run["n"]],
+        n=batch["n"],
+        types=batch.get("types", ()),
+        specs=batch.get("specs", ()),
+        versions=batch.get("versions", ()),
+        gone=frozenset(batch["gone"]),
+        matched=indexes and [i for i in indexes if 0 <= i < batch["n"]],
     )
 
 
-def entry_stamp(run: Document, index: int) -> int:
+def entry_stamp(batch: Document, index: int) -> int:
     """An entry's stamp."""
-    stamp: int = run["stamps"][index] if "stamps" in run else run["stamp"] + index
+    stamp: int = batch["stamps"][index] if "stamps" in batch else batch["stamp"] + index
     return stamp
 
 
-def index_after(run: Document, stamp: int) -> int:
-    """The index of the run's first entry with a later stamp; it may lie beyond the run."""
-    if "stamps" in run:
-        return bisect_right(run["stamps"], stamp)
-    return max(0, stamp + 1 - int(run["stamp"]))
+def index_after(batch: Document, stamp: int) -> int:
+    """The index of the batch's first entry with a later stamp; it may lie beyond the batch."""
+    if "stamps" in batch:
+        return bisect_right(batch["stamps"], stamp)
+    return max(0, stamp + 1 - int(batch["stamp"]))
 
 
-def decompress_batch(run: Document) -> Document:
-    """The run with its body, if that was read, as it was before packing.
-
-    `entry_body` takes no other.
-    """
-    if not run.get("zstd") or "body" not in run:
-        return run
-    length = run["ends"][-1]
-    body = zstandard.ZstdDecompressor().decompress(run["body"], max_output_size=length)
-    return {**run, "body": body, "zstd": False}
+def decompress_batch(batch: Document) -> Document:
+    """The batch with its body, if that was read, uncompressed, as `entry_body` needs it."""
+    if not batch.get("zstd") or "body" not in batch:
+        return batch
+    length = batch["ends"][-1]
+    body = zstandard.ZstdDecompressor().decompress(batch["body"], max_output_size=length)
+    return {**batch, "body": body, "zstd": False}
 
 
-def entry_body(run: Document, index: int) -> bytes:
-    """One object's JSON, as it was posted."""
-    ends = run["ends"]
-    body: bytes = run["body"]
+def entry_body(batch: Document, index: int) -> bytes:
+    """The JSON of one object, as it was published."""
+    ends = batch["ends"]
+    body: bytes = batch["body"]
     return body[ends[index - 1] if index else 0 : ends[index]]
 
 
 def read_status_bits(document: Document | None) -> StatusBits:
-    """A run's marks; a run that has no document of marks has none."""
+    """The status bits of a batch; none if it has no such document."""
     if document is None:
         return StatusBits()
-    return StatusBits(*(frozenset(document[mark]) for mark in ("old", "later", "shadowed")))
+    return StatusBits(*(frozenset(document[name]) for name in ("old", "later", "shadowed")))
 
 
-def batch_without(run: Document, indexes: frozenset[int]) -> Document:
-    """The fields of a run that change when entries are cut out of it.
+def batch_without(batch: Document, indexes: frozenset[int]) -> Document:
+    """The fields of a batch that change when entries (by index) are removed from it.
 
-    Bytes and id go; the positions stay.
+    Bodies and ids go; the positions stay.
     """
-    run = decompress_batch(run)
-    kept = [i not in indexes for i in range(run["n"])]
-    bodies = [entry_body(run, i) if kept[i] else b"" for i in range(run["n"])]
+    batch = decompress_batch(batch)
+    kept = [i not in indexes for i in range(batch["n"])]
+    bodies = [entry_body(batch, i) if kept[i] else b"" for i in range(batch["n"])]
     return {
-        "ids": [id if kept[i] else "" for i, id in enumerate(run["ids"])],
-        "versions": [version if kept[i] else "" for i, version in enumerate(run["versions"])],
+        "ids": [id if kept[i] else "" for i, id in enumerate(batch["ids"])],
+        "versions": [version if kept[i] else "" for i, version in enumerate(batch["versions"])],
         "ends": list(accumulate(map(len, bodies))),
-        **body_fields(b"".join(bodies), packed="stamps" in run),
-        "gone": sorted({*run["gone"], *indexes}),
+        **body_fields(b"".join(bodies), packed="stamps" in batch),
+        "gone": sorted({*batch["gone"], *indexes}),
     }
 
 
-def id_document_without(shelf: Document, indexes: frozenset[int]) -> Document:
-    """The fields of a shelf that change when entries (by index in the run) are taken out."""
-    kept = [i for i, at in enumerate(shelf["at"]) if at not in indexes]
-    own, digests = frozenset(shelf["own"]), shelf["digests"]
+def id_document_without(document: Document, indexes: frozenset[int]) -> Document:
+    """The fields of an id document that change when entries (by index in the batch) are removed."""
+    kept = [i for i, at in enumerate(document["at"]) if at not in indexes]
+    own, digests = frozenset(document["own"]), document["digests"]
     names = ("at", "ids", "types", "specs", "versions", "traits", "stamps")
     return {
-        **{key: [shelf[key][i] for i in kept] for key in names if key in shelf},
+        **{key: [document[key][i] for i in kept] for key in names if key in document},
         "own": [new for new, i in enumerate(kept) if i in own],
         "digests": b"".join(digests[i * _DIGEST : (i + 1) * _DIGEST] for i in kept),
     }
 
 
 def body_fields(body: bytes, *, packed: bool) -> Document:
-    """The fields in which a run keeps its body; compressed in a packed one."""
+    """The fields that hold the body of a batch; it is compressed if the batch is packed."""
     if not packed:
         return {"body": body}
     return {"body": zstandard.ZstdCompressor(_LEVEL).compress(body), "zstd": True}

@@ -27,7 +27,7 @@ class ConsistentReader:
         self._packs: dict[str, int] = {}
 
     def read(self, feed: str, look: Callable[[], T | None]) -> T:
-        """What `look` finds while nothing of the feed is packed; None makes it look again.
+        """The result of `look` while nothing of the feed is packed; None makes it look again.
 
         A number that was seen at any time before will do to begin with, so in most cases
         this costs one reading of the head.  Raises Unavailable if it does not succeed.

@@ -43,36 +43,36 @@ from tocsin.server.store.feeds.consistent_read import ConsistentReader
 
 SPAN = 4
 """Blocks in a span."""
-_PER_CARD = 32
-"""Facets; an engine may compare each with each key that is asked for."""
+_TERMS_PER_DOCUMENT = 32
+"""Terms in one document; an engine may compare each with every key of a query."""
 
 
 @dataclass(slots=True)
 class TermEntries:
-    """The entries of a block that have one facet."""
+    """The entries of a block that have one index term."""
 
     places: list[int] = field(default_factory=list)
     """Within the block, from 0."""
     numbers: list[int] = field(default_factory=list)
-    """Of each entry, where the facet is a bucket of numbers; else empty."""
+    """Number of each entry, if the term is a bucket of numbers; else empty."""
 
     def add(self, place: int, number: int | None = None) -> None:
-        """One more entry."""
+        """Add an entry."""
         self.places.append(place)
         if number is not None:
             self.numbers.append(number)
 
     def without(self, places: Container[int]) -> TermEntries:
-        """The entries that stay when these places are cut out."""
+        """The entries that stay when these places are removed."""
         kept = [i for i, place in enumerate(self.places) if place not in places]
         numbers = [self.numbers[i] for i in kept] if self.numbers else []
         return TermEntries([self.places[i] for i in kept], numbers)
 
 
-def term_keys(spans: Iterable[int], facets: Iterable[str]) -> list[str]:
+def term_keys(spans: Iterable[int], terms: Iterable[str]) -> list[str]:
     """The keys under which the terms are indexed in these spans."""
-    facets = tuple(facets)
-    return [_key(span, facet) for span in spans for facet in facets]
+    terms = tuple(terms)
+    return [_key(span, term) for span in spans for term in terms]
 
 
 def span_number(block: int) -> int:
@@ -81,130 +81,132 @@ def span_number(block: int) -> int:
 
 
 def filter_documents(feed: str, entries: Sequence[PlacedEntry]) -> list[Document]:
-    """The cards of the run that holds these entries."""
+    """The filter documents of the batch that holds these entries."""
     held: dict[str, TermEntries] = {}
     for entry in entries:
         posting, place = entry.posting, (entry.position - 1) % BLOCK_SIZE
         own = (f"type={posting.type}", f"level={posting.visibility.tlp.label}")
-        for facet in {*posting.terms, *own}:
-            held.setdefault(facet, TermEntries()).add(place)
-        for facet, number in posting.numeric_terms:
-            held.setdefault(facet, TermEntries()).add(place, number)
+        for term in {*posting.terms, *own}:
+            held.setdefault(term, TermEntries()).add(place)
+        for term, number in posting.numeric_terms:
+            held.setdefault(term, TermEntries()).add(place, number)
     return build_filter_documents(feed, entries[0].position, held)
 
 
 def build_filter_documents(
     feed: str, first: int, held: Mapping[str, TermEntries]
 ) -> list[Document]:
-    """The cards of the run that begins at position `first`."""
-    facets = sorted(held)
-    parts = [facets[i : i + _PER_CARD] for i in range(0, len(facets), _PER_CARD)]
+    """The filter documents of the batch that begins at position `first`."""
+    terms = sorted(held)
+    parts = [terms[i : i + _TERMS_PER_DOCUMENT] for i in range(0, len(terms), _TERMS_PER_DOCUMENT)]
     return [
         {
             "_id": f"{batch_id(feed, first)}/{number}",
             "feed": feed,
             "block": block_number(first),
             "first": first,
-            **_sides(block_number(first), {facet: held[facet] for facet in part}),
+            **_term_fields(block_number(first), {term: held[term] for term in part}),
         }
         for number, part in enumerate(parts)
     ]
 
 
-def read_terms(card: Document, facets: Container[str]) -> Iterator[tuple[str, TermEntries]]:
-    """The terms among `facets` that a document has, with their entries."""
+def read_terms(document: Document, terms: Container[str]) -> Iterator[tuple[str, TermEntries]]:
+    """Those of the `terms` that a filter document has, with their entries."""
     begins = 0
-    for key, ends in zip(card["facets"], card["ends"], strict=True):
-        facet = key.partition("|")[2]
-        if facet in facets:
-            places = struct.unpack_from(f"<{ends - begins}H", card["places"], begins * 2)
-            octets = card["numbers"].get(facet, b"")
+    for key, ends in zip(document["facets"], document["ends"], strict=True):
+        term = key.partition("|")[2]
+        if term in terms:
+            places = struct.unpack_from(f"<{ends - begins}H", document["places"], begins * 2)
+            octets = document["numbers"].get(term, b"")
             yield (
-                facet,
+                term,
                 TermEntries(list(places), list(struct.unpack(f"<{len(octets) // 8}q", octets))),
             )
         begins = ends
 
 
-def filter_document_without(card: Document, places: Container[int]) -> Document | None:
-    """The fields of a card that change when places of the block are cut out; None if none do."""
-    before = dict(read_terms(card, _Everything()))
-    after = {facet: holders.without(places) for facet, holders in before.items()}
+def filter_document_without(document: Document, places: Container[int]) -> Document | None:
+    """The fields of a filter document that change when places are removed; None if none do."""
+    before = dict(read_terms(document, _AllTerms()))
+    after = {term: entries.without(places) for term, entries in before.items()}
     if after == before:
         return None
-    return _sides(card["block"], {facet: each for facet, each in after.items() if each.places})
+    return _term_fields(
+        document["block"], {term: each for term, each in after.items() if each.places}
+    )
 
 
-def merge_terms(cards: Iterable[Document]) -> dict[str, TermEntries]:
-    """The terms of several documents of one block, for writing fewer of them."""
+def merge_terms(documents: Iterable[Document]) -> dict[str, TermEntries]:
+    """Merge the terms of several filter documents of one block, so that fewer are written."""
     held: dict[str, TermEntries] = {}
-    for card in sorted(cards, key=lambda card: card["first"]):
-        for facet, holders in read_terms(card, _Everything()):
-            one = held.setdefault(facet, TermEntries())
-            one.places += holders.places
-            one.numbers += holders.numbers
+    for document in sorted(documents, key=lambda document: document["first"]):
+        for term, entries in read_terms(document, _AllTerms()):
+            one = held.setdefault(term, TermEntries())
+            one.places += entries.places
+            one.numbers += entries.numbers
     return held
 
 
-def matching_places(wanted: TermFilter, facet: str, holders: TermEntries) -> list[int]:
-    """The places of the holders that a filter takes, given that it names their facet."""
-    if facet != wanted.boundary_term:
-        return holders.places
-    pairs = zip(holders.places, holders.numbers, strict=True)
+def matching_places(wanted: TermFilter, term: str, entries: TermEntries) -> list[int]:
+    """The places of the entries that match a filter, given that the filter names their term."""
+    if term != wanted.boundary_term:
+        return entries.places
+    pairs = zip(entries.places, entries.numbers, strict=True)
     return [place for place, number in pairs if wanted.includes(number)]
 
 
-def _sides(block: int, held: Mapping[str, TermEntries]) -> Document:
-    places = [place for holders in held.values() for place in holders.places]
+def _term_fields(block: int, held: Mapping[str, TermEntries]) -> Document:
+    places = [place for entries in held.values() for place in entries.places]
     return {
-        "facets": [_key(span_number(block), facet) for facet in held],
-        "ends": list(accumulate(len(holders.places) for holders in held.values())),
+        "facets": [_key(span_number(block), term) for term in held],
+        "ends": list(accumulate(len(entries.places) for entries in held.values())),
         "places": struct.pack(f"<{len(places)}H", *places),
         "numbers": {
-            facet: struct.pack(f"<{len(holders.numbers)}q", *holders.numbers)
-            for facet, holders in held.items()
-            if holders.numbers
+            term: struct.pack(f"<{len(entries.numbers)}q", *entries.numbers)
+            for term, entries in held.items()
+            if entries.numbers
         },
     }
 
 
-def _key(span: int, facet: str) -> str:
-    return f"{span:x}|{facet}"
+def _key(span: int, term: str) -> str:
+    return f"{span:x}|{term}"
 
 
-class _Everything(Container[str]):
-    """Contains whatever it is asked for."""
+class _AllTerms(Container[str]):
+    """A container that contains every term."""
 
-    def __contains__(self, facet: object) -> bool:
+    def __contains__(self, term: object) -> bool:
         return True
 
 
 MAX_KEYS_PER_QUERY = 128
-"""Keys in one question, if the values of one filter are not more already."""
+"""Keys in one query, unless one filter alone has more values."""
 MANY_MATCHES = 20_000
 """Entries that the filters of one group of spans may find before the next group is smaller."""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """An entry that the filters ask for."""
+    """An entry that matches the filters."""
 
     first: int
-    """Where its run began when it was written."""
+    """The first position of its batch when it was written."""
     unresolved: tuple[TermFilter, ...] = ()
-    """The filters that only the object itself can answer."""
+    """The filters that must be checked against the object itself."""
 
 
 @dataclass(slots=True)
 class _Found:
-    """The entries that one filter matches, by position."""
+    """The entries that one filter matches: position to first position of the batch."""
 
     sure: dict[int, int] = field(default_factory=dict)
     doubtful: dict[int, int] = field(default_factory=dict)
 
 
 def all_filters(query: Query) -> tuple[TermFilter, ...]:
-    """All that a query asks by facets, its types among it."""
+    """All filters of a query that the index answers, its types included."""
     if not query.types:
         return query.filters
     types = TermFilter("type", tuple(sorted(f"type={type}" for type in query.types)))
@@ -212,78 +214,82 @@ def all_filters(query: Query) -> tuple[TermFilter, ...]:
 
 
 class FilterSearch:
-    """The filters of one query on their way through one feed."""
+    """The search of one feed for the filters of one query."""
 
     def __init__(self, base: Base, feed: str, wanted: Sequence[TermFilter]) -> None:
         """`wanted`, joined by AND, is not empty."""
-        self._base, self._feed, self._wanted = base, feed, wanted
-        self._names = {each.field: _named(each) for each in wanted}
-        self._left: Counter[str] = Counter()
-        self._asked: Counter[str] = Counter()
+        self._base, self._feed, self._filters = base, feed, wanted
+        self._terms = {each.field: _looked_up_terms(each) for each in wanted}
+        self._matches: Counter[str] = Counter()
+        self._spans_read: Counter[str] = Counter()
 
     def matches(
-        self, first: int, last: int, steady: ConsistentReader
+        self, first: int, last: int, reader: ConsistentReader
     ) -> Iterator[tuple[int, Match]]:
-        """The positions, in order, of what all filters take from block `first` to `last`."""
+        """The entries that match all filters from block `first` to `last`, in order of position."""
         spans = range(span_number(first), span_number(last) + 1)
         width = 1
         while spans:
-            before = self._left.total()
-            picked = steady.read(self._feed, partial(self.find_in_spans, spans[:width]))
-            found = sorted(picked.items(), key=lambda item: item[0])
+            before = self._matches.total()
+            matched = reader.read(self._feed, partial(self.find_in_spans, spans[:width]))
+            found = sorted(matched.items(), key=lambda item: item[0])
             yield from (each for each in found if block_number(each[0]) >= first)
-            few = self._left.total() - before < MANY_MATCHES
+            few = self._matches.total() - before < MANY_MATCHES
             spans, width = (
                 spans[width:],
                 min(width * 2, MAX_KEYS_PER_QUERY) if few else max(width // 2, 1),
             )
 
     def find_in_spans(self, spans: Iterable[int]) -> dict[int, Match]:
-        """The entries in some spans that all filters take, by position.
+        """The entries in some spans that match all filters, by position.
 
-        True only while nothing of the feed is packed (steady.py).
+        Correct only while nothing of the feed is packed (see `ConsistentReader`).
         """
-        left, picked = list(spans), None
-        for wanted in sorted(self._wanted, key=self._cost):
-            found = self._found(wanted, left)
-            picked = _both(picked, found, wanted)
-            self._asked[wanted.field] += len(left)
-            self._left[wanted.field] += len(found.sure) + len(found.doubtful)
-            left = sorted({span_number(block_number(position)) for position in picked})
+        left, matched = list(spans), None
+        for wanted in sorted(self._filters, key=self._cost):
+            found = self._find(wanted, left)
+            matched = _intersect(matched, found, wanted)
+            self._spans_read[wanted.field] += len(left)
+            self._matches[wanted.field] += len(found.sure) + len(found.doubtful)
+            left = sorted({span_number(block_number(position)) for position in matched})
             if not left:
                 break
-        return picked or {}
+        return matched or {}
 
     def _cost(self, wanted: TermFilter) -> tuple[float, int]:
-        asked = self._asked[wanted.field]
-        return (self._left[wanted.field] / asked if asked else 0.0), len(wanted.terms)
+        asked = self._spans_read[wanted.field]
+        return (self._matches[wanted.field] / asked if asked else 0.0), len(wanted.terms)
 
-    def _found(self, wanted: TermFilter, spans: Sequence[int]) -> _Found:
-        names, found = self._names[wanted.field], _Found()
+    def _find(self, wanted: TermFilter, spans: Sequence[int]) -> _Found:
+        names, found = self._terms[wanted.field], _Found()
         width = max(1, MAX_KEYS_PER_QUERY // len(names))
         for i in range(0, len(spans), width):
             asked = {"feed": self._feed, "facets": {"$in": term_keys(spans[i : i + width], names)}}
-            for card in self._base.cards.find(asked):
-                before = card["block"] * BLOCK_SIZE + 1
-                for facet, holders in read_terms(card, names):
-                    into = found.doubtful if facet == wanted.recheck_term else found.sure
-                    for place in matching_places(wanted, facet, holders):
-                        into[before + place] = card["first"]
+            for document in self._base.cards.find(asked):
+                before = document["block"] * BLOCK_SIZE + 1
+                for term, entries in read_terms(document, names):
+                    into = found.doubtful if term == wanted.recheck_term else found.sure
+                    for place in matching_places(wanted, term, entries):
+                        into[before + place] = document["first"]
         return found
 
 
-def _named(wanted: TermFilter) -> frozenset[str]:
-    """The facets that are looked up for a filter."""
+def _looked_up_terms(wanted: TermFilter) -> frozenset[str]:
+    """The terms that are looked up for a filter."""
     return frozenset((*wanted.terms, wanted.boundary_term, wanted.recheck_term)) - {""}
 
 
-def _both(picked: dict[int, Match] | None, found: _Found, wanted: TermFilter) -> dict[int, Match]:
-    """The matches of the filters before that this one matches too."""
+def _intersect(
+    matched: dict[int, Match] | None, found: _Found, wanted: TermFilter
+) -> dict[int, Match]:
+    """The matches of the earlier filters that this one matches too."""
     every = found.doubtful | found.sure
-    if picked is None:
-        picked = {position: Match(first) for position, first in every.items()}
+    if matched is None:
+        matched = {position: Match(first) for position, first in every.items()}
     return {
-        position: pick if position in found.sure else Match(pick.first, (*pick.unresolved, wanted))
-        for position, pick in picked.items()
+        position: match
+        if position in found.sure
+        else Match(match.first, (*match.unresolved, wanted))
+        for position, match in matched.items()
         if position in every
     }

@@ -15,36 +15,36 @@ from tocsin.server.store.feeds.versions import IndexedEntry
 
 MAX_KEYS = 100
 """Keys in one `$in` on `_id`."""
-_UNDIVIDED = 32
+_UNGROUPED = 32
 
 
 def find_entries(
     base: Base, feed: str, ids: Iterable[str], session: Session = None
 ) -> list[IndexedEntry]:
-    """Every entry in the feed of the objects with these ids, in no order."""
+    """Every entry in the feed of the objects with these ids, in no particular order."""
     found: list[IndexedEntry] = []
     for wanted in group_by_bucket(ids):
         keys = {"feed": feed, "ids": {"$in": wanted}}
-        for shelf in base.shelves.find(keys, session=session):
-            found.extend(indexed_entries(shelf, wanted))
+        for document in base.shelves.find(keys, session=session):
+            found.extend(indexed_entries(document, wanted))
     return found
 
 
 def find_status_documents(
-    base: Base, runs: Iterable[str], session: Session = None
+    base: Base, batch_ids: Iterable[str], session: Session = None
 ) -> dict[str, Document]:
-    """The documents of marks of those among the runs that have one, by run."""
+    """The status bit documents of these batches, by batch id; a batch may have none."""
     return {
         document["_id"]: document
-        for portion in chunk_keys(sorted(set(runs)), MAX_KEYS)
-        for document in base.marks.find({"_id": {"$in": portion}}, session=session)
+        for chunk in chunk_keys(sorted(set(batch_ids)), MAX_KEYS)
+        for document in base.marks.find({"_id": {"$in": chunk}}, session=session)
     }
 
 
 def group_by_bucket(ids: Iterable[str]) -> list[list[str]]:
-    """The ids in groups that stand on the same shelves of full runs; each id once."""
+    """Group the ids by the id document of a full batch that holds them; each id once."""
     distinct = sorted(set(ids))
-    if len(distinct) <= _UNDIVIDED:
+    if len(distinct) <= _UNGROUPED:
         return [distinct] if distinct else []
     groups: list[list[str]] = [[] for _ in range(ID_BUCKETS)]
     for id in distinct:

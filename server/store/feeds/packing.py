@@ -56,9 +56,9 @@ log = logging.getLogger(__name__)
 PACK_AFTER_WRITES = 64
 """Writes to a block that is not full yet, after which it is packed so far."""
 MAX_BATCHES_PER_STEP = 100
-"""Runs that one step packs: it holds up whoever publishes in this process."""
+"""Batches that one step packs; publishing in this process waits for the step."""
 MAX_DOCUMENT_OCTETS = 15_000_000
-"""Octets of a packed run, all its fields; a document of the database ends at 16 MiB."""
+"""Octets of a packed batch, all its fields; a document of the database ends at 16 MiB."""
 MAX_YIELDS = 5
 """Times in a row that the packer yields to other writers."""
 _SIZES = {"first": 1, "n": 1, "ends": 1, "stamps": 1}
@@ -83,17 +83,17 @@ class Packer:
     def __init__(
         self, client: Client, base: Base, lock: threading.Lock, many: int = PACK_AFTER_WRITES
     ) -> None:
-        """`lock` is held by whoever in this process is in a transaction."""
+        """Every transaction in this process holds `lock`."""
         self._client, self._base, self._lock = client, base, lock
         self._many = many
         self._turn = self._waited = 0
         self.packed = 0
-        """Runs that this process has made out of others."""
+        """Packed batches that this process has written."""
 
     def pack_next(self) -> bool:
         """Look at one block and pack at most 8 MB of it; False if no block is due.
 
-        Nothing happens if somebody else writes to the feed at the same moment.
+        Nothing happens if another writer changes the feed at the same moment.
         """
         due = list(self._due())
         if not due:
@@ -125,7 +125,7 @@ class Packer:
                 yield _Due(feed, before["block"], writes, full=False)
 
     def _advance(self, due: _Due) -> None:
-        """There is nothing to pack in this block, for now or for good."""
+        """Record that this block has nothing to pack, now or (if it is full) ever."""
         change = {"block": due.block + due.full, "writes": due.writes}
         self._base.packing.update_one({"_id": due.feed}, {"$max": change}, upsert=True)
 
@@ -147,7 +147,7 @@ class Packer:
 
 
 def _pack(base: Base, session: ClientSession, due: _Due) -> bool:
-    """Pack the first runs of the block that fit together; False if there are none."""
+    """Pack the first batches of the block that fit together; False if there are none."""
     block = {"feed": due.feed, "block": due.block}
     sizes = list(base.runs.find(block, _SIZES, session=session).sort("first", 1))
     group = _group(sizes, full=due.full)
@@ -161,7 +161,7 @@ def _pack(base: Base, session: ClientSession, due: _Due) -> bool:
         log.warning("the rest of block %d of %s stays as it is: too long", due.block, due.feed)
         return False
     ids = [run["_id"] for run in runs]
-    shelves = _shelves_of(base, session, ids)
+    shelves = _find_id_documents(base, session, ids)
     marks = [each for each in base.marks.find(block, session=session) if each["_id"] in ids]
     base.runs.replace_one({"_id": packed["_id"]}, packed, session=session)
     for portion in chunk_keys(ids[1:], MAX_KEYS):
@@ -171,22 +171,22 @@ def _pack(base: Base, session: ClientSession, due: _Due) -> bool:
     fresh = merge_id_documents(due.feed, first, chain.from_iterable(map(_all, shelves)))
     if fresh:
         base.shelves.insert_many(fresh, session=session)
-    _write_marks(base, session, runs, marks)
-    _join_cards(base, session, due.feed, within)
+    _write_status_bits(base, session, runs, marks)
+    _merge_filter_documents(base, session, due.feed, within)
     _take_head(base, session, due.feed)
     return True
 
 
 def _take_head(base: Base, session: ClientSession, feed: str) -> None:
-    """Who else writes to the feed must notice; and whoever is reading it, see `steady`."""
+    """Write the head, so that concurrent writers and readers notice (`ConsistentReader`)."""
     base.heads.update_one({"_id": feed}, {"$inc": {"packs": 1}}, session=session)
 
 
 def _group(sizes: Sequence[Document], *, full: bool) -> Sequence[Document] | None:
-    """The runs of a block to be packed next.
+    """The batches of a block to be packed next.
 
     So as not to pack anything again and again, what is packed already waits until the block
-    is full and few runs are left in it.
+    is full and few batches are left in it.
     """
     groups = (
         _groups(_unpacked(sizes)) if not full or len(sizes) > MAX_BATCHES_PER_STEP else iter(())
@@ -195,7 +195,7 @@ def _group(sizes: Sequence[Document], *, full: bool) -> Sequence[Document] | Non
 
 
 def _groups(sizes: Sequence[Document]) -> Iterator[Sequence[Document]]:
-    """Consecutive runs whose bodies are short enough to be one, where there are several."""
+    """Consecutive batches whose bodies are short enough to be one, where there are several."""
     start = total = 0
     for i, run in enumerate(sizes):
         length = run["ends"][-1]
@@ -209,12 +209,12 @@ def _groups(sizes: Sequence[Document]) -> Iterator[Sequence[Document]]:
 
 
 def _unpacked(sizes: Sequence[Document]) -> Sequence[Document]:
-    """The runs that came after the last packed one."""
+    """The batches that came after the last packed one."""
     start = next((i for i in range(len(sizes), 0, -1) if "stamps" in sizes[i - 1]), 0)
     return sizes[start:]
 
 
-def _shelves_of(base: Base, session: ClientSession, ids: Sequence[str]) -> list[Document]:
+def _find_id_documents(base: Base, session: ClientSession, ids: Sequence[str]) -> list[Document]:
     return [
         shelf
         for portion in chunk_keys(ids, MAX_KEYS)
@@ -222,7 +222,7 @@ def _shelves_of(base: Base, session: ClientSession, ids: Sequence[str]) -> list[
     ]
 
 
-def _write_marks(
+def _write_status_bits(
     base: Base, session: ClientSession, runs: Sequence[Document], marks: Sequence[Document]
 ) -> None:
     if not marks:
@@ -234,8 +234,10 @@ def _write_marks(
         base.marks.delete_many({"_id": {"$in": list(portion)}}, session=session)
 
 
-def _join_cards(base: Base, session: ClientSession, feed: str, within: Document) -> None:
-    """Write the cards of some runs anew, as those of the first one, which is there alone now."""
+def _merge_filter_documents(
+    base: Base, session: ClientSession, feed: str, within: Document
+) -> None:
+    """Merge the filter documents of the packed batches into those of the first one."""
     cards = list(base.cards.find(within, session=session))
     for portion in chunk_keys([card["_id"] for card in cards], MAX_KEYS):
         base.cards.delete_many({"_id": {"$in": list(portion)}}, session=session)
@@ -245,7 +247,7 @@ def _join_cards(base: Base, session: ClientSession, feed: str, within: Document)
 
 
 def merge_batches(runs: Sequence[Document]) -> Document:
-    """The run that holds what consecutive runs of a block held; it has the first one's id."""
+    """Merge consecutive batches of a block into one, which has the id of the first."""
     runs = [decompress_batch(run) for run in runs]
     lengths = (_lengths(run["ends"]) for run in runs)
     head = runs[0]
@@ -269,7 +271,7 @@ def _lengths(ends: Sequence[int]) -> Iterator[int]:
 
 
 def merge_status_bits(runs: Sequence[Document], marks: Iterable[Document]) -> Document:
-    """The marks of a packed run, given those of the runs that it was made of."""
+    """The status bits of a packed batch, given those of the batches it was merged from."""
     firsts = {run["_id"]: run["first"] for run in runs}
     head = runs[0]
     shifted: dict[str, list[int]] = {"old": [], "later": [], "shadowed": []}
@@ -282,16 +284,16 @@ def merge_status_bits(runs: Sequence[Document], marks: Iterable[Document]) -> Do
 
 
 def merge_id_documents(feed: str, first: int, entries: Iterable[IndexedEntry]) -> list[Document]:
-    """The shelves of a packed run that begins at position `first`."""
+    """The id documents of a packed batch that begins at position `first`."""
     kept = sorted((replace(each, first=first) for each in entries), key=lambda p: p.position)
     count = id_bucket_count(len(kept))
     shelves: dict[int, list[IndexedEntry]] = {}
     for place in kept:
         shelves.setdefault(id_bucket(place.id) % count, []).append(place)
-    return [_shelf(feed, number, inside) for number, inside in sorted(shelves.items())]
+    return [_id_document(feed, number, inside) for number, inside in sorted(shelves.items())]
 
 
-def _shelf(feed: str, number: int, inside: Sequence[IndexedEntry]) -> Document:
+def _id_document(feed: str, number: int, inside: Sequence[IndexedEntry]) -> Document:
     first = inside[0].first
     return {
         "_id": f"{batch_id(feed, first)}/{number}",

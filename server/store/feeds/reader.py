@@ -69,7 +69,7 @@ from tocsin.server.store.feeds.versions import (
 
 
 def document_of(collection: Collection) -> Document:
-    """The collection as it is written down."""
+    """The database document of a collection."""
     return {
         "_id": collection.id,
         "alias": collection.alias or collection.id,
@@ -108,7 +108,7 @@ def view_of(document: Document | None) -> View | None:
 
 
 def collection_of(document: Document) -> Collection:
-    """The collection that was written down so."""
+    """The collection in a database document."""
     alias = document["alias"]
     return Collection(
         id=document["_id"],
@@ -122,12 +122,12 @@ def collection_of(document: Document) -> Collection:
 
 
 MAX_BATCHES = 8
-"""Runs of one portion at most; each may be as long as a body may be."""
+"""Batches in one selection at most; each body may have the maximum length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Whole blocks, or the entries of them that filters pick."""
+    """Whole blocks, or the entries in them that match the filters."""
 
     blocks: tuple[int, ...]
     matches: Mapping[int, Match] | None = None
@@ -136,7 +136,7 @@ class Selection:
     @property
     def needs_bodies(self) -> bool:
         """True if the bodies of some entries must be looked at."""
-        return any(pick.unresolved for pick in (self.matches or {}).values())
+        return any(match.unresolved for match in (self.matches or {}).values())
 
     def is_covered_by(self, runs: Sequence[Document]) -> bool:
         """True if the batches, in order, hold every match, and none twice."""
@@ -152,25 +152,27 @@ class Selection:
         return not doubts or satisfies(entry_body(run, index), doubts)
 
 
-def split_matches(picks: Iterable[tuple[int, Match]], enough: int) -> Iterator[Selection]:
-    """Picks, in order of position, in portions of a few runs and no more than enough entries."""
+def split_matches(matches_found: Iterable[tuple[int, Match]], enough: int) -> Iterator[Selection]:
+    """Split matches, in order of position, into selections of few batches and `enough` entries."""
     part: dict[int, Match] = {}
     runs: set[int] = set()
-    for position, pick in picks:
-        if len(runs | {pick.first}) > MAX_BATCHES:
-            yield _portion(part)
+    for position, match in matches_found:
+        if len(runs | {match.first}) > MAX_BATCHES:
+            yield _selection(part)
             part, runs = {}, set()
-        part[position] = pick
-        runs.add(pick.first)
-        if len(part) == enough:  # before the next pick is looked for
-            yield _portion(part)
+        part[position] = match
+        runs.add(match.first)
+        if len(part) == enough:  # before the next match is looked for
+            yield _selection(part)
             part, runs = {}, set()
     if part:
-        yield _portion(part)
+        yield _selection(part)
 
 
-def _portion(picks: Mapping[int, Match]) -> Selection:
-    return Selection(tuple(sorted({block_number(position) for position in picks})), picks)
+def _selection(matches_found: Mapping[int, Match]) -> Selection:
+    return Selection(
+        tuple(sorted({block_number(position) for position in matches_found})), matches_found
+    )
 
 
 def satisfies(body: bytes | None, doubts: Iterable[TermFilter]) -> bool:
@@ -250,18 +252,18 @@ class FeedReader:
             return self._steady.read(
                 feed, lambda: self._page_of_objects(feed, query, head.position, bodies=bodies)
             )
-        walk = self._walk(feed, query, head.position, bodies=bodies)
-        found = list(islice(walk, query.limit))
+        found_entries = self._matching_entries(feed, query, head.position, bodies=bodies)
+        found = list(islice(found_entries, query.limit))
         more = len(found) == query.limit and (
-            self._more(feed, query, head, found[-1]) or next(walk, None) is not None
+            self._more(feed, query, head, found[-1]) or next(found_entries, None) is not None
         )
         entries = [_entry(run, i, entry_body(run, i) if bodies else b"") for run, i in found]
         return Page(keep_newest(entries, query), more=more)
 
     def _more(self, feed: str, query: Query, head: FeedHead, last: tuple[Document, int]) -> bool:
-        """Whether marks alone tell that the block behind a page holds more of what is asked.
+        """True if status bits alone show that the block behind a page holds more matches.
 
-        Then no run of it is read: the page that has others after it must not cost more than
+        Then no batch of it is read: the page that has others after it must not cost more than
         the last one.
         """
         position = last[0]["first"] + last[1] + 1
@@ -280,17 +282,17 @@ class FeedReader:
         end = min(head.position, position + BLOCK_SIZE - 1)
         return not self._steady.read(feed, dead).issuperset(range(position, end + 1))
 
-    def _walk(
+    def _matching_entries(
         self, feed: str, query: Query, last: int, *, bodies: bool
     ) -> Iterator[tuple[Document, int]]:
-        """The runs and indexes of what is asked for; beyond the limit, only as far as needed.
+        """Batches and indexes of the matching entries; beyond the limit, only as far as needed.
 
         It goes on to where the feed has come meanwhile: an entry that is superseded before its
-        marks are read is left out, and what superseded it lies there.
+        status bits are read is left out, and what superseded it lies there.
         """
         choice, found = VersionFilter(query), 0
         for _ in range(_ROUNDS):
-            for portion in self._portions(feed, query, last):
+            for portion in self._selections(feed, query, last):
                 fields = _WHOLE if bodies or portion.needs_bodies else _WITHOUT_BODY
                 if found >= query.limit and not portion.needs_bodies:
                     fields = _PLACES if choice.plain else _WITHOUT_BODY
@@ -308,7 +310,7 @@ class FeedReader:
             query, last = replace(query, position=last), now
         raise Unavailable("the collection changes faster than it can be read; ask again")
 
-    def _portions(self, feed: str, query: Query, last: int) -> Iterator[Selection]:
+    def _selections(self, feed: str, query: Query, last: int) -> Iterator[Selection]:
         """The selections to be read one at a time, in order: whole blocks, or matches in them."""
         end = block_number(last)
         start = max(block_number(query.position + 1), self._block_after(feed, query, end))
@@ -316,19 +318,19 @@ class FeedReader:
         if not wanted:
             yield from (Selection((block,)) for block in range(start, end + 1))
             return
-        picks = FilterSearch(self._base, feed, wanted).matches(start, end, self._steady)
-        ahead = ((p, pick) for p, pick in picks if query.position < p <= last)
+        matches_found = FilterSearch(self._base, feed, wanted).matches(start, end, self._steady)
+        ahead = ((p, match) for p, match in matches_found if query.position < p <= last)
         yield from split_matches(ahead, query.limit + 1)
 
     def _read(
         self, feed: str, portion: Selection, last: int, fields: Document
     ) -> tuple[list[Document], dict[str, StatusBits]]:
-        """The runs of a portion in order, and their marks, read after them."""
+        """The batches of a selection in order, and their status bits, read after them."""
         if portion.matches is None:
             return self._blocks(feed, portion.blocks, last, fields)
-        ids = sorted({batch_id(feed, pick.first) for pick in portion.matches.values()})
+        ids = sorted({batch_id(feed, match.first) for match in portion.matches.values()})
         runs, marks = self._steady.read(feed, partial(self._runs, ids, fields))
-        if not portion.is_covered_by(runs):  # they have been packed since their cards were read
+        if not portion.is_covered_by(runs):  # packed since the filter index was read
             return self._blocks(feed, portion.blocks, last, fields)
         return runs, marks
 
@@ -356,7 +358,7 @@ class FeedReader:
     def _block(
         self, feed: str, block: int, last: int, fields: Document
     ) -> tuple[list[Document], dict[str, StatusBits]]:
-        """The runs of a block in order, and their marks, read after them."""
+        """The batches of a block in order, and their status bits, read after them."""
         wanted = {"feed": feed, "block": block}
 
         def read() -> tuple[list[Document], dict[str, StatusBits]] | None:
@@ -394,7 +396,7 @@ class FeedReader:
         return self._starts[feed, block]
 
     def _page_of_objects(self, feed: str, query: Query, last: int, *, bodies: bool) -> Page | None:
-        """None if a run was packed away meanwhile.
+        """A page of the objects with given ids; None if a batch was packed meanwhile.
 
         All that there was of the objects up to `last` tells what superseded what, so what comes
         while it is read changes nothing.
@@ -420,9 +422,9 @@ class FeedReader:
     ) -> list[IndexedEntry] | None:
         """The entries that the filters match; None if a batch was packed away meanwhile."""
         spans = sorted({span_number(block_number(place.position)) for place in chosen})
-        picks = FilterSearch(self._base, feed, wanted).find_in_spans(spans)
-        picked = [place for place in chosen if place.position in picks]
-        doubtful = [place for place in picked if picks[place.position].unresolved]
+        matches_found = FilterSearch(self._base, feed, wanted).find_in_spans(spans)
+        picked = [place for place in chosen if place.position in matches_found]
+        doubtful = [place for place in picked if matches_found[place.position].unresolved]
         runs = self._bodies({batch_id(feed, place.first) for place in doubtful})
         if runs is None:
             return None
@@ -430,12 +432,12 @@ class FeedReader:
         refused = {
             place.position
             for place in doubtful
-            if not satisfies(bodies.get(place.position), picks[place.position].unresolved)
+            if not satisfies(bodies.get(place.position), matches_found[place.position].unresolved)
         }
         return [place for place in picked if place.position not in refused]
 
     def _bodies(self, wanted: set[str]) -> dict[str, Document] | None:
-        """The bodies of some runs, by run; None unless all of them are there."""
+        """The bodies of some batches, by batch id; None unless all of them are there."""
         runs = {
             run["_id"]: decompress_batch(run)
             for portion in chunk_keys(sorted(wanted), MAX_KEYS)

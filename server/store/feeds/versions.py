@@ -35,12 +35,12 @@ class IndexedEntry:
     position: int
     stamp: int
     first: int
-    """The first position of the run that it lies in."""
+    """The first position of its batch."""
     visibility: Visibility = LEAST_VISIBLE
 
     @property
     def index(self) -> int:
-        """Its place within its run, from 0."""
+        """Its place within its batch, from 0."""
         return self.position - self.first
 
     @property
@@ -61,26 +61,26 @@ class StatusBits:
     """The same object is in the feed in a newer spec_version."""
 
 
-def status_positions(places: Sequence[IndexedEntry]) -> dict[str, set[int]]:
-    """The positions that carry each mark, given all entries of one object."""
-    newest = max((_rank(place.spec) for place in places), default=(0, ""))
-    marks: dict[str, set[int]] = {"old": set(), "later": set(), "shadowed": set()}
-    by_spec = sorted(places, key=lambda place: _rank(place.spec))
-    for rank, group in groupby(by_spec, key=lambda place: _rank(place.spec)):
-        in_order = sorted(group, key=lambda place: (place.instant, place.position))
-        positions = [place.position for place in in_order]
-        marks["old"].update(positions[:-1])
-        marks["later"].update(positions[1:])
+def status_positions(entries: Sequence[IndexedEntry]) -> dict[str, set[int]]:
+    """The positions that carry each status bit, given all entries of one object."""
+    newest = max((_rank(entry.spec) for entry in entries), default=(0, ""))
+    bits: dict[str, set[int]] = {"old": set(), "later": set(), "shadowed": set()}
+    by_spec = sorted(entries, key=lambda entry: _rank(entry.spec))
+    for rank, group in groupby(by_spec, key=lambda entry: _rank(entry.spec)):
+        in_order = sorted(group, key=lambda entry: (entry.instant, entry.position))
+        positions = [entry.position for entry in in_order]
+        bits["old"].update(positions[:-1])
+        bits["later"].update(positions[1:])
         if rank != newest:
-            marks["shadowed"].update(positions)
-    return marks
+            bits["shadowed"].update(positions)
+    return bits
 
 
 class VersionFilter:
     """The part of a query that looks at one entry at a time."""
 
     def __init__(self, query: Query) -> None:
-        """Work out once per page what is asked."""
+        """Read the query once for a whole page."""
         keywords = query.keywords
         if not keywords and not query.versions:
             keywords = frozenset({VersionKeyword.LAST})
@@ -91,47 +91,47 @@ class VersionFilter:
         self.plain = (
             self._last and len(keywords) == 1 and not (query.types or query.specs or query.versions)
         )
-        """True if only last versions are asked for, which status bits alone can tell."""
+        """True if only last versions are asked for: status bits alone decide that."""
 
-    def includes(self, place: IndexedEntry, marks: StatusBits) -> bool:
+    def includes(self, entry: IndexedEntry, bits: StatusBits) -> bool:
         """True if the entry is one of those asked for."""
-        return self._takes(place.index, marks, _names(place))
+        return self._includes(entry.index, bits, _names(entry))
 
-    def select(self, places: Iterable[IndexedEntry]) -> list[IndexedEntry]:
+    def select(self, entries: Iterable[IndexedEntry]) -> list[IndexedEntry]:
         """The entries asked for, of all that some objects have, in order of position."""
         chosen: list[IndexedEntry] = []
-        for entries in group_by_object(places).values():
-            marks = StatusBits(
-                **{mark: frozenset(found) for mark, found in status_positions(entries).items()}
+        for group in group_by_object(entries).values():
+            bits = StatusBits(
+                **{bit: frozenset(found) for bit, found in status_positions(group).items()}
             )
-            chosen += (p for p in entries if self._takes(p.position, marks, _names(p)))
-        return sorted(chosen, key=lambda place: place.position)
+            chosen += (p for p in group if self._includes(p.position, bits, _names(p)))
+        return sorted(chosen, key=lambda entry: entry.position)
 
-    def indexes(self, columns: BatchColumns, marks: StatusBits, start: int) -> Iterator[int]:
-        """The indexes, from `start` on, of a run's entries that are asked for."""
+    def indexes(self, columns: BatchColumns, bits: StatusBits, start: int) -> Iterator[int]:
+        """The indexes, from `start` on, of the entries of a batch that are asked for."""
         within = columns.indexes(start)
         if self.plain:
-            skipped = columns.gone | marks.old | marks.shadowed
+            skipped = columns.gone | bits.old | bits.shadowed
             yield from (i for i in within if i not in skipped)
             return
         for i in within:
             names = (columns.types[i], columns.specs[i], columns.versions[i])
-            if i not in columns.gone and self._takes(i, marks, names):
+            if i not in columns.gone and self._includes(i, bits, names):
                 yield i
 
-    def _takes(self, index: int, marks: StatusBits, names: tuple[str, str, str]) -> bool:
+    def _includes(self, index: int, bits: StatusBits, names: tuple[str, str, str]) -> bool:
         type, spec, version = names
         if self._types and type not in self._types:
             return False
-        if spec not in self._specs if self._specs else index in marks.shadowed:
+        if spec not in self._specs if self._specs else index in bits.shadowed:
             return False
-        return self._takes_version(index, marks, version)
+        return self._includes_version(index, bits, version)
 
-    def _takes_version(self, index: int, marks: StatusBits, version: str) -> bool:
+    def _includes_version(self, index: int, bits: StatusBits, version: str) -> bool:
         return (
             self._all
-            or (self._last and index not in marks.old)
-            or (self._first and index not in marks.later)
+            or (self._last and index not in bits.old)
+            or (self._first and index not in bits.later)
             or (bool(self._versions) and micros(version) in self._versions)
         )
 
@@ -145,14 +145,14 @@ class BatchColumns:
     specs: Sequence[str]
     versions: Sequence[str]
     gone: frozenset[int]
-    picked: Sequence[int] | None = None
-    """The indexes, in order, of the entries that filters by facets ask for; None: all."""
+    matched: Sequence[int] | None = None
+    """The indexes, in order, of the entries that the filters match; None: all."""
 
     def indexes(self, start: int) -> Iterable[int]:
         """The indexes to be looked at, from `start` on."""
-        if self.picked is None:
+        if self.matched is None:
             return range(start, self.n)
-        return (i for i in self.picked if i >= start)
+        return (i for i in self.matched if i >= start)
 
 
 def keep_newest(entries: Sequence[Entry], query: Query) -> tuple[Entry, ...]:
@@ -164,16 +164,16 @@ def keep_newest(entries: Sequence[Entry], query: Query) -> tuple[Entry, ...]:
     return tuple(entry for entry in entries if entry.position in kept)
 
 
-def group_by_object(places: Iterable[IndexedEntry]) -> dict[str, list[IndexedEntry]]:
+def group_by_object(entries: Iterable[IndexedEntry]) -> dict[str, list[IndexedEntry]]:
     """The entries of each object, by its id."""
     found: dict[str, list[IndexedEntry]] = {}
-    for place in places:
-        found.setdefault(place.id, []).append(place)
+    for entry in entries:
+        found.setdefault(entry.id, []).append(entry)
     return found
 
 
-def _names(place: IndexedEntry) -> tuple[str, str, str]:
-    return place.type, place.spec, place.version
+def _names(entry: IndexedEntry) -> tuple[str, str, str]:
+    return entry.type, entry.spec, entry.version
 
 
 def _rank(spec: str) -> tuple[int, str]:

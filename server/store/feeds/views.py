@@ -96,10 +96,10 @@ def _admitted(place: IndexedEntry, view: View) -> bool:
 def _distinct(
     entries: Sequence[IndexedEntry], sources: Mapping[int, str]
 ) -> Sequence[IndexedEntry]:
-    """The entries, in order of stamp, without those that say again what another source said.
+    """The entries, in order of stamp, without repetitions of another source.
 
-    Of one version the first stands, whatever the others say.  Where an object has no
-    versions of its own, it says the same until its content changes.
+    Of one version the first is kept, even if the others differ.  An object without
+    versions of its own is a repetition until its content changes.
     """
     if len(entries) < 2:
         return entries
@@ -121,7 +121,7 @@ def _distinct(
 
 
 def _repeats(place: IndexedEntry, latest: IndexedEntry | None, sources: Mapping[int, str]) -> bool:
-    """True if the content is what another source said last."""
+    """True if the content equals the latest entry and that came from another source."""
     if latest is None or latest.digest != place.digest:
         return False
     return sources[latest.stamp] != sources[place.stamp]
@@ -252,7 +252,7 @@ class CollectionReader(FeedReader):
         return ViewState(view, horizon, minutes * MINUTE, head)
 
     def _up_to_now(self, sight: ViewState, query: Query, *, bodies: bool) -> Iterator[Entry]:
-        """The entries asked for, up to where the sources are now: see `FeedReader._walk`."""
+        """The matching entries up to the current horizon (see `FeedReader._matching_entries`)."""
         for _ in range(_ROUNDS):
             yield from self._entries(sight, query, bodies=bodies)
             now = self._sight(sight.view)

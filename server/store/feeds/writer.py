@@ -52,7 +52,7 @@ _DIGEST_LENGTH = 16
 
 
 class Writer:
-    """One feed within one transaction, its head in hand."""
+    """The writer of one feed within one transaction; it has read the head."""
 
     def __init__(
         self, base: Base, session: ClientSession, head: Document, stamps: HubClock
@@ -93,7 +93,7 @@ class Writer:
         return Staged(self, outcomes, found, list(split_batches(fresh)) if fresh else [])
 
     def remove(self, query: Query, *, everything: bool) -> int:
-        """Cut out the entries of one object that the query chooses, or all of them."""
+        """Remove the entries of one object that the query selects, or all of them."""
         found = find_entries(self._base, self._feed, query.ids, self._session)
         documents = find_status_documents(self._base, map(self._run, found), self._session)
         choice = VersionFilter(query)
@@ -133,7 +133,7 @@ class Writer:
         yield "cards", [each for run in runs for each in filter_documents(self._feed, run)]
 
     def mark(self, places: Sequence[IndexedEntry], cleared: Sequence[IndexedEntry] = ()) -> None:
-        """Bring the marks up to date, given all that the feed has of some objects now."""
+        """Update the status bits, given all entries of some objects as they are now."""
         groups = [group for group in group_by_object(places).values() if len(group) > 1 or cleared]
         touched = _by_run(self._feed, [*chain.from_iterable(groups), *cleared])
         wanted: dict[str, set[int]] = {"old": set(), "later": set(), "shadowed": set()}
@@ -153,7 +153,7 @@ class Writer:
     def _cut(self, run: str, indexes: frozenset[int]) -> None:
         kept = self._base.runs.find_one({"_id": run}, session=self._session)
         if kept is None:
-            raise LookupError(f"no run {run}")
+            raise LookupError(f"no batch {run}")
         change = {"$set": batch_without(kept, indexes)}
         self._base.runs.update_one({"_id": run}, change, session=self._session)
         for shelf in list(self._base.shelves.find({"run": run}, session=self._session)):
@@ -286,7 +286,7 @@ def _remarked(
     wanted: Mapping[str, set[int]],
     document: Document | None,
 ) -> Document:
-    """A run's document of marks, those of the entries `inside` set anew."""
+    """The status bit document of a batch, with new bits for the entries `inside`."""
     touched = {place.index for place in inside}
     fresh: Document = {
         "_id": batch_id(feed, inside[0].first),
