@@ -67,7 +67,8 @@ def _revoke(hub: Runtime, account: str, id: str) -> Answer:
 def issue_key(hub: Runtime, account: str) -> Answer:
     """Add a key to an account; its other keys stay valid until they are revoked."""
     _check_account(hub, account)
-    return hub.services.store.commit(lambda txn: add_key(txn, account))
+    answer = hub.services.store.commit(lambda txn: add_key(txn, account))
+    return {**answer, **credential_of(hub, answer)}
 
 
 def add_key(txn: Transaction, account: str) -> Answer:
@@ -75,6 +76,15 @@ def add_key(txn: Transaction, account: str) -> Answer:
     answer: Answer = {"account": account, "key": bootstrap.issue_key(txn, account)}
     txn.add_journal_entry("key.issue", OPERATOR, {"account": account})
     return answer
+
+
+def credential_of(hub: Runtime, answer: Answer) -> Answer:
+    """Account and key in one piece, and the line that sets them for `tocsin` on this machine."""
+    settings, credential = hub.settings, f"{answer['account']}:{answer['key']}"
+    scheme = "https" if settings.tls_certificate else "http"
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
+    url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}/taxii2/"
+    return {"credential": credential, "use": f"export TOCSIN_URL={url} TOCSIN_KEY={credential}"}
 
 
 def register_certificate(hub: Runtime, account: str, file: bytes) -> Answer:

@@ -15,7 +15,7 @@ from tocsin.config.command_line import ParsedValue, format_examples
 from tocsin.server.bootstrap import OPERATOR
 from tocsin.server.cli.collection import find_collection_ids
 from tocsin.server.cli.command import LIST, TLP, Answer, check_slug, join_lists, with_hub
-from tocsin.server.cli.key import add_key
+from tocsin.server.cli.key import add_key, credential_of
 from tocsin.server.countries import parse_country
 from tocsin.server.model import Account, Partner
 from tocsin.server.runtime import Runtime
@@ -171,7 +171,8 @@ def add_partner(
         txn.accounts.add_account(Account(partner.slug, partner.slug, may_read, may_write))
         return add_key(txn, partner.slug)
 
-    return {"partner": partner.slug, **hub.services.store.commit(work)}
+    answer = hub.services.store.commit(work)
+    return {"partner": partner.slug, **answer, **credential_of(hub, answer)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.processes import BIN
-from support.taxii_servers import COLLECTION, indicator
+from support.taxii_servers import COLLECTION, Medallion, indicator
 
 COMMAND = " ".join([sys.executable, "-m", "tocsin.clients"])
 
@@ -22,7 +22,7 @@ def shell(line: str) -> tuple[list[str], str, str]:
 
 
 @pytest.mark.parametrize("form", ["jsonl", "list", "bundle"])
-def test_a_poll_into_head_ends_with_141_and_no_word(partner, form):
+def test_a_poll_into_head_ends_with_141_and_no_word(partner: Medallion, form: str) -> None:
     partner.add(*(indicator(n) for n in range(300)))
     codes, out, said = shell(f"{COMMAND} poll {COLLECTION} --format {form} --limit 100 | head -1")
     assert (codes, out.count("\n"), said) == (["141", "0"], 1, "")
@@ -30,13 +30,13 @@ def test_a_poll_into_head_ends_with_141_and_no_word(partner, form):
 
 @pytest.mark.parametrize("options", ["", "--json"])
 @pytest.mark.parametrize("command", ["collections", "check iocs.txt"])
-def test_every_command_does_so(partner, command, options):
+def test_every_command_does_so(partner: Medallion, command: str, options: str) -> None:
     Path("iocs.txt").write_text("evil-portal.top\n")
     codes, _, said = shell(f"{COMMAND} {command} {options} | exec <&-")
     assert (codes[0], said) == ("141", "")
 
 
-def test_the_cursor_never_moves_beyond_what_was_written(partner):
+def test_the_cursor_never_moves_beyond_what_was_written(partner: Medallion) -> None:
     partner.add(*(indicator(n) for n in range(300)))
     poll = f"{COMMAND} poll {COLLECTION} --limit 100 --state s"
     shell(f"{poll} | (exec <&-; sleep 0.1)")
@@ -46,7 +46,7 @@ def test_the_cursor_never_moves_beyond_what_was_written(partner):
     assert first == ""
 
 
-def test_an_output_that_takes_no_more_is_1_and_moves_no_cursor(partner):
+def test_an_output_that_takes_no_more_is_1_and_moves_no_cursor(partner: Medallion) -> None:
     partner.add(*(indicator(n) for n in range(300)))
     codes, _, said = shell(f"{COMMAND} poll {COLLECTION} --state s > /dev/full")
     assert (codes, said) == (["1"], "tocsin: No space left on device: address, file or output\n")
@@ -55,14 +55,16 @@ def test_an_output_that_takes_no_more_is_1_and_moves_no_cursor(partner):
 
 
 @pytest.mark.parametrize("command", ["conformance --list", "collection list --data d"])
-def test_the_hubs_commands_do_so_too(alone, command):
+def test_the_hubs_commands_do_so_too(alone: None, command: str) -> None:
     codes, _, said = shell(f"{BIN}/tocsin-hub {command} | exec <&-")
     assert codes[0] == "141" and "Broken pipe" not in said and "Traceback" not in said
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize("command", ["check iocs.txt", "check iocs.txt --json", "check --help"])
-def test_a_command_whose_streams_are_closed_does_its_work(alone, command, closed):
+def test_a_command_whose_streams_are_closed_does_its_work(
+    alone: None, command: str, closed: str
+) -> None:
     Path("iocs.txt").write_text("evil-portal.top\n")
     codes, _, said = shell(f"{COMMAND} {command} {closed}")
     assert codes == ["0"] and "Traceback" not in said
@@ -73,15 +75,17 @@ def test_a_command_whose_streams_are_closed_does_its_work(alone, command, closed
 
 
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
-def test_no_file_of_a_hub_takes_the_place_of_a_closed_stream(alone, closed):
+def test_no_file_of_a_hub_takes_the_place_of_a_closed_stream(alone: None, closed: str) -> None:
     codes, _, said = shell(f"{BIN}/tocsin-hub collection list --data d {closed}")
     assert codes == ["0"] and "Traceback" not in said
     codes, out, _ = shell(f"{BIN}/tocsin-hub collection list --data d")
     assert codes == ["0"] and "green" in out
 
 
-def test_an_interrupted_command_of_the_hub_is_130_without_a_traceback(alone, tmp_path):
-    line = [BIN / "tocsin-hub", "collection", "list", "--data", "d"]
+def test_an_interrupted_command_of_the_hub_is_130_without_a_traceback(
+    alone: None, tmp_path: Path
+) -> None:
+    line: list[str | Path] = [BIN / "tocsin-hub", "collection", "list", "--data", "d"]
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as command:
         deadline = time.monotonic() + 30
         while not (tmp_path / "d").exists():

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
-from support.taxii_servers import indicator
+from support.taxii_servers import Medallion, indicator
 
 from tocsin.clients.cli.main import main, tocsin
 
@@ -29,7 +31,9 @@ FOLLOWING = [line for line in ALL if "--follow" in line]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_fits_80_columns_and_has_examples(name, capsys, monkeypatch):
+def test_help_fits_80_columns_and_has_examples(
+    name: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert main([*name.split(), "--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -37,13 +41,13 @@ def test_help_fits_80_columns_and_has_examples(name, capsys, monkeypatch):
     assert any(f"  tocsin {name}".rstrip() in line for line in lines)
 
 
-def test_version_names_the_program(capsys):
+def test_version_names_the_program(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert re.fullmatch(r"tocsin \d+\.\d+\.\d+.*\n", capsys.readouterr().out)
 
 
 @pytest.fixture
-def prepared(partner, monkeypatch):
+def prepared(partner: Medallion, monkeypatch: pytest.MonkeyPatch) -> None:
     """The files and collections that the examples name, on a server of another make."""
     for collection, title in zip(
         partner.backend.data["partner"]["collections"], ("green", "inbox"), strict=True
@@ -58,7 +62,9 @@ def prepared(partner, monkeypatch):
 
 
 @pytest.mark.parametrize("line", [line for line in ALL if line not in FOLLOWING])
-def test_examples_run(line, prepared, tocsin, monkeypatch):
+def test_examples_run(
+    line: Any, prepared: Any, tocsin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     source, _, command = line.rpartition(" | ")
     words = shlex.split(command.partition(" > ")[0])[1:]
     if "--url" in words:
@@ -73,7 +79,7 @@ def test_examples_run(line, prepared, tocsin, monkeypatch):
 
 
 @pytest.mark.parametrize("line", FOLLOWING)
-def test_examples_of_follow_run_until_interrupted(line, prepared):
+def test_examples_of_follow_run_until_interrupted(line: Any, prepared: Any) -> None:
     command = [sys.executable, "-m", "tocsin.clients", *shlex.split(line)[1:]]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as running:
         deadline = time.monotonic() + 60

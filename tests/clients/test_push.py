@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from typing import Any
 
 import pytest
 from support.taxii_servers import Answer, indicator, serve_script
@@ -31,27 +32,31 @@ STATEMENT = {
 class Desk:
     """A scripted hub's way with submissions: it keeps the envelopes and answers statuses."""
 
-    def __init__(self, **resource) -> None:
+    def __init__(self, **resource: Any) -> None:
         self.resource = resource
-        self.envelopes: list[list[dict]] = []
+        self.envelopes: list[list[dict[str, Any]]] = []
         self.sizes: list[int] = []
         self.pending = 0
+        self.asked: list[Any] = []
+        self.errors: list[Exception] = []
 
-    def __call__(self, asked):
+    def __call__(self, asked: Any) -> Any:
         if asked.method == "POST":
             self.sizes.append(len(asked.body))
             self.envelopes.append(json.loads(asked.body)["objects"])
             return Answer(self.status(len(self.envelopes[-1])), 202)
         return Answer(self.status(1)) if "/status/" in asked.path else None
 
-    def status(self, count: int) -> dict:
+    def status(self, count: int) -> dict[str, Any]:
         self.pending -= 1
         counts = {"success_count": count, "failure_count": 0, "pending_count": 0}
         whole = {"id": str(uuid.uuid4()), "total_count": count, **counts}
         return whole | {"status": "pending" if self.pending > 0 else "complete"} | self.resource
 
 
-def pushed(desk, *candidates, options=None, longest=100_000) -> list[ObjectResult]:
+def pushed(
+    desk: Any, *candidates: Any, options: Any = None, longest: Any = 100_000
+) -> list[ObjectResult]:
     with serve_script(desk, longest) as server, Hub(server.url, "", HASTY) as hub:
         preview = Preview("file", tuple(candidates))
         deliveries = list(push(hub, hub.find_collection("feed", "can_write"), [preview], options))
@@ -60,18 +65,18 @@ def pushed(desk, *candidates, options=None, longest=100_000) -> list[ObjectResul
         return [line for each in deliveries for line in each.results]
 
 
-def candidate(index: int, object: dict | None = None, **more) -> Candidate:
+def candidate(index: int, object: dict[str, Any] | None = None, **more: Any) -> Candidate:
     object = object or indicator(index)
     return Candidate(index=index, object=object, source_id=object["id"], **more)
 
 
-def detail(index: int, **more) -> dict:
+def detail(index: int, **more: Any) -> dict[str, Any]:
     sent = indicator(index)
     return {"id": sent["id"], "version": sent["modified"], "x_tocsin_index": index, **more}
 
 
 class TestLines:
-    def test_the_hubs_verdicts_and_public_ids_come_by_index(self):
+    def test_the_hubs_verdicts_and_public_ids_come_by_index(self) -> None:
         desk = Desk(
             successes=[
                 detail(2, x_tocsin_verdict="merged", x_tocsin_public_id="indicator--p"),
@@ -88,8 +93,8 @@ class TestLines:
         assert lines[1].findings[-1]["message"] == "not so"
         assert lines[3].findings == ({"rule": "r"},)
 
-    def test_another_servers_outcomes_come_by_id_and_version(self):
-        def plain(index):
+    def test_another_servers_outcomes_come_by_id_and_version(self) -> None:
+        def plain(index: Any) -> Any:
             return {key: value for key, value in detail(index).items() if key != "x_tocsin_index"}
 
         older = {**plain(1), "version": "2020-01-01T00:00:00.000Z"}
@@ -97,18 +102,18 @@ class TestLines:
         lines = pushed(desk, *map(candidate, range(3)))
         assert [line.verdict for line in lines] == ["admitted", "refused", "held"]
 
-    def test_a_server_that_only_counts_speaks_for_all(self):
+    def test_a_server_that_only_counts_speaks_for_all(self) -> None:
         lines = pushed(Desk(), *map(candidate, range(3)))
         assert {line.verdict for line in lines} == {"admitted"}
 
-    def test_what_the_preview_found_stays_with_what_the_hub_found(self):
+    def test_what_the_preview_found_stays_with_what_the_hub_found(self) -> None:
         own = Finding("sanitise", "personal_data", Action.REPLACED, "an e-mail address")
         theirs = {**own.as_json(), "message": "another"}
         desk = Desk(successes=[detail(0, x_tocsin_findings=[own.as_json(), theirs])])
         (line,) = pushed(desk, candidate(0, findings=(own,)))
         assert line.findings == (own.as_json(), theirs)
 
-    def test_what_was_not_open_is_told_but_not_sent(self):
+    def test_what_was_not_open_is_told_but_not_sent(self) -> None:
         desk = Desk()
         shut = [candidate(n, verdict=Verdict(word)) for n, word in enumerate(("held", "refused"))]
         lines = pushed(desk, *shut, candidate(2))
@@ -123,7 +128,7 @@ class TestLines:
 
 class TestEnvelopes:
     @pytest.mark.parametrize("longest", [700, 1000, 5000])
-    def test_none_is_longer_than_the_server_takes(self, longest):
+    def test_none_is_longer_than_the_server_takes(self, longest: int) -> None:
         desk = Desk()
         lines = pushed(desk, *map(candidate, range(30)), longest=longest)
         assert max(desk.sizes) < longest
@@ -132,12 +137,12 @@ class TestEnvelopes:
         ]
         assert len(lines) == 30
 
-    def test_none_has_more_objects_than_wanted(self):
+    def test_none_has_more_objects_than_wanted(self) -> None:
         desk = Desk()
         pushed(desk, *map(candidate, range(5)), options=PushOptions(max_objects=2))
         assert [len(each) for each in desk.envelopes] == [2, 2, 1]
 
-    def test_an_object_that_fits_in_none_is_refused_here(self):
+    def test_an_object_that_fits_in_none_is_refused_here(self) -> None:
         desk = Desk()
         lines = pushed(
             desk, candidate(0, {**indicator(0), "name": "x" * 900}), candidate(1), longest=800
@@ -145,7 +150,7 @@ class TestEnvelopes:
         assert {line.index: line.verdict for line in lines} == {0: "refused", 1: "admitted"}
         assert "octets" in lines[0].findings[-1]["message"]
 
-    def test_a_marking_goes_with_every_envelope_that_refers_to_it(self):
+    def test_a_marking_goes_with_every_envelope_that_refers_to_it(self) -> None:
         marked = [
             candidate(n, {**indicator(n), "object_marking_refs": [STATEMENT["id"]]})
             for n in range(3)
@@ -155,9 +160,9 @@ class TestEnvelopes:
         assert all(envelope[0] == STATEMENT for envelope in desk.envelopes)
         assert sorted(line.index for line in lines) == [0, 1, 2, 3]
 
-    def test_413_in_spite_of_all_is_met_with_halves(self):
+    def test_413_in_spite_of_all_is_met_with_halves(self) -> None:
         class Narrow(Desk):
-            def __call__(self, asked):
+            def __call__(self, asked: Any) -> Any:
                 if asked.method == "POST" and len(asked.body) > 900:
                     return Answer({"title": "Too long"}, 413)
                 return super().__call__(asked)
@@ -166,12 +171,12 @@ class TestEnvelopes:
         lines = pushed(desk, *map(candidate, range(9)))
         assert [line.verdict for line in lines] == ["admitted"] * 9
 
-    def test_a_server_that_takes_nothing_is_not_tried_a_thousand_times(self):
-        def script(asked):
+    def test_a_server_that_takes_nothing_is_not_tried_a_thousand_times(self) -> None:
+        def script(asked: Any) -> Any:
             return Answer({"title": "No"}, 422) if asked.method == "POST" else None
 
         class Stubborn(Desk):
-            def __call__(self, asked):
+            def __call__(self, asked: Any) -> Any:
                 return script(asked)
 
         desk = Stubborn()
@@ -181,19 +186,19 @@ class TestEnvelopes:
 
 
 class TestWaiting:
-    def test_it_waits_until_the_status_is_complete(self):
+    def test_it_waits_until_the_status_is_complete(self) -> None:
         desk = Desk()
         desk.pending = 3
         (line,) = pushed(desk, candidate(0))
         assert line.verdict == "admitted"
         assert sum("/status/" in each.path for each in desk.asked) == 2
 
-    def test_it_does_not_wait_if_told_so(self):
+    def test_it_does_not_wait_if_told_so(self) -> None:
         pending = {"success_count": 0, "pending_count": 1, "status": "pending"}
         (line,) = pushed(Desk(**pending), candidate(0), options=PushOptions(wait=False))
         assert line.verdict == "pending"
 
-    def test_it_does_not_wait_for_ever(self):
+    def test_it_does_not_wait_for_ever(self) -> None:
         pending = {"success_count": 0, "pending_count": 1, "status": "pending"}
         (line,) = pushed(Desk(**pending), candidate(0), options=PushOptions(timeout=0.3))
         assert line.verdict == "pending"
@@ -206,25 +211,25 @@ class Failing(Desk):
         super().__init__()
         self.answers = list(answers)
 
-    def __call__(self, asked):
+    def __call__(self, asked: Any) -> Any:
         if asked.method == "POST" and self.answers:
             return self.answers.pop(0)
         return super().__call__(asked)
 
 
 class TestBreaks:
-    def test_a_lost_answer_is_asked_for_again(self):
+    def test_a_lost_answer_is_asked_for_again(self) -> None:
         (line,) = pushed(Failing(Answer(break_off=True)), candidate(0))
         assert line.verdict == "admitted"
 
     @pytest.mark.parametrize("status", [429, 502, 503, 504])
-    def test_a_server_that_is_busy_is_asked_again(self, status):
+    def test_a_server_that_is_busy_is_asked_again(self, status: int) -> None:
         (line,) = pushed(Failing(Answer({}, status)), candidate(0))
         assert line.verdict == "admitted"
 
-    def test_what_a_broken_push_did_not_send_is_told(self):
+    def test_what_a_broken_push_did_not_send_is_told(self) -> None:
         class Fading(Desk):
-            def __call__(self, asked):
+            def __call__(self, asked: Any) -> Any:
                 gone = asked.method == "POST" and self.envelopes
                 return Answer({"title": "Gone"}, 500) if gone else super().__call__(asked)
 
@@ -233,7 +238,7 @@ class TestBreaks:
         assert [line.verdict for line in lines] == ["admitted"] * 2 + ["unsent"] * 3
         assert isinstance(desk.errors[0], Unavailable)
 
-    def test_a_right_that_is_missing_ends_the_push(self):
+    def test_a_right_that_is_missing_ends_the_push(self) -> None:
         desk = Failing(Answer({"title": "No"}, 403))
         lines = pushed(desk, *map(candidate, range(3)), options=PushOptions(max_objects=1))
         assert {line.verdict for line in lines} == {"unsent"}

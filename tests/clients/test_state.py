@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import os
+from pathlib import Path
+from typing import Any
 
 import pytest
 from support.taxii_servers import indicator
@@ -21,23 +23,23 @@ CURSOR = Cursor(last=1_700_000_000_000_001, seen=frozenset({"a", "b"}), output="
 TLP_GREEN = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
 
 
-def as_bytes(*objects: dict) -> list[bytes]:
+def as_bytes(*objects: dict[str, Any]) -> list[bytes]:
     return [json.dumps(each).encode() for each in objects]
 
 
 class TestState:
-    def test_a_cursor_comes_back_as_it_was(self, tmp_path):
+    def test_a_cursor_comes_back_as_it_was(self, tmp_path: Path) -> None:
         StateFile(tmp_path / "state").save("key", CURSOR)
         assert StateFile(tmp_path / "state").load("key") == CURSOR
 
-    def test_one_file_holds_the_cursors_of_many_collections(self, tmp_path):
+    def test_one_file_holds_the_cursors_of_many_collections(self, tmp_path: Path) -> None:
         state = StateFile(tmp_path / "state")
         state.save("one", CURSOR)
         state.save("two", Cursor(last=5))
         assert (state.load("one"), state.load("two").last) == (CURSOR, 5)
         assert state.load("three") == Cursor()
 
-    def test_collections_and_filters_have_cursors_of_their_own(self):
+    def test_collections_and_filters_have_cursors_of_their_own(self) -> None:
         filters = [{}, {"match[type]": "tool"}, {"match[id]": "tool"}]
         urls = ["https://a.example/root/collections/1/", "https://a.example/root/collections/2/"]
         assert len({cursor_key(url, asked) for url in urls for asked in filters}) == 6
@@ -45,7 +47,7 @@ class TestState:
     @pytest.mark.parametrize(
         "damage", [b"", b"{", b"[]", b'{"tocsin_state": 99}', b"\xff", b"[" * 100_000]
     )
-    def test_a_damaged_file_is_refused_and_left_as_it_is(self, tmp_path, damage):
+    def test_a_damaged_file_is_refused_and_left_as_it_is(self, tmp_path: Path, damage: Any) -> None:
         (tmp_path / "state").write_bytes(damage)
         with pytest.raises(Malformed, match="left as it is"):
             StateFile(tmp_path / "state").load("key")
@@ -54,23 +56,25 @@ class TestState:
         assert (tmp_path / "state").read_bytes() == damage
 
     @pytest.mark.parametrize("entry", [{}, [], {"last": 5}, {"last": "x", "seen": []}])
-    def test_a_damaged_cursor_is_refused(self, tmp_path, entry):
+    def test_a_damaged_cursor_is_refused(self, tmp_path: Path, entry: Any) -> None:
         content = {"tocsin_state": 1, "cursors": {"key": entry}}
         (tmp_path / "state").write_text(json.dumps(content))
         with pytest.raises(Malformed, match="incomplete"):
             StateFile(tmp_path / "state").load("key")
 
-    def test_a_file_that_cannot_be_written_is_told(self, tmp_path):
+    def test_a_file_that_cannot_be_written_is_told(self, tmp_path: Path) -> None:
         with pytest.raises(UnusableFile, match="cannot be written"):
             StateFile(tmp_path / "nosuch" / "state").save("key", CURSOR)
 
-    def test_nothing_is_left_beside_the_file(self, tmp_path):
+    def test_nothing_is_left_beside_the_file(self, tmp_path: Path) -> None:
         StateFile(tmp_path / "state").save("key", CURSOR)
         assert os.listdir(tmp_path) == ["state"]
 
 
 class TestFiles:
-    def written(self, path, cursor, objects, format="jsonl", append=True):
+    def written(
+        self, path: Any, cursor: Any, objects: Any, format: Any = "jsonl", append: Any = True
+    ) -> Any:
         target = open_output(format, path, io.BytesIO(), append=append)
         target.resume(cursor)
         target.write(objects)
@@ -78,14 +82,16 @@ class TestFiles:
         target.close()
         return Cursor(output=output, size=size)
 
-    def test_a_poll_adds_to_the_file_of_the_last(self, tmp_path):
+    def test_a_poll_adds_to_the_file_of_the_last(self, tmp_path: Path) -> None:
         path, objects = tmp_path / "out", as_bytes(*map(indicator, range(4)))
         cursor = self.written(path, Cursor(), objects[:2])
         self.written(path, cursor, objects[2:])
         assert path.read_bytes().splitlines() == objects
 
     @pytest.mark.parametrize("format", ["jsonl", "csv", "list"])
-    def test_lines_whose_cursor_never_moved_are_not_repeated(self, tmp_path, format):
+    def test_lines_whose_cursor_never_moved_are_not_repeated(
+        self, tmp_path: Path, format: str
+    ) -> None:
         path, objects = tmp_path / "out", as_bytes(*map(indicator, range(4)))
         cursor = self.written(path, Cursor(), objects[:1], format)
         self.written(path, cursor, objects[1:3], format)
@@ -94,7 +100,7 @@ class TestFiles:
         self.written(whole, Cursor(), objects, format)
         assert path.read_bytes() == whole.read_bytes()
 
-    def test_a_line_broken_off_by_a_crash_is_written_anew(self, tmp_path):
+    def test_a_line_broken_off_by_a_crash_is_written_anew(self, tmp_path: Path) -> None:
         path, objects = tmp_path / "out", as_bytes(*map(indicator, range(3)))
         cursor = self.written(path, Cursor(), objects[:1])
         with path.open("ab") as file:
@@ -102,20 +108,22 @@ class TestFiles:
         self.written(path, cursor, objects[1:])
         assert path.read_bytes().splitlines() == objects
 
-    def test_what_somebody_else_wrote_is_left_alone(self, tmp_path):
+    def test_what_somebody_else_wrote_is_left_alone(self, tmp_path: Path) -> None:
         path, objects = tmp_path / "out", as_bytes(indicator(0))
         path.write_bytes(b"no line end")
         self.written(path, Cursor(), objects)
         assert path.read_bytes().splitlines() == [b"no line end", *objects]
 
-    def test_without_a_state_the_file_is_replaced(self, tmp_path):
+    def test_without_a_state_the_file_is_replaced(self, tmp_path: Path) -> None:
         path, objects = tmp_path / "out", as_bytes(indicator(0))
         path.write_bytes(b"old\n")
         self.written(path, Cursor(), objects, append=False)
         assert path.read_bytes().splitlines() == objects
 
     @pytest.mark.parametrize("format", ["bundle", "jsonl", "csv", "list"])
-    def test_a_file_that_is_not_finished_leaves_the_old_one(self, tmp_path, format):
+    def test_a_file_that_is_not_finished_leaves_the_old_one(
+        self, tmp_path: Path, format: str
+    ) -> None:
         path = tmp_path / "out"
         path.write_text("old")
         target = open_output(format, path, io.BytesIO(), append=False)
@@ -127,8 +135,8 @@ class TestFiles:
 
     @pytest.mark.parametrize("format", ["bundle", "jsonl", "csv", "list"])
     def test_a_new_file_has_the_rights_of_the_old_one_and_is_where_a_link_leads(
-        self, tmp_path, format
-    ):
+        self, tmp_path: Path, format: str
+    ) -> None:
         path, link = tmp_path / "out", tmp_path / "link"
         path.write_text("old")
         path.chmod(0o640)
@@ -139,7 +147,9 @@ class TestFiles:
         assert sorted(os.listdir(tmp_path)) == ["link", "out"]
 
     @pytest.mark.parametrize("format", ["jsonl", "csv", "list"])
-    def test_later_polls_of_a_follower_add_to_the_file_that_took_its_place(self, tmp_path, format):
+    def test_later_polls_of_a_follower_add_to_the_file_that_took_its_place(
+        self, tmp_path: Path, format: str
+    ) -> None:
         path, objects = tmp_path / "out", as_bytes(*map(indicator, range(4)))
         path.write_text("old")
         target = open_output(format, path, io.BytesIO(), append=False)
@@ -156,7 +166,7 @@ class TestFiles:
 
 
 class TestForms:
-    def shown(self, format, *objects):
+    def shown(self, format: Any, *objects: Any) -> Any:
         stream = io.BytesIO()
         target = open_output(format, None, stream, append=False)
         target.resume(Cursor())
@@ -164,17 +174,17 @@ class TestForms:
         target.finish()
         return stream.getvalue().decode()
 
-    def test_jsonl_is_a_line_for_each_object_as_received(self):
+    def test_jsonl_is_a_line_for_each_object_as_received(self) -> None:
         odd = b'{"id":"a--1",  "big": 123456789012345678901234567890}'
         assert self.shown("jsonl", odd, b'{\n"a": 1}') == odd.decode() + '\n{"a": 1}\n'
 
     @pytest.mark.parametrize("count", [0, 1, 3])
-    def test_a_bundle_is_one_json_document(self, count):
+    def test_a_bundle_is_one_json_document(self, count: int) -> None:
         objects = [indicator(n) for n in range(count)]
         bundle = json.loads(self.shown("bundle", *objects))
         assert (bundle["type"], bundle.get("objects", [])) == ("bundle", objects)
 
-    def test_csv_has_a_row_for_each_object(self):
+    def test_csv_has_a_row_for_each_object(self) -> None:
         full = {**indicator(1), "confidence": 80, "labels": ["a", "b"]}
         text = self.shown("csv", {**full, "object_marking_refs": [TLP_GREEN]})
         (row,) = csv.DictReader(io.StringIO(text))
@@ -182,13 +192,13 @@ class TestForms:
         assert (row["labels"], row["pattern"]) == ("a, b", "[domain-name:value = 'bad1.test']")
 
     @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "＝"])
-    def test_no_cell_is_a_formula(self, start):
+    def test_no_cell_is_a_formula(self, start: str) -> None:
         text = self.shown("csv", {**indicator(1), "labels": [f"{start}cmd|' /C calc'!A0\nx"]})
         (row,) = csv.DictReader(io.StringIO(text))
         assert row["labels"].startswith("'")
         assert len(text.splitlines()) == 2
 
-    def test_the_list_has_each_plain_value_once(self):
+    def test_the_list_has_each_plain_value_once(self) -> None:
         several = {**indicator(2), "pattern": "[ipv4-addr:value IN ('198.51.100.1', '2.2.2.2')]"}
         unlike = {**indicator(3), "pattern": "[domain-name:value != 'good.test']"}
         gone = {**indicator(4), "revoked": True}

@@ -298,10 +298,10 @@ class TestBounds:
 
 def indexed(subject: Any, asked: Any) -> Any:
     """Whether an object would be found from its facets, without a look at it."""
-    own: Any = index_terms(subject)
+    own = index_terms(subject)
     edges = [number for facet, number in own.numeric_terms if facet == asked.boundary_term]
     finest = {facet for facet, _ in own.numeric_terms}
-    return bool({*own.names, *finest} & {*asked.terms}) or any(map(asked.includes, edges))
+    return bool({*own.terms, *finest} & {*asked.terms}) or any(map(asked.includes, edges))
 
 
 class TestHostileObjects:
@@ -326,9 +326,9 @@ class TestHostileObjects:
 
     def test_many_fields_with_many_values_are_bounded_together(self) -> None:
         wide = {name: [f"{name} {n}" for n in range(30)] for name in LISTS}
-        own: Any = index_terms(made(1, random.Random(1)) | wide)
-        assert len(own.names) < MAX_TERMS + 40
-        assert "name=" in " ".join(own.names) or "name?" not in own.names
+        own = index_terms(made(1, random.Random(1)) | wide)
+        assert len(own.terms) < MAX_TERMS + 40
+        assert "name=" in " ".join(own.terms) or "name?" not in own.terms
 
     def test_a_value_cannot_pose_as_the_digest_of_a_long_one(self) -> None:
         (long,) = parse_filter("name", ["x" * 200]).terms
