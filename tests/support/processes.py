@@ -54,7 +54,7 @@ class HubProcess:
         ]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([*command, "--ready-file", ready], stderr=log)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 150  # a killed hub may leave a transaction open for a minute
         while not ready.exists():
             assert self.process.poll() is None and time.monotonic() < deadline, self.told()
             time.sleep(0.05)
