@@ -1,4 +1,4 @@
-"""What an indicator must be: validate, normalise, identify, sanitise.
+"""Admission: validate, normalise, identify and sanitise submitted objects.
 
 Pure: no network, no database, no wall clock (time is an argument).  The same
 policy gives the same result in the client, where personal data never leaves

@@ -101,7 +101,7 @@ class Removal(NamedTuple):
     mode: str
     """One of `PROPERTY_MODES`."""
     reason: str
-    """What the property does, as a finding says it: `says who received the message`."""
+    """The effect of the property, as a finding states it: `says who received the message`."""
 
 
 def remove_properties(candidate: Candidate, rule: str, removals: Iterable[Removal]) -> Candidate:

@@ -18,7 +18,7 @@ Path = tuple[str | int, ...]
 """The path of a value in an object: ("external_references", 0, "url")."""
 
 Layer = tuple["Tlp", StixObject]
-"""What readers at a TLP level see of an object; granular markings make it differ by level."""
+"""An object as readers at a TLP level see it; granular markings make it differ by level."""
 
 
 class Verdict(StrEnum):
@@ -33,7 +33,7 @@ class Verdict(StrEnum):
 
 
 class Action(StrEnum):
-    """What a stage did about a finding."""
+    """The action that a stage took on a finding."""
 
     NOTED = "noted"  # seen, nothing changed
     REPAIRED = "repaired"  # another spelling of the same meaning
@@ -312,7 +312,7 @@ class Contribution:
 
 
 class AssessmentKind(StrEnum):
-    """What an assessment says about an indicator.  The values are stored."""
+    """The statement of an assessment about an indicator.  The values are stored."""
 
     SIGHTING = "seen"  # a sighting
     FALSE_POSITIVE = "false"  # a sighting with count 0, an opinion that disagrees
@@ -337,7 +337,7 @@ class Assessment:
 
 @dataclass(frozen=True, slots=True)
 class RuleContext:
-    """What a rule may look at beside the candidate; one for the whole submission."""
+    """The context that a rule may use beside the candidate; one for the whole submission."""
 
     submitter: Submitter
     now: int

@@ -64,7 +64,7 @@ class DefaultTlp:
 
     level: Tlp
     definitions: Mapping[str, Tlp]
-    """Of marking definitions, by id: the level of the least strict object that carries them."""
+    """By id of a marking definition: the level of the least strict object that carries it."""
 
     def level_of(self, subject: StixObject) -> Tlp:
         """The default level of one object."""

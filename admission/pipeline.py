@@ -70,7 +70,7 @@ _EXTRA_PROPERTIES_IGNORED = Finding(
 
 @dataclass(frozen=True, slots=True)
 class SubmissionContext:
-    """What the objects of one submission say about each other."""
+    """Facts that the objects of one submission state about each other."""
 
     definitions: Mapping[str, StixObject]
     """Marking definitions by id, those sent earlier included."""

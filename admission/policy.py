@@ -23,13 +23,13 @@ from tocsin.admission.timestamps import DAY
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What admission accepts, and which rules run in which order."""
+    """The objects that admission accepts, and the rules in the order in which they run."""
 
     object_octets: int
     """Maximum size of an object as compact JSON."""
     pattern_characters: int
     clock_skew: int
-    """How far in the future `created` and `modified` may lie, in µs."""
+    """The furthest that `created` and `modified` may lie in the future, in µs."""
     unknown_types: str
     """strip | keep | refuse: object types that STIX 2.1 does not define."""
     unknown_patterns: str
@@ -47,7 +47,7 @@ class Policy:
     partner_settings: Mapping[str, Mapping[str, Mapping[str, Any]]]
     """By partner slug, then by rule: settings that override `rule_settings`."""
     sha256: str
-    """Of the text of policy.toml."""
+    """SHA-256 of the text of policy.toml."""
 
     def settings_for(self, rule: str, partner: str) -> Mapping[str, Any]:
         """The settings of a rule for one partner; the partner's own override the general ones."""

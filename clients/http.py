@@ -289,7 +289,7 @@ class Collection:
     """True if the server's stamps are unique and in order, so that `added_after` loses nothing."""
 
     def rank_name(self, name: str) -> int:
-        """How closely `name` names it: 3 by id, 2 by alias, 1 by title, 0 not at all."""
+        """Rank of the match with `name`: 3 by id, 2 by alias, 1 by title, 0 for none."""
         if name == self.id:
             return 3
         if self.alias and name == self.alias:

@@ -68,7 +68,7 @@ class Batch:
 
 
 class Output(Protocol):
-    """Where objects are written to: `LineOutput` or `BundleOutput`."""
+    """Destination of the objects: `LineOutput` or `BundleOutput`."""
 
     incremental: bool
     """True if written objects are durable after each `sync`; otherwise only after `finish`."""
@@ -91,7 +91,7 @@ class Output(Protocol):
 
 
 class State(Protocol):
-    """Where cursors are kept: `StateFile` or `MemoryState`."""
+    """Store of cursors: `StateFile` or `MemoryState`."""
 
     def load(self, key: str) -> Cursor:
         """The cursor; at the beginning if none was saved."""

@@ -27,7 +27,7 @@ _MAX_SINGLE_REFUSALS = 20
 
 @dataclass(frozen=True, slots=True)
 class PushOptions:
-    """How to push."""
+    """Options of a push."""
 
     wait: bool = True
     """Wait until each status is settled."""

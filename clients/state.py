@@ -29,7 +29,7 @@ class UnusableFile(ShareError):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far a collection was read and its objects written to the output."""
+    """Position up to which a collection was read and its objects written to the output."""
 
     last: int | None = None
     """The greatest X-TAXII-Date-Added-Last so far, µs since 1970 UTC; None: nothing was read."""

@@ -1,4 +1,4 @@
-"""What the command lines `tocsin` and `tocsin-hub` share: how a command ends, values, examples.
+"""Shared by the command lines `tocsin` and `tocsin-hub`: exit codes, values, examples.
 
 Knows click and nothing of what the commands do.
 """

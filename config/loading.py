@@ -184,7 +184,7 @@ def _parse_path(kind: type, raw: object) -> Path:
 
 
 def _describe(annotation: Any) -> str:
-    """What a value of this type looks like: `must be …`."""
+    """Describe a valid value of this type: `must be …`."""
     if get_origin(annotation) is Literal:  # msgspec would sort the words
         return f"one of {', '.join(get_args(annotation))}"
     match inspect.type_info(annotation):

@@ -52,7 +52,7 @@ def is_secret(field: msgspec.structs.FieldInfo) -> bool:
 
 
 class HubSettings(Settings, frozen=True, kw_only=True):
-    """How a hub runs."""
+    """Settings of a hub."""
 
     data: Path = Path("tocsin-data")
     """The folder of its secrets and, without `mongo_uri`, of its database."""
@@ -75,7 +75,7 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     tls_client_ca: Path | None = None
     """The authorities of client certificates, in PEM; None: no client is asked for one."""
     schemes: Annotated[frozenset[Scheme], Meta(min_length=1)] = frozenset(SCHEMES)
-    """How a request may prove its account."""
+    """Authentication schemes that requests may use."""
     public_discovery: Switch = False
     """Answer the discovery document without a credential."""
     threads: Annotated[int, Meta(ge=1, le=1024)] = 16
@@ -103,7 +103,7 @@ class HubSettings(Settings, frozen=True, kw_only=True):
 
 
 class ClientSettings(Settings, frozen=True, kw_only=True):
-    """How the clients reach a hub, and what admission must know of their partner."""
+    """Settings of the clients: the hub, and the facts that admission must know of their partner."""
 
     url: Annotated[str, _text(r"(https?://\S+)?", "an http:// or https:// URL, or empty")] = ""
     """The hub's discovery URL, ending in `/taxii2/`."""

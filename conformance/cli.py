@@ -189,7 +189,7 @@ def _tls(options: argparse.Namespace) -> ssl.SSLContext:
 
 
 def _enter(subject: Server) -> None:
-    """Whether there is a way in; NoEntry says why not."""
+    """Check that the server lets the account in; CannotConnect says why not."""
     try:
         _let_in(subject.discovery)
         listed = subject.get(f"{subject.root}collections/")
@@ -223,7 +223,7 @@ def _find(subject: Server) -> None:
 
 
 class _Progress:
-    """How far the run is, on a terminal only."""
+    """Progress of the run, on a terminal only."""
 
     def __init__(self, total: int) -> None:
         self._total, self._made = total, 0

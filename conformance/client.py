@@ -1,4 +1,4 @@
-"""How a server is asked: with whose credential, in whose words, how often.
+"""A TAXII client for one server: credentials, headers, retries.
 
 What the checks know of a server beyond its answers is in `subject.py`.
 """
@@ -44,7 +44,7 @@ class Unexpected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How the server is to be looked at."""
+    """Options of a run."""
 
     target: Target
     discovery: str = "/taxii2/"
@@ -52,7 +52,7 @@ class Options:
     credential: str = field(default="", repr=False)
     """The Authorization header of the account; empty: none."""
     other: str = field(default="", repr=False)
-    """That of a second account."""
+    """The credential of a second account."""
     root: str = ""
     collection: str = ""
     """Id or alias of a collection that may be written."""

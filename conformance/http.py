@@ -33,7 +33,7 @@ class InvalidJson(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a server listens."""
+    """Address of a server."""
 
     scheme: str
     host: str
@@ -76,7 +76,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a server answered."""
+    """Response of a server."""
 
     request: Request
     status: int
@@ -91,7 +91,7 @@ class Response:
 
     @property
     def is_taxii(self) -> bool:
-        """Whether the body is declared as TAXII 2.1."""
+        """True if the body is declared as TAXII 2.1."""
         return is_taxii_media_type(self.header("Content-Type"))
 
     @property
@@ -128,7 +128,7 @@ class Response:
 
 
 def is_taxii_media_type(content_type: str | None) -> bool:
-    """Whether a Content-Type is that of TAXII 2.1.
+    """True if a Content-Type is that of TAXII 2.1.
 
     >>> is_taxii_media_type("application/taxii+json; version=2.1")
     True

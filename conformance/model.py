@@ -1,4 +1,4 @@
-"""What a check is, and what can come of it."""
+"""Checks and their outcomes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tocsin.conformance.server import Server
 
 
 class Level(StrEnum):
-    """How much weight a check has."""
+    """The weight of a check."""
 
     MUST = "MUST"  # the standard demands it                          -> a failure
     SHOULD = "SHOULD"  # the standard recommends it                   -> a warning
@@ -19,7 +19,7 @@ class Level(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What came of a check."""
+    """The outcome of a check."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -33,11 +33,11 @@ class Failure:
 
     expected: str
     answer: Response | None
-    """What the server answered instead; None: nothing."""
+    """The server's response; None if there was none."""
 
 
 Looked = Iterator[Failure | None]
-"""What a check yields: for each expectation a complaint, or None if it was met."""
+"""The results that a check yields: for each expectation a failure, or None if it was met."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Check:
     number: str
     """Section and row of the list that the report goes by: `16.3`."""
     clause: str
-    """Where the standard says it: a section of the OASIS Standard, or an RFC."""
+    """The source: a section of the OASIS Standard, or an RFC."""
     level: Level
     sentence: str
     look: Callable[[Server], Looked]
@@ -62,7 +62,7 @@ class Check:
         return f"{self.number} {self.sentence}"
 
     def answers(self, only: str) -> bool:
-        """Whether a number, or a section's number, asks for this check."""
+        """True if a number, or a section's number, selects this check."""
         return any(
             each == only or each.startswith(f"{only}.") for each in (self.number, *self.also)
         )

@@ -1,4 +1,4 @@
-"""What is told of a run: for people, as JSON, as JUnit's XML."""
+"""Reports of a run: for people, as JSON, as JUnit's XML."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _MARKS = {
 
 
 def is_conformant(results: Iterable[Result], *, strict: bool) -> bool:
-    """Whether a server keeps what it must; with `strict`, what it should as well."""
+    """True if a server meets every MUST; with `strict`, every SHOULD as well."""
     wrong = {Outcome.FAILED, Outcome.WARNED} if strict else {Outcome.FAILED}
     return not any(each.outcome in wrong for each in results)
 
@@ -69,7 +69,7 @@ def _numbers(results: list[Result], outcome: Outcome) -> str:
 
 
 def format_summary(results: list[Result], *, colour: bool) -> Iterator[str]:
-    """How many of each kind, and why checks were skipped."""
+    """The number of results of each kind, and the reasons for skipped checks."""
     count = Counter(each.outcome for each in results)
     told = [
         (count[Outcome.PASSED], "passed", Outcome.PASSED),
@@ -225,7 +225,7 @@ def _fit(words: str) -> str:
 
 
 def list_checks(checks: Iterable[Check]) -> Iterator[str]:
-    """What would be looked at."""
+    """The checks that a run would make."""
     for each in checks:
         also = f" (also {', '.join(each.also)})" if each.also else ""
         yield f"{each.number:<6}{each.level:<9} {each.sentence}  [{each.clause}]{also}"
@@ -236,4 +236,4 @@ LEVELS = {
     Level.SHOULD: "the standard recommends it; a warning",
     Level.DECISION: "the standard leaves it open, and this is how we read it; a warning",
 }
-"""What the levels mean, for help and documents."""
+"""The meaning of the levels, for help and documents."""

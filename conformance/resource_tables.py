@@ -141,11 +141,11 @@ _PARTS = {
     "manifest": {"objects": "manifest-record"},
     "status": dict.fromkeys(("successes", "failures", "pendings"), "status-details"),
 }
-"""What is in the lists of a resource."""
+"""The types of the items in a resource's lists."""
 
 
 def find_faults(kind: str, resource: object) -> Iterator[Fault]:
-    """What a resource has wrong, what is in its lists included.
+    """Find the faults of a resource, those in its lists included.
 
     >>> [fault.told for fault in find_faults("collections", {"collections": []})]
     ['collections: collections is a list of at least one object, not []']

@@ -45,7 +45,7 @@ class Feed:
     path: str
     query: dict[str, str]
     ids: tuple[str, ...] = ()
-    """What it brings, in no order; empty: unknown."""
+    """Ids of its objects, in no order; empty if unknown."""
 
     def at(self, endpoint: str) -> str:
         """The path of `manifest/`, `objects/` and so on."""

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AdmissionConfig:
-    """What admission decides by: the policy and the warning lists."""
+    """The configuration of admission: the policy and the warning lists."""
 
     policy: Policy
     warninglists: Warninglists

@@ -111,7 +111,7 @@ _PATHS: dict[str, tuple[str, ...]] = {
     "source_name": ("external_references", _EACH, "source_name"),
     "start_type": (*_SERVICE, "start_type"),
 }
-"""Where the fields of nested structures are."""
+"""Properties that hold the fields of nested structures."""
 _HASHED: tuple[tuple[str, ...], ...] = (
     ("hashes",),
     ("external_references", _EACH, "hashes"),
@@ -120,7 +120,7 @@ _HASHED: tuple[tuple[str, ...], ...] = (
     (*_PE, "optional_header", "hashes"),
     (*_PE, "sections", _EACH, "hashes"),
 )
-"""Where tables of hashes are."""
+"""Properties that hold dictionaries of hashes."""
 _LEVELS = {id: level for table in (TLP_1_IDS, TLP_2_IDS) for level, id in table.items()}
 
 

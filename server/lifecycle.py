@@ -1,4 +1,4 @@
-"""What becomes of published objects without a submission.
+"""The life of published objects after publication: expiry, decay, revocation, exclusions.
 
 The sweep revokes what has expired, publishes confidence that age has lowered, and
 what waited for the quiet period.  An operator revokes objects and keeps the

@@ -161,9 +161,9 @@ class FeedHead(NamedTuple):
     """The end of a feed; equal heads mean that nothing of it has changed."""
 
     position: int = 0
-    """Of its last entry; 0: it has none yet."""
+    """Position of its last entry; 0 if it has none yet."""
     stamp: int = 0
-    """Of its last entry."""
+    """Stamp of its last entry."""
     writes: int = 0
     """Grows whenever anything is added, superseded or removed."""
     removals: int = 0
@@ -301,7 +301,7 @@ class PendingReferences:
 
     @property
     def key(self) -> str:
-        """Of the contribution."""
+        """The key under which the contribution waits."""
         return "|".join(filter(None, (self.public_id, self.partner, self.source_id)))
 
 

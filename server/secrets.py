@@ -27,7 +27,7 @@ class HubSecrets:
     """The hub's secrets."""
 
     namespace: uuid.UUID
-    """Of the public ids."""
+    """The namespace of the public ids."""
     page_token_key: bytes
     """Authenticates `next`."""
 

@@ -45,7 +45,7 @@ class DecodedText(NamedTuple):
     """For each character, its start and end in the original text."""
 
     def original_span(self, start: int, end: int) -> tuple[int, int]:
-        """Where a stretch of the decoded text stands in the original.
+        """The stretch of the original that a stretch of the decoded text stands for.
 
         >>> [decoded] = decode_text("a%40b")
         >>> decoded.original_span(1, 2)

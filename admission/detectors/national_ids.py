@@ -67,7 +67,7 @@ class _Identifier(NamedTuple):
     form: re.Pattern[str]
     is_valid: Callable[[str], bool]
     words: re.Pattern[str]
-    """What people call it."""
+    """The name that people use for it."""
     first_words: frozenset[str]
     """The first word of each phrase in lower case, for a cheap check before `words`."""
 
@@ -90,12 +90,12 @@ def _phrase_pattern(phrase: str) -> str:
 
 
 def _is_argentine_id(number: str) -> bool:
-    """True for seven or eight digits; there is no check digit."""
+    """True for any seven or eight digits, because they have no check digit."""
     return len(number.replace(".", "")) in (7, 8)
 
 
 def _is_british_insurance_number(number: str) -> bool:
-    """True for letters that are issued; there is no check digit."""
+    """True for letters that are issued, because there is no check digit to test."""
     return _BRITISH_INSURANCE.fullmatch(number.replace(" ", "").upper()) is not None
 
 

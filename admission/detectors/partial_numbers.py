@@ -1,4 +1,4 @@
-"""Numbers of which somebody has hidden a part: `XXX-XX-2409`, `**** **** **** 7890`.
+"""Find partly hidden numbers: `XXX-XX-2409`, `**** **** **** 7890`.
 
 The rest of such a number, with a name beside it, still identifies a person.
 """

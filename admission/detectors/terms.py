@@ -53,7 +53,7 @@ term_matcher = lru_cache(maxsize=1024)(TermMatcher)
 
 
 def hostname_start(text: str, start: int) -> int:
-    """Where the host name begins whose domain begins at `start`.
+    """The start of the host name whose domain begins at `start`.
 
     >>> hostname_start("on vpn.acme.example", 7)
     3

@@ -19,6 +19,6 @@ def find_urls(text: str) -> tuple[tuple[int, str], ...]:
 
 
 def path_start(url: str) -> int:
-    """Where path, query or fragment of a URL begin; -1 if it has none."""
+    """The index at which path, query or fragment of a URL begin; -1 if it has none."""
     host = url.find("//") + 2
     return min((at for at in (url.find(mark, host) for mark in "/?#") if at >= 0), default=-1)

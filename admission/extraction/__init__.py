@@ -1,1 +1,1 @@
-"""What the input formats share: decoding files, finding values, building indicators."""
+"""Shared by the input formats: decoding files, finding values, building indicators."""

@@ -25,7 +25,7 @@ from tocsin.admission.word_lists import load_alternation, load_words
 
 
 class LineRole(Enum):
-    """What a line is if it is not an ordinary line of the text."""
+    """The role of a line that is not an ordinary line of the text."""
 
     COMMENT = auto()
     PEOPLE = auto()  # names authors, contacts or victims

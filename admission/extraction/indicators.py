@@ -30,7 +30,7 @@ from tocsin.admission.observables.ioc_types import (
 from tocsin.admission.timestamps import stix_time
 
 _NAMESPACE = uuid.UUID("7f0c0b52-5d0f-4b3e-9a57-6f1f1d3c9b4e")
-"""Of the ids of indicators that are built from plain values."""
+"""UUID namespace for the ids of indicators that are built from plain values."""
 _VARIANT = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}
 """Hexadecimal digits with the variant bits of a UUID (RFC 9562 section 4.1) set."""
 _stix_time = lru_cache(maxsize=1024)(stix_time)  # the rows of a file share their dates
@@ -52,7 +52,7 @@ class IndicatorValue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class IndicatorDetails:
-    """What a file says about a value."""
+    """The details that a file gives about a value."""
 
     first_seen: int | None = None
     """µs since 1970 UTC; when it was first seen or recorded."""

@@ -1,4 +1,4 @@
-"""Whether a mailbox in a text is an attacker's or a bystander's.
+"""Tell an attacker's mailbox in a text from a bystander's.
 
 Reports name the mailboxes of victims, reporters and contacts as well as those of
 attackers.  The nearest words before the mailbox decide, or how it is written.

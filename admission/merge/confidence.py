@@ -1,4 +1,4 @@
-"""How confidence is worked out from several sources: the formula of docs/merging.md.
+"""Confidence from several sources: the formula of docs/merging.md.
 
 Exact: fractions until the last step, so neither the order of the sources nor
 intermediate rounding matters.  The result never exceeds the ceiling, never

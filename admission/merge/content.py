@@ -140,7 +140,7 @@ def is_same_definition(new: Contribution, old: Contribution) -> bool:
 
 
 def version_gap(new: Contribution, old: Contribution) -> int:
-    """How much later, in µs, `new` is than what the partner sent under the same id before.
+    """The time in µs by which `new` is later than the partner's previous version under the same id.
 
     1 if one of them has no version: the last to arrive is the newer.
     """

@@ -1,4 +1,4 @@
-"""How confidence decays with age: by whole steps along a half-life per kind of observable.
+"""Decay of confidence with age: whole steps along a half-life per kind of observable.
 
 Indicators decay; no other object does (docs/merging.md, "Age").
 """

@@ -332,7 +332,7 @@ def _merge_into_in(parts: Iterable[Node], *, negated: bool) -> Iterator[Node]:
 
 
 def _in_key(node: Node, *, negated: bool) -> tuple[str, str, str] | None:
-    """Where a test that may be merged into IN (or NOT IN) belongs."""
+    """The position of a test that may be merged into IN (or NOT IN)."""
     if not isinstance(node, Comparison):
         return None
     if not negated:
@@ -516,7 +516,7 @@ def _merge_similar(products: list[Product]) -> list[Product]:
 
 
 _Position = tuple[tuple[str, str, str] | None, Product]
-"""Where the values of a test may be merged into one IN (None: a pair of brackets), and the rest."""
+"""Position whose values may be merged into one IN (None: a pair of brackets), and the rest."""
 
 
 def _group_similar(products: list[Product]) -> dict[_Position, dict[Product, Node]]:

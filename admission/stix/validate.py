@@ -179,7 +179,7 @@ def _faults(subject: StixObject, schema: Schema, policy: Policy, now: int) -> It
 
 
 def _schema_faults(subject: StixObject, schema: Schema) -> Iterator[Finding]:
-    """Where the object breaks the schema, each place once."""
+    """Find the places where the object breaks the schema, each once."""
     if schema.validator.is_valid(subject):
         return
     broken: set[str] = set()

@@ -126,7 +126,7 @@ def _networks(
 def _stretches(
     networks: Mapping[tuple[int, int], ListNumbers], bits: int
 ) -> Iterable[tuple[int, Cover]]:
-    """Where a stretch of addresses begins that the same networks cover, from address 0 on.
+    """Starts of address stretches that the same networks cover, from address 0 on.
 
     Networks never overlap but one lies in another, so the open ones form a stack.
     """

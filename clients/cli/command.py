@@ -1,4 +1,4 @@
-"""What the commands of `tocsin` share: settings, the hub, input files and their preview."""
+"""Shared by the commands of `tocsin`: settings, the hub, input files and their preview."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def _knocks(on: Server) -> list[tuple[str, str]]:
 
 
 def _uninvited(on: Server, knocks: list[tuple[str, str]]) -> list[Response]:
-    """What is answered without a credential, and to a wrong one."""
+    """The responses without a credential, and to a wrong one."""
     answers = []
     for method, path in knocks:
         body = {"body": b'{"objects":[{}]}'} if method == "POST" else {}

@@ -245,7 +245,7 @@ def _write(on: Server) -> list[str]:
 
 
 def _follow(on: Server, since: str, done: threading.Event) -> set[str]:
-    """What a reader gets who goes on from the last date, until a while after the writers."""
+    """The objects that a reader by date receives, until a while after the writers."""
     seen: set[str] = set()
     deadline, quiet = time.monotonic() + _READING, 0
     while time.monotonic() < deadline and quiet < 3:

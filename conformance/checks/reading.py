@@ -51,7 +51,7 @@ def _absent(on: Server) -> str:
 
 
 def _beside(on: Server, more: dict[str, str]) -> tuple[Response, Response]:
-    """What objects and manifest answer to the same query."""
+    """The responses of objects and manifest to the same query."""
     query = {**on.feed.query, **more}
     return on.read(on.feed.at("objects/"), query), on.read(on.feed.at("manifest/"), query)
 

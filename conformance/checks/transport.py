@@ -98,7 +98,7 @@ def no_early_data(on: Server) -> Looked:
 
 
 def _resumes(on: Server, request: bytes) -> bool:
-    """Whether the server gives session tickets in TLS 1.3; without, there is no early data."""
+    """True if the server issues session tickets in TLS 1.3; without them there is no early data."""
     target = on.options.target
     context = _believing_all(ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3)
     try:
@@ -116,7 +116,7 @@ def _resumes(on: Server, request: bytes) -> bool:
 
 
 def _early_data(target: Target, request: bytes) -> list[str]:
-    """How much of it the server's tickets offer, where it is more than nothing."""
+    """The amount of early data that the server's tickets offer, where it is above zero."""
     openssl = shutil.which("openssl")
     if not openssl:
         raise SkipCheck("needs the program openssl")

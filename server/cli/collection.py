@@ -111,7 +111,7 @@ def _add(hub: Runtime, alias: str, kind: str, **options: Any) -> Answer:
 
 @dataclass(frozen=True, slots=True)
 class CollectionSpec:
-    """What the operator asks of a new collection, apart from its name, kind and title."""
+    """The operator's options for a new collection, apart from its name, kind and title."""
 
     sources: tuple[str, ...] = ()
     """Ids or aliases."""

@@ -1,4 +1,4 @@
-"""What the commands of `tocsin-hub` share: settings, the open hub, the printing of results."""
+"""Shared by the commands of `tocsin-hub`: settings, the open hub, the printing of results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tocsin.server.runtime import open_runtime
 
 Answer = dict[str, object]
 CommandResult = Answer | list[Answer]
-"""What a command prints: one record, or a list of them."""
+"""The output of a command: one record, or a list of them."""
 
 
 _SETTINGS = ("data", "mongo_uri", "host", "port", "tls_certificate", "tls_key", "tls_client_ca")

@@ -51,7 +51,7 @@ TlsContextSource = Callable[[], ssl.SSLContext]
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """Where to listen, and how."""
+    """Address and TLS settings of the listening socket."""
 
     host: str
     port: int

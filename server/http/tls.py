@@ -17,7 +17,7 @@ from tocsin.admission.errors import Malformed
 from tocsin.config import ConfigError
 
 _SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
-"""Of TLS 1.2; all suites of 1.3 are acceptable."""
+"""Cipher suites of TLS 1.2; all suites of 1.3 are acceptable."""
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""What a submitter reads of a verdict, and what an analyst is asked.
+"""Findings for submitters, and questions for analysts.
 
 Findings beyond those of the table of verdicts, the record of an object in its
 submission's status, and the review that it leaves, if it does.

@@ -1,4 +1,4 @@
-"""What the ids in references stand for, and objects that wait for others to arrive.
+"""Meaning of ids in references, and objects that wait for others to arrive.
 
 An object is published with those of its references that are known.  Its draft
 is kept with the contribution, and each time one of the missing objects arrives
@@ -37,7 +37,7 @@ _OF_THE_SOURCE = ("id", "created", "modified")
 
 
 class KnownObjects(Protocol):
-    """Where public objects are read: the store, or a transaction."""
+    """The source of public objects: the store, or a transaction."""
 
     def find_public_ids(self, partner: str, ids: Collection[str]) -> dict[str, str]:
         """The newest public id of each of a partner's own ids, as far as there is one."""
@@ -51,7 +51,7 @@ class KnownObjects(Protocol):
 def look_up_references(
     work: UnitOfWork, partner: str, sees: Tlp, targets: Collection[str]
 ) -> dict[str, PublicRef]:
-    """What a partner may mean by ids that are not in its submission."""
+    """Find the objects that a partner may mean by ids that are not in its submission."""
     sources = work.txn.find_public_ids(partner, targets)
     work.load({*targets, *sources.values()})
     return resolve_references(work, partner, sees, {t: sources.get(t) for t in targets})

@@ -64,7 +64,7 @@ class ResolvedCandidate:
     key: str
     rewriting: RewrittenReferences
     fuller: tuple[Layer, ...] = ()
-    """What stricter levels see of it, rewritten."""
+    """The stricter layers, with references rewritten."""
 
     def is_valid(self, now: int) -> bool:
         """True if its `valid_until` has not passed then."""
@@ -82,7 +82,7 @@ class PublicIds:
     def assign(
         self, candidates: Iterable[Candidate], authors: frozenset[str]
     ) -> dict[str, PublicRef]:
-        """What the source ids of a submission stand for, of all that will be public.
+        """The public ids of a submission's source ids, for all objects that will be public.
 
         `authors` are identities in whose place the hub's own stands.
         """
@@ -253,7 +253,7 @@ def _prune(candidates: Sequence[Candidate], known: dict[str, PublicRef]) -> None
 
 
 GENERATIONS = 16
-"""How often an object may be published again after it was revoked."""
+"""Number of times that an object may be published again after it was revoked."""
 GONE = PublicRef("", Tlp.RED)
 """An object that was refused or revoked."""
 TLP_DEFINITIONS = frozenset(TLP_2_IDS.values())

@@ -1,4 +1,4 @@
-"""How a public object changes: by a contribution, a sighting, an end, or time.
+"""Changes of a public object: by a contribution, a sighting, an end, or time.
 
 A public object is computed anew from all its contributions at each change.  It
 gets a new version only where it says something new; figures that merely rise
@@ -54,7 +54,7 @@ HOUR = 3_600_000_000
 MOST_CONTRIBUTIONS = 20
 """Contributions kept per partner and public object."""
 MOST_OCTETS = 2_000_000
-"""Of those beyond the one that counts, so that no document grows too large."""
+"""Limit for contributions beyond the one that counts, so that no document grows too large."""
 INDICATOR = "indicator--"
 _BARE = ("type", "object_marking_refs")
 _NAMELESS = {"name": "[removed: submitter's name]"}
@@ -82,7 +82,7 @@ class PublishingConfig:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """What a merge goes by; the same throughout a transaction."""
+    """The settings of a merge; the same throughout a transaction."""
 
     config: PublishingConfig
     now: int
@@ -100,11 +100,11 @@ class WorkingCopy:
 
     @property
     def contributions(self) -> tuple[Contribution, ...]:
-        """What partners contribute; empty if it is not published or revoked."""
+        """The partners' contributions; empty if the object is not published or revoked."""
         return self.public.contributions if self.public is not None else ()
 
     def contribution(self, partner: str, source_id: str) -> Contribution | None:
-        """What the partner says under this id of its own."""
+        """The partner's contribution under this id of its own."""
         own = (partner, source_id)
         return next((c for c in self.contributions if (c.partner, c.source_id) == own), None)
 
@@ -286,20 +286,20 @@ def _layers(
 def _content(
     contributions: Sequence[Contribution], assessments: Sequence[Assessment], merge: Merge
 ) -> StixObject:
-    """What contributions say at one level, with the confidence that they make."""
+    """The merged contributions at one level, with their confidence."""
     content = merge_contributions(contributions)
     sure = compute_statistics(contributions, assessments, merge.config.scale, merge.now).confidence
     return content if sure is None else {**content, "confidence": sure}
 
 
 def _revoked_layers(public: PublicObject, merge: Merge) -> list[Layer]:
-    """What its readers hold of it, revoked."""
+    """The revoked version for readers who hold the object."""
     layers = _layers(public.contributions, public.assessments, merge)
     return [(level, {**content, "revoked": True}) for level, content in layers]
 
 
 def _withdrawn_layers(before: PublicObject | None, level: Tlp, merge: Merge) -> list[Layer]:
-    """What readers hold who may not see it any more, because its level is stricter now."""
+    """The revoked version for readers whom the object's stricter level now excludes."""
     if before is None or before.tlp >= level or any(c.raw for c in before.contributions):
         return []
     return [layer for layer in _revoked_layers(before, merge) if layer[0] < level]
@@ -355,7 +355,7 @@ def _author(contributions: Sequence[Contribution], merge: Merge) -> str:
 
 
 def _limit_own(own: Sequence[Contribution]) -> list[Contribution]:
-    """What is kept of one partner: the contribution that counts, and the next few.
+    """Keep of one partner the contribution that counts, and the next few.
 
     The earliest `valid_from` of all of them is kept.
     """

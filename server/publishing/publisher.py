@@ -80,7 +80,7 @@ from tocsin.server.store import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Preconditions:
-    """What a batch was evaluated by and what may be decided otherwise before it settles."""
+    """The facts that a batch was evaluated by, which may change before it settles."""
 
     partner: Partner | None
     """As it was known; None for the operator."""
@@ -101,7 +101,7 @@ class Batch:
     """As it wants to be known in this submission."""
     candidates: tuple[Candidate, ...]
     refs: Mapping[str, PublicRef]
-    """What the source ids of the whole submission stand for."""
+    """The public meaning of each source id of the whole submission."""
     authors: frozenset[str]
     """Identities in whose place the hub's own stands."""
     received: int
@@ -143,15 +143,15 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What became of a batch."""
+    """The outcome of a batch."""
 
     records: tuple[Record, ...]
     """By index."""
     reviews: tuple[Review, ...]
     arrivals: ArrivedIds
-    """What other objects may have waited for."""
+    """The ids for which other objects may have waited."""
     after: str = ""
-    """Where the next portion begins of the contributions to complete; empty if none is left."""
+    """The start of the next portion of contributions to complete; empty if none is left."""
     revoked: frozenset[str] = frozenset()
     """Ids that the partner revoked: reviews of what it sent under them need no decision."""
 
@@ -164,7 +164,7 @@ class Publisher:
         self.config = config
 
     def publish_own_objects(self, txn: Transaction) -> None:
-        """What readers need in every feed: the hub's identity, TLP definitions, its extension."""
+        """Publish what every feed needs: the hub's identity, TLP definitions, its extension."""
         for feed in self.config.feeds():
             levels = [tlp_definition(tlp) for tlp in Tlp if tlp <= feed.max_tlp]
             extension = (extension_author(), extension_definition())
@@ -213,12 +213,12 @@ class Publisher:
 
 @dataclass(slots=True)
 class _SourceIds:
-    """What ids stand for while a batch is settled, the partner's own and those it references."""
+    """The meaning of ids while a batch is settled: the partner's own and those it references."""
 
     stored: Mapping[str, str]
     """Public ids of the partner's own ids before this batch; empty: refused."""
     refs: dict[str, PublicRef]
-    """What each id may be referenced as now; ids that are unknown are missing."""
+    """The public id of each id that may be referenced now; unknown ids are missing."""
     revoked: set[str]
     """Own ids that the partner revoked, in this batch or before; they cannot be used again."""
     assigned: dict[str, str] = field(default_factory=dict)
@@ -261,7 +261,7 @@ class _Task:
         return self.work.merge.config.hub
 
     def find_own(self, public_id: str, source: str) -> Contribution | None:
-        """What the partner says under its id, if that is published there."""
+        """The partner's contribution under its id, if it is published there."""
         return self.work.find(public_id).contribution(self.batch.partner.slug, source)
 
     def may_know(self, public: PublicObject) -> bool:
@@ -474,7 +474,7 @@ class _Proposal:
     candidate: Candidate
     copy: WorkingCopy
     new: Contribution
-    """What it would contribute."""
+    """The contribution that it would make."""
     awaited: frozenset[str]
     """Ids of objects that it references and that have not arrived."""
 
@@ -531,7 +531,7 @@ def _public_state(task: _Task, copy: WorkingCopy, new: Contribution) -> PublicSt
 
 
 def _own_state(task: _Task, proposal: _Proposal) -> OwnState:
-    """What the partner published under the id: about something else, then in the object."""
+    """Compare with the partner's earlier contribution: to another object, then to this one."""
     new, copy = proposal.new, proposal.copy
     if new.source_id in task.source_ids.revoked:
         return OwnState.REVOKED
@@ -550,7 +550,7 @@ def _own_state(task: _Task, proposal: _Proposal) -> OwnState:
 
 
 def _compare(new: Contribution, mine: Contribution, *, released: bool, asks: bool) -> OwnState:
-    """What is there, against what comes under the same id.
+    """Compare the existing contribution with the one that comes under the same id.
 
     `released`: an analyst overruled rules; `asks`: rules took parts out that an analyst may
     release.

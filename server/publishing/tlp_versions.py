@@ -18,7 +18,7 @@ from tocsin.server.model import PublicObject, TlpVersion
 MILLISECOND = 1_000
 """µs between two versions at least, as `modified` has three decimals."""
 _FIGURES = ("confidence",)
-"""What changes with time and other contributions; `public_objects` decides if that is news."""
+"""Properties that change with time and contributions; `public_objects` decides on a version."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class PublicState(StrEnum):
 
 
 class OwnState(StrEnum):
-    """What the partner published before under the candidate's id."""
+    """The partner's own earlier contribution under the candidate's id."""
 
     NONE = "nothing"
     OLDER = "an older version"
@@ -52,7 +52,7 @@ class OwnState(StrEnum):
 
 
 class Effect(StrEnum):
-    """What a verdict changes besides the submission's record."""
+    """The change that a verdict makes beyond the submission's record."""
 
     NONE = "none"
     REMEMBER = "remember the id"  # the partner's id stands for the public object
@@ -71,7 +71,7 @@ class Row(NamedTuple):
     verdict: Verdict
     effect: Effect
     finding: Finding | None = None
-    """What the submitter is told."""
+    """The message to the submitter."""
 
     def fits(self, public: PublicState, own: OwnState) -> bool:
         """True if the row decides on these states."""

@@ -129,7 +129,7 @@ class Store:
             return self._once(work)
 
     def read(self, work: Callable[[Snapshot], T]) -> T:
-        """What `work` finds in the database as it is at one moment; nothing is written.
+        """Run `work` on a snapshot of the database; nothing is written.
 
         It may run more than once.
         """

@@ -128,7 +128,7 @@ class Engine:
 
     @property
     def uri(self) -> str:
-        """Where it listens, with the password."""
+        """The URI on which it listens, with the password."""
         return _uri(self._data, self._port)
 
     @property

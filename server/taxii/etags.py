@@ -30,7 +30,7 @@ _OCTETS = 15
 
 @dataclass(frozen=True, slots=True)
 class PageKey:
-    """What determines a page, together with the feed's head."""
+    """The facts that determine a page, together with the feed's head."""
 
     account: Account
     collection: Collection

@@ -18,7 +18,7 @@ _MAX_LOGGED = 120
 
 @dataclass(slots=True)
 class RequestContext:
-    """What is known so far about the current request."""
+    """The facts known so far about the current request."""
 
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     """For the log, X-Request-Id and the error_id of a 500."""

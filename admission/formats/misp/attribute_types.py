@@ -180,7 +180,7 @@ class PatternedValue:
     language: str = "stix"
     """Its `pattern_type`."""
     note: str = ""
-    """How it was read if not as its type says; for the submitter."""
+    """The reading, if it differs from the attribute's type; for the submitter."""
 
 
 def is_private_type(kind: str) -> bool:

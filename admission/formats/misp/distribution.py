@@ -1,4 +1,4 @@
-"""How widely a part of a MISP event may be shared, as a TLP level.
+"""The TLP level up to which a part of a MISP event may be shared.
 
 TLP tags, levels in comments and the distribution all bind; the strictest counts.
 Nothing is ever shared more widely than MISP would.
@@ -30,7 +30,7 @@ class SharingLimits:
     """The limits that an event, object or attribute sets on its sharing."""
 
     levels: tuple[Tlp, ...]
-    """Of its tags, and of the words of its comment."""
+    """The levels that its tags and the words of its comment state."""
     widest: Tlp | None
     """The widest level that its distribution allows; None for any."""
 

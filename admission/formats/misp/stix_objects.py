@@ -33,7 +33,7 @@ from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import micros, stix_time
 
 _NAMESPACE = uuid.UUID("2d6f3f5c-0f0d-4d53-8f1c-7a3a0c9b6e11")
-"""Of the ids of objects that have no UUID in MISP."""
+"""UUID namespace for the ids of objects that have no UUID in MISP."""
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _KIND = re.compile(r"[A-Za-z0-9][A-Za-z0-9|/_-]{0,59}")
 _CVE = re.compile(r"CVE-\d{4}-\d{4,19}", re.ASCII)
@@ -56,7 +56,7 @@ def attribute_type(attribute: StixObject) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ObjectContext:
-    """What a MISP object says that bears on each of its attributes."""
+    """The statements of a MISP object that apply to each of its attributes."""
 
     hashed: bool = False
     """True if the object has a hash of the file."""

@@ -54,7 +54,7 @@ NOTICE = (
     "`tocsin-hub partner add`",
     "statuses are not imported",
 )
-"""What the import leaves to the operator."""
+"""Tasks that the import leaves to the operator."""
 
 Report = dict[str, object]
 
@@ -65,7 +65,7 @@ _ALIAS = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """What to import, and how."""
+    """The source of an import and its settings."""
 
     roots: frozenset[str] = frozenset()
     """API roots by name; empty: all."""
@@ -280,7 +280,7 @@ def _report(source: SourceCollection, here: Collection, tally: _Tally) -> Report
 
 
 def _rights(source: SourceCollection, id: str) -> str:
-    """What all users of medallion could do; here each account has rights of its own."""
+    """The rights that all users of medallion had; here each account has rights of its own."""
     flags = [f"--{word} {id}" for word in _right_names(source)]
     if not flags:
         return "nobody could read or write it"
@@ -294,7 +294,7 @@ def _right_names(source: SourceCollection) -> list[str]:
 
 
 def _cursors(hub: Runtime, here: Collection, tally: _Tally, options: ImportOptions) -> Report:
-    """Where pollers continue; empty if they start at the beginning."""
+    """The time from which pollers continue; empty if they start at the beginning."""
     if options.dry_run:
         return {}
     found = {"cursor": _date_added(hub, here, tally.last)}

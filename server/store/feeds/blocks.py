@@ -44,7 +44,7 @@ ID_BUCKETS = 32
 _ENTRIES_PER_BUCKET = 32
 _DIGEST = 16
 _LEVEL = 3
-"""Of zstd; higher levels take much longer and save little."""
+"""Compression level of zstd; higher levels take much longer and save little."""
 
 
 @dataclass(frozen=True, slots=True)

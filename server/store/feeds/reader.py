@@ -224,7 +224,7 @@ class FeedReader:
 
     @time_limit()
     def head(self, feed: str) -> FeedHead:
-        """How far the feed has come.
+        """Return the feed's head.
 
         Raises NotFound if there is no such feed.
         """
@@ -241,7 +241,7 @@ class FeedReader:
 
     @time_limit()
     def page(self, feed: str, query: Query, *, bodies: bool = True) -> Page:
-        """What the query asks for, in order of position; `more` is exact.
+        """Return the entries that the query asks for, in order of position; `more` is exact.
 
         Without `bodies` the entries' bodies are empty.  Raises NotFound if there is no such feed.
         """

@@ -183,7 +183,7 @@ class CollectionReader(FeedReader):
 
     @time_limit()
     def head(self, feed: str) -> FeedHead:
-        """How far the collection has come.
+        """Return the collection's head.
 
         Raises NotFound if there is no such collection.
         """

@@ -127,7 +127,7 @@ class Writer:
     def documents(
         self, runs: Sequence[Sequence[PlacedEntry]]
     ) -> Iterator[tuple[str, list[Document]]]:
-        """What is inserted for some runs, by the name of the database's collection."""
+        """The documents to insert for some batches, by the name of the database's collection."""
         yield "runs", [batch_document(self._feed, entries) for entries in runs]
         yield "shelves", [each for run in runs for each in id_documents(self._feed, run)]
         yield "cards", [each for run in runs for each in filter_documents(self._feed, run)]
@@ -185,13 +185,13 @@ class Writer:
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """What will be written to one feed."""
+    """The entries that will be written to one feed."""
 
     writer: Writer
     outcomes: list[PublishOutcome]
-    """Of each entry, in order."""
+    """One for each entry, in order."""
     found: Sequence[IndexedEntry]
-    """Entries that the feed has of the same find_entries already."""
+    """Entries that the feed already has of the same objects."""
     runs: Sequence[Sequence[PlacedEntry]]
     """New entries, split_batches as they are stored."""
 
@@ -243,7 +243,7 @@ def write_staged(base: Base, session: ClientSession, staged: Sequence[Staged]) -
 def _outcome(
     posting: NewEntry, entries: Sequence[IndexedEntry], *, replace: bool
 ) -> PublishOutcome:
-    """What a posting is to the entries that its object has already."""
+    """The relation of a new entry to the entries that its object has already."""
     alike = [place for place in entries if place.spec == posting.spec]
     if posting.version:
         instant = micros(posting.version)

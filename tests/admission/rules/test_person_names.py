@@ -7,7 +7,6 @@ from tocsin.admission.model import Action, Verdict
 from tocsin.admission.rules import (
     approve_settings,
 )
-from tocsin.admission.stix.mitre_attack import attack_names
 
 RULE = "personal_data"
 
@@ -50,7 +49,6 @@ class TestNames:
     def test_teams_companies_and_unannounced_names_stay(self, text: str) -> None:
         assert sanitise_description(RULE, text) == text
 
-    @pytest.mark.skipif(not attack_names(), reason="needs the galaxies of the server extra")
     @pytest.mark.parametrize(
         "name", ["Lazarus Group", "Cobalt Strike", "Agent Tesla", "Wizard Spider"]
     )
