@@ -37,7 +37,7 @@ class UnitOfWork:
     merge: Merge
     feeds: Sequence[Collection]
     _copies: dict[str, WorkingCopy] = field(default_factory=dict)
-    """The object of each id that was looked up; None if there is none."""
+    """The working copy of each id that was looked up, whether the object exists or not."""
     _new: set[str] = field(default_factory=set)
     """Ids of objects that the database does not hold."""
     _changed: dict[str, None] = field(default_factory=dict)

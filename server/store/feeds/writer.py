@@ -196,7 +196,7 @@ class Staged:
     """New entries, split_batches as they are stored."""
 
     def places(self) -> list[IndexedEntry]:
-        """All that the feed has of these find_entries afterwards."""
+        """Entries that the feed has of these objects afterwards."""
         return [*self.found, *(_place(each, run[0].position) for run in self.runs for each in run)]
 
 
