@@ -15,22 +15,15 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from differences import ALLOWED
-from differential import Pair, Report, compare
-from differential_questions import questions
-from medallion_files import opened_home
-
 from tocsin.server.store.embedded import Engine
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-# noqa: E402 - found by the path above
-# noqa: E402
-# noqa: E402
-# noqa: E402
-
-# noqa: E402
+from support.differential import Pair, Report, compare  # noqa: E402  (found by the path above)
+from support.differential_questions import questions  # noqa: E402
+from support.medallion_differences import ALLOWED  # noqa: E402
+from support.medallion_files import open_import_target  # noqa: E402
 
 
 def main() -> int:
@@ -58,7 +51,7 @@ def main() -> int:
 def run(uri: str, folder: Path, count: int, seed: int) -> Report:
     """One seed's questions, to a medallion and a hub of their own."""
     folder.mkdir()
-    with opened_home(uri, folder / "hub") as home:
+    with open_import_target(uri, folder / "hub") as home:
         return compare(Pair(home, folder), questions(count, seed), ALLOWED)
 
 

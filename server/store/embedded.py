@@ -151,7 +151,8 @@ class Engine:
     def _start_process(self) -> None:
         """Start the engine with authentication; a new one is given its user first."""
         with _lock_for_engine(self._data) as lock:
-            if not (self._data / _DATA).exists():
+            new = not (self._data / _DATA).exists()
+            if new:
                 self._set_password(lock)
             self._process, self._port = _launch(self._data, lock, self._port)
             if not _accepts_password(self.uri):
@@ -159,12 +160,15 @@ class Engine:
                 self._set_password(lock)
                 self._process, self._port = _launch(self._data, lock, self._port)
         _drop_other_users(self.uri)
+        if new:
+            _check_empty(self.uri, self._data / _DATA)
 
     def _set_password(self, lock: int) -> None:
         """Give the engine our user and password, while it runs without authentication.
 
         Its command has no other way.  Nobody but this machine's users could connect in that
-        second; a user whom one of them makes in it is dropped before the database is used.
+        second; a user whom one of them makes in it is dropped, and a new database into which one
+        of them wrote is refused, before the database is used.
         """
         secret = json.loads((self._data / _SECRET).read_text())
         process, port = _launch(self._data, lock, authenticate=False)
@@ -325,6 +329,21 @@ def _drop_other_users(uri: str) -> None:
         for each in client.admin.command("usersInfo", {"forAllDBs": True})["users"]:
             if (each["user"], each["db"]) != (_USER, "admin"):
                 client[each["db"]].command("dropUser", each["user"])
+
+
+def _check_empty(uri: str, folder: Path) -> None:
+    """Refuse a new database into which another user of this machine wrote before it had a password.
+
+    Raises Unavailable.
+    """
+    with _connect(uri) as client:
+        foreign = set(client.list_database_names()) - {"admin", "config", "local"}
+    if foreign:
+        names = ", ".join(sorted(map(ascii, foreign)))
+        raise Unavailable(
+            f"another user of this machine wrote into the new database ({names}): "
+            f"remove {folder} and start again"
+        )
 
 
 @contextlib.contextmanager
