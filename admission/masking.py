@@ -329,7 +329,7 @@ def _masked_text(path: Path, text: str, spans: Sequence[Span]) -> str | None:
     if path[0] in REMOVED_WITH_MASK or (path[0] == "external_references" and path[-1] == "url"):
         return None
     if path[-2:-1] == ("hashes",) or path[-1] == "lang":
-        return None  # with a mask in it, it is no hash and no code of a language
+        return None  # with a mask in it, it would be neither a hash nor a language code
     return mask_spans(text, spans)
 
 

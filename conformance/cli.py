@@ -235,8 +235,8 @@ class _Progress:
         self._wrong += result.outcome is Outcome.FAILED
         if self._shown:
             name = result.check.name[:60]
-            told = f"\r\x1b[K{self._made}/{self._total}, {self._wrong} failed: {name}"
-            print(told, end="", file=sys.stderr, flush=True)
+            expected = f"\r\x1b[K{self._made}/{self._total}, {self._wrong} failed: {name}"
+            print(expected, end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
         """Wipe the line."""

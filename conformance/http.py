@@ -1,7 +1,7 @@
 """One request, one answer, whatever is at the other end.
 
 Nothing is trusted: an answer has a deadline and a length; what comes later or
-is longer is cut off.  Redirects are told, not followed.
+is longer is cut off.  Redirects are reported, not followed.
 """
 
 from __future__ import annotations
@@ -61,17 +61,17 @@ class Request:
 
     def short_lines(self) -> list[str]:
         """The request without what is the same for all."""
-        told = [f"{n}: {v}" for n, v in self.headers.items() if n.lower() not in _USUAL]
+        reported = [f"{n}: {v}" for n, v in self.headers.items() if n.lower() not in _USUAL]
         accept = self.headers.get("Accept")
         if accept != MEDIA_TYPE:
-            told.insert(0, f"Accept: {accept}" if accept else "no Accept")
-        return self._told(told)
+            reported.insert(0, f"Accept: {accept}" if accept else "no Accept")
+        return self._told(reported)
 
     def _told(self, headers: list[str]) -> list[str]:
-        told = [f"{self.method} {self.path}", *headers]
+        reported = [f"{self.method} {self.path}", *headers]
         if self.body is not None:
-            told.append(f"({len(self.body)} octets{', in chunks' if self.chunked else ''})")
-        return told
+            reported.append(f"({len(self.body)} octets{', in chunks' if self.chunked else ''})")
+        return reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +226,7 @@ def _plain(text: object) -> str:
 
 
 def _constant(name: str) -> object:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class Outcome(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     WARNED = "warned"  # not kept, but not a MUST
-    SKIPPED = "skipped"  # could not be looked at; the reason is told
+    SKIPPED = "skipped"  # could not be made; the reason is given
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,13 +35,13 @@ class Fault:
 
     rule: str
     """required, string, boolean, integer, identifier, timestamp, list, literal or name."""
-    told: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Type:
     rule: str
-    told: str
+    description: str
     fits: Callable[[Any], bool]
 
 
@@ -147,7 +147,7 @@ _PARTS = {
 def find_faults(kind: str, resource: object) -> Iterator[Fault]:
     """Find the faults of a resource, those in its lists included.
 
-    >>> [fault.told for fault in find_faults("collections", {"collections": []})]
+    >>> [fault.description for fault in find_faults("collections", {"collections": []})]
     ['collections: collections is a list of at least one object, not []']
     """
     if not isinstance(resource, dict):
@@ -167,10 +167,10 @@ def _own(kind: str, resource: dict[str, Any]) -> Iterator[Fault]:
                 yield Fault("required", f"{kind}: {name} is required")
         elif not type.fits(resource[name]):
             shown = repr(resource[name])[:80]
-            yield Fault(type.rule, f"{kind}: {name} is {type.told}, not {shown}")
+            yield Fault(type.rule, f"{kind}: {name} is {type.description}, not {shown}")
     for name in unknown_properties(kind, resource):
         if not CUSTOM.fullmatch(name):
-            yield Fault("name", f"{kind}: {name[:80]!r} is no name for a custom property")
+            yield Fault("name", f"{kind}: {name[:80]!r} is not a valid name for a custom property")
 
 
 def unknown_properties(kind: str, resource: dict[str, Any]) -> list[str]:

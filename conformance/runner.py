@@ -25,7 +25,7 @@ Watch = Callable[[Result], None]
 
 
 def run_checks(subject: Server, checks: Iterable[Check], watch: Watch) -> list[Result]:
-    """The result of each check in their order, told to `watch` as it comes."""
+    """The result of each check in their order, given to `watch` as it comes."""
     results, away = [], False
     wanted = list(checks)
     for each in sorted(wanted, key=lambda check: check.risk):
@@ -58,8 +58,8 @@ def run_check(subject: Server, check: Check) -> Result:
     except Unreachable as error:
         complaints.append(Failure(f"an answer, not {error}", None))
     except Exception as error:  # whatever an answer does to one check, the others are made
-        told = f"an answer that can be read, not one with a {type(error).__name__}: {error}"
-        complaints.append(Failure(told[:300], None))
+        expected = f"an answer that can be read, not one with a {type(error).__name__}: {error}"
+        complaints.append(Failure(expected[:300], None))
     if not looked and not complaints:
         reason = reason or _NOTHING
     outcome = _outcome(check, complaints, skipped=bool(reason) and not looked)

@@ -113,12 +113,12 @@ class Server(TaxiiClient):
         """Put objects into the writable collection; Skip where that cannot be done."""
         answer = self.send(*objects)
         status = self.wait_until_complete(answer)
-        told = status.resource
-        if answer.status != 202 or told.get("status") != "complete":
-            raise SkipCheck(f"objects that it needs could not be added: {_found(answer, told)}")
-        if told.get("failure_count"):
+        reported = status.resource
+        if answer.status != 202 or reported.get("status") != "complete":
+            raise SkipCheck(f"objects that it needs could not be added: {_found(answer, reported)}")
+        if reported.get("failure_count"):
             raise SkipCheck(
-                "objects that it needs were refused: " + str(told.get("failures"))[:200]
+                "objects that it needs were refused: " + str(reported.get("failures"))[:200]
             )
         return list(objects)
 
@@ -132,8 +132,10 @@ class Server(TaxiiClient):
         """The path of the API root."""
         if self.options.root:
             return self.options.root
-        told = self.discovery.resource
-        roots = [each for each in (told.get("default"), *self.discovery.items("api_roots")) if each]
+        reported = self.discovery.resource
+        roots = [
+            each for each in (reported.get("default"), *self.discovery.items("api_roots")) if each
+        ]
         if not roots:
             raise SkipCheck("discovery names no API root; give one with --root")
         return self.path_of(str(roots[0]))
@@ -226,8 +228,8 @@ class Server(TaxiiClient):
     def one_of_each_kind(self) -> list[StixObject]:
         """An indicator, an observable, a marking definition, a relationship and a note."""
         one, other = samples.indicator(), samples.address()
-        told = (samples.marking(), samples.relationship(one, other), samples.note(one))
-        return self.add(one, other, *told)
+        reported = (samples.marking(), samples.relationship(one, other), samples.note(one))
+        return self.add(one, other, *reported)
 
     @computed_once
     def resources(self) -> list[tuple[str, Response]]:
@@ -316,6 +318,6 @@ class Server(TaxiiClient):
             return False
 
 
-def _found(answer: Response, told: Mapping[str, Any]) -> str:
-    state = told.get("status")
+def _found(answer: Response, reported: Mapping[str, Any]) -> str:
+    state = reported.get("status")
     return f"POST answered {answer.status}" + (f", status {str(state)[:20]}" if state else "")

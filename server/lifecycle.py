@@ -92,7 +92,7 @@ class Lifecycle:
         return bool(names)
 
     def revoke(self, public_id: str, who: str, reason: str) -> None:
-        """Revoke a public object for good.
+        """Revoke a public object; it stays revoked.
 
         Raises NotFound if there is none with this id, Malformed if it is revoked already.
         """

@@ -129,7 +129,7 @@ def _text_search(kinds: frozenset[str], regions: tuple[str, ...]) -> TextSearch:
 def find_personal_data(text: str, kinds: frozenset[str], regions: tuple[str, ...]) -> list[Span]:
     """Personal data of the kinds (values of `KINDS`) in a text.
 
-    A number that is an identity number by its word is no telephone, card or account.
+    A number that a word marks as an identity number is not a telephone, card or account.
     """
     if len(text) > _LONGEST_UNBROKEN and is_single_word(text):
         return []

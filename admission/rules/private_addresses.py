@@ -87,7 +87,7 @@ def _check_values(candidate: Candidate, subject: StixObject, mixed: str) -> Cand
         return candidate
     path = "pattern" if "pattern" in subject else "value"
     if private and all(private):
-        message = "a private, reserved or documentation address is no indicator: leave it out"
+        message = "a private, reserved or documentation address cannot be an indicator: remove it"
         return hold_or_refuse(candidate, _RULE, "refuse", message, path)
     message = "contains a private, reserved or documentation address among others: leave it out"
     return hold_or_refuse(candidate, _RULE, mixed, message, path)

@@ -82,7 +82,7 @@ _REFERENCE = re.compile(r"[a-z0-9][a-z0-9-]*--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-
 DIGEST = re.compile(r"(?=\D*\d)(?!\w{1,20}://)[A-Za-z0-9+][A-Za-z0-9+/:]{15,255}")
 """The shape of a hash, fuzzy hashes included."""
 _PLAIN_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|\d{3}))?", re.ASCII)
-"""Language, script and country; what else a code may say, `de-x-…`, are words of somebody's."""
+"""Language, script and country; private parts of a code, `de-x-…`, count as text."""
 _HEX = re.compile(r"[0-9A-Fa-f]{32,256}")
 """Hashes that cannot tell anything; in others, and under names of one's own, may stand words."""
 

@@ -92,7 +92,7 @@ _BESIDES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
 }
-"""Lists besides MISP's, with their titles: what anybody can sign with, good and bad do."""
+"""Further lists, with their titles: certificates whose keys are public sign good and bad alike."""
 
 _FILE = Path(__file__).with_name("misp_lists.json.xz")
 _HOSTS = frozenset(("domain-name", "url"))

@@ -23,13 +23,13 @@ def no_collections(on: Server) -> Looked:
     who += [on.options.other] if on.options.other else []
     for credential in who:
         answer = on.get(f"{on.root}collections/", (), Authorization=credential)
-        told = answer.resource.get("collections", [0])
-        yield expect(answer.status == 200 and bool(told), "at least one, or no key", answer)
+        reported = answer.resource.get("collections", [0])
+        yield expect(answer.status == 200 and bool(reported), "at least one, or no key", answer)
 
 
 @check("9.2", "3.3", Level.MUST)
 def same_order(on: Server) -> Looked:
-    """Collections come in the same order every time."""
+    """Collections are returned in the same order every time."""
     first = [each.get("id") for each in on.collections]
     for _ in range(3):
         answer = on.get(f"{on.root}collections/")
@@ -39,7 +39,7 @@ def same_order(on: Server) -> Looked:
 
 @check("9.2", "Interop 2.1.7", Level.DECISION)
 def ordered_by_id(on: Server) -> Looked:
-    """Collections come by ascending id."""
+    """Collections are ordered by ascending id."""
     ids = [str(each.get("id")) for each in on.collections]
     yield expect(ids == sorted(ids), "ascending ids", on.get(f"{on.root}collections/"))
 
@@ -52,12 +52,12 @@ def properties(on: Server) -> Looked:
 
 @check("9.4", "5.2.1", Level.MUST)
 def flags(on: Server) -> Looked:
-    """can_read is true for the one who asks."""
+    """can_read is true for the account that asks."""
     for each in on.collections[:20]:
         answer = on.get(f"{on.path(each)}objects/", {"limit": "1"})
         allowed = (200,) if each.get("can_read") is True else (403, 404)
-        told = f"{' or '.join(map(str, allowed))} where can_read is {each.get('can_read')}"
-        yield expect(answer.status in allowed, told, answer)
+        expected = f"{' or '.join(map(str, allowed))} where can_read is {each.get('can_read')}"
+        yield expect(answer.status in allowed, expected, answer)
 
 
 @check("9.5", "5.2.1", Level.MUST)
@@ -81,11 +81,15 @@ def aliases(on: Server) -> Looked:
 
 @check("9.7", "5.2.1", Level.MUST)
 def media_types(on: Server) -> Looked:
-    """media_types names media types."""
+    """media_types contains media types."""
     for each in on.collections:
         if "media_types" in each:
-            told = each["media_types"]
-            good = isinstance(told, list) and all("/" in str(one) for one in told) and bool(told)
+            reported = each["media_types"]
+            good = (
+                isinstance(reported, list)
+                and all("/" in str(one) for one in reported)
+                and bool(reported)
+            )
             yield expect(good, "media types", on.get(on.path(each)))
 
 
@@ -99,7 +103,7 @@ def unknown(on: Server) -> Looked:
 
 @check("9.8", "5.2", Level.DECISION)
 def malformed(on: Server) -> Looked:
-    """A collection id that is no UUID is not found."""
+    """A collection id that is not a UUID is not found."""
     for name in ("not-a-uuid", "%00", "%2e%2e"):
         answer = on.get(f"{on.root}collections/{name}/")
         yield expect(answer.status in (400, 404), "404", answer)
@@ -107,7 +111,7 @@ def malformed(on: Server) -> Looked:
 
 @check("9.10", "5.2.1", Level.DECISION)
 def whole(on: Server) -> Looked:
-    """The list of collections is always whole."""
+    """The list of collections is always complete."""
     answer = on.get(f"{on.root}collections/", {"limit": "1"})
     count = len(answer.items("collections"))
     yield expect(count == len(on.collections), "every collection, whatever limit says", answer)

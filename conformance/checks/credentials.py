@@ -1,4 +1,4 @@
-"""Sections 3 and 4: who may do what, and how that is told."""
+"""Sections 3 and 4: authentication, rights and error messages."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _uninvited(on: Server, knocks: list[tuple[str, str]]) -> list[Response]:
 
 @check("3.1", "8.2.2", Level.SHOULD)
 def basic_opens(on: Server) -> Looked:
-    """HTTP Basic opens, and only with the right password."""
+    """HTTP Basic gives access, and only with the right password."""
     _closed(on)
     if not on.options.credential.startswith("Basic "):
         raise SkipCheck("the account has no Basic credential")
@@ -76,7 +76,7 @@ def challenges(on: Server) -> Looked:
 
 @check("3.4", "5.1 to 5.8", Level.MUST)
 def closed(on: Server) -> Looked:
-    """Without a valid credential the collections are closed."""
+    """Without a valid credential, collections are not accessible."""
     _closed(on)
     for answer in _uninvited(on, _knocks(on)):
         yield expect(answer.status in DENIED, "401 or 404", answer)
@@ -84,7 +84,7 @@ def closed(on: Server) -> Looked:
 
 @check("3.5", "4.1 to 4.3", Level.DECISION)
 def closed_information(on: Server) -> Looked:
-    """Without a valid credential the server tells little."""
+    """Without a valid credential, the server discloses little."""
     _closed(on)
     paths = (on.options.discovery, on.root, f"{on.root}status/{uuid.uuid4()}/")
     wrong = [on.get(path, (), Authorization=on.wrong_credential) for path in paths]
@@ -94,7 +94,7 @@ def closed_information(on: Server) -> Looked:
 
 @check("3.6", "5.3, 5.4, 5.6, 5.8", Level.MUST)
 def unreadable(on: Server) -> Looked:
-    """What may not be read is forbidden or not found."""
+    """Reading without the right answers 403 or 404."""
     closed = [each for each in on.collections if each.get("can_read") is False]
     if not closed:
         raise SkipCheck("the account sees no collection that it may not read")
@@ -110,16 +110,16 @@ def _push(on: Server, collection: Collection, body: bytes, type: str) -> Respons
 
 @check("3.7", "5.5", Level.MUST)
 def unwritable(on: Server) -> Looked:
-    """What may not be written is forbidden or not found."""
+    """Writing without the right answers 403 or 404."""
     answer = _push(on, _unwritable(on), b'{"objects":[{}]}', "application/taxii+json;version=2.1")
     yield expect(answer.status in HIDDEN_OR_DENIED, "403 or 404", answer)
 
 
 @check("3.7", "5.5", Level.DECISION)
 def unwritable_first(on: Server) -> Looked:
-    """Whether one may write is decided before the body is read."""
+    """The right to write is checked before the body."""
     answer = _push(on, _unwritable(on), b"{", "application/taxii+json;version=2.1")
-    yield expect(answer.status in HIDDEN_OR_DENIED, "403 or 404, though it is no JSON", answer)
+    yield expect(answer.status in HIDDEN_OR_DENIED, "403 or 404, though it is not JSON", answer)
 
 
 def _unwritable(on: Server) -> Collection:
@@ -131,7 +131,7 @@ def _unwritable(on: Server) -> Collection:
 
 @check("3.8", "5.7", Level.MUST, "14.1")
 def delete_matrix(on: Server) -> Looked:
-    """Deleting takes the right to read and to write."""
+    """Deleting requires the rights to read and to write."""
     for read, write, status in ((True, False, 403), (False, True, 403), (False, False, 404)):
         for each in on.with_rights(read, write)[:1]:
             answer = on.ask("DELETE", f"{on.path(each)}objects/{_ABSENT}/")
@@ -147,7 +147,7 @@ def _other(on: Server) -> str:
 
 @check("3.10", "appendix B", Level.DECISION, "22.13")
 def hidden(on: Server) -> Looked:
-    """What is hidden is told like what is unknown."""
+    """A hidden collection answers like an unknown one."""
     listed = on.get(f"{on.root}collections/", (), Authorization=_other(on)).items("collections")
     known = [each.get("id") for each in on.collections]
     secret = [each for each in listed if isinstance(each, dict) and each.get("id") not in known]
@@ -156,13 +156,13 @@ def hidden(on: Server) -> Looked:
     found = on.get(on.path(secret[0]))
     unknown = on.get(f"{on.root}collections/{uuid.uuid4()}/")
     same = {**found.resource, "error_id": 0} == {**unknown.resource, "error_id": 0}
-    told = "the same 404 for a hidden collection as for an unknown one"
-    yield expect(found.status == unknown.status == 404 and same, told, found)
+    expected = "the same 404 for a hidden collection as for an unknown one"
+    yield expect(found.status == unknown.status == 404 and same, expected, found)
 
 
 @check("3.12", "appendix B", Level.MUST, "17.14")
 def cursor_rights(on: Server) -> Looked:
-    """next gives nobody a right."""
+    """next gives no account a right."""
     query = {**on.feed.query, "limit": "1"}
     next = on.get(on.feed.at("objects/"), query).resource.get("next")
     if not isinstance(next, str):
@@ -176,13 +176,13 @@ def cursor_rights(on: Server) -> Looked:
         plain = on.get(on.feed.at("objects/"), query, Authorization=on.options.other)
         answer = on.get(on.feed.at("objects/"), moved, Authorization=on.options.other)
         if plain.status in (401, 403, 404):
-            told = "no objects for the next of an account that may read, where this one may not"
-            yield expect(answer.status in (400, 401, 403, 404), told, answer)
+            expected = "no objects for the next of an account that may read, where this one may not"
+            yield expect(answer.status in (400, 401, 403, 404), expected, answer)
 
 
 @check("3.13", "4.3", Level.DECISION)
 def status_is_private(on: Server) -> Looked:
-    """A status is told to its submitter only."""
+    """A status is visible to its submitter only."""
     other = _other(on)
     path = f"{on.root}status/{on.status_id}/"
     yield expect(on.get(path).status == 200, "200 for the submitter", on.get(path))
@@ -202,8 +202,8 @@ def title(on: Server) -> Looked:
 def http_status(on: Server) -> Looked:
     """http_status in an error is the status, as a string."""
     for answer in on.errors:
-        told = answer.resource.get("http_status", str(answer.status))
-        yield expect(told == str(answer.status), f'http_status "{answer.status}"', answer)
+        reported = answer.resource.get("http_status", str(answer.status))
+        yield expect(reported == str(answer.status), f'http_status "{answer.status}"', answer)
 
 
 @check("4.3", "3.6.1", Level.MUST)
@@ -211,7 +211,9 @@ def error_types(on: Server) -> Looked:
     """The properties of an error have their types."""
     for answer in on.errors:
         if answer.resource:
-            wrong = [f.told for f in find_faults("error", answer.resource) if f.rule == "string"]
+            wrong = [
+                f.description for f in find_faults("error", answer.resource) if f.rule == "string"
+            ]
             yield expect(not wrong, "; ".join(wrong), answer)
 
 
@@ -225,7 +227,7 @@ def error_names(on: Server) -> Looked:
 
 @check("4.5", "3.6", Level.DECISION)
 def framework_errors(on: Server) -> Looked:
-    """Refusals of the framework are TAXII errors too."""
+    """Errors of the web framework are TAXII errors too."""
     answers = [
         on.get(f"{on.root}no-such-endpoint/"),
         on.ask("PUT", f"{on.root}collections/"),
@@ -244,7 +246,7 @@ def framework_errors(on: Server) -> Looked:
 
 @check("12.13", "5.5", Level.DECISION)
 def order(on: Server) -> Looked:
-    """The credential is looked at before the rest of a request."""
+    """The credential is checked before the rest of a request."""
     _closed(on)
     sent = {"Authorization": on.wrong_credential, "Content-Type": "text/plain", "Accept": "a/b"}
     answer = on.ask("POST", f"{on.readable}objects/", (), sent, body=b"{")

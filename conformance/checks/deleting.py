@@ -71,7 +71,7 @@ def no_body(on: Server) -> Looked:
 
 @check("14.3", "5.7", Level.MUST)
 def not_found(on: Server) -> Looked:
-    """What was deleted is not found."""
+    """A deleted object is not found."""
     (one,) = on.add(samples.indicator())
     _gone(on, one, ALL)
     for path in (_at(on, one), _at(on, one) + "versions/"):
@@ -81,7 +81,7 @@ def not_found(on: Server) -> Looked:
 
 @check("14.4", "5.7", Level.MUST)
 def not_listed(on: Server) -> Looked:
-    """What was deleted is in no list."""
+    """A deleted object is in no list."""
     one, other = on.add(samples.indicator(), samples.indicator())
     query = {"match[id]": f"{one['id']},{other['id']}"}
     first = on.get(f"{on.writable_path}objects/", {**query, "limit": "1"})
@@ -98,7 +98,7 @@ def not_listed(on: Server) -> Looked:
 
 @check("14.5", "5.7", Level.DECISION, "22.7")
 def bare(on: Server) -> Looked:
-    """Without match[version] every version is deleted."""
+    """Without match[version], every version is deleted."""
     one, _ = _two(on)
     _gone(on, one, {})
     for path in (_at(on, one), _at(on, one) + "versions/"):
@@ -119,7 +119,7 @@ def named(on: Server) -> Looked:
 
 @check("14.7", "5.7", Level.MUST)
 def unknown(on: Server) -> Looked:
-    """What is not there cannot be deleted."""
+    """An object that does not exist cannot be deleted."""
     (one,) = on.add(samples.indicator())
     _gone(on, one, ALL)
     for each in (one, samples.indicator()):
@@ -129,7 +129,7 @@ def unknown(on: Server) -> Looked:
 
 @check("14.7", "5.7", Level.DECISION)
 def unknown_version(on: Server) -> Looked:
-    """A version that is not there cannot be deleted."""
+    """A version that does not exist cannot be deleted."""
     (one,) = on.add(samples.indicator())
     answer = _delete(on, one, {"match[version]": "1999-01-01T00:00:00.000Z"})
     yield expect(answer.status == 404, "404", answer)
@@ -137,7 +137,7 @@ def unknown_version(on: Server) -> Looked:
 
 @check("14.9", "5.7", Level.DECISION)
 def again(on: Server) -> Looked:
-    """What was deleted may be added again, with a new date."""
+    """A deleted object may be added again, with a new date."""
     (one,) = on.add(samples.indicator())
     query = {"match[id]": one["id"]}
     before = on.read(f"{on.writable_path}manifest/", query).objects

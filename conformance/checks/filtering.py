@@ -99,7 +99,7 @@ def _moment(record: dict[str, object]) -> datetime:
 
 @check("16.3", "3.4", Level.MUST)
 def exclusive(on: Server) -> Looked:
-    """added_after excludes the very moment, and nothing later."""
+    """added_after excludes exactly that instant, and nothing later."""
     records = on.read(on.feed.at("manifest/"), {**on.feed.query, "limit": "1"})
     record = (records.objects or [{}])[0]
     if not re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z$", str(record.get("date_added"))):
@@ -116,7 +116,7 @@ def exclusive(on: Server) -> Looked:
 
 @check("16.4", "3.4", Level.MUST)
 def unrelated(on: Server) -> Looked:
-    """added_after has nothing to do with the objects' own dates."""
+    """added_after does not depend on the objects' own dates."""
     (one,) = on.add(
         samples.indicator(created="2001-01-01T00:00:00.000Z", modified="2001-01-01T00:00:00.000Z")
     )
@@ -127,12 +127,12 @@ def unrelated(on: Server) -> Looked:
 
 @check("16.5", "3.4", Level.MUST)
 def oldest_first(on: Server) -> Looked:
-    """Without added_after the oldest come first."""
+    """Without added_after, objects start with the oldest."""
     whole = on.read(on.feed.at("manifest/"), on.feed.query)
     first = on.read(on.feed.at("manifest/"), {**on.feed.query, "limit": "1"})
     dates = [str(each.get("date_added")) for each in whole.objects]
-    told = [str(each.get("date_added")) for each in first.objects]
-    yield expect(bool(told) and told[0] == min(dates), "the oldest record", first)
+    reported = [str(each.get("date_added")) for each in first.objects]
+    yield expect(bool(reported) and reported[0] == min(dates), "the oldest record", first)
 
 
 @check("16.6", "3.4", Level.MUST)
@@ -149,7 +149,7 @@ def field_once(on: Server) -> Looked:
 
 @check("16.7", "3.4", Level.MUST)
 def joined(on: Server) -> Looked:
-    """Fields are joined by and, their values by or."""
+    """Match fields are combined with AND, their values with OR."""
     one, other, third = (each["id"] for each in on.one_of_each_kind[:3])
     every = f"{one},{other},{third}"
     for ids, types, wanted in (
@@ -161,8 +161,8 @@ def joined(on: Server) -> Looked:
     ):
         query = {"match[id]": ids, "match[type]": types}
         answer = on.get(f"{on.writable_path}objects/", query)
-        told = f"{sorted(wanted)} for match[type]={types}"
-        yield expect(answer.status == 200 and set(answer.ids) == wanted, told, answer)
+        expected = f"{sorted(wanted)} for match[type]={types}"
+        yield expect(answer.status == 200 and set(answer.ids) == wanted, expected, answer)
 
 
 @check("16.8", "3.4", Level.DECISION, "22.14")
@@ -182,7 +182,7 @@ def unknown_parameter(on: Server) -> Looked:
 
 @check("16.10", "3.4", Level.DECISION)
 def brackets(on: Server) -> Looked:
-    """Brackets may be written as they are or percent-encoded."""
+    """Brackets may be literal or percent-encoded."""
     for written in ("match[type]", "match%5Btype%5D", "match%5btype%5d"):
         answer = on.get(f"{on.readable}objects/?{written}=x-no-such-type&limit=1")
         yield expect(answer.status == 200 and not answer.ids, "no objects of that type", answer)
@@ -190,7 +190,7 @@ def brackets(on: Server) -> Looked:
 
 @check("16.11", "3.4.1", Level.MUST)
 def stix_types(on: Server) -> Looked:
-    """No type of STIX 2.1 is an error."""
+    """Every STIX 2.1 type is accepted in match[type]."""
     for type in STIX_TYPES:
         answer = _objects(on, {"match[type]": type, "limit": "1"})
         yield expect(answer.status == 200, f"200 for match[type]={type}", answer)
@@ -198,7 +198,7 @@ def stix_types(on: Server) -> Looked:
 
 @check("16.12", "3.4.1", Level.MUST)
 def only_types(on: Server) -> Looked:
-    """Only the types listed are answered."""
+    """Only objects of the requested types are returned."""
     for type in ("indicator", "indicator,relationship"):
         answer = _objects(on, {"match[type]": type})
         found = {str(each.get("type")) for each in answer.objects}
@@ -226,7 +226,7 @@ def _both(on: Server) -> str:
 
 @check("16.14", "3.4.1", Level.MUST, "19.7")
 def spec_versions(on: Server) -> Looked:
-    """Of each object the latest spec version, unless told."""
+    """By default each object is returned in its latest spec version."""
     id = _both(on)
     for query, wanted in (
         ({}, ["2.1"]),
@@ -241,7 +241,7 @@ def spec_versions(on: Server) -> Looked:
 
 @check("16.15", "3.4.1", Level.DECISION)
 def observable(on: Server) -> Looked:
-    """An observable without spec_version is STIX 2.1."""
+    """An observable without spec_version counts as STIX 2.1."""
     one = samples.address()
     del one["spec_version"]
     on.add(one)
@@ -253,7 +253,7 @@ def observable(on: Server) -> Looked:
 
 @check("16.16", "3.4.1", Level.MUST)
 def versions(on: Server) -> Looked:
-    """Last, first, all and exact versions are answered."""
+    """match[version] supports last, first, all and exact versions."""
     id = on.history[0]["id"]
     y22, y23, y21 = (str(version_of(each)) for each in on.history)
     for asked, wanted in (
@@ -274,7 +274,7 @@ def versions(on: Server) -> Looked:
 
 @check("16.17", "3.4.1", Level.DECISION)
 def any_spelling(on: Server) -> Looked:
-    """An exact version is an instant, however it is written."""
+    """An exact version matches as an instant, in any spelling."""
     id, version = on.history[0]["id"], str(version_of(on.history[0]))
     for written in (version.replace(".000Z", "Z"), version.replace(".000Z", ".000000Z")):
         answer = on.get(f"{on.writable_path}objects/", {"match[id]": id, "match[version]": written})
@@ -286,7 +286,7 @@ def any_spelling(on: Server) -> Looked:
 
 @check("16.18", "3.4.1", Level.MUST)
 def by_created(on: Server) -> Looked:
-    """An object without modified is found by created."""
+    """An object without modified is matched by created."""
     marking = on.one_of_each_kind[2]
     query = {"match[id]": marking["id"], "match[version]": marking["created"]}
     answer = on.get(f"{on.writable_path}objects/", query)
@@ -295,7 +295,7 @@ def by_created(on: Server) -> Looked:
 
 @check("16.19", "3.4.1", Level.DECISION)
 def unversioned(on: Server) -> Looked:
-    """An object without versions is its first, last and all."""
+    """An object without versions is its own first, last and only version."""
     id = on.one_of_each_kind[1]["id"]
     for keyword in ("first", "last", "all"):
         answer = on.get(f"{on.writable_path}objects/", {"match[id]": id, "match[version]": keyword})
@@ -314,8 +314,8 @@ def version_first(on: Server) -> Looked:
     if newest not in dates:
         raise Unexpected(f"a record of the version {newest}", every)
     answer = on.get(f"{on.writable_path}objects/", {"match[id]": id, "added_after": dates[newest]})
-    told = "nothing, as the latest version was added before; an older one is no news"
-    yield expect(answer.status == 200 and not answer.ids, told, answer)
+    expected = "nothing, as the latest version was added before; an older one is no news"
+    yield expect(answer.status == 200 and not answer.ids, expected, answer)
 
 
 @check("16.21", "3.4.1", Level.DECISION)
@@ -329,7 +329,7 @@ def all_of_latest(on: Server) -> Looked:
 
 @check("16.22", "5.3 to 5.8", Level.MUST, "10.5")
 def tables(on: Server) -> Looked:
-    """Every endpoint takes the filters of its table."""
+    """Every endpoint accepts the filters of its table."""
     paged = {"added_after": PAST, "limit": "1", "match[spec_version]": "2.0,2.1"}
     wide = paged | {"match[id]": "a", "match[type]": "indicator", "match[version]": "all"}
     for kind, path, _ in on.pages:

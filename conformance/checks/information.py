@@ -31,25 +31,25 @@ def discovery_path(on: Server) -> Looked:
 
 @check("6.2", "8.2.1", Level.MUST)
 def api_root(on: Server) -> Looked:
-    """There is an API root, and it answers."""
+    """An API root exists and answers."""
     answer = on.get(on.root)
     yield expect(answer.status == 200 and "versions" in answer.resource, "the API root", answer)
 
 
 @check("6.3", "4.1.1", Level.MUST)
 def discovery(on: Server) -> Looked:
-    """Discovery has a title, and what else it has as printed."""
+    """Discovery has a title, and other properties as specified."""
     yield from of_kind(on, "discovery")
 
 
 @check("6.4", "4.1.1", Level.MUST)
 def default(on: Server) -> Looked:
     """default is one of the API roots."""
-    told = on.discovery.resource
-    if "default" not in told:
+    reported = on.discovery.resource
+    if "default" not in reported:
         raise SkipCheck("discovery names no default")
     listed = on.discovery.items("api_roots")
-    yield expect(told["default"] in listed, "default among api_roots", on.discovery)
+    yield expect(reported["default"] in listed, "default among api_roots", on.discovery)
 
 
 @check("6.5", "4.1.1", Level.MUST)
@@ -66,7 +66,7 @@ def root_urls(on: Server) -> Looked:
 
 @check("6.10", "4.1", Level.DECISION)
 def discovery_for_anybody(on: Server) -> Looked:
-    """Discovery without a credential is open, closed or not there."""
+    """Discovery without a credential answers 200, 401, 403 or 404."""
     answer = on.get(on.options.discovery, (), Authorization=None)
     yield expect(answer.status in (200, 401, 403, 404), "200, 401, 403 or 404", answer)
 
@@ -140,13 +140,13 @@ def too_long(on: Server) -> Looked:
     length = _longest(on)
     for chunked in (False, True):
         answer = on.post(_padded(length + 1), chunked=chunked)
-        told = f"413 for {length + 1} octets{' in chunks' if chunked else ''}"
-        yield expect(answer.status == 413, told, answer)
+        expected = f"413 for {length + 1} octets{' in chunks' if chunked else ''}"
+        yield expect(answer.status == 413, expected, answer)
 
 
 @check("7.6", "RFC 7230 3.3.3", Level.DECISION)
 def chunked(on: Server) -> Looked:
-    """A body in chunks is taken."""
+    """A chunked body is accepted."""
     one = samples.indicator()
     on.posted[one["id"]] = None
     answer = on.post({"objects": [one]}, chunked=True)
@@ -161,7 +161,7 @@ def unknown_root(on: Server) -> Looked:
 
 
 def _statuses(on: Server) -> list[Response]:
-    """A status as POST told it, and as GET tells it."""
+    """A status as returned by POST, and by GET."""
     posted = on.send(samples.indicator(), samples.address())
     if posted.status != 202:
         raise SkipCheck(f"POST answered {posted.status}, so there is no status")
@@ -187,9 +187,9 @@ def states(on: Server) -> Looked:
 def counts(on: Server) -> Looked:
     """Counts are not negative."""
     for answer in _statuses(on):
-        told = answer.resource
+        reported = answer.resource
         names = ("total_count", "success_count", "failure_count", "pending_count")
-        good = all(isinstance(told.get(n), int) and told[n] >= 0 for n in names)
+        good = all(isinstance(reported.get(n), int) and reported[n] >= 0 for n in names)
         yield expect(good, "four counts from 0 up", answer)
 
 
@@ -197,9 +197,9 @@ def counts(on: Server) -> Looked:
 def sum_of_counts(on: Server) -> Looked:
     """The total is the sum of the other counts."""
     for answer in _statuses(on):
-        told = answer.resource
-        parts = [told.get(f"{n}_count") for n in ("success", "failure", "pending")]
-        good = all(isinstance(n, int) for n in parts) and sum(parts) == told.get("total_count")  # type: ignore[arg-type]
+        reported = answer.resource
+        parts = [reported.get(f"{n}_count") for n in ("success", "failure", "pending")]
+        good = all(isinstance(n, int) for n in parts) and sum(parts) == reported.get("total_count")  # type: ignore[arg-type]
         yield expect(good, "total_count = success_count + failure_count + pending_count", answer)
 
 
@@ -242,12 +242,12 @@ def detail_versions(on: Server) -> Looked:
     """A detail's version is modified, else created."""
     one, other = samples.indicator(modified="2024-04-01T00:00:00.000Z"), samples.marking()
     answer = on.wait_until_complete(on.send(one, other))
-    told = {str(d.get("id")): d.get("version") for d in _details(answer) if isinstance(d, dict)}
-    if not told:
+    reported = {str(d.get("id")): d.get("version") for d in _details(answer) if isinstance(d, dict)}
+    if not reported:
         raise SkipCheck("the server gives no details in a status")
     for each, version in ((one, one["modified"]), (other, other["created"])):
-        if each["id"] in told:
-            same = parse_timestamp(told[each["id"]]) == parse_timestamp(version)
+        if each["id"] in reported:
+            same = parse_timestamp(reported[each["id"]]) == parse_timestamp(version)
             yield expect(same, f"version {version} of {each['id']}", answer)
 
 
@@ -267,6 +267,6 @@ def unknown_status(on: Server) -> Looked:
 
 @check("8.10", "4.3", Level.DECISION)
 def malformed_status(on: Server) -> Looked:
-    """A status id that is no UUID is not found."""
+    """A status id that is not a UUID is not found."""
     answer = on.get(f"{on.root}status/foo/")
     yield expect(answer.status == 404, "404", answer)

@@ -52,7 +52,7 @@ def own_type_without_version(on: Server) -> Looked:
 
 @check("2.3", "3.1", Level.SHOULD)
 def highest_version(on: Server) -> Looked:
-    """Without version in Accept the highest version answers."""
+    """Accept without a version selects the highest version."""
     answer = on.get(on.root, (), Accept=TAXII)
     versions = [str(each) for each in on.get(on.root).items("versions")]
     if any("version=2.1" in each.replace(" ", "") for each in versions):
@@ -63,7 +63,7 @@ def highest_version(on: Server) -> Looked:
 
 @check("2.4", "5.3", Level.MUST)
 def manifest_types(on: Server) -> Looked:
-    """A manifest may be asked for with both of its types."""
+    """A manifest is available with both of its media types."""
     both = f"{MEDIA_TYPE},application/stix+json;version=2.1"
     answer = on.get(f"{on.readable}manifest/", (), Accept=both)
     yield expect(answer.status == 200 and answer.is_taxii, f"200 as {MEDIA_TYPE}", answer)
@@ -71,10 +71,10 @@ def manifest_types(on: Server) -> Looked:
 
 @check("2.5", "3.1", Level.DECISION)
 def other_types(on: Server) -> Looked:
-    """Other types are satisfied with TAXII or not acceptable."""
+    """Other media types are answered with TAXII or 406."""
     answer = on.get(on.root, (), Accept="text/html")
-    told = "406 as a TAXII error, or 200"
-    yield expect(answer.status in (200, 406) and answer.is_taxii, told, answer)
+    expected = "406 as a TAXII error, or 200"
+    yield expect(answer.status in (200, 406) and answer.is_taxii, expected, answer)
 
 
 @check("2.5", "RFC 7231 5.3.2", Level.DECISION, "22.1")
@@ -101,7 +101,7 @@ def other_version(on: Server) -> Looked:
 
 @check("2.8", "3.1, RFC 7231 5.3.2", Level.MUST)
 def spellings(on: Server) -> Looked:
-    """Accept is read as HTTP has it: lists, case, quality."""
+    """Accept follows HTTP: lists, case, quality."""
     for accept in (
         f"{TAXII}; version=2.1",
         f'{TAXII};version="2.1"',
@@ -131,7 +131,7 @@ def own_content_type(on: Server) -> Looked:
 
 @check("2.9", "3.1", Level.DECISION)
 def content_type_with_charset(on: Server) -> Looked:
-    """charset=utf-8 beside a defined Content-Type is taken."""
+    """charset=utf-8 beside a defined Content-Type is accepted."""
     answer = on.post(ENVELOPE, {"Content-Type": f"{MEDIA_TYPE};charset=utf-8"})
     yield expect(answer.status != 415, "no 415 for charset=utf-8", answer)
 
@@ -146,7 +146,7 @@ def other_content_type(on: Server) -> Looked:
 
 @check("2.11", "3.1", Level.DECISION)
 def no_slash(on: Server) -> Looked:
-    """A path without its last slash is served or led on."""
+    """A path without its last slash is served or redirected."""
     for path in (f"{on.root}collections", f"{on.readable}objects"):
         answer = on.get(path)
         led = answer.status in (301, 307, 308) and (answer.header("Location") or "").endswith("/")
@@ -169,7 +169,7 @@ def error_bodies(on: Server) -> Looked:
 
 @check("2.14", "RFC 7231 6.5.5", Level.DECISION)
 def other_methods(on: Server) -> Looked:
-    """Other methods are told which are allowed."""
+    """Other methods answer 405 with Allow."""
     for path in (on.root, f"{on.root}collections/"):
         answer = on.ask("PUT", path)
         allowed = (answer.header("Allow") or "").upper()
@@ -190,25 +190,25 @@ def strict_answers(on: Server) -> Looked:
 
 @check("2.15", "1.6.7", Level.DECISION, risk=2)
 def strict_bodies(on: Server) -> Looked:
-    """Bodies that are no I-JSON are refused, none is stored."""
+    """Bodies that are not I-JSON are refused, and nothing is stored."""
     one = json.dumps(samples.indicator())
     for what, body in (
         ("a name given twice", one[:-1] + ', "name": "again"}'),
         ("NaN", one[:-1] + ', "x_conformance": NaN}'),
         ("a lone surrogate", one[:-1] + ', "x_conformance": "\\ud800"}'),
-        ("octets that are no UTF-8", one[:-1] + ', "x_conformance": "\xff"}'),
+        ("octets that are not UTF-8", one[:-1] + ', "x_conformance": "\xff"}'),
     ):
         answer = on.wait_until_complete(on.post(f'{{"objects": [{body}]}}'.encode("latin-1")))
         taken = answer.status in (200, 202) and answer.resource.get("failure_count") != 1
         if taken:
             on.posted[json.loads(one)["id"]] = None
-        told = f"400 or 422, or a failure of the object, for {what}"
-        yield expect(not taken and answer.status < 500, told, answer)
+        expected = f"400 or 422, or a failure of the object, for {what}"
+        yield expect(not taken and answer.status < 500, expected, answer)
 
 
 @check("2.16", "RFC 7231 3.1.2.2", Level.DECISION)
 def packed(on: Server) -> Looked:
-    """A body in gzip is taken or unsupported."""
+    """A gzip body is accepted or unsupported."""
     one = samples.indicator()
     body = gzip.compress(json.dumps({"objects": [one]}).encode())
     answer = on.post(body, {"Content-Encoding": "gzip"})
@@ -219,6 +219,6 @@ def packed(on: Server) -> Looked:
 
 @check("2.17", "3.4", Level.DECISION)
 def dated(on: Server) -> Looked:
-    """Every answer tells its Date."""
+    """Every response has a Date."""
     for answer in (on.discovery, *(answer for _, answer in on.resources), *on.errors):
         yield expect(bool(answer.header("Date")), "a Date header", answer)

@@ -75,19 +75,21 @@ def _whole(feed: Feed, pages: list[Response]) -> bool:
 
 @check("17.1", "3.3", Level.MUST)
 def ascending(on: Server) -> Looked:
-    """Objects and records come by the date at which they were added."""
+    """Objects and records are ordered by the date at which they were added."""
     records = _walk(on, on.feed, at="manifest/")[:5]
     dates = [str(each.get("date_added")) for page in records for each in page.objects]
     yield expect(dates == sorted(dates), "dates that never decrease", records[-1])
     known = dict(zip((id for page in records for id in page.ids), dates, strict=True))
     objects = _walk(on, on.feed)[:5]
-    told = [known[id] for page in objects for id in page.ids if id in known]
-    yield expect(told == sorted(told), f"dates that never decrease, not {told}", objects[-1])
+    reported = [known[id] for page in objects for id in page.ids if id in known]
+    yield expect(
+        reported == sorted(reported), f"dates that never decrease, not {reported}", objects[-1]
+    )
 
 
 @check("17.2", "3.4", Level.MUST)
 def no_more(on: Server) -> Looked:
-    """A page has no more than limit says."""
+    """A page has at most limit entries."""
     for endpoint in ("objects/", "manifest/"):
         for limit in (1, 2, 5):
             answer = on.read(on.feed.at(endpoint), {**on.feed.query, "limit": str(limit)})
@@ -96,7 +98,7 @@ def no_more(on: Server) -> Looked:
 
 @check("17.3", "3.4", Level.MUST)
 def all_that_fits(on: Server) -> Looked:
-    """What fits the limit comes at once."""
+    """Everything that fits the limit is in one page."""
     feed = _ours(on)
     for limit in (7, 8, 100):
         answer = on.read(feed.at("objects/"), {**feed.query, "limit": str(limit)})
@@ -106,14 +108,14 @@ def all_that_fits(on: Server) -> Looked:
 
 @check("17.4", "3.4", Level.DECISION)
 def high_limit(on: Server) -> Looked:
-    """A limit above the server's own is no error."""
+    """A limit above the server's own is accepted."""
     answer = on.get(on.feed.at("objects/"), {**on.feed.query, "limit": "1000000"})
     yield expect(answer.status == 200, "200", answer)
 
 
 @check("17.5", "3.4, 3.5", Level.MUST)
 def more(on: Server) -> Looked:
-    """Where there is more, more is true."""
+    """more is true when there are more entries."""
     for endpoint in ("objects/", "manifest/"):
         answer = on.read(on.feed.at(endpoint), {**on.feed.query, "limit": "1"})
         yield expect(answer.resource.get("more") is True, "more: true", answer)
@@ -121,7 +123,7 @@ def more(on: Server) -> Looked:
 
 @check("17.5", "3.5", Level.MUST)
 def walk(on: Server) -> Looked:
-    """A walk as the server offers it meets each object once."""
+    """Following the server's pages returns each object once."""
     feed = _ours(on)
     for endpoint in ("objects/", "manifest/"):
         pages = _walk(on, feed, at=endpoint)
@@ -130,7 +132,7 @@ def walk(on: Server) -> Looked:
 
 @check("17.6", "3.5", Level.DECISION)
 def other_limit(on: Server) -> Looked:
-    """limit may change along the way."""
+    """limit may change between pages."""
     feed = _ours(on)
     pages = _walk(on, feed, (1, 3, 2))
     _next(pages[0])
@@ -139,7 +141,7 @@ def other_limit(on: Server) -> Looked:
 
 @check("17.7", "3.4", Level.MUST, "16.1")
 def garbage(on: Server) -> Looked:
-    """A next that is none is refused."""
+    """An invalid next is refused."""
     for endpoint in ("objects/", "manifest/"):
         answer = on.get(on.feed.at(endpoint), {**on.feed.query, "next": "no such next!"})
         yield expect(answer.status == 400, "400 for next=no such next!", answer)
@@ -172,7 +174,7 @@ def foreign(on: Server) -> Looked:
 
 @check("17.7", "3.5", Level.DECISION)
 def shared(on: Server) -> Looked:
-    """Another account moves nobody's next."""
+    """Another account does not move a client's next."""
     if not on.options.other:
         raise SkipCheck("needs a second account: --other-key")
     query = {**on.feed.query, "limit": "1"}
@@ -186,18 +188,18 @@ def shared(on: Server) -> Looked:
 
 @check("17.8", "3.5", Level.DECISION)
 def by_date(on: Server) -> Looked:
-    """A walk by added_after alone loses nothing."""
+    """Paging with added_after alone loses nothing."""
     feed = _ours(on)
     for endpoint in ("objects/", "manifest/"):
         pages = _walk(on, feed, by="date", at=endpoint)
         count = len({id for page in pages for id in page.ids})
-        told = f"seven objects of one POST, three a page; {count} came"
-        yield expect(_whole(feed, pages), told, pages[-1])
+        expected = f"seven objects of one POST, three a page; {count} came"
+        yield expect(_whole(feed, pages), expected, pages[-1])
 
 
 @check("17.8", "3.5", Level.DECISION)
 def mixed(on: Server) -> Looked:
-    """A walk by next and by added_after in turn loses nothing."""
+    """Paging with next and added_after in turn loses nothing."""
     feed = _ours(on)
     pages = _walk(on, feed, (2,), by="mixed")
     yield expect(_whole(feed, pages), "seven ids, each once, and an end", pages[-1])
@@ -205,7 +207,7 @@ def mixed(on: Server) -> Looked:
 
 @check("17.9", "3.5", Level.DECISION)
 def vanished(on: Server) -> Looked:
-    """What vanishes between pages leaves an empty last page."""
+    """Entries that vanish between pages leave an empty last page."""
     objects = on.add(*(samples.indicator() for _ in range(2)))
     query = {"match[id]": ",".join(each["id"] for each in objects), "limit": "1"}
     first = on.read(f"{on.writable_path}objects/", query)
@@ -223,7 +225,7 @@ def vanished(on: Server) -> Looked:
 
 @check("17.10", "3.5", Level.DECISION)
 def idempotent(on: Server) -> Looked:
-    """The same next gives the same page again."""
+    """The same next returns the same page again."""
     for endpoint in ("objects/", "manifest/"):
         query = {**on.feed.query, "limit": "1"}
         moved = {**query, "next": _next(on.read(on.feed.at(endpoint), query))}
@@ -260,7 +262,7 @@ def _follow(on: Server, since: str, done: threading.Event) -> set[str]:
 
 @check("17.12", "3.5", Level.DECISION)
 def concurrent(on: Server) -> Looked:
-    """A reader by added_after misses nothing of several writers."""
+    """A poller with added_after misses nothing of several writers."""
     (mark,) = on.add(samples.indicator())
     page = on.read(f"{on.writable_path}manifest/", {"match[id]": mark["id"]})
     since = page.header(LAST) or str((page.objects or [{}])[0].get("date_added", ""))
@@ -275,20 +277,20 @@ def concurrent(on: Server) -> Looked:
         missed = written - reader.result()
     if not written:
         raise SkipCheck("no object could be added")
-    told = f"all {len(written)} objects of {_WRITERS} writers; {len(missed)} were missed"
-    yield expect(not missed, told, None)
+    expected = f"all {len(written)} objects of {_WRITERS} writers; {len(missed)} were missed"
+    yield expect(not missed, expected, None)
 
 
 @check("17.15", "3.5", Level.DECISION)
 def empty_next(on: Server) -> Looked:
-    """An empty next is refused, or taken for none."""
+    """An empty next is refused, or treated as absent."""
     answer = on.get(on.feed.at("objects/"), {**on.feed.query, "limit": "1", "next": ""})
     yield expect(answer.status in (200, 400), "400 or 200", answer)
 
 
 @check("17.16", "3.5", Level.DECISION)
 def together(on: Server) -> Looked:
-    """next and added_after may come together."""
+    """next and added_after may be combined."""
     query = {**on.feed.query, "limit": "1", "added_after": "2000-01-01T00:00:00.000000Z"}
     first = on.read(on.feed.at("objects/"), query)
     answer = on.get(on.feed.at("objects/"), {**query, "next": _next(first)})

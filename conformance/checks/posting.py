@@ -40,7 +40,7 @@ def accepted(on: Server) -> Looked:
 
 @check("12.2", "5.5", Level.MUST, "22.12")
 def duplicate(on: Server) -> Looked:
-    """A request with an object that is there already is no error."""
+    """Posting an existing object succeeds."""
     (one,) = on.add(samples.indicator())
     answer = on.wait_until_complete(on.send(one))
     yield expect(answer.status in (200, 202), "202 for the same object again", answer)
@@ -48,7 +48,7 @@ def duplicate(on: Server) -> Looked:
 
 @check("12.2", "5.5", Level.DECISION)
 def duplicate_is_nothing(on: Server) -> Looked:
-    """An object that is there already is a success, and changes nothing."""
+    """Posting an existing object is a success and changes nothing."""
     (one,) = on.add(samples.indicator())
     query = {"match[id]": one["id"], "match[version]": "all"}
     before = on.read(f"{on.writable_path}manifest/", query)
@@ -71,7 +71,7 @@ def conflict(on: Server) -> Looked:
 
 @check("12.4", "5.5", Level.DECISION)
 def twice(on: Server) -> Looked:
-    """An object twice in an envelope is kept once."""
+    """An object that is twice in an envelope is stored once."""
     one = samples.indicator()
     answer = on.wait_until_complete(on.send(one, one))
     found = _there(on, one["id"])
@@ -80,7 +80,7 @@ def twice(on: Server) -> Looked:
 
 @check("12.4", "5.5", Level.DECISION)
 def at_once(on: Server) -> Looked:
-    """An object sent by several at once is kept once."""
+    """An object that several clients post at once is stored once."""
     many = [samples.indicator() for _ in range(5)]
     on.writable_path  # noqa: B018  (known before the threads ask for it)
     with ThreadPoolExecutor(4) as pool:
@@ -94,7 +94,7 @@ def at_once(on: Server) -> Looked:
 
 @check("12.5", "5.5", Level.MUST, "22.4", risk=1)
 def broken_json(on: Server) -> Looked:
-    """A body that is no JSON is refused."""
+    """A body that is not JSON is refused."""
     for body in (b"{bad json", b'{"objects": [', b"<html></html>"):
         answer = on.post(body)
         yield expect(answer.status in (400, 422), f"400 or 422 for {body!r}", answer)
@@ -102,20 +102,20 @@ def broken_json(on: Server) -> Looked:
 
 @check("12.5", "5.5", Level.DECISION, "19.3", risk=1)
 def no_envelope(on: Server) -> Looked:
-    """JSON that is no envelope cannot be processed."""
+    """JSON that is not an envelope answers 422."""
     one = samples.indicator()
     bundle = {"type": "bundle", "id": "bundle--" + one["id"][11:], "objects": [one]}
     on.posted[one["id"]] = None
     bodies: list[object] = [[], "x", {"objects": {}}, {"objects": "x"}, bundle]
     for body in bodies:
         answer = on.post(body)
-        told = f"422 for {json.dumps(body)[:60]}"
-        yield expect(answer.status == 422 and answer.is_taxii, told, answer)
+        expected = f"422 for {json.dumps(body)[:60]}"
+        yield expect(answer.status == 422 and answer.is_taxii, expected, answer)
 
 
 @check("12.6", "2, 4.3.1", Level.DECISION, "22.3", risk=1)
 def empty_envelope(on: Server) -> Looked:
-    """An envelope without objects cannot be processed."""
+    """An envelope without objects answers 422."""
     bodies: list[object] = [{"objects": []}, {}]
     for body in bodies:
         answer = on.post(body)
@@ -124,7 +124,7 @@ def empty_envelope(on: Server) -> Looked:
 
 @check("12.7", "4.3.1", Level.DECISION, risk=1)
 def one_bad(on: Server) -> Looked:
-    """One bad object does not sink the others."""
+    """One invalid object does not affect the others."""
     good = [samples.indicator() for _ in range(3)]
     bad = {name: value for name, value in samples.indicator().items() if name != "id"}
     answer = on.wait_until_complete(on.send(*good[:2], bad, good[2]))
@@ -139,7 +139,7 @@ def one_bad(on: Server) -> Looked:
 
 @check("12.7", "4.3.1", Level.DECISION, risk=2)
 def hollow(on: Server) -> Looked:
-    """An object that is none is a failure."""
+    """An invalid object is a failure."""
     for each in ({"id": "x"}, {"type": "indicator"}, {"id": "indicator--x", "type": "indicator"}):
         answer = on.wait_until_complete(on.send(each))
         good = answer.status == 422 or _count(answer, "failure") == 1
@@ -148,7 +148,7 @@ def hollow(on: Server) -> Looked:
 
 @check("12.8", "5.2.1", Level.DECISION)
 def other_stix(on: Server) -> Looked:
-    """A STIX version that the collection does not list is a failure."""
+    """A STIX version that the collection does not support is a failure."""
     listed = on.writable.get("media_types")
     if not isinstance(listed, list) or not all("version=2.1" in str(each) for each in listed):
         raise SkipCheck("the collection takes more than STIX 2.1")
@@ -190,7 +190,7 @@ def _deep(one: StixObject) -> bytes:
 
 @check("12.12", "appendix B", Level.DECISION, "16.23", risk=3)
 def excesses(on: Server) -> Looked:
-    """Excesses are refused and harm nobody."""
+    """Excessive input is refused and affects no other client."""
     one = samples.indicator(x_conformance="DEEP")
     on.posted[one["id"]] = None
     for what, body in (
@@ -207,7 +207,7 @@ def excesses(on: Server) -> Looked:
 
 @check("12.14", "5.5", Level.DECISION, risk=4)
 def poison(on: Server) -> Looked:
-    """No object that is stored makes reading fail."""
+    """No stored object makes reading fail."""
     odd: list[dict[str, object]] = [
         {"modified": "bogus"},
         {"modified": None, "created": 7},

@@ -58,7 +58,7 @@ def _beside(on: Server, more: dict[str, str]) -> tuple[Response, Response]:
 
 @check("10.1", "5.3", Level.MUST)
 def same_query(on: Server) -> Looked:
-    """A manifest lists what the same query finds."""
+    """A manifest lists the objects that the same query finds."""
     for more in ({}, {"match[type]": "indicator"}, {"match[type]": "tool"}, _EVERY):
         objects, records = _beside(on, more)
         if not (objects.resource.get("more") or records.resource.get("more")):
@@ -88,18 +88,18 @@ def record_per_version(on: Server) -> Looked:
     """There is a record for each version."""
     id, versions = on.history[0]["id"], {parse_timestamp(version_of(each)) for each in on.history}
     answer = on.read(f"{on.writable_path}manifest/", {"match[id]": id, **_EVERY})
-    told = {parse_timestamp(each.get("version")) for each in answer.objects}
-    yield expect(told == versions and len(answer.objects) == 3, f"{sorted(versions)}", answer)
+    reported = {parse_timestamp(each.get("version")) for each in answer.objects}
+    yield expect(reported == versions and len(answer.objects) == 3, f"{sorted(versions)}", answer)
 
 
 @check("10.3", "5.3.1", Level.MUST)
 def record_versions(on: Server) -> Looked:
     """A record's version is modified, else created."""
-    told = [each for each in on.one_of_each_kind if version_of(each)]
-    query = {"match[id]": ",".join(each["id"] for each in told)}
+    reported = [each for each in on.one_of_each_kind if version_of(each)]
+    query = {"match[id]": ",".join(each["id"] for each in reported)}
     answer = on.read(f"{on.writable_path}manifest/", query)
     found = {str(each.get("id")): each.get("version") for each in answer.objects}
-    for each in told:
+    for each in reported:
         version = version_of(each)
         same = parse_timestamp(found.get(each["id"])) == parse_timestamp(version)
         yield expect(same, f"{version} for {each['id']}", answer)
@@ -118,15 +118,15 @@ def record_types(on: Server) -> Looked:
     """A record's media type is one of the collection's."""
     answer = on.read(on.feed.at("manifest/"), on.feed.query)
     listed = on.read(on.feed.path).items("media_types")
-    told = {str(each["media_type"]) for each in answer.objects if "media_type" in each}
-    if not told or not listed:
+    reported = {str(each["media_type"]) for each in answer.objects if "media_type" in each}
+    if not reported or not listed:
         raise SkipCheck("the manifest or the collection names no media types")
-    yield expect(told <= set(listed), f"media types among {listed}", answer)
+    yield expect(reported <= set(listed), f"media types among {listed}", answer)
 
 
 @check("10.7", "3.5", Level.DECISION, "22.11")
 def next_everywhere(on: Server) -> Looked:
-    """A manifest and versions with more have next too."""
+    """Manifests and versions with more have next too."""
     answer = on.get(on.feed.at("manifest/"), {**on.feed.query, "limit": "1"})
     yield expect("next" in answer.resource, "next beside more", answer)
 
@@ -144,7 +144,7 @@ def envelope(on: Server) -> Looked:
 
 @check("11.2", "3.7", Level.MUST)
 def stix_objects(on: Server) -> Looked:
-    """What is in an envelope are STIX objects."""
+    """An envelope contains STIX objects."""
     answer = on.read(on.feed.at("objects/"), on.feed.query)
     for each in answer.items("objects"):
         good = isinstance(each, dict) and str(each.get("id")).startswith(f"{each.get('type')}--")
@@ -153,7 +153,7 @@ def stix_objects(on: Server) -> Looked:
 
 @check("11.3", "5.4", Level.MUST)
 def nothing_found(on: Server) -> Looked:
-    """Nothing found is an envelope without objects."""
+    """An empty result is an envelope without objects."""
     answer = on.get(f"{on.readable}objects/", {"added_after": FAR})
     good = answer.status == 200 and answer.body.lstrip()[:1] == b"{"
     yield expect(good and "objects" not in answer.resource, "200 without objects", answer)
@@ -161,7 +161,7 @@ def nothing_found(on: Server) -> Looked:
 
 @check("11.4", "3.7", Level.DECISION)
 def next_with_more(on: Server) -> Looked:
-    """next is only there with more."""
+    """next is present only with more."""
     if not on.feed.ids:
         raise SkipCheck("needs a collection to write: --collection")
     whole = on.read(on.feed.at("objects/"), {**on.feed.query, "limit": "100"})
@@ -171,7 +171,7 @@ def next_with_more(on: Server) -> Looked:
 
 @check("11.5", "3.7", Level.DECISION)
 def as_posted(on: Server) -> Looked:
-    """Objects come back as they were posted."""
+    """Objects are returned as they were posted."""
     for each in on.one_of_each_kind:
         answer = on.read(_one(on, each["id"]))
         yield expect(answer.objects == [each], f"as posted: {each}", answer)
@@ -179,7 +179,7 @@ def as_posted(on: Server) -> Looked:
 
 @check("13.1", "5.6", Level.MUST)
 def by_id(on: Server) -> Looked:
-    """An object answers at its id."""
+    """An object is served at its id."""
     id = on.seven_indicators[0]["id"]
     for written in (id, id.replace("-", "%2D", 1)):
         answer = on.get(f"{on.writable_path}objects/{written}/")
@@ -195,14 +195,14 @@ def unknown_object(on: Server) -> Looked:
 
 @check("13.2", "5.6", Level.DECISION)
 def malformed_object(on: Server) -> Looked:
-    """An id that is none is not found."""
+    """A malformed id is not found."""
     answer = on.get(f"{on.readable}objects/garbage/")
     yield expect(answer.status in (400, 404), "404", answer)
 
 
 @check("13.3", "5.6", Level.MUST)
 def nothing_left(on: Server) -> Looked:
-    """A known object with nothing left is an empty envelope."""
+    """A known object without matching versions is an empty envelope."""
     answer = on.get(_known(on), {"added_after": FAR})
     good = answer.status == 200 and "objects" not in answer.resource
     yield expect(good, "200 without objects", answer)
@@ -210,7 +210,7 @@ def nothing_left(on: Server) -> Looked:
 
 @check("13.4", "5.6", Level.MUST)
 def object_filters(on: Server) -> Looked:
-    """An object takes the filters of its table."""
+    """The object endpoint accepts the filters of its table."""
     for query in (
         {"added_after": "2000-01-01T00:00:00.000000Z"},
         {"limit": "1"},
@@ -223,7 +223,7 @@ def object_filters(on: Server) -> Looked:
 
 @check("13.5", "3.4.1", Level.MUST)
 def latest(on: Server) -> Looked:
-    """An object is its latest version unless another is asked for."""
+    """The object endpoint returns the latest version by default."""
     answer = on.read(_one(on, on.history[0]["id"]))
     versions = [version_of(each) for each in answer.objects]
     yield expect(versions == [version_of(on.history[1])], "the version of 2023 alone", answer)
@@ -231,7 +231,7 @@ def latest(on: Server) -> Looked:
 
 @check("13.6", "3.7", Level.DECISION)
 def pages_of_versions(on: Server) -> Looked:
-    """The versions of an object come in pages."""
+    """The versions of an object are paged."""
     query = {**_EVERY, "limit": "1"}
     found: list[str | None] = []
     for _ in range(4):
@@ -256,8 +256,8 @@ def versions(on: Server) -> Looked:
     """Versions are strings; without any the key is left out."""
     path = f"{_known(on)}versions/"
     answer = on.read(path)
-    told = answer.items("versions")
-    yield expect(bool(told) and all(isinstance(v, str) for v in told), "strings", answer)
+    reported = answer.items("versions")
+    yield expect(bool(reported) and all(isinstance(v, str) for v in reported), "strings", answer)
     answer = on.get(path, {"added_after": FAR})
     yield expect(answer.status == 200 and "versions" not in answer.resource, "200 with {}", answer)
 
@@ -267,25 +267,25 @@ def created(on: Server) -> Looked:
     """The version of an object without modified is created."""
     marking = on.one_of_each_kind[2]
     answer = on.read(_one(on, marking["id"], "versions/"))
-    told = [parse_timestamp(each) for each in answer.items("versions")]
-    yield expect(told == [parse_timestamp(marking["created"])], marking["created"], answer)
+    reported = [parse_timestamp(each) for each in answer.items("versions")]
+    yield expect(reported == [parse_timestamp(marking["created"])], marking["created"], answer)
 
 
 @check("15.3", "3.4.1", Level.DECISION, "22.6")
 def server_version(on: Server) -> Looked:
-    """An object without dates has one version everywhere."""
+    """An object without dates has the same version everywhere."""
     id = on.one_of_each_kind[1]["id"]
     record = on.read(f"{on.writable_path}manifest/", {"match[id]": id})
     version = str((record.objects or [{}])[0].get("version"))
-    told = on.read(_one(on, id, "versions/"))
-    yield expect(told.items("versions") == [version], f"{version} as in the manifest", told)
+    reported = on.read(_one(on, id, "versions/"))
+    yield expect(reported.items("versions") == [version], f"{version} as in the manifest", reported)
     found = on.get(f"{on.writable_path}objects/", {"match[id]": id, "match[version]": version})
     yield expect(found.ids == [id], f"the object for match[version]={version}", found)
 
 
 @check("15.4", "5.8", Level.MUST)
 def version_filters(on: Server) -> Looked:
-    """Versions take the filters of their table."""
+    """The versions endpoint accepts the filters of its table."""
     for query in ({"added_after": "2000-01-01T00:00:00.000000Z"}, {"limit": "1"}):
         answer = on.get(f"{_known(on)}versions/", query)
         yield expect(answer.status == 200, "200", answer)
@@ -295,16 +295,16 @@ def version_filters(on: Server) -> Looked:
 
 @check("15.5", "3.5", Level.DECISION)
 def version_order(on: Server) -> Looked:
-    """Versions come by the date at which they were added."""
+    """Versions are ordered by the date at which they were added."""
     answer = on.read(_one(on, on.history[0]["id"], "versions/"))
     wanted = [parse_timestamp(version_of(each)) for each in on.history]
-    told = [parse_timestamp(each) for each in answer.items("versions")]
-    yield expect(told == wanted, f"{wanted}", answer)
+    reported = [parse_timestamp(each) for each in answer.items("versions")]
+    yield expect(reported == wanted, f"{wanted}", answer)
 
 
 @check("15.7", "3.5", Level.DECISION)
 def walk_versions(on: Server) -> Looked:
-    """Versions can be walked by added_after alone."""
+    """Versions can be paged with added_after alone."""
     path, query = _one(on, on.history[0]["id"], "versions/"), {"limit": "2"}
     first = on.read(path, query)
     last = first.header(LAST)
@@ -330,7 +330,7 @@ def _dated(on: Server) -> list[Response]:
 
 @check("18.1", "3.2", Level.MUST, "15.6", "18.6")
 def date_headers(on: Server) -> Looked:
-    """Every page tells its first and last date added."""
+    """Every page states its first and last date_added."""
     for answer in _dated(on):
         good = answer.header(FIRST) is not None and answer.header(LAST) is not None
         yield expect(good, f"{FIRST} and {LAST}", answer)
@@ -338,7 +338,7 @@ def date_headers(on: Server) -> Looked:
 
 @check("18.2", "3.2", Level.MUST)
 def date_form(on: Server) -> Looked:
-    """They are timestamps."""
+    """The date headers are timestamps."""
     for answer in _dated(on):
         for name in (FIRST, LAST):
             given = answer.header(name)
@@ -348,7 +348,7 @@ def date_form(on: Server) -> Looked:
 
 @check("18.3", "3.2", Level.MUST)
 def date_of_page(on: Server) -> Looked:
-    """They are those of the page."""
+    """The date headers match the page."""
     query = {**on.feed.query, "limit": "3"}
     records = on.read(on.feed.at("manifest/"), query)
     dates = [each.get("date_added") for each in records.objects]
@@ -356,24 +356,26 @@ def date_of_page(on: Server) -> Looked:
         raise Unexpected("records in the manifest", records)
     for path in ("manifest/", "objects/"):
         answer = on.read(on.feed.at(path), query)
-        told = [parse_timestamp(answer.header(name)) for name in (FIRST, LAST)]
+        reported = [parse_timestamp(answer.header(name)) for name in (FIRST, LAST)]
         wanted = [parse_timestamp(dates[0]), parse_timestamp(dates[-1])]
-        yield expect(told == wanted, f"{dates[0]} and {dates[-1]}", answer)
+        yield expect(reported == wanted, f"{dates[0]} and {dates[-1]}", answer)
 
 
 @check("18.4", "3.2", Level.DECISION, "22.10")
 def date_of_nothing(on: Server) -> Looked:
-    """On an empty page they move no poller."""
+    """On an empty page the date headers move no poller."""
     answer = on.read(f"{on.readable}objects/", {"added_after": FAR})
-    told = (answer.header(FIRST), answer.header(LAST))
-    yield expect(told in ((None, None), (FAR, FAR)), "no header, or added_after in both", answer)
+    reported = (answer.header(FIRST), answer.header(LAST))
+    yield expect(
+        reported in ((None, None), (FAR, FAR)), "no header, or added_after in both", answer
+    )
     answer = on.read(f"{on.readable}objects/", {"match[type]": "x-no-such-type"})
     yield expect(answer.header(LAST) is None, "no header without added_after", answer)
 
 
 @check("18.5", "3.2", Level.DECISION)
 def no_dates(on: Server) -> Looked:
-    """Elsewhere there are none."""
+    """Other endpoints have no date headers."""
     for kind, answer in on.resources:
         if kind in ("discovery", "api-root", "collections", "collection", "status"):
             yield expect(answer.header(LAST) is None, f"no {LAST}", answer)

@@ -72,7 +72,7 @@ def https(on: Server) -> Looked:
 
 @check("1.2", "8.2.2", Level.MUST)
 def tls_1_2(on: Server) -> Looked:
-    """TLS 1.2 is taken."""
+    """The server accepts TLS 1.2."""
     if on.options.certificate:
         raise SkipCheck("not looked at where client certificates are used")
     found = _with(on, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2)
@@ -81,7 +81,7 @@ def tls_1_2(on: Server) -> Looked:
 
 @check("1.3", "8.2.2", Level.SHOULD)
 def tls_1_3(on: Server) -> Looked:
-    """TLS 1.3 is taken."""
+    """The server accepts TLS 1.3."""
     if on.options.certificate:
         raise SkipCheck("not looked at where client certificates are used")
     found = _with(on, ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3)
@@ -122,10 +122,10 @@ def _early_data(target: Target, request: bytes) -> list[str]:
         raise SkipCheck("needs the program openssl")
     where = f"{target.host}:{target.port}"
     line = [openssl, "s_client", "-tls1_3", "-connect", where, "-servername", target.host]
-    told = subprocess.run(  # noqa: S603  (no shell; the host came from our own command line)
+    reported = subprocess.run(  # noqa: S603  (no shell; the host came from our own command line)
         [*line, "-ign_eof"], input=request, capture_output=True, timeout=60
     ).stdout.decode("utf-8", "replace")
-    offers = [row.strip() for row in told.splitlines() if "Max Early Data:" in row]
+    offers = [row.strip() for row in reported.splitlines() if "Max Early Data:" in row]
     return [row for row in offers if not row.endswith(" 0")]
 
 
@@ -141,7 +141,7 @@ def no_weak_ciphers(on: Server) -> Looked:
 
 @check("1.8", "8.3.1", Level.SHOULD)
 def certificate(on: Server) -> Looked:
-    """A valid client certificate is taken."""
+    """A valid client certificate is accepted."""
     _secure(on)
     if not on.options.certificate:
         raise SkipCheck("needs a client certificate: --cert")

@@ -24,7 +24,9 @@ def of_kind(on: Server, *kinds: str, rules: tuple[str, ...] = ()) -> Iterator[Fa
     for kind, answer in on.resources:
         if not kinds or kind in kinds:
             wrong = [
-                f.told for f in find_faults(kind, answer.resource) if not rules or f.rule in rules
+                f.description
+                for f in find_faults(kind, answer.resource)
+                if not rules or f.rule in rules
             ]
             yield expect(not wrong, "; ".join(wrong[:5]), answer)
 
@@ -61,15 +63,16 @@ def _empty(value: object, at: str = "") -> Iterator[str]:
 
 @check("5.4", "2", Level.MUST)
 def no_empty_lists(on: Server) -> Looked:
-    """No list is empty and nothing is null."""
+    """No list is empty and no value is null."""
     empty = [(k, on.get(p, {**dict(q), "added_after": _FAR})) for k, p, q in on.pages]
     for kind, answer in [*on.resources, *(pair for pair in empty if pair[1].status == 200)]:
-        told = answer.resource
+        reported = answer.resource
         if kind == "envelope":  # what is inside the objects is their posters'
-            told = {
-                name: [0] if value and name == "objects" else value for name, value in told.items()
+            reported = {
+                name: [0] if value and name == "objects" else value
+                for name, value in reported.items()
             }
-        wrong = list(_empty(told, kind))
+        wrong = list(_empty(reported, kind))
         yield expect(not wrong, f"the key left out, not {'; '.join(wrong[:5])}", answer)
 
 
@@ -87,7 +90,7 @@ def timestamps(on: Server) -> Looked:
 
 @check("5.6", "2", Level.DECISION)
 def liberal_timestamps(on: Server) -> Looked:
-    """Timestamps of clients may have fewer or more decimals."""
+    """Timestamps in requests may have fewer or more decimals."""
     for day in (
         "2020-01-01T00:00:00Z",
         "2020-01-01T00:00:00.1Z",
@@ -101,19 +104,19 @@ def liberal_timestamps(on: Server) -> Looked:
 
 @check("5.7", "3.8", Level.MUST)
 def required(on: Server) -> Looked:
-    """Required properties are there, names and literals exact."""
+    """Required properties are present, with exact names and literals."""
     yield from of_kind(on, rules=("required", "literal"))
 
 
 @check("5.8", "3.4.1", Level.DECISION)
 def versions_as_written(on: Server) -> Looked:
-    """A version is told as it was written."""
+    """A version is returned as it was written."""
     written = ("2020-01-01T00:00:00Z", "2020-01-01T00:00:00.1Z", "2020-01-01T00:00:00.123456Z")
     for version in written:
         (one,) = on.add(samples.indicator(created=written[0], modified=version))
         records = on.read(f"{on.writable_path}manifest/", {"match[id]": one["id"]})
-        told = [each.get("version") for each in records.objects]
-        yield expect(told == [version], f"the version {version}", records)
+        reported = [each.get("version") for each in records.objects]
+        yield expect(reported == [version], f"the version {version}", records)
 
 
 @check("12.11", "7.1.1", Level.MUST, "19.4")
@@ -124,7 +127,7 @@ def custom_names(on: Server) -> Looked:
 
 @check("19.2", "8.2.1", Level.MUST, "19.1")
 def valid(on: Server) -> Looked:
-    """Every answer is the resource that the standard prints."""
+    """Every response is the resource that the standard defines."""
     if not on.resources:
         raise SkipCheck("no endpoint answers with a success")
     yield from of_kind(on)

@@ -154,7 +154,7 @@ def remove_identity(copy: WorkingCopy, sent: Contribution, merge: Merge) -> Work
 
 
 def revoke(copy: WorkingCopy, why: RevocationReason, merge: Merge) -> WorkingCopy:
-    """Revoked for good; the same copy if there is nothing to revoke."""
+    """Revoke the object finally; the same copy if there is nothing to revoke."""
     before = copy.public
     if before is None or before.revoked or not before.contributions:
         return copy

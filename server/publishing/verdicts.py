@@ -95,7 +95,9 @@ def _held(rule: str, message: str) -> Finding:
 
 
 _ECHO = _noted("echo", "the hub's own object; it corroborates nothing")
-_ID_REVOKED = _refused("versions", "this id was revoked for good; send it under a new id")
+_ID_REVOKED = _refused(
+    "versions", "this id was revoked and cannot be used again; send it under a new id"
+)
 _P, _O, _V, _E = PublicState, OwnState, Verdict, Effect
 
 TABLE: tuple[Row, ...] = (

@@ -128,12 +128,14 @@ _FIELDS: dict[IocType, tuple[str, str]] = {
 def parse_exclusion(text: str, reason: str, now: int) -> Exclusion:
     """A value in the spelling of admission.
 
-    Raises Malformed if it is no host name, address, URL, e-mail address or hash.
+    Raises Malformed if it is not a host name, address, URL, e-mail address or hash.
     """
     plain = refang(text.strip())
     found = recognise_ioc(plain)
     if found is None:
-        raise Malformed(f"{ascii(text[:80])} is no domain, IP address, URL, e-mail address or hash")
+        raise Malformed(
+            f"{ascii(text[:80])} is not a domain, IP address, URL, e-mail address or hash"
+        )
     kind, path = _FIELDS[found.kind]
     value = canonical_value(kind, path, plain) if found.kind is IocType.EMAIL else found.value
     return Exclusion(kind, path, value, reason, now)

@@ -121,7 +121,7 @@ class Transaction(Snapshot):
         gets its first date_added for one; posted again with other content it is a CONFLICT, or with
         `replace` a newer version.
 
-        Raises NotFound if there is no such feed, Malformed if a version is no timestamp and
+        Raises NotFound if there is no such feed, Malformed if a version is not a timestamp and
         TooLarge if an object is; nothing of the transaction is kept then.
         """
         return self._writer(feed).publish(postings, replace=replace)

@@ -46,7 +46,9 @@ def test_a_server_that_breaks_none_is_not_blamed(taxii: TaxiiHub) -> None:
             *{number for fault in FAULTS for number in fault.found_by}
         )
     blamed = {r.check.name for r in results if r.complaints}
-    assert blamed <= {"2.15 Bodies that are no I-JSON are refused, none is stored"}  # in memory
+    assert blamed <= {
+        "2.15 Bodies that are not I-JSON are refused, and nothing is stored"
+    }  # in memory
 
 
 def test_most_checks_are_seen_to_fail() -> None:
