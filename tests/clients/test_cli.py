@@ -1,4 +1,4 @@
-"""The command `tocsin`: its JSON lines, its exit codes and its messages."""
+"""JSON lines, exit codes and messages of the command `tocsin`."""
 
 import json
 import logging
@@ -28,94 +28,120 @@ COMMAND = [sys.executable, "-m", "tocsin.clients"]
 pytestmark = pytest.mark.usefixtures("alone")
 
 
-def file(name: str, *objects: dict[str, Any]) -> str:
+def write_bundle(name: str, *objects: dict[str, Any]) -> str:
+    """Write a bundle file; returns its name."""
     Path(name).write_text(json.dumps({"type": "bundle", "id": "bundle--1", "objects": objects}))
     return name
 
 
-def acceptable(number: int) -> dict[str, Any]:
+def acceptable_indicator(number: int) -> dict[str, Any]:
     """An indicator that admission accepts."""
     return {**indicator(number), "pattern": f"[domain-name:value = 'bad{number}.example.org']"}
 
 
-def private(number: int) -> dict[str, Any]:
+def private_indicator(number: int) -> dict[str, Any]:
+    """An indicator on a private address, which admission refuses."""
     return {**indicator(number), "pattern": "[ipv4-addr:value = '192.168.1.1']"}
 
 
 class TestCheck:
-    def test_json_has_a_line_for_each_candidate_and_the_counts(
+    def test_check_json_has_one_line_per_candidate_and_a_last_line_of_counts(
         self, tocsin: Callable[..., Any]
     ) -> None:
-        code, lines, _ = tocsin("check", file("a.json", acceptable(1), private(2)), "--json")
+        code, lines, _ = tocsin(
+            "check", write_bundle("a.json", acceptable_indicator(1), private_indicator(2)), "--json"
+        )
         first, second, last = map(json.loads, lines)
         assert code == 1
         assert set(first) == {"file", "index", "source_id", "verdict", "findings", "object"}
         assert (first["file"], first["index"]) == ("a.json", 0)
-        assert (first["source_id"], first["verdict"]) == (acceptable(1)["id"], "ready")
-        assert first["object"]["pattern"] == acceptable(1)["pattern"]
+        assert (first["source_id"], first["verdict"]) == (acceptable_indicator(1)["id"], "ready")
+        assert first["object"]["pattern"] == acceptable_indicator(1)["pattern"]
         assert (second["verdict"], second["object"]) == ("refused", None)
         assert set(second["findings"][-1]) == {"stage", "rule", "path", "action", "message"}
         assert last["counts"] | {"ready": 1, "refused": 1, "received": 2} == last["counts"]
 
-    def test_explain_shows_each_stage_with_rule_action_and_path(
+    def test_check_explain_shows_rule_action_and_path_of_each_stage(
         self, tocsin: Callable[..., Any]
     ) -> None:
-        sent = {**acceptable(1), "description": "ask jo.doe@bank.example.net", "confidence": 40}
-        _, lines, _ = tocsin("check", file("a.json", sent), "--explain")
+        sent = {
+            **acceptable_indicator(1),
+            "description": "ask jo.doe@bank.example.net",
+            "confidence": 40,
+        }
+        _, lines, _ = tocsin("check", write_bundle("a.json", sent), "--explain")
         text = "\n".join(lines)
         stages = ("validate", "normalise", "identify", "sanitise")
         assert [line.split()[0] for line in lines if line.strip().startswith(stages)] == [*stages]
         assert "personal_data: replaced at description" in text
         assert "jo.doe" not in text
 
-    def test_explain_ends_with_the_stage_that_refused(self, tocsin: Callable[..., Any]) -> None:
+    def test_check_explain_ends_with_the_stage_that_refused(
+        self, tocsin: Callable[..., Any]
+    ) -> None:
         _, lines, _ = tocsin(
-            "check", file("a.json", {**acceptable(1), "confidence": 400}), "--explain"
+            "check",
+            write_bundle("a.json", {**acceptable_indicator(1), "confidence": 400}),
+            "--explain",
         )
         assert lines[1].split() == ["validate"] and "schema: refused at confidence" in lines[2]
         assert not any(line.strip().startswith("sanitise") for line in lines)
 
-    def test_diff_shows_before_and_after(self, tocsin: Callable[..., Any]) -> None:
-        sent = {**acceptable(1), "description": "ask jo.doe@bank.example.net"}
-        _, lines, _ = tocsin("check", file("a.json", sent), "--diff")
+    def test_check_diff_shows_the_object_before_and_after_admission(
+        self, tocsin: Callable[..., Any]
+    ) -> None:
+        sent = {**acceptable_indicator(1), "description": "ask jo.doe@bank.example.net"}
+        _, lines, _ = tocsin("check", write_bundle("a.json", sent), "--diff")
         changed = [line.strip() for line in lines if line.strip()[:1] in "+-" and "descr" in line]
         assert changed[0].startswith('-  "description": "ask jo.doe@')
         assert changed[1] == '+  "description": "ask [removed: e-mail address]",'
 
-    def test_diff_with_json_has_the_object_before(self, tocsin: Callable[..., Any]) -> None:
-        _, lines, _ = tocsin("check", file("a.json", acceptable(1)), "--diff", "--json")
-        assert json.loads(lines[0])["before"] == acceptable(1)
+    def test_check_diff_with_json_includes_the_object_as_read(
+        self, tocsin: Callable[..., Any]
+    ) -> None:
+        _, lines, _ = tocsin(
+            "check", write_bundle("a.json", acceptable_indicator(1)), "--diff", "--json"
+        )
+        assert json.loads(lines[0])["before"] == acceptable_indicator(1)
 
-    def test_a_file_without_faults_is_0(self, tocsin: Callable[..., Any]) -> None:
-        code, lines, _ = tocsin("check", file("a.json", acceptable(1)))
+    def test_check_of_a_valid_file_exits_with_0(self, tocsin: Callable[..., Any]) -> None:
+        code, lines, _ = tocsin("check", write_bundle("a.json", acceptable_indicator(1)))
         assert code == 0
-        assert lines[0].split()[:3] == ["ready", "a.json#0", acceptable(1)["id"]]
+        assert lines[0].split()[:3] == ["ready", "a.json#0", acceptable_indicator(1)["id"]]
         assert "1 received, 1 ready" in lines[-1]
 
-    def test_an_unreadable_file_does_not_stop_the_others(self, tocsin: Callable[..., Any]) -> None:
+    def test_check_continues_after_an_unreadable_file(self, tocsin: Callable[..., Any]) -> None:
         Path("b.bin").write_bytes(b"\x00\x01\x02\xff" * 50)
-        arguments = ("nosuch.json", "b.bin", file("a.json", acceptable(1)), "--json")
-        code, lines, said = tocsin("check", *arguments)
+        arguments = (
+            "nosuch.json",
+            "b.bin",
+            write_bundle("a.json", acceptable_indicator(1)),
+            "--json",
+        )
+        code, lines, stderr = tocsin("check", *arguments)
         *errors, line, last = map(json.loads, lines)
         assert code == 1
         assert [each["file"] for each in errors] == ["nosuch.json", "b.bin"]
         assert all("error" in each for each in errors)
         assert line["verdict"] == "ready"
         assert last["counts"]["failed_files"] == 2
-        assert "No such file" in said
+        assert "No such file" in stderr
 
     @pytest.mark.parametrize("terms", [["Globex", "Initech"], ["Globex,Initech"]])
-    def test_terms_of_the_command_line_and_of_client_toml_are_masked(
+    def test_terms_from_the_command_line_and_client_toml_are_masked(
         self, tocsin: Callable[..., Any], terms: Any
     ) -> None:
         Path("client.toml").write_text('terms = ["acme.example"]\n')
-        text = {**acceptable(1), "description": "seen at acme.example by Globex with Initech"}
+        text = {
+            **acceptable_indicator(1),
+            "description": "seen at acme.example by Globex with Initech",
+        }
         words = [word for term in terms for word in ("--term", term)]
-        _, lines, _ = tocsin("check", file("a.json", text), *words, "--json")
+        _, lines, _ = tocsin("check", write_bundle("a.json", text), *words, "--json")
         shared = json.dumps(json.loads(lines[0])["object"])
         assert not any(word in shared for word in ("acme", "Globex", "Initech"))
 
-    def test_a_dash_reads_standard_input(self, tmp_path: Path) -> None:
+    def test_check_reads_standard_input_for_a_dash(self, tmp_path: Path) -> None:
         ran = subprocess.run(
             [*COMMAND, "check", "-", "--as", "iocs.txt", "--json"],
             input=b"hxxp://bad-domain[.]net/x\n",
@@ -126,14 +152,18 @@ class TestCheck:
         assert (ran.returncode, line["file"]) == (0, "-")
         assert line["object"]["pattern"] == "[url:value = 'http://bad-domain.net/x']"
 
-    def test_each_line_ends_with_the_pattern_or_name(self, tocsin: Callable[..., Any]) -> None:
+    def test_each_line_of_check_ends_with_the_shortened_pattern(
+        self, tocsin: Callable[..., Any]
+    ) -> None:
         Path("a.txt").write_text("evil[.]top and hxxps://bad[.]site/" + 200 * "a")
         _, (first, second, _), _ = tocsin("check", "a.txt")
         assert first.endswith("  [domain-name:value = 'evil.top']")
         assert "[url:value = 'https://bad.site/aaa" in second and second.endswith("aaa…")
 
-    def test_control_characters_do_not_reach_the_terminal(self, tocsin: Callable[..., Any]) -> None:
-        _, lines, _ = tocsin("check", file("a.json", {**acceptable(1), "id": "indicator--\x1b[2J"}))
+    def test_check_prints_no_control_characters(self, tocsin: Callable[..., Any]) -> None:
+        _, lines, _ = tocsin(
+            "check", write_bundle("a.json", {**acceptable_indicator(1), "id": "indicator--\x1b[2J"})
+        )
         assert "\x1b" not in "".join(lines)
 
 
@@ -141,7 +171,7 @@ class TestPush:
     def test_push_prints_the_servers_verdict_on_each_object(
         self, tocsin: Callable[..., Any], partner: Medallion
     ) -> None:
-        sent = file("a.json", acceptable(1), private(2))
+        sent = write_bundle("a.json", acceptable_indicator(1), private_indicator(2))
         code, lines, _ = tocsin("push", sent, "--to", COLLECTION, "--yes", "--json")
         *results, last = map(json.loads, lines)
         verdicts = {line["index"]: line["verdict"] for line in results}
@@ -156,42 +186,51 @@ class TestPush:
     def test_objects_that_the_preview_refuses_are_not_sent(
         self, tocsin: Callable[..., Any], partner: Medallion
     ) -> None:
-        tocsin("push", file("a.json", private(1)), "--to", COLLECTION)
+        tocsin("push", write_bundle("a.json", private_indicator(1)), "--to", COLLECTION)
         assert partner.backend.data["partner"]["collections"][0]["objects"] == []
 
-    def test_tlp_marks_objects_without_a_marking(
+    def test_push_tlp_marks_objects_that_have_no_marking(
         self, tocsin: Callable[..., Any], partner: Medallion
     ) -> None:
-        tocsin("push", file("a.json", acceptable(1)), "--to", COLLECTION, "--tlp", "green")
+        tocsin(
+            "push",
+            write_bundle("a.json", acceptable_indicator(1)),
+            "--to",
+            COLLECTION,
+            "--tlp",
+            "green",
+        )
         (arrived,) = partner.backend.data["partner"]["collections"][0]["objects"]
         green = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
         assert arrived["object_marking_refs"] == [green]
 
-    def test_raw_sends_objects_unchanged(
+    def test_push_raw_sends_objects_unchanged(
         self, tocsin: Callable[..., Any], partner: Medallion
     ) -> None:
-        tocsin("push", file("a.json", private(1)), "--to", COLLECTION, "--raw")
+        tocsin("push", write_bundle("a.json", private_indicator(1)), "--to", COLLECTION, "--raw")
         (arrived,) = partner.backend.data["partner"]["collections"][0]["objects"]
-        assert arrived == private(1)
+        assert arrived == private_indicator(1)
 
-    def test_push_to_a_collection_without_write_access_is_3(
+    def test_push_to_a_collection_without_write_access_exits_with_3(
         self, tocsin: Callable[..., Any], partner: Medallion
     ) -> None:
-        code, _, said = tocsin("push", file("a.json", acceptable(1)), "--to", "Closed")
-        assert (code, "may not write" in said) == (3, True)
+        code, _, stderr = tocsin(
+            "push", write_bundle("a.json", acceptable_indicator(1)), "--to", "Closed"
+        )
+        assert (code, "may not write" in stderr) == (3, True)
 
 
 class TestPoll:
-    def test_objects_are_json_lines_on_standard_output(
+    def test_poll_prints_objects_as_json_lines_on_standard_output(
         self, tocsin: Callable[..., Any], partner: Medallion
     ) -> None:
         partner.add(*(indicator(n) for n in range(5)))
-        code, lines, said = tocsin("poll", COLLECTION, "--limit", "2")
-        assert (code, said) == (0, "")
+        code, lines, stderr = tocsin("poll", COLLECTION, "--limit", "2")
+        assert (code, stderr) == (0, "")
         assert [json.loads(each) for each in lines] == [indicator(n) for n in range(5)]
 
     @pytest.mark.parametrize("limit", ["1", "3", "1000"])
-    def test_with_a_state_only_new_objects_are_appended(
+    def test_poll_with_a_state_file_appends_only_new_objects(
         self, tocsin: Callable[..., Any], partner: Medallion, limit: str
     ) -> None:
         arguments = ("--output", "o", "--state", "s", "--format", "list", "--limit", limit)
@@ -201,7 +240,7 @@ class TestPoll:
         assert Path("o").read_text().split() == [f"bad{n}.test" for n in range(6)]
 
     @pytest.mark.parametrize(
-        ("types", "said"),
+        ("types", "warning"),
         [
             (
                 ["indicators"],
@@ -211,24 +250,24 @@ class TestPoll:
             (["tool,x-zebra", "malware"], ""),
         ],
     )
-    def test_a_type_that_stix_does_not_define_is_warned_of(
-        self, tocsin: Callable[..., Any], partner: Medallion, types: Any, said: str
+    def test_poll_warns_about_a_type_that_stix_does_not_define(
+        self, tocsin: Callable[..., Any], partner: Medallion, types: Any, warning: str
     ) -> None:
         options = [word for each in types for word in ("--type", each)]
-        code, _, told = tocsin("poll", COLLECTION, *options)
-        assert (code, said in told, bool(said)) == (0, True, bool(told))
+        code, _, stderr = tocsin("poll", COLLECTION, *options)
+        assert (code, warning in stderr, bool(warning)) == (0, True, bool(stderr))
 
-    def test_a_damaged_state_file_is_1_and_nothing_is_written(
+    def test_poll_with_a_damaged_state_file_exits_with_1_and_writes_nothing(
         self, tocsin: Callable[..., Any], partner: Medallion
     ) -> None:
         Path("s").write_text("{")
         Path("o").write_text("kept\n")
         partner.add(indicator(0))
-        code, _, said = tocsin("poll", COLLECTION, "--output", "o", "--state", "s")
+        code, _, stderr = tocsin("poll", COLLECTION, "--output", "o", "--state", "s")
         assert (code, Path("o").read_text(), Path("s").read_text()) == (1, "kept\n", "{")
-        assert "remove it to poll everything" in said
+        assert "remove it to poll everything" in stderr
 
-    def test_the_cursor_of_a_bundle_moves_with_the_bundle(
+    def test_poll_saves_the_cursor_of_a_bundle_with_the_bundle(
         self, tocsin: Callable[..., Any], partner: Medallion
     ) -> None:
         arguments = ("--format", "bundle", "--output", "b.json", "--state", "s", "--limit", "2")
@@ -238,7 +277,7 @@ class TestPoll:
         tocsin("poll", COLLECTION, *arguments)
         assert "objects" not in json.loads(Path("b.json").read_text())
 
-    def test_an_interrupted_follow_is_130_and_loses_nothing(
+    def test_an_interrupted_follow_exits_with_130_and_loses_no_object(
         self, partner: Medallion, tmp_path: Path
     ) -> None:
         partner.add(indicator(0))
@@ -248,9 +287,9 @@ class TestPoll:
             partner.add(indicator(1))
             wait_for_lines(tmp_path / "o", 2)
             following.send_signal(signal.SIGINT)
-            _, said = following.communicate(timeout=10)
+            _, stderr = following.communicate(timeout=10)
         assert following.returncode == 130
-        assert said.startswith(b"tocsin: interrupted") and said.count(b"\n") == 1
+        assert stderr.startswith(b"tocsin: interrupted") and stderr.count(b"\n") == 1
 
     def test_a_killed_poll_neither_loses_nor_repeats_objects(
         self, tocsin: Callable[..., Any], partner: Medallion, tmp_path: Path
@@ -265,7 +304,7 @@ class TestPoll:
         arrived = [json.loads(each) for each in Path("o").read_text().splitlines()]
         assert arrived == [indicator(n) for n in range(60)]
 
-    def test_a_closed_pipe_gives_no_traceback(self, partner: Medallion) -> None:
+    def test_a_poll_into_a_closed_pipe_prints_no_traceback(self, partner: Medallion) -> None:
         partner.add(*(indicator(n) for n in range(150)))
         command = " ".join([*COMMAND, "poll", COLLECTION, "--limit", "10", "| head -1"])
         ran = subprocess.run(["bash", "-c", command], capture_output=True, timeout=20)
@@ -275,7 +314,7 @@ class TestPoll:
 def wait_for_lines(path: Path, count: int) -> None:
     deadline = time.monotonic() + 10
     while not path.exists() or path.read_bytes().count(b"\n") < count:
-        assert time.monotonic() < deadline, "nothing arrived"
+        assert time.monotonic() < deadline, "too few lines arrived within 10 seconds"
         time.sleep(0.02)
 
 
@@ -283,17 +322,21 @@ class TestStatusAndCollections:
     def test_status_prints_the_taxii_status(
         self, tocsin: Callable[..., Any], partner: Medallion
     ) -> None:
-        _, lines, _ = tocsin("push", file("a.json", acceptable(1)), "--to", COLLECTION, "--json")
+        _, lines, _ = tocsin(
+            "push", write_bundle("a.json", acceptable_indicator(1)), "--to", COLLECTION, "--json"
+        )
         id = json.loads(lines[-1])["status"]["id"]
         code, (line,), _ = tocsin("status", id, "--json")
         assert (code, json.loads(line)["success_count"]) == (0, 1)
         assert tocsin("status", id)[1] == [f"{id}: complete, 1 succeeded, 0 failed, 0 pending"]
 
-    def test_an_unknown_status_is_1(self, tocsin: Callable[..., Any], partner: Medallion) -> None:
-        code, _, said = tocsin("status", "2d086da7-4bdc-4f91-900e-d77486753710")
-        assert (code, "knows no status" in said) == (1, True)
+    def test_an_unknown_status_id_exits_with_1(
+        self, tocsin: Callable[..., Any], partner: Medallion
+    ) -> None:
+        code, _, stderr = tocsin("status", "2d086da7-4bdc-4f91-900e-d77486753710")
+        assert (code, "knows no status" in stderr) == (1, True)
 
-    def test_collections_are_a_table_or_json_lines(
+    def test_collections_are_printed_as_a_table_or_json_lines(
         self, tocsin: Callable[..., Any], partner: Medallion
     ) -> None:
         code, lines, _ = tocsin("collections", "--json")
@@ -303,10 +346,10 @@ class TestStatusAndCollections:
         assert COLLECTION in table and "Sightings of ours" in table
 
 
-def test_a_command_leaves_logging_as_it_was(tocsin: Callable[..., Any]) -> None:
+def test_a_command_does_not_change_the_logging_configuration(tocsin: Callable[..., Any]) -> None:
     loggers = [logging.getLogger(name) for name in ("", "tocsin")]
     before = [(each.level, [*each.handlers]) for each in loggers]
-    tocsin("check", file("a.json", acceptable(1)))
+    tocsin("check", write_bundle("a.json", acceptable_indicator(1)))
     assert [(each.level, [*each.handlers]) for each in loggers] == before
 
 
@@ -326,7 +369,7 @@ class TestExitCodes:
             ["check", "a", "--tlp", "mauve"],
         ],
     )
-    def test_wrong_usage_is_2(self, arguments: Any) -> None:
+    def test_wrong_usage_exits_with_2(self, arguments: Any) -> None:
         assert main(arguments) == 2
 
     @pytest.mark.parametrize(
@@ -340,54 +383,56 @@ class TestExitCodes:
             ["poll", "c", "--added-after", "yesterday"],
         ],
     )
-    def test_settings_that_cannot_be_used_are_2(
+    def test_unusable_settings_exit_with_2_and_one_line(
         self, tocsin: Callable[..., Any], arguments: Any
     ) -> None:
-        code, lines, said = tocsin(*arguments)
-        assert (code, lines, said.count("\n")) == (2, [], 1)
+        code, lines, stderr = tocsin(*arguments)
+        assert (code, lines, stderr.count("\n")) == (2, [], 1)
 
     @pytest.mark.parametrize("command", [["collections"], ["poll", COLLECTION], ["status", "x"]])
-    def test_a_wrong_key_is_3(
+    def test_a_wrong_key_exits_with_3(
         self, tocsin: Callable[..., Any], partner: Medallion, command: Any
     ) -> None:
-        code, _, said = tocsin(*command, "--key", "partner:wrong")
-        assert (code, said.count("\n"), "TOCSIN_KEY" in said) == (3, 1, True)
+        code, _, stderr = tocsin(*command, "--key", "partner:wrong")
+        assert (code, stderr.count("\n"), "TOCSIN_KEY" in stderr) == (3, 1, True)
 
-    def test_a_missing_key_is_3_and_differs_from_a_wrong_one(
+    def test_a_missing_key_exits_with_3_and_its_own_message(
         self, tocsin: Callable[..., Any], partner: Medallion, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv("TOCSIN_KEY")
-        code, _, said = tocsin("collections")
-        assert (code, "; no key was sent: give --key" in said) == (3, True)
+        code, _, stderr = tocsin("collections")
+        assert (code, "; no key was sent: give --key" in stderr) == (3, True)
 
-    def test_an_unreachable_hub_is_3(self, tocsin: Callable[..., Any]) -> None:
-        code, _, said = tocsin("collections", "--url", "http://127.0.0.1:9/taxii2/")
-        assert (code, said.count("\n"), "cannot be reached" in said) == (3, 1, True)
+    def test_an_unreachable_hub_exits_with_3(self, tocsin: Callable[..., Any]) -> None:
+        code, _, stderr = tocsin("collections", "--url", "http://127.0.0.1:9/taxii2/")
+        assert (code, stderr.count("\n"), "cannot be reached" in stderr) == (3, 1, True)
 
-    def test_https_to_a_port_without_tls_is_3(
+    def test_https_to_a_port_without_tls_exits_with_3(
         self, tocsin: Callable[..., Any], partner: Medallion
     ) -> None:
         url = os.environ["TOCSIN_URL"].replace("http://", "https://")
-        code, _, said = tocsin("collections", "--url", url)
-        assert (code, said.count("\n"), "a URL with http://" in said) == (3, 1, True), said
+        code, _, stderr = tocsin("collections", "--url", url)
+        assert (code, stderr.count("\n"), "a URL with http://" in stderr) == (3, 1, True), stderr
 
-    def test_an_unknown_collection_is_1(
+    def test_an_unknown_collection_exits_with_1(
         self, tocsin: Callable[..., Any], partner: Medallion
     ) -> None:
-        code, _, said = tocsin("poll", "nosuch")
-        assert (code, "Sightings of ours" in said) == (1, True)
+        code, _, stderr = tocsin("poll", "nosuch")
+        assert (code, "Sightings of ours" in stderr) == (1, True)
 
-    def test_objects_after_a_server_error_are_unsent_and_the_push_is_3(
+    def test_after_a_server_error_objects_are_unsent_and_push_exits_with_3(
         self, tocsin: Callable[..., Any]
     ) -> None:
-        def script(asked: Any) -> Any:
-            return Answer({"title": "Gone"}, 500) if asked.method == "POST" else None
+        def script(request: Any) -> Any:
+            return Answer({"title": "Gone"}, 500) if request.method == "POST" else None
 
         with serve_script(script) as server:
-            sent = file("a.json", acceptable(1))
-            code, lines, said = tocsin("push", sent, "--to", "feed", "--url", server.url, "--json")
+            sent = write_bundle("a.json", acceptable_indicator(1))
+            code, lines, stderr = tocsin(
+                "push", sent, "--to", "feed", "--url", server.url, "--json"
+            )
         assert (code, json.loads(lines[0])["verdict"]) == (3, "unsent")
-        assert "says 500: Gone" in said
+        assert "says 500: Gone" in stderr
 
 
 def test_the_clients_load_neither_the_web_framework_nor_the_database() -> None:

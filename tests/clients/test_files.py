@@ -1,4 +1,4 @@
-"""Files of the user's own that `tocsin` cannot read or write: never the hub's fault."""
+"""Errors about local files that `tocsin` cannot read or write."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from support.taxii_servers import COLLECTION, Medallion, indicator
 from tocsin.admission.formats import formats
 
 
-class TestPoll:
+class TestOutputAndStateFiles:
     @pytest.mark.parametrize("option", ["--output", "--state"])
     @pytest.mark.parametrize(
         ("name", "advice"),
@@ -22,7 +22,7 @@ class TestPoll:
         ],
     )
     @pytest.mark.parametrize("format", ["jsonl", "bundle"])
-    def test_a_file_that_cannot_be_written_is_1_with_advice(
+    def test_an_unwritable_file_exits_with_1_and_names_a_remedy(
         self,
         tocsin: Callable[..., Any],
         partner: Medallion,
@@ -34,24 +34,24 @@ class TestPoll:
         Path("afile").touch()
         Path("afolder").mkdir()
         partner.add(indicator(0))
-        code, lines, said = tocsin("poll", COLLECTION, "--format", format, option, name)
-        assert (code, lines, said.count("\n")) == (1, [], 1)
-        assert option in said and name in said and advice in said
+        code, lines, stderr = tocsin("poll", COLLECTION, "--format", format, option, name)
+        assert (code, lines, stderr.count("\n")) == (1, [], 1)
+        assert option in stderr and name in stderr and advice in stderr
 
-    def test_a_state_that_cannot_be_written_is_told_before_the_hub_is_asked(
+    def test_an_unwritable_state_file_is_reported_before_any_request(
         self, tocsin: Callable[..., Any]
     ) -> None:
         away = ("--url", "http://127.0.0.1:9/taxii2/")
-        code, _, said = tocsin("poll", "x", "--state", "nosuch/s", "--output", "o", *away)
-        assert (code, "there is no folder" in said, Path("o").exists()) == (1, True, False)
+        code, _, stderr = tocsin("poll", "x", "--state", "nosuch/s", "--output", "o", *away)
+        assert (code, "there is no folder" in stderr, Path("o").exists()) == (1, True, False)
 
-    def test_a_device_is_no_output_file(
+    def test_a_device_is_refused_as_output_file(
         self, tocsin: Callable[..., Any], partner: Medallion
     ) -> None:
-        code, _, said = tocsin("poll", COLLECTION, "--output", "/dev/null")
-        assert (code, "write > /dev/null" in said) == (1, True)
+        code, _, stderr = tocsin("poll", COLLECTION, "--output", "/dev/null")
+        assert (code, "write > /dev/null" in stderr) == (1, True)
 
-    def test_a_dash_is_standard_output(
+    def test_poll_writes_to_standard_output_for_a_dash(
         self, tocsin: Callable[..., Any], partner: Medallion
     ) -> None:
         partner.add(indicator(0))
@@ -59,31 +59,31 @@ class TestPoll:
         assert (code, json.loads(line)) == (0, indicator(0))
 
 
-class TestOffering:
+class TestInputFiles:
     @pytest.mark.parametrize("command", [["check"], ["push", "--to", COLLECTION]])
-    def test_a_file_with_nothing_in_it_is_told(
+    def test_a_file_without_anything_to_share_is_reported(
         self, tocsin: Callable[..., Any], partner: Medallion, command: Any
     ) -> None:
         Path("letter.txt").write_text("All is well.\n")
-        code, _, said = tocsin(*command, "letter.txt")
-        assert (code, said) == (0, "tocsin: letter.txt: nothing to share was found in it\n")
+        code, _, stderr = tocsin(*command, "letter.txt")
+        assert (code, stderr) == (0, "tocsin: letter.txt: nothing to share was found in it\n")
 
     @pytest.mark.parametrize("command", [["check"], ["push", "--to", COLLECTION]])
     @pytest.mark.parametrize("name", ["nosuch.json", "afolder", "afile/x"])
-    def test_a_file_that_cannot_be_read_is_1(
+    def test_an_unreadable_file_exits_with_1(
         self, tocsin: Callable[..., Any], partner: Medallion, command: Any, name: str
     ) -> None:
         Path("afolder").mkdir()
         Path("afile").touch()
-        code, _, said = tocsin(*command, name)
-        assert (code, f"{name}: cannot be read: " in said) == (1, True)
+        code, _, stderr = tocsin(*command, name)
+        assert (code, f"{name}: cannot be read: " in stderr) == (1, True)
 
     @pytest.mark.parametrize("options", [["check"], ["push", "--raw", "--to", COLLECTION]])
-    def test_a_file_that_no_format_takes_is_told_of_every_format_there_is(
+    def test_a_file_in_no_known_format_is_answered_with_the_list_of_formats(
         self, tocsin: Callable[..., Any], partner: Medallion, options: Any
     ) -> None:
         Path("image").write_bytes(b"\x00\x01\x02\xff" * 50)
-        code, _, said = tocsin(*options, "image")
-        assert (code, "--as" in said) == (1, True)
-        assert [each.name for each in formats() if each.description not in said] == []
+        code, _, stderr = tocsin(*options, "image")
+        assert (code, "--as" in stderr) == (1, True)
+        assert [each.name for each in formats() if each.description not in stderr] == []
         assert len(formats()) > 5

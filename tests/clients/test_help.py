@@ -1,4 +1,4 @@
-"""The help of `tocsin`: it fits 80 columns, and its examples work."""
+"""The help of `tocsin`: 80 columns, and examples that run."""
 
 import json
 import re
@@ -20,14 +20,16 @@ from tocsin.clients.cli.main import main, tocsin
 COMMANDS = {"": tocsin, **tocsin.commands}
 
 
-def examples(command: click.Command) -> list[str]:
+def example_lines(command: click.Command) -> list[str]:
     """The example lines of a command's help."""
     listed = (command.epilog or "").partition("Examples:\n")[2].partition("\n\n")[0]
     return re.findall(r"^ +(.*tocsin .*)$", listed, re.MULTILINE)
 
 
-ALL = list(dict.fromkeys(line for command in COMMANDS.values() for line in examples(command)))
-FOLLOWING = [line for line in ALL if "--follow" in line]
+EXAMPLES = list(
+    dict.fromkeys(line for command in COMMANDS.values() for line in example_lines(command))
+)
+FOLLOW_EXAMPLES = [line for line in EXAMPLES if "--follow" in line]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -41,14 +43,14 @@ def test_help_fits_80_columns_and_has_examples(
     assert any(f"  tocsin {name}".rstrip() in line for line in lines)
 
 
-def test_version_names_the_program(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_prints_the_program_and_its_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert re.fullmatch(r"tocsin \d+\.\d+\.\d+.*\n", capsys.readouterr().out)
 
 
 @pytest.fixture
-def prepared(partner: Medallion, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files and collections that the examples name, on a server of another make."""
+def example_files(partner: Medallion, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Create the files and collections that the examples name, on a medallion server."""
     for collection, title in zip(
         partner.backend.data["partner"]["collections"], ("green", "inbox"), strict=True
     ):
@@ -61,9 +63,9 @@ def prepared(partner: Medallion, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("iocs.csv").write_text("domain\nevil-portal.top\n")
 
 
-@pytest.mark.parametrize("line", [line for line in ALL if line not in FOLLOWING])
-def test_examples_run(
-    line: Any, prepared: Any, tocsin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("line", [line for line in EXAMPLES if line not in FOLLOW_EXAMPLES])
+def test_each_example_of_the_help_runs_without_error(
+    line: Any, example_files: Any, tocsin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, _, command = line.rpartition(" | ")
     words = shlex.split(command.partition(" > ")[0])[1:]
@@ -74,12 +76,14 @@ def test_examples_run(
         words[1] = json.loads(lines[-1])["status"]["id"]
     with Path(source.removeprefix("cat ") or "/dev/null").open() as stream:
         monkeypatch.setattr("sys.stdin", stream)
-        code, _, said = tocsin(*words)
-    assert (code, said) == (0, "")
+        code, _, stderr = tocsin(*words)
+    assert (code, stderr) == (0, "")
 
 
-@pytest.mark.parametrize("line", FOLLOWING)
-def test_examples_of_follow_run_until_interrupted(line: Any, prepared: Any) -> None:
+@pytest.mark.parametrize("line", FOLLOW_EXAMPLES)
+def test_each_follow_example_of_the_help_runs_until_interrupted(
+    line: Any, example_files: Any
+) -> None:
     command = [sys.executable, "-m", "tocsin.clients", *shlex.split(line)[1:]]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as running:
         deadline = time.monotonic() + 60

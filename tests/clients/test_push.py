@@ -1,4 +1,4 @@
-"""What a push sends, and how each object's line comes out of what the server answers."""
+"""Envelopes of a push, and the result of each object from the answers of the server."""
 
 import json
 import uuid
@@ -18,7 +18,7 @@ from tocsin.clients.check import ObjectResult, Preview, count_verdicts
 from tocsin.clients.http import Hub, RetrySettings
 from tocsin.clients.push import PushOptions, push
 
-HASTY = RetrySettings(connect=2, answer=2, retries=2, pause=0.01)
+FAST_RETRIES = RetrySettings(connect=2, answer=2, retries=2, pause=0.01)
 STATEMENT = {
     "type": "marking-definition",
     "spec_version": "2.1",
@@ -29,23 +29,23 @@ STATEMENT = {
 }
 
 
-class Desk:
-    """A scripted hub's way with submissions: it keeps the envelopes and answers statuses."""
+class ScriptedHub:
+    """A script that keeps submitted envelopes and answers with a status."""
 
     def __init__(self, **resource: Any) -> None:
         self.resource = resource
         self.envelopes: list[list[dict[str, Any]]] = []
         self.sizes: list[int] = []
         self.pending = 0
-        self.asked: list[Any] = []
+        self.requests: list[Any] = []
         self.errors: list[Exception] = []
 
-    def __call__(self, asked: Any) -> Any:
-        if asked.method == "POST":
-            self.sizes.append(len(asked.body))
-            self.envelopes.append(json.loads(asked.body)["objects"])
+    def __call__(self, request: Any) -> Any:
+        if request.method == "POST":
+            self.sizes.append(len(request.body))
+            self.envelopes.append(json.loads(request.body)["objects"])
             return Answer(self.status(len(self.envelopes[-1])), 202)
-        return Answer(self.status(1)) if "/status/" in asked.path else None
+        return Answer(self.status(1)) if "/status/" in request.path else None
 
     def status(self, count: int) -> dict[str, Any]:
         self.pending -= 1
@@ -54,15 +54,20 @@ class Desk:
         return whole | {"status": "pending" if self.pending > 0 else "complete"} | self.resource
 
 
-def pushed(
-    desk: Any, *candidates: Any, options: Any = None, longest: Any = 100_000
+def push_candidates(
+    hub: Any, *candidates: Any, options: Any = None, max_content_length: Any = 100_000
 ) -> list[ObjectResult]:
-    with serve_script(desk, longest) as server, Hub(server.url, "", HASTY) as hub:
+    with (
+        serve_script(hub, max_content_length) as server,
+        Hub(server.url, "", FAST_RETRIES) as client,
+    ):
         preview = Preview("file", tuple(candidates))
-        deliveries = list(push(hub, hub.find_collection("feed", "can_write"), [preview], options))
-        desk.errors = [each.error for each in deliveries if each.error]
-        desk.asked = server.asked
-        return [line for each in deliveries for line in each.results]
+        deliveries = list(
+            push(client, client.find_collection("feed", "can_write"), [preview], options)
+        )
+        hub.errors = [each.error for each in deliveries if each.error]
+        hub.requests = server.requests
+        return [result for each in deliveries for result in each.results]
 
 
 def candidate(index: int, object: dict[str, Any] | None = None, **more: Any) -> Candidate:
@@ -70,176 +75,195 @@ def candidate(index: int, object: dict[str, Any] | None = None, **more: Any) -> 
     return Candidate(index=index, object=object, source_id=object["id"], **more)
 
 
-def detail(index: int, **more: Any) -> dict[str, Any]:
+def status_entry(index: int, **more: Any) -> dict[str, Any]:
     sent = indicator(index)
     return {"id": sent["id"], "version": sent["modified"], "x_tocsin_index": index, **more}
 
 
-class TestLines:
-    def test_the_hubs_verdicts_and_public_ids_come_by_index(self) -> None:
-        desk = Desk(
+class TestResults:
+    def test_verdicts_and_public_ids_of_the_hub_are_matched_by_index(self) -> None:
+        hub = ScriptedHub(
             successes=[
-                detail(2, x_tocsin_verdict="merged", x_tocsin_public_id="indicator--p"),
-                detail(0, x_tocsin_verdict="duplicate"),
+                status_entry(2, x_tocsin_verdict="merged", x_tocsin_public_id="indicator--p"),
+                status_entry(0, x_tocsin_verdict="duplicate"),
             ],
-            failures=[detail(1, x_tocsin_verdict="refused", message="not so")],
-            pendings=[detail(3, x_tocsin_verdict="held", x_tocsin_findings=[{"rule": "r"}])],
+            failures=[status_entry(1, x_tocsin_verdict="refused", message="not so")],
+            pendings=[status_entry(3, x_tocsin_verdict="held", x_tocsin_findings=[{"rule": "r"}])],
             status="pending",
             x_tocsin_settled=True,
         )
-        lines = pushed(desk, *map(candidate, range(4)))
-        assert [line.verdict for line in lines] == ["duplicate", "refused", "merged", "held"]
-        assert lines[2].public_id == "indicator--p"
-        assert lines[1].findings[-1]["message"] == "not so"
-        assert lines[3].findings == ({"rule": "r"},)
+        results = push_candidates(hub, *map(candidate, range(4)))
+        assert [result.verdict for result in results] == ["duplicate", "refused", "merged", "held"]
+        assert results[2].public_id == "indicator--p"
+        assert results[1].findings[-1]["message"] == "not so"
+        assert results[3].findings == ({"rule": "r"},)
 
-    def test_another_servers_outcomes_come_by_id_and_version(self) -> None:
+    def test_outcomes_of_another_server_are_matched_by_id_and_version(self) -> None:
         def plain(index: Any) -> Any:
-            return {key: value for key, value in detail(index).items() if key != "x_tocsin_index"}
+            return {
+                key: value for key, value in status_entry(index).items() if key != "x_tocsin_index"
+            }
 
         older = {**plain(1), "version": "2020-01-01T00:00:00.000Z"}
-        desk = Desk(failures=[plain(1)], successes=[older, plain(0)], pendings=[plain(2)])
-        lines = pushed(desk, *map(candidate, range(3)))
-        assert [line.verdict for line in lines] == ["admitted", "refused", "held"]
+        hub = ScriptedHub(failures=[plain(1)], successes=[older, plain(0)], pendings=[plain(2)])
+        results = push_candidates(hub, *map(candidate, range(3)))
+        assert [result.verdict for result in results] == ["admitted", "refused", "held"]
 
-    def test_a_server_that_only_counts_speaks_for_all(self) -> None:
-        lines = pushed(Desk(), *map(candidate, range(3)))
-        assert {line.verdict for line in lines} == {"admitted"}
+    def test_a_status_with_counts_only_applies_to_all_objects(self) -> None:
+        results = push_candidates(ScriptedHub(), *map(candidate, range(3)))
+        assert {result.verdict for result in results} == {"admitted"}
 
-    def test_what_the_preview_found_stays_with_what_the_hub_found(self) -> None:
+    def test_findings_of_the_preview_and_of_the_hub_are_joined_without_duplicates(self) -> None:
         own = Finding("sanitise", "personal_data", Action.REPLACED, "an e-mail address")
         theirs = {**own.as_json(), "message": "another"}
-        desk = Desk(successes=[detail(0, x_tocsin_findings=[own.as_json(), theirs])])
-        (line,) = pushed(desk, candidate(0, findings=(own,)))
-        assert line.findings == (own.as_json(), theirs)
+        hub = ScriptedHub(successes=[status_entry(0, x_tocsin_findings=[own.as_json(), theirs])])
+        (result,) = push_candidates(hub, candidate(0, findings=(own,)))
+        assert result.findings == (own.as_json(), theirs)
 
-    def test_what_was_not_open_is_told_but_not_sent(self) -> None:
-        desk = Desk()
-        shut = [candidate(n, verdict=Verdict(word)) for n, word in enumerate(("held", "refused"))]
-        lines = pushed(desk, *shut, candidate(2))
-        assert [(line.index, line.verdict) for line in lines] == [
+    def test_held_and_refused_candidates_are_reported_and_not_sent(self) -> None:
+        hub = ScriptedHub()
+        closed = [candidate(n, verdict=Verdict(word)) for n, word in enumerate(("held", "refused"))]
+        results = push_candidates(hub, *closed, candidate(2))
+        assert [(result.index, result.verdict) for result in results] == [
             (0, "held"),
             (1, "refused"),
             (2, "admitted"),
         ]
-        assert desk.envelopes == [[indicator(2)]]
-        assert count_verdicts(lines) == {"received": 3, "admitted": 1, "held": 1, "refused": 1}
+        assert hub.envelopes == [[indicator(2)]]
+        assert count_verdicts(results) == {"received": 3, "admitted": 1, "held": 1, "refused": 1}
 
 
 class TestEnvelopes:
-    @pytest.mark.parametrize("longest", [700, 1000, 5000])
-    def test_none_is_longer_than_the_server_takes(self, longest: int) -> None:
-        desk = Desk()
-        lines = pushed(desk, *map(candidate, range(30)), longest=longest)
-        assert max(desk.sizes) < longest
-        assert [each for envelope in desk.envelopes for each in envelope] == [
+    @pytest.mark.parametrize("max_content_length", [700, 1000, 5000])
+    def test_no_envelope_exceeds_the_max_content_length_of_the_server(
+        self, max_content_length: int
+    ) -> None:
+        hub = ScriptedHub()
+        results = push_candidates(
+            hub, *map(candidate, range(30)), max_content_length=max_content_length
+        )
+        assert max(hub.sizes) < max_content_length
+        assert [each for envelope in hub.envelopes for each in envelope] == [
             indicator(n) for n in range(30)
         ]
-        assert len(lines) == 30
+        assert len(results) == 30
 
-    def test_none_has_more_objects_than_wanted(self) -> None:
-        desk = Desk()
-        pushed(desk, *map(candidate, range(5)), options=PushOptions(max_objects=2))
-        assert [len(each) for each in desk.envelopes] == [2, 2, 1]
+    def test_no_envelope_has_more_objects_than_max_objects(self) -> None:
+        hub = ScriptedHub()
+        push_candidates(hub, *map(candidate, range(5)), options=PushOptions(max_objects=2))
+        assert [len(each) for each in hub.envelopes] == [2, 2, 1]
 
-    def test_an_object_that_fits_in_none_is_refused_here(self) -> None:
-        desk = Desk()
-        lines = pushed(
-            desk, candidate(0, {**indicator(0), "name": "x" * 900}), candidate(1), longest=800
+    def test_an_object_too_large_for_any_envelope_is_refused_by_the_client(self) -> None:
+        hub = ScriptedHub()
+        results = push_candidates(
+            hub,
+            candidate(0, {**indicator(0), "name": "x" * 900}),
+            candidate(1),
+            max_content_length=800,
         )
-        assert {line.index: line.verdict for line in lines} == {0: "refused", 1: "admitted"}
-        assert "octets" in lines[0].findings[-1]["message"]
+        assert {result.index: result.verdict for result in results} == {0: "refused", 1: "admitted"}
+        assert "octets" in results[0].findings[-1]["message"]
 
-    def test_a_marking_goes_with_every_envelope_that_refers_to_it(self) -> None:
+    def test_a_marking_definition_is_in_every_envelope_that_refers_to_it(self) -> None:
         marked = [
             candidate(n, {**indicator(n), "object_marking_refs": [STATEMENT["id"]]})
             for n in range(3)
         ]
-        desk = Desk()
-        lines = pushed(desk, *marked, candidate(3, STATEMENT), options=PushOptions(max_objects=2))
-        assert all(envelope[0] == STATEMENT for envelope in desk.envelopes)
-        assert sorted(line.index for line in lines) == [0, 1, 2, 3]
+        hub = ScriptedHub()
+        results = push_candidates(
+            hub, *marked, candidate(3, STATEMENT), options=PushOptions(max_objects=2)
+        )
+        assert all(envelope[0] == STATEMENT for envelope in hub.envelopes)
+        assert sorted(result.index for result in results) == [0, 1, 2, 3]
 
-    def test_413_in_spite_of_all_is_met_with_halves(self) -> None:
-        class Narrow(Desk):
-            def __call__(self, asked: Any) -> Any:
-                if asked.method == "POST" and len(asked.body) > 900:
+    def test_an_unexpected_413_is_answered_with_envelopes_of_half_the_size(self) -> None:
+        class SmallHub(ScriptedHub):
+            def __call__(self, request: Any) -> Any:
+                if request.method == "POST" and len(request.body) > 900:
                     return Answer({"title": "Too long"}, 413)
-                return super().__call__(asked)
+                return super().__call__(request)
 
-        desk = Narrow()
-        lines = pushed(desk, *map(candidate, range(9)))
-        assert [line.verdict for line in lines] == ["admitted"] * 9
+        hub = SmallHub()
+        results = push_candidates(hub, *map(candidate, range(9)))
+        assert [result.verdict for result in results] == ["admitted"] * 9
 
-    def test_a_server_that_takes_nothing_is_not_tried_a_thousand_times(self) -> None:
-        def script(asked: Any) -> Any:
-            return Answer({"title": "No"}, 422) if asked.method == "POST" else None
+    def test_a_server_that_refuses_every_envelope_gets_a_bounded_number_of_requests(self) -> None:
+        def script(request: Any) -> Any:
+            return Answer({"title": "No"}, 422) if request.method == "POST" else None
 
-        class Stubborn(Desk):
-            def __call__(self, asked: Any) -> Any:
-                return script(asked)
+        class RefusingHub(ScriptedHub):
+            def __call__(self, request: Any) -> Any:
+                return script(request)
 
-        desk = Stubborn()
-        lines = pushed(desk, *map(candidate, range(300)))
-        assert [line.verdict for line in lines] == ["refused"] * 300
-        assert len([each for each in desk.asked if each.method == "POST"]) < 60
+        hub = RefusingHub()
+        results = push_candidates(hub, *map(candidate, range(300)))
+        assert [result.verdict for result in results] == ["refused"] * 300
+        assert len([each for each in hub.requests if each.method == "POST"]) < 60
 
 
 class TestWaiting:
-    def test_it_waits_until_the_status_is_complete(self) -> None:
-        desk = Desk()
-        desk.pending = 3
-        (line,) = pushed(desk, candidate(0))
-        assert line.verdict == "admitted"
-        assert sum("/status/" in each.path for each in desk.asked) == 2
+    def test_a_push_waits_until_the_status_is_complete(self) -> None:
+        hub = ScriptedHub()
+        hub.pending = 3
+        (result,) = push_candidates(hub, candidate(0))
+        assert result.verdict == "admitted"
+        assert sum("/status/" in each.path for each in hub.requests) == 2
 
-    def test_it_does_not_wait_if_told_so(self) -> None:
+    def test_a_push_with_wait_off_returns_pending_results(self) -> None:
         pending = {"success_count": 0, "pending_count": 1, "status": "pending"}
-        (line,) = pushed(Desk(**pending), candidate(0), options=PushOptions(wait=False))
-        assert line.verdict == "pending"
+        (result,) = push_candidates(
+            ScriptedHub(**pending), candidate(0), options=PushOptions(wait=False)
+        )
+        assert result.verdict == "pending"
 
-    def test_it_does_not_wait_for_ever(self) -> None:
+    def test_a_push_stops_waiting_after_its_timeout(self) -> None:
         pending = {"success_count": 0, "pending_count": 1, "status": "pending"}
-        (line,) = pushed(Desk(**pending), candidate(0), options=PushOptions(timeout=0.3))
-        assert line.verdict == "pending"
+        (result,) = push_candidates(
+            ScriptedHub(**pending), candidate(0), options=PushOptions(timeout=0.3)
+        )
+        assert result.verdict == "pending"
 
 
-class Failing(Desk):
-    """Answers the first POSTs as told, then properly."""
+class FailingHub(ScriptedHub):
+    """A hub that answers the first POSTs with the given answers, then as usual."""
 
     def __init__(self, *answers: Answer) -> None:
         super().__init__()
         self.answers = list(answers)
 
-    def __call__(self, asked: Any) -> Any:
-        if asked.method == "POST" and self.answers:
+    def __call__(self, request: Any) -> Any:
+        if request.method == "POST" and self.answers:
             return self.answers.pop(0)
-        return super().__call__(asked)
+        return super().__call__(request)
 
 
-class TestBreaks:
-    def test_a_lost_answer_is_asked_for_again(self) -> None:
-        (line,) = pushed(Failing(Answer(break_off=True)), candidate(0))
-        assert line.verdict == "admitted"
+class TestFailures:
+    def test_a_push_is_repeated_after_a_lost_answer(self) -> None:
+        (result,) = push_candidates(FailingHub(Answer(break_off=True)), candidate(0))
+        assert result.verdict == "admitted"
 
     @pytest.mark.parametrize("status", [429, 502, 503, 504])
-    def test_a_server_that_is_busy_is_asked_again(self, status: int) -> None:
-        (line,) = pushed(Failing(Answer({}, status)), candidate(0))
-        assert line.verdict == "admitted"
+    def test_a_push_is_repeated_at_a_busy_server(self, status: int) -> None:
+        (result,) = push_candidates(FailingHub(Answer({}, status)), candidate(0))
+        assert result.verdict == "admitted"
 
-    def test_what_a_broken_push_did_not_send_is_told(self) -> None:
-        class Fading(Desk):
-            def __call__(self, asked: Any) -> Any:
-                gone = asked.method == "POST" and self.envelopes
-                return Answer({"title": "Gone"}, 500) if gone else super().__call__(asked)
+    def test_a_failed_push_reports_the_objects_that_it_did_not_send(self) -> None:
+        class VanishingHub(ScriptedHub):
+            def __call__(self, request: Any) -> Any:
+                gone = request.method == "POST" and self.envelopes
+                return Answer({"title": "Gone"}, 500) if gone else super().__call__(request)
 
-        desk = Fading()
-        lines = pushed(desk, *map(candidate, range(5)), options=PushOptions(max_objects=2))
-        assert [line.verdict for line in lines] == ["admitted"] * 2 + ["unsent"] * 3
-        assert isinstance(desk.errors[0], Unavailable)
+        hub = VanishingHub()
+        results = push_candidates(
+            hub, *map(candidate, range(5)), options=PushOptions(max_objects=2)
+        )
+        assert [result.verdict for result in results] == ["admitted"] * 2 + ["unsent"] * 3
+        assert isinstance(hub.errors[0], Unavailable)
 
-    def test_a_right_that_is_missing_ends_the_push(self) -> None:
-        desk = Failing(Answer({"title": "No"}, 403))
-        lines = pushed(desk, *map(candidate, range(3)), options=PushOptions(max_objects=1))
-        assert {line.verdict for line in lines} == {"unsent"}
-        assert isinstance(desk.errors[0], NotAllowed)
+    def test_a_missing_permission_ends_the_push(self) -> None:
+        hub = FailingHub(Answer({"title": "No"}, 403))
+        results = push_candidates(
+            hub, *map(candidate, range(3)), options=PushOptions(max_objects=1)
+        )
+        assert {result.verdict for result in results} == {"unsent"}
+        assert isinstance(hub.errors[0], NotAllowed)

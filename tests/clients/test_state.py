@@ -1,4 +1,4 @@
-"""Cursors survive anything, and what stands in a file is neither lost nor repeated."""
+"""State files and output files of a poll: objects are neither lost nor repeated."""
 
 import csv
 import io
@@ -27,27 +27,29 @@ def as_bytes(*objects: dict[str, Any]) -> list[bytes]:
     return [json.dumps(each).encode() for each in objects]
 
 
-class TestState:
-    def test_a_cursor_comes_back_as_it_was(self, tmp_path: Path) -> None:
+class TestStateFile:
+    def test_a_saved_cursor_is_loaded_unchanged(self, tmp_path: Path) -> None:
         StateFile(tmp_path / "state").save("key", CURSOR)
         assert StateFile(tmp_path / "state").load("key") == CURSOR
 
-    def test_one_file_holds_the_cursors_of_many_collections(self, tmp_path: Path) -> None:
+    def test_one_state_file_holds_the_cursors_of_many_collections(self, tmp_path: Path) -> None:
         state = StateFile(tmp_path / "state")
         state.save("one", CURSOR)
         state.save("two", Cursor(last=5))
         assert (state.load("one"), state.load("two").last) == (CURSOR, 5)
         assert state.load("three") == Cursor()
 
-    def test_collections_and_filters_have_cursors_of_their_own(self) -> None:
+    def test_each_collection_and_filter_has_its_own_cursor(self) -> None:
         filters = [{}, {"match[type]": "tool"}, {"match[id]": "tool"}]
         urls = ["https://a.example/root/collections/1/", "https://a.example/root/collections/2/"]
-        assert len({cursor_key(url, asked) for url in urls for asked in filters}) == 6
+        assert len({cursor_key(url, query) for url in urls for query in filters}) == 6
 
     @pytest.mark.parametrize(
         "damage", [b"", b"{", b"[]", b'{"tocsin_state": 99}', b"\xff", b"[" * 100_000]
     )
-    def test_a_damaged_file_is_refused_and_left_as_it_is(self, tmp_path: Path, damage: Any) -> None:
+    def test_a_damaged_state_file_is_refused_and_not_changed(
+        self, tmp_path: Path, damage: Any
+    ) -> None:
         (tmp_path / "state").write_bytes(damage)
         with pytest.raises(Malformed, match="left as it is"):
             StateFile(tmp_path / "state").load("key")
@@ -56,23 +58,25 @@ class TestState:
         assert (tmp_path / "state").read_bytes() == damage
 
     @pytest.mark.parametrize("entry", [{}, [], {"last": 5}, {"last": "x", "seen": []}])
-    def test_a_damaged_cursor_is_refused(self, tmp_path: Path, entry: Any) -> None:
+    def test_an_incomplete_cursor_in_a_state_file_is_refused(
+        self, tmp_path: Path, entry: Any
+    ) -> None:
         content = {"tocsin_state": 1, "cursors": {"key": entry}}
         (tmp_path / "state").write_text(json.dumps(content))
         with pytest.raises(Malformed, match="incomplete"):
             StateFile(tmp_path / "state").load("key")
 
-    def test_a_file_that_cannot_be_written_is_told(self, tmp_path: Path) -> None:
+    def test_an_unwritable_state_file_raises_unusable_file(self, tmp_path: Path) -> None:
         with pytest.raises(UnusableFile, match="cannot be written"):
             StateFile(tmp_path / "nosuch" / "state").save("key", CURSOR)
 
-    def test_nothing_is_left_beside_the_file(self, tmp_path: Path) -> None:
+    def test_saving_a_cursor_leaves_no_temporary_file(self, tmp_path: Path) -> None:
         StateFile(tmp_path / "state").save("key", CURSOR)
         assert os.listdir(tmp_path) == ["state"]
 
 
-class TestFiles:
-    def written(
+class TestOutputFiles:
+    def write_objects(
         self, path: Any, cursor: Any, objects: Any, format: Any = "jsonl", append: Any = True
     ) -> Any:
         target = open_output(format, path, io.BytesIO(), append=append)
@@ -82,48 +86,46 @@ class TestFiles:
         target.close()
         return Cursor(output=output, size=size)
 
-    def test_a_poll_adds_to_the_file_of_the_last(self, tmp_path: Path) -> None:
+    def test_a_poll_appends_to_the_file_of_the_previous_poll(self, tmp_path: Path) -> None:
         path, objects = tmp_path / "out", as_bytes(*map(indicator, range(4)))
-        cursor = self.written(path, Cursor(), objects[:2])
-        self.written(path, cursor, objects[2:])
+        cursor = self.write_objects(path, Cursor(), objects[:2])
+        self.write_objects(path, cursor, objects[2:])
         assert path.read_bytes().splitlines() == objects
 
     @pytest.mark.parametrize("format", ["jsonl", "csv", "list"])
-    def test_lines_whose_cursor_never_moved_are_not_repeated(
+    def test_lines_written_after_the_saved_cursor_are_replaced(
         self, tmp_path: Path, format: str
     ) -> None:
         path, objects = tmp_path / "out", as_bytes(*map(indicator, range(4)))
-        cursor = self.written(path, Cursor(), objects[:1], format)
-        self.written(path, cursor, objects[1:3], format)
-        self.written(path, cursor, objects[1:], format)
+        cursor = self.write_objects(path, Cursor(), objects[:1], format)
+        self.write_objects(path, cursor, objects[1:3], format)
+        self.write_objects(path, cursor, objects[1:], format)
         whole = tmp_path / "whole"
-        self.written(whole, Cursor(), objects, format)
+        self.write_objects(whole, Cursor(), objects, format)
         assert path.read_bytes() == whole.read_bytes()
 
-    def test_a_line_broken_off_by_a_crash_is_written_anew(self, tmp_path: Path) -> None:
+    def test_a_line_truncated_by_a_crash_is_rewritten(self, tmp_path: Path) -> None:
         path, objects = tmp_path / "out", as_bytes(*map(indicator, range(3)))
-        cursor = self.written(path, Cursor(), objects[:1])
+        cursor = self.write_objects(path, Cursor(), objects[:1])
         with path.open("ab") as file:
             file.write(objects[1] + b"\n" + objects[2][:20])
-        self.written(path, cursor, objects[1:])
+        self.write_objects(path, cursor, objects[1:])
         assert path.read_bytes().splitlines() == objects
 
-    def test_what_somebody_else_wrote_is_left_alone(self, tmp_path: Path) -> None:
+    def test_existing_content_of_the_output_file_is_preserved(self, tmp_path: Path) -> None:
         path, objects = tmp_path / "out", as_bytes(indicator(0))
         path.write_bytes(b"no line end")
-        self.written(path, Cursor(), objects)
+        self.write_objects(path, Cursor(), objects)
         assert path.read_bytes().splitlines() == [b"no line end", *objects]
 
-    def test_without_a_state_the_file_is_replaced(self, tmp_path: Path) -> None:
+    def test_an_output_file_without_a_state_is_replaced(self, tmp_path: Path) -> None:
         path, objects = tmp_path / "out", as_bytes(indicator(0))
         path.write_bytes(b"old\n")
-        self.written(path, Cursor(), objects, append=False)
+        self.write_objects(path, Cursor(), objects, append=False)
         assert path.read_bytes().splitlines() == objects
 
     @pytest.mark.parametrize("format", ["bundle", "jsonl", "csv", "list"])
-    def test_a_file_that_is_not_finished_leaves_the_old_one(
-        self, tmp_path: Path, format: str
-    ) -> None:
+    def test_an_unfinished_output_leaves_the_old_file(self, tmp_path: Path, format: str) -> None:
         path = tmp_path / "out"
         path.write_text("old")
         target = open_output(format, path, io.BytesIO(), append=False)
@@ -134,20 +136,20 @@ class TestFiles:
         assert (path.read_text(), os.listdir(tmp_path)) == ("old", ["out"])
 
     @pytest.mark.parametrize("format", ["bundle", "jsonl", "csv", "list"])
-    def test_a_new_file_has_the_rights_of_the_old_one_and_is_where_a_link_leads(
+    def test_a_replaced_file_keeps_its_permissions_and_symbolic_link(
         self, tmp_path: Path, format: str
     ) -> None:
         path, link = tmp_path / "out", tmp_path / "link"
         path.write_text("old")
         path.chmod(0o640)
         link.symlink_to(path)
-        self.written(link, Cursor(), as_bytes(indicator(0)), format, append=False)
+        self.write_objects(link, Cursor(), as_bytes(indicator(0)), format, append=False)
         assert link.is_symlink() and "bad0" in path.read_text()
         assert path.stat().st_mode & 0o777 == 0o640
         assert sorted(os.listdir(tmp_path)) == ["link", "out"]
 
     @pytest.mark.parametrize("format", ["jsonl", "csv", "list"])
-    def test_later_polls_of_a_follower_add_to_the_file_that_took_its_place(
+    def test_later_polls_of_a_follow_append_to_the_replaced_file(
         self, tmp_path: Path, format: str
     ) -> None:
         path, objects = tmp_path / "out", as_bytes(*map(indicator, range(4)))
@@ -161,12 +163,12 @@ class TestFiles:
             cursor = Cursor(output=output, size=size)
         target.close()
         whole = tmp_path / "whole"
-        self.written(whole, Cursor(), objects, format)
+        self.write_objects(whole, Cursor(), objects, format)
         assert path.read_bytes() == whole.read_bytes()
 
 
-class TestForms:
-    def shown(self, format: Any, *objects: Any) -> Any:
+class TestFormats:
+    def format_objects(self, format: Any, *objects: Any) -> Any:
         stream = io.BytesIO()
         target = open_output(format, None, stream, append=False)
         target.resume(Cursor())
@@ -174,34 +176,36 @@ class TestForms:
         target.finish()
         return stream.getvalue().decode()
 
-    def test_jsonl_is_a_line_for_each_object_as_received(self) -> None:
+    def test_jsonl_has_one_line_per_object_as_received(self) -> None:
         odd = b'{"id":"a--1",  "big": 123456789012345678901234567890}'
-        assert self.shown("jsonl", odd, b'{\n"a": 1}') == odd.decode() + '\n{"a": 1}\n'
+        assert self.format_objects("jsonl", odd, b'{\n"a": 1}') == odd.decode() + '\n{"a": 1}\n'
 
     @pytest.mark.parametrize("count", [0, 1, 3])
     def test_a_bundle_is_one_json_document(self, count: int) -> None:
         objects = [indicator(n) for n in range(count)]
-        bundle = json.loads(self.shown("bundle", *objects))
+        bundle = json.loads(self.format_objects("bundle", *objects))
         assert (bundle["type"], bundle.get("objects", [])) == ("bundle", objects)
 
-    def test_csv_has_a_row_for_each_object(self) -> None:
+    def test_csv_has_one_row_per_object(self) -> None:
         full = {**indicator(1), "confidence": 80, "labels": ["a", "b"]}
-        text = self.shown("csv", {**full, "object_marking_refs": [TLP_GREEN]})
+        text = self.format_objects("csv", {**full, "object_marking_refs": [TLP_GREEN]})
         (row,) = csv.DictReader(io.StringIO(text))
         assert (row["value"], row["tlp"], row["confidence"]) == ("bad1.test", "green", "80")
         assert (row["labels"], row["pattern"]) == ("a, b", "[domain-name:value = 'bad1.test']")
 
     @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "＝"])
-    def test_no_cell_is_a_formula(self, start: str) -> None:
-        text = self.shown("csv", {**indicator(1), "labels": [f"{start}cmd|' /C calc'!A0\nx"]})
+    def test_csv_has_no_cell_that_is_a_formula(self, start: str) -> None:
+        text = self.format_objects(
+            "csv", {**indicator(1), "labels": [f"{start}cmd|' /C calc'!A0\nx"]}
+        )
         (row,) = csv.DictReader(io.StringIO(text))
         assert row["labels"].startswith("'")
         assert len(text.splitlines()) == 2
 
-    def test_the_list_has_each_plain_value_once(self) -> None:
+    def test_the_list_format_has_each_plain_value_once(self) -> None:
         several = {**indicator(2), "pattern": "[ipv4-addr:value IN ('198.51.100.1', '2.2.2.2')]"}
         unlike = {**indicator(3), "pattern": "[domain-name:value != 'good.test']"}
         gone = {**indicator(4), "revoked": True}
         note = {"type": "note", "id": "note--1"}
-        text = self.shown("list", indicator(1), indicator(1), several, unlike, gone, note)
+        text = self.format_objects("list", indicator(1), indicator(1), several, unlike, gone, note)
         assert text.split() == ["bad1.test", "198.51.100.1", "2.2.2.2"]

@@ -1,4 +1,4 @@
-"""Other people's TAXII servers, on real sockets: medallion, and one that follows a script."""
+"""TAXII servers of other makes on real sockets: medallion, and a scripted server."""
 
 import json
 import threading
@@ -44,9 +44,9 @@ def indicator(number: int) -> dict[str, Any]:
     }
 
 
-class _Quiet(WSGIRequestHandler):
+class _SilentHandler(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: object) -> None:
-        """Say nothing."""
+        """Write no log line."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Medallion:
     backend: MemoryBackend
 
     def add(self, *added: dict[str, Any]) -> None:
-        """What one POST does: all objects share one date_added."""
+        """Add objects as one POST does: all share one date_added."""
         now = medallion.common.get_timestamp()
         self.backend.add_objects("partner", COLLECTION, {"objects": list(added)}, now)
         time.sleep(0.001)
@@ -63,7 +63,7 @@ class Medallion:
 
 @contextmanager
 def serve_medallion(page: int = 1000) -> Iterator[Medallion]:
-    """medallion 3.0.0 with one readable and writable collection, one unreadable."""
+    """Serve medallion 3.0.0 with one readable and writable collection and one closed one."""
     backend = MemoryBackend(check_interval=3600)
     backend.data = _medallion_content()
     with serve_over(backend, page) as url:
@@ -73,23 +73,23 @@ def serve_medallion(page: int = 1000) -> Iterator[Medallion]:
 
 @contextmanager
 def serve_over(backend: Backend, page: int = 1000) -> Iterator[str]:
-    """medallion 3.0.0 over a backend; the URL of its discovery."""
+    """Serve medallion 3.0.0 over a backend; yields the URL of its discovery."""
     with serve_app(medallion_app(backend, page)) as origin:
         yield f"{origin}/taxii2/"
 
 
 @contextmanager
 def serve_app(app: Flask) -> Iterator[str]:
-    """Any application on a real socket; its origin."""
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+    """Serve an application on a real socket; yields its origin."""
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_SilentHandler)
     with _running(server):
         yield f"http://127.0.0.1:{server.port}"
 
 
 def medallion_app(backend: Backend, page: int = 1000) -> Flask:
-    """medallion's views, users and refusals in an application of their own."""
+    """A Flask application with medallion's views, users and error handlers."""
     app = Flask("partner")
-    setattr(app, "users_backend", dict([KEY.split(":")]))  # noqa: B010 (of no type that mypy knows)
+    setattr(app, "users_backend", dict([KEY.split(":")]))  # noqa: B010 (mypy does not know the attribute)
     setattr(app, "taxii_config", {"max_page_size": page})  # noqa: B010
     setattr(app, "medallion_backend", backend)  # noqa: B010
     for blueprint in (
@@ -128,7 +128,7 @@ def _medallion_content() -> dict[str, Any]:
 
 @dataclass
 class ReceivedRequest:
-    """A request that a scripted server got."""
+    """A request that a scripted server received."""
 
     method: str
     path: str
@@ -139,31 +139,33 @@ class ReceivedRequest:
 
 @dataclass
 class Answer:
-    """What a scripted server answers."""
+    """The answer of a scripted server."""
 
     body: object = None
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     break_off: bool = False
-    """Close the connection instead."""
+    """Close the connection instead of answering."""
 
 
 @dataclass
-class Scripted:
+class ScriptedServer:
+    """A running scripted server and the requests that it has received."""
+
     url: str
-    asked: list[ReceivedRequest]
+    requests: list[ReceivedRequest]
 
     def paths(self, method: str = "GET") -> list[str]:
-        return [each.path for each in self.asked if each.method == method]
+        return [each.path for each in self.requests if each.method == method]
 
 
 Script = Callable[[ReceivedRequest], Answer | None]
 
 
 @contextmanager
-def serve_script(script: Script, max_content_length: int = 100_000) -> Iterator[Scripted]:
-    """A server that answers discovery properly and leaves the rest to `script`."""
-    asked: list[ReceivedRequest] = []
+def serve_script(script: Script, max_content_length: int = 100_000) -> Iterator[ScriptedServer]:
+    """Serve discovery and collections by default; `script` may answer any request first."""
+    requests: list[ReceivedRequest] = []
 
     class Responder(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -176,10 +178,10 @@ def serve_script(script: Script, max_content_length: int = 100_000) -> Iterator[
             request = ReceivedRequest(
                 self.command, parts.path, query, dict(self.headers), self.rfile.read(length)
             )
-            asked.append(request)
+            requests.append(request)
             self._send(
                 script(request)
-                or _usual(request, max_content_length)
+                or _default_answer(request, max_content_length)
                 or Answer({"title": "Not here"}, 404)
             )
 
@@ -199,15 +201,15 @@ def serve_script(script: Script, max_content_length: int = 100_000) -> Iterator[
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Write no log line."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Responder)
     server.daemon_threads = True
     with _running(server):
-        yield Scripted(f"http://127.0.0.1:{server.server_port}/taxii2/", asked)
+        yield ScriptedServer(f"http://127.0.0.1:{server.server_port}/taxii2/", requests)
 
 
-def _usual(asked: ReceivedRequest, max_content_length: int) -> Answer | None:
+def _default_answer(request: ReceivedRequest, max_content_length: int) -> Answer | None:
     resources = {
         "/taxii2/": {"title": "Scripted", "api_roots": ["/root/"]},
         "/root/": {
@@ -227,7 +229,7 @@ def _usual(asked: ReceivedRequest, max_content_length: int) -> Answer | None:
             ]
         },
     }
-    return Answer(resources[asked.path]) if asked.path in resources else None
+    return Answer(resources[request.path]) if request.path in resources else None
 
 
 @contextmanager
