@@ -1,0 +1,86 @@
+"""Independent sources: contributions with a common origin count as one."""
+
+from typing import Any
+
+import pytest
+from support.contributions import NOW, SCALE, contribution
+
+from tocsin.admission import formats
+from tocsin.admission.merge.sources import group_by_origin
+from tocsin.admission.merge.statistics import compute_statistics
+
+
+def count_contributors(*contributions: Any) -> Any:
+    return compute_statistics(contributions, (), SCALE, NOW).contributors
+
+
+def with_reference(**reference: Any) -> Any:
+    """Properties with one external reference."""
+    return {"external_references": [{"source_name": "blog", **reference}]}
+
+
+class TestPartners:
+    def test_different_partners_are_different_sources(self) -> None:
+        assert count_contributors(contribution("a"), contribution("b")) == 2
+
+    def test_partners_of_one_group_are_one_source(self) -> None:
+        a, b = contribution("a", group="g"), contribution("b", group="g")
+        assert count_contributors(a, b, contribution("c", group="h")) == 2
+
+
+class TestObjectIds:
+    def test_two_partners_with_the_same_object_are_one_source(self) -> None:
+        a, b = contribution("a", source_id="x"), contribution("b", source_id="x")
+        assert count_contributors(a, b) == 1
+
+    @pytest.mark.parametrize(
+        ("name", "sources"),
+        [
+            ("indicator--6f1e0c6a-9d1b-4f0a-8c3d-1a2b3c4d5e6f", 1),  # version 4: random
+            ("indicator--6f1e0c6a-9d1b-5f0a-8c3d-1a2b3c4d5e6f", 2),  # version 5: from the value
+            ("indicator--6f1e0c6a-9d1b-3f0a-8c3d-1a2b3c4d5e6f", 2),
+        ],
+    )
+    def test_an_id_derived_from_the_value_does_not_show_a_common_origin(
+        self, name: str, sources: int
+    ) -> None:
+        a, b = contribution("a", source_id=name), contribution("b", source_id=name)
+        assert count_contributors(a, b) == sources
+
+    def test_two_partners_that_list_the_same_value_in_csv_are_two_sources(self) -> None:
+        both = [
+            next(formats.read("a.csv", f"value\n{value}\n".encode(), formats.ReadOptions(now=NOW)))
+            for value in ("evil.top", "evil[.]top")
+        ]
+        assert both[0].source_id == both[1].source_id
+        contributions = [
+            contribution(partner, source_id=each.source_id)
+            for partner, each in zip("ab", both, strict=True)
+        ]
+        assert count_contributors(*contributions) == 2
+
+
+class TestExternalReferences:
+    @pytest.mark.parametrize("same", [{"url": "https://a.example/r/1"}, {"external_id": "R-1"}])
+    def test_two_partners_that_cite_the_same_report_are_one_source(self, same: Any) -> None:
+        report = with_reference(**same)
+        assert count_contributors(contribution("a", **report), contribution("b", **report)) == 1
+
+    @pytest.mark.parametrize(
+        "common",
+        [
+            {"url": "https://a.example/"},
+            {"source_name": "mitre-attack", "external_id": "T1566"},
+            {"source_name": "cve", "external_id": "CVE-2026-1", "url": "https://nvd.example/1"},
+        ],
+    )
+    def test_a_common_site_or_catalogue_does_not_show_a_common_origin(self, common: Any) -> None:
+        both = with_reference(**common)
+        assert count_contributors(contribution("a", **both), contribution("b", **both)) == 2
+
+    def test_common_origin_is_transitive(self) -> None:
+        first = contribution("a", group="g")
+        second = contribution("b", group="g", **with_reference(external_id="R-1"))
+        third = contribution("c", **with_reference(external_id="R-1"))
+        assert len(group_by_origin([first, third])) == 2
+        assert len(group_by_origin([first, second, third])) == 1
