@@ -1,4 +1,4 @@
-"""What admission remembers from object to object is bounded, whatever a partner sends."""
+"""The memory that admission keeps between objects is bounded."""
 
 import tracemalloc
 from typing import Any
@@ -11,59 +11,66 @@ from tocsin.admission.model import Candidate, Submitter
 from tocsin.admission.warninglists.index import WarningLists
 from tocsin.config import policy_text
 
-KEEPING = policy_text(None).replace('custom_properties = "strip"', 'custom_properties = "keep"')
+KEEP_CUSTOM_PROPERTIES = policy_text(None).replace(
+    'custom_properties = "strip"', 'custom_properties = "keep"'
+)
 NOW = 1_790_000_000_000_000
-SENT = 40
-LONG = 200_000
+COUNT = 40
+LENGTH = 200_000
 
 
-def examined(subjects: Any) -> Any:
+def examine_objects(subjects: Any) -> Any:
     candidates = [Candidate(index, subject) for index, subject in enumerate(subjects)]
-    return Pipeline(parse_policy(KEEPING), Submitter(), WarningLists([])).examine(candidates, NOW)
+    return Pipeline(parse_policy(KEEP_CUSTOM_PROPERTIES), Submitter(), WarningLists([])).examine(
+        candidates, NOW
+    )
 
 
-def long(number: Any) -> Any:
-    return f"{number}{'x' * LONG}"
+def long_text(number: Any) -> Any:
+    return f"{number}{'x' * LENGTH}"
 
 
-def a_time(number: Any) -> Any:
-    return made("indicator", valid_from=long(number))
+def indicator_with_long_time(number: Any) -> Any:
+    return made("indicator", valid_from=long_text(number))
 
 
-def a_reference(number: Any) -> Any:
-    return made("indicator", x_seen_ref=long(number))
+def indicator_with_long_reference(number: Any) -> Any:
+    return made("indicator", x_seen_ref=long_text(number))
 
 
-def a_name(number: Any) -> Any:
-    return made("indicator", x_own={long(number): "ask jane@bank.test"})
+def indicator_with_long_property_name(number: Any) -> Any:
+    return made("indicator", x_own={long_text(number): "ask jane@bank.test"})
 
 
-@pytest.mark.parametrize("sent", [a_time, a_reference, a_name])
-def test_nothing_that_is_long_is_remembered(sent: Any) -> None:
-    examined([sent(0)])
+@pytest.mark.parametrize(
+    "make_object",
+    [indicator_with_long_time, indicator_with_long_reference, indicator_with_long_property_name],
+)
+def test_long_values_are_not_kept_in_a_cache(make_object: Any) -> None:
+    examine_objects([make_object(0)])
     tracemalloc.start()
     try:
-        for number in range(1, SENT):
-            examined([sent(number)])
-        left, _ = tracemalloc.get_traced_memory()
+        for number in range(1, COUNT):
+            examine_objects([make_object(number)])
+        allocated, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert left < SENT * LONG / 4
+    assert allocated < COUNT * LENGTH / 4
 
 
-def test_what_is_disguised_all_over_is_remembered_for_few_objects() -> None:
-    said = "a_1 a%40b " * 85
+def test_texts_with_many_decodings_are_cached_for_a_bounded_number_of_objects() -> None:
+    text = "a_1 a%40b " * 85
 
-    def disguised(number: Any) -> Any:
-        links = [{"source_name": f"s{number}", "description": said}]
+    def malware_with_disguised_text(number: Any) -> Any:
+        links = [{"source_name": f"s{number}", "description": text}]
         return made("malware", is_family=True, name="a", external_references=links)
 
-    examined([disguised(0)])
+    examine_objects([malware_with_disguised_text(0)])
     tracemalloc.start()
     try:
         for number in range(1, 600):
-            examined([disguised(number)])
-        left, _ = tracemalloc.get_traced_memory()
+            examine_objects([malware_with_disguised_text(number)])
+        allocated, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert left < 3_000_000
+    assert allocated < 3_000_000

@@ -1,8 +1,7 @@
-"""Nothing of a partner, of what was taken out or of AMBER shows to whoever may not see it.
+"""No reader sees senders, removed content or content of a stricter level.
 
-Everything goes the whole way: made up submissions of several partners in by the door,
-through admission, merging and publication, and out by every endpoint of the door.
-TOCSIN_TEST_EXAMPLES=1000 tries harder.
+Generated submissions of several partners pass through TAXII, admission, merging and
+publication, and every TAXII endpoint is read.  TOCSIN_TEST_EXAMPLES=1000 tries more examples.
 """
 
 import json
@@ -65,20 +64,20 @@ from tocsin.server.model import (
 from tocsin.server.store import Store
 
 EXAMPLES = examples(12)
-FIXED = 1_790_000_000_000_000
+FIXED_TIME = 1_790_000_000_000_000
 FIRST = "2026-01-01T00:00:00Z"
-TOLD = {"name": "Quux Motors", "slug": QUUX.slug}
+QUUX_NAMES = {"name": "Quux Motors", "slug": QUUX.slug}
 VIEW = "11111111-2222-4333-8444-555555555555"
-whole = settings(
+end_to_end = settings(
     max_examples=EXAMPLES,
     deadline=None,
-    phases=(Phase.explicit, Phase.generate),  # to shrink an example takes minutes
+    phases=(Phase.explicit, Phase.generate),  # shrinking an example takes minutes
     suppress_health_check=list(HealthCheck),
 )
 
 
-def founded(store: Any) -> Any:
-    """A hub with two partners that send, and two that only read: up to GREEN, and up to AMBER."""
+def hub_with_readers(store: Any) -> Any:
+    """A hub with two senders, a reader up to GREEN (`reader`) and one up to AMBER (`closer`)."""
     hub = HubInProcess(store)
     hub.join(QUUX)
     hub.join(VEXIL)
@@ -94,17 +93,17 @@ class Answers:
 
     def __init__(self, hub: Any, who: Any, feeds: Any) -> None:
         self.hub, self.who, self.feeds = hub, who, feeds
-        self.told: list[Any] = []
+        self.answers: list[Any] = []
 
     def ask(self, path: Any, method: Any = "GET", **query: Any) -> Any:
         answer = self.hub.ask(path, self.who, method, query_string=query)
         headers = "\n".join(f"{name}: {value}" for name, value in answer.headers)
-        self.told.append((path, headers.encode() + b"\n" + answer.data))
+        self.answers.append((path, headers.encode() + b"\n" + answer.data))
         return answer
 
-    def all(self, foreign: Any) -> Any:
-        """`foreign` are statuses of others."""
-        self.told.append(
+    def collect(self, foreign: Any) -> Any:
+        """Request every resource; `foreign` are ids of statuses of other accounts."""
+        self.answers.append(
             ("discovery", self.hub.client.get("/taxii2/", headers={"Accept": MT}).data)
         )
         for path in ("", "collections/", *(f"status/{id}/" for id in foreign)):
@@ -113,10 +112,10 @@ class Answers:
             self.ask(f"collections/{alias}/")
             self.ask(f"collections/{alias}/objects/", limit="no number")
         for alias in self.feeds:
-            self.feed(f"collections/{alias}/")
-        return self.told
+            self.read_feed(f"collections/{alias}/")
+        return self.answers
 
-    def feed(self, path: Any) -> None:
+    def read_feed(self, path: Any) -> None:
         every = {"match[version]": "all"}
         objects = self.ask(f"{path}objects/", **every).json.get("objects", [])
         self.ask(f"{path}manifest/", **every)
@@ -133,38 +132,39 @@ class Answers:
         return {each["id"] for each in answer.json.get("objects", [])}
 
 
-def check(told: Any, secrets: Any) -> None:
-    for path, answer in told:
+def check_answers(answers: Any, secrets: Any) -> None:
+    """Fail if an answer contains a secret in any of its forms."""
+    for path, answer in answers:
         for text in seen(answer):
-            found = [each for secret in secrets for each in forms(secret) if each in text]
-            at = max(0, text.find(found[0]) - 150) if found else 0
-            assert not found, f"{found} in {path}: {text[at : at + 300]}"
+            leaked = [each for secret in secrets for each in forms(secret) if each in text]
+            at = max(0, text.find(leaked[0]) - 150) if leaked else 0
+            assert not leaked, f"{leaked} in {path}: {text[at : at + 300]}"
 
 
 def identities() -> Any:
-    """What tells who sent it: ids and times of theirs, and words of their own."""
+    """Texts that identify a sender: names, ids and creation times of its objects."""
     stamp = SENT.partition("T")[2].lower()
     return {*(name.lower() for name in NAMES.values()), *PARTNERS, *PARTNERS.values(), stamp}
 
 
 @pytest.fixture
-def written(caplog: pytest.LogCaptureFixture) -> Iterator[Any]:
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[Any]:
     caplog.set_level(logging.INFO)
     yield caplog
     caplog.clear()  # thousands of lines would hide what went wrong
 
 
-class TestNothingOfIt:
-    @whole
+class TestSecrets:
+    @end_to_end
     @given(st.lists(st.sampled_from(sorted(PARTNERS)), min_size=1, max_size=3), st.data())
-    def test_reaches_a_reader_whatever_is_sent(
-        self, engine_uri: str, written: Any, slugs: Any, data: Any
+    def test_no_secret_of_a_submission_reaches_a_reader_the_journal_or_the_log(
+        self, engine_uri: str, log: Any, slugs: Any, data: Any
     ) -> None:
         sent = [data.draw(submissions(slug)) for slug in slugs]
         secrets = set().union(*(each.secrets for each in sent))
-        written.clear()
+        log.clear()
         with emptied(engine_uri) as store:
-            hub = founded(store)
+            hub = hub_with_readers(store)
             foreign = [
                 hub.push_raw(each.body(escaped=data.draw(st.booleans())), each.slug)["id"]
                 for each in sent
@@ -172,21 +172,21 @@ class TestNothingOfIt:
             closer = Answers(hub, "closer", ("amber",))
             hidden = closer.ids("amber") - closer.ids("green") - closer.ids("clear")
             removed = {*secrets, *identities()}
-            check(closer.all(foreign), removed)
+            check_answers(closer.collect(foreign), removed)
             reader = Answers(hub, "reader", ("green", "both"))
-            check(reader.all(foreign), {*removed, *hidden, AMBER})
-            acts = "\n".join(repr(act) for act in store.journal.list_entries())
+            check_answers(reader.collect(foreign), {*removed, *hidden, AMBER})
+            journal = "\n".join(repr(act) for act in store.journal.list_entries())
         senders = {*PARTNERS, *identities()}
-        check([("journal", acts.encode())], {*(secrets - senders), AMBER})
-        check([("log", written.text.encode())], {*(secrets - senders), AMBER})
+        check_answers([("journal", journal.encode())], {*(secrets - senders), AMBER})
+        check_answers([("log", log.text.encode())], {*(secrets - senders), AMBER})
 
 
 DAY = "2026-01-0{}T00:00:00Z"
 
 
 @st.composite
-def drafts(draw: Any, slug: Any, version: Any) -> Any:
-    """One or two things that others report too, each under one or two ids, and what joins them."""
+def any_draft(draw: Any, slug: Any, version: Any) -> Any:
+    """One or two of: an indicator that others report too, a malware, their relationship."""
     number, level = draw(st.integers(0, 1)), draw(st.sampled_from((CLEAR, GREEN, AMBER_TLP)))
     seed = f"{slug}{number}{level}"
     more = {
@@ -214,27 +214,29 @@ def drafts(draw: Any, slug: Any, version: Any) -> Any:
     return draw(st.sampled_from(([found], [bad], [joined], [found, joined], [joined, bad])))
 
 
-def published(uri: Any, sent: Any) -> Any:
-    """What each feed shows in the end, without the hub's stamps; and who has what verdict."""
+def publish_submissions(uri: Any, sent: Any) -> Any:
+    """Submit in the given order; returns the objects of each feed without the stamps of the hub."""
     with emptied(uri) as store:
         hub, clock = hub_and_clock(store)
-        clock.now = FIXED
+        clock.now = FIXED_TIME
         for slug, draft in sent:
             hub.push(*draft, who=slug)
         clock.advance(hours=2)
         hub.services.lifecycle.sweep()
         return {
-            alias: sorted(json.dumps(unstamped(each), sort_keys=True) for each in hub.feed(alias))
+            alias: sorted(
+                json.dumps(without_stamps(each), sort_keys=True) for each in hub.feed(alias)
+            )
             for alias in ("clear", "green", "amber")
         }
 
 
-def unstamped(public: Any) -> Any:
+def without_stamps(public: Any) -> Any:
     return {name: value for name, value in public.items() if name not in ("created", "modified")}
 
 
-def bare(hub: Any, *rules: Any) -> Any:
-    """The hub with no other rules than these; so that the test above can fail."""
+def use_only_rules(hub: Any, *rules: Any) -> Any:
+    """Replace the rules of the hub; without them, the checks above must fail."""
     admission = AdmissionConfig(
         replace(default_admission().policy, rules=rules), default_admission().warninglists
     )
@@ -244,18 +246,22 @@ def bare(hub: Any, *rules: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def shown_by_a_bare_hub(common_store: Store) -> Any:
-    hub = bare(founded(common_store), "marking")
+def texts_without_rules(common_store: Store) -> Any:
+    hub = use_only_rules(hub_with_readers(common_store), "marking")
     for kind in SECRETS:
-        hub.push(sdo("tool", name=SECRETS[kind][0].format(**TOLD)), who=QUUX.slug)
-    told = Answers(hub, "reader", ("green",)).all([])
-    return [text for _, answer in told for text in seen(answer)]
+        hub.push(sdo("tool", name=SECRETS[kind][0].format(**QUUX_NAMES)), who=QUUX.slug)
+    answers = Answers(hub, "reader", ("green",)).collect([])
+    return [text for _, answer in answers for text in seen(answer)]
 
 
-class TestThatItWouldShow:
+class TestWithoutRules:
     @pytest.mark.parametrize("kind", sorted(SECRETS))
-    def test_without_rules_every_secret_does(self, shown_by_a_bare_hub: Any, kind: Any) -> None:
-        assert any(SECRETS[kind][1].format(**TOLD).lower() in each for each in shown_by_a_bare_hub)
+    def test_without_rules_every_secret_reaches_a_reader(
+        self, texts_without_rules: Any, kind: Any
+    ) -> None:
+        assert any(
+            SECRETS[kind][1].format(**QUUX_NAMES).lower() in each for each in texts_without_rules
+        )
 
 
 def test_a_public_id_does_not_reveal_removed_content(store: Store) -> None:
@@ -269,17 +275,15 @@ def test_a_public_id_does_not_reveal_removed_content(store: Store) -> None:
 
 
 class TestOrder:
-    """Who comes first changes no public object."""
-
-    @whole
+    @end_to_end
     @given(st.data())
-    def test_of_submissions_changes_no_byte_but_the_hubs_own_stamps(
+    def test_the_order_of_submissions_changes_only_the_stamps_of_the_hub(
         self, engine_uri: str, data: Any
     ) -> None:
         sent = [
-            (slug, data.draw(drafts(slug, version)))
+            (slug, data.draw(any_draft(slug, version)))
             for slug in ("acme", "north", "east", "sister", "brother")
             for version in range(data.draw(st.integers(0, 3)))
         ]
         other = data.draw(st.permutations(sent))
-        assert published(engine_uri, sent) == published(engine_uri, other)
+        assert publish_submissions(engine_uri, sent) == publish_submissions(engine_uri, other)

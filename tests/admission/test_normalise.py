@@ -7,7 +7,7 @@ from tocsin.admission.model import Candidate, Tlp
 from tocsin.admission.normalise import DefaultTlp, normalise
 
 
-def normalised(subject: Any) -> Any:
+def normalise_object(subject: Any) -> Any:
     return normalise(Candidate(index=0, object=subject), DefaultTlp(Tlp.GREEN, {}), {})
 
 
@@ -24,16 +24,18 @@ def identity(**more: Any) -> Any:
 
 
 class TestListItemsThatAMarkingSelects:
-    def test_duplicate_goes_once_the_marking_covers_the_whole_object(self) -> None:
+    def test_a_duplicate_item_is_removed_when_the_tlp_marking_is_raised_to_the_whole_object(
+        self,
+    ) -> None:
         marking = {"marking_ref": TLP_2_IDS[Tlp.AMBER], "selectors": ["labels.[0]"]}
-        once = normalised(identity(labels=["a", "a"], granular_markings=[marking]))
+        once = normalise_object(identity(labels=["a", "a"], granular_markings=[marking]))
         assert once.object["labels"] == ["a"]
         assert "granular_markings" not in once.object
         assert "labels" in [f.path for f in once.findings if f.rule == "spelling"]
-        assert normalised(once.object).object == once.object
+        assert normalise_object(once.object).object == once.object
 
-    def test_duplicate_keeps_its_place_while_a_language_selects_it(self) -> None:
+    def test_a_duplicate_item_that_a_language_marking_selects_is_kept(self) -> None:
         marking = {"lang": "de", "selectors": ["labels.[1]"]}
-        once = normalised(identity(labels=["a", "a"], granular_markings=[marking]))
+        once = normalise_object(identity(labels=["a", "a"], granular_markings=[marking]))
         assert once.object["labels"] == ["a", "a"]
-        assert normalised(once.object).object == once.object
+        assert normalise_object(once.object).object == once.object

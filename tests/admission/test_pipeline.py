@@ -1,4 +1,4 @@
-"""One submission, examined as a whole (tocsin.admission)."""
+"""One submission through the whole pipeline (tocsin.admission)."""
 
 import json
 from typing import Any
@@ -15,13 +15,13 @@ NOW = 1_790_000_000_000_000
 
 
 @pytest.fixture(scope="module")
-def examiner() -> Any:
+def pipeline() -> Any:
     return Pipeline(parse_policy(policy_text(None)), Submitter(partner="acme"), warning_lists())
 
 
-def examined(examiner: Any, *subjects: Any) -> Any:
+def examine_objects(pipeline: Any, *subjects: Any) -> Any:
     sent = json.dumps({"objects": subjects}).encode()
-    return examiner.examine(read("sent.json", sent, ReadOptions(NOW, Tlp.GREEN)), NOW)
+    return pipeline.examine(read("sent.json", sent, ReadOptions(NOW, Tlp.GREEN)), NOW)
 
 
 def indicator(name: Any, **more: Any) -> Any:
@@ -38,27 +38,31 @@ def indicator(name: Any, **more: Any) -> Any:
     }
 
 
-class TestCopies:
-    def test_a_copy_fares_like_the_first_and_keeps_its_place(self, examiner: Any) -> None:
-        first, copy = examined(
-            examiner, indicator("evil.test-bad.org"), indicator("evil.test-bad.org")
+class TestDuplicateObjects:
+    def test_a_duplicate_object_gets_the_same_result_at_its_own_index(self, pipeline: Any) -> None:
+        first, copy = examine_objects(
+            pipeline, indicator("evil.test-bad.org"), indicator("evil.test-bad.org")
         )
         assert (first.index, copy.index) == (0, 1)
         assert first.is_open and copy.object == first.object
 
-    def test_a_refused_copy_is_refused_with_the_same_words(self, examiner: Any) -> None:
+    def test_a_duplicate_of_a_refused_object_is_refused_with_the_same_findings(
+        self, pipeline: Any
+    ) -> None:
         broken = indicator("evil.test-bad.org", confidence=400)
-        first, copy = examined(examiner, broken, broken)
+        first, copy = examine_objects(pipeline, broken, broken)
         assert first.verdict == "refused" and copy.findings == first.findings
 
-    def test_the_same_id_with_other_content_is_examined_by_itself(self, examiner: Any) -> None:
-        first, other = examined(
-            examiner, indicator("evil.test-bad.org"), indicator("bad.test-bad.org")
+    def test_two_objects_with_one_id_and_different_content_are_examined_separately(
+        self, pipeline: Any
+    ) -> None:
+        first, other = examine_objects(
+            pipeline, indicator("evil.test-bad.org"), indicator("bad.test-bad.org")
         )
         assert first.object["pattern"] != other.object["pattern"]
 
 
-class TestWhatIsPublishedOtherwise:
+class TestRepairs:
     DEFINITION = {
         "type": "marking-definition",
         "spec_version": "2.1",
@@ -69,30 +73,34 @@ class TestWhatIsPublishedOtherwise:
         "definition": {"tlp": "green"},
     }
 
-    def rules(self, candidate: Any) -> Any:
+    def repair_rules(self, candidate: Any) -> Any:
         return {f.rule for f in candidate.findings if f.action == "repaired"}
 
-    def test_a_tlp_definition_that_says_more_than_the_standards_is_told(
-        self, examiner: Any
+    def test_a_tlp_definition_with_additional_properties_is_reported_as_repaired(
+        self, pipeline: Any
     ) -> None:
         more = self.DEFINITION | {"object_marking_refs": [self.DEFINITION["id"]]}
-        (plain,) = examined(examiner, self.DEFINITION)
-        (told,) = examined(examiner, more)
-        assert plain.verdict == told.verdict == "duplicate"
-        assert (self.rules(plain), self.rules(told)) == (set(), {"well_known"})
+        (plain,) = examine_objects(pipeline, self.DEFINITION)
+        (candidate,) = examine_objects(pipeline, more)
+        assert plain.verdict == candidate.verdict == "duplicate"
+        assert (self.repair_rules(plain), self.repair_rules(candidate)) == (set(), {"well_known"})
 
-    def test_an_observable_under_an_id_that_is_not_its_own_is_told(self, examiner: Any) -> None:
+    def test_an_observable_with_an_id_not_derived_from_its_value_is_reported_as_repaired(
+        self, pipeline: Any
+    ) -> None:
         right = "domain-name--d07661f6-db81-5e3c-ba95-1ee9fed0f9af"
         name = {"type": "domain-name", "spec_version": "2.1", "value": "evil.test-bad.org"}
-        (told,) = examined(examiner, name | {"id": right[:-1] + "0"})
-        (message,) = [f.message for f in told.findings if f.rule == "observable_id"]
-        (again,) = examined(examiner, name | {"id": message.split()[2].rstrip(",")})
-        assert told.is_open and "observable_id" not in self.rules(again)
+        (candidate,) = examine_objects(pipeline, name | {"id": right[:-1] + "0"})
+        (message,) = [f.message for f in candidate.findings if f.rule == "observable_id"]
+        (again,) = examine_objects(pipeline, name | {"id": message.split()[2].rstrip(",")})
+        assert candidate.is_open and "observable_id" not in self.repair_rules(again)
 
-    @pytest.mark.parametrize(("version", "told"), [("4", False), ("5", True)])
-    def test_a_process_which_nothing_gives_an_id_wants_a_random_one(
-        self, examiner: Any, version: str, told: bool
+    @pytest.mark.parametrize(("version", "repaired"), [("4", False), ("5", True)])
+    def test_a_process_whose_id_is_not_a_random_uuid_is_reported_as_repaired(
+        self, pipeline: Any, version: str, repaired: bool
     ) -> None:
         name = f"process--ff1e0780-358c-{version}808-a8c7-d0fca4ef6ef4"
         process = {"type": "process", "spec_version": "2.1", "id": name, "pid": 1}
-        assert ("observable_id" in self.rules(examined(examiner, process)[0])) is told
+        assert (
+            "observable_id" in self.repair_rules(examine_objects(pipeline, process)[0])
+        ) is repaired

@@ -1,4 +1,4 @@
-"""Admission of made-up submissions with secrets planted in them, before any hub is there."""
+"""Admission of generated submissions with planted secrets, without a hub."""
 
 import json
 from collections.abc import Iterator
@@ -35,13 +35,15 @@ from tocsin.admission.stix.validate import validate
 from tocsin.admission.warninglists.index import WarningLists
 
 EXAMPLES = examples(40)
-many = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+many_examples = settings(
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck)
+)
 TERMS = (*QUUX.terms, *VEXIL.terms)
-EXAMINERS = {
+PIPELINES = {
     each.slug: Pipeline(POLICY, replace(each.submitter(), terms=TERMS), WarningLists([]))
     for each in (QUUX, VEXIL)
 }
-any_submission = st.sampled_from(sorted(EXAMINERS)).flatmap(submissions)
+any_submission = st.sampled_from(sorted(PIPELINES)).flatmap(submissions)
 
 
 def candidates(sent: Any) -> Any:
@@ -49,27 +51,27 @@ def candidates(sent: Any) -> Any:
     return [Candidate(i, each, each["id"], each.get("modified")) for i, each in enumerate(objects)]
 
 
-def open_ones(sent: Any) -> Iterator[Any]:
-    """What goes on of a submission, but for the submitter's identity, which the hub's replaces."""
-    for each in EXAMINERS[sent.slug].examine(candidates(sent), NOW):
+def open_candidates(sent: Any) -> Iterator[Any]:
+    """The open candidates, without the identity of the submitter, which the hub replaces."""
+    for each in PIPELINES[sent.slug].examine(candidates(sent), NOW):
         if each.is_open and present(each.object).get("name") != NAMES[sent.slug]:
             yield each
 
 
 class TestAnySubmission:
-    @many
+    @many_examples
     @given(any_submission)
-    def test_nothing_planted_is_in_what_goes_on_at_whatever_level(self, sent: Any) -> None:
-        for candidate in open_ones(sent):
+    def test_no_planted_secret_is_left_in_an_admitted_object_at_any_level(self, sent: Any) -> None:
+        for candidate in open_candidates(sent):
             for level, layer in ((candidate.tlp, candidate.object), *candidate.stricter_layers):
                 for text in seen(json.dumps(layer).encode()):
                     found = [s for each in sent.secrets for s in forms(each) if s in text]
                     assert not found, (found, layer)
                     assert level >= Tlp.AMBER or AMBER not in text
 
-    @many
+    @many_examples
     @given(any_submission)
-    def test_what_was_normalised_once_stays_as_it_is(self, sent: Any) -> None:
+    def test_normalising_twice_changes_nothing(self, sent: Any) -> None:
         for candidate in candidates(sent):
             valid = validate(candidate, POLICY, NOW)
             if valid.is_open:
@@ -77,12 +79,12 @@ class TestAnySubmission:
                 again = normalise(once, DefaultTlp(Tlp.GREEN, {}), {})
                 assert (again.object, again.scope) == (once.object, once.scope)
 
-    @many
+    @many_examples
     @given(any_submission)
-    def test_what_went_through_admission_goes_through_unchanged_again(self, sent: Any) -> None:
-        for candidate in open_ones(sent):
+    def test_an_admitted_object_passes_admission_again_unchanged(self, sent: Any) -> None:
+        for candidate in open_candidates(sent):
             whole = join_layers(candidate)
-            (again,) = EXAMINERS[sent.slug].examine(
+            (again,) = PIPELINES[sent.slug].examine(
                 [Candidate(0, whole, present(whole)["id"], present(whole).get("modified"))], NOW
             )
             assert again.is_open, again.findings

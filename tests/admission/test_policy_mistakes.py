@@ -1,4 +1,4 @@
-"""What a wrong policy.toml says: the file, the place in it, and what may stand there."""
+"""Messages about a wrong policy.toml: the file, the place in it, and the allowed values."""
 
 import re
 import uuid
@@ -17,14 +17,14 @@ from tocsin.server.runtime import open_serving_runtime
 FILE = Path("/srv/tocsin/policy.toml")
 
 
-def told(text: str) -> str:
+def error_message(text: str) -> str:
     with pytest.raises(PolicyError) as caught:
         parse_policy(text, FILE)
     return str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("line", "instead", "said"),
+    ("line", "instead", "expected"),
     [
         ("object_octets", 'object_octets = "many"', ("whole number from 0 to ", "not 'many'")),
         ("object_octets", "object_octets = true", ("whole number from 0 to ", "not True")),
@@ -38,15 +38,17 @@ def told(text: str) -> str:
         ("rules", "rules == []", ("not TOML", "at line ")),
     ],
 )
-def test_a_wrong_line(line: str, instead: str, said: Any) -> None:
+def test_a_wrong_value_is_refused_with_its_place_and_the_allowed_values(
+    line: str, instead: str, expected: Any
+) -> None:
     text = re.sub(rf"^{line} = (\[[^]]*\]|.*)", instead, policy_text(), count=1, flags=re.MULTILINE)
-    answer = told(text)
+    answer = error_message(text)
     assert answer.startswith(f"{FILE}: ")
-    assert [each for each in said if each not in answer] == []
+    assert [each for each in expected if each not in answer] == []
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "expected"),
     [
         ("[limit]", ("[limit] is not a table", "[limits], [accept]")),
         ("[rules.bening]\nx = 1", ("[rules.bening]", "no sanitising rule 'bening'", "benign")),
@@ -65,29 +67,33 @@ def test_a_wrong_line(line: str, instead: str, said: Any) -> None:
         ("[partners.ACME.rules.benign]\nlower_by = 1", ("[partners.ACME]", "small letters")),
     ],
 )
-def test_a_wrong_table(more: str, said: Any) -> None:
-    answer = told(f"{policy_text()}\n{more}\n")
+def test_a_wrong_table_is_refused_with_its_place_and_the_allowed_names(
+    more: str, expected: Any
+) -> None:
+    answer = error_message(f"{policy_text()}\n{more}\n")
     assert answer.startswith(f"{FILE}: ")
-    assert [each for each in said if each not in answer] == []
+    assert [each for each in expected if each not in answer] == []
 
 
 @pytest.mark.parametrize("place", ["rules", "partners.acme.rules"])
-def test_a_table_of_a_rule_that_is_not_applied(place: str) -> None:
+def test_a_table_for_a_rule_that_is_not_applied_is_refused(place: str) -> None:
     text = policy_text().replace('    "benign",\n', "")
     assert "benign" not in text.partition("rules = [")[2].partition("]")[0]
-    answer = told(f"{text}\n[{place}.benign]\nlower_by = 5\n")
+    answer = error_message(f"{text}\n[{place}.benign]\nlower_by = 5\n")
     assert answer.startswith(f"{FILE}: [{place}.benign] has no effect: [sanitise] rules does not")
 
 
-def test_the_clients_say_it_with_the_file_that_is_theirs(tocsin: Callable[..., Any]) -> None:
+def test_the_clients_report_policy_mistakes_with_the_name_of_their_file(
+    tocsin: Callable[..., Any],
+) -> None:
     Path("mine.toml").write_text("[limit]")
     Path("client.toml").write_text('policy = "mine.toml"')
     Path("iocs.txt").write_text("evil-portal.top")
-    code, lines, said = tocsin("check", "iocs.txt")
-    assert (code, lines, said.startswith("tocsin: mine.toml: [limit]")) == (2, [], True)
+    code, lines, stderr = tocsin("check", "iocs.txt")
+    assert (code, lines, stderr.startswith("tocsin: mine.toml: [limit]")) == (2, [], True)
 
 
-def test_a_hub_says_at_its_start_which_tables_are_for_no_partner_of_its(
+def test_a_hub_reports_at_start_the_tables_for_unknown_partners(
     engine_uri: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "policy.toml"
@@ -95,11 +101,11 @@ def test_a_hub_says_at_its_start_which_tables_are_for_no_partner_of_its(
     file.write_text(f"{policy_text()}\n{tables}")
     name = f"test_{uuid.uuid4().hex}"
     settings = HubSettings(data=tmp_path, policy=file, mongo_uri=engine_uri, database=name)
-    said: list[Any] = []
-    with open_serving_runtime(settings, said.append) as hub:
+    messages: list[Any] = []
+    with open_serving_runtime(settings, messages.append) as hub:
         hub.services.store.accounts.add_partner(Partner("acme", "ACME Corp"))
-    assert len(said) == 2  # nobody is there yet
-    with open_serving_runtime(settings, said.append):
+    assert len(messages) == 2  # no partner exists yet
+    with open_serving_runtime(settings, messages.append):
         pass
-    [line] = said[2:]
+    [line] = messages[2:]
     assert line.startswith("policy: [partners.amce] has no effect")

@@ -1,4 +1,4 @@
-"""[limits], [accept], [merge] and [decay] of the policy: each setting is what decides."""
+"""[limits], [accept], [merge] and [decay] of the policy: each setting takes effect."""
 
 import re
 from collections.abc import Callable
@@ -18,52 +18,56 @@ from tocsin.admission.warninglists.index import WarningLists
 from tocsin.config import policy_text
 
 NOW = 1_790_000_000_000_000
-OWN = made("malware", x_own="told", object_marking_refs=[GREEN])
-CASE = OWN | {"type": "x-case", "id": ref("x-case"), "created": TIME}
+CUSTOM_PROPERTY = made("malware", x_own="text", object_marking_refs=[GREEN])
+CUSTOM_TYPE = CUSTOM_PROPERTY | {"type": "x-case", "id": ref("x-case"), "created": TIME}
 PLAIN = made("malware", object_marking_refs=[GREEN])
-KQL = made("indicator", pattern="told", pattern_type="kql", object_marking_refs=[GREEN])
+KQL = made("indicator", pattern="text", pattern_type="kql", object_marking_refs=[GREEN])
 OCTETS = len(str(PLAIN).replace(": ", ":").replace(", ", ",").replace("True", "true"))
-SOON = PLAIN | {"modified": stix_time(NOW + 60_000_000)}
+FUTURE = PLAIN | {"modified": stix_time(NOW + 60_000_000)}
 
-TRIED = [
+CASES = [
     ("object_octets", OCTETS, PLAIN, "kept"),
     ("object_octets", OCTETS - 1, PLAIN, "refused"),
     ("pattern_characters", 4, KQL, "kept"),
     ("pattern_characters", 3, KQL, "refused"),
-    ("clock_skew_seconds", 60, SOON, "kept"),
-    ("clock_skew_seconds", 59, SOON, "refused"),
-    ("unknown_types", '"keep"', CASE, "kept"),
-    ("unknown_types", '"strip"', CASE, "stripped"),
-    ("unknown_types", '"refuse"', CASE, "refused"),
+    ("clock_skew_seconds", 60, FUTURE, "kept"),
+    ("clock_skew_seconds", 59, FUTURE, "refused"),
+    ("unknown_types", '"keep"', CUSTOM_TYPE, "kept"),
+    ("unknown_types", '"strip"', CUSTOM_TYPE, "stripped"),
+    ("unknown_types", '"refuse"', CUSTOM_TYPE, "refused"),
     ("unknown_patterns", '"keep"', KQL, "kept"),
     ("unknown_patterns", '"refuse"', KQL, "refused"),
-    ("custom_properties", '"keep"', OWN, "kept"),
-    ("custom_properties", '"strip"', OWN, "stripped"),
-    ("custom_properties", '"refuse"', OWN, "refused"),
+    ("custom_properties", '"keep"', CUSTOM_PROPERTY, "kept"),
+    ("custom_properties", '"strip"', CUSTOM_PROPERTY, "stripped"),
+    ("custom_properties", '"refuse"', CUSTOM_PROPERTY, "refused"),
 ]
 
 
-def policy(setting: Any, value: Any) -> Any:
+def policy_with(setting: Any, value: Any) -> Any:
     text, count = re.subn(rf"(?m)^{setting} = \S+", f"{setting} = {value}", policy_text(None))
     assert count == 1
     return parse_policy(text)
 
 
-@pytest.mark.parametrize(("setting", "value", "subject", "outcome"), TRIED)
-def test_what_is_accepted_and_how_long_it_may_be(
+@pytest.mark.parametrize(("setting", "value", "subject", "outcome"), CASES)
+def test_each_setting_of_limits_and_accept_decides_the_outcome(
     setting: Any, value: Any, subject: Any, outcome: Any
 ) -> None:
-    candidate = Candidate(0, subject, subject["id"], subject["modified"])
-    examiner = Pipeline(policy(setting, value), Submitter(), WarningLists([]))
-    [told] = examiner.examine([candidate], NOW)
-    actions = {finding.action.value for finding in told.findings if finding.stage == "validate"}
-    assert (told.verdict is Verdict.REFUSED) == (outcome == "refused") == ("refused" in actions)
+    sent = Candidate(0, subject, subject["id"], subject["modified"])
+    pipeline = Pipeline(policy_with(setting, value), Submitter(), WarningLists([]))
+    [candidate] = pipeline.examine([sent], NOW)
+    actions = {
+        finding.action.value for finding in candidate.findings if finding.stage == "validate"
+    }
+    assert (
+        (candidate.verdict is Verdict.REFUSED) == (outcome == "refused") == ("refused" in actions)
+    )
     assert ("stripped" in actions) == (outcome == "stripped")
-    assert told.is_open == (outcome != "refused")
-    assert (told.object == subject) == (outcome != "stripped")
+    assert candidate.is_open == (outcome != "refused")
+    assert (candidate.object == subject) == (outcome != "stripped")
 
 
-KINDS = {
+HALF_LIFE_PATTERNS = {
     "ipv4_days": "ipv4-addr:value = '45.12.1.2'",
     "ipv6_days": "ipv6-addr:value = '2a00::1'",
     "url_days": "url:value = 'http://evil.top/'",
@@ -74,11 +78,11 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("setting", KINDS)
+@pytest.mark.parametrize("setting", HALF_LIFE_PATTERNS)
 @pytest.mark.parametrize("days", [0, 7])
-def test_how_fast_each_kind_ages(setting: Any, days: int) -> None:
-    subject = made("indicator", pattern=f"[{KINDS[setting]}]")
-    assert half_life(subject, policy(setting, days).confidence) == days * DAY
+def test_each_half_life_setting_sets_the_half_life_of_its_kind(setting: Any, days: int) -> None:
+    subject = made("indicator", pattern=f"[{HALF_LIFE_PATTERNS[setting]}]")
+    assert half_life(subject, policy_with(setting, days).confidence) == days * DAY
 
 
 FORMULA: dict[str, tuple[int, Callable[[Any], int | None], int]] = {
@@ -101,12 +105,12 @@ FORMULA: dict[str, tuple[int, Callable[[Any], int | None], int]] = {
 
 
 @pytest.mark.parametrize("setting", FORMULA)
-def test_what_confidence_is_worked_out_by(setting: Any) -> None:
-    value, worked_out, expected = FORMULA[setting]
-    assert worked_out(policy(setting, value).confidence) == expected
+def test_each_confidence_setting_is_a_parameter_of_the_formula(setting: Any) -> None:
+    value, compute, expected = FORMULA[setting]
+    assert compute(policy_with(setting, value).confidence) == expected
 
 
-def test_every_setting_is_tried() -> None:
-    tried = {setting for setting, *_ in TRIED} | KINDS.keys() | FORMULA.keys()
+def test_every_setting_of_the_policy_tables_has_a_test() -> None:
+    covered = {setting for setting, *_ in CASES} | HALF_LIFE_PATTERNS.keys() | FORMULA.keys()
     elsewhere = {"quiet_period_seconds", "rules"}  # test_sightings.py, test_settings.py
-    assert tried | elsewhere == {setting for table in _TABLES.values() for setting in table}
+    assert covered | elsewhere == {setting for table in _TABLES.values() for setting in table}

@@ -1,4 +1,4 @@
-"""What holds of every object, whatever it is: found by making many of each type."""
+"""Properties of validation and normalisation, on generated objects of every type."""
 
 import json
 from typing import Any
@@ -23,58 +23,60 @@ from tocsin.config import policy_text
 
 NOW = 1_790_000_000_000_000
 POLICY = parse_policy(policy_text(None))
-EVERY = sorted({**DOMAIN_OBJECTS, **OBSERVABLES})
+ALL_TYPES = sorted({**DOMAIN_OBJECTS, **OBSERVABLES})
 EXAMPLES = examples(20)
-many = settings(
+many_examples = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
 )
 
 
-def validated(subject: Any) -> Any:
+def validate_object(subject: Any) -> Any:
     return validate(Candidate(index=0, object=subject), POLICY, NOW)
 
 
-def normalised(subject: Any) -> Any:
+def normalise_object(subject: Any) -> Any:
     return normalise(Candidate(index=0, object=subject), DefaultTlp(Tlp.GREEN, {}), {})
 
 
-@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("kind", ALL_TYPES)
 class TestEveryType:
-    @many
+    @many_examples
     @given(data=st.data())
-    def test_what_was_validated_once_is_valid_as_it_stands(self, kind: Any, data: Any) -> None:
-        once = validated(data.draw(objects(kind)))
+    def test_validating_twice_changes_nothing(self, kind: Any, data: Any) -> None:
+        once = validate_object(data.draw(objects(kind)))
         if once.is_open:
-            again = validated(once.object)
+            again = validate_object(once.object)
             assert again.is_open, again.findings
             assert again.object == once.object
 
-    @many
+    @many_examples
     @given(data=st.data())
-    def test_what_was_normalised_once_stays_as_it_is(self, kind: Any, data: Any) -> None:
-        valid = validated(data.draw(objects(kind)))
+    def test_normalising_twice_changes_nothing(self, kind: Any, data: Any) -> None:
+        valid = validate_object(data.draw(objects(kind)))
         if valid.is_open:
-            once = normalised(valid.object)
-            again = normalised(once.object)
+            once = normalise_object(valid.object)
+            again = normalise_object(once.object)
             assert again.object == once.object
             assert (again.tlp, again.scope) == (once.tlp, once.scope)
 
-    @many
+    @many_examples
     @given(data=st.data())
-    def test_what_was_normalised_is_valid_still(self, kind: Any, data: Any) -> None:
-        valid = validated(data.draw(objects(kind)))
+    def test_a_normalised_object_is_valid(self, kind: Any, data: Any) -> None:
+        valid = validate_object(data.draw(objects(kind)))
         if valid.is_open:
-            again = validated(normalised(valid.object).object)
+            again = validate_object(normalise_object(valid.object).object)
             assert again.is_open, again.findings
 
-    @many
+    @many_examples
     @given(data=st.data())
-    def test_neither_stage_changes_its_argument(self, kind: Any, data: Any) -> None:
+    def test_validating_and_normalising_do_not_change_their_argument(
+        self, kind: Any, data: Any
+    ) -> None:
         subject = data.draw(objects(kind))
         before = json.dumps(subject)
-        valid = validated(subject)
+        valid = validate_object(subject)
         assert json.dumps(subject) == before
         if valid.is_open:
             between = json.dumps(valid.object)
-            normalised(valid.object)
+            normalise_object(valid.object)
             assert json.dumps(valid.object) == between

@@ -1,4 +1,4 @@
-"""Each mode of each setting does what docs/privacy.md says, wherever private data stands.
+"""Each mode of each rule setting has the effect documented in docs/privacy.md.
 
 A new setting needs a trial in tests/support/setting_trials.py; the last tests fail without one.
 """
@@ -39,45 +39,47 @@ ACME = Submitter(
     terms=("acme.example", "45.12.0.0/16", "acmewidget.com"),
 )
 LISTS = WarningLists([("resolvers", Reach.EXACT, ["9.9.9.9"])])
-KEEPING = (
+KEEP_CUSTOM = (
     policy_text(None)
     .replace('custom_properties = "strip"', 'custom_properties = "keep"')
     .replace('unknown_types = "strip"', 'unknown_types = "keep"')
 )
 
-OTHERS = {
+OTHER_SETTINGS = {
     "anonymise_source": {"handles"},
     "personal_data": {"regions"},
     "private_addresses": {"text"},
     "benign": {"exact", "lists", "hold", "ignore", "label", "lower_by"},
     "marking": {"unknown", "acs_scopes"},
 }
-"""Settings that are no modes: below, in test_rules_settings.py and in test_acs.py."""
+"""Settings without modes, tested below, in test_rules_settings.py and test_acs.py."""
 
-NOTHING_LEFT = {("payloads", "artifact"): {"strip": "refuse", "ask": "hold"}}
-"""Where the object is none without."""
+REQUIRED_PROPERTIES = {("payloads", "artifact"): {"strip": "refuse", "ask": "hold"}}
+"""Modes that act otherwise because the object is invalid without the property."""
 
 TRIALS = list(trials())
 
 
 @cache
-def judge(more: Any, partner: Any, waived: Any) -> Any:
-    policy = parse_policy(f"{KEEPING}\n{more}")
+def pipeline(policy_tables: Any, partner: Any, waived: Any) -> Any:
+    policy = parse_policy(f"{KEEP_CUSTOM}\n{policy_tables}")
     submitter = ACME if partner is None else Submitter(partner, ACME.names, ACME.terms)
     return Pipeline(policy, submitter, LISTS, frozenset(waived))
 
 
-def judged(subject: Any, more: Any = "", waived: Any = (), partner: Any = None) -> Any:
-    candidate = Candidate(0, subject, subject["id"], subject.get("modified"))
-    [told] = judge(more, partner, waived).examine([candidate], NOW)
+def examine_object(
+    subject: Any, policy_tables: Any = "", waived: Any = (), partner: Any = None
+) -> Any:
+    sent = Candidate(0, subject, subject["id"], subject.get("modified"))
+    [candidate] = pipeline(policy_tables, partner, waived).examine([sent], NOW)
     assert [
-        f.message for f in told.findings if f.stage == "validate" and f.action == "refused"
+        f.message for f in candidate.findings if f.stage == "validate" and f.action == "refused"
     ] == []
-    return told
+    return candidate
 
 
-def tried(trial: Any, waived: Any = (), partner: Any = None) -> Any:
-    """What becomes of it, all other settings being such that they leave it alone."""
+def run_trial(trial: Any, waived: Any = (), partner: Any = None) -> Any:
+    """Examine the object of a trial, with every other setting at `keep`."""
     tables: dict[str, dict[str, str]] = {trial.rule: {}}
     for rule, setting in TEXTS | VALUES | PROPERTIES:
         tables.setdefault(rule, {})[setting] = "keep"
@@ -87,26 +89,26 @@ def tried(trial: Any, waived: Any = (), partner: Any = None) -> Any:
         for place in [f"partners.{partner}." if partner else ""]
         for rule, table in tables.items()
     ]
-    return judged(trial.subject, "\n".join(lines), waived, partner)
+    return examine_object(trial.subject, "\n".join(lines), waived, partner)
 
 
-def wanted(trial: Any) -> Any:
-    """What the mode comes to here."""
+def expected_mode(trial: Any) -> Any:
+    """The mode whose effect the trial must show."""
     if trial.mode == "generalise":
         plain = trial.subject["type"] == "indicator" and " = " in trial.subject["pattern"]
         return "replace" if plain else "hold"
-    return NOTHING_LEFT.get((trial.rule, trial.setting), {}).get(trial.mode, trial.mode)
+    return REQUIRED_PROPERTIES.get((trial.rule, trial.setting), {}).get(trial.mode, trial.mode)
 
 
-def going_out(told: Any) -> Any:
-    """All that anybody may see of it."""
-    layers = [told.object, *(layer for _, layer in told.stricter_layers)]
-    return dumps(layers) if told.is_open else ""
+def published_json(candidate: Any) -> Any:
+    """The object and its stricter layers as JSON; empty if it is not published."""
+    layers = [candidate.object, *(layer for _, layer in candidate.stricter_layers)]
+    return dumps(layers) if candidate.is_open else ""
 
 
-def actions(told: Any) -> Any:
-    """What was done, spelling and notes apart."""
-    stages = [f for f in told.findings if f.stage == "sanitise"]
+def sanitise_actions(candidate: Any) -> Any:
+    """The actions of the sanitise stage, except notes."""
+    stages = [f for f in candidate.findings if f.stage == "sanitise"]
     return {f.action.value for f in stages} - {"noted"}
 
 
@@ -119,79 +121,87 @@ ACTIONS: dict[str, list[set[str]]] = {
     "keep": [set()],
 }
 VERDICTS = {"hold": Verdict.HELD, "refuse": Verdict.REFUSED}
-AFTER_YES = {"ask": "keep", "hold": "keep"}
+AFTER_APPROVAL = {"ask": "keep", "hold": "keep"}
 
 
-def check(told: Any, mode: Any, secret: Any) -> None:
-    """That it is as the mode says: the verdict, what is told, what goes out."""
-    assert told.verdict is VERDICTS.get(mode, Verdict.OPEN)
-    assert actions(told) in ACTIONS[mode]
-    assert (secret in going_out(told)) == (mode == "keep")
-    assert mode == "keep" or secret not in dumps([f.as_json() for f in told.findings])
-    assert not told.is_open or schema_for(told.object).validator.is_valid(told.object)
+def check_mode(candidate: Any, mode: Any, secret: Any) -> None:
+    """Check verdict, findings and published content against the mode."""
+    assert candidate.verdict is VERDICTS.get(mode, Verdict.OPEN)
+    assert sanitise_actions(candidate) in ACTIONS[mode]
+    assert (secret in published_json(candidate)) == (mode == "keep")
+    assert mode == "keep" or secret not in dumps([f.as_json() for f in candidate.findings])
+    assert not candidate.is_open or schema_for(candidate.object).validator.is_valid(
+        candidate.object
+    )
     if mode in ("ask", "hold"):
-        assert secret in dumps(told.original)
+        assert secret in dumps(candidate.original)
 
 
 @pytest.mark.parametrize("trial", TRIALS, ids=str)
 class TestModes:
-    def test_each_does_what_it_says(self, trial: Any) -> None:
-        check(tried(trial), wanted(trial), trial.secret)
+    def test_each_mode_has_its_documented_effect(self, trial: Any) -> None:
+        check_mode(run_trial(trial), expected_mode(trial), trial.secret)
 
-    def test_and_for_one_partner_in_its_own_table(self, trial: Any) -> None:
-        check(tried(trial, partner="north"), wanted(trial), trial.secret)
+    def test_each_mode_has_its_effect_in_the_table_of_one_partner(self, trial: Any) -> None:
+        check_mode(run_trial(trial, partner="north"), expected_mode(trial), trial.secret)
 
-    def test_a_yes_lets_out_what_was_asked_or_held_for_and_nothing_else(self, trial: Any) -> None:
-        mode = wanted(trial)
-        check(tried(trial, (trial.rule,)), AFTER_YES.get(mode, mode), trial.secret)
+    def test_approval_releases_only_asked_and_held_content(self, trial: Any) -> None:
+        mode = expected_mode(trial)
+        check_mode(run_trial(trial, (trial.rule,)), AFTER_APPROVAL.get(mode, mode), trial.secret)
 
 
-class TestEverySetting:
+class TestCoverage:
     @pytest.mark.parametrize("rule", rule_names())
-    def test_is_tried_here(self, rule: Any) -> None:
+    def test_every_setting_of_a_rule_has_a_trial(self, rule: Any) -> None:
         here = {setting for of, setting in TEXTS | VALUES | PROPERTIES if of == rule}
         assert here == set(setting_modes(rule))
-        assert here | OTHERS.get(rule, set()) == set(default_settings(rule))
+        assert here | OTHER_SETTINGS.get(rule, set()) == set(default_settings(rule))
 
     @pytest.mark.parametrize("rule", rule_names())
-    def test_that_is_a_word_is_one_of_those_that_are_named(self, rule: Any) -> None:
+    def test_every_setting_with_a_word_as_value_has_named_choices(self, rule: Any) -> None:
         words = {name for name, value in default_settings(rule).items() if type(value) is str}
         named = {*setting_modes(rule), *setting_choices(rule)}
         assert words - named <= {"label"}
 
 
-class TestOthers:
-    @pytest.mark.parametrize(("said", "seen"), [("true", False), ("false", True)])
-    def test_handles_and_private_addresses_in_texts(self, said: str, seen: bool) -> None:
-        more = (
-            f"[rules.anonymise_source]\nhandles = {said}\n[rules.private_addresses]\ntext = {said}"
-        )
+class TestOtherSettings:
+    @pytest.mark.parametrize(("value", "published"), [("true", False), ("false", True)])
+    def test_the_setting_for_handles_or_private_addresses_decides_about_them_in_texts(
+        self, value: str, published: bool
+    ) -> None:
+        handles = f"[rules.anonymise_source]\nhandles = {value}"
+        addresses = f"[rules.private_addresses]\ntext = {value}"
+        policy_tables = f"{handles}\n{addresses}"
         for text in ("@joan_roe", "10.1.2.3"):
-            told = judged(made("malware", description=f"by {text}"), more)
-            assert (text in going_out(told)) == seen
+            candidate = examine_object(made("malware", description=f"by {text}"), policy_tables)
+            assert (text in published_json(candidate)) == published
 
-    @pytest.mark.parametrize(("regions", "seen"), [('["US"]', False), ("[]", True)])
-    def test_regions(self, regions: str, seen: bool) -> None:
-        more = f"[rules.personal_data]\nregions = {regions}"
-        told = judged(made("malware", description="Try (212) 456-7890 today"), more)
-        assert ("456-7890" in going_out(told)) == seen
+    @pytest.mark.parametrize(("regions", "published"), [('["US"]', False), ("[]", True)])
+    def test_the_setting_regions_decides_which_telephone_numbers_are_masked(
+        self, regions: str, published: bool
+    ) -> None:
+        policy_tables = f"[rules.personal_data]\nregions = {regions}"
+        candidate = examine_object(
+            made("malware", description="Try (212) 456-7890 today"), policy_tables
+        )
+        assert ("456-7890" in published_json(candidate)) == published
 
     @pytest.mark.parametrize(
-        ("said", "verdict"), [("hold", Verdict.HELD), ("refuse", Verdict.REFUSED)]
+        ("value", "verdict"), [("hold", Verdict.HELD), ("refuse", Verdict.REFUSED)]
     )
-    def test_unknown_markings(self, said: str, verdict: Any) -> None:
+    def test_the_setting_unknown_decides_about_unknown_markings(
+        self, value: str, verdict: Any
+    ) -> None:
         subject = made("malware", object_marking_refs=[ref("marking-definition")])
-        assert judged(subject, f'[rules.marking]\nunknown = "{said}"').verdict is verdict
+        assert examine_object(subject, f'[rules.marking]\nunknown = "{value}"').verdict is verdict
 
     @pytest.mark.parametrize("rule", ["benign", "marking"])
-    def test_a_yes_to_a_rule_without_modes_releases_nothing_that_is_refused(
-        self, rule: str
-    ) -> None:
+    def test_approval_of_a_rule_without_modes_releases_no_refused_object(self, rule: str) -> None:
         subject = made("malware", object_marking_refs=[RED])
-        assert judged(subject, waived=(rule,)).verdict is Verdict.REFUSED
+        assert examine_object(subject, waived=(rule,)).verdict is Verdict.REFUSED
 
     @pytest.mark.parametrize(
-        ("said", "verdict", "confidence"),
+        ("value", "verdict", "confidence"),
         [
             ('exact = "refuse"', Verdict.REFUSED, None),
             ('exact = "hold"', Verdict.HELD, None),
@@ -203,13 +213,15 @@ class TestOthers:
             ('ignore = ["resolvers"]', Verdict.OPEN, 50),
         ],
     )
-    def test_warning_lists(self, said: str, verdict: Any, confidence: None | int) -> None:
+    def test_the_settings_of_benign_decide_about_listed_values(
+        self, value: str, verdict: Any, confidence: None | int
+    ) -> None:
         subject = comparing("ipv4-addr:value", "9.9.9.9") | {"confidence": 50}
-        told = judged(subject, f"[rules.benign]\n{said}")
-        assert told.verdict is verdict
-        assert confidence is None or told.object["confidence"] == confidence
+        candidate = examine_object(subject, f"[rules.benign]\n{value}")
+        assert candidate.verdict is verdict
+        assert confidence is None or candidate.object["confidence"] == confidence
 
-    def test_the_label_of_what_is_lowered(self) -> None:
-        more = '[rules.benign]\nexact = "lower"\nlabel = "rented"'
-        told = judged(comparing("ipv4-addr:value", "9.9.9.9"), more)
-        assert told.object["labels"] == ["rented"]
+    def test_the_setting_label_is_added_where_confidence_is_lowered(self) -> None:
+        policy_tables = '[rules.benign]\nexact = "lower"\nlabel = "rented"'
+        candidate = examine_object(comparing("ipv4-addr:value", "9.9.9.9"), policy_tables)
+        assert candidate.object["labels"] == ["rented"]

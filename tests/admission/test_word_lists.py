@@ -1,4 +1,4 @@
-"""Word lists: one entry a line, each file with a line that says what it is for."""
+"""Word lists: one entry per line, after a first line that states the purpose."""
 
 import re
 from typing import Any
@@ -10,7 +10,7 @@ LISTS = sorted((ROOT / "admission").rglob("words/*.txt"))
 
 
 @pytest.mark.parametrize("path", LISTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_word_list_says_what_it_is_for_and_repeats_no_entry(path: Any) -> None:
+def test_a_word_list_states_its_purpose_and_repeats_no_entry(path: Any) -> None:
     first, *entries = path.read_text(encoding="utf-8").splitlines()
     assert re.match(r"# \S", first)
     words = [line for line in entries if line and not line.startswith("#")]

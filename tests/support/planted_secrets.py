@@ -282,8 +282,8 @@ def indicators(draw: st.DrawFn, slug: str, sent: Planted) -> Object:
     subject = made("indicator", id=f"indicator--{UUID[:-2]}{draw(st.integers(10, 99))}")
     text, part = draw(secrets(slug, tuple(SECRETS)))
     sent.secrets.add(part)
-    told = {"pattern": pattern, "name": text, "confidence": draw(st.integers(0, 100))}
-    return draw(marked({**subject, **told}))
+    texts = {"pattern": pattern, "name": text, "confidence": draw(st.integers(0, 100))}
+    return draw(marked({**subject, **texts}))
 
 
 def _author(slug: str) -> Object:
