@@ -1,4 +1,4 @@
-"""Properties inside an object that STIX 2.1 does not define: `custom_properties` of the policy."""
+"""Properties that STIX 2.1 does not define: `custom_properties` of the policy."""
 
 from dataclasses import replace
 from typing import Any
@@ -18,11 +18,11 @@ SHIPPED = parse_policy(policy_text(None))
 REFERENCE = {"source_name": "a", "external_id": "1"}
 PHASE = {"kill_chain_name": "a", "phase_name": "b"}
 REQUEST = {"request_method": "get", "request_value": "/"}
-CASE = {
+CUSTOM_TYPE = {
     **made("malware", external_references=[REFERENCE]),
     **{"type": "x-case", "id": ref("x-case")},
 }
-INSIDE = [
+NESTED_PLACES = [
     (made("malware", external_references=[REFERENCE]), ("external_references", 0)),
     (made("malware", kill_chain_phases=[PHASE, PHASE]), ("kill_chain_phases", 1)),
     (
@@ -45,69 +45,78 @@ INSIDE = [
         ("x509_v3_extensions",),
     ),
     (made("windows-registry-key", values=[{"name": "a"}]), ("values", 0)),
-    (CASE, ("external_references", 0)),
+    (CUSTOM_TYPE, ("external_references", 0)),
 ]
-DICTIONARIES = [
+OPEN_DICTIONARIES = [
     made("process", environment_variables={"x_own": "secret"}),
     made("file", extensions={"pdf-ext": {"document_info_dict": {"x_own": "secret"}}}),
     made("file", hashes={"x_own": "0" * 32}),
     made("language-content", contents={"de": {"x_own": "secret"}}),
 ]
-"""Where the standard lets people make up names."""
+"""Objects with dictionaries whose keys the standard leaves open."""
 
 
-def planted(subject: Any, place: Any) -> Any:
+def add_custom_property(subject: Any, place: Any) -> Any:
     return replace_texts(subject | {"x": 0}, {("x",): None, (*place, "x_own"): "secret"})
 
 
-def judged(subject: Any, mode: Any = "strip") -> Any:
+def examine_object(subject: Any, mode: Any = "strip") -> Any:
     policy = replace(SHIPPED, custom_properties=mode, rules=("marking",))
-    candidate = Candidate(0, subject, subject["id"], subject.get("modified"))
-    [told] = Pipeline(policy, Submitter(), WarningLists([])).examine(
-        [candidate], 1_790_000_000_000_000
+    sent = Candidate(0, subject, subject["id"], subject.get("modified"))
+    [candidate] = Pipeline(policy, Submitter(), WarningLists([])).examine(
+        [sent], 1_790_000_000_000_000
     )
-    return told
+    return candidate
 
 
-@pytest.mark.parametrize(("subject", "place"), INSIDE)
-class TestInside:
-    def test_strip_takes_it_out_and_says_so(self, subject: Any, place: Any) -> None:
-        told = judged(planted(subject, place))
-        assert told.is_open and told.object == judged(subject).object
-        [finding] = [f for f in told.findings if f.path.endswith("x_own")]
+@pytest.mark.parametrize(("subject", "place"), NESTED_PLACES)
+class TestNestedCustomProperties:
+    def test_strip_removes_a_nested_custom_property_with_a_finding(
+        self, subject: Any, place: Any
+    ) -> None:
+        candidate = examine_object(add_custom_property(subject, place))
+        assert candidate.is_open and candidate.object == examine_object(subject).object
+        [finding] = [f for f in candidate.findings if f.path.endswith("x_own")]
         assert (finding.rule, finding.action) == ("custom_properties", "stripped")
 
-    def test_refuse_does_not_take_the_object(self, subject: Any, place: Any) -> None:
-        if subject["type"] != "x-case":  # that is for `unknown_types` to say
-            assert judged(planted(subject, place), "refuse").verdict == "refused"
-            assert judged(subject, "refuse").is_open
+    def test_refuse_refuses_an_object_with_a_nested_custom_property(
+        self, subject: Any, place: Any
+    ) -> None:
+        if subject["type"] != "x-case":  # `unknown_types` decides about the object
+            assert (
+                examine_object(add_custom_property(subject, place), "refuse").verdict == "refused"
+            )
+            assert examine_object(subject, "refuse").is_open
 
-    def test_keep_keeps_it(self, subject: Any, place: Any) -> None:
+    def test_keep_keeps_a_nested_custom_property(self, subject: Any, place: Any) -> None:
         if subject["type"] != "x-case":
-            told = judged(planted(subject, place), "keep")
-            assert told.is_open and "secret" in str(told.object)
+            candidate = examine_object(add_custom_property(subject, place), "keep")
+            assert candidate.is_open and "secret" in str(candidate.object)
 
 
-@pytest.mark.parametrize("subject", DICTIONARIES)
-def test_what_people_may_name_is_not_undefined(subject: Any) -> None:
+@pytest.mark.parametrize("subject", OPEN_DICTIONARIES)
+def test_a_key_of_an_open_dictionary_is_not_a_custom_property(subject: Any) -> None:
     assert list(find_undefined_properties(subject)) == []
-    assert "x_own" in str(judged(subject, "refuse").object) and judged(subject, "refuse").is_open
+    assert (
+        "x_own" in str(examine_object(subject, "refuse").object)
+        and examine_object(subject, "refuse").is_open
+    )
 
 
-def test_a_marking_of_it_goes_with_it_and_one_of_nothing_still_holds() -> None:
-    marks = [{"marking_ref": AMBER, "selectors": ["external_references.[0].x_own"]}]
+def test_a_marking_of_a_stripped_property_is_removed_and_an_unresolved_one_refused() -> None:
+    markings = [{"marking_ref": AMBER, "selectors": ["external_references.[0].x_own"]}]
     reference = {**REFERENCE, "x_own": "secret"}
-    subject = made("malware", external_references=[reference], granular_markings=marks)
-    assert judged(subject).object.keys() == judged(made("malware")).object.keys() | {
-        "external_references"
-    }
-    astray = [{"marking_ref": AMBER, "selectors": ["external_references.[0].x_more"]}]
-    assert not judged(subject | {"granular_markings": astray}).is_open
+    subject = made("malware", external_references=[reference], granular_markings=markings)
+    assert examine_object(subject).object.keys() == examine_object(
+        made("malware")
+    ).object.keys() | {"external_references"}
+    unresolved = [{"marking_ref": AMBER, "selectors": ["external_references.[0].x_more"]}]
+    assert not examine_object(subject | {"granular_markings": unresolved}).is_open
 
 
-def test_nothing_is_remembered_of_types_that_people_make_up() -> None:
-    assert list(find_undefined_properties(CASE)) == []
+def test_custom_types_are_not_kept_in_the_cache() -> None:
+    assert list(find_undefined_properties(CUSTOM_TYPE)) == []
     before = _of_type.cache_info().currsize
     for number in range(5):
-        assert list(find_undefined_properties(CASE | {"type": f"x-case{number}"})) == []
+        assert list(find_undefined_properties(CUSTOM_TYPE | {"type": f"x-case{number}"})) == []
     assert _of_type.cache_info().currsize == before

@@ -1,4 +1,4 @@
-"""JSON that means the same to everyone."""
+"""I-JSON: JSON that every parser reads the same way (RFC 7493)."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from tocsin.admission.errors import Malformed
 from tocsin.admission.stix.ijson import MAX_DEPTH, parse_json, parse_object
 
 
-def nested(levels: Any) -> Any:
-    """An object that is `levels` deep, itself included."""
+def nested_object(levels: Any) -> Any:
+    """An object with `levels` levels of nesting, its own included."""
     return b'{"a":' * (levels - 1) + b"{}" + b"}" * (levels - 1)
 
 
-class TestTaken:
+class TestAccepted:
     @pytest.mark.parametrize(
         ("raw", "value"),
         [
@@ -29,18 +29,18 @@ class TestTaken:
             (b'{"__proto__": {"a": 1}}', {"__proto__": {"a": 1}}),
         ],
     )
-    def test_an_object_is_what_it_says(self, raw: Any, value: Any) -> None:
+    def test_a_valid_object_is_parsed_to_its_value(self, raw: Any, value: Any) -> None:
         assert parse_object(raw) == value
 
-    def test_brackets_in_strings_are_no_nesting(self) -> None:
+    def test_brackets_in_strings_do_not_count_as_nesting(self) -> None:
         assert parse_object(b'{"a": "' + b"[{" * 500 + b'"}') == {"a": "[{" * 500}
 
-    def test_the_deepest_nesting_is_taken_and_one_level_more_is_not(self) -> None:
-        assert parse_object(nested(MAX_DEPTH))
+    def test_nesting_is_accepted_up_to_the_maximum_depth_only(self) -> None:
+        assert parse_object(nested_object(MAX_DEPTH))
         with pytest.raises(Malformed, match=f"deeper than {MAX_DEPTH} levels"):
-            parse_object(nested(MAX_DEPTH + 1))
+            parse_object(nested_object(MAX_DEPTH + 1))
 
-    def test_breadth_is_not_depth(self) -> None:
+    def test_many_siblings_do_not_count_as_nesting(self) -> None:
         assert len(parse_object(b'{"a": [' + b"[]," * 5000 + b"[]]}")["a"]) == 5001
 
 
@@ -79,27 +79,29 @@ class TestRefused:
             (b"[" * 100_000 + b"]" * 100_000, "nested deeper"),
         ],
     )
-    def test_what_parsers_disagree_about_is_refused_in_words(self, raw: Any, why: str) -> None:
+    def test_json_that_parsers_read_differently_is_refused_with_the_reason(
+        self, raw: Any, why: str
+    ) -> None:
         with pytest.raises(Malformed, match=why):
             parse_object(raw)
 
     @pytest.mark.parametrize("raw", [b"[]", b'"a"', b"1", b"null", b"true"])
-    def test_anything_but_an_object_is(self, raw: bytes) -> None:
+    def test_a_json_value_that_is_not_an_object_is_refused(self, raw: bytes) -> None:
         with pytest.raises(Malformed, match="not a JSON object"):
             parse_object(raw)
 
-    def test_the_words_never_grow_with_what_was_sent(self) -> None:
+    def test_the_length_of_an_error_message_is_bounded(self) -> None:
         name = b"n" * 10_000
         with pytest.raises(Malformed) as refusal:
             parse_object(b'{"' + name + b'": 1, "' + name + b'": 2}')
         assert len(str(refusal.value)) < 200
 
 
-class TestParsed:
+class TestParseJson:
     @pytest.mark.parametrize(("raw", "value"), [(b"[1]", [1]), (b'"a"', "a"), (b"null", None)])
-    def test_it_takes_any_value(self, raw: bytes, value: Any) -> None:
+    def test_parse_json_accepts_any_json_value(self, raw: bytes, value: Any) -> None:
         assert parse_json(raw) == value
 
-    def test_it_is_as_strict(self) -> None:
+    def test_parse_json_refuses_duplicate_names(self) -> None:
         with pytest.raises(Malformed):
             parse_json(b'[{"a": 1, "a": 2}]')

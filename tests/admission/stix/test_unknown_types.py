@@ -20,7 +20,7 @@ from tocsin.config import policy_text
 
 NOW = 1_790_000_000_000_000
 EXTENSION = ref("extension-definition")
-COMMON = {
+COMMON_PROPERTIES = {
     "type": "x-flow",
     "spec_version": "2.1",
     "id": ref("x-flow"),
@@ -33,88 +33,98 @@ COMMON = {
     "external_references": [{"source_name": "blog", "url": "https://blog.example.com/1"}],
     "object_marking_refs": [GREEN],
 }
-OWN = {
+TYPE_PROPERTIES = {
     "technique_id": "T1610",
     "start_refs": [ref("x-step")],
     "extensions": {EXTENSION: {"extension_type": "new-sdo"}},
 }
 
 
-def policy(mode: Any) -> Any:
+def policy_with(mode: Any) -> Any:
     return parse_policy(
         policy_text(None).replace('unknown_types = "strip"', f'unknown_types = "{mode}"')
     )
 
 
-def judged(subject: Any, mode: Any = "strip") -> Any:
+def examine_object(subject: Any, mode: Any = "strip") -> Any:
     acme = Submitter(partner="acme", names=("ACME Corp",), terms=("Widget Pro",))
-    candidate = Candidate(0, subject, subject["id"], subject.get("modified"))
-    [told] = Pipeline(policy(mode), acme, WarningLists([])).examine([candidate], NOW)
-    return told
+    sent = Candidate(0, subject, subject["id"], subject.get("modified"))
+    [candidate] = Pipeline(policy_with(mode), acme, WarningLists([])).examine([sent], NOW)
+    return candidate
 
 
-def refusals(told: Any) -> Any:
-    assert not told.is_open
-    return {(each.rule, each.path) for each in told.findings if each.action == "refused"}
+def refusals(candidate: Any) -> Any:
+    assert not candidate.is_open
+    return {(each.rule, each.path) for each in candidate.findings if each.action == "refused"}
 
 
-class TestStripped:
-    """As the policy ships."""
+class TestStrip:
+    """The mode of the shipped policy."""
 
-    def test_what_every_object_has_stays_and_what_the_type_says_goes(self) -> None:
-        told = judged(COMMON | OWN)
-        assert told.is_open and told.object == COMMON
-        gone = {each.path for each in told.findings if each.action == "stripped"}
-        assert gone == {"technique_id", "start_refs", f"extensions.{EXTENSION}"}
-        [noted] = [each for each in told.findings if each.rule == "unknown_types"]
+    def test_strip_keeps_common_properties_of_a_custom_type_and_removes_its_own(self) -> None:
+        candidate = examine_object(COMMON_PROPERTIES | TYPE_PROPERTIES)
+        assert candidate.is_open and candidate.object == COMMON_PROPERTIES
+        stripped = {each.path for each in candidate.findings if each.action == "stripped"}
+        assert stripped == {"technique_id", "start_refs", f"extensions.{EXTENSION}"}
+        [noted] = [each for each in candidate.findings if each.rule == "unknown_types"]
         assert "does not define the type x-flow" in noted.message
 
-    def test_a_mark_on_what_goes_goes_too(self) -> None:
-        marks = [{"marking_ref": ref("marking-definition"), "selectors": ["technique_id"]}]
-        assert judged(COMMON | OWN | {"granular_markings": marks}).object == COMMON
+    def test_strip_removes_the_marking_of_a_removed_property(self) -> None:
+        markings = [{"marking_ref": ref("marking-definition"), "selectors": ["technique_id"]}]
+        assert (
+            examine_object(
+                COMMON_PROPERTIES | TYPE_PROPERTIES | {"granular_markings": markings}
+            ).object
+            == COMMON_PROPERTIES
+        )
 
-    def test_personal_data_is_masked(self) -> None:
-        told = judged(COMMON | {"description": "ask jane.doe@bank.test"})
-        assert told.is_open and "jane" not in told.object["description"]
+    def test_personal_data_in_a_custom_type_is_masked(self) -> None:
+        candidate = examine_object(COMMON_PROPERTIES | {"description": "ask jane.doe@bank.test"})
+        assert candidate.is_open and "jane" not in candidate.object["description"]
 
     @pytest.mark.parametrize(
         "kind", ["x-acme-corp-case", "acme-case", "x-widget-pro", "xacmecase", "x-theacmecorp"]
     )
-    def test_a_type_that_names_the_submitter_is_refused(self, kind: str) -> None:
-        told = judged(COMMON | {"type": kind, "id": ref(kind)})
-        assert not told.is_open
+    def test_a_custom_type_that_names_the_submitter_is_refused(self, kind: str) -> None:
+        candidate = examine_object(COMMON_PROPERTIES | {"type": kind, "id": ref(kind)})
+        assert not candidate.is_open
         assert kind not in str(
-            [each.as_json() for each in told.findings if each.stage == "sanitise"]
+            [each.as_json() for each in candidate.findings if each.stage == "sanitise"]
         )
 
-    def test_of_an_observable_nothing_would_be_left(self) -> None:
+    def test_strip_refuses_a_custom_observable(self) -> None:
         hook = {"type": "windows-hook", "id": ref("windows-hook"), "win_hook": "WH_KEYBOARD"}
-        assert refusals(judged(hook)) == {("unknown_types", "type")}
+        assert refusals(examine_object(hook)) == {("unknown_types", "type")}
 
-    def test_an_object_of_stix_2_0_is_upgraded(self) -> None:
-        older = {name: value for name, value in COMMON.items() if name != "spec_version"}
-        assert judged(older).object == COMMON
+    def test_a_custom_type_of_stix_2_0_is_upgraded(self) -> None:
+        older = {name: value for name, value in COMMON_PROPERTIES.items() if name != "spec_version"}
+        assert examine_object(older).object == COMMON_PROPERTIES
 
 
-class TestKept:
-    """Where the operator knows the types that the partners agreed on."""
+class TestKeep:
+    """The mode for a hub whose partners have agreed on custom types."""
 
-    def test_everything_stays(self) -> None:
-        assert judged(COMMON | OWN, "keep").object == COMMON | OWN
+    def test_keep_changes_nothing_of_a_custom_type(self) -> None:
+        assert (
+            examine_object(COMMON_PROPERTIES | TYPE_PROPERTIES, "keep").object
+            == COMMON_PROPERTIES | TYPE_PROPERTIES
+        )
 
-    def test_an_observable_too(self) -> None:
+    def test_keep_accepts_a_custom_observable(self) -> None:
         hook = {"type": "windows-hook", "id": ref("windows-hook"), "win_hook": "WH_KEYBOARD"}
-        assert judged(hook, "keep").is_open
+        assert examine_object(hook, "keep").is_open
 
-    def test_a_text_of_its_own_is_looked_at(self) -> None:
-        told = judged(COMMON | {"story": "ask jane.doe@bank.test"}, "keep")
-        assert told.is_open and "jane" not in told.object["story"]
+    def test_keep_masks_personal_data_in_a_custom_property(self) -> None:
+        candidate = examine_object(COMMON_PROPERTIES | {"story": "ask jane.doe@bank.test"}, "keep")
+        assert candidate.is_open and "jane" not in candidate.object["story"]
 
-    def test_a_type_that_names_the_submitter_is_refused(self) -> None:
-        assert not judged(COMMON | {"type": "x-acme", "id": ref("x-acme")}, "keep").is_open
+    def test_a_custom_type_that_names_the_submitter_is_refused(self) -> None:
+        assert not examine_object(
+            COMMON_PROPERTIES | {"type": "x-acme", "id": ref("x-acme")}, "keep"
+        ).is_open
 
 
-class TestEitherWay:
+class TestEveryMode:
     @pytest.mark.parametrize("mode", ["strip", "keep"])
     @pytest.mark.parametrize(
         ("change", "path"),
@@ -130,23 +140,27 @@ class TestEitherWay:
             ({"lang": "not a language"}, "lang"),
         ],
     )
-    def test_what_holds_for_every_object_is_checked(
+    def test_common_properties_of_a_custom_type_are_validated(
         self, mode: str, change: Any, path: str
     ) -> None:
-        assert path in {path for _, path in refusals(judged(COMMON | change, mode))}
+        assert path in {
+            path for _, path in refusals(examine_object(COMMON_PROPERTIES | change, mode))
+        }
 
     @pytest.mark.parametrize("mode", ["strip", "keep", "refuse"])
-    def test_a_bundle_is_no_object(self, mode: str) -> None:
-        told = judged({"type": "bundle", "id": ref("bundle"), "objects": [made("tool")]}, mode)
-        assert refusals(told) == {("unknown_types", "type")}
-        assert "send its objects" in told.findings[-1].message
+    def test_a_bundle_inside_a_submission_is_refused(self, mode: str) -> None:
+        candidate = examine_object(
+            {"type": "bundle", "id": ref("bundle"), "objects": [made("tool")]}, mode
+        )
+        assert refusals(candidate) == {("unknown_types", "type")}
+        assert "send its objects" in candidate.findings[-1].message
 
-    def test_refused_if_the_policy_says_so(self) -> None:
-        assert refusals(judged(COMMON, "refuse")) == {("unknown_types", "type")}
+    def test_refuse_refuses_a_custom_type(self) -> None:
+        assert refusals(examine_object(COMMON_PROPERTIES, "refuse")) == {("unknown_types", "type")}
 
 
-class TestThroughTheHub:
-    def test_what_refers_to_it_is_published_whole(self, hub: HubInProcess) -> None:
+class TestPublished:
+    def test_a_relationship_to_a_custom_type_is_published(self, hub: HubInProcess) -> None:
         flow = sdo("x-flow", name="Escape", object_marking_refs=[GREEN], technique_id="T1610")
         tool = sdo("tool", name="runc", object_marking_refs=[GREEN])
         status = hub.push(relationship(flow, "uses", tool, object_marking_refs=[GREEN]), flow, tool)
@@ -155,10 +169,10 @@ class TestThroughTheHub:
         assert found["relationship"]["source_ref"] == found["x-flow"]["id"] != flow["id"]
         assert found["x-flow"]["name"] == "Escape" and "technique_id" not in found["x-flow"]
         assert found["x-flow"]["created_by_ref"] == hub.identity
-        [gone] = [each for each in findings(status) if each["path"] == "technique_id"]
-        assert gone["action"] == "stripped"
+        [stripped] = [each for each in findings(status) if each["path"] == "technique_id"]
+        assert stripped["action"] == "stripped"
 
-    def test_it_has_versions_and_can_be_revoked(self, hub: HubInProcess) -> None:
+    def test_a_custom_type_has_versions_and_can_be_revoked(self, hub: HubInProcess) -> None:
         flow = sdo("x-flow", name="Escape", object_marking_refs=[GREEN])
         hub.push(flow)
         hub.push(flow | {"name": "Jailbreak", "modified": "2026-02-01T00:00:00.000Z"})
@@ -167,7 +181,9 @@ class TestThroughTheHub:
         hub.push(flow | {"revoked": True, "modified": "2026-03-01T00:00:00.000Z"})
         assert [each["revoked"] for each in hub.feed("green", "north")] == [True]
 
-    def test_the_status_says_what_to_do_with_an_observable(self, hub: HubInProcess) -> None:
+    def test_the_status_explains_the_refusal_of_a_custom_observable(
+        self, hub: HubInProcess
+    ) -> None:
         hook = {"type": "windows-hook", "id": ref("windows-hook"), "hook": "WH_KEYBOARD"}
         [entry] = details(hub.push(hook))
         assert entry["x_tocsin_verdict"] == "refused" and "nothing else of an observable" in str(

@@ -1,4 +1,4 @@
-"""STIX 2.0 as STIX 2.1 (tocsin.admission.stix.upgrade)."""
+"""Upgrade of STIX 2.0 objects to STIX 2.1 (tocsin.admission.stix.upgrade)."""
 
 import json
 import lzma
@@ -27,20 +27,20 @@ POLICY = parse_policy(policy_text(None))
 REAL = Path(os.environ.get("TOCSIN_REAL", "none")) / "stix"
 
 
-def old(kind: Any, **more: Any) -> Any:
+def stix_2_0_object(kind: Any, **more: Any) -> Any:
     subject = made(kind, spec_version=None, **more)
     return {name: value for name, value in subject.items() if name != "is_family"}
 
 
-def validated(subject: Any) -> Any:
+def validate_object(subject: Any) -> Any:
     return validate(Candidate(index=0, object=subject), POLICY, NOW)
 
 
-def upgraded(subject: Any) -> Any:
-    told = validated(subject)
-    assert told.is_open, told.findings
-    assert [f.rule for f in told.findings if f.rule == "upgrade"] == ["upgrade"]
-    return told.object
+def upgrade_object(subject: Any) -> Any:
+    candidate = validate_object(subject)
+    assert candidate.is_open, candidate.findings
+    assert [f.rule for f in candidate.findings if f.rule == "upgrade"] == ["upgrade"]
+    return candidate.object
 
 
 class TestObjects:
@@ -55,33 +55,43 @@ class TestObjects:
             ("identity", "roles"),
         ],
     )
-    def test_labels_that_said_the_kind_move(self, kind: str, name: str) -> None:
-        newer = upgraded(old(kind, labels=["a"], **({"roles": None} if kind == "identity" else {})))
-        assert newer[name] == ["a"] and "labels" not in newer
+    def test_labels_of_a_type_with_a_vocabulary_move_to_its_types_property(
+        self, kind: str, name: str
+    ) -> None:
+        upgraded = upgrade_object(
+            stix_2_0_object(kind, labels=["a"], **({"roles": None} if kind == "identity" else {}))
+        )
+        assert upgraded[name] == ["a"] and "labels" not in upgraded
 
-    def test_other_labels_stay(self) -> None:
-        assert upgraded(old("campaign", labels=["a"]))["labels"] == ["a"]
+    def test_labels_of_other_types_are_kept(self) -> None:
+        assert upgrade_object(stix_2_0_object("campaign", labels=["a"]))["labels"] == ["a"]
 
-    def test_a_consent_stays_a_label(self) -> None:
-        newer = upgraded(old("identity", labels=["ais-consent-usg", "buyer"], roles=None))
-        assert (newer["labels"], newer["roles"]) == (["ais-consent-usg"], ["buyer"])
+    def test_an_ais_consent_remains_a_label_of_an_identity(self) -> None:
+        upgraded = upgrade_object(
+            stix_2_0_object("identity", labels=["ais-consent-usg", "buyer"], roles=None)
+        )
+        assert (upgraded["labels"], upgraded["roles"]) == (["ais-consent-usg"], ["buyer"])
 
-    def test_an_indicator_gets_the_language_of_its_pattern(self) -> None:
-        newer = upgraded(old("indicator", pattern_type=None, valid_from=None, valid_until=None))
-        assert (newer["pattern_type"], newer["valid_from"]) == ("stix", TIME)
+    def test_an_upgraded_indicator_gets_pattern_type_stix(self) -> None:
+        upgraded = upgrade_object(
+            stix_2_0_object("indicator", pattern_type=None, valid_from=None, valid_until=None)
+        )
+        assert (upgraded["pattern_type"], upgraded["valid_from"]) == ("stix", TIME)
 
-    def test_a_malware_is_one_and_no_family(self) -> None:
-        assert upgraded(old("malware"))["is_family"] is False
+    def test_an_upgraded_malware_is_not_a_family(self) -> None:
+        assert upgrade_object(stix_2_0_object("malware"))["is_family"] is False
 
-    def test_properties_of_somebodys_own_go_as_the_policy_says(self) -> None:
-        assert "x_own" not in upgraded(old("tool", x_own="a"))
+    def test_custom_properties_of_stix_2_0_follow_the_policy(self) -> None:
+        assert "x_own" not in upgrade_object(stix_2_0_object("tool", x_own="a"))
 
-    def test_what_is_of_2_1_is_not_touched(self) -> None:
+    def test_an_object_of_stix_2_1_is_not_changed(self) -> None:
         subject = made("campaign", labels=["a"])
-        assert validated(subject).object == subject and validated(subject).findings == ()
+        assert (
+            validate_object(subject).object == subject and validate_object(subject).findings == ()
+        )
 
 
-INSIDE: dict[str, dict[str, Any]] = {
+CYBER_OBSERVABLES: dict[str, dict[str, Any]] = {
     "0": {
         "type": "file",
         "name": "a.exe",
@@ -96,69 +106,77 @@ INSIDE: dict[str, dict[str, Any]] = {
 }
 
 
-def observed() -> Any:
-    return old("observed-data", object_refs=None, objects=INSIDE)
+def observed_data_2_0() -> Any:
+    return stix_2_0_object("observed-data", object_refs=None, objects=CYBER_OBSERVABLES)
 
 
-def parted() -> Any:
-    sent = json.dumps({"type": "bundle", "id": ref("bundle"), "objects": [observed()]}).encode()
+def split_observed_data() -> Any:
+    sent = json.dumps(
+        {"type": "bundle", "id": ref("bundle"), "objects": [observed_data_2_0()]}
+    ).encode()
     return list(read("a.json", sent, ReadOptions(NOW)))
 
 
 class TestObservedData:
-    def test_in_a_file_what_stands_inside_becomes_objects_of_its_own(self) -> None:
-        first, *others = parted()
+    def test_observed_data_in_a_file_is_split_into_observables(self) -> None:
+        first, *others = split_observed_data()
         assert [c.index for c in (first, *others)] == [0, 1, 2, 3, 4, 5]
-        assert [c.object["type"] for c in others] == [part["type"] for part in INSIDE.values()]
+        assert [c.object["type"] for c in others] == [
+            part["type"] for part in CYBER_OBSERVABLES.values()
+        ]
         assert first.object["object_refs"] == [c.object["id"] for c in others]
         assert "objects" not in first.object and first.findings[0].rule == "observed"
 
-    def test_each_of_them_is_valid_in_2_1_and_has_the_properties_of_2_1(self) -> None:
-        told: list[Any] = [validate(c, POLICY, NOW) for c in parted()]
-        assert [t.findings for t in told if not t.is_open] == []
-        _, file, directory, process, account, key = [t.object for t in told]
+    def test_split_observables_are_valid_and_have_the_property_names_of_stix_2_1(self) -> None:
+        validated: list[Any] = [validate(c, POLICY, NOW) for c in split_observed_data()]
+        assert [t.findings for t in validated if not t.is_open] == []
+        _, file, directory, process, account, key = [t.object for t in validated]
         assert present(file)["ctime"] == TIME and "created" not in file
         assert present(directory)["contains_refs"] == [file["id"]]
         assert present(file)["parent_directory_ref"] == directory["id"]
         assert present(process)["image_ref"] == file["id"] and process["command_line"] == "a -b c"
         assert present(account)["credential_last_changed"] == TIME and key["modified_time"] == LATER
 
-    def test_their_ids_are_those_that_their_values_give_them(self) -> None:
-        _, file, directory, process, *_ = [c.object for c in parted()]
+    def test_split_observables_have_deterministic_ids(self) -> None:
+        _, file, directory, process, *_ = [c.object for c in split_observed_data()]
         assert directory["id"] == observable_id(directory)
         assert file["id"] == observable_id(file)
         assert process["id"][len("process--") :][14] == "4"
 
-    def test_the_same_file_gives_the_same_objects_again(self) -> None:
-        assert [c.object for c in parted()] == [c.object for c in parted()]
+    def test_splitting_the_same_file_twice_gives_the_same_objects(self) -> None:
+        assert [c.object for c in split_observed_data()] == [
+            c.object for c in split_observed_data()
+        ]
 
-    def test_objects_that_refer_to_each_other_in_a_circle_come_to_an_end(self) -> None:
+    def test_a_cycle_of_references_between_observables_is_split(self) -> None:
         circle = {
             "0": {"type": "file", "name": "a", "parent_directory_ref": "1"},
             "1": {"type": "file", "name": "b", "parent_directory_ref": "0"},
         }
-        sent = json.dumps(observed() | {"objects": circle}).encode()
+        sent = json.dumps(observed_data_2_0() | {"objects": circle}).encode()
         assert len(list(read("a.json", sent, ReadOptions(NOW)))) == 3
 
-    def test_a_chain_of_any_length_comes_to_an_end(self) -> None:
+    def test_a_chain_of_999_references_between_observables_is_split(self) -> None:
         chain = {
             str(n): {"type": "file", "name": "a", "parent_directory_ref": str(n + 1)}
             for n in range(999)
         }
-        sent = json.dumps(observed() | {"objects": chain}).encode()
+        sent = json.dumps(observed_data_2_0() | {"objects": chain}).encode()
         assert len(list(read("a.json", sent, ReadOptions(NOW)))) == 1_000
 
-    def test_sent_to_a_hub_as_it_is_it_is_refused_with_the_remedy(self) -> None:
-        (told,) = [f for f in validated(observed()).findings if f.action == "refused"]
-        assert told.rule == "observed" and "object_refs" in told.message
+    def test_observed_data_of_2_0_sent_to_a_hub_is_refused_with_a_remedy(self) -> None:
+        (finding,) = [
+            f for f in validate_object(observed_data_2_0()).findings if f.action == "refused"
+        ]
+        assert finding.rule == "observed" and "object_refs" in finding.message
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs the real data ($TOCSIN_REAL)")
-def test_real_bundles_of_2_0_are_taken() -> None:
-    refused = taken = 0
+def test_real_bundles_of_stix_2_0_are_accepted() -> None:
+    refused = accepted = 0
     for path in sorted(REAL.glob("unit42-playbooks/**/*.json.xz"))[:10]:
         for candidate in read("a.json", lzma.decompress(path.read_bytes()), ReadOptions(NOW)):
             if candidate.object and candidate.object.get("type") == "indicator":
-                told = validate(candidate, POLICY, NOW)
-                taken, refused = taken + told.is_open, refused + (not told.is_open)
-    assert taken > 100 and refused == 0
+                is_open = validate(candidate, POLICY, NOW).is_open
+                accepted, refused = accepted + is_open, refused + (not is_open)
+    assert accepted > 100 and refused == 0
