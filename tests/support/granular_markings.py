@@ -7,7 +7,8 @@ from support.hub import (
 )
 
 
-def marks(level: Any, *selectors: Any) -> Any:
+def granular_markings(level: Any, *selectors: Any) -> Any:
+    """One granular marking, as the list that an object has."""
     return [{"marking_ref": level, "selectors": list(selectors)}]
 
 
@@ -15,6 +16,6 @@ def malware(**more: Any) -> Any:
     return sdo("malware", is_family=True, **more)
 
 
-def out(hub: Any, feed: Any, kind: Any = "malware") -> Any:
-    """The newest version of the objects of a type."""
+def newest_objects(hub: Any, feed: Any, kind: Any = "malware") -> Any:
+    """The newest version of each object of one type in a feed."""
     return [each for each in hub.feed(feed) if each["type"] == kind]

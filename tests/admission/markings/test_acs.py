@@ -1,4 +1,4 @@
-"""Access control markings (ACS 3.0a): kept byte for byte, and kept."""
+"""Access control specification markings (ACS 3.0a): published byte for byte, or held."""
 
 import copy
 import json
@@ -33,56 +33,58 @@ from tocsin.server.store import Store
 
 @pytest.fixture
 def hub(store: Store) -> HubInProcess:
-    """A hub for readers of the federal government."""
-    made = HubInProcess(store)
+    """A hub whose readers belong to the federal government (scope USA.USG)."""
+    hub = HubInProcess(store)
     policy = parse_policy(policy_text() + '\n[rules.marking]\nacs_scopes = ["USA.USG"]\n')
-    made.services = build_services(
+    hub.services = build_services(
         store, HUB_SECRETS, HubSettings(), AdmissionConfig(policy, warning_lists())
     )
-    made.client = create_app(made.services, HUB_SECRETS, HubSettings()).test_client()
-    return made
+    hub.client = create_app(hub.services, HUB_SECRETS, HubSettings()).test_client()
+    return hub
 
 
-def sent(definition: Any, level: Any = AMBER, **more: Any) -> Any:
-    """An indicator with the marking, after its definition."""
+def with_marked_indicator(definition: Any, level: Any = AMBER, **more: Any) -> Any:
+    """The definition and an indicator that carries it."""
     return definition, indicator(object_marking_refs=[level, ID], **more)
 
 
-class TestBytes:
-    def test_the_bytes_of_the_feed_are_those_that_were_sent(self, hub: HubInProcess) -> None:
-        spelt = json.dumps(acs(name="Bits \u00e9"), indent=3, ensure_ascii=True)
+class TestPublication:
+    def test_an_acs_definition_is_published_byte_for_byte(self, hub: HubInProcess) -> None:
+        definition = json.dumps(acs(name="Bits \u00e9"), indent=3, ensure_ascii=True)
         carrier = json.dumps(indicator(object_marking_refs=[AMBER, ID]))
-        hub.push_raw(f'{{"objects": [{carrier}, {spelt}]}}'.encode())
+        hub.push_raw(f'{{"objects": [{carrier}, {definition}]}}'.encode())
         answer = hub.ask("collections/amber/objects/")
-        assert spelt.encode() in answer.data
-        carried = [o for o in answer.json["objects"] if o["type"] == "indicator"]
-        assert carried[0]["object_marking_refs"] == [AMBER, ID]
+        assert definition.encode() in answer.data
+        indicators = [o for o in answer.json["objects"] if o["type"] == "indicator"]
+        assert indicators[0]["object_marking_refs"] == [AMBER, ID]
 
-    def test_it_is_in_every_feed_of_what_carries_it_and_in_no_other(
+    def test_an_acs_definition_is_only_in_the_feeds_of_the_objects_that_carry_it(
         self, hub: HubInProcess
     ) -> None:
-        hub.push(*sent(acs(), AMBER))
+        hub.push(*with_marked_indicator(acs(), AMBER))
         feeds = ("clear", "green", "amber")
 
-        def having() -> Any:
+        def feeds_with_definition() -> Any:
             return [f for f in feeds if ID in hub.ask(f"collections/{f}/objects/").text]
 
-        assert having() == ["amber"]
-        hub.push(*sent(acs(), GREEN), who="north")
-        assert having() == ["green", "amber"]
+        assert feeds_with_definition() == ["amber"]
+        hub.push(*with_marked_indicator(acs(), GREEN), who="north")
+        assert feeds_with_definition() == ["green", "amber"]
 
-    def test_it_is_not_passed_on_at_any_length(self, hub: HubInProcess) -> None:
-        long = json.dumps(acs()).replace(": ", ":" + " " * 600_000, 2)
-        status = hub.push_raw(f'{{"objects": [{long}]}}'.encode())
+    def test_an_acs_definition_that_is_too_long_is_refused(self, hub: HubInProcess) -> None:
+        too_long = json.dumps(acs()).replace(": ", ":" + " " * 600_000, 2)
+        status = hub.push_raw(f'{{"objects": [{too_long}]}}'.encode())
         assert hub.verdicts(status) == ["refused"]
 
-    def test_nobody_gives_it_other_content(self, hub: HubInProcess) -> None:
-        hub.push(*sent(acs()))
-        status = hub.push(*sent(acs(further_sharing=None), AMBER), who="north")
+    def test_an_acs_definition_cannot_be_replaced_by_another_partner(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.push(*with_marked_indicator(acs()))
+        status = hub.push(*with_marked_indicator(acs(further_sharing=None), AMBER), who="north")
         assert "admitted" not in hub.verdicts(status)
         assert "USA.USG" in hub.ask("collections/amber/objects/").text
 
-    def test_one_that_names_its_sender_waits_rather_than_be_changed(
+    def test_an_acs_definition_that_names_its_sender_is_held_unchanged(
         self, hub: HubInProcess
     ) -> None:
         status = hub.push(acs(name="From Acme Corporation"))
@@ -91,39 +93,41 @@ class TestBytes:
             "held"
         ]
 
-    def test_what_carries_a_definition_that_did_not_come_waits(self, hub: HubInProcess) -> None:
+    def test_an_object_with_an_unknown_acs_definition_is_held(self, hub: HubInProcess) -> None:
         assert hub.verdicts(hub.push(indicator(object_marking_refs=[AMBER, ID]))) == ["held"]
 
 
-class TestKeeping:
-    def test_classified_is_refused(self, hub: HubInProcess) -> None:
-        status = hub.push(*sent(control(classification="S")))
+class TestVerdicts:
+    def test_classified_content_is_refused(self, hub: HubInProcess) -> None:
+        status = hub.push(*with_marked_indicator(control(classification="S")))
         assert hub.verdicts(status) == ["refused", "refused"]
         assert "classified" in details(status)[1]["message"]
 
-    def test_without_a_word_on_its_readers_a_hub_holds_what_is_restricted(
-        self, store: Store
-    ) -> None:
-        plain = HubInProcess(store)
-        assert set(plain.verdicts(plain.push(*sent(acs())))) == {"held"}
+    def test_a_hub_without_acs_scopes_holds_restricted_content(self, store: Store) -> None:
+        default_hub = HubInProcess(store)
+        assert set(default_hub.verdicts(default_hub.push(*with_marked_indicator(acs())))) == {
+            "held"
+        }
 
-    def test_a_marking_that_is_out_of_shape_waits_with_a_sentence(self, hub: HubInProcess) -> None:
-        status = hub.push(*sent(acs(policy_reference="none")))
+    def test_an_invalid_acs_definition_is_held_with_the_reason(self, hub: HubInProcess) -> None:
+        status = hub.push(*with_marked_indicator(acs(policy_reference="none")))
         assert set(hub.verdicts(status)) == {"held"}
         assert "policy_reference" in details(status)[1]["message"]
 
     @pytest.mark.parametrize("part", ["description", "pattern"])
-    def test_on_a_part_it_counts_for_the_whole(self, hub: HubInProcess, part: str) -> None:
+    def test_a_granular_acs_marking_applies_to_the_whole_object(
+        self, hub: HubInProcess, part: str
+    ) -> None:
         granular = [{"marking_ref": ID, "selectors": [part]}]
-        narrow = acs(further_sharing=None)
-        status = hub.push(narrow, indicator(description="d", granular_markings=granular))
+        restricted = acs(further_sharing=None)
+        status = hub.push(restricted, indicator(description="d", granular_markings=granular))
         assert hub.verdicts(status)[1] == "held"
 
 
-class TestReasons:
+class TestSharingObstacles:
     usg = ("USA.USG",)
 
-    def test_what_ais_sends_may_go_to_whom_it_says(self) -> None:
+    def test_a_definition_of_ais_may_be_shared_with_its_sharing_scope_only(self) -> None:
         assert find_sharing_obstacles(acs(), Tlp.AMBER, self.usg) == ()
         assert find_sharing_obstacles(acs(), Tlp.AMBER, ("FOREIGNGOV",)) != ()
         assert find_sharing_obstacles(acs(), Tlp.AMBER, ("USA.USG", "SECTOR")) != ()
@@ -147,13 +151,13 @@ class TestReasons:
             control(formal_determination=["PUBREL", "FOUO"]),
         ],
     )
-    def test_what_is_narrower_than_the_readers_or_at_odds_with_its_level_waits(
+    def test_a_definition_narrower_than_the_readers_or_against_its_tlp_has_an_obstacle(
         self, definition: Any
     ) -> None:
         assert find_errors(definition) == ()
         assert find_sharing_obstacles(definition, Tlp.AMBER, self.usg) != ()
 
-    def test_clear_is_for_the_public_or_not_at_all(self) -> None:
+    def test_tlp_clear_needs_a_definition_for_public_release(self) -> None:
         public = acs(
             control_set={"classification": "U", "formal_determination": ["PUBREL"]},
             policy_reference=POLICY.format("permit", "permit"),
@@ -163,15 +167,15 @@ class TestReasons:
         assert find_sharing_obstacles(public, Tlp.GREEN, ()) != ()
         assert find_sharing_obstacles(acs(), Tlp.CLEAR, self.usg) != ()
 
-    def test_a_denial_to_others_than_the_readers_is_none_to_them(self) -> None:
+    def test_a_denial_for_other_scopes_is_not_an_obstacle_for_the_readers(self) -> None:
         denied = [{"sharing_scope": ["FOREIGNGOV"], "rule_effect": "deny"}]
-        open_ = acs(policy_reference=POLICY.format("deny", "permit"), further_sharing=denied)
-        assert find_sharing_obstacles(open_, Tlp.AMBER, self.usg) == ()
-        assert find_sharing_obstacles(open_, Tlp.AMBER, ("SECTOR",)) != ()
+        permitting = acs(policy_reference=POLICY.format("deny", "permit"), further_sharing=denied)
+        assert find_sharing_obstacles(permitting, Tlp.AMBER, self.usg) == ()
+        assert find_sharing_obstacles(permitting, Tlp.AMBER, ("SECTOR",)) != ()
 
 
-class TestShape:
-    def test_a_right_one_has_no_fault(self) -> None:
+class TestErrors:
+    def test_a_valid_acs_definition_has_no_error(self) -> None:
         assert (is_acs(acs()), is_classified(acs()), find_errors(acs())) == (True, False, ())
 
     @pytest.mark.parametrize(
@@ -192,11 +196,11 @@ class TestShape:
             {"unheard_of": True},
         ],
     )
-    def test_each_fault_is_found(self, change: Any) -> None:
+    def test_each_error_in_an_acs_definition_is_found_and_an_obstacle(self, change: Any) -> None:
         assert find_errors(acs(**change))
         assert find_sharing_obstacles(acs(**change), Tlp.AMBER, ("USA.USG",))
 
-    def test_anything_may_come_in_its_place(self) -> None:
+    def test_any_json_value_as_acs_extension_is_an_error_without_an_exception(self) -> None:
         oddities: tuple[Any, ...] = (
             None,
             7,
@@ -210,9 +214,11 @@ class TestShape:
             definition["extensions"][ACS_EXTENSION] = odd
             assert find_errors(definition) and isinstance(is_classified(definition), bool)
 
-    def test_it_is_no_level_whatever_its_name_says(self, hub: HubInProcess) -> None:
+    def test_an_acs_definition_named_like_a_tlp_level_is_not_a_tlp_level(
+        self, hub: HubInProcess
+    ) -> None:
         named = {**acs(), "name": "TLP:CLEAR"}
-        hub.push(*sent(named, AMBER))
+        hub.push(*with_marked_indicator(named, AMBER))
         assert ID not in hub.ask("collections/clear/objects/").text
         assert CLEAR not in hub.ask("collections/amber/objects/").json["objects"][-1].get(
             "object_marking_refs", ()

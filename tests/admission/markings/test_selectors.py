@@ -22,7 +22,7 @@ SUBJECT = {
         ("extensions.1", ("extensions", "1")),
     ],
 )
-def test_a_selector_of_an_existing_part_gives_its_path(selector: str, path: Any) -> None:
+def test_a_selector_of_an_existing_property_resolves_to_its_path(selector: str, path: Any) -> None:
     assert resolve_selector(SUBJECT, selector) == path
 
 
@@ -30,5 +30,5 @@ def test_a_selector_of_an_existing_part_gives_its_path(selector: str, path: Any)
     "selector",
     ["name", "labels.[2]", "labels.1", "labels.x1x", "labels.[²]", "labels.[-1]", "labels.a", ""],
 )
-def test_a_selector_of_a_missing_part_gives_none(selector: str) -> None:
+def test_a_selector_of_a_missing_property_resolves_to_none(selector: str) -> None:
     assert resolve_selector(SUBJECT, selector) is None

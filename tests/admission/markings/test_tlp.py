@@ -1,4 +1,4 @@
-"""What markings say, whoever spelt them."""
+"""Markings of an object: TLP 1, TLP 2, and other definitions."""
 
 from typing import Any
 
@@ -27,25 +27,25 @@ def marked_with(*ids: Any) -> Any:
 
 class TestLevels:
     @pytest.mark.parametrize("tlp", Tlp)
-    def test_tlp_2_is_read_and_needs_no_repair(self, tlp: Any) -> None:
+    def test_a_tlp_2_marking_is_read_without_repair(self, tlp: Any) -> None:
         assert read_markings(marked_with(TLP_2_IDS[tlp]), {}) == Markings(tlp)
 
     @pytest.mark.parametrize("tlp", TLP_1_IDS)
-    def test_tlp_1_is_read_and_written_as_tlp_2(self, tlp: Any) -> None:
+    def test_a_tlp_1_marking_is_read_and_written_as_tlp_2(self, tlp: Any) -> None:
         subject = marked_with(TLP_1_IDS[tlp])
-        marks = read_markings(subject, {})
-        assert marks == Markings(tlp)
-        assert write_markings(subject, marks) == marked_with(TLP_2_IDS[tlp])
+        markings = read_markings(subject, {})
+        assert markings == Markings(tlp)
+        assert write_markings(subject, markings) == marked_with(TLP_2_IDS[tlp])
 
-    def test_of_several_the_strictest_counts(self) -> None:
+    def test_the_strictest_of_several_tlp_markings_counts(self) -> None:
         ids = (TLP_2_IDS[Tlp.GREEN], TLP_1_IDS[Tlp.AMBER], TLP_2_IDS[Tlp.CLEAR])
         assert read_markings(marked_with(*ids), {}).tlp is Tlp.AMBER
 
-    def test_none_is_none(self) -> None:
+    def test_an_object_without_markings_has_no_level(self) -> None:
         assert read_markings({}, {}) == Markings()
 
     @pytest.mark.parametrize(
-        ("invented", "tlp"),
+        ("wrong_id", "tlp"),
         [
             ("marking-definition--826578e1-40ad-459f-bc73-ede076f81f37", Tlp.AMBER_STRICT),
             ("marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b03e", Tlp.AMBER_STRICT),
@@ -53,9 +53,9 @@ class TestLevels:
             ("marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ec", Tlp.RED),
         ],
     )
-    def test_ids_that_people_invented_are_repaired(self, invented: str, tlp: Any) -> None:
-        marks = read_markings(marked_with(invented), {})
-        assert (marks.tlp, marks.repaired) == (tlp, ((invented, TLP_2_IDS[tlp]),))
+    def test_known_wrong_ids_of_tlp_levels_are_repaired(self, wrong_id: str, tlp: Any) -> None:
+        markings = read_markings(marked_with(wrong_id), {})
+        assert (markings.tlp, markings.repaired) == (tlp, ((wrong_id, TLP_2_IDS[tlp]),))
 
     @pytest.mark.parametrize(
         "body",
@@ -66,28 +66,28 @@ class TestLevels:
             {"extensions": tlp_definition(Tlp.AMBER)["extensions"]},
         ],
     )
-    def test_a_definition_under_a_foreign_id_is_read_by_what_it_says(self, body: Any) -> None:
-        marks = read_markings(
+    def test_a_tlp_definition_under_another_id_is_read_by_its_content(self, body: Any) -> None:
+        markings = read_markings(
             marked_with(FOREIGN), {FOREIGN: {"type": "marking-definition", **body}}
         )
-        assert (marks.tlp, marks.repaired) == (Tlp.AMBER, ((FOREIGN, TLP_2_IDS[Tlp.AMBER]),))
+        assert (markings.tlp, markings.repaired) == (Tlp.AMBER, ((FOREIGN, TLP_2_IDS[Tlp.AMBER]),))
 
-    def test_where_id_and_definition_differ_the_stricter_counts(self) -> None:
+    def test_the_stricter_counts_when_id_and_definition_differ(self) -> None:
         green = TLP_1_IDS[Tlp.GREEN]
-        said = {"definition_type": "tlp", "definition": {"tlp": "amber"}}
-        assert read_markings(marked_with(green), {green: said}).tlp is Tlp.AMBER
+        amber = {"definition_type": "tlp", "definition": {"tlp": "amber"}}
+        assert read_markings(marked_with(green), {green: amber}).tlp is Tlp.AMBER
         red = TLP_1_IDS[Tlp.RED]
         assert (
             read_markings(marked_with(red), {red: {"definition": {"tlp": "white"}}}).tlp is Tlp.RED
         )
 
 
-class TestOthers:
-    def test_a_statement_sent_along_and_mitres_are_known(self) -> None:
-        marks = read_markings(marked_with(MITRE, FOREIGN), {FOREIGN: STATEMENT})
-        assert (marks.other_ids, marks.unknown_ids) == ((FOREIGN, MITRE), ())
+class TestOtherMarkings:
+    def test_a_statement_with_its_definition_and_the_marking_of_mitre_are_known(self) -> None:
+        markings = read_markings(marked_with(MITRE, FOREIGN), {FOREIGN: STATEMENT})
+        assert (markings.other_ids, markings.unknown_ids) == ((FOREIGN, MITRE), ())
 
-    def test_what_nobody_defined_is_unknown(self) -> None:
+    def test_a_marking_without_a_definition_is_unknown(self) -> None:
         assert read_markings(marked_with(FOREIGN), {}).unknown_ids == (FOREIGN,)
 
     def test_an_access_control_marking_is_unknown(self) -> None:
@@ -95,23 +95,23 @@ class TestOthers:
         body = {**STATEMENT, "extensions": {acs: {"control_set": {"classification": "U"}}}}
         assert read_markings(marked_with(FOREIGN), {FOREIGN: body}).unknown_ids == (FOREIGN,)
 
-    def test_they_are_part_of_the_scope(self) -> None:
+    def test_other_markings_are_part_of_the_scope(self) -> None:
         assert Markings(Tlp.GREEN, ("b", "c")).scope == "green|b|c"
 
 
-class TestPartsOfAnObject:
+class TestGranularMarkings:
     granular = [
         {"marking_ref": TLP_1_IDS[Tlp.AMBER], "selectors": ["name"]},
         {"marking_ref": FOREIGN, "selectors": ["name"]},
         {"lang": "de", "selectors": ["name"]},
     ]
 
-    def test_their_markings_count(self) -> None:
+    def test_granular_tlp_markings_raise_the_level_of_the_object(self) -> None:
         subject = {**marked_with(TLP_2_IDS[Tlp.GREEN]), "granular_markings": self.granular}
-        marks = read_markings(subject, {})
-        assert (marks.tlp, marks.unknown_ids) == (Tlp.AMBER, (FOREIGN,))
+        markings = read_markings(subject, {})
+        assert (markings.tlp, markings.unknown_ids) == (Tlp.AMBER, (FOREIGN,))
 
-    def test_and_are_drawn_up_to_the_whole_while_languages_stay(self) -> None:
+    def test_granular_markings_are_moved_to_the_object_except_languages(self) -> None:
         subject = {"name": "n", "granular_markings": self.granular}
         assert write_markings(subject, read_markings(subject, {})) == {
             "name": "n",
@@ -120,7 +120,7 @@ class TestPartsOfAnObject:
         }
 
 
-def test_marking_twice_changes_nothing() -> None:
+def test_writing_markings_twice_changes_nothing() -> None:
     once = write_markings(
         marked_with(TLP_1_IDS[Tlp.GREEN], MITRE),
         read_markings(marked_with(TLP_1_IDS[Tlp.GREEN]), {}),
@@ -134,12 +134,12 @@ def test_marking_twice_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("tlp", Tlp)
-def test_our_own_definitions_say_what_they_stand_for(tlp: Any) -> None:
-    own = tlp_definition(tlp)
-    assert is_tlp_definition(own)
-    assert read_markings(marked_with(FOREIGN), {FOREIGN: own}).tlp is tlp
-    assert own["name"] == f"TLP:{present(tlp).label.upper()}"
+def test_the_hubs_tlp_definitions_are_read_as_their_level(tlp: Any) -> None:
+    definition = tlp_definition(tlp)
+    assert is_tlp_definition(definition)
+    assert read_markings(marked_with(FOREIGN), {FOREIGN: definition}).tlp is tlp
+    assert definition["name"] == f"TLP:{present(tlp).label.upper()}"
 
 
-def test_a_statement_is_no_definition_of_a_level() -> None:
+def test_a_statement_is_not_a_tlp_definition() -> None:
     assert not is_tlp_definition({"type": "marking-definition", "id": FOREIGN, **STATEMENT})
