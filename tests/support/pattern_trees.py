@@ -1,7 +1,7 @@
-"""Random STIX patterns as trees, written in many ways; and observations that they may match.
+"""Random STIX patterns as syntax trees, their text in many forms, and observations to match.
 
-A tree says what is meant; `written` chooses the words.  A value has several
-spellings, which a field takes as one.
+A tree has the meaning; `Writer.write` chooses the text.  A value has several
+spellings with the same meaning.
 """
 
 import random
@@ -17,12 +17,12 @@ from tocsin.admission.observables.hashes import hash_name
 
 @dataclass(frozen=True)
 class Field:
-    """A property that patterns ask and observations have."""
+    """A property that patterns compare and observations have."""
 
     kind: str
     paths: tuple[str, ...]
     spellings: tuple[tuple[str, ...], ...]
-    """For each value the ways to write it as a literal."""
+    """The literals that stand for each value."""
     operators: tuple[str, ...] = ("=", "!=", "IN")
 
 
@@ -72,8 +72,8 @@ FIELDS = (
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A comparison: which field, how, and the numbers of the values."""
+class Comparison:
+    """A comparison expression: the field, the operator and the numbers of the values."""
 
     field: int
     operator: str
@@ -82,29 +82,29 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Bound:
-    """AND, OR and FOLLOWEDBY, between comparisons or between observations."""
+class Combination:
+    """Comparisons or observations joined by AND, OR or FOLLOWEDBY."""
 
     word: str
     parts: tuple["Tree", ...]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A pair of brackets."""
+class ObservationExpression:
+    """An observation expression: comparisons in square brackets."""
 
     inside: "Tree"
 
 
 @dataclass(frozen=True)
-class Limited:
-    """With a qualifier."""
+class Qualified:
+    """An observation expression with a qualifier."""
 
     part: "Tree"
     qualifier: str
 
 
-Tree = Asked | Bound | Seen | Limited
+Tree = Comparison | Combination | ObservationExpression | Qualified
 QUALIFIERS = (
     "WITHIN 5 SECONDS",
     "WITHIN 90000.5 SECONDS",
@@ -115,8 +115,8 @@ QUALIFIERS = (
 
 
 @st.composite
-def asked(draw: st.DrawFn) -> Asked:
-    """A comparison of any field."""
+def any_comparison(draw: st.DrawFn) -> Comparison:
+    """A comparison of any field with any operator that it has."""
     number = draw(st.integers(0, len(FIELDS) - 1))
     field = FIELDS[number]
     operator = draw(st.sampled_from(field.operators))
@@ -125,56 +125,58 @@ def asked(draw: st.DrawFn) -> Asked:
     if operator == "ISSUBSET":
         those = st.just(1)
     chosen = draw(st.lists(those, min_size=1, max_size=most))
-    return Asked(number, operator, tuple(chosen), draw(st.booleans()))
+    return Comparison(number, operator, tuple(chosen), draw(st.booleans()))
 
 
-def bound(words: tuple[str, ...], parts: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
+def combinations(words: tuple[str, ...], parts: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
     several = st.lists(parts, min_size=2, max_size=3).map(tuple)
-    return st.builds(Bound, st.sampled_from(words), several)
+    return st.builds(Combination, st.sampled_from(words), several)
 
 
-comparisons = st.recursive(asked(), lambda inner: bound(("AND", "OR"), inner), max_leaves=5)
-seen = st.builds(Seen, comparisons)
+comparisons = st.recursive(
+    any_comparison(), lambda inner: combinations(("AND", "OR"), inner), max_leaves=5
+)
+observation_expressions = st.builds(ObservationExpression, comparisons)
 patterns = st.recursive(
-    seen,
+    observation_expressions,
     lambda inner: st.one_of(
-        bound(("AND", "OR", "FOLLOWEDBY"), inner),
-        st.builds(Limited, inner, st.sampled_from(QUALIFIERS)),
+        combinations(("AND", "OR", "FOLLOWEDBY"), inner),
+        st.builds(Qualified, inner, st.sampled_from(QUALIFIERS)),
     ),
     max_leaves=4,
 )
 
 
 class Writer:
-    """Writes trees.  A loose one changes words and order, but not what is matched."""
+    """Writes trees as text.  A loose writer varies words and order, but not the meaning."""
 
-    def __init__(self, seed: int, *, loose: bool, beside: str = "") -> None:
-        """`beside` is a comparison that nothing meets, ORed into every pair of brackets."""
-        self._beside = f" OR {beside}" if beside else ""
+    def __init__(self, seed: int, *, loose: bool, alternative: str = "") -> None:
+        """`alternative` is a comparison that nothing matches, ORed into every observation."""
+        self._alternative = f" OR {alternative}" if alternative else ""
         self._random = random.Random(seed)
         self._loose = loose
         self._spellings = [[self._random.choice(each) for each in f.spellings] for f in FIELDS]
         self._paths = [self._random.choice(field.paths) for field in FIELDS]
 
-    def written(self, tree: Tree) -> str:
+    def write(self, tree: Tree) -> str:
         """The tree as a pattern."""
-        if isinstance(tree, Asked):
-            return self._asked(tree)
-        if isinstance(tree, Seen):
-            return self._seen(tree)
-        if isinstance(tree, Limited):
+        if isinstance(tree, Comparison):
+            return self._write_comparison(tree)
+        if isinstance(tree, ObservationExpression):
+            return self._write_observation(tree)
+        if isinstance(tree, Qualified):
             repeated = " REPEATS +1 TIMES" if self._maybe() else ""
-            return f"({self.written(tree.part)}) {tree.qualifier}{repeated}"
+            return f"({self.write(tree.part)}) {tree.qualifier}{repeated}"
         if self._maybe() and tree.word != "FOLLOWEDBY":
-            tree = multiplied(tree)
-        parts = [f"({self.written(part)})" for part in tree.parts]
+            tree = distribute_and(tree)
+        parts = [f"({self.write(part)})" for part in tree.parts]
         if self._loose and tree.word != "FOLLOWEDBY":
             self._random.shuffle(parts)
         if self._maybe() and tree.word == "OR":
             parts.append(parts[0])
         return f"{self._space()}{tree.word} ".join(parts)
 
-    def observed(self, field: int, value: int) -> str:
+    def literal_of(self, field: int, value: int) -> str:
         """The literal that this writer uses for a value, always the same one."""
         return self._spellings[field][value]
 
@@ -182,18 +184,24 @@ class Writer:
         """The path that this writer uses for a field, always the same one."""
         return self._paths[field]
 
-    def _seen(self, tree: Seen) -> str:
+    def _write_observation(self, tree: ObservationExpression) -> str:
         inside = tree.inside
-        if self._maybe() and isinstance(inside, Bound) and inside.word == "OR":
-            return "(" + " OR ".join(self._seen(Seen(part)) for part in inside.parts) + ")"
-        text = f"[{self._space()}({self.written(inside)}){self._beside}{self._space()}]"
+        if self._maybe() and isinstance(inside, Combination) and inside.word == "OR":
+            return (
+                "("
+                + " OR ".join(
+                    self._write_observation(ObservationExpression(part)) for part in inside.parts
+                )
+                + ")"
+            )
+        text = f"[{self._space()}({self.write(inside)}){self._alternative}{self._space()}]"
         return f"({text})" if self._maybe() else text
 
-    def _asked(self, test: Asked) -> str:
+    def _write_comparison(self, test: Comparison) -> str:
         path = f"{FIELDS[test.field].kind}:{self._path(test.field)}"
         literals = [self._literal(test.field, each) for each in test.chosen]
         if test.operator == "IN":
-            return self._in(path, literals, test.negated)
+            return self._write_in(path, literals, test.negated)
         operator, negated = test.operator, test.negated
         if self._maybe() and operator in ("=", "!="):
             operator, negated = ("!=" if operator == "=" else "="), not negated
@@ -202,7 +210,7 @@ class Writer:
         text = f"{path} {self._space()}{'NOT ' if negated else ''}{operator} {literals[0]}"
         return f"({text})" if self._maybe() else text
 
-    def _in(self, path: str, literals: list[str], negated: bool) -> str:
+    def _write_in(self, path: str, literals: list[str], negated: bool) -> str:
         if self._maybe() and not negated:
             return "(" + " OR ".join(f"{path} = {each}" for each in literals) + ")"
         if self._maybe() and negated and "[*]" not in path:
@@ -212,7 +220,7 @@ class Writer:
     def _literal(self, field: int, value: int) -> str:
         if self._loose:
             return self._random.choice(FIELDS[field].spellings[value])
-        return self.observed(field, value)
+        return self.literal_of(field, value)
 
     def _path(self, field: int) -> str:
         return self._random.choice(FIELDS[field].paths) if self._loose else self.path(field)
@@ -224,12 +232,14 @@ class Writer:
         return self._loose and self._random.random() < 0.4
 
 
-def multiplied(tree: Bound) -> Bound:
+def distribute_and(tree: Combination) -> Combination:
     """`a AND (b OR c)` as `a AND b OR a AND c`."""
     for at, part in enumerate(tree.parts):
-        if tree.word == "AND" and isinstance(part, Bound) and part.word == "OR":
+        if tree.word == "AND" and isinstance(part, Combination) and part.word == "OR":
             rest = (*tree.parts[:at], *tree.parts[at + 1 :])
-            return Bound("OR", tuple(Bound("AND", (*rest, each)) for each in part.parts))
+            return Combination(
+                "OR", tuple(Combination("AND", (*rest, each)) for each in part.parts)
+            )
     return tree
 
 
@@ -244,18 +254,23 @@ observations = st.lists(
     min_size=1,
     max_size=3,
 ).map(tuple)
-"""Of each observation the second, and fields with the number of their value."""
+"""For each observation its second, and its fields with the number of their value."""
 
 
 def bundle(observed: Observed, writer: Writer, *, normal: bool) -> StixObject:
-    """Observed data as a matcher wants it; the values as they are written, or in normal form."""
+    """Observed data as input of a matcher; values as the writer spells them, or in normal form."""
     objects: list[StixObject] = []
     for second, pairs in observed:
         scos: dict[str, StixObject] = {}
         for field, value in pairs:
             kind, value = FIELDS[field].kind, value % len(FIELDS[field].spellings)
             sco = scos.setdefault(kind, {"type": kind, "id": f"{kind}--{uuid.uuid4()}"})
-            _put(sco, writer.path(field), _observed(field, writer.observed(field, value)), normal)
+            _put_value(
+                sco,
+                writer.path(field),
+                _observed_value(field, writer.literal_of(field, value)),
+                normal,
+            )
         seen_at = f"2026-01-01T00:00:{second % 60:02}Z"
         objects += [
             {
@@ -271,7 +286,7 @@ def bundle(observed: Observed, writer: Writer, *, normal: bool) -> StixObject:
     return {"type": "bundle", "id": f"bundle--{uuid.uuid4()}", "objects": objects}
 
 
-def _observed(field: int, literal: str) -> object:
+def _observed_value(field: int, literal: str) -> object:
     """The value in an observation that a literal stands for."""
     if FIELDS[field].paths[0] == "payload_bin":
         return {"f": "/9g=", "F": "/9g=", "/": "/9g="}.get(literal[2], "AA==")
@@ -282,7 +297,7 @@ def _observed(field: int, literal: str) -> object:
     return float(literal) if "." in literal else int(literal)
 
 
-def _put(sco: StixObject, path: str, value: object, normal: bool) -> None:
+def _put_value(sco: StixObject, path: str, value: object, normal: bool) -> None:
     steps = path.replace("'", "").split(".")
     if "[" in path:
         sco.setdefault("x_list", []).append(value)
@@ -290,11 +305,11 @@ def _put(sco: StixObject, path: str, value: object, normal: bool) -> None:
         name = hash_name(steps[1]) if normal else steps[1]
         sco["hashes"] = {name: str(value).lower() if normal else value}
     else:
-        sco[steps[0]] = _normal(str(sco["type"]), steps[0], value) if normal else value
+        sco[steps[0]] = _normal_form(str(sco["type"]), steps[0], value) if normal else value
 
 
-def _normal(kind: str, name: str, value: object) -> object:
-    """As the field means it: hosts and addresses in one spelling, registry keys in any case."""
+def _normal_form(kind: str, name: str, value: object) -> object:
+    """The canonical value: hosts and addresses in one form, registry keys in lower case."""
     if not isinstance(value, str):
         return value
     spelt = canonical_value(kind, name, value)
@@ -304,18 +319,18 @@ def _normal(kind: str, name: str, value: object) -> object:
     return spelt
 
 
-def otherwise(tree: Tree, change: random.Random) -> Tree:
-    """The tree with one thing said differently; what it matches is not the same any more."""
-    if isinstance(tree, Asked):
+def change_meaning(tree: Tree, change: random.Random) -> Tree:
+    """The tree with one change after which it no longer matches the same observations."""
+    if isinstance(tree, Comparison):
         others = [n for n in range(len(FIELDS[tree.field].spellings)) if n not in tree.chosen]
         return replace(tree, chosen=(others[0],)) if others else replace(tree, operator="!=")
-    if isinstance(tree, Seen):
-        return Seen(otherwise(tree.inside, change))
-    if isinstance(tree, Limited):
-        return otherwise(tree.part, change) if change.random() < 0.5 else tree.part
+    if isinstance(tree, ObservationExpression):
+        return ObservationExpression(change_meaning(tree.inside, change))
+    if isinstance(tree, Qualified):
+        return change_meaning(tree.part, change) if change.random() < 0.5 else tree.part
     if tree.word == "FOLLOWEDBY" and change.random() < 0.5:
-        return Bound(tree.word, tuple(reversed(tree.parts)))
+        return Combination(tree.word, tuple(reversed(tree.parts)))
     at = change.randrange(len(tree.parts))
     parts = list(tree.parts)
-    parts[at] = otherwise(parts[at], change)
-    return Bound(tree.word, tuple(parts))
+    parts[at] = change_meaning(parts[at], change)
+    return Combination(tree.word, tuple(parts))

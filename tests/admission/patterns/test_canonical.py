@@ -1,4 +1,4 @@
-"""STIX patterns: one spelling for everything that matches the same."""
+"""Canonical form of STIX patterns: one for all patterns that match the same observations."""
 
 import random
 import re
@@ -12,12 +12,12 @@ from stix2patterns.validator import run_validator
 from support.examples import examples
 from support.paths import ROOT
 from support.pattern_trees import (
-    Asked,
-    Bound,
-    Limited,
-    Seen,
+    Combination,
+    Comparison,
+    ObservationExpression,
+    Qualified,
     Writer,
-    otherwise,
+    change_meaning,
 )
 
 from tocsin.admission.errors import Malformed
@@ -26,7 +26,7 @@ from tocsin.admission.observables.extract import extract_observables
 from tocsin.admission.patterns.canonical import canonical_pattern
 from tocsin.admission.patterns.grammar import MAX_CHARACTERS, MAX_DEPTH, quote_string
 
-NOTHING = {
+NO_OBSERVABLES = {
     "type": "bundle",
     "objects": [
         {
@@ -39,7 +39,7 @@ NOTHING = {
         }
     ],
 }
-SAME = [
+EQUIVALENT = [
     ("[domain-name:value='EVIL.example']", "[ domain-name:value = 'evil.example' ]"),
     ("[file:hashes.sha256 = 'AB']", "[file:hashes.'SHA-256' = 'ab']"),
     ("[file:hashes.MD5 = 'AB']", "[file:hashes.'MD5' = 'ab']"),
@@ -111,7 +111,7 @@ DIFFERENT = [
     ("[a:b = '1']", "[a:b = 1]"),
     ("[a:b LIKE 'A']", "[a:b LIKE 'a']"),
     ("[a:b LIKE 'a_c']", "[a:b = 'a_c']"),
-    ("[a:b LIKE 'K']", "[a:b = 'K']"),  # LIKE takes the Kelvin sign as well
+    ("[a:b LIKE 'K']", "[a:b = 'K']"),  # LIKE also matches the Kelvin sign
     ("[file:name = 'A.exe']", "[file:name = 'a.exe']"),
     ("[mutex:name = 'M']", "[mutex:name = 'm']"),
     ("[a:b MATCHES 'A']", "[a:b MATCHES 'a']"),
@@ -120,7 +120,7 @@ DIFFERENT = [
     ("[a:b = 1] OR ([a:c = 2] AND [a:c = 2])", "[a:b = 1 OR a:c = 2]"),
     ("[ipv4-addr:value ISSUBSET '10.0.0.0/8']", "[ipv4-addr:value = '10.0.0.0/8']"),
     ("[x-host:name = 'EVIL.example']", "[x-host:name = 'evil.example']"),
-    ("[a:b NOT < 1]", "[a:b >= 1]"),  # neither holds for a text, but NOT turns that over
+    ("[a:b NOT < 1]", "[a:b >= 1]"),  # neither is true for a text, but NOT negates that
     ("[a:b[*] != 1 AND a:b[*] != 2]", "[a:b[*] NOT IN (1, 2)]"),  # two values, or one
     ("[a:b = 1] WITHIN 5 SECONDS", "[a:b = 1] WITHIN 6 SECONDS"),
     ("[a:b = 1] WITHIN 5 SECONDS", "[a:b = 1]"),
@@ -137,7 +137,7 @@ DIFFERENT = [
     ("[email-addr:value = 'Ann@e.example']", "[email-addr:value = 'ann@e.example']"),
     ("[file:hashes.SSDEEP = '3:AB']", "[file:hashes.SSDEEP = '3:ab']"),
 ]
-BROKEN = [
+INVALID = [
     "",
     "domain-name:value = 'x'",
     "[domain-name:value = 'x'",
@@ -152,22 +152,24 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize(("one", "other"), SAME)
-def test_what_matches_the_same_is_spelt_the_same(one: Any, other: Any) -> None:
+@pytest.mark.parametrize(("one", "other"), EQUIVALENT)
+def test_equivalent_patterns_have_one_canonical_form(one: Any, other: Any) -> None:
     assert canonical_pattern(one) == canonical_pattern(other)
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
-def test_what_matches_differently_stays_different(one: Any, other: Any) -> None:
+def test_patterns_with_different_meanings_have_different_canonical_forms(
+    one: Any, other: Any
+) -> None:
     assert canonical_pattern(one) != canonical_pattern(other)
 
 
-@pytest.mark.parametrize("pattern", [one for pair in SAME + DIFFERENT for one in pair])
-def test_the_canonical_form_is_its_own_canonical_form(pattern: Any) -> None:
+@pytest.mark.parametrize("pattern", [one for pair in EQUIVALENT + DIFFERENT for one in pair])
+def test_the_canonical_form_of_a_canonical_form_is_itself(pattern: Any) -> None:
     assert canonical_pattern(canonical_pattern(pattern)) == canonical_pattern(pattern)
 
 
-def test_the_page_for_analysts_tells_the_truth() -> None:
+def test_the_examples_of_docs_patterns_are_correct() -> None:
     page = ROOT / "docs" / "patterns.md"
     rows = [
         line.strip("|").split(" | ") for line in page.read_text().splitlines() if "| `[" in line
@@ -180,8 +182,8 @@ def test_the_page_for_analysts_tells_the_truth() -> None:
                 assert canonical_pattern(pattern) == ticked[0]
 
 
-@pytest.mark.parametrize("pattern", BROKEN)
-def test_what_is_no_pattern_is_refused_with_the_place(pattern: Any) -> None:
+@pytest.mark.parametrize("pattern", INVALID)
+def test_an_invalid_pattern_is_refused_with_the_place(pattern: Any) -> None:
     with pytest.raises(Malformed, match="not a|nested|expected"):
         canonical_pattern(pattern)
 
@@ -196,18 +198,18 @@ def test_what_is_no_pattern_is_refused_with_the_place(pattern: Any) -> None:
         "[artifact:payload_bin IN (h'00', b'/9g=')]",
     ],
 )
-def test_a_canonical_form_uses_no_words_that_oasis_tools_do_not_take(pattern: str) -> None:
+def test_a_canonical_form_is_accepted_by_the_oasis_validator_and_matcher(pattern: str) -> None:
     assert run_validator(canonical_pattern(pattern), "2.1") == []
     assert canonical_pattern(canonical_pattern(pattern)) == canonical_pattern(pattern)
-    match(canonical_pattern(pattern), [NOTHING], stix_version="2.1")
+    match(canonical_pattern(pattern), [NO_OBSERVABLES], stix_version="2.1")
 
 
-def test_parentheses_nest_only_so_deep() -> None:
+def test_parentheses_nested_deeper_than_the_maximum_are_refused() -> None:
     with pytest.raises(Malformed, match="nested deeper"):
         canonical_pattern("(" * (MAX_DEPTH + 1) + "[a:b = 1]" + ")" * (MAX_DEPTH + 1))
 
 
-def test_a_canonical_form_nests_no_deeper_than_may_be_read() -> None:
+def test_a_canonical_form_nested_deeper_than_the_maximum_is_refused() -> None:
     pattern = "(" * (MAX_DEPTH - 2) + "([a:b = 1] AND [a:c = 2])" + ")" * (MAX_DEPTH - 2)
     assert canonical_pattern(pattern) == "[a:b = 1] AND [a:c = 2]"
     hashes = f"a:hashes.MD5 IN ('{'a' * 32}', '{'b' * 32}') AND a:b = 1"
@@ -216,17 +218,17 @@ def test_a_canonical_form_nests_no_deeper_than_may_be_read() -> None:
         canonical_pattern(f"[a:z = 1 AND {deep}{hashes}{')' * MAX_DEPTH}]")
 
 
-def test_alternatives_that_would_grow_much_longer_stay_as_they_are() -> None:
+def test_alternatives_whose_expansion_is_much_longer_are_not_expanded() -> None:
     pairs = [f"([a:b{n} = 1] OR [a:c{n} = 2] WITHIN 5 SECONDS)" for n in range(8)]
     assert canonical_pattern(" AND ".join(pairs)) == " AND ".join(pairs)
 
 
-def test_the_shorter_of_alternatives_and_factors_is_written() -> None:
+def test_the_shorter_of_expanded_and_factored_form_is_canonical() -> None:
     pairs = [f"(a:b{n} = 1 OR a:c{n} = 2)" for n in range(8)]
     assert canonical_pattern(f"[{' AND '.join(reversed(pairs))}]") == f"[{' AND '.join(pairs)}]"
 
 
-def test_sets_that_would_be_endless_value_by_value_are_refused() -> None:
+def test_a_set_whose_expansion_is_too_long_is_refused() -> None:
     path = "a:" + "b." * 400 + "hashes.MD5"
     with pytest.raises(Malformed, match="too long"):
         canonical_pattern(f"[{path} IN ({', '.join(str(n) for n in range(5000))})]")
@@ -239,27 +241,28 @@ def test_junk_of_any_length_is_refused(junk: str) -> None:
             canonical_pattern((junk * length)[:length])
 
 
-def test_a_path_may_not_be_endless() -> None:
+def test_an_object_path_that_is_too_long_is_refused() -> None:
     with pytest.raises(Malformed, match="path is longer"):
         canonical_pattern(f"[a:{'b.' * 1000}c = 1]")
 
 
-def test_a_pattern_may_not_be_endless() -> None:
+def test_a_pattern_that_is_too_long_is_refused() -> None:
     with pytest.raises(Malformed, match="longer than"):
         canonical_pattern(f"[a:b = '{'x' * MAX_CHARACTERS}']")
 
 
-def test_pairs_of_alternatives_do_not_multiply() -> None:
-    spelt = canonical_pattern(" AND ".join(f"([a:b = {n}] OR [a:c = {n}])" for n in range(200)))
-    assert spelt.count("IN") == 0 and spelt.count(" OR ") == 200  # ten pairs take the peer 25 s
+def test_two_hundred_pairs_of_alternatives_are_not_expanded() -> None:
+    canonical = canonical_pattern(" AND ".join(f"([a:b = {n}] OR [a:c = {n}])" for n in range(200)))
+    # The OASIS library needs 25 s for ten pairs.
+    assert canonical.count("IN") == 0 and canonical.count(" OR ") == 200
 
 
-def test_thousands_of_alternatives_do_not_recurse() -> None:
+def test_thousands_of_alternatives_do_not_exceed_the_recursion_limit() -> None:
     many = " OR ".join(f"a:b = {n}" for n in range(3000))
     assert canonical_pattern(f"[{many}]").startswith("[a:b IN (0, 1, 10")
 
 
-def test_the_values_of_a_pattern_are_its_observables() -> None:
+def test_the_observables_of_an_indicator_are_the_values_of_its_pattern() -> None:
     found = extract_observables(
         {
             "type": "indicator",
@@ -274,7 +277,7 @@ def test_the_values_of_a_pattern_are_its_observables() -> None:
     )
 
 
-def test_an_sco_is_about_its_value_and_its_hashes() -> None:
+def test_the_observables_of_an_sco_are_its_value_and_its_hashes() -> None:
     subject = {"type": "file", "name": "x.exe", "hashes": {"MD5": "ab"}}
     assert extract_observables(subject) == (
         Observable("file", "name", "x.exe"),
@@ -282,10 +285,10 @@ def test_an_sco_is_about_its_value_and_its_hashes() -> None:
     )
 
 
-values = st.text(
+any_value = st.text(
     st.sampled_from("aZ.:/@%[]\\ \t\n-19?#'\"\u0130\u00df\u3002\u200b\u212a\x00"), max_size=12
 )
-beginnings = st.sampled_from(
+prefixes = st.sampled_from(
     ["", "http://", "HTTPS://u@", "1.2.3.4", "::FFFF:1.2.3.4", "1.2.3.4/", "HKLM\\"]
 )
 fields = st.sampled_from(
@@ -298,33 +301,39 @@ fields = st.sampled_from(
 
 
 @settings(max_examples=examples(1000), deadline=None)
-@given(fields, st.sampled_from(["=", "!=", "LIKE", "ISSUBSET", "ISSUPERSET"]), beginnings, values)
-def test_canonical_is_idempotent_for_every_value(
-    place: Any, operator: Any, beginning: Any, value: Any
+@given(fields, st.sampled_from(["=", "!=", "LIKE", "ISSUBSET", "ISSUPERSET"]), prefixes, any_value)
+def test_canonical_form_is_idempotent_for_any_value(
+    place: Any, operator: Any, prefix: Any, value: Any
 ) -> None:
-    once = canonical_pattern(f"[{place} {operator} {quote_string(beginning + value)}]")
+    once = canonical_pattern(f"[{place} {operator} {quote_string(prefix + value)}]")
     assert canonical_pattern(once) == once
 
 
-def tree(change: Any) -> Any:
-    """A pattern that asks each field once, so that no part of it is idle."""
-    fields = [Asked(n, "=", (change.randrange(2),)) for n in (0, 1, 3, 5, 6, 7, 8, 9)]
+def random_tree(change: Any) -> Any:
+    """A pattern that compares each field once, so that every part of it has an effect."""
+    fields = [Comparison(n, "=", (change.randrange(2),)) for n in (0, 1, 3, 5, 6, 7, 8, 9)]
     change.shuffle(fields)
     brackets = [
-        Seen(Bound(change.choice(["AND", "OR"]), tuple(fields[at : at + 2]))) for at in (0, 2, 4)
+        ObservationExpression(Combination(change.choice(["AND", "OR"]), tuple(fields[at : at + 2])))
+        for at in (0, 2, 4)
     ]
-    last = Limited(Seen(fields[6]), change.choice(["WITHIN 5 SECONDS", "REPEATS 2 TIMES"]))
-    return Bound(
+    last = Qualified(
+        ObservationExpression(fields[6]), change.choice(["WITHIN 5 SECONDS", "REPEATS 2 TIMES"])
+    )
+    return Combination(
         change.choice(["AND", "FOLLOWEDBY"]),
-        (*brackets[:2], Bound(change.choice(["AND", "OR", "FOLLOWEDBY"]), (brackets[2], last))),
+        (
+            *brackets[:2],
+            Combination(change.choice(["AND", "OR", "FOLLOWEDBY"]), (brackets[2], last)),
+        ),
     )
 
 
 @pytest.mark.parametrize("seed", range(100))
-def test_another_value_order_or_qualifier_is_another_pattern(seed: Any) -> None:
+def test_a_changed_value_order_or_qualifier_changes_the_canonical_form(seed: Any) -> None:
     change = random.Random(seed)
-    meant = tree(change)
-    plain = Writer(0, loose=False).written(meant)
-    other = Writer(seed, loose=True).written(otherwise(meant, change))
+    tree = random_tree(change)
+    plain = Writer(0, loose=False).write(tree)
+    other = Writer(seed, loose=True).write(change_meaning(tree, change))
     assert canonical_pattern(plain) != canonical_pattern(other)
-    assert canonical_pattern(plain) == canonical_pattern(Writer(seed, loose=True).written(meant))
+    assert canonical_pattern(plain) == canonical_pattern(Writer(seed, loose=True).write(tree))

@@ -1,4 +1,4 @@
-"""What is a STIX pattern: the same answer as the OASIS grammar, for every text."""
+"""Grammar of STIX patterns: the same verdict as the OASIS grammar for every text."""
 
 import re
 from typing import Any
@@ -20,7 +20,7 @@ from support.pattern_trees import Writer, patterns
 from tocsin.admission.errors import Malformed
 from tocsin.admission.patterns.grammar import parse_pattern
 
-WORDS = re.findall(
+TOKENS = re.findall(
     r"\S+",
     "[ ] ( ) , : . * = == != <> < <= > >= AND OR NOT FOLLOWEDBY LIKE MATCHES ISSUBSET ISSUPERSET"
     " EXISTS IN WITHIN SECONDS REPEATS TIMES START STOP LAST true false TRUE a b-c _d t h b file"
@@ -29,10 +29,10 @@ WORDS = re.findall(
     " b'' b'abcd' b'ab==' b'abc' b'ab=d' /*x*/ /*x //x + ; ? \u200b \u0000",
 )
 STRICTER = ("a positive number", "a list index", "not a real date")
-"""Where we refuse what the grammar takes: it could never match, or crashes others' readers."""
+"""Errors for patterns that the grammar allows but that never match or crash other parsers."""
 
 
-def taken(pattern: str) -> bool:
+def is_accepted(pattern: str) -> bool:
     try:
         parse_pattern(pattern)
     except Malformed as error:
@@ -41,31 +41,33 @@ def taken(pattern: str) -> bool:
     return True
 
 
-def taken_by_oasis(pattern: str) -> bool:
+def is_accepted_by_oasis(pattern: str) -> bool:
     return not run_validator(pattern, "2.1")
 
 
 @settings(max_examples=examples(100), deadline=None)
-@given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=12), st.sampled_from(["", " "]))
-def test_any_words_in_brackets_are_judged_as_oasis_does(words: Any, between: Any) -> None:
-    pattern = "[" + between.join(words)
+@given(st.lists(st.sampled_from(TOKENS), min_size=1, max_size=12), st.sampled_from(["", " "]))
+def test_any_tokens_in_brackets_are_accepted_or_refused_as_by_oasis(
+    tokens: Any, separator: Any
+) -> None:
+    pattern = "[" + separator.join(tokens)
     note(pattern)
-    assert taken(pattern) == taken_by_oasis(pattern)
+    assert is_accepted(pattern) == is_accepted_by_oasis(pattern)
 
 
 @settings(max_examples=examples(100), deadline=None)
 @given(patterns, st.integers(0, 2**32), st.data())
-def test_a_pattern_with_a_word_changed_is_judged_as_oasis_does(
+def test_a_pattern_with_a_changed_token_is_accepted_or_refused_as_by_oasis(
     tree: Any, seed: Any, data: Any
 ) -> None:
-    words = Writer(seed, loose=False).written(tree).split(" ")
-    at = data.draw(st.integers(0, len(words) - 1))
-    words[at : at + data.draw(st.integers(0, 1))] = [data.draw(st.sampled_from(["", *WORDS]))]
-    pattern = " ".join(words)
+    tokens = Writer(seed, loose=False).write(tree).split(" ")
+    at = data.draw(st.integers(0, len(tokens) - 1))
+    tokens[at : at + data.draw(st.integers(0, 1))] = [data.draw(st.sampled_from(["", *TOKENS]))]
+    pattern = " ".join(tokens)
     note(pattern)
     assume("hashes" not in pattern)
     assume(pattern.strip())
-    assert taken(pattern) == taken_by_oasis(pattern)
+    assert is_accepted(pattern) == is_accepted_by_oasis(pattern)
 
 
 @pytest.mark.parametrize(
@@ -84,8 +86,8 @@ def test_a_pattern_with_a_word_changed_is_judged_as_oasis_does(
         "[a:b = 1] START t'2026-01-01T00:00:00Z' STOP t'2026-01-01T23:59:60.123456789Z'",
     ],
 )
-def test_unusual_patterns_are_patterns(pattern: str) -> None:
-    assert taken_by_oasis(pattern)
+def test_unusual_valid_patterns_are_accepted(pattern: str) -> None:
+    assert is_accepted_by_oasis(pattern)
     parse_pattern(pattern)
 
 
@@ -99,7 +101,9 @@ def test_unusual_patterns_are_patterns(pattern: str) -> None:
         "[a:b = t'0000-01-01T00:00:00Z']",
     ],
 )
-def test_what_can_never_match_is_refused_though_the_grammar_takes_it(pattern: str) -> None:
+def test_a_pattern_that_can_never_match_is_refused_although_the_grammar_allows_it(
+    pattern: str,
+) -> None:
     with pytest.raises(Malformed):
         parse_pattern(pattern)
 
@@ -119,6 +123,6 @@ def test_what_can_never_match_is_refused_though_the_grammar_takes_it(pattern: st
         "(",
     ],
 )
-def test_a_pattern_that_breaks_off_is_refused(pattern: str) -> None:
+def test_a_truncated_pattern_is_refused(pattern: str) -> None:
     with pytest.raises(Malformed, match="the end found"):
         parse_pattern(pattern)

@@ -29,7 +29,7 @@ detection:
         Image|endswith: '\\\\cmd.exe'
     condition: shell
 """
-GOOD = {
+VALID_RULES = {
     "yara": 'rule a { strings: $a = "evil" condition: $a }',
     "sigma": SIGMA,
     "snort": 'alert tcp any any -> any 80 (msg:"a"; content:"evil"; sid:1; rev:1;)',
@@ -38,99 +38,112 @@ GOOD = {
 }
 
 
-def validated(language: Any, pattern: Any, policy: Any = POLICY) -> Any:
+def validate_pattern(language: Any, pattern: Any, policy: Any = POLICY) -> Any:
     subject = made("indicator", pattern_type=language, pattern=pattern)
     return validate(Candidate(index=0, object=subject), policy, NOW)
 
 
-class TestEveryLanguage:
+class TestAllLanguages:
     @pytest.mark.parametrize("language", sorted(LANGUAGES))
-    def test_a_rule_is_taken_as_it_is(self, language: Any) -> None:
-        told = validated(language, GOOD[language])
-        assert told.is_open and told.object["pattern"] == GOOD[language] and told.findings == ()
+    def test_a_valid_rule_is_accepted_unchanged(self, language: Any) -> None:
+        result = validate_pattern(language, VALID_RULES[language])
+        assert (
+            result.is_open
+            and result.object["pattern"] == VALID_RULES[language]
+            and result.findings == ()
+        )
 
     @pytest.mark.parametrize("language", sorted(LANGUAGES))
     @pytest.mark.parametrize("junk", ["(((", "[", "a\x00b"])
-    def test_junk_is_refused(self, language: Any, junk: str) -> None:
-        told = validated(language, junk)
-        assert [(f.rule, f.path) for f in told.findings] == [("pattern", "pattern")]
-        assert told.verdict == "refused"
+    def test_junk_in_any_pattern_language_is_refused(self, language: Any, junk: str) -> None:
+        result = validate_pattern(language, junk)
+        assert [(f.rule, f.path) for f in result.findings] == [("pattern", "pattern")]
+        assert result.verdict == "refused"
 
     @pytest.mark.parametrize("language", sorted(LANGUAGES))
-    @pytest.mark.parametrize("sign", "([{-*\\'\": \n|")
-    def test_a_sign_repeated_without_end_comes_to_an_answer(self, language: Any, sign: Any) -> None:
-        assert find_fault(language, sign * MAX_CHARACTERS) or language == "pcre"
+    @pytest.mark.parametrize("character", "([{-*\\'\": \n|")
+    def test_a_character_repeated_to_the_maximum_length_is_checked_in_bounded_time(
+        self, language: Any, character: Any
+    ) -> None:
+        assert find_fault(language, character * MAX_CHARACTERS) or language == "pcre"
         assert isinstance(
-            find_fault(language, (GOOD[language] + sign * MAX_CHARACTERS)[:MAX_CHARACTERS]), str
+            find_fault(
+                language, (VALID_RULES[language] + character * MAX_CHARACTERS)[:MAX_CHARACTERS]
+            ),
+            str,
         )
 
     @pytest.mark.parametrize("language", sorted(LANGUAGES))
-    def test_one_longer_than_any_reader_can_bear_is_refused(self, language: Any) -> None:
-        assert str(MAX_CHARACTERS) in find_fault(language, GOOD[language] + " " * MAX_CHARACTERS)
+    def test_a_rule_longer_than_the_maximum_is_refused(self, language: Any) -> None:
+        assert str(MAX_CHARACTERS) in find_fault(
+            language, VALID_RULES[language] + " " * MAX_CHARACTERS
+        )
 
-    def test_a_language_that_the_standard_does_not_know_is_kept_and_told(self) -> None:
-        told = validated("zeek", "signature a { payload /evil/ }")
-        assert told.is_open and [f.action for f in told.findings] == ["noted"]
+    def test_a_pattern_in_an_unknown_language_is_kept_with_a_finding(self) -> None:
+        result = validate_pattern("zeek", "signature a { payload /evil/ }")
+        assert result.is_open and [f.action for f in result.findings] == ["noted"]
 
-    def test_the_policy_may_refuse_such_a_language(self) -> None:
+    def test_a_pattern_in_an_unknown_language_is_refused_if_the_policy_says_so(self) -> None:
         strict = parse_policy(
             policy_text(None).replace('unknown_patterns = "keep"', 'unknown_patterns = "refuse"')
         )
-        told = validated("zeek", "signature a { payload /evil/ }", strict)
-        assert [f.rule for f in told.findings] == ["unknown_patterns"]
+        result = validate_pattern("zeek", "signature a { payload /evil/ }", strict)
+        assert [f.rule for f in result.findings] == ["unknown_patterns"]
 
-    def test_no_library_is_loaded_before_a_pattern_needs_it(self) -> None:
+    def test_no_pattern_library_is_imported_before_its_first_use(self) -> None:
         code = "import sys, tocsin.clients.cli.main, tocsin.admission; print(*sys.modules)"
-        loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        assert loaded.returncode == 0, loaded.stderr
-        assert not {"sigma", "yara_x", "yaml", "suricataparser"} & set(loaded.stdout.split())
+        completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert completed.returncode == 0, completed.stderr
+        assert not {"sigma", "yara_x", "yaml", "suricataparser"} & set(completed.stdout.split())
 
 
 class TestYara:
-    @pytest.mark.parametrize("file", ["/etc/passwd", "/etc/hostname"])
-    def test_an_include_is_refused_and_nothing_of_the_file_is_told(self, file: str) -> None:
-        told = find_fault("yara", f'include "{file}"\nrule a {{ condition: true }}')
-        assert "include" in told
-        with open(file) as opened:
-            assert not any(line.strip() in told for line in opened if line.strip())
+    @pytest.mark.parametrize("path", ["/etc/passwd", "/etc/hostname"])
+    def test_a_yara_include_is_refused_and_the_message_shows_nothing_of_the_file(
+        self, path: str
+    ) -> None:
+        message = find_fault("yara", f'include "{path}"\nrule a {{ condition: true }}')
+        assert "include" in message
+        with open(path) as file:
+            assert not any(line.strip() in message for line in file if line.strip())
 
-    def test_modules_may_be_imported(self) -> None:
+    def test_a_yara_rule_may_import_modules(self) -> None:
         assert find_fault("yara", 'import "pe"\nrule a { condition: pe.is_pe }') == ""
 
     @pytest.mark.parametrize("text", ["", "// nothing", "rule a { condition: $b }"])
-    def test_what_matches_nothing_is_refused(self, text: str) -> None:
+    def test_a_yara_text_without_a_valid_rule_is_refused(self, text: str) -> None:
         assert find_fault("yara", text)
 
 
 class TestSigma:
-    def test_a_condition_names_what_is_there(self) -> None:
+    def test_a_sigma_condition_with_an_undefined_name_is_refused(self) -> None:
         assert "nothing" in find_fault(
             "sigma", SIGMA.replace("condition: shell", "condition: nothing")
         )
 
-    def test_aliases_do_not_multiply(self) -> None:
+    def test_a_sigma_rule_with_nested_yaml_aliases_is_refused(self) -> None:
         lines = ["a: &a [x, x, x, x, x, x, x, x]"]
         for before, name in zip("abcdefgh", "bcdefghi", strict=True):
             lines.append(f"{name}: &{name} [{', '.join(['*' + before] * 8)}]")
         assert "aliases" in find_fault("sigma", "\n".join(lines) + SIGMA)
 
-    def test_a_list_in_a_list_without_end_never_meets_the_reader_that_recurses(self) -> None:
+    def test_deeply_nested_yaml_lists_are_refused_before_the_recursive_parser(self) -> None:
         assert "or too many aliases" in find_fault("sigma", "- " * 16_000 + "a")
 
-    def test_a_negation_without_end_is_refused(self) -> None:
-        endless = SIGMA.replace("condition: shell", "condition: " + "not " * 2_000 + "shell")
-        assert find_fault("sigma", endless)
+    def test_a_sigma_condition_with_thousands_of_negations_is_refused(self) -> None:
+        too_long = SIGMA.replace("condition: shell", "condition: " + "not " * 2_000 + "shell")
+        assert find_fault("sigma", too_long)
 
 
 class TestSnort:
-    def test_many_rules_a_line_each_with_comments(self) -> None:
-        assert find_fault("snort", f"# two\n{GOOD['snort']}\n\n{GOOD['snort']}") == ""
+    def test_several_snort_rules_with_comments_are_accepted(self) -> None:
+        assert find_fault("snort", f"# two\n{VALID_RULES['snort']}\n\n{VALID_RULES['snort']}") == ""
 
-    def test_one_rule_over_many_lines(self) -> None:
+    def test_a_snort_rule_over_several_lines_is_accepted(self) -> None:
         assert find_fault("snort", 'alert tcp any any -> any 80 (\n msg:"a";\n sid:1;\n)') == ""
 
-    def test_one_bad_line_spoils_the_pattern(self) -> None:
-        assert "place 2" in find_fault("suricata", f"{GOOD['snort']}\nalert me")
+    def test_a_suricata_pattern_with_one_invalid_line_is_refused(self) -> None:
+        assert "place 2" in find_fault("suricata", f"{VALID_RULES['snort']}\nalert me")
 
 
 class TestRegularExpressions:
@@ -145,17 +158,19 @@ class TestRegularExpressions:
             "(?x) a # an open ( in a comment\n b",
         ],
     )
-    def test_what_python_does_not_know_is_taken_all_the_same(self, text: str) -> None:
+    def test_pcre_syntax_that_python_lacks_is_accepted(self, text: str) -> None:
         assert find_fault("pcre", text) == ""
 
     @pytest.mark.parametrize(
         "text", ["", "(a", "a)", "[a", "a\\", "*a", "a|*", "a***", "[z-a]", "a{3,2}", "(?#a"]
     )
-    def test_what_is_wrong_in_every_dialect_is_refused(self, text: str) -> None:
+    def test_a_regular_expression_invalid_in_every_dialect_is_refused(self, text: str) -> None:
         assert find_fault("pcre", text)
 
     @pytest.mark.parametrize("text", ["(a+)+$", "((a*)b?)*", "(?:a+){2,}"])
-    def test_what_may_run_for_ever_is_told_and_not_run(self, text: str) -> None:
+    def test_a_regular_expression_with_exponential_backtracking_gets_a_warning(
+        self, text: str
+    ) -> None:
         assert find_fault("pcre", text) == ""
         assert "exponential" in find_warning("pcre", text)
         assert find_warning("pcre", "(a+b)?c+") == ""
