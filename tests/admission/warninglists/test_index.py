@@ -1,4 +1,4 @@
-"""Warning lists as an index: what they say of a value, and how quickly."""
+"""Index of warning lists: the hits for a value."""
 
 import ipaddress
 import lzma
@@ -30,40 +30,40 @@ LISTS = WarningLists(
 )
 
 
-def said(kind: Any, value: Any) -> Any:
+def hits_for(kind: Any, value: Any) -> Any:
     return [(hit.list, hit.exact) for hit in LISTS.hits(kind, value)]
 
 
-def test_a_listed_name_is_hit_exactly_in_any_case() -> None:
-    assert said("domain-name", "GOOD.example.") == [("popular", True), ("sites", True)]
-    assert said("domain-name", "dotted.example") == [("sites", True)]
+def test_a_listed_name_is_an_exact_hit_in_any_case() -> None:
+    assert hits_for("domain-name", "GOOD.example.") == [("popular", True), ("sites", True)]
+    assert hits_for("domain-name", "dotted.example") == [("sites", True)]
 
 
-def test_a_subdomain_is_hit_only_by_lists_that_reach_so_far() -> None:
-    assert said("domain-name", "a.b.good.example") == [("sites", False)]
-    assert said("domain-name", "notgood.example") == []
+def test_a_subdomain_is_hit_only_by_lists_with_reach_wide() -> None:
+    assert hits_for("domain-name", "a.b.good.example") == [("sites", False)]
+    assert hits_for("domain-name", "notgood.example") == []
 
 
-def test_exact_hits_come_first_and_shared_places_never_hit_exactly() -> None:
-    assert said("domain-name", "cloud.example") == [("clouds", False)]
+def test_a_list_with_reach_within_has_no_exact_hits() -> None:
+    assert hits_for("domain-name", "cloud.example") == [("clouds", False)]
 
 
-def test_an_address_is_hit_exactly_or_inside_a_range_once() -> None:
-    assert said("ipv4-addr", "8.8.8.8") == [("popular", True)]
-    assert said("ipv4-addr", "52.1.2.3") == [("clouds", False)]
-    assert said("ipv6-addr", "2001:4860:4860:0:0:0:0:8888") == [("popular", True)]
-    assert said("ipv6-addr", "2600:1::1") == [("clouds", False)]
-    assert said("ipv4-addr", "9.9.9.9") == []
+def test_an_address_is_hit_once_exactly_or_inside_a_network() -> None:
+    assert hits_for("ipv4-addr", "8.8.8.8") == [("popular", True)]
+    assert hits_for("ipv4-addr", "52.1.2.3") == [("clouds", False)]
+    assert hits_for("ipv6-addr", "2001:4860:4860:0:0:0:0:8888") == [("popular", True)]
+    assert hits_for("ipv6-addr", "2600:1::1") == [("clouds", False)]
+    assert hits_for("ipv4-addr", "9.9.9.9") == []
 
 
-def test_a_network_wider_than_the_listed_one_is_not_hit() -> None:
-    assert said("ipv4-addr", "8.8.8.0/24") == []
-    assert said("ipv4-addr", "52.1.0.0/16") == [("clouds", False)]
+def test_a_network_wider_than_a_listed_one_is_not_hit() -> None:
+    assert hits_for("ipv4-addr", "8.8.8.0/24") == []
+    assert hits_for("ipv4-addr", "52.1.0.0/16") == [("clouds", False)]
 
 
 @pytest.mark.parametrize("url", ["https://good.example", "https://good.example:443/"])
-def test_a_url_that_names_nothing_but_a_listed_host_is_hit_exactly(url: str) -> None:
-    assert ("popular", True) in said("url", url)
+def test_a_url_of_a_listed_host_without_a_path_is_an_exact_hit(url: str) -> None:
+    assert ("popular", True) in hits_for("url", url)
 
 
 @pytest.mark.parametrize(
@@ -75,19 +75,19 @@ def test_a_url_that_names_nothing_but_a_listed_host_is_hit_exactly(url: str) -> 
         "https://bad@good.example/",
     ],
 )
-def test_a_page_on_a_listed_host_is_only_near(url: str) -> None:
-    assert said("url", url) == [("sites", False)]
+def test_a_url_with_more_than_a_listed_host_is_not_an_exact_hit(url: str) -> None:
+    assert hits_for("url", url) == [("sites", False)]
 
 
-def test_hashes_are_hit_in_any_case_and_only_as_files() -> None:
-    assert said("file", "d41d8cd98f00b204e9800998ecf8427e") == [("empty files", True)]
-    assert said("mutex", "d41d8cd98f00b204e9800998ecf8427e") == []
+def test_hashes_are_hit_in_any_case_and_for_files_only() -> None:
+    assert hits_for("file", "d41d8cd98f00b204e9800998ecf8427e") == [("empty files", True)]
+    assert hits_for("mutex", "d41d8cd98f00b204e9800998ecf8427e") == []
 
 
 @pytest.mark.parametrize("value", ["", ".", "[", "http://[", "::", "1.2.3", "999.1.1.1", "1/2/3"])
-def test_nonsense_is_hit_by_nothing(value: str) -> None:
+def test_an_invalid_value_has_no_hits(value: str) -> None:
     for kind in ("domain-name", "url", "ipv4-addr", "file", "x-none"):
-        assert said(kind, value) == []
+        assert hits_for(kind, value) == []
 
 
 NETWORKS = st.one_of(
@@ -101,8 +101,8 @@ def network(version: Any, length: Any, address: Any) -> Any:
     return kind((address, length), strict=False)
 
 
-def close_to(networks: Any) -> Iterator[Any]:
-    """Networks of any size at and around the ends of others."""
+def networks_near(networks: Any) -> Iterator[Any]:
+    """Networks of several sizes at and next to the ends of the given ones."""
     for net in networks:
         first, last = int(net.network_address), int(net.broadcast_address)
         for address in (first - 1, first, last, last + 1):
@@ -111,63 +111,61 @@ def close_to(networks: Any) -> Iterator[Any]:
                     yield network(net.version, length, address)
 
 
-class TestTheIndex:
+class TestIndex:
     @given(st.lists(st.tuples(NETWORKS, st.integers(0, 2)), max_size=12))
-    def test_says_of_every_network_what_the_lists_say(self, entries: Any) -> None:
+    def test_the_index_has_the_hits_of_its_lists_for_every_network(self, entries: Any) -> None:
         nets = [(network(*entry), number) for entry, number in entries]
         lists = [
             (str(each), Reach.WIDE, [str(net) for net, number in nets if number == each])
             for each in range(3)
         ]
         index = WarningLists(lists)
-        for asked in close_to([net for net, _ in nets]):
-            around = [
+        for queried in networks_near([net for net, _ in nets]):
+            containing = [
                 (net, number)
                 for net, number in nets
-                if net.version == asked.version and asked.subnet_of(net)
+                if net.version == queried.version and queried.subnet_of(net)
             ]
-            wanted = {
-                str(number): any(net == asked for net, each in around if each == number)
-                for _, number in around
+            expected = {
+                str(number): any(net == queried for net, each in containing if each == number)
+                for _, number in containing
             }
-            said = index.hits(f"ipv{asked.version}-addr", str(asked))
-            assert {hit.list: hit.exact for hit in said} == wanted
+            hits = index.hits(f"ipv{queried.version}-addr", str(queried))
+            assert {hit.list: hit.exact for hit in hits} == expected
 
     @given(st.dictionaries(st.text(min_size=1), st.integers(0, 2), max_size=30), st.text())
-    def test_finds_the_values_that_it_was_given_and_no_others(
-        self, values: Any, other: Any
-    ) -> None:
+    def test_a_packed_list_contains_its_values_and_no_others(self, values: Any, other: Any) -> None:
         named = {value: (number,) for value, number in values.items()}
-        listed = PackedList(pack("about", named, {}))
-        assert listed.about == "about"
+        packed = PackedList(pack("about", named, {}))
+        assert packed.about == "about"
         for value in (*values, other, "plumless", "buckeroo"):
-            assert listed.names(value) == named.get(value, ())
+            assert packed.names(value) == named.get(value, ())
 
-    def test_tells_values_of_one_checksum_apart(self) -> None:
-        listed = PackedList(pack(None, {"plumless": (0,), "x": (2,)}, {}))
+    def test_a_packed_list_distinguishes_values_with_the_same_checksum(self) -> None:
+        packed = PackedList(pack(None, {"plumless": (0,), "x": (2,)}, {}))
         assert crc32(b"plumless") == crc32(b"buckeroo")
-        assert (listed.names("plumless"), listed.names("buckeroo")) == ((0,), ())
+        assert (packed.names("plumless"), packed.names("buckeroo")) == ((0,), ())
         both = PackedList(pack(None, {"plumless": (0,), "buckeroo": (1,)}, {}))
         assert (both.names("plumless"), both.names("buckeroo")) == ((0,), (1,))
 
     @pytest.mark.parametrize("block", [b"", b"short", bytes(64), b"\xff" * 64])
-    def test_refuses_what_is_none(self, block: Any) -> None:
-        with pytest.raises(ValueError):  # noqa: PT011  (of whatever kind)
+    def test_a_damaged_packed_list_is_refused(self, block: Any) -> None:
+        with pytest.raises(ValueError):  # noqa: PT011  (any message)
             PackedList(block)
 
-    def test_is_made_anew_where_it_was_spoilt(self) -> None:
-        spoilt = load_warning_lists(["google"], keep=lambda name, make: make()[:100])
-        assert spoilt.hits("domain-name", "google.com")
+    def test_a_damaged_cached_index_is_rebuilt(self) -> None:
+        rebuilt = load_warning_lists(["google"], keep=lambda name, make: make()[:100])
+        assert rebuilt.hits("domain-name", "google.com")
 
-    def test_is_kept_under_another_name_for_other_lists(self) -> None:
+    def test_the_cached_index_has_another_name_for_other_lists(self) -> None:
         names = []
 
         def keep(name: str, make: Any) -> Any:
             names.append(name)
             return make()
 
-        for chosen in (["google"], ["google"], ["akamai"]):
-            load_warning_lists(chosen, keep=keep)
+        for selection in (["google"], ["google"], ["akamai"]):
+            load_warning_lists(selection, keep=keep)
         assert names[0] == names[1] != names[2]
 
 
@@ -176,8 +174,8 @@ def shipped() -> Any:
     return load_warning_lists()
 
 
-class TestTheShippedLists:
-    def test_know_the_famous(self, shipped: Any) -> None:
+class TestShippedLists:
+    def test_the_shipped_lists_contain_well_known_values(self, shipped: Any) -> None:
         for kind, value in (
             ("domain-name", "google.com"),
             ("domain-name", "co.uk"),
@@ -188,28 +186,30 @@ class TestTheShippedLists:
         ):
             assert shipped.hits(kind, value)[0].exact, value
 
-    def test_think_a_page_on_a_famous_host_only_near(self, shipped: Any) -> None:
+    def test_a_page_on_a_well_known_host_is_not_an_exact_hit(self, shipped: Any) -> None:
         assert not shipped.hits("url", "https://docs.google.com/forms/d/x")[0].exact
 
-    def test_can_be_chosen(self) -> None:
-        few = load_warning_lists(["google"])
-        assert few.hits("domain-name", "google.com") and not few.hits("ipv4-addr", "8.8.8.8")
+    def test_warning_lists_can_be_selected_by_name(self) -> None:
+        google_only = load_warning_lists(["google"])
+        assert google_only.hits("domain-name", "google.com") and not google_only.hits(
+            "ipv4-addr", "8.8.8.8"
+        )
         with pytest.raises(KeyError):
             load_warning_lists(["no such list"])
 
-    def test_leave_out_where_attackers_live(self) -> None:
+    def test_lists_of_places_that_attackers_use_are_not_shipped(self) -> None:
         assert not {"tranco", "dynamic-dns", "vpn-ipv4", "disposable-email"} & LIST_REACH.keys()
 
 
-REAL = Path(os.environ.get("TOCSIN_REAL", "none")) / "distinct_indicators.tsv.xz"
+REAL_INDICATORS = Path(os.environ.get("TOCSIN_REAL", "none")) / "distinct_indicators.tsv.xz"
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="needs the real data ($TOCSIN_REAL)")
-def test_hardly_a_real_indicator_is_dropped() -> None:
+@pytest.mark.skipif(not REAL_INDICATORS.exists(), reason="needs the real data ($TOCSIN_REAL)")
+def test_fewer_than_100_real_indicators_are_dropped() -> None:
     lists = load_warning_lists()
     kinds = {"domain": "domain-name", "ipv4": "ipv4-addr", "ipv6": "ipv6-addr", "url": "url"}
     dropped = 0
-    with lzma.open(REAL, "rt", encoding="utf-8") as lines:
+    with lzma.open(REAL_INDICATORS, "rt", encoding="utf-8") as lines:
         for line in lines:
             kind, value, _ = line.rstrip("\n").split("\t")
             hits = lists.hits(kinds.get(kind, "file"), value)
