@@ -166,7 +166,7 @@ class TestCoverage:
 
 class TestOtherSettings:
     @pytest.mark.parametrize(("value", "published"), [("true", False), ("false", True)])
-    def test_the_setting_for_handles_or_private_addresses_decides_about_them_in_texts(
+    def test_handles_and_private_addresses_in_texts_are_masked_as_their_setting_says(
         self, value: str, published: bool
     ) -> None:
         handles = f"[rules.anonymise_source]\nhandles = {value}"

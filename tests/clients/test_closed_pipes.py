@@ -83,9 +83,7 @@ def test_a_command_with_closed_standard_streams_completes(
 
 
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
-def test_a_hub_command_does_not_write_to_its_files_in_place_of_a_closed_stream(
-    alone: None, closed: str
-) -> None:
+def test_no_file_of_a_hub_gets_the_descriptor_of_a_closed_stream(alone: None, closed: str) -> None:
     codes, _, stderr = run_in_bash(f"{BIN}/tocsin-hub collection list --data d {closed}")
     assert codes == ["0"] and "Traceback" not in stderr
     codes, out, _ = run_in_bash(f"{BIN}/tocsin-hub collection list --data d")

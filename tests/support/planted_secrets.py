@@ -34,7 +34,7 @@ from tocsin.server.model import Partner
 
 NOW = 1_790_000_000_000_000
 SENT = "2019-03-07T04:05:06.789Z"
-"""The creation time of everything sent; published, it would show where an object comes from."""
+"""The creation time of every submitted object; if published, it would identify the sender."""
 AMBER = "zamberqword"
 """Part of every text that only readers of TLP:AMBER may see."""
 QUUX = Partner("quuxslug", "Quux Motors", terms=("quux-motors.example", "Zorbl Nine"))
@@ -156,7 +156,7 @@ _PLAIN = "plainword"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a text may stand in objects of a type."""
+    """A property of one type of object that can hold a text."""
 
     name: str
     shape: str

@@ -72,7 +72,7 @@ class TestLevels:
         )
         assert (markings.tlp, markings.repaired) == (Tlp.AMBER, ((FOREIGN, TLP_2_IDS[Tlp.AMBER]),))
 
-    def test_the_stricter_counts_when_id_and_definition_differ(self) -> None:
+    def test_the_stricter_level_counts_when_id_and_definition_differ(self) -> None:
         green = TLP_1_IDS[Tlp.GREEN]
         amber = {"definition_type": "tlp", "definition": {"tlp": "amber"}}
         assert read_markings(marked_with(green), {green: amber}).tlp is Tlp.AMBER
