@@ -2,20 +2,20 @@
 
 import doctest
 import importlib
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from msgspec.structs import fields
 from support.layers import LAYERS, ROOMS
 from support.paths import ROOT
 
+from tocsin.clients.cli.main import tocsin
 from tocsin.config import ClientSettings, HubSettings
+from tocsin.server.cli.main import tocsin_hub
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
@@ -44,22 +44,23 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", each).strip().lower().replace(" ", "-") for each in headings}
 
 
+PROGRAMS: dict[str, click.Command] = {"tocsin": tocsin, "tocsin-hub": tocsin_hub}
+
+
 def branches(command: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """A command's subcommands, down to those that have none; as its own --help lists them."""
-    program = Path(sys.executable).with_name(command[0])
-    shown = subprocess.run(
-        [program, *command[1:], "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "COLUMNS": "1000"},
-    ).stdout
-    listed = re.search(r"^usage: .*\{([\w,-]+)\} \.\.\.", shown, re.MULTILINE)
-    section = re.search(r"^Commands:\n((?:  .*\n)+)", shown, re.MULTILINE)
-    inner = listed[1].split(",") if listed else []
-    if section:
-        inner = re.findall(r"^  ([a-z][\w-]*)", section[1], re.MULTILINE)
-    return [leaf for each in inner for leaf in branches((*command, each))] or [command]
+    """A program's subcommands, down to those that have none; hidden ones left out."""
+
+    def leaves(path: tuple[str, ...], found: click.Command) -> Iterator[tuple[str, ...]]:
+        if not isinstance(found, click.Group):
+            yield path
+            return
+        context = click.Context(found)
+        for name in found.list_commands(context):
+            inner = found.get_command(context, name)
+            if inner is not None and not inner.hidden:
+                yield from leaves((*path, name), inner)
+
+    return list(leaves(command, PROGRAMS[command[0]]))
 
 
 def mentions(text: str, program: str) -> Iterator[tuple[str, ...]]:

@@ -58,6 +58,7 @@ def test_long_values_are_not_kept_in_a_cache(make_object: Any) -> None:
     assert allocated < COUNT * LENGTH / 4
 
 
+@pytest.mark.slow
 def test_texts_with_many_decodings_are_cached_for_a_bounded_number_of_objects() -> None:
     text = "a_1 a%40b " * 85
 

@@ -12,6 +12,8 @@ import pytest
 from support.paths import ROOT
 from support.presence import present
 
+pytestmark = pytest.mark.slow
+
 BENCH = ROOT / "bench"
 HUB = Path(sys.executable).with_name("tocsin-hub")
 

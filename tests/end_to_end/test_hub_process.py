@@ -108,6 +108,7 @@ class TestServe:
         status = json.loads(answer.partition(b"\r\n\r\n")[2])["id"]
         assert fragile.start().settled(status)["success_count"] == 20
 
+    @pytest.mark.slow
     def test_a_command_right_after_a_kill_is_not_misled(self, fragile: Any) -> None:
         fragile.kill()
         aliases = {c["alias"] for c in fragile.command("collection", "list")}
@@ -273,6 +274,7 @@ class TestBadInput:
         assert "Traceback" not in hub.told()
 
 
+@pytest.mark.slow
 def test_two_pollers_follow_four_writers_without_loss() -> None:
     followed = subprocess.run(
         [sys.executable, FOLLOW, "--seconds", "4", "--json"], capture_output=True, timeout=120
@@ -282,6 +284,7 @@ def test_two_pollers_follow_four_writers_without_loss() -> None:
     assert told["faults"] == [] and told["indicators acknowledged"] > 0
 
 
+@pytest.mark.slow
 class TestKills:
     def test_everything_acknowledged_survives_kill_9_of_the_hub(self, fragile: Any) -> None:
         writers = Writers(fragile)

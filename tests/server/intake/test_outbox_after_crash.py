@@ -141,6 +141,7 @@ def test_a_crash_after_any_transaction_changes_nothing_in_the_end(
     assert after > 2
 
 
+@pytest.mark.slow
 def test_a_hub_that_is_killed_goes_on_as_soon_as_it_is_started(tmp_path: Path) -> None:
     last = tmp_path / "last"
     program = (sys.executable, ROOT / "tests" / "support" / "crashing_hub.py", "--last", last)

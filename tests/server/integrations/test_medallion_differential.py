@@ -19,6 +19,8 @@ from support.medallion_differences import ALLOWED
 from support.medallion_files import open_import_target, threat
 from support.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 PAGE = ROOT / "docs" / "medallion.md"
 
 

@@ -215,6 +215,7 @@ def write(store: Store, numbers: range, sent: list[int], acknowledged: list[int]
         acknowledged.append(number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn", range(3))
 def test_a_kill_in_mid_write_loses_nothing_and_repeats_nothing(
     engine: Engine, connect: Callable[[str], Store], turn: Any
@@ -235,6 +236,7 @@ def test_a_kill_in_mid_write_loses_nothing_and_repeats_nothing(
     assert all(store.submissions.find(str(number)) == submission(number) for number in sent)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn", range(3))
 def test_a_commit_is_on_disk_when_it_returns(
     engine: Engine, connect: Callable[[str], Store], turn: Any
@@ -290,6 +292,7 @@ class Listener:
                 end.shutdown(socket.SHUT_RDWR)  # wakes the thread of the other direction
 
 
+@pytest.mark.slow
 def test_a_commit_whose_answer_was_lost_is_not_done_twice(
     engine: Engine, said: list[str], connect: Callable[[str], Store]
 ) -> None:

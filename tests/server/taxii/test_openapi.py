@@ -281,6 +281,7 @@ class TestTheHub:
         reached = {"GET 200", "GET 304", "GET 400", "GET 401", "GET 403", "GET 404", "POST 202"}
         assert reached <= trial.answers.keys()
 
+    @pytest.mark.slow
     def test_it_answers_as_described_over_the_rate_limit(self, hub: HubInProcess) -> None:
         with serving(build_app(hub, requests_per_minute=2)) as url:
             statuses = answers(url, "/hub/collections/", "GET", 4)
@@ -349,6 +350,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 class TestTheTrialItself:
     @pytest.mark.parametrize("fault", FAULTS)
     def test_it_finds_a_fault(self, hub: HubInProcess, fault: Any) -> None:
