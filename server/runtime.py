@@ -10,7 +10,6 @@ import gc
 import json
 import os
 import signal
-import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -34,10 +33,9 @@ from tocsin.server.http.server import (
     DRAIN,
     HttpServer,
     ListenAddress,
-    TlsContextSource,
     build_server,
 )
-from tocsin.server.http.tls import server_context
+from tocsin.server.http.tls import TlsContextSource, reload_at_sighup
 from tocsin.server.secrets import HubSecrets, load_secrets
 from tocsin.server.store import Clock, Store, wall_clock
 from tocsin.server.store.embedded import Engine, database
@@ -203,29 +201,11 @@ def _listen(server: HttpServer, settings: HubSettings) -> None:
 
 
 def _tls_contexts(settings: HubSettings, echo: Echo) -> TlsContextSource | None:
-    """The TLS context for new connections, reloaded from its files at SIGHUP; None without TLS.
-
-    A context in use is never changed: a connection made during the change would fail.
-    """
-    certificate = settings.tls_certificate
-    if certificate is None:
+    if settings.tls_certificate is None:
         return None
-
-    def load_context() -> ssl.SSLContext:
-        return server_context(certificate, settings.tls_key, settings.tls_client_ca)
-
-    context = load_context()
-
-    def reload(number: int, frame: FrameType | None) -> None:
-        nonlocal context
-        try:
-            context = load_context()
-            echo(f"reloaded {certificate} for new connections")
-        except ConfigError as error:
-            echo(f"the certificate was not reloaded, the previous one stays in use: {error}")
-
-    signal.signal(signal.SIGHUP, reload)
-    return lambda: context
+    return reload_at_sighup(
+        settings.tls_certificate, settings.tls_key, settings.tls_client_ca, echo
+    )
 
 
 def _stop_on_signal(stop: threading.Event) -> None:

@@ -18,7 +18,7 @@ from tocsin.clients.cli.command import (
     with_inputs,
     with_settings,
 )
-from tocsin.clients.render import (
+from tocsin.clients.terminal import (
     open_console,
     print_difference,
     print_json,

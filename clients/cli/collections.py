@@ -12,7 +12,7 @@ from tocsin.clients.cli.command import (
     with_connection_options,
     with_settings,
 )
-from tocsin.clients.render import open_console, print_collections, print_json
+from tocsin.clients.terminal import open_console, print_collections, print_json
 from tocsin.config import ClientSettings, stdio
 from tocsin.config.command_line import format_examples
 

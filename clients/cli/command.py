@@ -22,7 +22,7 @@ from tocsin.admission.model import Tlp
 from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.clients.check import Checker, InputFile, Preview, read_unexamined
 from tocsin.clients.http import Hub, RetrySettings
-from tocsin.clients.render import open_console, print_counts, print_json, print_message
+from tocsin.clients.terminal import open_console, print_counts, print_json, print_message
 from tocsin.clients.tls import TlsFiles
 from tocsin.config import CLIENT_FILE, TLP_WORDS, ClientSettings, load_client, policy_text
 from tocsin.config.cache import load_or_build

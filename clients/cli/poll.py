@@ -24,9 +24,9 @@ from tocsin.clients.cli.command import (
     with_connection_options,
     with_settings,
 )
-from tocsin.clients.output import FORMATS, open_output
+from tocsin.clients.output_formats import FORMATS, open_output
 from tocsin.clients.poll import PollQuery, poll
-from tocsin.clients.render import print_message, progress_bar
+from tocsin.clients.terminal import print_message, progress_bar
 from tocsin.clients.state import MemoryState, StateFile
 from tocsin.config import ClientSettings, stdio
 from tocsin.config.command_line import ParsedValue, format_examples

@@ -25,7 +25,7 @@ from tocsin.clients.cli.command import (
 )
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.push import PushOptions, PushResult, push
-from tocsin.clients.render import (
+from tocsin.clients.terminal import (
     open_console,
     print_counts,
     print_json,

@@ -29,6 +29,7 @@ from cheroot.wsgi import Server
 
 from tocsin.server.auth import certificate_fingerprint
 from tocsin.server.http import parser
+from tocsin.server.http.tls import TlsContextSource
 from tocsin.server.taxii.protocols import CLIENT_CERTIFICATE, ClientCertificate
 
 log = logging.getLogger(__name__)
@@ -43,10 +44,6 @@ _PIECE, _PIECES = 64 * 1024, 16
 """Octets discarded at once, and how many times before the thread serves others."""
 _IDLE_CONNECTIONS = 500
 """Maximum idle connections; further ones are closed."""
-
-
-TlsContextSource = Callable[[], ssl.SSLContext]
-"""Gives the TLS context of a new connection."""
 
 
 @dataclass(frozen=True, slots=True)

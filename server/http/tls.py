@@ -9,9 +9,12 @@ list.  No session tickets, so no early data.
 from __future__ import annotations
 
 import re
+import signal
 import ssl
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 from tocsin.admission.errors import Malformed
 from tocsin.config import ConfigError
@@ -19,6 +22,10 @@ from tocsin.config import ConfigError
 _SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Cipher suites of TLS 1.2; all suites of 1.3 are acceptable."""
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
+
+TlsContextSource = Callable[[], ssl.SSLContext]
+"""Gives the TLS context of a new connection."""
 
 
 class _Encrypted(Exception):
@@ -45,6 +52,30 @@ def server_context(
         context.verify_mode = ssl.CERT_OPTIONAL
         _load_client_ca(context, client_ca)
     return context
+
+
+def reload_at_sighup(
+    certificate: Path, key: Path | None, client_ca: Path | None, echo: Callable[[str], None]
+) -> TlsContextSource:
+    """The server's TLS context for new connections, made anew from its files at each SIGHUP.
+
+    If the files are not usable then, the previous context stays in use; `echo` says either.  A
+    context in use is never changed: a connection made during the change would fail.
+
+    Raises ConfigError, naming the setting, if the files are not usable now.
+    """
+    context = server_context(certificate, key, client_ca)
+
+    def reload(number: int, frame: FrameType | None) -> None:
+        nonlocal context
+        try:
+            context = server_context(certificate, key, client_ca)
+            echo(f"reloaded {certificate} for new connections")
+        except ConfigError as error:
+            echo(f"the certificate was not reloaded, the previous one stays in use: {error}")
+
+    signal.signal(signal.SIGHUP, reload)
+    return lambda: context
 
 
 def _load_server_certificate(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:

@@ -11,7 +11,7 @@ import pytest
 from support.taxii_servers import indicator
 
 from tocsin.admission.errors import Malformed
-from tocsin.clients.output import open_output
+from tocsin.clients.output_formats import open_output
 from tocsin.clients.state import (
     Cursor,
     StateFile,
