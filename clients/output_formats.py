@@ -22,7 +22,6 @@ from tocsin.admission.markings import tlp as markings
 from tocsin.admission.observables.extract import extract_observables
 from tocsin.clients.state import Cursor, UnusableFile, explain_write_error, sync_folder
 
-FORMATS = ("jsonl", "bundle", "csv", "list")
 COLUMNS = (
     "id",
     "type",
@@ -172,13 +171,14 @@ def open_output(
         target = Path(os.path.realpath(path)) if path else None
         if format == "bundle":
             return BundleOutput(target, _open_replacement(target) if target else stdout)
-        format_lines, header = _line_format(format)
+        make_formatter, header = _LINE_FORMATS[format]
         if target is None:
-            return LineOutput(stdout, format_lines, header)
+            return LineOutput(stdout, make_formatter(), header)
         if append:
             stream: BinaryIO = target.open("r+b" if target.exists() else "w+b")
-            return LineOutput(stream, format_lines, header, target)
-        return LineOutput(_open_replacement(target), format_lines, header, target, replaces=True)
+            return LineOutput(stream, make_formatter(), header, target)
+        stream = _open_replacement(target)
+        return LineOutput(stream, make_formatter(), header, target, replaces=True)
     except OSError as error:
         raise UnusableFile(
             f"--output: {path} {explain_write_error(path or Path(), error)}"
@@ -199,13 +199,6 @@ def _replace_file(stream: BinaryIO, path: Path) -> None:
     os.fsync(stream.fileno())
     os.replace(stream.name, path)
     sync_folder(path.parent)
-
-
-def _line_format(format: str) -> tuple[LineFormatter, bytes]:
-    """The formatter and the header line."""
-    if format == "csv":
-        return _format_csv_row, _csv_line(COLUMNS)
-    return (_UniqueValues(), b"") if format == "list" else (_format_json_line, b"")
 
 
 def _read_lines_after(stream: BinaryIO, size: int) -> set[bytes]:
@@ -280,3 +273,13 @@ def _format_cell(value: object) -> str:
 def _parse_object(object: bytes) -> Mapping[str, Any]:
     value = msgspec.json.decode(object)
     return value if isinstance(value, dict) else {}
+
+
+_LINE_FORMATS: dict[str, tuple[Callable[[], LineFormatter], bytes]] = {
+    "jsonl": (lambda: _format_json_line, b""),
+    "csv": (lambda: _format_csv_row, _csv_line(COLUMNS)),
+    "list": (_UniqueValues, b""),
+}
+"""For each format of lines, what makes the formatter of one output, and the header line."""
+FORMATS = (*_LINE_FORMATS, "bundle")
+"""The names that `open_output` takes."""

@@ -1,4 +1,4 @@
-"""Terminal output of the commands: lines, tables and progress bars for people, JSON lines for programs.
+"""Terminal output: lines, tables and progress bars for people, JSON lines for programs.
 
 Colours and bars appear only on a terminal.  Text from files and servers is printed without
 control characters, which could rewrite what the terminal shows.

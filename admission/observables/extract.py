@@ -41,7 +41,9 @@ _HASHED = ("file", "artifact", "x509-certificate")
 def extract_observables(subject: StixObject) -> tuple[Observable, ...]:
     """The values that an indicator's STIX pattern compares, or that an SCO consists of.
 
-    Empty for every other object and for a pattern that cannot be parsed.
+    Values are as written, not canonical; `property` of a pattern's value may be a path such as
+    `resolves_to_refs[*].value`.  Empty for every other object and for a pattern that cannot be
+    parsed.
     """
     global _last  # noqa: PLW0603
     last, found = _last

@@ -10,6 +10,12 @@ docs/privacy.md.  The module has
 - `MODES`, if settings are modes (see `tocsin.admission.masking`): what each may be;
 - `CHOICES`: the same for other settings.  The choices of a table are those of its values,
   the choices of a list those of its items.
+
+Test it in tests/admission/rules/test_<name>.py with `apply_rule` of tests/support/rules.py;
+name settings that are not modes in OTHER_SETTINGS of test_rule_settings_exhaustive.py.
+
+A check that an operator may switch off is a rule; one that the standard demands belongs into
+`admission/stix/validate.py`.  The order of the rules matters only where policy.toml says so.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

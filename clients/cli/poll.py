@@ -26,8 +26,8 @@ from tocsin.clients.cli.command import (
 )
 from tocsin.clients.output_formats import FORMATS, open_output
 from tocsin.clients.poll import PollQuery, poll
-from tocsin.clients.terminal import print_message, progress_bar
 from tocsin.clients.state import MemoryState, StateFile
+from tocsin.clients.terminal import print_message, progress_bar
 from tocsin.config import ClientSettings, stdio
 from tocsin.config.command_line import ParsedValue, format_examples
 

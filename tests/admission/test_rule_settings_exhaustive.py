@@ -1,6 +1,7 @@
 """Each mode of each rule setting has the effect documented in docs/privacy.md.
 
-A new setting needs a trial in tests/support/setting_trials.py; the last tests fail without one.
+A new setting that is a mode needs a trial in tests/support/setting_trials.py; another setting
+goes into OTHER_SETTINGS here and is tested beside its rule.  The last tests fail without it.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ OTHER_SETTINGS = {
     "benign": {"exact", "lists", "hold", "ignore", "label", "lower_by"},
     "marking": {"unknown", "acs_scopes"},
 }
-"""Settings without modes, tested below, in test_rules_settings.py and test_acs.py."""
+"""Settings without modes: tested below, in test_rules_settings.py, test_benign.py, test_acs.py."""
 
 REQUIRED_PROPERTIES = {("payloads", "artifact"): {"strip": "refuse", "ask": "hold"}}
 """Modes that act otherwise because the object is invalid without the property."""

@@ -1,17 +1,13 @@
-"""State files and output files of a poll: objects are neither lost nor repeated."""
+"""State files of a poll: cursors are kept whole, or the old ones stay."""
 
-import csv
-import io
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.taxii_servers import indicator
 
 from tocsin.admission.errors import Malformed
-from tocsin.clients.output_formats import open_output
 from tocsin.clients.state import (
     Cursor,
     StateFile,
@@ -20,11 +16,6 @@ from tocsin.clients.state import (
 )
 
 CURSOR = Cursor(last=1_700_000_000_000_001, seen=frozenset({"a", "b"}), output="/x", size=7)
-TLP_GREEN = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
-
-
-def as_bytes(*objects: dict[str, Any]) -> list[bytes]:
-    return [json.dumps(each).encode() for each in objects]
 
 
 class TestStateFile:
@@ -73,139 +64,3 @@ class TestStateFile:
     def test_saving_a_cursor_leaves_no_temporary_file(self, tmp_path: Path) -> None:
         StateFile(tmp_path / "state").save("key", CURSOR)
         assert os.listdir(tmp_path) == ["state"]
-
-
-class TestOutputFiles:
-    def write_objects(
-        self, path: Any, cursor: Any, objects: Any, format: Any = "jsonl", append: Any = True
-    ) -> Any:
-        target = open_output(format, path, io.BytesIO(), append=append)
-        target.resume(cursor)
-        target.write(objects)
-        output, size = target.finish()
-        target.close()
-        return Cursor(output=output, size=size)
-
-    def test_a_poll_appends_to_the_file_of_the_previous_poll(self, tmp_path: Path) -> None:
-        path, objects = tmp_path / "out", as_bytes(*map(indicator, range(4)))
-        cursor = self.write_objects(path, Cursor(), objects[:2])
-        self.write_objects(path, cursor, objects[2:])
-        assert path.read_bytes().splitlines() == objects
-
-    @pytest.mark.parametrize("format", ["jsonl", "csv", "list"])
-    def test_lines_written_after_the_saved_cursor_are_replaced(
-        self, tmp_path: Path, format: str
-    ) -> None:
-        path, objects = tmp_path / "out", as_bytes(*map(indicator, range(4)))
-        cursor = self.write_objects(path, Cursor(), objects[:1], format)
-        self.write_objects(path, cursor, objects[1:3], format)
-        self.write_objects(path, cursor, objects[1:], format)
-        whole = tmp_path / "whole"
-        self.write_objects(whole, Cursor(), objects, format)
-        assert path.read_bytes() == whole.read_bytes()
-
-    def test_a_line_truncated_by_a_crash_is_rewritten(self, tmp_path: Path) -> None:
-        path, objects = tmp_path / "out", as_bytes(*map(indicator, range(3)))
-        cursor = self.write_objects(path, Cursor(), objects[:1])
-        with path.open("ab") as file:
-            file.write(objects[1] + b"\n" + objects[2][:20])
-        self.write_objects(path, cursor, objects[1:])
-        assert path.read_bytes().splitlines() == objects
-
-    def test_existing_content_of_the_output_file_is_preserved(self, tmp_path: Path) -> None:
-        path, objects = tmp_path / "out", as_bytes(indicator(0))
-        path.write_bytes(b"no line end")
-        self.write_objects(path, Cursor(), objects)
-        assert path.read_bytes().splitlines() == [b"no line end", *objects]
-
-    def test_an_output_file_without_a_state_is_replaced(self, tmp_path: Path) -> None:
-        path, objects = tmp_path / "out", as_bytes(indicator(0))
-        path.write_bytes(b"old\n")
-        self.write_objects(path, Cursor(), objects, append=False)
-        assert path.read_bytes().splitlines() == objects
-
-    @pytest.mark.parametrize("format", ["bundle", "jsonl", "csv", "list"])
-    def test_an_unfinished_output_leaves_the_old_file(self, tmp_path: Path, format: str) -> None:
-        path = tmp_path / "out"
-        path.write_text("old")
-        target = open_output(format, path, io.BytesIO(), append=False)
-        target.resume(Cursor())
-        target.write(as_bytes(indicator(0)))
-        target.sync()
-        target.close()
-        assert (path.read_text(), os.listdir(tmp_path)) == ("old", ["out"])
-
-    @pytest.mark.parametrize("format", ["bundle", "jsonl", "csv", "list"])
-    def test_a_replaced_file_keeps_its_permissions_and_symbolic_link(
-        self, tmp_path: Path, format: str
-    ) -> None:
-        path, link = tmp_path / "out", tmp_path / "link"
-        path.write_text("old")
-        path.chmod(0o640)
-        link.symlink_to(path)
-        self.write_objects(link, Cursor(), as_bytes(indicator(0)), format, append=False)
-        assert link.is_symlink() and "bad0" in path.read_text()
-        assert path.stat().st_mode & 0o777 == 0o640
-        assert sorted(os.listdir(tmp_path)) == ["link", "out"]
-
-    @pytest.mark.parametrize("format", ["jsonl", "csv", "list"])
-    def test_later_polls_of_a_follow_append_to_the_replaced_file(
-        self, tmp_path: Path, format: str
-    ) -> None:
-        path, objects = tmp_path / "out", as_bytes(*map(indicator, range(4)))
-        path.write_text("old")
-        target = open_output(format, path, io.BytesIO(), append=False)
-        cursor = Cursor()
-        for some in (objects[:2], objects[2:]):
-            target.resume(cursor)
-            target.write(some)
-            output, size = target.finish()
-            cursor = Cursor(output=output, size=size)
-        target.close()
-        whole = tmp_path / "whole"
-        self.write_objects(whole, Cursor(), objects, format)
-        assert path.read_bytes() == whole.read_bytes()
-
-
-class TestFormats:
-    def format_objects(self, format: Any, *objects: Any) -> Any:
-        stream = io.BytesIO()
-        target = open_output(format, None, stream, append=False)
-        target.resume(Cursor())
-        target.write([each if isinstance(each, bytes) else as_bytes(each)[0] for each in objects])
-        target.finish()
-        return stream.getvalue().decode()
-
-    def test_jsonl_has_one_line_per_object_as_received(self) -> None:
-        odd = b'{"id":"a--1",  "big": 123456789012345678901234567890}'
-        assert self.format_objects("jsonl", odd, b'{\n"a": 1}') == odd.decode() + '\n{"a": 1}\n'
-
-    @pytest.mark.parametrize("count", [0, 1, 3])
-    def test_a_bundle_is_one_json_document(self, count: int) -> None:
-        objects = [indicator(n) for n in range(count)]
-        bundle = json.loads(self.format_objects("bundle", *objects))
-        assert (bundle["type"], bundle.get("objects", [])) == ("bundle", objects)
-
-    def test_csv_has_one_row_per_object(self) -> None:
-        full = {**indicator(1), "confidence": 80, "labels": ["a", "b"]}
-        text = self.format_objects("csv", {**full, "object_marking_refs": [TLP_GREEN]})
-        (row,) = csv.DictReader(io.StringIO(text))
-        assert (row["value"], row["tlp"], row["confidence"]) == ("bad1.test", "green", "80")
-        assert (row["labels"], row["pattern"]) == ("a, b", "[domain-name:value = 'bad1.test']")
-
-    @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "＝"])
-    def test_csv_has_no_cell_that_is_a_formula(self, start: str) -> None:
-        text = self.format_objects(
-            "csv", {**indicator(1), "labels": [f"{start}cmd|' /C calc'!A0\nx"]}
-        )
-        (row,) = csv.DictReader(io.StringIO(text))
-        assert row["labels"].startswith("'")
-        assert len(text.splitlines()) == 2
-
-    def test_the_list_format_has_each_plain_value_once(self) -> None:
-        several = {**indicator(2), "pattern": "[ipv4-addr:value IN ('198.51.100.1', '2.2.2.2')]"}
-        unlike = {**indicator(3), "pattern": "[domain-name:value != 'good.test']"}
-        gone = {**indicator(4), "revoked": True}
-        note = {"type": "note", "id": "note--1"}
-        text = self.format_objects("list", indicator(1), indicator(1), several, unlike, gone, note)
-        assert text.split() == ["bad1.test", "198.51.100.1", "2.2.2.2"]

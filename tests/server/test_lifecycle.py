@@ -216,7 +216,7 @@ class TestTheWorker:
 
 class TestCommands:
     def test_an_operator_has_a_command_for_each(self, tmp_path: Path) -> None:
-        hub = HubProcess(tmp_path / "data")
+        hub = HubProcess(tmp_path / "data").start()
         rights = ("--name", "ACME", "--reliability", "b", "--group", "family")
         hub.command("partner", "add", "acme", *rights)
         [partner] = hub.command("partner", "list")
@@ -229,6 +229,7 @@ class TestCommands:
         assert hub.command("exclusion", "list") == []
         with pytest.raises(subprocess.CalledProcessError):
             hub.command("object", "revoke", "indicator--x", "--reason", "none")
+        hub.kill()
 
 
 class TestAnalysts:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import logging
 import os
 import signal
 import socket
@@ -18,6 +21,8 @@ from typing import Any
 
 import requests
 
+from tocsin.server.cli.main import main as tocsin_hub
+
 BIN = Path(sys.executable).parent
 MT = "application/taxii+json;version=2.1"
 GREEN = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
@@ -27,6 +32,23 @@ def free_port() -> int:
     """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         return int(found.getsockname()[1])
+
+
+def run_command(*words: str | Path) -> tuple[int, str, str]:
+    """Run a `tocsin-hub` command in this process; its exit code, standard output and error.
+
+    The same as the program without the start of an interpreter, which is most of its time.
+    """
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = tocsin_hub([str(word) for word in words])
+    finally:
+        root.setLevel(level)
+        root.handlers[:] = handlers
+    return code, out.getvalue(), err.getvalue()
 
 
 @dataclass
@@ -74,8 +96,10 @@ class HubProcess:
 
     def command(self, *words: str) -> Any:
         """The JSON answer of a `tocsin-hub` command."""
-        line: list[str | Path] = [BIN / "tocsin-hub", *words, "--data", self.data, "--json"]
-        return json.loads(subprocess.check_output(line, timeout=60))
+        code, out, err = run_command(*words, "--data", self.data, "--json")
+        if code:
+            raise subprocess.CalledProcessError(code, words, out, err)
+        return json.loads(out)
 
     def join(self, slug: str = "acme") -> str:
         """A partner that may read everything and write; its `account:key`."""

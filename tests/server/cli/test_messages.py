@@ -5,34 +5,26 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.processes import BIN
-
-
-def ran(*words: str) -> tuple[int, str, str]:
-    """Run a command; its exit code, standard output and standard error."""
-    line: list[str | Path] = [BIN / "tocsin-hub", *words]
-    ended = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
-    assert "Traceback" not in ended.stderr
-    return ended.returncode, ended.stdout, ended.stderr
+from support.processes import BIN, run_command
 
 
 def test_a_command_in_the_wrong_folder_says_that_it_created_a_hub(alone: None) -> None:
-    code, out, message = ran("partner", "list")
+    code, out, message = run_command("partner", "list")
     assert (code, out) == (0, "")
     assert "tocsin-data had no hub; a new one was created there" in message
     assert message.endswith("tocsin-hub: the list is empty\n")
-    assert ran("partner", "list", "--json") == (0, "[]\n", "")
+    assert run_command("partner", "list", "--json") == (0, "[]\n", "")
 
 
 def test_adding_a_partner_twice_points_to_partner_change(alone: None) -> None:
-    ran("partner", "add", "acme", "--name", "ACME")
-    code, _, message = ran("partner", "add", "acme", "--name", "ACME")
+    run_command("partner", "add", "acme", "--name", "ACME")
+    code, _, message = run_command("partner", "add", "acme", "--name", "ACME")
     assert (code, "`partner change` changes it" in message) == (1, True)
 
 
 def test_a_data_directory_that_is_a_file_exits_with_1(alone: None, tmp_path: Path) -> None:
     (tmp_path / "afile").touch()
-    code, _, message = ran("partner", "list", "--data", "afile")
+    code, _, message = run_command("partner", "list", "--data", "afile")
     assert (code, "name another --data" in message) == (1, True)
 
 
@@ -40,7 +32,9 @@ def test_a_data_directory_that_is_a_file_exits_with_1(alone: None, tmp_path: Pat
 def test_an_address_that_is_in_use_or_unknown_is_named(alone: None, host: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
-        code, _, message = ran("serve", "--port", port, "--host", host)
+        line: list[str | Path] = [BIN / "tocsin-hub", "serve", "--port", port, "--host", host]
+        ended = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+        code, message = ended.returncode, ended.stderr
     last = message.splitlines()[-1]
     assert code == 2
     assert last.startswith(f"tocsin-hub: cannot listen at {host}:{port}: ")
@@ -48,10 +42,12 @@ def test_an_address_that_is_in_use_or_unknown_is_named(alone: None, host: str) -
 
 
 def test_a_date_without_a_time_is_refused_with_an_example(alone: None) -> None:
-    code, _, message = ran("collection", "add", "x", "--kind", "snapshot", "--at", "2026-01-01")
+    code, _, message = run_command(
+        "collection", "add", "x", "--kind", "snapshot", "--at", "2026-01-01"
+    )
     assert (code, "write it like 2026-01-31T00:00:00Z" in message) == (2, True)
 
 
 def test_the_version_can_be_asked_for(alone: None) -> None:
-    code, out, _ = ran("--version")
+    code, out, _ = run_command("--version")
     assert (code, out.split()[0]) == (0, "tocsin-hub")

@@ -175,6 +175,7 @@ class TestCommitting:
 
         assert store.commit(work) == [PublishOutcome.STORED, PublishOutcome.KNOWN]
 
+    @pytest.mark.slow  # on the embedded engine the other waits a minute
     def test_of_two_hubs_that_write_at_once_one_tries_again(
         self, store: Store, engine_uri: str
     ) -> None:

@@ -116,6 +116,7 @@ def answers(shown: Feed) -> list[object]:
 
 
 class TestPacking:
+    @pytest.mark.slow
     def test_changes_no_view(self, sources: Any) -> None:
         views = made(*sources)
         before = {kind: answers(shown) for kind, shown in views.items()}

@@ -1,0 +1,51 @@
+"""Objects whose markings no feed takes, or that nobody knows."""
+
+from typing import Any
+
+import pytest
+
+from tocsin.admission.markings.tlp import TLP_2_IDS
+from tocsin.admission.model import Candidate, RuleContext, Submitter, Tlp, Verdict
+from tocsin.admission.rules import build_rule
+from tocsin.admission.warninglists.index import WarningLists
+
+FOREIGN = "marking-definition--00000000-1111-4222-8333-444444444444"
+
+
+def apply_marking(
+    subject: Any, settings: Any = None, submitter: Any = None, **candidate: Any
+) -> Any:
+    context = RuleContext(submitter or Submitter(), 0, WarningLists([]), settings=settings or {})
+    return build_rule("marking", context)(Candidate(0, subject, **candidate))
+
+
+class TestMarking:
+    def test_tlp_red_is_refused_whatever_the_partner_may_send(self) -> None:
+        every = Submitter(max_tlp=Tlp.RED)
+        candidate = apply_marking({}, submitter=every, tlp=Tlp.RED)
+        assert candidate.verdict is Verdict.REFUSED
+
+    def test_a_level_above_the_agreement_is_refused_with_advice(self) -> None:
+        candidate = apply_marking({}, tlp=Tlp.AMBER, submitter=Submitter(max_tlp=Tlp.GREEN))
+        assert candidate.verdict is Verdict.REFUSED
+        assert "TLP:GREEN" in candidate.findings[0].message
+
+    @pytest.mark.parametrize("tlp", [Tlp.CLEAR, Tlp.GREEN, Tlp.AMBER])
+    def test_a_level_up_to_the_agreement_passes(self, tlp: Any) -> None:
+        subject = {"object_marking_refs": [TLP_2_IDS[tlp], FOREIGN]}
+        candidate = apply_marking(subject, tlp=tlp, scope=f"{tlp.label}|{FOREIGN}")
+        assert candidate.is_open and not candidate.findings
+
+    def test_an_unknown_marking_is_held(self) -> None:
+        subject = {"object_marking_refs": [TLP_2_IDS[Tlp.GREEN], FOREIGN]}
+        candidate = apply_marking(subject, tlp=Tlp.GREEN, scope="green")
+        assert candidate.verdict is Verdict.HELD
+
+    def test_an_unknown_marking_on_a_part_is_held(self) -> None:
+        subject = {"granular_markings": [{"marking_ref": FOREIGN, "selectors": ["name"]}]}
+        assert apply_marking(subject, tlp=Tlp.GREEN, scope="green").verdict is Verdict.HELD
+
+    def test_an_unknown_marking_may_be_refused(self) -> None:
+        subject = {"object_marking_refs": [FOREIGN]}
+        candidate = apply_marking(subject, {"unknown": "refuse"}, tlp=Tlp.GREEN, scope="green")
+        assert candidate.verdict is Verdict.REFUSED
