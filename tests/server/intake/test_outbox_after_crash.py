@@ -128,6 +128,7 @@ def outcome(uri: Any, scene: Any, after: Any) -> Any:
 
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("what", SCENES)
+@pytest.mark.slow
 def test_a_crash_after_any_transaction_changes_nothing_in_the_end(
     engine_uri: str, what: Any
 ) -> None:

@@ -276,6 +276,7 @@ class TestTheCommand:
         assert "users and passwords are not imported" in said.stderr
         assert "statuses are not imported" in said.stderr
 
+    @pytest.mark.slow
     def test_a_killed_import_continues_when_repeated(self, tmp_path: Path) -> None:
         many = [(day(1 + number // 500), threat(number)) for number in range(5_000)]
         file = write_data_file(tmp_path, collection(*many))

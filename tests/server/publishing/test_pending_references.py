@@ -128,6 +128,7 @@ def references_in(body: Any) -> Any:
 
 
 class TestOrder:
+    @pytest.mark.slow
     def test_every_order_of_a_few_objects_gives_the_same_feed(self, hub: HubInProcess) -> None:
         orders = list(itertools.permutations(FEW))
         pushed(hub, orders)

@@ -144,6 +144,7 @@ def follow(feed: Feed, how: str, done: threading.Event, keywords: Any = ALL) -> 
             return log
 
 
+@pytest.mark.slow
 def test_publishers_and_followers_at_once_lose_and_repeat_nothing(
     new: Callable[[], Feed], engine_uri: str
 ) -> None:

@@ -249,6 +249,7 @@ class TestReading:
 
 
 class TestPackedBlocks:
+    @pytest.mark.slow
     def test_give_the_same_answers_from_fewer_cards(self, new: Callable[[], Feed]) -> None:
         feed = new()
         objects = corpus(400, seed=9)

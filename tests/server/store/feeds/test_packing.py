@@ -335,6 +335,7 @@ def watch(
             return log
 
 
+@pytest.mark.slow
 def test_writers_packers_and_pollers_at_once_lose_and_repeat_nothing(
     feed: Feed, engine_uri: str
 ) -> None:

@@ -185,6 +185,7 @@ def true(entries: tuple[Entry, ...], field: str, values: list[str]) -> list[int]
 class TestFilters:
     @pytest.mark.parametrize("keywords", [LAST, ALL])
     @pytest.mark.parametrize("shown", ["union", "green"])
+    @pytest.mark.slow
     def test_on_a_view_are_what_looking_at_every_object_gives(
         self, shelf: Any, shown: str, keywords: Any
     ) -> None:
