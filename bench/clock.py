@@ -1,10 +1,10 @@
-"""What one clock costs: processes that publish at the same time, each into a feed of its own.
+"""Publishing throughput of concurrent processes that share the hub's single clock.
 
     python bench/clock.py [--seconds N] [--writers N] [--size N] [--one-feed] [--json]
 
 Starts an embedded engine in a temporary folder.  Every writer is a process with
-a store of its own, so what the writers share is the database alone.  With
---one-feed they write to one and the same feed.
+its own store and, by default, its own collection, so the writers share only the
+database.  With --one-feed they all write to one collection.
 """
 
 import argparse
@@ -21,27 +21,28 @@ from tocsin.server.store.embedded import Engine
 
 
 def main() -> int:
-    """Publish for a while and tell how much."""
+    """Run the benchmark and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--writers", type=int, default=2)
-    parser.add_argument("--size", type=int, default=25, help="objects in a transaction")
-    parser.add_argument("--one-feed", action="store_true", help="all write to one feed")
+    parser.add_argument("--size", type=int, default=25, help="objects per transaction")
+    parser.add_argument("--one-feed", action="store_true", help="all writers share one collection")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         engine = Engine.start(Path(folder), print)
         try:
-            commits = measured(engine.uri, options)
+            commits = run_writers(engine.uri, options)
         finally:
             engine.stop()
-    told = figures(commits, options)
-    print(json.dumps(told) if options.json else "\n".join(f"{k}: {v}" for k, v in told.items()))
+    results = summarise(commits, options)
+    lines = "\n".join(f"{name}: {value}" for name, value in results.items())
+    print(json.dumps(results) if options.json else lines)
     return 0
 
 
-def measured(uri: str, options: argparse.Namespace) -> list[list[float]]:
-    """The seconds of every transaction of each writer."""
+def run_writers(uri: str, options: argparse.Namespace) -> list[list[float]]:
+    """Return the duration in seconds of every transaction, one list per writer."""
     store = Store.connect(uri)
     store.prepare()
     feeds = [str(uuid.uuid4()) for _ in range(1 if options.one_feed else options.writers)]
@@ -56,36 +57,38 @@ def measured(uri: str, options: argparse.Namespace) -> list[list[float]]:
 
 
 def write(uri: str, feed: str, seconds: float, size: int) -> list[float]:
-    """Publish until the time is over; the seconds of every transaction."""
+    """Publish until the time is up; return the duration of every transaction in seconds."""
     store = Store.connect(uri)
-    taken: list[float] = []
-    ends = time.monotonic() + seconds
-    while (began := time.monotonic()) < ends:
-        batch = [posting() for _ in range(size)]
+    durations: list[float] = []
+    deadline = time.monotonic() + seconds
+    while (started := time.monotonic()) < deadline:
+        batch = [new_entry() for _ in range(size)]
         store.commit(lambda txn, batch=batch: txn.publish(feed, batch))
-        taken.append(time.monotonic() - began)
+        durations.append(time.monotonic() - started)
     store.close()
-    return taken
+    return durations
 
 
-def posting() -> NewEntry:
-    """A new object of about half a kilobyte."""
+def new_entry() -> NewEntry:
+    """Create an entry of about half a kilobyte with a new id."""
     name = uuid.uuid4()
     body = f'{{"type":"indicator","id":"indicator--{name}","x":"{name.hex * 14}"}}'.encode()
-    when = "2024-01-01T00:00:00.000Z"
-    facets = ("type=indicator",)
-    return NewEntry(f"indicator--{name}", "indicator", "2.1", when, body, name.bytes, facets)
+    modified = "2024-01-01T00:00:00.000Z"
+    terms = ("type=indicator",)
+    return NewEntry(f"indicator--{name}", "indicator", "2.1", modified, body, name.bytes, terms)
 
 
-def figures(commits: list[list[float]], options: argparse.Namespace) -> dict[str, object]:
-    """What there is to tell."""
-    every = sorted(seconds for each in commits for seconds in each)
-    rate = len(every) / options.seconds
+def summarise(commits: list[list[float]], options: argparse.Namespace) -> dict[str, object]:
+    """Return the figures to print: rates, and durations of transactions in milliseconds."""
+    durations = sorted(seconds for writer in commits for seconds in writer)
+    rate = len(durations) / options.seconds
     return {
         "transactions/s": round(rate, 1),
         "objects/s": round(rate * options.size),
-        "transactions of each writer": [len(each) for each in commits],
-        "ms, median and 99%": [round(every[int(len(every) * p)] * 1000, 1) for p in (0.5, 0.99)],
+        "transactions per writer": [len(writer) for writer in commits],
+        "ms per transaction, median and 99%": [
+            round(durations[int(len(durations) * part)] * 1000, 1) for part in (0.5, 0.99)
+        ],
     }
 
 

@@ -1,10 +1,10 @@
-"""The same requests to medallion 3.0.0 and to the hub: in what do the answers differ?
+"""Compare the hub's responses with medallion 3.0.0's, request by request.
 
     python bench/differential.py [--questions N] [--seeds N] [--json]
 
-Asks far more than the test, each seed with a new database.  Exit code 1 if an answer differs
-in a way that `tests/support/medallion_differences.py` does not allow, or if something it
-allows never came up.
+Sends far more requests than the test does, each seed with a new database.  Exit code 1 if a
+response differs in a way that `tests/support/medallion_differences.py` does not allow, or if a
+difference that it allows never occurred.
 """
 
 import argparse
@@ -27,43 +27,44 @@ from support.medallion_files import open_import_target  # noqa: E402
 
 
 def main() -> int:
-    """Run it all; 0 if nothing unexpected was found."""
+    """Run every seed; return 0 if only allowed differences were found."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--questions", type=int, default=2_000, help="for each seed")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--questions", type=int, default=2_000, help="requests per seed")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
-    began = time.monotonic()
+    started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         engine = Engine.start(Path(folder) / "engine", lambda text: None)
         try:
             reports = [
-                run(engine.uri, Path(folder) / str(seed), options.questions, seed)
+                compare_seed(engine.uri, Path(folder) / str(seed), options.questions, seed)
                 for seed in range(1, options.seeds + 1)
             ]
         finally:
             engine.stop()
-    told = figures(reports) | {"seconds": round(time.monotonic() - began, 1)}
-    print(json.dumps(told) if options.json else "\n".join(f"{k}: {v}" for k, v in told.items()))
-    return 1 if told["unexpected"] or told["never seen"] else 0
+    results = summarise(reports) | {"seconds": round(time.monotonic() - started, 1)}
+    lines = "\n".join(f"{name}: {value}" for name, value in results.items())
+    print(json.dumps(results) if options.json else lines)
+    return 1 if results["unexpected"] or results["never seen"] else 0
 
 
-def run(uri: str, folder: Path, count: int, seed: int) -> Report:
-    """One seed's questions, to a medallion and a hub of their own."""
+def compare_seed(uri: str, folder: Path, count: int, seed: int) -> Report:
+    """Send one seed's requests to a new medallion and a new hub, and compare the responses."""
     folder.mkdir()
-    with open_import_target(uri, folder / "hub") as home:
-        return compare(Pair(home, folder), questions(count, seed), ALLOWED)
+    with open_import_target(uri, folder / "hub") as target:
+        return compare(Pair(target, folder), questions(count, seed), ALLOWED)
 
 
-def figures(reports: list[Report]) -> dict[str, object]:
-    """What all runs found together."""
+def summarise(reports: list[Report]) -> dict[str, object]:
+    """Return the totals over all seeds."""
     seen = sum((Counter(report.allowed) for report in reports), Counter())
     return {
-        "questions": sum(report.asked for report in reports),
-        "answers": sum(report.answers for report in reports),
-        "differences that are meant": dict(sorted(seen.items())),
+        "requests": sum(report.asked for report in reports),
+        "responses": sum(report.answers for report in reports),
+        "allowed differences": dict(sorted(seen.items())),
         "never seen": [rule.name for rule in ALLOWED if not seen[rule.name]],
-        "unexpected": [str(each)[:600] for report in reports for each in report.unexpected],
+        "unexpected": [str(found)[:600] for report in reports for found in report.unexpected],
     }
 
 

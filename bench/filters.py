@@ -1,14 +1,14 @@
-"""What the match filters cost on a large feed: plan, keys, documents, time.
+"""Cost of the match filters on a large collection: query plan, keys, documents, time.
 
     python bench/filters.py [--entries N] [--json]
 
-Fills one feed on the embedded engine, or on the MongoDB that $TOCSIN_TEST_MONGO names, with
-objects of many types.  For every optional filter of the interoperability document it then
-reads the first page of 100 entries, once for a value that a single object in the middle of
-the feed has and once for a common one where there is any, and tells what the database was
-asked meanwhile: how many questions, the stages of their plans, keys and documents examined as
-`explain` says.  Then the first, middle and last page of 1,000 entries without a filter, and
-what publishing costs.
+Fills one collection on the embedded engine, or on the MongoDB that $TOCSIN_TEST_MONGO names,
+with objects of many types.  For every optional filter of the interoperability document it
+reads the first page of 100 entries, once for a value that only one object in the middle of the
+collection has and once for a common value if there is one.  It prints the number of database
+queries, the stages of their plans, and the keys and documents that `explain` reports as
+examined.  Then it measures the first, middle and last page of 1,000 entries without a filter,
+and the cost of publishing.
 """
 
 import argparse
@@ -52,65 +52,65 @@ PAGE, LONG_PAGE = 100, 1_000
 ROUNDS = 21
 START = micros("2020-01-01T00:00:00Z")
 ID = uuid.UUID(int=7)
-SAID = ("find", "getMore", "aggregate", "count", "distinct")
+READ_COMMANDS = ("find", "getMore", "aggregate", "count", "distinct")
 
 
 @dataclass
-class Log(monitoring.CommandListener):
-    """The reading commands that were sent while it was on."""
+class CommandRecorder(monitoring.CommandListener):
+    """Records the read commands sent while it is on, and counts the documents returned."""
 
     on: bool = False
     sent: list[Object] = field(default_factory=list)
-    given: int = 0
-    """Documents that came back."""
+    returned: int = 0
+    """Number of documents returned."""
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
-        """A command goes out."""
-        if self.on and event.command_name in SAID:
+        """Record a read command."""
+        if self.on and event.command_name in READ_COMMANDS:
             self.sent.append(dict(event.command))
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        """Its answer comes in."""
-        if self.on and event.command_name in SAID:
+        """Count the documents in the reply."""
+        if self.on and event.command_name in READ_COMMANDS:
             cursor = event.reply.get("cursor", {})
-            self.given += len(cursor.get("firstBatch", cursor.get("nextBatch", ())))
+            self.returned += len(cursor.get("firstBatch", cursor.get("nextBatch", ())))
 
     def failed(self, event: monitoring.CommandFailedEvent) -> None:
-        """It failed; whoever sent it is told."""
+        """Ignore the failure, which pymongo raises where the command was sent."""
 
 
 def main() -> int:
-    """Fill, ask, tell; 1 if a question was not answered from an index or a last page is slow."""
+    """Run the benchmark; return 1 if a query scanned a collection or a late page is slow."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--entries", type=int, default=100_000)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
-    log = Log()
-    monitoring.register(log)
-    with database() as uri:
-        bench = Bench(Store.connect(uri, name=f"bench_{uuid.uuid4().hex}"), uri, log)
+    recorder = CommandRecorder()
+    monitoring.register(recorder)
+    with open_database() as uri:
+        bench = Bench(Store.connect(uri, name=f"bench_{uuid.uuid4().hex}"), uri, recorder)
         try:
-            bench.fill(options.entries)
-            pages, published = bench.pages(), bench.published
-            told(str(pages))
-            rows = [row for name in sorted(FIELDS) for row in bench.filter(name)]
+            bench.publish_objects(options.entries)
+            pages, published = bench.measure_pages(), bench.published
+            print_progress(str(pages))
+            rows = [row for name in sorted(FIELDS) for row in bench.measure_filter(name)]
         finally:
             bench.close()
     figures = {"filters": rows, "pages": pages, "published": published}
-    print(json.dumps(figures, indent=1) if options.json else shown(rows, pages, published))
+    print(json.dumps(figures, indent=1) if options.json else format_tables(rows, pages, published))
     scans = [row for row in rows if "COLLSCAN" in row["stages"]]
     slow = [part for name, part in pages.items() if name.endswith("/ first") and part > 1.3]
     return 1 if scans or slow else 0
 
 
 @contextlib.contextmanager
-def database() -> Iterator[str]:
-    """The database to measure."""
+def open_database() -> Iterator[str]:
+    """Yield the URI of the database to measure; starts an embedded engine if none is given."""
     if "TOCSIN_TEST_MONGO" in os.environ:
         yield os.environ["TOCSIN_TEST_MONGO"]
         return
     with tempfile.TemporaryDirectory() as folder:
-        engine = Engine.private(Path(folder) / "data", lambda said: print(said, file=sys.stderr))
+        engine = Engine.private(Path(folder) / "data", lambda line: print(line, file=sys.stderr))
         try:
             yield engine.uri
         finally:
@@ -118,142 +118,144 @@ def database() -> Iterator[str]:
 
 
 class Bench:
-    """One feed, what is known of it, and what it costs to ask."""
+    """One collection, filled with generated objects, and the measurements on it."""
 
-    def __init__(self, store: Store, uri: str, log: Log) -> None:
-        """`store` is on an empty database."""
-        self._store, self._log = store, log
+    def __init__(self, store: Store, uri: str, recorder: CommandRecorder) -> None:
+        """`store` must be on an empty database."""
+        self._store, self._recorder = store, recorder
         self._client: MongoClient[Object] = MongoClient(uri)
         self._base = self._client[store._base.name]
         store.prepare()
         store.feeds.add(Collection(str(ID), "bench", CollectionKind.VERBATIM, "Bench"))
         self.published: dict[str, float] = {}
 
-    def fill(self, entries: int) -> None:
-        """Publish, in batches."""
-        dice, seconds, indexed = random.Random(7), [], 0.0
+    def publish_objects(self, entries: int) -> None:
+        """Publish this many generated objects in batches, and measure it."""
+        rng, seconds, indexed = random.Random(7), [], 0.0
         self._entries = entries
         for start in range(0, entries, BATCH):
-            objects = [made(n, entries, dice) for n in range(start, min(start + BATCH, entries))]
-            began = time.perf_counter()
-            postings = [posting(json.dumps(each).encode()) for each in objects]
-            indexed += time.perf_counter() - began
-            began = time.perf_counter()
-            self._store.commit(lambda txn, p=postings: txn.publish(str(ID), p))
-            seconds.append(time.perf_counter() - began)
-            told(f"{start + len(objects):,} published")
-        some = {"feed": str(ID), "block": 0}
-        cards = list(self._base.cards.find(some, {"facets": 1, "_id": 0}))
+            numbers = range(start, min(start + BATCH, entries))
+            objects = [generate_object(number, entries, rng) for number in numbers]
+            started = time.perf_counter()
+            batch = [posting(json.dumps(each).encode()) for each in objects]
+            indexed += time.perf_counter() - started
+            started = time.perf_counter()
+            self._store.commit(lambda txn, batch=batch: txn.publish(str(ID), batch))
+            seconds.append(time.perf_counter() - started)
+            print_progress(f"{start + len(objects):,} published")
+        first_block = {"feed": str(ID), "block": 0}
+        documents = list(self._base.cards.find(first_block, {"facets": 1, "_id": 0}))
         self.published = {
             "entries": entries,
-            "read and described, µs an object": round(indexed / entries * 1e6),
-            "published in batches of 1,000, ms a batch, median": ms(statistics.median(seconds)),
-            "cards of a block": len(cards),
-            "facets on them": sum(len(card["facets"]) for card in cards),
+            "parsing and index terms, µs per object": round(indexed / entries * 1e6),
+            "publishing batches of 1,000, ms per batch, median": ms(statistics.median(seconds)),
+            "index documents per block": len(documents),
+            "index terms in them": sum(len(document["facets"]) for document in documents),
         }
 
-    def filter(self, name: str) -> Iterator[Object]:
-        """The rows of one filter: a rare value, and a common one."""
-        for kind, value in values(name, self._entries).items():
+    def measure_filter(self, name: str) -> Iterator[Object]:
+        """Yield the rows of one filter: for a rare value, and for a common one."""
+        for kind, value in sample_values(name, self._entries).items():
             query = Query(limit=PAGE, filters=(parse_filter(name, [value]),))
             seconds = []
             for _ in range(3):
-                self._log.on, self._log.sent, self._log.given = True, [], 0
-                began = time.perf_counter()
+                self._recorder.on, self._recorder.sent, self._recorder.returned = True, [], 0
+                started = time.perf_counter()
                 page = self._store.feeds.page(str(ID), query)
-                seconds.append(time.perf_counter() - began)
-                self._log.on = False
-            plan = self._explained(self._log.sent)
+                seconds.append(time.perf_counter() - started)
+                self._recorder.on = False
+            plan = self._explain(self._recorder.sent)
             yield {
                 "filter": name,
                 "value": f"{kind}: {value}",
                 "entries": len(page.entries),
                 "more": page.more,
-                "questions": len(self._log.sent),
-                "documents given": self._log.given,
+                "queries": len(self._recorder.sent),
+                "documents returned": self._recorder.returned,
                 **plan,
                 "ms": ms(statistics.median(seconds)),
             }
-            told(f"{name} {kind}: {ms(min(seconds))} ms")
+            print_progress(f"{name} {kind}: {ms(min(seconds))} ms")
 
-    def _explained(self, commands: list[Object]) -> Object:
-        """What the database says about its way through these questions."""
+    def _explain(self, commands: list[Object]) -> Object:
+        """Sum up the database's `explain` output for these commands."""
         stages: Counter[str] = Counter()
         keys = documents = 0
         for command in commands:
-            kept = ("find", "filter", "projection", "sort")
-            plain = {name: command[name] for name in kept if name in command}
-            if "find" not in plain:
+            allowed = ("find", "filter", "projection", "sort")
+            query = {name: command[name] for name in allowed if name in command}
+            if "find" not in query:
                 raise SystemExit(f"cannot explain {command}")
-            said = self._base.command("explain", plain, verbosity="executionStats")
-            found: set[str] = set()
-            _stages(said["queryPlanner"]["winningPlan"], found)
-            stages.update(f"{plain['find']}: {stage}" for stage in found)
-            keys += said["executionStats"]["totalKeysExamined"]
-            documents += said["executionStats"]["totalDocsExamined"]
+            explained = self._base.command("explain", query, verbosity="executionStats")
+            names: set[str] = set()
+            _collect_stages(explained["queryPlanner"]["winningPlan"], names)
+            stages.update(f"{query['find']}: {name}" for name in names)
+            keys += explained["executionStats"]["totalKeysExamined"]
+            documents += explained["executionStats"]["totalDocsExamined"]
         return {"stages": " ".join(stages), "keys": keys, "documents": documents}
 
-    def pages(self) -> dict[str, float]:
-        """Medians of pages of 1,000, taken in turns, by position and by date."""
+    def measure_pages(self) -> dict[str, float]:
+        """Return the median times of pages of 1,000 entries at several positions, interleaved."""
         end = self._entries - LONG_PAGE
-        places = {"first": 0, "middle": self._entries // 2, "last but one": end - LONG_PAGE}
-        places["last"] = end  # has nothing after it to look at, for `more`
-        taken: dict[str, list[float]] = {place: [] for place in places}
+        positions = {"first": 0, "middle": self._entries // 2, "last but one": end - LONG_PAGE}
+        positions["last"] = end  # no entry after it has to be read for `more`
+        durations: dict[str, list[float]] = {name: [] for name in positions}
         for _ in range(ROUNDS):
-            for place, position in places.items():
-                began = time.perf_counter()
+            for name, position in positions.items():
+                started = time.perf_counter()
                 page = self._store.feeds.page(str(ID), Query(limit=LONG_PAGE, position=position))
-                taken[place].append(time.perf_counter() - began)
+                durations[name].append(time.perf_counter() - started)
                 if len(page.entries) != min(LONG_PAGE, self._entries):
-                    raise SystemExit(f"a page of {len(page.entries)}")
-        medians = {place: statistics.median(seconds) for place, seconds in taken.items()}
-        return {f"{place} page, ms": ms(seconds) for place, seconds in medians.items()} | {
-            f"{place} / first": round(medians[place] / medians["first"], 2)
-            for place in ("middle", "last but one", "last")
+                    raise SystemExit(f"the page has only {len(page.entries)} entries")
+        medians = {name: statistics.median(seconds) for name, seconds in durations.items()}
+        return {f"{name} page, ms": ms(seconds) for name, seconds in medians.items()} | {
+            f"{name} / first": round(medians[name] / medians["first"], 2)
+            for name in ("middle", "last but one", "last")
         }
 
     def close(self) -> None:
-        """Leave nothing on a server that goes on; the embedded engine's folder is deleted."""
+        """Drop the database of a MongoDB; the embedded engine's folder is deleted anyway."""
         if "TOCSIN_TEST_MONGO" in os.environ:
             self._client.drop_database(self._base.name)
         self._store.close()
         self._client.close()
 
 
-def _stages(plan: Object, found: set[str]) -> None:
+def _collect_stages(plan: Object, found: set[str]) -> None:
+    """Add the names of all stages of a query plan to `found`."""
     if "stage" in plan:
         found.add(plan["stage"])
     for inner in plan.values():
         for each in inner if isinstance(inner, list) else [inner]:
             if isinstance(each, dict):
-                _stages(each, found)
+                _collect_stages(each, found)
 
 
-def values(name: str, entries: int) -> dict[str, str]:
-    """A value that one object in the middle has; and a common one."""
-    middle = special(entries // 2)
+def sample_values(name: str, entries: int) -> dict[str, str]:
+    """Return a rare value of a filter, which one object has, and a common one if there is one."""
+    rare_object = rare_values_object()
     if name in BOUNDS:
-        scaled, above = BOUNDS[name]
-        number = middle[scaled]
-        common = made(3, entries, random.Random(3)) | ports(3) | {"number": 700, "confidence": 50}
-        return {"rare": str(number), "common": str(common[scaled])}
+        scaled, _ = BOUNDS[name]
+        usual = generate_object(3, entries, random.Random(3)) | port_numbers(3)
+        usual |= {"number": 700, "confidence": 50}
+        return {"rare": str(rare_object[scaled]), "common": str(usual[scaled])}
     kinds = {"tlp": ("red", "green"), "revoked": ("true", "false"), "confidence": ("1", "50")}
     if name in kinds:
         return dict(zip(("rare", "common"), kinds[name], strict=True))
     if name == "relationships-all":
         return {"rare": f"identity--{uuid.UUID(int=5)}", "common": f"malware--{uuid.UUID(int=6)}"}
     if name in SCALES:
-        return {"rare": str(middle[name])}
+        return {"rare": str(rare_object[name])}
     rare = {"rare": f"rare-{name}"}
     common = {"labels": "label-3", "name": "name-8", "pattern_type": "stix", "phase_name": "c2"}
     common |= {"indicator_types": "malicious-activity", "relationship_type": "indicates"}
     return rare | ({"common": common[name]} if name in common else {})
 
 
-def made(number: int, entries: int, dice: random.Random) -> Object:
-    """The object with this number: an indicator, a relationship, malware, an observable."""
+def generate_object(number: int, entries: int, rng: random.Random) -> Object:
+    """Return object `number`: an indicator, a relationship, malware or network traffic."""
     if number == entries // 2:
-        return special(number)
+        return rare_values_object()
     when = stix_time(START + number * 60_000_000)
     common: Object = {
         "spec_version": "2.1",
@@ -264,7 +266,7 @@ def made(number: int, entries: int, dice: random.Random) -> Object:
         "confidence": 10 + number % 80,
         "labels": [f"label-{number % 50}", f"label-{number % 7}"],
     }
-    name = f"{uuid.UUID(int=dice.getrandbits(128), version=4)}"
+    name = f"{uuid.UUID(int=rng.getrandbits(128), version=4)}"
     kind = number % 10
     if kind < 6:
         return {
@@ -294,17 +296,17 @@ def made(number: int, entries: int, dice: random.Random) -> Object:
         "id": f"network-traffic--{name}",
         "spec_version": "2.1",
         "protocols": ["tcp"],
-        **ports(number),
+        **port_numbers(number),
     }
 
 
-def ports(number: int) -> Object:
-    """The ports of a network-traffic."""
+def port_numbers(number: int) -> Object:
+    """Return the ports of network-traffic object `number`."""
     return {"src_port": 1_024 + number % 50_000, "dst_port": (80, 443, 8_080)[number % 3]}
 
 
-def special(number: int) -> Object:
-    """The one object that has everything, each property with a value that only it has."""
+def rare_values_object() -> Object:
+    """Return an object with every filterable property, each with a value of no other object."""
     text = {name: f"rare-{name}" for name in FIELDS - BOUNDS.keys()}
     hashes = {name: text[name] for name in text if name in HASHES}
     extensions = {
@@ -341,19 +343,19 @@ def special(number: int) -> Object:
     }
 
 
-def told(line: str) -> None:
-    """Progress, for whoever waits."""
+def print_progress(line: str) -> None:
+    """Print a line of progress to standard error."""
     print(line, file=sys.stderr, flush=True)
 
 
 def ms(seconds: float) -> float:
-    """Milliseconds, two decimals."""
+    """Convert seconds to milliseconds with two decimals."""
     return round(seconds * 1_000, 2)
 
 
-def shown(rows: list[Object], pages: Object, published: Object) -> str:
-    """The figures as tables."""
-    names = ("entries", "more", "questions", "documents given", "keys", "documents", "ms")
+def format_tables(rows: list[Object], pages: Object, published: Object) -> str:
+    """Format the figures as tables."""
+    names = ("entries", "more", "queries", "documents returned", "keys", "documents", "ms")
     lines = ["filter | value | " + " | ".join(names) + " | stages"]
     for row in rows:
         cells = [row["filter"], row["value"][:60], *(str(row[name]) for name in names)]

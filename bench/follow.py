@@ -1,12 +1,12 @@
-"""Writers post and pollers follow: nothing may be lost, doubled or out of order.
+"""Writers post while pollers poll: nothing may be lost, duplicated or out of order.
 
     python bench/follow.py [--seconds N] [--writers N] [--size N] [--json]
 
-Starts a hub of its own in a temporary folder.  One poller goes from page to page
-by `next`, and at the end of the pages by `added_after`; the other by `added_after`
-alone, the X-TAXII-Date-Added-Last of its latest page.  Afterwards both must have
-got, in the same order, what the feed holds, each object once, everything
-that was acknowledged among it.  Exit code 1 if not.
+Starts a hub in a temporary folder.  One poller follows `next` from page to page,
+and `added_after` at the end of the pages; the other only uses `added_after`, with
+the X-TAXII-Date-Added-Last of its latest page.  Afterwards both must have received
+the collection's objects in the same order, each object once, including everything
+that was acknowledged.  Exit code 1 if not.
 """
 
 import argparse
@@ -33,39 +33,40 @@ BIN = Path(sys.executable).parent
 MT = "application/taxii+json;version=2.1"
 GREEN = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
 LIMIT = "20"
-PATIENCE = 60
+TIMEOUT = 60
 
 Object = dict[str, Any]
 
 
 def main() -> int:
-    """Run it all; 0 if nothing was lost."""
+    """Run writers and pollers; return 0 if no fault was found."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--writers", type=int, default=4)
-    parser.add_argument("--size", type=int, default=25, help="indicators in a submission")
+    parser.add_argument("--size", type=int, default=25, help="indicators per submission")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, hub(Path(folder)) as (url, key):
+    with tempfile.TemporaryDirectory() as folder, start_hub(Path(folder)) as (url, key):
         writer = Writer(url, key, options.size)
         by_next, by_date = Poller(url, key, by_next=True), Poller(url, key, by_next=False)
-        run(writer, (by_next, by_date), options)
-        stamps, faults = judged(writer, by_next, by_date)
-    told = figures(writer, by_next, by_date) | {"stamps": len(stamps), "faults": faults}
-    print(json.dumps(told) if options.json else "\n".join(f"{k}: {v}" for k, v in told.items()))
+        run_all(writer, (by_next, by_date), options)
+        stamps, faults = find_faults(writer, by_next, by_date)
+    results = summarise(writer, by_next, by_date) | {"stamps": len(stamps), "faults": faults}
+    lines = "\n".join(f"{name}: {value}" for name, value in results.items())
+    print(json.dumps(results) if options.json else lines)
     return 1 if faults else 0
 
 
 @contextlib.contextmanager
-def hub(folder: Path) -> Iterator[tuple[str, tuple[str, str]]]:
-    """A hub; the URL of its API root, and an account that writes and reads."""
+def start_hub(folder: Path) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Start a hub; yield its API root's URL, and the credentials of an account with all rights."""
     data, ready = folder / "data", folder / "ready.json"
     serve = [BIN / "tocsin-hub", "serve", "--data", data, "--port", "0", "--ready-file", ready]
     add = ["partner", "add", "acme", "--name", "ACME", "--data", data, "--json"]
-    unbounded = {**os.environ, "TOCSIN_REQUESTS_PER_MINUTE": "0"}  # as fast as it goes
+    environment = {**os.environ, "TOCSIN_REQUESTS_PER_MINUTE": "0"}  # no rate limit
     with (
         (folder / "log").open("wb") as log,
-        subprocess.Popen(serve, stderr=log, env=unbounded) as process,
+        subprocess.Popen(serve, stderr=log, env=environment) as process,
     ):
         try:
             while not ready.exists():
@@ -79,73 +80,75 @@ def hub(folder: Path) -> Iterator[tuple[str, tuple[str, str]]]:
             process.send_signal(signal.SIGTERM)
 
 
-def session(key: tuple[str, str]) -> requests.Session:
-    """A connection that is kept."""
-    made = requests.Session()
-    made.auth = key
-    made.headers.update({"Accept": MT, "Content-Type": MT})
-    return made
+def open_session(key: tuple[str, str]) -> requests.Session:
+    """Create a session with the account's credentials and the TAXII media type."""
+    session = requests.Session()
+    session.auth = key
+    session.headers.update({"Accept": MT, "Content-Type": MT})
+    return session
 
 
 @dataclass
 class Writer:
-    """What several writers posted, and what was acknowledged."""
+    """The writers' shared record: patterns sent and acknowledged, status codes, durations."""
 
     url: str
     key: tuple[str, str]
     size: int
     sent: dict[str, float] = field(default_factory=dict)
-    """When each pattern was sent."""
-    kept: set[str] = field(default_factory=set)
-    answers: list[int] = field(default_factory=list)
+    """When each pattern was sent, in seconds of the monotonic clock."""
+    acknowledged: set[str] = field(default_factory=set)
+    status_codes: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
-    def write(self, ends: float) -> None:
-        """Post until the time is over."""
-        with session(self.key) as web:
-            while time.monotonic() < ends:
+    def write(self, deadline: float) -> None:
+        """Post submissions until the deadline."""
+        with open_session(self.key) as session:
+            while time.monotonic() < deadline:
                 objects = [indicator() for _ in range(self.size)]
-                began = time.monotonic()
-                self.sent.update((each["pattern"], began) for each in objects)
-                where = f"{self.url}collections/inbox/objects/"
-                answer = web.post(where, json={"objects": objects}, timeout=PATIENCE)
-                self.seconds.append(time.monotonic() - began)
-                self.answers.append(answer.status_code)
+                started = time.monotonic()
+                self.sent.update((each["pattern"], started) for each in objects)
+                endpoint = f"{self.url}collections/inbox/objects/"
+                answer = session.post(endpoint, json={"objects": objects}, timeout=TIMEOUT)
+                self.seconds.append(time.monotonic() - started)
+                self.status_codes.append(answer.status_code)
                 if answer.status_code == 202:
-                    self.kept |= {each["pattern"] for each in objects}
+                    self.acknowledged |= {each["pattern"] for each in objects}
 
 
 @dataclass
 class Poller:
-    """What one poller was given, in order."""
+    """The objects that one poller received, in order."""
 
     url: str
     key: tuple[str, str]
     by_next: bool
-    got: list[tuple[str, str]] = field(default_factory=list)
+    received: list[tuple[str, str]] = field(default_factory=list)
+    """Id and `modified` of each object."""
     seen: dict[str, float] = field(default_factory=dict)
-    """When each pattern was seen first."""
+    """When each pattern was first seen, in seconds of the monotonic clock."""
     patterns: list[str] = field(default_factory=list)
     stamps: list[str] = field(default_factory=list)
-    """The first and last date_added of each page that had any objects."""
+    """The first and last date_added of each non-empty page."""
     polls: int = 0
-    by_token: int = 0
+    followed: int = 0
+    """Pages reached by `next`."""
 
-    def follow(self, written: threading.Event) -> None:
-        """Poll until the writers are done and two polls after that bring nothing."""
+    def poll(self, written: threading.Event) -> None:
+        """Poll until the writers are done and two polls after that return nothing."""
         query: dict[str, str] = {}
         idle = 0
-        with session(self.key) as web:
+        with open_session(self.key) as session:
             while idle < 2:
                 done = written.is_set()
-                more = self._page(web, query)
+                more = self._read_page(session, query)
                 idle = idle + 1 if done and more is None else 0
                 query = query if more is None else more
 
-    def _page(self, web: requests.Session, query: dict[str, str]) -> dict[str, str] | None:
-        """Take one page; where to go on, or None if there was nothing."""
-        where = f"{self.url}collections/green/objects/"
-        answer = web.get(where, params={"limit": LIMIT} | query, timeout=PATIENCE)
+    def _read_page(self, session: requests.Session, query: dict[str, str]) -> dict[str, str] | None:
+        """Record one page; return the query of the next page, or None if the page was empty."""
+        endpoint = f"{self.url}collections/green/objects/"
+        answer = session.get(endpoint, params={"limit": LIMIT} | query, timeout=TIMEOUT)
         answer.raise_for_status()
         self.polls += 1
         page = answer.json()
@@ -153,105 +156,106 @@ class Poller:
         if not objects:
             time.sleep(0.02)
             return None
-        self._take(objects)
+        self._record(objects)
         first, last = (answer.headers[f"X-TAXII-Date-Added-{end}"] for end in ("First", "Last"))
         self.stamps += [first] if first == last else [first, last]
         if self.by_next and page.get("more"):
-            self.by_token += 1
+            self.followed += 1
             return {"next": page["next"]}
         return {"added_after": last}
 
-    def _take(self, objects: list[Object]) -> None:
+    def _record(self, objects: list[Object]) -> None:
         now = time.monotonic()
-        self.got += [(each["id"], each.get("modified", "")) for each in objects]
+        self.received += [(each["id"], each.get("modified", "")) for each in objects]
         for each in objects:
             if "pattern" in each:
                 self.patterns.append(each["pattern"])
                 self.seen.setdefault(each["pattern"], now)
 
 
-def run(writer: Writer, pollers: tuple[Poller, ...], options: argparse.Namespace) -> None:
-    """Write and follow at the same time; raises what any of them raised."""
-    written, ends = threading.Event(), time.monotonic() + options.seconds
+def run_all(writer: Writer, pollers: tuple[Poller, ...], options: argparse.Namespace) -> None:
+    """Run writers and pollers concurrently; raise the first exception of any of them."""
+    written, deadline = threading.Event(), time.monotonic() + options.seconds
     with ThreadPoolExecutor(options.writers + len(pollers)) as pool:
-        following = [pool.submit(each.follow, written) for each in pollers]
-        writing = [pool.submit(writer.write, ends) for _ in range(options.writers)]
+        polling = [pool.submit(poller.poll, written) for poller in pollers]
+        writing = [pool.submit(writer.write, deadline) for _ in range(options.writers)]
         try:
-            for each in writing:
-                each.result()
+            for future in writing:
+                future.result()
         finally:
             written.set()
-        for each in following:
-            each.result()
+        for future in polling:
+            future.result()
 
 
-def judged(writer: Writer, by_next: Poller, by_date: Poller) -> tuple[list[str], list[str]]:
-    """The feed's stamps, and what is wrong, in words."""
-    records = manifest(by_next.url, by_next.key)
-    held = [record["id"] for record in records]
+def find_faults(writer: Writer, by_next: Poller, by_date: Poller) -> tuple[list[str], list[str]]:
+    """Return the collection's stamps, and a description of each fault."""
+    records = read_manifest(by_next.url, by_next.key)
+    published = [record["id"] for record in records]
+    received = [id for id, _ in by_next.received]
     stamps = [record["date_added"] for record in records]
     checks = {
-        "nothing was acknowledged": not writer.kept,
-        "answers other than 202": set(writer.answers) - {202},
-        "the pollers differ": by_next.got != by_date.got,
-        "the pollers did not get what the feed holds": [id for id, _ in by_next.got] != held,
-        "acknowledged but not in the feed": writer.kept - set(by_next.patterns),
-        "an object twice": len(set(by_next.got)) < len(by_next.got),
-        "an indicator twice": len(set(by_next.patterns)) < len(by_next.patterns),
-        "date_added does not strictly increase": not increasing(stamps),
-        "the pages' date_added do not": not (
-            increasing(by_next.stamps) and increasing(by_date.stamps)
+        "no submission was acknowledged": not writer.acknowledged,
+        "status codes other than 202": set(writer.status_codes) - {202},
+        "the pollers received different objects": by_next.received != by_date.received,
+        "the pollers did not receive the objects of the manifest": received != published,
+        "acknowledged but not published": writer.acknowledged - set(by_next.patterns),
+        "an object was received twice": len(set(by_next.received)) < len(by_next.received),
+        "an indicator was received twice": len(set(by_next.patterns)) < len(by_next.patterns),
+        "date_added does not strictly increase": not is_increasing(stamps),
+        "the pages' date_added does not strictly increase": not (
+            is_increasing(by_next.stamps) and is_increasing(by_date.stamps)
         ),
-        "no page was reached by next": not by_next.by_token,
+        "no page was reached by next": not by_next.followed,
     }
     return stamps, [fault for fault, found in checks.items() if found]
 
 
-def manifest(url: str, key: tuple[str, str]) -> list[Object]:
-    """Every record of the feed, by `next`."""
+def read_manifest(url: str, key: tuple[str, str]) -> list[Object]:
+    """Read every record of the collection's manifest, following `next`."""
     records: list[Object] = []
     query = {"limit": "1000"}
-    with session(key) as web:
+    with open_session(key) as session:
         while True:
-            where = f"{url}collections/green/manifest/"
-            page = web.get(where, params=query, timeout=PATIENCE).json()
+            endpoint = f"{url}collections/green/manifest/"
+            page = session.get(endpoint, params=query, timeout=TIMEOUT).json()
             records += page.get("objects", [])
             if not page.get("more"):
                 return records
             query["next"] = page["next"]
 
 
-def increasing(stamps: list[str]) -> bool:
-    """Whether each is later than the one before; all have six decimals."""
+def is_increasing(stamps: list[str]) -> bool:
+    """True if each stamp is later than the previous one; all have six decimals."""
     return all(a < b for a, b in itertools.pairwise(stamps))
 
 
-def figures(writer: Writer, by_next: Poller, by_date: Poller) -> dict[str, object]:
-    """What there is to tell."""
+def summarise(writer: Writer, by_next: Poller, by_date: Poller) -> dict[str, object]:
+    """Return the figures to print."""
     visible = [
-        min(poller.seen[each] for poller in (by_next, by_date) if each in poller.seen) - began
-        for each, began in writer.sent.items()
+        min(poller.seen[each] for poller in (by_next, by_date) if each in poller.seen) - started
+        for each, started in writer.sent.items()
         if each in by_next.seen or each in by_date.seen
     ]
     return {
-        "submissions": len(writer.answers),
-        "indicators acknowledged": len(writer.kept),
-        "objects in the feed": len(by_next.got),
+        "submissions": len(writer.status_codes),
+        "indicators acknowledged": len(writer.acknowledged),
+        "objects in the collection": len(by_next.received),
         "ms until 202, median and 95%": quantiles(writer.seconds),
-        "ms until seen by a poller, median and 95%": quantiles(visible),
-        "polls by next": f"{by_next.polls}, {by_next.by_token} pages with more",
+        "ms until a poller received it, median and 95%": quantiles(visible),
+        "polls by next": f"{by_next.polls}, {by_next.followed} pages with more",
         "polls by date": by_date.polls,
     }
 
 
 def quantiles(seconds: list[float]) -> list[int]:
-    """The median and the 95th percentile, in ms."""
+    """Return the median and the 95th percentile, in ms."""
     ordered = sorted(seconds) or [0.0]
     return [round(ordered[int(len(ordered) * part)] * 1000) for part in (0.5, 0.95)]
 
 
 def indicator() -> Object:
-    """A new indicator with a domain of its own."""
+    """Create an indicator of a new domain."""
     name = uuid.uuid4()
     return {
         "type": "indicator",

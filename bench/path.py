@@ -75,12 +75,12 @@ class Trace:
     seen: set[CodeType] = field(default_factory=set)
 
     def __call__(self, frame: FrameType, event: str, argument: object) -> None:
-        """The hook of `sys.setprofile`."""
+        """Record the function; called by `sys.setprofile`."""
         if event == "call":
             self.seen.add(frame.f_code)
 
     def by_module(self) -> dict[str, list[str]]:
-        """Names of functions by path, without code that ran while a module was imported."""
+        """Return the functions' names by path, without code that runs when a module is imported."""
         found: dict[str, list[str]] = {}
         for code in self.seen:
             path = Path(code.co_filename).resolve()
@@ -99,7 +99,7 @@ class Cost:
     commands: list[tuple[str, dict[str, Any]]]
 
     def as_json(self) -> dict[str, Any]:
-        """The figures to print."""
+        """Return the figures to print."""
         working = [each for each in self.commands if each[0] not in BOOKKEEPING]
         return {
             "modules": len(self.modules),
@@ -125,7 +125,7 @@ def measure_request(request: Callable[[], Any]) -> Cost:
 
 @contextlib.contextmanager
 def client() -> Iterator[FlaskClient]:
-    """A hub without a socket, with one partner whose account reads and writes."""
+    """Open a hub without a socket, with one partner whose account reads and writes."""
     with tempfile.TemporaryDirectory() as folder:
         uri = os.environ.get("TOCSIN_TEST_MONGO", "")
         name = f"path_{uuid.uuid4().hex[:8]}"
@@ -152,7 +152,7 @@ def send(client: FlaskClient, path: str, body: bytes | None = None) -> dict[str,
 
 
 def indicator(value: str) -> bytes:
-    """An envelope with one indicator."""
+    """Create an envelope with one indicator."""
     subject = {
         "type": "indicator",
         "spec_version": "2.1",
@@ -186,7 +186,7 @@ def measure() -> dict[str, Cost]:
 
 
 def format_command(command: dict[str, Any]) -> str:
-    """One line for a command: name, collection and criteria."""
+    """Format a command as one line: name, collection and criteria."""
     name, where = next(iter(command.items()))
     for key in ("filter", "updates", "documents", "deletes", "query"):
         if key in command:
@@ -196,7 +196,7 @@ def format_command(command: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """The command."""
+    """Measure both requests and print the figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

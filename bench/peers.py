@@ -1,7 +1,7 @@
-"""Other people's TAXII servers as their documents say to run them, for bench/peers_conformance.
+"""Starts other TAXII servers as their documentation describes, for bench/peers_conformance.
 
-Each is started on loopback with a folder of its own, one collection that may be
-read and written, one that may only be read, and two accounts.
+Each runs on loopback in its own folder, with one collection that can be read and
+written, one that can only be read, and two accounts.
 """
 
 from __future__ import annotations
@@ -22,62 +22,63 @@ from pathlib import Path
 
 MEDIA_TYPE = "application/taxii+json;version=2.1"
 KEY, OTHER_KEY = "first:let-me-in", "second:let-me-in-too"
-SCRATCH, SHELF = str(uuid.UUID(int=1, version=4)), str(uuid.UUID(int=2, version=4))
-_PATIENCE = 60.0
+SCRATCH, READ_ONLY = str(uuid.UUID(int=1, version=4)), str(uuid.UUID(int=2, version=4))
+_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A server that answers."""
+    """A running server: its discovery URL, a writable collection, and two accounts' keys."""
 
     url: str
     collection: str = SCRATCH
     key: str = KEY
     other_key: str = OTHER_KEY
 
-    def words(self) -> list[str]:
-        """What `tocsin-hub conformance` is told."""
+    def arguments(self) -> list[str]:
+        """Return the arguments of `tocsin-hub conformance` for this server."""
         keys = ["--key", self.key, "--other-key", self.other_key]
         return [self.url, *keys, "--collection", self.collection]
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
+    """Find a port that is not in use."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 @contextmanager
-def gunicorn(python: str, app: str, folder: Path, env: dict[str, str]) -> Iterator[int]:
-    """A WSGI application, in one process with several threads; the port."""
+def serve_with_gunicorn(python: str, app: str, folder: Path, env: dict[str, str]) -> Iterator[int]:
+    """Serve a WSGI application in one process with several threads; yield its port."""
     port = free_port()
     options = ["--bind", f"127.0.0.1:{port}", "--threads", "4", "--workers", "1"]
-    line = [python, "-m", "gunicorn", *options, "--chdir", str(folder), app]
+    command = [python, "-m", "gunicorn", *options, "--chdir", str(folder), app]
     with (folder / "gunicorn.log").open("wb") as log:
-        process = subprocess.Popen(line, stdout=log, stderr=log, env=os.environ | env)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | env)
     try:
-        _wait(process, port, folder / "gunicorn.log")
+        _wait_for_port(process, port, folder / "gunicorn.log")
         yield port
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + _PATIENCE
+def _wait_for_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Wait until the port accepts connections; exit with the log's end if the process ended."""
+    deadline = time.monotonic() + _TIMEOUT
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
             return
         except OSError:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"a peer did not start: {log.read_text()[-2000:]}") from None
+                raise SystemExit(f"the server did not start: {log.read_text()[-2000:]}") from None
             time.sleep(0.1)
 
 
 @contextmanager
 def medallion(python: str, folder: Path) -> Iterator[Peer]:
-    """medallion with its memory backend."""
+    """Start medallion with its memory backend."""
     collections = [
         {
             "id": id,
@@ -88,7 +89,7 @@ def medallion(python: str, folder: Path) -> Iterator[Peer]:
             "objects": [],
             "manifest": [],
         }
-        for id, title in ((SCRATCH, "Scratch"), (SHELF, "Shelf"))
+        for id, title in ((SCRATCH, "Scratch"), (READ_ONLY, "Read only"))
     ]
     information = {
         "title": "Peer",
@@ -109,14 +110,14 @@ def medallion(python: str, folder: Path) -> Iterator[Peer]:
     (folder / "peer.py").write_text(
         "import medallion\napplication = medallion.load_app('config.json')\n"
     )
-    with gunicorn(python, "peer:application", folder, {}) as port:
+    with serve_with_gunicorn(python, "peer:application", folder, {}) as port:
         yield Peer(f"http://127.0.0.1:{port}/taxii2/")
 
 
 @contextmanager
 def opentaxii(python: str, folder: Path) -> Iterator[Peer]:
-    """OpenTAXII on SQLite, with two administrators."""
-    stored = {"create_tables": True, "db_connection": f"sqlite:///{folder}/data.db"}
+    """Start OpenTAXII on SQLite, with two administrators."""
+    database = {"create_tables": True, "db_connection": f"sqlite:///{folder}/data.db"}
     accounts = {
         "create_tables": True,
         "db_connection": f"sqlite:///{folder}/auth.db",
@@ -128,7 +129,7 @@ def opentaxii(python: str, folder: Path) -> Iterator[Peer]:
         "taxii2": {
             "persistence_api": {
                 "class": "opentaxii.persistence.sqldb.Taxii2SQLDatabaseAPI",
-                "parameters": stored,
+                "parameters": database,
             },
             "title": "Peer",
             "public_discovery": False,
@@ -137,23 +138,23 @@ def opentaxii(python: str, folder: Path) -> Iterator[Peer]:
     }
     (folder / "opentaxii.yml").write_text(json.dumps(config))  # JSON is YAML
     env = {"OPENTAXII_CONFIG": str(folder / "opentaxii.yml")}
-    accounts_added = (
+    add_accounts = (
         ["opentaxii-create-account", "--admin", "-u", *key.replace(":", " -p ").split()]
         for key in (KEY, OTHER_KEY)
     )
-    _told(python, folder, env, ["opentaxii-add-api-root", "--title", "Peer", "--default"])
-    with contextlib.closing(sqlite3.connect(folder / "data.db")) as known:
-        (root,) = known.execute("SELECT id FROM opentaxii_api_root").fetchone()
+    _run_setup(python, folder, env, ["opentaxii-add-api-root", "--title", "Peer", "--default"])
+    with contextlib.closing(sqlite3.connect(folder / "data.db")) as connection:
+        (root,) = connection.execute("SELECT id FROM opentaxii_api_root").fetchone()
     root = str(uuid.UUID(str(root)))
     scratch = ["--rootid", root, "--title", "Scratch", "--alias", "scratch"]
-    for line in (["opentaxii-add-collection", *scratch], *accounts_added):
-        _told(python, folder, env, line)
-    with gunicorn(python, "opentaxii.http:app", folder, env) as port:
+    for command in (["opentaxii-add-collection", *scratch], *add_accounts):
+        _run_setup(python, folder, env, command)
+    with serve_with_gunicorn(python, "opentaxii.http:app", folder, env) as port:
         yield Peer(f"http://127.0.0.1:{port}/taxii2/", "scratch")
 
 
-def _told(python: str, folder: Path, env: dict[str, str], line: list[str]) -> None:
-    """A command of a peer."""
-    command = [str(Path(python).with_name(line[0])), *line[1:]]
+def _run_setup(python: str, folder: Path, env: dict[str, str], command: list[str]) -> None:
+    """Run a command of the server's package, from the environment of `python`."""
+    line = [str(Path(python).with_name(command[0])), *command[1:]]
     with (folder / "setup.log").open("ab") as log:
-        subprocess.run(command, env=os.environ | env, check=True, stdout=log, stderr=log)
+        subprocess.run(line, env=os.environ | env, check=True, stdout=log, stderr=log)

@@ -1,10 +1,10 @@
-"""The conformance checks on other people's servers and on this hub, side by side.
+"""Compare the conformance of other TAXII servers and of this hub.
 
     python bench/peers_conformance.py [--write docs/conformance.md] [--json FILE]
 
-Installs each peer from a package index into an environment of its own in a
+Installs each server from a package index into a virtual environment in a
 temporary folder, serves it on loopback, and runs `tocsin-hub conformance` on it
-with a collection to write and two accounts.  With --write the comparison in the
+with a writable collection and two accounts.  With --write the comparison in the
 page is replaced; otherwise it is printed.
 """
 
@@ -36,23 +36,23 @@ Start = Callable[[str, Path], AbstractContextManager[peers.Peer]]
 
 @dataclass(frozen=True)
 class Subject:
-    """What is compared."""
+    """A server to compare."""
 
     title: str
     packages: tuple[str, ...]
-    """What is installed for it; nothing: it is here already."""
+    """Packages to install; empty if the server is part of this checkout."""
     start: Start
 
 
 @contextmanager
 def this_hub(python: str, folder: Path) -> Iterator[peers.Peer]:
-    """This checkout's hub on its embedded engine."""
+    """Start this checkout's hub on its embedded engine."""
     ready = folder / "ready"
     env = os.environ | {"TOCSIN_REQUESTS_PER_MINUTE": "0"}
-    place = ["--data", str(folder / "data")]
-    line = [str(HUB), "serve", *place, "--port", "0", "--ready-file", str(ready)]
+    data = ["--data", str(folder / "data")]
+    command = [str(HUB), "serve", *data, "--port", "0", "--ready-file", str(ready)]
     with (folder / "hub.log").open("wb") as log:
-        process = subprocess.Popen(line, stderr=log, env=env)
+        process = subprocess.Popen(command, stderr=log, env=env)
     try:
         while not ready.exists():
             if process.poll() is not None:
@@ -61,9 +61,9 @@ def this_hub(python: str, folder: Path) -> Iterator[peers.Peer]:
         reads = ["--read", "clear,green,amber,scratch", "--write", "inbox,scratch"]
         keys = []
         for slug in ("first", "second"):
-            add = [str(HUB), "partner", "add", slug, "--name", slug, *reads, *place, "--json"]
-            told = json.loads(subprocess.check_output(add))
-            keys.append(f"{told['account']}:{told['key']}")
+            add = [str(HUB), "partner", "add", slug, "--name", slug, *reads, *data, "--json"]
+            account = json.loads(subprocess.check_output(add))
+            keys.append(f"{account['account']}:{account['key']}")
         yield peers.Peer(json.loads(ready.read_text())["url"], "scratch", *keys)
     finally:
         process.send_signal(signal.SIGTERM)
@@ -78,7 +78,7 @@ SUBJECTS = (
 
 
 def main() -> int:
-    """Compare them all."""
+    """Run the checks on every server, and write or print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", type=Path, metavar="PAGE")
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -87,73 +87,79 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="peers-") as folder:
         for number, subject in enumerate(SUBJECTS):
             print(f"{subject.title} …", file=sys.stderr, flush=True)
-            reports[subject.title] = _report(subject, Path(folder) / str(number))
+            reports[subject.title] = _run_checks(subject, Path(folder) / str(number))
     if options.json:
         options.json.write_text(json.dumps(reports), "utf-8")
-    text = "\n".join(_page(reports))
+    text = "\n".join(_format_comparison(reports))
     if options.write:
-        _replace(options.write, text)
+        _replace_comparison(options.write, text)
     else:
         print(text)
     return 0
 
 
-def _report(subject: Subject, folder: Path) -> dict[str, Any]:
+def _run_checks(subject: Subject, folder: Path) -> dict[str, Any]:
+    """Start a server and return the report of the conformance checks on it."""
     folder.mkdir()
-    python = _environment(subject, folder) if subject.packages else sys.executable
+    python = _create_environment(subject, folder) if subject.packages else sys.executable
     with subject.start(python, folder) as peer:
-        line = [str(HUB), "conformance", *peer.words(), "--json"]
-        told = subprocess.run(line, capture_output=True, timeout=900)
-    if told.returncode not in (0, 1):
-        raise SystemExit(f"{subject.title}: {told.stderr.decode()}")
-    return dict(json.loads(told.stdout))
+        command = [str(HUB), "conformance", *peer.arguments(), "--json"]
+        finished = subprocess.run(command, capture_output=True, timeout=900)
+    if finished.returncode not in (0, 1):
+        raise SystemExit(f"{subject.title}: {finished.stderr.decode()}")
+    return dict(json.loads(finished.stdout))
 
 
-def _environment(subject: Subject, folder: Path) -> str:
+def _create_environment(subject: Subject, folder: Path) -> str:
+    """Install the server's packages into a new environment; return the path of its Python."""
     venv.create(folder / "env", with_pip=True)
     python = str(folder / "env" / "bin" / "python")
-    line = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*line, *subject.packages], check=True)
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*install, *subject.packages], check=True)
     return python
 
 
-def _page(reports: dict[str, dict[str, Any]]) -> Iterator[str]:
+def _format_comparison(reports: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Yield the comparison's lines in Markdown."""
     day = datetime.datetime.now(datetime.UTC).date().isoformat()
     first = next(iter(reports.values()))["results"]
-    yield f"Run on {day}: {len(first)} checks, each server on loopback, a collection to write, two"
+    yield f"Run on {day}: {len(first)} checks, each server on loopback, a writable collection, two"
     yield "accounts. Figures are passed / failed / warned / skipped; numbers in bold failed a MUST."
     yield ""
     yield f"| section | {' | '.join(reports)} |"
     yield "|---" * (len(reports) + 1) + "|"
     for section in dict.fromkeys(each["number"].split(".")[0] for each in first):
-        cells = [_cell(report["results"], section) for report in reports.values()]
+        cells = [_format_section(report["results"], section) for report in reports.values()]
         yield f"| {section} | {' | '.join(cells)} |"
-    totals = [_figures(report["results"]) for report in reports.values()]
+    totals = [_format_totals(report["results"]) for report in reports.values()]
     yield f"| all | {' | '.join(totals)} |"
     for title, report in reports.items():
-        yield from _complaints(title, report["results"])
+        yield from _format_complaints(title, report["results"])
 
 
-def _figures(results: list[dict[str, Any]]) -> str:
+def _format_totals(results: list[dict[str, Any]]) -> str:
+    """Format the number of results by outcome."""
     names = ("passed", "failed", "warned", "skipped")
     return " / ".join(str(sum(each["outcome"] == name for each in results)) for name in names)
 
 
-def _cell(results: list[dict[str, Any]], section: str) -> str:
-    those = [each for each in results if each["number"].split(".")[0] == section]
-    failed = dict.fromkeys(e["number"] for e in those if e["outcome"] == "failed")
-    warned = dict.fromkeys(e["number"] for e in those if e["outcome"] == "warned")
+def _format_section(results: list[dict[str, Any]], section: str) -> str:
+    """Format the totals of one section, with the numbers of the checks that did not pass."""
+    own = [each for each in results if each["number"].split(".")[0] == section]
+    failed = dict.fromkeys(e["number"] for e in own if e["outcome"] == "failed")
+    warned = dict.fromkeys(e["number"] for e in own if e["outcome"] == "warned")
     numbers = [f"**{n}**" for n in failed] + [n for n in warned if n not in failed]
-    return _figures(those) + (f": {', '.join(numbers)}" if numbers else "")
+    return _format_totals(own) + (f": {', '.join(numbers)}" if numbers else "")
 
 
-def _complaints(title: str, results: list[dict[str, Any]]) -> Iterator[str]:
+def _format_complaints(title: str, results: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield one line for each failed check and each warning of a server."""
     wrong = [each for each in results if each["outcome"] in ("failed", "warned")]
     yield ""
     yield f"### {title}"
     yield ""
     if not wrong:
-        yield "Nothing failed and nothing was warned of."
+        yield "No check failed, and there were no warnings."
     for each in wrong:
         first = each["complaints"][0]
         expected = first["expected"].replace("|", "/").replace("\n", " ")[:110]
@@ -162,13 +168,14 @@ def _complaints(title: str, results: list[dict[str, Any]]) -> Iterator[str]:
         yield f"- {number} {each['sentence']} ({each['level']}). Expected: `{expected}`.{got}"
 
 
-def _replace(page: Path, text: str) -> None:
+def _replace_comparison(page: Path, text: str) -> None:
+    """Replace the text between the page's two markers."""
     before, _, rest = page.read_text("utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", "utf-8")
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # what was started ends too
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # stops the servers too
     with contextlib.suppress(KeyboardInterrupt):
         sys.exit(main())

@@ -1,12 +1,12 @@
-"""How well admission judges, measured on labelled and real data.
+"""Accuracy of admission, measured on labelled and real data.
 
     bench/quality FOLDER [MEASURE …] [--show N]
 
 The measures are extraction, distinct, pii, leaks, misp, benign, validity, patterns, hostile and
 speed.
 FOLDER holds `text-gt/`, `pii/`, `benign/`, `stix/`, `hostile/` and so on, files possibly
-compressed with xz.  Each measure prints its figures and, with --show, what was judged
-otherwise than labelled.  Nothing here is tuned to single cases.
+compressed with xz.  Each measure prints its figures and, with --show, the cases whose verdict
+differs from their label.  Nothing here is tuned to single cases.
 """
 
 import argparse
@@ -41,14 +41,17 @@ MEASURES = {
 
 
 def main() -> int:
+    """Run the chosen measures, or all of them."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("measure", nargs="*", metavar="MEASURE", help=", ".join(MEASURES))
-    parser.add_argument("--show", type=int, default=0, metavar="N", help="list up to N of a kind")
+    parser.add_argument(
+        "--show", type=int, default=0, metavar="N", help="list N cases of each kind"
+    )
     chosen = parser.parse_args()
     unknown = set(chosen.measure) - set(MEASURES)
     if unknown:
-        parser.error(f"no such measure: {', '.join(sorted(unknown))}")
+        parser.error(f"unknown measure: {', '.join(sorted(unknown))}")
     for name in chosen.measure or MEASURES:
         print(f"== {name}", flush=True)
         started = time.perf_counter()

@@ -1,12 +1,12 @@
-"""Real submissions through a real hub: nothing lost, nothing leaked, how fast.
+"""Real submissions through a hub: losses, leaks and throughput.
 
     python bench/real.py DATA [--json]
 
 DATA holds `stix/`, `iocs/` and `reports/` with one folder for each publisher
-(files may be compressed with xz).  The publishers are dealt to three partners,
-each of which pushes its files with `tocsin push`; then the feeds are polled and
-searched for what must never be in them.  Exit code 1 if anything was lost or
-leaked.
+(files may be compressed with xz).  The publishers are distributed over three
+partners, each of which pushes its files with `tocsin push`; then the collections
+are polled and searched for data that must not be published.  Exit code 1 if
+anything was lost or leaked.
 """
 
 import argparse
@@ -32,36 +32,38 @@ PARTNERS = {
 }
 MAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[a-z0-9-]{1,63}\.)+[a-z]{2,24}(?![\w-])", re.I)
 QUAD = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
+FEEDS = ("clear", "green", "amber")
 FREE_TEXT = ("name", "description", "abstract", "content", "explanation", "opinion")
 
 
 def main() -> int:
-    """Run it all; 0 if nothing was lost and nothing leaked."""
-    options = _options()
+    """Push, poll and search; return 0 if nothing was lost and nothing leaked."""
+    options = _parse_arguments()
     with tempfile.TemporaryDirectory() as work:
-        hub, url = _hub(Path(work))
+        hub, url = _start_hub(Path(work))
         try:
-            keys = {slug: _partner(Path(work), slug) for slug in PARTNERS}
-            figures = _pushed(options.data, Path(work), url, keys)
-            figures["feeds"] = _feeds(url, keys["acme"])
+            keys = {slug: _add_partner(Path(work), slug) for slug in PARTNERS}
+            figures = _push_all(options.data, Path(work), url, keys)
+            feeds = {alias: _poll_feed(alias, url, keys["acme"]) for alias in FEEDS}
         finally:
             hub.send_signal(signal.SIGTERM)
             hub.wait(60)
-    _report(figures, as_json=options.json)
-    return 1 if figures["lost"] or figures["crashes"] or any(_leaks(figures)) else 0
+    figures["feeds"] = feeds
+    _print_figures(figures, as_json=options.json)
+    leaked = any(feed["leaks"] for feed in feeds.values())
+    return 1 if figures["lost"] or figures["crashes"] or leaked else 0
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=_RAW)
+def _parse_arguments() -> argparse.Namespace:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser.parse_args()
 
 
-_RAW = argparse.RawDescriptionHelpFormatter
-
-
-def _hub(work: Path) -> tuple[subprocess.Popen[bytes], str]:
+def _start_hub(work: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """Start a hub; return its process and its discovery URL."""
     ready = work / "ready"
     command = [BIN / "tocsin-hub", "serve", "--data", work / "hub", "--port", "0"]
     log = (work / "hub.log").open("wb")
@@ -73,7 +75,8 @@ def _hub(work: Path) -> tuple[subprocess.Popen[bytes], str]:
     return hub, json.loads(ready.read_text())["url"]
 
 
-def _partner(work: Path, slug: str) -> str:
+def _add_partner(work: Path, slug: str) -> str:
+    """Add a partner that reads and writes; return its `account:key`."""
     name, terms = PARTNERS[slug]
     command = [BIN / "tocsin-hub", "partner", "add", slug, "--name", name, "--term", *terms]
     rights = ["--read", "clear,green,amber", "--write", "inbox", "--data", work / "hub", "--json"]
@@ -81,13 +84,14 @@ def _partner(work: Path, slug: str) -> str:
     return f"{answer['account']}:{answer['key']}"
 
 
-def _pushed(data: Path, work: Path, url: str, keys: dict[str, str]) -> dict[str, object]:
+def _push_all(data: Path, work: Path, url: str, keys: dict[str, str]) -> dict[str, object]:
+    """Push each partner's files in batches of 40; return counts, losses and speed."""
     counts: collections.Counter[str] = collections.Counter()
     unclaimed = crashes = 0
-    waiting = {slug: list(files) for slug, files in _dealt(data, work / "files").items()}
-    files = sum(map(len, waiting.values()))
+    by_partner = {slug: list(files) for slug, files in _assign(data, work / "files").items()}
+    files = sum(map(len, by_partner.values()))
     started = time.monotonic()
-    for slug, paths in waiting.items():
+    for slug, paths in by_partner.items():
         environment = {**os.environ, "TOCSIN_URL": url, "TOCSIN_KEY": keys[slug]}
         for at in range(0, len(paths), 40):
             command = [BIN / "tocsin", "push", *paths[at : at + 40], "--to", "inbox"]
@@ -115,65 +119,64 @@ def _pushed(data: Path, work: Path, url: str, keys: dict[str, str]) -> dict[str,
     }
 
 
-def _dealt(data: Path, target: Path) -> dict[str, Iterator[Path]]:
-    """The files of every third publisher for each partner, decompressed."""
+def _assign(data: Path, target: Path) -> dict[str, Iterator[Path]]:
+    """Assign every third publisher's files to each partner, and decompress them."""
     folders = sorted(
         each
         for kind in ("stix", "iocs", "reports")
         for each in (data / kind).iterdir()
         if each.is_dir()
     )
-    hands = {slug: folders[at :: len(PARTNERS)] for at, slug in enumerate(PARTNERS)}
-    return {slug: _unpacked(data, own, target / slug) for slug, own in hands.items()}
+    assigned = {slug: folders[at :: len(PARTNERS)] for at, slug in enumerate(PARTNERS)}
+    return {slug: _decompress(data, own, target / slug) for slug, own in assigned.items()}
 
 
-def _unpacked(data: Path, folders: list[Path], target: Path) -> Iterator[Path]:
+def _decompress(data: Path, folders: list[Path], target: Path) -> Iterator[Path]:
+    """Copy the folders' files below `target`, decompressed; yield the copies."""
     for file in sorted(file for folder in folders for file in folder.rglob("*") if file.is_file()):
-        place = target / file.relative_to(data)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        copy = target / file.relative_to(data)
+        copy.parent.mkdir(parents=True, exist_ok=True)
         packed = file.suffix == ".xz"
-        place = place.with_suffix("") if packed else place
-        place.write_bytes(lzma.decompress(file.read_bytes()) if packed else file.read_bytes())
-        yield place
+        copy = copy.with_suffix("") if packed else copy
+        copy.write_bytes(lzma.decompress(file.read_bytes()) if packed else file.read_bytes())
+        yield copy
 
 
-def _feeds(url: str, key: str) -> dict[str, dict[str, object]]:
+def _poll_feed(alias: str, url: str, key: str) -> dict[str, object]:
+    """Poll a collection; return its size, the speed and the leaks found."""
     environment = {**os.environ, "TOCSIN_URL": url, "TOCSIN_KEY": key}
-    found = {}
-    for feed in ("clear", "green", "amber"):
-        started = time.monotonic()
-        command = [BIN / "tocsin", "poll", feed, "--limit", "1000"]
-        lines = subprocess.check_output(command, env=environment).splitlines()
-        seconds = time.monotonic() - started
-        found[feed] = {
-            "objects": len(lines),
-            "objects_per_second": round(len(lines) / seconds),
-            **_searched([json.loads(line) for line in lines]),
-        }
-    return found
+    started = time.monotonic()
+    command = [BIN / "tocsin", "poll", alias, "--limit", "1000"]
+    lines = subprocess.check_output(command, env=environment).splitlines()
+    seconds = time.monotonic() - started
+    return {
+        "objects": len(lines),
+        "objects_per_second": round(len(lines) / seconds),
+        **_find_leaks([json.loads(line) for line in lines]),
+    }
 
 
-def _searched(objects: list[dict[str, object]]) -> dict[str, object]:
-    """What a feed must not have: names and terms; addresses that the indicator is not about."""
-    named = [word.lower() for name, terms in PARTNERS.values() for word in (name, *terms)]
+def _find_leaks(objects: list[dict[str, object]]) -> dict[str, object]:
+    """Count names and terms of partners, and addresses that are not the object's own value."""
+    forbidden = [word.lower() for name, terms in PARTNERS.values() for word in (name, *terms)]
     leaks: collections.Counter[str] = collections.Counter()
     examples: list[str] = []
     for each in objects:
         text = json.dumps(each, ensure_ascii=False)
-        about = str(each.get("pattern", "")) + str(each.get("value", ""))
-        wrong = [("names", word) for word in named if word in text.lower()]
-        wrong += [
+        own_value = str(each.get("pattern", "")) + str(each.get("value", ""))
+        found = [("names", word) for word in forbidden if word in text.lower()]
+        found += [
             ("private addresses", quad)
             for quad in QUAD.findall(text)
-            if _private(quad) and quad not in about
+            if _is_private(quad) and quad not in own_value
         ]
-        wrong += [
+        found += [
             ("mail addresses", mail)
             for name in FREE_TEXT
             for mail in MAIL.findall(str(each.get(name, "")))
-            if mail.lower() not in about.lower()
+            if mail.lower() not in own_value.lower()
         ]
-        for kind, what in wrong:
+        for kind, what in found:
             leaks[kind] += 1
             if len(examples) < 10:
                 examples.append(f"{kind}: {what} in {each['id']}")
@@ -181,7 +184,7 @@ def _searched(objects: list[dict[str, object]]) -> dict[str, object]:
     return {"types": dict(types), "leaks": dict(leaks), "examples": examples}
 
 
-def _private(quad: str) -> bool:
+def _is_private(quad: str) -> bool:
     try:
         address = ipaddress.ip_address(quad)
     except ValueError:
@@ -189,11 +192,7 @@ def _private(quad: str) -> bool:
     return not address.is_global and not address.is_multicast
 
 
-def _leaks(figures: dict[str, object]) -> Iterator[dict[str, int]]:
-    yield from (feed["leaks"] for feed in figures["feeds"].values())
-
-
-def _report(figures: dict[str, object], *, as_json: bool) -> None:
+def _print_figures(figures: dict[str, object], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(figures))
         return

@@ -1,4 +1,4 @@
-"""The demo's story; `scripts/demo` runs it."""
+"""Run a hub, push three partners' example files, poll, and show the outcome."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PARTNERS: dict[str, tuple[str, str, str]] = {
     "city-cert": ("City CERT", "city-cert.example", "city-cert.txt"),
 }
 READERS = {"press": ["clear"], "neighbour": ["clear", "green"], "sister-cert": list(FEEDS)}
-"""Who polls, and what each may read."""
+"""The accounts that only poll, and the collections that each may read."""
 
 EXPECTED = {
     "acme-bank": {"admitted": 9, "merged": 0, "duplicate": 1, "held": 1, "refused": 4},
@@ -47,58 +47,59 @@ EXPECTED = {
 """The bank's hash is CLEAR and the CERT's GREEN, so these two are not merged."""
 
 SEEN = {"press": 1, "neighbour": 14, "sister-cert": 16}
-"""How many partners' objects each reader gets from the widest feed that it may read."""
+"""Number of partners' objects that each reader receives from the last collection of its list."""
 
 SECRETS = (
     *("acme", "north shore", "northshore", "city-cert", "city cert", "jo.doe", "maria.lopez"),
     *("536-22-8716", "4111 1111", "5500 0000", "212 555 0142", "10.20.30.40", "10.0.4.12"),
     *("only-for-your-eyes", "house-rules-apply"),
 )
-"""What must be in no feed."""
+"""Text that must not be published."""
 
 out = Console(record=True)
 
 
 def main() -> int:
-    """Tell the story; 0 if it ended as expected."""
-    options = _options()
+    """Run the demo; return 0 if the outcome is the expected one."""
+    options = _parse_arguments()
     work = Path(tempfile.mkdtemp(prefix="tocsin-demo-"))
-    with _hub(work) as url:
-        keys = _join(work)
+    with _start_hub(work) as url:
+        keys = _add_partners(work)
         pushed = {slug: _push(slug, url, keys[slug]) for slug in PARTNERS}
-        feeds = {reader: _polled(url, reader, keys[reader]) for reader in READERS}
-        faults = [*_unexpected(pushed, feeds), *_leaks(feeds)]
-        _show(pushed, feeds)
+        feeds = {reader: _poll(url, reader, keys[reader]) for reader in READERS}
+        faults = [*_find_unexpected(pushed, feeds), *_find_leaks(feeds)]
+        _print_tables(pushed, feeds)
         for fault in faults:
-            out.print(f"[red]not as expected:[/] {fault}")
+            out.print(f"[red]unexpected:[/] {fault}")
         if options.svg:
             _save_picture(options.svg)
         if not options.once:
-            _go_on(work, url, keys)
+            _wait_for_interrupt(work, url, keys)
     shutil.rmtree(work, ignore_errors=True)
     if options.json:
         counts = {slug: answer["counts"] for slug, answer in pushed.items()}
-        seen = {reader: len(_partners(objects)) for reader, objects in feeds.items()}
+        seen = {reader: len(_partner_objects(objects)) for reader, objects in feeds.items()}
         print(json.dumps({"ok": not faults, "pushed": counts, "seen": seen, "faults": faults}))
     return 1 if faults else 0
 
 
-def _options() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     parser.add_argument("--once", action="store_true", help="stop the hub at the end")
-    parser.add_argument("--json", action="store_true", help="counts as JSON on the last line")
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="save what is shown as a picture")
+    parser.add_argument("--json", action="store_true", help="print counts as JSON on the last line")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="save the output as SVG")
     return parser.parse_args()
 
 
 def _save_picture(file: Path) -> None:
-    """Write docs/images/demo.svg, say; without the fonts that rich takes from the net."""
+    """Write the output as SVG, without rich's references to fonts on the network."""
     picture = out.export_svg(title="scripts/demo", clear=False)
     file.write_text(re.sub(r"@font-face \{.*?\}\n?", "", picture, flags=re.DOTALL), "utf-8")
 
 
 @contextlib.contextmanager
-def _hub(work: Path) -> Iterator[str]:
+def _start_hub(work: Path) -> Iterator[str]:
+    """Start a hub; yield its discovery URL."""
     ready = work / "ready.json"
     command = [BIN / "tocsin-hub", "serve", "--data", work / "hub", "--port", "0"]
     with (work / "hub.log").open("wb") as log:
@@ -115,24 +116,27 @@ def _hub(work: Path) -> Iterator[str]:
         hub.wait(60)
 
 
-def _join(work: Path) -> dict[str, str]:
-    """Three partners that write, and three readers; each one's `account:secret`."""
+def _add_partners(work: Path) -> dict[str, str]:
+    """Add three partners that write, and three readers; return each one's `account:key`."""
     keys = {}
     for slug, (name, term, _) in PARTNERS.items():
-        keys[slug] = _added(work, slug, "--name", name, "--term", term)
+        keys[slug] = _add_partner(work, slug, "--name", name, "--term", term)
     for slug, feeds in READERS.items():
-        keys[slug] = _added(work, slug, "--name", slug, "--read", ",".join(feeds), "--write", "")
+        keys[slug] = _add_partner(
+            work, slug, "--name", slug, "--read", ",".join(feeds), "--write", ""
+        )
     return keys
 
 
-def _added(work: Path, slug: str, *rights: str) -> str:
-    command = [BIN / "tocsin-hub", "partner", "add", slug, *rights, "--data", work / "hub"]
+def _add_partner(work: Path, slug: str, *options: str) -> str:
+    """Add a partner; return its `account:key`."""
+    command = [BIN / "tocsin-hub", "partner", "add", slug, *options, "--data", work / "hub"]
     answer = json.loads(subprocess.check_output([*command, "--json"]))
     return f"{answer['account']}:{answer['key']}"
 
 
 def _push(slug: str, url: str, key: str) -> dict[str, Any]:
-    """What `tocsin push` says of the partner's file: its lines, and the counts."""
+    """Push the partner's file; return the lines and counts that `tocsin push` prints."""
     name, term, file = PARTNERS[slug]
     out.print(f"{name} pushes {file} …")
     command = [BIN / "tocsin", "push", EXAMPLES / file, "--to", "inbox", "--tlp", "green"]
@@ -146,36 +150,38 @@ def _push(slug: str, url: str, key: str) -> dict[str, Any]:
     return {"lines": lines, "counts": last["counts"]}
 
 
-def _polled(url: str, reader: str, key: str) -> list[dict[str, Any]]:
-    """Everything in the widest feed that a reader may read, by the official client."""
+def _poll(url: str, reader: str, key: str) -> list[dict[str, Any]]:
+    """Poll the last collection of the reader's list with the official client."""
     account, _, secret = key.partition(":")
     hub = Server(url, user=account, password=secret)
-    feeds = {each.alias: each for each in hub.api_roots[0].collections}
-    widest = feeds[READERS[reader][-1]]
-    pages = as_pages(widest.get_objects, per_request=7)
+    collections = {each.alias: each for each in hub.api_roots[0].collections}
+    last = collections[READERS[reader][-1]]
+    pages = as_pages(last.get_objects, per_request=7)
     return [each for page in pages for each in page.get("objects", [])]
 
 
-def _partners(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without what the hub puts into every feed itself."""
+def _partner_objects(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out the objects that the hub itself puts into every collection."""
     own = ("identity", "marking-definition", "extension-definition")
     return [each for each in objects if each["type"] not in own]
 
 
-def _unexpected(
+def _find_unexpected(
     pushed: dict[str, dict[str, Any]], feeds: dict[str, list[dict[str, Any]]]
 ) -> Iterator[str]:
+    """Describe each count that differs from the expected one."""
     for slug, expected in EXPECTED.items():
-        got = {name: pushed[slug]["counts"].get(name, 0) for name in expected}
-        if got != expected:
-            yield f"{slug}: {got} instead of {expected}"
-    for reader, expected in SEEN.items():
-        ids = [each["id"] for each in _partners(feeds[reader])]
-        if len(ids) != expected or len(set(ids)) != len(ids):
-            yield f"{reader} sees {len(ids)} objects, {len(set(ids))} distinct, not {expected}"
+        counts = {name: pushed[slug]["counts"].get(name, 0) for name in expected}
+        if counts != expected:
+            yield f"{slug}: {counts} instead of {expected}"
+    for reader, number in SEEN.items():
+        ids = [each["id"] for each in _partner_objects(feeds[reader])]
+        if len(ids) != number or len(set(ids)) != len(ids):
+            yield f"{reader} sees {len(ids)} objects, {len(set(ids))} distinct, not {number}"
 
 
-def _leaks(feeds: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+def _find_leaks(feeds: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    """Describe each secret that a reader can see."""
     for reader, objects in feeds.items():
         text = json.dumps(objects).lower()
         yield from (f"{reader} reads {secret!r}" for secret in SECRETS if secret in text)
@@ -184,14 +190,16 @@ def _leaks(feeds: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
         yield "neighbour reads a word that was sent at TLP:AMBER"
 
 
-def _show(pushed: dict[str, dict[str, Any]], feeds: dict[str, list[dict[str, Any]]]) -> None:
-    for table in (_came_in(pushed), _stayed(pushed), _seen(feeds)):
+def _print_tables(
+    pushed: dict[str, dict[str, Any]], feeds: dict[str, list[dict[str, Any]]]
+) -> None:
+    for table in (_verdict_table(pushed), _not_published_table(pushed), _reader_table(feeds)):
         out.print(table)
 
 
-def _came_in(pushed: dict[str, dict[str, Any]]) -> Table:
+def _verdict_table(pushed: dict[str, dict[str, Any]]) -> Table:
     table = Table(
-        title="What came in, and what became of it",
+        title="Submitted objects by verdict",
         title_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
@@ -209,8 +217,8 @@ def _came_in(pushed: dict[str, dict[str, Any]]) -> Table:
     return table
 
 
-def _stayed(pushed: dict[str, dict[str, Any]]) -> Table:
-    table = Table(title="What was not published, and why", title_justify="left", box=SIMPLE_HEAD)
+def _not_published_table(pushed: dict[str, dict[str, Any]]) -> Table:
+    table = Table(title="Objects not published, and why", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("partner", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     table.add_column("why", overflow="fold", ratio=1)
@@ -221,21 +229,22 @@ def _stayed(pushed: dict[str, dict[str, Any]]) -> Table:
     return table
 
 
-def _seen(feeds: dict[str, list[dict[str, Any]]]) -> Table:
-    table = Table(title="What each reader sees", title_justify="left", box=SIMPLE_HEAD)
-    for heading in ("reader", "feed", "objects"):
+def _reader_table(feeds: dict[str, list[dict[str, Any]]]) -> Table:
+    title = "Objects visible to each reader"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for heading in ("reader", "collection", "objects"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("of which", overflow="fold", ratio=1)
+    table.add_column("by type", overflow="fold", ratio=1)
     for reader, objects in feeds.items():
-        theirs = _partners(objects)
-        types = collections.Counter(each["type"] for each in theirs).most_common()
-        kinds = ", ".join(f"{count} {kind}" for kind, count in types)
-        table.add_row(reader, READERS[reader][-1], str(len(theirs)), kinds)
+        visible = _partner_objects(objects)
+        types = collections.Counter(each["type"] for each in visible).most_common()
+        by_type = ", ".join(f"{count} {name}" for name, count in types)
+        table.add_row(reader, READERS[reader][-1], str(len(visible)), by_type)
     return table
 
 
-def _go_on(work: Path, url: str, keys: dict[str, str]) -> None:
-    """How to go on by hand; returns at Ctrl-C."""
+def _wait_for_interrupt(work: Path, url: str, keys: dict[str, str]) -> None:
+    """Print commands to try, and wait for Ctrl-C."""
     out.print("\nThe hub is running. In another terminal:\n", style="bold")
     lines = (
         ". .venv/bin/activate",
@@ -247,7 +256,7 @@ def _go_on(work: Path, url: str, keys: dict[str, str]) -> None:
     )
     for line in lines:
         out.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
-    out.print("\nCtrl-C stops the hub and removes what the demo made.")
+    out.print("\nCtrl-C stops the hub and deletes the demo's data.")
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             time.sleep(3600)

@@ -23,7 +23,7 @@ CLUSTERS = {
     "mitre-malware": "malware",
     "mitre-tool": "tool",
 }
-"""MISP's clusters and the STIX type that each holds."""
+"""MISP's clusters and the STIX type of their values."""
 NAMING = (
     *("mitre-intrusion-set", "mitre-malware", "mitre-tool"),
     *("threat-actor", "ransomware", "malpedia", "tool"),
@@ -32,14 +32,14 @@ NAMING = (
 
 
 def main() -> int:
-    """Write both files and say how large they are."""
+    """Write both files and print their sizes."""
     write(ADMISSION / "warninglists" / "misp_lists.json.xz", warning_lists())
     write(ADMISSION / "stix" / "mitre_attack.json.xz", attack())
     return 0
 
 
 def warning_lists() -> dict[str, Any]:
-    """The lists that count; the package's selection changes from release to release."""
+    """Read the lists that the policy uses; a release of the package may lack some."""
     folder = data_of("pymispwarninglists") / "misp-warninglists" / "lists"
     files = {name: folder / name / "list.json" for name in LIST_REACH}
     found = {name: json.loads(f.read_text("utf-8")) for name, f in files.items() if f.exists()}
@@ -48,7 +48,7 @@ def warning_lists() -> dict[str, Any]:
 
 
 def attack() -> dict[str, Any]:
-    """Ids of ATT&CK's objects; names of actors, malware and tools in lower case."""
+    """Read the ids of ATT&CK objects, and names of actors, malware and tools in lower case."""
     ids = {
         f"{kind}--{value['uuid']}"
         for cluster, kind in CLUSTERS.items()
@@ -67,13 +67,13 @@ def attack() -> dict[str, Any]:
 
 
 def values(cluster: str) -> Iterator[dict[str, Any]]:
-    """The values of a cluster of MISP's galaxies."""
+    """Read the values of a cluster of MISP's galaxies."""
     file = data_of("pymispgalaxies") / "misp-galaxy" / "clusters" / f"{cluster}.json"
     yield from json.loads(file.read_text("utf-8"))["values"]
 
 
 def data_of(package: str) -> Path:
-    """The data folder of an installed package."""
+    """Return the data folder of an installed package."""
     found = find_spec(package)
     if found is None or found.origin is None:
         sys.exit(f"update-vendored-data: {package} is not installed; run scripts/setup")

@@ -31,7 +31,7 @@ class Baseline:
         self.classify = cache(self._module.classify)
 
     def files(self) -> list[tuple[str, str, bytes]]:
-        """Publisher, name and content of each file that it counts."""
+        """Return publisher, name and content of each file that it counts."""
         return [
             (entry["publisher"], entry["path"], raw)
             for entry, raw in read_corpus(self._folder, "iocs", "reports")
@@ -40,13 +40,13 @@ class Baseline:
         ]
 
     def tokens(self, name: str, raw: bytes) -> Iterator[str]:
-        """The cells or words of a file; of JSON the entries of its deny list."""
+        """Yield the cells or words of a file; for JSON, the entries of its deny list."""
         if name.endswith(".json"):
             return iter(json.loads(raw)["deny"])
         return iter(self._module.tokens(name, decode_text(raw)))
 
     def find_values(self, name: str, raw: bytes) -> set[Value]:
-        """The values that it counts in a file."""
+        """Return the values that it counts in a file."""
         return {value for each in self.tokens(name, raw) if (value := self.classify(each))}
 
     def refang(self, text: str) -> str:
@@ -54,14 +54,14 @@ class Baseline:
         return "\n".join(self._module.refang(line) for line in text.split("\n")).lower()
 
     def normalise(self, value: str) -> Value | None:
-        """The value as the baseline spells it, or a network; None if it is neither."""
+        """Return the baseline's spelling of a value, or a network; None if it is neither."""
         known: Value | None = self.classify(value)
         if known is None and re.fullmatch(r"[\d.]+/\d+|[0-9A-Fa-f:]+/\d+", value):
             return parse_network(value)
         return known
 
     def normalise_all(self, values: Iterable[str]) -> set[Value]:
-        """The values that have a spelling in the baseline."""
+        """Normalise the values, leaving out those that the baseline does not know."""
         return {known for value in values if (known := self.normalise(value)) is not None}
 
 
@@ -82,7 +82,7 @@ def load_module(path: Path) -> ModuleType:
 
 
 def parse_network(text: str) -> Value | None:
-    """The text as a network, a kind that the baseline does not know; None if it is none."""
+    """Parse a network, a kind that the baseline does not know; None if the text is none."""
     try:
         return ("cidr", str(ipaddress.ip_network(text, strict=False)))
     except ValueError:

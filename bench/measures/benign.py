@@ -1,4 +1,4 @@
-"""Warning lists over real indicators: only an exact hit may close one."""
+"""Warning lists on real indicators: only an exact match may hold or refuse one."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def measure(folder: Path, show: int) -> None:
                 wrong.append(f"{kind} {value}: {why.message if why else 'no finding'}")
     for name, count in counts.most_common():
         print(f"   {name:40} {count:8}")
-    print(f"   closed by a list, but exactly on none of the files here {len(wrong)}")
+    print(f"   held or refused by a list without an exact entry {len(wrong)}")
     for each in wrong[:show]:
         print("     ", each)
 

@@ -51,7 +51,7 @@ class Occurrence:
     """The role of its column; None if unknown."""
     heading: str = ""
     aside: bool = False
-    """True if its line is about the text itself: authors, references, a rule."""
+    """True if its line is boilerplate: authors, references, a rule."""
     bystander: bool = False
     """True if the words around it attribute it to a person."""
 
@@ -67,7 +67,7 @@ Reason = tuple[str, Callable[[Value, list[Occurrence], set[Value]], bool]]
 def explain_missing(
     those: set[Value], taken: set[Value], name: str, raw: bytes, baseline: Baseline
 ) -> Iterator[tuple[Value, str]]:
-    """A reason for each value that the baseline counts in a file and we do not."""
+    """Give a reason for each value that the baseline counts in a file and we do not."""
     found = find_occurrences(those, name, raw, baseline) if those else {}
     for value in those:
         where = found.get(value, [])
@@ -107,7 +107,7 @@ def is_version_number(value: Value, where: list[Occurrence], taken: set[Value]) 
 
 
 def only_in_columns(*roles: Role) -> Callable[[Value, list[Occurrence], set[Value]], bool]:
-    """A test that is true if the value occurs only in columns with one of these roles."""
+    """Build a test that is true if the value occurs only in columns with one of these roles."""
 
     def holds(value: Value, where: list[Occurrence], taken: set[Value]) -> bool:
         return bool(where) and all(each.role in roles for each in where)
@@ -178,21 +178,21 @@ MISSING: tuple[Reason, ...] = (
     ("in a column of notes, names or tags", only_in_columns(Role.NOTE, Role.NAME, Role.TAGS)),
     ("in a column that the headings do not call indicators", only_in_columns(Role.OTHER)),
     ("the name of an app or a process", is_package_name),
-    ("a link on words of Markdown or AsciiDoc, for readers", is_markup_link),
+    ("the target of a Markdown or AsciiDoc link", is_markup_link),
     ("a URL that the baseline ends elsewhere", ends_elsewhere),
     ("a URL with a placeholder for its host", has_placeholder_host),
-    ("in what a text says of itself: a reference, its people, a rule", is_only_in_asides),
-    ("a person's mailbox, what is at its domain, the number of a message", is_only_about_people),
+    ("in the text's own credits, references or rules", is_only_in_asides),
+    ("a person's mailbox or its domain, or a message id", is_only_about_people),
     ("the version of a program", is_version_number),
     ("an address that is masked", is_masked),
-    ("the address to which a hosts file leads", is_sink_address),
+    ("the sink address of a hosts file", is_sink_address),
 )
 
 
 def find_occurrences(
     wanted: set[Value], name: str, raw: bytes, baseline: Baseline
 ) -> dict[Value, list[Occurrence]]:
-    """The places in a file where the baseline sees each value."""
+    """Find the places in a file where the baseline sees each value."""
     found: dict[Value, list[Occurrence]] = defaultdict(list)
     table = name.lower().endswith((".csv", ".tsv"))
     markup = name.lower().endswith(MARKUP)
@@ -204,10 +204,10 @@ def find_occurrences(
     ):
         value = baseline.classify(place.word)
         if value in wanted:
-            whose = any(
+            excluded = any(
                 bystanders.excludes(each, place.line) for each in find_in_line(place.word, False)
             )
-            found[value].append(replace(place, bystander=whose and not table))
+            found[value].append(replace(place, bystander=excluded and not table))
     return found
 
 
@@ -244,7 +244,7 @@ def role_of_column(columns: Columns, number: int) -> Role | None:
 def explain_extra(
     those: set[Value], theirs: set[Value], name: str, raw: bytes, baseline: Baseline
 ) -> Iterator[tuple[Value, str]]:
-    """A reason for each value that we take from a file and the baseline does not count in it."""
+    """Give a reason for each value that we find in a file and the baseline does not count."""
     if not those:
         return
     text = baseline.refang(decode_text(raw))
@@ -259,7 +259,7 @@ def explain_extra(
 
 
 def explain_by_value(value: Value, theirs: set[Value], baseline: Baseline) -> str:
-    """The reason that follows from the value itself; empty if none does."""
+    """Return the reason that follows from the value itself; empty if there is none."""
     kind, text = value
     if kind in ("cidr", "certificate"):
         return f"a kind that the baseline does not know: {kind}"
@@ -273,7 +273,7 @@ def explain_by_value(value: Value, theirs: set[Value], baseline: Baseline) -> st
 
 
 def explain_by_text(value: str, text: str, parts: set[str]) -> str:
-    """The reason that follows from how the value occurs in the text."""
+    """Return the reason that follows from the value's place in the text."""
     bare = value.partition("://")[2].rstrip("/")
     if bare and value.rstrip("/") not in text and bare in text:
         return "host/path without a scheme, which is a URL"

@@ -1,9 +1,9 @@
 """Count distinct indicators in all lists and reports, ours against a baseline.
 
-Every file that the ground truth counts is read by its format and examined as a hub does it.
+Every file that the ground truth counts is read by its format and examined as in a hub.
 We count merge keys, so two spellings that the hub would keep apart are two.  The baseline
 counts values in the same files; each value that only one side has is printed with a reason.
-Of values from several publishers, it is measured how many share one key.
+For values from several publishers, it measures how many share one merge key.
 """
 
 import sys
@@ -38,7 +38,7 @@ KINDS = {
     "email-addr": "email",
     "x509-certificate": "certificate",
 }
-"""Our kinds by the baseline's names, for what the baseline does not know."""
+"""Our kinds by the baseline's names, for values that the baseline does not know."""
 EVERY_SECONDS = 10
 
 
@@ -49,7 +49,7 @@ class Tally:
     theirs: dict[str, set[Value]] = field(default_factory=lambda: defaultdict(set))
     ours: dict[str, dict[Value, set[str]]] = field(default_factory=dict)
     """The keys of each publisher's values, in the baseline's spelling."""
-    fates: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    outcomes: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """Outcomes of each key: open, or held or refused by a rule."""
     kinds: dict[str, str] = field(default_factory=dict)
     """The kind of each key's value."""
@@ -65,8 +65,8 @@ class Tally:
         for value, keys in found.items():
             mine[value] |= keys
 
-    def why(self, value: Value, publishers: Iterable[str]) -> str:
-        """The reason for a value; UNEXPLAINED if a publisher has none."""
+    def find_reason(self, value: Value, publishers: Iterable[str]) -> str:
+        """Return the reason for a value; UNEXPLAINED if a publisher has none."""
         reasons = set().union(*(self.reasons.get((each, value), set()) for each in publishers))
         return UNEXPLAINED if UNEXPLAINED in reasons or not reasons else min(reasons)
 
@@ -86,7 +86,7 @@ def measure(folder: Path, show: int) -> None:
     check_baseline(tally, folder)
     print_totals(tally, show)
     print_merging(tally, show)
-    print(f"   {time.process_time() - spent:.0f} s of the processor's time")
+    print(f"   {time.process_time() - spent:.0f} s of CPU time")
 
 
 def count_file(tally: Tally, baseline: Baseline, publisher: str, name: str, raw: bytes) -> None:
@@ -100,7 +100,7 @@ def count_file(tally: Tally, baseline: Baseline, publisher: str, name: str, raw:
         for value in find_values(candidate, baseline):
             found[value].add(candidate.key)
             tally.kinds[candidate.key] = value[0]
-            tally.fates[candidate.key].add(outcome_of(candidate))
+            tally.outcomes[candidate.key].add(outcome_of(candidate))
     tally.theirs[publisher] |= theirs
     tally.add(publisher, found)
     taken = set(found)
@@ -134,7 +134,7 @@ def check_baseline(tally: Tally, folder: Path) -> None:
     rows = read_content(listing).decode().splitlines()
     listed = {(kind, value): int(n) for kind, value, n in (row.split("\t") for row in rows)}
     if counted != listed:
-        sys.exit("distinct_indicators.tsv.xz is not what the baseline counts in these files")
+        sys.exit("distinct_indicators.tsv.xz differs from the baseline's count of these files")
 
 
 def print_totals(tally: Tally, show: int) -> None:
@@ -160,19 +160,21 @@ def print_totals(tally: Tally, show: int) -> None:
         *(each.total() for each in by_kind[1:]),
     )
     print_reasons(tally, "the baseline counts, we do not", theirs - ours, tally.theirs, show)
-    print_reasons(tally, "we take, the baseline does not count", ours - theirs, tally.ours, show)
-    print(f"   two keys of one value to the baseline {all_keys - len(ours):>36}")
+    print_reasons(tally, "we find, the baseline does not count", ours - theirs, tally.ours, show)
+    print(f"   further keys of one baseline value    {all_keys - len(ours):>36}")
     print_coverage(tally, theirs, ours, all_keys)
-    fates = Counter(min(each) if "open" not in each else "open" for each in tally.fates.values())
-    print(f"   outcomes of the keys: {dict(fates.most_common())}")
+    final = Counter("open" if "open" in each else min(each) for each in tally.outcomes.values())
+    print(f"   outcomes of the keys: {dict(final.most_common())}")
 
 
 def print_coverage(tally: Tally, theirs: set[Value], ours: set[Value], keys: int) -> None:
-    """Print how many of the baseline's values without a reason against them we take."""
+    """Print how many of the baseline's values we find, not counting those with a reason."""
     both = len(theirs & ours)
-    why = Counter(tally.why(value, publishers_of(value, tally.theirs)) for value in theirs - ours)
+    why = Counter(
+        tally.find_reason(value, publishers_of(value, tally.theirs)) for value in theirs - ours
+    )
     wanted = both + why[UNEXPLAINED]
-    print(f"   of the baseline's values without a reason to leave them, {wanted}, we take {both}")
+    print(f"   of the baseline's {wanted} values without a reason for a difference, we find {both}")
     without = len(theirs) - why[POST] - why[LINK]
     print(f"   without posts and links to analyses {without}, keys {format_share(keys, without)}")
 
@@ -187,7 +189,7 @@ def print_reasons(
     """Print the values of one side only, by reason."""
     by_reason: dict[str, list[Value]] = defaultdict(list)
     for value in sorted(those):
-        by_reason[tally.why(value, publishers_of(value, by_publisher))].append(value)
+        by_reason[tally.find_reason(value, publishers_of(value, by_publisher))].append(value)
     print(f"   {title}: {len(those)}")
     for why, some in sorted(by_reason.items(), key=lambda each: -len(each[1])):
         print(f"      {why:64} {len(some):6}  {dict(Counter(kind for kind, _ in some))}")
@@ -211,10 +213,10 @@ def print_merging(tally: Tally, show: int) -> None:
         names = publishers_of(value, tally.theirs)
         keys = [tally.ours[name].get(value, set()) for name in names]
         common = set.intersection(*keys)
-        closed += bool(common) and all("open" not in tally.fates[key] for key in common)
+        closed += bool(common) and all("open" not in tally.outcomes[key] for key in common)
         if not common:
             without = [name for name, own in zip(names, keys, strict=True) if not own]
-            why = tally.why(value, without) if without else "under different keys"
+            why = tally.find_reason(value, without) if without else "under different keys"
             apart[why].append(value)
     merged = len(several) - sum(map(len, apart.values()))
     rate = 100 * merged / max(1, len(several))

@@ -1,4 +1,4 @@
-"""Shared by the measures: reading the data, and admission as a hub runs it."""
+"""Shared fixtures of the measures: test data, and admission as a hub runs it."""
 
 import json
 import lzma

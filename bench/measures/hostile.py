@@ -1,7 +1,7 @@
-"""Hostile files: CPU time and memory of each, and whether any crashes.
+"""Hostile files: CPU time, memory and crashes.
 
-Each file is examined in a process of its own, forked from a warm one, as a client or a
-worker would be.  Memory is what the child needs beyond its parent.
+Each file is examined in a child process, forked from a warm one, as in a client or a
+worker.  The memory is the child's growth beyond its parent.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""Real submissions: which names of people leak, and which indicators a privacy rule closes.
+"""Real submissions: leaked names of people, and indicators held or refused by a privacy rule.
 
 The people named in a file are read from the file itself, as its publisher writes them:
 TweetFeed's column of reporters, MISP's creators, the authors under a Unit 42 note.  None of
@@ -50,17 +50,17 @@ class Tally:
         self.verdicts: Counter[str] = Counter()
         self.files: Counter[str] = Counter()
         self.lost: Counter[str] = Counter()
-        self.asked: Counter[str] = Counter()
-        self.left: list[str] = []
+        self.review_requests: Counter[str] = Counter()
+        self.leaked: list[str] = []
         self.explained: list[str] = []
         self.named = 0
 
     def add_candidate(self, file: str, candidate: Candidate, people: frozenset[str]) -> None:
         self.verdicts[candidate.verdict.value] += 1
-        self.asked.update(f.rule for f in candidate.findings if f.action is Action.ASKED)
+        self.review_requests.update(f.rule for f in candidate.findings if f.action is Action.ASKED)
         subject = candidate.object or {}
         if candidate.is_open:
-            self.left += find_leaks(file, subject, people)
+            self.leaked += find_leaks(file, subject, people)
         elif subject.get("type") == "indicator":
             rule = closing_rule(candidate)
             self.lost[f"{candidate.verdict.value} {rule}"] += 1
@@ -72,12 +72,12 @@ class Tally:
         costs = {name: count for name, count in self.lost.items() if name.split()[1] in PRIVACY}
         print(f"   verdicts {dict(self.verdicts)}")
         print(f"   files {dict(self.files)}")
-        print(f"   indicators closed, by rule {dict(self.lost.most_common())}")
-        print(f"   of these by a privacy rule {costs}")
-        print(f"   objects with a question to an analyst, by rule {dict(self.asked)}")
-        print(f"   people named in the files that were read {self.named}")
-        print(f"   handles, creators and authors left {len(self.left)}")
-        for each in (*self.left[:show], *self.explained[:show]):
+        print(f"   indicators held or refused, by rule {dict(self.lost.most_common())}")
+        print(f"   of these, by a privacy rule {costs}")
+        print(f"   objects with a question to an analyst, by rule {dict(self.review_requests)}")
+        print(f"   people named in these files {self.named}")
+        print(f"   handles, creators and authors that leaked {len(self.leaked)}")
+        for each in (*self.leaked[:show], *self.explained[:show]):
             print("     ", each)
 
 

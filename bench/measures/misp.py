@@ -1,4 +1,4 @@
-"""MISP events: outcomes of real ones, and whether one value is one indicator in every format.
+"""MISP events: outcomes of real ones, and their merge keys compared with other formats.
 
 Some publishers offer the same feed as a table, as MISP and as STIX.  Values are compared by
 merge key without the TLP level, which differs between the files.
@@ -23,22 +23,24 @@ _PAIRS = (
     ("infoblox", "iocs", "infoblox"),
     ("stalkerware", "iocs", "stalkerware"),
 )
-"""Publishers of MISP events, and the set and name of what else they publish."""
-_LEFT = re.compile(r"(\d+) ([^,;]+)")
+"""Publishers of MISP events, and the set and name of the same data in another format."""
+_WITHHELD = re.compile(r"(\d+) ([^,;]+)")
 _PLACE = re.compile(r"^(?:event \d+, )?(?:object \d+, )?(?:attribute|object) \d+ ?")
 
 
 def measure(folder: Path, show: int) -> None:
     examined = [c for entry, raw in read_corpus(folder, "misp") for c in candidates_of(entry, raw)]
     total, wanted = count_attributes(folder)
-    made = Counter(c.object["type"] for c in examined if c.object is not None)
+    types = Counter(c.object["type"] for c in examined if c.object is not None)
     print(f"   attributes {total}, of these with to_ids {wanted}")
-    print(f"   made {dict(made)}, refused {sum(c.verdict is Verdict.REFUSED for c in examined)}")
+    print(
+        f"   objects {dict(types)}, refused {sum(c.verdict is Verdict.REFUSED for c in examined)}"
+    )
     reasons = Counter(why for c in examined for why in refusal_reasons(c))
     for why, count in reasons.most_common(show or 30):
         print(f"      refused {count:6}  {why}")
     for why, count in count_withheld(examined).most_common(show or 40):
-        print(f"      left    {count:6}  {why}")
+        print(f"      omitted {count:6}  {why}")
     for publisher, kind, other in _PAIRS:
         ours = merge_keys(folder, "misp", publisher)
         theirs = merge_keys(folder, kind, other)
@@ -71,7 +73,7 @@ def count_withheld(examined: list[Candidate]) -> Counter[str]:
     for candidate in examined:
         for finding in candidate.findings:
             _, _, listed = finding.message.partition("not shared: ")
-            for count, why in _LEFT.findall(listed):
+            for count, why in _WITHHELD.findall(listed):
                 found[why] += int(count)
     return found
 

@@ -1,4 +1,4 @@
-"""Personal data in labelled texts: precision and recall of the detectors, and what leaks."""
+"""Personal data in labelled texts: precision and recall of the detectors, and leaks."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Indicators that one process examines per second of CPU time."""
+"""Throughput: indicators that one process examines per second of CPU time."""
 
 import cProfile
 import gc

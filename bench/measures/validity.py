@@ -1,4 +1,4 @@
-"""Objects and patterns with known verdicts."""
+"""Labelled objects and patterns: verdicts that differ from the labels."""
 
 import json
 from collections import Counter
@@ -29,7 +29,7 @@ def measure(folder: Path, show: int) -> None:
     judges each object again as it is in the file.
     """
     counts: Counter[str] = Counter()
-    odd: list[str] = []
+    differing: list[str] = []
     stale = 0
     options = ValidationOptions(version="2.1")
     for case in read_json_lines(folder / "hostile" / "stix-validity" / "stix21_objects.jsonl.xz"):
@@ -45,11 +45,11 @@ def measure(folder: Path, show: int) -> None:
         counts["valid" if valid else "invalid", outcome] += 1
         if not right:
             last = why_not.message if why_not else "no finding"
-            odd.append(
+            differing.append(
                 f"{case['test'].split('.')[-1]}: the validator says {why[:130]!r}; "
                 f"here {worst.verdict.value} {closing_rule(worst)}: {last[:110]!r}"
             )
-    print_counts(counts, odd, show)
+    print_counts(counts, differing, show)
     print(f"   {stale} labels differ from the validator's verdict, which counts instead")
 
 
@@ -76,7 +76,7 @@ def validate_with_oasis(subject: dict, options: ValidationOptions) -> tuple[bool
 def patterns(folder: Path, show: int) -> None:
     """Labelled patterns."""
     counts: Counter[str] = Counter()
-    odd: list[str] = []
+    differing: list[str] = []
     for number, case in enumerate(
         read_json_lines(folder / "hostile/pattern-validity/patterns.jsonl")
     ):
@@ -88,12 +88,14 @@ def patterns(folder: Path, show: int) -> None:
         right = refused != case["valid"]
         counts["valid" if case["valid"] else "invalid", "right" if right else "wrong"] += 1
         if not right:
-            odd.append(f"{case['stix_version']} labelled {case['valid']}: {case['pattern'][:120]}")
-    print_counts(counts, odd, show)
+            differing.append(
+                f"{case['stix_version']} labelled {case['valid']}: {case['pattern'][:120]}"
+            )
+    print_counts(counts, differing, show)
 
 
-def print_counts(counts: Counter, odd: list[str], show: int) -> None:
+def print_counts(counts: Counter, differing: list[str], show: int) -> None:
     for (label, outcome), count in sorted(counts.items()):
         print(f"   labelled {label:8} {outcome:7} {count:6}")
-    for each in odd[: show or len(odd)]:
+    for each in differing[: show or len(differing)]:
         print("     ", each)

@@ -49,7 +49,7 @@ def bench_peers() -> ModuleType:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with bench_peers().medallion(sys.executable, tmp_path_factory.mktemp("medallion")) as peer:
-        line = [HUB, "conformance", *peer.words(), "--json"]
+        line = [HUB, "conformance", *peer.arguments(), "--json"]
         told = subprocess.run(line, capture_output=True, timeout=300)
     assert (told.returncode, told.stderr) == (1, b"")
     found: dict[str, Any] = json.loads(told.stdout)

@@ -1,4 +1,4 @@
-"""The demo tells the truth (scripts/demo), on a terminal and off it."""
+"""The demo (scripts/demo): its outcome, and its output on a terminal."""
 
 import json
 import subprocess
@@ -29,8 +29,12 @@ def test_it_fits_a_terminal(columns: int) -> None:
     assert code == 0, text
     assert [line for line in lines if len(line) > columns] == []
     assert '{"' not in text  # what programs read is not shown to people
-    for heading in ("What came in", "What was not published, and why", "What each reader sees"):
-        assert heading in text
-    for word in ("received", "admitted", "duplicate", "refused", "masked", "of which"):
+    for title in (
+        "Submitted objects by verdict",
+        "Objects not published, and why",
+        "Objects visible to each reader",
+    ):
+        assert title in text
+    for word in ("received", "admitted", "duplicate", "refused", "masked", "by type"):
         assert f" {word}" in text  # no heading is cut
     assert "marked TLP:RED" in text.replace("\n", " ")

@@ -1,4 +1,4 @@
-"""scripts/setup and the lock: what a new machine gets, and what it is told."""
+"""scripts/setup on a new machine, and the lock file."""
 
 import os
 import re
@@ -19,7 +19,7 @@ TOOLS = ("bash", "cat", "cksum", "dirname", "env", "ln", "mkdir")
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Any:
-    """A folder with a copy of the script, and only the tools that it may count on."""
+    """Create a folder with a copy of the script, and only the tools that it requires."""
     (tmp_path / "scripts").mkdir()
     (tmp_path / "bin").mkdir()
     shutil.copy(ROOT / "scripts" / "setup", tmp_path / "scripts")
@@ -46,41 +46,39 @@ def setup(machine: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-BARE = f"""exec {sys.executable} -c 'import sys
+WITHOUT_ENSUREPIP = f"""exec {sys.executable} -c 'import sys
 sys.modules["ensurepip"] = None
 exec(sys.argv[1])' "$2\""""
-"""A Python as Debian ships it: it has everything but ensurepip."""
+"""A Python without ensurepip, as Debian packages it."""
 
 
 class TestSetup:
-    def test_without_a_python_it_says_which_is_needed(self, machine: Any) -> None:
-        said = setup(machine)
-        assert said.returncode == 1
-        assert "no Python from 3.11 on was found" in said.stderr
+    def test_without_a_python_the_required_version_is_named(self, machine: Any) -> None:
+        result = setup(machine)
+        assert result.returncode == 1
+        assert "Python 3.11 or newer was not found" in result.stderr
 
-    def test_a_python_without_venv_gets_a_sentence_that_says_what_to_install(
-        self, machine: Any
-    ) -> None:
-        python(machine, "python3", BARE)
-        said = setup(machine)
+    def test_for_a_python_without_venv_the_missing_package_is_named(self, machine: Any) -> None:
+        python(machine, "python3", WITHOUT_ENSUREPIP)
+        result = setup(machine)
         major, minor = sys.version_info[:2]
-        assert said.returncode == 1
-        assert f"apt install python{major}.{minor}-venv" in said.stderr
+        assert result.returncode == 1
+        assert f"apt install python{major}.{minor}-venv" in result.stderr
 
     def test_a_python_that_is_too_old_is_refused_by_name(self, machine: Any) -> None:
         old = python(machine, "python3", "exit 1")
-        said = setup(machine, PYTHON=str(old))
-        assert said.returncode == 1
-        assert f"PYTHON={old} is no Python from 3.11 on" in said.stderr
+        result = setup(machine, PYTHON=str(old))
+        assert result.returncode == 1
+        assert f"PYTHON={old} is not Python 3.11 or newer" in result.stderr
 
-    def test_another_python_is_taken_where_the_first_will_not_do(self, machine: Any) -> None:
+    def test_the_next_python_is_used_if_the_first_is_unusable(self, machine: Any) -> None:
         python(machine, "python3", "exit 1")
         python(machine, "python3.11", f'[ "$2" = venv ] && exit 7; exec {sys.executable} "$@"')
-        said = setup(machine)
-        assert "making .venv with Python" in said.stdout
-        assert said.returncode == 7
+        result = setup(machine)
+        assert "creating .venv with Python" in result.stdout
+        assert result.returncode == 7
 
-    def test_the_links_for_mypy_lead_to_the_rooms(self, machine: Any) -> None:
+    def test_the_links_for_mypy_point_to_the_packages(self, machine: Any) -> None:
         (machine / "server").mkdir()
         setup(machine)
         assert (machine / ".typing" / "tocsin" / "server").resolve() == machine / "server"
@@ -94,11 +92,11 @@ class TestLock:
     def test_no_package_index_is_named(self) -> None:
         assert not re.search(r"://|--(extra-)?index-url|--find-links", LOCK)
 
-    def test_everything_that_pyproject_asks_for_is_locked(self) -> None:
+    def test_every_requirement_of_pyproject_is_locked(self) -> None:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         extras = project["optional-dependencies"].values()
-        asked = [*project["dependencies"], *(each for extra in extras for each in extra)]
-        names = {re.split(r"[^\w-]", each)[0].lower() for each in asked}
+        requirements = [*project["dependencies"], *(each for extra in extras for each in extra)]
+        names = {re.split(r"[^\w-]", each)[0].lower() for each in requirements}
         locked = set(re.findall(r"^([a-z0-9-]+)==", LOCK, re.MULTILINE))
         assert names - locked == set()
 
@@ -106,7 +104,7 @@ class TestLock:
 @pytest.mark.parametrize(
     "script", [".ci/run", *(f"scripts/{n}" for n in ("setup", "test", "lint"))]
 )
-def test_the_scripts_can_be_run_and_stop_at_the_first_fault(script: Any) -> None:
+def test_the_scripts_are_executable_and_stop_at_the_first_error(script: Any) -> None:
     path = ROOT / script
     assert os.access(path, os.X_OK)
     assert "set -euo pipefail" in path.read_text(encoding="utf-8")
