@@ -63,10 +63,15 @@ def write(uri: str, feed: str, seconds: float, size: int) -> list[float]:
     deadline = time.monotonic() + seconds
     while (started := time.monotonic()) < deadline:
         batch = [new_entry() for _ in range(size)]
-        store.commit(lambda txn, batch=batch: txn.publish(feed, batch))
+        publish(store, feed, batch)
         durations.append(time.monotonic() - started)
     store.close()
     return durations
+
+
+def publish(store: Store, feed: str, batch: list[NewEntry]) -> None:
+    """Publish a batch in one transaction."""
+    store.commit(lambda txn: txn.publish(feed, batch))
 
 
 def new_entry() -> NewEntry:

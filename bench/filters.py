@@ -42,7 +42,7 @@ from tocsin.server.index_terms import (
     parse_filter,
 )
 from tocsin.server.intake.passthrough import posting
-from tocsin.server.model import Collection, CollectionKind, Query
+from tocsin.server.model import Collection, CollectionKind, NewEntry, Query
 from tocsin.server.store import Store
 from tocsin.server.store.embedded import Engine
 
@@ -140,7 +140,7 @@ class Bench:
             batch = [posting(json.dumps(each).encode()) for each in objects]
             indexed += time.perf_counter() - started
             started = time.perf_counter()
-            self._store.commit(lambda txn, batch=batch: txn.publish(str(ID), batch))
+            self._publish(batch)
             seconds.append(time.perf_counter() - started)
             print_progress(f"{start + len(objects):,} published")
         first_block = {"feed": str(ID), "block": 0}
@@ -152,6 +152,9 @@ class Bench:
             "index documents per block": len(documents),
             "index terms in them": sum(len(document["facets"]) for document in documents),
         }
+
+    def _publish(self, batch: list[NewEntry]) -> None:
+        self._store.commit(lambda txn: txn.publish(str(ID), batch))
 
     def measure_filter(self, name: str) -> Iterator[Object]:
         """Yield the rows of one filter: for a rare value, and for a common one."""

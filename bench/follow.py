@@ -36,6 +36,7 @@ LIMIT = "20"
 TIMEOUT = 60
 
 Object = dict[str, Any]
+Command = list[str | Path]
 
 
 def main() -> int:
@@ -61,8 +62,17 @@ def main() -> int:
 def start_hub(folder: Path) -> Iterator[tuple[str, tuple[str, str]]]:
     """Start a hub; yield its API root's URL, and the credentials of an account with all rights."""
     data, ready = folder / "data", folder / "ready.json"
-    serve = [BIN / "tocsin-hub", "serve", "--data", data, "--port", "0", "--ready-file", ready]
-    add = ["partner", "add", "acme", "--name", "ACME", "--data", data, "--json"]
+    serve: Command = [
+        BIN / "tocsin-hub",
+        "serve",
+        "--data",
+        data,
+        "--port",
+        "0",
+        "--ready-file",
+        ready,
+    ]
+    add: Command = ["partner", "add", "acme", "--name", "ACME", "--data", data, "--json"]
     environment = {**os.environ, "TOCSIN_REQUESTS_PER_MINUTE": "0"}  # no rate limit
     with (
         (folder / "log").open("wb") as log,

@@ -68,7 +68,7 @@ def measure(uri: str, entries: int, size: int) -> Iterator[Row]:
     store.feeds.add(Collection("feed", "feed", CollectionKind.FEED, "A feed"))
     started = time.monotonic()
     for batch in batches(entries, size):
-        store.commit(lambda txn, batch=batch: txn.publish("feed", batch))
+        publish(store, batch)
     row, before = measure_reading(store, f"batches of {size}", entries)
     yield {**row, "s": round(time.monotonic() - started, 1), "packed": "", "unchanged": True}
     longest, started = 0.0, time.monotonic()
@@ -82,6 +82,11 @@ def measure(uri: str, entries: int, size: int) -> Iterator[Row]:
     row |= {"s": round(seconds, 1), "packed": store.packing.packed, "unchanged": before == after}
     yield row | {"longest step, ms": round(longest * 1000)}
     store.close()
+
+
+def publish(store: Store, batch: list[NewEntry]) -> None:
+    """Publish a batch in one transaction."""
+    store.commit(lambda txn: txn.publish("feed", batch))
 
 
 def measure_reading(store: Store, name: str, entries: int) -> tuple[Row, str]:

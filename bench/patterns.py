@@ -25,7 +25,7 @@ from stix2matcher.matcher import MatcherException, match
 from stix2patterns.validator import run_validator
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.model import Candidate, Observable
+from tocsin.admission.model import Candidate, Observable, StixObject
 from tocsin.admission.observables.extract import extract_observables
 from tocsin.admission.patterns.canonical import (
     canonical_path,
@@ -59,7 +59,7 @@ HOSTILE_PATTERNS = {
 }
 
 SIMPLE = re.compile(r"\[[a-z0-9-]+:[A-Za-z_.'0-9-]+ ?= ?'[^'\\]*'\]")
-INDICATOR = {
+INDICATOR: StixObject = {
     "type": "indicator",
     "spec_version": "2.1",
     "id": "indicator--11111111-1111-4111-8111-111111111111",

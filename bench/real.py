@@ -32,6 +32,7 @@ PARTNERS = {
 }
 MAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[a-z0-9-]{1,63}\.)+[a-z]{2,24}(?![\w-])", re.I)
 QUAD = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
+Command = list[str | Path]
 FEEDS = ("clear", "green", "amber")
 FREE_TEXT = ("name", "description", "abstract", "content", "explanation", "opinion")
 
@@ -65,7 +66,7 @@ def _parse_arguments() -> argparse.Namespace:
 def _start_hub(work: Path) -> tuple[subprocess.Popen[bytes], str]:
     """Start a hub; return its process and its discovery URL."""
     ready = work / "ready"
-    command = [BIN / "tocsin-hub", "serve", "--data", work / "hub", "--port", "0"]
+    command: Command = [BIN / "tocsin-hub", "serve", "--data", work / "hub", "--port", "0"]
     log = (work / "hub.log").open("wb")
     hub = subprocess.Popen([*command, "--ready-file", ready], stderr=log)
     while not ready.exists():
@@ -78,8 +79,25 @@ def _start_hub(work: Path) -> tuple[subprocess.Popen[bytes], str]:
 def _add_partner(work: Path, slug: str) -> str:
     """Add a partner that reads and writes; return its `account:key`."""
     name, terms = PARTNERS[slug]
-    command = [BIN / "tocsin-hub", "partner", "add", slug, "--name", name, "--term", *terms]
-    rights = ["--read", "clear,green,amber", "--write", "inbox", "--data", work / "hub", "--json"]
+    command: Command = [
+        BIN / "tocsin-hub",
+        "partner",
+        "add",
+        slug,
+        "--name",
+        name,
+        "--term",
+        *terms,
+    ]
+    rights: Command = [
+        "--read",
+        "clear,green,amber",
+        "--write",
+        "inbox",
+        "--data",
+        work / "hub",
+        "--json",
+    ]
     answer = json.loads(subprocess.check_output([*command, *rights]))
     return f"{answer['account']}:{answer['key']}"
 
@@ -94,7 +112,7 @@ def _push_all(data: Path, work: Path, url: str, keys: dict[str, str]) -> dict[st
     for slug, paths in by_partner.items():
         environment = {**os.environ, "TOCSIN_URL": url, "TOCSIN_KEY": keys[slug]}
         for at in range(0, len(paths), 40):
-            command = [BIN / "tocsin", "push", *paths[at : at + 40], "--to", "inbox"]
+            command: Command = [BIN / "tocsin", "push", *paths[at : at + 40], "--to", "inbox"]
             options = ["--tlp", "green", "--yes", "--json", "--timeout", "900"]
             pushed = subprocess.run([*command, *options], capture_output=True, env=environment)
             lines = [json.loads(line) for line in pushed.stdout.splitlines()]
@@ -146,7 +164,7 @@ def _poll_feed(alias: str, url: str, key: str) -> dict[str, object]:
     """Poll a collection; return its size, the speed and the leaks found."""
     environment = {**os.environ, "TOCSIN_URL": url, "TOCSIN_KEY": key}
     started = time.monotonic()
-    command = [BIN / "tocsin", "poll", alias, "--limit", "1000"]
+    command: Command = [BIN / "tocsin", "poll", alias, "--limit", "1000"]
     lines = subprocess.check_output(command, env=environment).splitlines()
     seconds = time.monotonic() - started
     return {

@@ -30,6 +30,7 @@ EXAMPLES = ROOT / "docs" / "examples"
 VERDICTS = ("admitted", "merged", "duplicate", "held", "refused")
 FEEDS = ("clear", "green", "amber")
 MASKING = ("replaced", "stripped")
+Command = list[str | Path]
 
 PARTNERS: dict[str, tuple[str, str, str]] = {
     "acme-bank": ("ACME Savings Bank", "acme-bank.example", "acme-bank.stix.json"),
@@ -101,7 +102,7 @@ def _save_picture(file: Path) -> None:
 def _start_hub(work: Path) -> Iterator[str]:
     """Start a hub; yield its discovery URL."""
     ready = work / "ready.json"
-    command = [BIN / "tocsin-hub", "serve", "--data", work / "hub", "--port", "0"]
+    command: Command = [BIN / "tocsin-hub", "serve", "--data", work / "hub", "--port", "0"]
     with (work / "hub.log").open("wb") as log:
         hub = subprocess.Popen([*command, "--ready-file", ready], stderr=log)
     try:
@@ -130,7 +131,15 @@ def _add_partners(work: Path) -> dict[str, str]:
 
 def _add_partner(work: Path, slug: str, *options: str) -> str:
     """Add a partner; return its `account:key`."""
-    command = [BIN / "tocsin-hub", "partner", "add", slug, *options, "--data", work / "hub"]
+    command: Command = [
+        BIN / "tocsin-hub",
+        "partner",
+        "add",
+        slug,
+        *options,
+        "--data",
+        work / "hub",
+    ]
     answer = json.loads(subprocess.check_output([*command, "--json"]))
     return f"{answer['account']}:{answer['key']}"
 
@@ -139,7 +148,7 @@ def _push(slug: str, url: str, key: str) -> dict[str, Any]:
     """Push the partner's file; return the lines and counts that `tocsin push` prints."""
     name, term, file = PARTNERS[slug]
     out.print(f"{name} pushes {file} …")
-    command = [BIN / "tocsin", "push", EXAMPLES / file, "--to", "inbox", "--tlp", "green"]
+    command: Command = [BIN / "tocsin", "push", EXAMPLES / file, "--to", "inbox", "--tlp", "green"]
     pushed = subprocess.run(
         [*command, "--term", term, "--term", name, "--yes", "--json"],
         stdout=subprocess.PIPE,

@@ -5,11 +5,13 @@ import lzma
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from tocsin.admission import Pipeline, formats, parse_policy
 from tocsin.admission.model import (
     Candidate,
     Finding,
+    StixObject,
     Submitter,
     Tlp,
     Warninglists,
@@ -39,7 +41,7 @@ def examine_batch(candidates: Iterable[Candidate]) -> list[Candidate]:
     return Pipeline(policy(), PARTNER, warning_lists()).examine(candidates, NOW)
 
 
-def as_candidates(subjects: Iterable[dict]) -> Iterator[Candidate]:
+def as_candidates(subjects: Iterable[StixObject]) -> Iterator[Candidate]:
     """Make candidates of STIX objects."""
     return (Candidate.from_object(index, subject) for index, subject in enumerate(subjects))
 
@@ -56,11 +58,11 @@ def read_content(path: Path) -> bytes:
     return lzma.decompress(raw) if path.suffix == ".xz" else raw
 
 
-def read_json_lines(path: Path) -> Iterator[dict]:
+def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
     return map(json.loads, read_content(path).decode().splitlines())
 
 
-def read_corpus(folder: Path, *sets: str) -> Iterator[tuple[dict, bytes]]:
+def read_corpus(folder: Path, *sets: str) -> Iterator[tuple[dict[str, Any], bytes]]:
     """The manifest entry and the content of each file of these sets, in the manifest's order."""
     for entry in read_json_lines(folder / "manifest.jsonl"):
         if entry["set"] in sets:
@@ -79,7 +81,7 @@ def closing_rule(candidate: Candidate) -> str:
     return "-" if why is None else why.rule
 
 
-def indicator(number: int, pattern: str) -> dict:
+def indicator(number: int, pattern: str) -> StixObject:
     """A valid TLP:GREEN indicator with this pattern."""
     return {
         "type": "indicator",

@@ -10,6 +10,7 @@ import multiprocessing
 import resource
 import time
 from collections import Counter
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from measures.fixtures import examine_batch, read_candidates, read_content
@@ -75,7 +76,7 @@ def run_in_child(name: str, raw: bytes) -> tuple[str, float, float]:
     return result
 
 
-def examine_and_report(name: str, raw: bytes, pipe) -> None:
+def examine_and_report(name: str, raw: bytes, pipe: Connection) -> None:
     started = time.process_time()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:

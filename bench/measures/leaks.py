@@ -27,7 +27,7 @@ from measures.fixtures import (
 from tocsin.admission import formats
 from tocsin.admission.errors import ShareError
 from tocsin.admission.formats.misp import FORMAT as MISP
-from tocsin.admission.model import Action, Candidate
+from tocsin.admission.model import Action, Candidate, StixObject
 
 PRIVACY = (
     *("anonymise_source", "personal_data", "victim_terms", "user_paths", "message_headers"),
@@ -152,7 +152,7 @@ def find_people(text: str) -> frozenset[str]:
     return frozenset(name for name in found if len(name) > 2)
 
 
-def find_leaks(path: str, subject: dict, people: frozenset[str]) -> list[str]:
+def find_leaks(path: str, subject: StixObject, people: frozenset[str]) -> list[str]:
     """The names of people in the texts of an object that would be shared, each with its file."""
     kept = {k: v for k, v in subject.items() if k not in _NOT_READ}
     text = json.dumps(kept, ensure_ascii=False)

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from measures.fixtures import examine_batch, read_candidates, read_corpus
 from tocsin.admission import formats
@@ -53,7 +54,7 @@ def measure(folder: Path, show: int) -> None:
             print(f"      only as MISP: {ours[key][:150]}")
 
 
-def candidates_of(entry: dict, raw: bytes) -> list[Candidate]:
+def candidates_of(entry: dict[str, Any], raw: bytes) -> list[Candidate]:
     try:
         return read_candidates(entry["path"], raw)
     except ShareError:
@@ -89,7 +90,7 @@ def count_attributes(folder: Path) -> tuple[int, int]:
     return len(found), sum(found)
 
 
-def find_attributes(part: object) -> Iterator[dict]:
+def find_attributes(part: object) -> Iterator[dict[str, Any]]:
     """Every attribute in a file, at any depth."""
     if isinstance(part, dict):
         if "to_ids" in part and "value" in part:

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from measures.fixtures import (
     GREEN,
@@ -18,9 +19,8 @@ from tocsin.admission.detectors.person_names import PERSON
 from tocsin.admission.detectors.postal_addresses import POSTAL_ADDRESS
 from tocsin.admission.detectors.telephone_numbers import TELEPHONE
 from tocsin.admission.detectors.us_social_security_numbers import US_SSN
-from tocsin.admission.rules import (
-    personal_data,
-)
+from tocsin.admission.model import StixObject
+from tocsin.admission.rules import personal_data
 
 KINDS = {
     "EMAIL_ADDRESS": EMAIL,
@@ -46,7 +46,7 @@ Text = tuple[str, list[Span]]
 
 
 def measure(folder: Path, show: int) -> None:
-    regions = tuple(personal_data.DEFAULTS["regions"])
+    regions = default_regions()
     for name, texts in labelled_sets(folder):
         kinds = (*KINDS.values(), *GUESSED.values())
         scores: dict[str, Counter[str]] = {kind: Counter() for kind in kinds}
@@ -61,6 +61,13 @@ def measure(folder: Path, show: int) -> None:
         print(f"   values still there after admission: {count_leaks(texts)}")
         for miss in misses[:show]:
             print("     ", miss)
+
+
+def default_regions() -> tuple[str, ...]:
+    """Return the regions of the rule's default settings."""
+    regions = personal_data.DEFAULTS["regions"]
+    assert isinstance(regions, list)
+    return tuple(map(str, regions))
 
 
 def score(
@@ -112,7 +119,7 @@ def count_leaks(texts: list[Text]) -> str:
     return f"{there} of {total}"
 
 
-def make_note(text: Text) -> dict:
+def make_note(text: Text) -> StixObject:
     return {
         "type": "note",
         "spec_version": "2.1",
@@ -133,7 +140,7 @@ def labelled_sets(folder: Path) -> Iterator[tuple[str, list[Text]]]:
         yield path.name, [parse_entities(case) for case in json.loads(read_content(path))]
 
 
-def parse_spans(case: dict) -> Text:
+def parse_spans(case: dict[str, Any]) -> Text:
     spans = [
         (span["start_position"], span["end_position"], LABELS[span["entity_type"]])
         for span in case["spans"]
@@ -142,7 +149,7 @@ def parse_spans(case: dict) -> Text:
     return case["full_text"], spans
 
 
-def parse_entities(case: dict) -> Text:
+def parse_entities(case: dict[str, Any]) -> Text:
     text = case["text"]
     spans = []
     for each in case["NER"]:

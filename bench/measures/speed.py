@@ -17,6 +17,7 @@ from measures.fixtures import (
     read_corpus,
     warning_lists,
 )
+from tocsin.admission.model import StixObject
 
 _SIMPLE = re.compile(r"\[\s*[\w-]+:[\w.'\"-]+\s*=\s*'(?:[^'\\]|\\.)*'\s*\]")
 
@@ -25,8 +26,8 @@ def measure(folder: Path, show: int) -> None:
     policy(), warning_lists()
     gc.collect()
     gc.freeze()  # as a hub does once all is loaded
-    simple: list[dict] = []
-    others: list[dict] = []
+    simple: list[StixObject] = []
+    others: list[StixObject] = []
     for entry, raw in read_corpus(folder, "stix"):
         for subject in find_indicators(entry["path"], raw):
             plain = "." not in subject["pattern"].partition("=")[0].partition(":")[2]
@@ -50,7 +51,7 @@ def measure(folder: Path, show: int) -> None:
         print_profile(simple, show)
 
 
-def print_profile(those: list[dict], show: int) -> None:
+def print_profile(those: list[StixObject], show: int) -> None:
     output = io.StringIO()
     with cProfile.Profile() as profiler:
         examine_batch(as_candidates(those))
@@ -58,7 +59,7 @@ def print_profile(those: list[dict], show: int) -> None:
     print(output.getvalue())
 
 
-def find_indicators(name: str, raw: bytes) -> list[dict]:
+def find_indicators(name: str, raw: bytes) -> list[StixObject]:
     """The indicators of a STIX file; empty for any other file."""
     if not name.endswith((".json", ".stix2")):
         return []

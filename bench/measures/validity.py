@@ -15,7 +15,7 @@ from measures.fixtures import (
     read_candidates,
     read_json_lines,
 )
-from tocsin.admission.model import Candidate
+from tocsin.admission.model import Candidate, StixObject
 
 FORMAL = ("validate", "normalise")
 """The stages that check the form of an object."""
@@ -28,7 +28,7 @@ def measure(folder: Path, show: int) -> None:
     The labels come from tests that changed the objects afterwards, so the OASIS validator
     judges each object again as it is in the file.
     """
-    counts: Counter[str] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     differing: list[str] = []
     stale = 0
     options = ValidationOptions(version="2.1")
@@ -53,7 +53,7 @@ def measure(folder: Path, show: int) -> None:
     print(f"   {stale} labels differ from the validator's verdict, which counts instead")
 
 
-def candidates_from(subject: dict) -> list[Candidate]:
+def candidates_from(subject: StixObject) -> list[Candidate]:
     """The candidates of an object; a bundle is read as a file, which gives its objects."""
     if subject.get("type") == "bundle":
         return read_candidates("bundle.json", json.dumps(subject).encode())
@@ -64,7 +64,7 @@ def is_accepted(candidate: Candidate) -> bool:
     return candidate.is_open or candidate.verdict in ("duplicate", "held")
 
 
-def validate_with_oasis(subject: dict, options: ValidationOptions) -> tuple[bool, str]:
+def validate_with_oasis(subject: StixObject, options: ValidationOptions) -> tuple[bool, str]:
     """The OASIS validator's verdict and reason; it crashes on some objects, which are invalid."""
     try:
         result = validate_instance(json.loads(json.dumps(subject)), options)
@@ -75,7 +75,7 @@ def validate_with_oasis(subject: dict, options: ValidationOptions) -> tuple[bool
 
 def patterns(folder: Path, show: int) -> None:
     """Labelled patterns."""
-    counts: Counter[str] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     differing: list[str] = []
     for number, case in enumerate(
         read_json_lines(folder / "hostile/pattern-validity/patterns.jsonl")
@@ -94,7 +94,7 @@ def patterns(folder: Path, show: int) -> None:
     print_counts(counts, differing, show)
 
 
-def print_counts(counts: Counter, differing: list[str], show: int) -> None:
+def print_counts(counts: Counter[tuple[str, str]], differing: list[str], show: int) -> None:
     for (label, outcome), count in sorted(counts.items()):
         print(f"   labelled {label:8} {outcome:7} {count:6}")
     for each in differing[: show or len(differing)]:
