@@ -1,4 +1,4 @@
-"""What every test may ask for: a database engine, and a store of its own on it."""
+"""Fixtures for all tests: database engine, stores, hubs, clients, other servers."""
 
 import os
 import uuid
@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
-from support.certificates import authority, written
+from support.certificates import make_authority, write_private_file
 from support.clock import ManualClock, hub_and_clock
 from support.conformance_hub import ConformanceHub
-from support.databases import drop_all, emptied
+from support.databases import drop_all, open_empty_store
 from support.feed_postings import Feed
 from support.hub import HubInProcess
 from support.paths import ROOT
@@ -24,23 +24,23 @@ from tocsin.server.store import Store
 from tocsin.server.store.embedded import Engine
 
 CACHE = ROOT / ".pytest_cache" / "tocsin"
-"""What is kept between starts is kept among the tests, not in the home of who runs them."""
+"""Cache directory of the tests, in place of the user's own."""
 
 
 settings.register_profile("gate", derandomize=True)
 if "TOCSIN_TEST_EXAMPLES" not in os.environ:
-    settings.load_profile("gate")  # the same examples each time; more of them find new ones
+    settings.load_profile("gate")  # the same examples in each run
 
 
 def pytest_configure() -> None:
-    """Share the cache among the workers and runs; it is built once."""
+    """Share the cache among workers and runs, so that it is built once."""
     CACHE.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.environ["XDG_CACHE_HOME"] = str(CACHE)
 
 
 @pytest.fixture(scope="session")
 def engine_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The database server of this session: embedded, or $TOCSIN_TEST_MONGO."""
+    """The URI of this session's database server: embedded, or $TOCSIN_TEST_MONGO."""
     if "TOCSIN_TEST_MONGO" in os.environ:
         yield os.environ["TOCSIN_TEST_MONGO"]
         drop_all()
@@ -52,21 +52,21 @@ def engine_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def store(engine_uri: str) -> Iterator[Store]:
-    """A store on an empty database of its own."""
-    with emptied(engine_uri) as store:
+    """A store on an empty database."""
+    with open_empty_store(engine_uri) as store:
         yield store
 
 
 @pytest.fixture(scope="module")
 def common_store(engine_uri: str) -> Iterator[Store]:
-    """A store for all tests of a file, where each brings what it needs and sees only that."""
-    with emptied(engine_uri) as store:
+    """A store shared by all tests of a file; each test adds its own collections."""
+    with open_empty_store(engine_uri) as store:
         yield store
 
 
 @pytest.fixture
 def new(common_store: Store) -> Callable[[], Feed]:
-    """Makes empty feeds."""
+    """A function that creates empty feeds."""
 
     def make() -> Feed:
         id = str(uuid.uuid4())
@@ -84,48 +84,48 @@ def feed(new: Callable[[], Feed]) -> Feed:
 
 @pytest.fixture
 def timed(store: Store) -> tuple[HubInProcess, ManualClock]:
-    """A hub, and the clock by which it tells the time."""
+    """A hub, and its clock."""
     return hub_and_clock(store)
 
 
 @pytest.fixture
 def hub(timed: tuple[HubInProcess, ManualClock]) -> HubInProcess:
-    """The same hub."""
+    """The hub of `timed`."""
     return timed[0]
 
 
 @pytest.fixture
 def clock(timed: tuple[HubInProcess, ManualClock]) -> ManualClock:
-    """Its clock, which stands until it is moved."""
+    """The clock of `timed`, which stands still until a test moves it."""
     return timed[1]
 
 
 @pytest.fixture(scope="session")
 def conformance_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConformanceHub]:
-    """A served hub without allowances, in TLS, and what the conformance checks are told of it."""
-    folder, own = tmp_path_factory.mktemp("conformance"), authority()
-    ca = written(folder / "ca.pem", own.certificate)
+    """A running hub with TLS and without rate limit, as a target of the conformance checks."""
+    folder, ca = tmp_path_factory.mktemp("conformance"), make_authority()
+    ca_file = write_private_file(folder / "ca.pem", ca.certificate)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("TOCSIN_REQUESTS_PER_MINUTE", "0")
-        environment.setenv("TOCSIN_TLS_CERTIFICATE", str(own.server().both(folder)))
-        environment.setenv("TOCSIN_TLS_CLIENT_CA", str(ca))
+        environment.setenv("TOCSIN_TLS_CERTIFICATE", str(ca.server().write_pem(folder)))
+        environment.setenv("TOCSIN_TLS_CLIENT_CA", str(ca_file))
         hub = HubProcess(folder / "data").start()
     try:
         hub.join("acme")
         hub.command("collection", "add", "secret", "--kind", "verbatim", "--title", "Of others")
         rights = ("--read", "clear,scratch,secret", "--write", "inbox,secret")
         other = hub.command("partner", "add", "north", "--name", "NORTH", *rights)
-        certificate = own.issue("acme").both(folder)
+        certificate = ca.issue("acme").write_pem(folder)
         hub.command("key", "certificate", "acme", str(certificate))
         keys = hub.key, f"{other['account']}:{other['key']}"
-        yield ConformanceHub(hub.url, *keys, ca=ca, certificate=certificate)
+        yield ConformanceHub(hub.url, *keys, ca=ca_file, certificate=certificate)
     finally:
         assert hub.stop() == 0
 
 
 @pytest.fixture
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No settings from outside, and a folder of its own."""
+    """Remove all settings from the environment, and use a temporary home folder."""
     for name in [name for name in os.environ if name.startswith("TOCSIN_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -135,19 +135,19 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def tocsin(alone: None, capfd: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """Runs a command of the clients; answers its exit code, its lines and what it said."""
+    """A function that runs a client command; returns exit code, output lines, standard error."""
 
     def run(*arguments: str) -> tuple[int, list[str], str]:
         code = main(arguments)
-        told = capfd.readouterr()
-        return code, told.out.splitlines(), told.err
+        captured = capfd.readouterr()
+        return code, captured.out.splitlines(), captured.err
 
     return run
 
 
 @pytest.fixture
 def partner(alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Medallion]:
-    """A server of somebody else, where the clients find it."""
+    """A running medallion, to which the clients' environment variables point."""
     with serve_medallion() as server:
         monkeypatch.setenv("TOCSIN_URL", server.url)
         monkeypatch.setenv("TOCSIN_KEY", KEY)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.layers import LAYERS, ROOMS
+from support.layers import LAYERS, PACKAGES
 from support.paths import ROOT
 
 ALONE = {"tocsin.server"}
@@ -50,7 +50,7 @@ Modules = dict[str, Path]
 def modules(root: Path) -> Modules:
     """Every module of the house by its name."""
     found = {}
-    for path in sorted(each for room in ROOMS for each in (root / room).rglob("*.py")):
+    for path in sorted(each for package in PACKAGES for each in (root / package).rglob("*.py")):
         steps = path.relative_to(root).with_suffix("").parts
         found[".".join(("tocsin", *steps)).removesuffix(".__init__")] = path
     return found
@@ -172,7 +172,9 @@ def _left_out(root: Path, globs: dict[str, list[str]]) -> list[Path]:
         for pattern in patterns
         for path in root.joinpath(*package.split(".")[1:]).glob(pattern)
     }
-    beside = {each for room in ROOMS for each in (root / room).rglob("*") if each.is_file()}
+    beside = {
+        each for package in PACKAGES for each in (root / package).rglob("*") if each.is_file()
+    }
     return sorted(p.relative_to(root) for p in beside - shipped if p.suffix not in {".py", ".pyc"})
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import pytest
 from msgspec.structs import fields
-from support.layers import LAYERS, ROOMS
+from support.layers import LAYERS, PACKAGES
 from support.paths import ROOT
 
 from tocsin.clients.cli.main import tocsin
@@ -29,8 +29,8 @@ OTHER_VARIABLES = {
 }
 MODULES = sorted(
     ".".join(("tocsin", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
-    for room in ROOMS
-    for path in (ROOT / room).rglob("*.py")
+    for package in PACKAGES
+    for path in (ROOT / package).rglob("*.py")
 )
 
 

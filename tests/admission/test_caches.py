@@ -4,7 +4,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from support.stix_objects import made
+from support.stix_objects import make_object
 
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.model import Candidate, Submitter
@@ -31,15 +31,15 @@ def long_text(number: Any) -> Any:
 
 
 def indicator_with_long_time(number: Any) -> Any:
-    return made("indicator", valid_from=long_text(number))
+    return make_object("indicator", valid_from=long_text(number))
 
 
 def indicator_with_long_reference(number: Any) -> Any:
-    return made("indicator", x_seen_ref=long_text(number))
+    return make_object("indicator", x_seen_ref=long_text(number))
 
 
 def indicator_with_long_property_name(number: Any) -> Any:
-    return made("indicator", x_own={long_text(number): "ask jane@bank.test"})
+    return make_object("indicator", x_own={long_text(number): "ask jane@bank.test"})
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_texts_with_many_decodings_are_cached_for_a_bounded_number_of_objects() 
 
     def malware_with_disguised_text(number: Any) -> Any:
         links = [{"source_name": f"s{number}", "description": text}]
-        return made("malware", is_family=True, name="a", external_references=links)
+        return make_object("malware", is_family=True, name="a", external_references=links)
 
     examine_objects([malware_with_disguised_text(0)])
     tracemalloc.start()

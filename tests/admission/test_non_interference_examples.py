@@ -22,7 +22,7 @@ from hypothesis import (
     strategies as st,
 )
 from support.clock import hub_and_clock
-from support.databases import emptied
+from support.databases import open_empty_store
 from support.examples import examples
 from support.hub import (
     AMBER as AMBER_TLP,
@@ -46,11 +46,11 @@ from support.planted_secrets import (
     SECRETS,
     SENT,
     VEXIL,
-    forms,
-    seen,
+    decoded_texts,
+    encodings_of,
     submissions,
 )
-from support.stix_objects import made
+from support.stix_objects import make_object
 
 from tocsin.admission.merge.identity import observable_id
 from tocsin.config import HubSettings
@@ -135,8 +135,8 @@ class Answers:
 def check_answers(answers: Any, secrets: Any) -> None:
     """Fail if an answer contains a secret in any of its forms."""
     for path, answer in answers:
-        for text in seen(answer):
-            leaked = [each for secret in secrets for each in forms(secret) if each in text]
+        for text in decoded_texts(answer):
+            leaked = [each for secret in secrets for each in encodings_of(secret) if each in text]
             at = max(0, text.find(leaked[0]) - 150) if leaked else 0
             assert not leaked, f"{leaked} in {path}: {text[at : at + 300]}"
 
@@ -163,7 +163,7 @@ class TestSecrets:
         sent = [data.draw(submissions(slug)) for slug in slugs]
         secrets = set().union(*(each.secrets for each in sent))
         log.clear()
-        with emptied(engine_uri) as store:
+        with open_empty_store(engine_uri) as store:
             hub = hub_with_readers(store)
             foreign = [
                 hub.push_raw(each.body(escaped=data.draw(st.booleans())), each.slug)["id"]
@@ -216,7 +216,7 @@ def any_draft(draw: Any, slug: Any, version: Any) -> Any:
 
 def publish_submissions(uri: Any, sent: Any) -> Any:
     """Submit in the given order; returns the objects of each feed without the stamps of the hub."""
-    with emptied(uri) as store:
+    with open_empty_store(uri) as store:
         hub, clock = hub_and_clock(store)
         clock.now = FIXED_TIME
         for slug, draft in sent:
@@ -251,7 +251,7 @@ def texts_without_rules(common_store: Store) -> Any:
     for kind in SECRETS:
         hub.push(sdo("tool", name=SECRETS[kind][0].format(**QUUX_NAMES)), who=QUUX.slug)
     answers = Answers(hub, "reader", ("green",)).collect([])
-    return [text for _, answer in answers for text in seen(answer)]
+    return [text for _, answer in answers for text in decoded_texts(answer)]
 
 
 class TestWithoutRules:
@@ -267,7 +267,7 @@ class TestWithoutRules:
 def test_a_public_id_does_not_reveal_removed_content(store: Store) -> None:
     """An id derived from a removed subject would confirm guesses."""
     hub = HubInProcess(store)
-    message = made("email-message", is_multipart=False, from_ref=None, subject="Hello Jane")
+    message = make_object("email-message", is_multipart=False, from_ref=None, subject="Hello Jane")
     derived = observable_id(message)
     hub.push({**message, "id": derived, "date": FIRST, "object_marking_refs": [GREEN]})
     (public,) = hub.feed("green")

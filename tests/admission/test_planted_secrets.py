@@ -21,8 +21,8 @@ from support.planted_secrets import (
     POLICY,
     QUUX,
     VEXIL,
-    forms,
-    seen,
+    decoded_texts,
+    encodings_of,
     submissions,
 )
 from support.presence import present
@@ -64,8 +64,8 @@ class TestAnySubmission:
     def test_no_planted_secret_is_left_in_an_admitted_object_at_any_level(self, sent: Any) -> None:
         for candidate in open_candidates(sent):
             for level, layer in ((candidate.tlp, candidate.object), *candidate.stricter_layers):
-                for text in seen(json.dumps(layer).encode()):
-                    found = [s for each in sent.secrets for s in forms(each) if s in text]
+                for text in decoded_texts(json.dumps(layer).encode()):
+                    found = [s for each in sent.secrets for s in encodings_of(each) if s in text]
                     assert not found, (found, layer)
                     assert level >= Tlp.AMBER or AMBER not in text
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from support.hub import GREEN
-from support.stix_objects import TIME, made, ref
+from support.stix_objects import TIME, make_object, ref
 
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.merge.confidence import Source, combine_confidence, weigh_confidence
@@ -18,10 +18,10 @@ from tocsin.admission.warninglists.index import WarningLists
 from tocsin.config import policy_text
 
 NOW = 1_790_000_000_000_000
-CUSTOM_PROPERTY = made("malware", x_own="text", object_marking_refs=[GREEN])
+CUSTOM_PROPERTY = make_object("malware", x_own="text", object_marking_refs=[GREEN])
 CUSTOM_TYPE = CUSTOM_PROPERTY | {"type": "x-case", "id": ref("x-case"), "created": TIME}
-PLAIN = made("malware", object_marking_refs=[GREEN])
-KQL = made("indicator", pattern="text", pattern_type="kql", object_marking_refs=[GREEN])
+PLAIN = make_object("malware", object_marking_refs=[GREEN])
+KQL = make_object("indicator", pattern="text", pattern_type="kql", object_marking_refs=[GREEN])
 OCTETS = len(str(PLAIN).replace(": ", ":").replace(", ", ",").replace("True", "true"))
 FUTURE = PLAIN | {"modified": stix_time(NOW + 60_000_000)}
 
@@ -81,7 +81,7 @@ HALF_LIFE_PATTERNS = {
 @pytest.mark.parametrize("setting", HALF_LIFE_PATTERNS)
 @pytest.mark.parametrize("days", [0, 7])
 def test_each_half_life_setting_sets_the_half_life_of_its_kind(setting: Any, days: int) -> None:
-    subject = made("indicator", pattern=f"[{HALF_LIFE_PATTERNS[setting]}]")
+    subject = make_object("indicator", pattern=f"[{HALF_LIFE_PATTERNS[setting]}]")
     assert half_life(subject, policy_with(setting, days).confidence) == days * DAY
 
 

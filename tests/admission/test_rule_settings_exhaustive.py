@@ -16,10 +16,10 @@ from support.setting_trials import (
     PROPERTIES,
     TEXTS,
     VALUES,
-    comparing,
+    comparison_indicator,
     trials,
 )
-from support.stix_objects import made, ref
+from support.stix_objects import make_object, ref
 
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.model import Candidate, Submitter, Verdict
@@ -174,7 +174,9 @@ class TestOtherSettings:
         addresses = f"[rules.private_addresses]\ntext = {value}"
         policy_tables = f"{handles}\n{addresses}"
         for text in ("@joan_roe", "10.1.2.3"):
-            candidate = examine_object(made("malware", description=f"by {text}"), policy_tables)
+            candidate = examine_object(
+                make_object("malware", description=f"by {text}"), policy_tables
+            )
             assert (text in published_json(candidate)) == published
 
     @pytest.mark.parametrize(("regions", "published"), [('["US"]', False), ("[]", True)])
@@ -183,7 +185,7 @@ class TestOtherSettings:
     ) -> None:
         policy_tables = f"[rules.personal_data]\nregions = {regions}"
         candidate = examine_object(
-            made("malware", description="Try (212) 456-7890 today"), policy_tables
+            make_object("malware", description="Try (212) 456-7890 today"), policy_tables
         )
         assert ("456-7890" in published_json(candidate)) == published
 
@@ -193,12 +195,12 @@ class TestOtherSettings:
     def test_the_setting_unknown_decides_about_unknown_markings(
         self, value: str, verdict: Any
     ) -> None:
-        subject = made("malware", object_marking_refs=[ref("marking-definition")])
+        subject = make_object("malware", object_marking_refs=[ref("marking-definition")])
         assert examine_object(subject, f'[rules.marking]\nunknown = "{value}"').verdict is verdict
 
     @pytest.mark.parametrize("rule", ["benign", "marking"])
     def test_approval_of_a_rule_without_modes_releases_no_refused_object(self, rule: str) -> None:
-        subject = made("malware", object_marking_refs=[RED])
+        subject = make_object("malware", object_marking_refs=[RED])
         assert examine_object(subject, waived=(rule,)).verdict is Verdict.REFUSED
 
     @pytest.mark.parametrize(
@@ -217,12 +219,14 @@ class TestOtherSettings:
     def test_the_settings_of_benign_decide_about_listed_values(
         self, value: str, verdict: Any, confidence: None | int
     ) -> None:
-        subject = comparing("ipv4-addr:value", "9.9.9.9") | {"confidence": 50}
+        subject = comparison_indicator("ipv4-addr:value", "9.9.9.9") | {"confidence": 50}
         candidate = examine_object(subject, f"[rules.benign]\n{value}")
         assert candidate.verdict is verdict
         assert confidence is None or candidate.object["confidence"] == confidence
 
     def test_the_setting_label_is_added_where_confidence_is_lowered(self) -> None:
         policy_tables = '[rules.benign]\nexact = "lower"\nlabel = "rented"'
-        candidate = examine_object(comparing("ipv4-addr:value", "9.9.9.9"), policy_tables)
+        candidate = examine_object(
+            comparison_indicator("ipv4-addr:value", "9.9.9.9"), policy_tables
+        )
         assert candidate.object["labels"] == ["rented"]

@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 from support.conformance_hub import ConformanceHub
-from support.faulty_server import Fault, broken
+from support.faulty_server import Fault, serve_with_fault
 from support.presence import present
 from support.processes import free_port
-from support.seeded_faults import FAULTS, answering
+from support.seeded_faults import FAULTS, answer_with
 from support.taxii_hub import (
     GREEN,
     HIDDEN,
@@ -25,7 +25,7 @@ from support.taxii_hub import (
 from tocsin.conformance.registry import CHECKS
 from tocsin.server.cli.main import main
 
-BREAKS = Fault("broken", (), answering(500, when=lambda x: x.is_at("/collections/")))
+BREAKS = Fault("broken", (), answer_with(500, when=lambda x: x.is_at("/collections/")))
 BY_NAME = {fault.name: fault for fault in FAULTS}
 
 
@@ -58,19 +58,19 @@ def serving() -> Iterator[Any]:
     taxii = TaxiiHub()
     taxii.account("north-robot", "north", {GREEN, SCRATCH, HIDDEN}, {INBOX})
     taxii.feeds.add(GREEN.id, *(indicator(n) for n in range(1, 8)))
-    with broken(taxii.app, Fault("none", ())) as url:
+    with serve_with_fault(taxii.app, Fault("none", ())) as url:
         yield ConformanceHub(url, "acme-robot:acme-robot-key", "north-robot:north-robot-key")
 
 
 @pytest.fixture
 def wrong() -> Iterator[Any]:
-    with broken(TaxiiHub().app, BY_NAME["malformed is ignored"]) as url:
+    with serve_with_fault(TaxiiHub().app, BY_NAME["malformed is ignored"]) as url:
         yield [url, "--key", "acme-robot:acme-robot-key", "--collection", "scratch"]
 
 
 class TestHowItEnds:
     def test_with_0_where_nothing_fails(self, run: Any, serving: Any) -> None:
-        told = run(*serving.words(), "--only", "16.1", "--only", "17")
+        told = run(*serving.arguments(), "--only", "16.1", "--only", "17")
         assert told.returncode == 0, told.stdout
         assert "0 failed" in told.stdout
 
@@ -82,7 +82,7 @@ class TestHowItEnds:
     def test_with_0_where_only_a_decision_is_not_kept_unless_that_is_asked_for(
         self, run: Any
     ) -> None:
-        with broken(TaxiiHub().app, BY_NAME["next works once"]) as url:
+        with serve_with_fault(TaxiiHub().app, BY_NAME["next works once"]) as url:
             words = [url, "--key", "acme-robot:acme-robot-key", "--collection", "scratch"]
             assert run(*words, "--only", "17.10").returncode == 0
             assert run(*words, "--only", "17.10", "--strict").returncode == 1
@@ -126,7 +126,7 @@ class TestHowItEnds:
         assert "access denied" in told.stderr
 
     def test_with_3_where_there_are_no_collections(self, run: Any) -> None:
-        with broken(TaxiiHub().app, BREAKS) as url:
+        with serve_with_fault(TaxiiHub().app, BREAKS) as url:
             told = run(url, "--key", "acme-robot:acme-robot-key", "--collection", "scratch")
         assert told.returncode == 3
         assert "answers 500" in told.stderr
@@ -163,7 +163,7 @@ class TestWhatItTells:
         assert run("--list", "--only", "17.10").stdout.startswith("17.10")
 
     def test_no_secret(self, run: Any, serving: Any, wrong: Any) -> None:
-        for words in (serving.words(), wrong):
+        for words in (serving.arguments(), wrong):
             told = run(*words, "--only", "3", "--only", "16.1", "--json")
             assert "robot-key" not in told.stdout + told.stderr
 
@@ -178,7 +178,7 @@ class TestWhatItDoes:
         assert reasons["17.10"] is None and reasons["16.3"] is None
 
     def test_what_it_adds_it_deletes(self, run: Any, serving: Any) -> None:
-        told = json.loads(run(*serving.words(), "--json").stdout)
+        told = json.loads(run(*serving.arguments(), "--json").stdout)
         assert told["left_behind"] == []
 
     def test_a_check_that_is_left_out_is_not_made(self, run: Any, serving: Any) -> None:

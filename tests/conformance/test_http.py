@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from support.conformance_hub import ConformanceHub
-from support.faulty_server import Fault, broken
+from support.faulty_server import Fault, serve_with_fault
 from support.taxii_hub import TaxiiHub
 
 from tocsin.conformance.http import (
@@ -204,8 +204,8 @@ def test_no_answer_is_too_odd_for_a_check(odd: Any, inside: bool) -> None:
         if told and not (inside and x.path == "/hub/collections/"):
             x.json = told
 
-    with broken(TaxiiHub().app, Fault("odd", (), outwards=strange)) as url:
-        results = ConformanceHub(url, "acme-robot:acme-robot-key", "blind:blind-key").look()
+    with serve_with_fault(TaxiiHub().app, Fault("odd", (), on_response=strange)) as url:
+        results = ConformanceHub(url, "acme-robot:acme-robot-key", "blind:blind-key").run_checks()
     told = {c.expected for result in results for c in result.complaints}
     assert [each for each in told if each.startswith("an answer that can be read")] == []
     assert Outcome.FAILED in {each.outcome for each in results}
@@ -222,18 +222,18 @@ class TestPatience:
         def busy(x: Any) -> None:
             asked.append(x.path)
             if len(asked) < 3:
-                x.status, x.answered = 429, {"Retry-After": "0"}
+                x.status, x.response_headers = 429, {"Retry-After": "0"}
 
-        with broken(TaxiiHub().app, Fault("busy", (), busy)) as url:
+        with serve_with_fault(TaxiiHub().app, Fault("busy", (), busy)) as url:
             answer = self.subject(url).get("/hub/")
         assert (answer.status, asked) == (200, ["/hub/"] * 3)
 
     @pytest.mark.parametrize("pause", ["soon", "", "1000000", "9" * 5000, "²"])
     def test_who_asks_to_come_much_later_is_taken_at_the_word(self, pause: str) -> None:
         def busy(x: Any) -> None:
-            x.status, x.answered = 429, {"Retry-After": pause}
+            x.status, x.response_headers = 429, {"Retry-After": pause}
 
-        with broken(TaxiiHub().app, Fault("busy", (), busy)) as url:
+        with serve_with_fault(TaxiiHub().app, Fault("busy", (), busy)) as url:
             assert self.subject(url).get("/hub/").status == 429
 
     def test_a_status_that_never_completes_is_not_waited_for(self) -> None:
@@ -241,7 +241,7 @@ class TestPatience:
             if "total_count" in x.json:
                 x.json = x.json | {"status": "pending"}
 
-        with broken(TaxiiHub().app, Fault("slow", (), outwards=pending)) as url:
+        with serve_with_fault(TaxiiHub().app, Fault("slow", (), on_response=pending)) as url:
             results = run_checks(
                 self.subject(url, 1), select_checks(["17.8", "13.5"]), lambda result: None
             )

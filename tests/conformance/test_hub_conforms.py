@@ -30,7 +30,7 @@ def subject(conformance_hub: ConformanceHub) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def certified(conformance_hub: ConformanceHub) -> Server:
-    return conformance_hub.certified()
+    return conformance_hub.subject_with_certificate()
 
 
 @pytest.mark.parametrize("check", BY_RISK, ids=lambda c: c.name)

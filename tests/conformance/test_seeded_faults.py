@@ -6,7 +6,7 @@ import pytest
 from support.conformance_hub import ConformanceHub
 from support.faulty_server import (
     Fault,
-    broken,
+    serve_with_fault,
 )
 from support.seeded_faults import FAULTS
 from support.taxii_hub import (
@@ -34,15 +34,15 @@ def conformance_hub(url: str) -> ConformanceHub:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_broken_rule_is_found(fault: Fault, taxii: TaxiiHub) -> None:
-    with broken(taxii.app, fault) as url:
-        results = conformance_hub(url).look(*fault.found_by)
+    with serve_with_fault(taxii.app, fault) as url:
+        results = conformance_hub(url).run_checks(*fault.found_by)
     wrong = {r.check.number for r in results if r.outcome in (Outcome.FAILED, Outcome.WARNED)}
     assert set(fault.found_by) - wrong == set()
 
 
 def test_a_server_that_breaks_none_is_not_blamed(taxii: TaxiiHub) -> None:
-    with broken(taxii.app, Fault("none", ())) as url:
-        results = conformance_hub(url).look(
+    with serve_with_fault(taxii.app, Fault("none", ())) as url:
+        results = conformance_hub(url).run_checks(
             *{number for fault in FAULTS for number in fault.found_by}
         )
     blamed = {r.check.name for r in results if r.complaints}

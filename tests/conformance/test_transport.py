@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from support.certificates import authority, written
+from support.certificates import make_authority, write_private_file
 from support.faulty_server import _Quiet
 from support.processes import free_port
 from support.taxii_hub import TaxiiHub
@@ -33,10 +33,10 @@ MODERN = "ECDHE+AESGCM:ECDHE+CHACHA20"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The certificates of a server and of a client, and of their authority."""
-    folder, own = tmp_path_factory.mktemp("papers"), authority()
-    written(folder / "ca.pem", own.certificate)
-    own.server().both(folder)
-    own.issue("client").both(folder)
+    folder, own = tmp_path_factory.mktemp("certificates"), make_authority()
+    write_private_file(folder / "ca.pem", own.certificate)
+    own.server().write_pem(folder)
+    own.issue("client").write_pem(folder)
     return folder
 
 

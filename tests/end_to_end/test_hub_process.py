@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.certificates import authority, written
+from support.certificates import make_authority, write_private_file
 from support.paths import ROOT
 from support.processes import (
     BIN,
@@ -64,20 +64,20 @@ def fragile(founded: Any, tmp_path: Path) -> Iterator[Any]:
 
 class TestServe:
     def test_the_first_start_says_once_how_to_use_it(self, fragile: Any) -> None:
-        assert "operator account: operator  key: " in fragile.told()
+        assert "operator account: operator  key: " in fragile.read_log()
         before = {c["alias"]: c["id"] for c in fragile.command("collection", "list")}
         assert set(before) == {"inbox", "clear", "green", "amber", "scratch"}
         assert fragile.stop() == 0
-        said = len(fragile.told())
+        said = len(fragile.read_log())
         fragile.start()
-        assert "key: " not in fragile.told()[said:]
+        assert "key: " not in fragile.read_log()[said:]
         assert {c["alias"]: c["id"] for c in fragile.command("collection", "list")} == before
 
     def test_secrets_are_for_nobody_elses_eyes(self, hub: Any) -> None:
         modes = {path.name: path.stat().st_mode & 0o777 for path in hub.data.iterdir()}
         assert hub.data.stat().st_mode & 0o777 == 0o700
         assert modes["secrets.json"] == modes["engine.secret"] == 0o600
-        assert hub.key.split(":")[1] not in hub.told()
+        assert hub.key.split(":")[1] not in hub.read_log()
 
     def test_commands_work_before_a_hub_runs(self, founded: Any, hub: Any) -> None:
         assert founded.started == 0
@@ -106,7 +106,7 @@ class TestServe:
         assert answer.startswith(b"HTTP/1.1 202 ")
         assert fragile.process.wait(60) == 0
         status = json.loads(answer.partition(b"\r\n\r\n")[2])["id"]
-        assert fragile.start().settled(status)["success_count"] == 20
+        assert fragile.start().wait_until_settled(status)["success_count"] == 20
 
     @pytest.mark.slow
     def test_a_command_right_after_a_kill_is_not_misled(self, fragile: Any) -> None:
@@ -125,9 +125,9 @@ class TestServe:
 @pytest.fixture
 def secure(founded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A hub that does TLS, and the authority of its certificate and its clients'."""
-    own = authority()
-    written(tmp_path / "ca.pem", own.certificate)
-    monkeypatch.setenv("TOCSIN_TLS_CERTIFICATE", str(own.server().both(tmp_path)))
+    own = make_authority()
+    write_private_file(tmp_path / "ca.pem", own.certificate)
+    monkeypatch.setenv("TOCSIN_TLS_CERTIFICATE", str(own.server().write_pem(tmp_path)))
     monkeypatch.setenv("TOCSIN_TLS_CLIENT_CA", str(tmp_path / "ca.pem"))
     hub = copied(founded, tmp_path)
     yield hub, own
@@ -139,8 +139,8 @@ class TestTls:
         self, secure: Any, tmp_path: Path
     ) -> None:
         hub, own = secure
-        assert hub.url.startswith("https://") and f"answering at {hub.url}" in hub.told()
-        file = own.issue("acme").both(tmp_path)
+        assert hub.url.startswith("https://") and f"answering at {hub.url}" in hub.read_log()
+        file = own.issue("acme").write_pem(tmp_path)
         registered = hub.command("key", "certificate", "acme", str(file))["id"]
         listed = hub.command("key", "list", "acme")
         assert sorted(one["kind"] for one in listed) == ["certificate", "key"]
@@ -159,16 +159,16 @@ class TestTls:
         hub, own = secure
         place = ("127.0.0.1", hub.port)
         before = ssl.get_server_certificate(place, ca_certs=str(tmp_path / "ca.pem"))
-        own.server().both(tmp_path)
+        own.server().write_pem(tmp_path)
         hub.process.send_signal(signal.SIGHUP)
         deadline = time.monotonic() + 30
         while ssl.get_server_certificate(place, ca_certs=str(tmp_path / "ca.pem")) == before:
-            assert time.monotonic() < deadline, hub.told()
+            assert time.monotonic() < deadline, hub.read_log()
             time.sleep(0.05)
         (tmp_path / "hub.pem").write_text("broken")
         hub.process.send_signal(signal.SIGHUP)
-        while "the previous one stays in use: tls_certificate" not in hub.told():
-            assert time.monotonic() < deadline, hub.told()
+        while "the previous one stays in use: tls_certificate" not in hub.read_log():
+            assert time.monotonic() < deadline, hub.read_log()
             time.sleep(0.05)
         assert ssl.get_server_certificate(place, ca_certs=str(tmp_path / "ca.pem")) != before
 
@@ -185,7 +185,7 @@ class TestTls:
                 pool.submit(ssl.get_server_certificate, place, ca_certs=ca) for _ in range(300)
             ]
             while not all(each.done() for each in asked):
-                written(tmp_path / "next.pem", next(texts)).replace(tmp_path / "hub.pem")
+                write_private_file(tmp_path / "next.pem", next(texts)).replace(tmp_path / "hub.pem")
                 hub.process.send_signal(signal.SIGHUP)
                 time.sleep(0.001)
         assert len({each.result() for each in asked}) > 1
@@ -207,12 +207,12 @@ class TestTls:
     def test_plain_http_is_warned_of_beyond_the_machine_only(
         self, founded: Any, hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        assert "warning: " not in hub.told()
+        assert "warning: " not in hub.read_log()
         monkeypatch.setenv("TOCSIN_HOST", "::ffff:127.0.0.1")
         public = copied(founded, tmp_path)
         try:
             assert public.stop() == 0
-            assert "warning: plain HTTP at ::ffff:127.0.0.1" in public.told()
+            assert "warning: plain HTTP at ::ffff:127.0.0.1" in public.read_log()
         finally:
             public.kill()
 
@@ -257,21 +257,23 @@ class TestBadInput:
         body = f'{{"objects": [{", ".join(texts)}]}}'
         answer = hub.ask("collections/inbox/objects/", "POST", data=body)
         if answer.status_code == 202:  # else the envelope as a whole was too deep for the parser
-            status = hub.settled(answer.json()["id"])
+            status = hub.wait_until_settled(answer.json()["id"])
             assert (status["failure_count"], status["success_count"]) == (2, 1)
         else:
             assert (answer.status_code, answer.headers["Content-Type"]) == (400, MT)
-            status = hub.settled(hub.post([{**bad, "modified": "bogus"}, good]).json()["id"])
+            status = hub.wait_until_settled(
+                hub.post([{**bad, "modified": "bogus"}, good]).json()["id"]
+            )
             assert (status["failure_count"], status["success_count"]) == (1, 1)
         assert good["pattern"] in {o.get("pattern") for o in hub.walk()}
 
     def test_none_of_it_ends_the_worker(self, hub: Any) -> None:
         broken = [{**each, "modified": "bogus"} for each in indicators(250)]
-        assert hub.settled(hub.post(broken).json()["id"])["failure_count"] == 250
+        assert hub.wait_until_settled(hub.post(broken).json()["id"])["failure_count"] == 250
         many = indicators(250)  # more than are admitted inside the request
-        assert hub.settled(hub.post(many).json()["id"])["success_count"] == 250
+        assert hub.wait_until_settled(hub.post(many).json()["id"])["success_count"] == 250
         assert {o["pattern"] for o in many} <= {o.get("pattern") for o in hub.walk()}
-        assert "Traceback" not in hub.told()
+        assert "Traceback" not in hub.read_log()
 
 
 @pytest.mark.slow
@@ -305,7 +307,7 @@ class TestKills:
         writers.wait_for(4)
         writers.stop()
         assert set(writers.answers) <= {202, 503}
-        assert "starting it again" in fragile.told()
+        assert "starting it again" in fragile.read_log()
         writers.statuses.append(large)
         _all_there(fragile, writers)
 
@@ -317,7 +319,10 @@ class TestKills:
         assert (answer.status_code, answer.headers["Content-Type"]) == (503, MT)
         assert int(answer.headers["Retry-After"]) > 0
         assert "try again" in answer.json()["description"]
-        assert fragile.settled(fragile.post(indicators(1)).json()["id"])["success_count"] == 1
+        assert (
+            fragile.wait_until_settled(fragile.post(indicators(1)).json()["id"])["success_count"]
+            == 1
+        )
 
     def test_a_large_submission_goes_on_where_a_crash_left_it(self, fragile: Any) -> None:
         many = indicators(2_500)
@@ -327,7 +332,7 @@ class TestKills:
         fragile.kill()
         assert status["success_count"] < 2_500
         fragile.start()
-        settled = fragile.settled(status["id"], LEASE - 10)
+        settled = fragile.wait_until_settled(status["id"], LEASE - 10)
         assert settled["success_count"] == 2_500
         counted = Counter(o.get("pattern") for o in fragile.walk())
         assert {each["pattern"] for each in many} <= set(counted)
@@ -361,7 +366,7 @@ def locked_out(hub: Any) -> Iterator[Any]:
 def _all_there(hub: Any, writers: Any) -> None:
     """Every acknowledged submission is settled, and each of its objects is in the feed once."""
     for status in writers.statuses:
-        assert json.dumps(hub.settled(status, 150)["x_tocsin_counts"])
+        assert json.dumps(hub.wait_until_settled(status, 150)["x_tocsin_counts"])
     counted = Counter(o["pattern"] for o in hub.walk() if "pattern" in o)
     assert len(writers.patterns) >= 12 * 20
     assert writers.patterns <= set(counted)

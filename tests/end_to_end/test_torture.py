@@ -14,7 +14,7 @@ from support.torture_judge import (
     Final,
     Log,
     Record,
-    judged,
+    find_faults,
 )
 
 TORTURE = (sys.executable, "-m", "support.torture")
@@ -68,7 +68,7 @@ def record() -> Any:
 
 
 def kinds(record: Record) -> list[str]:
-    return [kind for kind, found in judged(record).items() if found]
+    return [kind for kind, found in find_faults(record).items() if found]
 
 
 class TestTheJudge:
@@ -84,7 +84,7 @@ class TestTheJudge:
         self, record: Any
     ) -> None:
         del record.logs[0].entries[0]
-        assert judged(record)["lost"] == ["manifest was not given indicator--1 v1"]
+        assert find_faults(record)["lost"] == ["manifest did not receive indicator--1 v1"]
 
     def test_finds_what_was_acknowledged_and_is_not_there(self, record: Any) -> None:
         record.stored["scratch"].add(("indicator--9", "v1"))

@@ -16,7 +16,7 @@ ALL = ["permitted_nationalities", "permitted_organizations", "shareability", "en
 
 
 def acs(**changes: Any) -> Any:
-    """A definition as AIS writes it for content that the federal government may see."""
+    """Build an ACS marking definition as AIS writes it for content for the federal government."""
     marking = {
         "extension_type": "property-extension",
         "identifier": "isa:guide.19001.ACS3-3bda2f6e-cedc-4c0f-a756-c03d6b586917",
@@ -35,11 +35,11 @@ def acs(**changes: Any) -> Any:
         **changes,
     }
     marking = {name: value for name, value in marking.items() if value is not None}
-    stamp = "2026-01-01T00:00:00Z"  # not the form that a hub writes
+    stamp = "2026-01-01T00:00:00Z"  # not the hub's timestamp format
     head = {"type": "marking-definition", "spec_version": "2.1", "id": ID, "created": stamp}
     return {**head, "extensions": {ACS_EXTENSION: marking}}
 
 
 def control(**changes: Any) -> Any:
-    """A definition with changes in its control set."""
+    """Build a definition with changes in its control set."""
     return acs(control_set={"classification": "U", "formal_determination": ["FOUO"], **changes})

@@ -1,7 +1,7 @@
-"""Certificates made on the spot: X.509 (RFC 5280) in DER, signed with ECDSA on P-256.
+"""Generated X.509 certificates (RFC 5280) in DER, signed with ECDSA on P-256.
 
-Written with the standard library alone, so that tests of TLS need no program
-and no package besides.  Fit for tests only: it takes no care of side channels.
+Uses only the standard library, so that the TLS tests need no other program or
+package.  For tests only: it is not protected against side channels.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _G = (
 Point = tuple[int, int] | None
 
 
-def _added(a: Point, b: Point) -> Point:
-    """The sum of two points of the curve; None is the one at infinity."""
+def _add_points(a: Point, b: Point) -> Point:
+    """Add two points of the curve; None is the point at infinity."""
     if a is None or b is None:
         return a or b
     if a[0] == b[0] and (a[1] + b[1]) % _P == 0:
@@ -36,20 +36,20 @@ def _added(a: Point, b: Point) -> Point:
     return x, (slope * (a[0] - x) - a[1]) % _P
 
 
-def _times(number: int, point: Point = _G) -> Point:
+def _multiply(number: int, point: Point = _G) -> Point:
     total: Point = None
     while number:
         if number & 1:
-            total = _added(total, point)
-        point, number = _added(point, point), number >> 1
+            total = _add_points(total, point)
+        point, number = _add_points(point, point), number >> 1
     return total
 
 
-def _signed(secret: int, octets: bytes) -> bytes:
-    """An ECDSA signature with SHA-256, in DER."""
+def _sign(secret: int, octets: bytes) -> bytes:
+    """Sign with ECDSA and SHA-256; return the signature in DER."""
     digest = int.from_bytes(hashlib.sha256(octets).digest())
     k = secrets.randbelow(_N - 1) + 1
-    point = _times(k)
+    point = _multiply(k)
     assert point is not None
     r = point[0] % _N
     return _sequence(_integer(r), _integer(pow(k, -1, _N) * (digest + r * secret) % _N))
@@ -117,27 +117,27 @@ class Holder:
 
     @property
     def certificate(self) -> str:
-        """In PEM."""
+        """The certificate in PEM."""
         return _pem("CERTIFICATE", self.der)
 
     @property
     def key(self) -> str:
-        """In PEM (SEC 1)."""
+        """The private key in PEM (SEC 1)."""
         octets = _der(0x04, self.secret.to_bytes(32))
         point = _der(0xA1, _bits(_point(self.secret)))
         return _pem("EC PRIVATE KEY", _sequence(_integer(1), octets, _der(0xA0, _P256), point))
 
-    def both(self, folder: Path) -> Path:
-        """A file with certificate and key, only for its owner."""
-        return written(folder / f"{self.name}.pem", self.certificate + self.key)
+    def write_pem(self, folder: Path) -> Path:
+        """Write certificate and key into a file that only its owner can read."""
+        return write_private_file(folder / f"{self.name}.pem", self.certificate + self.key)
 
 
 @dataclass(frozen=True)
 class Authority(Holder):
-    """One that issues certificates."""
+    """A certificate authority."""
 
     def issue(self, name: str, *, days: float = 30, uses: str = CLIENT) -> Holder:
-        """A certificate of `name` for so many days from yesterday; for less than 1 it is over."""
+        """Issue a certificate for `name`, valid for `days` from yesterday; less than 1: expired."""
         secret = secrets.randbelow(_N - 1) + 1
         addresses = _der(0x82, b"localhost") + _der(0x87, bytes([127, 0, 0, 1]))
         extensions = (
@@ -148,12 +148,12 @@ class Authority(Holder):
         return Holder(name, secret, _certificate((name, secret), self, days, extensions))
 
     def server(self) -> Holder:
-        """A certificate for a hub on loopback."""
+        """Issue a certificate for a hub on loopback."""
         return self.issue("hub", uses=SERVER)
 
 
-def authority(name: str = "authority") -> Authority:
-    """A new authority, whose certificate is signed by itself."""
+def make_authority(name: str = "authority") -> Authority:
+    """Create an authority with a self-signed certificate."""
     own = Authority(name, secrets.randbelow(_N - 1) + 1, b"")
     extensions = (
         _extension("2.5.29.19", _sequence(_der(0x01, b"\xff")), critical=True),
@@ -163,15 +163,15 @@ def authority(name: str = "authority") -> Authority:
     return Authority(name, own.secret, _certificate((name, own.secret), own, 365, extensions))
 
 
-def written(file: Path, text: str) -> Path:
-    """A file with this text, only for its owner."""
+def write_private_file(file: Path, text: str) -> Path:
+    """Write a file that only its owner can read."""
     file.touch(0o600)
     file.write_text(text)
     return file
 
 
 def _point(secret: int) -> bytes:
-    point = _times(secret)
+    point = _multiply(secret)
     assert point is not None
     return b"\x04" + b"".join(each.to_bytes(32) for each in point)
 
@@ -186,7 +186,7 @@ def _certificate(
     name, secret = subject
     since = datetime.now(UTC) - timedelta(days=1)
     key = _sequence(_sequence(_oid("1.2.840.10045.2.1"), _P256), _bits(_point(secret)))
-    told = _sequence(
+    body = _sequence(
         _der(0xA0, _integer(2)),
         _integer(secrets.randbits(120)),
         _ECDSA_SHA256,
@@ -196,4 +196,4 @@ def _certificate(
         key,
         _der(0xA3, _sequence(*extensions)),
     )
-    return _sequence(told, _ECDSA_SHA256, _bits(_signed(issuer.secret, told)))
+    return _sequence(body, _ECDSA_SHA256, _bits(_sign(issuer.secret, body)))

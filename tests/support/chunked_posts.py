@@ -1,4 +1,4 @@
-"""Posts of unknown length for tests."""
+"""POST requests without a Content-Length."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from support.taxii_hub import (
 )
 
 
-def stream(taxii: Any, name: Any, body: Any, **environ: Any) -> Any:
-    """Posts a body of unknown length, as a server hands on one that comes in chunks."""
+def post_chunked(taxii: Any, name: Any, body: Any, **environ: Any) -> Any:
+    """Post a body of unknown length, as a server passes on a chunked request."""
     environ = {"wsgi.input": body, "wsgi.input_terminated": True} | environ
     more = {"environ_overrides": environ, "headers": {"Content-Type": MT}}
     return taxii.get(f"{name}/objects/", method="POST", **more)

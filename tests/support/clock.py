@@ -1,4 +1,4 @@
-"""A hub whose time of day a test may move, and what is said of its indicators."""
+"""A hub with a clock that tests can move, and helpers for its indicators."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ LATER = "2026-02-01T00:00:00.000Z"
 
 @dataclass
 class ManualClock:
-    """The time of day, which a test may move."""
+    """A clock that tests can move."""
 
     now: int
 
     def __call__(self) -> int:
-        """µs since 1970 UTC."""
+        """Return the time in µs since 1970 UTC."""
         return self.now
 
     def advance(self, **spans: float) -> None:
-        """Let days or hours go by."""
+        """Move the clock forward by days or hours."""
         units = {"days": DAY, "hours": HOUR}
         self.now += round(sum(units[name] * span for name, span in spans.items()))
 
 
 def hub_and_clock(store: Store) -> tuple[HubInProcess, ManualClock]:
-    """A hub with some more partners, two of them of one group."""
+    """Open a hub with three more partners, two of them in one group."""
     clock = ManualClock(wall_clock())
     hub = HubInProcess(store, clock)
     hub.join(Partner("east", "East Limited"))
@@ -43,32 +43,32 @@ def hub_and_clock(store: Store) -> tuple[HubInProcess, ManualClock]:
 
 
 def hub_extension(public: Object) -> Object:
-    """What the hub's extension says."""
+    """Return the hub's extension of a public object."""
     return dict(public["extensions"][EXTENSION_ID])
 
 
 def report_counts(public: Object) -> tuple[int, ...]:
-    """Contributors, sightings, false positives."""
+    """Return the numbers of contributors, sightings and false positives."""
     return tuple(hub_extension(public)[n] for n in ("contributors", "sightings", "false_positives"))
 
 
 def sighting(target: Object, **more: Any) -> Object:
-    """Somebody has seen it."""
+    """Build a sighting of an object."""
     return sdo("sighting", sighting_of_ref=target["id"], **more)
 
 
 def opinion(target: Object, word: str = "strongly-disagree", **more: Any) -> Object:
-    """Somebody thinks so of it."""
+    """Build an opinion about an object."""
     return sdo("opinion", opinion=word, object_refs=[target["id"]], **more)
 
 
 def indicators(hub: HubInProcess, feed: str = "green") -> list[Object]:
-    """The indicators of a feed."""
+    """Return the indicators of a feed."""
     return [each for each in hub.feed(feed) if each["type"] == "indicator"]
 
 
 def stix_time_after(clock: ManualClock, **span: float) -> str:
-    """A moment from now, as STIX writes it."""
+    """Return the STIX timestamp that lies `span` after the clock's time."""
     then = ManualClock(clock.now)
     then.advance(**span)
     return stix_time(then.now)

@@ -1,4 +1,4 @@
-"""A server that the conformance checks look at, as they are told of it."""
+"""A running hub as a target of the conformance checks."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from tocsin.conformance.server import Server
 
 @dataclass(frozen=True)
 class ConformanceHub:
-    """Where it is, and two accounts of which the first may read and write `scratch`."""
+    """URL, TLS files, and two accounts; the first can read and write `scratch`."""
 
     url: str
     key: str
     other: str
     collection: str = "scratch"
     ca: Path | None = None
-    """The authority of an https URL."""
+    """The CA of an https URL."""
     certificate: Path | None = None
-    """What opens the first account as well as its key does."""
+    """A client certificate of the first account."""
 
     def subject(self, timeout: float = 60) -> Server:
-        """What the checks ask."""
+        """Build the client side of the checks, with the accounts' keys."""
         keys = basic_auth_header(self.key), basic_auth_header(self.other)
         target = self._target(timeout)
         return Server(
             Options(target, credential=keys[0], other=keys[1], collection=self.collection)
         )
 
-    def certified(self) -> Server:
-        """The same with a certificate in place of the keys."""
+    def subject_with_certificate(self) -> Server:
+        """Build the client side of the checks, with the certificate instead of the keys."""
         target = self._target(60)
         present(target.tls).load_cert_chain(present(self.certificate))
         return Server(Options(target, certificate=True))
@@ -49,13 +49,13 @@ class ConformanceHub:
         trust = ssl.create_default_context(cafile=self.ca) if self.ca else None
         return Target(parts.scheme, present(parts.hostname), present(parts.port), timeout, trust)
 
-    def words(self) -> list[str]:
-        """The same for the command."""
+    def arguments(self) -> list[str]:
+        """Return the arguments of `tocsin-hub conformance` for this hub."""
         keys = ["--key", self.key, "--other-key", self.other]
         return [self.url, *keys, "--collection", self.collection]
 
-    def look(self, *numbers: str) -> list[Result]:
-        """The results of some checks."""
+    def run_checks(self, *numbers: str) -> list[Result]:
+        """Run the checks with these numbers and return their results."""
         subject = self.subject()
         try:
             return run_checks(subject, select_checks(list(numbers)), lambda result: None)

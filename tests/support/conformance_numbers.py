@@ -1,4 +1,4 @@
-"""The rows of the list that the conformance checks go by, and what is not looked at by a check."""
+"""The numbers of the conformance requirements, and those without a check."""
 
 ROWS = {
     1: 11,
@@ -22,7 +22,7 @@ ROWS = {
     19: 7,
     22: 15,
 }
-"""How many rows each section has; 22 are the questions that the standard leaves open."""
+"""Number of requirements per section; section 22 holds questions that the standard leaves open."""
 
 NUMBERS = [f"{section}.{row}" for section, rows in ROWS.items() for row in range(1, rows + 1)]
 
@@ -41,18 +41,18 @@ ELSEWHERE = {
     "17.11": "server/taxii/test_paging.py::test_17_11_a_cursor_outlives_the_process",
     "17.13": "server/store/feeds/test_reader.py::test_a_clock_that_steps_back_changes_nothing",
 }
-"""What cannot be seen from outside, and the test that looks at it from inside."""
+"""Requirements that are not visible from outside, each with the test that covers it."""
 
 NOT_HERE = {
     "1.6": "a permission: unauthorised requests may be dropped; the hub answers them",
-    "1.10": "a permission: other paths may be served beside TAXII",
+    "1.10": "a permission: other paths may be served in addition to TAXII",
     "1.11": "about DNS: the hub publishes no SRV record, its operator may",
     "3.11": "a permission: each API root may have its own scheme; the hub has one root",
     "6.6": "an account without any API root; the hub has one root, which every account sees",
-    "6.7": "a permission: roots on other servers may be told; the hub has none",
+    "6.7": "a permission: roots on other servers may be listed; the hub has none",
     "6.9": "about clients: resolving relative and absolute roots",
     "19.5": "about channels, which the standard reserves and does not specify",
     "19.6": "a permission: objects may be kept as long as the server likes",
     "22.15": "about filters of the interoperability document, which the standard does not have",
 }
-"""What is no promise of the hub, and why."""
+"""Requirements that do not apply to the hub, and why."""

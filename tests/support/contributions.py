@@ -13,7 +13,7 @@ HUB_IDENTITY = "identity--00000000-0000-4000-8000-000000000000"
 
 
 def contribution(partner: Any = "acme", confidence: Any = None, **more: Any) -> Any:
-    """An indicator as one partner reported it.
+    """Build an indicator as one partner reported it.
 
     `pattern`, `external_references`, `labels` and `valid_until` become properties of the
     indicator; any other keyword is a field of the contribution.
@@ -36,12 +36,12 @@ def contribution(partner: Any = "acme", confidence: Any = None, **more: Any) -> 
 
 
 def assessment(partner: Any = "east", kind: Any = AssessmentKind.SIGHTING, **more: Any) -> Any:
-    """A sighting, a false positive or another opinion of one partner."""
+    """Build a sighting, a false positive or another opinion of one partner."""
     fixed = {"source_id": f"sighting--{partner}", "when": NOW}
     level = {"tlp": Tlp.GREEN, "scope": "green"}
     return Assessment(partner, kind=kind, **{**fixed, **level, **more})
 
 
 def public_confidence(*contributions: Any, assessments: Any = (), now: Any = NOW) -> Any:
-    """The confidence of the public object."""
+    """Return the confidence of the public object."""
     return compute_statistics(contributions, assessments, SCALE, now).confidence

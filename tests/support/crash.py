@@ -1,7 +1,4 @@
-"""A hub that dies right after one of its transactions, and another that goes on a while later.
-
-Or that is overtaken by the other, after a transaction or within one.
-"""
+"""Hubs that crash at a chosen transaction, or run into a concurrent one; and a second process."""
 
 from __future__ import annotations
 
@@ -18,35 +15,36 @@ from tocsin.server.store import Store, Transaction, wall_clock
 T = TypeVar("T")
 
 LATER = 120_000_000
-"""µs after which nobody waits any more for who died."""
+"""µs after which the leases of a crashed process have expired."""
 
 
-class Died(BaseException):
-    """As `kill -9` does, it passes everything by."""
+class Crash(BaseException):
+    """Simulates `kill -9`: nothing in the code under test catches it."""
 
 
-class Interrupted(Store):
-    """Something happens right after one of its transactions; unless told otherwise, it dies."""
+class InterruptedStore(Store):
+    """A store that crashes, or calls `happens`, at one of its transactions."""
 
     left = -1
-    """How many transactions until then; negative: nothing ever happens."""
+    """Number of transactions until then; negative: never."""
     happens: Callable[[], object] | None = None
+    """Called instead of the crash."""
     within = False
-    """Whether it dies before the last of them is committed, or is overtaken once that has begun."""
+    """True: inside the transaction (a crash before the commit, a call after the first read)."""
 
     def commit(self, work: Callable[[Transaction], T]) -> T:
-        """See `Store.commit`: what it has done is there when it dies."""
+        """See `Store.commit`; without `within`, the transaction is committed before the crash."""
 
-        def done(txn: Transaction) -> T:
+        def count_and_work(txn: Transaction) -> T:
             if self.within and self.happens is not None:
-                txn.accounts.list_partners()  # what it reads from now on is as it is now
+                txn.accounts.list_partners()  # takes the snapshot from which it reads
                 self._count()
             result = work(txn)
             if self.within and self.happens is None:
                 self._count()
             return result
 
-        result = super().commit(done)
+        result = super().commit(count_and_work)
         if not self.within:
             self._count()
         return result
@@ -55,24 +53,24 @@ class Interrupted(Store):
         self.left -= 1
         if self.left == 0:
             if self.happens is None:
-                raise Died
+                raise Crash
             self.happens()
 
 
-def beside(store: Store, uri: str, kind: type[Store] = Store, late: int = 0) -> Store:
-    """Another store on the same database, whose clock is late by so many µs."""
+def connect_second_store(store: Store, uri: str, kind: type[Store] = Store, late: int = 0) -> Store:
+    """Connect another store to the same database; its clock is `late` µs ahead."""
     return kind.connect(uri, name=store._base.name, clock=lambda: wall_clock() + late)
 
 
-def housed(hub: HubInProcess, store: Store) -> HubServices:
-    """The hub goes on with other parts, over this store."""
+def replace_store(hub: HubInProcess, store: Store) -> HubServices:
+    """Rebuild the hub's services over another store."""
     settings = HubSettings()
     hub.services = build_services(store, HUB_SECRETS, settings, default_admission(), hub.clock)
     hub.client = create_app(hub.services, HUB_SECRETS, settings).test_client()
     return hub.services
 
 
-def interrupted(
+def run_interrupted(
     hub: HubInProcess,
     uri: str,
     act: Callable[[], object],
@@ -80,33 +78,33 @@ def interrupted(
     happens: Callable[[], object] | None = None,
     *,
     within: bool = False,
-) -> Interrupted:
-    """Do something over a store of which so many transactions go well."""
-    store = Interrupted.connect(uri, name=hub.store._base.name)
-    assert isinstance(store, Interrupted)
-    housed(hub, store)
+) -> InterruptedStore:
+    """Call `act` with a store that is interrupted at transaction number `after`."""
+    store = InterruptedStore.connect(uri, name=hub.store._base.name)
+    assert isinstance(store, InterruptedStore)
+    replace_store(hub, store)
     store.left, store.happens, store.within = after, happens, within
     try:
         act()
-    except Died:
+    except Crash:
         pass
     finally:
         store.close()
-        housed(hub, hub.store)
+        replace_store(hub, hub.store)
     return store
 
 
 def work_later(hub: HubInProcess, uri: str) -> None:
-    """Another worker does what there is to do, when nobody waits any more for who died."""
-    store = beside(hub.store, uri, late=LATER)
-    parts = build_services(store, HUB_SECRETS, HubSettings(), default_admission(), hub.clock)
-    while parts.intake.work():
+    """Do all outstanding work in a second worker, after the leases have expired."""
+    store = connect_second_store(hub.store, uri, late=LATER)
+    services = build_services(store, HUB_SECRETS, HubSettings(), default_admission(), hub.clock)
+    while services.intake.work():
         pass
     store.close()
 
 
-def told(hub: HubInProcess) -> list[str]:
-    """All that readers, submitters and analysts see, whenever it came to be."""
+def collect_visible_state(hub: HubInProcess) -> list[str]:
+    """Return everything that readers, submitters and analysts can see, without its times."""
     return sorted(_lines(hub))
 
 

@@ -1,4 +1,4 @@
-"""The hub as it is, but once a file is there its next transaction is its last: it kills itself.
+"""A hub that kills itself after its next transaction once a file exists.
 
 python tests/support/crashing_hub.py --last FILE --data DIR --port N --ready-file F
 """
@@ -16,7 +16,7 @@ from tocsin.server.store import Store
 
 
 def main() -> int:
-    """Serve until SIGTERM, or SIGKILL."""
+    """Serve until SIGTERM or SIGKILL."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--last", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
@@ -25,20 +25,20 @@ def main() -> int:
     options = parser.parse_args()
     commit = Store.commit
 
-    def last(store: Any, work: Any) -> Any:
-        done = commit(store, work)
+    def commit_and_crash(store: Any, work: Any) -> Any:
+        result = commit(store, work)
         if options.last.exists():
             options.last.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
-        return done
+        return result
 
-    setattr(Store, "commit", last)  # noqa: B010 (a method cannot be assigned)
-    asked = {"data": options.data, "port": options.port}
-    serve(load_hub(None, os.environ, asked), options.ready_file, _say)
+    setattr(Store, "commit", commit_and_crash)  # noqa: B010 (a method cannot be assigned)
+    arguments = {"data": options.data, "port": options.port}
+    serve(load_hub(None, os.environ, arguments), options.ready_file, _print_error)
     return 0
 
 
-def _say(text: str) -> None:
+def _print_error(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 

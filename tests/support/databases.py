@@ -1,7 +1,7 @@
-"""Databases for tests, each empty at first.
+"""Empty databases for tests.
 
-Making a database with its indexes takes a third of a second, emptying one a
-tenth of that.  So databases that were used are emptied and used again.
+Creating a database with its indexes takes a third of a second, emptying one a
+tenth of that.  So used databases are emptied and reused.
 """
 
 import os
@@ -20,19 +20,19 @@ from tocsin.server.store.connection import Base
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A database that `Store.prepare` has made, and what it held right afterwards."""
+    """A database created by `Store.prepare`, and its documents right after that."""
 
     name: str
     documents: dict[str, list[dict[str, Any]]]
 
 
 _FREE: defaultdict[str, list[_Prepared]] = defaultdict(list)
-"""By the server's URI."""
+"""Databases that can be reused, by the server's URI."""
 
 
 @contextmanager
-def emptied(uri: str) -> Iterator[Store]:
-    """A store on a database that holds what a new one holds."""
+def open_empty_store(uri: str) -> Iterator[Store]:
+    """Open a store on a database with the content of a new one."""
     prepared = _FREE[uri].pop() if _FREE[uri] else _prepare(uri)
     store = Store.connect(uri, name=prepared.name)
     try:
@@ -72,7 +72,7 @@ def _prepare(uri: str) -> _Prepared:
 
 
 def _empty(base: Base, prepared: _Prepared) -> bool:
-    """Put the database back; False if a test has made or dropped a collection."""
+    """Restore the initial documents; False if a test created or dropped a collection."""
     if set(base.list_collection_names()) != set(prepared.documents):
         return False
     for name, documents in prepared.documents.items():

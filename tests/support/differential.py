@@ -1,8 +1,8 @@
-"""The same requests to medallion 3.0.0 and to the hub, over the same data.
+"""Sends the same requests to medallion 3.0.0 and to the hub, over the same data.
 
-Both are asked in this process, through their whole WSGI applications.  The
-hub's dates are new; so in its answers each is put back to the date that the
-same entry has at medallion, and in questions the other way round.
+Both run in this process as WSGI applications.  The hub assigns new dates, so
+each date in its responses is replaced by medallion's date of the same entry,
+and in requests the other way round.
 """
 
 from __future__ import annotations
@@ -47,23 +47,23 @@ ROOTS = {"theirs": "/trust/", "ours": "/hub/"}
 
 @dataclass(frozen=True)
 class Difference:
-    """One aspect in which the answers to a question are not the same."""
+    """One aspect in which the two responses to a request differ."""
 
     question: Question
     aspect: str
     theirs: Any
     ours: Any
     answer: Answer
-    """medallion's last one."""
+    """medallion's last response."""
 
     @property
     def status(self) -> tuple[int, int] | None:
-        """(medallion's, the hub's) last one, if that is what differs."""
+        """The last status codes of medallion and the hub, if these differ."""
         return (self.theirs[-1], self.ours[-1]) if self.aspect == "status" else None
 
     @property
     def apart(self) -> set[str]:
-        """The ids of the entries that only one of both has."""
+        """The ids of the entries that only one of the two returned."""
         lists = (Counter(items or []) for items in (self.theirs, self.ours))
         one, other = lists
         only = (one - other) + (other - one)
@@ -72,7 +72,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Allowed:
-    """A difference that is meant."""
+    """An intended difference."""
 
     name: str
     reason: str
@@ -82,7 +82,7 @@ class Allowed:
 
 @dataclass
 class Report:
-    """What a run found."""
+    """The result of a run."""
 
     asked: int = 0
     answers: int = 0
@@ -91,15 +91,15 @@ class Report:
 
 
 class Pair:
-    """medallion and a hub that took its data over."""
+    """medallion, and a hub that imported its data."""
 
     def __init__(self, home: ImportTarget, folder: Path) -> None:
         file = write_data_file(folder, *data())
-        told = json.loads(file.read_text())
-        told["/discovery"] |= {"title": "Peer", "default": "/trust/", "api_roots": ["/trust/"]}
-        told["trust"]["information"] |= {"title": "Peer", "versions": [MEDIA_TYPE]}
-        file.write_text(json.dumps(told))
-        home.take(file)
+        content = json.loads(file.read_text())
+        content["/discovery"] |= {"title": "Peer", "default": "/trust/", "api_roots": ["/trust/"]}
+        content["trust"]["information"] |= {"title": "Peer", "versions": [MEDIA_TYPE]}
+        file.write_text(json.dumps(content))
+        home.run_import(file)
         slug = f"peer-{uuid.uuid4().hex[:8]}"
         may = [FULL, READ, EMPTY], [FULL, WRITE, EMPTY]  # CLOSED: neither
         key = add_partner(home.hub, Partner(slug, "Peer"), *may)["key"]
@@ -121,29 +121,29 @@ class Pair:
         self.answers = 0
         self.dates: dict[str, str] = {}
         self.full: set[str] = set()
-        """The hub's dates in the collection that is asked most."""
-        self.learn()
+        """The hub's dates in the collection FULL."""
+        self.map_dates()
 
-    def learn(self) -> None:
-        """Which date of the hub's is which of medallion's."""
-        for told in self.backend.data["trust"]["collections"]:
-            self.home.feed = told["id"]
+    def map_dates(self) -> None:
+        """Map the hub's dates to medallion's."""
+        for collection in self.backend.data["trust"]["collections"]:
+            self.home.feed = collection["id"]
             entries = [(e.id, e.version, timestamp(e.stamp)) for e in self.home.entries()]
             versions = {(id, version): stamp for id, version, stamp in entries}
             versions |= {(id, ""): stamp for id, version, stamp in entries if version == stamp}
-            for each in told["manifest"]:
+            for each in collection["manifest"]:
                 own = each["version"] == each["date_added"]
                 stamp = versions.get((each["id"], "" if own else each["version"]))
                 if stamp:
                     self.dates[stamp] = each["date_added"]
-            if told["id"] == FULL:
+            if collection["id"] == FULL:
                 self.full = {stamp for _, _, stamp in entries if stamp in self.dates}
 
     def ask(self, side: str, question: Question, more: dict[str, str]) -> Answer:
-        """One answer of one side."""
+        """Send a request to one side and return the response."""
         root = ROOTS[side]
         path = question.path if question.path.startswith("/") else root + question.path
-        query = [(name, self._dated(side, value)) for name, value in question.query]
+        query = [(name, self._replace_date(side, value)) for name, value in question.query]
         key = base64.b64encode(self.keys[side].encode()).decode()
         headers = {"Accept": MEDIA_TYPE, "Authorization": f"Basic {key}"}
         headers |= {"Content-Type": MEDIA_TYPE} if question.body is not None else {}
@@ -158,8 +158,8 @@ class Pair:
             )
         return Answer(answer, self.dates if side == "ours" else {})
 
-    def _dated(self, side: str, value: str) -> str:
-        """`{date N}` in a side's own dates: for the hub, the last of those that are equal there."""
+    def _replace_date(self, side: str, value: str) -> str:
+        """Replace `{date N}` by a side's date; for the hub, by the last of several equal ones."""
         found = re.fullmatch(r"\{date (\d+)\}", value)
         if not found:
             return value
@@ -169,21 +169,21 @@ class Pair:
         return max(stamp for stamp in self.full if self.dates[stamp] <= date)
 
     def differences(self, question: Question) -> Iterator[Difference]:
-        """All aspects that differ, over all pages of a walk."""
+        """Yield all aspects that differ, over all pages of a walk."""
         walks = [self.walk(side, question) for side in ROOTS]
         self.answers += sum(map(len, walks))
         theirs, ours = (merge_pages(walk) for walk in walks)
-        for aspect in _compared(theirs, ours):
+        for aspect in _aspects_to_compare(theirs, ours):
             one, other = theirs.get(aspect), ours.get(aspect)
             if one != other:
                 yield Difference(question, aspect, one, other, walks[0][-1])
         if question.method != "GET":
-            self.learn()
+            self.map_dates()
         if question.method == "POST" and theirs["status"] == ours["status"] == [202]:
-            yield from self._later(walks)
+            yield from self._compare_statuses(walks)
 
-    def _later(self, walks: Sequence[Sequence[Answer]]) -> Iterator[Difference]:
-        """Each status, asked for once more at its own server."""
+    def _compare_statuses(self, walks: Sequence[Sequence[Answer]]) -> Iterator[Difference]:
+        """Request each status once more from its own server, and compare it with the first one."""
         for side, walk in zip(ROOTS, walks, strict=True):
             question = Question(f"status/{walk[0].json['id']}/")
             first, later = walk[0].aspects, self.ask(side, question, {}).aspects
@@ -194,7 +194,7 @@ class Pair:
                     )
 
     def walk(self, side: str, question: Question) -> list[Answer]:
-        """The answers to a question, page after page."""
+        """Return the responses to a request, page by page."""
         answers = [self.ask(side, question, {})]
         while question.walk and len(answers) < _MOST_PAGES:
             latest = answers[-1]
@@ -212,14 +212,14 @@ class Pair:
 
 
 def merge_pages(walk: Sequence[Answer]) -> dict[str, Any]:
-    """A walk as one answer: all its entries, and a list of what each page said besides."""
+    """Merge a walk into one response: all entries, and a list of each page's other aspects."""
     found: dict[str, Any] = {"status": [answer.status for answer in walk]}
     for name in sorted({name for answer in walk for name in answer.aspects} - {"status"}):
-        told = [answer.aspects.get(name) for answer in walk]
+        values = [answer.aspects.get(name) for answer in walk]
         if name.removeprefix("order of ") in _LISTS:
-            found[name] = [item for items in told for item in items or []]
+            found[name] = [item for items in values for item in items or []]
         else:
-            found[name] = told[0] if len(told) == 1 else told
+            found[name] = values[0] if len(values) == 1 else values
     for name in _LISTS & found.keys():
         found[name] = sorted(found[name])
     return found
@@ -229,44 +229,45 @@ _LISTS = {"objects", "versions", "collections"}
 _MOST_PAGES = 60
 
 
-def _compared(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
-    """What is worth comparing: the rest follows where one says no, or leaves an entry out."""
-    for telling in ("refused", *sorted(_LISTS)):
-        if telling == "refused":
-            if (
-                theirs["status"][0] != ours["status"][0]
-                or theirs["status"][-1] != ours["status"][-1]
-            ):
-                return ["status"]
-        elif theirs.get(telling, []) != ours.get(telling, []):
-            return [telling]
+def _aspects_to_compare(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
+    """Return the aspects to compare; only the first if the statuses or the entries differ."""
+    statuses = theirs["status"], ours["status"]
+    if any(statuses[0][at] != statuses[1][at] for at in (0, -1)):
+        return ["status"]
+    for name in sorted(_LISTS):
+        if theirs.get(name, []) != ours.get(name, []):
+            return [name]
     return sorted({*theirs, *ours})
 
 
 class Answer:
-    """An answer in aspects that can be compared."""
+    """A response as aspects that can be compared."""
 
     def __init__(self, answer: TestResponse, dates: dict[str, str]) -> None:
         self.status = answer.status_code
         text = answer.get_data(as_text=True)
-        told = {name: answer.headers.get(name) for name in _DATES}
+        headers = {name: answer.headers.get(name) for name in _DATES}
         if dates:
             pattern = re.compile("|".join(map(re.escape, dates)))
             text = pattern.sub(lambda found: dates[found[0]], text)
             text = text.replace(f'"{ROOTS["ours"]}"', f'"{ROOTS["theirs"]}"')
-            told = {name: dates.get(value or "", value) for name, value in told.items()}
+            headers = {name: dates.get(value or "", value) for name, value in headers.items()}
         self.json = _json(text)
         whole = self.json if isinstance(self.json, dict) else {}
         self.next = whole.get("next")
         self.last = answer.headers.get("X-TAXII-Date-Added-Last")
-        self.aspects: dict[str, Any] = {"status": self.status, "type": answer.content_type, **told}
+        self.aspects: dict[str, Any] = {
+            "status": self.status,
+            "type": answer.content_type,
+            **headers,
+        }
         if self.status >= 400:
             self.aspects["error"] = sorted(whole.keys() & {"title", "http_status"})
             self.aspects["challenge"] = "WWW-Authenticate" in answer.headers
         elif answer.request.method == "HEAD" or not text:
             self.aspects["body"] = text
         else:
-            self.aspects |= _resource(whole)
+            self.aspects |= _resource_aspects(whole)
 
 
 _DATES = ("X-TAXII-Date-Added-First", "X-TAXII-Date-Added-Last")
@@ -279,8 +280,8 @@ def _json(text: str) -> Any:
         return None
 
 
-def _resource(whole: dict[str, Any]) -> dict[str, Any]:
-    """A resource: which entries, in which order, each as it is; and all that is beside them."""
+def _resource_aspects(whole: dict[str, Any]) -> dict[str, Any]:
+    """Return the aspects of a resource: its entries, their order, and each other property."""
     names = (
         ("objects", "collections") if "title" in whole else ("objects", "versions", "collections")
     )
@@ -288,7 +289,7 @@ def _resource(whole: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, items in lists.items():
         if items is not None:
-            found[name] = found[f"order of {name}"] = list(map(_spelt, items))
+            found[name] = found[f"order of {name}"] = list(map(_canonical_json, items))
     found["next"] = bool(whole.get("next"))
     for name in whole.keys() - {*lists, "next"} - (_UNSTEADY if "status" in whole else set()):
         found[name] = whole[name]
@@ -301,12 +302,12 @@ _UNSTEADY = {"id", "request_timestamp"}
 _DETAILS = {"successes", "failures", "pendings"}
 
 
-def _spelt(value: Any) -> str:
+def _canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
 def compare(pair: Pair, questions: Iterable[Question], allowed: Iterable[Allowed]) -> Report:
-    """Ask everything; each difference is either meant or unexpected."""
+    """Send every request; sort the differences into allowed and unexpected ones."""
     report = Report(allowed={rule.name: 0 for rule in allowed})
     for question in questions:
         report.asked += 1

@@ -1,7 +1,7 @@
-"""What medallion and the hub are asked, over which data.
+"""The requests that medallion and the hub are compared with, and the data.
 
-Every endpoint with every filter and header, many of them mixed by chance that
-is the same each time, and at the end what changes the data.
+Every endpoint with every filter and header, many of them in random but
+repeatable combinations, and at the end the requests that change the data.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from support.medallion_files import collection, day, threat
 
 PAGE = 20
-"""The most that either gives at once."""
+"""Maximum page size of both servers."""
 FULL, READ, WRITE, CLOSED, EMPTY = (str(uuid.UUID(int=n, version=4)) for n in range(1, 6))
 SCO = {"type": "ipv4-addr", "id": f"ipv4-addr--{uuid.UUID(int=1, version=4)}", "value": "192.0.2.1"}
 OLD = {**threat(50), "type": "tool", "id": f"tool--{uuid.UUID(int=50, version=4)}"}
@@ -27,7 +27,7 @@ UNKNOWN = f"malware--{uuid.UUID(int=999, version=4)}"
 
 @dataclass(frozen=True)
 class Question:
-    """One request, or one walk of several pages."""
+    """One request, or one walk over several pages."""
 
     path: str
     """Below the API root; `/` first: from the top."""
@@ -37,19 +37,19 @@ class Question:
     method: str = "GET"
     body: bytes | None = None
     walk: str = ""
-    """`next` or `added_after`: from page to page by it; `twice`: the same `next` two times."""
+    """`next` or `added_after`: follow the pages by it; `twice`: send the same `next` twice."""
 
-    def given(self, name: str) -> str | None:
-        """A parameter's first value."""
+    def parameter(self, name: str) -> str | None:
+        """Return a parameter's first value."""
         return dict(reversed(self.query)).get(name)
 
     def header(self, name: str) -> str | None:
-        """A header that is not the usual one."""
+        """Return a header that differs from the default ones."""
         return dict(self.headers).get(name)
 
 
 def data() -> list[dict[str, Any]]:
-    """Collections with ties, versions, observables, and objects of STIX 2.0."""
+    """Build collections with ties, versions, observables, and objects of STIX 2.0."""
     rated = {5: SURE, 6: UNSURE}
     added = [(day(1 + n // 6), rated.get(n) or threat(n)) for n in range(24)]
     added += [(day(6), threat(3, 4)), (day(7), threat(4, 3)), (day(8), threat(3, 2))]
@@ -114,11 +114,11 @@ VALUES: dict[str, tuple[str, ...]] = {
 
 
 def questions(count: int, seed: int = 1) -> list[Question]:
-    """Every place, every header, every filter; then as many mixed ones as are wanted."""
+    """Build requests for every place, header and filter, then random ones up to `count`."""
     found = [Question(place) for place in PLACES]
     found += [Question(place, headers=(h,)) for place, h in product(("", OBJECTS, ONE), HEADERS)]
     found += [
-        _filtered(place, ((name, value),))
+        _walk_with(place, ((name, value),))
         for place in FEEDS
         for name, values in VALUES.items()
         for value in values
@@ -135,31 +135,31 @@ def questions(count: int, seed: int = 1) -> list[Question]:
     found += [Question(OBJECTS, method=method) for method in ("HEAD", "PUT", "DELETE")]
     chance = random.Random(seed)  # noqa: S311 - the same questions each time
     while len(found) < count - len(WRITES):
-        found.append(_mixed(chance))
+        found.append(_random_question(chance))
     return [*found, *WRITES]
 
 
-def _filtered(place: str, query: tuple[tuple[str, str], ...]) -> Question:
-    """Walked to the end, for which medallion must be told a limit."""
+def _walk_with(place: str, query: tuple[tuple[str, str], ...]) -> Question:
+    """Build a walk to the end, which needs a limit at medallion."""
     names = [name for name, _ in query]
     return Question(place, query + (() if "limit" in names else (("limit", "20"),)), walk="next")
 
 
-def _mixed(chance: random.Random) -> Question:
+def _random_question(chance: random.Random) -> Question:
     names = chance.sample(sorted(VALUES), chance.randint(1, 4))
     query = [(name, chance.choice(VALUES[name])) for name in names]
     if chance.random() < 0.05:
         query.append(query[0])
-    return _filtered(chance.choice(FEEDS), tuple(query))
+    return _walk_with(chance.choice(FEEDS), tuple(query))
 
 
-def _posted(body: object, place: str = OBJECTS, **headers: str | None) -> Question:
+def _post(body: object, place: str = OBJECTS, **headers: str | None) -> Question:
     octets = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
     return Question(place, method="POST", body=octets, headers=named)
 
 
-def _deleted(id: str, place: str = OBJECTS, **query: str) -> Question:
+def _delete(id: str, place: str = OBJECTS, **query: str) -> Question:
     pairs = tuple((f"match[{name}]", value) for name, value in query.items())
     return Question(f"{place}{id}/", pairs, method="DELETE")
 
@@ -173,35 +173,32 @@ LOOK = (
 )
 ODD_BODIES: tuple[object, ...] = (b"{nonsense", b"", [], {}, {"objects": []}, {"objects": 7})
 WRITES = (
-    *(
-        _posted({"objects": NEW[:1]}, f"collections/{id}/objects/")
-        for id in (READ, CLOSED, UNKNOWN)
-    ),
-    _posted({}, Content_Type="application/taxii+json"),
-    _posted({"objects": NEW[:1]}, Content_Type="application/json"),
-    _posted({"objects": NEW[:1]}, Content_Type=None),
-    _posted({}, Accept="*/*"),
-    *(_posted(body) for body in ODD_BODIES),
-    _posted({"objects": [threat(1, description="a" * 9000)]}),
-    _posted({"objects": NEW}),
+    *(_post({"objects": NEW[:1]}, f"collections/{id}/objects/") for id in (READ, CLOSED, UNKNOWN)),
+    _post({}, Content_Type="application/taxii+json"),
+    _post({"objects": NEW[:1]}, Content_Type="application/json"),
+    _post({"objects": NEW[:1]}, Content_Type=None),
+    _post({}, Accept="*/*"),
+    *(_post(body) for body in ODD_BODIES),
+    _post({"objects": [threat(1, description="a" * 9000)]}),
+    _post({"objects": NEW}),
     *LOOK,
     Question(OBJECTS, (("limit", "3"), ("added_after", "{date 11}")), walk="added_after"),
-    _posted({"objects": [NEW[0], threat(210)]}),
-    _posted({"objects": [{**NEW[0], "id": UNKNOWN, "type": "tool"}]}),
-    _deleted(UNKNOWN),
-    _posted({"objects": [{"type": "malware"}]}),
-    _posted({"objects": list(TWIN)}),
-    _deleted(TWIN[0]["id"], version="2019-01-02T00:00:00.000Z"),
-    _deleted(TWIN[0]["id"], version="2001-01-01T00:00:00.000Z"),
-    _deleted(TWIN[0]["id"], version="junk"),
+    _post({"objects": [NEW[0], threat(210)]}),
+    _post({"objects": [{**NEW[0], "id": UNKNOWN, "type": "tool"}]}),
+    _delete(UNKNOWN),
+    _post({"objects": [{"type": "malware"}]}),
+    _post({"objects": list(TWIN)}),
+    _delete(TWIN[0]["id"], version="2019-01-02T00:00:00.000Z"),
+    _delete(TWIN[0]["id"], version="2001-01-01T00:00:00.000Z"),
+    _delete(TWIN[0]["id"], version="junk"),
     *LOOK,
-    _deleted(TWIN[0]["id"]),
+    _delete(TWIN[0]["id"]),
     Question(f"{OBJECTS}{TWIN[0]['id']}/"),
-    _deleted(TWIN[0]["id"], version="all"),
-    *(_deleted(threat(100)["id"], f"collections/{id}/objects/") for id in (READ, WRITE, CLOSED)),
-    _deleted(UNKNOWN),
+    _delete(TWIN[0]["id"], version="all"),
+    *(_delete(threat(100)["id"], f"collections/{id}/objects/") for id in (READ, WRITE, CLOSED)),
+    _delete(UNKNOWN),
     *LOOK,
-    _posted({"objects": [POISON]}, f"collections/{EMPTY}/objects/"),
+    _post({"objects": [POISON]}, f"collections/{EMPTY}/objects/"),
     Question(f"collections/{EMPTY}/objects/"),
 )
-"""What changes the data, and looks at it; in this order."""
+"""Requests that change the data and read it, in this order."""

@@ -1,4 +1,4 @@
-"""A server in front of a hub that breaks one rule of TAXII on purpose."""
+"""A server in front of a hub that violates one rule of TAXII on purpose."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DATES = ("X-TAXII-Date-Added-First", "X-TAXII-Date-Added-Last")
 
 @dataclass
 class Exchange:
-    """A request on its way in, and its answer on its way out."""
+    """A request to the hub, and its response."""
 
     method: str
     path: str
@@ -28,16 +28,16 @@ class Exchange:
     headers: dict[str, str]
     body: bytes
     status: int = 0
-    answered: dict[str, str] = field(default_factory=dict)
-    told: bytes = b""
+    response_headers: dict[str, str] = field(default_factory=dict)
+    content: bytes = b""
 
     @property
     def json(self) -> Any:
-        return json.loads(self.told) if self.told[:1] == b"{" else {}
+        return json.loads(self.content) if self.content[:1] == b"{" else {}
 
     @json.setter
-    def json(self, told: object) -> None:
-        self.told = json.dumps(told).encode()
+    def json(self, value: object) -> None:
+        self.content = json.dumps(value).encode()
 
     def is_at(self, *ends: str) -> bool:
         return self.path.endswith(ends)
@@ -45,32 +45,32 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Fault:
-    """A rule that is broken: what is changed on the way in, and on the way out."""
+    """A violated rule: the changes of the request and of the response."""
 
     name: str
     found_by: tuple[str, ...]
-    inwards: Callable[[Exchange], object] = lambda _: None
-    outwards: Callable[[Exchange], object] = lambda _: None
+    on_request: Callable[[Exchange], object] = lambda _: None
+    on_response: Callable[[Exchange], object] = lambda _: None
 
 
 class _Quiet(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: object) -> None:
-        """Say nothing."""
+        """Write no log line."""
 
 
 @contextmanager
-def broken(app: Callable[..., Any], fault: Fault) -> Iterator[str]:
-    """The discovery URL of a server that answers as an application does, but for a fault."""
+def serve_with_fault(app: Callable[..., Any], fault: Fault) -> Iterator[str]:
+    """Serve an application with a fault; yield its discovery URL."""
 
     def application(environ: Any, start_response: Any) -> Any:
-        exchange = _asked(environ)
-        fault.inwards(exchange)
+        exchange = _parse_request(environ)
+        fault.on_request(exchange)
         if not exchange.status:
             _pass_on(app, environ, exchange)
-        fault.outwards(exchange)
-        headers = exchange.answered | {"Content-Length": str(len(exchange.told))}
+        fault.on_response(exchange)
+        headers = exchange.response_headers | {"Content-Length": str(len(exchange.content))}
         start_response(f"{exchange.status} Answer", list(headers.items()))
-        return [exchange.told]
+        return [exchange.content]
 
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
@@ -83,7 +83,7 @@ def broken(app: Callable[..., Any], fault: Fault) -> Iterator[str]:
         server.server_close()
 
 
-def _asked(environ: dict[str, Any]) -> Exchange:
+def _parse_request(environ: dict[str, Any]) -> Exchange:
     headers = {n[5:].replace("_", "-"): v for n, v in environ.items() if n.startswith("HTTP_")}
     if environ.get("CONTENT_TYPE"):
         headers["CONTENT-TYPE"] = environ["CONTENT_TYPE"]
@@ -100,6 +100,6 @@ def _pass_on(app: Callable[..., Any], environ: dict[str, Any], exchange: Exchang
         "CONTENT_LENGTH": str(len(exchange.body)),
         "wsgi.input": io.BytesIO(exchange.body),
     }
-    told, status, headers = run_wsgi_app(app, environ | changed, buffered=True)
-    exchange.status, exchange.told = int(status.split()[0]), b"".join(told)
-    exchange.answered = {n: v for n, v in headers.items() if n.lower() != "content-length"}
+    body, status, headers = run_wsgi_app(app, environ | changed, buffered=True)
+    exchange.status, exchange.content = int(status.split()[0]), b"".join(body)
+    exchange.response_headers = {n: v for n, v in headers.items() if n.lower() != "content-length"}

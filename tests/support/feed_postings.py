@@ -1,4 +1,4 @@
-"""Objects made for the tests of feeds, and a feed to put them into."""
+"""Entries for the tests of feeds, and a feed to publish them in."""
 
 import hashlib
 import uuid
@@ -25,14 +25,14 @@ def version(number: int) -> str:
     return f"2024-01-01T00:00:{number:02}.000Z"
 
 
-def name(number: int, type: str = "indicator") -> str:
+def object_id(number: int, type: str = "indicator") -> str:
     return f"{type}--{uuid.UUID(int=number)}"
 
 
 def posting(number: int, at: int | str = 1, spec: str = "2.1", body: str = "") -> NewEntry:
-    """The object with this number, in version `at`; "" for an object without versions."""
+    """Build the entry with this number, in version `at`; "" for an object without versions."""
     when = version(at) if isinstance(at, int) else at
-    id = name(number, "ipv4-addr" if not when else "indicator")
+    id = object_id(number, "ipv4-addr" if not when else "indicator")
     octets = f'{{"id":"{id}","modified":"{when}","spec_version":"{spec}","x":"{body}"}}'.encode()
     digest = hashlib.sha256(octets).digest()[:16]
     return NewEntry(id, id.partition("--")[0], spec, when, octets, digest, ("labels=a", body))
@@ -40,7 +40,7 @@ def posting(number: int, at: int | str = 1, spec: str = "2.1", body: str = "") -
 
 @dataclass
 class Feed:
-    """A feed of one test."""
+    """A feed of a store."""
 
     store: Store
     id: str
@@ -59,7 +59,7 @@ class Feed:
         return [entry.version for entry in self.page(query)]
 
     def walk(self, query: Query) -> Iterator[Entry]:
-        """Every entry, page by page, by position."""
+        """Yield every entry, page by page, by position."""
         more = True
         while more:
             page = self.store.feeds.page(self.id, query)

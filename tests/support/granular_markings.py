@@ -8,7 +8,7 @@ from support.hub import (
 
 
 def granular_markings(level: Any, *selectors: Any) -> Any:
-    """One granular marking, as the list that an object has."""
+    """Build the `granular_markings` of an object with one marking."""
     return [{"marking_ref": level, "selectors": list(selectors)}]
 
 
@@ -17,5 +17,5 @@ def malware(**more: Any) -> Any:
 
 
 def newest_objects(hub: Any, feed: Any, kind: Any = "malware") -> Any:
-    """The newest version of each object of one type in a feed."""
+    """Return the newest version of each object of one type in a feed."""
     return [each for each in hub.feed(feed) if each["type"] == kind]

@@ -1,4 +1,4 @@
-"""A whole hub as a value: real store, real door, no socket."""
+"""A complete hub in this process: real store and WSGI application, no socket."""
 
 from __future__ import annotations
 
@@ -35,27 +35,28 @@ Object = dict[str, Any]
 
 @cache
 def default_admission() -> AdmissionConfig:
-    """The shipped policy and warning lists."""
+    """Load the shipped policy and warning lists."""
     return AdmissionConfig(parse_policy(policy_text()), warning_lists())
 
 
 @dataclass
 class HubInProcess:
-    """A hub with the shipped policy; partners are made as they are named."""
+    """A hub with the shipped policy and two partners, `acme` and `north`."""
 
     store: Store
     clock: Callable[[], int] | None = None
-    """By which admission and the sweep tell the time."""
+    """Clock of admission and of the expiry sweep."""
     more: str = ""
-    """What stands in its policy besides what ships."""
+    """TOML that is appended to the shipped policy."""
     services: HubServices = field(init=False)
     client: FlaskClient = field(init=False)
 
     def __post_init__(self) -> None:
         settings = HubSettings()
         policy = parse_policy(f"{policy_text()}\n{self.more}")
-        judging = replace(default_admission(), policy=policy) if self.more else default_admission()
-        self.services = build_services(self.store, HUB_SECRETS, settings, judging, self.clock)
+        admission = default_admission()
+        admission = replace(admission, policy=policy) if self.more else admission
+        self.services = build_services(self.store, HUB_SECRETS, settings, admission, self.clock)
         create_default_collections(self.store, self.services.publisher, HUB_SECRETS)
         self.client = create_app(self.services, HUB_SECRETS, settings).test_client()
         for slug in ("acme", "north"):
@@ -63,39 +64,39 @@ class HubInProcess:
 
     @property
     def identity(self) -> str:
-        """The hub's own identity."""
+        """The id of the hub's own identity object."""
         return str(self.services.publisher.config.hub)
 
     def collection(self, alias: str) -> Collection:
-        """A collection by alias."""
+        """Find a collection by alias."""
         return next(c for c in self.store.feeds.collections() if c.alias == alias)
 
     def join(
         self, partner: Partner, reads: Sequence[str] = ("clear", "green", "amber", "scratch")
     ) -> None:
-        """A partner with an account, and a key that is its slug."""
+        """Add a partner with an account whose name and key are its slug."""
         ids = {c.alias: c.id for c in self.store.feeds.collections()}
         may_read = frozenset(ids[alias] for alias in reads)
         writes = frozenset((ids["inbox"], ids["scratch"]))
-        people = self.store.accounts
-        people.add_partner(partner)
-        people.add_account(Account(partner.slug, partner.slug, may_read, writes))
-        people.add_key(partner.slug, hashlib.sha256(partner.slug.encode()).hexdigest())
+        accounts = self.store.accounts
+        accounts.add_partner(partner)
+        accounts.add_account(Account(partner.slug, partner.slug, may_read, writes))
+        accounts.add_key(partner.slug, hashlib.sha256(partner.slug.encode()).hexdigest())
 
     def ask(self, path: str, who: str = "acme", method: str = "GET", **more: Any) -> Any:
-        """A request below the API root."""
+        """Send a request below the API root."""
         token = base64.b64encode(f"{who}:{who}".encode()).decode()
         headers = {"Accept": MT, "Content-Type": MT, "Authorization": f"Basic {token}"}
         headers |= more.pop("headers", {})
         return self.client.open(f"/hub/{path}", method=method, headers=headers, **more)
 
     def push(self, *objects: object, who: str = "acme", to: str = "inbox") -> Object:
-        """Post objects and settle them; the status afterwards."""
+        """Post objects and evaluate them; return the final status."""
         body = json.dumps({"objects": objects})
         return self.push_raw(body.encode(), who=who, to=to)
 
     def push_raw(self, body: bytes, who: str = "acme", to: str = "inbox") -> Object:
-        """Post a body as it is and settle it; the status afterwards."""
+        """Post a body as it is and evaluate it; return the final status."""
         answer = self.ask(f"collections/{to}/objects/", who, "POST", data=body)
         assert answer.status_code == 202, answer.text
         while self.services.intake.work():
@@ -103,30 +104,30 @@ class HubInProcess:
         return dict(self.ask(f"status/{answer.json['id']}/", who).json)
 
     def feed(self, alias: str, who: str = "acme", **query: str) -> list[Object]:
-        """What partners sent, as a reader of the feed gets it; the hub's own objects left out."""
+        """Return the objects of a feed as a reader receives them, without the hub's own objects."""
         found = self.ask(f"collections/{alias}/objects/", who, query_string={"limit": 1000} | query)
         objects = found.json.get("objects", [])
         own = ("identity", "marking-definition", "extension-definition")
         return [each for each in objects if each["type"] not in own or alias == "scratch"]
 
     def verdicts(self, status: Object) -> list[str]:
-        """The verdict of each record, by index."""
+        """Return the verdict of each record, by index."""
         return [entry["x_tocsin_verdict"] for entry in details(status)]
 
 
 def details(status: Object) -> list[Object]:
-    """The details of a status, by index."""
+    """Return the details of a status, by index."""
     lists = [status.get(name, []) for name in ("successes", "failures", "pendings")]
     return sorted(sum(lists, []), key=lambda entry: entry["x_tocsin_index"])
 
 
 def findings(status: Object) -> list[Object]:
-    """Every finding of a status."""
+    """Return every finding of a status."""
     return [each for entry in details(status) for each in entry.get("x_tocsin_findings", [])]
 
 
 def indicator(value: str = "evil-portal.top", **more: Any) -> Object:
-    """An indicator for a domain name; its id follows from `seed`, else it is new."""
+    """Build an indicator for a domain name; the id is random unless `seed` is given."""
     seed = more.pop("seed", None)
     name = uuid.uuid5(uuid.NAMESPACE_DNS, seed) if seed else uuid.uuid4()
     return {
@@ -144,7 +145,7 @@ def indicator(value: str = "evil-portal.top", **more: Any) -> Object:
 
 
 def sdo(kind: str, **more: Any) -> Object:
-    """Any other object with created and modified."""
+    """Build an object of any other type with created and modified."""
     return {
         "type": kind,
         "spec_version": "2.1",
@@ -157,7 +158,7 @@ def sdo(kind: str, **more: Any) -> Object:
 
 
 def relationship(source: Object, word: str, target: Object, **more: Any) -> Object:
-    """A relationship between two objects."""
+    """Build a relationship between two objects."""
     ends = {"source_ref": source["id"], "target_ref": target["id"]}
     return sdo("relationship", relationship_type=word, **ends, **more)
 

@@ -1,6 +1,6 @@
-"""The packages of the project in layers: who may import whom."""
+"""The layers of the project's packages, which restrict their imports."""
 
-ROOMS = ("admission", "server", "clients", "config", "conformance")
+PACKAGES = ("admission", "server", "clients", "config", "conformance")
 
 LAYERS = (
     ("tocsin.clients.__main__",),
@@ -18,5 +18,5 @@ LAYERS = (
     ("tocsin.server.model", "tocsin.clients"),
     ("tocsin.admission",),
 )
-"""Top to bottom.  A package imports only from lines below its own; neighbours do not know each
-other.  The hub and the clients share nothing but `admission` and `config`."""
+"""Top to bottom.  A package imports only from lines below its own, never from its own line.
+The hub and the clients share only `admission` and `config`."""

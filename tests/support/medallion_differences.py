@@ -35,7 +35,7 @@ def _status(*pairs: tuple[int, int]) -> When:
 
 
 def _values(d: Difference, name: str) -> list[str]:
-    given = d.question.given(name)
+    given = d.question.parameter(name)
     return given.split(",") if given else []
 
 
@@ -85,7 +85,7 @@ def _is_tie(d: Difference) -> bool:
 
 
 def _is_selected_late(d: Difference) -> bool:
-    return d.question.given("added_after") is not None and d.apart <= _VERSIONED
+    return d.question.parameter("added_after") is not None and d.apart <= _VERSIONED
 
 
 def _loses_ties(d: Difference) -> bool:
@@ -97,7 +97,7 @@ def _loses_ties(d: Difference) -> bool:
 def _is_filtered_by_confidence(d: Difference) -> bool:
     """The hub returns only those of medallion's objects that have the requested confidence."""
     rated = [item for item in d.theirs or [] if json.loads(item)["id"] == SURE["id"]]
-    return d.question.given("match[confidence]") == "80" and rated == (d.ours or [])
+    return d.question.parameter("match[confidence]") == "80" and rated == (d.ours or [])
 
 
 def _is_empty(d: Difference) -> bool:
@@ -256,7 +256,9 @@ ALLOWED = (
         "An empty page repeats `added_after` in both date headers, so that a poller stays where "
         "it was.",
         _DATES,
-        lambda d: _is_empty(d) and d.theirs is None and d.question.given("added_after") is not None,
+        lambda d: (
+            _is_empty(d) and d.theirs is None and d.question.parameter("added_after") is not None
+        ),
     ),
     _rule(
         "ties",
@@ -277,7 +279,7 @@ ALLOWED = (
         "`next` works without `limit`. medallion fails with 500.",
         _ANSWER,
         lambda d: (
-            d.status == (500, 200) and bool(d.question.walk) and not d.question.given("limit")
+            d.status == (500, 200) and bool(d.question.walk) and not d.question.parameter("limit")
         ),
     ),
     _rule(

@@ -1,4 +1,4 @@
-"""Data files in medallion's shape, and a hub to take them over into."""
+"""Data files in medallion's format, and a hub to import them into."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ Object = dict[str, Any]
 
 
 def day(number: int) -> str:
-    """A date_added."""
+    """Build a date_added."""
     return f"2020-06-{number:02}T10:00:00.000000Z"
 
 
 def threat(number: int, at: int = 1, **more: Any) -> Object:
-    """A malware object in version `at`."""
+    """Build a malware object in version `at`."""
     return {
         "type": "malware",
         "spec_version": "2.1",
@@ -51,7 +51,7 @@ def threat(number: int, at: int = 1, **more: Any) -> Object:
 
 
 def record(subject: Object, added: str) -> Object:
-    """What medallion's manifest says of an object."""
+    """Build the record of an object in medallion's manifest."""
     version = subject.get("modified") or subject.get("created") or subject.get("_date_added")
     spec = subject.get("spec_version", "2.0") if "created" in subject else "2.1"
     media = f"application/stix+json;version={spec}"
@@ -60,7 +60,7 @@ def record(subject: Object, added: str) -> Object:
 
 
 def collection(*added: tuple[str, Object], id: str = FEED, **more: Any) -> Object:
-    """A collection to which objects were added at some dates."""
+    """Build a collection from objects and the dates on which they were added."""
     return {
         "id": id,
         "title": "High value",
@@ -76,56 +76,55 @@ def collection(*added: tuple[str, Object], id: str = FEED, **more: Any) -> Objec
 def write_data_file(
     folder: Path, *collections: Object, root: str = "trust", **roots: list[Object]
 ) -> Path:
-    """A data file; further API roots by name."""
-    told: Object = {"/discovery": {"title": "Some TAXII Server"}}
+    """Write a data file; further API roots by name."""
+    content: Object = {"/discovery": {"title": "Some TAXII Server"}}
     for name, listed in {root: list(collections), **roots}.items():
         information = {"title": name, "versions": [], "max_content_length": 9000}
-        told[name] = {"information": information, "status": [], "collections": listed}
+        content[name] = {"information": information, "status": [], "collections": listed}
     path = folder / "data.json"
-    path.write_text(json.dumps(told), "utf-8")
+    path.write_text(json.dumps(content), "utf-8")
     return path
 
 
 class ImportTarget:
-    """A hub opened as commands open it, and the id of the collection to look at."""
+    """A hub opened as by a command, and the id of the collection to look at."""
 
     def __init__(self, hub: Runtime, feed: str = FEED) -> None:
         self.hub = hub
         self.feed = feed
         self.feeds = hub.services.store.feeds
 
-    def take(self, place: Path | str, **wish: Any) -> list[Object]:
-        """Import; the answers, one for each collection."""
+    def run_import(self, source: Path | str, **options: Any) -> list[Object]:
+        """Import; return one result per collection."""
         fields: dict[str, Any] = {
-            k: frozenset(v) if isinstance(v, set) else v for k, v in wish.items()
+            k: frozenset(v) if isinstance(v, set) else v for k, v in options.items()
         }
-        wanted = ImportOptions(**fields)
-        with open_source(str(place)) as sources:
-            return import_collections(self.hub, sources, wanted)
+        with open_source(str(source)) as sources:
+            return import_collections(self.hub, sources, ImportOptions(**fields))
 
-    def had(self, *added: tuple[str, Object], **more: Any) -> Object:
-        """`collection` with this home's id."""
+    def own_collection(self, *added: tuple[str, Object], **more: Any) -> Object:
+        """Build a `collection` with this target's id."""
         return collection(*added, **{"id": self.feed} | more)
 
     def collection(self) -> Collection:
         return next(c for c in self.feeds.collections() if c.id == self.feed)
 
     def entries(self) -> tuple[Entry, ...]:
-        """Everything in a collection, in order."""
+        """Return all entries of the collection, in order."""
         return self.feeds.page(self.feed, EVERY).entries
 
     def bodies(self) -> list[Object]:
         return [json.loads(entry.body) for entry in self.entries()]
 
-    def acts(self) -> int:
-        """How long the journal is."""
+    def journal_length(self) -> int:
+        """Return the length of the journal."""
         last = self.hub.services.store.journal.last_entry()
         return last.sequence if last else 0
 
 
 @contextmanager
 def open_import_target(uri: str, folder: Path) -> Iterator[ImportTarget]:
-    """A new hub on a database server."""
+    """Open a new hub on a database server."""
     name = f"test_{uuid.uuid4().hex}"
     with open_runtime(HubSettings(data=folder, mongo_uri=uri, database=name), print) as hub:
         yield ImportTarget(hub)

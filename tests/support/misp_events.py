@@ -1,4 +1,4 @@
-"""Invented events of MISP for tests, and what is built_objects of them."""
+"""Invented MISP events, and the objects built from them."""
 
 import json
 from typing import Any
@@ -50,8 +50,8 @@ def messages(candidates: Any) -> Any:
     return [finding.message for each in candidates for finding in each.findings]
 
 
-def examined(content: Any, **submitter: Any) -> Any:
-    """The candidates after admission with the default policy."""
+def examine_event(content: Any, **submitter: Any) -> Any:
+    """Examine an event under the default policy; return the candidates."""
     sender = Submitter(default_tlp=Tlp.GREEN, **submitter)
     return examine(read(content), parse_policy(policy_text(None)), sender, WarningLists([]), NOW)
 

@@ -1,6 +1,6 @@
-"""The interoperability document's filters, said once more in the plainest way, and objects to try.
+"""A naive implementation of the interoperability document's filters, and objects to filter.
 
-Nothing here knows the product: `naive` looks at one parsed object, field by field.
+It shares no code with the product: `matches` inspects one parsed object, field by field.
 """
 
 import random
@@ -98,10 +98,10 @@ TLP = {
 }
 
 
-def naive(one: Any, field: Any, values: Any) -> Any:
-    """Whether an object has one of the values, given as in a URL."""
+def matches(one: Any, field: Any, values: Any) -> Any:
+    """True if an object has one of the values, given as in a URL."""
     if field in BOUNDED:
-        return bounded(one, field, values)
+        return is_within_bounds(one, field, values)
     if field in NUMBERS:
         return type(one.get(field)) is int and str(one[field]) in values
     if field == "revoked":
@@ -110,10 +110,10 @@ def naive(one: Any, field: Any, values: Any) -> Any:
         granular = [each.get("marking_ref") for each in one.get("granular_markings", [])]
         words = {TLP.get(id) for id in [*one.get("object_marking_refs", []), *granular]}
         return bool(words & {"clear" if value == "white" else value for value in values})
-    return bool({each for each in texts(one, field) if isinstance(each, str)} & set(values))
+    return bool({each for each in texts_of(one, field) if isinstance(each, str)} & set(values))
 
 
-def texts(one: Any, field: Any) -> Any:
+def texts_of(one: Any, field: Any) -> Any:
     if field == "data_type":
         return [one.get(field), *(each.get("data_type") for each in one.get("values", []))]
     if field in TEXTS:
@@ -149,7 +149,7 @@ def references_of(value: Any, name: Any = "") -> Iterator[Any]:
         yield value
 
 
-def bounded(one: Any, field: Any, values: Any) -> Any:
+def is_within_bounds(one: Any, field: Any, values: Any) -> Any:
     name, _, end = field.rpartition("-")
     read: Callable[[Any], Any]
     if name in NUMBERS:
@@ -188,7 +188,7 @@ OWNERS = [f"identity--{uuid.UUID(int=n)}" for n in range(9)]
 
 
 def values_of(field: Any) -> Any:
-    """Values, as in a URL, that some of the objects have, and one that none has."""
+    """Return values, as in a URL, that some of the objects have, and one that none has."""
     name = field.rpartition("-")[0]
     if field in BOUNDED:
         return [str(each) for each in COUNTS.get(name, DAYS)]
@@ -203,41 +203,41 @@ def values_of(field: Any) -> Any:
     return [f"{field} {n}" for n in range(4)] + [LONG + field, "Ünïcode ☃", f"no {field}", "#"]
 
 
-def made(number: Any, dice: Any) -> Any:
-    """An object with any properties, some of them of a wrong type, with the given number."""
+def make_object(number: Any, rng: Any) -> Any:
+    """Build object `number` with random properties, some of them of a wrong type."""
     known = {f: values_of(f)[:-2] for f in EVERY_FIELD if f not in (*BOUNDED, *COUNTS, "tlp")}
 
     def word(field: Any) -> Any:
-        return dice.choice([*known[field], known[field][0], 7, True, None, [known[field][0]]])
+        return rng.choice([*known[field], known[field][0], 7, True, None, [known[field][0]]])
 
     def some(fields: Any, share: Any = 0.25) -> Any:
-        return [field for field in fields if dice.random() < share]
+        return [field for field in fields if rng.random() < share]
 
     def hashes() -> Any:
         return {name: word(name) for name in some(HASHES)}
 
-    kind = dice.choice(["x-one", "x-two", "indicator"])
+    kind = rng.choice(["x-one", "x-two", "indicator"])
     one = {
         "type": kind,
         "id": f"{kind}--{uuid.UUID(int=number)}",
         "spec_version": "2.1",
         "created": "2019-01-01T00:00:00Z",
-        "modified": dice.choice(DAYS),
+        "modified": rng.choice(DAYS),
         **{field: word(field) for field in some(TEXTS)},
-        **{field: dice.choice([*COUNTS[field], "50", 50.0, True]) for field in some(NUMBERS, 0.5)},
-        **{field: [word(field) for _ in range(dice.randrange(4))] for field in some(LISTS)},
-        **{name: dice.choice([*DAYS, "soon"]) for name in some(["valid_from", "valid_until"], 0.6)},
+        **{field: rng.choice([*COUNTS[field], "50", 50.0, True]) for field in some(NUMBERS, 0.5)},
+        **{field: [word(field) for _ in range(rng.randrange(4))] for field in some(LISTS)},
+        **{name: rng.choice([*DAYS, "soon"]) for name in some(["valid_from", "valid_until"], 0.6)},
         "hashes": hashes(),
         "values": [{"data_type": word("data_type")}],
         "external_references": [
             {**{field: word(field) for field in some(IN_REFERENCES)}, "hashes": hashes()}
         ],
         "kill_chain_phases": [{"phase_name": word("phase_name")} for _ in range(2)],
-        "created_by_ref": dice.choice(OWNERS),
-        "object_refs": [*dice.sample(OWNERS, 2), 7],
-        "object_marking_refs": dice.sample(sorted(TLP), dice.randrange(2)),
-        "granular_markings": [{"marking_ref": dice.choice(sorted(TLP)), "selectors": ["name"]}],
-        "deep": [{"er": {"some_ref": dice.choice(OWNERS), "ref": OWNERS[0]}}],
+        "created_by_ref": rng.choice(OWNERS),
+        "object_refs": [*rng.sample(OWNERS, 2), 7],
+        "object_marking_refs": rng.sample(sorted(TLP), rng.randrange(2)),
+        "granular_markings": [{"marking_ref": rng.choice(sorted(TLP)), "selectors": ["name"]}],
+        "deep": [{"er": {"some_ref": rng.choice(OWNERS), "ref": OWNERS[0]}}],
         "extensions": {
             "ntfs-ext": {"alternate_data_streams": [{"hashes": hashes()}]},
             "windows-pebinary-ext": {
@@ -249,12 +249,14 @@ def made(number: Any, dice: Any) -> Any:
     }
     for field, extension in IN_EXTENSIONS.items():
         one["extensions"].setdefault(extension, {})[field] = word(field)
-    if dice.random() < 0.3:
-        one["revoked"] = dice.choice([True, False, "true", 1])
+    if rng.random() < 0.3:
+        one["revoked"] = rng.choice([True, False, "true", 1])
     return one
 
 
-def corpus(size: Any, seed: Any = 7) -> Any:
-    """Objects, each tenth of them in a second version right after the first ones."""
-    dice = random.Random(seed)
-    return [made(number if number % 10 else number // 2, dice) for number in range(1, size + 1)]
+def make_objects(size: Any, seed: Any = 7) -> Any:
+    """Build objects; every tenth one is a new version of an earlier object."""
+    rng = random.Random(seed)
+    return [
+        make_object(number if number % 10 else number // 2, rng) for number in range(1, size + 1)
+    ]

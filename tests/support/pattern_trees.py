@@ -159,7 +159,7 @@ class Writer:
         self._paths = [self._random.choice(field.paths) for field in FIELDS]
 
     def write(self, tree: Tree) -> str:
-        """The tree as a pattern."""
+        """Write the tree as a pattern."""
         if isinstance(tree, Comparison):
             return self._write_comparison(tree)
         if isinstance(tree, ObservationExpression):
@@ -233,7 +233,7 @@ class Writer:
 
 
 def distribute_and(tree: Combination) -> Combination:
-    """`a AND (b OR c)` as `a AND b OR a AND c`."""
+    """Rewrite `a AND (b OR c)` as `a AND b OR a AND c`."""
     for at, part in enumerate(tree.parts):
         if tree.word == "AND" and isinstance(part, Combination) and part.word == "OR":
             rest = (*tree.parts[:at], *tree.parts[at + 1 :])
@@ -254,7 +254,7 @@ observations = st.lists(
     min_size=1,
     max_size=3,
 ).map(tuple)
-"""For each observation its second, and its fields with the number of their value."""
+"""Each observation: its second, and its fields with the number of their value."""
 
 
 def bundle(observed: Observed, writer: Writer, *, normal: bool) -> StixObject:
@@ -287,7 +287,7 @@ def bundle(observed: Observed, writer: Writer, *, normal: bool) -> StixObject:
 
 
 def _observed_value(field: int, literal: str) -> object:
-    """The value in an observation that a literal stands for."""
+    """Return the observed value that a literal stands for."""
     if FIELDS[field].paths[0] == "payload_bin":
         return {"f": "/9g=", "F": "/9g=", "/": "/9g="}.get(literal[2], "AA==")
     if literal in ("true", "false"):
@@ -309,18 +309,18 @@ def _put_value(sco: StixObject, path: str, value: object, normal: bool) -> None:
 
 
 def _normal_form(kind: str, name: str, value: object) -> object:
-    """The canonical value: hosts and addresses in one form, registry keys in lower case."""
+    """Return the canonical value: hosts and addresses in one form, registry keys in lower case."""
     if not isinstance(value, str):
         return value
-    spelt = canonical_value(kind, name, value)
+    canonical = canonical_value(kind, name, value)
     if kind == "windows-registry-key":
-        hive, slash, rest = spelt.partition("\\")
+        hive, slash, rest = canonical.partition("\\")
         return hive + slash + rest.lower()
-    return spelt
+    return canonical
 
 
 def change_meaning(tree: Tree, change: random.Random) -> Tree:
-    """The tree with one change after which it no longer matches the same observations."""
+    """Change the tree once, so that it no longer matches the same observations."""
     if isinstance(tree, Comparison):
         others = [n for n in range(len(FIELDS[tree.field].spellings)) if n not in tree.chosen]
         return replace(tree, chosen=(others[0],)) if others else replace(tree, operator="!=")

@@ -19,7 +19,7 @@ from support.stix_objects import (
     DOMAIN_OBJECTS,
     OBSERVABLES,
     UUID,
-    made,
+    make_object,
 )
 
 from tocsin.admission.errors import Unprocessable
@@ -162,7 +162,7 @@ class Place:
     shape: str
 
     def plant(self, subject: Object, text: str) -> Object:
-        """The object with the text there."""
+        """Return the object with the text in this place."""
         held = SHAPES[self.shape](text)
         value = _DEEPER[self.name](held) if self.name in _DEEPER else held
         return {**subject, self.name.partition(".")[0]: value}
@@ -174,14 +174,14 @@ _STRIPPED = (Place("x_own", "value"), Place("x_own", "names deeper"))
 
 @cache
 def places(kind: str) -> tuple[Place, ...]:
-    """The places in objects of the type that may hold a text and leave the object valid."""
+    """Find the places in objects of the type that may hold a text and leave the object valid."""
     names = [*sorted(schemas()[kind].properties - _FIXED), *_DEEPER, "x_own"]
     every = (Place(name, shape) for name in names for shape in SHAPES)
-    return tuple(place for place in every if _may_stand(kind, place))
+    return tuple(place for place in every if _is_allowed(kind, place))
 
 
-def _may_stand(kind: str, place: Place) -> bool:
-    subject = place.plant(made(kind), _PLAIN)
+def _is_allowed(kind: str, place: Place) -> bool:
+    subject = place.plant(make_object(kind), _PLAIN)
     try:
         valid = validate(Candidate(0, subject), POLICY, NOW)
         kept = _PLAIN in json.dumps(valid.object) or place in _STRIPPED
@@ -201,7 +201,7 @@ class Planted:
     secrets: set[str] = field(default_factory=set)
 
     def body(self, escaped: bool) -> bytes:  # noqa: FBT001
-        """The envelope; with `escaped`, each character of each text as a JSON escape."""
+        """Return the envelope; with `escaped`, each character of each text as a JSON escape."""
         text = json.dumps({"objects": self.objects})
         if escaped:
             text = re.sub(r"(?<=: \")[^\"\\]+(?=\")", lambda m: _all_escaped(m[0]), text)
@@ -214,7 +214,7 @@ def _all_escaped(text: str) -> str:
 
 @st.composite
 def secrets(draw: st.DrawFn, slug: str, kinds: tuple[str, ...]) -> tuple[str, str]:
-    """A text with a secret in one of many spellings, and the secret."""
+    """Draw a text with a secret in one of many spellings, and the secret."""
     kind = draw(st.sampled_from(kinds))
     text, part = (
         each.replace("{name}", NAMES[slug]).replace("{slug}", slug) for each in SECRETS[kind]
@@ -222,17 +222,20 @@ def secrets(draw: st.DrawFn, slug: str, kinds: tuple[str, ...]) -> tuple[str, st
     if kind in _GUESSED:
         return f"{text}.", part
     known = [each for each in SPELLINGS if kind not in _WITH_CASE or each not in _CASES]
-    spelt = SPELLINGS[draw(st.sampled_from(known))](text)
-    return draw(st.sampled_from(_FRAMES)).format(spelt), part.lower()
+    disguised = SPELLINGS[draw(st.sampled_from(known))](text)
+    return draw(st.sampled_from(_FRAMES)).format(disguised), part.lower()
 
 
 @st.composite
 def submissions(draw: st.DrawFn, slug: str) -> Planted:
-    """A few objects of any type that refer to each other, with secrets in some places."""
-    sent = Planted(slug, [_author(slug), made("malware"), made("file", name="a"), made("tool")])
+    """Draw a few objects of any type that refer to each other, with secrets in some places."""
+    sent = Planted(
+        slug,
+        [_author(slug), make_object("malware"), make_object("file", name="a"), make_object("tool")],
+    )
     every = sorted({**DOMAIN_OBJECTS, **OBSERVABLES})
     for kind in draw(st.lists(st.sampled_from(every), min_size=2, max_size=5, unique=True)):
-        subject = made(kind)
+        subject = make_object(kind)
         chosen = draw(st.lists(st.sampled_from(places(kind)), min_size=1, max_size=3))
         for place in chosen:
             known = tuple(k for k in SECRETS if place.shape == "text" or k not in _GUESSED)
@@ -242,13 +245,13 @@ def submissions(draw: st.DrawFn, slug: str) -> Planted:
         sent.objects = [each for each in sent.objects if each["type"] != kind]
         sent.objects.append(draw(marked(subject)))
     sent.objects += draw(st.lists(indicators(slug, sent), min_size=1, max_size=3))
-    sent.objects = [_stamped(each) for each in sent.objects]
+    sent.objects = [_set_stamps(each) for each in sent.objects]
     return sent
 
 
 @st.composite
 def marked(draw: st.DrawFn, subject: Object) -> Object:
-    """The object at one of three TLP levels, with the word AMBER in texts of that level."""
+    """Mark the object with one of three TLP levels; texts of TLP:AMBER contain AMBER."""
     level = draw(st.sampled_from((Tlp.CLEAR, Tlp.GREEN, Tlp.AMBER)))
     ids = draw(st.sampled_from((TLP_1_IDS, TLP_2_IDS)))
     subject = {**subject, "object_marking_refs": [ids[level]]}
@@ -270,7 +273,7 @@ def marked(draw: st.DrawFn, subject: Object) -> Object:
 
 @st.composite
 def indicators(draw: st.DrawFn, slug: str, sent: Planted) -> Object:
-    """One of the few that all partners report, or one that is itself about a secret."""
+    """Draw an indicator that all partners report, or one whose pattern contains a secret."""
     number = draw(st.integers(0, 2))
     pattern = f"[domain-name:value = 'shared{number}.evil-shop.ru']"
     if draw(st.booleans()):
@@ -279,7 +282,7 @@ def indicators(draw: st.DrawFn, slug: str, sent: Planted) -> Object:
         quoted = text.replace("\\", "\\\\")
         pattern = f"[url:value = '{quoted}' OR file:name = '{quoted}']"
         sent.secrets.add(SECRETS[kind][1].replace("{name}", NAMES[slug]).lower())
-    subject = made("indicator", id=f"indicator--{UUID[:-2]}{draw(st.integers(10, 99))}")
+    subject = make_object("indicator", id=f"indicator--{UUID[:-2]}{draw(st.integers(10, 99))}")
     text, part = draw(secrets(slug, tuple(SECRETS)))
     sent.secrets.add(part)
     texts = {"pattern": pattern, "name": text, "confidence": draw(st.integers(0, 100))}
@@ -287,15 +290,15 @@ def indicators(draw: st.DrawFn, slug: str, sent: Planted) -> Object:
 
 
 def _author(slug: str) -> Object:
-    return made(
+    return make_object(
         "identity",
         name=NAMES[slug],
         identity_class="organization",
-        contact_information=f"desk@{slug}.test",
+        contact_information=f"soc@{slug}.test",
     )
 
 
-def _stamped(subject: Object) -> Object:
+def _set_stamps(subject: Object) -> Object:
     if subject["type"] in OBSERVABLES:
         return subject
     stamps = {"created": SENT, "modified": SENT, "created_by_ref": f"identity--{UUID}"}
@@ -304,10 +307,10 @@ def _stamped(subject: Object) -> Object:
     return {**subject, **stamps}
 
 
-def seen(body: bytes) -> Iterator[str]:
-    """The text of an answer as received, and decoded in all known ways."""
+def decoded_texts(body: bytes) -> Iterator[str]:
+    """Yield the text of a response as received, and decoded in all known ways."""
     text = body.decode("utf-8", "replace")
-    with contextlib.suppress(ValueError):  # with its headers it is no JSON
+    with contextlib.suppress(ValueError):  # with its headers it is not JSON
         text += json.dumps(json.loads(text[text.find("{") :]), ensure_ascii=False)
     once = unicodedata.normalize("NFKC", urllib.parse.unquote(html.unescape(text)))
     once = re.sub(r"\\+u00([0-9a-f]{2})", lambda m: chr(int(m[1], 16)), once)
@@ -317,7 +320,7 @@ def seen(body: bytes) -> Iterator[str]:
     yield shown
 
 
-def forms(secret: str) -> tuple[str, ...]:
-    """The secret, and its middle in base64 at each alignment."""
+def encodings_of(secret: str) -> tuple[str, ...]:
+    """Return the secret, and its middle in base64 at each alignment."""
     coded = [base64.b64encode(b"x" * n + secret.encode()).decode()[4:-4] for n in range(3)]
     return (secret, *(each.lower() for each in coded if len(each) > 7))  # noqa: PLR2004

@@ -1,4 +1,4 @@
-"""A hub as its operators run it: processes, sockets, signals."""
+"""A hub as operators run it: processes, sockets, signals."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ GREEN = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
+    """Find a port that is not in use."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def run_command(*words: str | Path) -> tuple[int, str, str]:
-    """Run a `tocsin-hub` command in this process; its exit code, standard output and error.
+    """Run a `tocsin-hub` command in this process; return exit code, standard output and error.
 
     The same as the program without the start of an interpreter, which is most of its time.
     """
@@ -53,7 +53,7 @@ def run_command(*words: str | Path) -> tuple[int, str, str]:
 
 @dataclass
 class HubProcess:
-    """One data directory, and the process that serves it."""
+    """A data directory, and the process that serves it."""
 
     data: Path
     process: subprocess.Popen[bytes] | None = None
@@ -64,7 +64,7 @@ class HubProcess:
     program: tuple[object, ...] = (BIN / "tocsin-hub", "serve")
 
     def start(self) -> HubProcess:
-        """Serve, on the same port as before; returns once it answers."""
+        """Start the hub on the same port as before, and wait until it answers."""
         ready = self.data.with_suffix(".ready")
         ready.unlink(missing_ok=True)
         command: list[str | Path] = [
@@ -78,38 +78,38 @@ class HubProcess:
             self.process = subprocess.Popen([*command, "--ready-file", ready], stderr=log)
         deadline = time.monotonic() + 150  # a killed hub may leave a transaction open for a minute
         while not ready.exists():
-            assert self.process.poll() is None and time.monotonic() < deadline, self.told()
+            assert self.process.poll() is None and time.monotonic() < deadline, self.read_log()
             time.sleep(0.05)
-        told = json.loads(ready.read_text())
-        assert told["pid"] == self.process.pid
-        self.url, self.started = told["url"], self.started + 1
+        status = json.loads(ready.read_text())
+        assert status["pid"] == self.process.pid
+        self.url, self.started = status["url"], self.started + 1
         return self
 
     @property
     def log(self) -> Path:
-        """Where the hub's standard error goes."""
+        """The file of the hub's standard error."""
         return self.data.with_suffix(".log")
 
-    def told(self) -> str:
-        """What the hub said so far."""
+    def read_log(self) -> str:
+        """Return the log so far."""
         return self.log.read_text()
 
     def command(self, *words: str) -> Any:
-        """The JSON answer of a `tocsin-hub` command."""
+        """Run a `tocsin-hub` command and return its JSON output."""
         code, out, err = run_command(*words, "--data", self.data, "--json")
         if code:
             raise subprocess.CalledProcessError(code, words, out, err)
         return json.loads(out)
 
     def join(self, slug: str = "acme") -> str:
-        """A partner that may read everything and write; its `account:key`."""
+        """Add a partner that may read and write everything; return its `account:key`."""
         rights = ("--read", "clear,green,amber,scratch", "--write", "inbox,scratch")
         answer = self.command("partner", "add", slug, "--name", slug.upper(), *rights)
         self.key = f"{answer['account']}:{answer['key']}"
         return self.key
 
     def ask(self, path: str, method: str = "GET", **more: Any) -> requests.Response:
-        """A request below the API root with the key."""
+        """Send a request below the API root with the key."""
         headers = {"Accept": MT, "Content-Type": MT} | more.pop("headers", {})
         auth = tuple((more.pop("key", None) or self.key).split(":", 1))
         url = self.url.replace("taxii2/", f"hub/{path}")
@@ -119,8 +119,8 @@ class HubProcess:
         """Post an envelope."""
         return self.ask(f"collections/{to}/objects/", "POST", json={"objects": objects})
 
-    def settled(self, status: str, seconds: float = 60) -> dict[str, Any]:
-        """The status once every record has its verdict."""
+    def wait_until_settled(self, status: str, seconds: float = 60) -> dict[str, Any]:
+        """Wait until every record has a verdict; return the status."""
         deadline = time.monotonic() + seconds
         while True:
             answer = self.ask(f"status/{status}/").json()
@@ -130,7 +130,7 @@ class HubProcess:
             time.sleep(0.1)
 
     def walk(self, feed: str = "green", limit: int = 500) -> Iterator[dict[str, Any]]:
-        """Every object of a feed, by `next`."""
+        """Yield every object of a feed, following `next`."""
         query = {"limit": str(limit)}
         while True:
             page = self.ask(f"collections/{feed}/objects/", params=query).json()
@@ -140,32 +140,32 @@ class HubProcess:
             query["next"] = page["next"]
 
     def kill(self) -> None:
-        """kill -9."""
+        """Send SIGKILL."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
 
     def stop(self, seconds: float = 60) -> int:
-        """SIGTERM; the exit code."""
+        """Send SIGTERM; return the exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
 
     def engine(self) -> int:
-        """The process id of the embedded engine."""
+        """Return the process id of the embedded engine."""
         return int(json.loads((self.data / "engine.json").read_text())["pid"])
 
     def kill_engine(self) -> None:
-        """kill -9 of the database."""
+        """Send SIGKILL to the embedded engine."""
         os.kill(self.engine(), signal.SIGKILL)
 
 
 def indicators(count: int) -> list[dict[str, Any]]:
-    """New indicators, each with its own domain."""
-    made = []
+    """Build new indicators, each for its own domain."""
+    built = []
     for _ in range(count):
         name = uuid.uuid4()
-        made.append(
+        built.append(
             {
                 "type": "indicator",
                 "spec_version": "2.1",
@@ -178,11 +178,11 @@ def indicators(count: int) -> list[dict[str, Any]]:
                 "object_marking_refs": [GREEN],
             }
         )
-    return made
+    return built
 
 
 class Writers:
-    """Several writers that post until they are told to stop, and remember what was acknowledged."""
+    """Several writers that post until stopped, and record what was acknowledged."""
 
     def __init__(self, hub: HubProcess, count: int = 3, size: int = 20, to: str = "inbox") -> None:
         self._hub, self._size, self._to = hub, size, to
@@ -207,14 +207,14 @@ class Writers:
                 self.patterns |= {each["pattern"] for each in objects}
 
     def wait_for(self, more: int, seconds: float = 60) -> None:
-        """Wait until so many more submissions have been acknowledged."""
+        """Wait until `more` further submissions have been acknowledged."""
         enough, deadline = len(self.statuses) + more, time.monotonic() + seconds
         while len(self.statuses) < enough:
             assert time.monotonic() < deadline, self.answers
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """Let them finish what they are at; raises what any of them raised."""
+        """Let them finish their current requests; raise the first exception of any of them."""
         self._going = False
         for each in self._running:
             each.result(120)

@@ -1,4 +1,4 @@
-"""Apply one rule to one object, and check what must hold for every rule."""
+"""Apply one rule to one object, and check the invariants of every rule."""
 
 from json import dumps
 from typing import Any
@@ -18,7 +18,7 @@ def indicator(pattern: Any = "[domain-name:value = 'evil.test']", **more: Any) -
 
 
 def apply_rule(name: Any, subject: Any, settings: Any = None, secrets: Any = ()) -> Any:
-    """The candidate after the rule.
+    """Return the candidate after the rule.
 
     The rule must not change its argument, repeat a secret in a finding, or change its own
     result when it is applied again.
@@ -36,5 +36,5 @@ def apply_rule(name: Any, subject: Any, settings: Any = None, secrets: Any = ())
 
 
 def sanitise_description(name: Any, text: Any, settings: Any = None) -> Any:
-    """A text after the rule, as the description of an indicator."""
+    """Apply the rule to an indicator with this description; return the new description."""
     return apply_rule(name, indicator(description=text), settings).object["description"]

@@ -1,7 +1,7 @@
-"""A whole hub on a real socket, and schemathesis that tries its own description on it.
+"""Runs schemathesis with the hub's own OpenAPI description against a hub on a real socket.
 
-No check of schemathesis' is switched off.  Two kinds of complaint are no
-faults of the hub; `_is_fault` knows them by what was answered.
+All checks of schemathesis are enabled.  Two kinds of failure are not faults of
+the hub; `_is_fault` recognises them by the response.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from tocsin.server.app import create_app
 from tocsin.server.http.server import ListenAddress, build_server
 
 EXAMPLES = examples(8, 2)
-"""For each method of each path and each way of trying it; the files' own time grows with it."""
+"""Examples per operation and phase; the duration of the tests grows with it."""
 _SEED = 20261125
 _OPEN = ("StixObject", "NewObjects")
-"""Schemas of what others write, which may have any property."""
+"""Schemas of objects from clients, which may have any property."""
 
 Document = dict[str, Any]
 Wsgi = Callable[[dict[str, Any], Any], Any]
@@ -45,31 +45,31 @@ Wsgi = Callable[[dict[str, Any], Any], Any]
 
 @dataclass
 class Trial:
-    """What came of a run."""
+    """The result of a run."""
 
     answers: Counter[str] = field(default_factory=Counter)
     """Requests by method and status."""
     checks: Counter[str] = field(default_factory=Counter)
-    """How often each check was made."""
+    """Number of runs of each check."""
     complaints: list[str] = field(default_factory=list)
 
-    def told(self) -> str:
-        """The figures in a line."""
+    def summary(self) -> str:
+        """Return the figures as one line."""
         answers = ", ".join(f"{name}: {count}" for name, count in sorted(self.answers.items()))
         return f"{self.answers.total()} requests, {self.checks.total()} checks; {answers}"
 
 
-def fill(hub: HubInProcess) -> HubInProcess:
-    """The hub with objects in its feed and in its verbatim collection, one in two versions."""
+def fill_hub(hub: HubInProcess) -> HubInProcess:
+    """Push objects into the hub's feed and its verbatim collection, one of them in two versions."""
     hub.push(*(indicator(f"bad{n}.top") for n in range(30)))
-    again = indicator("worse.top", seed="again")
-    hub.push(*(indicator(f"bad{n}.top") for n in range(5)), again, to="scratch")
-    hub.push(again | {"modified": "2026-02-01T00:00:00.000Z"}, to="scratch")
+    versioned = indicator("worse.top", seed="again")
+    hub.push(*(indicator(f"bad{n}.top") for n in range(5)), versioned, to="scratch")
+    hub.push(versioned | {"modified": "2026-02-01T00:00:00.000Z"}, to="scratch")
     return hub
 
 
 def build_app(hub: HubInProcess, **chosen: Any) -> flask.Flask:
-    """The hub's application, which answers at once whoever wishes to wait."""
+    """Build the hub's application; it answers long polls at once."""
     stopping = threading.Event()
     stopping.set()
     settings = {"requests_per_minute": 0, "max_content_length": 64 * 1024} | chosen
@@ -77,8 +77,8 @@ def build_app(hub: HubInProcess, **chosen: Any) -> flask.Flask:
 
 
 @contextmanager
-def serving(app: Wsgi) -> Iterator[str]:
-    """The application behind the hub's own HTTP server; its URL."""
+def serve_on_socket(app: Wsgi) -> Iterator[str]:
+    """Serve the application with the hub's own HTTP server; yield its URL."""
     server = build_server(ListenAddress("127.0.0.1", 0, 4), app)
     server.prepare()
     thread = threading.Thread(target=server.serve, daemon=True)
@@ -93,12 +93,11 @@ def serving(app: Wsgi) -> Iterator[str]:
 def run_trial(
     url: str, examples: int = EXAMPLES, only: Collection[str] = (), *, first: bool = False
 ) -> Trial:
-    """The hub's description tried on the hub; `only` some operations, or all of it.
+    """Test the hub against its OpenAPI description; `only` these operations, or all.
 
-    `first`: no further than to the first complaint.
-
-    Every phase of schemathesis': the examples, the corners of each schema, random data that
-    is right and random data that is wrong, and the links from one operation to the next.
+    With `first` it stops at the first failure.  It runs every phase of schemathesis: the
+    examples, the limits of each schema, random valid and invalid data, and the links from one
+    operation to the next.
     """
     document = forbid_unknown_properties(requests.get(f"{url}/openapi.json", timeout=60).json())
     schema = schemathesis.openapi.from_dict(document, config=_config(url, examples, first))
@@ -108,33 +107,33 @@ def run_trial(
     trial = Trial()
     for event in from_schema(chosen).execute():
         if isinstance(event, events.ScenarioFinished):
-            _note(trial, event.recorder)
+            _record_scenario(trial, event.recorder)
         elif isinstance(event, events.NonFatalError | events.FatalError):
             trial.complaints.append(repr(event))
     return trial
 
 
-def answers(url: str, path: str, method: str, times: int) -> list[int]:
-    """The statuses of one request, made so many times, each answer held against its description.
+def request_repeatedly(url: str, path: str, method: str, times: int) -> list[int]:
+    """Send a request `times` times, validate each response, and return the status codes.
 
-    Raises if one is not as described.  Nothing is asked again after 429, as `tried` would.
+    Raises if a response does not match the description.  Does not repeat a request after 429.
     """
     document = forbid_unknown_properties(requests.get(f"{url}/openapi.json", timeout=60).json())
     schema = schemathesis.openapi.from_dict(document, config=_config(url, 1, first=False))
     case = schema[path][method].Case(headers={"Authorization": basic("acme", "acme")})
-    made = [case.call(base_url=url) for _ in range(times)]
-    for each in made:
+    responses = [case.call(base_url=url) for _ in range(times)]
+    for each in responses:
         case.validate_response(each)
-    return [each.status_code for each in made]
+    return [each.status_code for each in responses]
 
 
 def forbid_unknown_properties(document: Document) -> Document:
-    """The description without room for properties that it does not name."""
-    told = copy.deepcopy(document)
-    for name, schema in told["components"]["schemas"].items():
+    """Return the description with unknown properties forbidden."""
+    strict = copy.deepcopy(document)
+    for name, schema in strict["components"]["schemas"].items():
         if "properties" in schema and name not in _OPEN:
             schema["additionalProperties"] = False
-    return told
+    return strict
 
 
 def _config(url: str, examples: int, first: bool) -> SchemathesisConfig:
@@ -158,29 +157,29 @@ def _config(url: str, examples: int, first: bool) -> SchemathesisConfig:
     )
 
 
-def _note(trial: Trial, recorder: ScenarioRecorder) -> None:
-    for made in recorder.interactions.values():
-        status = made.response.status_code if made.response else "no answer"
-        trial.answers[f"{made.request.method} {status}"] += 1
-        if made.response is None:
-            trial.complaints.append(f"no answer: {made.request.method} {made.request.uri}")
+def _record_scenario(trial: Trial, recorder: ScenarioRecorder) -> None:
+    for exchange in recorder.interactions.values():
+        status = exchange.response.status_code if exchange.response else "no answer"
+        trial.answers[f"{exchange.request.method} {status}"] += 1
+        if exchange.response is None:
+            trial.complaints.append(f"no answer: {exchange.request.method} {exchange.request.uri}")
     for id, checks in recorder.checks.items():
         for check in checks:
             trial.checks[check.name] += 1
             if check.failure_info is not None:
-                made = recorder.interactions[id]
-                answer = made.response.content[:300] if made.response else b""
+                exchange = recorder.interactions[id]
+                answer = exchange.response.content[:300] if exchange.response else b""
                 trial.complaints.append(
-                    f"{check.name}: {made.request.method} {made.request.uri} "
+                    f"{check.name}: {exchange.request.method} {exchange.request.uri} "
                     f"{check.failure_info.failure} {answer!r}"
                 )
 
 
 def _is_fault(context: object, failure: Failure, case: Any, response: Any) -> bool:
-    """False for what TAXII wants and a schema cannot say.
+    """False for TAXII behaviour that a schema cannot express.
 
-    A cursor is opaque, so one that fits the schema may still be no cursor of this hub; and an
-    object that is no STIX object is a failure in the status, not an error of the request.
+    A page token is opaque, so a valid string may still not be a page token of this hub; and an
+    invalid STIX object is a failure in the status, not an error of the request.
     """
     if isinstance(failure, RejectedPositiveData) and "next" in (case.query or {}):
         return not (response.status_code == 400 and _is_about_next(response, case))
@@ -196,7 +195,7 @@ def _is_about_next(response: Any, case: Any) -> bool:
 def _mostly_writable(
     context: object, path_parameters: dict[str, Any] | None
 ) -> dict[str, Any] | None:
-    """Three of four times the collection that can be read, written and deleted from."""
+    """Use the readable and writable collection in three of four requests."""
     if path_parameters is None:
         return None
     name = path_parameters.get("collection")
@@ -206,8 +205,8 @@ def _mostly_writable(
 
 
 @schemathesis.serializer("application/json")
-def _packed(context: Any, value: object) -> bytes:
-    """The body, in gzip where the headers say so; schemathesis asks here for all JSON."""
+def _serialise_json(context: Any, value: object) -> bytes:
+    """Serialise a JSON body, in gzip if the headers say so."""
     octets = value if isinstance(value, bytes) else json.dumps(value).encode()
-    named = {name.lower(): told for name, told in (context.case.headers or {}).items()}
+    named = {name.lower(): value for name, value in (context.case.headers or {}).items()}
     return gzip.compress(octets, mtime=0) if named.get("content-encoding") == "gzip" else octets

@@ -10,7 +10,7 @@ from support.hub import AMBER, GREEN
 from support.stix_objects import (
     TIME,
     UUID,
-    made,
+    make_object,
     ref,
 )
 
@@ -45,30 +45,32 @@ STATEMENT = {
     "created": TIME,
     "definition_type": "statement",
 }
-CASE = made("malware", is_family=None) | {"type": "x-case", "id": ref("x-case")}
+CASE = make_object("malware", is_family=None) | {"type": "x-case", "id": ref("x-case")}
 PLACES: dict[str, Callable[[str], Object]] = {
-    "text": lambda text: made("malware", description=text),
-    "label": lambda text: made("malware", labels=[text]),
-    "reference": lambda text: made(
+    "text": lambda text: make_object("malware", description=text),
+    "label": lambda text: make_object("malware", labels=[text]),
+    "reference": lambda text: make_object(
         "malware", external_references=[{"source_name": "a", "external_id": "1", "url": text}]
     ),
-    "source of a reference": lambda text: made(
+    "source of a reference": lambda text: make_object(
         "malware", external_references=[{"source_name": text, "external_id": "1"}]
     ),
-    "phase": lambda text: made(
+    "phase": lambda text: make_object(
         "malware", kill_chain_phases=[{"kill_chain_name": "a", "phase_name": text}]
     ),
-    "custom property": lambda text: made("malware", x_note={"a": [{"id": text}]}),
-    "name of a property": lambda text: made("malware", x_note={text: "a", "b": "c"}),
-    "part marked more strictly": lambda text: made(
+    "custom property": lambda text: make_object("malware", x_note={"a": [{"id": text}]}),
+    "name of a property": lambda text: make_object("malware", x_note={text: "a", "b": "c"}),
+    "part marked more strictly": lambda text: make_object(
         "malware", description=text, granular_markings=[LATE | {"selectors": ["description"]}]
     ),
-    "item marked more strictly": lambda text: made(
+    "item marked more strictly": lambda text: make_object(
         "malware", labels=["a", text], granular_markings=[LATE | {"selectors": ["labels.[1]"]}]
     ),
     "custom type": lambda text: CASE | {"x_note": text},
-    "observable's display name": lambda text: made("email-addr", display_name=text),
-    "translation": lambda text: made("language-content", contents={"de": {"description": text}}),
+    "observable's display name": lambda text: make_object("email-addr", display_name=text),
+    "translation": lambda text: make_object(
+        "language-content", contents={"de": {"description": text}}
+    ),
     "statement of a marking": lambda text: STATEMENT | {"definition": {"statement": text}},
 }
 
@@ -77,63 +79,63 @@ POST = "https://x.com/joan_roe/status/2081543335966347395"
 SNORT = 'alert tcp any any -> any any (msg:"x"; content:"joan@bank.test"; sid:1;)'
 
 
-def pattern(text: str, language: str = "stix") -> Object:
-    """An indicator."""
-    return made("indicator", pattern=text, pattern_type=language)
+def indicator_with(text: str, language: str = "stix") -> Object:
+    """Build an indicator with this pattern."""
+    return make_object("indicator", pattern=text, pattern_type=language)
 
 
-def comparing(kind: str, value: str) -> Object:
-    """An indicator with one comparison."""
+def comparison_indicator(kind: str, value: str) -> Object:
+    """Build an indicator with one comparison."""
     value = value.replace("\\", "\\\\")
-    return pattern(f"[{kind} = '{value}']")
+    return indicator_with(f"[{kind} = '{value}']")
 
 
 VALUES = {
-    ("anonymise_source", "posts"): [(comparing("url:value", POST), "joan_roe")],
+    ("anonymise_source", "posts"): [(comparison_indicator("url:value", POST), "joan_roe")],
     ("user_paths", "value_users"): [
-        (comparing("file:name", PATH), "jroe"),
-        (pattern(r"[file:name MATCHES 'C:\\Users\\jroe\\x.exe']"), "jroe"),
-        (made("directory", path=PATH), "jroe"),
+        (comparison_indicator("file:name", PATH), "jroe"),
+        (indicator_with(r"[file:name MATCHES 'C:\\Users\\jroe\\x.exe']"), "jroe"),
+        (make_object("directory", path=PATH), "jroe"),
     ],
     ("user_paths", "value_credentials"): [
-        (comparing("url:value", URL), "hunter2"),
-        (made("url", value=URL), "hunter2"),
+        (comparison_indicator("url:value", URL), "hunter2"),
+        (make_object("url", value=URL), "hunter2"),
     ],
     ("user_paths", "value_tokens"): [
-        (comparing("url:value", "https://evil.test/?sid=0123abcd"), "0123abcd"),
-        (made("url", value="https://evil.test/?sid=0123abcd"), "0123abcd"),
+        (comparison_indicator("url:value", "https://evil.test/?sid=0123abcd"), "0123abcd"),
+        (make_object("url", value="https://evil.test/?sid=0123abcd"), "0123abcd"),
     ],
     ("user_paths", "value_emails"): [
-        (comparing("url:value", "https://evil.test/?to=joan%40bank.com"), "joan"),
-        (made("url", value="https://evil.test/?to=joan%40bank.com"), "joan"),
+        (comparison_indicator("url:value", "https://evil.test/?to=joan%40bank.com"), "joan"),
+        (make_object("url", value="https://evil.test/?to=joan%40bank.com"), "joan"),
     ],
     ("personal_data", "individuals"): [
-        (made("identity", name="Joan R", identity_class="individual"), "Joan")
+        (make_object("identity", name="Joan R", identity_class="individual"), "Joan")
     ],
     ("personal_data", "other_languages"): [
-        (pattern(SNORT, "snort"), "joan"),
-        (pattern("joan@bank.test", "made-up"), "joan"),
+        (indicator_with(SNORT, "snort"), "joan"),
+        (indicator_with("joan@bank.test", "made-up"), "joan"),
     ],
     ("victim_terms", "values"): [
-        (comparing("domain-name:value", "acme.example.login.test"), "acme.example"),
-        (comparing("ipv4-addr:value", "45.12.3.4"), "45.12.3.4"),
-        (made("domain-name", value="vpn.acme.example"), "acme.example"),
-        (pattern("vpn.acme.example", "pcre"), "acme.example"),
+        (comparison_indicator("domain-name:value", "acme.example.login.test"), "acme.example"),
+        (comparison_indicator("ipv4-addr:value", "45.12.3.4"), "45.12.3.4"),
+        (make_object("domain-name", value="vpn.acme.example"), "acme.example"),
+        (indicator_with("vpn.acme.example", "pcre"), "acme.example"),
     ],
     ("victim_terms", "lookalikes"): [
-        (comparing("domain-name:value", "acrnewidget.test"), "acrnewidget"),
-        (made("domain-name", value="acrnewidget.test"), "acrnewidget"),
+        (comparison_indicator("domain-name:value", "acrnewidget.test"), "acrnewidget"),
+        (make_object("domain-name", value="acrnewidget.test"), "acrnewidget"),
     ],
     ("message_headers", "values"): [
-        (comparing("email-message:to_refs[*].value", "joan@bank.test"), "joan"),
-        (comparing("email-message:received_lines[*]", "from joan"), "joan"),
+        (comparison_indicator("email-message:to_refs[*].value", "joan@bank.test"), "joan"),
+        (comparison_indicator("email-message:received_lines[*]", "from joan"), "joan"),
     ],
     ("private_addresses", "mixed"): [
         (
-            pattern("[ipv4-addr:value = '10.1.2.3' OR ipv4-addr:value = '45.13.1.1']"),
+            indicator_with("[ipv4-addr:value = '10.1.2.3' OR ipv4-addr:value = '45.13.1.1']"),
             "10.1.2.3",
         ),
-        (pattern("10.1.2.3", "pcre"), "10.1.2.3"),
+        (indicator_with("10.1.2.3", "pcre"), "10.1.2.3"),
     ],
 }
 """For each value mode patterns and observables, with the part that must not be published."""
@@ -145,14 +147,14 @@ MIME = {"content_type": "text/plain", "body": "secret"}
 
 
 def message(**more: Any) -> Object:
-    """An e-mail message."""
-    return made("email-message", is_multipart="body_multipart" in more, **more)
+    """Build an e-mail message."""
+    return make_object("email-message", is_multipart="body_multipart" in more, **more)
 
 
 def traffic(**more: Any) -> Object:
-    """Traffic with a request."""
+    """Build network traffic with an HTTP request."""
     request = {"http-request-ext": REQUEST | more}
-    return made("network-traffic", extensions=request)
+    return make_object("network-traffic", extensions=request)
 
 
 PROPERTIES = {
@@ -169,24 +171,24 @@ PROPERTIES = {
         (message(body="secret"), "secret"),
         (message(body_multipart=[MIME]), "secret"),
     ],
-    ("payloads", "artifact"): [(made("artifact", payload_bin="c2Vj", url=None), "c2Vj")],
+    ("payloads", "artifact"): [(make_object("artifact", payload_bin="c2Vj", url=None), "c2Vj")],
     ("payloads", "traffic"): [
-        (made("network-traffic", src_payload_ref=ARTIFACT), ARTIFACT),
-        (made("network-traffic", dst_payload_ref=ARTIFACT), ARTIFACT),
+        (make_object("network-traffic", src_payload_ref=ARTIFACT), ARTIFACT),
+        (make_object("network-traffic", dst_payload_ref=ARTIFACT), ARTIFACT),
         (traffic(message_body_data_ref=ARTIFACT), ARTIFACT),
     ],
     ("payloads", "secrets"): [(traffic(request_header={"Cookie": ["secret"]}), "secret")],
-    ("payloads", "content"): [(made("file", content_ref=ARTIFACT), ARTIFACT)],
-    ("payloads", "command_line"): [(made("process", command_line="secret"), "secret")],
+    ("payloads", "content"): [(make_object("file", content_ref=ARTIFACT), ARTIFACT)],
+    ("payloads", "command_line"): [(make_object("process", command_line="secret"), "secret")],
     ("payloads", "environment"): [
-        (made("process", environment_variables={"A": "secret"}), "secret")
+        (make_object("process", environment_variables={"A": "secret"}), "secret")
     ],
 }
 """For each property mode objects, with the part that must be removed."""
 
 
 class Trial(NamedTuple):
-    """One mode of one setting, an object that it is about, and the secret in it."""
+    """One mode of one setting, an object that it applies to, and the secret in it."""
 
     rule: str
     setting: str
@@ -199,7 +201,7 @@ class Trial(NamedTuple):
 
 
 def trials() -> Iterator[Trial]:
-    """Each setting in each mode on each object that it is about."""
+    """Yield each setting in each mode on each object that it applies to."""
     of_texts = [
         (*setting, place(text), secret)
         for setting, (text, secret) in TEXTS.items()

@@ -1,4 +1,4 @@
-"""Objects reported under several ids for tests."""
+"""Objects reported under several ids."""
 
 from typing import Any
 
@@ -7,16 +7,17 @@ from support.clock import (
 )
 
 
-def revoked(sent: Any) -> Any:
+def revoke(sent: Any) -> Any:
+    """Build the revocation of an object."""
     return {**sent, "modified": LATER, "revoked": True}
 
 
-def moved(sent: Any, value: Any = "else.top") -> Any:
+def change_value(sent: Any, value: Any = "else.top") -> Any:
     return {**sent, "modified": LATER, "pattern": f"[domain-name:value = '{value}']"}
 
 
-def shown(hub: Any, feed: Any = "green") -> Any:
-    """What a feed says of each value, and None of what is revoked."""
+def visible_descriptions(hub: Any, feed: Any = "green") -> Any:
+    """Return the description of each value in a feed; None if it is revoked."""
     found = {}
     for each in hub.feed(feed):
         value = each.get("value") or each["pattern"].split("'")[1]

@@ -1,4 +1,4 @@
-"""The hub's own server on a socket, and peers that say octets."""
+"""The hub's own HTTP server on a socket, and peers that send raw octets."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ ROOT = f"GET /hub/ HTTP/1.1\r\n{HOST}{WHO}\r\n".encode()
 POST = f"POST /hub/collections/scratch/objects/ HTTP/1.1\r\n{HOST}{WHO}Content-Type: {MT}\r\n"
 STRANGER = POST.replace(WHO, "")
 LONG = f"{POST}Content-Length: 9999\r\n\r\n".encode()
-"""The head of a request whose body takes a while."""
+"""The head of a request with a long body."""
 BODY = json.dumps({"objects": [indicator()]}).encode()
 
 
 @dataclass
 class Response:
-    """One answer."""
+    """A response."""
 
     status: int
     headers: dict[str, str]
@@ -43,13 +43,13 @@ class Response:
 
     @property
     def is_taxii(self) -> bool:
-        """Whether it is an error as TAXII tells it."""
-        told = json.loads(self.body)
-        return self.headers["content-type"] == MT and told["http_status"] == str(self.status)
+        """True if it is a TAXII error resource."""
+        error = json.loads(self.body)
+        return self.headers["content-type"] == MT and error["http_status"] == str(self.status)
 
 
 class Peer:
-    """A connection, and what is said on it octet by octet."""
+    """A connection that sends and receives raw octets."""
 
     def __init__(self, port: int, trusting: ssl.SSLContext | None = None) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
@@ -57,20 +57,20 @@ class Peer:
             self.socket = trusting.wrap_socket(self.socket, server_hostname="localhost")
         self.file = self.socket.makefile("rb")
 
-    def say(self, octets: bytes) -> Peer:
-        """Sends them as far as somebody listens."""
-        with suppress(OSError):  # closed by the hub: what it said before that is what matters
+    def send(self, octets: bytes) -> Peer:
+        """Send octets as long as the connection is open."""
+        with suppress(OSError):  # closed by the hub: only its earlier response matters
             self.socket.sendall(octets)
         return self
 
-    def ends(self) -> Peer:
-        """Says no more, and listens on."""
+    def shut_down_sending(self) -> Peer:
+        """Close the sending direction."""
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
         return self
 
-    def hear(self) -> Response | None:
-        """The next answer; None if the connection was closed instead."""
+    def receive(self) -> Response | None:
+        """Read the next response; None if the connection was closed."""
         try:
             first = self.file.readline()
             if not first:
@@ -83,7 +83,7 @@ class Peer:
             return None
 
     def close(self) -> None:
-        """Hangs up."""
+        """Close the connection."""
         self.file.close()
         self.socket.close()
 
@@ -92,7 +92,7 @@ class Peer:
 def serve_hub(
     patience: float = 20, pace: float = 16 * 1024, tls: ssl.SSLContext | None = None
 ) -> Iterator[int]:
-    """A hub in memory behind the hub's own server, with two threads; its port."""
+    """Serve a hub in memory with the hub's own server on two threads; yield its port."""
     server = build_server(
         ListenAddress("127.0.0.1", 0, 2, (lambda: tls) if tls else None), build_taxii_hub().app
     )
@@ -112,30 +112,30 @@ def build_taxii_hub() -> TaxiiHub:
 
 
 def still_answers(port: Any, trusting: ssl.SSLContext | None = None) -> bool:
-    """Whether every thread of the hub is free."""
-    peers = [Peer(port, trusting).say(ROOT) for _ in range(2)]
-    told = [each.hear() for each in peers]
+    """True if every thread of the hub is free."""
+    peers = [Peer(port, trusting).send(ROOT) for _ in range(2)]
+    responses = [each.receive() for each in peers]
     for each in peers:
         each.close()
-    return [each and each.status for each in told] == [200, 200]
+    return [each and each.status for each in responses] == [200, 200]
 
 
 def send_slowly(slow: list[Peer]) -> list[Response | None]:
-    """What each was told while it said an octet at a time, and on and on."""
+    """Send single octets on each connection until it gets a response or is closed."""
     until = time.monotonic() + 8
-    heard: list[Response | None] = []
+    responses: list[Response | None] = []
     for each in slow:
         each.socket.settimeout(0.05)
         while time.monotonic() < until:
-            each.say(b"a")
+            each.send(b"a")
             try:
-                heard.append(each.hear())
+                responses.append(each.receive())
                 break
             except TimeoutError:
                 each.file = each.socket.makefile("rb")
         each.close()
-    assert len(heard) == len(slow)
-    return heard
+    assert len(responses) == len(slow)
+    return responses
 
 
 def chunk(octets: bytes) -> bytes:

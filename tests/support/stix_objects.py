@@ -1,4 +1,4 @@
-"""Objects of every type of STIX 2.1: one good one each, and many made up (hypothesis)."""
+"""A valid object of each STIX 2.1 type, and a hypothesis strategy for varied ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHA256 = "ab" * 32
 
 
 def ref(kind: str, uuid: str = UUID) -> str:
-    """An id of that type."""
+    """Build an id of that type."""
     return f"{kind}--{uuid}"
 
 
@@ -64,7 +64,7 @@ DOMAIN_OBJECTS: dict[str, dict[str, Any]] = {
     "sighting": {"sighting_of_ref": ref("malware"), "first_seen": TIME, "last_seen": LATER},
     "language-content": {"object_ref": ref("malware"), "contents": {"de": {"name": "b"}}},
 }
-"""What the standard wants of each type, beside the common properties."""
+"""Properties of a valid object of each type, without the common ones."""
 
 OBSERVABLES: dict[str, dict[str, Any]] = {
     "artifact": {"payload_bin": "YQ=="},
@@ -100,11 +100,11 @@ OBSERVABLES: dict[str, dict[str, Any]] = {
         "validity_not_after": LATER,
     },
 }
-"""The same of observables."""
+"""The same for observables."""
 
 
-def made(kind: str, **more: Any) -> dict[str, Any]:
-    """A good object of that type, with more or other properties; None takes one out."""
+def make_object(kind: str, **more: Any) -> dict[str, Any]:
+    """Build a valid object of that type; `more` adds or replaces properties, None removes one."""
     subject = {"type": kind, "spec_version": "2.1", "id": ref(kind)}
     if kind in DOMAIN_OBJECTS:
         subject |= {"created": TIME, "modified": TIME, **DOMAIN_OBJECTS[kind]}
@@ -184,6 +184,6 @@ _OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
 
 @st.composite
 def objects(draw: st.DrawFn, kind: str) -> dict[str, Any]:
-    """An object of that type: good, but for what was drawn."""
+    """Draw an object of that type, valid except for up to five drawn properties."""
     names = draw(st.lists(st.sampled_from(sorted(_OPTIONAL)), max_size=5, unique=True))
-    return made(kind, **{name: draw(_OPTIONAL[name]) for name in names})
+    return make_object(kind, **{name: draw(_OPTIONAL[name]) for name in names})

@@ -1,7 +1,7 @@
-"""A small hub in memory behind the real door, for the tests of the door.
+"""The real TAXII endpoints over a small hub in memory, for the tests of the endpoints.
 
-Its feeds page as `ports.Feeds` promises: dense positions, stamps that strictly
-increase, the version chosen first and `added_after` and `position` after it.
+Its feeds page as `protocols.Feeds` specifies: dense positions, strictly increasing
+stamps; versions are selected before `added_after` and `position` apply.
 """
 
 import base64
@@ -52,7 +52,7 @@ HIDDEN = Collection(
 
 @dataclass
 class People:
-    """Accounts by the digest of their secret; each secret is the account's name and `-key`."""
+    """Accounts by the digest of their secret, which is the account's name and `-key`."""
 
     by_digest: dict[str, Account] = field(default_factory=dict)
     asked: int = 0
@@ -68,7 +68,7 @@ class People:
 
 @dataclass
 class Feeds:
-    """Each feed is a list of entries with their types."""
+    """Feeds, each a list of entries with their types."""
 
     known: list[Collection]
     logs: dict[str, list[tuple[str, Entry]]] = field(default_factory=dict)
@@ -141,7 +141,7 @@ def spec_of(one: dict[str, Any]) -> str:
 
 @dataclass
 class Intake:
-    """Verbatim collections take what has type and id; inboxes settle nothing by themselves."""
+    """Verbatim collections accept objects with type and id; inbox submissions stay pending."""
 
     feeds: Feeds
     statuses: "Statuses"
@@ -173,9 +173,9 @@ class Intake:
         for entry in self.feeds.of(collection.id, one["id"]):
             if entry.version == (one.get("modified") or one.get("created") or entry.version):
                 same = json.loads(entry.body) == one
-                told = () if same else (finding("refused", "other content is here already"),)
+                findings = () if same else (finding("refused", "other content is here already"),)
                 verdict = "duplicate" if same else "refused"
-                return Record(index, verdict, entry.id, entry.version, findings=told)
+                return Record(index, verdict, entry.id, entry.version, findings=findings)
         entry = self.feeds.put(collection.id, one, body)
         return Record(index, "admitted", entry.id, entry.version, entry.id)
 
@@ -202,7 +202,7 @@ class Intake:
 
 @dataclass
 class Statuses:
-    """Submissions with the records of each."""
+    """Submissions with their records."""
 
     kept: dict[str, tuple[Submission, Sequence[Record]]] = field(default_factory=dict)
 
@@ -233,9 +233,9 @@ def finding(action: str, message: str) -> dict[str, str]:
 
 
 class TaxiiHub:
-    """The door over a hub in memory, and a way to knock as one of its accounts.
+    """The TAXII endpoints over a hub in memory, and a client for its accounts.
 
-    `acme` reads green, reads and writes scratch, writes the inbox; `blind` sees nothing.
+    `acme` reads green, reads and writes scratch, writes the inbox; `blind` has no rights.
     """
 
     def __init__(
@@ -294,8 +294,8 @@ def basic(name: str, secret: str) -> str:
 
 
 def indicator(number: int = 1, **changes: Any) -> dict[str, Any]:
-    """An indicator whose id ends in its number."""
-    told = {
+    """Build an indicator whose id ends in its number."""
+    subject = {
         "type": "indicator",
         "spec_version": "2.1",
         "id": f"indicator--00000000-0000-4000-8000-{number:012d}",
@@ -305,11 +305,11 @@ def indicator(number: int = 1, **changes: Any) -> dict[str, Any]:
         "pattern_type": "stix",
         "valid_from": "2020-01-01T00:00:00Z",
     }
-    return told | changes
+    return subject | changes
 
 
 def address(number: int = 1) -> dict[str, Any]:
-    """An SCO: no created, no modified."""
+    """Build an SCO, which has no created and no modified."""
     return {
         "type": "ipv4-addr",
         "spec_version": "2.1",
@@ -319,17 +319,17 @@ def address(number: int = 1) -> dict[str, Any]:
 
 
 def ids(response: TestResponse) -> list[int]:
-    """The numbers of the objects on a page."""
+    """Return the numbers of the objects on a page."""
     return [int(one["id"][-12:]) for one in present(response.json).get("objects", [])]
 
 
 def stamp(position: int) -> str:
-    """The date_added of an entry of `filled`, by its position in green."""
+    """Return the date_added of an entry of `filled_hub`, by its position in green."""
     return timestamp(EPOCH + position)
 
 
 def filled_hub() -> TaxiiHub:
-    """Green holds seven indicators; then 1 twice more, the older version last, and an SCO."""
+    """Fill green with seven indicators, two more versions of 1 (the older one last) and an SCO."""
     taxii = TaxiiHub()
     taxii.feeds.add(GREEN.id, *(indicator(n) for n in range(1, 8)))
     taxii.feeds.add(GREEN.id, indicator(1, modified="2022-01-01T00:00:00Z"))

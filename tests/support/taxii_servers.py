@@ -1,4 +1,4 @@
-"""TAXII servers of other makes on real sockets: medallion, and a scripted server."""
+"""Other TAXII servers on real sockets: medallion, and a scripted server."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Programs run on a terminal of a given width, as people see them."""
+"""Runs programs on a terminal of a given width."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def run_on_terminal(command: Sequence[object], columns: int, timeout: float) -> tuple[int, str]:
-    """The exit code, and all that was written to the terminal (standard output and error)."""
+    """Return the exit code, and everything written to the terminal (standard output and error)."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR", "CI")}
@@ -38,6 +38,6 @@ def run_on_terminal(command: Sequence[object], columns: int, timeout: float) -> 
 
 
 def lines_of(written: str) -> list[str]:
-    """The lines that stay on the screen, without colours; what was overwritten is gone."""
+    """Return the lines that remain on the screen, without colours and overwritten text."""
     plain = _CONTROL.sub("", written).replace("\r\n", "\n")
     return [line.rpartition("\r")[2].rstrip() for line in plain.split("\n")]

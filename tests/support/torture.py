@@ -1,14 +1,13 @@
-"""Writers and pollers at a hub that is killed again and again, its clock stepped: what is lost?
+"""Writers and pollers against a hub that is killed repeatedly and whose clock is stepped.
 
     scripts/torture --minutes N [--writers 4] [--pollers 4] [--every S] [--seed S]
                     [--apart] [--json]
 
-A hub on the embedded database in a temporary folder; with `apart` database, hub and a
-worker are processes that do not depend on one another.  At random moments, about `every`
-seconds apart, one of them is killed with SIGKILL; the clock is stepped
-back and forth by up to an hour; blocks are packed meanwhile.  When all is quiet again each
-poller must have been given what the feed holds, once and in order, and all that was
-acknowledged must be there.  Exit code 0 only if so.
+Runs a hub on the embedded database in a temporary folder; with `apart`, database, hub and a
+worker are independent processes.  About every `every` seconds one of them is killed with
+SIGKILL; the clock is stepped back and forth by up to an hour; blocks are packed meanwhile.
+At the end each poller must have received the feed's entries, once and in order, and
+everything that was acknowledged must be published.  Exit code 0 only if so.
 """
 
 import argparse
@@ -35,7 +34,7 @@ from support.torture_judge import (
     Faults,
     Final,
     Record,
-    judged,
+    find_faults,
 )
 from support.torture_pollers import Downloader, Poller
 from support.torture_writers import Acknowledged, Writer
@@ -45,17 +44,17 @@ from tocsin.server.store.embedded import Engine, database
 
 HERE = Path(__file__).parent
 SHOWN = 5
-PATIENCE = 60
-"""Seconds until an answer is given up."""
-ENDING = 200
-"""Seconds a process has to end: a minute for requests, for the door and for the work in hand."""
-STEP = 3_600
-"""Seconds by which the clock is wrong at most."""
+TIMEOUT = 60
+"""Seconds to wait for a response."""
+STOP_TIMEOUT = 200
+"""Seconds to wait for a process to end: a minute each for requests, server and work."""
+MAX_STEP = 3_600
+"""Maximum error of the clock, in seconds."""
 Figures = dict[str, int]
 
 
 class Worker:
-    """`tocsin-hub work`, with the clock that steps."""
+    """A `tocsin-hub work` process with the stepped clock."""
 
     def __init__(self, program: tuple[object, ...], log: Path) -> None:
         self._program, self._log = program, log
@@ -66,50 +65,50 @@ class Worker:
             self._process = subprocess.Popen([*map(str, self._program), "--work"], stderr=log)
 
     def kill(self) -> None:
-        """kill -9; another one is started at once."""
+        """Send SIGKILL and start another one."""
         self.stop(signal.SIGKILL)
         self._start()
 
     def stop(self, how: int = signal.SIGTERM) -> None:
-        """Asked to end unless another signal is named."""
+        """Send SIGTERM or another signal, and wait for the end."""
         self._process.send_signal(how)
-        self._process.wait(ENDING)
+        self._process.wait(STOP_TIMEOUT)
 
 
 @dataclass
 class Torture:
-    """The hub, and what was done to it."""
+    """The hub, and counts of kills and clock steps."""
 
     hub: HubProcess
     clock: Path
-    dice: random.Random
+    rng: random.Random
     worker: Worker | None = None
     counts: Counter[str] = field(default_factory=Counter)
 
-    def go_on(self, seconds: float, every: float) -> None:
-        """Kill and step until the time is over and each of them was killed."""
-        ends = time.monotonic() + seconds
-        due = time.monotonic() + self.dice.uniform(0.5, 1.5) * every
-        while time.monotonic() < ends or self._spared():
+    def run(self, seconds: float, every: float) -> None:
+        """Kill and step until the time is up and each process was killed at least once."""
+        deadline = time.monotonic() + seconds
+        due = time.monotonic() + self.rng.uniform(0.5, 1.5) * every
+        while time.monotonic() < deadline or self._not_killed():
             time.sleep(min(1.0, every / 2))
-            if self.dice.random() < 0.3:
-                self.step(self.dice.uniform(-STEP, STEP))
+            if self.rng.random() < 0.3:
+                self.step(self.rng.uniform(-MAX_STEP, MAX_STEP))
             if time.monotonic() >= due:
                 self.kill()
-                due = time.monotonic() + self.dice.uniform(0.5, 1.5) * every
+                due = time.monotonic() + self.rng.uniform(0.5, 1.5) * every
         self.step(0)
 
     def step(self, seconds: float) -> None:
-        """The clock is wrong by so much from now on."""
+        """Set the error of the clock."""
         partial = self.clock.with_suffix(".partial")
         partial.write_text(str(seconds))
         partial.replace(self.clock)
         self.counts["clock steps"] += 1
 
     def kill(self) -> None:
-        """Any of them, but each of them once before any is killed again."""
+        """Kill a random process; each of them once before any is killed again."""
         kills = self._kills()
-        name = self.dice.choice(self._spared() or list(kills))
+        name = self.rng.choice(self._not_killed() or list(kills))
         self.counts[f"kills of the {name}"] += 1
         kills[name]()
 
@@ -117,8 +116,8 @@ class Torture:
         kills = {"hub": self._kill_hub, "database": self._kill_database}
         return kills | ({"worker": self.worker.kill} if self.worker else {})
 
-    def _spared(self) -> list[str]:
-        """Who has not been killed yet."""
+    def _not_killed(self) -> list[str]:
+        """Return the processes that have not been killed yet."""
         return [name for name in self._kills() if not self.counts[f"kills of the {name}"]]
 
     def _kill_hub(self) -> None:
@@ -131,98 +130,100 @@ class Torture:
         deadline = time.monotonic() + 60
         while self._engine() in (0, before):
             if time.monotonic() > deadline:
-                raise TimeoutError(f"the database did not come back: {self.hub.told()[-2000:]}")
+                raise TimeoutError(f"the database did not come back: {self.hub.read_log()[-2000:]}")
             time.sleep(0.1)
 
     def _engine(self) -> int:
-        """The database's process id; 0 while it is not there."""
+        """Return the database's process id; 0 while there is none."""
         return self.hub.engine() if (self.hub.data / "engine.json").exists() else 0
 
 
 def main() -> int:
-    """Torture and judge; 0 if every promise was kept."""
-    options = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and leave nothing running
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as house:
+    """Run the torture and check the result; return 0 if no fault was found."""
+    options = _parse_arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # runs the cleanup
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as cleanup:
         clock = Path(folder) / "clock"
         clock.write_text("0")
-        hub, worker = _started(Path(folder), clock, house, apart=options.apart)
+        hub, worker = _start_processes(Path(folder), clock, cleanup, apart=options.apart)
         torture = Torture(hub, clock, random.Random(options.seed), worker)
         book, pollers, whole = _run(torture, options, Path(folder))
-        record = _record(hub, book, pollers, whole)
-        figures = _figures(torture, book, pollers, record) | {"downloads": whole.downloads}
-        faults = judged(record)
+        record = _collect_record(hub, book, pollers, whole)
+        figures = _summarise(torture, book, pollers, record) | {"downloads": whole.downloads}
+        faults = find_faults(record)
         figures |= {name: len(found) for name, found in faults.items()}
-        print(json.dumps(figures) if options.json else _shown(figures), flush=True)
-        _complain(faults)
+        print(json.dumps(figures) if options.json else _format_figures(figures), flush=True)
+        _print_faults(faults)
     return 1 if any(faults.values()) else 0
 
 
-def _options() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--minutes", type=float, default=2)
     parser.add_argument("--writers", type=int, default=4)
     parser.add_argument("--pollers", type=int, default=4)
     parser.add_argument("--every", type=float, default=12, help="seconds between two kills")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--apart", action="store_true", help="database and a worker on their own")
-    parser.add_argument("--json", action="store_true", help="the figures as one JSON object")
+    parser.add_argument(
+        "--apart", action="store_true", help="run database and worker as separate processes"
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
     return parser.parse_args()
 
 
-def _started(
-    folder: Path, clock: Path, house: ExitStack, *, apart: bool
+def _start_processes(
+    folder: Path, clock: Path, cleanup: ExitStack, *, apart: bool
 ) -> tuple[HubProcess, Worker | None]:
     program = (sys.executable, HERE / "torture_hub.py", "--clock", clock)
     hub = HubProcess(folder / "data", program=program)
     if apart:
         engine = Engine.start(hub.data, lambda text: None)
-        house.callback(engine.stop)
+        cleanup.callback(engine.stop)
         engine.watch()
         os.environ["TOCSIN_MONGO_URI"] = engine.uri
     hub.join()
     hub.start()
-    house.callback(hub.stop, ENDING)
+    cleanup.callback(hub.stop, STOP_TIMEOUT)
     if not apart:
         return hub, None
     worker = Worker((*program, "--data", hub.data), folder / "worker.log")
-    house.callback(worker.stop)
+    cleanup.callback(worker.stop)
     return hub, worker
 
 
 def _run(
     torture: Torture, options: argparse.Namespace, folder: Path
 ) -> tuple[Acknowledged, list[Poller], Downloader]:
-    """Write, follow and torture at once; raises what any of them raised."""
+    """Run writers, pollers and torture concurrently; raise the first exception of any of them."""
     book, hub = Acknowledged(), torture.hub
     numbers = range(options.pollers)
     pollers = [Poller(hub, n, folder / f"poller{n}.jsonl") for n in numbers]
     writers = [Writer(hub, 1_000 * options.seed + n, book) for n in range(options.writers)]
-    ends, done = threading.Event(), threading.Event()
+    stop, done = threading.Event(), threading.Event()
     whole = Downloader(hub, options.seed)
     with ThreadPoolExecutor(options.pollers + options.writers + 1) as pool:
-        following = [pool.submit(each.follow, done) for each in pollers]
-        following.append(pool.submit(whole.download, done))
-        writing = [pool.submit(each.write, ends) for each in writers]
+        polling = [pool.submit(each.poll, done) for each in pollers]
+        polling.append(pool.submit(whole.download, done))
+        writing = [pool.submit(each.write, stop) for each in writers]
         try:
-            torture.go_on(options.minutes * 60, options.every)
-            ends.set()
+            torture.run(options.minutes * 60, options.every)
+            stop.set()
             for each in writing:
                 each.result()
             _settle(hub)
         finally:
-            ends.set()
+            stop.set()
             done.set()
-        for each in following:
+        for each in polling:
             each.result()
     return book, pollers, whole
 
 
 def _settle(hub: HubProcess) -> None:
-    """Wait until all that was received is settled, acknowledged or not, or three minutes.
+    """Wait up to three minutes until every submission is settled, acknowledged or not.
 
-    What was received in the moment of a kill is admitted when its lease has run out; a
-    poller that had stopped before would rightly not have been given it.
+    A submission received at the moment of a kill is evaluated when its lease has expired; the
+    pollers must run until then to receive it.
     """
     deadline = time.monotonic() + 180
     with database(hub.data, lambda text: None) as uri, closing(Store.connect(uri)) as store:
@@ -231,11 +232,11 @@ def _settle(hub: HubProcess) -> None:
             time.sleep(0.2)
 
 
-def _record(
+def _collect_record(
     hub: HubProcess, book: Acknowledged, pollers: list[Poller], whole: Downloader
 ) -> Record:
-    """What there is to judge, asked of the hub as anybody may ask it."""
-    statuses = [_asked(hub, f"status/{each}/") for each in book.statuses]
+    """Collect the final state from the hub's public endpoints, and the pollers' logs."""
+    statuses = [_get(hub, f"status/{each}/") for each in book.statuses]
     feeds = {name: Final(_manifest(hub, name, "all"), _manifest(hub, name, "last"))
              for name in ("scratch", "green")}  # fmt: skip
     published = {
@@ -256,7 +257,7 @@ def _record(
             f"{each['id']} {each['failures'][:1]}" for each in statuses if each["failure_count"]
         ],
         missing=whole.missing,
-        strange=[*book.strange, *(told for each in pollers for told in each.strange)],
+        strange=[*book.strange, *(line for each in pollers for line in each.strange)],
     )
 
 
@@ -271,16 +272,16 @@ def _manifest(hub: HubProcess, feed: str, versions: str) -> list[Entry]:
 def _walk(hub: HubProcess, path: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:
     query = {"limit": "1000", **query}
     while True:
-        page = _asked(hub, path, query)
+        page = _get(hub, path, query)
         yield from page.get("objects", [])
         if not page.get("more"):
             return
         query["next"] = page["next"]
 
 
-def _asked(hub: HubProcess, path: str, query: dict[str, str] | None = None) -> dict[str, Any]:
-    """The answer, once there is one: after the last kill the hub may be away for a moment."""
-    deadline = time.monotonic() + PATIENCE
+def _get(hub: HubProcess, path: str, query: dict[str, str] | None = None) -> dict[str, Any]:
+    """Return the JSON response; retry while the hub restarts after the last kill."""
+    deadline = time.monotonic() + TIMEOUT
     while True:
         answer = hub.ask(path, params=query)
         if answer.status_code == 200:
@@ -290,7 +291,7 @@ def _asked(hub: HubProcess, path: str, query: dict[str, str] | None = None) -> d
         time.sleep(0.5)
 
 
-def _figures(
+def _summarise(
     torture: Torture, book: Acknowledged, pollers: list[Poller], record: Record
 ) -> Figures:
     polled = sum((each.counts for each in pollers), Counter[str]())
@@ -319,11 +320,11 @@ def _figures(
     }
 
 
-def _shown(figures: Figures) -> str:
+def _format_figures(figures: Figures) -> str:
     return "\n".join(f"{name}: {figure}" for name, figure in figures.items())
 
 
-def _complain(faults: Faults) -> None:
+def _print_faults(faults: Faults) -> None:
     for kind, found in faults.items():
         for each in found[:SHOWN]:
             print(f"{kind}: {each}", file=sys.stderr)

@@ -1,10 +1,10 @@
-"""The hub as it is but for its clock, which can be stepped: so the torture test starts it.
+"""A hub with a clock that can be stepped, started by the torture test.
 
     python tests/support/torture_hub.py --clock FILE --data DIR --port N --ready-file F
     python tests/support/torture_hub.py --clock FILE --data DIR --work
 
-The second is a worker, which answers nobody.  FILE holds the seconds by which the
-clock is wrong; it may be replaced at any time.
+The second form is a worker, which does not serve requests.  FILE holds the error of
+the clock in seconds; it may be replaced at any time.
 """
 
 import argparse
@@ -28,20 +28,20 @@ def main() -> int:
     parser.add_argument("--work", action="store_true")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
-    asked = {"data": options.data, "port": options.port, "requests_per_minute": 0}
+    arguments = {"data": options.data, "port": options.port, "requests_per_minute": 0}
 
     def clock() -> int:
         return time.time_ns() // 1_000 + int(float(options.clock.read_text()) * 1_000_000)
 
-    settings = load_hub(None, os.environ, asked)
+    settings = load_hub(None, os.environ, arguments)
     if options.work:
-        run_worker(settings, _say, clock)
+        run_worker(settings, _print_error, clock)
     else:
-        serve(settings, options.ready_file, _say, clock)
+        serve(settings, options.ready_file, _print_error, clock)
     return 0
 
 
-def _say(text: str) -> None:
+def _print_error(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 

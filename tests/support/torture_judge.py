@@ -1,4 +1,4 @@
-"""What a torture leaves behind, and whether every promise was kept.  Pure: no hub is known here."""
+"""The record of a torture run, and the faults in it.  Pure functions, without a hub."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """One object version as a feed shows it, or as a poller was given it."""
+    """One object version as the feed has it, or as a poller received it."""
 
     id: str
     version: str
     date_added: str = ""
-    """Empty where a poller read objects, which do not tell it."""
+    """Empty if a poller read objects, which do not have it."""
     asked: float = 0.0
-    """When the poller asked for the page."""
+    """When the poller requested the page, in seconds of the monotonic clock."""
 
 
 @dataclass
 class Final:
-    """A feed when all is quiet."""
+    """The final content of a feed."""
 
     all: list[Entry] = field(default_factory=list)
     """Every version, in order."""
     last: list[Entry] = field(default_factory=list)
-    """Of each object the last version, in order."""
+    """The last version of each object, in order."""
 
 
 @dataclass
 class Log:
-    """What one poller was given, in order, as its state tells at the end."""
+    """The entries that one poller received, in order, from its state file."""
 
     name: str
     feed: str
     every: bool
-    """It asked for all versions, not only the last of each object."""
+    """True if it requested all versions, not only the last of each object."""
     entries: list[Entry] = field(default_factory=list)
     pages: list[tuple[str, str]] = field(default_factory=list)
     """The first and the last date_added of each page with objects."""
@@ -44,33 +44,33 @@ class Log:
 
 @dataclass
 class Record:
-    """All that is known of one torture."""
+    """The complete record of one torture run."""
 
     feeds: dict[str, Final]
     logs: list[Log]
     stored: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
-    """By feed: what was acknowledged, (id, version), withdrawals not counted."""
+    """By feed: (id, version) of the acknowledged objects, including withdrawn ones."""
     wanted: dict[str, int] = field(default_factory=dict)
-    """By pattern: the newest edition that was acknowledged by the inbox."""
+    """By pattern: the newest edition acknowledged by the inbox."""
     published: dict[str, int] = field(default_factory=dict)
     """By pattern: the newest edition in the feed."""
     withdrawn: dict[str, float] = field(default_factory=dict)
     """By id: when its withdrawal was acknowledged."""
     doubtful: set[str] = field(default_factory=set)
-    """Ids of what was sent and not acknowledged: it may be there or not."""
+    """Ids of objects that were sent but not acknowledged: they may be stored or not."""
     unsettled: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-    """Ids that a download of a whole feed lacked, though an earlier one had them."""
+    """Ids missing in a complete download, although an earlier one had them."""
     strange: list[str] = field(default_factory=list)
-    """Answers that nobody should get."""
+    """Unexpected responses."""
 
 
 Faults = dict[str, list[str]]
 
 
-def judged(record: Record) -> Faults:
-    """Every fault, by kind; all lists are empty if all is well."""
+def find_faults(record: Record) -> Faults:
+    """Return every fault, by kind; all lists are empty if there is none."""
     return {
         "lost": [*_lost(record), *_lost_by_pollers(record)],
         "duplicated": list(_duplicated(record)),
@@ -104,7 +104,7 @@ def _lost_by_pollers(record: Record) -> Iterator[str]:
         due = final.all if log.every else final.last
         for id, v in sorted(_keys(due) - _keys(log.entries)):
             doubt = ", which was never acknowledged" if id in record.doubtful else ""
-            yield f"{log.name} was not given {id} {v}{doubt}"
+            yield f"{log.name} did not receive {id} {v}{doubt}"
 
 
 def _duplicated(record: Record) -> Iterator[str]:
@@ -122,8 +122,8 @@ def _out_of_order(record: Record) -> Iterator[str]:
         yield from _inverted(name, [entry.date_added for entry in final.all])
         yield from _inverted(name, [entry.date_added for entry in final.last])
     for log in record.logs:
-        told = [date for page in log.pages for date in dict.fromkeys(page)]
-        yield from _inverted(f"{log.name}, pages", told)
+        dates_of_pages = [date for page in log.pages for date in dict.fromkeys(page)]
+        yield from _inverted(f"{log.name}, pages", dates_of_pages)
         yield from _inverted(log.name, [e.date_added for e in log.entries if e.date_added])
         dates = {entry[:2]: entry.date_added for entry in record.feeds[log.feed].all}
         known = [dates[entry[:2]] for entry in log.entries if entry[:2] in dates]
@@ -141,7 +141,7 @@ def _still_there(record: Record) -> Iterator[str]:
     for log in record.logs:
         for entry in log.entries:
             if entry.asked > withdrawn.get(entry.id, float("inf")):
-                yield f"{log.name} was given {entry.id} after it had been withdrawn"
+                yield f"{log.name} received {entry.id} after it had been withdrawn"
 
 
 def _from_nowhere(record: Record) -> Iterator[str]:
@@ -149,4 +149,4 @@ def _from_nowhere(record: Record) -> Iterator[str]:
         explained = record.withdrawn.keys() | record.doubtful
         for id, v in sorted(_keys(log.entries) - _keys(record.feeds[log.feed].all)):
             if id not in explained:
-                yield f"{log.name} was given {id} {v}, which the feed does not have"
+                yield f"{log.name} received {id} {v}, which the feed does not have"

@@ -1,6 +1,6 @@
-"""Pollers that follow a feed in every way there is, die, and go on from what they had stored.
+"""Pollers that use every way of paging, crash, and resume from their stored state.
 
-Besides them one that stores nothing and downloads the whole feed again and again.
+Another one stores nothing and downloads the complete feed repeatedly.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ import requests
 from support.processes import MT, HubProcess
 from support.torture_judge import Entry, Log
 
-AWAY = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
-DYING = 0.02
-"""How likely a poller dies when it has a page in hand."""
+HUB_DOWN = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+CRASH_PROBABILITY = 0.02
+"""Probability that a poller crashes before it stores a page."""
 
 
 class Poller:
-    """One poller; its state is a file, one line for each page, pages and cursor together."""
+    """One poller; its state file has one line per page, with the entries and the cursor."""
 
     def __init__(self, hub: HubProcess, number: int, state: Path) -> None:
-        self._hub, self._dice, self._state = hub, random.Random(number), state
+        self._hub, self._rng, self._state = hub, random.Random(number), state
         self.feed = ("scratch", "green")[number % 3 == 2]
         self.every = number % 2 == 0
         self._records = number % 4 in (1, 2)
-        """It reads the manifest, which tells each date_added."""
+        """True if it reads the manifest, which has each date_added."""
         self.name = f"poller {number}"
         self.counts: Counter[str] = Counter()
         self.strange: list[str] = []
         self._tag = self._limit = ""
 
-    def follow(self, done: threading.Event) -> None:
-        """Poll until the writers are done and three polls after that bring nothing."""
+    def poll(self, done: threading.Event) -> None:
+        """Poll until the writers are done and three polls after that return nothing."""
         idle = 0
         while idle < 3:
             ended = done.is_set()
-            news = self._poll(self._cursor(), patient=not ended)
-            idle = idle + 1 if ended and news is False else 0
+            found = self._poll_once(self._cursor(), patient=not ended)
+            idle = idle + 1 if ended and found is False else 0
 
     def log(self) -> Log:
-        """What its state tells."""
+        """Read the log from the state file."""
         log = Log(self.name, self.feed, self.every)
         for line in self._lines():
             log.entries += [Entry(*each) for each in line["entries"]]
@@ -58,14 +58,14 @@ class Poller:
         return [json.loads(line) for line in self._state.read_text().splitlines()]
 
     def _cursor(self) -> dict[str, str]:
-        """Where to go on, remembered or, after a death, from the file."""
+        """Return the cursor, from memory or, after a crash, from the file."""
         if not hasattr(self, "_at"):
             lines = self._lines()
             self._at = lines[-1]["cursor"] if lines else {}
         return dict(self._at)
 
-    def _poll(self, cursor: dict[str, str], *, patient: bool) -> bool | None:
-        """Whether there was something; None if the hub was away."""
+    def _poll_once(self, cursor: dict[str, str], *, patient: bool) -> bool | None:
+        """Poll once; True if there were objects, None if the hub was down."""
         asked = time.monotonic()
         answer = self._ask(cursor, patient=patient)
         if answer is None:
@@ -79,17 +79,17 @@ class Poller:
         self._tag = answer.headers.get("ETag", "") if not objects else ""
         if not objects:
             return False
-        if self._dice.random() < DYING:
+        if self._rng.random() < CRASH_PROBABILITY:
             self.counts["deaths"] += 1
             del self._at
             return True
-        self._keep(page, answer, asked)
+        self._store_page(page, answer, asked)
         return True
 
-    def _keep(self, page: dict[str, Any], answer: requests.Response, asked: float) -> None:
+    def _store_page(self, page: dict[str, Any], answer: requests.Response, asked: float) -> None:
         first, last = (answer.headers[f"X-TAXII-Date-Added-{end}"] for end in ("First", "Last"))
         cursor = {"added_after": last}
-        if page.get("more") and self._dice.random() < 0.6:
+        if page.get("more") and self._rng.random() < 0.6:
             cursor = {"next": page["next"]}
             self.counts["by next"] += 1
         name = "version" if self._records else "modified"
@@ -104,26 +104,26 @@ class Poller:
         self.counts["pages"] += 1
 
     def _ask(self, cursor: dict[str, str], *, patient: bool) -> requests.Response | None:
-        if not self._tag:  # which is the tag of an answer to the very same question
-            self._limit = str(self._dice.choice((1, 7, 50, 200, 1_000)))
+        if not self._tag:  # the tag belongs to the response to the same query
+            self._limit = str(self._rng.choice((1, 7, 50, 200, 1_000)))
         query = {"limit": self._limit, "match[spec_version]": "2.1", **cursor}
         if self.every:
             query["match[version]"] = "all"
-        headers = {"Accept": MT, "Accept-Encoding": self._dice.choice(("gzip", "identity"))}
+        headers = {"Accept": MT, "Accept-Encoding": self._rng.choice(("gzip", "identity"))}
         if self._tag:
             headers["If-None-Match"] = self._tag
-        if patient and self._dice.random() < 0.3:
+        if patient and self._rng.random() < 0.3:
             headers["Prefer"] = "wait=1"
         kind = "manifest" if self._records else "objects"
         url = self._hub.url.replace("taxii2/", f"hub/collections/{self.feed}/{kind}/")
         auth = tuple(self._hub.key.split(":", 1))
         try:
             answer = requests.get(url, params=query, headers=headers, auth=auth, timeout=60)  # type: ignore[arg-type]
-        except AWAY:
+        except HUB_DOWN:
             time.sleep(0.1)
             return None
         if answer.status_code in (200, 304):
-            time.sleep(self._dice.random() * 0.05)
+            time.sleep(self._rng.random() * 0.05)
             return answer
         if answer.status_code != 503:
             self.strange.append(f"{url}: {answer.status_code} {answer.text[:200]}")
@@ -132,18 +132,18 @@ class Poller:
 
 
 class Downloader:
-    """A script that blocks what is in the feed green now; nothing is ever taken out of that."""
+    """A client that downloads the complete feed green, from which nothing is ever removed."""
 
     def __init__(self, hub: HubProcess, number: int) -> None:
-        self._hub, self._dice = hub, random.Random(number)
+        self._hub, self._rng = hub, random.Random(number)
         self._known: set[str] = set()
         self.missing: list[str] = []
         self.downloads = 0
 
     def download(self, done: threading.Event) -> None:
-        """Download until the writers are done: what was there once must always be there."""
+        """Download until the writers are done; record ids that an earlier download had."""
         while not done.is_set():
-            ids = self._whole()
+            ids = self._download_once()
             if ids is None:
                 time.sleep(0.2)
                 continue
@@ -151,14 +151,14 @@ class Downloader:
             self.missing += sorted(self._known - ids)
             self._known |= ids
 
-    def _whole(self) -> set[str] | None:
-        """The ids of all that is there; None if the hub went away in between."""
+    def _download_once(self) -> set[str] | None:
+        """Return the ids of all objects; None if the hub went down in between."""
         ids: set[str] = set()
-        query = {"limit": str(self._dice.choice((50, 200, 1_000)))}
+        query = {"limit": str(self._rng.choice((50, 200, 1_000)))}
         while True:
             try:
                 answer = self._hub.ask("collections/green/objects/", params=query)
-            except AWAY:
+            except HUB_DOWN:
                 return None
             if answer.status_code != 200:
                 return None

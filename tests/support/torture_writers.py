@@ -1,4 +1,4 @@
-"""Writers that post, supersede, repeat and withdraw, and remember what was acknowledged."""
+"""Writers that post, supersede, repeat and withdraw objects, and record acknowledgements."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import requests
 from support.processes import GREEN, MT, HubProcess
 
 LARGE = 230
-"""Objects; more than are admitted inside the request."""
-AWAY = (requests.ConnectionError, requests.Timeout)
+"""Number of objects that is too large for evaluation before the response."""
+HUB_DOWN = (requests.ConnectionError, requests.Timeout)
 Object = dict[str, Any]
 
 
 @dataclass
 class Acknowledged:
-    """What all writers were promised."""
+    """Everything that was acknowledged to the writers."""
 
     statuses: list[str] = field(default_factory=list)
     stored: set[tuple[str, str]] = field(default_factory=set)
-    """In the verbatim collection: (id, version)."""
+    """(id, version) of the objects in the verbatim collection."""
     wanted: dict[str, int] = field(default_factory=dict)
-    """By the inbox: the newest edition of each pattern."""
+    """The newest edition of each pattern acknowledged by the inbox."""
     withdrawn: dict[str, float] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
     strange: list[str] = field(default_factory=list)
@@ -35,29 +35,29 @@ class Acknowledged:
 
 
 class Writer:
-    """One writer with objects of its own, so that it knows in which order they were sent."""
+    """One writer with its own objects, so that it knows in which order they were sent."""
 
     def __init__(self, hub: HubProcess, seed: int, book: Acknowledged) -> None:
-        self._hub, self._dice, self._book = hub, random.Random(seed), book
+        self._hub, self._rng, self._book = hub, random.Random(seed), book
         self._own: dict[str, list[Object]] = {"scratch": [], "inbox": []}
-        """The newest version of each object that may be sent again."""
+        """The newest version of each object that can be sent again."""
         self._web = requests.Session()
         self._web.headers.update({"Accept": MT, "Content-Type": MT})
 
-    def write(self, ends: threading.Event) -> None:
-        """Go on until the end."""
+    def write(self, stop: threading.Event) -> None:
+        """Send random requests until stopped."""
         self._web.auth = tuple(self._hub.key.split(":", 1))  # type: ignore[assignment]
         acts = (self._add, self._supersede, self._repeat, self._withdraw)
-        while not ends.is_set():
-            (act,) = self._dice.choices(acts, (55, 25, 10, 10))
-            act(self._dice.choice(("scratch", "scratch", "inbox")))
-            ends.wait(self._dice.random() * 0.05)
+        while not stop.is_set():
+            (act,) = self._rng.choices(acts, (55, 25, 10, 10))
+            act(self._rng.choice(("scratch", "scratch", "inbox")))
+            stop.wait(self._rng.random() * 0.05)
 
     def _add(self, to: str) -> None:
-        count = LARGE if self._dice.random() < 0.04 else self._dice.randrange(1, 12)
-        made = [self._new() for _ in range(count)]
-        if self._post(to, made) and count < LARGE:  # a large one is settled who knows when
-            self._own[to] += made
+        count = LARGE if self._rng.random() < 0.04 else self._rng.randrange(1, 12)
+        new = [self._build_indicator() for _ in range(count)]
+        if self._post(to, new) and count < LARGE:  # a large one may be settled much later
+            self._own[to] += new
 
     def _supersede(self, to: str) -> None:
         old = self._some(to)
@@ -84,10 +84,10 @@ class Writer:
 
     def _some(self, to: str) -> list[Object]:
         own = self._own[to]
-        return self._dice.sample(own, min(len(own), self._dice.randrange(1, 4)))
+        return self._rng.sample(own, min(len(own), self._rng.randrange(1, 4)))
 
     def _post(self, to: str, objects: list[Object]) -> bool:
-        """Whether it was acknowledged."""
+        """Post objects; return True if they were acknowledged."""
         if not objects:
             return False
         answer = self._ask("POST", f"collections/{to}/objects/", json={"objects": objects})
@@ -108,20 +108,20 @@ class Writer:
     ) -> None:
         self._book.doubtful |= {each["id"] for each in objects}
         if answer is not None and answer.status_code not in fine:
-            told = f"{answer.request.method}: {answer.status_code} {answer.text[:200]}"
-            self._book.strange.append(told)
+            response = f"{answer.request.method}: {answer.status_code} {answer.text[:200]}"
+            self._book.strange.append(response)
 
     def _ask(self, method: str, path: str, **more: Any) -> requests.Response | None:
         url = self._hub.url.replace("taxii2/", f"hub/{path}")
         try:
             return self._web.request(method, url, timeout=60, **more)
-        except AWAY:
+        except HUB_DOWN:
             time.sleep(0.1)
             return None
 
-    def _new(self) -> Object:
-        name = uuid.UUID(int=self._dice.getrandbits(128), version=4)
-        made = {
+    def _build_indicator(self) -> Object:
+        name = uuid.UUID(int=self._rng.getrandbits(128), version=4)
+        subject = {
             "type": "indicator",
             "spec_version": "2.1",
             "id": f"indicator--{name}",
@@ -131,7 +131,7 @@ class Writer:
             "pattern_type": "stix",
             "object_marking_refs": [GREEN],
         }
-        return _edition(made, 1)
+        return _edition(subject, 1)
 
 
 def _edition(subject: Object, number: int) -> Object:
@@ -140,5 +140,5 @@ def _edition(subject: Object, number: int) -> Object:
 
 
 def _number(subject: Object) -> int:
-    """Which edition of its object it is."""
+    """Return the edition number of an object."""
     return int(subject["description"].split()[1])

@@ -1,4 +1,4 @@
-"""Views made for tests, over the feeds of one test."""
+"""Aggregates and snapshots over the feeds of a test."""
 
 import uuid
 from collections.abc import Callable
@@ -18,30 +18,30 @@ from tocsin.server.model import (
 )
 
 
-def view(*feeds: Feed, **definition: object) -> Feed:
-    """An aggregate of these feeds; with `at`, a snapshot."""
+def add_view(*feeds: Feed, **definition: object) -> Feed:
+    """Add an aggregate of these feeds; with `at`, a snapshot."""
     store, id = feeds[0].store, str(uuid.uuid4())
     kind = CollectionKind.SNAPSHOT if "at" in definition else CollectionKind.AGGREGATE
-    shown = View(tuple(feed.id for feed in feeds), **definition)  # type: ignore[arg-type]
-    store.feeds.add(Collection(id, f"alias-{id}", kind, "A view", view=shown))
+    view = View(tuple(feed.id for feed in feeds), **definition)  # type: ignore[arg-type]
+    store.feeds.add(Collection(id, f"alias-{id}", kind, "A view", view=view))
     return Feed(store, id)
 
 
 def pin(feed: Feed, at: int | None = None) -> int:
-    """The stamp of a moment that has passed."""
+    """Pin a past moment and return its stamp."""
     return feed.store.commit(lambda txn: txn.pin_stamp(at))
 
 
-def marked(
+def marked_posting(
     number: int, level: str, at: int = 1, until: int | None = None, *, revoked: bool = False
 ) -> NewEntry:
-    """An indicator of a level; `until` is when it expires."""
+    """Build an indicator at a TLP level; `until` is its expiry."""
     tlp = Tlp.parse(level)
     return replace(posting(number, at), visibility=Visibility(tlp, revoked, until))
 
 
 def walk(feed: Feed, query: Query, how: str = "position") -> list[Entry]:
-    """Every entry, page by page, by `position` (as `next` does) or by `added_after`."""
+    """Read every entry, page by page, by `position` (as `next` does) or by `added_after`."""
     log: list[Entry] = []
     while True:
         page = feed.store.feeds.page(feed.id, query)
@@ -52,8 +52,8 @@ def walk(feed: Feed, query: Query, how: str = "position") -> list[Entry]:
         query = replace(query, **{how: last[how]})  # type: ignore[arg-type]
 
 
-def expected(*feeds: Feed) -> list[tuple[int, str, str]]:
-    """What a union of feeds must show to whoever asks for all: a merge, each version once."""
+def merge_feeds(*feeds: Feed) -> list[tuple[int, str, str]]:
+    """Compute the expected content of an aggregate: the feeds merged, each version once."""
     entries = [entry for feed in feeds for entry in feed.page(Query(limit=10**6, keywords=ALL))]
     first: dict[tuple[str, str, str], Entry] = {}
     for entry in sorted(entries, key=lambda entry: entry.stamp):
@@ -61,8 +61,8 @@ def expected(*feeds: Feed) -> list[tuple[int, str, str]]:
     return [(entry.stamp, entry.id, entry.version) for entry in first.values()]
 
 
-def told(entries: list[Entry] | tuple[Entry, ...]) -> list[tuple[int, str, str]]:
-    """The same of what was given."""
+def entry_keys(entries: list[Entry] | tuple[Entry, ...]) -> list[tuple[int, str, str]]:
+    """Return stamp, id and version of each entry."""
     return [(entry.stamp, entry.id, entry.version) for entry in entries]
 
 

@@ -1,4 +1,4 @@
-"""The warning lists that the package brings, indexed once for each test process."""
+"""The shipped warning lists, loaded once per test process."""
 
 from functools import cache
 
@@ -8,5 +8,5 @@ from tocsin.config.cache import load_or_build
 
 @cache
 def warning_lists() -> WarningLists:
-    """The index; making it takes a second, so test processes share it on disk."""
+    """Load the index; building it takes a second, so test processes share it on disk."""
     return load_warning_lists(keep=load_or_build)

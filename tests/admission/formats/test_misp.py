@@ -15,7 +15,7 @@ from support.misp_events import (
     attribute,
     built_objects,
     event,
-    examined,
+    examine_event,
     messages,
     object_,
     patterns,
@@ -119,7 +119,7 @@ class TestAttributes:
 
     @pytest.mark.parametrize("kind", ["sha224", "tlsh", "vhash", "jarm-fingerprint", "mutex"])
     def test_the_pattern_of_an_attribute_is_canonical(self, kind: str) -> None:
-        (indicator, _) = examined(event(attribute(kind, "d" * 56)))
+        (indicator, _) = examine_event(event(attribute(kind, "d" * 56)))
         assert indicator.is_open and indicator.findings == ()
 
     def test_domain_and_address_are_two_indicators(self) -> None:
@@ -289,7 +289,7 @@ EXAMPLE = ROOT / "docs" / "examples" / "harbour-isac.misp.json"
 
 
 def test_the_documented_example_gets_the_documented_verdicts() -> None:
-    candidates = examined(json.loads(EXAMPLE.read_text("utf-8")))
+    candidates = examine_event(json.loads(EXAMPLE.read_text("utf-8")))
     assert [(each.object["type"], each.verdict.value) for each in candidates] == [
         ("indicator", "open"),
         ("sighting", "open"),

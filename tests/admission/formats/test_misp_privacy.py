@@ -9,7 +9,7 @@ from support.misp_events import (
     attribute,
     built_objects,
     event,
-    examined,
+    examine_event,
     messages,
     object_,
     patterns,
@@ -164,7 +164,7 @@ class TestNeverShared:
         assert candidates[0].verdict is Verdict.REFUSED
 
     def test_a_recipient_is_held_for_review(self) -> None:
-        (candidate, _) = examined(event(attribute("email-dst", "jane@mill.com")))
+        (candidate, _) = examine_event(event(attribute("email-dst", "jane@mill.com")))
         assert candidate.verdict is Verdict.HELD
 
     def test_a_person_object_is_not_shared(self) -> None:
@@ -294,7 +294,7 @@ class TestHostile:
     ) -> None:
         part = attribute(number=1) | {name: value}
         neighbour = attribute("domain", "evil.org", 2)
-        content = examined(
+        content = examine_event(
             event(part, neighbour, Object=[object_("file", part | {"uuid": uuid(3)})])
         )
         assert any(c.object and "evil.org" in str(c.object.get("pattern")) for c in content)
@@ -303,7 +303,7 @@ class TestHostile:
     @pytest.mark.parametrize("name", ["info", "date", "timestamp", "uuid", "Orgc", "published"])
     @pytest.mark.parametrize("value", [None, 7, [1], {"a": None}])
     def test_an_event_property_of_a_wrong_type_does_not_raise(self, name: str, value: Any) -> None:
-        assert examined(event(attribute(), **{name: value}))
+        assert examine_event(event(attribute(), **{name: value}))
 
     def test_a_quote_in_a_value_is_escaped_in_the_pattern(self) -> None:
         (found,) = built_objects(event(attribute("mutex", "a' OR file:name = 'b")))
@@ -330,7 +330,7 @@ class TestHostile:
         assert [c.verdict for c in read(raw)][:2] == [Verdict.REFUSED, Verdict.OPEN]
 
     def test_an_invalid_yara_rule_is_refused(self) -> None:
-        (candidate, _) = examined(event(attribute("yara", "not a rule")))
+        (candidate, _) = examine_event(event(attribute("yara", "not a rule")))
         assert candidate.verdict is Verdict.REFUSED
 
     def test_refusals_do_not_repeat_the_value(self) -> None:

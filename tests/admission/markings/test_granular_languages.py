@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from support.granular_markings import granular_markings, malware, newest_objects
 from support.hub import AMBER, HubInProcess, details, indicator
-from support.stix_objects import made
+from support.stix_objects import make_object
 
 from tocsin.admission.model import Candidate
 from tocsin.admission.policy import parse_policy
@@ -16,7 +16,7 @@ GERMAN = {"lang": "de", "selectors": ["description"]}
 
 
 def validate_malware(*markings: Any) -> Any:
-    subject = made("malware", description="d", granular_markings=list(markings))
+    subject = make_object("malware", description="d", granular_markings=list(markings))
     return validate(Candidate(0, subject), parse_policy(policy_text(None)), 1_790_000_000_000_000)
 
 

@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 import pytest
-from support.stix_objects import made
+from support.stix_objects import make_object
 
 from tocsin.admission.model import Candidate
 from tocsin.admission.patterns.languages import (
@@ -39,7 +39,7 @@ VALID_RULES = {
 
 
 def validate_pattern(language: Any, pattern: Any, policy: Any = POLICY) -> Any:
-    subject = made("indicator", pattern_type=language, pattern=pattern)
+    subject = make_object("indicator", pattern_type=language, pattern=pattern)
     return validate(Candidate(index=0, object=subject), policy, NOW)
 
 

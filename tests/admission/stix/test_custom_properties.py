@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from support.hub import AMBER
-from support.stix_objects import made, ref
+from support.stix_objects import make_object, ref
 
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.model import Candidate, Submitter
@@ -19,39 +19,41 @@ REFERENCE = {"source_name": "a", "external_id": "1"}
 PHASE = {"kill_chain_name": "a", "phase_name": "b"}
 REQUEST = {"request_method": "get", "request_value": "/"}
 CUSTOM_TYPE = {
-    **made("malware", external_references=[REFERENCE]),
+    **make_object("malware", external_references=[REFERENCE]),
     **{"type": "x-case", "id": ref("x-case")},
 }
 NESTED_PLACES = [
-    (made("malware", external_references=[REFERENCE]), ("external_references", 0)),
-    (made("malware", kill_chain_phases=[PHASE, PHASE]), ("kill_chain_phases", 1)),
+    (make_object("malware", external_references=[REFERENCE]), ("external_references", 0)),
+    (make_object("malware", kill_chain_phases=[PHASE, PHASE]), ("kill_chain_phases", 1)),
     (
-        made("network-traffic", extensions={"http-request-ext": REQUEST}),
+        make_object("network-traffic", extensions={"http-request-ext": REQUEST}),
         ("extensions", "http-request-ext"),
     ),
     (
-        made("file", extensions={"windows-pebinary-ext": {"pe_type": "exe", "imphash": "a"}}),
+        make_object(
+            "file", extensions={"windows-pebinary-ext": {"pe_type": "exe", "imphash": "a"}}
+        ),
         ("extensions", "windows-pebinary-ext"),
     ),
     (
-        made(
+        make_object(
             "file",
             extensions={"windows-pebinary-ext": {"pe_type": "exe", "sections": [{"name": "a"}]}},
         ),
         ("extensions", "windows-pebinary-ext", "sections", 0),
     ),
     (
-        made("x509-certificate", x509_v3_extensions={"key_usage": "a"}),
+        make_object("x509-certificate", x509_v3_extensions={"key_usage": "a"}),
         ("x509_v3_extensions",),
     ),
-    (made("windows-registry-key", values=[{"name": "a"}]), ("values", 0)),
+    (make_object("windows-registry-key", values=[{"name": "a"}]), ("values", 0)),
     (CUSTOM_TYPE, ("external_references", 0)),
 ]
 OPEN_DICTIONARIES = [
-    made("process", environment_variables={"x_own": "secret"}),
-    made("file", extensions={"pdf-ext": {"document_info_dict": {"x_own": "secret"}}}),
-    made("file", hashes={"x_own": "0" * 32}),
-    made("language-content", contents={"de": {"x_own": "secret"}}),
+    make_object("process", environment_variables={"x_own": "secret"}),
+    make_object("file", extensions={"pdf-ext": {"document_info_dict": {"x_own": "secret"}}}),
+    make_object("file", hashes={"x_own": "0" * 32}),
+    make_object("language-content", contents={"de": {"x_own": "secret"}}),
 ]
 """Objects with dictionaries whose keys the standard leaves open."""
 
@@ -106,9 +108,9 @@ def test_a_key_of_an_open_dictionary_is_not_a_custom_property(subject: Any) -> N
 def test_a_marking_of_a_stripped_property_is_removed_and_an_unresolved_one_refused() -> None:
     markings = [{"marking_ref": AMBER, "selectors": ["external_references.[0].x_own"]}]
     reference = {**REFERENCE, "x_own": "secret"}
-    subject = made("malware", external_references=[reference], granular_markings=markings)
+    subject = make_object("malware", external_references=[reference], granular_markings=markings)
     assert examine_object(subject).object.keys() == examine_object(
-        made("malware")
+        make_object("malware")
     ).object.keys() | {"external_references"}
     unresolved = [{"marking_ref": AMBER, "selectors": ["external_references.[0].x_more"]}]
     assert not examine_object(subject | {"granular_markings": unresolved}).is_open

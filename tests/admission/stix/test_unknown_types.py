@@ -11,7 +11,7 @@ from support.hub import (
     relationship,
     sdo,
 )
-from support.stix_objects import TIME, made, ref
+from support.stix_objects import TIME, make_object, ref
 
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.model import Candidate, Submitter
@@ -150,7 +150,7 @@ class TestEveryMode:
     @pytest.mark.parametrize("mode", ["strip", "keep", "refuse"])
     def test_a_bundle_inside_a_submission_is_refused(self, mode: str) -> None:
         candidate = examine_object(
-            {"type": "bundle", "id": ref("bundle"), "objects": [made("tool")]}, mode
+            {"type": "bundle", "id": ref("bundle"), "objects": [make_object("tool")]}, mode
         )
         assert refusals(candidate) == {("unknown_types", "type")}
         assert "send its objects" in candidate.findings[-1].message

@@ -11,7 +11,7 @@ from support.presence import present
 from support.stix_objects import (
     LATER,
     TIME,
-    made,
+    make_object,
     ref,
 )
 
@@ -28,7 +28,7 @@ REAL = Path(os.environ.get("TOCSIN_REAL", "none")) / "stix"
 
 
 def stix_2_0_object(kind: Any, **more: Any) -> Any:
-    subject = made(kind, spec_version=None, **more)
+    subject = make_object(kind, spec_version=None, **more)
     return {name: value for name, value in subject.items() if name != "is_family"}
 
 
@@ -85,7 +85,7 @@ class TestObjects:
         assert "x_own" not in upgrade_object(stix_2_0_object("tool", x_own="a"))
 
     def test_an_object_of_stix_2_1_is_not_changed(self) -> None:
-        subject = made("campaign", labels=["a"])
+        subject = make_object("campaign", labels=["a"])
         assert (
             validate_object(subject).object == subject and validate_object(subject).findings == ()
         )

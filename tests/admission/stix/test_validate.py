@@ -10,7 +10,7 @@ from support.stix_objects import (
     OTHER,
     SHA256,
     TIME,
-    made,
+    make_object,
     ref,
 )
 
@@ -55,17 +55,17 @@ def repairs(subject: Any) -> Any:
 class TestEveryType:
     @pytest.mark.parametrize("kind", ALL_TYPES)
     def test_a_valid_object_is_accepted_unchanged(self, kind: Any) -> None:
-        assert accepted_object(made(kind)) == made(kind)
-        assert validate_object(made(kind)).findings == ()
+        assert accepted_object(make_object(kind)) == make_object(kind)
+        assert validate_object(make_object(kind)).findings == ()
 
     @pytest.mark.parametrize("kind", ALL_TYPES)
     def test_an_id_with_another_type_is_refused(self, kind: Any) -> None:
-        assert refusals(made(kind, id=ref("zebra"))) == {("shape", "id")}
+        assert refusals(make_object(kind, id=ref("zebra"))) == {("shape", "id")}
 
     @pytest.mark.parametrize("kind", ALL_TYPES)
     def test_a_custom_property_is_stripped_kept_or_refused_by_the_policy(self, kind: Any) -> None:
-        subject = made(kind, x_own="1")
-        assert accepted_object(subject) == made(kind)
+        subject = make_object(kind, x_own="1")
+        assert accepted_object(subject) == make_object(kind)
         assert validate_object(subject, policy_for_custom_properties("keep")).object == subject
         refused = validate_object(subject, policy_for_custom_properties("refuse"))
         assert refused.verdict == "refused"
@@ -90,14 +90,14 @@ class TestTimes:
         ],
     )
     def test_an_end_before_its_beginning_is_refused(self, kind: str, end: str) -> None:
-        assert refusals(made(kind, **{end: "2025-12-31T00:00:00Z"})) == {("times", end)}
+        assert refusals(make_object(kind, **{end: "2025-12-31T00:00:00Z"})) == {("times", end)}
 
     @pytest.mark.parametrize(
         ("kind", "name"),
         [("email-message", "date"), ("process", "created_time"), ("report", "published")],
     )
     def test_a_date_that_does_not_exist_is_refused(self, kind: str, name: str) -> None:
-        assert refusals(made(kind, **{name: "2026-02-30T00:00:00Z"})) == {("times", name)}
+        assert refusals(make_object(kind, **{name: "2026-02-30T00:00:00Z"})) == {("times", name)}
 
     @pytest.mark.parametrize(
         ("name", "value", "message"),
@@ -110,7 +110,7 @@ class TestTimes:
         self, name: str, value: str, message: str
     ) -> None:
         messages = [
-            each.message for each in validate_object(made("tool", **{name: value})).findings
+            each.message for each in validate_object(make_object("tool", **{name: value})).findings
         ]
         assert message in messages and not any("$" in each for each in messages)
 
@@ -118,15 +118,15 @@ class TestTimes:
         dates = {
             "x509_v3_extensions": {"private_key_usage_period_not_before": "2026-02-30T00:00:00Z"}
         }
-        found = refusals(made("x509-certificate", **dates))
+        found = refusals(make_object("x509-certificate", **dates))
         assert found == {("times", "private_key_usage_period_not_before")}
 
     def test_modified_is_reduced_to_three_decimals(self) -> None:
-        subject = made("tool", modified="2026-01-01T00:00:00.123456Z")
+        subject = make_object("tool", modified="2026-01-01T00:00:00.123456Z")
         assert accepted_object(subject)["modified"] == "2026-01-01T00:00:00.123Z"
 
     def test_a_timestamp_with_an_offset_is_converted_to_utc_with_a_finding(self) -> None:
-        subject = made("process", created_time="2026-01-01T01:00:00+01:00")
+        subject = make_object("process", created_time="2026-01-01T01:00:00+01:00")
         assert accepted_object(subject)["created_time"] == "2026-01-01T00:00:00.000000Z"
         assert repairs(subject) == {("timestamps", "created_time")}
 
@@ -163,24 +163,24 @@ class TestReferences:
         many = name.endswith("s")
         target = [ref(target_type)] if many else ref(target_type)
         place = f"{name}[0]" if many else name
-        assert refusals(made(kind, **{name: target})) == {("references", place)}
+        assert refusals(make_object(kind, **{name: target})) == {("references", place)}
 
     def test_references_inside_extensions_are_validated(self) -> None:
         archive = {"archive-ext": {"contains_refs": [ref("url")]}}
         place = "extensions.archive-ext.contains_refs[0]"
-        assert refusals(made("file", extensions=archive)) == {("references", place)}
+        assert refusals(make_object("file", extensions=archive)) == {("references", place)}
 
     def test_a_reference_that_is_not_an_id_is_refused(self) -> None:
-        assert refusals(made("file", parent_directory_ref="0")) == {
+        assert refusals(make_object("file", parent_directory_ref="0")) == {
             ("references", "parent_directory_ref")
         }
 
     def test_a_reference_to_a_custom_type_is_accepted(self) -> None:
-        assert accepted_object(made("file", contains_refs=[ref("x-thing")]))
-        assert accepted_object(made("sighting", sighting_of_ref=ref("x-thing")))
+        assert accepted_object(make_object("file", contains_refs=[ref("x-thing")]))
+        assert accepted_object(make_object("sighting", sighting_of_ref=ref("x-thing")))
 
     def test_a_created_by_ref_that_is_not_an_identity_is_removed(self) -> None:
-        subject = made("tool", created_by_ref=ref("source"))
+        subject = make_object("tool", created_by_ref=ref("source"))
         assert "created_by_ref" not in accepted_object(subject)
         assert repairs(subject) == {("references", "created_by_ref")}
 
@@ -188,7 +188,7 @@ class TestReferences:
 class TestSelectors:
     def tool_with_marking(self, selector: Any, **more: Any) -> Any:
         marking = {"marking_ref": MARKING, "selectors": [selector]}
-        return made("tool", labels=["a"], granular_markings=[marking], **more)
+        return make_object("tool", labels=["a"], granular_markings=[marking], **more)
 
     @pytest.mark.parametrize("selector", ["id", "labels", "labels.[0]", "granular_markings.[0]"])
     def test_a_selector_of_an_existing_property_is_accepted(self, selector: str) -> None:
@@ -206,14 +206,14 @@ class TestSelectors:
 
     def test_a_list_with_a_marked_item_keeps_its_duplicates_and_order(self) -> None:
         marking = {"marking_ref": MARKING, "selectors": ["labels.[2]"]}
-        subject = made("tool", labels=["a", "a", "b"], granular_markings=[marking])
+        subject = make_object("tool", labels=["a", "a", "b"], granular_markings=[marking])
         assert accepted_object(subject)["labels"] == ["a", "a", "b"]
 
     @pytest.mark.parametrize("contents", [{"klingonlanguage": {"name": "a"}}, {"de": {}}])
     def test_a_translation_without_valid_language_or_properties_is_refused(
         self, contents: Any
     ) -> None:
-        (found,) = refusals(made("language-content", contents=contents))
+        (found,) = refusals(make_object("language-content", contents=contents))
         assert found[0] == "lang"
 
 
@@ -223,28 +223,30 @@ class TestHashes:
     def test_a_hash_of_the_wrong_length_in_a_pattern_is_refused(self) -> None:
         for name in ("MD5", "'SHA-1'", "sha1"):
             pattern = f"[file:hashes.{name} = '{self.LONG}']"
-            assert refusals(made("indicator", pattern=pattern)) == {("hashes", "pattern")}
+            assert refusals(make_object("indicator", pattern=pattern)) == {("hashes", "pattern")}
 
     def test_a_hash_of_the_wrong_length_in_an_observable_is_refused_under_any_spelling(
         self,
     ) -> None:
-        assert refusals(made("file", hashes={"md5": self.LONG})) == {("hashes", "hashes.md5")}
+        assert refusals(make_object("file", hashes={"md5": self.LONG})) == {
+            ("hashes", "hashes.md5")
+        }
 
     def test_a_hash_of_the_wrong_length_in_an_external_reference_is_refused(self) -> None:
         reference = {"source_name": "a", "url": "https://a.example/", "hashes": {"md5": self.LONG}}
-        (found,) = refusals(made("tool", external_references=[reference]))
+        (found,) = refusals(make_object("tool", external_references=[reference]))
         assert found[1].startswith("external_references[0]")
 
     def test_a_hash_of_the_wrong_length_in_a_pe_section_is_refused(self) -> None:
         section = {"name": "a", "hashes": {"sha1": self.LONG}}
         program = {"windows-pebinary-ext": {"pe_type": "exe", "sections": [section]}}
-        (found,) = refusals(made("file", extensions=program))
+        (found,) = refusals(make_object("file", extensions=program))
         assert found[1].startswith("extensions.windows-pebinary-ext.sections[0].hashes")
 
     def test_hash_names_are_repaired_to_the_spelling_of_the_standard(self) -> None:
         hashes = {"sha256": SHA256}
         reference = {"source_name": "a", "url": "https://a.example/", "hashes": hashes}
-        subject = accepted_object(made("tool", external_references=[reference]))
+        subject = accepted_object(make_object("tool", external_references=[reference]))
         assert subject["external_references"][0]["hashes"] == {"SHA-256": SHA256}
 
 
@@ -270,7 +272,7 @@ class TestValues:
     def test_a_value_that_is_invalid_for_its_type_is_refused(
         self, kind: str, name: str, value: int | str
     ) -> None:
-        assert refusals(made(kind, **{name: value})) == {("value", name)}
+        assert refusals(make_object(kind, **{name: value})) == {("value", name)}
 
     @pytest.mark.parametrize(
         ("kind", "name", "value"),
@@ -289,20 +291,20 @@ class TestValues:
     def test_an_unusual_valid_value_is_accepted_unchanged(
         self, kind: str, name: str, value: str
     ) -> None:
-        assert accepted_object(made(kind, **{name: value}))[name] == value
+        assert accepted_object(make_object(kind, **{name: value}))[name] == value
 
     def test_mac_addresses_and_registry_keys_are_repaired_to_their_canonical_form(self) -> None:
         assert (
-            accepted_object(made("mac-addr", value="D2-FB-49-24-37-18"))["value"]
+            accepted_object(make_object("mac-addr", value="D2-FB-49-24-37-18"))["value"]
             == "d2:fb:49:24:37:18"
         )
         assert (
-            accepted_object(made("windows-registry-key", key="hklm\\a"))["key"]
+            accepted_object(make_object("windows-registry-key", key="hklm\\a"))["key"]
             == "HKEY_LOCAL_MACHINE\\a"
         )
 
     def test_duplicate_items_of_a_list_are_removed(self) -> None:
-        subject = made("report", object_refs=[ref("malware")] * 2, labels=["a", "a"])
+        subject = make_object("report", object_refs=[ref("malware")] * 2, labels=["a", "a"])
         assert accepted_object(subject)["object_refs"] == [ref("malware")]
         assert repairs(subject) == {("duplicates", "object_refs"), ("duplicates", "labels")}
 

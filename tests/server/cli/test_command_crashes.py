@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.crash import Died, Interrupted
+from support.crash import Crash, InterruptedStore
 from support.hub import HUB_SECRETS, HubInProcess, default_admission
 
 from tocsin.admission.errors import Conflict
@@ -48,7 +48,7 @@ def hub(store: Store) -> Any:
 @pytest.fixture
 def mortal(hub: Any, engine_uri: str) -> Iterator[Any]:
     """The desk over a store that dies in its next transaction, or right after it."""
-    store: Any = Interrupted.connect(engine_uri, name=hub.store._base.name)
+    store: Any = InterruptedStore.connect(engine_uri, name=hub.store._base.name)
     store.left = 1
     yield Runtime(
         HubSettings(),
@@ -70,7 +70,7 @@ def state(store: Any) -> Any:
 def test_whenever_it_dies(hub: Any, mortal: Any, act: Any, within: bool) -> None:
     before, acts = state(hub.store), len(hub.store.journal.list_entries())
     mortal.services.store.within = within
-    with pytest.raises(Died):
+    with pytest.raises(Crash):
         act(mortal)
     done = state(hub.store) != before
     noted = len(hub.store.journal.list_entries()) > acts

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 import pytest
-from support.certificates import authority
+from support.certificates import make_authority
 from support.medallion_files import collection, day, threat, write_data_file
 from support.presence import present
 from support.processes import HubProcess, indicators
@@ -74,7 +74,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     for each in held:
         each["object_marking_refs"] = [f"marking-definition--{uuid.uuid4()}"]
     assert hub.post([evil, plain, *held]).status_code == 202
-    ca = authority()
+    ca = make_authority()
     write_data_file(folder, collection((day(1), threat(1))), root="trustgroup1")
     (folder / "acme.crt").write_text(ca.issue("acme").certificate)
     yield hub, folder
@@ -116,7 +116,7 @@ def test_examples_of_serve_start_a_hub(
     line: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    holder = authority().server()
+    holder = make_authority().server()
     (tmp_path / "hub.pem").write_text(holder.certificate)
     (tmp_path / "hub.key").write_text(holder.key)
     (tmp_path / "hub.key").chmod(0o600)

@@ -56,7 +56,7 @@ def test_terms_are_masked_from_the_next_submission_on(hub: Any) -> None:
             }
         ]
     )
-    hub.settled(posted.json()["id"])
+    hub.wait_until_settled(posted.json()["id"])
     (public,) = (each for each in hub.walk("green") if each["type"] == "indicator")
     assert "quux" not in json.dumps(public)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.certificates import SERVER, authority, written
+from support.certificates import SERVER, make_authority, write_private_file
 from support.taxii_hub import MT, TaxiiHub, basic
 
 from tocsin.admission.errors import Malformed, NotAuthenticated, Unavailable
@@ -29,7 +29,7 @@ from tocsin.server.http.tls import first_certificate, server_context
 from tocsin.server.taxii.protocols import CLIENT_CERTIFICATE, ClientCertificate
 
 KEY = {"Authorization": basic("acme", "acme-robot-key")}
-OWN = authority()
+OWN = make_authority()
 ACME, NOBODY = OWN.issue("acme"), OWN.issue("nobody")
 CHALLENGES = [
     'Basic realm="Tocsin", charset="UTF-8"',
@@ -44,11 +44,11 @@ HASTY = RetrySettings(connect=5, answer=5, retries=0)
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The authority's certificate, and those that it issued, in files."""
     folder = tmp_path_factory.mktemp("certificates")
-    written(folder / "ca.pem", OWN.certificate)
-    strangers = (authority("other").issue("stranger"), OWN.issue("old", days=0.5))
+    write_private_file(folder / "ca.pem", OWN.certificate)
+    strangers = (make_authority("other").issue("stranger"), OWN.issue("old", days=0.5))
     wrong = OWN.issue("server", uses=SERVER)
     for each in (OWN.server(), ACME, NOBODY, wrong, *strangers):
-        each.both(folder)
+        each.write_pem(folder)
     return folder
 
 
@@ -317,7 +317,7 @@ class TestClients:
     def test_say_at_once_which_file_is_of_no_use(
         self, port: Any, folder: Any, cert: None | str, ca: None | str, said: str
     ) -> None:
-        written(folder / "text.pem", "no certificate")
+        write_private_file(folder / "text.pem", "no certificate")
         with pytest.raises(Malformed, match=said):
             self.hub(port, folder, cert, ca)
 
@@ -336,7 +336,7 @@ class TestFiles:
             server_context(folder / "hub.pem", folder / "acme.pem")
 
     def test_a_file_without_a_certificate_is_refused(self, folder: Any) -> None:
-        text = written(folder / "text.pem", "no certificate")
+        text = write_private_file(folder / "text.pem", "no certificate")
         with pytest.raises(ConfigError, match="tls_certificate: cannot read a certificate"):
             server_context(text, folder / "hub.pem")
         with pytest.raises(ConfigError, match="tls_client_ca: no certificate"):
@@ -347,7 +347,7 @@ class TestFiles:
             server_context(folder / "hub.pem", None, folder / "acme.pem")
 
     def test_a_world_readable_key_is_refused(self, tmp_path: Path) -> None:
-        file = OWN.server().both(tmp_path)
+        file = OWN.server().write_pem(tmp_path)
         file.chmod(0o644)
         with pytest.raises(ConfigError, match="every user can read the key .* chmod 600"):
             server_context(file)
@@ -358,8 +358,8 @@ class TestFiles:
         head = "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC," + "00" * 16 + "\n\n"
         pem = ACME.key.replace("KEY-----\n", f"KEY-----\n{head}", 1)
         with pytest.raises(ConfigError, match="passphrase"):
-            server_context(folder / "hub.pem", written(tmp_path / "key.pem", pem))
-        both = written(tmp_path / "both.pem", ACME.certificate + pem)
+            server_context(folder / "hub.pem", write_private_file(tmp_path / "key.pem", pem))
+        both = write_private_file(tmp_path / "both.pem", ACME.certificate + pem)
         with pytest.raises(Malformed, match="passphrase"):
             TlsFiles(cert=both).check()
 

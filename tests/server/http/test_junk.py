@@ -77,7 +77,7 @@ class TestPathsAndQueries:
         ],
     )
     def test_junk_in_a_path_is_not_found(self, port: Any, peer: Any, path: str) -> None:
-        told = peer.say(get(path)).hear()
+        told = peer.send(get(path)).receive()
         assert (told.status, told.is_taxii) == (404, True)
         assert "x-injected" not in told.headers
 
@@ -103,11 +103,11 @@ class TestPathsAndQueries:
     def test_junk_in_a_query_is_refused_or_ignored(
         self, peer: Any, query: Any, status: int
     ) -> None:
-        told = peer.say(get(f"/hub/collections/green/objects/?{query}")).hear()
+        told = peer.send(get(f"/hub/collections/green/objects/?{query}")).receive()
         assert told.status == status
         assert status == 200 or told.is_taxii
         assert "x-injected" not in told.headers
-        assert peer.say(ROOT).hear().status == 200
+        assert peer.send(ROOT).receive().status == 200
 
     @pytest.mark.parametrize(
         "fields",
@@ -127,9 +127,9 @@ class TestPathsAndQueries:
         ],
     )
     def test_odd_header_fields_are_harmless(self, peer: Any, fields: str) -> None:
-        told = peer.say(get("/hub/collections/green/manifest/", fields)).hear()
+        told = peer.send(get("/hub/collections/green/manifest/", fields)).receive()
         assert told.status == 200
-        assert peer.say(ROOT).hear().status == 200
+        assert peer.send(ROOT).receive().status == 200
 
     @pytest.mark.parametrize(
         "credential",
@@ -137,7 +137,7 @@ class TestPathsAndQueries:
     )
     def test_an_odd_credential_is_401(self, peer: Any, credential: str) -> None:
         octets = f"GET /hub/ HTTP/1.1\r\n{HOST}Authorization: {credential}\r\n\r\n"
-        told = peer.say(octets.encode("latin-1")).hear()
+        told = peer.send(octets.encode("latin-1")).receive()
         assert (told.status, told.is_taxii) == (401, True)
 
 
@@ -157,7 +157,7 @@ def test_every_mutated_request_is_answered_or_disconnected(port: Any) -> None:
     for number in range(CASES):
         octets = mutated(chance)
         with closing(Peer(port)) as peer:
-            told = peer.say(octets).ends().hear()
+            told = peer.send(octets).shut_down_sending().receive()
             seen.add(told and told.status)
             if told is not None:
                 assert told.status < 500 or told.status in (501, 505), octets

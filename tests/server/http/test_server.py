@@ -75,9 +75,9 @@ class TestInvalidRequests:
     def test_an_invalid_request_gets_an_error_and_the_connection_closes(
         self, port: Any, peer: Any, octets: bytes
     ) -> None:
-        told = peer.say(octets).hear()
+        told = peer.send(octets).receive()
         assert (told.status, told.is_taxii, told.headers["connection"]) == (400, True, "close")
-        assert peer.hear() is None
+        assert peer.receive() is None
         assert still_answers(port)
 
     @pytest.mark.parametrize(
@@ -94,26 +94,26 @@ class TestInvalidRequests:
     def test_the_status_names_what_is_wrong_with_an_invalid_request(
         self, port: Any, peer: Any, octets: Any, status: int
     ) -> None:
-        told = peer.say(octets).hear()
+        told = peer.send(octets).receive()
         assert (told.status, told.is_taxii) == (status, True)
         assert still_answers(port)
 
     def test_an_invalid_head_request_gets_an_error_without_a_body(self, peer: Any) -> None:
-        told = peer.say(b"HEAD /hub/ HTTP/1.1\r\nno colon\r\n\r\n").ends()
+        told = peer.send(b"HEAD /hub/ HTTP/1.1\r\nno colon\r\n\r\n").shut_down_sending()
         head, body = told.file.read().split(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 400 ") and not body
 
     def test_a_client_that_stays_after_an_error_holds_no_thread(self, port: Any) -> None:
-        staying = [Peer(port).say(b"GET\r\n\r\n") for _ in range(8)]
-        assert {present(each.hear()).status for each in staying} == {400}
+        staying = [Peer(port).send(b"GET\r\n\r\n") for _ in range(8)]
+        assert {present(each.receive()).status for each in staying} == {400}
         assert still_answers(port)
         for each in staying:
-            assert each.say(b"more").hear() is None
+            assert each.send(b"more").receive() is None
             each.close()
 
     def test_a_connection_that_ends_in_the_middle_stores_nothing(self, port: Any) -> None:
         for octets in (b"", b"GET", ROOT[:-2], (POST + "Content-Length: 9\r\n\r\n").encode()):
-            peer = Peer(port).say(octets)
+            peer = Peer(port).send(octets)
             peer.close()
         assert still_answers(port)
 
@@ -135,15 +135,15 @@ class TestBodyLength:
         ],
     )
     def test_an_ambiguous_body_length_is_refused(self, peer: Any, fields: str) -> None:
-        told = peer.say(f"{POST}{fields}\r\nabcde{ROOT.decode()}".encode()).hear()
+        told = peer.send(f"{POST}{fields}\r\nabcde{ROOT.decode()}".encode()).receive()
         assert (told.status, told.is_taxii) == (400, True)
-        assert peer.hear() is None
+        assert peer.receive() is None
 
     def test_a_header_field_with_an_underscore_is_ignored(self, peer: Any) -> None:
         fields = (
             f"Content_Length: 5\r\nContent-Length: {len(BODY)}\r\nAccept_Encoding: gzip\r\n\r\n"
         )
-        assert peer.say((POST + fields).encode() + BODY).hear().status == 202
+        assert peer.send((POST + fields).encode() + BODY).receive().status == 202
 
     @pytest.mark.parametrize(
         "chunks",
@@ -167,17 +167,17 @@ class TestBodyLength:
         self, port: Any, peer: Any, start: Any, chunks: Any
     ) -> None:
         head = f"{start}Transfer-Encoding: chunked\r\n\r\n".encode()
-        told = peer.say(head + chunks + ROOT).hear()
+        told = peer.send(head + chunks + ROOT).receive()
         assert (told.status, told.is_taxii) == (400 if start == POST else 401, True)
         assert told.headers["connection"] == "close"
-        assert peer.hear() is None
+        assert peer.receive() is None
         assert still_answers(port)
 
     def test_trailers_and_chunk_extensions_are_skipped(self, peer: Any) -> None:
         head = f"{POST}Transfer-Encoding: Chunked\r\n\r\n".encode()
         chunks = b"5;name=value\r\n" + BODY[:5] + b"\r\n" + chunk(BODY[5:]) + b"0\r\nA: b\r\n\r\n"
-        assert peer.say(head + chunks + ROOT).hear().status == 202
-        assert peer.hear().status == 200
+        assert peer.send(head + chunks + ROOT).receive().status == 202
+        assert peer.receive().status == 200
 
     @pytest.mark.parametrize("size", [b"7fffffff", b"fffffffffff"])
     @pytest.mark.parametrize("start", [POST, STRANGER], ids=["partner", "stranger"])
@@ -186,7 +186,7 @@ class TestBodyLength:
     ) -> None:
         head = f"{start}Transfer-Encoding: chunked\r\n\r\n".encode()
         before = peak()
-        told = peer.say(head + size + b"\r\n" + b"a" * 3 * LIMIT).hear()
+        told = peer.send(head + size + b"\r\n" + b"a" * 3 * LIMIT).receive()
         assert (told.status, told.is_taxii) == (413 if start == POST else 401, True)
         assert told.headers["connection"] == "close"
         assert peak() - before < 64 * 1024
@@ -201,7 +201,7 @@ def peak() -> int:
 class TestBodies:
     def send(self, peer: Any, octets: Any, fields: Any = "") -> Any:
         head = f"{POST}{fields}Content-Length: {len(octets)}\r\n\r\n"
-        return peer.say(head.encode() + octets).hear()
+        return peer.send(head.encode() + octets).receive()
 
     @pytest.mark.parametrize(
         "octets",
@@ -240,21 +240,21 @@ class TestBodies:
         told = self.send(peer, octets, "Content-Encoding: gzip\r\n")
         assert (told.status, told.is_taxii) == (status, True)
         closed = told.headers.get("connection") == "close"
-        assert peer.hear() is None if closed else self.send(peer, BODY).status == 202
+        assert peer.receive() is None if closed else self.send(peer, BODY).status == 202
         assert still_answers(port)
 
     def test_a_body_shorter_than_announced_is_malformed(self, port: Any, peer: Any) -> None:
-        peer.say(f"{POST}Content-Length: {len(BODY) + 5}\r\n\r\n".encode() + BODY)
+        peer.send(f"{POST}Content-Length: {len(BODY) + 5}\r\n\r\n".encode() + BODY)
         peer.socket.shutdown(socket.SHUT_WR)
-        told = peer.hear()
+        told = peer.receive()
         assert (told.status, told.is_taxii) == (400, True)
         assert still_answers(port)
 
     def test_octets_after_a_body_are_the_next_request(self, peer: Any) -> None:
         head = f"{POST}Content-Length: {len(BODY)}\r\n\r\n".encode()
-        peer.say(head + BODY + b"junk\r\n\r\n")
-        assert peer.hear().status == 202
-        assert peer.hear().status == 400
+        peer.send(head + BODY + b"junk\r\n\r\n")
+        assert peer.receive().status == 202
+        assert peer.receive().status == 400
 
 
 class TestTheLog:
@@ -274,8 +274,8 @@ class TestTheLog:
             b"GET /hub/ HTTP/1.1\r\n\x0b\x85INFO\r\n\r\n",
             POST.encode() + b"Transfer-Encoding: chunked\r\n\r\n\x85INFO\x0b\r\n",
         ):
-            one = Peer(port).say(octets)
-            one.hear()
+            one = Peer(port).send(octets)
+            one.receive()
             one.close()
         assert len(caplog.messages) >= 8
         for line in caplog.messages:
@@ -309,14 +309,14 @@ class TestSlowPeers:
     def test_a_client_below_the_minimum_rate_is_disconnected(
         self, impatient: Any, start: Any
     ) -> None:
-        slow = [Peer(impatient).say(start) for _ in range(2)]
+        slow = [Peer(impatient).send(start) for _ in range(2)]
         assert {told and told.status for told in send_slowly(slow)} <= {408, 400, 401, None}
         assert still_answers(impatient)
 
     def test_a_steady_slow_body_is_accepted(self, impatient: Any) -> None:
-        peer = Peer(impatient).say(f"{POST}Content-Length: {len(BODY)}\r\n\r\n".encode())
+        peer = Peer(impatient).send(f"{POST}Content-Length: {len(BODY)}\r\n\r\n".encode())
         for at in range(0, len(BODY), 20):
             time.sleep(0.08)
-            peer.say(BODY[at : at + 20])
-        assert present(peer.hear()).status == 202
+            peer.send(BODY[at : at + 20])
+        assert present(peer.receive()).status == 202
         peer.close()

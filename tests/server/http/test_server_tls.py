@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from support.certificates import authority, written
+from support.certificates import make_authority, write_private_file
 from support.presence import present
 from support.socket_peers import (
     BODY,
@@ -28,9 +28,9 @@ CHUNKED = f"{POST}Transfer-Encoding: chunked\r\n\r\n".encode()
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The folder with the hub's certificate and that of its authority."""
-    folder, own = tmp_path_factory.mktemp("papers"), authority()
-    written(folder / "ca.pem", own.certificate)
-    own.server().both(folder)
+    folder, own = tmp_path_factory.mktemp("certificates"), make_authority()
+    write_private_file(folder / "ca.pem", own.certificate)
+    own.server().write_pem(folder)
     return folder
 
 
@@ -64,20 +64,20 @@ def peer(port: Any, trusting: Any) -> Iterator[Any]:
 def test_an_invalid_request_gets_an_error_and_the_connection_closes(
     port: Any, trusting: Any, peer: Any, octets: Any, status: int
 ) -> None:
-    told = peer.say(octets).hear()
+    told = peer.send(octets).receive()
     assert (told.status, told.is_taxii) == (status, True)
-    assert peer.hear() is None
+    assert peer.receive() is None
     assert still_answers(port, trusting)
 
 
 def test_octets_after_a_body_are_the_next_request(peer: Any) -> None:
-    peer.say(f"{POST}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY + ROOT)
-    assert [peer.hear().status for _ in range(2)] == [202, 200]
+    peer.send(f"{POST}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY + ROOT)
+    assert [peer.receive().status for _ in range(2)] == [202, 200]
 
 
 def test_a_client_that_stays_after_an_error_holds_no_thread(port: Any, trusting: Any) -> None:
-    staying = [Peer(port, trusting).say(b"GET\r\n\r\n") for _ in range(8)]
-    assert {present(each.hear()).status for each in staying} == {400}
+    staying = [Peer(port, trusting).send(b"GET\r\n\r\n") for _ in range(8)]
+    assert {present(each.receive()).status for each in staying} == {400}
     assert still_answers(port, trusting)
     for each in staying:
         each.close()
@@ -88,6 +88,6 @@ def test_a_client_below_the_minimum_rate_is_disconnected(
     shown: Any, trusting: Any, start: Any
 ) -> None:
     with serve_hub(0.5, 200, server_context(shown / "hub.pem")) as impatient:
-        slow = [Peer(impatient, trusting).say(start) for _ in range(2)]
+        slow = [Peer(impatient, trusting).send(start) for _ in range(2)]
         assert {told and told.status for told in send_slowly(slow)} <= {408, 400, None}
         assert still_answers(impatient, trusting)

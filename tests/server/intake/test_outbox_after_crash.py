@@ -15,13 +15,13 @@ import pytest
 import requests
 from support.clock import sighting
 from support.crash import (
-    beside,
-    housed,
-    interrupted,
-    told,
+    collect_visible_state,
+    connect_second_store,
+    replace_store,
+    run_interrupted,
     work_later,
 )
-from support.databases import emptied
+from support.databases import open_empty_store
 from support.hub import (
     GREEN,
     HubInProcess,
@@ -114,16 +114,16 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def outcome(uri: Any, scene: Any, after: Any) -> Any:
     """Whether the hub died, and what there is in the end."""
-    with emptied(uri) as store:
+    with open_empty_store(uri) as store:
         hub = HubInProcess(store)
         for each in scene.before:
             hub.push(*each, who="north")
-        died = interrupted(hub, uri, lambda: scene.act(hub), after).left == 0
+        died = run_interrupted(hub, uri, lambda: scene.act(hub), after).left == 0
         work_later(hub, uri)
         if scene.act in (release, reject):
             scene.act(hub)  # who got no answer does it again, where it is not done
         assert store.outbox.lease("nobody", 0, 9) == []
-        return died, told(hub)
+        return died, collect_visible_state(hub)
 
 
 @pytest.mark.usefixtures("few")
@@ -149,7 +149,7 @@ def test_a_hub_that_is_killed_goes_on_as_soon_as_it_is_started(tmp_path: Path) -
     hub = HubProcess(tmp_path / "data", program=program)
     hub.join()
     hub.start()
-    hub.settled(hub.post([ONE, JOINED]).json()["id"])
+    hub.wait_until_settled(hub.post([ONE, JOINED]).json()["id"])
     last.touch()
     with pytest.raises(requests.ConnectionError):
         hub.post([OTHER])
@@ -173,8 +173,8 @@ def hub(store: Store) -> Any:
 def other(hub: Any, engine_uri: str) -> Iterator[Any]:
     """Another process of the same hub."""
     there = copy(hub)
-    with closing(beside(hub.store, engine_uri)) as store:
-        housed(there, store)
+    with closing(connect_second_store(hub.store, engine_uri)) as store:
+        replace_store(there, store)
         yield there
 
 
@@ -186,7 +186,7 @@ class TestTwoAtOnce:
         hub.push(LISTED, JOINED)
         hub.push(ONE)
         happens = partial(work_later, hub, engine_uri)
-        interrupted(hub, engine_uri, partial(hub.push, OTHER), after, happens)
+        run_interrupted(hub, engine_uri, partial(hub.push, OTHER), after, happens)
         versions = hub.feed("green", "north", **{"match[version]": "all"})
         found = sorted(each["type"] for each in versions)
         assert found == ["indicator", "malware", "relationship", "report"]
@@ -196,7 +196,7 @@ class TestTwoAtOnce:
         self, hub: Any, other: Any, engine_uri: str
     ) -> None:
         happens = partial(other.push, STATEMENT)
-        interrupted(hub, engine_uri, partial(hub.push, CARRYING), 1, happens)
+        run_interrupted(hub, engine_uri, partial(hub.push, CARRYING), 1, happens)
         assert [each["type"] for each in hub.feed("green")] == ["indicator"]
 
     def test_a_relationship_end_that_arrives_while_its_review_is_decided_is_seen(
@@ -205,6 +205,6 @@ class TestTwoAtOnce:
         hub.push({**JOINED, "object_marking_refs": [GREEN, STATEMENT["id"]]})
         hub.push(ONE)
         act, happens = partial(hub.push, STATEMENT, CARRYING), partial(other.push, OTHER)
-        interrupted(hub, engine_uri, act, 2, happens, within=True)
+        run_interrupted(hub, engine_uri, act, 2, happens, within=True)
         found = sorted(each["type"] for each in hub.feed("green"))
         assert found == ["indicator", "indicator", "malware", "relationship"]

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from support.crash import beside, housed, interrupted
+from support.crash import connect_second_store, replace_store, run_interrupted
 from support.hub import HubInProcess, indicator, sdo
 
 from tocsin.admission.model import Consent
@@ -32,8 +32,8 @@ def hub(store: Store) -> Any:
 @pytest.fixture
 def other(hub: Any, engine_uri: str) -> Iterator[Any]:
     """Another process of the same hub."""
-    there, store = copy(hub), beside(hub.store, engine_uri)
-    housed(there, store)
+    there, store = copy(hub), connect_second_store(hub.store, engine_uri)
+    replace_store(there, store)
     yield there
     store.close()
 
@@ -52,7 +52,7 @@ def test_a_value_excluded_during_evaluation_is_not_published(
     hub: Any, other: Any, engine_uri: str
 ) -> None:
     push = partial(hub.push, indicator("one.top"))
-    interrupted(hub, engine_uri, push, 1, partial(forbid, other, "one.top"), within=True)
+    run_interrupted(hub, engine_uri, push, 1, partial(forbid, other, "one.top"), within=True)
     assert hub.feed("green") == []
 
 
@@ -61,7 +61,7 @@ def test_a_value_excluded_between_batches_is_not_published(
 ) -> None:
     monkeypatch.setattr(intake, "BATCH", 1)
     push = partial(hub.push, *(indicator(f"{name}.top") for name in ("one", "two", "three")))
-    interrupted(hub, engine_uri, push, 1, partial(forbid, other, "three.top"))
+    run_interrupted(hub, engine_uri, push, 1, partial(forbid, other, "three.top"))
     assert sorted(o["pattern"][-9:-2] for o in hub.feed("green")) == ["one.top", "two.top"]
 
 
@@ -72,7 +72,7 @@ def test_a_value_excluded_during_a_release_is_not_published(
     [review] = hub.store.reviews.list_waiting()
     release = lambda: hub.services.intake.release(review, "analyst")  # noqa: E731
     happens = partial(forbid, other, "vpn.open.top")
-    interrupted(hub, engine_uri, release, 1, happens, within=True)
+    run_interrupted(hub, engine_uri, release, 1, happens, within=True)
     assert hub.feed("green") == []
 
 
@@ -81,6 +81,6 @@ def test_consent_withdrawn_during_evaluation_removes_the_name(
 ) -> None:
     hub.push(OPEN, who="open")
     push = partial(hub.push, NAMED, who="open")
-    interrupted(hub, engine_uri, push, 1, partial(withdraw, other), within=True)
+    run_interrupted(hub, engine_uri, push, 1, partial(withdraw, other), within=True)
     [public] = [each for each in hub.feed("green", "north") if each["type"] == "indicator"]
     assert public["created_by_ref"] == hub.identity and "Open" not in str(public)

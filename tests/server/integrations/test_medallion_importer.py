@@ -46,7 +46,7 @@ def take(home: Any, tmp_path: Path) -> Any:
     """Imports the one collection that is described; the answer."""
 
     def take(*added: Any, **more: Any) -> Any:
-        (answer,) = home.take(write_data_file(tmp_path, home.had(*added, **more)))
+        (answer,) = home.run_import(write_data_file(tmp_path, home.own_collection(*added, **more)))
         return answer
 
     return take
@@ -77,7 +77,9 @@ class TestACollection:
     def test_a_collection_gets_an_alias_with_the_requested_prefix(
         self, home: Any, tmp_path: Path
     ) -> None:
-        home.take(write_data_file(tmp_path, home.had(title="Über Threats, 2020")), prefix="old")
+        home.run_import(
+            write_data_file(tmp_path, home.own_collection(title="Über Threats, 2020")), prefix="old"
+        )
         assert home.collection().alias == "old-ber-threats-2020"
 
     @pytest.mark.parametrize(
@@ -92,12 +94,12 @@ class TestACollection:
         assert (first["added"], second["known"]) == (1, 1)
 
     def test_a_second_collection_of_one_id_gets_its_own(self, home: Any, tmp_path: Path) -> None:
-        theirs = home.had((day(1), threat(2)), title="Theirs")
-        file = write_data_file(tmp_path, home.had((day(1), threat(1))), other=[theirs])
-        first, second = home.take(file)
+        theirs = home.own_collection((day(1), threat(2)), title="Theirs")
+        file = write_data_file(tmp_path, home.own_collection((day(1), threat(1))), other=[theirs])
+        first, second = home.run_import(file)
         assert first["collection"] == home.feed != second["collection"]
         assert [each["name"] for each in home.bodies()] == ["No. 1"]
-        (again,) = home.take(file, roots={"other"})
+        (again,) = home.run_import(file, roots={"other"})
         assert (again["collection"], again["known"]) == (second["collection"], 1)
 
     def test_a_collection_with_the_id_of_a_feed_is_refused(self, home: Any, take: Any) -> None:
@@ -119,10 +121,12 @@ class TestACollection:
         assert said.format(home.feed) in take(can_read=flags[0], can_write=flags[1])["rights"]
 
     def test_collections_are_selected_by_root_title_or_id(self, home: Any, tmp_path: Path) -> None:
-        second = home.had(id="0d1bf9a4-0e54-4d5e-9b4e-3f1ec87ff5f4", title="Second")
-        file = write_data_file(tmp_path, home.had(), second, other=[home.had(title="Third")])
+        second = home.own_collection(id="0d1bf9a4-0e54-4d5e-9b4e-3f1ec87ff5f4", title="Second")
+        file = write_data_file(
+            tmp_path, home.own_collection(), second, other=[home.own_collection(title="Third")]
+        )
         titles = [
-            [each["title"] for each in home.take(file, dry_run=True, **wish)]
+            [each["title"] for each in home.run_import(file, dry_run=True, **wish)]
             for wish in ({"roots": {"trust"}}, {"collections": {"Third", home.feed}}, {})
         ]
         assert titles == [
@@ -135,7 +139,9 @@ class TestACollection:
         self, home: Any, tmp_path: Path
     ) -> None:
         with pytest.raises(NotFound, match="trust: High value"):
-            home.take(write_data_file(tmp_path, home.had()), collections={"nosuch"})
+            home.run_import(
+                write_data_file(tmp_path, home.own_collection()), collections={"nosuch"}
+            )
 
 
 class TestObjects:
@@ -153,10 +159,10 @@ class TestObjects:
         assert [entry.version[8:10] for entry in home.entries()] == ["02", "01", "03"]
 
     def test_objects_keep_their_octets(self, home: Any, tmp_path: Path) -> None:
-        file = write_data_file(tmp_path, home.had((day(1), threat(1))))
+        file = write_data_file(tmp_path, home.own_collection((day(1), threat(1))))
         spelt = ' { "x_odd":[1.10,1e3 ,"\\u00e4ä"],\n' + json.dumps(threat(1))[1:-1] + ' ,"a":0}'
         file.write_text(file.read_text("utf-8").replace(json.dumps(threat(1)), spelt), "utf-8")
-        home.take(file)
+        home.run_import(file)
         assert [entry.body.decode() for entry in home.entries()] == [spelt.strip()]
 
     def test_medallions_hidden_date_is_removed(self, take: Any, home: Any) -> None:
@@ -167,8 +173,8 @@ class TestObjects:
         self, home: Any, tmp_path: Path
     ) -> None:
         added = [(day(1), threat(1)), (day(2), threat(2)), (day(2), threat(3)), (day(3), ADDRESS)]
-        file = write_data_file(tmp_path, home.had(*added))
-        (answer,) = home.take(file, cursor=micros(day(2)))
+        file = write_data_file(tmp_path, home.own_collection(*added))
+        (answer,) = home.run_import(file, cursor=micros(day(2)))
         stamps = [timestamp(entry.stamp) for entry in home.entries()]
         assert answer["date_added"] == [day(1), day(3)]
         assert answer["cursor"] == stamps[-1]
@@ -177,8 +183,8 @@ class TestObjects:
     def test_a_cursor_before_the_first_object_has_no_counterpart(
         self, home: Any, tmp_path: Path
     ) -> None:
-        file = write_data_file(tmp_path, home.had((day(2), threat(1))))
-        (answer,) = home.take(file, cursor=micros(day(1)))
+        file = write_data_file(tmp_path, home.own_collection((day(2), threat(1))))
+        (answer,) = home.run_import(file, cursor=micros(day(1)))
         assert "cursor_for" not in answer
 
 
@@ -236,12 +242,14 @@ class TestSkippedObjects:
 
 class TestRepeatedImport:
     def test_a_repeated_import_adds_nothing(self, home: Any, tmp_path: Path) -> None:
-        file = write_data_file(tmp_path, home.had((day(1), threat(1)), (day(2), ADDRESS)))
-        home.take(file)
-        before = home.feeds.head(home.feed), home.acts()
-        (answer,) = home.take(file)
+        file = write_data_file(
+            tmp_path, home.own_collection((day(1), threat(1)), (day(2), ADDRESS))
+        )
+        home.run_import(file)
+        before = home.feeds.head(home.feed), home.journal_length()
+        (answer,) = home.run_import(file)
         assert (answer["added"], answer["known"]) == (0, 2)
-        assert (home.feeds.head(home.feed), home.acts()) == before
+        assert (home.feeds.head(home.feed), home.journal_length()) == before
 
     def test_a_repeated_import_adds_new_objects(self, take: Any, home: Any) -> None:
         take((day(1), threat(1)))
@@ -250,11 +258,11 @@ class TestRepeatedImport:
 
     def test_a_dry_run_writes_nothing_and_reports_the_same(self, home: Any, tmp_path: Path) -> None:
         bad = threat(3, modified="bogus")
-        file = write_data_file(tmp_path, home.had((day(1), threat(1)), (day(2), bad)))
-        before = home.feeds.collections(), home.acts()
-        (foretold,) = home.take(file, dry_run=True)
-        assert (home.feeds.collections(), home.acts()) == before
-        (answer,) = home.take(file)
+        file = write_data_file(tmp_path, home.own_collection((day(1), threat(1)), (day(2), bad)))
+        before = home.feeds.collections(), home.journal_length()
+        (foretold,) = home.run_import(file, dry_run=True)
+        assert (home.feeds.collections(), home.journal_length()) == before
+        (answer,) = home.run_import(file)
         assert foretold == {k: v for k, v in answer.items() if k != "cursor"}
 
 
@@ -279,4 +287,4 @@ class TestTheFile:
         file = tmp_path / "data.json"
         file.write_text(text, "utf-8")
         with pytest.raises(Malformed, match=said):
-            home.take(file)
+            home.run_import(file)

@@ -122,7 +122,7 @@ class TestItsDatabase:
             asked = requests.get(
                 f"{place}objects/", query, headers={"Accept": MEDIA_TYPE}, auth=auth, timeout=10
             )
-        (answer,) = home.take(peer.uri, roots={peer.root})
+        (answer,) = home.run_import(peer.uri, roots={peer.root})
         assert home.bodies() == asked.json()["objects"]
         assert [each["id"] for each in home.bodies()] == [
             each["id"] for each in (threat(1), threat(2), ADDRESS, threat(2), finer)
@@ -136,13 +136,13 @@ class TestItsDatabase:
     def test_a_repeated_import_from_mongodb_adds_nothing(self, home: Any, peer: Any) -> None:
         manifest = {"date_added": 1.5e9}
         peer.put({**threat(1), "_manifest": manifest}, {**ADDRESS, "_manifest": manifest})
-        home.take(peer.uri, roots={peer.root})
-        (answer,) = home.take(peer.uri, roots={peer.root})
+        home.run_import(peer.uri, roots={peer.root})
+        (answer,) = home.run_import(peer.uri, roots={peer.root})
         assert (answer["added"], answer["known"]) == (0, 2)
 
     def test_dates_keep_their_microseconds(self, home: Any, peer: Any) -> None:
         peer.put({**threat(1), "_manifest": {"date_added": 1591005600.123456}})
-        (answer,) = home.take(peer.uri, roots={peer.root})
+        (answer,) = home.run_import(peer.uri, roots={peer.root})
         assert answer["date_added"][0] == "2020-06-01T10:00:00.123456Z"
 
     @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ class TestItsDatabase:
     ) -> None:
         good = {"_manifest": {"date_added": 1.5e9}}
         peer.put({**threat(1), **good, **poison}, {**threat(2), **good})
-        (answer,) = home.take(peer.uri, roots={peer.root})
+        (answer,) = home.run_import(peer.uri, roots={peer.root})
         (left,) = answer["left_out"]
         assert left["id"] == threat(1)["id"] and reason in left["reason"]
         assert [each["name"] for each in home.bodies()] == ["No. 2"]
@@ -174,14 +174,14 @@ class TestItsDatabase:
         self, home: Any, place: str
     ) -> None:
         with pytest.raises(Unavailable, match="medallion") as told:
-            home.take(f"mongodb://user:let-me-in@{place}")
+            home.run_import(f"mongodb://user:let-me-in@{place}")
         assert "let-me-in" not in str(told.value)
 
     def test_a_database_without_medallion_is_reported(self, home: Any, engine_uri: str) -> None:
         with MongoClient[dict[str, Any]](engine_uri) as client:
             client["discovery_database"]["api_root_info"].delete_many({})
         with pytest.raises(Malformed, match="no collections of medallion"):
-            home.take(engine_uri)
+            home.run_import(engine_uri)
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ def moved(hub: Any, tmp_path: Path) -> Iterator[Any]:
         file = tmp_path / "data.json"
         partner.backend.save_data_to_file(str(file), indent=2)
     home = ImportTarget(hub, COLLECTION)
-    home.take(file, collections={COLLECTION})
+    home.run_import(file, collections={COLLECTION})
     slug = f"acme-{uuid.uuid4().hex[:6]}"
     added = add_partner(hub, Partner(slug, "ACME"), [COLLECTION], [])
     with serve_app(create_app(hub.services, hub.secrets, hub.settings)) as origin:

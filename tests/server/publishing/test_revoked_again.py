@@ -14,7 +14,7 @@ from support.hub import (
     sdo,
 )
 from support.presence import present
-from support.several_ids import moved, revoked, shown
+from support.several_ids import change_value, revoke, visible_descriptions
 
 from tocsin.admission.errors import Conflict
 
@@ -38,32 +38,32 @@ def test_a_revoked_id_is_refused_while_another_id_stands(
     first, second = two
     hub.push(first, second)
     if together:
-        assert verdicts(hub, revoked(first), first)[-1] == "refused"
+        assert verdicts(hub, revoke(first), first)[-1] == "refused"
     else:
-        hub.push(revoked(first))
+        hub.push(revoke(first))
         assert verdicts(hub, first) == ["refused"]
-    assert shown(hub)["evil.top"] is not None  # the other one stands
-    hub.push(revoked(second))
-    assert shown(hub) == {"evil.top": None}
+    assert visible_descriptions(hub)["evil.top"] is not None  # the other one stands
+    hub.push(revoke(second))
+    assert visible_descriptions(hub) == {"evil.top": None}
 
 
 def test_a_revoked_id_is_refused_for_a_value_that_it_had_before(hub: HubInProcess) -> None:
     sent = indicator("evil.top", **OLD)
-    hub.push(sent), hub.push(moved(sent))
-    hub.push({**revoked(moved(sent)), "modified": "2026-03-01T00:00:00.000Z"})
+    hub.push(sent), hub.push(change_value(sent))
+    hub.push({**revoke(change_value(sent)), "modified": "2026-03-01T00:00:00.000Z"})
     assert verdicts(hub, sent) == ["refused"]
-    assert shown(hub) == {"evil.top": None, "else.top": None}
+    assert visible_descriptions(hub) == {"evil.top": None, "else.top": None}
 
 
 def test_a_newer_version_under_a_revoked_id_is_refused(hub: HubInProcess, two: Any) -> None:
     first, second = two
-    hub.push(first, second), hub.push(revoked(first))
+    hub.push(first, second), hub.push(revoke(first))
     assert verdicts(hub, {**first, "modified": "2026-03-01T00:00:00.000Z"}) == ["refused"]
 
 
 def test_a_new_id_or_another_partner_may_report_it_again(hub: HubInProcess, two: Any) -> None:
     first, second = two
-    hub.push(first, second), hub.push(revoked(first))
+    hub.push(first, second), hub.push(revoke(first))
     third = indicator("evil.top", modified=LATER)
     assert verdicts(hub, third) == ["duplicate"]
     assert hub.verdicts(hub.push(first, who="north")) == ["merged"]
@@ -76,11 +76,11 @@ def test_an_object_sent_after_its_revocation_is_not_published(
     """Nobody knows in which order an export is sent."""
     first, second = two
     if together:
-        assert verdicts(hub, revoked(first), first) == ["duplicate", "refused"]
+        assert verdicts(hub, revoke(first), first) == ["duplicate", "refused"]
     else:
-        hub.push(revoked(first))
+        hub.push(revoke(first))
         assert verdicts(hub, first) == ["refused"]
-    assert shown(hub) == {}
+    assert visible_descriptions(hub) == {}
     assert verdicts(hub, second) == ["admitted"]
 
 
@@ -100,10 +100,10 @@ class TestRevokedWhileWaiting:
         self, hub: HubInProcess, held: Any, together: bool
     ) -> None:
         if together:
-            status = hub.push(held, revoked(held))
+            status = hub.push(held, revoke(held))
         else:
             status = hub.push(held)
-            assert verdicts(hub, revoked(held)) == ["duplicate"]
+            assert verdicts(hub, revoke(held)) == ["duplicate"]
         assert hub.store.reviews.list_waiting() == []
         told = hub.ask(f"status/{status['id']}/").json
         assert details(told)[0]["message"] == "refused: was revoked while it waited"
@@ -111,7 +111,7 @@ class TestRevokedWhileWaiting:
 
     def test_a_refused_revocation_closes_the_review(self, hub: HubInProcess, held: Any) -> None:
         hub.push(held)
-        assert verdicts(hub, revoked(held) | {"object_marking_refs": [RED]}) == ["refused"]
+        assert verdicts(hub, revoke(held) | {"object_marking_refs": [RED]}) == ["refused"]
         assert hub.store.reviews.list_waiting() == []
 
     def test_an_object_may_wait_for_one_that_is_revoked_with_it(
@@ -123,7 +123,7 @@ class TestRevokedWhileWaiting:
         for each in (held, *notes):
             hub.push(each)
             clock.advance(hours=1)
-        hub.push(ends[0], revoked(notes[0]), revoked(held))
+        hub.push(ends[0], revoke(notes[0]), revoke(held))
         assert hub.store.reviews.list_waiting() == []
         assert sorted(each["type"] for each in hub.feed("green")) == ["malware", "note"]
 
@@ -132,28 +132,28 @@ class TestRevokedWhileWaiting:
     ) -> None:
         hub.push(held)
         [review] = hub.store.reviews.list_waiting()
-        hub.push(revoked(held))
+        hub.push(revoke(held))
         with pytest.raises(Conflict):
             hub.services.intake.release(review, "operator")
-        assert shown(hub) == {}
+        assert visible_descriptions(hub) == {}
 
     def test_a_revoked_relationship_is_not_published_when_its_ends_arrive(
         self, hub: HubInProcess, ends: Any
     ) -> None:
         link = relationship(ends[0], "uses", ends[1])
         hub.push(link)
-        assert verdicts(hub, revoked(link)) == ["duplicate"]
+        assert verdicts(hub, revoke(link)) == ["duplicate"]
         hub.push(*ends)
         assert {each["type"] for each in hub.feed("green", "north")} == {"malware", "tool"}
 
     def test_a_relationship_to_a_revoked_object_is_held(self, hub: HubInProcess, ends: Any) -> None:
-        status = hub.push(revoked(ends[0]), ends[1], relationship(ends[0], "uses", ends[1]))
+        status = hub.push(revoke(ends[0]), ends[1], relationship(ends[0], "uses", ends[1]))
         assert hub.verdicts(status) == ["duplicate", "admitted", "held"]
 
     def test_a_report_leaves_out_a_revoked_object_that_is_sent_again(
         self, hub: HubInProcess, ends: Any
     ) -> None:
-        hub.push(revoked(ends[0]))
+        hub.push(revoke(ends[0]))
         report = sdo("report", name="r", published=LATER, object_refs=[each["id"] for each in ends])
         assert hub.verdicts(hub.push(*ends, report)) == ["refused", "admitted", "admitted"]
         [public] = [each for each in hub.feed("green", "north") if each["type"] == "report"]
@@ -173,8 +173,8 @@ class TestContentOfARevocation:
         hub.store.accounts.update_partner(
             replace(present(acme), terms=(*present(acme).terms, "evil.top"))
         )
-        assert verdicts(hub, revoked(sent)) == ["admitted"]
-        assert shown(hub) == {"evil.top": None}
+        assert verdicts(hub, revoke(sent)) == ["admitted"]
+        assert visible_descriptions(hub) == {"evil.top": None}
 
     @pytest.mark.parametrize(
         "more",
@@ -185,18 +185,18 @@ class TestContentOfARevocation:
     ) -> None:
         sent = indicator("evil.top", **OLD)
         hub.push(sent)
-        assert verdicts(hub, revoked(sent) | more) == ["admitted"]
-        assert shown(hub) == {"evil.top": None}
+        assert verdicts(hub, revoke(sent) | more) == ["admitted"]
+        assert visible_descriptions(hub) == {"evil.top": None}
 
     def test_a_revocation_with_unknown_ends_takes_effect(self, hub: HubInProcess) -> None:
         ends = sdo("malware", name="m", is_family=True), sdo("tool", name="t")
         link = relationship(ends[0], "uses", ends[1])
         hub.push(*ends, link)
         other = relationship(sdo("malware"), "uses", ends[1], id=link["id"])
-        assert verdicts(hub, revoked(other)) == ["admitted"]
+        assert verdicts(hub, revoke(other)) == ["admitted"]
 
     def test_the_status_of_a_revocation_says_withdrawn(self, hub: HubInProcess) -> None:
         sent = indicator("evil.top", **OLD)
         hub.push(sent)
-        [entry] = details(hub.push(revoked(sent)))
+        [entry] = details(hub.push(revoke(sent)))
         assert entry["message"] == "your contribution is withdrawn"

@@ -20,7 +20,7 @@ from support.clock import (
     report_counts,
     stix_time_after,
 )
-from support.databases import emptied
+from support.databases import open_empty_store
 from support.examples import examples
 from support.hub import (
     AMBER,
@@ -32,7 +32,7 @@ from support.hub import (
     indicator,
 )
 from support.presence import present
-from support.several_ids import moved, revoked, shown
+from support.several_ids import change_value, revoke, visible_descriptions
 
 from tocsin.admission.model import Tlp
 from tocsin.server.model import PendingReferences
@@ -71,7 +71,7 @@ def remembered(hub: Any, number: Any = 0) -> Any:
 
 
 class TestRemainingContributions:
-    @pytest.mark.parametrize("ending", [revoked, moved])
+    @pytest.mark.parametrize("ending", [revoke, change_value])
     @pytest.mark.parametrize("order", [1, -1])
     def test_the_older_contribution_counts_when_the_newer_ends(
         self, hub: HubInProcess, ending: Any, order: int
@@ -79,49 +79,49 @@ class TestRemainingContributions:
         sent = [older(), newer()]
         for each in sent[::order]:
             hub.push(each)
-        assert shown(hub) == {"evil.top": "the newer"}
+        assert visible_descriptions(hub) == {"evil.top": "the newer"}
         assert hub.verdicts(hub.push(ending(sent[1]))) == ["admitted"]
-        assert shown(hub)["evil.top"] == "the older"
+        assert visible_descriptions(hub)["evil.top"] == "the older"
 
     def test_one_submission_may_bring_two_contributions_and_end_one(
         self, hub: HubInProcess
     ) -> None:
         one, other = older(), newer()
-        hub.push(one, other, moved(other))
-        assert shown(hub) == {"evil.top": "the older", "else.top": "the newer"}
+        hub.push(one, other, change_value(other))
+        assert visible_descriptions(hub) == {"evil.top": "the older", "else.top": "the newer"}
 
     def test_nothing_changes_when_the_older_contribution_ends(self, hub: HubInProcess) -> None:
         one, other = older(), newer()
         hub.push(one), hub.push(other)
         before = versions(hub)
-        hub.push(revoked(one))
+        hub.push(revoke(one))
         assert versions(hub) == before
-        assert shown(hub) == {"evil.top": "the newer"}
+        assert visible_descriptions(hub) == {"evil.top": "the newer"}
 
     def test_the_object_is_revoked_when_all_contributions_have_ended(
         self, hub: HubInProcess
     ) -> None:
         one, other = older(), newer()
-        hub.push(one), hub.push(other), hub.push(revoked(other)), hub.push(revoked(one))
-        assert shown(hub) == {"evil.top": None}
+        hub.push(one), hub.push(other), hub.push(revoke(other)), hub.push(revoke(one))
+        assert visible_descriptions(hub) == {"evil.top": None}
 
     def test_other_partners_contributions_remain(self, hub: HubInProcess) -> None:
         one, other = older(), newer()
         hub.push(older(description="of another", modified=JANUARY), who="north")
-        hub.push(one), hub.push(other), hub.push(revoked(other)), hub.push(revoked(one))
-        assert shown(hub) == {"evil.top": "of another"}
+        hub.push(one), hub.push(other), hub.push(revoke(other)), hub.push(revoke(one))
+        assert visible_descriptions(hub) == {"evil.top": "of another"}
 
     def test_revoking_an_unpublished_id_changes_nothing(self, hub: HubInProcess) -> None:
         hub.push(older())
-        status = hub.push(revoked(newer()))
+        status = hub.push(revoke(newer()))
         assert hub.verdicts(status) == ["duplicate"]
         assert "nothing of yours" in findings(status)[-1]["message"]
-        assert shown(hub) == {"evil.top": "the older"}
+        assert visible_descriptions(hub) == {"evil.top": "the older"}
 
     def test_an_older_version_of_a_moved_id_does_not_remain(self, hub: HubInProcess) -> None:
         sent = older("old.top")
-        hub.push(sent, moved(sent, "new.top"))
-        assert shown(hub) == {"old.top": None, "new.top": "the older"}
+        hub.push(sent, change_value(sent, "new.top"))
+        assert visible_descriptions(hub) == {"old.top": None, "new.top": "the older"}
 
 
 class TestPartnerCountsOnce:
@@ -195,8 +195,8 @@ class TestPartnerCountsOnce:
 class TestLevelsOfSeveralIds:
     def test_indicators_of_two_levels_stay_apart(self, hub: HubInProcess) -> None:
         one, other = older(object_marking_refs=[AMBER]), newer()
-        hub.push(one), hub.push(other), hub.push(revoked(other))
-        assert shown(hub) == {"evil.top": None}
+        hub.push(one), hub.push(other), hub.push(revoke(other))
+        assert visible_descriptions(hub) == {"evil.top": None}
         told = {o["description"]: o.get("revoked", False) for o in hub.feed("amber")}
         assert told == {"the newer": True, "the older": False}
 
@@ -206,10 +206,10 @@ class TestLevelsOfSeveralIds:
     ) -> None:
         hub.push(domain("evil.top", 1, AMBER, defanged=True), who=left)
         hub.push(domain("evil.top", 2))
-        assert shown(hub) == shown(hub, "amber") == {"evil.top": ""}
+        assert visible_descriptions(hub) == visible_descriptions(hub, "amber") == {"evil.top": ""}
         hub.push(domain("else.top", 2))
-        assert shown(hub) == {"evil.top": None, "else.top": ""}
-        assert shown(hub, "amber") == {"evil.top": "", "else.top": ""}
+        assert visible_descriptions(hub) == {"evil.top": None, "else.top": ""}
+        assert visible_descriptions(hub, "amber") == {"evil.top": "", "else.top": ""}
         taken = next(o for o in hub.feed("green") if o.get("revoked"))
         assert taken["object_marking_refs"] == [GREEN] and "defanged" not in taken
 
@@ -218,7 +218,7 @@ class TestLevelsOfSeveralIds:
     ) -> None:
         hub.push(domain("evil.top", 1, AMBER)), hub.push(domain("evil.top", 2))
         hub.push(domain("else.top", 2), domain("evil.top", 1, AMBER, defanged=True))
-        assert shown(hub) == {"evil.top": None, "else.top": ""}
+        assert visible_descriptions(hub) == {"evil.top": None, "else.top": ""}
 
     def test_green_keeps_an_observable_that_another_partner_reports(
         self, hub: HubInProcess
@@ -226,12 +226,12 @@ class TestLevelsOfSeveralIds:
         hub.push(domain("evil.top", 1, AMBER)), hub.push(domain("evil.top", 2))
         hub.push(domain("evil.top", 3), who="north")
         hub.push(domain("else.top", 2))
-        assert shown(hub) == {"evil.top": "", "else.top": ""}
+        assert visible_descriptions(hub) == {"evil.top": "", "else.top": ""}
 
     def test_green_gets_a_withdrawn_observable_again(self, hub: HubInProcess) -> None:
         hub.push(domain("evil.top", 1, AMBER)), hub.push(domain("evil.top", 2))
         hub.push(domain("else.top", 2)), hub.push(domain("evil.top", 3))
-        assert shown(hub) == {"evil.top": "", "else.top": ""}
+        assert visible_descriptions(hub) == {"evil.top": "", "else.top": ""}
 
     @pytest.mark.parametrize("order", list(itertools.permutations((CLEAR, GREEN, AMBER))))
     def test_of_one_observable_count_by_the_least_strict_whichever_comes_last(
@@ -239,7 +239,7 @@ class TestLevelsOfSeveralIds:
     ) -> None:
         for number, mark in enumerate(order):
             hub.push(domain("evil.top", number, mark))
-        assert shown(hub, "clear") == {"evil.top": ""}
+        assert visible_descriptions(hub, "clear") == {"evil.top": ""}
 
     def test_parts_that_the_one_left_marks_stay_out_of_what_is_less_strict(
         self, hub: HubInProcess
@@ -248,14 +248,14 @@ class TestLevelsOfSeveralIds:
         one, other = older(granular_markings=marked), newer()
         hub.push(one), hub.push(other)
         assert "the older" not in str([hub.feed(f) for f in ("green", "amber")])
-        hub.push(revoked(other))
-        assert shown(hub) == {"evil.top": ""}
-        assert shown(hub, "amber") == {"evil.top": "the older"}
+        hub.push(revoke(other))
+        assert visible_descriptions(hub) == {"evil.top": ""}
+        assert visible_descriptions(hub, "amber") == {"evil.top": "the older"}
 
     def test_parts_of_a_word_that_does_not_count_show_nowhere(self, hub: HubInProcess) -> None:
         marked = [{"marking_ref": AMBER, "selectors": ["description", "labels.[0]"]}]
         hub.push(older(granular_markings=marked, labels=["secret", "open"])), hub.push(newer())
-        assert shown(hub, "amber") == {"evil.top": "the newer"}
+        assert visible_descriptions(hub, "amber") == {"evil.top": "the newer"}
         assert "secret" not in str(hub.feed("amber"))
 
 
@@ -267,10 +267,10 @@ class TestValidity:
         hub.push(newer(valid_until=stix_time_after(clock, days=1)))
         clock.advance(days=2)
         hub.services.lifecycle.sweep()
-        assert shown(hub) == {"evil.top": "the newer"}
+        assert visible_descriptions(hub) == {"evil.top": "the newer"}
         clock.advance(days=2)
         hub.services.lifecycle.sweep()
-        assert shown(hub) == {"evil.top": None}
+        assert visible_descriptions(hub) == {"evil.top": None}
 
     @pytest.mark.parametrize("order", [1, -1])
     def test_valid_from_is_the_earliest_of_several_ids(self, hub: HubInProcess, order: int) -> None:
@@ -286,16 +286,16 @@ class TestValidity:
         other = newer()
         hub.push(older(valid_until=stix_time_after(clock, days=1))), hub.push(other)
         clock.advance(days=2)
-        hub.push(revoked(other))
+        hub.push(revoke(other))
         clock.advance(hours=1)
         hub.services.lifecycle.sweep()
-        assert shown(hub) == {"evil.top": None}
+        assert visible_descriptions(hub) == {"evil.top": None}
 
     def test_ends_under_all_ids_when_an_analyst_forbids_the_value(self, hub: HubInProcess) -> None:
         one, other = older(), newer()
         hub.push(one), hub.push(other)
         hub.services.lifecycle.exclude("evil.top", "operator", "it is ours")
-        assert shown(hub) == {"evil.top": None}
+        assert visible_descriptions(hub) == {"evil.top": None}
         assert hub.verdicts(hub.push(one, other)) == ["refused", "refused"]
 
     def test_is_as_it_was_taken_though_the_partner_may_send_less_since(
@@ -307,8 +307,8 @@ class TestValidity:
         hub.store.accounts.update_partner(
             replace(present(acme), max_tlp=Tlp.CLEAR, default_tlp=Tlp.CLEAR)
         )
-        hub.push(moved({**other, "object_marking_refs": [CLEAR]}))
-        assert shown(hub)["evil.top"] == "the older"
+        hub.push(change_value({**other, "object_marking_refs": [CLEAR]}))
+        assert visible_descriptions(hub)["evil.top"] == "the older"
 
     def test_each_word_that_was_shortened_is_asked_about_and_released_by_itself(
         self, hub: HubInProcess
@@ -319,9 +319,9 @@ class TestValidity:
         assert asked.keys() == {one["id"], other["id"]}
         hub.services.intake.release(asked[other["id"]], "analyst")
         hub.services.intake.release(asked[one["id"]], "analyst")
-        assert shown(hub)["evil.top"].endswith("other")
-        hub.push(revoked(other))
-        assert shown(hub)["evil.top"].endswith("one")
+        assert visible_descriptions(hub)["evil.top"].endswith("other")
+        hub.push(revoke(other))
+        assert visible_descriptions(hub)["evil.top"].endswith("one")
 
 
 class TestSeveralIdsWaiting:
@@ -429,7 +429,7 @@ class TestNothingIsLost:
                 posts[-1][1].append(sent)
             else:
                 posts.append((who, [sent]))
-        with emptied(engine_uri) as store:
+        with open_empty_store(engine_uri) as store:
             hub = HubInProcess(store)
             for who, objects in posts:
                 hub.push(*objects, who=who)

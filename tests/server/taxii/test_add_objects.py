@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from support.chunked_posts import stream
+from support.chunked_posts import post_chunked
 from support.taxii_hub import (
     MT,
     SCRATCH,
@@ -161,7 +161,7 @@ def test_7_5_a_body_may_have_max_content_length_octets_and_no_more(
 
 @pytest.mark.parametrize(("surplus", "status"), SURPLUS)
 def test_7_6_the_length_of_a_chunked_body_is_limited(taxii: Any, surplus: Any, status: Any) -> None:
-    answer = stream(taxii, "scratch", io.BytesIO(padded(5000 + surplus)))
+    answer = post_chunked(taxii, "scratch", io.BytesIO(padded(5000 + surplus)))
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, MT)
 
 
@@ -179,7 +179,7 @@ def test_7_6_a_body_with_a_too_large_content_length_is_not_read(
     taxii: Any, name: str, status: int
 ) -> None:
     body = Endless()
-    answer = stream(taxii, name, body, CONTENT_LENGTH="5001")
+    answer = post_chunked(taxii, name, body, CONTENT_LENGTH="5001")
     assert (answer.status_code, answer.headers["Connection"]) == (status, "close")
     assert answer.json["description"] and body.given == 0
 
@@ -189,7 +189,7 @@ def test_7_6_an_endless_body_is_read_up_to_the_limit_only(
     taxii: Any, name: str, status: int
 ) -> None:
     body = Endless()
-    answer = stream(taxii, name, body)
+    answer = post_chunked(taxii, name, body)
     assert (answer.status_code, answer.headers["Connection"]) == (status, "close")
     assert body.given < 300_000
 
@@ -200,13 +200,13 @@ class Broken(io.RawIOBase):
 
 
 def test_an_incomplete_body_is_malformed(taxii: Any) -> None:
-    answer = stream(taxii, "scratch", Broken())
+    answer = post_chunked(taxii, "scratch", Broken())
     assert (answer.status_code, answer.headers["Connection"]) == (400, "close")
 
 
 def test_a_refused_request_leaves_nothing_of_its_body_on_the_connection(taxii: Any) -> None:
     body = io.BytesIO(b'{"objects": []}' * 100)
-    answer = stream(taxii, "green", body)
+    answer = post_chunked(taxii, "green", body)
     assert answer.status_code == 403
     assert body.read() == b"" and "Connection" not in answer.headers
 

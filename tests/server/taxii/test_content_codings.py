@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 import zstandard
-from support.chunked_posts import stream
+from support.chunked_posts import post_chunked
 from support.taxii_hub import (
     GREEN,
     MT,
@@ -167,7 +167,7 @@ class TestBodies:
     def test_chunks_are_decompressed_as_they_arrive(self, taxii: Any) -> None:
         body = io.BytesIO(gzip.compress(envelope(4000)))
         environ = {"HTTP_CONTENT_ENCODING": "gzip"}
-        assert stream(taxii, "scratch", body, **environ).status_code == 202
+        assert post_chunked(taxii, "scratch", body, **environ).status_code == 202
 
     @pytest.mark.parametrize(
         "spoil",

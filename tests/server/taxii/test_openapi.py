@@ -15,11 +15,11 @@ from support.presence import present
 from support.schemathesis_trial import (
     EXAMPLES,
     Wsgi,
-    answers,
     build_app,
-    fill,
+    fill_hub,
+    request_repeatedly,
     run_trial,
-    serving,
+    serve_on_socket,
 )
 from support.taxii_hub import MT, TaxiiHub, basic
 from werkzeug.wrappers import Request
@@ -44,7 +44,7 @@ OPERATIONS = {
 
 @pytest.fixture(scope="module")
 def hub(common_store: Store) -> HubInProcess:
-    return fill(HubInProcess(common_store))
+    return fill_hub(HubInProcess(common_store))
 
 
 def resolve(reference: dict[str, Any]) -> dict[str, Any]:
@@ -273,9 +273,9 @@ class TestTheHub:
     """Real answers, checked by schemathesis; TOCSIN_TEST_EXAMPLES=500 tries harder."""
 
     def test_it_answers_as_described(self, hub: HubInProcess) -> None:
-        with serving(build_app(hub)) as url:
+        with serve_on_socket(build_app(hub)) as url:
             trial = run_trial(url)
-        print(trial.told())
+        print(trial.summary())
         assert trial.complaints == []
         assert trial.answers.total() > 25 * EXAMPLES
         reached = {"GET 200", "GET 400", "GET 401", "GET 403", "GET 404", "POST 202"}
@@ -284,8 +284,8 @@ class TestTheHub:
 
     @pytest.mark.slow
     def test_it_answers_as_described_over_the_rate_limit(self, hub: HubInProcess) -> None:
-        with serving(build_app(hub, requests_per_minute=2)) as url:
-            statuses = answers(url, "/hub/collections/", "GET", 4)
+        with serve_on_socket(build_app(hub, requests_per_minute=2)) as url:
+            statuses = request_repeatedly(url, "/hub/collections/", "GET", 4)
         assert set(statuses) == {200, 429}
 
 
@@ -356,7 +356,7 @@ class TestTheTrialItself:
     @pytest.mark.parametrize("fault", FAULTS)
     def test_it_finds_a_fault(self, hub: HubInProcess, fault: Any) -> None:
         change, check = FAULTS[fault]
-        with serving(changed(build_app(hub), change)) as url:
+        with serve_on_socket(changed(build_app(hub), change)) as url:
             trial = run_trial(url, 2, ["getCollections"], first=True)
         assert check in {each.partition(":")[0] for each in trial.complaints}
 
@@ -366,7 +366,7 @@ class TestTheTrialItself:
         def unguarded(environ: Any, start_response: Any) -> Any:
             return app({**environ, "HTTP_AUTHORIZATION": basic("acme", "acme")}, start_response)
 
-        with serving(unguarded) as url:
+        with serve_on_socket(unguarded) as url:
             trial = run_trial(url, 2, ["getCollections"], first=True)
         assert "ignored_auth" in {each.partition(":")[0] for each in trial.complaints}
 
@@ -376,7 +376,7 @@ class TestTheTrialItself:
         def lenient(environ: Any, start_response: Any) -> Any:
             return app({**environ, "QUERY_STRING": ""}, start_response)
 
-        with serving(lenient) as url:
+        with serve_on_socket(lenient) as url:
             trial = run_trial(url, 4, ["getObjects"], first=True)
         assert "negative_data_rejection" in {each.partition(":")[0] for each in trial.complaints}
 

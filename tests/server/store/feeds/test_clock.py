@@ -13,10 +13,10 @@ from support.feed_postings import (
     EVERY,
     LAST,
     Feed,
-    name,
+    object_id,
     posting,
 )
-from support.view_feeds import expected, told, view
+from support.view_feeds import add_view, entry_keys, merge_feeds
 
 from tocsin.admission.errors import Conflict
 from tocsin.server.model import (
@@ -53,7 +53,7 @@ def test_stamps_of_all_feeds_are_unique_and_in_the_order_of_writing(one: Any, ot
 def test_one_that_steps_back_loses_nothing_in_a_union(
     one: Any, other: Any, engine_uri: str
 ) -> None:
-    both = view(one, other)
+    both = add_view(one, other)
     one.publish(posting(1))
     reached = both.page()[0].stamp
     late = Store.connect(
@@ -61,7 +61,7 @@ def test_one_that_steps_back_loses_nothing_in_a_union(
     )
     late.commit(lambda txn: txn.publish(other.id, [posting(2)]))
     late.close()
-    assert [entry.id for entry in both.page(Query(added_after=reached))] == [name(2)]
+    assert [entry.id for entry in both.page(Query(added_after=reached))] == [object_id(2)]
 
 
 def test_a_transaction_that_is_given_up_moves_nothing(one: Any) -> None:
@@ -99,8 +99,8 @@ def test_it_goes_on_from_the_latest_stamp_of_an_older_database(old: Any) -> None
 
 def test_feeds_that_were_begun_without_it_are_not_gathered(old: Any) -> None:
     with pytest.raises(Conflict, match="no common order"):
-        view(*old)
-    assert len(view(old[0]).page()) == 1
+        add_view(*old)
+    assert len(add_view(old[0]).page()) == 1
 
 
 def test_one_that_was_is_gathered_with_those_begun_since(old: Any) -> None:
@@ -108,7 +108,7 @@ def test_one_that_was_is_gathered_with_those_begun_since(old: Any) -> None:
     store.feeds.add(Collection("new", "new", CollectionKind.FEED, "New"))
     new = Feed(store, "new")
     new.publish(posting(9))
-    assert told(view(old[0], new).page()) == expected(old[0], new)
+    assert entry_keys(add_view(old[0], new).page()) == merge_feeds(old[0], new)
 
 
 def publish_to_all(store: Store, feeds: list[str], sent: Any) -> None:
@@ -149,7 +149,7 @@ def test_publishers_and_followers_at_once_lose_and_repeat_nothing(
     new: Callable[[], Feed], engine_uri: str
 ) -> None:
     feeds = [new() for _ in range(3)]
-    union, done = view(*feeds), threading.Event()
+    union, done = add_view(*feeds), threading.Event()
     stores = [Store.connect(engine_uri, name=union.store._base.name) for _ in range(4)]
     ids = [feed.id for feed in feeds]
     with ThreadPoolExecutor() as pool:
@@ -165,12 +165,12 @@ def test_publishers_and_followers_at_once_lose_and_repeat_nothing(
             done.set()
     for store in stores:
         store.close()
-    whole = expected(*feeds)
+    whole = merge_feeds(*feeds)
     assert len(whole) > 300
     assert whole == sorted(whole)
     for log in logs:
-        assert told(log.result()) == whole
-    assert told(union.page(EVERY)) == whole
-    current = told(last.result())
+        assert entry_keys(log.result()) == whole
+    assert entry_keys(union.page(EVERY)) == whole
+    current = entry_keys(last.result())
     assert current == sorted(set(current)) and set(current) <= set(whole)
-    assert set(told(union.page(replace(EVERY, keywords=LAST)))) <= set(current)
+    assert set(entry_keys(union.page(replace(EVERY, keywords=LAST)))) <= set(current)

@@ -20,9 +20,9 @@ from support.naive_filters import (
     EVERY_FIELD,
     LISTS,
     OWNERS,
-    corpus,
-    made,
-    naive,
+    make_object,
+    make_objects,
+    matches,
     values_of,
 )
 
@@ -59,7 +59,7 @@ class Library:
     """A feed with the corpus in it, and the corpus as it stands there."""
 
     def __init__(self, feed: Any) -> None:
-        self.feed, self.everything = feed, corpus(SIZE)
+        self.feed, self.everything = feed, make_objects(SIZE)
         for start in range(0, SIZE, BATCH):
             publish(feed, self.everything[start : start + BATCH])
         self.stored = [
@@ -79,7 +79,7 @@ class Library:
         return [
             (one["id"], one["modified"])
             for one in (self.last if among is None else among)
-            if all(naive(one, field, values) for field, values in asked)
+            if all(matches(one, field, values) for field, values in asked)
         ]
 
 
@@ -239,7 +239,7 @@ class TestReading:
         self, feed: Feed, engine_uri: str
     ) -> None:
         """400 blocks, of which the cards alone are written, and nothing is in them but one."""
-        publish(feed, [made(1, random.Random(1))])
+        publish(feed, [make_object(1, random.Random(1))])
         base, watch = feed.store._base, Watch()
         base.heads.update_one({"_id": feed.id}, {"$set": {"position": 400_000}})
         with MongoClient[dict[str, Any]](engine_uri, event_listeners=[watch]) as client:
@@ -252,7 +252,7 @@ class TestPackedBlocks:
     @pytest.mark.slow
     def test_give_the_same_answers_from_fewer_cards(self, new: Callable[[], Feed]) -> None:
         feed = new()
-        objects = corpus(400, seed=9)
+        objects = make_objects(400, seed=9)
         for start in range(0, 400, 20):
             publish(feed, objects[start : start + 20])
         asked = [query((field, [values_of(field)[1]]), limit=1_000) for field in EVERY_FIELD]
@@ -307,12 +307,12 @@ def indexed(subject: Any, asked: Any) -> Any:
 
 class TestHostileObjects:
     def test_a_hundred_thousand_labels_make_no_more_facets_than_the_bound(self) -> None:
-        one = made(1, random.Random(1)) | {"labels": [f"label {n}" for n in range(100_000)]}
+        one = make_object(1, random.Random(1)) | {"labels": [f"label {n}" for n in range(100_000)]}
         assert len(index_terms(one).terms) < MAX_TERMS + 40
 
     def test_an_object_with_too_many_values_is_still_found_by_each(self, feed: Feed) -> None:
-        many = made(1, random.Random(1)) | {"labels": [f"label {n}" for n in range(100_000)]}
-        few = made(2, random.Random(2)) | {"labels": ["label 99999"], "modified": version(1)}
+        many = make_object(1, random.Random(1)) | {"labels": [f"label {n}" for n in range(100_000)]}
+        few = make_object(2, random.Random(2)) | {"labels": ["label 99999"], "modified": version(1)}
         publish(feed, [many, few])
         cards = list(feed.store._base.cards.find({"feed": feed.id}))
         assert sum(len(str(card)) for card in cards) < 50_000
@@ -327,7 +327,7 @@ class TestHostileObjects:
 
     def test_many_fields_with_many_values_are_bounded_together(self) -> None:
         wide = {name: [f"{name} {n}" for n in range(30)] for name in LISTS}
-        own = index_terms(made(1, random.Random(1)) | wide)
+        own = index_terms(make_object(1, random.Random(1)) | wide)
         assert len(own.terms) < MAX_TERMS + 40
         assert "name=" in " ".join(own.terms) or "name?" not in own.terms
 
@@ -339,7 +339,9 @@ class TestHostileObjects:
         assert not matches_filter(posing, parse_filter("name", ["x" * 200]))
 
     def test_what_was_removed_is_found_no_more(self, feed: Feed) -> None:
-        objects = [made(n, random.Random(n)) | {"labels": ["shared", f"own {n}"]} for n in (1, 2)]
+        objects = [
+            make_object(n, random.Random(n)) | {"labels": ["shared", f"own {n}"]} for n in (1, 2)
+        ]
         publish(feed, objects)
         feed.remove(objects[0]["id"])
         assert [e.id for e in feed.page(query(("labels", ["shared"])))] == [objects[1]["id"]]

@@ -15,7 +15,7 @@ from support.feed_postings import (
     FIRST,
     LAST,
     Feed,
-    name,
+    object_id,
     posting,
 )
 
@@ -57,7 +57,11 @@ def answers(feed: Feed) -> list[object]:
         Query(10_000, 0, None, frozenset(ids), frozenset(types), specs, keywords)
         for keywords in (LAST, FIRST, ALL)
         for specs in (frozenset(), frozenset({"2.0"}), frozenset({"2.1"}))
-        for types, ids in ((set(), set()), ({"ipv4-addr"}, set()), (set(), map(name, range(4))))
+        for types, ids in (
+            (set(), set()),
+            ({"ipv4-addr"}, set()),
+            (set(), map(object_id, range(4))),
+        )
     ]
     asked = TermFilter("labels", ("body 0", "body 3"))
     queries += [replace(q, filters=(asked,)) for q in queries]
@@ -67,7 +71,7 @@ def answers(feed: Feed) -> list[object]:
 
 
 FACETS = (("labels=a",), ("labels=b",), ("labels?",))
-SOME = frozenset(map(name, range(5, 15)))
+SOME = frozenset(map(object_id, range(5, 15)))
 SURE = (TermFilter("labels", ("labels=a",)),)
 UNSURE = (TermFilter("labels", ("labels=a", "labels=b"), recheck_term="labels?"),)
 ASKED = {
@@ -186,7 +190,7 @@ class TestReaders:
                 ]
                 feed.publish(*sent, posting(dice.randrange(50, 99), "", body="own"), replace=True)
             if dice.random() < 0.5:
-                feed.remove(name(dice.randrange(9)), keywords=dice.choice((LAST, FIRST, ALL)))
+                feed.remove(object_id(dice.randrange(9)), keywords=dice.choice((LAST, FIRST, ALL)))
             before = answers(feed)
             assert pack(feed, many=1) == 1
             assert answers(feed) == before
@@ -254,10 +258,10 @@ class TestWriters:
     def test_supersede_what_is_packed(self, small: Any) -> None:
         pack(small)
         small.publish(posting(3, at=2))
-        assert [e.version for e in small.page(Query(ids=frozenset({name(3)})))] == [
+        assert [e.version for e in small.page(Query(ids=frozenset({object_id(3)})))] == [
             posting(3, at=2).version
         ]
-        assert name(3) not in [e.id for e in small.page(Query(limit=1_000))]
+        assert object_id(3) not in [e.id for e in small.page(Query(limit=1_000))]
 
     def test_know_what_is_packed(self, small: Any) -> None:
         pack(small)
@@ -269,10 +273,10 @@ class TestWriters:
             small.publish(posting(10_000 + i))
         pack(small)
         before = {entry.id: entry for entry in small.page()}
-        assert small.remove(name(3)) == 2
-        del before[name(3)]
+        assert small.remove(object_id(3)) == 2
+        del before[object_id(3)]
         assert {entry.id: entry for entry in small.page()} == before
-        some = frozenset(map(name, range(200)))
+        some = frozenset(map(object_id, range(200)))
         found = {entry.id: entry for entry in small.page(replace(EVERY, ids=some))}
         assert found == {id: entry for id, entry in before.items() if id in some}
         documents = [
@@ -280,7 +284,7 @@ class TestWriters:
             for collection in ("runs", "shelves", "marks")
             for document in small.store._base[collection].find({"feed": small.id})
         ]
-        assert "jane-doe" not in str(documents) and name(3) not in str(documents)
+        assert "jane-doe" not in str(documents) and object_id(3) not in str(documents)
 
     def test_go_first(self, small: Any, engine_uri: str) -> None:
         other = Store.connect(engine_uri, name=small.store._base.name)
@@ -309,7 +313,7 @@ def disturb(store: Store, feed: str, number: int) -> set[str]:
         publish(store, feed, sent)
         old.append(start + 1)
         if batch % 8 == 7:
-            id = name(start)
+            id = object_id(start)
             remove(store, feed, id)
             gone.add(id)
     return gone

@@ -18,7 +18,7 @@ from support.feed_postings import (
     LAST,
     STORED,
     Feed,
-    name,
+    object_id,
     posting,
     version,
 )
@@ -92,7 +92,7 @@ class TestPublishing:
     def test_an_entry_is_given_back_as_it_was_posted(self, feed: Feed) -> None:
         feed.publish(posting(1), posting(2, body="second"))
         entry = feed.page()[1]
-        assert (entry.id, entry.version, entry.spec) == (name(2), version(1), "2.1")
+        assert (entry.id, entry.version, entry.spec) == (object_id(2), version(1), "2.1")
         assert entry.body == posting(2, body="second").body
 
     def test_bodies_are_left_out_on_demand(self, feed: Feed) -> None:
@@ -130,7 +130,7 @@ class TestPublishing:
         with pytest.raises(Malformed):
             feed.publish(posting(1), posting(2), posting(2, at="yesterday"))
         assert feed.store.feeds.head(feed.id) == FeedHead()
-        assert not feed.store.feeds.knows(feed.id, name(1))
+        assert not feed.store.feeds.knows(feed.id, object_id(1))
 
     def test_an_object_that_no_document_can_hold_is_refused(self, feed: Feed) -> None:
         with pytest.raises(TooLarge, match=r"indicator--.* is longer than 15,000,000 octets"):
@@ -151,16 +151,16 @@ class TestTheClock:
     def test_a_clock_that_steps_back_changes_nothing(self, feed: Feed, engine_uri: str) -> None:
         feed.publish(posting(1))
         (first,) = feed.page()
-        name = feed.store._base.name
-        late = Store.connect(engine_uri, name=name, clock=lambda: first.stamp - 3_600_000_000)
+        database = feed.store._base.name
+        late = Store.connect(engine_uri, name=database, clock=lambda: first.stamp - 3_600_000_000)
         late.commit(lambda txn: txn.publish(feed.id, [posting(2)]))
         late.close()
         assert feed.page()[1].stamp == first.stamp + 1
 
     def test_a_stamp_is_the_time_of_publication(self, store: Store, engine_uri: str) -> None:
-        feed, name = Feed(store, "id-1"), store._base.name
+        feed, database = Feed(store, "id-1"), store._base.name
         store.feeds.add(Collection(feed.id, "green", CollectionKind.FEED, "One"))
-        early = Store.connect(engine_uri, name=name, clock=lambda: 1_700_000_000_000_000)
+        early = Store.connect(engine_uri, name=database, clock=lambda: 1_700_000_000_000_000)
         early.commit(lambda txn: txn.publish(feed.id, [posting(1), posting(2)]))
         early.close()
         assert [entry.stamp for entry in feed.page()] == [
@@ -183,7 +183,7 @@ class TestBlocks:
 
     def test_no_border_is_seen_by_whoever_walks(self, long: Any) -> None:
         whole = long.page()
-        assert [entry.id for entry in whole] == [name(i) for i in range(2_500)]
+        assert [entry.id for entry in whole] == [object_id(i) for i in range(2_500)]
         assert [entry.position for entry in whole] == list(range(1, 2_501))
         for limit in (997, 1_000, 2_499):
             assert tuple(long.walk(Query(limit=limit))) == whole
@@ -263,71 +263,71 @@ class TestRemoving:
         return feed
 
     def test_all_versions_go_unless_some_are_named(self, versioned: Any) -> None:
-        assert versioned.remove(name(1)) == 4
-        assert not versioned.store.feeds.knows(versioned.id, name(1))
-        assert [entry.id for entry in versioned.page()] == [name(2)]
+        assert versioned.remove(object_id(1)) == 4
+        assert not versioned.store.feeds.knows(versioned.id, object_id(1))
+        assert [entry.id for entry in versioned.page()] == [object_id(2)]
         assert versioned.page()[0].body == posting(2, body="kept").body
 
     def test_the_last_is_worked_out_anew(self, versioned: Any) -> None:
-        assert versioned.remove(name(1), keywords=LAST) == 1
-        assert versioned.versions(ids=frozenset({name(1)})) == [version(2)]
+        assert versioned.remove(object_id(1), keywords=LAST) == 1
+        assert versioned.versions(ids=frozenset({object_id(1)})) == [version(2)]
 
     def test_the_first_is_worked_out_anew(self, versioned: Any) -> None:
-        assert versioned.remove(name(1), keywords=FIRST) == 1
-        assert versioned.versions(ids=frozenset({name(1)}), keywords=FIRST) == [version(2)]
+        assert versioned.remove(object_id(1), keywords=FIRST) == 1
+        assert versioned.versions(ids=frozenset({object_id(1)}), keywords=FIRST) == [version(2)]
 
     def test_an_exact_version(self, versioned: Any) -> None:
         gone = frozenset({micros(version(2))})
-        assert versioned.remove(name(1), versions=gone) == 1
-        assert versioned.remove(name(1), versions=gone) == 0
-        assert versioned.versions(ids=frozenset({name(1)}), keywords=ALL) == [
+        assert versioned.remove(object_id(1), versions=gone) == 1
+        assert versioned.remove(object_id(1), versions=gone) == 0
+        assert versioned.versions(ids=frozenset({object_id(1)}), keywords=ALL) == [
             version(1),
             version(3),
         ]
 
     def test_one_spec_version(self, versioned: Any) -> None:
-        assert versioned.remove(name(1), specs=frozenset({"2.1"})) == 3
+        assert versioned.remove(object_id(1), specs=frozenset({"2.1"})) == 3
         assert [(e.id, e.spec) for e in versioned.page(Query())] == [
-            (name(2), "2.1"),
-            (name(1), "2.0"),
+            (object_id(2), "2.1"),
+            (object_id(1), "2.0"),
         ]
 
     def test_the_head_tells_that_something_went(self, versioned: Any) -> None:
         before = versioned.store.feeds.head(versioned.id)
-        versioned.remove(name(1))
+        versioned.remove(object_id(1))
         after = versioned.store.feeds.head(versioned.id)
         assert after[:2] == before[:2] and after.writes > before.writes
 
     def test_the_head_does_not_move_if_nothing_went(self, versioned: Any) -> None:
         before = versioned.store.feeds.head(versioned.id)
-        versioned.remove(name(99))
+        versioned.remove(object_id(99))
         assert versioned.store.feeds.head(versioned.id) == before
 
     def test_positions_stay(self, versioned: Any) -> None:
         head = versioned.store.feeds.head(versioned.id)
-        versioned.remove(name(1))
+        versioned.remove(object_id(1))
         versioned.publish(posting(3))
         assert [entry.position for entry in versioned.page()] == [2, head[0] + 1]
 
     def test_it_may_be_posted_again(self, versioned: Any) -> None:
-        versioned.remove(name(1))
+        versioned.remove(object_id(1))
         assert versioned.publish(posting(1, at=1)) == [STORED]
-        assert versioned.versions(ids=frozenset({name(1)})) == [version(1)]
+        assert versioned.versions(ids=frozenset({object_id(1)})) == [version(1)]
 
     def test_an_unknown_object_is_no_removal(self, versioned: Any) -> None:
-        assert versioned.remove(name(99)) == 0
+        assert versioned.remove(object_id(99)) == 0
 
     def test_no_trace_stays_in_the_database(self, feed: Feed) -> None:
         feed.publish(posting(1, body="jane-doe"), posting(2, body="kept"))
-        feed.remove(name(1))
+        feed.remove(object_id(1))
         base = feed.store._base
         kept = [
             d
-            for name in ("runs", "shelves", "cards", "marks")
-            for d in base[name].find({"feed": feed.id})
+            for collection in ("runs", "shelves", "cards", "marks")
+            for d in base[collection].find({"feed": feed.id})
         ]
         assert "jane-doe" not in str(kept)
-        assert name(1) not in str(kept)
+        assert object_id(1) not in str(kept)
         assert posting(1, body="jane-doe").digest not in b"".join(
             d.get("digests", b"") for d in kept
         )
@@ -373,8 +373,8 @@ def follow(feed: Feed, how: str, done: threading.Event) -> list[Entry]:
 def test_four_writers_and_two_followers_at_once_lose_and_repeat_nothing(
     feed: Feed, engine_uri: str
 ) -> None:
-    name, done = feed.store._base.name, threading.Event()
-    stores = [Store.connect(engine_uri, name=name) for _ in range(4)]
+    database, done = feed.store._base.name, threading.Event()
+    stores = [Store.connect(engine_uri, name=database) for _ in range(4)]
     with ThreadPoolExecutor() as pool:
         logs = [pool.submit(follow, feed, how, done) for how in ("position", "added_after")]
         writers = [pool.submit(write, stores[n], feed.id, n) for n in range(4)]

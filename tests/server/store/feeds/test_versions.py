@@ -14,7 +14,7 @@ from support.feed_postings import (
     LAST,
     STORED,
     Feed,
-    name,
+    object_id,
     posting,
     version,
 )
@@ -28,8 +28,8 @@ class TestVersions:
         feed.publish(posting(1, at=1), posting(2))
         feed.publish(posting(1, at=2))
         assert [(e.id, e.version) for e in feed.page(Query())] == [
-            (name(2), version(1)),
-            (name(1), version(2)),
+            (object_id(2), version(1)),
+            (object_id(1), version(2)),
         ]
 
     def test_an_older_version_that_arrives_late_is_old_at_once(self, feed: Feed) -> None:
@@ -73,7 +73,7 @@ class TestVersions:
         found = feed.versions(
             keywords=keywords,
             versions=frozenset(micros(version(i)) for i in exact),
-            ids=frozenset(name(i) for i in ids),
+            ids=frozenset(object_id(i) for i in ids),
         )
         assert found == [version(i) for i in expected]
 
@@ -88,8 +88,8 @@ class TestSpecVersions:
         feed.publish(posting(1, at=5, spec="2.0"), posting(2, spec="2.0"))
         feed.publish(posting(1, at=1, spec="2.1"))
         assert [(e.id, e.spec) for e in feed.page(Query())] == [
-            (name(2), "2.0"),
-            (name(1), "2.1"),
+            (object_id(2), "2.0"),
+            (object_id(1), "2.1"),
         ]
 
     def test_an_older_one_that_arrives_late_is_shadowed_at_once(self, feed: Feed) -> None:
@@ -145,12 +145,12 @@ class TestFilters:
         return feed
 
     def test_by_id(self, mixed: Any) -> None:
-        wanted = frozenset({name(2), name(7), name(55)})
+        wanted = frozenset({object_id(2), object_id(7), object_id(55)})
         assert [entry.position for entry in mixed.page(Query(ids=wanted))] == [2, 7]
 
     def test_by_many_ids(self, feed: Feed) -> None:
         feed.publish(*(posting(i) for i in range(200)))
-        wanted = frozenset(name(i) for i in range(100, 300))
+        wanted = frozenset(object_id(i) for i in range(100, 300))
         page = feed.store.feeds.page(feed.id, Query(ids=wanted, limit=60, position=120))
         assert [entry.position for entry in page.entries] == list(range(121, 181))
         assert page.more
@@ -161,12 +161,14 @@ class TestFilters:
         assert [entry.position for entry in found] == [3, 6, 9]
 
     def test_fields_are_joined_by_and(self, mixed: Any) -> None:
-        both = Query(ids=frozenset({name(2), name(3, "ipv4-addr")}), types=frozenset({"indicator"}))
+        both = Query(
+            ids=frozenset({object_id(2), object_id(3, "ipv4-addr")}), types=frozenset({"indicator"})
+        )
         assert [entry.position for entry in mixed.page(both)] == [2]
 
     def test_an_unknown_value_matches_nothing(self, mixed: Any) -> None:
         assert not mixed.page(Query(types=frozenset({"malware"})))
-        assert not mixed.page(Query(ids=frozenset({name(99)})))
+        assert not mixed.page(Query(ids=frozenset({object_id(99)})))
 
 
 def chosen(log: Sequence[Entry], query: Query) -> list[Entry]:
@@ -205,14 +207,14 @@ def test_any_history_reads_as_the_obvious_model_says(feed: Feed, seed: Any) -> N
             )
         )
         if dice.random() < 0.4:
-            feed.remove(name(dice.randrange(8)), keywords=dice.choice((LAST, FIRST, ALL)))
+            feed.remove(object_id(dice.randrange(8)), keywords=dice.choice((LAST, FIRST, ALL)))
     log = feed.page(everything)
     for _ in range(60):
         query = Query(
             limit=dice.choice((1, 2, 5, 100)),
             position=dice.choice((0, dice.randrange(40))),
             added_after=dice.choice((None, dice.choice(log).stamp)),
-            ids=frozenset(name(i) for i in dice.choice(((), (1,), (2, 3, 4), (99,)))),
+            ids=frozenset(object_id(i) for i in dice.choice(((), (1,), (2, 3, 4), (99,)))),
             specs=frozenset(dice.choice(((), ("2.0",), ("2.1",), ("2.0", "2.1")))),
             keywords=dice.choice((LAST, FIRST, ALL, FIRST | LAST)),
             versions=frozenset(micros(version(i)) for i in dice.choice(((), (2,), (1, 5)))),

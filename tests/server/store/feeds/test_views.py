@@ -12,16 +12,16 @@ from support.feed_postings import (
     ALL,
     FIRST,
     Feed,
-    name,
+    object_id,
     posting,
     version,
 )
 from support.view_feeds import (
-    expected,
-    marked,
+    add_view,
+    entry_keys,
+    marked_posting,
+    merge_feeds,
     pin,
-    told,
-    view,
     walk,
 )
 
@@ -56,36 +56,41 @@ class TestUnion:
     def test_is_its_sources_in_the_order_in_which_they_were_written(
         self, one: Any, other: Any
     ) -> None:
-        both = view(one, other)
+        both = add_view(one, other)
         one.publish(posting(1))
         other.publish(posting(2), posting(3))
         one.publish(posting(4))
-        assert [entry.id for entry in both.page()] == [name(1), name(2), name(3), name(4)]
+        assert [entry.id for entry in both.page()] == [
+            object_id(1),
+            object_id(2),
+            object_id(3),
+            object_id(4),
+        ]
         assert [entry.body for entry in both.page()] == [posting(n).body for n in (1, 2, 3, 4)]
         assert [entry.position for entry in both.page()] == [e.stamp for e in both.page()]
 
     def test_an_object_in_two_sources_is_there_once_where_it_came_first(
         self, one: Any, other: Any
     ) -> None:
-        both = view(one, other)
+        both = add_view(one, other)
         other.publish(posting(1))
         one.publish(posting(1), posting(2), posting(3, at=""))
         other.publish(posting(3, at=""))
-        assert told(both.page()) == told([other.page()[0], *one.page()[1:]])
+        assert entry_keys(both.page()) == entry_keys([other.page()[0], *one.page()[1:]])
 
     def test_the_last_version_is_chosen_among_all_sources(self, one: Any, other: Any) -> None:
-        both = view(one, other)
+        both = add_view(one, other)
         one.publish(posting(1, at=1), posting(2))
-        assert both.versions(ids=frozenset({name(1)})) == [version(1)]
+        assert both.versions(ids=frozenset({object_id(1)})) == [version(1)]
         other.publish(posting(1, at=2))
         assert [(e.id, e.version) for e in both.page(Query())] == [
-            (name(2), version(1)),
-            (name(1), version(2)),
+            (object_id(2), version(1)),
+            (object_id(1), version(2)),
         ]
-        assert both.versions(keywords=FIRST, ids=frozenset({name(1)})) == [version(1)]
+        assert both.versions(keywords=FIRST, ids=frozenset({object_id(1)})) == [version(1)]
 
     def test_an_older_version_in_another_source_is_old_at_once(self, one: Any, other: Any) -> None:
-        both = view(one, other)
+        both = add_view(one, other)
         one.publish(posting(1, at=2))
         reached = both.page()[0].stamp
         other.publish(posting(1, at=1))
@@ -95,14 +100,14 @@ class TestUnion:
     def test_the_latest_spec_version_is_chosen_among_all_sources(
         self, one: Any, other: Any
     ) -> None:
-        both = view(one, other)
+        both = add_view(one, other)
         one.publish(posting(1, spec="2.0"))
         other.publish(posting(1, spec="2.1"))
         assert [entry.spec for entry in both.page(Query())] == ["2.1"]
         assert [e.spec for e in both.page(Query(specs=frozenset({"2.0"})))] == ["2.0"]
 
     def test_of_two_contents_of_one_version_the_first_stands(self, one: Any, other: Any) -> None:
-        both = view(one, other)
+        both = add_view(one, other)
         one.publish(posting(1, body="first"))
         other.publish(posting(1, body="second"))
         assert [entry.body for entry in both.page()] == [posting(1, body="first").body]
@@ -110,7 +115,7 @@ class TestUnion:
     def test_an_object_without_versions_comes_again_when_its_content_changes(
         self, one: Any, other: Any
     ) -> None:
-        both, bodies = view(one, other), ("a", "b", "a")
+        both, bodies = add_view(one, other), ("a", "b", "a")
         for body, feed in itertools.product(bodies, (one, other)):
             feed.publish(replace(posting(1, at="", body=body)), replace=True)
         assert [entry.body for entry in both.page()] == [
@@ -119,25 +124,25 @@ class TestUnion:
         assert both.page(Query())[0].body == posting(1, at="", body="a").body
 
     def test_what_was_hidden_shows_when_what_hid_it_is_removed(self, one: Any, other: Any) -> None:
-        both = view(one, other)
+        both = add_view(one, other)
         one.publish(posting(1))
         other.publish(posting(1))
-        one.remove(name(1))
-        assert told(both.page()) == told(other.page())
+        one.remove(object_id(1))
+        assert entry_keys(both.page()) == entry_keys(other.page())
 
     def test_an_object_whose_changes_were_removed_stays(self, one: Any, other: Any) -> None:
-        both, id = view(one, other), name(1, "ipv4-addr")
+        both, id = add_view(one, other), object_id(1, "ipv4-addr")
         for feed, body in ((one, "a"), (other, "a"), (one, "b"), (one, "a")):
             feed.publish(posting(1, at="", body=body), replace=True)
         one.remove(id, versions=frozenset({micros(one.page()[1].version)}))
-        assert told(both.page(Query())) == told(one.page(Query())) != []
+        assert entry_keys(both.page(Query())) == entry_keys(one.page(Query())) != []
 
     def test_nobody_writes_to_it(self, one: Any, other: Any) -> None:
-        both = view(one, other)
+        both = add_view(one, other)
         with pytest.raises(NotFound):
             both.publish(posting(1))
         with pytest.raises(NotFound):
-            both.remove(name(1))
+            both.remove(object_id(1))
 
     def test_one_that_nobody_made_is_not_found(self, store: Store) -> None:
         for ask in (store.feeds.head, lambda id: store.feeds.page(id, Query())):
@@ -158,7 +163,7 @@ def long(common_store: Store) -> Any:
         feeds[0].publish(*(posting(n) for n in batch))
         again = dice.sample(batch, len(batch) // 2)
         feeds[1].publish(*(posting(n, at=dice.choice((1, 2))) for n in again))
-    return view(*feeds), feeds
+    return add_view(*feeds), feeds
 
 
 class TestPages:
@@ -166,28 +171,28 @@ class TestPages:
     @pytest.mark.parametrize("limit", [333, 5_000])
     def test_a_walk_meets_each_once_in_order(self, long: Any, limit: int, how: str) -> None:
         both, feeds = long
-        assert told(walk(both, Query(limit=limit, keywords=ALL), how)) == expected(*feeds)
+        assert entry_keys(walk(both, Query(limit=limit, keywords=ALL), how)) == merge_feeds(*feeds)
 
     def test_a_walk_of_the_last_versions_too(self, long: Any) -> None:
         both, feeds = long
-        last = {id: entry for *entry, id in ((s, v, id) for s, id, v in expected(*feeds))}
+        last = {id: entry for *entry, id in ((s, v, id) for s, id, v in merge_feeds(*feeds))}
         wanted = sorted((stamp, id, v) for id, (stamp, v) in last.items())
-        assert told(walk(both, Query(limit=500))) == wanted
+        assert entry_keys(walk(both, Query(limit=500))) == wanted
 
     def test_more_is_exact(self, long: Any) -> None:
         both, feeds = long
-        whole = expected(*feeds)
+        whole = merge_feeds(*feeds)
         for limit in (len(whole) - 1, len(whole), len(whole) + 1):
             page = both.store.feeds.page(both.id, Query(limit=limit, keywords=ALL))
             assert (len(page.entries), page.more) == (min(limit, len(whole)), limit < len(whole))
 
     def test_any_instant_finds_its_place(self, long: Any) -> None:
         both, feeds = long
-        whole = expected(*feeds)
+        whole = merge_feeds(*feeds)
         for i in (0, 5, 702, 1_000, 1_702, len(whole) - 2):
             for query in (Query(added_after=whole[i][0]), Query(position=whole[i][0])):
                 page = both.page(replace(query, limit=1, keywords=ALL))
-                assert told(page) == [whole[i + 1]]
+                assert entry_keys(page) == [whole[i + 1]]
         assert not both.page(Query(added_after=whole[-1][0]))
 
     def test_bodies_are_left_out_on_demand(self, long: Any) -> None:
@@ -199,59 +204,68 @@ class TestPages:
 
 class TestFilters:
     def test_only_the_types_that_it_shows(self, one: Any, other: Any) -> None:
-        both = view(one, other, types=ADDRESSES)
+        both = add_view(one, other, types=ADDRESSES)
         one.publish(posting(1), posting(2, at=""))
         other.publish(posting(3), posting(4, at=""))
-        assert [entry.id for entry in both.page()] == [name(n, "ipv4-addr") for n in (2, 4)]
+        assert [entry.id for entry in both.page()] == [object_id(n, "ipv4-addr") for n in (2, 4)]
         assert [e.id for e in both.page(Query(types=ADDRESSES | INDICATORS))] == [
-            name(n, "ipv4-addr") for n in (2, 4)
+            object_id(n, "ipv4-addr") for n in (2, 4)
         ]
         assert not both.page(Query(types=INDICATORS))
-        assert not both.page(Query(ids=frozenset({name(1)})))
-        assert not both.store.feeds.knows(both.id, name(1))
-        assert both.store.feeds.knows(both.id, name(4, "ipv4-addr"))
+        assert not both.page(Query(ids=frozenset({object_id(1)})))
+        assert not both.store.feeds.knows(both.id, object_id(1))
+        assert both.store.feeds.knows(both.id, object_id(4, "ipv4-addr"))
 
     def test_only_up_to_a_level(self, one: Any, other: Any) -> None:
-        both = view(one, other, max_tlp=Tlp.GREEN)
-        one.publish(marked(1, "clear"), marked(2, "amber"), marked(3, "green"))
-        other.publish(marked(4, "amber+strict"), marked(5, "red"), marked(6, "green"), posting(7))
-        assert [entry.id for entry in both.page()] == [name(1), name(3), name(6)]
-        assert not both.page(Query(ids=frozenset({name(2)})))
-        assert not both.store.feeds.knows(both.id, name(2))
+        both = add_view(one, other, max_tlp=Tlp.GREEN)
+        one.publish(
+            marked_posting(1, "clear"), marked_posting(2, "amber"), marked_posting(3, "green")
+        )
+        other.publish(
+            marked_posting(4, "amber+strict"),
+            marked_posting(5, "red"),
+            marked_posting(6, "green"),
+            posting(7),
+        )
+        assert [entry.id for entry in both.page()] == [object_id(1), object_id(3), object_id(6)]
+        assert not both.page(Query(ids=frozenset({object_id(2)})))
+        assert not both.store.feeds.knows(both.id, object_id(2))
 
     def test_what_a_stricter_version_says_is_not_seen_by_its_absence(self, one: Any) -> None:
-        green = view(one, max_tlp=Tlp.GREEN)
-        one.publish(marked(1, "green", at=1))
-        one.publish(marked(1, "amber", at=2))
+        green = add_view(one, max_tlp=Tlp.GREEN)
+        one.publish(marked_posting(1, "green", at=1))
+        one.publish(marked_posting(1, "amber", at=2))
         assert green.versions() == [version(1)]
 
     def test_a_rare_level_is_found_wherever_it_is(self, one: Any) -> None:
-        clear = view(one, max_tlp=Tlp.CLEAR)
-        one.publish(*(marked(n, "amber") for n in range(990)))
-        one.publish(marked(5_000, "clear"))
-        one.publish(*(marked(n, "amber") for n in range(1_000, 2_500)))
-        one.publish(marked(5_001, "clear"))
-        assert [e.id for e in walk(clear, Query(limit=1))] == [name(5_000), name(5_001)]
+        clear = add_view(one, max_tlp=Tlp.CLEAR)
+        one.publish(*(marked_posting(n, "amber") for n in range(990)))
+        one.publish(marked_posting(5_000, "clear"))
+        one.publish(*(marked_posting(n, "amber") for n in range(1_000, 2_500)))
+        one.publish(marked_posting(5_001, "clear"))
+        assert [e.id for e in walk(clear, Query(limit=1))] == [object_id(5_000), object_id(5_001)]
 
     def test_only_what_is_active(self, one: Any, other: Any) -> None:
-        both = view(one, other, active=True)
+        both = add_view(one, other, active=True)
         future, past = wall_clock() + 3_600_000_000, wall_clock() - 3_600_000_000
-        one.publish(marked(1, "green"), marked(2, "green", until=past))
-        other.publish(marked(3, "green", until=future), marked(4, "green", revoked=True))
-        assert [entry.id for entry in both.page()] == [name(1), name(3)]
+        one.publish(marked_posting(1, "green"), marked_posting(2, "green", until=past))
+        other.publish(
+            marked_posting(3, "green", until=future), marked_posting(4, "green", revoked=True)
+        )
+        assert [entry.id for entry in both.page()] == [object_id(1), object_id(3)]
 
     def test_a_revocation_in_another_source_counts(self, one: Any, other: Any) -> None:
-        both = view(one, other, active=True)
-        one.publish(marked(1, "green", at=1))
+        both = add_view(one, other, active=True)
+        one.publish(marked_posting(1, "green", at=1))
         assert both.versions() == [version(1)]
-        other.publish(marked(1, "green", at=2, revoked=True))
+        other.publish(marked_posting(1, "green", at=2, revoked=True))
         for keywords in (ALL, FIRST, frozenset({VersionKeyword.LAST})):
             assert both.versions(keywords=keywords) == []
 
     def test_of_what_is_active_only_current_versions(self, one: Any) -> None:
-        active = view(one, active=True)
-        one.publish(marked(1, "green", at=1))
-        one.publish(marked(1, "green", at=2))
+        active = add_view(one, active=True)
+        one.publish(marked_posting(1, "green", at=1))
+        one.publish(marked_posting(1, "green", at=2))
         assert active.versions(keywords=ALL) == [version(2)]
 
     def test_what_expires_leaves_and_the_head_says_so(self, store: Store, engine_uri: str) -> None:
@@ -259,29 +273,31 @@ class TestFilters:
         timed = Store.connect(engine_uri, name=store._base.name, clock=lambda: now[0])
         feed = Feed(timed, "one")
         timed.feeds.add(Collection("one", "one", CollectionKind.FEED, "One"))
-        active = view(feed, active=True)
-        feed.publish(marked(1, "green", until=now[0] + 90_000_000), marked(2, "green"))
+        active = add_view(feed, active=True)
+        feed.publish(
+            marked_posting(1, "green", until=now[0] + 90_000_000), marked_posting(2, "green")
+        )
         before = timed.feeds.head(active.id)
-        assert [entry.id for entry in active.page()] == [name(1), name(2)]
+        assert [entry.id for entry in active.page()] == [object_id(1), object_id(2)]
         now[0] += 59_000_000
         assert timed.feeds.head(active.id) == before and len(active.page()) == 2
         now[0] += 100_000_000
-        assert [entry.id for entry in active.page()] == [name(2)]
+        assert [entry.id for entry in active.page()] == [object_id(2)]
         assert timed.feeds.head(active.id).writes > before.writes
         timed.close()
 
     def test_entries_of_which_nothing_was_written_down_are_left_out(self, one: Any) -> None:
-        strict, active = view(one, max_tlp=Tlp.AMBER_STRICT), view(one, active=True)
-        one.publish(marked(1, "clear"))
+        strict, active = add_view(one, max_tlp=Tlp.AMBER_STRICT), add_view(one, active=True)
+        one.publish(marked_posting(1, "clear"))
         one.store._base.shelves.update_many({"feed": one.id}, {"$unset": {"traits": 1}})
         assert not strict.page() and not active.page()
-        assert len(view(one).page()) == 1
+        assert len(add_view(one).page()) == 1
 
 
 class TestSnapshot:
     def test_stays_as_it_was_while_its_source_goes_on(self, one: Any) -> None:
         one.publish(posting(1, at=2), posting(2), posting(3, at=""))
-        kept = view(one, at=pin(one))
+        kept = add_view(one, at=pin(one))
         before = kept.page(), kept.page(Query()), kept.store.feeds.head(kept.id)
         one.publish(posting(4), posting(2, at=2), posting(1, at=1), posting(3, at="", body="b"))
         assert (kept.page(), kept.page(Query()), kept.store.feeds.head(kept.id)) == before
@@ -289,36 +305,36 @@ class TestSnapshot:
 
     def test_loses_what_is_removed_from_its_source(self, one: Any) -> None:
         one.publish(posting(1, body="jane-doe"), posting(2))
-        kept = view(one, at=pin(one))
+        kept = add_view(one, at=pin(one))
         before = kept.store.feeds.head(kept.id)
-        one.remove(name(1))
-        assert [entry.id for entry in kept.page()] == [name(2)]
+        one.remove(object_id(1))
+        assert [entry.id for entry in kept.page()] == [object_id(2)]
         assert kept.store.feeds.head(kept.id).writes > before.writes
 
     def test_of_a_moment_that_has_passed(self, one: Any) -> None:
         one.publish(posting(1), posting(2))
         one.publish(posting(2, at=2), posting(3))
         first = one.page()[0].stamp
-        assert [entry.id for entry in view(one, at=pin(one, first)).page()] == [name(1)]
-        assert not view(one, at=pin(one, first - 1)).page()
-        assert told(view(one, at=pin(one)).page()) == told(one.page())
+        assert [entry.id for entry in add_view(one, at=pin(one, first)).page()] == [object_id(1)]
+        assert not add_view(one, at=pin(one, first - 1)).page()
+        assert entry_keys(add_view(one, at=pin(one)).page()) == entry_keys(one.page())
 
     def test_of_several_sources(self, one: Any, other: Any) -> None:
         one.publish(posting(1, at=1))
         other.publish(posting(1, at=2), posting(2))
-        kept = view(one, other, at=pin(one))
+        kept = add_view(one, other, at=pin(one))
         one.publish(posting(2, at=2))
         assert [(e.id, e.version) for e in walk(kept, Query(limit=1))] == [
-            (name(1), version(2)),
-            (name(2), version(1)),
+            (object_id(1), version(2)),
+            (object_id(2), version(1)),
         ]
 
     def test_what_was_active_then_is_in_it_for_ever(self, one: Any) -> None:
         soon = pin(one) + 100_000
-        one.publish(marked(1, "green", until=soon), marked(2, "green", until=1))
-        kept = view(one, active=True, at=pin(one, one.page()[1].stamp))
-        one.publish(marked(1, "green", at=2, revoked=True))
-        assert [entry.id for entry in kept.page()] == [name(1)]
+        one.publish(marked_posting(1, "green", until=soon), marked_posting(2, "green", until=1))
+        kept = add_view(one, active=True, at=pin(one, one.page()[1].stamp))
+        one.publish(marked_posting(1, "green", at=2, revoked=True))
+        assert [entry.id for entry in kept.page()] == [object_id(1)]
 
     def test_nothing_is_added_before_a_moment_that_was_pinned(
         self, one: Any, engine_uri: str
@@ -336,13 +352,13 @@ class TestSnapshot:
 
 class TestHead:
     def test_moves_whenever_a_source_does(self, one: Any, other: Any) -> None:
-        both = view(one, other)
+        both = add_view(one, other)
         assert both.store.feeds.head(both.id) == FeedHead()
         seen = []
         acts: tuple[Callable[[], Any], ...] = (
             lambda: one.publish(posting(1)),
             lambda: other.publish(posting(2)),
-            lambda: one.remove(name(1)),
+            lambda: one.remove(object_id(1)),
             lambda: other.publish(posting(2, at=2)),
         )
         for act in acts:
@@ -354,7 +370,7 @@ class TestHead:
     def test_does_not_move_with_other_feeds(
         self, one: Any, other: Any, new: Callable[[], Feed]
     ) -> None:
-        both = view(one, other)
+        both = add_view(one, other)
         one.publish(posting(1))
         before = both.store.feeds.head(both.id)
         new().publish(posting(1))

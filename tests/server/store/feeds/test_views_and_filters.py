@@ -14,19 +14,19 @@ from support.feed_postings import (
     FIRST,
     LAST,
     Feed,
-    name,
+    object_id,
     posting,
 )
 from support.naive_filters import (
     EVERY_FIELD,
-    corpus,
-    naive,
+    make_objects,
+    matches,
     values_of,
 )
 from support.view_feeds import (
-    marked,
+    add_view,
+    marked_posting,
     pin,
-    view,
     walk,
 )
 
@@ -63,8 +63,8 @@ def sources(new: Callable[[], Feed]) -> Any:
     one, other = new(), new()
     for number in range(60):
         until = (None, 1, LATER)[number % 3]
-        first = marked(number, LEVELS[number % 5], 1, until, revoked=number % 7 == 0)
-        later = marked(number, LEVELS[number % 4], 2, until, revoked=number % 11 == 0)
+        first = marked_posting(number, LEVELS[number % 5], 1, until, revoked=number % 7 == 0)
+        later = marked_posting(number, LEVELS[number % 4], 2, until, revoked=number % 11 == 0)
         one.publish(first, posting(1_000 + number, at="", body=f"own {number % 4}"))
         if number % 2:
             other.publish(first)
@@ -72,7 +72,7 @@ def sources(new: Callable[[], Feed]) -> Any:
             other.publish(later)
         if number % 8 == 0:
             one.publish(later)
-    one.remove(name(4))
+    one.remove(object_id(4))
     return one, other
 
 
@@ -80,20 +80,22 @@ def made(one: Feed, other: Feed) -> dict[str, Feed]:
     """Views of each kind."""
     middle = one.page()[60].stamp
     return {
-        "union": view(one, other),
-        "up to a level": view(one, other, max_tlp=Tlp.GREEN),
-        "active only": view(one, other, active=True),
-        "of a type": view(one, other, types=frozenset({"ipv4-addr"})),
-        "snapshot": view(one, other, at=pin(one)),
-        "snapshot of the past": view(one, other, at=pin(one, middle)),
-        "strict snapshot": view(one, other, active=True, max_tlp=Tlp.AMBER, at=pin(one, middle)),
+        "union": add_view(one, other),
+        "up to a level": add_view(one, other, max_tlp=Tlp.GREEN),
+        "active only": add_view(one, other, active=True),
+        "of a type": add_view(one, other, types=frozenset({"ipv4-addr"})),
+        "snapshot": add_view(one, other, at=pin(one)),
+        "snapshot of the past": add_view(one, other, at=pin(one, middle)),
+        "strict snapshot": add_view(
+            one, other, active=True, max_tlp=Tlp.AMBER, at=pin(one, middle)
+        ),
     }
 
 
 def answers(shown: Feed) -> list[object]:
     """What readers of many kinds are told."""
     whole = shown.page(EVERY)
-    middle, some = whole[len(whole) // 2].stamp, frozenset(map(name, range(9)))
+    middle, some = whole[len(whole) // 2].stamp, frozenset(map(object_id, range(9)))
     queries = [
         replace(query, filters=filters)
         for keywords in (LAST, FIRST, ALL)
@@ -126,7 +128,7 @@ class TestPacking:
             assert answers(shown) == before[kind], kind
 
     def test_changes_no_head_of_a_view(self, sources: Any) -> None:
-        both = view(*sources)
+        both = add_view(*sources)
         before = both.store.feeds.head(both.id)
         assert pack(*sources)
         assert both.store.feeds.head(both.id) == before
@@ -138,21 +140,23 @@ class TestPacking:
         views = made(one, other)
         pack(*sources)
         before = {kind: shown.page(EVERY) for kind, shown in views.items()}
-        gone = {name(number) for number in (3, 9, 11)}
+        gone = {object_id(number) for number in (3, 9, 11)}
         for id in gone:
             one.remove(id)
             other.remove(id)
         for kind, shown in views.items():
             left = tuple(entry for entry in before[kind] if entry.id not in gone)
             assert shown.page(EVERY) == left, kind
-        one.publish(marked(6, "clear", 3))
+        one.publish(marked_posting(6, "clear", 3))
         assert views["snapshot"].page(EVERY) == tuple(
             entry for entry in before["snapshot"] if entry.id not in gone
         )
-        assert views["union"].page(Query(ids=frozenset({name(6)})))[0].body == posting(6, 3).body
+        assert (
+            views["union"].page(Query(ids=frozenset({object_id(6)})))[0].body == posting(6, 3).body
+        )
 
     def test_lets_a_walk_go_on_where_it_was(self, sources: Any) -> None:
-        both = view(*sources)
+        both = add_view(*sources)
         whole = both.page(EVERY)
         begun = both.page(replace(EVERY, limit=40))
         pack(*sources)
@@ -167,19 +171,23 @@ def shelf(common_store: Store) -> Any:
     for id in (str(uuid.uuid4()), str(uuid.uuid4())):
         common_store.feeds.add(Collection(id, f"alias-{id}", CollectionKind.VERBATIM, "A feed"))
         feeds.append(Feed(common_store, id))
-    objects = [deposited(json.dumps(one).encode()) for one in corpus(700, seed=3)]
+    objects = [deposited(json.dumps(one).encode()) for one in make_objects(700, seed=3)]
     for start in range(0, 700, 20):
         batch = objects[start : start + 20]
         feeds[0].publish(*batch[:14])
         feeds[1].publish(*batch[10:])
     assert pack(*feeds)
-    feeds[0].publish(*(deposited(json.dumps(one).encode()) for one in corpus(60, seed=4)))
-    return {"union": view(*feeds), "green": view(*feeds, max_tlp=Tlp.GREEN), "one": feeds[0]}
+    feeds[0].publish(*(deposited(json.dumps(one).encode()) for one in make_objects(60, seed=4)))
+    return {
+        "union": add_view(*feeds),
+        "green": add_view(*feeds, max_tlp=Tlp.GREEN),
+        "one": feeds[0],
+    }
 
 
 def true(entries: tuple[Entry, ...], field: str, values: list[str]) -> list[int]:
     """The stamps of what looking at each object gives."""
-    return [entry.stamp for entry in entries if naive(json.loads(entry.body), field, values)]
+    return [entry.stamp for entry in entries if matches(json.loads(entry.body), field, values)]
 
 
 class TestFilters:

@@ -7,11 +7,11 @@ import pytest
 from support.feed_postings import (
     ALL,
     Feed,
-    name,
+    object_id,
     posting,
     version,
 )
-from support.view_feeds import view, walk
+from support.view_feeds import add_view, walk
 
 from tocsin.server.model import Query, TermFilter
 from tocsin.server.store import Store
@@ -69,24 +69,24 @@ class TestAFeed:
     ) -> None:
         meddle(renewed(six))
         page = six.store.feeds.page(six.id, query, bodies=bodies)
-        assert names(page.entries) == [name(number) for number in SIX]
+        assert names(page.entries) == [object_id(number) for number in SIX]
         assert {entry.version for entry in page.entries} == {version(2)} and not page.more
 
     @pytest.mark.parametrize("limit", [1, 2, 4, 5])
     def test_shows_each_to_whoever_walks(self, six: Any, meddle: Any, limit: int) -> None:
         meddle(renewed(six))
-        assert names(walk(six, Query(limit=limit))) == [name(number) for number in SIX]
+        assert names(walk(six, Query(limit=limit))) == [object_id(number) for number in SIX]
 
     def test_shows_the_others_as_they_are(self, six: Any, meddle: Any) -> None:
         meddle(renewed(six, numbers=(2, 5)))
         found = {entry.id: entry.version for entry in six.page(Query(limit=9))}
-        assert found == {name(n): version(2 if n in (2, 5) else 1) for n in SIX}
+        assert found == {object_id(n): version(2 if n in (2, 5) else 1) for n in SIX}
 
     @pytest.mark.parametrize("wanted", [(), LABELLED])
     def test_shows_an_object_that_is_asked_for(self, six: Any, meddle: Any, wanted: Any) -> None:
         meddle(renewed(six))
-        (entry,) = six.page(Query(ids=frozenset({name(3)}), filters=wanted))
-        assert entry.id == name(3) and version(1) in entry.body.decode()
+        (entry,) = six.page(Query(ids=frozenset({object_id(3)}), filters=wanted))
+        assert entry.id == object_id(3) and version(1) in entry.body.decode()
 
     def test_shows_all_versions_to_whoever_asks_for_them(self, six: Any, meddle: Any) -> None:
         meddle(renewed(six))
@@ -100,7 +100,7 @@ class TestAFeed:
         feed.publish(*(posting(number) for number in every))
         meddle(renewed(feed, numbers=(1, 500, 1_002)), after=1)  # the second block comes next
         found = feed.page(Query(limit=5_000))
-        assert names(found) == [name(number) for number in every]
+        assert names(found) == [object_id(number) for number in every]
         assert [e.version for e in found[-3:]] == [version(2)] * 3
 
 
@@ -116,11 +116,11 @@ class TestAView:
         "definition", [{}, {"types": frozenset({"indicator"})}, {"active": True}]
     )
     def test_shows_each_once(self, sources: Any, meddle: Any, definition: Any) -> None:
-        both = view(*sources, **definition)
+        both = add_view(*sources, **definition)
         meddle(renewed(sources[1], numbers=(4, 6)))
-        assert names(both.page(Query(limit=9))) == [name(number) for number in SIX]
+        assert names(both.page(Query(limit=9))) == [object_id(number) for number in SIX]
 
     def test_shows_each_to_whoever_walks(self, sources: Any, meddle: Any) -> None:
-        both = view(*sources)
+        both = add_view(*sources)
         meddle(renewed(sources[0], numbers=(1, 2, 3)))
-        assert names(walk(both, Query(limit=2))) == [name(number) for number in SIX]
+        assert names(walk(both, Query(limit=2))) == [object_id(number) for number in SIX]
