@@ -1,7 +1,7 @@
 """Partners, their accounts, and the keys that authenticate an account.
 
-Of a key only its SHA-256 is kept, so a reader of the database cannot use it; of
-a client certificate its fingerprint, which `auth.py` computes.
+Only the SHA-256 of a key is stored, so that a reader of the database cannot use
+it; for a client certificate, the fingerprint that `auth.py` computes.
 """
 
 from __future__ import annotations
@@ -26,44 +26,44 @@ class Accounts:
 
     def add_partner(self, partner: Partner) -> None:
         """Store a new partner; Conflict if its slug is taken."""
-        there = f"there is a partner {partner.slug} already; `partner change` changes it"
-        self._add(self._partners, _partner_document(partner), there)
+        conflict = f"there is a partner {partner.slug} already; `partner change` changes it"
+        self._add(self._partners, _partner_to_document(partner), conflict)
 
     def update_partner(self, partner: Partner) -> None:
         """Replace the partner with this slug; NotFound if there is none."""
-        missing = f"there is no partner {partner.slug}"
-        self._update(self._partners, _partner_document(partner), missing)
+        not_found = f"there is no partner {partner.slug}"
+        self._update(self._partners, _partner_to_document(partner), not_found)
 
     def find_partner(self, slug: str) -> Partner | None:
         """The partner with this slug, or None."""
         document = self._partners.find_one({"_id": slug}, session=self._session)
-        return None if document is None else _partner(document)
+        return None if document is None else _partner_from_document(document)
 
     def list_partners(self) -> list[Partner]:
         """All partners, by slug."""
         found = self._partners.find({}, session=self._session)
-        return sorted(map(_partner, found), key=lambda partner: partner.slug)
+        return sorted(map(_partner_from_document, found), key=lambda partner: partner.slug)
 
     def add_account(self, account: Account) -> None:
         """Store a new account; Conflict if its name is taken."""
-        there = f"there is an account {account.name} already"
-        self._add(self._accounts, _account_document(account), there)
+        conflict = f"there is an account {account.name} already"
+        self._add(self._accounts, _account_to_document(account), conflict)
 
     def update_account(self, account: Account) -> None:
         """Replace the account with this name; NotFound if there is none."""
-        missing = f"there is no account {account.name}"
-        self._update(self._accounts, _account_document(account), missing)
+        not_found = f"there is no account {account.name}"
+        self._update(self._accounts, _account_to_document(account), not_found)
 
     def find_account(self, name: str) -> Account | None:
         """The account with this name, or None."""
         document = self._accounts.find_one({"_id": name}, session=self._session)
-        return None if document is None else _account(document)
+        return None if document is None else _account_from_document(document)
 
     def list_accounts(self, partner: str | None = None) -> list[Account]:
         """All accounts, by name; of one partner if one is named."""
-        wanted = {} if partner is None else {"partner": partner}
-        found = self._accounts.find(wanted, session=self._session)
-        return sorted(map(_account, found), key=lambda account: account.name)
+        query = {} if partner is None else {"partner": partner}
+        found = self._accounts.find(query, session=self._session)
+        return sorted(map(_account_from_document, found), key=lambda account: account.name)
 
     def add_key(self, account: str, digest: str) -> None:
         """Add a key to an account; `digest` is the hex SHA-256 of the secret.
@@ -90,19 +90,19 @@ class Accounts:
         if not self._keys.delete_one({"_id": digest}, session=self._session).deleted_count:
             raise NotFound("there is no such key")
 
-    def _add(self, documents: Documents[Document], document: Document, otherwise: str) -> None:
+    def _add(self, documents: Documents[Document], document: Document, message: str) -> None:
         try:
             documents.insert_one(document, session=self._session)
         except DuplicateKeyError as error:
-            raise Conflict(otherwise) from error
+            raise Conflict(message) from error
 
-    def _update(self, documents: Documents[Document], document: Document, otherwise: str) -> None:
+    def _update(self, documents: Documents[Document], document: Document, message: str) -> None:
         key = {"_id": document["_id"]}
         if not documents.replace_one(key, document, session=self._session).matched_count:
-            raise NotFound(otherwise)
+            raise NotFound(message)
 
 
-def _partner_document(partner: Partner) -> Document:
+def _partner_to_document(partner: Partner) -> Document:
     return {
         "_id": partner.slug,
         "name": partner.name,
@@ -117,7 +117,7 @@ def _partner_document(partner: Partner) -> Document:
     }
 
 
-def _partner(document: Document) -> Partner:
+def _partner_from_document(document: Document) -> Partner:
     return Partner(
         slug=document["_id"],
         name=document["name"],
@@ -127,12 +127,12 @@ def _partner(document: Document) -> Partner:
         consent=Consent(document["consent"]),
         max_tlp=Tlp.parse(document["max_tlp"]),
         default_tlp=Tlp.parse(document["default_tlp"]),
-        reliability=document.get("reliability", NEUTRAL),  # absent in what an earlier build wrote
+        reliability=document.get("reliability", NEUTRAL),  # missing in older documents
         group=document.get("group", ""),
     )
 
 
-def _account_document(account: Account) -> Document:
+def _account_to_document(account: Account) -> Document:
     return {
         "_id": account.name,
         "partner": account.partner,
@@ -143,7 +143,7 @@ def _account_document(account: Account) -> Document:
     }
 
 
-def _account(document: Document) -> Account:
+def _account_from_document(document: Document) -> Account:
     return Account(
         name=document["_id"],
         partner=document["partner"],

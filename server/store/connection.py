@@ -1,8 +1,8 @@
-"""Connections to MongoDB, and the refusal of a server that cannot keep our promises.
+"""Connections to MongoDB, and the refusal of a server without transactions.
 
-A feed's promise needs transactions, and transactions need a replica set; one
-node is enough.  Everything is written with write concern majority and the
-journal, and read at majority: what a poller has seen is never rolled back.
+The guarantees of a feed need transactions, and transactions need a replica set;
+one node is enough.  Everything is written with write concern majority and the
+journal, and read at majority: an entry that a poller has seen is never rolled back.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from pymongo.write_concern import WriteConcern
 from tocsin.admission.errors import Unavailable
 
 Document = dict[str, Any]
-"""A document as the driver gives and takes it."""
+"""A document as the driver reads and writes it."""
 Base = Database[Document]
 Client = MongoClient[Document]
 Session = ClientSession | None
@@ -46,9 +46,9 @@ OUTAGES = (ConnectionFailure, ExecutionTimeout, WaitQueueTimeoutError)
 MAJORITY_JOURNALED = WriteConcern(w="majority", j=True)
 """Acknowledged once a majority has it in its journal."""
 MAJORITY = ReadConcern("majority")
-"""Only what will not be rolled back."""
-_PATIENCE = 10.0
-"""Seconds in which a server must be found, unless the URI says otherwise."""
+"""Reads only data that cannot be rolled back."""
+_SERVER_SELECTION_SECONDS = 10.0
+"""Seconds to find a server, unless the URI sets another limit."""
 QUERY_SECONDS = 20.0
 """Time limit of one look-up or one page."""
 AUTHENTICATION_FAILED = 18
@@ -61,12 +61,14 @@ _STANDALONE = (
 
 
 def open_client(uri: str) -> Client:
-    """A client of the database at `uri`, tried out.
+    """Open a client of the database at `uri` and test it.
 
     Raises Unavailable, with a sentence, if it cannot be reached or has no transactions.
     """
     try:
-        seconds = parse_uri(uri)["options"].get("serverSelectionTimeoutMS", _PATIENCE)
+        seconds = parse_uri(uri)["options"].get(
+            "serverSelectionTimeoutMS", _SERVER_SELECTION_SECONDS
+        )
         client: Client = MongoClient(
             uri, appname="tocsin", serverSelectionTimeoutMS=round(seconds * 1_000)
         )

@@ -1,9 +1,9 @@
-"""The store: everything that the hub keeps, and the one way to change it.
+"""The store: all data of the hub, and the only way to change it.
 
 Readers use `feeds`, `accounts`, `submissions`, `reviews`, `schedule`, `outbox`,
-`exclusions` and `journal`, or `read` for several look-ups at one moment.  What
-belongs together is written in one `commit`: all of it becomes visible at once,
-or none of it.
+`exclusions` and `journal`, or `read` for several look-ups in one snapshot.
+Changes that belong together are written in one `commit`: all of them become
+visible at once, or none.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Store:
         return cls(open_client(uri), name, clock)
 
     def prepare(self) -> None:
-        """Make collections and indexes; harmless when they are there.
+        """Create missing collections and indexes.  Idempotent.
 
         Raises Unavailable if the database's schema is of another version than the program's.
         """
@@ -93,7 +93,7 @@ class Store:
         return schema.migrate(self._base)
 
     def close(self) -> None:
-        """Let the connections go; the store is of no use afterwards."""
+        """Close the connections; the store cannot be used afterwards."""
         self._client.close()
 
     def check_secrets(self, fingerprint: str) -> None:

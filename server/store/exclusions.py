@@ -1,9 +1,9 @@
 """The exclusion list, and the scopes under which anything was published.
 
-The list is small and every submission needs it, so it is read once and again
-only when its revision has changed.  Scopes beyond the plain TLP levels are kept
-because public ids are derived from them: with all scopes known, everything
-published on a value is found by its ids, without an index over values.
+The list is small and every submission needs it, so it is cached and only read
+again when its revision has changed.  Scopes other than the plain TLP levels are
+stored because public ids are derived from them: with all scopes known, every
+object published for a value is found by its ids, without an index over values.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Exclusions:
     def __init__(self, base: Base) -> None:
         """`base` is the hub's database."""
         self._base = base
-        self._read: tuple[int, tuple[Exclusion, ...]] = (-1, ())
+        self._cached: tuple[int, tuple[Exclusion, ...]] = (-1, ())
 
     def list(self) -> tuple[Exclusion, ...]:
         """All exclusions, by value."""
@@ -37,40 +37,43 @@ class Exclusions:
 
     def list_with_revision(self) -> tuple[int, tuple[Exclusion, ...]]:
         """The list's revision and everything on it."""
-        revision, read = revision_of(self._base), self._read
-        if revision != read[0]:
-            found = sorted(map(_unwanted, self._base.unwanted.find({})), key=lambda u: u.value)
-            self._read = read = (revision, tuple(found))
-        return read
+        revision, cached = revision_of(self._base), self._cached
+        if revision != cached[0]:
+            found = sorted(
+                map(_exclusion_from_document, self._base.unwanted.find({})),
+                key=lambda each: each.value,
+            )
+            self._cached = cached = (revision, tuple(found))
+        return cached
 
 
 def revision_of(base: Base, session: Session = None) -> int:
     """See `Transaction.exclusions_revision`."""
-    kept = base.tails.find_one({"_id": REVISION}, session=session)
-    return 0 if kept is None else int(kept["revision"])
+    document = base.tails.find_one({"_id": REVISION}, session=session)
+    return 0 if document is None else int(document["revision"])
 
 
 def add_exclusion(base: Base, session: ClientSession, new: Exclusion) -> bool:
     """See `Transaction.add_exclusion`."""
-    name = _id(new.type, new.value)
+    name = _key(new.type, new.value)
     if base.unwanted.find_one({"_id": name}, session=session) is not None:
         return False
-    base.unwanted.insert_one(_document(new), session=session)
-    _revise(base, session)
+    base.unwanted.insert_one(_exclusion_to_document(new), session=session)
+    _increment_revision(base, session)
     return True
 
 
 def remove_exclusion(base: Base, session: ClientSession, kind: str, value: str) -> bool:
     """See `Transaction.remove_exclusion`."""
-    gone = base.unwanted.delete_one({"_id": _id(kind, value)}, session=session).deleted_count
-    if gone:
-        _revise(base, session)
-    return bool(gone)
+    deleted = base.unwanted.delete_one({"_id": _key(kind, value)}, session=session).deleted_count
+    if deleted:
+        _increment_revision(base, session)
+    return bool(deleted)
 
 
 def add_scope(base: Base, session: ClientSession, scope: str) -> None:
     """See `Transaction.add_scope`."""
-    name = _id("scope", scope)
+    name = _key("scope", scope)
     if base.scopes.find_one({"_id": name}, {"_id": 1}, session=session) is None:
         base.scopes.insert_one({"_id": name, "scope": scope}, session=session)
 
@@ -81,28 +84,28 @@ def scopes(base: Base, session: ClientSession) -> Iterator[str]:
         yield document["scope"]
 
 
-def _revise(base: Base, session: ClientSession) -> None:
+def _increment_revision(base: Base, session: ClientSession) -> None:
     key = {"_id": REVISION}
     base.tails.update_one(key, {"$inc": {"revision": 1}}, upsert=True, session=session)
 
 
-def _id(kind: str, text: str) -> str:
+def _key(kind: str, text: str) -> str:
     """A key of bounded length for a text of any length."""
     return hashlib.sha256(f"{kind}\n{text}".encode()).hexdigest()
 
 
-def _document(unwanted: Exclusion) -> Document:
+def _exclusion_to_document(exclusion: Exclusion) -> Document:
     return {
-        "_id": _id(unwanted.type, unwanted.value),
-        "kind": unwanted.type,
-        "property": unwanted.property,
-        "value": unwanted.value,
-        "reason": unwanted.reason,
-        "since": unwanted.since,
+        "_id": _key(exclusion.type, exclusion.value),
+        "kind": exclusion.type,
+        "property": exclusion.property,
+        "value": exclusion.value,
+        "reason": exclusion.reason,
+        "since": exclusion.since,
     }
 
 
-def _unwanted(document: Document) -> Exclusion:
+def _exclusion_from_document(document: Document) -> Exclusion:
     return Exclusion(
         type=document["kind"],
         property=document["property"],
@@ -126,7 +129,7 @@ _FIELDS: dict[IocType, tuple[str, str]] = {
 
 
 def parse_exclusion(text: str, reason: str, now: int) -> Exclusion:
-    """A value in the spelling of admission.
+    """Parse a value, in any spelling that admission accepts.
 
     Raises Malformed if it is not a host name, address, URL, e-mail address or hash.
     """

@@ -1,7 +1,7 @@
 """Contributions that refer to objects which have not arrived yet.
 
-One small document for each such contribution, replaced or removed when what it
-waits for changes.
+One small document per contribution, replaced or removed when its missing
+references change.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from tocsin.server.store.feeds.id_index import MAX_KEYS
 
 
 def put_pending_references(
-    base: Base, session: ClientSession, waits: Sequence[PendingReferences]
+    base: Base, session: ClientSession, references: Sequence[PendingReferences]
 ) -> None:
     """See `Transaction.put_pending_references`."""
-    for each in waits:
+    for each in references:
         key = {"_id": each.key}
         if each.targets:
-            base.waits.replace_one(key, key | _document(each), upsert=True, session=session)
+            base.waits.replace_one(key, key | _to_document(each), upsert=True, session=session)
         else:
             base.waits.delete_one(key, session=session)
 
@@ -37,7 +37,7 @@ def find_pending_references(
         for document in base.waits.find({"targets": {"$in": wanted}}, session=session):
             if concerns(arrivals, document["partner"], document["targets"]):
                 found[document["_id"]] = document
-    return [_wait(found[name]) for name in sorted(found) if name > after][:most]
+    return [_from_document(found[name]) for name in sorted(found) if name > after][:most]
 
 
 def concerns(arrivals: ArrivedIds, partner: str, targets: Collection[str]) -> bool:
@@ -48,7 +48,7 @@ def concerns(arrivals: ArrivedIds, partner: str, targets: Collection[str]) -> bo
     return not known.isdisjoint(targets)
 
 
-def _document(each: PendingReferences) -> Document:
+def _to_document(each: PendingReferences) -> Document:
     return {
         "public": each.public_id,
         "partner": each.partner,
@@ -58,11 +58,11 @@ def _document(each: PendingReferences) -> Document:
     }
 
 
-def _wait(document: Document) -> PendingReferences:
+def _from_document(document: Document) -> PendingReferences:
     return PendingReferences(
         public_id=document["public"],
         partner=document["partner"],
         max_tlp=Tlp.parse(document["sees"]),
         targets=frozenset(document["targets"]),
-        source_id=document.get("source", ""),  # an older document has none
+        source_id=document.get("source", ""),  # missing in older documents
     )

@@ -1,13 +1,14 @@
 """The public objects with their private contributions, found by their ids alone.
 
-- `publics`: one document per public object.  Nothing else is asked of them, and
-  every further index would halve the speed of writing.
-- `sources`: the public id that each of a partner's own ids was given; the newest
-  counts.  Kept in batches as they came, in the buckets of the id index and for
-  the same reason (`feeds/blocks.py`).
-- `dues`: the hour in which the sweep must look at a public object again.  Most
-  are never due, so this is kept apart.  A sweep asks for the hours since the last
-  one, each by name: no open range, so it costs what is due and nothing else.
+- `publics`: one document per public object, without further indexes, each of
+  which would halve the speed of writing.
+- `sources`: the public id assigned to each of a partner's own ids; the newest
+  counts.  Stored in batches, in the buckets of the id index and for the same
+  reason (`feeds/blocks.py`).
+- `dues`: the hour in which the sweep must examine a public object again.  Most
+  are never due, so this is a separate collection.  A sweep queries the hours since
+  the last one individually, not as an open range, so its cost depends only on the
+  objects that are due.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from tocsin.server.store.connection import Base, Document, chunk_keys
 from tocsin.server.store.feeds.id_index import MAX_KEYS, group_by_bucket
 
 Batch = tuple[str, str, int]
-"""Partner, submission, and when."""
+"""Partner, submission, and time in µs since 1970 UTC."""
 
 
 def insert_public_ids(
@@ -68,11 +69,11 @@ def find_public_ids(
     for wanted in group_by_bucket(ids):
         keys = {"partner": partner, "sources": {"$in": wanted}}
         found.extend(base.sources.find(keys, session=session))
-    asked = frozenset(ids)
+    wanted_ids = frozenset(ids)
     newest: dict[str, str] = {}
     for document in sorted(found, key=lambda document: (document["at"], document["_id"])):
         pairs = zip(document["sources"], document["publics"], strict=True)
-        newest.update((source, public) for source, public in pairs if source in asked)
+        newest.update((source, public) for source, public in pairs if source in wanted_ids)
     return newest
 
 
@@ -100,30 +101,30 @@ class Schedule:
         return found
 
     def swept_hour(self) -> int | None:
-        """The hour up to which nothing is left; None before the first sweep."""
-        kept = self._base.tails.find_one({"_id": _SWEEP})
-        return None if kept is None else int(kept["hour"])
+        """The hour up to which everything was swept; None before the first sweep."""
+        document = self._base.tails.find_one({"_id": _SWEEP})
+        return None if document is None else int(document["hour"])
 
     def earliest_hour(self) -> int | None:
-        """The first hour in which anything is due; asked once, before the first sweep."""
+        """The first hour in which anything is due; used once, before the first sweep."""
         first = self._base.dues.find_one({}, {"hour": 1}, sort=[("hour", 1)])
         return None if first is None else int(first["hour"])
 
     def mark_swept(self, hour: int) -> None:
-        """Nothing is left up to this hour; never goes back."""
+        """Record that everything up to this hour was swept; never goes back."""
         tails = self._base.tails
         tails.update_one({"_id": _SWEEP}, {"$setOnInsert": {"hour": hour}}, upsert=True)
         tails.update_one({"_id": _SWEEP, "hour": {"$lt": hour}}, {"$set": {"hour": hour}})
 
 
 def write_schedule(
-    base: Base, session: ClientSession, hours: Mapping[str, int], fresh: Collection[str] = ()
+    base: Base, session: ClientSession, hours: Mapping[str, int], new_ids: Collection[str] = ()
 ) -> None:
-    """The hours in which public objects are due now; 0: in none.
+    """Write the hours in which public objects are due; 0: not due.
 
-    Those that are `fresh` have not been due before, which saves looking for them.
+    Ids in `new_ids` are not on the schedule yet, so they are inserted without a look-up.
     """
-    new = [{"_id": id, "hour": hour} for id, hour in hours.items() if hour and id in fresh]
+    new = [{"_id": id, "hour": hour} for id, hour in hours.items() if hour and id in new_ids]
     if new:
         base.dues.insert_many(new, session=session)
     changes = [
@@ -131,7 +132,7 @@ def write_schedule(
         if hour
         else DeleteOne({"_id": id})
         for id, hour in hours.items()
-        if id not in fresh
+        if id not in new_ids
     ]
     if changes:
         base.dues.bulk_write(changes, session=session)
@@ -141,7 +142,7 @@ class PublicObjects:
     """The public objects, within one transaction."""
 
     def __init__(self, base: Base, session: ClientSession) -> None:
-        """Remembers which ids were looked up, so as not to look twice."""
+        """Caches which ids were looked up."""
         self._base, self._publics, self._session = base, base.publics, session
         self._looked_up: dict[str, bool] = {}
         self._due: dict[str, int] = {}
@@ -151,7 +152,7 @@ class PublicObjects:
         found: dict[str, PublicObject] = {}
         for portion in chunk_keys(sorted(set(ids)), MAX_KEYS):
             for document in self._publics.find({"_id": {"$in": portion}}, session=self._session):
-                found[document["_id"]] = public = _public(document)
+                found[document["_id"]] = public = _public_from_document(document)
                 self._due[public.id] = public.due_hour
         self._looked_up.update((id, id in found) for id in ids)
         return found
@@ -160,18 +161,18 @@ class PublicObjects:
         """See `Transaction.put_public_objects`."""
         latest = {public.id: public for public in publics}
         self._look_up([id for id in latest if id not in self._looked_up])
-        documents = {id: _document(public) for id, public in latest.items()}
+        documents = {id: _public_to_document(public) for id, public in latest.items()}
         new = {id for id in documents if not self._looked_up[id]}
-        fresh = [document for id, document in documents.items() if id in new]
-        known = [
+        new_documents = [documents[id] for id in documents if id in new]
+        replacements = [
             ReplaceOne({"_id": id}, document)
             for id, document in documents.items()
             if self._looked_up[id]
         ]
-        if fresh:
-            self._publics.insert_many(fresh, session=self._session)
-        if known:
-            self._publics.bulk_write(known, session=self._session)
+        if new_documents:
+            self._publics.insert_many(new_documents, session=self._session)
+        if replacements:
+            self._publics.bulk_write(replacements, session=self._session)
         self._looked_up.update((id, True) for id in latest)
         hours = {id: p.due_hour for id, p in latest.items() if p.due_hour != self._due.get(id, 0)}
         write_schedule(self._base, self._session, hours, new)
@@ -185,7 +186,7 @@ class PublicObjects:
                 self._looked_up[document["_id"]] = True
 
 
-def _document(public: PublicObject) -> Document:
+def _public_to_document(public: PublicObject) -> Document:
     return {
         "_id": public.id,
         "created": public.created,
@@ -199,14 +200,14 @@ def _document(public: PublicObject) -> Document:
             for level, modified, digest in public.tlp_versions
         ],
         "ended": public.revocation_reason,
-        "contributions": [_contribution_document(each) for each in public.contributions],
-        "testimonies": [_testimony_document(each) for each in public.assessments],
-        "figures": _figures_document(public.figures),
+        "contributions": [_contribution_to_document(each) for each in public.contributions],
+        "testimonies": [_assessment_to_document(each) for each in public.assessments],
+        "figures": _statistics_to_document(public.figures),
         "due": public.due_hour,
     }
 
 
-def _contribution_document(contribution: Contribution) -> Document:
+def _contribution_to_document(contribution: Contribution) -> Document:
     return {
         "partner": contribution.partner,
         "source_id": contribution.source_id,
@@ -227,20 +228,20 @@ def _contribution_document(contribution: Contribution) -> Document:
     }
 
 
-def _testimony_document(testimony: Assessment) -> Document:
+def _assessment_to_document(assessment: Assessment) -> Document:
     return {
-        "partner": testimony.partner,
-        "source_id": testimony.source_id,
-        "word": testimony.kind.value,
-        "when": testimony.when,
-        "tlp": testimony.tlp.label,
-        "scope": testimony.scope,
-        "reliability": testimony.reliability,
-        "group": testimony.group,
+        "partner": assessment.partner,
+        "source_id": assessment.source_id,
+        "word": assessment.kind.value,
+        "when": assessment.when,
+        "tlp": assessment.tlp.label,
+        "scope": assessment.scope,
+        "reliability": assessment.reliability,
+        "group": assessment.group,
     }
 
 
-def _figures_document(figures: HubStatistics | None) -> Document | None:
+def _statistics_to_document(figures: HubStatistics | None) -> Document | None:
     if figures is None:
         return None
     return {
@@ -253,7 +254,7 @@ def _figures_document(figures: HubStatistics | None) -> Document | None:
     }
 
 
-def _public(document: Document) -> PublicObject:
+def _public_from_document(document: Document) -> PublicObject:
     return PublicObject(
         id=document["_id"],
         created=document["created"],
@@ -262,19 +263,19 @@ def _public(document: Document) -> PublicObject:
         tlp=Tlp.parse(document["tlp"]),
         scope=document["scope"],
         revoked=document["revoked"],
-        contributions=tuple(map(_contribution, document["contributions"])),
+        contributions=tuple(map(_contribution_from_document, document["contributions"])),
         tlp_versions=tuple(
             TlpVersion(Tlp.parse(copy["tlp"]), copy["modified"], copy["digest"])
             for copy in document.get("copies", ())
         ),
         revocation_reason=document.get("ended", ""),  # absent in older documents
-        assessments=tuple(map(_testimony, document.get("testimonies", ()))),
-        figures=_statistics(document.get("figures")),
+        assessments=tuple(map(_assessment_from_document, document.get("testimonies", ()))),
+        figures=_statistics_from_document(document.get("figures")),
         due_hour=document.get("due", 0),
     )
 
 
-def _statistics(document: Document | None) -> HubStatistics | None:
+def _statistics_from_document(document: Document | None) -> HubStatistics | None:
     if not document:
         return None
     return HubStatistics(
@@ -287,7 +288,7 @@ def _statistics(document: Document | None) -> HubStatistics | None:
     )
 
 
-def _contribution(document: Document) -> Contribution:
+def _contribution_from_document(document: Document) -> Contribution:
     return Contribution(
         partner=document["partner"],
         source_id=document["source_id"],
@@ -299,7 +300,7 @@ def _contribution(document: Document) -> Contribution:
         raw=document.get("raw", b""),
         stricter_layers=_layers(document.get("fuller", ())),
         unresolved_layers=_layers(document.get("draft", ())),
-        **{field: document[name] for name, field in _LATER.items() if name in document},
+        **{field: document[name] for name, field in _OPTIONAL_FIELDS.items() if name in document},
     )
 
 
@@ -311,7 +312,7 @@ def _layers(documents: Iterable[Document]) -> tuple[Layer, ...]:
     return tuple((Tlp.parse(each["tlp"]), orjson.loads(each["object"])) for each in documents)
 
 
-def _testimony(document: Document) -> Assessment:
+def _assessment_from_document(document: Document) -> Assessment:
     return Assessment(
         partner=document["partner"],
         source_id=document["source_id"],
@@ -324,7 +325,7 @@ def _testimony(document: Document) -> Assessment:
     )
 
 
-_LATER = {
+_OPTIONAL_FIELDS = {
     "reliability": "reliability",
     "group": "group",
     "first": "first_reported",
@@ -332,4 +333,4 @@ _LATER = {
     "named": "may_be_named",
     "unmarked": "unmarked",
 }
-"""Names in the document, absent where an earlier build wrote it, and the fields they fill."""
+"""Document fields that older documents lack, and the corresponding dataclass fields."""

@@ -1,4 +1,4 @@
-"""Reviews: what waits for an analyst."""
+"""Reviews: objects that wait for an analyst's decision."""
 
 from __future__ import annotations
 
@@ -30,38 +30,38 @@ class Reviews:
 
     def list_waiting(self, partner: str | None = None) -> list[Review]:
         """Waiting reviews, the oldest first; of one partner if one is named."""
-        wanted = {"state": WAITING} | ({} if partner is None else {"partner": partner})
-        return _in_order(self._base.reviews.find(wanted))
+        query = {"state": WAITING} | ({} if partner is None else {"partner": partner})
+        return _sort_reviews(self._base.reviews.find(query))
 
     def list_waiting_under(self, partner: str, sources: Iterable[str]) -> list[Review]:
         """Waiting reviews of these ids of a partner's own, the oldest first."""
         found: list[Document] = []
-        for wanted in _under(partner, sources):
-            found.extend(self._base.reviews.find(wanted))
-        return _in_order(each for each in found if each["state"] == WAITING)
+        for query in _queries_for_sources(partner, sources):
+            found.extend(self._base.reviews.find(query))
+        return _sort_reviews(each for each in found if each["state"] == WAITING)
 
     def find(self, id: str) -> Review | None:
         """The review, or None."""
         document = self._base.reviews.find_one({"_id": id})
-        return None if document is None else _review(document)
+        return None if document is None else _review_from_document(document)
 
     def list_waiting_for(self, arrivals: ArrivedIds) -> list[Review]:
         """Waiting reviews that wait for any of the arrived ids, the oldest first."""
         found: dict[str, Document] = {}
-        for wanted in _for(arrivals):
-            found.update((d["_id"], d) for d in self._base.reviews.find(wanted))
-        return _in_order(each for each in found.values() if _waits_for(each, arrivals))
+        for query in _queries_for_arrivals(arrivals):
+            found.update((d["_id"], d) for d in self._base.reviews.find(query))
+        return _sort_reviews(each for each in found.values() if _waits_for(each, arrivals))
 
 
 def insert_reviews(base: Base, session: ClientSession, reviews: Sequence[Review]) -> None:
     """See `Transaction.add_reviews`."""
     if reviews:
-        base.reviews.insert_many(list(map(_document, reviews)), session=session)
+        base.reviews.insert_many(list(map(_review_to_document, reviews)), session=session)
 
 
 def update_review(base: Base, session: ClientSession, review: Review) -> None:
     """See `Transaction.update_review`."""
-    document = _document(review)
+    document = _review_to_document(review)
     changes = {name: document[name] for name in ("rules", "findings", "waits_for")}
     base.reviews.update_one(
         {"_id": review.id, "state": WAITING}, {"$set": changes}, session=session
@@ -77,22 +77,22 @@ def decide_review(base: Base, session: ClientSession, review_id: str, state: str
         raise NotFound("there is no such review")
     if document["state"] != WAITING:
         raise Conflict(f"this review has been {document['state']} already")
-    change = {"state": state, "waits_for": []}  # so that nobody need look at it again
+    change = {"state": state, "waits_for": []}  # no arrival concerns it any more
     base.reviews.update_one({"_id": review_id}, {"$set": change}, session=session)
-    return _review(document | change)
+    return _review_from_document(document | change)
 
 
 def has_waiting_review(base: Base, session: ClientSession, task: OutboxTask) -> bool:
     """See `Transaction.has_waiting_review`."""
     fields = {"state": 1, "partner": 1, "waits_for": 1}
-    for wanted in _for(task.arrived):
-        found = base.reviews.find(wanted, fields, session=session)
+    for query in _queries_for_arrivals(task.arrived):
+        found = base.reviews.find(query, fields, session=session)
         if any(_waits_for(each, task.arrived) for each in found):
             return True
     return any(
-        found["state"] == WAITING
-        for each in _under(task.arrived.partner, task.revoked_ids)
-        for found in base.reviews.find(each, {"state": 1}, session=session)
+        document["state"] == WAITING
+        for query in _queries_for_sources(task.arrived.partner, task.revoked_ids)
+        for document in base.reviews.find(query, {"state": 1}, session=session)
     )
 
 
@@ -103,26 +103,28 @@ def _waits_for(document: Document, arrivals: ArrivedIds) -> bool:
     return concerns(arrivals, document["partner"], document["waits_for"])
 
 
-def _for(arrivals: ArrivedIds) -> Iterator[Document]:
+def _queries_for_arrivals(arrivals: ArrivedIds) -> Iterator[Document]:
     """Queries for reviews that wait, or waited, for any of the arrived ids.
 
     No query names the state as well: the embedded engine uses an index only if it has exactly
     the fields of the query.
     """
-    for wanted in chunk_keys(sorted(arrivals.source_ids | arrivals.public_ids), MAX_KEYS):
-        yield {"waits_for": {"$in": wanted}}
+    for keys in chunk_keys(sorted(arrivals.source_ids | arrivals.public_ids), MAX_KEYS):
+        yield {"waits_for": {"$in": keys}}
 
 
-def _under(partner: str, sources: Iterable[str]) -> Iterator[Document]:
-    for wanted in chunk_keys(sorted(sources), MAX_KEYS):
-        yield {"partner": partner, "source_id": {"$in": wanted}}
+def _queries_for_sources(partner: str, sources: Iterable[str]) -> Iterator[Document]:
+    for keys in chunk_keys(sorted(sources), MAX_KEYS):
+        yield {"partner": partner, "source_id": {"$in": keys}}
 
 
-def _in_order(documents: Iterable[Document]) -> list[Review]:
-    return sorted(map(_review, documents), key=lambda review: (review.created, review.id))
+def _sort_reviews(documents: Iterable[Document]) -> list[Review]:
+    return sorted(
+        map(_review_from_document, documents), key=lambda review: (review.created, review.id)
+    )
 
 
-def _document(review: Review) -> Document:
+def _review_to_document(review: Review) -> Document:
     return {
         "_id": review.id,
         "question": review.kind.value,
@@ -140,7 +142,7 @@ def _document(review: Review) -> Document:
     }
 
 
-def _review(document: Document) -> Review:
+def _review_from_document(document: Document) -> Review:
     return Review(
         id=document["_id"],
         kind=ReviewKind(document["question"]),

@@ -19,7 +19,7 @@ from tocsin.server.store.connection import Base
 from tocsin.server.store.feeds.clock import ensure_clock
 
 Migration = Callable[[Base], None]
-"""Brings a database from one version to the next; harmless when it is run again."""
+"""Brings a database from one version to the next.  Idempotent."""
 
 MIGRATIONS: tuple[Migration, ...] = ()
 """In order: the first one leads from version 1 to version 2."""
@@ -73,7 +73,7 @@ errands: outbox; tails: heads of the journal and of the sweep; turns: commit che
 
 
 def prepare(base: Base) -> None:
-    """Make the collections and indexes that are missing; harmless when none is.
+    """Create missing collections and indexes.  Idempotent.
 
     Raises Unavailable if the database has another version than this program.
     """
@@ -92,7 +92,7 @@ def prepare(base: Base) -> None:
 
 
 def check(base: Base, supported: int = SCHEMA_VERSION) -> None:
-    """Refuse a database that this program cannot use as it is, with what to do about it."""
+    """Refuse a database of another version; the message says what to do."""
     version = find_version(base)
     if version > supported:
         raise Unavailable(
@@ -107,7 +107,7 @@ def check(base: Base, supported: int = SCHEMA_VERSION) -> None:
 
 
 def find_version(base: Base) -> int:
-    """The database's version; 1 if none is written down, as in the first hubs' databases."""
+    """Return the database's version; 1 if none is stored, as in the first databases."""
     document = base.schema.find_one({"_id": _VERSION})
     return 1 if document is None else int(document["version"])
 
@@ -115,8 +115,8 @@ def find_version(base: Base) -> int:
 def migrate(base: Base, migrations: Sequence[Migration] = MIGRATIONS) -> tuple[int, int]:
     """Bring the database to this program's version; its versions before and after.
 
-    Each step is written down when it is done, so an interrupted run is continued by the next
-    one.  No hub may be running.  Raises Unavailable if the database is newer than the program.
+    The version is stored after each step, so the next run continues an interrupted one.  No hub
+    may be running.  Raises Unavailable if the database is newer than the program.
     """
     before, supported = find_version(base), 1 + len(migrations)
     if before > supported:
@@ -128,7 +128,7 @@ def migrate(base: Base, migrations: Sequence[Migration] = MIGRATIONS) -> tuple[i
 
 
 def _stamp(base: Base) -> None:
-    """Write the version down before anything else: a new database has the program's own."""
+    """Store the version before anything else; a new database gets the program's version."""
     if base.schema.find_one({"_id": _VERSION}) is not None:
         return
     present = set(base.list_collection_names())
@@ -140,7 +140,7 @@ def _stamp(base: Base) -> None:
 
 
 def _create(base: Base, name: str) -> None:
-    """Beforehand, for a transaction on some servers cannot make a collection."""
+    """Create a collection in advance: on some servers a transaction cannot create one."""
     try:
         base.create_collection(name, check_exists=False)
     except OperationFailure as error:

@@ -1,8 +1,8 @@
-"""Submissions: kept before they are evaluated, with the progress of their evaluation.
+"""Submissions: stored before they are evaluated, with the progress of the evaluation.
 
-The raw bytes are kept apart, in pieces, and never touched again; the verdicts
-are kept in the batches in which they were reached.  A worker leases a
-submission for a limited time; when that is over, another one may take it.
+The raw bytes are stored separately, in pieces, and never changed; the verdicts
+are stored in the batches in which they were reached.  A worker leases a
+submission for a limited time; when the lease has expired, another one may take it.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def lease_end(now: int, seconds: int) -> int:
 def is_free(document: Document, now: int, seconds: int) -> bool:
     """True if no lease is running, where leases last `seconds`.
 
-    A lease that ends much later than any given now does not count: the clock has stepped back
-    since, and its owner may be dead long before it ends.
+    A lease that ends later than a new one could is ignored: the clock was stepped back since it
+    was given, and its owner may have died.
     """
     return not now < document["lease"] <= lease_end(now, 2 * seconds)
 
 
-_PIECE = 8_000_000
+_PIECE_OCTETS = 8_000_000
 _NO_SUCH = "there is no such submission"
 
 
@@ -51,7 +51,7 @@ class Submissions:
     """Every submission that was ever received."""
 
     def __init__(self, base: Base, clock: Callable[[], int]) -> None:
-        """`clock` tells when a lease runs out, in µs since 1970 UTC."""
+        """`clock` returns µs since 1970 UTC; leases expire by it."""
         self._base, self._clock = base, clock
 
     def receive(
@@ -64,7 +64,7 @@ class Submissions:
         """
         pieces = list(_pieces(submission))
         lease = {"lease": self._until(seconds), "owner": owner} if owner else FREE
-        document = _document(submission, len(pieces)) | lease
+        document = _submission_to_document(submission, len(pieces)) | lease
         if pieces:
             self._base.raws.bulk_write(pieces)
         try:
@@ -72,7 +72,7 @@ class Submissions:
         except DuplicateKeyError as error:
             if self._base.submissions.find_one({"_id": submission.id}) != document:
                 raise Conflict("a submission with this id has been received before") from error
-            # Ours: the database went down after it had written and before it had said so.
+            # Ours: the database went down after the write and before the acknowledgement.
 
     @time_limit()
     def find(self, id: str, *, raw: bool = True) -> Submission | None:
@@ -92,7 +92,7 @@ class Submissions:
         """The records that have a verdict, by index."""
         batches = self._base.verdicts.find({"submission": id})
         records = chain.from_iterable(batch["records"] for batch in batches)
-        return sorted(map(_record, records), key=lambda record: record.index)
+        return sorted(map(_record_from_document, records), key=lambda record: record.index)
 
     def lease(self, owner: str, seconds: int) -> Submission | None:
         """Lease the oldest free submission that is not settled; None if there is none."""
@@ -106,17 +106,17 @@ class Submissions:
         return None
 
     def renew(self, id: str, owner: str, seconds: int) -> bool:
-        """Extend a lease to `seconds` from now; False if it is another owner's by now."""
+        """Extend a lease to `seconds` from now; False if it has another owner."""
         change = {"$set": {"lease": self._until(seconds)}}
         found = self._base.submissions.update_one({"_id": id, "owner": owner}, change)
         return found.matched_count > 0
 
     def release(self, id: str, owner: str) -> None:
-        """End a lease; nothing happens if it is another owner's by now."""
+        """End a lease; nothing happens if it has another owner."""
         self._base.submissions.update_one({"_id": id, "owner": owner}, {"$set": FREE})
 
     def release_all(self) -> None:
-        """End every lease; only while no other process is at work."""
+        """End every lease; only while no other process is running."""
         self._base.submissions.update_many({"open": True}, {"$set": FREE})
 
     def _until(self, seconds: int) -> int:
@@ -124,7 +124,7 @@ class Submissions:
 
     def _submission(self, document: Document, *, raw: bool) -> Submission:
         names = [_piece_id(document["_id"], i) for i in range(document["pieces"])] if raw else []
-        kept = {
+        pieces = {
             piece["_id"]: piece["raw"] for piece in self._base.raws.find({"_id": {"$in": names}})
         }
         return Submission(
@@ -134,7 +134,7 @@ class Submissions:
             collection=document["collection"],
             received=document["received"],
             total=document["total"],
-            raw=b"".join(kept[name] for name in names),
+            raw=b"".join(pieces[name] for name in names),
             settled=document["settled"],
             counts=document["counts"],
         )
@@ -151,7 +151,7 @@ def settle(
     if not records:
         return
     if total is None:
-        total = int(_kept(base, session, submission)["total"])
+        total = int(_find_submission(base, session, submission)["total"])
     start, settled = records[0].index, records[0].index + len(records)
     if [record.index for record in records] != list(range(start, settled)):
         raise Conflict("records are settled in order, without gaps")
@@ -164,52 +164,52 @@ def settle(
     change = {"$set": state, "$inc": {f"counts.{verdict}": n for verdict, n in counts.items()}}
     key = {"_id": submission, "settled": start}
     if not base.submissions.update_one(key, change, session=session).matched_count:
-        kept = _kept(base, session, submission)
-        raise Conflict(f"the next record of this submission to be settled is {kept['settled']}")
+        document = _find_submission(base, session, submission)
+        raise Conflict(f"the next record of this submission to be settled is {document['settled']}")
     batch = {
         "_id": f"{submission}/{start}",
         "submission": submission,
         "first": start,
         "n": len(records),
-        "records": [_record_document(record) for record in records],
+        "records": [_record_to_document(record) for record in records],
     }
     base.verdicts.insert_one(batch, session=session)
 
 
 def replace_record(base: Base, session: ClientSession, submission: str, record: Record) -> None:
     """See `Transaction.replace_record`."""
-    kept = _kept(base, session, submission)
+    document = _find_submission(base, session, submission)
     batches = base.verdicts.find({"submission": submission}, {"first": 1, "n": 1}, session=session)
-    held = [b["_id"] for b in batches if b["first"] <= record.index < b["first"] + b["n"]]
-    batch = base.verdicts.find_one({"_id": held[0]}, session=session) if held else None
+    batch_ids = [b["_id"] for b in batches if b["first"] <= record.index < b["first"] + b["n"]]
+    batch = base.verdicts.find_one({"_id": batch_ids[0]}, session=session) if batch_ids else None
     if batch is None:
         raise NotFound("this record of the submission has not been settled")
     records, at = batch["records"], record.index - batch["first"]
-    moved = Counter({record.verdict: 1})
-    moved.subtract([records[at]["verdict"]])
-    records[at] = _record_document(record)
+    changes = Counter({record.verdict: 1})
+    changes.subtract([records[at]["verdict"]])
+    records[at] = _record_to_document(record)
     base.verdicts.update_one({"_id": batch["_id"]}, {"$set": {"records": records}}, session=session)
-    change = {"$set": {"counts": _counted(kept["counts"], moved)}}
+    change = {"$set": {"counts": _add_counts(document["counts"], changes)}}
     base.submissions.update_one({"_id": submission}, change, session=session)
 
 
-def _kept(base: Base, session: ClientSession, submission: str) -> Document:
-    kept = base.submissions.find_one({"_id": submission}, session=session)
-    if kept is None:
+def _find_submission(base: Base, session: ClientSession, submission: str) -> Document:
+    document = base.submissions.find_one({"_id": submission}, session=session)
+    if document is None:
         raise NotFound(_NO_SUCH)
-    return kept
+    return document
 
 
-def _counted(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
+def _add_counts(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
     verdicts = sorted({*counts, *more})
     total = {verdict: counts.get(verdict, 0) + more.get(verdict, 0) for verdict in verdicts}
     return {verdict: count for verdict, count in total.items() if count}
 
 
 def _pieces(submission: Submission) -> Iterator[UpdateOne]:
-    """The raw bytes as documents, written unless they are there."""
-    for i, start in enumerate(range(0, len(submission.raw), _PIECE)):
-        piece = {"raw": submission.raw[start : start + _PIECE]}
+    """Yield writes of the raw bytes in pieces, which do nothing if the pieces exist."""
+    for i, start in enumerate(range(0, len(submission.raw), _PIECE_OCTETS)):
+        piece = {"raw": submission.raw[start : start + _PIECE_OCTETS]}
         key = {"_id": _piece_id(submission.id, i)}
         yield UpdateOne(key, {"$setOnInsert": piece}, upsert=True)
 
@@ -218,7 +218,7 @@ def _piece_id(submission: str, number: int) -> str:
     return f"{submission}/{number}"
 
 
-def _document(submission: Submission, pieces: int) -> Document:
+def _submission_to_document(submission: Submission, pieces: int) -> Document:
     return {
         "_id": submission.id,
         "account": submission.account,
@@ -233,7 +233,7 @@ def _document(submission: Submission, pieces: int) -> Document:
     }
 
 
-def _record_document(record: Record) -> Document:
+def _record_to_document(record: Record) -> Document:
     return {
         "index": record.index,
         "verdict": record.verdict,
@@ -244,7 +244,7 @@ def _record_document(record: Record) -> Document:
     }
 
 
-def _record(document: Document) -> Record:
+def _record_from_document(document: Document) -> Record:
     return Record(
         index=document["index"],
         verdict=document["verdict"],

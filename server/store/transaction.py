@@ -1,10 +1,10 @@
 """The unit of work: everything that can be written in one transaction.
 
-`CommitCheck` tells whether a transaction whose answer was lost was committed.
-A database that is killed between writing a commit and answering it may not know
-the transaction afterwards.  So each store keeps one small document with the
+`CommitCheck` finds out if a transaction was committed whose acknowledgement was
+lost.  A database that is killed between a commit and its acknowledgement may not
+know the transaction afterwards.  So each store has one small document with the
 number of its latest commit, written in the same transaction: if the number is
-there, so is everything else.
+stored, so is everything else.
 """
 
 from __future__ import annotations
@@ -57,27 +57,27 @@ class CommitCheck:
     """Counts the commits of one store."""
 
     def __init__(self, base: Base) -> None:
-        """Nothing is written before the first commit."""
-        self._turns = base.turns
+        """Write nothing before the first commit."""
+        self._commits = base.turns
         self._id = uuid.uuid4().hex
         self._latest = 0
 
     def begin(self) -> int:
-        """The number of a new commit."""
+        """Return the number of a new commit."""
         if not self._latest:
-            nothing = {"$setOnInsert": {"turn": 0}}
-            self._turns.update_one({"_id": self._id}, nothing, upsert=True)
+            initial = {"$setOnInsert": {"turn": 0}}
+            self._commits.update_one({"_id": self._id}, initial, upsert=True)
         self._latest += 1
         return self._latest
 
-    def record(self, turn: int, session: ClientSession) -> None:
+    def record(self, number: int, session: ClientSession) -> None:
         """Store the number as part of its transaction."""
-        self._turns.update_one({"_id": self._id}, {"$set": {"turn": turn}}, session=session)
+        self._commits.update_one({"_id": self._id}, {"$set": {"turn": number}}, session=session)
 
-    def is_committed(self, turn: int) -> bool:
+    def is_committed(self, number: int) -> bool:
         """True if the transaction with this number was committed."""
-        kept = self._turns.find_one({"_id": self._id})
-        return kept is not None and kept["turn"] == turn
+        document = self._commits.find_one({"_id": self._id})
+        return document is not None and document["turn"] == number
 
 
 class Snapshot:
@@ -107,8 +107,8 @@ class Transaction(Snapshot):
         """µs since 1970 UTC; the same throughout the transaction."""
         self.accounts = Accounts(base, session)
         """Partners, accounts and keys."""
-        self._notes = JournalWriter(base, session, self.now)
-        self._stamps = HubClock(base, session, self.now)
+        self._journal = JournalWriter(base, session, self.now)
+        self._clock = HubClock(base, session, self.now)
 
     def publish(
         self, feed: str, postings: Sequence[NewEntry], *, replace: bool = False
@@ -131,15 +131,15 @@ class Transaction(Snapshot):
     ) -> None:
         """Put objects into several feeds, each as `publish` does with `replace`.
 
-        In as many commands for ten feeds as for one.  Objects with ids in `new` must be in no
-        feed yet: nobody looks.
+        The number of commands does not depend on the number of feeds.  Objects with ids in `new`
+        must be in no feed yet; this is not checked.
         """
-        publish_to_feeds(self._base, self._session, self._stamps, entries, new)
+        publish_to_feeds(self._base, self._session, self._clock, entries, new)
 
     def find_first_added(self, feed: str, ids: Collection[str]) -> dict[tuple[str, str], str]:
         """The versions a feed gave to objects without one of their own, by id and spec_version."""
         found = find_entries(self._base, feed, ids, self._session) if ids else []
-        return {(place.id, place.spec): place.version for place in found if place.own}
+        return {(entry.id, entry.spec): entry.version for entry in found if entry.own}
 
     def remove(
         self,
@@ -152,9 +152,9 @@ class Transaction(Snapshot):
     ) -> int:
         """Remove versions of an object from a feed; the number removed.
 
-        Without keywords and versions all of them go (of the specs, if any are named); else
-        those that a reader with the same filters would be given.  The bytes are cut out at
-        once, and which version is the last is worked out anew.
+        Without keywords and versions all of them are removed (of the specs, if any are named);
+        else those that a reader with the same filters would receive.  The bytes are deleted at
+        once, and the last version is determined again.
         """
         everything = keywords is None and not versions
         query = Query(
@@ -166,18 +166,18 @@ class Transaction(Snapshot):
         return self._writer(feed).remove(query, everything=everything)
 
     def pin_stamp(self, at: int | None) -> int:
-        """A stamp up to which nothing is added any more: `at`, or the latest if it is None.
+        """Return a stamp up to which nothing can be added any more: `at`, or the latest if None.
 
         Raises Malformed if it lies in the future.
         """
-        return self._stamps.pin(at)
+        return self._clock.pin(at)
 
     def put_public_objects(self, publics: Iterable[PublicObject]) -> None:
         """Store public objects, replacing those with the same ids."""
         self._publics.put(publics)
 
     def unschedule(self, ids: Iterable[str]) -> None:
-        """Take public objects off the schedule, regardless of their `due_hour`."""
+        """Remove public objects from the schedule, regardless of their `due_hour`."""
         public_objects.write_schedule(self._base, self._session, dict.fromkeys(ids, 0))
 
     def add_exclusion(self, new: Exclusion) -> bool:
@@ -189,10 +189,10 @@ class Transaction(Snapshot):
         return exclusions.remove_exclusion(self._base, self._session, kind, value)
 
     def exclusions_revision(self) -> int:
-        """The revision of the hub's own warning list."""
+        """The revision of the exclusion list."""
         wanted = {"_id": {"$in": [exclusions.REVISION, HEAD]}}
         found = {each["_id"]: each for each in self._base.tails.find(wanted, session=self._session)}
-        self._notes.head = found.get(HEAD)  # who asks this writes the journal too
+        self._journal.head = found.get(HEAD)  # the caller writes the journal too
         return int(found.get(exclusions.REVISION, {"revision": 0})["revision"])
 
     def add_scope(self, scope: str) -> None:
@@ -204,12 +204,12 @@ class Transaction(Snapshot):
         return exclusions.scopes(self._base, self._session)
 
     def add_public_ids(self, partner: str, submission: str, pairs: Mapping[str, str]) -> None:
-        """Record the public ids that a partner's own ids were given, by own id."""
+        """Record the public ids assigned to a partner's own ids, by own id."""
         insert_public_ids(self._base, self._session, (partner, submission, self.now), pairs)
 
-    def put_pending_references(self, waits: Sequence[PendingReferences]) -> None:
-        """Store what contributions wait for, replacing what they waited for before."""
-        put_pending_references(self._base, self._session, waits)
+    def put_pending_references(self, references: Sequence[PendingReferences]) -> None:
+        """Store the missing references of contributions, replacing the earlier ones."""
+        put_pending_references(self._base, self._session, references)
 
     def find_pending_references(
         self, arrivals: ArrivedIds, after: str, most: int
@@ -218,28 +218,28 @@ class Transaction(Snapshot):
         return find_pending_references(self._base, self._session, arrivals, after, most)
 
     def has_waiting_review(self, task: OutboxTask) -> bool:
-        """True if a review waits for what the task is about."""
+        """True if a review waits for the task's ids."""
         return has_waiting_review(self._base, self._session, task)
 
     def put_outbox_task(self, task: OutboxTask, owner: str, seconds: int) -> None:
-        """Leave a task to be done after the transaction, or record its progress.
+        """Put a task into the outbox, or record its progress.
 
         It is leased to `owner` for `seconds`; after that any worker may take it.
         """
         lease = {"left": self.now, "lease": lease_end(self.now, seconds), "owner": owner}
         put_task(self._base, self._session, task, lease)
 
-    def remove_outbox_task(self, errand_id: str) -> None:
+    def remove_outbox_task(self, task_id: str) -> None:
         """Delete a task that is done; nothing happens if it is gone already."""
-        remove_task(self._base, errand_id, self._session)
+        remove_task(self._base, task_id, self._session)
 
     def settle(
         self, submission: str, records: Sequence[Record], *, total: int | None = None
     ) -> None:
-        """Write down the verdicts of the next records of a submission.
+        """Store the verdicts of the next records of a submission.
 
-        `total` is the number of all its records, if that is known.  With the last of them its
-        lease is given back.
+        `total` is the number of all its records, if that is known.  The last of them ends the
+        lease.
 
         Raises Conflict unless they begin with the first record that has none, so that a
         resumed worker cannot count anything twice; NotFound if there is no such submission.
@@ -247,7 +247,7 @@ class Transaction(Snapshot):
         settle(self._base, self._session, submission, records, total)
 
     def replace_record(self, submission: str, record: Record) -> None:
-        """Replace one settled record, after a review; the counts move with it.
+        """Replace one settled record after a review, and adjust the counts.
 
         Raises NotFound if it has not been settled.
         """
@@ -262,21 +262,21 @@ class Transaction(Snapshot):
         update_review(self._base, self._session, review)
 
     def decide_review(self, review_id: str, state: str) -> Review:
-        """Answer a review, `released` or `rejected`; the review as it is now.
+        """Decide a review, `released` or `rejected`; return the decided review.
 
-        Raises NotFound, or Conflict if it was answered before.
+        Raises NotFound, or Conflict if it was decided before.
         """
         return decide_review(self._base, self._session, review_id, state)
 
-    def add_journal_entry(self, act: str, who: str, what: Mapping[str, object]) -> None:
+    def add_journal_entry(self, action: str, actor: str, details: Mapping[str, object]) -> None:
         """Append an entry to the journal; the arguments are those of `JournalEntry`."""
-        self._notes.add(act, who, what)
+        self._journal.add(action, actor, details)
 
     def finish(self) -> None:
         """Write the journal entries and the clock; `Store.commit` calls it."""
-        self._notes.write()
-        self._stamps.write()
+        self._journal.write()
+        self._clock.write()
 
     def _writer(self, feed: str) -> Writer:
         (head,) = find_heads(self._base, self._session, [feed])
-        return Writer(self._base, self._session, head, self._stamps)
+        return Writer(self._base, self._session, head, self._clock)

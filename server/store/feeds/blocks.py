@@ -3,13 +3,13 @@
 An entry *batch* (collection `runs`) is written and read as one document: up to
 1,000 consecutive entries with their bodies one after the other.  Its *id
 documents* (`shelves`) hold the ids, so that looking an object up never touches a
-body; each takes about 32 entries, chosen by a hash of the id, because an engine
-that compares a list of wanted ids with a list of present ones pays for the
-product of both.  Its *status bits* (`marks`) say which entries are superseded;
-they change, batches do not.
+body; each has about 32 entries, chosen by a hash of the id, because the cost of
+comparing a list of wanted ids with a list of present ones is the product of both.
+Its *status bits* (`marks`) say which entries are superseded; they change, batches
+do not.
 
-What was written in many small batches is *packed* into one later: such a batch
-lists its stamps, which are no longer consecutive, and its body is compressed.
+Many small batches are *packed* into one later: such a batch lists its stamps,
+which are no longer consecutive, and its body is compressed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ ID_BUCKETS = 32
 """Id documents of a full batch; a power of two."""
 _ENTRIES_PER_BUCKET = 32
 _DIGEST = 16
-_LEVEL = 3
+_COMPRESSION_LEVEL = 3
 """Compression level of zstd; higher levels take much longer and save little."""
 
 
@@ -79,10 +79,10 @@ def pack_visibility(visibility: Visibility) -> int:
     return until << 4 | visibility.revoked << 3 | visibility.tlp
 
 
-def unpack_visibility(written: int) -> Visibility:
+def unpack_visibility(packed: int) -> Visibility:
     """The inverse of `pack_visibility`."""
-    until = written >> 4
-    return Visibility(Tlp(written & 7), bool(written & 8), until - 1 if until else None)
+    until = packed >> 4
+    return Visibility(Tlp(packed & 7), bool(packed & 8), until - 1 if until else None)
 
 
 def split_batches(entries: Sequence[PlacedEntry]) -> Iterator[Sequence[PlacedEntry]]:
@@ -132,7 +132,7 @@ def id_documents(feed: str, entries: Sequence[PlacedEntry]) -> list[Document]:
     for entry in entries:
         buckets.setdefault(id_bucket(entry.posting.id) % count, []).append(entry)
     return [
-        _id_document(feed, entries[0], number, inside) for number, inside in sorted(buckets.items())
+        _id_document(feed, entries[0], number, bucket) for number, bucket in sorted(buckets.items())
     ]
 
 
@@ -145,16 +145,16 @@ def id_bucket_count(entries: int) -> int:
 
 
 def _id_document(
-    feed: str, head: PlacedEntry, number: int, entries: Sequence[PlacedEntry]
+    feed: str, first_entry: PlacedEntry, number: int, entries: Sequence[PlacedEntry]
 ) -> Document:
     postings = [entry.posting for entry in entries]
     return {
-        "_id": f"{batch_id(feed, head.position)}/{number}",
+        "_id": f"{batch_id(feed, first_entry.position)}/{number}",
         "feed": feed,
-        "run": batch_id(feed, head.position),
-        "first": head.position,
-        "stamp": head.stamp,
-        "at": [entry.position - head.position for entry in entries],
+        "run": batch_id(feed, first_entry.position),
+        "first": first_entry.position,
+        "stamp": first_entry.stamp,
+        "at": [entry.position - first_entry.position for entry in entries],
         "ids": [p.id for p in postings],
         "types": [p.type for p in postings],
         "specs": [p.spec for p in postings],
@@ -269,4 +269,4 @@ def body_fields(body: bytes, *, packed: bool) -> Document:
     """The fields that hold the body of a batch; it is compressed if the batch is packed."""
     if not packed:
         return {"body": body}
-    return {"body": zstandard.ZstdCompressor(_LEVEL).compress(body), "zstd": True}
+    return {"body": zstandard.ZstdCompressor(_COMPRESSION_LEVEL).compress(body), "zstd": True}

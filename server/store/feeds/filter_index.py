@@ -82,22 +82,22 @@ def span_number(block: int) -> int:
 
 def filter_documents(feed: str, entries: Sequence[PlacedEntry]) -> list[Document]:
     """The filter documents of the batch that holds these entries."""
-    held: dict[str, TermEntries] = {}
+    by_term: dict[str, TermEntries] = {}
     for entry in entries:
         posting, place = entry.posting, (entry.position - 1) % BLOCK_SIZE
         own = (f"type={posting.type}", f"level={posting.visibility.tlp.label}")
         for term in {*posting.terms, *own}:
-            held.setdefault(term, TermEntries()).add(place)
+            by_term.setdefault(term, TermEntries()).add(place)
         for term, number in posting.numeric_terms:
-            held.setdefault(term, TermEntries()).add(place, number)
-    return build_filter_documents(feed, entries[0].position, held)
+            by_term.setdefault(term, TermEntries()).add(place, number)
+    return build_filter_documents(feed, entries[0].position, by_term)
 
 
 def build_filter_documents(
-    feed: str, first: int, held: Mapping[str, TermEntries]
+    feed: str, first: int, by_term: Mapping[str, TermEntries]
 ) -> list[Document]:
     """The filter documents of the batch that begins at position `first`."""
-    terms = sorted(held)
+    terms = sorted(by_term)
     parts = [terms[i : i + _TERMS_PER_DOCUMENT] for i in range(0, len(terms), _TERMS_PER_DOCUMENT)]
     return [
         {
@@ -105,7 +105,7 @@ def build_filter_documents(
             "feed": feed,
             "block": block_number(first),
             "first": first,
-            **_term_fields(block_number(first), {term: held[term] for term in part}),
+            **_term_fields(block_number(first), {term: by_term[term] for term in part}),
         }
         for number, part in enumerate(parts)
     ]
@@ -113,17 +113,17 @@ def build_filter_documents(
 
 def read_terms(document: Document, terms: Container[str]) -> Iterator[tuple[str, TermEntries]]:
     """Those of the `terms` that a filter document has, with their entries."""
-    begins = 0
-    for key, ends in zip(document["facets"], document["ends"], strict=True):
+    start = 0
+    for key, end in zip(document["facets"], document["ends"], strict=True):
         term = key.partition("|")[2]
         if term in terms:
-            places = struct.unpack_from(f"<{ends - begins}H", document["places"], begins * 2)
+            places = struct.unpack_from(f"<{end - start}H", document["places"], start * 2)
             octets = document["numbers"].get(term, b"")
             yield (
                 term,
                 TermEntries(list(places), list(struct.unpack(f"<{len(octets) // 8}q", octets))),
             )
-        begins = ends
+        start = end
 
 
 def filter_document_without(document: Document, places: Container[int]) -> Document | None:
@@ -139,13 +139,13 @@ def filter_document_without(document: Document, places: Container[int]) -> Docum
 
 def merge_terms(documents: Iterable[Document]) -> dict[str, TermEntries]:
     """Merge the terms of several filter documents of one block, so that fewer are written."""
-    held: dict[str, TermEntries] = {}
+    by_term: dict[str, TermEntries] = {}
     for document in sorted(documents, key=lambda document: document["first"]):
         for term, entries in read_terms(document, _AllTerms()):
-            one = held.setdefault(term, TermEntries())
-            one.places += entries.places
-            one.numbers += entries.numbers
-    return held
+            merged = by_term.setdefault(term, TermEntries())
+            merged.places += entries.places
+            merged.numbers += entries.numbers
+    return by_term
 
 
 def matching_places(wanted: TermFilter, term: str, entries: TermEntries) -> list[int]:
@@ -156,15 +156,15 @@ def matching_places(wanted: TermFilter, term: str, entries: TermEntries) -> list
     return [place for place, number in pairs if wanted.includes(number)]
 
 
-def _term_fields(block: int, held: Mapping[str, TermEntries]) -> Document:
-    places = [place for entries in held.values() for place in entries.places]
+def _term_fields(block: int, by_term: Mapping[str, TermEntries]) -> Document:
+    places = [place for entries in by_term.values() for place in entries.places]
     return {
-        "facets": [_key(span_number(block), term) for term in held],
-        "ends": list(accumulate(len(entries.places) for entries in held.values())),
+        "facets": [_key(span_number(block), term) for term in by_term],
+        "ends": list(accumulate(len(entries.places) for entries in by_term.values())),
         "places": struct.pack(f"<{len(places)}H", *places),
         "numbers": {
             term: struct.pack(f"<{len(entries.numbers)}q", *entries.numbers)
-            for term, entries in held.items()
+            for term, entries in by_term.items()
             if entries.numbers
         },
     }
@@ -245,32 +245,32 @@ class FilterSearch:
 
         Correct only while nothing of the feed is packed (see `ConsistentReader`).
         """
-        left, matched = list(spans), None
+        remaining, matched = list(spans), None
         for wanted in sorted(self._filters, key=self._cost):
-            found = self._find(wanted, left)
+            found = self._find(wanted, remaining)
             matched = _intersect(matched, found, wanted)
-            self._spans_read[wanted.field] += len(left)
+            self._spans_read[wanted.field] += len(remaining)
             self._matches[wanted.field] += len(found.sure) + len(found.doubtful)
-            left = sorted({span_number(block_number(position)) for position in matched})
-            if not left:
+            remaining = sorted({span_number(block_number(position)) for position in matched})
+            if not remaining:
                 break
         return matched or {}
 
     def _cost(self, wanted: TermFilter) -> tuple[float, int]:
-        asked = self._spans_read[wanted.field]
-        return (self._matches[wanted.field] / asked if asked else 0.0), len(wanted.terms)
+        spans = self._spans_read[wanted.field]
+        return (self._matches[wanted.field] / spans if spans else 0.0), len(wanted.terms)
 
     def _find(self, wanted: TermFilter, spans: Sequence[int]) -> _Found:
-        names, found = self._terms[wanted.field], _Found()
-        width = max(1, MAX_KEYS_PER_QUERY // len(names))
+        terms, found = self._terms[wanted.field], _Found()
+        width = max(1, MAX_KEYS_PER_QUERY // len(terms))
         for i in range(0, len(spans), width):
-            asked = {"feed": self._feed, "facets": {"$in": term_keys(spans[i : i + width], names)}}
-            for document in self._base.cards.find(asked):
+            query = {"feed": self._feed, "facets": {"$in": term_keys(spans[i : i + width], terms)}}
+            for document in self._base.cards.find(query):
                 before = document["block"] * BLOCK_SIZE + 1
-                for term, entries in read_terms(document, names):
-                    into = found.doubtful if term == wanted.recheck_term else found.sure
+                for term, entries in read_terms(document, terms):
+                    target = found.doubtful if term == wanted.recheck_term else found.sure
                     for place in matching_places(wanted, term, entries):
-                        into[before + place] = document["first"]
+                        target[before + place] = document["first"]
         return found
 
 

@@ -2,8 +2,8 @@
 
 Reading needs no transaction.  Positions are dense and become visible in order,
 so a reader always sees a prefix of the feed, and the entry after the last one it
-was given stays the next one (feeds.md).  A poll that has reached the end has met
-every object that was there throughout.
+received stays the next one (feeds.md).  A poll that has reached the end has
+returned every object that was in the feed all the time.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def collection_of(document: Document) -> Collection:
 
 
 MAX_BATCHES = 8
-"""Batches in one selection at most; each body may have the maximum length."""
+"""Maximum number of batches in one selection; each body may have the maximum length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,36 +135,38 @@ class Selection:
 
     @property
     def needs_bodies(self) -> bool:
-        """True if the bodies of some entries must be looked at."""
+        """True if the bodies of some entries must be examined."""
         return any(match.unresolved for match in (self.matches or {}).values())
 
-    def is_covered_by(self, runs: Sequence[Document]) -> bool:
-        """True if the batches, in order, hold every match, and none twice."""
-        begins = [run["first"] for run in runs]
-        ends = [run["first"] + run["n"] for run in runs]
-        apart = all(end <= begin for end, begin in zip(ends, begins[1:], strict=False))
-        places = ((position, bisect_right(begins, position)) for position in self.matches or ())
-        return apart and all(i and position < ends[i - 1] for position, i in places)
+    def is_covered_by(self, batches: Sequence[Document]) -> bool:
+        """True if the batches, in order, contain every match exactly once."""
+        starts = [batch["first"] for batch in batches]
+        ends = [batch["first"] + batch["n"] for batch in batches]
+        disjoint = all(end <= start for end, start in zip(ends, starts[1:], strict=False))
+        positions = ((position, bisect_right(starts, position)) for position in self.matches or ())
+        return disjoint and all(i and position < ends[i - 1] for position, i in positions)
 
-    def holds(self, run: Document, index: int) -> bool:
-        """True if a matched entry is one that was asked for."""
-        doubts = self.matches[run["first"] + index].unresolved if self.matches is not None else ()
-        return not doubts or satisfies(entry_body(run, index), doubts)
+    def holds(self, batch: Document, index: int) -> bool:
+        """True if a matched entry also satisfies its unresolved filters."""
+        unresolved = (
+            self.matches[batch["first"] + index].unresolved if self.matches is not None else ()
+        )
+        return not unresolved or satisfies(entry_body(batch, index), unresolved)
 
 
 def split_matches(matches_found: Iterable[tuple[int, Match]], enough: int) -> Iterator[Selection]:
     """Split matches, in order of position, into selections of few batches and `enough` entries."""
     part: dict[int, Match] = {}
-    runs: set[int] = set()
+    batches: set[int] = set()
     for position, match in matches_found:
-        if len(runs | {match.first}) > MAX_BATCHES:
+        if len(batches | {match.first}) > MAX_BATCHES:
             yield _selection(part)
-            part, runs = {}, set()
+            part, batches = {}, set()
         part[position] = match
-        runs.add(match.first)
-        if len(part) == enough:  # before the next match is looked for
+        batches.add(match.first)
+        if len(part) == enough:  # before the next match is searched
             yield _selection(part)
-            part, runs = {}, set()
+            part, batches = {}, set()
     if part:
         yield _selection(part)
 
@@ -175,19 +177,21 @@ def _selection(matches_found: Mapping[int, Match]) -> Selection:
     )
 
 
-def satisfies(body: bytes | None, doubts: Iterable[TermFilter]) -> bool:
+def satisfies(body: bytes | None, unresolved: Iterable[TermFilter]) -> bool:
     """True if an object matches the filters; an object removed meanwhile matches none."""
-    return bool(body) and all(matches_filter(orjson.loads(body or b""), each) for each in doubts)
+    return bool(body) and all(
+        matches_filter(orjson.loads(body or b""), each) for each in unresolved
+    )
 
 
-_WHOLE: Document = {}
+_ALL_FIELDS: Document = {}
 _WITHOUT_BODY = {"body": 0, "ends": 0}
-_PLACES = {"first": 1, "n": 1, "stamp": 1, "stamps": 1, "gone": 1}
-"""Enough to tell that an entry is there, if a query does not look at types or versions."""
-_ONLY_BODY = {"body": 1, "zstd": 1, "ends": 1, "gone": 1}
-_NONE = StatusBits()
+_POSITION_FIELDS = {"first": 1, "n": 1, "stamp": 1, "stamps": 1, "gone": 1}
+"""Fields that show that an entry exists, if a query does not filter by type or version."""
+_BODY_FIELDS = {"body": 1, "zstd": 1, "ends": 1, "gone": 1}
+_NO_STATUS_BITS = StatusBits()
 _ROUNDS = 100
-"""Times that a page goes on to the feed's new end; each time it finds only what is new."""
+"""Maximum number of times that a page continues to the feed's new end."""
 
 
 class FeedReader:
@@ -196,8 +200,8 @@ class FeedReader:
     def __init__(self, base: Base) -> None:
         """`base` is the hub's database."""
         self._base = base
-        self._starts: dict[tuple[str, int], int] = {}
-        self._steady = ConsistentReader(base)
+        self._first_stamps: dict[tuple[str, int], int] = {}
+        self._reader = ConsistentReader(base)
 
     @time_limit()
     def collections(self) -> list[Collection]:
@@ -205,7 +209,7 @@ class FeedReader:
         return sorted(map(collection_of, self._base.collections.find({})), key=lambda c: c.id)
 
     def add(self, collection: Collection) -> None:
-        """Make a new collection, empty.
+        """Add an empty collection.
 
         Raises Conflict if its id or alias is the id or alias of another one.
         """
@@ -215,8 +219,8 @@ class FeedReader:
             raise Conflict(f"another collection has this id or alias: {', '.join(sorted(taken))}")
         if collection.view is None:  # a view has no head, so nothing can be written to it
             head = {"_id": collection.id}
-            nothing = {"position": 0, "stamp": 0, "writes": 0, "removals": 0}
-            self._base.heads.update_one(head, {"$setOnInsert": nothing}, upsert=True)
+            initial = {"position": 0, "stamp": 0, "writes": 0, "removals": 0}
+            self._base.heads.update_one(head, {"$setOnInsert": initial}, upsert=True)
         try:
             self._base.collections.insert_one(document_of(collection))
         except DuplicateKeyError as error:
@@ -241,7 +245,7 @@ class FeedReader:
 
     @time_limit()
     def page(self, feed: str, query: Query, *, bodies: bool = True) -> Page:
-        """Return the entries that the query asks for, in order of position; `more` is exact.
+        """Return the entries that the query selects, in order of position; `more` is exact.
 
         Without `bodies` the entries' bodies are empty.  Raises NotFound if there is no such feed.
         """
@@ -249,61 +253,77 @@ class FeedReader:
         if head.is_past_end(query):
             return Page()
         if query.ids:
-            return self._steady.read(
+            return self._reader.read(
                 feed, lambda: self._page_of_objects(feed, query, head.position, bodies=bodies)
             )
         found_entries = self._matching_entries(feed, query, head.position, bodies=bodies)
         found = list(islice(found_entries, query.limit))
         more = len(found) == query.limit and (
-            self._more(feed, query, head, found[-1]) or next(found_entries, None) is not None
+            self._has_more_by_status_bits(feed, query, head, found[-1])
+            or next(found_entries, None) is not None
         )
-        entries = [_entry(run, i, entry_body(run, i) if bodies else b"") for run, i in found]
+        entries = [
+            _entry_at(batch, i, entry_body(batch, i) if bodies else b"") for batch, i in found
+        ]
         return Page(keep_newest(entries, query), more=more)
 
-    def _more(self, feed: str, query: Query, head: FeedHead, last: tuple[Document, int]) -> bool:
+    def _has_more_by_status_bits(
+        self, feed: str, query: Query, head: FeedHead, last: tuple[Document, int]
+    ) -> bool:
         """True if status bits alone show that the block behind a page holds more matches.
 
-        Then no batch of it is read: the page that has others after it must not cost more than
-        the last one.
+        Then no batch of that block is read, so that a page with others after it costs no more
+        than the last one.
         """
         position = last[0]["first"] + last[1] + 1
-        begins = block_number(position) > block_number(position - 1)
-        if not begins or head.removals or all_filters(query) or not VersionFilter(query).plain:
+        starts_block = block_number(position) > block_number(position - 1)
+        if (
+            not starts_block
+            or head.removals
+            or all_filters(query)
+            or not VersionFilter(query).plain
+        ):
             return False
 
-        def dead() -> set[int]:
-            marks = self._base.marks.find({"feed": feed, "block": block_number(position)})
+        def superseded_positions() -> set[int]:
+            documents = self._base.marks.find({"feed": feed, "block": block_number(position)})
             return {
                 int(document["_id"].rpartition("/")[2]) + i
-                for document in marks
+                for document in documents
                 for i in (*document["old"], *document["shadowed"])
             }
 
         end = min(head.position, position + BLOCK_SIZE - 1)
-        return not self._steady.read(feed, dead).issuperset(range(position, end + 1))
+        return not self._reader.read(feed, superseded_positions).issuperset(
+            range(position, end + 1)
+        )
 
     def _matching_entries(
         self, feed: str, query: Query, last: int, *, bodies: bool
     ) -> Iterator[tuple[Document, int]]:
         """Batches and indexes of the matching entries; beyond the limit, only as far as needed.
 
-        It goes on to where the feed has come meanwhile: an entry that is superseded before its
-        status bits are read is left out, and what superseded it lies there.
+        It continues to the feed's new end: an entry that is superseded before its status bits are
+        read is left out, and the newer one lies there.
         """
         choice, found = VersionFilter(query), 0
         for _ in range(_ROUNDS):
-            for portion in self._selections(feed, query, last):
-                fields = _WHOLE if bodies or portion.needs_bodies else _WITHOUT_BODY
-                if found >= query.limit and not portion.needs_bodies:
-                    fields = _PLACES if choice.plain else _WITHOUT_BODY
-                runs, marks = self._read(feed, portion, last, fields)
-                for run in runs:
-                    passed = max(query.position + 1 - run["first"], index_after(run, _after(query)))
-                    looked_at = batch_columns(run, portion.matches)
-                    for i in choice.indexes(looked_at, marks.get(run["_id"], _NONE), passed):
-                        if run["first"] + i <= last and portion.holds(run, i):
+            for selection in self._selections(feed, query, last):
+                fields = _ALL_FIELDS if bodies or selection.needs_bodies else _WITHOUT_BODY
+                if found >= query.limit and not selection.needs_bodies:
+                    fields = _POSITION_FIELDS if choice.plain else _WITHOUT_BODY
+                batches, status_bits = self._read(feed, selection, last, fields)
+                for batch in batches:
+                    start = max(
+                        query.position + 1 - batch["first"], index_after(batch, _after(query))
+                    )
+                    columns = batch_columns(batch, selection.matches)
+                    for i in choice.indexes(
+                        columns, status_bits.get(batch["_id"], _NO_STATUS_BITS), start
+                    ):
+                        if batch["first"] + i <= last and selection.holds(batch, i):
                             found += 1
-                            yield run, i
+                            yield batch, i
             now = self.head(feed).position
             if now == last:
                 return
@@ -318,132 +338,132 @@ class FeedReader:
         if not wanted:
             yield from (Selection((block,)) for block in range(start, end + 1))
             return
-        matches_found = FilterSearch(self._base, feed, wanted).matches(start, end, self._steady)
+        matches_found = FilterSearch(self._base, feed, wanted).matches(start, end, self._reader)
         ahead = ((p, match) for p, match in matches_found if query.position < p <= last)
         yield from split_matches(ahead, query.limit + 1)
 
     def _read(
-        self, feed: str, portion: Selection, last: int, fields: Document
+        self, feed: str, selection: Selection, last: int, fields: Document
     ) -> tuple[list[Document], dict[str, StatusBits]]:
         """The batches of a selection in order, and their status bits, read after them."""
-        if portion.matches is None:
-            return self._blocks(feed, portion.blocks, last, fields)
-        ids = sorted({batch_id(feed, match.first) for match in portion.matches.values()})
-        runs, marks = self._steady.read(feed, partial(self._runs, ids, fields))
-        if not portion.is_covered_by(runs):  # packed since the filter index was read
-            return self._blocks(feed, portion.blocks, last, fields)
-        return runs, marks
+        if selection.matches is None:
+            return self._read_blocks(feed, selection.blocks, last, fields)
+        ids = sorted({batch_id(feed, match.first) for match in selection.matches.values()})
+        batches, status_bits = self._reader.read(feed, partial(self._read_batches, ids, fields))
+        if not selection.is_covered_by(batches):  # packed since the filter index was read
+            return self._read_blocks(feed, selection.blocks, last, fields)
+        return batches, status_bits
 
-    def _runs(
+    def _read_batches(
         self, ids: Sequence[str], fields: Document
     ) -> tuple[list[Document], dict[str, StatusBits]]:
-        """The batches that are there, in order, and their status bits, read after them."""
+        """The existing batches, in order, and their status bits, read after them."""
         found = self._base.runs.find({"_id": {"$in": ids}}, fields)
-        runs = sorted(found, key=lambda run: int(run["first"]))
+        batches = sorted(found, key=lambda batch: int(batch["first"]))
         documents = find_status_documents(self._base, ids)
-        marks = {run: read_status_bits(document) for run, document in documents.items()}
-        return [decompress_batch(run) for run in runs], marks
+        status_bits = {batch: read_status_bits(document) for batch, document in documents.items()}
+        return [decompress_batch(batch) for batch in batches], status_bits
 
-    def _blocks(
+    def _read_blocks(
         self, feed: str, blocks: Iterable[int], last: int, fields: Document
     ) -> tuple[list[Document], dict[str, StatusBits]]:
-        runs: list[Document] = []
-        marks: dict[str, StatusBits] = {}
+        batches: list[Document] = []
+        status_bits: dict[str, StatusBits] = {}
         for block in blocks:
-            more, theirs = self._block(feed, block, last, fields)
-            runs += more
-            marks |= theirs
-        return runs, marks
+            more, block_bits = self._read_block(feed, block, last, fields)
+            batches += more
+            status_bits |= block_bits
+        return batches, status_bits
 
-    def _block(
+    def _read_block(
         self, feed: str, block: int, last: int, fields: Document
     ) -> tuple[list[Document], dict[str, StatusBits]]:
         """The batches of a block in order, and their status bits, read after them."""
         wanted = {"feed": feed, "block": block}
 
         def read() -> tuple[list[Document], dict[str, StatusBits]] | None:
-            runs = list(self._base.runs.find(wanted, fields).sort("first", 1))
-            if not _whole(runs, block, last):
+            batches = list(self._base.runs.find(wanted, fields).sort("first", 1))
+            if not _is_complete(batches, block, last):
                 return None
-            marks = self._base.marks.find(wanted)
-            kept = {document["_id"]: read_status_bits(document) for document in marks}
-            return [decompress_batch(run) for run in runs], kept
+            documents = self._base.marks.find(wanted)
+            status_bits = {document["_id"]: read_status_bits(document) for document in documents}
+            return [decompress_batch(batch) for batch in batches], status_bits
 
-        return self._steady.read(feed, read)
+        return self._reader.read(feed, read)
 
     def _block_after(self, feed: str, query: Query, last: int) -> int:
         """The last block that begins at or before `added_after`; nothing lies before it."""
         after = _after(query)
         if after < 0:
             return 0
-        low, high = (last, last) if self._start(feed, last) <= after else (0, last)
+        low, high = (last, last) if self._first_stamp(feed, last) <= after else (0, last)
         while low < high:
             middle = (low + high + 1) // 2
-            if self._start(feed, middle) <= after:
+            if self._first_stamp(feed, middle) <= after:
                 low = middle
             else:
                 high = middle - 1
         return low
 
-    def _start(self, feed: str, block: int) -> int:
+    def _first_stamp(self, feed: str, block: int) -> int:
         """The stamp of a block's first entry, which never changes."""
-        if (feed, block) not in self._starts:
+        if (feed, block) not in self._first_stamps:
             wanted = {"feed": feed, "block": block, "first": block * BLOCK_SIZE + 1}
-            run = self._base.runs.find_one(wanted, {"stamp": 1})
-            if run is None:
+            batch = self._base.runs.find_one(wanted, {"stamp": 1})
+            if batch is None:
                 raise Unavailable("the collection is being reorganised; try again in a moment")
-            self._starts[feed, block] = run["stamp"]
-        return self._starts[feed, block]
+            self._first_stamps[feed, block] = batch["stamp"]
+        return self._first_stamps[feed, block]
 
     def _page_of_objects(self, feed: str, query: Query, last: int, *, bodies: bool) -> Page | None:
         """A page of the objects with given ids; None if a batch was packed meanwhile.
 
-        All that there was of the objects up to `last` tells what superseded what, so what comes
-        while it is read changes nothing.
+        The entries of the objects up to `last` determine which versions are superseded, so entries
+        added during the read change nothing.
         """
-        there = [p for p in find_entries(self._base, feed, query.ids) if p.position <= last]
+        present = [p for p in find_entries(self._base, feed, query.ids) if p.position <= last]
         chosen = [
-            place
-            for place in VersionFilter(query).select(there)
-            if place.position > query.position and place.stamp > _after(query)
+            entry
+            for entry in VersionFilter(query).select(present)
+            if entry.position > query.position and entry.stamp > _after(query)
         ]
-        kept = self._filtered(feed, query.filters, chosen) if query.filters else chosen
+        kept = self._apply_filters(feed, query.filters, chosen) if query.filters else chosen
         if kept is None:
             return None
         more, chosen = len(kept) > query.limit, kept[: query.limit]
-        runs = self._bodies({batch_id(feed, p.first) for p in chosen}) if bodies else {}
-        if runs is None:
+        batches = self._read_bodies({batch_id(feed, p.first) for p in chosen}) if bodies else {}
+        if batches is None:
             return None
-        entries = _with_bodies(feed, runs, chosen) if bodies else map(_bare, chosen)
+        entries = _with_bodies(feed, batches, chosen) if bodies else map(_build_entry, chosen)
         return Page(tuple(entries), more=more)
 
-    def _filtered(
+    def _apply_filters(
         self, feed: str, wanted: Sequence[TermFilter], chosen: Sequence[IndexedEntry]
     ) -> list[IndexedEntry] | None:
-        """The entries that the filters match; None if a batch was packed away meanwhile."""
-        spans = sorted({span_number(block_number(place.position)) for place in chosen})
+        """The entries that the filters match; None if a batch was packed meanwhile."""
+        spans = sorted({span_number(block_number(entry.position)) for entry in chosen})
         matches_found = FilterSearch(self._base, feed, wanted).find_in_spans(spans)
-        picked = [place for place in chosen if place.position in matches_found]
-        doubtful = [place for place in picked if matches_found[place.position].unresolved]
-        runs = self._bodies({batch_id(feed, place.first) for place in doubtful})
-        if runs is None:
+        matching = [entry for entry in chosen if entry.position in matches_found]
+        unresolved = [entry for entry in matching if matches_found[entry.position].unresolved]
+        batches = self._read_bodies({batch_id(feed, entry.first) for entry in unresolved})
+        if batches is None:
             return None
-        bodies = {entry.position: entry.body for entry in _with_bodies(feed, runs, doubtful)}
-        refused = {
-            place.position
-            for place in doubtful
-            if not satisfies(bodies.get(place.position), matches_found[place.position].unresolved)
+        bodies = {entry.position: entry.body for entry in _with_bodies(feed, batches, unresolved)}
+        mismatched = {
+            entry.position
+            for entry in unresolved
+            if not satisfies(bodies.get(entry.position), matches_found[entry.position].unresolved)
         }
-        return [place for place in picked if place.position not in refused]
+        return [entry for entry in matching if entry.position not in mismatched]
 
-    def _bodies(self, wanted: set[str]) -> dict[str, Document] | None:
-        """The bodies of some batches, by batch id; None unless all of them are there."""
-        runs = {
-            run["_id"]: decompress_batch(run)
-            for portion in chunk_keys(sorted(wanted), MAX_KEYS)
-            for run in self._base.runs.find({"_id": {"$in": portion}}, _ONLY_BODY)
+    def _read_bodies(self, wanted: set[str]) -> dict[str, Document] | None:
+        """The bodies of some batches, by batch id; None if one of them is missing."""
+        batches = {
+            batch["_id"]: decompress_batch(batch)
+            for chunk in chunk_keys(sorted(wanted), MAX_KEYS)
+            for batch in self._base.runs.find({"_id": {"$in": chunk}}, _BODY_FIELDS)
         }
-        return runs if runs.keys() == wanted else None
+        return batches if batches.keys() == wanted else None
 
 
 def _after(query: Query) -> int:
@@ -451,35 +471,35 @@ def _after(query: Query) -> int:
 
 
 def _with_bodies(
-    feed: str, runs: dict[str, Document], chosen: Sequence[IndexedEntry]
+    feed: str, batches: dict[str, Document], chosen: Sequence[IndexedEntry]
 ) -> Iterator[Entry]:
-    """The entries with their bodies, less what was withdrawn meanwhile."""
-    for place in chosen:
-        run = runs[batch_id(feed, place.first)]
-        if place.index not in run["gone"]:
-            yield _bare(place, entry_body(run, place.index))
+    """The entries with their bodies, without those removed meanwhile."""
+    for entry in chosen:
+        batch = batches[batch_id(feed, entry.first)]
+        if entry.index not in batch["gone"]:
+            yield _build_entry(entry, entry_body(batch, entry.index))
 
 
-def _whole(runs: Sequence[Document], block: int, last: int) -> bool:
+def _is_complete(batches: Sequence[Document], block: int, last: int) -> bool:
     """True if the batches follow one another from the block's start to its end or the head."""
     expected = block * BLOCK_SIZE + 1
-    for run in runs:
-        if run["first"] != expected:
+    for batch in batches:
+        if batch["first"] != expected:
             return False
-        expected += run["n"]
+        expected += batch["n"]
     return expected > min(last, (block + 1) * BLOCK_SIZE)
 
 
-def _entry(run: Document, i: int, body: bytes) -> Entry:
+def _entry_at(batch: Document, i: int, body: bytes) -> Entry:
     return Entry(
-        position=run["first"] + i,
-        stamp=entry_stamp(run, i),
-        id=run["ids"][i],
-        version=run["versions"][i],
-        spec=run["specs"][i],
+        position=batch["first"] + i,
+        stamp=entry_stamp(batch, i),
+        id=batch["ids"][i],
+        version=batch["versions"][i],
+        spec=batch["specs"][i],
         body=body,
     )
 
 
-def _bare(place: IndexedEntry, body: bytes = b"") -> Entry:
-    return Entry(place.position, place.stamp, place.id, place.version, place.spec, body)
+def _build_entry(entry: IndexedEntry, body: bytes = b"") -> Entry:
+    return Entry(entry.position, entry.stamp, entry.id, entry.version, entry.spec, body)

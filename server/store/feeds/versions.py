@@ -63,10 +63,10 @@ class StatusBits:
 
 def status_positions(entries: Sequence[IndexedEntry]) -> dict[str, set[int]]:
     """The positions that carry each status bit, given all entries of one object."""
-    newest = max((_rank(entry.spec) for entry in entries), default=(0, ""))
+    newest = max((_spec_order(entry.spec) for entry in entries), default=(0, ""))
     bits: dict[str, set[int]] = {"old": set(), "later": set(), "shadowed": set()}
-    by_spec = sorted(entries, key=lambda entry: _rank(entry.spec))
-    for rank, group in groupby(by_spec, key=lambda entry: _rank(entry.spec)):
+    by_spec = sorted(entries, key=lambda entry: _spec_order(entry.spec))
+    for rank, group in groupby(by_spec, key=lambda entry: _spec_order(entry.spec)):
         in_order = sorted(group, key=lambda entry: (entry.instant, entry.position))
         positions = [entry.position for entry in in_order]
         bits["old"].update(positions[:-1])
@@ -95,7 +95,7 @@ class VersionFilter:
 
     def includes(self, entry: IndexedEntry, bits: StatusBits) -> bool:
         """True if the entry is one of those asked for."""
-        return self._includes(entry.index, bits, _names(entry))
+        return self._includes(entry.index, bits, _type_spec_version(entry))
 
     def select(self, entries: Iterable[IndexedEntry]) -> list[IndexedEntry]:
         """The entries asked for, of all that some objects have, in order of position."""
@@ -104,7 +104,7 @@ class VersionFilter:
             bits = StatusBits(
                 **{bit: frozenset(found) for bit, found in status_positions(group).items()}
             )
-            chosen += (p for p in group if self._includes(p.position, bits, _names(p)))
+            chosen += (p for p in group if self._includes(p.position, bits, _type_spec_version(p)))
         return sorted(chosen, key=lambda entry: entry.position)
 
     def indexes(self, columns: BatchColumns, bits: StatusBits, start: int) -> Iterator[int]:
@@ -115,12 +115,14 @@ class VersionFilter:
             yield from (i for i in within if i not in skipped)
             return
         for i in within:
-            names = (columns.types[i], columns.specs[i], columns.versions[i])
-            if i not in columns.gone and self._includes(i, bits, names):
+            type_spec_version = (columns.types[i], columns.specs[i], columns.versions[i])
+            if i not in columns.gone and self._includes(i, bits, type_spec_version):
                 yield i
 
-    def _includes(self, index: int, bits: StatusBits, names: tuple[str, str, str]) -> bool:
-        type, spec, version = names
+    def _includes(
+        self, index: int, bits: StatusBits, type_spec_version: tuple[str, str, str]
+    ) -> bool:
+        type, spec, version = type_spec_version
         if self._types and type not in self._types:
             return False
         if spec not in self._specs if self._specs else index in bits.shadowed:
@@ -172,10 +174,10 @@ def group_by_object(entries: Iterable[IndexedEntry]) -> dict[str, list[IndexedEn
     return found
 
 
-def _names(entry: IndexedEntry) -> tuple[str, str, str]:
+def _type_spec_version(entry: IndexedEntry) -> tuple[str, str, str]:
     return entry.type, entry.spec, entry.version
 
 
-def _rank(spec: str) -> tuple[int, str]:
+def _spec_order(spec: str) -> tuple[int, str]:
     """Spec_versions in order: 2.0 before 2.1, 2.9 before 2.10."""
     return len(spec), spec

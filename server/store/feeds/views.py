@@ -2,13 +2,13 @@
 
 All feeds have one clock (`clock.py`), so the latest stamp of the sources is a
 horizon: everything stamped up to it is visible to a read that begins afterwards.
-A page is a merge of the sources by stamp up to there, and the stamp is the
-position.  Whether a view holds an entry is then decided among all entries that
-the sources have of its object: one look-up in each source.
+A page is a merge of the sources by stamp up to the horizon, and the stamp is the
+position.  All entries that the sources have of an object then decide which of
+them the view shows: one look-up per source.
 
-Each such decision looks only at entries added before the one in question, or
-takes entries away, so nothing appears where a reader has passed already; only
-the removal of an entry from a source can bring back another that it hid.
+Each decision depends only on entries added before the one in question, or removes
+entries, so nothing appears behind a reader's position; only the removal of an
+entry from a source can make another one visible that it hid.
 """
 
 from __future__ import annotations
@@ -60,80 +60,84 @@ Found = tuple[str, IndexedEntry]
 def select_entries(
     found: Mapping[int, Found], view: View, choice: VersionFilter, instant: int
 ) -> list[int]:
-    """The stamps of the entries that the view holds and the choice takes, in order.
+    """The stamps of the entries that the view shows and the version filter selects, in order.
 
     `found` has all entries of some objects in the view's sources, up to its end, by
-    their stamps; `instant` tells what has expired.
+    their stamps; entries that expired before `instant` are left out of an active view.
     """
-    places = (_by_stamp(found[stamp][1]) for stamp in sorted(found))
+    in_order = (_by_stamp(found[stamp][1]) for stamp in sorted(found))
     sources = {stamp: source for stamp, (source, _) in found.items()}
     stamps: list[int] = []
-    for entries in group_by_object(places).values():
-        admitted = [place for place in entries if _admitted(place, view)]
-        held, marks = _held(_distinct(admitted, sources), view, instant)
-        stamps += [place.stamp for place in held if choice.includes(place, marks)]
+    for entries in group_by_object(in_order).values():
+        visible = [entry for entry in entries if _is_shown(entry, view)]
+        shown, status_bits = _select_shown(_distinct(visible, sources), view, instant)
+        stamps += [entry.stamp for entry in shown if choice.includes(entry, status_bits)]
     return sorted(stamps)
 
 
-def _held(
-    held: Sequence[IndexedEntry], view: View, instant: int
+def _select_shown(
+    entries: Sequence[IndexedEntry], view: View, instant: int
 ) -> tuple[Sequence[IndexedEntry], StatusBits]:
-    """The entries of one object that a view holds, and which of them are superseded in it."""
-    marks = StatusBits(**{mark: frozenset(found) for mark, found in status_positions(held).items()})
+    """The entries of one object that a view shows, and their status bits in the view."""
+    bits = StatusBits(
+        **{bit: frozenset(stamps) for bit, stamps in status_positions(entries).items()}
+    )
     if not view.active:
-        return held, marks
-    past = marks.old | marks.shadowed
-    current = [p for p in held if p.stamp not in past and p.visibility.active(instant)]
+        return entries, bits
+    superseded = bits.old | bits.shadowed
+    current = [e for e in entries if e.stamp not in superseded and e.visibility.active(instant)]
     return current, StatusBits()
 
 
-def _admitted(place: IndexedEntry, view: View) -> bool:
+def _is_shown(entry: IndexedEntry, view: View) -> bool:
     """True if the view shows an entry of this type and level."""
-    of_type = not view.types or place.type in view.types
-    return of_type and (view.max_tlp is None or place.visibility.tlp <= view.max_tlp)
+    of_type = not view.types or entry.type in view.types
+    return of_type and (view.max_tlp is None or entry.visibility.tlp <= view.max_tlp)
 
 
 def _distinct(
     entries: Sequence[IndexedEntry], sources: Mapping[int, str]
 ) -> Sequence[IndexedEntry]:
-    """The entries, in order of stamp, without repetitions of another source.
+    """The entries, in order of stamp, without repetitions from another source.
 
-    Of one version the first is kept, even if the others differ.  An object without
-    versions of its own is a repetition until its content changes.
+    The first entry of each version is kept, even if the others differ.  An object without its
+    own versions is a repetition until its content changes.
     """
     if len(entries) < 2:
         return entries
     kept: list[IndexedEntry] = []
     versions: set[tuple[str, int]] = set()
     latest: dict[str, IndexedEntry] = {}
-    for place in entries:
-        version = (place.spec, place.instant)
-        if place.own:
-            again = _repeats(place, latest.get(place.spec), sources)
+    for entry in entries:
+        version = (entry.spec, entry.instant)
+        if entry.own:
+            repeated = _is_repetition(entry, latest.get(entry.spec), sources)
         else:
-            again = version in versions
-        if not again:
-            kept.append(place)
+            repeated = version in versions
+        if not repeated:
+            kept.append(entry)
             versions.add(version)
-            if place.own:
-                latest[place.spec] = place
+            if entry.own:
+                latest[entry.spec] = entry
     return kept
 
 
-def _repeats(place: IndexedEntry, latest: IndexedEntry | None, sources: Mapping[int, str]) -> bool:
-    """True if the content equals the latest entry and that came from another source."""
-    if latest is None or latest.digest != place.digest:
+def _is_repetition(
+    entry: IndexedEntry, latest: IndexedEntry | None, sources: Mapping[int, str]
+) -> bool:
+    """True if the content equals the latest entry, which came from another source."""
+    if latest is None or latest.digest != entry.digest:
         return False
-    return sources[latest.stamp] != sources[place.stamp]
+    return sources[latest.stamp] != sources[entry.stamp]
 
 
-def _by_stamp(place: IndexedEntry) -> IndexedEntry:
+def _by_stamp(entry: IndexedEntry) -> IndexedEntry:
     """The entry as part of a view, where its stamp is its position and its index."""
-    return replace(place, position=place.stamp, first=0)
+    return replace(entry, position=entry.stamp, first=0)
 
 
 MINUTE = 60_000_000
-"""µs; what has expired leaves an aggregate within this, so that its head says so."""
+"""µs; expired entries leave an aggregate within this time, and its head changes."""
 _SOURCES = {CollectionKind.FEED, CollectionKind.VERBATIM}
 _ALL = frozenset({VersionKeyword.ALL})
 _LAST = frozenset({VersionKeyword.LAST})
@@ -141,7 +145,7 @@ _SPECS = frozenset({"2.0", "2.1"})
 _ATTEMPTS = 5
 _ROUNDS = 20
 _FEWEST, _MOST = 32, 1_001
-"""Entries that are looked up at once."""
+"""Minimum and maximum number of entries that are looked up at once."""
 
 Candidate = tuple[str, Entry]
 """An entry of a source, with the source's id."""
@@ -153,9 +157,9 @@ class ViewState:
 
     view: View
     horizon: int
-    """The latest stamp that is looked at."""
+    """The latest stamp that is read."""
     instant: int
-    """Until when what is shown must be valid."""
+    """Entries that expire before this time are not shown."""
     head: FeedHead
 
 
@@ -163,13 +167,13 @@ class CollectionReader(FeedReader):
     """All collections for readers: feeds, and the views of them."""
 
     def __init__(self, base: Base, clock: Callable[[], int]) -> None:
-        """`base` is the hub's database, `clock` tells what has expired."""
+        """`base` is the hub's database; entries expire by `clock`."""
         super().__init__(base)
         self._clock = clock
         self._views: dict[str, View | None] = {}
 
     def add(self, collection: Collection) -> None:
-        """Make a new collection; a view only of what can be read as one log.
+        """Add a collection; the sources of a view must have a common order.
 
         Raises Conflict if its id or alias is taken, or if its sources cannot be sources.
         """
@@ -188,7 +192,7 @@ class CollectionReader(FeedReader):
         Raises NotFound if there is no such collection.
         """
         view = self._view_of(feed)
-        return super().head(feed) if view is None else self._sight(view).head
+        return super().head(feed) if view is None else self._current_state(view).head
 
     @time_limit()
     def knows(self, feed: str, object_id: str) -> bool:
@@ -205,19 +209,19 @@ class CollectionReader(FeedReader):
         if view is None:
             return super().page(feed, query, bodies=bodies)
         for _ in range(_ATTEMPTS):
-            sight = self._sight(view)
-            if sight.head.is_past_end(query):
+            state = self._current_state(view)
+            if state.head.is_past_end(query):
                 return Page()
             try:
-                entries = self._up_to_now(sight, query, bodies=bodies)
+                entries = self._read_up_to_now(state, query, bodies=bodies)
                 found = tuple(islice(entries, query.limit + 1))
-            except _Moved:
+            except _ChangedDuringRead:
                 continue
             return Page(keep_newest(found[: query.limit], query), more=len(found) > query.limit)
         raise Unavailable("the collection changed while it was read; ask again")
 
     def _view_of(self, feed: str) -> View | None:
-        """The collection's view; None for a feed.  It never changes, so it is remembered."""
+        """The collection's view; None for a feed.  It never changes, so it is cached."""
         if feed not in self._views:
             document = self._base.collections.find_one({"_id": feed})
             if document is None:
@@ -229,21 +233,22 @@ class CollectionReader(FeedReader):
         """Raises Conflict unless the sources are feeds with a common order."""
         kinds = {collection.id: collection.kind for collection in self.collections()}
         if not view.sources or {kinds.get(source) for source in view.sources} - _SOURCES:
-            raise Conflict("only feeds and verbatim collections can be gathered")
+            raise Conflict("only feeds and verbatim collections can be sources")
         if len(set(view.sources)) == 1:
             return
         heads = {source: super(CollectionReader, self).head(source) for source in view.sources}
-        begun = [source for source, head in heads.items() if head.position]
-        if sum(self._start(source, 0) <= joint_clock_since(self._base) for source in begun) > 1:
+        non_empty = [source for source, head in heads.items() if head.position]
+        since = joint_clock_since(self._base)
+        if sum(self._first_stamp(source, 0) <= since for source in non_empty) > 1:
             raise Conflict(
-                "these collections were begun by an earlier version, where each had a clock of "
-                "its own, so they have no common order: gather one of them, or newer ones"
+                "these collections were started by an earlier version, where each had its own "
+                "clock, so they have no common order: use one of them, or newer ones"
             )
 
-    def _sight(self, view: View) -> ViewState:
-        """The view now.  What is read afterwards holds everything up to the horizon."""
+    def _current_state(self, view: View) -> ViewState:
+        """The current state of a view.  Later reads see everything up to the horizon."""
         heads = list(self._base.heads.find({"_id": {"$in": list(view.sources)}}))
-        if view.at is not None:  # only what is removed changes it
+        if view.at is not None:  # only removals change it
             removals = sum(int(head.get("removals", 0)) for head in heads)
             return ViewState(view, view.at, view.at, FeedHead(view.at, view.at, removals))
         horizon = max(int(head["stamp"]) for head in heads)
@@ -251,114 +256,120 @@ class CollectionReader(FeedReader):
         head = FeedHead(horizon, horizon, writes + minutes * view.active)
         return ViewState(view, horizon, minutes * MINUTE, head)
 
-    def _up_to_now(self, sight: ViewState, query: Query, *, bodies: bool) -> Iterator[Entry]:
+    def _read_up_to_now(self, state: ViewState, query: Query, *, bodies: bool) -> Iterator[Entry]:
         """The matching entries up to the current horizon (see `FeedReader._matching_entries`)."""
         for _ in range(_ROUNDS):
-            yield from self._entries(sight, query, bodies=bodies)
-            now = self._sight(sight.view)
-            if now.horizon == sight.horizon or not _plain(sight.view, query):
+            yield from self._entries(state, query, bodies=bodies)
+            now = self._current_state(state.view)
+            if now.horizon == state.horizon or not _is_plain(state.view, query):
                 return
-            query, sight = replace(query, position=sight.horizon), now
-        raise _Moved
+            query, state = replace(query, position=state.horizon), now
+        raise _ChangedDuringRead
 
-    def _entries(self, sight: ViewState, query: Query, *, bodies: bool) -> Iterator[Entry]:
-        """The entries asked for, in order of stamp."""
-        view = sight.view
+    def _entries(self, state: ViewState, query: Query, *, bodies: bool) -> Iterator[Entry]:
+        """The selected entries, in order of stamp."""
+        view = state.view
         types = query.types & view.types if query.types and view.types else query.types | view.types
         if (query.types or view.types) and not types:
             return
         query = replace(query, types=types, position=0, added_after=_after(query))
         wanted = query.limit + 1
-        wider = replace(_wider(view, query), limit=min(max(wanted, _FEWEST), _MOST))
-        sources = (self._candidates(each, sight, wider, bodies=bodies) for each in view.sources)
+        source_query = replace(_source_query(view, query), limit=min(max(wanted, _FEWEST), _MOST))
+        sources = (
+            self._candidates(each, state, source_query, bodies=bodies) for each in view.sources
+        )
         stream = merge(*sources, key=lambda candidate: candidate[1].stamp)
-        while portion := list(islice(stream, min(max(wanted, _FEWEST), _MOST))):
-            for entry in self._standing(sight, query, portion):
+        while candidates := list(islice(stream, min(max(wanted, _FEWEST), _MOST))):
+            for entry in self._filter_candidates(state, query, candidates):
                 wanted -= 1
                 yield replace(entry, position=entry.stamp)
 
     def _candidates(
-        self, source: str, sight: ViewState, query: Query, *, bodies: bool
+        self, source: str, state: ViewState, query: Query, *, bodies: bool
     ) -> Iterator[Candidate]:
-        """A source's entries up to the horizon that may be asked for, in order."""
+        """A source's entries up to the horizon that the query may select, in order."""
         more = True
         while more:
             page = super().page(source, query, bodies=bodies)
             for entry in page.entries:
-                if entry.stamp > sight.horizon:
+                if entry.stamp > state.horizon:
                     return
                 yield source, entry
             more = page.more
             if more and not page.entries:
-                raise _Moved
+                raise _ChangedDuringRead
             query = replace(query, position=page.entries[-1].position if more else 0)
 
-    def _standing(
-        self, sight: ViewState, query: Query, portion: Sequence[Candidate]
+    def _filter_candidates(
+        self, state: ViewState, query: Query, candidates: Sequence[Candidate]
     ) -> Iterator[Entry]:
-        """Those candidates that the view holds and the query asks for, in order.
+        """The candidates that the view shows and the query selects, in order.
 
-        An object that is in one source only stands there as it stands in the view, if
-        all of the source is shown; then that source need not be asked again.
+        If the view shows a source completely, an object that is in no other source needs no
+        further look-up: the source has already applied the query to it.
         """
-        judged = {entry.id for _, entry in portion}
-        looked = {source: judged for source in sight.view.sources}
+        checked = {entry.id for _, entry in candidates}
+        checked_ids = {source: checked for source in state.view.sources}
         found: dict[int, Found] = {}
-        if _plain(sight.view, query):
-            looked = {each: {e.id for source, e in portion if source != each} for each in looked}
-            found = self._looked_up(sight, looked)
-            judged = {place.id for _, place in found.values()}
-            looked = {source: judged - already for source, already in looked.items()}
-        found |= self._looked_up(sight, looked)
-        standing = frozenset(select_entries(found, sight.view, VersionFilter(query), sight.instant))
-        for _, entry in portion:
-            if entry.id in judged and entry.stamp not in found:
-                raise _Moved
-            if entry.id not in judged or entry.stamp in standing:
+        if _is_plain(state.view, query):
+            checked_ids = {
+                each: {e.id for source, e in candidates if source != each} for each in checked_ids
+            }
+            found = self._find_in_sources(state, checked_ids)
+            checked = {entry.id for _, entry in found.values()}
+            checked_ids = {source: checked - already for source, already in checked_ids.items()}
+        found |= self._find_in_sources(state, checked_ids)
+        shown_stamps = frozenset(
+            select_entries(found, state.view, VersionFilter(query), state.instant)
+        )
+        for _, entry in candidates:
+            if entry.id in checked and entry.stamp not in found:
+                raise _ChangedDuringRead
+            if entry.id not in checked or entry.stamp in shown_stamps:
                 yield entry
 
-    def _looked_up(self, sight: ViewState, ids: Mapping[str, Some[str]]) -> dict[int, Found]:
-        """By their stamps, the entries that each source has of these objects."""
+    def _find_in_sources(self, state: ViewState, ids: Mapping[str, Some[str]]) -> dict[int, Found]:
+        """Look these objects up in each source; return their entries by stamp."""
         return {
-            place.stamp: (source, place)
+            entry.stamp: (source, entry)
             for source, wanted in ids.items()
-            for place in self._steady.read(
+            for entry in self._reader.read(
                 source, partial(find_entries, self._base, source, wanted)
             )
-            if place.stamp <= sight.horizon
+            if entry.stamp <= state.horizon
         }
 
 
-class _Moved(Exception):
-    """An entry that was found a moment ago is gone; the page must be read again."""
+class _ChangedDuringRead(Exception):
+    """An entry disappeared during the read; the page must be read again."""
 
 
 def _after(query: Query) -> int:
-    """The stamp after which a view is read: `position` and `added_after` both hold."""
+    """The stamp after which a view is read: the greater of `position` and `added_after`."""
     return max(query.position, -1 if query.added_after is None else query.added_after)
 
 
-def _plain(view: View, query: Query) -> bool:
-    """True if the plain last versions are asked for, so superseded in a source means superseded."""
-    asked = query.keywords == _LAST and not query.versions and not query.specs
-    return asked and not view.active and view.max_tlp is None and view.at is None
+def _is_plain(view: View, query: Query) -> bool:
+    """True if only last versions are selected: then superseded in a source means superseded."""
+    only_last = query.keywords == _LAST and not query.versions and not query.specs
+    return only_last and not view.active and view.max_tlp is None and view.at is None
 
 
-def _wider(view: View, query: Query) -> Query:
-    """The query to a source, which leaves nothing out of what may be asked for."""
-    if _plain(view, query):
+def _source_query(view: View, query: Query) -> Query:
+    """The query for a source; it includes every entry that the query may select."""
+    if _is_plain(view, query):
         return query
     return replace(
         query,
         keywords=_ALL,
         versions=frozenset(),
         specs=_SPECS,
-        filters=(*query.filters, *_levels(view)),
+        filters=(*query.filters, *_level_filters(view)),
     )
 
 
-def _levels(view: View) -> tuple[TermFilter, ...]:
-    """The filter that leads to what a view with a strictest level shows, however rare it is."""
+def _level_filters(view: View) -> tuple[TermFilter, ...]:
+    """The filter for the levels of a view with a maximum TLP level."""
     if view.max_tlp is None:
         return ()
     return (

@@ -1,9 +1,8 @@
 """Write a feed: one clock for all feeds, and every entry at its position.
 
 Used only inside a transaction.  The feed's head is read and written in it, so
-one of two concurrent publishers retries: nothing becomes visible before
-something earlier, and what was looked up is still true at commit (feeds.md
-section 2).
+one of two concurrent publishers retries: entries become visible in order, and
+the results of look-ups are still valid at commit (feeds.md section 2).
 """
 
 from __future__ import annotations
@@ -47,25 +46,23 @@ from tocsin.server.store.feeds.versions import (
     status_positions,
 )
 
-_UNPLACED = 0
+_NO_BATCH = 0
 _DIGEST_LENGTH = 16
 
 
 class Writer:
     """The writer of one feed within one transaction; it has read the head."""
 
-    def __init__(
-        self, base: Base, session: ClientSession, head: Document, stamps: HubClock
-    ) -> None:
+    def __init__(self, base: Base, session: ClientSession, head: Document, clock: HubClock) -> None:
         """`head` is the feed's, as it was read in the session."""
         self._base, self._session, self._feed = base, session, str(head["_id"])
         self._position: int = head["position"]
         self._stamp: int = head["stamp"]
-        self._stamps = stamps
+        self._clock = clock
 
     def publish(self, postings: Sequence[NewEntry], *, replace: bool) -> list[PublishOutcome]:
         """See `Transaction.publish`."""
-        self._stamps.take()
+        self._clock.take()
         staged = self.stage(postings, replace=replace)
         write_staged(self._base, self._session, [staged])
         return staged.outcomes
@@ -73,49 +70,51 @@ class Writer:
     def stage(
         self, postings: Sequence[NewEntry], *, replace: bool, new: Collection[str] = ()
     ) -> Staged:
-        """The entries with their positions and stamps, not written yet.
+        """Assign positions and stamps to the entries, without writing them.
 
-        Objects with ids in `new` are known to be in no feed, so that they are not looked for.
+        Objects with ids in `new` are known to be in no feed, so they are not looked up.
         """
         if any(len(posting.digest) != _DIGEST_LENGTH for posting in postings):
             raise ValueError("a digest has 16 octets")
         wanted = (p.id for p in postings if p.id not in new)
         found = find_entries(self._base, self._feed, wanted, self._session)
-        here = group_by_object(found)
-        fresh: list[PlacedEntry] = []
+        known = group_by_object(found)
+        placed: list[PlacedEntry] = []
         outcomes: list[PublishOutcome] = []
         for posting in postings:
-            entries = here.setdefault(posting.id, [])
+            entries = known.setdefault(posting.id, [])
             outcomes.append(_outcome(posting, entries, replace=replace))
             if outcomes[-1] is PublishOutcome.STORED:
-                fresh.append(self._placed(posting))
-                entries.append(_place(fresh[-1], _UNPLACED))
-        return Staged(self, outcomes, found, list(split_batches(fresh)) if fresh else [])
+                placed.append(self._assign_position(posting))
+                entries.append(_indexed_entry(placed[-1], _NO_BATCH))
+        return Staged(self, outcomes, found, list(split_batches(placed)) if placed else [])
 
     def remove(self, query: Query, *, everything: bool) -> int:
         """Remove the entries of one object that the query selects, or all of them."""
         found = find_entries(self._base, self._feed, query.ids, self._session)
-        documents = find_status_documents(self._base, map(self._run, found), self._session)
+        documents = find_status_documents(self._base, map(self._batch_of, found), self._session)
         choice = VersionFilter(query)
         chosen = [
-            place
-            for place in found
-            if (everything and (not query.specs or place.spec in query.specs))
+            entry
+            for entry in found
+            if (everything and (not query.specs or entry.spec in query.specs))
             or (
                 not everything
-                and choice.includes(place, read_status_bits(documents.get(self._run(place))))
+                and choice.includes(entry, read_status_bits(documents.get(self._batch_of(entry))))
             )
         ]
-        for run, places in _by_run(self._feed, chosen).items():
-            self._cut(run, frozenset(place.index for place in places))
+        for batch, entries in _group_by_batch(self._feed, chosen).items():
+            self._remove_from_batch(batch, frozenset(entry.index for entry in entries))
         if chosen:
-            self.mark([place for place in found if place not in chosen], cleared=chosen)
+            self.update_status_bits(
+                [entry for entry in found if entry not in chosen], cleared=chosen
+            )
             self._base.heads.bulk_write([self.head_change(removed=True)], session=self._session)
         return len(chosen)
 
-    def _placed(self, posting: NewEntry) -> PlacedEntry:
+    def _assign_position(self, posting: NewEntry) -> PlacedEntry:
         self._position += 1
-        self._stamp = self._stamps.next(self._stamp)
+        self._stamp = self._clock.next(self._stamp)
         return PlacedEntry(
             posting=posting,
             version=posting.version or timestamp(self._stamp),
@@ -125,62 +124,69 @@ class Writer:
         )
 
     def documents(
-        self, runs: Sequence[Sequence[PlacedEntry]]
+        self, batches: Sequence[Sequence[PlacedEntry]]
     ) -> Iterator[tuple[str, list[Document]]]:
         """The documents to insert for some batches, by the name of the database's collection."""
-        yield "runs", [batch_document(self._feed, entries) for entries in runs]
-        yield "shelves", [each for run in runs for each in id_documents(self._feed, run)]
-        yield "cards", [each for run in runs for each in filter_documents(self._feed, run)]
+        yield "runs", [batch_document(self._feed, entries) for entries in batches]
+        yield "shelves", [each for batch in batches for each in id_documents(self._feed, batch)]
+        yield "cards", [each for batch in batches for each in filter_documents(self._feed, batch)]
 
-    def mark(self, places: Sequence[IndexedEntry], cleared: Sequence[IndexedEntry] = ()) -> None:
+    def update_status_bits(
+        self, entries: Sequence[IndexedEntry], cleared: Sequence[IndexedEntry] = ()
+    ) -> None:
         """Update the status bits, given all entries of some objects as they are now."""
-        groups = [group for group in group_by_object(places).values() if len(group) > 1 or cleared]
-        touched = _by_run(self._feed, [*chain.from_iterable(groups), *cleared])
+        groups = [group for group in group_by_object(entries).values() if len(group) > 1 or cleared]
+        affected = _group_by_batch(self._feed, [*chain.from_iterable(groups), *cleared])
         wanted: dict[str, set[int]] = {"old": set(), "later": set(), "shadowed": set()}
         for group in groups:
-            for mark, positions in status_positions(group).items():
-                wanted[mark].update(positions)
-        documents = find_status_documents(self._base, touched, self._session)
+            for bit, positions in status_positions(group).items():
+                wanted[bit].update(positions)
+        documents = find_status_documents(self._base, affected, self._session)
+        updated = {
+            batch: _update_status_document(self._feed, entries, wanted, documents.get(batch))
+            for batch, entries in affected.items()
+        }
         changes = [
-            ReplaceOne({"_id": run}, document, upsert=True)
-            for run, inside in touched.items()
-            if (document := _remarked(self._feed, inside, wanted, documents.get(run)))
-            != documents.get(run)
+            ReplaceOne({"_id": batch}, document, upsert=True)
+            for batch, document in updated.items()
+            if document != documents.get(batch)
         ]
         if changes:
             self._base.marks.bulk_write(changes, session=self._session)
 
-    def _cut(self, run: str, indexes: frozenset[int]) -> None:
-        kept = self._base.runs.find_one({"_id": run}, session=self._session)
-        if kept is None:
-            raise LookupError(f"no batch {run}")
-        change = {"$set": batch_without(kept, indexes)}
-        self._base.runs.update_one({"_id": run}, change, session=self._session)
-        for shelf in list(self._base.shelves.find({"run": run}, session=self._session)):
-            if indexes.intersection(shelf["at"]):
-                change = {"$set": id_document_without(shelf, indexes)}
-                self._base.shelves.update_one({"_id": shelf["_id"]}, change, session=self._session)
-        self._cut_cards(kept, indexes)
+    def _remove_from_batch(self, batch: str, indexes: frozenset[int]) -> None:
+        document = self._base.runs.find_one({"_id": batch}, session=self._session)
+        if document is None:
+            raise LookupError(f"no batch {batch}")
+        change = {"$set": batch_without(document, indexes)}
+        self._base.runs.update_one({"_id": batch}, change, session=self._session)
+        for id_document in list(self._base.shelves.find({"run": batch}, session=self._session)):
+            if indexes.intersection(id_document["at"]):
+                change = {"$set": id_document_without(id_document, indexes)}
+                self._base.shelves.update_one(
+                    {"_id": id_document["_id"]}, change, session=self._session
+                )
+        self._remove_from_filter_documents(document, indexes)
 
-    def _cut_cards(self, run: Document, indexes: frozenset[int]) -> None:
-        places = {(run["first"] + index - 1) % BLOCK_SIZE for index in indexes}
-        wanted = {"feed": self._feed, "block": run["block"]}
-        for card in list(self._base.cards.find(wanted, session=self._session)):
-            if (change := filter_document_without(card, places)) is not None:
+    def _remove_from_filter_documents(self, batch: Document, indexes: frozenset[int]) -> None:
+        places = {(batch["first"] + index - 1) % BLOCK_SIZE for index in indexes}
+        wanted = {"feed": self._feed, "block": batch["block"]}
+        for filter_document in list(self._base.cards.find(wanted, session=self._session)):
+            if (change := filter_document_without(filter_document, places)) is not None:
                 self._base.cards.update_one(
-                    {"_id": card["_id"]}, {"$set": change}, session=self._session
+                    {"_id": filter_document["_id"]}, {"$set": change}, session=self._session
                 )
 
     def head_change(self, *, removed: bool = False) -> UpdateOne:
-        """Moves the head, though only entries were removed: other writers must notice."""
+        """Build the change of the head, which removals write too, so that writers conflict."""
         change = {
             "$set": {"position": self._position, "stamp": self._stamp},
             "$inc": {"writes": 1, "removals": int(removed)},
         }
         return UpdateOne({"_id": self._feed}, change)
 
-    def _run(self, place: IndexedEntry) -> str:
-        return batch_id(self._feed, place.first)
+    def _batch_of(self, entry: IndexedEntry) -> str:
+        return batch_id(self._feed, entry.first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,26 +198,29 @@ class Staged:
     """One for each entry, in order."""
     found: Sequence[IndexedEntry]
     """Entries that the feed already has of the same objects."""
-    runs: Sequence[Sequence[PlacedEntry]]
-    """New entries, split_batches as they are stored."""
+    batches: Sequence[Sequence[PlacedEntry]]
+    """New entries, divided into batches as they are stored."""
 
-    def places(self) -> list[IndexedEntry]:
-        """Entries that the feed has of these objects afterwards."""
-        return [*self.found, *(_place(each, run[0].position) for run in self.runs for each in run)]
+    def entries(self) -> list[IndexedEntry]:
+        """All entries that the feed has of these objects afterwards."""
+        return [
+            *self.found,
+            *(_indexed_entry(each, batch[0].position) for batch in self.batches for each in batch),
+        ]
 
 
 def publish_to_feeds(
     base: Base,
     session: ClientSession,
-    stamps: HubClock,
+    clock: HubClock,
     entries: Mapping[str, Sequence[NewEntry]],
     new: Collection[str],
 ) -> None:
     """See `Transaction.publish_to_feeds`."""
     found = {head["_id"]: head for head in find_heads(base, session, list(entries))}
-    stamps.take(sum(map(len, entries.values())))
+    clock.take(sum(map(len, entries.values())))
     staged = [
-        Writer(base, session, found[feed], stamps).stage(each, replace=True, new=new)
+        Writer(base, session, found[feed], clock).stage(each, replace=True, new=new)
         for feed, each in entries.items()
     ]
     write_staged(base, session, staged)
@@ -227,15 +236,15 @@ def find_heads(base: Base, session: ClientSession, feeds: Sequence[str]) -> list
 
 def write_staged(base: Base, session: ClientSession, staged: Sequence[Staged]) -> None:
     """Write what was staged, for all feeds together."""
-    staged = [each for each in staged if each.runs]
+    staged = [each for each in staged if each.batches]
     inserted: dict[str, list[Document]] = {}
     for each in staged:
-        for name, documents in each.writer.documents(each.runs):
+        for name, documents in each.writer.documents(each.batches):
             inserted.setdefault(name, []).extend(documents)
     for name, documents in inserted.items():
         base[name].insert_many(documents, session=session)
     for each in staged:
-        each.writer.mark(each.places())
+        each.writer.update_status_bits(each.entries())
     if staged:
         base.heads.bulk_write([each.writer.head_change() for each in staged], session=session)
 
@@ -244,20 +253,20 @@ def _outcome(
     posting: NewEntry, entries: Sequence[IndexedEntry], *, replace: bool
 ) -> PublishOutcome:
     """The relation of a new entry to the entries that its object has already."""
-    alike = [place for place in entries if place.spec == posting.spec]
+    same_spec = [entry for entry in entries if entry.spec == posting.spec]
     if posting.version:
         instant = micros(posting.version)
-        same = [place for place in alike if place.instant == instant]
+        same_version = [entry for entry in same_spec if entry.instant == instant]
     else:
-        same = sorted((p for p in alike if p.own), key=lambda p: p.instant)
-    if not same:
+        same_version = sorted((p for p in same_spec if p.own), key=lambda p: p.instant)
+    if not same_version:
         return PublishOutcome.STORED
-    if same[-1].digest == posting.digest:
+    if same_version[-1].digest == posting.digest:
         return PublishOutcome.KNOWN
     return PublishOutcome.STORED if replace and not posting.version else PublishOutcome.CONFLICT
 
 
-def _place(entry: PlacedEntry, first: int) -> IndexedEntry:
+def _indexed_entry(entry: PlacedEntry, first: int) -> IndexedEntry:
     posting = entry.posting
     return IndexedEntry(
         id=posting.id,
@@ -273,28 +282,28 @@ def _place(entry: PlacedEntry, first: int) -> IndexedEntry:
     )
 
 
-def _by_run(feed: str, places: Iterable[IndexedEntry]) -> dict[str, list[IndexedEntry]]:
+def _group_by_batch(feed: str, entries: Iterable[IndexedEntry]) -> dict[str, list[IndexedEntry]]:
     found: dict[str, list[IndexedEntry]] = {}
-    for place in places:
-        found.setdefault(batch_id(feed, place.first), []).append(place)
+    for entry in entries:
+        found.setdefault(batch_id(feed, entry.first), []).append(entry)
     return found
 
 
-def _remarked(
+def _update_status_document(
     feed: str,
-    inside: Sequence[IndexedEntry],
+    entries: Sequence[IndexedEntry],
     wanted: Mapping[str, set[int]],
     document: Document | None,
 ) -> Document:
-    """The status bit document of a batch, with new bits for the entries `inside`."""
-    touched = {place.index for place in inside}
-    fresh: Document = {
-        "_id": batch_id(feed, inside[0].first),
+    """The status bit document of a batch, with new bits for these entries of it."""
+    affected = {entry.index for entry in entries}
+    updated: Document = {
+        "_id": batch_id(feed, entries[0].first),
         "feed": feed,
-        "block": block_number(inside[0].first),
+        "block": block_number(entries[0].first),
     }
-    for mark, positions in wanted.items():
-        kept = set(document[mark]) - touched if document else set()
-        carrying = {place.index for place in inside if place.position in positions}
-        fresh[mark] = sorted(kept | carrying)
-    return fresh
+    for bit, positions in wanted.items():
+        unchanged = set(document[bit]) - affected if document else set()
+        with_bit = {entry.index for entry in entries if entry.position in positions}
+        updated[bit] = sorted(unchanged | with_bit)
+    return updated

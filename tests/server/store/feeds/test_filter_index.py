@@ -258,7 +258,7 @@ class TestPackedBlocks:
         asked = [query((field, [values_of(field)[1]]), limit=1_000) for field in EVERY_FIELD]
         before, cards = [keys(feed.page(each)) for each in asked], feed.store._base.cards
         many = cards.count_documents({"feed": feed.id})
-        packing = Packer(feed.store._client, feed.store._base, threading.Lock(), many=1)
+        packing = Packer(feed.store._client, feed.store._base, threading.Lock(), after_writes=1)
         while packing.pack_next():
             pass
         assert packing.packed and any(before)

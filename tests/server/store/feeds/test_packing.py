@@ -347,7 +347,7 @@ def test_writers_packers_and_pollers_at_once_lose_and_repeat_nothing(
     stores = [Store.connect(engine_uri, name=base) for _ in range(5)]
 
     def keep_packing(store: Store) -> int:
-        packing = Packer(store._client, store._base, store._lock, many=4)
+        packing = Packer(store._client, store._base, store._lock, after_writes=4)
         while not done.wait(0.02):
             packing.pack_next()
         return packing.packed
