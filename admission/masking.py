@@ -125,9 +125,9 @@ def remove_properties(candidate: Candidate, rule: str, removals: Iterable[Remova
     if is_still_valid(smaller, candidate.object):
         return candidate.with_object(smaller, *(_report_removal(rule, each) for each in removed))
     # Nothing would be left: the question is whether the object is published at all.
-    asked = [_hold_removal(rule, each) for each in removed if each.mode == "ask"]
-    if asked or held:
-        return candidate.hold(*asked)
+    releasable = [_hold_removal(rule, each) for each in removed if each.mode == "ask"]
+    if releasable or held:
+        return candidate.hold(*releasable)
     return candidate.refuse(*(_refuse_removal(rule, each) for each in removed))
 
 
@@ -285,9 +285,9 @@ def mask_texts(
         changes[path] = new
         if new is None:
             changes |= _removed_with(subject, path)
-        asked = tuple(kinds.pop("ask", ()))
+        releasable = tuple(kinds.pop("ask", ()))
         plain = tuple(sorted(chain.from_iterable(kinds.values())))
-        findings += _report_masks(rule, reported, new is None, plain, asked)
+        findings += _report_masks(rule, reported, new is None, plain, releasable)
     return _apply_masks(candidate, rule, changes, findings, blocking)
 
 
@@ -342,11 +342,11 @@ def _removed_with(subject: StixObject, path: Path) -> dict[Path, None]:
 
 
 def _report_masks(
-    rule: str, path: Path, removed: bool, plain: tuple[str, ...], asked: tuple[str, ...]
+    rule: str, path: Path, removed: bool, plain: tuple[str, ...], releasable: tuple[str, ...]
 ) -> tuple[Finding, ...]:
     short = len("".join(map(str, path))) <= _LONGEST_CACHED
     report = _cached_mask_findings if short else _cached_mask_findings.__wrapped__
-    return report(rule, path, removed, plain, asked)
+    return report(rule, path, removed, plain, releasable)
 
 
 @lru_cache(maxsize=1024)
@@ -355,7 +355,7 @@ def _cached_mask_findings(
     path: Path,
     removed: bool,  # noqa: FBT001
     plain: tuple[str, ...],
-    asked: tuple[str, ...],
+    releasable: tuple[str, ...],
 ) -> tuple[Finding, ...]:
     """One finding on the kinds that were masked, one on those that an analyst may release."""
     findings = []
@@ -363,8 +363,8 @@ def _cached_mask_findings(
         action = Action.STRIPPED if removed else Action.REPLACED
         message = _describe_mask(plain, removed=removed)
         findings.append(Finding("sanitise", rule, action, message, format_path(path)))
-    if asked:
-        message = f"{_describe_mask(asked, removed=removed)}; an analyst may release it"
+    if releasable:
+        message = f"{_describe_mask(releasable, removed=removed)}; an analyst may release it"
         findings.append(Finding("sanitise", rule, Action.ASKED, message, format_path(path)))
     return tuple(findings)
 
@@ -399,9 +399,9 @@ def _apply_masks(
     masked = replace_texts(candidate.object, changes)
     if is_still_valid(masked, candidate.object):
         return candidate.with_object(masked, *findings)
-    asked = [_hold_instead(finding) for finding in findings if finding.action is Action.ASKED]
-    if asked or blocking["hold"]:
-        return candidate.hold(*asked)
+    releasable = [_hold_instead(finding) for finding in findings if finding.action is Action.ASKED]
+    if releasable or blocking["hold"]:
+        return candidate.hold(*releasable)
     message = (
         "removing what must not be shared would make the object invalid:"
         " take it out and send a valid object"

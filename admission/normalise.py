@@ -85,11 +85,11 @@ def normalise(
     visible = _remove_invisible(_normalise_pattern(subject))
     if visible is not subject:
         visible = _normalise_pattern(visible)  # it may have become canonical only now
-    spelt = _normalise_vocabularies(_normalise_values(visible))
-    if spelt is not subject:
-        candidate = candidate.with_object(spelt, *_find_rewritten(subject, spelt))
+    normalised = _normalise_vocabularies(_normalise_values(visible))
+    if normalised is not subject:
+        candidate = candidate.with_object(normalised, *_find_rewritten(subject, normalised))
     marked = _normalise_markings(candidate, defaults, definitions)
-    return _normalise_released_items(marked) if "granular_markings" in spelt else marked
+    return _normalise_released_items(marked) if "granular_markings" in normalised else marked
 
 
 def _normalise_released_items(candidate: Candidate) -> Candidate:
@@ -133,8 +133,8 @@ def _remove_invisible(subject: StixObject) -> StixObject:
 def _normalise_pattern(subject: StixObject) -> StixObject:
     if subject["type"] != "indicator" or subject.get("pattern_type") != "stix":
         return subject
-    spelt = canonical_pattern(subject["pattern"])
-    return subject if spelt == subject["pattern"] else {**subject, "pattern": spelt}
+    normalised = canonical_pattern(subject["pattern"])
+    return subject if normalised == subject["pattern"] else {**subject, "pattern": normalised}
 
 
 def _normalise_values(subject: StixObject) -> StixObject:
@@ -144,9 +144,9 @@ def _normalise_values(subject: StixObject) -> StixObject:
     for name in _CANONICAL_PROPERTIES:
         value = subject.get(name)
         if isinstance(value, str):
-            spelt = canonical_value(kind, name, value)
-            if spelt != value:
-                changes[name] = spelt
+            normalised = canonical_value(kind, name, value)
+            if normalised != value:
+                changes[name] = normalised
     hashes = subject.get("hashes")
     if isinstance(hashes, dict):
         normal_hashes = {
@@ -174,11 +174,11 @@ def _find_vocabulary_changes(subject: StixObject) -> Iterator[tuple[str, tuple[s
     for name in sorted(_VOCABULARIES & subject.keys()):
         words = subject[name]
         if isinstance(words, list) and all(isinstance(word, str) for word in words):
-            spelt = _normalise_words(name, words)
+            normalised = _normalise_words(name, words)
             if not selects_items_of(subject, name):
-                spelt = list(dict.fromkeys(word for word in spelt if word))
-            if spelt != words:
-                yield name, tuple(spelt)
+                normalised = list(dict.fromkeys(word for word in normalised if word))
+            if normalised != words:
+                yield name, tuple(normalised)
 
 
 def _normalise_words(name: str, words: list[Any]) -> list[str]:

@@ -123,24 +123,24 @@ class Pipeline:
     def examine(self, candidates: Iterable[Candidate], now: int) -> list[Candidate]:
         """Take every candidate of one submission through the stages; OPEN ones may be published.
 
-        The result has the same order and length.  An object sent several times is examined once.
+        The result has the same order and length.  An object sent several times is judged once.
         A fault in one candidate does not affect the others.
         """
         submission = list(candidates)
         context = self._build_context(submission, now)
         occurrences = Counter(candidate.source_id for candidate in submission)
         by_content: dict[bytes, Candidate] = {}
-        examined = []
+        judged = []
         for candidate in submission:
             key = _content_key(candidate) if occurrences[candidate.source_id] > 1 else b""
             known = by_content.get(key)
             if known:
-                examined.append(known.with_index(candidate.index))
+                judged.append(known.with_index(candidate.index))
             else:
-                examined.append(self._examine_one(candidate, context))
+                judged.append(self._examine_one(candidate, context))
             if key:
-                by_content.setdefault(key, examined[-1])
-        return examined
+                by_content.setdefault(key, judged[-1])
+        return judged
 
     def find_authors(self, submission: Iterable[Candidate]) -> frozenset[str]:
         """Ids of the identities that name the submitter: as creator, now or before, or by name.
@@ -187,8 +187,8 @@ class Pipeline:
         try:
             return self._run_stages(candidate, context)
         except Exception:
-            log.exception("candidate %d could not be examined", candidate.index)
-            message = "could not be examined: an internal error, which has been logged"
+            log.exception("candidate %d could not be judged", candidate.index)
+            message = "could not be judged: an internal error, which has been logged"
             return candidate.refuse(Finding("validate", "fault", Action.REFUSED, message))
 
     def _run_stages(self, candidate: Candidate, context: SubmissionContext) -> Candidate:
@@ -210,14 +210,14 @@ class Pipeline:
         subject = candidate.object or {}
         split = split_by_tlp(subject, context.definitions, context.defaults.level_of(subject))
         if split.object is subject and not (split.stricter_layers or split.dangling_selectors):
-            judged = self._judge_layer(candidate, context)
+            judged = self._examine_layer(candidate, context)
             return replace(judged, original=subject) if judged.original is not None else judged
         strictest = min(self._submitter.max_tlp, Tlp.AMBER_STRICT)
         accepted = [layer for layer in split.stricter_layers if layer[0] <= strictest]
         notes = _note_split(split, dropped=len(accepted) < len(split.stricter_layers))
-        base = self._judge_layer(candidate.with_object(split.object, *notes), context)
+        base = self._examine_layer(candidate.with_object(split.object, *notes), context)
         stricter = [
-            (level, self._judge_layer(candidate.with_object(layer), context))
+            (level, self._examine_layer(candidate.with_object(layer), context))
             for level, layer in accepted
         ]
         whole = _join_layers(base, stricter)
@@ -231,7 +231,7 @@ class Pipeline:
         keep_original = whole.stricter_layers or whole.original is not None
         return replace(whole, original=subject) if keep_original else whole
 
-    def _judge_layer(self, candidate: Candidate, context: SubmissionContext) -> Candidate:
+    def _examine_layer(self, candidate: Candidate, context: SubmissionContext) -> Candidate:
         candidate = normalise(candidate, context.defaults, context.definitions)
         candidate = identify(candidate, self._submitter.partner)
         return sanitise(candidate, context.rules)
@@ -329,7 +329,7 @@ def _find_author_links(submission: Iterable[Candidate], authors: frozenset[str])
 
 
 def _content_key(candidate: Candidate) -> bytes:
-    """Equal for copies of an unexamined object; empty if it cannot be compared."""
+    """Equal for copies of an unjudged object; empty if it cannot be compared."""
     if candidate.object is None or not candidate.is_open or candidate.findings:
         return b""
     try:

@@ -144,12 +144,12 @@ def _check_names(tables: Mapping[str, Any]) -> None:
             there = ", ".join(f"[{each}]" for each in known)
             raise PolicyError(f"[{table}] is not a table of a policy (known: {there})")
     for table, names in _TABLES.items():
-        given = tables.get(table)
-        if not isinstance(given, dict):
+        table_values = tables.get(table)
+        if not isinstance(table_values, dict):
             raise PolicyError(f"the table [{table}] is missing; it has {', '.join(names)}")
-        for name in sorted(given.keys() - set(names)):
+        for name in sorted(table_values.keys() - set(names)):
             raise PolicyError(f"[{table}] {name} is unknown (known: {', '.join(names)})")
-        for name in sorted(set(names) - given.keys()):
+        for name in sorted(set(names) - table_values.keys()):
             raise PolicyError(f"[{table}] {name} is missing; the shipped policy.toml has it")
 
 
@@ -172,8 +172,8 @@ class _Table:
         return str(value)
 
     def _wrong(self, name: str, wanted: str) -> PolicyError:
-        said = ascii(self._values[name])[:80]
-        return PolicyError(f"[{self._name}] {name} must be {wanted}, not {said}")
+        value = ascii(self._values[name])[:80]
+        return PolicyError(f"[{self._name}] {name} must be {wanted}, not {value}")
 
 
 def _parse_rule_settings(tables: object, name: str) -> Mapping[str, Mapping[str, Any]]:
@@ -217,9 +217,11 @@ def _parse_confidence(merge: _Table, decay: _Table) -> ConfidenceSettings:
     )
 
 
-def _parse_rules(given: object) -> tuple[str, ...]:
-    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
+def _parse_rules(table_values: object) -> tuple[str, ...]:
+    if not isinstance(table_values, list) or not all(
+        isinstance(name, str) for name in table_values
+    ):
         raise PolicyError("[sanitise] rules must be a list of rule names")
-    if "marking" not in given:
+    if "marking" not in table_values:
         raise PolicyError("[sanitise] rules must name `marking`: it refuses TLP:RED")
-    return tuple(given)
+    return tuple(table_values)

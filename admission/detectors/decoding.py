@@ -92,19 +92,19 @@ def _append_fold(
     text: str, start: int, end: int, characters: list[str], places: list[tuple[int, int]]
 ) -> None:
     for i in range(start, end):
-        meant = _fold(text[i])
-        if meant:
-            characters.append(meant)
+        decoded = _fold(text[i])
+        if decoded:
+            characters.append(decoded)
             places.append((i, i + 1))
 
 
 def _unescape(found: re.Match[str]) -> str:
     """The character that an escape stands for; a blank if it stands for several or none."""
     if found["entity"]:
-        meant = html.unescape(found[0])
+        decoded = html.unescape(found[0])
     else:
-        meant = chr(int(found["percent"] or found["json"] or found["hex"], 16))
-    return meant if len(meant) == 1 else " "
+        decoded = chr(int(found["percent"] or found["json"] or found["hex"], 16))
+    return decoded if len(decoded) == 1 else " "
 
 
 def _fold(character: str) -> str:
@@ -113,5 +113,5 @@ def _fold(character: str) -> str:
         return character
     if unicodedata.category(character) in _INVISIBLE_CATEGORIES or character in _FILLERS:
         return ""
-    meant = _LOOK_ALIKE.get(character) or unicodedata.normalize("NFKC", character)
-    return meant if len(meant) == 1 and meant.isascii() else character
+    decoded = _LOOK_ALIKE.get(character) or unicodedata.normalize("NFKC", character)
+    return decoded if len(decoded) == 1 and decoded.isascii() else character

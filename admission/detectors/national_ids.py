@@ -78,8 +78,8 @@ def _identifier(form: str, is_valid: Callable[[str], bool], phrases: str) -> _Id
     words = "|".join(map(_phrase_pattern, phrases.split("|")))
     first = frozenset(_WORD.match(each)[0] for each in phrases.split("|"))  # type: ignore[index]
     first |= frozenset(each.replace(" ", "") for each in phrases.split("|"))
-    named = re.compile(rf"(?<!\w)(?:{words})(?![a-z])", re.IGNORECASE)
-    return _Identifier(whole, is_valid, named, first)
+    labelled = re.compile(rf"(?<!\w)(?:{words})(?![a-z])", re.IGNORECASE)
+    return _Identifier(whole, is_valid, labelled, first)
 
 
 def _phrase_pattern(phrase: str) -> str:
@@ -215,8 +215,8 @@ def find_national_ids(text: str) -> Iterator[Span]:
             start, end = found.span()
             before = text[max(0, start - _CHARACTERS_BEFORE) : start]
             after = text[end : end + _CHARACTERS_AFTER]
-            named = any(map(identifier.words.search, (before, after)))
-            if named and identifier.is_valid(found[0]):
+            labelled = any(map(identifier.words.search, (before, after)))
+            if labelled and identifier.is_valid(found[0]):
                 yield Span(start, end, NATIONAL_ID)
 
 

@@ -22,6 +22,6 @@ def find_us_social_security_numbers(text: str) -> Iterator[Span]:
     for found in _NUMBER.finditer(text):
         if find_technical_values(text).overlaps(*found.span()):
             continue
-        named = has_word_near(_SSN_WORD, text, *found.span())
-        if named or (found[1] == "-" and ssn.is_valid(found[0])):
+        labelled = has_word_near(_SSN_WORD, text, *found.span())
+        if labelled or (found[1] == "-" and ssn.is_valid(found[0])):
             yield Span(*found.span(), US_SSN)

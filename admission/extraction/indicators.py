@@ -96,8 +96,8 @@ class CandidateBuilder:
         if pattern in self.places:
             return None
         self.places[pattern] = line
-        made = _build(value.value, pattern, details, self.options)
-        return Candidate.from_object(self.next_index(), made, *findings)
+        subject = _build(value.value, pattern, details, self.options)
+        return Candidate.from_object(self.next_index(), subject, *findings)
 
     def build(
         self,
@@ -113,12 +113,12 @@ class CandidateBuilder:
         unit, number = place
         pattern = value.pattern
         before = self.places.setdefault(pattern, number)
-        made = _build(value.value, pattern, details, self.options)
+        subject = _build(value.value, pattern, details, self.options)
         if before == number:
-            return Candidate.from_object(self.next_index(), made, *findings)
+            return Candidate.from_object(self.next_index(), subject, *findings)
         message = f"{unit} {number}: duplicate of {unit} {before}"
         noted = (*findings, Finding("validate", "format", Action.NOTED, message))
-        return Candidate.from_object(self.next_index(), made, *noted, verdict=Verdict.DUPLICATE)
+        return Candidate.from_object(self.next_index(), subject, *noted, verdict=Verdict.DUPLICATE)
 
 
 def build_indicator(
@@ -152,7 +152,7 @@ def recognise_declared(refanged: str, *, host: bool) -> RecognisedIoc | None:
 
 def _build(value: str, pattern: str, details: IndicatorDetails, options: ReadOptions) -> StixObject:
     stamp = _stix_time(options.now if details.first_seen is None else details.first_seen)
-    made: StixObject = {
+    subject: StixObject = {
         "type": "indicator",
         "spec_version": "2.1",
         "id": f"indicator--{_uuid5(pattern)}",
@@ -165,9 +165,9 @@ def _build(value: str, pattern: str, details: IndicatorDetails, options: ReadOpt
     }
     tlp = options.tlp if details.tlp is None else details.tlp
     if tlp is not None:
-        made["object_marking_refs"] = [TLP_2_IDS[tlp]]
-    made.update(_optional_properties(details))
-    return made
+        subject["object_marking_refs"] = [TLP_2_IDS[tlp]]
+    subject.update(_optional_properties(details))
+    return subject
 
 
 def _optional_properties(details: IndicatorDetails) -> Iterator[tuple[str, Any]]:

@@ -35,7 +35,7 @@ def split_object(raw: bytes) -> dict[str, msgspec.Raw] | None:
 
 
 def _scan(raw: bytes, opening: bytes) -> list[tuple[str, bytes]] | None:
-    """The parts of an array or object as (name, bytes); None if they cannot be told apart.
+    """The parts of an array or object as (name, bytes); None if the JSON is malformed.
 
     Slow, and more lenient than JSON: for files in which one part holds NaN or half of a
     surrogate pair.  The parser of that part refuses it.

@@ -68,7 +68,7 @@ def read(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]
     A part that cannot be read is a refused candidate without object; nothing is lost.
 
     Raises Unprocessable if no format accepts the file, and Malformed if it is so
-    broken that its parts cannot be told apart.
+    malformed that it cannot be split.
     """
     format_ = detect_format(name, content)
     if format_ is None:

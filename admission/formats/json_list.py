@@ -162,8 +162,8 @@ def _note_ignored_lists(lists: _Lists) -> tuple[Finding, ...]:
     names = [*lists.allowed, *lists.others]
     if not names:
         return ()
-    shown = ", ".join(ascii(name[:_LONGEST_NAME]) for name in names[:5])
-    message = "only lists whose names deny or block are read; ignored: " + shown
+    listed = ", ".join(ascii(name[:_LONGEST_NAME]) for name in names[:5])
+    message = "only lists whose names deny or block are read; ignored: " + listed
     more = ", …" if names[5:] else ""
     return (Finding("validate", "format", Action.NOTED, message + more),)
 

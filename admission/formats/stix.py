@@ -109,8 +109,8 @@ def _is_json_lines(lines: Sequence[bytes]) -> bool:
 
 def _split_json_line(number: int, line: bytes) -> list[tuple[str, bytes]]:
     place = f"line {number}"
-    held = _split_container(line)
-    return [(place, line)] if held is None else [(place, bytes(part)) for part in held]
+    items = _split_container(line)
+    return [(place, line)] if items is None else [(place, bytes(part)) for part in items]
 
 
 def _split_container(raw: bytes) -> list[msgspec.Raw] | None:
@@ -119,17 +119,17 @@ def _split_container(raw: bytes) -> list[msgspec.Raw] | None:
         return None
     if not _is_container(parts):
         return [msgspec.Raw(raw)]
-    held = bytes(parts.get("objects", b"[]"))
-    parse_object(_replace_with_null(raw, held))  # checks the members around the objects
-    return split_array(held)
+    items = bytes(parts.get("objects", b"[]"))
+    parse_object(_replace_with_null(raw, items))  # checks the members around the objects
+    return split_array(items)
 
 
-def _replace_with_null(raw: bytes, held: bytes) -> bytes:
-    """The JSON object with null in place of the value `held`."""
-    start = raw.find(held[:_SEARCHED])
-    if not raw.startswith(held, start):
-        return raw.replace(held, b"null", 1)
-    return raw[:start] + b"null" + raw[start + len(held) :]
+def _replace_with_null(raw: bytes, items: bytes) -> bytes:
+    """The JSON object with null in place of the value `items`."""
+    start = raw.find(items[:_SEARCHED])
+    if not raw.startswith(items, start):
+        return raw.replace(items, b"null", 1)
+    return raw[:start] + b"null" + raw[start + len(items) :]
 
 
 def _is_container(parts: dict[str, msgspec.Raw]) -> bool:

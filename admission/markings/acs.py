@@ -68,14 +68,14 @@ def _matching(form: re.Pattern[str], wanted: str) -> Check:
 def _list_of(check: Check) -> Check:
     """A non-empty list of items that pass the check."""
 
-    def checked(value: Any, place: str) -> Iterator[str]:
+    def check_list(value: Any, place: str) -> Iterator[str]:
         if not isinstance(value, list) or not value:
             yield f"{place} must be a list of at least one"
             return
         for at, item in enumerate(value):
             yield from check(item, f"{place}[{at}]")
 
-    return checked
+    return check_list
 
 
 def _object_of(optional: Mapping[str, Check], **required: Check) -> Check:

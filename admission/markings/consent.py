@@ -30,7 +30,7 @@ def apply_consent_labels(submitter: Submitter, subjects: Iterable[StixObject]) -
         own = str(each.get("id")) in creators or str(each.get("name", "")).casefold() in names
         labels = each.get("labels")
         if own and each.get("type") == "identity" and isinstance(labels, list):
-            said = (_REDUCING_LABELS.get(str(label).strip().lower()) for label in labels)
-            if less := next(filter(None, said), None):
-                return replace(submitter, consent=less)
+            consents = (_REDUCING_LABELS.get(str(label).strip().lower()) for label in labels)
+            if reduced := next(filter(None, consents), None):
+                return replace(submitter, consent=reduced)
     return submitter

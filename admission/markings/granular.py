@@ -78,14 +78,14 @@ def split_by_tlp(
     places = [(level, selector, resolve_selector(whole, selector)) for level, selector in levels]
     lost = tuple(selector for _, selector, path in places if path is None)
     strict = [(level, path) for level, _, path in places if path is not None and level > own]
-    (level, base), *fuller = withhold_parts([(own, whole)], strict)
+    (level, base), *stricter = withhold_parts([(own, whole)], strict)
     raised = level > own
     if raised:
         base, *rest = [
-            _raise_level(each, level) for each in (base, *(layer for _, layer in fuller))
+            _raise_level(each, level) for each in (base, *(layer for _, layer in stricter))
         ]
-        fuller = [(at, layer) for (at, _), layer in zip(fuller, rest, strict=True)]
-    return TlpSplit(level, base, tuple(fuller), raised, lost)
+        stricter = [(at, layer) for (at, _), layer in zip(stricter, rest, strict=True)]
+    return TlpSplit(level, base, tuple(stricter), raised, lost)
 
 
 def withhold_parts(layers: Sequence[Layer], strict: Collection[MarkedPart]) -> list[Layer]:
@@ -147,10 +147,10 @@ def stricter_properties(layers: Sequence[Layer]) -> tuple[tuple[Tlp, str], ...]:
     return tuple(found)
 
 
-def is_still_valid(less: StixObject, full: StixObject) -> bool:
-    """True if `less` is valid by the schema, or `full` was not valid either."""
+def is_still_valid(reduced: StixObject, full: StixObject) -> bool:
+    """True if `reduced` is valid by the schema, or `full` was not valid either."""
     validator = schema_for(full).validator
-    return validator.is_valid(less) or not validator.is_valid(full)
+    return validator.is_valid(reduced) or not validator.is_valid(full)
 
 
 def _is_complete(layer: StixObject, full: StixObject) -> bool:

@@ -101,8 +101,8 @@ def is_tlp_definition(subject: StixObject) -> bool:
 def read_markings(subject: StixObject, definitions: Mapping[str, StixObject]) -> Markings:
     """Read the markings of an object; `definitions` are those of the submission, by id."""
     ids = marking_ids(subject)
-    said = {id_: definitions[id_] for id_ in ids if id_ in definitions}
-    return _read_ids(ids, said) if said else _read_undefined_ids(ids)
+    stated = {id_: definitions[id_] for id_ in ids if id_ in definitions}
+    return _read_ids(ids, stated) if stated else _read_undefined_ids(ids)
 
 
 def _read_ids(ids: Iterable[str], definitions: Mapping[str, StixObject]) -> Markings:
@@ -194,11 +194,11 @@ def _find_level(id_: str, definition: StixObject | None) -> Tlp | None:
     """The level of a marking; the stricter one if id and definition differ."""
     if is_acs(definition) and id_ not in _OFFICIAL:
         return None  # even if its name contains a TLP label
-    named = _OFFICIAL.get(id_, ID_PREFIXES.get(id_[:_PREFIX_LENGTH]))
-    said = _stated_level(definition) if definition is not None else None
-    if named is None or said is None:
-        return said if named is None else named
-    return max(named, said)
+    official = _OFFICIAL.get(id_, ID_PREFIXES.get(id_[:_PREFIX_LENGTH]))
+    stated = _stated_level(definition) if definition is not None else None
+    if official is None or stated is None:
+        return stated if official is None else official
+    return max(official, stated)
 
 
 def _stated_level(definition: StixObject) -> Tlp | None:

@@ -55,10 +55,10 @@ class Source:
 
 def weigh_confidence(stated: int, reliability: int, scale: ConfidenceSettings) -> int:
     """Adjust a stated confidence by the source's reliability; unchanged at NEUTRAL."""
-    away = Fraction(reliability - NEUTRAL, NEUTRAL)
-    if away < 0:
-        return math.floor(stated * (1 + away * Fraction(scale.unreliable_percent, 100)))
-    return math.floor(stated + (100 - stated) * away * Fraction(scale.reliable_percent, 100))
+    offset = Fraction(reliability - NEUTRAL, NEUTRAL)
+    if offset < 0:
+        return math.floor(stated * (1 + offset * Fraction(scale.unreliable_percent, 100)))
+    return math.floor(stated + (100 - stated) * offset * Fraction(scale.reliable_percent, 100))
 
 
 def combine_confidence(
@@ -70,20 +70,20 @@ def combine_confidence(
     counts.  None if no source states a confidence.
     """
     everyone = list(sources)
-    left = [
+    doubt_left = [
         1 - Fraction(scale.corroboration_percent * each.reliability, 10_000) for each in everyone
     ]
-    all_left = math.prod(left)
+    total_doubt = math.prod(doubt_left)
     ceiling = scale.ceiling
-    words = [
-        ceiling - (ceiling - min(source.confidence, ceiling)) * all_left / own
-        for source, own in zip(everyone, left, strict=True)
+    confidences = [
+        ceiling - (ceiling - min(source.confidence, ceiling)) * total_doubt / own
+        for source, own in zip(everyone, doubt_left, strict=True)
         if source.confidence is not None
     ]
-    if not words:
+    if not confidences:
         return None
     kept = (1 - Fraction(scale.false_positive_percent * each, 10_000) for each in denials)
-    return math.floor(max(words) * math.prod(kept))
+    return math.floor(max(confidences) * math.prod(kept))
 
 
 def parse_reliability(text: str) -> int:
@@ -104,5 +104,5 @@ def parse_reliability(text: str) -> int:
 
 def merge_sources(sources: Sequence[Source]) -> Source:
     """One source in place of several that share an origin."""
-    words = [source.confidence for source in sources if source.confidence is not None]
-    return Source(max(s.reliability for s in sources), max(words, default=None))
+    confidences = [source.confidence for source in sources if source.confidence is not None]
+    return Source(max(s.reliability for s in sources), max(confidences, default=None))

@@ -57,8 +57,8 @@ def merge_contributions(contributions: Sequence[Contribution]) -> StixObject:
     If contributions have several levels (an SCO keeps its id at every level), only those at the
     least strict level count, so that nothing known at a stricter level shows.
     """
-    seen = sorted(latest_by_partner(contributions), key=_newest_first)
-    subjects = [contribution.object for contribution in seen]
+    latest = sorted(latest_by_partner(contributions), key=_newest_first)
+    subjects = [contribution.object for contribution in latest]
     content = {name: value for name, value in subjects[0].items() if name not in _SET_BY_HUB}
     if content["type"] == "indicator":
         content |= _choose_texts(subjects) | _merge_validity(_least_strict_only(contributions))

@@ -36,10 +36,10 @@ def decay_confidence(confidence: int, age: int, half_life: int, step: int) -> in
 
 def next_decay(confidence: int, age: int, half_life: int, step: int) -> int | None:
     """The age in µs at which confidence falls by the next step; None if it falls no further."""
-    left = decay_confidence(confidence, age, half_life, step) - step
-    if half_life == 0 or left <= 0:
+    remaining = decay_confidence(confidence, age, half_life, step) - step
+    if half_life == 0 or remaining <= 0:
         return None
-    return max(age + 1, math.ceil(half_life * math.log2(confidence / left)))
+    return max(age + 1, math.ceil(half_life * math.log2(confidence / remaining)))
 
 
 def half_life(subject: StixObject, scale: ConfidenceSettings) -> int:

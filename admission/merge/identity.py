@@ -78,8 +78,10 @@ def identify(candidate: Candidate, partner: str) -> Candidate:
         return candidate.with_key(relationship_key(subject, candidate.scope))
     elif is_observable_type(kind):
         name = observable_id(subject)
-        whose = "" if has_contributing_properties(subject) else f"{partner}:"
-        return candidate.with_key(f"sco:{whose}{name}").with_findings(*_id_findings(subject, name))
+        owner_prefix = "" if has_contributing_properties(subject) else f"{partner}:"
+        return candidate.with_key(f"sco:{owner_prefix}{name}").with_findings(
+            *_id_findings(subject, name)
+        )
     else:
         return candidate.with_key(submitter_key(partner, subject["id"], candidate.scope))
 
@@ -144,7 +146,7 @@ def observable_id(subject: StixObject) -> str:
     """
     kind = subject["type"]
     chosen = {
-        name: _preferred(subject[name]) if name == "hashes" else subject[name]
+        name: _contributing_hash(subject[name]) if name == "hashes" else subject[name]
         for name in _contributing_names(subject)
     }
     if not chosen:
@@ -166,7 +168,7 @@ def is_well_known(subject: StixObject) -> bool:
     return MITRE in (subject.get("created_by_ref"), name)
 
 
-def _preferred(hashes: dict[str, str]) -> dict[str, str]:
+def _contributing_hash(hashes: dict[str, str]) -> dict[str, str]:
     """The one hash that contributes: the first in the order of STIX 2.1, else by name."""
     name = next((name for name in _PREFERRED_HASHES if name in hashes), min(hashes, default=""))
     return {name: hashes[name]} if name else {}

@@ -66,7 +66,7 @@ _SIGNS = frozenset(".:@[({")
 
 @dataclass(frozen=True, slots=True)
 class RecognisedIoc:
-    """A value that can be told apart from mere words, in its one spelling."""
+    """A value that is distinguishable from ordinary words, in canonical form."""
 
     kind: IocType
     value: str
@@ -107,7 +107,7 @@ def recognise_ioc(word: str) -> RecognisedIoc | None:
     if "@" in word:
         return _email(word)
     if word.count(".") >= 3 and word[0].isdigit() and (found := _IPV4.fullmatch(word)):
-        plain = found[1]  # without superfluous zeros, so there is no other spelling of it
+        plain = found[1]  # no leading zeros: already canonical
         return RecognisedIoc(
             IocType.IPV4, canonical_address(plain + found[2]) if found[2] else plain
         )
@@ -131,8 +131,8 @@ def _url(word: str) -> RecognisedIoc | None:
     known = ipv4[1] if ipv4 else parse_known_host(place)
     if not known:
         return None
-    spelt = known == found[2] and found[1].islower()  # as it should be, without user and port
-    return RecognisedIoc(IocType.URL, word if spelt else canonical_url(word))
+    is_canonical = known == found[2] and found[1].islower()  # no user, no port
+    return RecognisedIoc(IocType.URL, word if is_canonical else canonical_url(word))
 
 
 def _email(word: str) -> RecognisedIoc | None:

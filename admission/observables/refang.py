@@ -49,9 +49,9 @@ def join_spaced(line: str) -> str:
     bracketed = "[" in line or "(" in line or "{" in line
     if bracketed and _PULLED_APART.search(line):
         line = _SPACED.sub("[.]", line)
-        line = _SPACED_WORD.sub(_bracketed, line)
+        line = _SPACED_WORD.sub(_replace_bracketed, line)
     if " at " in line and " dot " in line:
-        line = _SPOKEN.sub(_said, line)
+        line = _SPOKEN.sub(_replace_spelled_out, line)
     return line
 
 
@@ -81,9 +81,9 @@ def _http(found: re.Match[str]) -> str:
     return "http" + found[1].lower()
 
 
-def _bracketed(found: re.Match[str]) -> str:
+def _replace_bracketed(found: re.Match[str]) -> str:
     return "[.]" if found[1].lower() == "dot" else "[@]"
 
 
-def _said(found: re.Match[str]) -> str:
+def _replace_spelled_out(found: re.Match[str]) -> str:
     return found[1] + "@" + found[2].replace(" dot ", ".").replace(" DOT ", ".")

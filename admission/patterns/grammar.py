@@ -187,7 +187,7 @@ def parse_pattern(pattern: str) -> Node:
     """
     if len(pattern) > MAX_CHARACTERS:
         raise Malformed(f"the pattern is longer than {MAX_CHARACTERS} characters")
-    return _Reader(pattern).whole()
+    return _Reader(pattern).parse_all()
 
 
 class _Reader:
@@ -198,7 +198,7 @@ class _Reader:
         self._at = 0
         self._depth = 0
 
-    def whole(self) -> Node:
+    def parse_all(self) -> Node:
         node = self._chain(("FOLLOWEDBY", "OR", "AND"), self._observation)
         if self._peek()[0] != "end":
             raise self._stop("AND, OR, FOLLOWEDBY, a qualifier or the end")
@@ -386,10 +386,10 @@ def canonical_number(text: str) -> str:
     ['1', '1.5', '0', '7']
     """
     sign = "-" if text[0] == "-" else ""
-    whole, dot, decimals = text.lstrip("+-").partition(".")
+    integer, dot, decimals = text.lstrip("+-").partition(".")
     if dot and len(text) <= _LONGEST_FRACTION:
-        exact = Decimal(repr(float(f"{whole or '0'}.{decimals}")))
-        whole, _, decimals = format(exact, "f").partition(".")
-    whole, decimals = whole.lstrip("0") or "0", decimals.rstrip("0")
-    digits = f"{whole}.{decimals}" if decimals else whole
+        exact = Decimal(repr(float(f"{integer or '0'}.{decimals}")))
+        integer, _, decimals = format(exact, "f").partition(".")
+    integer, decimals = integer.lstrip("0") or "0", decimals.rstrip("0")
+    digits = f"{integer}.{decimals}" if decimals else integer
     return digits if digits == "0" else sign + digits

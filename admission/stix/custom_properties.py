@@ -1,8 +1,8 @@
 """Find and remove nested properties that STIX 2.1 does not define (custom properties).
 
-The schemas do not restrict what else an external reference, a phase of a kill chain,
-an extension or a registry value has.  Where the standard has a dictionary, whose
-keys the author chooses, no property counts as undefined.
+The schemas allow further properties in external references, kill chain phases,
+extensions and registry values.  In a dictionary of the standard, whose keys the
+author chooses, no property is undefined.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from tocsin.admission.stix.memo import memoize_nested
 from tocsin.admission.stix.schemas import documents, standard_types
 
 _Node = tuple[str, Mapping[str, Any]]
-"""A part of a schema, with the document in which it stands."""
+"""A part of a schema, with the name of its document."""
 _NAME = re.compile(r"\^([\w-]+)\$")
-"""A pattern for names that is but a name."""
+"""A pattern that matches exactly one name."""
 
 
-_JOINING = ("allOf", "anyOf", "oneOf")
-_SAYING = ("properties", "patternProperties", "$ref", *_JOINING)
+_COMBINATORS = ("allOf", "anyOf", "oneOf")
+_RESTRICTING = ("properties", "patternProperties", "$ref", *_COMBINATORS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +41,23 @@ class _Form:
 def find_undefined_properties(subject: StixObject) -> Iterator[Path]:
     """The paths of undefined properties below the top level of the object."""
     kind = str(subject.get("type"))
-    form = _of_type(kind if kind in standard_types() else "")
-    waiting: list[tuple[Path, Any, _Form | None]] = [
-        ((name,), value, form.members.get(name))
+    root = _of_type(kind if kind in standard_types() else "")
+    pending: list[tuple[Path, Any, _Form | None]] = [
+        ((name,), value, root.members.get(name))
         for name, value in subject.items()
         if type(value) is dict or type(value) is list
     ]
-    while waiting:
-        path, value, said = waiting.pop()
-        if said is None:
+    while pending:
+        path, value, form = pending.pop()
+        if form is None:
             continue
         if type(value) is list:
-            waiting += (((*path, i), each, said.items) for i, each in enumerate(value))
+            pending += (((*path, i), each, form.items) for i, each in enumerate(value))
         elif type(value) is dict:
             for name, inner in value.items():
-                if name in said.members:
-                    waiting.append(((*path, name), inner, said.members[name]))
-                elif said.closed:
+                if name in form.members:
+                    pending.append(((*path, name), inner, form.members[name]))
+                elif form.closed:
                     yield (*path, name)
 
 
@@ -80,19 +80,23 @@ def remove_properties(value: Any, paths: Iterable[Path]) -> Any:
 
 @cache
 def _of_type(kind: str) -> _Form:
-    """The form of a type; empty: of one that the standard does not define, what all have."""
+    """The form of a type; for an undefined type (empty), the common properties."""
     names = (name for name in documents() if name.partition("/")[2] == f"{kind}.json")
     return _form([(name, documents()[name]) for name in (next(names, "common/core.json"),)])
 
 
 def _form(nodes: Iterable[_Node]) -> _Form:
-    flat = list(_flat(nodes))
+    flat = list(_flatten(nodes))
     members: dict[str, list[_Node]] = {}
-    for home, node in flat:
-        named = {_NAME.sub(r"\1", name): part for name, part in _patterns(node) if _named(name)}
-        for name, part in {**node.get("properties", {}), **named}.items():
-            members.setdefault(name, []).append((home, part))
-    items = [(home, node["items"]) for home, node in flat if isinstance(node.get("items"), dict)]
+    for document, node in flat:
+        literal_names = {
+            _NAME.sub(r"\1", name): part for name, part in _patterns(node) if _is_literal_name(name)
+        }
+        for name, part in {**node.get("properties", {}), **literal_names}.items():
+            members.setdefault(name, []).append((document, part))
+    items = [
+        (document, node["items"]) for document, node in flat if isinstance(node.get("items"), dict)
+    ]
     return _Form(
         members={name: _form(parts) for name, parts in members.items()},
         items=_form(items) if items else None,
@@ -102,29 +106,31 @@ def _form(nodes: Iterable[_Node]) -> _Form:
 
 def _is_open(node: Mapping[str, Any]) -> bool:
     """True if the standard lets the author choose the names of members here."""
-    bare = node.get("type") == "object" and not any(word in node for word in _SAYING)
-    return bare or not all(_named(name) for name, _ in _patterns(node))
+    bare = node.get("type") == "object" and not any(word in node for word in _RESTRICTING)
+    return bare or not all(_is_literal_name(name) for name, _ in _patterns(node))
 
 
 def _patterns(node: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return list(node.get("patternProperties", {}).items())
 
 
-def _named(pattern: str) -> bool:
+def _is_literal_name(pattern: str) -> bool:
     return _NAME.fullmatch(pattern) is not None
 
 
-def _flat(nodes: Iterable[_Node]) -> Iterator[_Node]:
-    """The nodes with all that they refer to and join."""
-    waiting = list(nodes)
-    while waiting:
-        home, node = waiting.pop()
-        yield home, node
-        for word in _JOINING:
-            waiting += ((home, part) for part in node.get(word, ()))
+def _flatten(nodes: Iterable[_Node]) -> Iterator[_Node]:
+    """The nodes, with all nodes that they reference or combine."""
+    pending = list(nodes)
+    while pending:
+        document, node = pending.pop()
+        yield document, node
+        for word in _COMBINATORS:
+            pending += ((document, part) for part in node.get(word, ()))
         file, _, inside = str(node.get("$ref", "")).partition("#")
         if inside:
-            waiting.append((home, documents()[home]["definitions"][inside.rpartition("/")[2]]))
+            pending.append(
+                (document, documents()[document]["definitions"][inside.rpartition("/")[2]])
+            )
         elif file:
-            there = file.removeprefix("../") if "/" in file else f"common/{file}"
-            waiting.append((there, documents()[there]))
+            document = file.removeprefix("../") if "/" in file else f"common/{file}"
+            pending.append((document, documents()[document]))

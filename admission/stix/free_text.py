@@ -148,13 +148,13 @@ def replace_texts(subject: StixObject, changes: Mapping[Path, str | None]) -> St
         if text is None:
             gone.append(path)
         else:
-            _copied(copies, path[:-1])[path[-1]] = text
+            _copy_container(copies, path[:-1])[path[-1]] = text
     if len(gone) > 1:
         gone.sort(reverse=True)
     for path in gone:
-        _removed(copies, path)
+        _remove_path(copies, path)
     result: StixObject = copies[()]
-    return _reselected(subject, result) if gone and "granular_markings" in result else result
+    return _update_selectors(subject, result) if gone and "granular_markings" in result else result
 
 
 def _languages(markings: object) -> Iterator[tuple[Path, str]]:
@@ -202,21 +202,21 @@ def _structural(path: Path, value: str) -> bool:
     return len(path) > 1 and path[-2] == "hashes" and _HEX.fullmatch(value) is not None
 
 
-def _copied(copies: dict[Path, Any], path: Path) -> Any:
-    """The copied container at `path`, copying what leads to it where that is not done yet."""
+def _copy_container(copies: dict[Path, Any], path: Path) -> Any:
+    """The copied container at `path`; containers that lead to it are copied if necessary."""
     if path in copies:
         return copies[path]
     for end in range(1, len(path) + 1):
-        here = path[:end]
-        if here not in copies:
+        prefix = path[:end]
+        if prefix not in copies:
             parent = copies[path[: end - 1]]
-            copies[here] = parent[path[end - 1]] = parent[path[end - 1]].copy()
+            copies[prefix] = parent[path[end - 1]] = parent[path[end - 1]].copy()
     return copies[path]
 
 
-def _removed(copies: dict[Path, Any], path: Path) -> None:
+def _remove_path(copies: dict[Path, Any], path: Path) -> None:
     while path:
-        container = _copied(copies, path[:-1])
+        container = _copy_container(copies, path[:-1])
         if type(container) is dict:
             container.pop(path[-1], None)
         else:
@@ -230,7 +230,7 @@ def _names_only_its_source(path: Path, container: Any) -> bool:
     return path[-2:-1] == ("external_references",) and set(container) == {"source_name"}
 
 
-def _reselected(before: StixObject, subject: StixObject) -> StixObject:
+def _update_selectors(before: StixObject, subject: StixObject) -> StixObject:
     kept = []
     for marking in subject["granular_markings"]:
         selectors = [s for s in marking.get("selectors", ()) if _selects(before, subject, s)]

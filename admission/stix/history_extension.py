@@ -77,5 +77,5 @@ def claims_hub_authorship(subject: StixObject | None, hub: str) -> bool:
         return False
     extensions = subject.get("extensions")
     own = extensions.get(EXTENSION_ID) if isinstance(extensions, dict) else None
-    made = own.get("hub_ref") if isinstance(own, dict) else None
-    return hub in (subject.get("created_by_ref"), made) and subject.get("id") != hub
+    hub_ref = own.get("hub_ref") if isinstance(own, dict) else None
+    return hub in (subject.get("created_by_ref"), hub_ref) and subject.get("id") != hub

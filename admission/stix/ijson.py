@@ -47,15 +47,15 @@ def parse_object(raw: bytes) -> StixObject:
 
 def parse_json(raw: bytes) -> Any:
     """Parse a JSON value of any type; otherwise as `parse_object`."""
-    value = _undoubted(raw)
-    return _doubted(raw) if value is None else value
+    value = _decode_unambiguous(raw)
+    return _decode_strictly(raw) if value is None else value
 
 
-def _undoubted(raw: bytes) -> Any:
-    """The value, if no two parsers can disagree about it; None if it needs the slow parser.
+def _decode_unambiguous(raw: bytes) -> Any:
+    """Decode the value if all parsers agree about it; None if it needs the slow parser.
 
-    Without escapes every quote is the beginning or the end of a string, so of two members
-    with one name, of which parsers drop one, the quotes tell.
+    Without escapes every quote is the beginning or the end of a string, so the number of quotes
+    reveals two members with the same name, of which parsers drop one.
     """
     if b"\\" in raw or raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
         return None
@@ -85,8 +85,8 @@ def _strings(value: Any) -> int:
     return count
 
 
-def _doubted(raw: bytes) -> Any:
-    text = _decoded(raw)
+def _decode_strictly(raw: bytes) -> Any:
+    text = _decode_utf8(raw)
     try:
         value = _DECODER.decode(text)
     except RecursionError:
@@ -106,15 +106,15 @@ def replace_lone_surrogates(raw: bytes) -> bytes:
 
     Some parsers stop at it, so that one such object would cost all that stand beside it.
     """
-    return _ESCAPE.sub(_whole, raw)
+    return _ESCAPE.sub(_replace_lone_surrogate, raw)
 
 
-def _whole(found: re.Match[bytes]) -> bytes:
+def _replace_lone_surrogate(found: re.Match[bytes]) -> bytes:
     half = len(found[0]) == _ONE  # a pair is longer, another escape is shorter
     return b"\\uffff" if half else found[0]
 
 
-def _decoded(raw: bytes) -> str:
+def _decode_utf8(raw: bytes) -> str:
     if raw.startswith(_BOM):
         raise Malformed("begins with a byte order mark: save the file as UTF-8 without BOM")
     try:
@@ -175,12 +175,12 @@ def _measure(value: Any) -> None:
 
 
 def _check_surrogates(value: Any) -> None:
-    spelt = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
     try:
-        spelt.encode("utf-8")
+        text.encode("utf-8")
     except UnicodeEncodeError:
         raise Malformed(_HALF) from None
-    if "\uffff" in spelt:
+    if "\uffff" in text:
         raise Malformed(_HALF)
 
 

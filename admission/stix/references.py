@@ -96,7 +96,7 @@ def target_fault(kind: str, path: Path, target: str) -> str:
     """
     if path[0] in ("source_ref", "target_ref"):
         return f"a relationship cannot join a {target}" if target in _NO_END else ""
-    wanted = _COMMON.get(str(path[0])) or _wanted(kind, path)
+    wanted = _COMMON.get(str(path[0])) or _allowed_targets(kind, path)
     if wanted is None:
         return "a bundle is not an object: refer to an object in it" if target == "bundle" else ""
     if target in wanted or _class_of(target) in wanted:
@@ -106,7 +106,7 @@ def target_fault(kind: str, path: Path, target: str) -> str:
     return f"must point at {' or '.join(wanted)}"
 
 
-def _wanted(kind: str, path: Path) -> tuple[str, ...] | None:
+def _allowed_targets(kind: str, path: Path) -> tuple[str, ...] | None:
     own = _TARGETS.get(kind)
     return own.get(".".join(step for step in path if isinstance(step, str))) if own else None
 
@@ -214,7 +214,7 @@ def lacks_required_reference(subject: StixObject, gone: Collection[str]) -> bool
 def rewrite_references(subject: StixObject, resolve: ResolveId) -> RewrittenReferences:
     """The object with every reference replaced by what `resolve` gives for it."""
     dropped: list[tuple[Path, str]] = []
-    body = _walked(subject, resolve, (), dropped)
+    body = _resolve_part(subject, resolve, (), dropped)
     needed = REQUIRED_REFERENCES.get(subject["type"], ())
     lost = {path[0] for path, _ in dropped if path[0] in needed}
     empty = {name for name in lost if not body.get(name)}
@@ -223,31 +223,33 @@ def rewrite_references(subject: StixObject, resolve: ResolveId) -> RewrittenRefe
     return RewrittenReferences(body, tuple(dropped), missing)
 
 
-def _walked(part: Any, resolve: ResolveId, path: Path, dropped: list[tuple[Path, str]]) -> Any:
+def _resolve_part(
+    part: Any, resolve: ResolveId, path: Path, dropped: list[tuple[Path, str]]
+) -> Any:
     if isinstance(part, list):
-        return [_walked(item, resolve, (*path, at), dropped) for at, item in enumerate(part)]
+        return [_resolve_part(item, resolve, (*path, at), dropped) for at, item in enumerate(part)]
     if not isinstance(part, dict):
         return part
     body: dict[str, Any] = {}
     for name, value in part.items():
-        here = (*path, name)
+        inner_path = (*path, name)
         if isinstance(value, str) and name.endswith("_ref"):
             found = resolve(value)
             if found is None:
-                dropped.append((here, value))
+                dropped.append((inner_path, value))
             else:
                 body[name] = found
         elif isinstance(value, list) and name.endswith("_refs"):
-            kept = _resolved(value, resolve, here, dropped)
+            kept = _resolve_list(value, resolve, inner_path, dropped)
             if kept:
                 body[name] = kept
         else:
             deeper = isinstance(value, dict | list)
-            body[name] = _walked(value, resolve, here, dropped) if deeper else value
+            body[name] = _resolve_part(value, resolve, inner_path, dropped) if deeper else value
     return body
 
 
-def _resolved(
+def _resolve_list(
     targets: list[Any], resolve: ResolveId, path: Path, dropped: list[tuple[Path, str]]
 ) -> list[str]:
     kept: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""Repair what is certain before the schemas would refuse it.
+"""Repair unambiguous errors before the schemas refuse them.
 
 STIX 2.0 objects, the format of timestamps, an author that is not an identity,
 duplicates in lists, the spelling of MAC addresses, registry keys and hash names.
@@ -20,11 +20,11 @@ from tocsin.admission.timestamps import micros, stix_time, timestamp
 
 _MILLIS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 _UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
-_PRECISE = frozenset(("created", "modified", "object_modified"))
+_MILLISECOND_TIMES = frozenset(("created", "modified", "object_modified"))
 """Timestamps that have exactly three decimals (STIX 2.1 sections 3.2 and 7.1)."""
 _LONGEST_TIME = 80
-"""Characters of a timestamp with all decimals that are read; longer ones are not remembered."""
-_SETS = frozenset(
+"""Characters of a timestamp with all decimals that are read; longer ones are refused."""
+_UNORDERED_LISTS = frozenset(
     (
         *("labels", "aliases", "roles", "sectors", "capabilities", "indicator_types"),
         *("malware_types", "report_types", "threat_actor_types", "tool_types", "languages"),
@@ -32,7 +32,7 @@ _SETS = frozenset(
     )
 )
 """Lists in which duplicates have no meaning."""
-_SPELT = {"mac-addr": "value", "windows-registry-key": "key"}
+_CANONICAL_PROPERTIES = {"mac-addr": "value", "windows-registry-key": "key"}
 _AUTHOR = "created_by_ref"
 
 
@@ -42,82 +42,90 @@ def repair(subject: StixObject, schema: Schema) -> tuple[StixObject, tuple[Findi
     changes: StixObject = {}
     if not schema.observable and subject.get("spec_version", "2.0") == "2.0":
         subject = upgrade(subject)
-        findings.append(_repaired("upgrade", "upgraded from STIX 2.0 to 2.1", ""))
-    for repair in (_times, _lists, _values, _hashes):
+        findings.append(_repair_finding("upgrade", "upgraded from STIX 2.0 to 2.1", ""))
+    for repair in (_repair_times, _repair_lists, _repair_values, _repair_hashes):
         for name, value, finding in repair(subject, schema):
             changes[name] = value
             if finding:
                 findings.append(finding)
     if changes:
         subject = {**subject, **changes}
-    return _authored(subject, findings), tuple(findings)
+    return _remove_wrong_author(subject, findings), tuple(findings)
 
 
 _Change = tuple[str, object, Finding | None]
 
 
-def _times(subject: StixObject, schema: Schema) -> Iterator[_Change]:
+def _repair_times(subject: StixObject, schema: Schema) -> Iterator[_Change]:
     for name in schema.times:
         text = subject.get(name)
         if not isinstance(text, str) or len(text) > _LONGEST_TIME:
-            continue  # the schema refuses it and says where
-        if (spelt := _spelt(name in _PRECISE, text)) != text:
-            told = None
+            continue  # the schema refuses it
+        if (canonical := _format_time(name in _MILLISECOND_TIMES, text)) != text:
+            finding = None
             if not _UTC.fullmatch(text):
-                told = _repaired("timestamps", f"{name} written in UTC", name)
-            yield name, spelt, told
+                finding = _repair_finding("timestamps", f"{name} written in UTC", name)
+            yield name, canonical, finding
 
 
 @lru_cache(maxsize=4096)  # objects of one submission share their dates
-def _spelt(precise: bool, text: str) -> str:  # noqa: FBT001
-    spell: Callable[[int], str] = timestamp
+def _format_time(precise: bool, text: str) -> str:  # noqa: FBT001
+    format_instant: Callable[[int], str] = timestamp
     if precise:
         if _MILLIS.fullmatch(text):
             return text
-        spell = stix_time
+        format_instant = stix_time
     elif _UTC.fullmatch(text):
         return text
     try:
-        return spell(micros(text))
+        return format_instant(micros(text))
     except Malformed:
-        return text  # the schema refuses it and says where
+        return text  # the schema refuses it
 
 
-def _lists(subject: StixObject, schema: Schema) -> Iterator[_Change]:
-    for name in _repeating(subject):
-        once = list(dict.fromkeys(subject[name]))
-        yield name, once, _repaired("duplicates", "duplicate values removed", name)
+def _repair_lists(subject: StixObject, schema: Schema) -> Iterator[_Change]:
+    for name in _lists_with_duplicates(subject):
+        distinct = list(dict.fromkeys(subject[name]))
+        yield name, distinct, _repair_finding("duplicates", "duplicate values removed", name)
 
 
 @memoize_nested
-def _repeating(subject: StixObject) -> Iterator[str]:
+def _lists_with_duplicates(subject: StixObject) -> Iterator[str]:
     """The names of lists with duplicates."""
     for name, value in subject.items():
-        if type(value) is list and len(value) > 1 and (name in _SETS or name.endswith("_refs")):
-            words = all(type(each) is str for each in value)
-            if words and len(set(value)) < len(value) and not selects_items_of(subject, name):
+        if (
+            type(value) is list
+            and len(value) > 1
+            and (name in _UNORDERED_LISTS or name.endswith("_refs"))
+        ):
+            only_strings = all(type(each) is str for each in value)
+            if (
+                only_strings
+                and len(set(value)) < len(value)
+                and not selects_items_of(subject, name)
+            ):
                 yield name
 
 
-def _values(subject: StixObject, schema: Schema) -> Iterator[_Change]:
-    name = _SPELT.get(subject["type"])
+def _repair_values(subject: StixObject, schema: Schema) -> Iterator[_Change]:
+    name = _CANONICAL_PROPERTIES.get(subject["type"])
     value = subject.get(name) if name else None
     if name and isinstance(value, str):
-        spelt = canonical_value(subject["type"], name, value)
-        if spelt != value:
+        canonical = canonical_value(subject["type"], name, value)
+        if canonical != value:
             message = "rewritten in its canonical spelling"
-            yield name, spelt, _repaired("spelling", message, name)
+            yield name, canonical, _repair_finding("spelling", message, name)
 
 
-def _hashes(subject: StixObject, schema: Schema) -> Iterator[_Change]:
+def _repair_hashes(subject: StixObject, schema: Schema) -> Iterator[_Change]:
     """Hashes of references and extensions under their STIX names; `normalise` has the others."""
-    for name in _misnamed(subject):
+    for name in _properties_with_hash_aliases(subject):
         message = "hash algorithms under the names of STIX"
-        yield name, _named(subject[name]), _repaired("spelling", message, name)
+        yield name, _rename_hashes(subject[name]), _repair_finding("spelling", message, name)
 
 
 @memoize_nested
-def _misnamed(subject: StixObject) -> Iterator[str]:
+def _properties_with_hash_aliases(subject: StixObject) -> Iterator[str]:
     for name in ("external_references", "extensions"):
         if name in subject:
             tables = [table for _, table in find_hash_tables({name: subject[name]})]
@@ -125,25 +133,26 @@ def _misnamed(subject: StixObject) -> Iterator[str]:
                 yield name
 
 
-def _named(part: object, name: str = "") -> object:
+def _rename_hashes(part: object, name: str = "") -> object:
     if isinstance(part, dict):
         hashes = name == "hashes" or name.endswith("_hashes")
         return {
-            hash_name(each) if hashes else each: _named(value, each) for each, value in part.items()
+            hash_name(each) if hashes else each: _rename_hashes(value, each)
+            for each, value in part.items()
         }
-    return [_named(item, "") for item in part] if isinstance(part, list) else part
+    return [_rename_hashes(item, "") for item in part] if isinstance(part, list) else part
 
 
-def _authored(subject: StixObject, findings: list[Finding]) -> StixObject:
-    """The object without an author that is not an identity."""
+def _remove_wrong_author(subject: StixObject, findings: list[Finding]) -> StixObject:
+    """Remove an author that is not an identity."""
     author = subject.get(_AUTHOR, "identity--")
     if not isinstance(author, str) or author.startswith("identity--") or "--" not in author:
-        return subject  # the schema says what is wrong
+        return subject  # the schema refuses it
     message = "removed: must point at identity"
     findings.append(Finding("validate", "references", Action.STRIPPED, message, _AUTHOR))
-    kept = {name: value for name, value in subject.items() if name != _AUTHOR}
-    return drop_selectors(kept, (_AUTHOR,))
+    remaining = {name: value for name, value in subject.items() if name != _AUTHOR}
+    return drop_selectors(remaining, (_AUTHOR,))
 
 
-def _repaired(rule: str, message: str, path: str) -> Finding:
+def _repair_finding(rule: str, message: str, path: str) -> Finding:
     return Finding("normalise", rule, Action.REPAIRED, message, path)

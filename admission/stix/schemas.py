@@ -76,7 +76,7 @@ def schema_for(subject: Mapping[str, Any]) -> Schema:
 
 @cache
 def _generic_schema(*, observable: bool) -> Schema:
-    """The rules for every type, whoever defines it: the common properties (section 3.2).
+    """The rules for types that STIX 2.1 does not define: the common properties (section 3.2).
 
     `name` and `description` are accepted as texts too.  No extension is
     accepted, because each extension belongs to a type.

@@ -92,13 +92,13 @@ def validate(candidate: Candidate, policy: Policy, now: int) -> Candidate:
         return candidate.refuse(fault)
     if subject["type"] not in schemas():
         return _foreign(candidate, subject, policy, now)
-    return _checked(candidate, subject, policy, now, policy.custom_properties)
+    return _check_against_schema(candidate, subject, policy, now, policy.custom_properties)
 
 
-def _checked(
+def _check_against_schema(
     candidate: Candidate, subject: StixObject, policy: Policy, now: int, mode: str
 ) -> Candidate:
-    """The candidate by its schema; `mode` says what becomes of properties that it does not name."""
+    """Check the candidate by its schema; `mode` is the treatment of undefined properties."""
     schema = schema_for(subject)
     subject, repairs = repair(subject, schema)
     subject, stripped = _within(subject, schema, mode)
@@ -131,9 +131,9 @@ def _foreign(candidate: Candidate, subject: StixObject, policy: Policy, now: int
         what, mode = f"{what}, and nothing else of an observable could be kept", "refuse"
     if mode == "refuse":
         return candidate.refuse(_fault("unknown_types", what, "type"))
-    left = "as it is" if mode == "keep" else _LEFT
-    noted = Finding("validate", "unknown_types", Action.NOTED, f"{what}; kept {left}", "type")
-    return _checked(candidate.with_findings(noted), subject, policy, now, mode)
+    outcome = "as it is" if mode == "keep" else _LEFT
+    noted = Finding("validate", "unknown_types", Action.NOTED, f"{what}; kept {outcome}", "type")
+    return _check_against_schema(candidate.with_findings(noted), subject, policy, now, mode)
 
 
 def _within(
@@ -186,7 +186,7 @@ def _schema_faults(subject: StixObject, schema: Schema) -> Iterator[Finding]:
     for error in islice(schema.validator.iter_errors(subject), _MOST_FAULTS * 4):
         place = format_path(tuple(error.instance_path))
         if place not in broken or not place:
-            yield _fault("schema", _said(place, str(error.message)), place)
+            yield _fault("schema", _explain_schema_error(place, str(error.message)), place)
         broken.add(place)
 
 
@@ -201,8 +201,8 @@ def _value_faults(subject: StixObject, schema: Schema, policy: Policy) -> Iterat
         yield _fault("value", found[1], found[0])
 
 
-def _said(place: str, message: str) -> str:
-    """A schema's error message in plain words, without its regular expressions."""
+def _explain_schema_error(place: str, message: str) -> str:
+    """Explain a schema's error message, without its regular expressions."""
     if message.endswith(_NO_TIME):
         return "not a timestamp: write it as 2026-01-31T23:59:59.000Z"
     if place == "id":

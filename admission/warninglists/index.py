@@ -109,14 +109,14 @@ class WarningLists:
 
     def __init__(self, lists: Iterable[tuple[str, Reach, Iterable[str]]] = ()) -> None:
         """Index lists given by name, reach and entries."""
-        self._read(_packed(lists))
+        self._read(_pack_lists(lists))
 
     @classmethod
     def of(cls, block: bytes | memoryview) -> WarningLists:
         """The index that lies in a block.  Raises ValueError if that is none."""
-        made = cls.__new__(cls)
-        made._read(block)
-        return made
+        index = cls.__new__(cls)
+        index._read(block)
+        return index
 
     def _read(self, block: bytes | memoryview) -> None:
         self._listed = PackedList(block)
@@ -145,7 +145,7 @@ class WarningLists:
 
     def _host_hits(self, kind: str, value: str) -> Iterator[tuple[int, bool]]:
         host, whole = (value.rstrip(".").lower(), True) if kind != "url" else _host(value)
-        if _place(host) is not None:
+        if _parse_network(host) is not None:
             yield from ((number, hit and whole) for number, hit in self._address_hits(host))
             return
         while host:
@@ -153,13 +153,13 @@ class WarningLists:
             host, whole = host.partition(".")[2], False
 
     def _address_hits(self, value: str) -> Iterator[tuple[int, bool]]:
-        place = _place(value)
+        place = _parse_network(value)
         if place is None:
             return
         yield from ((number, wide == place[1]) for number, wide in self._listed.covers(place))
 
 
-def _packed(lists: Iterable[tuple[str, Reach, Iterable[str]]]) -> bytes:
+def _pack_lists(lists: Iterable[tuple[str, Reach, Iterable[str]]]) -> bytes:
     """The lists as a block for `WarningLists.of`."""
     about: list[tuple[str, str]] = []
     values: dict[str, tuple[int, ...]] = {}
@@ -167,7 +167,7 @@ def _packed(lists: Iterable[tuple[str, Reach, Iterable[str]]]) -> bytes:
     for number, (name, reach, entries) in enumerate(lists):
         about.append((name, reach.value))
         for entry in entries:
-            place = _place(entry)
+            place = _parse_network(entry)
             if place is None:
                 value = entry.strip(" .").lower()
                 values[value] = (*values.get(value, ()), number)
@@ -231,7 +231,7 @@ def load_warning_lists(
     keep in one place share the index, and with it the memory.
     """
     wanted = LIST_REACH if names is None else {name: LIST_REACH[name] for name in names}
-    block = keep(f"warning-lists-{_state(wanted)}", lambda: _packed(_read(wanted)))
+    block = keep(f"warning-lists-{_state(wanted)}", lambda: _pack_lists(_read(wanted)))
     try:
         return WarningLists.of(block)
     except ValueError:  # spoilt where it was kept
@@ -254,7 +254,7 @@ def _read(wanted: Mapping[str, Reach]) -> Iterator[tuple[str, Reach, list[str]]]
             yield vendored[name].name, reach, vendored[name].entries
 
 
-def _place(text: str) -> Network | None:
+def _parse_network(text: str) -> Network | None:
     """The version, prefix length and first address that a text names; None if it is a name."""
     if ":" not in text and not text[-1:].isdigit():
         return None

@@ -37,13 +37,13 @@ def pack(
 
     `about` is any JSON value; `PackedList.about` gives it back.
     """
-    seen: dict[Any, int] = {}
-    parts = {**_values(values, seen), **_networks(networks, seen)}
+    numbers_of: dict[Any, int] = {}
+    parts = {**_values(values, numbers_of), **_networks(networks, numbers_of)}
     places, at = {}, 0
     for name, code in _CODES.items():
         places[name] = (at, len(parts[name]) * array(code).itemsize)
         at += -(-places[name][1] // 8) * 8
-    header = json.dumps([about, places, list(seen)]).encode()
+    header = json.dumps([about, places, list(numbers_of)]).encode()
     rest = (bytes(parts[name]).ljust(-(-places[name][1] // 8) * 8, b"\0") for name in _CODES)
     return b"".join((array("Q", [len(header)]).tobytes(), header, *rest))
 
@@ -95,7 +95,7 @@ class PackedList:
         return ((number, wide) for number, wide in self._sets[cover] if wide <= length)
 
 
-def _values(values: Mapping[str, ListNumbers], seen: dict[Any, int]) -> dict[str, array[int]]:
+def _values(values: Mapping[str, ListNumbers], numbers_of: dict[Any, int]) -> dict[str, array[int]]:
     encoded = ((value.encode("utf-8", "surrogatepass"), names) for value, names in values.items())
     ordered = sorted((crc32(text), text, names) for text, names in encoded)
     found = {name: array(_CODES[name]) for name in ("sums", "ends", "named", "text")}
@@ -103,18 +103,18 @@ def _values(values: Mapping[str, ListNumbers], seen: dict[Any, int]) -> dict[str
         found["sums"].append(total)
         found["text"].frombytes(text)
         found["ends"].append(len(found["text"]))
-        found["named"].append(seen.setdefault(names, len(seen)))
+        found["named"].append(numbers_of.setdefault(names, len(numbers_of)))
     return found
 
 
 def _networks(
-    networks: Mapping[Network, ListNumbers], seen: dict[Any, int]
+    networks: Mapping[Network, ListNumbers], numbers_of: dict[Any, int]
 ) -> dict[str, array[int]]:
     found = {name: array(_CODES[name]) for name in ("v4", "v4covers", "high", "low", "v6covers")}
     for version, bits in ((4, 32), (6, 128)):
         own = {place[1:]: names for place, names in networks.items() if place[0] == version}
         for at, cover in _stretches(own, bits):
-            found[f"v{version}covers"].append(seen.setdefault(cover, len(seen)))
+            found[f"v{version}covers"].append(numbers_of.setdefault(cover, len(numbers_of)))
             if version == 4:
                 found["v4"].append(at)
             else:

@@ -96,10 +96,10 @@ class Columns:
 
     def with_role(self, role: Role) -> tuple[int, ...]:
         """The numbers of the columns with a role, from 0."""
-        return self._places.get(role, ())
+        return self._columns_by_role.get(role, ())
 
     @cached_property
-    def _places(self) -> Mapping[Role, tuple[int, ...]]:
+    def _columns_by_role(self) -> Mapping[Role, tuple[int, ...]]:
         every = tuple(enumerate(self.roles))
         return {role: tuple(n for n, each in every if each is role) for role in set(self.roles)}
 

@@ -51,16 +51,16 @@ def parse_rows(text: str, delimiter: str) -> Iterator[Row]:
             yield Row(number + 1, tuple(line.split(delimiter)))
             number += 1
             continue
-        taken = _count_lines_of_row(lines, number)
-        if not taken:
+        line_count = _count_lines_of_row(lines, number)
+        if not line_count:
             yield Row(number + 1, tuple(line.split(delimiter)), broken=True)
             number += 1
             continue
-        row, taken = _parse_quoted(number + 1, lines[number : number + taken], delimiter)
-        if taken > 1 and not _quotes_end_cells(lines[number : number + taken], delimiter):
-            row, taken = Row(number + 1, tuple(line.split(delimiter)), broken=True), 1
+        row, line_count = _parse_quoted(number + 1, lines[number : number + line_count], delimiter)
+        if line_count > 1 and not _quotes_end_cells(lines[number : number + line_count], delimiter):
+            row, line_count = Row(number + 1, tuple(line.split(delimiter)), broken=True), 1
         yield row
-        number += taken
+        number += line_count
 
 
 def detect_delimiter(text: str, ending: str) -> str:
@@ -91,14 +91,14 @@ def _outside_quotes(line: str) -> str:
 def _count_lines_of_row(lines: Sequence[str], start: int) -> int:
     """The number of lines that the row at `start` spans; 0 if its quotes never close."""
     quotes = length = 0
-    for taken in range(1, min(_MOST_LINES, len(lines) - start) + 1):
-        line = lines[start + taken - 1]
+    for line_count in range(1, min(_MOST_LINES, len(lines) - start) + 1):
+        line = lines[start + line_count - 1]
         quotes += line.count('"')
         length += len(line)
         if length > _LONGEST_ROW:
             return 0
         if quotes % 2 == 0:
-            return taken
+            return line_count
     return 0
 
 

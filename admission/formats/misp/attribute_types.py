@@ -209,8 +209,8 @@ def parse_registry_value(key: str, name: object, data: object) -> PatternedValue
     Raises Malformed as `parse_attribute` does.
     """
     parts = [("key", key), ("values[*].name", name), ("values[*].data", data)]
-    given = [(at, _clean(text)) for at, text in parts if isinstance(text, str) and text]
-    tests = [f"windows-registry-key:{at} = {quote_string(text)}" for at, text in given]
+    cleaned = [(at, _clean(text)) for at, text in parts if isinstance(text, str) and text]
+    tests = [f"windows-registry-key:{at} = {quote_string(text)}" for at, text in cleaned]
     return PatternedValue(_clean(key), f"[{' AND '.join(tests)}]")
 
 
@@ -237,8 +237,8 @@ def _parse_composite(kind: str, plain: str) -> tuple[PatternedValue, ...]:
     if head != "filename" or tail not in HASHES:
         raise Malformed(_UNKNOWN)
     name, _, digest = plain.rpartition("|")
-    meant = _parse_single(tail, digest.strip())
-    return (PatternedValue(_file_name(name) or meant.value, meant.pattern, note=meant.note),)
+    parsed = _parse_single(tail, digest.strip())
+    return (PatternedValue(_file_name(name) or parsed.value, parsed.pattern, note=parsed.note),)
 
 
 def _parse_single(kind: str, plain: str) -> PatternedValue:

@@ -66,13 +66,13 @@ class CandidateCollector:
         self.count += 1
         return self.count - 1
 
-    def add(self, made: StixObject, findings: Sequence[Finding] = ()) -> Candidate:
+    def add(self, subject: StixObject, findings: Sequence[Finding] = ()) -> Candidate:
         """The next candidate; a duplicate if the file holds the same object already."""
-        before = self.seen.setdefault(made["id"], made)
-        candidate = Candidate.from_object(self.next_index(), made, *findings)
-        if before is made:
+        before = self.seen.setdefault(subject["id"], subject)
+        candidate = Candidate.from_object(self.next_index(), subject, *findings)
+        if before is subject:
             return candidate
-        if before == made or made["type"] == "vulnerability":
+        if before == subject or subject["type"] == "vulnerability":
             duplicate = replace(candidate, verdict=Verdict.DUPLICATE)
             return duplicate.with_findings(_finding(Action.NOTED, "duplicate within the file"))
         message = "another attribute in the file has the same uuid: give each its own"
@@ -180,27 +180,29 @@ class Event:
             raise Malformed("the value is not text")
         if _is_report_link(attribute):
             raise Malformed("a link to an analysis is not an indicator: unset to_ids")
-        seen = body | {"type": kind}
-        for made, notes in self.builder.build_indicators(seen, attribute.parts, attribute.context):
+        typed = body | {"type": kind}
+        for subject, notes in self.builder.build_indicators(
+            typed, attribute.parts, attribute.context
+        ):
             findings = [_finding(Action.REPAIRED, f"{attribute.place}: {each}") for each in notes]
-            findings += self._note_masking(made, body.get("comment"))
-            yield self._add_to_report(made, findings)
-            yield from map(self.collector.add, self.builder.build_sightings(made, body))
+            findings += self._note_masking(subject, body.get("comment"))
+            yield self._add_to_report(subject, findings)
+            yield from map(self.collector.add, self.builder.build_sightings(subject, body))
 
-    def _note_masking(self, made: StixObject, text: object) -> Iterator[Finding]:
+    def _note_masking(self, subject: StixObject, text: object) -> Iterator[Finding]:
         """Findings about names that were masked in an object's texts, or texts left out."""
         for name in ("name", "description"):
-            if MASK in made.get(name, ""):
+            if MASK in subject.get(name, ""):
                 message = "names of senders, victims and persons in the event are masked"
                 yield Finding("validate", "format", Action.REPLACED, message, name)
         if text and self.builder.private_names.too_many:
             message = "the event names too many parties to mask, so its texts are left out"
             yield Finding("validate", "format", Action.STRIPPED, message, "description")
 
-    def _add_to_report(self, made: StixObject, findings: Sequence[Finding] = ()) -> Candidate:
-        candidate = self.collector.add(made, findings)
+    def _add_to_report(self, subject: StixObject, findings: Sequence[Finding] = ()) -> Candidate:
+        candidate = self.collector.add(subject, findings)
         if candidate.verdict is not Verdict.REFUSED:
-            self.shared.append(made["id"])
+            self.shared.append(subject["id"])
         return candidate
 
     def _reason_to_leave_out(self, attribute: _Attribute) -> str:
@@ -208,7 +210,7 @@ class Event:
         body, owner = attribute.body, attribute.owner or {}
         if any(map(_is_deleted, attribute.parts)):
             return "deleted"
-        if _is_report_link(attribute) and _stripped(body.get("value")) in self.builder.links:
+        if _is_report_link(attribute) and _strip(body.get("value")) in self.builder.links:
             return _AS_REFERENCE
         if attribute.kind == "vulnerability":
             return ""
@@ -232,9 +234,9 @@ class Event:
         if last is not None:
             yield last
         if listed:
-            made = build_report(self.builder, self.body, listed)
-            notes += self._note_masking(made, self.body.get("info"))
-            yield self.collector.add(made, notes)
+            subject = build_report(self.builder, self.body, listed)
+            notes += self._note_masking(subject, self.body.get("info"))
+            yield self.collector.add(subject, notes)
         else:
             message = f"{self._title}: it has no indicators to share"
             yield refused_candidate(
@@ -252,9 +254,9 @@ class Event:
         counts = [(name, count) for name, count in self.left.most_common() if count]
         if not counts:
             return ""
-        shown = [f"{count} {name}" for name, count in counts[:_MOST_KINDS]]
+        counted = [f"{count} {name}" for name, count in counts[:_MOST_KINDS]]
         rest = sum(count for _, count in counts[_MOST_KINDS:])
-        return "not shared: " + ", ".join(shown + ([f"{rest} others"] if rest else []))
+        return "not shared: " + ", ".join(counted + ([f"{rest} others"] if rest else []))
 
 
 _AS_REFERENCE = "shared as a reference"
@@ -266,9 +268,9 @@ def _parse_frame(raw: bytes, parts: dict[str, msgspec.Raw]) -> StixObject:
     """An event or object without its attributes and objects."""
     rest = raw
     for name in _LISTS:
-        held = bytes(parts.get(name, b""))
-        if held.startswith(b"[") and len(held) > 2:
-            rest = rest.replace(held, b"null", 1)
+        items = bytes(parts.get(name, b""))
+        if items.startswith(b"[") and len(items) > 2:
+            rest = rest.replace(items, b"null", 1)
     return parse_object(rest)
 
 
@@ -281,9 +283,9 @@ def _split_list(parts: dict[str, msgspec.Raw], name: str) -> list[msgspec.Raw]:
 
 
 def _parse_attributes(
-    held: Sequence[msgspec.Raw], prefix: str, broken: list[str]
+    items: Sequence[msgspec.Raw], prefix: str, broken: list[str]
 ) -> Iterator[_Attribute]:
-    for number, each in enumerate(held, 1):
+    for number, each in enumerate(items, 1):
         place = f"{prefix}attribute {number}"
         try:
             body = parse_object(bytes(each))
@@ -298,11 +300,11 @@ def _parse_object(raw: bytes, place: str, broken: list[str]) -> list[_Attribute]
         parts = split_object(raw)
         if parts is None:
             raise Malformed("not a JSON object")
-        owner, held = _parse_frame(raw, parts), _split_list(parts, "Attribute")
+        owner, items = _parse_frame(raw, parts), _split_list(parts, "Attribute")
     except Malformed as error:
         broken.append(f"{place}: {error}")
         return []
-    found = list(_parse_attributes(held, f"{place}, ", broken))
+    found = list(_parse_attributes(items, f"{place}, ", broken))
     context = ObjectContext.parse([each.body for each in found])
     return [
         replace(each, owner=owner, context=context, kind=_correct_type(owner, each.body))
@@ -342,8 +344,8 @@ def _is_report_link(attribute: _Attribute) -> bool:
 
 def _is_restricted(part: StixObject) -> bool:
     tagged = any(part.get(name) for name in TAG_PROPERTIES)
-    apart = str(part.get("distribution", "5")) not in ("3", "5")
-    return tagged or apart or any(True for _ in find_tlp_levels(str(part.get("comment", ""))))
+    restricted = str(part.get("distribution", "5")) not in ("3", "5")
+    return tagged or restricted or any(True for _ in find_tlp_levels(str(part.get("comment", ""))))
 
 
 def _is_deleted(part: StixObject) -> bool:
@@ -355,7 +357,7 @@ def _object_name(attribute: _Attribute) -> str:
     return str((attribute.owner or {}).get("name", ""))
 
 
-def _stripped(value: object) -> str:
+def _strip(value: object) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 

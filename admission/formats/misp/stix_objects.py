@@ -140,11 +140,11 @@ class StixBuilder:
         for value in values:
             if value.value.lower() in self.private_names.attacked:
                 raise Malformed("the event names it as sender or victim, which is never shared")
-            made = build_indicator(value, details, self.options)
-            made |= {"pattern_type": value.language, "name": self._name(value)}
-            made["id"] = f"indicator--{_uuid_of(attribute, value, len(values) > 1)}"
-            made["created"] = made["modified"] = stix_time(self.last_change(*parts))
-            yield made, [value.note] if value.note else []
+            subject = build_indicator(value, details, self.options)
+            subject |= {"pattern_type": value.language, "name": self._name(value)}
+            subject["id"] = f"indicator--{_uuid_of(attribute, value, len(values) > 1)}"
+            subject["created"] = subject["modified"] = stix_time(self.last_change(*parts))
+            yield subject, [value.note] if value.note else []
 
     def build_sightings(self, indicator: StixObject, attribute: StixObject) -> Iterator[StixObject]:
         """One sighting for all who saw an indicator, one for all who called it false."""
@@ -187,16 +187,16 @@ class StixBuilder:
         """The labels of a part; the tags that are not shared are counted."""
         last, labels = self._last_labels
         if last is not part:
-            labels, left = self._select_labels(part)
-            self.tags_left += left
+            labels, omitted = self._select_labels(part)
+            self.tags_left += omitted
             if "Attribute" in part:
                 self._last_labels = part, labels
         return labels
 
     def _select_labels(self, part: StixObject) -> tuple[tuple[str, ...], int]:
-        found, left = select_labels(parse_tags(part))
+        found, omitted = select_labels(parse_tags(part))
         labels = tuple(label for label in found if not self.private_names.occur_in(label))
-        return labels, left + len(found) - len(labels)
+        return labels, omitted + len(found) - len(labels)
 
     def _name(self, value: PatternedValue) -> str:
         name = value.value[:_LONGEST_NAME]
@@ -222,7 +222,7 @@ def build_vulnerability(
     if not _CVE.fullmatch(number):
         raise Malformed("not a CVE number such as CVE-2021-44228")
     stamp = stix_time(builder.last_change(*parts))
-    made: StixObject = {
+    subject: StixObject = {
         "type": "vulnerability",
         "spec_version": "2.1",
         "id": f"vulnerability--{uuid.uuid5(_NAMESPACE, number)}",
@@ -231,7 +231,7 @@ def build_vulnerability(
         "name": number,
         "external_references": [{"source_name": "cve", "external_id": number}],
     }
-    return made | _mark_level(builder.level_of(parts))
+    return subject | _mark_level(builder.level_of(parts))
 
 
 def build_report(builder: StixBuilder, body: StixObject, listed: Sequence[str]) -> StixObject:
@@ -239,7 +239,7 @@ def build_report(builder: StixBuilder, body: StixObject, listed: Sequence[str]) 
     stamp = stix_time(builder.last_change())
     own = body.get("uuid")
     known = own.lower() if isinstance(own, str) and _UUID.fullmatch(own.lower()) else ""
-    made: StixObject = {
+    subject: StixObject = {
         "type": "report",
         "spec_version": "2.1",
         "id": f"report--{known or uuid.uuid5(_NAMESPACE, chr(10).join(listed))}",
@@ -251,8 +251,8 @@ def build_report(builder: StixBuilder, body: StixObject, listed: Sequence[str]) 
     }
     links = [{"source_name": "report", "url": url} for url in builder.links]
     more = {"external_references": links, "labels": list(drop_indicator_types(builder.labels))}
-    made |= {name: value for name, value in more.items() if value}
-    return made | _mark_level(builder.level_of(()))
+    subject |= {name: value for name, value in more.items() if value}
+    return subject | _mark_level(builder.level_of(()))
 
 
 def _mark_level(tlp: Tlp | None) -> StixObject:

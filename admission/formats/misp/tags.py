@@ -84,15 +84,15 @@ def parse_tlp_tag(name: str) -> Tlp:
 def select_labels(tags: Iterable[tuple[str, bool]]) -> tuple[tuple[str, ...], int]:
     """The tags that become labels, and the number of those that are not shared."""
     found: dict[str, None] = {}
-    left = 0
+    omitted = 0
     for name, exportable in tags:
         if is_tlp_tag(name):
             continue
         if exportable and _may_be_label(name) and len(found) < _MOST_LABELS:
             found[" ".join(name.lower().split())] = None
         else:
-            left += 1
-    return tuple(found), left
+            omitted += 1
+    return tuple(found), omitted
 
 
 def _may_be_label(name: str) -> bool:
