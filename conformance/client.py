@@ -88,9 +88,9 @@ class TaxiiClient:
         headers: Mapping[str, str | None] | None = None,
         **body: Any,
     ) -> Response:
-        """One request with the account's credential; a header of None is left out.
+        """Send a request with the account's credential; a header of None is left out.
 
-        `body` and `chunked` go to `Request`.  Whoever asks to come again later is obeyed.
+        `body` and `chunked` go to `Request`.  If the server answers with Retry-After, it retries.
         """
         sent = {"User-Agent": _AGENT, "Accept": MEDIA_TYPE, "Authorization": None}
         sent["Authorization"] = self.options.credential or None

@@ -1,7 +1,7 @@
-"""One request, one answer, whatever is at the other end.
+"""Send one request and read its response from an untrusted server.
 
-Nothing is trusted: an answer has a deadline and a length; what comes later or
-is longer is cut off.  Redirects are reported, not followed.
+A response has a deadline and a maximum length; it is cut off beyond these.
+Redirects are reported, not followed.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any
 
 MEDIA_TYPE = "application/taxii+json;version=2.1"
 
-_PIECE = 64 * 1024
+_CHUNK_OCTETS = 64 * 1024
 _HIDDEN = frozenset({"authorization"})
 _USUAL = frozenset({"authorization", "user-agent", "accept"})
 
 
 class Unreachable(Exception):
-    """There was no answer; the text says why, and to what."""
+    """There was no response; the text says why, and to which request."""
 
 
 class InvalidJson(Exception):
@@ -46,7 +46,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request; only the headers given are sent, beside Host and the length."""
+    """A request; apart from Host and the length, only the given headers are sent."""
 
     method: str
     path: str
@@ -55,9 +55,9 @@ class Request:
     chunked: bool = False
 
     def lines(self) -> list[str]:
-        """The request as it is shown, without credentials and body."""
+        """The request for display, without credentials and body."""
         shown = {n: "…" if n.lower() in _HIDDEN else v for n, v in self.headers.items()}
-        return self._told([f"{n}: {v}" for n, v in shown.items()])
+        return self._format_lines([f"{n}: {v}" for n, v in shown.items()])
 
     def short_lines(self) -> list[str]:
         """The request without what is the same for all."""
@@ -65,9 +65,9 @@ class Request:
         accept = self.headers.get("Accept")
         if accept != MEDIA_TYPE:
             reported.insert(0, f"Accept: {accept}" if accept else "no Accept")
-        return self._told(reported)
+        return self._format_lines(reported)
 
-    def _told(self, headers: list[str]) -> list[str]:
+    def _format_lines(self, headers: list[str]) -> list[str]:
         reported = [f"{self.method} {self.path}", *headers]
         if self.body is not None:
             reported.append(f"({len(self.body)} octets{', in chunks' if self.chunked else ''})")
@@ -206,7 +206,7 @@ def _send(line: http.client.HTTPConnection, asked: Request) -> None:
 
 
 def _pieces(body: bytes) -> Iterable[bytes]:
-    return (body[at : at + _PIECE] for at in range(0, len(body), _PIECE))
+    return (body[at : at + _CHUNK_OCTETS] for at in range(0, len(body), _CHUNK_OCTETS))
 
 
 def _answer(line: http.client.HTTPConnection, asked: Request, longest: int) -> Response:

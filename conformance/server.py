@@ -1,7 +1,7 @@
-"""The server that is looked at, and what is known of it so far.
+"""The server under test, and the results of requests that many checks share.
 
-What many checks need (API root, collections, objects to page through) is asked
-for once, when first needed.  Whatever is posted is remembered, to be deleted.
+The API root, the collections and the objects to page through are requested
+once, when first needed.  Posted objects are recorded, to be deleted at the end.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ class Server(TaxiiClient):
 
     @computed_once
     def feed(self) -> Feed:
-        """Several objects to read: seven of ours, or whatever is there."""
+        """Several objects to read: seven of our own, or existing ones."""
         if self.options.collection:
             ids = tuple(each["id"] for each in self.seven_indicators)
             return Feed(self.writable_path, {"match[id]": ",".join(ids)}, ids)

@@ -314,7 +314,7 @@ def version_first(on: Server) -> Looked:
     if newest not in dates:
         raise Unexpected(f"a record of the version {newest}", every)
     answer = on.get(f"{on.writable_path}objects/", {"match[id]": id, "added_after": dates[newest]})
-    expected = "nothing, as the latest version was added before; an older one is no news"
+    expected = "nothing, as the latest version was added before; an older one is not new"
     yield expect(answer.status == 200 and not answer.ids, expected, answer)
 
 

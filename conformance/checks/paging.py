@@ -183,7 +183,9 @@ def shared(on: Server) -> Looked:
     on.get(on.feed.at("objects/"), moved, Authorization=on.options.other)
     answer = on.get(on.feed.at("objects/"), moved)
     wanted = on.read(on.feed.at("objects/"), {**query, "limit": "2"}).ids[1:]
-    yield expect(answer.ids == wanted, f"{wanted}, whoever asked before", answer)
+    yield expect(
+        answer.ids == wanted, f"{wanted}, regardless of the other account's requests", answer
+    )
 
 
 @check("17.8", "3.5", Level.DECISION)

@@ -113,12 +113,12 @@ OPERATOR = Partner(slug="operator", name="")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """By what submissions are evaluated."""
+    """Policy, warning lists and limit for the evaluation of submissions."""
 
     policy: Policy
     lists: Warninglists
     inline: int
-    """Submissions of up to so many objects are settled before the request is answered."""
+    """Submissions of up to this many objects are evaluated before the response."""
 
 
 class Evaluator:
