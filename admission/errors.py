@@ -64,4 +64,4 @@ class Unavailable(ShareError):
 
 
 class PolicyError(Exception):
-    """A policy cannot be followed as it stands; the text names the setting and what it may be."""
+    """A policy is invalid; the text names the setting and its allowed values."""

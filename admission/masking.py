@@ -48,18 +48,18 @@ from tocsin.admission.stix.free_text import (
 from tocsin.admission.stix.memo import memoize_nested
 
 TEXT_MODES = ("replace", "ask", "hold", "refuse", "keep")
-"""For something in a text; `replace` masks it, `ask` masks it and asks an analyst."""
+"""Modes for texts; `replace` masks a text, `ask` masks it and asks an analyst."""
 VALUE_MODES = ("hold", "refuse", "keep")
-"""For something in a pattern or an observable, which is never masked."""
+"""Modes for patterns and observables, which are never masked."""
 PROPERTY_MODES = ("strip", "ask", "hold", "refuse", "keep")
-"""For a whole property."""
+"""Modes for whole properties."""
 
 GENERALISE = "generalise"
-"""For a value: the pattern is widened, or held where widening would change its meaning."""
+"""Modes for values: the pattern is generalised, or held if that would change its meaning."""
 GENERALISE_OR_KEEP = "widen"
 """The same once an analyst approved: what cannot be widened is kept.  Not for policy.toml."""
 APPROVED = "decided"
-"""A setting, not for policy.toml: an analyst approved, so a rule refuses but no longer holds."""
+"""An internal setting: an analyst approved, so a rule refuses but no longer holds."""
 
 _MODE_AFTER_APPROVAL: Mapping[object, str] = {
     "ask": "keep",
@@ -71,7 +71,7 @@ _MODE_AFTER_APPROVAL: Mapping[object, str] = {
 def approve_settings(
     settings: Mapping[str, object], modes: Mapping[str, Sequence[str]]
 ) -> dict[str, object]:
-    """The settings once an analyst approved: what was asked or held for is kept.
+    """The settings after an analyst's approval: held and reviewed content is kept.
 
     What a rule removes without asking, and what it refuses, it still does.  `modes` are the
     rule's `MODES`.
@@ -422,7 +422,7 @@ def own_values(subject: StixObject) -> tuple[str, ...]:
     return _own_values(extract_observables(subject))
 
 
-@lru_cache(maxsize=8)  # asked for text after text of one object
+@lru_cache(maxsize=8)  # called for each text of one object
 def _own_values(about: tuple[Observable, ...]) -> tuple[str, ...]:
     own = {each.value for each in about if each.value and _is_own_value(each)}
     return tuple(own | {decoded.text for value in own for decoded in decode_text(value)})

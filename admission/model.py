@@ -25,7 +25,7 @@ class Verdict(StrEnum):
     """The state of a candidate.  Stages look at OPEN candidates only."""
 
     OPEN = "open"  # still in the stages
-    ADMITTED = "admitted"  # published, nobody sent it before     -> TAXII success
+    ADMITTED = "admitted"  # published as a new object     -> TAXII success
     MERGED = "merged"  # published with what others sent       -> TAXII success
     DUPLICATE = "duplicate"  # says nothing that was not known     -> TAXII success
     HELD = "held"  # waits for an analyst                  -> TAXII pending
@@ -337,7 +337,7 @@ class Assessment:
 
 @dataclass(frozen=True, slots=True)
 class RuleContext:
-    """The context that a rule may use beside the candidate; one for the whole submission."""
+    """The context of a rule, apart from the candidate; one per submission."""
 
     submitter: Submitter
     now: int

@@ -1,4 +1,4 @@
-"""Normalise a candidate: one spelling per meaning, without changing what it matches.
+"""Normalise a candidate: one spelling per meaning, without changing its matches.
 
 Patterns get their canonical form, observables their canonical spelling, open
 vocabularies their standard words, and TLP markings of any version the ids of

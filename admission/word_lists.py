@@ -26,6 +26,6 @@ def load_alternation(package: str, name: str) -> str:
     """The entries of a list as one group of a regular expression, without capturing.
 
     Entries are fragments of regular expressions; the first that matches wins.  Blanks are
-    escaped, so that the group may stand in a verbose expression.
+    escaped, so that the group can be used in a verbose expression.
     """
     return f"(?:{'|'.join(load_words(package, name))})".replace(" ", r"\ ")

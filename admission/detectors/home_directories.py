@@ -58,7 +58,7 @@ _MASK_START = "[removed"
 def find_user_names_in_paths(text: str) -> Iterator[Span]:
     """Names of people's folders; a path to a `.pdb` file is passed over.
 
-    Such a path names who built a program, most often the attacker.
+    Such a path names the author of a program, usually the attacker.
     """
     if not _may_hold_path(text):
         return

@@ -52,7 +52,7 @@ from tocsin.admission.detectors.text_search import is_single_word
 
 NATIONAL_ID = "national identity number"
 HAS_FOUR_DIGITS = re.compile(r"\d(?:\D*\d){3}")
-"""True of every text with such a number; the shortest ones have four digits."""
+"""True for every text with such a number; the shortest ones have four digits."""
 
 _LONGEST_ABBREVIATION = 4
 """A word of at most this many letters may be written with dots: `D.N.I.`."""
@@ -221,7 +221,7 @@ def find_national_ids(text: str) -> Iterator[Span]:
 
 
 def _possible_identifiers(text: str) -> Iterable[_Identifier]:
-    """The identifiers whose words may be in the text; all, if it has more than ASCII."""
+    """The identifiers whose words may be in the text; all if it is not ASCII."""
     if not text.isascii():
         return _IDENTIFIERS
     plain = text.lower()

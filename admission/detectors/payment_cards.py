@@ -1,4 +1,4 @@
-"""Payment card numbers: by issuer, length and check digit, or by a word beside them."""
+"""Payment card numbers: by issuer, length and check digit, or by a nearby word."""
 
 from __future__ import annotations
 

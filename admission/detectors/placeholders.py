@@ -1,4 +1,4 @@
-"""Names and values in a text that stand for anything or anybody, so nothing private.
+"""Names and values in a text that are placeholders, so not private.
 
 Variables, wildcards, masks of earlier rules, and the accounts that every machine has
 (`words/shared_accounts.txt`).

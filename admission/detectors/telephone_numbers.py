@@ -1,4 +1,4 @@
-"""Telephone numbers: by their international prefix, words beside them, or a country's plan.
+"""Telephone numbers: by their international prefix, nearby words, or a country's plan.
 
 The words stand in `words/telephone_strong.txt` (they make any number beside them a
 telephone number), `telephone_unspaced.txt` (the same in scripts without blanks) and
@@ -95,7 +95,7 @@ def _has_country_code(digits: str) -> bool:
 
 
 def _is_valid_in(number: str, groups: list[str], regions: tuple[str, ...]) -> bool:
-    """True if a grouped number fits a region's plan; mere pairs of digits prove nothing."""
+    """True if a grouped number fits a region's plan; pairs of digits alone are not enough."""
     if len(groups) < 3 and not number.startswith(("0", "(")):
         return False
     if max(map(len, groups)) < 3:

@@ -37,7 +37,7 @@ def contains_any(*words: str) -> Callable[[str], bool]:
 
 
 def is_single_word(text: str) -> bool:
-    """True if a text has nothing but ASCII letters and digits, like a hash.
+    """True if a text has only ASCII letters and digits, like a hash.
 
     >>> is_single_word("0cc175b9c0f1b6a831c399e269772661"), is_single_word("evil.example")
     (True, False)

@@ -1,4 +1,4 @@
-"""United States social security numbers: by form and range, or by a word beside them."""
+"""United States social security numbers: by form and range, or by a nearby word."""
 
 from __future__ import annotations
 

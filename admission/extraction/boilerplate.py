@@ -139,7 +139,7 @@ def _begins_section(lines: Sequence[str], number: int) -> bool:
 
 
 def _heading(line: str) -> str:
-    """The words of a heading in lower case with `-` between them; empty if it is none."""
+    """The words of a heading in lower case with `-` between them; empty if it is not a heading."""
     found = _HEADING_TEXT.fullmatch(line)
     return "-".join(found[1].lower().split()) if found and len(line) <= 80 else ""
 
@@ -201,7 +201,7 @@ class BystanderFilter:
     """Excludes the hosts and mailboxes of a text's authors, contacts and victims."""
 
     domains: frozenset[str]
-    """Domains of the mailboxes beside the names of people, and in comments."""
+    """Domains of the mailboxes next to names of people, and in comments."""
     defangs_mailboxes: bool
     """True if the text defangs mailboxes, so that one written plainly is a bystander's."""
     defanged_hosts: frozenset[str]
@@ -244,7 +244,7 @@ class BystanderFilter:
         )
 
 
-@lru_cache(maxsize=2)  # asked for every value of the same line
+@lru_cache(maxsize=2)  # called for every value of the same line
 def _lower(line: str) -> str:
     return line.lower()
 

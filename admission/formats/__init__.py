@@ -23,7 +23,7 @@ class ReadOptions:
     now: int
     """µs since 1970 UTC; the date of indicators to which the file gives none."""
     tlp: Tlp | None = None
-    """The level of rows and texts that state none of their own."""
+    """The level of rows and texts that do not state one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Format:
 
     name: str
     description: str
-    """The files that it reads, for people who choose one."""
+    """Description of the files that it reads, for users."""
     extensions: tuple[str, ...]
     """Typical endings of file names, with the dot; `accepts` decides, not they."""
     accepts: Callable[[str, bytes], bool]

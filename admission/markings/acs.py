@@ -313,7 +313,7 @@ def _is_within(group: str, scope: str) -> bool:
 
 
 def _are_disjoint(group: str, scope: str) -> bool:
-    """True if it is certain that nobody is in both."""
+    """True if the two groups certainly have no common member."""
     home, abroad = group.startswith("USA."), scope.startswith("USA.")
     if "FOREIGNGOV" in (group, scope):
         return home or abroad

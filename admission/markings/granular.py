@@ -104,7 +104,7 @@ def withhold_parts(layers: Sequence[Layer], strict: Collection[MarkedPart]) -> l
 
 
 def layer_at(layers: Sequence[Layer], level: Tlp) -> StixObject:
-    """The strictest layer that a level may see; the first if there is none."""
+    """The strictest layer that a level may see; the first if it may see none."""
     return next((layer for at, layer in reversed(layers) if at <= level), layers[0][1])
 
 

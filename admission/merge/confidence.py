@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 NEUTRAL = 50
-"""The reliability of a source that nobody has rated: its stated confidence is unchanged."""
+"""The reliability of an unrated source: its stated confidence is unchanged."""
 
 ADMIRALTY: Mapping[str, int] = {"A": 100, "B": 80, "C": 60, "D": 40, "E": 20, "F": NEUTRAL}
 """The reliability for each letter of the Admiralty code; F means that it cannot be judged."""

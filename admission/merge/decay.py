@@ -19,7 +19,7 @@ DECAY_KINDS: Mapping[str, str] = {
     "url": "url",
     "email-addr": "email",
 }
-"""The policy's name of each SCO type with a half-life of its own; else `hash` or `other`."""
+"""The policy's name of each SCO type with its own half-life; else `hash` or `other`."""
 
 
 def decay_confidence(confidence: int, age: int, half_life: int, step: int) -> int:

@@ -18,7 +18,7 @@ from tocsin.admission.patterns.grammar import (
 )
 
 _LONGEST_REMEMBERED = 4096
-"""Characters of the longest pattern whose values are remembered."""
+"""Maximum length of a pattern whose values are cached."""
 
 _SCO_PROPERTIES: dict[str, tuple[str, ...]] = {
     "domain-name": ("value",),

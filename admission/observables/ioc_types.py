@@ -61,7 +61,7 @@ _URL = re.compile(r"(https?|ftps?|sftp|wss?)://([^/?#\\\s]{1,512})(?:[/?#]\S{0,4
 _SOCKET = re.compile(r"(?:tcp|udp|tls|ssl)://(?=[^/]{1,300}/?$)", re.IGNORECASE)
 _LOCAL = re.compile(r"[A-Za-z0-9.!#$%&'+/=?^_`{|}~-]{1,64}", re.ASCII)
 _SIGNS = frozenset(".:@[({")
-"""One of these stands in every value but hashes, defanged or not."""
+"""Every value except a hash contains one of these, defanged or not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Undoing what analysts do to addresses so that nobody clicks on them.
+"""Refang: undo the changes that make addresses not clickable.
 
 `hxxps[://]evil[.]com` is `https://evil.com`.  Every expression here is bounded,
 so that the time grows with the length of the text and with nothing else.
@@ -39,7 +39,7 @@ _PULLED_APART = re.compile(r"[\[({][ \t]?(?:[.@]|[dD][oO][tT]|[aA][tT])[ \t]?[\]
 
 
 def join_spaced(line: str) -> str:
-    """The line with the spaces taken out of what was pulled apart.
+    """Remove the spaces inside defanged values of a line.
 
     >>> join_spaced("evil [.] com and joe [at] evil [dot] com")
     'evil[.]com and joe[@]evil[.]com'

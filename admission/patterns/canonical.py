@@ -67,7 +67,7 @@ _MAX_ROUNDS = 16
 _MAX_COMPARED = 64
 _MAX_MATCHED = 64
 _MAX_CACHED = 4096
-"""Characters of the longest pattern whose canonical form is cached."""
+"""Maximum length of a pattern whose canonical form is cached."""
 
 Product = tuple[Node, ...]
 """The parts of an AND, sorted by their text."""
@@ -479,7 +479,7 @@ def _is_implied(other: Product, each: Product, needs: dict[Node, frozenset[Node]
 
 
 def _match_parts(other: Product, each: Product, needs: dict[Node, frozenset[Node]]) -> bool:
-    """True if each part of `other` follows from a part of `each` of its own."""
+    """True if each part of `other` follows from a different part of `each`."""
     taken: dict[int, int] = {}
 
     def place_part(at: int, tried: set[int]) -> bool:

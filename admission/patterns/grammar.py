@@ -60,7 +60,7 @@ class Literal:
     """A constant: its kind (string, number, bool, t, h) and its value as text.
 
     Numbers, timestamps and binaries are in their one spelling already: h holds
-    what was written in base64 too.
+    binary literals written in base64 too.
     """
 
     kind: str
@@ -79,7 +79,7 @@ class _Written:
     _text: str
 
     def _write(self) -> str:
-        """The part as text, made anew."""
+        """Format the part as text."""
         raise NotImplementedError
 
     def __str__(self) -> str:
@@ -156,7 +156,7 @@ class Qualified(_Written):
         return f"{self.part} {self.qualifier}" if bare else f"({self.part}) {self.qualifier}"
 
     def has(self, word: str) -> bool:
-        """True if it has such a qualifier already; a second one must stand outside parentheses."""
+        """True if it has such a qualifier already; a second one requires parentheses."""
         node: Node = self
         while isinstance(node, Qualified):
             if node.qualifier.startswith(word):

@@ -105,7 +105,7 @@ def check_settings(name: str, settings: Mapping[str, object], table: str = "rule
 
 
 def approve_settings(name: str, settings: Mapping[str, object]) -> dict[str, object]:
-    """The rule's settings once an analyst approved what it asked or held for."""
+    """The rule's settings after an analyst's approval."""
     return masking.approve_settings({**default_settings(name), **settings}, setting_modes(name))
 
 

@@ -1,4 +1,4 @@
-"""Remove who sent an object, and mask who reported it to them.
+"""Remove the sender of an object, and mask its reporters.
 
 The hub publishes under its own identity, so the reference to the author is removed and the
 submitter's names are masked, unless the submitter consents to be named to everyone.
@@ -40,7 +40,7 @@ from tocsin.admission.stix.schemas import standard_types
 
 DEFAULTS: Mapping[str, object] = {
     "handles": True,  # mask reporters' handles and links to their posts
-    "posts": "hold",  # an indicator or observable on somebody's post: or refuse, keep
+    "posts": "hold",  # an indicator or observable on a person's post: or refuse, keep
 }
 MODES = {"posts": VALUE_MODES}
 
@@ -125,7 +125,7 @@ def _submitter_names(submitter: Submitter) -> tuple[str, ...]:
 
 
 def _is_about_post(subject: StixObject) -> bool:
-    """True if it is about a URL of a person's post: most often the report, seldom a dead drop."""
+    """True for the URL of a person's post: usually the report, rarely a dead drop."""
     return any(each.kind == "url" and is_post(each.value) for each in extract_observables(subject))
 
 

@@ -1,4 +1,4 @@
-"""Refuse objects whose marking is too strict for the hub; hold those it cannot read or obey.
+"""Refuse objects marked too strictly for the hub; hold those with markings it cannot apply.
 
 The markings are TLP, and ACS 3.0a of the United States government.
 """
@@ -33,7 +33,7 @@ _TLP_IDS = frozenset((*TLP_1_IDS.values(), *TLP_2_IDS.values()))
 
 
 def build_rule(context: RuleContext) -> Rule:
-    """Refuse what is marked too strictly; hold what has an unknown marking."""
+    """Refuse objects that are marked too strictly; hold objects with unknown markings."""
     settings = {**DEFAULTS, **context.settings}
     return lambda candidate: _check_markings(candidate, context, settings)
 
@@ -41,7 +41,7 @@ def build_rule(context: RuleContext) -> Rule:
 def _check_markings(
     candidate: Candidate, context: RuleContext, settings: Mapping[str, object]
 ) -> Candidate:
-    """Refuse first what nobody may release; then hold for all reasons at once."""
+    """First refuse objects that cannot be released; then hold for all reasons at once."""
     subject, tlp = candidate.object or {}, candidate.tlp
     if tlp is not None and (tlp is Tlp.RED or tlp > context.submitter.max_tlp):
         return candidate.refuse(_report_too_strict(tlp, context.submitter.max_tlp))

@@ -1,4 +1,4 @@
-"""Remove from e-mail messages what says who received them, and so who was attacked.
+"""Remove the recipients of e-mail messages, which identify the victim.
 
 Recipients and the route of the message are removed; sender and date stay.  Subject and
 body may say as much: they are removed and an analyst is asked.  A pattern on a recipient
@@ -58,7 +58,7 @@ _RECIPIENT_PATH = re.compile(
 
 
 def build_rule(context: RuleContext) -> Rule:
-    """Remove what says who received a message; hold patterns on it."""
+    """Remove the properties that identify recipients; hold patterns on them."""
     settings = {**DEFAULTS, **context.settings}
 
     def apply(candidate: Candidate) -> Candidate:

@@ -15,7 +15,7 @@ from tocsin.admission.model import Candidate, Path, Rule, RuleContext, StixObjec
 
 DEFAULTS: Mapping[str, object] = {
     "artifact": "hold",  # a file's content
-    "traffic": "strip",  # references to what was sent, bodies of HTTP requests
+    "traffic": "strip",  # references to payloads, bodies of HTTP requests
     "secrets": "strip",  # cookies and credentials in headers of HTTP requests
     "content": "strip",  # the reference from a file to its content
     "command_line": "ask",

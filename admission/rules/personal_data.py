@@ -71,7 +71,7 @@ DEFAULTS: Mapping[str, object] = {
     "person": "ask",
     "individuals": "hold",  # identities of persons
     "other_languages": "hold",  # e-mail addresses in patterns that are not STIX
-    "regions": ["US", "GB"],  # whose national telephone numbers are known by form alone
+    "regions": ["US", "GB"],  # national telephone numbers recognised by format alone
 }
 
 KINDS = {

@@ -59,7 +59,7 @@ _POSITIVE_OPERATORS = frozenset(("=", "IN", "LIKE", "ISSUBSET", "ISSUPERSET"))
 
 
 def build_rule(context: RuleContext) -> Rule:
-    """Refuse or hold what is about private addresses; mask them in texts."""
+    """Refuse or hold objects about private addresses; mask them in texts."""
     settings = {**DEFAULTS, **context.settings}
 
     def apply(candidate: Candidate) -> Candidate:

@@ -83,7 +83,7 @@ _ONLY_IN_TEXTS: Mapping[str, Find] = {"users": find_account_names, "tokens": fin
 
 
 def build_rule(context: RuleContext) -> Rule:
-    """Mask names and secrets in texts; hold what is itself about one."""
+    """Mask names and secrets in texts; hold objects whose value contains one."""
     settings = {**DEFAULTS, **context.settings}
     modes = {what: str(settings[name]) for name, (what, _) in _KINDS.items()}
     modes[ACCOUNT] = modes[USER_IN_PATH]

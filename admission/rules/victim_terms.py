@@ -1,4 +1,4 @@
-"""Mask the submitter's own names, domains and networks, which say who was attacked.
+"""Mask the submitter's own names, domains and networks, which identify the victim.
 
 In a text they are masked.  An indicator or an observable that is itself about them is
 held, since a mask would change what it matches.
@@ -46,7 +46,7 @@ _DOMAIN = re.compile(r"(?:[\w-]{1,63}\.)+[^\W\d][\w-]{1,62}")
 
 
 def build_rule(context: RuleContext) -> Rule:
-    """Mask the submitter's terms in texts; hold what is about one of them."""
+    """Mask the submitter's terms in texts; hold objects about one of them."""
     settings = {**DEFAULTS, **context.settings}
     terms, networks = _split_terms(context.submitter)
     value_mode, lookalike_mode = str(settings["values"]), str(settings["lookalikes"])

@@ -16,7 +16,7 @@ from tocsin.admission.model import Path, StixObject
 from tocsin.admission.stix.memo import memoize_nested
 
 MAX_DEPTH = 100
-"""Levels below an object's root; what is deeper is not looked into but refused."""
+"""Maximum depth below an object's root; deeper objects are refused."""
 
 _MACHINERY = frozenset(
     (
@@ -84,7 +84,7 @@ DIGEST = re.compile(r"(?=\D*\d)(?!\w{1,20}://)[A-Za-z0-9+][A-Za-z0-9+/:]{15,255}
 _PLAIN_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|\d{3}))?", re.ASCII)
 """Language, script and country; private parts of a code, `de-x-…`, count as text."""
 _HEX = re.compile(r"[0-9A-Fa-f]{32,256}")
-"""Hashes that cannot tell anything; in others, and under names of one's own, may stand words."""
+"""Hashes without information; the values of others, and custom names, may contain text."""
 
 
 def free_texts(subject: StixObject) -> tuple[tuple[Path, str], ...]:
@@ -138,7 +138,7 @@ def replace_texts(subject: StixObject, changes: Mapping[Path, str | None]) -> St
 
     Only what changes is copied.  A list or dictionary that became empty goes
     too, as does an external reference that names nothing but its source and a
-    granular marking whose selectors point at nothing any more.
+    granular marking whose selectors no longer match anything.
     """
     if not changes:
         return subject

@@ -104,7 +104,7 @@ def _decode_strictly(raw: bytes) -> Any:
 def replace_lone_surrogates(raw: bytes) -> bytes:
     """Replace each half of a surrogate pair by U+FFFF, which `parse_object` refuses too.
 
-    Some parsers stop at it, so that one such object would cost all that stand beside it.
+    Some parsers fail at it, so that one such object would lose the whole page.
     """
     return _ESCAPE.sub(_replace_lone_surrogate, raw)
 

@@ -39,7 +39,7 @@ def memoize_nested(
 ) -> Callable[[StixObject], tuple[_T, ...]]:
     """Decorator: cache the results of `walk` for the nested properties of an object.
 
-    `walk` must read nothing but `nested_properties`, and no caller may change its results.
+    `walk` must read only `nested_properties`, and callers must not change its results.
     """
 
     @lru_cache(maxsize=_CACHE_SIZE)

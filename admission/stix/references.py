@@ -85,7 +85,7 @@ _TARGETS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "windows-registry-key": {"creator_user_ref": ("user-account",)},  # section 6.17
 }
-"""By type and property.  SCO and SDO stand for every object of that kind."""
+"""By type and property.  SCO and SDO mean every object of that kind."""
 
 
 def target_fault(kind: str, path: Path, target: str) -> str:

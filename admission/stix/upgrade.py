@@ -102,7 +102,7 @@ class _InnerObservables:
             self._assign_id(key)
 
     def object(self, key: str) -> StixObject:
-        """The observable as an object of its own, with references by id."""
+        """The observable as a separate object, with references by id."""
         return {**self._replace_references(self._inside[key]), "id": self._ids[key]}
 
     def _assign_id(self, key: str) -> None:
@@ -119,7 +119,7 @@ class _InnerObservables:
             )
             if first:
                 waiting.append(first)
-            else:  # in a cycle of references, _fallback_id stands in for the id not yet known
+            else:  # in a cycle of references, _fallback_id replaces the unknown id
                 content = self._replace_references(core) | {"id": self._fallback_id(current)}
                 self._ids.setdefault(current, observable_id(content))
                 waiting.pop()

@@ -122,7 +122,7 @@ def _shape_fault(subject: StixObject, policy: Policy) -> Finding | None:
 
 
 def _foreign(candidate: Candidate, subject: StixObject, policy: Policy, now: int) -> Candidate:
-    """An object of a type that the standard does not define, by what it says of all types."""
+    """Validate an object of an undefined type, by the rules for all types."""
     what = f"STIX 2.1 does not define the type {subject['type']}"
     mode = policy.unknown_types
     if subject["type"] == "bundle":

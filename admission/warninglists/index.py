@@ -92,7 +92,7 @@ _BESIDES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
 }
-"""Further lists, with their titles: certificates whose keys are public sign good and bad alike."""
+"""Further lists, with their titles: certificates with public keys sign harmless files too."""
 
 _FILE = Path(__file__).with_name("misp_lists.json.xz")
 _HOSTS = frozenset(("domain-name", "url"))
@@ -113,7 +113,7 @@ class WarningLists:
 
     @classmethod
     def of(cls, block: bytes | memoryview) -> WarningLists:
-        """The index that lies in a block.  Raises ValueError if that is none."""
+        """Load the index from a packed block.  Raises ValueError if it is not one."""
         index = cls.__new__(cls)
         index._read(block)
         return index
@@ -189,7 +189,7 @@ class WithExclusions:
     """Warning lists with the hub's own before them; see `tocsin.admission.model.Warninglists`."""
 
     def __init__(self, own: Iterable[tuple[str, str, str]], others: Warninglists) -> None:
-        """`own` are kind, value and reason of what nobody may send again."""
+        """`own` is the exclusion list: kind, value and reason."""
         self._own = {(_own_kind(kind), value): reason for kind, value, reason in own}
         self._others = others
 
@@ -271,7 +271,7 @@ def _parse_network(text: str) -> Network | None:
 
 
 def _host(url: str) -> tuple[str, bool]:
-    """A URL's host, and whether the URL names nothing but it."""
+    """A URL's host, and True if the URL consists only of it."""
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").rstrip(".")

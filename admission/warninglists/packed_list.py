@@ -52,7 +52,7 @@ class PackedList:
     """A block that answers."""
 
     def __init__(self, block: bytes | memoryview) -> None:
-        """Raises ValueError if `block` is none that `packed` made."""
+        """Raises ValueError if `block` is not a packed list."""
         view = memoryview(block)
         start = array("Q", view[:8].tobytes())
         body = 8 + (start[0] if start else 0)

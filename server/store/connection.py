@@ -108,7 +108,7 @@ def _brief(error: PyMongoError) -> str:
 def time_limit(seconds: float = QUERY_SECONDS) -> Iterator[None]:
     """A time limit on all that is read within, here and, as maxTimeMS, in the database.
 
-    Raises Unavailable when it is over.
+    Raises Unavailable when it expires.
     """
     try:
         with pymongo.timeout(seconds):

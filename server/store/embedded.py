@@ -1,11 +1,11 @@
-"""The embedded database engine, for a hub without a MongoDB server of its own.
+"""The embedded database engine, for a hub without a MongoDB server.
 
-The engine (SecantusDB) is a program of its own, started by its command and
-spoken to as a MongoDB server; nothing of it is imported here.
+The engine (SecantusDB) is a separate program, started by its command and used as
+a MongoDB server; nothing of it is imported here.
 
-One engine has a data directory at a time.  A running hub keeps its engine as
-long as it lives, and the operator's commands use that one too; a command that
-finds no hub running starts an engine for itself and stops it at the end.
+Only one engine uses a data directory at a time.  A running hub keeps its engine
+until it ends, and the operator's commands use the same one; if no hub is running,
+a command starts an engine and stops it at the end.
 
 The directory holds, for its owner only:
 
@@ -62,7 +62,7 @@ _LOCK_SECONDS = 30.0
 _STOP_SECONDS = 20.0
 _WAIT_SECONDS = 30.0
 _PROBE_SECONDS = 1.0
-"""Longer than any command holds the hub's lock to see whether a hub is running."""
+"""Longer than any command holds the hub's lock to check for a running hub."""
 _PAUSE_SECONDS = 0.1
 _RESTART_PAUSES = (0.2, 1.0, 5.0, 15.0)
 _CONNECTIONS_PER_SIGNAL = 10
@@ -81,15 +81,15 @@ max_entries = 1000
 [storage]
 sync_on_commit = true
 """
-"""Every commit is on disk before it is answered: the engine honours the journal flag of
+"""Every commit is on disk before it is acknowledged: the engine honours the journal flag of
 single writes but not that of a transaction."""
 
 Report = Callable[[str], None]
-"""Tells the operator something, in one line."""
+"""Prints a line for the operator."""
 
 
 class Engine:
-    """A database engine of our own, running as a child process."""
+    """A database engine that runs as a child process."""
 
     def __init__(self, data: Path, report: Report) -> None:
         """Use `start` or `private` instead, which start it."""
@@ -101,7 +101,7 @@ class Engine:
 
     @classmethod
     def start(cls, data: Path, report: Report) -> Engine:
-        """Start a hub's engine on `data`, and let the operator's commands know where it is.
+        """Start a hub's engine on `data`, and announce its port to the operator's commands.
 
         Call it on a thread that lives as long as the engine: the engine ends with it.
 
@@ -137,11 +137,11 @@ class Engine:
         return self._process.pid if self._process else 0
 
     def watch(self) -> None:
-        """Start the engine again, on the same port, whenever it ends unexpectedly."""
+        """Restart the engine on the same port whenever it ends unexpectedly."""
         threading.Thread(target=self._keep_alive, name="engine-watch", daemon=True).start()
 
     def stop(self) -> None:
-        """Stop the engine; what was committed is on disk already."""
+        """Stop the engine; all commits are on disk already."""
         self._stopping.set()
         (self._data / _ADDRESS).unlink(missing_ok=True)
         with self._hub_lock:
@@ -166,9 +166,9 @@ class Engine:
     def _set_password(self, lock: int) -> None:
         """Give the engine our user and password, while it runs without authentication.
 
-        Its command has no other way.  Nobody but this machine's users could connect in that
-        second; a user whom one of them makes in it is dropped, and a new database into which one
-        of them wrote is refused, before the database is used.
+        Its command has no other way.  Only users of this machine can connect in that second;
+        before the database is used, other users created in it are dropped, and a new database
+        into which one of them wrote is refused.
         """
         secret = json.loads((self._data / _SECRET).read_text())
         process, port = _launch(self._data, lock, authenticate=False)
@@ -208,9 +208,9 @@ class Engine:
 
 @contextlib.contextmanager
 def database(data: Path, report: Report) -> Iterator[str]:
-    """The URI of the database in `data`: a running hub's, or one of our own meanwhile.
+    """Yield the URI of the database in `data`: a running hub's, or of a temporary engine.
 
-    Raises Unavailable, with a sentence, if neither can be had.
+    Raises Unavailable, with a sentence, if neither is available.
     """
     deadline = time.monotonic() + _WAIT_SECONDS
     while time.monotonic() < deadline:
@@ -366,8 +366,8 @@ def _lock_for_engine(data: Path) -> Iterator[int]:
 def _lock_for_hub(data: Path) -> Iterator[None]:
     """The lock of the hub itself; the kernel releases it however the hub ends.
 
-    Raises Unavailable if another hub has it.  Only an engine without a hub, or a command, is
-    worth waiting for.
+    Raises Unavailable if another hub has it.  It waits only for an engine without a hub, or a
+    command.
     """
     deadline = time.monotonic() + _PROBE_SECONDS
     descriptor = os.open(data / _HUB_LOCK, os.O_WRONLY | os.O_CREAT, 0o600)

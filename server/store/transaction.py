@@ -137,7 +137,7 @@ class Transaction(Snapshot):
         publish_to_feeds(self._base, self._session, self._clock, entries, new)
 
     def find_first_added(self, feed: str, ids: Collection[str]) -> dict[tuple[str, str], str]:
-        """The versions a feed gave to objects without one of their own, by id and spec_version."""
+        """The versions that a feed assigned to objects without one, by id and spec_version."""
         found = find_entries(self._base, feed, ids, self._session) if ids else []
         return {(entry.id, entry.spec): entry.version for entry in found if entry.own}
 

@@ -65,7 +65,7 @@ _SAMPLE = 200
 """Rows by which the columns are guessed."""
 _LONGEST_START = 65_536
 _MOST_TITLES = 5
-"""Lines that may stand above the headings."""
+"""Maximum number of lines above the headings."""
 _MARKDOWN_ROW = re.compile(r"\s*\|.*\|\s*$")
 _TRIM = '\ufeff \t"'
 _OVERFULL = "more cells than headings: put cells that hold the delimiter in quotes"

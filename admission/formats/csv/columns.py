@@ -92,7 +92,7 @@ class Columns:
     headed: bool
     """True if the table has headings; otherwise the roles are guessed from the cells."""
     people: bool = False
-    """True for a list of people: mailboxes beside names or telephone numbers, nothing else."""
+    """True for a list of people: only mailboxes with names or telephone numbers."""
 
     def with_role(self, role: Role) -> tuple[int, ...]:
         """The numbers of the columns with a role, from 0."""

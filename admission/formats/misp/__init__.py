@@ -2,7 +2,7 @@
 
 Attributes with `to_ids` become indicators with the attribute's own UUID, so that
 everybody who forwards an event sends the same indicators.  The rest of an event is not
-shared: see docs/misp.md.  An attribute that cannot be read is refused by itself.
+shared: see docs/misp.md.  An unreadable attribute is refused alone.
 """
 
 from collections.abc import Iterator, Mapping

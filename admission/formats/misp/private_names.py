@@ -15,7 +15,7 @@ MASK = "[removed: name or victim]"
 _SENDERS = frozenset(("Org", "Orgc", "Organisation"))
 _NAMED = _SENDERS | {"event_creator_email", "creator_email", "org", "orgc", "reporter"}
 _NOBODY = frozenset(("misp",))
-"""Names of nobody: every galaxy is of an organisation called MISP."""
+"""Names that identify nobody: every galaxy belongs to an organisation called MISP."""
 _NAME_RELATIONS = frozenset(("alias", "name", "username", "user", "portrait-name"))
 _PERSON_OBJECTS = frozenset(("person", "victim", "employee", "organization", "legal-entity"))
 _NO_NAMES = frozenset(("gender", "nationality", "email-body", "email-header"))
@@ -33,7 +33,7 @@ class PrivateNames:
     """The names of an event that must not be shared."""
 
     terms: re.Pattern[str] | None = None
-    """Matches the names in texts; None if the event names nobody."""
+    """Matches the names in texts; None if the event has no names."""
     attacked: frozenset[str] = frozenset()
     """Senders and victims in lower case: never an indicator."""
     senders: tuple[str, ...] = ()

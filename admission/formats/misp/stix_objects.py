@@ -147,7 +147,7 @@ class StixBuilder:
             yield subject, [value.note] if value.note else []
 
     def build_sightings(self, indicator: StixObject, attribute: StixObject) -> Iterator[StixObject]:
-        """One sighting for all who saw an indicator, one for all who called it false."""
+        """One sighting for all reports of an indicator, one for all false positives."""
         dates = _parse_sightings(attribute, self.options.now)
         for word in (_SEEN, _FALSE):
             if not dates[word]:

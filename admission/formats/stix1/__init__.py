@@ -1,4 +1,4 @@
-"""STIX 1.x as XML, converted by the OASIS elevator in a process of its own.
+"""STIX 1.x as XML, converted by the OASIS elevator in a separate process.
 
 The only format that starts a process: see docs/decisions/0022.  Documents with a
 document type or entity are refused before the elevator sees them, so it never

@@ -10,7 +10,7 @@ _COMMENTS = ("#", "//", ";", "!")
 _TRAILING_COMMENT = re.compile(r"[ \t][#;].*", re.DOTALL)
 _SINKS = frozenset(("0.0.0.0", "127.0.0.1", "::", "::1"))  # noqa: S104 - read, not bound to
 _OWN = re.compile(r"(?:10|192\.168|172\.(?:1[6-9]|2\d|3[01])|169\.254)\.[\d.]+\Z|f[cd][\da-f]{2}:")
-"""A private address: the name beside it is a machine of the submitter's own network."""
+"""A private address: the name next to it is a machine of the submitter's own network."""
 _TRIM = " \t\ufeff\u200b\"'`<>,;|*-()[]{}"
 _BARE = re.compile(r"[\w.:-][\w.:/-]{0,500}", re.ASCII)
 """A line without any list syntax."""

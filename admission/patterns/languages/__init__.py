@@ -27,7 +27,7 @@ LANGUAGES: dict[str, str] = {
     "suricata": "suricata",
     "yara": "yara",
 }
-"""The languages of the standard's vocabulary (STIX 2.1 section 10), and who reads them."""
+"""The languages of the standard's vocabulary (STIX 2.1 section 10), and their readers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The last and first version of each object, and which versions a query selects.  Pure.
 
-The version is selected among everything that a feed holds of an object, before
-any other filter acts: otherwise an old version that arrives late would be served
-as the last one to a reader who asks for recent additions (feeds.md section 4).
+The version is selected among all entries of an object in a feed, before any other
+filter applies: otherwise an old version that arrives late would be served as the
+last one to a reader who requests recent additions (feeds.md section 4).
 """
 
 from __future__ import annotations
@@ -91,14 +91,14 @@ class VersionFilter:
         self.plain = (
             self._last and len(keywords) == 1 and not (query.types or query.specs or query.versions)
         )
-        """True if only last versions are asked for: status bits alone decide that."""
+        """True if only last versions are selected: status bits alone decide that."""
 
     def includes(self, entry: IndexedEntry, bits: StatusBits) -> bool:
-        """True if the entry is one of those asked for."""
+        """True if the query selects the entry."""
         return self._includes(entry.index, bits, _type_spec_version(entry))
 
     def select(self, entries: Iterable[IndexedEntry]) -> list[IndexedEntry]:
-        """The entries asked for, of all that some objects have, in order of position."""
+        """Select from all entries of some objects, in order of position."""
         chosen: list[IndexedEntry] = []
         for group in group_by_object(entries).values():
             bits = StatusBits(
@@ -108,7 +108,7 @@ class VersionFilter:
         return sorted(chosen, key=lambda entry: entry.position)
 
     def indexes(self, columns: BatchColumns, bits: StatusBits, start: int) -> Iterator[int]:
-        """The indexes, from `start` on, of the entries of a batch that are asked for."""
+        """The indexes, from `start` on, of the selected entries of a batch."""
         within = columns.indexes(start)
         if self.plain:
             skipped = columns.gone | bits.old | bits.shadowed
