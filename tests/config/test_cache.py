@@ -29,7 +29,7 @@ class Builder:
 
 
 def request(make: Any, times: Any = 1, name: Any = "kind-1") -> Any:
-    """The last answer after so many requests, and how often it was built."""
+    """Return the last result after `times` requests, and the number of builds."""
     found = [bytes(load_or_build(name, make)) for _ in range(times)]
     return found[-1], make.builds
 

@@ -145,8 +145,8 @@ class TestTls:
         listed = hub.command("key", "list", "acme")
         assert sorted(one["kind"] for one in listed) == ["certificate", "key"]
         assert registered in {one["id"] for one in listed}
-        papers = ("--url", hub.url, "--cert", file, "--ca", tmp_path / "ca.pem")
-        command = [BIN / "tocsin", "poll", "green", *papers]
+        tls_options = ("--url", hub.url, "--cert", file, "--ca", tmp_path / "ca.pem")
+        command = [BIN / "tocsin", "poll", "green", *tls_options]
         assert subprocess.run(command, capture_output=True, timeout=60).returncode == 0
         hub.command("key", "revoke", "acme", registered[:20])
         refused = subprocess.run(command, capture_output=True, text=True, timeout=60)

@@ -17,40 +17,40 @@ KEEPING = replace(POLICY, custom_properties="keep")
 NOW = 1_790_000_000_000_000
 
 
-def judged(subject: Any, policy: Any = POLICY) -> Any:
+def examine(subject: Any, policy: Any = POLICY) -> Any:
     candidate = Candidate(0, subject, subject["id"], subject.get("modified"))
     (candidate,) = Pipeline(policy, QUUX, WarningLists([])).examine([candidate], NOW)
     return candidate
 
 
-def described(text: Any) -> Any:
-    return judged(make_object("malware", description=text)).object["description"]
+def examine_description(text: Any) -> Any:
+    return examine(make_object("malware", description=text)).object["description"]
 
 
 class TestNamesOfProperties:
     @pytest.mark.parametrize("name", ["x_quux_motors", "jane@bank.test", "to 10.1.2.3", "Quux"])
     def test_a_property_name_with_private_data_is_removed_with_its_value(self, name: str) -> None:
         reference = {"source_name": "a", "external_id": "1", "x_more": {name: "b", "c": "d"}}
-        candidate = judged(make_object("malware", external_references=[reference]), KEEPING)
+        candidate = examine(make_object("malware", external_references=[reference]), KEEPING)
         assert candidate.object["external_references"][0]["x_more"] == {"c": "d"}
         assert not any(name in f"{f.path} {f.message}" for f in candidate.findings)
 
     def test_the_value_of_a_removed_name_is_not_searched_again(self) -> None:
         told = {"jane@bank.test": {"of": "joan@bank.test"}}
         reference = {"source_name": "a", "external_id": "1", "x_more": told}
-        candidate = judged(make_object("malware", external_references=[reference]), KEEPING)
+        candidate = examine(make_object("malware", external_references=[reference]), KEEPING)
         assert candidate.object["external_references"] == [{"source_name": "a", "external_id": "1"}]
         assert [f.path for f in candidate.findings if f.rule == "personal_data"] == [
             "external_references[0].x_more"
         ]
 
     def test_an_object_that_would_be_invalid_without_the_name_is_refused(self) -> None:
-        candidate = judged(make_object("file", name=None, hashes={"x_quux_motors": "0" * 32}))
+        candidate = examine(make_object("file", name=None, hashes={"x_quux_motors": "0" * 32}))
         assert candidate.verdict is Verdict.REFUSED
 
     def test_names_of_the_standard_and_harmless_names_stay(self) -> None:
         told = {"document_info_dict": {"Author": "nobody", "quux": "b", "Title": "c"}}
-        candidate = judged(make_object("file", name="a.pdf", extensions={"pdf-ext": told}))
+        candidate = examine(make_object("file", name="a.pdf", extensions={"pdf-ext": told}))
         assert candidate.object["extensions"]["pdf-ext"] == {
             "document_info_dict": {"Author": "nobody", "Title": "c"}
         }
@@ -62,7 +62,7 @@ class TestDisguises:
         "text", ["jane.doe@bank.test", "10.1.2.3", "Quux Motors", "DE89 3704 0044 0532 0130 00"]
     )
     def test_private_data_is_masked_in_every_disguise(self, text: str, spelling: Any) -> None:
-        told = described(f"Seen: {SPELLINGS[spelling](text)} today")
+        told = examine_description(f"Seen: {SPELLINGS[spelling](text)} today")
         assert told.startswith("Seen: [removed: ") and told.endswith("] today")
 
     @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ class TestDisguises:
         ],
     )
     def test_private_data_joined_to_a_word_is_masked(self, text: Any) -> None:
-        assert "[removed: " in described(text)
+        assert "[removed: " in examine_description(text)
 
     @pytest.mark.parametrize(
         "text",
@@ -83,7 +83,7 @@ class TestDisguises:
         ],
     )
     def test_harmless_text_stays_as_it_is_written(self, text: Any) -> None:
-        assert described(text) == text
+        assert examine_description(text) == text
 
     def test_each_decoded_character_keeps_its_place_in_the_original(self) -> None:
         text = "a%40b\u200d&#46;c \\u0040"
@@ -94,46 +94,46 @@ class TestDisguises:
         ]
 
     def test_a_password_in_a_defanged_url_is_masked(self) -> None:
-        told = described("hxxps://jane:hunter2[@]evil[.]top/x")
+        told = examine_description("hxxps://jane:hunter2[@]evil[.]top/x")
         assert told == "hxxps://[removed: credentials in a URL]evil[.]top/x"
 
 
 class TestPlaces:
     @pytest.mark.parametrize("text", ["/home/jane/.ssh/id_1", "https://x.com/jane/status/2081543"])
     def test_paths_and_links_are_not_taken_for_hashes(self, text: str) -> None:
-        candidate = judged(make_object("file", name="a", hashes={"x_key": text}))
+        candidate = examine(make_object("file", name="a", hashes={"x_key": text}))
         assert "jane" not in str(candidate.object)
 
     def test_a_text_among_hashes_is_searched(self) -> None:
-        candidate = judged(make_object("file", name="a", hashes={"x_key": "ask jane@bank.test"}))
+        candidate = examine(make_object("file", name="a", hashes={"x_key": "ask jane@bank.test"}))
         assert candidate.is_open and "hashes" not in candidate.object
 
     @pytest.mark.parametrize("name", ["ssdeep", "x_key"])
     def test_a_name_among_the_letters_of_a_hash_is_found(self, name: str) -> None:
         text = "96:s4Ud1Lj96tHHlZDrwciQmA+4uy1I0G4HYuL8:Quux/Motors"
-        candidate = judged(make_object("file", hashes={"MD5": "0" * 32, name: text}))
+        candidate = examine(make_object("file", hashes={"MD5": "0" * 32, name: text}))
         assert candidate.is_open and candidate.object["hashes"] == {"MD5": "0" * 32}
 
     @pytest.mark.parametrize("word", ["quux-motors-at", "078-05-1121"])
     def test_a_custom_relationship_type_is_searched(self, word: str) -> None:
         assert (
-            judged(make_object("relationship", relationship_type=word)).verdict is Verdict.REFUSED
+            examine(make_object("relationship", relationship_type=word)).verdict is Verdict.REFUSED
         )
-        assert judged(make_object("relationship", relationship_type="x-at")).is_open
+        assert examine(make_object("relationship", relationship_type="x-at")).is_open
 
     def test_a_custom_pattern_type_is_searched(self) -> None:
-        candidate = judged(make_object("indicator", pattern="a", pattern_type="jane@bank.test"))
+        candidate = examine(make_object("indicator", pattern="a", pattern_type="jane@bank.test"))
         assert "jane" not in str(candidate.object)
 
     def test_what_is_no_word_of_a_vocabulary_is_left_for_the_rules_to_read(self) -> None:
-        candidate = judged(make_object("tool", tool_types=["seen: PESEL 44051401359 today"]))
+        candidate = examine(make_object("tool", tool_types=["seen: PESEL 44051401359 today"]))
         assert candidate.object["tool_types"] == [
             "seen: PESEL [removed: national identity number] today"
         ]
-        assert "078" not in str(judged(make_object("tool", tool_types=["see 078-05-1121"])).object)
-        assert judged(make_object("tool", tool_types=["Remote_Access x"])).object["tool_types"] == [
-            "remote-access-x"
-        ]
+        assert "078" not in str(examine(make_object("tool", tool_types=["see 078-05-1121"])).object)
+        assert examine(make_object("tool", tool_types=["Remote_Access x"])).object[
+            "tool_types"
+        ] == ["remote-access-x"]
 
     @pytest.mark.parametrize(
         ("kind", "name"),
@@ -142,26 +142,26 @@ class TestPlaces:
     def test_properties_that_do_not_identify_an_observable_are_searched(
         self, kind: str, name: str
     ) -> None:
-        candidate = judged(make_object(kind, **{name: "jane@bank.test"}))
+        candidate = examine(make_object(kind, **{name: "jane@bank.test"}))
         assert candidate.object[name] == "[removed: e-mail address]"
 
     def test_the_short_name_by_which_the_hub_knows_the_submitter_is_masked(self) -> None:
-        assert described("Seen at QUUX.") == "Seen at [removed: submitter's name]."
+        assert examine_description("Seen at QUUX.") == "Seen at [removed: submitter's name]."
 
 
 class TestCodesOfLanguages:
     @pytest.mark.parametrize("code", ["de-x-quux", "de-quux"])
     def test_language_codes_that_contain_the_submitters_name_are_removed(self, code: str) -> None:
-        candidate = judged(make_object("malware", lang=code))
+        candidate = examine(make_object("malware", lang=code))
         assert candidate.is_open and "lang" not in candidate.object
         marked = [{"lang": code, "selectors": ["name"]}]
-        told = judged(make_object("malware", granular_markings=marked))
+        told = examine(make_object("malware", granular_markings=marked))
         assert not told.is_open or "quux" not in str(told.object).lower()
 
     @pytest.mark.parametrize("code", ["de", "pt-BR", "zh-Hant-TW", "es-419", "de-CH-1996"])
     def test_language_codes_that_name_a_language_stay(self, code: str) -> None:
         marked = [{"lang": code, "selectors": ["name"]}]
-        told = judged(make_object("malware", lang=code, granular_markings=marked)).object
+        told = examine(make_object("malware", lang=code, granular_markings=marked)).object
         assert (told["lang"], told["granular_markings"]) == (code, marked)
 
 
@@ -176,5 +176,5 @@ class TestOwnValues:
     def test_stay_in_the_object_s_own_texts_though_they_are_read_otherwise(self, url: str) -> None:
         told = {"pattern": f"[url:value = '{url}']", "pattern_type": "stix"}
         more = {"valid_from": "2026-01-01T00:00:00Z", "name": url}
-        candidate = judged(make_object("indicator", **told, **more))
+        candidate = examine(make_object("indicator", **told, **more))
         assert candidate.object["name"] == url

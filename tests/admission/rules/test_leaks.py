@@ -119,7 +119,7 @@ def objects(draw: Any) -> Any:
     return subject, secret
 
 
-def judged(subject: Any, submitter: Any = ACME) -> Any:
+def examine(subject: Any, submitter: Any = ACME) -> Any:
     candidate = Candidate(0, subject, subject["id"], subject["modified"])
     (candidate,) = Pipeline(POLICY, submitter, WarningLists([])).examine([candidate], NOW)
     return candidate
@@ -137,16 +137,16 @@ class TestNothingOfIt:
     @given(objects())
     def test_no_secret_is_in_the_object_or_in_a_finding(self, made: Any) -> None:
         subject, secret = made
-        seen = plain(judged(subject))
+        seen = plain(examine(subject))
         assert secret.lower() not in seen
         assert "acme" not in seen and AUTHOR not in seen
 
     @settings(max_examples=examples(100), deadline=None)
     @given(objects())
     def test_sanitising_the_result_again_changes_nothing(self, made: Any) -> None:
-        candidate = judged(made[0])
+        candidate = examine(made[0])
         if candidate.is_open:
-            again = judged(candidate.object)
+            again = examine(candidate.object)
             assert (again.is_open, again.object) == (True, candidate.object)
 
     @pytest.mark.parametrize("kind", sorted(SECRETS))

@@ -8,8 +8,8 @@ from support.rules import sanitise_description
 RULE = "personal_data"
 
 
-def gone(text: Any, secret: Any, what: Any) -> Any:
-    """Whether a text comes out with a mask in the place of the secret, and nothing else changed."""
+def is_masked(text: Any, secret: Any, what: Any) -> Any:
+    """True if exactly the secret in a text is replaced by its mask."""
     return sanitise_description(RULE, text) == text.replace(secret, f"[removed: {what}]")
 
 
@@ -38,7 +38,7 @@ class TestTelephones:
         ],
     )
     def test_a_telephone_word_is_known_in_many_languages(self, word: str, number: str) -> None:
-        assert gone(f"{word} {number}, bitte", number, "telephone number")
+        assert is_masked(f"{word} {number}, bitte", number, "telephone number")
 
     @pytest.mark.parametrize(
         ("words", "number"),
@@ -53,7 +53,7 @@ class TestTelephones:
         ],
     )
     def test_a_weak_telephone_word_needs_a_number_in_groups(self, words: str, number: str) -> None:
-        assert gone(f"Lang {words} {number}", number, "telephone number")
+        assert is_masked(f"Lang {words} {number}", number, "telephone number")
         ungrouped = f"Lang {words} 4432190123"
         assert sanitise_description(RULE, ungrouped) == ungrouped
 
@@ -78,23 +78,23 @@ class TestMailboxes:
         ],
     )
     def test_an_email_address_is_masked_whole_in_every_notation(self, address: str) -> None:
-        assert gone(f"sent to {address}, twice", address, "e-mail address")
+        assert is_masked(f"sent to {address}, twice", address, "e-mail address")
 
     def test_a_setting_before_an_address_is_not_part_of_it(self) -> None:
-        assert gone("to=jane@bank.test", "jane@bank.test", "e-mail address")
+        assert is_masked("to=jane@bank.test", "jane@bank.test", "e-mail address")
 
 
 class TestNumbers:
     @pytest.mark.parametrize("number", ["4539.1488.0343.6467", "4539/1488/0343/6467"])
     def test_a_card_may_be_written_in_fours_with_dots_or_slashes(self, number: str) -> None:
-        assert gone(f"paid with {number} then", number, "payment card number")
+        assert is_masked(f"paid with {number} then", number, "payment card number")
 
     def test_four_groups_of_digits_without_check_digit_are_no_card(self) -> None:
         assert sanitise_description(RULE, "part 4539.1488.0343.6468") == "part 4539.1488.0343.6468"
 
     def test_an_iban_may_have_dots(self) -> None:
-        assert gone("IBAN CH93.0076.2011.6238.5295.7", "CH93.0076.2011.6238.5295.7", "IBAN")
+        assert is_masked("IBAN CH93.0076.2011.6238.5295.7", "CH93.0076.2011.6238.5295.7", "IBAN")
 
     def test_a_social_security_number_may_have_dots_beside_its_word(self) -> None:
-        assert gone("ssn 536.22.8714", "536.22.8714", "US social security number")
+        assert is_masked("ssn 536.22.8714", "536.22.8714", "US social security number")
         assert sanitise_description(RULE, "version 536.22.8714") == "version 536.22.8714"

@@ -42,7 +42,7 @@ email = "hold"
 """
 
 
-def judged(partner: Any, more: Any = MORE, waived: Any = frozenset()) -> Any:
+def examine(partner: Any, more: Any = MORE, waived: Any = frozenset()) -> Any:
     policy = parse_policy(policy_text(None) + more)
     examiner = Pipeline(policy, Submitter(partner=partner), WarningLists([]), waived)
     (candidate,) = examiner.examine([Candidate(0, NOTE, NOTE["id"])], 1_790_000_000_000_000)
@@ -51,12 +51,12 @@ def judged(partner: Any, more: Any = MORE, waived: Any = frozenset()) -> Any:
 
 class TestPartners:
     def test_a_partners_setting_overrides_the_general_one(self) -> None:
-        assert judged("acme").verdict is Verdict.HELD
-        assert judged("other").is_open
+        assert examine("acme").verdict is Verdict.HELD
+        assert examine("other").is_open
 
     def test_other_settings_keep_their_general_value(self) -> None:
-        assert "+49 30 901820" in judged("acme").object["content"]
-        assert "jane@bank.test" in judged("other").object["content"]
+        assert "+49 30 901820" in examine("acme").object["content"]
+        assert "jane@bank.test" in examine("other").object["content"]
 
     @pytest.mark.parametrize(("partner", "verdict"), [("acme", "held"), ("", "open")])
     def test_the_preview_uses_the_settings_of_the_clients_partner(
@@ -96,7 +96,7 @@ class TestPartners:
 
 class TestRelease:
     def test_what_was_asked_about_goes_out_and_what_is_always_masked_does_not(self) -> None:
-        content = judged("x", "", waived=frozenset(["personal_data"])).object["content"]
+        content = examine("x", "", waived=frozenset(["personal_data"])).object["content"]
         assert content.endswith("Reported by Jane Doe.")
         assert "jane@bank.test" not in content and "901820" not in content
 

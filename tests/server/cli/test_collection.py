@@ -20,7 +20,7 @@ FUTURE = 32_000_000_000_000_000
 
 
 @pytest.fixture(scope="module")
-def made(common_store: Store) -> Any:
+def collections_store(common_store: Store) -> Any:
     """A store with one collection of each kind, named as its kind."""
     for kind in CollectionKind:
         view = (
@@ -70,29 +70,38 @@ def new(kind: Any) -> Any:
     ],
 )
 def test_what_cannot_be_made_is_refused_with_the_reason(
-    made: Any, kind: Any, spec: Any, message: str
+    collections_store: Any, kind: Any, spec: Any, message: str
 ) -> None:
     with pytest.raises(Malformed, match=message):
-        define_collection(made, new(kind), spec)
+        define_collection(collections_store, new(kind), spec)
 
 
-def test_a_source_that_is_not_there_is_named(made: Any) -> None:
+def test_a_source_that_is_not_there_is_named(collections_store: Any) -> None:
     with pytest.raises(NotFound, match="no collection 'nowhere'"):
-        define_collection(made, new(CollectionKind.AGGREGATE), CollectionSpec(("feed", "nowhere")))
+        define_collection(
+            collections_store, new(CollectionKind.AGGREGATE), CollectionSpec(("feed", "nowhere"))
+        )
 
 
-def test_a_source_counts_once_by_whatever_name(made: Any) -> None:
-    made.feeds.add(Collection("green-id", "green", CollectionKind.FEED, "Green"))
+def test_a_source_counts_once_by_whatever_name(collections_store: Any) -> None:
+    collections_store.feeds.add(Collection("green-id", "green", CollectionKind.FEED, "Green"))
     view = define_collection(
-        made, new(CollectionKind.AGGREGATE), CollectionSpec(("green", "green-id", "feed"))
+        collections_store,
+        new(CollectionKind.AGGREGATE),
+        CollectionSpec(("green", "green-id", "feed")),
     ).view
     assert present(view).sources == ("green-id", "feed")
 
 
-def test_a_feed_without_a_limit_takes_up_to_amber(made: Any) -> None:
-    assert define_collection(made, new(CollectionKind.FEED), CollectionSpec()).max_tlp == Tlp.AMBER
+def test_a_feed_without_a_limit_takes_up_to_amber(collections_store: Any) -> None:
     assert (
-        define_collection(made, new(CollectionKind.FEED), CollectionSpec(max_tlp=Tlp.GREEN)).max_tlp
+        define_collection(collections_store, new(CollectionKind.FEED), CollectionSpec()).max_tlp
+        == Tlp.AMBER
+    )
+    assert (
+        define_collection(
+            collections_store, new(CollectionKind.FEED), CollectionSpec(max_tlp=Tlp.GREEN)
+        ).max_tlp
         == Tlp.GREEN
     )
 

@@ -47,7 +47,7 @@ def hub(store: Store) -> Any:
 
 @pytest.fixture
 def mortal(hub: Any, engine_uri: str) -> Iterator[Any]:
-    """The desk over a store that dies in its next transaction, or right after it."""
+    """The runtime of commands over a store that crashes at its next transaction."""
     store: Any = InterruptedStore.connect(engine_uri, name=hub.store._base.name)
     store.left = 1
     yield Runtime(

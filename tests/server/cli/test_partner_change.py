@@ -18,8 +18,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     hub.kill()
 
 
-def shown(hub: Any, slug: Any = "acme") -> Any:
-    """What `partner list` says of a partner, and of its account."""
+def list_partner(hub: Any, slug: Any = "acme") -> Any:
+    """Return a partner and its account from `partner list`."""
     (partner,) = (each for each in hub.command("partner", "list") if each["partner"] == slug)
     (account,) = partner.pop("accounts")
     return partner, account
@@ -34,9 +34,9 @@ def test_a_new_collection_can_be_read_from_the_next_request_on(hub: Any) -> None
 
 
 def test_what_is_not_named_stays_as_it_is(hub: Any) -> None:
-    before, rights = shown(hub)
+    before, rights = list_partner(hub)
     hub.command("partner", "change", "acme", "--reliability", "B", "--group", "isac")
-    after, same = shown(hub)
+    after, same = list_partner(hub)
     assert rights == same
     assert after == before | {"reliability": after["reliability"], "group": "isac"}
     assert after["reliability"] > before["reliability"]
@@ -79,7 +79,7 @@ def test_a_disabled_account_is_let_in_no_more_until_it_is_enabled(hub: Any) -> N
     ],
 )
 def test_what_cannot_be_is_refused_and_changes_nothing(hub: Any, words: Any, message: str) -> None:
-    before = shown(hub)
+    before = list_partner(hub)
     code, _, stderr = run_command("partner", "change", *words, "--data", hub.data)
     assert (code, message in stderr) == (1, True), stderr
-    assert shown(hub) == before
+    assert list_partner(hub) == before

@@ -193,14 +193,16 @@ class TestTransport:
 
 
 class TestClientCertificates:
-    def shown(self, folder: Any, trusting: Any, name: Any) -> Any:
+    def with_certificate(self, folder: Any, trusting: Any, name: Any) -> Any:
         trusting.load_cert_chain(folder / f"{name}.pem")
         return trusting
 
     def test_a_registered_certificate_authenticates_its_account(
         self, port: Any, folder: Any, trusting: Any
     ) -> None:
-        answer, told = ask(port, self.shown(folder, trusting, "acme"), "/hub/collections/")
+        answer, told = ask(
+            port, self.with_certificate(folder, trusting, "acme"), "/hub/collections/"
+        )
         assert answer.status == 200
         assert "inbox" in {one["alias"] for one in json.loads(told)["collections"]}
 
@@ -210,7 +212,7 @@ class TestClientCertificates:
     def test_1_8_a_valid_certificate_without_an_account_is_401(
         self, port: Any, folder: Any, trusting: Any
     ) -> None:
-        answer, _ = ask(port, self.shown(folder, trusting, "nobody"))
+        answer, _ = ask(port, self.with_certificate(folder, trusting, "nobody"))
         assert answer.status == 401
         assert answer.headers.get_all("WWW-Authenticate") == CHALLENGES
 
@@ -228,12 +230,12 @@ class TestClientCertificates:
     ) -> None:
         trusting.maximum_version = version
         with pytest.raises(ssl.SSLError, match=f"alert {alert}"):
-            ask(port, self.shown(folder, trusting, name))
+            ask(port, self.with_certificate(folder, trusting, name))
 
     def test_a_resumed_session_keeps_its_certificate(
         self, port: Any, folder: Any, trusting: Any
     ) -> None:
-        self.shown(folder, trusting, "acme").maximum_version = ssl.TLSVersion.TLSv1_2
+        self.with_certificate(folder, trusting, "acme").maximum_version = ssl.TLSVersion.TLSv1_2
         with ExitStack() as stack:
             first = stack.enter_context(shaken(port, trusting))
             second = stack.enter_context(shaken(port, trusting, session=first.session))
@@ -244,9 +246,9 @@ class TestClientCertificates:
     def test_an_authorization_header_takes_precedence_over_the_certificate(
         self, port: Any, folder: Any, trusting: Any
     ) -> None:
-        assert ask(port, self.shown(folder, trusting, "nobody"), **KEY)[0].status == 200
+        assert ask(port, self.with_certificate(folder, trusting, "nobody"), **KEY)[0].status == 200
         wrong = {"Authorization": "Bearer wrong"}
-        assert ask(port, self.shown(folder, trusting, "acme"), **wrong)[0].status == 401
+        assert ask(port, self.with_certificate(folder, trusting, "acme"), **wrong)[0].status == 401
 
     def test_an_expired_certificate_is_refused_on_an_open_connection(self) -> None:
         taxii = TaxiiHub(schemes=frozenset(AuthScheme))

@@ -26,7 +26,7 @@ CHUNKED = f"{POST}Transfer-Encoding: chunked\r\n\r\n".encode()
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def certificate_folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The folder with the hub's certificate and that of its authority."""
     folder, own = tmp_path_factory.mktemp("certificates"), make_authority()
     write_private_file(folder / "ca.pem", own.certificate)
@@ -35,13 +35,13 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture(scope="module")
-def trusting(shown: Any) -> Any:
-    return ssl.create_default_context(cafile=shown / "ca.pem")
+def trusting(certificate_folder: Any) -> Any:
+    return ssl.create_default_context(cafile=certificate_folder / "ca.pem")
 
 
 @pytest.fixture(scope="module")
-def port(shown: Any) -> Iterator[Any]:
-    with serve_hub(tls=server_context(shown / "hub.pem")) as port:
+def port(certificate_folder: Any) -> Iterator[Any]:
+    with serve_hub(tls=server_context(certificate_folder / "hub.pem")) as port:
         yield port
 
 
@@ -85,9 +85,9 @@ def test_a_client_that_stays_after_an_error_holds_no_thread(port: Any, trusting:
 
 @pytest.mark.parametrize("start", [b"GET /hub/ HTTP/1.1\r\nA: ", LONG], ids=["head", "body"])
 def test_a_client_below_the_minimum_rate_is_disconnected(
-    shown: Any, trusting: Any, start: Any
+    certificate_folder: Any, trusting: Any, start: Any
 ) -> None:
-    with serve_hub(0.5, 200, server_context(shown / "hub.pem")) as impatient:
+    with serve_hub(0.5, 200, server_context(certificate_folder / "hub.pem")) as impatient:
         slow = [Peer(impatient, trusting).send(start) for _ in range(2)]
         assert {told and told.status for told in send_slowly(slow)} <= {408, 400, None}
         assert still_answers(impatient, trusting)

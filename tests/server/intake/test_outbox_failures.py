@@ -1,4 +1,4 @@
-"""An errand that fails costs the question that it fails over, and nothing else."""
+"""A failing outbox task loses only the object at which it fails."""
 
 from typing import Any
 

@@ -27,15 +27,15 @@ def by(author: Any, value: Any = "evil.top") -> Any:
     return indicator(value, created_by_ref=author["id"])
 
 
-def told(hub: Any, feed: Any = "green") -> Any:
-    """What partners sent and identities but the hub's, as a reader of the feed gets it."""
+def published_objects(hub: Any, feed: Any = "green") -> Any:
+    """Return the partners' objects and identities in a feed, without the hub's identity."""
     answer = hub.ask(f"collections/{feed}/objects/", "north", query_string={"limit": 1000})
     own = ("marking-definition", "extension-definition")
     return [o for o in answer.json["objects"] if o["type"] not in own and o["id"] != hub.identity]
 
 
 def identities(hub: Any) -> Any:
-    return [o for o in told(hub) if o["type"] == "identity" and o["name"] != "Tocsin"]
+    return [o for o in published_objects(hub) if o["type"] == "identity" and o["name"] != "Tocsin"]
 
 
 class TestSentLater:
@@ -52,7 +52,7 @@ class TestSentLater:
     def test_the_location_of_an_author_is_not_published(self, hub: HubInProcess) -> None:
         status = hub.push(PLACE, relationship(TEAM, "located-at", PLACE))
         assert hub.verdicts(status) == ["refused", "refused"]
-        assert "Smallville" not in str(told(hub))
+        assert "Smallville" not in str(published_objects(hub))
 
     def test_another_partner_may_speak_of_it(self, hub: HubInProcess) -> None:
         assert hub.verdicts(hub.push(TEAM, who="north")) == ["admitted"]
@@ -66,7 +66,7 @@ class TestSentLater:
         )
         assert hub.verdicts(hub.push(TEAM, by(TEAM, "else.top"))) == ["admitted"] * 2
         [shown] = identities(hub)
-        authors = {o["created_by_ref"] for o in told(hub) if o["type"] == "indicator"}
+        authors = {o["created_by_ref"] for o in published_objects(hub) if o["type"] == "indicator"}
         assert authors == {hub.identity, shown["id"]}
 
 
@@ -111,12 +111,12 @@ class TestLabels:
     def test_less_than_the_partner_agreed_to_is_obeyed(self, hub: HubInProcess, label: str) -> None:
         self.pushed(hub, Consent.EVERYONE, "other", label)
         assert identities(hub) == []
-        [shown] = [each for each in told(hub) if each["type"] == "indicator"]
+        [shown] = [each for each in published_objects(hub) if each["type"] == "indicator"]
         assert shown["created_by_ref"] == hub.identity and "Open" not in str(shown)
 
     def test_more_is_not(self, hub: HubInProcess) -> None:
         self.pushed(hub, Consent.NONE, "ais-consent-everyone")
-        assert identities(hub) == [] and "Open" not in str(told(hub))
+        assert identities(hub) == [] and "Open" not in str(published_objects(hub))
 
     WAITING = (
         {"pattern": "[domain-name:value = 'vpn.acme.example']"},
@@ -128,7 +128,7 @@ class TestLabels:
         hub.push(STATEMENT, who="open")
         for review in hub.store.reviews.list_waiting():
             assert hub.services.intake.release(review, "analyst").verdict == "admitted"
-        return [each for each in told(hub) if each["type"] == "indicator"][-1]
+        return [each for each in published_objects(hub) if each["type"] == "indicator"][-1]
 
     @pytest.mark.parametrize("more", WAITING)
     def test_an_object_that_waited_is_published_as_anonymous_as_it_was_sent(
@@ -151,11 +151,11 @@ class TestLabels:
     def test_an_identity_that_is_not_the_author_decides_nothing(self, hub: HubInProcess) -> None:
         other = sdo("identity")["id"]
         self.pushed(hub, Consent.EVERYONE, "ais-consent-none", created_by_ref=other)
-        assert "Open Limited" in str(told(hub))
+        assert "Open Limited" in str(published_objects(hub))
 
 
 def test_the_location_of_an_author_stops_waiting(hub: HubInProcess) -> None:
     """The relationship came first, when nobody knew whose identity it is."""
     hub.push(PLACE, relationship(TEAM, "located-at", PLACE, object_marking_refs=[GREEN]))
     hub.push(by(TEAM))
-    assert "relationship" not in {each["type"] for each in told(hub)}
+    assert "relationship" not in {each["type"] for each in published_objects(hub)}

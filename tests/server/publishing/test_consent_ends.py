@@ -15,18 +15,18 @@ NAMED = {"created_by_ref": OPEN["id"], "description": "Open Limited saw it on it
 CITED = {"external_references": [{"source_name": "Open Limited", "external_id": "OL-1"}]}
 
 
-def shown(hub: Any) -> Any:
-    """The newest version of the one indicator."""
+def newest_indicator(hub: Any) -> Any:
+    """Return the newest version of the only indicator."""
     [public] = [each for each in hub.feed("green", "north") if each["type"] == "indicator"]
     return public
 
 
-def ended(hub: Any) -> None:
+def end_consent(hub: Any) -> None:
     hub.store.accounts.update_partner(Partner("open", "Open Limited"))
 
 
 def anonymous(hub: Any) -> Any:
-    public = shown(hub)
+    public = newest_indicator(hub)
     return public["created_by_ref"] == hub.identity and "Open" not in json.dumps(public)
 
 
@@ -36,53 +36,53 @@ def report(hub: HubInProcess) -> Any:
     hub.join(Partner("open", "Open Limited", consent=Consent.EVERYONE))
     sent = indicator("evil.top", **NAMED, **CITED)
     hub.push(OPEN, sent, who="open")
-    assert "Open Limited" in shown(hub)["description"]
+    assert "Open Limited" in newest_indicator(hub)["description"]
     return sent
 
 
 def test_a_consenting_partner_stays_named(hub: HubInProcess, report: Any) -> None:
-    hub.push(sighting(shown(hub)), who="north")
-    assert "Open Limited" in shown(hub)["description"]
-    assert shown(hub)["created_by_ref"] != hub.identity
+    hub.push(sighting(newest_indicator(hub)), who="north")
+    assert "Open Limited" in newest_indicator(hub)["description"]
+    assert newest_indicator(hub)["created_by_ref"] != hub.identity
 
 
 def test_not_when_a_newer_report_without_the_name_is_revoked(
     hub: HubInProcess, report: Any
 ) -> None:
-    ended(hub)
+    end_consent(hub)
     newer = indicator("evil.top", modified=LATER, created_by_ref=OPEN["id"])
     hub.push(newer, who="open")
     hub.push(newer | {"revoked": True, "modified": "2026-04-01T00:00:00.000Z"}, who="open")
-    assert anonymous(hub) and "own gateway" in shown(hub)["description"]
+    assert anonymous(hub) and "own gateway" in newest_indicator(hub)["description"]
 
 
 def test_not_when_another_partner_has_seen_it(
     hub: HubInProcess, clock: ManualClock, report: Any
 ) -> None:
-    ended(hub)
+    end_consent(hub)
     clock.advance(hours=2)
-    hub.push(sighting(shown(hub)), who="north")
+    hub.push(sighting(newest_indicator(hub)), who="north")
     assert anonymous(hub)
 
 
 def test_a_resent_object_loses_the_name(hub: HubInProcess, report: Any) -> None:
-    ended(hub)
+    end_consent(hub)
     assert hub.verdicts(hub.push(report, who="open")) == ["duplicate"]
     assert anonymous(hub)
 
 
 def test_a_revoked_object_loses_the_name(hub: HubInProcess, report: Any) -> None:
-    ended(hub)
+    end_consent(hub)
     hub.push(report | {"revoked": True, "modified": LATER}, who="open")
-    assert shown(hub)["revoked"] and anonymous(hub)
+    assert newest_indicator(hub)["revoked"] and anonymous(hub)
 
 
 def test_a_swept_object_loses_the_name(hub: HubInProcess, clock: ManualClock, report: Any) -> None:
     hub.push(report | {"valid_until": "2026-12-24T00:00:00.000Z", "modified": LATER}, who="open")
-    ended(hub)
+    end_consent(hub)
     clock.advance(days=60)
     hub.services.lifecycle.sweep()
-    assert shown(hub)["revoked"] and anonymous(hub)
+    assert newest_indicator(hub)["revoked"] and anonymous(hub)
 
 
 def test_a_completed_object_loses_the_name(hub: HubInProcess) -> None:
@@ -90,7 +90,7 @@ def test_a_completed_object_loses_the_name(hub: HubInProcess) -> None:
     tool = sdo("tool", name="t")
     note = {"object_refs": [tool["id"], sdo("malware")["id"]], "content": "by Open Limited"}
     hub.push(OPEN, tool, sdo("note", **note, created_by_ref=OPEN["id"]), who="open")
-    ended(hub)
+    end_consent(hub)
     malware = sdo("malware", name="m", is_family=True, id=note["object_refs"][1])
     hub.push(malware, relationship(malware, "uses", tool), who="open")
     [public] = [each for each in hub.feed("green", "north") if each["type"] == "note"]

@@ -20,8 +20,8 @@ def carrying(level: Any = GREEN, value: Any = "evil.top") -> Any:
     return indicator(value, object_marking_refs=[level, STATEMENT["id"]])
 
 
-def carried(hub: Any, feed: Any = "green") -> Any:
-    """What the indicators of a feed carry besides their level, and the definitions there."""
+def markings_and_definitions(hub: Any, feed: Any = "green") -> Any:
+    """Return the indicators' markings other than TLP, and the definitions in the feed."""
     answer = hub.ask(f"collections/{feed}/objects/", "north", query_string={"limit": 1000})
     objects = answer.json["objects"]
     defined = {o["id"] for o in objects if "Copyright" in str(o.get("definition"))}
@@ -34,9 +34,9 @@ def test_in_whatever_order_they_come(hub: HubInProcess, order: Any) -> None:
     sent = STATEMENT, carrying(), carrying(AMBER, "strict.top")
     for at in order:
         hub.push(sent[at])
-    [mark], defined = carried(hub)
+    [mark], defined = markings_and_definitions(hub)
     assert {mark} == defined
-    marks, defined = carried(hub, "amber")
+    marks, defined = markings_and_definitions(hub, "amber")
     assert len(marks) == 2 and set(marks) <= defined
 
 
@@ -76,21 +76,21 @@ def test_a_definition_may_be_sent_alone_repeatedly(hub: HubInProcess) -> None:
     for number in range(20):
         hub.push(STATEMENT)
         assert hub.verdicts(hub.push(carrying(value=f"evil{number}.top"))) == ["admitted"]
-    marks, defined = carried(hub)
+    marks, defined = markings_and_definitions(hub)
     assert len(marks) == 20 and set(marks) == defined and len(defined) == 1
 
 
 def test_a_stricter_object_carries_the_published_definition(hub: HubInProcess) -> None:
     hub.push(STATEMENT, carrying())
     hub.push(STATEMENT, carrying(AMBER, "strict.top"))
-    marks, defined = carried(hub, "amber")
+    marks, defined = markings_and_definitions(hub, "amber")
     assert set(marks) == defined and len(marks) == 2
 
 
 def test_one_that_says_its_level_keeps_it(hub: HubInProcess) -> None:
     hub.push(STATEMENT | {"object_marking_refs": [AMBER]})
     assert hub.verdicts(hub.push(carrying())) == ["held"]
-    assert carried(hub) == ([], set())
+    assert markings_and_definitions(hub) == ([], set())
 
 
 def test_another_partner_must_send_the_definition_itself(hub: HubInProcess) -> None:

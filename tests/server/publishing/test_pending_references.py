@@ -68,7 +68,7 @@ def graph(tag: Any) -> Any:
     return {each["type"]: each for each in together}
 
 
-def pushed(hub: Any, orders: Any) -> None:
+def push_in_orders(hub: Any, orders: Any) -> None:
     """Each order with a graph of its own, object by object in separate submissions."""
     graphs = [(f"n{number}", order) for number, order in enumerate(orders)]
     whole = {tag: graph(tag) for tag, _ in graphs}
@@ -131,7 +131,7 @@ class TestOrder:
     @pytest.mark.slow
     def test_every_order_of_a_few_objects_gives_the_same_feed(self, hub: HubInProcess) -> None:
         orders = list(itertools.permutations(FEW))
-        pushed(hub, orders)
+        push_in_orders(hub, orders)
         said = told(hub, "green", [f"n{number}" for number in range(len(orders))])
         assert len(said["n0"]) == len(FEW)
         assert {tuple(texts) for texts in said.values()} == {tuple(said["n0"])}
@@ -139,7 +139,7 @@ class TestOrder:
     def test_the_order_of_a_graph_with_observables_does_not_matter(self, hub: HubInProcess) -> None:
         chosen = random.Random(7)
         orders = [chosen.sample(ALL, len(ALL)) for _ in range(SAMPLE)]
-        pushed(hub, [ALL, ALL[::-1], *orders])
+        push_in_orders(hub, [ALL, ALL[::-1], *orders])
         said = told(hub, "green", [f"n{number}" for number in range(SAMPLE + 2)])
         assert len(said["n0"]) == len(ALL)
         assert "elsewhere" not in str(said["n0"])
@@ -147,7 +147,7 @@ class TestOrder:
 
     def test_the_order_within_one_submission_does_not_matter(self, hub: HubInProcess) -> None:
         hub.push(*graph("n1").values())
-        pushed(hub, [ALL[::-1]])
+        push_in_orders(hub, [ALL[::-1]])
         said = told(hub, "green", ["n0", "n1"])
         assert said["n0"] == said["n1"]
 

@@ -83,13 +83,13 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def said() -> list[str]:
+def messages() -> list[str]:
     return []
 
 
 @pytest.fixture
-def engine(data: Path, said: list[str]) -> Iterator[Engine]:
-    engine = Engine.start(data, said.append)
+def engine(data: Path, messages: list[str]) -> Iterator[Engine]:
+    engine = Engine.start(data, messages.append)
     yield engine
     engine.stop()
 
@@ -189,7 +189,7 @@ class TestEnding:
         Engine.start(data, print).stop()
 
     def test_a_watched_engine_that_dies_is_started_again_on_its_port(
-        self, engine: Engine, said: list[str], connect: Callable[[str], Store]
+        self, engine: Engine, messages: list[str], connect: Callable[[str], Store]
     ) -> None:
         engine.watch()
         store, uri = connect(engine.uri), engine.uri
@@ -198,7 +198,7 @@ class TestEnding:
             PublishOutcome.STORED
         ]
         assert engine.uri == uri
-        assert said == ["the database engine ended (SIGKILL); starting it again"]
+        assert messages == ["the database engine ended (SIGKILL); starting it again"]
 
 
 def publish(store: Store, batch: Any) -> None:
@@ -294,7 +294,7 @@ class Listener:
 
 @pytest.mark.slow
 def test_a_commit_whose_answer_was_lost_is_not_done_twice(
-    engine: Engine, said: list[str], connect: Callable[[str], Store]
+    engine: Engine, messages: list[str], connect: Callable[[str], Store]
 ) -> None:
     engine.watch()
     port = int(engine.uri.rpartition(":")[2].partition("/")[0])
@@ -308,7 +308,7 @@ def test_a_commit_whose_answer_was_lost_is_not_done_twice(
 
     assert store.commit(work) == [PublishOutcome.STORED]
     listener.close()
-    assert said == ["the database engine ended (SIGKILL); starting it again"]
+    assert messages == ["the database engine ended (SIGKILL); starting it again"]
     assert len(connect(engine.uri).journal.list_entries()) == 1
 
 

@@ -43,13 +43,13 @@ class Asked(CommandListener):
 
 
 @pytest.fixture
-def asked() -> Any:
+def recorder() -> Any:
     return Asked()
 
 
 @pytest.fixture
-def hub(engine_uri: str, asked: Any) -> Iterator[Any]:
-    with MongoClient[dict[str, Any]](engine_uri, event_listeners=[asked]) as client:
+def hub(engine_uri: str, recorder: Any) -> Iterator[Any]:
+    with MongoClient[dict[str, Any]](engine_uri, event_listeners=[recorder]) as client:
         name = f"test_{uuid.uuid4().hex}"
         store = Store(client, name)
         store.prepare()
@@ -76,10 +76,10 @@ def live(hub: Any) -> None:
         hub.feed("green", **query)
 
 
-def test_every_query_has_one(hub: Any, asked: Any) -> None:
+def test_every_query_has_one(hub: Any, recorder: Any) -> None:
     live(hub)
     base, scans = hub.store._base, []
-    for (place, fields), (query, order) in dict(asked.filters).items():
+    for (place, fields), (query, order) in dict(recorder.filters).items():
         if place in SMALL:
             continue
         command = {"find": place, "filter": query} | ({"sort": order} if order else {})

@@ -25,7 +25,7 @@ def taxii() -> Any:
     return filled_hub()
 
 
-def again(taxii: Any, path: Any, tag: Any, **more: Any) -> Any:
+def get_if_changed(taxii: Any, path: Any, tag: Any, **more: Any) -> Any:
     return taxii.get(path, headers={"If-None-Match": tag}, **more)
 
 
@@ -41,7 +41,7 @@ def test_a_reader_that_has_the_page_gets_304_without_a_body(
     taxii: Any, path: Any, method: str
 ) -> None:
     had = tag(taxii, f"green/{path}")
-    answer = again(taxii, f"green/{path}", had, method=method)
+    answer = get_if_changed(taxii, f"green/{path}", had, method=method)
     assert (answer.status_code, answer.data, answer.headers["ETag"]) == (304, b"", had)
     assert "Content-Type" not in answer.headers and "Content-Length" not in answer.headers
     assert answer.headers["Cache-Control"] == "private, no-cache"
@@ -57,7 +57,7 @@ def test_resources_have_tags_too(taxii: Any, path: Any) -> None:
 def test_an_idle_poll_reads_one_head_and_no_page(taxii: Any) -> None:
     had = tag(taxii, "green/objects/")
     taxii.feeds.pages = taxii.feeds.heads = 0
-    assert again(taxii, "green/objects/", had).status_code == 304
+    assert get_if_changed(taxii, "green/objects/", had).status_code == 304
     assert (taxii.feeds.heads, taxii.feeds.pages) == (1, 0)
 
 
@@ -71,7 +71,7 @@ def test_a_reader_at_the_end_costs_one_head_even_without_a_tag(taxii: Any, tail:
 
 
 def test_a_forged_next_is_malformed_even_with_if_none_match_star(taxii: Any) -> None:
-    assert again(taxii, "green/objects/?next=x", "*").status_code == 400
+    assert get_if_changed(taxii, "green/objects/?next=x", "*").status_code == 400
 
 
 def test_tags_are_strong(taxii: Any) -> None:
@@ -81,32 +81,32 @@ def test_tags_are_strong(taxii: Any) -> None:
 @pytest.mark.parametrize("given", ['W/{}, "x"', '"x", {}', "*"])
 def test_if_none_match_is_a_list_compared_weakly(taxii: Any, given: str) -> None:
     listed = given.format(tag(taxii, "green/objects/"))
-    assert again(taxii, "green/objects/", listed).status_code == 304
+    assert get_if_changed(taxii, "green/objects/", listed).status_code == 304
 
 
 @pytest.mark.parametrize("given", ['"x"', "", "nonsense", '"'])
 def test_a_tag_that_does_not_match_gets_the_page(taxii: Any, given: str) -> None:
-    answer = again(taxii, "green/objects/", given)
+    answer = get_if_changed(taxii, "green/objects/", given)
     assert answer.status_code == 200 and answer.json["objects"]
 
 
 def test_an_added_object_changes_the_tag(taxii: Any) -> None:
     had = tag(taxii, "green/objects/")
     taxii.feeds.add(GREEN.id, indicator(50))
-    assert again(taxii, "green/objects/", had).status_code == 200
+    assert get_if_changed(taxii, "green/objects/", had).status_code == 200
 
 
 def test_a_deleted_object_changes_the_tag(taxii: Any) -> None:
     taxii.feeds.add(SCRATCH.id, indicator(1), indicator(2))
     had = tag(taxii, "scratch/objects/")
     taxii.get(f"scratch/objects/{ONE}/", method="DELETE")
-    assert again(taxii, "scratch/objects/", had).status_code == 200
+    assert get_if_changed(taxii, "scratch/objects/", had).status_code == 200
 
 
 def test_a_write_to_another_feed_changes_no_tag(taxii: Any) -> None:
     had = tag(taxii, "green/objects/")
     taxii.feeds.add(SCRATCH.id, indicator(50))
-    assert again(taxii, "green/objects/", had).status_code == 304
+    assert get_if_changed(taxii, "green/objects/", had).status_code == 304
 
 
 QUERIES = [
@@ -150,12 +150,12 @@ def test_other_rights_give_another_tag(taxii: Any) -> None:
 def test_an_account_that_lost_the_right_is_refused_despite_its_tag(taxii: Any) -> None:
     had = tag(taxii, "green/objects/")
     taxii.account("acme-robot", "acme", {SCRATCH}, {GREEN})
-    assert again(taxii, "green/objects/", had).status_code == 403
+    assert get_if_changed(taxii, "green/objects/", had).status_code == 403
 
 
 def test_a_deleted_object_is_404_even_with_if_none_match_star(taxii: Any) -> None:
     other = indicator(999)["id"]
-    assert again(taxii, f"green/objects/{other}/", "*").status_code == 404
+    assert get_if_changed(taxii, f"green/objects/{other}/", "*").status_code == 404
 
 
 def test_a_tag_reveals_nothing_without_the_hubs_key() -> None:

@@ -55,7 +55,7 @@ def wait(taxii: Any, path: Any = NEWER, seconds: Any = 20, **more: Any) -> Any:
 
 
 def until_waiting(taxii: Any, number: Any = 1) -> None:
-    """Until so many wait, or a bound is reached."""
+    """Wait until `number` requests wait."""
     while taxii.long_polls.waiting < number:
         time.sleep(0.01)
 

@@ -19,12 +19,12 @@ def taxii() -> Any:
     return taxii
 
 
-def told(answer: Any) -> Any:
+def rate_limit_headers(answer: Any) -> Any:
     return answer.headers["RateLimit-Policy"], answer.headers["RateLimit"]
 
 
 def test_every_answer_tells_what_is_left(taxii: Any) -> None:
-    seen = [told(taxii.ask("/hub/")) for _ in range(3)]
+    seen = [rate_limit_headers(taxii.ask("/hub/")) for _ in range(3)]
     assert {policy for policy, _ in seen} == {'"account";q=3;w=60'}
     assert [left for _, left in seen] == [
         '"account";r=2;t=20',
@@ -41,7 +41,7 @@ def test_too_many_requests_are_429_with_retry_after(taxii: Any, path: str) -> No
     assert (answer.status_code, answer.json["http_status"]) == (429, "429")
     assert (answer.headers["Content-Type"], answer.headers["Retry-After"]) == (MT, "20")
     assert "retry in 20 s" in answer.json["description"]
-    assert told(answer)[1] == '"account";r=0;t=60'
+    assert rate_limit_headers(answer)[1] == '"account";r=0;t=60'
 
 
 def test_one_account_does_not_use_up_another_ones(taxii: Any) -> None:
@@ -58,10 +58,10 @@ def test_a_submission_too_many_is_not_taken(taxii: Any) -> None:
 
 
 def test_a_refused_request_counts_and_an_unknown_credential_uses_up_nobodys(taxii: Any) -> None:
-    assert told(taxii.get("nowhere/"))[1].startswith('"account";r=2')
+    assert rate_limit_headers(taxii.get("nowhere/"))[1].startswith('"account";r=2')
     wrong = taxii.ask("/hub/", headers={"Authorization": "Bearer wrong"})
     assert wrong.status_code == 401 and "RateLimit" not in wrong.headers
-    assert told(taxii.ask("/hub/"))[1].startswith('"account";r=1')
+    assert rate_limit_headers(taxii.ask("/hub/"))[1].startswith('"account";r=1')
 
 
 def test_nobody_counts_unless_told_to() -> None:
@@ -87,8 +87,8 @@ class TestTheAllowance:
     def clock(self) -> Any:
         return Clock()
 
-    def taken(self, rates: Any, times: Any, account: Any = "a") -> Any:
-        """How many of so many requests were let in."""
+    def count_admitted(self, rates: Any, times: Any, account: Any = "a") -> Any:
+        """Count the admitted requests of `times`."""
         let_in = 0
         for _ in range(times):
             try:
@@ -101,26 +101,26 @@ class TestTheAllowance:
     @pytest.mark.parametrize("quota", [1, 3, 7, 600, 1_000])
     def test_a_quiet_account_may_use_all_of_it_at_once(self, clock: Any, quota: int) -> None:
         rates = RateLimiter(quota, clock)
-        assert self.taken(rates, quota + 5) == quota
+        assert self.count_admitted(rates, quota + 5) == quota
         assert present(rates.allowance("a")).left == 0
 
     def test_it_fills_evenly(self, clock: Any) -> None:
         rates = RateLimiter(6, clock)
-        assert self.taken(rates, 9) == 6
+        assert self.count_admitted(rates, 9) == 6
         clock.now += 10
-        assert self.taken(rates, 9) == 1
+        assert self.count_admitted(rates, 9) == 1
         clock.now += 30
-        assert self.taken(rates, 9) == 3
+        assert self.count_admitted(rates, 9) == 3
 
     def test_it_never_holds_more_than_the_quota(self, clock: Any) -> None:
         rates = RateLimiter(6, clock)
         rates.take("a")
         clock.now += 86_400
-        assert (present(rates.allowance("a")).left, self.taken(rates, 9)) == (6, 6)
+        assert (present(rates.allowance("a")).left, self.count_admitted(rates, 9)) == (6, 6)
 
     def test_whoever_comes_back_when_told_is_let_in(self, clock: Any) -> None:
         rates = RateLimiter(7, clock)
-        assert self.taken(rates, 7) == 7
+        assert self.count_admitted(rates, 7) == 7
         for _ in range(20):
             with pytest.raises(TooManyRequests) as refused:
                 rates.take("a")
@@ -129,6 +129,6 @@ class TestTheAllowance:
 
     def test_a_refused_request_costs_nothing(self, clock: Any) -> None:
         rates = RateLimiter(6, clock)
-        self.taken(rates, 500)
+        self.count_admitted(rates, 500)
         clock.now += 10
-        assert self.taken(rates, 2) == 1
+        assert self.count_admitted(rates, 2) == 1

@@ -1,4 +1,4 @@
-"""Several feeds as one log: what an aggregate and a snapshot promise to whoever follows them."""
+"""Several feeds as one log: the guarantees of aggregates and snapshots for pollers."""
 
 import itertools
 import random

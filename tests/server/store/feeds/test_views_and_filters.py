@@ -51,7 +51,7 @@ LATER = micros("2099-01-01T00:00:00Z")
 def pack(*feeds: Feed) -> int:
     """Pack all that is due; how many runs were made."""
     store = feeds[0].store
-    packing = Packer(store._client, store._base, threading.Lock(), many=1)
+    packing = Packer(store._client, store._base, threading.Lock(), after_writes=1)
     while packing.pack_next():
         pass
     return packing.packed
@@ -76,8 +76,8 @@ def sources(new: Callable[[], Feed]) -> Any:
     return one, other
 
 
-def made(one: Feed, other: Feed) -> dict[str, Feed]:
-    """Views of each kind."""
+def build_views(one: Feed, other: Feed) -> dict[str, Feed]:
+    """Build views of each kind."""
     middle = one.page()[60].stamp
     return {
         "union": add_view(one, other),
@@ -120,7 +120,7 @@ def answers(shown: Feed) -> list[object]:
 class TestPacking:
     @pytest.mark.slow
     def test_changes_no_view(self, sources: Any) -> None:
-        views = made(*sources)
+        views = build_views(*sources)
         before = {kind: answers(shown) for kind, shown in views.items()}
         assert all(told[0] for told in before.values())
         assert pack(*sources) >= 2
@@ -137,7 +137,7 @@ class TestPacking:
         self, sources: Any
     ) -> None:
         one, other = sources
-        views = made(one, other)
+        views = build_views(one, other)
         pack(*sources)
         before = {kind: shown.page(EVERY) for kind, shown in views.items()}
         gone = {object_id(number) for number in (3, 9, 11)}

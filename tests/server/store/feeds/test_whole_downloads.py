@@ -25,7 +25,7 @@ def meddle(common_store: Store, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Does something once, after a reader has seen how far the feed is and before it reads on."""
 
     def later(what: Any, after: Any = 0) -> None:
-        look, left = common_store.feeds._steady.read, [after]
+        look, left = common_store.feeds._reader.read, [after]
 
         def read(feed: Any, find: Any) -> Any:
             left[0] -= 1
@@ -33,7 +33,7 @@ def meddle(common_store: Store, monkeypatch: pytest.MonkeyPatch) -> Any:
                 what()
             return look(feed, find)
 
-        monkeypatch.setattr(common_store.feeds._steady, "read", read)
+        monkeypatch.setattr(common_store.feeds._reader, "read", read)
 
     return later
 
