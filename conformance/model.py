@@ -85,11 +85,11 @@ def check(
 ) -> Callable[[Callable[[Server], Looked]], Check]:
     """Makes a function a check; the first line of its docstring is what is promised."""
 
-    def made(look: Callable[[Server], Looked]) -> Check:
+    def decorate(look: Callable[[Server], Looked]) -> Check:
         sentence = (look.__doc__ or look.__name__).splitlines()[0].removesuffix(".")
         return Check(number, clause, level, sentence, look, also, risk)
 
-    return made
+    return decorate
 
 
 def expect(met: bool, expected: str, answer: Response | None) -> Failure | None:

@@ -58,7 +58,7 @@ def format_text(results: list[Result], *, colour: bool) -> Iterator[str]:
         yield ""
         yield _painted(f"{section} {SECTIONS[section]}", "1", colour)
         for each in those:
-            yield from _told(each, colour)
+            yield from _result_lines(each, colour)
     yield ""
     yield from format_summary(results, colour=colour)
 
@@ -88,7 +88,7 @@ def format_summary(results: list[Result], *, colour: bool) -> Iterator[str]:
         yield f"  skipped {times}: {reason}"
 
 
-def _told(result: Result, colour: bool) -> Iterator[str]:
+def _result_lines(result: Result, colour: bool) -> Iterator[str]:
     mark, paint = _MARKS[result.outcome]
     check = result.check
     where = _painted(f"[{check.level}, {check.clause}]", "2", colour)

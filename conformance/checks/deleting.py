@@ -136,7 +136,7 @@ def unknown_version(on: Server) -> Looked:
 
 
 @check("14.9", "5.7", Level.DECISION)
-def again(on: Server) -> Looked:
+def added_again(on: Server) -> Looked:
     """A deleted object may be added again, with a new date."""
     (one,) = on.add(samples.indicator())
     query = {"match[id]": one["id"]}

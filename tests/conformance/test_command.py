@@ -1,4 +1,4 @@
-"""`tocsin-hub conformance`: what it is told, what it tells, how it ends."""
+"""`tocsin-hub conformance`: arguments, reports, exit codes."""
 
 import json
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ BY_NAME = {fault.name: fault for fault in FAULTS}
 
 
 @dataclass
-class Told:
+class CommandOutput:
     returncode: int
     stdout: str
     stderr: str
@@ -47,7 +47,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
             code: Any = main(["conformance", *map(str, words)])
         except SystemExit as end:
             code = end.code
-        return Told(code, *capsys.readouterr())
+        return CommandOutput(code, *capsys.readouterr())
 
     return command
 
@@ -70,14 +70,14 @@ def wrong() -> Iterator[Any]:
 
 class TestHowItEnds:
     def test_with_0_where_nothing_fails(self, run: Any, serving: Any) -> None:
-        told = run(*serving.arguments(), "--only", "16.1", "--only", "17")
-        assert told.returncode == 0, told.stdout
-        assert "0 failed" in told.stdout
+        output = run(*serving.arguments(), "--only", "16.1", "--only", "17")
+        assert output.returncode == 0, output.stdout
+        assert "0 failed" in output.stdout
 
     def test_with_1_where_a_must_is_not_kept(self, run: Any, wrong: Any) -> None:
-        told = run(*wrong, "--only", "16.1")
-        assert told.returncode == 1
-        assert "FAIL 16.1" in told.stdout
+        output = run(*wrong, "--only", "16.1")
+        assert output.returncode == 1
+        assert "FAIL 16.1" in output.stdout
 
     def test_with_0_where_only_a_decision_is_not_kept_unless_that_is_asked_for(
         self, run: Any
@@ -104,50 +104,52 @@ class TestHowItEnds:
         ],
     )
     def test_with_2_where_it_is_used_wrongly(self, run: Any, words: Any) -> None:
-        told = run(*words)
-        assert (told.returncode, told.stdout) == (2, "")
-        assert "secret" not in told.stderr.replace("account:secret", "").replace("user:secret", "")
+        output = run(*words)
+        assert (output.returncode, output.stdout) == (2, "")
+        assert "secret" not in output.stderr.replace("account:secret", "").replace(
+            "user:secret", ""
+        )
 
     def test_with_2_where_the_collection_is_not_there_naming_those_that_are(
         self, run: Any, serving: Any
     ) -> None:
-        told = run(serving.url, "--key", serving.key, "--collection", "scrach")
-        assert told.returncode == 2
-        assert "scratch" in told.stderr
+        output = run(serving.url, "--key", serving.key, "--collection", "scrach")
+        assert output.returncode == 2
+        assert "scratch" in output.stderr
 
     def test_with_3_where_nobody_answers(self, run: Any) -> None:
-        told = run(f"http://127.0.0.1:{free_port()}/taxii2/")
-        assert told.returncode == 3
-        assert "cannot be reached" in told.stderr
+        output = run(f"http://127.0.0.1:{free_port()}/taxii2/")
+        assert output.returncode == 3
+        assert "cannot be reached" in output.stderr
 
     def test_with_3_where_the_account_is_not_let_in(self, run: Any, serving: Any) -> None:
-        told = run(serving.url, "--key", "acme-robot:wrong")
-        assert told.returncode == 3
-        assert "access denied" in told.stderr
+        output = run(serving.url, "--key", "acme-robot:wrong")
+        assert output.returncode == 3
+        assert "access denied" in output.stderr
 
     def test_with_3_where_there_are_no_collections(self, run: Any) -> None:
         with serve_with_fault(TaxiiHub().app, BREAKS) as url:
-            told = run(url, "--key", "acme-robot:acme-robot-key", "--collection", "scratch")
-        assert told.returncode == 3
-        assert "answers 500" in told.stderr
+            output = run(url, "--key", "acme-robot:acme-robot-key", "--collection", "scratch")
+        assert output.returncode == 3
+        assert "answers 500" in output.stderr
 
 
 class TestWhatItTells:
     def test_to_people_by_section_with_request_answer_and_expectation(
         self, run: Any, wrong: Any
     ) -> None:
-        told = run(*wrong, "--only", "16.1").stdout
-        assert "16 Filters" in told
-        assert "expected  400 for limit=0" in told
-        assert "asked     GET /hub/collections/" in told
-        assert "answer    200; " in told
-        assert "\x1b" not in told
+        output = run(*wrong, "--only", "16.1").stdout
+        assert "16 Filters" in output
+        assert "expected  400 for limit=0" in output
+        assert "asked     GET /hub/collections/" in output
+        assert "answer    200; " in output
+        assert "\x1b" not in output
 
     def test_as_json(self, run: Any, wrong: Any) -> None:
-        told = json.loads(run(*wrong, "--only", "16.2", "--only", "6.3", "--json").stdout)
-        assert told["counts"] == {"failed": 1, "passed": 1}
-        assert told["left_behind"] == []
-        last = told["results"][-1]
+        output = json.loads(run(*wrong, "--only", "16.2", "--only", "6.3", "--json").stdout)
+        assert output["counts"] == {"failed": 1, "passed": 1}
+        assert output["left_behind"] == []
+        last = output["results"][-1]
         assert (last["number"], last["taxii_section"], last["level"]) == ("16.2", "3.4", "MUST")
 
     def test_as_junit(self, run: Any, wrong: Any, tmp_path: Path) -> None:
@@ -158,34 +160,34 @@ class TestWhatItTells:
         assert present(suite.find("testcase/failure")).attrib["message"] == "400"
 
     def test_the_list_of_checks_without_asking_anybody(self, run: Any) -> None:
-        told = json.loads(run("--list", "--json").stdout)
-        assert len(told) == len(CHECKS)
+        output = json.loads(run("--list", "--json").stdout)
+        assert len(output) == len(CHECKS)
         assert run("--list", "--only", "17.10").stdout.startswith("17.10")
 
     def test_no_secret(self, run: Any, serving: Any, wrong: Any) -> None:
         for words in (serving.arguments(), wrong):
-            told = run(*words, "--only", "3", "--only", "16.1", "--json")
-            assert "robot-key" not in told.stdout + told.stderr
+            output = run(*words, "--only", "3", "--only", "16.1", "--json")
+            assert "robot-key" not in output.stdout + output.stderr
 
 
 class TestWhatItDoes:
     def test_without_a_collection_it_only_reads(self, run: Any, serving: Any) -> None:
-        told = json.loads(run(serving.url, "--key", serving.key, "--json").stdout)
-        asked = [line for r in told["results"] for c in r.get("complaints", ()) for line in c]
-        assert asked == [] and told["left_behind"] == []
-        reasons = {r["number"]: r.get("reason") for r in told["results"]}
+        output = json.loads(run(serving.url, "--key", serving.key, "--json").stdout)
+        asked = [line for r in output["results"] for c in r.get("complaints", ()) for line in c]
+        assert asked == [] and output["left_behind"] == []
+        reasons = {r["number"]: r.get("reason") for r in output["results"]}
         assert reasons["12.1"] == "needs a collection to write: --collection"
         assert reasons["17.10"] is None and reasons["16.3"] is None
 
     def test_what_it_adds_it_deletes(self, run: Any, serving: Any) -> None:
-        told = json.loads(run(*serving.arguments(), "--json").stdout)
-        assert told["left_behind"] == []
+        output = json.loads(run(*serving.arguments(), "--json").stdout)
+        assert output["left_behind"] == []
 
     def test_a_check_that_is_left_out_is_not_made(self, run: Any, serving: Any) -> None:
-        told = json.loads(
+        output = json.loads(
             run(serving.url, "--key", serving.key, "--only", "6", "--skip", "6.4", "--json").stdout
         )
-        assert "6.4" not in {r["number"] for r in told["results"]}
+        assert "6.4" not in {r["number"] for r in output["results"]}
 
     def test_the_key_may_come_from_the_environment(
         self, run: Any, serving: Any, monkeypatch: pytest.MonkeyPatch

@@ -155,7 +155,7 @@ _PLAIN = "plainword"
 
 
 @dataclass(frozen=True)
-class Place:
+class PlantedProperty:
     """A property of one type of object that can hold a text."""
 
     name: str
@@ -168,19 +168,19 @@ class Place:
         return {**subject, self.name.partition(".")[0]: value}
 
 
-_STRIPPED = (Place("x_own", "value"), Place("x_own", "names deeper"))
+_STRIPPED = (PlantedProperty("x_own", "value"), PlantedProperty("x_own", "names deeper"))
 """Places in custom properties, which are removed."""
 
 
 @cache
-def places(kind: str) -> tuple[Place, ...]:
+def places(kind: str) -> tuple[PlantedProperty, ...]:
     """Find the places in objects of the type that may hold a text and leave the object valid."""
     names = [*sorted(schemas()[kind].properties - _FIXED), *_DEEPER, "x_own"]
-    every = (Place(name, shape) for name in names for shape in SHAPES)
+    every = (PlantedProperty(name, shape) for name in names for shape in SHAPES)
     return tuple(place for place in every if _is_allowed(kind, place))
 
 
-def _is_allowed(kind: str, place: Place) -> bool:
+def _is_allowed(kind: str, place: PlantedProperty) -> bool:
     subject = place.plant(make_object(kind), _PLAIN)
     try:
         valid = validate(Candidate(0, subject), POLICY, NOW)

@@ -79,10 +79,10 @@ def push_in_orders(hub: Any, orders: Any) -> None:
 _OF_THE_HUB = ("created", "modified", "extensions")
 
 
-def told(hub: Any, feed: Any, tags: Any) -> Any:
-    """What a feed says of each graph, with names for ids; without stamps and the hub's figures.
+def described_graphs(hub: Any, feed: Any, tags: Any) -> Any:
+    """Each graph as a feed shows it, with names for ids; without stamps and the hub's figures.
 
-    Figures that only rise wait for the quiet period, so they tell in what order things came.
+    Figures that only rise wait for the quiet period, so they depend on the order of arrival.
     """
     found = {o["id"]: o for o in read(hub, feed)}
     name_of = {id: f"{o['type']}--of-{tag}" for id, o in found.items() if (tag := tag_of(o, found))}
@@ -132,7 +132,7 @@ class TestOrder:
     def test_every_order_of_a_few_objects_gives_the_same_feed(self, hub: HubInProcess) -> None:
         orders = list(itertools.permutations(FEW))
         push_in_orders(hub, orders)
-        said = told(hub, "green", [f"n{number}" for number in range(len(orders))])
+        said = described_graphs(hub, "green", [f"n{number}" for number in range(len(orders))])
         assert len(said["n0"]) == len(FEW)
         assert {tuple(texts) for texts in said.values()} == {tuple(said["n0"])}
 
@@ -140,7 +140,7 @@ class TestOrder:
         chosen = random.Random(7)
         orders = [chosen.sample(ALL, len(ALL)) for _ in range(SAMPLE)]
         push_in_orders(hub, [ALL, ALL[::-1], *orders])
-        said = told(hub, "green", [f"n{number}" for number in range(SAMPLE + 2)])
+        said = described_graphs(hub, "green", [f"n{number}" for number in range(SAMPLE + 2)])
         assert len(said["n0"]) == len(ALL)
         assert "elsewhere" not in str(said["n0"])
         assert {tuple(texts) for texts in said.values()} == {tuple(said["n0"])}
@@ -148,7 +148,7 @@ class TestOrder:
     def test_the_order_within_one_submission_does_not_matter(self, hub: HubInProcess) -> None:
         hub.push(*graph("n1").values())
         push_in_orders(hub, [ALL[::-1]])
-        said = told(hub, "green", ["n0", "n1"])
+        said = described_graphs(hub, "green", ["n0", "n1"])
         assert said["n0"] == said["n1"]
 
 

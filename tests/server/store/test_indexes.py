@@ -22,7 +22,7 @@ SMALL = {"collections", "errands", "heads", "packing", "partners", "scopes", "ta
 """They hold what there is few of, and are read as wholes."""
 
 
-class Asked(CommandListener):
+class CommandLog(CommandListener):
     """Remembers what was looked up, once for each kind of query."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Asked(CommandListener):
 
 @pytest.fixture
 def recorder() -> Any:
-    return Asked()
+    return CommandLog()
 
 
 @pytest.fixture
