@@ -4,13 +4,16 @@ JSON lines and bundles keep each object's JSON as received.  CSV and the plain l
 values that an indicator or an observable is about.  With a state, lines are appended, so that
 one file collects many polls.  Otherwise, and always for a bundle, which is one document, a new
 file replaces the old one once it is complete: a firewall that reads it never finds half a list.
+
+What a server sends may be meant for the program that opens the file.  CSV holds no control
+characters, and no spreadsheet takes a part of it for a formula.
 """
 
 import csv
 import io
-import json
 import os
-import shutil
+import re
+import unicodedata
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +23,15 @@ import msgspec
 
 from tocsin.admission.markings import tlp as markings
 from tocsin.admission.observables.extract import extract_observables
-from tocsin.clients.state import Cursor, UnusableFile, explain_write_error, sync_folder
+from tocsin.clients.files import (
+    Replacement,
+    open_to_append,
+    remove_abandoned_files,
+    resolve,
+    writing,
+)
+from tocsin.clients.state import Cursor
+from tocsin.config.command_line import printable
 
 COLUMNS = (
     "id",
@@ -33,7 +44,13 @@ COLUMNS = (
     "valid_until",
     "labels",
 )
-_FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
+_FORMULA = re.compile(r"(^|;)(?=[\s\"'`]*([^\s\"'`]))")
+"""The beginning of a cell, or of what is one where `;` separates, and its first character.
+
+Spreadsheets skip blanks and quotes before a formula; in many countries `;` separates cells."""
+_FORMULA_STARTS = frozenset("=+-@\N{MINUS SIGN}")
+_LONGEST_CELL = 32_767
+"""Characters; a spreadsheet would go on in the next cell, where a formula could begin."""
 _EQUALITY_OPERATORS = ("=", "IN")
 
 LineFormatter = Callable[[bytes], Iterator[bytes]]
@@ -51,17 +68,17 @@ class LineOutput:
         format_lines: LineFormatter,
         header: bytes = b"",
         path: Path | None = None,
-        replaces: bool = False,
+        replacement: Replacement | None = None,
     ) -> None:
         """`path`: the file; None for a stream that cannot be read back.
 
-        `replaces`: the stream is a new file that replaces `path` at the end.
+        `replacement`: the stream is that of a new file that replaces `path` at the end.
         """
         self._stream = stream
         self._format_lines = format_lines
         self._header = header
         self._name = str(path) if path else ""
-        self._replaced = path if replaces else None
+        self._replacement = replacement
         self._already_written: set[bytes] = set()
 
     def resume(self, cursor: Cursor) -> None:
@@ -91,10 +108,10 @@ class LineOutput:
 
     def close(self) -> None:
         """Close the file; an unfinished replacement is removed."""
+        if self._replacement:
+            self._replacement.abandon()
         if self._name:
             self._stream.close()
-        if self._replaced:
-            Path(self._stream.name).unlink(missing_ok=True)
 
     def sync(self) -> tuple[str, int]:
         """See Output.sync."""
@@ -107,9 +124,9 @@ class LineOutput:
     def finish(self) -> tuple[str, int]:
         """See Output.finish."""
         place = self.sync()
-        if self._replaced:
-            _replace_file(self._stream, self._replaced)
-            self._replaced = None
+        if self._replacement:
+            self._replacement.finish()
+            self._replacement = None
         return place
 
 
@@ -118,10 +135,10 @@ class BundleOutput:
 
     incremental = False
 
-    def __init__(self, path: Path | None, stream: BinaryIO) -> None:
-        """With `path`, `stream` is a new file that replaces `path` at the end."""
-        self._path = path
+    def __init__(self, stream: BinaryIO, replacement: Replacement | None = None) -> None:
+        """With `replacement`, `stream` is its new file, which replaces the old one at the end."""
         self._stream = stream
+        self._replacement = replacement
         self._empty = True
 
     def resume(self, cursor: Cursor) -> None:
@@ -141,16 +158,16 @@ class BundleOutput:
 
     def close(self) -> None:
         """Close the file; an unfinished replacement is removed."""
-        if self._path:
+        if self._replacement:
+            self._replacement.abandon()
             self._stream.close()
-            Path(self._stream.name).unlink(missing_ok=True)
 
     def finish(self) -> tuple[str, int]:
         """Close the brackets and replace the old file."""
         self._stream.write(b"}\n" if self._empty else b"\n]}\n")
         self._stream.flush()
-        if self._path:
-            _replace_file(self._stream, self._path)
+        if self._replacement:
+            self._replacement.finish()
         return "", 0
 
 
@@ -161,44 +178,22 @@ def open_output(
 
     `append` keeps the file's lines.  Raises UnusableFile if the file cannot be opened.
     """
-    if path and path.exists() and not path.is_file() and not path.is_dir():
-        raise UnusableFile(
-            f"--output: {path} is a device or a pipe, not a file; omit --output and write > {path}"
-        )
-    try:
-        if path and path.is_dir():
-            raise IsADirectoryError
-        target = Path(os.path.realpath(path)) if path else None
+    if path is None:
         if format == "bundle":
-            return BundleOutput(target, _open_replacement(target) if target else stdout)
+            return BundleOutput(stdout)
         make_formatter, header = _LINE_FORMATS[format]
-        if target is None:
-            return LineOutput(stdout, make_formatter(), header)
+        return LineOutput(stdout, make_formatter(), header)
+    with writing(path, f"--output: {path}"):
+        target = resolve(path)
+        remove_abandoned_files(target)
+        if format == "bundle":
+            replacement = Replacement(target)
+            return BundleOutput(replacement.stream, replacement)
+        make_formatter, header = _LINE_FORMATS[format]
         if append:
-            stream: BinaryIO = target.open("r+b" if target.exists() else "w+b")
-            return LineOutput(stream, make_formatter(), header, target)
-        stream = _open_replacement(target)
-        return LineOutput(stream, make_formatter(), header, target, replaces=True)
-    except OSError as error:
-        raise UnusableFile(
-            f"--output: {path} {explain_write_error(path or Path(), error)}"
-        ) from error
-
-
-def _open_replacement(path: Path) -> BinaryIO:
-    """A new file in the same folder, with the permissions of the one that it will replace."""
-    file = path.with_name(f".{path.name}-{os.getpid()}")
-    stream = file.open("w+b")
-    if path.exists():
-        shutil.copymode(path, file)
-    return stream
-
-
-def _replace_file(stream: BinaryIO, path: Path) -> None:
-    """Let a complete file take the place of `path`, durably."""
-    os.fsync(stream.fileno())
-    os.replace(stream.name, path)
-    sync_folder(path.parent)
+            return LineOutput(open_to_append(target), make_formatter(), header, target)
+        replacement = Replacement(target)
+        return LineOutput(replacement.stream, make_formatter(), header, target, replacement)
 
 
 def _read_lines_after(stream: BinaryIO, size: int) -> set[bytes]:
@@ -213,9 +208,7 @@ def _read_lines_after(stream: BinaryIO, size: int) -> set[bytes]:
 
 
 def _format_json_line(object: bytes) -> Iterator[bytes]:
-    if b"\n" in object or b"\r" in object:
-        object = json.dumps(json.loads(object), ensure_ascii=False).encode()
-    yield object + b"\n"
+    yield object.translate(None, b"\r\n") + b"\n"  # in JSON they are blanks, never in strings
 
 
 class _UniqueValues:
@@ -263,15 +256,30 @@ def _csv_line(cells: Sequence[object]) -> bytes:
 
 
 def _format_cell(value: object) -> str:
-    """One line of text that no spreadsheet takes for a formula."""
+    """One line of text without control characters that no spreadsheet takes for a formula.
+
+    >>> _format_cell(" =1+1")
+    "' =1+1"
+    """
     text = "" if value is None else str(value)
-    if text.startswith(_FORMULA_STARTS):
-        text = "'" + text
-    return " ".join(text.splitlines())
+    if len(text) > _LONGEST_CELL:
+        text = f"{text[: _LONGEST_CELL - 1]}…"
+    mark = "'" if text[:1] in ("\t", "\r", "\n") else ""
+    return mark + _FORMULA.sub(_disarm, printable(" ".join(text.splitlines())))
+
+
+def _disarm(beginning: re.Match[str]) -> str:
+    """An apostrophe before what would begin a formula, in whichever width it is written."""
+    first = unicodedata.normalize("NFKC", beginning[2])[:1]
+    return beginning[1] + ("'" if first in _FORMULA_STARTS else "")
 
 
 def _parse_object(object: bytes) -> Mapping[str, Any]:
-    value = msgspec.json.decode(object)
+    """The object; empty if it has a number or a character that cannot be represented."""
+    try:
+        value = msgspec.json.decode(object)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
     return value if isinstance(value, dict) else {}
 
 

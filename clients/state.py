@@ -1,30 +1,21 @@
 """Durable cursors: how far each collection was read, for `tocsin poll --state`.
 
 One file holds the cursors of any number of collections and servers.  A change is written to a
-new file in the same folder, forced to the disk and renamed over the old one, so that a crash
-leaves either the old or the new state.  Knows neither the network nor the output formats.
+new file that replaces the old one (see `files`), so that a crash leaves either the old or the new
+state.  Knows neither the network nor the output formats.
 """
 
 import json
-import os
-import tempfile
-import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tocsin.admission.errors import Malformed, ShareError
+from tocsin.admission.errors import Malformed
 from tocsin.admission.timestamps import micros, timestamp
+from tocsin.clients.files import Replacement, UnusableFile, remove_abandoned_files, resolve, writing
 
 _VERSION = 1
-_ABANDONED_AFTER = 60
-"""Seconds after which a temporary file is left over from a program that was killed."""
-
-
-class UnusableFile(ShareError):
-    """A file of the user's own cannot be read or written; the hub has no part in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +54,13 @@ class StateFile:
 
     def __init__(self, path: Path) -> None:
         """`path` need not exist yet."""
-        self._path = Path(os.path.realpath(path))
-        self._swept = False
+        self._path = resolve(path)
 
     def check(self) -> None:
         """Raises Malformed or UnusableFile if the file cannot be used, before a poll begins."""
-        try:
-            if self._path.is_dir():
-                raise IsADirectoryError
-            tempfile.TemporaryFile(dir=self._path.parent).close()
-        except OSError as error:
-            raise UnusableFile(
-                f"--state: {self._path} {explain_write_error(self._path, error)}"
-            ) from error
+        with writing(self._path, f"--state: {self._path}"):
+            Replacement(self._path).abandon()
+            remove_abandoned_files(self._path)
         self._read_cursors()
 
     def load(self, key: str) -> Cursor:
@@ -97,13 +82,14 @@ class StateFile:
         """
         cursors = {**self._read_cursors(), key: _format_cursor(cursor)}
         text = json.dumps({"tocsin_state": _VERSION, "cursors": cursors}, indent=1) + "\n"
-        try:
-            self._replace(text.encode())
-        except OSError as error:
-            raise UnusableFile(
-                f"the state file {self._path} {explain_write_error(self._path, error)}. "
-                "Nothing is lost: the next poll goes on from the last cursor"
-            ) from error
+        advice = ". Nothing is lost: the next poll goes on from the last cursor"
+        with writing(self._path, f"the state file {self._path}", advice):
+            replacement = Replacement(self._path)
+            try:
+                replacement.stream.write(text.encode())
+                replacement.finish()
+            finally:
+                replacement.abandon()
 
     def _read_cursors(self) -> dict[str, Any]:
         try:
@@ -129,55 +115,6 @@ class StateFile:
             f"the state file {self._path} cannot be used: {why}; it was left as it is. "
             "Restore it, or remove it to poll everything from the beginning"
         )
-
-    def _replace(self, content: bytes) -> None:
-        prefix = f".{self._path.name}-"
-        if not self._swept:
-            _remove_abandoned_files(self._path.parent, prefix)
-            self._swept = True
-        handle, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=prefix)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self._path)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary)
-            raise
-        sync_folder(self._path.parent)
-
-
-def explain_write_error(path: Path, error: OSError) -> str:
-    """The end of a sentence about a file that cannot be written: why, and what to do."""
-    folder = path.parent
-    if not folder.is_dir():
-        return f"cannot be written: there is no folder {folder}; make it, or name another file"
-    if path.is_dir():
-        return "cannot be written: it is a folder; name a file in it"
-    if isinstance(error, PermissionError):
-        return "cannot be written: this user lacks the permission; name another file"
-    return f"cannot be written: {error.strerror or error}"
-
-
-def _remove_abandoned_files(folder: Path, prefix: str) -> None:
-    """Remove temporary files of killed programs; those of a write in progress are younger."""
-    for file in folder.iterdir():
-        if file.name.startswith(prefix):
-            with suppress(FileNotFoundError):
-                if time.time() - file.stat().st_mtime > _ABANDONED_AFTER:
-                    file.unlink()
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` durable, on systems that can."""
-    with suppress(OSError):  # Windows cannot open folders
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def cursor_key(url: str, filters: Mapping[str, str]) -> str:

@@ -1,15 +1,16 @@
 """Terminal output: lines, tables and progress bars for people, JSON lines for programs.
 
-Colours and bars appear only on a terminal.  Text from files and servers is printed without
-control characters, which could rewrite what the terminal shows.
+Colours and bars appear only on a terminal.  Text from files and servers is printed on one line,
+without control characters and marks of direction, which could rewrite what the terminal shows.
 """
 
 import difflib
+import io
 import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from rich.console import Console
 from rich.progress import (
@@ -26,7 +27,7 @@ from tocsin.admission.model import StixObject
 from tocsin.clients.check import ObjectResult
 from tocsin.clients.http import Collection
 from tocsin.clients.responses import StatusReport
-from tocsin.config.command_line import printable
+from tocsin.config.command_line import escape_unprintable, printable
 
 _VERDICT_COLOURS = {
     "ready": "green",
@@ -41,6 +42,8 @@ _VERDICT_COLOURS = {
 _DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 _MAX_LABEL = 100
 """Characters of an object's label that are shown."""
+_MAX_TEXT = 1000
+"""Characters of any other text of a server that are shown."""
 _REMOVING_ACTIONS = ("replaced", "stripped", "asked")
 _FINAL_VERDICTS = ("refused", "held")
 """After these no further stage looks at an object."""
@@ -55,12 +58,39 @@ _STAGES: dict[str, str] = {
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object on a line of standard output."""
-    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.write(json.dumps(value).replace("\x7f", "\\u007f") + "\n")
 
 
 def print_message(text: str) -> None:
     """Print a sentence for the user on standard error."""
     sys.stderr.write(f"tocsin: {printable(text)}\n")
+
+
+class _TerminalWriter(io.BufferedIOBase):
+    """Writes JSON and text to a terminal, with control characters as JSON escapes."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, octets: Any) -> int:
+        """Write whole characters."""
+        text = bytes(octets).decode("utf-8", "backslashreplace")
+        self._stream.write(escape_unprintable(text, _escape).encode())
+        return len(octets)
+
+    def flush(self) -> None:
+        """See io."""
+        self._stream.flush()
+
+
+def _escape(c: str) -> str:
+    return c if c in "\n\t" else json.dumps(c)[1:-1].replace("\x7f", "\\u007f")
+
+
+def open_stdout() -> BinaryIO:
+    """Standard output for what a server sent: as it is, but harmless on a terminal."""
+    stream = sys.stdout.buffer
+    return cast(BinaryIO, _TerminalWriter(stream)) if sys.stdout.isatty() else stream
 
 
 def open_console(*, stderr: bool = False) -> Console:
@@ -80,17 +110,22 @@ def print_result(console: Console, result: ObjectResult) -> None:
     head.append(f"{result.verdict:9}", style=_VERDICT_COLOURS.get(result.verdict, ""))
     head.append(f" {printable(result.file)}#{result.index} {printable(result.source_id or '-')}")
     if result.public_id:
-        head.append(f" -> {printable(result.public_id)}")
+        head.append(f" -> {_shorten(result.public_id)}")
     if result.label:
-        label = printable(result.label)
-        head.append(f"  {label[:_MAX_LABEL]}{'…' if label[_MAX_LABEL:] else ''}", style="dim")
+        head.append(f"  {_shorten(result.label, _MAX_LABEL)}", style="dim")
     console.print(head)
     for finding in result.findings:
         if finding.get("rule") == "spelling":
             continue  # of no interest here; `tocsin check --explain` shows it
         place = f" at {finding['path']}" if finding.get("path") else ""
         text = f"{finding.get('action', '')}{place}: {finding.get('message', '')}"
-        console.print(Text(f"          {printable(text)} ({printable(finding.get('rule', ''))})"))
+        console.print(Text(f"          {_shorten(text)} ({_shorten(finding.get('rule', ''))})"))
+
+
+def _shorten(text: str, length: int = _MAX_TEXT) -> str:
+    """The printable beginning of a text."""
+    shown = printable(text[: length + 1])
+    return f"{shown[:length]}…" if len(shown) > length else shown
 
 
 def print_counts(console: Console, counts: Mapping[str, int]) -> None:
@@ -116,7 +151,7 @@ def print_status(console: Console, report: StatusReport) -> None:
     state = "complete" if report.complete else "settled" if report.settled else "pending"
     console.print(
         Text(
-            f"{printable(report.id)}: {state}, {report.success} succeeded, "
+            f"{_shorten(report.id)}: {state}, {report.success} succeeded, "
             f"{report.failure} failed, {report.pending} pending"
         )
     )
@@ -125,8 +160,8 @@ def print_status(console: Console, report: StatusReport) -> None:
             continue
         texts = [detail.message] if detail.message else []
         texts += [finding.get("message", "") for finding in detail.findings if not texts]
-        word = detail.verdict or detail.outcome
-        console.print(Text(f"{word:9} {printable(detail.id)} {printable('; '.join(texts))}"))
+        word = _shorten(detail.verdict or detail.outcome)
+        console.print(Text(f"{word:9} {_shorten(detail.id)} {_shorten('; '.join(texts))}"))
 
 
 def print_collections(console: Console, collections: Sequence[Collection]) -> None:
@@ -137,7 +172,7 @@ def print_collections(console: Console, collections: Sequence[Collection]) -> No
     for each in collections:
         rights = ["yes" if right else "no" for right in (each.can_read, each.can_write)]
         cells = [each.alias or "-", each.id, *rights, each.title]
-        table.add_row(*(Text(printable(cell)) for cell in cells))
+        table.add_row(*(Text(_shorten(cell)) for cell in cells))
     console.print(table)
 
 

@@ -16,6 +16,8 @@ from tocsin.config import stdio
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 """click's settings for the outermost group."""
 
+_PIECE = 4096
+
 EXIT_CODES = """\
 \b
 Exit codes:
@@ -34,7 +36,21 @@ def printable(text: object) -> str:
     >>> printable("a\\x1b[2Jb")
     'a\\\\x1b[2Jb'
     """
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+    return escape_unprintable(str(text), lambda c: ascii(c)[1:-1])
+
+
+def escape_unprintable(text: str, escape: Callable[[str], str]) -> str:
+    """The text with each character that is not printable as `escape` spells it.
+
+    Taken in pieces, because a list of all characters takes eight times as much memory.
+    """
+    pieces = (text[begin : begin + _PIECE] for begin in range(0, len(text), _PIECE))
+    return "".join(
+        piece
+        if piece.isprintable()
+        else "".join(c if c.isprintable() else escape(c) for c in piece)
+        for piece in pieces
+    )
 
 
 class ParsedValue(click.ParamType[Any]):
@@ -97,7 +113,8 @@ def run_command(
         return next(code for kind, code in exit_codes.items() if isinstance(error, kind))
     except OSError as error:
         place = error.filename or "address, file or output"
-        print(f"{program}: {error.strerror or error}: {place}", file=sys.stderr, flush=True)
+        why = printable(error.strerror or error)
+        print(f"{program}: {why}: {printable(place)}", file=sys.stderr, flush=True)
         stdio.discard_output()
         return stdio.FAILED
 

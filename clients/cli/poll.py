@@ -27,7 +27,7 @@ from tocsin.clients.cli.command import (
 from tocsin.clients.output_formats import FORMATS, open_output
 from tocsin.clients.poll import PollQuery, poll
 from tocsin.clients.state import MemoryState, StateFile
-from tocsin.clients.terminal import print_message, progress_bar
+from tocsin.clients.terminal import open_stdout, print_message, progress_bar
 from tocsin.config import ClientSettings, stdio
 from tocsin.config.command_line import ParsedValue, format_examples
 
@@ -94,7 +94,7 @@ def poll_command(settings: ClientSettings, collection: str, **options: Any) -> i
         if not found.can_read:
             raise NotAllowed(f"this key may not read {collection}; ask the operator for the right")
         append = isinstance(state, StateFile)
-        output = open_output(options["format"], path, sys.stdout.buffer, append=append)
+        output = open_output(options["format"], path, open_stdout(), append=append)
         hidden = path is None and sys.stdout.isatty()
         try:
             with closing(output):

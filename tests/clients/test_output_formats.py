@@ -4,12 +4,14 @@ import csv
 import io
 import json
 import os
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.taxii_servers import indicator
 
+from tocsin.clients.files import UnusableFile
 from tocsin.clients.output_formats import FORMATS, open_output
 from tocsin.clients.state import Cursor
 
@@ -82,17 +84,51 @@ class TestOutputFiles:
         assert (path.read_text(), os.listdir(tmp_path)) == ("old", ["out"])
 
     @pytest.mark.parametrize("format", FORMATS)
-    def test_a_replaced_file_keeps_its_permissions_and_symbolic_link(
-        self, tmp_path: Path, format: str
-    ) -> None:
-        path, link = tmp_path / "out", tmp_path / "link"
+    def test_a_replaced_file_keeps_its_permissions(self, tmp_path: Path, format: str) -> None:
+        path = tmp_path / "out"
         path.write_text("old")
         path.chmod(0o640)
-        link.symlink_to(path)
-        self.write_objects(link, Cursor(), as_bytes(indicator(0)), format, append=False)
-        assert link.is_symlink() and "bad0" in path.read_text()
-        assert path.stat().st_mode & 0o777 == 0o640
-        assert sorted(os.listdir(tmp_path)) == ["link", "out"]
+        self.write_objects(path, Cursor(), as_bytes(indicator(0)), format, append=False)
+        assert "bad0" in path.read_text() and path.stat().st_mode & 0o777 == 0o640
+        assert os.listdir(tmp_path) == ["out"]
+
+    @pytest.mark.parametrize("append", [True, False])
+    @pytest.mark.parametrize("format", FORMATS)
+    def test_a_new_output_file_is_for_its_owner_only(
+        self, tmp_path: Path, format: str, append: bool
+    ) -> None:
+        before = os.umask(0)
+        try:
+            path = tmp_path / "out"
+            self.write_objects(path, Cursor(), as_bytes(indicator(0)), format, append=append)
+        finally:
+            os.umask(before)
+        assert path.stat().st_mode & 0o777 == 0o600
+
+    @pytest.mark.parametrize("append", [True, False])
+    @pytest.mark.parametrize("format", FORMATS)
+    @pytest.mark.parametrize("target", ["precious", "nosuch"])
+    def test_nothing_is_written_through_a_symbolic_link(
+        self, tmp_path: Path, target: str, format: str, append: bool
+    ) -> None:
+        (tmp_path / "precious").write_text("kept")
+        (tmp_path / "link").symlink_to(tmp_path / target)
+        with pytest.raises(UnusableFile, match="symbolic link.*name the file itself"):
+            open_output(format, tmp_path / "link", io.BytesIO(), append=append)
+        assert sorted(os.listdir(tmp_path)) == ["link", "precious"]
+        assert (tmp_path / "precious").read_text() == "kept"
+
+    def test_a_file_with_a_guessed_temporary_name_is_left_alone(self, tmp_path: Path) -> None:
+        (tmp_path / f".out-{os.getpid()}").symlink_to(tmp_path / "precious")
+        path, objects = tmp_path / "out", as_bytes(indicator(0))
+        self.write_objects(path, Cursor(), objects, append=False)
+        assert not (tmp_path / "precious").exists() and path.read_bytes() == objects[0] + b"\n"
+
+    def test_links_among_the_folders_are_followed(self, tmp_path: Path) -> None:
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "link").symlink_to("folder")
+        self.write_objects(tmp_path / "link" / "out", Cursor(), as_bytes(indicator(0)))
+        assert (tmp_path / "folder" / "out").is_file()
 
     @pytest.mark.parametrize("format", LINE_FORMATS)
     def test_later_polls_of_a_follow_append_to_the_replaced_file(
@@ -139,14 +175,50 @@ class TestFormats:
         assert (row["value"], row["tlp"], row["confidence"]) == ("bad1.test", "green", "80")
         assert (row["labels"], row["pattern"]) == ("a, b", "[domain-name:value = 'bad1.test']")
 
-    @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "＝"])
-    def test_csv_has_no_cell_that_is_a_formula(self, start: str) -> None:
-        text = self.format_objects(
-            "csv", {**indicator(1), "labels": [f"{start}cmd|' /C calc'!A0\nx"]}
-        )
+    @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "＝", "＋", "－", "＠", "﹦", "−"])
+    @pytest.mark.parametrize(
+        "before", ["", " ", "  ", "\u3000 ", '"', " '", '" "', "\n", "a;", "a; ", 'a;"', "a\n;"]
+    )
+    def test_csv_has_no_cell_that_is_a_formula_where_comma_or_semicolon_separates(
+        self, sign: str, before: str
+    ) -> None:
+        name = f"{before}{sign}cmd|' /C calc'!A0\nx"
+        text = self.format_objects("csv", {**indicator(1), "labels": [name]})
+        for separator in ",;":
+            for row in csv.reader(io.StringIO(text), delimiter=separator):
+                cells = [unicodedata.normalize("NFKC", cell).lstrip(' \t"') for cell in row]
+                assert not [cell for cell in cells if cell[:1] in ("=", "+", "-", "@", "−")]
+        assert len(text.splitlines()) == 2
+
+    @pytest.mark.parametrize("start", ["\t", "\r", "\n"])
+    def test_csv_has_no_cell_that_begins_with_a_tab_or_line_end(self, start: str) -> None:
+        text = self.format_objects("csv", {**indicator(1), "labels": [f"{start}cmd"]})
         (row,) = csv.DictReader(io.StringIO(text))
         assert row["labels"].startswith("'")
-        assert len(text.splitlines()) == 2
+
+    def test_csv_holds_no_control_characters_or_marks_of_direction(self) -> None:
+        name = "\x1b[2J\x9b\u202e\u2066\x7f\u2028\x00x"
+        text = self.format_objects("csv", {**indicator(1), "labels": [name]})
+        assert text.replace("\n", "").isprintable()
+
+    def test_csv_has_no_cell_longer_than_a_spreadsheet_takes(self) -> None:
+        text = self.format_objects("csv", {**indicator(1), "labels": ["a" * 100_000 + "=1"]})
+        (row,) = csv.DictReader(io.StringIO(text))
+        assert len(row["labels"]) == 32_767 and row["labels"].endswith("a…")
+
+    def test_formulas_keep_their_text_and_ordinary_cells_are_unchanged(self) -> None:
+        pattern = "[url:value = 'http://bad.test/?a=1;b=-2']"
+        text = self.format_objects("csv", {**indicator(1), "pattern": pattern, "labels": ["=1"]})
+        (row,) = csv.DictReader(io.StringIO(text))
+        assert (row["pattern"], row["labels"]) == (pattern, "'=1")
+
+    @pytest.mark.parametrize("value", [b"1" + b"0" * 5000, b'"\\ud800"', b"1e999"])
+    @pytest.mark.parametrize("format", FORMATS)
+    def test_a_value_that_cannot_be_represented_does_not_end_the_output(
+        self, format: str, value: bytes
+    ) -> None:
+        odd = b'{"id":"a--1","confidence":\n' + value + b"}"
+        assert "bad1.test" in self.format_objects(format, odd, indicator(1))
 
     def test_the_list_format_has_each_plain_value_once(self) -> None:
         several = {**indicator(2), "pattern": "[ipv4-addr:value IN ('198.51.100.1', '2.2.2.2')]"}

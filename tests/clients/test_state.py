@@ -8,12 +8,8 @@ from typing import Any
 import pytest
 
 from tocsin.admission.errors import Malformed
-from tocsin.clients.state import (
-    Cursor,
-    StateFile,
-    UnusableFile,
-    cursor_key,
-)
+from tocsin.clients.files import UnusableFile
+from tocsin.clients.state import Cursor, StateFile, cursor_key
 
 CURSOR = Cursor(last=1_700_000_000_000_001, seen=frozenset({"a", "b"}), output="/x", size=7)
 
@@ -64,3 +60,26 @@ class TestStateFile:
     def test_saving_a_cursor_leaves_no_temporary_file(self, tmp_path: Path) -> None:
         StateFile(tmp_path / "state").save("key", CURSOR)
         assert os.listdir(tmp_path) == ["state"]
+
+    def test_a_state_file_is_never_written_through_a_symbolic_link(self, tmp_path: Path) -> None:
+        (tmp_path / "precious").write_text('{"tocsin_state": 1, "cursors": {}}')
+        before = (tmp_path / "precious").read_text()
+        (tmp_path / "state").symlink_to("precious")
+        state = StateFile(tmp_path / "state")
+        with pytest.raises(UnusableFile, match="--state: .*symbolic link.*name the file itself"):
+            state.check()
+        with pytest.raises(UnusableFile, match="symbolic link"):
+            state.save("key", CURSOR)
+        assert (tmp_path / "precious").read_text() == before
+
+    def test_a_state_file_is_for_its_owner_only(self, tmp_path: Path) -> None:
+        StateFile(tmp_path / "state").save("key", CURSOR)
+        assert (tmp_path / "state").stat().st_mode & 0o777 == 0o600
+
+    def test_only_temporary_files_of_killed_programs_are_removed(self, tmp_path: Path) -> None:
+        names = [".state-backup", ".state-abcd1234.tmp", ".state-efgh5678.tmp"]
+        for name in names:
+            (tmp_path / name).touch()
+            os.utime(tmp_path / name, (1, 1) if name != names[2] else None)
+        StateFile(tmp_path / "state").check()
+        assert sorted(os.listdir(tmp_path)) == [names[0], names[2]]

@@ -1,0 +1,146 @@
+"""Files that the clients write: never through a symbolic link, private, and whole or not at all.
+
+A new file is for its owner only (mode 0600).  A file that is replaced is written under another
+name in the same folder, forced to the disk and renamed, so that a reader finds the old content or
+the new.  A link in place of the file is refused, because in a folder that others may write to it
+could lead to any file of the user's; links among the folders on the way are followed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from tocsin.admission.errors import ShareError
+
+_ABANDONED_AFTER = 60
+"""Seconds after which a temporary file is left over from a program that was killed."""
+_SUFFIX = ".tmp"
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""Windows has neither; its links need a privilege."""
+
+
+class UnusableFile(ShareError):
+    """A file of the user's own cannot be read or written; the hub has no part in it."""
+
+
+def resolve(path: Path) -> Path:
+    """The absolute path; links among the folders are resolved, the last name is not."""
+    return Path(os.path.realpath(path.parent)) / path.name if path.name else path.resolve()
+
+
+@contextmanager
+def writing(path: Path, what: str, advice: str = "") -> Iterator[None]:
+    """Turn a failure to write `path` into UnusableFile; its text begins with `what`."""
+    try:
+        if obstacle := _find_obstacle(path):
+            raise UnusableFile(f"{what} {obstacle}")
+        yield
+    except OSError as error:
+        raise UnusableFile(f"{what} {_explain_write_error(path, error)}{advice}") from error
+
+
+def _find_obstacle(path: Path) -> str:
+    """The end of a sentence about a link or a device in place of the file; empty if none is."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return ""
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError
+    if stat.S_ISLNK(mode):
+        return (
+            "is a symbolic link, which is never written through; "
+            f"name the file itself ({os.path.realpath(path)}), or remove the link"
+        )
+    if not stat.S_ISREG(mode):
+        return (
+            "is a device or a pipe, not a file; name a file, "
+            f"or for the output of a poll omit --output and write > {path}"
+        )
+    return ""
+
+
+def open_to_append(path: Path) -> BinaryIO:
+    """The file, open for reading and writing at its beginning; made if there is none.
+
+    Raises OSError if it is not a file, or a link.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | _NO_FOLLOW)
+    except FileNotFoundError:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o600)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError("it is not a file")
+    return cast(BinaryIO, os.fdopen(handle, "r+b"))
+
+
+class Replacement:
+    """A new file that takes the place of another once it is complete."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens `stream`; the mode is that of the file to be replaced, if it is the user's own."""
+        self._path = path
+        handle, self._name = tempfile.mkstemp(_SUFFIX, f".{path.name}-", path.parent)
+        self.stream = cast(BinaryIO, os.fdopen(handle, "w+b"))
+        with suppress(OSError):
+            old = path.lstat()
+            if stat.S_ISREG(old.st_mode) and old.st_uid == os.fstat(handle).st_uid:
+                os.chmod(self._name, stat.S_IMODE(old.st_mode) & 0o777)
+
+    def finish(self) -> None:
+        """Let the file take the place of `path`, durably; `stream` stays open."""
+        self.stream.flush()
+        os.fsync(self.stream.fileno())
+        os.replace(self._name, self._path)
+        self._name = ""
+        _sync_folder(self._path.parent)
+
+    def abandon(self) -> None:
+        """Close the stream, and remove the file if it did not take its place."""
+        self.stream.close()
+        if self._name:
+            Path(self._name).unlink(missing_ok=True)
+
+
+def remove_abandoned_files(path: Path) -> None:
+    """Remove what killed programs left of replacements of `path`.
+
+    The files of a write in progress are younger.  Raises OSError if there is no such folder.
+    """
+    pattern = re.compile(rf"\.{re.escape(path.name)}-[a-z0-9_]{{8}}{re.escape(_SUFFIX)}")
+    for file in path.parent.iterdir():
+        if pattern.fullmatch(file.name):
+            with suppress(OSError):
+                if time.time() - file.lstat().st_mtime > _ABANDONED_AFTER:
+                    file.unlink()
+
+
+def _explain_write_error(path: Path, error: OSError) -> str:
+    """The end of a sentence about a file that cannot be written: why, and what to do."""
+    folder = path.parent
+    if not folder.is_dir():
+        return f"cannot be written: there is no folder {folder}; make it, or name another file"
+    if path.is_dir():
+        return "cannot be written: it is a folder; name a file in it"
+    if isinstance(error, PermissionError):
+        return "cannot be written: this user lacks the permission; name another file"
+    return f"cannot be written: {error.strerror or error}"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` durable, on systems that can."""
+    with suppress(OSError):  # Windows cannot open folders
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
