@@ -9,6 +9,10 @@ used: they refuse answers that other servers give, for instance a count that dis
 list.  Pages of objects are requested directly, because taxii2-client 2.3.0 drops the response
 headers that say how to go on.  A page is requested only once: some servers count a page as read
 when it is requested, so repeating the request after a lost answer would skip a page.
+
+The server may be hostile.  Its answers are read within bounds (see `bounds`), and nothing is ever
+sent to another origin than that of the URL that the user gave: no redirect and no API root leads
+away from it.
 """
 
 from __future__ import annotations
@@ -16,10 +20,12 @@ from __future__ import annotations
 import base64
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Self
@@ -33,7 +39,7 @@ from taxii2client.common import _HTTPConnection
 from taxii2client.exceptions import AccessError, TAXIIServiceException
 from taxii2client.v21 import ApiRoot, Server
 from urllib3.connectionpool import ConnectionPool
-from urllib3.exceptions import MaxRetryError, ResponseError
+from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError, ResponseError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
@@ -48,6 +54,14 @@ from tocsin.admission.errors import (
     Unavailable,
     Unprocessable,
     UnsupportedMediaType,
+)
+from tocsin.clients.bounds import (
+    ACCEPTED_CODING,
+    AnswerBounds,
+    AnswerRefused,
+    bound_connections,
+    is_too_deep,
+    read_body,
 )
 from tocsin.clients.responses import Page, StatusReport, parse_page, parse_status
 from tocsin.clients.tls import DEFAULT_PORTS, TlsFiles, origin
@@ -84,8 +98,20 @@ _ADVICE = {
 }
 _MAX_TITLE = 300
 """Characters of a server's message that are shown."""
+_MAX_LIST = 2000
+"""Characters of a list of collections in a message."""
 _MAX_RETRY_AFTER = 120
 """Seconds; a longer wait is reported to the user instead."""
+_MAX_REDIRECTS = 5
+_MAX_ROOTS = 100
+"""API roots of a server that are read."""
+_MAX_RESOURCE_LENGTH = 4 * 1024 * 1024
+"""Octets of a resource other than a page; parsed as a whole it takes up to 30 times as much."""
+_PAGE_ADVICE = "; ask for smaller pages with --limit, or raise max_answer_length in client.toml"
+_RESOURCE_ADVICE = ", too long for what was asked for; check the URL, or tell its operator"
+_PIECE = 64 * 1024
+_IF_TRUSTED = "If you trust that address, give the URL there with --url"
+_ELSEWHERE = f"it is another address than the one you gave. {_IF_TRUSTED}"
 
 
 class NotTaxii(Unavailable):
@@ -104,6 +130,8 @@ class RetrySettings:
     pause: float = 0.5
     """Pause before the second retry; doubled from retry to retry."""
     longest_pause: float = 30.0
+    bounds: AnswerBounds = field(default_factory=AnswerBounds)
+    """Bounds on a page; those on other answers are the same or narrower."""
 
     def repeatable(self) -> Retry:
         """Retries for requests that are safe to repeat even if they arrived."""
@@ -147,7 +175,7 @@ class _BoundedRetry(Retry):
 
 
 class _Adapter(HTTPAdapter):
-    """Adds a timeout to every request, which requests itself lacks, and the server's TLS files.
+    """Adds timeouts and bounds to every request, which requests itself lacks, and the TLS files.
 
     The TLS files are set here and not on the session, because requests prefers
     REQUESTS_CA_BUNDLE to the session's settings.
@@ -155,8 +183,21 @@ class _Adapter(HTTPAdapter):
 
     def __init__(self, settings: RetrySettings, retry: Retry, tls: TlsFiles) -> None:
         self._timeouts = (settings.connect, settings.answer)
+        self._bounds = settings.bounds
         self._tls = tls
         super().__init__(max_retries=retry)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """See requests."""
+        super().init_poolmanager(*args, **kwargs)
+        bound_connections(self.poolmanager, self._bounds)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """See requests."""
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        if not proxy.lower().startswith("socks"):  # these have connections of their own
+            bound_connections(manager, self._bounds)
+        return manager
 
     def send(  # noqa: PLR0913 - the signature of requests
         self,
@@ -170,7 +211,67 @@ class _Adapter(HTTPAdapter):
         """See requests."""
         url = str(request.url)
         verify, cert = self._tls.ca_for(url) or verify, self._tls.cert_for(url) or cert
-        return super().send(request, stream, timeout or self._timeouts, verify, cert, proxies)
+        timeouts = timeout or self._timeouts
+        response = super().send(request, True, timeouts, verify, cert, proxies)
+        try:
+            self._read(response)
+        finally:
+            response.close()
+        return response
+
+    def _read(self, response: requests.Response) -> None:
+        """Read the body within bounds, as if requests had done so."""
+        host = urlsplit(response.url).netloc
+        length = self._bounds.length_for(response.status_code)
+        coding = response.headers.get("Content-Encoding", "")
+        try:
+            body = read_body(_read_pieces(response.raw), coding, length)
+        except ReadTimeoutError as error:
+            raise requests.ReadTimeout(error, request=response.request) from error
+        except HTTPError as error:
+            raise requests.ConnectionError(error, request=response.request) from error
+        if body is None:
+            raise self._bounds.too_long(host, length)
+        vars(response).update(_content=body, _content_consumed=True)
+
+
+def _read_pieces(raw: Any) -> Iterable[bytes]:
+    return iter(partial(raw.read, _PIECE, decode_content=False), b"")
+
+
+class _HubSession(requests.Session):
+    """Sends requests to one origin only, and lets only a GET be redirected."""
+
+    def __init__(self, url: str, auth: AuthBase) -> None:
+        super().__init__()
+        self._hub = origin(url)
+        self.auth = auth
+        self.max_redirects = _MAX_REDIRECTS
+        self.headers["Accept-Encoding"] = ACCEPTED_CODING
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))  # TAXII has no sessions
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """See requests."""
+        if origin(str(request.url)) != self._hub:
+            raise AnswerRefused(f"nothing is sent to {request.url}; {_ELSEWHERE}")
+        return super().send(request, **kwargs)
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """See requests."""
+        target = super().get_redirect_target(resp)
+        if target is None:
+            return None
+        host, to = urlsplit(resp.url).netloc, urljoin(resp.url, target)
+        if resp.request.method != "GET":
+            raise AnswerRefused(
+                f"{host} redirects a submission to {to}; it was not sent there. {_IF_TRUSTED}"
+            )
+        if origin(to) != self._hub:
+            raise AnswerRefused(f"{host} redirects to {to}; {_ELSEWHERE}")
+        return target
+
+    def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
+        """Keep what the first request had; requests would look into ~/.netrc."""
 
 
 def mount_adapter(
@@ -320,13 +421,16 @@ class Hub:
         if key and self.url.startswith("http:") and not _is_loopback(self.url):
             log.warning("the key goes to %s unencrypted; use https", urlsplit(self.url).hostname)
         agent = f"tocsin/{version('tocsin')}"
-        self._connection = _HTTPConnection(version="2.1", auth=auth, user_agent=agent)
-        mount_adapter(self._connection.session, retries, retries.repeatable(), tls)
+        self._connection = _HTTPConnection(version="2.1", user_agent=agent)
+        self._connection.session = _HubSession(self.url, auth)
         self._connection.session.headers["User-Agent"] = agent  # taxii2-client's POST omits it
-        self._pages = requests.Session()
-        self._pages.auth = auth
+        self._connection.session.hooks["response"].append(_check_depth)
+        resources = replace(retries, bounds=_bound_resources(retries.bounds))
+        mount_adapter(self._connection.session, resources, retries.repeatable(), tls)
+        self._pages = _HubSession(self.url, auth)
         self._pages.headers.update({"User-Agent": agent, "Accept": MEDIA_TYPE})
-        mount_adapter(self._pages, retries, retries.unrepeatable(), tls)
+        pages = replace(retries, bounds=replace(retries.bounds, advice=_PAGE_ADVICE))
+        mount_adapter(self._pages, pages, retries.unrepeatable(), tls)
         self._known_roots: tuple[Any, ...] = ()
 
     def __enter__(self) -> Hub:
@@ -370,13 +474,13 @@ class Hub:
         best = max((each.rank_name(name) for each in collections), default=0)
         named = [each for each in collections if best and each.rank_name(name) == best]
         if not named:
-            known = ", ".join(sorted(each.alias or each.title for each in collections))
+            known = ", ".join(sorted(each.alias or each.title for each in collections))[:_MAX_LIST]
             raise NotFound(
                 f"this key sees no collection {ascii(name)}; it sees: {known or 'none at all'}"
             )
         usable = [each for each in named if getattr(each, right)] or named
         if len(usable) > 1:
-            ids = ", ".join(each.id for each in usable)
+            ids = ", ".join(each.id for each in usable)[:_MAX_LIST]
             raise Malformed(f"{ascii(name)} names several collections; use an id: {ids}")
         return usable[0]
 
@@ -471,11 +575,22 @@ class Hub:
             server = self._fetch_discovery(discovery)
         if "max_content_length" in server.custom_properties:
             return (ApiRoot(server.url, conn=self._connection),)
-        urls = dict.fromkeys(_check_url(root.url) for root in server.api_roots)
-        for url in urls:
-            if origin(url) != origin(self.url):
-                log.warning("the API root %s is on another server; it does not get the key", url)
-        return tuple(ApiRoot(url, conn=self._connection) for url in urls)
+        urls = list(dict.fromkeys(_check_url(root.url) for root in server.api_roots))
+        if len(urls) > _MAX_ROOTS:
+            log.warning("%s names %d API roots; %d are read", self.url, len(urls), _MAX_ROOTS)
+        return tuple(
+            ApiRoot(url, conn=self._connection) for url in self._select_roots(urls[:_MAX_ROOTS])
+        )
+
+    def _select_roots(self, urls: list[str]) -> list[str]:
+        """The API roots that may be asked.  Raises AnswerRefused if all are at other origins."""
+        elsewhere = [url for url in urls if origin(url) != origin(self.url)]
+        for url in elsewhere:
+            message = f"the API root {url} is left out; {_ELSEWHERE}"
+            if len(elsewhere) == len(urls):
+                raise AnswerRefused(message)
+            log.warning("%s", message)
+        return [url for url in urls if url not in elsewhere]
 
     def _fetch_discovery(self, url: str) -> Any:
         server = Server(url, conn=self._connection)
@@ -484,12 +599,22 @@ class Hub:
         return server
 
 
-class _KeyAuth(AuthBase):
-    """Sends the key to one origin only.
+def _bound_resources(pages: AnswerBounds) -> AnswerBounds:
+    """The bounds on resources other than pages."""
+    length = min(pages.max_length, _MAX_RESOURCE_LENGTH)
+    return replace(pages, max_length=length, advice=_RESOURCE_ADVICE)
 
-    A discovery document may name API roots on any server; the key is for the hub whose URL the
-    user gave.
-    """
+
+def _check_depth(response: requests.Response, **_: Any) -> None:
+    if is_too_deep(response.content):
+        raise AnswerRefused(
+            f"the answer of {urlsplit(response.url).netloc} is nested too deeply; "
+            "check the URL, or tell its operator"
+        )
+
+
+class _KeyAuth(AuthBase):
+    """Sends the key to one origin only: to the hub whose URL the user gave."""
 
     def __init__(self, key: str, url: str) -> None:
         """`account:secret` is sent as Basic, a key without a colon as Bearer."""

@@ -7,6 +7,10 @@ twice for that reason are left out.
 
 A walk that breaks off starts again after the delivered objects, never with the old `next`: some
 servers count a page as read when it is requested.
+
+A stamp is believed only if it is not in the future, and while a walk lasts only if stamps do not
+go backwards.  Where it is not believed the cursor stays: objects may come twice, but none is
+skipped.  A walk ends if page after page brings nothing new.
 """
 
 import logging
@@ -14,31 +18,46 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from itertools import islice
 from typing import Protocol
 
 import msgspec
 
 from tocsin.admission.errors import Malformed, NotFound, ShareError, Unavailable
 from tocsin.admission.timestamps import micros, timestamp
+from tocsin.clients.bounds import AnswerRefused, AnswerTooLong
 from tocsin.clients.http import Collection, Hub, NotTaxii
 from tocsin.clients.responses import Page
 from tocsin.clients.state import Cursor, MemoryState, cursor_key
 
 log = logging.getLogger(__name__)
 
-_MAX_EMPTY_PAGES = 20
+_MAX_USELESS_PAGES = 20
 _MAX_RESTARTS = 3
+_RECENT = 50_000
+"""Versions of a walk that are remembered to tell whether a page brings something new."""
+_MAX_SEEN = 100_000
+"""Fingerprints of a cursor; with more, those of the last page are kept."""
+_TOLERANCE = 10 * 60 * 1_000_000
+"""µs that the server's clock may be ahead of ours."""
+_SAVED_TOLERANCE = 24 * 60 * 60 * 1_000_000
+"""The same for a saved cursor; more, because our own clock may have been put right since."""
 _ADVICE = (
     "the poll stops; what was delivered is kept. "
     "Try another --limit, or tell the operator of the server"
 )
 _SAME_PAGE = f"the server gave the same page twice and says that there is more; {_ADVICE}"
-_ONLY_EMPTY_PAGES = (
-    f"the server gave {_MAX_EMPTY_PAGES} empty pages and says that there is more; {_ADVICE}"
+_ONLY_USELESS_PAGES = (
+    f"the server gave {_MAX_USELESS_PAGES} empty pages or pages without a new object, "
+    f"and says that there is more; {_ADVICE}"
 )
 _NO_NEXT_PAGE = (
     "the server says that there is more, but not how to go on "
-    f"(neither `next` nor X-TAXII-Date-Added-Last); {_ADVICE}"
+    f"(neither `next` nor a usable X-TAXII-Date-Added-Last); {_ADVICE}"
+)
+_BACKWARDS = (
+    "the server's X-TAXII-Date-Added-Last goes backwards; the cursor moves only once all pages "
+    "have been read, and if the poll breaks off before, objects come again"
 )
 
 
@@ -145,8 +164,10 @@ def poll_batches(
 ) -> Iterator[Batch]:
     """The new objects of a collection, page by page.
 
-    Raises Malformed if the server's pages have no end, Unavailable if it stays unreachable.
+    Raises Malformed if the server's pages have no end or `cursor` lies in the future,
+    Unavailable if it stays unreachable or an answer is refused.
     """
+    _check_cursor(cursor)
     pager = _Pager(query, collection.exact, cursor)
     while not pager.is_done:
         try:
@@ -171,13 +192,23 @@ class _Pager:
     added_after: str = ""
     next: str = ""
     restarts: int = 0
-    empty_pages: int = 0
+    useless_pages: int = 0
+    """Pages in a row without a new object; negative where a new walk repeats pages."""
+    useful_pages: int = 0
+    recent: dict[str, None] = field(default_factory=dict)
+    """Fingerprints of the last versions of this poll, in order."""
+    begun: Cursor = field(default_factory=Cursor)
+    """The cursor before this walk."""
+    highest: int | None = None
+    """The greatest stamp of this walk that was believed, if stamps went backwards in it."""
+    is_warned: bool = False
     stuck_digest: bytes = b""
     """The page that brought nothing new; with a greater limit it must bring something else."""
     digests: set[bytes] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.limit = self.query.limit
+        self.begun = self.cursor
         self.added_after = self._after_cursor()
 
     def parameters(self) -> dict[str, str]:
@@ -188,16 +219,17 @@ class _Pager:
 
     def accept(self, page: Page) -> tuple[bytes, ...]:
         """Move on to after `page`; its new objects."""
-        self._check_progress(page)
+        page = self._without_doubtful_stamp(page)
         fingerprints = [version_fingerprint(each) for each in page.objects]
+        is_new = self._check_progress(page, fingerprints)
         new = {
             fingerprint: each
             for fingerprint, each in zip(fingerprints, page.objects, strict=True)
             if fingerprint not in self.cursor.seen
         }
-        self.cursor = _advance_cursor(self.cursor, page, frozenset(fingerprints))
-        self.restarts = 0 if new else self.restarts
         self.is_done, self.next = not page.more, page.next
+        self._advance(page, frozenset(fingerprints))
+        self.restarts = 0 if is_new else self.restarts
         if page.more and not page.next:
             self._go_on_by_stamp(page, progress=bool(new))
         return tuple(new.values())
@@ -207,30 +239,86 @@ class _Pager:
 
         Raises `error` if a new walk would not help.
         """
+        if isinstance(error, AnswerTooLong) and self.limit > 1:
+            self.limit = max(1, self.limit // 8)
+            log.warning("%s; polling on with --limit %d", error, self.limit)
+            self._begin_again()
+            return 0
         expired = not isinstance(error, Unavailable)
-        useless = (expired and not self.next) or isinstance(error, NotTaxii)
+        useless = (expired and not self.next) or isinstance(error, NotTaxii | AnswerRefused)
         if useless or self.restarts >= _MAX_RESTARTS:
             raise error
         log.info("polling again after the delivered objects: %s", error)
         self.restarts += 1
-        self.next, self.added_after = "", self._after_cursor()
-        self.digests.clear()
+        self._begin_again()
         return 0 if expired else 2**self.restarts
 
-    def _check_progress(self, page: Page) -> None:
+    def _begin_again(self) -> None:
+        self.next, self.added_after = "", self._after_cursor()
+        self.begun, self.highest = self.cursor, None
+        self.useless_pages = -self.useful_pages
+        self.digests.clear()
+
+    def _without_doubtful_stamp(self, page: Page) -> Page:
+        """The page, without its last stamp if that is not a time before now."""
+        in_future = page.last is not None and page.last > _now() + _TOLERANCE
+        if in_future or (page.last is None and page.last_as_received):
+            self._warn(
+                f"the server's X-TAXII-Date-Added-Last {ascii(page.last_as_received[:40])} is not "
+                "a time before now by this computer's clock; it is ignored, and the next poll "
+                "begins where this one did. Check the clock, or tell the operator of the server"
+            )
+        return replace(page, last=None) if in_future else page
+
+    def _warn(self, message: str) -> None:
+        if not self.is_warned:
+            log.warning("%s", message)
+        self.is_warned = True
+
+    def _check_progress(self, page: Page, fingerprints: Sequence[str]) -> bool:
+        """True if the page brings something that this poll has not read lately."""
         if page.objects and page.digest in self.digests:
             raise Malformed(_SAME_PAGE)
         self.digests.add(page.digest)
-        self.empty_pages = 0 if page.objects else self.empty_pages + 1
-        if self.empty_pages > _MAX_EMPTY_PAGES:
-            raise Malformed(_ONLY_EMPTY_PAGES)
+        is_new = any(each not in self.recent for each in fingerprints)
+        self.useful_pages += is_new
+        self.useless_pages = 0 if is_new else self.useless_pages + 1
+        if self.useless_pages > _MAX_USELESS_PAGES:
+            raise Malformed(_ONLY_USELESS_PAGES)
+        self.recent.update(dict.fromkeys(fingerprints))
+        for each in list(islice(self.recent, max(0, len(self.recent) - _RECENT))):
+            del self.recent[each]
+        return is_new
+
+    def _advance(self, page: Page, fingerprints: frozenset[str]) -> None:
+        """Move the cursor over a page.
+
+        Where stamps went backwards, later pages may hold objects from before the greatest stamp:
+        it counts only at the end of the walk.
+        """
+        if self.highest is None and self._goes_back(page):
+            self._warn(_BACKWARDS)
+            self.highest = self.cursor.last
+            self.cursor = replace(self.begun, seen=self.begun.seen | self.cursor.seen)
+        if self.highest is None:
+            self.cursor = _advance_cursor(self.cursor, page, fingerprints)
+            return
+        self.highest = max(self.highest, page.last or 0)
+        last = self.highest if self.is_done else self.begun.last
+        self.cursor = replace(self.cursor, last=last, seen=_join(self.cursor.seen, fingerprints))
+
+    def _goes_back(self, page: Page) -> bool:
+        """True if an earlier page of this walk by `next` had a greater stamp."""
+        if page.last is None or self.cursor.last is None or (page.more and not page.next):
+            return False
+        return page.last < self.cursor.last != self.begun.last
 
     def _go_on_by_stamp(self, page: Page, progress: bool) -> None:
         """Go on by `added_after` (TAXII 2.1 section 3.5).
 
         If objects of one stamp fill the page, the next one is requested with twice the limit.
         """
-        if page.last is None:
+        if page.last is None or self.highest is not None:
             raise Malformed(_NO_NEXT_PAGE)
         if not progress and page.digest == self.stuck_digest:
             raise Malformed(_SAME_PAGE)
@@ -275,5 +363,25 @@ _head_decoder = msgspec.json.Decoder(_Head)
 def _advance_cursor(cursor: Cursor, page: Page, fingerprints: frozenset[str]) -> Cursor:
     """The cursor after a page.  Versions with earlier stamps than its last need no fingerprint."""
     if page.last is None or (cursor.last is not None and page.last <= cursor.last):
-        return replace(cursor, seen=cursor.seen | fingerprints)
+        return replace(cursor, seen=_join(cursor.seen, fingerprints))
     return replace(cursor, last=page.last, seen=fingerprints)
+
+
+def _join(seen: frozenset[str], fingerprints: frozenset[str]) -> frozenset[str]:
+    joined = seen | fingerprints
+    return joined if len(joined) <= _MAX_SEEN else fingerprints
+
+
+def _check_cursor(cursor: Cursor) -> None:
+    """Refuse a saved cursor in the future: `added_after` would skip all objects until then."""
+    if cursor.last is not None and cursor.last > _now() + _SAVED_TOLERANCE:
+        raise Malformed(
+            f"the saved cursor {timestamp(cursor.last)} lies in the future by this computer's "
+            "clock, and objects added before it would be skipped. Check the clock; if it is "
+            "right, remove the state file to poll everything from the beginning"
+        )
+
+
+def _now() -> int:
+    """µs since 1970 UTC."""
+    return time.time_ns() // 1000

@@ -1,9 +1,11 @@
 """The answers of a TAXII server as values: pages of objects and statuses.
 
 Other servers omit properties or send null for nothing; both are empty values here.  Objects
-stay the bytes that were received.  Knows no network.
+stay the bytes that were received.  A page that would take much memory or that later parsers
+could not read is refused before it is taken apart.  Knows no network.
 """
 
+import codecs
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -13,6 +15,13 @@ import msgspec
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.timestamps import micros
+from tocsin.clients.bounds import (
+    MAX_DEPTH,
+    AnswerRefused,
+    holds_more_objects,
+    holds_more_values,
+    is_too_deep,
+)
 
 FIRST_HEADER, LAST_HEADER = "X-TAXII-Date-Added-First", "X-TAXII-Date-Added-Last"
 
@@ -30,8 +39,27 @@ class Page:
     """X-TAXII-Date-Added-First in µs since 1970 UTC; None: absent or not a timestamp."""
     last: int | None
     """X-TAXII-Date-Added-Last, likewise."""
+    last_as_received: str
+    """X-TAXII-Date-Added-Last in its own words; empty if absent."""
     digest: bytes = field(repr=False)
     """Over the objects; equal pages have equal digests."""
+
+
+_MAX_OBJECTS = 100_000
+"""Objects of a page, whatever limit was asked for."""
+_MAX_VALUES = 300_000
+"""Values of one object; parsed they take up to fifty times as much memory as their text."""
+_MAX_NEXT = 4096
+"""Characters of a page token; it must fit into a URL."""
+_PIECE = 64 * 1024
+
+
+class _Object(msgspec.Struct, gc=False):
+    """Any JSON object."""
+
+
+class _Shape(msgspec.Struct):
+    objects: list[_Object] | None = None
 
 
 class _Envelope(msgspec.Struct):
@@ -40,26 +68,62 @@ class _Envelope(msgspec.Struct):
     next: str | int | None = None
 
 
+_shape_decoder = msgspec.json.Decoder(_Shape)
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
 
 
-def parse_page(body: bytes, headers: Mapping[str, str]) -> Page:
+def parse_page(body: bytes | bytearray, headers: Mapping[str, str]) -> Page:
     """Read a page from the body and headers of a response.
 
-    Raises msgspec.DecodeError if the body is not an envelope.
+    Raises msgspec.DecodeError or UnicodeDecodeError if the body is not an envelope,
+    AnswerRefused if it is not within bounds.
     """
+    _check_shape(body)
     envelope = _envelope_decoder.decode(body)
     objects = tuple(bytes(each) for each in envelope.objects or ())
+    next = "" if envelope.next is None else str(envelope.next)
+    if len(next) > _MAX_NEXT:
+        raise _refused(f"has a `next` of more than {_MAX_NEXT} characters")
+    if any(holds_more_values(each, _MAX_VALUES) for each in objects):
+        raise _refused(f"has an object of more than {_MAX_VALUES} values")
+    if any(map(is_too_deep, objects)):
+        raise _refused(f"has an object that is nested deeper than {MAX_DEPTH} levels")
+    digest = blake2b(digest_size=16)
+    for each in objects:
+        digest.update(b"%d:" % len(each))
+        digest.update(each)
     stamps = [_parse_stamp(headers.get(name, "")) for name in (FIRST_HEADER, LAST_HEADER)]
     if None not in stamps:
         stamps.sort(key=lambda stamp: stamp or 0)  # one server is known to swap them
     return Page(
         objects=objects,
         more=bool(envelope.more),
-        next="" if envelope.next is None else str(envelope.next),
+        next=next,
         first=stamps[0],
         last=stamps[1],
-        digest=blake2b(b"\n".join(objects), digest_size=16).digest(),
+        last_as_received=headers.get(LAST_HEADER, ""),
+        digest=digest.digest(),
+    )
+
+
+def _check_shape(body: bytes | bytearray) -> None:
+    """Refuse what would take many times its length when it is taken apart, and other charsets.
+
+    A list of numbers takes thirty times as much as its text, so each element must be an object.
+    """
+    if holds_more_objects(body, _MAX_OBJECTS):
+        raise _refused(f"has more than {_MAX_OBJECTS} objects")
+    _shape_decoder.decode(body)
+    utf8 = codecs.getincrementaldecoder("utf-8")()
+    for begin in range(0, len(body), _PIECE):
+        utf8.decode(body[begin : begin + _PIECE])
+    utf8.decode(b"", final=True)
+
+
+def _refused(what: str) -> AnswerRefused:
+    return AnswerRefused(
+        f"a page of the server {what}; the poll stops, and what was delivered is kept. "
+        "Try a smaller --limit, or tell its operator"
     )
 
 

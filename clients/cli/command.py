@@ -20,6 +20,7 @@ from tocsin.admission import parse_policy
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Tlp
 from tocsin.admission.warninglists.index import load_warning_lists
+from tocsin.clients.bounds import AnswerBounds
 from tocsin.clients.check import Checker, InputFile, Preview, read_unexamined
 from tocsin.clients.http import Hub, RetrySettings
 from tocsin.clients.terminal import open_console, print_counts, print_json, print_message
@@ -157,7 +158,10 @@ def open_hub(settings: ClientSettings) -> Hub:
         return Hub(
             settings.url,
             settings.key,
-            RetrySettings(answer=settings.timeout),
+            RetrySettings(
+                answer=settings.timeout,
+                bounds=AnswerBounds(settings.max_answer_length, settings.answer_timeout),
+            ),
             TlsFiles(cert=settings.cert, ca=settings.ca),
         )
     except Malformed as error:

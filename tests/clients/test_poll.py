@@ -158,24 +158,6 @@ class TestInterruptedAnswers:
             poll_numbers(answer_objects_with(lambda request: answer))
 
 
-def test_a_key_is_not_sent_to_another_server() -> None:
-    def redirect_discovery(url: Any) -> Any:
-        return lambda request: (
-            Answer({"title": "Here", "api_roots": [url.replace("taxii2", "root")]})
-            if request.path == "/taxii2/"
-            else None
-        )
-
-    with (
-        serve_script(lambda request: None) as other,
-        serve_script(redirect_discovery(other.url)) as server,
-        Hub(server.url, "partner:secret", FAST_RETRIES) as hub,
-    ):
-        assert hub.find_collection("feed").root.startswith(other.url.removesuffix("taxii2/"))
-        assert all("Authorization" in each.headers for each in server.requests)
-        assert not any("Authorization" in each.headers for each in other.requests)
-
-
 @pytest.mark.parametrize(
     ("key", "sent"),
     [("partner:secret", "Basic cGFydG5lcjpzZWNyZXQ="), ("opaque", "Bearer opaque")],

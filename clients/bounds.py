@@ -1,0 +1,278 @@
+"""Bounds on the answer of a server that may be hostile: octets, seconds, the head, nesting.
+
+A connection counts what it reads from its socket and keeps one deadline for a request and its
+whole answer, because the timeouts of urllib3 begin anew with each octet that arrives.  The body
+is decompressed in small pieces, so that a short answer cannot become a long one unseen.  A
+coding that was not asked for is refused.  Knows nothing of TAXII.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from http.client import HTTPResponse
+from itertools import islice
+from socket import socket
+from typing import Any, cast
+
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from tocsin.admission.errors import Unavailable
+
+ACCEPTED_CODING = "gzip"
+"""The only content coding that is asked for."""
+MAX_DEPTH = 100
+"""Levels of nesting in JSON; Python's own parsers end at about a thousand."""
+_MAX_HEAD = 64 * 1024
+"""Octets before the body: status line, headers, interim answers."""
+_MAX_ERROR_LENGTH = 1024 * 1024
+"""Octets of an answer that is no success; only a title and a description of it are read."""
+_MAX_MEMBERS = 1000
+"""Members of one gzip body (RFC 1952 section 2.2)."""
+_PIECE = 64 * 1024
+
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_TOKEN = re.compile(_STRING + rb"|[\[{]|[\]}]", re.DOTALL)
+_STRING_OR_COMMA = re.compile(_STRING + rb"|,", re.DOTALL)
+
+
+class AnswerRefused(Unavailable):
+    """The client broke off an answer, or did not go where the server sent it."""
+
+
+class AnswerTooLong(AnswerRefused):
+    """The answer is longer than the client reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerBounds:
+    """Bounds on each answer of one kind."""
+
+    max_length: int = 16 * 1024 * 1024
+    """Octets of the body after decompression."""
+    seconds: float = 300.0
+    """For sending the request and reading its whole answer, each time that it is sent."""
+    advice: str = ""
+    """Follows the message of AnswerTooLong; empty or beginning with `; `."""
+
+    def length_for(self, status: int) -> int:
+        """The longest body of an answer with this status, in octets."""
+        if 200 <= status < 300:
+            return self.max_length
+        return min(self.max_length, _MAX_ERROR_LENGTH)
+
+    def too_long(self, host: str, length: int) -> AnswerTooLong:
+        """The error for an answer with a body of more than `length` octets."""
+        return AnswerTooLong(f"the answer of {host} is longer than {length} octets{self.advice}")
+
+    def too_slow(self, host: str) -> AnswerRefused:
+        """The error for an answer that is not complete in time."""
+        return AnswerRefused(
+            f"{host} did not complete its answer within {self.seconds:g} s; "
+            "try again later, or raise answer_timeout in client.toml if the line is slow"
+        )
+
+
+def bound_connections(manager: PoolManager, bounds: AnswerBounds) -> None:
+    """Let every connection that `manager` opens keep to `bounds`."""
+    classes = {"http": _Pool, "https": _SecurePool}
+    manager.pool_classes_by_scheme = {
+        scheme: cast(Any, partial(pool, bounds=bounds)) for scheme, pool in classes.items()
+    }
+
+
+class _BoundedConnection(HTTPConnection):
+    """A connection with one deadline for each request and its answer."""
+
+    def __init__(self, *args: Any, bounds: AnswerBounds, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.bounds = bounds
+        self.deadline = time.monotonic() + bounds.seconds
+        self.response_class = cast(Any, partial(_BoundedResponse, connection=self))
+
+    def connect(self) -> None:
+        """See urllib3; a proxy's answer is read meanwhile."""
+        self.deadline = time.monotonic() + self.bounds.seconds
+        super().connect()
+
+    def putrequest(self, *args: Any, **kwargs: Any) -> None:
+        """See urllib3; the time of a request begins here."""
+        self.deadline = time.monotonic() + self.bounds.seconds
+        super().putrequest(*args, **kwargs)
+
+    def send(self, data: Any) -> None:
+        """See http.client."""
+        if time.monotonic() > self.deadline:
+            raise self.bounds.too_slow(self.host)
+        super().send(data)
+
+
+class _SecureConnection(_BoundedConnection, HTTPSConnection):
+    """The same over TLS."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _BoundedConnection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _BoundedResponse(HTTPResponse):
+    """An answer whose octets are counted as they arrive."""
+
+    def __init__(self, sock: socket, *args: Any, connection: _BoundedConnection, **kw: Any) -> None:
+        super().__init__(sock, *args, **kw)
+        self._connection = connection
+        raw = self.fp.detach()
+        self._octets = _BoundedOctets(raw, sock, connection)
+        self.fp = io.BufferedReader(self._octets)
+
+    def begin(self) -> None:
+        """See http.client."""
+        super().begin()
+        length = self._connection.bounds.length_for(self.status)
+        self._octets.allow(2 * length + _MAX_HEAD)  # framing of chunks included
+
+
+class _BoundedOctets(io.RawIOBase):
+    """What arrives on a socket, until the deadline and as much as is allowed."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket, connection: _BoundedConnection) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._bounds, self._host = connection.bounds, connection.host
+        self._deadline = connection.deadline
+        self._left = self._limit = _MAX_HEAD
+
+    def allow(self, octets: int) -> None:
+        """Allow so many more octets."""
+        self._left = self._limit = octets
+
+    def readable(self) -> bool:
+        """See io."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """See io; raises AnswerRefused."""
+        seconds = self._deadline - time.monotonic()
+        if seconds <= 0:
+            raise self._bounds.too_slow(self._host)
+        idle = self._sock.gettimeout()
+        self._sock.settimeout(seconds if idle is None else min(idle, seconds))
+        try:
+            count = self._raw.readinto(buffer)
+        except TimeoutError:
+            if time.monotonic() >= self._deadline:
+                raise self._bounds.too_slow(self._host) from None
+            raise
+        finally:
+            self._sock.settimeout(idle)
+        self._left -= count or 0
+        if self._left < 0:
+            raise self._bounds.too_long(self._host, self._limit)
+        return count
+
+    def close(self) -> None:
+        """See io."""
+        self._raw.close()
+        super().close()
+
+
+def read_body(pieces: Iterable[bytes], coding: str, max_length: int) -> bytearray | None:
+    """The body that arrives in `pieces`, decoded; None if it is longer than `max_length` octets.
+
+    Raises AnswerRefused if it is not in the content coding that `coding` names.
+    """
+    body = bytearray()
+    for piece in _decode(pieces, coding.strip().lower()):
+        body += piece
+        if len(body) > max_length:
+            return None
+    return body
+
+
+def _decode(pieces: Iterable[bytes], coding: str) -> Iterable[bytes]:
+    if coding in ("", "identity"):
+        return pieces
+    if coding in (ACCEPTED_CODING, f"x-{ACCEPTED_CODING}"):
+        return _gunzip(pieces)
+    raise AnswerRefused(
+        f"an answer came in the content coding {ascii(coding[:40])}, "
+        f"but {ACCEPTED_CODING} was asked for; tell the operator of the server"
+    )
+
+
+def _gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The content of a gzip body, in pieces of bounded length."""
+    members, member = 1, zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        for piece in pieces:
+            rest = piece
+            while rest:
+                if member.eof:
+                    members, member = members + 1, zlib.decompressobj(zlib.MAX_WBITS | 16)
+                yield from _inflate(member, rest)
+                rest = member.unused_data
+                if members > _MAX_MEMBERS:
+                    raise zlib.error("too many members")
+        if not member.eof:
+            raise zlib.error("the end is missing")
+    except zlib.error as error:
+        raise AnswerRefused(
+            f"an answer is not in gzip, as it says it is ({error}); try again later"
+        ) from error
+
+
+def _inflate(member: Any, octets: bytes) -> Iterator[bytes]:
+    while True:
+        piece = member.decompress(octets, _PIECE)
+        yield piece
+        octets = member.unconsumed_tail
+        if not octets and len(piece) < _PIECE:
+            return
+
+
+def is_too_deep(document: bytes | bytearray, levels: int = MAX_DEPTH) -> bool:
+    """True if JSON is nested deeper than `levels`.  Counting brackets nearly always suffices."""
+    if document.count(b"{") + document.count(b"[") <= levels:
+        return False
+    return any(depth > levels for depth in _opened_depths(document))
+
+
+def holds_more_objects(envelope: bytes | bytearray, count: int) -> bool:
+    """True if a list within an envelope has more than `count` objects or lists as elements."""
+    if envelope.count(b"{") <= count and envelope.count(b"[") <= count:
+        return False
+    for depth in _opened_depths(envelope):
+        count -= depth == 3
+        if count < 0:
+            return True
+    return False
+
+
+def holds_more_values(document: bytes | bytearray, count: int) -> bool:
+    """True if JSON has more than `count` commas outside of strings."""
+    if document.count(b",") <= count:
+        return False
+    commas = (token for token in _STRING_OR_COMMA.finditer(document) if token[0] == b",")
+    return next(islice(commas, count, None), None) is not None
+
+
+def _opened_depths(document: bytes | bytearray) -> Iterator[int]:
+    """The depth of each object and list, in order; the outermost has 1."""
+    depth = 0
+    for token in _TOKEN.finditer(document):
+        kind = document[token.start()]
+        if kind in b"[{":
+            depth += 1
+            yield depth
+        elif kind in b"]}":
+            depth -= 1
