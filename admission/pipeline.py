@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from tocsin.admission.errors import Unprocessable
+from tocsin.admission.errors import Unavailable, Unprocessable
 from tocsin.admission.markings.acs import is_acs
 from tocsin.admission.markings.consent import apply_consent_labels
 from tocsin.admission.markings.granular import TlpSplit, split_by_tlp
@@ -41,6 +41,7 @@ from tocsin.admission.model import (
     Warninglists,
 )
 from tocsin.admission.normalise import DefaultTlp, normalise
+from tocsin.admission.patterns.checker import PatternChecker
 from tocsin.admission.policy import Policy
 from tocsin.admission.rules import (
     approve_settings,
@@ -81,6 +82,8 @@ class SubmissionContext:
     """The sanitising rules, prepared for this submission."""
     now: int
     """µs since 1970 UTC."""
+    patterns: PatternChecker
+    """Checks the patterns in other languages than STIX."""
 
 
 def examine(
@@ -124,7 +127,8 @@ class Pipeline:
         """Take every candidate of one submission through the stages; OPEN ones may be published.
 
         The result has the same order and length.  An object sent several times is judged once.
-        A fault in one candidate does not affect the others.
+        A fault in one candidate does not affect the others.  Raises Unavailable, about all of
+        them, if this system is too busy to check a pattern.
         """
         submission = list(candidates)
         context = self._build_context(submission, now)
@@ -180,12 +184,15 @@ class Pipeline:
         )
         default = self._submitter.default_tlp
         defaults = DefaultTlp(default, _find_definition_levels(submission, definitions, default))
-        return SubmissionContext(definitions, authors, defaults, rules, now)
+        patterns = PatternChecker(subjects)
+        return SubmissionContext(definitions, authors, defaults, rules, now, patterns)
 
     def _examine_one(self, candidate: Candidate, context: SubmissionContext) -> Candidate:
         """Run the stages; an internal error refuses this candidate only."""
         try:
             return self._run_stages(candidate, context)
+        except Unavailable:
+            raise
         except Exception:
             log.exception("candidate %d could not be judged", candidate.index)
             message = "could not be judged: an internal error, which has been logged"
@@ -195,7 +202,7 @@ class Pipeline:
         candidate = _mark_known_duplicate(candidate, context.authors)
         if not candidate.is_open:
             return candidate
-        valid = validate(candidate, self._policy, context.now)
+        valid = validate(candidate, self._policy, context.now, context.patterns)
         if valid.is_open and len(candidate.raw) > self._policy.object_octets:
             message = f"longer than {self._policy.object_octets} octets as sent: shorten it"
             valid = valid.refuse(Finding("validate", "size", Action.REFUSED, message))

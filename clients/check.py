@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tocsin.admission import Pipeline
-from tocsin.admission.errors import ShareError
+from tocsin.admission.errors import ShareError, Unavailable
 from tocsin.admission.formats import ReadOptions, describe_formats, detect_format, read
 from tocsin.admission.markings.granular import join_layers
 from tocsin.admission.model import (
@@ -129,7 +129,10 @@ class Checker:
             return preview
         candidates = preview.candidates
         originals = tuple(candidate.object for candidate in candidates)
-        examined = tuple(self._pipeline.examine(list(candidates), now))
+        try:
+            examined = tuple(self._pipeline.examine(list(candidates), now))
+        except Unavailable as error:
+            return Preview(file.name, error=str(error))
         return Preview(file.name, examined, originals=originals)
 
 

@@ -27,8 +27,9 @@ from tocsin.admission.model import (
 from tocsin.admission.observables import syntax
 from tocsin.admission.observables.extract import extract_observables
 from tocsin.admission.observables.hashes import find_hash_faults, hash_fault
-from tocsin.admission.patterns import languages
 from tocsin.admission.patterns.canonical import canonical_pattern
+from tocsin.admission.patterns.checker import PatternChecker
+from tocsin.admission.patterns.languages import LANGUAGES
 from tocsin.admission.policy import Policy
 from tocsin.admission.stix.custom_properties import find_undefined_properties, remove_properties
 from tocsin.admission.stix.references import find_references, target_fault
@@ -82,8 +83,15 @@ _APART = (
 )
 
 
-def validate(candidate: Candidate, policy: Policy, now: int) -> Candidate:
-    """The candidate as STIX 2.1, or refused with every fault that was found."""
+def validate(
+    candidate: Candidate, policy: Policy, now: int, patterns: PatternChecker | None = None
+) -> Candidate:
+    """The candidate as STIX 2.1, or refused with every fault that was found.
+
+    `patterns` checks those in other languages than STIX, once the rest of the object is valid:
+    one for all candidates of a submission, which share what it allows.  Raises Unavailable if it
+    cannot say.
+    """
     subject = candidate.object
     if subject is None:
         return candidate.refuse(_fault("format", "not a JSON object"))
@@ -92,7 +100,8 @@ def validate(candidate: Candidate, policy: Policy, now: int) -> Candidate:
         return candidate.refuse(fault)
     if subject["type"] not in schemas():
         return _foreign(candidate, subject, policy, now)
-    return _check_against_schema(candidate, subject, policy, now, policy.custom_properties)
+    checked = _check_against_schema(candidate, subject, policy, now, policy.custom_properties)
+    return _check_language(checked, patterns or PatternChecker()) if checked.is_open else checked
 
 
 def _check_against_schema(
@@ -108,6 +117,19 @@ def _check_against_schema(
         return candidate
     checked = candidate.with_object(subject, *findings)
     return checked.refuse() if any(f.action is Action.REFUSED for f in findings) else checked
+
+
+def _check_language(candidate: Candidate, patterns: PatternChecker) -> Candidate:
+    """The valid candidate, after its pattern was checked if it is in another language than STIX."""
+    subject = candidate.object or {}
+    if subject.get("type") != "indicator" or subject["pattern_type"] not in LANGUAGES:
+        return candidate
+    checked = patterns.check(subject["pattern_type"], subject["pattern"])
+    if checked.fault:
+        return candidate.refuse(_fault("pattern", checked.fault, "pattern"))
+    if checked.warning:
+        return candidate.with_findings(_note_pattern(checked.warning))
+    return candidate
 
 
 def _shape_fault(subject: StixObject, policy: Policy) -> Finding | None:
@@ -294,10 +316,7 @@ def _pattern_faults(subject: StixObject, policy: Policy) -> Iterator[Finding]:
         yield _fault("pattern", f"the pattern is longer than {most} characters", "pattern")
     elif language == "stix":
         yield from _stix_faults(subject)
-    elif language in languages.LANGUAGES:
-        if fault := languages.find_fault(language, pattern):
-            yield _fault("pattern", fault, "pattern")
-    elif policy.unknown_patterns == "refuse":
+    elif language not in LANGUAGES and policy.unknown_patterns == "refuse":
         message = "patterns in this language are not accepted here"
         yield _fault("unknown_patterns", message, "pattern_type")
 
@@ -319,14 +338,13 @@ def _notes(subject: StixObject) -> tuple[Finding, ...]:
     """Findings about an object that is accepted."""
     if subject["type"] == "extension-definition" and "created_by_ref" not in subject:
         return (_UNSIGNED,)  # a client took it out
-    if subject["type"] != "indicator" or subject["pattern_type"] == "stix":
+    if subject["type"] != "indicator" or subject["pattern_type"] in ("stix", *LANGUAGES):
         return ()
-    language = subject["pattern_type"]
-    if language in languages.LANGUAGES:
-        note = languages.find_warning(language, subject["pattern"])
-    else:
-        note = "a pattern in this language cannot be checked here; kept as it is"
-    return (Finding("validate", "pattern", Action.NOTED, note, "pattern"),) if note else ()
+    return (_note_pattern("a pattern in this language cannot be checked here; kept as it is"),)
+
+
+def _note_pattern(note: str) -> Finding:
+    return Finding("validate", "pattern", Action.NOTED, note, "pattern")
 
 
 def _fault(rule: str, message: str, path: str = "") -> Finding:

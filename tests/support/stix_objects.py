@@ -187,3 +187,11 @@ def objects(draw: st.DrawFn, kind: str) -> dict[str, Any]:
     """Draw an object of that type, valid except for up to five drawn properties."""
     names = draw(st.lists(st.sampled_from(sorted(_OPTIONAL)), max_size=5, unique=True))
     return make_object(kind, **{name: draw(_OPTIONAL[name]) for name in names})
+
+
+def yara_bomb(length: int, number: int = 0) -> str:
+    """A rule of `length` characters that takes minutes: nested repeated alternations."""
+    group = "(" * 60 + "a" + "|.)+" * 60
+    head = f'rule a {{ strings: $a = "{number}" $b = /xyz'
+    tail = "/s condition: any of them }"
+    return (head + group * ((length - len(head) - len(tail)) // len(group)) + tail).ljust(length)

@@ -1,4 +1,4 @@
-"""STIX 1.x as XML, converted by the OASIS elevator in a separate process.
+"""STIX 1.x as XML, converted by the OASIS elevator in a bounded process for each document.
 
 The only format that starts a process: see docs/decisions/0022.  Documents with a
 document type or entity are refused before the elevator sees them, so it never
@@ -7,29 +7,32 @@ follows a file or address that one names.
 
 import importlib.util
 import re
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from functools import cache
 
+from tocsin.admission.bounded_process import BoundedTask, Limits
 from tocsin.admission.errors import Malformed, TooLarge, Unprocessable
 from tocsin.admission.extraction.text_encoding import decode_text
 from tocsin.admission.formats import Format, ReadOptions, stix
 from tocsin.admission.model import Candidate
 from tocsin.admission.timestamps import timestamp
 
-_PROGRAM = Path(__file__).with_name("elevate.py")
 _NAMESPACE = re.compile(rb"http://stix\.mitre\.org/stix-1")
 _SAMPLE = 65_536
 _LONGEST = 8_000_000
-_LONGEST_ANSWER = 64_000_000
 _DEEPEST = 200
-_SECONDS = 300
+_LIMITS = Limits(
+    seconds=120.0,
+    memory=1_500_000_000,
+    answer=64_000_000,
+    wall=300.0,
+    file_octets=1_000_000,  # a library of the elevator writes tables when it is loaded
+    requests=1,  # the elevator keeps its options and results in globals
+)
 _DECLARATION = re.compile(r"\s*<\?xml[^>]{0,200}\?>")
 _TYPE_DECLARATION = re.compile(r"<!\s*(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION)", re.IGNORECASE)
 _TAG = re.compile(r"<(/?)[A-Za-z_][^<>]*?(/?)>")
-_TIMED_OUT = "the elevator ran out of time or memory: send smaller packages"
+_EXCEEDED = "the elevator ran out of time or memory: send smaller packages"
 _MISSING = "STIX 1.x needs the elevator: install it with pip install 'tocsin[stix1]'"
 
 
@@ -66,24 +69,17 @@ def _check(document: str) -> None:
 
 
 def _elevate(document: str, now: int) -> bytes:
-    moment = timestamp(now)
-    command = [sys.executable, "-I", str(_PROGRAM), moment]
-    try:
-        with tempfile.TemporaryDirectory(prefix="tocsin-") as home:
-            process = subprocess.run(  # noqa: S603  (our own program, no shell)
-                command,
-                input=document.encode(),
-                capture_output=True,
-                timeout=_SECONDS,
-                env={"HOME": home},  # a library of the elevator writes tables there
-            )
-    except subprocess.TimeoutExpired:
-        raise Malformed(_TIMED_OUT) from None
-    if process.returncode < 0:  # a resource limit ended it
-        raise Malformed(_TIMED_OUT)
-    if process.returncode or not process.stdout or len(process.stdout) > _LONGEST_ANSWER:
+    outcome = _elevator().run([f"{timestamp(now)}\n{document}".encode()])[0]
+    if outcome.exceeded:
+        raise Malformed(_EXCEEDED)
+    if not outcome.content:
         raise Malformed("the elevator cannot read this as STIX 1.x: check it against its schemas")
-    return process.stdout
+    return outcome.content
+
+
+@cache
+def _elevator() -> BoundedTask:
+    return BoundedTask("tocsin.admission.formats.stix1.elevate", _LIMITS)
 
 
 FORMAT = Format(

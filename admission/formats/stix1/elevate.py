@@ -1,42 +1,23 @@
-"""The program that converts STIX 1.x to STIX 2.1: XML on standard input, JSON on standard output.
+"""The conversion of STIX 1.x to STIX 2.1, in a bounded process of its own.
 
-Run by `stix1` in a process of its own and never imported: the elevator keeps
-its options in module globals, prints messages, and parses untrusted input.
-Its memory and time are limited, it cannot write files while it converts, and it
-cannot reach the network.
+Never imported by us, but by `bounded_program`: the elevator keeps its options in
+module globals, prints messages, and parses untrusted input.
 """
 
-import contextlib
 import copy
 import importlib
-import io
 import json
 import logging
-import resource
-import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
-_MEMORY = 1_500_000_000
-_SECONDS = 120
-_TABLES = 1_000_000
-"""The longest file, in octets, while the elevator is loaded: a library of it writes tables to
-the home directory, an empty one."""
+_OPTIONS = {
+    "missing_policy": "ignore",
+    "silent": True,
+    "spec_version": "2.1",
+    "policy": "no_policy",
+}
 _CORE = "{http://stix.mitre.org/stix-1}"
-_FORBIDDEN = ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto")
-_NO_PROCESS = ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn")
-
-
-def _guard(event: str, details: tuple[object, ...]) -> None:
-    if event in _FORBIDDEN or event in _NO_PROCESS:
-        raise PermissionError(f"this program must not use {event}")
-
-
-def _limit() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_TABLES, _TABLES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _packages(etree: Any, content: bytes) -> Iterator[bytes]:
@@ -73,36 +54,35 @@ def _mark(etree: Any, package: Any) -> None:
     place.extend(marks)
 
 
-def main(moment: str) -> int:
-    """Convert; `moment` is the date of objects that have none.  1 if it is not STIX 1.x."""
-    _limit()
-    sys.addaudithook(_guard)
-    objects: list[object] = []
+def prepare() -> Callable[[bytes], bytes]:
+    """The converter, for `bounded_program`.
+
+    A request is the date of objects that have none, a line feed, and the XML; the answer is a
+    bundle as JSON, empty if it is not STIX 1.x.
+    """
     logging.disable(logging.CRITICAL)
-    with contextlib.redirect_stdout(io.StringIO()):
-        etree = importlib.import_module("lxml.etree")
-        if not hasattr(etree, "_ElementStringResult"):  # gone since lxml 6.1; stixmarx asks for it
-            vars(etree)["_ElementStringResult"] = etree._ElementUnicodeResult
-        importlib.import_module("stix2elevator.options").initialize_options(
-            {
-                "missing_policy": "ignore",
-                "default_timestamp": moment,
-                "silent": True,
-                "spec_version": "2.1",
-                "policy": "no_policy",
-            }
-        )
-        elevator = importlib.import_module("stix2elevator")
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-        for package in _packages(etree, sys.stdin.buffer.read()):
-            elevated = elevator.elevate(package)
+    etree = importlib.import_module("lxml.etree")
+    if not hasattr(etree, "_ElementStringResult"):  # gone since lxml 6.1; stixmarx asks for it
+        vars(etree)["_ElementStringResult"] = etree._ElementUnicodeResult
+    options = importlib.import_module("stix2elevator.options")
+    elevator = importlib.import_module("stix2elevator")
+
+    def convert(request: bytes) -> bytes:
+        moment, _, document = request.partition(b"\n")
+        options.initialize_options({**_OPTIONS, "default_timestamp": moment.decode()})
+        objects: list[object] = []
+        bundle: dict[str, object] = {}
+        for package in _packages(etree, document):
+            try:
+                elevated = elevator.elevate(package)
+            except MemoryError:
+                raise
+            except Exception:  # it takes the shape of a package for granted
+                return b""
             if not elevated:
-                return 1
+                return b""
             bundle = json.loads(elevated)
-            objects += bundle.get("objects", ())
-    sys.stdout.buffer.write(json.dumps({**bundle, "objects": objects}).encode())
-    return 0
+            objects += cast(list[object], bundle.get("objects", []))
+        return json.dumps({**bundle, "objects": objects}).encode()
 
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    return convert

@@ -1,21 +1,18 @@
-"""Check indicator patterns in languages other than STIX: YARA, Sigma, Snort, Suricata, PCRE.
+"""Languages of indicator patterns other than STIX: YARA, Sigma, Snort, Suricata, PCRE.
 
-One module here is one language, and is loaded when the first pattern of that
-language is seen: the libraries behind them are heavy, and most submissions
-hold none.  A pattern is parsed, never run.  Any pattern must be cheap to
-check: every module bounds the depth before it calls a library, and the policy
-bounds the length.
+One module here is one language.  The libraries behind them are heavy, and can be
+made to compute for minutes: they are loaded and run only in processes of their
+own, which `patterns/checker.py` starts.  What is here must not import the rest of
+`admission`, or every such process would load it.  A pattern is parsed, never run.
 """
 
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+
+import orjson
 
 from tocsin.admission.errors import Malformed
-
-MAX_CHARACTERS = 32_768
-"""Characters of the longest pattern that is read, whatever the policy takes."""
 
 MAX_DEPTH = 60
 """Levels of brackets or indentation."""
@@ -40,25 +37,24 @@ class Language:
     """A warning about a valid pattern; empty if there is none."""
 
 
-@lru_cache(maxsize=64)
-def find_fault(name: str, pattern: str) -> str:
-    """Why `pattern` is not in the language `name`; empty if it is."""
-    if len(pattern) > MAX_CHARACTERS:
-        return f"the pattern is longer than {MAX_CHARACTERS} characters"
-    if "\x00" in pattern:
-        return "the pattern holds a NUL"
-    try:
-        _language(name).check(pattern)
-    except Malformed as error:
-        return str(error)
-    except RecursionError:
-        return f"not {name}: nested too deeply"
-    return ""
+def prepare(module: str) -> Callable[[bytes], bytes]:
+    """The function that checks patterns in a language, for `bounded_program`.
 
+    Its answer is a JSON list: the fault and the warning, each empty if there is none.
+    """
+    language: Language = importlib.import_module(f"{__name__}.{module}").LANGUAGE
 
-def find_warning(name: str, pattern: str) -> str:
-    """A warning about a valid pattern; empty if there is none."""
-    return _language(name).doubts(pattern)
+    def check(request: bytes) -> bytes:
+        pattern = request.decode()
+        try:
+            language.check(pattern)
+            return orjson.dumps(["", language.doubts(pattern)])
+        except Malformed as error:
+            return orjson.dumps([str(error), ""])
+        except RecursionError:
+            return orjson.dumps(["nested too deeply", ""])
+
+    return check
 
 
 def check_depth(pattern: str, opening: str, closing: str) -> None:
@@ -77,9 +73,3 @@ def library_error(name: str, message: str) -> Malformed:
     """The first line of a library's error message as an error for the submitter."""
     first = next((line.strip() for line in message.splitlines() if line.strip()), "no reason given")
     return Malformed(f"not {name}: {ascii(first[:160])[1:-1]}")
-
-
-def _language(name: str) -> Language:
-    module = importlib.import_module(f"{__name__}.{LANGUAGES[name]}")
-    language: Language = module.LANGUAGE
-    return language

@@ -1,8 +1,6 @@
 """STIX 1.x as XML, converted by the elevator in a process of its own."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -176,16 +174,6 @@ class TestHostile:
     def test_an_overlong_file_is_refused(self) -> None:
         with pytest.raises(TooLarge):
             list(read("a.xml", PACKAGE.encode() + b" " * 8_000_000, OPTIONS))
-
-    def test_the_elevator_cannot_reach_the_network(self) -> None:
-        program = Path(stix1.__file__).with_name("elevate.py")
-        code = (
-            f"import runpy, socket, sys; own = runpy.run_path({str(program)!r});"
-            "sys.addaudithook(own['_guard']); socket.create_connection(('127.0.0.1', 9))"
-        )
-        command = [sys.executable, "-c", code]
-        process = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert process.returncode and "PermissionError" in process.stderr
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs the real data ($TOCSIN_REAL)")

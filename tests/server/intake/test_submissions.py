@@ -17,6 +17,7 @@ from support.hub import (
     sdo,
 )
 from support.presence import present
+from support.stix_objects import yara_bomb
 
 from tocsin.server.model import Partner
 from tocsin.server.store import Store
@@ -284,6 +285,15 @@ class TestBadInput:
             gone = {**one, "modified": "2026-02-01T00:00:00.000Z", "revoked": True}
             hub.push(one, gone)
         assert hub.verdicts(hub.push(indicator())) == ["held"]
+
+
+class TestHostilePatterns:
+    def test_a_rule_that_compiles_for_minutes_is_refused_and_the_rest_admitted(
+        self, hub: HubInProcess
+    ) -> None:
+        status = hub.push(indicator(pattern_type="yara", pattern=yara_bomb(12_000)), indicator())
+        assert hub.verdicts(status) == ["refused", "admitted"]
+        assert "processor time" in findings(status)[0]["message"]
 
 
 class TestVerbatim:

@@ -1,0 +1,318 @@
+"""Run code that cannot be trusted with hostile input in processes with limits.
+
+Compilers of foreign pattern languages and the converter of STIX 1.x are large,
+are written by others, and can be made to compute for minutes by a few kilobytes.
+A `BoundedTask` runs such code in processes of its own, each limited in processor
+time and memory; see `bounded_program.py` for their side.
+
+Processor time, not time on the wall, decides about a request, so a busy machine
+comes to the same result as an idle one.  The wall clock is only a backstop: if it
+runs out, nothing is decided and the caller has to try again later.
+
+Processes start with the first request and are kept for the next.  They end with
+this process, because their standard input does; the kernel's signal at the end of
+a parent is not used, for it already comes when the *thread* that started them ends.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib.util
+import logging
+import os
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from tocsin.admission.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+_PROGRAM = Path(__file__).with_name("bounded_program.py")
+_ANSWER_HEAD = struct.Struct("!BdQ")
+_ANSWER, _END, _FAILED, _NOT_READY = range(4)
+"""See `bounded_program.py`, which cannot be imported everywhere."""
+_CHUNK = 1 << 20
+_BUSY = "a check could not be made because this system is too busy: try again later"
+
+
+class Exceeded(StrEnum):
+    """A limit that a request exceeded."""
+
+    TIME = "time"
+    MEMORY = "memory"
+    CRASH = "crash"  # it ended its process in another way
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one process."""
+
+    seconds: float
+    """Processor time for one request."""
+    memory: int
+    """Octets of address space.  Not enforced on macOS."""
+    answer: int
+    """Octets of the longest answer."""
+    wall: float = 60.0
+    """Seconds until a process that does not answer is ended without a result."""
+    file_octets: int = 0
+    """The longest file that may be written while the task is loaded, in an empty home directory
+    that is removed afterwards.  None can be written while it answers."""
+    requests: int = 100_000
+    """Requests that one process answers before another takes its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of one request."""
+
+    content: bytes
+    """The answer; empty if a limit was exceeded."""
+    seconds: float
+    """Processor time."""
+    exceeded: Exceeded | None = None
+
+
+def is_supported() -> bool:
+    """True if this system can limit a process."""
+    return importlib.util.find_spec("resource") is not None and hasattr(select, "poll")
+
+
+class BoundedTask:
+    """Code that answers requests in processes with limits; safe for threads.
+
+    `task` names it: see `bounded_program.main`.
+    """
+
+    def __init__(self, task: str, limits: Limits, most: int | None = None) -> None:
+        """`most`: processes that compute at the same time; by default one for each core."""
+        self._task = task
+        self._limits = limits
+        self._most = most or max(2, min(4, os.cpu_count() or 1))
+        self._idle: list[_Process] = []
+        self._working: set[_Process] = set()
+        self._changed = threading.Condition()
+        atexit.register(self.close)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
+
+    def run(self, requests: Sequence[bytes]) -> list[Outcome]:
+        """The outcomes of the first requests, at least of one; ask again for the rest.
+
+        Raises Unavailable if nothing could be found out: the system is too busy, or it cannot
+        start a process.
+        """
+        with self._process() as process:
+            outcomes = process.run(requests)
+        if outcomes:
+            return outcomes
+        # It need not be the request that ended the process: a fresh one decides.
+        with self._process(fresh=True) as process:
+            return process.run(requests[:1]) or [process.failure()]
+
+    def close(self) -> None:
+        """End all processes.  The next request starts others."""
+        with self._changed:
+            idle, self._idle = self._idle, []
+            for process in self._working:
+                process.kill()
+        for process in idle:
+            process.close()
+
+    @contextmanager
+    def _process(self, fresh: bool = False) -> Iterator[_Process]:
+        process = self._take(fresh)
+        try:
+            yield process
+        finally:
+            self._give_back(process)
+
+    def _take(self, fresh: bool) -> _Process:
+        with self._changed:
+            free = self._changed.wait_for(
+                lambda: len(self._working) < self._most, timeout=self._limits.wall
+            )
+            if not free:
+                raise Unavailable(_BUSY)
+            while self._idle and not fresh:
+                process = self._idle.pop()
+                if process.is_alive():
+                    self._working.add(process)
+                    return process
+                process.close()
+            process = _Process(self._task, self._limits)
+            self._working.add(process)
+            return process
+
+    def _give_back(self, process: _Process) -> None:
+        with self._changed:
+            self._working.discard(process)
+            keep = not self._idle and process.is_alive()
+            if keep:
+                self._idle.append(process)
+            self._changed.notify()
+        if not keep:
+            process.close()
+
+    def _forget(self) -> None:
+        """After a fork: the processes belong to the parent."""
+        for process in (*self._idle, *self._working):
+            process.disown()
+        self._idle, self._working = [], set()
+        self._changed = threading.Condition()
+
+
+class _Process:
+    """One process; for one thread at a time."""
+
+    def __init__(self, task: str, limits: Limits) -> None:
+        self._task = task
+        self._limits = limits
+        self._left = limits.requests
+        self._received = bytearray()
+        self._home = tempfile.mkdtemp(prefix="tocsin-") if limits.file_octets else ""
+        command = [
+            *(sys.executable, "-I", str(_PROGRAM), task),
+            *(str(limits.seconds), str(limits.memory), str(limits.file_octets)),
+        ]
+        try:
+            self._child = subprocess.Popen(  # noqa: S603  (our own program, no shell)
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                env={"HOME": self._home} if self._home else {},
+                start_new_session=True,  # a terminal's Ctrl-C is for us to handle
+            )
+        except OSError as error:
+            self._remove_home()
+            raise Unavailable(f"a check could not be started: {error.strerror}") from error
+        assert self._child.stdin and self._child.stdout  # noqa: S101  (they are pipes)
+        self._stdin, self._stdout = self._child.stdin, self._child.stdout
+        os.set_blocking(self._stdin.fileno(), False)
+        os.set_blocking(self._stdout.fileno(), False)
+
+    def is_alive(self) -> bool:
+        """True if it can answer another request."""
+        return self._left > 0 and self._child.poll() is None
+
+    def run(self, requests: Sequence[bytes]) -> list[Outcome]:
+        """The outcomes of the first requests; empty if the process ended for an unclear reason."""
+        requests = requests[: self._left]
+        left, self._left = self._left - len(requests), 0
+        deadline = time.monotonic() + self._limits.wall
+        outcomes: list[Outcome] = []
+        try:
+            self._write(requests, deadline)
+            while (outcome := self._read_outcome(deadline)) is not None:
+                outcomes.append(outcome)
+            self._left = left
+        except EOFError:
+            outcomes += self._end_of_time()
+        return outcomes[: len(requests)]
+
+    def failure(self) -> Outcome:
+        """The reason why the process ended."""
+        code = self._wait()
+        no_memory = code == -signal.SIGABRT  # as do programs in Rust and C++ without memory
+        return Outcome(b"", 0.0, Exceeded.MEMORY if no_memory else Exceeded.CRASH)
+
+    def kill(self) -> None:
+        """End it; the thread that uses it will find out."""
+        self._child.kill()
+
+    def close(self) -> None:
+        """End it, whatever it does."""
+        with suppress(OSError):
+            self._stdin.close()
+        self._child.kill()
+        self._wait()
+        self._stdout.close()
+        self._remove_home()
+
+    def disown(self) -> None:
+        """Let go of another process's child."""
+        self._child.returncode = 0
+        for pipe in (self._stdin, self._stdout):
+            with suppress(OSError):
+                pipe.close()
+
+    def _write(self, requests: Sequence[bytes], deadline: float) -> None:
+        sizes = struct.pack(f"!I{len(requests)}Q", len(requests), *map(len, requests))
+        left = memoryview(b"".join((sizes, *requests)))
+        while left:
+            self._wait_for(self._stdin.fileno(), select.POLLOUT, deadline)
+            try:
+                left = left[os.write(self._stdin.fileno(), left[:_CHUNK]) :]
+            except BlockingIOError:
+                continue
+            except OSError:
+                raise EOFError from None
+
+    def _read_outcome(self, deadline: float) -> Outcome | None:
+        """The next answer; None at the end of the frame."""
+        kind, seconds, size = _ANSWER_HEAD.unpack(self._read(_ANSWER_HEAD.size, deadline))
+        if kind == _END:
+            return None
+        if size > self._limits.answer:
+            self._child.kill()
+            return Outcome(b"", seconds, Exceeded.MEMORY)
+        content = self._read(size, deadline)
+        if kind == _ANSWER:
+            return Outcome(content, seconds)
+        log.error("%s failed: %s", self._task, ascii(content.decode(errors="replace")))
+        if kind == _NOT_READY:
+            raise Unavailable("a check could not be made: its library cannot be loaded")
+        return Outcome(b"", seconds, Exceeded.CRASH)
+
+    def _read(self, size: int, deadline: float) -> bytes:
+        received = self._received
+        while len(received) < size:
+            self._wait_for(self._stdout.fileno(), select.POLLIN, deadline)
+            try:
+                part = os.read(self._stdout.fileno(), _CHUNK)
+            except BlockingIOError:
+                continue
+            if not part:
+                raise EOFError
+            received += part
+        taken = bytes(received[:size])
+        del received[:size]
+        return taken
+
+    def _wait_for(self, descriptor: int, event: int, deadline: float) -> None:
+        poll = select.poll()
+        poll.register(descriptor, event)
+        if not poll.poll(max(0, deadline - time.monotonic()) * 1000):
+            self._child.kill()
+            raise Unavailable(_BUSY)
+
+    def _end_of_time(self) -> list[Outcome]:
+        """The outcome of the request during which the process ran out of processor time."""
+        if self._wait() not in (-signal.SIGPROF, -signal.SIGXCPU):
+            return []
+        return [Outcome(b"", self._limits.seconds, Exceeded.TIME)]
+
+    def _wait(self) -> int:
+        try:
+            return self._child.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            return self._child.wait()
+
+    def _remove_home(self) -> None:
+        if self._home:
+            shutil.rmtree(self._home, ignore_errors=True)
