@@ -102,24 +102,27 @@ class BoundedTask:
         self._limits = limits
         self._most = most or max(2, min(4, os.cpu_count() or 1))
         self._idle: list[_Process] = []
-        self._working: set[_Process] = set()
+        self._working: dict[_Process, str] = {}
+        """The processes that compute, and for whom."""
+        self._waiting: list[_Turn] = []
         self._changed = threading.Condition()
         atexit.register(self.close)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)
 
-    def run(self, requests: Sequence[bytes]) -> list[Outcome]:
+    def run(self, requests: Sequence[bytes], owner: str = "") -> list[Outcome]:
         """The outcomes of the first requests, at least of one; ask again for the rest.
 
+        Each owner has one process at a time, so that none of them can keep the others waiting.
         Raises Unavailable if nothing could be found out: the system is too busy, or it cannot
         start a process.
         """
-        with self._process() as process:
+        with self._process(owner) as process:
             outcomes = process.run(requests)
         if outcomes:
             return outcomes
         # It need not be the request that ended the process: a fresh one decides.
-        with self._process(fresh=True) as process:
+        with self._process(owner, fresh=True) as process:
             return process.run(requests[:1]) or [process.failure()]
 
     def close(self) -> None:
@@ -132,37 +135,51 @@ class BoundedTask:
             process.close()
 
     @contextmanager
-    def _process(self, fresh: bool = False) -> Iterator[_Process]:
-        process = self._take(fresh)
+    def _process(self, owner: str, fresh: bool = False) -> Iterator[_Process]:
+        process = self._take(owner, fresh)
         try:
             yield process
         finally:
             self._give_back(process)
 
-    def _take(self, fresh: bool) -> _Process:
+    def _take(self, owner: str, fresh: bool) -> _Process:
+        turn = _Turn(owner)
         with self._changed:
-            free = self._changed.wait_for(
-                lambda: len(self._working) < self._most, timeout=self._limits.wall
-            )
-            if not free:
-                raise Unavailable(_BUSY)
-            while self._idle and not fresh:
-                process = self._idle.pop()
-                if process.is_alive():
-                    self._working.add(process)
-                    return process
-                process.close()
-            process = _Process(self._task, self._limits)
-            self._working.add(process)
+            self._waiting.append(turn)
+            try:
+                if not self._changed.wait_for(lambda: self._is_next(turn), self._limits.wall):
+                    raise Unavailable(_BUSY)
+                process = (None if fresh else self._pop_idle()) or _Process(
+                    self._task, self._limits
+                )
+                self._working[process] = owner
+            finally:
+                self._waiting.remove(turn)
+                self._changed.notify_all()
             return process
+
+    def _is_next(self, turn: _Turn) -> bool:
+        """True for the first of those who wait and whose owner has no process."""
+        if len(self._working) >= self._most:
+            return False
+        busy = set(self._working.values())
+        return next((each for each in self._waiting if each.owner not in busy), None) is turn
+
+    def _pop_idle(self) -> _Process | None:
+        while self._idle:
+            process = self._idle.pop()
+            if process.is_alive():
+                return process
+            process.close()
+        return None
 
     def _give_back(self, process: _Process) -> None:
         with self._changed:
-            self._working.discard(process)
+            self._working.pop(process, None)
             keep = not self._idle and process.is_alive()
             if keep:
                 self._idle.append(process)
-            self._changed.notify()
+            self._changed.notify_all()
         if not keep:
             process.close()
 
@@ -170,8 +187,15 @@ class BoundedTask:
         """After a fork: the processes belong to the parent."""
         for process in (*self._idle, *self._working):
             process.disown()
-        self._idle, self._working = [], set()
+        self._idle, self._working, self._waiting = [], {}, []
         self._changed = threading.Condition()
+
+
+@dataclass(frozen=True, eq=False)
+class _Turn:
+    """One request that waits for a process."""
+
+    owner: str
 
 
 class _Process:

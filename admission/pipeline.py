@@ -184,7 +184,7 @@ class Pipeline:
         )
         default = self._submitter.default_tlp
         defaults = DefaultTlp(default, _find_definition_levels(submission, definitions, default))
-        patterns = PatternChecker(subjects)
+        patterns = PatternChecker(subjects, self._submitter.partner)
         return SubmissionContext(definitions, authors, defaults, rules, now, patterns)
 
     def _examine_one(self, candidate: Candidate, context: SubmissionContext) -> Candidate:

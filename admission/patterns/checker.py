@@ -80,8 +80,14 @@ class PatternChecker:
     Raises Unavailable, from `check`, if the system is too busy to find out.
     """
 
-    def __init__(self, subjects: Iterable[Mapping[str, object] | None] = ()) -> None:
-        """`subjects`: the objects of the submission, whose patterns are checked many at a time."""
+    def __init__(
+        self, subjects: Iterable[Mapping[str, object] | None] = (), owner: str = ""
+    ) -> None:
+        """`subjects`: the objects of the submission, whose patterns are checked many at a time.
+
+        `owner`: the slug of the partner, whose submissions share a process.
+        """
+        self._owner = owner
         self._ahead: dict[str, list[str]] = {}
         """The patterns that are not sent to a process yet, by language, the next one last."""
         self._exceeded: Counter[str] = Counter()
@@ -123,7 +129,7 @@ class PatternChecker:
     def _compute(self, module: str, pattern: str) -> CheckedPattern:
         """Compile a pattern, and those that come next if there is time."""
         asked = [pattern, *self._next_patterns(module, pattern)]
-        outcomes = _task(module).run([_encode(text) for text in asked])
+        outcomes = _task(module).run([_encode(text) for text in asked], self._owner)
         results = [_read_outcome(outcome) for outcome in outcomes]
         for text, result in zip(asked, results, strict=False):
             _results().keep(module, text, result)

@@ -226,16 +226,22 @@ class TestCrashes:
 
 
 class TestThreads:
-    def test_others_are_answered_while_one_computes(self, start: Start) -> None:
-        task = start(Limits(1.0, 300_000_000, 1_000), most=2)
+    @linux
+    def test_an_owner_with_many_requests_does_not_keep_others_waiting(self, start: Start) -> None:
+        task, before = start(Limits(1.5, 300_000_000, 1_000), most=2), children()
         ended: list[str] = []
-        spinning = threading.Thread(target=lambda: ended.append(ask(task, "spin")))
-        spinning.start()
-        while not ended and len(answers := [ask(task, "one")]) < 1:
-            pass
-        assert not ended and answers == ["one"]
-        spinning.join()
-        assert ended == [Exceeded.TIME]
+        spinning = [
+            threading.Thread(target=lambda: ended.append(ask(task, "spin"))) for _ in range(2)
+        ]
+        for each in spinning:
+            each.start()
+        while children() == before:
+            time.sleep(0.01)
+        assert task.run([b"one"], "another owner")[0].content == b"one"
+        assert not ended
+        for each in spinning:
+            each.join()
+        assert ended == [Exceeded.TIME] * 2
 
     def test_a_process_outlives_the_thread_that_started_it(self, start: Start) -> None:
         task, seen = start(), []
@@ -246,13 +252,18 @@ class TestThreads:
         assert seen[0] == seen[1]
 
     def test_no_more_processes_than_allowed_compute_at_a_time(self, start: Start) -> None:
-        task, seen = start(most=2), set()
-        threads = [threading.Thread(target=lambda: seen.add(ask(task, "pid"))) for _ in range(12)]
+        task, answers = start(most=2), []
+
+        def compute(owner: str) -> None:
+            answers.append(task.run([b"sleep 0.3"], owner)[0].content)
+
+        threads = [threading.Thread(target=compute, args=(str(number),)) for number in range(6)]
+        began = time.monotonic()
         for each in threads:
             each.start()
         for each in threads:
             each.join()
-        assert seen and all(each.isdigit() for each in seen)
+        assert len(answers) == 6 and time.monotonic() - began >= 0.9
 
     @linux
     def test_a_forked_process_starts_its_own(self, start: Start) -> None:

@@ -1,6 +1,8 @@
 """The patterns of one submission within limits (tocsin.admission.patterns.checker)."""
 
 import os
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -120,6 +122,20 @@ class TestBombs:
         assert len(answered) > 100 and set(answered) == {""}
 
 
+class TestBusySystems:
+    def test_a_system_that_cannot_start_a_compiler_decides_nothing(self) -> None:
+        code = (
+            "import resource\n"
+            "from tocsin.admission.errors import Unavailable\n"
+            "from tocsin.admission.patterns.checker import PatternChecker\n"
+            "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
+            "try: PatternChecker().check('yara', 'rule a { condition: true }')\n"
+            "except Unavailable as error: print(error)\n"
+        )
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert "could not be started" in ended.stdout, ended.stderr
+
+
 class TestSubmissions:
     def test_the_rest_of_a_language_is_refused_after_several_bombs(self) -> None:
         submission = [("yara", yara_bomb(12_000, number)) for number in range(500)]
@@ -153,3 +169,10 @@ class TestSubmissions:
         valid = Candidate(200, make_object("indicator", pattern_type="yara", pattern=YARA.format(5)))
         result = Pipeline(POLICY, Submitter(), NoWarninglists()).examine([*broken, valid], NOW)
         assert result[-1].is_open and not any(each.is_open for each in result[:-1])
+
+    @pytest.mark.slow
+    def test_the_rest_is_refused_after_many_patterns_that_each_take_long(self) -> None:
+        rule = "rule a {{ strings: $a = /xyz{}" + "[^a]" * 7_500 + "/ condition: $a }}"
+        result = examine(*(("yara", rule.format(number)) for number in range(100)))
+        assert result[0].is_open and result[-1].verdict == "refused"
+        assert "fewer at a time" in messages(result)[-1]
