@@ -33,6 +33,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 from tocsin.admission.errors import Unavailable
@@ -85,6 +86,7 @@ class Outcome:
     exceeded: Exceeded | None = None
 
 
+@cache
 def is_supported() -> bool:
     """True if this system can limit a process."""
     return importlib.util.find_spec("resource") is not None and hasattr(select, "poll")
@@ -206,12 +208,14 @@ class _Process:
         self._limits = limits
         self._left = limits.requests
         self._received = bytearray()
-        self._home = tempfile.mkdtemp(prefix="tocsin-") if limits.file_octets else ""
+        self._home = ""
         command = [
             *(sys.executable, "-I", str(_PROGRAM), task),
             *(str(limits.seconds), str(limits.memory), str(limits.file_octets)),
         ]
         try:
+            if limits.file_octets:
+                self._home = tempfile.mkdtemp(prefix="tocsin-")
             self._child = subprocess.Popen(  # noqa: S603  (our own program, no shell)
                 command,
                 stdin=subprocess.PIPE,
