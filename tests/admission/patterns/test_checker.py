@@ -45,7 +45,9 @@ def sigma_bomb() -> str:
 
 def examine(*patterns: tuple[str, str]) -> list[Candidate]:
     """The candidates of one submission after admission."""
-    subjects = [make_object("indicator", pattern_type=kind, pattern=text) for kind, text in patterns]
+    subjects = [
+        make_object("indicator", pattern_type=kind, pattern=text) for kind, text in patterns
+    ]
     candidates = [Candidate(index, subject) for index, subject in enumerate(subjects)]
     return Pipeline(POLICY, Submitter(), NoWarninglists()).examine(candidates, NOW)
 
@@ -163,10 +165,14 @@ class TestSubmissions:
 
     def test_objects_that_are_refused_for_another_reason_cost_no_compilation(self) -> None:
         broken = [
-            Candidate(index, {**make_object("indicator", pattern_type="yara", pattern=text), "name": 1})
+            Candidate(
+                index, {**make_object("indicator", pattern_type="yara", pattern=text), "name": 1}
+            )
             for index, text in enumerate(yara_bomb(12_000, 800 + n) for n in range(200))
         ]
-        valid = Candidate(200, make_object("indicator", pattern_type="yara", pattern=YARA.format(5)))
+        valid = Candidate(
+            200, make_object("indicator", pattern_type="yara", pattern=YARA.format(5))
+        )
         result = Pipeline(POLICY, Submitter(), NoWarninglists()).examine([*broken, valid], NOW)
         assert result[-1].is_open and not any(each.is_open for each in result[:-1])
 
