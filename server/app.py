@@ -73,6 +73,7 @@ def build_services(
         attribution=Attribution(store.accounts.list_partners),
         quiet_period=policy.quiet_period,
         scale=policy.confidence,
+        tie_secret=secrets.namespace.bytes,
     )
     publisher = Publisher(PublicIds(secrets.namespace, identity), config)
     rules = Rules(policy, admission.warninglists, settings.inline_objects)

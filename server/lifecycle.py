@@ -20,7 +20,14 @@ from tocsin.admission.merge.identity import indicator_key
 from tocsin.admission.model import Tlp
 from tocsin.admission.patterns.grammar import quote_string
 from tocsin.server.model import Exclusion, RevocationReason
-from tocsin.server.publishing.public_objects import HOUR, apply_time, is_news, revoke
+from tocsin.server.publishing.public_ids import GENERATIONS
+from tocsin.server.publishing.public_objects import (
+    HOUR,
+    apply_time,
+    choose_leader,
+    is_news,
+    revoke,
+)
 from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.store import Store, Transaction
@@ -131,6 +138,27 @@ class Lifecycle:
 
         return self._store.commit(revoke_all)
 
+    def lead(self, public_id: str, partner: str, who: str) -> None:
+        """Let a partner's contribution lead an object; empty: the one that leads by itself.
+
+        Raises NotFound if no object in force has this id, Malformed if the partner contributes
+        nothing to it.
+        """
+
+        def choose(txn: Transaction) -> None:
+            work = self._begin(txn, self._clock())
+            work.load([public_id])
+            copy = work.find(public_id)
+            if not copy.contributions:
+                raise NotFound(f"no public object {public_id!r} is in force")
+            if partner and all(each.partner != partner for each in copy.contributions):
+                raise Malformed(f"{partner} does not contribute to {public_id}")
+            work.put(choose_leader(copy, partner, work.merge))
+            work.write()
+            txn.add_journal_entry("public.lead", who, {"public": public_id, "partner": partner})
+
+        self._store.commit(choose)
+
     def exclude(self, text: str, who: str, reason: str) -> tuple[Exclusion, int]:
         """Refuse a value from now on, and revoke what is published on it.
 
@@ -195,9 +223,20 @@ class Lifecycle:
                 for scope in scopes[start : start + _SCOPES]
                 for pattern in patterns
             ]
-            ids = [name for key in keys for name in self._publisher.ids.every_id("indicator", key)]
-            work.load(ids)
-            yield from (public_id for public_id in ids if work.find_public(public_id))
+            yield from self._published_under(work, keys)
+
+    def _published_under(self, work: UnitOfWork, keys: Sequence[str]) -> Iterable[str]:
+        """Ids of the public indicators with these keys; of older ones, which are revoked, a few."""
+        ids, found = self._publisher.ids, list[str]()
+        every = {key: ids.first_ids("indicator", key) for key in keys}
+        work.load([name for names in every.values() for name in names])
+        for key, names in every.items():
+            first = work.find_public(names[0])
+            found += names
+            if first is not None and first.generation > GENERATIONS:
+                found.append(ids.generation_id("indicator", key, first.generation))
+        work.load(found)
+        return [public_id for public_id in found if work.find_public(public_id)]
 
     def _begin(self, txn: Transaction, now: int) -> UnitOfWork:
         return UnitOfWork.begin(txn, self._publisher.config, now)

@@ -256,6 +256,15 @@ class TlpVersion(NamedTuple):
     """See Public.digest."""
 
 
+class Withdrawals(NamedTuple):
+    """The times that a partner took back all that it reported of one thing."""
+
+    partner: str
+    times: int
+    last: int
+    """µs since 1970 UTC."""
+
+
 @dataclass(frozen=True, slots=True)
 class PublicObject:
     """A public object with its private contributions: the truth about what is published."""
@@ -283,6 +292,12 @@ class PublicObject:
     """As they were last published."""
     due_hour: int = 0
     """The hour, counted from 1970, in which the sweep must look at it; 0: never."""
+    lead: str = ""
+    """The partner that an analyst lets lead; empty: see `Precedence`."""
+    generation: int = 0
+    """Of the first id of a thing: the number of the newest id that it was published under."""
+    withdrawals: tuple[Withdrawals, ...] = ()
+    """By partner; under each further id of the same thing those under the former ones too."""
 
 
 @dataclass(frozen=True, slots=True)

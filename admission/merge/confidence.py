@@ -61,10 +61,8 @@ def weigh_confidence(stated: int, reliability: int, scale: ConfidenceSettings) -
     return math.floor(stated + (100 - stated) * offset * Fraction(scale.reliable_percent, 100))
 
 
-def combine_confidence(
-    sources: Iterable[Source], denials: Iterable[int], scale: ConfidenceSettings
-) -> int | None:
-    """Combine independent sources; `denials` are the reliabilities of those that deny it.
+def combine_confidence(sources: Iterable[Source], scale: ConfidenceSettings) -> int | None:
+    """Combine independent sources.
 
     Each source in turn is taken as the first and corroborated by the others; the best result
     counts.  None if no source states a confidence.
@@ -82,8 +80,13 @@ def combine_confidence(
     ]
     if not confidences:
         return None
+    return math.floor(max(confidences))
+
+
+def lower_by_denials(confidence: int, denials: Iterable[int], scale: ConfidenceSettings) -> int:
+    """Lower the confidence; `denials` are the reliabilities of the sources that deny it."""
     kept = (1 - Fraction(scale.false_positive_percent * each, 10_000) for each in denials)
-    return math.floor(max(confidences) * math.prod(kept))
+    return math.floor(confidence * math.prod(kept))
 
 
 def parse_reliability(text: str) -> int:

@@ -1,15 +1,16 @@
 """Merging the content of several contributions into one public object.
 
-Which name and description win, which lists are united, when an indicator is
-valid, and what each TLP level shows.  The content is computed from all
-contributions every time, so their order does not matter.  The hub's own
-statements are in `statistics`.
+One contribution leads and the content is what it says; of an indicator, others add
+words of closed vocabularies and a later end.  The content is computed from all
+contributions every time, so their order does not matter.  What each TLP level
+shows is decided here too.  The hub's own statements are in `statistics`.
 """
 
 import hashlib
 from collections.abc import (
     Callable,
     Iterable,
+    Mapping,
     Sequence,
 )
 from dataclasses import replace
@@ -24,6 +25,7 @@ from tocsin.admission.markings.granular import (
     mark_additions,
 )
 from tocsin.admission.markings.selectors import resolve_selector, value_at
+from tocsin.admission.merge.sources import BY_RECEIPT, Precedence
 from tocsin.admission.model import (
     Contribution,
     Layer,
@@ -32,8 +34,47 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.timestamps import micros
 
-_MERGED_LISTS = ("indicator_types", "kill_chain_phases", "labels", "external_references")
-"""Lists of which the public object has the union."""
+_SORTED_LISTS = ("indicator_types", "kill_chain_phases", "labels", "external_references")
+"""Lists without an order of their own; the public object has them sorted."""
+_SHARED_TYPES = frozenset(
+    ("anomalous-activity", "anonymization", "attribution", "compromised", "malicious-activity")
+)
+"""Indicator types (STIX 2.1 section 10.13) that any contribution adds.
+
+Not `benign`, which would contradict the leading contribution: a sighting with `count: 0` or an
+opinion says that. `unknown` says nothing.
+"""
+_COMMON_TACTICS = (
+    *("initial-access", "execution", "persistence", "privilege-escalation", "discovery"),
+    *("lateral-movement", "collection", "command-and-control", "impact"),
+)
+_KILL_CHAINS: Mapping[str, frozenset[str]] = {
+    "lockheed-martin-cyber-kill-chain": frozenset(
+        (
+            *("reconnaissance", "weaponization", "delivery", "exploitation", "installation"),
+            *("command-and-control", "actions-on-objectives", "actions-on-objective"),
+        )
+    ),
+    "mitre-attack": frozenset(
+        (
+            *("reconnaissance", "resource-development", "defense-evasion", "credential-access"),
+            *("exfiltration", *_COMMON_TACTICS),
+        )
+    ),
+    "mitre-mobile-attack": frozenset(
+        (
+            *("defense-evasion", "credential-access", "exfiltration"),
+            *("network-effects", "remote-service-effects", *_COMMON_TACTICS),
+        )
+    ),
+    "mitre-ics-attack": frozenset(
+        (
+            *("evasion", "inhibit-response-function", "impair-process-control"),
+            *_COMMON_TACTICS,
+        )
+    ),
+}
+"""The phases of kill chains that any contribution adds: no text of its sender."""
 _SET_BY_HUB = ("id", "created", "modified", "created_by_ref", "revoked", "confidence")
 """Properties that the hub sets; no contribution determines them."""
 
@@ -50,32 +91,37 @@ def canonical_json(subject: StixObject) -> bytes:
     return orjson.dumps(subject, option=orjson.OPT_SORT_KEYS)
 
 
-def merge_contributions(contributions: Sequence[Contribution]) -> StixObject:
+def merge_contributions(
+    contributions: Sequence[Contribution], precedence: Precedence = BY_RECEIPT
+) -> StixObject:
     """Merge the contributions into the content of the public object, without `_SET_BY_HUB`.
 
-    The newest contribution is the base; an indicator takes its name and description from all.
     If contributions have several levels (an SCO keeps its id at every level), only those at the
     least strict level count, so that nothing known at a stricter level shows.
     """
-    latest = sorted(latest_by_partner(contributions), key=_newest_first)
-    subjects = [contribution.object for contribution in latest]
-    content = {name: value for name, value in subjects[0].items() if name not in _SET_BY_HUB}
+    voices = latest_by_partner(contributions)
+    leader = precedence.leader(voices)
+    content = {name: value for name, value in leader.object.items() if name not in _SET_BY_HUB}
+    added: StixObject = {}
     if content["type"] == "indicator":
-        content |= _choose_texts(subjects) | _merge_validity(_least_strict_only(contributions))
-    for name in _MERGED_LISTS:
-        union = _merge_lists(subject.get(name, ()) for subject in subjects)
+        content |= _merge_validity(leader, _least_strict_only(contributions))
+        added = _shared_vocabulary(voices)
+    for name in _SORTED_LISTS:
+        union = _merge_lists((content.get(name, ()), added.get(name, ())))
         if union:
             content[name] = union
-    return {name: value for name, value in content.items() if value is not None}
+    return content
 
 
 def merge_by_tlp(
-    contributions: Sequence[Contribution], merge: Callable[[Sequence[Contribution]], StixObject]
+    contributions: Sequence[Contribution],
+    merge: Callable[[Sequence[Contribution]], StixObject],
+    precedence: Precedence = BY_RECEIPT,
 ) -> list[Layer]:
     """Merge the contributions at each level, the least strict first.
 
     Parts are removed before merging.  What a layer has beyond the less strict ones gets a
-    granular marking with the level that it needs.
+    granular marking with the level that it needs.  A layer that has nothing more is left out.
     """
     least = min(contribution.tlp for contribution in contributions)
     if not any(
@@ -84,7 +130,7 @@ def merge_by_tlp(
         return [(least, merge(contributions))]
     counted = [contribution for contribution in contributions if contribution.tlp == least]
     levels = sorted({least, *(level for each in counted for level, _ in each.stricter_layers)})
-    found = []
+    found: list[tuple[Tlp, StixObject, list[StixObject]]] = []
     for level in levels:
         at_level = [
             replace(each, object=layer_at(layers_of(each), level), stricter_layers=())
@@ -92,9 +138,10 @@ def merge_by_tlp(
         ]
         content = merge(at_level)
         content.pop("granular_markings", None)
-        found.append(
-            (level, content, _merge_language_markings(content, latest_by_partner(at_level)))
-        )
+        leader = precedence.leader(latest_by_partner(at_level))
+        languages = _used_language_markings(content, leader.object)
+        if not found or (content, languages) != found[-1][1:]:
+            found.append((level, content, languages))
     bare = [(level, content) for level, content, _ in found]
     return [
         (level, add_granular_markings(content, [*mark_additions(bare[: at + 1]), *languages]))
@@ -159,19 +206,16 @@ def version_order(contribution: Contribution) -> tuple[int, str]:
     return (micros(version) if version else received, contribution.source_id)
 
 
-def _merge_language_markings(
-    content: StixObject, contributions: Sequence[Contribution]
-) -> list[StixObject]:
+def _used_language_markings(content: StixObject, sent: StixObject) -> list[StixObject]:
     """Language markings of parts that the merged content has exactly as sent."""
     found: dict[tuple[str, str], None] = {}
-    for contribution in contributions:
-        for marking in contribution.object.get("granular_markings", ()):
-            for selector in marking["selectors"]:
-                path = resolve_selector(content, selector)
-                if path is None or path != resolve_selector(contribution.object, selector):
-                    continue
-                if value_at(content, path) == value_at(contribution.object, path):
-                    found[str(marking.get("lang")), selector] = None
+    for marking in sent.get("granular_markings", ()):
+        for selector in marking["selectors"]:
+            path = resolve_selector(content, selector)
+            if path is None or path != resolve_selector(sent, selector):
+                continue
+            if value_at(content, path) == value_at(sent, path):
+                found[str(marking.get("lang")), selector] = None
     by_language: dict[str, list[str]] = {}
     for language, selector in sorted(found):
         by_language.setdefault(language, []).append(selector)
@@ -191,33 +235,29 @@ def _latest_version(own: Sequence[Contribution]) -> Contribution:
     return replace(max(own, key=version_order), first_reported=first, last_reported=last)
 
 
-def _newest_first(contribution: Contribution) -> tuple[int, bytes]:
-    stamp = micros(contribution.version) if contribution.version else 0
-    return (-stamp, canonical_json(contribution.object))
+def _merge_validity(leader: Contribution, contributions: Sequence[Contribution]) -> StixObject:
+    """The earliest `valid_from` of the leading partner; the latest `valid_until`, if it has one."""
+    own = [each.object for each in contributions if each.partner == leader.partner]
+    merged: StixObject = {"valid_from": min((subject["valid_from"] for subject in own), key=micros)}
+    if "valid_until" in leader.object:
+        ends = (each.object.get("valid_until") for each in contributions)
+        merged["valid_until"] = max((end for end in ends if end is not None), key=micros)
+    return merged
 
 
-def _merge_validity(contributions: Sequence[Contribution]) -> StixObject:
-    """The earliest `valid_from` and the latest `valid_until`; the latter None if one has none."""
-    subjects = [contribution.object for contribution in contributions]
-    until = None
-    if all("valid_until" in subject for subject in subjects):
-        until = max((subject["valid_until"] for subject in subjects), key=micros)
-    since = min((subject["valid_from"] for subject in subjects), key=micros)
-    return {"valid_from": since, "valid_until": until}
+def _shared_vocabulary(voices: Sequence[Contribution]) -> StixObject:
+    """The words of closed vocabularies in all contributions."""
+    types = [t for each in voices for t in each.object.get("indicator_types", ())]
+    phases = [p for each in voices for p in each.object.get("kill_chain_phases", ())]
+    return {
+        "indicator_types": [each for each in types if each in _SHARED_TYPES],
+        "kill_chain_phases": [each for each in phases if _is_known_phase(each)],
+    }
 
 
-def _choose_texts(subjects: Sequence[StixObject]) -> StixObject:
-    content: StixObject = {}
-    for name in ("name", "description"):
-        texts = [subject[name] for subject in subjects if subject.get(name)]
-        if texts:
-            content[name] = min(texts, key=_text_preference)
-    return content
-
-
-def _text_preference(text: str) -> tuple[int, str]:
-    """Sort key: the longest text first, texts with masked parts last."""
-    return (-len(text) + 1000 * text.count("[removed"), text)
+def _is_known_phase(phase: StixObject) -> bool:
+    known = _KILL_CHAINS.get(phase["kill_chain_name"], frozenset())
+    return len(phase) == 2 and phase["phase_name"] in known
 
 
 def _merge_lists(lists: Iterable[Sequence[Any]]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Decay of confidence with age: whole steps along a half-life per kind of observable.
+"""Decay of confidence with age: in steps along a half-life per kind of observable.
 
 Indicators decay; no other object does (docs/merging.md, "Age").
 """
@@ -23,20 +23,19 @@ DECAY_KINDS: Mapping[str, str] = {
 
 
 def decay_confidence(confidence: int, age: int, half_life: int, step: int) -> int:
-    """The confidence left after `age` µs; it falls by whole steps and never to 0.
+    """The confidence left after `age` µs: it falls to multiples of `step`, and never to 0.
 
-    A `half_life` of 0 means no decay.
+    It never is lower for a higher confidence.  A `half_life` of 0 means no decay.
     """
     if half_life == 0 or age <= 0:
         return confidence
-    lost = confidence - confidence * 2.0 ** (-age / half_life)
-    falls = min(int(lost // step), (confidence - 1) // step)  # never below 1
-    return confidence - step * falls
+    left: float = confidence * 2.0 ** (-age / half_life)
+    return min(confidence, step * max(1, math.ceil(left / step)))
 
 
 def next_decay(confidence: int, age: int, half_life: int, step: int) -> int | None:
     """The age in µs at which confidence falls by the next step; None if it falls no further."""
-    remaining = decay_confidence(confidence, age, half_life, step) - step
+    remaining = step * math.ceil(decay_confidence(confidence, age, half_life, step) / step - 1)
     if half_life == 0 or remaining <= 0:
         return None
     return max(age + 1, math.ceil(half_life * math.log2(confidence / remaining)))

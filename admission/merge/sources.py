@@ -1,11 +1,12 @@
-"""Independent sources: contributions and assessments grouped by the origin they go back to.
+"""Independent sources: the order in which contributions count, and what goes back to one origin.
 
 Ten partners that forward one report are one source.  Confidence and all counts
 are worked out over these groups.
 """
 
-import uuid
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from tocsin.admission.model import (
@@ -24,58 +25,112 @@ Partners that know nothing of each other cite them, so a shared entry proves no 
 Evidence = Contribution | Assessment
 """Anything that makes a partner a source for an object."""
 
+_Origin = tuple[str, ...]
 
-def group_by_origin(evidence: Sequence[Evidence]) -> list[list[Evidence]]:
-    """Group the evidence by origin; each group is one independent source.
 
-    These share an origin: everything from one partner, partners of one group, objects with the
-    same id (unless the id is derived from the value), and objects that cite the same report.
-    The relation is transitive.
+@dataclass(frozen=True, slots=True)
+class Precedence:
+    """The order of contributions to one public object; the same in whatever order they come."""
+
+    public_id: str = ""
+    chosen: str = ""
+    """The partner that an analyst lets lead; empty: none was chosen."""
+    secret: bytes = field(default=b"", repr=False)
+    """The hub's; decides between contributions that were received at the same moment."""
+
+    def leader(self, voices: Sequence[Contribution]) -> Contribution:
+        """The contribution that leads, of one for each partner.
+
+        It is the chosen partner's, else that of the most reliable partner, of equally reliable
+        ones that of the first to report.
+        """
+        return voices[0] if len(voices) == 1 else min(voices, key=self._rank)
+
+    def by_receipt(self, evidence: Iterable[Evidence]) -> list[Evidence]:
+        """The evidence in order of receipt; an assessment counts from its own time."""
+        return sorted(evidence, key=lambda each: (_received(each), self._tie(each.partner)))
+
+    def _rank(self, voice: Contribution) -> tuple[bool, int, int, bytes]:
+        first = voice.first_reported or voice.received
+        return (
+            voice.partner != self.chosen,
+            -voice.reliability,
+            first,
+            self._tie(voice.partner),
+        )
+
+    def _tie(self, partner: str) -> bytes:
+        text = f"{self.public_id} {partner}".encode()
+        return hashlib.blake2b(text, key=self.secret, digest_size=16).digest()
+
+
+BY_RECEIPT = Precedence()
+"""By reliability and time of receipt alone."""
+
+
+def group_by_origin(evidence: Iterable[Evidence]) -> list[list[Evidence]]:
+    """Group the evidence, which is in order of precedence; each group is one independent source.
+
+    A piece of evidence that depends on none of the sources so far is a source of its own; any
+    other joins the first source that it depends on.  Pieces depend on each other if they come
+    from one partner or group of partners, or if they cite the same report.  So one more piece at
+    the end takes no source away.
+
+    Of a source that cites several reports, those count that it shares with the pieces that
+    joined it for one: who cites every report there is takes the place of one source only.
     """
-    parents: dict[object, object] = {}
-
-    def root(node: object) -> object:
-        parents.setdefault(node, node)
-        while parents[node] != node:
-            parents[node] = parents[parents[node]]
-            node = parents[node]
-        return node
-
+    groups: list[list[Evidence]] = []
+    cited: list[set[_Origin]] = []
+    known: dict[_Origin, int] = {}
     for each in evidence:
-        for origin in _origins(each):
-            parents[root(origin)] = root(("partner", each.partner))
-    groups: dict[object, list[Evidence]] = {}
-    for each in evidence:
-        groups.setdefault(root(("partner", each.partner)), []).append(each)
-    return list(groups.values())
+        senders, reports = _senders(each), _reports(each)
+        at = _first_known(senders, known)
+        if at is None:
+            at = _first_known(reports, known)
+            if at is not None:
+                for other in cited[at] - reports:
+                    del known[other]
+                cited[at] &= reports
+        if at is None:
+            at = len(groups)
+            groups.append([])
+            cited.append(reports)
+            known |= dict.fromkeys((*senders, *reports), at)
+        groups[at].append(each)
+    return groups
 
 
-def _origins(spoken: Evidence) -> set[tuple[str, ...]]:
-    origins: set[tuple[str, ...]] = set()
-    if not _is_name_based(spoken.source_id):
-        origins.add(("id", spoken.source_id))
-    if spoken.group:
-        origins.add(("group", spoken.group))
-    if isinstance(spoken, Contribution):
-        for reference in spoken.object.get("external_references", ()):
-            origins |= _report_origins(reference)
-    return origins
+def _first_known(origins: Iterable[_Origin], known: dict[_Origin, int]) -> int | None:
+    return min((known[origin] for origin in origins if origin in known), default=None)
 
 
-def _is_name_based(source_id: str) -> bool:
-    """True for a name-based UUID: independent senders of one value arrive at the same id."""
-    try:
-        return uuid.UUID(source_id.rpartition("--")[2]).version in (3, 5)
-    except ValueError:
-        return False
+def _received(evidence: Evidence) -> int:
+    return evidence.received if isinstance(evidence, Contribution) else evidence.when
 
 
-def _report_origins(reference: StixObject) -> set[tuple[str, ...]]:
+def _senders(evidence: Evidence) -> set[_Origin]:
+    group = {("group", evidence.group)} if evidence.group else set()
+    return {("partner", evidence.partner)} | group
+
+
+def _reports(evidence: Evidence) -> set[_Origin]:
+    """The reports that the evidence cites.
+
+    Nothing else tells of a common origin: a partner's own ids are private, and a count that
+    depends on them would confirm a guessed one.
+    """
+    if isinstance(evidence, Assessment):
+        return set()
+    cited = evidence.object.get("external_references", ())
+    return {origin for reference in cited for origin in _report_origins(reference)}
+
+
+def _report_origins(reference: StixObject) -> set[_Origin]:
     """The origins an external reference proves; none for a catalogue entry or a bare site."""
     name = str(reference.get("source_name", "")).casefold()
     if any(name.startswith(each) for each in _CATALOGUES):
         return set()
-    found: set[tuple[str, ...]] = set()
+    found: set[_Origin] = set()
     if reference.get("external_id"):
         found.add(("report", name, str(reference["external_id"])))
     url = str(reference.get("url", ""))

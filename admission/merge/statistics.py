@@ -12,12 +12,13 @@ from tocsin.admission.merge.confidence import (
     ConfidenceSettings,
     Source,
     combine_confidence,
+    lower_by_denials,
     merge_sources,
     weigh_confidence,
 )
 from tocsin.admission.merge.content import latest_by_partner
 from tocsin.admission.merge.decay import decay_confidence, half_life, next_decay
-from tocsin.admission.merge.sources import Evidence, group_by_origin
+from tocsin.admission.merge.sources import BY_RECEIPT, Evidence, Precedence, group_by_origin
 from tocsin.admission.model import (
     Assessment,
     AssessmentKind,
@@ -52,26 +53,32 @@ def compute_statistics(
     assessments: Sequence[Assessment],
     scale: ConfidenceSettings,
     now: int,
+    precedence: Precedence = BY_RECEIPT,
 ) -> HubStatistics:
     """Compute the statistics of the object that the contributions make up, at `now` (µs).
 
     Only assessments that every reader of the object may know of count, and of each partner only
-    the newest.
+    the newest.  One more contribution, received after all others, lowers neither count nor
+    confidence.
     """
     reports = latest_by_partner(contributions)
     counted = newest_by_partner(select_visible(assessments, reports[0]))
     seen = [each for each in counted if each.kind is AssessmentKind.SIGHTING]
     denied = [each for each in counted if each.kind is AssessmentKind.FALSE_POSITIVE]
-    sources = [_combine_group(group, scale) for group in group_by_origin([*reports, *seen])]
-    denials = [_combine_group(group, scale).reliability for group in group_by_origin(denied)]
+    reported, sighted = precedence.by_receipt(reports), precedence.by_receipt(seen)
+    sources = [_combine_group(group, scale) for group in group_by_origin([*reported, *sighted])]
+    denials = group_by_origin(precedence.by_receipt(denied))
+    lost = [_combine_group(group, scale).reliability for group in denials]
     moments = [c.last_reported or c.received for c in reports] + [t.when for t in seen]
-    full, last = combine_confidence(sources, denials, scale), max(moments)
+    full, last = combine_confidence(sources, scale), max(moments)
     confidence, falls = _apply_decay(reports[0].object, full, now - last, scale)
+    if confidence is not None:
+        confidence = lower_by_denials(confidence, lost, scale)
     return HubStatistics(
-        contributors=len(group_by_origin(reports)),
+        contributors=len(group_by_origin(reported)),
         first_day=min(c.first_reported or c.received for c in reports) // DAY,
         last_day=last // DAY,
-        sightings=len(group_by_origin(seen)),
+        sightings=len(group_by_origin(sighted)),
         false_positives=len(denials),
         confidence=confidence,
         next_decay=None if falls is None else last + falls,

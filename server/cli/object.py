@@ -43,6 +43,31 @@ def _revoke(hub: Runtime, names: tuple[str, ...], reason: str) -> list[Answer]:
     return revoke_objects(hub, names, reason)
 
 
+@object_command.command(
+    "lead",
+    epilog=format_examples(
+        "tocsin-hub object lead indicator--2f6b1b5c-6d0f-4a63-8a4c-0d9f6f1f1b52 \\",
+        "  --partner acme",
+        "tocsin-hub object lead indicator--2f6b1b5c-6d0f-4a63-8a4c-0d9f6f1f1b52 \\",
+        "  --automatic",
+    ),
+)
+@click.argument("public_id", metavar="ID")
+@click.option("--partner", help="The partner whose report leads from now on.")
+@click.option("--automatic", is_flag=True, help="The most reliable source leads again.")
+@with_hub
+def _lead(hub: Runtime, public_id: str, partner: str | None, automatic: bool) -> Answer:
+    """Choose whose report of an object is published.
+
+    The object takes name, description, labels and references from one partner: the most reliable,
+    of equally reliable ones the first. The journal records who chose another one.
+    """
+    if automatic == bool(partner):
+        raise click.UsageError("give either --partner or --automatic")
+    hub.services.lifecycle.lead(public_id, partner or "", OPERATOR)
+    return {"public": public_id, "lead": partner or "automatic"}
+
+
 def revoke_objects(hub: Runtime, names: Iterable[str], reason: str) -> list[Answer]:
     """Revoke public objects by id or value; a later report of the same makes new ones."""
     answers: list[Answer] = []

@@ -62,7 +62,7 @@ def widen_definitions(
 
 def _first_unrevoked(work: UnitOfWork, ids: PublicIds, key: str) -> str:
     """The first id under which the definition was not revoked."""
-    names = ids.every_id("marking-definition", key)
+    names = ids.first_ids("marking-definition", key)
     work.load(names)
     revoked = {each.id for each in map(work.find_public, names) if each and each.revoked}
     return next((name for name in names if name not in revoked), names[-1])

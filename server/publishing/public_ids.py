@@ -65,6 +65,10 @@ class ResolvedCandidate:
     rewriting: RewrittenReferences
     fuller: tuple[Layer, ...] = ()
     """The stricter layers, with references rewritten."""
+    generation: int = 0
+    """How many ids of the same thing were revoked before this one."""
+    first_id: str = ""
+    """The first of them; empty if this is it."""
 
     def is_valid(self, now: int) -> bool:
         """True if its `valid_until` has not passed then."""
@@ -135,21 +139,24 @@ class PublicIds:
             name = public_id(kind, key, self._namespace)
         return ResolvedCandidate(candidate, name, key, rewriting, fuller)
 
-    def generations(self, resolved: ResolvedCandidate) -> list[ResolvedCandidate]:
-        """The candidate under each id that it may be published under, in order.
+    def generation(self, resolved: ResolvedCandidate, number: int) -> ResolvedCandidate:
+        """The candidate under another id; 0 is the first.
 
-        A revoked id is never used again: the next one takes its place.
+        A revoked id is never used again: the next one takes its place, without end.
         """
-        kind, key = resolved.rewriting.object["type"], resolved.key
-        later = (self._generation(kind, key, n) for n in range(1, GENERATIONS + 1))
-        return [resolved, *(replace(resolved, id=id_) for id_ in later)]
+        first = resolved.first_id or resolved.id
+        if number == 0:
+            return replace(resolved, id=first, generation=0, first_id="")
+        id_ = self.generation_id(resolved.rewriting.object["type"], resolved.key, number)
+        return replace(resolved, id=id_, generation=number, first_id=first)
 
-    def every_id(self, kind: str, key: str) -> list[str]:
-        """The ids under which the object that `key` names may be published, in order."""
-        return [self._generation(kind, key, n) for n in range(GENERATIONS + 1)]
-
-    def _generation(self, kind: str, key: str, number: int) -> str:
+    def generation_id(self, kind: str, key: str, number: int) -> str:
+        """The id under which the object that `key` names is published when `number` are revoked."""
         return public_id(kind, f"{key}#{number}" if number else key, self._namespace)
+
+    def first_ids(self, kind: str, key: str) -> list[str]:
+        """The first ids of the object that `key` names, in order; there may be more."""
+        return [self.generation_id(kind, key, number) for number in range(GENERATIONS + 1)]
 
     def _assign(self, candidate: Candidate, known: dict[str, PublicRef]) -> None:
         resolved = self.resolve(candidate, known)
@@ -253,7 +260,7 @@ def _prune(candidates: Sequence[Candidate], known: dict[str, PublicRef]) -> None
 
 
 GENERATIONS = 16
-"""Number of times that an object may be published again after it was revoked."""
+"""Ids after the first one that are looked up together."""
 GONE = PublicRef("", Tlp.RED)
 """An object that was refused or revoked."""
 TLP_DEFINITIONS = frozenset(TLP_2_IDS.values())

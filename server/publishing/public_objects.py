@@ -10,7 +10,7 @@ Values in, values out: neither the database nor the submission is known here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import orjson
 
@@ -25,6 +25,7 @@ from tocsin.admission.merge.content import (
     version_order,
 )
 from tocsin.admission.merge.identity import is_observable_type
+from tocsin.admission.merge.sources import Precedence
 from tocsin.admission.merge.statistics import HubStatistics, add_statistics, compute_statistics
 from tocsin.admission.model import (
     Assessment,
@@ -40,6 +41,7 @@ from tocsin.server.model import (
     NewEntry,
     PublicObject,
     RevocationReason,
+    Withdrawals,
 )
 from tocsin.server.publishing.attribution import Attribution
 from tocsin.server.publishing.tlp_versions import (
@@ -55,6 +57,11 @@ MOST_CONTRIBUTIONS = 20
 """Contributions kept per partner and public object."""
 MOST_OCTETS = 2_000_000
 """Limit for contributions beyond the one that counts, so that no document grows too large."""
+MOST_WITHDRAWALS = 3
+"""Times that a partner may take back all its reports of one thing and report it again at once."""
+WITHDRAWALS_KEPT = 12 * HOUR
+"""µs after which a withdrawal does not count any more; shorter than a day, so that a partner that
+replaces its objects daily is not held."""
 INDICATOR = "indicator--"
 _BARE = ("type", "object_marking_refs")
 _NAMELESS = {"name": "[removed: submitter's name]"}
@@ -73,6 +80,8 @@ class PublishingConfig:
     quiet_period: int
     """µs; see Policy.quiet_period."""
     scale: ConfidenceSettings
+    tie_secret: bytes = field(default=b"", repr=False)
+    """See Precedence.secret."""
 
     @property
     def hub(self) -> str:
@@ -97,11 +106,18 @@ class WorkingCopy:
     public: PublicObject | None = None
     pending: tuple[NextVersion, ...] = ()
     """Versions that the transaction will publish, the least strict first."""
+    former: tuple[Withdrawals, ...] = ()
+    """Withdrawals under the former id of the same thing, if this one is new."""
 
     @property
     def contributions(self) -> tuple[Contribution, ...]:
         """The partners' contributions; empty if the object is not published or revoked."""
         return self.public.contributions if self.public is not None else ()
+
+    @property
+    def withdrawals(self) -> tuple[Withdrawals, ...]:
+        """How often partners withdrew all their reports of it."""
+        return self.public.withdrawals if self.public is not None else self.former
 
     def contribution(self, partner: str, source_id: str) -> Contribution | None:
         """The partner's contribution under this id of its own."""
@@ -113,9 +129,9 @@ def add_contribution(copy: WorkingCopy, new: Contribution, merge: Merge) -> Work
     """With a contribution, in place of what the partner said before under the same id."""
     own = [c for c in copy.contributions if c.partner == new.partner]
     others = [c for c in copy.contributions if c.partner != new.partner]
-    new = replace(
-        new, first_reported=min([each.first_reported or each.received for each in own] or [0])
-    )
+    if own:
+        before = (each.first_reported or each.received for each in own)
+        new = replace(new, first_reported=min(new.received, *before))
     own = [c for c in own if c.source_id != new.source_id]
     return _recompute(copy, (*others, *_limit_own([*own, new])), merge)
 
@@ -136,9 +152,29 @@ def confirm_contribution(
 def remove_contribution(copy: WorkingCopy, gone: Contribution, merge: Merge) -> WorkingCopy:
     """Without a contribution; with the last one the object is revoked."""
     rest = tuple(c for c in copy.contributions if c is not gone)
+    if copy.public is not None and all(each.partner != gone.partner for each in rest):
+        counted = _count_withdrawal(copy.withdrawals, gone.partner, merge.now)
+        lead = "" if copy.public.lead == gone.partner else copy.public.lead
+        copy = replace(copy, public=replace(copy.public, withdrawals=counted, lead=lead))
     if not rest:
         return revoke(copy, RevocationReason.WITHDRAWN, merge)
     return _recompute(copy, rest, merge)
+
+
+def is_withdrawn_often(copy: WorkingCopy, partner: str, now: int) -> bool:
+    """True if an analyst must look at the partner's reports of it; others' are not concerned."""
+    for each in copy.withdrawals:
+        if each.partner == partner:
+            return each.times >= MOST_WITHDRAWALS and now - each.last < WITHDRAWALS_KEPT
+    return False
+
+
+def choose_leader(copy: WorkingCopy, partner: str, merge: Merge) -> WorkingCopy:
+    """Let the contribution of a partner lead, whichever came first; empty: as they came."""
+    if copy.public is None:
+        return copy
+    public = replace(copy.public, lead=partner)
+    return _recompute(replace(copy, public=public), public.contributions, merge)
 
 
 def remove_identity(copy: WorkingCopy, sent: Contribution, merge: Merge) -> WorkingCopy:
@@ -176,7 +212,8 @@ def apply_time(copy: WorkingCopy, merge: Merge) -> WorkingCopy:
     before = copy.public
     if before is None or before.revoked or before.due_hour > merge.now // HOUR:
         return copy
-    expires = _expiry(before, merge_contributions(before.contributions))
+    precedence = _precedence(before, merge)
+    expires = _expiry(before, merge_contributions(before.contributions, precedence))
     if expires is not None and expires <= merge.now:
         return revoke(copy, RevocationReason.EXPIRED, merge)
     return _recompute(copy, before.contributions, merge)
@@ -244,15 +281,15 @@ def new_entry(subject: StixObject, tlp: Tlp, raw: bytes = b"") -> NewEntry:
 def _recompute(
     copy: WorkingCopy, contributions: tuple[Contribution, ...], merge: Merge
 ) -> WorkingCopy:
-    before = copy.public
-    layers = _layers(contributions, before.assessments if before else (), merge)
-    level = layers[0][0]
+    before, now = copy.public, merge.now
+    level = min(c.tlp for c in contributions)
     scope = next(c.scope for c in contributions if c.tlp == level)
-    now = merge.now
     if before is None:
-        before = PublicObject(copy.id, now, now, b"", level, scope, contributions)
+        before = PublicObject(
+            copy.id, now, now, b"", level, scope, contributions, withdrawals=copy.former
+        )
     public = replace(before, contributions=contributions, tlp=level, scope=scope)
-    figures = _figures(public, merge)
+    layers, figures = _layers(public, merge), _figures(public, merge)
     known = before if before.digest else None
     every = [*_withdrawn_layers(known, level, merge), *layers]
     versions = next_versions(known, every, _author(contributions, merge), now)
@@ -277,24 +314,25 @@ def _post(copy: WorkingCopy, public: PublicObject, versions: Sequence[NextVersio
     return replace(copy, public=public, pending=pending)
 
 
-def _layers(
-    contributions: Sequence[Contribution], assessments: Sequence[Assessment], merge: Merge
-) -> list[Layer]:
-    return merge_by_tlp(contributions, lambda counted: _content(counted, assessments, merge))
+def _precedence(public: PublicObject, merge: Merge) -> Precedence:
+    return Precedence(public.id, public.lead, merge.config.tie_secret)
 
 
-def _content(
-    contributions: Sequence[Contribution], assessments: Sequence[Assessment], merge: Merge
-) -> StixObject:
-    """The merged contributions at one level, with their confidence."""
-    content = merge_contributions(contributions)
-    sure = compute_statistics(contributions, assessments, merge.config.scale, merge.now).confidence
-    return content if sure is None else {**content, "confidence": sure}
+def _layers(public: PublicObject, merge: Merge) -> list[Layer]:
+    """The merged contributions at each level, with their confidence."""
+    precedence = _precedence(public, merge)
+
+    def content(counted: Sequence[Contribution]) -> StixObject:
+        merged = merge_contributions(counted, precedence)
+        sure = _figures(replace(public, contributions=tuple(counted)), merge).confidence
+        return merged if sure is None else {**merged, "confidence": sure}
+
+    return merge_by_tlp(public.contributions, content, precedence)
 
 
 def _revoked_layers(public: PublicObject, merge: Merge) -> list[Layer]:
     """The revoked version for readers who hold the object."""
-    layers = _layers(public.contributions, public.assessments, merge)
+    layers = _layers(public, merge)
     return [(level, {**content, "revoked": True}) for level, content in layers]
 
 
@@ -306,8 +344,10 @@ def _withdrawn_layers(before: PublicObject | None, level: Tlp, merge: Merge) -> 
 
 
 def _figures(public: PublicObject, merge: Merge) -> HubStatistics:
-    scale = merge.config.scale
-    return compute_statistics(public.contributions, public.assessments, scale, merge.now)
+    scale, precedence = merge.config.scale, _precedence(public, merge)
+    return compute_statistics(
+        public.contributions, public.assessments, scale, merge.now, precedence
+    )
 
 
 def _are_news(before: PublicObject, figures: HubStatistics, merge: Merge) -> bool:
@@ -345,6 +385,15 @@ def _expiry(public: PublicObject, content: StixObject) -> int | None:
     until = content.get("valid_until")
     at = None if until is None else micros(until)
     return at if at is not None and at > public.created else None
+
+
+def _count_withdrawal(
+    withdrawals: Iterable[Withdrawals], partner: str, now: int
+) -> tuple[Withdrawals, ...]:
+    """One more of the partner's; those of long ago are forgotten."""
+    recent = {each.partner: each for each in withdrawals if now - each.last < WITHDRAWALS_KEPT}
+    before = recent.pop(partner, None)
+    return (*recent.values(), Withdrawals(partner, (before.times if before else 0) + 1, now))
 
 
 def _author(contributions: Sequence[Contribution], merge: Merge) -> str:

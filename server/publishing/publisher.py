@@ -69,12 +69,20 @@ from tocsin.server.publishing.public_objects import (
     add_contribution,
     confirm_contribution,
     is_news,
+    is_withdrawn_often,
     new_entry,
     remove_contribution,
     remove_identity,
 )
 from tocsin.server.publishing.unit_of_work import UnitOfWork
-from tocsin.server.publishing.verdicts import Effect, OwnState, PublicState, Row, find_row
+from tocsin.server.publishing.verdicts import (
+    WITHDRAWALS,
+    Effect,
+    OwnState,
+    PublicState,
+    Row,
+    find_row,
+)
 from tocsin.server.store import Transaction
 
 
@@ -400,8 +408,6 @@ def _publish(task: _Task, candidate: Candidate) -> _Outcome:
     if candidate.from_hub:
         return _settle_copy(task, resolved)
     living = _find_living_id(task, resolved)
-    if living is None:
-        return _conclude(candidate, find_row(PublicState.EXHAUSTED))
     parts = stricter_properties(
         ((candidate.effective_tlp, living.rewriting.object), *living.fuller)
     )
@@ -425,14 +431,8 @@ def _resolve(task: _Task, candidate: Candidate) -> ResolvedCandidate:
 def _settle_copy(task: _Task, resolved: ResolvedCandidate) -> _Outcome:
     """Settle what says that the hub made it, under an id that the hub does not know."""
     candidate, own = resolved.candidate, task.source_ids
-    known: PublicObject | None = None
-    every = task.ids.generations(resolved)
-    task.work.load([each.id for each in every])
-    for each in every:
-        found = task.work.find_public(each.id)
-        if found is None:
-            break
-        known = found
+    task.work.load([resolved.id])
+    known = task.work.find_public(_find_newest(task, resolved).id)
     if known is None or not task.may_know(known):
         return _conclude(candidate, find_row(PublicState.NOT_THE_HUBS))
     own.refs[str(candidate.source_id)] = PublicRef(known.id, known.tlp)
@@ -440,31 +440,50 @@ def _settle_copy(task: _Task, resolved: ResolvedCandidate) -> _Outcome:
     return _conclude(candidate, find_row(PublicState.HUBS_COPY), known.id)
 
 
-def _find_living_id(task: _Task, resolved: ResolvedCandidate) -> ResolvedCandidate | None:
+def _find_living_id(task: _Task, resolved: ResolvedCandidate) -> ResolvedCandidate:
     """Under the first id that is not revoked, or that is this partner's own and was withdrawn.
 
     What has expired is published again, under the next id, if the new report is still valid.
-    None if every id is revoked.
     """
-    work, batch = task.work, task.batch
+    work, batch, ids = task.work, task.batch, task.ids
     work.load([resolved.id])
     first = work.find_public(resolved.id)
     if first is None or not first.revoked:
         return resolved
-    own = task.source_ids.public_id(str(resolved.candidate.source_id))
+    newest = _find_newest(task, resolved)
     valid = resolved.is_valid(batch.now)
-    every = task.ids.generations(resolved)[:GENERATIONS]
-    work.load([each.id for each in every])
-    for each in every:
-        public = work.find_public(each.id)
-        if public is None or not public.revoked:
-            return each
-        expired = public.revocation_reason == RevocationReason.EXPIRED
-        if public.id == own and not (expired and valid):
-            return each
-        if expired and not valid and public.tlp <= batch.sees:
-            return each
-    return None
+    own = work.find_public(task.source_ids.public_id(str(resolved.candidate.source_id)))
+    if own is not None and own.revoked and not (_has_expired(own) and valid):
+        former = (ids.generation(resolved, n) for n in range(newest.generation + 1))
+        if found := next((each for each in former if each.id == own.id), None):
+            return found
+    public = work.find_public(newest.id)
+    if public is None or not public.revoked:
+        return newest
+    if _has_expired(public) and not valid and public.tlp <= batch.sees:
+        return newest
+    return ids.generation(resolved, newest.generation + 1)
+
+
+def _find_newest(task: _Task, resolved: ResolvedCandidate) -> ResolvedCandidate:
+    """Under the newest id that was published; all before it are revoked."""
+    work, newest = task.work, resolved
+    first = work.find_public(resolved.id)
+    if first is None or not first.revoked:
+        return resolved
+    number = max(first.generation, 1)
+    while True:
+        every = [task.ids.generation(resolved, number + n) for n in range(GENERATIONS)]
+        work.load([each.id for each in every])
+        for each in every:
+            if work.find_public(each.id) is None:
+                return newest
+            newest = each
+        number += GENERATIONS
+
+
+def _has_expired(public: PublicObject) -> bool:
+    return public.revocation_reason == RevocationReason.EXPIRED
 
 
 @dataclass(frozen=True, slots=True)
@@ -477,6 +496,10 @@ class _Proposal:
     """The contribution that it would make."""
     awaited: frozenset[str]
     """Ids of objects that it references and that have not arrived."""
+    first_id: str
+    """The first id of the same thing, which keeps the number of the newest one."""
+    generation: int
+    """The number of the id of `copy`."""
 
 
 def _merge(task: _Task, resolved: ResolvedCandidate) -> _Outcome:
@@ -496,6 +519,8 @@ def _merge(task: _Task, resolved: ResolvedCandidate) -> _Outcome:
     public_id = copy.id
     if own is OwnState.REVOKED and copy.public is None:
         ids.refs[new.source_id] = GONE
+    elif own is OwnState.WITHDRAWN_OFTEN:  # whatever is published: it may be hidden
+        ids.refs.pop(new.source_id, None)
     elif own in (OwnState.ELSEWHERE, OwnState.AS_WIDE):
         public_id = ids.public_id(new.source_id)
         if stays := work.find_public(public_id):
@@ -505,13 +530,17 @@ def _merge(task: _Task, resolved: ResolvedCandidate) -> _Outcome:
 
 def _propose(task: _Task, resolved: ResolvedCandidate) -> _Proposal:
     candidate, copy = resolved.candidate, task.work.find(resolved.id)
+    if resolved.generation and copy.public is None:
+        former = task.ids.generation(resolved, resolved.generation - 1)
+        copy = replace(copy, former=task.work.find(former.id).withdrawals)
     is_observable = is_observable_type(str(resolved.rewriting.object["type"]))
     version = "" if is_observable else candidate.source_version or ""
-    bare = task.batch.contribution(candidate, version)
-    if bare.raw:
-        return _Proposal(candidate, copy, bare, frozenset())
-    layers = [(bare.tlp, bare.object), *candidate.stricter_layers]
-    return _Proposal(candidate, copy, *resolve_contribution(bare, layers, task.source_ids.refs))
+    new, awaited = task.batch.contribution(candidate, version), frozenset[str]()
+    if not new.raw:
+        layers = [(new.tlp, new.object), *candidate.stricter_layers]
+        new, awaited = resolve_contribution(new, layers, task.source_ids.refs)
+    first_id = resolved.first_id or resolved.id
+    return _Proposal(candidate, copy, new, awaited, first_id, resolved.generation)
 
 
 def _public_state(task: _Task, copy: WorkingCopy, new: Contribution) -> PublicState:
@@ -520,8 +549,7 @@ def _public_state(task: _Task, copy: WorkingCopy, new: Contribution) -> PublicSt
     if public is None:
         return PublicState.ABSENT
     if public.revoked:
-        expired = public.revocation_reason == RevocationReason.EXPIRED
-        return PublicState.EXPIRED if expired else PublicState.REVOKED
+        return PublicState.EXPIRED if _has_expired(public) else PublicState.REVOKED
     if new.raw and any(not is_same_definition(new, each) for each in public.contributions):
         return PublicState.DIFFERENT
     if public.tlp > task.batch.sees:
@@ -544,9 +572,18 @@ def _own_state(task: _Task, proposal: _Proposal) -> OwnState:
             return OwnState.ELSEWHERE
     mine = task.find_own(copy.id, new.source_id)
     if mine is None:
-        return OwnState.NONE
+        held = WITHDRAWALS not in task.batch.waived and _is_withdrawn_often(task, copy)
+        return OwnState.WITHDRAWN_OFTEN if held else OwnState.NONE
     asks = any(finding.action is Action.ASKED for finding in proposal.candidate.findings)
     return _compare(new, mine, released=bool(task.batch.waived), asks=asks)
+
+
+def _is_withdrawn_often(task: _Task, copy: WorkingCopy) -> bool:
+    """True if the partner, of which nothing is published here, withdrew it several times."""
+    partner = task.batch.partner.slug
+    if any(each.partner == partner for each in copy.contributions):
+        return False
+    return is_withdrawn_often(copy, partner, task.batch.now)
 
 
 def _compare(new: Contribution, mine: Contribution, *, released: bool, asks: bool) -> OwnState:
@@ -577,6 +614,7 @@ def _join(task: _Task, proposal: _Proposal, public: PublicState) -> _Outcome:
     joined = add_contribution(copy, new, work.merge)
     own = _joined_state(new, others, adds=is_news(copy, joined))
     work.put(joined)
+    _note_generation(task, proposal)
     task.source_ids.assign(new.source_id, copy.id)
     candidate = proposal.candidate
     if others:
@@ -588,6 +626,15 @@ def _join(task: _Task, proposal: _Proposal, public: PublicState) -> _Outcome:
         waits = PendingReferences(copy.id, partner, sees, awaited, new.source_id)
     is_wider = copy.public is None or copy.public.tlp > new.tlp
     return _Outcome(replace(decision, joined=True), waits, is_wider)
+
+
+def _note_generation(task: _Task, proposal: _Proposal) -> None:
+    """Let the first id lead to the newest one, however many there are between them."""
+    first = task.work.find(proposal.first_id)
+    if first.public is None or first.public.generation >= proposal.generation:
+        return
+    public = replace(first.public, generation=proposal.generation)
+    task.work.put(replace(first, public=public))
 
 
 def _joined_state(new: Contribution, others: Sequence[Contribution], *, adds: bool) -> OwnState:

@@ -26,7 +26,6 @@ class PublicState(StrEnum):
     EXPIRED = "expired"
     REVOKED = "revoked"
     DIFFERENT = "a marking definition with other content"
-    EXHAUSTED = "revoked too often"
     INCOMPLETE = "needs objects that have not arrived"
     HUBS_OWN = "the hub's own object"
     HUBS_COPY = "the hub's own object under another id"
@@ -49,6 +48,7 @@ class OwnState(StrEnum):
     REVOKED = "revoked before"
     WITHDRAWN = "something; the candidate revokes it"
     NOTHING_TO_WITHDRAW = "nothing; the candidate revokes it"
+    WITHDRAWN_OFTEN = "nothing; it withdrew all its reports of it several times"
 
 
 class Effect(StrEnum):
@@ -80,6 +80,8 @@ class Row(NamedTuple):
 
 WITHDRAWN = "your contribution is withdrawn"
 """The message of a revocation that took effect."""
+WITHDRAWALS = "withdrawals"
+"""The rule that holds what a partner withdrew several times; an analyst may waive it."""
 
 
 def _noted(rule: str, message: str) -> Finding:
@@ -128,13 +130,6 @@ TABLE: tuple[Row, ...] = (
             "it says that this hub made it, but the hub has no such object: send it as your own",
         ),
     ),
-    Row(
-        (_P.EXHAUSTED,),
-        (),
-        _V.HELD,
-        _E.NONE,
-        _held("revoked", "it was published and revoked too often: an analyst must look at it"),
-    ),
     Row((), (_O.REVOKED,), _V.REFUSED, _E.NONE, _ID_REVOKED),
     Row(
         (_P.EXPIRED,),
@@ -150,6 +145,16 @@ TABLE: tuple[Row, ...] = (
         _V.REFUSED,
         _E.NONE,
         _refused("versions", "this marking definition is here with other content"),
+    ),
+    Row(
+        (),
+        (_O.WITHDRAWN_OFTEN,),
+        _V.HELD,
+        _E.NONE,
+        _held(
+            WITHDRAWALS,
+            "you withdrew all your reports of it several times today: an analyst must look at it",
+        ),
     ),
     Row((), (_O.AS_WIDE,), _V.DUPLICATE, _E.NONE),
     Row(

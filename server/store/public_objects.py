@@ -33,7 +33,7 @@ from tocsin.admission.model import (
     Layer,
     Tlp,
 )
-from tocsin.server.model import PublicObject, TlpVersion
+from tocsin.server.model import PublicObject, TlpVersion, Withdrawals
 from tocsin.server.store.connection import Base, Document, chunk_keys
 from tocsin.server.store.feeds.id_index import MAX_KEYS, group_by_bucket
 
@@ -204,6 +204,9 @@ def _public_to_document(public: PublicObject) -> Document:
         "testimonies": [_assessment_to_document(each) for each in public.assessments],
         "figures": _statistics_to_document(public.figures),
         "due": public.due_hour,
+        "lead": public.lead,
+        "generation": public.generation,
+        "withdrawals": [each._asdict() for each in public.withdrawals],
     }
 
 
@@ -272,6 +275,9 @@ def _public_from_document(document: Document) -> PublicObject:
         assessments=tuple(map(_assessment_from_document, document.get("testimonies", ()))),
         figures=_statistics_from_document(document.get("figures")),
         due_hour=document.get("due", 0),
+        lead=document.get("lead", ""),
+        generation=document.get("generation", 0),
+        withdrawals=tuple(Withdrawals(**each) for each in document.get("withdrawals", ())),
     )
 
 

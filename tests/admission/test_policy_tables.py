@@ -9,7 +9,12 @@ from support.hub import GREEN
 from support.stix_objects import TIME, make_object, ref
 
 from tocsin.admission import Pipeline, parse_policy
-from tocsin.admission.merge.confidence import Source, combine_confidence, weigh_confidence
+from tocsin.admission.merge.confidence import (
+    Source,
+    combine_confidence,
+    lower_by_denials,
+    weigh_confidence,
+)
 from tocsin.admission.merge.decay import decay_confidence, half_life
 from tocsin.admission.model import Candidate, Submitter, Verdict
 from tocsin.admission.policy import _TABLES
@@ -86,20 +91,16 @@ def test_each_half_life_setting_sets_the_half_life_of_its_kind(setting: Any, day
 
 
 FORMULA: dict[str, tuple[int, Callable[[Any], int | None], int]] = {
-    "ceiling": (80, lambda scale: combine_confidence([Source(50, 100)], [], scale), 80),
+    "ceiling": (80, lambda scale: combine_confidence([Source(50, 100)], scale), 80),
     "corroboration_percent": (
         50,
-        lambda scale: combine_confidence([Source(100, 55), Source(100, None)], [], scale),
+        lambda scale: combine_confidence([Source(100, 55), Source(100, None)], scale),
         75,
     ),
     "unreliable_percent": (50, lambda scale: weigh_confidence(60, 0, scale), 30),
     "reliable_percent": (50, lambda scale: weigh_confidence(60, 100, scale), 80),
-    "false_positive_percent": (
-        50,
-        lambda scale: combine_confidence([Source(50, 60)], [100], scale),
-        30,
-    ),
-    "step": (25, lambda scale: decay_confidence(80, 30 * DAY, 30 * DAY, scale.step), 55),
+    "false_positive_percent": (50, lambda scale: lower_by_denials(60, [100], scale), 30),
+    "step": (25, lambda scale: decay_confidence(80, 30 * DAY, 30 * DAY, scale.step), 50),
     "refresh_days": (3, lambda scale: scale.refresh_interval, 3 * DAY),
 }
 

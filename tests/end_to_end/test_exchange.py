@@ -65,16 +65,15 @@ class TestMerging:
         assert {o["description"] for o in hub.feed("amber")} == {"amber words", "green words"}
         assert len({o["id"] for o in hub.feed("amber")}) == 2
 
-    def test_the_order_of_arrival_does_not_matter(self, hub: HubInProcess) -> None:
-        early = {"valid_from": "2025-01-01T00:00:00Z", "labels": ["a"], "confidence": 40}
-        late = {"valid_from": "2025-06-01T00:00:00Z", "labels": ["b"], "confidence": 60}
+    def test_the_first_of_two_equally_reliable_partners_leads(self, hub: HubInProcess) -> None:
+        early = {"valid_from": "2025-01-01T00:00:00Z", "labels": ["a"]}
+        late = {"valid_from": "2025-06-01T00:00:00Z", "labels": ["b"]}
         for domain, first, second in (("one.top", early, late), ("two.top", late, early)):
             hub.push(indicator(domain, **first), who="acme")
             hub.push(indicator(domain, **second), who="north")
         one, two = hub.feed("green")
-        for name in ("valid_from", "labels", "confidence"):
-            assert one[name] == two[name]
-        assert (one["valid_from"], one["labels"]) == ("2025-01-01T00:00:00Z", ["a", "b"])
+        assert (one["valid_from"], one["labels"]) == ("2025-01-01T00:00:00Z", ["a"])
+        assert (two["valid_from"], two["labels"]) == ("2025-06-01T00:00:00Z", ["b"])
 
     def test_sending_the_same_again_is_a_duplicate_and_changes_nothing(
         self, hub: HubInProcess

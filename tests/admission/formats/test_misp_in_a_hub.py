@@ -79,16 +79,14 @@ class TestOtherPartners:
         table = objects(b"value\nevil.com\n", name="a.csv")
         assert hub.verdicts(hub.push(*table, who="north")) == ["merged"]
 
-    @pytest.mark.parametrize(("number", "sources"), [(1, 1), (2, 2)])
-    def test_forwarding_an_event_does_not_corroborate_it_but_an_event_of_ones_own_does(
-        self, number: int, sources: int
-    ) -> None:
-        theirs = objects(event(attribute(number=number)))
+    def test_an_event_that_another_partner_sent_too_does_not_show_in_the_count(self) -> None:
+        """Else a guessed event id would tell who else has the event."""
+        theirs = objects(event(attribute()))
         contributions = [
             contribution_of("acme", objects(event(attribute()))[0]),
             contribution_of("north", theirs[0]),
         ]
-        assert len(group_by_origin(contributions)) == sources
+        assert len(group_by_origin(contributions)) == 2
 
     def test_distribution_to_this_community_is_not_in_a_wider_feed(self, hub: HubInProcess) -> None:
         hub.push(*objects(event(attribute(), distribution="1"), tlp=Tlp.CLEAR))

@@ -16,6 +16,7 @@ from tocsin.admission.errors import PolicyError
 from tocsin.admission.merge.confidence import (
     Source,
     combine_confidence,
+    lower_by_denials,
     parse_reliability,
     weigh_confidence,
 )
@@ -103,21 +104,22 @@ class TestCombination:
         self, pairs: Any, denials: Any, data: Any
     ) -> None:
         sources = [Source(*pair) for pair in pairs]
-        result = combine_confidence(sources, denials, SCALE)
+        result = combine_confidence(sources, SCALE)
         shuffled = data.draw(st.permutations(sources))
-        assert combine_confidence(shuffled, denials, SCALE) == result
+        assert combine_confidence(shuffled, SCALE) == result
         if result is None:
             assert all(source.confidence is None for source in sources)
             return
         assert 0 <= result <= SCALE.ceiling
         first = sources[0]
         more = replace(first, reliability=min(100, first.reliability + 1))
-        assert present(combine_confidence([more, *sources[1:]], denials, SCALE)) >= result
+        assert present(combine_confidence([more, *sources[1:]], SCALE)) >= result
         if first.confidence is not None:
             surer = replace(first, confidence=min(100, first.confidence + 7))
-            assert present(combine_confidence([surer, *sources[1:]], denials, SCALE)) >= result
-        assert present(combine_confidence([*sources, Source(50, 10)], denials, SCALE)) >= result
-        assert present(combine_confidence(sources, [*denials, 50], SCALE)) <= result
+            assert present(combine_confidence([surer, *sources[1:]], SCALE)) >= result
+        assert present(combine_confidence([*sources, Source(50, 10)], SCALE)) >= result
+        lowered = lower_by_denials(result, denials, SCALE)
+        assert 0 <= lower_by_denials(result, [*denials, 50], SCALE) <= lowered <= result
 
 
 class TestPolicy:

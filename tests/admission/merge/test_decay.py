@@ -37,6 +37,13 @@ class TestSteps:
             )
             assert decay_confidence(confidence, moment + 1000, half, 10) < before
 
+    @given(st.integers(0, 99), st.integers(0, 10**15), st.integers(0, 400))
+    def test_a_higher_confidence_is_never_lower_at_the_same_age(
+        self, confidence: Any, age: Any, days: Any
+    ) -> None:
+        left = decay_confidence(confidence, age, days * DAY, 10)
+        assert left <= decay_confidence(confidence + 1, age, days * DAY, 10)
+
     def test_a_later_report_or_sighting_resets_the_age(self) -> None:
         old = contribution(confidence=80, received=NOW - 300 * DAY)
         denial = assessment(kind=AssessmentKind.FALSE_POSITIVE)

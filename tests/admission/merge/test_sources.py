@@ -29,23 +29,11 @@ class TestPartners:
 
 
 class TestObjectIds:
-    def test_two_partners_with_the_same_object_are_one_source(self) -> None:
-        a, b = contribution("a", source_id="x"), contribution("b", source_id="x")
-        assert count_contributors(a, b) == 1
-
-    @pytest.mark.parametrize(
-        ("name", "sources"),
-        [
-            ("indicator--6f1e0c6a-9d1b-4f0a-8c3d-1a2b3c4d5e6f", 1),  # version 4: random
-            ("indicator--6f1e0c6a-9d1b-5f0a-8c3d-1a2b3c4d5e6f", 2),  # version 5: from the value
-            ("indicator--6f1e0c6a-9d1b-3f0a-8c3d-1a2b3c4d5e6f", 2),
-        ],
-    )
-    def test_an_id_derived_from_the_value_does_not_show_a_common_origin(
-        self, name: str, sources: int
-    ) -> None:
+    @pytest.mark.parametrize("version", [3, 4, 5])
+    def test_a_guessed_id_of_another_partner_confirms_nothing(self, version: int) -> None:
+        name = f"indicator--6f1e0c6a-9d1b-{version}f0a-8c3d-1a2b3c4d5e6f"
         a, b = contribution("a", source_id=name), contribution("b", source_id=name)
-        assert count_contributors(a, b) == sources
+        assert count_contributors(a, b) == 2
 
     def test_two_partners_that_list_the_same_value_in_csv_are_two_sources(self) -> None:
         both = [
@@ -78,9 +66,36 @@ class TestExternalReferences:
         both = with_reference(**common)
         assert count_contributors(contribution("a", **both), contribution("b", **both)) == 2
 
-    def test_common_origin_is_transitive(self) -> None:
+    def test_a_source_depends_only_on_sources_that_count(self) -> None:
         first = contribution("a", group="g")
         second = contribution("b", group="g", **with_reference(external_id="R-1"))
         third = contribution("c", **with_reference(external_id="R-1"))
         assert len(group_by_origin([first, third])) == 2
-        assert len(group_by_origin([first, second, third])) == 1
+        assert len(group_by_origin([second, third])) == 1
+        assert len(group_by_origin([first, second, third])) == 2
+
+
+def quoting(partner: str, *reports: int, **more: Any) -> Any:
+    """A contribution that cites reports by number."""
+    cited = [{"source_name": "blog", "external_id": f"R-{each}"} for each in reports]
+    return contribution(partner, external_references=cited, **more)
+
+
+class TestQuotingEverybody:
+    """The partner that cites what everybody cites takes no place but its own."""
+
+    def test_the_last_to_report_takes_no_source_away(self) -> None:
+        three = [quoting("a", 1), quoting("b", 2), quoting("c", 3)]
+        everything = quoting("d", *range(100), received=NOW + 1)
+        assert count_contributors(*three) == count_contributors(*three, everything) == 3
+
+    def test_the_first_to_report_takes_no_source_away(self) -> None:
+        three = [quoting("a", 1), quoting("b", 2), quoting("c", 3)]
+        assert count_contributors(quoting("d", *range(100), received=NOW - 1), *three) == 3
+
+    def test_correcting_an_early_report_takes_no_source_away(self) -> None:
+        three = [quoting("a", 1), quoting("b", 2), quoting("c", 3)]
+        early = quoting("d", 4, received=NOW - 1)
+        later = quoting("d", *range(100), received=NOW + 1, first_reported=NOW - 1)
+        assert count_contributors(early, *three) == 4
+        assert count_contributors(later, *three) == 3

@@ -1,9 +1,16 @@
 """The hub's statistics about a public object: counts, days of report, and a valid extension."""
 
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
 from support.contributions import HUB_IDENTITY, NOW, SCALE, assessment, contribution
 
 from tocsin.admission.merge.content import merge_contributions
+from tocsin.admission.merge.sources import Precedence
 from tocsin.admission.merge.statistics import add_statistics, compute_statistics
+from tocsin.admission.model import AssessmentKind
 from tocsin.admission.stix.history_extension import (
     EXTENSION_ID,
     extension_author,
@@ -36,3 +43,52 @@ def test_statistics_give_the_days_of_the_reports_and_no_time_of_day() -> None:
     reported = contribution(received=NOW - 3 * DAY, last_reported=NOW)
     found = compute_statistics([reported], (), SCALE, NOW)
     assert (found.last_day - found.first_day, found.last_day) == (3, NOW // DAY)
+
+
+AGES, RELIABILITIES = st.integers(0, 400 * DAY), st.integers(0, 100)
+REPORTS = st.tuples(
+    AGES,
+    st.none() | st.integers(0, 100),
+    RELIABILITIES,
+    st.sampled_from(["", "", "g", "h"]),
+    st.sets(st.integers(1, 5), max_size=5),
+)
+SIGHTINGS = st.tuples(
+    st.integers(0, 9), st.sampled_from(AssessmentKind), AGES, RELIABILITIES, st.sampled_from("g-")
+)
+
+
+def reported(number: int, report: Any) -> Any:
+    """The contribution of a partner, which cites reports by number."""
+    age, confidence, reliability, group, cited = report
+    more = {"received": NOW - age, "reliability": reliability, "group": group}
+    found = [{"source_name": "blog", "external_id": f"R-{each}"} for each in sorted(cited)]
+    if found:
+        more["external_references"] = found
+    return contribution(f"p{number}", confidence, **more)
+
+
+def assessed(number: int, kind: Any, age: int, reliability: int, group: str) -> Any:
+    more = {"when": NOW - age, "reliability": reliability, "group": group.strip("-")}
+    return assessment(f"p{number}", kind, **more)
+
+
+@given(
+    st.lists(REPORTS, min_size=2, max_size=7),
+    st.lists(SIGHTINGS, max_size=3),
+    st.binary(max_size=8),
+)
+def test_a_contribution_that_joins_lowers_neither_count_nor_confidence(
+    reports: Any, sightings: Any, secret: bytes
+) -> None:
+    oldest_first = sorted(reports, key=lambda report: -report[0])
+    *before, last = [reported(number, each) for number, each in enumerate(oldest_first)]
+    last = replace(last, received=last.received + 1)
+    assessments = [assessed(*each) for each in sightings]
+    precedence = Precedence("indicator--x", "", secret)
+    old = compute_statistics(before, assessments, SCALE, NOW + DAY, precedence)
+    new = compute_statistics([*before, last], assessments, SCALE, NOW + DAY, precedence)
+    assert new.contributors >= old.contributors
+    assert (new.confidence or 0) >= (old.confidence or 0)
+    assert (new.confidence is None) <= (old.confidence is None)
+    assert (new.sightings, new.false_positives) == (old.sightings, old.false_positives)

@@ -90,9 +90,10 @@ def replace_placeholders(hub: HubProcess, words: list[str]) -> list[str]:
         return [*words[:3], keys[0][:12]]
     if words[0] == "review" and words[1] != "list":
         return [*words[:2], hub.command("review", "list")[0]["review"], *words[3:]]
-    if words[:2] == ["object", "revoke"] and words[2].startswith("indicator--"):
+    if words[0] == "object" and words[2].startswith("indicator--"):
         plain = [each for each in hub.walk("green") if EVIL not in each.get("pattern", EVIL)]
-        return [*words[:2], plain[0]["id"], *words[3:]]
+        sender = ["city" if word == "acme" else word for word in words[3:]]
+        return [*words[:2], plain[0]["id"], *sender]
     return words
 
 

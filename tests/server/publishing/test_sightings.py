@@ -225,5 +225,5 @@ class TestSightings:
         for partner in order:
             hub.push(sent[partner], *(said[partner] for _ in [0] if partner in said), who=partner)
         public = self.later(hub, clock)
-        assert (report_counts(public), public["labels"]) == ((3, 1, 1), ["a", "b", "c"])
+        assert (report_counts(public), len(public["labels"])) == ((3, 1, 1), 1)
         assert public["confidence"] == 54  # (95 - 35 x 7/8 x 7/8) x 4/5
