@@ -24,6 +24,7 @@ import orjson
 from tocsin.admission.errors import Unavailable, Unprocessable
 from tocsin.admission.markings.acs import is_acs
 from tocsin.admission.markings.consent import apply_consent_labels
+from tocsin.admission.markings.containers import ContainerMarkings
 from tocsin.admission.markings.granular import TlpSplit, split_by_tlp
 from tocsin.admission.markings.tlp import is_tlp_definition, read_markings
 from tocsin.admission.merge.identity import MITRE, identify, is_well_known
@@ -131,15 +132,18 @@ class Pipeline:
         them, if this system is too busy to check a pattern.
         """
         submission = list(candidates)
-        context = self._build_context(submission, now)
+        definitions = {**self._definitions, **_find_definitions(submission)}
+        containers = ContainerMarkings.read(submission, definitions)
+        marked = [containers.mark(candidate) for candidate in submission]
+        context = self._build_context(marked, definitions, containers, now)
         occurrences = Counter(candidate.source_id for candidate in submission)
         by_content: dict[bytes, Candidate] = {}
         judged = []
-        for candidate in submission:
-            key = _content_key(candidate) if occurrences[candidate.source_id] > 1 else b""
+        for sent, candidate in zip(submission, marked, strict=True):
+            key = _content_key(sent) if occurrences[sent.source_id] > 1 else b""
             known = by_content.get(key)
             if known:
-                judged.append(known.with_index(candidate.index))
+                judged.append(known.with_index(sent.index))
             else:
                 judged.append(self._examine_one(candidate, context))
             if key:
@@ -166,10 +170,15 @@ class Pipeline:
         authors = {each for each in known if each.startswith("identity--")}
         return frozenset(authors - {MITRE, AUTHOR_ID})
 
-    def _build_context(self, submission: Sequence[Candidate], now: int) -> SubmissionContext:
+    def _build_context(
+        self,
+        submission: Sequence[Candidate],
+        definitions: Mapping[str, StixObject],
+        containers: ContainerMarkings,
+        now: int,
+    ) -> SubmissionContext:
         authors = self.find_authors(submission)
         subjects = [candidate.object for candidate in submission if candidate.object is not None]
-        definitions = {**self._definitions, **_find_definitions(submission)}
         shared = RuleContext(
             submitter=apply_consent_labels(self._submitter, subjects),
             now=now,
@@ -183,7 +192,9 @@ class Pipeline:
             for name, table in self._settings.items()
         )
         default = self._submitter.default_tlp
-        defaults = DefaultTlp(default, _find_definition_levels(submission, definitions, default))
+        carried = _find_definition_levels(submission, definitions, default)
+        held = {id_: containers.levels[id_] for id_ in definitions.keys() & containers.levels}
+        defaults = DefaultTlp(default, held | carried)
         patterns = PatternChecker(subjects, self._submitter.partner)
         return SubmissionContext(definitions, authors, defaults, rules, now, patterns)
 

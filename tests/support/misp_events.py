@@ -60,3 +60,51 @@ def tlp_of(content: Any, tlp: Any = Tlp.GREEN) -> Any:
     (indicator,) = built_objects(content, tlp=tlp)
     (mark,) = indicator["object_marking_refs"]
     return next(each for each in Tlp if TLP_2_IDS[each] == mark)
+
+
+def stix_export(mark: str) -> list[dict[str, Any]]:
+    """An event as MISP exports it to STIX 2.1: only the grouping has a marking."""
+    head = {"spec_version": "2.1", "created": "2026-02-01T00:00:00.000Z"}
+    head |= {"modified": head["created"], "created_by_ref": f"identity--{uuid(1)}"}
+    seen = {"first_observed": head["created"], "last_observed": head["created"]}
+    domain = "domain-name--5e000000-0000-4000-8000-000000000004"
+    pattern = "[domain-name:value = 'evil-portal.top']"
+    members: list[dict[str, Any]] = [
+        {
+            "type": "indicator",
+            "id": f"indicator--{uuid(2)}",
+            **head,
+            **{"pattern": pattern, "pattern_type": "stix", "valid_from": head["created"]},
+            "labels": ['misp:type="domain"', 'misp:to_ids="True"'],
+        },
+        {
+            "type": "observed-data",
+            "id": f"observed-data--{uuid(3)}",
+            **head,
+            **seen,
+            "number_observed": 1,
+            "object_refs": [domain],
+        },
+        {"type": "domain-name", "spec_version": "2.1", "id": domain, "value": "evil-shop.ru"},
+        {
+            "type": "relationship",
+            "id": f"relationship--{uuid(5)}",
+            **head,
+            "relationship_type": "based-on",
+            "source_ref": f"indicator--{uuid(2)}",
+            "target_ref": f"observed-data--{uuid(3)}",
+        },
+    ]
+    identity = {"type": "identity", "id": f"identity--{uuid(1)}", **head}
+    del identity["created_by_ref"]
+    grouping = {
+        "type": "grouping",
+        "id": f"grouping--{EVENT}",
+        **head,
+        "name": "Invoices",
+        "context": "suspicious-activity",
+        "object_refs": [each["id"] for each in members],
+        "object_marking_refs": [mark],
+    }
+    named = identity | {"name": "MISP", "identity_class": "organization"}
+    return [named, grouping, *members]

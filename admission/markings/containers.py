@@ -1,0 +1,202 @@
+"""Containers: what an object without a marking takes from the reports that hold it.
+
+Reports, groupings and observed-data cover what they list, in the same submission and through
+other containers.  The strictest TLP level counts; markings of other kinds have no order, so all of
+them apply together.  Members get their markings in writing, before anything is examined: one that
+is sent, held or released alone later has the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tocsin.admission.markings.acs import is_acs
+from tocsin.admission.markings.selectors import resolve_selector
+from tocsin.admission.markings.tlp import TLP_2_IDS, read_markings, split_off_granular_tlp
+from tocsin.admission.merge.identity import is_well_known
+from tocsin.admission.model import Action, Candidate, Finding, StixObject, Tlp
+
+_CONTAINERS = ("report", "grouping", "observed-data")
+"""Not notes and opinions: they are about their objects and do not hold them."""
+_MOST_TAKEN = 20
+"""Markings other than TLP that a member takes; one that would take more is refused."""
+_TOO_MANY = Finding(
+    "normalise",
+    "marking",
+    Action.REFUSED,
+    f"what holds it has more than {_MOST_TAKEN} markings other than TLP: mark it yourself",
+    "object_marking_refs",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Container:
+    """One container as it was sent, whatever else is wrong with it."""
+
+    id: str
+    members: tuple[str, ...]
+    level: Tlp | None
+    parts: tuple[tuple[Tlp, str], ...]
+    """Members that a marking of a part of `object_refs` covers, each with its level."""
+    others: tuple[str, ...]
+    """Markings other than TLP, ACS first; one more than a member may take at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerMarkings:
+    """The markings that the containers of one submission give to what they hold."""
+
+    levels: Mapping[str, Tlp] = field(default_factory=dict)
+    """By id of a member: the strictest level of all containers around it."""
+    _definitions: Mapping[str, StixObject] = field(default_factory=dict)
+    _others: Mapping[str, Mapping[str, None]] = field(default_factory=dict)
+    """By id of a member: markings other than TLP."""
+
+    @classmethod
+    def read(
+        cls, submission: Iterable[Candidate], definitions: Mapping[str, StixObject]
+    ) -> ContainerMarkings:
+        """Read the containers of a submission; the order of its objects does not matter.
+
+        Each reference is followed once for the level, and at most once for each marking that a
+        member may take.
+        """
+        subjects = (each.object for each in submission if each.object is not None)
+        found = [
+            _read_container(each, definitions)
+            for each in subjects
+            if each.get("type") in _CONTAINERS
+        ]
+        if not found:
+            return cls()
+        members: dict[str, dict[str, None]] = {}
+        for each in found:
+            members.setdefault(each.id, {}).update(dict.fromkeys(each.members))
+        order = _acs_first(definitions)
+        others = _spread_others(found, members, order)
+        return cls(_spread_levels(found, members), definitions, others)
+
+    def mark(self, candidate: Candidate) -> Candidate:
+        """The candidate with the markings that it lacks; as it is if it lacks none."""
+        subject = candidate.object
+        name = candidate.source_id or ""
+        if subject is None or not candidate.is_open:
+            return candidate
+        if name not in self.levels and name not in self._others:
+            return candidate
+        if subject.get("type") == "marking-definition" or is_well_known(subject):
+            return candidate
+        refs = subject.get("object_marking_refs", [])
+        if not isinstance(refs, list):
+            return candidate  # validation refuses it
+        level, wanted = self._find_wanted(subject)
+        if len(wanted) > _MOST_TAKEN:
+            return candidate.refuse(_TOO_MANY)
+        others = [each for each in wanted if each not in refs]
+        new = [*([] if level is None else [TLP_2_IDS[level]]), *others]
+        if not new:
+            return candidate
+        marked = {**subject, "object_marking_refs": [*refs, *new]}
+        return candidate.with_object(marked, _describe(level, others))
+
+    def _find_wanted(self, subject: StixObject) -> tuple[Tlp | None, list[str]]:
+        """The level and the other markings that a member takes: of each kind that it lacks.
+
+        A level of its own says how far it may go, so it takes no statement; but a TLP level says
+        nothing of the access that ACS controls.
+        """
+        whole, _ = split_off_granular_tlp(subject, self._definitions)
+        own = read_markings(whole, self._definitions)
+        name = str(subject.get("id"))
+        others = list(self._others.get(name, ()))
+        if own.tlp is None:
+            return self.levels.get(name), others
+        if any(map(self._is_acs, own.other_ids)):
+            return None, []
+        return None, list(filter(self._is_acs, others))
+
+    def _is_acs(self, marking: str) -> bool:
+        return is_acs(self._definitions.get(marking))
+
+
+def _read_container(subject: StixObject, definitions: Mapping[str, StixObject]) -> _Container:
+    whole, parts = split_off_granular_tlp(subject, definitions)
+    marks = read_markings(whole, definitions)
+    listed = subject.get("object_refs")
+    members = [str(each) for each in listed] if isinstance(listed, list) else []
+    others = sorted((*marks.other_ids, *marks.unknown_ids), key=_acs_first(definitions))
+    return _Container(
+        str(subject.get("id")),
+        tuple(members),
+        marks.tlp,
+        tuple(_marked_members(whole, parts, members)),
+        tuple(others[: _MOST_TAKEN + 1]),
+    )
+
+
+def _marked_members(
+    whole: StixObject, parts: Sequence[tuple[Tlp, str]], members: Sequence[str]
+) -> Iterator[tuple[Tlp, str]]:
+    """Members whose place in the list, or the list as a whole, is marked."""
+    strictest: dict[int | None, Tlp] = {}
+    for level, selector in parts:
+        path = resolve_selector(whole, selector)
+        if path is not None and path[0] == "object_refs" and members:
+            place = path[1] if len(path) > 1 and isinstance(path[1], int) else None
+            strictest[place] = max(level, strictest.get(place, level))
+    for place, level in strictest.items():
+        for each in members if place is None else (members[place],):
+            yield level, each
+
+
+def _spread_levels(
+    containers: Sequence[_Container], members: Mapping[str, Iterable[str]]
+) -> dict[str, Tlp]:
+    """The strictest level around each member: from RED down, each member is reached once."""
+    levels: dict[str, Tlp] = {}
+    for level in sorted(Tlp, reverse=True):
+        waiting: list[str] = []
+        for each in containers:
+            waiting += each.members if each.level is level else ()
+            waiting += (member for at, member in each.parts if at is level)
+        while waiting:
+            name = waiting.pop()
+            if name not in levels:
+                levels[name] = level
+                waiting += members.get(name, ())
+    return levels
+
+
+def _spread_others(
+    containers: Sequence[_Container],
+    members: Mapping[str, Iterable[str]],
+    order: Callable[[str], bool],
+) -> dict[str, dict[str, None]]:
+    """The other markings around each member, in order, and no more than show they are too many."""
+    holders: dict[str, list[_Container]] = {}
+    for each in containers:
+        for marking in each.others:
+            holders.setdefault(marking, []).append(each)
+    taken: dict[str, dict[str, None]] = {}
+    for marking in sorted(holders, key=order):
+        waiting = [name for each in holders[marking] for name in each.members]
+        while waiting:
+            name = waiting.pop()
+            own = taken.setdefault(name, {})
+            if marking not in own and len(own) <= _MOST_TAKEN:
+                own[marking] = None
+                waiting += members.get(name, ())
+    return taken
+
+
+def _acs_first(definitions: Mapping[str, StixObject]) -> Callable[[str], bool]:
+    """Sort key of markings: those that control access before all others."""
+    return lambda id_: not is_acs(definitions.get(id_))
+
+
+def _describe(level: Tlp | None, others: Sequence[str]) -> Finding:
+    got = [] if level is None else [f"TLP:{level.label.upper()}"]
+    got += [f"{len(others)} other marking{'s' if len(others) > 1 else ''}"] if others else []
+    message = f"takes {' and '.join(got)} from the report, grouping or observed-data that holds it"
+    return Finding("normalise", "marking", Action.NOTED, message, "object_marking_refs")

@@ -1,0 +1,316 @@
+"""Containers: an unmarked object has the marking of the reports and groupings that hold it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from typing import Any
+
+import pytest
+from support.acs_markings import ID as ACS_ID
+from support.acs_markings import acs, control
+from support.hub import AMBER, CLEAR, GREEN, RED, HubInProcess, details, indicator, sdo
+from support.misp_events import stix_export
+from support.statement_marking import STATEMENT
+from support.warning_lists import warning_lists
+
+from tocsin.admission import Pipeline, parse_policy
+from tocsin.admission.markings.containers import ContainerMarkings
+from tocsin.admission.model import Candidate, Submitter, Tlp, Verdict
+from tocsin.clients.check import Checker, InputFile
+from tocsin.config import ClientSettings, policy_text
+from tocsin.server.store import Store
+
+NOW = 1_790_000_000_000_000
+EVERY_FEED = ("clear", "green", "amber")
+
+
+@pytest.fixture
+def hub(store: Store) -> HubInProcess:
+    return HubInProcess(store)
+
+
+def unmarked(value: str = "evil-portal.top", **more: Any) -> Any:
+    made = indicator(value, **more)
+    del made["object_marking_refs"]
+    return made
+
+
+def container(kind: str, *members: Any, marks: Any = (), **more: Any) -> Any:
+    kinds: dict[str, dict[str, Any]] = {
+        "report": {"name": "r", "published": "2026-01-01T00:00:00Z"},
+        "grouping": {"context": "suspicious-activity"},
+        "observed-data": {
+            "first_observed": "2026-01-01T00:00:00Z",
+            "last_observed": "2026-01-01T00:00:00Z",
+            "number_observed": 1,
+        },
+        "note": {"content": "n"},
+        "opinion": {"opinion": "agree"},
+    }
+    own = kinds[kind]
+    refs = [each["id"] for each in members]
+    made = sdo(kind, object_refs=refs, object_marking_refs=list(marks), **own, **more)
+    return made if marks else {k: v for k, v in made.items() if k != "object_marking_refs"}
+
+
+def part_marked(mark: str, *selectors: str) -> dict[str, Any]:
+    return {"granular_markings": [{"marking_ref": mark, "selectors": list(selectors)}]}
+
+
+def address(value: str = "45.12.3.4") -> Any:
+    return {
+        "type": "ipv4-addr",
+        "spec_version": "2.1",
+        "id": "ipv4-addr--11111111-1111-4111-8111-111111111111",
+        "value": value,
+    }
+
+
+def examine(*subjects: Any, default: Tlp = Tlp.GREEN, policy: str = "") -> list[Candidate]:
+    submitter = Submitter("acme", default_tlp=default, max_tlp=Tlp.AMBER_STRICT)
+    pipeline = Pipeline(parse_policy(policy_text(None) + policy), submitter, warning_lists())
+    sent = [Candidate.from_object(at, each) for at, each in enumerate(subjects)]
+    return pipeline.examine(sent, NOW)
+
+
+def level(*subjects: Any, default: Tlp = Tlp.GREEN) -> Tlp | None:
+    """The level of the first of these objects."""
+    return examine(*subjects, default=default)[0].tlp
+
+
+class TestLevels:
+    @pytest.mark.parametrize("kind", ["report", "grouping"])
+    @pytest.mark.parametrize("first", [True, False])
+    def test_nothing_of_a_red_event_is_in_any_feed(
+        self, hub: HubInProcess, kind: str, first: bool
+    ) -> None:
+        member = unmarked()
+        event = container(kind, member, marks=[RED])
+        status = hub.push(*((event, member) if first else (member, event)))
+        assert hub.verdicts(status) == ["refused", "refused"]
+        assert [hub.feed(each) for each in EVERY_FEED] == [[], [], []]
+
+    def test_nothing_of_a_red_event_exported_by_misp_is_in_any_feed(
+        self, hub: HubInProcess
+    ) -> None:
+        status = hub.push(*stix_export(RED))
+        assert "admitted" not in hub.verdicts(status)
+        assert [hub.feed(each) for each in EVERY_FEED] == [[], [], []]
+
+    def test_a_misp_event_at_green_is_published_at_green_and_not_at_the_default(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.push(*stix_export(GREEN))
+        kinds = {each["type"] for each in hub.feed("green")}
+        assert {"grouping", "indicator", "observed-data", "domain-name"} <= kinds
+        assert hub.feed("clear") == []
+
+    @pytest.mark.parametrize("kind", ["report", "grouping"])
+    @pytest.mark.parametrize(
+        ("mark", "expected"), [(CLEAR, Tlp.CLEAR), (GREEN, Tlp.GREEN), (AMBER, Tlp.AMBER)]
+    )
+    def test_an_unmarked_member_has_the_level_of_its_container_before_any_default(
+        self, kind: str, mark: str, expected: Tlp
+    ) -> None:
+        for default in (Tlp.CLEAR, Tlp.AMBER):
+            member = unmarked()
+            assert level(member, container(kind, member, marks=[mark]), default=default) is expected
+
+    def test_an_unmarked_observable_has_the_level_of_its_observed_data(self) -> None:
+        member = address()
+        assert level(member, container("observed-data", member, marks=[AMBER])) is Tlp.AMBER
+
+    @pytest.mark.parametrize("kind", ["note", "opinion"])
+    def test_the_marking_of_a_note_or_opinion_is_not_that_of_its_objects(self, kind: str) -> None:
+        member = unmarked()
+        assert level(member, container(kind, member, marks=[AMBER])) is Tlp.GREEN
+
+    def test_of_several_containers_the_strictest_counts_in_any_order(self) -> None:
+        member = unmarked()
+        held = [container("report", member, marks=[each]) for each in (CLEAR, AMBER, GREEN)]
+        for order in itertools.permutations((member, *held)):
+            examined = examine(*order)
+            found = next(each for each in examined if each.source_id == member["id"])
+            assert found.tlp is Tlp.AMBER
+
+    def test_a_report_covers_what_a_grouping_in_it_holds(self) -> None:
+        member = unmarked()
+        for marks in ((), [GREEN]):
+            inner = container("grouping", member, marks=marks)
+            outer = container("report", inner, marks=[AMBER])
+            for order in itertools.permutations((inner, outer)):
+                assert level(member, *order) is Tlp.AMBER
+
+    def test_containers_that_hold_each_other_have_one_level(self) -> None:
+        member = unmarked()
+        one, other = container("grouping", member), container("report", marks=[AMBER])
+        one["object_refs"].append(other["id"])
+        other["object_refs"] = [one["id"], other["id"]]
+        assert [each.tlp for each in examine(member, one, other)] == [Tlp.AMBER] * 3
+
+    def test_a_marked_member_keeps_its_own_level(self) -> None:
+        for mark, expected in ((CLEAR, Tlp.CLEAR), (AMBER, Tlp.AMBER)):
+            member = indicator(object_marking_refs=[mark])
+            assert level(member, container("report", member, marks=[GREEN])) is expected
+
+    def test_an_unmarked_container_has_the_default_and_leaves_its_members_alone(self) -> None:
+        member = indicator(object_marking_refs=[AMBER])
+        assert level(container("report", member), member, default=Tlp.CLEAR) is Tlp.CLEAR
+
+    def test_a_definition_of_the_submission_may_state_the_containers_level(self) -> None:
+        own = {**STATEMENT, "name": "TLP:AMBER"}
+        member = unmarked()
+        assert level(member, container("report", member, marks=[own["id"]]), own) is Tlp.AMBER
+
+    def test_a_red_container_that_is_refused_for_a_fault_still_covers_its_members(self) -> None:
+        member = unmarked()
+        broken = container("report", member, marks=[RED], confidence=400)
+        assert [each.verdict for each in examine(member, broken)] == [Verdict.REFUSED] * 2
+
+    def test_the_finding_names_the_level_and_the_reason(self) -> None:
+        member = unmarked()
+        found = examine(member, container("report", member, marks=[AMBER]))[0].findings
+        assert any("TLP:AMBER" in f.message and "hold" in f.message for f in found)
+
+    def test_the_result_sent_alone_has_the_same_level(self) -> None:
+        member = unmarked()
+        once = examine(member, container("report", member, marks=[AMBER]))[0]
+        assert once.object is not None
+        alone = examine(once.object)[0]
+        assert (alone.object, alone.tlp, alone.scope) == (once.object, once.tlp, once.scope)
+
+    def test_a_member_that_an_analyst_releases_keeps_the_level_of_its_container(
+        self, hub: HubInProcess
+    ) -> None:
+        posts = "https://twitter.com/someone/status/1234567890"
+        member = unmarked(pattern=f"[url:value = '{posts}']")
+        status = hub.push(member, container("report", member, marks=[AMBER]))
+        assert hub.verdicts(status)[0] == "held"
+        review = next(
+            each for each in hub.store.reviews.list_waiting() if each.source_id == member["id"]
+        )
+        hub.services.intake.release(review, "operator")
+        assert [o for o in hub.feed("green") if o["type"] == "indicator"] == []
+        assert [o["type"] for o in hub.feed("amber") if o["type"] == "indicator"] == ["indicator"]
+
+
+class TestParts:
+    def test_a_list_of_members_marked_as_a_part_covers_the_members(self) -> None:
+        one, other = unmarked("a.evil-shop.ru"), unmarked("b.evil-shop.ru")
+        event = container("report", one, other, marks=[GREEN])
+        whole = event | part_marked(AMBER, "object_refs")
+        assert [each.tlp for each in examine(one, other, whole)[:2]] == [Tlp.AMBER, Tlp.AMBER]
+        second = event | part_marked(AMBER, "object_refs.[1]")
+        assert [each.tlp for each in examine(one, other, second)[:2]] == [Tlp.GREEN, Tlp.AMBER]
+
+    def test_a_part_that_is_not_the_list_does_not_cover_the_members(self) -> None:
+        member = unmarked()
+        event = container("report", member, marks=[GREEN], description="d")
+        assert level(member, event | part_marked(AMBER, "description")) is Tlp.GREEN
+
+    def test_a_member_with_a_marked_part_alone_is_unmarked_as_a_whole(self) -> None:
+        member = unmarked(description="d") | part_marked(AMBER, "description")
+        assert level(member, container("report", member, marks=[GREEN])) is Tlp.GREEN
+        found = examine(member, container("report", member, marks=[RED]))
+        assert found[0].verdict is Verdict.REFUSED
+
+    @pytest.mark.parametrize("junk", [7, None, [7], [None], "x", [{"a": 1}], [["x"]]])
+    def test_a_container_with_any_json_value_as_its_members_costs_only_itself(
+        self, junk: Any
+    ) -> None:
+        member = unmarked()
+        broken = container("report", marks=[AMBER]) | {"object_refs": junk}
+        strange = container("report", member, marks=[AMBER]) | {"granular_markings": junk}
+        examined = examine(member, broken, strange)
+        assert (examined[0].tlp, examined[1].verdict) == (Tlp.AMBER, Verdict.REFUSED)
+
+
+class TestOtherMarkings:
+    def test_an_unmarked_member_carries_the_statements_of_its_containers(self) -> None:
+        member = unmarked()
+        marks = [GREEN, STATEMENT["id"]]
+        found = examine(member, container("report", member, marks=marks), STATEMENT)[0]
+        assert found.object is not None and found.object["object_marking_refs"] == marks
+
+    def test_a_member_with_a_level_of_its_own_carries_no_statement_of_its_container(self) -> None:
+        member = indicator()
+        marks = [GREEN, STATEMENT["id"]]
+        found = examine(member, container("report", member, marks=marks), STATEMENT)[0]
+        assert found.object is not None and found.object["object_marking_refs"] == [GREEN]
+
+    def test_the_members_of_a_container_with_an_unknown_marking_wait_with_it(self) -> None:
+        member = unmarked()
+        marks = [GREEN, STATEMENT["id"]]
+        examined = examine(member, container("report", member, marks=marks))
+        assert [each.verdict for each in examined] == [Verdict.HELD] * 2
+
+    @pytest.mark.parametrize("marked", [True, False])
+    def test_the_members_of_a_classified_container_are_refused(self, marked: bool) -> None:
+        member = indicator(object_marking_refs=[AMBER]) if marked else unmarked()
+        secret = control(classification="S")
+        examined = examine(member, container("report", member, marks=[AMBER, ACS_ID]), secret)
+        assert examined[0].verdict is Verdict.REFUSED
+
+    def test_a_member_with_an_acs_marking_of_its_own_keeps_that(self) -> None:
+        own = {**acs(), "id": "marking-definition--44444444-4444-4444-8444-444444444444"}
+        member = indicator(object_marking_refs=[AMBER, own["id"]])
+        event = container("report", member, marks=[AMBER, ACS_ID])
+        scopes = '\n[rules.marking]\nacs_scopes = ["USA.USG"]\n'
+        examined = examine(member, event, own, control(classification="S"), policy=scopes)
+        assert [each.verdict for each in examined[:2]] == [Verdict.OPEN, Verdict.REFUSED]
+
+    def test_a_listed_definition_that_nothing_carries_has_the_level_of_its_container(self) -> None:
+        event = container("report", STATEMENT, marks=[RED])
+        assert examine(STATEMENT, event)[0].verdict is Verdict.REFUSED
+
+    def test_a_member_of_containers_with_too_many_markings_is_refused_with_advice(self) -> None:
+        member = unmarked()
+        marks = [GREEN, *(sdo("marking-definition")["id"] for _ in range(30))]
+        found = examine(member, container("report", member, marks=marks))[0]
+        assert found.verdict is Verdict.REFUSED and "mark it" in found.findings[-1].message
+
+    def test_each_reference_between_large_nested_containers_is_followed_a_few_times(self) -> None:
+        marks = [GREEN, *(sdo("marking-definition")["id"] for _ in range(3_000))]
+        nested = [container("grouping", marks=marks) for _ in range(150)]
+        for each in nested:
+            each["object_refs"] = [one["id"] for one in nested]
+        sent = [Candidate.from_object(at, each) for at, each in enumerate(nested)]
+        started = time.process_time()
+        found = ContainerMarkings.read(sent, {})
+        marked = [found.mark(each) for each in sent]
+        assert time.process_time() - started < 5
+        assert [each.is_open for each in marked] == [True] * 150
+
+
+class TestClients:
+    def test_the_preview_marks_members_so_that_they_may_be_sent_without_their_container(
+        self,
+    ) -> None:
+        member = unmarked()
+        sent = json.dumps({"objects": [member, container("report", member, marks=[AMBER])]})
+        checker = Checker(
+            ClientSettings(), parse_policy(policy_text(None)), warning_lists(), "green"
+        )
+        preview = checker.preview(InputFile("event.json", sent.encode()), NOW)
+        ready = [each.object for each in preview.results() if each.object is not None]
+        assert [each["object_marking_refs"] for each in ready] == [[AMBER], [AMBER]]
+
+    def test_the_preview_sends_nothing_of_a_red_event(self) -> None:
+        sent = json.dumps({"type": "bundle", "objects": stix_export(RED)})
+        checker = Checker(
+            ClientSettings(), parse_policy(policy_text(None)), warning_lists(), "green"
+        )
+        preview = checker.preview(InputFile("event.json", sent.encode()), NOW)
+        assert [each.object for each in preview.results() if each.object is not None] == []
+
+
+def test_members_and_their_container_have_the_same_verdicts_in_preview_and_hub(
+    hub: HubInProcess,
+) -> None:
+    member = unmarked()
+    subjects = [member, container("report", member, marks=[RED])]
+    before = [each.verdict.value for each in examine(*subjects)]
+    assert before == hub.verdicts(hub.push(*subjects)) == ["refused", "refused"]
+    assert all("RED" in entry["message"] for entry in details(hub.push(*subjects)))
