@@ -132,13 +132,15 @@ class Candidate:
     tlp: Tlp | None = None
     """The strictest level in force; set by normalise."""
     scope: str = ""
-    """The sharing scope: the TLP word, then the ids of other markings, joined by `|`."""
+    """The sharing scope: the TLP word, then what the other markings mean, joined by `|`."""
     original: StixObject | None = field(default=None, repr=False)
     """The object before the first rule, if an analyst must decide about it."""
     stricter_layers: tuple[Layer, ...] = field(default=(), repr=False)
     """The object as each stricter level sees it, the strictest last; empty without such parts."""
     raw: bytes = field(default=b"", repr=False)
-    """The bytes as sent, if they must be published unchanged (ACS)."""
+    """The bytes as sent, of a marking that is enforced as it was sent (ACS)."""
+    published: StixObject | None = field(default=None, repr=False)
+    """The content to be published, if it differs from `object`, which is what a client sends."""
     from_hub: bool = False
     """True if the object claims this hub as its author; set before validation strips the claim."""
 

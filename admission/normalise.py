@@ -7,7 +7,7 @@ TLP 2.0.  Idempotent.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -59,12 +59,14 @@ _INVISIBLE = re.compile("[\u00ad\u200b\u2060-\u2064\u2066-\u2069\u202a-\u202e\uf
 
 
 @dataclass(frozen=True, slots=True)
-class DefaultTlp:
-    """The TLP levels of objects without a TLP marking."""
+class MarkingContext:
+    """The meaning of markings in one submission, and the level of objects without any."""
 
     level: Tlp
     definitions: Mapping[str, Tlp]
     """By id of a marking definition: the level of the least strict object that carries it."""
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    """By id of a marking definition: its content, digested; the same for every sender of it."""
 
     def level_of(self, subject: StixObject) -> Tlp:
         """The default level of one object."""
@@ -72,7 +74,7 @@ class DefaultTlp:
 
 
 def normalise(
-    candidate: Candidate, defaults: DefaultTlp, definitions: Mapping[str, StixObject]
+    candidate: Candidate, defaults: MarkingContext, definitions: Mapping[str, StixObject]
 ) -> Candidate:
     """Normalise the candidate and set its TLP level and sharing scope.
 
@@ -201,7 +203,7 @@ def _normalise_word(text: str) -> str:
 
 
 def _normalise_markings(
-    candidate: Candidate, defaults: DefaultTlp, definitions: Mapping[str, StixObject]
+    candidate: Candidate, defaults: MarkingContext, definitions: Mapping[str, StixObject]
 ) -> Candidate:
     subject = candidate.object
     assert subject is not None  # noqa: S101  (the caller looked)
@@ -221,7 +223,8 @@ def _normalise_markings(
         message = "TLP marking rewritten with the id of TLP 2.0"
         place = "object_marking_refs"
         findings = (Finding("normalise", "spelling", Action.REPAIRED, message, place),)
-    scope = "|".join((tlp.label, *marks.other_ids))
+    meanings = sorted({defaults.meanings.get(each, each) for each in marks.other_ids})
+    scope = "|".join((tlp.label, *meanings))
     return candidate.with_tlp(tlp, scope, marked, *findings)
 
 

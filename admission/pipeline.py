@@ -22,12 +22,18 @@ from dataclasses import dataclass, replace
 import orjson
 
 from tocsin.admission.errors import Unavailable, Unprocessable
-from tocsin.admission.markings.acs import is_acs
+from tocsin.admission.markings.acs import anonymise_definition, find_errors, is_acs
 from tocsin.admission.markings.consent import apply_consent_labels
 from tocsin.admission.markings.containers import ContainerMarkings
 from tocsin.admission.markings.granular import TlpSplit, split_by_tlp
-from tocsin.admission.markings.tlp import is_tlp_definition, read_markings
-from tocsin.admission.merge.identity import MITRE, identify, is_well_known
+from tocsin.admission.markings.tlp import TLP_2_IDS, is_tlp_definition, read_markings
+from tocsin.admission.merge.identity import (
+    MITRE,
+    definition_key,
+    digest_definition,
+    identify,
+    is_well_known,
+)
 from tocsin.admission.model import (
     CONSENTS_TO_NAME,
     Action,
@@ -41,7 +47,7 @@ from tocsin.admission.model import (
     Verdict,
     Warninglists,
 )
-from tocsin.admission.normalise import DefaultTlp, normalise
+from tocsin.admission.normalise import MarkingContext, normalise
 from tocsin.admission.patterns.checker import PatternChecker
 from tocsin.admission.policy import Policy
 from tocsin.admission.rules import (
@@ -68,6 +74,32 @@ _EXTRA_PROPERTIES_IGNORED = Finding(
     Action.REPAIRED,
     "extra properties are ignored: the standard definition of this TLP level is used",
 )
+_ACS_CHANGED = Finding(
+    "sanitise",
+    "marking",
+    Action.HELD,
+    "an ACS marking definition restricts readers as it was sent, but this one contains what must"
+    " not be shared: remove names, personal data and its own markings",
+)
+_NO_CUSTODIAN = Finding(
+    "sanitise",
+    "marking",
+    Action.HELD,
+    "ACS marking: this hub has no organisation to publish it under; its operator sets"
+    " acs_custodian in policy.toml",
+)
+_ACS_ANONYMISED = Finding(
+    "sanitise",
+    "marking",
+    Action.REPLACED,
+    "published with the identifier, dates, custodian and originator of the hub; names are left out",
+    "extensions",
+)
+_ACS_HEAD = ("id", "created", "object_marking_refs")
+_ACS_NAMED = ("type", "spec_version", "name", "extensions")
+"""Properties of an ACS definition whose author is named."""
+_ANY_CUSTODIAN = "USA.USG"
+"""Stands for the hub's organisation while a definition is examined that waits for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +110,17 @@ class SubmissionContext:
     """Marking definitions by id, those sent earlier included."""
     authors: frozenset[str]
     """Ids of the identities that name the submitter."""
-    defaults: DefaultTlp
+    defaults: MarkingContext
     rules: tuple[Rule, ...]
     """The sanitising rules, prepared for this submission."""
     now: int
     """µs since 1970 UTC."""
     patterns: PatternChecker
     """Checks the patterns in other languages than STIX."""
+    named: bool
+    """The submitter agreed to be named."""
+    acs_custodian: str
+    """The hub's own organisation in ACS; empty if it has none."""
 
 
 def examine(
@@ -194,9 +230,27 @@ class Pipeline:
         default = self._submitter.default_tlp
         carried = _find_definition_levels(submission, definitions, default)
         held = {id_: containers.levels[id_] for id_ in definitions.keys() & containers.levels}
-        defaults = DefaultTlp(default, held | carried)
-        patterns = PatternChecker(subjects, self._submitter.partner)
-        return SubmissionContext(definitions, authors, defaults, rules, now, patterns)
+        named = shared.submitter.consent in CONSENTS_TO_NAME
+        defaults = MarkingContext(default, held | carried)
+        context = SubmissionContext(
+            definitions,
+            authors,
+            defaults,
+            rules,
+            now,
+            PatternChecker(subjects, self._submitter.partner),
+            named=named,
+            acs_custodian=str(self._settings.get("marking", {}).get("acs_custodian", "")),
+        )
+        if not definitions:
+            return context
+        meanings = {id_: self._find_meaning(each, context) for id_, each in definitions.items()}
+        return replace(context, defaults=replace(defaults, meanings=meanings))
+
+    def _find_meaning(self, definition: StixObject, context: SubmissionContext) -> str:
+        """The meaning of a definition after the rules, as it is known once it is published."""
+        judged = self._examine_one(Candidate.from_object(0, definition), context)
+        return digest_definition(judged.published or judged.object or definition)
 
     def _examine_one(self, candidate: Candidate, context: SubmissionContext) -> Candidate:
         """Run the stages; an internal error refuses this candidate only."""
@@ -221,7 +275,13 @@ class Pipeline:
             return valid
         if is_acs(candidate.object):
             return self._judge_acs_definition(candidate, context)
-        return self._judge_by_level(valid, context)
+        judged = self._judge_by_level(valid, context)
+        return self._name_definition(judged) if _is_definition(judged.object) else judged
+
+    def _name_definition(self, judged: Candidate) -> Candidate:
+        """A marking definition is known by its content after the rules, not by its sender."""
+        layers = [(judged.effective_tlp, judged.object or {}), *judged.stricter_layers]
+        return judged.with_key(definition_key(layers, judged.scope, self._submitter.partner))
 
     def _judge_by_level(self, candidate: Candidate, context: SubmissionContext) -> Candidate:
         """Judge the layer of each TLP level separately, so that none shows in another."""
@@ -255,20 +315,41 @@ class Pipeline:
         return sanitise(candidate, context.rules)
 
     def _judge_acs_definition(self, candidate: Candidate, context: SubmissionContext) -> Candidate:
-        """Admit an ACS marking definition byte for byte, or hold it if a rule would change it."""
+        """Admit an ACS marking definition, or hold it if a rule would change what it restricts.
+
+        The client sends it and the hub enforces it as it is; `published` is what readers get.
+        """
         subject = candidate.object or {}
         markings = read_markings(subject, context.definitions)
         tlp = context.defaults.level_of(subject) if markings.tlp is None else markings.tlp
-        keyed = replace(candidate, tlp=tlp, scope=tlp.label, key=f"acs:{subject['id']}")
+        own_id = {name: subject[name] for name in _ACS_HEAD if name in subject}
+        marked = {"object_marking_refs": [TLP_2_IDS[tlp]]}
+        public = self._acs_content(subject, context)
+        seen = subject if find_errors(subject) else public | own_id
+        partner = self._submitter.partner
+        keyed = replace(
+            candidate,
+            object=seen,
+            tlp=tlp,
+            scope=tlp.label,
+            key=definition_key([(tlp, public)], tlp.label, partner),
+        )
         judged = sanitise(keyed, context.rules)
         more = markings.other_ids or markings.unknown_ids or markings.repaired
-        if judged.is_open and (judged.object != subject or more) and "marking" not in self._waived:
-            message = (
-                "an ACS marking definition is published unchanged, but this one contains what must"
-                " not be shared: remove names, personal data and its own markings"
-            )
-            judged = judged.hold(Finding("sanitise", "marking", Action.HELD, message))
-        return replace(judged, object=subject, original=None if judged.is_open else subject)
+        if judged.is_open and (judged.object != seen or more) and "marking" not in self._waived:
+            judged = judged.hold(_ACS_CHANGED)
+        if judged.is_open and not (context.acs_custodian or context.named):
+            judged = judged.hold(_NO_CUSTODIAN)
+        if judged.is_open and not context.named:
+            judged = judged.with_findings(_ACS_ANONYMISED)
+        original = None if judged.is_open else subject
+        return replace(judged, object=subject, original=original, published=public | marked)
+
+    def _acs_content(self, subject: StixObject, context: SubmissionContext) -> StixObject:
+        """The content of an ACS definition as published; whole if the submitter may be named."""
+        if not context.named:
+            return anonymise_definition(subject, context.acs_custodian or _ANY_CUSTODIAN)
+        return {name: subject[name] for name in _ACS_NAMED if name in subject}
 
 
 def sanitise(candidate: Candidate, rules: Sequence[Rule]) -> Candidate:
@@ -405,6 +486,10 @@ def _note_split(split: TlpSplit, *, dropped: bool) -> list[Finding]:
         message = "parts marked more strictly than this hub accepts are removed"
         findings.append(Finding("sanitise", "marking", Action.STRIPPED, message, path))
     return findings
+
+
+def _is_definition(subject: StixObject | None) -> bool:
+    return subject is not None and subject.get("type") == "marking-definition"
 
 
 def _text(value: object) -> str:

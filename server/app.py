@@ -66,11 +66,12 @@ def build_services(
     clock = clock or store.clock
     identity = secrets.identity(settings.title)
     policy = admission.policy
+    custodian = str(policy.settings_for("marking", "").get("acs_custodian", ""))
     config = PublishingConfig(
         identity=identity,
         feeds=lambda: [c for c in store.feeds.collections() if c.kind is CollectionKind.FEED],
         well_known=attack_ids() | WELL_KNOWN_IDS,
-        attribution=Attribution(store.accounts.list_partners),
+        attribution=Attribution(store.accounts.list_partners, custodian),
         quiet_period=policy.quiet_period,
         scale=policy.confidence,
         tie_secret=secrets.namespace.bytes,

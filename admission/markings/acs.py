@@ -1,8 +1,9 @@
 """Access control markings of the United States government (ACS 3.0a), read and enforced.
 
-A definition is published byte for byte, never rebuilt.  Here it is decided
-whether the hub may share what carries it, from the groups that all its readers
-belong to: anything not shown to be permitted is not permitted.
+Here it is decided whether the hub may share what carries a definition, from the groups that all
+its readers belong to: anything not shown to be permitted is not permitted.  A definition is
+enforced as its sender wrote it.  It is published without what tells who that is: the restrictions
+are the sender's, the identifier, dates, custodian and originator are the hub's.
 """
 
 from __future__ import annotations
@@ -27,10 +28,24 @@ Check = Callable[[Any, str], Iterator[str]]
 """Yields the errors of a value; the second argument is its path in messages."""
 
 _ALLOWED_PROPERTIES = frozenset(
-    ("type", "spec_version", "id", "created", "name", "extensions", "object_marking_refs")
+    (
+        *("type", "spec_version", "id", "created", "created_by_ref", "name", "extensions"),
+        "object_marking_refs",
+    )
 )
 """Properties that a definition may have."""
-_ORGANISATION = re.compile(r"[A-Z0-9]+\.[A-Z0-9]+(?:\.[A-Z0-9][A-Z0-9-]+)?")
+_RESTRICTIONS = (
+    *("extension_type", "policy_reference", "control_set", "access_privilege", "further_sharing"),
+    "resource_disposition",
+)
+"""Properties of a marking that bind its readers; they are published as they were sent."""
+_PUBLIC_AUTHORITIES = ("urn:isa:authority:misa", "urn:isa:authority:ais")
+"""Authorities that many cite; any other may tell who sent the marking."""
+_IDENTIFIER_OF_HUB = "isa:guide.{}.ACS3-"
+_PRODUCTION, _TEST = "19001", "999191"
+_UNPUBLISHED = "00000000-0000-0000-0000-000000000000"
+_NEVER = "1970-01-01T00:00:00.000Z"
+ORGANISATION = re.compile(r"[A-Z0-9]+\.[A-Z0-9]+(?:\.[A-Z0-9][A-Z0-9-]+)?")
 _GROUPS = ("CDC", "CIKR", "DIB", "FIN", "ISAC", "NONFED", "PRIVATESECTOR")
 _IDENTIFIER = re.compile(r"isa:guide\.\d+\.ACS3-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 _AUTHORITY = re.compile(r"urn:isa:authority:\w+", re.ASCII)
@@ -105,10 +120,10 @@ def _is_time(value: Any) -> bool:
 _text = _require(lambda value: isinstance(value, str), "text")
 _number = _require(lambda value: type(value) is int, "a whole number")
 _time = _require(lambda value: isinstance(value, str) and _is_time(value), "a timestamp")
-_custodian = _matching(_ORGANISATION, "an organisation such as USA.DHS")
+_custodian = _matching(ORGANISATION, "an organisation such as USA.DHS")
 _organisation = _require(
     lambda value: (
-        isinstance(value, str) and (value in _GROUPS or _ORGANISATION.fullmatch(value) is not None)
+        isinstance(value, str) and (value in _GROUPS or ORGANISATION.fullmatch(value) is not None)
     ),
     "an organisation such as USA.DHS, or a group of them",
 )
@@ -205,6 +220,43 @@ def is_classified(definition: StixObject) -> bool:
     """True if its classification is anything but U (unclassified)."""
     control = _as_dict(_as_dict(definition["extensions"][ACS_EXTENSION]).get("control_set"))
     return bool(control.get("classification", "U") != "U")
+
+
+def anonymise_definition(definition: StixObject, custodian: str) -> StixObject:
+    """The content of a definition without what tells who made it; the hub is its custodian.
+
+    Idempotent.  `complete_definition` adds what follows from the public id.
+    """
+    sent = _as_dict(definition["extensions"][ACS_EXTENSION])
+    test = str(sent.get("identifier")).startswith(_IDENTIFIER_OF_HUB.format(_TEST))
+    marking = {name: sent[name] for name in _RESTRICTIONS if name in sent}
+    marking |= {
+        "identifier": _IDENTIFIER_OF_HUB.format(_TEST if test else _PRODUCTION) + _UNPUBLISHED,
+        "create_date_time": _NEVER,
+        "responsible_entity_custodian": custodian,
+        "responsible_entity_originator": custodian,
+    }
+    cited = sent.get("authority_reference")
+    if known := [each for each in _PUBLIC_AUTHORITIES if isinstance(cited, list) and each in cited]:
+        marking["authority_reference"] = known
+    if "public_release" in sent:
+        marking["public_release"] = {"released_by": custodian}
+    return {
+        "type": "marking-definition",
+        "spec_version": "2.1",
+        "extensions": {ACS_EXTENSION: marking},
+    }
+
+
+def complete_definition(definition: StixObject) -> StixObject:
+    """A definition with its public id and date: the hub's identifier and date follow from them."""
+    marking = _as_dict(definition["extensions"][ACS_EXTENSION])
+    guide, _, number = str(marking.get("identifier", "")).partition("ACS3-")
+    if number != _UNPUBLISHED:
+        return definition  # its author agreed to be named
+    _, _, own = str(definition["id"]).partition("--")
+    public = {"identifier": f"{guide}ACS3-{own}", "create_date_time": definition["created"]}
+    return {**definition, "extensions": {ACS_EXTENSION: marking | public}}
 
 
 def find_errors(definition: StixObject) -> tuple[str, ...]:

@@ -181,11 +181,6 @@ def is_same_content(new: StixObject, old: StixObject) -> bool:
     return {**new, "valid_from": ""} == {**old, "valid_from": ""}
 
 
-def is_same_definition(new: Contribution, old: Contribution) -> bool:
-    """True if two marking definitions that are passed on byte for byte have the same value."""
-    return bool(old.raw) and orjson.loads(old.raw) == orjson.loads(new.raw)
-
-
 def version_gap(new: Contribution, old: Contribution) -> int:
     """The time in µs by which `new` is later than the partner's previous version under the same id.
 

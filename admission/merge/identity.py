@@ -7,16 +7,20 @@ GREEN are never merged.
 
 import hashlib
 import uuid
+from collections.abc import Iterable
 
+import orjson
 import rfc8785
 
 from tocsin.admission.model import (
     Action,
     Candidate,
     Finding,
+    Layer,
     StixObject,
 )
 from tocsin.admission.stix.history_extension import AUTHOR_ID, EXTENSION_ID
+from tocsin.admission.stix.references import referenced_ids
 from tocsin.admission.stix.schemas import schemas
 
 SCO_NAMESPACE = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")
@@ -58,6 +62,11 @@ CONTRIBUTING_PROPERTIES: dict[str, tuple[str, ...]] = {
 }
 """ID contributing properties (STIX 2.1 section 6).  `process` has none."""
 
+_NOT_DEFINING = (
+    *("id", "created", "modified", "created_by_ref", "spec_version", "object_marking_refs"),
+)
+"""Properties of a marking definition that say nothing about what it means."""
+
 _PREFERRED_HASHES = ("MD5", "SHA-1", "SHA-256", "SHA-512")
 
 
@@ -90,6 +99,32 @@ def submitter_key(partner: str, name: str, scope: str) -> str:
     """The key of an object that belongs to its submitter; `name` is the submitter's id for it."""
     parts = (name.rpartition("--")[0], partner, name, scope)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def definition_key(layers: Iterable[Layer], scope: str, partner: str) -> str:
+    """The key of a marking definition: its content as published, and the scope.
+
+    So two partners who send the same content meet, and one id with different content never
+    becomes one object.  What refers to a partner's other objects stays that partner's own.
+    """
+    content = [(level, _defining(layer)) for level, layer in layers]
+    own = any(True for _, layer in content for _ in referenced_ids(layer))
+    meanings = [f"{int(level)} {digest_definition(layer)}" for level, layer in content]
+    parts = ("marking-definition", partner if own else "", scope, *meanings)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def digest_definition(definition: StixObject) -> str:
+    """Equal for marking definitions with the same content, whoever sends them under which id."""
+    try:
+        text = orjson.dumps(_defining(definition), option=orjson.OPT_SORT_KEYS)
+    except (TypeError, RecursionError):
+        return str(definition.get("id"))  # validation refuses it
+    return hashlib.sha256(text).hexdigest()
+
+
+def _defining(definition: StixObject) -> StixObject:
+    return {name: value for name, value in definition.items() if name not in _NOT_DEFINING}
 
 
 def indicator_key(pattern_type: str, pattern: str, scope: str) -> str:

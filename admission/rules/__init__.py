@@ -9,7 +9,8 @@ docs/privacy.md.  The module has
 - `DEFAULTS`: its settings with their defaults; those in `context.settings` go before;
 - `MODES`, if settings are modes (see `tocsin.admission.masking`): what each may be;
 - `CHOICES`: the same for other settings.  The choices of a table are those of its values,
-  the choices of a list those of its items.
+  the choices of a list those of its items;
+- `FORMS`: for settings that are words of a certain form, the form and its description.
 
 Test it in tests/admission/rules/test_<name>.py with `apply_rule` of tests/support/rules.py;
 name settings that are not modes in OTHER_SETTINGS of test_rule_settings_exhaustive.py.
@@ -18,6 +19,7 @@ A check that an operator may switch off is a rule; one that the standard demands
 `admission/stix/validate.py`.  The order of the rules matters only where policy.toml says so.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
@@ -102,6 +104,9 @@ def check_settings(name: str, settings: Mapping[str, object], table: str = "rule
         _check_items(place, value)
         if setting in choices:
             _check_choices(place, value, choices[setting])
+        form, expected = _setting_forms(name).get(setting, (None, ""))
+        if form is not None and value and not form.fullmatch(str(value)):
+            raise PolicyError(f"{place} must be {expected}, not {ascii(value)[:80]}")
 
 
 def approve_settings(name: str, settings: Mapping[str, object]) -> dict[str, object]:
@@ -127,6 +132,12 @@ def _values_in(value: object) -> Iterable[object]:
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else (value,)
+
+
+def _setting_forms(name: str) -> Mapping[str, tuple[re.Pattern[str], str]]:
+    """The form of each setting that is neither free nor a choice, unless it is empty."""
+    forms: Mapping[str, tuple[re.Pattern[str], str]] = getattr(_load_module(name), "FORMS", {})
+    return forms
 
 
 @cache

@@ -7,8 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from tocsin.admission.markings.acs import find_sharing_obstacles, is_acs, is_classified
-from tocsin.admission.markings.tlp import TLP_1_IDS, TLP_2_IDS, marking_ids
+from tocsin.admission.markings.acs import (
+    ORGANISATION,
+    find_sharing_obstacles,
+    is_acs,
+    is_classified,
+)
+from tocsin.admission.markings.tlp import TLP_1_IDS, TLP_2_IDS, marking_ids, read_markings
 from tocsin.admission.masking import APPROVED
 from tocsin.admission.model import (
     Action,
@@ -23,7 +28,9 @@ from tocsin.admission.model import (
 DEFAULTS: Mapping[str, object] = {
     "unknown": "hold",  # a marking without a definition: hold or refuse
     "acs_scopes": [],  # groups of ACS 3.0a; each reader of the hub is in one: ["USA.USG"]
+    "acs_custodian": "",  # the hub's own organisation in ACS 3.0a, which publishes: "USA.DHS"
 }
+FORMS = {"acs_custodian": (ORGANISATION, "an organisation of ACS such as USA.DHS")}
 CHOICES = {"unknown": ("hold", "refuse")}
 
 _MOST_REASONS = 5
@@ -49,7 +56,7 @@ def _check_markings(
     if any(is_classified(definition) for definition, _ in carried):
         message = "marked as classified: only U (unclassified) may be shared through this hub"
         return candidate.refuse(_finding(Action.REFUSED, message))
-    others = candidate.scope.split("|")[1:]
+    others = read_markings(subject, context.definitions).other_ids
     unknown = [id_ for id_ in marking_ids(subject) if id_ not in _TLP_IDS and id_ not in others]
     if unknown and settings["unknown"] == "refuse":
         return candidate.refuse(_finding(Action.REFUSED, _UNKNOWN))

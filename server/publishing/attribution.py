@@ -14,10 +14,12 @@ from collections.abc import (
 )
 from dataclasses import dataclass, replace
 
+from tocsin.admission.markings.acs import anonymise_definition, is_acs
 from tocsin.admission.model import (
     CONSENTS_TO_NAME,
     Contribution,
     Layer,
+    StixObject,
     Submitter,
 )
 from tocsin.admission.rules.anonymise_source import anonymise_object
@@ -29,32 +31,38 @@ class Attribution:
     """Who may be named now."""
 
     partners: Callable[[], Iterable[Partner]]
+    acs_custodian: str = ""
+    """The hub's organisation in ACS, in whose name markings are published."""
 
     def remove_names(self, publics: Collection[PublicObject]) -> list[PublicObject]:
         """The same objects, without the names of partners whose consent has ended."""
         if not any(each.may_be_named for public in publics for each in public.contributions):
             return list(publics)
         known = {each.slug: each.submitter() for each in self.partners()}
-        return [_remove_names(public, known) for public in publics]
+        return [self._remove_names(public, known) for public in publics]
 
+    def _remove_names(self, public: PublicObject, known: Mapping[str, Submitter]) -> PublicObject:
+        left = tuple(self._remove_name(each, known) for each in public.contributions)
+        return public if left == public.contributions else replace(public, contributions=left)
 
-def _remove_names(public: PublicObject, known: Mapping[str, Submitter]) -> PublicObject:
-    left = tuple(_remove_name(each, known) for each in public.contributions)
-    return public if left == public.contributions else replace(public, contributions=left)
+    def _remove_name(self, named: Contribution, known: Mapping[str, Submitter]) -> Contribution:
+        submitter = known.get(named.partner)
+        if not named.may_be_named or submitter is None or submitter.consent in CONSENTS_TO_NAME:
+            return named
 
+        def bare(layers: Iterable[Layer]) -> tuple[Layer, ...]:
+            return tuple((level, self._anonymise(layer, submitter)) for level, layer in layers)
 
-def _remove_name(named: Contribution, known: Mapping[str, Submitter]) -> Contribution:
-    submitter = known.get(named.partner)
-    if not named.may_be_named or submitter is None or submitter.consent in CONSENTS_TO_NAME:
-        return named
+        return replace(
+            named,
+            object=self._anonymise(named.object, submitter),
+            stricter_layers=bare(named.stricter_layers),
+            unresolved_layers=bare(named.unresolved_layers),
+            may_be_named=False,
+        )
 
-    def bare(layers: Iterable[Layer]) -> tuple[Layer, ...]:
-        return tuple((level, anonymise_object(layer, submitter)) for level, layer in layers)
-
-    return replace(
-        named,
-        object=anonymise_object(named.object, submitter),
-        stricter_layers=bare(named.stricter_layers),
-        unresolved_layers=bare(named.unresolved_layers),
-        may_be_named=False,
-    )
+    def _anonymise(self, subject: StixObject, submitter: Submitter) -> StixObject:
+        if not is_acs(subject):
+            return anonymise_object(subject, submitter)
+        marks = {name: subject[name] for name in ("object_marking_refs",) if name in subject}
+        return anonymise_definition(subject, self.acs_custodian) | marks

@@ -120,10 +120,10 @@ class PublicIds:
         subject, tlp = candidate.object, candidate.tlp
         if subject is None or tlp is None:
             raise ValueError("only a candidate that came through admission can be resolved")
-        if candidate.raw:
-            return ResolvedCandidate(
-                candidate, str(candidate.source_id), candidate.key, RewrittenReferences(subject)
-            )
+        if candidate.published is not None:
+            public = RewrittenReferences(candidate.published)
+            name = public_id(subject["type"], candidate.key, self._namespace)
+            return ResolvedCandidate(candidate, name, candidate.key, public)
         rewriting, fuller = resolve_layers(_layers(candidate), known)
         kind = subject["type"]
         key = candidate.key

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import orjson
 
+from tocsin.admission.markings.acs import complete_definition, is_acs
 from tocsin.admission.markings.granular import layers_of
 from tocsin.admission.merge.assessments import trim_assessments
 from tocsin.admission.merge.confidence import ConfidenceSettings
@@ -242,9 +243,6 @@ def is_news(before: WorkingCopy, after: WorkingCopy) -> bool:
 def entry_for(public: PublicObject, version: NextVersion, merge: Merge) -> NewEntry:
     """A version as it goes into a feed."""
     hub = merge.config.hub
-    raw = next((each.raw for each in public.contributions if each.raw), b"")
-    if raw:
-        return new_entry(orjson.loads(raw), version.of.level, raw)
     content, kind = version.content, version.content["type"]
     if public.figures is not None:
         own = replace(public.figures, confidence=content.get("confidence"))
@@ -256,11 +254,13 @@ def entry_for(public: PublicObject, version: NextVersion, merge: Merge) -> NewEn
         body |= {"created_by_ref": author, "created": stix_time(public.created)}
         if kind != "marking-definition":
             body["modified"] = stix_time(version.of.modified)
+    if is_acs(body):
+        body = complete_definition(body)
     return new_entry(body, version.of.level)
 
 
-def new_entry(subject: StixObject, tlp: Tlp, raw: bytes = b"") -> NewEntry:
-    """An object as it goes into a feed, in the bytes of `raw` if there are any.
+def new_entry(subject: StixObject, tlp: Tlp) -> NewEntry:
+    """An object as it goes into a feed.
 
     `tlp` is its level; that of the strictest part, where parts are marked.
     """
@@ -270,7 +270,7 @@ def new_entry(subject: StixObject, tlp: Tlp, raw: bytes = b"") -> NewEntry:
         type=subject["type"],
         spec="2.1",
         version=subject.get("modified") or subject.get("created") or "",
-        body=raw or orjson.dumps(subject),
+        body=orjson.dumps(subject),
         digest=object_digest(subject),
         terms=found_by.terms,
         numeric_terms=found_by.numeric_terms,
@@ -338,7 +338,7 @@ def _revoked_layers(public: PublicObject, merge: Merge) -> list[Layer]:
 
 def _withdrawn_layers(before: PublicObject | None, level: Tlp, merge: Merge) -> list[Layer]:
     """The revoked version for readers whom the object's stricter level now excludes."""
-    if before is None or before.tlp >= level or any(c.raw for c in before.contributions):
+    if before is None or before.tlp >= level:
         return []
     return [layer for layer in _revoked_layers(before, merge) if layer[0] < level]
 

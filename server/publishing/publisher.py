@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from tocsin.admission.markings.granular import stricter_properties
 from tocsin.admission.markings.tlp import tlp_definition
-from tocsin.admission.merge.content import is_repeat, is_same_definition, version_gap
+from tocsin.admission.merge.content import is_repeat, version_gap
 from tocsin.admission.merge.identity import has_contributing_properties, is_observable_type
 from tocsin.admission.model import (
     CONSENTS_TO_NAME,
@@ -42,6 +42,7 @@ from tocsin.server.publishing.findings import (
     explain_what_stays,
 )
 from tocsin.server.publishing.marking_definitions import (
+    is_another_definition,
     is_seen_as_widely,
     missing_definitions,
     widen_definitions,
@@ -140,7 +141,7 @@ class Batch:
             received=self.received,
             tlp=candidate.effective_tlp,
             scope=candidate.scope,
-            object=candidate.object or {},
+            object=candidate.published or candidate.object or {},
             raw=candidate.raw,
             reliability=self.partner.reliability,
             group=self.partner.group,
@@ -338,8 +339,17 @@ def _settle_candidate(task: _Task, candidate: Candidate) -> _Outcome:
     if not candidate.is_open:
         return _Outcome(_keep_admission_verdict(task, candidate))
     if _is_hubs_own(task, candidate):
-        return _conclude(candidate, find_row(PublicState.HUBS_OWN), source)
+        return _settle_own(task, candidate)
     return _publish(task, candidate)
+
+
+def _settle_own(task: _Task, candidate: Candidate) -> _Outcome:
+    """The hub's own object comes back; what came with it may refer to it."""
+    source = candidate.source_id or ""
+    public = task.work.find_public(source)
+    if public is not None and not public.revoked:
+        task.source_ids.refs[source] = PublicRef(public.id, public.tlp)
+    return _conclude(candidate, find_row(PublicState.HUBS_OWN), source)
 
 
 def _keep_admission_verdict(task: _Task, candidate: Candidate) -> Decision:
@@ -383,7 +393,7 @@ def _is_hubs_own(task: _Task, candidate: Candidate) -> bool:
     """True if the hub's own object comes back; not of an SCO, whose id follows from its value."""
     subject = candidate.object or {}
     public = task.work.find_public(candidate.source_id or "")
-    known = public is not None and not candidate.raw and task.may_know(public)
+    known = public is not None and task.may_know(public)
     own = candidate.source_id == task.hub or known
     return own and not (
         is_observable_type(str(subject.get("type"))) and has_contributing_properties(subject)
@@ -550,8 +560,6 @@ def _public_state(task: _Task, copy: WorkingCopy, new: Contribution) -> PublicSt
         return PublicState.ABSENT
     if public.revoked:
         return PublicState.EXPIRED if _has_expired(public) else PublicState.REVOKED
-    if new.raw and any(not is_same_definition(new, each) for each in public.contributions):
-        return PublicState.DIFFERENT
     if public.tlp > task.batch.sees:
         return PublicState.HIDDEN
     alone = all(each.partner == new.partner for each in public.contributions)
@@ -566,7 +574,7 @@ def _own_state(task: _Task, proposal: _Proposal) -> OwnState:
     before = task.source_ids.public_id(new.source_id)
     if before != copy.id:
         there = task.find_own(before, new.source_id)
-        if is_seen_as_widely(new, there):
+        if is_seen_as_widely(task.ids, new, there, before):
             return OwnState.AS_WIDE
         if there is not None and not new.unmarked and version_gap(new, there) < 0:
             return OwnState.ELSEWHERE
@@ -592,9 +600,9 @@ def _compare(new: Contribution, mine: Contribution, *, released: bool, asks: boo
     `released`: an analyst overruled rules; `asks`: rules took parts out that an analyst may
     release.
     """
-    if is_repeat(new, mine) and (not new.raw or new.tlp >= mine.tlp):
+    if is_repeat(new, mine):
         return OwnState.SAME
-    if not new.version or new.raw:
+    if not new.version:
         return OwnState.OLDER
     later = version_gap(new, mine)
     if later < 0:
@@ -645,10 +653,15 @@ def _joined_state(new: Contribution, others: Sequence[Contribution], *, adds: bo
 
 
 def _leave_former_object(task: _Task, public_id: str, new: Contribution) -> None:
-    """Remove what the partner published about something else under the id."""
+    """Remove what the partner published about something else under the id.
+
+    A definition with other content stays for the objects that carry it.
+    """
     before, work = task.source_ids.public_id(new.source_id), task.work
     sent = task.find_own(before, new.source_id)
-    if before != public_id and not new.unmarked and sent is not None:
+    if sent is None or new.unmarked or is_another_definition(new, sent):
+        return
+    if before != public_id:
         work.put(remove_contribution(work.find(before), sent, work.merge))
 
 

@@ -25,7 +25,6 @@ class PublicState(StrEnum):
     HIDDEN = "stricter than the partner may read"
     EXPIRED = "expired"
     REVOKED = "revoked"
-    DIFFERENT = "a marking definition with other content"
     INCOMPLETE = "needs objects that have not arrived"
     HUBS_OWN = "the hub's own object"
     HUBS_COPY = "the hub's own object under another id"
@@ -139,13 +138,6 @@ TABLE: tuple[Row, ...] = (
         _noted("expired", "it has expired here already: send a later valid_until"),
     ),
     Row((_P.REVOKED,), (), _V.REFUSED, _E.NONE, _ID_REVOKED),
-    Row(
-        (_P.DIFFERENT,),
-        (),
-        _V.REFUSED,
-        _E.NONE,
-        _refused("versions", "this marking definition is here with other content"),
-    ),
     Row(
         (),
         (_O.WITHDRAWN_OFTEN,),

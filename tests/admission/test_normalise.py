@@ -4,11 +4,11 @@ from typing import Any
 
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Candidate, Tlp
-from tocsin.admission.normalise import DefaultTlp, normalise
+from tocsin.admission.normalise import MarkingContext, normalise
 
 
 def normalise_object(subject: Any) -> Any:
-    return normalise(Candidate(index=0, object=subject), DefaultTlp(Tlp.GREEN, {}), {})
+    return normalise(Candidate(index=0, object=subject), MarkingContext(Tlp.GREEN, {}), {})
 
 
 def identity(**more: Any) -> Any:

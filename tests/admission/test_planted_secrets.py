@@ -30,7 +30,7 @@ from support.presence import present
 from tocsin.admission import Pipeline
 from tocsin.admission.markings.granular import join_layers
 from tocsin.admission.model import Candidate, Tlp
-from tocsin.admission.normalise import DefaultTlp, normalise
+from tocsin.admission.normalise import MarkingContext, normalise
 from tocsin.admission.stix.validate import validate
 from tocsin.admission.warninglists.index import WarningLists
 
@@ -75,8 +75,8 @@ class TestAnySubmission:
         for candidate in candidates(sent):
             valid = validate(candidate, POLICY, NOW)
             if valid.is_open:
-                once = normalise(valid, DefaultTlp(Tlp.GREEN, {}), {})
-                again = normalise(once, DefaultTlp(Tlp.GREEN, {}), {})
+                once = normalise(valid, MarkingContext(Tlp.GREEN, {}), {})
+                again = normalise(once, MarkingContext(Tlp.GREEN, {}), {})
                 assert (again.object, again.scope) == (once.object, once.scope)
 
     @many_examples

@@ -56,6 +56,7 @@ def test_a_wrong_value_is_refused_with_its_place_and_the_allowed_values(
         ('[rules.benign]\nlower_by = "1"', ("[rules.benign] lower_by", "whole number", "'1'")),
         ("[rules.benign]\nlower_by = -9", ("[rules.benign] lower_by", "from 0", "-9")),
         ('[rules.marking]\nacs_scopes = "USG"', ("acs_scopes", "a list of words", "'USG'")),
+        ('[rules.marking]\nacs_custodian = "acme"', ("acs_custodian", "such as USA.DHS", "'acme'")),
         ('[rules.benign.lists]\nx = "maybe"', ("[rules.benign] lists", "refuse", "'maybe'")),
         ('[rules.personal_data]\nregions = ["USA"]', ("regions", "AC, AD, AE … ZW", "'USA'")),
         ("[partners.acme]\nx = 1", ("[partners.acme] x is unknown", "rules")),

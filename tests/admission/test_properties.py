@@ -16,7 +16,7 @@ from support.examples import examples
 from support.stix_objects import DOMAIN_OBJECTS, OBSERVABLES, objects
 
 from tocsin.admission.model import Candidate, Tlp
-from tocsin.admission.normalise import DefaultTlp, normalise
+from tocsin.admission.normalise import MarkingContext, normalise
 from tocsin.admission.policy import parse_policy
 from tocsin.admission.stix.validate import validate
 from tocsin.config import policy_text
@@ -35,7 +35,7 @@ def validate_object(subject: Any) -> Any:
 
 
 def normalise_object(subject: Any) -> Any:
-    return normalise(Candidate(index=0, object=subject), DefaultTlp(Tlp.GREEN, {}), {})
+    return normalise(Candidate(index=0, object=subject), MarkingContext(Tlp.GREEN, {}), {})
 
 
 @pytest.mark.parametrize("kind", ALL_TYPES)

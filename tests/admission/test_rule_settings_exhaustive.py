@@ -51,7 +51,7 @@ OTHER_SETTINGS = {
     "personal_data": {"regions"},
     "private_addresses": {"text"},
     "benign": {"exact", "lists", "hold", "ignore", "label", "lower_by"},
-    "marking": {"unknown", "acs_scopes"},
+    "marking": {"unknown", "acs_scopes", "acs_custodian"},
 }
 """Settings without modes: tested below, in test_rules_settings.py, test_benign.py, test_acs.py."""
 
@@ -162,7 +162,7 @@ class TestCoverage:
     def test_every_setting_with_a_word_as_value_has_named_choices(self, rule: Any) -> None:
         words = {name for name, value in default_settings(rule).items() if type(value) is str}
         named = {*setting_modes(rule), *setting_choices(rule)}
-        assert words - named <= {"label"}
+        assert words - named <= {"label", "acs_custodian"}
 
 
 class TestOtherSettings:

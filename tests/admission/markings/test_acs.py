@@ -1,4 +1,4 @@
-"""Access control specification markings (ACS 3.0a): published byte for byte, or held."""
+"""Access control specification markings (ACS 3.0a): enforced as sent, published without names."""
 
 import copy
 import json
@@ -25,9 +25,10 @@ from tocsin.admission.markings.acs import (
     is_acs,
     is_classified,
 )
-from tocsin.admission.model import Tlp
+from tocsin.admission.model import Consent, Tlp
 from tocsin.config import HubSettings, policy_text
 from tocsin.server.app import AdmissionConfig, build_services, create_app
+from tocsin.server.model import Partner
 from tocsin.server.store import Store
 
 
@@ -35,7 +36,9 @@ from tocsin.server.store import Store
 def hub(store: Store) -> HubInProcess:
     """A hub whose readers belong to the federal government (scope USA.USG)."""
     hub = HubInProcess(store)
-    policy = parse_policy(policy_text() + '\n[rules.marking]\nacs_scopes = ["USA.USG"]\n')
+    policy = parse_policy(
+        policy_text() + '\n[rules.marking]\nacs_scopes = ["USA.USG"]\nacs_custodian = "USA.DHS"\n'
+    )
     hub.services = build_services(
         store, HUB_SECRETS, HubSettings(), AdmissionConfig(policy, warning_lists())
     )
@@ -43,20 +46,168 @@ def hub(store: Store) -> HubInProcess:
     return hub
 
 
-def with_marked_indicator(definition: Any, level: Any = AMBER, **more: Any) -> Any:
+OTHER_ID = "marking-definition--44444444-4444-4444-8444-444444444444"
+PATTERN = "[domain-name:value = 'public.evil-shop.ru']"
+SECRETS = (
+    "USA.DOC",
+    "3bda2f6e",
+    "2019-0",
+    "Jane Roe",
+    "urn:isa:authority:acme",
+    "2020-0",
+    "case",
+    ID,
+)
+RELEASED = {"released_by": "USA.DOC.NIST", "released_on": "2019-05-05T00:00:00Z"}
+ENFORCED = (
+    *("policy_reference", "control_set", "access_privilege", "further_sharing"),
+    "resource_disposition",
+)
+
+
+def telling(**changes: Any) -> Any:
+    """A definition for public release that tells in every way who made it."""
+    return acs(
+        **{
+            "name": "case 77",
+            "create_date_time": "2019-01-01T00:00:00Z",
+            "responsible_entity_custodian": "USA.DOC.NIST",
+            "responsible_entity_originator": "USA.DOC",
+            "authority_reference": ["urn:isa:authority:misa", "urn:isa:authority:acme"],
+            "policy_reference": POLICY.format("permit", "permit"),
+            "control_set": {"classification": "U", "formal_determination": ["PUBREL"]},
+            "access_privilege": None,
+            "further_sharing": None,
+            "public_release": RELEASED,
+            "derivative_classification": {
+                "classified_by": "Jane Roe",
+                "classified_on": "2020-01-01T00:00:00Z",
+                "derived_from": "case 77",
+            },
+            "declassification": {"declass_event": "end of case 77"},
+            **changes,
+        }
+    )
+
+
+def published(hub: HubInProcess, feed: str = "amber") -> list[Any]:
+    """The ACS definitions in a feed."""
+    answer = hub.ask(f"collections/{feed}/objects/", query_string={"limit": 1000})
+    return [each for each in answer.json["objects"] if is_acs(each)]
+
+
+def with_marked_indicator(
+    definition: Any, level: Any = AMBER, value: str = "evil-portal.top", **more: Any
+) -> Any:
     """The definition and an indicator that carries it."""
-    return definition, indicator(object_marking_refs=[level, ID], **more)
+    return definition, indicator(value, object_marking_refs=[level, ID], **more)
 
 
 class TestPublication:
-    def test_an_acs_definition_is_published_byte_for_byte(self, hub: HubInProcess) -> None:
-        definition = json.dumps(acs(name="Bits \u00e9"), indent=3, ensure_ascii=True)
-        carrier = json.dumps(indicator(object_marking_refs=[AMBER, ID]))
-        hub.push_raw(f'{{"objects": [{carrier}, {definition}]}}'.encode())
-        answer = hub.ask("collections/amber/objects/")
-        assert definition.encode() in answer.data
-        indicators = [o for o in answer.json["objects"] if o["type"] == "indicator"]
-        assert indicators[0]["object_marking_refs"] == [AMBER, ID]
+    def test_nothing_in_a_published_definition_tells_who_sent_it(self, hub: HubInProcess) -> None:
+        hub.push(
+            *with_marked_indicator(
+                telling(), CLEAR, created="2026-01-01T00:00:00.000Z", pattern=PATTERN
+            )
+        )
+        answer = hub.ask("collections/clear/objects/")
+        [public] = published(hub, "clear")
+        for secret in SECRETS:
+            assert secret not in answer.text
+        assert public["id"] != ID and find_errors(public) == ()
+        marking = public["extensions"][ACS_EXTENSION]
+        assert marking["responsible_entity_custodian"] == "USA.DHS"
+        assert marking["responsible_entity_originator"] == "USA.DHS"
+        assert marking["public_release"] == {"released_by": "USA.DHS"}
+        assert marking["identifier"] == f"isa:guide.19001.ACS3-{public['id'][20:]}"
+        assert marking["create_date_time"] == public["created"]
+        assert marking["authority_reference"] == ["urn:isa:authority:misa"]
+
+    def test_what_restricts_readers_is_published_as_it_was_sent(self, hub: HubInProcess) -> None:
+        disposition = {"disposition_date": "2027-01-01T00:00:00Z", "disposition_process": "destroy"}
+        sent = acs(resource_disposition=disposition)
+        hub.push(*with_marked_indicator(sent))
+        [public] = published(hub)
+        [carrier] = [o for o in hub.feed("amber") if o["type"] == "indicator"]
+        assert carrier["object_marking_refs"] == [AMBER, public["id"]]
+        for name in ENFORCED:
+            ours, theirs = (each["extensions"][ACS_EXTENSION] for each in (public, sent))
+            assert ours[name] == theirs[name]
+
+    def test_a_definition_of_a_test_is_published_as_one_of_a_test(self, hub: HubInProcess) -> None:
+        test = "isa:guide.999191.ACS3-3bda2f6e-cedc-4c0f-a756-c03d6b586917"
+        hub.push(*with_marked_indicator(acs(identifier=test)))
+        [public] = published(hub)
+        assert public["extensions"][ACS_EXTENSION]["identifier"].startswith("isa:guide.999191.")
+
+    def test_two_partners_who_send_the_same_content_meet_under_one_id(
+        self, hub: HubInProcess
+    ) -> None:
+        other = telling() | {"id": OTHER_ID}
+        hub.push(*with_marked_indicator(telling(), CLEAR, pattern=PATTERN))
+        theirs = telling(responsible_entity_custodian="USA.DOD", public_release=RELEASED)
+        carrier = indicator(object_marking_refs=[CLEAR, OTHER_ID], pattern=PATTERN)
+        assert hub.verdicts(hub.push(theirs | {"id": OTHER_ID}, carrier, who="north")) == [
+            "merged",
+            "merged",
+        ]
+        assert other["id"] != ID and len(published(hub, "clear")) == 1
+
+    def test_two_partners_who_send_one_id_with_different_content_never_meet(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.push(*with_marked_indicator(acs(), value="one.evil-shop.ru"))
+        wider = acs(
+            further_sharing=[{"sharing_scope": ["USA.USG", "FOREIGNGOV"], "rule_effect": "permit"}]
+        )
+        status = hub.push(*with_marked_indicator(wider, value="two.evil-shop.ru"), who="north")
+        assert hub.verdicts(status) == ["admitted", "admitted"]
+        carried = {
+            each["pattern"]: each["object_marking_refs"][1]
+            for each in hub.feed("amber")
+            if each["type"] == "indicator"
+        }
+        scopes = {
+            each["id"]: each["extensions"][ACS_EXTENSION]["further_sharing"][0]["sharing_scope"]
+            for each in published(hub)
+        }
+        assert scopes[carried["[domain-name:value = 'one.evil-shop.ru']"]] == ["USA.USG"]
+        assert scopes[carried["[domain-name:value = 'two.evil-shop.ru']"]][1:] == ["FOREIGNGOV"]
+
+    def test_each_partners_objects_are_judged_by_its_own_definition(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.push(*with_marked_indicator(acs()))
+        restricted = acs(further_sharing=None)
+        status = hub.push(*with_marked_indicator(restricted, value="evil-shop.ru"), who="north")
+        assert hub.verdicts(status) == ["held", "held"]
+
+    def test_a_definition_sent_before_is_enforced_as_it_was_sent(self, hub: HubInProcess) -> None:
+        hub.push(*with_marked_indicator(acs()))
+        later = indicator("evil-shop.ru", object_marking_refs=[AMBER, ID])
+        assert hub.verdicts(hub.push(later)) == ["admitted"]
+        conflicting = indicator("bad-shop.ru", object_marking_refs=[CLEAR, ID])
+        assert hub.verdicts(hub.push(conflicting)) == ["held"]
+
+    def test_a_definition_changed_under_its_id_leaves_earlier_objects_with_theirs(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.push(*with_marked_indicator(acs(), value="one.evil-shop.ru"))
+        disposition = {"disposition_date": "2027-01-01T00:00:00Z", "disposition_process": "destroy"}
+        changed = acs(resource_disposition=disposition)
+        hub.push(*with_marked_indicator(changed, value="two.evil-shop.ru"))
+        marks = {o["object_marking_refs"][1] for o in hub.feed("amber") if o["type"] == "indicator"}
+        assert len(marks) == 2 and marks == {each["id"] for each in published(hub)}
+
+    def test_a_definition_at_a_level_that_the_sender_cannot_read_does_not_change_its_verdict(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.join(Partner("low", "Low Limited"), reads=("clear", "green"))
+        hub.push(*with_marked_indicator(acs()), who="north")
+        disposition = {"disposition_date": "2027-01-01T00:00:00Z", "disposition_process": "destroy"}
+        for definition in (acs(), acs(resource_disposition=disposition)):
+            status = hub.push(*with_marked_indicator(definition, GREEN), who="low")
+            assert hub.verdicts(status)[0] == "admitted"
 
     def test_an_acs_definition_is_only_in_the_feeds_of_the_objects_that_carry_it(
         self, hub: HubInProcess
@@ -65,7 +216,7 @@ class TestPublication:
         feeds = ("clear", "green", "amber")
 
         def feeds_with_definition() -> Any:
-            return [f for f in feeds if ID in hub.ask(f"collections/{f}/objects/").text]
+            return [each for each in feeds if published(hub, each)]
 
         assert feeds_with_definition() == ["amber"]
         hub.push(*with_marked_indicator(acs(), GREEN), who="north")
@@ -76,22 +227,60 @@ class TestPublication:
         status = hub.push_raw(f'{{"objects": [{too_long}]}}'.encode())
         assert hub.verdicts(status) == ["refused"]
 
-    def test_an_acs_definition_cannot_be_replaced_by_another_partner(
+    def test_a_hub_that_has_no_custodian_token_holds_acs_definitions(self, store: Store) -> None:
+        hub = HubInProcess(store, more='[rules.marking]\nacs_scopes = ["USA.USG"]')
+        status = hub.push(acs())
+        assert hub.verdicts(status) == ["held"]
+        assert "acs_custodian" in details(status)[0]["message"]
+
+    def test_a_partner_that_agreed_to_be_named_stays_custodian_and_originator(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.join(Partner("open", "Open Corporation", consent=Consent.EVERYONE))
+        sent = acs(responsible_entity_originator="USA.DOD")
+        hub.push(*with_marked_indicator(sent), who="open")
+        [public] = published(hub)
+        assert public["extensions"] == sent["extensions"] and public["id"] != ID
+
+    def test_a_named_custodian_is_not_named_again_once_its_consent_ends(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.join(Partner("open", "Open Corporation", consent=Consent.EVERYONE))
+        sent = acs(responsible_entity_originator="USA.DOD")
+        hub.push(*with_marked_indicator(sent), who="open")
+        hub.store.accounts.update_partner(Partner("open", "Open Corporation"))
+        hub.push(*with_marked_indicator(sent, value="evil-shop.ru"), who="open")
+        newest = {each["id"]: each for each in published(hub)}
+        carriers = [o for o in hub.feed("amber") if "evil-shop.ru" in o.get("pattern", "")]
+        [mark] = [ref for ref in carriers[0]["object_marking_refs"] if ref != AMBER]
+        assert "USA.DOD" not in json.dumps(newest[mark])
+
+    def test_the_hubs_own_definition_that_comes_back_is_a_duplicate(
         self, hub: HubInProcess
     ) -> None:
         hub.push(*with_marked_indicator(acs()))
-        status = hub.push(*with_marked_indicator(acs(further_sharing=None), AMBER), who="north")
-        assert "admitted" not in hub.verdicts(status)
-        assert "USA.USG" in hub.ask("collections/amber/objects/").text
+        [public] = published(hub)
+        carrier = indicator("evil-shop.ru", object_marking_refs=[AMBER, public["id"]])
+        status = hub.push(public, carrier, who="north")
+        assert hub.verdicts(status) == ["duplicate", "admitted"]
+        marks = {o["object_marking_refs"][1] for o in hub.feed("amber") if o["type"] == "indicator"}
+        assert marks == {public["id"]} and len(published(hub)) == 1
 
-    def test_an_acs_definition_that_names_its_sender_is_held_unchanged(
+    def test_an_acs_definition_in_which_a_rule_would_change_a_restriction_is_held(
         self, hub: HubInProcess
     ) -> None:
-        status = hub.push(acs(name="From Acme Corporation"))
-        assert hub.verdicts(status) == ["held"]
-        assert hub.verdicts(hub.push({**acs(), "created_by_ref": f"identity--{ID[20:]}"})) == [
-            "held"
-        ]
+        process = {"disposition_process": "ask jane.roe@acme.example"}
+        disposition = {"disposition_date": "2027-01-01T00:00:00Z", **process}
+        assert hub.verdicts(hub.push(acs(resource_disposition=disposition))) == ["held"]
+
+    @pytest.mark.parametrize("name", ["From Acme Corporation", "Case 2026-77"])
+    def test_the_name_and_author_of_a_definition_are_left_out(
+        self, hub: HubInProcess, name: str
+    ) -> None:
+        sent = acs() | {"name": name, "created_by_ref": f"identity--{ID[20:]}"}
+        assert hub.verdicts(hub.push(*with_marked_indicator(sent))) == ["admitted", "admitted"]
+        [public] = published(hub)
+        assert "name" not in public and public["created_by_ref"] == hub.identity
 
     def test_an_object_with_an_unknown_acs_definition_is_held(self, hub: HubInProcess) -> None:
         assert hub.verdicts(hub.push(indicator(object_marking_refs=[AMBER, ID]))) == ["held"]
@@ -219,7 +408,7 @@ class TestErrors:
     ) -> None:
         named = {**acs(), "name": "TLP:CLEAR"}
         hub.push(*with_marked_indicator(named, AMBER))
-        assert ID not in hub.ask("collections/clear/objects/").text
+        assert published(hub, "clear") == [] and len(published(hub)) == 1
         assert CLEAR not in hub.ask("collections/amber/objects/").json["objects"][-1].get(
             "object_marking_refs", ()
         )

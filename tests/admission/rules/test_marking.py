@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tocsin.admission.markings.tlp import TLP_2_IDS
+from tocsin.admission.merge.identity import MITRE_MARKING
 from tocsin.admission.model import Candidate, RuleContext, Submitter, Tlp, Verdict
 from tocsin.admission.rules import build_rule
 from tocsin.admission.warninglists.index import WarningLists
@@ -32,8 +33,8 @@ class TestMarking:
 
     @pytest.mark.parametrize("tlp", [Tlp.CLEAR, Tlp.GREEN, Tlp.AMBER])
     def test_a_level_up_to_the_agreement_passes(self, tlp: Any) -> None:
-        subject = {"object_marking_refs": [TLP_2_IDS[tlp], FOREIGN]}
-        candidate = apply_marking(subject, tlp=tlp, scope=f"{tlp.label}|{FOREIGN}")
+        subject = {"object_marking_refs": [TLP_2_IDS[tlp], MITRE_MARKING]}
+        candidate = apply_marking(subject, tlp=tlp, scope=f"{tlp.label}|{MITRE_MARKING}")
         assert candidate.is_open and not candidate.findings
 
     def test_an_unknown_marking_is_held(self) -> None:

@@ -14,6 +14,9 @@ from support.hub import (
     sdo,
 )
 from support.statement_marking import STATEMENT
+from support.stix_objects import LATER
+
+from tocsin.server.model import Partner
 
 
 def carrying(level: Any = GREEN, value: Any = "evil.top") -> Any:
@@ -103,3 +106,98 @@ def test_a_definition_does_not_answer_other_reviews(hub: HubInProcess) -> None:
     hub.push(STATEMENT)
     [review] = hub.store.reviews.list_waiting()
     assert "victim_terms" in review.rules
+
+
+def statement(text: str, **more: Any) -> Any:
+    return STATEMENT | {"definition": {"statement": text}} | more
+
+
+def texts_carried(hub: HubInProcess, feed: str = "green") -> dict[str, str]:
+    """The statement that each indicator of a feed carries, by pattern."""
+    found = hub.ask(f"collections/{feed}/objects/", query_string={"limit": 1000}).json["objects"]
+    texts = {o["id"]: o["definition"]["statement"] for o in found if "definition" in o}
+    indicators = [o for o in found if o["type"] == "indicator"]
+    return {o["pattern"]: texts[o["object_marking_refs"][1]] for o in indicators}
+
+
+class TestIdsFromContent:
+    def test_two_partners_who_send_the_same_content_meet_under_one_id(
+        self, hub: HubInProcess
+    ) -> None:
+        other = STATEMENT | {"id": sdo("marking-definition")["id"], "created": LATER}
+        hub.push(STATEMENT, carrying())
+        status = hub.push(
+            other, carrying() | {"object_marking_refs": [GREEN, other["id"]]}, who="north"
+        )
+        assert hub.verdicts(status) == ["merged", "merged"]
+        marks, defined = markings_and_definitions(hub)
+        assert set(marks) == defined and len(defined) == 1
+
+    def test_two_partners_who_send_one_id_with_different_content_never_meet(
+        self, hub: HubInProcess
+    ) -> None:
+        first, second = statement("All rights reserved"), statement("Free to use")
+        hub.push(first, carrying(value="one.top"))
+        status = hub.push(second, carrying(value="two.top"), who="north")
+        assert hub.verdicts(status) == ["admitted", "admitted"]
+        assert list(texts_carried(hub).values()) == ["All rights reserved", "Free to use"]
+
+    def test_an_indicator_with_other_terms_of_use_is_another_public_object(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.push(statement("All rights reserved"), carrying())
+        status = hub.push(statement("Free to use"), carrying(), who="north")
+        assert hub.verdicts(status) == ["admitted", "admitted"]
+
+    def test_a_definition_changed_under_its_id_does_not_change_what_carries_it(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.push(statement("All rights reserved"), carrying(value="one.top"))
+        hub.push(statement("Free to use"), carrying(value="two.top"))
+        hub.push(carrying(value="three.top"))
+        assert list(texts_carried(hub).values()) == [
+            "All rights reserved",
+            "Free to use",
+            "Free to use",
+        ]
+
+    def test_a_definition_that_names_its_sender_has_one_meaning_sent_along_or_not(
+        self, hub: HubInProcess
+    ) -> None:
+        naming = statement("Copyright of Acme Corporation, 2026")
+        hub.push(naming, carrying(value="one.top"))
+        assert hub.verdicts(hub.push(carrying(value="one.top"))) == ["duplicate"]
+        [text] = texts_carried(hub).values()
+        assert "Acme" not in text
+
+    def test_a_definition_that_exists_at_a_stricter_level_does_not_change_a_verdict(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.join(Partner("low", "Low Limited"), reads=("clear", "green"))
+        hub.push(statement("All rights reserved"), carrying(AMBER))
+        for text in ("All rights reserved", "Free to use"):
+            status = hub.push(statement(text), carrying(value=f"{len(text)}.top"), who="low")
+            assert hub.verdicts(status) == ["admitted", "admitted"]
+
+    def test_more_ids_with_one_content_than_are_kept_still_lead_to_it(
+        self, hub: HubInProcess
+    ) -> None:
+        ids = [sdo("marking-definition")["id"] for _ in range(25)]
+        hub.push(*(STATEMENT | {"id": each} for each in ids))
+        for number, each in enumerate(ids):
+            sent = carrying(value=f"evil{number}.top") | {"object_marking_refs": [GREEN, each]}
+            assert hub.verdicts(hub.push(sent)) == ["admitted"]
+        marks, defined = markings_and_definitions(hub)
+        assert set(marks) == defined and len(defined) == 1
+
+    def test_the_hubs_definition_that_comes_back_marks_what_comes_with_it(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.push(STATEMENT, carrying())
+        [public] = markings_and_definitions(hub)[1]
+        found = hub.ask("collections/green/objects/", query_string={"limit": 1000}).json["objects"]
+        definition = next(each for each in found if each["id"] == public)
+        sent = carrying(value="two.top") | {"object_marking_refs": [GREEN, public]}
+        assert hub.verdicts(hub.push(definition, sent, who="north")) == ["duplicate", "admitted"]
+        marks, defined = markings_and_definitions(hub)
+        assert set(marks) == defined == {public}
