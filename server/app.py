@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import flask
 
-from tocsin.admission.markings.tlp import WELL_KNOWN_IDS
+from tocsin.admission.markings.tlp import official_ids
+from tocsin.admission.merge.identity import WELL_KNOWN_OBJECTS
 from tocsin.admission.model import Warninglists
 from tocsin.admission.policy import Policy
 from tocsin.admission.stix.mitre_attack import attack_ids
@@ -70,7 +71,7 @@ def build_services(
     config = PublishingConfig(
         identity=identity,
         feeds=lambda: [c for c in store.feeds.collections() if c.kind is CollectionKind.FEED],
-        well_known=attack_ids() | WELL_KNOWN_IDS,
+        well_known=WELL_KNOWN_OBJECTS | attack_ids() | official_ids(),
         attribution=Attribution(store.accounts.list_partners, custodian),
         quiet_period=policy.quiet_period,
         scale=policy.confidence,

@@ -93,9 +93,14 @@ def tlp_definition(tlp: Tlp) -> StixObject:
 
 def is_tlp_definition(subject: StixObject) -> bool:
     """True if an object defines a TLP level, under any id."""
+    return defined_level(subject) is not None
+
+
+def defined_level(subject: StixObject) -> Tlp | None:
+    """The TLP level that an object defines, under any id; None if it defines none."""
     if subject.get("type") != "marking-definition":
-        return False
-    return _find_level(str(subject.get("id", "")), subject) is not None
+        return None
+    return _find_level(str(subject.get("id", "")), subject)
 
 
 def read_markings(subject: StixObject, definitions: Mapping[str, StixObject]) -> Markings:

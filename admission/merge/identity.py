@@ -20,6 +20,7 @@ from tocsin.admission.model import (
     StixObject,
 )
 from tocsin.admission.stix.history_extension import AUTHOR_ID, EXTENSION_ID
+from tocsin.admission.stix.mitre_attack import attack_ids
 from tocsin.admission.stix.references import referenced_ids
 from tocsin.admission.stix.schemas import schemas
 
@@ -31,6 +32,9 @@ MITRE = "identity--c78cb6e5-0c4b-4611-8297-d1b8b55e40b5"
 
 MITRE_MARKING = "marking-definition--fa42a846-8d90-4e51-bc29-71d5b4802168"
 """ATT&CK's statement marking."""
+
+WELL_KNOWN_OBJECTS = frozenset((MITRE, MITRE_MARKING, EXTENSION_ID, AUTHOR_ID))
+"""Ids of objects beside those of ATT&CK that are the same in every hub."""
 
 CONTRIBUTING_PROPERTIES: dict[str, tuple[str, ...]] = {
     "artifact": ("hashes", "payload_bin"),
@@ -196,11 +200,23 @@ def contributing_properties(kind: str) -> tuple[str, ...]:
 
 
 def is_well_known(subject: StixObject) -> bool:
-    """True for objects of MITRE ATT&CK and for those that define the hubs' extension."""
-    name = subject.get("id")
-    if name in (MITRE_MARKING, EXTENSION_ID, AUTHOR_ID):
+    """True for objects of MITRE ATT&CK and for those that define the hubs' extension.
+
+    `created_by_ref` alone proves nothing, since anybody can write it.  Of MITRE's relationships
+    and own types no list exists; copies of them are recognised, but not their ids.
+    """
+    name, kind = str(subject.get("id")), str(subject.get("type"))
+    if name in WELL_KNOWN_OBJECTS:
         return True
-    return MITRE in (subject.get("created_by_ref"), name)
+    made_by_mitre = subject.get("created_by_ref") == MITRE
+    return made_by_mitre and (
+        name in attack_ids() or kind == "relationship" or kind.startswith("x-mitre-")
+    )
+
+
+def has_well_known_id(name: str) -> bool:
+    """True if every reader knows the object under this id; it is kept in references."""
+    return name in WELL_KNOWN_OBJECTS or name in attack_ids()
 
 
 def _contributing_hash(hashes: dict[str, str]) -> dict[str, str]:

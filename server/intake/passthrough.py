@@ -94,10 +94,10 @@ def _check(name: str, value: object) -> None:
 
 def _spec(subject: StixObject) -> str:
     """The STIX version: as stated, else 2.1 for types that STIX 2.0 lacks, else 2.0."""
-    stated = subject.get("spec_version")
-    if stated is None:
+    if "spec_version" not in subject:
         newer = is_observable_type(subject["type"]) or subject["type"] in _META[1:]
         return "2.1" if newer else "2.0"
+    stated = subject["spec_version"]
     if stated not in ("2.0", "2.1"):
         raise Malformed("`spec_version` must be 2.0 or 2.1")
     return str(stated)

@@ -70,7 +70,7 @@ def resolve_references(
             known[target] = PublicRef(public.id, public.tlp, _parts(public))
         elif name == "":
             known[target] = GONE
-        elif target in config.well_known or name == config.hub or own == target:
+        elif name in config.well_known or name == config.hub:
             known[target] = PublicRef(name, Tlp.CLEAR)  # public already, under its own id
     return known
 

@@ -16,10 +16,11 @@ from tocsin.admission.markings.granular import (
     stricter_properties,
     withhold_parts,
 )
-from tocsin.admission.markings.tlp import TLP_2_IDS
+from tocsin.admission.markings.tlp import TLP_2_IDS, defined_level
 from tocsin.admission.merge.identity import (
     contributing_properties,
     has_contributing_properties,
+    has_well_known_id,
     is_observable_type,
     observable_id,
     public_id,
@@ -98,7 +99,7 @@ class PublicIds:
             if subject is None or candidate.source_id is None or candidate.source_id in known:
                 continue
             if candidate.verdict is Verdict.DUPLICATE:  # public already, under its own id
-                known[candidate.source_id] = PublicRef(candidate.source_id, Tlp.CLEAR)
+                known[candidate.source_id] = _standard_ref(candidate.source_id, subject)
             elif candidate.is_open and _depends(subject):
                 later.append(candidate)
             elif candidate.is_open:
@@ -166,6 +167,14 @@ class PublicIds:
             Tlp.CLEAR if level is None else level,
             stricter_properties(_layers(resolved.candidate)),
         )
+
+
+def _standard_ref(name: str, subject: StixObject) -> PublicRef:
+    """The meaning of a well-known object, under whatever id it was sent."""
+    level = defined_level(subject)
+    if level is not None:
+        return PublicRef(TLP_2_IDS[level], Tlp.CLEAR)
+    return PublicRef(name, Tlp.CLEAR) if has_well_known_id(name) else GONE
 
 
 def resolve_layers(

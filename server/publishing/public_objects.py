@@ -76,7 +76,7 @@ class PublishingConfig:
     feeds: Callable[[], Sequence[Collection]]
     """Read for each transaction: an operator may add one while the hub runs."""
     well_known: frozenset[str]
-    """Ids of public objects that references may keep: ATT&CK's."""
+    """Ids of public objects that references may keep: ATT&CK's, TLP's, the extension's."""
     attribution: Attribution
     quiet_period: int
     """µs; see Policy.quiet_period."""

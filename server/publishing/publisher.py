@@ -331,10 +331,10 @@ def _settle_candidate(task: _Task, candidate: Candidate) -> _Outcome:
     if withdrawn := _withdraw(task, candidate):
         return withdrawn
     if candidate.verdict is Verdict.DUPLICATE:
-        is_author = source in task.batch.authors
-        if not is_author:
-            task.source_ids.assign(source, source)
-        public_id = task.hub if is_author else source
+        public_id = task.hub
+        if source not in task.batch.authors:
+            public_id = task.source_ids.refs.get(source, GONE).id
+            task.source_ids.assign(source, public_id)
         return _Outcome(Decision(candidate, Verdict.DUPLICATE, public_id))
     if not candidate.is_open:
         return _Outcome(_keep_admission_verdict(task, candidate))

@@ -19,8 +19,12 @@ from support.hub import (
 from support.presence import present
 from support.stix_objects import yara_bomb
 
+from tocsin.admission.merge.identity import MITRE
+from tocsin.admission.stix.mitre_attack import attack_ids
 from tocsin.server.model import Partner
 from tocsin.server.store import Store
+
+MALWARE = min(each for each in attack_ids() if each.startswith("malware--"))
 
 
 @pytest.fixture
@@ -86,16 +90,53 @@ class TestReferences:
         assert public["report"]["object_refs"] == [public["indicator"]["id"]]
 
     def test_attack_keeps_its_ids_in_references(self, hub: HubInProcess) -> None:
-        technique = sdo(
-            "attack-pattern",
-            name="T",
-            created_by_ref="identity--c78cb6e5-0c4b-4611-8297-d1b8b55e40b5",
-        )
+        known = min(each for each in attack_ids() if each.startswith("attack-pattern"))
+        technique = sdo("attack-pattern", name="T", created_by_ref=MITRE) | {"id": known}
         one = indicator()
         status = hub.push(technique, one, relationship(one, "indicates", technique))
         joined = next(o for o in hub.feed("green") if o["type"] == "relationship")
         assert joined["target_ref"] == technique["id"]
         assert hub.verdicts(status) == ["duplicate", "admitted", "admitted"]
+
+    def test_an_object_that_only_claims_to_be_of_mitre_gets_an_id_of_the_hub(
+        self, hub: HubInProcess
+    ) -> None:
+        claimed = sdo("malware", name="M", is_family=True, created_by_ref=MITRE)
+        one = indicator()
+        status = hub.push(claimed, one, relationship(one, "indicates", claimed))
+        assert hub.verdicts(status) == ["admitted"] * 3
+        later = indicator("evil-shop.ru")
+        hub.push(later, relationship(later, "indicates", claimed))
+        text = hub.ask("collections/green/objects/").text
+        assert claimed["id"] not in text and MITRE not in text
+        [public] = [o["id"] for o in hub.feed("green") if o["type"] == "malware"]
+        joined = [o["target_ref"] for o in hub.feed("green") if o["type"] == "relationship"]
+        assert joined == [public, public]
+
+    @pytest.mark.parametrize("kind", ["relationship", "x-mitre-tactic"])
+    def test_a_copy_of_mitres_that_is_dropped_leaves_no_reference_to_its_id(
+        self, hub: HubInProcess, kind: str
+    ) -> None:
+        ends = {"relationship_type": "uses", "source_ref": MALWARE, "target_ref": MALWARE}
+        more = ends if kind == "relationship" else {"name": "T"}
+        copy = sdo(kind, created_by_ref=MITRE, **more)
+        one = indicator()
+        report = sdo("report", name="r", published="2026-01-01T00:00:00Z")
+        listed = report | {"object_refs": [one["id"], copy["id"]]}
+        assert hub.verdicts(hub.push(copy, one, listed))[0] == "duplicate"
+        hub.push(listed | {"id": sdo("report")["id"]})
+        assert copy["id"] not in hub.ask("collections/green/objects/").text
+
+    def test_a_definition_of_a_tlp_level_under_an_id_of_the_senders_leaves_no_reference_to_it(
+        self, hub: HubInProcess
+    ) -> None:
+        own = sdo("marking-definition", name="TLP:GREEN")
+        one = indicator(object_marking_refs=[own["id"]])
+        report = sdo("report", name="r", published="2026-01-01T00:00:00Z")
+        hub.push(own, one, report | {"object_refs": [one["id"], own["id"]]})
+        assert own["id"] not in hub.ask("collections/green/objects/").text
+        [published] = [o for o in hub.feed("green") if o["type"] == "report"]
+        assert GREEN in published["object_refs"]
 
     def test_where_the_submitter_is_stays_unsaid(self, hub: HubInProcess) -> None:
         author = sdo("identity", name="Acme Corporation", identity_class="organization")
@@ -301,6 +342,14 @@ class TestVerbatim:
         odd = {"type": "x-own", "id": "x-own--5e4bfb8b-c1c9-4fa3-a6a1-9d7d5b5fa2c0", "ü": [1, {}]}
         status = hub.push(odd, to="scratch")
         assert (hub.verdicts(status), hub.feed("scratch")) == (["admitted"], [odd])
+
+    @pytest.mark.parametrize("value", [None, "", 2.1, "2.2", ["2.1"]])
+    def test_an_object_whose_spec_version_is_none_is_refused(
+        self, hub: HubInProcess, value: Any
+    ) -> None:
+        status = hub.push(indicator(spec_version=value), to="scratch")
+        assert (hub.verdicts(status), hub.feed("scratch")) == (["refused"], [])
+        assert "spec_version" in details(status)[0]["message"]
 
     def test_the_same_version_with_other_content_keeps_the_first(self, hub: HubInProcess) -> None:
         sent = indicator(name="first")
