@@ -43,7 +43,7 @@ def is_seen_as_widely(
     if before is None or not (new.unmarked and before.unmarked and before.tlp <= new.tlp):
         return False
     key = _key_at(before.tlp, new)
-    return public_id in ids.every_id("marking-definition", key)
+    return public_id in ids.first_ids("marking-definition", key)
 
 
 def is_another_definition(new: Contribution, before: Contribution) -> bool:
