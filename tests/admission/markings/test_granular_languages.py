@@ -52,10 +52,11 @@ class TestPublished:
         assert "description" not in green and "granular_markings" not in green
         assert amber["granular_markings"] == [*granular_markings(AMBER, "description"), GERMAN]
 
-    def test_a_language_marking_is_dropped_when_another_text_is_chosen(
+    def test_a_language_marking_stays_with_the_text_of_the_leading_source(
         self, hub: HubInProcess
     ) -> None:
         hub.push(indicator("evil.top", description="kurz", granular_markings=[GERMAN]))
         [entry] = details(hub.push(indicator("evil.top", description="longer"), who="north"))
         [public] = newest_objects(hub, "green", "indicator")
-        assert entry["x_tocsin_verdict"] == "merged" and "granular_markings" not in public
+        assert entry["x_tocsin_verdict"] == "merged"
+        assert (public["description"], public["granular_markings"]) == ("kurz", [GERMAN])
