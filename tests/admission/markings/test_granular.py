@@ -195,8 +195,9 @@ class TestVersionsAndMerging:
         assert "description" not in green and "description" not in amber  # acme leads
 
     def test_a_stricter_part_of_one_contribution_is_in_no_less_strict_copy(
-        self, hub: HubInProcess
+        self, store: Store
     ) -> None:
+        hub, clock = hub_and_clock(store)
         stricter = {
             "description": "a long and strict description",
             "confidence": 80,
@@ -206,6 +207,7 @@ class TestVersionsAndMerging:
             ),
         }
         hub.push(indicator(**stricter), who="acme")
+        clock.advance(hours=2)
         hub.push(indicator(description="loose", labels=["other"], confidence=20), who="north")
         [green], [amber] = (
             newest_objects(hub, "green", "indicator"),
