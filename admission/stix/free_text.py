@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from tocsin.admission.errors import Unprocessable
 from tocsin.admission.model import Path, StixObject
 from tocsin.admission.stix.memo import memoize_nested
+from tocsin.admission.stix.schemas import schemas
 
 MAX_DEPTH = 100
 """Maximum depth below an object's root; deeper objects are refused."""
@@ -27,7 +29,11 @@ _MACHINERY = frozenset(
         *("ctime", "mtime", "atime", "date", "created_time", "modified_time", "start", "end"),
     )
 )
-"""Properties of the object itself whose form the schema checks.  Deeper, names prove nothing."""
+"""Properties of the object itself whose form the schema checks, where the object's type has them.
+
+Deeper, names prove nothing.
+"""
+_MACHINERY_OF_ALL = frozenset(("type", "id", "spec_version", "granular_markings"))
 
 _WORDS: dict[str, frozenset[str]] = {
     "pattern_type": frozenset(("stix", "pcre", "sigma", "snort", "suricata", "yara")),
@@ -74,7 +80,9 @@ _VALUES: dict[str, frozenset[str]] = {
 }
 """The properties of an observable that say what it is."""
 
-_VALUE_NAMES = {kind: ("pattern", *sorted(names)) for kind, names in _VALUES.items()}
+_VALUE_NAMES = {kind: tuple(sorted(names)) for kind, names in _VALUES.items()} | {
+    "indicator": ("pattern",)
+}
 
 _CONTAINERS = (dict, list)
 _REFERS = ("_ref", "_refs")
@@ -97,9 +105,9 @@ def free_texts(subject: StixObject) -> tuple[tuple[Path, str], ...]:
 
 def outer_free_texts(subject: StixObject) -> Iterator[tuple[Path, str]]:
     """The free texts at the top level of the object."""
-    own = _VALUES.get(subject.get("type", ""), frozenset())
+    skipped = _skipped(str(subject.get("type", "")), "created" in subject)
     for name, value in subject.items():
-        if type(value) is not str or not value or name in _MACHINERY or name in own:
+        if type(value) is not str or not value or name in skipped:
             continue
         if name in _WORDS and value in _WORDS[name]:
             continue
@@ -111,13 +119,22 @@ def outer_free_texts(subject: StixObject) -> Iterator[tuple[Path, str]]:
 
 def nested_free_texts(subject: StixObject) -> Iterator[tuple[Path, str]]:
     """The free texts in its lists and dictionaries.  Raises Unprocessable as `free_texts` does."""
-    own = _VALUES.get(subject.get("type", ""), frozenset())
+    skipped = _skipped(str(subject.get("type", "")), "created" in subject)
     for name, value in subject.items():
-        if type(value) in _CONTAINERS and name not in own:
+        if type(value) in _CONTAINERS:
             if name == "granular_markings":
                 yield from _languages(value)
-            elif name not in _MACHINERY:
+            elif name not in skipped:
                 yield from _texts((name,), value)
+
+
+@lru_cache(maxsize=1024)
+def _skipped(kind: str, has_dates: bool) -> frozenset[str]:  # noqa: FBT001
+    """The properties of a type that are no texts: checked by a schema, or values."""
+    schema = schemas().get(kind)
+    if schema is not None:
+        return (_MACHINERY & schema.properties) | _VALUES.get(kind, frozenset())
+    return _MACHINERY_OF_ALL | ({"created", "modified"} if has_dates else frozenset())
 
 
 _inner_texts = memoize_nested(nested_free_texts)
@@ -125,7 +142,7 @@ _inner_texts = memoize_nested(nested_free_texts)
 
 def matched_values(subject: StixObject) -> Iterator[tuple[Path, str]]:
     """The values that an indicator matches or that identify an SCO; they are never masked."""
-    for name in _VALUE_NAMES.get(subject.get("type", ""), ("pattern",)):
+    for name in _VALUE_NAMES.get(subject.get("type", ""), ()):
         value = subject.get(name)
         if isinstance(value, str):
             yield (name,), value

@@ -64,7 +64,10 @@ _DEEP_TIMES = frozenset(
 """Timestamps inside a certificate's extensions and those of a program file."""
 _HASHES = ".hashes."
 _EXACT = ("=", "!=", "IN")
-_LEFT = "with what every object has, its name and its description"
+_ADVICE = (
+    "no rule knows what in it is private: send what it says as objects of types that STIX"
+    " defines, such as a note, a grouping or a relationship"
+)
 _EXTENDING = ("marking-definition", "extension-definition")
 """Types whose extensions are never custom content."""
 _MARKINGS = ("object_marking_refs", "created_by_ref")
@@ -149,13 +152,19 @@ def _foreign(candidate: Candidate, subject: StixObject, policy: Policy, now: int
     mode = policy.unknown_types
     if subject["type"] == "bundle":
         mode, what = "refuse", "a bundle is not an object (STIX 2.1 section 8): send its objects"
-    elif mode == "strip" and "created" not in subject:
-        what, mode = f"{what}, and nothing else of an observable could be kept", "refuse"
-    if mode == "refuse":
+    elif mode != "keep":
+        what = f"{what}, and {_ADVICE}"
+    if mode == "strip" and subject.get("revoked") is True:
+        # An earlier version may have been published when the policy said otherwise.
+        return _check_against_schema(candidate, _without_texts(subject), policy, now, mode)
+    if mode != "keep":
         return candidate.refuse(_fault("unknown_types", what, "type"))
-    outcome = "as it is" if mode == "keep" else _LEFT
-    noted = Finding("validate", "unknown_types", Action.NOTED, f"{what}; kept {outcome}", "type")
+    noted = Finding("validate", "unknown_types", Action.NOTED, f"{what}; kept as it is", "type")
     return _check_against_schema(candidate.with_findings(noted), subject, policy, now, mode)
+
+
+def _without_texts(subject: StixObject) -> StixObject:
+    return {k: v for k, v in subject.items() if k not in ("name", "description")}
 
 
 def _within(

@@ -38,7 +38,7 @@ CASES = [
     ("clock_skew_seconds", 60, FUTURE, "kept"),
     ("clock_skew_seconds", 59, FUTURE, "refused"),
     ("unknown_types", '"keep"', CUSTOM_TYPE, "kept"),
-    ("unknown_types", '"strip"', CUSTOM_TYPE, "stripped"),
+    ("unknown_types", '"strip"', CUSTOM_TYPE, "refused"),
     ("unknown_types", '"refuse"', CUSTOM_TYPE, "refused"),
     ("unknown_patterns", '"keep"', KQL, "kept"),
     ("unknown_patterns", '"refuse"', KQL, "refused"),

@@ -48,14 +48,18 @@ class HubInProcess:
     """Clock of admission and of the expiry sweep."""
     more: str = ""
     """TOML that is appended to the shipped policy."""
+    keeps_unknown_types: bool = False
+    """True for a policy with `unknown_types = "keep"`."""
     services: HubServices = field(init=False)
     client: FlaskClient = field(init=False)
 
     def __post_init__(self) -> None:
         settings = HubSettings()
         policy = parse_policy(f"{policy_text()}\n{self.more}")
+        policy = replace(policy, unknown_types="keep") if self.keeps_unknown_types else policy
+        shipped = not (self.more or self.keeps_unknown_types)
         admission = default_admission()
-        admission = replace(admission, policy=policy) if self.more else admission
+        admission = admission if shipped else replace(admission, policy=policy)
         self.services = build_services(self.store, HUB_SECRETS, settings, admission, self.clock)
         create_default_collections(self.store, self.services.publisher, HUB_SECRETS)
         self.client = create_app(self.services, HUB_SECRETS, settings).test_client()

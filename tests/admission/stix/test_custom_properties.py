@@ -76,6 +76,8 @@ class TestNestedCustomProperties:
     def test_strip_removes_a_nested_custom_property_with_a_finding(
         self, subject: Any, place: Any
     ) -> None:
+        if subject["type"] == "x-case":  # `unknown_types` decides about the object
+            return
         candidate = examine_object(add_custom_property(subject, place))
         assert candidate.is_open and candidate.object == examine_object(subject).object
         [finding] = [f for f in candidate.findings if f.path.endswith("x_own")]
