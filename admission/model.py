@@ -353,6 +353,12 @@ class RuleContext:
     """Marking definitions by id, those sent earlier included."""
     author_links: frozenset[str] = frozenset()
     """Ids of relationships with an author at one end, and of locations at the other."""
+    recipients: frozenset[str] = frozenset()
+    """Ids of addresses that only received messages, and of the accounts behind them."""
+    sighters: frozenset[str] = frozenset()
+    """Ids of organisations that saw what a sighting reports, who must not be named."""
+    open_sighters: frozenset[str] = frozenset()
+    """Ids of identities in sightings that may be named: sectors, and the submitter by consent."""
 
 
 def format_path(path: Path) -> str:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
@@ -48,6 +48,7 @@ from tocsin.admission.model import (
     Warninglists,
 )
 from tocsin.admission.normalise import MarkingContext, normalise
+from tocsin.admission.observables.extract import extract_observables
 from tocsin.admission.patterns.checker import PatternChecker
 from tocsin.admission.policy import Policy
 from tocsin.admission.rules import (
@@ -215,13 +216,18 @@ class Pipeline:
     ) -> SubmissionContext:
         authors = self.find_authors(submission)
         subjects = [candidate.object for candidate in submission if candidate.object is not None]
+        submitter = apply_consent_labels(self._submitter, subjects)
+        sighters, open_sighters = _find_sighters(subjects, submitter)
         shared = RuleContext(
-            submitter=apply_consent_labels(self._submitter, subjects),
+            submitter=submitter,
             now=now,
             warninglists=self._lists,
             authors=authors,
             definitions=definitions,
             author_links=_find_author_links(submission, authors),
+            recipients=_find_recipients(subjects),
+            sighters=sighters,
+            open_sighters=open_sighters,
         )
         rules = tuple(
             build_rule(name, replace(shared, settings=table))
@@ -425,6 +431,68 @@ def _find_author_links(submission: Iterable[Candidate], authors: frozenset[str])
             found.add(str(subject.get("id")))
             found.update(end for end in ends if end.startswith("location--"))
     return frozenset(found)
+
+
+def _find_recipients(subjects: Sequence[StixObject]) -> frozenset[str]:
+    """Ids of the addresses to which messages of the submission went, and of their accounts.
+
+    Senders are not among them, nor is an address that an indicator is about.
+    """
+    messages = [each for each in subjects if each.get("type") == "email-message"]
+    if not messages:
+        return frozenset()
+    senders = {_text(each.get(name)) for each in messages for name in ("from_ref", "sender_ref")}
+    received = {
+        reference
+        for each in messages
+        for name in ("to_refs", "cc_refs", "bcc_refs")
+        for reference in _texts_in(each.get(name))
+    } - senders
+    matched = {
+        observable.value.lower()
+        for each in subjects
+        if each.get("type") == "indicator"
+        for observable in extract_observables(each)
+    }
+    addresses = [
+        each
+        for each in subjects
+        if _text(each.get("id")) in received and _text(each.get("value")).lower() not in matched
+    ]
+    found = {_text(each.get("id")) for each in addresses}
+    found.update(_text(each.get("belongs_to_ref")) for each in addresses)
+    return frozenset(found - {""})
+
+
+def _find_sighters(
+    subjects: Sequence[StixObject], submitter: Submitter
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Ids of the identities that sightings of the submission name: those to hide, those to show."""
+    named = {
+        reference
+        for each in subjects
+        if each.get("type") == "sighting"
+        for reference in _texts_in(each.get("where_sighted_refs"))
+        if reference.startswith("identity--")
+    }
+    if not named:
+        return frozenset(), frozenset()
+    own = submitter.names if submitter.consent in CONSENTS_TO_NAME else ()
+    names = {name.casefold() for name in own}
+    shown = {
+        _text(each.get("id"))
+        for each in subjects
+        if each.get("type") == "identity"
+        and (each.get("identity_class") == "class" or _text(each.get("name")).casefold() in names)
+    }
+    shown |= submitter.identities if own else frozenset()
+    return frozenset(named - shown), frozenset(named & shown)
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    return (
+        (each for each in value if isinstance(each, str)) if isinstance(value, list) else iter(())
+    )
 
 
 def _content_key(candidate: Candidate) -> bytes:

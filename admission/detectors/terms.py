@@ -1,11 +1,23 @@
-"""Names and domains of partners in a text: in any case and spacing, also defanged."""
+"""Names and domains of partners in a text: in any spelling, and with what they are part of.
+
+A name that is part of a host name or a mailbox is found as the whole host name or mailbox:
+to mask only the name in `jane.doe@acme-grid.example` would publish the rest.  Longer terms
+go before shorter ones.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
-from tocsin.admission.detectors.text_search import DOT
+from tocsin.admission.detectors.disguises import encoded_texts, fold_letters, fold_text, remove_tags
+from tocsin.admission.observables.domain_names import is_known_tld
+from tocsin.admission.stix.mitre_attack import attack_names
+
+OWN_TERM = "victim's name, domain or network"
+"""A term of the submitter's record, as masks and findings name it."""
 
 _START, _END = r"(?<![^\W_])", r"(?![^\W_])"
 _CASE_SENSITIVE_LENGTH = 3
@@ -15,59 +27,350 @@ _EMBEDDED_LENGTH = 8
 _BETWEEN_WORDS = r"(?:[\s_.+-]|%20|\\){0,4}"
 """Between two words of a name, as in texts, host names, queries and paths."""
 _ALPHANUMERICS = re.compile(r"[^\W_]+")
-_SUBDOMAINS = re.compile(rf"(?<![\w.-])(?:[\w-]{{1,63}}{DOT})+\Z")
-_LONGEST_HOSTNAME = 256
+_MOST_LABELS = 20
+
+_DOT = r"(?:\\{0,4}\.|\s{0,2}[\[({<]\s?(?:\.|dot|punkt|point)\s?[\])}>]?\s{0,2}|\s?\.[\])}]\s?)"
+_TERM_DOT = rf"(?:{_DOT}|\s{{1,3}}dot\s{{1,3}}|\s\.\s?)"
+"""A dot inside a given domain: also spoken, with blanks, or with half of its brackets."""
+_AT = r"(?:@|%40|\s{0,2}[\[({<]\s?(?:at|@)\s?[\])}>]\s{0,2})"
+_LABEL = r"[\w-]{1,63}"
+_LABEL_BEHIND = re.compile(rf"{_DOT}(?P<label>{_LABEL})", re.IGNORECASE)
+_REST_OF_LABEL = re.compile(r"[\w-]{0,63}")
+_MAILBOX_BEHIND = re.compile(
+    rf"[\w.+%'-]{{0,64}}{_AT}(?:{_LABEL}{_DOT}){{1,8}}{_LABEL}", re.IGNORECASE
+)
+
+# What stands before is read backwards, from right to left: the pattern begins at a known place.
+_DOT_BACKWARDS = (
+    r"(?:\.\\{0,4}|\s{0,2}[\])}>]\s?(?:\.|tod|tknup|tniop)\s?[\[({<]\s{0,2}|\s?\.[\[({]\s?)"
+)
+_LABELS_BEFORE = re.compile(
+    rf"[\w-]{{0,63}}(?:(?:{_DOT_BACKWARDS}|\s{{1,3}}tod\s{{1,3}})[\w-]{{1,63}}){{0,40}}(?:\.\*)?",
+    re.IGNORECASE,
+)
+_LOCAL_PART_BACKWARDS = (
+    rf"(?:\"[^\"\r\n]{{1,64}}\"|(?:[\w.+%'=#&~!-]|(?!\.){_DOT_BACKWARDS}){{1,128}})"
+)
+_CAPITALISED = r"[\w.'’-]{0,30}[A-ZÀ-Þ](?=[ ,:;(\"\r\n]|\Z)"
+_DISPLAY_NAME_BACKWARDS = (
+    r"(?:[ ]?<[ ]?(?:\"[^\"\r\n<>]{1,80}\""
+    rf"|{_CAPITALISED}(?:[ ,]{{1,2}}{_CAPITALISED}){{0,3}})?)?"
+)
+_MAILBOX_BEFORE = re.compile(
+    r"(?:@|04%|\s{0,2}[\])}>]\s?(?:@|(?i:ta))\s?[\[({<]\s{0,2})"
+    f"{_LOCAL_PART_BACKWARDS}{_DISPLAY_NAME_BACKWARDS}"
+)
+_SPACED_MAILBOX_BEFORE = re.compile(rf"[ ]@[ ]{_LOCAL_PART_BACKWARDS}")
+_SPOKEN_MAILBOX_BEFORE = re.compile(r"\s{1,3}(?i:ta)\s{1,3}(?:[\w.+-]|\s(?i:tod)\s(?=\w)){1,64}")
+"""`jane @ acme.example`, and `jane at acme dot example`."""
+_MAY_END_BEFORE_BLANK = frozenset("])}>@tT.")
+"""Ends of an @ or a dot that has a blank behind it: `[at] `, ` dot `."""
+_LONGEST_BEFORE = 512
+"""Characters before a term that are read for the rest of its host name and mailbox."""
+_PRIVATE_TLDS = frozenset(
+    (
+        *("local", "localdomain", "internal", "intern", "intranet", "intra", "lan", "corp"),
+        *("home", "private", "priv", "domain", "ad", "example", "test", "invalid"),
+    )
+)
+"""Endings of host names inside networks and in documents."""
+
+_SHORTEST_DISGUISED = 4
+"""Names with fewer letters are not looked for with digits in them or glued: too many words do."""
+_SHORTEST_SPELLED = 3
+_BETWEEN_LETTERS = r"[\s._·•/|*~+-]{1,2}"
+_WRITTEN_AS = {
+    **{"a": "[a4@]", "b": "[b8]", "e": "[e3]", "g": "[g9]", "i": "[i1!]", "l": "[l1!]"},
+    **{"m": "(?:m|rn)", "o": "[o0]", "s": "[s5$]", "t": "[t7]", "w": "(?:w|vv)", "z": "[z2]"},
+}
+"""Signs that are read as a letter."""
+_COLLAPSE = str.maketrans(
+    {
+        **dict(zip("4@8391!057$2l", "aabegiiostszi", strict=True)),
+        **dict.fromkeys(" \t\r\n._\\/*~+-·•|'\"`^,;:()[]{}<>"),
+    }
+)
+_GLUED = "corp|inc|group|bank|vpn|mail|hq|net"
+"""Words that are often glued to a company's name in lower case."""
+_WITHOUT_UMLAUTS = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "ø": "oe"}
+)
 
 
 class TermMatcher:
-    """Finds any of some terms as whole words.
+    """Finds any of some terms, with the whole host name or mailbox that they are part of.
 
     `ACME Corp` is found as `acme-corp` and `ACMECorp`, `acme.example` as `acme[.]example`.
-    With `embedded`, a domain is found inside a longer name too (`notacme.example`), and so
-    are longer names of several words (`myacmecorpvpn`).
+    Names are also found spelled out (`A.C.M.E.`), glued to other words (`AcmeVPN`) and with
+    digits for letters (`4cm3`), and everything past the disguises of `detectors.disguises`.
+
+    With `embedded`, for values: a domain is found inside a longer name too
+    (`notacme.example`), and so are longer names of several words (`myacmecorpvpn`); spelled
+    and glued names and digits are not, for values are full of such words.
     """
 
     def __init__(self, terms: tuple[str, ...], embedded: bool = False) -> None:
-        plain = [term.strip(" .") for term in terms if _ALPHANUMERICS.search(term)]
+        plain = list(dict.fromkeys(_spellings(terms)))
+        folded = list(dict.fromkeys(map(fold_letters, plain)))
+        self._embedded = embedded
         self._longest_parts = {max(_ALPHANUMERICS.findall(t), key=len).lower() for t in plain}
-        parts = sorted((_term_pattern(t, embedded) for t in plain), key=len, reverse=True)
-        self._pattern = re.compile("|".join(parts), re.IGNORECASE) if parts else None
+        self._collapsed = {_collapse(term) for term in folded}
+        self._patterns = _term_patterns(plain, embedded)
+        self._folded = _term_patterns(folded, embedded)
+        self._disguised: list[_Terms] = []
+        self._glued: list[_Terms] = []
+        if not embedded:
+            names = [term for term in folded if not is_domain_term(term)]
+            disguised = _disguised_patterns(names)
+            self._disguised = [*_compile(disguised, re.IGNORECASE, is_domain=False)]
+            self._glued = [*_compile(_glued_patterns(names), 0, is_domain=False)]
 
     def find(self, text: str) -> list[tuple[int, int]]:
-        """Start and end of each place in the text where a term stands."""
-        if self._pattern is None:
+        """Start and end of each place in the text, in no order; places may overlap."""
+        if not self._patterns:
             return []
-        if text.isascii():  # other characters have more cases than lower() knows
-            # Most texts have none of the terms; substrings tell that far sooner than the pattern.
-            lower = text.lower()
-            for part in self._longest_parts:
-                if part in lower:
-                    break
+        places: list[tuple[int, int]] = []
+        plain = set(_find(self._patterns, text)) if self._may_hold_term(text) else set()
+        if self._may_hold_disguised(text):
+            folded = fold_text(text)
+            found = set(_find(self._disguised, folded.text))
+            for glued in self._glued:
+                found.update(_find_glued(glued.pattern, folded.text))
+            if folded.text == text:
+                plain |= found
             else:
-                return []
-        return [found.span() for found in self._pattern.finditer(text)]
+                found.update(_find(self._folded, folded.text))
+                places += (folded.original_span(*each) for each in _widen(folded.text, found))
+        places += _widen(text, plain)
+        for start, end, meaning in encoded_texts(text):
+            if any(each.pattern.search(meaning) for each in self._patterns):
+                places.append((start, end))
+        return places
+
+    def _may_hold_term(self, text: str) -> bool:
+        """False for most texts: substrings tell that far sooner than the patterns."""
+        if not text.isascii():  # other characters have more cases than lower() knows
+            return True
+        lower = text.lower()
+        for part in self._longest_parts:  # noqa: SIM110  any() takes twice the time
+            if part in lower:
+                return True
+        return False
+
+    def _may_hold_disguised(self, text: str) -> bool:
+        if self._embedded and text.isascii():
+            return False
+        collapsed = _collapse(remove_tags(fold_letters(text)))
+        for term in self._collapsed:  # noqa: SIM110
+            if term in collapsed:
+                return True
+        return False
 
 
 term_matcher = lru_cache(maxsize=1024)(TermMatcher)
 """The matcher for some terms, compiled once."""
 
 
-def hostname_start(text: str, start: int) -> int:
-    """The start of the host name whose domain begins at `start`.
+class _Place(NamedTuple):
+    """A place where a term stands, before it is widened."""
 
-    >>> hostname_start("on vpn.acme.example", 7)
-    3
+    start: int
+    end: int
+    is_domain: bool
+
+
+class _Terms(NamedTuple):
+    """One pattern for several terms."""
+
+    pattern: re.Pattern[str]
+    is_domain: bool
+
+
+def _spellings(terms: Iterable[str]) -> Iterator[str]:
+    """The terms that can be found, each with its other spellings.
+
+    An internationalised domain is also written in ASCII, a German name without umlauts.
     """
-    found = _SUBDOMAINS.search(text, max(0, start - _LONGEST_HOSTNAME), start)
-    return found.start() if found else start
+    for term in terms:
+        plain = term.strip(" .")
+        if not _ALPHANUMERICS.search(plain):
+            continue
+        yield plain
+        if is_domain_term(plain):
+            yield from _domain_spellings(plain)
+        elif not plain.isascii():
+            yield plain.translate(_WITHOUT_UMLAUTS)
+
+
+def is_domain_term(term: str) -> bool:
+    """True for a domain name, and for nothing with blanks in it: `acme.example`."""
+    return "." in term and not any(map(str.isspace, term))
+
+
+def _domain_spellings(domain: str) -> Iterator[str]:
+    for spell in (_to_ascii, _to_unicode):
+        try:
+            yield ".".join(spell(label) for label in domain.lower().split("."))
+        except (UnicodeError, ValueError):  # no domain: found only as it is written
+            return
+
+
+def _to_ascii(label: str) -> str:
+    return label if label.isascii() else "xn--" + label.encode("punycode").decode("ascii")
+
+
+def _to_unicode(label: str) -> str:
+    return label[4:].encode("ascii").decode("punycode") if label.startswith("xn--") else label
+
+
+def _term_patterns(terms: Sequence[str], embedded: bool) -> list[_Terms]:
+    """A pattern for the domains, and one for the other terms."""
+    return [
+        terms_pattern
+        for is_domain in (True, False)
+        for terms_pattern in _compile(
+            [_term_pattern(t, embedded) for t in terms if is_domain_term(t) is is_domain],
+            re.IGNORECASE,
+            is_domain=is_domain,
+        )
+    ]
+
+
+def _compile(patterns: Iterable[str], flags: int, *, is_domain: bool) -> Iterator[_Terms]:
+    """One pattern of them all, longer ones first; none for none."""
+    parts = sorted(dict.fromkeys(patterns), key=len, reverse=True)
+    if parts:
+        yield _Terms(re.compile("|".join(parts), flags), is_domain)
 
 
 def _term_pattern(term: str, embedded: bool) -> str:
-    words = [re.escape(word).replace(r"\.", DOT) for word in term.split()]
+    if is_domain_term(term):
+        pattern = re.escape(term).replace(r"\.", _TERM_DOT)
+        may_follow_letters = embedded and len(term) > _CASE_SENSITIVE_LENGTH
+        return f"{'' if may_follow_letters else _START}{pattern}{_END}"
+    words = [re.escape(word).replace(r"\.", _DOT) for word in _split_words(term)]
     pattern = _BETWEEN_WORDS.join(words)
     if len(term) <= _CASE_SENSITIVE_LENGTH:
         pattern = f"(?-i:{pattern})"
     if embedded and len(words) > 1 and len(term) >= _EMBEDDED_LENGTH:
         return pattern
-    may_follow_letters = embedded and "." in term and len(term) > _CASE_SENSITIVE_LENGTH
-    return f"{'' if may_follow_letters else _START}{pattern}{_END}"
+    return f"{_START}{pattern}{_END}"
+
+
+def _split_words(name: str) -> list[str]:
+    return [word for word in re.split(r"[\s_-]+", name) if word]
+
+
+def _disguised_patterns(names: Iterable[str]) -> Iterator[str]:
+    """Names spelled letter by letter, and with digits for letters."""
+    for name in names:
+        words = _split_words(name)
+        letters = sum(map(len, words))
+        if letters >= _SHORTEST_SPELLED:
+            spelled = [_BETWEEN_LETTERS.join(map(re.escape, word)) for word in words]
+            either = [f"(?:{s}|{re.escape(w)})" for s, w in zip(spelled, words, strict=True)]
+            pattern = _BETWEEN_WORDS.join(either)
+            if letters < _SHORTEST_DISGUISED:
+                pattern = f"(?-i:{pattern})"
+            yield f"{_START}{pattern}{_END}"
+        if letters >= _SHORTEST_DISGUISED:
+            read = ["".join(_WRITTEN_AS.get(c.lower(), re.escape(c)) for c in w) for w in words]
+            yield f"{_START}{_BETWEEN_WORDS.join(read)}{_END}"
+
+
+def _glued_patterns(names: Iterable[str]) -> Iterator[str]:
+    """Names next to other words without a sign between: `AcmeVPN`, `MyACME`, `acme2024`."""
+    for name in names:
+        words = _split_words(name)
+        joined = re.escape("".join(words))
+        if len(joined) < _SHORTEST_DISGUISED or not joined.isascii():
+            continue
+        title = "".join(re.escape(word[:1].upper() + word[1:].lower()) for word in words)
+        lower, upper = joined.lower(), joined.upper()
+        before = rf"(?:{_START}|(?<=[a-z0-9]))"
+        yield rf"{before}(?:{title})(?=[A-Z]|\d{{1,4}}{_END}|{_END})"
+        yield rf"{before}(?:{upper})(?=[a-z]|\d{{1,4}}{_END}|{_END})"
+        yield rf"{_START}(?:{lower})(?=[A-Z]|\d{{1,4}}{_END}|(?:{_GLUED}){_END})"
+
+
+def _collapse(text: str) -> str:
+    """The text without separators and with letters for digits, for a quick question."""
+    return text.lower().translate(_COLLAPSE).replace("rn", "m").replace("vv", "w")
+
+
+def _find(patterns: Iterable[_Terms], text: str) -> Iterator[_Place]:
+    for pattern, is_domain in patterns:
+        for found in pattern.finditer(text):
+            yield _Place(*found.span(), is_domain)
+
+
+def _find_glued(pattern: re.Pattern[str], text: str) -> Iterator[_Place]:
+    """As `_find`, without names of malware and actors: `RedDelta` is not of Delta Bank."""
+    for found in pattern.finditer(text):
+        start, end = found.span()
+        before = _REST_OF_LABEL.match(text[max(0, start - 32) : start][::-1])
+        behind = _REST_OF_LABEL.match(text, start)
+        word = (before[0][::-1] if before else "") + (behind[0] if behind else "")
+        if word.lower() not in attack_names():
+            yield _Place(start, end, is_domain=False)
+
+
+def _widen(text: str, places: Iterable[_Place]) -> list[tuple[int, int]]:
+    """The places with the whole host name or mailbox that each is part of, in order.
+
+    Each part of the text is read a bounded number of times, however many terms stand in it.
+    """
+    widened: list[tuple[int, int]] = []
+    last_end = no_host_until = 0
+    for start, end, is_domain in sorted(places, key=lambda place: (place.start, -place.end)):
+        if end <= last_end:
+            continue
+        is_host, new_end = is_domain, end
+        if not is_domain and text[end : end + 3].strip()[:1] and end >= no_host_until:
+            mailbox = _MAILBOX_BEHIND.match(text, end)
+            new_end, read = (mailbox.end(), end) if mailbox else _host_end(text, end)
+            is_host = new_end > end
+            no_host_until = end if is_host else read
+        new_start = _start_before(
+            text, max(last_end, start - _LONGEST_BEFORE), (start, end), is_host
+        )
+        widened.append((new_start, new_end))
+        last_end = new_end
+    return widened
+
+
+def _start_before(text: str, earliest: int, place: tuple[int, int], is_host: bool) -> int:  # noqa: FBT001
+    """The start of the labels and the mailbox before a place."""
+    start, end = place
+    last = text[max(earliest, start - 4) : start].rstrip()[-1:]
+    if not last or not (start and text[start - 1] == last) and last not in _MAY_END_BEFORE_BLANK:
+        return start
+    before = text[earliest:start][::-1]
+    labels = _LABELS_BEFORE.match(before)
+    if labels and (is_host or not before[:1].isalnum() and before[:1] not in ("-", "_")):
+        start -= labels.end()
+        before = before[labels.end() :]
+    mailbox = _MAILBOX_BEFORE.match(before)
+    if mailbox is None and is_host:
+        spoken = " dot " in text[place[0] : end].lower()
+        mailbox = (_SPOKEN_MAILBOX_BEFORE if spoken else _SPACED_MAILBOX_BEFORE).match(before)
+    return start - mailbox.end() if mailbox else start
+
+
+def _host_end(text: str, end: int) -> tuple[int, int]:
+    """The end of the host name whose labels begin before `end`, and how far was read.
+
+    The first is `end` if no label is a top-level domain.
+    """
+    rest = _REST_OF_LABEL.match(text, end)
+    place = rest.end() if rest else end
+    last = end
+    for _ in range(_MOST_LABELS):
+        label = _LABEL_BEHIND.match(text, place)
+        if label is None:
+            break
+        place = label.end()
+        name = label["label"].lower()
+        if name in _PRIVATE_TLDS or is_known_tld(name):
+            last = place
+    return last, place

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from tocsin.admission.detectors.social_media import HANDLE, find_handles, is_post
-from tocsin.admission.detectors.spans import Span
-from tocsin.admission.detectors.terms import term_matcher
+from tocsin.admission.detectors.spans import Span, SpanIndex
+from tocsin.admission.detectors.terms import OWN_TERM, is_domain_term, term_matcher
 from tocsin.admission.masking import (
     VALUE_MODES,
     TextSearch,
@@ -57,7 +57,8 @@ def build_rule(context: RuleContext) -> Rule:
     posts = str(settings["posts"])
     anonymous = context.submitter.consent not in CONSENTS_TO_NAME
     names = _submitter_names(context.submitter) if anonymous else ()
-    search = _text_search(names, bool(settings["handles"]))
+    domains = _domains(context.submitter)
+    search = _text_search(names, domains, bool(settings["handles"]))
 
     def apply(candidate: Candidate) -> Candidate:
         subject = candidate.object
@@ -85,7 +86,7 @@ def anonymise_object(subject: StixObject, submitter: Submitter) -> StixObject:
     """
     names = _submitter_names(submitter)
     candidate = _remove_author(Candidate(0, subject), subject, names)
-    search = _text_search(names, handles=False)
+    search = _text_search(names, _domains(submitter), handles=False)
     masked = mask_texts(candidate, _RULE, search, filter_spans=_exclude_own_handles)
     return masked.object or subject
 
@@ -102,11 +103,23 @@ def _type_contains_name(kind: str, names: tuple[str, ...]) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _text_search(names: tuple[str, ...], handles: bool) -> TextSearch:  # noqa: FBT001
-    matcher = term_matcher(names)
+def _text_search(
+    names: tuple[str, ...],
+    domains: tuple[str, ...],
+    handles: bool,  # noqa: FBT001
+) -> TextSearch:
+    matcher, domain_matcher = term_matcher(names), term_matcher(domains)
 
     def find(text: str) -> list[Span]:
-        spans = [Span(start, end, _SUBMITTER) for start, end in matcher.find(text)]
+        named = SpanIndex(matcher.find(text))
+        # The whole host name or mailbox goes, even if victim_terms would keep it: a part of it
+        # names the submitter.
+        spans = [
+            Span(start, end, OWN_TERM)
+            for start, end in (domain_matcher.find(text) if named else ())
+            if named.overlaps(start, end)
+        ]
+        spans += [Span(start, end, _SUBMITTER) for start, end in named]
         return [*spans, *find_handles(text)] if handles else spans
 
     return TextSearch(find)
@@ -122,6 +135,10 @@ def _exclude_own_handles(subject: StixObject, text: str, spans: Sequence[Span]) 
 def _submitter_names(submitter: Submitter) -> tuple[str, ...]:
     """The submitter's names, with its short name in the hub."""
     return (*submitter.names, submitter.partner) if submitter.partner else submitter.names
+
+
+def _domains(submitter: Submitter) -> tuple[str, ...]:
+    return tuple(filter(is_domain_term, submitter.terms))
 
 
 def _is_about_post(subject: StixObject) -> bool:

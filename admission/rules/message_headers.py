@@ -65,6 +65,8 @@ def build_rule(context: RuleContext) -> Rule:
         subject = candidate.object
         if subject is None:
             return candidate
+        if subject.get("id") in context.recipients:
+            return _block_recipient(candidate, str(settings["recipients"]))
         if subject.get("type") == "email-message":
             removals = [
                 Removal((name,), str(settings[setting]), reason)
@@ -84,6 +86,15 @@ def _matches_on_recipients(subject: StixObject) -> bool:
         each.kind == "email-message" and _RECIPIENT_PATH.match(each.property)
         for each in extract_observables(subject)
     )
+
+
+def _block_recipient(candidate: Candidate, mode: str) -> Candidate:
+    """Refuse or hold an address that is only there because a message went to it."""
+    message = "says who received a message: leave it out, or send an indicator about it"
+    if mode in ("ask", "hold"):
+        message = "held for review: says who received a message"
+        return hold_or_refuse(candidate, _RULE, "hold", message)
+    return hold_or_refuse(candidate, _RULE, "keep" if mode == "keep" else "refuse", message)
 
 
 def _block(candidate: Candidate, mode: str) -> Candidate:

@@ -7,26 +7,31 @@ held, since a mask would change what it matches.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import ip_network
 
+from tocsin.admission.detectors.decoding import decode_text
 from tocsin.admission.detectors.ip_addresses import Network, find_ip_networks, overlaps_any
 from tocsin.admission.detectors.lookalikes import holds_lookalike, skeletons
 from tocsin.admission.detectors.spans import Span
-from tocsin.admission.detectors.terms import hostname_start, term_matcher
+from tocsin.admission.detectors.terms import OWN_TERM, term_matcher
 from tocsin.admission.masking import (
+    PROPERTY_MODES,
     TEXT_MODES,
     VALUE_MODES,
+    Removal,
     TextSearch,
     hold_or_refuse,
     mask_texts,
+    remove_properties,
 )
 from tocsin.admission.model import (
     CONSENTS_TO_NAME,
     Candidate,
     Rule,
     RuleContext,
+    StixObject,
     Submitter,
     Verdict,
     format_path,
@@ -37,10 +42,14 @@ DEFAULTS: Mapping[str, object] = {
     "text": "replace",  # or ask, hold, refuse, keep
     "values": "hold",  # an indicator or observable about an own term: or refuse, keep
     "lookalikes": "hold",  # one on a host that looks like an own domain: or refuse, keep
+    # Organisations that saw what a sighting reports: or ask, hold, refuse, keep.
+    "sighters": "strip",
 }
-MODES = {"text": TEXT_MODES, "values": VALUE_MODES, "lookalikes": VALUE_MODES}
+MODES = {
+    **{"text": TEXT_MODES, "values": VALUE_MODES, "lookalikes": VALUE_MODES},
+    "sighters": PROPERTY_MODES,
+}
 
-_VICTIM = "victim's name, domain or network"
 _RULE = "victim_terms"
 _DOMAIN = re.compile(r"(?:[\w-]{1,63}\.)+[^\W\d][\w-]{1,62}")
 
@@ -52,25 +61,64 @@ def build_rule(context: RuleContext) -> Rule:
     value_mode, lookalike_mode = str(settings["values"]), str(settings["lookalikes"])
     protected = frozenset() if lookalike_mode == "keep" else _skeletons(context.submitter.terms)
     search = _text_search(terms, networks)
-    modes = {_VICTIM: str(settings["text"])}
+
+    def is_own(value: str) -> bool:
+        return bool(_find_terms(value, terms, networks, embedded=True))
+
+    def is_lookalike(value: str) -> bool:
+        return holds_lookalike(value, protected)
+
+    tests: list[tuple[Callable[[str], bool], str]] = []
+    tests += [(is_own, value_mode)] if value_mode != "keep" else []
+    tests += [(is_lookalike, lookalike_mode)] if protected else []
+    modes, sighters = {OWN_TERM: str(settings["text"])}, str(settings["sighters"])
 
     def apply(candidate: Candidate) -> Candidate:
+        if sighters != "keep":
+            candidate = _hide_sighters(candidate, context, sighters)
         subject = candidate.object
-        if subject is None or not (terms or networks):
+        if subject is None or candidate.verdict is Verdict.REFUSED or not (terms or networks):
             return candidate
-        paths: dict[str, str] = {}
-        for path, value in matched_values(subject):
-            if value_mode != "keep" and _find_terms(value, terms, networks, embedded=True):
-                paths.setdefault(value_mode, format_path(path))
-            if protected and holds_lookalike(value, protected):
-                paths.setdefault(lookalike_mode, "")
-        if paths:
+        if paths := _find_reasons(subject, tests):
             candidate = _block(candidate, paths)
         if candidate.verdict is Verdict.REFUSED or settings["text"] == "keep":
             return candidate
         return mask_texts(candidate, _RULE, search, modes)
 
     return apply
+
+
+def _find_reasons(
+    subject: StixObject, tests: Sequence[tuple[Callable[[str], bool], str]]
+) -> dict[str, str]:
+    """For the mode of each test that a value passes, as it is or decoded, the path of the value."""
+    paths: dict[str, str] = {}
+    for path, value in matched_values(subject):
+        for reading in (value, *(decoded.text for decoded in decode_text(value))):
+            for test, mode in tests:
+                if test(reading):
+                    paths.setdefault(mode, format_path(path))
+    return paths
+
+
+def _hide_sighters(candidate: Candidate, context: RuleContext, mode: str) -> Candidate:
+    """Take out who saw what a sighting reports: most often the organisation that was attacked."""
+    subject = candidate.object or {}
+    if subject.get("id") in context.sighters:
+        message = "says who was attacked: leave it out, or send its sector"
+        if mode in ("ask", "hold"):
+            message = "held for review: says who was attacked"
+            return hold_or_refuse(candidate, _RULE, "hold", message)
+        return hold_or_refuse(candidate, _RULE, "refuse", message)
+    if subject.get("type") != "sighting":
+        return candidate
+    references = enumerate(subject.get("where_sighted_refs", ()))
+    removals = [
+        Removal(("where_sighted_refs", i), mode, "says who was attacked")
+        for i, each in references
+        if each.startswith("identity--") and each not in context.open_sighters
+    ]
+    return remove_properties(candidate, _RULE, removals)
 
 
 @lru_cache(maxsize=64)
@@ -95,10 +143,10 @@ def _find_terms(
     text: str, terms: tuple[str, ...], networks: Iterable[Network], embedded: bool = False
 ) -> list[Span]:
     places = term_matcher(terms, embedded).find(text)
-    spans = [Span(hostname_start(text, start), end, _VICTIM) for start, end in places]
+    spans = [Span(start, end, OWN_TERM) for start, end in places]
     if networks:
         spans += [
-            Span(start, end, _VICTIM)
+            Span(start, end, OWN_TERM)
             for start, end, network in find_ip_networks(text)
             if overlaps_any(network, networks)
         ]

@@ -158,6 +158,9 @@ def traffic(**more: Any) -> Object:
 
 
 PROPERTIES = {
+    ("victim_terms", "sighters"): [
+        (make_object("sighting", where_sighted_refs=[ref("identity")]), ref("identity"))
+    ],
     ("message_headers", "recipients"): [
         (message(**{name: [VICTIM]}), VICTIM) for name in ("to_refs", "cc_refs", "bcc_refs")
     ],

@@ -1,14 +1,19 @@
 """message_headers and payloads: contents of messages, files, connections and processes."""
 
+from json import dumps
 from typing import Any
 
 import pytest
+from support.hub import GREEN, HubInProcess, sdo
+from support.hub import indicator as hub_indicator
 from support.rules import apply_rule, indicator
+from support.stix_objects import TIME, make_object
 
 from tocsin.admission.model import Action, Verdict
 from tocsin.admission.rules import (
     approve_settings,
 )
+from tocsin.server.store import Store
 
 SENDER = "email-addr--11111111-1111-5111-8111-111111111111"
 VICTIM = "email-addr--22222222-2222-5222-8222-222222222222"
@@ -85,6 +90,57 @@ class TestMessageHeaders:
     )
     def test_a_pattern_on_sender_or_subject_passes(self, pattern: str) -> None:
         assert apply_rule("message_headers", indicator(pattern)).findings == ()
+
+
+class TestRecipients:
+    """Objects about addresses that are there only because a message went to them."""
+
+    def post(self, hub: HubInProcess, *more: Any) -> tuple[list[str], str]:
+        address, account = make_object("email-addr"), make_object("user-account")
+        victim = address | {
+            "id": VICTIM,
+            "value": "jane@bank.test",
+            "belongs_to_ref": account["id"],
+            "object_marking_refs": [GREEN],
+        }
+        sender = address | {"id": SENDER, "value": "phisher@evil.top", "belongs_to_ref": None}
+        sender = {k: v for k, v in sender.items() if v} | {"object_marking_refs": [GREEN]}
+        account |= {"user_id": "jdoe99", "object_marking_refs": [GREEN]}
+        message = make_object("email-message", from_ref=SENDER, to_refs=[VICTIM], cc_refs=[VICTIM])
+        message |= {"object_marking_refs": [GREEN]}
+        everything = [each["id"] for each in (victim, sender, message, account)]
+        report = sdo("report", name="r", published=TIME, object_refs=everything)
+        status = hub.push(victim, sender, message, account, report, *more)
+        return hub.verdicts(status), dumps(hub.feed("green", "north"))
+
+    def test_the_addresses_of_recipients_are_not_published_nor_listed(
+        self, hub: HubInProcess
+    ) -> None:
+        verdicts, shown = self.post(hub)
+        assert verdicts == ["refused", "admitted", "admitted", "refused", "admitted"]
+        assert "phisher@evil.top" in shown
+        assert "jane" not in shown and "jdoe99" not in shown
+        (report,) = [e for e in hub.feed("green", "north") if e["type"] == "report"]
+        assert len(report["object_refs"]) == 2
+
+    def test_an_address_that_an_indicator_is_about_is_published(self, hub: HubInProcess) -> None:
+        about = hub_indicator(pattern="[email-addr:value = 'Jane@bank.test']")
+        verdicts, shown = self.post(hub, about)
+        assert verdicts[0] == "admitted" and "jane@bank.test" in shown
+
+    @pytest.mark.parametrize(
+        ("mode", "verdict"),
+        [("keep", "admitted"), ("ask", "held"), ("hold", "held"), ("refuse", "refused")],
+    )
+    def test_the_mode_of_recipients_decides_about_their_addresses(
+        self, store: Store, mode: str, verdict: str
+    ) -> None:
+        hub = HubInProcess(store, more=f'[rules.message_headers]\nrecipients = "{mode}"\n')
+        assert self.post(hub)[0][0] == verdict
+
+    def test_a_malformed_message_does_not_spoil_the_rest(self, hub: HubInProcess) -> None:
+        odd = make_object("email-message", to_refs=[["a"], 5, {}], cc_refs="x", bcc_refs=None)
+        assert self.post(hub, odd | {"from_ref": ["b"]})[0][1] == "admitted"
 
 
 class TestPayloads:

@@ -1,0 +1,292 @@
+"""A partner's names, domains, hosts and mailboxes are masked as wholes, in every spelling.
+
+The documented set-up is tested: the short name of the partner is a part of its domain.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.disguises import DISGUISES, NOT_FOUND
+from support.examples import examples
+from support.hub import GREEN, HubInProcess, indicator, sdo
+from support.presence import present
+
+from tocsin.admission import Pipeline, parse_policy
+from tocsin.admission.formats import ReadOptions, read
+from tocsin.admission.model import Candidate, Submitter, Tlp
+from tocsin.admission.warninglists.index import WarningLists
+from tocsin.config import policy_text
+from tocsin.server.model import Partner
+
+NOW = 1_790_000_000_000_000
+ACME = Submitter(partner="acme", names=("ACME Corp",), terms=("acme-grid.example",))
+KEEPING = parse_policy(
+    policy_text(None).replace('custom_properties = "strip"', 'custom_properties = "keep"')
+)
+SLUGS = ("acme", "nordlicht", "grid7", "zk")
+DOMAINS = (
+    "{}-grid.example",
+    "grid-{}.example",
+    "{}.example",
+    "net.{}-werke.co.uk",
+    "{}-b\u00fcro.de",
+)
+STAFF = ("jane.doe", "jdoe99", "j_doe+mail", "doe-jane")
+MACHINES = ("vpn7", "srv-k12.fra3", "_dmarc9", "owa88.eu2")
+many_examples = settings(
+    max_examples=examples(400), deadline=None, suppress_health_check=list(HealthCheck)
+)
+
+
+def to_ascii(domain: str) -> str:
+    return domain.encode("idna").decode() if not domain.isascii() else domain
+
+
+HOST_SPELLINGS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "capitals": str.upper,
+    "brackets": lambda host: host.replace(".", "[.]"),
+    "one bracket": lambda host: "[.]".join(host.rsplit(".", 1)),
+    "parentheses": lambda host: host.replace(".", "(.)"),
+    "words": lambda host: host.replace(".", "[dot]"),
+    "backslashes": lambda host: host.replace(".", "\\."),
+    "percent": lambda host: host.replace(".", "%2E"),
+    "entities": lambda host: host.replace(".", "&#46;"),
+    "punycode": to_ascii,
+    "trailing dot": lambda host: f"{host}.",
+    "invisible": lambda host: host.replace("e", "e\u200b"),
+    "full width": lambda host: host.replace(".", "\uff0e"),
+    "port": lambda host: f"{host}:8443",
+}
+AROUND = (
+    "{}",
+    "Seen: {} today",
+    "({})",
+    "hxxps://{}/a/b?c=1",
+    "https://{}",
+    "\\\\{}\\share",
+    "/var/log/{}/x.log",
+    "Received: from {} by mx.example.net",
+    '"{}"',
+    "a,{},b",
+)
+MAIL_AROUND = (
+    "{}",
+    "To: {}, x",
+    "To: <{}>",
+    'Cc: "D." <{}>',
+    "mailto:{}",
+    "Delivered-To: {}",
+    "https://evil.top/?to={}",
+    "hxxps://{}/",
+    "Message from {}.",
+)
+AT_SIGNS = ("@", "[@]", "[at]", "(at)", "%40", " @ ")
+
+
+@st.composite
+def planted(draw: Any) -> tuple[Submitter, str, list[str]]:
+    """A partner, a text with a host name or a mailbox of it, and what must not remain."""
+    slug, pattern = draw(st.sampled_from(SLUGS)), draw(st.sampled_from(DOMAINS))
+    domain = pattern.format(slug)
+    submitter = Submitter(partner=slug, names=(f"{slug.title()} Energie AG",), terms=(domain,))
+    spell = HOST_SPELLINGS[draw(st.sampled_from(sorted(HOST_SPELLINGS)))]
+    machine = draw(st.sampled_from(("", *MACHINES)))
+    host = spell(f"{machine}.{domain}" if machine else domain)
+    secrets = [part for part in machine.split(".") if part]
+    around = draw(st.sampled_from(AROUND))
+    if draw(st.booleans()):
+        person = draw(st.sampled_from(STAFF))
+        host = f"{person}{draw(st.sampled_from(AT_SIGNS))}{host}"
+        secrets.append(person)
+        around = draw(st.sampled_from(MAIL_AROUND))
+    named = next(label for label in domain.split(".") if slug in label)
+    secrets += [domain, to_ascii(domain), *((named, to_ascii(named)) if len(named) > 4 else ())]
+    return submitter, around.format(host), secrets
+
+
+def carriers(text: str) -> Iterator[dict[str, Any]]:
+    """Objects with the text wherever people write."""
+    yield indicator(
+        name=text,
+        description=f"It says:\n{text}\nand more",
+        labels=["phishing", text],
+        x_note={"deep": [text]},
+        external_references=[
+            {"source_name": text, "external_id": "1"},
+            {"source_name": "blog", "description": text, "url": f"https://a.example/{text}"},
+        ],
+    )
+    yield sdo("malware", name=text, is_family=True, aliases=[text])
+    yield {
+        "type": "email-addr",
+        "spec_version": "2.1",
+        "id": "email-addr--11111111-1111-4111-8111-111111111111",
+        "value": "phisher@evil.top",
+        "display_name": text,
+        "object_marking_refs": [GREEN],
+    }
+
+
+def values(text: str) -> Iterator[dict[str, Any]]:
+    """Objects that are about the text."""
+    quoted = text.replace("\\", "\\\\").replace("'", "\\'")
+    yield indicator(pattern=f"[url:value = '{quoted}']")
+    yield indicator(pattern=f"[file:name = '{quoted}']")
+    yield {
+        "type": "file",
+        "spec_version": "2.1",
+        "id": "file--11111111-1111-4111-8111-111111111111",
+        "name": text,
+        "object_marking_refs": [GREEN],
+    }
+
+
+def examine(submitter: Submitter, subjects: Any, policy: Any = KEEPING) -> list[Candidate]:
+    sent = [Candidate(i, each, each["id"], each.get("modified")) for i, each in enumerate(subjects)]
+    return Pipeline(policy, submitter, WarningLists([])).examine(sent, NOW)
+
+
+def with_new_id(subject: dict[str, Any]) -> dict[str, Any]:
+    return subject | {"id": f"{subject['type']}--{uuid.uuid4()}"}
+
+
+def description_after(text: str, submitter: Submitter = ACME) -> str:
+    (candidate,) = examine(submitter, [indicator(description=text)])
+    return str(present(candidate.object)["description"])
+
+
+class TestHostsAndMailboxes:
+    @many_examples
+    @given(planted())
+    def test_nothing_of_a_host_or_mailbox_below_an_own_domain_is_left_in_a_text(
+        self, case: tuple[Submitter, str, list[str]]
+    ) -> None:
+        submitter, text, secrets = case
+        for candidate in examine(submitter, carriers(text)):
+            assert candidate.is_open, candidate.findings
+            shown = json.dumps(candidate.object, ensure_ascii=False).lower()
+            assert not [each for each in secrets if each.lower() in shown], shown
+
+    @many_examples
+    @given(planted())
+    def test_an_object_about_an_own_host_or_mailbox_is_not_published(
+        self, case: tuple[Submitter, str, list[str]]
+    ) -> None:
+        submitter, text, _ = case
+        assert not [each.object for each in examine(submitter, values(text)) if each.is_open]
+
+    @many_examples
+    @given(planted())
+    def test_a_masked_object_is_not_changed_by_a_second_admission(
+        self, case: tuple[Submitter, str, list[str]]
+    ) -> None:
+        submitter, text, _ = case
+        once = [each.object for each in examine(submitter, carriers(text))]
+        assert [each.object for each in examine(submitter, once)] == once
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ("jane.doe@acme-grid.example wrote", "{} wrote"),
+            ("at vpn.acme-grid[.]example:8443/x", "at {}:8443/x"),
+            ("jane at acme-grid dot example", "{}"),
+            ("Seen at acme-grid.example", "Seen at {}"),
+        ],
+    )
+    def test_the_mask_names_the_domain_and_leaves_the_sentence(
+        self, before: str, after: str
+    ) -> None:
+        mask = "[removed: victim's name, domain or network]"
+        assert description_after(before) == after.format(mask)
+
+    def test_a_mailbox_elsewhere_that_holds_the_name_is_masked_as_a_whole(self) -> None:
+        after = description_after("ask acme.support@mail.com or dc01.acme.local")
+        assert after == "ask {0} or {0}".format("[removed: submitter's name]")
+
+    @pytest.mark.parametrize("policy", ['text = "keep"', 'text = "replace"'])
+    def test_the_host_goes_with_the_name_though_domains_may_stay(self, policy: str) -> None:
+        text = f"{policy_text(None)}\n[rules.victim_terms]\n{policy}\n"
+        subject = indicator(description="vpn7.acme-grid.example")
+        (candidate,) = examine(ACME, [subject], parse_policy(text))
+        assert "vpn7" not in str(candidate.object) and "grid" not in str(candidate.object)
+
+
+class TestWholeHub:
+    def test_no_reader_gets_a_host_or_mailbox_from_a_raw_post(self, hub: HubInProcess) -> None:
+        hub.join(Partner("grid7", "Grid7 Energie AG", terms=("net.grid7-b\u00fcro.de",)))
+        for spell in HOST_SPELLINGS.values():
+            host = spell("vpn77.net.grid7-b\u00fcro.de")
+            for text in (f"https://{host}/x", f"To: <jane.doe@{host}>", f"jdoe99[at]{host}"):
+                hub.push(*map(with_new_id, (*carriers(text), *values(text))), who="grid7")
+        shown = json.dumps(hub.feed("green", "north"), ensure_ascii=False).lower()
+        assert "evil-portal" in shown
+        secrets = ("vpn77", "jane", "jdoe99", "grid7", "b\u00fcro", "bro-")
+        assert not [each for each in secrets if each in shown], shown
+
+    def test_no_indicator_is_made_from_an_own_host_in_a_report(self) -> None:
+        report = (
+            b"Incident report\n\nThe mail to jane.doe@acme-grid[.]example came from"
+            b" evil-portal[.]top (198.51.99.7) and led to"
+            b" hxxps://vpn7[.]acme-grid[.]example/login on their network.\n"
+        )
+        found = list(read("report.txt", report, ReadOptions(now=NOW, tlp=Tlp.GREEN)))
+        examined = Pipeline(KEEPING, ACME, WarningLists([])).examine(found, NOW)
+        shown = json.dumps([each.object for each in examined if each.is_open])
+        assert "evil-portal.top" in shown
+        assert not [each for each in ("vpn7", "jane.doe", "acme", "-grid") if each in shown]
+
+
+class TestDisguises:
+    @pytest.mark.parametrize("kind", sorted(DISGUISES))
+    def test_a_disguised_name_is_masked_in_a_text(self, kind: str) -> None:
+        after = description_after(f"Seen by {DISGUISES[kind]} on Monday")
+        assert after.startswith("Seen by ") and after.endswith(" on Monday")
+        assert "[removed: submitter's name]" in after
+        assert DISGUISES[kind] not in after
+
+    @pytest.mark.parametrize("kind", sorted(NOT_FOUND))
+    def test_a_disguise_that_the_documents_name_as_not_found_stays(self, kind: str) -> None:
+        text = f"Seen by {NOT_FOUND[kind]} on Monday"
+        assert description_after(text) == text
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "acmecorporation, pharmacmetric, an acne cream and the academe",
+            "a c.m and e; 4 cm 3 mm; d41d8cd98f00b204e9800998ecf8427e",
+            "RedAcorn, macOS, ACM Europe, A.C. Milan and E",
+            "SGVsbG8gd29ybGQ= is hello, 48656c6c6f too",
+            "hxxps://evil[.]top/acm/e?x=acm%65x",
+        ],
+    )
+    def test_words_that_only_look_like_a_name_stay(self, text: str) -> None:
+        assert description_after(text) == text
+
+    def test_the_name_of_an_actor_that_holds_a_partners_name_stays(self) -> None:
+        delta = Submitter(partner="delta", names=("Delta Bank",))
+        assert description_after("used by RedDelta.", delta) == "used by RedDelta."
+
+    @pytest.mark.parametrize(
+        "piece",
+        [
+            *("acme ", "acme.", "a.", "acme-grid.example ", "@acme", "A.C.M.E", "<b>", "<a", "[.]"),
+            *("\u0430cme ", "AcmeAcme", "acme@", "QWNtZSBDb3Jw ", " dot ", "-\n", "Name: ", "To: "),
+            *("Jane Doe ", "Suite 1 ", "12 a b ", "address: ", "Dear A,", "User: a ", "A\n"),
+        ],
+    )
+    @pytest.mark.parametrize("size", [20_000, pytest.param(110_000, marks=pytest.mark.slow)])
+    def test_a_hostile_text_is_searched_in_linear_time(self, piece: str, size: int) -> None:
+        times = []
+        for length in (size, 8 * size):
+            subject = indicator(description=(piece * length)[:length])
+            started = time.thread_time()
+            examine(ACME, [subject])
+            times.append(time.thread_time() - started)
+        assert times[1] < 24 * times[0] + 0.5, times
