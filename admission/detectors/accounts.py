@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from tocsin.admission.detectors.placeholders import is_personal_account
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import contains_any
-from tocsin.admission.word_lists import load_alternation
+from tocsin.admission.word_lists import load_alternation, load_words
 
 ACCOUNT = "account name"
 
@@ -39,6 +39,22 @@ _IN_DIRECTORY = re.compile(
     r"(?<!\w)(?:cn|uid)=(?P<name>[^,=\r\n]{2,60}),(?:(?:ou|cn)=[^,=\r\n]{1,60},){0,6}dc=",
     re.IGNORECASE,
 )
+_FURTHER_WORDS = re.compile(
+    r"(?:[ ](?:van|von|de|der|den|del|di|da|[A-Z]\.))?(?:[ ][A-ZÀ-Þ][a-zà-ÿ'’-]{1,30}){1,2}"
+    r"(?![\w:=])(?!\ ?[:=])"
+    r"|(?P<lower>(?:[ ][^\W\d_][^\W\d_'’-]{1,30}){1,2})(?=[\"']?[ ]{0,2}(?:[,;|)\r\n]|\Z))",
+)
+"""Words with capitals, or any up to the end of the field."""
+_NOT_NAMES = frozenset(
+    (
+        *load_words(__package__, "not_lower_names"),
+        *("enabled", "disabled", "locked", "unlocked", "failed", "created", "deleted", "denied"),
+        *("blocked", "allowed", "success", "successful", "unknown", "online", "offline", "active"),
+        *("logged", "account", "accounts", "password", "login", "group", "domain", "host", "only"),
+        *("context", "interaction", "execution", "profile", "mode", "agent", "rights", "session"),
+    )
+)
+"""Words that stand behind the name of an account, and are not part of it."""
 _SECURITY_IDENTIFIER = re.compile(r"(?<![\w-])(?P<name>S-1-5-21(?:-\d{1,10}){3}-\d{4,10})(?![\w-])")
 """From 1000 on, the last number is a person's; every domain has the ones below."""
 _PATTERNS = (
@@ -61,10 +77,24 @@ def find_account_names(text: str) -> Iterator[Span]:
     """Names of accounts, except those that every machine has."""
     for pattern, may_match in _PATTERNS:
         for found in pattern.finditer(text) if may_match(text) else ():
-            if pattern is _LABELLED and _begins_sentence(text, found):
-                continue
+            end = found.end("name")
+            if pattern is _LABELLED:
+                end = _full_name_end(text, found)
+                if end == found.end("name") and _begins_sentence(text, found):
+                    continue
             if is_personal_account(found["name"]):
-                yield Span(*found.span("name"), ACCOUNT)
+                yield Span(found.start("name"), end, ACCOUNT)
+
+
+def _full_name_end(text: str, found: re.Match[str]) -> int:
+    """The end of the further words of a person's name: `User: Jane Doe`, `User: jane doe,`."""
+    end = found.end("name")
+    further = _FURTHER_WORDS.match(text, end)
+    if further is None or not _NOT_NAMES.isdisjoint(further[0].lower().split()):
+        return end
+    if further["lower"] and ("\\" in found[0] or not found["name"].isalpha()):
+        return end  # behind `ACME\jdoe` or `j.doe` stands no second name
+    return further.end()
 
 
 def _begins_sentence(text: str, found: re.Match[str]) -> bool:

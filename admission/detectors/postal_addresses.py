@@ -7,7 +7,7 @@ The forms are those of Europe and America.  Words for streets stand in
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import contains_any
@@ -44,6 +44,25 @@ _ADDRESS = re.compile(
     )(?!\w)""",
     re.VERBOSE,
 )
+_MILITARY = re.compile(
+    r"""(?<![\w-])(?:(?:PSC|CMR|Unit|UNIT|OMC|RR)\ {0,2}\#?\d{1,5}[ ,\r\n]{1,4}
+          (?:P\.?O\.?\ )?Box\ \#?\w{1,6}
+        |(?:USNS|USS|USCGC|USNV|HMS)\ [^\s,][^\r\n,;]{1,40}
+        |(?:Box|BOX)\ \d{1,6})
+      [ ,\r\n>]{1,6}(?:[AFD]PO)[ ,]{1,2}A[AEP][ ,]{1,2}\d{5}(?:-\d{4})?(?!\w)
+    | (?<![\w-])[AFD]PO[ ,]{1,2}A[AEP][ ,]{1,2}\d{5}(?:-\d{4})?(?!\w)
+    | (?<![\w-])BFPO\ \d{1,4}(?!\w)""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Addresses of the armed forces: `PSC 1437, Box 3833, APO AA 66791`, `BFPO 58`."""
+_WITH_FLAT = re.compile(
+    r"""(?<![\w./:-])\d{1,6}[A-Z]?(?:\ [^\s,;:<>@]{1,30}){1,6}[ ]?,?(?:\r?\n[>? \t]{0,8}|\ )
+      (?:Apt\.|Suite|Apartment)\ \#?\d{1,5}[A-Z]?(?!\w)
+      (?:[ ,]{0,2}(?:\r?\n[>? \t]{0,8}){1,2},?\ ?[A-ZÀ-Þ][^\s\d,;:<>@][^\r\n\d:<>@]{0,40}){0,4}
+      (?:[ ,\r\n]{0,4}\d{4,6}(?:-\d{4})?(?!\w))?""",
+    re.VERBOSE,
+)
+"""Street and number, flat, and the lines below: town, country, postcode."""
 _POSTCODE = re.compile(r"\d{4}|\d[A-Z]{2}\b|\d{3} \d\d\b")
 _ANNOUNCED = re.compile(
     r"""\b(?i:(?:home|billing|postal|mailing|street|residential|delivery|shipping)\ address
@@ -53,19 +72,66 @@ _ANNOUNCED = re.compile(
       (?:\r?\n[ \t]{1,8}[^\s<>@\[\]][^\r\n<>@\[\]]{1,60}){0,4})""",
     re.VERBOSE,
 )
+_STATED = re.compile(
+    rf"""(?:\b(?i:(?:home|billing|postal|mailing|residential|delivery|shipping|private|primary)
+          \ address
+          (?:\ (?:to|with|at|as|in|of\ record))?
+        |(?:lives?|lived|living|resid(?:es?|ing))\ (?:in|on|at) | (?:wohnt|wohnhaft)\ in(?:\ der)?
+        |(?:Liefer|Rechnungs|Privat|Post|Wohn)(?:adresse|anschrift)\ ?[:=]?
+        |adresse\ (?:de\ facturation|postale|de\ livraison|priv[ée]e)\ ?[:=]?
+        |(?:dirección|domicilio|indirizzo|endereço|adres|adresa)\ ?[:=]
+        |(?:habite|vive\ en|abita\ in|woont\ (?:op|in|aan)))\s{{1,4}}
+      | ^[^\w\r\n]{{0,8}}(?i:address|adresse|anschrift)\ ?[:=]\s{{1,8}})
+      (?P<where>(?=\d{{1,6}}[A-Z]?,?\ (?:[A-ZÀ-Þ\d]|(?i:{_FRENCH}|{_ROMANCE_OR_SLAVIC})\b)
+          |[A-ZÀ-Þ][^\r\n\d;:<>@=]{{2,40}}\ \#?\d{{1,5}}\b)
+        (?!\S{{0,20}}\ ?(?:port|version|v\d|page|section|0x))
+        [^\r\n;<>@=?!]{{4,70}}(?<![\ ,])
+        (?:[ ,]{{0,2}}(?:\r?\n[ \t>]{{0,8}}){{1,2}},?\ ?(?:(?i:[AFD]PO\b)|[A-ZÀ-Þ]|\d{{4,6}}\b)
+          [^\r\n:;<>@.?!=]{{0,40}}){{0,4}})""",
+    re.VERBOSE | re.MULTILINE,
+)
+"""An address by the words before it and by its number, with the lines below."""
+_STREET_NUMBER = re.compile(r"(?<![\w.:/-])#?\d{1,6}[A-Za-z]?(?![\w:/]|\.\d)")
+_may_state_address = contains_any(
+    *("address", "adres", "indirizzo", "anschrift", "direcc", "domicilio", "endere", "live"),
+    *("living", "resid", "wohn", "habite", "vive", "abita", "woont"),
+)
 _may_announce_address = contains_any(" address", "live", "living", "resid", "wohnhaft", "domicili")
 
 
 def find_postal_addresses(text: str) -> Iterator[Span]:
-    """Street, number and postcode together; behind `lives at` any text with number and name."""
+    """Street, number and postcode together, or an address behind words such as `lives at`."""
     if " " not in text:  # every match has one
         return
-    if _POSTCODE.search(text):
-        for found in _ADDRESS.finditer(text):
+    for pattern, may_match in _WHOLE_ADDRESSES:
+        for found in pattern.finditer(text) if may_match(text) else ():
             yield Span(*found.span(), POSTAL_ADDRESS)
-    if not _may_announce_address(text):
-        return
-    for found in _ANNOUNCED.finditer(text):
-        where = found["where"]
-        if any(c.isdigit() for c in where) and any(c.isupper() for c in where):
-            yield Span(*found.span("where"), POSTAL_ADDRESS)
+    for pattern, may_match, is_address in _BEHIND_WORDS:
+        for found in pattern.finditer(text) if may_match(text) else ():
+            if is_address(found["where"]):
+                yield Span(*found.span("where"), POSTAL_ADDRESS)
+
+
+def _has_flat(text: str) -> bool:
+    return "Apt." in text or "Suite " in text or "Apartment " in text
+
+
+def _has_number_and_capital(where: str) -> bool:
+    return any(c.isdigit() for c in where) and any(c.isupper() for c in where)
+
+
+def _has_street_number(where: str) -> bool:
+    return _STREET_NUMBER.search(where) is not None and "[removed: " not in where
+
+
+_WHOLE_ADDRESSES: tuple[tuple[re.Pattern[str], Callable[[str], object]], ...] = (
+    (_ADDRESS, _POSTCODE.search),
+    (_MILITARY, contains_any("apo", "fpo", "dpo")),
+    (_WITH_FLAT, _has_flat),
+)
+"""Patterns of addresses, each with a cheap question whether the text may match."""
+_BEHIND_WORDS = (
+    (_ANNOUNCED, _may_announce_address, _has_number_and_capital),
+    (_STATED, _may_state_address, _has_street_number),
+)
+"""The same for addresses behind words, with what makes the words an address."""

@@ -43,6 +43,23 @@ class TestFolders:
 
 class TestAccounts:
     @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ("User: Jane Doe", "User: {}"),
+            ("User: jane doe, host: x", "User: {}, host: x"),
+            ("Benutzer: Jane von Doe.", "Benutzer: {}."),
+            ("Username: jdoe Password: none", "Username: {} Password: none"),
+            ("usuario: lucía ferrer", "usuario: {}"),
+            ("User: opens the file", "User: opens the file"),
+            ("Login: jdoe disabled", "Login: jdoe disabled"),
+        ],
+    )
+    def test_the_further_words_of_a_name_behind_a_label_are_masked_too(
+        self, before: str, after: str
+    ) -> None:
+        assert sanitise_description(RULE, before) == after.replace("{}", "[removed: account name]")
+
+    @pytest.mark.parametrize(
         "text",
         [
             "user: jdoe",

@@ -26,6 +26,28 @@ class TestNames:
             ("reportado por Lucía Ferrer", "reportado por {}"),
             ("segnalato da Marco Bellini", "segnalato da {}"),
             ("Opfer: Jane Doe", "Opfer: {}"),
+            ("please contact Jane Doe about it", "please contact {} about it"),
+            ("wenden Sie sich an Jane Doe", "wenden Sie sich an {}"),
+            ("contactez Inès Laurent", "contactez {}"),
+            ("contactar con Lucía Ferrer", "contactar con {}"),
+            ("mr jane doe called", "mr {} called"),
+            ("mrs. o'neill said no", "mrs. {} said no"),
+            ("an frau müller, bern", "an frau {}, bern"),
+            ("señora ferrer y otros", "señora {} y otros"),
+            ("Name: Jane Doe", "Name: {}"),
+            ("Name: Jane Doe\nPhone: none", "Name: {}\nPhone: none"),
+            ("name: jane q. doe\naddress: none", "name: {}\naddress: none"),
+            ("First name: jane, surname: doe", "First name: {}, surname: {}"),
+            ("Vorname: Jürgen\nNachname: Groß", "Vorname: {}\nNachname: {}"),
+            ("Nom : Inès Laurent", "Nom : {}"),
+            ("Prénom : Inès", "Prénom : {}"),
+            ("Apellidos: Ferrer Ruiz", "Apellidos: {}"),
+            ("Cognome: Bellini", "Cognome: {}"),
+            ("Achternaam: Jansen", "Achternaam: {}"),
+            ("Hi Jane,\nsee below", "Hi {},\nsee below"),
+            ("To: Jane Doe <[removed: e-mail address]>", "To: {} <[removed: e-mail address]>"),
+            ('Cc: "Doe, Jane" <x>', 'Cc: "{}" <x>'),
+            ("Jane Doe lives at the sea", "{} lives at the sea"),
         ],
     )
     def test_an_announced_person_is_masked(self, before: str, after: str) -> None:
@@ -44,6 +66,14 @@ class TestNames:
             "Gemeldet von Stadtwerke Lahn",
             "Opfer: Klinikum West",
             "signalé par Mairie Valmont",
+            "contact Palo Alto Networks or your Security Team",
+            "Name: Cobalt Strike",
+            "Name: Win32.Agent",
+            "File name: invoice.exe",
+            "mr and mrs who",
+            "Dear Customer, Hello World!",
+            "ms word, dr site and miss the point",
+            "Host name: srv, domain name: evil.test",
         ],
     )
     def test_teams_companies_and_unannounced_names_stay(self, text: str) -> None:
@@ -93,6 +123,12 @@ class TestPostalAddresses:
             "12 rue de la Paix, 75002 Paris",
             "Calle Mayor 5, 28013 Madrid",
             "Via Roma 1, 00184 Roma",
+            "PSC 1437, Box 3833\nAPO AA 66791",
+            "Unit 2050 Box 4190, APO AP 96278-2050",
+            "CMR 402 Box 123, APO AE 09012",
+            "USNS Comfort\nFPO AP 96672",
+            "BFPO 58",
+            "14 Crown Street\n Suite 321\n LONDON\n United Kingdom 75419",
         ],
     )
     def test_street_number_and_postcode_together_are_masked(self, address: str) -> None:
@@ -106,10 +142,31 @@ class TestPostalAddresses:
             "port 8080 on the main road, build 10115",
             "12 avenues of attack, 75002 hosts in Paris",
             "IP address: 45.12.3.4",
+            "Address: 0x00401000 of the function",
+            "Bitcoin address: 1BoatSLRHtKNngkdXEeobR76b53LETtpyT",
+            "lives in the 2 files that it drops",
+            "2013 report on Unit 61398 and APT 28",
+            "the billing address of the victim is stolen with 16 other fields",
         ],
     )
     def test_other_numbers_and_streets_are_no_postal_address(self, text: str) -> None:
         assert sanitise_description(RULE, text) == text
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "his billing address {12 Long Street, Springfield}",
+            "update the billing address with {4241 Steinfelden 73\nSAVONLINNA\n, SV\n 77233}",
+            "Address: {12 Elm Street\nSpringfield\nIL 62704}",
+            "Rechnungsadresse: {Lange Gasse 12\n1080 Wien}",
+            "adresse de facturation : {12 rue Longue\n75002 Paris}",
+            "she lives in {Lange Gasse 12, Wien}",
+        ],
+    )
+    def test_an_announced_address_is_masked_over_several_lines(self, text: str) -> None:
+        before, _, rest = text.partition("{")
+        after = sanitise_description(RULE, before + rest.rstrip("}"))
+        assert after == f"{before}[removed: postal address]"
 
 
 class TestNationalNumbers:
