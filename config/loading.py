@@ -21,6 +21,8 @@ HUB_FILE = "TOCSIN_HUB_CONFIG"
 """The variable that names the hub's file where the command line does not."""
 CLIENT_FILE = "TOCSIN_CLIENT_CONFIG"
 """The variable that names the clients' file where the command line does not."""
+PERSON = "TOCSIN_AS"
+"""The variable that names the person who gives a command of the hub."""
 
 _PREFIX = "TOCSIN_"
 _OTHER_PREFIXES = ("TOCSIN_TEST_", "TOCSIN_BENCH_", "TOCSIN_DEMO_")
@@ -131,7 +133,8 @@ def _variables(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables of this project; hub and clients may share one environment."""
     ours = {name: raw for name, raw in environ.items() if name.startswith(_PREFIX)}
     settings = (*fields(HubSettings), *fields(ClientSettings))
-    known = {f"{_PREFIX}{each.name.upper()}" for each in settings} | {HUB_FILE, CLIENT_FILE}
+    known = {f"{_PREFIX}{each.name.upper()}" for each in settings}
+    known |= {HUB_FILE, CLIENT_FILE, PERSON}
     for name in sorted(ours):
         if name not in known and not name.startswith(_OTHER_PREFIXES):
             raise ConfigError(f"${name}: unknown setting; known are {_join(known)}")

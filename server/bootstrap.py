@@ -9,13 +9,11 @@ from secrets import token_urlsafe
 from tocsin.admission.errors import Conflict
 from tocsin.admission.model import Tlp
 from tocsin.server.auth import hash_secret
+from tocsin.server.journal import OPERATOR
 from tocsin.server.model import Account, Collection, CollectionKind
 from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.secrets import HubSecrets
 from tocsin.server.store import Store, Transaction
-
-OPERATOR = "operator"
-"""The name of the operator's account."""
 
 _FIRST = (
     (
@@ -70,6 +68,7 @@ def create_operator(store: Store) -> str | None:
 
     def work(txn: Transaction) -> str:
         txn.accounts.add_account(Account(OPERATOR, "", operator=True))
+        txn.add_journal_entry("key.issue", OPERATOR, {"account": OPERATOR})
         return issue_key(txn, OPERATOR)
 
     return store.commit(work)

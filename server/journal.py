@@ -16,6 +16,11 @@ import rfc8785
 
 GENESIS = "0" * 64
 """Stands in place of a hash before the first entry."""
+OPERATOR = "operator"
+"""The actor of commands; with a person it is `operator:jane`."""
+_LONGEST_ID = 200
+_PROSE = ("reason",)
+"""Details that are texts and not the id of anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +32,36 @@ class JournalEntry:
     at: int
     """µs since 1970 UTC."""
     action: str
-    """A verb phrase: `received`, `key revoked`."""
+    """A noun and a verb: `admit`, `key.revoke`."""
     actor: str
-    """The account, or `operator` for a command."""
+    """The account; for a command, the person, as `operator_name` writes it."""
     details: Mapping[str, object] = field(default_factory=dict)
     """JSON values; never the content of an object."""
     previous: str = GENESIS
     """The hash of the entry before."""
     hash: str = ""
+
+
+def operator_name(person: str) -> str:
+    """The actor of a command that a person gives."""
+    return f"{OPERATOR}:{person}"
+
+
+def actor_names(entry: JournalEntry) -> frozenset[str]:
+    """The names that find an entry by its actor: of `operator:jane`, both parts as well."""
+    prefix, colon, person = entry.actor.partition(":")
+    if prefix == OPERATOR and colon:
+        return frozenset((entry.actor, prefix, person))
+    return frozenset((entry.actor,))
+
+
+def subject_ids(entry: JournalEntry) -> frozenset[str]:
+    """The ids and names that an entry is about: the short texts in its details."""
+    return frozenset(
+        value
+        for name, value in entry.details.items()
+        if isinstance(value, str) and name not in _PROSE and 0 < len(value) <= _LONGEST_ID
+    )
 
 
 def with_hash(act: JournalEntry) -> JournalEntry:
@@ -53,10 +80,17 @@ def first_invalid_sequence(
     sequence, previous = (after.sequence, after.hash) if after else (0, GENESIS)
     for act in acts:
         sequence += 1
-        if (act.sequence, act.previous) != (sequence, previous) or act.hash != _hash(act):
+        if (act.sequence, act.previous) != (sequence, previous) or not _has_own_hash(act):
             return sequence
         previous = act.hash
     return None
+
+
+def _has_own_hash(act: JournalEntry) -> bool:
+    try:
+        return act.hash == _hash(act)
+    except (rfc8785.CanonicalizationError, TypeError):  # not JSON: nobody wrote this entry so
+        return False
 
 
 def _hash(act: JournalEntry) -> str:

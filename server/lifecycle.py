@@ -113,7 +113,7 @@ class Lifecycle:
             if not _revoke(work, public_id):
                 raise Malformed(f"{public_id} has been revoked already")
             work.write()
-            txn.add_journal_entry("public.revoke", who, {"public": public_id, "reason": reason})
+            txn.add_journal_entry("object.revoke", who, {"public": public_id, "reason": reason})
 
         self._store.commit(revoke_one)
 
@@ -133,7 +133,7 @@ class Lifecycle:
             work.write()
             for public_id in revoked:
                 what = {"public": public_id, "reason": reason}
-                txn.add_journal_entry("public.revoke", who, what)
+                txn.add_journal_entry("object.revoke", who, what)
             return revoked
 
         return self._store.commit(revoke_all)
@@ -174,7 +174,7 @@ class Lifecycle:
             work.write()
             if added or revoked:
                 what = {"kind": new.type, "value": new.value, "reason": reason, "revoked": revoked}
-                txn.add_journal_entry("benign.add", who, what)
+                txn.add_journal_entry("exclusion.add", who, what)
             return revoked
 
         return new, self._store.commit(add)
@@ -186,7 +186,7 @@ class Lifecycle:
         def remove(txn: Transaction) -> None:
             if not txn.remove_exclusion(old.type, old.value):
                 raise NotFound(f"{old.value} is not on the exclusion list")
-            txn.add_journal_entry("benign.remove", who, {"kind": old.type, "value": old.value})
+            txn.add_journal_entry("exclusion.remove", who, {"kind": old.type, "value": old.value})
 
         self._store.commit(remove)
         return old

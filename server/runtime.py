@@ -36,6 +36,7 @@ from tocsin.server.http.server import (
     build_server,
 )
 from tocsin.server.http.tls import TlsContextSource, reload_at_sighup
+from tocsin.server.journal import OPERATOR
 from tocsin.server.secrets import HubSecrets, load_secrets
 from tocsin.server.store import Clock, Store, wall_clock
 from tocsin.server.store.embedded import Engine, database
@@ -53,6 +54,8 @@ class Runtime:
     secrets: HubSecrets
     services: HubServices
     policy: Policy
+    actor: str = OPERATOR
+    """Who acts through it, as the journal names them."""
 
 
 @contextmanager

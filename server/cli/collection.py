@@ -15,12 +15,21 @@ from typing import Any
 
 import click
 
-from tocsin.admission.errors import Malformed, NotFound, ShareError
+from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import Tlp
-from tocsin.admission.timestamps import micros, timestamp
-from tocsin.config.command_line import ParsedValue, format_examples
-from tocsin.server.bootstrap import OPERATOR, ensure_collection
-from tocsin.server.cli.command import LIST, TLP, Answer, check_slug, join_lists, with_hub
+from tocsin.admission.timestamps import timestamp
+from tocsin.config.command_line import format_examples
+from tocsin.server.bootstrap import ensure_collection
+from tocsin.server.cli.command import (
+    LIST,
+    TIME,
+    TLP,
+    Answer,
+    check_slug,
+    join_lists,
+    with_acting_hub,
+    with_hub,
+)
 from tocsin.server.model import Collection, CollectionKind, View
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store, Transaction
@@ -40,13 +49,6 @@ _OPTIONS_OF = {
     CollectionKind.SNAPSHOT: {"--source", "--at"},
 }
 """Options that these kinds have; the others have only --max-tlp."""
-
-
-def _parse_time(text: str) -> int:
-    try:
-        return micros(text)
-    except ShareError as error:
-        raise ValueError(f"{error}; write it like 2026-01-31T00:00:00Z") from error
 
 
 @click.group("collection")
@@ -88,10 +90,10 @@ def _list(hub: Runtime) -> list[Answer]:
 @click.option("--active-only", is_flag=True, help="Aggregate: nothing revoked or expired.")
 @click.option(
     "--at",
-    type=ParsedValue("TIME", _parse_time),
+    type=TIME,
     help="Snapshot: the moment that it shows, in UTC (now).",
 )
-@with_hub
+@with_acting_hub
 def _add(hub: Runtime, alias: str, kind: str, **options: Any) -> Answer:
     """Add a collection.
 
@@ -153,7 +155,7 @@ def add_collection(hub: Runtime, collection: Collection) -> Answer:
     def work(txn: Transaction) -> None:
         hub.services.publisher.publish_own_objects(txn)
         entry = {name: value for name, value in answer.items() if name not in ("id", "title")}
-        txn.add_journal_entry("collection.add", OPERATOR, entry)
+        txn.add_journal_entry("collection.add", hub.actor, entry)
 
     hub.services.store.commit(work)
     return answer

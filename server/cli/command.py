@@ -5,20 +5,25 @@ from __future__ import annotations
 import json
 import logging
 import os
+import pwd
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tocsin.admission.errors import Malformed
+from tocsin.admission.errors import Malformed, ShareError
 from tocsin.admission.model import Tlp
 from tocsin.admission.policy import SLUG
+from tocsin.admission.timestamps import micros
 from tocsin.config import HubSettings, load_hub
-from tocsin.config.command_line import ParsedValue
-from tocsin.server.runtime import open_runtime
+from tocsin.config.command_line import ParsedValue, printable
+from tocsin.config.loading import PERSON
+from tocsin.server.journal import operator_name
+from tocsin.server.runtime import Runtime, open_runtime
 
 Answer = dict[str, object]
 CommandResult = Answer | list[Answer]
@@ -27,6 +32,8 @@ CommandResult = Answer | list[Answer]
 
 _SETTINGS = ("data", "mongo_uri", "host", "port", "tls_certificate", "tls_key", "tls_client_ca")
 """The settings that are options of some command."""
+_LONGEST_NAME = 64
+"""Characters of a person's name."""
 
 
 def print_notice(text: str) -> None:
@@ -34,7 +41,38 @@ def print_notice(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+def parse_person(text: str) -> str:
+    """A person's name for the journal.
+
+    Raises ValueError if it is empty, longer than 64 characters or cannot be shown.
+    """
+    name = text.strip()
+    if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable() or ":" in name:
+        raise ValueError("must be 1 to 64 printable characters without a colon")
+    return name
+
+
+def login_name() -> str:
+    """The name of the system user that runs this process; `uid 1000` if it has none."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
+
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+AS_PERSON = click.option(
+    "--as",
+    "person",
+    metavar="NAME",
+    type=ParsedValue("NAME", parse_person),
+    envvar=PERSON,
+    default=login_name,
+    help="Who does it, for the journal.",
+)
+
+
+def with_settings(command: Callable[..., int | None]) -> Callable[..., int | None]:
     """Pass the hub's settings to a command, from its options, the environment and hub.toml."""
 
     @click.option(
@@ -45,25 +83,24 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
         "--config", type=click.Path(path_type=Path), metavar="FILE", help="A hub.toml to read."
     )
     @wraps(command)
-    def run(config: Path | None, **arguments: Any) -> None:
+    def run(config: Path | None, **arguments: Any) -> int | None:
         overrides = {name: arguments.pop(name, None) for name in _SETTINGS}
         settings = load_hub(config, os.environ, overrides)
         logging.basicConfig(
             level=settings.log_level.upper(),
             format="%(asctime)s %(levelname)s %(name)s %(message)s",
         )
-        command(settings, **arguments)
+        return command(settings, **arguments)
 
     return run
 
 
-def with_hub(command: Callable[..., CommandResult]) -> Callable[..., None]:
-    """Pass the open hub to a command, and print its result, as JSON if --json is given."""
+def with_open_hub(command: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Pass the open hub to a command that prints its result itself; it returns the exit code."""
 
     @with_settings
-    @click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
     @wraps(command)
-    def run(settings: HubSettings, /, as_json: bool, **arguments: Any) -> None:
+    def run(settings: HubSettings, /, **arguments: Any) -> int | None:
         logging.getLogger().setLevel(logging.WARNING)
         new = not settings.mongo_uri and not settings.data.exists()
         with open_runtime(settings, lambda text: None) as hub:
@@ -72,8 +109,31 @@ def with_hub(command: Callable[..., CommandResult]) -> Callable[..., None]:
                     f"tocsin-hub: {settings.data} had no hub; a new one was created there.\n"
                     "  If you meant another hub, name its data directory with --data."
                 )
-            result = command(hub, **arguments)
-        print_result(result, as_json=as_json)
+            return command(hub, **arguments)
+
+    return run
+
+
+def with_hub(command: Callable[..., CommandResult]) -> Callable[..., int | None]:
+    """Pass the open hub to a command, and print its result, as JSON if --json is given."""
+
+    @with_open_hub
+    @AS_JSON
+    @wraps(command)
+    def run(hub: Runtime, /, as_json: bool, **arguments: Any) -> None:
+        print_result(command(hub, **arguments), as_json=as_json)
+
+    return run
+
+
+def with_acting_hub(command: Callable[..., CommandResult]) -> Callable[..., int | None]:
+    """As `with_hub`, for a command that changes something: `hub.actor` is the person."""
+
+    @with_hub
+    @AS_PERSON
+    @wraps(command)
+    def run(hub: Runtime, /, person: str, **arguments: Any) -> CommandResult:
+        return command(replace(hub, actor=operator_name(person)), **arguments)
 
     return run
 
@@ -88,7 +148,7 @@ def print_result(result: CommandResult, *, as_json: bool) -> None:
     for record in result if isinstance(result, list) else [result]:
         for name, value in record.items():
             shown = json.dumps(value) if isinstance(value, list | dict) else value
-            print(f"{name}: {shown}")
+            print(f"{name}: {printable(shown)}")
         if isinstance(result, list):
             print()
 
@@ -109,5 +169,13 @@ def check_slug(text: str) -> None:
         raise Malformed(f"{text!r} must be 1 to 63 lower-case letters, digits or hyphens")
 
 
+def _parse_time(text: str) -> int:
+    try:
+        return micros(text)
+    except ShareError as error:
+        raise ValueError(f"{error}; write it like 2026-01-31T00:00:00Z") from error
+
+
 LIST = ParsedValue("LIST", split_list)
 TLP = ParsedValue("LEVEL", Tlp.parse)
+TIME = ParsedValue("TIME", _parse_time)

@@ -8,8 +8,7 @@ import click
 
 from tocsin.admission.timestamps import stix_time
 from tocsin.config.command_line import format_examples
-from tocsin.server.bootstrap import OPERATOR
-from tocsin.server.cli.command import Answer, with_hub
+from tocsin.server.cli.command import Answer, with_acting_hub, with_hub
 from tocsin.server.runtime import Runtime
 from tocsin.server.store.exclusions import parse_exclusion
 
@@ -27,7 +26,7 @@ def exclusion_command() -> None:
 )
 @click.argument("values", nargs=-1, required=True, metavar="VALUE...")
 @click.option("--reason", default="", help="Shown to everybody who submits the value.")
-@with_hub
+@with_acting_hub
 def _add(hub: Runtime, values: tuple[str, ...], reason: str) -> list[Answer]:
     """Refuse values from now on, and revoke what is published on them.
 
@@ -47,7 +46,7 @@ def _list(hub: Runtime) -> list[Answer]:
     "remove", epilog=format_examples("tocsin-hub exclusion remove cdn.example.com")
 )
 @click.argument("values", nargs=-1, required=True, metavar="VALUE...")
-@with_hub
+@with_acting_hub
 def _remove(hub: Runtime, values: tuple[str, ...]) -> list[Answer]:
     """Take values off the list; objects that were revoked stay revoked."""
     return remove_exclusions(hub, values)
@@ -62,7 +61,7 @@ def add_exclusions(hub: Runtime, values: Sequence[str], reason: str) -> list[Ans
         parse_exclusion(value, reason, 0)
     answers: list[Answer] = []
     for value in values:
-        new, revoked = hub.services.lifecycle.exclude(value, OPERATOR, reason)
+        new, revoked = hub.services.lifecycle.exclude(value, hub.actor, reason)
         answers.append({"kind": new.type, "value": new.value, "revoked": revoked})
     return answers
 
@@ -79,5 +78,5 @@ def remove_exclusions(hub: Runtime, values: Iterable[str]) -> list[Answer]:
     """Take values off the exclusion list; objects that were revoked stay revoked."""
     return [
         {"kind": old.type, "value": old.value}
-        for old in (hub.services.lifecycle.readmit(value, OPERATOR) for value in values)
+        for old in (hub.services.lifecycle.readmit(value, hub.actor) for value in values)
     ]

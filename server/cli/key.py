@@ -10,8 +10,7 @@ from tocsin.admission.errors import NotFound
 from tocsin.config.command_line import format_examples
 from tocsin.server import bootstrap
 from tocsin.server.auth import certificate_fingerprint, is_certificate_fingerprint
-from tocsin.server.bootstrap import OPERATOR
-from tocsin.server.cli.command import Answer, with_hub
+from tocsin.server.cli.command import Answer, with_acting_hub, with_hub
 from tocsin.server.http.tls import first_certificate
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Transaction
@@ -27,7 +26,7 @@ def key_command() -> None:
 
 @key_command.command("issue", epilog=format_examples("tocsin-hub key issue acme"))
 @click.argument("account")
-@with_hub
+@with_acting_hub
 def _issue(hub: Runtime, account: str) -> Answer:
     """Issue another key for an account; it is shown only once."""
     return issue_key(hub, account)
@@ -38,7 +37,7 @@ def _issue(hub: Runtime, account: str) -> Answer:
 )
 @click.argument("account")
 @click.argument("file", type=click.Path(path_type=Path))
-@with_hub
+@with_acting_hub
 def _certificate(hub: Runtime, account: str, file: Path) -> Answer:
     """Register a client certificate (PEM or DER) for an account."""
     return register_certificate(hub, account, file.read_bytes())
@@ -55,7 +54,7 @@ def _list(hub: Runtime, account: str) -> list[Answer]:
 @key_command.command("revoke", epilog=format_examples("tocsin-hub key revoke acme 4f2a"))
 @click.argument("account")
 @click.argument("id")
-@with_hub
+@with_acting_hub
 def _revoke(hub: Runtime, account: str, id: str) -> Answer:
     """Revoke a key or certificate: no request is let in with it any more.
 
@@ -67,14 +66,14 @@ def _revoke(hub: Runtime, account: str, id: str) -> Answer:
 def issue_key(hub: Runtime, account: str) -> Answer:
     """Add a key to an account; its other keys stay valid until they are revoked."""
     _check_account(hub, account)
-    answer = hub.services.store.commit(lambda txn: add_key(txn, account))
+    answer = hub.services.store.commit(lambda txn: add_key(txn, account, hub.actor))
     return {**answer, **credential_of(hub, answer)}
 
 
-def add_key(txn: Transaction, account: str) -> Answer:
+def add_key(txn: Transaction, account: str, actor: str) -> Answer:
     """Add a key to an account within a transaction; the answer holds its secret."""
     answer: Answer = {"account": account, "key": bootstrap.issue_key(txn, account)}
-    txn.add_journal_entry("key.issue", OPERATOR, {"account": account})
+    txn.add_journal_entry("key.issue", actor, {"account": account})
     return answer
 
 
@@ -94,7 +93,7 @@ def register_certificate(hub: Runtime, account: str, file: bytes) -> Answer:
 
     def work(txn: Transaction) -> Answer:
         txn.accounts.add_key(account, digest)
-        txn.add_journal_entry("key.certificate", OPERATOR, {"account": account, "id": digest})
+        txn.add_journal_entry("key.certificate", hub.actor, {"account": account, "id": digest})
         return {"account": account, "id": digest}
 
     return hub.services.store.commit(work)
@@ -126,7 +125,7 @@ def revoke_key(hub: Runtime, account: str, prefix: str) -> Answer:
 
     def work(txn: Transaction) -> Answer:
         txn.accounts.revoke_key(found[0])
-        txn.add_journal_entry("key.revoke", OPERATOR, {"account": account, "id": found[0]})
+        txn.add_journal_entry("key.revoke", hub.actor, {"account": account, "id": found[0]})
         return {"account": account, "revoked": found[0]}
 
     return hub.services.store.commit(work)

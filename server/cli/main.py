@@ -28,6 +28,7 @@ _COMMANDS = {
     "review": "review",
     "object": "object",
     "exclusion": "exclusion",
+    "journal": "journal",
     "import": "medallion",
     "conformance": "conformance",
 }

@@ -9,7 +9,15 @@ import click
 from tocsin.admission.errors import NotFound
 from tocsin.config import HubSettings
 from tocsin.config.command_line import format_examples
-from tocsin.server.cli.command import Answer, print_notice, print_result, with_settings
+from tocsin.server.cli.command import (
+    AS_JSON,
+    AS_PERSON,
+    Answer,
+    print_notice,
+    print_result,
+    with_settings,
+)
+from tocsin.server.journal import OPERATOR, operator_name
 from tocsin.server.store import Store
 from tocsin.server.store.embedded import database
 
@@ -19,18 +27,21 @@ from tocsin.server.store.embedded import database
     epilog=format_examples("tocsin-hub migrate", "tocsin-hub migrate --data /srv/tocsin --json"),
 )
 @with_settings
-@click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
-def migrate_command(settings: HubSettings, as_json: bool) -> None:
+@AS_PERSON
+@AS_JSON
+def migrate_command(settings: HubSettings, as_json: bool, person: str) -> None:
     """Bring the database to the schema of this version.
 
     Stop every hub and worker first, and make a backup. An interrupted migration is continued by
     running it again; on a current database it changes nothing.
     """
-    print_result(migrate_database(settings), as_json=as_json)
+    print_result(migrate_database(settings, operator_name(person)), as_json=as_json)
 
 
-def migrate_database(settings: HubSettings) -> Answer:
+def migrate_database(settings: HubSettings, actor: str = OPERATOR) -> Answer:
     """Migrate the database of these settings; its schema versions before and after.
+
+    What was changed is in the journal with `actor`.
 
     Raises NotFound if the data directory has no hub, Unavailable if the database is newer than
     this program.
@@ -41,4 +52,8 @@ def migrate_database(settings: HubSettings) -> Answer:
     place = nullcontext(own) if own else database(settings.data, print_notice)
     with place as uri, closing(Store.connect(uri, name=settings.database)) as store:
         before, after = store.migrate()
-    return {"from_version": before, "to_version": after}
+        versions = {"from_version": before, "to_version": after}
+        if before < after:
+            store.prepare()  # what is new may be part of a transaction only once it exists
+            store.commit(lambda txn: txn.add_journal_entry("migrate", actor, versions))
+    return {**versions}

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 import click
 
 from tocsin.config.command_line import format_examples
-from tocsin.server.bootstrap import OPERATOR
-from tocsin.server.cli.command import Answer, with_hub
+from tocsin.server.cli.command import Answer, with_acting_hub
 from tocsin.server.runtime import Runtime
 
 _OBJECT_ID = re.compile("[a-z][a-z0-9-]*--[A-Za-z0-9-]+")
@@ -30,7 +29,7 @@ def object_command() -> None:
 )
 @click.argument("names", nargs=-1, required=True, metavar="ID_OR_VALUE...")
 @click.option("--reason", required=True, help="Recorded in the journal.")
-@with_hub
+@with_acting_hub
 def _revoke(hub: Runtime, names: tuple[str, ...], reason: str) -> list[Answer]:
     """Revoke published objects in every feed.
 
@@ -73,9 +72,9 @@ def revoke_objects(hub: Runtime, names: Iterable[str], reason: str) -> list[Answ
     answers: list[Answer] = []
     for name in names:
         if _OBJECT_ID.fullmatch(name):
-            hub.services.lifecycle.revoke(name, OPERATOR, reason)
+            hub.services.lifecycle.revoke(name, hub.actor, reason)
             ids = [name]
         else:
-            ids = hub.services.lifecycle.revoke_value(name, OPERATOR, reason)
+            ids = hub.services.lifecycle.revoke_value(name, hub.actor, reason)
         answers += ({"public": public_id, "revoked": True} for public_id in ids)
     return answers

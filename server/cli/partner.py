@@ -12,9 +12,16 @@ from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.merge.confidence import parse_reliability
 from tocsin.admission.model import Consent, Tlp
 from tocsin.config.command_line import ParsedValue, format_examples
-from tocsin.server.bootstrap import OPERATOR
 from tocsin.server.cli.collection import find_collection_ids
-from tocsin.server.cli.command import LIST, TLP, Answer, check_slug, join_lists, with_hub
+from tocsin.server.cli.command import (
+    LIST,
+    TLP,
+    Answer,
+    check_slug,
+    join_lists,
+    with_acting_hub,
+    with_hub,
+)
 from tocsin.server.cli.key import add_key, credential_of
 from tocsin.server.countries import parse_country
 from tocsin.server.model import Account, Partner
@@ -79,7 +86,7 @@ def partner_command() -> None:
     help="What it is called; repeat it for further names.",
 )
 @_partner_options
-@with_hub
+@with_acting_hub
 def _add(hub: Runtime, slug: str, **options: Any) -> Answer:
     """Add a partner with an account and a key, which is shown only once.
 
@@ -115,7 +122,7 @@ def _add(hub: Runtime, slug: str, **options: Any) -> Answer:
 @_partner_options
 @click.option("--disable", "disabled", flag_value=True, type=bool, help="Lock its account out.")
 @click.option("--enable", "disabled", flag_value=False, type=bool, help="Let it in again.")
-@with_hub
+@with_acting_hub
 def _change(hub: Runtime, slug: str, disabled: bool | None, **options: Any) -> Answer:
     """Change what the options name, from the next request on.
 
@@ -165,11 +172,15 @@ def add_partner(
     check_slug(partner.slug)
     _check_partner(partner)
     may_read, may_write = find_collection_ids(hub, reads), find_collection_ids(hub, writes)
+    names = _aliases(hub)
 
     def work(txn: Transaction) -> Answer:
         txn.accounts.add_partner(partner)
         txn.accounts.add_account(Account(partner.slug, partner.slug, may_read, may_write))
-        return add_key(txn, partner.slug)
+        may = {"read": sorted(names[id] for id in may_read)}
+        may |= {"write": sorted(names[id] for id in may_write)}
+        txn.add_journal_entry("partner.add", hub.actor, {"partner": partner.slug, **may})
+        return add_key(txn, partner.slug, hub.actor)
 
     answer = hub.services.store.commit(work)
     return {"partner": partner.slug, **answer, **credential_of(hub, answer)}
@@ -206,7 +217,7 @@ def change_partner(hub: Runtime, slug: str, change: PartnerChange) -> Answer:
         answer = _format_partner(changed, txn.accounts.list_accounts(slug), aliases)
         names = sorted(n for n in change.fields if getattr(changed, n) != getattr(partner, n))
         entry = {"partner": slug, "fields": names, "accounts": answer["accounts"]}
-        txn.add_journal_entry("partner.change", OPERATOR, entry)
+        txn.add_journal_entry("partner.change", hub.actor, entry)
         return answer
 
     return hub.services.store.commit(work)

@@ -8,8 +8,7 @@ import click
 
 from tocsin.admission.errors import NotFound
 from tocsin.config.command_line import format_examples
-from tocsin.server.bootstrap import OPERATOR
-from tocsin.server.cli.command import Answer, with_hub
+from tocsin.server.cli.command import Answer, with_acting_hub, with_hub
 from tocsin.server.model import Record, Review
 from tocsin.server.runtime import Runtime
 
@@ -35,7 +34,7 @@ def _list(hub: Runtime, partner: str | None) -> list[Answer]:
     epilog=format_examples("tocsin-hub review release 0d6c2a9f-6f0e-4d53-9f4e-2a4d6b1c7e55"),
 )
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@with_hub
+@with_acting_hub
 def _release(hub: Runtime, ids: tuple[str, ...]) -> list[Answer]:
     """Admit objects that were held; ID is what `review list` shows."""
     return decide_reviews(hub, ids, release=True, reason="")
@@ -50,7 +49,7 @@ def _release(hub: Runtime, ids: tuple[str, ...]) -> list[Answer]:
 )
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @click.option("--reason", default="", help="Shown to the submitter.")
-@with_hub
+@with_acting_hub
 def _reject(hub: Runtime, ids: tuple[str, ...], reason: str) -> list[Answer]:
     """Refuse objects that were held; ID is what `review list` shows."""
     return decide_reviews(hub, ids, release=False, reason=reason)
@@ -73,9 +72,9 @@ def decide_reviews(hub: Runtime, ids: Iterable[str], *, release: bool, reason: s
             raise NotFound(f"there is no review {id!r}; `tocsin-hub review list` shows them")
         intake = hub.services.intake
         if release:
-            record = intake.release(review, OPERATOR)
+            record = intake.release(review, hub.actor)
         else:
-            record = intake.reject(review, OPERATOR, reason)
+            record = intake.reject(review, hub.actor, reason)
         answers.append(_format_decision(review, record))
     return answers
 

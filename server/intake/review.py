@@ -177,9 +177,8 @@ class Reviewer:
             else:
                 txn.decide_review(review.id, "released")
                 txn.add_reviews(left)
-                txn.add_journal_entry(
-                    "review.released", who, {"review": review.id, "verdict": record.verdict}
-                )
+                entry = _entry(review) | {"verdict": record.verdict}
+                txn.add_journal_entry("review.release", who, entry)
                 txn.replace_record(
                     review.submission, merge_records(self._find_record(review), record)
                 )
@@ -207,7 +206,7 @@ class Reviewer:
     def _refuse(self, review: Review, who: str, reason: str) -> tuple[Record, OutboxTask | None]:
         def write(txn: Transaction) -> tuple[Record, OutboxTask | None]:
             txn.decide_review(review.id, "rejected")
-            txn.add_journal_entry("review.reject", who, {"review": review.id})
+            txn.add_journal_entry("review.reject", who, _entry(review) | {"reason": reason})
             record = self._find_record(review)
             if record.verdict == Verdict.HELD:
                 fault = Finding(
@@ -234,6 +233,11 @@ class Reviewer:
             if record.index == review.index:
                 return record
         raise NotFound(f"the submission of review {review.id} is not kept any more")
+
+
+def _entry(review: Review) -> dict[str, str]:
+    """The details of a decision in the journal."""
+    return {"review": review.id, "submission": review.submission, "partner": review.partner}
 
 
 @contextmanager

@@ -1,15 +1,65 @@
-"""The journal in the database; `server/journal.py` defines an entry and its hash."""
+"""The journal in the database; `server/journal.py` defines an entry and its hash.
+
+An entry is found by its terms: its action, its actor and the ids that it is about.  Each term
+is stored with the span of sequences in which the entry lies, so a search goes through the
+journal from its end, a bounded number of entries at a time, by equality alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
+from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 
-from tocsin.server.journal import GENESIS, JournalEntry, with_hash
+from tocsin.server.journal import (
+    GENESIS,
+    JournalEntry,
+    actor_names,
+    first_invalid_sequence,
+    subject_ids,
+    with_hash,
+)
 from tocsin.server.store.connection import Base, Document, Session
 
 HEAD = "journal"
+_SPAN = 4_096
+"""Sequences that share the terms of the search."""
+_MOST_SPANS = 64
+"""Spans that one query covers."""
+_BATCH = 1_000
+"""Entries that are read at once."""
+_CLOCKS_DIFFER = 3_600_000_000
+"""µs by which the times of neighbouring entries may be out of order."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFilter:
+    """The entries to list; empty fields select all."""
+
+    since: int = 0
+    """µs since 1970 UTC."""
+    action: str = ""
+    actor: str = ""
+    """An account, or a person: see `actor_names`."""
+    about: str = ""
+    """An id in the details of the entry."""
+
+    def selects(self, entry: JournalEntry) -> bool:
+        """True if an entry fulfils every field."""
+        return (
+            entry.at >= self.since
+            and self.action in ("", entry.action)
+            and (not self.actor or self.actor in actor_names(entry))
+            and (not self.about or self.about in subject_ids(entry))
+        )
+
+    def rarest_term(self) -> str:
+        """The term by which to search; empty if every entry must be read."""
+        fields = (("about", self.about), ("who", self.actor), ("act", self.action))
+        return next((f"{kind}|{value}" for kind, value in fields if value), "")
 
 
 class Journal:
@@ -23,11 +73,87 @@ class Journal:
         """The latest entry; None if there is none."""
         return _last(self._base)
 
+    def find(self, sequence: int) -> JournalEntry | None:
+        """The entry with this number; None if there is none."""
+        found = self._base.journal.find_one({"_id": sequence})
+        return _entry_from_document(found) if found else None
+
     def list_entries(self, after: int = 0, limit: int = 1_000) -> list[JournalEntry]:
         """At most `limit` entries after sequence `after`, in order."""
         sequences = list(range(after + 1, after + 1 + limit))
         found = self._base.journal.find({"_id": {"$in": sequences}})
         return sorted(map(_entry_from_document, found), key=lambda entry: entry.sequence)
+
+    def entries(self, after: int = 0) -> Iterator[JournalEntry]:
+        """The entries after a sequence, in order, a bounded number of them in memory."""
+        last = self._last_sequence()
+        for start in range(after, last, _BATCH):
+            yield from self.list_entries(start, min(_BATCH, last - start))
+
+    def search(self, wanted: JournalFilter, before: int = 0) -> Iterator[JournalEntry]:
+        """The selected entries, the latest first; `before` a sequence if one is named."""
+        end = min(self._last_sequence(), before - 1 if before else 2**53)
+        start = self._first_since(wanted.since, end) if wanted.since else 1
+        for sequences in self._sequences_back(wanted.rarest_term(), start, end):
+            for first in range(0, len(sequences), _BATCH):
+                part = sequences[first : first + _BATCH]
+                found = self._base.journal.find({"_id": {"$in": part}})
+                entries = sorted(map(_entry_from_document, found), key=lambda e: -e.sequence)
+                yield from filter(wanted.selects, entries)
+
+    def first_invalid_sequence(self) -> int | None:
+        """The sequence of the first entry that was changed, removed or inserted; None if none was.
+
+        Reads the journal from its beginning, a bounded number of entries at a time.
+        """
+        head = self._base.tails.find_one({"_id": HEAD}) or {"sequence": 0}
+        last, before = int(head["sequence"]), None
+        for start in range(0, last, _BATCH):
+            sequences = list(range(start + 1, min(start + _BATCH, last) + 1))
+            documents = sorted(
+                self._base.journal.find({"_id": {"$in": sequences}}), key=lambda each: each["_id"]
+            )
+            entries = list(map(_entry_from_document, documents))
+            invalid = first_invalid_sequence(entries, after=before)
+            hidden = (d["_id"] for d, e in zip(documents, entries, strict=True) if _hides(d, e))
+            faults = [each for each in (invalid, next(hidden, None)) if each is not None]
+            if not faults and len(entries) < len(sequences):
+                faults = [sequences[len(entries)]]
+            if faults:
+                return min(faults)
+            before = entries[-1]
+        if before and head.get("hash_of") == last and head["hash"] != before.hash:
+            return last
+        return None
+
+    def _last_sequence(self) -> int:
+        head = self._base.tails.find_one({"_id": HEAD})
+        return 0 if head is None else int(head["sequence"])
+
+    def _first_since(self, since: int, last: int) -> int:
+        """A sequence before which every entry is older, by bisection."""
+
+        def time_of(sequence: int) -> int:
+            found = self._base.journal.find_one({"_id": sequence}, {"at": 1})
+            return int(found["at"]) if found else 0
+
+        sequences = range(1, last + 1)
+        return 1 + bisect_left(sequences, since - _CLOCKS_DIFFER, key=time_of)
+
+    def _sequences_back(self, term: str, start: int, end: int) -> Iterator[list[int]]:
+        """The sequences from `end` back to `start` that have a term, or all, in portions."""
+        if not term:
+            for high in range(end, start - 1, -_BATCH):
+                yield list(range(high, max(start, high - _BATCH + 1) - 1, -1))
+            return
+        span, spans = end // _SPAN, 1
+        while span >= start // _SPAN:
+            low = max(start // _SPAN, span - spans + 1)
+            terms = [f"{each}|{term}" for each in range(low, span + 1)]
+            found = self._base.journal.find({"terms": {"$in": terms}}, {"_id": 1})
+            sequences = [each["_id"] for each in found if start <= each["_id"] <= end]
+            yield sorted(sequences, reverse=True)
+            span, spans = low - 1, 1 if sequences else min(2 * spans, _MOST_SPANS)
 
 
 class JournalWriter:
@@ -95,16 +221,45 @@ def _entry_to_document(entry: JournalEntry) -> Document:
         "what": dict(entry.details),
         "previous": entry.previous,
         "hash": entry.hash,
+        "terms": _terms(entry),
     }
 
 
+def _terms(entry: JournalEntry) -> list[str]:
+    """The terms by which an entry is found."""
+    own = [
+        f"act|{entry.action}",
+        *(f"who|{name}" for name in sorted(actor_names(entry))),
+        *(f"about|{id_}" for id_ in sorted(subject_ids(entry))),
+    ]
+    return [f"{entry.sequence // _SPAN}|{term}" for term in own]
+
+
+def _hides(document: Document, entry: JournalEntry) -> bool:
+    """True if an entry is not found by what it says."""
+    return document.get("terms") != _terms(entry)
+
+
+def add_missing_terms(base: Base) -> None:
+    """Give the entries of older databases the terms by which they are found.  Idempotent."""
+    journal = Journal(base)
+    last = journal._last_sequence()
+    for start in range(0, last, _BATCH):
+        entries = journal.list_entries(start, _BATCH)
+        writes = [UpdateOne({"_id": e.sequence}, {"$set": {"terms": _terms(e)}}) for e in entries]
+        if writes:
+            base.journal.bulk_write(writes, ordered=False)
+
+
 def _entry_from_document(document: Document) -> JournalEntry:
+    """The entry in a document; of one that was tampered with, as far as it can be read."""
+    details = document.get("what")
     return JournalEntry(
         sequence=document["_id"],
-        at=document["at"],
-        action=document["act"],
-        actor=document["who"],
-        details=document["what"],
-        previous=document["previous"],
-        hash=document["hash"],
+        at=document.get("at", 0),
+        action=document.get("act", ""),
+        actor=document.get("who", ""),
+        details=details if isinstance(details, dict) else {},
+        previous=document.get("previous", ""),
+        hash=document.get("hash", ""),
     )

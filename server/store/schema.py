@@ -17,11 +17,12 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from tocsin.admission.errors import Unavailable
 from tocsin.server.store.connection import Base
 from tocsin.server.store.feeds.clock import ensure_clock
+from tocsin.server.store.journal import add_missing_terms
 
 Migration = Callable[[Base], None]
 """Brings a database from one version to the next.  Idempotent."""
 
-MIGRATIONS: tuple[Migration, ...] = ()
+MIGRATIONS: tuple[Migration, ...] = (add_missing_terms,)
 """In order: the first one leads from version 1 to version 2."""
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
 """The version that this program reads and writes."""
@@ -57,7 +58,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "partners": (),
     "accounts": (("partner",),),
     "keys": (("account",),),
-    "journal": (),
+    "journal": (("terms",),),
     "tails": (),
     "secrets": (),
     "turns": (),

@@ -240,7 +240,7 @@ class TestAnalysts:
         hub.services.lifecycle.revoke(public["id"], "operator", "cleaned")
         assert hub.feed("green")[0]["revoked"] is True
         act = hub.store.journal.last_entry()
-        assert (present(act).action, present(act).details["reason"]) == ("public.revoke", "cleaned")
+        assert (present(act).action, present(act).details["reason"]) == ("object.revoke", "cleaned")
 
     def test_reported_again_it_is_a_new_object(self, hub: HubInProcess) -> None:
         hub.push(indicator())

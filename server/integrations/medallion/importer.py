@@ -248,7 +248,7 @@ def _store_batch(
         records = deposited(txn, collection, objects)
         counts = Counter(record.verdict for record in records)
         if counts[Verdict.ADMITTED]:
-            txn.add_journal_entry("import", "operator", {"collection": collection.id, **counts})
+            txn.add_journal_entry("import", hub.actor, {"collection": collection.id, **counts})
         return records
 
     return hub.services.store.commit(work)

@@ -48,7 +48,7 @@ class TestExcludedValue:
         left = [o for o in indicators(hub, "amber") if not o.get("revoked")]
         assert [o["pattern"] for o in left] == ["[domain-name:value = 'other.top']"]
         act = hub.store.journal.last_entry()
-        assert (present(act).action, present(act).details["revoked"]) == ("benign.add", 3)
+        assert (present(act).action, present(act).details["revoked"]) == ("exclusion.add", 3)
 
     @pytest.mark.parametrize(
         ("value", "pattern"),

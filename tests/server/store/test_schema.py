@@ -20,7 +20,8 @@ def test_a_new_database_has_the_program_s_version(store: Store) -> None:
 
 def test_a_database_without_a_version_is_stamped_as_the_first(store: Store) -> None:
     store._base.schema.delete_many({})
-    store.prepare()
+    with pytest.raises(Unavailable, match="run `tocsin-hub migrate`"):
+        store.prepare()
     assert present(store._base.schema.find_one({}))["version"] == 1
 
 
