@@ -69,18 +69,28 @@ _MODE_AFTER_APPROVAL: Mapping[object, str] = {
 
 
 def approve_settings(
-    settings: Mapping[str, object], modes: Mapping[str, Sequence[str]]
+    settings: Mapping[str, object], modes: Mapping[str, Sequence[str]], *, without_text: bool
 ) -> dict[str, object]:
     """The settings after an analyst's approval: held and reviewed content is kept.
 
     What a rule removes without asking, and what it refuses, it still does.  `modes` are the
-    rule's `MODES`.
+    rule's `MODES`.  Approved `without_text`, an object loses what can be taken out of it: texts
+    are masked, properties stripped; what it matches is kept.
     """
     approved = {
-        name: _MODE_AFTER_APPROVAL.get(value, value) if name in modes else value
+        name: _approve_mode(value, modes[name], without_text=without_text)
+        if name in modes
+        else value
         for name, value in settings.items()
     }
     return {**approved, APPROVED: True}
+
+
+def _approve_mode(mode: object, possible: Sequence[str], *, without_text: bool) -> object:
+    removals = [each for each in ("replace", "strip") if each in possible]
+    if without_text and removals and mode in ("ask", "hold"):
+        return removals[0]
+    return _MODE_AFTER_APPROVAL.get(mode, mode)
 
 
 def hold_or_refuse(

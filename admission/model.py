@@ -105,6 +105,16 @@ class Finding(NamedTuple):
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """An analyst's release of an object."""
+
+    rules: frozenset[str] = frozenset()
+    """The rules whose findings are released."""
+    without_text: bool = False
+    """The texts that they found something in are masked instead of published."""
+
+
 _LEVELS = tuple(level.name.lower().replace("_", "+") for level in Tlp)
 
 
@@ -200,6 +210,14 @@ class Candidate:
         """A refused copy; findings that asked an analyst are dropped."""
         findings_ = tuple(f for f in self.findings + findings if f.action not in _FOR_ANALYSTS)
         return self._with({"verdict": Verdict.REFUSED, "findings": findings_})
+
+    def without_questions(self, finding: Finding) -> Candidate:
+        """A copy in which nothing that was removed waits for an analyst; `finding` says why."""
+        settled = tuple(
+            f._replace(action=Action.STRIPPED) if f.action is Action.ASKED else f
+            for f in self.findings
+        )
+        return self._with({"findings": (*settled, finding)})
 
     def hold(self, *findings: Finding) -> Candidate:
         """A copy that waits for an analyst; keeps `original`."""

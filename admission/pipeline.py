@@ -45,6 +45,7 @@ from tocsin.admission.model import (
     Submitter,
     Tlp,
     Verdict,
+    Waiver,
     Warninglists,
 )
 from tocsin.admission.normalise import MarkingContext, normalise
@@ -146,20 +147,19 @@ class Pipeline:
         policy: Policy,
         submitter: Submitter,
         lists: Warninglists,
-        waived: frozenset[str] = frozenset(),
+        waiver: Waiver = Waiver(),  # noqa: B008  (a value that nothing changes)
         definitions: Mapping[str, StixObject] | None = None,
     ) -> None:
         """Prepare the rules for the submitter.
 
-        `waived` are the rules whose findings an analyst has released; `definitions` are marking
-        definitions that the submitter sent earlier, by id.
+        `definitions` are marking definitions that the submitter sent earlier, by id.
         """
         self._policy = policy
         self._submitter = submitter
         self._lists = lists
-        self._waived = waived
+        self._waived = waiver.rules
         self._definitions = definitions or {}
-        self._settings = _collect_settings(policy, submitter.partner, waived)
+        self._settings = _collect_settings(policy, submitter.partner, waiver)
 
     def examine(self, candidates: Iterable[Candidate], now: int) -> list[Candidate]:
         """Take every candidate of one submission through the stages; OPEN ones may be published.
@@ -374,14 +374,16 @@ def sanitise(candidate: Candidate, rules: Sequence[Rule]) -> Candidate:
 
 
 def _collect_settings(
-    policy: Policy, partner: str, waived: frozenset[str]
+    policy: Policy, partner: str, waiver: Waiver
 ) -> dict[str, Mapping[str, object]]:
     """The settings of each rule, in order; a waived rule still removes what needs no analyst."""
     settings: dict[str, Mapping[str, object]] = {}
     for name in policy.rules:
         table = policy.settings_for(name, partner)
         check_settings(name, table)
-        settings[name] = approve_settings(name, table) if name in waived else table
+        if name in waiver.rules:
+            table = approve_settings(name, table, without_text=waiver.without_text)
+        settings[name] = table
     return settings
 
 

@@ -96,6 +96,8 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     """Requests of one account in a minute; 0: no limit."""
     inline_objects: Annotated[int, Meta(ge=0, le=1_000_000)] = 200
     """Maximum objects of a submission that is evaluated inside the request."""
+    max_waiting_reviews: Annotated[int, Meta(ge=0, le=1_000_000)] = 10_000
+    """Reviews of one partner that may wait; more are refused. 0: no limit."""
     policy: Path | None = None
     """The admission policy; None: the shipped one."""
     log_level: LogLevel = "info"

@@ -76,6 +76,7 @@ def build_services(
         quiet_period=policy.quiet_period,
         scale=policy.confidence,
         tie_secret=secrets.namespace.bytes,
+        max_waiting_reviews=settings.max_waiting_reviews,
     )
     publisher = Publisher(PublicIds(secrets.namespace, identity), config)
     rules = Rules(policy, admission.warninglists, settings.inline_objects)

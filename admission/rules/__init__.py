@@ -109,9 +109,12 @@ def check_settings(name: str, settings: Mapping[str, object], table: str = "rule
             raise PolicyError(f"{place} must be {expected}, not {ascii(value)[:80]}")
 
 
-def approve_settings(name: str, settings: Mapping[str, object]) -> dict[str, object]:
-    """The rule's settings after an analyst's approval."""
-    return masking.approve_settings({**default_settings(name), **settings}, setting_modes(name))
+def approve_settings(
+    name: str, settings: Mapping[str, object], *, without_text: bool = False
+) -> dict[str, object]:
+    """The rule's settings after an analyst's approval; see `masking.approve_settings`."""
+    whole = {**default_settings(name), **settings}
+    return masking.approve_settings(whole, setting_modes(name), without_text=without_text)
 
 
 def _check_items(place: str, value: object) -> None:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
+from typing import Any
 
 import click
 
 from tocsin.admission.errors import NotFound
-from tocsin.config.command_line import format_examples
-from tocsin.server.cli.command import Answer, with_acting_hub, with_hub
+from tocsin.admission.model import Action, Path, format_path
+from tocsin.admission.timestamps import timestamp
+from tocsin.config.command_line import format_examples, printable
+from tocsin.server.cli.command import AS_JSON, Answer, with_acting_hub, with_hub, with_open_hub
 from tocsin.server.model import Record, Review
 from tocsin.server.runtime import Runtime
+
+_MASK = re.compile(r"\[removed: [^\]]*\]")
+_MARKING_ACTIONS = frozenset((Action.ASKED, Action.HELD, Action.REPLACED, Action.STRIPPED))
+_LONGEST_VALUE = 200
+_CONTEXT = 24
+"""Characters beside a mask by which its place is found."""
 
 
 @click.group("review")
@@ -30,14 +42,39 @@ def _list(hub: Runtime, partner: str | None) -> list[Answer]:
 
 
 @review_command.command(
+    "show",
+    epilog=format_examples("tocsin-hub review show 0d6c2a9f-6f0e-4d53-9f4e-2a4d6b1c7e55"),
+)
+@click.argument("id")
+@AS_JSON
+@with_open_hub
+def _show(hub: Runtime, id: str, as_json: bool) -> None:
+    """Show the object, and the words in it about which the rules ask."""
+    answer = show_review(hub, id)
+    if as_json:
+        print(json.dumps(answer))
+    else:
+        print_review(answer)
+
+
+@review_command.command(
     "release",
-    epilog=format_examples("tocsin-hub review release 0d6c2a9f-6f0e-4d53-9f4e-2a4d6b1c7e55"),
+    epilog=format_examples(
+        "tocsin-hub review release 0d6c2a9f-6f0e-4d53-9f4e-2a4d6b1c7e55",
+        "tocsin-hub review release 0d6c2a9f-6f0e-4d53-9f4e-2a4d6b1c7e55 \\",
+        "  --without-text",
+    ),
 )
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.option(
+    "--without-text",
+    is_flag=True,
+    help="Leave the texts masked in which the rules found something.",
+)
 @with_acting_hub
-def _release(hub: Runtime, ids: tuple[str, ...]) -> list[Answer]:
+def _release(hub: Runtime, ids: tuple[str, ...], without_text: bool) -> list[Answer]:
     """Admit objects that were held; ID is what `review list` shows."""
-    return decide_reviews(hub, ids, release=True, reason="")
+    return decide_reviews(hub, ids, release=True, reason="", without_text=without_text)
 
 
 @review_command.command(
@@ -63,35 +100,161 @@ def list_reviews(hub: Runtime, partner: str | None) -> list[Answer]:
     return [_format_review(review) for review in waiting]
 
 
-def decide_reviews(hub: Runtime, ids: Iterable[str], *, release: bool, reason: str) -> list[Answer]:
+def show_review(hub: Runtime, id: str) -> Answer:
+    """A review with its object as it was sent, and the words that the rules mark in it."""
+    review = _find_review(hub, id)
+    original = json.loads(review.object)
+    try:
+        sanitised: object = hub.services.intake.examine(review).object
+    except NotFound:  # the submission is not kept any more: only the findings are left
+        sanitised = None
+    return {
+        **_format_summary(review),
+        "sender": review.partner,
+        "state": review.state,
+        "marked": _find_marks(review, original, sanitised),
+        "object": original,
+    }
+
+
+def print_review(answer: Answer) -> None:
+    """Print what `show_review` answers, safe on a terminal."""
+    marked: Any = answer["marked"]
+    for name, value in answer.items():
+        if name not in ("marked", "object"):
+            shown = json.dumps(value) if isinstance(value, list | dict) else value
+            print(f"{name}: {printable(shown)}")
+    for mark in marked:
+        print(f"\n{printable(mark['rule'])} ({mark['action']}): {printable(mark['reason'])}")
+        for word in mark["words"]:
+            place = f"{mark['path']}[{word['start']}:{word['end']}]"
+            print(f"  {printable(place)}  {printable(word['text'])}")
+        if not mark["words"]:
+            print(f"  {printable(mark['path'] or 'the object as a whole')}")
+    print()
+    for line in json.dumps(answer["object"], indent=2, ensure_ascii=False).split("\n"):
+        print(printable(line))
+
+
+def decide_reviews(
+    hub: Runtime, ids: Iterable[str], *, release: bool, reason: str, without_text: bool = False
+) -> list[Answer]:
     """Release or reject reviews; each answer is the record as its submitter sees it now."""
     answers: list[Answer] = []
     for id in ids:
-        review = hub.services.store.reviews.find(id)
-        if review is None:
-            raise NotFound(f"there is no review {id!r}; `tocsin-hub review list` shows them")
+        review = _find_review(hub, id)
         intake = hub.services.intake
         if release:
-            record = intake.release(review, hub.actor)
+            record = intake.release(review, hub.actor, without_text=without_text)
         else:
             record = intake.reject(review, hub.actor, reason)
         answers.append(_format_decision(review, record))
     return answers
 
 
+def _find_review(hub: Runtime, id: str) -> Review:
+    review = hub.services.store.reviews.find(id)
+    if review is None:
+        raise NotFound(f"there is no review {id!r}; `tocsin-hub review list` shows them")
+    return review
+
+
 def _format_review(review: Review) -> Answer:
+    return {
+        **_format_summary(review),
+        "findings": [dict(finding) for finding in review.findings],
+        "waits_for": list(review.waits_for),
+    }
+
+
+def _format_summary(review: Review) -> Answer:
+    subject = json.loads(review.object)
     return {
         "review": review.id,
         "question": review.kind.value,
+        "type": subject.get("type", ""),
+        "value": _describe(subject),
         "partner": review.partner,
         "submission": review.submission,
         "index": review.index,
         "source_id": review.source_id,
-        "asked": review.created,
+        "asked": timestamp(review.created),
         "rules": list(review.rules),
-        "findings": [dict(finding) for finding in review.findings],
-        "waits_for": list(review.waits_for),
     }
+
+
+def _describe(subject: Mapping[str, object]) -> str:
+    """The value that an object is about, else its name; shortened."""
+    for name in ("pattern", "value", "name", "path", "key", "content"):
+        text = subject.get(name)
+        if isinstance(text, str) and text.strip():
+            return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
+    return ""
+
+
+def _find_marks(review: Review, original: object, sanitised: object) -> list[Answer]:
+    """The findings that changed or hold something, each with the words that it is about."""
+    before, after = dict(_flatten(original)), dict(_flatten(sanitised))
+    marks: list[Answer] = []
+    for finding in review.findings:
+        if finding.get("action") not in _MARKING_ACTIONS:
+            continue
+        path = finding.get("path", "")
+        words = _mark_words(before.get(path), after.get(path))
+        marks.append(
+            {
+                "path": path,
+                "rule": finding.get("rule", ""),
+                "action": finding.get("action", ""),
+                "reason": finding.get("message", ""),
+                "words": words,
+            }
+        )
+    return marks
+
+
+def _flatten(value: object, path: Path = ()) -> Iterator[tuple[str, object]]:
+    """Every value within a value, by its path."""
+    yield format_path(path), value
+    inner: Iterable[tuple[str | int, object]] = ()
+    if isinstance(value, dict):
+        inner = value.items()
+    elif isinstance(value, list):
+        inner = enumerate(value)
+    for step, each in inner:
+        yield from _flatten(each, (*path, step))
+
+
+def _mark_words(before: object, after: object) -> list[Answer]:
+    """The parts of a text that masks stand for; all of it, if it was not masked."""
+    if before is None:
+        return []
+    text = before if isinstance(before, str) else json.dumps(before)
+    spans = _masked_spans(text, after) if isinstance(after, str) else []
+    return [
+        {"start": start, "end": end, "text": text[start:end]}
+        for start, end in spans or [(0, len(text))]
+    ]
+
+
+def _masked_spans(text: str, masked: str) -> list[tuple[int, int]]:
+    """The spans of a text in whose places the masked text has masks; empty if it has none.
+
+    Each is located by the words around it, because the rest may have been normalised.  Empty as
+    well if they do not occur in the text.
+    """
+    kept = _MASK.split(masked)
+    spans: list[tuple[int, int]] = []
+    at = 0
+    for left, right in pairwise(kept):
+        before, after = left[-_CONTEXT:], right[:_CONTEXT]
+        start = text.find(before, at) + len(before)
+        end = text.find(after, start) if after else len(text)
+        if start < len(before) or end < start:
+            return []
+        spans.append((start, end))
+        at = end
+    return spans
 
 
 def _format_decision(review: Review, record: Record) -> Answer:

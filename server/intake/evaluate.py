@@ -26,6 +26,7 @@ from tocsin.admission.model import (
     Submitter,
     Tlp,
     Verdict,
+    Waiver,
     Warninglists,
 )
 from tocsin.admission.policy import Policy
@@ -52,6 +53,7 @@ from tocsin.server.publishing.publisher import (
 )
 from tocsin.server.store import Store, Transaction
 
+_NO_WAIVER = Waiver()
 _MISP = Finding(
     "validate",
     "format",
@@ -135,7 +137,7 @@ class Evaluator:
         """The revision of the exclusion list, and the warning lists with it, as last read."""
 
     def evaluate(
-        self, sent: Sent, candidates: Sequence[Candidate], waived: frozenset[str] = frozenset()
+        self, sent: Sent, candidates: Sequence[Candidate], waiver: Waiver = _NO_WAIVER
     ) -> Batch:
         """Evaluate the candidates and assign their public ids.
 
@@ -151,7 +153,7 @@ class Evaluator:
         submitter = self._submitter(partner, partners.values(), candidates)
         partner = replace(partner, consent=submitter.consent)
         defined = self._defined(partner, candidates)
-        pipeline = Pipeline(rules.policy, submitter, lists, waived, defined)
+        pipeline = Pipeline(rules.policy, submitter, lists, waiver, defined)
         hub = self._publisher.config.hub
         candidates = [
             replace(each, from_hub=claims_hub_authorship(each.object, hub)) for each in candidates
@@ -170,7 +172,7 @@ class Evaluator:
             now=now,
             preconditions=Preconditions(known, revision),
             feeds=feeds,
-            waived=waived,
+            waived=waiver.rules,
             refused=frozenset(
                 c.source_id for c in examined if c.source_id and c.verdict is Verdict.REFUSED
             ),

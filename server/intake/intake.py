@@ -177,9 +177,13 @@ class Intake:
 
         return self._store.commit(work)
 
-    def release(self, review: Review, who: str) -> Record:
+    def release(self, review: Review, who: str, *, without_text: bool = False) -> Record:
         """See `Reviewer.release`."""
-        return self._reviewer.release(review, who)
+        return self._reviewer.release(review, who, without_text=without_text)
+
+    def examine(self, review: Review) -> Candidate:
+        """See `Reviewer.examine`."""
+        return self._reviewer.examine(review)
 
     def reject(self, review: Review, who: str, reason: str) -> Record:
         """See `Reviewer.reject`."""

@@ -12,16 +12,17 @@ import logging
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
-from tocsin.admission.model import Action, Finding, Verdict
+from tocsin.admission.model import Action, Candidate, Finding, Verdict, Waiver
 from tocsin.server.intake.evaluate import Evaluator, Sent, parse_candidate
 from tocsin.server.model import (
     ArrivedIds,
     OutboxTask,
     Record,
     Review,
+    ReviewKind,
 )
 from tocsin.server.publishing.findings import (
     merge_held_records,
@@ -54,6 +55,21 @@ _BY_ITSELF = (("references",), ("marking",))
 """Reviews for these rules alone need no analyst once what they wait for has arrived."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """A decision to admit a waiting object."""
+
+    who: str
+    waiver: Waiver = Waiver()
+    done: str = ""
+    """The task that is removed in the same transaction; empty: none."""
+
+
+_INVALID_WITHOUT = (
+    "it cannot be published without the text ({}): release it as a whole, or reject it"
+)
+
+
 class Reviewer:
     """Decides reviews and works the outbox off."""
 
@@ -67,11 +83,29 @@ class Reviewer:
         self._owner = uuid.uuid4().hex
         self._taken: list[OutboxTask] = []
 
-    def release(self, review: Review, who: str) -> Record:
-        """Admit a waiting object as its partner's contribution, its review's rules waived."""
-        record, left = self._decide_review(review, who, frozenset(review.rules))
+    def release(self, review: Review, who: str, *, without_text: bool = False) -> Record:
+        """Admit a waiting object as its partner's contribution, its review's rules waived.
+
+        `without_text`: the texts that they found something in stay masked.  Raises Conflict if
+        the object would be refused then; it goes on waiting.
+        """
+        if without_text and review.kind is ReviewKind.REDACTED:
+            record, left = self._close(review, who)
+        else:
+            waiver = Waiver(frozenset(review.rules), without_text)
+            record, left = self._decide_review(review, _Order(who, waiver))
         self.follow(left)
         return record
+
+    def examine(self, review: Review) -> Candidate:
+        """The object of a review as the rules leave it today, with their findings.
+
+        Raises NotFound if its submission is not kept any more.
+        """
+        submission = self._store.submissions.require(review.submission)
+        candidates = [parse_candidate(review.index, review.object)]
+        sent = Sent(submission, anonymous=review.anonymous)
+        return self._evaluator.evaluate(sent, candidates).candidates[0]
 
     def reject(self, review: Review, who: str, reason: str) -> Record:
         """Refuse a held object; one that was published without some parts stays as it is."""
@@ -118,7 +152,7 @@ class Reviewer:
             last = number == len(reviews) and not faults
             with _isolated(review, faults):
                 done = task.id if last else ""
-                _, left = self._decide_review(review, _INTAKE, frozenset(), done)
+                _, left = self._decide_review(review, _Order(_INTAKE, done=done))
                 yield from filter(None, [left])
                 if last:
                     return
@@ -147,43 +181,42 @@ class Reviewer:
         """Waiting reviews of objects that their partner has revoked."""
         return self._store.reviews.list_waiting_under(task.arrived.partner, task.revoked_ids)
 
-    def _decide_review(
-        self, review: Review, who: str, waived: frozenset[str], done: str = ""
-    ) -> tuple[Record, OutboxTask | None]:
-        """Admit a waiting object with some rules waived; other rules may ask again.
-
-        The task `done`, if one is named, is removed in the same transaction.
-        """
+    def _decide_review(self, review: Review, order: _Order) -> tuple[Record, OutboxTask | None]:
+        """Admit a waiting object with some rules waived; other rules may ask again."""
         while True:
             with suppress(StalePreconditions):
-                return self._try_decide(review, who, waived, done)
+                return self._try_decide(review, order)
 
-    def _try_decide(
-        self, review: Review, who: str, waived: frozenset[str], done: str
-    ) -> tuple[Record, OutboxTask | None]:
+    def _try_decide(self, review: Review, order: _Order) -> tuple[Record, OutboxTask | None]:
         submission = self._store.submissions.require(review.submission)
         candidates = [parse_candidate(review.index, review.object)]
         batch = self._evaluator.evaluate(
-            Sent(submission, anonymous=review.anonymous), candidates, waived
+            Sent(submission, anonymous=review.anonymous), candidates, order.waiver
         )
+        batch = replace(batch, is_review=True)
+        without_text = order.waiver.without_text
 
         def write(txn: Transaction) -> tuple[Record, OutboxTask | None]:
             self._evaluator.check(txn, batch)
             settlement = self._publisher.settle(txn, batch)
             record = settlement.records[0]
+            if without_text and record.verdict == Verdict.REFUSED:
+                raise Conflict(_INVALID_WITHOUT.format(record.findings[-1].get("message", "")))
+            waived = order.waiver.rules
             left = [with_waived_rules(each, waived) for each in settlement.reviews]
             if record.verdict == Verdict.HELD:  # nothing was decided: something else holds it still
-                self._keep_waiting(txn, review, who, (left[0], record))
+                self._keep_waiting(txn, review, order.who, (left[0], record))
             else:
                 txn.decide_review(review.id, "released")
-                txn.add_reviews(left)
+                txn.add_reviews([] if without_text else left)  # nothing more is asked for
                 entry = _entry(review) | {"verdict": record.verdict}
-                txn.add_journal_entry("review.release", who, entry)
+                entry |= {"without_text": True} if without_text else {}
+                txn.add_journal_entry("review.release", order.who, entry)
                 txn.replace_record(
                     review.submission, merge_records(self._find_record(review), record)
                 )
-            if done:
-                txn.remove_outbox_task(done)
+            if order.done:
+                txn.remove_outbox_task(order.done)
             return record, self.leave_task(txn, batch, settlement)
 
         return self._store.commit(write)
@@ -221,6 +254,18 @@ class Reviewer:
 
         return self._store.commit(write)
 
+    def _close(self, review: Review, who: str) -> tuple[Record, OutboxTask | None]:
+        """Leave a shortened copy as it is published; its full text is asked about no more."""
+
+        def write(txn: Transaction) -> tuple[Record, OutboxTask | None]:
+            txn.decide_review(review.id, "released")
+            entry = _entry(review) | {"without_text": True}
+            txn.add_journal_entry("review.release", who, entry)
+            arrivals = ArrivedIds(review.partner, frozenset({review.source_id}))
+            return self._find_record(review), self._put_task(txn, OutboxTask("", arrivals))
+
+        return self._store.commit(write)
+
     def _put_task(self, txn: Transaction, task: OutboxTask) -> OutboxTask | None:
         if not task.resume_after and not txn.has_waiting_review(task):
             return None
@@ -235,7 +280,7 @@ class Reviewer:
         raise NotFound(f"the submission of review {review.id} is not kept any more")
 
 
-def _entry(review: Review) -> dict[str, str]:
+def _entry(review: Review) -> dict[str, object]:
     """The details of a decision in the journal."""
     return {"review": review.id, "submission": review.submission, "partner": review.partner}
 

@@ -33,6 +33,19 @@ _Findings = tuple[Mapping[str, str], ...]
 MOST = 20
 """Findings of one kind that a status shows."""
 
+TOO_MANY_WAITING = Finding(
+    "publish",
+    "reviews",
+    Action.REFUSED,
+    "too many waiting: it would have to wait for review, but the limit of what may wait is"
+    " reached; send it again later, or without what must be reviewed",
+)
+TEXT_NOT_QUEUED = Finding(
+    "publish",
+    "reviews",
+    Action.NOTED,
+    "too many waiting: what was removed cannot be reviewed now and stays out",
+)
 _DECIDING = (Action.HELD, Action.REFUSED)
 
 
@@ -117,17 +130,24 @@ class Decision:
             findings=tuple(f.as_json() for f in limit_findings(self.candidate.findings)),
         )
 
+    @property
+    def asks(self) -> bool:
+        """True if it leaves a question for an analyst."""
+        return self.verdict is Verdict.HELD or bool(self._asking_rules() and self.joined)
+
+    def _asking_rules(self) -> list[str]:
+        action = Action.HELD if self.verdict is Verdict.HELD else Action.ASKED
+        return sorted({f.rule for f in self.candidate.findings if f.action is action})
+
     def reviews(self, sender: Sender) -> list[Review]:
         """The question for an analyst, if there is one.
 
         Of what joined, the parts that rules took out are asked about; nothing is asked of what
         was decided before.
         """
-        held = self.verdict is Verdict.HELD
-        action = Action.HELD if held else Action.ASKED
-        rules = sorted({f.rule for f in self.candidate.findings if f.action is action})
-        if not held and not (rules and self.joined):
+        if not self.asks:
             return []
+        held, rules = self.verdict is Verdict.HELD, self._asking_rules()
         record, candidate = self.record(), self.candidate
         review = Review(
             id=str(uuid.uuid4()),

@@ -83,6 +83,8 @@ class PublishingConfig:
     scale: ConfidenceSettings
     tie_secret: bytes = field(default=b"", repr=False)
     """See Precedence.secret."""
+    max_waiting_reviews: int = 0
+    """Of one partner; 0: no limit."""
 
     @property
     def hub(self) -> str:

@@ -34,6 +34,8 @@ from tocsin.server.model import (
     RevocationReason,
 )
 from tocsin.server.publishing.findings import (
+    TEXT_NOT_QUEUED,
+    TOO_MANY_WAITING,
     Decision,
     Sender,
     explain_dropped_references,
@@ -120,6 +122,8 @@ class Batch:
     """The hub's feeds, if they were looked up."""
     waived: frozenset[str] = frozenset()
     """Rules that an analyst has overruled."""
+    is_review: bool = False
+    """Its object waits already: if it must wait on, it takes no further room."""
     refused: frozenset[str] = frozenset()
     """Source ids of the whole submission that were refused."""
     unmarked: frozenset[str] = frozenset()
@@ -183,9 +187,12 @@ class Publisher:
     def settle(self, txn: Transaction, batch: Batch) -> Settlement:
         """Publish a batch and write all of it but the submission's own state."""
         work = UnitOfWork.begin(txn, self.config, batch.now, batch.feeds)
-        task = _Task(batch, work, self.ids, _load(work, batch))
+        limit = 0 if batch.is_review else self.config.max_waiting_reviews
+        room = _ReviewRoom(txn, batch.partner.slug, limit)
+        task = _Task(batch, work, self.ids, _load(work, batch), room)
         _replace_authors(task)
-        outcomes = [_settle_candidate(task, c) for c in sort_by_references(batch.candidates)]
+        ordered = sort_by_references(batch.candidates)
+        outcomes = [_admit_to_reviews(task, _settle_candidate(task, c)) for c in ordered]
         _apply_earlier_assessments(task)
         own = task.source_ids
         txn.put_pending_references([each.waits for each in outcomes if each.waits is not None])
@@ -256,6 +263,27 @@ class _SourceIds:
             self.withdrawn[source] = public
 
 
+@dataclass(slots=True)
+class _ReviewRoom:
+    """The number of reviews of one partner that may wait beside those that do."""
+
+    txn: Transaction
+    partner: str
+    limit: int
+    """0: no limit."""
+    left: int | None = None
+    """None until it is asked for: most batches leave no review."""
+
+    def take(self) -> bool:
+        """Take room for one more review; False if there is none left."""
+        if not self.limit:
+            return True
+        if self.left is None:
+            self.left = self.limit - self.txn.count_waiting_reviews(self.partner, self.limit)
+        self.left -= 1
+        return self.left >= 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Task:
     """A batch with what is needed to settle it."""
@@ -264,6 +292,7 @@ class _Task:
     work: UnitOfWork
     ids: PublicIds
     source_ids: _SourceIds
+    room: _ReviewRoom
 
     @property
     def hub(self) -> str:
@@ -350,6 +379,26 @@ def _settle_own(task: _Task, candidate: Candidate) -> _Outcome:
     if public is not None and not public.revoked:
         task.source_ids.refs[source] = PublicRef(public.id, public.tlp)
     return _conclude(candidate, find_row(PublicState.HUBS_OWN), source)
+
+
+def _admit_to_reviews(task: _Task, outcome: _Outcome) -> _Outcome:
+    """The outcome, if it asks nothing or there is room for one more review; else without it.
+
+    What would be held is refused; what was published with texts removed stays so.
+    """
+    decision = outcome.decision
+    if not decision.asks or task.room.take():
+        return outcome
+    source, own = decision.candidate.source_id or "", task.source_ids
+    if decision.verdict is not Verdict.HELD:
+        candidate = decision.candidate.without_questions(TEXT_NOT_QUEUED)
+        return replace(outcome, decision=replace(decision, candidate=candidate))
+    own.give_up(source)
+    if not own.public_id(source):
+        own.refs[source] = GONE
+    candidate = decision.candidate.refuse(TOO_MANY_WAITING)
+    refused = replace(decision, candidate=candidate, verdict=Verdict.REFUSED, waits_for=())
+    return replace(outcome, decision=refused)
 
 
 def _keep_admission_verdict(task: _Task, candidate: Candidate) -> Decision:

@@ -59,6 +59,12 @@ def insert_reviews(base: Base, session: ClientSession, reviews: Sequence[Review]
         base.reviews.insert_many(list(map(_review_to_document, reviews)), session=session)
 
 
+def count_waiting(base: Base, session: ClientSession, partner: str, most: int) -> int:
+    """See `Transaction.count_waiting_reviews`."""
+    query = {"state": WAITING, "partner": partner}
+    return sum(1 for _ in base.reviews.find(query, {"_id": 1}, session=session).limit(most))
+
+
 def update_review(base: Base, session: ClientSession, review: Review) -> None:
     """See `Transaction.update_review`."""
     document = _review_to_document(review)

@@ -45,6 +45,7 @@ from tocsin.server.store.outbox import put_task, remove_task
 from tocsin.server.store.pending_references import find_pending_references, put_pending_references
 from tocsin.server.store.public_objects import PublicObjects, find_public_ids, insert_public_ids
 from tocsin.server.store.reviews import (
+    count_waiting,
     decide_review,
     has_waiting_review,
     insert_reviews,
@@ -256,6 +257,10 @@ class Transaction(Snapshot):
     def add_reviews(self, reviews: Sequence[Review]) -> None:
         """Store reviews for an analyst."""
         insert_reviews(self._base, self._session, reviews)
+
+    def count_waiting_reviews(self, partner: str, most: int) -> int:
+        """The number of a partner's waiting reviews; not counted beyond `most`."""
+        return count_waiting(self._base, self._session, partner, most)
 
     def update_review(self, review: Review) -> None:
         """Replace the rules, findings and pending references of a waiting review."""

@@ -22,7 +22,7 @@ from support.setting_trials import (
 from support.stix_objects import make_object, ref
 
 from tocsin.admission import Pipeline, parse_policy
-from tocsin.admission.model import Candidate, Submitter, Verdict
+from tocsin.admission.model import Candidate, Submitter, Verdict, Waiver
 from tocsin.admission.rules import (
     default_settings,
     rule_names,
@@ -65,7 +65,7 @@ TRIALS = list(trials())
 def pipeline(policy_tables: Any, partner: Any, waived: Any) -> Any:
     policy = parse_policy(f"{KEEP_CUSTOM}\n{policy_tables}")
     submitter = ACME if partner is None else Submitter(partner, ACME.names, ACME.terms)
-    return Pipeline(policy, submitter, LISTS, frozenset(waived))
+    return Pipeline(policy, submitter, LISTS, Waiver(frozenset(waived)))
 
 
 def examine_object(

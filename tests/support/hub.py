@@ -50,11 +50,12 @@ class HubInProcess:
     """TOML that is appended to the shipped policy."""
     keeps_unknown_types: bool = False
     """True for a policy with `unknown_types = "keep"`."""
+    settings: HubSettings = field(default_factory=HubSettings)
     services: HubServices = field(init=False)
     client: FlaskClient = field(init=False)
 
     def __post_init__(self) -> None:
-        settings = HubSettings()
+        settings = self.settings
         policy = parse_policy(f"{policy_text()}\n{self.more}")
         policy = replace(policy, unknown_types="keep") if self.keeps_unknown_types else policy
         shipped = not (self.more or self.keeps_unknown_types)

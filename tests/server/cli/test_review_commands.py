@@ -1,0 +1,216 @@
+"""`tocsin-hub review`: an analyst sees what is asked about, and releases all of it or part."""
+
+import contextlib
+import io
+import json
+from typing import Any
+
+import pytest
+from support.hub import (
+    GREEN,
+    HUB_SECRETS,
+    HubInProcess,
+    default_admission,
+    details,
+    findings,
+    indicator,
+    sdo,
+)
+
+from tocsin.admission.errors import Conflict, NotFound
+from tocsin.config import HubSettings
+from tocsin.server.cli.review import (
+    decide_reviews,
+    list_reviews,
+    print_review,
+    show_review,
+)
+from tocsin.server.runtime import Runtime
+from tocsin.server.store import Store
+from tocsin.server.store.journal import JournalFilter
+
+PERSON = "Reported by Jane Doe, who saw it"
+MASKED = "Reported by [removed: person's name], who saw it"
+ESCAPE = "\x1b[2J\u202e"
+
+
+def opened(hub: HubInProcess) -> Runtime:
+    """The hub as the commands of jane open it."""
+    policy = default_admission().policy
+    return Runtime(HubSettings(), HUB_SECRETS, hub.services, policy, "operator:jane")
+
+
+def waiting_id(hub: HubInProcess) -> str:
+    [review] = hub.store.reviews.list_waiting()
+    return review.id
+
+
+def shown(hub: HubInProcess) -> Any:
+    return show_review(opened(hub), waiting_id(hub))
+
+
+def printed(hub: HubInProcess) -> str:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        print_review(shown(hub))
+    return out.getvalue()
+
+
+class TestShowing:
+    def test_the_object_is_shown_as_it_was_sent(self, hub: HubInProcess) -> None:
+        sent = indicator(description=PERSON)
+        hub.push(sent)
+        answer = shown(hub)
+        assert answer["object"] == sent
+        assert (answer["type"], answer["sender"]) == ("indicator", "acme")
+
+    def test_the_words_in_question_are_marked_with_path_and_span(self, hub: HubInProcess) -> None:
+        hub.push(indicator(description=PERSON))
+        [mark] = [each for each in shown(hub)["marked"] if each["path"] == "description"]
+        [word] = mark["words"]
+        assert (word["text"], PERSON[word["start"] : word["end"]]) == ("Jane Doe", "Jane Doe")
+        assert mark["rule"] == "personal_data" and "person's name" in mark["reason"]
+
+    def test_words_in_lists_are_marked_too(self, hub: HubInProcess) -> None:
+        more = {"source_name": "x", "description": PERSON}
+        hub.push(indicator(external_references=[more]))
+        [mark] = shown(hub)["marked"]
+        assert mark["path"] == "external_references[0].description"
+        assert [word["text"] for word in mark["words"]] == ["Jane Doe"]
+
+    def test_of_a_pattern_that_is_held_the_whole_is_marked(self, hub: HubInProcess) -> None:
+        hub.push(sent := indicator("vpn.acme.example"))
+        [mark] = shown(hub)["marked"]
+        assert (mark["rule"], mark["path"]) == ("victim_terms", "pattern")
+        assert [word["text"] for word in mark["words"]] == [sent["pattern"]]
+
+    def test_control_characters_do_not_reach_the_terminal(self, hub: HubInProcess) -> None:
+        hub.push(indicator(description=f"{PERSON} {ESCAPE}", name=ESCAPE))
+        text = printed(hub)
+        assert "Jane Doe" in text and "description[12:20]" in text
+        assert all(c.isprintable() or c == "\n" for c in text)
+
+    def test_an_unknown_review_is_refused(self, hub: HubInProcess) -> None:
+        with pytest.raises(NotFound):
+            show_review(opened(hub), "nothing")
+
+    def test_a_word_written_in_several_places_is_marked_in_each(self, hub: HubInProcess) -> None:
+        hub.push(indicator(description="Contact: Jane Doe. Contact: Jane Doe."))
+        [mark] = shown(hub)["marked"]
+        assert [word["text"] for word in mark["words"]] == ["Jane Doe", "Jane Doe"]
+
+
+class TestListing:
+    def test_type_and_value_stand_beside_the_findings(self, hub: HubInProcess) -> None:
+        hub.push(sent := indicator("vpn.acme.example"))
+        [entry] = list_reviews(opened(hub), None)
+        assert (entry["type"], entry["value"]) == ("indicator", sent["pattern"])
+        assert entry["findings"]
+
+    def test_a_name_stands_for_an_object_without_a_value(self, hub: HubInProcess) -> None:
+        hub.push(sdo("malware", name="evil", is_family=False, description=PERSON))
+        [entry] = list_reviews(opened(hub), None)
+        assert (entry["type"], entry["value"]) == ("malware", "evil")
+
+
+def release(hub: HubInProcess, **more: Any) -> Any:
+    [answer] = decide_reviews(opened(hub), [waiting_id(hub)], release=True, reason="", **more)
+    return answer
+
+
+class TestReleasingWithoutTheTexts:
+    def test_a_question_about_a_text_is_closed_and_the_mask_stays(self, hub: HubInProcess) -> None:
+        hub.push(indicator(description=PERSON))
+        assert release(hub, without_text=True)["verdict"] == "admitted"
+        assert [each["description"] for each in hub.feed("green")] == [MASKED]
+        assert hub.store.reviews.list_waiting() == []
+
+    def test_a_held_object_is_admitted_with_its_texts_masked(self, hub: HubInProcess) -> None:
+        hub.push(indicator("vpn.acme.example", description=PERSON))
+        assert release(hub, without_text=True)["verdict"] == "admitted"
+        assert [each["description"] for each in hub.feed("green")] == [MASKED]
+        assert hub.store.reviews.list_waiting() == []
+
+    def test_a_text_for_which_an_object_is_held_is_masked(self, store: Store) -> None:
+        hub = HubInProcess(store, more='[rules.personal_data]\nperson = "hold"')
+        hub.push(indicator(description=PERSON))
+        assert hub.feed("green") == []
+        assert release(hub, without_text=True)["verdict"] == "admitted"
+        assert [each["description"] for each in hub.feed("green")] == [MASKED]
+
+    def test_what_would_be_invalid_without_the_text_stays_for_another_decision(
+        self, hub: HubInProcess
+    ) -> None:
+        bare = {"type": "artifact", "spec_version": "2.1", "object_marking_refs": [GREEN]}
+        name = "artifact--6f437177-6e48-5cf8-9d9e-872a2bddd641"
+        hub.push({**bare, "id": name, "payload_bin": "aGVsbG8gd29ybGQ="})
+        before = hub.store.reviews.list_waiting()
+        with pytest.raises(Conflict, match="release it as a whole, or reject it"):
+            release(hub, without_text=True)
+        assert hub.store.reviews.list_waiting() == before
+
+    def test_the_journal_says_that_the_texts_stayed_out(self, hub: HubInProcess) -> None:
+        hub.push(indicator(description=PERSON))
+        review = waiting_id(hub)
+        release(hub, without_text=True)
+        [entry] = hub.store.journal.search(JournalFilter(about=review))
+        assert (entry.action, entry.actor) == ("review.release", "operator:jane")
+        assert entry.details["without_text"] is True
+
+    def test_a_plain_release_still_publishes_the_text(self, hub: HubInProcess) -> None:
+        hub.push(indicator(description=PERSON))
+        release(hub)
+        assert [each["description"] for each in hub.feed("green")] == [PERSON]
+
+
+class TestTooManyWaiting:
+    @pytest.fixture
+    def hub(self, store: Store) -> HubInProcess:
+        return HubInProcess(store, settings=HubSettings(max_waiting_reviews=2))
+
+    def held(self, hub: HubInProcess, *names: str, who: str = "acme") -> Any:
+        return hub.push(*(indicator(f"{name}.{who}.example") for name in names), who=who)
+
+    def test_what_exceeds_the_limit_is_refused_with_the_reason(self, hub: HubInProcess) -> None:
+        status = self.held(hub, "one", "two", "three")
+        assert sorted(hub.verdicts(status)) == ["held", "held", "refused"]
+        assert any("too many waiting" in each["message"] for each in findings(status))
+        assert hub.verdicts(self.held(hub, "four")) == ["refused"]
+        assert len(hub.store.reviews.list_waiting()) == 2
+
+    def test_another_partner_is_not_concerned(self, hub: HubInProcess) -> None:
+        self.held(hub, "one", "two")
+        assert hub.verdicts(self.held(hub, "one", who="north")) == ["held"]
+
+    def test_a_decision_makes_room(self, hub: HubInProcess) -> None:
+        self.held(hub, "one", "two")
+        first, _ = hub.store.reviews.list_waiting()
+        decide_reviews(opened(hub), [first.id], release=False, reason="")
+        assert hub.verdicts(self.held(hub, "three")) == ["held"]
+
+    def test_a_shortened_copy_is_published_and_its_text_is_not_queued(
+        self, hub: HubInProcess
+    ) -> None:
+        self.held(hub, "one", "two")
+        status = hub.push(indicator(description=PERSON))
+        assert hub.verdicts(status) == ["admitted"]
+        assert [each["description"] for each in hub.feed("green")] == [MASKED]
+        assert any("too many waiting" in each["message"] for each in findings(status))
+        assert len(hub.store.reviews.list_waiting()) == 2
+
+    def test_a_reference_to_what_was_refused_does_not_wait(self, hub: HubInProcess) -> None:
+        self.held(hub, "one", "two")
+        target = indicator("three.acme.example")
+        note = sdo("note", content="see", object_refs=[target["id"], indicator()["id"]])
+        hub.push(target)
+        status = hub.push(note)
+        assert [entry["x_tocsin_verdict"] for entry in details(status)] != ["held"]
+
+    def test_zero_is_no_limit(self, store: Store) -> None:
+        hub = HubInProcess(store, settings=HubSettings(max_waiting_reviews=0))
+        assert hub.verdicts(self.held(hub, "one", "two", "three")) == ["held"] * 3
+
+
+def test_a_shown_review_is_json(hub: HubInProcess) -> None:
+    hub.push(indicator(description=PERSON))
+    assert json.loads(json.dumps(shown(hub)))["review"] == waiting_id(hub)
