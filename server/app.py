@@ -113,6 +113,7 @@ def create_app(
         accounts=services.store.accounts,
         intake=services.intake,
         statuses=services.store.submissions,
+        deliveries=services.store.deliveries,
         long_polls=LongPolls.for_threads(settings.threads, stopping or threading.Event()),
         rate_limiter=RateLimiter(settings.requests_per_minute),
     )

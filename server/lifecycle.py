@@ -155,9 +155,20 @@ class Lifecycle:
                 raise Malformed(f"{partner} does not contribute to {public_id}")
             work.put(choose_leader(copy, partner, work.merge))
             work.write()
-            txn.add_journal_entry("public.lead", who, {"public": public_id, "partner": partner})
+            txn.add_journal_entry("object.lead", who, {"public": public_id, "partner": partner})
 
         self._store.commit(choose)
+
+    def find_published(self, text: str) -> list[str]:
+        """The ids of the public indicators on exactly this value, revoked ones included.
+
+        Raises Malformed if the value is of no known kind.
+        """
+        about = parse_exclusion(text, "", 0)
+        found = self._store.commit(
+            lambda txn: list(self._published(self._begin(txn, self._clock()), about))
+        )
+        return list(dict.fromkeys(found))
 
     def exclude(self, text: str, who: str, reason: str) -> tuple[Exclusion, int]:
         """Refuse a value from now on, and revoke what is published on it.

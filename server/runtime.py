@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import os
 import signal
 import threading
@@ -41,6 +42,8 @@ from tocsin.server.secrets import HubSecrets, load_secrets
 from tocsin.server.store import Clock, Store, wall_clock
 from tocsin.server.store.embedded import Engine, database
 from tocsin.server.worker import join_workers, start_workers
+
+log = logging.getLogger(__name__)
 
 Echo = Callable[[str], None]
 """Shows the operator one line of text."""
@@ -130,6 +133,7 @@ def serve(settings: HubSettings, ready: Path | None, echo: Echo, clock: Clock = 
             hub.services.store.outbox.release_all()
         server = _build_server(hub, stop, tls)
         _listen(server, settings)
+        hub.services.store.deliveries.begin(alone=not settings.mongo_uri)
         scheme = "https" if tls else "http"
         url = f"{scheme}://{_url_host(settings.host)}:{server.bind_addr[1]}/taxii2/"
         http = threading.Thread(target=server.serve, name="http", daemon=True)
@@ -147,9 +151,18 @@ def serve(settings: HubSettings, ready: Path | None, echo: Echo, clock: Clock = 
             server.stop()
             http.join(DRAIN)
             join_workers(workers, DRAIN)
+            _end_deliveries(hub.services.store)
         if ready is not None:
             ready.unlink(missing_ok=True)
     echo("stopped")
+
+
+def _end_deliveries(store: Store) -> None:
+    """Write the last deliveries; if they cannot be written, they are listed as possible."""
+    try:
+        store.deliveries.end()
+    except Exception:  # the hub stops in any case
+        log.exception("the last deliveries could not be written")
 
 
 _PLAIN_HTTP_WARNING = (

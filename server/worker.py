@@ -1,4 +1,4 @@
-"""Background work of a hub process: evaluate submissions, sweep, pack.
+"""Background work of a hub process: evaluate submissions, sweep, pack, write deliveries.
 
 Each task has a thread of its own, which survives a failure of one piece of work and waits while
 the database is unreachable.
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 _IDLE = 1.0
 """Seconds between checks for submissions that another process left."""
+_FLUSH = 2.0
+"""Seconds between two writes of what was delivered; deliveries are written within five."""
 _PACK_IDLE = 2.0
 """Seconds between checks for blocks to pack."""
 _PACK_REST = 4
@@ -32,6 +34,9 @@ def start_workers(services: HubServices, stop: threading.Event) -> list[threadin
     workers = [
         threading.Thread(target=run_intake, args=work, name="worker", daemon=True),
         threading.Thread(target=_pack, args=(services.store, stop), name="packer", daemon=True),
+        threading.Thread(
+            target=_write_deliveries, args=(services.store, stop), name="deliveries", daemon=True
+        ),
     ]
     for worker in workers:
         worker.start()
@@ -60,6 +65,17 @@ def run_intake(intake: Intake, lifecycle: Lifecycle, stop: threading.Event) -> N
             worked = False
         if not worked:
             intake.waiting.wait(_IDLE)
+
+
+def _write_deliveries(store: Store, stop: threading.Event) -> None:
+    """Write behind who was served what; the last of it is written when the hub closes."""
+    while not stop.wait(_FLUSH):
+        try:
+            store.deliveries.flush()
+        except OUTAGES as error:
+            log.info("the database cannot be reached; deliveries are kept in memory: %s", error)
+        except Exception:  # they stay in memory
+            log.exception("deliveries could not be written; it will be retried")
 
 
 def _pack(store: Store, stop: threading.Event) -> None:

@@ -23,6 +23,7 @@ GUIDES = "\n".join(TEXTS[each] for each in PAGES if each.parent.name != "decisio
 OTHER_VARIABLES = {
     "TOCSIN_HUB_CONFIG",
     "TOCSIN_CLIENT_CONFIG",
+    "TOCSIN_AS",
     "TOCSIN_TEST_ALL",
     "TOCSIN_TEST_EXAMPLES",
     "TOCSIN_TEST_MONGO",

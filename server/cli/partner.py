@@ -10,11 +10,13 @@ import click
 
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.merge.confidence import parse_reliability
-from tocsin.admission.model import Consent, Tlp
+from tocsin.admission.model import Consent, Tlp, Verdict
+from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import ParsedValue, format_examples
 from tocsin.server.cli.collection import find_collection_ids
 from tocsin.server.cli.command import (
     LIST,
+    TIME,
     TLP,
     Answer,
     check_slug,
@@ -28,6 +30,7 @@ from tocsin.server.model import Account, Partner
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Transaction
 
+_SETTLED = tuple(verdict for verdict in Verdict if verdict is not Verdict.OPEN)
 _OPTIONS = (
     click.option(
         "--country",
@@ -145,6 +148,57 @@ def _change(hub: Runtime, slug: str, disabled: bool | None, **options: Any) -> A
 def _list(hub: Runtime) -> list[Answer]:
     """List partners, their accounts and rights."""
     return list_partners(hub)
+
+
+@partner_command.command(
+    "submissions",
+    epilog=format_examples(
+        "tocsin-hub partner submissions acme",
+        "tocsin-hub partner submissions acme --since 2026-01-31T00:00:00Z --json",
+    ),
+)
+@click.argument("slug")
+@click.option("--since", type=TIME, default=0, help="Only submissions from this time on, in UTC.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=100,
+    show_default=True,
+    help="Submissions at most.",
+)
+@with_hub
+def _submissions(hub: Runtime, slug: str, since: int, limit: int) -> list[Answer]:
+    """List what a partner sent and what became of it, the newest last.
+
+    The numbers are of its objects, by verdict.
+    """
+    return list_submissions(hub, slug, since, limit)
+
+
+def list_submissions(hub: Runtime, slug: str, since: int, limit: int) -> list[Answer]:
+    """The latest submissions of a partner from `since` (µs) on, with counts by verdict."""
+    store, aliases = hub.services.store, _aliases(hub)
+    if store.accounts.find_partner(slug) is None:
+        raise NotFound(f"there is no partner {slug!r}; `tocsin-hub partner list` shows them")
+    found = [
+        submission
+        for account in store.accounts.list_accounts(slug)
+        for submission in store.submissions.list_latest(account.name, limit)
+        if submission.received >= since
+    ]
+    latest = sorted(found, key=lambda each: (each.received, each.id))[-limit:]
+    return [
+        {
+            "submission": each.id,
+            "received": timestamp(each.received),
+            "account": each.account,
+            "collection": aliases.get(each.collection, each.collection),
+            "objects": each.total,
+            "pending": each.total - each.settled,
+            **{verdict.value: each.counts.get(verdict, 0) for verdict in _SETTLED},
+        }
+        for each in latest
+    ]
 
 
 def _partner_fields(options: Mapping[str, Any]) -> dict[str, Any]:

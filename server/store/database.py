@@ -1,7 +1,7 @@
 """The store: all data of the hub, and the only way to change it.
 
 Readers use `feeds`, `accounts`, `submissions`, `reviews`, `schedule`, `outbox`,
-`exclusions` and `journal`, or `read` for several look-ups in one snapshot.
+`exclusions`, `journal` and `deliveries`, or `read` for several look-ups in one snapshot.
 Changes that belong together are written in one `commit`: all of them become
 visible at once, or none.
 """
@@ -28,6 +28,7 @@ from tocsin.server.store.connection import (
     is_key_collision,
     open_client,
 )
+from tocsin.server.store.deliveries import Deliveries
 from tocsin.server.store.exclusions import Exclusions
 from tocsin.server.store.feeds.packing import Packer
 from tocsin.server.store.feeds.views import CollectionReader
@@ -68,6 +69,7 @@ class Store:
         self.outbox = Outbox(self._base, clock)
         self.exclusions = Exclusions(self._base)
         self.journal = Journal(self._base)
+        self.deliveries = Deliveries(self._base, clock)
         self.packing = Packer(client, self._base, self._lock)
 
     @classmethod

@@ -47,6 +47,8 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "submissions": (("open", "received"), ("account", "received")),
     "raws": (),
     "verdicts": (("submission", "first"),),
+    "deliveries": (("bucket",),),
+    "delivery_marks": (),
     "reviews": (
         ("state", "partner", "asked"),
         ("partner", "source_id"),

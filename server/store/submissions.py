@@ -80,6 +80,11 @@ class Submissions:
         document = self._base.submissions.find_one({"_id": id})
         return None if document is None else self._submission(document, raw=raw)
 
+    def list_latest(self, account: str, limit: int) -> list[Submission]:
+        """The latest submissions of an account without their bytes, the newest first."""
+        found = self._base.submissions.find({"account": account}).sort("received", -1)
+        return [self._submission(document, raw=False) for document in found.limit(limit)]
+
     def require(self, id: str) -> Submission:
         """The submission without its bytes; NotFound if there is none."""
         found = self.find(id, raw=False)

@@ -36,6 +36,7 @@ PREFERENCE_APPLIED = "Preference-Applied"
 
 _MAX_IGNORED = 20
 _NOT_MODIFIED = 304
+_WITH_BODIES = (Endpoint.OBJECTS, Endpoint.OBJECT)
 
 _FORMATS: dict[Endpoint, Callable[[Page, str | None], bytes]] = {
     Endpoint.MANIFEST: resources.format_manifest,
@@ -99,17 +100,25 @@ class PageRequest:
             answer = self._format(query, Page())
             answer.set_etag(tag)
         else:
-            answer = self._format(query, self._read_page(query))
+            page = self._read_page(query)
+            answer = self._format(query, page)
+            self._record(query, page)
             if self.services.feeds.head(self.feed.id) == head:  # else the page may be a later one
                 answer.set_etag(tag)
         return head, answer
 
     def _read_page(self, query: Query) -> Page:
-        bodies = self.endpoint in (Endpoint.OBJECTS, Endpoint.OBJECT)
+        bodies = self.endpoint in _WITH_BODIES
         page = self.services.feeds.page(self.feed.id, query, bodies=bodies)
         if page.more and not page.entries:  # `next` would have no position
             raise Unavailable("the collection changed while it was read; send the request again")
         return page
+
+    def _record(self, query: Query, page: Page) -> None:
+        """Remember that the account was served the page, if it has the objects themselves."""
+        if self.endpoint in _WITH_BODIES and request.method == "GET":
+            account = request_context().authenticated.name
+            self.services.deliveries.record(account, self.feed, query, page.entries)
 
     def _format(self, query: Query, page: Page) -> flask.Response:
         request_context().objects = len(page.entries)

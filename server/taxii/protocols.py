@@ -13,6 +13,7 @@ from tocsin.server.auth import AccountLookup, AuthScheme
 from tocsin.server.model import (
     Account,
     Collection,
+    Entry,
     FeedHead,
     Page,
     Query,
@@ -111,6 +112,16 @@ class StatusReader(Protocol):
         ...
 
 
+class DeliveryRecorder(Protocol):
+    """Remembers which account was served what."""
+
+    def record(
+        self, account: str, collection: Collection, query: Query, entries: Sequence[Entry]
+    ) -> None:
+        """Record a page with the bodies of these entries; quick, and it never fails."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class TaxiiSettings:
     """The operator's settings for the TAXII endpoints."""
@@ -152,5 +163,6 @@ class TaxiiServices:
     accounts: AccountLookup
     intake: ObjectIntake
     statuses: StatusReader
+    deliveries: DeliveryRecorder
     long_polls: LongPolls = field(default_factory=LongPolls)
     rate_limiter: RateLimiter = field(default_factory=lambda: RateLimiter(0))

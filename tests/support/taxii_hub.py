@@ -232,6 +232,11 @@ def finding(action: str, message: str) -> dict[str, str]:
     return {"stage": "validate", "rule": "r", "path": "", "action": action, "message": message}
 
 
+class NoDeliveries:
+    def record(self, *page: object) -> None:
+        """Forget it."""
+
+
 class TaxiiHub:
     """The TAXII endpoints over a hub in memory, and a client for its accounts.
 
@@ -257,9 +262,8 @@ class TaxiiHub:
         self.operator = self.people.add(Account("operator", "", operator=True))
         self.long_polls = long_polls or LongPolls()
         limits = (self.long_polls, RateLimiter(quota))
-        hub = TaxiiServices(
-            self.settings, self.feeds, self.people, self.intake, self.statuses, *limits
-        )
+        services = self.feeds, self.people, self.intake, self.statuses, NoDeliveries()
+        hub = TaxiiServices(self.settings, *services, *limits)
         self.app = flask.Flask("hub")
         self.app.register_blueprint(blueprint(hub))
         register(self.app, hub, other_paths=("/console/",))

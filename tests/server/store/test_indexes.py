@@ -17,8 +17,12 @@ from support.hub import (
 from support.stix_objects import TIME
 
 from tocsin.server.store import Store
+from tocsin.server.store.journal import JournalFilter
 
-SMALL = {"collections", "errands", "heads", "packing", "partners", "scopes", "tails", "unwanted"}
+SMALL = {
+    *("collections", "delivery_marks", "errands", "heads", "packing", "partners", "scopes"),
+    *("tails", "unwanted"),
+}
 """They hold what there is few of, and are read as wholes."""
 
 
@@ -72,8 +76,14 @@ def live(hub: Any) -> None:
     hub.services.lifecycle.sweep()
     hub.services.lifecycle.exclude("one.top", "analyst", "enough")
     hub.push(sdo("malware", name="m"), to="scratch")
+    hub.store.deliveries.begin(alone=True)
+    list(hub.store.journal.search(JournalFilter(actor="analyst", about="one.top")))
+    list(hub.store.submissions.list_latest("acme", 10))
     for query in ({"added_after": TIME}, {"match[type]": "indicator"}, {"match[id]": joined["id"]}):
         hub.feed("green", **query)
+    hub.store.deliveries.end()
+    list(hub.store.deliveries.of_collection(hub.collection("green").id, hub.store.clock()))
+    hub.store.deliveries.gaps()
 
 
 def test_every_query_has_one(hub: Any, recorder: Any) -> None:

@@ -1,0 +1,268 @@
+"""Who received what: the stamps that each account was served, by the hour.
+
+A page is recorded in memory, so that it costs its request nothing, and written behind by
+`flush`.  Pages of one hour are merged into ranges of stamps.  An exact range says that the account
+was served every entry in it that was current then; a range of a filtered page only that some
+entry in it may have been among them.
+
+Each process that serves has a mark with the time up to which it has written everything.  A
+mark that is left behind shows that a process died, and between which times deliveries may be
+missing.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from pymongo import UpdateOne
+
+from tocsin.admission.timestamps import timestamp
+from tocsin.server.model import Collection, Entry, Query, VersionKeyword, View
+from tocsin.server.store.connection import Base, Document
+
+HOUR = 3_600_000_000
+"""µs."""
+_HEARTBEAT = 60_000_000
+"""µs after which an idle process renews its mark."""
+_DEAD = 90_000_000
+"""µs after which a process whose mark was not renewed counts as dead."""
+_GAP = 600_000_000
+"""µs after its mark in which a process that died may have served pages."""
+_MOST_RANGES = 64
+"""Ranges of one kind that are kept for one account, collection and hour."""
+_MOST_HOURS = 50_000
+"""Accounts, collections and hours that are kept in memory while the database takes no writes."""
+_READ_KEYS = 200
+_WHOLE = (frozenset({VersionKeyword.LAST}), frozenset({VersionKeyword.ALL}))
+
+Range = tuple[int, int]
+"""The first and the last stamp, both included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The ranges that one account was served from one collection in one hour."""
+
+    account: str
+    collection: str
+    hour: int
+    """Its beginning, in µs since 1970 UTC."""
+    exact: tuple[Range, ...]
+    filtered: tuple[Range, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryGap:
+    """A time in which deliveries may be missing, because a process died: µs since 1970 UTC."""
+
+    start: int
+    end: int
+
+
+@dataclass(slots=True)
+class _Hour:
+    """The ranges of one account, collection and hour, as far as this process served them."""
+
+    exact: list[Range] = field(default_factory=list)
+    filtered: list[Range] = field(default_factory=list)
+    is_written: bool = False
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """The name under which they are stored: if the clock steps back into an hour that was
+    written already, what is new stands beside it."""
+
+    def add(self, new: Range, *, exact: bool) -> None:
+        """Add a range.  Beyond the maximum, the earliest exact ones count as filtered."""
+        self.is_written = False
+        ranges = self.exact if exact else self.filtered
+        merged = merge_ranges([*ranges, new])
+        if exact:
+            self.exact = merged[-_MOST_RANGES:]
+            merged = merge_ranges([*self.filtered, *merged[:-_MOST_RANGES]])
+        if len(merged) > _MOST_RANGES:  # wider than what was served, so nothing is missed
+            surplus = merged[: len(merged) - _MOST_RANGES + 1]
+            merged = [(surplus[0][0], surplus[-1][1]), *merged[len(surplus) :]]
+        self.filtered = merged
+
+
+def merge_ranges(ranges: Sequence[Range]) -> list[Range]:
+    """The ranges in order, those that overlap or touch as one.
+
+    >>> merge_ranges([(5, 9), (1, 2), (3, 4), (20, 20)])
+    [(1, 9), (20, 20)]
+    """
+    merged: list[Range] = []
+    for start, end in sorted(ranges):
+        if merged and start <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+_Key = tuple[str, str, int]
+"""Account, collection id, hour."""
+
+
+class Deliveries:
+    """The deliveries of all processes, and the recorder of this one.  Safe among threads."""
+
+    def __init__(self, base: Base, clock: Callable[[], int]) -> None:
+        """`clock` returns µs since 1970 UTC."""
+        self._base, self._clock = base, clock
+        self._lock = threading.Lock()
+        self._hours: dict[_Key, _Hour] = {}
+        self._ends: dict[tuple[str, str], tuple[int, int]] = {}
+        """Position and stamp of the last entry served, by account and collection."""
+        self._process = uuid.uuid4().hex
+        self._mark: int | None = None
+        """When the mark was written last; None while this process does not serve."""
+        self._lost_since: int | None = None
+
+    def begin(self, *, alone: bool) -> None:
+        """Leave the mark of this process, which serves from now on.
+
+        `alone`: no other process serves, so every other mark is of one that died.
+        """
+        if alone:
+            self._base.delivery_marks.update_many({}, {"$set": {"dead": True}})
+        self._write_mark(self._clock())
+
+    def end(self) -> None:
+        """Write everything and remove the mark: this process serves no longer."""
+        self.flush()
+        self._base.delivery_marks.delete_one({"_id": self._process})
+        self._mark = None
+
+    def record(
+        self, account: str, collection: Collection, query: Query, entries: Sequence[Entry]
+    ) -> None:
+        """Record a page with the bodies of these entries, in order.  Writes nothing yet."""
+        if not entries:
+            return
+        place, last, now = (account, collection.id), entries[-1], self._clock()
+        whole, start = _is_whole(collection.view, query), entries[0].stamp
+        exact = whole or len(entries) == 1
+        with self._lock:
+            if whole:
+                start = min(start, self._start(place, collection, query, start))
+            self._ends[place] = last.position, last.stamp
+            key = (*place, now - now % HOUR)
+            if key not in self._hours and len(self._hours) >= _MOST_HOURS:
+                oldest = next(iter(self._hours))
+                self._lost_since = min(self._lost_since or now, oldest[2])
+                del self._hours[oldest]
+            self._hours.setdefault(key, _Hour()).add((start, last.stamp), exact=exact)
+
+    def flush(self) -> None:
+        """Write what was recorded since the last time, and then the mark.
+
+        What cannot be written stays recorded; the error is raised.
+        """
+        now = self._clock()
+        with self._lock:
+            lost, new = self._lost_since, {}
+            for key, hour in self._hours.items():
+                if not hour.is_written:
+                    new[key] = replace(hour)
+        if new:
+            writes = [self._update(key, hour) for key, hour in new.items()]
+            self._base.deliveries.bulk_write(writes, ordered=False)
+        if lost is not None:
+            gap = {"_id": uuid.uuid4().hex, "written": lost, "until": now, "dead": True}
+            self._base.delivery_marks.insert_one(gap)
+        with self._lock:
+            self._lost_since = None if self._lost_since == lost else self._lost_since
+            for key, written in new.items():
+                hour = self._hours.get(key)
+                if hour and (hour.exact, hour.filtered) == (written.exact, written.filtered):
+                    hour.is_written = True
+            self._forget_past_hours(now)
+        if self._mark is not None and (new or now - self._mark >= _HEARTBEAT):
+            self._write_mark(now)
+
+    def of_collection(self, collection: str, since: int) -> Iterator[Delivery]:
+        """The deliveries from a collection from the month of `since` (µs) on, in any order."""
+        keys = [f"{collection}|{month}" for month in _months(since, self._clock())]
+        for first in range(0, len(keys), _READ_KEYS):
+            part = keys[first : first + _READ_KEYS]
+            for document in self._base.deliveries.find({"bucket": {"$in": part}}):
+                yield from _deliveries_of(document)
+
+    def gaps(self) -> list[DeliveryGap]:
+        """The times in which deliveries may be missing, in order."""
+        now = self._clock()
+        marks = self._base.delivery_marks.find({})
+        dead = [m for m in marks if m["dead"] or now - m["written"] > _DEAD]
+        gaps = (DeliveryGap(m["written"], m["until"] or m["written"] + _GAP) for m in dead)
+        return sorted(gaps, key=lambda gap: gap.start)
+
+    def _start(
+        self, place: tuple[str, str], collection: Collection, query: Query, first: int
+    ) -> int:
+        """The first stamp that a whole page covers: nothing current lies before its first entry."""
+        after = -1 if query.added_after is None else query.added_after
+        if not query.position:
+            return after + 1
+        if collection.view is not None:  # there, the position is the stamp
+            return max(after, query.position) + 1
+        position, stamp = self._ends.get(place, (0, 0))
+        return max(after, stamp) + 1 if position == query.position else first
+
+    def _update(self, key: _Key, hour: _Hour) -> UpdateOne:
+        account, collection, start = key
+        month = _month(start)
+        served = {"exact": _as_lists(hour.exact), "filtered": _as_lists(hour.filtered)}
+        place = {"account": account, "collection": collection, "bucket": f"{collection}|{month}"}
+        change = {"$set": {**place, f"hours.{start // HOUR}.{hour.id}": served}}
+        return UpdateOne({"_id": f"{account}|{collection}|{month}"}, change, upsert=True)
+
+    def _write_mark(self, now: int) -> None:
+        mark = {"written": now, "until": 0, "dead": False}
+        key = {"_id": self._process}
+        self._base.delivery_marks.update_one(key, {"$set": mark}, upsert=True)
+        self._mark = now
+
+    def _forget_past_hours(self, now: int) -> None:
+        past = [k for k, hour in self._hours.items() if hour.is_written and k[2] + HOUR <= now]
+        for key in past:
+            del self._hours[key]
+
+
+def _is_whole(view: View | None, query: Query) -> bool:
+    """True if a page has every current entry between its first and its last."""
+    filters = query.ids or query.types or query.specs or query.versions or query.filters
+    if filters or query.keywords not in _WHOLE:
+        return False
+    if view is None:
+        return True
+    return len(view.sources) == 1 and not (view.types or view.active or view.max_tlp is not None)
+
+
+def _deliveries_of(document: Document) -> Iterator[Delivery]:
+    for hour, parts in document["hours"].items():
+        exact, filtered = (
+            tuple(merge_ranges([(s, e) for each in parts.values() for s, e in each[kind]]))
+            for kind in ("exact", "filtered")
+        )
+        start = int(hour) * HOUR
+        yield Delivery(document["account"], document["collection"], start, exact, filtered)
+
+
+def _as_lists(ranges: Sequence[Range]) -> list[list[int]]:
+    return [list(each) for each in ranges]
+
+
+def _month(stamp: int) -> str:
+    return timestamp(stamp)[:7]
+
+
+def _months(first: int, last: int) -> Iterator[str]:
+    """The months from that of `first` to that of `last`, as `2026-01`."""
+    year, month = map(int, _month(max(first, 0)).split("-"))
+    end = tuple(map(int, _month(last).split("-")))
+    while (year, month) <= end:
+        yield f"{year:04}-{month:02}"
+        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
