@@ -61,7 +61,7 @@ _OPTIONS = (
 )
 
 
-def _partner_options(command: Callable[..., None]) -> Callable[..., None]:
+def _partner_options(command: Callable[..., int | None]) -> Callable[..., int | None]:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

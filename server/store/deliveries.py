@@ -176,9 +176,9 @@ class Deliveries:
         with self._lock:
             self._lost_since = None if self._lost_since == lost else self._lost_since
             for key, written in new.items():
-                hour = self._hours.get(key)
-                if hour and (hour.exact, hour.filtered) == (written.exact, written.filtered):
-                    hour.is_written = True
+                kept = self._hours.get(key)
+                if kept and (kept.exact, kept.filtered) == (written.exact, written.filtered):
+                    kept.is_written = True
             self._forget_past_hours(now)
         if self._mark is not None and (new or now - self._mark >= _HEARTBEAT):
             self._write_mark(now)

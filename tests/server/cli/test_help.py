@@ -64,12 +64,12 @@ def test_every_command_but_conformance_has_an_example(words: Any) -> None:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A served hub with an object on EVIL, three held objects and an indicator; its folder."""
+    """A served hub with an object on EVIL, four held objects and an indicator; its folder."""
     folder = tmp_path_factory.mktemp("examples")
     hub = HubProcess(folder / "data")
     hub.join("city")
     hub.start()
-    evil, plain, *held = indicators(5)
+    evil, plain, *held = indicators(6)
     evil["pattern"] = f"[domain-name:value = '{EVIL}']"
     for each in held:
         each["object_marking_refs"] = [f"marking-definition--{uuid.uuid4()}"]

@@ -4,11 +4,13 @@ import json
 import os
 import pwd
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo import MongoClient
 from support.hub import HubInProcess
+from support.medallion_files import collection, day, threat, write_data_file
 from support.processes import HubProcess, indicators, run_command
 
 from tocsin.server.store import Store
@@ -178,6 +180,16 @@ class TestPersons:
         assert (entry["act"], entry["who"]) == ("object.revoke", "operator:mary")
 
 
+def test_an_import_is_written_down_with_its_person(hub: HubProcess, tmp_path: Path) -> None:
+    write_data_file(tmp_path, collection((day(1), threat(1))), root="trustgroup1")
+    hub.command("import", "medallion", str(tmp_path / "data.json"), "--as", "mary")
+    assert journal(hub, "--act", "import")[-1]["who"] == "operator:mary"
+
+
+def add_entry(store: Store, act: str, who: str, **details: object) -> None:
+    store.commit(lambda txn: txn.add_journal_entry(act, who, details))
+
+
 def test_entries_far_apart_are_found_without_reading_those_between(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,7 +197,7 @@ def test_entries_far_apart_are_found_without_reading_those_between(
     hub = HubInProcess(store)
     store.commit(lambda txn: txn.add_journal_entry("rare", "acme", {"id": "one"}))
     for number in range(40):
-        store.commit(lambda txn, n=number: txn.add_journal_entry("often", "north", {"n": n}))
+        add_entry(store, "often", "north", n=number)
     store.commit(lambda txn: txn.add_journal_entry("rare", "acme", {"id": "two"}))
     found = [e.details["id"] for e in hub.store.journal.search(JournalFilter(action="rare"))]
     assert found == ["two", "one"]
@@ -195,7 +207,7 @@ def test_entries_far_apart_are_found_without_reading_those_between(
 
 def test_an_entry_whose_search_terms_were_altered_is_invalid(store: Store) -> None:
     for name in ("one", "two"):
-        store.commit(lambda txn, n=name: txn.add_journal_entry("act", "acme", {"id": n}))
+        add_entry(store, "act", "acme", id=name)
     assert store.journal.first_invalid_sequence() is None
     store._base.journal.update_one({"_id": 2}, {"$set": {"terms": []}})
     assert store.journal.first_invalid_sequence() == 2
@@ -204,7 +216,7 @@ def test_an_entry_whose_search_terms_were_altered_is_invalid(store: Store) -> No
 @pytest.mark.parametrize("gone", [1, 2, 3])
 def test_a_removed_entry_is_reported_by_its_number(store: Store, gone: int) -> None:
     for name in ("one", "two", "three"):
-        store.commit(lambda txn, n=name: txn.add_journal_entry("act", "acme", {"id": n}))
+        add_entry(store, "act", "acme", id=name)
     store._base.journal.delete_one({"_id": gone})
     assert store.journal.first_invalid_sequence() == gone
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 from tocsin.server.cli.main import main
 from tocsin.server.store.schema import SCHEMA_VERSION
@@ -33,3 +34,24 @@ def test_a_folder_without_a_hub_is_refused_and_stays_empty(
     assert main(["migrate", "--data", str(tmp_path / "none"), *words]) == 1
     assert "has no hub; name its data directory with --data" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_migration_is_in_the_journal_with_its_person(
+    engine_uri: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = f"test_{uuid.uuid4().hex}"
+    monkeypatch.setenv("TOCSIN_DATABASE", name)
+    place = ("--mongo-uri", engine_uri, "--data", str(tmp_path / "data"), "--json")
+    assert main(["key", "list", "nobody", *place]) == 1
+    with MongoClient[dict[str, Any]](engine_uri) as client:
+        client[name].schema.update_one({}, {"$set": {"version": 1}})
+    assert main(["journal", "list", *place]) == 3
+    capsys.readouterr()
+    assert main(["migrate", "--as", "mary", *place]) == 0
+    capsys.readouterr()
+    assert main(["journal", "list", "--act", "migrate", *place]) == 0
+    [entry] = json.loads(capsys.readouterr().out)
+    assert (entry["who"], entry["what"]["from_version"]) == ("operator:mary", 1)

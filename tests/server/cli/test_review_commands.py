@@ -163,6 +163,15 @@ class TestReleasingWithoutTheTexts:
         assert [each["description"] for each in hub.feed("green")] == [PERSON]
 
 
+def test_a_rejection_is_in_the_journal_with_its_person_and_reason(hub: HubInProcess) -> None:
+    hub.push(indicator("vpn.acme.example"))
+    review = waiting_id(hub)
+    decide_reviews(opened(hub), [review], release=False, reason="names a victim")
+    [entry] = hub.store.journal.search(JournalFilter(about=review))
+    assert (entry.action, entry.actor) == ("review.reject", "operator:jane")
+    assert entry.details["reason"] == "names a victim"
+
+
 class TestTooManyWaiting:
     @pytest.fixture
     def hub(self, store: Store) -> HubInProcess:

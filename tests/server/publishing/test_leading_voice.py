@@ -152,7 +152,7 @@ class TestWhoLeads:
         hub.services.lifecycle.lead(public["id"], "", "operator")
         assert hub.feed("green")[0]["name"] == "first"
         entries = [
-            each for each in hub.store.journal.list_entries() if each.action == "public.lead"
+            each for each in hub.store.journal.list_entries() if each.action == "object.lead"
         ]
         assert [each.details["partner"] for each in entries] == ["north", ""]
 
