@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import NamedTuple
 
 import click
 
 from tocsin.admission.errors import NotFound
-from tocsin.admission.timestamps import timestamp
+from tocsin.admission.timestamps import micros, timestamp
 from tocsin.config.command_line import format_examples
 from tocsin.server.auth import may_read
 from tocsin.server.cli.command import Answer, with_acting_hub, with_hub
-from tocsin.server.model import Collection, CollectionKind, Query, VersionKeyword
+from tocsin.server.model import Collection, CollectionKind, Entry, Query, VersionKeyword
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
 from tocsin.server.store.deliveries import HOUR, Delivery
@@ -140,8 +142,17 @@ class _Receipt:
             self.hours.append(hour)
 
 
-def _find_versions(hub: Runtime, id: str) -> dict[str, list[int]]:
-    """The stamps of an object's versions in each collection that holds it, by collection id."""
+class _Version(NamedTuple):
+    """One entry of an object in a collection."""
+
+    stamp: int
+    replaced: int
+    """The stamp of the entry after which pages have it no longer; 0: none.  Its own if it never
+    was the latest version: an older one that was posted later."""
+
+
+def _find_versions(hub: Runtime, id: str) -> dict[str, list[_Version]]:
+    """An object's entries in each collection that holds it, in order, by collection id."""
     feeds = hub.services.store.feeds
     query = Query(
         limit=_MOST_VERSIONS,
@@ -149,13 +160,25 @@ def _find_versions(hub: Runtime, id: str) -> dict[str, list[int]]:
         specs=frozenset({"2.0", "2.1"}),
         keywords=frozenset({VersionKeyword.ALL}),
     )
-    stamps: dict[str, list[int]] = {}
+    versions: dict[str, list[_Version]] = {}
     for collection in feeds.collections():
         if collection.view is None and collection.kind is not CollectionKind.INBOX:
             entries = feeds.page(collection.id, query, bodies=False).entries
             if entries:
-                stamps[collection.id] = sorted(entry.stamp for entry in entries)
-    return stamps
+                versions[collection.id] = _date_versions(entries)
+    return versions
+
+
+def _date_versions(entries: Sequence[Entry]) -> list[_Version]:
+    dated: list[_Version] = []
+    replaced = 0
+    keys = [(entry.spec, micros(entry.version)) for entry in entries]
+    newest = list(accumulate(keys, max))
+    for entry, key, newest_then in zip(entries[::-1], keys[::-1], newest[::-1], strict=True):
+        passed_over = key < newest_then
+        dated.append(_Version(entry.stamp, entry.stamp if passed_over else replaced))
+        replaced = replaced if passed_over else entry.stamp
+    return dated[::-1]
 
 
 def _receivers_of(hub: Runtime, id: str) -> Iterable[Answer]:
@@ -164,12 +187,12 @@ def _receivers_of(hub: Runtime, id: str) -> Iterable[Answer]:
     partners = {each.name: each for each in store.accounts.list_accounts()}
     for collection in store.feeds.collections():
         sources = collection.view.sources if collection.view else (collection.id,)
-        stamps = [versions[source] for source in sources if source in versions]
-        if not stamps:
+        held = [each for source in sources for each in versions.get(source, ())]
+        if not held:
             continue
-        receipts = _find_receipts(store, collection, stamps)
+        receipts = _find_receipts(store, collection, held)
         readers = [name for name, each in partners.items() if may_read(each, collection)]
-        _add_gaps(store, receipts, readers, min(each[0] for each in stamps))
+        _add_gaps(store, receipts, readers, min(each.stamp for each in held))
         for account, receipt in sorted(receipts.items()):
             known = partners.get(account)
             yield {
@@ -185,27 +208,25 @@ def _receivers_of(hub: Runtime, id: str) -> Iterable[Answer]:
 
 
 def _find_receipts(
-    store: Store, collection: Collection, stamps: Iterable[list[int]]
+    store: Store, collection: Collection, versions: Sequence[_Version]
 ) -> dict[str, _Receipt]:
-    """By account; `stamps` are those of the object's versions in each source."""
-    spans = [(s, after) for each in stamps for s, after in zip(each, [*each[1:], 0], strict=True)]
+    """The accounts that were served a version through a collection, or may have been."""
+    earliest = min(each.stamp for each in versions)
     receipts: dict[str, _Receipt] = {}
-    for delivery in store.deliveries.of_collection(collection.id, min(s for s, _ in spans)):
-        doubts = [doubt for span in spans if (doubt := _doubt(delivery, *span)) is not None]
+    for delivery in store.deliveries.of_collection(collection.id, earliest):
+        doubts = [doubt for each in versions if (doubt := _doubt(delivery, each)) is not None]
         if doubts:
             receipt = receipts.setdefault(delivery.account, _Receipt())
             receipt.add(delivery.hour, min(doubts))  # the empty one first
     return receipts
 
 
-def _doubt(delivery: Delivery, stamp: int, replaced: int) -> str | None:
-    """Why it is not sure that an hour's pages had a version; empty: it is; None: they had not.
-
-    `replaced` is the stamp of the next version, which takes its place on a page; 0: none.
-    """
+def _doubt(delivery: Delivery, version: _Version) -> str | None:
+    """Why it is not sure that an hour's pages had a version; empty: it is; None: they had not."""
+    stamp, replaced = version
     if any(start <= stamp <= end for start, end in delivery.exact):
         sure = not replaced or delivery.hour + HOUR <= replaced
-        return "" if sure else "a later version may have been served instead"
+        return "" if sure else "another version may have been served instead"
     if any(start <= stamp <= end for start, end in delivery.filtered):
         return "the page was filtered"
     return None

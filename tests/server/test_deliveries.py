@@ -125,6 +125,19 @@ class TestPossibly:
         hub.feed("green", who="north")
         assert received(hub, name) == {"north green": "yes"}
 
+    def test_an_older_version_that_was_posted_later_may_not_have_been_served(
+        self, hub: HubInProcess
+    ) -> None:
+        old, other = indicator("one.top"), indicator("two.top")
+        hub.push(old | {"modified": "2026-02-01T00:00:00.000Z"}, to="scratch")
+        answer = hub.ask("collections/scratch/objects/", "acme")
+        hub.push(old, to="scratch")
+        hub.push(other, to="scratch")
+        cursor = answer.headers["X-TAXII-Date-Added-Last"]
+        assert len(hub.feed("scratch", who="north", added_after=cursor)) == 1
+        found = received(hub, old["id"])
+        assert found == {"acme scratch": "yes", "north scratch": "possibly"}
+
 
 class TestNotAtAll:
     def test_a_manifest_has_no_content(self, hub: HubInProcess) -> None:
