@@ -1,7 +1,9 @@
 """Who received what: every account that was served an object is named, certainly or possibly."""
 
+import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -316,24 +318,46 @@ def test_a_page_writes_nothing_within_its_request(counted: Any) -> None:
     assert {"update", "insert", "findAndModify", "delete"} & set(writes.names) == set()
 
 
-def test_a_hub_that_is_killed_and_one_that_is_stopped_tell_who_received(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    hub = HubProcess(tmp_path_factory.mktemp("received") / "data").start()
-    hub.join("north")
-    hub.join("acme")
-    hub.post(indicators(1))
-    [public] = [each for each in hub.walk("green") if each["type"] == "indicator"]
-    assert hub.stop() == 0
-    rows = hub.command("object", "received", public["id"])
-    assert [(row["account"], row["received"]) for row in rows] == [("acme", "yes")]
-    hub.start()
-    hub.kill()
-    hub.start()
-    rows = hub.command("object", "received", public["id"])
-    found = {row["account"]: row["received"] for row in rows}
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[HubProcess]:
+    hub = HubProcess(tmp_path / "data").start()
+    yield hub
+    if hub.process is not None and hub.process.poll() is None:
+        hub.kill()
+
+
+def ask_who_received(hub: HubProcess, name: str) -> dict[str, str]:
+    rows = hub.command("object", "received", name)
+    return {row["account"]: row["received"] for row in rows if row["collection"] == "green"}
+
+
+def test_a_hub_that_is_killed_and_one_that_is_stopped_say_who_received(served: HubProcess) -> None:
+    served.join("north")
+    served.join("acme")
+    served.post(indicators(1))
+    [public] = [each for each in served.walk("green") if each["type"] == "indicator"]
+    assert served.stop() == 0
+    assert ask_who_received(served, public["id"]) == {"acme": "yes"}
+    served.start()
+    served.kill()
+    served.start()
+    found = ask_who_received(served, public["id"])
     assert found == {"acme": "yes", "north": "possibly", "operator": "possibly"}
-    submissions = hub.command("partner", "submissions", "acme")
-    assert [each["admitted"] for each in submissions] == [1]
-    assert hub.command("partner", "submissions", "acme", "--since", "2999-01-01T00:00:00Z") == []
-    hub.kill()
+
+
+def test_a_served_page_is_written_within_five_seconds(served: HubProcess) -> None:
+    served.join("acme")
+    served.post(indicators(1))
+    [public] = [each for each in served.walk("green") if each["type"] == "indicator"]
+    deadline = time.monotonic() + 5
+    while not ask_who_received(served, public["id"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_the_submissions_of_a_partner_are_listed_with_their_verdicts(served: HubProcess) -> None:
+    served.join("acme")
+    served.post(indicators(2))
+    [submission] = served.command("partner", "submissions", "acme")
+    assert (submission["objects"], submission["admitted"], submission["held"]) == (2, 2, 0)
+    assert served.command("partner", "submissions", "acme", "--since", "2999-01-01T00:00:00Z") == []
