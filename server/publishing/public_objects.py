@@ -45,6 +45,7 @@ from tocsin.server.model import (
     Withdrawals,
 )
 from tocsin.server.publishing.attribution import Attribution
+from tocsin.server.publishing.revoked_versions import revoked_version
 from tocsin.server.publishing.tlp_versions import (
     NextVersion,
     next_versions,
@@ -246,7 +247,8 @@ def entry_for(public: PublicObject, version: NextVersion, merge: Merge) -> NewEn
     """A version as it goes into a feed."""
     hub = merge.config.hub
     content, kind = version.content, version.content["type"]
-    if public.figures is not None:
+    is_revoked = content.get("revoked") is True
+    if public.figures is not None and not is_revoked:
         own = replace(public.figures, confidence=content.get("confidence"))
         content = add_statistics(content, own, hub)
     body = {"type": kind, "spec_version": "2.1", "id": public.id, **content}
@@ -256,9 +258,14 @@ def entry_for(public: PublicObject, version: NextVersion, merge: Merge) -> NewEn
         body |= {"created_by_ref": author, "created": stix_time(public.created)}
         if kind != "marking-definition":
             body["modified"] = stix_time(version.of.modified)
-    if is_acs(body):
+    if is_acs(body) and not is_revoked:
         body = complete_definition(body)
-    return new_entry(body, version.of.level)
+    entry = new_entry(body, version.of.level)
+    if not is_revoked:
+        return entry
+    # The index terms stay those of the whole object: who reads by a label learns of its end.
+    bare = revoked_version(body)
+    return replace(entry, body=orjson.dumps(bare), digest=object_digest(bare))
 
 
 def new_entry(subject: StixObject, tlp: Tlp) -> NewEntry:
