@@ -28,6 +28,7 @@ from tocsin.server.publishing.attribution import Attribution
 from tocsin.server.publishing.public_ids import PublicIds
 from tocsin.server.publishing.public_objects import PublishingConfig
 from tocsin.server.publishing.publisher import Publisher
+from tocsin.server.purge import Purger
 from tocsin.server.secrets import HubSecrets
 from tocsin.server.store import OUTAGES, Clock, Store
 from tocsin.server.taxii import openapi
@@ -54,6 +55,7 @@ class HubServices:
     publisher: Publisher
     intake: Intake
     lifecycle: Lifecycle
+    purger: Purger
 
 
 def build_services(
@@ -82,7 +84,9 @@ def build_services(
     rules = Rules(policy, admission.warninglists, settings.inline_objects)
     log.info("policy sha256=%s rules=%s", policy.sha256, ",".join(policy.rules))
     intake = Intake(store, publisher, rules, clock)
-    return HubServices(store, publisher, intake, Lifecycle(store, publisher, clock))
+    lifecycle = Lifecycle(store, publisher, clock)
+    purger = Purger(store, publisher, intake, lifecycle)
+    return HubServices(store, publisher, intake, lifecycle, purger)
 
 
 def create_app(

@@ -64,6 +64,10 @@ class Lifecycle:
         self._waiting: list[str] = []
         self._lock = threading.Lock()
 
+    def now(self) -> int:
+        """The time of the sweep's clock, in µs since 1970 UTC."""
+        return self._clock()
+
     def work(self) -> bool:
         """One batch of the sweep if it is time for one; False if there was nothing to do."""
         now = self._clock()
@@ -159,15 +163,10 @@ class Lifecycle:
 
         self._store.commit(choose)
 
-    def find_published(self, text: str) -> list[str]:
-        """The ids of the public indicators on exactly this value, revoked ones included.
-
-        Raises Malformed if the value is of no known kind.
-        """
-        about = parse_exclusion(text, "", 0)
-        found = self._store.commit(
-            lambda txn: list(self._published(self._begin(txn, self._clock()), about))
-        )
+    def find_published(self, about: Exclusion) -> list[str]:
+        """Ids of the public indicators on exactly that value, in every scope, revoked or not."""
+        begin, now = self._begin, self._clock()
+        found = self._store.commit(lambda txn: self._published(begin(txn, now), about))
         return list(dict.fromkeys(found))
 
     def exclude(self, text: str, who: str, reason: str) -> tuple[Exclusion, int]:

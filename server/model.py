@@ -337,6 +337,23 @@ class RevocationReason(StrEnum):
     WITHDRAWN = "withdrawn"  # no contribution was left
     EXPIRED = "expired"  # its valid_until passed
     DECIDED = "decided"  # an analyst revoked it, or forbade its value
+    PURGED = "purged"  # an operator had its content deleted
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """A purge that has begun: what is still to be deleted.  Idempotent."""
+
+    public_id: str
+    """The id under which feeds have the object; a value, if nothing is published on it."""
+    sources: frozenset[tuple[str, str]] = frozenset()
+    """Partners with their own ids for it."""
+    values: tuple[str, ...] = field(default=(), repr=False)
+    """Texts that nothing may contain that is kept of submissions and reviews."""
+    leaves_version: bool = False
+    """The last version in each feed stays: it says only that the object is revoked."""
+    begun: int = 0
+    """µs since 1970 UTC."""
 
 
 @dataclass(frozen=True, slots=True)

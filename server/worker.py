@@ -1,4 +1,4 @@
-"""Background work of a hub process: evaluate submissions, sweep, pack, write deliveries.
+"""Background work of a hub process: evaluate submissions, sweep, pack, write deliveries, delete.
 
 Each task has a thread of its own, which survives a failure of one piece of work and waits while
 the database is unreachable.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tocsin.server.app import HubServices
 from tocsin.server.intake.intake import Intake
@@ -24,6 +24,8 @@ _FLUSH = 2.0
 """Seconds between two writes of what was delivered; deliveries are written within five."""
 _PACK_IDLE = 2.0
 """Seconds between checks for blocks to pack."""
+_FORGET_IDLE = 15.0
+"""Seconds between checks for what is not kept any longer."""
 _PACK_REST = 4
 """Packing rests four times as long as its last step took."""
 
@@ -31,11 +33,15 @@ _PACK_REST = 4
 def start_workers(services: HubServices, stop: threading.Event) -> list[threading.Thread]:
     """Start the background threads, which run until `stop` is set."""
     work = services.intake, services.lifecycle, stop
+    forgetting = (services.purger.work,)
     workers = [
         threading.Thread(target=run_intake, args=work, name="worker", daemon=True),
         threading.Thread(target=_pack, args=(services.store, stop), name="packer", daemon=True),
         threading.Thread(
             target=_write_deliveries, args=(services.store, stop), name="deliveries", daemon=True
+        ),
+        threading.Thread(
+            target=run_forgetting, args=(forgetting, stop), name="forgetting", daemon=True
         ),
     ]
     for worker in workers:
@@ -76,6 +82,20 @@ def _write_deliveries(store: Store, stop: threading.Event) -> None:
             log.info("the database cannot be reached; deliveries are kept in memory: %s", error)
         except Exception:  # they stay in memory
             log.exception("deliveries could not be written; it will be retried")
+
+
+def run_forgetting(tasks: Sequence[Callable[[], bool]], stop: threading.Event) -> None:
+    """Delete what is not kept any longer, in small steps, until `stop` is set."""
+    while not stop.is_set():
+        worked = False
+        try:
+            worked = any([task() for task in tasks])
+        except OUTAGES as error:
+            log.info("the database cannot be reached; deleting resumes with it: %s", error)
+        except Exception:  # what was not deleted is still due
+            log.exception("something due could not be deleted; it will be retried")
+        if not worked:
+            stop.wait(_FORGET_IDLE)
 
 
 def _pack(store: Store, stop: threading.Event) -> None:

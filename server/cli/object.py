@@ -19,6 +19,7 @@ from tocsin.server.model import Collection, CollectionKind, Entry, Query, Versio
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
 from tocsin.server.store.deliveries import HOUR, Delivery
+from tocsin.server.store.exclusions import parse_exclusion
 
 _OBJECT_ID = re.compile("[a-z][a-z0-9-]*--[A-Za-z0-9-]+")
 _MOST_VERSIONS = 10_000
@@ -97,6 +98,50 @@ def _received(hub: Runtime, names: tuple[str, ...]) -> list[Answer]:
     return find_receivers(hub, names)
 
 
+@object_command.command(
+    "purge",
+    epilog=format_examples(
+        "tocsin-hub object purge indicator--2f6b1b5c-6d0f-4a63-8a4c-0d9f6f1f1b52 \\",
+        '  --reason "request for erasure 2026-17"',
+        'tocsin-hub object purge jane.doe[@]bank.test --reason "a victim, not the threat" --json',
+    ),
+)
+@click.argument("names", nargs=-1, required=True, metavar="ID_OR_VALUE...")
+@click.option("--reason", required=True, help="Recorded in the journal; name no content in it.")
+@with_acting_hub
+def _purge(hub: Runtime, names: tuple[str, ...], reason: str) -> list[Answer]:
+    """Delete the content of objects from everything that the hub keeps.
+
+    Name them as for `object revoke`. Every version in every feed and collection goes, and so do
+    the partners' copies, the submissions and reviews. A last version stays in the feeds, which
+    says only that the object is revoked.
+
+    It can be repeated, and a hub goes on with what was interrupted. docs/privacy.md says how long
+    the database's own files keep what was deleted.
+    """
+    return purge_objects(hub, names, reason)
+
+
+def purge_objects(hub: Runtime, names: Iterable[str], reason: str) -> list[Answer]:
+    """Purge objects by id or value; an answer for each name."""
+    purger = hub.services.purger
+    answers: list[Answer] = []
+    for name in names:
+        purge = purger.purge if _OBJECT_ID.fullmatch(name) else purger.purge_value
+        report = purge(name, hub.actor, reason)
+        answers.append(
+            {
+                "purged": list(report.ids),
+                "versions": report.versions,
+                "submissions": report.submissions,
+                "reviews": report.reviews,
+                "in_progress": report.in_progress,
+                "also_in": list(report.also_in),
+            }
+        )
+    return answers
+
+
 def revoke_objects(hub: Runtime, names: Iterable[str], reason: str) -> list[Answer]:
     """Revoke public objects by id or value; a later report of the same makes new ones."""
     answers: list[Answer] = []
@@ -117,12 +162,16 @@ def find_receivers(hub: Runtime, names: Iterable[str]) -> list[Answer]:
     """
     answers: list[Answer] = []
     for name in names:
-        ids = [name] if _OBJECT_ID.fullmatch(name) else hub.services.lifecycle.find_published(name)
+        ids = [name] if _OBJECT_ID.fullmatch(name) else _find_published(hub, name)
         rows = [row for id in ids for row in _receivers_of(hub, id)]
         if not rows and not any(_find_versions(hub, id) for id in ids):
             raise NotFound(f"nothing was published as {name!r}")
         answers += rows
     return answers
+
+
+def _find_published(hub: Runtime, value: str) -> list[str]:
+    return hub.services.lifecycle.find_published(parse_exclusion(value, "", 0))
 
 
 @dataclass(slots=True)

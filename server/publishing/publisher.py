@@ -196,7 +196,7 @@ class Publisher:
         _apply_earlier_assessments(task)
         own = task.source_ids
         txn.put_pending_references([each.waits for each in outcomes if each.waits is not None])
-        if changed := own.assigned | {_revocation(s): p for s, p in own.withdrawn.items()}:
+        if changed := own.assigned | {revocation_name(s): p for s, p in own.withdrawn.items()}:
             txn.add_public_ids(batch.partner.slug, batch.submission, changed)
         wider = frozenset(each.decision.public_id for each in outcomes if each.is_wider)
         arrivals = ArrivedIds(batch.partner.slug, frozenset(own.assigned), wider)
@@ -317,7 +317,7 @@ class _Outcome:
     """The object may be seen more widely than before."""
 
 
-def _revocation(source: str) -> str:
+def revocation_name(source: str) -> str:
     """The name under which the database keeps that a partner revoked one of its ids."""
     return f"revoked {source}"
 
@@ -329,7 +329,7 @@ def _load(work: UnitOfWork, batch: Batch) -> _SourceIds:
     outside = {target for layer in layers for target in referenced_ids(layer)} - batch.refs.keys()
     outside -= TLP_DEFINITIONS
     partner = batch.partner.slug
-    found = work.txn.find_public_ids(partner, own | outside | set(map(_revocation, own)))
+    found = work.txn.find_public_ids(partner, own | outside | set(map(revocation_name, own)))
     stored = {name: found[name] for name in own & found.keys()}
     targets = {name: found.get(name) for name in outside}
     public = {batch.refs[name].id for name in own & batch.refs.keys()}
@@ -339,7 +339,7 @@ def _load(work: UnitOfWork, batch: Batch) -> _SourceIds:
     }
     refs = dict.fromkeys(batch.refused, GONE) | dict(batch.refs)
     refs |= resolve_references(work, partner, batch.sees, targets)
-    return _SourceIds(stored, refs, {name for name in silent if _revocation(name) in found})
+    return _SourceIds(stored, refs, {name for name in silent if revocation_name(name) in found})
 
 
 def _replace_authors(task: _Task) -> None:

@@ -64,6 +64,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "tails": (),
     "secrets": (),
     "turns": (),
+    "purges": (),
 }
 """Each collection with its indexes, apart from the one on `_id`.
 

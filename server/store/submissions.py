@@ -22,7 +22,7 @@ from pymongo.errors import DuplicateKeyError
 
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.server.model import Record, Submission
-from tocsin.server.store.connection import Base, Document, time_limit
+from tocsin.server.store.connection import Base, Document, chunk_keys, time_limit
 
 FREE: Document = {"lease": 0, "owner": ""}
 """The lease of a submission or task that is free."""
@@ -44,6 +44,7 @@ def is_free(document: Document, now: int, seconds: int) -> bool:
 
 
 _PIECE_OCTETS = 8_000_000
+_MAX_KEYS = 100
 _NO_SUCH = "there is no such submission"
 
 
@@ -195,6 +196,25 @@ def replace_record(base: Base, session: ClientSession, submission: str, record: 
     records[at] = _record_to_document(record)
     base.verdicts.update_one({"_id": batch["_id"]}, {"$set": {"records": records}}, session=session)
     change = {"$set": {"counts": _add_counts(document["counts"], changes)}}
+    base.submissions.update_one({"_id": submission}, change, session=session)
+
+
+def put_body(base: Base, session: ClientSession, submission: str, body: bytes) -> None:
+    """Replace the body of a submission; with an empty one nothing of it is kept."""
+    document = base.submissions.find_one({"_id": submission}, {"pieces": 1}, session=session)
+    if document is None:
+        return
+    old = [_piece_id(submission, i) for i in range(document["pieces"])]
+    for chunk in chunk_keys(old, _MAX_KEYS):
+        base.raws.delete_many({"_id": {"$in": list(chunk)}}, session=session)
+    starts = range(0, len(body), _PIECE_OCTETS)
+    pieces = [
+        {"_id": _piece_id(submission, i), "raw": body[start : start + _PIECE_OCTETS]}
+        for i, start in enumerate(starts)
+    ]
+    if pieces:
+        base.raws.insert_many(pieces, session=session)
+    change = {"$set": {"pieces": len(pieces)}}
     base.submissions.update_one({"_id": submission}, change, session=session)
 
 

@@ -29,6 +29,7 @@ from tocsin.server.model import (
     PendingReferences,
     PublicObject,
     PublishOutcome,
+    Purge,
     Query,
     Record,
     Review,
@@ -44,6 +45,7 @@ from tocsin.server.store.journal import HEAD, JournalWriter
 from tocsin.server.store.outbox import put_task, remove_task
 from tocsin.server.store.pending_references import find_pending_references, put_pending_references
 from tocsin.server.store.public_objects import PublicObjects, find_public_ids, insert_public_ids
+from tocsin.server.store.purge import purge_review, purge_submission, put_purge
 from tocsin.server.store.reviews import (
     count_waiting,
     decide_review,
@@ -272,6 +274,29 @@ class Transaction(Snapshot):
         Raises NotFound, or Conflict if it was decided before.
         """
         return decide_review(self._base, self._session, review_id, state)
+
+    def put_purge(self, purge: Purge) -> None:
+        """Store what a purge has still to delete, replacing what an earlier one left."""
+        put_purge(self._base, self._session, purge)
+
+    def holds(self, feed: str, object_id: str) -> bool:
+        """True if any version of an object is in a feed."""
+        return bool(find_entries(self._base, feed, [object_id], self._session))
+
+    def purge_entries(self, feed: str, object_id: str, *, keep_last: bool) -> int:
+        """Remove versions of an object from a few batches of a feed; the number removed.
+
+        With `keep_last` the version that was added last stays.  To be repeated until it is 0.
+        """
+        return self._writer(feed).purge(object_id, keep_last=keep_last)
+
+    def purge_submission(self, submission: str, body: bytes, values: Sequence[str]) -> None:
+        """Replace a submission's body, and findings that name one of the values."""
+        purge_submission(self._base, self._session, submission, body, values)
+
+    def purge_review(self, review_id: str, values: Sequence[str]) -> None:
+        """Delete the object of a review, and findings that name one of the values."""
+        purge_review(self._base, self._session, review_id, values)
 
     def add_journal_entry(self, action: str, actor: str, details: Mapping[str, object]) -> None:
         """Append an entry to the journal; the arguments are those of `JournalEntry`."""

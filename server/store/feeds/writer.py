@@ -15,7 +15,7 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 
 from pymongo import ReplaceOne, UpdateOne
 from pymongo.client_session import ClientSession
@@ -48,6 +48,8 @@ from tocsin.server.store.feeds.versions import (
 
 _NO_BATCH = 0
 _DIGEST_LENGTH = 16
+_BATCHES_PER_PURGE = 10
+"""Batches, of up to 8 MB each, that one transaction of a purge rewrites."""
 
 
 class Writer:
@@ -103,6 +105,18 @@ class Writer:
                 and choice.includes(entry, read_status_bits(documents.get(self._batch_of(entry))))
             )
         ]
+        return self._cut(found, chosen)
+
+    def purge(self, object_id: str, *, keep_last: bool) -> int:
+        """See `Transaction.purge_entries`."""
+        found = find_entries(self._base, self._feed, [object_id], self._session)
+        in_order = sorted(found, key=lambda entry: entry.position)
+        batches = _group_by_batch(self._feed, in_order[:-1] if keep_last else in_order)
+        portion = islice(batches.values(), _BATCHES_PER_PURGE)
+        return self._cut(found, list(chain.from_iterable(portion)))
+
+    def _cut(self, found: Sequence[IndexedEntry], chosen: Sequence[IndexedEntry]) -> int:
+        """Remove some of the entries that were found of some objects; the number removed."""
         for batch, entries in _group_by_batch(self._feed, chosen).items():
             self._remove_from_batch(batch, frozenset(entry.index for entry in entries))
         if chosen:

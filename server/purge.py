@@ -1,0 +1,280 @@
+"""Purge: delete the content of published objects from everything that the hub keeps.
+
+One transaction revokes the object and publishes, in each feed that had it, a last
+version that says only that there was one: pollers learn of the end, and no position
+or stamp changes.  It also notes what is still to be deleted: all earlier versions in
+every feed, the bodies of submissions, and reviews.  Each step after that may be
+repeated without harm, and a worker goes on with what a crash left.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from tocsin.admission.errors import Conflict, NotFound
+from tocsin.admission.merge.content import object_digest
+from tocsin.admission.merge.identity import is_observable_type, observable_id
+from tocsin.admission.model import StixObject, Tlp
+from tocsin.admission.timestamps import stix_time
+from tocsin.server.intake.evaluate import split_envelope
+from tocsin.server.intake.intake import Intake
+from tocsin.server.lifecycle import Lifecycle
+from tocsin.server.model import (
+    Collection,
+    CollectionKind,
+    Exclusion,
+    NewEntry,
+    PublicObject,
+    Purge,
+    RevocationReason,
+)
+from tocsin.server.publishing.public_objects import new_entry
+from tocsin.server.publishing.publisher import Publisher, revocation_name
+from tocsin.server.publishing.revoked_versions import purged_version
+from tocsin.server.publishing.tlp_versions import MILLISECOND
+from tocsin.server.store import Store, Transaction
+from tocsin.server.store.exclusions import parse_exclusion
+from tocsin.server.store.purge import is_mentioned
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 60_000_000
+"""µs after which a worker goes on with a purge that another process began."""
+_WHO = "purge"
+_REASON = "its content was purged"
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeReport:
+    """What a purge deleted."""
+
+    ids: tuple[str, ...]
+    """The public objects, and objects of verbatim collections."""
+    versions: int
+    """Versions removed from feeds and verbatim collections."""
+    submissions: int
+    """Submissions whose body was deleted or cut."""
+    reviews: int
+    """Reviews whose object was deleted."""
+    in_progress: int
+    """Submissions that a worker has in hand: purge again when they are settled."""
+    also_in: tuple[str, ...] = ()
+    """Other objects that name the value in a text or pattern; they were left alone."""
+
+
+class Purger:
+    """Deletes the content of objects, on an operator's order."""
+
+    def __init__(
+        self, store: Store, publisher: Publisher, intake: Intake, lifecycle: Lifecycle
+    ) -> None:
+        """The clock is that of `lifecycle`."""
+        self._store = store
+        self._publisher = publisher
+        self._intake = intake
+        self._lifecycle = lifecycle
+
+    def purge(self, public_id: str, who: str, reason: str) -> PurgeReport:
+        """Purge one object, named by its public id, or its id in a verbatim collection.
+
+        Raises NotFound if there is none with this id, and never was.
+        """
+        return self._purge([public_id], (), who, reason)
+
+    def purge_value(self, text: str, who: str, reason: str) -> PurgeReport:
+        """Purge the indicators on exactly this value, in every scope, and its observable.
+
+        Submissions and reviews that name the value lose it too, even if nothing was published.
+        Raises NotFound if the value is nowhere, Malformed if it is of no known kind.
+        """
+        about = parse_exclusion(text, reason, 0)
+        ids = [*self._lifecycle.find_published(about), _observable_id(about)]
+        report = self._purge(ids, (about.value,), who, reason)
+        return replace(report, also_in=tuple(self._store.purges.find_mentions((about.value,))))
+
+    def work(self) -> bool:
+        """Go on with one purge that a crash left; False if there is none."""
+        latest = self._lifecycle.now() - PATIENCE
+        left = [each for each in self._store.purges.unfinished() if each.begun <= latest]
+        for purge in left[:1]:
+            self._finish(purge)
+        return bool(left)
+
+    def _purge(
+        self, ids: Sequence[str], values: tuple[str, ...], who: str, reason: str
+    ) -> PurgeReport:
+        own = self._store.purges.find_sources(ids)
+        collections = [c for c in self._store.feeds.collections() if c.view is None]
+        now = self._lifecycle.now()
+
+        def begin(txn: Transaction) -> list[Purge]:
+            begun = [_begin(txn, self._publisher, collections, id_) for id_ in ids]
+            purges = [
+                replace(purge, sources=purge.sources | own, values=values, begun=now)
+                for purge in begun
+                if purge is not None
+            ]
+            if values and not purges:
+                purges = [Purge(ids[-1], own, values, begun=now)]
+            for purge in purges:
+                _forbid_sources(txn, purge)
+                txn.put_purge(purge)
+            what = {"ids": [purge.public_id for purge in purges], "reason": reason}
+            txn.add_journal_entry("object.purge", who, what)
+            return purges
+
+        if not values and not own and not self._is_known(ids[0], collections):
+            raise NotFound(f"there is no object {ids[0]!r} in any feed or collection")
+        reports = [self._finish(purge) for purge in self._store.commit(begin)]
+        return PurgeReport(
+            ids=tuple(id_ for each in reports for id_ in each.ids),
+            versions=sum(each.versions for each in reports),
+            submissions=sum(each.submissions for each in reports),
+            reviews=sum(each.reviews for each in reports),
+            in_progress=max((each.in_progress for each in reports), default=0),
+        )
+
+    def _is_known(self, public_id: str, collections: Sequence[Collection]) -> bool:
+        if self._store.read(lambda known: known.public_objects([public_id])):
+            return True
+        return any(self._store.feeds.knows(each.id, public_id) for each in collections)
+
+    def _finish(self, purge: Purge) -> PurgeReport:
+        """Delete what a purge has still to delete, in steps of one transaction each."""
+        versions = sum(self._cut(each, purge) for each in self._store.feeds.collections())
+        found = self._store.purges.find_submissions(purge)
+        in_progress = sum(self._cut_body(each, purge) for each in sorted(found))
+        reviews = self._store.purges.find_reviews(purge)
+        for review_id in reviews:
+            self._close_review(review_id, purge)
+        self._store.purges.end(purge)
+        log.info("purged id=%s versions=%d", purge.public_id, versions)
+        ids = (purge.public_id,) if versions or purge.leaves_version else ()
+        return PurgeReport(ids, versions, len(found), len(reviews), in_progress)
+
+    def _cut(self, collection: Collection, purge: Purge) -> int:
+        """Remove an object's versions from a collection, a few batches at a time."""
+        if collection.view is not None:
+            return 0  # it shows what its sources hold
+        keep_last = purge.leaves_version and collection.kind is CollectionKind.FEED
+        total, removed = 0, -1
+        while removed:
+            removed = self._store.commit(
+                lambda txn: txn.purge_entries(collection.id, purge.public_id, keep_last=keep_last)
+            )
+            total += removed
+        return total
+
+    def _cut_body(self, submission_id: str, purge: Purge) -> bool:
+        """Delete a submission's body, or cut the object out if others are still to be settled.
+
+        True if a worker may have read the body before.
+        """
+        submission = self._store.submissions.find(submission_id)
+        if submission is None:
+            return False
+        is_open = submission.settled < submission.total
+        body = _without(submission.raw, purge) if is_open and submission.raw else b""
+        self._store.commit(lambda txn: txn.purge_submission(submission_id, body, purge.values))
+        return is_open
+
+    def _close_review(self, review_id: str, purge: Purge) -> None:
+        review = self._store.reviews.find(review_id)
+        if review is not None and review.state == "waiting":
+            with suppress(Conflict, NotFound):  # decided meanwhile, or its submission is gone
+                self._intake.reject(review, _WHO, _REASON)
+        self._store.commit(lambda txn: txn.purge_review(review_id, purge.values))
+
+
+def _begin(
+    txn: Transaction, publisher: Publisher, collections: Sequence[Collection], public_id: str
+) -> Purge | None:
+    """Revoke an object for good and publish its last version; None if it is nowhere."""
+    public = txn.public_objects([public_id]).get(public_id)
+    holding = [each for each in collections if txn.holds(each.id, public_id)]
+    if public is None:
+        return Purge(public_id) if holding else None
+    own = frozenset((each.partner, each.source_id) for each in public.contributions)
+    kind = public_id.partition("--")[0]
+    leaves_version = kind != "marking-definition"  # has no `revoked`, nor versions
+    if public.revocation_reason != RevocationReason.PURGED:
+        gone, entries = _purged(public, publisher.config.hub, txn.now)
+        txn.put_public_objects([gone])
+        feeds = [each for each in holding if each.kind is CollectionKind.FEED]
+        if feeds and leaves_version:
+            txn.publish_to_feeds({each.id: [entries(each.max_tlp)] for each in feeds})
+    return Purge(public_id, own, leaves_version=leaves_version)
+
+
+def _purged(
+    public: PublicObject, hub: str, now: int
+) -> tuple[PublicObject, Callable[[Tlp], NewEntry]]:
+    """The object without content, and its last version for a feed of some level."""
+    held = (public.modified, *(each.modified for each in public.tlp_versions))
+    modified = max(now, *(each + MILLISECOND for each in held))
+    kind = public.id.partition("--")[0]
+    subject: StixObject = {"type": kind, "spec_version": "2.1", "id": public.id}
+    if not is_observable_type(kind):
+        subject |= {"created_by_ref": hub, "created": stix_time(public.created)}
+        subject["modified"] = stix_time(modified)
+
+    def entry(level: Tlp) -> NewEntry:
+        # A wider feed has versions from before the object became stricter: its readers must not
+        # learn the level that it has now.
+        at = min(public.tlp, level)
+        return new_entry(purged_version(subject, at, hub), at)
+
+    gone = replace(
+        public,
+        modified=modified,
+        digest=object_digest(subject),
+        contributions=(),
+        assessments=(),
+        tlp_versions=(),
+        revoked=True,
+        revocation_reason=RevocationReason.PURGED.value,
+        figures=None,
+        due_hour=0,
+    )
+    return gone, entry
+
+
+def _forbid_sources(txn: Transaction, purge: Purge) -> None:
+    """Refuse later versions under the ids that the partners had for it; nothing waits for it."""
+    by_partner: dict[str, dict[str, str]] = {}
+    for partner, source in purge.sources:
+        if source and not source.startswith(revocation_name("")):
+            by_partner.setdefault(partner, {})[revocation_name(source)] = purge.public_id
+    for partner, pairs in by_partner.items():
+        known = txn.find_public_ids(partner, list(pairs))
+        if new := {name: public for name, public in pairs.items() if name not in known}:
+            txn.add_public_ids(partner, _WHO, new)
+
+
+def _observable_id(about: Exclusion) -> str:
+    """The id of the observable that has only this value."""
+    name, _, algorithm = about.property.partition(".")
+    value = {algorithm.strip("'"): about.value} if algorithm else about.value
+    return observable_id({"type": about.type, name: value})
+
+
+def _without(raw: bytes, purge: Purge) -> bytes:
+    """The envelope with a bare object, which admission refuses, in place of what is purged."""
+    own = {source for _, source in purge.sources}
+    return b'{"objects":[' + b",".join(_cut_out(o, own, purge) for o in split_envelope(raw)) + b"]}"
+
+
+def _cut_out(raw: bytes, own: set[str], purge: Purge) -> bytes:
+    try:
+        subject = msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        subject = None
+    source = subject.get("id") if isinstance(subject, dict) else None
+    if source in own or source == purge.public_id or is_mentioned(raw, purge.values):
+        return msgspec.json.encode({"type": "purged"})
+    return raw

@@ -1,0 +1,238 @@
+"""A purge deletes an object's content from everything that the hub keeps."""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import zstandard
+from support.clock import LATER, ManualClock, indicators
+from support.hub import AMBER, GREEN, HubInProcess, details, indicator, sdo
+
+from tocsin.admission.errors import NotFound
+from tocsin.server.store import Store
+
+MARKER = "kestrel-over-lisbon"
+VALUE = f"{MARKER}.top"
+WHY = "request for erasure 17"
+
+
+def strings(value: Any) -> Iterator[bytes]:
+    """Every text and all bytes within a document, decompressed where that is possible."""
+    if isinstance(value, bytes):
+        yield value
+        if value[:4] == b"\x28\xb5\x2f\xfd":
+            yield zstandard.ZstdDecompressor().decompress(value, max_output_size=1 << 24)
+    elif isinstance(value, str):
+        yield value.encode()
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            yield from (name.encode(), *strings(each))
+    elif isinstance(value, list):
+        for each in value:
+            yield from strings(each)
+
+
+def places(store: Store, text: str = MARKER) -> set[str]:
+    """The collections of the database in which a text occurs."""
+    wanted, base = text.encode(), store._base
+    return {
+        name
+        for name in base.list_collection_names()
+        if any(wanted in each.lower() for doc in base[name].find() for each in strings(doc))
+    }
+
+
+def publish_at_every_level(hub: HubInProcess) -> None:
+    """An object with its marker in texts, pattern, labels and parts, in several versions."""
+    sent = indicator(
+        VALUE,
+        name=MARKER,
+        description=f"green {MARKER}",
+        labels=[MARKER],
+        granular_markings=[{"marking_ref": AMBER, "selectors": ["description"]}],
+    )
+    hub.push(sent)
+    hub.push({**sent, "name": f"{MARKER} again", "modified": LATER})
+    hub.push(indicator(VALUE, name=f"of another {MARKER}"), who="north")
+
+
+def test_the_marker_is_found_before_the_purge(hub: HubInProcess) -> None:
+    publish_at_every_level(hub)
+    while hub.store.packing.pack_next():
+        pass
+    assert {"runs", "cards", "publics", "raws"} <= places(hub.store)
+
+
+def test_nothing_of_it_is_in_any_collection_of_the_database(hub: HubInProcess) -> None:
+    publish_at_every_level(hub)
+    (public,) = indicators(hub, "green")
+    report = hub.services.purger.purge(public["id"], "operator", WHY)
+    assert places(hub.store) == set()
+    assert report.ids == (public["id"],) and report.versions >= 3
+
+
+def test_nothing_of_it_is_left_in_packed_feeds(hub: HubInProcess) -> None:
+    publish_at_every_level(hub)
+    hub.push(*(indicator(f"other{n}.top") for n in range(30)))
+    hub.store.packing._after_writes = 1
+    while hub.store.packing.pack_next():
+        pass
+    hub.services.purger.purge_value(VALUE, "operator", WHY)
+    assert places(hub.store) == set()
+    assert len([o for o in hub.feed("green") if "other" in o["pattern"]]) == 30
+
+
+def test_pollers_learn_of_it_by_a_revoked_version_that_says_nothing(hub: HubInProcess) -> None:
+    publish_at_every_level(hub)
+    (before,) = indicators(hub, "amber")
+    hub.services.purger.purge(before["id"], "operator", WHY)
+    for alias in ("green", "amber"):
+        (after,) = hub.feed(alias)
+        assert (after["id"], after["revoked"]) == (before["id"], True)
+        assert after["pattern"] == "[domain-name:value = 'purged.invalid']"
+        assert after["modified"] > before["modified"]
+        versions = hub.ask(f"collections/{alias}/objects/{before['id']}/versions/").json
+        assert versions["versions"] == [after["modified"]]
+
+
+def test_readers_cursors_go_on(hub: HubInProcess) -> None:
+    hub.push(indicator("one.top"))
+    publish_at_every_level(hub)
+    page = hub.ask(
+        "collections/green/objects/", query_string={"limit": 1, "match[type]": "indicator"}
+    )
+    stamps = page.headers["X-TAXII-Date-Added-Last"]
+    hub.services.purger.purge_value(VALUE, "operator", WHY)
+    hub.push(indicator("two.top"))
+    rest = hub.feed("green", added_after=stamps)
+    assert [o["pattern"].split("'")[1] for o in rest] == ["purged.invalid", "two.top"]
+    following = {"limit": 1000, "match[type]": "indicator", "next": page.json["next"]}
+    again = hub.ask("collections/green/objects/", query_string=following).json["objects"]
+    assert again == rest
+
+
+@pytest.mark.parametrize("spelling", ["KESTREL-over-Lisbon.top", "kestrel-over-lisbon[.]top."])
+def test_a_value_is_purged_in_any_spelling_and_every_scope(
+    hub: HubInProcess, spelling: str
+) -> None:
+    hub.push(indicator(VALUE))
+    hub.push(indicator(VALUE, object_marking_refs=[AMBER]), who="north")
+    hub.push(
+        {
+            "type": "domain-name",
+            "spec_version": "2.1",
+            "value": VALUE,
+            "id": "domain-name--00000000-0000-4000-8000-000000000001",
+            "object_marking_refs": [GREEN],
+        }
+    )
+    report = hub.services.purger.purge_value(spelling, "operator", WHY)
+    assert len(report.ids) == 3 and places(hub.store) == set()
+    (left,) = [o for o in hub.feed("green") if o["type"] == "domain-name"]
+    assert (left["value"], left["revoked"]) == ("purged.invalid", True)
+
+
+def test_a_value_that_only_waits_for_an_analyst_is_purged_too(hub: HubInProcess) -> None:
+    unknown = "marking-definition--00000000-0000-4000-8000-000000000009"
+    status = hub.push(indicator(VALUE, name=MARKER, object_marking_refs=[unknown]))
+    assert hub.verdicts(status) == ["held"]
+    report = hub.services.purger.purge_value(VALUE, "operator", WHY)
+    assert (report.reviews, report.submissions) == (1, 1)
+    assert places(hub.store) == set()
+    status = hub.ask(f"status/{status['id']}/").json
+    assert "purged" in details(status)[0]["message"]
+    assert hub.store.reviews.list_waiting() == []
+
+
+def test_objects_that_only_mention_the_value_are_listed_and_left(hub: HubInProcess) -> None:
+    hub.push(
+        indicator(VALUE), sdo("malware", name="m", is_family=False, description=f"see {VALUE}")
+    )
+    (mentions,) = [o["id"] for o in hub.feed("green") if o["type"] == "malware"]
+    assert hub.services.purger.purge_value(VALUE, "operator", WHY).also_in == (mentions,)
+
+
+def test_what_is_not_settled_yet_is_cut_out_of_its_submission(hub: HubInProcess) -> None:
+    many = [indicator(f"n{n}.top") for n in range(250)]
+    body = json.dumps({"objects": [*many, indicator(VALUE, name=MARKER)]}).encode()
+    answer = hub.ask("collections/inbox/objects/", method="POST", data=body)
+    report = hub.services.purger.purge_value(VALUE, "operator", WHY)
+    assert report.in_progress == 1 and places(hub.store) == set()
+    while hub.services.intake.work():
+        pass
+    status = hub.ask(f"status/{answer.json['id']}/").json
+    assert (status["success_count"], status["failure_count"]) == (250, 1)
+
+
+def test_an_object_that_was_revoked_before_loses_its_content_too(hub: HubInProcess) -> None:
+    publish_at_every_level(hub)
+    name = indicators(hub)[0]["id"]
+    hub.services.lifecycle.revoke(name, "operator", "why")
+    hub.services.purger.purge(name, "operator", WHY)
+    assert places(hub.store) == set()
+
+
+def test_an_object_of_a_verbatim_collection_is_purged_by_its_id(hub: HubInProcess) -> None:
+    sent = sdo("malware", name=MARKER, is_family=False)
+    hub.push(sent, to="scratch")
+    hub.services.purger.purge(sent["id"], "operator", WHY)
+    assert hub.feed("scratch") == [] and places(hub.store) == set()
+
+
+def test_the_same_id_is_refused_afterwards(hub: HubInProcess) -> None:
+    sent = indicator(VALUE)
+    hub.push(sent)
+    hub.services.purger.purge(indicators(hub)[0]["id"], "operator", WHY)
+    assert hub.verdicts(hub.push({**sent, "modified": LATER})) == ["refused"]
+
+
+def test_the_journal_names_the_act_and_the_id_and_no_content(hub: HubInProcess) -> None:
+    publish_at_every_level(hub)
+    name = indicators(hub)[0]["id"]
+    hub.services.purger.purge(name, "operator", WHY)
+    acts = [e for e in hub.store.journal.list_entries() if e.action == "object.purge"]
+    assert [(e.actor, dict(e.details)) for e in acts] == [
+        ("operator", {"ids": [name], "reason": WHY})
+    ]
+
+
+def test_it_can_be_repeated(hub: HubInProcess) -> None:
+    publish_at_every_level(hub)
+    name = indicators(hub)[0]["id"]
+    hub.services.purger.purge(name, "operator", WHY)
+    before = hub.feed("amber"), hub.feed("green")
+    assert hub.services.purger.purge(name, "operator", WHY).versions == 0
+    assert hub.services.purger.purge_value(VALUE, "operator", WHY).versions == 0
+    assert (hub.feed("amber"), hub.feed("green")) == before
+
+
+def test_an_unknown_id_is_an_error(hub: HubInProcess) -> None:
+    with pytest.raises(NotFound):
+        hub.services.purger.purge("indicator--none", "operator", WHY)
+
+
+@pytest.mark.parametrize("step", range(8))
+def test_a_purge_that_dies_half_way_is_finished_by_a_worker(
+    hub: HubInProcess, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    publish_at_every_level(hub)
+    name = indicators(hub)[0]["id"]
+    commit, left = hub.store.commit, iter(range(step + 1))
+
+    def dying(work: Any) -> Any:
+        if next(left, None) is None:
+            raise SystemExit
+        return commit(work)
+
+    monkeypatch.setattr(hub.store, "commit", dying)
+    with suppress(SystemExit):
+        hub.services.purger.purge(name, "operator", WHY)
+    monkeypatch.setattr(hub.store, "commit", commit)
+    assert not hub.services.purger.work()  # the command may still be at it
+    clock.advance(hours=1)
+    while hub.services.purger.work():
+        pass
+    assert places(hub.store) == set()
+    assert [o["revoked"] for o in hub.feed("green")] == [True]
