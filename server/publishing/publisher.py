@@ -457,6 +457,8 @@ def _publish(task: _Task, candidate: Candidate) -> _Outcome:
     explained += explain_dropped_references(resolved.rewriting)
     candidate = resolved.candidate.with_findings(*explained)
     resolved = replace(resolved, candidate=candidate)
+    if candidate.effective_tlp > task.work.strictest_feed:
+        return _refuse_untaken(task, candidate)
     missing = resolved.rewriting.missing
     if "marking" in task.batch.waived:
         missing = tuple(each for each in missing if not each.startswith("marking-definition"))
@@ -472,6 +474,16 @@ def _publish(task: _Task, candidate: Candidate) -> _Outcome:
     )
     refs[str(candidate.source_id)] = PublicRef(living.id, candidate.effective_tlp, parts)
     return _merge(task, living)
+
+
+def _refuse_untaken(task: _Task, candidate: Candidate) -> _Outcome:
+    """Refuse what no feed would show; nothing waits for it."""
+    source, own = str(candidate.source_id), task.source_ids
+    stays = task.find_own(own.public_id(source), source)
+    own.refs[source] = GONE
+    own.give_up(source)
+    candidate = candidate.with_findings(*explain_what_stays(stays))
+    return _conclude(candidate, find_row(PublicState.UNTAKEN))
 
 
 def _resolve(task: _Task, candidate: Candidate) -> ResolvedCandidate:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tocsin.admission.merge.assessments import parse_assessments
-from tocsin.admission.model import Assessment, Contribution
+from tocsin.admission.model import Assessment, Contribution, Tlp
 from tocsin.server.model import Collection, NewEntry, PublicObject
 from tocsin.server.publishing.public_objects import (
     INDICATOR,
@@ -57,6 +57,11 @@ class UnitOfWork:
     ) -> UnitOfWork:
         """For the feeds, which are looked up unless they are known already."""
         return cls(txn, Merge(config, now), config.feeds() if feeds is None else feeds)
+
+    @property
+    def strictest_feed(self) -> Tlp:
+        """The strictest level that any feed takes."""
+        return max((feed.max_tlp for feed in self.feeds), default=Tlp.CLEAR)
 
     def load(self, ids: Some[str]) -> None:
         """Read the public objects with these ids that were not looked up before."""

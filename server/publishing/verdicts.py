@@ -25,6 +25,7 @@ class PublicState(StrEnum):
     HIDDEN = "stricter than the partner may read"
     EXPIRED = "expired"
     REVOKED = "revoked"
+    UNTAKEN = "stricter than any feed takes"
     INCOMPLETE = "needs objects that have not arrived"
     HUBS_OWN = "the hub's own object"
     HUBS_COPY = "the hub's own object under another id"
@@ -110,6 +111,17 @@ TABLE: tuple[Row, ...] = (
         _V.DUPLICATE,
         _E.REMEMBER,
         _noted("revoked", "nothing of yours is published under this id"),
+    ),
+    Row(
+        (_P.UNTAKEN,),
+        (),
+        _V.REFUSED,
+        _E.NONE,
+        _refused(
+            "marking",
+            "no feed of this hub takes an object that is marked so strictly: "
+            "mark it lower if you may",
+        ),
     ),
     Row(
         (_P.INCOMPLETE,),
