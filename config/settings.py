@@ -98,6 +98,14 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     """Maximum objects of a submission that is evaluated inside the request."""
     max_waiting_reviews: Annotated[int, Meta(ge=0, le=1_000_000)] = 10_000
     """Reviews of one partner that may wait; more are refused. 0: no limit."""
+    retain_bodies_days: Annotated[int, Meta(ge=1, le=3650)] = 14
+    """Days for which the bodies of submissions are kept, as they came."""
+    retain_refused_days: Annotated[int, Meta(ge=1, le=3650)] = 1
+    """The same of submissions of which nothing was taken."""
+    retain_reviews_days: Annotated[int, Meta(ge=1, le=3650)] = 14
+    """Days for which an object waits for an analyst before it is refused."""
+    retain_statuses_days: Annotated[int, Meta(ge=1, le=3650)] = 90
+    """Days for which the status of a submission can be read."""
     policy: Path | None = None
     """The admission policy; None: the shipped one."""
     log_level: LogLevel = "info"

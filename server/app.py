@@ -29,6 +29,7 @@ from tocsin.server.publishing.public_ids import PublicIds
 from tocsin.server.publishing.public_objects import PublishingConfig
 from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.purge import Purger
+from tocsin.server.retention import Retention, RetentionPeriods
 from tocsin.server.secrets import HubSecrets
 from tocsin.server.store import OUTAGES, Clock, Store
 from tocsin.server.taxii import openapi
@@ -56,6 +57,7 @@ class HubServices:
     intake: Intake
     lifecycle: Lifecycle
     purger: Purger
+    retention: Retention
 
 
 def build_services(
@@ -86,7 +88,17 @@ def build_services(
     intake = Intake(store, publisher, rules, clock)
     lifecycle = Lifecycle(store, publisher, clock)
     purger = Purger(store, publisher, intake, lifecycle)
-    return HubServices(store, publisher, intake, lifecycle, purger)
+    retention = Retention(store, intake, _periods(settings), clock)
+    return HubServices(store, publisher, intake, lifecycle, purger, retention)
+
+
+def _periods(settings: HubSettings) -> RetentionPeriods:
+    return RetentionPeriods(
+        bodies=settings.retain_bodies_days,
+        refused_bodies=settings.retain_refused_days,
+        reviews=settings.retain_reviews_days,
+        statuses=settings.retain_statuses_days,
+    )
 
 
 def create_app(

@@ -33,7 +33,7 @@ _PACK_REST = 4
 def start_workers(services: HubServices, stop: threading.Event) -> list[threading.Thread]:
     """Start the background threads, which run until `stop` is set."""
     work = services.intake, services.lifecycle, stop
-    forgetting = (services.purger.work,)
+    forgetting = services.purger.work, services.retention.work
     workers = [
         threading.Thread(target=run_intake, args=work, name="worker", daemon=True),
         threading.Thread(target=_pack, args=(services.store, stop), name="packer", daemon=True),

@@ -12,10 +12,11 @@ import click
 
 from tocsin.admission.errors import NotFound
 from tocsin.admission.model import Action, Path, format_path
-from tocsin.admission.timestamps import timestamp
+from tocsin.admission.timestamps import DAY, stix_time, timestamp
 from tocsin.config.command_line import format_examples, printable
 from tocsin.server.cli.command import AS_JSON, Answer, with_acting_hub, with_hub, with_open_hub
 from tocsin.server.model import Record, Review
+from tocsin.server.retention import WARNING_DAYS
 from tocsin.server.runtime import Runtime
 
 _MASK = re.compile(r"\[removed: [^\]]*\]")
@@ -97,7 +98,9 @@ def list_reviews(hub: Runtime, partner: str | None) -> list[Answer]:
     waiting = sorted(
         hub.services.store.reviews.list_waiting(partner), key=lambda review: review.created
     )
-    return [_format_review(review) for review in waiting]
+    days = hub.services.retention.periods.reviews
+    now = hub.services.store.clock()
+    return [_format_review(review) | _format_end(review, days, now) for review in waiting]
 
 
 def show_review(hub: Runtime, id: str) -> Answer:
@@ -255,6 +258,16 @@ def _masked_spans(text: str, masked: str) -> list[tuple[int, int]]:
         spans.append((start, end))
         at = end
     return spans
+
+
+def _format_end(review: Review, days: int, now: int) -> Answer:
+    """When a review ends without a decision, with a warning if that is soon."""
+    end = (review.created // DAY + days + 1) * DAY
+    left = max(0, end - now) // DAY
+    answer: Answer = {"ends": stix_time(end)}
+    if left < WARNING_DAYS:
+        answer["warning"] = f"it is refused in {left + 1} days at most unless you decide"
+    return answer
 
 
 def _format_decision(review: Review, record: Record) -> Answer:

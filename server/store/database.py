@@ -36,6 +36,7 @@ from tocsin.server.store.journal import Journal
 from tocsin.server.store.outbox import Outbox
 from tocsin.server.store.public_objects import Schedule
 from tocsin.server.store.purge import Purges
+from tocsin.server.store.retention import Expired
 from tocsin.server.store.reviews import Reviews
 from tocsin.server.store.submissions import Submissions
 from tocsin.server.store.transaction import CommitCheck, Snapshot, Transaction
@@ -72,6 +73,7 @@ class Store:
         self.journal = Journal(self._base)
         self.deliveries = Deliveries(self._base, clock)
         self.purges = Purges(self._base)
+        self.expired = Expired(self._base)
         self.packing = Packer(client, self._base, self._lock)
 
     @classmethod

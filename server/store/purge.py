@@ -134,8 +134,11 @@ def purge_review(base: Base, session: ClientSession, review_id: str, values: Seq
     """See `Transaction.purge_review`."""
     document = base.reviews.find_one({"_id": review_id}, session=session)
     if document is not None:
-        change = {"object": b"", "findings": _redact(document["findings"], values)}
-        base.reviews.update_one({"_id": review_id}, {"$set": change}, session=session)
+        state = "rejected" if document["state"] == "waiting" else document["state"]
+        findings = _redact(document["findings"], values)
+        change = {"object": b"", "findings": findings, "state": state, "waits_for": []}
+        changes = {"$set": change, "$unset": {"day": ""}}
+        base.reviews.update_one({"_id": review_id}, changes, session=session)
 
 
 def _mentions(document: Document, values: Sequence[str]) -> bool:

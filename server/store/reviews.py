@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pymongo.client_session import ClientSession
 
 from tocsin.admission.errors import Conflict, NotFound
+from tocsin.admission.timestamps import DAY
 from tocsin.server.model import (
     ArrivedIds,
     OutboxTask,
@@ -83,8 +84,10 @@ def decide_review(base: Base, session: ClientSession, review_id: str, state: str
         raise NotFound("there is no such review")
     if document["state"] != WAITING:
         raise Conflict(f"this review has been {document['state']} already")
-    change = {"state": state, "waits_for": []}  # no arrival concerns it any more
-    base.reviews.update_one({"_id": review_id}, {"$set": change}, session=session)
+    # No arrival concerns it any more, and nobody needs what a rule removed from it.
+    change = {"state": state, "waits_for": [], "object": b""}
+    changes = {"$set": change, "$unset": {"day": ""}}
+    base.reviews.update_one({"_id": review_id}, changes, session=session)
     return _review_from_document(document | change)
 
 
@@ -145,6 +148,7 @@ def _review_to_document(review: Review) -> Document:
         "state": review.state,
         "waits_for": list(review.waits_for),
         "anonymous": review.anonymous,
+        "day": review.created // DAY,
     }
 
 

@@ -15,6 +15,7 @@ from pymongo import ASCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from tocsin.admission.errors import Unavailable
+from tocsin.admission.timestamps import DAY
 from tocsin.server.store.connection import Base
 from tocsin.server.store.feeds.clock import ensure_clock
 from tocsin.server.store.journal import add_missing_terms
@@ -22,7 +23,19 @@ from tocsin.server.store.journal import add_missing_terms
 Migration = Callable[[Base], None]
 """Brings a database from one version to the next.  Idempotent."""
 
-MIGRATIONS: tuple[Migration, ...] = (add_missing_terms,)
+def add_days(base: Base) -> None:
+    """Add the days by which retention finds what has expired; empty what was decided."""
+    for each in base.submissions.find({"day": {"$exists": False}}, {"received": 1, "pieces": 1}):
+        day = each["received"] // DAY
+        days = {"day": day} | ({"body_day": day} if each["pieces"] else {})
+        base.submissions.update_one({"_id": each["_id"]}, {"$set": days})
+    for each in base.reviews.find({}, {"asked": 1, "state": 1}):
+        waits = each["state"] == "waiting"
+        change = {"day": each["asked"] // DAY} if waits else {"object": b""}
+        base.reviews.update_one({"_id": each["_id"]}, {"$set": change})
+
+
+MIGRATIONS: tuple[Migration, ...] = (add_missing_terms, add_days)
 """In order: the first one leads from version 1 to version 2."""
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
 """The version that this program reads and writes."""
@@ -44,7 +57,13 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "unwanted": (),
     "scopes": (),
     "sources": (("partner", "sources"),),
-    "submissions": (("open", "received"), ("account", "received")),
+    "submissions": (
+        ("open", "received"),
+        ("account", "received"),
+        ("body_day",),
+        ("refused_day",),
+        ("day",),
+    ),
     "raws": (),
     "verdicts": (("submission", "first"),),
     "deliveries": (("bucket",),),
@@ -54,6 +73,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("partner", "source_id"),
         ("partner", "waits_for"),
         ("waits_for",),
+        ("day",),
     ),
     "waits": (("targets",),),
     "errands": (),

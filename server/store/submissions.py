@@ -21,6 +21,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from tocsin.admission.errors import Conflict, NotFound
+from tocsin.admission.timestamps import DAY
 from tocsin.server.model import Record, Submission
 from tocsin.server.store.connection import Base, Document, chunk_keys, time_limit
 
@@ -168,6 +169,8 @@ def settle(
     if settled == total:
         state |= FREE
     change = {"$set": state, "$inc": {f"counts.{verdict}": n for verdict, n in counts.items()}}
+    if settled == total and _is_refused(base, session, submission, start, counts):
+        change["$rename"] = {"body_day": "refused_day"}
     key = {"_id": submission, "settled": start}
     if not base.submissions.update_one(key, change, session=session).matched_count:
         document = _find_submission(base, session, submission)
@@ -180,6 +183,16 @@ def settle(
         "records": [_record_to_document(record) for record in records],
     }
     base.verdicts.insert_one(batch, session=session)
+
+
+def _is_refused(
+    base: Base, session: ClientSession, submission: str, start: int, counts: Mapping[str, int]
+) -> bool:
+    """True if nothing of a submission was taken, given the verdicts of its last records."""
+    if counts.keys() != {"refused"}:
+        return False
+    before = _find_submission(base, session, submission)["counts"] if start else {}
+    return not before.keys() - {"refused"}
 
 
 def replace_record(base: Base, session: ClientSession, submission: str, record: Record) -> None:
@@ -255,7 +268,8 @@ def _submission_to_document(submission: Submission, pieces: int) -> Document:
         "settled": submission.settled,
         "counts": dict(submission.counts),
         "open": submission.settled < submission.total,
-    }
+        "day": submission.received // DAY,
+    } | ({"body_day": submission.received // DAY} if pieces else {})
 
 
 def _record_to_document(record: Record) -> Document:

@@ -46,6 +46,7 @@ from tocsin.server.store.outbox import put_task, remove_task
 from tocsin.server.store.pending_references import find_pending_references, put_pending_references
 from tocsin.server.store.public_objects import PublicObjects, find_public_ids, insert_public_ids
 from tocsin.server.store.purge import purge_review, purge_submission, put_purge
+from tocsin.server.store.retention import forget_body, forget_submission
 from tocsin.server.store.reviews import (
     count_waiting,
     decide_review,
@@ -295,8 +296,19 @@ class Transaction(Snapshot):
         purge_submission(self._base, self._session, submission, body, values)
 
     def purge_review(self, review_id: str, values: Sequence[str]) -> None:
-        """Delete the object of a review, and findings that name one of the values."""
+        """Close a review; delete its object, and findings that name one of the values."""
         purge_review(self._base, self._session, review_id, values)
+
+    def forget_body(self, submission: str, today: int) -> bool:
+        """Delete the body of a settled submission; that of an open one is looked at later.
+
+        `today` is in days since 1970.  True if it was deleted.
+        """
+        return forget_body(self._base, self._session, submission, today)
+
+    def forget_submission(self, submission: str, today: int) -> bool:
+        """Delete a submission with its records, unless it is open or one of them is held."""
+        return forget_submission(self._base, self._session, submission, today)
 
     def add_journal_entry(self, action: str, actor: str, details: Mapping[str, object]) -> None:
         """Append an entry to the journal; the arguments are those of `JournalEntry`."""

@@ -109,7 +109,8 @@ class TestReviews:
         ]
         assert store.reviews.list_waiting("other") == [review(1, "other")]
         decided = store.commit(lambda txn: txn.decide_review("review-3", "released"))
-        assert decided == review(3, state="released") == store.reviews.find("review-3")
+        without_object = replace(review(3, state="released"), object=b"")
+        assert decided == without_object == store.reviews.find("review-3")
         assert store.reviews.list_waiting("acme") == [review(2)]
 
     def test_are_decided_once(self, store: Store) -> None:

@@ -74,6 +74,7 @@ def live(hub: Any) -> None:
     for review in hub.store.reviews.list_waiting("acme"):
         hub.services.intake.release(review, "analyst")
     hub.services.lifecycle.sweep()
+    hub.services.retention.sweep()
     hub.services.lifecycle.exclude("one.top", "analyst", "enough")
     hub.push(sdo("malware", name="m"), to="scratch")
     hub.store.deliveries.begin(alone=True)

@@ -1,0 +1,190 @@
+"""What the hub keeps, it keeps for a time: bodies, statuses, and what waits for an analyst."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from support.clock import LATER, ManualClock
+from support.hub import HubInProcess, details, indicator
+from support.presence import present
+
+from tocsin.server.cli.review import list_reviews
+from tocsin.server.retention import PAUSE, Retention
+from tocsin.server.runtime import Runtime
+from tocsin.server.store import Store
+from tocsin.server.store.schema import add_days
+
+UNKNOWN = "marking-definition--00000000-0000-4000-8000-000000000009"
+
+
+@pytest.fixture
+def held(hub: HubInProcess) -> Any:
+    """The status of a submission whose object waits for an analyst."""
+    status = hub.push(indicator(object_marking_refs=[UNKNOWN]))
+    assert hub.verdicts(status) == ["held"]
+    return status
+
+
+@pytest.fixture
+def second(store: Store, engine_uri: str) -> Iterator[Store]:
+    """Another worker's store on the same database."""
+    other = Store.connect(engine_uri, name=store._base.name)
+    yield other
+    other.close()
+
+
+def status_of(hub: HubInProcess, status: Any) -> Any:
+    """What the submitter reads of a submission now."""
+    return hub.ask(f"status/{status['id']}/")
+
+
+def body(hub: HubInProcess, status: Any) -> bytes:
+    """The kept body of a submission."""
+    return present(hub.store.submissions.find(status["id"])).raw
+
+
+def after(hub: HubInProcess, clock: ManualClock, days: float) -> None:
+    """Let time pass, and sweep."""
+    clock.advance(days=days)
+    hub.services.retention.sweep()
+
+
+class TestBodies:
+    def test_a_body_is_kept_for_14_days(self, hub: HubInProcess, clock: ManualClock) -> None:
+        status = hub.push(indicator())
+        after(hub, clock, 14)
+        assert body(hub, status)
+        after(hub, clock, 1)
+        assert body(hub, status) == b""
+        assert hub.store._base.raws.count_documents({}) == 0
+        assert status_of(hub, status).json["status"] == "complete"
+
+    def test_of_a_refused_submission_for_one(self, hub: HubInProcess, clock: ManualClock) -> None:
+        refused, mixed = hub.push({"type": "x"}), hub.push({"type": "x"}, indicator())
+        after(hub, clock, 2)
+        assert (body(hub, refused), body(hub, mixed) != b"") == (b"", True)
+
+    def test_of_a_large_submission_whose_first_part_was_taken_for_14(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
+        status = hub.push(*(indicator(f"n{n}.top") for n in range(500)), {"type": "x"})
+        after(hub, clock, 2)
+        assert body(hub, status)
+
+    def test_what_is_not_settled_yet_keeps_its_body(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
+        many = [indicator(f"n{n}.top") for n in range(201)]
+        answer = hub.ask("collections/inbox/objects/", method="POST", json={"objects": many})
+        after(hub, clock, 30)
+        while hub.services.intake.work():
+            pass
+        assert status_of(hub, answer.json).json["success_count"] == 201
+        after(hub, clock, 15)
+        assert body(hub, answer.json) == b""
+
+
+class TestReviews:
+    def test_an_object_on_which_nobody_decides_is_refused_with_what_to_do(
+        self, hub: HubInProcess, clock: ManualClock, held: Any
+    ) -> None:
+        after(hub, clock, 15)
+        (entry,) = details(status_of(hub, held).json)
+        assert entry["x_tocsin_verdict"] == "refused"
+        assert "not reviewed in time: send it again" in entry["message"]
+        assert hub.store.reviews.list_waiting() == []
+
+    def test_it_waits_for_14_days(self, hub: HubInProcess, clock: ManualClock, held: Any) -> None:
+        after(hub, clock, 14)
+        assert hub.verdicts(status_of(hub, held).json) == ["held"]
+
+    def test_sent_again_it_waits_again(
+        self, hub: HubInProcess, clock: ManualClock, held: Any
+    ) -> None:
+        after(hub, clock, 15)
+        assert hub.verdicts(hub.push(indicator(object_marking_refs=[UNKNOWN]))) == ["held"]
+
+    def test_the_list_warns_from_three_days_before(
+        self, hub: HubInProcess, clock: ManualClock, held: Any
+    ) -> None:
+        runtime = Runtime(None, None, hub.services, None)  # type: ignore[arg-type]
+        hub.store.clock = clock
+        clock.advance(days=10)
+        assert ["warning" in each for each in list_reviews(runtime, None)] == [False]
+        clock.advance(days=2)
+        assert ["warning" in each for each in list_reviews(runtime, None)] == [True]
+
+    @pytest.mark.parametrize("way", ["release", "reject", "time"])
+    def test_what_a_rule_removed_is_not_kept_after_the_decision(
+        self, hub: HubInProcess, clock: ManualClock, way: str
+    ) -> None:
+        hub.push(indicator(description="call Dr Jane Kestrel-Smythe"))
+        (review,) = hub.store.reviews.list_waiting()
+        assert b"Kestrel" in review.object
+        if way == "time":
+            after(hub, clock, 15)
+        elif way == "release":
+            hub.services.intake.release(review, "analyst")
+        else:
+            hub.services.intake.reject(review, "analyst", "no")
+        decided = present(hub.store.reviews.find(review.id))
+        assert (decided.state != "waiting", decided.object) == (True, b"")
+
+
+class TestStatuses:
+    def test_a_status_is_kept_for_90_days(self, hub: HubInProcess, clock: ManualClock) -> None:
+        status = hub.push(indicator())
+        after(hub, clock, 90)
+        assert status_of(hub, status).status_code == 200
+        after(hub, clock, 1)
+        assert status_of(hub, status).status_code == 404
+        assert hub.store._base.verdicts.count_documents({}) == 0
+
+    def test_what_it_published_stays(self, hub: HubInProcess, clock: ManualClock) -> None:
+        sent = indicator()
+        hub.push(sent)
+        after(hub, clock, 91)
+        assert len(hub.feed("green")) == 1
+        assert hub.verdicts(hub.push({**sent, "revoked": True, "modified": LATER})) == ["admitted"]
+
+
+class TestTheSweep:
+    def test_several_workers_may_sweep_at_once(
+        self, hub: HubInProcess, clock: ManualClock, second: Store
+    ) -> None:
+        kept = [hub.push(indicator(f"n{n}.top")) for n in range(12)]
+        clock.advance(days=15)
+        periods = hub.services.retention.periods
+        sweeps = [Retention(s, hub.services.intake, periods, clock) for s in (hub.store, second)]
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(Retention.sweep, sweeps))
+        assert {body(hub, each) for each in kept} == {b""}
+
+    def test_it_rests_when_nothing_is_due(self, hub: HubInProcess, clock: ManualClock) -> None:
+        assert not hub.services.retention.work()
+        hub.push(indicator())
+        clock.advance(days=15)
+        assert hub.services.retention.work()
+        while hub.services.retention.work():
+            pass
+        clock.now += PAUSE // 2
+        assert not hub.services.retention.work()
+
+    def test_a_hub_that_was_down_for_long_catches_up(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
+        hub.services.retention.sweep()
+        status = hub.push(indicator())
+        after(hub, clock, 400)
+        assert status_of(hub, status).status_code == 404
+
+    def test_it_covers_what_an_older_hub_stored(
+        self, hub: HubInProcess, clock: ManualClock, held: Any
+    ) -> None:
+        status, base = hub.push(indicator()), hub.store._base
+        base.submissions.update_many({}, {"$unset": {"day": "", "body_day": ""}})
+        base.reviews.update_many({}, {"$unset": {"day": ""}})
+        add_days(base)
+        after(hub, clock, 15)
+        assert body(hub, status) == b"" and hub.store.reviews.list_waiting() == []
