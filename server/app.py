@@ -24,6 +24,7 @@ from tocsin.server.intake.evaluate import Rules
 from tocsin.server.intake.intake import Intake
 from tocsin.server.lifecycle import Lifecycle
 from tocsin.server.model import CollectionKind
+from tocsin.server.partner_data import PartnerData
 from tocsin.server.publishing.attribution import Attribution
 from tocsin.server.publishing.public_ids import PublicIds
 from tocsin.server.publishing.public_objects import PublishingConfig
@@ -58,6 +59,7 @@ class HubServices:
     lifecycle: Lifecycle
     purger: Purger
     retention: Retention
+    partner_data: PartnerData
 
 
 def build_services(
@@ -89,7 +91,8 @@ def build_services(
     lifecycle = Lifecycle(store, publisher, clock)
     purger = Purger(store, publisher, intake, lifecycle)
     retention = Retention(store, intake, _periods(settings), clock)
-    return HubServices(store, publisher, intake, lifecycle, purger, retention)
+    partner_data = PartnerData(store, publisher, intake, lifecycle)
+    return HubServices(store, publisher, intake, lifecycle, purger, retention, partner_data)
 
 
 def _periods(settings: HubSettings) -> RetentionPeriods:

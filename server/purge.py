@@ -93,7 +93,7 @@ class Purger:
         Raises NotFound if the value is nowhere, Malformed if it is of no known kind.
         """
         about = parse_exclusion(text, reason, 0)
-        ids = [*self._lifecycle.find_published(about), _observable_id(about)]
+        ids = [*self._lifecycle.find_published(about), observable_id_of(about)]
         report = self._purge(ids, (about.value,), who, reason)
         return replace(report, also_in=tuple(self._store.purges.find_mentions((about.value,))))
 
@@ -256,7 +256,7 @@ def _forbid_sources(txn: Transaction, purge: Purge) -> None:
             txn.add_public_ids(partner, _WHO, new)
 
 
-def _observable_id(about: Exclusion) -> str:
+def observable_id_of(about: Exclusion) -> str:
     """The id of the observable that has only this value."""
     name, _, algorithm = about.property.partition(".")
     value = {algorithm.strip("'"): about.value} if algorithm else about.value

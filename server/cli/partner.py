@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import click
 
-from tocsin.admission.errors import Malformed, NotFound
+from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.merge.confidence import parse_reliability
 from tocsin.admission.model import Consent, Tlp, Verdict
 from tocsin.admission.timestamps import timestamp
@@ -143,6 +147,72 @@ def _change(hub: Runtime, slug: str, disabled: bool | None, **options: Any) -> A
     return change_partner(hub, slug, change)
 
 
+@partner_command.command(
+    "withdraw",
+    epilog=format_examples(
+        'tocsin-hub partner withdraw acme --value evil[.]top --reason "asked by mail"',
+        'tocsin-hub partner withdraw acme --all --reason "left the community"',
+    ),
+)
+@click.argument("slug")
+@click.option("--id", "ids", multiple=True, metavar="ID", help="An id of its own, or a public id.")
+@click.option("--value", "values", multiple=True, help="A domain, address, URL or hash.")
+@click.option("--all", "everything", is_flag=True, help="Everything that it sent.")
+@click.option("--reason", required=True, help="Recorded in the journal.")
+@with_hub
+def _withdraw(  # noqa: PLR0913
+    hub: Runtime,
+    slug: str,
+    ids: tuple[str, ...],
+    values: tuple[str, ...],
+    everything: bool,
+    reason: str,
+) -> Answer:
+    """Withdraw what a partner sent, observables included.
+
+    What nobody else reported is revoked; the rest is computed without the partner. What it
+    withdrew it cannot send again under the same ids. Objects that are still in its queue are not
+    withdrawn: use --disable of `partner change` first.
+    """
+    return withdraw(hub, slug, None if everything else (*ids, *values), reason)
+
+
+@partner_command.command(
+    "remove",
+    epilog=format_examples('tocsin-hub partner remove acme --reason "left the community"'),
+)
+@click.argument("slug")
+@click.option("--reason", required=True, help="Recorded in the journal.")
+@with_hub
+def _remove(hub: Runtime, slug: str, reason: str) -> Answer:
+    """Remove a partner: its access, what it contributed, and all that is held about it.
+
+    If it is interrupted, run it again. Export what is held first, if the partner wants it.
+    """
+    found = hub.services.partner_data.remove(slug, OPERATOR, reason)
+    return {"partner": slug, "removed": True, **asdict(found)}
+
+
+@partner_command.command(
+    "export", epilog=format_examples("tocsin-hub partner export acme --output acme.jsonl")
+)
+@click.argument("slug")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="A new file, readable only by you.",
+)
+@with_hub
+def _export(hub: Runtime, slug: str, output: Path) -> Answer:
+    """Write all that is held about a partner into a file, one JSON object a line.
+
+    Its record, accounts, submissions with what became of each object, contributions, waiting
+    reviews and journal entries; no keys.
+    """
+    return export_partner(hub, slug, output)
+
+
 @partner_command.command("list", epilog=format_examples("tocsin-hub partner list --json"))
 @with_hub
 def _list(hub: Runtime) -> list[Answer]:
@@ -275,6 +345,36 @@ def change_partner(hub: Runtime, slug: str, change: PartnerChange) -> Answer:
         return answer
 
     return hub.services.store.commit(work)
+
+
+def withdraw(hub: Runtime, slug: str, names: Sequence[str] | None, reason: str) -> Answer:
+    """Withdraw what a partner sent under these ids or values, or all if None."""
+    if names is None:
+        found = hub.services.partner_data.withdraw_all(slug, OPERATOR, reason)
+    elif names:
+        found = hub.services.partner_data.withdraw(slug, names, OPERATOR, reason)
+    else:
+        raise Malformed("name what to withdraw with --id or --value, or give --all")
+    return {"partner": slug, **asdict(found)}
+
+
+def export_partner(hub: Runtime, slug: str, output: Path) -> Answer:
+    """Write all that is held about a partner into a new file.
+
+    Raises NotFound if there is no such partner, Conflict if the file exists.
+    """
+    lines = hub.services.partner_data.export(slug)
+    first = next(lines)  # an unknown partner leaves no file
+    try:
+        place = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as error:
+        raise Conflict(f"{output} exists already; name a new file") from error
+    count = 0
+    with open(place, "w", encoding="utf-8") as file:
+        for line in chain([first], lines):
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            count += 1
+    return {"partner": slug, "file": str(output), "lines": count}
 
 
 def list_partners(hub: Runtime) -> list[Answer]:

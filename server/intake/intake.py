@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tocsin.admission.errors import Conflict, NotFound
-from tocsin.admission.model import Candidate
+from tocsin.admission.model import Action, Candidate, Finding, Verdict
 from tocsin.server.intake.evaluate import (
     Evaluator,
     Rules,
@@ -47,6 +47,14 @@ log = logging.getLogger(__name__)
 BATCH = 500
 """Records that one transaction settles."""
 
+_DISABLED = (
+    Finding(
+        "validate",
+        "account",
+        Action.REFUSED,
+        "the account was disabled before this was examined: send it again when it may send",
+    ).as_json(),
+)
 LEASE = 60
 """Seconds after which another worker may take over a submission that was not finished."""
 
@@ -137,7 +145,9 @@ class Intake:
             self._store.submissions.release(submission.id, self._owner)
             return None
         try:
-            if collection.kind is CollectionKind.VERBATIM:
+            if collection.kind is CollectionKind.VERBATIM and not (
+                sent.account is None and self._is_locked_out(submission.account)
+            ):
                 records = self._deposit(submission, collection, objects)
             else:
                 records = self._evaluate(sent, objects)
@@ -192,14 +202,18 @@ class Intake:
     def _evaluate(self, sent: Sent, objects: Sequence[bytes]) -> list[Record] | None:
         """Evaluate the whole submission, and settle it batch by batch."""
         candidates = [parse_candidate(index, raw) for index, raw in enumerate(objects)]
+        if sent.account is None and self._is_locked_out(sent.submission.account):
+            return self._refuse_rest(sent.submission, candidates[sent.submission.settled :])
         records: list[Record] = []
         settled, whole = sent.submission.settled, self._whole(sent, candidates)
         is_final = True
         while settled < len(candidates):
+            if sent.account is None and self._is_locked_out(sent.submission.account):
+                return self._refuse_rest(sent.submission, candidates[settled:])
             part = whole.candidates[settled : settled + BATCH]
             try:
                 batch = replace(whole, candidates=part, now=self._clock())
-                new, task = self._settle(sent.submission, batch)
+                new, task = self._settle(sent, batch)
             except StalePreconditions:
                 whole = self._whole(replace(sent, feeds=()), candidates)
                 continue
@@ -219,11 +233,37 @@ class Intake:
             whole = replace(whole, earlier=group_assessments(whole.candidates))
         return whole
 
-    def _settle(
-        self, submission: Submission, batch: Batch
-    ) -> tuple[Sequence[Record], OutboxTask | None]:
+    def _is_locked_out(self, account: str) -> bool:
+        """True if an account may not send any more, so that nothing of its queue is published."""
+        found = self._store.accounts.find_account(account)
+        return found is None or found.disabled
+
+    def _refuse_rest(
+        self, submission: Submission, candidates: Sequence[Candidate]
+    ) -> list[Record] | None:
+        """Refuse what was not settled before its account was disabled."""
+        for start in range(0, len(candidates), BATCH):
+            part = candidates[start : start + BATCH]
+            records = [
+                Record(each.index, Verdict.REFUSED.value, each.source_id or "", findings=_DISABLED)
+                for each in part
+            ]
+            self._store.commit(
+                lambda txn, records=records: self._finish(  # type: ignore[misc]
+                    txn, "admit", submission, records
+                )
+            )
+        return None
+
+    def _settle(self, sent: Sent, batch: Batch) -> tuple[Sequence[Record], OutboxTask | None]:
+        submission = sent.submission
+
         def settle(txn: Transaction) -> tuple[Sequence[Record], OutboxTask | None]:
             self._evaluator.check(txn, batch)
+            if sent.account is None:  # it waited: its account may have been disabled meanwhile
+                account = txn.accounts.find_account(submission.account)
+                if account is None or account.disabled:
+                    raise StalePreconditions
             settlement = self._publisher.settle(txn, batch)
             txn.add_reviews(settlement.reviews)
             self._finish(txn, "admit", submission, settlement.records)

@@ -34,6 +34,7 @@ from tocsin.server.store.feeds.packing import Packer
 from tocsin.server.store.feeds.views import CollectionReader
 from tocsin.server.store.journal import Journal
 from tocsin.server.store.outbox import Outbox
+from tocsin.server.store.partner_data import PartnerDocuments
 from tocsin.server.store.public_objects import Schedule
 from tocsin.server.store.purge import Purges
 from tocsin.server.store.retention import Expired
@@ -74,6 +75,7 @@ class Store:
         self.deliveries = Deliveries(self._base, clock)
         self.purges = Purges(self._base)
         self.expired = Expired(self._base)
+        self.partner_data = PartnerDocuments(self._base)
         self.packing = Packer(client, self._base, self._lock)
 
     @classmethod

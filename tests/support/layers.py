@@ -10,7 +10,8 @@ LAYERS = (
     ("tocsin.server.bootstrap", "tocsin.server.worker", "tocsin.server.http"),
     ("tocsin.server.app",),
     ("tocsin.server.taxii", "tocsin.server.console", "tocsin.server.export")
-    + ("tocsin.server.purge", "tocsin.server.retention"),
+    + ("tocsin.server.partner_data", "tocsin.server.retention"),
+    ("tocsin.server.purge",),
     ("tocsin.server.intake", "tocsin.server.lifecycle"),
     ("tocsin.server.publishing",),
     ("tocsin.server.store", "tocsin.server.auth"),

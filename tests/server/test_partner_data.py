@@ -1,0 +1,215 @@
+"""A partner's own: withdrawn, exported, removed; and its queue when it is locked out."""
+
+import json
+import stat
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.clock import LATER, indicators
+from support.hub import GREEN, HubInProcess, details, indicator, sdo
+
+from tocsin.admission.errors import Conflict, Malformed, NotFound
+from tocsin.config import HubSettings
+from tocsin.server.cli.partner import export_partner, withdraw
+from tocsin.server.partner_data import PartnerData, Withdrawal
+from tocsin.server.runtime import Runtime
+
+WHY = "asked by mail"
+UNKNOWN = "marking-definition--00000000-0000-4000-8000-000000000009"
+DOMAIN = {
+    "type": "domain-name",
+    "spec_version": "2.1",
+    "id": "domain-name--00000000-0000-4000-8000-000000000001",
+    "value": "evil-portal.top",
+    "object_marking_refs": [GREEN],
+}
+
+
+@pytest.fixture
+def data(hub: HubInProcess) -> PartnerData:
+    """What the hub can do with a partner's data."""
+    return hub.services.partner_data
+
+
+@pytest.fixture
+def runtime(hub: HubInProcess) -> Runtime:
+    """The hub as commands see it."""
+    absent: Any = None
+    return Runtime(HubSettings(), absent, hub.services, absent)
+
+
+def disable(hub: HubInProcess, slug: str) -> None:
+    """Lock a partner out."""
+    account = hub.store.accounts.find_account(slug)
+    assert account is not None
+    hub.store.accounts.update_account(replace(account, disabled=True))
+
+
+class TestWithdrawing:
+    def test_an_observable_is_withdrawn_by_its_value(
+        self, hub: HubInProcess, data: PartnerData
+    ) -> None:
+        hub.push(DOMAIN, indicator())
+        found = data.withdraw("acme", ["EVIL-portal[.]top"], "operator", WHY)
+        assert found == Withdrawal(objects=2, revoked=2, reviews=0)
+        assert [o["revoked"] for o in hub.feed("green")] == [True, True]
+
+    def test_by_the_partners_own_id(self, hub: HubInProcess, data: PartnerData) -> None:
+        one, other = indicator("one.top"), indicator("other.top")
+        hub.push(one, other)
+        assert data.withdraw("acme", [one["id"]], "operator", WHY).objects == 1
+        assert [o.get("revoked") for o in hub.feed("green")] == [None, True]
+
+    def test_what_others_reported_too_stays_without_it(
+        self, hub: HubInProcess, data: PartnerData
+    ) -> None:
+        hub.push(indicator(description="first"))
+        hub.push(indicator(description="second"), who="north")
+        assert data.withdraw_all("acme", "operator", WHY) == Withdrawal(1, 0, 0)
+        (public,) = indicators(hub)
+        assert public["description"] == "second" and "revoked" not in public
+
+    def test_what_waits_for_an_analyst_is_withdrawn_too(
+        self, hub: HubInProcess, data: PartnerData
+    ) -> None:
+        status = hub.push(indicator(object_marking_refs=[UNKNOWN]))
+        assert data.withdraw_all("acme", "operator", WHY).reviews == 1
+        (entry,) = details(hub.ask(f"status/{status['id']}/").json)
+        assert (entry["x_tocsin_verdict"], "withdrawn" in entry["message"]) == ("refused", True)
+
+    def test_it_is_not_published_again_from_the_same_id(
+        self, hub: HubInProcess, data: PartnerData
+    ) -> None:
+        sent = indicator()
+        hub.push(sent)
+        data.withdraw("acme", ["evil-portal.top"], "operator", WHY)
+        assert hub.verdicts(hub.push({**sent, "modified": LATER})) == ["refused"]
+
+    def test_it_is_written_in_the_journal(self, hub: HubInProcess, data: PartnerData) -> None:
+        hub.push(indicator())
+        data.withdraw_all("acme", "operator", WHY)
+        (act,) = [e for e in hub.store.journal.list_entries() if e.action == "partner.withdraw"]
+        assert dict(act.details) == {"partner": "acme", "count": 1, "reason": WHY}
+
+    def test_it_can_be_repeated(self, hub: HubInProcess, data: PartnerData) -> None:
+        hub.push(indicator())
+        data.withdraw_all("acme", "operator", WHY)
+        before = hub.feed("green")
+        assert data.withdraw_all("acme", "operator", WHY) == Withdrawal(0, 0, 0)
+        assert hub.feed("green") == before
+
+    def test_what_it_never_sent_is_an_error(
+        self, hub: HubInProcess, data: PartnerData, runtime: Runtime
+    ) -> None:
+        hub.push(indicator(), who="north")
+        with pytest.raises(NotFound):
+            data.withdraw("acme", ["evil-portal.top"], "operator", WHY)
+        with pytest.raises(NotFound):
+            data.withdraw_all("nobody", "operator", WHY)
+        with pytest.raises(Malformed):
+            withdraw(runtime, "acme", (), WHY)
+        assert "revoked" not in indicators(hub)[0]
+
+
+class TestRemoving:
+    def test_nothing_of_it_is_left_but_its_short_name_in_the_journal(
+        self, hub: HubInProcess, data: PartnerData
+    ) -> None:
+        hub.push(indicator("one.top"), sdo("malware", name="m", is_family=False))
+        hub.push(indicator("two.top", object_marking_refs=[UNKNOWN]))
+        hub.push(indicator("one.top"), who="north")
+        data.remove("acme", "operator", WHY)
+        base = hub.store._base
+        for name in base.list_collection_names():
+            if name != "journal":
+                assert "acme" not in str(list(base[name].find())).lower(), name
+
+    def test_what_it_shared_with_others_is_computed_without_it(
+        self, hub: HubInProcess, data: PartnerData
+    ) -> None:
+        hub.push(indicator("one.top"), indicator("two.top"))
+        hub.push(indicator("one.top"), who="north")
+        found = data.remove("acme", "operator", WHY)
+        assert found == Withdrawal(objects=2, revoked=1, reviews=0)
+        told = {
+            o["pattern"].split("'")[1]: o.get("revoked", False) for o in hub.feed("green", "north")
+        }
+        assert told == {"one.top": False, "two.top": True}
+
+    def test_it_is_locked_out_at_once(self, hub: HubInProcess, data: PartnerData) -> None:
+        data.remove("acme", "operator", WHY)
+        assert hub.ask("collections/").status_code == 401
+
+    def test_one_that_was_interrupted_goes_on_when_it_is_run_again(
+        self, hub: HubInProcess, data: PartnerData, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for n in range(3):
+            hub.push(*(indicator(f"n{n}-{i}.top") for i in range(60)))
+        commit, left = hub.store.commit, iter(range(2))
+
+        def dying(work: Any) -> Any:
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            return commit(work)
+
+        monkeypatch.setattr(hub.store, "commit", dying)
+        with pytest.raises(KeyboardInterrupt):
+            data.remove("acme", "operator", WHY)
+        monkeypatch.setattr(hub.store, "commit", commit)
+        assert 0 < sum(o.get("revoked", False) for o in hub.feed("green", "north")) < 180
+        data.remove("acme", "operator", WHY)
+        assert all(o["revoked"] for o in hub.feed("green", "north"))
+        with pytest.raises(NotFound):
+            data.remove("acme", "operator", WHY)
+
+
+class TestExporting:
+    def test_all_that_is_held_of_it_and_nothing_of_others(
+        self, hub: HubInProcess, runtime: Runtime, tmp_path: Path
+    ) -> None:
+        hub.push(indicator("one.top", description="said by acme"))
+        hub.push(indicator("two.top", object_marking_refs=[UNKNOWN]))
+        hub.push(indicator("one.top", description="said by north"), who="north")
+        place = tmp_path / "acme.jsonl"
+        answer = export_partner(runtime, "acme", place)
+        lines = [json.loads(line) for line in place.read_text("utf-8").splitlines()]
+        assert answer["lines"] == len(lines)
+        assert {line["kind"] for line in lines} == {
+            *("partner", "account", "submission", "record", "contribution", "review", "journal"),
+        }
+        text = place.read_text("utf-8")
+        assert "said by acme" in text and "north" not in text
+
+    def test_only_the_operator_can_read_it_and_no_file_is_overwritten(
+        self, hub: HubInProcess, runtime: Runtime, tmp_path: Path
+    ) -> None:
+        place = tmp_path / "acme.jsonl"
+        export_partner(runtime, "acme", place)
+        assert stat.S_IMODE(place.stat().st_mode) == 0o600
+        with pytest.raises(Conflict):
+            export_partner(runtime, "acme", place)
+        with pytest.raises(NotFound):
+            export_partner(runtime, "nobody", tmp_path / "none")
+        assert not (tmp_path / "none").exists()
+
+
+class TestTheQueueOfADisabledPartner:
+    @pytest.mark.parametrize("collection", ["inbox", "scratch"])
+    def test_it_is_not_published(self, hub: HubInProcess, collection: str) -> None:
+        many = [indicator(f"n{n}.top") for n in range(201)]
+        path = f"collections/{collection}/objects/"
+        answer = hub.ask(path, method="POST", json={"objects": many})
+        disable(hub, "acme")
+        while hub.services.intake.work():
+            pass
+        assert hub.feed("green", "north") == [] == hub.feed("scratch", "north")
+        records = hub.store.submissions.records(answer.json["id"])
+        assert {record.verdict for record in records} == {"refused"} and len(records) == 201
+        assert "disabled" in records[0].findings[0]["message"]
+
+    def test_what_was_settled_before_stays(self, hub: HubInProcess) -> None:
+        hub.push(indicator())
+        disable(hub, "acme")
+        assert len(hub.feed("green", "north")) == 1
