@@ -22,6 +22,7 @@ _COMMANDS = {
     "serve": "serve",
     "work": "serve",
     "migrate": "migrate",
+    "compact": "migrate",
     "partner": "partner",
     "key": "key",
     "collection": "collection",

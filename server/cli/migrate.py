@@ -1,4 +1,4 @@
-"""`tocsin-hub migrate`: bring the database to the schema of this version."""
+"""`tocsin-hub migrate` and `compact`: a newer schema, or fresh files, for the database."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from contextlib import closing, nullcontext
 
 import click
 
-from tocsin.admission.errors import NotFound
+from tocsin.admission.errors import NotFound, Unprocessable
 from tocsin.config import HubSettings
 from tocsin.config.command_line import format_examples
 from tocsin.server.cli.command import (
@@ -19,7 +19,7 @@ from tocsin.server.cli.command import (
 )
 from tocsin.server.journal import OPERATOR, operator_name
 from tocsin.server.store import Store
-from tocsin.server.store.embedded import database
+from tocsin.server.store.embedded import database, rewrite
 
 
 @click.command(
@@ -57,3 +57,33 @@ def migrate_database(settings: HubSettings, actor: str = OPERATOR) -> Answer:
             store.prepare()  # what is new may be part of a transaction only once it exists
             store.commit(lambda txn: txn.add_journal_entry("migrate", actor, versions))
     return {**versions}
+
+
+@click.command(
+    "compact", epilog=format_examples("tocsin-hub compact --data /srv/tocsin-data --json")
+)
+@with_settings
+@AS_JSON
+def compact_command(settings: HubSettings, as_json: bool) -> None:
+    """Rewrite the embedded database, so that its files hold nothing that was deleted.
+
+    Stop the hub first. It needs as much free space as the database takes. If it is interrupted,
+    the database is as it was, or rewritten as a whole.
+    """
+    print_result(compact_database(settings), as_json=as_json)
+
+
+def compact_database(settings: HubSettings) -> Answer:
+    """Rewrite the embedded database of these settings; its octets before and after.
+
+    Raises NotFound if the data directory has no hub, Unprocessable with a MongoDB, Unavailable if
+    a hub is running.
+    """
+    if settings.mongo_uri:
+        raise Unprocessable(
+            "compact is for the embedded engine; docs/privacy.md says what to do with MongoDB"
+        )
+    if not settings.data.exists():
+        raise NotFound(f"{settings.data} has no hub; name its data directory with --data")
+    before, after = rewrite(settings.data, print_notice)
+    return {"octets_before": before, "octets_after": after}

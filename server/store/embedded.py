@@ -12,6 +12,8 @@ The directory holds, for its owner only:
 | file          | content                                                      |
 |---------------|--------------------------------------------------------------|
 | db/           | the engine's data                                            |
+| db.old/       | the same while `rewrite` swaps it for a fresh copy           |
+| rewrite/      | the fresh copy while it is made                              |
 | engine.secret | user and password                                            |
 | engine.toml   | the engine's settings, written anew at each start            |
 | engine.log    | what the engine printed                                      |
@@ -29,22 +31,24 @@ import json
 import os
 import re
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
+import bson
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
 from tocsin.admission.errors import Unavailable, Unprocessable
 from tocsin.server.store import engine_launcher
-from tocsin.server.store.connection import AUTHENTICATION_FAILED, Client
+from tocsin.server.store.connection import AUTHENTICATION_FAILED, Client, Document
 
 _LOCK = "engine.lock"
 _HUB_LOCK = "hub.lock"
@@ -53,6 +57,11 @@ _SETTINGS = "engine.toml"
 _ADDRESS = "engine.json"
 _LOG = "engine.log"
 _DATA = "db"
+_OLD_DATA = "db.old"
+_REWRITE = "rewrite"
+_COPY_OCTETS = 4_000_000
+"""Octets of documents that are copied together."""
+_OWN_DATABASES = frozenset(("admin", "config", "local"))
 _USER = "tocsin"
 _HOST = "127.0.0.1"
 _LISTENING = re.compile(rb"listening on 127\.0\.0\.1:(\d+)")
@@ -151,6 +160,7 @@ class Engine:
     def _start_process(self) -> None:
         """Start the engine with authentication; a new one is given its user first."""
         with _lock_for_engine(self._data) as lock:
+            _finish_swap(self._data)
             new = not (self._data / _DATA).exists()
             if new:
                 self._set_password(lock)
@@ -226,6 +236,85 @@ def database(data: Path, report: Report) -> Iterator[str]:
         yield engine.uri
     finally:
         engine.stop()
+
+
+def rewrite(data: Path, report: Report) -> tuple[int, int]:
+    """Copy the database into fresh files and delete the old ones; their octets before and after.
+
+    The engine never gives up a page that it has written: what was deleted stays in the free
+    pages, the journal and the history of its files until other data happens to take its place.
+    A copy has none of it.  If this is interrupted, the old files stay or the new ones are whole.
+
+    Raises Unavailable if a hub is running, or if there is no room for a second copy.
+    """
+    with _lock_for_hub(data):
+        fresh = data / _REWRITE
+        shutil.rmtree(fresh, ignore_errors=True)  # of a run that was interrupted
+        fresh.mkdir(mode=0o700)
+        shutil.copy2(data / _SECRET, fresh / _SECRET)
+        with contextlib.ExitStack() as engines:
+            uris = []
+            for folder in (data, fresh):
+                engine = Engine.private(folder, report)
+                engines.callback(engine.stop)
+                uris.append(engine.uri)
+            _copy_databases(*uris)
+        before = _octets(data / _DATA)
+        with _lock_for_engine(data):
+            (data / _DATA).rename(data / _OLD_DATA)
+            (fresh / _DATA).rename(data / _DATA)
+            _finish_swap(data)
+        shutil.rmtree(fresh)
+    return before, _octets(data / _DATA)
+
+
+def _finish_swap(data: Path) -> None:
+    """Complete or undo a swap of the engine's data that was interrupted."""
+    old = data / _OLD_DATA
+    if not old.exists():
+        return
+    if (data / _DATA).exists():
+        shutil.rmtree(old)
+    else:
+        old.rename(data / _DATA)
+
+
+def _copy_databases(source: str, target: str) -> None:
+    """Copy all documents and indexes, and count them afterwards.  Raises Unavailable."""
+    with _connect(source) as here, _connect(target) as there:
+        for name in sorted(set(here.list_database_names()) - _OWN_DATABASES):
+            for collection in sorted(here[name].list_collection_names()):
+                old, new = here[name][collection], there[name][collection]
+                there[name].create_collection(collection)
+                copied = 0
+                for documents in _in_portions(old.find({})):
+                    new.insert_many(documents)
+                    copied += len(documents)
+                for index in old.list_indexes():
+                    if index["name"] != "_id_":
+                        unique = bool(index.get("unique"))
+                        new.create_index(list(index["key"].items()), unique=unique)
+                if new.count_documents({}) != copied:
+                    raise Unavailable(
+                        f"{name}.{collection} could not be copied: nothing is changed"
+                    )
+
+
+def _in_portions(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    portion: list[Document] = []
+    octets = 0
+    for document in documents:
+        portion.append(document)
+        octets += len(bson.encode(document))
+        if octets > _COPY_OCTETS:
+            yield portion
+            portion, octets = [], 0
+    if portion:
+        yield portion
+
+
+def _octets(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir())
 
 
 def _launch(

@@ -1,0 +1,112 @@
+"""`tocsin-hub compact`: what was deleted is in no file of the embedded database any more."""
+
+import importlib.util
+import json
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import zstandard
+from support.hub import MT, indicator
+from support.processes import HubProcess
+
+from tocsin.server.cli.main import main
+
+if importlib.util.find_spec("secantus") is None:
+    pytest.skip("the embedded engine is not installed", allow_module_level=True)
+
+MARKER = "kestrel-over-lisbon"
+
+
+def inflations(octets: bytes) -> list[bytes]:
+    """What zstd and zlib make of the octets, from each place where such data may begin."""
+    found = []
+    for start in (each.start() for each in re.finditer(re.escape(b"\x28\xb5\x2f\xfd"), octets)):
+        try:
+            part = octets[start : start + (1 << 22)]
+            found.append(zstandard.ZstdDecompressor().decompressobj().decompress(part))
+        except zstandard.ZstdError:
+            continue
+    for start in (each.start() for each in re.finditer(b"\x78[\x01\x9c\xda]", octets)):
+        try:
+            part = octets[start : start + (1 << 16)]
+            found.append(zlib.decompressobj().decompress(part, 1 << 20))
+        except zlib.error:
+            continue
+    return found
+
+
+def files_with(text: str, folder: Path) -> list[str]:
+    """The files below a folder that hold a text, compressed or not."""
+    wanted = text.encode()
+    return sorted(
+        file.name
+        for file in folder.rglob("*")
+        if file.is_file()
+        for octets in [file.read_bytes()]
+        if wanted in octets or any(wanted in each for each in inflations(octets))
+    )
+
+
+def post(hub: HubProcess, *objects: Any) -> None:
+    """Send objects into the inbox."""
+    name, _, secret = hub.key.partition(":")
+    url = hub.url.replace("/taxii2/", "/hub/collections/inbox/objects/")
+    headers = {"Content-Type": MT, "Accept": MT}
+    body = json.dumps({"objects": objects})
+    answer = requests.post(url, data=body, auth=(name, secret), headers=headers, timeout=60)
+    assert answer.status_code == 202, answer.text
+
+
+def read(hub: HubProcess, **query: str) -> requests.Response:
+    """Read the feed of TLP:GREEN."""
+    name, _, secret = hub.key.partition(":")
+    url = hub.url.replace("/taxii2/", "/hub/collections/green/objects/")
+    accepted = {"Accept": MT}
+    return requests.get(url, params=query, auth=(name, secret), headers=accepted, timeout=60)
+
+
+def test_after_a_purge_and_a_rewrite_no_file_holds_it_and_cursors_go_on(tmp_path: Path) -> None:
+    hub = HubProcess(tmp_path / "data").start()
+    hub.join()
+    post(hub, indicator(f"{MARKER}.top", name=MARKER), indicator("one.top"))
+    stamp = read(hub).headers["X-TAXII-Date-Added-Last"]
+    assert files_with(MARKER, hub.data)
+    hub.command("object", "purge", f"{MARKER}[.]top", "--reason", "asked to")
+    post(hub, indicator("two.top"))
+    news = read(hub, added_after=stamp).json()["objects"]
+    assert main(["compact", "--data", str(hub.data)]) == 3  # the hub is running
+    assert hub.stop() == 0
+    assert files_with(MARKER, hub.data), "the engine keeps what was deleted"
+    assert main(["compact", "--data", str(hub.data), "--json"]) == 0
+    assert files_with(MARKER, hub.data) == []
+    assert not (hub.data / "db.old").exists() and not (hub.data / "rewrite").exists()
+    hub.start()
+    assert read(hub, added_after=stamp).json()["objects"] == news
+    post(hub, indicator("three.top"))
+    assert len(read(hub, added_after=stamp).json()["objects"]) == len(news) + 1
+    assert hub.stop() == 0
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_swap_that_was_interrupted_is_undone_or_completed(tmp_path: Path, swapped: bool) -> None:
+    place = ("--data", str(tmp_path / "data"), "--json")
+    assert main(["exclusion", "add", "ours.top", *place]) == 0
+    data = tmp_path / "data"
+    if swapped:
+        (data / "db.old").mkdir()
+    else:
+        (data / "db").rename(data / "db.old")
+    assert main(["exclusion", "remove", "ours.top", *place]) == 0
+    assert not (data / "db.old").exists()
+
+
+def test_with_a_mongodb_it_says_where_to_read_on(
+    engine_uri: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOCSIN_MONGO_URI", engine_uri)
+    assert main(["compact"]) == 1
+    assert "docs/privacy.md" in capsys.readouterr().err
