@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from tocsin.admission.errors import Conflict, NotFound
+from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.merge.content import object_digest
 from tocsin.admission.merge.identity import is_observable_type, observable_id
 from tocsin.admission.model import StixObject, Tlp
@@ -82,15 +82,18 @@ class Purger:
     def purge(self, public_id: str, who: str, reason: str) -> PurgeReport:
         """Purge one object, named by its public id, or its id in a verbatim collection.
 
-        Raises NotFound if there is none with this id, and never was.
+        Raises NotFound if there is none with this id, and never was, Malformed if it is one that
+        the hub publishes in its own name.
         """
+        if self._publisher.is_own(public_id):
+            raise Malformed(f"{public_id} is the hub's own object, which every feed needs")
         return self._purge([public_id], (), who, reason)
 
     def purge_value(self, text: str, who: str, reason: str) -> PurgeReport:
         """Purge the indicators on exactly this value, in every scope, and its observable.
 
         Submissions and reviews that name the value lose it too, even if nothing was published.
-        Raises NotFound if the value is nowhere, Malformed if it is of no known kind.
+        Raises Malformed if the value is of no known kind.
         """
         about = parse_exclusion(text, reason, 0)
         ids = [*self._lifecycle.find_published(about), observable_id_of(about)]
@@ -108,7 +111,7 @@ class Purger:
     def _purge(
         self, ids: Sequence[str], values: tuple[str, ...], who: str, reason: str
     ) -> PurgeReport:
-        own = self._store.purges.find_sources(ids)
+        own = frozenset(self._store.purges.find_sources(ids))
         collections = [c for c in self._store.feeds.collections() if c.view is None]
         now = self._lifecycle.now()
 

@@ -150,7 +150,6 @@ def _change(hub: Runtime, slug: str, disabled: bool | None, **options: Any) -> A
 @partner_command.command(
     "withdraw",
     epilog=format_examples(
-        'tocsin-hub partner withdraw acme --value evil[.]top --reason "asked by mail"',
         'tocsin-hub partner withdraw acme --all --reason "left the community"',
     ),
 )
@@ -179,7 +178,7 @@ def _withdraw(  # noqa: PLR0913
 
 @partner_command.command(
     "remove",
-    epilog=format_examples('tocsin-hub partner remove acme --reason "left the community"'),
+    epilog=format_examples('tocsin-hub partner remove north --reason "left the community"'),
 )
 @click.argument("slug")
 @click.option("--reason", required=True, help="Recorded in the journal.")

@@ -18,6 +18,7 @@ from tocsin.admission.model import (
     Action,
     Candidate,
     Contribution,
+    StixObject,
     Tlp,
     Verdict,
 )
@@ -179,10 +180,16 @@ class Publisher:
     def publish_own_objects(self, txn: Transaction) -> None:
         """Publish what every feed needs: the hub's identity, TLP definitions, its extension."""
         for feed in self.config.feeds():
-            levels = [tlp_definition(tlp) for tlp in Tlp if tlp <= feed.max_tlp]
-            extension = (extension_author(), extension_definition())
-            every = (self.config.identity, *levels, *extension)
+            every = self._own_objects(feed.max_tlp)
             txn.publish(feed.id, [new_entry(each, Tlp.CLEAR) for each in every], replace=True)
+
+    def is_own(self, object_id: str) -> bool:
+        """True if every feed needs the object, and the hub publishes it in its own name."""
+        return any(each["id"] == object_id for each in self._own_objects(Tlp.RED))
+
+    def _own_objects(self, level: Tlp) -> list[StixObject]:
+        levels = [tlp_definition(tlp) for tlp in Tlp if tlp <= level]
+        return [self.config.identity, *levels, extension_author(), extension_definition()]
 
     def settle(self, txn: Transaction, batch: Batch) -> Settlement:
         """Publish a batch and write all of it but the submission's own state."""

@@ -10,7 +10,7 @@ import zstandard
 from support.clock import LATER, ManualClock, indicators
 from support.hub import AMBER, GREEN, HubInProcess, details, indicator, sdo
 
-from tocsin.admission.errors import NotFound
+from tocsin.admission.errors import Malformed, NotFound
 from tocsin.server.store import Store
 
 MARKER = "kestrel-over-lisbon"
@@ -211,6 +211,14 @@ def test_it_can_be_repeated(hub: HubInProcess) -> None:
 def test_an_unknown_id_is_an_error(hub: HubInProcess) -> None:
     with pytest.raises(NotFound):
         hub.services.purger.purge("indicator--none", "operator", WHY)
+
+
+@pytest.mark.parametrize("own", ["", GREEN])
+def test_what_every_feed_needs_of_the_hub_itself_cannot_be_purged(
+    hub: HubInProcess, own: str
+) -> None:
+    with pytest.raises(Malformed):
+        hub.services.purger.purge(own or hub.identity, "operator", WHY)
 
 
 @pytest.mark.parametrize("step", range(8))

@@ -17,6 +17,7 @@ from support.processes import HubProcess, indicators
 from tocsin.server.cli.main import main, tocsin_hub
 
 EVIL = "evil-portal.top"
+NAMED = "acme-portal.top"
 
 
 def commands(command: click.Command = tocsin_hub, path: Any = ()) -> Iterator[Any]:
@@ -39,7 +40,7 @@ def examples(command: click.Command) -> list[str]:
 
 
 ALL = list(dict.fromkeys(line for command in COMMANDS.values() for line in examples(command)))
-LASTING = [line for line in ALL if shlex.split(line)[1] in ("serve", "work")]
+LASTING = [line for line in ALL if shlex.split(line)[1] in ("serve", "work", "compact")]
 
 
 @pytest.mark.parametrize("words", COMMANDS)
@@ -64,16 +65,17 @@ def test_every_command_but_conformance_has_an_example(words: Any) -> None:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A served hub with an object on EVIL, four held objects and an indicator; its folder."""
+    """A served hub with objects on EVIL and NAMED, two others and four held ones; its folder."""
     folder = tmp_path_factory.mktemp("examples")
     hub = HubProcess(folder / "data")
     hub.join("city")
     hub.start()
-    evil, plain, *held = indicators(6)
+    evil, named, plain, other, *held = indicators(8)
     evil["pattern"] = f"[domain-name:value = '{EVIL}']"
+    named["pattern"] = f"[domain-name:value = '{NAMED}']"
     for each in held:
         each["object_marking_refs"] = [f"marking-definition--{uuid.uuid4()}"]
-    assert hub.post([evil, plain, *held]).status_code == 202
+    assert hub.post([evil, named, plain, other, *held]).status_code == 202
     ca = make_authority()
     write_data_file(folder, collection((day(1), threat(1))), root="trustgroup1")
     (folder / "acme.crt").write_text(ca.issue("acme").certificate)
@@ -91,9 +93,10 @@ def replace_placeholders(hub: HubProcess, words: list[str]) -> list[str]:
     if words[0] == "review" and words[1] != "list":
         return [*words[:2], hub.command("review", "list")[0]["review"], *words[3:]]
     if words[0] == "object" and words[2].startswith("indicator--"):
-        plain = [each for each in hub.walk("green") if EVIL not in each.get("pattern", EVIL)]
+        found = [each for each in hub.walk("green") if "pattern" in each]
+        plain = [o["id"] for o in found if EVIL not in o["pattern"] and NAMED not in o["pattern"]]
         sender = ["city" if word == "acme" else word for word in words[3:]]
-        return [*words[:2], plain[0]["id"], *sender]
+        return [*words[:2], plain[-1 if words[1] == "purge" else 0], *sender]
     return words
 
 
