@@ -165,9 +165,11 @@ class Lifecycle:
 
     def find_published(self, about: Exclusion) -> list[str]:
         """Ids of the public indicators on exactly that value, in every scope, revoked or not."""
-        begin, now = self._begin, self._clock()
-        found = self._store.commit(lambda txn: self._published(begin(txn, now), about))
-        return list(dict.fromkeys(found))
+        def find(txn: Transaction) -> list[str]:
+            found = self._published(self._begin(txn, self._clock()), about, every=True)
+            return list(dict.fromkeys(found))
+
+        return self._store.commit(find)
 
     def exclude(self, text: str, who: str, reason: str) -> tuple[Exclusion, int]:
         """Refuse a value from now on, and revoke what is published on it.
@@ -222,7 +224,9 @@ class Lifecycle:
             txn.add_journal_entry("expire", _SWEEPER, {"count": expired})
         log.info("swept due=%d published=%d expired=%d", len(ids), len(changed), expired)
 
-    def _published(self, work: UnitOfWork, about: Exclusion) -> Iterable[str]:
+    def _published(
+        self, work: UnitOfWork, about: Exclusion, *, every: bool = False
+    ) -> Iterable[str]:
         """Ids of public indicators on exactly that value, in every scope."""
         scopes = [tlp.label for tlp in Tlp] + sorted(work.txn.scopes())
         kinds = ("artifact", "file") if about.type == "file" else (about.type,)
@@ -233,18 +237,24 @@ class Lifecycle:
                 for scope in scopes[start : start + _SCOPES]
                 for pattern in patterns
             ]
-            yield from self._published_under(work, keys)
+            yield from self._published_under(work, keys, every=every)
 
-    def _published_under(self, work: UnitOfWork, keys: Sequence[str]) -> Iterable[str]:
-        """Ids of the public indicators with these keys; of older ones, which are revoked, a few."""
+    def _published_under(
+        self, work: UnitOfWork, keys: Sequence[str], *, every: bool
+    ) -> Iterable[str]:
+        """Ids of the public indicators with these keys.
+
+        Of older ones, which are revoked, a few, unless `every` one is wanted.
+        """
         ids, found = self._publisher.ids, list[str]()
-        every = {key: ids.first_ids("indicator", key) for key in keys}
-        work.load([name for names in every.values() for name in names])
-        for key, names in every.items():
+        first_ids = {key: ids.first_ids("indicator", key) for key in keys}
+        work.load([name for names in first_ids.values() for name in names])
+        for key, names in first_ids.items():
             first = work.find_public(names[0])
             found += names
-            if first is not None and first.generation > GENERATIONS:
-                found.append(ids.generation_id("indicator", key, first.generation))
+            newest = 0 if first is None else first.generation
+            numbers = range(GENERATIONS + 1 if every else max(newest, GENERATIONS + 1), newest + 1)
+            found += [ids.generation_id("indicator", key, number) for number in numbers]
         work.load(found)
         return [public_id for public_id in found if work.find_public(public_id)]
 

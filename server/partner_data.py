@@ -100,6 +100,7 @@ class PartnerData:
 
         self._store.commit(lock_out)
         withdrawal = self.withdraw_all(slug, who, reason)
+        self._forget_withdrawals(slug)
         self._store.partner_data.delete(slug)
         return withdrawal
 
@@ -186,6 +187,20 @@ class PartnerData:
         if forbidden:
             txn.add_public_ids(slug, "withdrawn", forbidden)
         return changed, ended
+
+    def _forget_withdrawals(self, slug: str) -> None:
+        """Forget how often the partner took things back."""
+        public_ids = sorted(self._store.partner_data.public_ids(slug))
+        for start in range(0, len(public_ids), STEP):
+            portion = public_ids[start : start + STEP]
+
+            def forget(txn: Transaction, portion: Sequence[str] = portion) -> None:
+                for public in txn.public_objects(portion).values():
+                    others = tuple(each for each in public.withdrawals if each.partner != slug)
+                    if others != public.withdrawals:
+                        txn.put_public_objects([replace(public, withdrawals=others)])
+
+            self._store.commit(forget)
 
     def _close_reviews(self, slug: str, own_ids: set[str] | None, who: str) -> int:
         if own_ids is None:

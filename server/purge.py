@@ -242,6 +242,7 @@ def _purged(
         revoked=True,
         revocation_reason=RevocationReason.PURGED.value,
         figures=None,
+        lead="",
         due_hour=0,
     )
     return gone, entry
