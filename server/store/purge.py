@@ -97,14 +97,16 @@ class Purges:
 
 
 def is_mentioned(body: bytes, values: Sequence[str]) -> bool:
-    """True if JSON names one of the values, in any case, escaped or defanged."""
+    """True if JSON names one of the values as a whole, in any case, escaped or defanged."""
     if not values or not body:
         return False
     with suppress(orjson.JSONDecodeError):  # with lone surrogates it is searched as it is
         body = orjson.dumps(orjson.loads(body))
     text = body.decode(errors="replace").lower()
     plain = _DEFANGED.sub(_refang, text)
-    return any(value.lower() in each for each in (text, plain) for value in values)
+    wanted = "|".join(re.escape(value.lower()) for value in values)
+    whole = re.compile(rf"(?<![\w.-])(?:{wanted})(?![\w-]|\.\w)")
+    return any(whole.search(each) for each in (text, plain))
 
 
 def _refang(found: re.Match[str]) -> str:
@@ -142,7 +144,8 @@ def purge_review(base: Base, session: ClientSession, review_id: str, values: Seq
 
 
 def _mentions(document: Document, values: Sequence[str]) -> bool:
-    return any(is_mentioned(orjson.dumps(each), values) for each in document["findings"])
+    found = document["findings"] if values else ()
+    return any(is_mentioned(orjson.dumps(each), values) for each in found)
 
 
 def _redact(findings: Sequence[Document], values: Sequence[str]) -> list[Document]:

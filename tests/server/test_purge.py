@@ -146,6 +146,20 @@ def test_a_value_that_only_waits_for_an_analyst_is_purged_too(hub: HubInProcess)
     assert hub.store.reviews.list_waiting() == []
 
 
+@pytest.mark.parametrize("other", ["45.12.1.25", "145.12.1.2", "45.12.1.2.top"])
+def test_what_only_begins_or_ends_like_the_value_is_left_alone(
+    hub: HubInProcess, other: str
+) -> None:
+    unknown = "marking-definition--00000000-0000-4000-8000-000000000009"
+    kind = "domain-name" if other.endswith("top") else "ipv4-addr"
+    sent = indicator(pattern=f"[{kind}:value = '{other}']", object_marking_refs=[unknown])
+    status = hub.push(sent)
+    assert hub.verdicts(status) == ["held"]
+    report = hub.services.purger.purge_value("45.12.1.2", "operator", WHY)
+    assert (report.reviews, report.submissions, report.also_in) == (0, 0, ())
+    assert len(hub.store.reviews.list_waiting()) == 1
+
+
 def test_objects_that_only_mention_the_value_are_listed_and_left(hub: HubInProcess) -> None:
     hub.push(
         indicator(VALUE), sdo("malware", name="m", is_family=False, description=f"see {VALUE}")
