@@ -165,6 +165,7 @@ class Lifecycle:
 
     def find_published(self, about: Exclusion) -> list[str]:
         """Ids of the public indicators on exactly that value, in every scope, revoked or not."""
+
         def find(txn: Transaction) -> list[str]:
             found = self._published(self._begin(txn, self._clock()), about, every=True)
             return list(dict.fromkeys(found))

@@ -158,7 +158,7 @@ def _change(hub: Runtime, slug: str, disabled: bool | None, **options: Any) -> A
 @click.option("--value", "values", multiple=True, help="A domain, address, URL or hash.")
 @click.option("--all", "everything", is_flag=True, help="Everything that it sent.")
 @click.option("--reason", required=True, help="Recorded in the journal.")
-@with_hub
+@with_acting_hub
 def _withdraw(  # noqa: PLR0913
     hub: Runtime,
     slug: str,
@@ -182,13 +182,13 @@ def _withdraw(  # noqa: PLR0913
 )
 @click.argument("slug")
 @click.option("--reason", required=True, help="Recorded in the journal.")
-@with_hub
+@with_acting_hub
 def _remove(hub: Runtime, slug: str, reason: str) -> Answer:
     """Remove a partner: its access, what it contributed, and all that is held about it.
 
     If it is interrupted, run it again. Export what is held first, if the partner wants it.
     """
-    found = hub.services.partner_data.remove(slug, OPERATOR, reason)
+    found = hub.services.partner_data.remove(slug, hub.actor, reason)
     return {"partner": slug, "removed": True, **asdict(found)}
 
 
@@ -349,9 +349,9 @@ def change_partner(hub: Runtime, slug: str, change: PartnerChange) -> Answer:
 def withdraw(hub: Runtime, slug: str, names: Sequence[str] | None, reason: str) -> Answer:
     """Withdraw what a partner sent under these ids or values, or all if None."""
     if names is None:
-        found = hub.services.partner_data.withdraw_all(slug, OPERATOR, reason)
+        found = hub.services.partner_data.withdraw_all(slug, hub.actor, reason)
     elif names:
-        found = hub.services.partner_data.withdraw(slug, names, OPERATOR, reason)
+        found = hub.services.partner_data.withdraw(slug, names, hub.actor, reason)
     else:
         raise Malformed("name what to withdraw with --id or --value, or give --all")
     return {"partner": slug, **asdict(found)}

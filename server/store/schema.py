@@ -23,6 +23,7 @@ from tocsin.server.store.journal import add_missing_terms
 Migration = Callable[[Base], None]
 """Brings a database from one version to the next.  Idempotent."""
 
+
 def add_days(base: Base) -> None:
     """Add the days by which retention finds what has expired; empty what was decided."""
     for each in base.submissions.find({"day": {"$exists": False}}, {"received": 1, "pieces": 1}):
