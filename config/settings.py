@@ -80,6 +80,10 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     """Answer the discovery document without a credential."""
     threads: Annotated[int, Meta(ge=1, le=1024)] = 16
     """Requests that are answered at the same time."""
+    connections_per_address: Annotated[int, Meta(ge=1, le=100_000)] = 100
+    """Connections of one client address; beyond them its slowest is closed."""
+    unfinished_per_address: Annotated[int, Meta(ge=1, le=100_000)] = 32
+    """Those among them that are in the middle of a request's head or body."""
     title: Annotated[str, _text(r".*\S.*", "a line of text that is not blank")] = "Tocsin"
     """The title in the discovery document."""
     contact: Annotated[str, _text(".*", "one line of text")] = ""

@@ -30,6 +30,7 @@ from tocsin.server.app import (
     create_app,
 )
 from tocsin.server.bootstrap import create_default_collections, create_operator, first_start_lines
+from tocsin.server.http.connection import ConnectionLimits
 from tocsin.server.http.server import (
     DRAIN,
     HttpServer,
@@ -135,7 +136,7 @@ def serve(settings: HubSettings, ready: Path | None, echo: Echo, clock: Clock = 
         _listen(server, settings)
         hub.services.store.deliveries.begin(alone=not settings.mongo_uri)
         scheme = "https" if tls else "http"
-        url = f"{scheme}://{_url_host(settings.host)}:{server.bind_addr[1]}/taxii2/"
+        url = f"{scheme}://{_url_host(settings.host)}:{server.port}/taxii2/"
         http = threading.Thread(target=server.serve, name="http", daemon=True)
         http.start()
         workers = start_workers(hub.services, stop)
@@ -201,7 +202,14 @@ def _freeze_loaded_objects() -> None:
 def _build_server(hub: Runtime, stop: threading.Event, tls: TlsContextSource | None) -> HttpServer:
     settings = hub.settings
     address = ListenAddress(settings.host, settings.port, settings.threads, tls)
-    return build_server(address, create_app(hub.services, hub.secrets, settings, stop))
+    longest = settings.max_content_length
+    limits = ConnectionLimits(
+        max_body=longest,
+        max_held=max(ConnectionLimits().max_held, 4 * longest),
+        per_address=settings.connections_per_address,
+        unfinished_per_address=settings.unfinished_per_address,
+    )
+    return build_server(address, create_app(hub.services, hub.secrets, settings, stop), limits)
 
 
 def _listen(server: HttpServer, settings: HubSettings) -> None:
@@ -209,10 +217,9 @@ def _listen(server: HttpServer, settings: HubSettings) -> None:
     try:
         server.prepare()
     except OSError as error:
-        reason = str(error).rpartition("] ")[2].rstrip(")")  # cheroot's text holds the cause's
-        address = f"{settings.host}:{settings.port}"
         raise ConfigError(
-            f"cannot listen at {address}: {reason}; choose another --port or --host"
+            f"cannot listen at {settings.host}:{settings.port}: {error.strerror}; "
+            "choose another --port or --host"
         ) from error
 
 

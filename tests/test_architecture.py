@@ -35,7 +35,6 @@ LIVES_IN = {
     "flask": DOORS,
     "werkzeug": DOORS,
     "zstandard": {"tocsin.server.taxii", "tocsin.server.store"},
-    "cheroot": {"tocsin.server.http"},
     "pymongo": {"tocsin.server.store", "tocsin.server.integrations"},
     "bson": {"tocsin.server.store", "tocsin.server.integrations"},
     "requests": {"tocsin.clients"},

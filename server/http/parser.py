@@ -1,283 +1,292 @@
-"""HTTP/1.1 parser: strict, in bounded memory, with deadlines against slow senders.
+"""HTTP/1.1 parser: strict, in bounded memory, without any input or output.
 
-cheroot is more lenient than RFC 9112 allows.  A request that two servers in a row could read
-differently is refused here, so that nobody can smuggle a request inside the body of another.  A
-sender below a minimum rate is disconnected.  Errors before there is a request are TAXII errors,
-like all others.
+A request that two servers in a row could read differently is refused here, so that nobody can
+smuggle a request inside the body of another (RFC 9112 section 11.2).  Errors before there is a
+request are TAXII errors, like all others.
 
-`server.py` owns the sockets and decides when a connection gets a thread.
+`connection.py` feeds it the octets as they arrive.
 """
 
 from __future__ import annotations
 
-import io
-import logging
 import re
-import socket
-import ssl
-import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Any
-
-from cheroot.makefile import StreamReader
-from cheroot.server import HeaderReader, HTTPConnection, HTTPRequest
-from cheroot.wsgi import Gateway_10
+from urllib.parse import unquote_to_bytes
 
 from tocsin.server.taxii import resources
 from tocsin.server.taxii.content import MEDIA_TYPE
 
-log = logging.getLogger(__name__)
-
 NAME = "tocsin"
-TIMEOUT = 20
-"""Seconds for the head of a request, and as many again for its body."""
-MIN_RATE = 16 * 1024
-"""Octets that extend a deadline by one second."""
+MAX_HEAD = 64 * 1024
+"""Maximum octets of a request line with its header fields."""
+MAX_FIELDS = 100
+"""Maximum header fields."""
 
-_CRLF = b"\r\n"
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*\r\n")
+_END = b"\r\n\r\n"
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_START = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Z-]")
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Z-]{1,32}) ([^ ]+) HTTP/([0-9])\.([0-9])")
+_TARGET = re.compile(rb"/(?:[!\"$-.0->@-~][!\"$->@-~]*)?(?:\?[!\"$-~]*)?")
+"""Origin form: a path that does not begin with `//`, and a query, without a fragment."""
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*")
 _SINGLE_FIELDS = frozenset((b"Authorization", b"Content-Length", b"Content-Type", b"Host"))
+_HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
+_SLASH = re.compile(rb"(?i)%2f")
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
 _MAX_LINE = 4096
 """Maximum octets of a line between chunks."""
 _MAX_TRAILERS = 64
+_FREE_CHUNKS, _MEAN_CHUNK = 1024, 64
+"""So many chunks may be of any size; beyond them a chunk has at least so many octets on average."""
+_CUT_OFF = "the body is incomplete"
 
 
-class Connection(HTTPConnection):
-    """A connection that is read with deadlines; `server` has a `timeout` and a `min_rate`."""
+class Fault(Exception):
+    """A request that is refused before the application sees it; the text is for the client."""
 
-    lingering = False
-    """True while the client may still be sending octets that will not be read."""
-
-    def __init__(self, server: Any, sock: socket.socket, makefile: Callable[..., Any]) -> None:
-        def open_file(sock: socket.socket, mode: str, size: int) -> Any:
-            return (
-                DeadlineReader(sock, size, server.min_rate)
-                if "r" in mode
-                else makefile(sock, mode, size)
-            )
-
-        super().__init__(server, sock, open_file)
-        self.RequestHandlerClass = Request
-
-    def set_deadline(self) -> None:
-        """Give the head, or the body, its time from now."""
-        self.rfile.deadline_socket.deadline = time.monotonic() + self.server.timeout
+    def __init__(self, text: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
+        super().__init__(text)
+        self.status = status
 
 
-class DeadlineSocket(socket.SocketIO):
-    """A socket that is read until a deadline, which every octet extends."""
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A request line and header fields that say unambiguously where the body ends."""
 
-    deadline = float("inf")
+    method: str
+    target: bytes
+    minor: int
+    """1 in HTTP/1.1, 0 in HTTP/1.0."""
+    fields: dict[bytes, bytes]
+    """By name in title case; values of repeated fields are joined."""
 
-    def __init__(self, sock: socket.socket, min_rate: float) -> None:
-        super().__init__(sock, "r")
-        self._peer, self._min_rate = sock, min_rate
+    @property
+    def path(self) -> bytes:
+        """The path, decoded except for `%2F`, which is not a separator."""
+        parts = _SLASH.split(self.target.partition(b"?")[0])
+        return b"%2F".join(map(unquote_to_bytes, parts))
 
-    def readinto(self, buffer: Any) -> int | None:
-        """See `io.RawIOBase`.  Raises TimeoutError after the deadline."""
-        usual, left = self._peer.gettimeout(), self.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        self._peer.settimeout(left if usual is None else min(left, usual))
-        try:
-            count = super().readinto(buffer)
-        finally:
-            self._peer.settimeout(usual)
-        self.deadline += (count or 0) / self._min_rate
-        return count
+    @property
+    def query(self) -> bytes:
+        """The query, as it was sent."""
+        return self.target.partition(b"?")[2]
 
+    @property
+    def length(self) -> int | None:
+        """Octets of the body; None if it is chunked."""
+        if b"Transfer-Encoding" in self.fields:
+            return None
+        return int(self.fields.get(b"Content-Length", b"0"))
 
-class DeadlineReader(StreamReader):
-    """cheroot's buffer over a `DeadlineSocket`."""
+    @property
+    def keeps_connection(self) -> bool:
+        """True if the client will send further requests."""
+        options = {o.strip() for o in self.fields.get(b"Connection", b"").lower().split(b",")}
+        return b"close" not in options and (self.minor > 0 or b"keep-alive" in options)
 
-    is_over = False
-    """True if the rest will not be read."""
-
-    def __init__(self, sock: socket.socket, size: int, min_rate: float) -> None:
-        self.deadline_socket = DeadlineSocket(sock, min_rate)
-        super(StreamReader, self).__init__(self.deadline_socket, size)
-        self.bytes_read = 0
-        self._peer = sock
-
-    def has_data(self) -> bool:
-        """See cheroot; includes octets that TLS has decrypted and buffers."""
-        if self.is_over:
-            return False
-        decrypted = isinstance(self._peer, ssl.SSLSocket) and self._peer.pending()
-        return bool(decrypted or super().has_data())  # type: ignore[no-untyped-call]
+    @property
+    def expects_continue(self) -> bool:
+        """True if the client waits for 100 (Continue) before it sends the body."""
+        return self.minor > 0 and self.fields.get(b"Expect", b"").lower() == b"100-continue"
 
 
-class StrictHeaderReader(HeaderReader):
-    """Header fields, read without ambiguity (RFC 9112 section 5)."""
+def find_head(buffer: bytearray, start: int) -> int:
+    """The octets of the head at the beginning of the buffer; 0 while it is incomplete.
 
-    def __call__(self, rfile: Any, hdict: dict[bytes, bytes] | None = None) -> dict[bytes, bytes]:
-        """All fields up to the empty line.  Raises ValueError."""
-        found = {} if hdict is None else hdict
-        while (line := rfile.readline()) != _CRLF:
-            field = _FIELD.fullmatch(line)
-            if field is None:
-                raise ValueError("a header field is malformed, folded or cut off")
-            name, value = field[1].title(), field[2]
-            if b"_" in name:
-                continue  # in WSGI it would collide with the name that has a hyphen
-            if name in found and name in _SINGLE_FIELDS:
-                raise ValueError(f"the header field {name.decode()} is given twice")
-            separator = b"; " if name == b"Cookie" else b", "
-            found[name] = separator.join((found[name], value)) if name in found else value
-        return found
-
-
-class Request(HTTPRequest):
-    """A request whose head says unambiguously where its body ends."""
-
-    header_reader = StrictHeaderReader()
-
-    def parse_request(self) -> None:
-        """Read the head, before the deadline."""
-        self.conn.set_deadline()
-        super().parse_request()
-
-    def read_request_line(self) -> bool:
-        """See cheroot; True if the request line is valid."""
-        try:
-            return bool(super().read_request_line())  # type: ignore[no-untyped-call]
-        except ValueError:  # from urllib, about brackets in a host
-            self.simple_response("400 Bad Request", "Malformed Request-URI")
-            return False
-
-    def read_request_headers(self) -> bool:
-        """See cheroot; True if the header fields are valid."""
-        if not super().read_request_headers():  # type: ignore[no-untyped-call]
-            return False
-        fault = _framing_fault(self.inheaders, self.request_protocol)
-        if fault:
-            self.simple_response("400 Bad Request", fault)
-        return not fault
-
-    def simple_response(self, status: str, msg: str = "") -> None:
-        """Answer an invalid request; the connection is closed afterwards."""
-        code = HTTPStatus(int(str(status)[:3]))
-        if code is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:  # cheroot's status for a long head
-            code = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-        log.info("invalid request from %s: %d %s", self.conn.remote_addr, code, ascii(msg))
-        self.close_connection = self.conn.lingering = True
-        with_body = getattr(self, "method", b"") != b"HEAD"
-        try:
-            self.conn.wfile.write(format_error_response(code, msg, with_body=with_body))
-        except OSError as error:
-            log.debug("the client has gone: %s", error)
-
-
-class WsgiGateway(Gateway_10):
-    """Passes a request to the application.
-
-    Closes the connection if the application says so: after a body that was refused unread, the
-    rest of it would otherwise be read as the next request.
+    Octets before `start` were looked at before.  Raises Fault as soon as it cannot become a
+    head, so that binary junk is not waited for.
     """
-
-    def get_environ(self) -> dict[str, Any]:  # type: ignore[override]
-        """The WSGI environ (PEP 3333); a chunked body is read as it arrives."""
-        environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
-        self.req.conn.set_deadline()
-        if self.req.chunked_read:
-            environ["wsgi.input"] = ChunkedBody(self.req.conn.rfile)
-        return environ
-
-    def start_response(
-        self,
-        status: str,
-        headers: list[tuple[str, str]],
-        exc_info: object = None,
-    ) -> object:
-        """The WSGI start_response (PEP 3333)."""
-        if ("Connection", "close") in headers:
-            self.req.close_connection = self.req.conn.lingering = True
-        return super().start_response(status, headers, exc_info)
+    end = buffer.find(_END, max(start - len(_END), 0), MAX_HEAD)
+    if buffer and not _START.match(buffer):
+        raise Fault("Malformed request line")
+    if _BARE_LF.search(buffer, max(start - 1, 0), end if end >= 0 else MAX_HEAD):
+        raise Fault("a line ends without a carriage return")
+    if end >= 0:
+        return end + len(_END)
+    if len(buffer) >= MAX_HEAD:
+        if b"\r\n" in buffer[:MAX_HEAD]:
+            raise Fault("too many header fields", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        raise Fault("the request line is too long", HTTPStatus.REQUEST_URI_TOO_LONG)
+    return 0
 
 
-class ChunkedBody(io.RawIOBase):
-    """A chunked body (RFC 9112 section 7.1), buffered no further than it is read.
-
-    Reading raises ValueError for malformed chunks and OSError for an incomplete body, and so
-    does every later read.
-    """
-
-    def __init__(self, rfile: Any) -> None:
-        self._rfile = rfile
-        self._left: int | None = None
-        """Octets left of the current chunk; None before the first and after the last."""
-        self._done = self._broken = False
-
-    def readable(self) -> bool:
-        """See `io.RawIOBase`."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """See `io.RawIOBase`."""
-        if self._broken:
-            raise ValueError("the chunks were malformed")
-        self._broken = True
-        count = self._read_piece(memoryview(buffer))
-        self._broken = False
-        return count
-
-    def _read_piece(self, buffer: memoryview) -> int:
-        if not self._left and not self._done:
-            self._next_chunk()
-        size = min(len(buffer), self._left or 0)
-        octets = self._rfile.read1(size) if size else b""
-        if size and not octets:
-            raise OSError("the body is incomplete")
-        buffer[: len(octets)] = octets
-        self._left = (self._left or 0) - len(octets)
-        return len(octets)
-
-    def _next_chunk(self) -> None:
-        """Go to the next chunk, or past the end of the body."""
-        if self._left == 0 and self._read_line() != _CRLF:
-            raise ValueError("a chunk is longer than it says")
-        size = _CHUNK_SIZE.fullmatch(self._read_line())
-        if size is None:
-            raise ValueError("a chunk without its size")
-        self._left = int(size[1], 16)
-        if not self._left:
-            self._done = True
-            self._skip_trailers()
-
-    def _skip_trailers(self) -> None:
-        for _ in range(_MAX_TRAILERS):
-            if self._read_line() == _CRLF:
-                return
-        raise ValueError("too many trailers")
-
-    def _read_line(self) -> bytes:
-        line: bytes = self._rfile.readline(_MAX_LINE)
-        if not line.endswith(_CRLF):
-            raise ValueError("a line between chunks is too long or cut off")
-        return line
+def parse_head(octets: bytes) -> Head:
+    """The head, from its octets with the empty line.  Raises Fault."""
+    first, *lines = octets[: -len(_END)].split(b"\r\n")
+    method, target, minor = _parse_request_line(first)
+    fields = _parse_fields(lines)
+    _check_framing(fields, minor)
+    if not _HOST.fullmatch(fields.get(b"Host", b"" if minor == 0 else b" ")):
+        raise Fault("Host is missing or malformed")
+    return Head(method, target, minor, fields)
 
 
-def _framing_fault(fields: dict[bytes, bytes], protocol: bytes) -> str:
-    """Why the length of the body is ambiguous (RFC 9112 section 6.3); empty if it is not."""
+def is_head_request(octets: bytes | bytearray) -> bool:
+    """True if the answer to these octets must not have a body."""
+    return octets.startswith(b"HEAD ")
+
+
+def _parse_request_line(line: bytes) -> tuple[str, bytes, int]:
+    """Method, target and minor version."""
+    found = _REQUEST_LINE.fullmatch(line)
+    if found is None:
+        raise Fault("Malformed request line")
+    if found[3] != b"1":
+        raise Fault("only HTTP/1.1 is spoken here", HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+    if found[1] == b"CONNECT":
+        raise Fault("this is not a proxy", HTTPStatus.METHOD_NOT_ALLOWED)
+    if not _TARGET.fullmatch(found[2]) and (found[1], found[2]) != (b"OPTIONS", b"*"):
+        raise Fault("Malformed request target")
+    return found[1].decode("ascii"), found[2], min(int(found[4]), 1)
+
+
+def _parse_fields(lines: list[bytes]) -> dict[bytes, bytes]:
+    """Header fields, read without ambiguity (RFC 9112 section 5).  Raises Fault."""
+    if len(lines) > MAX_FIELDS:
+        raise Fault("too many header fields", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+    found: dict[bytes, bytes] = {}
+    for line in lines:
+        field = _FIELD.fullmatch(line)
+        if field is None:
+            raise Fault("a header field is malformed, folded or cut off")
+        name, value = field[1].title(), field[2]
+        if b"_" in name:
+            continue  # in WSGI it would collide with the name that has a hyphen
+        if name in found and name in _SINGLE_FIELDS:
+            raise Fault(f"the header field {name.decode()} is given twice")
+        separator = b"; " if name == b"Cookie" else b", "
+        found[name] = separator.join((found[name], value)) if name in found else value
+    return found
+
+
+def _check_framing(fields: dict[bytes, bytes], minor: int) -> None:
+    """Raises Fault if the length of the body is ambiguous (RFC 9112 section 6.3)."""
     length, coding = fields.get(b"Content-Length"), fields.get(b"Transfer-Encoding")
     if length is not None and not _LENGTH.fullmatch(length):
-        return "Content-Length must be digits"
+        raise Fault("Content-Length must be digits")
     if coding is None:
-        return ""
+        return
     if length is not None:
-        return "either Content-Length or Transfer-Encoding"
-    if coding.lower() != b"chunked" or protocol != b"HTTP/1.1":
-        return "Transfer-Encoding may only be chunked, once, in HTTP/1.1"
-    return ""
+        raise Fault("either Content-Length or Transfer-Encoding")
+    codings = [each.strip() for each in coding.lower().split(b",")]
+    if set(codings) - {b"chunked"}:
+        raise Fault("Transfer-Encoding may only be chunked", HTTPStatus.NOT_IMPLEMENTED)
+    if len(codings) != 1 or minor == 0:
+        raise Fault("Transfer-Encoding may only be chunked, once, in HTTP/1.1")
 
 
-def format_error_response(code: HTTPStatus, description: str, *, with_body: bool = True) -> bytes:
-    """A complete HTTP response with a TAXII error message."""
-    octets = resources.encode(resources.format_error(code, description))
+class BodyReader:
+    """Takes the octets of one body out of a connection's buffer, as they arrive.
+
+    At the end of the body `complete` is true.  It also is if the body is malformed or cut off:
+    then `fault` says so; or if it is longer than `limit`: then `is_cut`, and the rest is left.
+    """
+
+    def __init__(self, length: int | None, limit: int) -> None:
+        """`length` in octets, None for chunks (RFC 9112 section 7.1)."""
+        self.octets = bytearray()
+        self.fault: Exception | None = None
+        self.is_cut = False
+        self.complete = length == 0
+        self.left = length
+        """Octets left of the body, or of the current chunk; None before a chunk's size."""
+        self._limit = limit
+        self._is_chunked = length is None
+        self._chunks = self._trailers = self._taken = 0
+        self._in_trailers = False
+
+    @property
+    def is_chunked(self) -> bool:
+        """True if its length is not known in advance."""
+        return self._is_chunked
+
+    def feed(self, buffer: bytearray, *, keep: bool = True) -> None:
+        """Take from the front of the buffer; without `keep` the octets are discarded."""
+        at = 0
+        while not self.complete:
+            next_at = self._feed_once(buffer, at, keep)
+            if next_at is None:
+                break
+            at = next_at
+        del buffer[:at]
+
+    def fail(self, fault: Exception | None = None) -> None:
+        """End the body before its end."""
+        self.complete, self.fault = True, fault or OSError(_CUT_OFF)
+
+    def _feed_once(self, buffer: bytearray, at: int, keep: bool) -> int | None:
+        """Take one piece or one line; the place after it, None if more octets are needed."""
+        if self.left:
+            piece = memoryview(buffer)[at : at + self.left]
+            if not piece:
+                return None
+            self._take(piece, keep)
+            at += len(piece)
+            piece.release()
+            return at
+        return self._read_framing(buffer, at)
+
+    def _take(self, piece: memoryview, keep: bool) -> None:
+        self._taken += len(piece)
+        self.left = (self.left or 0) - len(piece)
+        if keep:
+            room = self._limit + 1 - len(self.octets)  # one more: the application says 413
+            self.octets += piece[:room]
+        if self._taken > self._limit:
+            self.complete = self.is_cut = True
+        elif not self._is_chunked and not self.left:
+            self.complete = True
+
+    def _read_framing(self, buffer: bytearray, at: int) -> int | None:
+        """Read the end of a chunk with the size of the next, or a trailer."""
+        if self.left == 0:
+            end = at + 2
+            if len(buffer) < end:
+                return None
+            if buffer[at:end] != b"\r\n":
+                self.fail(ValueError("a chunk is longer than it says"))
+                return at
+            self.left = None
+            return end
+        end = buffer.find(b"\n", at, at + _MAX_LINE)
+        if end < 0:
+            if len(buffer) - at >= _MAX_LINE:
+                self.fail(ValueError("a line between chunks is too long"))
+            return None
+        self._read_line(bytes(buffer[at : end + 1]))
+        return end + 1
+
+    def _read_line(self, line: bytes) -> None:
+        if not line.endswith(b"\r\n"):
+            self.fail(ValueError("a line between chunks is cut off"))
+        elif self._in_trailers:
+            self._trailers += 1
+            if line == b"\r\n":
+                self.complete = True
+            elif self._trailers > _MAX_TRAILERS or not _FIELD.fullmatch(line[:-2]):
+                self.fail(ValueError("too many trailers, or a malformed one"))
+        else:
+            self._begin_chunk(line[:-2])
+
+    def _begin_chunk(self, line: bytes) -> None:
+        size = _CHUNK_SIZE.fullmatch(line)
+        self._chunks += 1
+        if size is None:
+            self.fail(ValueError("a chunk without its size"))
+        elif self._chunks > _FREE_CHUNKS + self._taken // _MEAN_CHUNK:
+            self.fail(ValueError("too many small chunks"))
+        else:
+            octets = int(size[1], 16)
+            self.left, self._in_trailers = octets or None, octets == 0
+
+
+def format_error_response(fault: Fault, *, with_body: bool = True) -> bytes:
+    """A complete HTTP response with a TAXII error message; the connection closes after it."""
+    code = fault.status
+    octets = resources.encode(resources.format_error(code, str(fault)))
     head = (
         f"HTTP/1.1 {code.value} {code.phrase}",
         f"Content-Type: {MEDIA_TYPE}",
@@ -288,4 +297,4 @@ def format_error_response(code: HTTPStatus, description: str, *, with_body: bool
         "X-Content-Type-Options: nosniff",
         "Connection: close",
     )
-    return "\r\n".join(head).encode() + 2 * _CRLF + (octets if with_body else b"")
+    return "\r\n".join(head).encode() + _END + (octets if with_body else b"")

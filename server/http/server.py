@@ -1,48 +1,48 @@
-"""HTTP server: sockets, with or without TLS, on cheroot.
+"""HTTP server: one event loop for all sockets, and threads for the application.
 
-A connection has a thread only while octets arrive: it waits without one for its first octets,
-for each step of the TLS handshake and, after an error, for its end.  So idle connections do not
-keep others out.
-
-`parser.py` reads the requests.
+The loop accepts, does TLS, reads heads and bodies and writes answers (`connection.py`); the
+application runs on a bounded pool of threads (`gateway.py`).  So a client that is slow, or says
+nothing, costs memory and a socket, within limits by address, and never a thread.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import io
+import ipaddress
 import logging
+import resource
 import socket
-import ssl
-import sys
+import threading
 import time
-from dataclasses import dataclass
-from http import HTTPStatus
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
-from cheroot.errors import FatalSSLAlert
-from cheroot.makefile import MakeFile, StreamReader, StreamWriter
-from cheroot.server import HTTPConnection
-from cheroot.ssl import Adapter
-from cheroot.wsgi import Server
-
-from tocsin.server.auth import certificate_fingerprint
-from tocsin.server.http import parser
-from tocsin.server.http.tls import TlsContextSource
-from tocsin.server.taxii.protocols import CLIENT_CERTIFICATE, ClientCertificate
+from tocsin.server.http.connection import UNFINISHED, Connection, ConnectionLimits
+from tocsin.server.http.gateway import Application, WorkerPool, run_application
+from tocsin.server.http.parser import BodyReader
+from tocsin.server.http.tls import TlsContextSource, TlsSession
 
 log = logging.getLogger(__name__)
 
 DRAIN = 60
 """Seconds that running requests have to finish when the hub stops."""
-_HANDSHAKE_TIMEOUT = 10
-"""Seconds from the connection to the end of its TLS handshake."""
-_LINGER_TIMEOUT = 10
-"""Seconds that the client has to close its side after an error."""
-_PIECE, _PIECES = 64 * 1024, 16
-"""Octets discarded at once, and how many times before the thread serves others."""
-_IDLE_CONNECTIONS = 500
-"""Maximum idle connections; further ones are closed."""
+_BACKLOG = 1024
+"""Connections that wait in the kernel to be accepted."""
+_ACCEPTS = 64
+"""Maximum connections accepted before other work gets its turn."""
+_SWEEP = 0.1
+"""Seconds between two checks of all deadlines."""
+_ACCEPT_PAUSE = 0.5
+"""Seconds without accepting, when the process has no file descriptor left."""
+_RESERVED_FILES = 200
+"""File descriptors that are left for the database and files."""
+_MAX_NOT_SENT = 256 * 1024
+"""Octets of an answer in the kernel that are not yet on their way."""
+_REPORT_INTERVAL = 10
+"""Seconds between two lines in the log about connections that were closed to make room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,168 +58,239 @@ class ListenAddress:
     """None: plain HTTP."""
 
 
-def build_server(address: ListenAddress, application: object) -> HttpServer:
+def build_server(
+    address: ListenAddress,
+    application: Application,
+    limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008  (frozen)
+) -> HttpServer:
     """Build a server for a WSGI application; call `prepare`, `serve` and `stop`."""
-    server = HttpServer(
-        (address.host, address.port),
-        application,
-        numthreads=address.threads,
-        server_name=parser.NAME,
-        request_queue_size=128,
-        timeout=parser.TIMEOUT,
-        shutdown_timeout=DRAIN,
-    )
-    server.gateway = parser.WsgiGateway
-    server.ConnectionClass = _Connection
-    server.keep_alive_conn_limit = _IDLE_CONNECTIONS
-    server.max_request_header_size = 64 * 1024
-    if address.tls is not None:
-        server.ssl_adapter = _Tls(address.tls)
-    return server
+    return HttpServer(address, application, limits)
 
 
-class HttpServer(Server):
-    """Gives a connection a thread only when octets have arrived.
+class HttpServer:
+    """Serves a WSGI application on one socket."""
 
-    `timeout` is in seconds, for a request's head, for its body, and for an idle connection.
-    """
+    def __init__(
+        self, address: ListenAddress, application: Application, limits: ConnectionLimits
+    ) -> None:
+        self.limits = replace(limits, total=min(limits.total, _available_files()))
+        self.port = address.port
+        """The port that was bound; see `prepare`."""
+        self._address, self._application = address, application
+        self._pool = WorkerPool(address.threads)
+        self._socket: socket.socket | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = threading.Event()
+        self._by_address: dict[Hashable, set[Connection]] = {}
+        self._count = self._held = 0
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed: Counter[str] = Counter()
+        """Connections closed to make room since the last report, by reason and address."""
+        self._reported = 0.0
 
-    min_rate: float = parser.MIN_RATE
-    """Octets that extend a deadline by one second."""
+    def prepare(self) -> None:
+        """Bind the socket.  Raises OSError."""
+        self._socket = _bind(self._address.host, self._address.port)
+        self.port = self._socket.getsockname()[1]
 
-    def process_conn(self, conn: HTTPConnection) -> None:
-        """See cheroot; called for new connections and for those with octets to read."""
-        if conn.last_used is not None:
-            super().process_conn(conn)
-        elif self.can_add_keepalive_connection:
-            self.put_conn(conn)
-        else:
-            log.warning("too many idle connections; closed that of %s", conn.remote_addr)
-            conn.close()
-
-    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
-        """Log a message of cheroot's in one line."""
-        if isinstance(sys.exc_info()[1], ssl.SSLError):  # a client closed without TLS's farewell
-            level, traceback = logging.INFO, False
-        log.log(level, "%s", ascii(msg), exc_info=traceback)
-
-
-class _Connection(parser.Connection):
-    """Does the TLS handshake, if any, before the first request."""
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self._handshake_deadline = time.monotonic() + _HANDSHAKE_TIMEOUT
-        self._linger_deadline: float | None = None
-        """Until when to wait for the client to close; None: not lingering."""
-
-    def communicate(self) -> bool:
-        """See cheroot; True keeps the connection."""
-        if self._linger_deadline is not None:
-            return self._discard_input(self._linger_deadline)
-        return self._continue() or (self.lingering and self._begin_lingering())
-
-    def _continue(self) -> bool:
-        if not isinstance(self.socket, ssl.SSLSocket) or self.ssl_env:
-            return bool(super().communicate())  # type: ignore[no-untyped-call]
+    def serve(self) -> None:
+        """Serve until `stop` is called; requests in progress are answered first."""
+        if self._socket is None:
+            raise RuntimeError("prepare was not called")
         try:
-            self.ssl_env = _continue_handshake(
-                self.socket, self._handshake_deadline, self.server.timeout
-            )
-        except ssl.SSLWantReadError:
-            return True  # the handshake continues when more octets arrive
-        except (OSError, ValueError) as error:
-            self._refuse_handshake(error)
+            asyncio.run(self._serve(self._socket))
+        finally:
+            self._socket.close()
+
+    def stop(self) -> None:
+        """Let `serve` end, from any thread."""
+        self._stopping.set()
+
+    async def _serve(self, listening: socket.socket) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._pool.start()
+        self._loop.add_reader(listening, self._accept, listening)
+        while not self._stopping.is_set():
+            await asyncio.sleep(_SWEEP)
+            self._check_deadlines()
+        self._loop.remove_reader(listening)
+        listening.close()
+        await self._drain()
+        self._pool.stop(1)
+
+    async def _drain(self) -> None:
+        """Finish the requests in progress, within `DRAIN` seconds."""
+        until = time.monotonic() + DRAIN
+        while time.monotonic() < until:
+            for connection in self._connections():
+                connection.retire()
+            if not self._count:
+                break
+            await asyncio.sleep(_SWEEP / 2)
+            self._check_deadlines()
+        for connection in self._connections():
+            connection.drop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # the transports close their sockets
+
+    def _connections(self) -> list[Connection]:
+        return [each for group in self._by_address.values() for each in group]
+
+    def _check_deadlines(self) -> None:
+        now = time.monotonic()
+        for connection in self._connections():
+            connection.check_deadline(now)
+        if self._closed and now - self._reported > _REPORT_INTERVAL:
+            for reason, count in self._closed.most_common(10):
+                log.warning("closed %d connections to make room: %s", count, reason)
+            self._closed.clear()
+            self._reported = now
+
+    # Accepting
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(_ACCEPTS):
+            try:
+                sock, peer = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._pause_accepting(listening, error)
+                return
+            self._admit(sock, peer)
+
+    def _pause_accepting(self, listening: socket.socket, error: OSError) -> None:
+        log.warning("cannot accept a connection: %s", error.strerror)
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listening)
+
+        def resume() -> None:
+            if not self._stopping.is_set():
+                loop.add_reader(listening, self._accept, listening)
+
+        loop.call_later(_ACCEPT_PAUSE, resume)
+
+    def _admit(self, sock: socket.socket, peer: tuple[Any, ...]) -> None:
+        sock.setblocking(False)
+        _limit_kernel_buffer(sock)
+        key = _limited_address(peer[0])
+        if not self._make_room(key):
+            self._closed[f"all others of {peer[0]} are at work"] += 1
+            sock.close()
+            return
+        connection = Connection(self, key, (str(peer[0]), int(peer[1])))
+        if self._address.tls is not None:
+            connection.use_tls(TlsSession(self._address.tls()))
+        self._by_address.setdefault(key, set()).add(connection)
+        self._count += 1
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(loop.connect_accepted_socket(lambda: connection, sock))
+        self._tasks.add(task)
+        task.add_done_callback(self._finish_connecting)
+
+    def _finish_connecting(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.warning("a connection could not be served: %s", task.exception())
+
+    def _make_room(self, key: Hashable) -> bool:
+        """Close slow connections so that one more has its place; False if all are at work."""
+        if len(self._by_address.get(key, ())) >= self.limits.per_address and not self._drop_slowest(
+            self._by_address[key], f"too many of {key}"
+        ):
             return False
-        return True  # the request is read when it arrives
+        if self._count < self.limits.total:
+            return True
+        largest = max(self._by_address.values(), key=len)
+        return self._drop_slowest(largest, "too many in all")
 
-    def _refuse_handshake(self, error: Exception) -> None:
-        self.lingering = True
-        log.info("TLS handshake with %s failed: %s", self.remote_addr, ascii(str(error)))
-        if isinstance(error, ssl.SSLError) and error.reason == "HTTP_REQUEST":
-            text = "this port speaks HTTPS only; begin the URL with https"
-            octets = parser.format_error_response(HTTPStatus.BAD_REQUEST, text)
-            with contextlib.suppress(OSError):  # the client has gone
-                socket.socket.sendall(self.socket, octets)
-
-    def _begin_lingering(self) -> bool:
-        """Close our side and let the client read the error; True while its end is awaited.
-
-        A connection closed with unread octets is reset, and the client would lose the last
-        thing sent, an alert or a 413.
-        """
-        self._linger_deadline = time.monotonic() + _LINGER_TIMEOUT
-        self.rfile.is_over = True
-        try:
-            socket.socket.shutdown(self.socket, socket.SHUT_WR)
-        except OSError:  # the client has gone
+    def _drop_slowest(self, among: Iterable[Connection], reason: str) -> bool:
+        """Close the connection nearest to its deadline; False if all are at work."""
+        candidates = [each for each in among if each.is_droppable]
+        if not candidates:
             return False
-        self.socket.setblocking(False)
-        return self._discard_input(self._linger_deadline)
+        min(candidates, key=lambda each: each.deadline).drop()
+        self._closed[reason] += 1
+        return True
 
-    def _discard_input(self, until: float) -> bool:
-        """Discard what has arrived; True to wait for more."""
-        try:
-            for _ in range(_PIECES):
-                if not socket.socket.recv(self.socket, _PIECE):
-                    return False
-        except BlockingIOError:
-            pass  # nothing more for now
-        except OSError:  # the client has gone
-            return False
-        return time.monotonic() < until
+    # Called by connections; see `connection.Front`
+
+    def run(
+        self, key: Hashable, job: tuple[dict[str, Any], BodyReader], done: Callable[..., None]
+    ) -> None:
+        """See `connection.Front`."""
+        loop = asyncio.get_running_loop()
+
+        def work() -> None:
+            answer = run_application(self._application, *job)
+            with contextlib.suppress(RuntimeError):  # the loop has ended without us
+                loop.call_soon_threadsafe(done, answer)
+
+        self._pool.submit(key, work)
+
+    def release(self, connection: Connection) -> None:
+        """See `connection.Front`."""
+        group = self._by_address.get(connection.key, set())
+        if connection in group:
+            group.remove(connection)
+            self._count -= 1
+            if not group:
+                del self._by_address[connection.key]
+
+    def limit_unfinished(self, key: Hashable) -> None:
+        """See `connection.Front`."""
+        unfinished = [e for e in self._by_address.get(key, ()) if e.state in UNFINISHED]
+        if len(unfinished) > self.limits.unfinished_per_address:
+            self._drop_slowest(unfinished, f"too many unfinished requests of {key}")
+
+    def hold(self, octets: int) -> None:
+        """See `connection.Front`."""
+        self._held += octets
+        while octets > 0 and self._held > self.limits.max_held:
+            by_address = Counter[Hashable]()
+            holding = [e for e in self._connections() if e.held and e.is_droppable]
+            for each in holding:
+                by_address[each.key] += each.held
+            largest = [e for e in holding if e.key == by_address.most_common(1)[0][0]]
+            if not self._drop_slowest(largest, "too many octets in memory"):
+                return
 
 
-class _Tls(Adapter):
-    """TLS for cheroot, without a handshake on the accepting thread."""
-
-    def __init__(self, contexts: TlsContextSource) -> None:
-        self._contexts = contexts
-
-    def bind(self, sock: socket.socket) -> socket.socket:
-        """See cheroot."""
-        return sock
-
-    def wrap(self, sock: socket.socket) -> tuple[ssl.SSLSocket, dict[str, Any]]:
-        """See cheroot; `_Connection` does the handshake."""
-        try:
-            wrapped = self._contexts().wrap_socket(
-                sock, server_side=True, do_handshake_on_connect=False
-            )
-        except OSError as error:
-            raise FatalSSLAlert(*error.args) from error
-        return wrapped, {}
-
-    def get_environ(self) -> dict[str, Any]:
-        """See cheroot."""
-        return {}
-
-    def makefile(
-        self, sock: ssl.SSLSocket, mode: str = "r", bufsize: int = io.DEFAULT_BUFFER_SIZE
-    ) -> StreamReader | StreamWriter:
-        """See cheroot."""
-        file: StreamReader | StreamWriter = MakeFile(sock, mode, bufsize)
-        return file
+def _limit_kernel_buffer(sock: socket.socket) -> None:
+    """Let the kernel take no more of an answer than it can send soon, where it can do that."""
+    with contextlib.suppress(AttributeError, OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MAX_NOT_SENT)
 
 
-def _continue_handshake(sock: ssl.SSLSocket, deadline: float, timeout: float) -> dict[str, Any]:
-    """Continue the handshake; at its end, the WSGI environ entries about it.
+def _limited_address(host: str) -> str:
+    """The part of an address that one client has for itself: of IPv6 the first 64 bits."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, 64), strict=False))
 
-    Raises ssl.SSLWantReadError while the client has to send more, OSError (the base of
-    ssl.SSLError) if the handshake fails.
-    """
-    if time.monotonic() > deadline:
-        raise TimeoutError("the handshake took too long")
-    sock.setblocking(False)
+
+def _available_files() -> int:
+    """Connections for which there are file descriptors."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(soft - _RESERVED_FILES, 64) if soft != resource.RLIM_INFINITY else 1 << 20
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A listening socket.  Raises OSError for the first address of the host."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
+    bound = socket.socket(family, kind, protocol)
     try:
-        sock.do_handshake()
-    except ssl.SSLWantWriteError:  # rare: a handshake fits the socket's buffer
-        sock.settimeout(1)
-        sock.do_handshake()
-    sock.settimeout(timeout)
-    environ: dict[str, Any] = {"wsgi.url_scheme": "https"}
-    der, certificate = sock.getpeercert(binary_form=True), sock.getpeercert()
-    if der and certificate:
-        expires = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
-        environ[CLIENT_CERTIFICATE] = ClientCertificate(certificate_fingerprint(der), expires)
-    return environ
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6 and host == "::":
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        bound.bind(address)
+        bound.listen(_BACKLOG)
+        bound.setblocking(False)
+    except OSError:
+        bound.close()
+        raise
+    return bound

@@ -8,6 +8,7 @@ list.  No session tickets, so no early data.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import ssl
@@ -15,9 +16,12 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from tocsin.admission.errors import Malformed
 from tocsin.config import ConfigError
+from tocsin.server.auth import certificate_fingerprint
+from tocsin.server.taxii.protocols import CLIENT_CERTIFICATE, ClientCertificate
 
 _SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Cipher suites of TLS 1.2; all suites of 1.3 are acceptable."""
@@ -28,8 +32,61 @@ TlsContextSource = Callable[[], ssl.SSLContext]
 """Gives the TLS context of a new connection."""
 
 
+_PIECE = 64 * 1024
+"""Octets decrypted at once."""
+
+
 class _Encrypted(Exception):
     """The private key has a passphrase."""
+
+
+class TlsSession:
+    """The server's side of TLS on one connection; knows octets, no socket."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self.is_established = self.is_over = False
+        """After the handshake; after the client has ended its side."""
+
+    def receive(self, octets: bytes) -> bytes:
+        """Decrypt what arrived; then there may be output to send.  Raises ssl.SSLError."""
+        self._incoming.write(octets)
+        plain = bytearray()
+        with contextlib.suppress(ssl.SSLWantReadError):
+            if not self.is_established:
+                self._tls.do_handshake()
+                self.is_established = True
+            while piece := self._tls.read(_PIECE):
+                plain += piece
+            self.is_over = True
+        return bytes(plain)
+
+    def encrypt(self, octets: bytes | memoryview) -> bytes:
+        """Encrypt octets for the client, after the handshake."""
+        self._tls.write(octets)
+        return self._outgoing.read()
+
+    def take_output(self) -> bytes:
+        """What the handshake, or an alert, has for the client."""
+        return self._outgoing.read()
+
+    def close_notify(self) -> bytes:
+        """The farewell to the client."""
+        if self.is_established:
+            with contextlib.suppress(ssl.SSLError):  # the client's own farewell is not awaited
+                self._tls.unwrap()
+        return self._outgoing.read()
+
+    def environ(self) -> dict[str, Any]:
+        """Entries of the WSGI environ, after the handshake."""
+        environ: dict[str, Any] = {"wsgi.url_scheme": "https"}
+        der, certificate = self._tls.getpeercert(binary_form=True), self._tls.getpeercert()
+        if der and certificate:
+            expires = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
+            fingerprint = certificate_fingerprint(der)
+            environ[CLIENT_CERTIFICATE] = ClientCertificate(fingerprint, expires)
+        return environ
 
 
 def server_context(

@@ -6,9 +6,8 @@ quality, precedence by specificity and any spelling of parameters.
 Content codings (RFC 9110 section 8.4): compression levels are low, because a page is compressed
 for each request.  The same octets always give the same octets, so that strong tags hold.
 
-The request body is read within bounds.  Octets left unread on a kept connection would be taken
-for the next request, so an answer that did not need the body discards it; a body longer than the
-limit closes the connection instead.
+The request body is read within bounds, and only by requests that may send one: the server in
+front discards the body of a refused request, or closes the connection.
 """
 
 import gzip
@@ -21,7 +20,7 @@ from urllib.request import parse_http_list
 import zstandard
 from flask import request
 from werkzeug.datastructures import Accept
-from werkzeug.exceptions import ClientDisconnected, HTTPException
+from werkzeug.exceptions import ClientDisconnected
 from werkzeug.http import parse_accept_header, parse_options_header
 
 from tocsin.admission.errors import (
@@ -141,21 +140,6 @@ def _limit_pieces(limit: int, too_large: TooLarge) -> Iterator[bytes]:
         yield piece
     if limit - left < (request.content_length or 0):  # some servers only end the stream
         raise Malformed("the body is shorter than its Content-Length")
-
-
-def discard_body(limit: int) -> bool:
-    """Read and discard up to `limit` octets of the body; True if nothing of it is left."""
-    if (request.content_length or 0) > limit:
-        return False
-    left = limit
-    try:
-        for piece in _pieces():
-            left -= len(piece)
-            if left < 0:
-                return False
-    except (OSError, ValueError, OverflowError, HTTPException):
-        return False  # the client has gone, or the end of the body cannot be found
-    return True
 
 
 def _pieces() -> Iterator[bytes]:

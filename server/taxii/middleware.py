@@ -112,7 +112,7 @@ class _Middleware:
         return self.answer_share_error(unavailable)
 
     def finish_response(self, response: AnyResponse) -> AnyResponse:
-        """Set headers, compress, discard an unread body, log."""
+        """Set headers, compress, log."""
         if self._is_other_path():
             return response
         response.headers["Vary"] = "Accept-Encoding"
@@ -126,8 +126,6 @@ class _Middleware:
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Cache-Control"] = "private, no-cache"
         response.headers["X-Request-Id"] = request_context().id
-        if not content.discard_body(self.services.settings.max_content_length):
-            response.headers["Connection"] = "close"
         _log(response.status_code)
         return response
 

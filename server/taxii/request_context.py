@@ -1,18 +1,21 @@
 """State of one request: its id, account, collection, counts and rate limit.
 
 The one object here that is edited in place, because Flask passes a request from function to
-function; it ends as one line in the log.
+function; it ends as one line in the log.  The server in front runs a request by its head alone,
+and again if it needs a body that arrives later: it is counted once, and authenticated each time.
 """
 
 import secrets
 import time
 from dataclasses import dataclass, field
 
-from flask import g
+from flask import request
 
 from tocsin.server.model import Account
 from tocsin.server.taxii.rate_limit import Allowance
 
+_KEY = "tocsin.request_context"
+"""WSGI environ key: a request that is run again when its body has arrived keeps its context."""
 _MAX_LOGGED = 120
 
 
@@ -46,9 +49,7 @@ class RequestContext:
 
 def request_context() -> RequestContext:
     """The context of the current request."""
-    if "tocsin_context" not in g:
-        g.tocsin_context = RequestContext()
-    context: RequestContext = g.tocsin_context
+    context: RequestContext = request.environ.setdefault(_KEY, RequestContext())
     return context
 
 

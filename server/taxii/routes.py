@@ -77,6 +77,8 @@ class Endpoints:
                 raise
             return
         request_context().account = account
+        if request_context().allowance is not None:
+            return  # counted before its body was waited for
         try:
             self.services.rate_limiter.take(account.name)
         finally:

@@ -84,7 +84,7 @@ def serve_on_socket(app: Wsgi) -> Iterator[str]:
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.bind_addr[1]}"
+        yield f"http://127.0.0.1:{server.port}"
     finally:
         server.stop()
         thread.join(30)

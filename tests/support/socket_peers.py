@@ -20,6 +20,7 @@ from support.taxii_hub import (
     indicator,
 )
 
+from tocsin.server.http.connection import ConnectionLimits
 from tocsin.server.http.server import ListenAddress, build_server
 
 LIMIT = 20_000
@@ -51,8 +52,21 @@ class Response:
 class Peer:
     """A connection that sends and receives raw octets."""
 
-    def __init__(self, port: int, trusting: ssl.SSLContext | None = None) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+    def __init__(
+        self,
+        port: int,
+        trusting: ssl.SSLContext | None = None,
+        *,
+        source: str = "127.0.0.1",
+        window: int = 0,
+    ) -> None:
+        """Connect from an address of this machine; `window` limits the octets taken unread."""
+        self.socket = socket.socket()
+        self.socket.settimeout(10)
+        if window:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        self.socket.bind((source, 0))
+        self.socket.connect(("127.0.0.1", port))
         if trusting is not None:
             self.socket = trusting.wrap_socket(self.socket, server_hostname="localhost")
         self.file = self.socket.makefile("rb")
@@ -82,6 +96,28 @@ class Peer:
         except ConnectionResetError:
             return None
 
+    def receive_all(self, pause: float = 0) -> bytes:
+        """Read to the end, resting after each 64 KB."""
+        pieces = []
+        with suppress(ConnectionResetError):
+            while piece := self.socket.recv(65536):
+                pieces.append(piece)
+                time.sleep(pause)
+        return b"".join(pieces)
+
+    def is_closed(self) -> bool:
+        """True if the hub has closed the connection, and everything was read."""
+        usual = self.socket.gettimeout()
+        self.socket.settimeout(0)
+        try:
+            return not self.socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        finally:
+            self.socket.settimeout(usual)
+
     def close(self) -> None:
         """Close the connection."""
         self.file.close()
@@ -93,16 +129,25 @@ def serve_hub(
     patience: float = 20, pace: float = 16 * 1024, tls: ssl.SSLContext | None = None
 ) -> Iterator[int]:
     """Serve a hub in memory with the hub's own server on two threads; yield its port."""
-    server = build_server(
-        ListenAddress("127.0.0.1", 0, 2, (lambda: tls) if tls else None), build_taxii_hub().app
-    )
-    server.timeout, server.min_rate = patience, pace
+    limits = ConnectionLimits(timeout=patience, min_rate=pace, max_body=LIMIT)
+    with serve_application(build_taxii_hub().app, limits, tls) as port:
+        yield port
+
+
+@contextmanager
+def serve_application(
+    application: Any, limits: ConnectionLimits, tls: ssl.SSLContext | None = None
+) -> Iterator[int]:
+    """Serve a WSGI application with the hub's own server on two threads; yield its port."""
+    address = ListenAddress("127.0.0.1", 0, 2, (lambda: tls) if tls else None)
+    server = build_server(address, application, limits)
     server.prepare()
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
-    yield server.bind_addr[1]
+    yield server.port
     server.stop()
     thread.join(10)
+    assert not thread.is_alive()
 
 
 def build_taxii_hub() -> TaxiiHub:

@@ -60,7 +60,7 @@ def serving(application: Any, folder: Any) -> Iterator[Any]:
     server.prepare()
     thread = threading.Thread(target=server.serve)
     thread.start()
-    yield server.bind_addr[1]
+    yield server.port
     server.stop()
     thread.join()
 

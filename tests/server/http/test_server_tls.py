@@ -1,6 +1,8 @@
 """What is promised of the hub's socket holds where the octets come encrypted as well."""
 
+import socket
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -16,10 +18,12 @@ from support.socket_peers import (
     ROOT,
     Peer,
     send_slowly,
+    serve_application,
     serve_hub,
     still_answers,
 )
 
+from tocsin.server.http.connection import ConnectionLimits
 from tocsin.server.http.tls import server_context
 
 CHUNKED = f"{POST}Transfer-Encoding: chunked\r\n\r\n".encode()
@@ -81,6 +85,34 @@ def test_a_client_that_stays_after_an_error_holds_no_thread(port: Any, trusting:
     assert still_answers(port, trusting)
     for each in staying:
         each.close()
+
+
+def test_an_answer_is_never_sent_in_the_clear_after_tls_has_failed(
+    certificate_folder: Any, trusting: Any
+) -> None:
+    def answer_late(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        time.sleep(0.5)
+        start_response("200 OK", [])
+        return [b"confidential"]
+
+    tls = server_context(certificate_folder / "hub.pem")
+    with serve_application(answer_late, ConnectionLimits(), tls) as port:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as bare:
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            session = trusting.wrap_bio(incoming, outgoing, server_hostname="localhost")
+            while True:
+                try:
+                    session.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    bare.sendall(outgoing.read())
+                    incoming.write(bare.recv(65536))
+            session.write(ROOT)
+            bare.sendall(outgoing.read())
+            time.sleep(0.2)
+            bare.sendall(b"this is no TLS record")
+            received = b"".join(iter(lambda: bare.recv(65536), b""))
+        assert b"confidential" not in received and b"HTTP/1.1" not in received
 
 
 @pytest.mark.parametrize("start", [b"GET /hub/ HTTP/1.1\r\nA: ", LONG], ids=["head", "body"])

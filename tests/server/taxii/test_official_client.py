@@ -34,7 +34,7 @@ def port() -> Iterator[Any]:
     server.prepare()
     thread = threading.Thread(target=server.serve)
     thread.start()
-    yield server.bind_addr[1]
+    yield server.port
     server.stop()
     thread.join()
 

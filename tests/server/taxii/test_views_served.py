@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from cheroot import wsgi
 from support.hub import (
     AMBER,
     CLEAR,
@@ -21,6 +19,7 @@ from support.hub import (
     indicator,
     sdo,
 )
+from support.schemathesis_trial import serve_on_socket
 from taxii2client.v21 import Collection, as_pages
 
 from tocsin.admission.model import Tlp
@@ -69,13 +68,8 @@ def hub(common_store: Store) -> Any:
 @pytest.fixture(scope="module")
 def url(hub: Any) -> Iterator[Any]:
     """Where the hub is served."""
-    server = wsgi.Server(("127.0.0.1", 0), hub.client.application, numthreads=2)
-    server.prepare()
-    thread = threading.Thread(target=server.serve)
-    thread.start()
-    yield f"http://127.0.0.1:{server.bind_addr[1]}/hub/"
-    server.stop()
-    thread.join()
+    with serve_on_socket(hub.client.application) as origin:
+        yield f"{origin}/hub/"
 
 
 def make(hub: Any, alias: Any, kind: Any, wish: Any) -> Any:
