@@ -89,6 +89,13 @@ def test_every_variable_named_is_one_that_is_read() -> None:
     assert set(re.findall(r"\bTOCSIN_[A-Z_]+\b", "\n".join(TEXTS.values()))) - known == set()
 
 
+def test_every_test_that_the_threat_model_names_is_there() -> None:
+    text = (ROOT / "docs" / "threat-model.md").read_text()
+    named = re.findall(r"`((?:admission|server|clients)/[\w/.]+)`", text)
+    assert len(named) > 20
+    assert [each for each in named if not (ROOT / "tests" / each).exists()] == []
+
+
 def test_every_decision_answers_its_question() -> None:
     for page in (ROOT / "docs" / "decisions").glob("*.md"):
         text = TEXTS[page]
