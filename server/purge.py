@@ -127,8 +127,8 @@ class Purger:
             for purge in purges:
                 _forbid_sources(txn, purge)
                 txn.put_purge(purge)
-            what = {"ids": [purge.public_id for purge in purges], "reason": reason}
-            txn.add_journal_entry("object.purge", who, what)
+                what = {"public": purge.public_id, "reason": reason}
+                txn.add_journal_entry("object.purge", who, what)
             return purges
 
         if not values and not own and not self._is_known(ids[0], collections):

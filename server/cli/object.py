@@ -122,12 +122,21 @@ def _purge(hub: Runtime, names: tuple[str, ...], reason: str) -> list[Answer]:
     return purge_objects(hub, names, reason)
 
 
+def _accounts_that_received(hub: Runtime, name: str) -> list[str]:
+    """The accounts that were served an object, surely or possibly, while that can be told."""
+    try:
+        return sorted({str(row["account"]) for row in find_receivers(hub, [name])})
+    except NotFound:
+        return []
+
+
 def purge_objects(hub: Runtime, names: Iterable[str], reason: str) -> list[Answer]:
     """Purge objects by id or value; an answer for each name."""
     purger = hub.services.purger
     answers: list[Answer] = []
     for name in names:
         purge = purger.purge if _OBJECT_ID.fullmatch(name) else purger.purge_value
+        received = _accounts_that_received(hub, name)
         report = purge(name, hub.actor, reason)
         answers.append(
             {
@@ -136,6 +145,7 @@ def purge_objects(hub: Runtime, names: Iterable[str], reason: str) -> list[Answe
                 "submissions": report.submissions,
                 "reviews": report.reviews,
                 "in_progress": report.in_progress,
+                "received_by": received,
                 "also_in": list(report.also_in),
             }
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from tocsin.admission.errors import NotFound
+from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.model import Action, Path, format_path
 from tocsin.admission.timestamps import DAY, stix_time, timestamp
 from tocsin.config.command_line import format_examples, printable
@@ -106,6 +106,8 @@ def list_reviews(hub: Runtime, partner: str | None) -> list[Answer]:
 def show_review(hub: Runtime, id: str) -> Answer:
     """A review with its object as it was sent, and the words that the rules mark in it."""
     review = _find_review(hub, id)
+    if not review.object:
+        raise Conflict(f"review {id} has been {review.state}; its object is not kept any more")
     original = json.loads(review.object)
     try:
         sanitised: object = hub.services.intake.examine(review).object

@@ -11,7 +11,11 @@ from support.clock import LATER, ManualClock, indicators
 from support.hub import AMBER, GREEN, HubInProcess, details, indicator, sdo
 
 from tocsin.admission.errors import Malformed, NotFound
+from tocsin.config import HubSettings
+from tocsin.server.cli.object import purge_objects
+from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
+from tocsin.server.store.journal import JournalFilter
 
 MARKER = "kestrel-over-lisbon"
 VALUE = f"{MARKER}.top"
@@ -208,8 +212,21 @@ def test_the_journal_names_the_act_and_the_id_and_no_content(hub: HubInProcess) 
     hub.services.purger.purge(name, "operator", WHY)
     acts = [e for e in hub.store.journal.list_entries() if e.action == "object.purge"]
     assert [(e.actor, dict(e.details)) for e in acts] == [
-        ("operator", {"ids": [name], "reason": WHY})
+        ("operator", {"public": name, "reason": WHY})
     ]
+
+
+def test_the_command_lists_who_had_received_it(hub: HubInProcess) -> None:
+    publish_at_every_level(hub)
+    name = indicators(hub, "green")[0]["id"]
+    hub.feed("green", "north")
+    hub.store.deliveries.flush()
+    absent: Any = None
+    opened = Runtime(HubSettings(), absent, hub.services, absent)
+    (answer,) = purge_objects(opened, [name], WHY)
+    assert answer["received_by"] == ["acme", "north"]
+    (act,) = hub.store.journal.search(JournalFilter(about=name, action="object.purge"))
+    assert act.details["reason"] == WHY
 
 
 def test_it_can_be_repeated(hub: HubInProcess) -> None:

@@ -94,6 +94,13 @@ class TestShowing:
         with pytest.raises(NotFound):
             show_review(opened(hub), "nothing")
 
+    def test_of_a_decided_review_it_says_that_the_object_is_gone(self, hub: HubInProcess) -> None:
+        hub.push(indicator(description=PERSON))
+        name = waiting_id(hub)
+        decide_reviews(opened(hub), [name], release=True, reason="")
+        with pytest.raises(Conflict, match="has been released; its object is not kept"):
+            show_review(opened(hub), name)
+
     def test_a_word_written_in_several_places_is_marked_in_each(self, hub: HubInProcess) -> None:
         hub.push(indicator(description="Contact: Jane Doe. Contact: Jane Doe."))
         [mark] = shown(hub)["marked"]
