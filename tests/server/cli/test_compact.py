@@ -69,6 +69,7 @@ def read(hub: HubProcess, **query: str) -> requests.Response:
     return requests.get(url, params=query, auth=(name, secret), headers=accepted, timeout=60)
 
 
+@pytest.mark.slow
 def test_after_a_purge_and_a_rewrite_no_file_holds_it_and_cursors_go_on(tmp_path: Path) -> None:
     hub = HubProcess(tmp_path / "data").start()
     hub.join()
