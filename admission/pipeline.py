@@ -168,6 +168,10 @@ class Pipeline:
         A fault in one candidate does not affect the others.  Raises Unavailable, about all of
         them, if this system is too busy to check a pattern.
         """
+        return list(self.examine_each(candidates, now))
+
+    def examine_each(self, candidates: Iterable[Candidate], now: int) -> Iterator[Candidate]:
+        """Yield each candidate as soon as it is examined; otherwise as `examine`."""
         submission = list(candidates)
         definitions = {**self._definitions, **_find_definitions(submission)}
         containers = ContainerMarkings.read(submission, definitions)
@@ -175,17 +179,16 @@ class Pipeline:
         context = self._build_context(marked, definitions, containers, now)
         occurrences = Counter(candidate.source_id for candidate in submission)
         by_content: dict[bytes, Candidate] = {}
-        judged = []
         for sent, candidate in zip(submission, marked, strict=True):
             key = _content_key(sent) if occurrences[sent.source_id] > 1 else b""
             known = by_content.get(key)
             if known:
-                judged.append(known.with_index(sent.index))
+                judged = known.with_index(sent.index)
             else:
-                judged.append(self._examine_one(candidate, context))
+                judged = self._examine_one(candidate, context)
             if key:
-                by_content.setdefault(key, judged[-1])
-        return judged
+                by_content.setdefault(key, judged)
+            yield judged
 
     def find_authors(self, submission: Iterable[Candidate]) -> frozenset[str]:
         """Ids of the identities that name the submitter: as creator, now or before, or by name.
