@@ -102,6 +102,16 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     """Maximum objects of a submission that is evaluated inside the request."""
     max_waiting_reviews: Annotated[int, Meta(ge=0, le=1_000_000)] = 10_000
     """Reviews of one partner that may wait; more are refused. 0: no limit."""
+    inline_octets: Annotated[int, Meta(ge=0, le=1 << 31)] = 256 * 1024
+    """Maximum length of a submission that is evaluated inside the request, in octets."""
+    admission_processes: Annotated[int, Meta(ge=-1, le=64)] = -1
+    """Processes that examine queued submissions; 0: the hub's own; -1: by the processors."""
+    objects_per_day: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 1_000_000
+    """Objects that a partner may submit in a day (UTC); 0: no limit."""
+    octets_kept: Annotated[int, Meta(ge=0, le=1 << 50)] = 4 * 1024**3
+    """Octets that a partner may submit in `retain_bodies_days`; 0: no limit."""
+    queued_submissions: Annotated[int, Meta(ge=0, le=100_000)] = 200
+    """Submissions of a partner that may wait to be admitted; 0: no limit."""
     retain_bodies_days: Annotated[int, Meta(ge=1, le=3650)] = 14
     """Days for which the bodies of submissions are kept, as they came."""
     retain_refused_days: Annotated[int, Meta(ge=1, le=3650)] = 1

@@ -20,8 +20,10 @@ from tocsin.admission.stix.mitre_attack import attack_ids
 from tocsin.config import HubSettings
 from tocsin.server import taxii
 from tocsin.server.auth import AuthScheme
+from tocsin.server.examination.examiner import Examiner
 from tocsin.server.intake.evaluate import Rules
 from tocsin.server.intake.intake import Intake
+from tocsin.server.intake.queue import Limits
 from tocsin.server.lifecycle import Lifecycle
 from tocsin.server.model import CollectionKind
 from tocsin.server.partner_data import PartnerData
@@ -47,6 +49,8 @@ class AdmissionConfig:
 
     policy: Policy
     warninglists: Warninglists
+    examiner: Examiner | None = None
+    """Examines queued submissions in other processes; None: this process does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,15 @@ def build_services(
         max_waiting_reviews=settings.max_waiting_reviews,
     )
     publisher = Publisher(PublicIds(secrets.namespace, identity), config)
-    rules = Rules(policy, admission.warninglists, settings.inline_objects)
+    limits = Limits(
+        inline_objects=settings.inline_objects,
+        inline_octets=settings.inline_octets,
+        queued=settings.queued_submissions,
+        objects_per_day=settings.objects_per_day,
+        octets_kept=settings.octets_kept,
+        kept_days=settings.retain_bodies_days,
+    )
+    rules = Rules(policy, admission.warninglists, limits, admission.examiner)
     log.info("policy sha256=%s rules=%s", policy.sha256, ",".join(policy.rules))
     intake = Intake(store, publisher, rules, clock)
     lifecycle = Lifecycle(store, publisher, clock)

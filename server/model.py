@@ -431,11 +431,48 @@ class Submission:
     """Number of records that have a verdict; records are settled in order."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """Settled records by verdict."""
+    is_large: bool = False
+    """True if it is admitted a batch at a time, so that others get their turns."""
+    lane: str = ""
+    """Submissions of a partner in one lane can depend on each other: the id of a verbatim
+    collection; empty for all inboxes together."""
+    after: tuple[str, ...] = ()
+    """Submissions of the same partner that must be settled first."""
+    set_aside: int = 0
+    """When it was set aside, in µs, because its worker ended twice; 0: it is not."""
 
     @property
     def complete(self) -> bool:
         """True if nothing about it will change: all settled, none held."""
         return self.settled == self.total and not self.counts.get("held", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSubmission:
+    """A submission that has records without a verdict, as the queue sees it."""
+
+    id: str
+    account: str
+    partner: str
+    received: int
+    is_large: bool
+    lane: str
+    after: tuple[str, ...]
+    attempts: int
+    """Attempts that began and brought no progress, the current one included."""
+    lease: int
+    """When its lease ends, in µs; 0: it is free."""
+    is_free: bool
+    """True if no lease is running."""
+    is_queued: bool
+    """False for one that the request itself settles."""
+    digests: bytes | None = None
+    """See `queue.digest_ids`; None if they were not asked for, or are not known."""
+
+    @property
+    def sender(self) -> str:
+        """The partner; for an operator's submission, the account."""
+        return self.partner or f"account {self.account}"
 
 
 class Receipt(NamedTuple):

@@ -30,6 +30,7 @@ from tocsin.server.app import (
     create_app,
 )
 from tocsin.server.bootstrap import create_default_collections, create_operator, first_start_lines
+from tocsin.server.examination.processes import ExaminerLimits, ExaminerProcesses
 from tocsin.server.http.connection import ConnectionLimits
 from tocsin.server.http.server import (
     DRAIN,
@@ -63,12 +64,17 @@ class Runtime:
 
 
 @contextmanager
-def open_runtime(settings: HubSettings, echo: Echo, clock: Clock = wall_clock) -> Iterator[Runtime]:
-    """Open the hub for a command, whether a hub is running or not."""
+def open_runtime(
+    settings: HubSettings, echo: Echo, clock: Clock = wall_clock, processes: int = 0
+) -> Iterator[Runtime]:
+    """Open the hub for a command, whether a hub is running or not.
+
+    `processes` examine submissions.
+    """
     uri = settings.mongo_uri
     with (
         nullcontext(uri) if uri else database(settings.data, echo) as found,
-        _connect(settings, found, clock) as hub,
+        _connect(settings, found, clock, processes) as hub,
     ):
         yield hub
 
@@ -81,7 +87,7 @@ def open_serving_runtime(
     uri = settings.mongo_uri
     with (
         nullcontext(uri) if uri else _embedded_engine(settings, echo) as found,
-        _connect(settings, found, clock) as hub,
+        _connect(settings, found, clock, _count_processes(settings)) as hub,
     ):
         known = {partner.slug for partner in hub.services.store.accounts.list_partners()}
         for slug in sorted(hub.policy.partner_settings.keys() - known):
@@ -102,11 +108,15 @@ def _embedded_engine(settings: HubSettings, echo: Echo) -> Iterator[str]:
 
 
 @contextmanager
-def _connect(settings: HubSettings, uri: str, clock: Clock) -> Iterator[Runtime]:
-    """The hub's services over the database at `uri`."""
+def _connect(
+    settings: HubSettings, uri: str, clock: Clock, processes: int = 0
+) -> Iterator[Runtime]:
+    """The hub's services over the database at `uri`; `processes` examine submissions."""
     secrets = load_secrets(settings.data)
-    policy = parse_policy(policy_text(settings.policy), settings.policy)
-    admission = AdmissionConfig(policy, load_warning_lists(keep=load_or_build))
+    text = policy_text(settings.policy)
+    policy = parse_policy(text, settings.policy)
+    examiner = ExaminerProcesses(processes, text, ExaminerLimits()) if processes else None
+    admission = AdmissionConfig(policy, load_warning_lists(keep=load_or_build), examiner)
     store = Store.connect(uri, name=settings.database, clock=clock)
     try:
         store.prepare()
@@ -116,6 +126,15 @@ def _connect(settings: HubSettings, uri: str, clock: Clock) -> Iterator[Runtime]
         yield Runtime(settings, secrets, services, policy)
     finally:
         store.close()
+        if examiner is not None:
+            examiner.close()
+
+
+def _count_processes(settings: HubSettings) -> int:
+    """The number of processes that examine submissions."""
+    if settings.admission_processes >= 0:
+        return settings.admission_processes
+    return min(2, (os.cpu_count() or 1) - 1)
 
 
 def serve(settings: HubSettings, ready: Path | None, echo: Echo, clock: Clock = wall_clock) -> None:
@@ -183,7 +202,7 @@ def run_worker(settings: HubSettings, echo: Echo, clock: Clock = wall_clock) -> 
         )
     stop = threading.Event()
     _stop_on_signal(stop)
-    with open_runtime(settings, echo, clock) as hub:
+    with open_runtime(settings, echo, clock, _count_processes(settings)) as hub:
         workers = start_workers(hub.services, stop)
         _freeze_loaded_objects()
         echo("working")

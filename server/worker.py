@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from tocsin.admission.errors import Unavailable
 from tocsin.server.app import HubServices
 from tocsin.server.intake.intake import Intake
 from tocsin.server.lifecycle import Lifecycle
@@ -66,11 +67,18 @@ def run_intake(intake: Intake, lifecycle: Lifecycle, stop: threading.Event) -> N
         except OUTAGES as error:
             log.warning("the database cannot be reached; work resumes with it: %s", error)
             worked = False
+        except Unavailable as error:
+            log.warning("a submission could not be examined yet; it will be retried: %s", error)
+            worked = False
         except Exception:  # one failure must not stop the work on other submissions
             log.exception("a submission or a sweep failed; it will be retried")
             worked = False
         if not worked:
             intake.waiting.wait(_IDLE)
+    try:
+        intake.stop()
+    except OUTAGES as error:
+        log.warning("submissions could not be given back: %s", error)
 
 
 def _write_deliveries(store: Store, stop: threading.Event) -> None:

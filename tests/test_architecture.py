@@ -26,6 +26,7 @@ OPEN_TO_CONFIG = {
     "tocsin.server.runtime",
     "tocsin.server.http",
     "tocsin.server.app",
+    "tocsin.server.examination",
     "tocsin.server.integrations",
     "tocsin.clients",
     "tocsin.clients.cli",

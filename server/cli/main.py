@@ -27,6 +27,7 @@ _COMMANDS = {
     "key": "key",
     "collection": "collection",
     "review": "review",
+    "submission": "submission",
     "object": "object",
     "exclusion": "exclusion",
     "journal": "journal",

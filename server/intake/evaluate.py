@@ -7,21 +7,18 @@ that what was read still holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
 
 from tocsin.admission import Pipeline
-from tocsin.admission.errors import Malformed, NotFound
-from tocsin.admission.markings.acs import is_acs
+from tocsin.admission.errors import NotFound
 from tocsin.admission.markings.consent import apply_consent_labels
 from tocsin.admission.markings.tlp import marking_ids, official_ids
 from tocsin.admission.model import (
-    Action,
     Candidate,
     Consent,
-    Finding,
     StixObject,
     Submitter,
     Tlp,
@@ -30,9 +27,16 @@ from tocsin.admission.model import (
     Warninglists,
 )
 from tocsin.admission.policy import Policy
-from tocsin.admission.stix.history_extension import claims_hub_authorship
-from tocsin.admission.stix.ijson import parse_object, replace_lone_surrogates
+from tocsin.admission.stix.ijson import replace_lone_surrogates
 from tocsin.admission.warninglists.index import WithExclusions
+from tocsin.server.examination.examiner import (
+    Examination,
+    ExaminationTask,
+    Examiner,
+    LocalExamination,
+    mark_claims,
+)
+from tocsin.server.intake.queue import Limits
 from tocsin.server.model import (
     Account,
     Collection,
@@ -54,12 +58,6 @@ from tocsin.server.publishing.publisher import (
 from tocsin.server.store import Store, Transaction
 
 _NO_WAIVER = Waiver()
-_MISP = Finding(
-    "validate",
-    "format",
-    Action.REFUSED,
-    "an event of MISP, of which many objects are made: send it with tocsin push, or as STIX",
-)
 
 
 def split_envelope(raw: bytes) -> list[bytes]:
@@ -69,19 +67,6 @@ def split_envelope(raw: bytes) -> list[bytes]:
     except msgspec.DecodeError:
         envelope = msgspec.json.decode(replace_lone_surrogates(raw), type=dict[str, msgspec.Raw])
     return [bytes(one) for one in msgspec.json.decode(envelope["objects"], type=list[msgspec.Raw])]
-
-
-def parse_candidate(index: int, raw: bytes) -> Candidate:
-    """One object as a candidate; refused if it cannot be read.  ACS markings keep their bytes."""
-    try:
-        subject = parse_object(raw)
-    except Malformed as error:
-        fault = Finding("validate", "format", Action.REFUSED, str(error))
-        return Candidate(index, None).refuse(fault)
-    if "Event" in subject and "type" not in subject:
-        return Candidate(index, None).refuse(_MISP)
-    candidate = Candidate.from_object(index, subject)
-    return replace(candidate, raw=raw) if is_acs(subject) else candidate
 
 
 def group_assessments(candidates: Sequence[Candidate]) -> dict[str, tuple[str, ...]]:
@@ -115,12 +100,53 @@ OPERATOR = Partner(slug="operator", name="")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Policy, warning lists and limit for the evaluation of submissions."""
+    """Policy, warning lists and limits for the evaluation of submissions."""
 
     policy: Policy
     lists: Warninglists
-    inline: int
-    """Submissions of up to this many objects are evaluated before the response."""
+    limits: Limits = Limits()
+    examiner: Examiner | None = None
+    """Examines queued submissions in other processes; None: this process does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A submission under evaluation."""
+
+    sent: Sent
+    candidates: Sequence[Candidate]
+    """As they were sent."""
+    partner: Partner
+    authors: frozenset[str]
+    """Identities in whose place the hub's own stands."""
+    defined: frozenset[str]
+    """Marking definitions that the partner sent before and that are at hand."""
+    preconditions: Preconditions
+    waived: frozenset[str]
+    examination: Examination
+    examined: list[Candidate]
+    """The candidates that have been examined so far."""
+
+    def examine_next(self, most: int) -> bool:
+        """Examine at most `most` further candidates; True if none are left.
+
+        See `Examination.examine_next`.
+        """
+        if len(self.examined) < len(self.candidates):
+            self.examined.extend(self.examination.examine_next(most))
+        return len(self.examined) >= len(self.candidates)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What evaluation knows about others; if it has changed, `Evaluator.check` finds out."""
+
+    preconditions: Preconditions
+    partners: Mapping[str, Partner]
+    exclusions: tuple[tuple[str, str, str], ...]
+    """Type, value and reason."""
+    lists: Warninglists
+    """The warning lists, with the exclusion list."""
 
 
 class Evaluator:
@@ -133,64 +159,93 @@ class Evaluator:
         self._publisher = publisher
         self._rules = rules
         self._clock = clock
-        self._exclusions: tuple[int, Warninglists] | None = None
-        """The revision of the exclusion list, and the warning lists with it, as last read."""
+        self._last_known: _Known | None = None
 
     def evaluate(
         self, sent: Sent, candidates: Sequence[Candidate], waiver: Waiver = _NO_WAIVER
     ) -> Batch:
-        """Evaluate the candidates and assign their public ids.
+        """Evaluate the candidates in this process and assign their public ids.
 
         Nothing is written; `check` says within the transaction if the result still holds.
         """
-        submission, rules, now = sent.submission, self._rules, self._clock()
-        revision, lists = self._known_exclusions()
-        partners = {each.slug: each for each in self._store.accounts.list_partners()}
-        known = partners.get(submission.partner) if submission.partner else None
-        partner = known or _operator(submission)
+        evaluation = self.begin(sent, candidates, waiver)
+        evaluation.examine_next(len(candidates))
+        return self.finish(evaluation)
+
+    def begin(
+        self,
+        sent: Sent,
+        candidates: Sequence[Candidate],
+        waiver: Waiver = _NO_WAIVER,
+        objects: Sequence[bytes] = (),
+    ) -> Evaluation:
+        """Begin to evaluate the candidates.
+
+        With `objects`, the candidates as they were sent, they are examined by the examiner of
+        `Rules`, if there is one.
+        """
+        submission, now = sent.submission, self._clock()
+        known = self._find_known(submission.partner)
+        own = known.partners.get(submission.partner) if submission.partner else None
+        partner = own or _operator(submission)
         if sent.anonymous:
             partner = replace(partner, consent=Consent.NONE)
-        submitter = self._submitter(partner, partners.values(), candidates)
+        submitter = self._submitter(partner, known.partners.values(), candidates)
         partner = replace(partner, consent=submitter.consent)
         defined = self._defined(partner, candidates)
-        pipeline = Pipeline(rules.policy, submitter, lists, waiver, defined)
+        pipeline = Pipeline(self._rules.policy, submitter, known.lists, waiver, defined)
         hub = self._publisher.config.hub
-        candidates = [
-            replace(each, from_hub=claims_hub_authorship(each.object, hub)) for each in candidates
-        ]
-        examined = pipeline.examine(candidates, now)
-        authors = pipeline.find_authors(candidates) | {hub}
-        account = sent.account or self._store.accounts.find_account(submission.account)
+        candidates = mark_claims(candidates, hub)
+        examination: Examination
+        if self._rules.examiner is not None and objects:
+            task = ExaminationTask(tuple(objects), submitter, hub, now, known.exclusions, defined)
+            examination = self._rules.examiner.begin(task)
+        else:
+            examination = LocalExamination(pipeline.examine_each(candidates, now))
+        return Evaluation(
+            sent=sent,
+            candidates=candidates,
+            partner=partner,
+            authors=pipeline.find_authors(candidates) | {hub},
+            defined=frozenset(defined),
+            preconditions=known.preconditions,
+            waived=waiver.rules,
+            examination=examination,
+            examined=[],
+        )
+
+    def finish(self, evaluation: Evaluation) -> Batch:
+        """Assign public ids, once all candidates are examined."""
+        sent, examined, authors = evaluation.sent, evaluation.examined, evaluation.authors
+        account = sent.account or self._store.accounts.find_account(sent.submission.account)
         feeds = tuple(sent.feeds or self._publisher.config.feeds())
         return Batch(
-            submission=submission.id,
-            partner=partner,
+            submission=sent.submission.id,
+            partner=evaluation.partner,
             candidates=tuple(examined),
             refs=self._publisher.ids.assign(examined, authors),
             authors=authors,
-            received=submission.received,
-            now=now,
-            preconditions=Preconditions(known, revision),
+            received=sent.submission.received,
+            now=self._clock(),
+            preconditions=evaluation.preconditions,
             feeds=feeds,
-            waived=waiver.rules,
+            waived=evaluation.waived,
             refused=frozenset(
                 c.source_id for c in examined if c.source_id and c.verdict is Verdict.REFUSED
             ),
-            unmarked=unmarked_definitions(candidates),
+            unmarked=unmarked_definitions(evaluation.candidates),
             sees=_strictest_readable(account, feeds),
-            defined=frozenset(defined),
+            defined=evaluation.defined,
         )
 
     def check(self, txn: Transaction, batch: Batch) -> None:
         """Raises StalePreconditions unless what a batch was evaluated by is as it was.
 
-        A change of consent or of the exclusion list writes the journal's head, as settling
+        A change of a partner or of the exclusion list writes the journal's head, as settling
         does: of two at once one tries again, and sees here what the other did.
         """
-        before = batch.preconditions
-        known = before.partner and txn.accounts.find_partner(before.partner.slug)
-        if before != Preconditions(known, txn.exclusions_revision()):
-            self._exclusions = None
+        if batch.preconditions != Preconditions(*txn.find_revisions()):
+            self._last_known = None
             raise StalePreconditions
 
     def _defined(self, partner: Partner, candidates: Sequence[Candidate]) -> dict[str, StixObject]:
@@ -202,13 +257,21 @@ class Evaluator:
             return {}
         return self._store.read(lambda known: find_definitions(known, partner.slug, wanted))
 
-    def _known_exclusions(self) -> tuple[int, Warninglists]:
-        """The exclusion list as last read: if it has changed, `check` finds out."""
-        if self._exclusions is None:
-            revision, excluded = self._store.exclusions.list_with_revision()
-            entries = ((each.type, each.value, each.reason) for each in excluded)
-            self._exclusions = revision, WithExclusions(entries, self._rules.lists)
-        return self._exclusions
+    def _find_known(self, partner: str) -> _Known:
+        """What was known last, unless the partner is newer."""
+        known = self._last_known
+        if known is None or (partner and partner not in known.partners):
+            revision = self._store.accounts.partners_revision()
+            partners = {each.slug: each for each in self._store.accounts.list_partners()}
+            exclusions_revision, excluded = self._store.exclusions.list_with_revision()
+            exclusions = tuple((each.type, each.value, each.reason) for each in excluded)
+            self._last_known = known = _Known(
+                Preconditions(revision, exclusions_revision),
+                partners,
+                exclusions,
+                WithExclusions(exclusions, self._rules.lists),
+            )
+        return known
 
     def _submitter(
         self, partner: Partner, partners: Iterable[Partner], candidates: Sequence[Candidate]

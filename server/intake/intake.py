@@ -1,62 +1,66 @@
-"""Receive a submission, evaluate it and settle it.
+"""Receive submissions and admit them, at once or from the queue.
 
 `receive` stores what came before anything is evaluated, so that 202 can be
-promised.  `admit` evaluates and publishes, one transaction for each batch; it is
-idempotent and goes on where a crash left off.  Small submissions are settled
-within the request, large ones by the worker that leases them next.
+promised; what is above a quota is not stored at all.  Small and cheap submissions
+are admitted within the request, others wait in the queue (`queue.py`), whose next
+turn `work` takes.  A submission that ends its worker twice, or keeps failing in
+it, is set aside for the operator.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from tocsin.admission.errors import Conflict, NotFound
+from tocsin.admission.errors import Conflict, NotFound, TooManyRequests, Unavailable
 from tocsin.admission.model import Action, Candidate, Finding, Verdict
-from tocsin.server.intake.evaluate import (
-    Evaluator,
-    Rules,
-    Sent,
-    group_assessments,
-    parse_candidate,
-    split_envelope,
+from tocsin.admission.timestamps import DAY
+from tocsin.server.examination.examiner import WorkerEnded, parse_candidates
+from tocsin.server.intake.admission import (
+    Admission,
+    AdmissionServices,
+    InboxAdmission,
+    VerbatimAdmission,
+    is_locked_out,
 )
-from tocsin.server.intake.passthrough import deposited
+from tocsin.server.intake.evaluate import Evaluator, Rules, Sent, split_envelope
+from tocsin.server.intake.queue import Contents, Turns, place
 from tocsin.server.intake.review import Reviewer
 from tocsin.server.model import (
     Account,
     Collection,
     CollectionKind,
-    OutboxTask,
+    OpenSubmission,
     Receipt,
     Record,
     Review,
     Submission,
     VersionKeyword,
 )
-from tocsin.server.publishing.publisher import Batch, Publisher, StalePreconditions
-from tocsin.server.store import Store, Transaction
+from tocsin.server.publishing.publisher import Publisher
+from tocsin.server.store import DATABASE_ERRORS, Quota, Store, Transaction
 
 log = logging.getLogger(__name__)
 
-BATCH = 500
-"""Records that one transaction settles."""
-
-_DISABLED = (
-    Finding(
-        "validate",
-        "account",
-        Action.REFUSED,
-        "the account was disabled before this was examined: send it again when it may send",
-    ).as_json(),
-)
 LEASE = 60
 """Seconds after which another worker may take over a submission that was not finished."""
+
+MOST_ATTEMPTS = 2
+"""Attempts without progress after which a submission is set aside."""
+
+_REMOTE_LEASE = 110
+"""Seconds of a lease where other processes examine: longer than their wall clock allows."""
+_QUEUE_FULL = (
+    "{} submissions of this partner wait to be admitted, as many as may; "
+    "come again in {} s, when some are settled"
+)
+_QUEUE_SECONDS = 30
+_DROPPED_AT_ONCE = 5_000
+"""Records in one document."""
 
 
 class Intake:
@@ -66,15 +70,23 @@ class Intake:
         self, store: Store, publisher: Publisher, rules: Rules, clock: Callable[[], int]
     ) -> None:
         self._store = store
-        self._publisher = publisher
         self._rules = rules
         self._clock = clock
         self._owner = uuid.uuid4().hex
-        self._evaluator = Evaluator(store, publisher, rules, clock)
-        self._reviewer = Reviewer(store, publisher, self._evaluator, clock)
+        self._lease = LEASE if rules.examiner is None else _REMOTE_LEASE
+        evaluator = Evaluator(store, publisher, rules, clock)
+        self._reviewer = Reviewer(store, publisher, evaluator, clock)
+        self._services = AdmissionServices(store, publisher, evaluator, self._reviewer, clock)
         self._outbox_first = False
+        self._turns = Turns()
+        self._begun: dict[str, Admission] = {}
+        """The large submissions that are being admitted here, by id."""
+        self._blame: dict[str, int] = {}
+        """Their attempts without progress, the current one left out."""
+        self._forgiven: set[str] = set()
+        """Submissions whose last attempt here was ended by something else."""
         self.waiting = threading.Event()
-        """Set when a submission was received that is too large to be settled at once."""
+        """Set when a submission was received that waits in the queue."""
 
     def receive(  # noqa: PLR0913
         self,
@@ -84,11 +96,13 @@ class Intake:
         raw: bytes,
         collections: Sequence[Collection] = (),
     ) -> Receipt:
-        """Store a submission durably, and settle it if it is small.
+        """Store a submission durably, and settle it if it is small and cheap.
 
         `objects` are the envelope's, as bytes; `raw` is the whole body; `collections` are all
-        of the hub's, if they were looked up already.
+        of the hub's, if they were looked up already.  Raises TooManyRequests, and stores nothing,
+        if a quota of the partner is used up.
         """
+        is_verbatim = collection.kind is CollectionKind.VERBATIM
         submission = Submission(
             id=str(uuid.uuid4()),
             account=account.name,
@@ -97,15 +111,21 @@ class Intake:
             received=self._clock(),
             total=len(objects),
             raw=raw,
+            lane=collection.id if is_verbatim else "",
         )
-        inline = submission.total <= self._rules.inline
+        contents = Contents.read(objects)
+        waiting = self._store.submissions.list_open_of(account.partner, LEASE)
+        self._check_quotas(submission, waiting)
+        submission, inline = place(submission, contents, self._rules.limits, waiting)
         owner = self._owner if inline else None
-        self._store.submissions.receive(submission, owner=owner, seconds=LEASE)
+        digests = b"" if is_verbatim else contents.digest_ids()
+        self._store.submissions.receive(submission, owner=owner, seconds=LEASE, digests=digests)
         if not inline:
             self.waiting.set()
             return Receipt(replace(submission, raw=b""), ())
         feeds = tuple(each for each in collections if each.kind is CollectionKind.FEED)
-        records = self._admit(Sent(submission, account, feeds), collection, objects)
+        admission = self._begin(Sent(submission, account, feeds), collection, objects)
+        records = self._finish(admission)
         if records is None:
             settled = self._store.submissions.require(submission.id)
             return Receipt(settled, self._store.submissions.records(submission.id))
@@ -114,7 +134,7 @@ class Intake:
         return Receipt(done, tuple(records))
 
     def work(self) -> bool:
-        """Do one task of the outbox or settle one waiting submission; False if there is none.
+        """Do one task of the outbox or give one submission its turn; False if there is none.
 
         They alternate, so that neither waits for the other, however often one fails.
         """
@@ -123,46 +143,17 @@ class Intake:
             return self._reviewer.work() or self._next()
         return self._next() or self._reviewer.work()
 
-    def _next(self) -> bool:
-        submission = self._store.submissions.lease(self._owner, LEASE)
-        if submission is None:
-            return False
-        self.admit(submission)
-        return True
+    def stop(self) -> None:
+        """Leave what was begun to other workers, or to the next start."""
+        for id in list(self._begun):
+            self._give_back(id, forgive=True)
 
     def admit(self, submission: Submission) -> None:
         """Settle every record that is not settled yet; goes on where a crash left off."""
-        collection = self._collection(submission.collection)
-        self._admit(Sent(submission), collection, split_envelope(submission.raw))
-
-    def _admit(
-        self, sent: Sent, collection: Collection, objects: Sequence[bytes]
-    ) -> list[Record] | None:
-        """Settle what is left; all records as they are now, or None if they must be read."""
-        started, submission = time.monotonic(), sent.submission
-        records: list[Record] | None = []
         if submission.settled == submission.total:  # it died before it gave the lease back
             self._store.submissions.release(submission.id, self._owner)
-            return None
-        try:
-            if collection.kind is CollectionKind.VERBATIM and not (
-                sent.account is None and self._is_locked_out(submission.account)
-            ):
-                records = self._deposit(submission, collection, objects)
-            else:
-                records = self._evaluate(sent, objects)
-        except Conflict:  # the lease ran out, however short the time: clocks may step
-            log.warning("another worker took over submission=%s", submission.id)
-            return None
-        log.info(
-            "admitted submission=%s account=%s records=%d ms=%d policy=%s",
-            submission.id,
-            submission.account,
-            submission.total,
-            (time.monotonic() - started) * 1000,
-            self._rules.policy.sha256[:12],
-        )
-        return records if submission.settled == 0 else None
+            return
+        self._finish(self._begin(Sent(submission)))
 
     def remove(  # noqa: PLR0913
         self,
@@ -199,103 +190,213 @@ class Intake:
         """See `Reviewer.reject`."""
         return self._reviewer.reject(review, who, reason)
 
-    def _evaluate(self, sent: Sent, objects: Sequence[bytes]) -> list[Record] | None:
-        """Evaluate the whole submission, and settle it batch by batch."""
-        candidates = [parse_candidate(index, raw) for index, raw in enumerate(objects)]
-        if sent.account is None and self._is_locked_out(sent.submission.account):
-            return self._refuse_rest(sent.submission, candidates[sent.submission.settled :])
-        records: list[Record] = []
-        settled, whole = sent.submission.settled, self._whole(sent, candidates)
-        is_final = True
-        while settled < len(candidates):
-            if sent.account is None and self._is_locked_out(sent.submission.account):
-                return self._refuse_rest(sent.submission, candidates[settled:])
-            part = whole.candidates[settled : settled + BATCH]
-            try:
-                batch = replace(whole, candidates=part, now=self._clock())
-                new, task = self._settle(sent, batch)
-            except StalePreconditions:
-                whole = self._whole(replace(sent, feeds=()), candidates)
-                continue
-            records += new
-            settled += BATCH
-            if settled < len(candidates):
-                self._store.submissions.renew(sent.submission.id, self._owner, LEASE)
-                whole = replace(whole, feeds=None)  # one may have been added meanwhile
-            if task is not None:
-                is_final = False  # what follows may replace records
-                self._reviewer.follow(task)
-        return records if is_final else None
+    def set_aside(self, chosen: OpenSubmission) -> bool:
+        """Take a submission out of the queue that ended its worker again and again."""
 
-    def _whole(self, sent: Sent, candidates: Sequence[Candidate]) -> Batch:
-        whole = self._evaluator.evaluate(sent, candidates)
-        if len(candidates) > BATCH:
-            whole = replace(whole, earlier=group_assessments(whole.candidates))
-        return whole
+        def write(txn: Transaction) -> bool:
+            done = txn.set_submission_aside(chosen)
+            if done:
+                details = {"submission": chosen.id, "attempts": chosen.attempts}
+                txn.add_journal_entry("submission.set_aside", chosen.account, details)
+            return done
 
-    def _is_locked_out(self, account: str) -> bool:
-        """True if an account may not send any more, so that nothing of its queue is published."""
-        found = self._store.accounts.find_account(account)
-        return found is None or found.disabled
-
-    def _refuse_rest(
-        self, submission: Submission, candidates: Sequence[Candidate]
-    ) -> list[Record] | None:
-        """Refuse what was not settled before its account was disabled."""
-        for start in range(0, len(candidates), BATCH):
-            part = candidates[start : start + BATCH]
-            records = [
-                Record(each.index, Verdict.REFUSED.value, each.source_id or "", findings=_DISABLED)
-                for each in part
-            ]
-            self._store.commit(
-                lambda txn, records=records: self._finish(  # type: ignore[misc]
-                    txn, "admit", submission, records
-                )
+        done = self._store.commit(write)
+        if done:
+            log.error(
+                "submission=%s account=%s is set aside after %d attempts without progress: "
+                "`tocsin-hub submission list` shows it, `retry` or `drop` decides",
+                chosen.id,
+                chosen.account,
+                chosen.attempts,
             )
-        return None
+        return done
 
-    def _settle(self, sent: Sent, batch: Batch) -> tuple[Sequence[Record], OutboxTask | None]:
-        submission = sent.submission
+    def retry(self, id: str, who: str) -> None:
+        """Put a submission that was set aside back into the queue; NotFound if it was not."""
 
-        def settle(txn: Transaction) -> tuple[Sequence[Record], OutboxTask | None]:
-            self._evaluator.check(txn, batch)
-            if sent.account is None:  # it waited: its account may have been disabled meanwhile
-                account = txn.accounts.find_account(submission.account)
-                if account is None or account.disabled:
-                    raise StalePreconditions
-            settlement = self._publisher.settle(txn, batch)
-            txn.add_reviews(settlement.reviews)
-            self._finish(txn, "admit", submission, settlement.records)
-            return settlement.records, self._reviewer.leave_task(txn, batch, settlement)
+        def write(txn: Transaction) -> None:
+            txn.readmit_submission(id)
+            txn.add_journal_entry("submission.retry", who, {"submission": id})
 
-        return self._store.commit(settle)
+        self._store.commit(write)
 
-    def _deposit(
-        self, submission: Submission, collection: Collection, objects: Sequence[bytes]
-    ) -> list[Record]:
-        """Put objects into a passthrough collection as they are, batch by batch."""
-        records: list[Record] = []
-        for start in range(submission.settled, len(objects), BATCH):
-            part = list(enumerate(objects))[start : start + BATCH]
+    def drop(self, id: str, who: str, reason: str) -> int:
+        """Refuse what is left of a submission that was set aside; how many objects.
 
-            def deposit(txn: Transaction, part: Sequence[tuple[int, bytes]] = part) -> list[Record]:
-                new = deposited(txn, collection, part)
-                self._finish(txn, "deposit", submission, new)
-                return new
+        Its body is deleted.  Raises NotFound if it was not set aside.
+        """
+        submission = self._store.submissions.find(id)
+        if submission is None or not submission.set_aside:
+            raise NotFound(f"no submission {id} is set aside")
+        message = "could not be examined, and was dropped by the operator"
+        fault = Finding(
+            "validate", "fault", Action.REFUSED, f"{message}: {reason}" if reason else message
+        )
+        left = parse_candidates(split_envelope(submission.raw))[submission.settled :]
+        records = [
+            Record(
+                index=each.index,
+                verdict=Verdict.REFUSED.value,
+                source_id=(each.source_id or "")[:300],
+                version=(each.source_version or "")[:64],
+                findings=(fault.as_json(),),
+            )
+            for each in left
+        ]
 
-            records += self._store.commit(deposit)
-            if start + BATCH < len(objects):
-                self._store.submissions.renew(submission.id, self._owner, LEASE)
-        return records
+        def write(txn: Transaction) -> None:
+            for start in range(0, len(records), _DROPPED_AT_ONCE):
+                txn.settle(id, records[start : start + _DROPPED_AT_ONCE], total=submission.total)
+            details = {"submission": id, "objects": len(records), "reason": reason}
+            txn.forget_body(id, self._clock() // DAY)
+            txn.add_journal_entry("submission.drop", who, details)
 
-    def _finish(
-        self, txn: Transaction, action: str, submission: Submission, records: Sequence[Record]
-    ) -> None:
-        """Write a batch's records and the journal."""
-        txn.settle(submission.id, records, total=submission.total)
-        counts = dict(Counter(each.verdict for each in records))
-        txn.add_journal_entry(action, submission.account, {"submission": submission.id, **counts})
+        self._store.commit(write)
+        return len(records)
+
+    def _check_quotas(self, submission: Submission, waiting: Sequence[OpenSubmission]) -> None:
+        """Raises TooManyRequests if a quota of the partner is used up.  Operators have none."""
+        limits = self._rules.limits
+        if not submission.partner:
+            return
+        if limits.queued and len(waiting) >= limits.queued:
+            message = _QUEUE_FULL.format(len(waiting), _QUEUE_SECONDS)
+            raise TooManyRequests(message, _QUEUE_SECONDS)
+        quota = Quota(limits.objects_per_day, limits.octets_kept, limits.kept_days)
+        self._store.quotas.take(submission.partner, quota, submission.total, len(submission.raw))
+
+    def _next(self) -> bool:
+        """Give the next submission its turn; False if none can be admitted now."""
+        waiting = self._store.submissions.list_open(LEASE)
+        for gone in self._begun.keys() - {each.id for each in waiting}:
+            self._drop_begun(gone)
+        has_large = {each.sender for each in waiting if each.is_large}
+        for chosen in self._turns.choose(waiting, self._begun):
+            if self._take_turn(chosen):
+                self._turns.take(chosen, has_large=chosen.sender in has_large)
+                return True
+        return False
+
+    def _take_turn(self, chosen: OpenSubmission) -> bool:
+        """Do a step of a large submission, or all of a small one; False if another worker does."""
+        admission = self._begun.get(chosen.id)
+        if admission is not None:
+            submission = admission.submission
+            if not self._renew(chosen.id, more=1):
+                self._drop_begun(chosen.id)
+                return True
+        else:
+            forgiven = chosen.id in self._forgiven
+            attempts = chosen.attempts - forgiven
+            if attempts >= MOST_ATTEMPTS:
+                return self.set_aside(chosen)
+            leased = self._store.submissions.lease(
+                chosen, self._owner, self._lease, counts=not forgiven
+            )
+            if leased is None:
+                return False
+            submission = leased
+            self._forgiven.discard(chosen.id)
+            self._blame[chosen.id] = attempts
+        self._guard(submission, admission)
+        if chosen.id in self._begun:
+            self._renew(chosen.id)  # between two steps it cannot end its worker
+        return True
+
+    def _guard(self, submission: Submission, admission: Admission | None) -> None:
+        """Give a submission its turn; a fault costs it an attempt, unless it is not its own."""
+        try:
+            if submission.is_large:
+                self._step(submission, admission)
+            else:
+                self.admit(submission)
+                self._blame.pop(submission.id, None)
+        except WorkerEnded as error:
+            log.warning("submission=%s ended its worker process: %s", submission.id, error)
+            self._give_back(submission.id)
+        except DATABASE_ERRORS:
+            self._drop_begun(submission.id)
+            self._forgiven.add(submission.id)
+            raise
+        except Unavailable:
+            self._give_back(submission.id, forgive=True)
+            raise
+        except Exception:
+            self._give_back(submission.id)
+            raise
+
+    def _step(self, submission: Submission, admission: Admission | None) -> None:
+        if admission is None:
+            admission = self._begin(Sent(submission))
+            self._begun[submission.id] = admission
+        before = len(admission.records)
+        try:
+            finished = submission.settled == submission.total or admission.step()
+        except Conflict:
+            log.warning("another worker took over submission=%s", submission.id)
+            self._drop_begun(submission.id)
+            return
+        if len(admission.records) > before:
+            self._blame[submission.id] = 0
+        if finished:
+            self._drop_begun(submission.id)
+            self._close(admission)
+
+    def _renew(self, id: str, more: int = 0) -> bool:
+        attempts = self._blame[id] + more
+        return self._store.submissions.renew(id, self._owner, self._lease, attempts=attempts)
+
+    def _drop_begun(self, id: str) -> None:
+        self._blame.pop(id, None)
+        admission = self._begun.pop(id, None)
+        if admission is not None:
+            admission.close()
+
+    def _give_back(self, id: str, *, forgive: bool = False) -> None:
+        attempts = self._blame.get(id) if forgive else None
+        self._drop_begun(id)
+        self._store.submissions.release(id, self._owner, attempts=attempts)
+
+    def _begin(
+        self,
+        sent: Sent,
+        collection: Collection | None = None,
+        objects: Sequence[bytes] | None = None,
+    ) -> Admission:
+        """Begin to admit a submission: in this process with `objects`, else where it can be."""
+        elsewhere = objects is None
+        collection = collection or self._collection(sent.submission.collection)
+        objects = split_envelope(sent.submission.raw) if objects is None else objects
+        locked_out = elsewhere and is_locked_out(self._store, sent.submission.account)
+        if collection.kind is CollectionKind.VERBATIM and not locked_out:
+            return VerbatimAdmission(self._store, sent.submission, collection, objects)
+        return InboxAdmission(self._services, sent, objects, elsewhere=elsewhere)
+
+    def _finish(self, admission: Admission) -> list[Record] | None:
+        """Settle what is left; all records as they are now, or None if they must be read."""
+        try:
+            while not admission.step():
+                pass
+        except Conflict:  # the lease ran out, however short the time: clocks may step
+            log.warning("another worker took over submission=%s", admission.submission.id)
+            return None
+        finally:
+            admission.close()
+        self._close(admission)
+        is_whole = admission.is_final and admission.submission.settled == 0
+        return admission.records if is_whole else None
+
+    def _close(self, admission: Admission) -> None:
+        """Log that a submission is settled."""
+        submission = admission.submission
+        log.info(
+            "admitted submission=%s account=%s records=%d ms=%d policy=%s",
+            submission.id,
+            submission.account,
+            submission.total,
+            (self._clock() - submission.received) // 1000,
+            self._rules.policy.sha256[:12],
+        )
 
     def _collection(self, name: str) -> Collection:
         for collection in self._store.feeds.collections():

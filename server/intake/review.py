@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.model import Action, Candidate, Finding, Verdict, Waiver
-from tocsin.server.intake.evaluate import Evaluator, Sent, parse_candidate
+from tocsin.server.examination.examiner import parse_candidate
+from tocsin.server.intake.evaluate import Evaluator, Sent
 from tocsin.server.model import (
     ArrivedIds,
     OutboxTask,

@@ -94,8 +94,8 @@ from tocsin.server.store import Transaction
 class Preconditions:
     """The facts that a batch was evaluated by, which may change before it settles."""
 
-    partner: Partner | None
-    """As it was known; None for the operator."""
+    partners: int
+    """The revision of the partners."""
     exclusions: int
     """The revision of the exclusion list."""
 

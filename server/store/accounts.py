@@ -15,6 +15,9 @@ from tocsin.admission.model import Consent, Tlp
 from tocsin.server.model import Account, Partner
 from tocsin.server.store.connection import Base, Document, Session, time_limit
 
+PARTNERS_REVISION = "partners"
+"""Key of the document with the number of changes of partners."""
+
 
 class Accounts:
     """Partners, accounts and keys; within a transaction they are `Transaction.accounts`."""
@@ -22,17 +25,31 @@ class Accounts:
     def __init__(self, base: Base, session: Session = None) -> None:
         """Read and write in `session`, if there is one."""
         self._partners, self._accounts, self._keys = base.partners, base.accounts, base.keys
+        self._revisions = base.tails
         self._session = session
 
     def add_partner(self, partner: Partner) -> None:
         """Store a new partner; Conflict if its slug is taken."""
         conflict = f"there is a partner {partner.slug} already; `partner change` changes it"
         self._add(self._partners, _partner_to_document(partner), conflict)
+        self._raise_revision()
 
     def update_partner(self, partner: Partner) -> None:
         """Replace the partner with this slug; NotFound if there is none."""
         not_found = f"there is no partner {partner.slug}"
         self._update(self._partners, _partner_to_document(partner), not_found)
+        self._raise_revision()
+
+    def remove_partner(self, slug: str) -> None:
+        """Delete a partner's record; nothing happens if there is none."""
+        self._raise_revision()
+        self._partners.delete_one({"_id": slug}, session=self._session)
+        self._raise_revision()
+
+    def partners_revision(self) -> int:
+        """A number that grows with every change of a partner."""
+        document = self._revisions.find_one({"_id": PARTNERS_REVISION}, session=self._session)
+        return 0 if document is None else int(document["revision"])
 
     def find_partner(self, slug: str) -> Partner | None:
         """The partner with this slug, or None."""
@@ -89,6 +106,11 @@ class Accounts:
         """Delete a key; NotFound if there is no such key."""
         if not self._keys.delete_one({"_id": digest}, session=self._session).deleted_count:
             raise NotFound("there is no such key")
+
+    def _raise_revision(self) -> None:
+        change = {"$inc": {"revision": 1}}
+        key = {"_id": PARTNERS_REVISION}
+        self._revisions.update_one(key, change, upsert=True, session=self._session)
 
     def _add(self, documents: Documents[Document], document: Document, message: str) -> None:
         try:

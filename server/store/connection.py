@@ -43,6 +43,8 @@ Session = ClientSession | None
 
 OUTAGES = (ConnectionFailure, ExecutionTimeout, WaitQueueTimeoutError)
 """Errors of any read or write while the database cannot be reached in time."""
+DATABASE_ERRORS = (PyMongoError,)
+"""Errors of the database, whatever their cause."""
 MAJORITY_JOURNALED = WriteConcern(w="majority", j=True)
 """Acknowledged once a majority has it in its journal."""
 MAJORITY = ReadConcern("majority")

@@ -1,6 +1,6 @@
 """The store: all data of the hub, and the only way to change it.
 
-Readers use `feeds`, `accounts`, `submissions`, `reviews`, `schedule`, `outbox`,
+Readers use `feeds`, `accounts`, `submissions`, `quotas`, `reviews`, `schedule`, `outbox`,
 `exclusions`, `journal` and `deliveries`, or `read` for several look-ups in one snapshot.
 Changes that belong together are written in one `commit`: all of them become
 visible at once, or none.
@@ -37,6 +37,7 @@ from tocsin.server.store.outbox import Outbox
 from tocsin.server.store.partner_data import PartnerDocuments
 from tocsin.server.store.public_objects import Schedule
 from tocsin.server.store.purge import Purges
+from tocsin.server.store.quotas import Quotas
 from tocsin.server.store.retention import Expired
 from tocsin.server.store.reviews import Reviews
 from tocsin.server.store.submissions import Submissions
@@ -67,6 +68,7 @@ class Store:
         self.feeds = CollectionReader(self._base, clock)
         self.accounts = Accounts(self._base)
         self.submissions = Submissions(self._base, clock)
+        self.quotas = Quotas(self._base, clock)
         self.reviews = Reviews(self._base)
         self.schedule = Schedule(self._base)
         self.outbox = Outbox(self._base, clock)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from tocsin.admission.errors import NotFound
+from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.connection import Base, Document, chunk_keys
 
 _MAX_KEYS = 100
@@ -60,4 +61,5 @@ class PartnerDocuments:
         for name in names:
             base.keys.delete_many({"account": name})
             base.accounts.delete_one({"_id": name})
-        base.partners.delete_one({"_id": slug})
+        base.quotas.delete_one({"_id": slug})
+        Accounts(base).remove_partner(slug)

@@ -12,7 +12,7 @@ from enum import Enum
 
 from pymongo.client_session import ClientSession
 
-from tocsin.server.store.connection import Base, chunk_keys
+from tocsin.server.store.connection import Base, Document, chunk_keys
 from tocsin.server.store.submissions import put_body
 
 OVERLAP = 40
@@ -69,13 +69,18 @@ class Expired:
         self._base.tails.update_one({"_id": f"kept {kept.name}"}, change, upsert=True)
 
 
+def _is_undecided(document: Document) -> bool:
+    """True if a submission waits for a worker or for the operator."""
+    return bool(document["open"] or document.get("aside"))
+
+
 def forget_body(base: Base, session: ClientSession, submission: str, today: int) -> bool:
     """See `Transaction.forget_body`."""
     document = base.submissions.find_one({"_id": submission}, session=session)
     if document is None:
         return False
     key = {"_id": submission}
-    if document["open"]:
+    if _is_undecided(document):
         base.submissions.update_one(key, {"$set": {"body_day": today}}, session=session)
         return False
     put_body(base, session, submission, b"")
@@ -90,7 +95,7 @@ def forget_submission(base: Base, session: ClientSession, submission: str, today
     if document is None:
         return False
     key = {"_id": submission}
-    if document["open"] or document["counts"].get("held"):
+    if _is_undecided(document) or document["counts"].get("held"):
         base.submissions.update_one(key, {"$set": {"day": today}}, session=session)
         return False
     put_body(base, session, submission, b"")

@@ -3,6 +3,8 @@
 The raw bytes are stored separately, in pieces, and never changed; the verdicts
 are stored in the batches in which they were reached.  A worker leases a
 submission for a limited time; when the lease has expired, another one may take it.
+An attempt is counted before it begins, and the count ends with the next batch that
+is settled: so it is known after a crash how often a submission ended its worker.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from pymongo.errors import DuplicateKeyError
 
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.timestamps import DAY
-from tocsin.server.model import Record, Submission
+from tocsin.server.model import OpenSubmission, Record, Submission
 from tocsin.server.store.connection import Base, Document, chunk_keys, time_limit
 
 FREE: Document = {"lease": 0, "owner": ""}
@@ -46,6 +48,8 @@ def is_free(document: Document, now: int, seconds: int) -> bool:
 
 _PIECE_OCTETS = 8_000_000
 _MAX_KEYS = 100
+_OPEN_FIELDS = ("account", "partner", "received", "large", "lane", "after", "attempts", "queued")
+_NOT_ASIDE: Document = {"aside": "", "aside_at": ""}
 _NO_SUCH = "there is no such submission"
 
 
@@ -57,16 +61,23 @@ class Submissions:
         self._base, self._clock = base, clock
 
     def receive(
-        self, submission: Submission, *, owner: str | None = None, seconds: int = 0
+        self,
+        submission: Submission,
+        *,
+        owner: str | None = None,
+        seconds: int = 0,
+        digests: bytes = b"",
     ) -> None:
         """Store a submission; when this returns it is in the journal of a majority.
 
-        With an `owner` it is leased to that one for `seconds`.  Raises Conflict if there is a
-        submission with this id.
+        With an `owner` it is leased to that one for `seconds`, else it is queued.  `digests` are
+        those of its ids, kept until it is settled.  Raises Conflict if there is a submission with
+        this id.
         """
         pieces = list(_pieces(submission))
         lease = {"lease": self._until(seconds), "owner": owner} if owner else FREE
         document = _submission_to_document(submission, len(pieces)) | lease
+        document |= {"digests": digests, "queued": owner is None, "attempts": int(bool(owner))}
         if pieces:
             self._base.raws.bulk_write(pieces)
         try:
@@ -101,26 +112,64 @@ class Submissions:
         records = chain.from_iterable(batch["records"] for batch in batches)
         return sorted(map(_record_from_document, records), key=lambda record: record.index)
 
-    def lease(self, owner: str, seconds: int) -> Submission | None:
-        """Lease the oldest free submission that is not settled; None if there is none."""
-        now, submissions = self._clock(), self._base.submissions
-        change = {"$set": {"lease": lease_end(now, seconds), "owner": owner}}
-        for found in submissions.find({"open": True}, {"lease": 1}).sort("received"):
-            key = {"_id": found["_id"], "lease": found["lease"]}
-            if is_free(found, now, seconds) and submissions.update_one(key, change).matched_count:
-                leased = submissions.find_one({"_id": found["_id"]})
-                return None if leased is None else self._submission(leased, raw=True)
-        return None
+    @time_limit()
+    def list_open(self, seconds: int) -> list[OpenSubmission]:
+        """All submissions that are not settled, the oldest first, where leases last `seconds`."""
+        fields = dict.fromkeys((*_OPEN_FIELDS, "lease"), 1)
+        found = self._base.submissions.find({"open": True}, fields).sort("received")
+        now = self._clock()
+        return [_open_from_document(each, now, seconds) for each in found]
 
-    def renew(self, id: str, owner: str, seconds: int) -> bool:
-        """Extend a lease to `seconds` from now; False if it has another owner."""
-        change = {"$set": {"lease": self._until(seconds)}}
+    @time_limit()
+    def list_open_of(self, partner: str, seconds: int) -> list[OpenSubmission]:
+        """The submissions of a partner that are not settled, the oldest first, with digests."""
+        fields = dict.fromkeys((*_OPEN_FIELDS, "lease", "digests"), 1)
+        found = self._base.submissions.find({"partner": partner, "open": True}, fields)
+        now = self._clock()
+        listed = [_open_from_document(each, now, seconds) for each in found]
+        return sorted(listed, key=lambda each: each.received)
+
+    @time_limit()
+    def list_set_aside(self) -> list[Submission]:
+        """The submissions that wait for the operator, without their bytes, the oldest first."""
+        found = self._base.submissions.find({"aside": True})
+        listed = [self._submission(each, raw=False) for each in found]
+        return sorted(listed, key=lambda each: each.received)
+
+    def lease(
+        self, chosen: OpenSubmission, owner: str, seconds: int, *, counts: bool = True
+    ) -> Submission | None:
+        """Lease a submission as it was listed; None if another worker was faster.
+
+        This begins an attempt.  Without `counts` it is the continuation of one that failed
+        through no fault of the submission.
+        """
+        change: Document = {"$set": {"lease": self._until(seconds), "owner": owner}}
+        if counts:
+            change["$inc"] = {"attempts": 1}
+        key = {"_id": chosen.id, "lease": chosen.lease, "open": True}
+        if not self._base.submissions.update_one(key, change).matched_count:
+            return None
+        return self.find(chosen.id)
+
+    def renew(self, id: str, owner: str, seconds: int, *, attempts: int | None = None) -> bool:
+        """Extend a lease to `seconds` from now; False if it has another owner.
+
+        `attempts`: the new number of attempts without progress, if it changes.
+        """
+        change: Document = {"$set": {"lease": self._until(seconds)}}
+        if attempts is not None:
+            change["$set"]["attempts"] = attempts
         found = self._base.submissions.update_one({"_id": id, "owner": owner}, change)
         return found.matched_count > 0
 
-    def release(self, id: str, owner: str) -> None:
-        """End a lease; nothing happens if it has another owner."""
-        self._base.submissions.update_one({"_id": id, "owner": owner}, {"$set": FREE})
+    def release(self, id: str, owner: str, *, attempts: int | None = None) -> None:
+        """End a lease; nothing happens if it has another owner.
+
+        `attempts`: the new number of attempts without progress, if it changes.
+        """
+        change: Document = {"$set": FREE if attempts is None else FREE | {"attempts": attempts}}
+        self._base.submissions.update_one({"_id": id, "owner": owner}, change)
 
     def release_all(self) -> None:
         """End every lease; only while no other process is running."""
@@ -144,7 +193,27 @@ class Submissions:
             raw=b"".join(pieces[name] for name in names),
             settled=document["settled"],
             counts=document["counts"],
+            is_large=document.get("large", False),  # missing in older documents
+            lane=document.get("lane", ""),
+            after=tuple(document.get("after", ())),
+            set_aside=document.get("aside_at", 0),
         )
+
+
+def set_aside(base: Base, session: ClientSession, chosen: OpenSubmission, now: int) -> bool:
+    """See `Transaction.set_submission_aside`."""
+    key = {"_id": chosen.id, "lease": chosen.lease, "open": True}
+    change = {"$set": FREE | {"open": False, "aside": True, "aside_at": now}}
+    return base.submissions.update_one(key, change, session=session).matched_count > 0
+
+
+def readmit(base: Base, session: ClientSession, id: str) -> None:
+    """See `Transaction.readmit_submission`."""
+    change = {"$set": FREE | {"open": True, "attempts": 0, "queued": True}, "$unset": _NOT_ASIDE}
+    if not base.submissions.update_one(
+        {"_id": id, "aside": True}, change, session=session
+    ).matched_count:
+        raise NotFound(f"no submission {id} is set aside")
 
 
 def settle(
@@ -165,12 +234,14 @@ def settle(
     if settled > total:
         raise Conflict(f"this submission has only {total} records")
     counts = Counter(record.verdict for record in records)
-    state: Document = {"settled": settled, "open": settled < total}
+    state: Document = {"settled": settled, "open": settled < total, "attempts": 0}
+    change: Document = {"$inc": {f"counts.{verdict}": n for verdict, n in counts.items()}}
     if settled == total:
         state |= FREE
-    change = {"$set": state, "$inc": {f"counts.{verdict}": n for verdict, n in counts.items()}}
-    if settled == total and _is_refused(base, session, submission, start, counts):
-        change["$rename"] = {"body_day": "refused_day"}
+        change["$unset"] = _NOT_ASIDE | {"digests": ""}
+        if _is_refused(base, session, submission, start, counts):
+            change["$rename"] = {"body_day": "refused_day"}
+    change["$set"] = state
     key = {"_id": submission, "settled": start}
     if not base.submissions.update_one(key, change, session=session).matched_count:
         document = _find_submission(base, session, submission)
@@ -269,7 +340,28 @@ def _submission_to_document(submission: Submission, pieces: int) -> Document:
         "counts": dict(submission.counts),
         "open": submission.settled < submission.total,
         "day": submission.received // DAY,
+        "large": submission.is_large,
+        "lane": submission.lane,
+        "after": list(submission.after),
     } | ({"body_day": submission.received // DAY} if pieces else {})
+
+
+def _open_from_document(document: Document, now: int, seconds: int) -> OpenSubmission:
+    """The document; older ones lack most fields, and depend on all others of their partner."""
+    return OpenSubmission(
+        id=document["_id"],
+        account=document["account"],
+        partner=document["partner"],
+        received=document["received"],
+        is_large=document.get("large", True),
+        lane=document.get("lane", ""),
+        after=tuple(document.get("after", ())),
+        attempts=document.get("attempts", 0),
+        lease=document["lease"],
+        is_free=is_free(document, now, seconds),
+        is_queued=document.get("queued", True),
+        digests=document.get("digests"),
+    )
 
 
 def _record_to_document(record: Record) -> Document:

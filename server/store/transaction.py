@@ -25,6 +25,7 @@ from tocsin.server.model import (
     ArrivedIds,
     Exclusion,
     NewEntry,
+    OpenSubmission,
     OutboxTask,
     PendingReferences,
     PublicObject,
@@ -36,7 +37,7 @@ from tocsin.server.model import (
     VersionKeyword,
 )
 from tocsin.server.store import exclusions, public_objects
-from tocsin.server.store.accounts import Accounts
+from tocsin.server.store.accounts import PARTNERS_REVISION, Accounts
 from tocsin.server.store.connection import Base
 from tocsin.server.store.feeds.clock import HubClock
 from tocsin.server.store.feeds.id_index import find_entries
@@ -54,7 +55,13 @@ from tocsin.server.store.reviews import (
     insert_reviews,
     update_review,
 )
-from tocsin.server.store.submissions import lease_end, replace_record, settle
+from tocsin.server.store.submissions import (
+    lease_end,
+    readmit,
+    replace_record,
+    set_aside,
+    settle,
+)
 
 
 class CommitCheck:
@@ -192,12 +199,14 @@ class Transaction(Snapshot):
         """Remove a value from the exclusion list; False if it is not there."""
         return exclusions.remove_exclusion(self._base, self._session, kind, value)
 
-    def exclusions_revision(self) -> int:
-        """The revision of the exclusion list."""
-        wanted = {"_id": {"$in": [exclusions.REVISION, HEAD]}}
+    def find_revisions(self) -> tuple[int, int]:
+        """The revisions of the partners and of the exclusion list."""
+        wanted = {"_id": {"$in": [PARTNERS_REVISION, exclusions.REVISION, HEAD]}}
         found = {each["_id"]: each for each in self._base.tails.find(wanted, session=self._session)}
         self._journal.head = found.get(HEAD)  # the caller writes the journal too
-        return int(found.get(exclusions.REVISION, {"revision": 0})["revision"])
+        first = {"revision": 0}
+        partners = found.get(PARTNERS_REVISION, first)["revision"]
+        return int(partners), int(found.get(exclusions.REVISION, first)["revision"])
 
     def add_scope(self, scope: str) -> None:
         """Record a scope under which something is published, so that it can be found."""
@@ -249,6 +258,14 @@ class Transaction(Snapshot):
         resumed worker cannot count anything twice; NotFound if there is no such submission.
         """
         settle(self._base, self._session, submission, records, total)
+
+    def set_submission_aside(self, chosen: OpenSubmission) -> bool:
+        """Take a submission out of the queue until an operator decides; False if it was leased."""
+        return set_aside(self._base, self._session, chosen, self.now)
+
+    def readmit_submission(self, id: str) -> None:
+        """Put a submission that was set aside back into the queue; NotFound if it was not."""
+        readmit(self._base, self._session, id)
 
     def replace_record(self, submission: str, record: Record) -> None:
         """Replace one settled record after a review, and adjust the counts.

@@ -81,6 +81,7 @@ _OUTCOMES: dict[str, str] = {
     "refused": "refused",
     "pending": "waits for admission",
 }
+_SET_ASIDE = "could not be examined; waits for the operator, who tries it again or drops it"
 _UNREPORTED = frozenset({"noted", "repaired", "held"})
 """Actions that a success mentions only in `x_tocsin_findings`."""
 _MAX_MESSAGE = 500
@@ -225,6 +226,8 @@ def format_status(submission: Submission, records: Sequence[Record]) -> Resource
         "x_tocsin_settled": unsettled == 0,
         "x_tocsin_counts": _counts(tally, unsettled),
     }
+    if submission.set_aside:
+        resource["x_tocsin_set_aside"] = _SET_ASIDE
     for name, verdicts in (("successes", _SUCCESSES), ("failures", _FAILURES)):
         resource |= _details_list(name, [r for r in records if r.verdict in verdicts], submission)
     others = [r for r in records if r.verdict not in _SUCCESSES + _FAILURES]

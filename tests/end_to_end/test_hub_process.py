@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import itertools
 import json
+import os
 import shutil
 import signal
 import socket
@@ -13,7 +14,7 @@ import sys
 import time
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -337,6 +338,56 @@ class TestKills:
         counted = Counter(o.get("pattern") for o in fragile.walk())
         assert {each["pattern"] for each in many} <= set(counted)
         assert all(count == 1 for pattern, count in counted.items() if pattern)
+
+
+@pytest.mark.slow
+class TestWorkerProcesses:
+    def test_answers_are_not_delayed_and_a_killed_worker_loses_nothing(self, hub: Any) -> None:
+        many = [each | {"description": "seen by a sensor " * 200} for each in indicators(2_000)]
+        status = hub.post(many).json()
+        worker = _wait_for_worker(hub.process.pid)
+        durations = [_seconds(lambda: hub.ask("collections/")) for _ in range(40)]
+        os.kill(worker, signal.SIGKILL)
+        settled = hub.wait_until_settled(status["id"], 150)
+        assert settled["success_count"] == 2_000
+        counted = Counter(o.get("pattern") for o in hub.walk())
+        assert all(counted[each["pattern"]] == 1 for each in many)
+        assert sorted(durations)[37] < 0.5  # the machine may be busy
+
+    def test_the_workers_end_with_a_hub_that_is_killed(self, fragile: Any) -> None:
+        fragile.post(indicators(2_000))
+        worker = _wait_for_worker(fragile.process.pid)
+        fragile.kill()
+        deadline = time.monotonic() + 30
+        while _is_running(worker):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def _wait_for_worker(hub: int) -> int:
+    """The id of a process of the hub's that examines submissions."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+                command = (folder / "cmdline").read_bytes()
+                if int(parent) == hub and b"examination.program" in command:
+                    return int(folder.name)
+        time.sleep(0.05)
+    raise AssertionError("no worker process was started")
+
+
+def _is_running(process: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def _seconds(act: Callable[[], object]) -> float:
+    began = time.monotonic()
+    act()
+    return time.monotonic() - began
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from support.hub import HUB_SECRETS, HubInProcess, default_admission
 
-from tocsin.config import HubSettings
 from tocsin.server.app import HubServices, build_services, create_app
 from tocsin.server.store import Store, Transaction, wall_clock
 
@@ -64,10 +63,14 @@ def connect_second_store(store: Store, uri: str, kind: type[Store] = Store, late
 
 def replace_store(hub: HubInProcess, store: Store) -> HubServices:
     """Rebuild the hub's services over another store."""
-    settings = HubSettings()
-    hub.services = build_services(store, HUB_SECRETS, settings, default_admission(), hub.clock)
-    hub.client = create_app(hub.services, HUB_SECRETS, settings).test_client()
+    hub.services = build_services_over(hub, store)
+    hub.client = create_app(hub.services, HUB_SECRETS, hub.settings).test_client()
     return hub.services
+
+
+def build_services_over(hub: HubInProcess, store: Store) -> HubServices:
+    """Build the services of another process of the hub, over a store of its own."""
+    return build_services(store, HUB_SECRETS, hub.settings, default_admission(), hub.clock)
 
 
 def run_interrupted(
@@ -97,7 +100,7 @@ def run_interrupted(
 def work_later(hub: HubInProcess, uri: str) -> None:
     """Do all outstanding work in a second worker, after the leases have expired."""
     store = connect_second_store(hub.store, uri, late=LATER)
-    services = build_services(store, HUB_SECRETS, HubSettings(), default_admission(), hub.clock)
+    services = build_services_over(hub, store)
     while services.intake.work():
         pass
     store.close()

@@ -23,6 +23,7 @@ from tocsin.server.app import (
     create_app,
 )
 from tocsin.server.bootstrap import create_default_collections
+from tocsin.server.examination.examiner import Examiner
 from tocsin.server.model import Account, Collection, Partner
 from tocsin.server.secrets import HubSecrets
 from tocsin.server.store import Store
@@ -51,6 +52,8 @@ class HubInProcess:
     keeps_unknown_types: bool = False
     """True for a policy with `unknown_types = "keep"`."""
     settings: HubSettings = field(default_factory=HubSettings)
+    examiner: Examiner | None = None
+    """Examines queued submissions in other processes."""
     services: HubServices = field(init=False)
     client: FlaskClient = field(init=False)
 
@@ -61,6 +64,7 @@ class HubInProcess:
         shipped = not (self.more or self.keeps_unknown_types)
         admission = default_admission()
         admission = admission if shipped else replace(admission, policy=policy)
+        admission = replace(admission, examiner=self.examiner)
         self.services = build_services(self.store, HUB_SECRETS, settings, admission, self.clock)
         create_default_collections(self.store, self.services.publisher, HUB_SECRETS)
         self.client = create_app(self.services, HUB_SECRETS, settings).test_client()

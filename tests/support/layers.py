@@ -16,7 +16,7 @@ LAYERS = (
     ("tocsin.server.publishing",),
     ("tocsin.server.store", "tocsin.server.auth"),
     ("tocsin.server.journal", "tocsin.server.secrets", "tocsin.server.index_terms")
-    + ("tocsin.server.countries",),
+    + ("tocsin.server.countries", "tocsin.server.examination"),
     ("tocsin.server.model", "tocsin.clients"),
     ("tocsin.admission",),
 )

@@ -1,5 +1,6 @@
 """The help of `tocsin-hub`: it fits 80 columns, and its examples work."""
 
+import json
 import re
 import shlex
 import uuid
@@ -14,7 +15,9 @@ from support.medallion_files import collection, day, threat, write_data_file
 from support.presence import present
 from support.processes import HubProcess, indicators
 
+from tocsin.config import HubSettings
 from tocsin.server.cli.main import main, tocsin_hub
+from tocsin.server.runtime import open_runtime
 
 EVIL = "evil-portal.top"
 NAMED = "acme-portal.top"
@@ -92,12 +95,29 @@ def replace_placeholders(hub: HubProcess, words: list[str]) -> list[str]:
         return [*words[:3], keys[0][:12]]
     if words[0] == "review" and words[1] != "list":
         return [*words[:2], hub.command("review", "list")[0]["review"], *words[3:]]
+    if words[0] == "submission" and words[1] != "list":
+        return [*words[:2], set_aside_new(hub), *words[3:]]
     if words[0] == "object" and words[2].startswith("indicator--"):
         found = [each for each in hub.walk("green") if "pattern" in each]
         plain = [o["id"] for o in found if EVIL not in o["pattern"] and NAMED not in o["pattern"]]
         sender = ["city" if word == "acme" else word for word in words[3:]]
         return [*words[:2], plain[-1 if words[1] == "purge" else 0], *sender]
     return words
+
+
+def set_aside_new(hub: HubProcess) -> str:
+    """Set a new submission aside; return its id."""
+    settings = HubSettings(data=hub.data, inline_objects=0)
+    with open_runtime(settings, print) as runtime:
+        store, intake = runtime.services.store, runtime.services.intake
+        inbox = next(each for each in store.feeds.collections() if each.alias == "inbox")
+        city = present(store.accounts.find_account("city"))
+        while True:  # the hub that runs may be faster
+            one = json.dumps(indicators(1)[0]).encode()
+            posted = intake.receive(city, inbox, [one], b'{"objects": [' + one + b"]}").submission
+            for listed in store.submissions.list_open(60):
+                if listed.id == posted.id and intake.set_aside(listed):
+                    return posted.id
 
 
 def test_examples_run(

@@ -12,7 +12,7 @@ from support.hub import HubInProcess, indicator, sdo
 from tocsin.admission.model import Consent
 from tocsin.config import HubSettings
 from tocsin.server.cli.partner import PartnerChange, change_partner
-from tocsin.server.intake import intake
+from tocsin.server.intake import admission
 from tocsin.server.model import Partner
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
@@ -59,7 +59,7 @@ def test_a_value_excluded_during_evaluation_is_not_published(
 def test_a_value_excluded_between_batches_is_not_published(
     hub: Any, other: Any, engine_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "BATCH", 1)
+    monkeypatch.setattr(admission, "BATCH", 1)
     push = partial(hub.push, *(indicator(f"{name}.top") for name in ("one", "two", "three")))
     run_interrupted(hub, engine_uri, push, 1, partial(forbid, other, "three.top"))
     assert sorted(o["pattern"][-9:-2] for o in hub.feed("green")) == ["one.top", "two.top"]

@@ -1,0 +1,67 @@
+"""`tocsin-hub submission`: submissions that were set aside and wait for the operator."""
+
+from __future__ import annotations
+
+import click
+
+from tocsin.admission.timestamps import stix_time
+from tocsin.config.command_line import format_examples
+from tocsin.server.cli.command import Answer, with_hub
+from tocsin.server.model import Submission
+from tocsin.server.runtime import Runtime
+
+
+@click.group("submission")
+def submission_command() -> None:
+    """Submissions that were set aside because they ended their worker twice."""
+
+
+@submission_command.command("list", epilog=format_examples("tocsin-hub submission list --json"))
+@with_hub
+def _list(hub: Runtime) -> list[Answer]:
+    """List what waits for a decision, the oldest first."""
+    found = hub.services.store.submissions.list_set_aside()
+    return [_format_submission(each) for each in found]
+
+
+@submission_command.command(
+    "retry",
+    epilog=format_examples("tocsin-hub submission retry 0d6c2a9f-6f0e-4d53-9f4e-2a4d6b1c7e55"),
+)
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@with_hub
+def _retry(hub: Runtime, ids: tuple[str, ...]) -> list[Answer]:
+    """Put submissions back into the queue, for instance after an update of the hub."""
+    for id in ids:
+        hub.services.intake.retry(id, hub.actor)
+    return [{"submission": id, "state": "queued"} for id in ids]
+
+
+@submission_command.command(
+    "drop",
+    epilog=format_examples(
+        "tocsin-hub submission drop 0d6c2a9f-6f0e-4d53-9f4e-2a4d6b1c7e55 \\",
+        '  --reason "send it in smaller parts"',
+    ),
+)
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.option("--reason", default="", help="Shown to the submitter.")
+@with_hub
+def _drop(hub: Runtime, ids: tuple[str, ...], reason: str) -> list[Answer]:
+    """Refuse what is left of submissions and delete their bodies."""
+    return [
+        {"submission": id, "refused": hub.services.intake.drop(id, hub.actor, reason)} for id in ids
+    ]
+
+
+def _format_submission(submission: Submission) -> Answer:
+    return {
+        "submission": submission.id,
+        "partner": submission.partner,
+        "account": submission.account,
+        "collection": submission.collection,
+        "received": stix_time(submission.received),
+        "set_aside": stix_time(submission.set_aside),
+        "objects": submission.total,
+        "settled": submission.settled,
+    }

@@ -1,0 +1,1 @@
+"""Examine submissions by the pipeline of admission, here or in worker processes."""

@@ -1,0 +1,127 @@
+"""Examine the objects of one submission, a few at a time.
+
+A task has all that the pipeline needs, as values that can be sent to another
+process.  Knows nothing of the database, of the queue or of what is published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Protocol
+
+from tocsin.admission import Pipeline
+from tocsin.admission.errors import Malformed
+from tocsin.admission.markings.acs import is_acs
+from tocsin.admission.model import (
+    Action,
+    Candidate,
+    Finding,
+    StixObject,
+    Submitter,
+    Warninglists,
+)
+from tocsin.admission.policy import Policy
+from tocsin.admission.stix.history_extension import claims_hub_authorship
+from tocsin.admission.stix.ijson import parse_object
+from tocsin.admission.warninglists.index import WithExclusions
+
+_MISP = Finding(
+    "validate",
+    "format",
+    Action.REFUSED,
+    "an event of MISP, of which many objects are made: send it with tocsin push, or as STIX",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ExaminationTask:
+    """The objects of one submission, and what the hub knows about their submitter."""
+
+    objects: tuple[bytes, ...] = field(repr=False)
+    """As they were sent."""
+    submitter: Submitter
+    hub: str
+    """The id of the hub's own identity."""
+    now: int
+    """µs since 1970 UTC."""
+    exclusions: tuple[tuple[str, str, str], ...] = ()
+    """The hub's exclusion list: type, value and reason."""
+    definitions: Mapping[str, StixObject] = field(default_factory=dict)
+    """Marking definitions that the submitter sent before, by id."""
+
+
+class Examination(Protocol):
+    """The examination of one submission, under way."""
+
+    def examine_next(self, most: int) -> list[Candidate]:
+        """The next candidates in order, at most `most`; empty if there are no more.
+
+        Raises Unavailable if this system is too busy or lost what it had examined, WorkerEnded if
+        the submission ended the process that examined it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give up what is left."""
+        ...
+
+
+class Examiner(Protocol):
+    """Begins examinations."""
+
+    def begin(self, task: ExaminationTask) -> Examination:
+        """Begin to examine a submission."""
+        ...
+
+
+class WorkerEnded(Exception):
+    """A submission ended the process that examined it, or exceeded its limits."""
+
+
+class LocalExamination:
+    """An examination in this process."""
+
+    def __init__(self, examined: Iterator[Candidate]) -> None:
+        """`examined`: the candidates, examined when they are asked for."""
+        self._examined = examined
+
+    @classmethod
+    def begin(cls, task: ExaminationTask, policy: Policy, lists: Warninglists) -> LocalExamination:
+        """Begin to examine a submission under a policy, with warning lists."""
+        lists = WithExclusions(task.exclusions, lists)
+        pipeline = Pipeline(policy, task.submitter, lists, definitions=task.definitions)
+        candidates = mark_claims(parse_candidates(task.objects), task.hub)
+        return cls(pipeline.examine_each(candidates, task.now))
+
+    def examine_next(self, most: int) -> list[Candidate]:
+        """See `Examination.examine_next`."""
+        return list(islice(self._examined, most))
+
+    def close(self) -> None:
+        """See `Examination.close`."""
+        self._examined = iter(())
+
+
+def parse_candidates(objects: Iterable[bytes]) -> list[Candidate]:
+    """The objects of a submission as candidates."""
+    return [parse_candidate(index, raw) for index, raw in enumerate(objects)]
+
+
+def parse_candidate(index: int, raw: bytes) -> Candidate:
+    """One object as a candidate; refused if it cannot be read.  ACS markings keep their bytes."""
+    try:
+        subject = parse_object(raw)
+    except Malformed as error:
+        fault = Finding("validate", "format", Action.REFUSED, str(error))
+        return Candidate(index, None).refuse(fault)
+    if "Event" in subject and "type" not in subject:
+        return Candidate(index, None).refuse(_MISP)
+    candidate = Candidate.from_object(index, subject)
+    return replace(candidate, raw=raw) if is_acs(subject) else candidate
+
+
+def mark_claims(candidates: Iterable[Candidate], hub: str) -> list[Candidate]:
+    """The candidates, those marked that claim this hub as their author."""
+    return [replace(each, from_hub=claims_hub_authorship(each.object, hub)) for each in candidates]

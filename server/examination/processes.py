@@ -1,0 +1,234 @@
+"""Examine submissions in worker processes with limits of time and memory.
+
+A hard submission then keeps no request waiting, and one that ends its process or
+exceeds a limit ends nothing else: the next request starts another process.  The
+processes end with this one, because their standard input does.
+
+What they answer is decoded into values and nothing else, so a process that was
+taken over by its input cannot run code in this one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+import msgspec
+
+from tocsin.admission.errors import Unavailable
+from tocsin.admission.model import Candidate
+from tocsin.server.examination.examiner import ExaminationTask, WorkerEnded
+from tocsin.server.examination.program import FRAME, Answer, Request, Setup
+
+log = logging.getLogger(__name__)
+
+_PROGRAM = "tocsin.server.examination.program"
+_CHUNK = 1 << 20
+_MOST_OCTETS = 1 << 30
+"""Octets of the longest answer."""
+_LOST = "an examination was lost with its process; it begins again"
+_ENDED = "it ended"
+_STARTING_SECONDS = 60.0
+_ENDING_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExaminerLimits:
+    """Limits of one process."""
+
+    seconds: float = 20.0
+    """Processor time for one request."""
+    wall: float = 100.0
+    """Seconds until a process that does not answer is ended."""
+    memory: int = 1_500_000_000
+    """Octets of address space."""
+
+
+class ExaminerProcesses:
+    """Processes that examine submissions.  Safe for threads."""
+
+    def __init__(self, processes: int, policy: str, limits: ExaminerLimits) -> None:
+        """`processes`: their number; `policy`: the text of policy.toml."""
+        self._setup = Setup(policy, limits.memory, limits.seconds)
+        self._limits = limits
+        self._processes = [_Process(self._setup, limits) for _ in range(processes)]
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def begin(self, task: ExaminationTask) -> RemoteExamination:
+        """See `Examiner.begin`.  The process with the fewest examinations takes it."""
+        with self._lock:
+            process = min(self._processes, key=lambda each: len(each.sessions))
+            number = next(self._numbers)
+            process.sessions.add(number)
+        return RemoteExamination(process, number, task)
+
+    def close(self) -> None:
+        """End all processes."""
+        for process in self._processes:
+            process.end()
+
+    def process_ids(self) -> list[int]:
+        """The ids of the processes that run now."""
+        return [child.pid for each in self._processes if (child := each.child) is not None]
+
+
+class RemoteExamination:
+    """An examination in another process."""
+
+    def __init__(self, process: _Process, number: int, task: ExaminationTask) -> None:
+        self._process = process
+        self._number = number
+        self._task: ExaminationTask | None = task
+        self._life = 0
+
+    def examine_next(self, most: int) -> list[Candidate]:
+        """See `Examination.examine_next`."""
+        with self._process.lock:
+            if self._task is not None:
+                self._life = self._process.start()
+            elif self._life != self._process.life or not self._process.is_alive():
+                raise Unavailable(_LOST)
+            request, self._task = Request(self._number, most, self._task), None
+            answer = self._process.ask(request)
+        if answer.unavailable:
+            raise Unavailable(answer.unavailable)
+        return answer.candidates
+
+    def close(self) -> None:
+        """See `Examination.close`."""
+        with self._process.lock:
+            self._process.sessions.discard(self._number)
+            if self._task is None and self._life == self._process.life:
+                self._process.tell(Request(self._number))
+
+
+class _Process:
+    """One process, started when it is first needed; to be used under its lock."""
+
+    def __init__(self, setup: Setup, limits: ExaminerLimits) -> None:
+        self._setup, self._limits = setup, limits
+        self.child: subprocess.Popen[bytes] | None = None
+        self.lock = threading.Lock()
+        self.sessions: set[int] = set()
+        self.life = 0
+        """The number of processes that were started so far."""
+        self._received = bytearray()
+
+    def is_alive(self) -> bool:
+        return self.child is not None and self.child.poll() is None
+
+    def start(self) -> int:
+        """Start a process if none is running; its number."""
+        if self.is_alive():
+            return self.life
+        self.end()
+        try:
+            self.child = subprocess.Popen(  # noqa: S603  (our own program, no shell)
+                [sys.executable, "-m", _PROGRAM],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,  # a terminal's Ctrl-C is for us to handle
+            )
+        except OSError as error:
+            raise Unavailable(f"a worker process cannot be started: {error.strerror}") from error
+        self.life += 1
+        self._received.clear()
+        for pipe in (self.child.stdin, self.child.stdout):
+            os.set_blocking(_descriptor(pipe), False)
+        self._send(msgspec.msgpack.encode(self._setup), _STARTING_SECONDS)
+        return self.life
+
+    def ask(self, request: Request) -> Answer:
+        """The answer to a request.  Raises WorkerEnded if there is none in time."""
+        self._send(msgspec.msgpack.encode(request), self._limits.wall)
+        deadline = time.monotonic() + self._limits.wall
+        size = FRAME.unpack(self._read(FRAME.size, deadline))[0]
+        if size > _MOST_OCTETS:
+            raise self._failure("its answer is too long")
+        try:
+            return msgspec.msgpack.decode(self._read(size, deadline), type=Answer)
+        except msgspec.DecodeError as error:
+            raise self._failure("its answer cannot be read") from error
+
+    def tell(self, request: Request) -> None:
+        """Send a request that has no answer."""
+        if self.is_alive():
+            with suppress(WorkerEnded):
+                self._send(msgspec.msgpack.encode(request), self._limits.wall)
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        child, self.child = self.child, None
+        if child is None:
+            return
+        child.kill()
+        child.wait()
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+
+    def _send(self, octets: bytes, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        assert self.child is not None  # noqa: S101  (it was started)
+        descriptor = _descriptor(self.child.stdin)
+        left = memoryview(FRAME.pack(len(octets)) + octets)
+        while left:
+            self._wait_for(descriptor, select.POLLOUT, deadline)
+            try:
+                left = left[os.write(descriptor, left[:_CHUNK]) :]
+            except BlockingIOError:
+                continue
+            except OSError:
+                raise self._failure(_ENDED) from None
+
+    def _read(self, size: int, deadline: float) -> bytes:
+        assert self.child is not None  # noqa: S101  (it was started)
+        descriptor = _descriptor(self.child.stdout)
+        while len(self._received) < size:
+            self._wait_for(descriptor, select.POLLIN, deadline)
+            try:
+                part = os.read(descriptor, _CHUNK)
+            except BlockingIOError:
+                continue
+            if not part:
+                raise self._failure(_ENDED)
+            self._received += part
+        taken = bytes(self._received[:size])
+        del self._received[:size]
+        return taken
+
+    def _wait_for(self, descriptor: int, event: int, deadline: float) -> None:
+        poll = select.poll()
+        poll.register(descriptor, event)
+        if not poll.poll(max(0, deadline - time.monotonic()) * 1000):
+            raise self._failure(f"it did not answer within {self._limits.wall:g} s")
+
+    def _failure(self, reason: str) -> WorkerEnded:
+        """End the process; the error to raise."""
+        code = None
+        if self.child is not None:
+            with suppress(subprocess.TimeoutExpired):
+                code = self.child.wait(_ENDING_SECONDS if reason == _ENDED else 0)
+        self.end()
+        if code == -signal.SIGPROF:
+            reason = f"it took more than {self._limits.seconds:g} s of processor time"
+        elif code == -signal.SIGABRT:
+            reason = f"it took more than {self._limits.memory // 1_000_000} MB of memory"
+        return WorkerEnded(f"{reason} (exit code {code})")
+
+
+def _descriptor(pipe: object) -> int:
+    number: int = pipe.fileno()  # type: ignore[attr-defined]
+    return number

@@ -1,0 +1,115 @@
+"""The process behind `processes`: examines submissions within limits.
+
+A frame on standard input or output is `!Q` octets and a value in MessagePack.
+The process keeps the examinations that it was asked to begin, and ends when its
+standard input does, which it does with the hub.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import struct
+import sys
+from typing import BinaryIO
+
+import msgspec
+
+from tocsin.admission import parse_policy
+from tocsin.admission.errors import Unavailable
+from tocsin.admission.model import Candidate
+from tocsin.admission.warninglists.index import load_warning_lists
+from tocsin.config.cache import load_or_build
+from tocsin.server.examination.examiner import ExaminationTask, LocalExamination
+
+FRAME = struct.Struct("!Q")
+
+
+class Setup(msgspec.Struct, frozen=True):
+    """The first frame."""
+
+    policy: str
+    """The text of policy.toml."""
+    memory: int
+    """Octets of address space.  Not enforced on macOS."""
+    seconds: float
+    """Processor time for one request."""
+
+
+class Request(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Examine the next objects of a submission."""
+
+    session: int
+    most: int = 0
+    """At most so many candidates are wanted; 0: forget the submission, without an answer."""
+    task: ExaminationTask | None = None
+    """Given with the first request of a session."""
+
+
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer to a request."""
+
+    candidates: list[Candidate] = []
+    unavailable: str = ""
+    """A reason to try again later; empty if there is none."""
+
+
+def main() -> None:
+    """Answer requests until there are no more."""
+    requests, answers = sys.stdin.buffer, _take_output()
+    setup = msgspec.msgpack.decode(_read(requests) or b"", type=Setup)
+    _limit_memory(setup.memory)
+    lists = load_warning_lists(keep=load_or_build)
+    policy = parse_policy(setup.policy)
+    sessions: dict[int, LocalExamination] = {}
+    decoder = msgspec.msgpack.Decoder(Request)
+    while (octets := _read(requests)) is not None:
+        signal.setitimer(signal.ITIMER_PROF, setup.seconds)  # its signal ends the process
+        request = decoder.decode(octets)
+        if not request.most:
+            sessions.pop(request.session, None)
+            continue
+        if request.task is not None:
+            sessions[request.session] = LocalExamination.begin(request.task, policy, lists)
+        answer = _answer(request, sessions)
+        _write(answers, msgspec.msgpack.encode(answer))
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _answer(request: Request, sessions: dict[int, LocalExamination]) -> Answer:
+    try:
+        return Answer(sessions[request.session].examine_next(request.most))
+    except Unavailable as error:
+        return Answer(unavailable=str(error))
+
+
+def _take_output() -> BinaryIO:
+    """Standard output for answers only: a library that prints must not be read as one."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return answers
+
+
+def _limit_memory(octets: int) -> None:
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (octets, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    except (OSError, ValueError):
+        return  # macOS has no limit of address space
+
+
+def _read(requests: BinaryIO) -> bytes | None:
+    head = requests.read(FRAME.size)
+    return requests.read(FRAME.unpack(head)[0]) if len(head) == FRAME.size else None
+
+
+def _write(answers: BinaryIO, octets: bytes) -> None:
+    answers.write(FRAME.pack(len(octets)) + octets)
+    answers.flush()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except MemoryError:
+        os.abort()  # so that the hub can tell why

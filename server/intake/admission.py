@@ -1,0 +1,220 @@
+"""Admit one submission step by step: examine, assign public ids, settle batch by batch.
+
+Between two steps a worker may turn to other submissions.  Each batch is one
+transaction; what a crash leaves is admitted again from the last batch on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from tocsin.admission.model import Action, Finding, Verdict
+from tocsin.server.examination.examiner import parse_candidates
+from tocsin.server.intake.evaluate import (
+    Evaluation,
+    Evaluator,
+    Sent,
+    group_assessments,
+)
+from tocsin.server.intake.passthrough import deposited
+from tocsin.server.intake.review import Reviewer
+from tocsin.server.model import Collection, OutboxTask, Record, Submission
+from tocsin.server.publishing.publisher import Batch, Publisher, StalePreconditions
+from tocsin.server.store import Store, Transaction
+
+_DISABLED = (
+    Finding(
+        "validate",
+        "account",
+        Action.REFUSED,
+        "the account was disabled before this was examined: send it again when it may send",
+    ).as_json(),
+)
+
+BATCH = 500
+"""Records that one transaction settles."""
+
+CHUNK = 100
+"""Objects that are examined in one step."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionServices:
+    """The services that every admission needs."""
+
+    store: Store
+    publisher: Publisher
+    evaluator: Evaluator
+    reviewer: Reviewer
+    clock: Callable[[], int]
+
+
+class Admission(Protocol):
+    """A submission that is being admitted."""
+
+    submission: Submission
+    records: list[Record]
+    """The records that were settled here."""
+    is_final: bool
+    """False if what followed may have replaced records."""
+
+    def step(self) -> bool:
+        """Do the next step; True if all is settled.
+
+        Raises Conflict if another worker settled it meanwhile.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give up what is left."""
+        ...
+
+
+class InboxAdmission:
+    """Evaluates a submission to an inbox and publishes it."""
+
+    def __init__(
+        self,
+        services: AdmissionServices,
+        sent: Sent,
+        objects: Sequence[bytes],
+        *,
+        elsewhere: bool = False,
+    ) -> None:
+        """With `elsewhere`, other processes examine the objects if there are any."""
+        self.submission = sent.submission
+        self.records: list[Record] = []
+        self.is_final = True
+        self._services = services
+        self._sent = sent
+        self._objects = objects
+        self._elsewhere = elsewhere
+        self._settled = sent.submission.settled
+        self._evaluation: Evaluation | None = None
+        self._whole: Batch | None = None
+
+    def step(self) -> bool:
+        """See `Admission.step`."""
+        waited = self._sent.account is None
+        if waited and is_locked_out(self._services.store, self.submission.account):
+            return self._refuse_next()
+        if self._whole is None:
+            return self._examine()
+        return self._settle_next(self._whole)
+
+    def close(self) -> None:
+        """See `Admission.close`."""
+        if self._evaluation is not None:
+            self._evaluation.examination.close()
+            self._evaluation = None
+
+    def _examine(self) -> bool:
+        if self._evaluation is None:
+            candidates = parse_candidates(self._objects)
+            objects = self._objects if self._elsewhere else ()
+            self._evaluation = self._services.evaluator.begin(
+                self._sent, candidates, objects=objects
+            )
+        if not self._evaluation.examine_next(CHUNK):
+            return False
+        self._whole = self._services.evaluator.finish(self._evaluation)
+        if len(self._objects) > BATCH:
+            earlier = group_assessments(self._whole.candidates)
+            self._whole = replace(self._whole, earlier=earlier)
+        self.close()
+        return self._settled >= len(self._objects)
+
+    def _settle_next(self, whole: Batch) -> bool:
+        """Settle one batch; where what it was evaluated by has changed, evaluate again."""
+        part = whole.candidates[self._settled : self._settled + BATCH]
+        batch = replace(whole, candidates=part, now=self._services.clock())
+        try:
+            records, task = self._services.store.commit(lambda txn: self._settle(txn, batch))
+        except StalePreconditions:
+            self._whole, self._sent = None, replace(self._sent, feeds=())
+            return False
+        self.records += records
+        self._settled += len(part)
+        self._whole = replace(whole, feeds=None)  # one may be added meanwhile
+        if task is not None:
+            self.is_final = False
+            self._services.reviewer.follow(task)
+        return self._settled >= len(self._objects)
+
+    def _settle(self, txn: Transaction, batch: Batch) -> tuple[Sequence[Record], OutboxTask | None]:
+        services = self._services
+        services.evaluator.check(txn, batch)
+        if self._sent.account is None:  # it waited: its account may have been disabled meanwhile
+            account = txn.accounts.find_account(self.submission.account)
+            if account is None or account.disabled:
+                raise StalePreconditions
+        settlement = services.publisher.settle(txn, batch)
+        txn.add_reviews(settlement.reviews)
+        _finish(txn, "admit", self.submission, settlement.records)
+        return settlement.records, services.reviewer.leave_task(txn, batch, settlement)
+
+    def _refuse_next(self) -> bool:
+        """Refuse a batch of what was not settled before its account was disabled."""
+        part = self._objects[self._settled : self._settled + BATCH]
+        refused = Verdict.REFUSED.value
+        records = [
+            Record(self._settled + n, refused, each.source_id or "", findings=_DISABLED)
+            for n, each in enumerate(parse_candidates(part))
+        ]
+        self._services.store.commit(lambda txn: _finish(txn, "admit", self.submission, records))
+        self.is_final = False
+        self._settled += len(part)
+        return self._settled >= len(self._objects)
+
+
+def is_locked_out(store: Store, account: str) -> bool:
+    """True if an account may not send any more, so that nothing of its queue is published."""
+    found = store.accounts.find_account(account)
+    return found is None or found.disabled
+
+
+class VerbatimAdmission:
+    """Puts the objects of a submission into a verbatim collection as they are."""
+
+    def __init__(
+        self,
+        store: Store,
+        submission: Submission,
+        collection: Collection,
+        objects: Sequence[bytes],
+    ) -> None:
+        self.submission = submission
+        self.records: list[Record] = []
+        self.is_final = True
+        self._store = store
+        self._collection = collection
+        self._objects = objects
+        self._settled = submission.settled
+
+    def step(self) -> bool:
+        """See `Admission.step`."""
+        part = list(enumerate(self._objects))[self._settled : self._settled + BATCH]
+
+        def deposit(txn: Transaction) -> list[Record]:
+            records = deposited(txn, self._collection, part)
+            _finish(txn, "deposit", self.submission, records)
+            return records
+
+        self.records += self._store.commit(deposit)
+        self._settled += len(part)
+        return self._settled >= len(self._objects)
+
+    def close(self) -> None:
+        """See `Admission.close`."""
+
+
+def _finish(
+    txn: Transaction, action: str, submission: Submission, records: Sequence[Record]
+) -> None:
+    """Write a batch's records and the journal."""
+    txn.settle(submission.id, records, total=submission.total)
+    counts = dict(Counter(each.verdict for each in records))
+    txn.add_journal_entry(action, submission.account, {"submission": submission.id, **counts})

@@ -1,0 +1,307 @@
+"""The queue: turns of partners, order of what depends on each other, submissions set aside."""
+
+import json
+import threading
+from typing import Any
+
+import pytest
+from support.crash import (
+    build_services_over,
+    connect_second_store,
+    run_interrupted,
+    work_later,
+)
+from support.hub import HubInProcess, Object, details, indicator
+from support.stix_objects import yara_bomb
+
+from tocsin.config import HubSettings
+from tocsin.server.intake.intake import Intake
+from tocsin.server.model import Partner
+from tocsin.server.store import Store
+
+YARA = 'rule a { strings: $a = "evil" condition: $a }'
+
+
+@pytest.fixture
+def hub(store: Store) -> HubInProcess:
+    """A hub where more than 20 objects make a submission large."""
+    return HubInProcess(store, settings=HubSettings(inline_objects=20))
+
+
+def post(hub: HubInProcess, *objects: object, who: str = "acme", to: str = "inbox") -> Object:
+    """Post objects without working on the queue; return the answer."""
+    body = json.dumps({"objects": objects}).encode()
+    answer = hub.ask(f"collections/{to}/objects/", who, "POST", data=body)
+    assert answer.status_code == 202, answer.text
+    return dict(answer.json)
+
+
+def post_large(hub: HubInProcess, count: int = 30, who: str = "acme", to: str = "inbox") -> Object:
+    """Post a large submission of new indicators."""
+    marks = [indicator() for _ in range(count)]
+    objects = [
+        each | {"pattern": f"[domain-name:value = '{each['id'][11:]}.top']"} for each in marks
+    ]
+    return post(hub, *objects, who=who, to=to)
+
+
+def status(hub: HubInProcess, posted: Object, who: str = "acme") -> Object:
+    """Return the status of a submission now."""
+    return dict(hub.ask(f"status/{posted['id']}/", who).json)
+
+
+def is_settled(hub: HubInProcess, posted: Object, who: str = "acme") -> bool:
+    """Return whether every object has a verdict."""
+    return bool(status(hub, posted, who)["x_tocsin_settled"])
+
+
+def work(hub: HubInProcess, turns: int) -> None:
+    """Give the worker some turns; every other call looks at the outbox first."""
+    for _ in range(turns):
+        hub.services.intake.work()
+
+
+def work_off(intake: Intake) -> None:
+    """Work until nothing is left."""
+    while intake.work():
+        pass
+
+
+class TestTurns:
+    def test_a_partner_with_six_large_submissions_keeps_no_other_waiting(
+        self, hub: HubInProcess
+    ) -> None:
+        floods = [post_large(hub) for _ in range(6)]
+        small = post(hub, indicator(pattern_type="yara", pattern=YARA), who="north")
+        assert small["status"] == "pending"
+        work(hub, 2)
+        assert is_settled(hub, small, "north")
+        assert not any(is_settled(hub, each) for each in floods)
+        work_off(hub.services.intake)
+        assert all(is_settled(hub, each) for each in floods)
+
+    @pytest.mark.slow
+    def test_a_large_submission_lets_others_in_between_its_batches(self, hub: HubInProcess) -> None:
+        large = post_large(hub, 1_100)
+        work(hub, 5)
+        other = post_large(hub, 30, who="north")
+        work(hub, 6)
+        assert is_settled(hub, other, "north")
+        assert not is_settled(hub, large)
+        work_off(hub.services.intake)
+        assert status(hub, large)["success_count"] == 1_100
+
+    def test_small_submissions_of_a_partner_go_first_but_not_for_ever(
+        self, hub: HubInProcess
+    ) -> None:
+        large = post_large(hub, 30)
+        small = [
+            post(hub, indicator(f"{n}.top", pattern_type="yara", pattern=YARA)) for n in range(12)
+        ]
+        work(hub, 1)
+        assert is_settled(hub, small[0]) and not is_settled(hub, large)
+        for _ in range(20):
+            hub.services.intake.work()
+            if is_settled(hub, large):
+                break
+        assert is_settled(hub, large)
+        assert not is_settled(hub, small[-1])
+
+    def test_partners_are_served_one_after_the_other(self, hub: HubInProcess) -> None:
+        hub.join(Partner("east", "East Limited"))
+        posted = {
+            who: [
+                post(hub, indicator(f"{who}{n}.top", pattern_type="yara", pattern=YARA), who=who)
+                for n in range(4)
+            ]
+            for who in ("acme", "north", "east")
+        }
+        work(hub, 6)
+        settled = {who: sum(is_settled(hub, p, who) for p in all) for who, all in posted.items()}
+        assert settled == {"acme": 2, "north": 2, "east": 2}
+
+    @pytest.mark.slow
+    def test_two_workers_settle_everything_once(self, hub: HubInProcess, engine_uri: str) -> None:
+        posted = [post_large(hub, 25, who) for who in ("acme", "north") for _ in range(3)]
+        store = connect_second_store(hub.store, engine_uri)
+        other = build_services_over(hub, store)
+        intakes = hub.services.intake, other.intake
+        threads = [threading.Thread(target=work_off, args=(each,)) for each in intakes]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        work_off(hub.services.intake)
+        store.close()
+        counts = [
+            status(hub, each, who)["success_count"]
+            for each, who in zip(posted, ("acme",) * 3 + ("north",) * 3, strict=True)
+        ]
+        assert counts == [25] * 6
+        assert len(hub.feed("green")) == 150
+
+
+class TestOrder:
+    def test_a_revocation_waits_for_the_object_that_is_still_in_the_queue(
+        self, hub: HubInProcess
+    ) -> None:
+        revoked = indicator("gone.top")
+        others = [indicator(f"{n}.top") for n in range(30)]
+        post(hub, *others, revoked)
+        later = {**revoked, "modified": "2026-02-01T00:00:00.000Z", "revoked": True}
+        assert post(hub, later)["status"] == "pending"
+        work_off(hub.services.intake)
+        current = [each for each in hub.feed("green") if "gone.top" in each["pattern"]]
+        assert [each.get("revoked", False) for each in current] == [True]
+
+    def test_another_partner_with_the_same_id_does_not_wait(self, hub: HubInProcess) -> None:
+        shared = indicator("shared.top")
+        post(hub, *[indicator(f"{n}.top") for n in range(30)], shared)
+        assert post(hub, shared, who="north")["status"] == "complete"
+
+    def test_what_has_no_id_of_it_is_admitted_at_once(self, hub: HubInProcess) -> None:
+        post_large(hub)
+        assert post(hub, indicator("unrelated.top"))["status"] == "complete"
+
+    def test_an_identity_waits_for_objects_that_name_it_as_their_creator(
+        self, hub: HubInProcess
+    ) -> None:
+        author = {
+            "type": "identity",
+            "spec_version": "2.1",
+            "id": "identity--5e4bfb8b-c1c9-4fa3-a6a1-9d7d5b5fa2c0",
+            "created": "2026-01-01T00:00:00.000Z",
+            "modified": "2026-01-01T00:00:00.000Z",
+            "name": "Jane's desk at the bank",
+            "identity_class": "organization",
+        }
+        post(hub, *[indicator(f"{n}.top", created_by_ref=author["id"]) for n in range(30)])
+        named = post(hub, author)
+        work_off(hub.services.intake)
+        assert hub.verdicts(status(hub, named)) == ["duplicate"]
+        assert "Jane" not in json.dumps(hub.ask("collections/amber/objects/").json)
+
+    def test_a_verbatim_collection_keeps_the_posted_order(self, hub: HubInProcess) -> None:
+        first = [indicator(f"{n}.top") for n in range(30)]
+        last = indicator("last.top")
+        post(hub, *first, to="scratch")
+        post(hub, last, to="scratch")
+        work_off(hub.services.intake)
+        assert [each["id"] for each in hub.feed("scratch")] == [e["id"] for e in (*first, last)]
+
+
+class TestSetAside:
+    def crash(self, hub: HubInProcess, uri: str) -> None:
+        """Let a worker end in the middle of its next transaction, and its lease run out."""
+        run_interrupted(hub, uri, hub_work(hub), 1, within=True)
+        hub.store._base.submissions.update_many({}, {"$set": {"lease": 0}})
+
+    def test_a_submission_that_ends_its_worker_twice_waits_for_the_operator(
+        self, hub: HubInProcess, engine_uri: str
+    ) -> None:
+        posted = post_large(hub)
+        for _ in range(2):
+            self.crash(hub, engine_uri)
+        work_off(hub.services.intake)
+        answer = status(hub, posted)
+        assert (answer["status"], answer["x_tocsin_settled"]) == ("pending", False)
+        assert "waits for the operator" in answer["x_tocsin_set_aside"]
+        assert [each.id for each in hub.store.submissions.list_set_aside()] == [posted["id"]]
+        actions = [each.action for each in hub.store.journal.list_entries()]
+        assert actions.count("submission.set_aside") == 1
+
+    def test_others_of_the_partner_are_admitted_meanwhile(
+        self, hub: HubInProcess, engine_uri: str
+    ) -> None:
+        post_large(hub)
+        for _ in range(2):
+            self.crash(hub, engine_uri)
+        other = post_large(hub)
+        work_off(hub.services.intake)
+        assert status(hub, other)["success_count"] == 30
+
+    def test_one_crash_sets_nothing_aside(self, hub: HubInProcess, engine_uri: str) -> None:
+        posted = post_large(hub)
+        self.crash(hub, engine_uri)
+        work_off(hub.services.intake)
+        assert status(hub, posted)["success_count"] == 30
+
+    def test_a_crash_is_blamed_on_the_submission_of_that_moment_only(
+        self, hub: HubInProcess, engine_uri: str
+    ) -> None:
+        posted = [post_large(hub, 230, who) for who in ("acme", "north")]
+
+        def work_until_crash() -> None:
+            work_off(hub.services.intake)
+
+        run_interrupted(hub, engine_uri, work_until_crash, 1, within=True)
+        attempts = {each.id: each.attempts for each in hub.store.submissions.list_open(60)}
+        assert sorted(attempts.values()) == [0, 1]
+        assert set(attempts) == {each["id"] for each in posted}
+
+    @pytest.mark.slow
+    def test_progress_ends_the_count(self, hub: HubInProcess, engine_uri: str) -> None:
+        posted = post_large(hub, 1_100)
+        self.crash(hub, engine_uri)
+        while not status(hub, posted)["success_count"]:
+            hub.services.intake.work()
+        hub.store._base.submissions.update_many({}, {"$set": {"lease": 0}})
+        self.crash(hub, engine_uri)
+        work_off(hub.services.intake)
+        assert status(hub, posted)["success_count"] == 1_100
+
+    def test_an_operator_can_try_it_again(self, hub: HubInProcess, engine_uri: str) -> None:
+        posted = post_large(hub)
+        for _ in range(2):
+            self.crash(hub, engine_uri)
+        work_off(hub.services.intake)
+        hub.services.intake.retry(posted["id"], "operator")
+        work_off(hub.services.intake)
+        assert status(hub, posted)["success_count"] == 30
+
+    def test_an_operator_can_drop_it_and_nothing_of_it_is_kept(
+        self, hub: HubInProcess, engine_uri: str
+    ) -> None:
+        posted = post_large(hub)
+        for _ in range(2):
+            self.crash(hub, engine_uri)
+        work_off(hub.services.intake)
+        assert hub.services.intake.drop(posted["id"], "operator", "send less at once") == 30
+        answer = status(hub, posted)
+        assert (answer["status"], answer["failure_count"]) == ("complete", 30)
+        assert "send less at once" in details(answer)[0]["message"]
+        assert hub.store._base.raws.count_documents({}) == 0
+        assert hub.store.submissions.list_set_aside() == []
+
+    def test_a_worker_that_stops_gives_back_what_it_began(self, hub: HubInProcess) -> None:
+        posted = post_large(hub, 300)
+        for _ in range(3):
+            work(hub, 1)
+            hub.services.intake.stop()
+        work_off(hub.services.intake)
+        assert status(hub, posted)["success_count"] == 300
+
+
+def hub_work(hub: HubInProcess) -> Any:
+    """Return a function that works off the queue of the hub's services of that moment."""
+    return lambda: work_off(hub.services.intake)
+
+
+class TestInline:
+    def test_a_pattern_that_needs_a_compiler_is_not_admitted_inside_the_request(
+        self, hub: HubInProcess
+    ) -> None:
+        bomb = indicator(pattern_type="yara", pattern=yara_bomb(12_000))
+        assert post(hub, bomb)["status"] == "pending"
+
+    def test_few_objects_of_many_octets_are_not_admitted_inside_the_request(
+        self, hub: HubInProcess
+    ) -> None:
+        assert post(hub, indicator(description="x" * 300_000))["status"] == "pending"
+
+    def test_a_request_that_died_is_resumed_after_its_lease(
+        self, hub: HubInProcess, engine_uri: str
+    ) -> None:
+        run_interrupted(hub, engine_uri, lambda: post(hub, indicator()), 1, within=True)
+        work_later(hub, engine_uri)
+        assert len(hub.feed("green")) == 1
