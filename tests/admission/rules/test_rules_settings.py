@@ -13,6 +13,7 @@ from tocsin.admission.model import (
     RuleContext,
     Submitter,
     Verdict,
+    Waiver,
 )
 from tocsin.admission.rules import (
     build_rule,
@@ -42,9 +43,9 @@ email = "hold"
 """
 
 
-def examine(partner: Any, more: Any = MORE, waived: Any = frozenset()) -> Any:
+def examine(partner: Any, more: Any = MORE, waived: frozenset[str] = frozenset()) -> Any:
     policy = parse_policy(policy_text(None) + more)
-    examiner = Pipeline(policy, Submitter(partner=partner), WarningLists([]), waived)
+    examiner = Pipeline(policy, Submitter(partner=partner), WarningLists([]), Waiver(waived))
     (candidate,) = examiner.examine([Candidate(0, NOTE, NOTE["id"])], 1_790_000_000_000_000)
     return candidate
 

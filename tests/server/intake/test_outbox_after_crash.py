@@ -36,7 +36,7 @@ from support.processes import HubProcess
 from support.statement_marking import STATEMENT
 from support.stix_objects import TIME
 
-from tocsin.server.intake import intake
+from tocsin.server.intake import admission
 from tocsin.server.intake import review as reviewing
 from tocsin.server.intake.review import LEASE
 from tocsin.server.model import Review
@@ -108,7 +108,7 @@ SCENES = {
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few objects fill a transaction."""
     monkeypatch.setattr(pending_references, "PORTION", 2)
-    monkeypatch.setattr(intake, "BATCH", 3)
+    monkeypatch.setattr(admission, "BATCH", 3)
     monkeypatch.setattr(reviewing, "PORTION", 1)
 
 
