@@ -56,7 +56,7 @@ class Writer:
     def _add(self, to: str) -> None:
         count = LARGE if self._rng.random() < 0.04 else self._rng.randrange(1, 12)
         new = [self._build_indicator() for _ in range(count)]
-        if self._post(to, new) and count < LARGE:  # a large one may be settled much later
+        if self._post(to, new):
             self._own[to] += new
 
     def _supersede(self, to: str) -> None:
@@ -87,7 +87,10 @@ class Writer:
         return self._rng.sample(own, min(len(own), self._rng.randrange(1, 4)))
 
     def _post(self, to: str, objects: list[Object]) -> bool:
-        """Post objects; return True if they were acknowledged."""
+        """Post objects; return True if they were acknowledged and settled.
+
+        What waits in the queue cannot be withdrawn yet, so the writer leaves it alone.
+        """
         if not objects:
             return False
         answer = self._ask("POST", f"collections/{to}/objects/", json={"objects": objects})
@@ -101,7 +104,7 @@ class Writer:
                 self._book.stored |= {(each["id"], each["modified"]) for each in objects}
             else:
                 self._book.wanted.update((each["pattern"], _number(each)) for each in objects)
-        return True
+        return answer.json()["status"] == "complete"
 
     def _doubt(
         self, objects: list[Object], answer: requests.Response | None, fine: tuple[int, ...]
