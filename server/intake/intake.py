@@ -13,7 +13,8 @@ import logging
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from tocsin.admission.errors import Conflict, NotFound, TooManyRequests, Unavailable
@@ -42,7 +43,7 @@ from tocsin.server.model import (
     VersionKeyword,
 )
 from tocsin.server.publishing.publisher import Publisher
-from tocsin.server.store import DATABASE_ERRORS, Quota, Store, Transaction
+from tocsin.server.store import OUTAGES, Quota, Store, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +84,11 @@ class Intake:
         """The large submissions that are being admitted here, by id."""
         self._blame: dict[str, int] = {}
         """Their attempts without progress, the current one left out."""
-        self._forgiven: set[str] = set()
-        """Submissions whose last attempt here was ended by something else."""
+        self._unreleased: dict[str, int | None] = {}
+        """Submissions that the database failed under, to be given back when it answers again.
+
+        By id: the attempts without progress that they had before; None leaves the number.
+        """
         self.waiting = threading.Event()
         """Set when a submission was received that waits in the queue."""
 
@@ -119,13 +123,14 @@ class Intake:
         submission, inline = place(submission, contents, self._rules.limits, waiting)
         owner = self._owner if inline else None
         digests = b"" if is_verbatim else contents.digest_ids()
-        self._store.submissions.receive(submission, owner=owner, seconds=LEASE, digests=digests)
-        if not inline:
-            self.waiting.set()
-            return Receipt(replace(submission, raw=b""), ())
-        feeds = tuple(each for each in collections if each.kind is CollectionKind.FEED)
-        admission = self._begin(Sent(submission, account, feeds), collection, objects)
-        records = self._finish(admission)
+        with self._giving_back(submission.id):
+            self._store.submissions.receive(submission, owner=owner, seconds=LEASE, digests=digests)
+            if not inline:
+                self.waiting.set()
+                return Receipt(replace(submission, raw=b""), ())
+            feeds = tuple(each for each in collections if each.kind is CollectionKind.FEED)
+            admission = self._begin(Sent(submission, account, feeds), collection, objects)
+            records = self._finish(admission)
         if records is None:
             settled = self._store.submissions.require(submission.id)
             return Receipt(settled, self._store.submissions.records(submission.id))
@@ -267,6 +272,9 @@ class Intake:
 
     def _next(self) -> bool:
         """Give the next submission its turn; False if none can be admitted now."""
+        for id_, attempts in list(self._unreleased.items()):
+            self._store.submissions.release(id_, self._owner, attempts=attempts)
+            self._unreleased.pop(id_, None)
         waiting = self._store.submissions.list_open(LEASE)
         for gone in self._begun.keys() - {each.id for each in waiting}:
             self._drop_begun(gone)
@@ -286,18 +294,13 @@ class Intake:
                 self._drop_begun(chosen.id)
                 return True
         else:
-            forgiven = chosen.id in self._forgiven
-            attempts = chosen.attempts - forgiven
-            if attempts >= MOST_ATTEMPTS:
+            if chosen.attempts >= MOST_ATTEMPTS:
                 return self.set_aside(chosen)
-            leased = self._store.submissions.lease(
-                chosen, self._owner, self._lease, counts=not forgiven
-            )
+            leased = self._store.submissions.lease(chosen, self._owner, self._lease)
             if leased is None:
                 return False
             submission = leased
-            self._forgiven.discard(chosen.id)
-            self._blame[chosen.id] = attempts
+            self._blame[chosen.id] = chosen.attempts
         self._guard(submission, admission)
         if chosen.id in self._begun:
             self._renew(chosen.id)  # between two steps it cannot end its worker
@@ -314,15 +317,25 @@ class Intake:
         except WorkerEnded as error:
             log.warning("submission=%s ended its worker process: %s", submission.id, error)
             self._give_back(submission.id)
-        except DATABASE_ERRORS:
+        except OUTAGES:
+            self._unreleased[submission.id] = self._blame.get(submission.id)
             self._drop_begun(submission.id)
-            self._forgiven.add(submission.id)
             raise
         except Unavailable:
             self._give_back(submission.id, forgive=True)
             raise
         except Exception:
             self._give_back(submission.id)
+            raise
+
+    @contextmanager
+    def _giving_back(self, id_: str) -> Iterator[None]:
+        """Do not keep the lease of a submission until it ends where the database failed."""
+        try:
+            yield
+        except OUTAGES:
+            self._unreleased[id_] = 0
+            self.waiting.set()
             raise
 
     def _step(self, submission: Submission, admission: Admission | None) -> None:

@@ -118,7 +118,8 @@ def place(
     inline = not (is_large or contents.has_foreign_patterns or before)
     if is_large or (submission.lane and not inline):
         before = same
-    after = tuple(each.id for each in before)
+    implied = {id_ for each in before for id_ in each.after}
+    after = tuple(each.id for each in before if each.id not in implied)
     return replace(submission, is_large=is_large, after=after), inline
 
 

@@ -136,17 +136,13 @@ class Submissions:
         listed = [self._submission(each, raw=False) for each in found]
         return sorted(listed, key=lambda each: each.received)
 
-    def lease(
-        self, chosen: OpenSubmission, owner: str, seconds: int, *, counts: bool = True
-    ) -> Submission | None:
+    def lease(self, chosen: OpenSubmission, owner: str, seconds: int) -> Submission | None:
         """Lease a submission as it was listed; None if another worker was faster.
 
-        This begins an attempt.  Without `counts` it is the continuation of one that failed
-        through no fault of the submission.
+        This begins an attempt.
         """
-        change: Document = {"$set": {"lease": self._until(seconds), "owner": owner}}
-        if counts:
-            change["$inc"] = {"attempts": 1}
+        lease = {"lease": self._until(seconds), "owner": owner}
+        change: Document = {"$set": lease, "$inc": {"attempts": 1}}
         key = {"_id": chosen.id, "lease": chosen.lease, "open": True}
         if not self._base.submissions.update_one(key, change).matched_count:
             return None

@@ -104,7 +104,7 @@ class Writer:
                 self._book.stored |= {(each["id"], each["modified"]) for each in objects}
             else:
                 self._book.wanted.update((each["pattern"], _number(each)) for each in objects)
-        return answer.json()["status"] == "complete"
+        return bool(answer.json()["status"] == "complete")
 
     def _doubt(
         self, objects: list[Object], answer: requests.Response | None, fine: tuple[int, ...]

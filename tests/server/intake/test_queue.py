@@ -5,6 +5,7 @@ import threading
 from typing import Any
 
 import pytest
+from pymongo.errors import AutoReconnect
 from support.crash import (
     build_services_over,
     connect_second_store,
@@ -305,3 +306,22 @@ class TestInline:
         run_interrupted(hub, engine_uri, lambda: post(hub, indicator()), 1, within=True)
         work_later(hub, engine_uri)
         assert len(hub.feed("green")) == 1
+
+    def test_a_submission_that_the_database_failed_under_is_resumed_at_once(
+        self, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It keeps no lease for a minute in which everything behind it would have to wait."""
+        commit = Store.commit
+
+        def fail(*args: Any) -> Any:
+            raise AutoReconnect("the database went down")
+
+        monkeypatch.setattr(Store, "commit", fail)
+        body = json.dumps({"objects": [indicator()]}).encode()
+        assert hub.ask("collections/inbox/objects/", "acme", "POST", data=body).status_code == 503
+        with pytest.raises(AutoReconnect):
+            hub.services.intake.work()
+        monkeypatch.setattr(Store, "commit", commit)
+        work_off(hub.services.intake)
+        assert len(hub.feed("green")) == 1
+        assert not hub.store.submissions.list_open(60)
