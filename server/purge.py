@@ -210,7 +210,8 @@ def _begin(
         txn.put_public_objects([gone])
         feeds = [each for each in holding if each.kind is CollectionKind.FEED]
         if feeds and leaves_version:
-            txn.publish_to_feeds({each.id: [entries(each.max_tlp)] for each in feeds})
+            last = {each.id: [entries(each.max_tlp)] for each in feeds}
+            txn.begin_publication(dict.fromkeys(last, 1)).write(last)
     return Purge(public_id, own, leaves_version=leaves_version)
 
 

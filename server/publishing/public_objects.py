@@ -16,7 +16,7 @@ import orjson
 
 from tocsin.admission.markings.acs import complete_definition, is_acs
 from tocsin.admission.markings.granular import layers_of
-from tocsin.admission.merge.assessments import trim_assessments
+from tocsin.admission.merge.assessments import select_visible, trim_assessments
 from tocsin.admission.merge.confidence import ConfidenceSettings
 from tocsin.admission.merge.content import (
     latest_by_partner,
@@ -47,6 +47,7 @@ from tocsin.server.model import (
 from tocsin.server.publishing.attribution import Attribution
 from tocsin.server.publishing.revoked_versions import revoked_version
 from tocsin.server.publishing.tlp_versions import (
+    MILLISECOND,
     NextVersion,
     next_versions,
     renew_versions,
@@ -117,6 +118,11 @@ class WorkingCopy:
     def contributions(self) -> tuple[Contribution, ...]:
         """The partners' contributions; empty if the object is not published or revoked."""
         return self.public.contributions if self.public is not None else ()
+
+    @property
+    def level_of_news(self) -> Tlp | None:
+        """The least strict level whose feeds get a new version; None if none does."""
+        return next((each.of.level for each in self.pending if each.changed), None)
 
     @property
     def withdrawals(self) -> tuple[Withdrawals, ...]:
@@ -219,8 +225,17 @@ def apply_time(copy: WorkingCopy, merge: Merge) -> WorkingCopy:
     precedence = _precedence(before, merge)
     expires = _expiry(before, merge_contributions(before.contributions, precedence))
     if expires is not None and expires <= merge.now:
-        return revoke(copy, RevocationReason.EXPIRED, merge)
+        rest = tuple(each for each in before.contributions if is_valid(each, merge.now))
+        if not rest:
+            return revoke(copy, RevocationReason.EXPIRED, merge)
+        return _recompute(copy, rest, merge)
     return _recompute(copy, before.contributions, merge)
+
+
+def is_valid(contribution: Contribution, now: int) -> bool:
+    """True unless its own `valid_until` lies in an hour that is over, as the sweep counts them."""
+    until = contribution.object.get("valid_until")
+    return until is None or micros(until) // HOUR >= now // HOUR
 
 
 def replace_assessments(
@@ -229,13 +244,38 @@ def replace_assessments(
     """With other sightings and opinions; the newest few of each partner are kept."""
     if copy.public is None:
         return copy
-    public = replace(copy.public, assessments=trim_assessments(assessments))
-    return _recompute(replace(copy, public=public), public.contributions, merge)
+    before, kept = copy.public.assessments, trim_assessments(assessments)
+    copy = replace(copy, public=replace(copy.public, assessments=kept))
+    about = latest_by_partner(copy.contributions)[0]
+    if select_visible(before, about) == select_visible(kept, about):
+        return copy  # no reader may learn that something stricter came
+    return _recompute(copy, copy.contributions, merge)
 
 
 def recompute(copy: WorkingCopy, merge: Merge) -> WorkingCopy:
     """From the same contributions, some of which have lost a name."""
     return _recompute(copy, copy.contributions, merge)
+
+
+def date_versions(copy: WorkingCopy, begin: int) -> WorkingCopy:
+    """With the date of publication in the new versions: from `begin` on (µs), a ms apart."""
+    public = copy.public
+    if public is None:
+        return copy
+    versions: list[NextVersion] = []
+    for each in copy.pending:
+        if each.changed:
+            modified = max(each.of.modified, begin)
+            versions.append(replace(each, of=each.of._replace(modified=modified)))
+            begin = modified + MILLISECOND
+        else:
+            versions.append(each)
+    base, *fuller = (each.of for each in versions if each.of.level >= public.tlp)
+    is_first = public.created == public.modified
+    public = replace(public, modified=base.modified, tlp_versions=tuple(fuller))
+    if is_first:
+        public = replace(public, created=base.modified)
+    return replace(copy, public=public, pending=tuple(versions))
 
 
 def is_news(before: WorkingCopy, after: WorkingCopy) -> bool:
@@ -290,7 +330,7 @@ def new_entry(subject: StixObject, tlp: Tlp) -> NewEntry:
 def _recompute(
     copy: WorkingCopy, contributions: tuple[Contribution, ...], merge: Merge
 ) -> WorkingCopy:
-    before, now = copy.public, merge.now
+    before, now = _without_end(copy.public), merge.now
     level = min(c.tlp for c in contributions)
     scope = next(c.scope for c in contributions if c.tlp == level)
     if before is None:
@@ -312,6 +352,13 @@ def _recompute(
     if news and not waits and not versions[0].changed:  # the least strict readers learn of it too
         versions = renew_versions(versions, now)
     return _post(copy, replace(public, figures=before.figures if waits else figures), versions)
+
+
+def _without_end(public: PublicObject | None) -> PublicObject | None:
+    """An observable that was revoked and is reported again keeps its id, which is its value's."""
+    if public is None or not public.revoked:
+        return public
+    return replace(public, revoked=False, revocation_reason="", figures=None)
 
 
 def _post(copy: WorkingCopy, public: PublicObject, versions: Sequence[NextVersion]) -> WorkingCopy:
@@ -347,7 +394,7 @@ def _revoked_layers(public: PublicObject, merge: Merge) -> list[Layer]:
 
 def _withdrawn_layers(before: PublicObject | None, level: Tlp, merge: Merge) -> list[Layer]:
     """The revoked version for readers whom the object's stricter level now excludes."""
-    if before is None or before.tlp >= level:
+    if before is None or before.tlp >= level or not before.contributions:
         return []
     return [layer for layer in _revoked_layers(before, merge) if layer[0] < level]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection as Some
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from tocsin.admission.merge.assessments import parse_assessments
 from tocsin.admission.model import Assessment, Contribution, Tlp
@@ -19,12 +20,13 @@ from tocsin.server.publishing.public_objects import (
     Merge,
     PublishingConfig,
     WorkingCopy,
+    date_versions,
     entry_for,
     recompute,
     replace_assessments,
 )
 from tocsin.server.publishing.tlp_versions import version_for
-from tocsin.server.store import Transaction
+from tocsin.server.store import Publication, Transaction
 
 _ASSESSED_BY = ("sighting--", "opinion--")
 
@@ -41,11 +43,14 @@ class UnitOfWork:
     _new: set[str] = field(default_factory=set)
     """Ids of objects that the database does not hold."""
     _changed: dict[str, None] = field(default_factory=dict)
-    """Ids of objects that differ from what the database holds, in the order of their versions."""
+    """Ids of objects that differ from what the database holds."""
     _unnamed: set[str] = field(default_factory=set)
     """Ids of objects that have lost a name since they were published."""
+    _reported: set[str] = field(default_factory=set)
+    """Ids of objects that were reported, whether that changed anything."""
     _assessments: list[tuple[Contribution, bool]] = field(default_factory=list)
     """Sightings and opinions that came (True) or went, in order."""
+    _publication: Publication | None = None
 
     @classmethod
     def begin(
@@ -96,10 +101,15 @@ class UnitOfWork:
             gone = [each for each in before.contributions if each not in copy.contributions]
             come = [each for each in copy.contributions if each not in before.contributions]
             self._assessments += [(each, False) for each in gone] + [(each, True) for each in come]
-        if copy.pending and not before.pending:  # feeds keep the order of first versions
-            self._changed.pop(copy.id, None)
         self._changed[copy.id] = None
         self._copies[copy.id] = copy
+
+    def note_report(self, id_: str) -> None:
+        """Note that an object was reported: if it has lost a name, its next version is due.
+
+        To be referenced is no reason, since what refers to it may be hidden from its readers.
+        """
+        self._reported.add(id_)
 
     def apply_again(self, id_: str, partner: str) -> None:
         """Apply the partner's published sighting or opinion once more to what it is about."""
@@ -109,15 +119,38 @@ class UnitOfWork:
     def write(self) -> None:
         """Write the objects that changed, and their new versions into the feeds."""
         self._apply_assessments()
-        for copy in [self.find(id_) for id_ in self._unnamed]:
+        for copy in [self.find(id_) for id_ in self._unnamed & self._reported]:
             if not copy.pending:
                 self.put(recompute(copy, self.merge))
-        changed = [self._copies[id_] for id_ in self._changed]
+        changed = self._dated([self._copies[id_] for id_ in self._changed])
         self._remember_scopes(changed)
         self.txn.put_public_objects([each.public for each in changed if each.public is not None])
         entries = {feed.id: self._entries(feed, changed) for feed in self.feeds}
-        if entries := {feed: each for feed, each in entries.items() if each}:
-            self.txn.publish_to_feeds(entries, self._new)
+        if self._publication is not None:
+            self._publication.write({f: each for f, each in entries.items() if each}, self._new)
+
+    def _dated(self, changed: Sequence[WorkingCopy]) -> list[WorkingCopy]:
+        """The same with the dates of their new versions, in the order of publication.
+
+        That order tells nothing about who sent what with what: less strict objects come first,
+        so that a feed's order and dates do not depend on what it does not take, and objects of
+        one level are in the order of a keyed hash.
+        """
+        silent = [each for each in changed if each.level_of_news is None]
+        told = [each for each in changed if each.level_of_news is not None]
+        told.sort(key=self._rank)
+        counts = {
+            feed.id: sum((each.level_of_news or 0) <= feed.max_tlp for each in told)
+            for feed in self.feeds
+        }
+        if counts := {feed: count for feed, count in counts.items() if count}:
+            self._publication = begun = self.txn.begin_publication(counts)
+            told = [date_versions(each, begun.window(i)) for i, each in enumerate(told)]
+        return [*silent, *told]
+
+    def _rank(self, copy: WorkingCopy) -> tuple[int, bytes]:
+        key = self.merge.config.tie_secret
+        return int(copy.level_of_news or 0), blake2b(copy.id.encode(), key=key).digest()
 
     def _apply_assessments(self) -> None:
         """Sightings and opinions reach what they are about, each indicator computed once."""

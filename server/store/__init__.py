@@ -2,6 +2,7 @@
 
 from tocsin.server.store.connection import DATABASE_ERRORS, OUTAGES
 from tocsin.server.store.database import Clock, Store, wall_clock
+from tocsin.server.store.feeds.writer import Publication
 from tocsin.server.store.quotas import Quota
 from tocsin.server.store.transaction import Snapshot, Transaction
 
@@ -9,6 +10,7 @@ __all__ = [
     "DATABASE_ERRORS",
     "OUTAGES",
     "Clock",
+    "Publication",
     "Quota",
     "Snapshot",
     "Store",

@@ -41,7 +41,7 @@ from tocsin.server.store.accounts import PARTNERS_REVISION, Accounts
 from tocsin.server.store.connection import Base
 from tocsin.server.store.feeds.clock import HubClock
 from tocsin.server.store.feeds.id_index import find_entries
-from tocsin.server.store.feeds.writer import Writer, find_heads, publish_to_feeds
+from tocsin.server.store.feeds.writer import Publication, Writer, find_heads
 from tocsin.server.store.journal import HEAD, JournalWriter
 from tocsin.server.store.outbox import put_task, remove_task
 from tocsin.server.store.pending_references import find_pending_references, put_pending_references
@@ -137,15 +137,12 @@ class Transaction(Snapshot):
         """
         return self._writer(feed).publish(postings, replace=replace)
 
-    def publish_to_feeds(
-        self, entries: Mapping[str, Sequence[NewEntry]], new: Collection[str] = ()
-    ) -> None:
-        """Put objects into several feeds, each as `publish` does with `replace`.
+    def begin_publication(self, counts: Mapping[str, int]) -> Publication:
+        """Begin to publish into several feeds at most so many entries each, by feed.
 
-        The number of commands does not depend on the number of feeds.  Objects with ids in `new`
-        must be in no feed yet; this is not checked.
+        The number of commands does not depend on the number of feeds.
         """
-        publish_to_feeds(self._base, self._session, self._clock, entries, new)
+        return Publication(self._base, self._session, self._clock, counts)
 
     def find_first_added(self, feed: str, ids: Collection[str]) -> dict[tuple[str, str], str]:
         """The versions that a feed assigned to objects without one, by id and spec_version."""

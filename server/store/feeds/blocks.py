@@ -86,7 +86,7 @@ def unpack_visibility(packed: int) -> Visibility:
 
 
 def split_batches(entries: Sequence[PlacedEntry]) -> Iterator[Sequence[PlacedEntry]]:
-    """Split consecutive entries into batches.
+    """Split consecutive entries into batches, in which stamps are consecutive too.
 
     Raises TooLarge if one object exceeds `MAX_OBJECT_OCTETS`.
     """
@@ -96,6 +96,7 @@ def split_batches(entries: Sequence[PlacedEntry]) -> Iterator[Sequence[PlacedEnt
         if length > MAX_OBJECT_OCTETS:
             raise TooLarge(f"{entry.posting.id} is longer than {MAX_OBJECT_OCTETS:,} octets")
         border = block_number(entry.position) != block_number(entries[start].position)
+        border = border or entry.stamp != entries[start].stamp + i - start
         if i > start and (border or size + length > MAX_BODY_OCTETS):
             yield entries[start:i]
             start, size = i, 0

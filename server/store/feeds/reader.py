@@ -52,6 +52,7 @@ from tocsin.server.store.feeds.blocks import (
     index_after,
     read_status_bits,
 )
+from tocsin.server.store.feeds.clock import number_feed
 from tocsin.server.store.feeds.consistent_read import ConsistentReader
 from tocsin.server.store.feeds.filter_index import (
     FilterSearch,
@@ -221,6 +222,8 @@ class FeedReader:
             head = {"_id": collection.id}
             initial = {"position": 0, "stamp": 0, "writes": 0, "removals": 0}
             self._base.heads.update_one(head, {"$setOnInsert": initial}, upsert=True)
+            if collection.kind is not CollectionKind.INBOX:  # nothing is published into one
+                number_feed(self._base, collection.id)
         try:
             self._base.collections.insert_one(document_of(collection))
         except DuplicateKeyError as error:

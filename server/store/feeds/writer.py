@@ -36,7 +36,7 @@ from tocsin.server.store.feeds.blocks import (
     read_status_bits,
     split_batches,
 )
-from tocsin.server.store.feeds.clock import HubClock
+from tocsin.server.store.feeds.clock import HubClock, Windows
 from tocsin.server.store.feeds.filter_index import filter_document_without, filter_documents
 from tocsin.server.store.feeds.id_index import find_entries, find_status_documents
 from tocsin.server.store.feeds.versions import (
@@ -60,17 +60,24 @@ class Writer:
         self._base, self._session, self._feed = base, session, str(head["_id"])
         self._position: int = head["position"]
         self._stamp: int = head["stamp"]
+        self._number: int = head.get("number", 0)  # an inbox has none
         self._clock = clock
 
     def publish(self, postings: Sequence[NewEntry], *, replace: bool) -> list[PublishOutcome]:
         """See `Transaction.publish`."""
-        self._clock.take()
-        staged = self.stage(postings, replace=replace)
+        counts = {self._feed: len(postings)}
+        windows = self._clock.open({self._feed: self._number}, counts, self._stamp)
+        staged = self.stage(postings, windows, replace=replace)
         write_staged(self._base, self._session, [staged])
         return staged.outcomes
 
     def stage(
-        self, postings: Sequence[NewEntry], *, replace: bool, new: Collection[str] = ()
+        self,
+        postings: Sequence[NewEntry],
+        windows: Windows,
+        *,
+        replace: bool,
+        new: Collection[str] = (),
     ) -> Staged:
         """Assign positions and stamps to the entries, without writing them.
 
@@ -81,15 +88,25 @@ class Writer:
         wanted = (p.id for p in postings if p.id not in new)
         found = find_entries(self._base, self._feed, wanted, self._session)
         known = group_by_object(found)
-        placed: list[PlacedEntry] = []
         outcomes: list[PublishOutcome] = []
-        for posting in postings:
+        stored: list[int] = []
+        expected = windows.stamps(self._feed, range(len(postings)))  # if all of them are new
+        for index, posting in enumerate(postings):
             entries = known.setdefault(posting.id, [])
             outcomes.append(_outcome(posting, entries, replace=replace))
             if outcomes[-1] is PublishOutcome.STORED:
-                placed.append(self._assign_position(posting))
-                entries.append(_indexed_entry(placed[-1], _NO_BATCH))
-        return Staged(self, outcomes, found, list(split_batches(placed)) if placed else [])
+                stored.append(index)
+                placed = _place(posting, self._position + len(stored), expected[index])
+                entries.append(_indexed_entry(placed, _NO_BATCH))
+        stamps = windows.stamps(self._feed, stored)
+        every = [
+            _place(postings[index], self._position + number, stamp)
+            for number, (index, stamp) in enumerate(zip(stored, stamps, strict=True), 1)
+        ]
+        if every:
+            self._position, self._stamp = every[-1].position, every[-1].stamp
+            self._clock.use(self._stamp)
+        return Staged(self, outcomes, found, list(split_batches(every)))
 
     def remove(self, query: Query, *, everything: bool) -> int:
         """Remove the entries of one object that the query selects, or all of them."""
@@ -125,17 +142,6 @@ class Writer:
             )
             self._base.heads.bulk_write([self.head_change(removed=True)], session=self._session)
         return len(chosen)
-
-    def _assign_position(self, posting: NewEntry) -> PlacedEntry:
-        self._position += 1
-        self._stamp = self._clock.next(self._stamp)
-        return PlacedEntry(
-            posting=posting,
-            version=posting.version or timestamp(self._stamp),
-            own=not posting.version,
-            position=self._position,
-            stamp=self._stamp,
-        )
 
     def documents(
         self, batches: Sequence[Sequence[PlacedEntry]]
@@ -223,21 +229,35 @@ class Staged:
         ]
 
 
-def publish_to_feeds(
-    base: Base,
-    session: ClientSession,
-    clock: HubClock,
-    entries: Mapping[str, Sequence[NewEntry]],
-    new: Collection[str],
-) -> None:
-    """See `Transaction.publish_to_feeds`."""
-    found = {head["_id"]: head for head in find_heads(base, session, list(entries))}
-    clock.take(sum(map(len, entries.values())))
-    staged = [
-        Writer(base, session, found[feed], clock).stage(each, replace=True, new=new)
-        for feed, each in entries.items()
-    ]
-    write_staged(base, session, staged)
+class Publication:
+    """Entries for several feeds in one transaction, stamped in the same windows."""
+
+    def __init__(
+        self, base: Base, session: ClientSession, clock: HubClock, counts: Mapping[str, int]
+    ) -> None:
+        """See `Transaction.begin_publication`."""
+        self._base, self._session, self._clock = base, session, clock
+        heads = find_heads(base, session, list(counts))
+        self._heads = {str(head["_id"]): head for head in heads}
+        numbers = {feed: int(head["number"]) for feed, head in self._heads.items()}
+        self._windows = clock.open(numbers, counts, max(int(head["stamp"]) for head in heads))
+
+    def window(self, index: int) -> int:
+        """The begin of the window of the entries with this index, in µs: before their stamps."""
+        return self._windows.begin(index)
+
+    def write(self, entries: Mapping[str, Sequence[NewEntry]], new: Collection[str] = ()) -> None:
+        """Publish the entries, each as `Transaction.publish` does with `replace`.
+
+        Objects with ids in `new` must be in no feed yet; this is not checked.
+        """
+        staged = [
+            Writer(self._base, self._session, self._heads[feed], self._clock).stage(
+                each, self._windows, replace=True, new=new
+            )
+            for feed, each in entries.items()
+        ]
+        write_staged(self._base, self._session, staged)
 
 
 def find_heads(base: Base, session: ClientSession, feeds: Sequence[str]) -> list[Document]:
@@ -278,6 +298,17 @@ def _outcome(
     if same_version[-1].digest == posting.digest:
         return PublishOutcome.KNOWN
     return PublishOutcome.STORED if replace and not posting.version else PublishOutcome.CONFLICT
+
+
+def _place(posting: NewEntry, position: int, stamp: int) -> PlacedEntry:
+    """An entry in its place; an object without a version gets the stamp for one."""
+    return PlacedEntry(
+        posting=posting,
+        version=posting.version or timestamp(stamp),
+        own=not posting.version,
+        position=position,
+        stamp=stamp,
+    )
 
 
 def _indexed_entry(entry: PlacedEntry, first: int) -> IndexedEntry:

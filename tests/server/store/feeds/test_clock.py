@@ -94,7 +94,7 @@ def test_it_goes_on_from_the_latest_stamp_of_an_older_database(old: Any) -> None
     assert old[0].store._base.clock.find_one({})["stamp"] == latest
     late = Store(old[0].store._client, old[0].store._base.name, clock=lambda: 1)
     late.commit(lambda txn: txn.publish("one", [posting(2)]))
-    assert old[0].page()[-1].stamp == latest + 1
+    assert latest < old[0].page()[-1].stamp < latest + 1_000_000
 
 
 def test_feeds_that_were_begun_without_it_are_not_gathered(old: Any) -> None:
