@@ -151,7 +151,8 @@ def recognise_declared(refanged: str, *, host: bool) -> RecognisedIoc | None:
 
 
 def _build(value: str, pattern: str, details: IndicatorDetails, options: ReadOptions) -> StixObject:
-    stamp = _stix_time(options.now if details.first_seen is None else details.first_seen)
+    moment = options.now if details.first_seen is None else details.first_seen
+    stamp = _stix_time(moment)
     subject: StixObject = {
         "type": "indicator",
         "spec_version": "2.1",
@@ -161,7 +162,7 @@ def _build(value: str, pattern: str, details: IndicatorDetails, options: ReadOpt
         "name": details.name or value,
         "pattern": pattern,
         "pattern_type": "stix",
-        "valid_from": stamp,
+        "valid_from": _stix_time(moment // 1_000_000 * 1_000_000),
     }
     tlp = options.tlp if details.tlp is None else details.tlp
     if tlp is not None:

@@ -37,6 +37,7 @@ from tocsin.admission.model import (
 from tocsin.admission.observables.extract import extract_observables
 from tocsin.admission.stix.free_text import replace_texts
 from tocsin.admission.stix.schemas import standard_types
+from tocsin.admission.timestamps import micros, stix_time
 
 DEFAULTS: Mapping[str, object] = {
     "handles": True,  # mask reporters' handles and links to their posts
@@ -47,6 +48,8 @@ MODES = {"posts": VALUE_MODES}
 _SUBMITTER = "submitter's name"
 _RULE = "anonymise_source"
 _SEPARATORS = re.compile(r"[\W_]+")
+_SECOND = 1_000_000
+_LAST = micros("9999-12-31T23:59:59Z")
 _LONGEST_AMBIGUOUS = 3
 """Names of at most this many letters are part of too many words."""
 
@@ -68,7 +71,7 @@ def build_rule(context: RuleContext) -> Rule:
             if subject.get("id") in context.author_links:
                 message = "describes the submitter, who stays anonymous: leave it out"
                 return hold_or_refuse(candidate, _RULE, "refuse", message)
-            candidate = _remove_author(candidate, subject, names)
+            candidate = _round_validity(_remove_author(candidate, subject, names))
             if _type_contains_name(str(subject.get("type")), names):
                 message = "the type contains the submitter's name: give the type another name"
                 return hold_or_refuse(candidate, _RULE, "refuse", message)
@@ -155,6 +158,25 @@ def _block_post(candidate: Candidate, mode: str) -> Candidate:
             " an analyst decides whether an attacker wrote it"
         )
     return hold_or_refuse(candidate, _RULE, mode, message, path)
+
+
+def _round_validity(candidate: Candidate) -> Candidate:
+    """Round an indicator's validity to whole seconds, outwards: fractions tell reports apart."""
+    subject = candidate.object or {}
+    if subject.get("type") != "indicator":
+        return candidate
+    changes: dict[Path, str] = {}
+    for name, up in (("valid_from", 0), ("valid_until", _SECOND)):
+        if name in subject and (fraction := (at := micros(subject[name])) % _SECOND):
+            rounded = at - fraction + up
+            changes[(name,)] = stix_time(rounded if rounded <= _LAST else rounded - up)
+    if not changes:
+        return candidate
+    message = "rounded to whole seconds"
+    findings = (
+        Finding("sanitise", _RULE, Action.REPLACED, message, format_path(path)) for path in changes
+    )
+    return candidate.with_object(replace_texts(subject, changes), *findings)
 
 
 def _remove_author(candidate: Candidate, subject: StixObject, names: tuple[str, ...]) -> Candidate:

@@ -68,7 +68,7 @@ def indicators(hub: HubInProcess, feed: str = "green") -> list[Object]:
 
 
 def stix_time_after(clock: ManualClock, **span: float) -> str:
-    """Return the STIX timestamp that lies `span` after the clock's time."""
+    """Return the STIX timestamp, in whole seconds, that lies `span` after the clock's time."""
     then = ManualClock(clock.now)
     then.advance(**span)
-    return stix_time(then.now)
+    return stix_time(then.now // 1_000_000 * 1_000_000)
