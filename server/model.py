@@ -80,6 +80,8 @@ class Partner:
     """Share of its reports that proved right, 0 to 100."""
     group: str = ""
     """Partners of one group, which tell each other, count as one source."""
+    mask_everywhere: bool = False
+    """Its terms are masked in the reports of others too, where masks can be seen."""
 
     def submitter(self) -> Submitter:
         """The partner as admission sees it."""

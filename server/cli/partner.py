@@ -62,6 +62,11 @@ _OPTIONS = (
         help="Its record: A to F (Admiralty code), or 0 to 100.",
     ),
     click.option("--group", metavar="SLUG", help="Partners of one group count as one source."),
+    click.option(
+        "--mask-everywhere/--mask-own",
+        default=None,
+        help="Mask its terms in the reports of others too: they can see the masks.",
+    ),
 )
 
 
@@ -272,7 +277,8 @@ def list_submissions(hub: Runtime, slug: str, since: int, limit: int) -> list[An
 
 def _partner_fields(options: Mapping[str, Any]) -> dict[str, Any]:
     """Those fields of `Partner` that were given, but name and terms."""
-    fields = {name: options[name] for name in ("country", "max_tlp", "reliability", "group")}
+    names = ("country", "max_tlp", "reliability", "group", "mask_everywhere")
+    fields = {name: options[name] for name in names}
     if options["consent"] is not None:
         fields["consent"] = Consent(options["consent"])
     if options["sector"]:
@@ -419,6 +425,7 @@ def _format_partner(
         "consent": partner.consent.value,
         "reliability": partner.reliability,
         "group": partner.group,
+        "mask_everywhere": partner.mask_everywhere,
         "accounts": [
             {
                 "account": account.name,

@@ -276,7 +276,11 @@ class Evaluator:
     def _submitter(
         self, partner: Partner, partners: Iterable[Partner], candidates: Sequence[Candidate]
     ) -> Submitter:
-        """The partner, with the terms of all partners, which are masked in what it sends."""
+        """The partner, with its terms and those of partners that are masked everywhere.
+
+        The terms of others are not looked for: whatever became of them could be seen, and a
+        post of many names would show which of them belong to members.
+        """
         subjects = [each.object for each in candidates if each.object is not None]
         hub = self._publisher.config.hub
         named, before = identity_ids(subjects), frozenset[str]()
@@ -285,7 +289,8 @@ class Evaluator:
                 lambda known: find_replaced_authors(known, partner.slug, named, hub)
             )
         submitter = partner.submitter()
-        terms = [*submitter.terms, *(term for each in partners for term in each.terms)]
+        others = (each for each in partners if each.mask_everywhere)
+        terms = [*submitter.terms, *(term for each in others for term in each.terms)]
         submitter = replace(submitter, terms=tuple(dict.fromkeys(terms)), identities=before)
         return apply_consent_labels(submitter, subjects)
 

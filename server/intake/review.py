@@ -13,9 +13,13 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from itertools import count
 
-from tocsin.admission.errors import Conflict, NotFound, Unavailable
-from tocsin.admission.model import Action, Candidate, Finding, Verdict, Waiver
+from tocsin.admission.errors import Conflict, Malformed, NotFound, Unavailable
+from tocsin.admission.markings.tlp import read_markings
+from tocsin.admission.model import Action, Candidate, Finding, Tlp, Verdict, Waiver
+from tocsin.admission.stix.ijson import parse_object
 from tocsin.server.examination.examiner import parse_candidate
 from tocsin.server.intake.evaluate import Evaluator, Sent
 from tocsin.server.model import (
@@ -123,10 +127,22 @@ class Reviewer:
         return self._put_task(txn, OutboxTask("", arrivals, settlement.after, settlement.revoked))
 
     def follow(self, task: OutboxTask | None) -> None:
-        """Do a task, and those that it leaves."""
-        left = [] if task is None else [task]
-        while left:
-            left.extend(self._do_task(left.pop()))
+        """Do a task, and those that it leaves.
+
+        Everything that less strict objects bring about comes before stricter ones, so that no
+        reader sees by the dates of an object that something hidden waited for the same.
+        """
+        tasks = [] if task is None else [task]
+        queue: list[tuple[int, int, Review, _RunningTask]] = []
+        serial = count()
+        while tasks or queue:
+            while tasks:
+                running = _RunningTask(tasks.pop())
+                for review in self._begin_task(running, tasks):
+                    heappush(queue, (_level(review), next(serial), review, running))
+            if queue:
+                *_, review, running = heappop(queue)
+                self._decide_next(review, running, tasks)
 
     def work(self) -> bool:
         """Do one task that another worker left undone; False if there is none."""
@@ -139,29 +155,40 @@ class Reviewer:
             self.follow(task)
         return True
 
-    def _do_task(self, task: OutboxTask) -> Iterator[OutboxTask]:
-        """Do a task; gives those that it leaves.  After a fault it is tried again later."""
+    def _begin_task(self, running: _RunningTask, left: list[OutboxTask]) -> Sequence[Review]:
+        """Do what needs no decision; the reviews that have to be decided.
+
+        Tasks that follow are added to `left`.
+        """
+        task = running.task
         self._complete_waiting(task)
-        faults: list[Exception] = []
         for review in self._list_revoked(task):
-            with _isolated(review, faults):
-                _, left = self._refuse(review, _INTAKE, "was revoked while it waited")
-                yield from filter(None, [left])
+            with _isolated(review, running):
+                _, more = self._refuse(review, _INTAKE, "was revoked while it waited")
+                left += filter(None, [more])
         reviews = self._store.reviews.list_waiting_for(task.arrived)
         reviews = [review for review in reviews if review.rules in _BY_ITSELF]
-        for number, review in enumerate(reviews, 1):
-            last = number == len(reviews) and not faults
-            with _isolated(review, faults):
-                done = task.id if last else ""
-                _, left = self._decide_review(review, _Order(_INTAKE, done=done))
-                yield from filter(None, [left])
-                if last:
-                    return
-            if number % PORTION == 0 and not self._renew(task):
-                return  # somebody else goes on
-        if faults:
+        running.undecided = len(reviews)
+        if not reviews and not running.failed:
+            self._store.outbox.remove(task.id)
+        return reviews
+
+    def _decide_next(self, review: Review, running: _RunningTask, left: list[OutboxTask]) -> None:
+        """Decide a review of a task.  After a fault the task is tried again later."""
+        if running.lost:
             return
-        self._store.outbox.remove(task.id)
+        running.undecided -= 1
+        last = not running.undecided
+        with _isolated(review, running):
+            done = running.task.id if last and not running.failed else ""
+            _, more = self._decide_review(review, _Order(_INTAKE, done=done))
+            left += filter(None, [more])
+            if done:
+                return
+        if last and not running.failed:
+            self._store.outbox.remove(running.task.id)
+        elif running.undecided % PORTION == 0:
+            running.lost = not self._renew(running.task)
 
     def _renew(self, task: OutboxTask) -> bool:
         return self._store.outbox.renew(task.id, self._owner, LEASE)
@@ -286,8 +313,29 @@ def _entry(review: Review) -> dict[str, object]:
     return {"review": review.id, "submission": review.submission, "partner": review.partner}
 
 
+@dataclass(slots=True)
+class _RunningTask:
+    """A task whose reviews are being decided."""
+
+    task: OutboxTask
+    undecided: int = 0
+    failed: bool = False
+    """A review could not be decided, so the task stays in the outbox."""
+    lost: bool = False
+    """Another worker has taken it over."""
+
+
+def _level(review: Review) -> int:
+    """The level of a waiting object as it was sent; without one it counts as strict."""
+    try:
+        level = read_markings(parse_object(review.object), {}).tlp
+    except Malformed:
+        level = None
+    return int(Tlp.AMBER if level is None else level)
+
+
 @contextmanager
-def _isolated(review: Review, faults: list[Exception]) -> Iterator[None]:
+def _isolated(review: Review, running: _RunningTask) -> Iterator[None]:
     """Let a fault cost one review and no other, except if the database is away."""
     try:
         yield
@@ -295,9 +343,9 @@ def _isolated(review: Review, faults: list[Exception]) -> Iterator[None]:
         pass  # not kept any more, or decided meanwhile
     except (*OUTAGES, Unavailable):
         raise
-    except Exception as fault:
+    except Exception:
         log.exception("cannot decide review %s; it is tried again later", review.id)
-        faults.append(fault)
+        running.failed = True
 
 
 def _late_definitions(txn: Transaction, batch: Batch, asked: Sequence[Review]) -> frozenset[str]:

@@ -15,7 +15,7 @@ from typing import Protocol
 import orjson
 
 from tocsin.admission.markings.granular import layers_of, stricter_properties
-from tocsin.admission.merge.identity import contributing_properties
+from tocsin.admission.merge.identity import contributing_properties, is_observable_type
 from tocsin.admission.model import (
     Contribution,
     Layer,
@@ -25,7 +25,7 @@ from tocsin.admission.model import (
 from tocsin.admission.stix.references import RewrittenReferences, referenced_ids
 from tocsin.server.model import ArrivedIds, PendingReferences, PublicObject
 from tocsin.server.publishing.public_ids import GONE, PublicRef, resolve_layers
-from tocsin.server.publishing.public_objects import add_contribution
+from tocsin.server.publishing.public_objects import add_contribution, is_valid
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 
 PORTION = 200
@@ -66,7 +66,13 @@ def resolve_references(
     for target, own in targets.items():
         name = target if own is None else own
         public = work.find_public(name)
-        if public is not None and may_know(public, partner, sees):
+        if public is None:
+            found = False
+        elif own is None:
+            found = is_visible(public, sees)
+        else:
+            found = may_refer(public, partner, sees, work.merge.now)
+        if public is not None and found:
             known[target] = PublicRef(public.id, public.tlp, _parts(public))
         elif name == "":
             known[target] = GONE
@@ -148,13 +154,29 @@ def _complete(work: UnitOfWork, wait: PendingReferences) -> PendingReferences:
             new, more = resolve_contribution(mine, mine.unresolved_layers, known)
             awaited |= more
             if new != mine:
+                work.note_report(wait.public_id)
                 work.put(add_contribution(work.find(wait.public_id), new, work.merge))
     return replace(wait, targets=awaited)
 
 
-def may_know(public: PublicObject, partner: str, sees: Tlp) -> bool:
-    """True if a partner may read it, or contributes to it itself."""
-    return public.tlp <= sees or any(each.partner == partner for each in public.contributions)
+def is_visible(public: PublicObject, sees: Tlp) -> bool:
+    """True if a partner may read it.
+
+    Not an observable that was revoked: stricter reports may keep it in force where the partner
+    does not look.
+    """
+    revoked = public.revoked and is_observable_type(public.id.partition("--")[0])
+    return public.tlp <= sees and not revoked
+
+
+def may_refer(public: PublicObject, partner: str, sees: Tlp, now: int) -> bool:
+    """True if a partner may refer to what one of its own ids stands for.
+
+    It may read it, or contributes to it itself, with a report that has not ended: others, which
+    the partner may not know of, may keep the object in force.
+    """
+    own = (each for each in public.contributions if each.partner == partner)
+    return is_visible(public, sees) or any(is_valid(each, now) for each in own)
 
 
 def _parts(public: PublicObject) -> tuple[tuple[Tlp, str], ...]:

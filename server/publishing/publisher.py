@@ -53,7 +53,6 @@ from tocsin.server.publishing.marking_definitions import (
 from tocsin.server.publishing.pending_references import (
     MOST_AWAITED,
     complete_waiting,
-    may_know,
     resolve_contribution,
     resolve_references,
 )
@@ -73,6 +72,7 @@ from tocsin.server.publishing.public_objects import (
     add_contribution,
     confirm_contribution,
     is_news,
+    is_valid,
     is_withdrawn_often,
     new_entry,
     remove_contribution,
@@ -210,7 +210,7 @@ class Publisher:
         after = complete_waiting(work, arrivals)
         work.write()
         sender = Sender(batch.submission, batch.partner, batch.now)
-        decisions = [each.decision for each in outcomes]
+        decisions = [_without_hidden_id(task, each.decision) for each in outcomes]
         return Settlement(
             records=tuple(sorted((d.record() for d in decisions), key=lambda r: r.index)),
             reviews=tuple(review for d in decisions for review in d.reviews(sender)),
@@ -306,12 +306,20 @@ class _Task:
         return self.work.merge.config.hub
 
     def find_own(self, public_id: str, source: str) -> Contribution | None:
-        """The partner's contribution under its id, if it is published there."""
-        return self.work.find(public_id).contribution(self.batch.partner.slug, source)
+        """The partner's contribution under its id, if it is published there.
 
-    def may_know(self, public: PublicObject) -> bool:
-        """True if the submitter may read it or contributes to it."""
-        return may_know(public, self.batch.partner.slug, self.batch.sees)
+        Where the partner may not read, one that has ended counts as gone, whoever else keeps
+        the object in force.
+        """
+        copy = self.work.find(public_id)
+        mine = copy.contribution(self.batch.partner.slug, source)
+        if mine is None or copy.public is None or copy.public.tlp <= self.batch.sees:
+            return mine
+        return mine if is_valid(mine, self.batch.now) else None
+
+    def is_visible(self, public: PublicObject | None) -> bool:
+        """True if the submitter may read it."""
+        return public is not None and public.tlp <= self.batch.sees
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +330,16 @@ class _Outcome:
     waits: PendingReferences | None = None
     is_wider: bool = False
     """The object may be seen more widely than before."""
+
+
+def _without_hidden_id(task: _Task, decision: Decision) -> Decision:
+    """The decision without the id of an object that no feed shows to the submitter.
+
+    Which of the ids of one thing is in force tells if others reported it.
+    """
+    public = task.work.find_public(decision.public_id)
+    hidden = public is not None and not task.is_visible(public)
+    return replace(decision, public_id="") if hidden else decision
 
 
 def revocation_name(source: str) -> str:
@@ -430,6 +448,8 @@ def _withdraw(task: _Task, candidate: Candidate) -> _Outcome | None:
     if sent is None:
         if candidate.verdict is Verdict.DUPLICATE or not source:
             return None
+        if ended := work.find(name).contribution(task.batch.partner.slug, source):
+            work.put(remove_contribution(work.find(name), ended, work.merge))
         name = ""
         own.refs[source] = GONE
     own.revoke(source, name)
@@ -449,8 +469,7 @@ def _is_hubs_own(task: _Task, candidate: Candidate) -> bool:
     """True if the hub's own object comes back; not of an SCO, whose id follows from its value."""
     subject = candidate.object or {}
     public = task.work.find_public(candidate.source_id or "")
-    known = public is not None and task.may_know(public)
-    own = candidate.source_id == task.hub or known
+    own = candidate.source_id == task.hub or task.is_visible(public)
     return own and not (
         is_observable_type(str(subject.get("type"))) and has_contributing_properties(subject)
     )
@@ -511,7 +530,7 @@ def _settle_copy(task: _Task, resolved: ResolvedCandidate) -> _Outcome:
     candidate, own = resolved.candidate, task.source_ids
     task.work.load([resolved.id])
     known = task.work.find_public(_find_newest(task, resolved).id)
-    if known is None or not task.may_know(known):
+    if known is None or not task.is_visible(known):
         return _conclude(candidate, find_row(PublicState.NOT_THE_HUBS))
     own.refs[str(candidate.source_id)] = PublicRef(known.id, known.tlp)
     own.assign(str(candidate.source_id), known.id)
@@ -526,10 +545,11 @@ def _find_living_id(task: _Task, resolved: ResolvedCandidate) -> ResolvedCandida
     work, batch, ids = task.work, task.batch, task.ids
     work.load([resolved.id])
     first = work.find_public(resolved.id)
-    if first is None or not first.revoked:
+    if first is None or not first.revoked or _keeps_its_id(resolved):
         return resolved
     newest = _find_newest(task, resolved)
-    valid = resolved.is_valid(batch.now)
+    level = resolved.candidate.effective_tlp
+    valid = resolved.is_valid(batch.now) or level > batch.sees  # nobody says what expired there
     own = work.find_public(task.source_ids.public_id(str(resolved.candidate.source_id)))
     if own is not None and own.revoked and not (_has_expired(own) and valid):
         former = (ids.generation(resolved, n) for n in range(newest.generation + 1))
@@ -538,9 +558,18 @@ def _find_living_id(task: _Task, resolved: ResolvedCandidate) -> ResolvedCandida
     public = work.find_public(newest.id)
     if public is None or not public.revoked:
         return newest
-    if _has_expired(public) and not valid and public.tlp <= batch.sees:
+    if _has_expired(public) and not valid:
         return newest
     return ids.generation(resolved, newest.generation + 1)
+
+
+def _keeps_its_id(resolved: ResolvedCandidate) -> bool:
+    """True for an observable whose id follows from its value, also after a revocation.
+
+    It is one object at all levels: if stricter reports of it are left, they keep it in force.
+    """
+    subject = resolved.rewriting.object
+    return is_observable_type(str(subject["type"])) and has_contributing_properties(subject)
 
 
 def _find_newest(task: _Task, resolved: ResolvedCandidate) -> ResolvedCandidate:
@@ -584,17 +613,22 @@ def _merge(task: _Task, resolved: ResolvedCandidate) -> _Outcome:
     """Decide by the table, and carry the decision out."""
     proposal = _propose(task, resolved)
     copy, new = proposal.copy, proposal.new
+    task.work.note_report(copy.id)
     public, own = _public_state(task, copy, new), _own_state(task, proposal)
     row = find_row(public, own)
     if row.effect is Effect.JOIN:
         return _join(task, proposal, public)
-    work, ids = task.work, task.source_ids
+    return _conclude(resolved.candidate, row, _keep(task, proposal, row, own))
+
+
+def _keep(task: _Task, proposal: _Proposal, row: Row, own: OwnState) -> str:
+    """Carry out a decision by which nothing joins; the public id that is in force instead."""
+    work, ids, copy, new = task.work, task.source_ids, proposal.copy, proposal.new
     if row.effect in (Effect.REMEMBER, Effect.CONFIRM):
         ids.assign(new.source_id, copy.id)
     mine = task.find_own(copy.id, new.source_id)
     if row.effect is Effect.CONFIRM and mine is not None:
         work.put(confirm_contribution(copy, mine, new.received, work.merge))
-    public_id = copy.id
     if own is OwnState.REVOKED and copy.public is None:
         ids.refs[new.source_id] = GONE
     elif own is OwnState.WITHDRAWN_OFTEN:  # whatever is published: it may be hidden
@@ -603,7 +637,8 @@ def _merge(task: _Task, resolved: ResolvedCandidate) -> _Outcome:
         public_id = ids.public_id(new.source_id)
         if stays := work.find_public(public_id):
             ids.refs[new.source_id] = PublicRef(public_id, stays.tlp)
-    return _conclude(resolved.candidate, row, public_id)
+        return public_id
+    return copy.id
 
 
 def _propose(task: _Task, resolved: ResolvedCandidate) -> _Proposal:
@@ -627,10 +662,14 @@ def _public_state(task: _Task, copy: WorkingCopy, new: Contribution) -> PublicSt
     if public is None:
         return PublicState.ABSENT
     if public.revoked:
+        if is_observable_type(str(new.object["type"])):
+            return PublicState.ABSENT
         return PublicState.EXPIRED if _has_expired(public) else PublicState.REVOKED
     if public.tlp > task.batch.sees:
         return PublicState.HIDDEN
-    alone = all(each.partner == new.partner for each in public.contributions)
+    alone = all(
+        each.partner == new.partner for each in public.contributions if each.tlp <= task.batch.sees
+    )
     return PublicState.OWN if alone else PublicState.SHARED
 
 
@@ -657,7 +696,8 @@ def _own_state(task: _Task, proposal: _Proposal) -> OwnState:
 def _is_withdrawn_often(task: _Task, copy: WorkingCopy) -> bool:
     """True if the partner, of which nothing is published here, withdrew it several times."""
     partner = task.batch.partner.slug
-    if any(each.partner == partner for each in copy.contributions):
+    own = [each for each in copy.contributions if each.partner == partner]
+    if any(task.find_own(copy.id, each.source_id) for each in own):
         return False
     return is_withdrawn_often(copy, partner, task.batch.now)
 
@@ -685,10 +725,13 @@ def _join(task: _Task, proposal: _Proposal, public: PublicState) -> _Outcome:
     """Let the contribution join, and decide by what that adds to the object."""
     work, partner, copy, new = task.work, task.batch.partner.slug, proposal.copy, proposal.new
     mine = task.find_own(copy.id, new.source_id)
-    others = [c for c in copy.contributions if c.partner == partner and c is not mine]
+    own_ids = (c.source_id for c in copy.contributions if c.partner == partner)
+    every = (task.find_own(copy.id, source) for source in own_ids)
+    others = [c for c in every if c is not None and c is not mine]
     _leave_former_object(task, copy.id, new)
     joined = add_contribution(copy, new, work.merge)
-    own = _joined_state(new, others, adds=is_news(copy, joined))
+    hidden = public is PublicState.HIDDEN or new.tlp > task.batch.sees
+    own = _joined_state(new, others, adds=hidden or is_news(copy, joined))
     work.put(joined)
     _note_generation(task, proposal)
     task.source_ids.assign(new.source_id, copy.id)
@@ -700,7 +743,7 @@ def _join(task: _Task, proposal: _Proposal, public: PublicState) -> _Outcome:
     if proposal.awaited or (mine is not None and mine.unresolved_layers):
         sees, awaited = task.batch.sees, proposal.awaited
         waits = PendingReferences(copy.id, partner, sees, awaited, new.source_id)
-    is_wider = copy.public is None or copy.public.tlp > new.tlp
+    is_wider = copy.public is None or copy.public.revoked or copy.public.tlp > new.tlp
     return _Outcome(replace(decision, joined=True), waits, is_wider)
 
 

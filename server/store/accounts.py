@@ -136,6 +136,7 @@ def _partner_to_document(partner: Partner) -> Document:
         "default_tlp": partner.default_tlp.label,
         "reliability": partner.reliability,
         "group": partner.group,
+        "mask_everywhere": partner.mask_everywhere,
     }
 
 
@@ -151,6 +152,7 @@ def _partner_from_document(document: Document) -> Partner:
         default_tlp=Tlp.parse(document["default_tlp"]),
         reliability=document.get("reliability", NEUTRAL),  # missing in older documents
         group=document.get("group", ""),
+        mask_everywhere=document.get("mask_everywhere", False),
     )
 
 

@@ -2,6 +2,7 @@
 and what other partners may know comes out."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from support.hub import (
     indicator,
     sdo,
 )
+from support.presence import present
 
 from tocsin.admission.model import Consent, Tlp
 from tocsin.admission.stix.history_extension import AUTHOR_ID, EXTENSION_ID
@@ -271,7 +273,11 @@ class TestWhoSpeaks:
         assert "to_refs" not in public and "received_lines" not in public
         assert public["from_ref"].startswith("email-addr--")
 
-    def test_every_partners_terms_are_kept_out_whoever_writes_them(self, hub: HubInProcess) -> None:
+    def test_terms_are_kept_out_whoever_writes_them_for_a_partner_that_asks(
+        self, hub: HubInProcess
+    ) -> None:
+        partner = hub.store.accounts.find_partner("acme")
+        hub.store.accounts.update_partner(replace(present(partner), mask_everywhere=True))
         hub.push(indicator(description="acme.example was hit first"), who="north")
         assert "acme.example" not in json.dumps(hub.feed("green"))
         assert hub.verdicts(hub.push(indicator("mail.acme.example"), who="north")) == ["held"]

@@ -19,14 +19,14 @@ from tocsin.server.store.connection import Base
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A database created by `Store.prepare`, and its documents right after that."""
+class PreparedDatabase:
+    """A database, and its documents at the moment to which it can be brought back."""
 
     name: str
     documents: dict[str, list[dict[str, Any]]]
 
 
-_FREE: defaultdict[str, list[_Prepared]] = defaultdict(list)
+_FREE: defaultdict[str, list[PreparedDatabase]] = defaultdict(list)
 """Databases that can be reused, by the server's URI."""
 
 
@@ -38,7 +38,7 @@ def open_empty_store(uri: str) -> Iterator[Store]:
     try:
         yield store
     finally:
-        if _empty(store._base, prepared):
+        if restore(store._base, prepared):
             _FREE[uri].append(prepared)
         elif "TOCSIN_TEST_MONGO" in os.environ:
             drop(uri, prepared.name)
@@ -58,20 +58,24 @@ def drop(uri: str, name: str) -> None:
         client.drop_database(name)
 
 
-def _prepare(uri: str) -> _Prepared:
+def _prepare(uri: str) -> PreparedDatabase:
     name = f"test_{uuid.uuid4().hex}"
     store = Store.connect(uri, name=name)
     try:
         store.prepare()
-        base = store._base
-        names = base.list_collection_names()
-        documents = {each: list(base[each].find()) for each in names}
-        return _Prepared(name, documents)
+        return snapshot(store)
     finally:
         store.close()
 
 
-def _empty(base: Base, prepared: _Prepared) -> bool:
+def snapshot(store: Store) -> PreparedDatabase:
+    """The store's database as it is now."""
+    base = store._base
+    documents = {each: list(base[each].find()) for each in base.list_collection_names()}
+    return PreparedDatabase(base.name, documents)
+
+
+def restore(base: Base, prepared: PreparedDatabase) -> bool:
     """Restore the initial documents; False if a test created or dropped a collection."""
     if set(base.list_collection_names()) != set(prepared.documents):
         return False

@@ -54,6 +54,8 @@ class HubInProcess:
     settings: HubSettings = field(default_factory=HubSettings)
     examiner: Examiner | None = None
     """Examines queued submissions in other processes."""
+    founded: bool = False
+    """The store has collections and partners already."""
     services: HubServices = field(init=False)
     client: FlaskClient = field(init=False)
 
@@ -66,8 +68,10 @@ class HubInProcess:
         admission = admission if shipped else replace(admission, policy=policy)
         admission = replace(admission, examiner=self.examiner)
         self.services = build_services(self.store, HUB_SECRETS, settings, admission, self.clock)
-        create_default_collections(self.store, self.services.publisher, HUB_SECRETS)
         self.client = create_app(self.services, HUB_SECRETS, settings).test_client()
+        if self.founded:
+            return
+        create_default_collections(self.store, self.services.publisher, HUB_SECRETS)
         for slug in ("acme", "north"):
             self.join(Partner(slug, f"{slug.title()} Corporation", terms=(f"{slug}.example",)))
 

@@ -49,7 +49,7 @@ class TestHeldByTwoRules:
 
     def test_what_holds_it_only_since_then_is_asked_further(self, hub: HubInProcess) -> None:
         hub.push(indicator(object_marking_refs=[GREEN, UNKNOWN]))
-        hub.join(Partner("west", "West", terms=("evil-portal.top",)))
+        hub.join(Partner("west", "West", terms=("evil-portal.top",), mask_everywhere=True))
         assert release(hub) == "held"
         assert waiting(hub) == [("held", ("marking", "victim_terms"))]
         assert release(hub) == "admitted"

@@ -1,0 +1,285 @@
+"""Non-interference: what an account may not see changes no answer to it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from support.examples import examples
+from support.hub import AMBER, GREEN, HubInProcess, Object, indicator, sdo
+from support.two_worlds import (
+    CHANGES,
+    FEED_IS_ADDED,
+    JOINS,
+    START,
+    VALUES,
+    WATCH,
+    Act,
+    Pair,
+    guessed_ids,
+    histories,
+    open_pair,
+    say,
+)
+
+from tocsin.admission.merge import statistics
+from tocsin.admission.model import Consent, Tlp
+from tocsin.admission.timestamps import stix_time
+from tocsin.server.intake import review
+from tocsin.server.intake.evaluate import Evaluator
+from tocsin.server.model import Partner
+from tocsin.server.publishing import pending_references, public_objects, publisher
+from tocsin.server.publishing.public_objects import HOUR
+from tocsin.server.store.feeds.clock import MILLISECOND, HubClock, Windows
+
+
+@pytest.fixture(scope="module")
+def pair(engine_uri: str) -> Iterator[Pair]:
+    with open_pair(engine_uri) as pair:
+        yield pair
+
+
+@settings(
+    max_examples=examples(2_000, 50),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(history=histories())
+def test_an_account_is_answered_the_same_whatever_it_may_not_see(
+    pair: Pair, history: list[Act]
+) -> None:
+    assert not pair.differences(history)
+
+
+def report(value: str = "evil.top", number: Any = 1, mark: Any = AMBER, **more: Any) -> Object:
+    """An indicator under a known id of its own, in a first version."""
+    return indicator(value, seed=f"report {number}", object_marking_refs=[mark], **more)
+
+
+def domain(mark: str, number: int = 1, **more: Any) -> Object:
+    name = f"domain-name--{number:08}-1111-4111-8111-111111111111"
+    common = {"type": "domain-name", "spec_version": "2.1", "object_marking_refs": [mark]}
+    return {**common, "id": name, "value": "evil.top", **more}
+
+
+def revoked(sent: Object) -> Object:
+    return {**sent, "modified": "2026-02-01T00:00:00.000Z", "revoked": True}
+
+
+def until(hours: float) -> str:
+    return stix_time(START + round(hours * HOUR))
+
+
+def seen(target: str, mark: str, number: int = 1) -> Object:
+    id_ = f"sighting--{number:08}-1111-4111-8111-111111111111"
+    return sdo("sighting", id=id_, sighting_of_ref=target, object_marking_refs=[mark])
+
+
+def grouping(*members: str) -> Object:
+    more: Object = {
+        "context": "unspecified",
+        "object_refs": members,
+        "object_marking_refs": [AMBER],
+    }
+    return sdo("grouping", id="grouping--11111111-1111-4111-8111-111111111111", **more)
+
+
+OWN_ID = report()["id"]
+GREEN_ID, AMBER_ID = guessed_ids()[0], guessed_ids()[2]
+"""Public ids of an indicator on the first value."""
+TERM = "seen at vpn.quiet.example"
+ATTACKS: dict[str, list[Act]] = {
+    "revoke and send again at a level that it cannot read": [
+        say("north", report(number=9)),
+        say(WATCH, report()),
+        say(WATCH, revoked(report())),
+        say(WATCH, report(number=2)),
+    ],
+    "send what others have revoked": [
+        say("north", report(number=9)),
+        say("north", revoked(report(number=9))),
+        say(WATCH, report()),
+        say(WATCH, report(number=2, description="more")),
+        say(WATCH, seen(OWN_ID, AMBER)),
+    ],
+    "take an observable back and send it again": [
+        say("north", domain(AMBER, 9)),
+        say(WATCH, domain(GREEN)),
+        say(WATCH, domain(GREEN, 2, defanged=True)),
+        say(WATCH, domain(GREEN, value="else.top"), domain(GREEN, 2, value="else.top")),
+        say(WATCH, domain(GREEN, 3)),
+        say(WATCH, domain(GREEN, 3, defanged=True)),
+    ],
+    "count what strict objects are published with one's own": [
+        say("north", report(number=8), grouping(report(number=8)["id"], GREEN_ID)),
+        say(WATCH, report(VALUES[0], mark=GREEN)),
+        FEED_IS_ADDED,
+        say(WATCH, report("two.top", 2, GREEN), report("three.top", 3, AMBER)),
+    ],
+    "count what strict objects waited for one's own": [
+        say("north", seen(GREEN_ID, AMBER)),
+        say("acme", seen(GREEN_ID, GREEN)),
+        say(WATCH, report(VALUES[0], mark=GREEN)),
+    ],
+    "post the names of members": [
+        JOINS,
+        say(
+            WATCH,
+            report("vpn.quiet.example", 1, GREEN),
+            report("evil.top", 2, GREEN, description=TERM),
+        ),
+    ],
+    "guess ids of others": [
+        say("north", report(VALUES[0], 9)),
+        say(WATCH, seen(report(number=9)["id"], GREEN)),
+        say(WATCH, seen(AMBER_ID, GREEN, 2), grouping(AMBER_ID)),
+        say(WATCH, report(number=9, mark=GREEN), {**report("two.top", mark=GREEN), "id": AMBER_ID}),
+    ],
+    "wait for what others extend": [
+        say("north", report(number=9, valid_until=until(90))),
+        say(WATCH, report(valid_until=until(2))),
+        say(WATCH, report(valid_until=until(2)), hours=4),
+        say(WATCH, report(number=2, valid_until=until(40)), seen(OWN_ID, AMBER)),
+        say(WATCH, revoked(report())),
+    ],
+    "outlive what others end": [
+        say("north", report(number=9, valid_until=until(2))),
+        say(WATCH, report()),
+        say(WATCH, report(), seen(OWN_ID, AMBER), hours=4),
+        say(WATCH, revoked(report())),
+    ],
+    "see that something strict is about one's own": [
+        say(WATCH, report(VALUES[0], mark=GREEN, confidence=60)),
+        say("acme", report(VALUES[0], 4, GREEN, confidence=50)),
+        say("north", seen(GREEN_ID, AMBER), report(VALUES[0], 9), hours=1),
+        CHANGES,
+        say(WATCH, report(VALUES[0], 2, GREEN, confidence=70)),
+    ],
+    "send another version of what others have": [
+        say("north", report(number=9, description="of others")),
+        say(WATCH, report(description="one")),
+        say(WATCH, report(number=2, description="of others")),
+        say(WATCH, report(number=3, description="three")),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_no_attack_shows_what_is_hidden(pair: Pair, name: str) -> None:
+    assert not pair.differences(ATTACKS[name])
+
+
+def test_the_terms_of_a_partner_that_asks_are_masked_in_the_reports_of_others(
+    hub: HubInProcess,
+) -> None:
+    seen_there = {"name": "seen at vpn.quiet.example"}
+    hub.join(Partner("quiet", "Quiet Limited", terms=("quiet.example",)))
+    hub.push(report(mark=GREEN, **seen_there))
+    assert hub.feed("green")[0]["name"] == seen_there["name"]
+    partner = Partner("quiet", "Quiet Limited", terms=("quiet.example",), mask_everywhere=True)
+    hub.store.accounts.update_partner(partner)
+    hub.push(report("two.top", 2, GREEN, **seen_there), report("x.quiet.example", 3, GREEN))
+    names = [each["name"] for each in hub.feed("green") if "two.top" in each["pattern"]]
+    assert names == ["seen at [removed: victim's name, domain or network]"]
+    assert len(hub.feed("green")) == 2  # an indicator about a term waits for an analyst
+
+
+def test_the_objects_of_a_submission_are_not_published_in_its_order(hub: HubInProcess) -> None:
+    sent = [report(f"host{n}.evil.top", n, GREEN) for n in range(12)]
+    hub.push(*sent)
+    patterns = [each["pattern"] for each in hub.feed("green")]
+    assert sorted(patterns) == sorted(each["pattern"] for each in sent)
+    assert patterns != [each["pattern"] for each in sent]
+
+
+def test_fractions_of_seconds_in_the_validity_of_anonymous_reports_are_rounded(
+    hub: HubInProcess,
+) -> None:
+    times = {"valid_from": "2026-01-01T00:00:00.123456Z", "valid_until": "2099-01-01T00:00:00.5Z"}
+    hub.join(Partner("open", "Open Limited", consent=Consent.EVERYONE))
+    hub.push(report(mark=GREEN, **times))
+    [public] = hub.feed("green")
+    assert public["valid_from"] == "2026-01-01T00:00:00.000Z"
+    assert public["valid_until"] == "2099-01-01T00:00:01.000Z"
+    assert hub.verdicts(hub.push(report(mark=GREEN, **times))) == ["duplicate"]
+    hub.push(report("named.top", 2, GREEN, **times), who="open")
+    [named] = [each for each in hub.feed("green") if "named" in each["pattern"]]
+    assert "123" in named["valid_from"]
+
+
+def always(answer: Any) -> Callable[..., Any]:
+    return lambda *_, **__: answer
+
+
+def count_all_entries(whole: Callable[..., Windows]) -> Callable[..., Windows]:
+    """Stamps as with one counter for all feeds: what is hidden moves them."""
+
+    def open_windows(clock: HubClock, numbers: Any, counts: Any, after: int = 0) -> Windows:
+        windows = whole(clock, numbers, counts, after)
+        return replace(windows, base=windows.base + sum(counts.values()) * MILLISECOND)
+
+    return open_windows
+
+
+def see_everything(whole: Callable[..., Any]) -> Callable[..., Any]:
+    """The state of a public object with contributions that the submitter may not see."""
+
+    def public_state(task: Any, *rest: Any) -> Any:
+        return whole(replace(task, batch=replace(task.batch, sees=Tlp.RED)), *rest)
+
+    return public_state
+
+
+def mask_all_terms(whole: Callable[..., Any]) -> Callable[..., Any]:
+    def submitter(self: Evaluator, partner: Any, partners: Any, candidates: Any) -> Any:
+        every = [replace(each, mask_everywhere=True) for each in partners]
+        return whole(self, partner, every, candidates)
+
+    return submitter
+
+
+MUTATIONS: dict[str, tuple[object, str, Callable[[Any], Any]]] = {
+    "ids of hidden objects are told": (
+        publisher,
+        "_without_hidden_id",
+        always(lambda _, decision: decision),
+    ),
+    "one counter stamps all feeds": (HubClock, "open", count_all_entries),
+    "verdicts count hidden reports": (publisher, "_public_state", see_everything),
+    "an observable gets another id once it was revoked": (
+        publisher,
+        "_keeps_its_id",
+        always(always(False)),
+    ),
+    "a hidden sighting makes a version due": (
+        public_objects,
+        "select_visible",
+        always(lambda every, _: list(every)),
+    ),
+    "a hidden sighting counts": (
+        statistics,
+        "select_visible",
+        always(lambda every, _: list(every)),
+    ),
+    "hidden ids can be referenced": (pending_references, "is_visible", always(always(True))),
+    "the terms of all partners are masked": (Evaluator, "_submitter", mask_all_terms),
+    "hidden reports keep an expired one alive": (publisher, "is_valid", always(always(True))),
+    "hidden reports end another one": (public_objects, "is_valid", always(always(False))),
+    "what waited is published in the order in which it came": (
+        review,
+        "_level",
+        always(always(0)),
+    ),
+}
+"""Rules to break one at a time: the object and its attribute, and what takes its place."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_hub_that_breaks_one_rule_shows_what_is_hidden(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    place, attribute, mutate = MUTATIONS[name]
+    monkeypatch.setattr(place, attribute, mutate(getattr(place, attribute)))
+    assert any(pair.differences(history) for history in ATTACKS.values())

@@ -1,0 +1,412 @@
+"""Two worlds that differ only in what one account may not see, and all that it is answered.
+
+A *history* is a list of acts with fixed times.  In the one world all of them take place, in
+the other only those that are not hidden.  The account of `watch` reads clear and green, posts
+to the inbox and asks for its statuses; all of its answers are recorded as text: status,
+headers and octets.  The hub's clock, secrets and random ids are the same in both worlds.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
+from typing import Any, TypeVar
+from unittest import mock
+
+from hypothesis import strategies as st
+from support.clock import ManualClock, sighting
+from support.databases import PreparedDatabase, open_empty_store, restore, snapshot
+from support.hub import HUB_SECRETS, HubInProcess, Object, indicator, relationship, sdo
+
+from tocsin.admission.errors import ShareError
+from tocsin.admission.markings.tlp import TLP_2_IDS
+from tocsin.admission.merge.identity import indicator_key, observable_id, public_id
+from tocsin.admission.model import Consent, Tlp
+from tocsin.admission.timestamps import micros, stix_time, timestamp
+from tocsin.config import HubSettings
+from tocsin.server.model import Collection, CollectionKind, Partner
+from tocsin.server.publishing.public_objects import HOUR
+from tocsin.server.store import Store, Transaction
+
+T = TypeVar("T")
+WATCH = "watch"
+"""The account whose answers are compared, and its partner."""
+START = micros("2026-03-02T08:00:00.000Z")
+TICK = 500_000
+STEP = 600_000_000
+"""µs between two acts: longer than any window of stamps."""
+VALUES = ("one-portal.top", "two-portal.top", "mail.quiet.example")
+"""The values that everybody reports; the last one lies in the domain of a hidden partner."""
+TEXTS = ("", "seen by Mr John Smith of quiet.example", "the gateway of acme.example")
+
+
+@dataclass(frozen=True)
+class Act:
+    """One step of a history."""
+
+    what: Callable[[World], None]
+    """Does it."""
+    name: str
+    """Shown when an example fails."""
+    hidden: bool = False
+    """The observer may not see it; without it the other world is the same."""
+    hours: int = 0
+    """Time that passes before it, in both worlds."""
+
+    def __repr__(self) -> str:
+        return f"{'hidden ' if self.hidden else ''}{self.name}"
+
+
+@dataclass
+class World:
+    """A hub with its observer."""
+
+    hub: HubInProcess
+    clock: ManualClock
+    statuses: list[str] = field(default_factory=list)
+    """Ids of the observer's submissions."""
+    answers: list[str] = field(default_factory=list)
+    concealed: set[str] = field(default_factory=set)
+    """Ids of hidden submissions."""
+
+    def live(self, history: Sequence[Act], *, everything: bool) -> list[str]:
+        """Let the acts take place; return all answers to the observer."""
+        now = START
+        for number, act in enumerate(history):
+            with fixed_randomness(number):
+                now += STEP + act.hours * HOUR
+                self._sweep(now)
+                if everything or not act.hidden:
+                    act.what(self)
+                    self._work()
+                if not act.hidden:
+                    self.look()
+        with fixed_randomness(len(history)):
+            self._sweep(now + STEP)
+            self._look_everywhere()
+        return self.answers
+
+    def _sweep(self, now: int) -> None:
+        """Sweep, and go on at a time that does not depend on how much was swept."""
+        self.clock.now = now - STEP // 2
+        self.hub.services.lifecycle.sweep()
+        self.clock.now = now
+
+    def post(self, who: str, objects: Sequence[Object], *, hidden: bool) -> None:
+        """Post as a partner; the observer remembers the id of its submission."""
+        body = json.dumps({"objects": objects}).encode()
+        answer = self.hub.ask("collections/inbox/objects/", who, "POST", data=body)
+        assert answer.status_code == 202, answer.text
+        if hidden:
+            self.concealed.add(answer.json["id"])
+        if who == WATCH:
+            self._record("POST", answer)
+            self.statuses.append(answer.json["id"])
+
+    def look(self) -> None:
+        """Record what the observer is answered after each act that it may know of."""
+        self.ask("collections/green/objects/?match[version]=all&limit=1000")
+        for id_ in self.statuses[-2:]:
+            self.ask(f"status/{id_}/")
+
+    def ask(self, path: str) -> Any:
+        """Ask as the observer, and record the answer."""
+        answer = self.hub.ask(path, WATCH)
+        self._record(path, answer)
+        return answer
+
+    def _look_everywhere(self) -> None:
+        """Ask whatever the protocol has a question for."""
+        for path in ("", "collections/", "collections/amber/", "collections/inbox/", "nothing/"):
+            self.ask(path)
+        for alias in ("amber", "inbox", "extra", "nothing"):
+            self.ask(f"collections/{alias}/objects/")
+        self._record("discovery", self.hub.client.get("/taxii2/"))
+        for alias in ("clear", "green"):
+            self._walk(alias)
+        for name in guessed_ids():
+            self.ask(f"collections/green/objects/{name}/")
+            self.ask(f"collections/amber/objects/{name}/versions/")
+        for id_ in self.statuses:
+            self.ask(f"status/{id_}/")
+
+    def _walk(self, alias: str) -> None:
+        base = f"collections/{alias}"
+        for question in ("match[type]=indicator", "match[tlp]=green", "match[confidence-gte]=40"):
+            self.ask(f"{base}/objects/?{question}")
+        answer = self.ask(f"{base}/manifest/?limit=3&match[version]=all")
+        while token := answer.json.get("next"):
+            answer = self.ask(f"{base}/manifest/?limit=3&match[version]=all&next={token}")
+        last = answer.headers.get("X-TAXII-Date-Added-Last")
+        self.ask(f"{base}/objects/?added_after={last}")
+        self.ask(f"{base}/objects/?added_after={timestamp(START)}&limit=2")
+
+    def _work(self) -> None:
+        while self.hub.services.intake.work():
+            pass
+
+    def _record(self, question: str, answer: Any) -> None:
+        headers = "\n".join(f"{name}: {value}" for name, value in sorted(answer.headers))
+        self.answers.append(f"{question}\n{answer.status_code}\n{headers}\n{answer.text}")
+
+
+class TickingStore(Store):
+    """A store whose clock goes on with each transaction, by more than its windows last.
+
+    On a machine that does nothing else a transaction takes as long; on a busy one the windows of
+    several follow one another, and stamps show the load (docs/protocol.md).
+    """
+
+    def commit(self, work: Callable[[Transaction], T]) -> T:
+        """See `Store.commit`."""
+        assert isinstance(self.clock, ManualClock)
+        result = super().commit(work)
+        self.clock.now += TICK
+        return result
+
+
+@contextmanager
+def fixed_randomness(number: int) -> Iterator[None]:
+    """Let the hub draw the same ids of submissions and requests in both worlds."""
+    dice = random.Random(number)
+
+    def draw() -> uuid.UUID:
+        return uuid.UUID(int=dice.getrandbits(128), version=4)
+
+    ids = mock.patch("tocsin.server.intake.intake.uuid", mock.Mock(uuid4=draw))
+    context = "tocsin.server.taxii.request_context.secrets.token_hex"
+    with ids, mock.patch(context, lambda octets: f"{dice.getrandbits(8 * octets):x}"):
+        yield
+
+
+class Pair:
+    """Two databases on one engine, used again and again for two worlds."""
+
+    def __init__(self, stores: Sequence[Store]) -> None:
+        """The stores' databases are empty."""
+        self._databases = [self._begin(store) for store in stores]
+
+    def worlds(self) -> list[World]:
+        """Two worlds in which nothing has happened yet."""
+        return [self._renew(*each) for each in self._databases]
+
+    def differences(self, history: Sequence[Act]) -> list[str]:
+        """The answers that differ, the one and the other; empty: the worlds look the same."""
+        whole, part = self.worlds()
+        here = whole.live(history, everything=True)
+        there = part.live(history, everything=False)
+        found = [f"with:\n{a}\n\nwithout:\n{b}" for a, b in zip_longest(here, there) if a != b]
+        return found
+
+    def _begin(self, store: Store) -> tuple[Store, PreparedDatabase]:
+        clock = ManualClock(START)
+        store.clock = clock
+        hub = HubInProcess(store, clock)
+        join_observer(hub)
+        return store, snapshot(store)
+
+    def _renew(self, store: Store, prepared: PreparedDatabase) -> World:
+        restore(store._base, prepared)
+        clock = ManualClock(START)
+        fresh = TickingStore(store._client, prepared.name, clock)
+        settings = HubSettings(requests_per_minute=0)
+        return World(HubInProcess(fresh, clock, settings=settings, founded=True), clock)
+
+
+@contextmanager
+def open_pair(uri: str) -> Iterator[Pair]:
+    """Open two databases on an engine."""
+    with open_empty_store(uri) as one, open_empty_store(uri) as other:
+        yield Pair((one, other))
+
+
+def join_observer(hub: HubInProcess) -> None:
+    """Add the observer, and the partners whose acts may be hidden."""
+    hub.join(Partner(WATCH, "Watch Limited", terms=("watch.example",)), ("clear", "green"))
+    hub.join(Partner("open", "Open Limited", consent=Consent.EVERYONE))
+
+
+def source_id(kind: str, number: int) -> str:
+    """An id of a partner's own that anybody may guess."""
+    return f"{kind}--{uuid.uuid5(uuid.NAMESPACE_DNS, f'{kind} {number}')}"
+
+
+def guessed_ids() -> list[str]:
+    """Public ids that exist if somebody reported the values, at every level."""
+    space = HUB_SECRETS.namespace
+    found = []
+    for value in VALUES[:2]:
+        for level in (Tlp.GREEN, Tlp.AMBER):
+            key = indicator_key("stix", f"[domain-name:value = '{value}']", level.label)
+            found += [public_id("indicator", key, space), public_id("indicator", f"{key}#1", space)]
+        found.append(observable_id({"type": "domain-name", "value": value}))
+    return found
+
+
+LEVELS = st.sampled_from((Tlp.GREEN, Tlp.AMBER))
+HIDDEN_IDS: tuple[int, ...] = (1, 2, 3)
+SEEN_IDS: tuple[int, ...] = (4, 5)
+"""Numbers of own ids: a partner that moves an object to another level does what is seen."""
+VERSIONS = st.integers(0, 3)
+
+
+@st.composite
+def reports(draw: st.DrawFn, level: Tlp, numbers: Sequence[int]) -> Object:
+    """One object at a level: of every kind, under ids and on values that others use too."""
+    kind = draw(st.sampled_from(KINDS))
+    number, version = draw(st.sampled_from(numbers)), draw(VERSIONS)
+    common: Object = {
+        "id": source_id(kind, number),
+        "modified": stix_time(START - 86_400_000_000 + version * 1_000_000),
+        "created": stix_time(START - 86_400_000_000),
+        "object_marking_refs": [TLP_2_IDS[level]],
+    }
+    if draw(st.integers(0, 3)) == 0:
+        common["revoked"] = True
+    if text := draw(st.sampled_from(TEXTS)):
+        common["description"] = text
+    return _BUILDERS[kind](draw, common)
+
+
+def _indicator(draw: st.DrawFn, common: Object) -> Object:
+    more: Object = {}
+    if confidence := draw(st.sampled_from((0, 0, 60, 90))):
+        more["confidence"] = confidence
+    if hours := draw(st.sampled_from((0, 0, 0, 1, 2))):
+        more["valid_until"] = stix_time(START + hours * 3_600_000_000)
+    return indicator(draw(st.sampled_from(VALUES)), **{**common, **more})
+
+
+def _domain(draw: st.DrawFn, common: Object) -> Object:
+    names = ("id", "object_marking_refs", "revoked")
+    kept = {name: common[name] for name in names if name in common}
+    return {
+        "type": "domain-name",
+        "spec_version": "2.1",
+        **kept,
+        "value": draw(st.sampled_from(VALUES)),
+    }
+
+
+def _malware(draw: st.DrawFn, common: Object) -> Object:
+    return sdo("malware", **{"name": "m", "is_family": True, **common})
+
+
+def _sighting(draw: st.DrawFn, common: Object) -> Object:
+    more = {} if draw(st.booleans()) else {"count": 0}
+    return sighting({"id": draw(_targets())}, **common, **more)
+
+
+def _relationship(draw: st.DrawFn, common: Object) -> Object:
+    ends = (
+        {"id": draw(_targets())},
+        {"id": source_id("malware", draw(st.sampled_from((*HIDDEN_IDS, *SEEN_IDS))))},
+    )
+    return relationship(ends[0], "indicates", ends[1], **common)
+
+
+def _grouping(draw: st.DrawFn, common: Object) -> Object:
+    members = draw(st.lists(_targets(), min_size=1, max_size=3, unique=True))
+    return sdo("grouping", **{"context": "malware-analysis", "object_refs": members, **common})
+
+
+def _targets() -> st.SearchStrategy[str]:
+    """Ids of one's own and of others, public and private, seen and guessed."""
+    own = [source_id("indicator", number) for number in (*HIDDEN_IDS, *SEEN_IDS)]
+    return st.sampled_from([*own, *guessed_ids()[:-1]])
+
+
+_BUILDERS: dict[str, Callable[[st.DrawFn, Object], Object]] = {
+    "indicator": _indicator,
+    "domain-name": _domain,
+    "malware": _malware,
+    "sighting": _sighting,
+    "relationship": _relationship,
+    "grouping": _grouping,
+}
+KINDS = ("indicator", "indicator", "indicator", "domain-name", *list(_BUILDERS)[2:])
+
+
+@st.composite
+def posts(draw: st.DrawFn, who: str, levels: st.SearchStrategy[Tlp], hidden: bool) -> Act:
+    """A post of a few objects, ids used once."""
+    numbers = HIDDEN_IDS if hidden else SEEN_IDS
+    numbers = HIDDEN_IDS + SEEN_IDS if who == WATCH else numbers
+    every = draw(st.lists(levels.flatmap(lambda at: reports(at, numbers)), min_size=1, max_size=3))
+    sent = list({each["id"]: each for each in every}.values())
+    name = f"post of {who}: {json.dumps(sent)}"
+    hours = draw(st.sampled_from((0, 0, 0, 0, 1, 2)))
+    return Act(lambda world: world.post(who, sent, hidden=hidden), name, hidden, hours)
+
+
+def say(who: str, *sent: Object, hours: int = 0) -> Act:
+    """A post; those of partners other than the observer are hidden if they are at AMBER."""
+    strict = all(TLP_2_IDS[Tlp.AMBER] in each["object_marking_refs"] for each in sent)
+    hidden = who != WATCH and strict
+    name = f"post of {who}: {json.dumps(sent)}"
+    return Act(lambda world: world.post(who, sent, hidden=hidden), name, hidden, hours)
+
+
+def _join_quiet(world: World) -> None:
+    if world.hub.store.accounts.find_partner("quiet") is None:
+        partner = Partner("quiet", "Quiet Limited", terms=("quiet.example", "Mr John"))
+        world.hub.join(partner, ("clear", "green", "amber"))
+
+
+def _change_partner(world: World) -> None:
+    accounts = world.hub.store.accounts
+    known = accounts.find_partner("north")
+    assert known is not None
+    changed = replace(known, consent=Consent.EVERYONE, group="family", reliability=90)
+    accounts.update_partner(changed)
+
+
+def _add_feed(world: World) -> None:
+    feeds = world.hub.store.feeds
+    if all(each.alias != "extra" for each in feeds.collections()):
+        id_ = "99999999-9999-4999-8999-999999999999"
+        feeds.add(Collection(id_, "extra", CollectionKind.FEED, "Of others", max_tlp=Tlp.GREEN))
+        world.hub.store.commit(world.hub.services.publisher.publish_own_objects)
+        accounts = world.hub.store.accounts
+        account = accounts.find_account("north")
+        assert account is not None
+        accounts.update_account(replace(account, reads=account.reads | {id_}))
+
+
+def _release(world: World) -> None:
+    for review in world.hub.store.reviews.list_waiting():
+        if review.submission in world.concealed:
+            with suppress(ShareError):
+                world.hub.services.intake.release(review, "operator")
+
+
+def _exclude(world: World) -> None:
+    world.hub.services.lifecycle.exclude("nobody-sees.top", "operator", "test")
+
+
+JOINS = Act(_join_quiet, "a partner joins", hidden=True)
+CHANGES = Act(_change_partner, "consent, group and reliability change", hidden=True)
+FEED_IS_ADDED = Act(_add_feed, "a feed is added", hidden=True)
+RELEASES = Act(_release, "hidden reviews are released", hidden=True)
+EXCLUDES = Act(_exclude, "a value that nobody sees is excluded", hidden=True)
+
+
+def histories() -> st.SearchStrategy[list[Act]]:
+    """Histories in which everybody reports the same few values."""
+    green, amber = st.just(Tlp.GREEN), st.just(Tlp.AMBER)
+    acts = st.one_of(
+        posts(WATCH, LEVELS, False),
+        posts(WATCH, LEVELS, False),
+        posts("acme", green, False),
+        posts("open", green, False),
+        posts("acme", amber, True),
+        posts("north", amber, True),
+        posts("north", amber, True),
+        st.sampled_from((JOINS, CHANGES, FEED_IS_ADDED, RELEASES, EXCLUDES)),
+    )
+    return st.lists(acts, min_size=6, max_size=12)
