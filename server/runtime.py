@@ -39,6 +39,7 @@ from tocsin.server.http.server import (
     build_server,
 )
 from tocsin.server.http.tls import TlsContextSource, reload_at_sighup
+from tocsin.server.intake.queue import MOST_BEGUN
 from tocsin.server.journal import OPERATOR
 from tocsin.server.secrets import HubSecrets, load_secrets
 from tocsin.server.store import Clock, Store, wall_clock
@@ -115,7 +116,8 @@ def _connect(
     secrets = load_secrets(settings.data)
     text = policy_text(settings.policy)
     policy = parse_policy(text, settings.policy)
-    examiner = ExaminerProcesses(processes, text, ExaminerLimits()) if processes else None
+    limits = ExaminerLimits.for_bodies(settings.max_content_length, MOST_BEGUN + 1)
+    examiner = ExaminerProcesses(processes, text, limits) if processes else None
     admission = AdmissionConfig(policy, load_warning_lists(keep=load_or_build), examiner)
     store = Store.connect(uri, name=settings.database, clock=clock)
     try:
@@ -134,7 +136,7 @@ def _count_processes(settings: HubSettings) -> int:
     """The number of processes that examine submissions."""
     if settings.admission_processes >= 0:
         return settings.admission_processes
-    return min(2, (os.cpu_count() or 1) - 1)
+    return 2
 
 
 def serve(settings: HubSettings, ready: Path | None, echo: Echo, clock: Clock = wall_clock) -> None:

@@ -33,11 +33,14 @@ log = logging.getLogger(__name__)
 
 _PROGRAM = "tocsin.server.examination.program"
 _CHUNK = 1 << 20
-_MOST_OCTETS = 1 << 30
-"""Octets of the longest answer."""
 _LOST = "an examination was lost with its process; it begins again"
 _ENDED = "it ended"
-_STARTING_SECONDS = 60.0
+_LOADED = 300_000_000
+"""Octets of address space of a process without a submission; measured: 96 MB are in use."""
+_MEMORY_PER_OCTET = 32
+"""Octets of memory for each octet of a submission; measured: up to 30, for small objects."""
+_STARTING_SECONDS = 30.0
+"""Seconds for a process to load its lists; with `ExaminerLimits.wall` less than a lease."""
 _ENDING_SECONDS = 5.0
 
 
@@ -47,10 +50,21 @@ class ExaminerLimits:
 
     seconds: float = 20.0
     """Processor time for one request."""
-    wall: float = 100.0
+    wall: float = 70.0
     """Seconds until a process that does not answer is ended."""
     memory: int = 1_500_000_000
     """Octets of address space."""
+    answer: int = 100_000_000
+    """Octets of the longest answer."""
+
+    @classmethod
+    def for_bodies(cls, octets: int, sessions: int) -> ExaminerLimits:
+        """Limits for submissions of up to this many octets, `sessions` of them at a time.
+
+        So many that none of them can fail because of the others.
+        """
+        memory = _LOADED + sessions * _MEMORY_PER_OCTET * octets
+        return cls(memory=memory, answer=100_000_000 + 8 * octets)
 
 
 class ExaminerProcesses:
@@ -146,15 +160,20 @@ class _Process:
         self._received.clear()
         for pipe in (self.child.stdin, self.child.stdout):
             os.set_blocking(_descriptor(pipe), False)
-        self._send(msgspec.msgpack.encode(self._setup), _STARTING_SECONDS)
+        deadline = time.monotonic() + _STARTING_SECONDS
+        try:
+            self._send(msgspec.msgpack.encode(self._setup), deadline)
+            self._read(FRAME.size, deadline)  # an empty answer: it has loaded what it needs
+        except WorkerEnded as error:
+            raise Unavailable(f"a worker process did not start: {error}") from error
         return self.life
 
     def ask(self, request: Request) -> Answer:
         """The answer to a request.  Raises WorkerEnded if there is none in time."""
-        self._send(msgspec.msgpack.encode(request), self._limits.wall)
         deadline = time.monotonic() + self._limits.wall
+        self._send(msgspec.msgpack.encode(request), deadline)
         size = FRAME.unpack(self._read(FRAME.size, deadline))[0]
-        if size > _MOST_OCTETS:
+        if size > self._limits.answer:
             raise self._failure("its answer is too long")
         try:
             return msgspec.msgpack.decode(self._read(size, deadline), type=Answer)
@@ -165,7 +184,7 @@ class _Process:
         """Send a request that has no answer."""
         if self.is_alive():
             with suppress(WorkerEnded):
-                self._send(msgspec.msgpack.encode(request), self._limits.wall)
+                self._send(msgspec.msgpack.encode(request), time.monotonic() + self._limits.wall)
 
     def end(self) -> None:
         """End the process, whatever it does."""
@@ -179,8 +198,7 @@ class _Process:
                 with suppress(OSError):
                     pipe.close()
 
-    def _send(self, octets: bytes, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
+    def _send(self, octets: bytes, deadline: float) -> None:
         assert self.child is not None  # noqa: S101  (it was started)
         descriptor = _descriptor(self.child.stdin)
         left = memoryview(FRAME.pack(len(octets)) + octets)
@@ -213,7 +231,7 @@ class _Process:
         poll = select.poll()
         poll.register(descriptor, event)
         if not poll.poll(max(0, deadline - time.monotonic()) * 1000):
-            raise self._failure(f"it did not answer within {self._limits.wall:g} s")
+            raise self._failure("it did not answer in time")
 
     def _failure(self, reason: str) -> WorkerEnded:
         """End the process; the error to raise."""

@@ -1,8 +1,9 @@
 """The process behind `processes`: examines submissions within limits.
 
 A frame on standard input or output is `!Q` octets and a value in MessagePack.
-The process keeps the examinations that it was asked to begin, and ends when its
-standard input does, which it does with the hub.
+The first answer is empty: the process is ready for requests.  It keeps the
+examinations that it was asked to begin, and ends when its standard input does,
+which it does with the hub.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ def main() -> None:
     _limit_memory(setup.memory)
     lists = load_warning_lists(keep=load_or_build)
     policy = parse_policy(setup.policy)
+    _write(answers, b"")
     sessions: dict[int, LocalExamination] = {}
     decoder = msgspec.msgpack.Decoder(Request)
     while (octets := _read(requests)) is not None:

@@ -129,9 +129,12 @@ def run_application(
         return _call(application, environ)
     except BodyPending:
         return None
-    except Exception:
+    except BaseException:  # nothing may end the thread, which serves others too
         log.exception("the application failed")
-        return _server_error()
+        answer = _server_error()
+        if environ["REQUEST_METHOD"] == "HEAD":
+            answer.pieces.clear()
+        return answer
 
 
 def _call(application: Application, environ: dict[str, Any]) -> Answer:

@@ -215,7 +215,8 @@ class BodyReader:
 
     def fail(self, fault: Exception | None = None) -> None:
         """End the body before its end."""
-        self.complete, self.fault = True, fault or OSError(_CUT_OFF)
+        self.fault = fault or OSError(_CUT_OFF)
+        self.complete = True  # last: another thread reads the rest once this is set
 
     def _feed_once(self, buffer: bytearray, at: int, keep: bool) -> int | None:
         """Take one piece or one line; the place after it, None if more octets are needed."""
@@ -236,7 +237,8 @@ class BodyReader:
             room = self._limit + 1 - len(self.octets)  # one more: the application says 413
             self.octets += piece[:room]
         if self._taken > self._limit:
-            self.complete = self.is_cut = True
+            self.is_cut = True
+            self.complete = True
         elif not self._is_chunked and not self.left:
             self.complete = True
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Protocol
 
 from tocsin.admission.model import Action, Finding, Verdict
@@ -24,6 +25,7 @@ from tocsin.server.intake.review import Reviewer
 from tocsin.server.model import Collection, OutboxTask, Record, Submission
 from tocsin.server.publishing.publisher import Batch, Publisher, StalePreconditions
 from tocsin.server.store import Store, Transaction
+from tocsin.server.store.accounts import Accounts
 
 _DISABLED = (
     Finding(
@@ -39,6 +41,9 @@ BATCH = 500
 
 CHUNK = 100
 """Objects that are examined in one step."""
+
+CHUNK_OCTETS = 262_144
+"""A step ends with the object that reaches this many octets, so that it is a short one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +104,12 @@ class InboxAdmission:
     def step(self) -> bool:
         """See `Admission.step`."""
         waited = self._sent.account is None
-        if waited and is_locked_out(self._services.store, self.submission.account):
-            return self._refuse_next()
+        if waited and _is_locked_out(self._services.store, self.submission.account):
+            self.is_final = False
+            self._settled += _refuse_next(
+                self._services.store, self.submission, self._objects, self._settled
+            )
+            return self._settled >= len(self._objects)
         if self._whole is None:
             return self._examine()
         return self._settle_next(self._whole)
@@ -118,7 +127,7 @@ class InboxAdmission:
             self._evaluation = self._services.evaluator.begin(
                 self._sent, candidates, objects=objects
             )
-        if not self._evaluation.examine_next(CHUNK):
+        if not self._evaluation.examine_next(self._count_step(len(self._evaluation.examined))):
             return False
         self._whole = self._services.evaluator.finish(self._evaluation)
         if len(self._objects) > BATCH:
@@ -127,6 +136,11 @@ class InboxAdmission:
         self.close()
         return self._settled >= len(self._objects)
 
+    def _count_step(self, start: int) -> int:
+        """The number of objects to examine in one step, from `start` on."""
+        lengths = accumulate(map(len, self._objects[start : start + CHUNK]))
+        return min(CHUNK, 1 + sum(octets < CHUNK_OCTETS for octets in lengths))
+
     def _settle_next(self, whole: Batch) -> bool:
         """Settle one batch; where what it was evaluated by has changed, evaluate again."""
         part = whole.candidates[self._settled : self._settled + BATCH]
@@ -134,7 +148,7 @@ class InboxAdmission:
         try:
             records, task = self._services.store.commit(lambda txn: self._settle(txn, batch))
         except StalePreconditions:
-            self._whole, self._sent = None, replace(self._sent, feeds=())
+            self._whole, self._sent = None, replace(self._sent, account=None, feeds=())
             return False
         self.records += records
         self._settled += len(part)
@@ -147,68 +161,78 @@ class InboxAdmission:
     def _settle(self, txn: Transaction, batch: Batch) -> tuple[Sequence[Record], OutboxTask | None]:
         services = self._services
         services.evaluator.check(txn, batch)
-        if self._sent.account is None:  # it waited: its account may have been disabled meanwhile
-            account = txn.accounts.find_account(self.submission.account)
-            if account is None or account.disabled:
-                raise StalePreconditions
+        waited = self._sent.account is None  # then it may have been disabled meanwhile
+        if waited and not _may_send(txn.accounts, self.submission.account):
+            raise StalePreconditions
         settlement = services.publisher.settle(txn, batch)
         txn.add_reviews(settlement.reviews)
         _finish(txn, "admit", self.submission, settlement.records)
         return settlement.records, services.reviewer.leave_task(txn, batch, settlement)
-
-    def _refuse_next(self) -> bool:
-        """Refuse a batch of what was not settled before its account was disabled."""
-        part = self._objects[self._settled : self._settled + BATCH]
-        refused = Verdict.REFUSED.value
-        records = [
-            Record(self._settled + n, refused, each.source_id or "", findings=_DISABLED)
-            for n, each in enumerate(parse_candidates(part))
-        ]
-        self._services.store.commit(lambda txn: _finish(txn, "admit", self.submission, records))
-        self.is_final = False
-        self._settled += len(part)
-        return self._settled >= len(self._objects)
-
-
-def is_locked_out(store: Store, account: str) -> bool:
-    """True if an account may not send any more, so that nothing of its queue is published."""
-    found = store.accounts.find_account(account)
-    return found is None or found.disabled
 
 
 class VerbatimAdmission:
     """Puts the objects of a submission into a verbatim collection as they are."""
 
     def __init__(
-        self,
-        store: Store,
-        submission: Submission,
-        collection: Collection,
-        objects: Sequence[bytes],
+        self, store: Store, sent: Sent, collection: Collection, objects: Sequence[bytes]
     ) -> None:
-        self.submission = submission
+        self.submission = sent.submission
         self.records: list[Record] = []
         self.is_final = True
         self._store = store
+        self._waited = sent.account is None
         self._collection = collection
         self._objects = objects
-        self._settled = submission.settled
+        self._settled = sent.submission.settled
 
     def step(self) -> bool:
         """See `Admission.step`."""
         part = list(enumerate(self._objects))[self._settled : self._settled + BATCH]
 
         def deposit(txn: Transaction) -> list[Record]:
+            if self._waited and not _may_send(txn.accounts, self.submission.account):
+                return []
             records = deposited(txn, self._collection, part)
             _finish(txn, "deposit", self.submission, records)
             return records
 
-        self.records += self._store.commit(deposit)
-        self._settled += len(part)
+        records = self._store.commit(deposit)
+        if records or not part:
+            self.records += records
+            self._settled += len(part)
+        else:
+            self.is_final = False
+            self._settled += _refuse_next(
+                self._store, self.submission, self._objects, self._settled
+            )
         return self._settled >= len(self._objects)
 
     def close(self) -> None:
         """See `Admission.close`."""
+
+
+def _may_send(accounts: Accounts, account: str) -> bool:
+    found = accounts.find_account(account)
+    return found is not None and not found.disabled
+
+
+def _is_locked_out(store: Store, account: str) -> bool:
+    """True if an account may not send any more, so that nothing of its queue is published."""
+    return not _may_send(store.accounts, account)
+
+
+def _refuse_next(
+    store: Store, submission: Submission, objects: Sequence[bytes], settled: int
+) -> int:
+    """Refuse a batch of what was not settled before its account was disabled; its size."""
+    part = objects[settled : settled + BATCH]
+    refused = Verdict.REFUSED.value
+    records = [
+        Record(settled + n, refused, each.source_id or "", findings=_DISABLED)
+        for n, each in enumerate(parse_candidates(part))
+    ]
+    store.commit(lambda txn: _finish(txn, "admit", submission, records))
+    return len(part)
 
 
 def _finish(

@@ -34,6 +34,7 @@ from tocsin.server.examination.examiner import (
     ExaminationTask,
     Examiner,
     LocalExamination,
+    WorkerEnded,
     mark_claims,
 )
 from tocsin.server.intake.queue import Limits
@@ -130,11 +131,23 @@ class Evaluation:
     def examine_next(self, most: int) -> bool:
         """Examine at most `most` further candidates; True if none are left.
 
-        See `Examination.examine_next`.
+        See `Examination.examine_next`.  Another process may answer anything: what does not belong
+        to these candidates raises WorkerEnded.
         """
         if len(self.examined) < len(self.candidates):
-            self.examined.extend(self.examination.examine_next(most))
+            found = self.examination.examine_next(most)
+            start = len(self.examined)
+            own = self.candidates[start : start + min(most, len(found) or 1)]
+            if list(map(_origin, found)) != list(map(_origin, own)):
+                raise WorkerEnded("its answer is not about the objects that were sent")
+            self.examined.extend(found)
         return len(self.examined) >= len(self.candidates)
+
+
+def _origin(candidate: Candidate) -> tuple[object, ...]:
+    """What examination does not change."""
+    c = candidate
+    return c.index, c.source_id, c.source_version, c.from_hub, c.raw
 
 
 @dataclass(frozen=True, slots=True)

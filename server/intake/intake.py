@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -26,10 +27,9 @@ from tocsin.server.intake.admission import (
     AdmissionServices,
     InboxAdmission,
     VerbatimAdmission,
-    is_locked_out,
 )
 from tocsin.server.intake.evaluate import Evaluator, Rules, Sent, split_envelope
-from tocsin.server.intake.queue import Contents, Turns, place
+from tocsin.server.intake.queue import Contents, InlineBudget, Pauses, Turns, place
 from tocsin.server.intake.review import Reviewer
 from tocsin.server.model import (
     Account,
@@ -54,7 +54,10 @@ MOST_ATTEMPTS = 2
 """Attempts without progress after which a submission is set aside."""
 
 _REMOTE_LEASE = 110
-"""Seconds of a lease where other processes examine: longer than their wall clock allows."""
+"""Seconds of a lease where other processes examine: longer than one may take to start and answer
+(`ExaminerLimits`)."""
+_LIST_REST = 10
+"""A list of the queue is used for ten times as long as it took to read."""
 _QUEUE_FULL = (
     "{} submissions of this partner wait to be admitted, as many as may; "
     "come again in {} s, when some are settled"
@@ -85,10 +88,16 @@ class Intake:
         self._blame: dict[str, int] = {}
         """Their attempts without progress, the current one left out."""
         self._unreleased: dict[str, int | None] = {}
-        """Submissions that the database failed under, to be given back when it answers again.
+        """Submissions to be given back when the database answers again, because it failed under
+        them, or because their request failed.
 
         By id: the attempts without progress that they had before; None leaves the number.
         """
+        self._inline = InlineBudget()
+        self._pauses = Pauses()
+        self._listed: dict[str, OpenSubmission] = {}
+        self._list_until = 0.0
+        """When the list must be read again, in seconds of the monotonic clock."""
         self.waiting = threading.Event()
         """Set when a submission was received that waits in the queue."""
 
@@ -120,17 +129,26 @@ class Intake:
         contents = Contents.read(objects)
         waiting = self._store.submissions.list_open_of(account.partner, LEASE)
         self._check_quotas(submission, waiting)
-        submission, inline = place(submission, contents, self._rules.limits, waiting)
-        owner = self._owner if inline else None
-        digests = b"" if is_verbatim else contents.digest_ids()
-        with self._giving_back(submission.id):
-            self._store.submissions.receive(submission, owner=owner, seconds=LEASE, digests=digests)
+        with self._inline.enter(account.partner or account.name, len(raw)) as may_enter:
+            submission, inline = place(
+                submission,
+                contents,
+                self._rules.limits,
+                waiting,
+                must_wait=not (may_enter or is_verbatim),
+            )
+            digests = b"" if is_verbatim else contents.digest_ids()
             if not inline:
+                self._store.submissions.receive(submission, digests=digests)
                 self.waiting.set()
                 return Receipt(replace(submission, raw=b""), ())
-            feeds = tuple(each for each in collections if each.kind is CollectionKind.FEED)
-            admission = self._begin(Sent(submission, account, feeds), collection, objects)
-            records = self._finish(admission)
+            with self._giving_back(submission.id):
+                self._store.submissions.receive(
+                    submission, owner=self._owner, seconds=LEASE, digests=digests
+                )
+                feeds = tuple(each for each in collections if each.kind is CollectionKind.FEED)
+                sent = Sent(submission, account, feeds)
+                records = self._finish(self._begin(sent, collection, objects))
         if records is None:
             settled = self._store.submissions.require(submission.id)
             return Receipt(settled, self._store.submissions.records(submission.id))
@@ -271,19 +289,85 @@ class Intake:
         self._store.quotas.take(submission.partner, quota, submission.total, len(submission.raw))
 
     def _next(self) -> bool:
-        """Give the next submission its turn; False if none can be admitted now."""
+        """Give the next submission its turn; False if none can be admitted now.
+
+        A submission that fails keeps no other waiting: its partner has had its turn, and it is
+        tried again after a pause.  Only an outage of the database ends the search.
+        """
+        self._release_failed()
+        listed, is_new = self._list_waiting()
+        self._keep_begun({each.id for each in listed})
+        has_large = {each.sender for each in listed if each.is_large}
+        for chosen in self._turns.choose(listed, self._begun, self._pauses.resting()):
+            began = time.monotonic()
+            worked = self._try_turn(chosen)
+            if worked or chosen.id in self._pauses:
+                seconds = time.monotonic() - began
+                self._turns.take(chosen, has_large=chosen.sender in has_large, seconds=seconds)
+            if worked:
+                return True
+        self._list_until = 0.0
+        return not is_new  # there may be others by now
+
+    def _try_turn(self, chosen: OpenSubmission) -> bool:
+        """Give a submission its turn; False if it failed or another worker has it."""
+        try:
+            worked = self._take_turn(chosen)
+        except OUTAGES:
+            raise
+        except Exception as error:
+            self._note_failure(chosen, error)
+            return False
+        else:
+            self._pauses.forget(chosen.id)
+            return worked
+        finally:
+            self._refresh(chosen.id)
+
+    def _keep_begun(self, waiting: set[str]) -> None:
+        """Keep the leases of what is being admitted here, however long the turns of others are."""
+        for gone in self._begun.keys() - waiting:
+            self._drop_begun(gone)
+        if self._begun:
+            self._store.submissions.renew_all(list(self._begun), self._owner, self._lease)
+
+    def _list_waiting(self) -> tuple[list[OpenSubmission], bool]:
+        """The submissions that are not settled, the oldest first; True if they were just read.
+
+        A long queue is not read again for each turn: at most a tenth of the time goes into that.
+        """
+        began = time.monotonic()
+        is_new = began >= self._list_until
+        if is_new:
+            self._listed = {each.id: each for each in self._store.submissions.list_open(LEASE)}
+            now = time.monotonic()
+            self._list_until = now + _LIST_REST * (now - began)
+        return list(self._listed.values()), is_new
+
+    def _refresh(self, id_: str) -> None:
+        """Bring the list up to date for one submission."""
+        found = self._store.submissions.find_open(id_, LEASE)
+        if found is None:
+            self._listed.pop(id_, None)
+        elif id_ in self._listed:
+            self._listed[id_] = found
+
+    def _release_failed(self) -> None:
         for id_, attempts in list(self._unreleased.items()):
             self._store.submissions.release(id_, self._owner, attempts=attempts)
             self._unreleased.pop(id_, None)
-        waiting = self._store.submissions.list_open(LEASE)
-        for gone in self._begun.keys() - {each.id for each in waiting}:
-            self._drop_begun(gone)
-        has_large = {each.sender for each in waiting if each.is_large}
-        for chosen in self._turns.choose(waiting, self._begun):
-            if self._take_turn(chosen):
-                self._turns.take(chosen, has_large=chosen.sender in has_large)
-                return True
-        return False
+
+    def _note_failure(self, chosen: OpenSubmission, error: Exception) -> None:
+        seconds = self._pauses.lengthen(chosen.id)
+        if isinstance(error, Unavailable):
+            log.warning(
+                "submission=%s could not be examined yet; it is tried again in %d s: %s",
+                chosen.id,
+                seconds,
+                error,
+            )
+        else:
+            log.exception("submission=%s failed; it is tried again in %d s", chosen.id, seconds)
 
     def _take_turn(self, chosen: OpenSubmission) -> bool:
         """Do a step of a large submission, or all of a small one; False if another worker does."""
@@ -330,11 +414,12 @@ class Intake:
 
     @contextmanager
     def _giving_back(self, id_: str) -> Iterator[None]:
-        """Do not keep the lease of a submission until it ends where the database failed."""
+        """Give the lease of a submission back if its request fails, by the next turn."""
         try:
             yield
-        except OUTAGES:
-            self._unreleased[id_] = 0
+        except Exception as error:
+            is_forgiven = isinstance(error, (*OUTAGES, Unavailable))
+            self._unreleased[id_] = 0 if is_forgiven else None
             self.waiting.set()
             raise
 
@@ -380,9 +465,8 @@ class Intake:
         elsewhere = objects is None
         collection = collection or self._collection(sent.submission.collection)
         objects = split_envelope(sent.submission.raw) if objects is None else objects
-        locked_out = elsewhere and is_locked_out(self._store, sent.submission.account)
-        if collection.kind is CollectionKind.VERBATIM and not locked_out:
-            return VerbatimAdmission(self._store, sent.submission, collection, objects)
+        if collection.kind is CollectionKind.VERBATIM:
+            return VerbatimAdmission(self._store, sent, collection, objects)
         return InboxAdmission(self._services, sent, objects, elsewhere=elsewhere)
 
     def _finish(self, admission: Admission) -> list[Record] | None:

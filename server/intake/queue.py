@@ -10,8 +10,11 @@ revokes the object.  Pure: the store is not known here.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
@@ -24,8 +27,24 @@ from tocsin.server.model import OpenSubmission, Submission
 SMALL_BEFORE_LARGE = 3
 """Small submissions of a partner that are admitted before its large one gets a turn."""
 
+QUICK_TURN = 0.25
+"""Seconds of a turn that counts as one."""
+
 MOST_BEGUN = 4
 """Large submissions that one process admits at the same time: they are held in memory."""
+
+INLINE_BURST = 5.0
+"""Seconds of processor time that a partner may use at once inside its requests."""
+INLINE_SHARE = 0.5
+"""Seconds of processor time that it gets back in each second."""
+HARD_OCTETS = 32_768
+"""A submission of more octets may take a noticeable time."""
+MOST_HARD = 2
+"""Such submissions of one partner that are admitted inside requests at the same time."""
+
+SHORTEST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+"""Seconds after which a submission that failed is tried again; each pause doubles the last."""
 
 _DIGEST = 4
 
@@ -101,11 +120,17 @@ def _digest(id_: str) -> bytes:
 
 
 def place(
-    submission: Submission, contents: Contents, limits: Limits, waiting: Sequence[OpenSubmission]
+    submission: Submission,
+    contents: Contents,
+    limits: Limits,
+    waiting: Sequence[OpenSubmission],
+    *,
+    must_wait: bool = False,
 ) -> tuple[Submission, bool]:
     """A submission with its place in the queue; True if its request may admit it at once.
 
-    `waiting` are the submissions of the same partner that are not settled, with digests.
+    `waiting` are the submissions of the same partner that are not settled, with digests;
+    `must_wait`: its partner has used up its `InlineBudget`.
     """
     is_large = (
         submission.total > limits.inline_objects or len(submission.raw) > limits.inline_octets
@@ -115,7 +140,7 @@ def place(
         before = [each for each in same if each.is_queued or each.is_free]
     else:
         before = [each for each in same if _shares_ids(each, contents.digests)]
-    inline = not (is_large or contents.has_foreign_patterns or before)
+    inline = not (is_large or contents.has_foreign_patterns or before or must_wait)
     if is_large or (submission.lane and not inline):
         before = same
     implied = {id_ for each in before for id_ in each.after}
@@ -130,29 +155,110 @@ def _shares_ids(other: OpenSubmission, digests: frozenset[bytes]) -> bool:
     return any(known[i : i + _DIGEST] in digests for i in range(0, len(known), _DIGEST))
 
 
+class InlineBudget:
+    """The processor time that partners may use inside their requests.  Safe for threads.
+
+    Who has used it up waits in the queue, where partners take turns and other processes
+    examine, so that hard submissions do not delay the answers to others.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` returns seconds."""
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._left: dict[str, tuple[float, float]] = {}
+        """By partner: the seconds left, and when that was."""
+        self._hard: Counter[str] = Counter()
+        """By partner: hard submissions that are being admitted."""
+
+    @contextmanager
+    def enter(self, sender: str, octets: int) -> Iterator[bool]:
+        """Admit a submission of so many octets inside its request, if True is given.
+
+        What happens within is charged to the sender.
+        """
+        is_hard = octets > HARD_OCTETS
+        with self._lock:
+            busy = is_hard and self._hard[sender] >= MOST_HARD
+            may_enter = self._find_left(sender) > 0 and not busy
+            self._hard[sender] += is_hard and may_enter
+        began = time.thread_time()
+        try:
+            yield may_enter
+        finally:
+            spent = time.thread_time() - began
+            with self._lock:
+                self._left[sender] = self._find_left(sender) - spent, self._clock()
+                self._hard[sender] -= is_hard and may_enter
+
+    def _find_left(self, sender: str) -> float:
+        left, at = self._left.get(sender, (INLINE_BURST, 0.0))
+        return min(INLINE_BURST, left + (self._clock() - at) * INLINE_SHARE)
+
+
+class Pauses:
+    """Submissions that failed, and when they may be tried again.  For one thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` returns seconds."""
+        self._clock = clock
+        self._pauses: dict[str, tuple[float, float]] = {}
+        """By id: the end of the pause, and its length in seconds."""
+
+    def __contains__(self, id_: object) -> bool:
+        return id_ in self._pauses
+
+    def lengthen(self, id_: str) -> float:
+        """Begin a pause, twice as long as the one before; its length in seconds."""
+        _, last = self._pauses.get(id_, (0.0, 0.0))
+        length = min(2 * last, LONGEST_PAUSE) or SHORTEST_PAUSE
+        self._pauses[id_] = self._clock() + length, length
+        return length
+
+    def forget(self, id_: str) -> None:
+        """Note that a submission did not fail this time."""
+        self._pauses.pop(id_, None)
+
+    def resting(self) -> set[str]:
+        """The ids of those that may not be tried yet; pauses of long ago are forgotten."""
+        now = self._clock()
+        self._pauses = {
+            id_: (end, length)
+            for id_, (end, length) in self._pauses.items()
+            if now < end + 2 * LONGEST_PAUSE
+        }
+        return {id_ for id_, (end, _) in self._pauses.items() if now < end}
+
+
 class Turns:
     """The turns that partners had in this process.  For one thread."""
 
     def __init__(self) -> None:
-        self._turns = 0
+        self._now = 0
+        """The beginning of the latest turn, in quick turns."""
         self._last: dict[str, int] = {}
-        """The number of the last turn of each partner."""
+        """The end of the last turn of each partner; a hard one is as long as many quick ones."""
         self._passed: defaultdict[str, int] = defaultdict(int)
         """Small submissions of a partner that went before its large one."""
 
     def choose(
-        self, waiting: Sequence[OpenSubmission], begun: Collection[str] = ()
+        self,
+        waiting: Sequence[OpenSubmission],
+        begun: Collection[str] = (),
+        resting: Collection[str] = (),
     ) -> list[OpenSubmission]:
         """The next submission of each partner that can be admitted now, in order of turns.
 
         `waiting` are all that are not settled, the oldest first; `begun` are the ids of the large
-        ones that this process is admitting.
+        ones that this process is admitting; those in `resting` are left out.
         """
         unsettled = {each.id for each in waiting}
         full = len(begun) >= MOST_BEGUN
         small: dict[str, OpenSubmission] = {}
         large: dict[str, OpenSubmission] = {}
         for each in waiting:
+            if each.id in resting:
+                continue
             if each.id in begun:
                 large[each.sender] = each
             elif each.is_free and unsettled.isdisjoint(each.after):
@@ -160,16 +266,20 @@ class Turns:
                     small.setdefault(each.sender, each)
                 elif not full:
                     large.setdefault(each.sender, each)
-        self._last = {sender: n for sender, n in self._last.items() if sender in small | large}
+        waits = small | large
+        self._last = {s: end for s, end in self._last.items() if end > self._now or s in waits}
         chosen = [
             self._choose_size(small.get(sender), large.get(sender)) for sender in small | large
         ]
         return sorted(chosen, key=lambda each: (self._last.get(each.sender, 0), each.received))
 
-    def take(self, chosen: OpenSubmission, *, has_large: bool) -> None:
-        """Note that a submission gets a turn; `has_large`: its partner's large one waits."""
-        self._turns += 1
-        self._last[chosen.sender] = self._turns
+    def take(self, chosen: OpenSubmission, *, has_large: bool, seconds: float = 0.0) -> None:
+        """Note that a submission had a turn of so many seconds.
+
+        `has_large`: its partner's large one waits.
+        """
+        self._now = max(self._now + 1, self._last.get(chosen.sender, 0))
+        self._last[chosen.sender] = self._now + int(seconds / QUICK_TURN)
         if chosen.is_large or not has_large:
             self._passed.pop(chosen.sender, None)
         else:

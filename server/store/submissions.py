@@ -48,6 +48,7 @@ def is_free(document: Document, now: int, seconds: int) -> bool:
 
 _PIECE_OCTETS = 8_000_000
 _MAX_KEYS = 100
+_MOST_LISTED = 20_000
 _OPEN_FIELDS = ("account", "partner", "received", "large", "lane", "after", "attempts", "queued")
 _NOT_ASIDE: Document = {"aside": "", "aside_at": ""}
 _NO_SUCH = "there is no such submission"
@@ -114,11 +115,22 @@ class Submissions:
 
     @time_limit()
     def list_open(self, seconds: int) -> list[OpenSubmission]:
-        """All submissions that are not settled, the oldest first, where leases last `seconds`."""
+        """The submissions that are not settled, the oldest first, where leases last `seconds`.
+
+        At most 20,000 of them.
+        """
         fields = dict.fromkeys((*_OPEN_FIELDS, "lease"), 1)
-        found = self._base.submissions.find({"open": True}, fields).sort("received")
+        oldest = self._base.submissions.find({"open": True}, fields).sort("received")
+        found = oldest.limit(_MOST_LISTED)
         now = self._clock()
         return [_open_from_document(each, now, seconds) for each in found]
+
+    @time_limit()
+    def find_open(self, id: str, seconds: int) -> OpenSubmission | None:
+        """See `list_open`: one submission, None if it is settled or set aside."""
+        fields = dict.fromkeys((*_OPEN_FIELDS, "lease"), 1)
+        found = self._base.submissions.find_one({"_id": id, "open": True}, fields)
+        return None if found is None else _open_from_document(found, self._clock(), seconds)
 
     @time_limit()
     def list_open_of(self, partner: str, seconds: int) -> list[OpenSubmission]:
@@ -158,6 +170,11 @@ class Submissions:
             change["$set"]["attempts"] = attempts
         found = self._base.submissions.update_one({"_id": id, "owner": owner}, change)
         return found.matched_count > 0
+
+    def renew_all(self, ids: Sequence[str], owner: str, seconds: int) -> None:
+        """Extend the leases of these submissions that are the owner's to `seconds` from now."""
+        change = {"$set": {"lease": self._until(seconds)}}
+        self._base.submissions.update_many({"_id": {"$in": list(ids)}, "owner": owner}, change)
 
     def release(self, id: str, owner: str, *, attempts: int | None = None) -> None:
         """End a lease; nothing happens if it has another owner.

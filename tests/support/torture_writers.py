@@ -97,7 +97,9 @@ class Writer:
         with self._book.lock:
             self._book.posts += 1
             if answer is None or answer.status_code != 202:
-                self._doubt(objects, answer, (503,))
+                self._doubt(objects, answer, (503, 429))
+                is_full = answer is not None and answer.status_code == 429
+                time.sleep(is_full * 0.5)
                 return False
             self._book.statuses.append(answer.json()["id"])
             if to == "scratch":

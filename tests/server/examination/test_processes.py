@@ -4,7 +4,8 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,16 +18,20 @@ from support.hub import (
     relationship,
     sdo,
 )
+from support.warning_lists import warning_lists
 
+from tocsin.admission import parse_policy
 from tocsin.admission.errors import Unavailable
 from tocsin.admission.model import Candidate, Submitter
 from tocsin.config import HubSettings, policy_text
+from tocsin.server.examination import processes
 from tocsin.server.examination.examiner import (
     ExaminationTask,
     LocalExamination,
     WorkerEnded,
 )
 from tocsin.server.examination.processes import ExaminerLimits, ExaminerProcesses
+from tocsin.server.intake import queue
 from tocsin.server.store import Store, wall_clock
 
 FAULTY = b'{"type": "indicator"'
@@ -121,6 +126,21 @@ def test_what_a_killed_process_had_begun_is_lost_and_says_so(
     assert len(examine_there(examiner, task(indicator()))) == 1
 
 
+def test_a_process_that_does_not_start_is_no_fault_of_the_submission(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processes, "_PROGRAM", "tocsin.server.examination.none")
+    examiner = ExaminerProcesses(1, policy_text(), ExaminerLimits())
+    with pytest.raises(Unavailable, match="did not start"):
+        examiner.begin(task([indicator()])).examine_next(1)
+
+
+def test_a_process_is_large_enough_for_all_that_it_may_have_in_hand() -> None:
+    small, large = (ExaminerLimits.for_bodies(n * 1_000_000, 5) for n in (10, 50))
+    assert small.memory >= 5 * 300_000_000
+    assert large.memory > 4 * small.memory
+
+
 def kill(examiner: ExaminerProcesses) -> None:
     """Send SIGKILL to the worker process."""
     [pid] = examiner.process_ids()
@@ -143,17 +163,15 @@ class TestInAHub:
 
     @pytest.mark.slow
     def test_the_process_is_killed_in_mid_batch_and_nothing_is_lost_or_twice(
-        self, hub: HubInProcess, examiner: ExaminerProcesses
+        self, hub: HubInProcess, examiner: ExaminerProcesses, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(queue, "SHORTEST_PAUSE", 0.0)
         posted = self.post(hub, 700)
         hub.services.intake.work()
         kill(examiner)
-        while True:
-            try:
-                if not hub.services.intake.work():
-                    break
-            except Unavailable:
-                continue
+        hub.services.intake.work()
+        while hub.services.intake.work():
+            pass
         status = hub.ask(f"status/{posted['id']}/").json
         assert status["success_count"] == 700
         patterns = [each["pattern"] for each in hub.feed("green")]
@@ -172,3 +190,41 @@ class TestInAHub:
         status = hub.ask(f"status/{posted['id']}/").json
         assert "waits for the operator" in status["x_tocsin_set_aside"]
         assert hub.push(indicator("innocent.top"))["status"] == "complete"
+
+
+class Impostor:
+    """Examines as a process would that its input has taken over."""
+
+    def __init__(self, change: Callable[[list[Candidate]], list[Candidate]]) -> None:
+        self._change = change
+
+    def begin(self, task: ExaminationTask) -> Any:
+        """See `Examiner.begin`."""
+        real = LocalExamination.begin(task, parse_policy(policy_text()), warning_lists())
+        examine_next = real.examine_next
+        real.examine_next = lambda most: self._change(examine_next(most))  # type: ignore[method-assign]
+        return real
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda found: [],
+        lambda found: found[1:],
+        lambda found: [*found, *found],
+        lambda found: [replace(each, source_id="indicator--0") for each in found],
+        lambda found: [replace(each, from_hub=True) for each in found],
+    ],
+    ids=["nothing", "too little", "too much", "other ids", "the hub's own"],
+)
+def test_an_answer_about_other_objects_is_not_taken(
+    store: Store, change: Callable[[list[Candidate]], list[Candidate]]
+) -> None:
+    settings = HubSettings(inline_objects=20)
+    hub = HubInProcess(store, settings=settings, examiner=Impostor(change))
+    body = json.dumps({"objects": [indicator(f"{n}.top") for n in range(30)]})
+    hub.ask("collections/inbox/objects/", method="POST", data=body)
+    while hub.services.intake.work():
+        pass
+    assert len(store.submissions.list_set_aside()) == 1
+    assert hub.feed("green") == []

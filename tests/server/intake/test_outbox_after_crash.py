@@ -47,7 +47,7 @@ ONE, OTHER = indicator("one.top"), sdo("malware", name="evil", is_family=False)
 JOINED = relationship(ONE, "indicates", OTHER)
 LISTED = sdo("report", name="r", published=TIME, object_refs=[JOINED["id"]])
 CARRYING = indicator("two.top", object_marking_refs=[GREEN, STATEMENT["id"]])
-OWN = sco("domain-name", value="acme.example")  # a partner's own: an analyst looks
+OWN = sco("domain-name", value="north.example")  # a partner's own: an analyst looks
 OUTSIDE = sco("ipv4-addr", value="45.77.1.1")
 TRAFFIC = sco("network-traffic", protocols=["tcp"], src_ref=OWN["id"], dst_ref=OUTSIDE["id"])
 LATEST = {"revoked": True, "modified": "2026-03-01T00:00:00.000Z"}
@@ -89,7 +89,7 @@ ABOUT_OWN: list[tuple[Any, ...]] = [
     (sdo("report", name="r", published=TIME, object_refs=[TRAFFIC["id"]]),)
 ]
 ABOUT_OWN += [(TRAFFIC,), (OWN, OUTSIDE)]
-HELD = indicator("vpn.acme.example")
+HELD = indicator("vpn.north.example")
 NOTES = [sdo("note", content="n", object_refs=[HELD["id"]]) for _ in range(2)]
 SCENES = {
     "the end of a relationship that a report lists comes": Scene(

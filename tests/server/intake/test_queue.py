@@ -2,10 +2,12 @@
 
 import json
 import threading
+import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from pymongo.errors import AutoReconnect
+from pymongo.errors import AutoReconnect, DocumentTooLarge
 from support.crash import (
     build_services_over,
     connect_second_store,
@@ -15,10 +17,13 @@ from support.crash import (
 from support.hub import HubInProcess, Object, details, indicator
 from support.stix_objects import yara_bomb
 
+from tocsin.admission.errors import Unavailable
 from tocsin.config import HubSettings
+from tocsin.server.intake import queue
+from tocsin.server.intake.admission import InboxAdmission
 from tocsin.server.intake.intake import Intake
-from tocsin.server.model import Partner
-from tocsin.server.store import Store
+from tocsin.server.model import OpenSubmission, Partner
+from tocsin.server.store import Store, wall_clock
 
 YARA = 'rule a { strings: $a = "evil" condition: $a }'
 
@@ -60,6 +65,13 @@ def work(hub: HubInProcess, turns: int) -> None:
     """Give the worker some turns; every other call looks at the outbox first."""
     for _ in range(turns):
         hub.services.intake.work()
+
+
+def disable(hub: HubInProcess, *, disabled: bool) -> None:
+    """Lock the account of acme out, or let it in again."""
+    account = hub.store.accounts.find_account("acme")
+    assert account is not None
+    hub.store.accounts.update_account(replace(account, disabled=disabled))
 
 
 def work_off(intake: Intake) -> None:
@@ -108,6 +120,22 @@ class TestTurns:
         assert is_settled(hub, large)
         assert not is_settled(hub, small[-1])
 
+    def test_a_partner_with_hard_submissions_has_fewer_turns(self) -> None:
+        hard, quick = (
+            OpenSubmission(
+                id=who, account=who, partner=who, received=0, is_large=False, lane="", after=(),
+                attempts=0, is_queued=True, is_free=True, lease=0, digests=None,
+            )
+            for who in ("hard", "quick")
+        )  # fmt: skip
+        turns = queue.Turns()
+        served = []
+        for _ in range(24):
+            chosen = turns.choose([hard, quick])[0]
+            served.append(chosen.id)
+            turns.take(chosen, has_large=False, seconds=2.5 if chosen is hard else 0.01)
+        assert served.count("hard") == 3
+
     def test_partners_are_served_one_after_the_other(self, hub: HubInProcess) -> None:
         hub.join(Partner("east", "East Limited"))
         posted = {
@@ -140,6 +168,166 @@ class TestTurns:
         ]
         assert counts == [25] * 6
         assert len(hub.feed("green")) == 150
+
+
+class TestFailures:
+    @pytest.fixture
+    def failing(self, monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
+        """The faults that submissions of acme meet, one after the other; the last one stays."""
+        faults: list[Exception] = []
+        step = InboxAdmission.step
+
+        def fail(self: InboxAdmission) -> bool:
+            if self.submission.partner == "acme" and faults:
+                raise faults.pop(0) if len(faults) > 1 else faults[0]
+            return step(self)
+
+        monkeypatch.setattr(InboxAdmission, "step", fail)
+        return faults
+
+    def test_a_submission_that_cannot_be_examined_keeps_no_other_waiting(
+        self, hub: HubInProcess, failing: list[Exception]
+    ) -> None:
+        failing.append(Unavailable("no compiler"))
+        bad = post_large(hub)
+        other = post_large(hub, who="north")
+        work_off(hub.services.intake)
+        assert is_settled(hub, other, "north")
+        assert not is_settled(hub, bad)
+        [left] = hub.store.submissions.list_open(60)
+        assert (left.attempts, left.is_free) == (0, True)
+
+    def test_it_is_tried_again_after_a_pause(
+        self, hub: HubInProcess, failing: list[Exception], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(queue, "SHORTEST_PAUSE", 0.0)
+        failing.append(Unavailable("no compiler"))
+        bad = post_large(hub)
+        work(hub, 6)
+        failing.clear()
+        work_off(hub.services.intake)
+        assert is_settled(hub, bad)
+
+    def test_what_the_database_refuses_to_store_is_set_aside(
+        self, hub: HubInProcess, failing: list[Exception], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(queue, "SHORTEST_PAUSE", 0.0)
+        failing.append(DocumentTooLarge("16 MiB"))
+        bad = post_large(hub)
+        work(hub, 8)
+        assert [each.id for each in hub.store.submissions.list_set_aside()] == [bad["id"]]
+
+    def test_an_outage_of_the_database_is_no_fault_of_a_submission(
+        self, hub: HubInProcess, failing: list[Exception]
+    ) -> None:
+        failing += [AutoReconnect("down")] * 5
+        bad = post_large(hub)
+        for _ in range(4):
+            with pytest.raises(AutoReconnect):
+                work(hub, 2)
+        failing.clear()
+        work_off(hub.services.intake)
+        assert is_settled(hub, bad)
+
+    def test_leases_last_however_long_the_turns_of_others_are(
+        self, store: Store, engine_uri: str
+    ) -> None:
+        late = 0
+        hub = HubInProcess(
+            store, settings=HubSettings(inline_objects=20), clock=lambda: wall_clock() + late
+        )
+        store.submissions._clock = lambda: wall_clock() + late
+        for who in ("acme", "north"):
+            post_large(hub, 300, who)
+        work(hub, 4)
+        begun = store.submissions.list_open(60)
+        assert len(begun) == 2
+        for _ in range(3):
+            late += 40_000_000
+            assert not any(each.is_free for each in store.submissions.list_open(60))
+            work(hub, 1)
+
+
+class TestPauses:
+    def test_each_is_twice_as_long_as_the_one_before_up_to_a_minute(self) -> None:
+        pauses = queue.Pauses(lambda: 0.0)
+        assert [pauses.lengthen("a") for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
+        pauses.forget("a")
+        assert pauses.lengthen("a") == 1
+
+    def test_one_rests_until_its_pause_is_over(self) -> None:
+        now = 0.0
+        pauses = queue.Pauses(lambda: now)
+        pauses.lengthen("a")
+        assert pauses.resting() == {"a"}
+        now = 1.0
+        assert pauses.resting() == set()
+        assert pauses.lengthen("a") == 2
+
+
+class TestInlineBudget:
+    def test_who_has_used_it_up_waits_until_it_is_filled_again(self) -> None:
+        now = 0.0
+        budget = queue.InlineBudget(lambda: now)
+        with budget.enter("acme", 10) as may_enter:
+            assert may_enter
+            began = time.thread_time()
+            while time.thread_time() - began < 0.02:
+                pass
+        budget._left["acme"] = (budget._left["acme"][0] - queue.INLINE_BURST, now)
+        with budget.enter("acme", 10) as may_enter:
+            assert not may_enter
+        with budget.enter("north", 10) as may_enter:
+            assert may_enter
+        now = 1.0
+        with budget.enter("acme", 10) as may_enter:
+            assert may_enter
+
+    def test_few_hard_ones_of_a_partner_are_admitted_at_once(self) -> None:
+        budget = queue.InlineBudget()
+        hard = queue.HARD_OCTETS + 1
+        with budget.enter("acme", hard), budget.enter("acme", hard):
+            with budget.enter("acme", hard) as may_enter:
+                assert not may_enter
+            with budget.enter("acme", 10) as may_enter:
+                assert may_enter
+        with budget.enter("acme", hard) as may_enter:
+            assert may_enter
+
+    def test_a_partner_without_budget_is_admitted_from_the_queue(self, hub: HubInProcess) -> None:
+        hub.services.intake._inline._left["acme"] = (-100.0, time.monotonic())
+        posted = post(hub, indicator())
+        assert posted["status"] == "pending"
+        work_off(hub.services.intake)
+        assert is_settled(hub, posted)
+
+
+class TestLockedOut:
+    @pytest.mark.parametrize("to", ["inbox", "scratch"])
+    def test_nothing_more_of_a_disabled_account_is_taken(self, hub: HubInProcess, to: str) -> None:
+        posted = post_large(hub, 1_200, to=to)
+        while not status(hub, posted)["success_count"]:
+            work(hub, 1)
+        disable(hub, disabled=True)
+        work_off(hub.services.intake)
+        disable(hub, disabled=False)
+        answer = status(hub, posted)
+        assert answer["success_count"] + answer["failure_count"] == 1_200
+        assert 0 < answer["success_count"] < 1_200
+
+    def test_verbatim_objects_are_published_in_no_feed(self, hub: HubInProcess) -> None:
+        """Not even if the account is disabled and enabled while they are admitted."""
+        posted = post_large(hub, 1_200, to="scratch")
+        disable(hub, disabled=True)
+        work(hub, 2)
+        disable(hub, disabled=False)
+        work_off(hub.services.intake)
+        answer = status(hub, posted)
+        assert answer["failure_count"] >= 500
+        assert (
+            len(hub.feed("scratch")) == answer["success_count"] == 1_200 - answer["failure_count"]
+        )
+        assert hub.feed("green") == hub.feed("amber") == []
 
 
 class TestOrder:
