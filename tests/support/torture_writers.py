@@ -96,17 +96,21 @@ class Writer:
         answer = self._ask("POST", f"collections/{to}/objects/", json={"objects": objects})
         with self._book.lock:
             self._book.posts += 1
-            if answer is None or answer.status_code != 202:
-                self._doubt(objects, answer, (503, 429))
-                is_full = answer is not None and answer.status_code == 429
-                time.sleep(is_full * 0.5)
-                return False
-            self._book.statuses.append(answer.json()["id"])
-            if to == "scratch":
-                self._book.stored |= {(each["id"], each["modified"]) for each in objects}
+            if answer is not None and answer.status_code == 202:
+                self._note_acknowledgement(answer.json()["id"], to, objects)
             else:
-                self._book.wanted.update((each["pattern"], _number(each)) for each in objects)
+                self._doubt(objects, answer, (503, 429))
+        if answer is None or answer.status_code != 202:
+            time.sleep(0.5 if answer is not None and answer.status_code == 429 else 0)
+            return False
         return bool(answer.json()["status"] == "complete")
+
+    def _note_acknowledgement(self, status: str, to: str, objects: list[Object]) -> None:
+        self._book.statuses.append(status)
+        if to == "scratch":
+            self._book.stored |= {(each["id"], each["modified"]) for each in objects}
+        else:
+            self._book.wanted.update((each["pattern"], _number(each)) for each in objects)
 
     def _doubt(
         self, objects: list[Object], answer: requests.Response | None, fine: tuple[int, ...]
