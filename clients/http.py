@@ -39,7 +39,13 @@ from taxii2client.common import _HTTPConnection
 from taxii2client.exceptions import AccessError, TAXIIServiceException
 from taxii2client.v21 import ApiRoot, Server
 from urllib3.connectionpool import ConnectionPool
-from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError, ResponseError
+from urllib3.exceptions import (
+    HTTPError,
+    InvalidHeader,
+    MaxRetryError,
+    ReadTimeoutError,
+    ResponseError,
+)
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
@@ -167,11 +173,18 @@ class _BoundedRetry(Retry):
         _stacktrace: TracebackType | None = None,
     ) -> Self:
         """See urllib3."""
-        wait = (response.headers.get("Retry-After") or "") if response else ""
-        if _pool and response and wait.isdecimal() and int(wait) > _MAX_RETRY_AFTER:
-            cause = ResponseError(f"asked to wait {wait} s")
+        wait = self.get_retry_after(response) if response else None
+        if _pool and wait and wait > _MAX_RETRY_AFTER:
+            cause = ResponseError(f"asked to wait {wait:.0f} s")
             raise MaxRetryError(_pool, url or "", cause)
         return super().increment(method, url, response, error, _pool, _stacktrace)
+
+    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
+        """The wait in seconds, also of a date; None if there is none that can be read."""
+        try:
+            return super().get_retry_after(response)
+        except (InvalidHeader, ValueError, OverflowError):
+            return None
 
 
 class _Adapter(HTTPAdapter):

@@ -1,6 +1,8 @@
 """Polls of misbehaving servers: no object is lost, and every poll ends."""
 
 import json
+import time
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -142,6 +144,19 @@ class TestInterruptedAnswers:
             poll_numbers(
                 answer_objects_with(lambda request: Answer({}, 429, {"Retry-After": "3600"}))
             )
+
+    def test_a_retry_after_that_is_a_date_in_some_hours_is_reported_at_once(self) -> None:
+        busy = Answer({}, 429, {"Retry-After": formatdate(time.time() + 6 * 3600, usegmt=True)})
+        started = time.monotonic()
+        with pytest.raises(Unavailable, match="429"):
+            poll_numbers(answer_objects_with(lambda request: busy))
+        assert time.monotonic() - started < 10
+
+    @pytest.mark.parametrize("wait", ["soon", "9" * 5000, "Mon, 01 Jan 9999999999 00:00:00 GMT"])
+    def test_a_retry_after_that_cannot_be_read_is_ignored(self, wait: str) -> None:
+        answers = iter([Answer({}, 429, {"Retry-After": wait}), page([1])])
+        arrived, _ = poll_numbers(answer_objects_with(lambda request: next(answers)))
+        assert arrived == [1]
 
     @pytest.mark.parametrize(
         "answer",
