@@ -102,6 +102,13 @@ class TestLength:
         with serve_octets(lambda *_: [endless]) as url, pytest.raises(ShareError):
             poll_all(url)
 
+    @pytest.mark.parametrize("status", [b"401", b"404", b"503"])
+    def test_an_empty_error_that_is_declared_as_gzip_keeps_its_status(self, status: bytes) -> None:
+        answer = whole(b"", GZIP).replace(b"200", status, 1)
+        with serve_octets(lambda *_: [answer]) as url, pytest.raises(ShareError) as error:
+            poll_all(url)
+        assert f"says {status.decode()}" in str(error.value)
+
     def test_a_coding_that_was_not_asked_for_is_refused(self) -> None:
         answer = whole(b"x", "Content-Encoding: gzip, gzip")
         with (
