@@ -8,6 +8,7 @@ could lead to any file of the user's; links among the folders on the way are fol
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -23,6 +24,8 @@ from tocsin.admission.errors import ShareError
 _ABANDONED_AFTER = 60
 """Seconds after which a temporary file is left over from a program that was killed."""
 _SUFFIX = ".tmp"
+_NO_FOLDER_SYNC = (errno.EBADF, errno.EINVAL)
+"""Errors of file systems that cannot force a folder to the disk, such as some network drives."""
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 """Windows has neither; its links need a privilege."""
 
@@ -97,9 +100,10 @@ class Replacement:
                 os.chmod(self._name, stat.S_IMODE(old.st_mode) & 0o777)
 
     def finish(self) -> None:
-        """Let the file take the place of `path`, durably; `stream` stays open."""
+        """Close the stream and let the file take the place of `path`, durably."""
         self.stream.flush()
         os.fsync(self.stream.fileno())
+        self.stream.close()  # Windows does not rename a file that is open
         os.replace(self._name, self._path)
         self._name = ""
         _sync_folder(self._path.parent)
@@ -137,10 +141,18 @@ def _explain_write_error(path: Path, error: OSError) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` durable, on systems that can."""
-    with suppress(OSError):  # Windows cannot open folders
+    """Make a rename in `folder` durable, on systems that can.
+
+    Raises OSError if the disk fails.
+    """
+    try:
         handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    except PermissionError:  # Windows cannot open folders
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+    finally:
+        os.close(handle)

@@ -82,11 +82,16 @@ class LineOutput:
         self._already_written: set[bytes] = set()
 
     def resume(self, cursor: Cursor) -> None:
-        """Continue a file where a poll broke off.
+        """Continue a file where a poll broke off, or after `finish`.
 
         Lines beyond the cursor's size were written without the cursor having been saved: their
         objects come a second time and are then left out.
+        Raises UnusableFile if the file cannot be opened again.
         """
+        if self._stream.closed:
+            path = Path(self._name)
+            with writing(path, f"--output: {path}"):
+                self._stream = open_to_append(path)
         if self._name and cursor.output == self._name:
             self._already_written = _read_lines_after(self._stream, cursor.size)
         if self._name and self._stream.seek(0, os.SEEK_END):

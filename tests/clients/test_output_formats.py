@@ -148,6 +148,37 @@ class TestOutputFiles:
         self.write_objects(whole, Cursor(), objects, format)
         assert path.read_bytes() == whole.read_bytes()
 
+    @pytest.mark.parametrize("format", FORMATS)
+    def test_the_new_file_is_closed_before_it_is_renamed_because_windows_demands_it(
+        self, tmp_path: Path, format: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def replace(source: str, target: Path) -> None:
+            inode = os.stat(source).st_ino
+            held = [
+                os.stat(each).st_ino for each in Path("/proc/self/fd").iterdir() if each.exists()
+            ]
+            assert inode not in held
+            rename(source, target)
+
+        rename = os.replace
+        monkeypatch.setattr(os, "replace", replace)
+        self.write_objects(tmp_path / "out", Cursor(), as_bytes(indicator(0)), format, append=False)
+        assert (tmp_path / "out").exists()
+
+    def test_a_follow_does_not_go_on_in_a_link_that_took_the_place_of_its_file(
+        self, tmp_path: Path
+    ) -> None:
+        path, precious = tmp_path / "out", tmp_path / "precious"
+        precious.write_text("kept")
+        target = open_output("jsonl", path, io.BytesIO(), append=False)
+        target.resume(Cursor())
+        target.finish()
+        path.unlink()
+        path.symlink_to(precious)
+        with pytest.raises(UnusableFile, match="symbolic link"):
+            target.resume(Cursor())
+        assert precious.read_text() == "kept"
+
 
 class TestFormats:
     def format_objects(self, format: Any, *objects: Any) -> Any:

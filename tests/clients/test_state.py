@@ -1,7 +1,10 @@
 """State files of a poll: cursors are kept whole, or the old ones stay."""
 
+import errno
 import json
 import os
+import stat
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +59,20 @@ class TestStateFile:
     def test_an_unwritable_state_file_raises_unusable_file(self, tmp_path: Path) -> None:
         with pytest.raises(UnusableFile, match="cannot be written"):
             StateFile(tmp_path / "nosuch" / "state").save("key", CURSOR)
+
+    @pytest.mark.parametrize(
+        ("number", "is_saved"), [(errno.EIO, False), (errno.EINVAL, True), (errno.EBADF, True)]
+    )
+    def test_a_rename_that_the_disk_did_not_keep_is_an_error(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, is_saved: bool
+    ) -> None:
+        def sync(handle: int) -> None:
+            if stat.S_ISDIR(os.fstat(handle).st_mode):
+                raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "fsync", sync)
+        with nullcontext() if is_saved else pytest.raises(UnusableFile, match="Input/output error"):
+            StateFile(tmp_path / "state").save("key", CURSOR)
 
     def test_saving_a_cursor_leaves_no_temporary_file(self, tmp_path: Path) -> None:
         StateFile(tmp_path / "state").save("key", CURSOR)
