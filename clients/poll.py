@@ -283,7 +283,7 @@ class _Pager:
         is_new = any(each not in self.recent for each in fingerprints)
         self.useful_pages += is_new
         self.useless_pages = 0 if is_new else self.useless_pages + 1
-        if self.useless_pages > _MAX_USELESS_PAGES:
+        if self.useless_pages >= _MAX_USELESS_PAGES:
             raise Malformed(_ONLY_USELESS_PAGES)
         self.recent.update(dict.fromkeys(fingerprints))
         for each in list(islice(self.recent, max(0, len(self.recent) - _RECENT))):
