@@ -1,9 +1,10 @@
-"""Bounds on the answer of a server that may be hostile: octets, seconds, the head, nesting.
+"""Bounds on the response of a server that may be hostile: octets, seconds, the head, nesting.
 
 A connection counts what it reads from its socket and keeps one deadline for a request and its
-whole answer, because the timeouts of urllib3 begin anew with each octet that arrives.  The body
-is decompressed in small pieces, so that a short answer cannot become a long one unseen.  A
-coding that was not asked for is refused.  Knows nothing of TAXII.
+whole response, because the timeouts of urllib3 begin anew with each octet that arrives.  SOCKS
+proxies have connections of their own: only the bounds on the body hold there.  The body is
+decompressed in small pieces, so that a short response cannot become a long one unseen.  A coding
+that was not asked for is refused.  Knows nothing of TAXII.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ ACCEPTED_CODING = "gzip"
 MAX_DEPTH = 100
 """Levels of nesting in JSON; Python's own parsers end at about a thousand."""
 _MAX_HEAD = 64 * 1024
-"""Octets before the body: status line, headers, interim answers."""
+"""Octets before the body: status line, headers, interim responses."""
 _MAX_ERROR_LENGTH = 1024 * 1024
-"""Octets of an answer that is no success; only a title and a description of it are read."""
+"""Maximum length of the body of an error response, in octets; only its title and description are
+read."""
 _MAX_MEMBERS = 1000
 """Members of one gzip body (RFC 1952 section 2.2)."""
 _PIECE = 64 * 1024
@@ -42,44 +44,46 @@ _TOKEN = re.compile(_STRING + rb"|[\[{]|[\]}]", re.DOTALL)
 _STRING_OR_COMMA = re.compile(_STRING + rb"|,", re.DOTALL)
 
 
-class AnswerRefused(Unavailable):
-    """The client broke off an answer, or did not go where the server sent it."""
+class ResponseRefused(Unavailable):
+    """The client aborted the response, or refused to follow the server to another address."""
 
 
-class AnswerTooLong(AnswerRefused):
-    """The answer is longer than the client reads."""
+class ResponseTooLong(ResponseRefused):
+    """The response is longer than the client reads."""
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerBounds:
-    """Bounds on each answer of one kind."""
+class ResponseBounds:
+    """Bounds on each response of one kind."""
 
     max_length: int = 16 * 1024 * 1024
     """Octets of the body after decompression."""
     seconds: float = 300.0
-    """For sending the request and reading its whole answer, each time that it is sent."""
+    """For sending the request and reading its whole response, each time that it is sent."""
     advice: str = ""
-    """Follows the message of AnswerTooLong; empty or beginning with `; `."""
+    """Follows the message of ResponseTooLong; empty or beginning with `; `."""
 
     def length_for(self, status: int) -> int:
-        """The longest body of an answer with this status, in octets."""
+        """The longest body of a response with this status, in octets."""
         if 200 <= status < 300:
             return self.max_length
         return min(self.max_length, _MAX_ERROR_LENGTH)
 
-    def too_long(self, host: str, length: int) -> AnswerTooLong:
-        """The error for an answer with a body of more than `length` octets."""
-        return AnswerTooLong(f"the answer of {host} is longer than {length} octets{self.advice}")
+    def too_long(self, host: str, length: int) -> ResponseTooLong:
+        """The error for a response with a body of more than `length` octets."""
+        return ResponseTooLong(
+            f"the response of {host} is longer than {length} octets{self.advice}"
+        )
 
-    def too_slow(self, host: str) -> AnswerRefused:
-        """The error for an answer that is not complete in time."""
-        return AnswerRefused(
-            f"{host} did not complete its answer within {self.seconds:g} s; "
-            "try again later, or raise answer_timeout in client.toml if the line is slow"
+    def too_slow(self, host: str) -> ResponseRefused:
+        """The error for a response that is not complete in time."""
+        return ResponseRefused(
+            f"{host} did not complete its response within {self.seconds:g} s; "
+            "try again later, or raise response_timeout in client.toml if the line is slow"
         )
 
 
-def bound_connections(manager: PoolManager, bounds: AnswerBounds) -> None:
+def bound_connections(manager: PoolManager, bounds: ResponseBounds) -> None:
     """Let every connection that `manager` opens keep to `bounds`."""
     classes = {"http": _Pool, "https": _SecurePool}
     manager.pool_classes_by_scheme = {
@@ -88,16 +92,16 @@ def bound_connections(manager: PoolManager, bounds: AnswerBounds) -> None:
 
 
 class _BoundedConnection(HTTPConnection):
-    """A connection with one deadline for each request and its answer."""
+    """A connection with one deadline for each request and its response."""
 
-    def __init__(self, *args: Any, bounds: AnswerBounds, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, bounds: ResponseBounds, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.bounds = bounds
         self.deadline = time.monotonic() + bounds.seconds
         self.response_class = cast(Any, partial(_BoundedResponse, connection=self))
 
     def connect(self) -> None:
-        """See urllib3; a proxy's answer is read meanwhile."""
+        """See urllib3; a proxy's response is read meanwhile."""
         self.deadline = time.monotonic() + self.bounds.seconds
         super().connect()
 
@@ -126,7 +130,7 @@ class _SecurePool(HTTPSConnectionPool):
 
 
 class _BoundedResponse(HTTPResponse):
-    """An answer whose octets are counted as they arrive."""
+    """A response whose octets are counted as they arrive."""
 
     def __init__(self, sock: socket, *args: Any, connection: _BoundedConnection, **kw: Any) -> None:
         super().__init__(sock, *args, **kw)
@@ -143,7 +147,7 @@ class _BoundedResponse(HTTPResponse):
 
 
 class _BoundedOctets(io.RawIOBase):
-    """What arrives on a socket, until the deadline and as much as is allowed."""
+    """Raw stream of a socket that enforces the deadline and a maximum number of octets."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket, connection: _BoundedConnection) -> None:
         self._raw = raw
@@ -153,7 +157,7 @@ class _BoundedOctets(io.RawIOBase):
         self._left = self._limit = _MAX_HEAD
 
     def allow(self, octets: int) -> None:
-        """Allow so many more octets."""
+        """Set the number of octets that may still be read."""
         self._left = self._limit = octets
 
     def readable(self) -> bool:
@@ -161,7 +165,7 @@ class _BoundedOctets(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        """See io; raises AnswerRefused."""
+        """See io; raises ResponseRefused."""
         seconds = self._deadline - time.monotonic()
         if seconds <= 0:
             raise self._bounds.too_slow(self._host)
@@ -189,7 +193,7 @@ class _BoundedOctets(io.RawIOBase):
 def read_body(pieces: Iterable[bytes], coding: str, max_length: int) -> bytearray | None:
     """The body that arrives in `pieces`, decoded; None if it is longer than `max_length` octets.
 
-    Raises AnswerRefused if it is not in the content coding that `coding` names.
+    Raises ResponseRefused if it is not in the content coding that `coding` names.
     """
     body = bytearray()
     for piece in _decode(pieces, coding.strip().lower()):
@@ -204,9 +208,9 @@ def _decode(pieces: Iterable[bytes], coding: str) -> Iterable[bytes]:
         return pieces
     if coding in (ACCEPTED_CODING, f"x-{ACCEPTED_CODING}"):
         return _gunzip(pieces)
-    raise AnswerRefused(
-        f"an answer came in the content coding {ascii(coding[:40])}, "
-        f"but {ACCEPTED_CODING} was asked for; tell the operator of the server"
+    raise ResponseRefused(
+        f"the response has the content coding {ascii(coding[:40])}, "
+        f"but the client asked for {ACCEPTED_CODING}; tell the operator of the server"
     )
 
 
@@ -230,8 +234,8 @@ def _gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
         if not member.eof and not is_empty:
             raise zlib.error("the end is missing")
     except zlib.error as error:
-        raise AnswerRefused(
-            f"an answer is not in gzip, as it says it is ({error}); try again later"
+        raise ResponseRefused(
+            f"a response is declared as gzip but cannot be decompressed ({error}); try again later"
         ) from error
 
 
@@ -252,7 +256,8 @@ def is_too_deep(document: bytes | bytearray, levels: int = MAX_DEPTH) -> bool:
 
 
 def holds_more_objects(envelope: bytes | bytearray, count: int) -> bool:
-    """True if a list within an envelope has more than `count` objects or lists as elements."""
+    """True if an envelope has more than `count` objects or lists at the third level; up to twice as
+    many pass if both kinds occur."""
     if envelope.count(b"{") <= count and envelope.count(b"[") <= count:
         return False
     for depth in _opened_depths(envelope):

@@ -5,12 +5,12 @@ after a growing pause, or after the pause that `Retry-After` asks for.  A failur
 becomes an error with a text for the user.
 
 taxii2-client does discovery and API roots.  Its classes for collections and statuses are not
-used: they refuse answers that other servers give, for instance a count that disagrees with a
+used: they refuse responses that other servers send, for instance a count that disagrees with a
 list.  Pages of objects are requested directly, because taxii2-client 2.3.0 drops the response
 headers that say how to go on.  A page is requested only once: some servers count a page as read
-when it is requested, so repeating the request after a lost answer would skip a page.
+when it is requested, so repeating the request after a lost response would skip a page.
 
-The server may be hostile.  Its answers are read within bounds (see `bounds`), and nothing is ever
+The server may be hostile.  Its responses are read within bounds (see `bounds`), and nothing is ever
 sent to another origin than that of the URL that the user gave: no redirect and no API root leads
 away from it.
 """
@@ -63,8 +63,8 @@ from tocsin.admission.errors import (
 )
 from tocsin.clients.bounds import (
     ACCEPTED_CODING,
-    AnswerBounds,
-    AnswerRefused,
+    ResponseBounds,
+    ResponseRefused,
     bound_connections,
     is_too_deep,
     read_body,
@@ -113,7 +113,7 @@ _MAX_ROOTS = 100
 """API roots of a server that are read."""
 _MAX_RESOURCE_LENGTH = 4 * 1024 * 1024
 """Octets of a resource other than a page; parsed as a whole it takes up to 30 times as much."""
-_PAGE_ADVICE = "; ask for smaller pages with --limit, or raise max_answer_length in client.toml"
+_PAGE_ADVICE = "; ask for smaller pages with --limit, or raise max_response_length in client.toml"
 _RESOURCE_ADVICE = ", too long for what was asked for; check the URL, or tell its operator"
 _PIECE = 64 * 1024
 _IF_TRUSTED = "If you trust that address, give the URL there with --url"
@@ -130,14 +130,14 @@ class RetrySettings:
 
     connect: float = 10.0
     """Timeout for opening a connection."""
-    answer: float = 60.0
+    read: float = 60.0
     """Timeout for each read from the server."""
     retries: int = 3
     pause: float = 0.5
     """Pause before the second retry; doubled from retry to retry."""
     longest_pause: float = 30.0
-    bounds: AnswerBounds = field(default_factory=AnswerBounds)
-    """Bounds on a page; those on other answers are the same or narrower."""
+    bounds: ResponseBounds = field(default_factory=ResponseBounds)
+    """Bounds on a page; those on other responses are the same or narrower."""
 
     def repeatable(self) -> Retry:
         """Retries for requests that are safe to repeat even if they arrived."""
@@ -195,7 +195,7 @@ class _Adapter(HTTPAdapter):
     """
 
     def __init__(self, settings: RetrySettings, retry: Retry, tls: TlsFiles) -> None:
-        self._timeouts = (settings.connect, settings.answer)
+        self._timeouts = (settings.connect, settings.read)
         self._bounds = settings.bounds
         self._tls = tls
         super().__init__(max_retries=retry)
@@ -266,7 +266,7 @@ class _HubSession(requests.Session):
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """See requests."""
         if origin(str(request.url)) != self._hub:
-            raise AnswerRefused(f"nothing is sent to {request.url}; {_ELSEWHERE}")
+            raise ResponseRefused(f"nothing is sent to {request.url}; {_ELSEWHERE}")
         return super().send(request, **kwargs)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
@@ -276,11 +276,11 @@ class _HubSession(requests.Session):
             return None
         host, to = urlsplit(resp.url).netloc, urljoin(resp.url, target)
         if resp.request.method != "GET":
-            raise AnswerRefused(
+            raise ResponseRefused(
                 f"{host} redirects a submission to {to}; it was not sent there. {_IF_TRUSTED}"
             )
         if origin(to) != self._hub:
-            raise AnswerRefused(f"{host} redirects to {to}; {_ELSEWHERE}")
+            raise ResponseRefused(f"{host} redirects to {to}; {_ELSEWHERE}")
         return target
 
     def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
@@ -318,7 +318,7 @@ def translate_errors(url: str) -> Iterator[None]:
 
 
 def _explain_failure(host: str, error: requests.RequestException) -> ShareError:
-    """The error for a request without an answer.
+    """The error for a request without a response.
 
     A TLS alert about a certificate concerns ours; any other TLS failure, the server's.
     """
@@ -338,7 +338,7 @@ def _explain_failure(host: str, error: requests.RequestException) -> ShareError:
 
 
 def _explain_status(host: str, response: requests.Response) -> ShareError:
-    """The error for a 4xx or 5xx answer, with the server's own message."""
+    """The error for a 4xx or 5xx response, with the server's own message."""
     status = response.status_code
     kind = _ERRORS.get(status, Unavailable if status >= 500 or status == 429 else Unprocessable)
     message = _read_message(response)
@@ -519,7 +519,7 @@ class Hub:
             return parse_page(response.content, response.headers)
 
     def post_envelope(self, collection: Collection, envelope: bytes) -> StatusReport:
-        """Submit an envelope; repeated if the answer was lost, which is safe."""
+        """Submit an envelope; repeated if the response was lost, which is safe."""
         headers = {"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE}
         with translate_errors(collection.url):
             url = collection.url + "objects/"
@@ -596,12 +596,12 @@ class Hub:
         )
 
     def _select_roots(self, urls: list[str]) -> list[str]:
-        """The API roots that may be asked.  Raises AnswerRefused if all are at other origins."""
+        """The API roots that may be asked.  Raises ResponseRefused if all are at other origins."""
         elsewhere = [url for url in urls if origin(url) != origin(self.url)]
         for url in elsewhere:
             message = f"the API root {url} is left out; {_ELSEWHERE}"
             if len(elsewhere) == len(urls):
-                raise AnswerRefused(message)
+                raise ResponseRefused(message)
             log.warning("%s", message)
         return [url for url in urls if url not in elsewhere]
 
@@ -612,7 +612,7 @@ class Hub:
         return server
 
 
-def _bound_resources(pages: AnswerBounds) -> AnswerBounds:
+def _bound_resources(pages: ResponseBounds) -> ResponseBounds:
     """The bounds on resources other than pages."""
     length = min(pages.max_length, _MAX_RESOURCE_LENGTH)
     return replace(pages, max_length=length, advice=_RESOURCE_ADVICE)
@@ -620,8 +620,8 @@ def _bound_resources(pages: AnswerBounds) -> AnswerBounds:
 
 def _check_depth(response: requests.Response, **_: Any) -> None:
     if is_too_deep(response.content):
-        raise AnswerRefused(
-            f"the answer of {urlsplit(response.url).netloc} is nested too deeply; "
+        raise ResponseRefused(
+            f"the response of {urlsplit(response.url).netloc} is nested too deeply; "
             "check the URL, or tell its operator"
         )
 

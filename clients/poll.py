@@ -25,7 +25,7 @@ import msgspec
 
 from tocsin.admission.errors import Malformed, NotFound, ShareError, Unavailable
 from tocsin.admission.timestamps import micros, timestamp
-from tocsin.clients.bounds import AnswerRefused, AnswerTooLong
+from tocsin.clients.bounds import ResponseRefused, ResponseTooLong
 from tocsin.clients.http import Collection, Hub, NotTaxii
 from tocsin.clients.responses import Page
 from tocsin.clients.state import Cursor, MemoryState, cursor_key
@@ -165,7 +165,7 @@ def poll_batches(
     """The new objects of a collection, page by page.
 
     Raises Malformed if the server's pages have no end or `cursor` lies in the future,
-    Unavailable if it stays unreachable or an answer is refused.
+    Unavailable if it stays unreachable or a response is refused.
     """
     _check_cursor(cursor)
     pager = _Pager(query, collection.exact, cursor)
@@ -239,13 +239,13 @@ class _Pager:
 
         Raises `error` if a new walk would not help.
         """
-        if isinstance(error, AnswerTooLong) and self.limit > 1:
+        if isinstance(error, ResponseTooLong) and self.limit > 1:
             self.limit = max(1, self.limit // 8)
             log.warning("%s; polling on with --limit %d", error, self.limit)
             self._begin_again()
             return 0
         expired = not isinstance(error, Unavailable)
-        useless = (expired and not self.next) or isinstance(error, NotTaxii | AnswerRefused)
+        useless = (expired and not self.next) or isinstance(error, NotTaxii | ResponseRefused)
         if useless or self.restarts >= _MAX_RESTARTS:
             raise error
         log.info("polling again after the delivered objects: %s", error)
@@ -260,13 +260,14 @@ class _Pager:
         self.digests.clear()
 
     def _without_doubtful_stamp(self, page: Page) -> Page:
-        """The page, without its last stamp if that is not a time before now."""
+        """The page, without its last stamp if that is later than now."""
         in_future = page.last is not None and page.last > _now() + _TOLERANCE
         if in_future or (page.last is None and page.last_as_received):
             self._warn(
                 f"the server's X-TAXII-Date-Added-Last {ascii(page.last_as_received[:40])} is not "
-                "a time before now by this computer's clock; it is ignored, and the next poll "
-                "begins where this one did. Check the clock, or tell the operator of the server"
+                "a timestamp, or is later than this computer's clock; it is ignored, and the next "
+                "poll starts where this one did. Check the clock, or tell the operator of the "
+                "server"
             )
         return replace(page, last=None) if in_future else page
 

@@ -3,7 +3,7 @@
 Only candidates that are open after the preview are sent, in their sanitised form.  They are cut
 into envelopes that the server accepts.  An envelope that the server refuses as a whole is halved
 until the faulty object is found, so that one bad object costs only itself.  Sending an object
-twice is safe, so a request whose answer was lost is repeated.
+twice is safe, so a request whose response was lost is repeated.
 """
 
 import json
@@ -87,13 +87,13 @@ def push(
         yield PushResult(tuple(unfit))
     waiting: deque[tuple[_Envelope, StatusReport]] = deque()
     envelopes = _cut_envelopes(items, max_length, options.max_objects)
-    for part, answer in _send_envelopes(hub, collection, envelopes):
-        if isinstance(answer, StatusReport):
-            waiting.append((part, answer))
+    for part, response in _send_envelopes(hub, collection, envelopes):
+        if isinstance(response, StatusReport):
+            waiting.append((part, response))
             while waiting and waiting[0][1].settled:
                 yield _read_status(*waiting.popleft(), settled=True)
         else:
-            yield PushResult(_reject_part(part, answer), error=_fatal_error(answer))
+            yield PushResult(_reject_part(part, response), error=_fatal_error(response))
     deadline = time.monotonic() + options.timeout
     while waiting:
         part, report = waiting.popleft()
@@ -167,7 +167,7 @@ def _missing_definitions(
 def _send_envelopes(
     hub: Hub, collection: Collection, envelopes: Iterable[_Envelope]
 ) -> Iterator[tuple[_Envelope, StatusReport | ShareError]]:
-    """Each part of each envelope with the server's answer.
+    """Each part of each envelope with the server's response.
 
     After a fatal error the remaining parts come with that error, unsent.
     """
@@ -197,7 +197,7 @@ def _send_envelopes(
 
 
 def _fatal_error(error: ShareError) -> ShareError | None:
-    """The error, if it concerns more than the envelope that was answered with it."""
+    """The error, if it concerns more than the envelope that it is the response to."""
     return None if isinstance(error, TooLarge | Unprocessable | Malformed) else error
 
 

@@ -1,8 +1,8 @@
-"""The answers of a TAXII server as values: pages of objects and statuses.
+"""The responses of a TAXII server as values: pages of objects and statuses.
 
-Other servers omit properties or send null for nothing; both are empty values here.  Objects
-stay the bytes that were received.  A page that would take much memory or that later parsers
-could not read is refused before it is taken apart.  Knows no network.
+Other servers omit properties or send null instead of an empty value; both become empty values
+here.  Objects stay the bytes that were received.  A page that would take much memory or that
+later parsers could not read is refused before it is taken apart.  Knows no network.
 """
 
 import codecs
@@ -17,7 +17,7 @@ from tocsin.admission.errors import Malformed
 from tocsin.admission.timestamps import micros
 from tocsin.clients.bounds import (
     MAX_DEPTH,
-    AnswerRefused,
+    ResponseRefused,
     holds_more_objects,
     holds_more_values,
     is_too_deep,
@@ -28,7 +28,7 @@ FIRST_HEADER, LAST_HEADER = "X-TAXII-Date-Added-First", "X-TAXII-Date-Added-Last
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer of `Get Objects` (TAXII 2.1 section 5.4)."""
+    """One response to `Get Objects` (TAXII 2.1 section 5.4)."""
 
     objects: tuple[bytes, ...]
     """Each object's JSON as received."""
@@ -40,7 +40,7 @@ class Page:
     last: int | None
     """X-TAXII-Date-Added-Last, likewise."""
     last_as_received: str
-    """X-TAXII-Date-Added-Last in its own words; empty if absent."""
+    """X-TAXII-Date-Added-Last as received; empty if absent."""
     digest: bytes = field(repr=False)
     """Over the objects; equal pages have equal digests."""
 
@@ -76,7 +76,7 @@ def parse_page(body: bytes | bytearray, headers: Mapping[str, str]) -> Page:
     """Read a page from the body and headers of a response.
 
     Raises msgspec.DecodeError or UnicodeDecodeError if the body is not an envelope,
-    AnswerRefused if it is not within bounds.
+    ResponseRefused if it is not within bounds.
     """
     _check_shape(body)
     envelope = _envelope_decoder.decode(body)
@@ -120,8 +120,8 @@ def _check_shape(body: bytes | bytearray) -> None:
     utf8.decode(b"", final=True)
 
 
-def _refused(what: str) -> AnswerRefused:
-    return AnswerRefused(
+def _refused(what: str) -> ResponseRefused:
+    return ResponseRefused(
         f"a page of the server {what}; the poll stops, and what was delivered is kept. "
         "Try a smaller --limit, or tell its operator"
     )

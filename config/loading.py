@@ -5,6 +5,7 @@ or wrong setting raises ConfigError with its name and what would be right. The v
 never stand in a message.
 """
 
+import logging
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -28,7 +29,11 @@ _PREFIX = "TOCSIN_"
 _OTHER_PREFIXES = ("TOCSIN_TEST_", "TOCSIN_BENCH_", "TOCSIN_DEMO_")
 _SHIPPED_POLICY = Path(__file__).with_name("policy.toml")
 
+_RENAMED = {"max_answer_length": "max_response_length", "answer_timeout": "response_timeout"}
+"""Old names of settings of the clients, which work in this release."""
+
 S = TypeVar("S", bound=Settings)
+log = logging.getLogger(__name__)
 
 
 class ConfigError(Exception):
@@ -97,7 +102,8 @@ def _load(
 ) -> S:
     known = {field.name: field for field in fields(kind)}
     values: dict[str, Any] = {}
-    for source, name, raw in _raw_values(known, file, environ, overrides):
+    for source, given, raw in _raw_values(known, file, environ, overrides):
+        name = _current_name(given, known, source)
         if name not in known:
             raise ConfigError(f"{name}: unknown setting ({source}); known are {_join(known)}")
         value = _convert(known[name], raw, source)
@@ -108,6 +114,15 @@ def _load(
             value = tuple(dict.fromkeys((*values.get(name, ()), *value)))
         values[name] = value
     return kind(**values)
+
+
+def _current_name(name: str, known: Mapping[str, FieldInfo], source: str) -> str:
+    """The name of a setting, or that which replaced it; warns of an old one."""
+    current = _RENAMED.get(name, name)
+    if current == name or current not in known:
+        return name
+    log.warning("%s is deprecated (%s); use %s", name, source, current)
+    return current
 
 
 def _raw_values(
@@ -122,7 +137,7 @@ def _raw_values(
             yield str(file), name, raw
     for variable, raw in _variables(environ).items():
         name = variable.removeprefix(_PREFIX).lower()
-        if name in known:
+        if _RENAMED.get(name, name) in known:
             yield f"${variable}", name, raw
     for name, raw in overrides.items():
         if raw is not None:
@@ -135,8 +150,9 @@ def _variables(environ: Mapping[str, str]) -> dict[str, str]:
     settings = (*fields(HubSettings), *fields(ClientSettings))
     known = {f"{_PREFIX}{each.name.upper()}" for each in settings}
     known |= {HUB_FILE, CLIENT_FILE, PERSON}
+    old = {f"{_PREFIX}{each.upper()}" for each in _RENAMED}
     for name in sorted(ours):
-        if name not in known and not name.startswith(_OTHER_PREFIXES):
+        if name not in known | old and not name.startswith(_OTHER_PREFIXES):
             raise ConfigError(f"${name}: unknown setting; known are {_join(known)}")
     return ours
 

@@ -155,8 +155,8 @@ class ClientSettings(Settings, frozen=True, kw_only=True):
     policy: Path | None = None
     """The admission policy of the preview; None: the shipped one."""
     timeout: Annotated[float, Meta(ge=0.1, le=3600)] = 30.0
-    """Seconds to wait for an answer."""
-    answer_timeout: Annotated[float, Meta(ge=0.1, le=86_400)] = 300.0
-    """Seconds within which a request is sent and its whole answer read."""
-    max_answer_length: Annotated[int, Meta(ge=65_536, le=1 << 31)] = 16 * 1024 * 1024
+    """Seconds that a server may be silent within a request or its response."""
+    response_timeout: Annotated[float, Meta(ge=0.1, le=86_400)] = 300.0
+    """Maximum seconds for sending a request and reading its whole response."""
+    max_response_length: Annotated[int, Meta(ge=65_536, le=1 << 31)] = 16 * 1024 * 1024
     """The longest page that is read, in octets after decompression."""

@@ -20,7 +20,7 @@ from tocsin.admission import parse_policy
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Tlp
 from tocsin.admission.warninglists.index import load_warning_lists
-from tocsin.clients.bounds import AnswerBounds
+from tocsin.clients.bounds import ResponseBounds
 from tocsin.clients.check import Checker, InputFile, Preview, read_unexamined
 from tocsin.clients.http import Hub, RetrySettings
 from tocsin.clients.terminal import open_console, print_counts, print_json, print_message
@@ -159,8 +159,8 @@ def open_hub(settings: ClientSettings) -> Hub:
             settings.url,
             settings.key,
             RetrySettings(
-                answer=settings.timeout,
-                bounds=AnswerBounds(settings.max_answer_length, settings.answer_timeout),
+                read=settings.timeout,
+                bounds=ResponseBounds(settings.max_response_length, settings.response_timeout),
             ),
             TlsFiles(cert=settings.cert, ca=settings.ca),
         )

@@ -31,7 +31,7 @@ from support.terminal import run_on_terminal
 
 from tocsin.admission.errors import Malformed, ShareError, Unavailable
 from tocsin.admission.model import Candidate
-from tocsin.clients.bounds import AnswerBounds, AnswerRefused
+from tocsin.clients.bounds import ResponseBounds, ResponseRefused
 from tocsin.clients.check import Preview
 from tocsin.clients.http import Collection, Hub, RetrySettings
 from tocsin.clients.poll import PollQuery, poll_batches
@@ -41,7 +41,7 @@ from tocsin.clients.tls import TlsFiles
 
 LENGTH = 200_000
 GZIP = "Content-Encoding: gzip"
-BOUNDED = RetrySettings(2, 2, 1, 0.01, bounds=AnswerBounds(LENGTH, 1.0))
+BOUNDED = RetrySettings(2, 2, 1, 0.01, bounds=ResponseBounds(LENGTH, 1.0))
 LAST = "X-TAXII-Date-Added-Last"
 
 
@@ -76,9 +76,12 @@ class TestLength:
         ids=["compressed", "plain", "chunked", "without length"],
     )
     def test_a_page_longer_than_the_bound_is_refused_with_advice(self, answer: bytes) -> None:
-        with serve_octets(at_objects(lambda: [answer])) as url, pytest.raises(AnswerRefused) as no:
+        with (
+            serve_octets(at_objects(lambda: [answer])) as url,
+            pytest.raises(ResponseRefused) as no,
+        ):
             poll_all(url)
-        assert "--limit" in str(no.value) and "max_answer_length" in str(no.value)
+        assert "--limit" in str(no.value) and "max_response_length" in str(no.value)
 
     def test_pages_become_smaller_until_they_are_within_the_bound(self) -> None:
         sizes: list[int] = []
@@ -113,7 +116,7 @@ class TestLength:
         answer = whole(b"x", "Content-Encoding: gzip, gzip")
         with (
             serve_octets(at_objects(lambda: [answer])) as url,
-            pytest.raises(AnswerRefused, match="content coding"),
+            pytest.raises(ResponseRefused, match="content coding"),
         ):
             poll_all(url)
 
@@ -131,7 +134,7 @@ class TestLength:
     def test_endless_interim_answers_end(self) -> None:
         with (
             serve_octets(lambda *_: [b"HTTP/1.1 100 Continue\r\n\r\n"] * 10_000) as url,
-            pytest.raises(AnswerRefused),
+            pytest.raises(ResponseRefused),
         ):
             poll_all(url)
 
@@ -153,7 +156,7 @@ class TestLength:
         body = b'{"title":"x","x":' + b"[" * 800 + b"]" * 800 + b"}"
         with (
             serve_octets(lambda *_: [whole(body)]) as url,
-            pytest.raises(AnswerRefused, match="nested"),
+            pytest.raises(ResponseRefused, match="nested"),
         ):
             poll_all(url)
 
@@ -188,7 +191,7 @@ class TestTime:
         started = time.monotonic()
         with (
             serve_octets(at_objects(answer)) as url,
-            pytest.raises(AnswerRefused, match="within 1 s.*answer_timeout"),
+            pytest.raises(ResponseRefused, match="within 1 s.*response_timeout"),
         ):
             poll_all(url)
         assert time.monotonic() - started < 10
@@ -204,7 +207,7 @@ class TestTime:
         with (
             serve_octets(at_objects(answer), tls) as url,
             Hub(url.replace("127.0.0.1", "localhost"), "", BOUNDED, trusted) as hub,
-            pytest.raises(AnswerRefused, match="within 1 s"),
+            pytest.raises(ResponseRefused, match="within 1 s"),
         ):
             hub.fetch_page(hub.find_collection("feed"), {})
 
@@ -212,7 +215,7 @@ class TestTime:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}/root/"
             collection = Collection("c", "", "", "", True, True, url, f"{url}collections/c/")
-            impatient = RetrySettings(0.2, 0.2, 0, 0.01, bounds=AnswerBounds(LENGTH, 0.5))
+            impatient = RetrySettings(0.2, 0.2, 0, 0.01, bounds=ResponseBounds(LENGTH, 0.5))
             with Hub(url, "", impatient) as hub, pytest.raises(Unavailable):
                 hub.post_envelope(collection, b" " * 50_000_000)
 
@@ -287,7 +290,7 @@ class TestOtherOrigins:
             with (
                 serve_script(script) as server,
                 Hub(server.url, "partner:secret", BOUNDED) as hub,
-                pytest.raises(AnswerRefused, match=f"{other.url}; .*--url"),
+                pytest.raises(ResponseRefused, match=f"{other.url}; .*--url"),
             ):
                 hub.fetch_page(hub.find_collection("feed"), {})
             assert other.requests == []
@@ -319,7 +322,7 @@ class TestOtherOrigins:
             with serve_script(script) as server:
                 with (
                     Hub(server.url, "partner:secret", BOUNDED) as hub,
-                    pytest.raises(AnswerRefused, match=f"{root} is left out.*--url"),
+                    pytest.raises(ResponseRefused, match=f"{root} is left out.*--url"),
                 ):
                     hub.list_collections()
                 own = ["/root/"]
@@ -442,7 +445,7 @@ class TestDoubtfulCursors:
         with serve_script(self.serve({0: stamp}, [])) as server:
             ids, cursor = poll_all(server.url)
         assert (ids, cursor.last) == ([indicator(0)["id"]], None)
-        assert caplog.text.count("is not a time before now") == 1
+        assert caplog.text.count("is not a timestamp, or is later") == 1
 
     def test_after_a_stamp_in_the_future_later_objects_arrive_and_known_ones_do_not(self) -> None:
         stamps = {0: "2099-01-01T00:00:00.000000Z"}
@@ -477,7 +480,7 @@ class TestDoubtfulCursors:
 
 
 def test_bounds_are_settings_of_client_toml(tocsin: Callable[..., Any]) -> None:
-    Path("client.toml").write_text("max_answer_length = 65536\nanswer_timeout = 0.5\n")
+    Path("client.toml").write_text("max_response_length = 65536\nresponse_timeout = 0.5\n")
     long = whole(bomb(100_000), GZIP)
     with serve_octets(at_objects(lambda: [long])) as url:
         code, _, stderr = tocsin("poll", "feed", "--url", url, "--limit", "1")

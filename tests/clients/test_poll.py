@@ -18,7 +18,7 @@ from tocsin.clients.http import Hub, RetrySettings
 from tocsin.clients.poll import PollQuery, poll_batches
 from tocsin.clients.state import Cursor
 
-FAST_RETRIES = RetrySettings(connect=2, answer=0.3, retries=1, pause=0.01)
+FAST_RETRIES = RetrySettings(connect=2, read=0.3, retries=1, pause=0.01)
 DAY = "2026-03-01T00:00:{:02}.000000Z"
 
 

@@ -32,7 +32,7 @@ from tocsin.clients.poll import PollQuery, poll, poll_batches
 from tocsin.clients.push import push
 from tocsin.clients.state import Cursor, StateFile
 
-FAST_RETRIES = RetrySettings(connect=2, answer=5, retries=1, pause=0.01)
+FAST_RETRIES = RetrySettings(connect=2, read=5, retries=1, pause=0.01)
 
 
 @pytest.fixture

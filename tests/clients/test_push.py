@@ -18,7 +18,7 @@ from tocsin.clients.check import ObjectResult, Preview, count_verdicts
 from tocsin.clients.http import Hub, RetrySettings
 from tocsin.clients.push import PushOptions, push
 
-FAST_RETRIES = RetrySettings(connect=2, answer=2, retries=2, pause=0.01)
+FAST_RETRIES = RetrySettings(connect=2, read=2, retries=2, pause=0.01)
 STATEMENT = {
     "type": "marking-definition",
     "spec_version": "2.1",

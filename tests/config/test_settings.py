@@ -112,6 +112,40 @@ class TestSources:
         assert load_hub(file('policy = ""'), {}, {}).policy is None
 
 
+class TestRenamed:
+    OLD = (
+        ("max_answer_length", "max_response_length", 70_000),
+        ("answer_timeout", "response_timeout", 7.0),
+    )
+
+    @pytest.mark.parametrize(("old", "new", "value"), OLD)
+    def test_an_old_name_works_and_the_warning_has_the_new_one(
+        self, file: Any, old: str, new: str, value: float, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        written = file(f"{old} = {value}")
+        assert getattr(load_client(written, {}, {}), new) == value
+        assert f"{old} is deprecated ({written}); use {new}" in caplog.text
+
+    @pytest.mark.parametrize(("old", "new", "value"), OLD)
+    def test_the_old_name_of_a_variable_works_and_does_not_disturb_the_hub(
+        self, old: str, new: str, value: float
+    ) -> None:
+        environ = {f"TOCSIN_{old.upper()}": str(value)}
+        assert getattr(load_client(None, environ, {}), new) == value
+        assert load_hub(None, environ, {}) == HubSettings()
+
+    def test_an_old_name_in_the_file_gives_way_to_the_new_one_in_the_environment(
+        self, file: Any
+    ) -> None:
+        environ = {"TOCSIN_RESPONSE_TIMEOUT": "8"}
+        assert load_client(file("answer_timeout = 7"), environ, {}).response_timeout == 8
+
+    def test_a_setting_of_the_clients_is_unknown_to_the_hub_under_its_old_name_too(
+        self, file: Any
+    ) -> None:
+        assert "answer_timeout: unknown" in complaint(load_hub, file("answer_timeout = 7"))
+
+
 class TestWrong:
     def test_an_unknown_setting_in_the_file_is_named_with_the_known_ones(self, file: Any) -> None:
         message = complaint(load_hub, file("prot = 1"))

@@ -37,7 +37,7 @@ CHALLENGES = [
     'Certificate realm="Tocsin"',
 ]
 NOWHERE = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
-HASTY = RetrySettings(connect=5, answer=5, retries=0)
+HASTY = RetrySettings(connect=5, read=5, retries=0)
 
 
 @pytest.fixture(scope="module")
