@@ -56,9 +56,9 @@ class ResponseTooLong(ResponseRefused):
 class ResponseBounds:
     """Bounds on each response of one kind."""
 
-    max_length: int = 16 * 1024 * 1024
+    max_length: int
     """Octets of the body after decompression."""
-    seconds: float = 300.0
+    seconds: float
     """For sending the request and reading its whole response, each time that it is sent."""
     advice: str = ""
     """Follows the message of ResponseTooLong; empty or beginning with `; `."""

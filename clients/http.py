@@ -22,7 +22,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
@@ -71,9 +71,11 @@ from tocsin.clients.bounds import (
 )
 from tocsin.clients.responses import Page, StatusReport, parse_page, parse_status
 from tocsin.clients.tls import DEFAULT_PORTS, TlsFiles, origin
+from tocsin.config import ClientSettings
 
 log = logging.getLogger(__name__)
 
+_DEFAULTS = ClientSettings()
 MEDIA_TYPE = "application/taxii+json;version=2.1"
 
 _CERTIFICATE_ALERT = re.compile(
@@ -130,13 +132,15 @@ class RetrySettings:
 
     connect: float = 10.0
     """Timeout for opening a connection."""
-    read: float = 60.0
+    read: float = _DEFAULTS.timeout
     """Timeout for each read from the server."""
     retries: int = 3
     pause: float = 0.5
     """Pause before the second retry; doubled from retry to retry."""
     longest_pause: float = 30.0
-    bounds: ResponseBounds = field(default_factory=ResponseBounds)
+    bounds: ResponseBounds = ResponseBounds(
+        _DEFAULTS.max_response_length, _DEFAULTS.response_timeout
+    )
     """Bounds on a page; those on other responses are the same or narrower."""
 
     def repeatable(self) -> Retry:

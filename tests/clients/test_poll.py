@@ -14,9 +14,11 @@ from support.taxii_servers import (
 )
 
 from tocsin.admission.errors import Malformed, ShareError, Unavailable
+from tocsin.clients.bounds import ResponseBounds
 from tocsin.clients.http import Hub, RetrySettings
 from tocsin.clients.poll import PollQuery, poll_batches
 from tocsin.clients.state import Cursor
+from tocsin.config import ClientSettings
 
 FAST_RETRIES = RetrySettings(connect=2, read=0.3, retries=1, pause=0.01)
 DAY = "2026-03-01T00:00:{:02}.000000Z"
@@ -171,6 +173,12 @@ class TestInterruptedAnswers:
     def test_an_invalid_answer_is_a_readable_error(self, answer: Any) -> None:
         with pytest.raises(ShareError):
             poll_numbers(answer_objects_with(lambda request: answer))
+
+
+def test_the_default_timeouts_and_bounds_are_those_of_the_settings() -> None:
+    retries, settings = RetrySettings(), ClientSettings()
+    bounds = ResponseBounds(settings.max_response_length, settings.response_timeout)
+    assert (retries.read, retries.bounds) == (settings.timeout, bounds)
 
 
 @pytest.mark.parametrize(
