@@ -100,10 +100,10 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     """Requests of one account in a minute; 0: no limit."""
     inline_objects: Annotated[int, Meta(ge=0, le=1_000_000)] = 200
     """Maximum objects of a submission that is evaluated inside the request."""
-    max_waiting_reviews: Annotated[int, Meta(ge=0, le=1_000_000)] = 10_000
-    """Reviews of one partner that may wait; more are refused. 0: no limit."""
     inline_octets: Annotated[int, Meta(ge=0, le=1 << 31)] = 256 * 1024
     """Maximum length of a submission that is evaluated inside the request, in octets."""
+    max_waiting_reviews: Annotated[int, Meta(ge=0, le=1_000_000)] = 10_000
+    """Reviews of one partner that may wait; more are refused. 0: no limit."""
     admission_processes: Annotated[int, Meta(ge=-1, le=64)] = -1
     """Processes that examine queued submissions; 0: the hub's own; -1: by the processors."""
     objects_per_day: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 1_000_000
