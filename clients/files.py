@@ -1,4 +1,4 @@
-"""Files that the clients write: never through a symbolic link, private, and whole or not at all.
+"""Write the clients' files: private, never through a symbolic link, and completely or not at all.
 
 A new file is for its owner only (mode 0600).  A file that is replaced is written under another
 name in the same folder, forced to the disk and renamed, so that a reader finds the old content or
@@ -31,7 +31,7 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class UnusableFile(ShareError):
-    """A file of the user's own cannot be read or written; the hub has no part in it."""
+    """An error about a local file; the hub is not involved."""
 
 
 def resolve(path: Path) -> Path:
@@ -74,7 +74,7 @@ def _find_obstacle(path: Path) -> str:
 def open_to_append(path: Path) -> BinaryIO:
     """The file, open for reading and writing at its beginning; made if there is none.
 
-    Raises OSError if it is not a file, or a link.
+    Raises OSError if it is a link or not a regular file.
     """
     try:
         handle = os.open(path, os.O_RDWR | _NO_FOLLOW)
@@ -116,7 +116,7 @@ class Replacement:
 
 
 def remove_abandoned_files(path: Path) -> None:
-    """Remove what killed programs left of replacements of `path`.
+    """Remove temporary files that killed programs left for `path`.
 
     The files of a write in progress are younger.  Raises OSError if there is no such folder.
     """

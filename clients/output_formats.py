@@ -45,7 +45,8 @@ COLUMNS = (
     "labels",
 )
 _FORMULA = re.compile(r"(^|;)(?=[\s\"'`]*([^\s\"'`]))")
-"""The beginning of a cell, or of what is one where `;` separates, and its first character.
+"""The start of a cell, or of a part after `;`, which some spreadsheets take for a separator, and
+its first character.
 
 Spreadsheets skip blanks and quotes before a formula; in many countries `;` separates cells."""
 _FORMULA_STARTS = frozenset("=+-@\N{MINUS SIGN}")
