@@ -6,6 +6,7 @@ leaves it.  Knows no network.
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from typing import Any
 
 from tocsin.admission import Pipeline
 from tocsin.admission.errors import ShareError, Unavailable
+from tocsin.admission.extraction.indicators import IndicatorDetails, build_indicator
 from tocsin.admission.formats import ReadOptions, describe_formats, detect_format, read
 from tocsin.admission.markings.granular import join_layers
 from tocsin.admission.model import (
@@ -46,6 +48,8 @@ class InputFile:
     content: bytes = field(repr=False)
     form: str = ""
     """A file name that shows the format if `name` does not: `report.txt`."""
+    new_ids: bool = False
+    """Give indicators whose id follows from their value random ids instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,24 @@ def read_unexamined(file: InputFile, now: int, tlp: Tlp) -> Preview:
         candidates = tuple(read(name, file.content, ReadOptions(now=now, tlp=tlp)))
     except ShareError as error:
         return Preview(file.name, error=str(error))
-    return Preview(file.name, candidates)
+    return Preview(file.name, tuple(map(_renew_id, candidates)) if file.new_ids else candidates)
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    value: str
+    pattern: str
+
+
+def _renew_id(candidate: Candidate) -> Candidate:
+    """The candidate under a random id, if its id follows from its value."""
+    subject = candidate.object or {}
+    value = _Value("", str(subject.get("pattern")))
+    derived = build_indicator(value, IndicatorDetails(), ReadOptions(now=0))["id"]
+    if subject.get("id") != derived:
+        return candidate
+    id = f"indicator--{uuid.uuid4()}"
+    return replace(candidate, object={**subject, "id": id}, source_id=id)
 
 
 def _unknown_format() -> str:
@@ -165,11 +186,12 @@ def describe_candidate(file: str, candidate: Candidate) -> ObjectResult:
         verdict="ready" if candidate.is_open else candidate.verdict.value,
         findings=tuple(each.as_json() for each in candidate.findings),
         object=join_layers(candidate) if candidate.is_open else None,
-        label=_find_label(candidate.object or {}),
+        label=find_label(candidate.object or {}),
     )
 
 
-def _find_label(subject: StixObject) -> str:
+def find_label(subject: StixObject) -> str:
+    """The property by which a person recognises an object; empty if it has none."""
     values = (subject.get(name) for name in _NAMING_PROPERTIES)
     return next((value for value in values if isinstance(value, str) and value), "")
 

@@ -79,8 +79,18 @@ def push(
 
     The first result holds the objects that are not sent, with the preview's own verdicts.
     """
+    results = (result for preview in previews for result in preview.results())
+    return push_results(hub, collection, results, options)
+
+
+def push_results(
+    hub: Hub,
+    collection: Collection,
+    results: Iterable[ObjectResult],
+    options: PushOptions | None = None,
+) -> Iterator[PushResult]:
+    """The same for results with the verdict `ready`, whose objects are sent as they are."""
     options = options or PushOptions()
-    results = [result for preview in previews for result in preview.results()]
     max_length = hub.max_content_length(collection)
     items, unfit = _select_items(results, max_length)
     if unfit:

@@ -31,6 +31,8 @@ from tocsin.config.command_line import escape_unprintable, printable
 
 _VERDICT_COLOURS = {
     "ready": "green",
+    "withdrawn": "green",
+    "absent": "cyan",
     "admitted": "green",
     "merged": "green",
     "duplicate": "cyan",
@@ -47,6 +49,8 @@ _MAX_TEXT = 1000
 _REMOVING_ACTIONS = ("replaced", "stripped", "asked")
 _FINAL_VERDICTS = ("refused", "held")
 """After these no further stage looks at an object."""
+_EXPLAINED_VERDICTS = ("ready", "withdrawn", "absent")
+"""These say of a withdrawal all that its findings say."""
 _STAGES: dict[str, str] = {
     "validate": "a valid STIX 2.1 object, accepted as it was sent",
     "normalise": "already in its canonical spelling",
@@ -114,6 +118,22 @@ def print_result(console: Console, result: ObjectResult) -> None:
     if result.label:
         head.append(f"  {_shorten(result.label, _MAX_LABEL)}", style="dim")
     console.print(head)
+    _print_findings(console, result)
+
+
+def print_withdrawal(console: Console, result: ObjectResult) -> None:
+    """Print what becomes of an object that is withdrawn, by its value or id."""
+    head = Text()
+    head.append(f"{result.verdict:9}", style=_VERDICT_COLOURS.get(result.verdict, ""))
+    head.append(f" {printable(result.source_id or '-')}")
+    if result.label:
+        head.append(f"  {_shorten(result.label, _MAX_LABEL)}")
+    console.print(head)
+    if result.verdict not in _EXPLAINED_VERDICTS:
+        _print_findings(console, result)
+
+
+def _print_findings(console: Console, result: ObjectResult) -> None:
     for finding in result.findings:
         if finding.get("rule") == "spelling":
             continue  # of no interest here; `tocsin check --explain` shows it

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -17,15 +17,23 @@ import click
 import msgspec
 
 from tocsin.admission import parse_policy
-from tocsin.admission.errors import Malformed
+from tocsin.admission.errors import Malformed, NotAllowed, NotAuthenticated, Unavailable
 from tocsin.admission.model import Tlp
 from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.clients.bounds import ResponseBounds
 from tocsin.clients.check import Checker, InputFile, Preview, read_unexamined
-from tocsin.clients.http import Hub, RetrySettings
+from tocsin.clients.http import Collection, Hub, RetrySettings
+from tocsin.clients.push import PushResult
 from tocsin.clients.terminal import open_console, print_counts, print_json, print_message
 from tocsin.clients.tls import TlsFiles
-from tocsin.config import CLIENT_FILE, TLP_WORDS, ClientSettings, load_client, policy_text
+from tocsin.config import (
+    CLIENT_FILE,
+    TLP_WORDS,
+    ClientSettings,
+    load_client,
+    policy_text,
+    stdio,
+)
 from tocsin.config.cache import load_or_build
 from tocsin.config.command_line import ParsedValue
 
@@ -52,6 +60,8 @@ class Inputs:
     """See InputFile.form."""
     tlp: str
     """The level of objects without a TLP marking; empty: that of the settings."""
+    new_ids: bool = False
+    """See InputFile.new_ids."""
 
 
 def with_settings(command: Callable[..., int]) -> Callable[..., int]:
@@ -130,6 +140,31 @@ def with_inputs(command: Callable[..., int]) -> Callable[..., int]:
     return run
 
 
+def with_sending_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options that say where objects are sent, and how long to wait for the verdicts."""
+    for option in reversed(
+        (
+            click.option(
+                "--to",
+                required=True,
+                metavar="COLLECTION",
+                help="The collection's id, alias or title.",
+            ),
+            click.option("--yes", is_flag=True, help="Send without asking."),
+            click.option("--no-wait", is_flag=True, help="Do not wait for the hub's verdicts."),
+            click.option(
+                "--timeout",
+                type=SECONDS,
+                default=300.0,
+                show_default=True,
+                help="The longest wait for the hub's verdicts.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 
 
@@ -168,6 +203,26 @@ def open_hub(settings: ClientSettings) -> Hub:
         raise WrongUsage(str(error)) from error
 
 
+def find_writable(hub: Hub, name: str) -> Collection:
+    """The collection with this id, alias or title.  Raises NotAllowed if the key may not write."""
+    collection = hub.find_collection(name, "can_write")
+    if not collection.can_write:
+        raise NotAllowed(f"this key may not write to {name}; ask the operator for the right")
+    return collection
+
+
+def is_interactive() -> bool:
+    """True if there is a person to be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(question: str) -> bool:
+    """Ask the user on the terminal; everything but yes is no."""
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def preview_files(
     settings: ClientSettings, inputs: Inputs, *, examine: bool = True
 ) -> list[Preview]:
@@ -194,7 +249,7 @@ def _read_files(inputs: Inputs) -> Iterator[InputFile | Preview]:
         except OSError as error:
             yield Preview(name, error=f"cannot be read: {error.strerror}")
         else:
-            yield InputFile(name, content, inputs.form)
+            yield InputFile(name, content, inputs.form, inputs.new_ids)
 
 
 def print_file_errors(previews: Iterable[Preview], *, as_json: bool) -> int:
@@ -217,6 +272,35 @@ def print_totals(counts: dict[str, int], *, as_json: bool) -> None:
         print_json({"counts": counts})
     else:
         print_counts(open_console(), counts)
+
+
+def print_push_summary(
+    pushed: Sequence[PushResult], counts: Mapping[str, int], *, as_json: bool
+) -> None:
+    """Print the counts and, for programs, the last status."""
+    if as_json:
+        reports = [part.status for part in pushed if part.status]
+        last = dict(reports[-1].resource) if reports else None
+        ids = [each.id for each in reports]
+        print_json({"status": last, "statuses": ids, "counts": dict(counts)})
+    else:
+        print_counts(open_console(), counts)
+
+
+def push_exit_code(pushed: Sequence[PushResult], counts: Mapping[str, int], *, wait: bool) -> int:
+    """The exit code of the push; prints the error or the statuses that are still pending."""
+    error = next((part.error for part in pushed if part.error), None)
+    if error:
+        print_message(str(error))
+        no_access = isinstance(error, Unavailable | NotAllowed | NotAuthenticated)
+        return stdio.UNAVAILABLE if no_access else stdio.FAILED
+    if counts.get("pending") and wait:
+        ids = [part.status.id for part in pushed if part.status and not part.status.settled]
+        print_message(
+            f"the hub has not decided yet; ask later with `tocsin status ID`: {', '.join(ids)}"
+        )
+    failures = ("failed_files", "refused", "unsent", *(("pending",) if wait else ()))
+    return stdio.FAILED if any(counts.get(word) for word in failures) else stdio.DONE
 
 
 class _WarningPrinter(logging.Handler):

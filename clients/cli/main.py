@@ -19,10 +19,18 @@ from tocsin.clients.cli.command import WrongUsage
 from tocsin.clients.cli.poll import poll_command
 from tocsin.clients.cli.push import push_command
 from tocsin.clients.cli.status import status_command
+from tocsin.clients.cli.withdraw import withdraw_command
 from tocsin.config import ConfigError, stdio
 from tocsin.config.command_line import CONTEXT, EXIT_CODES, format_examples, run_command
 
-_COMMANDS = (check_command, push_command, poll_command, status_command, collections_command)
+_COMMANDS = (
+    check_command,
+    push_command,
+    withdraw_command,
+    poll_command,
+    status_command,
+    collections_command,
+)
 _EXIT_CODES: dict[type[Exception], int] = {
     WrongUsage: stdio.WRONG_USAGE,
     ConfigError: stdio.WRONG_USAGE,

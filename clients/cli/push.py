@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import click
 
-from tocsin.admission.errors import NotAllowed, NotAuthenticated, Unavailable
 from tocsin.clients.check import Preview, count_verdicts
 from tocsin.clients.cli.command import (
     PREVIEW_VERDICTS,
-    SECONDS,
     Inputs,
+    ask,
+    find_writable,
+    is_interactive,
     json_option,
     open_hub,
     preview_files,
     print_file_errors,
+    print_push_summary,
+    push_exit_code,
     with_connection_options,
     with_inputs,
+    with_sending_options,
     with_settings,
 )
 from tocsin.clients.http import Collection, Hub
@@ -51,22 +54,16 @@ _COUNTED = ("admitted", "merged", "duplicate", "held", "refused")
     ),
 )
 @with_inputs
-@click.option(
-    "--to", required=True, metavar="COLLECTION", help="The collection's id, alias or title."
-)
-@click.option("--yes", is_flag=True, help="Send without asking.")
-@click.option("--no-wait", is_flag=True, help="Do not wait for the hub's verdicts.")
-@click.option(
-    "--timeout",
-    type=SECONDS,
-    default=300.0,
-    show_default=True,
-    help="The longest wait for the hub's verdicts.",
-)
+@with_sending_options
 @click.option(
     "--raw",
     is_flag=True,
     help="Send objects unchecked, for collections that keep them unchanged.",
+)
+@click.option(
+    "--new-ids",
+    is_flag=True,
+    help="Send the values of texts and tables under new ids, after they were withdrawn.",
 )
 @json_option
 @with_connection_options
@@ -91,11 +88,10 @@ def push_command(settings: ClientSettings, inputs: Inputs, **options: Any) -> in
     With --json: a line for each object, with the hub's verdict and public id; at
     the end {"status": <TAXII status>, "statuses": [ids], "counts": ...}.
     """
-    name, wait, as_json = options["to"], not options["no_wait"], options["as_json"]
+    wait, as_json = not options["no_wait"], options["as_json"]
     with open_hub(settings) as hub:
-        collection = hub.find_collection(name, "can_write")
-        if not collection.can_write:
-            raise NotAllowed(f"this key may not write to {name}; ask the operator for the right")
+        collection = find_writable(hub, options["to"])
+        inputs = replace(inputs, new_ids=options["new_ids"])
         previews = preview_files(settings, inputs, examine=not options["raw"])
         if not options["yes"] and not _confirm(collection, previews):
             print_message("nothing was sent")
@@ -103,13 +99,15 @@ def push_command(settings: ClientSettings, inputs: Inputs, **options: Any) -> in
         failed = print_file_errors(previews, as_json=as_json)
         push_options = PushOptions(wait=wait, timeout=options["timeout"])
         pushed = _push(hub, collection, previews, push_options, as_json=as_json)
-    counts = _print_summary(pushed, failed, as_json=as_json)
-    return _exit_code(pushed, counts, wait=wait)
+    counts = count_verdicts((result for part in pushed for result in part.results), _COUNTED)
+    counts |= {"failed_files": failed} if failed else {}
+    print_push_summary(pushed, counts, as_json=as_json)
+    return push_exit_code(pushed, counts, wait=wait)
 
 
 def _confirm(collection: Collection, previews: Iterable[Preview]) -> bool:
     """Ask the user on a terminal; elsewhere the answer is yes."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not is_interactive():
         return True
     console = open_console(stderr=True)
     results = [result for preview in previews for result in preview.results()]
@@ -117,9 +115,7 @@ def _confirm(collection: Collection, previews: Iterable[Preview]) -> bool:
     print_removals(console, results)
     ready = sum(1 for result in results if result.verdict == "ready")
     name = printable(collection.alias or collection.title)
-    sys.stderr.write(f"Send {ready} objects to {name}? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return ask(f"Send {ready} objects to {name}?")
 
 
 def _push(
@@ -143,36 +139,3 @@ def _push(
             short = tuple(replace(result, object=None, findings=()) for result in part.results)
             pushed.append(replace(part, results=short))
     return pushed
-
-
-def _print_summary(
-    pushed: Sequence[PushResult], failed_files: int, *, as_json: bool
-) -> dict[str, int]:
-    """Print the counts and, for programs, the last status; the counts."""
-    results = [result for part in pushed for result in part.results]
-    counts = count_verdicts(results, _COUNTED)
-    if failed_files:
-        counts["failed_files"] = failed_files
-    if as_json:
-        reports = [part.status for part in pushed if part.status]
-        last = dict(reports[-1].resource) if reports else None
-        print_json({"status": last, "statuses": [each.id for each in reports], "counts": counts})
-    else:
-        print_counts(open_console(), counts)
-    return counts
-
-
-def _exit_code(pushed: Sequence[PushResult], counts: dict[str, int], *, wait: bool) -> int:
-    """The exit code of the push; prints the error or the statuses that are still pending."""
-    error = next((part.error for part in pushed if part.error), None)
-    if error:
-        print_message(str(error))
-        no_access = isinstance(error, Unavailable | NotAllowed | NotAuthenticated)
-        return stdio.UNAVAILABLE if no_access else stdio.FAILED
-    if counts.get("pending") and wait:
-        ids = [part.status.id for part in pushed if part.status and not part.status.settled]
-        print_message(
-            f"the hub has not decided yet; ask later with `tocsin status ID`: {', '.join(ids)}"
-        )
-    failures = ("failed_files", "refused", "unsent", *(("pending",) if wait else ()))
-    return stdio.FAILED if any(counts.get(word) for word in failures) else stdio.DONE

@@ -15,9 +15,12 @@ from contextlib import closing, suppress
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def run_on_terminal(command: Sequence[object], columns: int, timeout: float) -> tuple[int, str]:
+def run_on_terminal(
+    command: Sequence[object], columns: int, timeout: float, typed: str = ""
+) -> tuple[int, str]:
     """Return the exit code, and everything written to the terminal (standard output and error)."""
     ours, theirs = pty.openpty()
+    os.write(ours, typed.encode())
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR", "CI")}
     with closing(os.fdopen(ours, "rb", buffering=0)) as screen:

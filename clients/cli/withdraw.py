@@ -1,0 +1,214 @@
+"""`tocsin withdraw`: take back what was sent, by value, by id or by file."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from tocsin.admission.errors import Malformed
+from tocsin.clients.check import ObjectResult
+from tocsin.clients.cli.command import (
+    FILE,
+    Inputs,
+    WrongUsage,
+    ask,
+    find_writable,
+    is_interactive,
+    json_option,
+    open_hub,
+    preview_files,
+    print_push_summary,
+    push_exit_code,
+    with_connection_options,
+    with_sending_options,
+    with_settings,
+)
+from tocsin.clients.http import Collection, Hub
+from tocsin.clients.push import PushOptions, PushResult, push_results
+from tocsin.clients.terminal import (
+    open_console,
+    print_json,
+    print_message,
+    print_withdrawal,
+    progress_bar,
+)
+from tocsin.clients.withdraw import (
+    VERDICTS,
+    Target,
+    list_targets,
+    prepare_withdrawal,
+    read_outcome,
+    resolve_name,
+)
+from tocsin.config import ClientSettings, stdio
+from tocsin.config.command_line import format_examples, printable
+
+_COUNTED = ("withdrawn", "absent")
+"""The outcomes that are counted even if no object has them."""
+_MAX_SHOWN = 20
+"""Objects that are shown before the question."""
+
+
+@click.command(
+    "withdraw",
+    short_help="Take back what was sent.",
+    epilog=format_examples(
+        "tocsin withdraw 'evil-portal[.]top' --to inbox --yes",
+        "tocsin withdraw --file iocs.csv --to inbox --dry-run",
+        "cat iocs | tocsin withdraw --file - --as iocs.txt --to inbox --yes --json",
+    ),
+)
+@click.argument("names", nargs=-1, metavar="[VALUE|ID]...")
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    type=FILE,
+    metavar="FILE",
+    help="Withdraw what this file reports; - is standard input. Repeatable.",
+)
+@click.option(
+    "--as",
+    "form",
+    metavar="NAME",
+    help="Read the files as if they had this name: report.txt",
+)
+@with_sending_options
+@click.option("--dry-run", is_flag=True, help="Show what would be withdrawn; send nothing.")
+@json_option
+@with_connection_options
+@with_settings
+def withdraw_command(
+    settings: ClientSettings, names: tuple[str, ...], files: tuple[str, ...], **options: Any
+) -> int:
+    """Take back what you sent, for instance a false alarm. This is final.
+
+    VALUE is a domain, address, URL, e-mail address or hash that you sent in a
+    text or a table, in any spelling. ID is that under which you sent an object,
+    not the hub's. Give a STIX or MISP file with --file: everything in it is
+    withdrawn except identities, markings and observables.
+
+    What nobody else reported is revoked at the hub. Only ids are sent, no
+    content. A withdrawn id cannot be used again: to report the value anew, use
+    push --new-ids. To withdraw it then, give the id that push printed.
+
+    \b
+    Verdicts:
+      withdrawn  nothing of yours is published under this id any more
+      absent     nothing of yours was published under this id
+      refused    the findings say why
+      pending    not decided yet
+      unsent     the hub could not be reached any more
+
+    With --json: a line for each object; at the end {"status": <TAXII status>,
+    "statuses": [ids], "counts": ...}.
+    """
+    wait, as_json = not options["no_wait"], options["as_json"]
+    now = time.time_ns() // 1000
+    inputs = Inputs(files, options["form"] or "", "")
+    targets, failed = _find_targets(settings, names, inputs, now, as_json=as_json)
+    results = list(prepare_withdrawal(targets, now))
+    if options["dry_run"]:
+        _print_results(results, as_json=as_json)
+        return stdio.FAILED if failed else stdio.DONE
+    with open_hub(settings) as hub:
+        collection = find_writable(hub, options["to"])
+        if results and not options["yes"] and not _confirm(collection, results):
+            print_message("nothing was sent")
+            return stdio.FAILED
+        push_options = PushOptions(wait=wait, timeout=options["timeout"])
+        pushed = _send(hub, collection, results, push_options, as_json=as_json)
+    counts = _count_outcomes(pushed)
+    counts |= {"failed_files": failed} if failed else {}
+    print_push_summary(pushed, counts, as_json=as_json)
+    return push_exit_code(pushed, counts, wait=wait)
+
+
+def _find_targets(
+    settings: ClientSettings, names: Iterable[str], inputs: Inputs, now: int, *, as_json: bool
+) -> tuple[list[Target], int]:
+    """What the command line names, and the number of files that could not be read.
+
+    Raises WrongUsage if it names nothing, or something that cannot be withdrawn.
+    """
+    try:
+        targets = [target for name in names for target in resolve_name(name, now)]
+    except Malformed as error:
+        raise WrongUsage(str(error)) from error
+    if not targets and not inputs.names:
+        raise WrongUsage("nothing is named; give values, ids or --file")
+    failed = 0
+    for preview in preview_files(settings, inputs, examine=False):
+        found = list_targets(preview)
+        if preview.error:
+            failed += 1
+            if as_json:
+                print_json({"file": preview.file, "error": preview.error})
+            print_message(f"{preview.file}: {preview.error}")
+        elif not found:
+            print_message(f"{preview.file}: nothing to withdraw was found in it")
+        targets += found
+    return targets, failed
+
+
+def _confirm(collection: Collection, results: Sequence[ObjectResult]) -> bool:
+    """Ask the user.  Raises WrongUsage if there is nobody to ask: it cannot be undone."""
+    if not is_interactive():
+        raise WrongUsage(
+            "a withdrawal is final; give --yes to send it unasked, or --dry-run to see it first"
+        )
+    console = open_console(stderr=True)
+    for result in results[:_MAX_SHOWN]:
+        print_withdrawal(console, result)
+    if len(results) > _MAX_SHOWN:
+        console.print(f"  and {len(results) - _MAX_SHOWN} more; --dry-run shows all")
+    name = printable(collection.alias or collection.title)
+    return ask(f"Withdraw {len(results)} objects from {name}, for ever?")
+
+
+def _send(
+    hub: Hub,
+    collection: Collection,
+    results: Sequence[ObjectResult],
+    options: PushOptions,
+    *,
+    as_json: bool,
+) -> list[PushResult]:
+    """Send, and print each object's outcome as soon as it is known; the outcomes."""
+    pushed: list[PushResult] = []
+    with progress_bar("withdrawing", known_total=True) as progress:
+        task = progress.add_task("", total=len(results))
+        for part in push_results(hub, collection, results, options):
+            outcomes = tuple(read_outcome(result) for result in part.results)
+            _print_results(outcomes, as_json=as_json)
+            progress.advance(task, len(outcomes))
+            pushed.append(replace(part, results=outcomes))
+    return pushed
+
+
+def _print_results(results: Iterable[ObjectResult], *, as_json: bool) -> None:
+    console = open_console()
+    for result in results:
+        if as_json:
+            print_json(
+                {
+                    "file": result.file or None,
+                    "value": result.label or None,
+                    "id": result.source_id,
+                    "verdict": result.verdict,
+                    "findings": [dict(each) for each in result.findings],
+                }
+            )
+        else:
+            print_withdrawal(console, result)
+
+
+def _count_outcomes(pushed: Iterable[PushResult]) -> dict[str, int]:
+    found = Counter(result.verdict for part in pushed for result in part.results)
+    counts = {word: found[word] for word in VERDICTS if found[word] or word in _COUNTED}
+    return {"named": found.total()} | counts

@@ -1,0 +1,151 @@
+"""Withdraw what was shared, by sending revoked versions of it.
+
+A revoked version needs the id under which the object was sent.  The id of an indicator from a text
+or a table follows from its value, so the value or the file is enough to find it again.
+
+A revoked version says nothing but its id: whatever else STIX requires has a neutral value.  So
+withdrawing a file shares none of it, even if the check kept some of it back.  Knows no network.
+"""
+
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from tocsin.admission.errors import Malformed
+from tocsin.admission.merge.identity import is_observable_type
+from tocsin.admission.model import StixObject, Tlp
+from tocsin.admission.timestamps import stix_time
+from tocsin.clients.check import InputFile, ObjectResult, Preview, find_label, read_unexamined
+
+_ID = re.compile(r"([a-z][a-z0-9-]*)--[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_NAME = "withdrawn"
+_PATTERN = "[domain-name:value = 'withdrawn.invalid']"
+"""Matches nothing: RFC 6761 reserves `.invalid`."""
+_SOMEBODY = f"identity--{uuid.UUID('b5b1e0f6-27ad-4c1c-8f5f-6f8c1d5e7a10')}"
+"""Stands for an object where STIX requires a reference; there is no such object."""
+_ADDRESS = "ipv4-addr--e1f5bfd8-5ba5-5dbb-a49d-6e3b8f0ad1a7"
+"""The same where it must be an observable."""
+_NOW = object()
+_REQUIRED: Mapping[str, Mapping[str, object]] = {
+    **dict.fromkeys(
+        (
+            *("attack-pattern", "campaign", "course-of-action", "identity", "incident"),
+            *("infrastructure", "intrusion-set", "threat-actor", "tool", "vulnerability"),
+        ),
+        {"name": _NAME},
+    ),
+    "extension-definition": {
+        **{"name": _NAME, "schema": _NAME, "version": "0.0.0"},
+        "extension_types": ["property-extension"],
+    },
+    "grouping": {"context": "unspecified", "object_refs": [_SOMEBODY]},
+    "indicator": {"pattern": _PATTERN, "pattern_type": "stix", "valid_from": _NOW},
+    "language-content": {"object_ref": _SOMEBODY, "contents": {"en": {"name": _NAME}}},
+    "location": {"region": "world"},
+    "malware": {"is_family": False},
+    "malware-analysis": {"product": _NAME, "result": "unknown"},
+    "note": {"content": _NAME, "object_refs": [_SOMEBODY]},
+    "observed-data": {
+        **{"first_observed": _NOW, "last_observed": _NOW, "number_observed": 1},
+        "object_refs": [_ADDRESS],
+    },
+    "opinion": {"opinion": "neutral", "object_refs": [_SOMEBODY]},
+    "relationship": {
+        **{"relationship_type": "related-to", "source_ref": _SOMEBODY, "target_ref": _SOMEBODY},
+    },
+    "report": {"name": _NAME, "published": _NOW, "object_refs": [_SOMEBODY]},
+    "sighting": {"sighting_of_ref": _SOMEBODY},
+}
+"""What STIX 2.1 requires of each type besides the common properties, in neutral words."""
+_NEVER_REVOKED = ("marking-definition", "bundle")
+"""Types without the property `revoked`; observables have none either."""
+_SHARED_BY_FILES = ("identity", "extension-definition")
+"""Objects that other files are likely to use too; only an id on the command line names them."""
+_OUTCOMES = {"admitted": "withdrawn", "duplicate": "absent"}
+"""From the verdict on a revoked version to what it means here."""
+
+VERDICTS = ("withdrawn", "absent", "held", "refused", "pending", "unsent")
+"""The outcomes, in the order in which they are counted.
+
+`withdrawn`: nothing of the sender is published under the id any more.  `absent`: nothing was.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An object to be withdrawn."""
+
+    id: str
+    """The sender's own id for it."""
+    label: str = ""
+    """Its pattern, value or name, for people; empty if only the id is known."""
+    file: str = ""
+    """The file that it was found in, as the user named it; empty: the command line."""
+
+
+def resolve_name(name: str, now: int) -> list[Target]:
+    """What a word of the command line stands for: an id, or a value in any spelling.
+
+    `now` in µs since 1970 UTC.  Raises Malformed if it is neither, or of a type that cannot be
+    revoked.
+    """
+    if match := _ID.fullmatch(name.strip().lower()):
+        if _is_never_revoked(match[1]):
+            raise Malformed(
+                f"{name}: STIX has no revocation of {match[1]} objects; ask the operator of the "
+                "hub to withdraw it"
+            )
+        return [Target(match[0])]
+    found = list_targets(read_unexamined(InputFile("values.txt", name.encode()), now, Tlp.AMBER))
+    if not found:
+        raise Malformed(
+            f"{ascii(name)} is neither a domain, address, URL, e-mail address or hash nor the id "
+            "of an object; give the file that was sent with --file"
+        )
+    return [replace(each, file="") for each in found]
+
+
+def list_targets(preview: Preview) -> list[Target]:
+    """The objects of a file that can be withdrawn; those that other files may share are not."""
+    targets = []
+    for candidate in preview.candidates:
+        subject = candidate.object or {}
+        match = _ID.fullmatch(str(subject.get("id")))
+        if match and not _is_never_revoked(match[1]) and match[1] not in _SHARED_BY_FILES:
+            targets.append(Target(match[0], find_label(subject), preview.file))
+    return targets
+
+
+def prepare_withdrawal(targets: Iterable[Target], now: int) -> Iterator[ObjectResult]:
+    """A result with the revoked version for each target, ready to be sent; each id once."""
+    unique = {each.id: each for each in reversed(list(targets))}
+    for index, target in enumerate(reversed(unique.values())):
+        yield ObjectResult(
+            file=target.file,
+            index=index,
+            source_id=target.id,
+            verdict="ready",
+            findings=(),
+            object=revoked_version(target.id, now),
+            label=target.label,
+        )
+
+
+def revoked_version(id: str, now: int) -> StixObject:
+    """A version of the object that revokes it and says nothing else; `now` in µs since 1970 UTC."""
+    kind, time = id.partition("--")[0], stix_time(now)
+    required = {
+        name: time if value is _NOW else value for name, value in _REQUIRED.get(kind, {}).items()
+    }
+    common = {"type": kind, "spec_version": "2.1", "id": id, "created": time, "modified": time}
+    return {**common, "revoked": True, **required}
+
+
+def read_outcome(result: ObjectResult) -> ObjectResult:
+    """The result of a push of a revoked version, with a verdict of this module."""
+    return replace(result, verdict=_OUTCOMES.get(result.verdict, result.verdict))
+
+
+def _is_never_revoked(kind: str) -> bool:
+    return kind in _NEVER_REVOKED or is_observable_type(kind)

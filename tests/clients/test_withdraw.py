@@ -1,0 +1,244 @@
+"""Withdrawals: by value, id and file, at a real hub and at other servers."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.hub import HubInProcess, indicator, sdo
+from support.taxii_servers import COLLECTION, Answer, Medallion, serve_app, serve_script
+from support.terminal import run_on_terminal
+from support.warning_lists import warning_lists
+
+from tocsin.admission import Pipeline, parse_policy
+from tocsin.admission.merge.identity import is_observable_type
+from tocsin.admission.model import Action, Candidate, Submitter, Tlp
+from tocsin.admission.stix import schemas
+from tocsin.clients.check import InputFile, read_unexamined
+from tocsin.clients.withdraw import Target, list_targets, resolve_name, revoked_version
+from tocsin.config import policy_text
+from tocsin.server.store import Store
+
+NOW = 1_780_000_000_000_000
+INDICATOR, TOOL = indicator(seed="1"), sdo("tool", name="Remote shell")
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def served(store: Store, alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubInProcess]:
+    """A hub on a socket, to which the variables of the partner `acme` point."""
+    hub = HubInProcess(store)
+    with serve_app(hub.client.application) as origin:
+        monkeypatch.setenv("TOCSIN_URL", f"{origin}/taxii2/")
+        monkeypatch.setenv("TOCSIN_KEY", "acme:acme")
+        yield hub
+
+
+def in_force(hub: HubInProcess, who: str = "acme") -> list[str]:
+    """The patterns of the indicators that are not revoked."""
+    found = [each for each in hub.feed("amber", who) if each["type"] == "indicator"]
+    return sorted(each["pattern"] for each in found if not each.get("revoked"))
+
+
+def outcomes(lines: list[str]) -> list[tuple[str, str]]:
+    """(value or id, verdict) of each line but the last."""
+    read = [json.loads(line) for line in lines[:-1]]
+    return [(each["value"] or each["id"], each["verdict"]) for each in read]
+
+
+class TestAtAHub:
+    def push(self, tocsin: Run, text: str, *options: str, name: str = "report.txt") -> None:
+        Path(name).write_text(text)
+        assert tocsin("push", name, "--to", "inbox", *options)[0] == 0
+
+    def test_a_value_in_any_spelling_withdraws_what_a_text_reported(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        self.push(tocsin, "evil-portal.top and bad-portal.top\n")
+        code, lines, stderr = tocsin(
+            "withdraw", "Evil-Portal[.]top", "--to", "inbox", "--yes", "--json"
+        )
+        pattern = "[domain-name:value = 'evil-portal.top']"
+        assert (code, stderr, outcomes(lines)) == (0, "", [(pattern, "withdrawn")])
+        assert json.loads(lines[-1])["counts"] == {"named": 1, "withdrawn": 1, "absent": 0}
+        assert in_force(served) == ["[domain-name:value = 'bad-portal.top']"]
+
+    @pytest.mark.parametrize(
+        ("name", "content"),
+        [
+            ("a.txt", "evil-portal[.]top"),
+            ("a.csv", "domain,comment\nevil-portal.top,c2\n"),
+            ("a.json", json.dumps({"type": "bundle", "objects": [INDICATOR, TOOL]})),
+        ],
+    )
+    def test_a_file_withdraws_what_it_reported(
+        self, tocsin: Run, served: HubInProcess, name: str, content: str
+    ) -> None:
+        self.push(tocsin, content, name=name)
+        assert in_force(served) == ["[domain-name:value = 'evil-portal.top']"]
+        code, _, _ = tocsin("withdraw", "--file", name, "--to", "inbox", "--yes")
+        assert (code, in_force(served)) == (0, [])
+
+    def test_an_id_withdraws_an_object_and_the_reports_of_others_stay(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        sent = indicator()
+        served.push(sent), served.push(indicator(), who="north")
+        _, lines, _ = tocsin("withdraw", sent["id"], "--to", "inbox", "--yes", "--json")
+        assert outcomes(lines) == [(sent["id"], "withdrawn")]
+        assert in_force(served) == ["[domain-name:value = 'evil-portal.top']"]
+
+    def test_nobody_withdraws_what_another_partner_sent(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        self.push(tocsin, "evil-portal.top", "--key", "north:north")
+        code, lines, _ = tocsin("withdraw", "evil-portal.top", "--to", "inbox", "--yes", "--json")
+        assert (code, outcomes(lines)[0][1]) == (0, "absent")
+        assert in_force(served) == ["[domain-name:value = 'evil-portal.top']"]
+
+    def test_a_second_withdrawal_finds_nothing_and_succeeds(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        self.push(tocsin, "evil-portal.top")
+        words = ("withdraw", "evil-portal.top", "--to", "inbox", "--yes", "--json")
+        first, second = tocsin(*words), tocsin(*words)
+        assert [outcomes(each[1])[0][1] for each in (first, second)] == ["withdrawn", "absent"]
+        assert second[0] == 0
+
+    def test_a_withdrawn_value_is_reported_again_under_a_new_id(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        self.push(tocsin, "evil-portal.top")
+        tocsin("withdraw", "evil-portal.top", "--to", "inbox", "--yes")
+        code, lines, _ = tocsin("push", "report.txt", "--to", "inbox")
+        assert (code, in_force(served)) == (1, []) and "send it under a new id" in "".join(lines)
+        code, lines, _ = tocsin("push", "report.txt", "--to", "inbox", "--new-ids", "--json")
+        assert (code, len(in_force(served))) == (0, 1)
+        id = json.loads(lines[0])["source_id"]
+        assert tocsin("withdraw", id, "--to", "inbox", "--yes")[0] == 0
+        assert in_force(served) == []
+
+    def test_nothing_of_the_content_is_sent(self, tocsin: Run, served: HubInProcess) -> None:
+        kept_back = indicator("intranet.acme.example", description="ask jo.doe@bank.example.net")
+        Path("a.json").write_text(json.dumps({"type": "bundle", "objects": [kept_back]}))
+        tocsin("withdraw", "--file", "a.json", "--to", "inbox", "--yes")
+        (found,) = served.store.partner_data.submission_ids({"acme"})
+        submission = served.store.submissions.find(found)
+        assert submission is not None and kept_back["id"].encode() in submission.raw
+        assert b"acme.example" not in submission.raw and b"jo.doe" not in submission.raw
+
+    def test_on_a_terminal_it_shows_the_objects_and_asks(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        self.push(tocsin, "evil-portal.top")
+        command = [sys.executable, "-m", "tocsin.clients", "withdraw", "evil-portal.top"]
+        code, written = run_on_terminal([*command, "--to", "inbox"], 200, 30, typed="n\n")
+        assert code == 1 and "[domain-name:value = 'evil-portal.top']" in written
+        assert "Withdraw 1 objects from inbox, for ever? [y/N]" in written
+        assert in_force(served) != []
+
+
+class TestCommandLine:
+    def test_a_dry_run_shows_each_object_and_needs_no_hub(self, tocsin: Run, alone: None) -> None:
+        away = ("--url", "http://127.0.0.1:9/taxii2/", "--to", "inbox")
+        code, lines, stderr = tocsin("withdraw", "a-portal.top", "1.2.3.4", "--dry-run", *away)
+        assert (code, stderr, len(lines)) == (0, "", 2)
+        assert lines[0].startswith("ready     indicator--") and lines[0].endswith("'a-portal.top']")
+
+    def test_without_a_terminal_it_asks_for_yes(self, tocsin: Run, partner: Medallion) -> None:
+        code, _, stderr = tocsin("withdraw", "evil-portal.top", "--to", COLLECTION)
+        assert (code, "--yes" in stderr, stderr.count("\n")) == (2, True, 1)
+
+    @pytest.mark.parametrize(
+        ("names", "message"),
+        [
+            ([], "nothing is named"),
+            (["hello"], "nor the id"),
+            (["ipv4-addr--e1f5bfd8-5ba5-5dbb-a49d-6e3b8f0ad1a7"], "ask the operator"),
+            (["marking-definition--e1f5bfd8-5ba5-5dbb-a49d-6e3b8f0ad1a7"], "ask the operator"),
+        ],
+    )
+    def test_what_cannot_be_withdrawn_is_wrong_usage_and_nothing_is_sent(
+        self, tocsin: Run, partner: Medallion, names: list[str], message: str
+    ) -> None:
+        words = ("withdraw", "evil-portal.top", *names) if names else ("withdraw",)
+        code, lines, stderr = tocsin(*words, "--to", COLLECTION, "--yes")
+        assert (code, lines, message in stderr) == (2, [], True)
+        assert partner.backend.data["partner"]["collections"][0]["objects"] == []
+
+    def test_a_file_that_cannot_be_read_exits_with_1_and_the_rest_is_withdrawn(
+        self, tocsin: Run, partner: Medallion
+    ) -> None:
+        words = ("evil-portal.top", "--file", "nosuch.txt", "--to", COLLECTION, "--yes", "--json")
+        code, lines, stderr = tocsin("withdraw", *words)
+        assert (code, "nosuch.txt: cannot be read" in stderr) == (1, True)
+        assert json.loads(lines[-1])["counts"]["failed_files"] == 1
+        (arrived,) = partner.backend.data["partner"]["collections"][0]["objects"]
+        assert arrived["revoked"] is True
+
+    def test_a_file_without_anything_to_withdraw_is_reported(
+        self, tocsin: Run, partner: Medallion
+    ) -> None:
+        Path("letter.txt").write_text("All is well.\n")
+        code, _, stderr = tocsin("withdraw", "--file", "letter.txt", "--to", COLLECTION, "--yes")
+        assert (code, "nothing to withdraw was found" in stderr) == (0, True)
+
+    def test_after_a_server_error_objects_are_unsent_and_it_exits_with_3(self, tocsin: Run) -> None:
+        def script(request: Any) -> Any:
+            return Answer({"title": "Gone"}, 500) if request.method == "POST" else None
+
+        with serve_script(script) as server:
+            words = ("--to", "feed", "--url", server.url, "--yes", "--json")
+            code, lines, _ = tocsin("withdraw", "evil-portal.top", *words)
+        assert (code, json.loads(lines[0])["verdict"]) == (3, "unsent")
+
+
+REVOCABLE = sorted(
+    each
+    for each in schemas.standard_types()
+    if not is_observable_type(each) and each not in ("bundle", "marking-definition")
+)
+
+
+class TestRevokedVersions:
+    @pytest.mark.parametrize("kind", [*REVOCABLE])
+    def test_they_are_valid_stix_of_every_type(self, kind: str) -> None:
+        id = f"{kind}--e1f5bfd8-5ba5-4dbb-a49d-6e3b8f0ad1a7"
+        subject = revoked_version(id, NOW)
+        pipeline = Pipeline(parse_policy(policy_text()), Submitter(), warning_lists())
+        (examined,) = pipeline.examine([Candidate.from_object(0, subject)], NOW)
+        refused = [each for each in examined.findings if each.action is Action.REFUSED]
+        assert (subject["revoked"], refused) == (True, [])
+
+    def test_a_type_that_stix_does_not_define_has_the_common_properties(self) -> None:
+        subject = revoked_version("x-case--e1f5bfd8-5ba5-4dbb-a49d-6e3b8f0ad1a7", NOW)
+        assert set(subject) == {"type", "spec_version", "id", "created", "modified", "revoked"}
+
+
+class TestTargets:
+    def test_a_value_has_the_id_under_which_a_text_is_pushed(self) -> None:
+        text = InputFile("a.txt", b"evil-portal.top\n")
+        (pushed,) = read_unexamined(text, NOW, Tlp.AMBER).candidates
+        assert [each.id for each in resolve_name("evil-portal[.]top", NOW)] == [pushed.source_id]
+
+    def test_of_a_file_identities_markings_and_observables_are_left_out(self) -> None:
+        sent = indicator()
+        others = [
+            sdo("identity"),
+            {"type": "ipv4-addr", "id": "ipv4-addr--e1f5bfd8-5ba5-5dbb-a49d-6e3b8f0ad1a7"},
+            {
+                "type": "marking-definition",
+                "id": sent["id"].replace("indicator", "marking-definition"),
+            },
+            {"type": "tool", "id": "tool--1"},
+            {"type": "tool"},
+        ]
+        bundle = json.dumps({"type": "bundle", "objects": [sent, *others]}).encode()
+        found = list_targets(read_unexamined(InputFile("a.json", bundle), NOW, Tlp.AMBER))
+        assert found == [Target(sent["id"], sent["pattern"], "a.json")]
+
+    def test_an_id_in_capitals_is_understood(self) -> None:
+        id = indicator()["id"]
+        assert resolve_name(f" {id.upper()}", NOW) == [Target(id)]
