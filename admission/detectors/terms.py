@@ -87,7 +87,7 @@ _WRITTEN_AS = {
 _COLLAPSE = str.maketrans(
     {
         **dict(zip("4@8391!057$2l", "aabegiiostszi", strict=True)),
-        **dict.fromkeys(" \t\r\n._\\/*~+-·•|'\"`^,;:()[]{}<>"),
+        **dict.fromkeys(" \t\r\n\v\f._\\/*~+-·•|'\"`^,;:()[]{}<>"),
     }
 )
 _GLUED = "corp|inc|group|bank|vpn|mail|hq|net"
@@ -114,7 +114,7 @@ class TermMatcher:
         folded = list(dict.fromkeys(map(fold_letters, plain)))
         self._embedded = embedded
         self._longest_parts = {max(_ALPHANUMERICS.findall(t), key=len).lower() for t in plain}
-        self._collapsed = {_collapse(term) for term in folded}
+        self._collapsed = dict.fromkeys(map(_collapsed_words, folded))
         self._patterns = _term_patterns(plain, embedded)
         self._folded = _term_patterns(folded, embedded)
         self._disguised: list[_Terms] = []
@@ -161,8 +161,8 @@ class TermMatcher:
         if self._embedded and text.isascii():
             return False
         collapsed = _collapse(remove_tags(fold_letters(text)))
-        for term in self._collapsed:  # noqa: SIM110
-            if term in collapsed:
+        for longest, others in self._collapsed:  # noqa: SIM110
+            if longest in collapsed and all(word in collapsed for word in others):
                 return True
         return False
 
@@ -294,8 +294,21 @@ def _glued_patterns(names: Iterable[str]) -> Iterator[str]:
 
 
 def _collapse(text: str) -> str:
-    """The text without separators and with letters for digits, for a quick question."""
-    return text.lower().translate(_COLLAPSE).replace("rn", "m").replace("vv", "w")
+    """The text without separators and with letters for digits, for a quick question.
+
+    `m` becomes `rn`, never the reverse: without blanks `for n…` holds an `rn` that is no `m`.
+    """
+    return text.lower().translate(_COLLAPSE).replace("m", "rn").replace("w", "vv")
+
+
+def _collapsed_words(term: str) -> tuple[str, tuple[str, ...]]:
+    """The longest word of a term and the others, as `_collapse` leaves them in a text.
+
+    Words and labels one by one: `%20` and a spoken dot between them are not collapsed.
+    """
+    words = filter(None, map(_collapse, re.split(r"[\s_.-]+", term)))
+    longest, *others = sorted(words, key=len, reverse=True) or [""]
+    return longest, tuple(others)
 
 
 def _find(patterns: Iterable[_Terms], text: str) -> Iterator[_Place]:

@@ -18,6 +18,7 @@ from support.hub import GREEN, HubInProcess, indicator, sdo
 from support.presence import present
 
 from tocsin.admission import Pipeline, parse_policy
+from tocsin.admission.detectors.terms import TermMatcher
 from tocsin.admission.formats import ReadOptions, read
 from tocsin.admission.model import Candidate, Submitter, Tlp
 from tocsin.admission.warninglists.index import WarningLists
@@ -250,6 +251,30 @@ class TestDisguises:
         assert after.startswith("Seen by ") and after.endswith(" on Monday")
         assert "[removed: submitter's name]" in after
         assert DISGUISES[kind] not in after
+
+    @pytest.mark.parametrize(
+        ("name", "disguise", "text"),
+        [
+            ("Nordbank", "N0rdbank", "seen for {}"),
+            ("Nordbank", "NordbankVPN", "server {}"),
+            ("Nordbank", "N\u043erdbank", "for {} today"),
+            ("Nordbank", "N.o.r.d.b.a.n.k", "for {}"),
+            ("Nordbank", "Nord<b>bank</b>", "our {}"),
+            ("Nordbank AG", "N0rdbank%20AG", "path={}"),
+            ("nordbank.example", "n\u043erdbank[dot]example", "at {}"),
+            ("nordbank.example", "n\u043erdbank dot example", "at {}"),
+            ("Ventura", "V3ntura", "Liv {}"),
+            ("Kohler", "K0hler", "{} network"),
+            ("Markus Werke", "rn4rkus vv3rke", "for {}"),
+        ],
+    )
+    def test_a_disguised_name_is_masked_whatever_stands_beside_it(
+        self, name: str, disguise: str, text: str
+    ) -> None:
+        submitter = Submitter(partner="zk", names=(name,), terms=(name,))
+        assert len(TermMatcher((name,)).find(text.format(disguise))) == 1
+        after = description_after(text.format(disguise), submitter)
+        assert "[removed: " in after and disguise not in after
 
     @pytest.mark.parametrize("kind", sorted(NOT_FOUND))
     def test_a_disguise_that_the_documents_name_as_not_found_stays(self, kind: str) -> None:
