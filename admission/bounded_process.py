@@ -7,7 +7,9 @@ time and memory; see `bounded_program.py` for their side.
 
 Processor time, not time on the wall, decides about a request, so a busy machine
 comes to the same result as an idle one.  The wall clock is only a backstop: if it
-runs out, nothing is decided and the caller has to try again later.
+runs out, nothing is decided and the caller has to try again later.  One thing that
+is not the request's own can count against it: two processes in a row that die
+without a reason, for instance killed by the system, which is short of memory.
 
 Processes start with the first request and are kept for the next.  They end with
 this process, because their standard input does; the kernel's signal at the end of
@@ -244,9 +246,12 @@ class _Process:
         deadline = time.monotonic() + self._limits.wall
         outcomes: list[Outcome] = []
         try:
-            self._write(requests, deadline)
+            with suppress(EOFError):  # it ended before it read them, but may have said why
+                self._write(requests, deadline)
             while (outcome := self._read_outcome(deadline)) is not None:
                 outcomes.append(outcome)
+                if outcome.exceeded is Exceeded.MEMORY:
+                    return outcomes  # the rest of an answer must not be read as the next ones
             self._left = left
         except EOFError:
             outcomes += self._end_of_time()

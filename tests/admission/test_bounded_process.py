@@ -15,7 +15,7 @@ from tocsin.admission.bounded_process import BoundedTask, Exceeded, Limits
 from tocsin.admission.errors import Unavailable
 
 TASK = """
-import os, signal, socket, subprocess, sys, time
+import os, signal, socket, struct, subprocess, sys, time
 
 def prepare(*arguments):
     print("a library that prints when it is loaded")
@@ -49,6 +49,8 @@ def prepare(*arguments):
             return str(os.getpid()).encode()
         elif words[0] == "big":
             return b"x" * int(words[1])
+        elif words[0] == "forge":
+            return struct.pack("!BdQ", 0, 0.0, 4) * 10_000
         return request
     return answer
 """
@@ -154,6 +156,12 @@ class TestLimits:
         assert ask(task, "big 200000") == Exceeded.MEMORY
         assert ask(task, "next") == "next"
 
+    def test_an_answer_that_is_too_long_cannot_contain_answers_to_the_next_requests(
+        self, start: Start
+    ) -> None:
+        (outcome,) = start().run([b"forge", b"two", b"three"])
+        assert outcome.exceeded is Exceeded.MEMORY
+
     def test_the_answers_before_a_hostile_request_are_kept(self, start: Start) -> None:
         outcomes = start().run([b"one", b"spin", b"three"])
         assert [each.content for each in outcomes] == [b"one", b""]
@@ -200,11 +208,14 @@ class TestCrashes:
         assert ask(start(), "raise") == Exceeded.CRASH
         assert "ValueError" in caplog.text and "\x1b" not in caplog.text
 
-    def test_a_task_that_cannot_be_loaded_blames_no_request(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("octets", [1, 2_000_000], ids=["short", "longer than a pipe"])
+    def test_a_task_that_cannot_be_loaded_blames_no_request(
+        self, tmp_path: Path, octets: int
+    ) -> None:
         path = tmp_path / "task.py"
         path.write_text("import a_library_that_does_not_exist")
         with pytest.raises(Unavailable, match="library"):
-            BoundedTask(str(path), SMALL).run([b"one"])
+            BoundedTask(str(path), SMALL).run([b"x" * octets])
 
     @linux
     def test_crashes_leave_no_files_open_and_no_dead_processes(self, start: Start) -> None:
