@@ -1,9 +1,12 @@
 """The process behind `bounded_process`: answer requests of one task within limits.
 
 Run by path and never imported, so that it loads nothing but the task.  It limits
-its own memory, its processor time for each request and the files it may write,
-refuses the network and other processes, and ends when its standard input ends,
-which it does with the process that started it.
+its own memory and its processor time for each request, and ends when its standard
+input ends, which it does with the process that started it.
+
+Python code in it may not connect or start programs, nor, once the task is loaded,
+write files or call native libraries; native code that was taken over can.  It is
+not a sandbox: run the hub as a user of its own.
 
 A frame of requests on standard input is `!I` requests, `!Q` octets for each, and
 their bodies.  An answer on standard output is `!BdQ`: one of the kinds below,
@@ -23,16 +26,25 @@ import traceback
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 ANSWER, END, FAILED, NOT_READY = range(4)
 
 _FORBIDDEN = frozenset(
     (
-        *("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto"),
+        *("socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"),
+        *("socket.getaddrinfo", "socket.getnameinfo"),
+        *("socket.gethostbyname", "socket.gethostbyaddr"),
         *("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn"),
+        *("os.spawn", "pty.spawn"),
     )
 )
+_FORBIDDEN_ONCE_LOADED = frozenset(
+    ("ctypes.dlopen", "ctypes.dlsym", "os.truncate", "os.remove", "os.rename")
+)
+"""What libraries do while they are loaded, but have no reason to do for a request."""
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
+"""Flags with which a file is opened to be written, or emptied."""
 _ROOT = Path(__file__).parent
 _PACKAGE = "tocsin.admission"
 _LONG = 0.25
@@ -55,7 +67,8 @@ def main(task: str, seconds: str, memory: str, file_octets: str) -> None:
     except Exception:
         _write(answers, NOT_READY, 0, traceback.format_exc().encode()[-2000:])
         return
-    _set(resource.RLIMIT_FSIZE, 0)
+    _limit_for_good(resource.RLIMIT_FSIZE, 0)
+    sys.addaudithook(_guard_loaded)
     while _answer_frame(requests, answers, answer, float(seconds)):
         if _used_memory() > int(memory) // 3:
             return  # a verdict must not depend on the requests before it
@@ -89,19 +102,36 @@ def _load(name: str) -> types.ModuleType:
 
 
 def _limit(memory: int, file_octets: int) -> None:
-    _set(resource.RLIMIT_AS, memory)
-    _set(resource.RLIMIT_FSIZE, file_octets)
-    _set(resource.RLIMIT_CORE, 0)
+    _limit_for_good(resource.RLIMIT_AS, memory)
+    _limit_for_good(resource.RLIMIT_FSIZE, file_octets)
+    _limit_for_good(resource.RLIMIT_CORE, 0)
 
 
-def _set(kind: int, most: int) -> None:
+def _limit_for_good(kind: int, most: int) -> None:
+    """Set the hard limit too, which no code in this process can raise unless it runs as root."""
     with contextlib.suppress(OSError, ValueError):  # macOS has no limit of address space
-        resource.setrlimit(kind, (most, resource.getrlimit(kind)[1]))
+        hard = resource.getrlimit(kind)[1]
+        if hard != resource.RLIM_INFINITY:
+            most = min(most, hard)
+        resource.setrlimit(kind, (most, most))
+
+
+def _limit_processor_time(seconds: int) -> None:
+    """The soft limit only: the next frame moves it, which a hard one would not allow."""
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(
+            resource.RLIMIT_CPU, (seconds, resource.getrlimit(resource.RLIMIT_CPU)[1])
+        )
 
 
 def _guard(event: str, details: tuple[object, ...]) -> None:
     if event in _FORBIDDEN:
         raise PermissionError(f"this program must not use {event}")
+
+
+def _guard_loaded(event: str, details: tuple[Any, ...]) -> None:
+    if event in _FORBIDDEN_ONCE_LOADED or (event == "open" and details[2] & _WRITING):
+        raise PermissionError(f"this program must not use {event} once it is loaded")
 
 
 def _answer_frame(
@@ -115,7 +145,7 @@ def _answer_frame(
     sizes = struct.unpack(f"!{count}Q", requests.read(8 * count))
     bodies = [requests.read(size) for size in sizes]
     spent, began = 0.0, _processor_time()
-    _set(resource.RLIMIT_CPU, math.ceil(began + _LONG + seconds) + 1)  # if the timer fails
+    _limit_processor_time(math.ceil(began + _LONG + seconds) + 1)  # if the timer fails
     for body in bodies:
         signal.setitimer(signal.ITIMER_PROF, seconds)  # its signal ends the process
         kind, content = _answer(answer, body)

@@ -15,7 +15,7 @@ from tocsin.admission.bounded_process import BoundedTask, Exceeded, Limits
 from tocsin.admission.errors import Unavailable
 
 TASK = """
-import os, signal, socket, struct, subprocess, sys, time
+import ctypes, os, resource, signal, socket, struct, subprocess, sys, time
 
 def prepare(*arguments):
     print("a library that prints when it is loaded")
@@ -39,6 +39,19 @@ def prepare(*arguments):
             socket.create_connection(("127.0.0.1", 9))
         elif words[0] == "write":
             with open(words[1], "w") as file: file.write("x" * 100)
+        elif words[0] == "send":
+            socket.socket(type=socket.SOCK_DGRAM).sendmsg([b"a"], [], 0, ("127.0.0.1", 9))
+        elif words[0] == "look_up":
+            socket.gethostbyname("localhost")
+        elif words[0] == "call":
+            ctypes.CDLL(None).system(b"true")
+        elif words[0] == "empty":
+            os.truncate(words[1], 0)
+        elif words[0] == "remove":
+            os.remove(words[1])
+        elif words[0] == "hard_limits":
+            kinds = resource.RLIMIT_AS, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE
+            return " ".join(str(resource.getrlimit(kind)[1]) for kind in kinds).encode()
         elif words[0] == "start":
             subprocess.run(["true"])
         elif words[0] == "files":
@@ -173,13 +186,23 @@ class TestLimits:
             task.run([b"sleep 5"])
         assert ask(task, "next") == "next"
 
-    @pytest.mark.parametrize("request_", ["connect", "start", "write {}"])
-    def test_a_task_cannot_use_the_network_processes_or_files(
-        self, start: Start, tmp_path: Path, request_: str
+    @pytest.mark.parametrize("request_", ["connect", "send", "look_up", "start", "call"])
+    def test_a_task_cannot_use_the_network_processes_or_native_libraries(
+        self, start: Start, caplog: pytest.LogCaptureFixture, request_: str
     ) -> None:
+        assert ask(start(), request_) == Exceeded.CRASH
+        assert "PermissionError: this program must not use" in caplog.text
+
+    @pytest.mark.parametrize("request_", ["write", "empty", "remove"])
+    def test_a_task_cannot_change_a_file(self, start: Start, tmp_path: Path, request_: str) -> None:
         path = tmp_path / "written"
-        assert ask(start(), request_.format(path)) == Exceeded.CRASH
-        assert not path.exists() or path.read_text() == ""
+        path.write_text("before")
+        assert ask(start(), f"{request_} {path}") == Exceeded.CRASH
+        assert path.read_text() == "before"
+
+    @linux
+    def test_a_task_cannot_raise_its_limits(self, start: Start) -> None:
+        assert ask(start(), "hard_limits") == f"{SMALL.memory} 0 0"
 
 
 class TestCrashes:
