@@ -6,16 +6,22 @@ follows a file or address that one names.
 """
 
 import importlib.util
+import logging
 import re
 from collections.abc import Iterator
 from functools import cache
 
-from tocsin.admission.bounded_process import BoundedTask, Limits
+import msgspec
+
+from tocsin.admission.bounded_process import BoundedTask, Exceeded, Limits
 from tocsin.admission.errors import Malformed, TooLarge, Unprocessable
+from tocsin.admission.extraction.indicators import refused_candidate
 from tocsin.admission.extraction.text_encoding import decode_text
 from tocsin.admission.formats import Format, ReadOptions, stix
 from tocsin.admission.model import Candidate
 from tocsin.admission.timestamps import timestamp
+
+log = logging.getLogger(__name__)
 
 _NAMESPACE = re.compile(rb"http://stix\.mitre\.org/stix-1")
 _SAMPLE = 65_536
@@ -31,8 +37,17 @@ _LIMITS = Limits(
 )
 _DECLARATION = re.compile(r"\s*<\?xml[^>]{0,200}\?>")
 _TYPE_DECLARATION = re.compile(r"<!\s*(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION)", re.IGNORECASE)
-_TAG = re.compile(r"<(/?)[A-Za-z_][^<>]*?(/?)>")
+_MARKUP = re.compile(
+    r"<(?:(?P<skipped>!--|!\[CDATA\[|\?)|(?P<end>/?)[^\s<>!?/]"
+    r"(?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+')*+>)"
+)
+"""A tag, or the beginning of what is skipped.  Attributes may hold `>` but not `<`, so each
+attempt ends at the next `<`; the possessive repetitions never go back."""
+_ENDS = {"!--": "-->", "![CDATA[": "]]>", "?": "?>"}
 _EXCEEDED = "the elevator ran out of time or memory: send smaller packages"
+_FAILED = "the elevator failed at this document: check it against its schemas"
+_UNREADABLE = "the elevator cannot read this as STIX 1.x: check it against its schemas"
+_LONGEST_ID = 100
 _MISSING = "STIX 1.x needs the elevator: install it with pip install 'tocsin[stix1]'"
 
 
@@ -54,27 +69,59 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
     if not is_installed():
         raise Unprocessable(_MISSING)
     document = _DECLARATION.sub("", decode_text(content), count=1).strip()
-    _check(document)
-    return stix.FORMAT.read(name, _elevate(document, options.now), options)
-
-
-def _check(document: str) -> None:
     if _TYPE_DECLARATION.search(document):
         raise Malformed("an XML document type or entity: leave it out, STIX needs none")
-    depth = 0
-    for tag in _TAG.finditer(document):
-        depth += -1 if tag[1] else 0 if tag[2] else 1
-        if depth > _DEEPEST:
-            raise Malformed(f"nested deeper than {_DEEPEST} levels")
+    _check_depth(document)
+    elevated = _elevate(document, options.now)
+    return _read_elevated(name, elevated, options)
 
 
-def _elevate(document: str, now: int) -> bytes:
+def _check_depth(document: str) -> None:
+    depth = at = 0
+    while markup := _MARKUP.search(document, at):
+        at = markup.end()
+        if skipped := markup["skipped"]:
+            at = document.find(_ENDS[skipped], at)
+            if at < 0:
+                return  # not well-formed: no parser reads on
+        elif markup["end"]:
+            depth -= 1
+        elif not markup[0].endswith("/>"):
+            depth += 1
+            if depth > _DEEPEST:
+                raise Malformed(f"nested deeper than {_DEEPEST} levels")
+
+
+class _Elevated(msgspec.Struct):
+    """The elevator's answer: see `elevate.prepare`."""
+
+    bundle: msgspec.Raw
+    failed: list[str]
+    errors: list[str]
+
+
+def _elevate(document: str, now: int) -> _Elevated:
     outcome = _elevator().run([f"{timestamp(now)}\n{document}".encode()])[0]
     if outcome.exceeded:
-        raise Malformed(_EXCEEDED)
-    if not outcome.content:
-        raise Malformed("the elevator cannot read this as STIX 1.x: check it against its schemas")
-    return outcome.content
+        raise Malformed(_FAILED if outcome.exceeded is Exceeded.CRASH else _EXCEEDED)
+    return msgspec.json.decode(outcome.content, type=_Elevated)
+
+
+def _read_elevated(name: str, elevated: _Elevated, options: ReadOptions) -> Iterator[Candidate]:
+    """The objects of the packages, then a refused candidate for each that was not converted."""
+    for error in elevated.errors:
+        log.info("the elevator cannot convert a package: %s", ascii(error))
+    index = 0
+    for candidate in stix.FORMAT.read(name, bytes(elevated.bundle), options):
+        yield candidate
+        index += 1
+    if not index and elevated.failed:
+        raise Malformed(_UNREADABLE)
+    for number, package in enumerate(elevated.failed, index):
+        shown = ascii(package[:_LONGEST_ID])[1:-1]
+        yield refused_candidate(
+            number, f"the package {shown} cannot be converted: check it against its schemas"
+        )
 
 
 @cache

@@ -8,8 +8,9 @@ import copy
 import importlib
 import json
 import logging
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+import traceback
+from collections.abc import Callable
+from typing import Any
 
 _OPTIONS = {
     "missing_policy": "ignore",
@@ -18,23 +19,33 @@ _OPTIONS = {
     "policy": "no_policy",
 }
 _CORE = "{http://stix.mitre.org/stix-1}"
+_LONGEST_ERROR = 2000
+"""Characters of a traceback that are kept for the log, its last ones."""
+_MOST_ERRORS = 10
 
 
-def _packages(etree: Any, content: bytes) -> Iterator[bytes]:
-    """The package, then those nested in it, which the elevator ignores.
+def _packages(etree: Any, content: bytes) -> list[tuple[str, bytes]]:
+    """The id and the XML of the package and of those nested in it, which the elevator ignores.
 
-    The markings of a package apply to those nested in it.
+    The markings of a package apply to those nested in it.  Each stands alone: a nested one that
+    cannot be parsed would take those around it along.
     """
-    yield content
     if b"Related_Package" not in content:
-        return
+        return [("", content)]
     parser = etree.XMLParser(resolve_entities=False, no_network=True)
-    whole = etree.fromstring(content, parser)
-    inside = [each for each in whole.iter(f"{_CORE}Package") if len(each)]
-    for package in reversed(inside):  # the innermost first: each inherits from those around it
+    try:
+        whole = etree.fromstring(content, parser)
+    except etree.XMLSyntaxError:  # for the elevator to refuse
+        return [("", content)]
+    packages = []
+    nested = [each for each in whole.iterdescendants(f"{_CORE}Package") if len(each)]
+    for package in reversed(nested):  # the innermost first: each inherits from those around it
         _mark(etree, package)
         package.tag = f"{_CORE}STIX_Package"
-        yield etree.tostring(package, with_tail=False)
+        packages.append((package.get("id", ""), etree.tostring(package, with_tail=False)))
+        package.getparent().remove(package)
+    packages.append((whole.get("id", ""), etree.tostring(whole)))
+    return packages[::-1]
 
 
 def _mark(etree: Any, package: Any) -> None:
@@ -57,8 +68,9 @@ def _mark(etree: Any, package: Any) -> None:
 def prepare() -> Callable[[bytes], bytes]:
     """The converter, for `bounded_program`.
 
-    A request is the date of objects that have none, a line feed, and the XML; the answer is a
-    bundle as JSON, empty if it is not STIX 1.x.
+    A request is the date of objects that have none, a line feed, and the XML.  The answer is a
+    JSON object: `bundle`; `failed`, the ids of the packages that cannot be converted; and
+    `errors`, the first ones of the elevator, for the log.
     """
     logging.disable(logging.CRITICAL)
     etree = importlib.import_module("lxml.etree")
@@ -70,19 +82,29 @@ def prepare() -> Callable[[bytes], bytes]:
     def convert(request: bytes) -> bytes:
         moment, _, document = request.partition(b"\n")
         options.initialize_options({**_OPTIONS, "default_timestamp": moment.decode()})
+        bundle: dict[str, object] = {"type": "bundle"}
         objects: list[object] = []
-        bundle: dict[str, object] = {}
-        for package in _packages(etree, document):
-            try:
-                elevated = elevator.elevate(package)
-            except MemoryError:
-                raise
-            except Exception:  # it takes the shape of a package for granted
-                return b""
-            if not elevated:
-                return b""
-            bundle = json.loads(elevated)
-            objects += cast(list[object], bundle.get("objects", []))
-        return json.dumps({**bundle, "objects": objects}).encode()
+        failed, errors = [], []
+        for name, package in _packages(etree, document):
+            elevated, error = _elevate(elevator, package)
+            if elevated:
+                converted = json.loads(elevated)
+                objects += converted.get("objects", ())
+                bundle = {**converted, "objects": objects}
+            else:
+                failed.append(name)
+                errors.append(error)
+        answer = {"bundle": bundle, "failed": failed, "errors": errors[:_MOST_ERRORS]}
+        return json.dumps(answer).encode()
 
     return convert
+
+
+def _elevate(elevator: Any, package: bytes) -> tuple[str, str]:
+    """The package as a bundle, empty if it cannot be converted, and then the error."""
+    try:
+        return elevator.elevate(package) or "", "no result"
+    except MemoryError:
+        raise
+    except Exception:  # it takes the shape of a package for granted
+        return "", traceback.format_exc()[-_LONGEST_ERROR:]

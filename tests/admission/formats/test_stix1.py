@@ -1,12 +1,14 @@
 """STIX 1.x as XML, converted by the elevator in a process of its own."""
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.presence import present
 
+from tocsin.admission.bounded_process import BoundedTask, Limits
 from tocsin.admission.errors import Malformed, TooLarge, Unprocessable
 from tocsin.admission.formats import (
     ReadOptions,
@@ -15,7 +17,7 @@ from tocsin.admission.formats import (
     stix1,
 )
 from tocsin.admission.markings.tlp import TLP_1_IDS
-from tocsin.admission.model import Tlp
+from tocsin.admission.model import Tlp, Verdict
 
 OPTIONS = ReadOptions(1_790_000_000_000_000)
 REAL = Path(os.environ.get("TOCSIN_REAL", "none")) / "iocs" / "stix1-xml"
@@ -137,6 +139,48 @@ class TestReading:
             (marking,) = indicator["object_marking_refs"]
             assert marking == TLP_1_IDS[Tlp.RED]
 
+    def test_a_nested_package_that_cannot_be_converted_takes_no_other_along(
+        self, elevator: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO")
+        nested = wrapped(INDICATORS.replace(":DomainNameObjectType", ":NoSuchType"))
+        nested = nested[nested.index("<stix:Related_Packages>") : nested.index("</stix:STIX_P")]
+        text = PACKAGE.replace(INDICATORS, INDICATORS + nested)
+        good, bad = read("a.xml", text.encode(), OPTIONS)
+        assert present(good.object)["type"] == "indicator"
+        assert (good.index, bad.index, bad.verdict) == (0, 1, Verdict.REFUSED)
+        assert bad.findings[0].message == (
+            "the package acme:Package-5a111111-1111-4111-8111-111111111111 cannot be converted:"
+            " check it against its schemas"
+        )
+        assert "KeyError: 'NoSuchType'" in ascii(caplog.text).replace("\\", "")
+
+    def test_a_package_that_cannot_be_converted_takes_no_nested_one_along(
+        self, elevator: Any
+    ) -> None:
+        text = wrapped(INDICATORS).replace('version="1.2"\n', 'version="9.9"\n')
+        good, bad = read("a.xml", text.encode(), OPTIONS)
+        assert present(good.object)["type"] == "indicator"
+        assert "Package-1a111111" in bad.findings[0].message
+
+    @pytest.mark.parametrize(
+        ("end", "message"),
+        [
+            ("raise ValueError", "the elevator failed at this document"),
+            ("os.kill(os.getpid(), 9)", "the elevator failed at this document"),
+            ("bytes(10**10)", "out of time or memory: send smaller packages"),
+        ],
+    )
+    def test_the_message_says_how_the_elevator_ended(
+        self, elevator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, message: str
+    ) -> None:
+        task = tmp_path / "task.py"
+        task.write_text(f"import os\ndef prepare(): return fail\ndef fail(request): {end}")
+        limits = Limits(seconds=2.0, memory=300_000_000, answer=1_000)
+        monkeypatch.setattr(stix1, "_elevator", lambda: BoundedTask(str(task), limits))
+        with pytest.raises(Malformed, match=message):
+            list(read("a.xml", PACKAGE.encode(), OPTIONS))
+
     def test_broken_xml_is_refused_with_a_remedy(self, elevator: Any) -> None:
         with pytest.raises(Malformed, match="check it against its schemas"):
             list(read("a.xml", PACKAGE[:-30].encode(), OPTIONS))
@@ -170,6 +214,35 @@ class TestHostile:
         deep = PACKAGE.replace("</stix:STIX_Package>", "<a>" * 5000 + "</a>" * 5000)
         with pytest.raises(Malformed, match="nested"):
             list(read("a.xml", deep.encode(), OPTIONS))
+
+    @pytest.mark.parametrize(
+        "level",
+        [
+            "<a><!-- </a> -->",
+            "<a><![CDATA[</a>]]>",
+            "<a><?b </a>?>",
+            "<a b='>'><c d='/>'/>",
+            "<\u00e9>",
+            "<a b='/'>",
+        ],
+    )
+    def test_nothing_in_a_document_hides_deep_nesting(self, elevator: Any, level: str) -> None:
+        deep = PACKAGE.replace("</stix:STIX_Package>", level * 201)
+        with pytest.raises(Malformed, match="nested deeper than 200 levels"):
+            list(read("a.xml", deep.encode(), OPTIONS))
+
+    @pytest.mark.parametrize("sibling", ['<x a=">"/>', "<!-- <a> -->"])
+    def test_many_siblings_are_not_deep_nesting(self, elevator: Any, sibling: str) -> None:
+        wide = PACKAGE.replace("  <stix:Indicators>", f"{sibling * 201}<stix:Indicators>")
+        assert list(read("a.xml", wide.encode(), OPTIONS))
+
+    @pytest.mark.parametrize("piece", ["<!--", "<a b='", "<a/>", "x"])
+    def test_a_hostile_document_is_refused_in_linear_time(self, elevator: Any, piece: str) -> None:
+        hostile = PACKAGE + piece * (4_000_000 // len(piece)) + "]>"
+        started = time.thread_time()
+        with pytest.raises(Malformed):
+            list(read("a.xml", hostile.encode(), OPTIONS))
+        assert time.thread_time() - started < 10
 
     def test_an_overlong_file_is_refused(self) -> None:
         with pytest.raises(TooLarge):
