@@ -55,6 +55,21 @@ def find_hash_faults(subject: StixObject) -> Iterator[tuple[Path, str]]:
                 yield (*path, name[:40]), fault
 
 
+def find_contradictions(table: dict[str, Any]) -> Iterator[str]:
+    """The algorithms that a `hashes` dictionary has in several spellings, with different values.
+
+    >>> list(find_contradictions({"md5": "a1", "MD5": "b2", "sha1": "c3", "SHA-1": "C3"}))
+    ['MD5']
+    """
+    values: dict[str, object] = {}
+    for spelling, value in table.items():
+        name = hash_name(spelling)
+        if name in HASH_DIGITS and isinstance(value, str):
+            value = value.lower()
+        if values.setdefault(name, value) != value:
+            yield name
+
+
 def find_hash_tables(subject: StixObject) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Every `hashes` dictionary: the object's own, and those of its references and extensions."""
     for name in ("hashes", "external_references", "extensions"):

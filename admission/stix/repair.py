@@ -10,9 +10,9 @@ from functools import lru_cache
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.markings.selectors import drop_selectors, selects_items_of
-from tocsin.admission.model import Action, Finding, StixObject
+from tocsin.admission.model import Action, Finding, StixObject, format_path
 from tocsin.admission.observables.canonical_values import canonical_value
-from tocsin.admission.observables.hashes import find_hash_tables, hash_name
+from tocsin.admission.observables.hashes import find_contradictions, find_hash_tables, hash_name
 from tocsin.admission.stix.memo import memoize_nested
 from tocsin.admission.stix.schemas import Schema
 from tocsin.admission.stix.upgrade import upgrade
@@ -119,18 +119,24 @@ def _repair_values(subject: StixObject, schema: Schema) -> Iterator[_Change]:
 
 def _repair_hashes(subject: StixObject, schema: Schema) -> Iterator[_Change]:
     """Hashes of references and extensions under their STIX names; `normalise` has the others."""
-    for name in _properties_with_hash_aliases(subject):
-        message = "hash algorithms under the names of STIX"
-        yield name, _rename_hashes(subject[name]), _repair_finding("spelling", message, name)
+    for name, finding in _examine_hash_names(subject):
+        value = subject[name] if name == "hashes" else _rename_hashes(subject[name])
+        yield name, value, finding
 
 
 @memoize_nested
-def _properties_with_hash_aliases(subject: StixObject) -> Iterator[str]:
-    for name in ("external_references", "extensions"):
-        if name in subject:
-            tables = [table for _, table in find_hash_tables({name: subject[name]})]
-            if any(hash_name(each) != each for table in tables for each in table):
-                yield name
+def _examine_hash_names(subject: StixObject) -> Iterator[tuple[str, Finding]]:
+    """The properties with hashes under other names, or with two values for one algorithm."""
+    for name in ("hashes", "external_references", "extensions"):
+        tables = list(find_hash_tables({name: subject[name]})) if name in subject else ()
+        if name != "hashes" and any(hash_name(each) != each for _, t in tables for each in t):
+            message = "hash algorithms under the names of STIX"
+            yield name, _repair_finding("spelling", message, name)
+        for path, table in tables:
+            for algorithm in find_contradictions(table):
+                message = f"{algorithm} is given twice with different values: keep one"
+                place = format_path(path)
+                yield name, Finding("validate", "hashes", Action.REFUSED, message, place)
 
 
 def _rename_hashes(part: object, name: str = "") -> object:

@@ -243,6 +243,25 @@ class TestHashes:
         (found,) = refusals(make_object("file", extensions=program))
         assert found[1].startswith("extensions.windows-pebinary-ext.sections[0].hashes")
 
+    @pytest.mark.parametrize("place", ["hashes", "external_references[0].hashes"])
+    def test_two_values_for_one_algorithm_are_refused(self, place: str) -> None:
+        hashes = {"sha256": SHA256, "SHA-256": "0" * 64}
+        reference = {"source_name": "a", "url": "https://a.example/", "hashes": hashes}
+        subject = (
+            make_object("file", hashes=hashes)
+            if place == "hashes"
+            else make_object("tool", external_references=[reference])
+        )
+        message = "SHA-256 is given twice with different values: keep one"
+        findings = validate_object(subject).findings
+        assert (place, message) in {(f.path, f.message) for f in findings}
+
+    def test_one_value_under_two_spellings_of_an_algorithm_is_kept_once(self) -> None:
+        hashes = {"sha256": SHA256.upper(), "SHA-256": SHA256}
+        reference = {"source_name": "a", "url": "https://a.example/", "hashes": hashes}
+        subject = accepted_object(make_object("tool", external_references=[reference]))
+        assert list(subject["external_references"][0]["hashes"]) == ["SHA-256"]
+
     def test_hash_names_are_repaired_to_the_spelling_of_the_standard(self) -> None:
         hashes = {"sha256": SHA256}
         reference = {"source_name": "a", "url": "https://a.example/", "hashes": hashes}
