@@ -2,8 +2,8 @@
 
 Here it is decided whether the hub may share what carries a definition, from the groups that all
 its readers belong to: anything not shown to be permitted is not permitted.  A definition is
-enforced as its sender wrote it.  It is published without what tells who that is: the restrictions
-are the sender's, the identifier, dates, custodian and originator are the hub's.
+enforced as its sender wrote it.  It is published without the parts that identify the sender: the
+restrictions are the sender's, the identifier, dates, custodian and originator are the hub's.
 """
 
 from __future__ import annotations
@@ -228,7 +228,8 @@ def anonymise_definition(definition: StixObject, custodian: str) -> StixObject:
     Idempotent.  `complete_definition` adds what follows from the public id.
     """
     sent = _as_dict(definition["extensions"][ACS_EXTENSION])
-    test = str(sent.get("identifier")).startswith(_IDENTIFIER_OF_HUB.format(_TEST))
+    prefix = _IDENTIFIER_OF_HUB.format(_TEST).lower()  # as `_IDENTIFIER`, in any case
+    test = str(sent.get("identifier")).lower().startswith(prefix)
     marking = {name: sent[name] for name in _RESTRICTIONS if name in sent}
     marking |= {
         "identifier": _IDENTIFIER_OF_HUB.format(_TEST if test else _PRODUCTION) + _UNPUBLISHED,

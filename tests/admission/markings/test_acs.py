@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -134,8 +135,11 @@ class TestPublication:
             ours, theirs = (each["extensions"][ACS_EXTENSION] for each in (public, sent))
             assert ours[name] == theirs[name]
 
-    def test_a_definition_of_a_test_is_published_as_one_of_a_test(self, hub: HubInProcess) -> None:
-        test = "isa:guide.999191.ACS3-3bda2f6e-cedc-4c0f-a756-c03d6b586917"
+    @pytest.mark.parametrize("spell", [str, str.upper, str.lower])
+    def test_a_definition_of_a_test_is_published_as_one_of_a_test(
+        self, hub: HubInProcess, spell: Callable[[str], str]
+    ) -> None:
+        test = spell("isa:guide.999191.ACS3-3bda2f6e-cedc-4c0f-a756-c03d6b586917")
         hub.push(*with_marked_indicator(acs(identifier=test)))
         [public] = published(hub)
         assert public["extensions"][ACS_EXTENSION]["identifier"].startswith("isa:guide.999191.")
