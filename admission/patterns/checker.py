@@ -101,10 +101,8 @@ class PatternChecker:
 
     def check(self, language: str, pattern: str) -> CheckedPattern:
         """The result for a pattern in one of LANGUAGES."""
-        if len(pattern) > MAX_CHARACTERS:
-            return CheckedPattern(f"the pattern is longer than {MAX_CHARACTERS} characters")
-        if "\x00" in pattern:
-            return CheckedPattern("the pattern holds a NUL")
+        if fault := _unread_fault(pattern):
+            return CheckedPattern(fault)
         if not is_supported():
             return CheckedPattern("", _UNSUPPORTED)
         module = LANGUAGES[language]
@@ -122,7 +120,7 @@ class PatternChecker:
             isinstance(language, str)
             and language in LANGUAGES
             and isinstance(pattern, str)
-            and len(pattern) <= MAX_CHARACTERS
+            and not _unread_fault(pattern)
         ):
             self._ahead.setdefault(LANGUAGES[language], []).append(pattern)
 
@@ -152,9 +150,11 @@ def _charge(checked: CheckedPattern) -> float:
     return max(0.0, checked.seconds - FREE_SECONDS)
 
 
-def find_fault(language: str, pattern: str) -> str:
-    """The reason why `pattern` is not in `language`; empty if it is."""
-    return PatternChecker().check(language, pattern).fault
+def _unread_fault(pattern: str) -> str:
+    """The fault for which a pattern is refused before any compiler reads it; empty if none."""
+    if len(pattern) > MAX_CHARACTERS:
+        return f"the pattern is longer than {MAX_CHARACTERS} characters"
+    return "the pattern holds a NUL" if "\x00" in pattern else ""
 
 
 def _encode(pattern: str) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 from support.stix_objects import make_object
 
 from tocsin.admission.model import Candidate
-from tocsin.admission.patterns.checker import MAX_CHARACTERS, PatternChecker, find_fault
+from tocsin.admission.patterns.checker import MAX_CHARACTERS, PatternChecker
 from tocsin.admission.patterns.languages import LANGUAGES
 from tocsin.admission.policy import parse_policy
 from tocsin.admission.stix.validate import validate
@@ -37,6 +37,10 @@ VALID_RULES = {
 def validate_pattern(language: Any, pattern: Any, policy: Any = POLICY) -> Any:
     subject = make_object("indicator", pattern_type=language, pattern=pattern)
     return validate(Candidate(index=0, object=subject), policy, NOW)
+
+
+def find_fault(language: str, pattern: str) -> str:
+    return PatternChecker().check(language, pattern).fault
 
 
 class TestAllLanguages:
