@@ -21,13 +21,13 @@ _LOOK_ALIKE = str.maketrans(
     # Cyrillic, capitals and small letters
     "АВЕЅІЈКМНОРСТУХҮԌԚԜӀавеѕіјкмнорстухүԁԛԝһӏ"
     # Greek
-    "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹαεικνορτυχϲ"
+    "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹϳαεικνορτυχϲ"
     # Armenian and Cherokee
     "օսոցհՕՍᎪᏟᎬᎷᎢᏀᎻᎫᏦᏞᏢᎡᏚᏴ"
     # dotless i and j, script and Latin letters that have no decomposition
     "ıȷɡɑɩʟʀᴀᴄᴇᴍᴏᴘᴋᴛᴜᴠᴡᴢɢʜɪɴ",
     "ABESIJKMHOPCTYXYGQWIabesijkmhopctyxydqwhi"
-    "ABEZHIKMNOPTYXCaeikvoptuxc"
+    "ABEZHIKMNOPTYXCjaeikvoptuxc"
     "ounghOUACEMTGHJKLPRSB"
     "ijgailracemopktuvwzghin",
 )

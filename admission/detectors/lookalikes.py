@@ -7,18 +7,13 @@ Characters that the eye confuses count as the same: `acrne`, a Cyrillic letter, 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
-_CONFUSABLE = str.maketrans(
-    "0135789!|"  # digits and signs
-    "\u0456\u0458\u0430\u0435\u043e\u0440\u0441"  # Cyrillic
-    "\u0443\u0445\u0455\u0501\u04bb\u04cf\u051b\u051d"
-    "\u0131\u03f3\u0261\u03b1\u03bf"  # dotless i, script g, Greek
-    "\u03c1\u03bd\u03b9\u03ba\u03c4\u03c5",
-    "olestbgllljaeopcyxsdhlqwljgaopvlktu",
-)
+from tocsin.admission.detectors.disguises import fold_letters
+
+_CONFUSABLE = str.maketrans("0135789!|", "olestbgll")
+"""Digits and signs; `fold_letters` has the letters of other scripts."""
 _CONFUSABLE_PAIRS = (("rn", "m"), ("vv", "w"), ("cl", "d"))
 _HOST = re.compile(r"(?:[\w-]{1,63}\.){1,10}[\w-]{2,63}")
 _SHORTEST = 5
@@ -32,9 +27,7 @@ def skeleton(label: str) -> str:
     >>> skeleton("AcrNe-c0rp")
     'acmecorp'
     """
-    plain = _decode_punycode(label.lower())
-    plain = unicodedata.normalize("NFKD", plain)
-    return _unify("".join(c for c in plain if not unicodedata.combining(c)))
+    return _unify(fold_letters(_decode_punycode(label.lower())).lower())
 
 
 def skeletons(domains: Iterable[str]) -> frozenset[str]:

@@ -310,6 +310,8 @@ class TestVictimTerms:
             "[domain-name:value = 'acrne-bank.test']",
             "[domain-name:value = 'login.acm3bank.test']",
             "[domain-name:value = 'xn--cmebank-1fg.test']",
+            "[domain-name:value = 'acmeban\u043a.test']",
+            "[domain-name:value = 'acme\u0180ank.test']",
             "[domain-name:value MATCHES 'mail.acmebanc|mail.other']",  # `c|` is no `d`
             "[url:value = 'https://secure-acme-bank.test/login']",
             r"[file:name = 'C:\\MyAcmeCorpVpn.exe']",
