@@ -3,7 +3,7 @@
 A rule says what it looks for; this module changes the object and reports it.  In order:
 
 - modes: the values of settings that say what is done about a kind of thing;
-- whole objects: hold or refuse one (`hold_or_refuse`);
+- whole objects: hold or refuse one (`hold_or_refuse`, `block_object`);
 - properties: take some out (`remove_properties`);
 - texts: find spans (`TextSearch`) and put masks in their places (`mask_texts`);
 - own values: what an object is about stays in its texts (`exclude_own_values`).
@@ -55,9 +55,10 @@ PROPERTY_MODES = ("strip", "ask", "hold", "refuse", "keep")
 """Modes for whole properties."""
 
 GENERALISE = "generalise"
-"""Modes for values: the pattern is generalised, or held if that would change its meaning."""
+"""Mode for values: the pattern is generalised, or held if that would change its meaning."""
 GENERALISE_OR_KEEP = "widen"
-"""The same once an analyst approved: what cannot be widened is kept.  Not for policy.toml."""
+"""Mode for values after an analyst's approval: the pattern is generalised, or kept if that would
+change its meaning.  Not for policy.toml."""
 APPROVED = "decided"
 """An internal setting: an analyst approved, so a rule refuses but no longer holds."""
 
@@ -102,6 +103,18 @@ def hold_or_refuse(
     if mode == "hold":
         return candidate.hold(Finding("sanitise", rule, Action.HELD, message, path))
     return candidate
+
+
+def block_object(candidate: Candidate, rule: str, mode: str, reason: str, remedy: str) -> Candidate:
+    """The candidate held or refused, as one of `PROPERTY_MODES` says; unchanged for `keep`.
+
+    For an object that is as a whole what the mode is about: `strip` leaves nothing of it.
+    """
+    if mode in ("ask", "hold"):
+        return hold_or_refuse(candidate, rule, "hold", f"held for review: {reason}")
+    if mode == "keep":
+        return candidate
+    return hold_or_refuse(candidate, rule, "refuse", f"{reason}: {remedy}")
 
 
 class Removal(NamedTuple):

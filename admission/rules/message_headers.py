@@ -14,6 +14,7 @@ from tocsin.admission.masking import (
     PROPERTY_MODES,
     VALUE_MODES,
     Removal,
+    block_object,
     hold_or_refuse,
     remove_properties,
 )
@@ -37,6 +38,7 @@ DEFAULTS: Mapping[str, object] = {
 MODES = {**{name: PROPERTY_MODES for name in DEFAULTS if name != "values"}, "values": VALUE_MODES}
 
 _RULE = "message_headers"
+_INSTEAD_OF_RECIPIENT = "leave it out, or send an indicator about it"
 _PROPERTIES = {
     "to_refs": ("recipients", "says who received the message"),
     "cc_refs": ("recipients", "says who received the message"),
@@ -66,7 +68,9 @@ def build_rule(context: RuleContext) -> Rule:
         if subject is None:
             return candidate
         if subject.get("id") in context.recipients:
-            return _block_recipient(candidate, str(settings["recipients"]))
+            # An address that is only there because a message went to it.
+            mode, reason = str(settings["recipients"]), "says who received a message"
+            return block_object(candidate, _RULE, mode, reason, _INSTEAD_OF_RECIPIENT)
         if subject.get("type") == "email-message":
             removals = [
                 Removal((name,), str(settings[setting]), reason)
@@ -86,15 +90,6 @@ def _matches_on_recipients(subject: StixObject) -> bool:
         each.kind == "email-message" and _RECIPIENT_PATH.match(each.property)
         for each in extract_observables(subject)
     )
-
-
-def _block_recipient(candidate: Candidate, mode: str) -> Candidate:
-    """Refuse or hold an address that is only there because a message went to it."""
-    message = "says who received a message: leave it out, or send an indicator about it"
-    if mode in ("ask", "hold"):
-        message = "held for review: says who received a message"
-        return hold_or_refuse(candidate, _RULE, "hold", message)
-    return hold_or_refuse(candidate, _RULE, "keep" if mode == "keep" else "refuse", message)
 
 
 def _block(candidate: Candidate, mode: str) -> Candidate:

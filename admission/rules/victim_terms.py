@@ -22,6 +22,7 @@ from tocsin.admission.masking import (
     VALUE_MODES,
     Removal,
     TextSearch,
+    block_object,
     hold_or_refuse,
     mask_texts,
     remove_properties,
@@ -51,6 +52,7 @@ MODES = {
 }
 
 _RULE = "victim_terms"
+_SAYS_WHO = "says who was attacked"
 _DOMAIN = re.compile(r"(?:[\w-]{1,63}\.)+[^\W\d][\w-]{1,62}")
 
 
@@ -105,16 +107,13 @@ def _hide_sighters(candidate: Candidate, context: RuleContext, mode: str) -> Can
     """Take out who saw what a sighting reports: most often the organisation that was attacked."""
     subject = candidate.object or {}
     if subject.get("id") in context.sighters:
-        message = "says who was attacked: leave it out, or send its sector"
-        if mode in ("ask", "hold"):
-            message = "held for review: says who was attacked"
-            return hold_or_refuse(candidate, _RULE, "hold", message)
-        return hold_or_refuse(candidate, _RULE, "refuse", message)
+        remedy = "leave it out, or send its sector"
+        return block_object(candidate, _RULE, mode, _SAYS_WHO, remedy)
     if subject.get("type") != "sighting":
         return candidate
     references = enumerate(subject.get("where_sighted_refs", ()))
     removals = [
-        Removal(("where_sighted_refs", i), mode, "says who was attacked")
+        Removal(("where_sighted_refs", i), mode, _SAYS_WHO)
         for i, each in references
         if each.startswith("identity--") and each not in context.open_sighters
     ]
@@ -160,8 +159,9 @@ def _skeletons(terms: tuple[str, ...]) -> frozenset[str]:
 
 
 def _block(candidate: Candidate, paths: Mapping[str, str]) -> Candidate:
-    """Refuse or hold the object, the first if any of the modes says so; `paths` are by mode."""
-    message = "about the submitter's own name, domain or network, or looks like it"
+    """Refuse the object if any mode is `refuse`, else hold it; `paths` maps modes to paths."""
+    # The hub adds the terms of other partners: the message must not say whose they are.
+    message = f"about a {OWN_TERM}, or looks like one"
     if "refuse" in paths:
         message = f"{message}: leave it out"
         return hold_or_refuse(candidate, _RULE, "refuse", message, paths["refuse"])

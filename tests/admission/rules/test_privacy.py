@@ -324,6 +324,14 @@ class TestVictimTerms:
         assert candidate.verdict is Verdict.HELD
         assert candidate.object["pattern"] == pattern
 
+    def test_the_finding_does_not_say_whose_term_it_is(self) -> None:
+        # A hub that masks a partner's terms everywhere must not name it to the others.
+        bank = replace(ACME, terms=("acmebank.example",))
+        for host in ("mail.acmebank.example", "acrnebank.test"):
+            subject = indicator(f"[domain-name:value = '{host}']")
+            [finding] = after("victim_terms", subject, submitter=bank).findings
+            assert "about a victim's name, domain or network, or looks like one" in finding.message
+
     @pytest.mark.parametrize("host", ["acmeban.test", "macbank.test", "bank.acne.test"])
     def test_indicators_on_other_hosts_pass(self, host: str) -> None:
         bank = replace(ACME, terms=("acmebank.example",))
