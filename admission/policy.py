@@ -31,7 +31,10 @@ class Policy:
     clock_skew: int
     """The furthest that `created` and `modified` may lie in the future, in µs."""
     unknown_types: str
-    """strip | keep | refuse: object types that STIX 2.1 does not define."""
+    """keep | refuse | strip: object types that STIX 2.1 does not define.
+
+    `strip` refuses them too, except revocations, which lose their texts.
+    """
     unknown_patterns: str
     """keep | refuse: indicators in a language that the standard's vocabulary does not have."""
     custom_properties: str
@@ -217,11 +220,9 @@ def _parse_confidence(merge: _Table, decay: _Table) -> ConfidenceSettings:
     )
 
 
-def _parse_rules(table_values: object) -> tuple[str, ...]:
-    if not isinstance(table_values, list) or not all(
-        isinstance(name, str) for name in table_values
-    ):
+def _parse_rules(names: object) -> tuple[str, ...]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise PolicyError("[sanitise] rules must be a list of rule names")
-    if "marking" not in table_values:
+    if "marking" not in names:
         raise PolicyError("[sanitise] rules must name `marking`: it refuses TLP:RED")
-    return tuple(table_values)
+    return tuple(names)
