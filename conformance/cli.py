@@ -42,7 +42,7 @@ levels:
   decision  the standard leaves it open, and this is how we read it; a warning
 
 exit codes: 0 no failure, 1 a failure (with --strict a warning too), 2 wrong usage,
-3 the server cannot be reached or lets nobody in
+3 the server cannot be reached or rejects the credential
 """
 
 
@@ -235,8 +235,8 @@ class _Progress:
         self._wrong += result.outcome is Outcome.FAILED
         if self._shown:
             name = result.check.name[:60]
-            expected = f"\r\x1b[K{self._made}/{self._total}, {self._wrong} failed: {name}"
-            print(expected, end="", file=sys.stderr, flush=True)
+            line = f"\r\x1b[K{self._made}/{self._total}, {self._wrong} failed: {name}"
+            print(line, end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
         """Wipe the line."""

@@ -60,18 +60,18 @@ class Request:
         return self._format_lines([f"{n}: {v}" for n, v in shown.items()])
 
     def short_lines(self) -> list[str]:
-        """The request without what is the same for all."""
-        reported = [f"{n}: {v}" for n, v in self.headers.items() if n.lower() not in _USUAL]
+        """The request without the headers that all requests have."""
+        headers = [f"{n}: {v}" for n, v in self.headers.items() if n.lower() not in _USUAL]
         accept = self.headers.get("Accept")
         if accept != MEDIA_TYPE:
-            reported.insert(0, f"Accept: {accept}" if accept else "no Accept")
-        return self._format_lines(reported)
+            headers.insert(0, f"Accept: {accept}" if accept else "no Accept")
+        return self._format_lines(headers)
 
     def _format_lines(self, headers: list[str]) -> list[str]:
-        reported = [f"{self.method} {self.path}", *headers]
+        lines = [f"{self.method} {self.path}", *headers]
         if self.body is not None:
-            reported.append(f"({len(self.body)} octets{', in chunks' if self.chunked else ''})")
-        return reported
+            lines.append(f"({len(self.body)} octets{', in chunks' if self.chunked else ''})")
+        return lines
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,10 @@ class Result:
 def check(
     number: str, clause: str, level: Level, *also: str, risk: int = 0
 ) -> Callable[[Callable[[Server], Looked]], Check]:
-    """Makes a function a check; the first line of its docstring is what is promised."""
+    """Decorator that makes a function a check.
+
+    The first line of its docstring is the requirement.
+    """
 
     def decorate(look: Callable[[Server], Looked]) -> Check:
         sentence = (look.__doc__ or look.__name__).splitlines()[0].removesuffix(".")

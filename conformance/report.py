@@ -71,14 +71,14 @@ def _numbers(results: list[Result], outcome: Outcome) -> str:
 def format_summary(results: list[Result], *, colour: bool) -> Iterator[str]:
     """The number of results of each kind, and the reasons for skipped checks."""
     count = Counter(each.outcome for each in results)
-    reported = [
+    counts = [
         (count[Outcome.PASSED], "passed", Outcome.PASSED),
         (count[Outcome.FAILED], "failed (a MUST is not kept)", Outcome.FAILED),
         (count[Outcome.WARNED], "warned (a SHOULD or a decision is not)", Outcome.WARNED),
         (count[Outcome.SKIPPED], "skipped", Outcome.SKIPPED),
     ]
     yield ", ".join(
-        _painted(f"{n} {words}", _MARKS[o][1] if n else "", colour) for n, words, o in reported
+        _painted(f"{n} {words}", _MARKS[o][1] if n else "", colour) for n, words, o in counts
     )
     for outcome in (Outcome.FAILED, Outcome.WARNED):
         if numbers := _numbers(results, outcome):
@@ -151,26 +151,26 @@ def format_json(results: list[Result], url: str, left: list[str]) -> dict[str, A
 
 
 def _as_json(result: Result) -> dict[str, Any]:
-    reported: dict[str, Any] = {
+    entry: dict[str, Any] = {
         **check_as_json(result.check),
         "outcome": str(result.outcome),
         "seconds": round(result.seconds, 3),
     }
     if result.outcome is Outcome.SKIPPED:
-        reported["reason"] = result.reason
+        entry["reason"] = result.reason
     if result.complaints:
-        reported["complaints"] = [_complaint_as_json(each) for each in result.complaints]
-    return reported
+        entry["complaints"] = [_complaint_as_json(each) for each in result.complaints]
+    return entry
 
 
 def _complaint_as_json(complaint: Failure) -> dict[str, Any]:
-    reported: dict[str, Any] = {"expected": complaint.expected}
+    entry: dict[str, Any] = {"expected": complaint.expected}
     if (answer := complaint.answer) is not None:
-        reported["request"] = answer.request.lines()
-        reported["status"] = answer.status
-        reported["headers"] = dict(_telling(answer))
-        reported["body"] = _body(answer)
-    return reported
+        entry["request"] = answer.request.lines()
+        entry["status"] = answer.status
+        entry["headers"] = dict(_telling(answer))
+        entry["body"] = _body(answer)
+    return entry
 
 
 def check_as_json(check: Check) -> dict[str, Any]:
@@ -208,16 +208,14 @@ def _case(result: Result) -> Tree.Element:
         name=f"{result.check.name} [{result.check.level}]",
         time=f"{result.seconds:.3f}",
     )
-    reported = "\n".join(line for each in result.complaints for line in _complaint(each))
+    text = "\n".join(line for each in result.complaints for line in _complaint(each))
     if result.outcome is Outcome.SKIPPED:
         Tree.SubElement(case, "skipped", message=result.reason)
     elif result.outcome is Outcome.FAILED:
         failure = Tree.SubElement(case, "failure", message=_fit(result.complaints[0].expected))
-        failure.text = _fit(reported)
+        failure.text = _fit(text)
     elif result.outcome is Outcome.WARNED:
-        Tree.SubElement(case, "system-out").text = _fit(
-            f"warning ({result.check.level})\n{reported}"
-        )
+        Tree.SubElement(case, "system-out").text = _fit(f"warning ({result.check.level})\n{text}")
     return case
 
 

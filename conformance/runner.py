@@ -58,8 +58,8 @@ def run_check(subject: Server, check: Check) -> Result:
     except Unreachable as error:
         complaints.append(Failure(f"an answer, not {error}", None))
     except Exception as error:  # whatever an answer does to one check, the others are made
-        expected = f"an answer that can be read, not one with a {type(error).__name__}: {error}"
-        complaints.append(Failure(expected[:300], None))
+        message = f"an answer that can be read, not one with a {type(error).__name__}: {error}"
+        complaints.append(Failure(message[:300], None))
     if not looked and not complaints:
         reason = reason or _NOTHING
     outcome = _outcome(check, complaints, skipped=bool(reason) and not looked)

@@ -55,7 +55,7 @@ def _with(
 
 
 def _believing_all(lowest: ssl.TLSVersion, highest: ssl.TLSVersion) -> ssl.SSLContext:
-    """For what is looked at before anything is said, and with nothing secret to say."""
+    """TLS context without certificate checks, for probes that send no secret."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -122,10 +122,10 @@ def _early_data(target: Target, request: bytes) -> list[str]:
         raise SkipCheck("needs the program openssl")
     where = f"{target.host}:{target.port}"
     line = [openssl, "s_client", "-tls1_3", "-connect", where, "-servername", target.host]
-    reported = subprocess.run(  # noqa: S603  (no shell; the host came from our own command line)
+    transcript = subprocess.run(  # noqa: S603  (no shell; the host came from our own command line)
         [*line, "-ign_eof"], input=request, capture_output=True, timeout=60
     ).stdout.decode("utf-8", "replace")
-    offers = [row.strip() for row in reported.splitlines() if "Max Early Data:" in row]
+    offers = [row.strip() for row in transcript.splitlines() if "Max Early Data:" in row]
     return [row for row in offers if not row.endswith(" 0")]
 
 
