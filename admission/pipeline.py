@@ -2,7 +2,8 @@
 
 Start at `Pipeline.examine`; `_run_stages` takes one candidate through the
 stages.  Everything is an argument, the time and the warning lists included, so
-the client's preview and the hub come to the same result.
+the client's preview and the hub come to the same result, except for terms of
+partners that are masked everywhere, which only the hub knows.
 
 The sanitising rules run in the order of the policy; each sees the result of the
 one before.  After a rule refuses a candidate no other runs.  After one holds it

@@ -2,8 +2,8 @@
 
 Here it is decided whether the hub may share what carries a definition, from the groups that all
 its readers belong to: anything not shown to be permitted is not permitted.  A definition is
-enforced as its sender wrote it.  It is published without the parts that identify the sender: the
-restrictions are the sender's, the identifier, dates, custodian and originator are the hub's.
+enforced as its sender wrote it.  It is published without the parts that identify the sender:
+restrictions are the sender's; identifier, dates, custodian and originator are the hub's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import micros
 
 ACS_EXTENSION = "extension-definition--3a65884d-005a-4290-8335-cb2d778a83ce"
-"""The extension that makes a marking definition one of ACS 3.0a."""
+"""The extension definition of ACS 3.0a: a marking definition with it is one of ACS."""
 
 Check = Callable[[Any, str], Iterator[str]]
 """Yields the errors of a value; the second argument is its path in messages."""
@@ -223,7 +223,9 @@ def is_classified(definition: StixObject) -> bool:
 
 
 def anonymise_definition(definition: StixObject, custodian: str) -> StixObject:
-    """The content of a definition without what tells who made it; the hub is its custodian.
+    """The content of a definition without the parts that identify its maker.
+
+    The hub is its custodian.
 
     Idempotent.  `complete_definition` adds what follows from the public id.
     """

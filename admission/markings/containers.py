@@ -1,4 +1,5 @@
-"""Containers: what an object without a marking takes from the reports that hold it.
+"""Containers: the markings that unmarked objects inherit from the reports, groupings and
+observed-data that list them.
 
 Reports, groupings and observed-data cover what they list, in the same submission and through
 other containers.  The strictest TLP level counts; markings of other kinds have no order, so all of
@@ -25,7 +26,8 @@ _TOO_MANY = Finding(
     "normalise",
     "marking",
     Action.REFUSED,
-    f"what holds it has more than {_MOST_TAKEN} markings other than TLP: mark it yourself",
+    f"its containers carry more than {_MOST_TAKEN} markings other than TLP:"
+    " give the object a TLP marking of its own",
     "object_marking_refs",
 )
 

@@ -1,4 +1,4 @@
-"""When are two reports the same, and the public id that follows from it.
+"""Identity of reports: which ones describe the same thing, and the public id derived from that.
 
 The key is computed before sanitising, so that a resubmission of the original
 has the same key.  The sharing scope is part of it: reports at AMBER and at
@@ -108,8 +108,8 @@ def submitter_key(partner: str, name: str, scope: str) -> str:
 def definition_key(layers: Iterable[Layer], scope: str, partner: str) -> str:
     """The key of a marking definition: its content as published, and the scope.
 
-    So two partners who send the same content meet, and one id with different content never
-    becomes one object.  What refers to a partner's other objects stays that partner's own.
+    Partners that send the same content share one definition, and one id with different contents
+    gives several.  A definition that refers to other objects of a partner is never shared.
     """
     content = [(level, _defining(layer)) for level, layer in layers]
     own = any(True for _, layer in content for _ in referenced_ids(layer))
@@ -119,7 +119,10 @@ def definition_key(layers: Iterable[Layer], scope: str, partner: str) -> str:
 
 
 def digest_definition(definition: StixObject) -> str:
-    """Equal for marking definitions with the same content, whoever sends them under which id."""
+    """A hash of the content.
+
+    Equal for definitions that differ only in id, dates, author or markings.
+    """
     try:
         text = orjson.dumps(_defining(definition), option=orjson.OPT_SORT_KEYS)
     except (TypeError, RecursionError):
@@ -146,7 +149,10 @@ def _id_findings(subject: StixObject, name: str) -> tuple[Finding, ...]:
         not has_contributing_properties(subject)
         and uuid.UUID(sent.rpartition("--")[2]).version != 4
     ):
-        message = "has no ID contributing property: use a UUID of version 4 as its id"
+        message = (
+            "has no ID contributing property and a UUID that is not version 4:"
+            " published under a new id"
+        )
     else:
         return ()
     return (Finding("normalise", "observable_id", Action.REPAIRED, message, "id"),)
@@ -202,8 +208,9 @@ def contributing_properties(kind: str) -> tuple[str, ...]:
 def is_well_known(subject: StixObject) -> bool:
     """True for objects of MITRE ATT&CK and for those that define the hubs' extension.
 
-    `created_by_ref` alone proves nothing, since anybody can write it.  Of MITRE's relationships
-    and own types no list exists; copies of them are recognised, but not their ids.
+    `created_by_ref` alone proves nothing, since anybody can write it.  There is no list of MITRE's
+    relationships and custom types: copies of them are recognised by `created_by_ref`, but
+    references to them are not kept.
     """
     name, kind = str(subject.get("id")), str(subject.get("type"))
     if name in WELL_KNOWN_OBJECTS:

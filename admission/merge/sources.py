@@ -76,8 +76,9 @@ def group_by_origin(evidence: Iterable[Evidence]) -> list[list[Evidence]]:
     from one partner or group of partners, or if they cite the same report.  So one more piece at
     the end takes no source away.
 
-    Of a source that cites several reports, those count that it shares with the pieces that
-    joined it for one: who cites every report there is takes the place of one source only.
+    If a source cites several reports, only those that it shares with every contribution that
+    joined it remain its origins; so a contribution that cites every known report replaces one
+    source at most.
     """
     groups: list[list[Evidence]] = []
     cited: list[set[_Origin]] = []
@@ -116,7 +117,7 @@ def _senders(evidence: Evidence) -> set[_Origin]:
 def _reports(evidence: Evidence) -> set[_Origin]:
     """The reports that the evidence cites.
 
-    Nothing else tells of a common origin: a partner's own ids are private, and a count that
+    Nothing else is evidence of a common origin: a partner's own ids are private, and a count that
     depends on them would confirm a guessed one.
     """
     if isinstance(evidence, Assessment):
