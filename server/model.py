@@ -239,6 +239,9 @@ class NewEntry:
     numeric_terms: tuple[tuple[str, int], ...] = ()
     """Bucket terms, each with the number that lies in the bucket."""
     visibility: Visibility = Visibility()
+    owner: str = ""
+    """The partner that sends it to a verbatim collection; empty: the hub or its operator, who may
+    add versions to every object."""
 
 
 class PublishOutcome(StrEnum):
@@ -247,6 +250,7 @@ class PublishOutcome(StrEnum):
     STORED = "stored"
     KNOWN = "known"  # the same version with the same content is here already
     CONFLICT = "conflict"  # the same version is here with other content
+    FOREIGN = "foreign"  # another partner was the first to send an object with this id
 
 
 class TlpVersion(NamedTuple):

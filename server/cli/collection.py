@@ -69,7 +69,7 @@ def _list(hub: Runtime) -> list[Answer]:
         "tocsin-hub collection add ics --kind feed --max-tlp green \\",
         '  --title "Industrial control"',
         "tocsin-hub collection add iocs --kind aggregate \\",
-        "  --source clear,scratch --type indicator --active-only",
+        "  --source clear,scratch --max-tlp green --type indicator --active-only",
         "tocsin-hub collection add october --kind snapshot --source green \\",
         "  --at 2025-11-01T00:00:00Z",
     ),
@@ -78,7 +78,9 @@ def _list(hub: Runtime) -> list[Answer]:
 @click.option("--kind", required=True, type=click.Choice([kind.value for kind in CollectionKind]))
 @click.option("--title", default="", help="The title that readers see.")
 @click.option(
-    "--max-tlp", type=TLP, help="Feed, aggregate: the strictest level in it (feed: amber)."
+    "--max-tlp",
+    type=TLP,
+    help="Feed, aggregate: the strictest level in it (feed: amber); red: everything.",
 )
 @click.option(
     "--source",
@@ -137,13 +139,27 @@ def define_collection(store: Store, new: Collection, spec: CollectionSpec) -> Co
     sources = [_find_source(known, name, new.kind) for name in dict.fromkeys(spec.sources)]
     if new.kind is CollectionKind.AGGREGATE:
         ids = tuple(dict.fromkeys(source.id for source in sources))
-        return replace(new, view=View(ids, spec.types, spec.max_tlp, spec.active))
+        return replace(new, view=View(ids, spec.types, _limit(spec, sources), spec.active))
     if new.kind is CollectionKind.SNAPSHOT:
         (source,) = sources
         at = store.commit(lambda txn: txn.pin_stamp(spec.at))
         view = replace(source.view or View((source.id,)), at=at)
         return replace(new, view=view, description=f"As it was at {timestamp(at)}.")
     return new if spec.max_tlp is None else replace(new, max_tlp=spec.max_tlp)
+
+
+def _limit(spec: CollectionSpec, sources: Iterable[Collection]) -> Tlp | None:
+    """The strictest level that an aggregate shows; None: everything.
+
+    Raises Malformed if it is not stated and a source holds what no rule has looked at.
+    """
+    verbatim = [each.alias for each in sources if each.kind is CollectionKind.VERBATIM]
+    if verbatim and spec.max_tlp is None:
+        raise Malformed(
+            f"--max-tlp is missing: {verbatim[0]} holds what was posted, of any level or without "
+            "one; name the strictest level to be shown, or red to show everything"
+        )
+    return None if spec.max_tlp is Tlp.RED else spec.max_tlp
 
 
 def add_collection(hub: Runtime, collection: Collection) -> Answer:

@@ -44,6 +44,12 @@ def import_command() -> None:
 )
 @click.option("--into", default="", metavar="PREFIX", help="Name the collections PREFIX-….")
 @click.option(
+    "--partner",
+    default="",
+    metavar="SLUG",
+    help="The partner that may send newer versions of the objects; without it, operators only.",
+)
+@click.option(
     "--cursor",
     type=_CURSOR,
     help="Show where a poller goes on here that had read up to there on medallion.",
@@ -59,6 +65,7 @@ def _medallion(hub: Runtime, source: str, into: str, **options: Any) -> CommandR
         roots=frozenset(options["root"]),
         collections=frozenset(options["collection"]),
         prefix=into,
+        partner=options["partner"],
         cursor=options["cursor"],
         dry_run=options["dry_run"],
     )

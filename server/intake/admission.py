@@ -20,7 +20,7 @@ from tocsin.server.intake.evaluate import (
     Sent,
     group_assessments,
 )
-from tocsin.server.intake.passthrough import deposited
+from tocsin.server.intake.passthrough import Depositor, deposited
 from tocsin.server.intake.review import Reviewer
 from tocsin.server.model import Collection, OutboxTask, Record, Submission
 from tocsin.server.publishing.publisher import Batch, Publisher, StalePreconditions
@@ -192,7 +192,8 @@ class VerbatimAdmission:
         def deposit(txn: Transaction) -> list[Record]:
             if self._waited and not _may_send(txn.accounts, self.submission.account):
                 return []
-            records = deposited(txn, self._collection, part)
+            sender = Depositor.find(txn, self.submission, self._collection)
+            records = deposited(txn, self._collection, part, sender)
             _finish(txn, "deposit", self.submission, records)
             return records
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from tocsin.admission.errors import Conflict, NotFound, TooManyRequests, Unavailable
+from tocsin.admission.errors import Conflict, NotAllowed, NotFound, TooManyRequests, Unavailable
 from tocsin.admission.model import Action, Candidate, Finding, Verdict
 from tocsin.admission.timestamps import DAY
 from tocsin.server.examination.examiner import WorkerEnded, parse_candidates
@@ -187,9 +187,15 @@ class Intake:
         versions: frozenset[int],
         specs: frozenset[str],
     ) -> int:
-        """Delete versions of an object from a verbatim collection; how many (TAXII 2.1 §5.7)."""
+        """Delete versions of an object from a verbatim collection; how many (TAXII 2.1 §5.7).
+
+        Raises NotAllowed if the object is another partner's.  Operators may delete every object.
+        """
+        owner = "" if account.operator else account.partner or account.name
 
         def work(txn: Transaction) -> int:
+            if owner and txn.find_owners(collection.id, object_id) - {owner}:
+                raise NotAllowed("another partner sent this object first: only it may delete it")
             count = txn.remove(
                 collection.id, object_id, keywords=keywords, versions=versions, specs=specs
             )

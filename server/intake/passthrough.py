@@ -1,33 +1,46 @@
 """Verbatim collections: readers get what an authorised account posts.
 
 Nothing is evaluated but what would break the collection for its readers: an
-object needs a type, an id of that type, and valid timestamps.
+object needs a type, an id of that type, and valid timestamps, and no stricter
+marking than its partner may send.  An id belongs to the partner that sent it
+first: nobody else replaces or revokes the object.
+
+An account that may not read the collection is told what follows from its object
+alone, since anything more would say which objects others have here.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tocsin.admission.errors import Malformed
+from tocsin.admission.markings.tlp import read_markings
 from tocsin.admission.merge.content import object_digest
 from tocsin.admission.merge.identity import is_observable_type
 from tocsin.admission.model import (
     Action,
     Finding,
     StixObject,
+    Tlp,
     Verdict,
 )
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.admission.timestamps import micros
+from tocsin.server.auth import may_read
 from tocsin.server.index_terms import index_terms, strictest_tlp, visibility
 from tocsin.server.model import (
     Collection,
     NewEntry,
     PublishOutcome,
     Record,
+    Submission,
 )
 from tocsin.server.store import Transaction
+
+log = logging.getLogger(__name__)
 
 _ID = re.compile(
     r"([a-z][a-z0-9-]{1,248}[a-z0-9])--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I
@@ -35,29 +48,74 @@ _ID = re.compile(
 _META = ("marking-definition", "language-content", "extension-definition")
 
 
+_FOREIGN = "this id belongs to another partner here: send it under an id of your own"
+_CONFLICT = "this id and version are here with other content; raise `modified`"
+UNTOLD = (
+    "taken; what readers see is not told to an account that may not read the collection: "
+    "an id belongs to the partner that sent it first, and a version keeps its first content"
+)
+"""The message to an account that may not read the collection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Depositor:
+    """The sender of a submission to a verbatim collection; by default the operator."""
+
+    owner: str = ""
+    """The partner to which new ids will belong; empty: the operator, who may add to all."""
+    max_tlp: Tlp = Tlp.RED
+    """The strictest marking that it may send."""
+    reads: bool = True
+    """It may read the collection, and so be told what is in it."""
+
+    @classmethod
+    def find(cls, txn: Transaction, submission: Submission, collection: Collection) -> Depositor:
+        """The sender of a submission, with the rights that it has now.
+
+        The record of a partner that is gone allows it nothing beyond TLP:CLEAR.
+        """
+        account = txn.accounts.find_account(submission.account)
+        reads = account is not None and may_read(account, collection)
+        if account is not None and account.operator:
+            return cls(max_tlp=Tlp.AMBER_STRICT, reads=reads)
+        partner = txn.accounts.find_partner(submission.partner)
+        max_tlp = Tlp.CLEAR if partner is None else min(partner.max_tlp, Tlp.AMBER_STRICT)
+        return cls(submission.partner or submission.account, max_tlp, reads)
+
+
 def deposited(
-    txn: Transaction, collection: Collection, objects: Sequence[tuple[int, bytes]]
+    txn: Transaction,
+    collection: Collection,
+    objects: Sequence[tuple[int, bytes]],
+    sender: Depositor = Depositor(),
 ) -> list[Record]:
     """Publish the objects, each with its index, and return their records."""
     records: dict[int, Record] = {}
     postings: dict[int, NewEntry] = {}
     for index, raw in objects:
         try:
-            postings[index] = posting(raw)
+            postings[index] = posting(raw, sender)
         except Malformed as error:
             records[index] = _refused(index, raw, str(error))
     outcomes = txn.publish(collection.id, list(postings.values()))
+    if foreign := outcomes.count(PublishOutcome.FOREIGN):
+        log.info("collection=%s partner=%s foreign=%d", collection.alias, sender.owner, foreign)
+    if not sender.reads:
+        records |= {index: _untold_record(index, one) for index, one in postings.items()}
+        return [records[index] for index, _ in objects]
     unversioned = {one.id for one in postings.values() if not one.version}
     added = txn.find_first_added(collection.id, unversioned)
     for (index, one), outcome in zip(postings.items(), outcomes, strict=True):
-        records[index] = _record(index, one, outcome, one.version or added[one.id, one.spec])
+        version = one.version or added.get((one.id, one.spec), "")
+        records[index] = _record(index, one, outcome, version)
     return [records[index] for index, _ in objects]
 
 
-def posting(raw: bytes) -> NewEntry:
+def posting(raw: bytes, sender: Depositor = Depositor()) -> NewEntry:
     """An object as it goes into a collection, in its own bytes.
 
-    Raises Malformed if it would break the collection for its readers.
+    Raises Malformed if it would break the collection for its readers, or is marked more strictly
+    than its sender may.
     """
     subject = parse_object(raw)
     kind, name = subject.get("type"), subject.get("id")
@@ -69,6 +127,7 @@ def posting(raw: bytes) -> NewEntry:
     for stamp in ("created", "modified"):
         if stamp in subject:
             _check(stamp, subject[stamp])
+    _check_level(subject, sender)
     found_by = index_terms(subject)
     return NewEntry(
         id=str(name),
@@ -80,6 +139,23 @@ def posting(raw: bytes) -> NewEntry:
         terms=found_by.terms,
         numeric_terms=found_by.numeric_terms,
         visibility=visibility(subject, strictest_tlp(subject)),
+        owner=sender.owner,
+    )
+
+
+def _check_level(subject: StixObject, sender: Depositor) -> None:
+    """Raise Malformed if the object is marked more strictly than its sender may.
+
+    An object without a level is within the sender's agreement.
+    """
+    level = read_markings(subject, {}).tlp
+    if level is None or level <= sender.max_tlp:
+        return
+    if level is Tlp.RED:
+        raise Malformed("marked TLP:RED, for its recipients only: it cannot be shared here")
+    raise Malformed(
+        f"marked TLP:{level.label.upper()}, above TLP:{sender.max_tlp.label.upper()}, the strictest"
+        " that your agreement allows: mark it lower if you may, or have the agreement changed"
     )
 
 
@@ -105,13 +181,19 @@ def _spec(subject: StixObject) -> str:
 
 def _record(index: int, one: NewEntry, outcome: PublishOutcome, version: str) -> Record:
     """The record of one object; `version` is the one that readers of the collection see."""
-    if outcome is PublishOutcome.CONFLICT:
-        message = "this id and version are here with other content; raise `modified`"
+    if outcome in (PublishOutcome.CONFLICT, PublishOutcome.FOREIGN):
+        message = _CONFLICT if outcome is PublishOutcome.CONFLICT else _FOREIGN
         finding = Finding("publish", "versions", Action.REFUSED, message)
         refused = Verdict.REFUSED.value
         return Record(index, refused, one.id, version, "", (finding.as_json(),))
     verdict = Verdict.ADMITTED if outcome is PublishOutcome.STORED else Verdict.DUPLICATE
     return Record(index, verdict.value, one.id, version, one.id)
+
+
+def _untold_record(index: int, one: NewEntry) -> Record:
+    """The record of an object for a sender that may not read what is in the collection."""
+    finding = Finding("publish", "versions", Action.NOTED, UNTOLD)
+    return Record(index, Verdict.ADMITTED.value, one.id, one.version, one.id, (finding.as_json(),))
 
 
 def _refused(index: int, raw: bytes, message: str) -> Record:

@@ -128,9 +128,10 @@ class Transaction(Snapshot):
 
         Positions are dense.  Stamps are unique among all feeds and strictly increase in commit
         order, even if the clock goes back.  The same id, spec and version with the same digest is
-        KNOWN, with another digest a CONFLICT, within one call too.  An object without a version
-        gets its first date_added for one; posted again with other content it is a CONFLICT, or with
-        `replace` a newer version.
+        KNOWN, with another digest a CONFLICT, within one call too.  An entry with an owner is
+        FOREIGN if its object has another owner, unless the entry is known.  An object without a
+        version gets its first date_added for one; posted again with other content it is a CONFLICT,
+        or with `replace` a newer version.
 
         Raises NotFound if there is no such feed, Malformed if a version is not a timestamp and
         TooLarge if an object is; nothing of the transaction is kept then.
@@ -148,6 +149,14 @@ class Transaction(Snapshot):
         """The versions that a feed assigned to objects without one, by id and spec_version."""
         found = find_entries(self._base, feed, ids, self._session) if ids else []
         return {(entry.id, entry.spec): entry.version for entry in found if entry.own}
+
+    def find_owners(self, feed: str, object_id: str) -> set[str]:
+        """The partner that owns an object in a verbatim collection; empty if it is not there.
+
+        The owner of what the operator was the first to send is the empty string.
+        """
+        found = find_entries(self._base, feed, [object_id], self._session)
+        return {entry.owner for entry in found}
 
     def remove(
         self,

@@ -28,6 +28,7 @@ from tocsin.admission.errors import (
 )
 from tocsin.admission.stix.ijson import replace_lone_surrogates
 from tocsin.admission.timestamps import micros, timestamp
+from tocsin.server.intake.passthrough import UNTOLD
 from tocsin.server.model import (
     Collection,
     CollectionKind,
@@ -84,6 +85,8 @@ _OUTCOMES: dict[str, str] = {
 _SET_ASIDE = "could not be examined; waits for the operator, who tries it again or drops it"
 _UNREPORTED = frozenset({"noted", "repaired", "held"})
 """Actions that a success mentions only in `x_tocsin_findings`."""
+_INSTEAD = frozenset({WITHDRAWN, UNTOLD})
+"""Messages of findings that say themselves what has happened."""
 _MAX_MESSAGE = 500
 _ID = re.compile(
     r"[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.I
@@ -286,8 +289,8 @@ def _message(record: Record) -> str:
     outcome = _OUTCOMES.get(record.verdict, record.verdict)
     if record.verdict in ("refused", "held"):
         reported = [f for f in record.findings if f.get("action") == record.verdict]
-    elif any(f.get("message") == WITHDRAWN for f in record.findings):
-        return WITHDRAWN
+    elif told := [f["message"] for f in record.findings if f.get("message") in _INSTEAD]:
+        return told[0]
     else:
         reported = [f for f in record.findings if f.get("action") not in _UNREPORTED]
     reasons = "; ".join(dict.fromkeys(f["message"] for f in reported if f.get("message")))

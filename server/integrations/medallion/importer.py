@@ -29,7 +29,7 @@ from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.model import Verdict
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.server.bootstrap import ensure_collection
-from tocsin.server.intake.passthrough import deposited, posting
+from tocsin.server.intake.passthrough import Depositor, deposited, posting
 from tocsin.server.integrations.medallion.mongodb import open_mongodb
 from tocsin.server.integrations.medallion.sources import (
     SkippedObject,
@@ -73,6 +73,8 @@ class ImportOptions:
     """Collections by id, alias or title; empty: all."""
     prefix: str = ""
     """Prefix of the aliases here; empty: medallion's own aliases."""
+    partner: str = ""
+    """The partner that the objects belong to; empty: the operator."""
     cursor: int | None = None
     """An `added_after` at medallion, in µs since 1970 UTC, to be translated."""
     dry_run: bool = False
@@ -94,14 +96,16 @@ def import_collections(
 ) -> list[Report]:
     """Import the selected collections; one report for each.
 
-    Raises NotFound if none is selected, Conflict if a collection's id belongs to an inbox or a
-    feed here.
+    Raises NotFound if none is selected or there is no such partner, Conflict if a collection's id
+    belongs to an inbox or a feed here.
     """
     named = zip(sources, _ids(sources, hub.secrets), strict=True)
     selected = [(source, id) for source, id in named if _is_selected(source, options)]
     if not selected:
         known = ", ".join(sorted({f"{each.root}: {each.title or each.id}" for each in sources}))
         raise NotFound(f"medallion has no such collection; choose from {known}")
+    if options.partner and hub.services.store.accounts.find_partner(options.partner) is None:
+        raise NotFound(f"there is no partner {options.partner}")
     with _progress_bar() as bar:
         return [_import_collection(hub, source, id, options, bar) for source, id in selected]
 
@@ -159,7 +163,7 @@ def _import_collection(
     task = bar.add_task(f"{source.root}: {source.title or source.id}"[:40], total=source.count)
     tally = _Tally(options.cursor)
     for batch in _split_batches(source, tally):
-        tally.count(batch, _store_batch(hub, here, batch, dry_run=options.dry_run))
+        tally.count(batch, _store_batch(hub, here, batch, options))
         bar.update(task, completed=tally.found)
     return _report(source, here, tally) | _cursors(hub, here, tally, options)
 
@@ -237,15 +241,15 @@ def _split_batches(source: SourceCollection, tally: _Tally) -> Iterator[list[Sto
 
 
 def _store_batch(
-    hub: Runtime, collection: Collection, batch: Sequence[StoredVersion], *, dry_run: bool
+    hub: Runtime, collection: Collection, batch: Sequence[StoredVersion], options: ImportOptions
 ) -> list[Record]:
     """Store a batch; the record of each object."""
-    if dry_run:
+    if options.dry_run:
         return [_dry_record(index, stored.body) for index, stored in enumerate(batch)]
     objects = [(index, stored.body) for index, stored in enumerate(batch)]
 
     def work(txn: Transaction) -> list[Record]:
-        records = deposited(txn, collection, objects)
+        records = deposited(txn, collection, objects, Depositor(options.partner))
         counts = Counter(record.verdict for record in records)
         if counts[Verdict.ADMITTED]:
             txn.add_journal_entry("import", hub.actor, {"collection": collection.id, **counts})

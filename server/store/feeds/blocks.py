@@ -163,12 +163,19 @@ def _id_document(
         "traits": [pack_visibility(p.visibility) for p in postings],
         "own": [i for i, entry in enumerate(entries) if entry.own],
         "digests": b"".join(p.digest for p in postings),
+        **owner_fields([p.owner for p in postings]),
     }
+
+
+def owner_fields(owners: Sequence[str]) -> Document:
+    """The field with the partners that own the entries of an id document; none in a feed."""
+    return {"owners": list(owners)} if any(owners) else {}
 
 
 def indexed_entries(document: Document, wanted: Iterable[str]) -> Iterator[IndexedEntry]:
     """The entries of the wanted objects in an id document."""
     ids, wanted, visibility = document["ids"], frozenset(wanted), document.get("traits")
+    owners = document.get("owners")
     for i, at in enumerate(document["at"]):
         if ids[i] in wanted:
             yield IndexedEntry(
@@ -182,6 +189,7 @@ def indexed_entries(document: Document, wanted: Iterable[str]) -> Iterator[Index
                 stamp=document["stamps"][i] if "stamps" in document else document["stamp"] + at,
                 first=document["first"],
                 visibility=unpack_visibility(visibility[i]) if visibility else LEAST_VISIBLE,
+                owner=owners[i] if owners else "",
             )
 
 
@@ -258,7 +266,7 @@ def id_document_without(document: Document, indexes: frozenset[int]) -> Document
     """The fields of an id document that change when entries (by index in the batch) are removed."""
     kept = [i for i, at in enumerate(document["at"]) if at not in indexes]
     own, digests = frozenset(document["own"]), document["digests"]
-    names = ("at", "ids", "types", "specs", "versions", "traits", "stamps")
+    names = ("at", "ids", "types", "specs", "versions", "traits", "stamps", "owners")
     return {
         **{key: [document[key][i] for i in kept] for key in names if key in document},
         "own": [new for new, i in enumerate(kept) if i in own],

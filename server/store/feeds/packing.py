@@ -45,6 +45,7 @@ from tocsin.server.store.feeds.blocks import (
     id_bucket,
     id_bucket_count,
     indexed_entries,
+    owner_fields,
     pack_visibility,
 )
 from tocsin.server.store.feeds.filter_index import build_filter_documents, merge_terms
@@ -332,6 +333,7 @@ def _id_document(feed: str, number: int, inside: Sequence[IndexedEntry]) -> Docu
         "traits": [pack_visibility(entry.visibility) for entry in inside],
         "own": [i for i, entry in enumerate(inside) if entry.own],
         "digests": b"".join(entry.digest for entry in inside),
+        **owner_fields([entry.owner for entry in inside]),
     }
 
 

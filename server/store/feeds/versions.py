@@ -37,6 +37,8 @@ class IndexedEntry:
     first: int
     """The first position of its batch."""
     visibility: Visibility = LEAST_VISIBLE
+    owner: str = ""
+    """The partner that was the first to send the object; empty: the hub or its operator."""
 
     @property
     def index(self) -> int:

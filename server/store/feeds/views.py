@@ -69,7 +69,7 @@ def select_entries(
     sources = {stamp: source for stamp, (source, _) in found.items()}
     stamps: list[int] = []
     for entries in group_by_object(in_order).values():
-        visible = [entry for entry in entries if _is_shown(entry, view)]
+        visible = _of_first_owner([entry for entry in entries if _is_shown(entry, view)])
         shown, status_bits = _select_shown(_distinct(visible, sources), view, instant)
         stamps += [entry.stamp for entry in shown if choice.includes(entry, status_bits)]
     return sorted(stamps)
@@ -93,6 +93,17 @@ def _is_shown(entry: IndexedEntry, view: View) -> bool:
     """True if the view shows an entry of this type and level."""
     of_type = not view.types or entry.type in view.types
     return of_type and (view.max_tlp is None or entry.visibility.tlp <= view.max_tlp)
+
+
+def _of_first_owner(entries: Sequence[IndexedEntry]) -> Sequence[IndexedEntry]:
+    """The entries of one object, in order of stamp, without those that other partners added.
+
+    Otherwise who may write to one source could replace what another source shows.
+    """
+    if len(entries) < 2:
+        return entries
+    first = entries[0].owner
+    return [entry for entry in entries if entry.owner in ("", first)]
 
 
 def _distinct(

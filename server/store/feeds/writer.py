@@ -14,7 +14,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 from pymongo import ReplaceOne, UpdateOne
@@ -90,17 +90,19 @@ class Writer:
         known = group_by_object(found)
         outcomes: list[PublishOutcome] = []
         stored: list[int] = []
+        owned = list(postings)
         expected = windows.stamps(self._feed, range(len(postings)))  # if all of them are new
         for index, posting in enumerate(postings):
             entries = known.setdefault(posting.id, [])
             outcomes.append(_outcome(posting, entries, replace=replace))
             if outcomes[-1] is PublishOutcome.STORED:
                 stored.append(index)
+                owned[index] = posting = _keep_owner(posting, entries)
                 placed = _place(posting, self._position + len(stored), expected[index])
                 entries.append(_indexed_entry(placed, _NO_BATCH))
         stamps = windows.stamps(self._feed, stored)
         every = [
-            _place(postings[index], self._position + number, stamp)
+            _place(owned[index], self._position + number, stamp)
             for number, (index, stamp) in enumerate(zip(stored, stamps, strict=True), 1)
         ]
         if every:
@@ -287,17 +289,27 @@ def _outcome(
     posting: NewEntry, entries: Sequence[IndexedEntry], *, replace: bool
 ) -> PublishOutcome:
     """The relation of a new entry to the entries that its object has already."""
+    foreign = bool(posting.owner) and any(entry.owner != posting.owner for entry in entries)
     same_spec = [entry for entry in entries if entry.spec == posting.spec]
     if posting.version:
         instant = micros(posting.version)
         same_version = [entry for entry in same_spec if entry.instant == instant]
     else:
         same_version = sorted((p for p in same_spec if p.own), key=lambda p: p.instant)
+    if same_version and same_version[-1].digest == posting.digest:
+        return PublishOutcome.KNOWN
+    if foreign:
+        return PublishOutcome.FOREIGN
     if not same_version:
         return PublishOutcome.STORED
-    if same_version[-1].digest == posting.digest:
-        return PublishOutcome.KNOWN
     return PublishOutcome.STORED if replace and not posting.version else PublishOutcome.CONFLICT
+
+
+def _keep_owner(posting: NewEntry, entries: Sequence[IndexedEntry]) -> NewEntry:
+    """The entry with the owner of its object, whoever sends a further version."""
+    if not entries or entries[0].owner == posting.owner:
+        return posting
+    return replace(posting, owner=entries[0].owner)
 
 
 def _place(posting: NewEntry, position: int, stamp: int) -> PlacedEntry:
@@ -324,6 +336,7 @@ def _indexed_entry(entry: PlacedEntry, first: int) -> IndexedEntry:
         stamp=entry.stamp,
         first=first,
         visibility=posting.visibility,
+        owner=posting.owner,
     )
 
 

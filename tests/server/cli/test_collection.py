@@ -47,6 +47,7 @@ def new(kind: Any) -> Any:
             "not a STIX type",
         ),
         (Kind.AGGREGATE, Spec(("feed",), at=1), "--at cannot be used"),
+        (Kind.AGGREGATE, Spec(("feed", "verbatim")), "--max-tlp is missing"),
         (Kind.SNAPSHOT, Spec(), "must name exactly one collection"),
         (
             Kind.SNAPSHOT,
@@ -91,6 +92,14 @@ def test_a_source_counts_once_by_whatever_name(collections_store: Any) -> None:
         CollectionSpec(("green", "green-id", "feed")),
     ).view
     assert present(view).sources == ("green-id", "feed")
+
+
+def test_an_aggregate_shows_all_of_a_verbatim_collection_only_if_told_so(
+    collections_store: Any,
+) -> None:
+    spec = CollectionSpec(("verbatim",), max_tlp=Tlp.RED)
+    made = define_collection(collections_store, new(CollectionKind.AGGREGATE), spec)
+    assert present(made.view).max_tlp is None
 
 
 def test_a_feed_without_a_limit_takes_up_to_amber(collections_store: Any) -> None:

@@ -19,7 +19,7 @@ from support.medallion_files import (
 
 from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.timestamps import micros, timestamp
-from tocsin.server.model import CollectionKind
+from tocsin.server.model import CollectionKind, Partner
 
 ADDRESS = {
     "type": "ipv4-addr",
@@ -288,3 +288,19 @@ class TestTheFile:
         file.write_text(text, "utf-8")
         with pytest.raises(Malformed, match=said):
             home.run_import(file)
+
+
+class TestTheOwner:
+    def test_is_the_partner_that_is_named(self, home: Any, tmp_path: Path) -> None:
+        home.hub.services.store.accounts.add_partner(Partner("mover", "Mover"))
+        data = write_data_file(tmp_path, home.own_collection((day(1), threat(1))))
+        (answer,) = home.run_import(data, partner="mover")
+        (owner,) = home.hub.services.store.commit(
+            lambda txn: txn.find_owners(answer["collection"], threat(1)["id"])
+        )
+        assert owner == "mover"
+
+    def test_must_exist(self, home: Any, tmp_path: Path) -> None:
+        data = write_data_file(tmp_path, home.own_collection((day(1), threat(1))))
+        with pytest.raises(NotFound, match="no partner nobody"):
+            home.run_import(data, partner="nobody")

@@ -49,11 +49,12 @@ def hub(common_store: Store) -> Any:
         hub,
         "both",
         CollectionKind.AGGREGATE,
-        CollectionSpec(("scratch", "lab"), types=frozenset({"indicator"})),
+        CollectionSpec(("scratch", "lab"), types=frozenset({"indicator"}), max_tlp=Tlp.RED),
     )
-    make(hub, "news", CollectionKind.AGGREGATE, CollectionSpec(("scratch", "lab")))
+    make(hub, "news", CollectionKind.AGGREGATE, CollectionSpec(("scratch", "lab"), max_tlp=Tlp.RED))
     make(hub, "open", CollectionKind.AGGREGATE, CollectionSpec(("scratch",), max_tlp=Tlp.GREEN))
-    make(hub, "fresh", CollectionKind.AGGREGATE, CollectionSpec(("scratch",), active=True))
+    current = CollectionSpec(("scratch",), max_tlp=Tlp.RED, active=True)
+    make(hub, "fresh", CollectionKind.AGGREGATE, current)
     hub.store.accounts.add_account(Account("operator", "", operator=True))
     hub.store.accounts.add_key("operator", hashlib.sha256(b"operator").hexdigest())
     hub.join(Partner("lone", "Lone"), ("both",))
