@@ -271,6 +271,14 @@ class Withdrawals(NamedTuple):
     """µs since 1970 UTC."""
 
 
+class LeaderStatement(NamedTuple):
+    """A published statement that only the partner may make that leads the object."""
+
+    partner: str
+    id: str
+    """The public id of a translation, or of a relationship that says it is superseded."""
+
+
 @dataclass(frozen=True, slots=True)
 class PublicObject:
     """A public object with its private contributions: the truth about what is published."""
@@ -304,6 +312,8 @@ class PublicObject:
     """Of the first id of a thing: the number of the newest id that it was published under."""
     withdrawals: tuple[Withdrawals, ...] = ()
     """By partner; under each further id of the same thing those under the former ones too."""
+    statements: tuple[LeaderStatement, ...] = ()
+    """What the leading partner alone may say about it; it ends when another one leads."""
 
 
 @dataclass(frozen=True, slots=True)

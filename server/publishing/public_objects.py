@@ -171,6 +171,21 @@ def remove_contribution(copy: WorkingCopy, gone: Contribution, merge: Merge) -> 
     return _recompute(copy, rest, merge)
 
 
+def end_contributions(copy: WorkingCopy, gone: Sequence[Contribution], merge: Merge) -> WorkingCopy:
+    """Without contributions that the hub ends itself, which costs their partners nothing."""
+    rest = tuple(c for c in copy.contributions if not any(c is each for each in gone))
+    if not rest:
+        return revoke(copy, RevocationReason.WITHDRAWN, merge)
+    return _recompute(copy, rest, merge)
+
+
+def find_leader(public: PublicObject | None, merge: Merge) -> str:
+    """The partner whose contribution the object says; empty if it says none."""
+    if public is None or not public.contributions:
+        return ""
+    return _precedence(public, merge).leader(latest_by_partner(public.contributions)).partner
+
+
 def is_withdrawn_often(copy: WorkingCopy, partner: str, now: int) -> bool:
     """True if an analyst must look at the partner's reports of it; others' are not concerned."""
     for each in copy.withdrawals:

@@ -44,6 +44,11 @@ from tocsin.server.publishing.findings import (
     explain_raised_level,
     explain_what_stays,
 )
+from tocsin.server.publishing.leader_statements import (
+    MOST_STATEMENTS,
+    can_be_shared,
+    find_subject,
+)
 from tocsin.server.publishing.marking_definitions import (
     is_another_definition,
     is_seen_as_widely,
@@ -71,6 +76,7 @@ from tocsin.server.publishing.public_objects import (
     WorkingCopy,
     add_contribution,
     confirm_contribution,
+    find_leader,
     is_news,
     is_valid,
     is_withdrawn_often,
@@ -484,7 +490,7 @@ def _publish(task: _Task, candidate: Candidate) -> _Outcome:
     candidate = resolved.candidate.with_findings(*explained)
     resolved = replace(resolved, candidate=candidate)
     if candidate.effective_tlp > task.work.strictest_feed:
-        return _refuse_untaken(task, candidate)
+        return _refuse(task, candidate, PublicState.UNTAKEN)
     missing = resolved.rewriting.missing
     if "marking" in task.batch.waived:
         missing = tuple(each for each in missing if not each.startswith("marking-definition"))
@@ -494,6 +500,12 @@ def _publish(task: _Task, candidate: Candidate) -> _Outcome:
         return _conclude(candidate, row, waits_for=missing)
     if candidate.from_hub:
         return _settle_copy(task, resolved)
+    if subject := find_subject(resolved.rewriting.object):
+        if later := _find_later_subject(task, candidate, subject):
+            refs.pop(str(candidate.source_id), None)
+            return _conclude(candidate, find_row(PublicState.INCOMPLETE), waits_for=(later,))
+        if (state := _subject_state(task, resolved, subject)) is not None:
+            return _refuse(task, candidate, state)
     living = _find_living_id(task, resolved)
     parts = stricter_properties(
         ((candidate.effective_tlp, living.rewriting.object), *living.fuller)
@@ -502,14 +514,38 @@ def _publish(task: _Task, candidate: Candidate) -> _Outcome:
     return _merge(task, living)
 
 
-def _refuse_untaken(task: _Task, candidate: Candidate) -> _Outcome:
-    """Refuse what no feed would show; nothing waits for it."""
+def _find_later_subject(task: _Task, candidate: Candidate, subject: str) -> str:
+    """The own id of what a statement is about, if a later batch publishes it; else empty."""
+    sent, batch = find_subject(candidate.object or {}), task.batch
+    task.work.load([subject])
+    if task.work.find_public(subject) is not None or sent not in batch.refs.keys() - batch.authors:
+        return ""
+    here = any(each.source_id == sent for each in batch.candidates)
+    return "" if here or subject in task.work.merge.config.well_known else sent
+
+
+def _subject_state(task: _Task, resolved: ResolvedCandidate, subject: str) -> PublicState | None:
+    """The state that forbids a statement about an object; None if its partner leads the object.
+
+    Where the partner may not read, others that it does not know of may lead; so no statement
+    is taken there, whoever does.
+    """
+    public = task.work.find_public(subject)
+    hidden = not task.is_visible(public) and can_be_shared(subject)
+    if hidden or find_leader(public, task.work.merge) != task.batch.partner.slug or public is None:
+        return PublicState.ANOTHERS
+    others = task.work.find_statements(public) - {resolved.id}
+    return PublicState.CROWDED if len(others) >= MOST_STATEMENTS else None
+
+
+def _refuse(task: _Task, candidate: Candidate, state: PublicState) -> _Outcome:
+    """Refuse what cannot be published; nothing waits for it."""
     source, own = str(candidate.source_id), task.source_ids
     stays = task.find_own(own.public_id(source), source)
     own.refs[source] = GONE
     own.give_up(source)
     candidate = candidate.with_findings(*explain_what_stays(stays))
-    return _conclude(candidate, find_row(PublicState.UNTAKEN))
+    return _conclude(candidate, find_row(state))
 
 
 def _resolve(task: _Task, candidate: Candidate) -> ResolvedCandidate:

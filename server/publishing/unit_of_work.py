@@ -9,19 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Collection as Some
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 from tocsin.admission.merge.assessments import parse_assessments
 from tocsin.admission.model import Assessment, Contribution, Tlp
 from tocsin.server.model import Collection, NewEntry, PublicObject
+from tocsin.server.publishing.leader_statements import (
+    find_subject,
+    may_be_statement,
+    with_statements,
+)
 from tocsin.server.publishing.public_objects import (
     INDICATOR,
     Merge,
     PublishingConfig,
     WorkingCopy,
     date_versions,
+    end_contributions,
     entry_for,
+    find_leader,
     recompute,
     replace_assessments,
 )
@@ -50,6 +57,8 @@ class UnitOfWork:
     """Ids of objects that were reported, whether that changed anything."""
     _assessments: list[tuple[Contribution, bool]] = field(default_factory=list)
     """Sightings and opinions that came (True) or went, in order."""
+    _statements: dict[str, set[str]] = field(default_factory=dict)
+    """Ids of statements that came or went, with what they are about; see `LeaderStatement`."""
     _publication: Publication | None = None
 
     @classmethod
@@ -101,6 +110,10 @@ class UnitOfWork:
             gone = [each for each in before.contributions if each not in copy.contributions]
             come = [each for each in copy.contributions if each not in before.contributions]
             self._assessments += [(each, False) for each in gone] + [(each, True) for each in come]
+        if may_be_statement(copy.id):
+            every = (*before.contributions, *copy.contributions)
+            if subjects := {find_subject(each.object) for each in every} - {""}:
+                self._statements.setdefault(copy.id, set()).update(subjects)
         self._changed[copy.id] = None
         self._copies[copy.id] = copy
 
@@ -110,6 +123,11 @@ class UnitOfWork:
         To be referenced is no reason, since what refers to it may be hidden from its readers.
         """
         self._reported.add(id_)
+
+    def find_statements(self, public: PublicObject) -> set[str]:
+        """Ids of the statements about an object, with those that the transaction adds."""
+        new = {id_ for id_, subjects in self._statements.items() if public.id in subjects}
+        return new | {each.id for each in public.statements}
 
     def apply_again(self, id_: str, partner: str) -> None:
         """Apply the partner's published sighting or opinion once more to what it is about."""
@@ -122,6 +140,7 @@ class UnitOfWork:
         for copy in [self.find(id_) for id_ in self._unnamed & self._reported]:
             if not copy.pending:
                 self.put(recompute(copy, self.merge))
+        self._apply_statements()
         changed = self._dated([self._copies[id_] for id_ in self._changed])
         self._remember_scopes(changed)
         self.txn.put_public_objects([each.public for each in changed if each.public is not None])
@@ -170,6 +189,48 @@ class UnitOfWork:
         for target, current in by_target.items():
             self.put(replace_assessments(self.find(target), current.values(), self.merge))
         self._assessments.clear()
+
+    def _apply_statements(self) -> None:
+        """Objects know the statements about them; those of partners that do not lead now end."""
+        while self._note_statements() or self._end_statements():
+            pass
+
+    def _note_statements(self) -> bool:
+        """Write statements that came or went down with what they are about; False if none did."""
+        noted, self._statements = self._statements, {}
+        self.load({subject for subjects in noted.values() for subject in subjects})
+        for name, subjects in noted.items():
+            made = [(c.partner, find_subject(c.object)) for c in self.find(name).contributions]
+            for subject in subjects:
+                copy = self.find(subject)
+                if copy.public is None:
+                    continue
+                partners = frozenset(partner for partner, about in made if about == subject)
+                if public := with_statements(copy.public, name, partners):
+                    self.put(replace(copy, public=public))
+        return bool(noted)
+
+    def _end_statements(self) -> bool:
+        """End what partners say of objects that they lead no more; False if there is nothing."""
+        about = [public for id_ in self._changed if (public := self.find_public(id_)) is not None]
+        lost = [
+            (public.id, each)
+            for public in about
+            for each in public.statements
+            if each.partner != find_leader(public, self.merge)
+        ]
+        self.load({statement.id for _, statement in lost})
+        for subject, (partner, id_) in lost:
+            copy = self.find(id_)
+            gone = [
+                each
+                for each in copy.contributions
+                if each.partner == partner and find_subject(each.object) == subject
+            ]
+            if gone:
+                self.put(end_contributions(copy, gone, self.merge))
+            self._statements.setdefault(id_, set()).add(subject)
+        return bool(lost)
 
     def _remember_scopes(self, changed: Sequence[WorkingCopy]) -> None:
         """Further markings of new indicators are kept: by them exclusions find the indicators."""

@@ -30,6 +30,8 @@ class PublicState(StrEnum):
     HUBS_OWN = "the hub's own object"
     HUBS_COPY = "the hub's own object under another id"
     NOT_THE_HUBS = "claims to be the hub's own, is unknown"
+    ANOTHERS = "translates or replaces what another partner says"
+    CROWDED = "has as many translations as it may"
 
 
 class OwnState(StrEnum):
@@ -140,6 +142,24 @@ TABLE: tuple[Row, ...] = (
             "echo",
             "it says that this hub made it, but the hub has no such object: send it as your own",
         ),
+    ),
+    Row(
+        (_P.ANOTHERS,),
+        (),
+        _V.REFUSED,
+        _E.NONE,
+        _refused(
+            "statements",
+            "only the partner whose report is published there, and that may read it, can "
+            "translate it or say that it is superseded: send a note or an opinion",
+        ),
+    ),
+    Row(
+        (_P.CROWDED,),
+        (),
+        _V.REFUSED,
+        _E.NONE,
+        _refused("statements", "it has 100 translations already: withdraw one first"),
     ),
     Row((), (_O.REVOKED,), _V.REFUSED, _E.NONE, _ID_REVOKED),
     Row(

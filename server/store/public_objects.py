@@ -33,7 +33,7 @@ from tocsin.admission.model import (
     Layer,
     Tlp,
 )
-from tocsin.server.model import PublicObject, TlpVersion, Withdrawals
+from tocsin.server.model import LeaderStatement, PublicObject, TlpVersion, Withdrawals
 from tocsin.server.store.connection import Base, Document, chunk_keys
 from tocsin.server.store.feeds.id_index import MAX_KEYS, group_by_bucket
 
@@ -207,6 +207,7 @@ def _public_to_document(public: PublicObject) -> Document:
         "lead": public.lead,
         "generation": public.generation,
         "withdrawals": [each._asdict() for each in public.withdrawals],
+        "statements": [each._asdict() for each in public.statements],
     }
 
 
@@ -278,6 +279,7 @@ def _public_from_document(document: Document) -> PublicObject:
         lead=document.get("lead", ""),
         generation=document.get("generation", 0),
         withdrawals=tuple(Withdrawals(**each) for each in document.get("withdrawals", ())),
+        statements=tuple(LeaderStatement(**each) for each in document.get("statements", ())),
     )
 
 

@@ -76,6 +76,12 @@ def seen(target: str, mark: str, number: int = 1) -> Object:
     return sdo("sighting", id=id_, sighting_of_ref=target, object_marking_refs=[mark])
 
 
+def translation(target: str, mark: str, number: int) -> Object:
+    id_ = f"language-content--{number:08}-1111-4111-8111-111111111111"
+    more: Object = {"contents": {"de": {"name": "Seite"}}, "object_marking_refs": [mark]}
+    return sdo("language-content", id=id_, object_ref=target, **more)
+
+
 def grouping(*members: str) -> Object:
     more: Object = {
         "context": "unspecified",
@@ -155,6 +161,18 @@ ATTACKS: dict[str, list[Act]] = {
         say("north", seen(GREEN_ID, AMBER), report(VALUES[0], 9), hours=1),
         CHANGES,
         say(WATCH, report(VALUES[0], 2, GREEN, confidence=70)),
+    ],
+    "translate what others may lead": [
+        say(
+            "north",
+            report(number=9, name="of others"),
+            translation(report(number=9)["id"], AMBER, 9),
+        ),
+        say(WATCH, report(), translation(OWN_ID, AMBER, 1)),
+        say(WATCH, report(VALUES[0], 2, GREEN), translation(report(number=2)["id"], GREEN, 2)),
+        say("north", report(VALUES[0], 8, AMBER), translation(GREEN_ID, AMBER, 8), hours=1),
+        say(WATCH, translation(GREEN_ID, GREEN, 3), translation(AMBER_ID, AMBER, 4)),
+        say(WATCH, revoked(translation(OWN_ID, AMBER, 1)), revoked(report())),
     ],
     "send another version of what others have": [
         say("north", report(number=9, description="of others")),

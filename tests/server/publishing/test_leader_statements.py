@@ -1,0 +1,197 @@
+"""Translations and `duplicate-of`: only the partner that leads an object makes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.clock import LATER
+from support.hub import AMBER, HubInProcess, Object, details, indicator, relationship, sdo
+
+from tocsin.server.model import Partner
+
+HARMLESS = {"de": {"name": "HARMLOS", "description": "Fehlalarm, nicht blockieren"}}
+FRENCH = {"fr": {"name": "Portail"}}
+
+
+def translation(of: Object | str, contents: Object = HARMLESS, **more: Any) -> Object:
+    target = of if isinstance(of, str) else of["id"]
+    return sdo("language-content", object_ref=target, contents=contents, **more)
+
+
+def shown(hub: HubInProcess, kind: str, feed: str = "green") -> list[Object]:
+    return [each for each in hub.feed(feed) if each["type"] == kind]
+
+
+def public_id(hub: HubInProcess, kind: str = "indicator") -> str:
+    return str(shown(hub, kind)[0]["id"])
+
+
+@pytest.fixture
+def report() -> Object:
+    return indicator("evil.top", name="Portal", description="Login page")
+
+
+class TestWhoMayTranslate:
+    @pytest.mark.parametrize("more", [{}, {"object_modified": "2026-01-01T00:00:00.000Z"}])
+    def test_nobody_translates_the_object_of_another_partner(
+        self, hub: HubInProcess, report: Object, more: Object
+    ) -> None:
+        hub.push(report)
+        status = hub.push(translation(public_id(hub), **more), who="north")
+        assert hub.verdicts(status) == ["refused"]
+        assert "only the partner whose report is published" in details(status)[0]["message"]
+        assert shown(hub, "language-content") == []
+
+    def test_who_joins_without_leading_does_not_translate(
+        self, hub: HubInProcess, report: Object
+    ) -> None:
+        hub.push(report)
+        own = indicator("evil.top", name="Harmless")
+        status = hub.push(own, translation(own), who="north")
+        assert hub.verdicts(status) == ["merged", "refused"]
+
+    def test_who_leads_translates_its_report(self, hub: HubInProcess, report: Object) -> None:
+        hub.push(indicator("evil.top"), report)
+        assert hub.verdicts(hub.push(translation(report, FRENCH))) == ["admitted"]
+        assert shown(hub, "language-content")[0]["object_ref"] == public_id(hub)
+
+    def test_the_order_within_a_submission_does_not_matter(
+        self, hub: HubInProcess, report: Object
+    ) -> None:
+        status = hub.push(translation(report, FRENCH), report)
+        assert hub.verdicts(status) == ["admitted", "admitted"]
+
+    def test_a_translation_before_a_later_batch_waits_for_its_object(
+        self, hub: HubInProcess, report: Object
+    ) -> None:
+        many = [indicator(f"d{n}.top") for n in range(500)]
+        status = hub.push(translation(report, FRENCH), *many, report)
+        final = hub.ask(f"status/{status['id']}/").json
+        assert set(hub.verdicts(final)) == {"admitted"}
+        assert len(shown(hub, "language-content")) == 1
+
+    def test_what_the_hub_or_the_world_says_is_translated_by_nobody(
+        self, hub: HubInProcess
+    ) -> None:
+        assert hub.verdicts(hub.push(translation(hub.identity))) == ["refused"]
+        assert hub.verdicts(hub.push(translation(AMBER))) == ["refused"]
+
+    def test_an_own_object_that_nobody_else_can_report_is_translated_unseen(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.join(Partner("mute", "Mute"), reads=("clear",))
+        malware = sdo("malware", name="Foo", is_family=True, object_marking_refs=[AMBER])
+        status = hub.push(malware, translation(malware, FRENCH), who="mute")
+        assert hub.verdicts(status) == ["admitted", "admitted"]
+
+    def test_an_object_has_a_hundred_translations(self, hub: HubInProcess, report: Object) -> None:
+        hub.push(report)
+        every = [translation(report, FRENCH) for _ in range(101)]
+        assert hub.verdicts(hub.push(*every)).count("refused") == 1
+        assert len(shown(hub, "language-content")) == 100
+        hub.push({**every[0], "revoked": True, "modified": LATER})
+        assert hub.verdicts(hub.push(translation(report, FRENCH))) == ["admitted"]
+
+
+class TestTheLeadChanges:
+    @pytest.fixture
+    def translated(self, hub: HubInProcess, report: Object) -> Object:
+        """A translation by acme of what it leads; north reports the same."""
+        sent = translation(report, FRENCH)
+        hub.push(report, sent)
+        hub.push(indicator("evil.top", name="Second"), who="north")
+        assert "revoked" not in shown(hub, "language-content")[0]
+        return sent
+
+    def is_over(self, hub: HubInProcess) -> bool:
+        (last,) = shown(hub, "language-content")
+        return last.get("revoked") is True and "Portail" not in str(last)
+
+    def test_an_analyst_lets_another_partner_lead(
+        self, hub: HubInProcess, translated: Object
+    ) -> None:
+        hub.services.lifecycle.lead(public_id(hub), "north", "operator")
+        assert self.is_over(hub)
+
+    def test_a_more_reliable_partner_reports_it(
+        self, hub: HubInProcess, translated: Object
+    ) -> None:
+        hub.join(Partner("best", "Best", reliability=100))
+        own = indicator("evil.top", name="Of the best")
+        status = hub.push(own, translation(own, HARMLESS), who="best")
+        assert hub.verdicts(status) == ["merged", "admitted"]
+        ended, new = sorted(shown(hub, "language-content"), key=lambda each: "revoked" not in each)
+        assert ended["revoked"] and new["contents"] == HARMLESS
+
+    def test_the_leading_partner_withdraws(
+        self, hub: HubInProcess, report: Object, translated: Object
+    ) -> None:
+        hub.push({**report, "revoked": True, "modified": LATER})
+        assert shown(hub, "indicator")[0]["name"] == "Second"
+        assert self.is_over(hub)
+
+    def test_the_object_is_revoked(self, hub: HubInProcess, translated: Object) -> None:
+        hub.services.lifecycle.revoke(public_id(hub), "operator", "wrong")
+        assert self.is_over(hub)
+
+    def test_the_translation_does_not_come_back_with_the_lead(
+        self, hub: HubInProcess, report: Object, translated: Object
+    ) -> None:
+        hub.services.lifecycle.lead(public_id(hub), "north", "operator")
+        hub.services.lifecycle.lead(public_id(hub), "", "operator")
+        assert self.is_over(hub)
+        assert hub.verdicts(hub.push({**translated, "modified": LATER})) == ["refused"]
+        assert hub.verdicts(hub.push(translation(report, FRENCH))) == ["admitted"]
+
+    def test_a_corrected_report_keeps_its_translation(
+        self, hub: HubInProcess, report: Object, translated: Object
+    ) -> None:
+        hub.push({**report, "modified": LATER, "description": "Corrected"})
+        assert not self.is_over(hub)
+
+    def test_the_loss_of_the_lead_is_no_withdrawal(self, hub: HubInProcess) -> None:
+        own = [indicator(f"d{n}.top") for n in range(4)]
+        for each in own:
+            hub.push(each, translation(each, FRENCH))
+            hub.push(indicator(each["pattern"].split("'")[1]), who="north")
+        for each in shown(hub, "indicator"):
+            hub.services.lifecycle.lead(each["id"], "north", "operator")
+        assert hub.verdicts(hub.push(indicator("new.top"))) == ["admitted"]
+
+
+class TestSuperseded:
+    @pytest.mark.parametrize("word", ["duplicate-of", "revoked-by"])
+    def test_nobody_says_of_anothers_object_that_it_is_superseded(
+        self, hub: HubInProcess, report: Object, word: str
+    ) -> None:
+        hub.push(report)
+        own = indicator("other.top")
+        link = relationship({"id": public_id(hub)}, word, own)
+        assert hub.verdicts(hub.push(own, link, who="north")) == ["admitted", "refused"]
+
+    def test_ones_own_object_may_be_a_duplicate_of_anothers(
+        self, hub: HubInProcess, report: Object
+    ) -> None:
+        hub.push(report)
+        own = indicator("other.top")
+        link = relationship(own, "duplicate-of", {"id": public_id(hub)})
+        assert hub.verdicts(hub.push(own, link, who="north")) == ["admitted", "admitted"]
+
+    def test_other_relationships_are_statements_of_their_own(
+        self, hub: HubInProcess, report: Object
+    ) -> None:
+        hub.push(report)
+        own = indicator("other.top")
+        link = relationship({"id": public_id(hub)}, "derived-from", own)
+        assert hub.verdicts(hub.push(own, link, who="north")) == ["admitted", "admitted"]
+
+    def test_it_ends_with_the_lead_of_the_partner_that_said_it(
+        self, hub: HubInProcess, report: Object
+    ) -> None:
+        own = indicator("other.top")
+        hub.push(report, own, relationship(report, "duplicate-of", own))
+        hub.push(indicator("evil.top"), who="north")
+        target = next(e["id"] for e in shown(hub, "indicator") if "evil" in e["pattern"])
+        hub.services.lifecycle.lead(target, "north", "operator")
+        assert shown(hub, "relationship")[0]["revoked"]
