@@ -329,6 +329,8 @@ class Contribution:
     """True for a marking definition that was sent without a TLP marking."""
     may_be_named: bool = False
     """True if the partner agreed to be named when this was received."""
+    removed: bytes = b""
+    """Digest of texts that were left out for want of room; empty: it is complete."""
 
 
 class AssessmentKind(StrEnum):

@@ -25,6 +25,7 @@ from tocsin.admission.markings.granular import (
     mark_additions,
 )
 from tocsin.admission.markings.selectors import resolve_selector, value_at
+from tocsin.admission.merge.shortening import shorten
 from tocsin.admission.merge.sources import BY_RECEIPT, Precedence
 from tocsin.admission.model import (
     Contribution,
@@ -164,6 +165,10 @@ def latest_by_partner(contributions: Sequence[Contribution]) -> list[Contributio
 
 def is_repeat(new: Contribution, old: Contribution) -> bool:
     """True if a contribution adds nothing to an earlier one at any level."""
+    if old.removed:
+        new = shorten(new)
+    if new.removed != old.removed:
+        return False
     if [level for level, _ in new.stricter_layers] != [level for level, _ in old.stricter_layers]:
         return False
     both = zip(layers_of(new), layers_of(old), strict=True)

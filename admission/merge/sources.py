@@ -46,6 +46,10 @@ class Precedence:
         """
         return voices[0] if len(voices) == 1 else min(voices, key=self._rank)
 
+    def from_weakest(self, contributions: Iterable[Contribution]) -> list[Contribution]:
+        """The contributions in the reverse of the order in which they would lead."""
+        return sorted(contributions, key=self._rank, reverse=True)
+
     def by_receipt(self, evidence: Iterable[Evidence]) -> list[Evidence]:
         """The evidence in order of receipt; an assessment counts from its own time."""
         return sorted(evidence, key=lambda each: (_received(each), self._tie(each.partner)))

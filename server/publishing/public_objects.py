@@ -26,6 +26,7 @@ from tocsin.admission.merge.content import (
     version_order,
 )
 from tocsin.admission.merge.identity import is_observable_type
+from tocsin.admission.merge.shortening import shorten, stored_octets
 from tocsin.admission.merge.sources import Precedence
 from tocsin.admission.merge.statistics import HubStatistics, add_statistics, compute_statistics
 from tocsin.admission.model import (
@@ -59,7 +60,10 @@ HOUR = 3_600_000_000
 MOST_CONTRIBUTIONS = 20
 """Contributions kept per partner and public object."""
 MOST_OCTETS = 2_000_000
-"""Limit for contributions beyond the one that counts, so that no document grows too large."""
+"""Limit for contributions of one partner beyond the one that counts."""
+MOST_OCTETS_OF_ALL = 8_000_000
+"""Limit for the contributions of all partners to one public object.  The database takes documents
+of 16 MiB; what is never shortened is the leading contribution, of at most a few MB."""
 MOST_WITHDRAWALS = 3
 """Times that a partner may take back all its reports of one thing and report it again at once."""
 WITHDRAWALS_KEPT = 12 * HOUR
@@ -147,15 +151,29 @@ def add_contribution(copy: WorkingCopy, new: Contribution, merge: Merge) -> Work
 
 
 def confirm_contribution(
-    copy: WorkingCopy, mine: Contribution, received: int, merge: Merge
+    copy: WorkingCopy, mine: Contribution, new: Contribution, merge: Merge
 ) -> WorkingCopy:
-    """The partner says the same again: an indicator was last reported on that day."""
+    """The partner says the same again: an indicator was last reported on that day.
+
+    Texts that had been left out are there again, if there is room.
+    """
     public = copy.public
-    if public is None or received // DAY <= (mine.last_reported or mine.received) // DAY:
+    if public is None:
         return copy
-    if mine.object["type"] != "indicator":
+    again = mine
+    if mine.removed:
+        again = replace(
+            mine,
+            object=new.object,
+            stricter_layers=new.stricter_layers,
+            unresolved_layers=new.unresolved_layers,
+            removed=b"",
+        )
+    is_later = new.received // DAY > (mine.last_reported or mine.received) // DAY
+    if is_later and mine.object["type"] == "indicator":
+        again = replace(again, last_reported=new.received)
+    if again is mine:
         return copy
-    again = replace(mine, last_reported=received)
     return _recompute(copy, tuple(again if c is mine else c for c in public.contributions), merge)
 
 
@@ -346,6 +364,8 @@ def _recompute(
     copy: WorkingCopy, contributions: tuple[Contribution, ...], merge: Merge
 ) -> WorkingCopy:
     before, now = _without_end(copy.public), merge.now
+    lead = "" if before is None else before.lead
+    contributions = _limit_all(contributions, Precedence(copy.id, lead, merge.config.tie_secret))
     level = min(c.tlp for c in contributions)
     scope = next(c.scope for c in contributions if c.tlp == level)
     if before is None:
@@ -481,7 +501,7 @@ def _limit_own(own: Sequence[Contribution]) -> list[Contribution]:
     """
     if len(own) == 1:
         return list(own)
-    best = sorted(own, key=lambda each: (-each.tlp, *version_order(each)), reverse=True)
+    best = sorted(own, key=_own_order, reverse=True)
     limited, octets = best[:1], 0
     for each in best[1:MOST_CONTRIBUTIONS]:
         octets += sum(
@@ -494,6 +514,52 @@ def _limit_own(own: Sequence[Contribution]) -> list[Contribution]:
     if since and len(limited) < len(best):
         limited[-1] = _valid_since(limited[-1], min(since, key=micros))
     return limited
+
+
+def _limit_all(
+    contributions: tuple[Contribution, ...], precedence: Precedence
+) -> tuple[Contribution, ...]:
+    """The contributions as far as one document holds them; each partner keeps at least one.
+
+    The leading one is never shortened.  Of the others texts are left out, the weakest first:
+    further ids of a partner, then stricter levels, then less reliable partners.  If that is
+    not enough, further ids of the partners that do not lead are forgotten.
+    """
+    excess = sum(map(stored_octets, contributions)) - MOST_OCTETS_OF_ALL
+    if excess <= 0 or len(contributions) < 2:
+        return contributions
+    leader = precedence.leader(latest_by_partner(contributions))
+    heads = {each.partner: each for each in sorted(contributions, key=_own_order)}
+    kept = {(each.partner, each.source_id): each for each in contributions}
+    order = [(each.partner, each.source_id) for each in precedence.from_weakest(contributions)]
+    is_head = {(each.partner, each.source_id) for each in heads.values()}
+    order.sort(key=lambda id_: (id_ in is_head, -kept[id_].tlp))
+    for id_ in order:
+        if excess > 0 and id_ != (leader.partner, leader.source_id):
+            short = shorten(kept[id_])
+            excess -= stored_octets(kept[id_]) - stored_octets(short)
+            kept[id_] = short
+    for id_ in order:
+        if excess > 0 and id_ not in is_head and id_[0] != leader.partner:
+            head = heads[id_[0]]
+            gone, stays = kept.pop(id_), (head.partner, head.source_id)
+            kept[stays] = _with_reports_of(kept[stays], gone)
+            excess -= stored_octets(gone)
+    return tuple(kept.values())
+
+
+def _own_order(contribution: Contribution) -> tuple[int, int, str]:
+    """Sort key for the contributions of one partner: the one that counts is the last."""
+    return (-contribution.tlp, *version_order(contribution))
+
+
+def _with_reports_of(head: Contribution, gone: Contribution) -> Contribution:
+    """The contribution with the times at which its partner reported under another id."""
+    return replace(
+        head,
+        first_reported=min(each.first_reported or each.received for each in (head, gone)),
+        last_reported=max(each.last_reported or each.received for each in (head, gone)),
+    )
 
 
 def _valid_since(contribution: Contribution, moment: str) -> Contribution:

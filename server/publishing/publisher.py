@@ -664,7 +664,7 @@ def _keep(task: _Task, proposal: _Proposal, row: Row, own: OwnState) -> str:
         ids.assign(new.source_id, copy.id)
     mine = task.find_own(copy.id, new.source_id)
     if row.effect is Effect.CONFIRM and mine is not None:
-        work.put(confirm_contribution(copy, mine, new.received, work.merge))
+        work.put(confirm_contribution(copy, mine, new, work.merge))
     if own is OwnState.REVOKED and copy.public is None:
         ids.refs[new.source_id] = GONE
     elif own is OwnState.WITHDRAWN_OFTEN:  # whatever is published: it may be hidden

@@ -229,6 +229,7 @@ def _contribution_to_document(contribution: Contribution) -> Document:
         "last": contribution.last_reported,
         "named": contribution.may_be_named,
         "unmarked": contribution.unmarked,
+        "removed": contribution.removed,
     }
 
 
@@ -340,5 +341,6 @@ _OPTIONAL_FIELDS = {
     "last": "last_reported",
     "named": "may_be_named",
     "unmarked": "unmarked",
+    "removed": "removed",
 }
 """Document fields that older documents lack, and the corresponding dataclass fields."""
