@@ -116,7 +116,8 @@ class Purger:
         now = self._lifecycle.now()
 
         def begin(txn: Transaction) -> list[Purge]:
-            begun = [_begin(txn, self._publisher, collections, id_) for id_ in ids]
+            every = (*_find_translations(txn, ids), *ids)
+            begun = [_begin(txn, self._publisher, collections, id_) for id_ in every]
             purges = [
                 replace(purge, sources=purge.sources | own, values=values, begun=now)
                 for purge in begun
@@ -192,6 +193,12 @@ class Purger:
             with suppress(Conflict, NotFound):  # decided meanwhile, or its submission is gone
                 self._intake.reject(review, _WHO, _REASON)
         self._store.commit(lambda txn: txn.purge_review(review_id, purge.values))
+
+
+def _find_translations(txn: Transaction, ids: Sequence[str]) -> list[str]:
+    """Ids of the translations of objects: they have the text that is to be deleted."""
+    stated = (each.id for public in txn.public_objects(ids).values() for each in public.statements)
+    return [id_ for id_ in stated if id_.startswith("language-content--")]
 
 
 def _begin(

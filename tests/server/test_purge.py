@@ -88,6 +88,16 @@ def test_nothing_of_it_is_left_in_packed_feeds(hub: HubInProcess) -> None:
     assert len([o for o in hub.feed("green") if "other" in o["pattern"]]) == 30
 
 
+def test_its_translations_are_purged_with_it(hub: HubInProcess) -> None:
+    sent = indicator(VALUE, name=MARKER)
+    contents = {"de": {"name": f"{MARKER} auf Deutsch"}}
+    hub.push(sent, sdo("language-content", object_ref=sent["id"], contents=contents))
+    (public,) = indicators(hub, "green")
+    report = hub.services.purger.purge(public["id"], "operator", WHY)
+    assert places(hub.store) == set()
+    assert len(report.ids) == 2
+
+
 def test_pollers_learn_of_it_by_a_revoked_version_that_says_nothing(hub: HubInProcess) -> None:
     publish_at_every_level(hub)
     (before,) = indicators(hub, "amber")
