@@ -82,7 +82,7 @@ def run_intake(intake: Intake, lifecycle: Lifecycle, stop: threading.Event) -> N
 
 
 def _write_deliveries(store: Store, stop: threading.Event) -> None:
-    """Write behind who was served what; the last of it is written when the hub closes."""
+    """Write deliveries in the background; the last of them are written when the hub closes."""
     while not stop.wait(_FLUSH):
         try:
             store.deliveries.flush()
@@ -95,15 +95,20 @@ def _write_deliveries(store: Store, stop: threading.Event) -> None:
 def run_forgetting(tasks: Sequence[Callable[[], bool]], stop: threading.Event) -> None:
     """Delete what is not kept any longer, in small steps, until `stop` is set."""
     while not stop.is_set():
-        worked = False
-        try:
-            worked = any([task() for task in tasks])
-        except OUTAGES as error:
-            log.info("the database cannot be reached; deleting resumes with it: %s", error)
-        except Exception:  # what was not deleted is still due
-            log.exception("something due could not be deleted; it will be retried")
-        if not worked:
+        worked = [_forget(task) for task in tasks]
+        if not any(worked):
             stop.wait(_FORGET_IDLE)
+
+
+def _forget(task: Callable[[], bool]) -> bool:
+    """Do a step of one task, and let a failure stop no other; False if nothing was deleted."""
+    try:
+        return task()
+    except OUTAGES as error:
+        log.info("the database cannot be reached; deleting resumes with it: %s", error)
+    except Exception:  # what was not deleted is still due
+        log.exception("something due could not be deleted; it will be retried")
+    return False
 
 
 def _pack(store: Store, stop: threading.Event) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -14,6 +15,7 @@ from support.presence import present
 from support.processes import BIN, indicators
 
 from tocsin.config import HubSettings
+from tocsin.server import worker
 from tocsin.server.bootstrap import create_operator
 from tocsin.server.runtime import open_runtime
 
@@ -54,14 +56,30 @@ def test_a_worker_evaluates_packs_and_ends_at_sigterm(settings: Any, tmp_path: P
             raw = b'{"objects": [' + b",".join(objects) + b"]}"
             last = hub.services.intake.receive(present(operator), scratch, objects, raw).submission
         assert not last.settled
-        worker = working(settings, log)
+        process = working(settings, log)
         try:
             until(lambda: present(store.submissions.find(last.id)).complete)
             until(lambda: store.packing.progress()[0] > 0)
         finally:
-            worker.send_signal(signal.SIGTERM)
-            ended = worker.wait(60)
+            process.send_signal(signal.SIGTERM)
+            ended = process.wait(60)
     assert ended == 0
+
+
+def test_a_task_that_fails_stops_no_other() -> None:
+    stop, done = threading.Event(), list[str]()
+
+    def failing() -> bool:
+        raise ValueError
+
+    def working() -> bool:
+        done.append("done")
+        if len(done) == 3:
+            stop.set()
+        return True
+
+    worker.run_forgetting((failing, working), stop)
+    assert done == ["done"] * 3
 
 
 def test_work_is_refused_with_the_embedded_engine(tmp_path: Path) -> None:
