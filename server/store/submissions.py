@@ -22,10 +22,10 @@ from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
-from tocsin.admission.errors import Conflict, NotFound
+from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.timestamps import DAY
 from tocsin.server.model import OpenSubmission, Record, Submission
-from tocsin.server.store.connection import Base, Document, chunk_keys, time_limit
+from tocsin.server.store.connection import Base, Document, Session, chunk_keys, time_limit
 
 FREE: Document = {"lease": 0, "owner": ""}
 """The lease of a submission or task that is free."""
@@ -49,6 +49,7 @@ def is_free(document: Document, now: int, seconds: int) -> bool:
 _PIECE_OCTETS = 8_000_000
 _MAX_KEYS = 100
 _MOST_LISTED = 20_000
+_READS = 5
 _OPEN_FIELDS = ("account", "partner", "received", "large", "lane", "after", "attempts", "queued")
 _NOT_ASIDE: Document = {"aside": "", "aside_at": ""}
 _NO_SUCH = "there is no such submission"
@@ -91,13 +92,12 @@ class Submissions:
     @time_limit()
     def find(self, id: str, *, raw: bool = True) -> Submission | None:
         """The submission, or None; with `raw=False` its bytes are left out."""
-        document = self._base.submissions.find_one({"_id": id})
-        return None if document is None else self._submission(document, raw=raw)
+        return find_submission(self._base, None, id, raw=raw)
 
     def list_latest(self, account: str, limit: int) -> list[Submission]:
         """The latest submissions of an account without their bytes, the newest first."""
         found = self._base.submissions.find({"account": account}).sort("received", -1)
-        return [self._submission(document, raw=False) for document in found.limit(limit)]
+        return [_submission_from_document(document) for document in found.limit(limit)]
 
     def require(self, id: str) -> Submission:
         """The submission without its bytes; NotFound if there is none."""
@@ -145,7 +145,7 @@ class Submissions:
     def list_set_aside(self) -> list[Submission]:
         """The submissions that wait for the operator, without their bytes, the oldest first."""
         found = self._base.submissions.find({"aside": True})
-        listed = [self._submission(each, raw=False) for each in found]
+        listed = [_submission_from_document(each) for each in found]
         return sorted(listed, key=lambda each: each.received)
 
     def lease(self, chosen: OpenSubmission, owner: str, seconds: int) -> Submission | None:
@@ -191,26 +191,53 @@ class Submissions:
     def _until(self, seconds: int) -> int:
         return lease_end(self._clock(), seconds)
 
-    def _submission(self, document: Document, *, raw: bool) -> Submission:
-        names = [_piece_id(document["_id"], i) for i in range(document["pieces"])] if raw else []
-        pieces = {
-            piece["_id"]: piece["raw"] for piece in self._base.raws.find({"_id": {"$in": names}})
-        }
-        return Submission(
-            id=document["_id"],
-            account=document["account"],
-            partner=document["partner"],
-            collection=document["collection"],
-            received=document["received"],
-            total=document["total"],
-            raw=b"".join(pieces[name] for name in names),
-            settled=document["settled"],
-            counts=document["counts"],
-            is_large=document.get("large", False),  # missing in older documents
-            lane=document.get("lane", ""),
-            after=tuple(document.get("after", ())),
-            set_aside=document.get("aside_at", 0),
-        )
+
+def find_submission(
+    base: Base, session: Session, id: str, *, raw: bool = True
+) -> Submission | None:
+    """See `Submissions.find`."""
+    for _ in range(_READS):
+        document = base.submissions.find_one({"_id": id}, session=session)
+        if document is None:
+            return None
+        body = find_body(base, session, id, document["pieces"]) if raw else b""
+        if body is not None:
+            return _submission_from_document(document, body)
+    raise Unavailable("the body of a submission changes again and again; try again in a moment")
+
+
+def find_body(base: Base, session: Session, id: str, pieces: int) -> bytes | None:
+    """A body of so many pieces; None if one is missing, because it was replaced meanwhile."""
+    names = [_piece_id(id, i) for i in range(pieces)]
+    found: dict[str, bytes] = {}
+    for chunk in chunk_keys(names, _MAX_KEYS):
+        for piece in base.raws.find({"_id": {"$in": list(chunk)}}, session=session):
+            found[piece["_id"]] = piece["raw"]
+    return b"".join(found[name] for name in names) if len(found) == pieces else None
+
+
+def _submission_from_document(document: Document, body: bytes = b"") -> Submission:
+    return Submission(
+        id=document["_id"],
+        account=document["account"],
+        partner=document["partner"],
+        collection=document["collection"],
+        received=document["received"],
+        total=document["total"],
+        raw=body,
+        settled=document["settled"],
+        counts=document["counts"],
+        is_large=document.get("large", False),  # missing in older documents
+        lane=document.get("lane", ""),
+        after=tuple(document.get("after", ())),
+        set_aside=document.get("aside_at", 0),
+    )
+
+
+def is_leased(base: Base, session: ClientSession, id: str, at: tuple[int, int]) -> bool:
+    """See `Transaction.is_leased`; `at` is the time in µs and the seconds that leases last."""
+    document = base.submissions.find_one({"_id": id}, {"lease": 1}, session=session)
+    return document is not None and not is_free(document, *at)
 
 
 def set_aside(base: Base, session: ClientSession, chosen: OpenSubmission, now: int) -> bool:
@@ -311,7 +338,8 @@ def put_body(base: Base, session: ClientSession, submission: str, body: bytes) -
     ]
     if pieces:
         base.raws.insert_many(pieces, session=session)
-    change = {"$set": {"pieces": len(pieces)}}
+    # The counter makes it a change in any case: a worker that leases it meanwhile reads it anew.
+    change = {"$set": {"pieces": len(pieces)}, "$inc": {"edits": 1}}
     base.submissions.update_one({"_id": submission}, change, session=session)
 
 

@@ -22,7 +22,7 @@ from support.stix_objects import yara_bomb
 from tocsin.admission.merge.identity import MITRE
 from tocsin.admission.stix.mitre_attack import attack_ids
 from tocsin.server.model import Partner
-from tocsin.server.store import Store
+from tocsin.server.store import Store, submissions
 
 MALWARE = min(each for each in attack_ids() if each.startswith("malware--"))
 
@@ -405,6 +405,18 @@ class TestDurability:
         hub.services.intake.admit(present(overtaken))
         assert hub.feed("scratch") == before
         assert hub.ask(f"status/{status['id']}/").json["success_count"] == 1
+
+    def test_a_body_that_is_purged_while_it_is_read_is_read_again(
+        self, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        status, find = hub.push(indicator()), submissions.find_body
+
+        def late(*arguments: Any) -> bytes | None:
+            hub.store.commit(lambda txn: txn.purge_submission(status["id"], b"", ()))
+            return find(*arguments)
+
+        monkeypatch.setattr(submissions, "find_body", late)
+        assert present(hub.store.submissions.find(status["id"])).raw == b""
 
     def test_a_status_belongs_to_its_submitter(self, hub: HubInProcess) -> None:
         status = hub.push(indicator(), who="acme")
