@@ -7,7 +7,7 @@ microseconds since 1970 UTC.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -20,6 +20,9 @@ from tocsin.admission.model import (
     Submitter,
     Tlp,
 )
+
+OPERATOR_SLUG = "operator"
+"""The partner of what the operator's accounts contribute; their submissions name none."""
 
 
 class CollectionKind(StrEnum):
@@ -369,7 +372,17 @@ class Purge:
     leaves_version: bool = False
     """The last version in each feed stays: it says only that the object is revoked."""
     begun: int = 0
-    """µs since 1970 UTC."""
+    """The latest sign of progress, in µs since 1970 UTC."""
+
+    def unite(self, other: Purge) -> Purge:
+        """One purge that deletes what either of two purges of the object deletes."""
+        return replace(
+            self,
+            sources=self.sources | other.sources,
+            values=tuple(sorted({*self.values, *other.values})),
+            leaves_version=self.leaves_version or other.leaves_version,
+            begun=max(self.begun, other.begun),
+        )
 
 
 @dataclass(frozen=True, slots=True)

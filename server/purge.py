@@ -22,9 +22,10 @@ from tocsin.admission.merge.identity import is_observable_type, observable_id
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import stix_time
 from tocsin.server.intake.evaluate import split_envelope
-from tocsin.server.intake.intake import Intake
+from tocsin.server.intake.intake import LEASE, Intake
 from tocsin.server.lifecycle import Lifecycle
 from tocsin.server.model import (
+    OPERATOR_SLUG,
     Collection,
     CollectionKind,
     Exclusion,
@@ -37,7 +38,7 @@ from tocsin.server.publishing.public_objects import new_entry
 from tocsin.server.publishing.publisher import Publisher, revocation_name
 from tocsin.server.publishing.revoked_versions import purged_version
 from tocsin.server.publishing.tlp_versions import MILLISECOND
-from tocsin.server.store import Store, Transaction
+from tocsin.server.store import OUTAGES, Store, Transaction
 from tocsin.server.store.exclusions import parse_exclusion
 from tocsin.server.store.purge import is_mentioned
 
@@ -45,6 +46,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 60_000_000
 """µs after which a worker goes on with a purge that another process began."""
+_BARE = b'{"type":"purged"}'
 _WHO = "purge"
 _REASON = "its content was purged"
 
@@ -101,12 +103,19 @@ class Purger:
         return replace(report, also_in=tuple(self._store.purges.find_mentions((about.value,))))
 
     def work(self) -> bool:
-        """Go on with one purge that a crash left; False if there is none."""
-        latest = self._lifecycle.now() - PATIENCE
-        left = [each for each in self._store.purges.unfinished() if each.begun <= latest]
-        for purge in left[:1]:
-            self._finish(purge)
-        return bool(left)
+        """Go on with the purges that a crash left; False if none could be finished."""
+        now, finished = self._lifecycle.now(), False
+        for purge in self._store.purges.unfinished():
+            if purge.begun > now - PATIENCE or not self._store.purges.claim(purge, now):
+                continue
+            try:
+                self._finish(replace(purge, begun=now))
+                finished = True
+            except OUTAGES:
+                raise
+            except Exception:  # the others go on
+                log.exception("cannot finish the purge id=%s; it is retried", purge.public_id)
+        return finished
 
     def _purge(
         self, ids: Sequence[str], values: tuple[str, ...], who: str, reason: str
@@ -127,10 +136,9 @@ class Purger:
                 purges = [Purge(ids[-1], own, values, begun=now)]
             for purge in purges:
                 _forbid_sources(txn, purge)
-                txn.put_purge(purge)
                 what = {"public": purge.public_id, "reason": reason}
                 txn.add_journal_entry("object.purge", who, what)
-            return purges
+            return [txn.put_purge(purge) for purge in purges]
 
         if not values and not own and not self._is_known(ids[0], collections):
             raise NotFound(f"there is no object {ids[0]!r} in any feed or collection")
@@ -150,18 +158,28 @@ class Purger:
 
     def _finish(self, purge: Purge) -> PurgeReport:
         """Delete what a purge has still to delete, in steps of one transaction each."""
-        versions = sum(self._cut(each, purge) for each in self._store.feeds.collections())
-        found = self._store.purges.find_submissions(purge)
-        in_progress = sum(self._cut_body(each, purge) for each in sorted(found))
+        beat = _Heartbeat(self._store, purge, self._lifecycle.now)
+        versions = sum(self._cut(each, purge, beat) for each in self._store.feeds.collections())
+        cut = [self._cut_body(each, purge, beat) for each in self._find_submissions(purge, beat)]
         reviews = self._store.purges.find_reviews(purge)
         for review_id in reviews:
             self._close_review(review_id, purge)
-        self._store.purges.end(purge)
+            beat()
+        self._store.commit(lambda txn: txn.end_purge(purge))
         log.info("purged id=%s versions=%d", purge.public_id, versions)
         ids = (purge.public_id,) if versions or purge.leaves_version else ()
-        return PurgeReport(ids, versions, len(found), len(reviews), in_progress)
+        return PurgeReport(ids, versions, len(cut), len(reviews), in_progress=sum(cut))
 
-    def _cut(self, collection: Collection, purge: Purge) -> int:
+    def _find_submissions(self, purge: Purge, beat: Callable[[], None]) -> list[str]:
+        """The submissions in which a purged object, or one of the values, was sent."""
+        found = self._store.purges.find_submissions(purge, beat)
+        for submission, partner, body in self._store.purges.undecided_bodies():
+            beat()
+            if body and _cut_out(body, partner, purge)[1]:
+                found.add(submission)
+        return sorted(found)
+
+    def _cut(self, collection: Collection, purge: Purge, beat: Callable[[], None]) -> int:
         """Remove an object's versions from a collection, a few batches at a time."""
         if collection.view is not None:
             return 0  # it shows what its sources hold
@@ -172,20 +190,29 @@ class Purger:
                 lambda txn: txn.purge_entries(collection.id, purge.public_id, keep_last=keep_last)
             )
             total += removed
+            beat()
         return total
 
-    def _cut_body(self, submission_id: str, purge: Purge) -> bool:
+    def _cut_body(self, submission_id: str, purge: Purge, beat: Callable[[], None]) -> bool:
         """Delete a submission's body, or cut the object out if others are still to be settled.
 
-        True if a worker may have read the body before.
+        True if a worker has read the body before.
         """
-        submission = self._store.submissions.find(submission_id)
-        if submission is None:
-            return False
-        is_open = submission.settled < submission.total
-        body = _without(submission.raw, purge) if is_open and submission.raw else b""
-        self._store.commit(lambda txn: txn.purge_submission(submission_id, body, purge.values))
-        return is_open
+
+        def cut(txn: Transaction) -> bool:
+            submission = txn.find_submission(submission_id)
+            if submission is None:
+                return False
+            body, count = b"", 0
+            if submission.settled < submission.total and submission.raw:
+                sender = submission.partner or OPERATOR_SLUG
+                body, count = _cut_out(submission.raw, sender, purge)
+            keep = submission.settled < submission.total and not count
+            txn.purge_submission(submission_id, None if keep else body, purge.values)
+            return count > 0 and txn.is_leased(submission_id, LEASE)
+
+        beat()
+        return self._store.commit(cut)
 
     def _close_review(self, review_id: str, purge: Purge) -> None:
         review = self._store.reviews.find(review_id)
@@ -275,18 +302,36 @@ def observable_id_of(about: Exclusion) -> str:
     return observable_id({"type": about.type, name: value})
 
 
-def _without(raw: bytes, purge: Purge) -> bytes:
-    """The envelope with a bare object, which admission refuses, in place of what is purged."""
-    own = {source for _, source in purge.sources}
-    return b'{"objects":[' + b",".join(_cut_out(o, own, purge) for o in split_envelope(raw)) + b"]}"
+def _cut_out(raw: bytes, partner: str, purge: Purge) -> tuple[bytes, int]:
+    """The envelope of a partner without what is purged, and from how many places it is gone.
+
+    A bare object stands there, which admission refuses.
+    """
+    own = {source for sender, source in purge.sources if sender == partner}
+    objects = split_envelope(raw)
+    left = [_BARE if _is_purged(each, own, purge) else each for each in objects]
+    count = sum(each is _BARE for each in left)
+    return b'{"objects":[' + b",".join(left) + b"]}", count
 
 
-def _cut_out(raw: bytes, own: set[str], purge: Purge) -> bytes:
+def _is_purged(raw: bytes, own: set[str], purge: Purge) -> bool:
     try:
         subject = msgspec.json.decode(raw)
     except msgspec.DecodeError:
         subject = None
     source = subject.get("id") if isinstance(subject, dict) else None
-    if source in own or source == purge.public_id or is_mentioned(raw, purge.values):
-        return msgspec.json.encode({"type": "purged"})
-    return raw
+    return source in own or source == purge.public_id or is_mentioned(raw, purge.values)
+
+
+class _Heartbeat:
+    """Shows other workers, now and then, that a purge goes on."""
+
+    def __init__(self, store: Store, purge: Purge, clock: Callable[[], int]) -> None:
+        self._store, self._purge, self._clock = store, purge, clock
+        self._latest = purge.begun
+
+    def __call__(self) -> None:
+        now = self._clock()
+        if now - self._latest >= PATIENCE // 4:
+            self._store.purges.renew(self._purge, now)
+            self._latest = now

@@ -11,19 +11,22 @@ after a crash.  It is deleted at the end: it holds what must be forgotten.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
+import unicodedata
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import orjson
 from pymongo.client_session import ClientSession
 
-from tocsin.server.model import Purge
-from tocsin.server.store.connection import Base, Document, chunk_keys
+from tocsin.server.model import OPERATOR_SLUG, Purge
+from tocsin.server.store.connection import Base, Document
 from tocsin.server.store.feeds.blocks import decompress_batch, entry_body
-from tocsin.server.store.feeds.id_index import MAX_KEYS
-from tocsin.server.store.submissions import put_body
+from tocsin.server.store.submissions import find_body, put_body
 
 REMOVED = "[removed: purged]"
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+"""An escape sequence of JSON (RFC 8259 section 7)."""
+_BLANKS = "bfnrt"
+_IDNA_LABEL = re.compile(r"xn--[a-z0-9-]+")
 _DEFANGED = re.compile(r"hxxp|meow(?=s?:)|[\[({] ?(?:\.|dot|:|://|@|at) ?[\])}]")
 _FANGS = {"hxxp": "http", "meow": "http", "dot": ".", "at": "@"}
 
@@ -39,9 +42,14 @@ class Purges:
         """Purges that have begun and not ended, by id."""
         return [_purge_from_document(each) for each in self._base.purges.find({}).sort("_id")]
 
-    def end(self, purge: Purge) -> None:
-        """Forget what was purged; nothing happens if that was done before."""
-        self._base.purges.delete_one({"_id": purge.public_id})
+    def claim(self, purge: Purge, now: int) -> bool:
+        """Take an unfinished purge over; False if it was ended, renewed or taken meanwhile."""
+        key, change = {"_id": purge.public_id, "begun": purge.begun}, {"$set": {"begun": now}}
+        return self._base.purges.update_one(key, change).matched_count > 0
+
+    def renew(self, purge: Purge, now: int) -> None:
+        """Show other workers that a purge goes on."""
+        self._base.purges.update_one({"_id": purge.public_id}, {"$set": {"begun": now}})
 
     def find_sources(self, public_ids: Collection[str]) -> set[tuple[str, str]]:
         """The partners' own ids of public objects, each with its partner."""
@@ -51,22 +59,32 @@ class Purges:
             found |= {(each["partner"], own) for own, public in pairs if public in public_ids}
         return found
 
-    def find_submissions(self, purge: Purge) -> set[str]:
-        """The submissions in which a purged object, or one of the values, was sent."""
+    def find_submissions(self, purge: Purge, beat: Callable[[], None]) -> set[str]:
+        """The submissions in which a purged object was settled, or one of the values was sent.
+
+        `beat` is called again and again.  What is not settled yet: `undecided_bodies`.
+        """
         own = {source for _, source in purge.sources}
-        found = {
-            batch["submission"]
-            for batch in self._base.verdicts.find({})
+        found: set[str] = set()
+        for batch in self._base.verdicts.find({}):
+            beat()
+            records, submission = batch["records"], batch["submission"]
+            sent = {each["source_id"] for each in records} & own
             if any(
-                r["public_id"] == purge.public_id
-                or r["source_id"] in own
-                or _mentions(r, purge.values)
-                for r in batch["records"]
-            )
-        }
+                r["public_id"] == purge.public_id or _mentions(r, purge.values) for r in records
+            ) or not sent.isdisjoint(self._own_ids(submission, purge) if sent else ()):
+                found.add(submission)
         if purge.values:
-            found |= {id for id, body in self._bodies() if is_mentioned(body, purge.values)}
+            for submission, _, body in self._bodies({}):
+                beat()
+                if is_mentioned(body, purge.values):
+                    found.add(submission)
         return found
+
+    def undecided_bodies(self) -> Iterator[tuple[str, str, bytes]]:
+        """What is not settled, with what was set aside: submission, partner and body."""
+        for state in ("open", "aside"):
+            yield from self._bodies({state: True})
 
     def find_reviews(self, purge: Purge) -> list[str]:
         """The reviews of a purged object, or of one that names one of the values."""
@@ -86,27 +104,69 @@ class Purges:
             found |= {id for id, body in bodies if id and is_mentioned(body, values)}
         return sorted(found)
 
-    def _bodies(self) -> Iterator[tuple[str, bytes]]:
-        for each in self._base.submissions.find({}, {"pieces": 1}):
-            names = [f"{each['_id']}/{i}" for i in range(each["pieces"])]
-            pieces: dict[str, bytes] = {}
-            for chunk in chunk_keys(names, MAX_KEYS):
-                for piece in self._base.raws.find({"_id": {"$in": list(chunk)}}):
-                    pieces[piece["_id"]] = piece["raw"]
-            yield each["_id"], b"".join(pieces.get(name, b"") for name in names)
+    def _own_ids(self, submission: str, purge: Purge) -> set[str]:
+        """The ids that the partner of a submission had for what is purged."""
+        found = self._base.submissions.find_one({"_id": submission}, {"partner": 1})
+        sender = (found["partner"] or OPERATOR_SLUG) if found else None
+        return {source for partner, source in purge.sources if partner == sender}
+
+    def _bodies(self, query: Document) -> Iterator[tuple[str, str, bytes]]:
+        for each in self._base.submissions.find(query, {"pieces": 1, "partner": 1}):
+            body = find_body(self._base, None, each["_id"], each["pieces"])
+            yield each["_id"], each["partner"] or OPERATOR_SLUG, body or b""
 
 
 def is_mentioned(body: bytes, values: Sequence[str]) -> bool:
-    """True if JSON names one of the values as a whole, in any case, escaped or defanged."""
+    """True if JSON names one of the values as a whole.
+
+    In any case, escaped, defanged, in other forms of the same letters; of an internationalised
+    domain in Unicode, too.
+    """
     if not values or not body:
         return False
-    with suppress(orjson.JSONDecodeError):  # with lone surrogates it is searched as it is
-        body = orjson.dumps(orjson.loads(body))
-    text = body.decode(errors="replace").lower()
-    plain = _DEFANGED.sub(_refang, text)
-    wanted = "|".join(re.escape(value.lower()) for value in values)
+    text = _fold(_unescape(body.decode(errors="replace")))
+    wanted = "|".join(_any_spelling(_fold(value)) for value in values)
     whole = re.compile(rf"(?<![\w.-])(?:{wanted})(?![\w-]|\.\w)")
-    return any(whole.search(each) for each in (text, plain))
+    return any(whole.search(each) for each in (text, _DEFANGED.sub(_refang, text)))
+
+
+def _unescape(text: str) -> str:
+    """JSON as it is read, lone surrogates included, at which parsers fail."""
+    if "\\" not in text:
+        return text
+    plain = _ESCAPE.sub(_unescape_one, text)
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _unescape_one(found: re.Match[str]) -> str:
+    code = found[1]
+    if len(code) > 1:
+        return chr(int(code[1:], 16))
+    return " " if code in _BLANKS else code
+
+
+def _fold(text: str) -> str:
+    """Small letters, in their usual forms."""
+    folded = unicodedata.normalize("NFKC", text).lower()
+    return unicodedata.normalize("NFKC", folded).replace("\u3002", ".")
+
+
+def _any_spelling(value: str) -> str:
+    """A regular expression for a value, each of its IDNA labels in ASCII or in Unicode."""
+    parts: list[str] = []
+    at = 0
+    for label in _IDNA_LABEL.finditer(value):
+        parts += [re.escape(value[at : label.start()]), _label_spellings(label[0])]
+        at = label.end()
+    return "".join([*parts, re.escape(value[at:])])
+
+
+def _label_spellings(label: str) -> str:
+    try:
+        decoded = label.removeprefix("xn--").encode("ascii").decode("punycode")
+    except UnicodeError:
+        return re.escape(label)
+    return f"(?:{re.escape(label)}|{re.escape(_fold(decoded))})"
 
 
 def _refang(found: re.Match[str]) -> str:
@@ -114,17 +174,33 @@ def _refang(found: re.Match[str]) -> str:
     return _FANGS.get(text, text)
 
 
-def put_purge(base: Base, session: ClientSession, purge: Purge) -> None:
+def put_purge(base: Base, session: ClientSession, purge: Purge) -> Purge:
     """See `Transaction.put_purge`."""
-    document = _purge_to_document(purge)
-    base.purges.replace_one({"_id": purge.public_id}, document, upsert=True, session=session)
+    before = _find_purge(base, session, purge.public_id)
+    united = purge if before is None else before.unite(purge)
+    key = {"_id": purge.public_id}
+    base.purges.replace_one(key, _purge_to_document(united), upsert=True, session=session)
+    return united
+
+
+def end_purge(base: Base, session: ClientSession, purge: Purge) -> None:
+    """See `Transaction.end_purge`."""
+    stored = _find_purge(base, session, purge.public_id)
+    if stored is not None and (stored.sources, stored.values) == (purge.sources, purge.values):
+        base.purges.delete_one({"_id": purge.public_id}, session=session)
+
+
+def _find_purge(base: Base, session: ClientSession, public_id: str) -> Purge | None:
+    found = base.purges.find_one({"_id": public_id}, session=session)
+    return None if found is None else _purge_from_document(found)
 
 
 def purge_submission(
-    base: Base, session: ClientSession, submission: str, body: bytes, values: Sequence[str]
+    base: Base, session: ClientSession, submission: str, body: bytes | None, values: Sequence[str]
 ) -> None:
     """See `Transaction.purge_submission`."""
-    put_body(base, session, submission, body)
+    if body is not None:
+        put_body(base, session, submission, body)
     for batch in list(base.verdicts.find({"submission": submission}, session=session)):
         records = [{**r, "findings": _redact(r["findings"], values)} for r in batch["records"]]
         if records != batch["records"]:

@@ -34,6 +34,7 @@ from tocsin.server.model import (
     Query,
     Record,
     Review,
+    Submission,
     VersionKeyword,
 )
 from tocsin.server.store import exclusions, public_objects
@@ -46,7 +47,7 @@ from tocsin.server.store.journal import HEAD, JournalWriter
 from tocsin.server.store.outbox import put_task, remove_task
 from tocsin.server.store.pending_references import find_pending_references, put_pending_references
 from tocsin.server.store.public_objects import PublicObjects, find_public_ids, insert_public_ids
-from tocsin.server.store.purge import purge_review, purge_submission, put_purge
+from tocsin.server.store.purge import end_purge, purge_review, purge_submission, put_purge
 from tocsin.server.store.retention import forget_body, forget_submission
 from tocsin.server.store.reviews import (
     count_waiting,
@@ -56,6 +57,8 @@ from tocsin.server.store.reviews import (
     update_review,
 )
 from tocsin.server.store.submissions import (
+    find_submission,
+    is_leased,
     lease_end,
     readmit,
     replace_record,
@@ -299,9 +302,13 @@ class Transaction(Snapshot):
         """
         return decide_review(self._base, self._session, review_id, state)
 
-    def put_purge(self, purge: Purge) -> None:
-        """Store what a purge has still to delete, replacing what an earlier one left."""
-        put_purge(self._base, self._session, purge)
+    def put_purge(self, purge: Purge) -> Purge:
+        """Store what a purge has still to delete, with what an earlier one left; both as one."""
+        return put_purge(self._base, self._session, purge)
+
+    def end_purge(self, purge: Purge) -> None:
+        """Forget what was purged, unless there is more to delete since it was read."""
+        end_purge(self._base, self._session, purge)
 
     def holds(self, feed: str, object_id: str) -> bool:
         """True if any version of an object is in a feed."""
@@ -314,8 +321,16 @@ class Transaction(Snapshot):
         """
         return self._writer(feed).purge(object_id, keep_last=keep_last)
 
-    def purge_submission(self, submission: str, body: bytes, values: Sequence[str]) -> None:
-        """Replace a submission's body, and findings that name one of the values."""
+    def find_submission(self, id: str) -> Submission | None:
+        """The submission with its body, or None."""
+        return find_submission(self._base, self._session, id)
+
+    def is_leased(self, submission: str, seconds: int) -> bool:
+        """True if a worker has a submission in hand, where leases last `seconds`."""
+        return is_leased(self._base, self._session, submission, (self.now, seconds))
+
+    def purge_submission(self, submission: str, body: bytes | None, values: Sequence[str]) -> None:
+        """Replace a submission's body, unless it is None, and findings that name a value."""
         purge_submission(self._base, self._session, submission, body, values)
 
     def purge_review(self, review_id: str, values: Sequence[str]) -> None:

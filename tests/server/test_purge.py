@@ -8,14 +8,21 @@ from typing import Any
 import pytest
 import zstandard
 from support.clock import LATER, ManualClock, indicators
+from support.crash import build_services_over, connect_second_store
 from support.hub import AMBER, GREEN, HubInProcess, details, indicator, sdo
+from support.presence import present
 
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.config import HubSettings
+from tocsin.server import purge
 from tocsin.server.cli.object import purge_objects
+from tocsin.server.intake.evaluate import split_envelope
+from tocsin.server.model import Purge
+from tocsin.server.purge import Purger
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
 from tocsin.server.store.journal import JournalFilter
+from tocsin.server.store.purge import is_mentioned
 
 MARKER = "kestrel-over-lisbon"
 VALUE = f"{MARKER}.top"
@@ -187,11 +194,85 @@ def test_what_is_not_settled_yet_is_cut_out_of_its_submission(hub: HubInProcess)
     body = json.dumps({"objects": [*many, indicator(VALUE, name=MARKER)]}).encode()
     answer = hub.ask("collections/inbox/objects/", method="POST", data=body)
     report = hub.services.purger.purge_value(VALUE, "operator", WHY)
-    assert report.in_progress == 1 and places(hub.store) == set()
+    assert (report.submissions, report.in_progress) == (1, 0) and places(hub.store) == set()
     while hub.services.intake.work():
         pass
     status = hub.ask(f"status/{answer.json['id']}/").json
     assert (status["success_count"], status["failure_count"]) == (250, 1)
+
+
+def queue(hub: HubInProcess, *objects: object, who: str = "acme") -> str:
+    """Post objects that wait in the queue; the id of the submission."""
+    many = [*objects, *(indicator(f"n{n}.top") for n in range(201))]
+    path = "collections/inbox/objects/"
+    answer = hub.ask(path, who, method="POST", json={"objects": many})
+    return str(answer.json["id"])
+
+
+class TestWhatIsNotSettledYet:
+    @pytest.fixture
+    def sent(self, hub: HubInProcess) -> dict[str, Any]:
+        """An object that is published."""
+        published = indicator(VALUE, name=MARKER)
+        hub.push(published)
+        return published
+
+    def test_a_queued_version_is_purged_by_its_public_id(
+        self, hub: HubInProcess, sent: dict[str, Any]
+    ) -> None:
+        status = queue(hub, {**sent, "modified": LATER})
+        report = hub.services.purger.purge(indicators(hub)[0]["id"], "operator", WHY)
+        assert (report.submissions, report.in_progress) == (2, 0)
+        assert places(hub.store) == set()
+        while hub.services.intake.work():
+            pass
+        assert places(hub.store) == set()
+        assert hub.ask(f"status/{status}/").json["success_count"] == 201
+
+    def test_so_is_one_that_was_set_aside(self, hub: HubInProcess, sent: dict[str, Any]) -> None:
+        queue(hub, {**sent, "modified": LATER})
+        (waiting,) = hub.store.submissions.list_open(60)
+        hub.services.intake.set_aside(waiting)
+        report = hub.services.purger.purge(indicators(hub)[0]["id"], "operator", WHY)
+        assert report.in_progress == 0 and places(hub.store) == set()
+
+    def test_one_that_a_worker_has_in_hand_is_counted(
+        self, hub: HubInProcess, sent: dict[str, Any]
+    ) -> None:
+        queue(hub, {**sent, "modified": LATER})
+        (waiting,) = hub.store.submissions.list_open(60)
+        assert hub.store.submissions.lease(waiting, "another", 60)
+        report = hub.services.purger.purge(indicators(hub)[0]["id"], "operator", WHY)
+        assert report.in_progress == 1 and places(hub.store) == set()
+
+    def test_what_another_partner_sent_under_the_same_id_is_left_alone(
+        self, hub: HubInProcess, sent: dict[str, Any]
+    ) -> None:
+        settled = hub.push({**indicator("other.top"), "id": sent["id"]}, who="north")
+        waiting = queue(hub, {**indicator("more.top"), "id": sent["id"]}, who="north")
+        (public,) = [o for o in indicators(hub) if VALUE in o["pattern"]]
+        assert hub.services.purger.purge(public["id"], "operator", WHY).submissions == 1
+        for each in (settled["id"], waiting):
+            assert present(hub.store.submissions.find(each)).raw
+        assert b"more.top" in present(hub.store.submissions.find(waiting)).raw
+
+    def test_two_purges_at_once_do_not_undo_each_other(
+        self, hub: HubInProcess, engine_uri: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        queue(hub, indicator(VALUE), indicator("second-value.top"))
+        other = connect_second_store(hub.store, engine_uri)
+        second = build_services_over(hub, other).purger
+        calls = iter(range(100))
+
+        def interrupted(raw: bytes) -> list[bytes]:
+            if next(calls) == 1:  # within the transaction that cuts
+                second.purge_value(VALUE, "operator", WHY)
+            return split_envelope(raw)
+
+        monkeypatch.setattr("tocsin.server.purge.split_envelope", interrupted)
+        hub.services.purger.purge_value("second-value.top", "operator", WHY)
+        other.close()
+        assert places(hub.store) == set() == places(hub.store, "second-value")
 
 
 def test_an_object_that_was_revoked_before_loses_its_content_too(hub: HubInProcess) -> None:
@@ -285,3 +366,94 @@ def test_a_purge_that_dies_half_way_is_finished_by_a_worker(
         pass
     assert places(hub.store) == set()
     assert [o["revoked"] for o in hub.feed("green")] == [True]
+
+
+def test_a_second_purge_of_an_object_adds_to_an_unfinished_one(
+    hub: HubInProcess, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_at_every_level(hub)
+    name = indicators(hub)[0]["id"]
+    hub.push(sdo("report", name=f"see {VALUE}", published=LATER, object_refs=[name]))
+
+    def die(*arguments: object) -> None:
+        raise SystemExit
+
+    purger = hub.services.purger
+    monkeypatch.setattr(Purger, "_finish", die)
+    for method, what in ((purger.purge_value, VALUE), (purger.purge, name)):
+        with suppress(SystemExit):
+            method(what, "operator", WHY)
+        (kept,) = [each for each in hub.store.purges.unfinished() if each.public_id == name]
+        assert kept.values == (VALUE,)
+    monkeypatch.undo()
+    clock.advance(hours=1)
+    assert purger.work()
+    assert "raws" not in places(hub.store) and hub.store.purges.unfinished() == []
+
+
+def test_what_came_to_a_purge_while_it_ran_is_not_forgotten(hub: HubInProcess) -> None:
+    first, more = Purge("indicator--1", values=("a.top",)), Purge("indicator--1", values=("b.top",))
+    hub.store.commit(lambda txn: txn.put_purge(first))
+    united = hub.store.commit(lambda txn: txn.put_purge(more))
+    hub.store.commit(lambda txn: txn.end_purge(first))
+    assert hub.store.purges.unfinished() == [united]
+    hub.store.commit(lambda txn: txn.end_purge(united))
+    assert hub.store.purges.unfinished() == []
+
+
+def test_no_worker_takes_over_a_long_purge_that_goes_on(
+    hub: HubInProcess, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(9):
+        hub.push(indicator(VALUE, name=f"{n}"))
+    commit, taken = hub.store.commit, list[Any]()
+
+    def slow(work: Any) -> Any:
+        clock.now += purge.PATIENCE // 2
+        done = commit(work)
+        unfinished = hub.store.purges.unfinished()
+        taken.extend(each for each in unfinished if each.begun < clock.now - purge.PATIENCE)
+        return done
+
+    monkeypatch.setattr(hub.store, "commit", slow)
+    hub.services.purger.purge(indicators(hub)[0]["id"], "operator", WHY)
+    assert taken == []
+
+
+def test_a_purge_that_fails_stops_no_other(
+    hub: HubInProcess, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("indicator--1", "indicator--2"):
+        hub.store.commit(lambda txn, name=name: txn.put_purge(Purge(name)))  # type: ignore[misc]
+    clock.advance(hours=1)
+    finish = Purger._finish
+
+    def failing(self: Purger, one: Purge) -> Any:
+        if one.public_id == "indicator--1":
+            raise ValueError
+        return finish(self, one)
+
+    monkeypatch.setattr(Purger, "_finish", failing)
+    assert hub.services.purger.work()
+    assert [each.public_id for each in hub.store.purges.unfinished()] == ["indicator--1"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        rb'{"a": "\u0065vil-portal.top", "b": "\ud800"}',
+        rb'{"a": "line\nevil-portal.top"}',
+        rb'{"a": "\ud83d\ude00 EVIL-portal[.]top"}',
+        '{"a": "ｅｖｉｌ-portal.top"}'.encode(),
+    ],
+)
+def test_a_value_is_found_however_json_spells_it(text: bytes) -> None:
+    assert is_mentioned(text, ["evil-portal.top"])
+
+
+@pytest.mark.parametrize("text", ["münchen-bank.top", "MÜNCHEN-bank.top", "mu\u0308nchen-bank.top"])
+def test_an_internationalised_domain_is_found_in_unicode(text: str) -> None:
+    value = "xn--mnchen-bank-thb.top"
+    for spelling in (text, value, json.dumps(text)):
+        assert is_mentioned(f'{{"a": "see http://{spelling}/x"}}'.encode(), [value])
+    assert not is_mentioned('{"a": "xmünchen-bank.top"}'.encode(), [value])
